@@ -1,0 +1,91 @@
+package run
+
+import (
+	"time"
+)
+
+// The event types (docs/protocols.md §3). Readers ignore types they do not know.
+const (
+	EventPlanned      = "run.planned"    // Spec facts for the reader: Completions, Parallelism
+	EventSubmitted    = "run.submitted"  //
+	EventLoaded       = "run.loaded"     // the program's top level was executed: Seconds, Fork, Causes
+	EventStopAsked    = "run.stop_asked" // Trial nil: the whole run
+	EventEnded        = "run.ended"      // State, Reason
+	EventTrialStarted = "trial.started"  // PID, Seed
+	EventTrialReport  = "trial.report"   // Step, Metrics
+	EventTrialEnded   = "trial.ended"    // State, Reason, Exit, Result, Error
+	EventNote         = "note"           // Code, Text, Hint: something people should know
+)
+
+// Event is one line of a run's event stream. (Source, Seq) identifies it; N is stamped by the one writer of the stream and
+// grows by one a line. Fields beyond the first block belong to the types named beside them.
+type Event struct {
+	V       int       `json:"v"`
+	Source  string    `json:"source"`
+	Seq     int64     `json:"seq"`
+	N       int64     `json:"n"`
+	Time    time.Time `json:"time"`
+	Run     string    `json:"run"`
+	Trial   *int      `json:"trial,omitempty"`
+	Attempt int       `json:"attempt,omitempty"` // from 1
+	Role    string    `json:"role,omitempty"`    // distributed trials
+	Rank    int       `json:"rank,omitempty"`    // distributed trials
+	Type    string    `json:"type"`
+
+	Completions int      `json:"completions,omitempty"` // run.planned
+	Parallelism int      `json:"parallelism,omitempty"` // run.planned
+	Seconds     float64  `json:"seconds,omitempty"`     // run.loaded: time to load; trial.ended: time of the attempt
+	Fork        bool     `json:"fork,omitempty"`        // run.loaded: trials are forks of one loaded process
+	Causes      []string `json:"causes,omitempty"`      // run.loaded: why not
+	PID         int      `json:"pid,omitempty"`         // trial.started
+	Seed        *int64   `json:"seed,omitempty"`        // trial.started
+	Step        *float64 `json:"step,omitempty"`        // trial.report
+	Metrics     Metrics  `json:"metrics,omitempty"`     // trial.report; trial.ended: the returned metrics
+	State       Phase    `json:"state,omitempty"`       // trial.ended, run.ended
+	Reason      Reason   `json:"reason,omitempty"`      // trial.ended, run.ended
+	Exit        *int     `json:"exit,omitempty"`        // trial.ended: exit code, 128 + signal
+	Error       *Error   `json:"error,omitempty"`       // trial.ended: the user's exception
+	Output      string   `json:"output,omitempty"`      // trial.ended: where output() was kept
+	Code        string   `json:"code,omitempty"`        // note
+	Text        string   `json:"text,omitempty"`        // note
+	Hint        string   `json:"hint,omitempty"`        // note
+}
+
+// Reason says in one word why a state was reached.
+type Reason string
+
+// The reasons of trials and runs on the local target; a cluster adds its own.
+const (
+	ReasonException Reason = "exception"         // the user's code raised
+	ReasonProgram   Reason = "program"           // the program's top level failed
+	ReasonSignal    Reason = "signal"            // ended by a signal nobody here sent
+	ReasonExit      Reason = "exit"              // ended by sys.exit or os._exit
+	ReasonTimeout   Reason = "timeout"           // --timeout
+	ReasonOutput    Reason = "output"            // the output could not be stored
+	ReasonLost      Reason = "lost"              // its supervisor or loader went away
+	ReasonStopped   Reason = "stopped"           // stop was asked
+	ReasonRestarted Reason = "machine restarted" // the machine was started again meanwhile
+	ReasonInternal  Reason = "internal"          // ours
+)
+
+// Retriable reports whether another attempt may help: never for what the user's own code did.
+func (r Reason) Retriable() bool { return r == ReasonSignal || r == ReasonLost }
+
+// Frame is one line of a traceback, in the program's own files.
+type Frame struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"` // from 1
+	Function string `json:"function"`
+	Text     string `json:"text,omitempty"`
+	Cell     int    `json:"cell,omitempty"`      // cell number in the notebook, from the source map
+	CellLine int    `json:"cell_line,omitempty"` // from 1
+	Mine     bool   `json:"mine,omitempty"`      // the user's code, not a library's
+}
+
+// Error is an exception of the user's code.
+type Error struct {
+	Type      string  `json:"type"`
+	Text      string  `json:"text"`
+	Frames    []Frame `json:"frames,omitempty"`
+	Traceback string  `json:"traceback,omitempty"` // as Python prints it, bounded
+}

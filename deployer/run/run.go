@@ -1,0 +1,87 @@
+// Package run holds the plain types that every other part of MetaML shares: what a run is ([Spec]), what happened to it
+// ([Event]) and what it looks like now ([State], a fold of its events).
+//
+// Read [Event] first, then [State.Apply]. The rules are those of docs/rules.md: states, objective, retries. Nothing here does
+// I/O, knows a target or knows Jupyter; the package imports the standard library alone.
+package run
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Kind says what a run is for.
+type Kind string
+
+// The kinds of run.
+const (
+	Train Kind = "train"
+	Serve Kind = "serve"
+)
+
+// Spec is everything that a target must know to execute a run. It is written once, before anything starts, and never changes;
+// what may grow later (trials) is in the event stream.
+type Spec struct {
+	V       int       `json:"v"`
+	Name    string    `json:"name"`    // series and ordinal, "train-model-7"; unique on its target
+	Series  string    `json:"series"`  // readable series name, "train-model"
+	Key     string    `json:"key"`     // run key, hex sha256 (docs/rules.md §5)
+	Owner   string    `json:"owner"`   // who submitted it
+	Source  string    `json:"source"`  // notebook or file it came from, for people
+	Kind    Kind      `json:"kind"`    // train or serve
+	Created time.Time `json:"created"` // submission time
+
+	Digest   string   `json:"digest"`         // digest of the program's code, hex sha256
+	Entry    string   `json:"entry"`          // name of the entry function
+	Python   string   `json:"python"`         // path of the interpreter that runs it (local)
+	Cwd      string   `json:"cwd"`            // working directory of the trials (local)
+	BootID   string   `json:"boot_id"`        // the machine's boot when it was submitted (local)
+	PathLike []string `json:"path,omitempty"` // sys.path entries of the session beyond the interpreter's own
+
+	Completions int           `json:"completions"`         // number of trials
+	Parallelism int           `json:"parallelism"`         // trials at a time
+	Retries     int           `json:"retries"`             // attempts beyond the first, for causes that are not the user's code
+	Timeout     time.Duration `json:"timeout,omitempty"`   // per attempt; 0 is none
+	Objective   Objective     `json:"objective,omitzero"`  // as asked for; the zero value means "choose"
+	Seed        *int64        `json:"seed,omitempty"`      // base seed asked for by --seed
+	TrialCwd    bool          `json:"trial_cwd,omitempty"` // --cwd trial: each trial in a folder of its own
+	Fresh       bool          `json:"fresh,omitempty"`     // --fresh-process: never fork
+	TensorBoard bool          `json:"tensorboard,omitempty"`
+	Reseed      []string      `json:"reseed,omitempty"`      // names of top-level random generators to reseed in each trial
+	SelfSeeded  []string      `json:"self_seeded,omitempty"` // libraries the program seeds itself: random, numpy, torch, tensorflow
+
+	Settings []Setting         `json:"settings,omitempty"` // every setting with its value and where it came from
+	Env      map[string]string `json:"env,omitempty"`      // extra environment of the trials (thread counts)
+}
+
+// Setting is one setting as it was resolved.
+type Setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"` // "cell", "decorator", "environment METAML_X", "metaml.toml:4", "default"
+}
+
+// Param is one hyperparameter of one trial: its name and its typed value, in the encoding of docs/protocols.md §2.
+type Param struct {
+	Name  string          `json:"name"`
+	Value json.RawMessage `json:"value"`
+}
+
+// Row holds the hyperparameters of one trial, in the order of the function's signature. Row i belongs to trial i, also when it
+// is retried. In table.jsonl a row is one JSON object per line.
+type Row []Param
+
+// Phase is the state of a trial or a run.
+type Phase string
+
+// The states (docs/rules.md §7). Everything else (queued, retrying, lost, signal …) is a reason, never a state.
+const (
+	Pending   Phase = "pending"
+	Running   Phase = "running"
+	Stopped   Phase = "stopped"
+	Failed    Phase = "failed"
+	Succeeded Phase = "succeeded"
+)
+
+// Final reports whether nothing can follow p.
+func (p Phase) Final() bool { return p == Stopped || p == Failed || p == Succeeded }

@@ -1,0 +1,341 @@
+package run
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+)
+
+// seriesPoints bounds the points that a fold keeps of one metric of one trial: enough for a sparkline, small enough for
+// 10,000 trials. The full history is in the event stream.
+const seriesPoints = 64
+
+// State is what a run looks like now. The zero value, or [NewState], is a run of which nothing is known yet; every event that
+// is applied adds to it. Events of one source must be applied in their order; how several sources interleave does not matter,
+// and an event applied twice counts once.
+type State struct {
+	Name        string
+	Phase       Phase
+	Reason      Reason // of Phase, when ended by something other than its trials
+	Completions int
+	Parallelism int
+	Submitted   time.Time
+	Ended       time.Time
+	StopAsked   bool
+	Loaded      *Loaded
+	Trials      []Trial // by index; a sweep may grow
+	Notes       []Note
+	Asked       Objective // what the user named; the zero value lets Objective choose
+	N           int64     // the highest stamp applied: a reader's position
+
+	seen map[string]int64 // source → highest Seq applied
+}
+
+// Loaded tells how the program's top level was executed.
+type Loaded struct {
+	Seconds float64
+	Fork    bool     // trials are forks of the loaded process
+	Causes  []string // why they are not
+}
+
+// Note is something people should know about a run.
+type Note struct {
+	Time  time.Time
+	Trial *int
+	Code  string
+	Text  string
+	Hint  string
+}
+
+// Trial is what one trial looks like now. Its fields belong to its highest attempt.
+type Trial struct {
+	Index     int
+	Phase     Phase
+	Reason    Reason
+	Attempt   int // from 1; 0 before the first start
+	Started   time.Time
+	Ended     time.Time
+	PID       int
+	Seed      *int64
+	Exit      *int
+	Metrics   Metrics           // last value of each metric; what was returned wins over what was reported
+	Series    map[string]Series // the course of each metric, thinned
+	Returned  []string          // names of the returned metrics, sorted
+	Error     *Error
+	Output    string
+	StopAsked bool
+}
+
+// Series is the course of one metric, thinned to at most [seriesPoints] values: every Stride-th report.
+type Series struct {
+	Values []float64
+	Stride int
+	count  int
+}
+
+// Elapsed is how long the trial has been running at now, or ran.
+func (t *Trial) Elapsed(now time.Time) time.Duration {
+	switch {
+	case t.Started.IsZero():
+		return 0
+	case !t.Ended.IsZero():
+		return t.Ended.Sub(t.Started)
+	default:
+		return now.Sub(t.Started)
+	}
+}
+
+func (s Series) add(v float64) Series {
+	if s.Stride == 0 {
+		s.Stride = 1
+	}
+	if s.count%s.Stride == 0 {
+		if len(s.Values) == seriesPoints {
+			for i := range seriesPoints / 2 {
+				s.Values[i] = s.Values[2*i]
+			}
+			s.Values = s.Values[:seriesPoints/2]
+			s.Stride *= 2
+		}
+		if s.count%s.Stride == 0 {
+			s.Values = append(s.Values, v)
+		}
+	}
+	s.count++
+	return s
+}
+
+// NewState is a run that was planned with spec and of which nothing has happened yet.
+func NewState(spec Spec) *State {
+	s := &State{Name: spec.Name, Phase: Pending, Submitted: spec.Created, Parallelism: spec.Parallelism, Asked: spec.Objective}
+	s.grow(spec.Completions)
+	return s
+}
+
+func (s *State) grow(n int) {
+	for i := len(s.Trials); i < n; i++ {
+		s.Trials = append(s.Trials, Trial{Index: i, Phase: Pending})
+	}
+	s.Completions = max(s.Completions, n)
+}
+
+// Apply folds one event into the state. It reports whether the event was new.
+func (s *State) Apply(e Event) bool {
+	if s.seen == nil {
+		s.seen = map[string]int64{}
+	}
+	if e.Seq != 0 {
+		if e.Seq <= s.seen[e.Source] {
+			return false
+		}
+		s.seen[e.Source] = e.Seq
+	}
+	s.N = max(s.N, e.N)
+	if s.Name == "" {
+		s.Name = e.Run
+	}
+	if s.Phase == "" {
+		s.Phase = Pending
+	}
+	switch e.Type {
+	case EventPlanned:
+		s.grow(e.Completions)
+		s.Parallelism = e.Parallelism
+	case EventSubmitted:
+		if s.Submitted.IsZero() {
+			s.Submitted = e.Time
+		}
+	case EventLoaded:
+		s.Loaded = &Loaded{Seconds: e.Seconds, Fork: e.Fork, Causes: e.Causes}
+	case EventStopAsked:
+		if e.Trial == nil {
+			s.StopAsked = true
+		} else if t := s.trial(e); t != nil {
+			t.StopAsked = true
+		}
+	case EventTrialStarted, EventTrialReport, EventTrialEnded:
+		s.applyTrial(e)
+	case EventNote:
+		s.Notes = append(s.Notes, Note{Time: e.Time, Trial: e.Trial, Code: e.Code, Text: e.Text, Hint: e.Hint})
+		slices.SortStableFunc(s.Notes, func(a, b Note) int {
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Text, b.Text))
+		})
+	case EventEnded:
+		s.Phase, s.Reason, s.Ended = e.State, e.Reason, e.Time
+	}
+	return true
+}
+
+// trial gives the trial that e is about, or nil if e names none.
+func (s *State) trial(e Event) *Trial {
+	if e.Trial == nil || *e.Trial < 0 || *e.Trial >= maxTrials {
+		return nil
+	}
+	s.grow(*e.Trial + 1)
+	return &s.Trials[*e.Trial]
+}
+
+// maxTrials bounds what a damaged event can make a reader allocate; settings allow 100,000 completions.
+const maxTrials = 1 << 20
+
+func (s *State) applyTrial(e Event) {
+	t := s.trial(e)
+	if t == nil || e.Attempt < t.Attempt {
+		return
+	}
+	if s.Phase == Pending {
+		s.Phase = Running
+	}
+	if e.Attempt > t.Attempt {
+		*t = Trial{Index: t.Index, Attempt: e.Attempt, Phase: Pending, StopAsked: t.StopAsked}
+	}
+	switch e.Type {
+	case EventTrialStarted:
+		t.Started, t.PID, t.Seed = e.Time, e.PID, e.Seed
+		t.raise(Running)
+	case EventTrialReport:
+		t.raise(Running)
+		t.report(e.Metrics)
+	case EventTrialEnded:
+		if !t.raise(e.State) {
+			return
+		}
+		t.Reason, t.Ended, t.Exit, t.Error, t.Output = e.Reason, e.Time, e.Exit, e.Error, e.Output
+		if t.Started.IsZero() && e.Seconds > 0 {
+			t.Started = e.Time.Add(-time.Duration(e.Seconds * float64(time.Second)))
+		}
+		for name, v := range e.Metrics {
+			if t.Metrics == nil {
+				t.Metrics = Metrics{}
+			}
+			t.Metrics[name] = v
+			t.Returned = append(t.Returned, name)
+		}
+		sort.Strings(t.Returned)
+	}
+}
+
+// order ranks the states of one attempt: the higher wins, whatever came first.
+var order = map[Phase]int{Pending: 0, Running: 1, Stopped: 2, Failed: 3, Succeeded: 4}
+
+func (t *Trial) raise(p Phase) bool {
+	if order[p] <= order[t.Phase] {
+		return false
+	}
+	t.Phase = p
+	return true
+}
+
+func (t *Trial) report(m Metrics) {
+	if t.Metrics == nil {
+		t.Metrics, t.Series = Metrics{}, map[string]Series{}
+	}
+	if t.Series == nil {
+		t.Series = map[string]Series{}
+	}
+	for name, v := range m {
+		if _, returned := slices.BinarySearch(t.Returned, name); !returned {
+			t.Metrics[name] = v
+		}
+		t.Series[name] = t.Series[name].add(v)
+	}
+}
+
+// Counts says how many trials are in each state.
+type Counts struct{ Pending, Running, Stopped, Failed, Succeeded int }
+
+// Done is the number of trials that are final.
+func (c Counts) Done() int { return c.Stopped + c.Failed + c.Succeeded }
+
+// Count counts the trials by state.
+func (s *State) Count() Counts {
+	var c Counts
+	for i := range s.Trials {
+		switch s.Trials[i].Phase {
+		case Pending:
+			c.Pending++
+		case Running:
+			c.Running++
+		case Stopped:
+			c.Stopped++
+		case Failed:
+			c.Failed++
+		case Succeeded:
+			c.Succeeded++
+		}
+	}
+	return c
+}
+
+// Outcome is the state that a run with these trials ends in (docs/rules.md §7): stopped if a stop was asked and a trial is
+// stopped, failed if none succeeded, else succeeded. It is Running while a trial is not final.
+func (s *State) Outcome() Phase {
+	c := s.Count()
+	switch {
+	case c.Done() < len(s.Trials):
+		return Running
+	case s.StopAsked && c.Stopped > 0:
+		return Stopped
+	case c.Succeeded == 0 && len(s.Trials) > 0:
+		if c.Failed == 0 {
+			return Stopped // every trial was stopped one by one
+		}
+		return Failed
+	default:
+		return Succeeded
+	}
+}
+
+// Objective chooses the metric that decides: the one asked for, else the only returned metric, else the first well-known one
+// that a trial has. The error says that none can be chosen.
+func (s *State) Objective() (Objective, error) {
+	if s.Asked.Metric != "" {
+		return s.Asked, nil
+	}
+	returned, all := map[string]bool{}, map[string]bool{}
+	for i := range s.Trials {
+		for _, name := range s.Trials[i].Returned {
+			returned[name] = true
+		}
+		for name := range s.Trials[i].Metrics {
+			all[name] = true
+		}
+	}
+	if len(returned) == 1 {
+		for name := range returned {
+			return Objective{Metric: name}, nil
+		}
+	}
+	for _, names := range []map[string]bool{returned, all} {
+		for _, w := range wellKnown {
+			if names[w.Metric] {
+				return w, nil
+			}
+		}
+	}
+	if len(returned) == 0 && len(all) == 1 {
+		for name := range all {
+			return Objective{Metric: name}, nil
+		}
+	}
+	return Objective{}, fmt.Errorf("no metric of %s decides which trial is best; name one with --objective [max:|min:]METRIC", s.Name)
+}
+
+// Best gives the index of the best trial under o among those that have the metric and did not fail; ok is false if there is
+// none. Ties go to the lower index.
+func (s *State) Best(o Objective) (index int, ok bool) {
+	var best float64
+	for i := range s.Trials {
+		t := &s.Trials[i]
+		v, has := t.Metrics[o.Metric]
+		if !has || v != v || t.Phase == Failed || t.Phase == Stopped {
+			continue
+		}
+		if !ok || o.Better(v, best) {
+			index, best, ok = i, v, true
+		}
+	}
+	return index, ok
+}
