@@ -1,0 +1,75 @@
+"""MetaML inside Python: sweeps and servers from a notebook cell.
+
+In a notebook, ``%load_ext metaml`` (our kernel does it by itself) gives the cell magics ``%%train`` and ``%%serve`` and the
+line magic ``%metaml``. In a script, :class:`Train` and :class:`Serve` do the same as decorators. Inside a trial, and outside
+one too, :func:`report`, :func:`output` and :func:`checkpoint` tell how it goes and where results belong.
+
+Importing this costs almost nothing, since every trial does it: each public name is loaded when it is first used.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._decorators import DataIn, DataOut, Serve, Train
+    from ._errors import Detached, MetaMLError, Refused, TrialsFailed
+    from ._magic import load_ipython_extension, unload_ipython_extension
+    from ._report import checkpoint, output, report
+    from ._run import Run, Server, model, run, runs
+
+__all__ = [
+    "DataIn",
+    "DataOut",
+    "Detached",
+    "MetaMLError",
+    "Refused",
+    "Run",
+    "Serve",
+    "Server",
+    "Train",
+    "TrialsFailed",
+    "checkpoint",
+    "load_ipython_extension",
+    "model",
+    "output",
+    "report",
+    "run",
+    "runs",
+    "unload_ipython_extension",
+]
+
+_HOME = {
+    "DataIn": "_decorators",
+    "DataOut": "_decorators",
+    "Serve": "_decorators",
+    "Train": "_decorators",
+    "Detached": "_errors",
+    "MetaMLError": "_errors",
+    "Refused": "_errors",
+    "TrialsFailed": "_errors",
+    "load_ipython_extension": "_magic",
+    "unload_ipython_extension": "_magic",
+    "checkpoint": "_report",
+    "output": "_report",
+    "report": "_report",
+    "Run": "_run",
+    "Server": "_run",
+    "model": "_run",
+    "run": "_run",
+    "runs": "_run",
+}
+
+
+def __getattr__(name: str) -> "Any":
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'metaml' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"metaml.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})
