@@ -1,0 +1,79 @@
+// Command wheel packs MetaML's Python wheel: the metaml module, the binaries
+// and the kernelspec in one zip file that pip installs by itself, laid out as
+// Ruff's and uv's are (the binaries in NAME.data/scripts). No Python build
+// backend is involved, and the same inputs give the same bytes.
+//
+// Read wheel.go first, it says what goes where. The command is used by the
+// Makefile alone, and may import the version and the kernelspec's package.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/metaml/metaml"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "folder with the built binaries")
+	module := flag.String("module", filepath.Join("jupyter-ext", "python"), "folder that holds the Python package metaml")
+	out := flag.String("out", "dist", "folder to write the wheel to")
+	tag := flag.String("tag", "", "platform tag, such as manylinux_2_17_x86_64 (default: this machine's own)")
+	flag.Parse()
+	path, err := build(*bin, *module, *out, *tag)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "wheel:", err)
+		os.Exit(1)
+	}
+	fmt.Println(path)
+}
+
+// build writes the wheel, replacing an older one of the same name, removes
+// wheels of other versions from out, and answers the path.
+func build(bin, module, out, tag string) (string, error) {
+	if tag == "" {
+		var err error
+		if tag, err = hostTag(); err != nil {
+			return "", err
+		}
+	}
+	w := wheel{version: metaml.Version(), tag: tag}
+	if err := w.collect(bin, module); err != nil {
+		return "", err
+	}
+	data, err := w.pack()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // G301: a folder of results, readable like the rest of the clone
+		return "", fmt.Errorf("make the folder for the wheel: %w", err)
+	}
+	path := filepath.Join(out, w.name())
+	if err := os.WriteFile(path+".part", data, 0o644); err != nil { //nolint:gosec // G306: a wheel is for everyone to read
+		return "", fmt.Errorf("write the wheel: %w", err)
+	}
+	if err := os.Rename(path+".part", path); err != nil {
+		return "", fmt.Errorf("write the wheel: %w", err)
+	}
+	return path, removeOthers(out, path, tag)
+}
+
+// removeOthers deletes older versions' wheels of the same platform, so that
+// `pip install dist/metaml-*.whl` names one file.
+func removeOthers(out, keep, tag string) error {
+	old, err := filepath.Glob(filepath.Join(out, "metaml-*-py3-none-"+tag+".whl"))
+	if err != nil {
+		return fmt.Errorf("look for older wheels: %w", err)
+	}
+	for _, path := range old {
+		if path == keep {
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("remove an older wheel: %w", err)
+		}
+	}
+	return nil
+}

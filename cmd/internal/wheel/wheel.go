@@ -1,0 +1,179 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// binaries are the programs a wheel brings; pip puts them beside python.
+var binaries = []string{"metaml", "metaml-agent", "metaml-kernel", "metaml-nbconvert"}
+
+// subcommand makes `jupyter metaml-nbconvert` work: jupyter looks for a program
+// of this name. It finds the real one beside itself, so that nothing depends on
+// the PATH.
+const subcommand = `#!/bin/sh
+exec "$(dirname "$0")/metaml-nbconvert" "$@"
+`
+
+// epoch is the time of every file in the zip, the first that the format can say.
+var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// entry is one file of the wheel; its path uses slashes.
+type entry struct {
+	path string
+	mode fs.FileMode
+	data []byte
+}
+
+// wheel is a wheel in the making. The format: PEP 427, and the PyPA
+// specification "Binary distribution format" 1.0.
+type wheel struct {
+	version string
+	tag     string // platform tag
+	entries []entry
+}
+
+func (w *wheel) name() string {
+	return fmt.Sprintf("metaml-%s-py3-none-%s.whl", w.version, w.tag)
+}
+
+func (w *wheel) add(path string, mode fs.FileMode, data []byte) {
+	w.entries = append(w.entries, entry{path: path, mode: mode, data: data})
+}
+
+// collect gathers everything but RECORD, which pack writes.
+func (w *wheel) collect(bin, module string) error {
+	if err := w.collectModule(os.DirFS(module)); err != nil {
+		return err
+	}
+	data := fmt.Sprintf("metaml-%s.data/", w.version)
+	for _, name := range binaries {
+		content, err := os.ReadFile(filepath.Join(bin, name)) //nolint:gosec // G304: the folder is the caller's choice
+		if err != nil {
+			return fmt.Errorf("read the binary %q (run make build first): %w", name, err)
+		}
+		w.add(data+"scripts/"+name, 0o755, content)
+	}
+	w.add(data+"scripts/jupyter-metaml-nbconvert", 0o755, []byte(subcommand))
+	files, err := kernelspecFiles()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		w.add(data+"data/share/jupyter/kernels/metaml/"+file.path, 0o644, file.data)
+	}
+	info := w.info()
+	w.add(info+"METADATA", 0o644, []byte(w.metadata()))
+	w.add(info+"WHEEL", 0o644, fmt.Appendf(nil,
+		"Wheel-Version: 1.0\nGenerator: metaml\nRoot-Is-Purelib: false\nTag: py3-none-%s\n", w.tag))
+	return nil
+}
+
+// collectModule adds the Python package, without the caches that Python left in it.
+func (w *wheel) collectModule(module fs.FS) error {
+	err := fs.WalkDir(module, "metaml", func(name string, item fs.DirEntry, err error) error {
+		if err != nil || item.IsDir() || (path.Ext(name) != ".py" && path.Base(name) != "py.typed") {
+			return err
+		}
+		content, err := fs.ReadFile(module, name)
+		if err != nil {
+			return err
+		}
+		w.add(name, 0o644, content)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the metaml module: %w", err)
+	}
+	return nil
+}
+
+func (w *wheel) info() string { return fmt.Sprintf("metaml-%s.dist-info/", w.version) }
+
+// metadata is METADATA, "Core metadata" 2.1. The one dependency is the kernel
+// that ours wraps; the module itself needs none.
+func (w *wheel) metadata() string {
+	return `Metadata-Version: 2.1
+Name: metaml
+Version: ` + w.version + `
+Summary: %%train over a notebook cell runs it as a sweep
+License: Apache-2.0
+Requires-Python: >=3.10
+Requires-Dist: ipykernel>=6.29
+Classifier: Framework :: Jupyter
+Classifier: Operating System :: POSIX :: Linux
+Classifier: Operating System :: MacOS
+Classifier: Programming Language :: Python :: 3 :: Only
+Classifier: Programming Language :: Go
+Description-Content-Type: text/markdown
+
+Write ` + "`%%train`" + ` over the cell that holds a training function, press
+Shift-Enter, and a sweep of that function runs, with a live table under the
+cell. In JupyterLab choose the kernel "MetaML".
+`
+}
+
+// pack writes the zip. RECORD comes last, as the format asks.
+func (w *wheel) pack() ([]byte, error) {
+	slices.SortFunc(w.entries, func(a, b entry) int { return cmp.Compare(a.path, b.path) })
+	// The metadata goes to the end, so that a reader of the tail finds it.
+	slices.SortStableFunc(w.entries, func(a, b entry) int {
+		return cmp.Compare(strings.Count(a.path, ".dist-info/"), strings.Count(b.path, ".dist-info/"))
+	})
+	var record strings.Builder
+	for i, item := range w.entries {
+		if i > 0 && w.entries[i-1].path == item.path {
+			return nil, fmt.Errorf("pack the wheel: %q is in it twice", item.path)
+		}
+		digest := sha256.Sum256(item.data)
+		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", item.path, base64.RawURLEncoding.EncodeToString(digest[:]), len(item.data))
+	}
+	name := w.info() + "RECORD"
+	record.WriteString(name + ",,\n")
+	var buffer bytes.Buffer
+	archive := zip.NewWriter(&buffer)
+	for _, item := range append(slices.Clone(w.entries), entry{path: name, mode: 0o644, data: []byte(record.String())}) {
+		header := &zip.FileHeader{Name: item.path, Method: zip.Deflate, Modified: epoch}
+		header.SetMode(item.mode)
+		file, err := archive.CreateHeader(header)
+		if err != nil {
+			return nil, fmt.Errorf("pack %q: %w", item.path, err)
+		}
+		if _, err := file.Write(item.data); err != nil {
+			return nil, fmt.Errorf("pack %q: %w", item.path, err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		return nil, fmt.Errorf("pack the wheel: %w", err)
+	}
+	return buffer.Bytes(), nil
+}
+
+// hostTag is the tag that pip on this very machine accepts, for a wheel that
+// goes nowhere else. Wheels for others are built by zig and carry their tag.
+func hostTag() (string, error) {
+	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	switch {
+	case machine == "":
+	case runtime.GOOS == "linux":
+		return "linux_" + machine, nil
+	case runtime.GOOS == "darwin" && runtime.GOARCH == "arm64":
+		return "macosx_12_0_arm64", nil
+	case runtime.GOOS == "darwin":
+		return "macosx_12_0_x86_64", nil
+	}
+	return "", errors.New("MetaML runs on Linux and macOS, on x86_64 and arm64, not on " + runtime.GOOS + "/" + runtime.GOARCH)
+}
