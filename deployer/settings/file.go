@@ -1,0 +1,201 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// FileName is the name of the settings file.
+const FileName = "metaml.toml"
+
+// maxFile bounds a settings file, in bytes.
+const maxFile = 1 << 20
+
+// FindFile looks for metaml.toml in dir and then upward. It gives "" if there is none.
+func FindFile(dir string) string {
+	for {
+		path := filepath.Join(dir, FileName)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return ""
+		}
+		dir = parent
+	}
+}
+
+type fileValue struct {
+	Given
+	line int
+}
+
+// readFile reads the settings of a metaml.toml. Unknown and ill-typed keys are refused with file and line.
+func readFile(path string) ([]fileValue, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, run.Wrap(err, "settings-file", fmt.Sprintf("cannot read %s: %s", path, reason(err)), "")
+	}
+	if len(data) > maxFile {
+		return nil, &run.UserError{Code: "settings-file", Text: fmt.Sprintf("%s is larger than 1 MiB, which no settings file is", path)}
+	}
+	return parseFile(path, data)
+}
+
+func reason(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}
+
+func parseFile(path string, data []byte) ([]fileValue, error) {
+	var whole map[string]any
+	if err := toml.Unmarshal(data, &whole); err != nil {
+		var decode *toml.DecodeError
+		if errors.As(err, &decode) {
+			line, _ := decode.Position()
+			return nil, fileError(path, line, "this is not TOML: %s", strings.TrimPrefix(decode.Error(), "toml: "))
+		}
+		return nil, run.Wrap(err, "settings-file", fmt.Sprintf("%s is not TOML: %s", path, err), "")
+	}
+	var (
+		values []fileValue
+		parser unstable.Parser
+		table  []string
+	)
+	parser.Reset(data)
+	for parser.NextExpression() {
+		e := parser.Expression()
+		switch e.Kind {
+		case unstable.Table, unstable.ArrayTable:
+			table = keys(e)
+		case unstable.KeyValue:
+			name := strings.Join(append(append([]string{}, table...), keys(e)...), ".")
+			line := parser.Shape(e.Child().Next().Raw).Start.Line
+			if line == 0 {
+				line = lineOf(data, keyOffset(e))
+			}
+			v, err := fileSetting(path, keyLine(&parser, e, line), name, lookup(whole, table, keys(e)))
+			if err != nil {
+				return nil, err
+			}
+			values = append(values, v)
+		}
+	}
+	return values, nil
+}
+
+func keyOffset(e *unstable.Node) int {
+	it := e.Key()
+	if it.Next() {
+		return int(it.Node().Raw.Offset)
+	}
+	return 0
+}
+
+func keyLine(parser *unstable.Parser, e *unstable.Node, fallback int) int {
+	it := e.Key()
+	if it.Next() {
+		if line := parser.Shape(it.Node().Raw).Start.Line; line > 0 {
+			return line
+		}
+	}
+	return fallback
+}
+
+func lineOf(data []byte, offset int) int {
+	return 1 + strings.Count(string(data[:min(offset, len(data))]), "\n")
+}
+
+func keys(e *unstable.Node) []string {
+	var names []string
+	for it := e.Key(); it.Next(); {
+		names = append(names, string(it.Node().Data))
+	}
+	return names
+}
+
+func lookup(whole map[string]any, table, names []string) any {
+	var at any = whole
+	for _, name := range append(append([]string{}, table...), names...) {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return nil
+		}
+		at = m[name]
+	}
+	return at
+}
+
+// packageKeys are the names of a decorator's package={…}, which a file may have as a [package] table.
+var packageKeys = map[string]string{"package.repository": "repository", "package.name": "image_name", "package.publish": "publish"}
+
+func fileSetting(path string, line int, name string, value any) (fileValue, error) {
+	canonical := name
+	if p, ok := packageKeys[name]; ok {
+		canonical = p
+	}
+	def, ok := Lookup(canonical)
+	if !ok {
+		text := fmt.Sprintf("there is no setting %q", name)
+		if n := nearest(name, All); n != "" {
+			text += fmt.Sprintf("; did you mean %q?", strings.ReplaceAll(n, "-", "_"))
+		}
+		return fileValue{}, fileError(path, line, "%s", text)
+	}
+	text, err := tomlText(def, value)
+	if err == nil {
+		err = def.check(text)
+	}
+	if err != nil {
+		return fileValue{}, fileError(path, line, "%s %s", name, err)
+	}
+	return fileValue{Given: Given{Def: def, Value: text}, line: line}, nil
+}
+
+// tomlText gives a TOML value as the text that a cell would hold, or says that its type is wrong.
+func tomlText(def Def, value any) (string, error) {
+	switch v := value.(type) {
+	case bool:
+		if def.Type == Bool {
+			return fmt.Sprint(v), nil
+		}
+	case int64, float64:
+		if def.Type == Int || def.Type == Duration {
+			return fmt.Sprint(v), nil
+		}
+	case string:
+		if def.Type != Int && def.Type != Bool {
+			return v, nil
+		}
+		return "", fmt.Errorf("takes %s, not the text %q", def.Type.article(), v)
+	case []any:
+		if def.Type == Names {
+			names := make([]string, 0, len(v))
+			for _, n := range v {
+				names = append(names, fmt.Sprint(n))
+			}
+			return strings.Join(names, ","), nil
+		}
+	}
+	return "", fmt.Errorf("takes %s, not %v", def.Type.article(), value)
+}
+
+func fileError(path string, line int, format string, args ...any) *run.UserError {
+	return &run.UserError{Code: "settings-file", Text: fmt.Sprintf("%s:%d: ", path, line) + fmt.Sprintf(format, args...)}
+}

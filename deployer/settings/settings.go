@@ -1,0 +1,114 @@
+// Package settings defines every setting of a run once: its name, type, default and help, and how its value is found. The same
+// name is used in four places: `--hyper-parameters` in the cell or on the command line, 'hyper_parameters' in a decorator,
+// METAML_HYPER_PARAMETERS in the environment and hyper_parameters in metaml.toml. The first of them that has a value wins.
+//
+// Read [All] first, then [Resolve]. The package imports deployer/run, a TOML reader and the standard library.
+package settings
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Type says what a setting's text may be.
+type Type string
+
+// The types of settings.
+const (
+	Int       Type = "integer"   // decimal, within Min and Max
+	Bool      Type = "boolean"   // true, false, 1, 0, yes, no; as a flag it needs no value
+	Text      Type = "text"      // anything
+	Name      Type = "name"      // a Python identifier
+	Names     Type = "names"     // Python identifiers, separated by commas; a flag may be repeated
+	Duration  Type = "duration"  // 90, 90s, 5m, 1.5h: a number without a unit is seconds
+	Objective Type = "objective" // [max:|min:]METRIC
+	Choice    Type = "choice"    // one of Choices
+)
+
+// Def defines one setting.
+type Def struct {
+	Name    string     `json:"name"` // as in a decorator and in metaml.toml
+	Type    Type       `json:"type"`
+	Default string     `json:"default"`
+	Value   string     `json:"value,omitempty"` // what stands for the value in help: N, NAME, SECONDS
+	Min     int64      `json:"min,omitempty"`   // Int: smallest value
+	Max     int64      `json:"max,omitempty"`   // Int: largest value; 0 is none
+	Choices []string   `json:"choices,omitempty"`
+	Kinds   []run.Kind `json:"kinds"`
+	Targets []string   `json:"targets"` // the targets that honour it
+	Help    string     `json:"help"`    // one sentence
+}
+
+// Flag is the setting's name in a cell or on the command line, without the dashes.
+func (d Def) Flag() string { return strings.ReplaceAll(d.Name, "_", "-") }
+
+// Variable is the setting's name in the environment.
+func (d Def) Variable() string { return "METAML_" + strings.ToUpper(d.Name) }
+
+// The targets.
+const (
+	Local      = "local"
+	Kubernetes = "kubernetes"
+)
+
+var (
+	train      = []run.Kind{run.Train}
+	both       = []run.Kind{run.Train, run.Serve}
+	everywhere = []string{Local, Kubernetes}
+	cluster    = []string{Kubernetes}
+)
+
+// MaxCompletions bounds the number of trials of one run.
+const MaxCompletions = 100_000
+
+// All is every setting, in the order in which help shows them.
+var All = []Def{
+	{Name: "parallelism", Type: Int, Default: "1", Value: "N", Min: 1, Max: 10_000, Kinds: train, Targets: everywhere, Help: "Trials that run at the same time."},
+	{Name: "completions", Type: Int, Value: "N", Min: 1, Max: MaxCompletions, Kinds: train, Targets: everywhere, Help: "Trials in all; without it, as many as the hyperparameters give, else as many as run at a time."},
+	{Name: "hyper_parameters", Type: Name, Value: "NAME", Kinds: train, Targets: everywhere, Help: "The generator, function, list, dict of lists or DataFrame that gives each trial its arguments."},
+	{Name: "objective", Type: Objective, Value: "[max:|min:]METRIC", Kinds: train, Targets: everywhere, Help: "The metric that decides which trial is best."},
+	{Name: "function", Type: Name, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The function to run, where the cell defines several; without it the last."},
+	{Name: "tensorboard", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Show a TensorBoard of the run while it lasts."},
+	{Name: "name", Type: Text, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The name of the series of runs; without it the function's."},
+	{Name: "into", Type: Name, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The variable that gets the Run; without it `run`, when that is free or already ours."},
+	{Name: "with", Type: Names, Value: "NAME[,NAME…]", Kinds: both, Targets: everywhere, Help: "Names whose values are shipped (pickled) because no cell can make them again."},
+	{Name: "target", Type: Choice, Default: Local, Value: "TARGET", Choices: []string{Local, Kubernetes}, Kinds: both, Targets: everywhere, Help: "Where it runs: `local` is processes on this machine."},
+	{Name: "detach", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Return at once with the Run; its table goes on updating."},
+	{Name: "again", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Start another run although the same one is still active."},
+	{Name: "reuse", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Show the last succeeded run of the same code and settings again, if there is one, and run nothing."},
+	{Name: "seed", Type: Int, Value: "N", Min: 0, Max: 1<<53 - 1, Kinds: train, Targets: everywhere, Help: "Base of the trials' random seeds; without it the run's name is."},
+	{Name: "retries", Type: Int, Default: "1", Value: "N", Min: 0, Max: 100, Kinds: train, Targets: everywhere, Help: "Further attempts of a trial that was killed or lost; never after an exception of its own."},
+	{Name: "timeout", Type: Duration, Value: "DURATION", Kinds: both, Targets: everywhere, Help: "The longest that one attempt of a trial may take: 90s, 5m, 1.5h."},
+	{Name: "cwd", Type: Choice, Default: "session", Value: "WHERE", Choices: []string{"session", "trial"}, Kinds: train, Targets: []string{Local}, Help: "The trials' working directory: `session` is the notebook's, `trial` gives each a folder of its own."},
+	{Name: "fresh_process", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Start a new Python for each trial instead of forking one that has loaded the program."},
+	{Name: "interrupt", Type: Choice, Value: "WHAT", Choices: []string{"stop", "detach"}, Kinds: train, Targets: everywhere, Help: "What ■ and Ctrl-C do to a run: `stop` it or `detach` from it; without it, stop on local and detach on a cluster."},
+	{Name: "explain", Type: Bool, Default: "false", Kinds: both, Targets: everywhere, Help: "Say for each statement of the program why it is in."},
+	{Name: "repository", Type: Text, Value: "REGISTRY/PATH", Kinds: both, Targets: cluster, Help: "Where images are pushed."},
+	{Name: "image_name", Type: Text, Value: "NAME", Kinds: both, Targets: cluster, Help: "The image's name (a decorator's package={'name': …}); without it the series'."},
+	{Name: "publish", Type: Bool, Default: "true", Kinds: both, Targets: cluster, Help: "Push the image to its repository."},
+	{Name: "distributed_settings", Type: Text, Kinds: train, Targets: cluster, Help: "Processes of one distributed trial: {ps: N, workers: N}."},
+}
+
+// Of gives the settings that a kind of run has.
+func Of(kind run.Kind) []Def {
+	var defs []Def
+	for _, d := range All {
+		if slices.Contains(d.Kinds, kind) {
+			defs = append(defs, d)
+		}
+	}
+	return defs
+}
+
+// Lookup finds a setting by its name, in any of its spellings (dashes or underscores).
+func Lookup(name string) (Def, bool) {
+	name = strings.ReplaceAll(name, "-", "_")
+	for _, d := range All {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Def{}, false
+}

@@ -1,0 +1,114 @@
+package settings
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+var identifier = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*$`)
+
+// check reports whether text is a value of d; the error is the rest of a sentence that begins with the setting's name.
+func (d Def) check(text string) error {
+	switch d.Type {
+	case Int:
+		n, err := strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, 64)
+		if err != nil {
+			return fmt.Errorf("takes a whole number, not %q", text)
+		}
+		if n < d.Min || (d.Max != 0 && n > d.Max) {
+			if d.Max == 0 {
+				return fmt.Errorf("must be at least %d, not %d", d.Min, n)
+			}
+			return fmt.Errorf("must be from %d to %s, not %d", d.Min, people(d.Max), n)
+		}
+	case Bool:
+		if _, err := parseBool(text); err != nil {
+			return err
+		}
+	case Name:
+		if !identifier.MatchString(text) {
+			return fmt.Errorf("takes the name of something defined in the notebook, not %q", text)
+		}
+	case Names:
+		for name := range strings.SplitSeq(text, ",") {
+			if !identifier.MatchString(strings.TrimSpace(name)) {
+				return fmt.Errorf("takes names separated by commas, not %q", text)
+			}
+		}
+	case Duration:
+		if _, err := parseDuration(text); err != nil {
+			return err
+		}
+	case Objective:
+		if _, err := run.ParseObjective(text); err != nil {
+			return fmt.Errorf("takes [max:|min:]METRIC, not %q", text)
+		}
+	case Choice:
+		if !slices.Contains(d.Choices, text) {
+			return fmt.Errorf("takes %s, not %q", strings.Join(d.Choices, " or "), text)
+		}
+	case Text:
+		if text == "" {
+			return fmt.Errorf("takes a text, not an empty one")
+		}
+	}
+	return nil
+}
+
+// article gives the type as it stands in a sentence.
+func (t Type) article() string {
+	if strings.ContainsRune("aeio", rune(t[0])) {
+		return "an " + string(t)
+	}
+	return "a " + string(t)
+}
+
+// people writes a number with separators: 100,000.
+func people(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func parseBool(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "true", "1", "yes", "on":
+		return true, nil
+	case "false", "0", "no", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("takes true or false, not %q", text)
+}
+
+func parseDuration(text string) (time.Duration, error) {
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		if seconds <= 0 || seconds > 1e9 {
+			return 0, fmt.Errorf("takes a time above 0, not %q", text)
+		}
+		return time.Duration(seconds * float64(time.Second)), nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		if days, ok := strings.CutSuffix(text, "d"); ok {
+			if n, err := strconv.ParseFloat(days, 64); err == nil && n > 0 && n < 1e5 {
+				return time.Duration(n * 24 * float64(time.Hour)), nil
+			}
+		}
+		return 0, fmt.Errorf("takes a time such as 90s, 5m, 1.5h or 2d, not %q", text)
+	}
+	if d <= 0 {
+		return 0, fmt.Errorf("takes a time above 0, not %q", text)
+	}
+	return d, nil
+}
+
+// ParseDuration reads a time as people write it: 90 (seconds), 90s, 5m, 1.5h, 30d.
+func ParseDuration(text string) (time.Duration, error) { return parseDuration(text) }
