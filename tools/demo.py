@@ -1,0 +1,147 @@
+"""Executes a notebook headless and tells what happens while it happens.
+
+    python tools/demo.py NOTEBOOK FOLDER
+
+Leaves FOLDER/NAME.ipynb with the outputs, also when a cell failed, and FOLDER/NAME.html, one page that needs no network.
+Ends with 0, with 1 if a cell failed, with 130 if it was interrupted. It is `jupyter execute` with a voice: nbclient does
+the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbconvert import HTMLExporter
+
+# A table under a cell changes up to ten times a second; a terminal wants less.
+PAUSE = 1.0
+
+
+class Voice:
+    """Prints outputs as plain lines, and of an output that is updated in place only what is new in it."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, set[str]] = {}  # display id → the lines that were printed of it
+        self.latest: dict[str, tuple[str, ...]] = {}  # display id → its newest lines
+        self.printed: dict[str, float] = {}  # display id → when it was last printed
+
+    def say(self, text: str) -> None:
+        for line in text.rstrip("\n").splitlines():
+            print("      " + line, flush=True)
+
+    def show(self, display_id: str | None, text: str) -> None:
+        if display_id is None:
+            self.say(text)
+            return
+        self.latest[display_id] = tuple(text.splitlines())
+        if time.monotonic() - self.printed.get(display_id, 0.0) >= PAUSE:
+            self.flush(display_id)
+
+    def flush(self, display_id: str) -> None:
+        """Prints the lines that this display did not show before."""
+        seen = self.seen.setdefault(display_id, set())
+        fresh = [line for line in self.latest[display_id] if line not in seen]
+        seen.update(fresh)
+        if fresh:
+            self.printed[display_id] = time.monotonic()
+            self.say("\n".join(fresh))
+
+    def end_of_cell(self) -> None:
+        for display_id in self.latest:
+            self.flush(display_id)
+
+
+class Client(NotebookClient):
+    """nbclient, telling a Voice of every message that a cell causes."""
+
+    voice: Voice
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        content = msg["content"]
+        if msg["msg_type"] == "stream":
+            self.voice.say(content["text"])
+        elif msg["msg_type"] in ("display_data", "update_display_data", "execute_result"):
+            text = content["data"].get("text/plain", "(no text)")
+            self.voice.show(content.get("transient", {}).get("display_id"), text)
+        elif msg["msg_type"] == "error":
+            self.voice.say("\n".join(content["traceback"]))
+        return super().process_message(msg, cell, cell_index)
+
+
+def first_line(source: str) -> str:
+    line = source.strip().splitlines()[0] if source.strip() else "(empty)"
+    return line if len(line) <= 100 else line[:97] + "..."
+
+
+def execute(notebook: nbformat.NotebookNode, folder: Path) -> int:
+    """Runs all cells, prints them, and answers the exit code."""
+    voice = Voice()
+    started = time.monotonic()
+    total = sum(cell.cell_type == "code" for cell in notebook.cells)
+    number = 0
+
+    def on_start(cell: Any, cell_index: int) -> None:
+        nonlocal number
+        if cell.cell_type == "code":
+            number += 1
+            print(f"[{number}/{total}] {first_line(cell.source)}", flush=True)
+
+    def on_executed(**_: Any) -> None:
+        voice.end_of_cell()
+
+    client = Client(
+        notebook,
+        timeout=None,
+        # Our kernel holds a cell until its sweep ended, which may take any time.
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_start=on_start,
+        on_cell_executed=on_executed,
+    )
+    client.voice = voice
+    try:
+        client.execute()
+    except CellExecutionError as problem:
+        print(f"cell {number} failed: {problem.ename}: {problem.evalue}", file=sys.stderr)
+        return 1
+    except DeadKernelError:
+        print(f"the kernel died while cell {number} ran", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(f"{total} cells in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
+    """One page that stands alone: no script is fetched when it is opened."""
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="", embed_images=True)
+    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    return str(page)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="execute a notebook and tell what happens")
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    notebook = nbformat.read(arguments.notebook, as_version=4)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    code = execute(notebook, arguments.notebook.parent)
+    stem = arguments.folder / arguments.notebook.stem
+    nbformat.write(notebook, f"{stem}.ipynb")
+    Path(f"{stem}.html").write_text(to_html(notebook, arguments.notebook.stem), encoding="utf-8")
+    print(f"see {stem}.ipynb and {stem}.html")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
