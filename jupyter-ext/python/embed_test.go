@@ -85,6 +85,7 @@ func TestPythonImportsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), python, "-c", "import metaml; print(metaml.__file__)")
+	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+dir)
 	out, err := cmd.CombinedOutput()
 	if want := filepath.Join(dir, "metaml", "__init__.py"); err != nil || strings.TrimSpace(string(out)) != want {
