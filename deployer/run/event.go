@@ -10,12 +10,18 @@ const (
 	EventSubmitted    = "run.submitted"  //
 	EventLoaded       = "run.loaded"     // the program's top level was executed: Seconds, Fork, Causes
 	EventStopAsked    = "run.stop_asked" // Trial nil: the whole run
-	EventEnded        = "run.ended"      // State, Reason
+	EventResumed      = "run.resumed"    // an ended run goes on: what was asked of it and how it ended are void
+	EventEnded        = "run.ended"      // State, Reason; Text: the sentence for a Reason that is not its trials'
+	EventTrialQueued  = "trial.queued"   // Attempt will be started: a retry, or a trial of a resumed run
 	EventTrialStarted = "trial.started"  // PID, Seed
 	EventTrialReport  = "trial.report"   // Step, Metrics
-	EventTrialEnded   = "trial.ended"    // State, Reason, Exit, Result, Error
+	EventTrialEnded   = "trial.ended"    // State, Reason, Exit, Metrics, Error; Code CodeDisruption: not the trial's doing
 	EventNote         = "note"           // Code, Text, Hint: something people should know
 )
+
+// CodeDisruption marks the end of an attempt that was cut short by what happened to its supervisor. It does not count as one of
+// the retries.
+const CodeDisruption = "disruption"
 
 // Event is one line of a run's event stream. (Source, Seq) identifies it; N is stamped by the one writer of the stream and
 // grows by one a line. Fields beyond the first block belong to the types named beside them.
@@ -46,8 +52,8 @@ type Event struct {
 	Exit        *int     `json:"exit,omitempty"`        // trial.ended: exit code, 128 + signal
 	Error       *Error   `json:"error,omitempty"`       // trial.ended: the user's exception
 	Output      string   `json:"output,omitempty"`      // trial.ended: where output() was kept
-	Code        string   `json:"code,omitempty"`        // note
-	Text        string   `json:"text,omitempty"`        // note
+	Code        string   `json:"code,omitempty"`        // note; trial.ended
+	Text        string   `json:"text,omitempty"`        // note; trial.ended, run.ended: what happened, where Error is not it
 	Hint        string   `json:"hint,omitempty"`        // note
 }
 
@@ -64,6 +70,8 @@ const (
 	ReasonOutput    Reason = "output"            // the output could not be stored
 	ReasonLost      Reason = "lost"              // its supervisor or loader went away
 	ReasonStopped   Reason = "stopped"           // stop was asked
+	ReasonDisk      Reason = "disk full"         // no space left for the run's own files
+	ReasonFolder    Reason = "folder"            // the run's folder was deleted, or cannot be written
 	ReasonRestarted Reason = "machine restarted" // the machine was started again meanwhile
 	ReasonInternal  Reason = "internal"          // ours
 )

@@ -31,12 +31,12 @@ type Spec struct {
 	Kind    Kind      `json:"kind"`    // train or serve
 	Created time.Time `json:"created"` // submission time
 
-	Digest   string   `json:"digest"`         // digest of the program's code, hex sha256
-	Entry    string   `json:"entry"`          // name of the entry function
-	Python   string   `json:"python"`         // path of the interpreter that runs it (local)
-	Cwd      string   `json:"cwd"`            // working directory of the trials (local)
-	BootID   string   `json:"boot_id"`        // the machine's boot when it was submitted (local)
-	PathLike []string `json:"path,omitempty"` // sys.path entries of the session beyond the interpreter's own
+	Digest string   `json:"digest"`         // digest of the program's code, hex sha256
+	Entry  string   `json:"entry"`          // name of the entry function
+	Python string   `json:"python"`         // path of the interpreter that runs it (local)
+	Cwd    string   `json:"cwd"`            // working directory of the trials (local)
+	BootID string   `json:"boot_id"`        // the machine's boot when it was submitted (local)
+	Path   []string `json:"path,omitempty"` // sys.path entries of the session beyond the interpreter's own
 
 	Completions int           `json:"completions"`         // number of trials
 	Parallelism int           `json:"parallelism"`         // trials at a time

@@ -19,6 +19,7 @@ type State struct {
 	Name        string
 	Phase       Phase
 	Reason      Reason // of Phase, when ended by something other than its trials
+	Text        string // the sentence that goes with Reason
 	Completions int
 	Parallelism int
 	Submitted   time.Time
@@ -64,8 +65,12 @@ type Trial struct {
 	Series    map[string]Series // the course of each metric, thinned
 	Returned  []string          // names of the returned metrics, sorted
 	Error     *Error
+	Text      string // what happened, where Error is not it
 	Output    string
 	StopAsked bool
+
+	reported Metrics // last reported value of each metric, whatever was returned
+	ended    Event   // the event that Phase comes from, once it is final
 }
 
 // Series is the course of one metric, thinned to at most [seriesPoints] values: every Stride-th report.
@@ -148,24 +153,40 @@ func (s *State) Apply(e Event) bool {
 			s.Submitted = e.Time
 		}
 	case EventLoaded:
-		s.Loaded = &Loaded{Seconds: e.Seconds, Fork: e.Fork, Causes: e.Causes}
+		// The slowest of several loads is the one that people wait for.
+		if s.Loaded == nil || e.Seconds >= s.Loaded.Seconds {
+			s.Loaded = &Loaded{Seconds: e.Seconds, Fork: e.Fork, Causes: e.Causes}
+		}
 	case EventStopAsked:
 		if e.Trial == nil {
 			s.StopAsked = true
 		} else if t := s.trial(e); t != nil {
 			t.StopAsked = true
 		}
-	case EventTrialStarted, EventTrialReport, EventTrialEnded:
+	case EventTrialQueued, EventTrialStarted, EventTrialReport, EventTrialEnded:
 		s.applyTrial(e)
 	case EventNote:
 		s.Notes = append(s.Notes, Note{Time: e.Time, Trial: e.Trial, Code: e.Code, Text: e.Text, Hint: e.Hint})
 		slices.SortStableFunc(s.Notes, func(a, b Note) int {
-			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Text, b.Text))
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Text, b.Text),
+				cmp.Compare(a.Hint, b.Hint), cmp.Compare(number(a.Trial), number(b.Trial)))
 		})
 	case EventEnded:
-		s.Phase, s.Reason, s.Ended = e.State, e.Reason, e.Time
+		s.Phase, s.Reason, s.Text, s.Ended = e.State, e.Reason, e.Text, e.Time
+	case EventResumed:
+		s.Phase, s.Reason, s.Text, s.Ended, s.StopAsked = Running, "", "", time.Time{}, false
+		for i := range s.Trials {
+			s.Trials[i].StopAsked = false
+		}
 	}
 	return true
+}
+
+func number(trial *int) int {
+	if trial == nil {
+		return -1
+	}
+	return *trial
 }
 
 // trial gives the trial that e is about, or nil if e names none.
@@ -199,45 +220,61 @@ func (s *State) applyTrial(e Event) {
 		t.raise(Running)
 		t.report(e.Metrics)
 	case EventTrialEnded:
-		if !t.raise(e.State) {
-			return
-		}
-		t.Reason, t.Ended, t.Exit, t.Error, t.Output = e.Reason, e.Time, e.Exit, e.Error, e.Output
-		if t.Started.IsZero() && e.Seconds > 0 {
-			t.Started = e.Time.Add(-time.Duration(e.Seconds * float64(time.Second)))
-		}
-		for name, v := range e.Metrics {
-			if t.Metrics == nil {
-				t.Metrics = Metrics{}
-			}
-			t.Metrics[name] = v
-			t.Returned = append(t.Returned, name)
-		}
-		sort.Strings(t.Returned)
+		t.end(e)
 	}
+}
+
+// end takes over how the attempt ended. Of several ends of one attempt (an agent's and its monitor's) the higher state counts,
+// then the earlier one.
+func (t *Trial) end(e Event) {
+	if !e.State.Final() {
+		return
+	}
+	if c := cmp.Compare(order[e.State], order[t.Phase]); c < 0 || c == 0 && !earlier(e, t.ended) {
+		return
+	}
+	t.Phase, t.ended = e.State, e
+	t.Reason, t.Ended, t.Exit, t.Error, t.Text, t.Output = e.Reason, e.Time, e.Exit, e.Error, e.Text, e.Output
+	t.Metrics, t.Returned = nil, nil
+	for name, v := range t.reported {
+		t.set(name, v)
+	}
+	for name, v := range e.Metrics {
+		t.set(name, v)
+		t.Returned = append(t.Returned, name)
+	}
+	sort.Strings(t.Returned)
+}
+
+// earlier decides between two ends of one attempt in the same state, the same way whatever came first.
+func earlier(a, b Event) bool {
+	return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Seq, b.Seq)) < 0
+}
+
+func (t *Trial) set(name string, v float64) {
+	if t.Metrics == nil {
+		t.Metrics = Metrics{}
+	}
+	t.Metrics[name] = v
 }
 
 // order ranks the states of one attempt: the higher wins, whatever came first.
 var order = map[Phase]int{Pending: 0, Running: 1, Stopped: 2, Failed: 3, Succeeded: 4}
 
-func (t *Trial) raise(p Phase) bool {
-	if order[p] <= order[t.Phase] {
-		return false
+func (t *Trial) raise(p Phase) {
+	if order[p] > order[t.Phase] {
+		t.Phase = p
 	}
-	t.Phase = p
-	return true
 }
 
 func (t *Trial) report(m Metrics) {
-	if t.Metrics == nil {
-		t.Metrics, t.Series = Metrics{}, map[string]Series{}
-	}
-	if t.Series == nil {
-		t.Series = map[string]Series{}
+	if t.reported == nil {
+		t.reported, t.Series = Metrics{}, map[string]Series{}
 	}
 	for name, v := range m {
+		t.reported[name] = v
 		if _, returned := slices.BinarySearch(t.Returned, name); !returned {
-			t.Metrics[name] = v
+			t.set(name, v)
 		}
 		t.Series[name] = t.Series[name].add(v)
 	}

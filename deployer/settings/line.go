@@ -21,7 +21,7 @@ var ErrHelp = errors.New("help was asked for")
 func ParseLine(kind run.Kind, line string) ([]Given, error) {
 	words, err := split(line)
 	if err != nil {
-		return nil, refuse(kind, "%s", err)
+		return nil, refuse("%s", err)
 	}
 	var given []Given
 	for i := 0; i < len(words); i++ {
@@ -44,16 +44,16 @@ func ParseLine(kind run.Kind, line string) ([]Given, error) {
 				value = "false"
 			}
 		case negated:
-			return nil, refuse(kind, "--%s takes no value", name)
+			return nil, refuse("--%s takes no value", name)
 		case !hasValue:
 			if i+1 >= len(words) || strings.HasPrefix(words[i+1], "--") {
-				return nil, refuse(kind, "--%s needs a value: --%s %s", def.Flag(), def.Flag(), def.Value)
+				return nil, refuse("--%s needs a value: --%s %s", def.Flag(), def.Flag(), def.Value)
 			}
 			i++
 			value = words[i]
 		}
 		if err := def.check(value); err != nil {
-			return nil, refuse(kind, "--%s %s", def.Flag(), err)
+			return nil, refuse("--%s %s", def.Flag(), err)
 		}
 		given = appendGiven(given, Given{Def: def, Value: value})
 	}
@@ -86,18 +86,18 @@ func find(kind run.Kind, name string) (def Def, negated bool, err error) {
 			return d, true, nil
 		}
 	}
-	e := refuse(kind, "there is no option --%s", name)
+	e := refuse("there is no option --%s", name)
 	if n := nearest(name, defs); n != "" {
 		e.Text += fmt.Sprintf("; did you mean --%s?", n)
 	} else {
-		e.Hint = fmt.Sprintf("%%%%%s --help lists them all.", kind)
+		e.Hint = fmt.Sprintf("metaml settings --kind %s lists them all.", kind)
 	}
 	return Def{}, false, e
 }
 
 func strayWord(kind run.Kind, words []string, i int) error {
 	word := words[i]
-	e := refuse(kind, "%q is not an option", word)
+	e := refuse("%q is not an option", word)
 	if n := nearest(strings.TrimLeft(word, "-"), Of(kind)); n != "" {
 		e.Text += fmt.Sprintf("; did you mean --%s?", n)
 	} else if i > 0 {
@@ -106,8 +106,8 @@ func strayWord(kind run.Kind, words []string, i int) error {
 	return e
 }
 
-func refuse(kind run.Kind, format string, args ...any) *run.UserError {
-	return &run.UserError{Code: "option", Text: fmt.Sprintf("%%%%%s: ", kind) + fmt.Sprintf(format, args...)}
+func refuse(format string, args ...any) *run.UserError {
+	return &run.UserError{Code: "option", Text: fmt.Sprintf(format, args...)}
 }
 
 // split cuts a line into words as a POSIX shell does, without any expansion.
@@ -157,4 +157,12 @@ func split(line string) ([]string, error) {
 		words = append(words, word.String())
 	}
 	return words, nil
+}
+
+// Give checks one setting that was given by name, as a command line's flag is.
+func Give(d Def, value string) (Given, error) {
+	if err := d.check(value); err != nil {
+		return Given{}, refuse("--%s %s", d.Flag(), err)
+	}
+	return Given{Def: d, Value: value}, nil
 }

@@ -135,7 +135,7 @@ func (r *Resolved) honoured(typed string) error {
 		}
 		if v.Origin == typed {
 			return &run.UserError{
-				Code: "option", Text: fmt.Sprintf("%%%%%s: --%s means nothing on target %s", r.Kind, d.Flag(), target),
+				Code: "option", Text: fmt.Sprintf("--%s means nothing on target %s", d.Flag(), target),
 				Hint: fmt.Sprintf("Leave it out, or name a target that honours it: %s.", strings.Join(d.Targets, ", ")),
 			}
 		}

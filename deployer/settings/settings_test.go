@@ -13,21 +13,21 @@ import (
 
 func TestRefusedLines(t *testing.T) {
 	for line, want := range map[string]string{
-		"--paralelism 4":            "%%train: there is no option --paralelism; did you mean --parallelism?",
-		"--parallelism 0":           "%%train: --parallelism must be from 1 to 10,000, not 0",
-		"--parallelism four":        `%%train: --parallelism takes a whole number, not "four"`,
-		"--parallelism":             "%%train: --parallelism needs a value: --parallelism N",
-		"--completions 0":           "%%train: --completions must be from 1 to 100,000, not 0",
-		"--completions -3":          "%%train: --completions must be from 1 to 100,000, not -3",
-		"--completions 100001":      "%%train: --completions must be from 1 to 100,000, not 100001",
-		"--completions 1.5":         `%%train: --completions takes a whole number, not "1.5"`,
-		"--hyper-parameters f()":    `%%train: --hyper-parameters takes the name of something defined in the notebook, not "f()"`,
-		"--objective best:accuracy": `%%train: --objective takes [max:|min:]METRIC, not "best:accuracy"`,
-		"--timeout soon":            `%%train: --timeout takes a time such as 90s, 5m, 1.5h or 2d, not "soon"`,
-		"--cwd /tmp":                `%%train: --cwd takes session or trial, not "/tmp"`,
-		"parallelism 4":             `%%train: "parallelism" is not an option; did you mean --parallelism?`,
-		"--name 'open":              "%%train: a quote (') is not closed",
-		"--xyzzy":                   "%%train: there is no option --xyzzy\n%%train --help lists them all.",
+		"--paralelism 4":            "there is no option --paralelism; did you mean --parallelism?",
+		"--parallelism 0":           "--parallelism must be from 1 to 10,000, not 0",
+		"--parallelism four":        `--parallelism takes a whole number, not "four"`,
+		"--parallelism":             "--parallelism needs a value: --parallelism N",
+		"--completions 0":           "--completions must be from 1 to 100,000, not 0",
+		"--completions -3":          "--completions must be from 1 to 100,000, not -3",
+		"--completions 100001":      "--completions must be from 1 to 100,000, not 100001",
+		"--completions 1.5":         `--completions takes a whole number, not "1.5"`,
+		"--hyper-parameters f()":    `--hyper-parameters takes the name of something defined in the notebook, not "f()"`,
+		"--objective best:accuracy": `--objective takes [max:|min:]METRIC, not "best:accuracy"`,
+		"--timeout soon":            `--timeout takes a time such as 90s, 5m, 1.5h or 2d, not "soon"`,
+		"--cwd /tmp":                `--cwd takes session or trial, not "/tmp"`,
+		"parallelism 4":             `"parallelism" is not an option; did you mean --parallelism?`,
+		"--name 'open":              "a quote (') is not closed",
+		"--xyzzy":                   "there is no option --xyzzy\nmetaml settings --kind train lists them all.",
 	} {
 		_, err := settings.ParseLine(run.Train, line)
 		if err == nil || err.Error() != want {
@@ -105,7 +105,7 @@ func TestWhatATargetCannotHonourIsRefusedWhenTyped(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = settings.Resolve(run.Train, settings.Sources{Line: line, Typed: settings.FromCell})
-	if want := "%%train: --repository means nothing on target local\nLeave it out, or name a target that honours it: kubernetes."; err == nil || err.Error() != want {
+	if want := "--repository means nothing on target local\nLeave it out, or name a target that honours it: kubernetes."; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

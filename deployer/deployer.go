@@ -1,0 +1,338 @@
+// Package deployer is the one door to running a program: it takes a program folder and resolved settings and answers what would
+// run ([Door.Plan]), starts it ([Door.Submit]) and tells what happens (through its [Target]). It knows neither notebooks nor
+// Jupyter; what it needs from the user's Python (drawing hyperparameters) comes as a function.
+//
+// Read [Request] first. It may import its targets and what lies below them: deployer/run, deployer/settings.
+package deployer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+// Target is where runs execute.
+type Target interface {
+	// Provisional gives the name that the next run of a series would get.
+	Provisional(ctx context.Context, series string) (string, error)
+	// Active gives an active run with the key, or nil.
+	Active(ctx context.Context, key string) (*run.Spec, error)
+	// Submit takes the program folder over and starts the run. Two submissions of one key at once make one run.
+	Submit(ctx context.Context, s run.Submission) (run.Submitted, error)
+	// List gives every run, newest first. It starts nothing.
+	List(ctx context.Context) ([]run.Listed, error)
+	// Load gives one run by name, unique prefix or "last".
+	Load(ctx context.Context, name string) (run.Listed, error)
+	// Table gives the hyperparameters of a run, or nil.
+	Table(ctx context.Context, name string) ([]run.Row, error)
+	// Events calls fn for every event there is now.
+	Events(ctx context.Context, name string, fn func(run.Event) error) error
+	// Follow calls fn for every event after cursor until the run ends.
+	Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error
+	// Log writes what a trial printed: attempt 0 is the latest; stream is "stdout", "stderr" or "both".
+	Log(ctx context.Context, name string, trial, attempt int, stream string, follow bool, w io.Writer) error
+	// Stop stops a run, or one trial of it.
+	Stop(ctx context.Context, name string, trial *int, now bool) error
+	// Resume goes on with what a run left unfinished.
+	Resume(ctx context.Context, name string) error
+	// Delete removes a run that is not active, with all that it kept.
+	Delete(ctx context.Context, name string) error
+}
+
+// Request is a program and how to run it.
+type Request struct {
+	Program     string // program folder; Submit takes it over
+	Digest      string // of its code
+	Entry       string
+	Parameters  []string // of the entry function
+	Required    []string // those without a default
+	Settings    *settings.Resolved
+	Source      string // notebook or file, for people and the series
+	Python      string
+	Cwd         string
+	Path        []string
+	Environ     []string // of the session, as os.Environ gives it
+	Reseed      []string
+	SelfSeeded  []string
+	With        map[string]string // name → digest of its shipped value
+	Packages    map[string]string // distribution → version, of the direct imports
+	Draw        func(ctx context.Context, r DrawRequest) (Drawn, error)
+	Now         time.Time
+	FirstTrials int // for a plan: rows to show; 0 is all
+}
+
+// DrawRequest asks for hyperparameters.
+type DrawRequest struct {
+	Name        string
+	Limit       int // 0 asks for the digest alone
+	Completions int // 0: as many as the source gives
+	Parallelism int
+	Parameters  []string
+	Required    []string
+}
+
+// Drawn is the answer.
+type Drawn struct {
+	Rows    []run.Row
+	Digest  string // of the source and its arguments
+	Literal bool   // by value: the rows are what the digest is of
+	Total   int    // rows that a literal source has
+	Notes   []string
+}
+
+// Plan is what would run.
+type Plan struct {
+	Spec    run.Spec
+	Table   []run.Row
+	Attach  *run.Spec // an active run with the same key: nothing new starts
+	Differs []string  // settings that differ from Attach's, in words
+	Reuse   *run.Spec // a succeeded run with the same key that --reuse shows again
+	Notes   []string  // hints and warnings, a sentence each
+	request Request
+}
+
+// Door plans and submits on one target.
+type Door struct {
+	Target Target
+}
+
+// maxDrawn bounds the rows that are drawn from a source that never ends and has no --completions.
+const maxDrawn = 256
+
+// Plan works out what would run. It starts and writes nothing; hyperparameters are drawn only for a run that is new.
+func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
+	name := r.Settings.Text("hyper_parameters")
+	if name == "" && len(r.Required) > 0 {
+		return nil, &run.UserError{
+			Code: "parameters", Text: fmt.Sprintf("%s needs a value for %s", r.Entry, andList(r.Required)),
+			Hint: "Name a generator, function, list or DataFrame that gives them: --hyper-parameters NAME.",
+		}
+	}
+	parallelism, completions := int(r.Settings.Int("parallelism")), int(r.Settings.Int("completions"))
+	draw := DrawRequest{Name: name, Completions: completions, Parallelism: parallelism, Parameters: r.Parameters, Required: r.Required}
+	var source Drawn
+	if name != "" {
+		var err error
+		if source, err = r.Draw(ctx, draw); err != nil {
+			return nil, err
+		}
+	}
+	p := &Plan{Spec: d.spec(r, source), request: r}
+	if !r.Settings.Bool("again") {
+		active, err := d.Target.Active(ctx, p.Spec.Key)
+		if err != nil {
+			return nil, err
+		}
+		if active != nil {
+			p.Attach, p.Differs = active, differences(*active, p.Spec)
+			p.Spec = *active
+			return p, nil
+		}
+	}
+	listed, err := d.Target.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.hints(listed)
+	if r.Settings.Bool("reuse") {
+		if p.Reuse = reusable(listed, p.Spec.Key); p.Reuse != nil {
+			p.Spec = *p.Reuse
+			return p, nil
+		}
+	}
+	if p.Spec.Name, err = d.Target.Provisional(ctx, p.Spec.Series); err != nil {
+		return nil, err
+	}
+	p.Notes = append(p.Notes, r.Settings.Unused...)
+	switch {
+	case name != "":
+		draw.Limit = maxDrawn
+		drawn, err := r.Draw(ctx, draw)
+		if err != nil {
+			return nil, err
+		}
+		if len(drawn.Rows) == 0 {
+			return nil, &run.UserError{Code: "hyper-parameters", Text: fmt.Sprintf("%s gives no hyperparameters", name), Hint: "It must give a dict for at least one trial."}
+		}
+		p.Table, p.Spec.Completions = drawn.Rows, len(drawn.Rows)
+		p.Notes = append(p.Notes, drawn.Notes...)
+	case completions > 0:
+		p.Spec.Completions = completions
+	default:
+		p.Spec.Completions = parallelism
+	}
+	p.Spec.Parallelism = min(p.Spec.Parallelism, p.Spec.Completions)
+	p.Spec.Env = threads(r.Environ, p.Spec.Parallelism)
+	return p, nil
+}
+
+// Submit starts what was planned; for a plan that attaches or reuses it starts nothing.
+func (d *Door) Submit(ctx context.Context, p *Plan) (run.Submitted, error) {
+	if p.Attach != nil || p.Reuse != nil {
+		return run.Submitted{Spec: p.Spec, Attached: true}, nil
+	}
+	return d.Target.Submit(ctx, run.Submission{Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again")})
+}
+
+func (d *Door) spec(r Request, source Drawn) run.Spec {
+	s := r.Settings
+	spec := run.Spec{
+		V: 1, Owner: owner(), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(), Series: slug(first(s.Text("name"), r.Entry)),
+		Digest: r.Digest, Entry: r.Entry, Python: r.Python, Cwd: r.Cwd, Path: r.Path,
+		Parallelism: int(s.Int("parallelism")), Retries: int(s.Int("retries")), Timeout: s.Duration("timeout"),
+		TrialCwd: s.Text("cwd") == "trial", Fresh: s.Bool("fresh_process"), TensorBoard: s.Bool("tensorboard"),
+		Reseed: r.Reseed, SelfSeeded: r.SelfSeeded, Settings: s.All(),
+	}
+	if text := s.Text("objective"); text != "" {
+		spec.Objective, _ = run.ParseObjective(text) // checked when it was resolved
+	}
+	if s.Has("seed") {
+		seed := s.Int("seed")
+		spec.Seed = &seed
+	}
+	spec.Key = key(spec, r, source)
+	return spec
+}
+
+// key is the run key (docs/rules.md §5): what makes two submissions the same run. The drawn table, parallelism, resources and
+// the full lock are not in it.
+func key(spec run.Spec, r Request, source Drawn) string {
+	parts := struct {
+		Owner, Source, Series, Digest, Target, Hyper, Completions string
+		With, Packages                                            []string
+	}{
+		spec.Owner, spec.Source, spec.Series, spec.Digest, r.Settings.Text("target"), source.Digest, r.Settings.Text("completions"),
+		pairs(r.With), pairs(r.Packages),
+	}
+	data, err := json.Marshal(parts)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func pairs(m map[string]string) []string {
+	list := make([]string, 0, len(m))
+	for name, value := range m {
+		list = append(list, name+"="+value)
+	}
+	sort.Strings(list)
+	return list
+}
+
+// applied lists the settings that a target could change on an active run; none can on local, and none is in the key.
+var compared = []string{"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard"}
+
+// differences names every setting that the active run has otherwise than asked.
+func differences(active, asked run.Spec) []string {
+	value := func(s run.Spec, name string) string {
+		for _, v := range s.Settings {
+			if v.Name == name {
+				return v.Value
+			}
+		}
+		return ""
+	}
+	var differ []string
+	for _, name := range compared {
+		was, is := value(active, name), value(asked, name)
+		if was != is {
+			differ = append(differ, fmt.Sprintf("%s stays %s (asked: %s)", name, first(was, "unset"), first(is, "unset")))
+		}
+	}
+	return differ
+}
+
+func (p *Plan) hints(listed []run.Listed) {
+	for i := range listed {
+		l := &listed[i]
+		same := l.Spec.Series == p.Spec.Series && l.Spec.Source == p.Spec.Source && l.Spec.Owner == p.Spec.Owner
+		if same && l.Active() && l.Spec.Key != p.Spec.Key {
+			p.Notes = append(p.Notes, fmt.Sprintf("%s of the same function, from before an edit, is still active: %%metaml stop %s", l.Spec.Name, l.Spec.Name))
+			return
+		}
+	}
+}
+
+func reusable(listed []run.Listed, key string) *run.Spec {
+	for i := range listed {
+		if l := &listed[i]; l.Spec.Key == key && l.State != nil && l.State.Phase == run.Succeeded {
+			return &l.Spec
+		}
+	}
+	return nil
+}
+
+// threadVariables bound the threads of the numerical libraries, so that parallel trials share the cores.
+var threadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
+
+func threads(environ []string, parallelism int) map[string]string {
+	for _, kv := range environ {
+		for _, name := range threadVariables {
+			if strings.HasPrefix(kv, name+"=") {
+				return nil // the user's own choice
+			}
+		}
+	}
+	n := strconv.Itoa(max(1, runtime.NumCPU()/max(1, parallelism)))
+	env := map[string]string{}
+	for _, name := range threadVariables {
+		env[name] = n
+	}
+	return env
+}
+
+func owner() string {
+	if u, err := user.Current(); err == nil {
+		return u.Uid
+	}
+	return "unknown"
+}
+
+var notSlug = regexp.MustCompile(`[^a-z0-9]+`)
+
+// slug makes a readable name of a series: "train_model" → "train-model".
+func slug(s string) string {
+	s = strings.Trim(notSlug.ReplaceAllString(strings.ToLower(s), "-"), "-")
+	if len(s) > 40 {
+		s = strings.Trim(s[:40], "-")
+	}
+	if s == "" {
+		return "run"
+	}
+	return s
+}
+
+func first(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+func andList(names []string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// SourceName is the short name of a run's notebook or file.
+func SourceName(spec run.Spec) string { return filepath.Base(spec.Source) }

@@ -1,0 +1,133 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// facts are the short statements of the first line: what it is, how far, how long still, how good.
+func (t *Table) progress() string {
+	done := t.Counts.Done()
+	if t.Phase.Final() {
+		s := Count(t.Total, "trial")
+		var parts []string
+		if t.Counts.Failed > 0 {
+			parts = append(parts, fmt.Sprintf("%d failed", t.Counts.Failed))
+		}
+		if t.Counts.Stopped > 0 {
+			parts = append(parts, fmt.Sprintf("%d stopped", t.Counts.Stopped))
+		}
+		if never := t.Counts.Pending; never > 0 {
+			parts = append(parts, fmt.Sprintf("%d not started", never))
+		}
+		if len(parts) > 0 {
+			s += ", " + strings.Join(parts, ", ")
+		}
+		return s
+	}
+	return fmt.Sprintf("%d of %s", done, Count(t.Total, "trial"))
+}
+
+func (t *Table) pace() []string {
+	var parts []string
+	if !t.Phase.Final() && t.Total > 1 {
+		parts = append(parts, fmt.Sprintf("%d at a time", t.Parallel))
+	}
+	switch {
+	case t.Phase.Final():
+		parts = append(parts, string(t.Phase)+t.why()+" in "+Span(t.Elapsed))
+	case t.Left > 0:
+		parts = append(parts, Span(t.Elapsed), "about "+Span(t.Left)+" left")
+	default:
+		parts = append(parts, Span(t.Elapsed))
+	}
+	return parts
+}
+
+func (t *Table) why() string {
+	switch t.Reason {
+	case "", run.ReasonException, run.ReasonStopped:
+		return ""
+	case run.ReasonProgram:
+		return " (the program could not be loaded)"
+	default:
+		return " (" + string(t.Reason) + ")"
+	}
+}
+
+func (t *Table) best() string {
+	if t.Best == "" {
+		return ""
+	}
+	return fmt.Sprintf("best %s (trial %d)", t.Best, t.BestTrial)
+}
+
+// Headline is the run in one line of text.
+func (t *Table) Headline() string {
+	parts := append([]string{t.Name, t.progress()}, t.pace()...)
+	if b := t.best(); b != "" {
+		parts = append(parts, b)
+	}
+	return strings.Join(parts, "   ")
+}
+
+// mark is the sign of a trial's state.
+func mark(p run.Phase) string {
+	switch p {
+	case run.Pending:
+		return "·"
+	case run.Running:
+		return "●"
+	case run.Stopped:
+		return "■"
+	case run.Failed:
+		return "✗"
+	case run.Succeeded:
+		return "✓"
+	}
+	return " "
+}
+
+func (t *Table) attempt(r Row) string {
+	if r.Attempt > 1 {
+		return fmt.Sprintf("attempt %d", r.Attempt)
+	}
+	return ""
+}
+
+// remarks are the notes that people should read, one sentence each, without repetitions.
+func (t *Table) remarks() []string {
+	const most = 6
+	var lines []string
+	seen := map[string]bool{}
+	for _, n := range t.Notes {
+		line := n.Text
+		if n.Hint != "" {
+			line += " " + n.Hint
+		}
+		if line == "" || seen[line] {
+			continue
+		}
+		seen[line] = true
+		if len(lines) == most {
+			lines = append(lines, "… and more: metaml show "+t.Name)
+			break
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// footer says what is not shown and what one can do.
+func (t *Table) footer() []string {
+	var parts []string
+	if t.Hidden > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s shown (best, running, failed)", len(t.Rows), Count(t.Total, "trial")))
+	}
+	if t.Columns > 0 {
+		parts = append(parts, Count(t.Columns, "column")+" not shown")
+	}
+	return parts
+}

@@ -1,0 +1,150 @@
+package view
+
+import (
+	"fmt"
+	"html"
+	"strings"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// style belongs to the front end: its fonts and colours, with fallbacks for a saved page. It is repeated in every update, since
+// an update replaces what it finds.
+const style = `<style>
+.mm{--fg:var(--jp-ui-font-color1,var(--vscode-foreground,light-dark(#1f2328,#e6edf3)));--dim:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,light-dark(#656d76,#8b949e)));--line:var(--jp-border-color2,var(--vscode-panel-border,light-dark(#d8dee4,#30363d)));--accent:var(--jp-brand-color1,var(--vscode-progressBar-background,#1976d2));--bad:var(--jp-error-color1,var(--vscode-errorForeground,#c62828));--soft:var(--jp-layout-color2,var(--vscode-editorWidget-background,light-dark(#f6f8fa,#161b22)));font:13px/1.45 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:64em;font-variant-numeric:tabular-nums}
+.mm .top{display:flex;gap:.75em;align-items:baseline;flex-wrap:wrap}.mm b{font-weight:600}.mm .dim{color:var(--dim)}
+.mm .bar{height:4px;border-radius:2px;background:var(--soft);margin:.5em 0;display:flex;overflow:hidden}.mm .bar i{background:var(--accent)}.mm .bar i.now{opacity:.35}.mm .bar i.bad{background:var(--bad)}
+.mm .wide{overflow-x:auto}.mm table{border-collapse:collapse;margin:.25em 0;font:inherit;color:inherit;font-variant-numeric:inherit}.mm th{font-weight:500;color:var(--dim);text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--line);background:none}
+.mm td{text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--soft);white-space:nowrap;background:none}.mm tr{background:none}.mm .l{text-align:left}.mm .spark{font-family:var(--jp-code-font-family,monospace);color:var(--accent);letter-spacing:-.5px;font-size:11px;min-width:9em}
+.mm tr.best td{background:var(--soft);font-weight:600}.mm .bad{color:var(--bad)}.mm details{margin:.15em 0}.mm summary{cursor:pointer;color:var(--dim)}.mm pre{background:var(--soft);color:inherit;padding:.5em .8em;margin:.3em 0;font:12px/1.4 var(--jp-code-font-family,monospace);overflow:auto;text-align:left;white-space:pre}
+.mm code{font-family:var(--jp-code-font-family,monospace);font-size:12px}.mm a{color:var(--accent)}
+</style>`
+
+// HTML draws the table for a notebook: no JavaScript, nothing that must be unfolded (an update would close it again).
+func (t *Table) HTML() string {
+	var b strings.Builder
+	b.WriteString(style + `<div class="mm"><div class="top"><b>` + esc(t.Name) + `</b><span>` + esc(t.progress()) + `</span><span class="dim">` + esc(strings.Join(t.pace(), " · ")) + `</span>`)
+	if t.Best != "" {
+		fmt.Fprintf(&b, `<span class="dim">best <b style="color:var(--fg)">%s</b> (trial %d)</span>`, esc(t.Best), t.BestTrial)
+	}
+	b.WriteString("</div>" + t.bar())
+	if len(t.Rows) > 0 {
+		b.WriteString(`<div class="wide"><table><tr><th class="l">trial</th>`)
+		for _, name := range t.Parameters {
+			b.WriteString("<th>" + esc(clip(name)) + "</th>")
+		}
+		for _, name := range t.Metrics {
+			b.WriteString("<th>" + esc(clip(name)) + "</th>")
+		}
+		course := ""
+		if t.Objective != "" {
+			course = esc(clip(t.Objective)) + " over steps"
+		}
+		b.WriteString(`<th class="l">` + course + `</th><th>time</th></tr>`)
+		for _, r := range t.Rows {
+			t.htmlRow(&b, r)
+		}
+		b.WriteString("</table></div>")
+	}
+	for _, line := range t.remarks() {
+		b.WriteString(`<div class="dim">` + esc(line) + `</div>`)
+	}
+	if line := t.htmlFooter(); line != "" {
+		b.WriteString(`<div class="dim">` + line + `</div>`)
+	}
+	b.WriteString("</div>")
+	return b.String()
+}
+
+func (t *Table) bar() string {
+	if t.Total == 0 || (t.Total == 1 && t.Phase.Final()) {
+		return ""
+	}
+	part := func(n int, class string) string {
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprintf(`<i%s style="width:%.4g%%"></i>`, class, 100*float64(n)/float64(t.Total))
+	}
+	return `<div class="bar">` + part(t.Counts.Succeeded+t.Counts.Stopped, "") + part(t.Counts.Failed, ` class="bad"`) + part(t.Counts.Running, ` class="now"`) + `</div>`
+}
+
+func (t *Table) htmlRow(b *strings.Builder, r Row) {
+	class, first := "", `<td class="l">`
+	if r.Best {
+		class = ` class="best"`
+	}
+	sign := mark(r.Phase)
+	switch r.Phase {
+	case run.Failed:
+		first = `<td class="l bad">`
+	case run.Running, run.Pending:
+		sign = `<span class="dim">` + sign + `</span>`
+	}
+	fmt.Fprintf(b, `<tr%s>%s%d %s</td>`, class, first, r.Trial, sign)
+	for _, v := range r.Parameters {
+		b.WriteString("<td>" + esc(v) + "</td>")
+	}
+	for _, v := range r.Metrics {
+		b.WriteString("<td>" + esc(v) + "</td>")
+	}
+	if r.Error != "" {
+		b.WriteString(`<td class="l bad">` + esc(shorten(r.Error, 60)) + `</td>`)
+	} else {
+		b.WriteString(`<td class="l spark">` + r.Spark + `</td>`)
+	}
+	elapsed := ""
+	if r.Elapsed > 0 {
+		elapsed = Span(r.Elapsed)
+	}
+	if a := t.attempt(r); a != "" {
+		elapsed = `<span class="dim">` + a + `</span> ` + elapsed
+	}
+	b.WriteString("<td>" + elapsed + "</td></tr>")
+}
+
+func (t *Table) htmlFooter() string {
+	var parts []string
+	for _, p := range t.footer() {
+		parts = append(parts, esc(p))
+	}
+	if t.Facts.TensorBoard != "" {
+		parts = append(parts, `TensorBoard <a href="`+esc(t.Facts.TensorBoard)+`" target="_blank" rel="noopener">`+esc(strings.TrimPrefix(t.Facts.TensorBoard, "http://"))+`</a>`)
+	}
+	if t.Hidden > 0 || t.Columns > 0 {
+		parts = append(parts, "<code>run.to_pandas()</code> has all")
+	}
+	if !t.Phase.Final() {
+		switch t.Facts.Interrupt {
+		case "stop":
+			parts = append(parts, "■ stops the run")
+		case "detach":
+			parts = append(parts, "■ detaches, the run goes on")
+		}
+	}
+	return strings.Join(parts, " · ")
+}
+
+// Fold draws something long behind one line that unfolds it. It is displayed once and never updated.
+func Fold(summary, body string) string {
+	return style + `<div class="mm"><details><summary>` + esc(summary) + `</summary><pre>` + esc(bounded(body)) + `</pre></details></div>`
+}
+
+// maxFold bounds what a fold holds, in bytes.
+const maxFold = 48 << 10
+
+func bounded(s string) string {
+	if len(s) <= maxFold {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxFold], "") + "\n…"
+}
+
+func shorten(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+func esc(s string) string { return html.EscapeString(s) }
