@@ -123,7 +123,14 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> int:
 
 def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     """One page that stands alone: no script is fetched when it is opened."""
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="", embed_images=True)
+    exporter = HTMLExporter(
+        mathjax_url="",
+        require_js_url="",
+        jquery_url="",
+        mermaid_js_url="",
+        mermaid_layout_elk_js_url="",
+        embed_images=True,
+    )
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
     return str(page)
 

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metaml/metaml"
+)
+
+// inputs makes a folder of pretended binaries and a small module.
+func inputs(t *testing.T) (bin, module string) {
+	t.Helper()
+	bin, module = t.TempDir(), t.TempDir()
+	for _, name := range binaries {
+		write(t, filepath.Join(bin, name), "binary "+name)
+	}
+	write(t, filepath.Join(module, "metaml", "__init__.py"), "__all__ = []\n")
+	write(t, filepath.Join(module, "metaml", "py.typed"), "")
+	write(t, filepath.Join(module, "metaml", "__pycache__", "__init__.cpython-311.pyc"), "cache")
+	write(t, filepath.Join(module, "tests", "test_it.py"), "")
+	return bin, module
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, path string) *zip.Reader {
+	t.Helper()
+	data, err := os.ReadFile(path) //nolint:gosec // G304: the test's own file
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive
+}
+
+func content(t *testing.T, file *zip.File) []byte {
+	t.Helper()
+	reader, err := file.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	data, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestTheWheelHoldsModuleBinariesAndKernelspec(t *testing.T) {
+	bin, module := inputs(t)
+	path, err := build(bin, module, t.TempDir(), "linux_x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := "metaml-" + metaml.Version()
+	if got, want := filepath.Base(path), v+"-py3-none-linux_x86_64.whl"; got != want {
+		t.Errorf("the wheel is called %q, want %q", got, want)
+	}
+	var names, executable []string
+	for _, file := range open(t, path).File {
+		names = append(names, file.Name)
+		if file.Mode()&0o111 != 0 {
+			executable = append(executable, strings.TrimPrefix(file.Name, v+".data/scripts/"))
+		}
+	}
+	want := []string{
+		v + ".data/data/share/jupyter/kernels/metaml/kernel.json",
+		v + ".data/scripts/jupyter-metaml-nbconvert",
+		v + ".data/scripts/metaml",
+		v + ".data/scripts/metaml-agent",
+		v + ".data/scripts/metaml-kernel",
+		v + ".data/scripts/metaml-nbconvert",
+		"metaml/__init__.py",
+		"metaml/py.typed",
+		v + ".dist-info/METADATA",
+		v + ".dist-info/WHEEL",
+		v + ".dist-info/RECORD",
+	}
+	logos := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasSuffix(name, ".png") && !strings.HasSuffix(name, ".svg") })
+	names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(logos, name) })
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(append([]string{"jupyter-metaml-nbconvert"}, binaries...), executable); diff != "" {
+		t.Errorf("executables (-want +got):\n%s", diff)
+	}
+}
+
+func TestRecordTellsEveryFilesDigestAndSize(t *testing.T) {
+	bin, module := inputs(t)
+	path, err := build(bin, module, t.TempDir(), "linux_x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	var record string
+	for _, file := range open(t, path).File {
+		data := content(t, file)
+		if strings.HasSuffix(file.Name, "/RECORD") {
+			record = string(data)
+			fmt.Fprintf(&want, "%s,,\n", file.Name)
+			continue
+		}
+		digest := sha256.Sum256(data)
+		fmt.Fprintf(&want, "%s,sha256=%s,%d\n", file.Name, base64.RawURLEncoding.EncodeToString(digest[:]), len(data))
+	}
+	if diff := cmp.Diff(want.String(), record); diff != "" {
+		t.Errorf("RECORD (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheKernelspecFindsTheKernelFromItsOwnFolder(t *testing.T) {
+	bin, module := inputs(t)
+	path, err := build(bin, module, t.TempDir(), "linux_x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spec struct {
+		Argv []string `json:"argv"`
+	}
+	for _, file := range open(t, path).File {
+		if strings.HasSuffix(file.Name, "/kernel.json") {
+			if err := json.Unmarshal(content(t, file), &spec); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(spec.Argv) == 0 {
+		t.Fatal("kernel.json has no argv")
+	}
+	kernel := strings.Replace(spec.Argv[0], "{resource_dir}", "/prefix/share/jupyter/kernels/metaml", 1)
+	if got, want := filepath.Clean(kernel), "/prefix/bin/metaml-kernel"; got != want {
+		t.Errorf("an environment in /prefix starts %q, want %q", got, want)
+	}
+}
+
+func TestTheSameInputsGiveTheSameBytes(t *testing.T) {
+	bin, module := inputs(t)
+	var packed [2][]byte
+	for i := range packed {
+		path, err := build(bin, module, t.TempDir(), "linux_x86_64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if packed[i], err = os.ReadFile(path); err != nil { //nolint:gosec // G304: the test's own file
+			t.Fatal(err)
+		}
+		// What a checkout changes, a wheel must not show.
+		if err := os.Chmod(filepath.Join(module, "metaml", "__init__.py"), 0o640); err != nil { //nolint:gosec // G302: another mode is the point
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(packed[0], packed[1]) {
+		t.Error("two wheels of the same inputs differ")
+	}
+}
+
+func TestAnOlderVersionsWheelMakesRoom(t *testing.T) {
+	bin, module := inputs(t)
+	out := t.TempDir()
+	old := filepath.Join(out, "metaml-0.0.1-py3-none-linux_x86_64.whl")
+	other := filepath.Join(out, "metaml-0.0.1-py3-none-macosx_12_0_arm64.whl")
+	write(t, old, "")
+	write(t, other, "")
+	if _, err := build(bin, module, out, "linux_x86_64"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); !os.IsNotExist(err) {
+		t.Error("the older wheel of the same platform is still there")
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Errorf("another platform's wheel went: %v", err)
+	}
+}
+
+func TestAMissingBinaryIsNamed(t *testing.T) {
+	bin, module := inputs(t)
+	if err := os.Remove(filepath.Join(bin, "metaml-agent")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := build(bin, module, t.TempDir(), "linux_x86_64")
+	if err == nil || !strings.Contains(err.Error(), `"metaml-agent"`) || !strings.Contains(err.Error(), "make build") {
+		t.Errorf("error %v, want the name and what to run", err)
+	}
+}
