@@ -28,11 +28,11 @@ func TestDependenciesOfSmallBinariesAreListed(t *testing.T) {
 			}
 			file := filepath.Join("deps", name+".txt")
 			if *update {
-				if err := os.WriteFile(file, text, 0o644); err != nil { //nolint:gosec // G306: a file of the repository
+				if err := os.WriteFile(file, text, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			want, err := os.ReadFile(file) //nolint:gosec // G304: one of two names
+			want, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}

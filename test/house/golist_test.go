@@ -21,8 +21,7 @@ type goPackage struct {
 }
 
 var listed = sync.OnceValues(func() ([]goPackage, error) {
-	// noctx asks for a context; the list is shared by tests, so it is nobody's.
-	command := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Deps", "./...") //nolint:noctx // see above
+	command := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Deps", "./...")
 	command.Dir = filepath.Join("..", "..")
 	command.Stderr = os.Stderr
 	text, err := command.Output()

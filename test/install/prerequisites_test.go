@@ -43,7 +43,7 @@ func (m machine) link(name string) {
 
 func (m machine) script(name, body string) {
 	m.t.Helper()
-	if err := os.WriteFile(filepath.Join(m.bin, name), []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil { //nolint:gosec // G306: it has to be executable
+	if err := os.WriteFile(filepath.Join(m.bin, name), []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
 		m.t.Fatal(err)
 	}
 }

@@ -61,7 +61,7 @@ func (w *wheel) collect(bin, module string) error {
 	}
 	data := fmt.Sprintf("metaml-%s.data/", w.version)
 	for _, name := range binaries {
-		content, err := os.ReadFile(filepath.Join(bin, name)) //nolint:gosec // G304: the folder is the caller's choice
+		content, err := os.ReadFile(filepath.Join(bin, name))
 		if err != nil {
 			return fmt.Errorf("read the binary %q (run make build first): %w", name, err)
 		}
