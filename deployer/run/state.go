@@ -70,7 +70,7 @@ type Trial struct {
 	StopAsked bool
 
 	reported Metrics // last reported value of each metric, whatever was returned
-	ended    Event   // the event that Phase comes from, once it is final
+	ended    origin  // the event that Phase comes from, once it is final
 }
 
 // Series is the course of one metric, thinned to at most [seriesPoints] values: every Stride-th report.
@@ -230,10 +230,10 @@ func (t *Trial) end(e Event) {
 	if !e.State.Final() {
 		return
 	}
-	if c := cmp.Compare(order[e.State], order[t.Phase]); c < 0 || c == 0 && !earlier(e, t.ended) {
+	if c := cmp.Compare(order[e.State], order[t.Phase]); c < 0 || c == 0 && !t.ended.after(e) {
 		return
 	}
-	t.Phase, t.ended = e.State, e
+	t.Phase, t.ended = e.State, origin{e.Time, e.Source, e.Seq}
 	t.Reason, t.Ended, t.Exit, t.Error, t.Text, t.Output = e.Reason, e.Time, e.Exit, e.Error, e.Text, e.Output
 	t.Metrics, t.Returned = nil, nil
 	for name, v := range t.reported {
@@ -246,9 +246,15 @@ func (t *Trial) end(e Event) {
 	sort.Strings(t.Returned)
 }
 
-// earlier decides between two ends of one attempt in the same state, the same way whatever came first.
-func earlier(a, b Event) bool {
-	return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Seq, b.Seq)) < 0
+// origin identifies an event and orders two ends of one attempt in the same state, the same way whatever came first.
+type origin struct {
+	time   time.Time
+	source string
+	seq    int64
+}
+
+func (o origin) after(e Event) bool {
+	return cmp.Or(o.time.Compare(e.Time), cmp.Compare(o.source, e.Source), cmp.Compare(o.seq, e.Seq)) > 0
 }
 
 func (t *Trial) set(name string, v float64) {
@@ -375,4 +381,22 @@ func (s *State) Best(o Objective) (index int, ok bool) {
 		}
 	}
 	return index, ok
+}
+
+// Unfinished reports whether a resumed run would go on with the trial: it has not ended, or what ended it was neither its own
+// code nor its success.
+func (t *Trial) Unfinished() bool {
+	switch t.Phase {
+	case Succeeded:
+		return false
+	case Failed:
+		switch t.Reason {
+		case ReasonSignal, ReasonLost, ReasonRestarted, ReasonStopped, ReasonDisk, ReasonFolder, ReasonOutput, ReasonInternal:
+			return true
+		default:
+			return false
+		}
+	default:
+		return true
+	}
 }

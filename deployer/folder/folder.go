@@ -1,0 +1,324 @@
+// Package folder is the run folder on disk (docs/protocols.md §4): where everything of a run lies, and how it is written so
+// that a crash at any moment leaves something whole to read.
+//
+// Read [Run] first. Three rules hold: a folder is made under a temporary name and renamed into place; the event file
+// ([Log], [Reader]) has one writer, by lock, which first cuts a torn last line; every other file is replaced whole
+// ([Replace]) or only ever appended to, a line at a time.
+//
+// It imports deployer/run and golang.org/x/sys alone, and knows neither processes of trials nor the engine.
+package folder
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Runs gives the folder that holds the run folders: $XDG_DATA_HOME/metaml/runs.
+func Runs() (string, error) {
+	data := os.Getenv("XDG_DATA_HOME")
+	if !filepath.IsAbs(data) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find the folder for runs: set XDG_DATA_HOME: %w", err)
+		}
+		data = filepath.Join(home, ".local", "share")
+	}
+	return filepath.Join(data, "metaml", "runs"), nil
+}
+
+// Run is the folder of one run; its value is the path.
+type Run string
+
+func (r Run) join(elem ...string) string { return filepath.Join(append([]string{string(r)}, elem...)...) }
+
+// The places in a run folder.
+func (r Run) Spec() string            { return r.join("run.json") }
+func (r Run) Program() string         { return r.join("program") }
+func (r Run) Code() string            { return r.join("program", "code") }
+func (r Run) Map() string             { return r.join("program", "map.json") }
+func (r Run) TableFile() string       { return r.join("table.jsonl") }
+func (r Run) Events() string          { return r.join("events.jsonl") }
+func (r Run) MonitorFile() string     { return r.join("monitor.json") }
+func (r Run) MonitorLock() string     { return r.join("monitor.lock") }
+func (r Run) MonitorLog() string      { return r.join("monitor.log") }
+func (r Run) StopFile() string        { return r.join("stop") }
+func (r Run) EnvironmentFile() string { return r.join("environment.json") }
+func (r Run) Reserve() string         { return r.join("reserve") }
+func (r Run) Loader() string          { return r.join("loader") }
+
+// Trial is the folder of trial i.
+func (r Run) Trial(i int) string { return r.join("trials", fmt.Sprintf("%05d", i)) }
+
+// Output is what metaml.output() gives trial i.
+func (r Run) Output(i int) string { return filepath.Join(r.Trial(i), "output") }
+
+// Cwd is the working directory of trial i when trials do not share one.
+func (r Run) Cwd(i int) string { return filepath.Join(r.Trial(i), "cwd") }
+
+// Attempt is the folder of an attempt (from 1) of trial i.
+func (r Run) Attempt(i, attempt int) string {
+	return filepath.Join(r.Trial(i), "attempt-"+strconv.Itoa(attempt))
+}
+
+// LatestAttempt finds the highest attempt of trial i that has a folder; 0 is none.
+func (r Run) LatestAttempt(i int) int {
+	entries, err := os.ReadDir(r.Trial(i))
+	if err != nil {
+		return 0
+	}
+	latest := 0
+	for _, e := range entries {
+		if n, err := strconv.Atoi(cutPrefix(e.Name(), "attempt-")); err == nil {
+			latest = max(latest, n)
+		}
+	}
+	return latest
+}
+
+func cutPrefix(s, prefix string) string {
+	if len(s) > len(prefix) && s[:len(prefix)] == prefix {
+		return s[len(prefix):]
+	}
+	return ""
+}
+
+// ReadSpec reads run.json.
+func (r Run) ReadSpec() (run.Spec, error) {
+	var spec run.Spec
+	data, err := os.ReadFile(r.Spec())
+	if err != nil {
+		return spec, fmt.Errorf("read the run's description: %w", err)
+	}
+	if err := json.Unmarshal(data, &spec); err != nil {
+		return spec, fmt.Errorf("read the run's description %q: %w", r.Spec(), err)
+	}
+	switch {
+	case spec.V > 1:
+		return spec, fmt.Errorf("the run was written by a newer MetaML (version %d of run.json)", spec.V)
+	case spec.Name == "" || spec.Completions < 0 || spec.Completions > maxCompletions:
+		return spec, fmt.Errorf("the run's description %q is damaged", r.Spec())
+	}
+	return spec, nil
+}
+
+// maxCompletions bounds what a damaged run.json can make a reader allocate.
+const maxCompletions = 1 << 20
+
+// ReadTable reads the parameters of all trials; nil if the run has none.
+func (r Run) ReadTable() ([]run.Row, error) {
+	f, err := os.Open(r.TableFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the parameter table: %w", err)
+	}
+	defer f.Close()
+	rows, err := ParseTable(f)
+	if err != nil {
+		return nil, fmt.Errorf("read the parameter table %q: %w", r.TableFile(), err)
+	}
+	return rows, nil
+}
+
+// ParseTable reads lines of JSON objects, keeping the order of their names.
+func ParseTable(from io.Reader) ([]run.Row, error) {
+	var rows []run.Row
+	in := bufio.NewReaderSize(from, 1<<16)
+	for line := 1; ; line++ {
+		text, err := in.ReadBytes('\n')
+		if len(bytes.TrimSpace(text)) > 0 {
+			row, err := parseRow(text)
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %w", line, err)
+			}
+			rows = append(rows, row)
+		}
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func parseRow(text []byte) (run.Row, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("not a JSON object")
+	}
+	row := run.Row{}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+		row = append(row, run.Param{Name: name.(string), Value: value})
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, err
+	}
+	if d.More() {
+		return nil, errors.New("more than one value")
+	}
+	return row, nil
+}
+
+// FormatRow writes a row as one JSON object, in its order.
+func FormatRow(row run.Row) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, p := range row {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		name, err := json.Marshal(p.Name)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteString(": ")
+		if err := json.Compact(&b, p.Value); err != nil {
+			return nil, fmt.Errorf("value of %q: %w", p.Name, err)
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// WriteTable writes table.jsonl.
+func (r Run) WriteTable(rows []run.Row) error {
+	var b bytes.Buffer
+	for i, row := range rows {
+		line, err := FormatRow(row)
+		if err != nil {
+			return fmt.Errorf("write row %d of the parameter table: %w", i, err)
+		}
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	return Replace(r.TableFile(), b.Bytes())
+}
+
+// ReplaceJSON replaces a file by v as JSON.
+func ReplaceJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return fmt.Errorf("write %q: %w", path, err)
+	}
+	return Replace(path, append(data, '\n'))
+}
+
+// Replace writes a file whole: readers see the old content or the new.
+func Replace(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return fmt.Errorf("write %q: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("write %q: %w", path, err)
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		_ = f.Close()
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		_ = f.Close()
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// Monitor is monitor.json: the latest monitor of a run.
+type Monitor struct {
+	PID       int    `json:"pid"`
+	StartTime int64  `json:"start_time"` // [StartTime]
+	BootID    string `json:"boot_id"`
+}
+
+// ReadMonitor reads monitor.json; the zero value says that no monitor was ever started.
+func (r Run) ReadMonitor() Monitor {
+	var m Monitor
+	if data, err := os.ReadFile(r.MonitorFile()); err == nil {
+		_ = json.Unmarshal(data, &m)
+	}
+	return m
+}
+
+// Stop is one request in the stop file.
+type Stop struct {
+	Trial *int      `json:"trial"` // nil: the whole run
+	Now   bool      `json:"now"`   // do not wait for the trial to save anything
+	Time  time.Time `json:"time"`
+}
+
+// AppendStop asks the monitor to stop. One line is one write, so that several commands may ask at once.
+func (r Run) AppendStop(s Stop) error {
+	line, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("ask for a stop: %w", err)
+	}
+	f, err := os.OpenFile(r.StopFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("ask for a stop: %w", err)
+	}
+	_, err = f.Write(append(line, '\n'))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("ask for a stop: %w", err)
+	}
+	return nil
+}
+
+// ReadStops gives the requests from offset on and the offset after them. Lines that are not whole yet are left for later; what
+// is no request is skipped.
+func (r Run) ReadStops(offset int64) ([]Stop, int64, error) {
+	f, err := os.Open(r.StopFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, offset, fmt.Errorf("read the stop requests: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.NewSectionReader(f, offset, maxStops))
+	if err != nil {
+		return nil, offset, fmt.Errorf("read the stop requests: %w", err)
+	}
+	var stops []Stop
+	for {
+		end := bytes.IndexByte(data, '\n')
+		if end < 0 {
+			return stops, offset, nil
+		}
+		var s Stop
+		if json.Unmarshal(data[:end], &s) == nil {
+			stops = append(stops, s)
+		}
+		data, offset = data[end+1:], offset+int64(end)+1
+	}
+}
+
+// maxStops bounds what is read of the stop file at once, in bytes.
+const maxStops = 16 << 20

@@ -1,0 +1,81 @@
+package folder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// The streams of an attempt, the names of their files.
+const (
+	Stdout = "stdout"
+	Stderr = "stderr"
+)
+
+// Gap is the part of a log that was left out because the log grew too long (docs/engine.md): bytes From up to To of the file
+// hold nothing. It lies beside the log as NAME.gap.
+type Gap struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// GapFile is where the gap of an attempt's stream is written.
+func (r Run) GapFile(trial, attempt int, stream string) string {
+	return filepath.Join(r.Attempt(trial, attempt), stream+".gap")
+}
+
+// LogReader copies a log that may grow and may get a gap meanwhile.
+type LogReader struct {
+	path   string
+	offset int64
+}
+
+// NewLogReader reads an attempt's stream from its start.
+func (r Run) NewLogReader(trial, attempt int, stream string) *LogReader {
+	return &LogReader{path: filepath.Join(r.Attempt(trial, attempt), stream)}
+}
+
+// CopyTo writes what is there beyond what it wrote before. A log that does not exist yet is empty.
+func (l *LogReader) CopyTo(w io.Writer) error {
+	f, err := os.Open(l.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	var gap Gap
+	if data, err := os.ReadFile(l.path + ".gap"); err == nil {
+		_ = json.Unmarshal(data, &gap)
+	}
+	end := info.Size()
+	if l.offset < gap.From {
+		if err := l.copy(w, f, min(gap.From, end)); err != nil {
+			return err
+		}
+	}
+	if l.offset >= gap.From && l.offset < gap.To {
+		if _, err := fmt.Fprintf(w, "\n[… %d MiB left out …]\n", (gap.To-l.offset)>>20); err != nil {
+			return err
+		}
+		l.offset = gap.To
+	}
+	return l.copy(w, f, end)
+}
+
+func (l *LogReader) copy(w io.Writer, f io.ReaderAt, end int64) error {
+	if end <= l.offset {
+		return nil
+	}
+	n, err := io.Copy(w, io.NewSectionReader(f, l.offset, end-l.offset))
+	l.offset += n
+	return err
+}

@@ -1,0 +1,314 @@
+// Package local is the target "local": runs are processes on this machine, each run a folder (deployer/folder) and one detached
+// process, `metaml-agent monitor`, that owns it (docs/engine.md).
+//
+// Read [Target] and [Target.Submit] first. The package itself starts nothing but monitors; every question about a run is
+// answered from its folder, so that it can be asked from any process, also after the machine was restarted.
+//
+// It imports deployer/run and deployer/folder alone.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Target is the runs of this machine's user.
+type Target struct {
+	Dir   string // the folder that holds the run folders
+	Agent string // path of metaml-agent
+}
+
+// New gives the target whose monitors are started from the binary agent. Its folder is made when the first run is submitted.
+func New(agent string) (*Target, error) {
+	dir, err := folder.Runs()
+	if err != nil {
+		return nil, err
+	}
+	return &Target{Dir: dir, Agent: agent}, nil
+}
+
+// Liveness says who looks after a run.
+type Liveness string
+
+// The kinds of liveness.
+const (
+	Ended     Liveness = "ended"     // nobody needs to
+	Alive     Liveness = "alive"     // its monitor
+	Dead      Liveness = "dead"      // its monitor was killed; the next command that waits for the run starts another
+	Restarted Liveness = "restarted" // the machine was restarted meanwhile; nothing goes on before Resume
+)
+
+// Active reports whether trials of the run may still start by themselves.
+func (l Liveness) Active() bool { return l == Alive || l == Dead }
+
+// Listed is a run as its folder tells it.
+type Listed struct {
+	Spec     run.Spec
+	State    *run.State
+	Liveness Liveness
+	Folder   folder.Run
+	Damaged  string // why the folder cannot be read; then only Spec.Name and Folder are set
+}
+
+// NotFound says that no run has a name.
+type NotFound struct {
+	Name    string
+	Nearest string // the closest name there is, or ""
+}
+
+// Error is a sentence for the user.
+func (e *NotFound) Error() string {
+	switch {
+	case e.Name == Last:
+		return "there is no run yet"
+	case e.Nearest != "":
+		return fmt.Sprintf("there is no run %q; the nearest name is %q", e.Name, e.Nearest)
+	default:
+		return fmt.Sprintf("there is no run %q; metaml runs lists them", e.Name)
+	}
+}
+
+// Last is the name that stands for the newest run.
+const Last = "last"
+
+// Folder is where the run of exactly this name lies.
+func (t *Target) Folder(name string) folder.Run { return folder.Run(filepath.Join(t.Dir, name)) }
+
+// OutputPath is metaml.output() of a trial.
+func (t *Target) OutputPath(name string, trial int) string { return t.Folder(name).Output(trial) }
+
+// names lists the run folders, unsorted.
+func (t *Target) names() ([]string, error) {
+	entries, err := os.ReadDir(t.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, friendly(err, "list the runs in", t.Dir)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// List gives all runs, newest first. It starts nothing.
+func (t *Target) List(ctx context.Context) ([]Listed, error) {
+	names, err := t.names()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Listed, 0, len(names))
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		l, err := t.read(name)
+		if errors.Is(err, fs.ErrNotExist) && !exists(string(t.Folder(name))) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			l = Listed{Spec: run.Spec{Name: name}, State: &run.State{Name: name}, Folder: t.Folder(name), Damaged: err.Error()}
+		}
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b Listed) int {
+		if c := b.Spec.Created.Compare(a.Spec.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(b.Spec.Name, a.Spec.Name)
+	})
+	return all, nil
+}
+
+// Load gives one run by its name, a prefix that only it has, or "last".
+func (t *Target) Load(ctx context.Context, name string) (Listed, error) {
+	full, err := t.resolve(ctx, name)
+	if err != nil {
+		return Listed{}, err
+	}
+	l, err := t.read(full)
+	if err != nil {
+		return Listed{}, run.Wrap(err, "damaged", fmt.Sprintf("run %s cannot be read: %v", full, err),
+			"metaml delete "+full+" removes it")
+	}
+	return l, nil
+}
+
+func (t *Target) resolve(ctx context.Context, name string) (string, error) {
+	names, err := t.names()
+	if err != nil {
+		return "", err
+	}
+	if slices.Contains(names, name) {
+		return name, nil
+	}
+	if name == Last {
+		return t.last(ctx, names)
+	}
+	var hits []string
+	for _, n := range names {
+		if name != "" && strings.HasPrefix(n, name) {
+			hits = append(hits, n)
+		}
+	}
+	switch len(hits) {
+	case 1:
+		return hits[0], nil
+	case 0:
+		return "", &NotFound{Name: name, Nearest: run.Nearest(name, names)}
+	default:
+		slices.Sort(hits)
+		return "", &run.UserError{
+			Code: "ambiguous", Text: fmt.Sprintf("%q is the beginning of several runs", name),
+			Hint: "say which: " + strings.Join(hits[:min(len(hits), 8)], ", "),
+		}
+	}
+}
+
+// last finds the newest run without reading its events.
+func (t *Target) last(ctx context.Context, names []string) (string, error) {
+	var newest run.Spec
+	for _, n := range names {
+		if err := ctx.Err(); err != nil {
+			return "", context.Cause(ctx)
+		}
+		spec, err := t.Folder(n).ReadSpec()
+		if err == nil && (newest.Name == "" || !spec.Created.Before(newest.Created)) {
+			newest = spec
+			newest.Name = n
+		}
+	}
+	if newest.Name == "" {
+		return "", &NotFound{Name: Last}
+	}
+	return newest.Name, nil
+}
+
+// read folds a run from its folder.
+func (t *Target) read(name string) (Listed, error) {
+	l := Listed{Folder: t.Folder(name)}
+	var err error
+	if l.Spec, err = l.Folder.ReadSpec(); err != nil {
+		return l, err
+	}
+	if l.Spec.Name != name {
+		return l, fmt.Errorf("the folder %q belongs to the run %q", name, l.Spec.Name)
+	}
+	l.State = run.NewState(l.Spec)
+	if err := each(l.Folder, func(e run.Event) error { l.State.Apply(e); return nil }); err != nil {
+		return l, err
+	}
+	if l.Liveness = liveness(l.Folder, l.Spec, l.State); l.Liveness == Restarted {
+		l.State.Apply(restarted(l.Spec.Name))
+	}
+	return l, nil
+}
+
+// each hands out the events that are there now.
+func each(f folder.Run, fn func(run.Event) error) error {
+	file, err := os.Open(f.Events())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the events: %w", err)
+	}
+	defer file.Close()
+	r, err := folder.NewReader(file, "")
+	if err != nil {
+		return err
+	}
+	for {
+		e, err := r.Next()
+		if err != nil {
+			return endOf(err)
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+}
+
+func liveness(f folder.Run, spec run.Spec, state *run.State) Liveness {
+	if state.Phase.Final() {
+		return Ended
+	}
+	if f.Monitored() {
+		return Alive
+	}
+	m := f.ReadMonitor()
+	boot := m.BootID
+	if boot == "" {
+		boot = spec.BootID
+	}
+	if now := folder.BootID(); boot != "" && now != "" && boot != now {
+		return Restarted
+	}
+	if m.PID == 0 && time.Since(spec.Created) < startup {
+		return Alive // its first monitor is on its way
+	}
+	return Dead
+}
+
+// startup is how long a new run may be without a monitor before that is told to people.
+const startup = 5 * time.Second
+
+// restarted is the event that stands, for readers, for what nobody was there to write.
+func restarted(name string) run.Event {
+	return run.Event{
+		V: 1, Run: name, Time: time.Now(), Type: run.EventEnded, State: run.Failed, Reason: run.ReasonRestarted,
+		Text: "the machine was restarted while the run was going; metaml resume " + name + " goes on with its unfinished trials",
+	}
+}
+
+// Events hands out every event that is there now.
+func (t *Target) Events(ctx context.Context, name string, fn func(run.Event) error) error {
+	full, err := t.resolve(ctx, name)
+	if err != nil {
+		return err
+	}
+	return each(t.Folder(full), fn)
+}
+
+// Table gives the parameters of all trials.
+func (t *Target) Table(ctx context.Context, name string) ([]run.Row, error) {
+	full, err := t.resolve(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return t.Folder(full).ReadTable()
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// friendly turns what a full disk or a wrong permission says into a sentence.
+func friendly(err error, doing, path string) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return run.Wrap(err, "disk-full", fmt.Sprintf("no space left on the disk to %s %s", doing, path),
+			"free some space, or set XDG_DATA_HOME to a folder on another disk")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return run.Wrap(err, "unwritable", fmt.Sprintf("no permission to %s %s", doing, path),
+			"make the folder writable, or set XDG_DATA_HOME to a folder of your own")
+	default:
+		return fmt.Errorf("%s %s: %w", doing, path, err)
+	}
+}

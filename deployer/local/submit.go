@@ -1,0 +1,280 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Submission is what makes a run.
+type Submission struct {
+	Spec    run.Spec  // Name is empty or what [Target.Provisional] gave; BootID is filled in
+	Program string    // the program folder: moved into the run if it can be, else copied
+	Table   []run.Row // nil for a function without drawn parameters
+	Again   bool      // a new run even if one with the same key is active
+}
+
+// Submitted is the run that a submission led to.
+type Submitted struct {
+	Spec     run.Spec
+	Attached bool     // the run was there: it has the same key and is active
+	Differs  []string // when attached: the settings that the active run has otherwise, as sentences; none was applied
+}
+
+var seriesName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
+
+// Provisional is the name that the next run of a series will have if nobody else submits one meanwhile.
+func (t *Target) Provisional(_ context.Context, series string) (string, error) {
+	if !seriesName.MatchString(series) {
+		return "", badSeries(series)
+	}
+	data, _ := os.ReadFile(t.seriesLock(series))
+	next, err := t.next(series, data)
+	return fmt.Sprintf("%s-%d", series, next), err
+}
+
+func badSeries(series string) error {
+	return &run.UserError{
+		Code: "name", Text: fmt.Sprintf("%q cannot be the name of a series of runs", series),
+		Hint: "use letters, digits, '-', '_' and '.', at most 100, and begin with a letter or a digit",
+	}
+}
+
+// seriesLock is the lock of a series; its content is the highest ordinal ever used, so that a deleted run's name stays free of
+// a second meaning.
+func (t *Target) seriesLock(series string) string {
+	return filepath.Join(t.Dir, ".series", series)
+}
+
+func (t *Target) next(series string, used []byte) (int, error) {
+	highest, _ := strconv.Atoi(strings.TrimSpace(string(used)))
+	names, err := t.names()
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		if rest, ok := strings.CutPrefix(name, series+"-"); ok {
+			if n, err := strconv.Atoi(rest); err == nil {
+				highest = max(highest, n)
+			}
+		}
+	}
+	return highest + 1, nil
+}
+
+// Active gives an active run with this key, or nil.
+func (t *Target) Active(ctx context.Context, key string) (*run.Spec, error) {
+	names, err := t.names()
+	if err != nil {
+		return nil, err
+	}
+	var newest *run.Spec
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		if spec, err := t.Folder(name).ReadSpec(); err != nil || spec.Key != key {
+			continue
+		}
+		l, err := t.read(name)
+		if err == nil && l.Liveness.Active() && (newest == nil || l.Spec.Created.After(newest.Created)) {
+			newest = &l.Spec
+		}
+	}
+	return newest, nil
+}
+
+// Submit makes the run's folder, whole or not at all, and starts its monitor; or it finds the active run of the same key. Two
+// submissions of one series at the same moment come one after the other.
+func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
+	series := s.Spec.Series
+	if !seriesName.MatchString(series) {
+		return Submitted{}, badSeries(series)
+	}
+	if s.Table != nil && len(s.Table) < s.Spec.Completions {
+		return Submitted{}, fmt.Errorf("submit %q: %d rows of parameters for %d trials", series, len(s.Table), s.Spec.Completions)
+	}
+	if err := os.MkdirAll(filepath.Join(t.Dir, ".series"), 0o700); err != nil {
+		return Submitted{}, friendly(err, "make the folder", t.Dir)
+	}
+	lock, err := folder.LockFile(ctx, t.seriesLock(series))
+	if err != nil {
+		return Submitted{}, friendly(err, "lock the series in", t.Dir)
+	}
+	defer lock.Close()
+	if !s.Again && s.Spec.Key != "" {
+		active, err := t.Active(ctx, s.Spec.Key)
+		if err != nil {
+			return Submitted{}, err
+		}
+		if active != nil {
+			return Submitted{Spec: *active, Attached: true, Differs: differs(*active, s.Spec)}, nil
+		}
+	}
+	used, err := io.ReadAll(lock)
+	if err != nil {
+		return Submitted{}, friendly(err, "read the lock of the series in", t.Dir)
+	}
+	ordinal, err := t.next(series, used)
+	if err != nil {
+		return Submitted{}, err
+	}
+	spec := s.Spec
+	spec.V, spec.Name, spec.BootID = 1, fmt.Sprintf("%s-%d", series, ordinal), folder.BootID()
+	if spec.Created.IsZero() {
+		spec.Created = time.Now().UTC()
+	}
+	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(ordinal))); err != nil {
+		return Submitted{}, friendly(err, "write the lock of the series in", t.Dir)
+	}
+	if err := t.make(spec, s); err != nil {
+		return Submitted{}, friendly(err, "write the folder of the run in", t.Dir)
+	}
+	if err := t.start(t.Folder(spec.Name), false); err != nil {
+		return Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(spec.Name))))
+	}
+	return Submitted{Spec: spec}, nil
+}
+
+func writeAt(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// make writes the run's folder under a temporary name and renames it.
+func (t *Target) make(spec run.Spec, s Submission) (err error) {
+	dir, err := os.MkdirTemp(t.Dir, ".new-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	f := folder.Run(dir)
+	if err := folder.ReplaceJSON(f.Spec(), spec); err != nil {
+		return err
+	}
+	if s.Table != nil {
+		if err := f.WriteTable(s.Table); err != nil {
+			return err
+		}
+	}
+	// A monitor that is started later, from another shell, gives its trials the same surroundings.
+	if err := folder.ReplaceJSON(f.EnvironmentFile(), environment(os.Environ())); err != nil {
+		return err
+	}
+	if s.Program != "" {
+		// Last, since a rename takes it away from the caller.
+		if err := takeIn(s.Program, f.Program()); err != nil {
+			return fmt.Errorf("take in the program %q: %w", s.Program, err)
+		}
+	}
+	return os.Rename(dir, string(t.Folder(spec.Name)))
+}
+
+func takeIn(from, to string) error {
+	err := os.Rename(from, to)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, syscall.EXDEV) && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return os.CopyFS(to, os.DirFS(from))
+}
+
+// environment is what a run's processes get of the submitter's: not our own variables, and no plotting into a notebook that is
+// not there.
+func environment(of []string) []string {
+	env := slices.DeleteFunc(slices.Clone(of), func(v string) bool {
+		return strings.HasPrefix(v, "METAML_") || strings.HasPrefix(v, "_METAML_") || strings.HasPrefix(v, "JPY_") ||
+			strings.HasPrefix(v, "MPLBACKEND=module://")
+	})
+	slices.Sort(env)
+	return env
+}
+
+// differs names the settings that the active run has otherwise than the new submission asks for.
+func differs(active, asked run.Spec) []string {
+	have := map[string]string{}
+	for _, s := range active.Settings {
+		have[s.Name] = s.Value
+	}
+	var all []string
+	for _, s := range asked.Settings {
+		if v, ok := have[s.Name]; ok && v != s.Value {
+			all = append(all, fmt.Sprintf("%s is %s in the active run, not %s", s.Name, orNothing(v), orNothing(s.Value)))
+		}
+	}
+	return all
+}
+
+func orNothing(v string) string {
+	if v == "" {
+		return "not set"
+	}
+	return v
+}
+
+// start starts a monitor for the run, detached from us. If one is alive already, the new one ends at once.
+func (t *Target) start(f folder.Run, resume bool) error {
+	env, err := readEnvironment(f)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(f.MonitorLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return friendly(err, "write the log of the monitor in", string(f))
+	}
+	defer log.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("start the run's monitor: %w", err)
+	}
+	defer null.Close()
+	args := []string{t.Agent, "monitor", "--dir", string(f)}
+	if resume {
+		args = append(args, "--resume")
+	}
+	process, err := os.StartProcess(t.Agent, args, &os.ProcAttr{
+		Dir: string(f), Env: env, Files: []*os.File{null, log, log}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return run.Wrap(err, "agent", fmt.Sprintf("the run's monitor cannot be started from %s: %v", t.Agent, err),
+			"metaml doctor says what is missing")
+	}
+	// Only so that no zombie is left while this process lives: the monitor does not end with us.
+	go func() { _, _ = process.Wait() }()
+	return nil
+}
+
+func readEnvironment(f folder.Run) ([]string, error) {
+	data, err := os.ReadFile(f.EnvironmentFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return environment(os.Environ()), nil
+	}
+	if err != nil {
+		return nil, friendly(err, "read the environment of the run in", string(f))
+	}
+	var env []string
+	if err := json.Unmarshal(data, &env); err != nil {
+		return nil, fmt.Errorf("read the environment of the run in %s: %w", f, err)
+	}
+	return env, nil
+}
