@@ -1,39 +1,106 @@
 # MetaML's targets. `make help` prints them; CI calls `make test` and nothing else.
 # What is made stays in bin/, build/, dist/, out/ and .venv/, all ignored by git.
 
-PYTHON  ?= python3
-VERSION := $(shell cat VERSION)
+PYTHON ?= python3
 export PYTHON
 
 # -trimpath and no VCS stamp: the same sources give the same bytes in every clone.
 GOBUILD := go build -trimpath -buildvcs=false -ldflags='-s -w'
 VENV    := $(CURDIR)/.venv
-LOCAL   := build/wheel/local
+TEST    := $(CURDIR)/build/venv-test
+OLDEST  := $(CURDIR)/build/venv-oldest
+TOOLS   := $(CURDIR)/build/venv-tools
+
+# Rooms with goroutines are tested under the race detector.
+RACE := ./agent/... ./cmd/... ./deployer/... ./kernel/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo lab test test-go test-python test-browser test-venvs bench lint lint-venv wheel wheels locks clean
 
+.PHONY: help
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-build: ## build bin/metaml, metaml-kernel, metaml-nbconvert and metaml-agent
+.PHONY: build
+build: ## build the four programs into bin/
 	@tools/prerequisites go cc
 	@mkdir -p bin
 	@$(GOBUILD) -o bin/ ./cmd/metaml ./cmd/metaml-nbconvert
 	@CGO_ENABLED=0 $(GOBUILD) -o bin/ ./cmd/metaml-kernel ./cmd/metaml-agent
 
-# The demo's environment: the lock's packages and our own wheel, built here.
+# The demo's environment: the lock's packages, and a wheel for this machine alone.
 .PHONY: demo-venv
 demo-venv: build
 	@tools/prerequisites python
-	@go run ./cmd/internal/wheel -bin bin -out $(LOCAL)
-	@$(PYTHON) tools/venv.py $(VENV) requirements/demo.txt --wheel $$(ls $(LOCAL)/metaml-*.whl)
+	@go run ./cmd/internal/wheel -bin bin -out build/wheel >/dev/null
+	@$(PYTHON) tools/venv.py $(VENV) requirements/demo.txt --wheel build/wheel/metaml-*.whl
 
-demo: demo-venv ## run examples/digits.ipynb through our kernel; leaves out/digits.ipynb and .html
+.PHONY: demo
+demo: demo-venv ## run examples/digits.ipynb through our kernel; leaves out/digits.ipynb and out/digits.html
 	@tools/in-venv $(VENV) python tools/demo.py examples/digits.ipynb out
 
+.PHONY: lab
 lab: demo-venv ## open JupyterLab on examples/
 	@tools/in-venv $(VENV) jupyter lab examples
 
+.PHONY: test
+test: build test-venvs ## run every test, in an empty home folder, and check that nothing is left behind
+	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory test-go test-python test-browser
+
+.PHONY: test-venvs
+test-venvs:
+	@tools/prerequisites python
+	@$(PYTHON) tools/venv.py $(TEST) requirements/test.txt
+	@$(PYTHON) tools/venv.py $(OLDEST) requirements/oldest.txt
+
+.PHONY: test-go
+test-go:
+	go vet ./...
+	go test -timeout 30m $$(go list ./... | grep -v -E '/(agent|cmd|deployer|kernel)(/|$$)')
+	go test -timeout 30m -race $(RACE)
+
+.PHONY: test-python
+test-python:
+	PATH=$(CURDIR)/bin:$$PATH $(TEST)/bin/python -m pytest jupyter-ext/python/tests
+	PATH=$(CURDIR)/bin:$$PATH $(OLDEST)/bin/python -m pytest jupyter-ext/python/tests
+
+.PHONY: test-browser
+test-browser:
+	@test/browser/run $(TEST)
+
+.PHONY: bench
+bench: build test-venvs ## measure, beside the peers in the same run
+	@$(TEST)/bin/python test/bench
+
+.PHONY: lint
+lint: ## run the linters for Go and Python
+	@tools/prerequisites go cc python
+	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
+	go tool -modfile=tools/go.mod golangci-lint run
+	$(TOOLS)/bin/ruff check .
+	$(TOOLS)/bin/ruff format --check .
+	$(TOOLS)/bin/mypy tools jupyter-ext/python/metaml test examples
+
+.PHONY: wheel
+wheel: ## build the wheel for this machine's platform into dist/
+	@tools/prerequisites go cc python
+	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
+	@tools/release host
+
+.PHONY: wheels
+wheels: ## build all wheels: Linux and macOS, x86_64 and arm64 (macOS is built here, not run)
+	@tools/prerequisites go cc python
+	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
+	@tools/release linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+
+# The locks are valid for Python 3.10 to 3.14 on every platform. uv comes with the tools.
+.PHONY: locks
+locks: ## bring the lock files in requirements/ up to date
+	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
+	@for name in demo test oldest tools; do \
+		$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --upgrade \
+			-o requirements/$$name.txt requirements/$$name.in || exit 1; \
+	done
+
+.PHONY: clean
 clean: ## remove everything that was made here
 	rm -rf bin build dist out .venv
