@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -24,34 +23,6 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 )
-
-// Target is where runs execute.
-type Target interface {
-	// Provisional gives the name that the next run of a series would get.
-	Provisional(ctx context.Context, series string) (string, error)
-	// Active gives an active run with the key, or nil.
-	Active(ctx context.Context, key string) (*run.Spec, error)
-	// Submit takes the program folder over and starts the run. Two submissions of one key at once make one run.
-	Submit(ctx context.Context, s run.Submission) (run.Submitted, error)
-	// List gives every run, newest first. It starts nothing.
-	List(ctx context.Context) ([]run.Listed, error)
-	// Load gives one run by name, unique prefix or "last".
-	Load(ctx context.Context, name string) (run.Listed, error)
-	// Table gives the hyperparameters of a run, or nil.
-	Table(ctx context.Context, name string) ([]run.Row, error)
-	// Events calls fn for every event there is now.
-	Events(ctx context.Context, name string, fn func(run.Event) error) error
-	// Follow calls fn for every event after cursor until the run ends.
-	Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error
-	// Log writes what a trial printed: attempt 0 is the latest; stream is "stdout", "stderr" or "both".
-	Log(ctx context.Context, name string, trial, attempt int, stream string, follow bool, w io.Writer) error
-	// Stop stops a run, or one trial of it.
-	Stop(ctx context.Context, name string, trial *int, now bool) error
-	// Resume goes on with what a run left unfinished.
-	Resume(ctx context.Context, name string) error
-	// Delete removes a run that is not active, with all that it kept.
-	Delete(ctx context.Context, name string) error
-}
 
 // Request is a program and how to run it.
 type Request struct {

@@ -11,7 +11,8 @@ type Submission struct {
 // Submitted is what became of a submission.
 type Submitted struct {
 	Spec     Spec
-	Attached bool // an active run with the same key was there already: this is it
+	Attached bool     // an active run with the same key was there already: this is it
+	Differs  []string // when attached: the settings that it has otherwise than asked, as sentences; none was applied
 }
 
 // Liveness says whether somebody looks after a run.
@@ -19,10 +20,11 @@ type Liveness string
 
 // The kinds of liveness.
 const (
-	Alive    Liveness = "alive"    // it has a monitor, or needs none any more
-	Orphaned Liveness = "orphaned" // its monitor is gone; the next command that waits for the run starts another
-	Rebooted Liveness = "rebooted" // the machine was started again meanwhile; nothing starts by itself
-	Damaged  Liveness = "damaged"  // its record cannot be read
+	Ended     Liveness = "ended"     // nobody needs to
+	Alive     Liveness = "alive"     // its monitor does
+	Dead      Liveness = "dead"      // its monitor was killed; the next command that waits for the run starts another
+	Restarted Liveness = "restarted" // the machine was restarted meanwhile; nothing goes on before it is resumed
+	Damaged   Liveness = "damaged"   // its record cannot be read
 )
 
 // Listed is one run as a target lists it.
@@ -33,7 +35,13 @@ type Listed struct {
 	Damage   string // why the record cannot be read, when Damaged
 }
 
-// Active reports whether the run goes on, or would if somebody waited for it.
-func (l *Listed) Active() bool {
-	return l.State != nil && !l.State.Phase.Final() && l.Liveness != Rebooted && l.Liveness != Damaged
+// Active reports whether trials of the run may still start by themselves.
+func (l *Listed) Active() bool { return l.Liveness == Alive || l.Liveness == Dead }
+
+// Places says where a run keeps what belongs to one attempt of one trial, as paths on this machine.
+type Places struct {
+	Folder string // of the run
+	Output string // metaml.output() of the trial
+	Stdout string
+	Stderr string
 }

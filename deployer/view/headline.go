@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -39,7 +40,7 @@ func (t *Table) pace() []string {
 	case t.Phase.Final():
 		parts = append(parts, string(t.Phase)+t.why()+" in "+Span(t.Elapsed))
 	case t.Left > 0:
-		parts = append(parts, Span(t.Elapsed), "about "+Span(t.Left)+" left")
+		parts = append(parts, Span(t.Elapsed), "about "+roughly(t.Left)+" left")
 	default:
 		parts = append(parts, Span(t.Elapsed))
 	}
@@ -97,16 +98,16 @@ func (t *Table) attempt(r Row) string {
 	return ""
 }
 
-// remarks are the notes that people should read, one sentence each, without repetitions.
-func (t *Table) remarks() []string {
+// Remarks are the notes that people should read, one sentence each, without repetitions.
+func (t *Table) Remarks() []string {
 	const most = 6
 	var lines []string
 	seen := map[string]bool{}
+	said := append([]string{}, t.Facts.Remarks...)
 	for _, n := range t.Notes {
-		line := n.Text
-		if n.Hint != "" {
-			line += " " + n.Hint
-		}
+		said = append(said, strings.TrimSpace(n.Text+" "+n.Hint))
+	}
+	for _, line := range said {
 		if line == "" || seen[line] {
 			continue
 		}
@@ -130,4 +131,12 @@ func (t *Table) footer() []string {
 		parts = append(parts, Count(t.Columns, "column")+" not shown")
 	}
 	return parts
+}
+
+// roughly writes an estimate, which is no better than whole seconds.
+func roughly(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%d s", max(1, int(d.Round(time.Second).Seconds())))
+	}
+	return Span(d.Round(5 * time.Second))
 }

@@ -46,7 +46,7 @@ func (t *Table) HTML() string {
 		}
 		b.WriteString("</table></div>")
 	}
-	for _, line := range t.remarks() {
+	for _, line := range t.Remarks() {
 		b.WriteString(`<div class="dim">` + esc(line) + `</div>`)
 	}
 	if line := t.htmlFooter(); line != "" {

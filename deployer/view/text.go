@@ -11,7 +11,7 @@ import (
 // Text draws the table as plain text: the headline and the rows.
 func (t *Table) Text() string {
 	lines := append([]string{t.Headline()}, t.textRows()...)
-	lines = append(lines, t.remarks()...)
+	lines = append(lines, t.Remarks()...)
 	if f := t.footer(); len(f) > 0 {
 		lines = append(lines, strings.Join(f, " · "))
 	}
@@ -93,7 +93,7 @@ func (t *Table) Terminal(width, height int, colour bool) []string {
 		lines = append(lines, t.terminalBar(min(width, barPieces), paint))
 	}
 	rows := t.textRows()
-	footer := append(t.remarks(), t.footer()...)
+	footer := append(t.Remarks(), t.footer()...)
 	if t.Facts.TensorBoard != "" {
 		footer = append(footer, "TensorBoard "+t.Facts.TensorBoard)
 	}
@@ -143,4 +143,25 @@ func cut(s string, width int) string {
 		return s
 	}
 	return string([]rune(s)[:width-1]) + "…"
+}
+
+// Line is one trial as one line of plain text: what a pipe gets when its state changes.
+func (t *Table) Line(r Row) string {
+	parts := []string{fmt.Sprintf("%s: trial %d %s", t.Name, r.Trial, r.Phase)}
+	if a := t.attempt(r); a != "" {
+		parts = append(parts, a)
+	}
+	for i, name := range t.Parameters {
+		parts = append(parts, name+"="+r.Parameters[i])
+	}
+	if r.Phase.Final() {
+		for i, name := range t.Metrics {
+			parts = append(parts, name+" "+r.Metrics[i])
+		}
+		parts = append(parts, Span(r.Elapsed))
+	}
+	if r.Error != "" {
+		parts = append(parts, r.Error)
+	}
+	return strings.Join(parts, "  ")
 }

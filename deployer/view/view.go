@@ -32,7 +32,9 @@ const (
 type Facts struct {
 	Spec        run.Spec
 	Table       []run.Row // hyperparameters of each trial; may be empty
+	Remarks     []string  // sentences to show above the run's own notes
 	TensorBoard string    // address, or ""
+	AllRows     bool      // show every trial, for logs
 	Interrupt   string    // what ■ and Ctrl-C do: "stop" or "detach"; "" in a view that nobody can interrupt
 }
 
@@ -183,7 +185,7 @@ func (t *Table) chooseColumns(state *run.State) {
 // run is shown whole, in the order of its trials, so that no row moves while it runs.
 func (t *Table) chooseRows(state *run.State, objective run.Objective, now time.Time) {
 	var shown []int
-	if len(state.Trials) <= maxRows {
+	if len(state.Trials) <= maxRows || t.Facts.AllRows {
 		for i := range state.Trials {
 			shown = append(shown, i)
 		}

@@ -1,0 +1,93 @@
+package deployer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+
+	"github.com/metaml/metaml/deployer/local"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Target is where runs execute.
+type Target interface {
+	// Provisional gives the name that the next run of a series would get.
+	Provisional(ctx context.Context, series string) (string, error)
+	// Active gives an active run with the key, or nil.
+	Active(ctx context.Context, key string) (*run.Spec, error)
+	// Submit takes the program folder over and starts the run. Two submissions of one key at once make one run.
+	Submit(ctx context.Context, s run.Submission) (run.Submitted, error)
+	// List gives every run, newest first. It starts nothing.
+	List(ctx context.Context) ([]run.Listed, error)
+	// Load gives one run by name, unique prefix or "last".
+	Load(ctx context.Context, name string) (run.Listed, error)
+	// Table gives the hyperparameters of a run, or nil.
+	Table(ctx context.Context, name string) ([]run.Row, error)
+	// Events calls fn for every event there is now.
+	Events(ctx context.Context, name string, fn func(run.Event) error) error
+	// Follow calls fn for every event after cursor until the run ends.
+	Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error
+	// Log writes what a trial printed: attempt 0 is the latest; stream is "stdout", "stderr" or "both".
+	Log(ctx context.Context, name string, trial, attempt int, stream string, follow bool, w io.Writer) error
+	// Places says where a run keeps things. It asks nobody.
+	Places(name string, trial, attempt int) run.Places
+	// Stop stops a run, or one trial of it.
+	Stop(ctx context.Context, name string, trial *int, now bool) error
+	// Resume goes on with what a run left unfinished.
+	Resume(ctx context.Context, name string) error
+	// Delete removes a run that is not active, with all that it kept.
+	Delete(ctx context.Context, name string) error
+}
+
+// Local is the target "local", whose monitors are started from the binary agent.
+func Local(agent string) (Target, error) {
+	t, err := local.New(agent)
+	if err != nil {
+		return nil, err
+	}
+	return localTarget{t}, nil
+}
+
+// localTarget gives local.Target the shape that all targets share.
+type localTarget struct{ *local.Target }
+
+func (t localTarget) Submit(ctx context.Context, s run.Submission) (run.Submitted, error) {
+	done, err := t.Target.Submit(ctx, local.Submission(s))
+	return run.Submitted(done), err
+}
+
+func (t localTarget) List(ctx context.Context) ([]run.Listed, error) {
+	all, err := t.Target.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listed := make([]run.Listed, len(all))
+	for i := range all {
+		listed[i] = shared(all[i])
+	}
+	return listed, nil
+}
+
+func (t localTarget) Load(ctx context.Context, name string) (run.Listed, error) {
+	l, err := t.Target.Load(ctx, name)
+	var missing *local.NotFound
+	if errors.As(err, &missing) {
+		return run.Listed{}, run.Wrap(err, "not-found", err.Error(), "")
+	}
+	return shared(l), err
+}
+
+func shared(l local.Listed) run.Listed {
+	listed := run.Listed{Spec: l.Spec, State: l.State, Liveness: run.Liveness(l.Liveness), Damage: l.Damaged}
+	if l.Damaged != "" {
+		listed.Liveness = run.Damaged
+	}
+	return listed
+}
+
+func (t localTarget) Places(name string, trial, attempt int) run.Places {
+	f := t.Folder(name)
+	logs := f.Attempt(trial, attempt)
+	return run.Places{Folder: string(f), Output: f.Output(trial), Stdout: filepath.Join(logs, "stdout"), Stderr: filepath.Join(logs, "stderr")}
+}
