@@ -1,0 +1,281 @@
+package cell
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+)
+
+// MaxLine bounds one line of the conversation in bytes.
+const MaxLine = 64 << 20
+
+// line is what the kernel reads of a line; it is passed on as it came.
+type line struct {
+	Type string `json:"type"`
+	Cell struct {
+		Parent string `json:"parent"`
+		Alone  bool   `json:"alone"`
+	} `json:"cell"`
+	Detach    bool            `json:"detach"`
+	Run       string          `json:"run"`
+	Bundle    json.RawMessage `json:"bundle"`
+	Metadata  json.RawMessage `json:"metadata"`
+	DisplayID string          `json:"display_id"`
+	Update    bool            `json:"update"`
+	Error     *Failure        `json:"error"`
+}
+
+// Conversation is one cell's connection and the `metaml` process behind it.
+type Conversation struct {
+	gate *Gate
+	py   net.Conn
+	proc *process
+
+	parent string // message id of the cell's execute_request
+	header []byte // its header, for the parent of what is shown
+	alone  bool   // the kernel shows and waits; else the module does
+
+	mu     sync.Mutex
+	detach bool   // the cell does not wait for the run
+	bound  bool   // the run is bound: the kernel carries on when the module has left
+	run    string // the run's name
+	done   bool   // `metaml` said its last line
+}
+
+// talk runs a conversation to its end: the process has ended and both goroutines too.
+func (g *Gate) talk(ctx context.Context, py net.Conn, start func() (*process, error)) {
+	t := &Conversation{gate: g, py: py}
+	defer func() { _ = py.Close() }()
+	stop := context.AfterFunc(ctx, t.detachAll)
+	defer stop()
+	in := bufio.NewReaderSize(py, 64<<10)
+	first, err := readLine(in)
+	if err != nil {
+		return
+	}
+	l := parseLine(first)
+	if l.Type != "begin" {
+		return
+	}
+	t.parent, t.alone = l.Cell.Parent, l.Cell.Alone
+	t.header = g.begin(t, t.parent, t.alone)
+	if t.header == nil {
+		t.header, _ = json.Marshal(map[string]string{"msg_id": t.parent})
+	}
+	proc, err := start()
+	if err != nil {
+		t.refuse("metaml-not-found", err.Error(), "")
+		g.end(t, t.parent, nil)
+		return
+	}
+	t.mu.Lock()
+	t.proc = proc
+	t.mu.Unlock()
+	if ctx.Err() != nil {
+		t.detachAll()
+	}
+	var fromPy sync.WaitGroup
+	fromPy.Go(func() { t.pyLines(in, first) })
+	t.goLines()
+	t.exited(proc.wait())
+	_ = py.Close()
+	fromPy.Wait()
+}
+
+// pyLines relays what the module says, from its first line to its end.
+func (t *Conversation) pyLines(in *bufio.Reader, text []byte) {
+	var err error
+	for err == nil {
+		if parseLine(text).Type == "bound" {
+			t.mu.Lock()
+			t.bound = true
+			detach := t.detach
+			t.mu.Unlock()
+			if t.alone {
+				t.gate.bound(t, t.parent, detach)
+			}
+		}
+		// A `metaml` that has ended is noticed by goLines.
+		_ = t.proc.send(text)
+		text, err = readLine(in)
+	}
+	t.mu.Lock()
+	keep := t.bound && t.alone
+	t.mu.Unlock()
+	if !keep {
+		// Before `bound` this cancels; afterwards the module that waits itself detaches.
+		t.proc.closeInput()
+		t.gate.end(t, t.parent, nil)
+	}
+}
+
+// goLines relays what `metaml` says and shows its bundles, until it says no more.
+func (t *Conversation) goLines() {
+	out := bufio.NewReaderSize(t.proc.out, 64<<10)
+	pyGone := false
+	for {
+		text, err := readLine(out)
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				t.proc.fail(err)
+			}
+			return
+		}
+		l := parseLine(text)
+		t.note(l)
+		if !pyGone {
+			if _, err := t.py.Write(text); err != nil {
+				pyGone = true
+			}
+		}
+		if t.alone {
+			t.show(l)
+		}
+	}
+}
+
+// note keeps what later decisions need.
+func (t *Conversation) note(l line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch l.Type {
+	case "options":
+		t.detach = t.detach || l.Detach
+	case "accepted":
+		t.run = l.Run
+		t.detach = t.detach || l.Detach
+	case "done", "refused":
+		t.done = true
+	}
+}
+
+// show does the kernel's part for a cell that it waits for.
+func (t *Conversation) show(l line) {
+	switch l.Type {
+	case "slice", "display":
+		t.display(l)
+	case "done":
+		t.gate.end(t, t.parent, l.Error)
+	}
+}
+
+func (t *Conversation) display(l line) {
+	msgType := "display_data"
+	if l.Update {
+		msgType = "update_display_data"
+	}
+	if len(l.Bundle) == 0 {
+		l.Bundle = json.RawMessage("{}")
+	}
+	if len(l.Metadata) == 0 || string(l.Metadata) == "null" {
+		l.Metadata = json.RawMessage("{}")
+	}
+	transient := map[string]string{}
+	if l.DisplayID != "" {
+		transient["display_id"] = l.DisplayID
+	}
+	g := t.gate
+	topic := []byte("kernel." + g.maker.Session() + "." + msgType)
+	frames, err := g.maker.Make([][]byte{topic}, msgType, t.header, nil, map[string]any{
+		"data": l.Bundle, "metadata": l.Metadata, "transient": transient,
+	})
+	if err != nil {
+		g.log.Warn("a display of metaml was not JSON", "run", t.run, "error", err)
+		return
+	}
+	g.front.Publish(frames, l.Update)
+}
+
+// exited ends the cell when `metaml` ended without its last line.
+func (t *Conversation) exited(err error) {
+	t.mu.Lock()
+	done, bound, run := t.done, t.bound, t.run
+	t.mu.Unlock()
+	if done {
+		t.gate.end(t, t.parent, nil)
+		return
+	}
+	why := "metaml ended without saying how the run went"
+	if err != nil {
+		why = "metaml ended: " + err.Error()
+	}
+	if tail := t.proc.tail.String(); tail != "" {
+		why += "; its last words: " + tail
+	}
+	if !bound {
+		t.refuse("metaml-ended", why, "run the cell again; `metaml doctor` checks the installation")
+		t.gate.end(t, t.parent, nil)
+		return
+	}
+	value := fmt.Sprintf("%s. The run %s goes on: `%%metaml attach %s` shows it again.", why, run, run)
+	t.gate.end(t, t.parent, &Failure{
+		Name: "Detached", Value: value, Traceback: []string{"Detached: " + value},
+	})
+}
+
+// refuse tells the module why there will be no answer.
+func (t *Conversation) refuse(code, text, hint string) {
+	out, err := json.Marshal(map[string]any{"v": 1, "type": "refused", "code": code, "text": text, "hint": hint})
+	if err != nil {
+		return
+	}
+	_, _ = t.py.Write(append(out, '\n')) // a module that has left needs no reason
+}
+
+// stop asks `metaml` to stop the run.
+func (t *Conversation) stop(now bool) {
+	text := []byte(`{"v":1,"type":"stop","now":false}` + "\n")
+	if now {
+		text = []byte(`{"v":1,"type":"stop","now":true}` + "\n")
+	}
+	_ = t.proc.send(text) // an ended metaml ends the cell by itself
+}
+
+// detachAll lets `metaml` go: its input ends, the run goes on.
+func (t *Conversation) detachAll() {
+	t.mu.Lock()
+	proc := t.proc
+	t.mu.Unlock()
+	if proc != nil {
+		proc.closeInput()
+	}
+	_ = t.py.Close()
+}
+
+// readLine reads one line with its newline. An unfinished last line is none.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	var long []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		if err == nil && long == nil {
+			return bytes.Clone(part), nil
+		}
+		if len(long)+len(part) > MaxLine {
+			return nil, fmt.Errorf("a line over %d MiB", MaxLine>>20)
+		}
+		long = append(long, part...)
+		if err == nil {
+			return long, nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+	}
+}
+
+// parseLine reads a line; what is no JSON has no type and is passed on all the same.
+func parseLine(text []byte) line {
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil {
+		return line{}
+	}
+	l.Type = strings.TrimSpace(l.Type)
+	return l
+}
