@@ -1,0 +1,138 @@
+"""Answers to what `metaml` asks about the live session: `need` lines in, `have` lines out (docs/protocols.md §1)."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import tempfile
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from . import _draw
+from ._errors import Refused
+from ._names import describe, distributions, private_folder, ship
+
+
+class Answers:
+    """Answers for one conversation. :meth:`close` it: it may own a temporary folder.
+
+    Args:
+        namespace: the session's top level.
+        function: name of the entry function, for its annotations; "" if unknown.
+        sources: objects that a decorator captured, by the name under which they are asked for.
+    """
+
+    def __init__(
+        self, namespace: Mapping[str, Any], function: str = "", sources: Mapping[str, _draw.Source] | None = None
+    ) -> None:
+        self._namespace = namespace
+        self._function = function
+        self._sources = dict(sources or {})
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self.raised: BaseException | None = None  # what the user's code raised last, to be raised again natively
+
+    def answer(self, need: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a `have` line."""
+        answer: dict[str, Any] = {"id": need.get("id")}
+        try:
+            if "describe" in need:
+                about = {name: describe(name, self._namespace) for name in need["describe"] or ()}
+                answer["describe"] = {name: value for name, value in about.items() if value is not None}
+            elif "distributions" in need:
+                answer["distributions"] = distributions(need["distributions"] or ())
+            elif "with" in need:
+                if self._folder is None:
+                    self._folder = private_folder()
+                answer["with"] = {name: ship(name, self._namespace, self._folder.name) for name in need["with"] or ()}
+            elif "draw" in need:
+                answer["draw"] = self._draw(need["draw"] or {})
+            else:
+                answer["error"] = {
+                    "code": "unknown-need",
+                    "text": "this module does not know what metaml asks",
+                    "hint": "Restart the kernel, so that both are of one installation.",
+                }
+        except _draw.UserError as error:
+            cause = error.__cause__ or error
+            trim(cause)
+            self.raised = cause
+            answer["error"] = {
+                "code": "hyper-parameters",
+                "text": error.text,
+                "hint": error.hint,
+                "traceback": "".join(traceback.format_exception(cause)),
+            }
+        except Refused as refused:
+            answer["error"] = {"code": refused.code, "text": refused.text, "hint": refused.hint}
+        return answer
+
+    def close(self) -> None:
+        """Remove what was written for the other side, which has copied it by now."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _draw(self, need: Mapping[str, Any]) -> dict[str, Any]:
+        name = str(need.get("name") or "")
+        source = self._sources.get(name)
+        if source is None:
+            source = self._sources[name] = _draw.Source(self._find(name), name)
+        return _draw.draw(
+            source,
+            completions=int(need.get("completions") or 0),
+            parallelism=max(1, int(need.get("parallelism") or 1)),
+            limit=int(need.get("limit", _draw.LIMIT_ROWS)),
+            parameters=need.get("parameters"),
+            required=need.get("required") or (),
+            arrays=self._arrays(str(need.get("function") or self._function)),
+        )
+
+    def _find(self, name: str) -> Any:
+        first, *rest = name.split(".")
+        if first not in self._namespace:
+            near = difflib.get_close_matches(first, [n for n in self._namespace if not n.startswith("_")], n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else "Run the cell that defines it first."
+            raise Refused(f"--hyper-parameters {name}: there is no `{first}` here", hint, code="hyper-parameters")
+        value = self._namespace[first]
+        for part in rest:
+            try:
+                value = getattr(value, part)
+            except AttributeError:
+                raise Refused(f"--hyper-parameters {name}: `{first}` has no `{part}`", code="hyper-parameters") from None
+        return value
+
+    def _arrays(self, function: str) -> frozenset[str]:
+        """Parameters of the entry function that are annotated as an array or a list."""
+        entry = inspect.unwrap(self._namespace[function]) if callable(self._namespace.get(function)) else None
+        annotations = getattr(entry, "__annotations__", None) or {}
+        return frozenset(name for name, annotation in annotations.items() if _is_array(annotation))
+
+
+def _is_array(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        text = annotation
+    else:
+        text = getattr(annotation, "__name__", "") if isinstance(annotation, type) else str(annotation)
+    text = text.partition("[")[0].rpartition(".")[2].strip().lower()
+    return text in (
+        "list",
+        "sequence",
+        "ndarray",
+        "ndarraytype",
+        "array",
+        "tensor",
+        "arraylike",
+        "series",
+        "collection",
+        "iterable",
+    )
+
+
+def trim(error: BaseException) -> None:
+    """Take this module's frames out of the top of an exception's traceback: it begins in the user's code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__package__") == "metaml":
+        trace = trace.tb_next
+    if trace is not None:
+        error.__traceback__ = trace

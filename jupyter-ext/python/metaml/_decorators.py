@@ -1,0 +1,322 @@
+"""The decorators `Train`, `Serve`, `DataIn` and `DataOut`: what the cell magics do, for scripts and modules."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import _session, _settings
+from ._errors import MetaMLError, Refused
+
+if TYPE_CHECKING:
+    from ._draw import Source
+    from ._run import Run
+
+Function = Callable[..., Any]
+
+
+def _in_trial() -> bool:
+    return bool(os.environ.get("_METAML_TRIAL"))
+
+
+class _Decorator:
+    """Common to all: usable bare and with arguments, and looks like the function that it wraps."""
+
+    __wrapped__: Function | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def _wrap(self, function: Any) -> None:
+        if not callable(function):
+            raise Refused(f"@{type(self).__name__} goes over a function, not over a {type(function).__name__}")
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+
+    @property
+    def _function(self) -> Function:
+        if self.__wrapped__ is None:
+            name = type(self).__name__
+            raise Refused(f"this @{name} has no function yet", f"Put it over one: @{name}(…) above `def`.")
+        return self.__wrapped__
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        # Over a method it would never be submitted: a method has an argument.
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self.__wrapped__, '__qualname__', '(no function)')}>"
+
+
+class Train(_Decorator):
+    """Run a function as trials: `@Train(settings={…}, package={…})`, or `@Train` bare.
+
+    Decorating does nothing else. Calling without arguments submits the run, waits and returns the :class:`metaml.Run`; calling
+    with arguments calls the plain function, and so does any call inside a trial::
+
+        @Train(settings={"parallelism": 4, "hyper_parameters": get_hyperparameters()})
+        def train_model(learning_rate, dropout): ...
+
+        if __name__ == "__main__":
+            run = train_model()
+
+    Args:
+        settings: the settings of `%%train` by name (docs/settings.md). `hyper_parameters` is the generator, function, list,
+            dict of lists or DataFrame itself, or the name of one.
+        package: `repository`, `name` and `publish` of the image; only targets that make images use it.
+        more: settings as keyword arguments.
+
+    Raises:
+        Refused: a setting does not exist (with the nearest name), when decorating; when calling, whatever refuses a cell.
+    """
+
+    _kind = "train"
+    _known = _settings.TRAIN
+
+    def __init__(
+        self,
+        function: Function | None = None,
+        /,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        package: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        given = {**(settings or {}), **more}
+        _settings.check(given, self._known, f"@{type(self).__name__}")
+        _settings.check(package or {}, _settings.PACKAGE, f"package of @{type(self).__name__}")
+        self._sources: dict[str, Source] = {}
+        self._texts: dict[str, str] = {}
+        if not _in_trial():
+            self._take(given, package or {})
+        if function is not None:
+            self._wrap(function)
+
+    def _take(self, given: Mapping[str, Any], package: Mapping[str, Any]) -> None:
+        for name, value in given.items():
+            if value is None:
+                continue
+            if name == "hyper_parameters" and not isinstance(value, str):
+                self._capture(value)
+            else:
+                self._texts[name] = _settings.text(name, value)
+        for name, value in package.items():
+            if value is not None:
+                self._texts[f"package.{name}"] = _settings.text(name, value)
+
+    def _capture(self, value: Any) -> None:
+        """Take a generator now, before anybody takes its first row."""
+        from ._draw import Source
+
+        code = getattr(value, "gi_code", None)
+        name = getattr(code, "co_name", None) or getattr(value, "__name__", None)
+        if not isinstance(name, str) or not name.isidentifier():
+            name = "hyper_parameters"
+        self._sources[name] = Source(value, name)
+        self._texts["hyper_parameters"] = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.__wrapped__ is None and len(args) == 1 and not kwargs and callable(args[0]):
+            self._wrap(args[0])
+            return self
+        if args or kwargs or _in_trial():
+            return self._function(*args, **kwargs)
+        return self._submit()
+
+    def _submit(self) -> Run | None:
+        from ._answers import Answers
+        from ._submit import begin, submit
+        from ._talk import connect
+
+        where = _where(self._function, f"@{type(self).__name__}")
+        quiet_excepthook()
+        answers = Answers(where.namespace, self._function.__name__, self._sources)
+        conversation = None
+        try:
+            conversation = connect(render=where.renders)
+            first = begin(
+                conversation,
+                self._kind,
+                "",
+                settings=self._texts,
+                function=self._function.__name__,
+                cell=where.cell,
+                source=where.source,
+            )
+            return submit(
+                conversation,
+                first,
+                where.document,
+                answers,
+                bind=lambda run, into: where.bind(run, into),
+                show=where.show,
+                held=False,
+                background=where.show is not None,
+            )
+        except BaseException as error:
+            if error is answers.raised:
+                raise error from None
+            raise
+        finally:
+            answers.close()
+            if conversation is not None and not conversation.handed_over:
+                conversation.close()
+
+
+class Serve(_Decorator):
+    """Serve a function over HTTP: `@Serve(settings={…}, package={…})`, or `@Serve` bare.
+
+    This version of MetaML accepts it and calls the plain function; serving itself is refused.
+    """
+
+    def __init__(
+        self,
+        function: Function | None = None,
+        /,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        package: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        given = {**(settings or {}), **more}
+        _settings.check(given, (*_settings.SERVE, *_settings.SERVE_LATER), "@Serve")
+        _settings.check(package or {}, _settings.PACKAGE, "package of @Serve")
+        if function is not None:
+            self._wrap(function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.__wrapped__ is None and len(args) == 1 and not kwargs and callable(args[0]):
+            self._wrap(args[0])
+            return self
+        if args or kwargs or _in_trial():
+            return self._function(*args, **kwargs)
+        raise Refused(
+            f"this version of MetaML does not serve yet, so `{self._function.__name__}` cannot be served",
+            "Called with arguments it is the plain function.",
+            code="not-yet",
+        )
+
+
+class _Data(_Decorator):
+    """Names the data of a function by URL; local paths pass through."""
+
+    def __init__(self, *places: Any, **named: Any) -> None:
+        self._places: dict[str, Any] = dict(named)
+        if len(places) == 1 and callable(places[0]) and not named:
+            self._wrap(places[0])
+            return
+        for index, place in enumerate(places):
+            if isinstance(place, Mapping):
+                self._places.update(place)
+            else:
+                self._places[str(index)] = place
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.__wrapped__ is None and len(args) == 1 and not kwargs and callable(args[0]):
+            self._wrap(args[0])
+            return self
+        for name, place in self._places.items():
+            if isinstance(place, str) and "://" in place:
+                label = f"`{name}`" if name.isidentifier() else f"place {name}"
+                raise Refused(
+                    f"@{type(self).__name__} of `{self._function.__name__}`: {label} is at {_without_secrets(place)}, "
+                    "and this version of MetaML does not move data by URL",
+                    "Give it a path, or read the URL in the function.",
+                    code="not-yet",
+                )
+        return self._function(*args, **kwargs)
+
+
+class DataIn(_Data):
+    """Where a function's data comes from: `@DataIn(train="data/train.csv")`. URLs are refused when the function is called."""
+
+
+class DataOut(_Data):
+    """Where a function's results go: `@DataOut(model="out/model")`. URLs are refused when the function is called."""
+
+
+def _without_secrets(url: str) -> str:
+    """A URL without what may be secret in it: user, password and query."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class _Where:
+    """Where a decorated function was called: in a live notebook or console, or in a script."""
+
+    def __init__(self, namespace: dict[str, Any], source: str) -> None:
+        self.namespace = namespace
+        self.source = source
+        self.renders = False
+        self.show: Callable[[dict[str, Any]], None] | None = None
+        self.cell: dict[str, Any] = {"seq": 1, "count": 0, "id": "", "parent": "", "alone": False}
+        self.document: Callable[[], dict[str, Any]] = dict
+        self.bind: Callable[[Run, str], None] = lambda run, into: None
+
+
+def _where(function: Function, label: str) -> _Where:
+    """Work out what a call belongs to.
+
+    Raises:
+        Refused: there is neither a notebook nor a file.
+    """
+    plain = inspect.unwrap(function)
+    live = _live()
+    if live is not None and plain.__globals__ is live.shell.user_ns:
+        where = _Where(live.shell.user_ns, live.source())
+        where.renders = live.renders()
+        where.show = live.show if where.renders else None
+        where.document = lambda: live.recorder.document(live.source())
+        running = live.recorder.current()
+        # 0 is the last cell that defines the function, and the call may stand in a later one.
+        where.cell = {**(live.about(running, False) if running else where.cell), "seq": 0}
+        count = running.count if running else 0
+
+        def bind(run: Run, into: str) -> None:
+            if into:  # else the call's value is what the user has
+                live.bind(run, into, "train", count)
+
+        where.bind = bind
+        return where
+    path = (
+        getattr(sys.modules["__main__"], "__file__", None) if plain.__module__ == "__main__" else inspect.getsourcefile(plain)
+    )
+    if not path or not os.path.isfile(path):
+        raise Refused(
+            f"{label} of `{plain.__name__}`: there is neither a notebook nor a file that defines it",
+            "Put it into a file, or load MetaML into the notebook first: %load_ext metaml.",
+            code="no-source",
+        )
+    where = _Where(plain.__globals__, os.path.abspath(path))
+    where.document = lambda: _session.script(path)
+    return where
+
+
+def _live() -> Any:
+    magic = sys.modules.get("metaml._magic")
+    return magic.live() if magic is not None else None
+
+
+_hooked = False
+
+
+def quiet_excepthook() -> None:
+    """In a script, our own exceptions end it with their sentence and no stack: it would show this module's lines alone."""
+    global _hooked
+    if _hooked or "IPython" in sys.modules and _live() is not None:
+        return
+    _hooked = True
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if isinstance(error, MetaMLError):
+            print("\n".join(error._render_traceback_()), file=sys.stderr)
+        else:
+            before(kind, error, trace)
+
+    sys.excepthook = hook

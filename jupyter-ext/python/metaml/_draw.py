@@ -1,0 +1,431 @@
+"""Drawing hyperparameters: from whatever a person gives to a table of typed rows (docs/rules.md §4).
+
+:class:`Source` looks at the object and remembers how to start it anew; :func:`draw` makes the rows. Both are plain functions of
+what they are given; nothing here knows notebooks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import itertools
+import json
+import sys
+import time
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from ._errors import MetaMLError, Refused
+from ._typed import encode, kind_of
+
+LIMIT_ROWS = 256  # without completions: rows drawn from a source before it counts as endless
+LIMIT_SECONDS = 2.0  # without completions: time before it counts as endless
+MOST_LITERAL = 1_000_000  # rows of a literal source that are looked at
+
+Row = dict[str, Any]
+
+
+class UserError(MetaMLError):
+    """The user's own code raised while rows were drawn; the exception is ``__cause__``."""
+
+
+class Source:
+    """Where hyperparameters come from.
+
+    Attributes:
+        name (str): what it is called in messages.
+        literal (bool): its rows are known by value; else it is code that is called anew whenever it ends.
+    """
+
+    def __init__(self, given: Any, name: str) -> None:
+        self.name = name
+        self.literal = False
+        self._rows: list[Row] = []
+        self._start: Callable[[], Any] = list
+        self._code: list[bytes] = []
+        self._look(given)
+
+    def _look(self, given: Any) -> None:
+        if isinstance(given, types.GeneratorType):
+            self._start = self._remade(given)
+            return
+        if inspect.isasyncgen(given) or inspect.isasyncgenfunction(given) or inspect.iscoroutinefunction(given):
+            raise self._no("is asynchronous", f"Make `{self.name}` a plain generator function.")
+        if callable(given) and not isinstance(given, type) and not hasattr(given, "__len__"):
+            self._check_callable(given)
+            self._start = given
+            self._code = [_source_bytes(given)]
+            return
+        if isinstance(given, type):
+            raise self._no("is a class", f"Pass an object of it: {self.name}().")
+        self.literal = True
+        self._rows = self._by_value(given)
+        if not self._rows:
+            raise self._no("is empty", "Give it at least one set of hyperparameters.")
+
+    def _no(self, what: str, hint: str) -> Refused:
+        return Refused(f"`{self.name}` {what}", hint, code="hyper-parameters")
+
+    def _check_callable(self, function: Callable[..., Any]) -> None:
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return
+        needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        if needed:
+            raise self._no(
+                f"needs arguments ({', '.join(needed)}), and is called without any",
+                f"Give them defaults, or call it yourself: pass `{self.name}(…)`.",
+            )
+
+    def _remade(self, generator: types.GeneratorType[Any, Any, Any]) -> Callable[[], Any]:
+        """How to make a generator object again, from its code, arguments and closure, before its first row was taken."""
+        code = generator.gi_code
+        if code.co_name == "<genexpr>":
+            raise self._no(
+                "is a generator expression, which can be used only once", f"Make it a list: {self.name} = [… for …]."
+            )
+        state = inspect.getgeneratorstate(generator)
+        function = code.co_name
+        if state != inspect.GEN_CREATED:
+            how = "has already started" if state != inspect.GEN_CLOSED else "is used up"
+            raise self._no(
+                f"is a generator that {how}, so its rows would be missing or repeated",
+                f"Pass the function without calling it, or call it once more: {self.name} = {function}(…).",
+            )
+        frame: Any = generator.gi_frame
+        values = dict(frame.f_locals)
+        made = types.FunctionType(code, frame.f_globals, function, None, _closure(code, frame.f_globals, values))
+        plain = code.co_varnames[: code.co_argcount]
+        keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        after = code.co_argcount + code.co_kwonlyargcount
+        arguments: list[Any] = [values[name] for name in plain]
+        keywords: dict[str, Any] = {name: values[name] for name in keyword}
+        if code.co_flags & inspect.CO_VARARGS:
+            arguments.extend(values[code.co_varnames[after]])
+            after += 1
+        if code.co_flags & inspect.CO_VARKEYWORDS:
+            keywords.update(values[code.co_varnames[after]])
+        self._code = [_source_bytes(made), _value_bytes(arguments), _value_bytes(keywords)]
+        return lambda: made(*arguments, **keywords)
+
+    def _by_value(self, given: Any) -> list[Row]:
+        pandas = sys.modules.get("pandas")
+        if pandas is not None and isinstance(given, pandas.DataFrame):
+            columns = [self._key(column) for column in given.columns]
+            # Column by column: a row of a DataFrame has one dtype, which turns integers into floats.
+            cells = [
+                given.iloc[:, i].tolist() if given.dtypes.iloc[i] == object else list(given.iloc[:, i].array)
+                for i in range(len(columns))
+            ]
+            return [dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True)]
+        if isinstance(given, dict):
+            return self._grid(given)
+        if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+            raise self._no(
+                f"is a {kind_of(given)}, which gives no hyperparameters",
+                "Pass a generator function, a function that returns a dict, a list of dicts, a dict of lists or a DataFrame.",
+            )
+        if isinstance(given, Iterator) or not hasattr(given, "__len__"):
+            raise self._no(
+                "is an iterator without a length, which can be used only once", f"Pass a list instead: list({self.name})."
+            )
+        if len(given) > MOST_LITERAL:  # type: ignore[arg-type]
+            raise self._no(f"has {len(given):,} rows, more than MetaML takes", "Pass fewer.")  # type: ignore[arg-type]
+        return [self._row(row, i) for i, row in enumerate(given)]
+
+    def _grid(self, given: dict[Any, Any]) -> list[Row]:
+        names = [self._key(key) for key in given]
+        choices: list[Sequence[Any]] = []
+        size = 1
+        for name, value in zip(names, given.values(), strict=True):
+            shape = getattr(value, "shape", None)
+            many = isinstance(value, (list, tuple, range)) or (isinstance(shape, tuple) and len(shape) == 1)
+            if isinstance(value, Iterator):
+                raise self._no(
+                    f"has an iterator for {name!r}, which can be used only once", "Pass a list instead of an iterator."
+                )
+            choices.append(list(value) if many else [value])
+            size *= len(choices[-1])
+            if not choices[-1]:
+                raise self._no(f"has an empty list for {name!r}", "Give it at least one value.")
+        if size > MOST_LITERAL:
+            raise self._no(f"is a grid of {size:,} combinations, more than MetaML takes", "Pass fewer values.")
+        return [dict(zip(names, row, strict=True)) for row in itertools.product(*choices)] if names else []
+
+    def _key(self, key: Any) -> str:
+        if not isinstance(key, str):
+            raise self._no(f"has the name {key!r}, which is a {kind_of(key)}", "Names of hyperparameters are texts.")
+        return str(key)
+
+    def _row(self, row: Any, index: int) -> Row:
+        if isinstance(row, dict):
+            return {self._key(key): value for key, value in row.items()}
+        verb = "has" if self.literal else "gives"
+        raise self._no(
+            f"{verb} a {kind_of(row)} as row {index}: {_short(row)}",
+            'Each row is a dict from parameter to value: {"learning_rate": 0.1}.',
+        )
+
+    @property
+    def total(self) -> int:
+        """Number of rows of a literal source, else 0."""
+        return len(self._rows)
+
+    def rows(self) -> Iterator[Row]:
+        """One pass over the source.
+
+        Raises:
+            Refused: a row is no dict.
+            UserError: the user's code raised.
+        """
+        if self.literal:
+            yield from self._rows
+            return
+        with _users_code(self.name):
+            got = self._start()
+        if isinstance(got, dict):
+            yield self._row(got, 0)
+            return
+        if got is None or isinstance(got, (str, bytes)) or not isinstance(got, Iterable):
+            raise self._no(
+                f"returns {'nothing' if got is None else f'a {kind_of(got)}'}",
+                'Yield or return dicts from parameter to value: {"learning_rate": 0.1}.',
+            )
+        iterator = iter(got)
+        for index in itertools.count():
+            with _users_code(self.name):
+                try:
+                    row = next(iterator)
+                except StopIteration:
+                    return
+            yield self._row(row, index)
+
+    def digest(self) -> str:
+        """Names the source: its code and arguments, or the values of a literal one. Hex sha256."""
+        sum_ = hashlib.sha256()
+        if self.literal:
+            for index, row in enumerate(self._rows):
+                sum_.update(_json(typed_row(row, f"row {index} of `{self.name}`", frozenset())))
+                sum_.update(b"\n")
+        for part in self._code:
+            sum_.update(b"%d:" % len(part))
+            sum_.update(part)
+        return sum_.hexdigest()
+
+
+class _users_code:
+    """Turns what the user's code raises into a UserError, whose cause it is. An interrupt stays an interrupt."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, _stack: Any) -> None:
+        if isinstance(error, (Exception, SystemExit)):
+            text = f"`{self.name}` raised {type(error).__name__}: {error}"
+            raise UserError(text, "Correct it and run the cell again.") from error
+
+
+def _closure(code: types.CodeType, namespace: dict[str, Any], values: Row) -> tuple[types.CellType, ...] | None:
+    if not code.co_freevars:
+        return None
+    # The function itself still has the very cells, if it is where its name says.
+    function = namespace.get(code.co_name)
+    if isinstance(function, types.FunctionType) and function.__code__ is code and function.__closure__:
+        return function.__closure__
+    # A name that is not bound yet has an empty cell.
+    return tuple(types.CellType(values[name]) if name in values else types.CellType() for name in code.co_freevars)
+
+
+def _source_bytes(function: Any) -> bytes:
+    """What says that a function is the same as before: its text, else its code."""
+    plain = inspect.unwrap(function)
+    try:
+        return inspect.getsource(plain).encode()
+    except (OSError, TypeError):
+        code = getattr(plain, "__code__", None)
+        if code is None:
+            return repr(kind_of(plain)).encode()
+        return b"%s %s" % (code.co_code, repr(code.co_consts).encode())
+
+
+def _value_bytes(value: Any) -> bytes:
+    """A text of an argument that is equal for equal values, without the addresses of objects."""
+    try:
+        return _json(encode(value, "argument", array=True))
+    except Refused:
+        import pickle
+
+        try:
+            return pickle.dumps(value, protocol=4)
+        except Exception:  # whatever an object's __reduce__ raises
+            return kind_of(value).encode()
+
+
+def _json(data: Any) -> bytes:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # a broken __repr__ must not hide the message
+        return "…"
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def typed_row(row: Row, where: str, arrays: frozenset[str]) -> list[list[Any]]:
+    """A row as [[name, typed value] …].
+
+    Raises:
+        Refused: a value cannot travel.
+    """
+    typed = []
+    for name, value in row.items():
+        try:
+            typed.append([name, encode(value, name, array=name in arrays)])
+        except Refused as refused:
+            raise Refused(f"{where}: {refused.text}", refused.hint, code=refused.code) from None
+    return typed
+
+
+def draw(
+    source: Source,
+    *,
+    completions: int = 0,
+    parallelism: int = 1,
+    limit: int = LIMIT_ROWS,
+    parameters: Sequence[str] | None = None,
+    required: Sequence[str] = (),
+    arrays: frozenset[str] = frozenset(),
+    seconds: float = LIMIT_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Any]:
+    """Draw the table of a run.
+
+    Args:
+        completions: rows wanted; 0 leaves it to the source.
+        parallelism: rows of an endless source when completions is 0, and of one that gives a single row at a time.
+        limit: without completions, rows after which a source counts as endless; 0 draws nothing and only names the source.
+        parameters: names that the function takes, None for any.
+        required: those of them without a default.
+        arrays: those annotated as an array or a list.
+        seconds: without completions, time after which a source counts as endless.
+
+    Returns:
+        The `draw` part of a `have` line (docs/protocols.md §1).
+
+    Raises:
+        Refused: the source or one of its rows is wrong.
+        UserError: the user's code raised.
+    """
+    answer: dict[str, Any] = {"literal": source.literal, "digest": source.digest(), "total": source.total}
+    if limit == 0:
+        return answer
+    notes: list[str] = []
+    if source.literal:
+        rows = _literal_rows(source, completions, notes)
+    elif completions:
+        rows = _passes(source, completions)
+    else:
+        rows = _until_it_ends(source, parallelism, limit, seconds, clock)
+    for index, row in enumerate(rows):
+        _check_names(row, f"row {index} of `{source.name}`", parameters, required)
+    typed = [typed_row(row, f"row {index} of `{source.name}`", arrays) for index, row in enumerate(rows)]
+    notes.extend(_repeats(source, typed))
+    return {**answer, "rows": typed, "completions": len(rows), "notes": notes}
+
+
+def _literal_rows(source: Source, completions: int, notes: list[str]) -> list[Row]:
+    rows = list(source.rows())
+    if completions > len(rows):
+        raise Refused(
+            f"completions is {completions}, and `{source.name}` has {len(rows)} {'row' if len(rows) == 1 else 'rows'}",
+            f"Ask for at most {len(rows)}, or leave completions out.",
+            code="too-few-rows",
+        )
+    if completions and completions < len(rows):
+        notes.append(f"{completions} of {len(rows)} rows of `{source.name}`")
+        rows = rows[:completions]
+    return rows
+
+
+def _passes(source: Source, wanted: int, rows: list[Row] | None = None) -> list[Row]:
+    """Rows of as many passes as it takes."""
+    rows = [] if rows is None else rows
+    while len(rows) < wanted:
+        before = len(rows)
+        rows.extend(itertools.islice(source.rows(), wanted - before))
+        if len(rows) == before:
+            if before == 0:
+                raise _nothing(source)
+            raise Refused(
+                f"`{source.name}` gives nothing when it is called a second time, after {before} {'row' if before == 1 else 'rows'}",
+                "Pass a list instead of an iterator.",
+                code="hyper-parameters",
+            )
+    return rows
+
+
+def _until_it_ends(source: Source, parallelism: int, limit: int, seconds: float, clock: Callable[[], float]) -> list[Row]:
+    until = clock() + seconds
+    rows: list[Row] = []
+    endless = False
+    for row in source.rows():
+        rows.append(row)
+        # Never cut before there are rows enough for an endless source.
+        if len(rows) >= parallelism and (len(rows) >= limit or clock() >= until):
+            endless = True
+            break
+    if not rows:
+        raise _nothing(source)
+    if endless:
+        return rows[:parallelism]
+    return rows if len(rows) >= 2 else _passes(source, parallelism, rows)
+
+
+def _nothing(source: Source) -> Refused:
+    return Refused(
+        f"`{source.name}` gives no hyperparameters at all",
+        'Yield at least one dict from parameter to value: {"learning_rate": 0.1}.',
+        code="hyper-parameters",
+    )
+
+
+def _check_names(row: Row, where: str, parameters: Sequence[str] | None, required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in row]
+    extra = [name for name in row if name not in parameters] if parameters is not None else []
+    if not missing and not extra:
+        return
+    said = []
+    if missing:
+        said.append("lacks " + ", ".join(f"`{name}`" for name in missing))
+    if extra:
+        said.append("has " + ", ".join(f"`{name}`" for name in extra) + ", which the function does not take")
+    hints = []
+    for name in extra:
+        near = difflib.get_close_matches(name, [p for p in parameters or () if p not in row], n=1)
+        if near:
+            hints.append(f"Did you mean `{near[0]}` instead of `{name}`?")
+    hint = " ".join(hints) or f"The function takes {', '.join(parameters or required) or 'no arguments'}."
+    raise Refused(f"{where} {' and '.join(said)}", hint, code="signature")
+
+
+def _repeats(source: Source, typed: list[list[list[Any]]]) -> list[str]:
+    first: dict[bytes, int] = {}
+    repeated: list[tuple[int, int]] = []
+    for index, row in enumerate(typed):
+        key = _json(row)
+        if key in first:
+            repeated.append((first[key], index))
+        else:
+            first[key] = index
+    if not repeated:
+        return []
+    a, b = repeated[0]
+    return [f"{len(repeated)} of {len(typed)} rows of `{source.name}` repeat an earlier one (rows {a} and {b} are equal)"]

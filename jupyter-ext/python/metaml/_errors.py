@@ -1,0 +1,105 @@
+"""The exceptions of MetaML.
+
+::
+
+    Exception
+    └── MetaMLError        everything below; a sentence, and often a hint
+        ├── Refused        the user's mistake: nothing was started
+        ├── TrialsFailed   all trials of a run failed
+        └── Detached       the cell ended, the run goes on
+    KeyboardInterrupt
+    └── Interrupted        the run was stopped by an interrupt (private)
+
+They are shown without a stack, since the frames of this module say nothing about the user's code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class MetaMLError(Exception):
+    """Something about a run went wrong.
+
+    Attributes:
+        text (str): one sentence: what failed, on which name.
+        hint (str): what to do about it, or "".
+    """
+
+    def __init__(self, text: str = "", hint: str = "", *, lines: list[str] | None = None) -> None:
+        self.text = text
+        self.hint = hint
+        self._lines = lines
+        super().__init__(f"{text}\n{hint}" if hint else text)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a stack."""
+        return self._lines or [f"{type(self).__name__}: {self}"]
+
+
+class Refused(MetaMLError):
+    """A cell, an option or a value that cannot be accepted. Nothing was started.
+
+    Attributes:
+        code (str): stable name of the reason, for programs, such as "unknown-option".
+        cell (int): number of the cell that it is about, 0 if none.
+        line (int): line in that cell, from 1, 0 if none.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        hint: str = "",
+        *,
+        code: str = "refused",
+        cell: int = 0,
+        line: int = 0,
+        lines: list[str] | None = None,
+    ) -> None:
+        super().__init__(text, hint, lines=lines)
+        self.code = code
+        self.cell = cell
+        self.line = line
+
+
+class TrialsFailed(MetaMLError):
+    """All trials of a run failed. Their errors are in ``metaml.run(NAME).trials``."""
+
+
+class Detached(MetaMLError):
+    """The cell ended but its run goes on; ``metaml.run(NAME)`` finds it again."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """KeyboardInterrupt without a stack of ours."""
+
+    def __init__(self, text: str = "", lines: list[str] | None = None) -> None:
+        self._lines = lines
+        super().__init__(text)
+
+    def _render_traceback_(self) -> list[str]:
+        text = str(self)
+        return self._lines or [f"KeyboardInterrupt: {text}" if text else "KeyboardInterrupt"]
+
+
+# Jupyter and tracebacks show the name that people know.
+Interrupted.__name__ = Interrupted.__qualname__ = "KeyboardInterrupt"
+
+_KNOWN: dict[str, type[MetaMLError]] = {
+    "Refused": Refused,
+    "TrialsFailed": TrialsFailed,
+    "Detached": Detached,
+}
+
+
+def from_done(error: dict[str, Any]) -> BaseException:
+    """Make the exception that a ``done`` line describes: {ename, evalue, traceback}."""
+    name = str(error.get("ename") or "MetaMLError")
+    text = str(error.get("evalue") or "")
+    lines = [str(line) for line in error.get("traceback") or []] or None
+    if name == "KeyboardInterrupt":
+        return Interrupted(text, lines)
+    known = _KNOWN.get(name)
+    if known is None:
+        known = type(name, (MetaMLError,), {}) if name.isidentifier() else MetaMLError
+    return known(text, lines=lines)

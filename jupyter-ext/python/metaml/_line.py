@@ -1,0 +1,134 @@
+"""`%metaml runs|show|attach|logs|stop|plan|…`: the command line from a cell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+from . import _find
+from ._answers import Answers
+from ._errors import Interrupted, Refused
+from ._submit import begin, submit
+
+if TYPE_CHECKING:
+    from ._magic import _Extension
+    from ._run import Run
+
+COMMANDS = (
+    "attach",
+    "delete",
+    "doctor",
+    "logs",
+    "plan",
+    "resume",
+    "runs",
+    "settings",
+    "show",
+    "stop",
+    "tensorboard",
+    "version",
+)
+
+
+class LineMagic:
+    """%metaml COMMAND [ARGUMENTS]: the `metaml` command from a cell.
+
+    %metaml runs                 what ran and what runs
+    %metaml attach [RUN]         the live table of a run, and its Run
+    %metaml show|logs|stop RUN   as on the command line
+    %metaml plan [OPTIONS]       what `%%train OPTIONS` over the last function would run; starts nothing
+    %metaml settings             every setting, its value here and where that came from
+
+    RUN is a name, its unique beginning, or `last`; the name of a variable that holds a Run will do.
+    """
+
+    def __init__(self, extension: _Extension) -> None:
+        self._extension = extension
+        self.__name__ = "metaml"
+
+    def __call__(self, line: str) -> Run | None:
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise Refused(f"%metaml: {error}", code="option") from None
+        if not words:
+            print(self.__doc__)
+            return None
+        command, *rest = words
+        if command == "attach":
+            return self._talk("attach", " ".join(self._named(rest)))
+        if command == "plan" and not any(os.path.exists(word) for word in rest):
+            self._talk("train", " ".join(shlex.quote(word) for word in rest), command="plan")
+            return None
+        self._run([command, *self._named(rest)])
+        return None
+
+    def _named(self, words: list[str]) -> list[str]:
+        """A variable that holds one of our runs stands for it."""
+        from ._run import Run
+
+        namespace = self._extension.shell.user_ns
+        named = []
+        for word in words:
+            head, colon, tail = word.partition(":")
+            value = namespace.get(head)
+            named.append(f"{value.name}{colon}{tail}" if isinstance(value, Run) else word)
+        return named
+
+    def _talk(self, kind: str, line: str, command: str = "run") -> Run | None:
+        extension = self._extension
+        cell = extension.recorder.current()
+        if cell is None:
+            raise Refused("%metaml attach works in a cell only")
+        alone = command == "run" and extension.alone(cell) and cell.source.strip().count("\n") == 0
+        conversation = extension.open(command)
+        answers = Answers(extension.shell.user_ns)
+        try:
+            about = extension.about(cell, alone)
+            if command == "plan":
+                about["seq"] = 0  # the last cell that defines a function
+            first = begin(conversation, kind, line, cell=about, source=extension.source())
+            return submit(
+                conversation,
+                first,
+                lambda: extension.recorder.document(extension.source()),
+                answers,
+                bind=lambda run, into: extension.bind(run, into, "train", cell.count),
+                show=extension.show if extension.renders() else None,
+                held=extension.holds(alone),
+            )
+        finally:
+            answers.close()
+            conversation.close()
+
+    def _run(self, words: list[str]) -> None:
+        """Run the command and print what it says as it says it."""
+        child = subprocess.Popen(
+            [_find.metaml(), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_find.environment(),
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        said = child.stdout
+        assert said is not None  # noqa: S101 - a pipe was asked for
+        try:
+            with said:
+                for text in said:
+                    print(text, end="", flush=True)
+            code = child.wait()
+        except KeyboardInterrupt:
+            # Ending `metaml logs -f` or `attach` leaves the run alone.
+            raise Interrupted() from None
+        finally:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+                child.wait()
+        if code != 0:
+            raise Refused(f"%metaml {words[0]} ended with code {code}", code="command")

@@ -1,0 +1,332 @@
+"""The notebook's side: `%%train`, `%%serve`, `%metaml`, and the hooks behind them (docs/rules.md §1).
+
+A cell magic's first line becomes a call of `_metaml_begin`, the body stays in place, and a call of `_metaml_submit` is appended.
+So the body is an ordinary cell: names expand, tracebacks point at its lines, `await` works, and the `Run` becomes Out[n].
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from typing import Any
+
+from . import _session, _talk
+from ._answers import Answers
+from ._errors import MetaMLError, Refused
+from ._run import Run
+from ._submit import begin, submit
+from ._talk import Conversation, connect
+
+KINDS = ("train", "serve")
+_HEAD = re.compile(r"%%(train|serve)(?:[ \t]+(.*?))?\s*$")
+_FUTURE = re.compile(r"from\s+__future__\s+import\s+[^(\\#;]+$")
+
+_installed: _Extension | None = None
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Load MetaML into an IPython shell: `%load_ext metaml`. Our kernel does it by itself."""
+    global _installed
+    if _installed is not None and _installed.shell is shell:
+        return
+    _take_environment()
+    _installed = _Extension(shell)
+    _installed.install()
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take MetaML out of a shell: `%unload_ext metaml`."""
+    global _installed
+    if _installed is not None and _installed.shell is shell:
+        _installed.remove()
+        _installed = None
+
+
+def live() -> _Extension | None:
+    """The extension of the running shell, if it is loaded."""
+    return _installed
+
+
+def _take_environment() -> None:
+    """Leave the user's own environment to what they start: our kernel's additions are not for it."""
+    path = os.environ.pop("_METAML_SOCKET", "")
+    if path:
+        _talk.kernel_socket = path
+    before = os.environ.pop("_METAML_OLD_PYTHONPATH", None)
+    if before is None:
+        return
+    if before:
+        os.environ["PYTHONPATH"] = before
+    else:
+        os.environ.pop("PYTHONPATH", None)
+
+
+def transform(lines: list[str]) -> list[str]:
+    """The input transformer: runs after IPython has taken blank lines, indentation and prompts off, before cell magics."""
+    head = _HEAD.match(lines[0]) if lines else None
+    if head is None:
+        return lines
+    call = f"get_ipython().run_line_magic('_metaml_begin', {f'{head[1]} {head[2] or str()}'.strip()!r})"
+    body = _dedented(lines[1:])
+    last = next((i for i, line in enumerate(body) if line.strip() and not line.lstrip().startswith("#")), None)
+    future = None
+    while last is not None and last < len(body) and _FUTURE.match(body[last]):
+        future, last = last, last + 1
+    if future is None:
+        first = [call + "\n"]
+    else:  # `from __future__ import …` must stay first
+        first = ["\n"]
+        body[future] = f"{body[future].rstrip()}; {call}\n"
+    if body and not body[-1].endswith("\n"):
+        body[-1] += "\n"
+    if body and body[-1].rstrip().endswith("\\"):
+        body.append("\n")  # else our line would continue the user's
+    return [*first, *body, "get_ipython().run_line_magic('_metaml_submit', '')\n"]
+
+
+# IPython asks for the completeness of a cell without transformers that have side effects; then its own rule for cell magics holds.
+transform.has_side_effects = True  # type: ignore[attr-defined]
+
+
+def _dedented(body: list[str]) -> list[str]:
+    first = next((line for line in body if line.strip()), "")
+    space = first[: len(first) - len(first.lstrip())]
+    if not space:
+        return list(body)
+    return [line[len(space) :] if line.startswith(space) else line for line in body]
+
+
+class _Extension:
+    """What is loaded into one shell."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.recorder = _session.Recorder(shell)
+        self._settings: list[dict[str, Any]] | None = None
+
+    def install(self) -> None:
+        shell = self.shell
+        self.recorder.install()
+        self.recorder.ended.append(_close_conversation)
+        shell.input_transformers_cleanup.append(transform)
+        for kind in KINDS:
+            shell.register_magic_function(_CellMagic(self, kind), "cell", kind)
+        shell.register_magic_function(self._begin, "line", "_metaml_begin")
+        shell.register_magic_function(self._submit, "line", "_metaml_submit")
+        from ._line import LineMagic
+
+        shell.register_magic_function(LineMagic(self), "line", "metaml")
+        for key in ("%%train", "%%serve", "%metaml"):
+            shell.set_hook("complete_command", self._complete, str_key=key)
+
+    def remove(self) -> None:
+        self.recorder.remove()
+        if transform in self.shell.input_transformers_cleanup:
+            self.shell.input_transformers_cleanup.remove(transform)
+        magics = self.shell.magics_manager.magics
+        for kind in KINDS:
+            magics["cell"].pop(kind, None)
+        for name in ("_metaml_begin", "_metaml_submit", "metaml"):
+            magics["line"].pop(name, None)
+
+    # The two halves of a cell.
+
+    def _begin(self, line: str) -> None:
+        kind, _, rest = line.partition(" ")
+        cell = self.recorder.current()
+        if cell is None:
+            raise Refused(f"%%{kind} works in a cell of a notebook or a console only")
+        self.start(cell, kind, rest.strip())
+
+    def start(self, cell: _session.Cell, kind: str, line: str) -> None:
+        """Open the conversation of a cell and resolve its options, before its body runs."""
+        _close_conversation(cell)
+        alone = self.alone(cell)
+        conversation = self.open()
+        try:
+            options = begin(conversation, kind, line, cell=self.about(cell, alone), source=self.source())
+        except BaseException:
+            conversation.close()
+            raise
+        cell.conversation = _Open(conversation, kind, options, alone)
+
+    def _submit(self, _line: str) -> Run | None:
+        cell = self.recorder.current()
+        if cell is None or cell.conversation is None:
+            raise Refused("there is nothing to submit: this line belongs to a %%train or %%serve cell")
+        return self.finish(cell)
+
+    def finish(self, cell: _session.Cell) -> Run | None:
+        """Submit what a cell has begun."""
+        opened: _Open = cell.conversation
+        answers = Answers(self.shell.user_ns, str(opened.options.get("function") or "") or _last_function(cell))
+        try:
+            return self._show_as_users(opened, answers, cell.count)
+        finally:
+            cell.conversation = None
+            answers.close()
+            if not opened.conversation.handed_over:
+                opened.conversation.close()
+
+    def _show_as_users(self, opened: _Open, answers: Answers, count: int) -> Run | None:
+        try:
+            return submit(
+                opened.conversation,
+                opened.options,
+                lambda: self.recorder.document(self.source()),
+                answers,
+                bind=lambda run, into: self.bind(run, into, opened.kind, count),
+                show=self.show if self.renders() else None,
+                held=self.holds(opened.alone),
+                background=True,
+            )
+        except BaseException as error:
+            if error is answers.raised:
+                self._without_our_frames(error)
+            raise
+
+    def _without_our_frames(self, error: BaseException) -> None:
+        """The user's own exception is shown as if the cell had raised it: with their frames alone."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_globals.get("__package__") == "metaml":
+            trace = trace.tb_next
+        lines = self.shell.InteractiveTB.structured_traceback(type(error), error, trace)
+        try:
+            error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
+        except AttributeError:  # an exception class with slots is shown with our frames
+            return
+
+    # What the conversation needs to know about this shell.
+
+    def renders(self) -> bool:
+        """Whether there is a front end that takes display bundles; on a terminal `metaml` draws by itself."""
+        return getattr(self.shell, "kernel", None) is not None
+
+    def open(self, command: str = "run") -> Conversation:
+        return connect(render=self.renders(), own_child=command != "run", command=command)
+
+    def alone(self, cell: _session.Cell) -> bool:
+        """Whether the magic is the whole of a cell that the front end asked for, on the main shell."""
+        message = _session.request(self.shell)
+        return (
+            cell is self.recorder.outermost()
+            and threading.current_thread() is threading.main_thread()
+            and message.get("header", {}).get("msg_type") == "execute_request"
+            and message.get("content", {}).get("code") == cell.source
+        )
+
+    def holds(self, alone: bool) -> bool:
+        """Whether our kernel keeps the cell open and displays; else this module does."""
+        return alone and bool(_talk.kernel_socket)
+
+    def about(self, cell: _session.Cell, alone: bool) -> dict[str, Any]:
+        return {"seq": cell.seq, "count": cell.count, "id": cell.id, "parent": cell.message, "alone": alone}
+
+    def source(self) -> str:
+        """The notebook's path, as far as anybody told this process."""
+        name = os.environ.get("JPY_SESSION_NAME", "") or self.shell.user_ns.get("__vsc_ipynb_file__", "")
+        return name if isinstance(name, str) else ""
+
+    def show(self, message: dict[str, Any]) -> None:
+        from IPython.display import display
+
+        options: dict[str, Any] = {"raw": True, "metadata": message.get("metadata") or {}}
+        if message.get("display_id"):
+            options.update(display_id=str(message["display_id"]), update=bool(message.get("update")))
+        display(message["bundle"], **options)
+
+    def bind(self, run: Run, into: str, kind: str, count: int) -> None:
+        """Give the Run to the user: under the name that they asked for, else `run` when that is free or ours."""
+        namespace = self.shell.user_ns
+        name = into or ("server" if kind == "serve" else "run")
+        if not into and name in namespace and not isinstance(namespace[name], Run):
+            where = f"Out[{count}]" if count else "_"
+            print(f"`{name}` is yours, so the run is in {where}; --into NAME gives it a name.")
+            return
+        self.shell.push({name: run})
+
+    # Help and completion.
+
+    def settings(self) -> list[dict[str, Any]]:
+        """Every setting as `metaml settings --json` describes it; asked once."""
+        if self._settings is None:
+            from ._settings import described
+
+            self._settings = described()
+        return self._settings
+
+    def _complete(self, _shell: Any, event: Any) -> list[str]:
+        from ._settings import complete
+
+        line = event.text_until_cursor if event.text_until_cursor.startswith("%") else event.line
+        try:
+            return complete(line, self.settings, self.shell.user_ns)
+        except (MetaMLError, OSError):
+            return []
+
+
+class _Open:
+    """The conversation of a running cell."""
+
+    def __init__(self, conversation: Conversation, kind: str, options: dict[str, Any], alone: bool) -> None:
+        self.conversation = conversation
+        self.kind = kind
+        self.options = options
+        self.alone = alone
+
+
+def _close_conversation(cell: _session.Cell) -> None:
+    """A cell ended without submitting (its body raised): the other side sees the end and starts nothing."""
+    opened, cell.conversation = cell.conversation, None
+    if opened is not None:
+        opened.conversation.close()
+
+
+def _last_function(cell: _session.Cell) -> str:
+    """The function that a cell defines last: its entry, unless `--function` says otherwise."""
+    import ast
+
+    try:
+        tree = ast.parse("\n".join(line for line in cell.source.splitlines() if not line.lstrip().startswith("%")))
+    except SyntaxError:
+        return ""
+    names = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return names[-1] if names else ""
+
+
+class _CellMagic:
+    """`%%train` and `%%serve` for help, and for `run_cell_magic`, where no transformer sees the cell."""
+
+    def __init__(self, extension: _Extension, kind: str) -> None:
+        self._extension = extension
+        self._kind = kind
+        self.__name__ = kind
+        self.__doc__ = self.getdoc()
+
+    def getdoc(self) -> str:
+        from ._settings import usage
+
+        return usage(self._kind)
+
+    def __call__(self, line: str, cell: str = "") -> Run | None:
+        extension, shell = self._extension, self._extension.shell
+        code = shell.input_transformer_manager.transform_cell(cell)
+        record = extension.recorder.add(f"%%{self._kind} {line}\n{cell}", code="\n" + code)
+        try:
+            extension.start(record, self._kind, line.strip())
+            name = shell.compile.cache(code, shell.execution_count, raw_code=cell)
+            # The user's own cell, as IPython would run it.
+            exec(shell.compile(shell.compile.ast_parse(code, filename=name), name, "exec"), shell.user_ns)  # noqa: S102
+            record.ok = True
+            return extension.finish(record)
+        except BaseException:
+            record.ok = record.ok or False
+            raise
+        finally:
+            _close_conversation(record)
+
+
+if sys.platform == "win32":  # said once, where everything begins
+    raise ImportError("MetaML does not run on Windows; use WSL")

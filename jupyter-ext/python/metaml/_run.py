@@ -1,0 +1,385 @@
+"""What the user holds after a cell: :class:`Run`, and :func:`run`, :func:`runs` to find one again.
+
+A run is read from `metaml show --json` each time something about it is asked, until it has ended; then it is kept.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import json
+import math
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _find
+from ._errors import Interrupted, MetaMLError
+from ._typed import decode
+
+if TYPE_CHECKING:
+    import pandas
+
+_FINAL = ("stopped", "failed", "succeeded")
+# Which metric decides, when nobody said: as in the table (docs/rules.md §4).
+_MAX = ("accuracy", "auc", "f1", "r2", "score")
+
+
+class Report(NamedTuple):
+    """One value that a trial reported."""
+
+    step: int | float | None
+    time: float  # seconds since 1970
+    trial: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training with one set of hyperparameters.
+
+    Attributes:
+        index: its number, from 0; row `index` of the hyperparameters is its own.
+        state: "pending", "running", "stopped", "failed" or "succeeded".
+        reason: more about the state, or "".
+        attempt: how often it was started.
+        seconds: how long the latest attempt took so far.
+        parameters: its hyperparameters, by name.
+        metrics: the last value of each metric, by name.
+        error: {"type", "text", "frames", "traceback"} of the exception that ended it, or None.
+        output: folder of what it wrote into `metaml.output()`.
+        seed: seed of its random numbers.
+        log: {"stdout", "stderr"}: paths.
+    """
+
+    index: int
+    state: str
+    reason: str = ""
+    attempt: int = 0
+    started: datetime.datetime | None = None
+    seconds: float = 0.0
+    parameters: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+    output: str = ""
+    seed: int | None = None
+    log: dict[str, str] = field(default_factory=dict)
+
+
+class Run:
+    """A training run. Make one with a `%%train` cell, `metaml.run(NAME)` or a function under `@Train`.
+
+    Attributes:
+        name (str): its name, such as "train-model-7".
+    """
+
+    def __init__(self, name: str, kind: str = "train") -> None:
+        self.name = name
+        self._kind = kind
+        self._known: dict[str, Any] | None = None  # what a run that has ended looks like
+        self._reports: list[Report] | None = None
+        self._shown = False  # its table is on the screen already
+
+    def _rename(self, name: str) -> None:
+        self.name = name
+
+    def _read(self) -> dict[str, Any]:
+        if self._known is not None:
+            return self._known
+        data = _show(self.name)
+        if data.get("state") in _FINAL:
+            self._known = data
+        return data
+
+    @property
+    def state(self) -> str:
+        """ "running", "stopped", "failed" or "succeeded"."""
+        return str(self._read().get("state", ""))
+
+    @property
+    def reason(self) -> str:
+        """More about the state, or ""."""
+        return str(self._read().get("reason") or "")
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Its trials, as they are now, by index."""
+        return [_trial(entry) for entry in self._read().get("trials") or []]
+
+    @property
+    def history(self) -> list[Report]:
+        """Every report of every trial: step, time (seconds since 1970), trial, name, value; in the order of arrival."""
+        if self._reports is not None:
+            return self._reports
+        data = _show(self.name, "--history")
+        reports = [
+            Report(entry[0], float(entry[1]), int(entry[2]), str(entry[3]), _number(entry[4]))
+            for entry in data.get("history") or []
+        ]
+        if data.get("state") in _FINAL:
+            self._reports = reports
+        return reports
+
+    @property
+    def objective(self) -> tuple[str, str] | None:
+        """Name of the metric that decides, and "max" or "min"; None when no metric does."""
+        found = self._read().get("objective")
+        return (str(found["metric"]), str(found["mode"])) if found else None
+
+    @property
+    def tensorboard(self) -> str | None:
+        """Address of the run's TensorBoard, or None."""
+        return self._read().get("tensorboard") or None
+
+    def best(self, metric: str | None = None, *, mode: str | None = None) -> Trial:
+        """The best trial.
+
+        Args:
+            metric: name of the metric that decides; without it the run's objective.
+            mode: "max" or "min"; without it the objective's own, else "max" for accuracy, auc, f1, r2 and score, and "min" for
+                the rest. NaN is never best.
+
+        Raises:
+            MetaMLError: the run has no objective, or no trial has that metric.
+        """
+        trials = self.trials
+        objective = self.objective
+        known = sorted({name for trial in trials for name in trial.metrics})
+        if metric is None:
+            if objective is None:
+                raise MetaMLError(
+                    f"{self.name} has no objective, so none of its trials is the best",
+                    f"Name a metric: run.best({known[0]!r})." if known else "None of its trials has a metric.",
+                )
+            metric = objective[0]
+        if mode is None:
+            mode = objective[1] if objective and objective[0] == metric else "max" if metric in _MAX else "min"
+        if mode not in ("max", "min"):
+            raise ValueError(f"mode is 'max' or 'min', not {mode!r}")
+        values = [(trial.metrics[metric], trial) for trial in trials if not math.isnan(trial.metrics.get(metric, math.nan))]
+        if not values:
+            near = difflib.get_close_matches(metric, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}." if known else ""
+            raise MetaMLError(f"no trial of {self.name} has a metric {metric!r}", hint)
+        pick = max if mode == "max" else min
+        return pick(values, key=lambda pair: pair[0])[1]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row for each trial, indexed by trial: its hyperparameters, its metrics, state, reason and seconds.
+
+        A metric that has the name of a hyperparameter gets the prefix "metric_".
+
+        Raises:
+            MetaMLError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MetaMLError("to_pandas() needs pandas", "pip install pandas") from None
+        rows = []
+        for trial in self.trials:
+            row: dict[str, Any] = dict(trial.parameters)
+            for name, value in trial.metrics.items():
+                row[f"metric_{name}" if name in trial.parameters else name] = value
+            row.update(state=trial.state, reason=trial.reason, seconds=trial.seconds)
+            rows.append(row)
+        index = pandas.RangeIndex(len(rows), name="trial")
+        table: pandas.DataFrame = pandas.DataFrame(rows, index=index)
+        return table
+
+    def logs(self, trial: int = 0, stream: str = "both") -> str:
+        """What a trial printed so far.
+
+        Args:
+            trial: its index.
+            stream: "stdout", "stderr" or "both".
+
+        Raises:
+            MetaMLError: there is no such trial.
+        """
+        return _find.call("logs", self.name, "--trial", str(int(trial)), "--stream", stream)
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Wait until the run has ended, and return it, however it ended.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Raises:
+            TimeoutError: it goes on.
+            KeyboardInterrupt: you interrupted the waiting; the run goes on.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        # `attach` starts a monitor again that has died, which looking never does.
+        child = subprocess.Popen(
+            [_find.metaml(), "attach", self.name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=_find.environment(),
+            start_new_session=True,
+        )
+        try:
+            _, said = child.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{self.name} goes on after {timeout:g} s") from None
+        except KeyboardInterrupt:
+            raise Interrupted(f"{self.name} goes on") from None
+        finally:
+            if child.poll() is None:
+                child.kill()  # watching leaves nothing to clean up
+                child.wait()
+            if child.stderr is not None:
+                child.stderr.close()
+        while self.state not in _FINAL:
+            if child.returncode != 0:
+                raise MetaMLError(said.decode("utf-8", "replace").strip() or f"waiting for {self.name} failed")
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError(f"{self.name} goes on after {timeout:g} s")
+            time.sleep(0.05)
+        return self
+
+    def stop(self) -> None:
+        """Stop it: trials get SIGTERM and 30 s to save before they are killed. Stopping a run that has ended does nothing."""
+        if self.state not in _FINAL:
+            _find.call("stop", self.name)
+
+    def delete(self) -> None:
+        """Remove it with its outputs and logs. A run that still goes on must be stopped first.
+
+        Raises:
+            MetaMLError: it goes on, or it is gone already.
+        """
+        _find.call("delete", self.name)
+
+    def __repr__(self) -> str:
+        try:
+            data = self._read()
+        except (MetaMLError, OSError) as error:
+            return f"<Run {self.name}: {str(error).splitlines()[0] if str(error) else 'unknown'}>"
+        trials = data.get("trials") or []
+        done = sum(trial.get("state") in _FINAL for trial in trials)
+        failed = sum(trial.get("state") == "failed" for trial in trials)
+        text = f"{data.get('state')}, {done} of {len(trials)} trials" + (f", {failed} failed" if failed else "")
+        objective, best = data.get("objective"), data.get("best")
+        if objective and isinstance(best, int):
+            value = trials[best].get("metrics", {}).get(objective["metric"])
+            text += f", best {objective['metric']} {_number(value):.4g} (trial {best})"
+        return f"<Run {self.name}: {text}>"
+
+    def _ipython_display_(self) -> None:
+        """Show the table; not when it stands above already, right after the cell."""
+        if self._shown:
+            self._shown = False
+            return
+        from ._show import show_run
+
+        if not show_run(self):
+            print(repr(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.name, self._kind))
+
+
+class Server:
+    """A serving run. Made by a `%%serve` cell; this version of MetaML has none yet."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def run(name: str = "last") -> Run:
+    """Find a run by its name, the unique beginning of it, or "last".
+
+    Raises:
+        MetaMLError: there is none, with the nearest name; or several begin so.
+    """
+    data = _show(name)
+    found = Run(str(data["name"]), str(data.get("kind") or "train"))
+    if data.get("state") in _FINAL:
+        found._known = data
+    return found
+
+
+def runs() -> list[Run]:
+    """All runs, newest first."""
+    listed = json.loads(_find.call("runs", "--json"))
+    if isinstance(listed, dict):
+        listed = listed.get("runs")
+    return [Run(str(entry["name"]), str(entry.get("kind") or "train")) for entry in listed or []]
+
+
+def model() -> str:
+    """In a `%%serve` cell: the folder that `--model` named.
+
+    Raises:
+        MetaMLError: this is no serving cell.
+    """
+    raise MetaMLError(
+        "metaml.model() is the folder that --model names in a %%serve cell, and this is none",
+        "The files that a trial saved are in metaml.run(NAME).best().output.",
+    )
+
+
+def _show(name: str, *more: str) -> dict[str, Any]:
+    text = _find.call("show", name, "--json", *more)
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict) or "name" not in data:
+        raise MetaMLError(f"metaml show {name} --json gave something else than a run")
+    return data
+
+
+def _trial(entry: dict[str, Any]) -> Trial:
+    started = entry.get("started")
+    return Trial(
+        index=int(entry["index"]),
+        state=str(entry.get("state") or "pending"),
+        reason=str(entry.get("reason") or ""),
+        attempt=int(entry.get("attempt") or 0),
+        started=_time(started) if started else None,
+        seconds=float(entry.get("seconds") or 0.0),
+        parameters={name: _value(value) for name, value in (entry.get("parameters") or {}).items()},
+        metrics={name: _number(value) for name, value in (entry.get("metrics") or {}).items()},
+        error=entry.get("error"),
+        output=str(entry.get("output") or ""),
+        seed=entry.get("seed"),
+        log=dict(entry.get("log") or {}),
+    )
+
+
+def _time(text: Any) -> datetime.datetime | None:
+    """A time as Go writes it: nanoseconds and Z, which Python 3.10 does not read."""
+    head, _, tail = str(text).replace("Z", "+00:00").partition(".")
+    zone_at = next((i for i, c in enumerate(tail) if c in "+-"), len(tail))
+    digits, zone = tail[:zone_at], tail[zone_at:]
+    try:
+        return datetime.datetime.fromisoformat(f"{head}.{digits[:6]:0<6}{zone}" if digits else head)
+    except ValueError:
+        return None
+
+
+def _number(value: Any) -> float:
+    """A metric: a number, or "nan", "inf", "-inf"."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _value(data: Any) -> Any:
+    """A hyperparameter; one that this process cannot import is shown by its name."""
+    try:
+        return decode(data)
+    except (ImportError, AttributeError):
+        return data.get("v") if isinstance(data, dict) else data

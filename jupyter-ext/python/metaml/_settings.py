@@ -1,0 +1,129 @@
+"""The settings, as `metaml settings --json` describes them: completion, help, and the check of a decorator's names."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import _find
+from ._errors import MetaMLError, Refused
+
+# The names that a decorator takes. Their one definition is in Go (deployer/settings); asking for it at every decoration would
+# start a process, so the names stand here too, and a test compares them.
+TRAIN = (
+    "parallelism",
+    "completions",
+    "hyper_parameters",
+    "objective",
+    "function",
+    "tensorboard",
+    "name",
+    "into",
+    "with",
+    "target",
+    "detach",
+    "again",
+    "reuse",
+    "seed",
+    "retries",
+    "timeout",
+    "cwd",
+    "fresh_process",
+    "interrupt",
+    "explain",
+    "repository",
+    "image_name",
+    "publish",
+    "distributed_settings",
+)
+SERVE = ("function", "name", "into", "with", "target", "timeout", "explain", "repository", "image_name", "publish")
+# Known to the language, and coming with serving; a decorator that has them is right.
+SERVE_LATER = ("url", "port", "replicas", "workers", "model")
+PACKAGE = ("repository", "name", "publish")
+
+
+def check(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Refuse names that do not exist.
+
+    Raises:
+        Refused: with the nearest name that does.
+    """
+    for name in given:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(str(name), known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
+        raise Refused(f"{where} has no setting {name!r}", hint, code="unknown-setting")
+
+
+def text(name: str, value: Any) -> str:
+    """A decorator's value as the text that a cell would have.
+
+    Raises:
+        Refused: it has no such text.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    if isinstance(value, dict):
+        return json.dumps(value, separators=(",", ":"), default=str)
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(item) for item in value)
+    raise Refused(
+        f"the decorator's {name!r} is a {type(value).__name__}", "Give it a text, a number or a boolean.", code="setting"
+    )
+
+
+def described(kind: str = "train") -> list[dict[str, Any]]:
+    """Ask `metaml` for every setting: name, flag, type, default, choices, help."""
+    found = json.loads(_find.call("settings", "--json", "--kind", kind))
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def complete(line: str, settings: Callable[[], list[dict[str, Any]]], namespace: Mapping[str, Any]) -> list[str]:
+    """What may follow on the line of a magic, up to the cursor."""
+    words = line.split()
+    word = "" if line.endswith((" ", "\t")) else words.pop()
+    if not words:
+        return []
+    if words[0] == "%metaml" and len(words) == 1:
+        from ._line import COMMANDS
+
+        return [command for command in COMMANDS if command.startswith(word)]
+    if words[0] == "%metaml":
+        return []
+    options = {str(entry.get("flag")): entry for entry in settings()}
+    before = options.get(words[-1])
+    if before is not None and not word.startswith("-"):
+        if before.get("choices"):
+            return [choice for choice in before["choices"] if choice.startswith(word)]
+        if before.get("type") in ("name", "names"):
+            return [name for name in namespace if name.startswith(word) and not name.startswith("_")]
+    if word.startswith("-"):
+        return [flag for flag in options if flag.startswith(word)]
+    return []
+
+
+_FIRST = {
+    "train": "Run the function of this cell, once for each set of hyperparameters.",
+    "serve": "Serve the function of this cell over HTTP.",
+}
+
+
+def usage(kind: str) -> str:
+    """Help for a cell magic."""
+    lines = [_FIRST[kind], "", f"    %%{kind} [OPTIONS]", "    def function(…): …", ""]
+    try:
+        settings = described(kind)
+    except (MetaMLError, OSError, ValueError) as error:
+        return "\n".join([*lines, f"Options: {error}"])
+    lines.append("Options (in metaml.toml, the environment and decorators too: docs/settings.md)")
+    for entry in settings:
+        value = entry.get("value") or ""
+        head = f"  {entry.get('flag')} {value}".rstrip()
+        default = f" [{entry['default']}]" if entry.get("default") else ""
+        lines.append(f"{head:<34}{entry.get('help', '')}{default}")
+    return "\n".join(lines)
