@@ -25,3 +25,45 @@ func Help(kind run.Kind) string {
 	b.WriteString("\nThe same names work in metaml.toml (hyper_parameters = …), as METAML_HYPER_PARAMETERS and in @Train(settings={…}).")
 	return b.String()
 }
+
+// Reference is the settings reference in Markdown: docs/settings.md is made from it, and a test compares the two.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString(`# Settings
+
+<!-- Made from deployer/settings by: go test ./deployer/settings -update -->
+
+Every setting has one name in four places, and the first that has a value wins:
+
+1. in the cell or on the command line: ` + "`%%train --parallelism 4`, `metaml run FILE --parallelism 4`" + `;
+2. in a decorator: ` + "`@Train(settings={'parallelism': 4})`" + `;
+3. in the environment: ` + "`METAML_PARALLELISM=4`" + `;
+4. in ` + "`metaml.toml`" + `, which is looked for in the notebook's folder and upward: ` + "`parallelism = 4`" + `.
+
+` + "`metaml settings`" + ` shows each value and where it came from. A value that is wrong anywhere is refused before anything starts, with its place.
+A setting that the target cannot honour is refused where it was typed, and listed once as unused where it came from elsewhere.
+
+`)
+	for _, kind := range []run.Kind{run.Train} {
+		fmt.Fprintf(&b, "## %%%%%s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n", kind)
+		for _, d := range Of(kind) {
+			takes := d.Type.article()
+			switch {
+			case d.Type == Choice:
+				takes = "`" + strings.Join(d.Choices, "` or `") + "`"
+			case d.Type == Int && d.Max > 0:
+				takes = fmt.Sprintf("%s from %s to %s", takes, people(d.Min), people(d.Max))
+			}
+			value := d.Default
+			if value == "" {
+				value = "–"
+			}
+			help := d.Help
+			if len(d.Targets) == 1 {
+				help += " (" + d.Targets[0] + " only)"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, takes, value, strings.ReplaceAll(help, "|", `\|`))
+		}
+	}
+	return b.String()
+}

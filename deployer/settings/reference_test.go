@@ -1,0 +1,28 @@
+package settings_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+var update = flag.Bool("update", false, "write docs/settings.md anew")
+
+func TestReferenceIsInTheDocs(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "settings.md")
+	if *update {
+		write(t, path, settings.Reference())
+	}
+	docs, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(settings.Reference(), string(docs)); d != "" {
+		t.Errorf("docs/settings.md differs from the code (go test ./deployer/settings -update makes it anew)\n%s", d)
+	}
+}
