@@ -65,6 +65,9 @@ func (w *wheel) collect(bin, module string) error {
 		if err != nil {
 			return fmt.Errorf("read the binary %q (run make build first): %w", name, err)
 		}
+		if err := check(w.tag, content); err != nil {
+			return fmt.Errorf("the binary %q does not fit a wheel for %s: %w", name, w.tag, err)
+		}
 		w.add(data+"scripts/"+name, 0o755, content)
 	}
 	w.add(data+"scripts/jupyter-metaml-nbconvert", 0o755, []byte(subcommand))

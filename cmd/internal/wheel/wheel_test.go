@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,12 +20,31 @@ import (
 	"github.com/metaml/metaml"
 )
 
-// inputs makes a folder of pretended binaries and a small module.
+// program compiles a program that does nothing, for some machine.
+func program(t *testing.T, goos, goarch string) []byte {
+	t.Helper()
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "main.go"), "package main\n\nfunc main() {}\n")
+	out := filepath.Join(folder, "program")
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, filepath.Join(folder, "main.go"))
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
+	if said, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, said)
+	}
+	data, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// inputs makes a folder of Linux binaries that do nothing and a small module.
 func inputs(t *testing.T) (bin, module string) {
 	t.Helper()
 	bin, module = t.TempDir(), t.TempDir()
+	content := program(t, "linux", "amd64")
 	for _, name := range binaries {
-		write(t, filepath.Join(bin, name), "binary "+name)
+		write(t, filepath.Join(bin, name), string(content))
 	}
 	write(t, filepath.Join(module, "metaml", "__init__.py"), "__all__ = []\n")
 	write(t, filepath.Join(module, "metaml", "py.typed"), "")
