@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/metaml/metaml/kernel/kernelspec"
 )
 
 // binaries are the programs a wheel brings; pip puts them beside python.
@@ -71,12 +73,8 @@ func (w *wheel) collect(bin, module string) error {
 		w.add(data+"scripts/"+name, 0o755, content)
 	}
 	w.add(data+"scripts/jupyter-metaml-nbconvert", 0o755, []byte(subcommand))
-	files, err := kernelspecFiles()
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		w.add(data+"data/share/jupyter/kernels/metaml/"+file.path, 0o644, file.data)
+	for _, file := range kernelspecFiles() {
+		w.add(data+"data/share/jupyter/kernels/"+kernelspec.Name+"/"+file.path, 0o644, file.data)
 	}
 	info := w.info()
 	w.add(info+"METADATA", 0o644, []byte(w.metadata()))
