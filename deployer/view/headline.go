@@ -105,6 +105,9 @@ func (t *Table) Remarks() []string {
 	seen := map[string]bool{}
 	said := append([]string{}, t.Facts.Remarks...)
 	for _, n := range t.Notes {
+		if n.Code == run.NoteTensorBoard {
+			continue // an address, which has a place of its own
+		}
 		said = append(said, strings.TrimSpace(n.Text+" "+n.Hint))
 	}
 	for _, line := range said {

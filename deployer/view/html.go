@@ -89,7 +89,7 @@ func (t *Table) htmlRow(b *strings.Builder, r Row) {
 		b.WriteString("<td>" + esc(v) + "</td>")
 	}
 	if r.Error != "" {
-		b.WriteString(`<td class="l bad">` + esc(shorten(r.Error, 60)) + `</td>`)
+		b.WriteString(`<td class="l bad">` + esc(shorten(r.Error, 48)) + `</td>`)
 	} else {
 		b.WriteString(`<td class="l spark">` + r.Spark + `</td>`)
 	}

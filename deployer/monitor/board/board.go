@@ -1,0 +1,131 @@
+// Package board keeps a TensorBoard beside a run that asked for one: a [monitor.Supervisor] around another that starts it when
+// the first trial starts, announces its address as a note, and ends it with the run.
+//
+// Read [Wrap] first. It imports deployer/monitor and deployer/run.
+package board
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"sync"
+
+	"github.com/metaml/metaml/deployer/monitor"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Wrap gives sup as it is if the run asked for no TensorBoard.
+func Wrap(sup monitor.Supervisor, job monitor.Job) monitor.Supervisor {
+	if !job.Spec.TensorBoard {
+		return sup
+	}
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // a plain end, not an error
+	return &supervisor{Supervisor: sup, job: job, out: make(chan monitor.Update, cap(sup.Updates())+1), ctx: ctx, cancel: cancel}
+}
+
+type supervisor struct {
+	monitor.Supervisor
+	job    monitor.Job
+	out    chan monitor.Update // as deep as the inner one
+	once   sync.Once
+	group  sync.WaitGroup  // the relay and the TensorBoard
+	ctx    context.Context //nolint:containedctx // the life of the two goroutines, which Close ends
+	cancel context.CancelFunc
+}
+
+// Start starts the TensorBoard before the first attempt.
+func (s *supervisor) Start(a monitor.Attempt) {
+	s.once.Do(func() {
+		s.group.Add(2)
+		go s.relay()
+		go s.serve()
+	})
+	s.Supervisor.Start(a)
+}
+
+// Updates is what happened, with the address among it.
+func (s *supervisor) Updates() <-chan monitor.Update { return s.out }
+
+// Sweep passes on, if the inner Supervisor can.
+func (s *supervisor) Sweep(ctx context.Context, running []monitor.ID) error {
+	if sweeper, ok := s.Supervisor.(monitor.Sweeper); ok {
+		return sweeper.Sweep(ctx, running)
+	}
+	return nil
+}
+
+// Close ends the inner Supervisor, then the TensorBoard, and waits for both.
+func (s *supervisor) Close() {
+	s.Supervisor.Close()
+	s.cancel()
+	s.group.Wait()
+}
+
+func (s *supervisor) relay() {
+	defer s.group.Done()
+	for {
+		select {
+		case u, ok := <-s.Supervisor.Updates():
+			if !ok {
+				return
+			}
+			s.send(u)
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *supervisor) send(u monitor.Update) {
+	select {
+	case s.out <- u:
+	case <-s.ctx.Done():
+	}
+}
+
+// announced is how TensorBoard says where it is.
+var announced = regexp.MustCompile(`TensorBoard \S+ at (http://\S+)`)
+
+// serve runs the TensorBoard until the run is closed. The thread stays locked because the process is bound to die with it.
+func (s *supervisor) serve() {
+	defer s.group.Done()
+	runtime.LockOSThread()
+	logs := filepath.Join(string(s.job.Folder), "trials")
+	if err := os.MkdirAll(logs, 0o700); err != nil {
+		s.tell("tensorboard-failed", fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		return
+	}
+	python := s.job.Spec.Python
+	cmd := exec.CommandContext(s.ctx, python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", "0", "--reload_interval", "2") //nolint:gosec // G204: the run's own interpreter
+	cmd.SysProcAttr = dieWithUs()
+	said, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		s.tell("tensorboard-failed", fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		return
+	}
+	address, last := "", ""
+	lines := bufio.NewScanner(said)
+	for lines.Scan() {
+		last = lines.Text()
+		if m := announced.FindStringSubmatch(last); m != nil && address == "" {
+			address = m[1]
+			s.tell(run.NoteTensorBoard, address, "")
+		}
+	}
+	_ = cmd.Wait() // how it ended is told by what it said
+	if address == "" && s.ctx.Err() == nil {
+		s.tell("tensorboard-missing", "there is no TensorBoard: "+last+".", fmt.Sprintf("Install it: %s -m pip install tensorboard", python))
+	}
+}
+
+func (s *supervisor) tell(code, text, hint string) {
+	s.send(monitor.Update{Note: &monitor.Note{Code: code, Text: text, Hint: hint}})
+}
