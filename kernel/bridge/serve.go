@@ -79,6 +79,9 @@ func (b *Bridge) drain(open ...*sockets.Peer) {
 	deadline := time.NewTimer(flushWait)
 	defer deadline.Stop()
 	for _, p := range open {
+		if !p.Connected() {
+			continue
+		}
 		select {
 		case <-p.Done():
 		case <-deadline.C:

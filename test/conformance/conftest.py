@@ -1,0 +1,129 @@
+"""What the conformance tests share: a kernel started through its kernelspec, and a reader of its channels.
+
+The Go test beside this file builds the kernel, writes the kernelspecs ``metaml`` (with the real metaml beside it) and
+``metaml-scripted`` (with metaml_script.py beside it), and runs pytest.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty
+from typing import Any, Callable
+
+import psutil
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+TIMEOUT = 30
+Message = dict[str, Any]
+
+
+def until(what: Callable[[], Any], why: str, seconds: float = TIMEOUT) -> Any:
+    """Wait for a state."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"never happened: {why}")
+
+
+class Kernel:
+    """A running kernel and a client of it."""
+
+    def __init__(self, name: str, **env: str) -> None:
+        self.manager = KernelManager(kernel_name=name)
+        self.manager.start_kernel(env={**os.environ, **env})
+        self.client: BlockingKernelClient = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=TIMEOUT)
+
+    @property
+    def pid(self) -> int:
+        return int(self.manager.provisioner.pid)
+
+    def child(self) -> psutil.Process:
+        """The wrapped ipykernel."""
+        return next(p for p in psutil.Process(self.pid).children() if "ipykernel_launcher" in p.cmdline())
+
+    def iopub(self, parent: str, last: Callable[[Message], bool] | None = None) -> list[Message]:
+        """The iopub messages of a request, up to its idle or the one that ``last`` wants."""
+        got: list[Message] = []
+        while True:
+            message = self.client.get_iopub_msg(timeout=TIMEOUT)
+            if message["parent_header"].get("msg_id") != parent:
+                continue
+            got.append(message)
+            idle = message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
+            if last(message) if last else idle:
+                return got
+
+    def reply(self, parent: str, channel: str = "shell", timeout: float = TIMEOUT) -> Message:
+        get = self.client.get_shell_msg if channel == "shell" else self.client.get_control_msg
+        end = time.monotonic() + timeout
+        while True:
+            message = get(timeout=max(0, end - time.monotonic()))
+            if message["parent_header"].get("msg_id") == parent:
+                return message
+
+    def no_reply(self, parent: str, seconds: float = 0.3) -> None:
+        with pytest.raises(Empty):
+            self.reply(parent, timeout=seconds)
+
+    def run(self, code: str, **kw: Any) -> tuple[Message, list[Message]]:
+        """Execute and wait for reply and idle."""
+        parent = self.client.execute(code, **kw)
+        return self.reply(parent), self.iopub(parent)
+
+    def text(self, code: str) -> str:
+        """What a cell prints, or its error."""
+        _, messages = self.run(code)
+        return "".join(
+            m["content"]["text"] if m["msg_type"] == "stream" else m["content"]["evalue"]
+            for m in messages
+            if m["msg_type"] in ("stream", "error")
+        )
+
+    def control(self, kind: str, content: Message | None = None) -> Message:
+        message = self.client.session.msg(kind, content or {})
+        self.client.control_channel.send(message)
+        return self.reply(message["header"]["msg_id"], "control")
+
+    def end(self) -> None:
+        self.client.stop_channels()
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+
+def runtime_folders() -> set[Path]:
+    """The private folders of all kernels that run or were left behind."""
+    base = Path(os.environ["XDG_RUNTIME_DIR"])
+    return set(base.glob("metaml-k-*"))
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    k = Kernel("metaml")
+    yield k
+    k.end()
+
+
+@pytest.fixture
+def fresh() -> Iterator[Kernel]:
+    k = Kernel("metaml")
+    yield k
+    k.end()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Kernel]:
+    """A kernel whose metaml is metaml_script.py."""
+    k = Kernel("metaml-scripted")
+    yield k
+    k.end()
