@@ -34,7 +34,7 @@ class _Decorator:
     def _wrap(self, function: Any) -> None:
         if not callable(function):
             raise Refused(f"@{type(self).__name__} goes over a function, not over a {type(function).__name__}")
-        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+        functools.update_wrapper(self, function)
 
     @property
     def _function(self) -> Function:
@@ -308,7 +308,7 @@ _hooked = False
 def quiet_excepthook() -> None:
     """In a script, our own exceptions end it with their sentence and no stack: it would show this module's lines alone."""
     global _hooked
-    if _hooked or "IPython" in sys.modules and _live() is not None:
+    if _hooked or _live() is not None:
         return
     _hooked = True
     before = sys.excepthook

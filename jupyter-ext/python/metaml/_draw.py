@@ -116,10 +116,7 @@ class Source:
         if pandas is not None and isinstance(given, pandas.DataFrame):
             columns = [self._key(column) for column in given.columns]
             # Column by column: a row of a DataFrame has one dtype, which turns integers into floats.
-            cells = [
-                given.iloc[:, i].tolist() if given.dtypes.iloc[i] == object else list(given.iloc[:, i].array)
-                for i in range(len(columns))
-            ]
+            cells = [list(given.iloc[:, i].array) for i in range(len(columns))]
             return [dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True)]
         if isinstance(given, dict):
             return self._grid(given)
@@ -365,7 +362,7 @@ def _passes(source: Source, wanted: int, rows: list[Row] | None = None) -> list[
             if before == 0:
                 raise _nothing(source)
             raise Refused(
-                f"`{source.name}` gives nothing when it is called a second time, after {before} {'row' if before == 1 else 'rows'}",
+                f"`{source.name}` gives nothing when it is called again after {before} {'row' if before == 1 else 'rows'}",
                 "Pass a list instead of an iterator.",
                 code="hyper-parameters",
             )

@@ -81,8 +81,7 @@ def call(*args: str) -> str:
     done = subprocess.run(
         [metaml(), *args],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env=environment(),
         check=False,
     )

@@ -1,7 +1,8 @@
 """The notebook's side: `%%train`, `%%serve`, `%metaml`, and the hooks behind them (docs/rules.md §1).
 
-A cell magic's first line becomes a call of `_metaml_begin`, the body stays in place, and a call of `_metaml_submit` is appended.
-So the body is an ordinary cell: names expand, tracebacks point at its lines, `await` works, and the `Run` becomes Out[n].
+A cell magic's first line becomes a call of `_metaml_begin`, the body stays in place, and a call of `_metaml_submit` is
+appended. So the body is an ordinary cell: names expand, tracebacks point at its lines, `await` works, and the `Run`
+becomes Out[n].
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def transform(lines: list[str]) -> list[str]:
     return [*first, *body, "get_ipython().run_line_magic('_metaml_submit', '')\n"]
 
 
-# IPython asks for the completeness of a cell without transformers that have side effects; then its own rule for cell magics holds.
+# IPython asks whether a cell is complete without transformers that have side effects; then its own rule for cell magics holds.
 transform.has_side_effects = True  # type: ignore[attr-defined]
 
 

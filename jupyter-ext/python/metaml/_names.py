@@ -73,9 +73,9 @@ def describe(name: str, namespace: Mapping[str, Any]) -> dict[str, Any] | None:
             getattr(value, "__module__", None),
             getattr(value, "__qualname__", None) or getattr(value, "__name__", None),
         )
-    if isinstance(module, str) and isinstance(qualname, str) and module != "__main__" and "<" not in qualname:
-        if resolve(module, qualname) is value:
-            about.update(importable=True, module=module, qualname=qualname)
+    named = isinstance(module, str) and isinstance(qualname, str) and module != "__main__"
+    if named and resolve(str(module), str(qualname)) is value:
+        about.update(importable=True, module=module, qualname=qualname)
     if type(value) in _SCALARS:
         text = repr(value)
         if len(text) <= LONGEST_REPR:

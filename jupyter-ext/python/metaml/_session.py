@@ -198,9 +198,8 @@ class Recorder:
     def _finish(self, cell: Cell, result: Any) -> None:
         cell.ok = bool(result.success)
         history = self.shell.history_manager
-        if cell.count and history is not None:
-            if cell.code is None and cell.count < len(history.input_hist_parsed):
-                cell.code = history.input_hist_parsed[cell.count]
+        if cell.code is None and history is not None and 0 < cell.count < len(history.input_hist_parsed):
+            cell.code = history.input_hist_parsed[cell.count]
         if not cell.ok:
             cell.failed_line = self._failed_line(cell, result)
         for function in self.ended:

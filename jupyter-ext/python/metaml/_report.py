@@ -1,0 +1,120 @@
+"""What a training function tells MetaML while it runs: :func:`report`, :func:`output` and :func:`checkpoint`.
+
+All three also work outside a trial (in a notebook cell, in a plain ``python train.py``), so that a training function needs no
+second version: ``report`` then only checks its arguments, ``output`` is a folder beside the script, ``checkpoint`` does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["checkpoint", "output", "report"]
+
+#: The descriptor on which a trial tells its events; -1 outside a trial. Forked children of a trial share it.
+_events = -1
+
+#: Bytes of one line; docs/protocols.md §5.
+_MAX_LINE = 64 * 1024
+#: Bytes of an ``error``, with its traceback and frames.
+_MAX_EVENT = 192 * 1024
+
+
+def number(value: Any) -> float | None:
+    """The value as a float, or None if it is no number: int, float, bool, numpy scalars, arrays and tensors of one element."""
+    if isinstance(value, (bool, int, float)):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    if isinstance(value, (str, bytes, bytearray)) or value is None:
+        return None
+    item = getattr(value, "item", None)  # numpy, torch, jax
+    if item is None and hasattr(value, "numpy"):  # tensorflow
+        try:
+            item = getattr(value.numpy(), "item", None)
+        except Exception:
+            return None
+    try:
+        plain = item() if callable(item) else float(value)
+    except Exception:
+        return None
+    return float(plain) if isinstance(plain, (bool, int, float)) else None
+
+
+def encode_metrics(metrics: dict[str, float]) -> dict[str, Any]:
+    """Metrics as JSON has them: NaN and the infinities as strings."""
+    return {
+        name: v if math.isfinite(v) else "nan" if math.isnan(v) else "inf" if v > 0 else "-inf"
+        for name, v in metrics.items()
+    }
+
+
+def send(message: dict[str, Any]) -> int:
+    """Send one event of the trial; gives its size in bytes. Outside a trial nothing happens."""
+    line = _line(message)
+    if len(line) > _MAX_EVENT:
+        # Text full of what JSON escapes. The traceback is on stderr too.
+        line = _line({**message, "frames": [], "traceback": str(message.get("traceback", ""))[-8192:], "text": str(message.get("text", ""))[:4096]})
+    if _events >= 0:
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(_events, rest) :]
+        except OSError:
+            pass  # the supervisor is gone, and this process is about to be
+    return len(line)
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def report(step: float | None = None, **metrics: Any) -> None:
+    """Report metrics of the trial, at a step if there is one::
+
+        metaml.report(step=epoch, loss=loss, accuracy=accuracy)
+
+    Values are numbers, or what is one number (numpy scalars, tensors of one element). Outside a trial nothing is kept.
+    """
+    values: dict[str, float] = {}
+    for name, value in metrics.items():
+        plain = number(value)
+        if plain is None:
+            raise TypeError(f"report({name}=...): a {type(value).__name__} is not a number")
+        values[name] = plain
+    message: dict[str, Any] = {"type": "report", "metrics": encode_metrics(values)}
+    if step is not None:
+        at = number(step)
+        if at is None or not math.isfinite(at):
+            raise TypeError(f"report(step=...): {step!r} is not a finite number")
+        message["step"] = at
+    if sum(len(name) + 40 for name in values) > _MAX_LINE:
+        raise ValueError(f"report() was given {len(values)} metrics at once, more than fit into 64 KiB")
+    send(message)
+
+
+def output() -> Path:
+    """The folder for what the trial is to leave behind; it exists.
+
+    Outside a trial it is ``output`` in the working directory or, where that cannot be written, a temporary folder.
+    """
+    named = os.environ.get("_METAML_OUTPUT")
+    folder = Path(named) if named else Path("output").absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        if named:
+            raise
+        import tempfile
+
+        folder = Path(tempfile.gettempdir()) / f"metaml-output-{os.getpid()}"
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def checkpoint() -> None:
+    """Keep what is in :func:`output` so far, also if the trial fails later. On this machine everything there is kept anyway."""

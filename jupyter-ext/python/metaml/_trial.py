@@ -1,0 +1,452 @@
+"""One trial: a process of its own, its random numbers, its parameters, its end (docs/engine.md).
+
+A trial is a fork of the loader (``_loader.py``) or, where the program may not be forked, ``python -m metaml._trial``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import fcntl
+import faulthandler
+import gc
+import hashlib
+import importlib.abc
+import importlib.machinery
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import traceback
+import types
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from metaml import _report
+from metaml._typed import decode
+
+if TYPE_CHECKING:
+    from metaml._loader import Program
+
+__all__ = ["Process", "Seeds", "Trial", "describe", "finish", "keep_exit_handlers", "start_time"]
+
+EXCEPTION = 42  # the entry function raised
+PROGRAM = 44  # the program's top level raised, or the trial could not be set up
+
+_MAX_TRACEBACK = 64 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+def start_time(pid: int) -> int:
+    """When a process was started, in clock ticks since the start of the machine; 0 where that is unknown."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            return int(f.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+class Process:
+    """What makes a process that of one attempt. To be made before anything else touches the environment."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._token_at = 0
+        self._token = os.environ.get("_METAML_TOKEN", "")
+        try:
+            self._libc = ctypes.CDLL(None)
+            self._libc.getenv.restype = ctypes.c_void_p
+            self._token_at = self._libc.getenv(b"_METAML_TOKEN") or 0
+        except (OSError, AttributeError):
+            self._libc = None
+
+    def adopt(self, start: dict[str, Any], fds: list[int], parent: int | None) -> None:
+        """Become the process of the attempt: session, death with the parent, token, lock, streams, environment, folder.
+
+        parent is the process that this one was forked from; None if it was started for the attempt.
+        """
+        if parent is not None:
+            os.setsid()
+            if self._libc is not None and sys.platform.startswith("linux"):
+                self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(128 + signal.SIGKILL)  # it died before we could ask
+        self._mark(start["token"])
+        out, err, events = fds
+        _report._events = events
+        os.set_inheritable(events, False)
+        self._lock(start["folder"])
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (out, 1), (err, 2)):
+            os.dup2(source, target)
+            os.close(source)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(line_buffering=True)
+        faulthandler.enable()
+        os.environ.update(start.get("env", {}))
+        os.environ.update(
+            _METAML_TRIAL=str(start["trial"]),
+            _METAML_ATTEMPT=str(start["attempt"]),
+            _METAML_OUTPUT=start["output"],
+            _METAML_TOKEN=start["token"],
+        )
+        if start.get("cwd"):
+            os.chdir(start["cwd"])
+        _interrupt_on_term()
+
+    def _mark(self, token: str) -> None:
+        """Put the token where others look for it: a fork's environment, as the system shows it, is that of the first process
+        until it is overwritten in place."""
+        if self._token_at and len(token) == len(self._token):
+            there = ctypes.string_at(self._token_at, len(self._token))
+            if there == self._token.encode():
+                ctypes.memmove(self._token_at, token.encode(), len(token))
+
+    def _lock(self, folder: str) -> None:
+        fd = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            _report.send({"type": "refused", "text": "another process of this attempt is still running"})
+            os._exit(PROGRAM)
+        self._lock_fd = fd  # held until the process ends
+
+
+def _interrupt_on_term() -> None:
+    """A request to end is a KeyboardInterrupt, so that ``finally`` and ``except KeyboardInterrupt`` can save something. A handler
+    of the program's own stays; children of the trial die of the signal as usual."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+    me = os.getpid()
+
+    def interrupt(signum: int, frame: types.FrameType | None) -> None:
+        if os.getpid() == me:
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+    def default() -> None:
+        if signal.getsignal(signal.SIGTERM) is interrupt:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    os.register_at_fork(after_in_child=default)
+
+
+class Seeds:
+    """Seeds the libraries' random numbers: those that are loaded now, and each of the others when it is imported.
+
+    As a context manager it stops watching imports at its end; without that it watches for good.
+    """
+
+    def __init__(self, seed: int, self_seeded: Sequence[str]) -> None:
+        self.seed = seed
+        self.modules: dict[str, Callable[[Any], None]] = {
+            module: plant
+            for library, module, plant in (
+                ("random", "random", lambda m: m.seed(seed)),
+                ("numpy", "numpy.random", lambda m: m.seed(seed % 2**32)),
+                ("torch", "torch", lambda m: m.manual_seed(seed)),
+                ("tensorflow", "tensorflow", lambda m: m.random.set_seed(seed)),
+            )
+            if library not in self_seeded
+        }
+        waiting = set()
+        for name, plant in self.modules.items():
+            if name in sys.modules:
+                self._plant(plant, sys.modules[name])
+            else:
+                waiting.add(name)
+        self._finder = _SeedOnImport(self, waiting)
+        if waiting:
+            sys.meta_path.insert(0, self._finder)
+
+    @staticmethod
+    def _plant(plant: Callable[[Any], None], module: Any) -> None:
+        try:
+            plant(module)
+        except Exception as error:  # a module of that name that is something else
+            print(f"metaml: {getattr(module, '__name__', module)} was not seeded: {error}", file=sys.stderr)
+
+    def loaded(self, name: str, module: Any) -> None:
+        self._plant(self.modules[name], module)
+
+    def __enter__(self) -> Seeds:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
+
+
+class _SeedOnImport(importlib.abc.MetaPathFinder):
+    def __init__(self, seeds: Seeds, waiting: set[str]) -> None:
+        self.seeds = seeds
+        self.waiting = waiting
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in self.waiting:
+            return None
+        self.waiting.discard(fullname)
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                break
+        else:
+            return None
+        execute = getattr(spec.loader, "exec_module", None)
+        if execute is not None:
+
+            def exec_module(module: types.ModuleType) -> None:
+                execute(module)
+                self.seeds.loaded(fullname, module)
+
+            try:
+                spec.loader.exec_module = exec_module  # type: ignore[method-assign, union-attr]
+            except AttributeError:
+                pass
+        return spec
+
+
+def reseed(module: types.ModuleType, names: Sequence[str], seed: int) -> None:
+    """Reseed top-level generators in place, each with a seed of its own."""
+    for name in names:
+        generator = getattr(module, name, None)
+        own = int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:4], "big")
+        try:
+            if isinstance(generator, random.Random):
+                generator.seed(own)
+            elif hasattr(generator, "bit_generator"):  # numpy.random.Generator
+                bits = generator.bit_generator
+                bits.state = type(bits)(own).state
+            elif hasattr(generator, "manual_seed"):  # torch.Generator
+                generator.manual_seed(own)
+            elif hasattr(generator, "reset_from_seed"):  # tf.random.Generator
+                generator.reset_from_seed(own)
+            elif hasattr(generator, "seed"):  # numpy.random.RandomState
+                generator.seed(own)
+            else:
+                raise TypeError(f"a {type(generator).__name__} cannot be reseeded")
+        except Exception as error:
+            _report.send({"type": "note", "code": "reseed", "text": f"{name} was not reseeded: {error}"})
+
+
+class Trial:
+    """The call of the entry function and what becomes of it."""
+
+    def __init__(self, program: Program, start: dict[str, Any]) -> None:
+        self.program = program
+        self.start = start
+
+    def run(self) -> int:
+        """Call the entry function, tell what it returned or raised; gives the exit status."""
+        load = self.program.load
+        try:
+            Seeds(self.start["seed"], load.get("self_seeded", []))
+            reseed(self.program.module, load.get("reseed", []), self.start["seed"])
+            function = self.program.function()
+            arguments = {name: decode(v) for name, v in (self.start.get("row") or {}).items()}
+            result = function(**arguments)
+            if hasattr(result, "__await__") and hasattr(result, "cr_frame"):
+                import asyncio
+
+                result = asyncio.run(result)
+            self.returned(result)
+        except SystemExit as error:
+            return self.exited(error)
+        except BaseException as error:
+            return self.raised(error)
+        return 0
+
+    def returned(self, result: Any) -> None:
+        """A dict of numbers is the trial's metrics, a number is the metric ``value``, anything else is kept as its repr."""
+        metrics: dict[str, float] = {}
+        left_out: list[str] = []
+        values = result
+        history = getattr(result, "history", None)
+        if isinstance(history, dict) and hasattr(result, "epoch"):  # keras' History: the values of the last epoch
+            values = {k: v[-1] for k, v in history.items() if isinstance(v, list) and v}
+        if isinstance(values, dict):
+            for name, value in values.items():
+                plain = _report.number(value)
+                if plain is None:
+                    left_out.append(str(name))
+                else:
+                    metrics[str(name)] = plain
+        elif (plain := _report.number(values)) is not None:
+            metrics["value"] = plain
+        if result is not None and not metrics:
+            text = safe_repr(result)
+            kind = type(result).__name__
+            _report.send({"type": "note", "code": "returned", "text": f"the function returned a {kind}, not numbers: {text}"})
+        elif left_out:
+            names = ", ".join(left_out[:10])
+            _report.send({"type": "note", "code": "returned", "text": f"left out of the result, since not numbers: {names}"})
+        _report.send({"type": "result", "metrics": _report.encode_metrics(metrics)})
+
+    def exited(self, error: SystemExit) -> int:
+        """``sys.exit``: without a complaint it is an end like any other."""
+        if error.code is None or error.code == 0:
+            _report.send({"type": "result", "metrics": {}})
+            return 0
+        code = error.code if isinstance(error.code, int) else 1
+        if not isinstance(error.code, int):
+            print(error.code, file=sys.stderr)
+        _report.send({"type": "error", **describe(error, self.program)})
+        return code & 0xFF or 1
+
+    def raised(self, error: BaseException) -> int:
+        described = describe(error, self.program)
+        sys.stdout.flush()
+        print(described["traceback"], file=sys.stderr, flush=True)
+        _report.send({"type": "error", **described})
+        return EXCEPTION
+
+
+def safe_repr(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= 1000 else text[:1000] + "…"
+
+
+def describe(error: BaseException, program: Program) -> dict[str, Any]:
+    """An exception as data: type, text, frames and traceback, without our own frames."""
+    ours = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    tb = error.__traceback__
+    while tb is not None and (tb.tb_frame.f_code.co_filename.startswith(ours) or _machinery(tb)):
+        tb = tb.tb_next
+    try:
+        text = str(error)
+    except Exception as other:
+        text = f"<its text raised {type(other).__name__}>"
+    frames = []
+    for frame in traceback.extract_tb(tb):
+        mine = frame.filename.startswith(program.dir + os.sep)
+        name = os.path.relpath(frame.filename, program.dir) if mine else frame.filename
+        frames.append(
+            {"file": name, "line": frame.lineno or 0, "function": frame.name, "text": (frame.line or "")[:500], "mine": mine}
+        )
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        mine = error.filename.startswith(program.dir + os.sep)
+        name = os.path.relpath(error.filename, program.dir) if mine else error.filename
+        line = (error.text or "").strip()[:500]
+        frames.append({"file": name, "line": error.lineno, "function": "<module>", "text": line, "mine": mine})
+    if len(frames) > 100:  # endless recursion
+        frames = frames[:50] + frames[-50:]
+    try:
+        full = "".join(traceback.format_exception(type(error), error, tb))
+    except Exception as other:
+        full = f"{type(error).__name__}: {text}\n(its traceback raised {type(other).__name__})\n"
+    module = type(error).__module__
+    name = type(error).__qualname__
+    return {
+        "type": name if module in ("builtins", "__main__") else f"{module}.{name}",
+        "text": _bounded(text, 4096),
+        "frames": frames,
+        "traceback": _bounded(full, _MAX_TRACEBACK),
+    }
+
+
+def _machinery(tb: types.TracebackType) -> bool:
+    """Our own calls of ast and compile, above the program's."""
+    return tb.tb_next is None and tb.tb_frame.f_code.co_filename == getattr(sys.modules.get("ast"), "__file__", None)
+
+
+def _bounded(text: str, limit: int) -> str:
+    """At most limit bytes of UTF-8; the middle goes."""
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) <= limit:
+        return data.decode()
+    half = limit // 2 - 32
+    return data[:half].decode("utf-8", "ignore") + "\n  […]\n" + data[-half:].decode("utf-8", "ignore")
+
+
+def keep_exit_handlers() -> None:
+    """In a fork: forget the loader's exit handlers, but keep those that every Python process needs."""
+    atexit._clear()
+    if weakref.finalize._registry:  # type: ignore[attr-defined]
+        for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+            finalizer.atexit = False  # the loader's, such as its temporary folders
+    if weakref.finalize._registered_with_atexit:  # type: ignore[attr-defined]
+        atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        atexit.register(logging.shutdown)
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        atexit.register(util._exit_function)  # type: ignore[attr-defined]
+
+
+def finish(code: int) -> int:
+    """In a fork: what an interpreter does at its end, without taking every module apart."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except SystemExit:
+        pass
+    except BaseException:
+        traceback.print_exc()
+    # Files that the trial opened and left open: what existed before the fork was frozen and is not among these.
+    for thing in gc.get_objects():
+        try:
+            if isinstance(thing, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not thing.closed:
+                thing.flush()
+        except Exception:  # noqa: S112 (a broken stream of the user's must not stop the others)
+            continue
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: S112
+            continue
+    return code
+
+
+def main() -> int:
+    """A trial in a process of its own: load the program, then run the trial."""
+    import time
+
+    from metaml._loader import Channel, Program
+
+    process = Process()
+    channel = Channel(3)
+    load, start = channel.receive(), channel.receive()
+    if load is None or start is None:
+        return PROGRAM
+    fds = channel.descriptors(3)
+    channel.sock.close()
+    program = Program(load)
+    process.adopt(start, fds, None)
+    begin = time.monotonic()
+    try:
+        program.prepare()
+        if start.get("cwd"):
+            os.chdir(start["cwd"])
+        with Seeds(load["seed"], load.get("self_seeded", [])):
+            program.run()
+        program.function()
+    except BaseException as error:
+        described = describe(error, program)
+        sys.stdout.flush()
+        print(described["traceback"], file=sys.stderr, flush=True)
+        _report.send({"type": "error", "program": True, **described})
+        return PROGRAM
+    _report.send({"type": "loaded", "seconds": time.monotonic() - begin})
+    return Trial(program, start).run()
+
+
+if __name__ == "__main__":
+    # Once more under its own name: the program is going to be __main__.
+    from metaml import _trial
+
+    sys.exit(_trial.main())

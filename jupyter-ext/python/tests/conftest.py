@@ -1,0 +1,123 @@
+"""What the module's tests share: a real shell, and a peer that plays `metaml`'s side of a conversation by a script."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from metaml import _magic, _talk
+
+Line = dict[str, Any]
+# One turn of the script: what to send on the line that was received. None waits for the next line.
+Turn = Callable[[Line], "list[Line] | None"]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """A fresh IPython shell in a folder of its own, without MetaML."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.chdir(tmp_path)
+    config = Config()
+    config.HistoryManager.hist_file = ":memory:"
+    config.InteractiveShell.colors = "NoColor" if "Linux" not in InteractiveShell.colors.default_value else "nocolor"
+    made = InteractiveShell.instance(config=config)
+    try:
+        yield made
+    finally:
+        _magic.unload_ipython_extension(made)
+        made.atexit_operations()
+        made.history_manager.end_session()
+        InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def loaded(shell: InteractiveShell) -> InteractiveShell:
+    """The same with MetaML."""
+    shell.extension_manager.load_extension("metaml")
+    return shell
+
+
+def run_cell(shell: InteractiveShell, text: str, **options: Any) -> Any:
+    """Run a cell as a front end does."""
+    return shell.run_cell(text, store_history=not options.get("silent"), **options)
+
+
+class Peer:
+    """Plays `metaml` on a socket: answers each line of the module by the script, and keeps what was said."""
+
+    def __init__(self, path: str, turn: Turn) -> None:
+        self.heard: list[Line] = []
+        self.ended = threading.Event()  # the module closed its end
+        self._turn = turn
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                return
+            with link, link.makefile("rwb") as lines:
+                for text in lines:
+                    line = json.loads(text)
+                    self.heard.append(line)
+                    for answer in self._turn(line) or []:
+                        lines.write(json.dumps({"v": 1, **answer}).encode() + b"\n")
+                    lines.flush()
+            self.ended.set()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def said(self, kind: str) -> list[Line]:
+        """The lines of one type that the module sent."""
+        return [line for line in self.heard if line["type"] == kind]
+
+
+@pytest.fixture
+def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Turn], Peer]]:
+    """Make the peer that the module finds, as it finds our kernel."""
+    peers = []
+
+    def make(turn: Turn) -> Peer:
+        path = os.path.join(tmp_path, "s")
+        made = Peer(path, turn)
+        peers.append(made)
+        monkeypatch.setattr(_talk, "kernel_socket", path)
+        return made
+
+    yield make
+    for made in peers:
+        made.close()
+
+
+def well(name: str = "f-1", *needs: Line, **accepted: Any) -> Turn:
+    """The script of a conversation that goes well: needs are asked one after the other."""
+    left = [{"type": "need", "id": i, **need} for i, need in enumerate(needs)]
+
+    def turn(line: Line) -> list[Line] | None:
+        kind = line["type"]
+        if kind == "begin":
+            return [{"type": "options", "settings": {}, "function": "", "into": accepted.get("into", "")}]
+        if kind in ("request", "have"):
+            return [left.pop(0)] if left else [{"type": "accepted", "run": name, "key": "k", **accepted}]
+        if kind == "bound":
+            return [{"type": "submitted", "run": name}, {"type": "done", "state": "succeeded", "error": None}]
+        return None
+
+    return turn
