@@ -193,7 +193,7 @@ class _Extension:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_globals.get("__package__") == "metaml":
             trace = trace.tb_next
-        lines = self.shell.InteractiveTB.structured_traceback(type(error), error, trace)
+        lines = self.shell.InteractiveTB.structured_traceback(type(error), error, trace, tb_offset=0)
         try:
             error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
         except AttributeError:  # an exception class with slots is shown with our frames

@@ -26,12 +26,15 @@ def begin(conversation: Conversation, kind: str, line: str, **fields: Any) -> di
     Raises:
         Refused: the line is wrong.
     """
-    conversation.send("begin", kind=kind, line=line, cwd=os.getcwd(), python=sys.executable, **fields)
-    while True:
-        message = _receive(conversation)
-        if message.get("type") in ("options", "accepted", "slice", "display", "done"):
-            return message
-        _refused(message)
+    try:
+        conversation.send("begin", kind=kind, line=line, cwd=os.getcwd(), python=sys.executable, **fields)
+        while True:
+            message = conversation.receive()
+            if message.get("type") in ("options", "accepted", "slice", "display", "done"):
+                return message
+            _refused(message)
+    except KeyboardInterrupt:
+        raise Interrupted("nothing was started") from None
 
 
 def submit(
@@ -64,38 +67,56 @@ def submit(
         MetaMLError: how the run ended, if not well (TrialsFailed, Detached …).
     """
     show_here = None if held else show
-    run = None
-    detach = False
-    message = first
-    if first.get("type") == "options":
+    try:
+        accepted = _until_accepted(conversation, first, document, answers, show_here)
+    except KeyboardInterrupt:
+        raise Interrupted("nothing was started") from None
+    if accepted is None:
+        return None
+    # From here an interrupt is for the run. It must not arrive between `bound` and the waiting.
+    with interrupts_held(conversation):
+        run = _accepted(accepted, bind)
+        detach = bool(accepted.get("detach"))
+        conversation.send("bound")
+        if held or detach:
+            _until_submitted(conversation, run)
+        else:
+            ended = _until_done(conversation, run, show_here)
+    if not held and detach and background and show is not None:
+        _go_on(conversation, show)
+    if not held and not detach:
+        _done(ended)
+    return run
+
+
+def _until_accepted(
+    conversation: Conversation,
+    message: dict[str, Any],
+    document: Callable[[], dict[str, Any]],
+    answers: Answers,
+    show: Show | None,
+) -> dict[str, Any] | None:
+    """Answer what is asked until the run is accepted; None when there is nothing to run."""
+    if message.get("type") == "options":
         conversation.send("request", session=document())
-        message = _receive(conversation)
+        message = conversation.receive()
     while True:
         kind = message.get("type")
+        if kind == "accepted":
+            return message
         if kind == "need":
             conversation.send("have", **answers.answer(message))
         elif kind in ("display", "slice"):
-            _show(show_here, message)
-        elif kind == "accepted":
-            run, detach = _accepted(message, bind)
-            break
+            _show(show, message)
         elif kind == "done":
             _done(message)
             return None
         else:
             _refused(message, answers)
-        message = _receive(conversation)
-    conversation.send("bound")
-    if held or detach:
-        _until_submitted(conversation, run)
-        if not held and detach and background and show is not None:
-            _go_on(conversation, show)
-        return run
-    _until_done(conversation, run, show_here)
-    return run
+        message = conversation.receive()
 
 
-def _accepted(message: dict[str, Any], bind: Callable[[Run, str], None]) -> tuple[Run, bool]:
+def _accepted(message: dict[str, Any], bind: Callable[[Run, str], None]) -> Run:
     from ._run import Run
 
     binary = str(message.get("metaml") or "")
@@ -103,61 +124,51 @@ def _accepted(message: dict[str, Any], bind: Callable[[Run, str], None]) -> tupl
     run = Run(str(message["run"]), kind=str(message.get("kind") or "train"))
     run._shown = True
     bind(run, str(message.get("into") or ""))
-    return run, bool(message.get("detach"))
-
-
-def _receive(conversation: Conversation) -> dict[str, Any]:
-    """The next line, before anything is submitted."""
-    try:
-        return conversation.receive()
-    except KeyboardInterrupt:
-        raise Interrupted("nothing was started") from None
+    return run
 
 
 def _until_submitted(conversation: Conversation, run: Run) -> None:
     """Wait until the run has its name. An interrupt that arrives now is for the run: the cell's end is no longer ours."""
-    with interrupts_held(conversation):
-        stops = 0
-        while True:
-            try:
-                message = conversation.receive()
-            except Interrupt:
-                stops += 1
-                conversation.send("stop", now=stops > 1)
-                continue
-            except Closed:
-                return
-            kind = message.get("type")
-            if kind == "submitted":
-                run._rename(str(message.get("run") or run.name))
-                return
-            if kind == "done":
-                return
-            _refused(message)
-
-
-def _until_done(conversation: Conversation, run: Run, show: Show | None) -> None:
     stops = 0
-    with interrupts_held(conversation):
-        while True:
-            try:
-                message = conversation.receive()
-            except Interrupt:
-                stops += 1
-                if stops > 2:
-                    raise Interrupted(f"{run.name} may go on: metaml stop {run.name}") from None
-                conversation.send("stop", now=stops > 1)
-                continue
-            kind = message.get("type")
-            if kind == "submitted":
-                run._rename(str(message.get("run") or run.name))
-            elif kind in ("display", "slice"):
-                _show(show, message)
-            elif kind == "done":
-                break
-            else:
-                _refused(message)
-    _done(message)
+    while True:
+        try:
+            message = conversation.receive()
+        except Interrupt:
+            stops += 1
+            conversation.send("stop", now=stops > 1)
+            continue
+        except Closed:
+            return
+        kind = message.get("type")
+        if kind == "submitted":
+            run._rename(str(message.get("run") or run.name))
+            return
+        if kind == "done":
+            return
+        _refused(message)
+
+
+def _until_done(conversation: Conversation, run: Run, show: Show | None) -> dict[str, Any]:
+    """Show the run until it ends. The first interrupt stops it, the second kills it, a third gives up waiting."""
+    stops = 0
+    while True:
+        try:
+            message = conversation.receive()
+        except Interrupt:
+            stops += 1
+            if stops > 2:
+                raise Interrupted(f"{run.name} may go on; metaml stop {run.name} stops it") from None
+            conversation.send("stop", now=stops > 1)
+            continue
+        kind = message.get("type")
+        if kind == "done":
+            return message
+        if kind == "submitted":
+            run._rename(str(message.get("run") or run.name))
+        elif kind in ("display", "slice"):
+            _show(show, message)
+        else:
+            _refused(message)
 
 
 def _go_on(conversation: Conversation, show: Show) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython import version_info
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
@@ -20,6 +22,8 @@ Line = dict[str, Any]
 # One turn of the script: what to send on the line that was received. None waits for the next line.
 Turn = Callable[[Line], "list[Line] | None"]
 
+HANG_UP: Line = {"type": "hang up"}
+
 
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
@@ -28,15 +32,15 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     monkeypatch.chdir(tmp_path)
     config = Config()
     config.HistoryManager.hist_file = ":memory:"
-    config.InteractiveShell.colors = "NoColor" if "Linux" not in InteractiveShell.colors.default_value else "nocolor"
+    config.InteractiveShell.colors = "nocolor" if version_info >= (9,) else "NoColor"
     made = InteractiveShell.instance(config=config)
     try:
         yield made
     finally:
         _magic.unload_ipython_extension(made)
-        made.atexit_operations()
-        made.history_manager.end_session()
         InteractiveShell.clear_instance()
+        atexit.unregister(made.atexit_operations)
+        made.atexit_operations()
 
 
 @pytest.fixture
@@ -74,7 +78,10 @@ class Peer:
                 for text in lines:
                     line = json.loads(text)
                     self.heard.append(line)
-                    for answer in self._turn(line) or []:
+                    answers = self._turn(line) or []
+                    if HANG_UP in answers:
+                        break
+                    for answer in answers:
                         lines.write(json.dumps({"v": 1, **answer}).encode() + b"\n")
                     lines.flush()
             self.ended.set()

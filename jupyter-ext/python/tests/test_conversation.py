@@ -1,0 +1,303 @@
+"""Whole conversations of a live shell, with a peer that plays `metaml` by a script."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import HANG_UP, Line, Peer, Turn, run_cell, well
+from IPython.core.interactiveshell import InteractiveShell
+
+import metaml
+from metaml import _talk
+
+Make = Callable[[Turn], Peer]
+
+
+def test_the_run_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: Make) -> None:
+    talk = peer(well("f-1"))
+    result = run_cell(loaded, "%%train --parallelism 2\ndef f():\n    return 1")
+    assert isinstance(result.result, metaml.Run)
+    assert result.result.name == "f-1"
+    assert loaded.user_ns["run"] is loaded.user_ns["_"] is loaded.user_ns["Out"][1] is result.result
+    assert [line["type"] for line in talk.heard] == ["begin", "request", "bound"]
+    begin, request, _ = talk.heard
+    assert (begin["kind"], begin["line"], begin["cwd"]) == ("train", "--parallelism 2", os.getcwd())
+    assert begin["cell"] == {"seq": 1, "count": 1, "id": "", "parent": "", "alone": False}
+    assert request["session"]["cells"][0]["source"] == "%%train --parallelism 2\ndef f():\n    return 1"
+    assert talk.ended.wait(10)
+
+
+def test_names_expand_in_the_line(loaded: InteractiveShell, peer: Make) -> None:
+    talk = peer(well())
+    run_cell(loaded, "n = 3")
+    run_cell(loaded, "%%train --parallelism {n} --seed $n\ndef f(): pass")
+    assert talk.heard[0]["line"] == "--parallelism 3 --seed 3"
+
+
+def test_the_body_is_an_ordinary_cell(loaded: InteractiveShell, peer: Make) -> None:
+    import inspect
+
+    peer(well())
+    run_cell(loaded, "import asyncio")
+    assert run_cell(loaded, "%%train\nvalue = await asyncio.sleep(0, 7)\ndef f():\n    return value").success
+    assert loaded.user_ns["value"] == 7
+    assert inspect.getsource(loaded.user_ns["f"]) == "def f():\n    return value\n"
+
+
+def test_a_body_that_raises_is_shown_once_and_starts_nothing(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = peer(well())
+    result = run_cell(loaded, "%%train\nx = 1\n1/0")
+    assert isinstance(result.error_in_exec, ZeroDivisionError)
+    assert capsys.readouterr().out.count("ZeroDivisionError: division by zero") == 1
+    assert talk.ended.wait(10)
+    assert [line["type"] for line in talk.heard] == ["begin"]
+
+
+def test_a_syntax_error_is_ipythons(loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    talk = peer(well())
+    result = run_cell(loaded, "%%train\ndef f(:\n    pass")
+    assert isinstance(result.error_before_exec, SyntaxError)
+    assert result.error_before_exec.lineno == 2
+    assert "_metaml" not in capsys.readouterr().out
+    assert talk.heard == []
+
+
+def refusing(at: str, **fields: Any) -> Turn:
+    other = well()
+
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] == at:
+            return [{"type": "refused", "code": "c", "text": "%%train: no", "hint": "Do this.", "cell": 2, "line": 3, **fields}]
+        return other(line)
+
+    return turn
+
+
+@pytest.mark.parametrize("at", ["begin", "request"])
+def test_a_refusal_is_a_sentence_without_a_stack(
+    loaded: InteractiveShell, peer: Make, at: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer(refusing(at))
+    result = run_cell(loaded, "%%train --x\ndef f(): pass")
+    error = result.error_in_exec
+    assert isinstance(error, metaml.Refused)
+    assert (error.text, error.hint, error.code, error.cell, error.line) == ("%%train: no", "Do this.", "c", 2, 3)
+    assert "Refused: %%train: no\nDo this." in capsys.readouterr().out
+    assert ("f" in loaded.user_ns) is (at == "request")  # the line is checked before the body runs
+    assert "run" not in loaded.user_ns
+
+
+def test_a_peer_that_dies_is_named(loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    peer(lambda line: [HANG_UP])
+    result = run_cell(loaded, "%%train\ndef f(): pass")
+    assert isinstance(result.error_in_exec, metaml.MetaMLError)
+    assert str(result.error_in_exec) == "metaml ended without an answer"
+
+
+def test_how_a_run_ends_is_how_the_cell_ends(loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] != "bound":
+            return well()(line)
+        error = {"ename": turn.ename, "evalue": "all failed", "traceback": ["the user's", "lines"]}  # type: ignore[attr-defined]
+        return [{"type": "done", "state": "failed", "error": error}]
+
+    peer(turn)
+    for ename, kind in (
+        ("TrialsFailed", metaml.TrialsFailed),
+        ("Detached", metaml.Detached),
+        ("KeyboardInterrupt", KeyboardInterrupt),
+    ):
+        turn.ename = ename  # type: ignore[attr-defined]
+        result = run_cell(loaded, "%%train\ndef f(): pass")
+        assert isinstance(result.error_in_exec, kind)
+        assert type(result.error_in_exec).__name__ == ename
+        assert capsys.readouterr().out.strip() == "the user's\nlines"
+
+
+def test_what_is_asked_is_answered(loaded: InteractiveShell, peer: Make) -> None:
+    draw = {"name": "rows", "limit": 256, "completions": 0, "parallelism": 1, "parameters": ["a"], "required": ["a"]}
+    talk = peer(
+        well(
+            "f-1",
+            {"describe": ["x", "f", "gone"]},
+            {"distributions": ["numpy", "json", "no_such_module"]},
+            {"with": ["x"]},
+            {"draw": {**draw, "limit": 0}},
+            {"draw": draw},
+            {"something": "new"},
+        )
+    )
+    import numpy
+
+    run_cell(loaded, "import numpy\nx = {3, 1, 2}\ndef rows():\n    yield {'a': 1}\n    yield {'a': numpy.array([2])}")
+    assert run_cell(loaded, "%%train\ndef f(a): pass").success
+    describe, packages, shipped, named, drawn, unknown = talk.said("have")
+    assert [have["id"] for have in talk.said("have")] == [0, 1, 2, 3, 4, 5]
+    assert sorted(describe["describe"]) == ["f", "x"]
+    assert packages["distributions"] == {"numpy": {"name": "numpy", "version": numpy.__version__}}
+    assert shipped["with"]["x"]["size"] > 0
+    assert not Path(shipped["with"]["x"]["file"]).exists()  # the other side has copied it by the end
+    assert "rows" not in named["draw"]
+    assert drawn["draw"]["rows"] == [[["a", 1]], [["a", 2]]]
+    assert unknown["error"]["code"] == "unknown-need"
+
+
+def test_the_users_exception_in_a_generator_is_raised_as_it_is(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = well("f-1", {"draw": {"name": "rows"}})
+
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] == "have":
+            return [{"type": "refused", "code": "hyper-parameters", "text": line["error"]["text"]}]
+        return script(line)
+
+    talk = peer(turn)
+    run_cell(loaded, "def rows():\n    yield {'a': 1}\n    raise KeyError('lost')")
+    result = run_cell(loaded, "%%train\ndef f(a): pass")
+    assert isinstance(result.error_in_exec, KeyError)
+    shown = capsys.readouterr().out
+    assert "raise KeyError('lost')" in shown
+    assert "_draw.py" not in shown
+    (have,) = talk.said("have")
+    assert have["error"]["text"] == "`rows` raised KeyError: 'lost'"
+    assert have["error"]["traceback"].endswith("KeyError: 'lost'\n")
+
+
+def test_a_name_that_is_the_users_is_left_alone(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer(well())
+    run_cell(loaded, "run = 5")
+    assert run_cell(loaded, "%%train\ndef f(): pass").success
+    assert loaded.user_ns["run"] == 5
+    assert "`run` is yours, so the run is in Out[2]; --into NAME gives it a name." in capsys.readouterr().out
+    run_cell(loaded, "del run")
+    for _ in range(2):
+        run_cell(loaded, "%%train\ndef f(): pass")
+        assert isinstance(loaded.user_ns["run"], metaml.Run)
+
+
+def test_into_gives_it_a_name(loaded: InteractiveShell, peer: Make) -> None:
+    peer(well("f-1", into="mine"))
+    run_cell(loaded, "mine = 5")
+    run_cell(loaded, "%%train --into mine\ndef f(): pass")
+    assert loaded.user_ns["mine"] == metaml.Run("f-1")
+    assert "run" not in loaded.user_ns
+
+
+def test_the_name_may_change_when_it_is_submitted(loaded: InteractiveShell, peer: Make) -> None:
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] == "bound":
+            return [{"type": "submitted", "run": "f-2"}, {"type": "done", "state": "succeeded", "error": None}]
+        return well("f-1")(line)
+
+    peer(turn)
+    assert run_cell(loaded, "%%train\ndef f(): pass").result.name == "f-2"
+
+
+def test_an_interrupt_while_it_runs_stops_and_a_second_stops_now(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] == "bound":
+            os.kill(os.getpid(), signal.SIGINT)
+            return [{"type": "submitted", "run": "f-1"}]
+        if line["type"] == "stop" and not line["now"]:
+            os.kill(os.getpid(), signal.SIGINT)
+            return None
+        if line["type"] == "stop":
+            return [{"type": "done", "state": "stopped", "error": {"ename": "KeyboardInterrupt", "evalue": "f-1 was stopped"}}]
+        return well()(line)
+
+    talk = peer(turn)
+    result = run_cell(loaded, "%%train\ndef f(): pass")
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert [line["now"] for line in talk.said("stop")] == [False, True]
+    assert capsys.readouterr().out.strip() == "KeyboardInterrupt: f-1 was stopped"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_before_submission_starts_nothing(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] == "request":
+            os.kill(os.getpid(), signal.SIGINT)
+            return None
+        return well()(line)
+
+    talk = peer(turn)
+    result = run_cell(loaded, "%%train\ndef f(): pass")
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert capsys.readouterr().out.strip() == "KeyboardInterrupt: nothing was started"
+    assert talk.ended.wait(10)
+    assert not talk.said("bound")
+
+
+def test_a_cell_magic_called_by_its_name(loaded: InteractiveShell, peer: Make) -> None:
+    talk = peer(well())
+    result = run_cell(loaded, "get_ipython().run_cell_magic('train', '--seed 1', 'def f():\\n    return 1\\n')")
+    assert isinstance(result.result, metaml.Run)
+    assert loaded.user_ns["f"]() == 1
+    nested = talk.said("request")[0]["session"]["cells"][1]
+    assert (nested["source"], nested["parent"]) == ("%%train --seed 1\ndef f():\n    return 1\n", 1)
+    assert talk.heard[0]["cell"]["seq"] == nested["seq"]
+
+
+def test_attach_is_a_conversation_without_a_session(loaded: InteractiveShell, peer: Make) -> None:
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] == "begin":
+            return [{"type": "accepted", "run": "f-1", "attached": True}]
+        return well()(line)
+
+    talk = peer(turn)
+    assert run_cell(loaded, "%metaml attach f-1").result == metaml.Run("f-1")
+    assert [line["type"] for line in talk.heard] == ["begin", "bound"]
+    assert (talk.heard[0]["kind"], talk.heard[0]["line"]) == ("attach", "f-1")
+    run_cell(loaded, "%metaml attach run")  # the variable that holds it
+    assert talk.heard[2]["line"] == "f-1"
+
+
+def test_shipped_values_are_equal_for_equal_values(tmp_path: Path) -> None:
+    from metaml._names import ship
+
+    one = ship("x", {"x": {"b": {1, 2, 300}, "a": [{"y": 1, "x": 2}]}}, str(tmp_path))
+    data = pickle.loads(Path(one["file"]).read_bytes())
+    two = ship("x", {"x": {"a": [{"x": 2, "y": 1}], "b": {300, 2, 1}}}, str(tmp_path))
+    assert data == {"a": [{"x": 2, "y": 1}], "b": {300, 2, 1}}
+    assert one["digest"] == two["digest"]
+    for value, text in ((lambda: 1, "cannot be pickled"), (open(os.devnull), "cannot be pickled")):  # noqa: SIM115
+        with pytest.raises(metaml.Refused, match=text):
+            ship("x", {"x": value}, str(tmp_path))
+        if hasattr(value, "close"):
+            value.close()
+
+
+def test_a_line_that_is_cut_anywhere_is_read_whole(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    talk = _talk.Conversation(read, write, lambda: "")
+    text = json.dumps({"v": 1, "type": "x", "text": "é" * 100_000}).encode() + b"\n"
+    import threading
+
+    def slowly() -> None:
+        for at in range(0, 2 * len(text), 9973):
+            os.write(write, (text + text)[at : at + 9973])
+
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    assert talk.receive()["text"] == talk.receive()["text"] == "é" * 100_000
+    thread.join()
+    os.close(write)
+    with pytest.raises(_talk.Closed):
+        talk.receive()
+    os.close(read)

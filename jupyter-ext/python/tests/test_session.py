@@ -1,0 +1,182 @@
+"""The session document: what was executed is in it, once each, as typed and as transformed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import run_cell
+from IPython.core.interactiveshell import InteractiveShell
+
+from metaml import _magic, _session
+
+
+def document() -> dict[str, Any]:
+    extension = _magic.live()
+    assert extension is not None
+    return extension.recorder.document("")
+
+
+def cells() -> list[dict[str, Any]]:
+    return list(document()["cells"])
+
+
+def test_each_execution_is_a_cell(loaded: InteractiveShell) -> None:
+    run_cell(loaded, "x = 1")
+    run_cell(loaded, "x += 1", cell_id="abc")
+    run_cell(loaded, "x += 1", cell_id="abc")
+    loaded.run_cell("y = %pwd", store_history=False)
+    got = cells()
+    assert [cell["source"] for cell in got] == ["x = 1", "x += 1", "x += 1", "y = %pwd"]
+    assert [cell["seq"] for cell in got] == [1, 2, 3, 4]
+    assert [cell.get("count") for cell in got] == [1, 2, 3, None]
+    assert [cell.get("id") for cell in got] == [None, "abc", "abc", None]
+    assert got[3]["code"].strip() == "y = get_ipython().run_line_magic('pwd', '')"
+    assert all(cell["ok"] is True and cell["seconds"] > 0 for cell in got)
+
+
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [("1\n2\n1/0\n3", 3), ("\n\n1\n1/0", 4), ("def f():\n  1/0\n\nf()", 4), ("def (", 1), ("1\nimport no_such_module", 2)],
+)
+def test_a_failed_cell_tells_its_line(
+    loaded: InteractiveShell, cell: str, line: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_cell(loaded, cell)
+    (got,) = cells()
+    assert got["ok"] is False
+    assert got["failed_line"] == line
+
+
+def test_nested_cells_have_a_parent(loaded: InteractiveShell) -> None:
+    run_cell(loaded, "%%capture\nz = 1")
+    run_cell(loaded, "z")
+    assert [(cell["source"].strip(), cell.get("parent")) for cell in cells()] == [
+        ("%%capture\nz = 1", None),
+        ("z = 1", 1),
+        ("z", None),
+    ]
+
+
+def test_silent_cells_are_there(loaded: InteractiveShell) -> None:
+    run_cell(loaded, "hidden = 1", silent=True)
+    run_cell(loaded, "shown = 1")
+    assert [cell["source"].strip() for cell in cells()] == ["hidden = 1", "shown = 1"]
+
+
+def test_empty_cells_are_not(loaded: InteractiveShell) -> None:
+    run_cell(loaded, "")
+    run_cell(loaded, "%%capture\n\n")
+    run_cell(loaded, "x = 1")
+    assert [cell["source"] for cell in cells()] == ["%%capture\n\n", "x = 1"]
+
+
+def test_files_that_run_executes_are_cells(
+    loaded: InteractiveShell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plain.py").write_text("from_file = 1\n")
+    (tmp_path / "special.ipy").write_text("from_ipy = %pwd\n")
+    (tmp_path / "broken.py").write_text("1/0\n")
+    for name in ("plain.py", "special.ipy", "broken.py"):
+        run_cell(loaded, f"%run {name}")
+    got = [(cell["source"].strip(), cell["ok"], cell.get("origin"), cell.get("parent")) for cell in cells()]
+    assert got[:2] == [("%run plain.py", True, None, None), ("from_file = 1", True, "run", 1)]
+    assert got[2:4] == [("%run special.ipy", True, None, None), ("from_ipy = %pwd", True, "run", 3)]
+    assert got[5][0] == "1/0"
+
+
+def test_what_ran_before_we_were_loaded_is_of_unknown_success(shell: InteractiveShell) -> None:
+    run_cell(shell, "early = %pwd")
+    run_cell(shell, "%load_ext metaml")
+    run_cell(shell, "late = 1")
+    got = cells()
+    assert [(cell["source"], cell["ok"], cell.get("origin")) for cell in got] == [
+        ("early = %pwd", None, "history"),
+        ("%load_ext metaml", True, "history"),
+        ("late = 1", True, None),
+    ]
+    assert "run_line_magic('pwd'" in got[0]["code"]
+
+
+def test_startup_files_are_read_when_we_come_later(shell: InteractiveShell) -> None:
+    startup = Path(shell.profile_dir.startup_dir)
+    (startup / "00-first.py").write_text("started = 1\n")
+    run_cell(shell, "x = 1")
+    run_cell(shell, "%load_ext metaml")
+    assert [(cell["source"].strip(), cell.get("origin")) for cell in cells()][0] == ("started = 1", "startup")
+
+
+def test_startup_files_are_seen_when_we_are_first(loaded: InteractiveShell, tmp_path: Path) -> None:
+    (tmp_path / "start.py").write_text("started = 1\n")
+    loaded.safe_execfile(str(tmp_path / "start.py"), loaded.user_ns)
+    assert [(cell["source"].strip(), cell.get("origin")) for cell in cells()] == [("started = 1", "startup")]
+
+
+def test_names_are_the_users(loaded: InteractiveShell) -> None:
+    run_cell(loaded, "import math as m\nfrom json import dumps\nclass C: pass\ndef _f(): pass\nx = C()\nn = 1.5")
+    run_cell(loaded, "n")
+    assert document()["names"] == {
+        "m": {"kind": "module", "module": "math"},
+        "dumps": {"kind": "function", "module": "json", "qualname": "dumps", "type": "builtins.function"},
+        "C": {"kind": "class", "module": "__main__", "qualname": "C", "type": "builtins.type"},
+        "_f": {"kind": "function", "module": "__main__", "qualname": "_f", "type": "builtins.function"},
+        "x": {"kind": "value", "type": "__main__.C"},
+        "n": {"kind": "value", "type": "builtins.float"},
+    }
+
+
+def test_our_own_things_are_named_by_their_public_name(loaded: InteractiveShell) -> None:
+    run_cell(loaded, "import metaml\nfrom metaml import Train, run as find\nrun = metaml.Run('x-1')\n@Train\ndef f(): pass")
+    names = document()["names"]
+    assert names["run"] == {"kind": "metaml", "type": "metaml.Run"}
+    assert names["find"]["module"] == "metaml"
+    assert names["f"] == {"kind": "function", "module": "__main__", "qualname": "f", "type": "builtins.function"}
+
+
+def test_the_users_modules_are_listed_with_their_time(
+    loaded: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_module.py").write_text("a = 1\n")
+    run_cell(loaded, "import own_module")
+    imported = (tmp_path / "own_module.py").stat().st_mtime
+    (tmp_path / "own_module.py").write_text("a = 2\n")
+    mine = [module for module in document()["modules"] if module["name"] == "own_module"]
+    assert mine == [{"name": "own_module", "file": str(tmp_path / "own_module.py"), "modified": imported}]
+
+
+def test_interpreter_and_place(loaded: InteractiveShell, tmp_path: Path) -> None:
+    import sys
+
+    got = document()
+    assert (got["v"], got["kind"], got["cwd"]) == (1, "live", str(tmp_path))
+    assert got["interpreter"]["path"] == sys.executable
+    assert got["interpreter"]["version"] in sys.version
+    ours = str(Path(_session.__file__).parent.parent)
+    assert ours not in got["path"]
+
+
+def test_a_script_is_one_cell(tmp_path: Path) -> None:
+    path = tmp_path / "s.py"
+    path.write_bytes(b"# coding: latin-1\nx = '\xe9'\n")
+    got = _session.script(str(path))
+    assert (got["kind"], got["source"]) == ("script", str(path))
+    assert got["cells"] == [{"seq": 1, "source": "# coding: latin-1\nx = 'é'\n", "ok": None}]
+
+
+def test_recording_costs_next_to_nothing(loaded: InteractiveShell) -> None:
+    """A guard against looking at everything in every cell (names, modules), not a measurement."""
+    extension = _magic.live()
+    assert extension is not None
+    loaded.user_ns.update({f"name{i}": i for i in range(10_000)})
+    started = time.perf_counter()
+    for _ in range(200):
+        loaded.run_cell("1", store_history=False, silent=True)
+    with_us = time.perf_counter() - started
+    extension.recorder.remove()
+    started = time.perf_counter()
+    for _ in range(200):
+        loaded.run_cell("1", store_history=False, silent=True)
+    assert with_us < 20 * (time.perf_counter() - started)

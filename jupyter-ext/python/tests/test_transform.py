@@ -1,0 +1,69 @@
+"""The input transformer, in one-line cases: which cells are ours, and what becomes of them."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import run_cell
+from IPython.core.interactiveshell import InteractiveShell
+
+BEGIN = "get_ipython().run_line_magic('_metaml_begin', {!r})"
+SUBMIT = "get_ipython().run_line_magic('_metaml_submit', '')"
+
+
+def transformed(shell: InteractiveShell, cell: str) -> list[str]:
+    return str(shell.input_transformer_manager.transform_cell(cell)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [
+        ("%%train\nx", "train"),
+        ("%%train   --parallelism 4  \nx", "train --parallelism 4"),
+        ("\n \n%%train --a\nx", "train --a"),
+        ("  %%train --a\n  x", "train --a"),
+        ("%%train --a\n  x", "train --a"),
+        (">>> %%train --a\n>>> x", "train --a"),
+        ("In [3]: %%train --a\n   ...: x", "train --a"),
+        ("%%serve --url /p\nx", "serve --url /p"),
+    ],
+)
+def test_ours_as_ipython_sees_cell_magics(loaded: InteractiveShell, cell: str, line: str) -> None:
+    assert transformed(loaded, cell) == [BEGIN.format(line), "x", SUBMIT]
+
+
+@pytest.mark.parametrize(
+    "cell", ["# first\n%%train\nx", "x = 1\n%%train", "%%trainer\nx", "%%train?", "%train\nx", "%%capture\n%%train\nx"]
+)
+def test_not_ours(loaded: InteractiveShell, cell: str) -> None:
+    assert "_metaml_begin" not in "\n".join(transformed(loaded, cell))
+
+
+def test_a_body_keeps_its_lines(loaded: InteractiveShell) -> None:
+    body = ["", "def f():", "    return 1  # é", "", "%time x", "# last"]
+    got = transformed(loaded, "%%train\n" + "\n".join(body))
+    assert got[1:4] == body[:3]
+    assert got[5] == "get_ipython().run_line_magic('time', 'x')"
+    assert len(got) == len(body) + 2
+
+
+def test_a_backslash_at_the_end_does_not_swallow_the_submission(loaded: InteractiveShell) -> None:
+    assert transformed(loaded, "%%train\nx = 1 + \\")[-2:] == ["", SUBMIT]
+
+
+def test_future_imports_stay_first(loaded: InteractiveShell) -> None:
+    got = transformed(loaded, "%%train --a\n# why\nfrom __future__ import annotations\nx")
+    assert got == ["", "# why", f"from __future__ import annotations; {BEGIN.format('train --a')}", "x", SUBMIT]
+    compile("\n".join(got), "cell", "exec")
+
+
+def test_a_console_waits_for_the_empty_line(loaded: InteractiveShell) -> None:
+    assert loaded.check_complete("%%train\ndef f(): pass")[0] == "incomplete"
+    assert loaded.check_complete("%%train\ndef f(): pass\n\n")[0] == "complete"
+
+
+def test_unloading_takes_everything_out(loaded: InteractiveShell) -> None:
+    loaded.extension_manager.unload_extension("metaml")
+    assert "_metaml_begin" not in "\n".join(transformed(loaded, "%%train\nx"))
+    assert loaded.find_line_magic("metaml") is None
+    assert "safe_execfile" not in vars(loaded)
+    assert run_cell(loaded, "1").success
