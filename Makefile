@@ -72,13 +72,10 @@ bench: build test-venvs ## measure, beside the peers in the same run
 	@$(TEST)/bin/python test/bench
 
 .PHONY: lint
-lint: ## run the linters for Go and Python
-	@tools/prerequisites go cc python
+lint: test-venvs ## run the linters for Go and Python
+	@tools/prerequisites go cc
 	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
-	go tool -modfile=tools/go.mod golangci-lint run
-	$(TOOLS)/bin/ruff check .
-	$(TOOLS)/bin/ruff format --check .
-	$(TOOLS)/bin/mypy tools jupyter-ext/python/metaml test examples
+	@tools/lint
 
 .PHONY: wheel
 wheel: ## build the wheel for this machine's platform into dist/

@@ -1,0 +1,75 @@
+"""The digits notebook in a real browser, as a person sees it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from lab import Lab
+from playwright.sync_api import expect
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "under-the-cell.png"
+
+
+def test_the_table_under_the_cell_changes_in_place(lab: Lab) -> None:
+    lab.open("digits.ipynb")
+    # Every text that the table shows is noted inside the page, so that none is missed between two looks.
+    lab.page.evaluate(
+        """() => {
+            window.seen = []
+            new MutationObserver(() => {
+                const tables = document.querySelectorAll('.jp-OutputArea-output .mm .top')
+                const text = [...tables].map(table => table.innerText).join('|')
+                if (text && text !== window.seen.at(-1)) window.seen.push(text)
+            }).observe(document.body, {subtree: true, childList: true, characterData: true})
+        }"""
+    )
+    lab.run_all()
+    table = lab.cell("%%train").locator(".mm").filter(has=lab.page.locator(".top"))
+    expect(table).to_contain_text("train-model-1")
+    expect(table).to_contain_text(re.compile(r"[3-9] of 16"))
+    if os.environ.get("UPDATE_SCREENSHOT"):
+        PICTURE.parent.mkdir(parents=True, exist_ok=True)
+        lab.cell("%%train").screenshot(path=PICTURE)
+    expect(lab.cell("saved = np.load")).to_contain_text("digits that no training has seen are read correctly")
+
+    # One table from the first row to the last: it was replaced where it stood, never appended.
+    expect(table).to_have_count(1)
+    seen: list[str] = lab.page.evaluate("() => window.seen")
+    assert len(seen) > 5, seen
+    assert not [text for text in seen if "|" in text], "two tables stood under the cell at once"
+    expect(table.locator("tr.best")).to_have_count(1)
+    expect(lab.outputs("run.to_pandas()").locator("table")).to_be_visible()
+    expect(lab.outputs("curves[best.index]").locator("img")).to_be_visible()
+    [run] = lab.metaml("runs")
+    assert run["state"] == "succeeded"
+
+
+def test_interrupt_stops_the_run_and_restart_gives_a_fresh_kernel(lab: Lab) -> None:
+    lab.write(
+        "slow.ipynb",
+        "import threading",
+        "%%train --completions 2\ndef wait_for_ever():\n    threading.Event().wait()",
+        "print('not reached')",
+        "1 + 1",
+    )
+    lab.open("slow.ipynb")
+    lab.run_all()
+    train = lab.cell("%%train")
+    expect(train).to_contain_text("wait-for-ever-1")
+    expect(train).to_contain_text("running")
+    lab.command("notebook:interrupt-kernel")
+    expect(train).to_contain_text("KeyboardInterrupt")
+    # What was queued behind it is given up, as after every interrupt.
+    expect(lab.outputs("not reached")).to_have_count(0)
+    [run] = lab.metaml("runs")
+    assert run["state"] == "stopped"
+
+    lab.command("notebook:restart-kernel")
+    lab.page.get_by_role("button", name=re.compile("Confirm Kernel Restart|Restart")).last.click()
+    lab.wait_for_kernel("Python (MetaML)")
+    lab.cell("1 + 1").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("1 + 1")).to_contain_text("[1]:")
+    expect(lab.outputs("1 + 1")).to_contain_text("2")

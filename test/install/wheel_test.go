@@ -1,0 +1,157 @@
+package install_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metaml/metaml"
+)
+
+// testPython is the interpreter of the test environment, which has all
+// packages of requirements/test.txt.
+func testPython(t *testing.T) string {
+	t.Helper()
+	python := os.Getenv("METAML_TEST_PYTHON")
+	if python == "" {
+		python = filepath.Join(repository(t), "build", "venv-test", "bin", "python")
+	}
+	if _, err := os.Stat(python); err != nil {
+		t.Fatalf("there is no test environment (%v): run make test", err)
+	}
+	return python
+}
+
+// output runs a command in the clone and answers its standard output; what it
+// says on standard error is shown if it fails.
+func output(t *testing.T, environment []string, name string, arguments ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), name, arguments...)
+	command.Dir = repository(t)
+	command.Env = append(os.Environ(), environment...)
+	var said strings.Builder
+	command.Stderr = &said
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s\n%s", name, strings.Join(arguments, " "), err, text, said.String())
+	}
+	return string(text)
+}
+
+// buildWheel builds the programs and packs them for this machine.
+func buildWheel(t *testing.T) string {
+	t.Helper()
+	bin, out := t.TempDir(), t.TempDir()
+	output(t, nil, "go", "build", "-o", bin, "./cmd/metaml", "./cmd/metaml-nbconvert", "./cmd/metaml-kernel", "./cmd/metaml-agent")
+	return strings.TrimSpace(output(t, nil, "go", "run", "./cmd/internal/wheel", "-bin", bin, "-out", out))
+}
+
+// newPrefix makes a virtual environment without our wheel. The packages that it
+// depends on are the test environment's, seen through a path file, so that
+// nothing is downloaded.
+func newPrefix(t *testing.T) string {
+	t.Helper()
+	prefix := filepath.Join(t.TempDir(), "prefix")
+	python := testPython(t)
+	output(t, nil, python, "-m", "venv", prefix)
+	const purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
+	packages := output(t, nil, python, "-c", purelib)
+	site := strings.TrimSpace(output(t, nil, filepath.Join(prefix, "bin", "python"), "-c", purelib))
+	if err := os.WriteFile(filepath.Join(site, "test-environment.pth"), []byte(packages), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return prefix
+}
+
+// files lists everything below a folder, without the caches that Python writes
+// whenever it imports something.
+func files(t *testing.T, folder string) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(folder, func(path string, item fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		if item.IsDir() {
+			if item.Name() == "__pycache__" && !strings.Contains(path, "metaml") {
+				return fs.SkipDir
+			}
+			name += "/"
+		}
+		names = append(names, name)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func TestTheWheelIsAllThatAUserNeeds(t *testing.T) {
+	wheel := buildWheel(t)
+	prefix := newPrefix(t)
+	bin := filepath.Join(prefix, "bin")
+	python := filepath.Join(bin, "python")
+	output(t, nil, python, "-m", "pip", "--version") // fills pip's own caches
+	before := files(t, prefix)
+
+	// With dependencies: pip finds ipykernel through the path file, or fails.
+	output(t, nil, python, "-m", "pip", "install", "--no-index", wheel)
+	var programs []string
+	for _, name := range files(t, bin) {
+		if !slices.Contains(before, "bin/"+name) {
+			programs = append(programs, name)
+		}
+	}
+	want := []string{"jupyter-metaml-nbconvert", "metaml", "metaml-agent", "metaml-kernel", "metaml-nbconvert"}
+	if diff := cmp.Diff(want, programs); diff != "" {
+		t.Errorf("programs (-want +got):\n%s", diff)
+	}
+
+	// Not activated: the prefix's bin folder is not on the PATH, and nothing says VIRTUAL_ENV.
+	state := t.TempDir()
+	environment := []string{
+		"PATH=" + os.Getenv("PATH"), "VIRTUAL_ENV=",
+		"JUPYTER_RUNTIME_DIR=" + filepath.Join(state, "runtime"), "JUPYTER_DATA_DIR=" + filepath.Join(state, "jupyter"),
+		"IPYTHONDIR=" + filepath.Join(state, "ipython"), "XDG_DATA_HOME=" + filepath.Join(state, "data"),
+	}
+	t.Run("the kernel is the prefix's Python", func(t *testing.T) {
+		said := output(t, environment, python, filepath.Join("test", "install", "run_kernel.py"))
+		lines := strings.Split(strings.TrimSpace(said), "\n")
+		wantLines := []string{realPath(t, prefix), "trial saw 3", "succeeded"}
+		if diff := cmp.Diff(wantLines, lines); diff != "" {
+			t.Errorf("cells printed (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("jupyter knows the subcommand", func(t *testing.T) {
+		version := output(t, environment, python, "-m", "jupyter", "metaml-nbconvert", "--version")
+		if !strings.Contains(version, metaml.Version()) {
+			t.Errorf("jupyter metaml-nbconvert --version said %q", version)
+		}
+	})
+	t.Run("uninstalling removes all", func(t *testing.T) {
+		output(t, nil, python, "-m", "pip", "uninstall", "--yes", "metaml")
+		if diff := cmp.Diff(before, files(t, prefix)); diff != "" {
+			t.Errorf("files before and after (-before +after):\n%s", diff)
+		}
+	})
+}
+
+func realPath(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
