@@ -16,7 +16,7 @@ from IPython import version_info
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from metaml import _magic, _talk
+from metaml import _magic, _talk, load_ipython_extension
 
 Line = dict[str, Any]
 # One turn of the script: what to send on the line that was received. None waits for the next line.
@@ -46,7 +46,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
 @pytest.fixture
 def loaded(shell: InteractiveShell) -> InteractiveShell:
     """The same with MetaML."""
-    shell.extension_manager.load_extension("metaml")
+    load_ipython_extension(shell)
     return shell
 
 

@@ -100,12 +100,12 @@ def test_what_ran_before_we_were_loaded_is_of_unknown_success(shell: Interactive
     assert "run_line_magic('pwd'" in got[0]["code"]
 
 
-def test_startup_files_are_read_when_we_come_later(shell: InteractiveShell) -> None:
-    startup = Path(shell.profile_dir.startup_dir)
+def test_startup_files_are_read_when_we_come_later(shell: InteractiveShell, tmp_path: Path) -> None:
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
     (startup / "00-first.py").write_text("started = 1\n")
     run_cell(shell, "x = 1")
     run_cell(shell, "%load_ext metaml")
-    assert [(cell["source"].strip(), cell.get("origin")) for cell in cells()][0] == ("started = 1", "startup")
+    assert next((cell["source"].strip(), cell.get("origin")) for cell in cells()) == ("started = 1", "startup")
 
 
 def test_startup_files_are_seen_when_we_are_first(loaded: InteractiveShell, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import pytest
 from conftest import run_cell
 from IPython.core.interactiveshell import InteractiveShell
 
+import metaml
+
 BEGIN = "get_ipython().run_line_magic('_metaml_begin', {!r})"
 SUBMIT = "get_ipython().run_line_magic('_metaml_submit', '')"
 
@@ -62,7 +64,7 @@ def test_a_console_waits_for_the_empty_line(loaded: InteractiveShell) -> None:
 
 
 def test_unloading_takes_everything_out(loaded: InteractiveShell) -> None:
-    loaded.extension_manager.unload_extension("metaml")
+    metaml.unload_ipython_extension(loaded)
     assert "_metaml_begin" not in "\n".join(transformed(loaded, "%%train\nx"))
     assert loaded.find_line_magic("metaml") is None
     assert "safe_execfile" not in vars(loaded)

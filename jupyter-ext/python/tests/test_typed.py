@@ -24,27 +24,11 @@ def travel(value: Any, **options: Any) -> Any:
 @pytest.mark.parametrize(
     "value",
     [
-        0,
-        -1,
-        2**53,
-        2**53 + 1,
-        -(10**40),
-        0.1,
-        1.0,
-        -0.0,
-        1e300,
-        float("inf"),
-        float("-inf"),
-        True,
-        False,
-        None,
-        "",
-        "ü\n",
-        b"",
-        b"\0\xff",
-    ]
-    + [[], [1, [2.0, None]], (), (1, ("a",)), {}, {"a": 1}, {"$": 1}, {1: "a", None: (2,)}, {"a": {"b": b"c"}}]
-    + [len, collections.OrderedDict, json.JSONDecoder.decode, math.sqrt, np.tanh, np.float32],
+        *(0, -1, 2**53, 2**53 + 1, -(10**40), 0.1, 1.0, -0.0, 1e300, float("inf"), float("-inf"), True, False, None),
+        *("", "ü\n", b"", b"\0\xff", [], [1, [2.0, None]], (), (1, ("a",)), {}, {"a": 1}, {"$": 1}),
+        *({1: "a", None: (2,)}, {"a": {"b": b"c"}}),
+        *(len, collections.OrderedDict, json.JSONDecoder.decode, math.sqrt, np.tanh, np.float32),
+    ],
     ids=repr,
 )
 def test_travels_and_comes_back_the_same(value: Any) -> None:
