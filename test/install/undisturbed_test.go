@@ -1,0 +1,44 @@
+package install_test
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// undisturbed runs a shell line as make test runs the tests.
+func undisturbed(t *testing.T, line string) (string, int) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), testPython(t), "tools/undisturbed.py", "sh", "-c", line)
+	command.Dir = repository(t)
+	said, err := command.CombinedOutput()
+	if command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(said), command.ProcessState.ExitCode()
+}
+
+func TestWhatIsLeftBehindIsNamedAndFails(t *testing.T) {
+	said, code := undisturbed(t, `touch "$HOME/.stray" "$TMPDIR/stray"; sleep 67 >/dev/null 2>&1 &`)
+	if code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	for _, want := range []string{"home/.stray", "tmp/stray", "sleep 67"} {
+		if !strings.Contains(said, "left behind: ") || !strings.Contains(said, want) {
+			t.Errorf("said %q, want %q named", said, want)
+		}
+	}
+	if left, err := exec.CommandContext(t.Context(), "pgrep", "-f", "^sleep 67$").Output(); err == nil {
+		t.Errorf("process %s still runs", strings.TrimSpace(string(left)))
+	}
+}
+
+func TestACleanCommandKeepsItsExitCode(t *testing.T) {
+	for _, want := range []int{0, 7} {
+		said, code := undisturbed(t, fmt.Sprintf(`rm -f "$(mktemp)"; exit %d`, want))
+		if code != want || said != "" {
+			t.Errorf("exit code %d and %q, want %d and silence", code, said, want)
+		}
+	}
+}
