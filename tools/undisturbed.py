@@ -120,6 +120,8 @@ def main() -> int:
         if len(files) > 20:
             print(f"left behind: {len(files) - 20} files more", file=sys.stderr)
         end(processes)
+        while left_processes(token) and time.monotonic() < deadline + GRACE:
+            time.sleep(0.05)
         return code or int(bool(processes or files))
     finally:
         shutil.rmtree(base, ignore_errors=True)
