@@ -1,0 +1,241 @@
+// Command metaml-nbconvert makes plain Python of a notebook: a script of one function and all that it needs, or a program folder.
+// Read [run] first. It may import the converter alone.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/converter/program"
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/converter/slice"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// usageError is a wrong command line: exit code 2.
+type usageError struct{ error }
+
+const usage = `usage: metaml-nbconvert NOTEBOOK [--to script|train] [--function NAME] [-o FILE|DIR] [--stdout] [--explain]
+
+Makes plain Python of a notebook (.ipynb), a script (.py) or a session document (.json); "-" reads a notebook from standard input.
+
+  --to script     one file: the function, all that it needs, and a command line (the default)
+  --to train      a program folder, as metaml runs it
+  --function NAME the entry; without it the function of the last %%train or %%serve cell, else of the last cell with one
+  -o, --output    where to write; without it NOTEBOOK.py, or the folder NOTEBOOK.program
+  --stdout        write the script to standard output
+  --explain       say for each statement why it is in, and write nothing
+
+exit codes: 0; 1 the notebook cannot be converted; 2 a wrong command line
+`
+
+type options struct {
+	to, output, function    string
+	stdout, explain, asJSON bool
+	input                   string
+}
+
+// run is the command, with its streams handed in.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = io.WriteString(stdout, usage)
+		return 0
+	}
+	if err == nil {
+		err = convert(ctx, o, stdin, stdout, stderr)
+	}
+	var wrong usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &wrong):
+		_, _ = fmt.Fprintf(stderr, "metaml-nbconvert: %v\n", err)
+		return 2
+	}
+	_, _ = fmt.Fprintf(stderr, "metaml-nbconvert: %v\n", err)
+	return 1
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("metaml-nbconvert", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.to, "to", "script", "")
+	fs.StringVar(&o.output, "o", "", "")
+	fs.StringVar(&o.output, "output", "", "")
+	fs.StringVar(&o.function, "function", "", "")
+	fs.BoolVar(&o.stdout, "stdout", false, "")
+	fs.BoolVar(&o.explain, "explain", false, "")
+	fs.BoolVar(&o.asJSON, "json", false, "")
+	var inputs []string
+	for len(args) > 0 { // options may stand behind the notebook
+		if err := fs.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return o, err
+			}
+			return o, usageError{err}
+		}
+		args = fs.Args()
+		if len(args) > 0 {
+			inputs = append(inputs, args[0])
+			args = args[1:]
+		}
+	}
+	switch {
+	case len(inputs) == 0:
+		return o, usageError{errors.New("which notebook? (metaml-nbconvert --help)")}
+	case len(inputs) > 1:
+		return o, usageError{fmt.Errorf("one notebook at a time; %q is a second one", inputs[1])}
+	case o.to == "python":
+		o.to = "script"
+	case o.to != "script" && o.to != "train":
+		return o, usageError{fmt.Errorf("--to is script or train, not %q", o.to)}
+	}
+	if o.stdout && (o.to != "script" || o.output != "") {
+		return o, usageError{errors.New("--stdout goes with --to script alone, without -o")}
+	}
+	o.input = inputs[0]
+	return o, nil
+}
+
+// maxInput bounds a notebook, in bytes.
+const maxInput = 1 << 30
+
+func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) error {
+	doc, err := read(o.input, stdin)
+	if err != nil {
+		return err
+	}
+	s, err := slice.Of(ctx, doc, slice.Options{Function: o.function})
+	if err != nil {
+		var c *complaint.Complaint
+		if errors.As(err, &c) {
+			return fmt.Errorf("%s: %w", o.input, err)
+		}
+		return err
+	}
+	for _, n := range s.Notes {
+		_, _ = fmt.Fprintf(stderr, "%s: %s\n", o.input, strings.ReplaceAll(n.Error(), "\n", ". "))
+	}
+	if o.explain {
+		return explain(s, o.asJSON, stdout)
+	}
+	p, err := program.Make(s, program.Train)
+	if err != nil {
+		return err
+	}
+	if o.to == "train" {
+		return p.Write(target(o, ".program"))
+	}
+	script := []byte(program.Script(s))
+	if o.stdout || o.input == "-" && o.output == "" || o.output == "-" {
+		_, err := stdout.Write(script)
+		return err
+	}
+	out := target(o, ".py")
+	if same(out, o.input) {
+		return fmt.Errorf("%s: the script would replace its own source; name another file with -o", o.input)
+	}
+	for _, m := range s.Modules {
+		_, _ = fmt.Fprintf(stderr, "%s: the script imports %s, which must stand beside it (--to train brings it along)\n", o.input, filepath.Base(m.File))
+	}
+	return replace(out, script)
+}
+
+func same(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+func target(o options, suffix string) string {
+	if o.output != "" {
+		return o.output
+	}
+	if o.input == "-" {
+		return "notebook" + suffix
+	}
+	return strings.TrimSuffix(o.input, filepath.Ext(o.input)) + suffix
+}
+
+func read(input string, stdin io.Reader) (*session.Document, error) {
+	var r io.Reader = stdin
+	if input != "-" {
+		f, err := os.Open(input)
+		if err != nil {
+			return nil, fmt.Errorf("opening the notebook: %w", err)
+		}
+		defer f.Close() //nolint:errcheck // it was only read
+		r = f
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", input, err)
+	}
+	if len(data) > maxInput {
+		return nil, fmt.Errorf("%s is larger than 1 GiB", input)
+	}
+	name := input
+	if input == "-" {
+		name = ""
+	}
+	switch filepath.Ext(input) {
+	case ".py":
+		return session.FromScript(data, name)
+	case ".json":
+		return session.Read(strings.NewReader(string(data)))
+	}
+	return session.FromNotebook(data, name)
+}
+
+// explain says why each statement is in.
+func explain(s *slice.Slice, asJSON bool, w io.Writer) error {
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	_, err := io.WriteString(w, s.Explain())
+	return err
+}
+
+// replace writes a file whole or not at all.
+func replace(name string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".nbconvert-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", name, err), os.Remove(tmp.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,360 @@
+// Package ipython turns the text of a notebook cell, which is IPython's dialect, into plain Python with the same number of lines, so that
+// a line of the result is the line of the cell. IPython's own rules decide what is a magic (its input transformers are the reference and
+// the oracle of the tests): the first line may be a cell magic, a logical line may be an escaped command (%, !, ?, the autocalls), an
+// assignment of one, or end in question marks. What has no meaning outside a notebook leaves a blank line or, inside a block, a pass;
+// what has one keeps it; what cannot be kept stays as a call of get_ipython(), which package slice refuses where it is needed.
+// Read [Transform] first.
+//
+// It may import converter/token.
+package ipython
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/metaml/metaml/converter/token"
+)
+
+// Kind is the kind of a magic.
+type Kind string
+
+// The kinds of magic.
+const (
+	Line     Kind = "line"     // %name args
+	Cell     Kind = "cell"     // %%name args
+	Shell    Kind = "shell"    // !command, !!command
+	Help     Kind = "help"     // name?, ?name
+	Autocall Kind = "autocall" // ,f a b
+)
+
+// Magic is something in a cell that is IPython's and not Python's.
+type Magic struct {
+	Kind   Kind
+	Name   string // of a line or cell magic
+	Args   string // the rest; of a shell escape, the command
+	Target string // what it is assigned to; of %%capture, the name of the output
+	Line   int    // from 1
+	// Binds says that it may define names that the code of the result does not show.
+	Binds bool
+}
+
+// Result is a cell as plain Python.
+type Result struct {
+	Code   string  // as many lines as the cell has
+	Magics []Magic // in the order of their lines
+	// Opaque is the cell magic whose body is not run as Python in the session (%%bash, %%timeit); Code is blank then.
+	Opaque string
+	// Ours is the cell magic of ours on the first line: "train" or "serve".
+	Ours string
+}
+
+// Options say what is known of the session.
+type Options struct {
+	// Moved says that the session's working directory is the one after all its %cd, so that they must not be repeated.
+	Moved bool
+}
+
+// Transform translates a cell. It never fails: what is not IPython's comes out as it is.
+func Transform(src string, o Options) Result {
+	if !strings.ContainsAny(src, "%!?>,;/") && !strings.HasPrefix(strings.TrimLeft(src, "\n"), " ") && !strings.HasPrefix(src, "\t") && !strings.Contains(src, "In [") && !automagic.MatchString(src) {
+		return Result{Code: src}
+	}
+	t := transformer{o: o, lines: strings.SplitAfter(src, "\n")}
+	t.cleanup()
+	t.cell(0)
+	if t.r.Opaque == "" {
+		t.statements()
+	}
+	t.r.Code = strings.Join(t.lines, "")
+	return t.r
+}
+
+type transformer struct {
+	o     Options
+	lines []string // with their newlines
+	r     Result
+}
+
+var (
+	classicPrompt  = regexp.MustCompile(`^(>>>|\.\.\.)( |\r?\n?$)`)
+	classicInitial = regexp.MustCompile(`^>>>( |\r?\n?$)`)
+	ipythonPrompt  = regexp.MustCompile(`^(\[nav\] |\[ins\] )?In \[\d+\]: |^\s*\.{3,}: ?`)
+	indentRE       = regexp.MustCompile(`^[ \t]+`)
+	cellMagicRE    = regexp.MustCompile(`^%%(\w[\w.]*|[^\w\s]\S*)?(?:[ \t]+(.*))?`)
+	cellHelpRE     = regexp.MustCompile(`^%%\w+\?\??\s*$`)
+	automagic      = regexp.MustCompile(`^\s*(cd|ls|ll|la|lf|pwd|pip|conda|mamba|who|whos|cat|mkdir|rmdir|rm|cp|mv|man|less|more|matplotlib|pylab|time|timeit|run|load|load_ext|reload_ext|autoreload|reset|env|set_env|history|config|store|colors|debug|pdb|prun|psearch|magic|lsmagic|precision|xmode|uv)(?:[ \t]+(.*))?$`)
+)
+
+func (t *transformer) first() int {
+	for i, l := range t.lines {
+		if strings.TrimSpace(l) != "" {
+			return i
+		}
+	}
+	return -1
+}
+
+// cleanup removes what people paste with code: a common indent, and prompts.
+func (t *transformer) cleanup() {
+	i := t.first()
+	if i < 0 {
+		return
+	}
+	if indent := indentRE.FindString(t.lines[i]); indent != "" {
+		for j := i; j < len(t.lines); j++ {
+			t.lines[j] = strings.TrimPrefix(t.lines[j], indent)
+		}
+	}
+	strip := func(prompt, initial *regexp.Regexp) {
+		if !initial.MatchString(t.lines[i]) && (i+1 >= len(t.lines) || !prompt.MatchString(t.lines[i+1])) {
+			return
+		}
+		for j := i; j < len(t.lines); j++ {
+			if m := prompt.FindString(t.lines[j]); m != "" {
+				rest := t.lines[j][len(m):]
+				if rest == "" && strings.HasSuffix(m, "\n") {
+					rest = "\n"
+				}
+				t.lines[j] = rest
+			}
+		}
+	}
+	strip(classicPrompt, classicInitial)
+	strip(ipythonPrompt, ipythonPrompt)
+}
+
+// blank empties a line and keeps its end.
+func (t *transformer) blank(i int) { t.set(i, "") }
+
+func (t *transformer) set(i int, text string) {
+	end := ""
+	switch l := t.lines[i]; {
+	case strings.HasSuffix(l, "\r\n"):
+		end = "\r\n"
+	case strings.HasSuffix(l, "\n"):
+		end = "\n"
+	}
+	t.lines[i] = text + end
+}
+
+// cell handles a cell magic on the first line that has text, from line `from`.
+func (t *transformer) cell(from int) {
+	i := from
+	for i < len(t.lines) && strings.TrimSpace(t.lines[i]) == "" {
+		i++
+	}
+	if i >= len(t.lines) || !strings.HasPrefix(t.lines[i], "%%") || cellHelpRE.MatchString(t.lines[i]) {
+		return
+	}
+	line := strings.TrimRight(t.lines[i], "\r\n")
+	m := cellMagicRE.FindStringSubmatch(line)
+	name, args := m[1], strings.TrimSpace(m[2])
+	mg := Magic{Kind: Cell, Name: name, Args: args, Line: i + 1}
+	t.blank(i)
+	switch name {
+	case "train", "serve":
+		if t.r.Ours == "" {
+			t.r.Ours = name
+		}
+	case "time", "prun", "snakeviz", "scalene", "wandb", "notify", "memray_flamegraph":
+	case "capture":
+		for f := range strings.FieldsSeq(args) {
+			if !strings.HasPrefix(f, "-") {
+				mg.Target, mg.Binds = f, true
+			}
+		}
+	default:
+		t.r.Opaque = name
+		if name == "" {
+			t.r.Opaque = "%%"
+		}
+		mg.Binds = name != "timeit" && name != "memit" && name != "writefile" && name != "html" && name != "markdown" && name != "latex" && name != "javascript" && name != "js" && name != "svg"
+		t.r.Magics = append(t.r.Magics, mg)
+		for j := i + 1; j < len(t.lines); j++ {
+			t.blank(j)
+		}
+		return
+	}
+	t.r.Magics = append(t.r.Magics, mg)
+	t.cell(i + 1)
+}
+
+// statements finds the logical lines and translates those that are IPython's.
+func (t *transformer) statements() {
+	only := -1 // the single line of a cell of one line
+	if i := t.first(); i >= 0 && strings.TrimSpace(strings.Join(t.lines[i+1:], "")) == "" {
+		only = i
+	}
+	src := strings.Join(t.lines, "")
+	starts := make([]int, len(t.lines)+1)
+	for i, l := range t.lines {
+		starts[i+1] = starts[i] + len(l)
+	}
+	changed := map[int]string{}
+	for i := 0; i < len(t.lines); {
+		line := strings.TrimRight(t.lines[i], "\r\n")
+		body := strings.TrimLeft(line, " \t")
+		if body == "" || body[0] == '#' {
+			i++
+			continue
+		}
+		indent := line[:len(line)-len(body)]
+		if i == only && indent == "" && isAutomagic(body) {
+			body = "%" + body
+		}
+		if strings.IndexByte("%!?,;/", body[0]) >= 0 {
+			n := i + 1
+			text := body
+			for n < len(t.lines) && strings.HasSuffix(text, "\\") {
+				text = strings.TrimSuffix(text, "\\") + " " + strings.TrimSpace(t.lines[n])
+				n++
+			}
+			out := t.escaped(text, i+1, indent)
+			changed[i] = indent + out
+			if out == "" {
+				changed[i] = ""
+			}
+			for j := i + 1; j < n; j++ {
+				changed[j] = ""
+			}
+			i = n
+			continue
+		}
+		i = t.logical(src, starts, i, indent, changed)
+	}
+	for i, text := range changed {
+		t.set(i, text)
+	}
+}
+
+// logical scans one logical line that begins at line i and gives the line after it.
+func (t *transformer) logical(src string, starts []int, i int, indent string, changed map[int]string) int {
+	s := token.NewScanner(src, starts[i])
+	lineOf := func(off int) int {
+		n := i
+		for n+1 < len(starts)-1 && starts[n+1] <= off {
+			n++
+		}
+		return n
+	}
+	assign, lastOp, last := -1, -1, token.Token{End: starts[i]}
+	for {
+		tok, ok := s.Next()
+		if !ok {
+			last = token.Token{Kind: token.Newline, Start: len(src), End: len(src)}
+			break
+		}
+		if tok.Kind == token.Newline || tok.Kind == token.Bad {
+			last = tok
+			break
+		}
+		if tok.Kind == token.NL && s.Depth == 0 {
+			last = tok
+			break
+		}
+		if tok.Kind == token.Comment || tok.Kind == token.NL {
+			continue
+		}
+		c := src[tok.Start]
+		if assign >= 0 && tok.Kind == token.Op && (c == '%' || c == '!') && strings.TrimLeft(src[assign+1:tok.Start], " \t\\\r\n") == "" {
+			if c == '!' || tok.End < len(src) && (src[tok.End] == '_' || isLetter(src[tok.End])) {
+				return t.assigned(src, starts, i, lineOf(tok.Start), assign, tok.Start, changed)
+			}
+		}
+		if assign < 0 && s.Depth == 0 && tok.Kind == token.Op && c == '=' && isAssign(src, tok.Start) {
+			assign = tok.Start
+		}
+		lastOp = -1
+		if tok.Kind == token.Op && c == '?' {
+			lastOp = tok.Start
+		}
+	}
+	next := lineOf(max(last.Start, starts[i])) + 1
+	if last.Kind == token.Bad && next == i+1 && strings.HasSuffix(strings.TrimRight(strings.TrimRight(src[last.Start:last.End], " \t\r\n"), "?"), "") {
+		// An unterminated string ends the analysis of this line; IPython would show the error.
+		return next
+	}
+	if lastOp >= 0 {
+		text := strings.TrimSpace(src[starts[i]:lastOp])
+		t.r.Magics = append(t.r.Magics, Magic{Kind: Help, Args: strings.TrimRight(text, "?"), Line: i + 1})
+		changed[i] = ""
+		if indent != "" {
+			changed[i] = indent + "pass"
+		}
+		for j := i + 1; j < next; j++ {
+			changed[j] = ""
+		}
+	}
+	return next
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 }
+
+// isAssign tells an assignment's sign from ==, <=, :=, += and the like.
+func isAssign(src string, pos int) bool {
+	if pos+1 < len(src) && src[pos+1] == '=' {
+		return false
+	}
+	return pos == 0 || !strings.ContainsRune("=<>!:+-*/%&|^@~", rune(src[pos-1]))
+}
+
+// assigned translates `x = %magic` and `x = !command`; both go to the end of their line, or further after a backslash.
+func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int, changed map[int]string) int {
+	n := at + 1
+	text := strings.TrimRight(src[pos:starts[at+1]], "\r\n")
+	for n < len(t.lines) && strings.HasSuffix(text, "\\") {
+		text = strings.TrimSuffix(text, "\\") + " " + strings.TrimSpace(t.lines[n])
+		n++
+	}
+	target := src[starts[i] : assign+1]
+	mg := Magic{Line: at + 1, Target: strings.TrimSpace(src[starts[i]:assign])}
+	var out string
+	if text[0] == '!' {
+		mg.Kind, mg.Args = Shell, strings.TrimSpace(strings.TrimLeft(text, "!"))
+		out = "get_ipython().getoutput(" + quote(mg.Args) + ")"
+	} else {
+		mg.Kind = Line
+		mg.Name, mg.Args = split(text[1:])
+		if code := timed(mg.Args); (mg.Name == "time" || mg.Name == "prun") && code != "" {
+			out = code
+		} else {
+			out = "get_ipython().run_line_magic(" + quote(mg.Name) + ", " + quote(mg.Args) + ")"
+		}
+	}
+	t.r.Magics = append(t.r.Magics, mg)
+	if i == at {
+		changed[i] = target + " " + out
+	} else {
+		// The sign stands on an earlier line, continued by a backslash: all on the first line.
+		changed[i] = strings.NewReplacer("\\\r\n", " ", "\\\n", " ").Replace(target) + " " + out
+	}
+	for j := i + 1; j < n; j++ {
+		changed[j] = ""
+	}
+	return n
+}
+
+// split parts a magic's name from its arguments.
+func split(s string) (name, args string) {
+	s = strings.TrimLeft(s, "%")
+	i := strings.IndexFunc(s, func(r rune) bool { return r == ' ' || r == '\t' })
+	if i < 0 {
+		return s, ""
+	}
+	return s[:i], strings.TrimSpace(s[i:])
+}
+
+func isAutomagic(line string) bool {
+	m := automagic.FindStringSubmatch(line)
+	if m == nil {
+		return false
+	}
+	rest := strings.TrimSpace(m[2])
+	if rest == "" {
+		// A bare word may as well be a variable that is shown; dropping either changes nothing.
+		return m[1] != "time" && m[1] != "env" && m[1] != "history" && m[1] != "config" && m[1] != "store"
+	}
+	return strings.IndexByte("=.([,+*%&|^<>", rest[0]) < 0 && !strings.HasPrefix(rest, "in ") && !strings.HasPrefix(rest, "is ") &&
+		!strings.HasPrefix(rest, "if ") && !strings.HasPrefix(rest, "and ") && !strings.HasPrefix(rest, "or ") && !strings.HasPrefix(rest, "not ") &&
+		(rest[0] != '-' || len(rest) > 1 && rest[1] != ' ') && (rest[0] != '/' || len(rest) > 1 && rest[1] != ' ')
+}

@@ -1,0 +1,158 @@
+package ipython
+
+import (
+	"regexp"
+	"strings"
+)
+
+// dropped are line magics that change the notebook or show something, and define nothing.
+var dropped = map[string]bool{
+	"matplotlib": true, "load_ext": true, "reload_ext": true, "unload_ext": true, "autoreload": true, "aimport": true, "config": true,
+	"precision": true, "timeit": true, "memit": true, "who": true, "whos": true, "who_ls": true, "pwd": true, "ls": true, "ll": true,
+	"cat": true, "pip": true, "conda": true, "mamba": true, "micromamba": true, "uv": true, "history": true, "hist": true, "xmode": true,
+	"colors": true, "debug": true, "pdb": true, "lsmagic": true, "magic": true, "quickref": true, "pinfo": true, "pinfo2": true, "pdoc": true,
+	"pdef": true, "psource": true, "pfile": true, "page": true, "psearch": true, "mkdir": true, "rmdir": true, "rm": true, "cp": true, "mv": true,
+	"man": true, "less": true, "more": true, "load": true, "loadpy": true, "notebook": true, "save": true, "dhist": true, "pushd": true, "popd": true,
+	"dirs": true, "alias": true, "unalias": true, "rehashx": true, "logstart": true, "logstop": true, "logon": true, "logoff": true,
+	"logstate": true, "automagic": true, "autocall": true, "autoawait": true, "gui": true, "killbgscripts": true, "tb": true,
+	"doctest_mode": true, "pprint": true, "metaml": true, "tensorboard": true, "watermark": true, "qtconsole": true, "connect_info": true,
+	"reset": true, "reset_selective": true, "xdel": true, "code_wrap": true, "subshell": true, "sx": true, "system": true, "sc": true,
+}
+
+var environRE = regexp.MustCompile(`^([A-Za-z_]\w*)(?:\s*=\s*|\s+)(.*)$`)
+
+// escaped translates a command that begins with an escape character. Inside a block nothing becomes pass.
+func (t *transformer) escaped(text string, line int, indent string) string {
+	nothing := ""
+	if indent != "" {
+		nothing = "pass"
+	}
+	add := func(m Magic) { m.Line = line; t.r.Magics = append(t.r.Magics, m) }
+	trimmed := strings.TrimRight(text, " \t")
+	if strings.HasSuffix(trimmed, "?") && text[0] != '!' && text[0] != ',' && text[0] != ';' && text[0] != '/' || text[0] == '?' {
+		add(Magic{Kind: Help, Args: strings.Trim(trimmed, "?% \t")})
+		return nothing
+	}
+	switch text[0] {
+	case '!':
+		cmd := strings.TrimSpace(strings.TrimLeft(text, "!"))
+		add(Magic{Kind: Shell, Args: cmd})
+		if indent == "" {
+			return ""
+		}
+		return "get_ipython().system(" + quote(cmd) + ")"
+	case ',', ';', '/':
+		name, args := split(text[1:])
+		add(Magic{Kind: Autocall, Name: name, Args: args})
+		switch text[0] {
+		case ',':
+			fields := strings.Fields(args)
+			for i, f := range fields {
+				fields[i] = quote(f)
+			}
+			return name + "(" + strings.Join(fields, ", ") + ")"
+		case ';':
+			return name + "(" + quote(args) + ")"
+		}
+		return name + "(" + args + ")"
+	}
+	name, args := split(text[1:])
+	m := Magic{Kind: Line, Name: name, Args: args}
+	switch {
+	case name == "time" || name == "prun":
+		add(m)
+		if code := timed(args); code != "" {
+			return code
+		}
+		return nothing
+	case (name == "env" || name == "set_env") && environRE.MatchString(args) && !strings.ContainsAny(args, "${"):
+		add(m)
+		kv := environRE.FindStringSubmatch(args)
+		return "__import__('os').environ[" + quote(kv[1]) + "] = " + quote(strings.TrimSpace(kv[2]))
+	case name == "env" || name == "set_env":
+		add(m)
+		if environRE.MatchString(args) {
+			return call(name, args)
+		}
+		return nothing
+	case name == "cd":
+		add(m)
+		dir := strings.Trim(strings.TrimSpace(strings.TrimPrefix(args, "-q")), `"'`)
+		if t.o.Moved || dir == "-" || strings.ContainsAny(dir, "${") {
+			return nothing
+		}
+		if dir == "" {
+			dir = "~"
+		}
+		if strings.HasPrefix(dir, "~") {
+			return "__import__('os').chdir(__import__('os').path.expanduser(" + quote(dir) + "))"
+		}
+		return "__import__('os').chdir(" + quote(dir) + ")"
+	case name == "pylab":
+		add(m)
+		return "import numpy, matplotlib; from matplotlib import pylab, mlab, pyplot; import numpy as np; import matplotlib.pyplot as plt; from pylab import *; from numpy import *"
+	case dropped[name] || name == "":
+		add(m)
+		return nothing
+	}
+	m.Binds = true
+	add(m)
+	if indent == "" {
+		return ""
+	}
+	return call(name, args)
+}
+
+func call(name, args string) string {
+	return "get_ipython().run_line_magic(" + quote(name) + ", " + quote(args) + ")"
+}
+
+// timed is the statement that %time or %prun runs.
+func timed(args string) string {
+	for strings.HasPrefix(args, "-") {
+		option, rest, _ := strings.Cut(args, " ")
+		rest = strings.TrimSpace(rest)
+		switch option {
+		case "-l", "-s", "-T", "-D": // options of %prun with a value
+			_, rest, _ = strings.Cut(rest, " ")
+			rest = strings.TrimSpace(rest)
+		case "-r", "-q", "--no-raise-error", "--":
+		default:
+			if len(option) < 2 || option[1] < 'a' || option[1] > 'z' {
+				return args // an expression such as -x
+			}
+			return args
+		}
+		args = rest
+	}
+	return args
+}
+
+// quote writes a Python string literal.
+func quote(s string) string {
+	q := byte('\'')
+	if strings.ContainsRune(s, '\'') && !strings.ContainsRune(s, '"') {
+		q = '"'
+	}
+	var b strings.Builder
+	b.WriteByte(q)
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case '\\', q:
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case '\n':
+			b.WriteString(`\n`)
+		case '\r':
+			b.WriteString(`\r`)
+		case '\t':
+			b.WriteString(`\t`)
+		case 0:
+			b.WriteString(`\x00`)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte(q)
+	return b.String()
+}

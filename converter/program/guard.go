@@ -1,0 +1,194 @@
+package program
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/token"
+)
+
+// Guard is the line that begins the last statement of main.py. Whoever executes the program itself leaves out what begins there.
+const Guard = `if __name__ == "__main__":`
+
+// guard writes the command line: one option for each parameter, and the call of the entry. Its names are those of the module, so they
+// avoid every word of the program.
+func guard(s *slice.Slice, kind, code string) string {
+	used := words(code)
+	name := func(want string) string {
+		for used[want] {
+			want = "_" + want
+		}
+		used[want] = true
+		return want
+	}
+	imported := func(module string) string {
+		n := name(module)
+		if n == module {
+			return "    import " + module + "\n"
+		}
+		return "    import " + module + " as " + n + "\n"
+	}
+	g := guardWriter{argparse: "argparse", json: "json"}
+	var b strings.Builder
+	b.WriteString(Guard + "\n")
+	e := s.Entry
+	params := options(e.Parameters)
+	lines := ""
+	add := func(module string) string {
+		text := imported(module)
+		lines += text
+		text = strings.TrimSpace(text)
+		return text[strings.LastIndexByte(text, ' ')+1:]
+	}
+	g.argparse = add("argparse")
+	needValue := false
+	for _, p := range params {
+		needValue = needValue || argType(p) == "value"
+	}
+	ast := ""
+	if needValue {
+		ast = add("ast")
+	}
+	asyncio := ""
+	if e.IsAsync {
+		asyncio = add("asyncio")
+	}
+	itertools := ""
+	if e.IsGenerator && !e.IsAsync {
+		itertools = add("itertools")
+	}
+	g.json = add("json")
+	b.WriteString(lines + "\n")
+	if needValue {
+		g.value = name("value")
+		fmt.Fprintf(&b, "    def %s(text):\n        try:\n            return %s.literal_eval(text)\n        except (ValueError, SyntaxError):\n            return text\n\n", g.value, ast)
+	}
+	parser := name("parser")
+	fmt.Fprintf(&b, "    %s = %s.ArgumentParser(description=%s)\n", parser, g.argparse, strconv.Quote(describe(e, kind)))
+	for _, p := range params {
+		b.WriteString("    " + parser + ".add_argument(" + g.option(p) + ")\n")
+	}
+	opts := name("options")
+	fmt.Fprintf(&b, "    %s = vars(%s.parse_args())\n", opts, parser)
+	call := e.Name
+	if !e.IsValue {
+		call = e.Name + "(**" + opts + ")"
+		var only []string
+		for _, p := range e.Parameters {
+			if p.Kind == slice.Positional {
+				only = append(only, strconv.Quote(p.Name))
+			}
+		}
+		if len(only) > 0 {
+			n := name("name")
+			call = fmt.Sprintf("%s(*[%s.pop(%s) for %s in (%s,) if %s in %s], **%s)", e.Name, opts, n, n, strings.Join(only, ", "), n, opts, opts)
+		}
+	}
+	switch {
+	case e.IsAsync && e.IsGenerator:
+		row := name("row")
+		rows := name("rows")
+		fmt.Fprintf(&b, "\n    async def %s():\n        async for %s in %s:\n            print(%s.dumps(%s, default=str))\n\n    %s.run(%s())", rows, row, call, g.json, row, asyncio, rows)
+	case e.IsGenerator:
+		row := name("row")
+		fmt.Fprintf(&b, "    for %s in %s.islice(%s, 256):\n        print(%s.dumps(%s, default=str))", row, itertools, call, g.json, row)
+	case e.IsAsync:
+		fmt.Fprintf(&b, "    print(%s.dumps(%s.run(%s), default=str))", g.json, asyncio, call)
+	default:
+		fmt.Fprintf(&b, "    print(%s.dumps(%s, default=str))", g.json, call)
+	}
+	return b.String()
+}
+
+type guardWriter struct{ argparse, json, value string }
+
+func describe(e slice.Function, kind string) string {
+	switch {
+	case kind == Draw:
+		return "Print the hyperparameters of " + e.Name + "."
+	case kind == Serve:
+		return "Answer one request by " + e.Name + "."
+	}
+	return "Run " + e.Name + " once and print what it returns."
+}
+
+// options are the parameters that the command line can set.
+func options(params []slice.Parameter) []slice.Parameter {
+	var out []slice.Parameter
+	for _, p := range params {
+		if p.Kind != slice.VarPosition && p.Kind != slice.VarKeyword {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// argType says how an option's text becomes a value: by "int", "float", "str", "bool", or "value": a literal, else text.
+func argType(p slice.Parameter) string {
+	switch t := strings.Trim(p.Annotation, `"'`); t {
+	case "int", "float", "str", "bool":
+		return t
+	}
+	switch {
+	case p.Annotation == "" && (p.Default == "True" || p.Default == "False"):
+		return "bool"
+	case p.Annotation == "" && len(p.Default) > 0 && (p.Default[0] == '"' || p.Default[0] == '\''):
+		return "str"
+	}
+	return "value"
+}
+
+// option writes the arguments of add_argument.
+func (g guardWriter) option(p slice.Parameter) string {
+	dashed := "--" + strings.ReplaceAll(p.Name, "_", "-")
+	if strings.HasPrefix(p.Name, "_") {
+		dashed = "--" + p.Name
+	}
+	if dashed == "--help" {
+		dashed = "--help-"
+	}
+	flags := strconv.Quote(dashed)
+	if alias := "--" + p.Name; alias != dashed && p.Name != "help" {
+		flags += ", " + strconv.Quote(alias)
+	}
+	flags += ", dest=" + strconv.Quote(p.Name)
+	switch t := argType(p); t {
+	case "bool":
+		flags += ", action=" + g.argparse + ".BooleanOptionalAction"
+	case "value":
+		flags += ", type=" + g.value
+	default:
+		flags += ", type=" + t
+	}
+	if !p.HasDefault {
+		return flags + ", required=True"
+	}
+	return flags + ", default=" + g.argparse + ".SUPPRESS, help=" + pyQuote("default: "+strings.ReplaceAll(p.Default, "%", "%%"))
+}
+
+// pyQuote writes a Python string literal. Go's syntax is Python's but for a few escapes, which quoting to ASCII avoids.
+func pyQuote(s string) string { return strconv.QuoteToASCII(strings.ToValidUTF8(s, "?")) }
+
+// words are all the names in a text.
+func words(code string) map[string]bool {
+	out := map[string]bool{}
+	sc := token.NewScanner(code, 0)
+	for {
+		tok, ok := sc.Next()
+		if !ok {
+			return out
+		}
+		switch tok.Kind {
+		case token.Name:
+			out[code[tok.Start:tok.End]] = true
+		case token.String, token.Bad: // a format string holds names
+			for _, f := range strings.FieldsFunc(code[tok.Start:tok.End], func(r rune) bool {
+				return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+			}) {
+				out[f] = true
+			}
+		}
+	}
+}

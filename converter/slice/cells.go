@@ -1,0 +1,187 @@
+package slice
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/converter/ipython"
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/converter/syntax"
+)
+
+// cell is an executed cell that counts.
+type cell struct {
+	*session.Cell
+	code    ipython.Result
+	tree    *syntax.Tree
+	stmts   []*stmt
+	broken  int      // line of a syntax error, 0 if there is none
+	aliases *aliases // what our names are called at the end of the cell
+}
+
+// stmt is a top-level statement of a cell.
+type stmt struct {
+	cell    *cell
+	node    *syntax.Node // nil where the parser could not read it
+	text    string
+	line    int // from 1
+	endLine int
+	time    int  // index in work.stmts
+	last    bool // the last statement of its cell, whose value the notebook shows
+	skip    bool // never part of a program: a guard, a call of an entry function
+	ours    bool // it has a decorator of ours
+	e       *effects
+	uses    map[string][]*value // what its immediate names meant
+	binds   []*value
+}
+
+// label is how people call the cell.
+func (w *work) label(c *session.Cell) int {
+	if c.Count > 0 {
+		return c.Count
+	}
+	return c.Seq
+}
+
+func (w *work) note(code string, cell, line int, hint, format string, args ...any) {
+	c := complaint.New(code, cell, line, format, args...)
+	c.Hint = hint
+	w.out.Notes = append(w.out.Notes, *c)
+}
+
+// readCells decides which executed cells count, and parses them.
+func (w *work) readCells() error {
+	w.lost = map[string]string{}
+	w.aliases = &aliases{module: map[string]bool{}, names: map[string]string{}}
+	life := 0
+	present := map[int]bool{}
+	for i := range w.doc.Cells {
+		life = max(life, w.doc.Cells[i].Kernel)
+		present[w.doc.Cells[i].Seq] = true
+	}
+	live := w.doc.Kind == session.Live
+	reached := false
+	for i := range w.doc.Cells {
+		c := &w.doc.Cells[i]
+		w.out.counts[c.Seq] = c.Count
+		if reached {
+			continue
+		}
+		reached = w.o.Cell != 0 && c.Seq == w.o.Cell
+		if c.Parent != 0 && c.Origin != "run" && present[c.Parent] {
+			continue
+		}
+		cc := &cell{Cell: c}
+		cc.code = ipython.Transform(c.Source, ipython.Options{Moved: live})
+		tree, err := syntax.Parse(cc.code.Code)
+		switch {
+		case errors.Is(err, syntax.ErrTooDeep), errors.Is(err, syntax.ErrTooLong):
+			return complaint.New("too-large", c.Seq, 0, "cell %d cannot be read: %v", w.label(c), err)
+		case err != nil:
+			return fmt.Errorf("parsing cell %d: %w", c.Seq, err)
+		}
+		cc.tree, cc.broken = tree, tree.ErrorAt
+		w.split(cc)
+		failed := c.OK != nil && !*c.OK
+		switch {
+		case c.Kernel != life:
+			w.forget(cc.stmts, fmt.Sprintf("cell %d defined it before the kernel was restarted", w.label(c)))
+			continue
+		case failed:
+			n := 0
+			for n < len(cc.stmts) && c.FailedLine > 0 && cc.stmts[n].endLine < c.FailedLine {
+				n++
+			}
+			w.forget(cc.stmts[n:], fmt.Sprintf("cell %d failed before it was defined", w.label(c)))
+			cc.stmts = cc.stmts[:n]
+			cc.broken = 0
+		}
+		w.cells = append(w.cells, cc)
+	}
+	if w.o.Cell != 0 && !reached {
+		return fmt.Errorf("the session document has no cell %d", w.o.Cell)
+	}
+	if len(w.cells) == 0 {
+		return complaint.New("no-cells", 0, 0, "no cell was executed, so there is nothing to run").With("Run the cell that defines the function first.")
+	}
+	return nil
+}
+
+// forget notes why names are not defined although a cell defines them.
+func (w *work) forget(stmts []*stmt, why string) {
+	for _, s := range stmts {
+		for _, b := range s.e.binds {
+			w.lost[b.name] = why
+		}
+	}
+}
+
+// split cuts a cell into statements and scans each.
+func (w *work) split(c *cell) {
+	for _, n := range c.tree.Root.Children {
+		if c.broken > 0 && (n.Error || hasError(n)) {
+			// The parser is not CPython: what a kernel has executed is Python all the same. Such a piece is kept whole, to the end
+			// of the cell, and every name in it counts as read, bound and changed.
+			c.stmts = append(c.stmts, opaque(c, n))
+			break
+		}
+		c.stmts = append(c.stmts, &stmt{cell: c, node: n, text: statementText(c.tree.Src, n), line: n.Row + 1, endLine: n.EndRow + 1})
+	}
+	c.aliases = w.aliases
+	for i, s := range c.stmts {
+		s.last = i == len(c.stmts)-1
+		if s.node == nil {
+			continue
+		}
+		s.node.Walk(func(n *syntax.Node) bool {
+			w.aliases.learn(n)
+			s.ours = s.ours || n.Kind == "decorator" && w.aliases.isDecorator(n)
+			return true
+		})
+		s.e = scan(s.node, w.aliases)
+		if s.last && !strings.HasSuffix(strings.TrimRight(c.tree.Src, " \t\r\n"), ";") {
+			for i := range s.e.calls {
+				s.e.calls[i].shown = s.e.calls[i].discarded && s.node.Kind == "expression_statement"
+			}
+		}
+	}
+}
+
+func hasError(n *syntax.Node) bool {
+	bad := false
+	n.Walk(func(n *syntax.Node) bool {
+		bad = bad || n.Error
+		return !bad
+	})
+	return bad
+}
+
+// statementText is the text of a statement with a comment behind it.
+func statementText(src string, n *syntax.Node) string {
+	end := n.End
+	rest := src[end:]
+	if i := strings.IndexByte(rest, '\n'); i >= 0 {
+		rest = rest[:i]
+	}
+	if t := strings.TrimLeft(rest, " \t;"); strings.HasPrefix(t, "#") {
+		end += len(rest)
+		return strings.TrimRight(src[n.Start:n.End], " \t\r\n") + "  " + strings.TrimRight(t, " \t\r\n")
+	}
+	return strings.TrimRight(src[n.Start:end], " \t\r\n")
+}
+
+// lead gives the comment lines directly above a line.
+func lead(src string, line int) []string {
+	lines := strings.Split(src, "\n")
+	var out []string
+	for i := line - 2; i >= 0 && i < len(lines); i-- {
+		t := strings.TrimSpace(lines[i])
+		if !strings.HasPrefix(t, "#") || strings.HasPrefix(lines[i], " ") {
+			break
+		}
+		out = append([]string{strings.TrimRight(lines[i], " \t\r")}, out...)
+	}
+	return out
+}

@@ -1,0 +1,274 @@
+package slice
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/converter/syntax"
+)
+
+// chooseCell finds the cell with the magic, and drops what comes after it.
+func (w *work) chooseCell() error {
+	var target *cell
+	switch {
+	case w.o.Cell != 0:
+		for _, c := range w.cells {
+			if c.Seq == w.o.Cell {
+				target = c
+			}
+		}
+	case w.doc.Kind == session.Saved:
+		// The last cell with a magic; without one, the last that defines the function, or any function at all.
+		for _, c := range w.cells {
+			if c.code.Ours != "" && (w.o.Function == "" || defines(c, w.o.Function)) {
+				target = c
+			}
+		}
+		for i := len(w.cells) - 1; i >= 0 && target == nil; i-- {
+			if c := w.cells[i]; w.o.Function != "" && defines(c, w.o.Function) || w.o.Function == "" && len(definitions(c)) > 0 {
+				target = c
+			}
+		}
+	}
+	if target == nil {
+		target = w.cells[len(w.cells)-1]
+	}
+	w.target = target
+	if w.doc.Kind == session.Saved {
+		w.cells = w.cells[:slices.Index(w.cells, target)+1]
+	}
+	if target.broken > 0 && (target.OK == nil || !*target.OK) {
+		return w.broken(target)
+	}
+	return nil
+}
+
+// broken is the complaint about a cell that is not Python.
+func (w *work) broken(c *cell) error {
+	line := c.broken
+	lines := strings.Split(c.Source, "\n")
+	shown := ""
+	if line-1 < len(lines) {
+		shown = strings.TrimSpace(lines[line-1])
+	}
+	if len(shown) > 60 {
+		shown = shown[:60] + "…"
+	}
+	if p2 := find(c.tree.Root, "print_statement"); p2 != nil {
+		line = p2.Row + 1
+		return complaint.New("python2", c.Seq, line, "cell %d, line %d is Python 2: print is a statement there", w.label(c.Cell), line).
+			With("Write print(…) with parentheses.")
+	}
+	if w.doc.Kind == session.Script {
+		return complaint.New("syntax", c.Seq, line, "line %d is not Python: %s", line, shown)
+	}
+	return complaint.New("syntax", c.Seq, line, "cell %d, line %d is not Python: %s", w.label(c.Cell), line, shown)
+}
+
+// definition is a def at the top level of a cell, perhaps inside of an if or a try.
+type definition struct {
+	stmt *stmt
+	node *syntax.Node
+	ours bool // it has a decorator of ours
+}
+
+func (d definition) name() string { return d.node.Child("name").Text() }
+
+func definitions(c *cell) []definition {
+	var out []definition
+	for _, s := range c.stmts {
+		if s.node == nil {
+			continue
+		}
+		var visit func(*syntax.Node)
+		visit = func(n *syntax.Node) {
+			switch n.Kind {
+			case "function_definition":
+				if n.Child("name") != nil {
+					out = append(out, definition{stmt: s, node: n})
+				}
+			case "class_definition", "expression_statement":
+			default:
+				for _, d := range n.Children {
+					visit(d)
+				}
+			}
+		}
+		visit(s.node)
+	}
+	return out
+}
+
+func defines(c *cell, name string) bool {
+	for _, d := range definitions(c) {
+		if d.name() == name {
+			return true
+		}
+	}
+	return false
+}
+
+// chooseEntry picks the function.
+func (w *work) chooseEntry() error {
+	name := w.o.Function
+	if name == "" {
+		defs := definitions(w.target)
+		var names []string
+		var ours []string
+		for _, d := range defs {
+			if !slices.Contains(names, d.name()) {
+				names = append(names, d.name())
+			}
+			if w.decorated(d.stmt) {
+				ours = append(ours, d.name())
+			}
+		}
+		if len(ours) > 0 {
+			names = ours
+		}
+		if len(names) == 0 {
+			return w.noFunction()
+		}
+		name = names[len(names)-1]
+		if len(names) > 1 {
+			w.note("several-functions", w.target.Seq, 0, "Choose another with --function NAME.",
+				"%s defines %s; %s, the last, is run", w.place(w.target), list(names), name)
+		}
+	}
+	vs, ok := w.at(name, len(w.stmts))
+	if !ok {
+		return w.unknownFunction(name)
+	}
+	v := vs[len(vs)-1]
+	w.entry = v
+	s := v.stmt
+	e := Function{Name: name, Cell: s.cell.Seq, Line: s.line}
+	def := v.bind.def
+	switch {
+	case def != nil && def.Kind == "function_definition":
+		e.Line = def.Row + 1
+		e.IsAsync = strings.HasPrefix(def.Text(), "async")
+		if p := def.Child("parameters"); p != nil {
+			e.Parameters = parameters(p)
+		}
+		e.IsGenerator = isGenerator(def.Child("body"))
+	case w.o.Value:
+		e.IsValue = true
+	case v.bind.imp != nil:
+		return complaint.New("no-function", s.cell.Seq, s.line, "`%s` is imported in %s and has no source there", name, w.at2(s.cell, s.line)).
+			With("Write a function in a cell that calls it.")
+	case def != nil:
+		return complaint.New("no-function", s.cell.Seq, s.line, "`%s` is a class; a function is needed", name).With("Write a function that makes one and uses it.")
+	default:
+		return complaint.New("no-function", s.cell.Seq, s.line, "`%s` is not defined by def (%s)", name, w.at2(s.cell, s.line)).
+			With("Write it as a function: def %s(…):", name)
+	}
+	w.out.Entry = e
+	return nil
+}
+
+func isGenerator(body *syntax.Node) bool {
+	if body == nil {
+		return false
+	}
+	found := false
+	body.Walk(func(n *syntax.Node) bool {
+		switch n.Kind {
+		case "yield":
+			found = true
+		case "function_definition", "lambda", "class_definition":
+			return false
+		}
+		return !found
+	})
+	return found
+}
+
+func (w *work) place(c *cell) string {
+	if w.doc.Kind == session.Script {
+		return "the file"
+	}
+	return "cell " + itoa(w.label(c.Cell))
+}
+
+// at2 names a cell and a line.
+func (w *work) at2(c *cell, line int) string {
+	if w.doc.Kind == session.Script {
+		return "line " + itoa(line)
+	}
+	return "cell " + itoa(w.label(c.Cell)) + ", line " + itoa(line)
+}
+
+func (w *work) noFunction() error {
+	c := complaint.New("no-function", w.target.Seq, 0, "%s defines no function, so there is nothing to run", w.place(w.target))
+	for i := len(w.cells) - 1; i >= 0; i-- {
+		if defs := definitions(w.cells[i]); len(defs) > 0 {
+			d := defs[len(defs)-1]
+			return c.With("Put the function into the cell, or name one: --function %s (cell %d).", d.name(), w.label(w.cells[i].Cell))
+		}
+	}
+	return c.With("Put the function that is to run into the cell: def train_model(…):")
+}
+
+func (w *work) unknownFunction(name string) error {
+	c := complaint.New("no-function", w.target.Seq, 0, "no cell defines the function `%s`", name)
+	if why := w.lost[name]; why != "" {
+		return c.With("%s; run that cell again.", upper(why))
+	}
+	var names []string
+	for _, cc := range w.cells {
+		for _, d := range definitions(cc) {
+			names = append(names, d.name())
+		}
+	}
+	if n := nearest(name, names); n != "" {
+		return c.With("Did you mean %s?", n)
+	}
+	return c
+}
+
+func upper(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// nearest gives the most similar name, if one is similar.
+func nearest(name string, names []string) string {
+	best, score := "", max(len(name)/3, 1)+1
+	for _, n := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < score {
+			best, score = n, d
+		}
+	}
+	return best
+}
+
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

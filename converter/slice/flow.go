@@ -1,0 +1,293 @@
+package slice
+
+import (
+	"slices"
+	"sort"
+	"strings"
+)
+
+// value is what a name means from a statement on.
+type value struct {
+	name string
+	stmt *stmt // nil for a module itself
+	bind *bind
+	same []*value // it may be this object, or a part of it
+	deep []*value // it may hold this object inside
+	made []*value // functions and classes that were used to make it
+	// What may have changed it: events that change this very object, and events that change something which holds it.
+	own  []*event
+	held []*event
+}
+
+// event is a statement that may change values.
+type event struct {
+	stmt *stmt
+	name string // by which name, for people
+}
+
+// binding is what a name means from a time on.
+type binding struct {
+	time   int
+	values []*value // several where a statement may or may not bind it; none after del
+}
+
+// at gives what a name means before the statement with the time.
+func (w *work) at(name string, time int) ([]*value, bool) {
+	h := w.history[name]
+	i := sort.Search(len(h), func(i int) bool { return h[i].time >= time })
+	if i == 0 {
+		return nil, false
+	}
+	return h[i-1].values, len(h[i-1].values) > 0
+}
+
+func (w *work) set(name string, time int, values []*value) {
+	h := w.history[name]
+	if n := len(h); n > 0 && h[n-1].time == time {
+		h[n-1].values = values
+	} else {
+		h = append(h, binding{time, values})
+	}
+	w.history[name] = h
+}
+
+// flow walks over the statements in the order of their execution.
+func (w *work) flow() error {
+	w.history = map[string][]binding{}
+	w.modules = map[string]*value{}
+	for _, c := range w.cells {
+		for _, s := range c.stmts {
+			if w.repeated(s) {
+				continue
+			}
+			s.time = len(w.stmts)
+			w.stmts = append(w.stmts, s)
+			w.step(s)
+		}
+	}
+	return nil
+}
+
+// repeated says that the statement was executed before with the same text and the same values, and that nothing has changed since:
+// executing it once is enough. So re-running a cell leaves the program as it was.
+func (w *work) repeated(s *stmt) bool {
+	if s.node == nil || len(s.e.binds) == 0 || len(s.e.changes) > 0 || len(s.e.deleted) > 0 {
+		return false
+	}
+	switch s.node.Kind {
+	case "function_definition", "class_definition", "decorated_definition", "import_statement", "import_from_statement", "expression_statement",
+		"future_import_statement", "type_alias_statement":
+	default:
+		return false
+	}
+	values, ok := w.at(s.e.binds[0].name, len(w.stmts))
+	if !ok || len(values) != 1 || values[0].stmt == nil {
+		return false
+	}
+	old := values[0].stmt
+	if old.text != s.text || old.cell == s.cell || len(old.binds) != len(s.e.binds) {
+		return false
+	}
+	for _, v := range old.binds {
+		now, _ := w.at(v.name, len(w.stmts))
+		if len(now) != 1 || now[0] != v || len(v.own) > 0 || len(v.held) > 0 {
+			return false
+		}
+	}
+	for _, u := range s.e.uses {
+		now, _ := w.at(u.name, len(w.stmts))
+		if !slices.Equal(now, old.uses[u.name]) {
+			return false
+		}
+		for _, v := range now {
+			for _, e := range v.own {
+				if e.stmt.time > old.time {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// step executes a statement on paper.
+func (w *work) step(s *stmt) {
+	t := s.time
+	s.uses = map[string][]*value{}
+	var made []*value
+	for _, u := range s.e.uses {
+		vs, _ := w.at(u.name, t)
+		s.uses[u.name] = vs
+		for _, v := range vs {
+			if len(codeOf(v)) > 0 {
+				made = append(made, v)
+			}
+		}
+	}
+	w.sums = map[*function]*summary{}
+	sum := w.summarize(&s.e.changes, s.e, t, nil)
+	changed := map[*value]string{}
+	note := func(name string, time int) {
+		vs, _ := w.at(name, time)
+		for _, v := range vs {
+			if _, ok := changed[v]; !ok {
+				changed[v] = name
+			}
+		}
+	}
+	for name := range sum.changes {
+		note(name, t)
+	}
+	for i := range s.e.binds {
+		b := &s.e.binds[i]
+		v := &value{name: b.name, stmt: s, bind: b, made: made}
+		s.binds = append(s.binds, v)
+		if b.imp != nil {
+			w.importValue(v, b.imp)
+		}
+		for _, r := range b.same {
+			vs, _ := w.at(r.name, t+1)
+			v.same = append(v.same, vs...)
+		}
+		for _, r := range b.deep {
+			vs, _ := w.at(r.name, t+1)
+			v.deep = append(v.deep, vs...)
+		}
+		w.bindValue(s, v, b.must)
+	}
+	for name := range sum.binds {
+		v := &value{name: name, stmt: s, bind: &bind{name: name}, made: made}
+		s.binds = append(s.binds, v)
+		w.bindValue(s, v, false)
+	}
+	for _, name := range s.e.deleted {
+		if !slices.ContainsFunc(s.e.binds, func(b bind) bool { return b.name == name }) && w.plain(s) {
+			w.set(name, t, nil)
+			w.lost[name] = "cell " + itoa(w.label(s.cell.Cell)) + " deleted it"
+		}
+	}
+	for name := range sum.changes {
+		note(name, t+1)
+	}
+	for _, h := range s.e.holds {
+		targets, _ := w.at(h.target.name, t+1)
+		for _, r := range h.refs {
+			vs, _ := w.at(r.name, t+1)
+			for _, v := range targets {
+				v.deep = append(v.deep, vs...)
+			}
+		}
+	}
+	for m := range sum.modules {
+		changed[w.module(m)] = m
+	}
+	w.record(s, changed)
+	if len(s.e.stars) > 0 {
+		w.stars = append(w.stars, s)
+	}
+}
+
+// plain says that the statement is no compound one, so that what it does is done.
+func (w *work) plain(s *stmt) bool {
+	return s.node != nil && strings.HasSuffix(s.node.Kind, "_statement") && s.node.Of("block") == nil && s.node.Child("body") == nil
+}
+
+// bindValue makes a name mean the value; a statement that may not bind it leaves what it meant before beside it.
+func (w *work) bindValue(s *stmt, v *value, must bool) {
+	values := []*value{v}
+	if now, _ := w.at(v.name, s.time+1); len(now) > 0 && !must {
+		values = append(slices.Clone(now), v)
+	} else if must && len(now) > 0 {
+		// Bound several times by one statement: keep the ones of this statement beside each other.
+		for _, o := range now {
+			if o.stmt == s {
+				values = append(values, o)
+			}
+		}
+	}
+	w.set(v.name, s.time, values)
+}
+
+// module gives the value that stands for a module itself.
+func (w *work) module(name string) *value {
+	top, _, _ := strings.Cut(name, ".")
+	v := w.modules[top]
+	if v == nil {
+		v = &value{name: top}
+		w.modules[top] = v
+	}
+	return v
+}
+
+func (w *work) importValue(v *value, imp *imported) {
+	if strings.HasPrefix(imp.module, ".") {
+		return
+	}
+	m := w.module(imp.module)
+	if imp.name == "" {
+		v.same = append(v.same, m)
+	} else {
+		v.deep = append(v.deep, m)
+	}
+}
+
+// record notes an event at everything that it may have changed.
+func (w *work) record(s *stmt, changed map[*value]string) {
+	for v, name := range changed {
+		e := &event{stmt: s, name: name}
+		own := reach(v, false)
+		for u := range own {
+			u.own = append(u.own, e)
+		}
+		for u := range reach(v, true) {
+			if !own[u] {
+				u.held = append(u.held, e)
+			}
+		}
+	}
+}
+
+// reach gives the objects that a value may be, and with deep also those that it may hold.
+func reach(v *value, deep bool) map[*value]bool {
+	out := map[*value]bool{}
+	var visit func(*value)
+	visit = func(v *value) {
+		if out[v] || len(out) > 10000 {
+			return
+		}
+		out[v] = true
+		for _, u := range v.same {
+			visit(u)
+		}
+		if deep {
+			for _, u := range v.deep {
+				visit(u)
+			}
+		}
+	}
+	visit(v)
+	return out
+}
+
+// codeOf gives the functions and classes whose bodies may run when the value is used.
+func codeOf(v *value) []*value {
+	var out []*value
+	seen := map[*value]bool{}
+	var visit func(*value)
+	visit = func(v *value) {
+		if seen[v] || len(seen) > 10000 {
+			return
+		}
+		seen[v] = true
+		if v.stmt != nil && len(v.stmt.e.late) > 0 || v.bind != nil && (v.bind.fn != nil || v.bind.class != nil) {
+			out = append(out, v)
+		}
+		for _, list := range [][]*value{v.same, v.deep, v.made} {
+			for _, u := range list {
+				visit(u)
+			}
+		}
+	}
+	visit(v)
+	return out
+}

@@ -1,0 +1,50 @@
+package slice
+
+import (
+	"strings"
+
+	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/converter/token"
+)
+
+var keywords = map[string]bool{
+	"False": true, "None": true, "True": true, "and": true, "as": true, "assert": true, "async": true, "await": true, "break": true, "class": true,
+	"continue": true, "def": true, "del": true, "elif": true, "else": true, "except": true, "finally": true, "for": true, "from": true, "global": true,
+	"if": true, "import": true, "in": true, "is": true, "lambda": true, "nonlocal": true, "not": true, "or": true, "pass": true, "raise": true,
+	"return": true, "try": true, "while": true, "with": true, "yield": true,
+}
+
+// opaque makes a statement of the rest of a cell that the parser could not read.
+func opaque(c *cell, n *syntax.Node) *stmt {
+	src := c.tree.Src
+	start := strings.LastIndexByte(src[:n.Start], '\n') + 1
+	text := strings.TrimRight(src[start:], " \t\r\n")
+	e := &effects{names: map[string]bool{}}
+	sc := token.NewScanner(src, start)
+	line, last := 1+strings.Count(src[:start], "\n"), start
+	dot := false
+	for {
+		tok, ok := sc.Next()
+		if !ok {
+			break
+		}
+		line += strings.Count(src[last:tok.Start], "\n")
+		last = tok.Start
+		word := src[tok.Start:tok.End]
+		if tok.Kind == token.Name && !keywords[word] {
+			if dot {
+				e.names["."+word] = true
+			} else if !e.names[word] {
+				e.names[word] = true
+				e.uses = append(e.uses, use{name: word, line: line, soft: true})
+				if !builtins[word] {
+					e.binds = append(e.binds, bind{name: word, line: line})
+					e.changes = append(e.changes, ref{name: word})
+				}
+			}
+		}
+		dot = tok.Kind == token.Op && word == "."
+	}
+	first := strings.Count(src[:start], "\n") + 1
+	return &stmt{cell: c, text: text, line: first, endLine: first + strings.Count(text, "\n"), e: e}
+}
