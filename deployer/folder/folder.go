@@ -40,7 +40,9 @@ func Runs() (string, error) {
 // Run is the folder of one run; its value is the path.
 type Run string
 
-func (r Run) join(elem ...string) string { return filepath.Join(append([]string{string(r)}, elem...)...) }
+func (r Run) join(elem ...string) string {
+	return filepath.Join(append([]string{string(r)}, elem...)...)
+}
 
 // The places in a run folder.
 func (r Run) Spec() string            { return r.join("run.json") }

@@ -231,9 +231,9 @@ class Program:
     def prepare(self) -> None:
         """Make this process look like ``python main.py``: path, arguments, folder, ``__main__``."""
         # What -m put first is the folder that the process was started in.
-        sys.path[:] = [self.dir, *self.load.get("path", []), *sys.path[1:]]
+        sys.path[:] = [self.dir, *(self.load.get("path") or []), *sys.path[1:]]
         sys.argv[:] = [self.load.get("argv0") or self.main]
-        os.environ.update(self.load.get("env", {}))
+        os.environ.update(self.load.get("env") or {})
         if self.load.get("cwd"):
             os.chdir(self.load["cwd"])
         self.module.__dict__.update(__file__=self.main, __builtins__=__builtins__, __spec__=None, __cached__=None)
@@ -379,7 +379,7 @@ def main() -> None:
     watcher = Watcher()
     try:
         program.prepare()
-        with _trial.Seeds(load["seed"], load.get("self_seeded", [])):
+        with _trial.Seeds(load["seed"], load.get("self_seeded") or []):
             program.run(watcher)
         program.function()
     except BaseException as error:

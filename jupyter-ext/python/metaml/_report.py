@@ -57,8 +57,10 @@ def send(message: dict[str, Any]) -> int:
     """Send one event of the trial; gives its size in bytes. Outside a trial nothing happens."""
     line = _line(message)
     if len(line) > _MAX_EVENT:
-        # Text full of what JSON escapes. The traceback is on stderr too.
-        line = _line({**message, "frames": [], "traceback": str(message.get("traceback", ""))[-8192:], "text": str(message.get("text", ""))[:4096]})
+        # Text full of what JSON escapes. The whole traceback is on stderr too.
+        error = {**message.get("error", {}), "frames": []}
+        error["traceback"] = str(error.get("traceback", ""))[-8192:]
+        line = _line({**message, "error": error})
     if _events >= 0:
         try:
             rest = memoryview(line)

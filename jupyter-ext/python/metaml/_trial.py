@@ -87,7 +87,7 @@ class Process:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(line_buffering=True)
         faulthandler.enable()
-        os.environ.update(start.get("env", {}))
+        os.environ.update(start.get("env") or {})
         os.environ.update(
             _METAML_TRIAL=str(start["trial"]),
             _METAML_ATTEMPT=str(start["attempt"]),
@@ -251,8 +251,8 @@ class Trial:
         """Call the entry function, tell what it returned or raised; gives the exit status."""
         load = self.program.load
         try:
-            Seeds(self.start["seed"], load.get("self_seeded", []))
-            reseed(self.program.module, load.get("reseed", []), self.start["seed"])
+            Seeds(self.start["seed"], load.get("self_seeded") or [])
+            reseed(self.program.module, load.get("reseed") or [], self.start["seed"])
             function = self.program.function()
             arguments = {name: decode(v) for name, v in (self.start.get("row") or {}).items()}
             result = function(**arguments)
@@ -301,14 +301,14 @@ class Trial:
         code = error.code if isinstance(error.code, int) else 1
         if not isinstance(error.code, int):
             print(error.code, file=sys.stderr)
-        _report.send({"type": "error", **describe(error, self.program)})
+        _report.send({"type": "error", "error": describe(error, self.program)})
         return code & 0xFF or 1
 
     def raised(self, error: BaseException) -> int:
         described = describe(error, self.program)
         sys.stdout.flush()
         print(described["traceback"], file=sys.stderr, flush=True)
-        _report.send({"type": "error", **described})
+        _report.send({"type": "error", "error": described})
         return EXCEPTION
 
 
@@ -432,14 +432,14 @@ def main() -> int:
         program.prepare()
         if start.get("cwd"):
             os.chdir(start["cwd"])
-        with Seeds(load["seed"], load.get("self_seeded", [])):
+        with Seeds(load["seed"], load.get("self_seeded") or []):
             program.run()
         program.function()
     except BaseException as error:
         described = describe(error, program)
         sys.stdout.flush()
         print(described["traceback"], file=sys.stderr, flush=True)
-        _report.send({"type": "error", "program": True, **described})
+        _report.send({"type": "error", "program": True, "error": described})
         return PROGRAM
     _report.send({"type": "loaded", "seconds": time.monotonic() - begin})
     return Trial(program, start).run()

@@ -1,0 +1,13 @@
+// Package agent runs trials as processes: it starts the Python loader, has it fork trials or starts fresh processes where a
+// program may not be forked, keeps their output and their events, and sees to it that nothing is left of an attempt when it is
+// said to have ended (docs/engine.md).
+//
+// Read [Supervisor] first, then attempt.go: the life of one attempt. The package implements deployer/monitor's Supervisor
+// interface without importing that package's engine; cmd/metaml-agent joins the two by a few lines.
+//
+// It honours these variables, which it sets for the processes it starts: PYTHONPATH (the module's folder in front),
+// _METAML_TOKEN (marks the processes of an attempt), _METAML_RUN, and for trials _METAML_TRIAL, _METAML_ATTEMPT,
+// _METAML_OUTPUT and CUDA_VISIBLE_DEVICES. It is the one place of a process that may start children: it reaps them all.
+//
+// It imports deployer/run and deployer/folder alone.
+package agent

@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// maxLine bounds one line of a trial, in bytes: a traceback of 64 KiB with its frames, as JSON.
+const maxLine = 256 << 10
+
+// trialMessage is a line that a trial writes on its events descriptor (docs/protocols.md §5).
+type trialMessage struct {
+	Type    string      `json:"type"`
+	Step    *float64    `json:"step"`
+	Metrics run.Metrics `json:"metrics"`
+	Error   *run.Error  `json:"error"`
+	Program bool        `json:"program"` // error: it came from the program's top level
+	Seconds float64     `json:"seconds"` // loaded
+	Code    string      `json:"code"`
+	Text    string      `json:"text"`
+	Hint    string      `json:"hint"`
+}
+
+// story is what a trial told of its end.
+type story struct {
+	result  run.Metrics
+	err     *run.Error
+	program bool
+	refused string
+}
+
+// readLines hands out the lines of r until its end. A line that is too long is left out, the others are not.
+func readLines(r io.Reader, fn func(line []byte)) {
+	buf := make([]byte, 16<<10) // grows to what a line needs
+	have := 0
+	skipping := false
+	for {
+		if have == len(buf) {
+			if len(buf) >= maxLine {
+				have, skipping = 0, true
+			} else {
+				buf = append(buf, make([]byte, len(buf))...)
+			}
+		}
+		n, err := r.Read(buf[have:])
+		have += n
+		rest := buf[:have]
+		for {
+			end := bytes.IndexByte(rest, '\n')
+			if end < 0 {
+				break
+			}
+			if !skipping {
+				fn(rest[:end])
+			}
+			skipping = false
+			rest = rest[end+1:]
+		}
+		have = copy(buf, rest)
+		if err != nil || n == 0 {
+			return
+		}
+	}
+}
+
+// listen takes in what the trial tells until nobody can tell anything any more.
+func (a *attempt) listen(events *os.File, said *story) {
+	thin := thinner{send: func(r *run.Report) { a.sup.send(run.Update{ID: a.AttemptID, Report: r}) }}
+	readLines(events, func(line []byte) {
+		var m trialMessage
+		if json.Unmarshal(line, &m) != nil {
+			return // something else found the descriptor
+		}
+		switch m.Type {
+		case "report":
+			thin.add(m.Step, m.Metrics, time.Now())
+		case "result":
+			if said.result = m.Metrics; said.result == nil {
+				said.result = run.Metrics{}
+			}
+		case "error":
+			if m.Error != nil {
+				a.sup.sources.mapError(m.Error)
+				said.err, said.program = m.Error, m.Program
+			}
+		case "note":
+			a.sup.note(a.AttemptID, run.Note{Code: m.Code, Text: m.Text, Hint: m.Hint})
+		case "loaded":
+			cause := "--fresh-process"
+			a.sup.loaded(run.Loaded{Seconds: m.Seconds, Causes: []string{cause}})
+		case "refused":
+			said.refused = m.Text
+		}
+	})
+	thin.flush()
+	if thin.merged > 0 {
+		a.sup.note(a.AttemptID, run.Note{
+			Code: "reports", Text: "a trial reports more often than 20 times a second; of what it reported beyond that the last values are kept",
+		})
+	}
+}
+
+// thinner keeps a trial that reports in a tight loop from filling the disk: the first reports all count, of later ones those that
+// come too fast are merged. The last value of each metric is never lost.
+type thinner struct {
+	send   func(*run.Report)
+	count  int
+	last   time.Time
+	held   *run.Report
+	merged int
+}
+
+const (
+	reportsAtWill = 10_000                // reports of an attempt before they are thinned
+	reportsEvery  = 50 * time.Millisecond // between two reports afterwards
+)
+
+func (t *thinner) add(step *float64, metrics run.Metrics, now time.Time) {
+	t.count++
+	if t.held != nil {
+		for name, v := range t.held.Metrics {
+			if _, newer := metrics[name]; !newer {
+				metrics[name] = v
+			}
+		}
+		t.held = nil
+		t.merged++
+	}
+	r := &run.Report{Step: step, Metrics: metrics}
+	if t.count > reportsAtWill && now.Sub(t.last) < reportsEvery {
+		if r.Metrics == nil {
+			r.Metrics = run.Metrics{}
+		}
+		t.held = r
+		return
+	}
+	t.last = now
+	t.send(r)
+}
+
+func (t *thinner) flush() {
+	if t.held != nil {
+		t.send(t.held)
+		t.held = nil
+	}
+}

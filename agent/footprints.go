@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// footprints finds files in the working directory that trials share and overwrite: `model.keras`, where metaml.output() was
+// meant.
+type footprints struct {
+	dir   string // "" if trials share none, or there is only one
+	since time.Time
+
+	mu    sync.Mutex
+	last  time.Time
+	files map[string]footprint
+}
+
+// footprint is what was seen of one file.
+type footprint struct {
+	modified time.Time
+	trials   int // trials after whose end it was found changed
+}
+
+const (
+	looksEvery = time.Second // between two looks, so that short trials cost nothing
+	maxEntries = 2000        // a folder with more is not looked through
+	maxNamed   = 5           // files that are named
+)
+
+func newFootprints(spec run.Spec) *footprints {
+	f := &footprints{files: map[string]footprint{}, since: time.Now()}
+	if !spec.TrialCwd && spec.Completions > 1 {
+		f.dir = spec.Cwd
+	}
+	return f
+}
+
+// ended looks for files that changed while a trial that began at begin was running.
+func (f *footprints) ended(begin time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dir == "" || time.Since(f.last) < looksEvery {
+		return
+	}
+	f.last = time.Now()
+	dir, err := os.Open(f.dir)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	entries, _ := dir.ReadDir(maxEntries + 1)
+	if len(entries) > maxEntries {
+		f.dir = ""
+		return
+	}
+	for _, e := range entries {
+		// Hidden files and notebooks are the session's own doing.
+		if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") || filepath.Ext(e.Name()) == ".ipynb" {
+			continue
+		}
+		info, err := e.Info()
+		// File times are coarser than the clock.
+		if err != nil || info.ModTime().Before(f.since) || info.ModTime().Before(begin.Add(-10*time.Millisecond)) {
+			continue
+		}
+		seen := f.files[e.Name()]
+		if !info.ModTime().Equal(seen.modified) {
+			f.files[e.Name()] = footprint{info.ModTime(), seen.trials + 1}
+		}
+	}
+}
+
+// notes names what several trials wrote.
+func (f *footprints) notes() []run.Note {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var names []string
+	for name, seen := range f.files {
+		if seen.trials > 1 {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	text := listed(names, maxNamed)
+	return []run.Note{{
+		Code: "shared-file", Text: fmt.Sprintf("%s in %s written by several trials", text, f.dir),
+		Hint: "write to metaml.output(), or give each trial a folder of its own with --cwd trial",
+	}}
+}

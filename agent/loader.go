@@ -1,0 +1,352 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// loadMessage is what the loader must know about the program (docs/protocols.md §5).
+type loadMessage struct {
+	Type       string            `json:"type"`
+	Dir        string            `json:"dir"`
+	Main       string            `json:"main"`
+	Argv0      string            `json:"argv0"`
+	Entry      string            `json:"entry"`
+	Path       []string          `json:"path"`
+	Env        map[string]string `json:"env"`
+	Cwd        string            `json:"cwd"`
+	Seed       int64             `json:"seed"`
+	SelfSeeded []string          `json:"self_seeded"`
+	Reseed     []string          `json:"reseed"`
+}
+
+// startMessage starts a trial. With it come three descriptors: stdout, stderr, events.
+type startMessage struct {
+	Type    string            `json:"type"`
+	Trial   int               `json:"trial"`
+	Attempt int               `json:"attempt"`
+	Token   string            `json:"token"`
+	Folder  string            `json:"folder"`
+	Output  string            `json:"output"`
+	Cwd     string            `json:"cwd"`
+	Row     json.RawMessage   `json:"row"`
+	Seed    int64             `json:"seed"`
+	Env     map[string]string `json:"env"`
+	Become  bool              `json:"become,omitempty"` // the loader is to be the trial itself
+}
+
+// loaderMessage is anything that the loader says.
+type loaderMessage struct {
+	Type      string     `json:"type"`
+	Fork      bool       `json:"fork"`
+	Causes    []cause    `json:"causes"`
+	Seconds   float64    `json:"seconds"`
+	Error     *run.Error `json:"error"`
+	Trial     int        `json:"trial"`
+	Attempt   int        `json:"attempt"`
+	PID       int        `json:"pid"`
+	StartTime int64      `json:"start_time"`
+	Status    int        `json:"status"`
+}
+
+// cause is one reason for which a program may not be forked.
+type cause struct {
+	Text string `json:"text"`
+	Line int    `json:"line"` // of main.py; 0 is unknown
+}
+
+// loader is a Python process that has loaded the program, or is about to.
+type loader struct {
+	sup    *Supervisor
+	child  *child
+	conn   *net.UnixConn
+	ready  chan struct{} // closed when it is decided how trials run
+	dead   chan struct{} // closed when the process is gone and everything it said was taken in
+	failed *run.Error    // to be read after ready: the top level raised
+	lost   bool          // to be read after ready: it ended before it had loaded
+	loaded run.Loaded    // to be read after ready
+
+	writing sync.Mutex // frames are not mixed
+
+	mu     sync.Mutex
+	forks  map[run.AttemptID]*forked
+	became bool // it is a trial now
+}
+
+// forked is what becomes of a start message.
+type forked struct {
+	started chan loaderMessage      // one at most
+	exited  chan syscall.WaitStatus // one at most
+}
+
+func (s *Supervisor) loadMessage() loadMessage {
+	spec := s.opts.Spec
+	code := s.opts.Folder.Code()
+	return loadMessage{
+		Type: "load", Dir: code, Main: filepath.Join(code, "main.py"), Argv0: filepath.Join(code, "main.py"), Entry: spec.Entry,
+		Path: spec.Path, Env: spec.Env, Cwd: spec.Cwd, Seed: loadSeed(spec), SelfSeeded: spec.SelfSeeded, Reseed: spec.Reseed,
+	}
+}
+
+// loaderFor gives the loader that is to run the next trial, starting one if there is none.
+func (s *Supervisor) loaderFor() (*loader, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("the run is being ended")
+	}
+	if s.loader != nil && s.loader.usable() {
+		return s.loader, nil
+	}
+	l, err := s.startLoader()
+	if err == nil {
+		s.loader = l
+	}
+	return l, err
+}
+
+func (l *loader) usable() bool {
+	select {
+	case <-l.dead:
+		return false
+	default:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.became && processLives(l.child)
+}
+
+func processLives(c *child) bool {
+	select {
+	case <-c.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// socketPair makes a connection: our end, and the file that a child gets.
+func socketPair() (*net.UnixConn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a connection to Python: %w", err)
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	ours, theirs := os.NewFile(uintptr(fds[0]), "loader"), os.NewFile(uintptr(fds[1]), "loader")
+	defer ours.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		_ = theirs.Close()
+		return nil, nil, fmt.Errorf("make a connection to Python: %w", err)
+	}
+	return conn.(*net.UnixConn), theirs, nil
+}
+
+// startLoader is called with the Supervisor's mutex held.
+func (s *Supervisor) startLoader() (_ *loader, err error) {
+	dir := s.opts.Folder.Loader()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the loader's folder: %w", err)
+	}
+	out, err := openLog(filepath.Join(dir, "stdout"))
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	errs, err := openLog(filepath.Join(dir, "stderr"))
+	if err != nil {
+		return nil, err
+	}
+	defer errs.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	conn, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	c, err := s.procs.run(command{
+		argv: []string{s.opts.Spec.Python, "-m", "metaml._loader"}, env: s.env, dir: dir,
+		files: []*os.File{null, out, errs, theirs},
+	})
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	l := &loader{
+		sup: s, child: c, conn: conn, ready: make(chan struct{}), dead: make(chan struct{}), forks: map[run.AttemptID]*forked{},
+	}
+	s.group.Go(l.listen)
+	if err := l.write(s.loadMessage()); err != nil {
+		l.close()
+	}
+	return l, nil
+}
+
+func openLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("make a log: %w", err)
+	}
+	return f, nil
+}
+
+func (l *loader) write(v any, fds ...int) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return writeFrame(l.conn, v, fds...)
+}
+
+// listen takes in what the loader says until it is gone.
+func (l *loader) listen() {
+	decided := false
+	for {
+		var m loaderMessage
+		if err := readFrame(l.conn, &m); err != nil {
+			break
+		}
+		switch m.Type {
+		case "ready":
+			l.loaded = run.Loaded{Seconds: m.Seconds, Fork: m.Fork}
+			for _, c := range m.Causes {
+				l.loaded.Causes = append(l.loaded.Causes, l.sup.sources.explain(c))
+			}
+			decided = true
+			l.sup.loaded(l.loaded)
+			close(l.ready)
+		case "load_failed":
+			if m.Error == nil {
+				m.Error = &run.Error{Type: "Error", Text: "the program's top level failed"}
+			}
+			l.sup.sources.mapError(m.Error)
+			l.failed, decided = m.Error, true
+			l.sup.send(run.Update{LoadFailed: m.Error})
+			close(l.ready)
+			l.hangUp()
+		case "started":
+			if f := l.fork(m); f != nil {
+				f.started <- m
+			}
+		case "exited":
+			if f := l.fork(m); f != nil {
+				f.exited <- syscall.WaitStatus(m.Status)
+			}
+		}
+	}
+	l.mu.Lock()
+	became := l.became
+	l.mu.Unlock()
+	if !became {
+		// It hung up: it has ended, or it is about to.
+		l.wait()
+	}
+	if !decided {
+		l.lost = true
+		l.diedLoading()
+		close(l.ready)
+	}
+	_ = l.conn.Close()
+	close(l.dead)
+}
+
+func (l *loader) fork(m loaderMessage) *forked {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.forks[run.AttemptID{Trial: m.Trial, Number: m.Attempt}]
+}
+
+// patience is how long a loader that was told to go may take: it runs the program's exit handlers.
+const patience = 2 * time.Second
+
+func (l *loader) wait() {
+	select {
+	case <-l.child.exited:
+	case <-time.After(patience):
+		kill(l.child.pid, l.child.start, syscall.SIGKILL)
+		<-l.child.exited
+	}
+}
+
+// hangUp lets the loader end.
+func (l *loader) hangUp() { _ = l.conn.CloseWrite() }
+
+// close ends the loader, with patience only if no trials are left that would go on.
+func (l *loader) close() {
+	l.mu.Lock()
+	became := l.became
+	l.mu.Unlock()
+	if became {
+		return
+	}
+	select {
+	case <-l.ready:
+		l.hangUp()
+	default:
+		kill(l.child.pid, l.child.start, syscall.SIGKILL)
+	}
+	<-l.dead
+}
+
+// diedLoading counts loaders that ended while they loaded. After some of them it is the program that ends them.
+func (l *loader) diedLoading() {
+	const enough = 3
+	s := l.sup
+	s.mu.Lock()
+	s.deaths++
+	deaths, closed := s.deaths, s.closed
+	s.mu.Unlock()
+	status := l.child.status
+	if closed || (deaths < enough && status.Signaled()) {
+		return
+	}
+	how := fmt.Sprintf("Python ended with exit status %d while it executed the program's top level", status.ExitStatus())
+	if status.Signaled() {
+		how = fmt.Sprintf("Python was ended by signal %d (%s) each time it executed the program's top level", status.Signal(), status.Signal())
+	}
+	l.failed = &run.Error{Type: "Error", Text: how, Traceback: tail(filepath.Join(s.opts.Folder.Loader(), "stderr"), 16<<10)}
+	s.send(run.Update{LoadFailed: l.failed})
+}
+
+// loaded tells once how the program was loaded.
+func (s *Supervisor) loaded(v run.Loaded) {
+	s.mu.Lock()
+	first := s.verdict == nil
+	s.deaths = 0
+	if first {
+		s.verdict = &v
+	}
+	s.mu.Unlock()
+	if first {
+		s.send(run.Update{Loaded: &v})
+	}
+}
+
+// tail reads the end of a file.
+func tail(path string, size int64) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > size {
+		_, _ = f.Seek(-size, 2)
+	}
+	data := make([]byte, size)
+	n, _ := f.Read(data)
+	return string(data[:n])
+}

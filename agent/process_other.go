@@ -1,0 +1,49 @@
+//go:build !linux
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func becomeSubreaper() error { return nil }
+
+func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+func eventsPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a channel for a trial: %w", err)
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	_ = unix.SetNonblock(fds[0], true)
+	return os.NewFile(uintptr(fds[0]), "events"), os.NewFile(uintptr(fds[1]), "events"), nil
+}
+
+// proc is a line of the process table, which is not read here.
+type proc struct {
+	pid, session int
+	ticks        int64
+}
+
+func table(int) []proc { return nil }
+
+func readProc(int) (proc, bool) { return proc{}, false }
+
+// clear kills the process group of an attempt, which is all that can be found here.
+func (p *processes) clear(session int, _ int64, _ string, _ bool) {
+	for wait := time.Millisecond; syscall.Kill(-session, syscall.SIGKILL) == nil && wait < 50*time.Millisecond; {
+		wait = pause(wait)
+	}
+}
+
+func (p *processes) sweep(context.Context, string) error { return nil }
+
+func (p *processes) orphans() {}

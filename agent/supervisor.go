@@ -1,0 +1,214 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Options say what a Supervisor runs.
+type Options struct {
+	Spec   run.Spec
+	Folder folder.Run
+	Table  []run.Row // nil: the entry function is called without parameters
+	Module string    // the folder that holds the Python module, for PYTHONPATH
+}
+
+// Supervisor runs the attempts of one run. Its methods may be called from any goroutine and return at once, but for Sweep and
+// Close; what comes of them arrives on Updates.
+type Supervisor struct {
+	opts    Options
+	env     []string // of the loader and of fresh processes
+	tokens  tokens
+	gpus    []string
+	sources sourceMap
+	procs   *processes
+	updates chan run.Update
+	closing chan struct{} // closed when nobody takes updates any more
+	once    sync.Once
+	group   sync.WaitGroup // attempts and the watch over them
+
+	footprints *footprints
+
+	mu       sync.Mutex
+	closed   bool
+	attempts map[run.AttemptID]*attempt
+	loader   *loader
+	verdict  *run.Loaded    // what the first loader found
+	deaths   int            // loaders that ended before they had loaded, one after the other
+	notes    map[string]int // notes by code: the same complaint of 10,000 trials is told a few times
+}
+
+// New makes a Supervisor. It starts nothing before the first Start.
+func New(o Options) (*Supervisor, error) {
+	if o.Spec.Python == "" {
+		return nil, fmt.Errorf("run %s names no Python interpreter", o.Spec.Name)
+	}
+	procs, err := newProcesses()
+	if err != nil {
+		return nil, err
+	}
+	path, err := filepath.EvalSymlinks(string(o.Folder))
+	if err != nil {
+		path = string(o.Folder)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", path, o.Spec.Name, o.Spec.Created.UnixNano()))
+	s := &Supervisor{
+		opts: o, tokens: tokens{hex.EncodeToString(sum[:8])}, gpus: findGPUs(), procs: procs,
+		sources: readSourceMap(o.Folder.Map()),
+		updates: make(chan run.Update, 1024), closing: make(chan struct{}),
+		footprints: newFootprints(o.Spec),
+		attempts:   map[run.AttemptID]*attempt{}, notes: map[string]int{},
+	}
+	s.env = s.environment(os.Environ())
+	s.group.Go(s.watch)
+	return s, nil
+}
+
+// environment is that of the loader: ours, what the run asks for, and what the module needs.
+func (s *Supervisor) environment(of []string) []string {
+	extra := map[string]string{}
+	for k, v := range s.opts.Spec.Env {
+		extra[k] = v
+	}
+	extra["_METAML_RUN"] = s.opts.Spec.Name
+	extra[tokenVariable] = s.tokens.loader()
+	path := s.opts.Module
+	var env []string
+	for _, v := range of {
+		name, value, _ := strings.Cut(v, "=")
+		if name == "PYTHONPATH" {
+			if value != "" {
+				path += string(os.PathListSeparator) + value
+			}
+			continue
+		}
+		if _, ours := extra[name]; !ours {
+			env = append(env, v)
+		}
+	}
+	for k, v := range extra {
+		env = append(env, k+"="+v)
+	}
+	return append(env, "PYTHONPATH="+path)
+}
+
+// Updates is what happened, in order for each attempt.
+func (s *Supervisor) Updates() <-chan run.Update { return s.updates }
+
+func (s *Supervisor) send(u run.Update) {
+	select {
+	case s.updates <- u:
+	case <-s.closing:
+	}
+}
+
+// Start begins an attempt.
+func (s *Supervisor) Start(a run.Attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	at := &attempt{sup: s, Attempt: a, cancel: make(chan struct{}), main: make(chan *mainProcess, 1)}
+	s.attempts[a.AttemptID] = at
+	s.group.Go(func() {
+		end := at.run()
+		s.mu.Lock()
+		delete(s.attempts, a.AttemptID)
+		s.mu.Unlock()
+		s.send(run.Update{ID: a.AttemptID, Ended: &end})
+	})
+}
+
+// Signal asks a running attempt to end, or kills it.
+func (s *Supervisor) Signal(id run.AttemptID, kill bool) {
+	s.mu.Lock()
+	a := s.attempts[id]
+	s.mu.Unlock()
+	if a != nil {
+		a.signal(kill)
+	}
+}
+
+// Sweep kills what monitors before this one left behind, and returns when nothing is left of it.
+func (s *Supervisor) Sweep(ctx context.Context, running []run.AttemptID) error {
+	if err := s.procs.sweep(ctx, s.tokens.run); err != nil {
+		return err
+	}
+	// Whoever was not found by the token still holds the attempt's lock.
+	end := time.Now().Add(10 * time.Second)
+	for _, id := range running {
+		for wait := time.Millisecond; s.opts.Folder.AttemptHeld(id.Trial, id.Number); wait = pause(wait) {
+			switch {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case time.Now().After(end):
+				return fmt.Errorf("trial %d is still running under another supervisor and cannot be ended", id.Trial)
+			}
+		}
+	}
+	return nil
+}
+
+// Finish says what should be noted about the run as a whole.
+func (s *Supervisor) Finish() []run.Note { return s.footprints.notes() }
+
+// Close kills what still runs and returns when nothing is left of it.
+func (s *Supervisor) Close() {
+	s.once.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		for _, a := range s.attempts {
+			a.signal(true)
+		}
+		l := s.loader
+		s.mu.Unlock()
+		close(s.closing)
+		if l != nil {
+			l.close()
+		}
+		s.group.Wait()
+		s.procs.orphans()
+		s.procs.close()
+	})
+}
+
+// note sends a note, unless much the same was said often enough.
+func (s *Supervisor) note(id run.AttemptID, n run.Note) {
+	const enough = 10
+	s.mu.Lock()
+	s.notes[n.Code]++
+	count := s.notes[n.Code]
+	s.mu.Unlock()
+	if count > enough {
+		return
+	}
+	if count == enough {
+		n.Hint = strings.TrimSpace(n.Hint + " (there may be more like this; they are left out)")
+	}
+	s.send(run.Update{ID: id, Note: &n})
+}
+
+// internal is an attempt's end that is not the program's doing.
+func internal(err error) run.AttemptEnd {
+	end := run.AttemptEnd{Internal: err.Error()}
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		end.Reason = run.ReasonDisk
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):
+		end.Reason = run.ReasonFolder
+	}
+	return end
+}

@@ -1,0 +1,90 @@
+// Command metaml-agent is the first process of every trial: `metaml-agent monitor --dir RUNDIR` looks after one run on this
+// machine until it has ended (docs/engine.md).
+//
+// It joins deployer/monitor, which decides, with agent, which runs the trials; start with [monitorMain]. Exit status: 0 the run
+// has ended, or another monitor looks after it; 1 it cannot go on, said on standard error; 2 wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/metaml/metaml"
+	"github.com/metaml/metaml/agent"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/monitor"
+	"github.com/metaml/metaml/deployer/monitor/board"
+	"github.com/metaml/metaml/deployer/monitor/scalars"
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
+)
+
+const usage = `usage: metaml-agent monitor --dir RUNDIR [--resume]
+       metaml-agent version`
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, usage)
+		os.Exit(2)
+	}
+	switch os.Args[1] {
+	case "monitor":
+		os.Exit(monitorMain(os.Args[2:]))
+	case "version", "--version":
+		fmt.Println("metaml-agent", metaml.Version())
+	default:
+		fmt.Fprintln(os.Stderr, usage)
+		os.Exit(2)
+	}
+}
+
+func monitorMain(args []string) int {
+	flags := flag.NewFlagSet("metaml-agent monitor", flag.ContinueOnError)
+	dir := flags.String("dir", "", "the run's folder")
+	resume := flags.Bool("resume", false, "go on with the unfinished trials of a run that has ended")
+	if flags.Parse(args) != nil || *dir == "" || flags.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, usage)
+		return 2
+	}
+	path, err := filepath.Abs(*dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "metaml-agent:", err)
+		return 1
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	asked := make(chan os.Signal, 1)
+	// A terminal's signals are for whoever sits there: a run is stopped by `metaml stop`. They are caught and dropped, since
+	// children would inherit that they are ignored.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	signal.Notify(asked, syscall.SIGTERM)
+	go func() {
+		<-asked
+		cancel(monitor.ErrTerminated)
+	}()
+	switch err := monitor.Run(ctx, monitor.Options{Folder: folder.Run(path), Resume: *resume, Supervise: supervise}); {
+	case err == nil, errors.Is(err, folder.ErrLocked):
+		return 0
+	default:
+		fmt.Fprintln(os.Stderr, "metaml-agent:", err)
+		return 1
+	}
+}
+
+// supervise makes what runs the attempts, with what is wrapped around it.
+func supervise(job monitor.Job) (monitor.Supervisor, error) {
+	module, err := pymodule.Dir()
+	if err != nil {
+		return nil, err
+	}
+	sup, err := agent.New(agent.Options{Spec: job.Spec, Folder: job.Folder, Table: job.Table, Module: module})
+	if err != nil {
+		return nil, err
+	}
+	return board.Wrap(scalars.Wrap(sup, job), job), nil
+}

@@ -1,0 +1,224 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// python is an interpreter with scikit-learn, made by `make test`.
+func python(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("METAML_TEST_PYTHON")
+	if path == "" {
+		path = filepath.Join(root(t), "build", "venv-test", "bin", "python")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("no Python for tests at %s: run make test", path)
+	}
+	return path
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// agentBinary builds metaml-agent once for all tests.
+var agentBinary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "metaml-agent-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "metaml-agent")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/metaml/metaml/cmd/metaml-agent").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build metaml-agent: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := agentBinary(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// bench is a target in a folder of the test's own, whose runs are over when the test is.
+type bench struct {
+	*Target
+	t   *testing.T
+	cwd string
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	agent, err := agentBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{Target: &Target{Dir: filepath.Join(t.TempDir(), "runs"), Agent: agent}, t: t, cwd: t.TempDir()}
+	t.Cleanup(b.noneLeft)
+	return b
+}
+
+// noneLeft ends what a failed test left running, and checks that no process of any run is there.
+func (b *bench) noneLeft() {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	names, _ := b.names()
+	for _, name := range names {
+		if l, err := b.read(name); err == nil && l.Liveness.Active() {
+			_ = b.Stop(ctx, name, nil, true)
+			_ = b.Follow(ctx, name, "", func(run.Event, string) error { return nil })
+		}
+		b.waitFor("the monitor of "+name+" to end", func() bool { return !b.Folder(name).Monitored() })
+	}
+	b.waitFor("no process of the run to be left", func() bool { return len(b.processes("")) == 0 })
+}
+
+// processes lists processes whose environment names a run of this bench and whose command line has text.
+func (b *bench) processes(text string) []int {
+	var found []int
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		env, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		cmd, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		if strings.Contains(string(env), "METAML_BENCH_MARK="+b.cwd) && strings.Contains(strings.ReplaceAll(string(cmd), "\x00", " "), text) && len(cmd) > 0 {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+func (b *bench) waitFor(what string, ok func() bool) {
+	b.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// spec describes a run of main.py's train function.
+func (b *bench) spec(trials int) run.Spec {
+	return run.Spec{
+		V: 1, Series: "train", Key: b.t.Name(), Kind: run.Train, Entry: "train", Python: python(b.t), Cwd: b.cwd,
+		Completions: trials, Parallelism: 2, Retries: 1, Env: map[string]string{"METAML_BENCH_MARK": b.cwd},
+	}
+}
+
+// program writes a program folder.
+func (b *bench) program(source string) string {
+	b.t.Helper()
+	dir := b.t.TempDir()
+	code := filepath.Join(dir, "program", "code")
+	if err := os.MkdirAll(code, 0o700); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(code, "main.py"), []byte(source), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	return filepath.Join(dir, "program")
+}
+
+// rows makes a table with one column.
+func rows[T any](name string, values ...T) []run.Row {
+	var table []run.Row
+	for _, v := range values {
+		text, _ := json.Marshal(v)
+		table = append(table, run.Row{{Name: name, Value: text}})
+	}
+	return table
+}
+
+func (b *bench) submit(spec run.Spec, source string, table []run.Row) string {
+	b.t.Helper()
+	done, err := b.Submit(b.t.Context(), Submission{Spec: spec, Program: b.program(source), Table: table})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return done.Spec.Name
+}
+
+// await follows a run to its end and gives what it looks like then.
+func (b *bench) await(name string) Listed {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 60*time.Second)
+	defer cancel()
+	if err := b.Follow(ctx, name, "", func(run.Event, string) error { return nil }); err != nil {
+		log, _ := os.ReadFile(b.Folder(name).MonitorLog())
+		b.t.Fatalf("follow %s: %v\nmonitor: %s", name, err, log)
+	}
+	l, err := b.Load(ctx, name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return l
+}
+
+// run submits and awaits.
+func (b *bench) run(spec run.Spec, source string, table []run.Row) Listed {
+	b.t.Helper()
+	return b.await(b.submit(spec, source, table))
+}
+
+func (b *bench) log(name string, trial int, stream string) string {
+	b.t.Helper()
+	var text strings.Builder
+	if err := b.Log(b.t.Context(), name, trial, 0, stream, false, &text); err != nil {
+		b.t.Fatal(err)
+	}
+	return text.String()
+}
+
+// until waits until the run has an event that ok accepts.
+func (b *bench) until(name, what string, ok func(run.Event) bool) {
+	b.t.Helper()
+	found := false
+	b.waitFor(what, func() bool {
+		_ = each(b.Folder(name), func(e run.Event) error { found = found || ok(e); return nil })
+		return found
+	})
+}
+
+func (b *bench) describe(l Listed) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s %s %s %s\n", l.Spec.Name, l.State.Phase, l.State.Reason, l.State.Text)
+	for _, t := range l.State.Trials {
+		fmt.Fprintf(&s, "trial %d attempt %d %s %s %s %v", t.Index, t.Attempt, t.Phase, t.Reason, t.Text, t.Metrics)
+		if t.Error != nil {
+			fmt.Fprintf(&s, " %s: %s\n%s", t.Error.Type, t.Error.Text, t.Error.Traceback)
+		}
+		s.WriteByte('\n')
+	}
+	for _, n := range l.State.Notes {
+		fmt.Fprintf(&s, "note %s: %s\n", n.Code, n.Text)
+	}
+	log, _ := os.ReadFile(b.Folder(l.Spec.Name).MonitorLog())
+	s.Write(log)
+	log, _ = os.ReadFile(filepath.Join(b.Folder(l.Spec.Name).Loader(), folder.Stderr))
+	s.Write(log)
+	return s.String()
+}

@@ -1,0 +1,553 @@
+// Package monitor is the process that owns a run: it writes the event stream, and its [Engine] decides from what is written which
+// attempts of which trials to start, until every trial is final (docs/engine.md).
+//
+// Read [Engine] first: it is a state machine without goroutines, files or clocks of its own, so that a test can cut it off after
+// every write. [Run] drives it in the real process. What runs the attempts is behind [Supervisor]; package agent has the real
+// one, and neither imports the other: cmd/metaml-agent joins them.
+//
+// It imports deployer/run and deployer/folder alone.
+package monitor
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Grace is how long a trial may go on after it was asked to end.
+const Grace = 30 * time.Second
+
+// maxDisruptions bounds how often one trial is started again because its monitor was killed: a trial that takes its monitor
+// down each time must come to an end.
+const maxDisruptions = 10
+
+// Engine decides what happens next in a run. Events are written before what follows from them is done: each method notes events
+// and actions, and Commit writes the former and then carries out the latter. It is not safe for concurrent use.
+type Engine struct {
+	spec  run.Spec
+	state *run.State
+	log   *folder.Log
+	sync  func()
+	now   func() time.Time
+	sup   Supervisor
+
+	running     map[int]*attempt // by trial
+	slots       []bool           // taken
+	queue       []int            // trials to start, in this order
+	head        int              // the first of queue that is left
+	again       []int            // trials to start before those in queue
+	retries     map[int]int      // attempts of a trial that counted as retries
+	disruptions map[int]int      // attempts of a trial that were disrupted
+	ended       bool
+	loads       bool       // some attempt got beyond the program's top level
+	broken      *run.Error // why the top level failed, until it is told
+
+	batch   []*run.Event
+	durable bool // batch has a state event
+	actions []func()
+}
+
+// attempt is one that was started and has not ended.
+type attempt struct {
+	Attempt
+	started  time.Time // zero until the supervisor says so
+	deadline time.Time // --timeout; zero is none
+	killAt   time.Time // when patience ends; zero before it was asked to end
+	killed   bool
+	asked    run.Reason // why it was asked to end
+}
+
+// NewEngine makes an engine for a run whose events were folded into state by [Replay]. sync is called after state events were
+// written, now is the clock.
+func NewEngine(spec run.Spec, past *Past, log *folder.Log, sync func(), now func() time.Time, sup Supervisor) *Engine {
+	return &Engine{
+		spec: spec, state: past.State, log: log, sync: sync, now: now, sup: sup,
+		running: map[int]*attempt{}, slots: make([]bool, max(spec.Parallelism, 1)),
+		retries: past.retries, disruptions: past.disruptions, ended: past.State.Phase.Final(), loads: past.State.Loaded != nil,
+	}
+}
+
+// Past is what a run's event file says, with what only the engine needs of it.
+type Past struct {
+	State       *run.State
+	retries     map[int]int
+	disruptions map[int]int
+}
+
+// NewPast is the past of a run of which nothing was written.
+func NewPast(spec run.Spec) *Past {
+	return &Past{State: run.NewState(spec), retries: map[int]int{}, disruptions: map[int]int{}}
+}
+
+// Apply adds one event.
+func (p *Past) Apply(e run.Event) {
+	if !p.State.Apply(e) {
+		return
+	}
+	switch {
+	case e.Type == run.EventResumed:
+		clear(p.retries)
+		clear(p.disruptions)
+	case e.Type != run.EventTrialEnded || e.Trial == nil:
+	case e.Code == run.CodeDisruption:
+		p.disruptions[*e.Trial]++
+	case e.Reason.Retriable():
+		p.retries[*e.Trial]++
+	}
+}
+
+// Running lists the attempts that had not ended.
+func (p *Past) Running() []ID {
+	var ids []ID
+	for i := range p.State.Trials {
+		if t := &p.State.Trials[i]; t.Phase == run.Running {
+			ids = append(ids, ID{Trial: t.Index, Number: t.Attempt})
+		} else if t.Phase == run.Pending && t.Attempt > 0 {
+			ids = append(ids, ID{Trial: t.Index, Number: t.Attempt}) // perhaps started, with no time left to write it
+		}
+	}
+	return ids
+}
+
+// Open takes over from the monitors before: attempts that they left running (and of which nothing runs any more) are ended, a
+// new run is announced, an ended one is reopened if resume is set. rebooted says that the machine was started meanwhile.
+func (e *Engine) Open(resume, rebooted bool) {
+	if e.state.N == 0 {
+		e.emit(run.Event{Type: run.EventPlanned, Completions: e.spec.Completions, Parallelism: e.spec.Parallelism})
+		e.emit(run.Event{Type: run.EventSubmitted})
+	}
+	wasEnded := e.ended
+	if resume && (wasEnded || rebooted) {
+		e.ended = false
+		clear(e.retries)
+		clear(e.disruptions)
+		e.emit(run.Event{Type: run.EventResumed})
+	}
+	if e.ended {
+		return
+	}
+	for i := range e.state.Trials {
+		t := &e.state.Trials[i]
+		switch {
+		case t.Phase == run.Running && rebooted:
+			e.endTrial(t.Index, t.Attempt, run.Event{State: run.Failed, Reason: run.ReasonRestarted, Code: run.CodeDisruption})
+			e.requeue(t.Index, t.Attempt)
+		case t.Phase == run.Running:
+			e.disrupted(t)
+		case t.Phase == run.Pending:
+			e.queue = append(e.queue, t.Index)
+		case resume && (wasEnded || rebooted) && t.Unfinished():
+			e.requeue(t.Index, t.Attempt)
+		}
+	}
+}
+
+// disrupted ends an attempt whose monitor was killed.
+func (e *Engine) disrupted(t *run.Trial) {
+	if e.state.StopAsked || t.StopAsked {
+		e.endTrial(t.Index, t.Attempt, run.Event{State: run.Stopped, Reason: run.ReasonStopped})
+		return
+	}
+	e.disruptions[t.Index]++
+	e.endTrial(t.Index, t.Attempt, run.Event{
+		State: run.Failed, Reason: run.ReasonLost, Code: run.CodeDisruption,
+		Text: "the process that watches over the run was killed, and the trial with it",
+	})
+	if e.disruptions[t.Index] <= maxDisruptions {
+		e.requeue(t.Index, t.Attempt)
+	}
+}
+
+// requeue puts a trial in line for its next attempt.
+func (e *Engine) requeue(trial, before int) {
+	e.emit(run.Event{Type: run.EventTrialQueued, Trial: &trial, Attempt: before + 1})
+	e.again = append(e.again, trial)
+}
+
+// Update takes in what the supervisor says.
+func (e *Engine) Update(u Update) {
+	if e.ended {
+		return
+	}
+	switch {
+	case u.Loaded != nil:
+		e.loads = true
+		if e.state.Loaded == nil || e.state.Loaded.Fork != u.Loaded.Fork {
+			e.emit(run.Event{Type: run.EventLoaded, Seconds: u.Loaded.Seconds, Fork: u.Loaded.Fork, Causes: u.Loaded.Causes})
+		}
+		return
+	case u.LoadFailed != nil:
+		e.programFailed(u.LoadFailed, -1)
+		return
+	case u.Note != nil:
+		e.note(u.ID, *u.Note)
+		return
+	}
+	a := e.running[u.ID.Trial]
+	if a == nil || a.AttemptID != u.ID {
+		return // of an attempt that was given up
+	}
+	trial := a.Trial
+	switch {
+	case u.Started != nil:
+		a.started = e.now()
+		if e.spec.Timeout > 0 {
+			a.deadline = a.started.Add(e.spec.Timeout)
+		}
+		e.emit(run.Event{Type: run.EventTrialStarted, Trial: &trial, Attempt: a.Number, PID: u.Started.PID, Seed: &a.Seed})
+	case u.Report != nil:
+		e.emit(run.Event{Type: run.EventTrialReport, Trial: &trial, Attempt: a.Number, Step: u.Report.Step, Metrics: u.Report.Metrics})
+	case u.Ended != nil:
+		e.attemptEnded(a, u.Ended)
+	}
+}
+
+func (e *Engine) note(id ID, n Note) {
+	ev := run.Event{Type: run.EventNote, Code: n.Code, Text: n.Text, Hint: n.Hint}
+	if id.Number > 0 {
+		ev.Trial, ev.Attempt = &id.Trial, id.Number
+	}
+	e.emit(ev)
+}
+
+func (e *Engine) attemptEnded(a *attempt, end *Ended) {
+	delete(e.running, a.Trial)
+	e.slots[a.Slot] = false
+	if end.Program && !e.loads && a.asked == "" {
+		// The first process to execute the top level failed: so would all others.
+		a.asked = run.ReasonProgram
+		e.programFailed(end.Error, a.Trial)
+	}
+	if !end.Program && end.Internal == "" && !end.Lost {
+		e.loads = true
+	}
+	ev := outcome(a.asked, end)
+	if ev.Reason == run.ReasonProgram && a.asked != "" {
+		ev.Error, e.broken = e.broken, nil
+	}
+	ev.Seconds, ev.Output = end.Seconds, end.Output
+	if end.Signal != 0 {
+		exit := 128 + end.Signal
+		ev.Exit = &exit
+	} else if !end.Lost && end.Internal == "" {
+		ev.Exit = &end.Exit
+	}
+	if end.Returned && end.Signal != 0 && a.asked == "" {
+		e.note(a.AttemptID, Note{Code: "crash-at-exit", Text: fmt.Sprintf("trial %d was ended by signal %d after it had returned; what it returned counts", a.Trial, end.Signal)})
+	}
+	e.endTrial(a.Trial, a.Number, ev)
+	if ev.Reason.Retriable() {
+		if e.retries[a.Trial]++; e.retries[a.Trial] <= e.spec.Retries {
+			e.requeue(a.Trial, a.Number)
+		}
+	}
+	if end.Reason == run.ReasonDisk || end.Reason == run.ReasonFolder {
+		e.abort(end.Reason, end.Internal)
+	}
+}
+
+// outcome says in which state an attempt ended, and why. asked is why we asked it to end, if we did.
+func outcome(asked run.Reason, end *Ended) run.Event {
+	switch {
+	case end.Returned:
+		return run.Event{State: run.Succeeded, Metrics: end.Metrics}
+	case asked == run.ReasonStopped:
+		return run.Event{State: run.Stopped, Reason: run.ReasonStopped, Error: end.Error}
+	case asked != "":
+		return run.Event{State: run.Failed, Reason: asked, Error: end.Error}
+	case end.Internal != "":
+		reason := end.Reason
+		if reason == "" {
+			reason = run.ReasonInternal
+		}
+		return run.Event{State: run.Failed, Reason: reason, Text: end.Internal}
+	case end.Program:
+		return run.Event{State: run.Failed, Reason: run.ReasonProgram, Error: end.Error}
+	case end.Error != nil && end.Error.Type == "SystemExit":
+		return run.Event{State: run.Failed, Reason: run.ReasonExit, Error: end.Error}
+	case end.Error != nil:
+		return run.Event{State: run.Failed, Reason: run.ReasonException, Error: end.Error}
+	case end.Lost:
+		return run.Event{State: run.Failed, Reason: run.ReasonLost, Text: "the process that the trial was forked from was killed"}
+	case end.Signal != 0:
+		return run.Event{State: run.Failed, Reason: run.ReasonSignal, Text: fmt.Sprintf("ended by signal %d", end.Signal)}
+	default:
+		return run.Event{State: run.Failed, Reason: run.ReasonExit, Text: fmt.Sprintf("ended with exit status %d before its function returned", end.Exit)}
+	}
+}
+
+// programFailed ends every trial: the top level that they all need does not run. The traceback is told once, with the first of
+// the attempts that were started. The trial except is about to be ended by the caller.
+func (e *Engine) programFailed(err *run.Error, except int) {
+	e.broken = err
+	for i := range e.state.Trials {
+		if a := e.running[i]; a != nil {
+			a.asked = run.ReasonProgram
+			e.kill(a)
+		} else if t := &e.state.Trials[i]; !t.Phase.Final() && i != except {
+			e.endTrial(i, t.Attempt, run.Event{State: run.Failed, Reason: run.ReasonProgram, Text: "the program's top level failed"})
+		}
+	}
+	e.queue, e.head, e.again = nil, 0, nil
+}
+
+// Stop takes in a request to stop. The same request again changes nothing, but for asking to end at once.
+func (e *Engine) Stop(s folder.Stop) {
+	if e.ended {
+		return
+	}
+	if s.Trial == nil {
+		if !e.state.StopAsked {
+			e.emit(run.Event{Type: run.EventStopAsked})
+		}
+		for i := range e.state.Trials {
+			e.stopTrial(i, s.Now)
+		}
+		return
+	}
+	i := *s.Trial
+	if i < 0 || i >= len(e.state.Trials) || e.state.Trials[i].Phase.Final() {
+		return
+	}
+	if !e.state.Trials[i].StopAsked {
+		e.emit(run.Event{Type: run.EventStopAsked, Trial: &i})
+	}
+	e.stopTrial(i, s.Now)
+}
+
+func (e *Engine) stopTrial(i int, now bool) {
+	if a := e.running[i]; a != nil {
+		e.ask(a, run.ReasonStopped, now)
+		return
+	}
+	if t := &e.state.Trials[i]; !t.Phase.Final() {
+		e.endTrial(i, t.Attempt, run.Event{State: run.Stopped, Reason: run.ReasonStopped})
+	}
+}
+
+// ask asks an attempt to end; with now, or if it was asked before by a person who asks with now, it is killed.
+func (e *Engine) ask(a *attempt, why run.Reason, now bool) {
+	if a.asked == "" {
+		a.asked = why
+	}
+	switch {
+	case now:
+		e.kill(a)
+	case a.killAt.IsZero():
+		a.killAt = e.now().Add(Grace)
+		id := a.AttemptID
+		e.actions = append(e.actions, func() { e.sup.Signal(id, false) })
+	}
+}
+
+func (e *Engine) kill(a *attempt) {
+	if a.killed {
+		return
+	}
+	a.killed = true
+	id := a.AttemptID
+	e.actions = append(e.actions, func() { e.sup.Signal(id, true) })
+}
+
+// Tick does what is due. Call it at Next or later.
+func (e *Engine) Tick() {
+	now := e.now()
+	for _, a := range e.running {
+		if !a.deadline.IsZero() && a.asked == "" && !now.Before(a.deadline) {
+			e.ask(a, run.ReasonTimeout, false)
+		}
+		if !a.killAt.IsZero() && !now.Before(a.killAt) {
+			e.kill(a)
+		}
+	}
+}
+
+// Next is when Tick has something to do; ok is false if time alone changes nothing.
+func (e *Engine) Next() (at time.Time, ok bool) {
+	earliest := func(t time.Time) {
+		if !t.IsZero() && (!ok || t.Before(at)) {
+			at, ok = t, true
+		}
+	}
+	for _, a := range e.running {
+		if a.asked == "" {
+			earliest(a.deadline)
+		}
+		if !a.killed {
+			earliest(a.killAt)
+		}
+	}
+	return at, ok
+}
+
+// Commit starts what may be started, ends the run if nothing is left to do, writes the events of all this and carries out the
+// actions. If writing fails, nothing was carried out and the engine must not be used but for [Engine.Fail].
+func (e *Engine) Commit() error {
+	if !e.ended {
+		e.schedule()
+		if len(e.running) == 0 {
+			e.finish()
+		}
+	}
+	if len(e.batch) > 0 {
+		if err := e.log.Append(e.batch...); err != nil {
+			return err
+		}
+		e.batch = e.batch[:0]
+		if e.durable {
+			e.durable = false
+			e.sync()
+		}
+	}
+	actions := e.actions
+	e.actions = nil
+	for _, act := range actions {
+		act()
+	}
+	return nil
+}
+
+// schedule starts trials while there is room for more.
+func (e *Engine) schedule() {
+	if e.state.StopAsked {
+		return
+	}
+	for len(e.running) < len(e.slots) {
+		trial, ok := e.take()
+		if !ok {
+			return
+		}
+		a := &attempt{Attempt: Attempt{
+			AttemptID: ID{Trial: trial, Number: max(e.state.Trials[trial].Attempt, 1)}, Seed: Seed(e.spec, trial),
+		}}
+		for e.slots[a.Slot] {
+			a.Slot++
+		}
+		e.slots[a.Slot] = true
+		e.running[trial] = a
+		start := a.Attempt
+		e.actions = append(e.actions, func() { e.sup.Start(start) })
+	}
+}
+
+// take gives the next trial in line that still waits.
+func (e *Engine) take() (int, bool) {
+	for {
+		var trial int
+		switch {
+		case len(e.again) > 0:
+			trial, e.again = e.again[0], e.again[1:]
+		case e.head < len(e.queue):
+			trial = e.queue[e.head]
+			e.head++
+		default:
+			return 0, false
+		}
+		if e.state.Trials[trial].Phase == run.Pending {
+			return trial, true
+		}
+	}
+}
+
+// finish ends the run if all its trials are final.
+func (e *Engine) finish() {
+	outcome := e.state.Outcome()
+	if !outcome.Final() {
+		return
+	}
+	for _, n := range e.sup.Finish() {
+		e.note(ID{}, n)
+	}
+	end := run.Event{Type: run.EventEnded, State: outcome}
+	switch outcome {
+	case run.Stopped:
+		end.Reason = run.ReasonStopped
+	case run.Failed:
+		end.Reason = e.commonReason()
+	}
+	e.emit(end)
+	e.ended = true
+}
+
+// commonReason is the reason for which all failed trials failed, or "".
+func (e *Engine) commonReason() run.Reason {
+	var common run.Reason
+	for i := range e.state.Trials {
+		if t := &e.state.Trials[i]; t.Phase == run.Failed {
+			if common != "" && t.Reason != common {
+				return ""
+			}
+			common = t.Reason
+		}
+	}
+	return common
+}
+
+// abort ends the run although trials are left: nothing can be kept of them.
+func (e *Engine) abort(reason run.Reason, text string) {
+	for trial, a := range e.running {
+		e.kill(a)
+		e.endTrial(trial, a.Number, run.Event{State: run.Failed, Reason: reason})
+	}
+	clear(e.running)
+	e.emit(run.Event{Type: run.EventEnded, State: run.Failed, Reason: reason, Text: text})
+	e.ended = true
+}
+
+// Fail ends the run after Commit could not write, keeping what says how trials ended and leaving out the rest. The caller has
+// closed the supervisor.
+func (e *Engine) Fail(reason run.Reason, text string) error {
+	kept := e.batch[:0]
+	for _, ev := range e.batch {
+		if ev.Type == run.EventTrialEnded || ev.Type == run.EventEnded {
+			kept = append(kept, ev)
+		}
+	}
+	e.batch = kept
+	if !e.ended {
+		e.abort(reason, text)
+	}
+	if err := e.log.Append(e.batch...); err != nil {
+		return err
+	}
+	e.batch = nil
+	return e.log.Sync()
+}
+
+// Ended reports whether the run is over.
+func (e *Engine) Ended() bool { return e.ended }
+
+// State is what the run looks like. It belongs to the engine.
+func (e *Engine) State() *run.State { return e.state }
+
+func (e *Engine) endTrial(trial, attempt int, ev run.Event) {
+	ev.Type, ev.Trial, ev.Attempt = run.EventTrialEnded, &trial, attempt
+	e.emit(ev)
+}
+
+// emit notes an event for the next Commit and folds it into the state.
+func (e *Engine) emit(ev run.Event) {
+	ev.V, ev.Source, ev.Run, ev.Time = 1, source, e.spec.Name, e.now().UTC()
+	e.state.Apply(ev) // without a Seq, which only the log gives
+	if ev.Type != run.EventTrialReport && ev.Type != run.EventNote {
+		e.durable = true
+	}
+	e.batch = append(e.batch, &ev)
+}
+
+// source is the one source of a local run's events.
+const source = "monitor"
+
+// Seed is the seed of a trial, the same for all its attempts: from --seed if that was given, else from the run's name.
+func Seed(spec run.Spec, trial int) int64 {
+	from := spec.Name
+	if spec.Seed != nil {
+		from = fmt.Sprintf("--seed %d", *spec.Seed)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", from, trial))
+	return int64(binary.BigEndian.Uint32(sum[:]))
+}
