@@ -131,8 +131,8 @@ class Train(_Decorator):
         from ._submit import begin, submit
         from ._talk import connect
 
-        where = _where(self._function, f"@{type(self).__name__}")
         quiet_excepthook()
+        where = _where(self._function, f"@{type(self).__name__}")
         answers = Answers(where.namespace, self._function.__name__, self._sources)
         conversation = None
         try:

@@ -85,6 +85,10 @@ class Interrupted(KeyboardInterrupt):
 # Jupyter and tracebacks show the name that people know.
 Interrupted.__name__ = Interrupted.__qualname__ = "KeyboardInterrupt"
 
+# People meet them under the name that they import.
+for _public in (MetaMLError, Refused, TrialsFailed, Detached):
+    _public.__module__ = "metaml"
+
 _KNOWN: dict[str, type[MetaMLError]] = {
     "Refused": Refused,
     "TrialsFailed": TrialsFailed,
