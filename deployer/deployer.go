@@ -26,24 +26,24 @@ import (
 
 // Request is a program and how to run it.
 type Request struct {
-	Program     string // program folder; Submit takes it over
-	Digest      string // of its code
-	Entry       string
-	Parameters  []string // of the entry function
-	Required    []string // those without a default
-	Settings    *settings.Resolved
-	Source      string // notebook or file, for people and the series
-	Python      string
-	Cwd         string
-	Path        []string
-	Environ     []string // of the session, as os.Environ gives it
-	Reseed      []string
-	SelfSeeded  []string
-	With        map[string]string // name → digest of its shipped value
-	Packages    map[string]string // distribution → version, of the direct imports
-	Draw        func(ctx context.Context, r DrawRequest) (Drawn, error)
-	Now         time.Time
-	FirstTrials int // for a plan: rows to show; 0 is all
+	Program    string // program folder; Submit takes it over
+	Digest     string // of its code
+	Entry      string
+	Parameters []string // of the entry function
+	Required   []string // those without a default
+	Settings   *settings.Resolved
+	Source     string // notebook or file, for people and the series
+	Python     string
+	Cwd        string
+	Path       []string
+	Environ    []string // of the session, as os.Environ gives it
+	Reseed     []string
+	SelfSeeded []string
+	With       map[string]string // name → digest of its shipped value
+	Packages   map[string]string // distribution → version, of the direct imports
+	Draw       func(ctx context.Context, r DrawRequest) (Drawn, error)
+	Table      []run.Row // hyperparameters that are there already; then nothing is drawn
+	Now        time.Time
 }
 
 // DrawRequest asks for hyperparameters.
@@ -87,7 +87,9 @@ const maxDrawn = 256
 // Plan works out what would run. It starts and writes nothing; hyperparameters are drawn only for a run that is new.
 func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 	name := r.Settings.Text("hyper_parameters")
-	if name == "" && len(r.Required) > 0 {
+	if r.Table != nil {
+		name = ""
+	} else if name == "" && len(r.Required) > 0 {
 		return nil, &run.UserError{
 			Code: "parameters", Text: fmt.Sprintf("%s needs a value for %s", r.Entry, andList(r.Required)),
 			Hint: "Name a generator, function, list or DataFrame that gives them: --hyper-parameters NAME.",
@@ -141,6 +143,15 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 		}
 		p.Table, p.Spec.Completions = drawn.Rows, len(drawn.Rows)
 		p.Notes = append(p.Notes, drawn.Notes...)
+	case r.Table != nil:
+		if completions > len(r.Table) {
+			return nil, &run.UserError{Code: "completions", Text: fmt.Sprintf("--completions %d is more than the table's %d rows", completions, len(r.Table))}
+		}
+		p.Table = r.Table
+		if completions > 0 {
+			p.Table = r.Table[:completions]
+		}
+		p.Spec.Completions = len(p.Table)
 	case completions > 0:
 		p.Spec.Completions = completions
 	default:

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/metaml/metaml"
+	"github.com/metaml/metaml/cmd/internal/beside"
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// app is what the verbs share: streams and the lazily opened target.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+	cwd      string
+}
+
+func newApp() *app {
+	cwd, err := os.Getwd()
+	if err != nil {
+		cwd = "/"
+	}
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), cwd: cwd}
+}
+
+// The exit codes, as `metaml help exit-codes` lists them.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // the run failed, or something else went wrong
+	exitUsage       = 2   // the command line, a setting or the code cannot be used; nothing was started
+	exitInterrupted = 130 // interrupted, 128 + SIGINT
+)
+
+// errRunFailed ends a verb whose run failed; the run has said why already.
+var errRunFailed = errors.New("the run failed")
+
+// errInterrupted ends a verb that was interrupted.
+var errInterrupted = errors.New("interrupted")
+
+// usageError is a command line that cannot be used.
+type usageError struct{ error }
+
+// execute runs one command line and gives its exit code: the one place where errors become codes and words.
+func execute(ctx context.Context, a *app, args []string) int {
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	var (
+		user   *run.UserError
+		cell   *complaint.Complaint
+		usage  usageError
+		hidden = errors.Is(err, errRunFailed) || errors.Is(err, errInterrupted)
+	)
+	if err != nil && !hidden {
+		fmt.Fprintln(a.err, "metaml: "+message(err))
+	}
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.As(err, &user), errors.As(err, &cell), errors.As(err, &usage):
+		return exitUsage
+	default:
+		return exitFailed
+	}
+}
+
+// message is an error as people read it, with the place in their code where it has one.
+func message(err error) string {
+	var cell *complaint.Complaint
+	if errors.As(err, &cell) && cell.Line > 0 {
+		return fmt.Sprintf("%s (cell %d, line %d)", cell.Text, cell.Cell, cell.Line) + hint(cell.Hint)
+	}
+	return err.Error()
+}
+
+func hint(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "\n" + s
+}
+
+const rootHelp = `MetaML runs what is in a notebook cell: a sweep of a training function on this machine.
+
+In a notebook put %%train over the cell that defines the function. On the command line:
+
+  metaml run NOTEBOOK.ipynb     run its %%train cell
+  metaml runs                   what ran and what runs
+  metaml attach RUN             watch a run; RUN is a name, the beginning of one, or "last"
+
+Exit codes: 0 done; 1 the run failed; 2 something cannot be used as it is, and nothing was started; 130 interrupted.`
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use: "metaml", Short: "Run what is in a notebook cell", Long: rootHelp, Version: metaml.Version(),
+		SilenceErrors: true, SilenceUsage: true, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			var verbs []string
+			for _, c := range cmd.Commands() {
+				verbs = append(verbs, c.Name())
+			}
+			text := fmt.Sprintf("there is no command %q", args[0])
+			if n := run.Nearest(args[0], verbs); n != "" {
+				text += fmt.Sprintf("; did you mean %q?", n)
+			}
+			return usageError{errors.New(text)}
+		},
+	}
+	root.SetVersionTemplate("metaml {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{flagError(cmd, err)} })
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(
+		runCommand(a), planCommand(a), runsCommand(a), showCommand(a), logsCommand(a), attachCommand(a), stopCommand(a),
+		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a), uninstallCommand(a),
+		doctorCommand(a), versionCommand(a),
+	)
+	return root
+}
+
+// flagError rewords pflag's complaint and names the nearest flag.
+func flagError(cmd *cobra.Command, err error) error {
+	text := err.Error()
+	name, unknown := strings.CutPrefix(text, "unknown flag: --")
+	if !unknown {
+		return fmt.Errorf("%s: %s", cmd.Name(), text)
+	}
+	text = fmt.Sprintf("%s has no option --%s", cmd.Name(), name)
+	if n := run.Nearest(name, flagNames(cmd)); n != "" {
+		text += fmt.Sprintf("; did you mean --%s?", n)
+	}
+	return errors.New(text)
+}
+
+// target opens the local target: the runs folder of this user.
+func (a *app) target() (deployer.Target, error) {
+	agent, err := beside.Find("metaml-agent")
+	if err != nil {
+		return nil, err
+	}
+	return deployer.Local(agent)
+}
+
+func (a *app) door() (*deployer.Door, error) {
+	t, err := a.target()
+	if err != nil {
+		return nil, err
+	}
+	return &deployer.Door{Target: t}, nil
+}
+
+// terminal gives the size of the terminal that w is, or ok false.
+func terminal(w io.Writer) (width, height int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, 0, false
+	}
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 20 {
+		return 80, 24, true
+	}
+	return width, height, true
+}
+
+// colour reports whether w wants colours (https://no-color.org).
+func (a *app) colour(w io.Writer) bool {
+	_, _, ok := terminal(w)
+	if !ok {
+		return false
+	}
+	for _, kv := range a.environ {
+		if strings.HasPrefix(kv, "NO_COLOR=") && kv != "NO_COLOR=" || kv == "TERM=dumb" {
+			return false
+		}
+	}
+	return true
+}
+
+// getenv looks a variable up in the app's environment.
+func (a *app) getenv(name string) string {
+	for i := len(a.environ) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(a.environ[i], name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+func attachCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "attach [RUN]", Short: "Watch a run until it ends; Ctrl-C leaves it running", Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeRuns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			door, listed, err := a.load(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			return a.show(cmd.Context(), door, listed.Spec, nil, "detach")
+		},
+	}
+}
+
+// load opens the target and finds the run that args name; without a name it is the last.
+func (a *app) load(ctx context.Context, args []string) (*deployer.Door, run.Listed, error) {
+	door, err := a.door()
+	if err != nil {
+		return nil, run.Listed{}, err
+	}
+	name := "last"
+	if len(args) > 0 {
+		name = args[0]
+	}
+	listed, err := door.Target.Load(ctx, name)
+	if err != nil {
+		return nil, run.Listed{}, err
+	}
+	if listed.Liveness == run.Damaged {
+		return nil, run.Listed{}, &run.UserError{Code: "damaged", Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name, listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it."}
+	}
+	return door, listed, nil
+}
+
+// show watches a run on the standard error stream and answers with the exit code's error.
+func (a *app) show(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
+	stops, stop := interrupts(ctx)
+	defer stop()
+	w, err := watch(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), stops)
+	if err != nil {
+		return err
+	}
+	e := outcome(w, spec)
+	switch {
+	case e == nil:
+		return nil
+	case e.name == "Detached":
+		fmt.Fprintf(a.err, "%s goes on; metaml attach %s shows it again, metaml stop %s stops it\n", spec.Name, spec.Name, spec.Name)
+		return nil
+	case e.name == "KeyboardInterrupt":
+		return errInterrupted
+	default:
+		fmt.Fprintln(a.err, "metaml: "+e.text)
+		if body := strings.Join(e.traceback, "\n"); body != "" {
+			fmt.Fprintln(a.err, body)
+		}
+		return errRunFailed
+	}
+}
+
+// completeRuns completes the names of runs for a shell.
+func (a *app) completeRuns(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	t, err := a.target()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	listed, err := t.List(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for i := range listed {
+		names = append(names, listed[i].Spec.Name)
+	}
+	return append(names, "last"), cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+func stopCommand(a *app) *cobra.Command {
+	var (
+		trial int
+		now   bool
+	)
+	c := &cobra.Command{
+		Use: "stop RUN[:TRIAL]", Short: "Stop a run, or one trial of it: SIGTERM, 30 s to save, SIGKILL", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var one *int
+			if len(args) > 0 {
+				name, n, err := parseTrial(args[0])
+				if err != nil {
+					return err
+				}
+				args[0], one = name, n
+			}
+			if cmd.Flags().Changed("trial") {
+				one = &trial
+			}
+			door, listed, err := a.load(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			name := listed.Spec.Name
+			if one != nil && (*one < 0 || *one >= len(listed.State.Trials)) {
+				return &run.UserError{Code: "trial", Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *one, len(listed.State.Trials)-1)}
+			}
+			if !listed.Active() {
+				fmt.Fprintf(a.err, "%s is not running: %s\n", name, stateWord(&listed))
+				return nil
+			}
+			if err := door.Target.Stop(ignoreInterrupt(cmd.Context()), name, one, now); err != nil {
+				return err
+			}
+			if one != nil {
+				fmt.Fprintf(a.err, "asked trial %d of %s to stop\n", *one, name)
+				return nil
+			}
+			fmt.Fprintf(a.err, "asked %s to stop; metaml attach %s shows it\n", name, name)
+			return nil
+		},
+	}
+	c.Flags().IntVar(&trial, "trial", 0, "stop this trial only")
+	c.Flags().BoolVar(&now, "now", false, "kill at once")
+	return c
+}
+
+func resumeCommand(a *app) *cobra.Command {
+	var detach bool
+	c := &cobra.Command{
+		Use: "resume [RUN]", Short: "Go on with what a run left unfinished after a stop, a crash or a restart of the machine", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			door, listed, err := a.load(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			if err := door.Target.Resume(cmd.Context(), listed.Spec.Name); err != nil {
+				return err
+			}
+			if detach {
+				fmt.Fprintln(a.out, listed.Spec.Name)
+				return nil
+			}
+			return a.show(cmd.Context(), door, listed.Spec, nil, "stop")
+		},
+	}
+	c.Flags().BoolVar(&detach, "detach", false, "return at once")
+	return c
+}
+
+func deleteCommand(a *app) *cobra.Command {
+	var older string
+	c := &cobra.Command{
+		Use: "delete [RUN …]", Short: "Remove runs that have ended, with their outputs and logs", ValidArgsFunction: a.completeRuns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && older == "" {
+				return usageError{fmt.Errorf("delete needs the names of runs, or --older 30d")}
+			}
+			door, err := a.door()
+			if err != nil {
+				return err
+			}
+			names := args
+			if older != "" {
+				age, err := settings.ParseDuration(older)
+				if err != nil {
+					return usageError{fmt.Errorf("--older %w", err)}
+				}
+				listed, err := door.Target.List(cmd.Context())
+				if err != nil {
+					return err
+				}
+				for i := range listed {
+					if l := &listed[i]; l.Liveness != run.Damaged && !l.Active() && time.Since(l.Spec.Created) > age {
+						names = append(names, l.Spec.Name)
+					}
+				}
+			}
+			for _, name := range names {
+				listed, err := door.Target.Load(cmd.Context(), name)
+				if err != nil {
+					return err
+				}
+				if err := door.Target.Delete(ignoreInterrupt(cmd.Context()), listed.Spec.Name); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.err, "deleted %s\n", listed.Spec.Name)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&older, "older", "", "every run that ended and is older than this: 12h, 30d")
+	return c
+}

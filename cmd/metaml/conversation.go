@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// conversation serves one cell or one decorated call: `metaml run --session -` (docs/protocols.md §1). What goes wrong is told
+// to the other side; the process itself ends with 0 unless even that failed.
+func (a *app) conversation(ctx context.Context, render, planOnly bool) error {
+	p := newPeer(a.in, a.out)
+	c := &converse{app: a, peer: p, render: render, planOnly: planOnly}
+	err := c.serve(ctx)
+	switch {
+	case err == nil, errors.Is(err, errHangUp), errors.Is(err, errInterrupted):
+		return nil // cancelled or detached; nobody is there to be told
+	default:
+		return p.send("refused", c.refused(err))
+	}
+}
+
+// converse is the state of one conversation.
+type converse struct {
+	*app
+	peer     *peer
+	render   bool
+	planOnly bool   // `metaml plan`: say what would run and end
+	place    string // "%%train: " before a refusal
+}
+
+func (c *converse) serve(ctx context.Context) error {
+	begin, err := c.peer.receive(ctx, "begin")
+	if err != nil {
+		return err
+	}
+	if begin.Kind == "attach" {
+		return c.attach(ctx, begin)
+	}
+	if begin.Kind != string(run.Train) {
+		return &run.UserError{Code: "kind", Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train", begin.Kind)}
+	}
+	c.place = "%%" + begin.Kind + ": "
+	if begin.Settings != nil {
+		c.place = "@" + strings.ToUpper(begin.Kind[:1]) + begin.Kind[1:] + ": "
+	}
+	resolved, err := c.options(begin)
+	if err != nil {
+		return err
+	}
+	request, err := c.peer.receive(ctx, "request")
+	if err != nil {
+		return err
+	}
+	doc, err := session.Read(strings.NewReader(string(request.Session)))
+	if err != nil {
+		return err
+	}
+	door, err := c.door()
+	if err != nil {
+		return err
+	}
+	s := &submission{app: c.app, door: door, doc: doc, settings: resolved, cell: begin.Cell.Seq, function: begin.Function, python: c.peer}
+	defer s.clean()
+	return c.submit(ctx, s)
+}
+
+// options resolves the settings and tells the module those that it needs before the body runs.
+func (c *converse) options(begin fromPython) (*settings.Resolved, error) {
+	given, err := settings.ParseLine(run.Train, begin.Line)
+	if errors.Is(err, settings.ErrHelp) {
+		return nil, &run.UserError{Code: "help", Text: settings.Help(run.Train)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	from := begin.Cwd
+	if begin.Source != "" && filepath.IsAbs(begin.Source) {
+		from = filepath.Dir(begin.Source)
+	}
+	resolved, err := settings.Resolve(run.Train, settings.Sources{
+		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.environ, File: settings.FindFile(from),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if resolved.Text("target") != settings.Local {
+		return nil, &run.UserError{Code: "target", Text: "target kubernetes is not in this version of MetaML", Hint: "Leave --target out: runs execute on this machine."}
+	}
+	return resolved, c.peer.send("options", map[string]any{
+		"settings": resolved.Values, "parallelism": resolved.Int("parallelism"), "completions": resolved.Int("completions"),
+		"hyper_parameters": resolved.Text("hyper_parameters"), "with": resolved.List("with"), "into": resolved.Text("into"),
+		"function": resolved.Text("function"), "detach": resolved.Bool("detach"),
+	})
+}
+
+func (c *converse) submit(ctx context.Context, s *submission) error {
+	if err := s.cut(ctx); err != nil {
+		return err
+	}
+	plan, err := s.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if c.planOnly {
+		return c.showPlan(s, plan)
+	}
+	if err := c.showSlice(s); err != nil {
+		return err
+	}
+	detach := s.settings.Bool("detach")
+	metaml, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find our own binary: %w", err)
+	}
+	if err := c.peer.send("accepted", map[string]any{
+		"run": plan.Spec.Name, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": metaml, "detach": detach,
+	}); err != nil {
+		return err
+	}
+	if _, err := c.peer.receive(ctx, "bound"); err != nil {
+		return err
+	}
+	submitted, err := s.door.Submit(ctx, plan)
+	if err != nil {
+		return c.done(nil, &ending{name: "SubmissionFailed", text: message(err)})
+	}
+	if err := c.peer.send("submitted", map[string]any{"run": submitted.Spec.Name, "attached": submitted.Attached}); err != nil {
+		return err
+	}
+	return c.follow(ctx, s.door, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
+}
+
+// planNotes are the lines over the table: that it is an older run that is shown, and what is to be said about the plan.
+func planNotes(plan *deployer.Plan, submitted run.Submitted) []string {
+	var notes []string
+	switch {
+	case plan.Reuse != nil:
+		notes = append(notes, fmt.Sprintf("%s ran the same code with the same settings and is shown again; data files were not compared.", plan.Reuse.Name))
+	case submitted.Attached:
+		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)", submitted.Spec.Name))
+		notes = append(notes, plan.Differs...)
+	}
+	return append(notes, plan.Notes...)
+}
+
+func interruptMeans(s *settings.Resolved) string {
+	if s != nil && s.Has("interrupt") {
+		return s.Text("interrupt")
+	}
+	return "stop"
+}
+
+// showPlan says what would run and ends the conversation.
+func (c *converse) showPlan(s *submission, plan *deployer.Plan) error {
+	text := planText(s, plan)
+	if c.render {
+		if err := c.peer.send("display", map[string]any{"bundle": map[string]string{"text/plain": text}, "display_id": displayID("plan"), "update": false}); err != nil {
+			return err
+		}
+	} else if _, err := io.WriteString(c.err, text); err != nil {
+		return fmt.Errorf("print the plan: %w", err)
+	}
+	return c.done(nil, nil)
+}
+
+// showSlice says what will run, once, before anything starts.
+func (c *converse) showSlice(s *submission) error {
+	summary, body := s.summary(), s.body(s.settings.Bool("explain"))
+	if !c.render {
+		return nil
+	}
+	return c.peer.send("slice", map[string]any{
+		"bundle": map[string]string{"text/html": view.Fold(summary, body), "text/plain": summary}, "display_id": displayID("slice"),
+	})
+}
+
+func (c *converse) attach(ctx context.Context, begin fromPython) error {
+	c.place = "%metaml attach: "
+	door, err := c.door()
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSpace(begin.Line)
+	if name == "" {
+		name = "last"
+	}
+	listed, err := door.Target.Load(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := c.peer.send("accepted", map[string]any{"run": listed.Spec.Name, "key": listed.Spec.Key, "attached": true, "into": "", "detach": false}); err != nil {
+		return err
+	}
+	if _, err := c.peer.receive(ctx, "bound"); err != nil {
+		return err
+	}
+	return c.follow(ctx, door, listed.Spec, nil, "detach")
+}
+
+// refused gives the fields of a `refused` line.
+func (c *converse) refused(err error) map[string]any {
+	fields := map[string]any{"code": "internal", "text": c.place + err.Error()}
+	var (
+		cell   *complaint.Complaint
+		user   *run.UserError
+		python *refusal
+	)
+	switch {
+	case errors.As(err, &cell):
+		fields["code"], fields["text"], fields["hint"], fields["cell"], fields["line"] = cell.Code, c.place+cell.Text, cell.Hint, cell.Cell, cell.Line
+	case errors.As(err, &python):
+		fields["code"], fields["text"], fields["hint"], fields["traceback"] = python.Code, c.place+python.Text, python.Hint, python.Traceback
+	case errors.As(err, &user):
+		fields["code"], fields["text"], fields["hint"] = user.Code, c.place+user.Text, user.Hint
+		if user.Code == "help" {
+			fields["text"] = user.Text
+		}
+	default:
+		fields["hint"] = "This is MetaML's own fault, not yours."
+	}
+	return fields
+}

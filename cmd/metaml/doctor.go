@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/cmd/internal/beside"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+// finding is one thing that doctor looked at.
+type finding struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+func doctorCommand(a *app) *cobra.Command {
+	var (
+		asJSON bool
+		python string
+	)
+	c := &cobra.Command{
+		Use: "doctor", Short: "Check that everything a run needs is here, and say what is missing", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			findings := a.examine(cmd.Context(), python)
+			ill := false
+			for _, f := range findings {
+				ill = ill || !f.OK
+			}
+			if asJSON {
+				if err := printJSON(a.out, findings); err != nil {
+					return err
+				}
+			} else {
+				for _, f := range findings {
+					sign := "✓"
+					if !f.OK {
+						sign = "✗"
+					}
+					fmt.Fprintf(a.out, "%s %-12s %s\n", sign, f.Name, f.Text)
+					if f.Remedy != "" {
+						fmt.Fprintf(a.out, "  %-12s %s\n", "", f.Remedy)
+					}
+				}
+			}
+			if ill {
+				return errRunFailed
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&python, "python", "", "the Python to look at; without it the active environment's")
+	return c
+}
+
+func (a *app) examine(ctx context.Context, named string) []finding {
+	var all []finding
+	for _, name := range []string{"metaml-agent", "metaml-kernel"} {
+		path, err := beside.Find(name)
+		if err != nil {
+			all = append(all, finding{Name: name, Text: err.Error(), Remedy: "Install MetaML again."})
+			continue
+		}
+		all = append(all, finding{Name: name, OK: true, Text: path})
+	}
+	all = append(all, a.examinePython(ctx, named)...)
+	all = append(all, examineRuns(), a.examineSettings(), examineCores())
+	return all
+}
+
+// packages are what a run or a notebook needs of the user's Python, and what else makes them nicer.
+var packages = []struct {
+	module, why string
+	needed      bool
+}{
+	{"ipykernel", "notebooks need it", true},
+	{"tensorboard", "--tensorboard needs it", false},
+	{"pandas", "run.to_pandas() needs it", false},
+}
+
+func (a *app) examinePython(ctx context.Context, named string) []finding {
+	python, err := a.findPython(named)
+	if err != nil {
+		return []finding{{Name: "python", Text: message(err)}}
+	}
+	i, err := interpreterOf(ctx, python)
+	if err != nil {
+		return []finding{{Name: "python", Text: message(err)}}
+	}
+	f := finding{Name: "python", OK: true, Text: fmt.Sprintf("%s (%s)", python, i.Version)}
+	var major, minor int
+	if _, err := fmt.Sscanf(i.Version, "%d.%d", &major, &minor); err != nil || major < 3 || (major == 3 && minor < 10) {
+		f.OK, f.Remedy = false, "MetaML needs Python 3.10 or newer; name another with --python."
+	}
+	all := []finding{f}
+	for _, p := range packages {
+		const ask = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
+		out, err := exec.CommandContext(ctx, python, "-c", ask, p.module).Output() //nolint:gosec // G204: the interpreter is the user's own choice
+		if err != nil {
+			all = append(all, finding{Name: p.module, OK: !p.needed, Text: "not installed; " + p.why, Remedy: python + " -m pip install " + p.module})
+			continue
+		}
+		all = append(all, finding{Name: p.module, OK: true, Text: strings.TrimSpace(string(out))})
+	}
+	return all
+}
+
+func examineRuns() finding {
+	dir, err := folder.Runs()
+	if err != nil {
+		return finding{Name: "runs", Text: err.Error()}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return finding{Name: "runs", Text: "cannot make " + dir, Remedy: "Set XDG_DATA_HOME to a folder that you can write to."}
+	}
+	probe, err := os.CreateTemp(dir, ".doctor-")
+	if err != nil {
+		return finding{Name: "runs", Text: "cannot write to " + dir, Remedy: "Set XDG_DATA_HOME to a folder that you can write to."}
+	}
+	_ = probe.Close()
+	_ = os.Remove(probe.Name())
+	return finding{Name: "runs", OK: true, Text: dir}
+}
+
+func (a *app) examineSettings() finding {
+	file := settings.FindFile(a.cwd)
+	if _, err := settings.Resolve("train", settings.Sources{Environ: a.environ, File: file}); err != nil {
+		return finding{Name: "settings", Text: message(err)}
+	}
+	if file == "" {
+		return finding{Name: "settings", OK: true, Text: "no metaml.toml here or above"}
+	}
+	return finding{Name: "settings", OK: true, Text: filepath.Clean(file)}
+}
+
+func examineCores() finding {
+	return finding{Name: "machine", OK: true, Text: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+}

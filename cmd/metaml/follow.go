@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// refresh is the shortest time between two updates of a table: at most ten a second.
+const refresh = 100 * time.Millisecond
+
+// idleRefresh is how often a table is drawn again while nothing happens, so that its clock goes on.
+const idleRefresh = time.Second
+
+// screen shows a run to somebody: under a cell, on a terminal, or as lines in a pipe. One goroutine uses it.
+type screen interface {
+	// show draws the run as it is now.
+	show(t *view.Table) error
+	// failed tells of a trial that failed, once.
+	failed(t *run.Trial) error
+	// close ends the live display; the last show stays.
+	close() error
+}
+
+// watched is how watching a run ended.
+type watched struct {
+	state       *run.State
+	interrupted bool // a stop was asked through this watch, and the run is stopped
+	detached    bool
+}
+
+// watch follows a run to its end and shows it. stops delivers interrupts: true for "now"; interrupt says what they mean.
+func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, stops <-chan bool) (watched, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	table, err := door.Target.Table(ctx, spec.Name)
+	if err != nil {
+		return watched{}, err
+	}
+	events := make(chan run.Event, 1024) // a burst of trials; the follower waits when it is full
+	ended := make(chan error, 1)
+	go func() {
+		defer close(events)
+		ended <- door.Target.Follow(ctx, spec.Name, "", func(e run.Event, _ string) error {
+			select {
+			case events <- e:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+	}()
+	defer func() { // the follower ends with the context; wait for it
+		cancel(nil)
+		for range events { //nolint:revive // emptied so that the follower can end
+		}
+	}()
+
+	w := watched{state: run.NewState(spec)}
+	facts := view.Facts{Spec: spec, Table: table, Remarks: remarks, Interrupt: interrupt}
+	_, facts.AllRows = s.(*lines)
+	draw := func() error {
+		facts.TensorBoard = tensorboardOf(w.state)
+		return s.show(view.New(facts, w.state, time.Now()))
+	}
+	if err := draw(); err != nil {
+		return w, err
+	}
+	var (
+		due    = time.NewTimer(idleRefresh)
+		last   = time.Now()
+		asked  bool
+		failed []int
+	)
+	defer due.Stop()
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				if err := <-ended; err != nil {
+					return w, err
+				}
+				if err := draw(); err != nil {
+					return w, err
+				}
+				w.interrupted = asked && w.state.Phase == run.Stopped
+				return w, s.close()
+			}
+			if w.state.Apply(e) && e.Type == run.EventTrialEnded && e.Trial != nil && e.State == run.Failed {
+				failed = append(failed, *e.Trial)
+			}
+			due.Reset(max(refresh-time.Since(last), 0))
+		case <-due.C:
+			if err := draw(); err != nil {
+				return w, err
+			}
+			for _, i := range failed {
+				if t := &w.state.Trials[i]; t.Phase == run.Failed {
+					if err := s.failed(t); err != nil {
+						return w, err
+					}
+				}
+			}
+			failed = failed[:0]
+			last = time.Now()
+			due.Reset(idleRefresh)
+		case now, ok := <-stops:
+			if !ok {
+				return w, errHangUp
+			}
+			if interrupt == "detach" && !now {
+				w.detached = true
+				return w, s.close()
+			}
+			if err := door.Target.Stop(ctx, spec.Name, nil, now || asked); err != nil {
+				return w, err
+			}
+			asked = true
+		case <-ctx.Done():
+			return w, context.Cause(ctx)
+		}
+	}
+}
+
+// tensorboardOf finds the address that the run's monitor announced.
+func tensorboardOf(s *run.State) string {
+	address := ""
+	for _, n := range s.Notes {
+		if n.Code == run.NoteTensorBoard {
+			address = n.Text
+		}
+	}
+	return address
+}
+
+// ending is the error that a cell ends with.
+type ending struct {
+	name, text string
+	traceback  []string
+}
+
+// outcome says how a watched run ends the cell or the command: nil when it is well.
+func outcome(w watched, spec run.Spec) *ending {
+	switch {
+	case w.detached:
+		return &ending{name: "Detached", text: fmt.Sprintf("%s goes on; `%%metaml attach %s` shows it again, `%%metaml stop %s` stops it", spec.Name, spec.Name, spec.Name)}
+	case w.interrupted:
+		return &ending{name: "KeyboardInterrupt", text: spec.Name + " was stopped"}
+	case w.state.Phase == run.Stopped:
+		return &ending{name: "Stopped", text: spec.Name + " was stopped"}
+	case w.state.Phase != run.Failed:
+		return nil
+	}
+	e := &ending{name: "TrialsFailed", text: fmt.Sprintf("%s failed: %s", spec.Name, w.state.Reason)}
+	for i := range w.state.Trials {
+		t := &w.state.Trials[i]
+		if t.Phase != run.Failed {
+			continue
+		}
+		summary, body := view.Failure(t)
+		switch n := len(w.state.Trials); {
+		case t.Reason == run.ReasonProgram:
+			e.text = fmt.Sprintf("the program of %s could not be loaded: %s", spec.Name, view.Cause(t))
+		case n == 1:
+			e.text = fmt.Sprintf("the trial of %s failed: %s", spec.Name, strings.TrimPrefix(summary, "trial 0: "))
+		default:
+			e.text = fmt.Sprintf("all %d trials of %s failed; %s", n, spec.Name, summary)
+		}
+		e.traceback = strings.Split(body, "\n")
+		break
+	}
+	return e
+}
+
+// follow shows a run under the cell, or on the terminal where there is one, and ends the conversation.
+func (c *converse) follow(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
+	stops := make(chan bool)
+	done := make(chan struct{})
+	defer close(done)
+	go func() { // ends with the conversation, or when the other side closes it
+		defer close(stops)
+		for {
+			line, err := c.peer.nextUntil(done)
+			if err != nil {
+				return
+			}
+			if line.Type == "stop" || line.Type == "detach" {
+				select {
+				case stops <- line.Now:
+				case <-done:
+					return
+				}
+			}
+		}
+	}()
+	w, err := watch(ctx, door, spec, remarks, interrupt, c.screen(), stops)
+	if err != nil {
+		if errors.Is(err, errHangUp) || errors.Is(err, context.Canceled) {
+			return err
+		}
+		return c.done(w.state, &ending{name: "MetaMLError", text: message(err)})
+	}
+	return c.done(w.state, outcome(w, spec))
+}
+
+// nextUntil gives the next line, unless done is closed first.
+func (p *peer) nextUntil(done <-chan struct{}) (fromPython, error) {
+	select {
+	case line, ok := <-p.lines:
+		if !ok {
+			return fromPython{}, errHangUp
+		}
+		return line, nil
+	case <-done:
+		return fromPython{}, io.EOF
+	}
+}
+
+func (c *converse) screen() screen {
+	if c.render {
+		return &bundles{peer: c.peer, id: displayID("table")}
+	}
+	return newScreen(c.app, c.err)
+}
+
+func (c *converse) done(state *run.State, e *ending) error {
+	fields := map[string]any{"state": "", "error": nil}
+	if state != nil {
+		fields["state"] = state.Phase
+	}
+	if e != nil {
+		traceback := append([]string{e.name + ": " + e.text}, e.traceback...)
+		fields["error"] = map[string]any{"ename": e.name, "evalue": e.text, "traceback": traceback}
+	}
+	return c.peer.send("done", fields)
+}
+
+// displayID makes an id for a display that later lines update.
+func displayID(what string) string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return "metaml-" + what + "-" + hex.EncodeToString(b[:])
+}

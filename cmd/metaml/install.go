@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/cmd/internal/beside"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/kernel/kernelspec"
+)
+
+// where is a place for kernelspecs, as `jupyter kernelspec install` has them.
+type where struct {
+	user, sysPrefix      bool
+	prefix, name, python string
+}
+
+func (w *where) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&w.user, "user", false, "for this user (the default)")
+	c.Flags().BoolVar(&w.sysPrefix, "sys-prefix", false, "into the environment of --python, or of the active one")
+	c.Flags().StringVar(&w.prefix, "prefix", "", "into DIR/share/jupyter/kernels")
+	c.Flags().StringVar(&w.name, "name", "metaml", "the kernel's name, which its folder has")
+	c.MarkFlagsMutuallyExclusive("user", "sys-prefix", "prefix")
+}
+
+// folder is the kernelspec's folder.
+func (a *app) kernelFolder(w where) (string, error) {
+	switch {
+	case w.prefix != "":
+		dir, err := filepath.Abs(w.prefix)
+		return filepath.Join(dir, "share", "jupyter", "kernels", w.name), err
+	case w.sysPrefix:
+		python, err := a.findPython(w.python)
+		if err != nil {
+			return "", err
+		}
+		// A venv's python is a link; its prefix is the folder above the link's own.
+		return filepath.Join(filepath.Dir(filepath.Dir(python)), "share", "jupyter", "kernels", w.name), nil
+	}
+	if dir := a.getenv("JUPYTER_DATA_DIR"); dir != "" {
+		return filepath.Join(dir, "kernels", w.name), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find the home folder: %w", err)
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Jupyter", "kernels", w.name), nil
+	}
+	data := a.getenv("XDG_DATA_HOME")
+	if data == "" {
+		data = filepath.Join(home, ".local", "share")
+	}
+	return filepath.Join(data, "jupyter", "kernels", w.name), nil
+}
+
+func installCommand(a *app) *cobra.Command {
+	var (
+		w       where
+		display string
+	)
+	c := &cobra.Command{
+		Use: "install", Short: "Make the kernel known to Jupyter (a kernelspec), for the Python named by --python", Args: cobra.NoArgs,
+		RunE: func(_ *cobra.Command, _ []string) error {
+			kernel, err := beside.Find("metaml-kernel")
+			if err != nil {
+				return err
+			}
+			python, err := a.findPython(w.python)
+			if err != nil {
+				return err
+			}
+			dir, err := a.kernelFolder(w)
+			if err != nil {
+				return err
+			}
+			spec := kernelspec.JSON([]string{kernel, "-f", "{connection_file}", "--python", python}, display)
+			if err := writeKernelspec(dir, spec); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.err, "installed the kernel %q for %s in %s\n", display, python, dir)
+			return nil
+		},
+	}
+	w.flags(c)
+	c.Flags().StringVar(&w.python, "python", "", "the Python whose ipykernel it wraps; without it the active environment's")
+	c.Flags().StringVar(&display, "display-name", "Python (MetaML)", "the name that people see")
+	return c
+}
+
+func writeKernelspec(dir string, spec []byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: kernelspecs are for everyone to read, as Jupyter's are
+		return run.Wrap(err, "install", fmt.Sprintf("cannot make %s: %s", dir, errors.Unwrap(err)), "Choose another place: --user, --sys-prefix or --prefix DIR.")
+	}
+	temporary := filepath.Join(dir, ".kernel.json.new")
+	if err := os.WriteFile(temporary, spec, 0o644); err != nil { //nolint:gosec // G306: as above
+		return fmt.Errorf("write the kernelspec: %w", err)
+	}
+	return os.Rename(temporary, filepath.Join(dir, "kernel.json"))
+}
+
+func uninstallCommand(a *app) *cobra.Command {
+	var w where
+	c := &cobra.Command{
+		Use: "uninstall", Short: "Remove the kernelspec that install made", Args: cobra.NoArgs,
+		RunE: func(_ *cobra.Command, _ []string) error {
+			dir, err := a.kernelFolder(w)
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(filepath.Join(dir, "kernel.json")); err != nil {
+				return &run.UserError{Code: "not-found", Text: "there is no kernelspec in " + dir}
+			}
+			if err := os.RemoveAll(dir); err != nil {
+				return fmt.Errorf("remove the kernelspec: %w", err)
+			}
+			fmt.Fprintf(a.err, "removed %s\n", dir)
+			return nil
+		},
+	}
+	w.flags(c)
+	c.Flags().StringVar(&w.python, "python", "", "the Python whose environment is meant, with --sys-prefix")
+	return c
+}

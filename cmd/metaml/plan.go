@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// planRows is how many rows of the table a plan shows.
+const planRows = 10
+
+// planFile says what would run and starts nothing.
+func (a *app) planFile(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) error {
+	s, closePython, err := a.prepare(ctx, file, o, flags)
+	if err != nil {
+		return err
+	}
+	defer closePython()
+	defer s.clean()
+	plan, err := s.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return a.printPlanJSON(s, plan)
+	}
+	_, err = io.WriteString(a.out, planText(s, plan))
+	return err
+}
+
+// planText is a plan as people read it.
+func planText(s *submission, plan *deployer.Plan) string {
+	spec := plan.Spec
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, view.Count(spec.Completions, "trial"), spec.Parallelism, s.settings.Text("target"), spec.Python)
+	fmt.Fprintf(&out, "\n%s\n%s\n", s.summary(), s.body(s.settings.Bool("explain")))
+	if len(plan.Table) > 0 {
+		fmt.Fprintln(&out, "\nhyperparameters")
+		for i, row := range plan.Table {
+			if i == planRows {
+				fmt.Fprintf(&out, "  … %s more\n", view.Count(len(plan.Table)-planRows, "row"))
+				break
+			}
+			fmt.Fprintf(&out, "  %d", i)
+			for _, p := range row {
+				fmt.Fprintf(&out, "  %s=%s", p.Name, view.Value(p.Value))
+			}
+			fmt.Fprintln(&out)
+		}
+	}
+	fmt.Fprintln(&out, "\nsettings")
+	for _, v := range spec.Settings {
+		fmt.Fprintf(&out, "  %s = %s (%s)\n", v.Name, v.Value, v.Origin)
+	}
+	if n, ok := spec.Env["OMP_NUM_THREADS"]; ok {
+		fmt.Fprintf(&out, "  threads of numerical libraries = %s (cores / parallelism)\n", n)
+	}
+	for _, n := range planNotes(plan, run.Submitted{Spec: spec, Attached: plan.Attach != nil}) {
+		fmt.Fprintln(&out, "\n"+n)
+	}
+	return out.String()
+}
+
+// planJSON is `metaml plan --json`.
+type planJSON struct {
+	V          int               `json:"v"`
+	Name       string            `json:"name"`
+	Key        string            `json:"key"`
+	Digest     string            `json:"digest"`
+	Entry      string            `json:"entry"`
+	Attach     bool              `json:"attach"`
+	Trials     int               `json:"trials"`
+	Parallel   int               `json:"parallelism"`
+	Python     string            `json:"python"`
+	Packages   map[string]string `json:"packages"`
+	Environ    map[string]string `json:"environment"`
+	Settings   []run.Setting     `json:"settings"`
+	Statements []statementJSON   `json:"statements"`
+	Table      []any             `json:"table"`
+	Notes      []string          `json:"notes"`
+}
+
+type statementJSON struct {
+	Cell int      `json:"cell"`
+	Line int      `json:"line"`
+	Text string   `json:"text"`
+	Why  []string `json:"why"`
+}
+
+func (a *app) printPlanJSON(s *submission, plan *deployer.Plan) error {
+	j := planJSON{
+		V: 1, Name: plan.Spec.Name, Key: plan.Spec.Key, Digest: plan.Spec.Digest, Entry: plan.Spec.Entry, Attach: plan.Attach != nil, Trials: plan.Spec.Completions,
+		Parallel: plan.Spec.Parallelism, Python: plan.Spec.Python, Packages: map[string]string{}, Environ: plan.Spec.Env, Settings: plan.Spec.Settings,
+		Table: []any{}, Notes: append([]string{}, plan.Notes...),
+	}
+	for _, d := range s.packages {
+		j.Packages[d.Name] = d.Version
+	}
+	for _, st := range s.statements() {
+		j.Statements = append(j.Statements, statementJSON{Cell: st.Cell, Line: st.Line, Text: strings.TrimRight(st.Text, "\n"), Why: st.Why})
+	}
+	for _, row := range plan.Table {
+		text, err := folder.FormatRow(row)
+		if err != nil {
+			return fmt.Errorf("encode a row of hyperparameters: %w", err)
+		}
+		j.Table = append(j.Table, rawJSON(text))
+	}
+	return printJSON(a.out, j)
+}
+
+func (s *submission) statements() []slice.Statement {
+	if s.slice == nil {
+		return nil
+	}
+	return s.slice.Statements
+}
+
+// rawJSON is JSON that is passed on as it is.
+type rawJSON []byte
+
+// MarshalJSON gives the bytes.
+func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }

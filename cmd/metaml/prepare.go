@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/metaml/metaml/converter/program"
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// maxFile bounds a notebook or script that is run, in bytes.
+const maxFile = 256 << 20
+
+// trainCell recognises a %%train cell in a saved notebook, as IPython does: after leading blank lines, on the first line.
+var trainCell = regexp.MustCompile(`^(?:[ \t]*\n)*[ \t]*%%train(?:[ \t]+([^\n]*))?(?:\n|$)`)
+
+// prepare makes a submission of a notebook or a script and starts the Python that answers for it. The returned function ends
+// that Python and may be called twice.
+func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) (*submission, func(), error) {
+	nothing := func() {}
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nothing, &run.UserError{Code: "file", Text: "there is no file " + file, Hint: nearestFile(file)}
+	case err != nil:
+		return nil, nothing, fmt.Errorf("look at %s: %w", file, err)
+	case info.IsDir() && isProgram(file):
+		return a.prepareFolder(ctx, file, o, flags)
+	case info.IsDir():
+		return nil, nothing, &run.UserError{Code: "file", Text: file + " is no program folder: it has no code/program.json", Hint: "metaml-nbconvert --to train makes one from a notebook."}
+	case info.Size() > maxFile:
+		return nil, nothing, &run.UserError{Code: "file", Text: file + " is larger than 256 MiB"}
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nothing, fmt.Errorf("read %s: %w", file, err)
+	}
+	full, err := filepath.Abs(file)
+	if err != nil {
+		return nil, nothing, fmt.Errorf("find %s: %w", file, err)
+	}
+	s := &submission{app: a}
+	var line string
+	if strings.EqualFold(filepath.Ext(file), ".ipynb") {
+		if s.doc, err = session.FromNotebook(data, full); err != nil {
+			return nil, nothing, err
+		}
+		if s.cell, line, err = chooseCell(s.doc, o.cell); err != nil {
+			return nil, nothing, err
+		}
+	} else if s.doc, err = session.FromScript(data, full); err != nil {
+		return nil, nothing, err
+	}
+	if s.settings, err = a.settingsFor(full, line, nil, flags); err != nil {
+		return nil, nothing, err
+	}
+	python, err := a.findPython(o.python)
+	if err != nil {
+		return nil, nothing, err
+	}
+	if s.doc.Interpreter, err = interpreterOf(ctx, python); err != nil {
+		return nil, nothing, err
+	}
+	s.doc.Interpreter.Path = python
+	s.doc.Cwd, s.doc.Path = filepath.Dir(full), []string{filepath.Dir(full)}
+	if s.door, err = a.door(); err != nil {
+		return nil, nothing, err
+	}
+	if err := s.cut(ctx); err != nil {
+		return nil, nothing, err
+	}
+	closePython, err := s.answerFor(ctx, python)
+	if err != nil {
+		closePython()
+		s.clean()
+		return nil, nothing, err
+	}
+	return s, closePython, nil
+}
+
+func isProgram(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "code", "program.json"))
+	return err == nil
+}
+
+// prepareFolder makes a submission of a program folder, whose hyperparameters come as a table.
+func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags *pflag.FlagSet) (*submission, func(), error) {
+	nothing := func() {}
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, nothing, fmt.Errorf("find %s: %w", dir, err)
+	}
+	s := &submission{app: a, doc: &session.Document{V: session.Version, Kind: session.Script, Source: full, Cwd: a.cwd}}
+	if s.program, err = program.Read(full); err != nil {
+		return nil, nothing, &run.UserError{Code: "program", Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err)}
+	}
+	if s.settings, err = a.settingsFor(filepath.Join(a.cwd, "x"), "", nil, flags); err != nil {
+		return nil, nothing, err
+	}
+	if o.table != "" {
+		file, err := os.Open(o.table)
+		if err != nil {
+			return nil, nothing, &run.UserError{Code: "table", Text: fmt.Sprintf("cannot read the table %s: %s", o.table, errors.Unwrap(err))}
+		}
+		defer file.Close()
+		if s.table, err = folder.ParseTable(file); err != nil {
+			return nil, nothing, &run.UserError{Code: "table", Text: fmt.Sprintf("%s is no table of hyperparameters: %s", o.table, err), Hint: "It has a JSON object on each line."}
+		}
+	}
+	python, err := a.findPython(o.python)
+	if err != nil {
+		return nil, nothing, err
+	}
+	if s.doc.Interpreter, err = interpreterOf(ctx, python); err != nil {
+		return nil, nothing, err
+	}
+	s.doc.Interpreter.Path = python
+	if s.door, err = a.door(); err != nil {
+		return nil, nothing, err
+	}
+	return s, nothing, nil
+}
+
+// chooseCell finds the %%train cell: the one asked for, or the last.
+func chooseCell(doc *session.Document, number int) (seq int, line string, err error) {
+	var found []string
+	for i, c := range doc.Cells {
+		m := trainCell.FindStringSubmatch(c.Source)
+		if m == nil {
+			continue
+		}
+		found = append(found, fmt.Sprint(i+1))
+		if number == 0 || number == i+1 {
+			seq, line = c.Seq, m[1]
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return 0, "", &run.UserError{Code: "no-cell", Text: doc.Source + " has no %%train cell", Hint: "Put %%train over the cell that defines the function, or name the function with --function."}
+	case seq == 0:
+		return 0, "", &run.UserError{Code: "no-cell", Text: fmt.Sprintf("cell %d of %s is no %%%%train cell", number, doc.Source), Hint: "Its %%train cells: " + strings.Join(found, ", ") + "."}
+	}
+	return seq, line, nil
+}
+
+// answerFor starts the Python that answers for a file: it has executed the top level of the program that makes the
+// hyperparameters, a slice of its own.
+func (s *submission) answerFor(ctx context.Context, python string) (func(), error) {
+	temporary := ""
+	if name := s.settings.Text("hyper_parameters"); name != "" {
+		cut, err := slice.Of(ctx, s.doc, slice.Options{Function: name, Cell: s.cell, Value: true})
+		if err != nil {
+			return func() {}, err
+		}
+		p, err := program.Make(cut, program.Draw)
+		if err != nil {
+			return func() {}, err
+		}
+		if temporary, err = os.MkdirTemp("", "metaml-draw-"); err != nil {
+			return func() {}, fmt.Errorf("make a folder for %s: %w", name, err)
+		}
+		if err := p.Write(filepath.Join(temporary, "program")); err != nil {
+			return func() {}, err
+		}
+	}
+	var dir string
+	if temporary != "" {
+		dir = filepath.Join(temporary, "program")
+	}
+	p, err := startPython(ctx, python, dir, s.doc.Cwd, os.Stderr)
+	remove := func() {
+		if temporary != "" {
+			_ = os.RemoveAll(temporary) // in the system's temporary folder
+		}
+	}
+	if err != nil {
+		return remove, err
+	}
+	s.python = p
+	closed := false
+	return func() {
+		if !closed {
+			closed = true
+			p.close()
+			remove()
+		}
+	}, nil
+}
+
+// nearestFile suggests a file of the folder whose name is close.
+func nearestFile(file string) string {
+	entries, err := os.ReadDir(filepath.Dir(file))
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext == ".ipynb" || ext == ".py" || e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	if n := run.Nearest(filepath.Base(file), names); n != "" {
+		return "Did you mean " + filepath.Join(filepath.Dir(file), n) + "?"
+	}
+	return ""
+}

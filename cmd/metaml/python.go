@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
+
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// findPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the one beside
+// our own binary, or python3 on PATH.
+func (a *app) findPython(named string) (string, error) {
+	var looked []string
+	try := func(path, why string) (string, bool) {
+		if path == "" {
+			return "", false
+		}
+		if found, err := exec.LookPath(path); err == nil {
+			if abs, err := filepath.Abs(found); err == nil {
+				return abs, true
+			}
+		}
+		looked = append(looked, path+" ("+why+")")
+		return "", false
+	}
+	if named != "" {
+		if p, ok := try(named, "--python"); ok {
+			return p, nil
+		}
+		return "", &run.UserError{Code: "python", Text: fmt.Sprintf("there is no Python at %s, which --python names", named)}
+	}
+	candidates := [][2]string{{a.getenv("METAML_PYTHON"), "METAML_PYTHON"}}
+	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
+		if prefix := a.getenv(name); prefix != "" {
+			candidates = append(candidates, [2]string{filepath.Join(prefix, "bin", "python"), name})
+		}
+	}
+	if self, err := os.Executable(); err == nil {
+		candidates = append(candidates, [2]string{filepath.Join(filepath.Dir(self), "python3"), "beside metaml"})
+	}
+	candidates = append(candidates, [2]string{"python3", "PATH"})
+	for _, c := range candidates {
+		if p, ok := try(c[0], c[1]); ok {
+			return p, nil
+		}
+	}
+	return "", &run.UserError{Code: "python", Text: "found no Python: looked for " + strings.Join(looked, ", "), Hint: "Name one: --python PATH, or METAML_PYTHON."}
+}
+
+// answering is a short-lived Python that answers questions where there is no live session: it has executed the top level of the
+// program that draws the hyperparameters, if there is one.
+type answering struct {
+	*peer
+	cmd *exec.Cmd
+	in  io.Closer
+}
+
+// startPython starts `python -m metaml._answer [FOLDER]` in cwd.
+func startPython(ctx context.Context, python, folder, cwd string, errOut *os.File) (*answering, error) {
+	module, err := pymodule.Dir()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"-m", "metaml._answer"}
+	if folder != "" {
+		args = append(args, folder)
+	}
+	cmd := exec.CommandContext(ctx, python, args...) //nolint:gosec // G204: the interpreter is the user's own choice
+	cmd.Dir = cwd
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+joinPath(module, os.Getenv("PYTHONPATH")))
+	cmd.Stderr = errOut
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", python, err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", python, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", python, err)
+	}
+	return &answering{peer: newPeer(out, in), cmd: cmd, in: in}, nil
+}
+
+// ask asks the Python and words its sudden end.
+func (p *answering) ask(ctx context.Context, question map[string]any) (fromPython, error) {
+	have, err := p.peer.ask(ctx, question)
+	if errors.Is(err, errHangUp) {
+		return have, &run.UserError{Code: "python", Text: p.cmd.Path + " ended before it answered; what it said stands above"}
+	}
+	return have, err
+}
+
+// close ends the Python and waits for it.
+func (p *answering) close() {
+	if p.in != nil {
+		_ = p.in.Close() // the end of its input is what it waits for
+	}
+	_ = p.cmd.Wait() // its answer was read; how it ends does not matter
+}
+
+func joinPath(first, rest string) string {
+	if rest == "" {
+		return first
+	}
+	return first + string(os.PathListSeparator) + rest
+}
+
+// interpreterOf asks a Python for its version and platform.
+func interpreterOf(ctx context.Context, python string) (session.Interpreter, error) {
+	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
+	out, err := exec.CommandContext(ctx, python, "-c", ask).Output() //nolint:gosec // G204: the interpreter is the user's own choice
+	if err != nil {
+		return session.Interpreter{}, &run.UserError{Code: "python", Text: fmt.Sprintf("%s does not run: %s", python, err)}
+	}
+	var i session.Interpreter
+	if err := json.Unmarshal(out, &i); err != nil {
+		return i, fmt.Errorf("ask %s for its version: %w", python, err)
+	}
+	return i, nil
+}

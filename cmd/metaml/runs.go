@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+func runsCommand(a *app) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "runs", Short: "List what ran and what runs, newest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			door, err := a.door()
+			if err != nil {
+				return err
+			}
+			listed, err := door.Target.List(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printRunsJSON(a.out, listed)
+			}
+			return printRuns(a.out, listed, time.Now())
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
+	if len(listed) == 0 {
+		_, err := fmt.Fprintf(w, "no runs yet; put %%%%train over a cell, or: metaml run NOTEBOOK.ipynb\n")
+		return err
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "RUN\tSTATE\tTRIALS\tBEST\tSTARTED\tFROM")
+	for i := range listed {
+		l := &listed[i]
+		if l.Liveness == run.Damaged {
+			fmt.Fprintf(table, "%s\tdamaged\t\t\t\t%s\n", l.Spec.Name, l.Damage)
+			continue
+		}
+		c := l.State.Count()
+		trials := fmt.Sprintf("%d of %d", c.Done(), len(l.State.Trials))
+		if c.Failed > 0 {
+			trials += fmt.Sprintf(", %d failed", c.Failed)
+		}
+		best := ""
+		if o, err := l.State.Objective(); err == nil {
+			if i, ok := l.State.Best(o); ok {
+				best = fmt.Sprintf("%s %s (%d)", o.Metric, view.Number(l.State.Trials[i].Metrics[o.Metric]), i)
+			}
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), trials, best, view.Span(now.Sub(l.Spec.Created)), deployer.SourceName(l.Spec))
+	}
+	return table.Flush()
+}
+
+// stateWord is a run's state with what people must know beside it.
+func stateWord(l *run.Listed) string {
+	s := string(l.State.Phase)
+	if l.State.Phase.Final() {
+		return s
+	}
+	switch l.Liveness {
+	case run.Dead:
+		return s + " (its monitor is gone: metaml attach " + l.Spec.Name + " goes on)"
+	case run.Restarted:
+		return "failed (machine restarted: metaml resume " + l.Spec.Name + ")"
+	default:
+		return s
+	}
+}
+
+// runJSON is a run in `metaml runs --json`.
+type runJSON struct {
+	Name      string         `json:"name"`
+	Series    string         `json:"series"`
+	State     run.Phase      `json:"state"`
+	Reason    run.Reason     `json:"reason"`
+	Liveness  run.Liveness   `json:"liveness"`
+	Damage    string         `json:"damage,omitempty"`
+	Trials    int            `json:"trials"`
+	Done      int            `json:"done"`
+	Failed    int            `json:"failed"`
+	Created   time.Time      `json:"created"`
+	Source    string         `json:"source"`
+	Objective *objectiveJSON `json:"objective"`
+	Best      *int           `json:"best"`
+}
+
+type objectiveJSON struct {
+	Metric string `json:"metric"`
+	Mode   string `json:"mode"`
+}
+
+func bestOf(s *run.State) (*objectiveJSON, *int) {
+	o, err := s.Objective()
+	if err != nil {
+		return nil, nil
+	}
+	j := &objectiveJSON{Metric: o.Metric, Mode: o.Direction()}
+	if i, ok := s.Best(o); ok {
+		return j, &i
+	}
+	return j, nil
+}
+
+func printRunsJSON(w io.Writer, listed []run.Listed) error {
+	out := make([]runJSON, 0, len(listed))
+	for i := range listed {
+		l := &listed[i]
+		j := runJSON{Name: l.Spec.Name, Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source}
+		if l.State != nil {
+			c := l.State.Count()
+			j.State, j.Reason, j.Trials, j.Done, j.Failed = l.State.Phase, l.State.Reason, len(l.State.Trials), c.Done(), c.Failed
+			j.Objective, j.Best = bestOf(l.State)
+			if l.Liveness == run.Restarted && !j.State.Final() {
+				j.State, j.Reason = run.Failed, run.ReasonRestarted
+			}
+		}
+		out = append(out, j)
+	}
+	return printJSON(w, out)
+}
+
+func printJSON(w io.Writer, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode JSON: %w", err)
+	}
+	_, err = fmt.Fprintln(w, strings.TrimSpace(string(data)))
+	return err
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// maxFailures bounds the failures that are told one by one; the table counts them all.
+const maxFailures = 3
+
+// bundles shows a run as display bundles: the table is one display that is updated, each failure one that never is.
+type bundles struct {
+	peer     *peer
+	id       string
+	shown    string // the last HTML that was sent
+	open     bool
+	failures int
+}
+
+func (b *bundles) show(t *view.Table) error {
+	html := t.HTML()
+	if html == b.shown {
+		return nil
+	}
+	update := b.open
+	b.shown, b.open = html, true
+	return b.peer.send("display", map[string]any{
+		"bundle": map[string]string{"text/html": html, "text/plain": t.Text()}, "display_id": b.id, "update": update,
+	})
+}
+
+func (b *bundles) failed(t *run.Trial) error {
+	if b.failures++; b.failures > maxFailures {
+		return nil
+	}
+	summary, body := view.Failure(t)
+	if body == "" {
+		return nil
+	}
+	return b.peer.send("display", map[string]any{
+		"bundle": map[string]string{"text/html": view.Fold(summary, body), "text/plain": body}, "display_id": displayID("failure"), "update": false,
+	})
+}
+
+func (b *bundles) close() error { return nil }
+
+// newScreen shows a run on w: live where w is a terminal, else one line for each change.
+func newScreen(a *app, w io.Writer) screen {
+	if width, height, ok := terminal(w); ok {
+		return &live{out: w, width: width, height: height, colour: a.colour(w)}
+	}
+	return &lines{out: w}
+}
+
+// live redraws a table in place on a terminal.
+type live struct {
+	out           io.Writer
+	width, height int
+	colour        bool
+	drawn         int // lines of the last drawing, to go back over
+	failures      []string
+}
+
+func (l *live) show(t *view.Table) error {
+	if width, height, ok := terminal(l.out); ok {
+		l.width, l.height = width, height
+	}
+	var b bytes.Buffer
+	if l.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\r", l.drawn)
+	}
+	rows := t.Terminal(l.width, l.height, l.colour)
+	for _, row := range rows {
+		b.WriteString(row + "\x1b[K\n")
+	}
+	b.WriteString("\x1b[J")
+	l.drawn = len(rows)
+	_, err := l.out.Write(b.Bytes())
+	return err
+}
+
+func (l *live) failed(t *run.Trial) error {
+	if len(l.failures) < maxFailures {
+		if _, body := view.Failure(t); body != "" {
+			l.failures = append(l.failures, fmt.Sprintf("\ntrial %d failed\n%s", t.Index, body))
+		}
+	}
+	return nil
+}
+
+// close prints the failures below the last table, where nothing redraws them.
+func (l *live) close() error {
+	for _, f := range l.failures {
+		if _, err := fmt.Fprintln(l.out, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lines prints one line for each change of state: what a pipe or a log file gets.
+type lines struct {
+	out   io.Writer
+	phase run.Phase
+	rows  map[int]string
+	notes map[string]bool
+}
+
+func (l *lines) show(t *view.Table) error {
+	if l.rows == nil {
+		l.rows, l.notes = map[int]string{}, map[string]bool{}
+	}
+	var b strings.Builder
+	for _, r := range t.Rows {
+		key := fmt.Sprintf("%s %d", r.Phase, r.Attempt)
+		if r.Phase == run.Pending || l.rows[r.Trial] == key {
+			continue
+		}
+		l.rows[r.Trial] = key
+		b.WriteString(t.Line(r) + "\n")
+	}
+	for _, n := range t.Remarks() {
+		if !l.notes[n] {
+			l.notes[n] = true
+			b.WriteString(n + "\n")
+		}
+	}
+	if l.phase != t.Phase {
+		l.phase = t.Phase
+		b.WriteString(t.Headline() + "\n")
+	}
+	_, err := io.WriteString(l.out, b.String())
+	return err
+}
+
+func (l *lines) failed(t *run.Trial) error {
+	_, body := view.Failure(t)
+	if body == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(l.out, "trial %d failed\n%s\n", t.Index, body)
+	return err
+}
+
+func (l *lines) close() error { return nil }

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes this test binary the command `metaml` of the scripts and builds the agent that it starts.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"metaml": func() { os.Exit(mainCode()) }})
+}
+
+// TestScripts runs testdata/script: each is a person at a shell. A script has a home folder of its own; runs that it leaves
+// behind are stopped at its end.
+func TestScripts(t *testing.T) {
+	bin := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../metaml-agent")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build metaml-agent: %v\n%s", err, out)
+	}
+	python := testPython(t)
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			home := filepath.Join(env.WorkDir, ".home")
+			env.Setenv("HOME", home)
+			env.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
+			env.Setenv("METAML_PYTHON", python)
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Defer(func() { stopAll(t, env) })
+			return os.MkdirAll(home, 0o700)
+		},
+	})
+}
+
+// stopAll ends what a script left running.
+func stopAll(t *testing.T, env *testscript.Env) {
+	t.Helper()
+	metaml, err := exec.LookPath("metaml")
+	if err != nil {
+		return
+	}
+	runs, _ := filepath.Glob(filepath.Join(env.Getenv("XDG_DATA_HOME"), "metaml", "runs", "*"))
+	for _, r := range runs {
+		stop := exec.Command(metaml, "stop", "--now", filepath.Base(r)) //nolint:gosec,noctx // our own binary, at the end of a test
+		stop.Env = env.Vars
+		_ = stop.Run() // most have ended
+	}
+}
+
+func testPython(t *testing.T) string {
+	t.Helper()
+	python := os.Getenv("METAML_TEST_PYTHON")
+	if python == "" {
+		python = filepath.Join("..", "..", "build", "venv-test", "bin", "python")
+	}
+	path, err := filepath.Abs(python)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		t.Fatal(fmt.Errorf("the tests' Python is missing, run make test: %w", err))
+	}
+	return path
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+func showCommand(a *app) *cobra.Command {
+	var asJSON, history bool
+	c := &cobra.Command{
+		Use: "show [RUN]", Short: "Show a run: its table, settings, notes and failures", Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeRuns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			door, listed, err := a.load(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			table, err := door.Target.Table(cmd.Context(), listed.Spec.Name)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				j, err := showJSON(cmd.Context(), door, &listed, table, history)
+				if err != nil {
+					return err
+				}
+				return printJSON(a.out, j)
+			}
+			return a.printShow(door, &listed, table)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&history, "history", false, "with --json: every report of every trial")
+	return c
+}
+
+func (a *app) printShow(door *deployer.Door, l *run.Listed, table []run.Row) error {
+	t := view.New(view.Facts{Spec: l.Spec, Table: table, TensorBoard: tensorboardOf(l.State)}, l.State, time.Now())
+	text := t.Text()
+	if width, _, ok := terminal(a.out); ok {
+		text = strings.Join(t.Terminal(width, 10_000, a.colour(a.out)), "\n")
+	}
+	fmt.Fprintln(a.out, text)
+	shown := 0
+	for i := range l.State.Trials {
+		trial := &l.State.Trials[i]
+		if trial.Phase != run.Failed || shown == maxFailures {
+			continue
+		}
+		if _, body := view.Failure(trial); body != "" {
+			shown++
+			fmt.Fprintf(a.out, "\ntrial %d failed\n%s\n", trial.Index, body)
+		}
+	}
+	fmt.Fprintf(a.out, "\nfrom %s, submitted %s, %s\n", l.Spec.Source, l.Spec.Created.Local().Format("2006-01-02 15:04:05"), stateWord(l))
+	for _, s := range l.Spec.Settings {
+		if s.Origin != "default" {
+			fmt.Fprintf(a.out, "  %s = %s (%s)\n", s.Name, s.Value, s.Origin)
+		}
+	}
+	_, err := fmt.Fprintf(a.out, "outputs and logs: %s\n", door.Target.Places(l.Spec.Name, 0, 1).Folder)
+	return err
+}
+
+// runDetail is `metaml show --json`: what the Run object in Python is made of.
+type runDetail struct {
+	V           int            `json:"v"`
+	Name        string         `json:"name"`
+	Series      string         `json:"series"`
+	Key         string         `json:"key"`
+	Kind        run.Kind       `json:"kind"`
+	Source      string         `json:"source"`
+	State       run.Phase      `json:"state"`
+	Reason      run.Reason     `json:"reason"`
+	Liveness    run.Liveness   `json:"liveness"`
+	Completions int            `json:"completions"`
+	Parallelism int            `json:"parallelism"`
+	Created     time.Time      `json:"created"`
+	Ended       *time.Time     `json:"ended"`
+	Seconds     float64        `json:"seconds"`
+	Objective   *objectiveJSON `json:"objective"`
+	Best        *int           `json:"best"`
+	TensorBoard string         `json:"tensorboard,omitempty"`
+	Folder      string         `json:"folder"`
+	Settings    []run.Setting  `json:"settings"`
+	Trials      []trialDetail  `json:"trials"`
+	Notes       []noteDetail   `json:"notes"`
+	History     [][5]any       `json:"history,omitempty"`
+}
+
+type trialDetail struct {
+	Index      int               `json:"index"`
+	State      run.Phase         `json:"state"`
+	Reason     run.Reason        `json:"reason"`
+	Attempt    int               `json:"attempt"`
+	Started    *time.Time        `json:"started"`
+	Seconds    float64           `json:"seconds"`
+	Parameters json.RawMessage   `json:"parameters"`
+	Metrics    run.Metrics       `json:"metrics"`
+	Error      *run.Error        `json:"error"`
+	Exit       *int              `json:"exit"`
+	Output     string            `json:"output"`
+	Seed       *int64            `json:"seed"`
+	Log        map[string]string `json:"log"`
+}
+
+type noteDetail struct {
+	Code  string `json:"code"`
+	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"`
+	Trial *int   `json:"trial,omitempty"`
+}
+
+func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []run.Row, history bool) (*runDetail, error) {
+	s, now := l.State, time.Now()
+	j := &runDetail{
+		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source, State: s.Phase, Reason: s.Reason,
+		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: tensorboardOf(s),
+		Folder: door.Target.Places(l.Spec.Name, 0, 1).Folder, Settings: l.Spec.Settings, Trials: []trialDetail{}, Notes: []noteDetail{},
+	}
+	end := now
+	if !s.Ended.IsZero() {
+		end = s.Ended
+		j.Ended = &s.Ended
+	}
+	j.Seconds = end.Sub(l.Spec.Created).Seconds()
+	j.Objective, j.Best = bestOf(s)
+	for i := range s.Trials {
+		t := &s.Trials[i]
+		places := door.Target.Places(l.Spec.Name, i, max(t.Attempt, 1))
+		d := trialDetail{
+			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(), Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
+			Output: places.Output, Seed: t.Seed, Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
+		}
+		if d.Metrics == nil {
+			d.Metrics = run.Metrics{}
+		}
+		if !t.Started.IsZero() {
+			d.Started = &t.Started
+		}
+		d.Parameters = json.RawMessage("{}")
+		if i < len(table) {
+			row, err := folder.FormatRow(table[i])
+			if err != nil {
+				return nil, fmt.Errorf("encode the parameters of trial %d: %w", i, err)
+			}
+			d.Parameters = row
+		}
+		j.Trials = append(j.Trials, d)
+	}
+	for _, n := range s.Notes {
+		j.Notes = append(j.Notes, noteDetail{Code: n.Code, Text: n.Text, Hint: n.Hint, Trial: n.Trial})
+	}
+	if !history {
+		return j, nil
+	}
+	err := door.Target.Events(ctx, l.Spec.Name, func(e run.Event) error {
+		if e.Type != run.EventTrialReport || e.Trial == nil {
+			return nil
+		}
+		metrics, err := json.Marshal(e.Metrics)
+		if err != nil {
+			return fmt.Errorf("encode a report: %w", err)
+		}
+		var plain map[string]any
+		if err := json.Unmarshal(metrics, &plain); err != nil {
+			return fmt.Errorf("encode a report: %w", err)
+		}
+		for name, v := range plain {
+			j.History = append(j.History, [5]any{e.Step, float64(e.Time.UnixMicro()) / 1e6, *e.Trial, name, v})
+		}
+		return nil
+	})
+	return j, err
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/converter/program"
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+// submission is one way from a session document to a plan: slice → program → plan. Everything it needs from Python it asks.
+type submission struct {
+	app      *app
+	door     *deployer.Door
+	doc      *session.Document
+	settings *settings.Resolved
+	cell     int    // seq of the cell with the magic, 0 for the last
+	function string // entry, where the caller knows it; the setting wins
+	python   answers
+
+	slice    *slice.Slice
+	program  *program.Program
+	packages map[string]distribution
+	shipped  map[string]shippedValue
+	table    []run.Row // hyperparameters that were given as a file
+	staging  string    // folder that holds the program folder until the target takes it
+}
+
+// cut slices the session: which statements the entry needs. It asks nothing but names.
+func (s *submission) cut(ctx context.Context) error {
+	function := s.settings.Text("function")
+	if function == "" {
+		function = s.function
+	}
+	options := slice.Options{Function: function, Cell: s.cell, With: s.settings.List("with")}
+	if s.python != nil {
+		options.Describe = func(ctx context.Context, names []string) (map[string]session.Name, error) {
+			return describe(ctx, s.python, names)
+		}
+	}
+	var err error
+	if s.slice, err = slice.Of(ctx, s.doc, options); err != nil {
+		return err
+	}
+	if s.program, err = program.Make(s.slice, program.Train); err != nil {
+		return err
+	}
+	return nil
+}
+
+// stage writes the program folder where the target can take it with a rename.
+func (s *submission) stage() error {
+	dir, err := os.MkdirTemp("", "metaml-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the program: %w", err)
+	}
+	s.staging = dir
+	folder := filepath.Join(dir, "program")
+	if err := s.program.Write(folder); err != nil {
+		return err
+	}
+	if s.slice == nil {
+		return nil
+	}
+	doc, err := json.Marshal(s.doc)
+	if err != nil {
+		return fmt.Errorf("write the session document: %w", err)
+	}
+	return os.WriteFile(filepath.Join(folder, "session.json"), doc, 0o600)
+}
+
+// clean removes what stage made and nobody took.
+func (s *submission) clean() {
+	if s.staging != "" {
+		_ = os.RemoveAll(s.staging) // in the system's temporary folder; what cannot be removed goes with it
+	}
+}
+
+// plan asks what the plan needs and makes it.
+func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
+	if err := s.ask(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.stage(); err != nil {
+		return nil, err
+	}
+	p := s.program
+	var parameters, required []string
+	for _, q := range p.Parameters {
+		if q.Kind == slice.VarPosition || q.Kind == slice.VarKeyword {
+			continue
+		}
+		parameters = append(parameters, q.Name)
+		if !q.HasDefault {
+			required = append(required, q.Name)
+		}
+	}
+	if slices.ContainsFunc(p.Parameters, func(q slice.Parameter) bool { return q.Kind == slice.VarKeyword }) {
+		parameters = nil // it takes any
+	}
+	request := deployer.Request{
+		Program: filepath.Join(s.staging, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
+		Settings: s.settings, Source: s.doc.Source, Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
+		Reseed: p.Reseed, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
+		Draw: s.draw, Table: s.table, Now: time.Now(),
+	}
+	for _, d := range s.packages {
+		request.Packages[d.Name] = d.Version
+	}
+	for name, v := range s.shipped {
+		request.With[name] = v.Digest
+	}
+	plan, err := s.door.Plan(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	if s.slice != nil {
+		for i := range s.slice.Notes {
+			plan.Notes = append(plan.Notes, note(&s.slice.Notes[i]))
+		}
+	}
+	return plan, nil
+}
+
+// ask asks Python for the versions of what the program imports and for the values that are shipped.
+func (s *submission) ask(ctx context.Context) error {
+	if s.python == nil {
+		return nil
+	}
+	var err error
+	if s.packages, err = distributions(ctx, s.python, s.program.Imports); err != nil {
+		return err
+	}
+	if len(s.program.With) == 0 {
+		return nil
+	}
+	have, err := s.python.ask(ctx, map[string]any{"with": s.program.With})
+	if err != nil {
+		return err
+	}
+	s.shipped = have.With
+	for name, v := range s.shipped {
+		data, err := os.ReadFile(v.File)
+		if err != nil {
+			return fmt.Errorf("ship %s: %w", name, err)
+		}
+		if err := s.program.Add(program.File{Path: program.WithPath(name), Mode: 0o644, Data: data}); err != nil {
+			return fmt.Errorf("ship %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func note(c *complaint.Complaint) string {
+	if c.Hint == "" {
+		return c.Text
+	}
+	return c.Text + " " + c.Hint
+}
+
+// draw asks Python for the hyperparameters.
+func (s *submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer.Drawn, error) {
+	if s.python == nil {
+		return deployer.Drawn{}, fmt.Errorf("no Python to draw %s with", r.Name)
+	}
+	have, err := s.python.ask(ctx, map[string]any{"draw": drawQuestion{
+		Name: r.Name, Limit: r.Limit, Completions: r.Completions, Parallelism: r.Parallelism, Parameters: r.Parameters, Required: r.Required,
+	}})
+	if err != nil {
+		return deployer.Drawn{}, err
+	}
+	if have.Draw == nil {
+		return deployer.Drawn{}, fmt.Errorf("draw %s: the module answered something else", r.Name)
+	}
+	drawn := deployer.Drawn{Digest: have.Draw.Digest, Literal: have.Draw.Literal, Total: have.Draw.Total, Notes: have.Draw.Notes}
+	for _, pairs := range have.Draw.Rows {
+		row := make(run.Row, 0, len(pairs))
+		for _, p := range pairs {
+			var name string
+			if err := json.Unmarshal(p[0], &name); err != nil {
+				return deployer.Drawn{}, fmt.Errorf("draw %s: a parameter's name is not a text: %w", r.Name, err)
+			}
+			row = append(row, run.Param{Name: name, Value: p[1]})
+		}
+		drawn.Rows = append(drawn.Rows, row)
+	}
+	return drawn, nil
+}
+
+// summary is the one line over the folded slice: cells, lines, packages.
+func (s *submission) summary() string {
+	text := "the program " + s.program.Entry
+	if s.slice != nil {
+		text = s.slice.Summary()
+	}
+	var packages []string
+	for _, module := range slices.Sorted(maps.Keys(s.packages)) {
+		if d := s.packages[module]; d.Name != "" && d.Name != "metaml" {
+			packages = append(packages, d.Name+" "+d.Version)
+		}
+	}
+	if len(packages) > 0 {
+		text += " · " + strings.Join(packages, ", ")
+	}
+	return text
+}
+
+// body is the folded slice: each statement beside its cell and, where asked for, why it is in.
+func (s *submission) body(explain bool) string {
+	if s.slice == nil {
+		return strings.TrimRight(s.program.Main(), "\n")
+	}
+	var b strings.Builder
+	last := 0
+	for _, st := range s.slice.Statements {
+		label := strings.Repeat(" ", 10)
+		if st.Cell != last {
+			label = fmt.Sprintf("%-10s", s.cellLabel(st.Cell))
+			last = st.Cell
+		}
+		for i, line := range strings.Split(strings.TrimRight(st.Text, "\n"), "\n") {
+			if i > 0 {
+				label = strings.Repeat(" ", 10)
+			}
+			b.WriteString(label + line + "\n")
+		}
+		if explain && len(st.Why) > 0 {
+			b.WriteString(strings.Repeat(" ", 10) + "    # " + strings.Join(st.Why, "; ") + "\n")
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func (s *submission) cellLabel(seq int) string {
+	if s.doc.Kind == session.Script || seq == 0 {
+		return ""
+	}
+	return fmt.Sprintf("cell %d", s.slice.Label(seq))
+}

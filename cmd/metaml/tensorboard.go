@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+func tensorboardCommand(a *app) *cobra.Command {
+	var port int
+	c := &cobra.Command{
+		Use: "tensorboard [RUN]", Short: "Show a run's TensorBoard; for a run that goes on with one, say where it is", Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeRuns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			door, listed, err := a.load(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			if address := tensorboardOf(listed.State); address != "" && listed.Liveness == run.Alive {
+				_, err := fmt.Fprintln(a.out, address)
+				return err
+			}
+			signal.Ignore(os.Interrupt) // TensorBoard's own to handle; we end when it does
+			logs := filepath.Join(door.Target.Places(listed.Spec.Name, 0, 1).Folder, "trials")
+			board := exec.CommandContext(cmd.Context(), listed.Spec.Python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", fmt.Sprint(port)) //nolint:gosec // G204: the run's own interpreter
+			board.Stdout, board.Stderr = a.out, a.err
+			board.Cancel = func() error { return board.Process.Signal(syscall.SIGTERM) }
+			if err := exec.CommandContext(cmd.Context(), listed.Spec.Python, "-c", "import tensorboard").Run(); err != nil { //nolint:gosec // G204: as above
+				return &run.UserError{Code: "tensorboard", Text: "TensorBoard is not installed for " + listed.Spec.Python, Hint: listed.Spec.Python + " -m pip install tensorboard"}
+			}
+			if err := board.Run(); err != nil && cmd.Context().Err() == nil && board.ProcessState.ExitCode() != -1 && board.ProcessState.ExitCode() != exitInterrupted {
+				return fmt.Errorf("TensorBoard ended: %w", err)
+			}
+			return nil
+		},
+	}
+	c.Flags().IntVar(&port, "port", 0, "port to listen on; 0 is any free one")
+	return c
+}
