@@ -25,22 +25,18 @@ func readSourceMap(path string) sourceMap {
 	return parseSourceMap(data)
 }
 
-// parseSourceMap takes a list of [line, cell, line of the cell], or an object with that list as "lines".
+// parseSourceMap reads {"lines": [{"script": line, "cell": seq, "label": what people call the cell, "line": line of the cell}]}.
 func parseSourceMap(data []byte) sourceMap {
-	var rows [][]int
-	if json.Unmarshal(data, &rows) != nil {
-		var object struct {
-			Lines [][]int `json:"lines"`
-		}
-		if json.Unmarshal(data, &object) != nil {
-			return nil
-		}
-		rows = object.Lines
+	var object struct {
+		Lines []struct{ Script, Cell, Label, Line int }
+	}
+	if json.Unmarshal(data, &object) != nil {
+		return nil
 	}
 	m := sourceMap{}
-	for _, r := range rows {
-		if len(r) >= 3 {
-			m[r[0]] = cellLine{r[1], r[2]}
+	for _, l := range object.Lines {
+		if l.Cell > 0 {
+			m[l.Script] = cellLine{max(l.Label, 1), l.Line}
 		}
 	}
 	return m

@@ -63,7 +63,7 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 	} else if s.doc, err = session.FromScript(data, full); err != nil {
 		return nil, nothing, err
 	}
-	if s.settings, err = a.settingsFor(full, line, nil, flags); err != nil {
+	if s.settings, err = a.settingsFor(full, line, flags); err != nil {
 		return nil, nothing, err
 	}
 	python, err := a.findPython(o.python)
@@ -106,7 +106,7 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 	if s.program, err = program.Read(full); err != nil {
 		return nil, nothing, &run.UserError{Code: "program", Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err)}
 	}
-	if s.settings, err = a.settingsFor(filepath.Join(a.cwd, "x"), "", nil, flags); err != nil {
+	if s.settings, err = a.settingsFor(filepath.Join(a.cwd, "x"), "", flags); err != nil {
 		return nil, nothing, err
 	}
 	if o.table != "" {

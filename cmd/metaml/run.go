@@ -169,7 +169,7 @@ func (a *app) runFile(ctx context.Context, file string, o runOptions, flags *pfl
 }
 
 // settingsFor resolves the settings of a file: its own cell's line below the command line's.
-func (a *app) settingsFor(file, line string, decorator map[string]string, flags *pflag.FlagSet) (*settings.Resolved, error) {
+func (a *app) settingsFor(file, line string, flags *pflag.FlagSet) (*settings.Resolved, error) {
 	given, err := settings.ParseLine(run.Train, line)
 	if err != nil && !errors.Is(err, settings.ErrHelp) {
 		return nil, err
@@ -178,14 +178,8 @@ func (a *app) settingsFor(file, line string, decorator map[string]string, flags 
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range given { // what the cell says stands below what was typed now
-		if decorator == nil {
-			decorator = map[string]string{}
-		}
-		decorator[g.Def.Name] = g.Value
-	}
 	return settings.Resolve(run.Train, settings.Sources{
-		Line: typed, Typed: settings.FromCommand, Decorator: decorator, Environ: a.environ, File: settings.FindFile(filepath.Dir(file)),
+		Line: typed, Typed: settings.FromCommand, Cell: given, Environ: a.environ, File: settings.FindFile(filepath.Dir(file)),
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -112,7 +113,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 	}
 	request := deployer.Request{
 		Program: filepath.Join(s.staging, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
-		Settings: s.settings, Source: s.doc.Source, Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
+		Settings: s.settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd), Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
 		Reseed: p.Reseed, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
 		Draw: s.draw, Table: s.table, Now: time.Now(),
 	}

@@ -29,6 +29,7 @@ const (
 type Sources struct {
 	Line      []Given           // typed in the cell or on the command line
 	Typed     string            // FromCell or FromCommand
+	Cell      []Given           // the line of a saved notebook's cell, where Line is the command line
 	Decorator map[string]string // a decorator's settings, package={…} as "package.name"
 	Environ   []string          // as os.Environ gives it
 	File      string            // metaml.toml, or ""
@@ -41,7 +42,7 @@ type Resolved struct {
 	Unused []string // sentences about settings that this target does not honour, from places that serve several targets
 }
 
-// Resolve finds the value of every setting of kind: typed > decorator > environment > file > default. A value that is wrong
+// Resolve finds the value of every setting of kind: typed > cell > decorator > environment > file > default. A value that is wrong
 // anywhere is refused with its place, also when something typed would hide it.
 func Resolve(kind run.Kind, s Sources) (*Resolved, error) {
 	r := &Resolved{Kind: kind, Values: map[string]Value{}}
@@ -64,6 +65,9 @@ func Resolve(kind run.Kind, s Sources) (*Resolved, error) {
 	}
 	if err := r.decorator(s.Decorator); err != nil {
 		return nil, err
+	}
+	for _, g := range s.Cell {
+		r.set(g.Def, g.Value, FromCell)
 	}
 	for _, g := range s.Line {
 		r.set(g.Def, g.Value, s.Typed)

@@ -1,4 +1,4 @@
-"""`python -m metaml._answer PROGRAM_DIR`: answers for a notebook or script that is not running (`metaml run FILE`).
+"""`python -m metaml._answer [PROGRAM_DIR]`: answers for a notebook or script that is not running (`metaml run FILE`).
 
 It executes the top level of PROGRAM_DIR/code/main.py, without what stands under `if __name__ == "__main__"`, and then reads
 `need` lines from standard input and writes `have` lines to standard output, until its input ends. What the program prints
@@ -62,7 +62,8 @@ def main(program: str) -> int:
     failed: dict[str, Any] | None = None
     namespace: dict[str, Any] = {}
     try:
-        namespace = load(program)
+        if program:
+            namespace = load(program)
     except Refused as refused:
         failed = {"code": refused.code, "text": refused.text, "hint": refused.hint}
     except (Exception, SystemExit) as error:
@@ -90,6 +91,8 @@ def main(program: str) -> int:
 
 def _entry(program: str) -> str:
     """Name of the entry function, for the annotations of its parameters."""
+    if not program:
+        return ""
     try:
         with open(os.path.join(program, "code", "program.json"), encoding="utf-8") as file:
             return str(json.load(file).get("entry") or "")
@@ -98,6 +101,6 @@ def _entry(program: str) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m metaml._answer PROGRAM_DIR")
-    sys.exit(main(sys.argv[1]))
+    if len(sys.argv) > 2:
+        sys.exit("usage: python -m metaml._answer [PROGRAM_DIR]")
+    sys.exit(main(sys.argv[1] if len(sys.argv) == 2 else ""))
