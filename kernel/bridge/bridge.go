@@ -70,6 +70,7 @@ type Bridge struct {
 	notice      atomic.Pointer[string] // told once on stderr of the first cell
 	standIn     atomic.Pointer[standIn]
 	moduleFault atomic.Pointer[string] // why there is no metaml module
+	awaitsCause bool                   // a traceback of the module is under way; childSaid's alone
 	quitting    atomic.Bool            // a shutdown was asked for
 	unsigned    atomic.Int64
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -134,12 +135,20 @@ func (b *Bridge) watchParent() <-chan struct{} {
 	return gone
 }
 
-// childSaid reads the wrapped kernel's standard error for the one thing that
-// ipykernel says nowhere else.
+// raised is the last line of a traceback.
+var raised = regexp.MustCompile(`^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b`)
+
+// childSaid reads the wrapped kernel's standard error for the one thing that ipykernel
+// says nowhere else: that our module did not load, and a traceback after it. It is
+// called from one goroutine.
 func (b *Bridge) childSaid(text string) {
-	const failed = "Error in loading extension: metaml"
-	if strings.Contains(text, failed) {
+	switch {
+	case strings.Contains(text, "Error in loading extension: metaml"):
 		b.moduleFailed("the kernel's log has the traceback")
+		b.awaitsCause = true
+	case b.awaitsCause && raised.MatchString(text):
+		b.awaitsCause = false
+		b.moduleFailed(strings.TrimRight(text, "."))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 )
 
 // MaxLine bounds one line of the conversation in bytes.
@@ -37,6 +38,8 @@ type Conversation struct {
 	gate *Gate
 	py   net.Conn
 	proc *process
+	// ending is done when the kernel lets every run go.
+	ending context.Context //nolint:containedctx // asked when a timer fires
 
 	parent string // message id of the cell's execute_request
 	header []byte // its header, for the parent of what is shown
@@ -46,12 +49,13 @@ type Conversation struct {
 	detach bool   // the cell does not wait for the run
 	bound  bool   // the run is bound: the kernel carries on when the module has left
 	run    string // the run's name
+	exists bool   // `metaml` said that the run is submitted
 	done   bool   // `metaml` said its last line
 }
 
 // talk runs a conversation to its end: the process has ended and both goroutines too.
 func (g *Gate) talk(ctx context.Context, py net.Conn, start func() (*process, error)) {
-	t := &Conversation{gate: g, py: py}
+	t := &Conversation{gate: g, py: py, ending: ctx}
 	defer func() { _ = py.Close() }()
 	stop := context.AfterFunc(ctx, t.detachAll)
 	defer stop()
@@ -93,13 +97,21 @@ func (g *Gate) talk(ctx context.Context, py net.Conn, start func() (*process, er
 func (t *Conversation) pyLines(in *bufio.Reader, text []byte) {
 	var err error
 	for err == nil {
-		if parseLine(text).Type == "bound" {
+		switch parseLine(text).Type {
+		case "bound":
 			t.mu.Lock()
 			t.bound = true
 			detach := t.detach
 			t.mu.Unlock()
 			if t.alone {
 				t.gate.bound(t, t.parent, detach)
+			}
+		case "stop":
+			// The module waits itself; it cannot know either what follows the interrupt.
+			select {
+			case <-time.After(restartGrace):
+			case <-t.ending.Done():
+				return
 			}
 		}
 		// A `metaml` that has ended is noticed by goLines.
@@ -151,6 +163,8 @@ func (t *Conversation) note(l line) {
 	case "accepted":
 		t.run = l.Run
 		t.detach = t.detach || l.Detach
+	case "submitted":
+		t.run, t.exists = l.Run, true
 	case "done", "refused":
 		t.done = true
 	}
@@ -196,7 +210,7 @@ func (t *Conversation) display(l line) {
 // exited ends the cell when `metaml` ended without its last line.
 func (t *Conversation) exited(err error) {
 	t.mu.Lock()
-	done, bound, run := t.done, t.bound, t.run
+	done, bound, run, exists := t.done, t.bound, t.run, t.exists
 	t.mu.Unlock()
 	if done {
 		t.gate.end(t, t.parent, nil)
@@ -214,7 +228,10 @@ func (t *Conversation) exited(err error) {
 		t.gate.end(t, t.parent, nil)
 		return
 	}
-	value := fmt.Sprintf("%s. The run %s goes on: `%%metaml attach %s` shows it again.", why, run, run)
+	value := fmt.Sprintf("%s. Run %s goes on: `%%metaml attach %s` shows it again.", why, run, run)
+	if !exists {
+		value = fmt.Sprintf("%s. It was about to start run %s: `%%metaml runs` shows whether it did.", why, run)
+	}
 	t.gate.end(t, t.parent, &Failure{
 		Name: "Detached", Value: value, Traceback: []string{"Detached: " + value},
 	})
@@ -229,8 +246,21 @@ func (t *Conversation) refuse(code, text, hint string) {
 	_, _ = t.py.Write(append(out, '\n')) // a module that has left needs no reason
 }
 
-// stop asks `metaml` to stop the run.
+// restartGrace is how long a stop is kept back. A front end that restarts or ends the
+// kernel interrupts it first and asks (or kills) right after; that must detach from
+// the run, not stop it.
+const restartGrace = 400 * time.Millisecond
+
+// stop asks `metaml` to stop the run, unless the kernel's end follows at once.
 func (t *Conversation) stop(now bool) {
+	time.AfterFunc(restartGrace, func() {
+		if t.ending.Err() == nil {
+			t.sendStop(now)
+		}
+	})
+}
+
+func (t *Conversation) sendStop(now bool) {
 	text := []byte(`{"v":1,"type":"stop","now":false}` + "\n")
 	if now {
 		text = []byte(`{"v":1,"type":"stop","now":true}` + "\n")

@@ -129,7 +129,9 @@ def test_two_front_ends_get_their_own_replies_and_all_outputs(kernel: Kernel) ->
 
 def test_a_wrong_signature_is_dropped_and_hurts_nobody(kernel: Kernel) -> None:
     channel = kernel.client.shell_channel.socket
-    channel.send_multipart([b"<IDS|MSG>", b"0" * 64, b'{"msg_id":"bad","msg_type":"execute_request"}', b"{}", b"{}", b'{"code":"print(1)"}'])
+    channel.send_multipart(
+        [b"<IDS|MSG>", b"0" * 64, b'{"msg_id":"bad","msg_type":"execute_request"}', b"{}", b"{}", b'{"code":"print(1)"}']
+    )
     channel.send_multipart([b"no delimiter"])
     channel.send_multipart([b"<IDS|MSG>", b"short"])
     assert kernel.text("print('still here')") == "still here\n"

@@ -99,7 +99,9 @@ def test_exit_code_is_the_wrapped_kernels(fresh: Kernel) -> None:
     assert fresh.manager.provisioner.process.wait(timeout=5) == 7
 
 
-def spawn(tmp_path: Path, *extra: str, env: dict[str, str] | None = None, **fields: object) -> tuple[subprocess.Popen[bytes], Path]:
+def spawn(
+    tmp_path: Path, *extra: str, env: dict[str, str] | None = None, **fields: object
+) -> tuple[subprocess.Popen[bytes], Path]:
     """Start the kernel as a front end that is no jupyter_client would."""
     file = tmp_path / "kernel-direct.json"
     write_connection_file(str(file), key=b"secret")
@@ -189,11 +191,18 @@ def test_missing_parts_are_said_in_the_front_end(tmp_path: Path, case: str) -> N
 
 
 def test_a_module_that_does_not_load_is_told_under_the_first_cell(tmp_path: Path) -> None:
-    # A broken IPython extension machinery is simulated where it really breaks: an import error of the module.
-    (tmp_path / "startup").mkdir()
     site = tmp_path / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text("import sys; sys.modules['metaml'] = None\n")
+    (site / "sitecustomize.py").write_text(
+        """
+import sys
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'metaml':
+            raise ImportError('broken on purpose')
+sys.meta_path.insert(0, Broken())
+"""
+    )
     process, file = spawn(tmp_path, env={"PYTHONPATH": str(site)})
     client = connect(file)
     said: list[str] = []

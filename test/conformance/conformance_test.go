@@ -1,0 +1,111 @@
+// Package conformance tests the kernel as front ends see it: it builds metaml-kernel,
+// writes kernelspecs for it, and runs the Python tests of this folder by pytest, with
+// the newest ipykernel and with the oldest that is supported.
+package conformance
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/metaml/metaml/kernel/kernelspec"
+)
+
+// python is the interpreter that an environment variable or the test venv gives.
+func python(t *testing.T, variable, venv string) string {
+	t.Helper()
+	path := os.Getenv(variable)
+	if path == "" {
+		abs, err := filepath.Abs(filepath.Join("../../build", venv, "bin/python"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = abs
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("no Python for the tests at %s: run make test", path)
+	}
+	return path
+}
+
+func run(t *testing.T, dir string, env []string, argv ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	// Kernels that a failed test leaves behind must not keep the pipes open.
+	out, err := os.CreateTemp(t.TempDir(), "output")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(out.Name())
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, said)
+	}
+}
+
+// install puts a kernel and the metaml beside it, and a kernelspec that wraps python.
+func install(t *testing.T, jupyter, name, kernel, metaml, python string) {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "bin")
+	spec := filepath.Join(jupyter, "kernels", name)
+	for _, dir := range []string{bin, spec} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(kernel, filepath.Join(bin, "metaml-kernel")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "metaml"), []byte(metaml), 0o755); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	argv := []string{filepath.Join(bin, "metaml-kernel"), "-f", "{connection_file}", "--python", python}
+	if err := os.WriteFile(filepath.Join(spec, "kernel.json"), kernelspec.JSON(argv, ""), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestKernel(t *testing.T) {
+	tests := python(t, "METAML_TEST_PYTHON", "venv-test")
+	oldest := python(t, "METAML_TEST_PYTHON_OLDEST", "venv-oldest")
+	kernel := filepath.Join(t.TempDir(), "metaml-kernel")
+	run(t, "../..", nil, "go", "build", "-o", kernel, "./cmd/metaml-kernel")
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf("#!%s\nimport sys; sys.path.insert(0, %q)\nimport metaml_script; metaml_script.main()\n", tests, here)
+	for _, c := range []struct {
+		name, wrapped string
+		files         []string
+	}{
+		{"newest", tests, []string{"test_kernel_suite.py", "test_channels.py", "test_life.py", "test_cells.py"}},
+		{"oldest", oldest, []string{"test_kernel_suite.py", "test_life.py", "test_cells.py"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			jupyter := filepath.Join(t.TempDir(), "jupyter")
+			install(t, jupyter, "metaml", kernel, "#!/bin/sh\nexit 1\n", c.wrapped)
+			install(t, jupyter, "metaml-scripted", kernel, script, c.wrapped)
+			runtime, err := os.MkdirTemp("", "mk") // short: sockets live there
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(runtime) })
+			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x"}, c.files...)
+			run(t, here, []string{
+				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(),
+				"METAML_TEST_IPYKERNEL=" + c.name, "PYTHONDONTWRITEBYTECODE=1",
+			}, argv...)
+			left, _ := filepath.Glob(filepath.Join(runtime, "metaml-k-*"))
+			// Kernels that tests kill leave their folder to the next one's sweep.
+			if len(left) > 1 {
+				t.Errorf("kernels left folders behind: %v", left)
+			}
+		})
+	}
+}

@@ -1,0 +1,254 @@
+"""A cell whose run is in progress: what is held, what goes on, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import nbformat
+import psutil
+import pytest
+from conftest import Kernel, Message, until
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+CELL = "%%train{}\ndef f():\n    return 1"
+
+
+class Script:
+    """The orders to metaml_script.py and what it heard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def order(self, text: str) -> None:
+        with (self.folder / "orders").open("a") as f:
+            f.write(text + "\n")
+
+    def heard(self) -> list[Message]:
+        path = self.folder / "heard"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [{"type": "EOF"} if text == "EOF" else json.loads(text) for text in lines]
+
+    def wait(self, kind: str, **fields: Any) -> Message:
+        def find() -> Message | None:
+            return next((m for m in self.heard() if m["type"] == kind and all(m[k] == v for k, v in fields.items())), None)
+
+        found: Message = until(find, f"metaml hears {kind} {fields}")
+        return found
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    monkeypatch.setenv("METAML_SCRIPT", str(tmp_path))
+    return Script(tmp_path)
+
+
+@pytest.fixture
+def k(script: Script) -> Iterator[Kernel]:
+    kernel = Kernel("metaml-scripted")
+    yield kernel
+    kernel.end()
+
+
+def shows(text: str) -> Callable[[Message], bool]:
+    return lambda m: m["content"].get("data", {}).get("text/plain") == text
+
+
+def begin(k: Kernel, options: str = "") -> str:
+    """Execute a %%train cell and wait until its run is shown."""
+    parent = k.client.execute(CELL.format(options))
+    k.iopub(parent, last=shows("begun"))
+    return parent
+
+
+def metaml_of(k: Kernel) -> psutil.Process:
+    return next(p for p in psutil.Process(k.pid).children() if "--session" in p.cmdline())
+
+
+def test_reply_and_idle_wait_for_the_run(k: Kernel, script: Script) -> None:
+    parent = k.client.execute(CELL.format(" --parallelism 2"))
+    messages = k.iopub(parent, last=shows("begun"))
+    kinds = [m["msg_type"] for m in messages]
+    assert kinds[:2] == ["status", "execute_input"]
+    assert [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "display_data"] == ["what runs", "begun"]
+    assert script.wait("begin")["line"].strip() == "--parallelism 2"
+    k.no_reply(parent)
+    script.order("display half")
+    update = k.iopub(parent, last=shows("half"))[-1]
+    assert update["msg_type"] == "update_display_data" and update["content"]["transient"] == {"display_id": "table"}
+    script.order("done")
+    reply = k.reply(parent)
+    assert reply["content"]["status"] == "ok" and reply["content"]["execution_count"] == 1
+    assert k.iopub(parent)[-1]["content"]["execution_state"] == "idle"
+    assert k.text("print(run.name)") == "script-1\n"
+
+
+def test_a_failed_run_is_a_failed_cell(k: Kernel, script: Script) -> None:
+    parent = begin(k)
+    script.order("fail TrialsFailed")
+    reply = k.reply(parent)["content"]
+    assert (reply["status"], reply["ename"], reply["evalue"], reply["execution_count"]) == ("error", "TrialsFailed", "why", 1)
+    kinds = [m["msg_type"] for m in k.iopub(parent)]
+    assert kinds[-2:] == ["error", "status"]
+
+
+def test_everything_else_goes_on(k: Kernel, script: Script) -> None:
+    parent = begin(k)
+    assert "print" in k.reply(k.client.complete("prin"))["content"]["matches"]
+    assert k.reply(k.client.inspect("print"))["content"]["found"]
+    assert k.reply(k.client.kernel_info())["content"]["implementation"] == "metaml"
+    assert k.reply(k.client.history(hist_access_type="tail", n=1))["content"]["status"] == "ok"
+    assert k.control("kernel_info_request")["content"]["implementation"] == "metaml"
+    subshell = k.control("create_subshell_request")["content"]["subshell_id"]
+    message = k.client.session.msg("execute_request", {"code": "print('beside')"})
+    message["header"]["subshell_id"] = subshell
+    k.client.shell_channel.send(message)
+    assert k.reply(message["header"]["msg_id"])["content"]["status"] == "ok"
+    k.no_reply(parent)
+    script.order("done")
+    assert k.reply(parent)["content"]["status"] == "ok"
+
+
+def test_the_kernel_stays_busy_for_who_looks_at_the_latest_status(k: Kernel, script: Script) -> None:
+    parent = begin(k)
+    asked = k.client.kernel_info()
+    k.iopub(asked)
+    after = k.client.get_iopub_msg(timeout=5)
+    assert (after["parent_header"]["msg_id"], after["content"]) == (parent, {"execution_state": "busy"})
+    script.order("done")
+    k.reply(parent)
+
+
+def test_cells_behind_it_wait_and_keep_their_order(k: Kernel, script: Script) -> None:
+    parent = k.client.execute(CELL.format(""))
+    behind = [k.client.execute(f"print({n})") for n in range(3)]
+    k.iopub(parent, last=shows("begun"))
+    k.no_reply(behind[0])
+    script.order("done")
+    assert k.reply(parent)["content"]["execution_count"] == 1
+    counts = [k.reply(b)["content"]["execution_count"] for b in behind]
+    assert counts == [2, 3, 4]
+
+
+@pytest.mark.parametrize("stop_on_error", [True, False])
+def test_a_failed_run_aborts_what_waits_as_ipykernel_does(k: Kernel, script: Script, stop_on_error: bool) -> None:
+    parent = k.client.execute(CELL.format(""), stop_on_error=stop_on_error)
+    behind = k.client.execute("print('behind')")
+    k.iopub(parent, last=shows("begun"))
+    script.order("fail TrialsFailed")
+    assert k.reply(parent)["content"]["status"] == "error"
+    reply = k.reply(behind)
+    if stop_on_error:
+        assert reply["content"] == {"status": "aborted"} and reply["metadata"]["status"] == "aborted"
+        assert [m["content"]["execution_state"] for m in k.iopub(behind)] == ["busy", "idle"]
+    else:
+        assert reply["content"]["status"] == "ok"
+    assert k.text("print('later')") == "later\n"
+
+
+def test_an_error_in_the_body_aborts_what_waits(k: Kernel, script: Script) -> None:
+    parent = k.client.execute("%%train\n1/0")
+    behind = k.client.execute("2")
+    assert k.reply(parent)["content"]["ename"] == "ZeroDivisionError"
+    assert k.reply(behind)["content"] == {"status": "aborted"}
+    script.wait("EOF")  # nothing was submitted
+    assert k.text("print('later')") == "later\n"
+
+
+@pytest.mark.parametrize("how", ["signal", "message"])
+def test_interrupt_stops_and_a_second_one_stops_now(k: Kernel, script: Script, how: str) -> None:
+    def interrupt() -> None:
+        if how == "signal":
+            k.manager.interrupt_kernel()
+        else:
+            k.control("interrupt_request")
+
+    parent = begin(k)
+    behind = k.client.execute("1")
+    interrupt()
+    script.wait("stop", now=False)
+    k.no_reply(parent)
+    interrupt()
+    script.wait("stop", now=True)
+    assert k.reply(parent)["content"]["ename"] == "KeyboardInterrupt"
+    assert k.reply(behind)["content"]["status"] == "aborted"
+    assert k.text("print('alive')") == "alive\n"
+
+
+def test_metaml_that_dies_ends_the_cell_and_says_how_to_go_on(k: Kernel, script: Script) -> None:
+    parent = begin(k)
+    script.order("crash")
+    reply = k.reply(parent)["content"]
+    assert reply["ename"] == "Detached"
+    assert "%metaml attach script-1" in reply["evalue"] and "about to crash" in reply["evalue"]
+
+
+def test_metaml_killed_while_something_holds_its_output(k: Kernel, script: Script) -> None:
+    parent = begin(k)
+    metaml = metaml_of(k)
+    os.kill(metaml.pid, signal.SIGKILL)
+    assert k.reply(parent)["content"]["ename"] == "Detached"
+
+
+def test_metaml_that_dies_before_anything_started(k: Kernel, script: Script) -> None:
+    reply, _ = k.run(CELL.format(" --crash-early"))
+    assert reply["content"]["status"] == "error"
+    assert "metaml ended" in reply["content"]["evalue"] and "about to crash" in reply["content"]["evalue"]
+
+
+def test_detached_cells_end_at_once_and_go_on_showing(k: Kernel, script: Script) -> None:
+    parent = k.client.execute(CELL.format(" --detach"))
+    assert k.reply(parent)["content"]["status"] == "ok"
+    k.iopub(parent)
+    assert k.text("print('next cell')") == "next cell\n"
+    script.order("display later")
+    assert k.iopub(parent, last=shows("later"))[-1]["parent_header"]["msg_id"] == parent
+
+
+def test_a_magic_that_is_not_alone_is_the_modules_own(k: Kernel, script: Script) -> None:
+    cell = "for i in range(1):\n    get_ipython().run_cell_magic('train', '', 'def f():\\n    return 1')"
+    parent = k.client.execute(cell)
+    k.iopub(parent, last=shows("begun"))
+    script.order("done")
+    assert k.reply(parent)["content"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("how", ["shutdown", "restart", "kill"])
+def test_the_end_of_the_kernel_detaches(k: Kernel, script: Script, how: str) -> None:
+    begin(k)
+    metaml = metaml_of(k)
+    if how == "kill":
+        os.killpg(k.pid, signal.SIGKILL)
+    elif how == "restart":
+        k.manager.restart_kernel()
+        k.client.wait_for_ready(timeout=30)
+        assert k.text("print('new')") == "new\n"
+    else:
+        k.control("shutdown_request", {"restart": False})
+    script.wait("EOF")
+    assert not any(m["type"] == "stop" for m in script.heard())
+    until(lambda: not metaml.is_running() or metaml.status() == psutil.STATUS_ZOMBIE, "metaml ended by itself")
+
+
+def test_nbclient_fails_when_the_run_does(script: Script) -> None:
+    script.order("fail TrialsFailed")
+    cells = [nbformat.v4.new_code_cell(c) for c in (CELL.format(""), "never = 1")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    with pytest.raises(CellExecutionError, match="TrialsFailed"):
+        NotebookClient(notebook, kernel_name="metaml-scripted", timeout=60).execute()
+    kinds = [o["output_type"] for o in notebook.cells[0]["outputs"]]
+    assert kinds == ["display_data", "display_data", "error"]
+
+
+def test_run_all_of_two_sweeps(k: Kernel, script: Script) -> None:
+    first, second = k.client.execute(CELL.format("")), k.client.execute(CELL.format(""))
+    k.iopub(first, last=shows("begun"))
+    k.no_reply(second)
+    script.order("done")  # both processes read the same orders
+    assert k.reply(first)["content"]["status"] == "ok"
+    assert k.reply(second)["content"]["status"] == "ok"
