@@ -1,0 +1,132 @@
+"""A real kernel of ours in a home folder of its own, and a way to execute cells in it and see what people see."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+BIN = Path(__file__).resolve().parents[2] / "bin"
+TIMEOUT = 60
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Shown:
+    """What one cell showed."""
+
+    text: str = ""
+    results: list[str] = field(default_factory=list)
+    displays: dict[str, dict[str, str]] = field(default_factory=dict)  # the latest bundle of each display
+    updates: int = 0
+    error: str = ""  # "ename: evalue"
+    traceback: str = ""
+    status: str = ""
+    count: int = 0
+
+    @property
+    def plain(self) -> str:
+        """All that is shown, as text."""
+        bundles = [b.get("text/plain", "") for b in self.displays.values()]
+        return "\n".join([self.text, *bundles, *self.results, self.traceback])
+
+
+class Notebook:
+    """A kernel, started through its kernelspec in a folder."""
+
+    def __init__(self, folder: Path, home: Path, kernel: str, **env: str) -> None:
+        self.folder = folder
+        self.home = home
+        self.env = {**environment(home), **env}
+        self.manager = KernelManager(kernel_name=kernel)
+        self.manager.kernel_spec_manager.kernel_dirs = [str(home / "prefix" / "share" / "jupyter" / "kernels")]
+        self.manager.start_kernel(env=self.env, cwd=str(folder))
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=TIMEOUT)
+
+    def run(self, code: str, when: Any = None, stop_on_error: bool = True) -> Shown:
+        """Execute a cell and wait for its reply and idle. `when(shown)` is called after each message."""
+        parent = self.client.execute(code, stop_on_error=stop_on_error)
+        shown = Shown()
+        while True:
+            message = self.client.get_iopub_msg(timeout=TIMEOUT)
+            if message["parent_header"].get("msg_id") != parent:
+                continue
+            content, kind = message["content"], message["msg_type"]
+            if kind == "stream":
+                shown.text += content["text"]
+            elif kind in ("display_data", "update_display_data"):
+                identity = content.get("transient", {}).get("display_id") or str(len(shown.displays))
+                shown.displays[identity] = content["data"]
+                shown.updates += kind == "update_display_data"
+            elif kind == "execute_result":
+                shown.results.append(content["data"]["text/plain"])
+            elif kind == "error":
+                shown.error = f"{content['ename']}: {content['evalue']}"
+                shown.traceback = COLOURS.sub("", "\n".join(content["traceback"]))
+            elif kind == "status" and content["execution_state"] == "idle":
+                break
+            if when is not None:
+                when(shown)
+        while True:
+            reply = self.client.get_shell_msg(timeout=TIMEOUT)
+            if reply["parent_header"].get("msg_id") == parent:
+                shown.status = reply["content"]["status"]
+                shown.count = reply["content"].get("execution_count", 0)
+                return shown
+
+    def metaml(self, *arguments: str) -> str:
+        """What the command line says, on both streams."""
+        done = subprocess.run(
+            [BIN / "metaml", *arguments], env=self.env, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.stdout
+
+    def close(self) -> None:
+        """End kernel and runs."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=False)
+        runs = self.home / "data" / "metaml" / "runs"
+        for run in sorted(runs.glob("[!.]*")) if runs.is_dir() else []:
+            self.metaml("stop", "--now", run.name)
+            self.metaml("attach", run.name)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """An environment that touches nothing of the person who runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))}
+    return {
+        **kept,
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home / "data"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "IPYTHONDIR": str(home / "ipython"),
+    }
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with the kernelspec of bin/metaml-kernel."""
+    home = tmp_path_factory.mktemp("home")
+    subprocess.run(
+        [BIN / "metaml", "install", "--prefix", home / "prefix", "--python", sys.executable], env=environment(home), check=True, capture_output=True
+    )
+    return home
+
+
+@pytest.fixture(scope="module")
+def notebook(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+    """One kernel for the tests of a file, in a folder of its own."""
+    opened = Notebook(tmp_path_factory.mktemp("notebook"), home, "metaml")
+    yield opened
+    opened.close()
