@@ -245,8 +245,11 @@ func list(names []string) string {
 
 // nearest gives the most similar name, if one is similar.
 func nearest(name string, names []string) string {
-	best, score := "", max(len(name)/3, 1)+1
+	best, score := "", len(name)/3+1
 	for _, n := range names {
+		if n == name {
+			continue
+		}
 		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < score {
 			best, score = n, d
 		}

@@ -298,6 +298,10 @@ func (s *scanner) callRefs(n *syntax.Node) (same, deep []ref) {
 		return nil, inside()
 	case method:
 		same, _ = s.refs(f.Child("object"))
+		same = slices.Clone(same)
+		for i := range same {
+			same[i].made = true
+		}
 		return same, nil
 	case f.Kind == "identifier" && !builtins[name]:
 		// An object that is called, or a function: what it gives may hold what it was given.
@@ -420,4 +424,10 @@ func parameters(n *syntax.Node) []Parameter {
 	return out
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine joins an expression that goes over several lines.
+func oneLine(s string) string {
+	if !strings.Contains(s, "\n") {
+		return s
+	}
+	return strings.Join(strings.Fields(s), " ")
+}

@@ -69,9 +69,9 @@ func (w *work) flow() error {
 }
 
 // repeated says that the statement was executed before with the same text and the same values, and that nothing has changed since:
-// executing it once is enough. So re-running a cell leaves the program as it was.
+// executing it once is enough. So re-running a cell leaves the program as it was. The cell with the magic stays where it was run last.
 func (w *work) repeated(s *stmt) bool {
-	if s.node == nil || len(s.e.binds) == 0 || len(s.e.changes) > 0 || len(s.e.deleted) > 0 {
+	if s.node == nil || s.cell == w.target || len(s.e.binds) == 0 || len(s.e.changes) > 0 || len(s.e.deleted) > 0 {
 		return false
 	}
 	switch s.node.Kind {
@@ -147,7 +147,11 @@ func (w *work) step(s *stmt) {
 		}
 		for _, r := range b.same {
 			vs, _ := w.at(r.name, t+1)
-			v.same = append(v.same, vs...)
+			for _, u := range vs {
+				if !r.made || !isImport(u) {
+					v.same = append(v.same, u)
+				}
+			}
 		}
 		for _, r := range b.deep {
 			vs, _ := w.at(r.name, t+1)
@@ -186,6 +190,8 @@ func (w *work) step(s *stmt) {
 		w.stars = append(w.stars, s)
 	}
 }
+
+func isImport(v *value) bool { return v.bind != nil && v.bind.imp != nil }
 
 // plain says that the statement is no compound one, so that what it does is done.
 func (w *work) plain(s *stmt) bool {

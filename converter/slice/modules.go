@@ -126,7 +126,7 @@ func (p *packer) absolute(module, from string) string {
 	if m, ok := p.files[from]; ok && m.Package {
 		dots--
 	}
-	if from == "" || dots > len(parts) {
+	if from == "" || dots >= len(parts) && dots > 0 {
 		return ""
 	}
 	parts = parts[:len(parts)-dots]

@@ -2,6 +2,7 @@ package slice
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/converter/token"
@@ -41,6 +42,11 @@ func opaque(c *cell, n *syntax.Node) *stmt {
 					e.binds = append(e.binds, bind{name: word, line: line})
 					e.changes = append(e.changes, ref{name: word})
 				}
+			}
+		}
+		if tok.Kind == token.String && strings.ContainsAny(strings.ToLower(word[:strings.IndexAny(word, `"'`)]), "ft") {
+			for _, f := range strings.FieldsFunc(word, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+				e.uses = append(e.uses, use{name: f, line: line, soft: true})
 			}
 		}
 		dot = tok.Kind == token.Op && word == "."

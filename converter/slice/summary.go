@@ -56,14 +56,14 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 			switch {
 			case r.param && fn != nil:
 				s.params[r.name] = true
-			case !r.param:
+			case !r.param && (!r.made || w.importOf(r.name, time) == nil):
 				s.changes[r.name] = true
 			}
 		}
 	}
 	add(*changes)
 	for _, r := range *changes {
-		if !r.param {
+		if !r.param && !r.made {
 			if m := w.moduleOf(r.name, time); m != "" {
 				s.modules[m] = true
 			}
