@@ -56,6 +56,9 @@ func (c *converse) serve(ctx context.Context) error {
 		c.place = "@" + strings.ToUpper(begin.Kind[:1]) + begin.Kind[1:] + ": "
 	}
 	resolved, err := c.options(begin)
+	if errors.Is(err, settings.ErrHelp) {
+		return c.showText("help", settings.Help(run.Train))
+	}
 	if err != nil {
 		return err
 	}
@@ -79,9 +82,6 @@ func (c *converse) serve(ctx context.Context) error {
 // options resolves the settings and tells the module those that it needs before the body runs.
 func (c *converse) options(begin fromPython) (*settings.Resolved, error) {
 	given, err := settings.ParseLine(run.Train, begin.Line)
-	if errors.Is(err, settings.ErrHelp) {
-		return nil, &run.UserError{Code: "help", Text: settings.Help(run.Train)}
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 		return err
 	}
 	if c.planOnly {
-		return c.showPlan(s, plan)
+		return c.showText("plan", planText(s, plan))
 	}
 	if err := c.showSlice(s); err != nil {
 		return err
@@ -162,15 +162,14 @@ func interruptMeans(s *settings.Resolved) string {
 	return "stop"
 }
 
-// showPlan says what would run and ends the conversation.
-func (c *converse) showPlan(s *submission, plan *deployer.Plan) error {
-	text := planText(s, plan)
+// showText displays a text in the place of a run and ends the conversation.
+func (c *converse) showText(what, text string) error {
 	if c.render {
-		if err := c.peer.send("display", map[string]any{"bundle": map[string]string{"text/plain": text}, "display_id": displayID("plan"), "update": false}); err != nil {
+		if err := c.peer.send("display", map[string]any{"bundle": map[string]string{"text/plain": text}, "display_id": displayID(what), "update": false}); err != nil {
 			return err
 		}
-	} else if _, err := io.WriteString(c.err, text); err != nil {
-		return fmt.Errorf("print the plan: %w", err)
+	} else if _, err := io.WriteString(c.err, text+"\n"); err != nil {
+		return fmt.Errorf("print: %w", err)
 	}
 	return c.done(nil, nil)
 }
@@ -178,11 +177,20 @@ func (c *converse) showPlan(s *submission, plan *deployer.Plan) error {
 // showSlice says what will run, once, before anything starts.
 func (c *converse) showSlice(s *submission) error {
 	summary, body := s.summary(), s.body(s.settings.Bool("explain"))
+	explain := s.settings.Bool("explain")
 	if !c.render {
-		return nil
+		if _, err := fmt.Fprintln(c.err, summary); err != nil || !explain {
+			return err
+		}
+		_, err := fmt.Fprintln(c.err, body)
+		return err
+	}
+	plain := summary
+	if explain {
+		plain += "\n" + body
 	}
 	return c.peer.send("slice", map[string]any{
-		"bundle": map[string]string{"text/html": view.Fold(summary, body), "text/plain": summary}, "display_id": displayID("slice"),
+		"bundle": map[string]string{"text/html": view.Fold(summary, body), "text/plain": plain}, "display_id": displayID("slice"),
 	})
 }
 
@@ -224,9 +232,6 @@ func (c *converse) refused(err error) map[string]any {
 		fields["code"], fields["text"], fields["hint"], fields["traceback"] = python.Code, c.place+python.Text, python.Hint, python.Traceback
 	case errors.As(err, &user):
 		fields["code"], fields["text"], fields["hint"] = user.Code, c.place+user.Text, user.Hint
-		if user.Code == "help" {
-			fields["text"] = user.Text
-		}
 	default:
 		fields["hint"] = "This is MetaML's own fault, not yours."
 	}

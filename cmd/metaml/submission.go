@@ -168,7 +168,7 @@ func note(c *complaint.Complaint) string {
 	if c.Hint == "" {
 		return c.Text
 	}
-	return c.Text + " " + c.Hint
+	return strings.TrimRight(c.Text, ".") + ". " + c.Hint
 }
 
 // draw asks Python for the hyperparameters.

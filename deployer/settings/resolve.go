@@ -195,11 +195,12 @@ func (r *Resolved) List(name string) []string {
 	return names
 }
 
-// All gives every setting that has a value, in the order of [All].
+// All gives every setting that has a value, in the order of [All]; defaults that mean nothing on the target are left out.
 func (r *Resolved) All() []run.Setting {
 	var all []run.Setting
 	for _, d := range Of(r.Kind) {
-		if v, ok := r.Values[d.Name]; ok {
+		v, ok := r.Values[d.Name]
+		if ok && (v.Origin != FromDefault || slices.Contains(d.Targets, r.Text("target"))) {
 			all = append(all, run.Setting{Name: d.Name, Value: v.Text, Origin: v.Origin})
 		}
 	}

@@ -165,3 +165,9 @@ def test_a_settings_file_with_a_mistake(notebook: Notebook) -> None:
         assert f"{file}:1: parallelism takes an integer" in notebook.run("%%train\ndef train():\n    return 1").error
     finally:
         file.unlink()
+
+
+def test_help_is_no_error(notebook: Notebook) -> None:
+    shown = notebook.run("%%train --help\ndef train():\n    return 1")
+    assert shown.status == "ok"
+    assert "--hyper-parameters NAME" in shown.plain
