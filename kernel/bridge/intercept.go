@@ -52,6 +52,12 @@ func (b *Bridge) childStatus(m wire.Message) bool {
 }
 
 func (b *Bridge) childInput(m wire.Message) bool {
+	var input struct {
+		Count int `json:"execution_count"`
+	}
+	if parent, err := wire.ParseHeader(m.Parent()); err == nil && json.Unmarshal(m.Content(), &input) == nil {
+		b.gate.Input(parent.ID, input.Count)
+	}
 	text := b.notice.Load()
 	if text == nil || !b.notice.CompareAndSwap(text, nil) {
 		return false

@@ -60,7 +60,7 @@ var Table = []Intercept{
 	},
 	{
 		Direction: ToFrontEnd, Channel: wire.Shell, Type: "execute_reply",
-		What:  "kept back while the cell's run is shown; an error reply with its execution_count takes its place when the run fails",
+		What:  "kept back while the cell's run is shown; made up when an interrupt took it; an error reply with its execution_count takes its place when the run fails",
 		Why:   "the cell ends with its run",
 		reply: (*Bridge).executeReply,
 	},
@@ -102,7 +102,7 @@ var Table = []Intercept{
 	},
 	{
 		Direction: ToFrontEnd, Channel: wire.IOPub, Type: "execute_input",
-		What:    "passed on; the first is followed by a stream on stderr when the metaml module could not be loaded",
+		What:    "passed on, its execution_count is noted; the first is followed by a stream on stderr when the metaml module could not be loaded",
 		Why:     "the front end must be told before %%train is not found",
 		publish: (*Bridge).childInput,
 	},

@@ -61,6 +61,9 @@ type request struct {
 	reply      [][]byte      // the wrapped kernel's execute_reply, kept back
 	idle       [][]byte      // its idle, kept back
 	interrupts int           // interrupts so far
+
+	count       int  // its execution_count
+	interrupted bool // the reply was made up: an interrupt took the wrapped kernel's
 }
 
 // Failure is the error that ends a cell.
@@ -144,7 +147,11 @@ func (g *Gate) Reply(client, id string, frames [][]byte) {
 func (g *Gate) Idle(id string, frames [][]byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if r := g.inFlight[id]; r != nil && (r.pending || r.held || r.outcome != nil) {
+	r := g.inFlight[id]
+	if r != nil && r.reply == nil && (r == g.current || r.pending || r.held || r.outcome != nil) {
+		time.AfterFunc(replyWait, func() { g.lost(r) })
+	}
+	if r != nil && (r.pending || r.held || r.outcome != nil) {
 		r.idle = frames
 		g.settle(r)
 		return
@@ -153,6 +160,42 @@ func (g *Gate) Idle(id string, frames [][]byte) {
 	if g.current != nil && g.current.held {
 		// A front end shows the latest status, whoever caused it: say busy again.
 		g.status("busy", g.current)
+	}
+}
+
+// replyWait is how long after its idle a reply may come; they take different sockets.
+const replyWait = time.Second
+
+// lost makes up the reply of a request that ipykernel will not answer: an interrupt
+// that arrives between the cell's last statement and its reply is caught in the
+// kernel, and the reply with it. The gate would stay closed, the cell busy for ever.
+func (g *Gate) lost(r *request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inFlight[r.id] != r || r.reply != nil {
+		return
+	}
+	frames, err := g.maker.Make(r.msg.Routing(), "execute_reply", r.msg.Header(), nil, map[string]any{
+		"status": "ok", "execution_count": r.count, "user_expressions": struct{}{}, "payload": []any{},
+	})
+	if err != nil {
+		g.log.Error("a lost reply could not be made up", "error", err)
+		return
+	}
+	r.reply = frames
+	r.interrupted = true
+	if r.idle == nil {
+		r.idle = [][]byte{} // it went out before
+	}
+	g.settle(r)
+}
+
+// Input takes the number that the wrapped kernel gave to an execute_request.
+func (g *Gate) Input(id string, count int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.inFlight[id]; r != nil {
+		r.count = count
 	}
 }
 
@@ -245,6 +288,9 @@ func (g *Gate) settle(r *request) {
 	if r.pending || r.held || r.reply == nil {
 		return
 	}
+	if r.interrupted && r.outcome == nil {
+		r.outcome = &Failure{Name: "KeyboardInterrupt", Traceback: []string{"KeyboardInterrupt"}}
+	}
 	if r.outcome == nil {
 		g.front.Reply(r.client, r.reply)
 		if r.idle != nil {
@@ -261,7 +307,9 @@ func (g *Gate) settle(r *request) {
 		r.reply = g.failedReply(r)
 	}
 	g.front.Reply(r.client, r.reply)
-	g.front.Publish(r.idle, false)
+	if len(r.idle) > 0 {
+		g.front.Publish(r.idle, false)
+	}
 	g.finish(r)
 }
 

@@ -180,6 +180,18 @@ def test_interrupt_stops_and_a_second_one_stops_now(k: Kernel, script: Script, h
     assert k.text("print('alive')") == "alive\n"
 
 
+def test_an_interrupt_that_takes_ipykernels_reply_leaves_no_cell_busy(k: Kernel, script: Script) -> None:
+    # Between a cell's last statement and its reply an interrupt is "caught in kernel", and no reply follows.
+    k.run("kernel = get_ipython().kernel; finish = kernel.finish_metadata\ndef once(*a):\n    kernel.finish_metadata = finish; raise KeyboardInterrupt")
+    parent = k.client.execute(CELL.format("").replace("def f", "kernel.finish_metadata = once\ndef f"))
+    behind = k.client.execute("1")
+    k.iopub(parent, last=shows("begun"))
+    script.order("done")
+    assert k.reply(parent)["content"]["ename"] == "KeyboardInterrupt"
+    assert k.reply(behind)["content"]["status"] == "aborted"
+    assert k.text("print('alive')") == "alive\n"
+
+
 def test_metaml_that_dies_ends_the_cell_and_says_how_to_go_on(k: Kernel, script: Script) -> None:
     parent = begin(k)
     script.order("crash")
