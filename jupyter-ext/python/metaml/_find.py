@@ -86,7 +86,7 @@ def call(*args: str) -> str:
         check=False,
     )
     if done.returncode != 0:
-        text = done.stderr.decode("utf-8", "replace").strip()
+        text = done.stderr.decode("utf-8", "replace").strip().removeprefix("metaml: ")
         raise MetaMLError(text or f"`metaml {' '.join(args)}` ended with code {done.returncode}")
     return done.stdout.decode("utf-8", "replace")
 

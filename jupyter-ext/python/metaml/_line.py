@@ -89,7 +89,7 @@ class LineMagic:
         try:
             about = extension.about(cell, alone)
             if command == "plan":
-                about["seq"] = 0  # the last cell that defines a function
+                about["seq"] = extension.recorder.last_train()
             first = begin(conversation, kind, line, cell=about, source=extension.source())
             return submit(
                 conversation,

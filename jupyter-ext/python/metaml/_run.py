@@ -95,7 +95,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """ "running", "stopped", "failed" or "succeeded"."""
+        """ "pending", "running", "stopped", "failed" or "succeeded"."""
         return str(self._read().get("state", ""))
 
     @property

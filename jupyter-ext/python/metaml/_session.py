@@ -25,6 +25,9 @@ VERSION = 1
 # Names that belong to Python and IPython: __name__, the last results and inputs.
 _IPYTHONS = re.compile(r"__\w+__|_{1,3}|_i{0,3}|_i?\d+|_exit_code|_[dio]h")
 
+_TRAIN = re.compile(r"\A\s*%%train\b")
+_FUNCTION = re.compile(r"^(async )?def \w", re.MULTILINE)
+
 
 class Cell:
     """One execution of one cell, as it goes."""
@@ -141,6 +144,14 @@ class Recorder:
         cell.parent = running.seq if running else 0
         self.cells.append(cell)
         return cell
+
+    def last_train(self) -> int:
+        """Number of the latest cell with `%%train` over it, or else of the latest that defines a function; 0 if there is none."""
+        for pattern in (_TRAIN, _FUNCTION):
+            for cell in reversed(self.cells):
+                if pattern.search(cell.source):
+                    return cell.seq
+        return 0
 
     def _stack(self) -> list[Cell | _Pending]:
         return self._stacks.setdefault(threading.get_ident(), [])

@@ -105,11 +105,12 @@ def test_describe() -> None:
 
 
 def test_distributions() -> None:
-    import dateutil
+    from importlib.metadata import version
+
     import numpy
 
     got = distributions(["numpy", "dateutil", "sys", "json", "IPython.display", "metaml_no_such"])
     assert got["numpy"] == {"name": "numpy", "version": numpy.__version__}
-    assert got["dateutil"] == {"name": "python-dateutil", "version": dateutil.__version__}
+    assert got["dateutil"] == {"name": "python-dateutil", "version": version("python-dateutil")}
     assert got["IPython.display"]["name"] == "ipython"
     assert len(got) == 3

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import metaml
 
 ROOT = str(Path(metaml.__file__).parent.parent)
@@ -20,12 +22,8 @@ def test_all_is_what_there_is() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    try:
-        metaml.Trian  # type: ignore[attr-defined]  # noqa: B018
-    except AttributeError as error:
-        assert str(error) == "module 'metaml' has no attribute 'Trian'"
-    else:
-        raise AssertionError("no error")
+    with pytest.raises(AttributeError, match="module 'metaml' has no attribute 'Trian'"):
+        metaml.Trian  # noqa: B018
 
 
 def test_importing_loads_nothing_else() -> None:

@@ -96,5 +96,5 @@ def test_an_error_of_the_binary_is_its_own_sentence(tmp_path: Path, monkeypatch:
     path = binary(tmp_path / "given")
     path.write_text('#!/bin/sh\necho "there is no run x" >&2\nexit 1\n')
     monkeypatch.setenv("METAML_BIN", str(path))
-    with pytest.raises(metaml.MetaMLError, match="^there is no run x$"):
+    with pytest.raises(metaml.MetaMLError, match=r"^there is no run x$"):
         metaml.run("x")

@@ -22,10 +22,11 @@ class Kernel:
 
     def __init__(self, client: BlockingKernelClient) -> None:
         self.client = client
+        self.manager: KernelManager | None = None
 
     def execute(self, code: str, **options: Any) -> list[dict[str, Any]]:
         """Run a cell; gives what was published, then the reply."""
-        message = self.client.execute(code, allow_stdin=False, **options)
+        message = self.client.execute(code, allow_stdin=False, stop_on_error=False, **options)
         published: list[dict[str, Any]] = []
         while True:
             got = self.client.get_iopub_msg(timeout=SECONDS)
@@ -46,12 +47,16 @@ class Kernel:
     def value(self, expression: str) -> str:
         """The repr of an expression, without leaving a cell."""
         reply = self.execute("", user_expressions={"x": expression})[-1]
-        return str(reply["content"]["user_expressions"]["x"]["data"]["text/plain"])
+        return " ".join(reply["content"]["user_expressions"]["x"]["data"]["text/plain"].split())
 
 
-def start(tmp_path: Path, *arguments: str, **environment: str) -> tuple[KernelManager, BlockingKernelClient]:
+def start(
+    tmp_path: Path, *arguments: str, argv: list[str] | None = None, **environment: str
+) -> tuple[KernelManager, BlockingKernelClient]:
     manager = KernelManager(kernel_name="python3")
-    manager.kernel_spec.argv = [*manager.kernel_spec.argv, *arguments]  # type: ignore[union-attr]
+    spec = manager.kernel_spec
+    assert spec is not None
+    spec.argv = [*(argv or spec.argv), *arguments]
     outside = {key: value for key, value in os.environ.items() if not key.startswith(("METAML", "_METAML"))}
     manager.start_kernel(
         cwd=str(tmp_path),
@@ -118,7 +123,7 @@ def test_under_our_kernel(ours: tuple[Kernel, Peer], tmp_path: Path) -> None:
     assert reply["content"]["ename"] == "ZeroDivisionError"
 
     # A restart is a new process: nothing is carried over.
-    assert [cell["source"] for cell in peer.said("request")[-1]["session"]["cells"]][0].startswith("%%train --seed 1")
+    assert peer.said("request")[-1]["session"]["cells"][0]["source"].startswith("%%train --seed 1")
 
 
 def test_help_does_not_run_the_cell(ours: tuple[Kernel, Peer]) -> None:

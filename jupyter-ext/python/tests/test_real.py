@@ -1,0 +1,206 @@
+"""With the real `metaml`: a sweep from a cell and from a script, and what the user holds afterwards.
+
+`make test` puts the binaries on the PATH.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_kernel import ROOT, SECONDS, Kernel, start
+
+import metaml
+from metaml import _find, _settings
+
+
+def binary(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.fail(f"{name} is not on the PATH: run make test", pytrace=False)
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a person who never used MetaML."""
+    with tempfile.TemporaryDirectory() as short:  # sockets have short paths
+        yield {
+            "METAML_BIN": binary("metaml"),
+            "HOME": str(tmp_path / "home"),
+            "XDG_DATA_HOME": str(tmp_path / "data"),
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "XDG_RUNTIME_DIR": short,
+        }
+
+
+@pytest.fixture(params=["ours", "plain"])
+def kernel(request: pytest.FixtureRequest, tmp_path: Path, home: dict[str, str]) -> Iterator[Kernel]:
+    """Our kernel, and a plain ipykernel with `%load_ext metaml`."""
+    plain = request.param == "plain"
+    argv = None if plain else [binary("metaml-kernel"), "-f", "{connection_file}", "--python", sys.executable]
+    manager, client = start(tmp_path, argv=argv, **home)
+    try:
+        running = Kernel(client)
+        running.manager = manager
+        if plain:
+            running.execute("%load_ext metaml")
+        yield running
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+
+def texts(messages: list[dict[str, Any]]) -> str:
+    """What a person reads in the output of a cell."""
+    return "\n".join(
+        str(message["content"].get("data", {}).get("text/plain", message["content"].get("text", ""))) for message in messages
+    )
+
+
+HELPERS = """
+import random
+import numpy as np
+scale = 2.0
+def helper(x):
+    return x * scale
+def rows():
+    for i in range(4):
+        yield {"lr": i, "size": np.random.choice([128], 1)}
+"""
+
+TRAIN = """%%train --parallelism 2 --hyper-parameters rows
+def train_model(lr, size):
+    from metaml import report
+    for step in range(3):
+        report(step=step, loss=helper(lr) + step)
+    print("size", size)
+    return {"accuracy": lr / size}
+"""
+
+
+def test_a_sweep_from_a_cell(kernel: Kernel) -> None:
+    assert kernel.execute(HELPERS)[-1]["content"]["status"] == "ok"
+    *shown, reply = kernel.execute(TRAIN, store_history=True)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    assert "succeeded" in texts(shown)
+    assert kernel.value("(run.state, run.name, run in Out.values())") == "('succeeded', 'train-model-1', True)"
+    assert kernel.value("[t.parameters for t in run.trials]") == repr([{"lr": i, "size": 128} for i in range(4)])
+    assert kernel.value("(run.best().index, run.best('loss').index, run.objective)") == "(3, 0, ('accuracy', 'max'))"
+    assert kernel.value("sorted(r[2:] for r in run.history if r.trial == 1)") == repr(
+        [(1, "loss", 2.0), (1, "loss", 3.0), (1, "loss", 4.0)]
+    )
+    assert kernel.value("run.logs(2).strip()") == "'size 128'"
+    assert "train-model-1" in texts(kernel.execute("run"))
+    assert "succeeded" in texts(kernel.execute("%metaml runs"))
+    assert "succeeded" in texts(kernel.execute("%metaml attach run"))
+    assert "lr" in texts(kernel.execute("%metaml plan --parallelism 3 --hyper-parameters rows"))
+    assert kernel.value("len(__import__('metaml').runs())") == "1"  # a plan starts nothing
+
+
+def test_failures_are_errors(kernel: Kernel) -> None:
+    for code, ename, text in (
+        ("%%train --paralelism 2\ndef f(): pass", "Refused", "--parallelism"),
+        ("%%train\ndef f(): return undefined_name", "Refused", "undefined_name"),
+        ("%%train\ndef f(): 1/0", "TrialsFailed", "ZeroDivisionError"),
+        ("%metaml logs no-such-run", "Refused", "code"),
+        ("import metaml; metaml.run('no-such-run')", "MetaMLError", "no-such-run"),
+    ):
+        reply = kernel.execute(code)[-1]
+        assert (reply["content"]["status"], reply["content"].get("ename")) == ("error", ename), reply["content"]
+        assert text in reply["content"]["evalue"]
+
+
+def test_an_interrupt_stops_the_run(kernel: Kernel) -> None:
+    code = "%%train\ndef f():\n    import time\n    time.sleep(600)"
+    message = kernel.client.execute(code, stop_on_error=False)
+    while True:
+        got = kernel.client.get_iopub_msg(timeout=SECONDS)
+        if "●" in texts([got]):
+            break
+    assert kernel.manager is not None
+    kernel.manager.interrupt_kernel()
+    while True:
+        reply = kernel.client.get_shell_msg(timeout=SECONDS)
+        if reply["parent_header"]["msg_id"] == message:
+            break
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    assert kernel.value("run.state") == "'stopped'"
+
+
+def test_detach_returns_at_once(kernel: Kernel) -> None:
+    code = "%%train --detach\ndef f():\n    import os, time\n    while not os.path.exists('go'): time.sleep(0.01)\n    return 1"
+    assert kernel.execute(code)[-1]["content"]["status"] == "ok"
+    reply = kernel.execute("run.wait(0.01)")[-1]
+    assert reply["content"]["ename"] == "TimeoutError"
+    kernel.execute("open('go', 'w').close()")
+    assert kernel.value("run.wait().state") == "'succeeded'"
+
+
+SCRIPT = """
+import random
+from metaml import Train
+
+def rows():
+    while True:
+        yield {"lr": random.random()}
+
+@Train(settings={"parallelism": 2, "hyper_parameters": rows()}, package={"repository": "example.org/x", "publish": True})
+def train_model(lr):
+    return {"loss": lr}
+
+if __name__ == "__main__":
+    run = train_model()
+    print(run.state, len(run.trials), train_model(0.5))
+"""
+
+
+def script(tmp_path: Path, text: str, home: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "train.py").write_text(text)
+    return subprocess.run(
+        [sys.executable, "train.py"],
+        cwd=tmp_path,
+        env={**os.environ, **home, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def test_a_sweep_from_a_script(tmp_path: Path, home: dict[str, str]) -> None:
+    got = script(tmp_path, SCRIPT, home)
+    assert got.stdout == "succeeded 2 {'loss': 0.5}\n", got.stderr
+    assert "train-model-1" in got.stderr
+    assert "unused on target local: repository, publish" in got.stderr
+
+
+def test_a_script_whose_trials_fail_ends_with_a_sentence(tmp_path: Path, home: dict[str, str]) -> None:
+    got = script(tmp_path, SCRIPT.replace('return {"loss": lr}', "raise ValueError('too small')"), home)
+    assert got.returncode == 1
+    assert "ValueError: too small" in got.stderr
+    assert "metaml/_" not in got.stderr
+
+
+@pytest.mark.parametrize("kind", ["train", "serve"])
+def test_a_decorators_settings_are_the_cells(kind: str, home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAML_BIN", home["METAML_BIN"])
+    monkeypatch.setattr(_find, "_found", None)
+    described = tuple(entry["name"] for entry in json.loads(_find.call("settings", "--json", "--kind", kind)))
+    assert {"train": _settings.TRAIN, "serve": _settings.SERVE}[kind] == described
+    help_text = _settings.usage(kind)
+    assert all(f"--{name.replace('_', '-')}" in help_text for name in described)
+
+
+def test_a_run_travels_by_its_name() -> None:
+    import pickle
+
+    assert pickle.loads(pickle.dumps(metaml.Run("x-1"))) == metaml.Run("x-1")
