@@ -42,6 +42,7 @@ type Engine struct {
 	again       []int            // trials to start before those in queue
 	retries     map[int]int      // attempts of a trial that counted as retries
 	disruptions map[int]int      // attempts of a trial that were disrupted
+	owed        map[int]bool     // until Open: see Past
 	ended       bool
 	loads       bool       // some attempt got beyond the program's top level
 	broken      *run.Error // why the top level failed, until it is told
@@ -67,20 +68,24 @@ func NewEngine(spec run.Spec, past *Past, log *folder.Log, sync func(), now func
 	return &Engine{
 		spec: spec, state: past.State, log: log, sync: sync, now: now, sup: sup,
 		running: map[int]*attempt{}, slots: make([]bool, max(spec.Parallelism, 1)),
-		retries: past.retries, disruptions: past.disruptions, ended: past.State.Phase.Final(), loads: past.State.Loaded != nil,
+		retries: past.retries, disruptions: past.disruptions, owed: past.owed, ended: past.State.Phase.Final(), loads: past.State.Loaded != nil,
 	}
 }
 
 // Past is what a run's event file says, with what only the engine needs of it.
 type Past struct {
 	State       *run.State
+	spec        run.Spec
 	retries     map[int]int
 	disruptions map[int]int
+	// owed are the trials that ended but have another attempt coming, of which nothing is written yet: events that belong
+	// together can be torn apart by a crash.
+	owed map[int]bool
 }
 
 // NewPast is the past of a run of which nothing was written.
 func NewPast(spec run.Spec) *Past {
-	return &Past{State: run.NewState(spec), retries: map[int]int{}, disruptions: map[int]int{}}
+	return &Past{State: run.NewState(spec), spec: spec, retries: map[int]int{}, disruptions: map[int]int{}, owed: map[int]bool{}}
 }
 
 // Apply adds one event.
@@ -92,11 +97,21 @@ func (p *Past) Apply(e run.Event) {
 	case e.Type == run.EventResumed:
 		clear(p.retries)
 		clear(p.disruptions)
-	case e.Type != run.EventTrialEnded || e.Trial == nil:
+		for i := range p.State.Trials {
+			if t := &p.State.Trials[i]; t.Phase.Final() && t.Unfinished() {
+				p.owed[i] = true
+			}
+		}
+	case e.Trial == nil:
+	case e.Type == run.EventTrialQueued, e.Type == run.EventTrialStarted:
+		delete(p.owed, *e.Trial)
+	case e.Type != run.EventTrialEnded:
 	case e.Code == run.CodeDisruption:
 		p.disruptions[*e.Trial]++
+		p.owed[*e.Trial] = p.disruptions[*e.Trial] <= maxDisruptions
 	case e.Reason.Retriable():
 		p.retries[*e.Trial]++
+		p.owed[*e.Trial] = p.retries[*e.Trial] <= p.spec.Retries
 	}
 }
 
@@ -141,6 +156,8 @@ func (e *Engine) Open(resume, rebooted bool) {
 		case t.Phase == run.Pending:
 			e.queue = append(e.queue, t.Index)
 		case resume && (wasEnded || rebooted) && t.Unfinished():
+			e.requeue(t.Index, t.Attempt)
+		case e.owed[i] && !e.state.StopAsked && !t.StopAsked:
 			e.requeue(t.Index, t.Attempt)
 		}
 	}

@@ -1,0 +1,461 @@
+package monitor
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// A simulation is a run whose monitor is cut off again and again: in the middle of a write, between a write and what follows
+// from it, between two actions; and now and then the machine loses power and what was not synced. Everything follows from the
+// seed.
+
+const simulations = 12_000
+
+func TestSimulationsKeepEveryPromise(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(simulations) {
+		if err := simulate(seed); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// errCut is the panic of a monitor that is killed.
+var errCut = errors.New("cut")
+
+// disk is events.jsonl.
+type disk struct {
+	rng    *rand.Rand
+	data   []byte
+	synced int
+	left   int // writes and actions before the cut; negative is never
+}
+
+// cut is called before everything that a crash could come before.
+func (d *disk) cut() {
+	if d.left == 0 {
+		panic(errCut)
+	}
+	d.left--
+}
+
+func (d *disk) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(d.data).ReadAt(p, off)
+}
+
+func (d *disk) Write(p []byte) (int, error) {
+	if d.left == 0 {
+		d.data = append(d.data, p[:d.rng.IntN(len(p)+1)]...)
+		panic(errCut)
+	}
+	d.left--
+	d.data = append(d.data, p...)
+	return len(p), nil
+}
+
+func (d *disk) Truncate(size int64) error {
+	d.cut()
+	d.data = d.data[:size]
+	d.synced = min(d.synced, len(d.data))
+	return nil
+}
+
+func (d *disk) Sync() error {
+	d.cut()
+	d.synced = len(d.data)
+	return nil
+}
+
+// losePower forgets what was not synced, but for a part of it.
+func (d *disk) losePower() {
+	d.data = d.data[:d.synced+d.rng.IntN(len(d.data)-d.synced+1)]
+}
+
+// world runs the attempts, as data.
+type world struct {
+	rng     *rand.Rand
+	disk    *disk
+	clock   time.Time
+	procs   map[int]*process // by trial
+	coming  []Update         // what the engine has not been told yet, in order for each attempt
+	started map[ID]int       // how often
+	fates   map[int]string   // of a trial's own code: the same in each attempt
+	stops   int              // requests that may still come
+	told    map[int]bool     // trials of which the log says that their code ended them
+	err     error
+
+	most     int  // attempts at once
+	stopTold bool // the log says that the run is to stop
+}
+
+type process struct {
+	id    ID
+	fate  string
+	deaf  bool // ignores being asked
+	ended bool
+}
+
+func (w *world) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (w *world) Start(a Attempt) {
+	w.disk.cut()
+	if p := w.procs[a.Trial]; p != nil {
+		w.fail("trial %d: attempt %d was started while attempt %d runs", a.Trial, a.Number, p.id.Number)
+	}
+	if w.told[a.Trial] {
+		w.fail("trial %d was started again although its own code had ended it", a.Trial)
+	}
+	w.started[a.AttemptID]++
+	fate := w.fates[a.Trial]
+	if w.rng.IntN(6) == 0 {
+		fate = []string{"signal", "lost", "internal"}[w.rng.IntN(3)] // what may be otherwise the next time
+	}
+	if len(w.procs) >= w.most {
+		w.fail("%d attempts at once", len(w.procs)+1)
+	}
+	if w.stopTold {
+		w.fail("trial %d was started after the stop was written", a.Trial)
+	}
+	w.procs[a.Trial] = &process{id: a.AttemptID, fate: fate, deaf: w.rng.IntN(3) == 0}
+	w.coming = append(w.coming, Update{ID: a.AttemptID, Started: &Started{PID: 1}})
+	for i := range w.rng.IntN(3) {
+		w.coming = append(w.coming, Update{ID: a.AttemptID, Report: &Report{Metrics: run.Metrics{"loss": float64(i)}}})
+	}
+	w.disk.cut()
+}
+
+func (w *world) Signal(id ID, kill bool) {
+	w.disk.cut()
+	p := w.procs[id.Trial]
+	if p == nil || p.id != id || p.ended || (p.deaf && !kill) {
+		return
+	}
+	w.end(p, &Ended{Signal: 15})
+}
+
+func (w *world) end(p *process, e *Ended) {
+	p.ended = true
+	w.coming = append(w.coming, Update{ID: p.id, Ended: e})
+}
+
+func (w *world) Updates() <-chan Update { return nil }
+func (w *world) Finish() []Note         { return nil }
+func (w *world) Close()                 {}
+
+// advance lets one process come to its end, if it has one.
+func (w *world) advance() {
+	var able []*process
+	for trial := range len(w.fates) {
+		if p := w.procs[trial]; p != nil && !p.ended && p.fate != "hangs" {
+			able = append(able, p)
+		}
+	}
+	if len(able) == 0 {
+		return
+	}
+	p := able[w.rng.IntN(len(able))]
+	w.end(p, map[string]*Ended{
+		"returns": {Returned: true, Metrics: run.Metrics{"score": float64(p.id.Trial)}}, "raises": {Error: &run.Error{Type: "ValueError"}, Exit: 42},
+		"exits": {Exit: 3}, "signal": {Signal: 11}, "lost": {Lost: true}, "internal": {Internal: "no"},
+	}[p.fate])
+}
+
+// deliver tells the engine one thing. The order of what different attempts tell is anybody's.
+func (w *world) deliver(e *Engine) {
+	if len(w.coming) == 0 {
+		return
+	}
+	i := w.rng.IntN(len(w.coming))
+	for j := range w.coming[:i] {
+		if w.coming[j].ID == w.coming[i].ID {
+			i = j
+			break
+		}
+	}
+	u := w.coming[i]
+	w.coming = append(w.coming[:i], w.coming[i+1:]...)
+	if u.Ended != nil {
+		delete(w.procs, u.ID.Trial)
+	}
+	e.Update(u)
+}
+
+func simulate(seed uint64) error {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	d := &disk{rng: rng}
+	w := &world{
+		rng: rng, disk: d, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[ID]int{}, fates: map[int]string{}, told: map[int]bool{},
+	}
+	spec := run.Spec{Name: "r-1", Completions: 1 + rng.IntN(6), Parallelism: 1 + rng.IntN(3), Retries: rng.IntN(3)}
+	w.most = spec.Parallelism
+	hangs := false
+	for i := range spec.Completions {
+		w.fates[i] = []string{"returns", "returns", "returns", "raises", "exits", "hangs"}[rng.IntN(6)]
+		hangs = hangs || w.fates[i] == "hangs"
+	}
+	if hangs || rng.IntN(4) == 0 {
+		spec.Timeout = time.Minute
+	}
+	if rng.IntN(3) == 0 {
+		w.stops = 1 + rng.IntN(3)
+	}
+	var stops []folder.Stop
+	powerLost := false
+	rebooted, resume := false, false
+	cuts := rng.IntN(9)
+	for life := 0; ; life++ {
+		if life > 100 {
+			return errors.New("no end in sight")
+		}
+		d.left = -1
+		if life < cuts {
+			d.left = rng.IntN(40)
+		}
+		over, err := w.live(spec, resume, rebooted, &stops)
+		if err == nil {
+			err = w.err
+		}
+		if err != nil {
+			return err
+		}
+		if over {
+			break
+		}
+		// The monitor is dead, and with it all its trials.
+		w.procs, w.coming = map[int]*process{}, nil
+		rebooted, resume = false, false
+		if rng.IntN(5) == 0 {
+			powerLost, rebooted, resume = true, true, true
+			d.losePower()
+			stops = nil
+			w.told, w.stopTold = map[int]bool{}, false
+		}
+	}
+	return w.check(spec, powerLost, len(stops) > 0)
+}
+
+// live is the life of one monitor. over says that it has seen the run's end.
+func (w *world) live(spec run.Spec, resume, rebooted bool, stops *[]folder.Stop) (over bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r != any(errCut) {
+				panic(r)
+			}
+		}
+	}()
+	past := NewPast(spec)
+	log, err := folder.OpenLog(w.disk, past.Apply)
+	if err != nil {
+		return false, err
+	}
+	if past.State.Phase.Final() {
+		return true, nil
+	}
+	w.note(past.State)
+	if resume {
+		w.stopTold = false
+	}
+	e := NewEngine(spec, past, log, func() { _ = log.Sync() }, func() time.Time { return w.clock }, w)
+	e.Open(resume, rebooted)
+	for _, s := range *stops {
+		e.Stop(s)
+	}
+	for steps := 0; ; steps++ {
+		if steps > 10_000 {
+			return false, errors.New("the engine does not come to an end")
+		}
+		if err := e.Commit(); err != nil {
+			return false, err
+		}
+		w.note(e.State())
+		if e.Ended() {
+			return true, nil
+		}
+		switch n := w.rng.IntN(100); {
+		case n < 40:
+			w.deliver(e)
+		case n < 50:
+			w.deliver(e)
+			w.deliver(e)
+		case n < 85:
+			w.advance()
+		case n < 97:
+			w.clock = w.clock.Add(time.Duration(w.rng.IntN(20)) * time.Second)
+			if at, ok := e.Next(); ok && w.rng.IntN(2) == 0 && at.After(w.clock) {
+				w.clock = at
+			}
+			e.Tick()
+		case w.stops > 0:
+			w.stops--
+			s := folder.Stop{Now: w.rng.IntN(3) == 0}
+			if w.rng.IntN(3) > 0 {
+				trial := w.rng.IntN(spec.Completions + 1) // one too many
+				s.Trial = &trial
+			}
+			*stops = append(*stops, s)
+			e.Stop(s)
+		}
+	}
+}
+
+// note remembers whose own code ended them, as far as the log tells: no power of ours may start these again.
+func (w *world) note(s *run.State) {
+	w.stopTold = s.StopAsked
+	for i := range s.Trials {
+		if t := &s.Trials[i]; t.Phase.Final() && !t.Unfinished() {
+			w.told[i] = true
+		}
+	}
+}
+
+// check reads the log as a stranger would.
+func (w *world) check(spec run.Spec, powerLost, stopAsked bool) error {
+	if n := bytes.Count(w.disk.data, []byte("\n")); n == 0 || w.disk.data[len(w.disk.data)-1] != '\n' {
+		return errors.New("the log does not end with a line")
+	}
+	state := run.NewState(spec)
+	r, err := folder.NewReader(w.disk, "")
+	if err != nil {
+		return err
+	}
+	started, ended, counted, disrupted := map[ID]int{}, map[ID]int{}, map[int]int{}, map[int]int{}
+	last := map[int]run.Event{} // the latest end of each trial
+	ends := 0
+	var n int64
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if n++; e.N != n {
+			return fmt.Errorf("event %d has the number %d", n, e.N)
+		}
+		if !state.Apply(e) {
+			return fmt.Errorf("event %d is there twice", n)
+		}
+		switch e.Type {
+		case run.EventTrialStarted:
+			id := ID{Trial: *e.Trial, Number: e.Attempt}
+			if started[id]++; ended[id] > 0 {
+				return fmt.Errorf("%v started after its end", id)
+			}
+		case run.EventTrialEnded:
+			ended[ID{Trial: *e.Trial, Number: e.Attempt}]++
+			last[*e.Trial] = e
+			switch {
+			case e.Code == run.CodeDisruption:
+				disrupted[*e.Trial]++
+			case e.Reason.Retriable():
+				counted[*e.Trial]++
+			}
+		case run.EventEnded:
+			ends++
+		case run.EventResumed:
+			clear(counted)
+			clear(disrupted)
+			ends = 0
+		}
+	}
+	for id, n := range started {
+		if n != 1 || ended[id] != 1 {
+			return fmt.Errorf("%v was started %d times and ended %d times", id, n, ended[id])
+		}
+	}
+	for id, n := range ended {
+		if n != 1 {
+			return fmt.Errorf("%v ended %d times", id, n)
+		}
+	}
+	for trial, n := range counted {
+		if n > spec.Retries+1 {
+			return fmt.Errorf("trial %d was retried %d times", trial, n-1)
+		}
+	}
+	if ends != 1 || state.Phase != state.Outcome() {
+		return fmt.Errorf("%d ends, %s where the trials say %s", ends, state.Phase, state.Outcome())
+	}
+	for i := range state.Trials {
+		t := &state.Trials[i]
+		switch {
+		case !t.Phase.Final():
+			return fmt.Errorf("trial %d is %s in the end", i, t.Phase)
+		case t.Phase == run.Succeeded && (w.fates[i] != "returns" || t.Metrics["score"] != float64(i)):
+			return fmt.Errorf("trial %d succeeded with %v", i, t.Metrics)
+		case t.Phase == run.Stopped && !stopAsked && !powerLost:
+			return fmt.Errorf("trial %d is stopped, which nobody asked for", i)
+		case t.Phase == run.Failed && t.Reason == "":
+			return fmt.Errorf("trial %d failed for no reason", i)
+		case last[i].Code == run.CodeDisruption && disrupted[i] <= maxDisruptions:
+			return fmt.Errorf("trial %d was left alone after its monitor was killed", i)
+		case last[i].Code == "" && t.Phase == run.Failed && t.Reason.Retriable() && counted[i] != spec.Retries+1:
+			return fmt.Errorf("trial %d was given up after %d of %d attempts", i, counted[i], spec.Retries+1)
+		}
+	}
+	return nil
+}
+
+func TestAFullDiskEndsTheRunWithTheReason(t *testing.T) {
+	t.Parallel()
+	d := &fullDisk{disk: disk{rng: rand.New(rand.NewPCG(1, 1)), left: -1}}
+	w := &world{rng: d.rng, disk: &d.disk, most: 2, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[ID]int{}, fates: map[int]string{0: "hangs", 1: "hangs"}}
+	spec := run.Spec{Name: "r-1", Completions: 2, Parallelism: 2}
+	past := NewPast(spec)
+	log, err := folder.OpenLog(d, past.Apply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := NewEngine(spec, past, log, func() {}, func() time.Time { return w.clock }, w)
+	e.Open(false, false)
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for len(w.coming) > 0 {
+		w.deliver(e)
+	}
+	d.full = true
+	if err := e.Commit(); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("Commit on a full disk: %v", err)
+	}
+	d.full = false // the reserve was given back
+	if err := e.Fail(run.ReasonDisk, "no space left"); err != nil {
+		t.Fatal(err)
+	}
+	again := run.NewState(spec)
+	if _, err := folder.OpenLog(d, func(e run.Event) { again.Apply(e) }); err != nil {
+		t.Fatal(err)
+	}
+	if again.Phase != run.Failed || again.Reason != run.ReasonDisk || again.Trials[0].Reason != run.ReasonDisk || !strings.Contains(again.Text, "no space") {
+		t.Errorf("%+v", again)
+	}
+}
+
+// fullDisk is a disk that may have no space left.
+type fullDisk struct {
+	disk
+	full bool
+}
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if !d.full {
+		return d.disk.Write(p)
+	}
+	d.data = append(d.data, p[:len(p)/2]...)
+	return len(p) / 2, syscall.ENOSPC
+}
