@@ -13,6 +13,7 @@ type value struct {
 	bind *bind
 	same []*value // it may be this object, or a part of it
 	deep []*value // it may hold this object inside
+	sees []*value // it may look at this object later, but does not change it
 	made []*value // functions and classes that were used to make it
 	// What may have changed it: events that change this very object, and events that change something which holds it.
 	own  []*event
@@ -173,12 +174,21 @@ func (w *work) step(s *stmt) {
 	for name := range sum.changes {
 		note(name, t+1)
 	}
-	for _, h := range s.e.holds {
+	for _, h := range append(sum.holds, s.e.holds...) {
 		targets, _ := w.at(h.target.name, t+1)
 		for _, r := range h.refs {
 			vs, _ := w.at(r.name, t+1)
 			for _, v := range targets {
 				v.deep = append(v.deep, vs...)
+			}
+		}
+	}
+	for _, h := range sum.sees {
+		targets, _ := w.at(h.target.name, t+1)
+		for _, r := range h.refs {
+			vs, _ := w.at(r.name, t+1)
+			for _, v := range targets {
+				v.sees = append(v.sees, vs...)
 			}
 		}
 	}
@@ -241,11 +251,11 @@ func (w *work) importValue(v *value, imp *imported) {
 func (w *work) record(s *stmt, changed map[*value]string) {
 	for v, name := range changed {
 		e := &event{stmt: s, name: name}
-		own := reach(v, false)
+		own := reach(v, itself)
 		for u := range own {
 			u.own = append(u.own, e)
 		}
-		for u := range reach(v, true) {
+		for u := range reach(v, held) {
 			if !own[u] {
 				u.held = append(u.held, e)
 			}
@@ -253,8 +263,17 @@ func (w *work) record(s *stmt, changed map[*value]string) {
 	}
 }
 
-// reach gives the objects that a value may be, and with deep also those that it may hold.
-func reach(v *value, deep bool) map[*value]bool {
+// nearness is how far reach goes.
+type nearness uint8
+
+const (
+	itself nearness = iota // the objects that a value may be
+	held                   // also those that it may hold
+	seen                   // also those that it may look at
+)
+
+// reach gives the objects that belong to a value.
+func reach(v *value, how nearness) map[*value]bool {
 	out := map[*value]bool{}
 	var visit func(*value)
 	visit = func(v *value) {
@@ -265,8 +284,13 @@ func reach(v *value, deep bool) map[*value]bool {
 		for _, u := range v.same {
 			visit(u)
 		}
-		if deep {
+		if how >= held {
 			for _, u := range v.deep {
+				visit(u)
+			}
+		}
+		if how >= seen {
+			for _, u := range v.sees {
 				visit(u)
 			}
 		}

@@ -170,8 +170,8 @@ func (w *work) need(v *value, time int, user string) {
 		}
 		w.include(v.stmt, "needed by "+user)
 	}
-	own := reach(v, false)
-	for u := range reach(v, true) {
+	own := reach(v, itself)
+	for u := range reach(v, seen) {
 		for _, e := range u.own {
 			w.changedBy(e, v, time, user)
 		}

@@ -14,6 +14,10 @@ type summary struct {
 	params  map[string]bool // parameters of the function whose arguments it may change
 	binds   map[string]bool // names that it may bind by `global`
 	modules map[string]bool // modules whose settings it changes
+	reads   map[string]bool // names that the functions it calls read
+	holds   []hold          // what the changed objects may hold from now on
+	sees    []hold          // what they may look at later, but do not change
+	stores  bool            // it puts one object into another
 }
 
 // settings are functions of modules that change the module or the process, whatever they are called with.
@@ -48,16 +52,32 @@ func processWide(top string, c *call, imp *imported, name string) bool {
 	return isSetting(name)
 }
 
+func newSummary() *summary {
+	return &summary{changes: map[string]bool{}, params: map[string]bool{}, binds: map[string]bool{}, modules: map[string]bool{}, reads: map[string]bool{}}
+}
+
+// merge adds what a part of the code does.
+func (s *summary) merge(o *summary) {
+	s.stores = s.stores || o.stores
+	for _, p := range []struct{ to, from map[string]bool }{{s.changes, o.changes}, {s.params, o.params}, {s.binds, o.binds}, {s.modules, o.modules}, {s.reads, o.reads}} {
+		for n := range p.from {
+			p.to[n] = true
+		}
+	}
+}
+
 // summarize says what effects do at a time.
 func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *summary {
-	s := &summary{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	s := newSummary()
+	s.stores = len(e.holds) > 0
+	part := s
 	add := func(refs []ref) {
 		for _, r := range refs {
 			switch {
 			case r.param && fn != nil:
-				s.params[r.name] = true
+				part.params[r.name] = true
 			case !r.param && (!r.made || w.importOf(r.name, time) == nil):
-				s.changes[r.name] = true
+				part.changes[r.name] = true
 			}
 		}
 	}
@@ -73,7 +93,29 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 		s.binds[g] = true
 	}
 	for i := range e.calls {
-		w.effect(&e.calls[i], time, s, add)
+		c := &e.calls[i]
+		part = newSummary()
+		w.effect(c, time, part, add)
+		// What a call changes may hold what it was given, and what the functions that it runs read.
+		if fn == nil && len(part.changes) > 0 {
+			var held []ref
+			for _, a := range c.args {
+				held = append(held, a.refs...)
+			}
+			for n := range part.reads {
+				held = append(held, ref{name: n})
+			}
+			for n := range part.changes {
+				switch {
+				case len(held) == 0 || w.importOf(n, time) != nil:
+				case part.stores:
+					s.holds = append(s.holds, hold{ref{name: n}, held})
+				default:
+					s.sees = append(s.sees, hold{ref{name: n}, held})
+				}
+			}
+		}
+		s.merge(part)
 	}
 	return s
 }
@@ -129,6 +171,7 @@ func (w *work) effect(c *call, time int, s *summary, add func([]ref)) {
 		add(c.obj)
 		return
 	}
+	s.stores = s.stores || storing[method] && len(c.args) > 0
 	// A method of a class of the session: its code says what it does.
 	if fns := w.methods(c, values, method); len(fns) > 0 {
 		for _, f := range fns {
@@ -229,6 +272,7 @@ func (w *work) plainCall(c *call, values []*value, time int, s *summary, add fun
 		return
 	}
 	if changing[c.callee] {
+		s.stores = s.stores || len(c.args) > 1
 		if len(c.args) > 0 {
 			add(c.args[0].refs)
 		}
@@ -331,6 +375,13 @@ func (w *work) apply(f *function, args []arg, time int, s *summary, add func([]r
 	}
 	for n := range sum.modules {
 		s.modules[n] = true
+	}
+	for n := range sum.reads {
+		s.reads[n] = true
+	}
+	s.stores = s.stores || sum.stores
+	for _, u := range f.e.uses {
+		s.reads[u.name] = true
 	}
 	if len(sum.params) == 0 {
 		return

@@ -162,3 +162,10 @@ var changing = map[string]bool{
 	"sparse_": true, "trunc_normal_": true, "uniform_": true, "update_wrapper": true, "vector_to_parameters": true,
 	"xavier_normal_": true, "xavier_uniform_": true, "zeros_": true,
 }
+
+// storing are methods that put their argument into their object.
+var storing = map[string]bool{
+	"append": true, "appendleft": true, "extend": true, "extendleft": true, "insert": true, "add": true, "update": true, "setdefault": true, "put": true,
+	"push": true, "register": true, "add_module": true, "register_module": true, "register_buffer": true, "register_parameter": true, "set": true,
+	"put_nowait": true, "subscribe": true, "connect": true, "attach": true, "set_params": true, "__setitem__": true, "__setattr__": true,
+}
