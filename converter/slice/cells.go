@@ -3,7 +3,10 @@ package slice
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/ipython"
@@ -31,6 +34,7 @@ type stmt struct {
 	time    int  // index in work.stmts
 	last    bool // the last statement of its cell, whose value the notebook shows
 	skip    bool // never part of a program: a guard, a call of an entry function
+	changes bool // it changes objects, so that executing it twice is not executing it once
 	ours    bool // it has a decorator of ours
 	e       *effects
 	uses    map[string][]*value // what its immediate names meant
@@ -61,7 +65,7 @@ func (w *work) readCells() error {
 		life = max(life, w.doc.Cells[i].Kernel)
 		present[w.doc.Cells[i].Seq] = true
 	}
-	live := w.doc.Kind == session.Live
+	parsed := w.parse()
 	reached := false
 	for i := range w.doc.Cells {
 		c := &w.doc.Cells[i]
@@ -73,9 +77,8 @@ func (w *work) readCells() error {
 		if c.Parent != 0 && c.Origin != "run" && present[c.Parent] {
 			continue
 		}
-		cc := &cell{Cell: c}
-		cc.code = ipython.Transform(c.Source, ipython.Options{Moved: live})
-		tree, err := syntax.Parse(cc.code.Code)
+		cc := parsed[i].cell
+		tree, err := parsed[i].tree, parsed[i].err
 		switch {
 		case errors.Is(err, syntax.ErrTooDeep), errors.Is(err, syntax.ErrTooLong):
 			return complaint.New("too-large", c.Seq, 0, "cell %d cannot be read: %v", w.label(c), err)
@@ -107,6 +110,33 @@ func (w *work) readCells() error {
 		return complaint.New("no-cells", 0, 0, "no cell was executed, so there is nothing to run").With("Run the cell that defines the function first.")
 	}
 	return nil
+}
+
+// parsing is a cell and what the parser made of it.
+type parsing struct {
+	cell *cell
+	tree *syntax.Tree
+	err  error
+}
+
+// parse translates and parses all cells, on all processors: it is most of the work of a slice.
+func (w *work) parse() []parsing {
+	out := make([]parsing, len(w.doc.Cells))
+	live := w.doc.Kind == session.Live
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(out)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(out); i = int(next.Add(1)) - 1 {
+				c := &cell{Cell: &w.doc.Cells[i]}
+				c.code = ipython.Transform(c.Source, ipython.Options{Moved: live})
+				tree, err := syntax.Parse(c.code.Code)
+				out[i] = parsing{c, tree, err}
+			}
+		})
+	}
+	wg.Wait()
+	return out
 }
 
 // forget notes why names are not defined although a cell defines them.

@@ -86,7 +86,7 @@ func (w *work) repeated(s *stmt) bool {
 		return false
 	}
 	old := values[0].stmt
-	if old.text != s.text || old.cell == s.cell || len(old.binds) != len(s.e.binds) {
+	if old.changes || old.text != s.text || old.cell == s.cell || len(old.binds) != len(s.e.binds) {
 		return false
 	}
 	for _, v := range old.binds {
@@ -195,6 +195,7 @@ func (w *work) step(s *stmt) {
 	for m := range sum.modules {
 		changed[w.module(m)] = m
 	}
+	s.changes = len(changed) > 0
 	w.record(s, changed)
 	if len(s.e.stars) > 0 {
 		w.stars = append(w.stars, s)

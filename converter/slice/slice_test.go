@@ -39,6 +39,7 @@ func TestKeeps(t *testing.T) {
 		{"reads what it writes", "x = 1\n---\nx = x + 1\n---\ndef f(): return x", "x = 1\nx = x + 1"},
 		{"augmented, once per execution", "x = 1\n---\nx += 1\n---\nx += 1\n---\ndef f(): return x", "x = 1\nx += 1\nx += 1"},
 		{"a cell run twice", "x = 1\n---\nx = 1\n---\ndef f(): return x", "x = 1"},
+		{"run twice with an effect", "l = []\ndef g():\n    l.append(1)\n    return 2\n---\nx = g()\n---\nx = g()\n---\ndef f(): return l", "l = []\ndef g():\n    l.append(1)\n    return 2\nx = g()\nx = g()"},
 		{"out of order", "def f(): return g()\n---\ndef g(): return K\n---\nK = 3\n---\ndef f(): return g()", "def g(): return K\nK = 3"},
 		{"item", "d = {}\n---\nd['k'] = 1\n---\nd['j'] = 2\n---\ndef f(): return d", "d = {}\nd['k'] = 1\nd['j'] = 2"},
 		{"attribute", "class A: pass\na = A()\na.x = 1\n---\ndef f(): return a.x", "class A: pass\na = A()\na.x = 1"},

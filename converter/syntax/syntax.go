@@ -81,25 +81,22 @@ var (
 
 var tables struct {
 	sync.Once
-	lang   *sitter.Language
 	kinds  []string
-	named  []bool
 	fields []string
 }
 
 func load() {
-	tables.lang = sitter.NewLanguage(python.Language())
-	n := tables.lang.NodeKindCount()
+	useLibraryAllocator()
+	lang := sitter.NewLanguage(python.Language())
+	n := lang.NodeKindCount()
 	tables.kinds = make([]string, n)
-	tables.named = make([]bool, n)
 	for i := range n {
-		tables.kinds[i] = tables.lang.NodeKindForId(uint16(i)) //nolint:gosec // the grammar has 275 kinds
-		tables.named[i] = tables.lang.NodeKindIsNamed(uint16(i))
+		tables.kinds[i] = lang.NodeKindForId(uint16(i)) //nolint:gosec // the grammar has 275 kinds
 	}
-	f := tables.lang.FieldCount()
+	f := lang.FieldCount()
 	tables.fields = make([]string, f+1)
 	for i := uint32(1); i <= f; i++ {
-		tables.fields[i] = tables.lang.FieldNameForId(uint16(i)) //nolint:gosec // a few dozen fields
+		tables.fields[i] = lang.FieldNameForId(uint16(i)) //nolint:gosec // a few dozen fields
 	}
 }
 
@@ -112,84 +109,66 @@ func Parse(src string) (*Tree, error) {
 		return nil, ErrTooLong
 	}
 	tables.Do(load)
-	p := sitter.NewParser()
-	defer p.Close()
-	if err := p.SetLanguage(tables.lang); err != nil {
+	flats, release, err := parseFlat(python.Language(), src)
+	if err != nil {
 		return nil, err
 	}
-	st := p.Parse([]byte(src), nil)
-	defer st.Close()
+	defer release()
 	t := &Tree{Src: src}
-	root := st.RootNode()
-	b := builder{t: t, bad: root.HasError()}
-	cur := root.Walk()
-	defer cur.Close()
-	t.Root = b.build(cur, 0)
-	if b.deep {
-		return nil, ErrTooDeep
+	b := builder{t: t}
+	slab := make([]Node, len(flats))
+	parents := make([]int32, len(flats)) // the index of each node's parent; -1 of the root and of what is left out
+	counts := make([]int32, len(flats))  // how many children each node has
+	type open struct{ index, depth int32 }
+	var stack []open // from the root to the present node
+	for i := range flats {
+		f := &flats[i]
+		depth := int32(f.depth) //nolint:gosec // bounded by MaxDepth
+		for len(stack) > 0 && stack[len(stack)-1].depth >= depth {
+			stack = stack[:len(stack)-1]
+		}
+		n := &slab[i]
+		n.fill(t, &b, f)
+		parents[i] = -1
+		if len(stack) > 0 && n.Kind != "comment" && n.Kind != "line_continuation" {
+			parents[i] = stack[len(stack)-1].index
+			counts[parents[i]]++
+		}
+		stack = append(stack, open{int32(i), depth}) //nolint:gosec // bounded by MaxBytes
 	}
-	if b.bad && t.ErrorAt == 0 {
-		t.ErrorAt = 1
+	// One slice holds the children of all nodes, one after the other.
+	all := make([]*Node, 0, len(flats))
+	for i := range slab {
+		n := len(all)
+		all = all[:n+int(counts[i])]
+		slab[i].Children = all[n:n:len(all)]
 	}
+	for i, p := range parents {
+		if p >= 0 {
+			slab[p].Children = append(slab[p].Children, &slab[i])
+		}
+	}
+	t.Root = &slab[0]
 	return t, nil
+}
+
+// fill makes a node of what the parser gave.
+func (n *Node) fill(t *Tree, b *builder, f *flat) {
+	n.tree, n.Start, n.End = t, int(f.start), int(f.end)
+	n.Row, n.EndRow = b.row(n.Start), b.row(max(n.Start, n.End-1))
+	n.Kind, n.Error = "ERROR", f.symbol == errorKind || f.missing != 0
+	if f.symbol != errorKind {
+		n.Kind = tables.kinds[f.symbol]
+	}
+	n.Field = tables.fields[f.field]
+	if n.Error && (t.ErrorAt == 0 || n.Row+1 < t.ErrorAt) {
+		t.ErrorAt = n.Row + 1
+	}
 }
 
 type builder struct {
 	t     *Tree
-	bad   bool // the tree has an error somewhere
-	deep  bool
-	slab  []Node
 	lines []int
-}
-
-func (b *builder) node() *Node {
-	if len(b.slab) == 0 {
-		b.slab = make([]Node, 256)
-	}
-	n := &b.slab[0]
-	b.slab = b.slab[1:]
-	return n
-}
-
-func (b *builder) build(cur *sitter.TreeCursor, depth int) *Node {
-	if depth > MaxDepth {
-		b.deep = true
-		return nil
-	}
-	sn := cur.Node()
-	id := sn.KindId()
-	n := b.node()
-	n.tree = b.t
-	start, end := sn.ByteRange()
-	n.Start, n.End = int(start), int(end) //nolint:gosec // bounded by MaxBytes
-	n.Row, n.EndRow = b.row(n.Start), b.row(max(n.Start, n.End-1))
-	if id == errorKind {
-		n.Kind, n.Error = "ERROR", true
-	} else {
-		n.Kind = tables.kinds[id]
-	}
-	n.Field = tables.fields[cur.FieldId()]
-	if b.bad && (n.Error || sn.IsMissing()) {
-		n.Error = true
-		if line := n.Row + 1; b.t.ErrorAt == 0 || line < b.t.ErrorAt {
-			b.t.ErrorAt = line
-		}
-	}
-	if cur.GotoFirstChild() {
-		for {
-			cid := cur.Node().KindId()
-			if cid == errorKind || tables.named[cid] || b.bad {
-				if c := b.build(cur, depth+1); c != nil && (c.Error || cid == errorKind || tables.named[cid]) && c.Kind != "comment" && c.Kind != "line_continuation" {
-					n.Children = append(n.Children, c)
-				}
-			}
-			if b.deep || !cur.GotoNextSibling() {
-				break
-			}
-		}
-		cur.GotoParent()
-	}
-	return n
 }
 
 // row finds the line of an offset, from 0.
