@@ -120,12 +120,8 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 		return err
 	}
 	detach := s.settings.Bool("detach")
-	metaml, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find our own binary: %w", err)
-	}
 	if err := c.peer.send("accepted", map[string]any{
-		"run": plan.Spec.Name, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": metaml, "detach": detach,
+		"run": plan.Spec.Name, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": executable(), "detach": detach,
 	}); err != nil {
 		return err
 	}
@@ -208,7 +204,7 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if err != nil {
 		return err
 	}
-	if err := c.peer.send("accepted", map[string]any{"run": listed.Spec.Name, "key": listed.Spec.Key, "attached": true, "into": "", "detach": false}); err != nil {
+	if err := c.peer.send("accepted", map[string]any{"run": listed.Spec.Name, "key": listed.Spec.Key, "attached": true, "into": "", "metaml": executable(), "detach": false}); err != nil {
 		return err
 	}
 	if _, err := c.peer.receive(ctx, "bound"); err != nil {
@@ -236,4 +232,13 @@ func (c *converse) refused(err error) map[string]any {
 		fields["hint"] = "This is MetaML's own fault, not yours."
 	}
 	return fields
+}
+
+// executable is the path of our own binary, with which the module asks about runs later; it looks for one itself if it is "".
+func executable() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return path
 }

@@ -108,7 +108,11 @@ func (t *Table) htmlFooter() string {
 	for _, p := range t.footer() {
 		parts = append(parts, esc(p))
 	}
-	if t.Facts.TensorBoard != "" {
+	switch {
+	case t.Facts.TensorBoard == "":
+	case t.Phase.Final(): // it ended with the run
+		parts = append(parts, "TensorBoard again: <code>metaml tensorboard "+esc(t.Name)+"</code>")
+	default:
 		parts = append(parts, `TensorBoard <a href="`+esc(t.Facts.TensorBoard)+`" target="_blank" rel="noopener">`+esc(strings.TrimPrefix(t.Facts.TensorBoard, "http://"))+`</a>`)
 	}
 	if t.Hidden > 0 || t.Columns > 0 {

@@ -94,7 +94,11 @@ func (t *Table) Terminal(width, height int, colour bool) []string {
 	}
 	rows := t.textRows()
 	footer := append(t.Remarks(), t.footer()...)
-	if t.Facts.TensorBoard != "" {
+	switch {
+	case t.Facts.TensorBoard == "":
+	case t.Phase.Final():
+		footer = append(footer, "TensorBoard again: metaml tensorboard "+t.Name)
+	default:
 		footer = append(footer, "TensorBoard "+t.Facts.TensorBoard)
 	}
 	if !t.Phase.Final() {

@@ -130,6 +130,9 @@ func (b *Bridge) childEnv() []string {
 		"JPY_PARENT_PID": strconv.Itoa(os.Getpid()), // ipykernel watches its parent: us
 		"_METAML_SOCKET": b.folder.path("cells"),
 	}
+	if argv, _, err := b.cfg.Metaml(); err == nil { // else the first cell says why
+		set["_METAML_BIN"] = argv[0]
+	}
 	if b.cfg.ModuleDir != "" {
 		old := os.Getenv("PYTHONPATH")
 		set["_METAML_OLD_PYTHONPATH"] = old // the module puts it back, for programs the user starts
