@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _session, _settings
-from ._errors import MetaMLError, Refused
+from ._errors import Interrupted, MetaMLError, Refused
 
 if TYPE_CHECKING:
     from ._draw import Source
@@ -314,7 +314,7 @@ def quiet_excepthook() -> None:
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        if isinstance(error, MetaMLError):
+        if isinstance(error, (MetaMLError, Interrupted)):
             print("\n".join(error._render_traceback_()), file=sys.stderr)
         else:
             before(kind, error, trace)

@@ -7,6 +7,7 @@ what they are given; nothing here knows notebooks.
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import inspect
 import itertools
@@ -14,7 +15,7 @@ import json
 import sys
 import time
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ._errors import MetaMLError, Refused
@@ -56,7 +57,7 @@ class Source:
         if callable(given) and not isinstance(given, type) and not hasattr(given, "__len__"):
             self._check_callable(given)
             self._start = given
-            self._code = [_source_bytes(given)]
+            self._code = _code_of(given)
             return
         if isinstance(given, type):
             raise self._no("is a class", f"Pass an object of it: {self.name}().")
@@ -108,7 +109,7 @@ class Source:
             after += 1
         if code.co_flags & inspect.CO_VARKEYWORDS:
             keywords.update(values[code.co_varnames[after]])
-        self._code = [_source_bytes(made), _value_bytes(arguments), _value_bytes(keywords)]
+        self._code = [*_code_of(made), _value_bytes(arguments), _value_bytes(keywords)]
         return lambda: made(*arguments, **keywords)
 
     def _by_value(self, given: Any) -> list[Row]:
@@ -158,7 +159,7 @@ class Source:
         return str(key)
 
     def _row(self, row: Any, index: int) -> Row:
-        if isinstance(row, dict):
+        if isinstance(row, Mapping):
             return {self._key(key): value for key, value in row.items()}
         verb = "has" if self.literal else "gives"
         raise self._no(
@@ -183,7 +184,7 @@ class Source:
             return
         with _users_code(self.name):
             got = self._start()
-        if isinstance(got, dict):
+        if isinstance(got, Mapping):
             yield self._row(got, 0)
             return
         if got is None or isinstance(got, (str, bytes)) or not isinstance(got, Iterable):
@@ -239,16 +240,31 @@ def _closure(code: types.CodeType, namespace: dict[str, Any], values: Row) -> tu
     return tuple(types.CellType(values[name]) if name in values else types.CellType() for name in code.co_freevars)
 
 
-def _source_bytes(function: Any) -> bytes:
-    """What says that a function is the same as before: its text, else its code."""
-    plain = inspect.unwrap(function)
+def _code_of(given: Any) -> list[bytes]:
+    """What says that a callable is the same as before: its text, and the values that it was made with."""
+    if isinstance(given, functools.partial):
+        return [*_code_of(given.func), _value_bytes(given.args), _value_bytes(given.keywords)]
+    plain = inspect.unwrap(given)
+    if isinstance(plain, types.MethodType):
+        return [*_code_of(plain.__func__), _value_bytes(plain.__self__)]
+    if not isinstance(plain, types.FunctionType):
+        return [kind_of(plain).encode(), _value_bytes(plain)]
+    made_with = [_value_bytes(plain.__defaults__), _value_bytes(plain.__kwdefaults__)]
+    for cell in plain.__closure__ or ():
+        try:
+            made_with.append(_value_bytes(cell.cell_contents))
+        except ValueError:  # a name that is not bound yet
+            made_with.append(b"")
+    return [_source_bytes(plain), *made_with]
+
+
+def _source_bytes(function: types.FunctionType) -> bytes:
+    """The text of a function, else its code."""
     try:
-        return inspect.getsource(plain).encode()
+        return inspect.getsource(function).encode()
     except (OSError, TypeError):
-        code = getattr(plain, "__code__", None)
-        if code is None:
-            return repr(kind_of(plain)).encode()
-        return b"%s %s" % (code.co_code, repr(code.co_consts).encode())
+        code = function.__code__
+        return b"%s %r" % (code.co_code, [const for const in code.co_consts if not isinstance(const, types.CodeType)])
 
 
 def _value_bytes(value: Any) -> bytes:

@@ -82,15 +82,9 @@ def call(*args: str) -> str:
         [metaml(), *args],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        env=environment(),
         check=False,
     )
     if done.returncode != 0:
         text = done.stderr.decode("utf-8", "replace").strip().removeprefix("metaml: ")
         raise MetaMLError(text or f"`metaml {' '.join(args)}` ended with code {done.returncode}")
     return done.stdout.decode("utf-8", "replace")
-
-
-def environment() -> dict[str, str]:
-    """The environment for `metaml`: the user's own, and which Python asks."""
-    return {**os.environ, "_METAML_PYTHON": sys.executable}

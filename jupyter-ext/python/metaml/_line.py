@@ -83,7 +83,12 @@ class LineMagic:
         cell = extension.recorder.current()
         if cell is None:
             raise Refused("%metaml attach works in a cell only")
-        alone = command == "run" and extension.alone(cell) and cell.source.strip().count("\n") == 0
+        alone = (
+            command == "run"
+            and extension.alone(cell)
+            and cell.source.strip().startswith("%metaml")
+            and "\n" not in cell.source.strip()
+        )
         conversation = extension.open(command)
         answers = Answers(extension.shell.user_ns)
         try:
@@ -111,7 +116,6 @@ class LineMagic:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=_find.environment(),
             encoding="utf-8",
             errors="replace",
             start_new_session=True,

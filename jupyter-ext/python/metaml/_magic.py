@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import Any
 
-from . import _session, _talk
+from . import _find, _session, _talk
 from ._answers import Answers
 from ._errors import MetaMLError, Refused
 from ._run import Run
@@ -55,6 +55,7 @@ def _take_environment() -> None:
     path = os.environ.pop("_METAML_SOCKET", "")
     if path:
         _talk.kernel_socket = path
+    _find.remember(os.environ.pop("_METAML_BIN", ""))
     before = os.environ.pop("_METAML_OLD_PYTHONPATH", None)
     if before is None:
         return
@@ -304,9 +305,9 @@ class _CellMagic:
         self._extension = extension
         self._kind = kind
         self.__name__ = kind
-        self.__doc__ = self.getdoc()
 
     def getdoc(self) -> str:
+        """What `%%train?` shows."""
         from ._settings import usage
 
         return usage(self._kind)

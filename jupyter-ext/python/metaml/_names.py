@@ -23,10 +23,10 @@ _SCALARS = (int, float, bool, type(None), str)
 
 def name_of(value: Any) -> dict[str, Any]:
     """The cheap description of a value: kind, module, qualname, type. Calls nothing of the user's."""
-    kind = type(value)
-    if kind is types.ModuleType or isinstance(value, types.ModuleType):
-        return {"kind": "module", "module": getattr(value, "__name__", "")}
-    home = kind.__module__
+    kind = type(value)  # and never isinstance: a lazy proxy would load what it stands for
+    if issubclass(kind, types.ModuleType):
+        return {"kind": "module", "module": str(vars(value).get("__name__", ""))}
+    home = kind.__module__ if isinstance(kind.__module__, str) else "?"
     if home.startswith("metaml."):
         # A decorated function is still the user's function; a Run or a Server is ours.
         inner = value.__dict__.get("__wrapped__") if hasattr(value, "__dict__") else None
@@ -34,14 +34,14 @@ def name_of(value: Any) -> dict[str, Any]:
             return name_of(inner)
         if kind.__name__ in ("Run", "Server"):
             return {"kind": "metaml", "type": f"metaml.{kind.__name__}"}
-    if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
+    if kind is types.FunctionType or kind is types.BuiltinFunctionType:
         return {
             "kind": "function",
             "module": _public(value.__module__),
             "qualname": value.__qualname__,
             "type": f"{home}.{kind.__name__}",
         }
-    if isinstance(value, type):
+    if issubclass(kind, type):
         return {
             "kind": "class",
             "module": _public(value.__module__),

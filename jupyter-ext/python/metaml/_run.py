@@ -218,7 +218,6 @@ class Run:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=_find.environment(),
             start_new_session=True,
         )
         try:

@@ -312,16 +312,39 @@ class Recorder:
         self._see_modules()
         return {
             **surroundings("live", source),
-            "cells": [self._cell(cell) for cell in self.cells],
+            "cells": self._cells(),
             "names": self._names(),
             "modules": self._module_list(),
         }
+
+    def _cells(self) -> list[dict[str, Any]]:
+        by_seq = {cell.seq: cell for cell in self.cells}
+        hidden = set()
+        running = self.current()
+        while running is not None and running.parent:
+            # `%%capture` over `%%train`: while the inner cell submits, it stands for the outer one, whose body it is.
+            outer = by_seq[running.parent]
+            if _is_body(running, outer):
+                hidden.add(outer.seq)
+            running = outer
+        cells = []
+        for cell in self.cells:
+            if cell.seq in hidden:
+                continue
+            entry = self._cell(cell)
+            # What a call of run_cell executed is in no other cell. The body of a cell magic is in its parent, and is not
+            # replayed beside it.
+            parent = by_seq.get(cell.parent)
+            if parent is not None and parent.seq not in hidden and (cell.origin == "run" or _is_body(cell, parent)):
+                entry["parent"] = cell.parent
+            cells.append(entry)
+        return cells
 
     def _cell(self, cell: Cell) -> dict[str, Any]:
         if cell.code is None:
             cell.code = self._transformed(cell.source)
         entry: dict[str, Any] = {"seq": cell.seq, "source": cell.source, "code": cell.code, "ok": cell.ok}
-        for key in ("count", "id", "failed_line", "parent", "origin"):
+        for key in ("count", "id", "failed_line", "origin"):
             if getattr(cell, key):
                 entry[key] = getattr(cell, key)
         if cell.seconds:
@@ -405,6 +428,11 @@ def _search_path() -> list[str]:
     ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     installed = os.path.basename(ours) in ("site-packages", "dist-packages")
     return [str(entry) for entry in sys.path if installed or os.path.abspath(str(entry)) != ours]
+
+
+def _is_body(inner: Cell, outer: Cell) -> bool:
+    """Whether a cell is the body of the cell magic that executed it."""
+    return outer.source.lstrip().startswith("%%") and outer.source.rstrip().endswith(inner.source.strip())
 
 
 def _leading_blank_lines(source: str) -> int:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from ._errors import MetaMLError, Refused
-from ._find import environment, metaml
+from ._find import metaml
 
 VERSION = 1
 LONGEST_LINE = 64 << 20  # bytes, as the other side has it
@@ -209,7 +209,6 @@ def _child(render: bool, command: str) -> Conversation:
             stdout=subprocess.PIPE,
             stderr=said,
             bufsize=0,
-            env=environment(),
             start_new_session=True,
         )
     except OSError as error:

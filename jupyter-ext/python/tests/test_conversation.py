@@ -250,8 +250,28 @@ def test_a_cell_magic_called_by_its_name(loaded: InteractiveShell, peer: Make) -
     assert isinstance(result.result, metaml.Run)
     assert loaded.user_ns["f"]() == 1
     nested = talk.said("request")[0]["session"]["cells"][1]
-    assert (nested["source"], nested["parent"]) == ("%%train --seed 1\ndef f():\n    return 1\n", 1)
+    assert nested["source"] == "%%train --seed 1\ndef f():\n    return 1\n"
+    assert "parent" not in nested  # its text is in no other cell
     assert talk.heard[0]["cell"]["seq"] == nested["seq"]
+
+
+def test_under_another_magic_the_inner_cell_stands_for_both(loaded: InteractiveShell, peer: Make) -> None:
+    talk = peer(well())
+    run_cell(loaded, "x = 1")
+    run_cell(loaded, "%%capture\n%%train\ndef f():\n    return x")
+    begin, request = talk.heard[:2]
+    assert [(cell["seq"], cell["source"].strip()) for cell in request["session"]["cells"]] == [
+        (1, "x = 1"),
+        (3, "%%train\ndef f():\n    return x"),
+    ]
+    assert begin["cell"]["seq"] == 3
+    run_cell(loaded, "%%train\ndef g(): pass")
+    assert [(cell["seq"], cell.get("parent")) for cell in talk.said("request")[1]["session"]["cells"]] == [
+        (1, None),
+        (2, None),
+        (3, 2),
+        (4, None),
+    ]
 
 
 def test_attach_is_a_conversation_without_a_session(loaded: InteractiveShell, peer: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Iterator
@@ -102,6 +103,13 @@ def test_the_digest_is_of_source_and_arguments() -> None:
     assert digest(with_everything(1, 2)) == digest(with_everything(1, 2))
     assert digest(with_everything(1, 2)) != digest(with_everything(1, 3))
     assert digest(with_everything(1, 2)) != digest(three())
+
+    def make(n: int) -> Any:
+        return lambda: {"lr": n}
+
+    assert digest(make(1)) == digest(make(1))
+    assert digest(make(1)) != digest(make(2))
+    assert digest(functools.partial(with_everything, 1, 2)) != digest(functools.partial(with_everything, 1, 3))
     assert digest([{"a": 1}]) == digest([{"a": 1}])
     assert digest([{"a": 1}]) != digest([{"a": 1.0}])
 

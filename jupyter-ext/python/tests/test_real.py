@@ -106,6 +106,25 @@ def test_a_sweep_from_a_cell(kernel: Kernel) -> None:
     assert kernel.value("len(__import__('metaml').runs())") == "1"  # a plan starts nothing
 
 
+def test_a_decorated_function_in_a_notebook(kernel: Kernel) -> None:
+    kernel.execute(HELPERS)
+    kernel.execute("from metaml import Train\n@Train(hyper_parameters=rows())\ndef fit(lr, size):\n    return helper(lr)")
+    *shown, reply = kernel.execute("result = fit()\nafter = result.state")
+    assert reply["content"]["status"] == "ok", reply["content"]
+    assert "succeeded" in texts(shown)
+    assert kernel.value("(after, len(result.trials), fit(1, 2))") == "('succeeded', 4, 2.0)"
+
+
+def test_in_a_loop_each_waits_for_its_own(kernel: Kernel) -> None:
+    code = "for i in range(2):\n    get_ipython().run_cell('%%train --name loop --seed {i}\\ndef f():\\n    return 1')\nprint(run.name, run.state)"
+    *shown, reply = kernel.execute(code)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    assert "loop-2 succeeded" in texts(shown)
+    reply = kernel.execute("%%capture\n%%train\ndef captured():\n    return 1")[-1]
+    assert reply["content"]["status"] == "ok", reply["content"]
+    assert kernel.value("(run.name, run.state)") == "('captured-1', 'succeeded')"
+
+
 def test_failures_are_errors(kernel: Kernel) -> None:
     for code, ename, text in (
         ("%%train --paralelism 2\ndef f(): pass", "Refused", "--parallelism"),
