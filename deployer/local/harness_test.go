@@ -46,7 +46,11 @@ var agentBinary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "metaml-agent")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/metaml/metaml/cmd/metaml-agent").CombinedOutput()
+	args := []string{"build", "-o", path}
+	if raced {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "github.com/metaml/metaml/cmd/metaml-agent")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build metaml-agent: %w\n%s", err, out)
 	}

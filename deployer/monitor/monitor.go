@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -28,7 +29,7 @@ var ErrRestarted = errors.New("the machine was restarted while the run was going
 // returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at once
 // if a monitor is there.
 func Run(ctx context.Context, o Options) (err error) {
-	lock, err := o.Folder.LockMonitor()
+	lock, err := lockFor(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -96,6 +97,21 @@ func Run(ctx context.Context, o Options) (err error) {
 		_ = os.Remove(o.Folder.EnvironmentFile())
 	}
 	return nil
+}
+
+// lockFor takes the monitor's lock. Whoever resumes a run that has just ended waits until the monitor that ended it is gone.
+func lockFor(ctx context.Context, o Options) (io.Closer, error) {
+	for end := time.Now().Add(5 * time.Second); ; {
+		lock, err := o.Folder.LockMonitor()
+		if !o.Resume || !errors.Is(err, folder.ErrLocked) || time.Now().After(end) {
+			return lock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // driver feeds an engine.

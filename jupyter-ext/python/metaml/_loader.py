@@ -11,6 +11,7 @@ import gc
 import json
 import linecache
 import os
+import random
 import select
 import socket
 import struct
@@ -289,6 +290,8 @@ class Loader:
         self.program = program
         self.process = process
         self.trials: dict[int, tuple[dict[str, Any], int]] = {}  # pid → its start message and a pidfd, or -1
+        # Python seeds this anew in every fork; a program that seeds it itself wants its own state.
+        self.random_state = random.getstate()
         self.poll = select.poll()
         self.poll.register(channel.sock, select.POLLIN)
 
@@ -336,6 +339,7 @@ class Loader:
                 if pidfd >= 0:
                     os.close(pidfd)
             self.process.adopt(message, fds, parent)
+            random.setstate(self.random_state)
             _trial.keep_exit_handlers()
             code = _trial.Trial(self.program, message).run()
             code = _trial.finish(code)

@@ -1,0 +1,6 @@
+//go:build !race
+
+package local
+
+// raced says that the agent is to be built with the race detector, as this test was.
+const raced = false
