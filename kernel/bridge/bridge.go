@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,7 @@ type Bridge struct {
 	requests, replies map[wire.Channel]map[string]*Intercept
 
 	subscribed  chan struct{} // closed when the wrapped kernel's iopub is ours
+	trim        *time.Timer   // gives memory back after a large message
 	subOnce     sync.Once
 	notice      atomic.Pointer[string] // told once on stderr of the first cell
 	standIn     atomic.Pointer[standIn]
@@ -92,6 +94,7 @@ func Run(ctx context.Context, cfg Config, interrupts <-chan os.Signal) (code int
 // listen makes everything up to the wrapped kernel's start.
 func listen(cfg Config) (_ *Bridge, err error) {
 	b := &Bridge{cfg: cfg, log: cfg.Log, servers: map[wire.Channel]*sockets.Server{}, subscribed: make(chan struct{})}
+	b.trim = time.AfterFunc(time.Hour, debug.FreeOSMemory)
 	b.requests, b.replies = index(ToChild), index(ToFrontEnd)
 	b.clients = clients{bridge: b, byName: map[string]*client{}}
 	if b.front, err = wire.ReadConnection(cfg.ConnectionFile); err != nil {
@@ -224,6 +227,7 @@ func (b *Bridge) fromFront(p *sockets.Peer, ch wire.Channel, frames [][]byte) {
 		}
 		return
 	}
+	b.noteSize(frames)
 	c := b.clients.get(p.Identity)
 	if s := b.standIn.Load(); s != nil {
 		s.answer(c, ch, m, h)
@@ -239,6 +243,19 @@ func (b *Bridge) fromFront(p *sockets.Peer, ch wire.Channel, frames [][]byte) {
 		return
 	}
 	row.request(b, c, ch, m, h)
+}
+
+// largeMessage is the size in bytes from which memory is given back to the machine once
+// trimAfter has passed without another: a kernel lives for days, a large plot a second.
+const (
+	largeMessage = 4 << 20
+	trimAfter    = 2 * time.Second
+)
+
+func (b *Bridge) noteSize(frames [][]byte) {
+	if wire.Size(frames) >= largeMessage {
+		b.trim.Reset(trimAfter)
+	}
 }
 
 // fromChild takes a reply of the wrapped kernel to a client.
@@ -259,6 +276,7 @@ func (b *Bridge) published(frames [][]byte) {
 			return
 		}
 	}
+	b.noteSize(frames)
 	b.servers[wire.IOPub].Publish(frames, false)
 }
 
@@ -332,6 +350,7 @@ func (b *Bridge) isSubscribed() { b.subOnce.Do(func() { close(b.subscribed) }) }
 // close ends everything that listen made.
 func (b *Bridge) close() {
 	b.cancel(errors.New("kernel ended"))
+	b.trim.Stop()
 	if b.cells != nil {
 		b.cells.Close(detachWait)
 	}

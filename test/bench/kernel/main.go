@@ -24,7 +24,6 @@ type measure struct {
 	name, unit string
 	count      int     // samples in a round
 	scale      float64 // of the unit
-	rounds     int     // 0: as many as -rounds
 	goal       string
 }
 

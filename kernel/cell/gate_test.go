@@ -1,0 +1,224 @@
+package cell
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/metaml/metaml/kernel/wire"
+)
+
+// recorder is a Front that writes down what it is given: the edge that sockets are at.
+type recorder struct {
+	mu        sync.Mutex
+	forwarded []string // message ids
+	replies   []string // parent id and status
+	published []string // type, parent id and state
+}
+
+func (r *recorder) Forward(_ string, frames [][]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, _ := wire.Parse(frames)
+	h, _ := wire.ParseHeader(m.Header())
+	r.forwarded = append(r.forwarded, h.ID)
+}
+
+func (r *recorder) Reply(_ string, frames [][]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, _ := wire.Parse(frames)
+	p, _ := wire.ParseHeader(m.Parent())
+	r.replies = append(r.replies, p.ID+" "+replyStatus(frames))
+}
+
+func (r *recorder) Publish(frames [][]byte, _ bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, _ := wire.Parse(frames)
+	h, _ := wire.ParseHeader(m.Header())
+	p, _ := wire.ParseHeader(m.Parent())
+	var c struct {
+		State string `json:"execution_state"`
+	}
+	_ = json.Unmarshal(m.Content(), &c)
+	r.published = append(r.published, h.Type+" "+p.ID+" "+c.State)
+}
+
+type fixture struct {
+	*recorder
+	gate *Gate
+	t    *testing.T
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	s, err := wire.NewSigner("k", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{}
+	return &fixture{r, NewGate(r, wire.NewMaker(s), slog.New(slog.NewTextHandler(io.Discard, nil))), t}
+}
+
+func (f *fixture) message(id, msgType, parent string, content any) wire.Message {
+	header, _ := json.Marshal(map[string]string{"msg_id": id, "msg_type": msgType})
+	parentHeader, _ := json.Marshal(map[string]string{"msg_id": parent})
+	body, err := json.Marshal(content)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	m, err := wire.Parse([][]byte{wire.Delimiter, nil, header, parentHeader, []byte("{}"), body})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return m
+}
+
+func (f *fixture) request(id, msgType, code string) {
+	f.gate.Request("client", f.message(id, msgType, "", map[string]string{"code": code}), wire.Header{ID: id, Type: msgType})
+}
+
+// answer is ipykernel's reply and idle, which come by different sockets in any order.
+func (f *fixture) answer(id, status string, idleFirst bool) {
+	reply := func() {
+		f.gate.Reply("client", id, f.message("r", "execute_reply", id, map[string]any{"status": status, "execution_count": 1}).Frames)
+	}
+	idle := func() {
+		f.gate.Idle(id, f.message("i", "status", id, map[string]string{"execution_state": "idle"}).Frames)
+	}
+	if idleFirst {
+		reply, idle = idle, reply
+	}
+	reply()
+	idle()
+}
+
+func (f *fixture) want(what string, got []string, want ...string) {
+	f.t.Helper()
+	if !slices.Equal(got, want) {
+		f.t.Errorf("%s: got %q, want %q", what, got, want)
+	}
+}
+
+func TestOrdinaryCellsAreNeverHeldBack(t *testing.T) {
+	f := newFixture(t)
+	for i := range 3 {
+		f.request(fmt.Sprint(i), "execute_request", "1")
+	}
+	f.want("forwarded", f.forwarded, "0", "1", "2")
+	f.answer("0", "ok", true)
+	f.want("replies", f.replies, "0 ok")
+}
+
+func TestTheMainShellKeepsItsOrderUntilTheRunIsBound(t *testing.T) {
+	f := newFixture(t)
+	f.request("a", "execute_request", "%%train\n")
+	f.request("comm before", "comm_msg", "")
+	f.request("b", "execute_request", "1")
+	f.request("comm behind b", "comm_msg", "")
+	f.want("before bound", f.forwarded, "a", "comm before")
+	talk := &Conversation{}
+	f.gate.begin(talk, "a", true)
+	f.gate.bound(talk, "a", false)
+	f.want("while held", f.forwarded, "a", "comm before", "comm behind b")
+	f.request("complete", "complete_request", "")
+	f.answer("a", "ok", false)
+	f.want("replies while held", f.replies)
+	f.gate.end(talk, "a", nil)
+	f.want("at the end", f.forwarded, "a", "comm before", "comm behind b", "complete", "b")
+	f.want("replies", f.replies, "a ok")
+}
+
+func TestARefusedCellEndsLikeAnyOther(t *testing.T) {
+	f := newFixture(t)
+	f.request("a", "execute_request", "%%train\n")
+	f.request("b", "execute_request", "1")
+	talk := &Conversation{}
+	f.gate.begin(talk, "a", true)
+	f.gate.end(talk, "a", nil)
+	f.answer("a", "error", false)
+	f.want("replies", f.replies, "a error", "b aborted")
+	f.want("published", f.published, "status b busy", "status b idle", "status a idle")
+}
+
+func TestAReplyBeforeTheDecisionWaitsForIt(t *testing.T) {
+	for _, idleFirst := range []bool{true, false} {
+		f := newFixture(t)
+		f.request("a", "execute_request", "%%train\n")
+		talk := &Conversation{}
+		f.gate.begin(talk, "a", true)
+		f.answer("a", "ok", idleFirst)
+		f.want("undecided", f.replies)
+		f.gate.bound(talk, "a", true) // --detach
+		f.want("detached", f.replies, "a ok")
+		f.want("published", f.published, "status a idle")
+	}
+}
+
+func TestAFailedRunsErrorStandsBeforeReplyAndIdle(t *testing.T) {
+	f := newFixture(t)
+	f.request("a", "execute_request", "%%train\n")
+	talk := &Conversation{}
+	f.gate.begin(talk, "a", true)
+	f.gate.bound(talk, "a", false)
+	f.gate.end(talk, "a", &Failure{Name: "TrialsFailed"}) // before ipykernel's reply is here
+	f.want("too early", f.replies)
+	f.answer("a", "ok", true)
+	f.want("replies", f.replies, "a error")
+	f.want("published", f.published, "error a ", "status a idle")
+}
+
+// TestAnyOrderEndsWithEveryRequestAnsweredOnce plays random sessions: whatever the
+// order of cells, conversations and answers, each request is answered exactly once,
+// executes in their order, and the gate ends open.
+func TestAnyOrderEndsWithEveryRequestAnsweredOnce(t *testing.T) {
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
+		f := newFixture(t)
+		n := 2 + rng.IntN(6)
+		for i := range n {
+			f.request(fmt.Sprint(i), "execute_request", []string{"1", "%%train\n"}[rng.IntN(2)])
+		}
+		for answered := 0; answered < len(f.forwarded); answered++ {
+			id := f.forwarded[answered]
+			talk := &Conversation{}
+			steps := []func(){
+				func() { f.gate.begin(talk, id, true) },
+				func() { f.gate.bound(talk, id, rng.IntN(3) == 0) },
+				func() { f.gate.end(talk, id, []*Failure{nil, {Name: "E"}}[rng.IntN(2)]) },
+			}
+			at := rng.IntN(4)
+			if at == 3 {
+				f.answer(id, []string{"ok", "error"}[rng.IntN(2)], rng.IntN(2) == 0)
+				continue
+			}
+			for i, step := range steps {
+				step()
+				if i == at {
+					f.answer(id, "ok", rng.IntN(2) == 0)
+				}
+			}
+		}
+		if len(f.replies) != n {
+			t.Fatalf("seed %d: %d requests, replies %q", seed, n, f.replies)
+		}
+		if !slices.IsSorted(f.forwarded) {
+			t.Fatalf("seed %d: forwarded %q", seed, f.forwarded)
+		}
+		if f.gate.current != nil || len(f.gate.inFlight) != 0 || len(f.gate.waiting) != 0 || f.gate.bytes != 0 {
+			t.Fatalf("seed %d: the gate is left closed", seed)
+		}
+	}
+}
+
+func FuzzLine(f *testing.F) {
+	f.Add([]byte(`{"v":1,"type":"begin","cell":{"parent":"x","alone":true}}`))
+	f.Add([]byte(`{"type":"display","bundle":{"text/plain":"x"},"update":true}`))
+	f.Fuzz(func(_ *testing.T, data []byte) { parseLine(data) })
+}
