@@ -77,6 +77,12 @@ def lab(prefix: Path, browser: Browser, tmp_path: Path) -> Iterator[Lab]:
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
     environment.pop("XDG_CONFIG_HOME", None)
+    # JupyterLab would ask whether it may fetch news, over the very place that is looked at.
+    settings = tmp_path / "settings"
+    news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    environment["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
     log = tmp_path / "lab.log"
     with log.open("w") as output:
         server = subprocess.Popen(

@@ -69,7 +69,7 @@ func newPrefix(t *testing.T) string {
 	return prefix
 }
 
-// files lists everything below a folder, without the caches that Python writes
+// files lists the files below a folder, without the caches that Python writes
 // whenever it imports something.
 func files(t *testing.T, folder string) []string {
 	t.Helper()
@@ -86,7 +86,7 @@ func files(t *testing.T, folder string) []string {
 			if item.Name() == "__pycache__" && !strings.Contains(path, "metaml") {
 				return fs.SkipDir
 			}
-			name += "/"
+			return nil
 		}
 		names = append(names, name)
 		return nil
