@@ -354,7 +354,7 @@ func isAutomagic(line string) bool {
 		// A bare word may as well be a variable that is shown; dropping either changes nothing.
 		return m[1] != "time" && m[1] != "env" && m[1] != "history" && m[1] != "config" && m[1] != "store"
 	}
-	return strings.IndexByte("=.([,+*%&|^<>", rest[0]) < 0 && !strings.HasPrefix(rest, "in ") && !strings.HasPrefix(rest, "is ") &&
+	return strings.IndexByte("=([,+*%&|^<>", rest[0]) < 0 && !strings.HasPrefix(rest, "in ") && !strings.HasPrefix(rest, "is ") &&
 		!strings.HasPrefix(rest, "if ") && !strings.HasPrefix(rest, "and ") && !strings.HasPrefix(rest, "or ") && !strings.HasPrefix(rest, "not ") &&
 		(rest[0] != '-' || len(rest) > 1 && rest[1] != ' ') && (rest[0] != '/' || len(rest) > 1 && rest[1] != ' ')
 }
