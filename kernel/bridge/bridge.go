@@ -266,18 +266,19 @@ func (b *Bridge) fromChild(c *client, ch wire.Channel, frames [][]byte) {
 			return
 		}
 	}
+	b.noteSize(frames)
 	b.servers[ch].Send(c.identity, frames)
 }
 
 // published takes a message of the wrapped kernel's iopub.
-func (b *Bridge) published(frames [][]byte) {
+func (b *Bridge) published(frames [][]byte, fill *sockets.Fill) {
 	if m, err := wire.Parse(frames); err == nil {
-		if row := find(b.replies[wire.IOPub], m.Header()); row != nil && row.publish(b, m) {
+		if row := find(b.replies[wire.IOPub], m.Header()); row != nil && fill == nil && row.publish(b, m) {
 			return
 		}
 	}
 	b.noteSize(frames)
-	b.servers[wire.IOPub].Publish(frames, false)
+	b.servers[wire.IOPub].PublishFilling(frames, fill)
 }
 
 // find reads a header only when it can be of an intercepted type.

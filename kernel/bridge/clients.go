@@ -156,7 +156,7 @@ func (b *Bridge) dial(c *client, ch wire.Channel) *sockets.Peer {
 	return sockets.Dialer{
 		Kind: zmq4.Dealer, Network: network, Address: address,
 		Identity: childIdentity(c.identity), Ready: b.subscribed,
-		Message: func(frames [][]byte) { b.fromChild(c, ch, frames) },
+		Message: func(frames [][]byte, _ *sockets.Fill) { b.fromChild(c, ch, frames) },
 	}.Dial(b.ctx, &b.wg)
 }
 

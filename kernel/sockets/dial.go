@@ -22,8 +22,9 @@ type Dialer struct {
 	Ready <-chan struct{}
 	// Connected, when not nil, is called after the handshake.
 	Connected func()
-	// Message is called by the connection's reader, in order.
-	Message func([][]byte)
+	// Message is called by the connection's reader, in order. With a Fill (a SUB
+	// only) the last frame is read after the call returns.
+	Message func([][]byte, *Fill)
 }
 
 // Dial returns a peer at once and connects it in the background, trying until ctx
@@ -67,15 +68,16 @@ func (d Dialer) run(ctx context.Context, p *Peer) error {
 			return p.Err()
 		}
 	}
+	peer := believed
+	if d.Kind == zmq4.Sub {
+		peer = filling
+	}
 	if err := p.attach(c); err != nil {
 		return err
 	}
 	var writer sync.WaitGroup
 	writer.Go(p.write)
-	err = p.read(r, true, func(m message) error {
-		d.Message(m.frames)
-		return nil
-	})
+	err = p.read(r, peer, func(m message) { d.Message(m.frames, m.fill) })
 	p.fail(err)
 	writer.Wait()
 	return err

@@ -35,11 +35,20 @@ var ErrTooLarge = errors.New("message over the size limit")
 type message struct {
 	frames  [][]byte
 	command bool
+	fill    *Fill // the last frame is not read yet; fillRest does it
 }
 
-// readMessage reads all frames of one message. With trusted, announced sizes are
-// allocated at once (the wrapped kernel); else memory grows with what arrives.
-func readMessage(r *bufio.Reader, trusted bool) (message, error) {
+// trust says how a peer's announced sizes are taken.
+type trust int
+
+const (
+	stranger trust = iota // memory grows with what arrives
+	believed              // a frame is allocated at once
+	filling               // and a large last frame is left to the caller to fill
+)
+
+// readMessage reads all frames of one message.
+func readMessage(r *bufio.Reader, peer trust) (message, error) {
 	var m message
 	left := uint64(MaxMessage)
 	for {
@@ -55,7 +64,11 @@ func readMessage(r *bufio.Reader, trusted bool) (message, error) {
 			return m, ErrTooLarge
 		}
 		left -= size
-		frame, err := readBody(r, int(size), trusted)
+		if peer == filling && size >= fillFrom && flags&(flagMore|flagCommand) == 0 {
+			m.frames, m.fill = append(m.frames, make([]byte, size)), newFill()
+			return m, nil
+		}
+		frame, err := readBody(r, int(size), peer != stranger)
 		if err != nil {
 			return m, err
 		}

@@ -45,7 +45,7 @@ type Peer struct {
 	mu     sync.Mutex
 	conn   net.Conn        // nil until connected
 	raw    syscall.RawConn // conn's descriptor, for writes that must not wait
-	queue  [][][]byte      // messages not yet taken by the writer
+	queue  []outgoing      // messages not yet taken by the writer
 	rest   []byte          // tail of a message that an inline write began
 	bytes  int             // in queue, rest and the writer's hands
 	active bool            // the writer goroutine has bytes in its hands
@@ -122,14 +122,20 @@ func (p *Peer) poke() {
 	}
 }
 
+// outgoing is a message on its way to a peer.
+type outgoing struct {
+	frames [][]byte
+	fill   *Fill // the last frame is still being read; nil when all is there
+}
+
 // Send queues a message, whose frames must not be changed afterwards. An idle
 // connection is written to at once, by the caller, without waiting: that saves the
 // round trip through another goroutine. False means the connection is closed.
-func (p *Peer) Send(frames [][]byte) bool { return p.send(frames, false) }
+func (p *Peer) Send(frames [][]byte) bool { return p.send(outgoing{frames: frames}, false) }
 
-func (p *Peer) send(frames [][]byte, progress bool) bool {
+func (p *Peer) send(m outgoing, progress bool) bool {
 	size := 0
-	for _, f := range frames {
+	for _, f := range m.frames {
 		size += len(f) + 9
 	}
 	p.mu.Lock()
@@ -145,10 +151,10 @@ func (p *Peer) send(frames [][]byte, progress bool) bool {
 		return false
 	}
 	if p.bytes == 0 && p.raw != nil && size <= inline {
-		return p.sendInline(frames)
+		return p.sendInline(m.frames)
 	}
 	p.bytes += size
-	p.queue = append(p.queue, frames)
+	p.queue = append(p.queue, m)
 	if !p.active {
 		p.poke()
 	}
@@ -244,7 +250,7 @@ func (p *Peer) write() {
 // batchSize is how many bytes are handed to the operating system at once.
 const batchSize = 256 << 10
 
-func (p *Peer) take() (batch [][][]byte, rest []byte, size int) {
+func (p *Peer) take() (batch []outgoing, rest []byte, size int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn == nil || p.err != nil {
@@ -257,7 +263,7 @@ func (p *Peer) take() (batch [][][]byte, rest []byte, size int) {
 	}
 	n := 0
 	for n < len(p.queue) && size < batchSize {
-		for _, f := range p.queue[n] {
+		for _, f := range p.queue[n].frames {
 			size += len(f) + 9
 		}
 		n++
@@ -287,7 +293,7 @@ const copied = 8 << 10
 
 // writeBatch writes messages with few system calls. The deadline is set anew for
 // each batchSize bytes: it measures progress, not the whole.
-func writeBatch(c net.Conn, scratch, rest []byte, batch [][][]byte) ([]byte, error) {
+func writeBatch(c net.Conn, scratch, rest []byte, batch []outgoing) ([]byte, error) {
 	defer func() { _ = c.SetWriteDeadline(time.Time{}) }()
 	b := append(scratch[:0], rest...)
 	flush := func() error {
@@ -299,8 +305,8 @@ func writeBatch(c net.Conn, scratch, rest []byte, batch [][][]byte) ([]byte, err
 		return err
 	}
 	for _, m := range batch {
-		for i, f := range m {
-			b = appendHeader(b, len(f), more(i, m))
+		for i, f := range m.frames {
+			b = appendHeader(b, len(f), more(i, m.frames))
 			if len(f) <= copied {
 				b = append(b, f...)
 				continue
@@ -308,7 +314,7 @@ func writeBatch(c net.Conn, scratch, rest []byte, batch [][][]byte) ([]byte, err
 			if err := flush(); err != nil {
 				return b, err
 			}
-			if err := writeChunks(c, f); err != nil {
+			if err := writeFrame(c, f, i, m); err != nil {
 				return b, err
 			}
 		}
@@ -319,6 +325,24 @@ func writeBatch(c net.Conn, scratch, rest []byte, batch [][][]byte) ([]byte, err
 		}
 	}
 	return b, flush()
+}
+
+// writeFrame writes a large frame, the one that is being read as it comes.
+func writeFrame(c net.Conn, f []byte, i int, m outgoing) error {
+	if m.fill == nil || i < len(m.frames)-1 {
+		return writeChunks(c, f)
+	}
+	for n := 0; n < len(f); {
+		there, err := m.fill.wait(n)
+		if err != nil {
+			return fmt.Errorf("the message was cut off: %w", err)
+		}
+		if err := writeChunks(c, f[n:there]); err != nil {
+			return err
+		}
+		n = there
+	}
+	return nil
 }
 
 func writeChunks(c net.Conn, b []byte) error {
@@ -336,9 +360,9 @@ func writeChunks(c net.Conn, b []byte) error {
 }
 
 // read is the reader: it calls on for every message until the connection ends.
-func (p *Peer) read(r *bufio.Reader, trusted bool, on func(message) error) error {
+func (p *Peer) read(r *bufio.Reader, peer trust, on func(message)) error {
 	for {
-		m, err := readMessage(r, trusted)
+		m, err := readMessage(r, peer)
 		if err != nil {
 			return err
 		}
@@ -346,8 +370,11 @@ func (p *Peer) read(r *bufio.Reader, trusted bool, on func(message) error) error
 			p.command(m.frames[0])
 			continue
 		}
-		if err := on(m); err != nil {
-			return err
+		on(m)
+		if m.fill != nil {
+			if err := m.fill.read(r, m.frames[len(m.frames)-1]); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -383,7 +410,10 @@ func (p *Peer) Unsent() [][][]byte {
 	if p.conn != nil {
 		return nil
 	}
-	q := p.queue
+	q := make([][][]byte, len(p.queue))
+	for i, m := range p.queue {
+		q[i] = m.frames
+	}
 	p.queue, p.bytes = nil, 0
 	return q
 }

@@ -151,11 +151,20 @@ func (s *Server) Send(identity string, frames [][]byte) bool {
 // Publish sends to every peer that subscribed to a prefix of the first frame (XPUB).
 // Progress may be left out for a peer that lags; nothing else is.
 func (s *Server) Publish(frames [][]byte, progress bool) {
+	s.publish(outgoing{frames: frames}, progress)
+}
+
+// PublishFilling publishes a message whose last frame is still being read.
+func (s *Server) PublishFilling(frames [][]byte, fill *Fill) {
+	s.publish(outgoing{frames: frames, fill: fill}, false)
+}
+
+func (s *Server) publish(m outgoing, progress bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.peers {
-		if p.subscribed(frames[0]) {
-			p.send(frames, progress)
+		if p.subscribed(m.frames[0]) {
+			p.send(m, progress)
 		}
 	}
 }
@@ -271,7 +280,7 @@ func (s *Server) readAll(p *Peer, r *bufio.Reader) (err error) {
 			err = fmt.Errorf("%w: %v", errPanic, v)
 		}
 	}()
-	return p.read(r, false, func(m message) error {
+	return p.read(r, stranger, func(m message) {
 		switch {
 		case s.kind == zmq4.Rep:
 			p.Room()
@@ -281,7 +290,6 @@ func (s *Server) readAll(p *Peer, r *bufio.Reader) (err error) {
 		case s.handler.Message != nil:
 			s.handler.Message(p, m.frames)
 		}
-		return nil
 	})
 }
 

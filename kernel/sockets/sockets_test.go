@@ -74,7 +74,21 @@ func dial(t *testing.T, s *Server, kind zmq4.SocketType, identity string) (*Peer
 	got := make(chan [][]byte, 10_000)
 	p := Dialer{
 		Kind: kind, Network: s.Addr().Network(), Address: s.Addr().String(), Identity: identity,
-		Message: func(m [][]byte) { got <- m },
+		Message: func(m [][]byte, fill *Fill) {
+			if fill == nil {
+				got <- m
+				return
+			}
+			go func() { // its reader fills it when we return
+				for n := 0; n < len(m[len(m)-1]); {
+					var err error
+					if n, err = fill.wait(n); err != nil {
+						return
+					}
+				}
+				got <- m
+			}()
+		},
 	}.Dial(ctx, &wg)
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	return p, got
@@ -227,13 +241,69 @@ func TestHostilePeersHurtNobody(t *testing.T) {
 	}
 }
 
+// A large message is passed on while it is read: its beginning is out before its end
+// has come, what follows it keeps its place, and when it is cut off the receiver's
+// connection ends instead of a message with a hole.
+func TestALargeMessageIsPassedOnWhileItIsRead(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		t.Run(fmt.Sprint("cut ", cut), func(t *testing.T) {
+			sent := make(chan *Peer, 1)
+			source := serve(t, zmq4.XPub, Handler{Subscribe: func(p *Peer, _ []byte) { sent <- p }})
+			subscribed := make(chan struct{})
+			front, err := Listen(zmq4.XPub, "tcp", "127.0.0.1:0", Handler{Subscribe: func(*Peer, []byte) { close(subscribed) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(front.Close)
+			receiver, got := dial(t, front, zmq4.Sub, "")
+			<-subscribed
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			t.Cleanup(func() { cancel(); wg.Wait() })
+			Dialer{
+				Kind: zmq4.Sub, Network: "tcp", Address: source.Addr().String(),
+				Message: func(m [][]byte, fill *Fill) { front.PublishFilling(m, fill) },
+			}.Dial(ctx, &wg)
+			p := <-sent
+			fill := newFill()
+			large := bytes.Repeat([]byte("0123456789"), 500_000)
+			source.PublishFilling([][]byte{[]byte("topic"), large}, fill)
+			source.Publish([][]byte{[]byte("after")}, false)
+			advance := func(n int) {
+				fill.mu.Lock()
+				fill.n = n
+				fill.mu.Unlock()
+				fill.moved.Broadcast()
+			}
+			advance(3 << 20)
+			until(t, "the beginning is out", func() bool { return front.Queued() > 0 })
+			if cut {
+				p.Close()
+				fill.mu.Lock()
+				fill.err = errors.New("cut")
+				fill.mu.Unlock()
+				fill.moved.Broadcast()
+				until(t, "the receiver is cut off", func() bool { return receiver.Err() != nil })
+				return
+			}
+			advance(len(large))
+			if m := receive(t, got); !bytes.Equal(m[1], large) {
+				t.Error("the large message was changed")
+			}
+			if m := receive(t, got); string(m[0]) != "after" {
+				t.Errorf("after it came %q", m)
+			}
+		})
+	}
+}
+
 func TestPingIsAnswered(t *testing.T) {
 	s := echo(t)
 	c := raw(t, s)
 	if _, err := c.Write([]byte{flagCommand, 9, 4, 'P', 'I', 'N', 'G', 0, 10, 'h', 'i'}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := readMessage(bufio.NewReader(c), true)
+	m, err := readMessage(bufio.NewReader(c), believed)
 	if err != nil || !m.command || string(m.frames[0]) != "\x04PONGhi" {
 		t.Errorf("got %q, %v", m.frames, err)
 	}
@@ -286,13 +356,13 @@ func TestProgressIsDroppedForWhoLagsAndNothingElse(t *testing.T) {
 	p := newPeer() // never connected: all waits
 	p.topics = map[string]int{"": 1}
 	block := make([]byte, progressQueue+1)
-	p.send([][]byte{block}, false)
+	p.send(outgoing{frames: [][]byte{block}}, false)
 	before := p.Queued()
-	p.send([][]byte{[]byte("progress")}, true)
+	p.send(outgoing{frames: [][]byte{[]byte("progress")}}, true)
 	if p.Queued() != before {
 		t.Error("progress was queued behind a full queue")
 	}
-	p.send([][]byte{[]byte("output")}, false)
+	p.send(outgoing{frames: [][]byte{[]byte("output")}}, false)
 	if p.Queued() == before {
 		t.Error("a user's message was dropped")
 	}
