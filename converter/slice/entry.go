@@ -79,7 +79,7 @@ func (d definition) name() string { return d.node.Child("name").Text() }
 func definitions(c *cell) []definition {
 	var out []definition
 	for _, s := range c.stmts {
-		if s.node == nil {
+		if s.node == nil || isGuard(s) {
 			continue
 		}
 		var visit func(*syntax.Node)

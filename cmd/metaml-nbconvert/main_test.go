@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func notebook(t *testing.T, cells ...string) string {
+	t.Helper()
+	type cell map[string]any
+	nb := map[string]any{"nbformat": 4, "nbformat_minor": 5, "metadata": map[string]any{}}
+	var cs []cell
+	for _, c := range cells {
+		cs = append(cs, cell{"cell_type": "code", "source": c, "metadata": map[string]any{}, "outputs": []any{}})
+	}
+	nb["cells"] = cs
+	data, err := json.Marshal(nb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "a.ipynb")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// command runs the command and gives its exit code and both outputs.
+func command(t *testing.T, stdin string, args ...string) (int, string, string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, strings.NewReader(stdin), &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestScriptFromNotebook(t *testing.T) {
+	name := notebook(t, "# two\nK = 2", "print(K)", "%%train\ndef f(a): return a * K")
+	code, out, errs := command(t, "", name, "--to", "script", "--stdout")
+	if code != 0 || errs != "" || !strings.Contains(out, "# two\nK = 2\n") || !strings.Contains(out, "def f(a): return a * K\n") || strings.Contains(out, "print(K)") {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+	if code, _, errs := command(t, "", name); code != 0 {
+		t.Fatal(errs)
+	}
+	data, err := os.ReadFile(strings.TrimSuffix(name, ".ipynb") + ".py")
+	if err != nil || string(data) != out {
+		t.Errorf("the file differs: %s, %v", data, err)
+	}
+	in, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, piped, errs := command(t, string(in), "-"); code != 0 || !strings.Contains(piped, "def f(a): return a * K\n") {
+		t.Errorf("%d %s %s", code, piped, errs)
+	}
+	// A script made of a script would replace it.
+	if code, _, errs := command(t, "", strings.TrimSuffix(name, ".ipynb")+".py"); code != 1 || !strings.Contains(errs, "would replace its own source") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
+
+func TestProgramFromNotebook(t *testing.T) {
+	name := notebook(t, "def f(a): return a", "def g(): return 1")
+	out := filepath.Join(t.TempDir(), "p")
+	if code, _, errs := command(t, "", "--to", "train", "-o", out, "--function", "f", name); code != 0 {
+		t.Fatal(errs)
+	}
+	for _, f := range []string{"code/main.py", "code/program.json", "map.json"} {
+		if _, err := os.Stat(filepath.Join(out, f)); err != nil {
+			t.Error(err)
+		}
+	}
+	if code, _, errs := command(t, "", "--to", "train", "-o", out, name); code != 1 || !strings.Contains(errs, "is not empty") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	name := notebook(t, "K = 2", "def f(a): return a * K")
+	code, out, _ := command(t, "", name, "--explain")
+	if code != 0 || !strings.Contains(out, "cell 1, line 1") || !strings.Contains(out, "needed by f") {
+		t.Errorf("%d %s", code, out)
+	}
+	if code, out, _ := command(t, "", name, "--explain", "--json"); code != 0 || !json.Valid([]byte(out)) {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	name := notebook(t, "def f(a): return b")
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, 2, "which notebook?"},
+		{[]string{name, name}, 2, "one notebook at a time"},
+		{[]string{name, "--to", "serve"}, 2, `--to is script or train, not "serve"`},
+		{[]string{name, "--nonsense"}, 2, "nonsense"},
+		{[]string{name, "--stdout", "-o", "x"}, 2, "--stdout goes with --to script alone"},
+		{[]string{"missing.ipynb"}, 1, "missing.ipynb"},
+		{[]string{name}, 1, "f uses `b` (cell 1, line 1), which no cell defines"},
+	} {
+		if code, out, errs := command(t, "", c.args...); code != c.code || !strings.Contains(errs, c.want) || out != "" {
+			t.Errorf("%v: %d %q %q", c.args, code, out, errs)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(name), "*"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
