@@ -1,0 +1,43 @@
+"""`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
+
+    python test/bench [first-line|sweep|many|kernel …]
+
+Each measurement says what it compares and the goal; none of them fails. `kernel` is a Go program of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import first_line
+import many
+import sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def kernel() -> None:
+    """Our kernel beside ipykernel."""
+    subprocess.run(
+        ["go", "run", "./test/bench/kernel"], cwd=ROOT, env={**os.environ, "METAML_TEST_PYTHON": sys.executable}, check=True
+    )
+
+
+MEASUREMENTS = {"first-line": first_line.main, "sweep": sweep.main, "many": many.main, "kernel": kernel}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in MEASUREMENTS]
+    if unknown:
+        print(f"no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}", file=sys.stderr)
+        return 2
+    for name in names or MEASUREMENTS:
+        print(f"\n== {name}: {MEASUREMENTS[name].__doc__.splitlines()[0]}", flush=True)
+        MEASUREMENTS[name]()
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))
