@@ -62,6 +62,7 @@ test-go:
 test-python:
 	PATH=$(CURDIR)/bin:$$PATH $(TEST)/bin/python -m pytest jupyter-ext/python/tests
 	PATH=$(CURDIR)/bin:$$PATH $(OLDEST)/bin/python -m pytest jupyter-ext/python/tests
+	PATH=$(CURDIR)/bin:$$PATH $(TEST)/bin/python -m pytest test/notebook
 
 .PHONY: test-browser
 test-browser:
