@@ -85,7 +85,7 @@ class Answers:
             limit=int(need.get("limit", _draw.LIMIT_ROWS)),
             parameters=need.get("parameters"),
             required=need.get("required") or (),
-            arrays=self._arrays(str(need.get("function") or self._function)),
+            arrays=self._arrays(self._function),
         )
 
     def _find(self, name: str) -> Any:

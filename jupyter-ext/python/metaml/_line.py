@@ -9,9 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from . import _find
-from ._answers import Answers
 from ._errors import Interrupted, Refused
-from ._submit import begin, submit
 
 if TYPE_CHECKING:
     from ._magic import _Extension
@@ -79,6 +77,9 @@ class LineMagic:
         return named
 
     def _talk(self, kind: str, line: str, command: str = "run") -> Run | None:
+        from ._answers import Answers
+        from ._submit import begin, submit
+
         extension = self._extension
         cell = extension.recorder.current()
         if cell is None:

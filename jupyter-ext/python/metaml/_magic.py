@@ -11,14 +11,17 @@ import os
 import re
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _find, _session, _talk
-from ._answers import Answers
 from ._errors import MetaMLError, Refused
-from ._run import Run
-from ._submit import begin, submit
-from ._talk import Conversation, connect
+from ._line import LineMagic
+
+# The rest is imported by the first cell that needs it: this module is loaded while the kernel starts.
+if TYPE_CHECKING:
+    from ._answers import Answers
+    from ._run import Run
+    from ._talk import Conversation
 
 KINDS = ("train", "serve")
 _HEAD = re.compile(r"%%(train|serve)(?:[ \t]+(.*?))?\s*$")
@@ -117,8 +120,6 @@ class _Extension:
             shell.register_magic_function(_CellMagic(self, kind), "cell", kind)
         shell.register_magic_function(self._begin, "line", "_metaml_begin")
         shell.register_magic_function(self._submit, "line", "_metaml_submit")
-        from ._line import LineMagic
-
         shell.register_magic_function(LineMagic(self), "line", "metaml")
         for key in ("%%train", "%%serve", "%metaml"):
             shell.set_hook("complete_command", self._complete, str_key=key)
@@ -144,6 +145,8 @@ class _Extension:
 
     def start(self, cell: _session.Cell, kind: str, line: str) -> None:
         """Open the conversation of a cell and resolve its options, before its body runs."""
+        from ._submit import begin
+
         _close_conversation(cell)
         alone = self.alone(cell)
         conversation = self.open()
@@ -162,6 +165,8 @@ class _Extension:
 
     def finish(self, cell: _session.Cell) -> Run | None:
         """Submit what a cell has begun."""
+        from ._answers import Answers
+
         opened: _Open = cell.conversation
         answers = Answers(self.shell.user_ns, str(opened.options.get("function") or "") or _last_function(cell))
         try:
@@ -173,6 +178,8 @@ class _Extension:
                 opened.conversation.close()
 
     def _show_as_users(self, opened: _Open, answers: Answers, count: int) -> Run | None:
+        from ._submit import submit
+
         try:
             return submit(
                 opened.conversation,
@@ -207,7 +214,7 @@ class _Extension:
         return getattr(self.shell, "kernel", None) is not None
 
     def open(self, command: str = "run") -> Conversation:
-        return connect(render=self.renders(), own_child=command != "run", command=command)
+        return _talk.connect(render=self.renders(), own_child=command != "run", command=command)
 
     def alone(self, cell: _session.Cell) -> bool:
         """Whether the magic is the whole of a cell that the front end asked for, on the main shell."""
@@ -241,6 +248,8 @@ class _Extension:
 
     def bind(self, run: Run, into: str, kind: str, count: int) -> None:
         """Give the Run to the user: under the name that they asked for, else `run` when that is free or ours."""
+        from ._run import Run
+
         namespace = self.shell.user_ns
         name = into or ("server" if kind == "serve" else "run")
         if not into and name in namespace and not isinstance(namespace[name], Run):

@@ -107,17 +107,24 @@ def _ordered(items: Iterable[Any]) -> list[Any]:
         return sorted(items, key=lambda item: (type(item).__qualname__, repr(item)))
 
 
-def _sorted(value: Any, depth: int = 0) -> Any:
-    """The value with its dicts in sorted order, down to where plain containers end."""
-    if depth > 20:
+def _sorted(value: Any, memo: dict[int, Any]) -> Any:
+    """The value with its dicts in sorted order, down to where plain containers end. What was one object stays one."""
+    kind = type(value)
+    if kind is not dict and kind is not list and kind is not tuple:
         return value
-    if type(value) is dict:
-        return {key: _sorted(value[key], depth + 1) for key in _ordered(value)}
-    if type(value) is list:
-        return [_sorted(item, depth + 1) for item in value]
-    if type(value) is tuple:
-        return tuple(_sorted(item, depth + 1) for item in value)
-    return value
+    if id(value) in memo:
+        return memo[id(value)]
+    made: Any
+    if kind is dict:
+        made = memo[id(value)] = {}
+        made.update({key: _sorted(value[key], memo) for key in _ordered(value)})
+    elif kind is list:
+        made = memo[id(value)] = []
+        made.extend(_sorted(item, memo) for item in value)
+    else:
+        made = tuple(_sorted(item, memo) for item in value)
+        made = memo.setdefault(id(value), made)
+    return made
 
 
 class _TooLarge(Exception):
@@ -176,7 +183,7 @@ def ship(name: str, namespace: Mapping[str, Any], folder: str) -> dict[str, Any]
     with open(path, "wb") as file:
         out = _Counting(LARGEST_WITH, file)
         try:
-            _Stable(out, protocol=4).dump(_sorted(namespace[name]))
+            _Stable(out, protocol=4).dump(_sorted(namespace[name], {}))
         except _TooLarge:
             raise Refused(
                 f"--with {name}: its value is larger than {LARGEST_WITH >> 20} MiB",

@@ -270,12 +270,12 @@ class Run:
 
     def _ipython_display_(self) -> None:
         """Show the table; not when it stands above already, right after the cell."""
-        if self._shown:
-            self._shown = False
-            return
-        from ._show import show_run
+        from ._show import renders, show_run
 
-        if not show_run(self):
+        first, self._shown = self._shown, False
+        if first and renders():
+            return
+        if first or not show_run(self):  # a terminal has written "Out[1]: " already
             print(repr(self))
 
     def __eq__(self, other: object) -> bool:

@@ -111,7 +111,9 @@ class Recorder:
         self._undo.append(lambda: cleanup.remove(self._see_typed))
         for name in ("safe_execfile", "safe_execfile_ipy", "safe_run_module"):
             self._wrap(name)
-        self._see_modules()
+        if self.cells:
+            self._see_modules()
+        self._known_modules = len(sys.modules)
 
     def remove(self) -> None:
         """Stop recording."""
@@ -470,6 +472,7 @@ def _startup_files(shell: Any) -> list[str]:
     return [os.path.join(folder, name) for name in names if name.endswith((".py", ".ipy"))]
 
 
+@functools.cache
 def _foreign() -> tuple[str, ...]:
     """Folders of the interpreter and of installed packages."""
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}

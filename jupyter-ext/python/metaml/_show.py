@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from ._run import Run
 
 SECONDS = 0.5  # how long to look at a run that goes on
+
+
+def renders() -> bool:
+    """Whether a front end shows display bundles; a terminal does not."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def show_run(run: Run) -> bool:

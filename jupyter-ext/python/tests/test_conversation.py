@@ -34,6 +34,15 @@ def test_the_run_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: M
     assert talk.ended.wait(10)
 
 
+def test_on_a_terminal_the_value_is_one_line(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metaml.Run, "_read", lambda run: {"state": "succeeded", "trials": []})
+    peer(well("f-1"))
+    run_cell(loaded, "%%train\ndef f(): pass")
+    assert capsys.readouterr().out == "Out[1]: <Run f-1: succeeded, 0 of 0 trials>\n"
+
+
 def test_names_expand_in_the_line(loaded: InteractiveShell, peer: Make) -> None:
     talk = peer(well())
     run_cell(loaded, "n = 3")
@@ -301,6 +310,17 @@ def test_shipped_values_are_equal_for_equal_values(tmp_path: Path) -> None:
             ship("x", {"x": value}, str(tmp_path))
         if hasattr(value, "close"):
             value.close()
+
+
+def test_shipped_values_keep_what_is_one_object(tmp_path: Path) -> None:
+    from metaml._names import ship
+
+    inner: list[Any] = [1]
+    loop: list[Any] = [inner, (inner, {"a": inner})]
+    loop.append(loop)
+    data = pickle.loads(Path(ship("x", {"x": loop}, str(tmp_path))["file"]).read_bytes())
+    assert data[0] is data[1][0] is data[1][1]["a"]
+    assert data[2] is data
 
 
 def test_a_line_that_is_cut_anywhere_is_read_whole(tmp_path: Path) -> None:
