@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/metaml/metaml/converter/ipython"
 )
 
 // value is what a name means from a statement on.
@@ -57,7 +59,12 @@ func (w *work) flow() error {
 	w.history = map[string][]binding{}
 	w.modules = map[string]*value{}
 	for _, c := range w.cells {
+		magics := c.code.Magics
 		for _, s := range c.stmts {
+			for len(magics) > 0 && magics[0].Line < s.line {
+				w.reset(c, magics[0])
+				magics = magics[1:]
+			}
 			if w.repeated(s) {
 				continue
 			}
@@ -65,8 +72,24 @@ func (w *work) flow() error {
 			w.stmts = append(w.stmts, s)
 			w.step(s)
 		}
+		for _, m := range magics {
+			w.reset(c, m)
+		}
 	}
 	return nil
+}
+
+// reset forgets all names if the magic is %reset.
+func (w *work) reset(c *cell, m ipython.Magic) {
+	if m.Kind != ipython.Line || m.Name != "reset" || len(w.stmts) == 0 {
+		return
+	}
+	for name, h := range w.history {
+		if len(h[len(h)-1].values) > 0 {
+			w.set(name, len(w.stmts)-1, nil)
+			w.lost[name] = "cell " + itoa(w.label(c.Cell)) + " reset the session"
+		}
+	}
 }
 
 // repeated says that the statement was executed before with the same text and the same values, and that nothing has changed since:

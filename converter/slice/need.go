@@ -54,6 +54,9 @@ func (w *work) needs() error {
 	return nil
 }
 
+// theEntry is why the entry is kept, and who needs what it needs when nobody else does.
+const theEntry = "the entry"
+
 // related are modules whose settings another one uses.
 var related = map[string][]string{
 	"keras": {"tensorflow", "torch", "jax"}, "tf_keras": {"tensorflow"}, "tensorflow": {"keras"}, "lightning": {"torch"}, "pytorch_lightning": {"torch"},
@@ -65,7 +68,7 @@ var related = map[string][]string{
 func (w *work) entryNeeds(end int) {
 	vs, _ := w.at(w.out.Entry.Name, end)
 	for _, v := range vs {
-		w.need(v, end, "the entry")
+		w.need(v, end, theEntry)
 	}
 }
 
@@ -76,7 +79,7 @@ func (w *work) needModule(name, user string) {
 	}
 	for _, e := range m.own {
 		if !e.stmt.skip {
-			w.include(e.stmt, "sets up "+name+", which "+user+" uses")
+			w.include(e.stmt, "sets up "+name+" for "+user)
 		}
 	}
 }
@@ -168,7 +171,11 @@ func (w *work) need(v *value, time int, user string) {
 			w.hole(v.name, use{name: v.name, line: v.stmt.line, by: user}, v.stmt, true)
 			return
 		}
-		w.include(v.stmt, "needed by "+user)
+		if user == theEntry {
+			w.include(v.stmt, theEntry)
+		} else {
+			w.include(v.stmt, "needed by "+user)
+		}
 	}
 	own := reach(v, itself)
 	for u := range reach(v, seen) {
@@ -218,9 +225,33 @@ func (w *work) needLate(u use, s *stmt, time int) {
 		w.hole(u.name, u, s, u.soft)
 		return
 	}
+	// The magic binds `run` without a statement: what a cell bound to that name before is not what it means now.
+	if w.doc.Names[u.name].Kind == "metaml" && time == len(w.stmts) && !vs[0].ofOurs() {
+		delete(w.holes, u.name)
+		w.hole(u.name, u, s, u.soft)
+		return
+	}
 	for _, v := range vs {
 		w.need(v, time, by)
 	}
+}
+
+// ofOurs says that the statement which made the value speaks of MetaML: run = metaml.run("x").
+func (v *value) ofOurs() bool {
+	if v.stmt == nil {
+		return false
+	}
+	for alias := range v.stmt.cell.aliases.names {
+		if v.stmt.e.names[alias] {
+			return true
+		}
+	}
+	for alias := range v.stmt.cell.aliases.module {
+		if v.stmt.e.names[alias] {
+			return true
+		}
+	}
+	return v.stmt.ours
 }
 
 // name is how people call the statement: what it defines.
@@ -228,13 +259,17 @@ func (s *stmt) name() string {
 	if len(s.e.binds) > 0 {
 		return s.e.binds[0].name
 	}
-	return "line " + itoa(s.line)
+	label := s.cell.Seq
+	if s.cell.Count > 0 {
+		label = s.cell.Count
+	}
+	return "cell " + itoa(label) + ", line " + itoa(s.line)
 }
 
 // include keeps a statement, and asks for what it reads when it is executed.
 func (w *work) include(s *stmt, why string) {
 	whys, ok := w.kept[s]
-	if !slices.Contains(whys, why) && len(whys) < 8 {
+	if !slices.Contains(whys, why) && len(whys) < 4 {
 		w.kept[s] = append(whys, why)
 	}
 	if ok {

@@ -130,6 +130,20 @@ func TestRunsOfOursAreRefusedAndCanBeIgnored(t *testing.T) {
 	wantText(t, texts(of(t, doc, Options{Ignore: []string{"run"}})), "def f(): return run")
 }
 
+func TestTheMagicBindsRunAfterTheCells(t *testing.T) {
+	doc := live("import metaml\nrun = 5\n---\ndef f(): return run")
+	doc.Names = map[string]session.Name{"run": {Kind: "metaml"}}
+	wantText(t, complain(t, doc, Options{}).Text, "f uses `run` (cell 2, line 1), which is a run of MetaML and not part of a program")
+	doc = live("import metaml\nrun = metaml.run('a')\n---\ndef f(): return run")
+	doc.Names = map[string]session.Name{"run": {Kind: "metaml"}}
+	wantText(t, texts(of(t, doc, Options{})), "import metaml\nrun = metaml.run('a')\ndef f(): return run")
+}
+
+func TestReset(t *testing.T) {
+	wantText(t, complain(t, live("x = 1\n---\n%reset -f\ny = 2\n---\ndef f(): return x, y"), Options{}).Error(),
+		"f uses `x` (cell 3, line 1), which is not defined in this session: cell 2 reset the session\nDefine it in a cell.")
+}
+
 func TestShippedValueComesAfterItsClass(t *testing.T) {
 	doc := live("class Net:\n    K = 1\n---\nnet = Net()\nnet.train()\n---\ndef f(): return net")
 	doc.Names = map[string]session.Name{"net": {Kind: "value", Type: "__main__.Net"}}

@@ -82,7 +82,9 @@ var standard = map[string]bool{
 
 // fresh are methods that give a new object and leave their own alone (unless inplace=True).
 var fresh = map[string]bool{
-	"abs": true, "agg": true, "aggregate": true, "all": true, "any": true, "apply": true, "applymap": true, "argmax": true,
+	"abs": true, "agg": true, "save": true, "save_weights": true, "save_model": true, "save_pretrained": true, "export": true, "get_weights": true, "get_config": true,
+	"count_params": true, "num_parameters": true, "print_trainable_parameters": true, "get_depth": true, "get_n_leaves": true, "staged_predict": true,
+	"kneighbors": true, "predict_log_proba": true, "cv_results_": true, "as_posix": true, "absolute": true, "resolve": true, "glob": true, "rglob": true, "iterdir": true, "stat": true, "aggregate": true, "all": true, "any": true, "apply": true, "applymap": true, "argmax": true,
 	"argmin": true, "argsort": true, "assign": true, "astype": true, "bar": true, "barh": true, "between": true, "boxplot": true,
 	"capitalize": true, "clip": true, "clone": true, "combine_first": true, "conj": true, "copy": true, "corr": true, "count": true,
 	"count_nonzero": true, "cov": true, "cumprod": true, "cumsum": true, "decision_function": true, "decode": true,
