@@ -15,7 +15,7 @@ const style = `<style>
 .mm .top{display:flex;gap:.75em;align-items:baseline;flex-wrap:wrap}.mm b{font-weight:600}.mm .dim{color:var(--dim)}
 .mm .bar{height:4px;border-radius:2px;background:var(--soft);margin:.5em 0;display:flex;overflow:hidden}.mm .bar i{background:var(--accent)}.mm .bar i.now{opacity:.35}.mm .bar i.bad{background:var(--bad)}
 .mm .wide{overflow-x:auto}.mm table{border-collapse:collapse;margin:.25em 0;font:inherit;color:inherit;font-variant-numeric:inherit}.mm th{font-weight:500;color:var(--dim);text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--line);background:none}
-.mm td{text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--soft);white-space:nowrap;background:none}.mm tr{background:none}.mm .l{text-align:left}.mm .spark{font-family:var(--jp-code-font-family,monospace);color:var(--accent);letter-spacing:-.5px;font-size:11px;min-width:9em}
+.mm td{text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--soft);white-space:nowrap;background:none}.mm tr{background:none}.mm table td.l,.mm table th.l{text-align:left}.mm .spark{font-family:var(--jp-code-font-family,monospace);color:var(--accent);letter-spacing:-.5px;font-size:11px;min-width:9em}
 .mm tr.best td{background:var(--soft);font-weight:600}.mm .bad{color:var(--bad)}.mm details{margin:.15em 0}.mm summary{cursor:pointer;color:var(--dim)}.mm pre{background:var(--soft);color:inherit;padding:.5em .8em;margin:.3em 0;font:12px/1.4 var(--jp-code-font-family,monospace);overflow:auto;text-align:left;white-space:pre}
 .mm code{font-family:var(--jp-code-font-family,monospace);font-size:12px}.mm a{color:var(--accent)}
 </style>`

@@ -261,7 +261,7 @@ func (t *Table) row(trial *run.Trial, now time.Time) Row {
 
 // Cause says in one line why a trial failed.
 func Cause(t *run.Trial) string {
-	if t.Error != nil {
+	if t.Error != nil && t.Reason != run.ReasonTimeout {
 		text, _, _ := strings.Cut(t.Error.Text, "\n")
 		if text == "" {
 			return t.Error.Type
