@@ -346,7 +346,7 @@ func (a *attempt) fresh(t *things) (*mainProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer theirs.Close()
 	null, err := os.Open(os.DevNull)
 	if err != nil {

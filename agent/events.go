@@ -49,6 +49,9 @@ func readLines(r io.Reader, fn func(line []byte)) {
 		}
 		n, err := r.Read(buf[have:])
 		have += n
+		if bytes.IndexByte(buf[have-n:have], '\n') < 0 && err == nil && n > 0 {
+			continue
+		}
 		rest := buf[:have]
 		for {
 			end := bytes.IndexByte(rest, '\n')

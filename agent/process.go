@@ -148,7 +148,7 @@ func kill(pid int, start int64, sig syscall.Signal) {
 
 // pause waits a little, more each time it is called with its result.
 func pause(d time.Duration) time.Duration {
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // the process table has no channel that tells of its changes
 	return min(2*d, 50*time.Millisecond)
 }
 
@@ -171,4 +171,4 @@ func tokenOf(environ []string) string {
 	return ""
 }
 
-const tokenVariable = "_METAML_TOKEN"
+const tokenVariable = "_METAML_TOKEN" //nolint:gosec // G101: a mark, no secret

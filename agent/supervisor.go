@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,9 +80,7 @@ func New(o Options) (*Supervisor, error) {
 // environment is that of the loader: ours, what the run asks for, and what the module needs.
 func (s *Supervisor) environment(of []string) []string {
 	extra := map[string]string{}
-	for k, v := range s.opts.Spec.Env {
-		extra[k] = v
-	}
+	maps.Copy(extra, s.opts.Spec.Env)
 	extra["_METAML_RUN"] = s.opts.Spec.Name
 	extra[tokenVariable] = s.tokens.loader()
 	path := s.opts.Module
@@ -90,7 +89,7 @@ func (s *Supervisor) environment(of []string) []string {
 		name, value, _ := strings.Cut(v, "=")
 		if name == "PYTHONPATH" {
 			if value != "" {
-				path += string(os.PathListSeparator) + value
+				path = s.opts.Module + string(os.PathListSeparator) + value
 			}
 			continue
 		}

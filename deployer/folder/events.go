@@ -102,20 +102,25 @@ func NewReader(file io.ReaderAt, cursor string) (*Reader, error) {
 	}
 	// After a crash of the machine the file may have been cut and grown again: the place is right only if a line ends there
 	// and the one after it has the next number. Otherwise read from the start and leave out what was seen.
-	probe := Reader{file: file, offset: offset}
-	var last [1]byte
+	if fits(file, offset, n) {
+		r.offset, r.n = offset, n
+	} else {
+		r.skip = n
+	}
+	return r, nil
+}
+
+// fits reports whether the event n ends at offset.
+func fits(file io.ReaderAt, offset, n int64) bool {
 	if offset > 0 {
+		var last [1]byte
 		if _, err := file.ReadAt(last[:], offset-1); err != nil || last[0] != '\n' {
-			r.skip = n
-			return r, nil
+			return false
 		}
 	}
-	if e, err := probe.Next(); err == nil && e.N != n+1 {
-		r.skip = n
-		return r, nil
-	}
-	r.offset, r.n = offset, n
-	return r, nil
+	next := Reader{file: file, offset: offset}
+	e, err := next.Next()
+	return err != nil || e.N == n+1
 }
 
 // Cursor is the position after the last event that Next gave.

@@ -44,20 +44,44 @@ func (r Run) join(elem ...string) string {
 	return filepath.Join(append([]string{string(r)}, elem...)...)
 }
 
-// The places in a run folder.
-func (r Run) Spec() string            { return r.join("run.json") }
-func (r Run) Program() string         { return r.join("program") }
-func (r Run) Code() string            { return r.join("program", "code") }
-func (r Run) Map() string             { return r.join("program", "map.json") }
-func (r Run) TableFile() string       { return r.join("table.jsonl") }
-func (r Run) Events() string          { return r.join("events.jsonl") }
-func (r Run) MonitorFile() string     { return r.join("monitor.json") }
-func (r Run) MonitorLock() string     { return r.join("monitor.lock") }
-func (r Run) MonitorLog() string      { return r.join("monitor.log") }
-func (r Run) StopFile() string        { return r.join("stop") }
+// Spec is run.json.
+func (r Run) Spec() string { return r.join("run.json") }
+
+// Program is the program folder.
+func (r Run) Program() string { return r.join("program") }
+
+// Code is the part of the program folder that has a digest.
+func (r Run) Code() string { return r.join("program", "code") }
+
+// Map is the source map.
+func (r Run) Map() string { return r.join("program", "map.json") }
+
+// TableFile is table.jsonl.
+func (r Run) TableFile() string { return r.join("table.jsonl") }
+
+// Events is events.jsonl.
+func (r Run) Events() string { return r.join("events.jsonl") }
+
+// MonitorFile is monitor.json.
+func (r Run) MonitorFile() string { return r.join("monitor.json") }
+
+// MonitorLock is the file that the monitor locks.
+func (r Run) MonitorLock() string { return r.join("monitor.lock") }
+
+// MonitorLog is the monitor's standard output and error.
+func (r Run) MonitorLog() string { return r.join("monitor.log") }
+
+// StopFile holds the stop requests.
+func (r Run) StopFile() string { return r.join("stop") }
+
+// EnvironmentFile is the submitter's environment; it goes when the run has succeeded.
 func (r Run) EnvironmentFile() string { return r.join("environment.json") }
-func (r Run) Reserve() string         { return r.join("reserve") }
-func (r Run) Loader() string          { return r.join("loader") }
+
+// Reserve is space that is given back when the disk is full.
+func (r Run) Reserve() string { return r.join("reserve") }
+
+// Loader is the folder of the loader's output.
+func (r Run) Loader() string { return r.join("loader") }
 
 // Trial is the folder of trial i.
 func (r Run) Trial(i int) string { return r.join("trials", fmt.Sprintf("%05d", i)) }

@@ -62,7 +62,7 @@ func TestMain(m *testing.M) {
 	if path, err := agentBinary(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // what TestMain is for
 }
 
 // bench is a target in a folder of the test's own, whose runs are over when the test is.
@@ -94,6 +94,9 @@ func (b *bench) noneLeft() {
 			_ = b.Follow(ctx, name, "", func(run.Event, string) error { return nil })
 		}
 		b.waitFor("the monitor of "+name+" to end", func() bool { return !b.Folder(name).Monitored() })
+		if log, _ := os.ReadFile(b.Folder(name).MonitorLog()); strings.Contains(string(log), "DATA RACE") || strings.Contains(string(log), "goroutine ") {
+			b.t.Errorf("the monitor of %s: %s", name, log)
+		}
 	}
 	b.waitFor("no process of the run to be left", func() bool { return len(b.processes("")) == 0 })
 }
@@ -118,9 +121,13 @@ func (b *bench) processes(text string) []int {
 
 func (b *bench) waitFor(what string, ok func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for end := time.After(30 * time.Second); !ok(); {
+		select {
+		case <-end:
 			b.t.Fatalf("waited in vain for %s", what)
+		case <-look.C:
 		}
 	}
 }

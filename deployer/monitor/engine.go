@@ -480,10 +480,9 @@ func (e *Engine) finish() {
 		e.note(ID{}, n)
 	}
 	end := run.Event{Type: run.EventEnded, State: outcome}
-	switch outcome {
-	case run.Stopped:
+	if outcome == run.Stopped {
 		end.Reason = run.ReasonStopped
-	case run.Failed:
+	} else if outcome == run.Failed {
 		end.Reason = e.commonReason()
 	}
 	e.emit(end)

@@ -37,12 +37,20 @@ type Job struct {
 
 // The words of the interface, which deployer/run has for both sides.
 type (
-	ID      = run.AttemptID
+	// ID names an attempt of a trial.
+	ID = run.AttemptID
+	// Attempt is an attempt that is to be started.
 	Attempt = run.Attempt
-	Update  = run.Update
-	Loaded  = run.Loaded
+	// Update is one thing that happened.
+	Update = run.Update
+	// Loaded says that the program's top level was executed.
+	Loaded = run.Loaded
+	// Started says that an attempt's process runs.
 	Started = run.Started
-	Report  = run.Report
-	Note    = run.Note
-	Ended   = run.AttemptEnd
+	// Report is what metaml.report gave.
+	Report = run.Report
+	// Note is something that people should know.
+	Note = run.Note
+	// Ended says that an attempt is over and nothing is left of its processes.
+	Ended = run.AttemptEnd
 )

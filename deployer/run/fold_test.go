@@ -13,7 +13,8 @@ func history(t *rapid.T) [][]Event {
 	start := time.Unix(1e9, 0).UTC()
 	trials := rapid.IntRange(1, 4).Draw(t, "trials")
 	monitor := []Event{
-		{Type: EventPlanned, Completions: trials, Parallelism: 2}, {Type: EventSubmitted},
+		{Type: EventPlanned, Completions: trials, Parallelism: 2},
+		{Type: EventSubmitted},
 		{Type: EventLoaded, Seconds: 1, Fork: true},
 	}
 	if rapid.Bool().Draw(t, "stop") {

@@ -67,8 +67,15 @@ type Objective struct {
 
 // wellKnown lists the metrics whose direction is known, in the order in which they are looked for (docs/rules.md §4).
 var wellKnown = []Objective{
-	{"max", "accuracy"}, {"max", "auc"}, {"max", "f1"}, {"max", "r2"}, {"max", "score"},
-	{"min", "loss"}, {"min", "error"}, {"min", "mse"}, {"min", "mae"},
+	{"max", "accuracy"},
+	{"max", "auc"},
+	{"max", "f1"},
+	{"max", "r2"},
+	{"max", "score"},
+	{"min", "loss"},
+	{"min", "error"},
+	{"min", "mse"},
+	{"min", "mae"},
 }
 
 // ParseObjective reads "[max:|min:]METRIC".

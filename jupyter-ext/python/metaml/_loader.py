@@ -182,9 +182,9 @@ class Watcher:
                 by_file[key] = by_file.get(key, 0) + 1
             found.append((fd, target, key if read_only else None))
         causes = []
-        for fd, target, key in found:
+        for fd, target, readable in found:
             # A mapping keeps a descriptor of its own, which nobody reads through.
-            if key is not None and by_file[key] <= mapped.get(key, 0):
+            if readable is not None and by_file[readable] <= mapped.get(readable, 0):
                 continue
             causes.append({"text": _open_text(target), "line": self.fd_line.get(fd, 0)})
         return causes

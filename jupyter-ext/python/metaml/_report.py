@@ -48,8 +48,7 @@ def number(value: Any) -> float | None:
 def encode_metrics(metrics: dict[str, float]) -> dict[str, Any]:
     """Metrics as JSON has them: NaN and the infinities as strings."""
     return {
-        name: v if math.isfinite(v) else "nan" if math.isnan(v) else "inf" if v > 0 else "-inf"
-        for name, v in metrics.items()
+        name: v if math.isfinite(v) else "nan" if math.isnan(v) else "inf" if v > 0 else "-inf" for name, v in metrics.items()
     }
 
 

@@ -6,9 +6,10 @@ A trial is a fork of the loader (``_loader.py``) or, where the program may not b
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
-import fcntl
 import faulthandler
+import fcntl
 import gc
 import hashlib
 import importlib.abc
@@ -55,13 +56,14 @@ class Process:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._token_at = 0
+        self._libc: ctypes.CDLL | None = None
         self._token = os.environ.get("_METAML_TOKEN", "")
         try:
             self._libc = ctypes.CDLL(None)
             self._libc.getenv.restype = ctypes.c_void_p
             self._token_at = self._libc.getenv(b"_METAML_TOKEN") or 0
         except (OSError, AttributeError):
-            self._libc = None
+            pass  # a Python without it is supervised less closely
 
     def adopt(self, start: dict[str, Any], fds: list[int], parent: int | None) -> None:
         """Become the process of the attempt: session, death with the parent, token, lock, streams, environment, folder.
@@ -210,17 +212,15 @@ class _SeedOnImport(importlib.abc.MetaPathFinder):
                 execute(module)
                 self.seeds.loaded(fullname, module)
 
-            try:
+            with contextlib.suppress(AttributeError):
                 spec.loader.exec_module = exec_module  # type: ignore[method-assign, union-attr]
-            except AttributeError:
-                pass
         return spec
 
 
 def reseed(module: types.ModuleType, names: Sequence[str], seed: int) -> None:
     """Reseed top-level generators in place, each with a seed of its own."""
     for name in names:
-        generator = getattr(module, name, None)
+        generator: Any = getattr(module, name, None)
         own = int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:4], "big")
         try:
             if isinstance(generator, random.Random):
@@ -385,7 +385,7 @@ def keep_exit_handlers() -> None:
         atexit.register(logging.shutdown)
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        atexit.register(util._exit_function)  # type: ignore[attr-defined]
+        atexit.register(util._exit_function)
 
 
 def finish(code: int) -> int:

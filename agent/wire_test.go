@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+func FuzzFrame(f *testing.F) {
+	good, err := encodeFrame(loaderMessage{Type: "started", Trial: 3, PID: 9})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte{255, 255, 255, 255, 1})
+	f.Add([]byte{2, 0, 0, 0, '{', '}', 1})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		whole, pieces := bytes.NewReader(data), iotest.OneByteReader(bytes.NewReader(data))
+		for {
+			var a, b loaderMessage
+			err1, err2 := readFrame(whole, &a), readFrame(pieces, &b)
+			if (err1 == nil) != (err2 == nil) || fmt.Sprint(a) != fmt.Sprint(b) {
+				t.Fatalf("at once %+v %v, in pieces %+v %v", a, err1, b, err2)
+			}
+			if err1 != nil {
+				return
+			}
+			again, err := encodeFrame(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var c loaderMessage
+			if err := readFrame(bytes.NewReader(again), &c); err != nil || fmt.Sprint(c) != fmt.Sprint(a) {
+				t.Fatalf("%+v came back as %+v: %v", a, c, err)
+			}
+		}
+	})
+}
+
+func TestAFrameThatEndsEarly(t *testing.T) {
+	t.Parallel()
+	data, err := encodeFrame(loadMessage{Type: "load"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m loadMessage
+	if err := readFrame(bytes.NewReader(nil), &m); !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("nothing: %v", err)
+	}
+	for _, cut := range []int{1, 4, len(data) - 1} {
+		if err := readFrame(bytes.NewReader(data[:cut]), &m); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes of %d: %v", cut, len(data), err)
+		}
+	}
+}
+
+func FuzzLines(f *testing.F) {
+	f.Add([]byte("{\"type\":\"report\"}\nrest"))
+	f.Add([]byte("\n\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > maxLine/8 {
+			return
+		}
+		collect := func(r io.Reader) (lines []string) {
+			readLines(r, func(line []byte) { lines = append(lines, string(line)) })
+			return lines
+		}
+		var want []string
+		if i := bytes.LastIndexByte(data, '\n'); i >= 0 {
+			want = strings.Split(string(data[:i]), "\n")
+		}
+		for _, got := range [][]string{collect(bytes.NewReader(data)), collect(iotest.OneByteReader(bytes.NewReader(data)))} {
+			if !slices.Equal(got, want) {
+				t.Fatalf("%q, want %q", got, want)
+			}
+		}
+	})
+}
+
+func TestALineThatIsTooLongIsLeftOut(t *testing.T) {
+	t.Parallel()
+	var got []string
+	readLines(strings.NewReader("before\n"+strings.Repeat("x", 3*maxLine)+"\nafter\n"), func(line []byte) {
+		got = append(got, string(line[:min(len(line), 10)]))
+	})
+	if fmt.Sprint(got) != "[before after]" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestReportsInATightLoopAreThinnedButNotTheLast(t *testing.T) {
+	t.Parallel()
+	var got []run.Report
+	thin := thinner{send: func(r *run.Report) { got = append(got, *r) }}
+	now := time.Unix(1e9, 0)
+	const all = reportsAtWill + 100_000
+	for i := range all {
+		m := run.Metrics{"loss": float64(i)}
+		if i == reportsAtWill+500 {
+			m = run.Metrics{"rare": 1}
+		}
+		thin.add(nil, m, now)
+		now = now.Add(time.Millisecond)
+	}
+	thin.flush()
+	if want := reportsAtWill + 100_000/50; len(got) > want+10 || len(got) < want-10 {
+		t.Errorf("%d reports of %d, want about %d", len(got), all, want)
+	}
+	if last := got[len(got)-1].Metrics["loss"]; last != all-1 {
+		t.Errorf("the last value is %v", last)
+	}
+	rare := 0
+	for _, r := range got {
+		if r.Metrics["rare"] == 1 {
+			rare++
+		}
+	}
+	if rare != 1 {
+		t.Errorf("a metric that was reported once is there %d times", rare)
+	}
+}
+
+func TestGPUsAreDealtOutLikeCards(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		gpus, parallelism int
+		want              string
+	}{
+		{4, 2, "[0,2 1,3]"}, {4, 4, "[0 1 2 3]"}, {2, 4, "[0 1 0 1]"}, {3, 1, "[0,1,2]"}, {0, 2, "[ ]"},
+	} {
+		s := &Supervisor{opts: Options{Spec: run.Spec{Parallelism: c.parallelism, Completions: 100}}}
+		for i := range c.gpus {
+			s.gpus = append(s.gpus, fmt.Sprint(i))
+		}
+		var got []string
+		for slot := range c.parallelism {
+			got = append(got, s.trialEnv(slot)["CUDA_VISIBLE_DEVICES"])
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%d GPUs, %d slots: %v, want %s", c.gpus, c.parallelism, got, c.want)
+		}
+	}
+}
