@@ -79,16 +79,16 @@ lint: test-venvs ## run the linters for Go and Python
 	@tools/lint
 
 .PHONY: wheel
-wheel: ## build the wheel for this machine's platform into dist/
+wheel: ## build dist/metaml-*.whl for this machine's platform
 	@tools/prerequisites go cc python
 	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
-	@tools/release host
+	@tools/release dist host
 
 .PHONY: wheels
-wheels: ## build all wheels: Linux and macOS, x86_64 and arm64 (macOS is built here, not run)
+wheels: ## build the wheels of all platforms into dist/all/ (macOS is built here, not run)
 	@tools/prerequisites go cc python
 	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
-	@tools/release linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+	@tools/release dist/all linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 # The locks are valid for Python 3.10 to 3.14 on every platform. uv comes with the tools.
 .PHONY: locks

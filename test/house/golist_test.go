@@ -14,14 +14,13 @@ import (
 
 // goPackage is what `go list` tells of a package.
 type goPackage struct {
-	ImportPath string
-	Name       string
-	Doc        string // synopsis of the package comment
-	Deps       []string
+	Dir, ImportPath, Name                        string
+	GoFiles, CgoFiles, TestGoFiles, XTestGoFiles []string
+	Deps                                         []string
 }
 
 var listed = sync.OnceValues(func() ([]goPackage, error) {
-	command := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Deps", "./...")
+	command := exec.Command("go", "list", "-json=Dir,ImportPath,Name,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles,Deps", "./...")
 	command.Dir = filepath.Join("..", "..")
 	command.Stderr = os.Stderr
 	text, err := command.Output()
