@@ -7,6 +7,13 @@ one too, :func:`report`, :func:`output` and :func:`checkpoint` tell how it goes 
 Importing this costs almost nothing, since every trial does it: each public name is loaded when it is first used.
 """
 
+import sys
+
+if sys.version_info < (3, 10):  # noqa: UP036 - a kernel may be given any Python
+    raise ImportError("MetaML needs Python 3.10 or newer, and this is %d.%d" % sys.version_info[:2])  # noqa: UP031
+if sys.platform == "win32":
+    raise ImportError("MetaML does not run on Windows; use WSL")
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

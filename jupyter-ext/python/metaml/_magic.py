@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 KINDS = ("train", "serve")
 _HEAD = re.compile(r"%%(train|serve)(?:[ \t]+(.*?))?\s*$")
+# The magic is the cell, and not the body of `%%time`, which runs it in its own way. (`%metaml` checks the rest of its line.)
+_ALONE = re.compile(r"\s*(?:>>> |In \[\d+\]: )?(?:%%(?:train|serve)\b|%metaml\b)")
 _FUTURE = re.compile(r"from\s+__future__\s+import\s+[^(\\#;]+$")
 
 _installed: _Extension | None = None
@@ -221,6 +222,7 @@ class _Extension:
         message = _session.request(self.shell)
         return (
             cell is self.recorder.outermost()
+            and _ALONE.match(cell.source) is not None
             and threading.current_thread() is threading.main_thread()
             and message.get("header", {}).get("msg_type") == "execute_request"
             and message.get("content", {}).get("code") == cell.source
@@ -337,7 +339,3 @@ class _CellMagic:
             raise
         finally:
             _close_conversation(record)
-
-
-if sys.platform == "win32":  # said once, where everything begins
-    raise ImportError("MetaML does not run on Windows; use WSL")

@@ -80,6 +80,7 @@ class Run:
         self._kind = kind
         self._known: dict[str, Any] | None = None  # what a run that has ended looks like
         self._reports: list[Report] | None = None
+        self._line = ""  # what a listing said of a run that has ended
         self._shown = False  # its table is on the screen already
 
     def _rename(self, name: str) -> None:
@@ -139,7 +140,7 @@ class Run:
         Args:
             metric: name of the metric that decides; without it the run's objective.
             mode: "max" or "min"; without it the objective's own, else "max" for accuracy, auc, f1, r2 and score, and "min" for
-                the rest. NaN is never best.
+                the rest. NaN is never best, nor is a trial that failed or was stopped; of equals the first is.
 
         Raises:
             MetaMLError: the run has no objective, or no trial has that metric.
@@ -158,11 +159,16 @@ class Run:
             mode = objective[1] if objective and objective[0] == metric else "max" if metric in _MAX else "min"
         if mode not in ("max", "min"):
             raise ValueError(f"mode is 'max' or 'min', not {mode!r}")
-        values = [(trial.metrics[metric], trial) for trial in trials if not math.isnan(trial.metrics.get(metric, math.nan))]
+        values = [
+            (trial.metrics[metric], trial)
+            for trial in trials
+            if trial.state not in ("failed", "stopped") and not math.isnan(trial.metrics.get(metric, math.nan))
+        ]
         if not values:
             near = difflib.get_close_matches(metric, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}." if known else ""
-            raise MetaMLError(f"no trial of {self.name} has a metric {metric!r}", hint)
+            whose = "that did not fail has" if metric in known else "has"
+            raise MetaMLError(f"no trial of {self.name} {whose} a metric {metric!r}", hint if metric not in known else "")
         pick = max if mode == "max" else min
         return pick(values, key=lambda pair: pair[0])[1]
 
@@ -254,6 +260,8 @@ class Run:
         _find.call("delete", self.name)
 
     def __repr__(self) -> str:
+        if self._line and self._known is None:
+            return f"<Run {self.name}: {self._line}>"
         try:
             data = self._read()
         except (MetaMLError, OSError) as error:
@@ -313,7 +321,13 @@ def runs() -> list[Run]:
     listed = json.loads(_find.call("runs", "--json"))
     if isinstance(listed, dict):
         listed = listed.get("runs")
-    return [Run(str(entry["name"]), str(entry.get("kind") or "train")) for entry in listed or []]
+    found = []
+    for entry in listed or []:
+        one = Run(str(entry["name"]), str(entry.get("kind") or "train"))
+        if entry.get("state") in _FINAL:
+            one._line = f"{entry['state']}, {entry.get('done')} of {entry.get('trials')} trials"
+        found.append(one)
+    return found
 
 
 def model() -> str:

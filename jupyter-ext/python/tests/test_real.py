@@ -120,6 +120,9 @@ def test_in_a_loop_each_waits_for_its_own(kernel: Kernel) -> None:
     *shown, reply = kernel.execute(code)
     assert reply["content"]["status"] == "ok", reply["content"]
     assert "loop-2 succeeded" in texts(shown)
+    reply = kernel.execute("%%time\n%%train\ndef timed():\n    return 1")[-1]
+    assert reply["content"]["status"] == "ok", reply["content"]
+    assert kernel.value("(run.name, run.state)") == "('timed-1', 'succeeded')"
     reply = kernel.execute("%%capture\n%%train\ndef captured():\n    return 1")[-1]
     assert reply["content"]["status"] == "ok", reply["content"]
     assert kernel.value("(run.name, run.state)") == "('captured-1', 'succeeded')"

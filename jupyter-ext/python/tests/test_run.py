@@ -1,0 +1,138 @@
+"""What the user holds: a Run, read from what `metaml show --json` says."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import IPython
+import pytest
+
+import metaml
+from metaml import MetaMLError, Run, _find, _run
+
+SHOWN: dict[str, Any] = {
+    "v": 1,
+    "name": "fit-1",
+    "state": "succeeded",
+    "reason": "",
+    "objective": {"metric": "accuracy", "mode": "max"},
+    "best": 1,
+    "tensorboard": "",
+    "trials": [
+        {
+            "index": 0,
+            "state": "succeeded",
+            "attempt": 1,
+            "started": "2026-11-24T07:52:23.164940123Z",
+            "seconds": 1.5,
+            "parameters": {"lr": 0.1, "n": {"$": "int", "v": "9007199254740993"}, "f": {"$": "ref", "v": "gone_module:f"}},
+            "metrics": {"accuracy": 0.5, "loss": 2.0, "lr": 1},
+            "output": "/runs/fit-1/trials/00000/output",
+            "seed": 7,
+        },
+        {"index": 1, "state": "succeeded", "parameters": {"lr": 0.2}, "metrics": {"accuracy": 0.5, "loss": 3.0}},
+        {"index": 2, "state": "succeeded", "parameters": {"lr": 0.3}, "metrics": {"accuracy": "nan", "loss": "-inf"}},
+        {
+            "index": 3,
+            "state": "failed",
+            "reason": "error",
+            "metrics": {"accuracy": 0.9, "only": 1},
+            "error": {"type": "E", "text": "x"},
+        },
+    ],
+    "history": [[0, 1.5, 0, "loss", 2.5], [None, 2.5, 0, "loss", "nan"]],
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    calls: list[tuple[str, ...]] = []
+
+    def call(*args: str) -> str:
+        import json
+
+        calls.append(args)
+        if args[0] == "runs":
+            return json.dumps([{"name": "fit-1", "state": "succeeded", "done": 4, "trials": 4}])
+        return json.dumps(SHOWN if args[0] == "show" else {})
+
+    monkeypatch.setattr(_find, "call", call)
+    return calls
+
+
+def test_trials(asked: list[tuple[str, ...]]) -> None:
+    first, *_, last = Run("fit-1").trials
+    assert first.started == datetime.datetime(2026, 11, 24, 7, 52, 23, 164940, tzinfo=datetime.timezone.utc)
+    assert (first.index, first.seconds, first.seed, first.output) == (0, 1.5, 7, "/runs/fit-1/trials/00000/output")
+    assert first.parameters == {"lr": 0.1, "n": 9007199254740993, "f": "gone_module:f"}
+    assert (last.state, last.reason, last.error) == ("failed", "error", {"type": "E", "text": "x"})
+    assert math.isnan(Run("fit-1").trials[2].metrics["accuracy"])
+
+
+def test_a_run_that_has_ended_is_read_once(asked: list[tuple[str, ...]]) -> None:
+    run = Run("fit-1")
+    assert (run.state, run.reason, len(run.trials), run.tensorboard) == ("succeeded", "", 4, None)
+    assert repr(run) == "<Run fit-1: succeeded, 4 of 4 trials, 1 failed, best accuracy 0.5 (trial 1)>"
+    run.stop()  # does nothing
+    assert asked == [("show", "fit-1", "--json")]
+
+
+def test_history(asked: list[tuple[str, ...]]) -> None:
+    first, second = Run("fit-1").history
+    assert (first.step, first.time, first.trial, first.name, first.value) == (0, 1.5, 0, "loss", 2.5)
+    assert second.step is None
+    assert math.isnan(second.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "index"),
+    [({}, 0), ({"metric": "loss"}, 2), ({"metric": "loss", "mode": "max"}, 1), ({"metric": "accuracy", "mode": "min"}, 0)],
+)
+def test_best(asked: list[tuple[str, ...]], arguments: dict[str, str], index: int) -> None:
+    assert Run("fit-1").best(**arguments).index == index
+
+
+def test_best_of_nothing_is_refused_by_name(asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    for metric, text in (
+        ("acuracy", "no trial of fit-1 has a metric 'acuracy'\nDid you mean 'accuracy'?"),
+        ("only", "no trial of fit-1 that did not fail has a metric 'only'"),
+    ):
+        with pytest.raises(MetaMLError) as error:
+            Run("fit-1").best(metric)
+        assert str(error.value) == text
+    with pytest.raises(ValueError, match="mode is 'max' or 'min', not 'most'"):
+        Run("fit-1").best(mode="most")
+    monkeypatch.setitem(SHOWN, "objective", None)
+    with pytest.raises(MetaMLError, match=r"fit-1 has no objective, so none of its trials is the best"):
+        Run("fit-1").best()
+
+
+def test_listing_asks_nothing_more(asked: list[tuple[str, ...]]) -> None:
+    assert repr(metaml.runs()) == "[<Run fit-1: succeeded, 4 of 4 trials>]"
+    assert asked == [("runs", "--json")]
+
+
+def test_found_by_name(asked: list[tuple[str, ...]]) -> None:
+    assert metaml.run().name == "fit-1"
+    assert asked == [("show", "last", "--json")]
+    assert metaml.run("fit") == Run("fit-1")
+    assert len({metaml.run("fit"), Run("fit-1")}) == 1
+
+
+@pytest.mark.skipif(IPython.version_info < (9,), reason="only in the newest environment, which has pandas")
+def test_to_pandas(asked: list[tuple[str, ...]]) -> None:
+    table = Run("fit-1").to_pandas()
+    assert table.index.name == "trial"
+    assert list(table.columns) == ["lr", "n", "f", "accuracy", "loss", "metric_lr", "state", "reason", "seconds", "only"]
+    assert table.loc[1, "lr"] == 0.2
+    assert table["loss"].tolist()[:3] == [2.0, 3.0, -math.inf]
+
+
+def test_a_run_that_cannot_be_read_still_has_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(*_: str) -> str:
+        raise MetaMLError('there is no run "x"')
+
+    monkeypatch.setattr(_find, "call", call)
+    assert repr(_run.Run("x")) == '<Run x: there is no run "x">'
