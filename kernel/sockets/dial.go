@@ -18,7 +18,7 @@ type Dialer struct {
 	Kind             zmq4.SocketType // DEALER or SUB
 	Network, Address string
 	Identity         string
-	// Ready, when not nil, is waited for before messages are sent.
+	// Ready, when not nil, is waited for before connecting.
 	Ready <-chan struct{}
 	// Connected, when not nil, is called after the handshake.
 	Connected func()
@@ -44,6 +44,13 @@ func (d Dialer) Dial(ctx context.Context, wg *sync.WaitGroup) *Peer {
 func (d Dialer) run(ctx context.Context, p *Peer) error {
 	stop := context.AfterFunc(ctx, func() { p.fail(context.Cause(ctx)) })
 	defer stop()
+	if d.Ready != nil {
+		select {
+		case <-d.Ready:
+		case <-p.done:
+			return p.Err()
+		}
+	}
 	c, err := d.connect(ctx, p)
 	if err != nil {
 		return err
@@ -60,13 +67,6 @@ func (d Dialer) run(ctx context.Context, p *Peer) error {
 	}
 	if d.Connected != nil {
 		d.Connected()
-	}
-	if d.Ready != nil {
-		select {
-		case <-d.Ready:
-		case <-p.done:
-			return p.Err()
-		}
 	}
 	peer := believed
 	if d.Kind == zmq4.Sub {

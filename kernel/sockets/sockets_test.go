@@ -72,25 +72,31 @@ func dial(t *testing.T, s *Server, kind zmq4.SocketType, identity string) (*Peer
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	got := make(chan [][]byte, 10_000)
+	type arrival struct {
+		m    [][]byte
+		fill *Fill
+	}
+	arrived := make(chan arrival, 10_000)
+	wg.Go(func() { // in order, and beside the reader, which fills a large frame
+		for a := range arrived {
+			for n := 0; a.fill != nil && n < len(a.m[len(a.m)-1]); {
+				var err error
+				if n, err = a.fill.wait(n); err != nil {
+					a.m = nil
+					break
+				}
+			}
+			if a.m != nil {
+				got <- a.m
+			}
+		}
+	})
+	var reader sync.WaitGroup
 	p := Dialer{
 		Kind: kind, Network: s.Addr().Network(), Address: s.Addr().String(), Identity: identity,
-		Message: func(m [][]byte, fill *Fill) {
-			if fill == nil {
-				got <- m
-				return
-			}
-			go func() { // its reader fills it when we return
-				for n := 0; n < len(m[len(m)-1]); {
-					var err error
-					if n, err = fill.wait(n); err != nil {
-						return
-					}
-				}
-				got <- m
-			}()
-		},
-	}.Dial(ctx, &wg)
-	t.Cleanup(func() { cancel(); wg.Wait() })
+		Message: func(m [][]byte, fill *Fill) { arrived <- arrival{m, fill} },
+	}.Dial(ctx, &reader)
+	t.Cleanup(func() { cancel(); reader.Wait(); close(arrived); wg.Wait() })
 	return p, got
 }
 

@@ -32,6 +32,7 @@ def test_interrupt_ends_the_cell_and_not_the_kernel(kernel: Kernel, how: str) ->
         assert kernel.control("interrupt_request")["content"]["status"] == "ok"
     reply = kernel.reply(parent)
     assert (reply["content"]["status"], reply["content"]["ename"]) == ("error", "KeyboardInterrupt")
+    kernel.iopub(parent)
     assert kernel.text("print('alive')") == "alive\n"
 
 
@@ -40,6 +41,7 @@ def test_interrupt_during_input(kernel: Kernel) -> None:
     kernel.client.get_stdin_msg(timeout=TIMEOUT)
     kernel.manager.interrupt_kernel()
     assert kernel.reply(parent)["content"]["ename"] == "KeyboardInterrupt"
+    kernel.iopub(parent)  # until then ipykernel aborts what comes, stop_on_error
 
 
 def test_interrupt_reaches_what_the_cell_started(kernel: Kernel) -> None:
@@ -48,6 +50,7 @@ def test_interrupt_reaches_what_the_cell_started(kernel: Kernel) -> None:
     until(lambda: any(p.name() == "sleep" for p in kernel.child().children(recursive=True)), "sleep runs")
     kernel.manager.interrupt_kernel()
     kernel.reply(parent)
+    kernel.iopub(parent)
     assert not any(p.name() == "sleep" for p in kernel.child().children(recursive=True))
 
 
