@@ -240,7 +240,15 @@ func differences(active, asked run.Spec) []string {
 	return differ
 }
 
+// hints are at most two: an older run of the series that is still active, and a finished one of this very key that nobody saw.
 func (p *Plan) hints(listed []run.Listed) {
+	for i := range listed {
+		l := &listed[i]
+		if l.Spec.Key == p.Spec.Key && l.State != nil && l.State.Phase.Final() && !l.Seen && l.Liveness == run.Ended {
+			p.Notes = append(p.Notes, fmt.Sprintf("%s ran the same and ended while nobody watched: %%metaml attach %s", l.Spec.Name, l.Spec.Name))
+			break
+		}
+	}
 	for i := range listed {
 		l := &listed[i]
 		same := l.Spec.Series == p.Spec.Series && l.Spec.Source == p.Spec.Source && l.Spec.Owner == p.Spec.Owner

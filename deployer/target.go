@@ -3,7 +3,9 @@ package deployer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/metaml/metaml/deployer/local"
@@ -32,6 +34,8 @@ type Target interface {
 	Log(ctx context.Context, name string, trial, attempt int, stream string, follow bool, w io.Writer) error
 	// Places says where a run keeps things. It asks nobody.
 	Places(name string, trial, attempt int) run.Places
+	// Seen notes that somebody was shown how the run ended.
+	Seen(ctx context.Context, name string) error
 	// Stop stops a run, or one trial of it.
 	Stop(ctx context.Context, name string, trial *int, now bool) error
 	// Resume goes on with what a run left unfinished.
@@ -65,6 +69,8 @@ func (t localTarget) List(ctx context.Context) ([]run.Listed, error) {
 	listed := make([]run.Listed, len(all))
 	for i := range all {
 		listed[i] = shared(all[i])
+		_, err := os.Stat(t.seen(all[i].Spec.Name))
+		listed[i].Seen = err == nil
 	}
 	return listed, nil
 }
@@ -90,4 +96,15 @@ func (t localTarget) Places(name string, trial, attempt int) run.Places {
 	f := t.Folder(name)
 	logs := f.Attempt(trial, attempt)
 	return run.Places{Folder: string(f), Output: f.Output(trial), Stdout: filepath.Join(logs, "stdout"), Stderr: filepath.Join(logs, "stderr")}
+}
+
+// seen is the file that stands for "shown to its end".
+func (t localTarget) seen(name string) string { return filepath.Join(string(t.Folder(name)), "seen") }
+
+func (t localTarget) Seen(_ context.Context, name string) error {
+	f, err := os.OpenFile(t.seen(name), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("note that %s was shown: %w", name, err)
+	}
+	return f.Close()
 }

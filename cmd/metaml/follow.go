@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -69,7 +71,7 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 	facts := view.Facts{Spec: spec, Table: table, Remarks: remarks, Interrupt: interrupt}
 	_, facts.AllRows = s.(*lines)
 	draw := func() error {
-		facts.TensorBoard = tensorboardOf(w.state)
+		facts.TensorBoard = reachable(tensorboardOf(w.state))
 		return s.show(view.New(facts, w.state, time.Now()))
 	}
 	if err := draw(); err != nil {
@@ -93,6 +95,7 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 					return w, err
 				}
 				w.interrupted = asked && w.state.Phase == run.Stopped
+				_ = door.Target.Seen(ctx, spec.Name) // a hint less is all that is lost
 				return w, s.close()
 			}
 			if w.state.Apply(e) && e.Type == run.EventTrialEnded && e.Trial != nil && e.State == run.Failed {
@@ -140,6 +143,16 @@ func tensorboardOf(s *run.State) string {
 		}
 	}
 	return address
+}
+
+// reachable gives an address of this machine as the person's browser reaches it: through the Hub's proxy where there is one.
+func reachable(address string) string {
+	prefix := os.Getenv("JUPYTERHUB_SERVICE_PREFIX")
+	u, err := url.Parse(address)
+	if prefix == "" || err != nil || u.Port() == "" {
+		return address
+	}
+	return strings.TrimSuffix(prefix, "/") + "/proxy/" + u.Port() + "/"
 }
 
 // ending is the error that a cell ends with.

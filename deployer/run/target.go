@@ -33,6 +33,7 @@ type Listed struct {
 	State    *State
 	Liveness Liveness
 	Damage   string // why the record cannot be read, when Damaged
+	Seen     bool   // somebody was shown how it ended
 }
 
 // Active reports whether trials of the run may still start by themselves.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,6 +91,11 @@ class Notebook:
             [BIN / "metaml", *arguments], env=self.env, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
         return done.stdout
+
+    def close_kernel(self) -> None:
+        """Kill the kernel, and nothing that it started for a run."""
+        os.killpg(os.getpgid(self.manager.provisioner.pid), signal.SIGKILL)
+        self.client.stop_channels()
 
     def close(self) -> None:
         """End kernel and runs."""

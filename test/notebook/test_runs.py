@@ -178,8 +178,7 @@ def test_the_run_survives_its_kernel(home: Path, tmp_path: Path) -> None:
     gate = Gate(tmp_path, "survivor")
     first.client.execute(gate.cell())
     running(first, "survivor-1")
-    os.killpg(os.getpgid(first.manager.provisioner.pid), signal.SIGKILL)
-    first.client.stop_channels()
+    first.close_kernel()
     second = Notebook(tmp_path, home, "metaml")
     try:
         assert show(second, "survivor-1")["state"] == "running"
@@ -187,6 +186,23 @@ def test_the_run_survives_its_kernel(home: Path, tmp_path: Path) -> None:
         assert second.run("%metaml attach survivor-1").status == "ok"
         found = second.run("import metaml; metaml.run('survivor').state")
         assert found.results == ["'succeeded'"], found.error
+    finally:
+        second.close()
+
+
+def test_a_run_that_ended_while_nobody_watched_is_named(notebook: Notebook, home: Path, tmp_path: Path) -> None:
+    first = Notebook(tmp_path, home, "metaml")
+    gate = Gate(tmp_path, "unseen")
+    first.client.execute(gate.cell())
+    running(first, "unseen-1")
+    first.close_kernel()
+    gate.open()
+    until(lambda: show(notebook, "unseen-1")["state"] == "succeeded", "it ends without a watcher")
+    second = Notebook(tmp_path, home, "metaml")
+    try:
+        assert "unseen-1 ran the same and ended while nobody watched: %metaml attach unseen-1" in second.run(gate.cell()).plain
+        assert second.run("%metaml attach unseen-1").status == "ok"
+        assert "nobody watched" not in second.run(gate.cell()).plain
     finally:
         second.close()
 
