@@ -143,8 +143,10 @@ func (w *work) step(s *stmt) {
 		vs, _ := w.at(u.name, t)
 		s.uses[u.name] = vs
 		for _, v := range vs {
-			if len(codeOf(v)) > 0 {
-				made = append(made, v)
+			for _, c := range codeOf(v) {
+				if !slices.Contains(made, c) {
+					made = append(made, c)
+				}
 			}
 		}
 	}
@@ -159,7 +161,8 @@ func (w *work) step(s *stmt) {
 			}
 		}
 	}
-	for name := range sum.changes {
+	changes := sorted(sum.changes)
+	for _, name := range changes {
 		note(name, t)
 	}
 	for i := range s.e.binds {
@@ -183,7 +186,7 @@ func (w *work) step(s *stmt) {
 		}
 		w.bindValue(s, v, b.must)
 	}
-	for name := range sum.binds {
+	for _, name := range sorted(sum.binds) {
 		v := &value{name: name, stmt: s, bind: &bind{name: name}, made: made}
 		s.binds = append(s.binds, v)
 		w.bindValue(s, v, false)
@@ -194,7 +197,7 @@ func (w *work) step(s *stmt) {
 			w.lost[name] = "cell " + itoa(w.label(s.cell.Cell)) + " deleted it"
 		}
 	}
-	for name := range sum.changes {
+	for _, name := range changes {
 		note(name, t+1)
 	}
 	for _, h := range append(sum.holds, s.e.holds...) {

@@ -139,7 +139,7 @@ func (w *work) settle(h *hole) bool {
 // refuse makes the complaint about names without source.
 func (w *work) refuse(holes []*hole) error {
 	h := holes[0]
-	c := complaint.New("no-source", h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name, w.at2(h.stmt.cell, h.use.line), w.because(h))
+	c := complaint.New("no-source", h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name, w.at2(h.stmt.cell, h.use.line), w.whyNot(h))
 	c.Hint = w.remedy(h)
 	var more []string
 	for _, o := range holes[1:] {
@@ -155,8 +155,8 @@ func (w *work) refuse(holes []*hole) error {
 	return c
 }
 
-// because says why a name has no source.
-func (w *work) because(h *hole) string {
+// whyNot says why a name has no source.
+func (w *work) whyNot(h *hole) string {
 	n, alive := w.live[h.name]
 	if h.stmt.skip {
 		return ", which calls a function that MetaML runs"

@@ -28,6 +28,7 @@ func (w *work) needs() error {
 	w.asked = map[needKey]bool{}
 	w.holes = map[string]*hole{}
 	w.withs = map[string]int{}
+	w.infos = map[*value]*info{}
 	end := len(w.stmts)
 	w.exclude()
 	w.entryNeeds(end)
@@ -159,10 +160,51 @@ func isGuard(s *stmt) bool {
 	return t == "__name__=='__main__'" || t == "'__main__'==__name__"
 }
 
+// info is what belongs to a value once the flow is known.
+type info struct {
+	events   []*event // that may have changed it
+	code     []*value // functions and classes whose bodies may run when it is used
+	timeless bool     // it is the same at any time
+}
+
+func (w *work) infoOf(v *value) *info {
+	if in := w.infos[v]; in != nil {
+		return in
+	}
+	in := &info{code: codeOf(v)}
+	known := map[*event]bool{}
+	add := func(events []*event) {
+		for _, e := range events {
+			if !known[e] {
+				known[e] = true
+				in.events = append(in.events, e)
+			}
+		}
+	}
+	own := reach(v, itself)
+	for u := range reach(v, seen) {
+		add(u.own)
+		if own[u] {
+			add(u.held)
+		}
+	}
+	slices.SortFunc(in.events, func(a, b *event) int { return a.stmt.time - b.stmt.time })
+	in.timeless = len(in.events) == 0 && len(in.code) == 0
+	w.infos[v] = in
+	return in
+}
+
 // need asks for a value as it is at a time.
 func (w *work) need(v *value, time int, user string) {
+	in := w.infoOf(v)
 	k := needKey{v, time}
+	if in.timeless {
+		k.time = -1
+	}
 	if w.asked[k] {
+		if v.stmt != nil && !v.stmt.skip && user != theEntry {
+			w.because(v.stmt, "needed by "+user)
+		}
 		return
 	}
 	w.asked[k] = true
@@ -177,18 +219,10 @@ func (w *work) need(v *value, time int, user string) {
 			w.include(v.stmt, "needed by "+user)
 		}
 	}
-	own := reach(v, itself)
-	for u := range reach(v, seen) {
-		for _, e := range u.own {
-			w.changedBy(e, v, time, user)
-		}
-		if own[u] {
-			for _, e := range u.held {
-				w.changedBy(e, v, time, user)
-			}
-		}
+	for _, e := range in.events {
+		w.changedBy(e, v, time, user)
 	}
-	for _, c := range codeOf(v) {
+	for _, c := range in.code {
 		if c.stmt == nil {
 			continue
 		}
@@ -266,12 +300,17 @@ func (s *stmt) name() string {
 	return "cell " + itoa(label) + ", line " + itoa(s.line)
 }
 
-// include keeps a statement, and asks for what it reads when it is executed.
-func (w *work) include(s *stmt, why string) {
-	whys, ok := w.kept[s]
-	if !slices.Contains(whys, why) && len(whys) < 4 {
+// because adds a reason for a kept statement, up to a few.
+func (w *work) because(s *stmt, why string) {
+	if whys := w.kept[s]; !slices.Contains(whys, why) && len(whys) < 4 {
 		w.kept[s] = append(whys, why)
 	}
+}
+
+// include keeps a statement, and asks for what it reads when it is executed.
+func (w *work) include(s *stmt, why string) {
+	_, ok := w.kept[s]
+	w.because(s, why)
 	if ok {
 		return
 	}

@@ -206,6 +206,7 @@ type work struct {
 	entry     *value
 	kept      map[*stmt][]string // why
 	asked     map[needKey]bool
+	infos     map[*value]*info
 	holes     map[string]*hole // names without source
 	withs     map[string]int   // names shipped by value → the time at which they are needed first
 	live      map[string]session.Name

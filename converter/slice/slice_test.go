@@ -189,6 +189,18 @@ if n < 60:
 	}
 }
 
+// TestReasonsDoNotDependOnChance guards against the order of Go's maps, which changed the order of reasons once.
+func TestReasonsDoNotDependOnChance(t *testing.T) {
+	for _, c := range keeps {
+		want := of(t, live(c.cells), Options{}).Explain()
+		for range 5 {
+			if got := of(t, live(c.cells), Options{}).Explain(); got != want {
+				t.Fatalf("%s: got\n%s\nand then\n%s", c.name, want, got)
+			}
+		}
+	}
+}
+
 func complain(t *testing.T, doc *session.Document, o Options) *complaint.Complaint {
 	t.Helper()
 	s, err := Of(context.Background(), doc, o)

@@ -1,6 +1,7 @@
 package slice
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,9 @@ func newSummary() *summary {
 	return &summary{changes: map[string]bool{}, params: map[string]bool{}, binds: map[string]bool{}, modules: map[string]bool{}, reads: map[string]bool{}}
 }
 
+// sorted gives the names of a set in order: what is kept must not depend on chance.
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
+
 // merge adds what a part of the code does.
 func (s *summary) merge(o *summary) {
 	s.stores = s.stores || o.stores
@@ -102,10 +106,10 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 			for _, a := range c.args {
 				held = append(held, a.refs...)
 			}
-			for n := range part.reads {
+			for _, n := range sorted(part.reads) {
 				held = append(held, ref{name: n})
 			}
-			for n := range part.changes {
+			for _, n := range sorted(part.changes) {
 				switch {
 				case len(held) == 0 || w.importOf(n, time) != nil:
 				case part.stores:

@@ -285,7 +285,7 @@ func (s *scanner) caseClause(n *syntax.Node) {
 		}
 		names := map[string]bool{}
 		casePattern(c, names)
-		for name := range names {
+		for _, name := range sorted(names) {
 			s.bind(bind{name: name, line: c.Row + 1})
 		}
 		c.Walk(func(d *syntax.Node) bool {
