@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
@@ -61,7 +62,7 @@ func (s *Supervisor) watch() {
 				pulses[a.AttemptID], since[a.AttemptID] = now, time.Now()
 				continue
 			}
-			if time.Since(since[a.AttemptID]) >= hangAfter {
+			if time.Since(since[a.AttemptID]) >= hangAfter && !sleeping(proc.pid) {
 				told = true
 				s.note(a.AttemptID, run.Note{
 					Code: "may-hang", Text: fmt.Sprintf("trial %d has used no processor time and written nothing for %d s; it may hang after the fork", a.Trial, int(hangAfter.Seconds())),
@@ -101,6 +102,12 @@ func takePulse(pid int, logs [2]*cappedLog) (pulse, bool) {
 		p.bytes += int64(binary.BigEndian.Uint32(sum[:]))
 	}
 	return p, true
+}
+
+// sleeping reports whether the process waits for a time, as it was told to.
+func sleeping(pid int) bool {
+	where, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/wchan")
+	return err == nil && strings.Contains(string(where), "nanosleep")
 }
 
 // loadSeed seeds the program's top level: the same in every process that executes it.

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["checkpoint", "output", "report"]
 
@@ -103,6 +105,8 @@ def output() -> Path:
 
     Outside a trial it is ``output`` in the working directory or, where that cannot be written, a temporary folder.
     """
+    from pathlib import Path  # every trial imports this module, and not every one asks for its folder
+
     named = os.environ.get("_METAML_OUTPUT")
     folder = Path(named) if named else Path("output").absolute()
     try:

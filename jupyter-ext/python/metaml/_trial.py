@@ -11,9 +11,6 @@ import ctypes
 import faulthandler
 import fcntl
 import gc
-import hashlib
-import importlib.abc
-import importlib.machinery
 import io
 import os
 import random
@@ -30,6 +27,8 @@ from metaml import _report
 from metaml._typed import decode
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
     from metaml._loader import Program
 
 __all__ = ["Process", "Seeds", "Trial", "describe", "finish", "keep_exit_handlers", "start_time"]
@@ -186,14 +185,14 @@ class Seeds:
             sys.meta_path.remove(self._finder)
 
 
-class _SeedOnImport(importlib.abc.MetaPathFinder):
+class _SeedOnImport:
+    """A finder for ``sys.meta_path``. It has no base class, since importing importlib.abc takes 8 ms."""
+
     def __init__(self, seeds: Seeds, waiting: set[str]) -> None:
         self.seeds = seeds
         self.waiting = waiting
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None) -> ModuleSpec | None:
         if fullname not in self.waiting:
             return None
         self.waiting.discard(fullname)
@@ -219,6 +218,10 @@ class _SeedOnImport(importlib.abc.MetaPathFinder):
 
 def reseed(module: types.ModuleType, names: Sequence[str], seed: int) -> None:
     """Reseed top-level generators in place, each with a seed of its own."""
+    if not names:
+        return
+    import hashlib  # 2 ms that a program without such generators need not spend
+
     for name in names:
         generator: Any = getattr(module, name, None)
         own = int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:4], "big")
