@@ -48,20 +48,11 @@ func run(t *testing.T, dir string, env []string, argv ...string) {
 	}
 }
 
-// install puts a kernel and the metaml beside it, and a kernelspec that wraps python.
-func install(t *testing.T, jupyter, name, kernel, metaml, python string) {
+// install makes a kernelspec that starts the kernel in folder bin and wraps python.
+func install(t *testing.T, jupyter, name, bin, python string) {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "bin")
 	spec := filepath.Join(jupyter, "kernels", name)
-	for _, dir := range []string{bin, spec} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Link(kernel, filepath.Join(bin, "metaml-kernel")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(bin, "metaml"), []byte(metaml), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.MkdirAll(spec, 0o750); err != nil {
 		t.Fatal(err)
 	}
 	argv := []string{filepath.Join(bin, "metaml-kernel"), "-f", "{connection_file}", "--python", python}
@@ -73,24 +64,35 @@ func install(t *testing.T, jupyter, name, kernel, metaml, python string) {
 func TestKernel(t *testing.T) {
 	tests := python(t, "METAML_TEST_PYTHON", "venv-test")
 	oldest := python(t, "METAML_TEST_PYTHON_OLDEST", "venv-oldest")
-	kernel := filepath.Join(t.TempDir(), "metaml-kernel")
-	run(t, "../..", nil, "go", "build", "-o", kernel, "./cmd/metaml-kernel")
+	bin, scripted := filepath.Join(t.TempDir(), "bin"), filepath.Join(t.TempDir(), "scripted")
+	for _, dir := range []string{bin, scripted} {
+		if err := os.Mkdir(dir, 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, "../..", nil, "go", "build", "-o", bin+"/", "./cmd/metaml-kernel", "./cmd/metaml", "./cmd/metaml-agent")
 	here, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("#!%s\nimport sys; sys.path.insert(0, %q)\nimport metaml_script; metaml_script.main()\n", tests, here)
+	if err := os.WriteFile(filepath.Join(scripted, "metaml"), []byte(script), 0o750); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	if err := os.Link(filepath.Join(bin, "metaml-kernel"), filepath.Join(scripted, "metaml-kernel")); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, wrapped string
 		files         []string
 	}{
-		{"newest", tests, []string{"test_kernel_suite.py", "test_channels.py", "test_life.py", "test_cells.py"}},
-		{"oldest", oldest, []string{"test_kernel_suite.py", "test_life.py", "test_cells.py"}},
+		{"newest", tests, []string{"test_kernel_suite.py", "test_channels.py", "test_life.py", "test_cells.py", "test_sweep.py"}},
+		{"oldest", oldest, []string{"test_kernel_suite.py", "test_life.py", "test_cells.py", "test_sweep.py"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			jupyter := filepath.Join(t.TempDir(), "jupyter")
-			install(t, jupyter, "metaml", kernel, "#!/bin/sh\nexit 1\n", c.wrapped)
-			install(t, jupyter, "metaml-scripted", kernel, script, c.wrapped)
+			install(t, jupyter, "metaml", bin, c.wrapped)
+			install(t, jupyter, "metaml-scripted", scripted, c.wrapped)
 			runtime, err := os.MkdirTemp("", "mk") // short: sockets live there
 			if err != nil {
 				t.Fatal(err)

@@ -104,11 +104,12 @@ def test_everything_else_goes_on(k: Kernel, script: Script) -> None:
     assert k.reply(k.client.kernel_info())["content"]["implementation"] == "metaml"
     assert k.reply(k.client.history(hist_access_type="tail", n=1))["content"]["status"] == "ok"
     assert k.control("kernel_info_request")["content"]["implementation"] == "metaml"
-    subshell = k.control("create_subshell_request")["content"]["subshell_id"]
-    message = k.client.session.msg("execute_request", {"code": "print('beside')"})
-    message["header"]["subshell_id"] = subshell
-    k.client.shell_channel.send(message)
-    assert k.reply(message["header"]["msg_id"])["content"]["status"] == "ok"
+    if os.environ.get("METAML_TEST_IPYKERNEL") != "oldest":  # ipykernel 6 has no subshells
+        subshell = k.control("create_subshell_request")["content"]["subshell_id"]
+        message = k.client.session.msg("execute_request", {"code": "print('beside')"})
+        message["header"]["subshell_id"] = subshell
+        k.client.shell_channel.send(message)
+        assert k.reply(message["header"]["msg_id"])["content"]["status"] == "ok"
     k.no_reply(parent)
     script.order("done")
     assert k.reply(parent)["content"]["status"] == "ok"

@@ -114,6 +114,17 @@ def spawn(
     return subprocess.Popen([*argv, *extra], env={**os.environ, **(env or {})}, stderr=subprocess.PIPE), file
 
 
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """The exit code; a kernel that does not end says what it waits for."""
+    try:
+        process.communicate(timeout=15)
+    except subprocess.TimeoutExpired:
+        left = [(p.pid, p.status(), p.cmdline()) for p in psutil.Process(process.pid).children(recursive=True)]
+        process.send_signal(signal.SIGQUIT)
+        raise AssertionError(f"still there, with {left}:\n{process.communicate()[1].decode()}") from None
+    return process.returncode
+
+
 def connect(file: Path) -> BlockingKernelClient:
     client = BlockingKernelClient()
     client.load_connection_file(str(file))
@@ -143,7 +154,7 @@ def test_termination_ends_both(tmp_path: Path) -> None:
     connect(file).stop_channels()
     child = psutil.Process(process.pid).children()[0].pid
     process.terminate()
-    process.communicate(timeout=5)
+    ended(process)
     until(lambda: gone(child), "ipykernel has ended")
 
 
@@ -153,8 +164,7 @@ def test_arguments_reach_ipykernel(tmp_path: Path) -> None:
     client.execute_interactive("assert get_ipython().history_manager.hist_file == ':memory:'", timeout=TIMEOUT)
     assert client.shutdown(reply=True, timeout=5)["content"]["status"] == "ok"
     client.stop_channels()
-    assert process.wait(timeout=5) == 0
-    process.communicate()
+    assert ended(process) == 0
 
 
 def test_ipc_front_end(tmp_path: Path) -> None:
@@ -165,7 +175,7 @@ def test_ipc_front_end(tmp_path: Path) -> None:
     assert client.execute_interactive("1", timeout=TIMEOUT)["content"]["status"] == "ok"
     client.stop_channels()
     process.terminate()
-    process.communicate(timeout=5)
+    ended(process)
 
 
 def test_encryption_is_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -188,9 +198,8 @@ def test_missing_parts_are_said_in_the_front_end(tmp_path: Path, case: str) -> N
     assert reply["content"]["status"] == "error"
     assert says in reply["content"]["evalue"] and python in reply["content"]["evalue"]
     client.shutdown()
-    process.communicate(timeout=5)
+    assert ended(process) == 0
     client.stop_channels()
-    assert process.returncode == 0
 
 
 def test_a_module_that_does_not_load_is_told_under_the_first_cell(tmp_path: Path) -> None:
@@ -215,7 +224,7 @@ sys.meta_path.insert(0, Broken())
     assert "could not be loaded" in client.get_shell_msg(timeout=TIMEOUT)["content"]["banner"]
     client.stop_channels()
     process.terminate()
-    process.communicate(timeout=5)
+    ended(process)
 
 
 def test_the_users_environment_is_the_users(tmp_path: Path) -> None:
@@ -227,7 +236,7 @@ def test_the_users_environment_is_the_users(tmp_path: Path) -> None:
     assert "/somewhere []\n" in said
     client.stop_channels()
     process.terminate()
-    process.communicate(timeout=5)
+    ended(process)
 
 
 def test_ready_comes_before_any_output_is_lost() -> None:
