@@ -26,7 +26,9 @@ def main() -> None:
             execute(client, f"%%train --name first --again\n{TRAIN}")
             mine = float(first_line(home, f"first-{i + 1}")) - begin
             begin = time.time()
-            said = subprocess.run([sys.executable, script], env=environment(home), capture_output=True, text=True, check=True).stdout
+            said = subprocess.run(
+                [sys.executable, script], env=environment(home), capture_output=True, text=True, check=True
+            ).stdout
             if i > 0:  # the first warms caches up
                 ours.append(1000 * mine)
                 theirs.append(1000 * (float(said) - begin))

@@ -27,7 +27,10 @@ def main() -> None:
             stop.set()
             watcher.join()
         seconds = time.monotonic() - begin
-    print(f"  {seconds:.1f} s, {1000 * seconds / TRIALS:.2f} ms a trial; most memory: " + ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in peak.items()))
+    print(
+        f"  {seconds:.1f} s, {1000 * seconds / TRIALS:.2f} ms a trial; most memory: "
+        + ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in peak.items())
+    )
     print("  goal: within 60 s; kernel and monitor together below 150 MB", flush=True)
 
 
@@ -37,5 +40,7 @@ def watch(home: str, stop: threading.Event, peak: dict[str, int]) -> None:
         for process in psutil.process_iter(["name"]):
             with contextlib.suppress(psutil.Error):
                 name = process.info["name"]
-                if name in ("metaml", "metaml-kernel", "metaml-agent") and (name != "metaml-agent" or home in " ".join(process.cmdline())):
+                if name in ("metaml", "metaml-kernel", "metaml-agent") and (
+                    name != "metaml-agent" or home in " ".join(process.cmdline())
+                ):
                     peak[name] = max(peak.get(name, 0), process.memory_info().rss)

@@ -19,7 +19,9 @@ BIN = Path(__file__).resolve().parents[2] / "bin"
 
 def environment(home: Path) -> dict[str, str]:
     """An environment that touches nothing of the person who measures."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))
+    }
     return {
         **kept,
         "HOME": str(home),
@@ -42,7 +44,9 @@ def folder() -> Iterator[Path]:
 def kernel(home: Path) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
     """Our kernel, ready."""
     env = environment(home)
-    subprocess.run([BIN / "metaml", "install", "--prefix", home, "--python", sys.executable], env=env, check=True, capture_output=True)
+    subprocess.run(
+        [BIN / "metaml", "install", "--prefix", home, "--python", sys.executable], env=env, check=True, capture_output=True
+    )
     manager = KernelManager(kernel_name="metaml")
     manager.kernel_spec_manager.kernel_dirs = [str(home / "share" / "jupyter" / "kernels")]
     manager.start_kernel(env=env, cwd=str(home))
@@ -69,5 +73,7 @@ def table(unit: str, ours: Sequence[float], peers: dict[str, Sequence[float]], g
     print(f"  {'MetaML':34} {median:8.1f} {unit}   ({min(ours):.1f} – {max(ours):.1f}, {len(ours)} runs)")
     for name, values in peers.items():
         other = statistics.median(values)
-        print(f"  {name:34} {other:8.1f} {unit}   ({min(values):.1f} – {max(values):.1f})   MetaML is {median / other:.2f} ×, {median - other:+.1f} {unit}")
+        print(
+            f"  {name:34} {other:8.1f} {unit}   ({min(values):.1f} – {max(values):.1f})   MetaML is {median / other:.2f} ×, {median - other:+.1f} {unit}"
+        )
     print(f"  goal: {goal}", flush=True)

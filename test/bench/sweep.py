@@ -41,7 +41,21 @@ def main() -> None:
         env = environment(home)
         (home / "work.py").write_text(WORK)
         (home / "sweep.py").write_text(f"grid = [{{'x': x}} for x in range({TRIALS})]\n{WORK}")
-        commands = {"MetaML": [BIN / "metaml", "run", "sweep.py", "--function", "train", "--hyper-parameters", "grid", "--parallelism", "2", "--objective", "min:loss"]}
+        commands = {
+            "MetaML": [
+                BIN / "metaml",
+                "run",
+                "sweep.py",
+                "--function",
+                "train",
+                "--hyper-parameters",
+                "grid",
+                "--parallelism",
+                "2",
+                "--objective",
+                "min:loss",
+            ]
+        }
         for i, (name, code) in enumerate(PEERS.items()):
             (home / f"peer{i}.py").write_text(code)
             commands[name] = [sys.executable, f"peer{i}.py"]

@@ -88,7 +88,13 @@ class Notebook:
     def metaml(self, *arguments: str) -> str:
         """What the command line says, on both streams."""
         done = subprocess.run(
-            [BIN / "metaml", *arguments], env=self.env, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            [BIN / "metaml", *arguments],
+            env=self.env,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         return done.stdout
 
@@ -109,7 +115,9 @@ class Notebook:
 
 def environment(home: Path) -> dict[str, str]:
     """An environment that touches nothing of the person who runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))
+    }
     return {
         **kept,
         "HOME": str(home),
@@ -125,7 +133,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder with the kernelspec of bin/metaml-kernel."""
     home = tmp_path_factory.mktemp("home")
     subprocess.run(
-        [BIN / "metaml", "install", "--prefix", home / "prefix", "--python", sys.executable], env=environment(home), check=True, capture_output=True
+        [BIN / "metaml", "install", "--prefix", home / "prefix", "--python", sys.executable],
+        env=environment(home),
+        check=True,
+        capture_output=True,
     )
     return home
 

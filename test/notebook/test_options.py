@@ -15,7 +15,12 @@ def show(notebook: Notebook, name: str) -> dict[str, Any]:
 
 def test_completions_and_parallelism(notebook: Notebook) -> None:
     notebook.run("def grid():\n    n = 0\n    while True:\n        n += 1\n        yield {'x': n}")
-    assert notebook.run("%%train --hyper-parameters grid --completions 5 --parallelism 2 --name counted\ndef f(x): return x").status == "ok"
+    assert (
+        notebook.run(
+            "%%train --hyper-parameters grid --completions 5 --parallelism 2 --name counted\ndef f(x): return x"
+        ).status
+        == "ok"
+    )
     assert notebook.run("[t.parameters['x'] for t in run.trials]").results == ["[1, 2, 3, 4, 5]"]
     assert notebook.run("%%train --hyper-parameters grid --parallelism 3 --name parallel\ndef f(x): return x").status == "ok"
     assert notebook.run("len(run.trials)").results == ["3"], "a source that does not end gives as many as run at a time"
@@ -24,8 +29,15 @@ def test_completions_and_parallelism(notebook: Notebook) -> None:
 
 
 def test_numpy_draws_become_python_values(notebook: Notebook) -> None:
-    notebook.run("import random\nimport numpy as np\ndef draw():\n    while True:\n        yield {'n': np.random.choice([128, 256, 512], 1), 'x': np.float32(0.1), 's': random.normalvariate(0, 1)}")
-    assert notebook.run("%%train --hyper-parameters draw --completions 3 --name typed\ndef f(n, x, s):\n    return {'ok': float(isinstance(n, int) and x == 0.1)}").status == "ok"
+    notebook.run(
+        "import random\nimport numpy as np\ndef draw():\n    while True:\n        yield {'n': np.random.choice([128, 256, 512], 1), 'x': np.float32(0.1), 's': random.normalvariate(0, 1)}"
+    )
+    assert (
+        notebook.run(
+            "%%train --hyper-parameters draw --completions 3 --name typed\ndef f(n, x, s):\n    return {'ok': float(isinstance(n, int) and x == 0.1)}"
+        ).status
+        == "ok"
+    )
     assert notebook.run("{t.metrics['ok'] for t in run.trials}").results in (["{1.0}"], ["{1}"])
 
 
@@ -93,7 +105,9 @@ def test_retries_are_for_what_was_killed(notebook: Notebook) -> None:
     assert shown.status == "ok", shown.error
     assert "attempt 2" in shown.plain
     count = notebook.folder / "count"
-    notebook.run(f"%%train --name raised --retries 2\ndef f():\n    with open({str(count)!r}, 'a') as c: c.write('x')\n    1 / 0")
+    notebook.run(
+        f"%%train --name raised --retries 2\ndef f():\n    with open({str(count)!r}, 'a') as c: c.write('x')\n    1 / 0"
+    )
     assert count.read_text() == "x", "never after an exception of its own"
 
 
@@ -112,8 +126,12 @@ def test_settings_from_file_and_environment(notebook: Notebook, home: Path, tmp_
 
 
 def test_a_report_is_a_metric_and_what_is_returned_wins(notebook: Notebook) -> None:
-    notebook.run("%%train --name reporting\nfrom metaml import report, output\ndef f():\n    for i in range(3): report(step=i, loss=3 - i)\n    (output() / 'x.txt').write_text('kept')\n    return {'loss': 0.5}")
-    assert notebook.run("run.best().metrics, [(h.step, h.value) for h in run.history]").results == ["({'loss': 0.5}, [(0, 3.0), (1, 2.0), (2, 1.0)])"]
+    notebook.run(
+        "%%train --name reporting\nfrom metaml import report, output\ndef f():\n    for i in range(3): report(step=i, loss=3 - i)\n    (output() / 'x.txt').write_text('kept')\n    return {'loss': 0.5}"
+    )
+    assert notebook.run("run.best().metrics, [(h.step, h.value) for h in run.history]").results == [
+        "({'loss': 0.5}, [(0, 3.0), (1, 2.0), (2, 1.0)])"
+    ]
     assert notebook.run("open(run.best().output + '/x.txt').read()").results == ["'kept'"]
 
 
@@ -124,7 +142,9 @@ def test_what_is_no_number_is_kept_with_a_warning(notebook: Notebook) -> None:
 
 
 def test_logs(notebook: Notebook) -> None:
-    notebook.run("%%train --name talking --completions 2\nimport sys\ndef f():\n    print('out')\n    print('err', file=sys.stderr)\n    return 1")
+    notebook.run(
+        "%%train --name talking --completions 2\nimport sys\ndef f():\n    print('out')\n    print('err', file=sys.stderr)\n    return 1"
+    )
     assert notebook.run("print(run.logs(1))").text.split() == ["out", "err"]
     assert notebook.metaml("logs", "talking:0", "--stream", "stderr") == "err\n"
 
@@ -142,7 +162,9 @@ def test_the_slice_goes_through_cells_run_twice_and_out_of_order(notebook: Noteb
 
 
 def test_ipython_syntax_in_cells_that_are_needed(notebook: Notebook) -> None:
-    notebook.run("%matplotlib inline\nword = 'two'\nlisting = !echo one $word\n%time steps = 3\nasync def three():\n    return 3\nvalue = await three()\nthree?")
+    notebook.run(
+        "%matplotlib inline\nword = 'two'\nlisting = !echo one $word\n%time steps = 3\nasync def three():\n    return 3\nvalue = await three()\nthree?"
+    )
     shown = notebook.run("%%train --name magical\ndef f(): return {'loss': steps + value + len(listing)}")
     assert shown.status == "ok", shown.error
     assert notebook.run("run.best().metrics['loss']").results in (["8"], ["8.0"])
@@ -158,7 +180,9 @@ def test_local_modules_come_along(notebook: Notebook) -> None:
 
 
 def test_decorator_in_a_notebook(notebook: Notebook) -> None:
-    notebook.run("from metaml import Train\nrows = [{'x': 1}, {'x': 2}]\n@Train(settings={'parallelism': 2, 'hyper_parameters': rows, 'name': 'decorated'}, package={'repository': 'example', 'publish': True})\ndef f(x):\n    return {'loss': x}")
+    notebook.run(
+        "from metaml import Train\nrows = [{'x': 1}, {'x': 2}]\n@Train(settings={'parallelism': 2, 'hyper_parameters': rows, 'name': 'decorated'}, package={'repository': 'example', 'publish': True})\ndef f(x):\n    return {'loss': x}"
+    )
     assert notebook.run("f(3)").results == ["{'loss': 3}"], "with arguments it is the plain function"
     shown = notebook.run("r = f()")
     assert shown.status == "ok", shown.traceback

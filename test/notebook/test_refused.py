@@ -111,7 +111,9 @@ def test_a_failed_run_is_no_success_for_those_that_wait(notebook: Notebook) -> N
 
 
 def test_some_failed_is_a_warning_and_the_run_is_usable(notebook: Notebook) -> None:
-    shown = notebook.run("%%train --hyper-parameters rows\ndef train(x):\n    if x == 2: raise ValueError('two is bad')\n    return {'loss': x}")
+    shown = notebook.run(
+        "%%train --hyper-parameters rows\ndef train(x):\n    if x == 2: raise ValueError('two is bad')\n    return {'loss': x}"
+    )
     assert shown.status == "ok"
     assert "2 trials, 1 failed" in shown.plain
     assert "ValueError: two is bad" in shown.plain
@@ -125,7 +127,9 @@ def test_a_trial_killed_by_a_signal_says_so(notebook: Notebook) -> None:
 
 def test_a_program_whose_top_level_fails(notebook: Notebook) -> None:
     notebook.run("import sys\nhere = {'IPython': 1}")
-    shown = notebook.run("%%train\nbroken = here[[m for m in sys.modules if m in ('IPython', 'metaml._trial')][0]]\ndef train():\n    return broken")
+    shown = notebook.run(
+        "%%train\nbroken = here[[m for m in sys.modules if m in ('IPython', 'metaml._trial')][0]]\ndef train():\n    return broken"
+    )
     assert "could not be loaded: KeyError: 'metaml._trial'" in shown.error
     assert f"cell {shown.count}, line 2" in shown.traceback
 
@@ -152,7 +156,7 @@ def test_a_function_that_never_returns_can_be_stopped(notebook: Notebook) -> Non
 def test_a_run_that_does_not_exist(notebook: Notebook) -> None:
     notebook.run("%%train --name nearly\ndef train():\n    return 1")
     shown = notebook.run("import metaml; metaml.run('neerly-1')")
-    assert "there is no run \"neerly-1\"; the nearest name is \"nearly-1\"" in shown.error
+    assert 'there is no run "neerly-1"; the nearest name is "nearly-1"' in shown.error
 
 
 def test_a_settings_file_with_a_mistake(notebook: Notebook) -> None:

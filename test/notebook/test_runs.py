@@ -85,7 +85,7 @@ def test_the_run_is_out_and_run(notebook: Notebook) -> None:
     shown = notebook.run("%%train --name first\ndef train():\n    return {'loss': 0.5}")
     assert shown.status == "ok"
     assert len(shown.displays) == 2, "the slice and the table"
-    assert notebook.run("run.name, _.name, Out[%d].name" % shown.count).results == ["('first-1', 'first-1', 'first-1')"]
+    assert notebook.run(f"run.name, _.name, Out[{shown.count}].name").results == ["('first-1', 'first-1', 'first-1')"]
     assert notebook.run("run.state, run.best().metrics").results == ["('succeeded', {'loss': 0.5})"]
     assert notebook.run("%%train --name first\ndef train():\n    return {'loss': 0.5}").status == "ok"
     assert notebook.run("run.name").results == ["'first-2'"], "running a cell runs it"
@@ -167,7 +167,10 @@ def test_kill_of_the_monitor_goes_on(notebook: Notebook, gate: Gate) -> None:
     name = "kill-of-the-monitor-goes-on-1"
     pid = psutil.Process(running(notebook, name)["trials"][0] and monitor_of(notebook, name).pid).pid
     os.kill(pid, signal.SIGKILL)
-    until(lambda: show(notebook, name)["trials"][0]["attempt"] == 2, "the one who waits starts another monitor, and the trial is tried again")
+    until(
+        lambda: show(notebook, name)["trials"][0]["attempt"] == 2,
+        "the one who waits starts another monitor, and the trial is tried again",
+    )
     gate.open()
     reply = notebook.client.get_shell_msg(timeout=30)
     assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (parent, "ok")
@@ -216,7 +219,9 @@ def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
         shown = plain.run("%%train --hyper-parameters rows\nrows = [{'x': 1}, {'x': 2}]\ndef train(x):\n    return x + offset")
         assert shown.status == "ok", shown.error
         assert "2 trials   succeeded" in shown.plain
-        assert plain.run("run.best().metrics").results == ["{'value': 5}"] or plain.run("run.best().metrics").results == ["{'value': 5.0}"]
+        assert plain.run("run.best().metrics").results == ["{'value': 5}"] or plain.run("run.best().metrics").results == [
+            "{'value': 5.0}"
+        ]
         shown = plain.run("%%train\ndef train():\n    1 / 0")
         assert shown.error.startswith("TrialsFailed")
     finally:
@@ -241,7 +246,8 @@ def test_tensorboard_is_there_while_the_run_lasts(notebook: Notebook, gate: Gate
     if sys.version_info >= (3, 14):
         pytest.skip("the test's own writer needs tensorboard")
     cell = gate.cell("--detach --tensorboard").replace(
-        "    while", "    from tensorboard.summary import Writer\n    from metaml import output\n    w = Writer(str(output())); w.add_scalar('wave', 0.25, 3); w.flush()\n    while"
+        "    while",
+        "    from tensorboard.summary import Writer\n    from metaml import output\n    w = Writer(str(output())); w.add_scalar('wave', 0.25, 3); w.flush()\n    while",
     )
     assert notebook.run(cell).status == "ok"
     name = notebook.run("run.name").results[0].strip("'")

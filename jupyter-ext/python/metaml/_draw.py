@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ._errors import MetaMLError, Refused
-from ._typed import encode, kind_of
+from ._typed import a_kind_of, encode, kind_of
 
 LIMIT_ROWS = 256  # without completions: rows drawn from a source before it counts as endless
 LIMIT_SECONDS = 2.0  # without completions: time before it counts as endless
@@ -123,7 +123,7 @@ class Source:
             return self._grid(given)
         if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
             raise self._no(
-                f"is a {kind_of(given)}, which gives no hyperparameters",
+                f"is {a_kind_of(given)}, which gives no hyperparameters",
                 "Pass a generator function, a function that returns a dict, a list of dicts, a dict of lists or a DataFrame.",
             )
         if isinstance(given, Iterator) or not hasattr(given, "__len__"):
@@ -155,7 +155,7 @@ class Source:
 
     def _key(self, key: Any) -> str:
         if not isinstance(key, str):
-            raise self._no(f"has the name {key!r}, which is a {kind_of(key)}", "Names of hyperparameters are texts.")
+            raise self._no(f"has the name {key!r}, which is {a_kind_of(key)}", "Names of hyperparameters are texts.")
         return str(key)
 
     def _row(self, row: Any, index: int) -> Row:
@@ -163,7 +163,7 @@ class Source:
             return {self._key(key): value for key, value in row.items()}
         verb = "has" if self.literal else "gives"
         raise self._no(
-            f"{verb} a {kind_of(row)} as row {index}: {_short(row)}",
+            f"{verb} {a_kind_of(row)} as row {index}: {_short(row)}",
             'Each row is a dict from parameter to value: {"learning_rate": 0.1}.',
         )
 
@@ -189,7 +189,7 @@ class Source:
             return
         if got is None or isinstance(got, (str, bytes)) or not isinstance(got, Iterable):
             raise self._no(
-                f"returns {'nothing' if got is None else f'a {kind_of(got)}'}",
+                f"returns {'nothing' if got is None else a_kind_of(got)}",
                 'Yield or return dicts from parameter to value: {"learning_rate": 0.1}.',
             )
         iterator = iter(got)

@@ -31,6 +31,9 @@ COMMANDS = (
 )
 
 
+_COMPLAINT = "metaml: "  # what the command says last, when it cannot do what it was asked
+
+
 class LineMagic:
     """%metaml COMMAND [ARGUMENTS]: the `metaml` command from a cell.
 
@@ -123,10 +126,14 @@ class LineMagic:
         )
         said = child.stdout
         assert said is not None  # noqa: S101 - a pipe was asked for
+        complaint = ""
         try:
             with said:
                 for text in said:
-                    print(text, end="", flush=True)
+                    if complaint or text.startswith(_COMPLAINT):
+                        complaint += text.removeprefix(_COMPLAINT)
+                    else:
+                        print(text, end="", flush=True)
             code = child.wait()
         except KeyboardInterrupt:
             # Ending `metaml logs -f` or `attach` leaves the run alone.
@@ -136,4 +143,5 @@ class LineMagic:
                 child.send_signal(signal.SIGTERM)
                 child.wait()
         if code != 0:
-            raise Refused(f"%metaml {words[0]} ended with code {code}", code="command")
+            text, _, hint = (complaint.strip() or f"it ended with code {code}").partition("\n")
+            raise Refused(f"%metaml {words[0]}: {text}", hint, code="command")

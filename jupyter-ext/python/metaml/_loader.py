@@ -74,6 +74,13 @@ class Channel:
         fds, self._fds = self._fds[:count], self._fds[count:]
         return fds
 
+    def close(self) -> None:
+        """Close it, with descriptors that came for others: one that stayed open would keep their channels from ending."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+        self.sock.close()
+
     def send(self, **message: Any) -> None:
         data = json.dumps(message).encode()
         self.sock.sendall(struct.pack("<I", len(data)) + data)
@@ -334,7 +341,7 @@ class Loader:
         code = 70
         try:
             parent = self.process.pid
-            self.channel.sock.close()
+            self.channel.close()
             for _, pidfd in self.trials.values():
                 if pidfd >= 0:
                     os.close(pidfd)
@@ -350,7 +357,7 @@ class Loader:
 
     def become(self, message: dict[str, Any], fds: list[int]) -> NoReturn:
         """This process, which cannot be forked but is loaded, is the trial itself."""
-        self.channel.sock.close()
+        self.channel.close()
         self.process.adopt(message, fds, None)
         sys.exit(_trial.Trial(self.program, message).run())
 

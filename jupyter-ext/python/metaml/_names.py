@@ -91,7 +91,7 @@ def describe(name: str, namespace: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 class _Stable(pickle.Pickler):
-    """Pickles sets and dicts in a sorted order, so that equal values give equal bytes and with them the same run key."""
+    """Pickles sets in a sorted order, so that equal ones give equal bytes and with them the same run key. A dict keeps its order."""
 
     def reducer_override(self, value: Any) -> Any:
         if type(value) in (set, frozenset):
@@ -105,26 +105,6 @@ def _ordered(items: Iterable[Any]) -> list[Any]:
         return sorted(items)
     except TypeError:
         return sorted(items, key=lambda item: (type(item).__qualname__, repr(item)))
-
-
-def _sorted(value: Any, memo: dict[int, Any]) -> Any:
-    """The value with its dicts in sorted order, down to where plain containers end. What was one object stays one."""
-    kind = type(value)
-    if kind is not dict and kind is not list and kind is not tuple:
-        return value
-    if id(value) in memo:
-        return memo[id(value)]
-    made: Any
-    if kind is dict:
-        made = memo[id(value)] = {}
-        made.update({key: _sorted(value[key], memo) for key in _ordered(value)})
-    elif kind is list:
-        made = memo[id(value)] = []
-        made.extend(_sorted(item, memo) for item in value)
-    else:
-        made = tuple(_sorted(item, memo) for item in value)
-        made = memo.setdefault(id(value), made)
-    return made
 
 
 class _TooLarge(Exception):
@@ -172,7 +152,7 @@ def _pickled_size(value: Any) -> int:
 def ship(name: str, namespace: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Pickle the value of a name into a file in folder: {file, size in bytes, digest}.
 
-    Equal values give equal bytes: sets and plain dicts are sorted first.
+    Sets are sorted first, since their order differs from process to process. The order of a dict is part of its value: it is kept.
 
     Raises:
         Refused: there is no such name, or its value cannot be pickled, or it is too large.
@@ -183,7 +163,7 @@ def ship(name: str, namespace: Mapping[str, Any], folder: str) -> dict[str, Any]
     with open(path, "wb") as file:
         out = _Counting(LARGEST_WITH, file)
         try:
-            _Stable(out, protocol=4).dump(_sorted(namespace[name], {}))
+            _Stable(out, protocol=4).dump(namespace[name])
         except _TooLarge:
             raise Refused(
                 f"--with {name}: its value is larger than {LARGEST_WITH >> 20} MiB",

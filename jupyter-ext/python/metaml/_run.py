@@ -36,7 +36,7 @@ class Report(NamedTuple):
     value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trial:
     """One training with one set of hyperparameters.
 
@@ -66,6 +66,11 @@ class Trial:
     output: str = ""
     seed: int | None = None
     log: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        known = [f"{name}={value!r}" for name, value in self.parameters.items()]
+        known += [f"{name} {value:.4g}" for name, value in self.metrics.items()]
+        return f"<Trial {self.index}: {', '.join([self.state, *known])}>"
 
 
 class Run:

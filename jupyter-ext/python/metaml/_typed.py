@@ -103,7 +103,7 @@ def _other(value: Any, name: str, array: bool, depth: int) -> Any:
     for plain in (str, bytes, int, float):
         if isinstance(value, plain):
             return _encode(plain(value), name, array, depth)
-    raise _refused(name, f"is a {kind_of(value)}, which cannot travel to a trial", _fix(value))
+    raise _refused(name, f"is {a_kind_of(value)}, which cannot travel to a trial", _fix(value))
 
 
 def _numpy_scalar(value: Any, name: str, array: bool, depth: int, numpy: Any) -> Any:
@@ -113,7 +113,7 @@ def _numpy_scalar(value: Any, name: str, array: bool, depth: int, numpy: Any) ->
         return _float(float(value) if exact or not numpy.isfinite(value) else float(str(value)))
     if isinstance(value, (numpy.bool_, numpy.integer, numpy.str_, numpy.bytes_)):
         return _encode(value.item(), name, array, depth)
-    raise _refused(name, f"is a {kind_of(value)}, which cannot travel to a trial", _fix(value))
+    raise _refused(name, f"is {a_kind_of(value)}, which cannot travel to a trial", _fix(value))
 
 
 def _array(value: Any, shape: tuple[int, ...], name: str, array: bool, depth: int, numpy: Any) -> Any:
@@ -124,7 +124,7 @@ def _array(value: Any, shape: tuple[int, ...], name: str, array: bool, depth: in
         return _encode(item, name, array, depth + 1)
     if array and numpy is not None and isinstance(value, numpy.ndarray):
         return [_encode(item, f"{name}[{i}]", array, depth + 1) for i, item in enumerate(value)]
-    what = f"is a {kind_of(value)} of shape {shape}, which cannot travel to a trial"
+    what = f"is {a_kind_of(value)} of shape {shape}, which cannot travel to a trial"
     raise _refused(name, what, f"Pass a list ({_tail(name)}.tolist()), or annotate the parameter as a list.")
 
 
@@ -161,6 +161,12 @@ def kind_of(value: Any) -> str:
     """The type of a value as people write it: "DataFrame", "numpy.datetime64"."""
     kind = type(value)
     return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def a_kind_of(value: Any) -> str:
+    """The type of a value with its article: "an int"."""
+    kind = kind_of(value)
+    return f"{'an' if kind[0].lower() in 'aeio' else 'a'} {kind}"
 
 
 def _fix(value: Any) -> str:

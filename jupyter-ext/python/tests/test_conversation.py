@@ -302,8 +302,9 @@ def test_shipped_values_are_equal_for_equal_values(tmp_path: Path) -> None:
 
     one = ship("x", {"x": {"b": {1, 2, 300}, "a": [{"y": 1, "x": 2}]}}, str(tmp_path))
     data = pickle.loads(Path(one["file"]).read_bytes())
-    two = ship("x", {"x": {"a": [{"x": 2, "y": 1}], "b": {300, 2, 1}}}, str(tmp_path))
+    two = ship("x", {"x": {"b": {300, 2, 1}, "a": [{"y": 1, "x": 2}]}}, str(tmp_path))
     assert data == {"a": [{"x": 2, "y": 1}], "b": {300, 2, 1}}
+    assert list(data) == ["b", "a"], "the order of a dict is part of its value"
     assert one["digest"] == two["digest"]
     for value, text in ((lambda: 1, "cannot be pickled"), (open(os.devnull), "cannot be pickled")):  # noqa: SIM115
         with pytest.raises(metaml.Refused, match=text):

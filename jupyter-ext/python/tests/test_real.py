@@ -133,7 +133,7 @@ def test_failures_are_errors(kernel: Kernel) -> None:
         ("%%train --paralelism 2\ndef f(): pass", "Refused", "--parallelism"),
         ("%%train\ndef f(): return undefined_name", "Refused", "undefined_name"),
         ("%%train\ndef f(): 1/0", "TrialsFailed", "ZeroDivisionError"),
-        ("%metaml logs no-such-run", "Refused", "code"),
+        ("%metaml logs no-such-run", "Refused", "there is no run"),
         ("import metaml; metaml.run('no-such-run')", "MetaMLError", "no-such-run"),
     ):
         reply = kernel.execute(code)[-1]

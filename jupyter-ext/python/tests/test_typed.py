@@ -98,7 +98,7 @@ def socket_kind() -> Any:
         (decimal.Decimal("0.1"), "`x` is a decimal.Decimal, which cannot travel to a trial", "Pass a float."),
         (pathlib.Path("a"), "Path, which cannot travel to a trial", "Pass it as text: str(path)."),
         (np.datetime64("2020-01-01"), "`x` is a numpy.datetime64, which cannot travel to a trial", "Pass it as text."),
-        (object(), "`x` is a object, which cannot travel to a trial", "make other objects inside the function"),
+        (object(), "`x` is an object, which cannot travel to a trial", "make other objects inside the function"),
         (lambda: 1, "which cannot be imported by name", "Pass a name, and choose inside the function."),
         ([{"a": {1}}], "`x[0]['a']` is a set", "Pass a sorted list."),
         ("\ud800", "`x` is a text with half a surrogate pair", "Pass it as bytes."),
