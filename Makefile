@@ -44,7 +44,7 @@ lab: demo-venv ## open JupyterLab on examples/
 
 .PHONY: test
 test: build test-venvs ## run every test, in an empty home folder, and check that nothing is left behind
-	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory test-go test-python test-browser
+	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-browser
 
 .PHONY: test-venvs
 test-venvs:
@@ -52,17 +52,22 @@ test-venvs:
 	@$(PYTHON) tools/venv.py $(TEST) requirements/test.txt
 	@$(PYTHON) tools/venv.py $(OLDEST) requirements/oldest.txt
 
-.PHONY: test-go
-test-go:
+.PHONY: test-vet test-go test-race
+test-vet:
 	go vet ./...
+
+test-go:
 	go test -timeout 30m $$(go list ./... | grep -v -E '/(agent|cmd|deployer|kernel)(/|$$)')
+
+test-race:
 	go test -timeout 30m -race $(RACE)
 
-.PHONY: test-python
+.PHONY: test-python test-oldest
 test-python:
 	PATH=$(CURDIR)/bin:$$PATH $(TEST)/bin/python -m pytest jupyter-ext/python/tests
+
+test-oldest:
 	PATH=$(CURDIR)/bin:$$PATH $(OLDEST)/bin/python -m pytest jupyter-ext/python/tests
-	PATH=$(CURDIR)/bin:$$PATH $(TEST)/bin/python -m pytest test/notebook
 
 .PHONY: test-browser
 test-browser:

@@ -4,7 +4,7 @@
 
 The command gets a home, a folder for temporary files and a runtime folder of its own, all new, and a token in its
 environment. When it has ended, a process that still carries the token, or a file that is left in one of the folders, is
-named, and the exit code is 1. Caches stay where they are, since they are made to be kept. Python 3.10, standard library.
+named, and the exit code is 1. Caches are left alone, since they are made to be kept. Python 3.10, standard library.
 """
 
 from __future__ import annotations
@@ -91,8 +91,9 @@ def end(pids: dict[int, str]) -> None:
 
 
 def left_files(base: Path) -> list[Path]:
-    # The go command counts its own calls in the home folder; that is between a person and their toolchain.
-    ours = (path for path in base.rglob("*") if "go/telemetry/" not in str(path))
+    # Caches are made to be kept. The go command counts its own calls; that is between a person and their toolchain.
+    kept = ("home/.cache/", "home/Library/Caches/", "home/.config/go/telemetry/", "home/Library/Application Support/go/telemetry/")
+    ours = (path for path in base.rglob("*") if not str(path.relative_to(base)).startswith(kept))
     return sorted(path for path in ours if path.is_symlink() or not path.is_dir())
 
 
