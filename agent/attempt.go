@@ -72,6 +72,11 @@ func (a *attempt) run() run.AttemptEnd {
 	}
 	defer t.close()
 	proc, err := a.start(t)
+	if broken := (*startError)(nil); errors.As(err, &broken) {
+		a.sup.send(run.Update{LoadFailed: &run.Error{Type: "Error", Text: broken.Error()}})
+		<-a.cancel // the engine ends all trials
+		err = errCancelled
+	}
 	switch {
 	case errors.Is(err, errCancelled):
 		return run.AttemptEnd{Signal: int(syscall.SIGTERM)}

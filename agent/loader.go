@@ -138,12 +138,16 @@ func processLives(c *child) bool {
 
 // socketPair makes a connection: our end, and the file that a child gets.
 func socketPair() (*net.UnixConn, *os.File, error) {
+	syscall.ForkLock.RLock() // no child may be started before the descriptors are marked
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fds[0])
+		unix.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a connection to Python: %w", err)
 	}
-	unix.CloseOnExec(fds[0])
-	unix.CloseOnExec(fds[1])
 	ours, theirs := os.NewFile(uintptr(fds[0]), "loader"), os.NewFile(uintptr(fds[1]), "loader")
 	defer ours.Close()
 	conn, err := net.FileConn(ours)

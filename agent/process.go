@@ -126,10 +126,22 @@ func (p *processes) run(c command) (*child, error) {
 	<-ready
 	runtime.KeepAlive(c.files)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", c.argv[0], err)
+		return nil, &startError{c.argv[0], err}
 	}
 	return started, nil
 }
+
+// startError says that the interpreter cannot be started: no trial of the run can.
+type startError struct {
+	path  string
+	cause error
+}
+
+func (e *startError) Error() string {
+	return fmt.Sprintf("the Python interpreter %s cannot be started: %v", e.path, e.cause)
+}
+
+func (e *startError) Unwrap() error { return e.cause }
 
 // ours reports whether pid is a process that we started and that has not been reaped.
 func (p *processes) ours(pid int) bool {

@@ -20,8 +20,8 @@ func endOf(err error) error {
 }
 
 // Follow hands out the events after cursor ("" is the start), each with the cursor after it, until the run has ended. If the
-// run's monitor was killed, Follow starts another; after a restart of the machine it starts nothing, and the last event, which
-// is in no file, says so.
+// run's monitor was killed, Follow starts another; after a restart of the machine it starts nothing, and the last events, which
+// are in no file, say so.
 func (t *Target) Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error {
 	full, err := t.resolve(ctx, name)
 	if err != nil {
@@ -62,7 +62,12 @@ func (t *Target) Follow(ctx context.Context, name, cursor string, fn func(e run.
 		case l == Ended:
 			return nil
 		case l == Restarted:
-			return fn(restarted(full), reader.Cursor())
+			for _, e := range restarted(full, w.state) {
+				if err := fn(e, reader.Cursor()); err != nil {
+					return err
+				}
+			}
+			return nil
 		}
 	}
 }

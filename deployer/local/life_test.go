@@ -369,6 +369,9 @@ func TestAfterTheMachineWasRestarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := b.await(name)
+	if l.State.Trials[0].Phase != run.Failed || l.State.Trials[0].Reason != run.ReasonRestarted {
+		t.Errorf("the trial that ran is %s", l.State.Trials[0].Phase)
+	}
 	if l.Liveness != Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted || !strings.Contains(l.State.Text, "metaml resume "+name) {
 		t.Error(b.describe(l))
 	}

@@ -214,7 +214,9 @@ func (t *Target) read(name string) (Listed, error) {
 		return l, err
 	}
 	if l.Liveness = liveness(l.Folder, l.Spec, l.State); l.Liveness == Restarted {
-		l.State.Apply(restarted(l.Spec.Name))
+		for _, e := range restarted(l.Spec.Name, l.State) {
+			l.State.Apply(e)
+		}
 	}
 	return l, nil
 }
@@ -268,12 +270,22 @@ func liveness(f folder.Run, spec run.Spec, state *run.State) Liveness {
 // startup is how long a new run may be without a monitor before that is told to people.
 const startup = 5 * time.Second
 
-// restarted is the event that stands, for readers, for what nobody was there to write.
-func restarted(name string) run.Event {
-	return run.Event{
-		V: 1, Run: name, Time: time.Now(), Type: run.EventEnded, State: run.Failed, Reason: run.ReasonRestarted,
-		Text: "the machine was restarted while the run was going; metaml resume " + name + " goes on with its unfinished trials",
+// restarted gives the events that stand, for readers, for what nobody was there to write.
+func restarted(name string, state *run.State) []run.Event {
+	var events []run.Event
+	now := time.Now()
+	for i := range state.Trials {
+		if t := &state.Trials[i]; t.Phase == run.Running {
+			events = append(events, run.Event{
+				V: 1, Run: name, Time: now, Type: run.EventTrialEnded, Trial: &t.Index, Attempt: t.Attempt, State: run.Failed,
+				Reason: run.ReasonRestarted, Code: run.CodeDisruption,
+			})
+		}
 	}
+	return append(events, run.Event{
+		V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: run.ReasonRestarted,
+		Text: "the machine was restarted while the run was going; metaml resume " + name + " goes on with its unfinished trials",
+	})
 }
 
 // Events hands out every event that is there now.

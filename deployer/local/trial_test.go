@@ -192,6 +192,28 @@ func TestAProgramThatDoesNotLoad(t *testing.T) {
 	}
 }
 
+func TestAnInterpreterThatIsNotThere(t *testing.T) {
+	b := newBench(t)
+	for _, fresh := range []bool{false, true} {
+		spec := b.spec(3)
+		spec.Key, spec.Python, spec.Fresh = "", "/nowhere/python", fresh
+		l := b.run(spec, "def train(): pass\n", nil)
+		c := l.State.Count()
+		if l.State.Reason != run.ReasonProgram || c.Failed != 3 {
+			t.Error(b.describe(l))
+		}
+		told := ""
+		for _, trial := range l.State.Trials {
+			if trial.Error != nil {
+				told += trial.Error.Text
+			}
+		}
+		if told != "the Python interpreter /nowhere/python cannot be started: no such file or directory" {
+			t.Errorf("%q", told)
+		}
+	}
+}
+
 func TestSeeds(t *testing.T) {
 	b := newBench(t)
 	source := `

@@ -45,6 +45,7 @@ type Engine struct {
 	owed        map[int]bool     // until Open: see Past
 	ended       bool
 	loads       bool       // some attempt got beyond the program's top level
+	unloadable  bool       // the program's top level failed
 	broken      *run.Error // why the top level failed, until it is told
 
 	batch   []*run.Event
@@ -300,7 +301,10 @@ func outcome(asked run.Reason, end *Ended) run.Event {
 // programFailed ends every trial: the top level that they all need does not run. The traceback is told once, with the first of
 // the attempts that were started. The trial except is about to be ended by the caller.
 func (e *Engine) programFailed(err *run.Error, except int) {
-	e.broken = err
+	if e.unloadable {
+		return // several attempts found out
+	}
+	e.unloadable, e.broken = true, err
 	for i := range e.state.Trials {
 		if a := e.running[i]; a != nil {
 			a.asked = run.ReasonProgram
