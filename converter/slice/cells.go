@@ -26,19 +26,20 @@ type cell struct {
 
 // stmt is a top-level statement of a cell.
 type stmt struct {
-	cell    *cell
-	node    *syntax.Node // nil where the parser could not read it
-	text    string
-	line    int // from 1
-	endLine int
-	time    int  // index in work.stmts
-	last    bool // the last statement of its cell, whose value the notebook shows
-	skip    bool // never part of a program: a guard, a call of an entry function
-	changes bool // it changes objects, so that executing it twice is not executing it once
-	ours    bool // it has a decorator of ours
-	e       *effects
-	uses    map[string][]*value // what its immediate names meant
-	binds   []*value
+	cell     *cell
+	node     *syntax.Node // nil where the parser could not read it
+	text     string
+	line     int // from 1
+	endLine  int
+	time     int  // index in work.stmts
+	last     bool // the last statement of its cell, whose value the notebook shows
+	skip     bool // never part of a program: a guard, a call of an entry function
+	distinct bool // it repeats another statement, but must not be left out
+	changes  bool // it changes objects, so that executing it twice is not executing it once
+	ours     bool // it has a decorator of ours
+	e        *effects
+	uses     map[string][]*value // what its immediate names meant
+	binds    []*value
 }
 
 // label is how people call the cell.

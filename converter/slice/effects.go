@@ -6,6 +6,7 @@ import "github.com/metaml/metaml/converter/syntax"
 type ref struct {
 	name  string
 	param bool
+	loose bool // it was given to a call, whose result may hold it or not
 	made  bool // it is what a method of the name gave: a part of an object, but nothing of a module
 }
 

@@ -295,7 +295,7 @@ func (s *scanner) callRefs(n *syntax.Node) (same, deep []ref) {
 	case containers[name]:
 		return nil, inside()
 	case isClassName(name):
-		return nil, inside()
+		return nil, loosely(inside())
 	case method:
 		same, _ = s.refs(f.Child("object"))
 		same = slices.Clone(same)
@@ -305,9 +305,16 @@ func (s *scanner) callRefs(n *syntax.Node) (same, deep []ref) {
 		return same, nil
 	case f.Kind == "identifier" && !builtins[name]:
 		// An object that is called, or a function: what it gives may hold what it was given.
-		return nil, inside()
+		return nil, loosely(inside())
 	}
 	return nil, nil
+}
+
+func loosely(refs []ref) []ref {
+	for i := range refs {
+		refs[i].loose = true
+	}
+	return refs
 }
 
 func isClassName(name string) bool {

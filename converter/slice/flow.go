@@ -10,13 +10,15 @@ import (
 
 // value is what a name means from a statement on.
 type value struct {
-	name string
-	stmt *stmt // nil for a module itself
-	bind *bind
-	same []*value // it may be this object, or a part of it
-	deep []*value // it may hold this object inside
-	sees []*value // it may look at this object later, but does not change it
-	made []*value // functions and classes that were used to make it
+	name   string
+	stmt   *stmt // nil for a module itself
+	bind   *bind
+	same   []*value // it may be this object, or a part of it
+	deep   []*value // it holds this object inside
+	shared bool     // other values refer to it
+	lent   []*value // it was given this object, and may hold it
+	sees   []*value // it may look at this object later, but does not change it
+	made   []*value // functions and classes that were used to make it
 	// What may have changed it: events that change this very object, and events that change something which holds it.
 	own  []*event
 	held []*event
@@ -54,8 +56,45 @@ func (w *work) set(name string, time int, values []*value) {
 	w.history[name] = h
 }
 
-// flow walks over the statements in the order of their execution.
+// flow walks over the statements in the order of their execution. A repetition was left out in the hope that the object which it would
+// have made anew is not shared with another name and changed afterwards; where that was wrong, it walks again without leaving it out.
 func (w *work) flow() error {
+	for {
+		if err := w.walk(); err != nil {
+			return err
+		}
+		wrong := false
+		for _, r := range w.repetitions {
+			for _, v := range r.of.binds {
+				if v.shared && v.changedAfter(r.time) {
+					r.stmt.distinct, wrong = true, true
+				}
+			}
+		}
+		if !wrong {
+			return nil
+		}
+	}
+}
+
+// repetition is a statement that was left out because it repeats another.
+type repetition struct {
+	stmt, of *stmt
+	time     int
+}
+
+func (v *value) changedAfter(time int) bool {
+	after := func(e *event) bool { return e.stmt.time >= time }
+	return slices.ContainsFunc(v.own, after) || slices.ContainsFunc(v.held, after)
+}
+
+func (w *work) walk() error {
+	w.stmts, w.stars, w.repetitions = nil, nil, nil
+	for _, c := range w.cells {
+		for _, s := range c.stmts {
+			s.binds, s.changes = nil, false
+		}
+	}
 	w.history = map[string][]binding{}
 	w.modules = map[string]*value{}
 	for _, c := range w.cells {
@@ -95,7 +134,7 @@ func (w *work) reset(c *cell, m ipython.Magic) {
 // repeated says that the statement was executed before with the same text and the same values, and that nothing has changed since:
 // executing it once is enough. So re-running a cell leaves the program as it was. The cell with the magic stays where it was run last.
 func (w *work) repeated(s *stmt) bool {
-	if s.node == nil || s.cell == w.target || len(s.e.binds) == 0 || len(s.e.changes) > 0 || len(s.e.deleted) > 0 {
+	if s.distinct || s.node == nil || s.cell == w.target || len(s.e.binds) == 0 || len(s.e.changes) > 0 || len(s.e.deleted) > 0 {
 		return false
 	}
 	switch s.node.Kind {
@@ -131,7 +170,16 @@ func (w *work) repeated(s *stmt) bool {
 			}
 		}
 	}
+	w.repetitions = append(w.repetitions, repetition{s, old, len(w.stmts)})
 	return true
+}
+
+// share notes that other values refer to these.
+func share(values []*value) []*value {
+	for _, v := range values {
+		v.shared = true
+	}
+	return values
 }
 
 // step executes a statement on paper.
@@ -176,13 +224,18 @@ func (w *work) step(s *stmt) {
 			vs, _ := w.at(r.name, t+1)
 			for _, u := range vs {
 				if !r.made || !isImport(u) {
+					u.shared = true
 					v.same = append(v.same, u)
 				}
 			}
 		}
 		for _, r := range b.deep {
 			vs, _ := w.at(r.name, t+1)
-			v.deep = append(v.deep, vs...)
+			if r.loose || b.def != nil {
+				v.lent = append(v.lent, share(vs)...)
+			} else {
+				v.deep = append(v.deep, share(vs)...)
+			}
 		}
 		w.bindValue(s, v, b.must)
 	}
@@ -205,7 +258,7 @@ func (w *work) step(s *stmt) {
 		for _, r := range h.refs {
 			vs, _ := w.at(r.name, t+1)
 			for _, v := range targets {
-				v.deep = append(v.deep, vs...)
+				v.deep = append(v.deep, share(vs)...)
 			}
 		}
 	}
@@ -270,7 +323,7 @@ func (w *work) importValue(v *value, imp *imported) {
 	if imp.name == "" {
 		v.same = append(v.same, m)
 	} else {
-		v.deep = append(v.deep, m)
+		v.lent = append(v.lent, m)
 	}
 }
 
@@ -278,11 +331,11 @@ func (w *work) importValue(v *value, imp *imported) {
 func (w *work) record(s *stmt, changed map[*value]string) {
 	for v, name := range changed {
 		e := &event{stmt: s, name: name}
-		own := reach(v, itself)
+		own := reach(v, inside)
 		for u := range own {
 			u.own = append(u.own, e)
 		}
-		for u := range reach(v, held) {
+		for u := range reach(v, lent) {
 			if !own[u] {
 				u.held = append(u.held, e)
 			}
@@ -294,8 +347,8 @@ func (w *work) record(s *stmt, changed map[*value]string) {
 type nearness uint8
 
 const (
-	itself nearness = iota // the objects that a value may be
-	held                   // also those that it may hold
+	inside nearness = iota // the objects that a value may be, and those that it holds
+	lent                   // also those that it was given when it was made
 	seen                   // also those that it may look at
 )
 
@@ -311,8 +364,11 @@ func reach(v *value, how nearness) map[*value]bool {
 		for _, u := range v.same {
 			visit(u)
 		}
-		if how >= held {
-			for _, u := range v.deep {
+		for _, u := range v.deep {
+			visit(u)
+		}
+		if how >= lent {
+			for _, u := range v.lent {
 				visit(u)
 			}
 		}
@@ -339,7 +395,7 @@ func codeOf(v *value) []*value {
 		if v.stmt != nil && len(v.stmt.e.late) > 0 || v.bind != nil && (v.bind.fn != nil || v.bind.class != nil) {
 			out = append(out, v)
 		}
-		for _, list := range [][]*value{v.same, v.deep, v.made} {
+		for _, list := range [][]*value{v.same, v.deep, v.lent, v.made} {
 			for _, u := range list {
 				visit(u)
 			}

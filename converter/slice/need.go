@@ -181,7 +181,7 @@ func (w *work) infoOf(v *value) *info {
 			}
 		}
 	}
-	own := reach(v, itself)
+	own := reach(v, inside)
 	for u := range reach(v, seen) {
 		add(u.own)
 		if own[u] {

@@ -198,10 +198,11 @@ type work struct {
 	aliases *aliases          // names of ours, as they are learned
 	lost    map[string]string // name → why no cell that counts defines it
 
-	history map[string][]binding   // name → its values over time
-	modules map[string]*value      // top-level module → the module itself, whatever it is bound to
-	sums    map[*function]*summary // of the statement that is executed on paper
-	stars   []*stmt                // import *
+	history     map[string][]binding   // name → its values over time
+	modules     map[string]*value      // top-level module → the module itself, whatever it is bound to
+	sums        map[*function]*summary // of the statement that is executed on paper
+	stars       []*stmt                // import *
+	repetitions []repetition           // statements that were left out
 
 	entry     *value
 	kept      map[*stmt][]string // why

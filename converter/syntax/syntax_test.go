@@ -1,0 +1,65 @@
+package syntax
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestFieldsAndLines(t *testing.T) {
+	tree, err := Parse("# c\nx = f(1)  # d\n\ndef g(a):\n    return a\n")
+	if err != nil || tree.ErrorAt != 0 || len(tree.Root.Children) != 2 {
+		t.Fatalf("got %+v, %v", tree.Root, err)
+	}
+	assign := tree.Root.Children[0].Of("assignment")
+	if assign.Child("left").Text() != "x" || assign.Child("right").Text() != "f(1)" || assign.Row != 1 {
+		t.Errorf("got %+v", assign)
+	}
+	def := tree.Root.Children[1]
+	if def.Kind != "function_definition" || def.Child("name").Text() != "g" || def.Row != 3 || def.EndRow != 4 {
+		t.Errorf("got %+v", def)
+	}
+}
+
+func TestErrorsHaveTheirLine(t *testing.T) {
+	for src, line := range map[string]int{"x = 1\ny = = 2\n": 2, "x = 1": 0, "": 0, "def f(:\n  pass": 1, "x = (1,\n": 1} {
+		tree, err := Parse(src)
+		if err != nil || tree.ErrorAt != line {
+			t.Errorf("%q: line %d, %v; want %d", src, tree.ErrorAt, err, line)
+		}
+	}
+}
+
+func TestDeepNestingIsRefused(t *testing.T) {
+	var blocks strings.Builder
+	for i := range 3000 {
+		blocks.WriteString(strings.Repeat(" ", i) + "if x:\n")
+	}
+	blocks.WriteString(strings.Repeat(" ", 3000) + "pass\n")
+	for name, src := range map[string]string{
+		"brackets": strings.Repeat("(", 100_000) + "x" + strings.Repeat(")", 100_000), "operators": strings.Repeat("-", 100_000) + "x",
+		"attributes": "x" + strings.Repeat(".a", 100_000), "blocks": blocks.String(), "open": strings.Repeat("[", 200_000),
+	} {
+		if tree, err := Parse(src); err != nil && !errors.Is(err, ErrTooDeep) || err == nil && tree.ErrorAt == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("x = f'{a!r:>{b}}'\nmatch x:\n  case [a, *_]: pass\n")
+	f.Add("\x00\xff\ndef f(:\n\t(")
+	f.Fuzz(func(t *testing.T, src string) {
+		tree, err := Parse(src)
+		if err != nil {
+			return
+		}
+		tree.Root.Walk(func(n *Node) bool {
+			if n.Start < 0 || n.End > len(src) || n.Start > n.End || n.EndRow < n.Row {
+				t.Errorf("a node from %d to %d of %d bytes", n.Start, n.End, len(src))
+			}
+			_ = n.Text()
+			return true
+		})
+	})
+}
