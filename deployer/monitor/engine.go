@@ -63,7 +63,7 @@ type attempt struct {
 	asked    run.Reason // why it was asked to end
 }
 
-// NewEngine makes an engine for a run whose events were folded into state by [Replay]. sync is called after state events were
+// NewEngine makes an engine for a run whose events were folded into past. sync is called after state events were
 // written, now is the clock.
 func NewEngine(spec run.Spec, past *Past, log *folder.Log, sync func(), now func() time.Time, sup Supervisor) *Engine {
 	return &Engine{
@@ -71,62 +71,6 @@ func NewEngine(spec run.Spec, past *Past, log *folder.Log, sync func(), now func
 		running: map[int]*attempt{}, slots: make([]bool, max(spec.Parallelism, 1)),
 		retries: past.retries, disruptions: past.disruptions, owed: past.owed, ended: past.State.Phase.Final(), loads: past.State.Loaded != nil,
 	}
-}
-
-// Past is what a run's event file says, with what only the engine needs of it.
-type Past struct {
-	State       *run.State
-	spec        run.Spec
-	retries     map[int]int
-	disruptions map[int]int
-	// owed are the trials that ended but have another attempt coming, of which nothing is written yet: events that belong
-	// together can be torn apart by a crash.
-	owed map[int]bool
-}
-
-// NewPast is the past of a run of which nothing was written.
-func NewPast(spec run.Spec) *Past {
-	return &Past{State: run.NewState(spec), spec: spec, retries: map[int]int{}, disruptions: map[int]int{}, owed: map[int]bool{}}
-}
-
-// Apply adds one event.
-func (p *Past) Apply(e run.Event) {
-	if !p.State.Apply(e) {
-		return
-	}
-	switch {
-	case e.Type == run.EventResumed:
-		clear(p.retries)
-		clear(p.disruptions)
-		for i := range p.State.Trials {
-			if t := &p.State.Trials[i]; t.Phase.Final() && t.Unfinished() {
-				p.owed[i] = true
-			}
-		}
-	case e.Trial == nil:
-	case e.Type == run.EventTrialQueued, e.Type == run.EventTrialStarted:
-		delete(p.owed, *e.Trial)
-	case e.Type != run.EventTrialEnded:
-	case e.Code == run.CodeDisruption:
-		p.disruptions[*e.Trial]++
-		p.owed[*e.Trial] = p.disruptions[*e.Trial] <= maxDisruptions
-	case e.Reason.Retriable():
-		p.retries[*e.Trial]++
-		p.owed[*e.Trial] = p.retries[*e.Trial] <= p.spec.Retries
-	}
-}
-
-// Running lists the attempts that had not ended.
-func (p *Past) Running() []ID {
-	var ids []ID
-	for i := range p.State.Trials {
-		if t := &p.State.Trials[i]; t.Phase == run.Running {
-			ids = append(ids, ID{Trial: t.Index, Number: t.Attempt})
-		} else if t.Phase == run.Pending && t.Attempt > 0 {
-			ids = append(ids, ID{Trial: t.Index, Number: t.Attempt}) // perhaps started, with no time left to write it
-		}
-	}
-	return ids
 }
 
 // Open takes over from the monitors before: attempts that they left running (and of which nothing runs any more) are ended, a
@@ -484,10 +428,12 @@ func (e *Engine) finish() {
 		e.note(ID{}, n)
 	}
 	end := run.Event{Type: run.EventEnded, State: outcome}
-	if outcome == run.Stopped {
+	switch outcome {
+	case run.Stopped:
 		end.Reason = run.ReasonStopped
-	} else if outcome == run.Failed {
+	case run.Failed:
 		end.Reason = e.commonReason()
+	case run.Pending, run.Running, run.Succeeded:
 	}
 	e.emit(end)
 	e.ended = true

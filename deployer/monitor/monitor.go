@@ -238,17 +238,22 @@ type syncer struct {
 	done chan struct{}
 }
 
+// syncEvery is between two fsyncs: thousands of short trials need not have one each.
+const syncEvery = 20 * time.Millisecond
+
 func newSyncer(log *folder.Log) *syncer {
 	s := &syncer{c: make(chan struct{}, 1), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		for range s.c {
 			_ = log.Sync() // the last one, in Run, reports what is wrong
+			<-time.After(syncEvery)
 		}
 	}()
 	return s
 }
 
+// wake asks for an fsync of what was written so far.
 func (s *syncer) wake() {
 	select {
 	case s.c <- struct{}{}:
