@@ -4,6 +4,9 @@
 PYTHON ?= python3
 export PYTHON
 
+# pytest would keep the folders of three runs.
+export PYTEST_ADDOPTS ?= -o tmp_path_retention_policy=none
+
 # -trimpath and no VCS stamp: the same sources give the same bytes in every clone.
 GOBUILD := go build -trimpath -buildvcs=false -ldflags='-s -w'
 VENV    := $(CURDIR)/.venv
