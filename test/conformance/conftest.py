@@ -37,6 +37,7 @@ class Kernel:
     """A running kernel and a client of it."""
 
     def __init__(self, name: str, **env: str) -> None:
+        self.replies: dict[str, Message] = {}
         self.manager = KernelManager(kernel_name=name)
         self.manager.start_kernel(env={**os.environ, **env})
         self.client: BlockingKernelClient = self.manager.client()
@@ -64,12 +65,13 @@ class Kernel:
                 return got
 
     def reply(self, parent: str, channel: str = "shell", timeout: float = TIMEOUT) -> Message:
+        """The reply to a request; replies to others are kept for who asks for them."""
         get = self.client.get_shell_msg if channel == "shell" else self.client.get_control_msg
         end = time.monotonic() + timeout
-        while True:
+        while parent not in self.replies:
             message = get(timeout=max(0, end - time.monotonic()))
-            if message["parent_header"].get("msg_id") == parent:
-                return message
+            self.replies[message["parent_header"].get("msg_id")] = message
+        return self.replies.pop(parent)
 
     def no_reply(self, parent: str, seconds: float = 0.3) -> None:
         with pytest.raises(Empty):

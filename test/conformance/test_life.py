@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ from conftest import TIMEOUT, Kernel, runtime_folders, until
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 from jupyter_client.kernelspec import get_kernel_spec
+from jupyter_client.manager import KernelManager
 
 
 def gone(*pids: int) -> bool:
@@ -240,18 +240,19 @@ def test_the_users_environment_is_the_users(tmp_path: Path) -> None:
 
 
 def test_ready_comes_before_any_output_is_lost() -> None:
-    # The very first cell of a kernel, sent before it has started.
+    # The very first cell of a kernel, sent while ipykernel is still starting.
     for _ in range(3):
-        k = Kernel.__new__(Kernel)
-        from jupyter_client.manager import KernelManager
-
-        k.manager = KernelManager(kernel_name="metaml")
-        k.manager.start_kernel()
-        k.client = k.manager.client()
-        k.client.start_channels()
-        time.sleep(0)
-        k.client.iopub_channel.get_msg(timeout=TIMEOUT)  # iopub_welcome: from here on nothing is missed
-        parent = k.client.execute("print('first')")
-        kinds = [m["msg_type"] for m in k.iopub(parent)]
+        manager = KernelManager(kernel_name="metaml")
+        manager.start_kernel()
+        client = manager.client()
+        client.start_channels()
+        assert client.get_iopub_msg(timeout=TIMEOUT)["msg_type"] == "iopub_welcome"  # from here on nothing is missed
+        parent = client.execute("print('first')")
+        kinds: list[str] = []
+        while len(kinds) < 4:
+            message = client.get_iopub_msg(timeout=TIMEOUT)
+            if message["parent_header"].get("msg_id") == parent:
+                kinds.append(message["msg_type"])
         assert kinds == ["status", "execute_input", "stream", "status"]
-        k.end()
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
