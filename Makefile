@@ -15,7 +15,7 @@ OLDEST  := $(CURDIR)/build/venv-oldest
 TOOLS   := $(CURDIR)/build/venv-tools
 
 # Rooms with goroutines are tested under the race detector.
-RACE := ./agent/... ./cmd/... ./deployer/... ./kernel/...
+RACED := '^[^/]*/[^/]*/[^/]*/(agent|cmd/metaml[^/]*|deployer|kernel)(/|$$)'
 
 .DEFAULT_GOAL := help
 
@@ -60,10 +60,10 @@ test-vet:
 	go vet ./...
 
 test-go:
-	go test -timeout 30m $$(go list ./... | grep -v -E '/(agent|cmd|deployer|kernel)(/|$$)')
+	go test -timeout 30m $$(go list ./... | grep -v -E $(RACED))
 
 test-race:
-	go test -timeout 30m -race $(RACE)
+	go test -timeout 30m -race $$(go list ./... | grep -E $(RACED))
 
 .PHONY: test-python test-oldest
 test-python:
