@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -111,7 +112,9 @@ def spawn(
     if fields:
         file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
     argv = [a.replace("{connection_file}", str(file)) for a in get_kernel_spec("metaml").argv]
-    return subprocess.Popen([*argv, *extra], env={**os.environ, **(env or {})}, stderr=subprocess.PIPE), file
+    process = subprocess.Popen([*argv, *extra], env={**os.environ, **(env or {})}, stderr=subprocess.PIPE)
+    spawned.append(process)
+    return process, file
 
 
 def ended(process: subprocess.Popen[bytes]) -> int:
