@@ -103,6 +103,20 @@ def test_exit_code_is_the_wrapped_kernels(fresh: Kernel) -> None:
     assert fresh.manager.provisioner.process.wait(timeout=5) == 7
 
 
+spawned: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def _leave_none() -> Iterator[None]:
+    """A test that fails leaves no kernel behind; the wrapped one dies with it."""
+    yield
+    while spawned:
+        process = spawned.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
 def spawn(
     tmp_path: Path, *extra: str, env: dict[str, str] | None = None, **fields: object
 ) -> tuple[subprocess.Popen[bytes], Path]:
