@@ -77,8 +77,7 @@ func (t localTarget) List(ctx context.Context) ([]run.Listed, error) {
 
 func (t localTarget) Load(ctx context.Context, name string) (run.Listed, error) {
 	l, err := t.Target.Load(ctx, name)
-	var missing *local.NotFound
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*local.NotFound](err); ok {
 		return run.Listed{}, run.Wrap(err, "not-found", err.Error(), "")
 	}
 	return shared(l), err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,7 @@ type usageError struct{ error }
 
 // execute runs one command line and gives its exit code: the one place where errors become codes and words.
 func execute(ctx context.Context, a *app, args []string) int {
-	root := newRoot(a)
+	root := newRoot(a) //nolint:contextcheck // each verb gets it from cobra, by ExecuteContext below
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -196,8 +197,8 @@ func (a *app) colour(w io.Writer) bool {
 
 // getenv looks a variable up in the app's environment.
 func (a *app) getenv(name string) string {
-	for i := len(a.environ) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(a.environ[i], name+"="); ok {
+	for _, v := range slices.Backward(a.environ) {
+		if v, ok := strings.CutPrefix(v, name+"="); ok {
 			return v
 		}
 	}

@@ -106,7 +106,7 @@ func (a *app) examinePython(ctx context.Context, named string) []finding {
 	all := []finding{f}
 	for _, p := range packages {
 		const ask = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
-		out, err := exec.CommandContext(ctx, python, "-c", ask, p.module).Output() //nolint:gosec // G204: the interpreter is the user's own choice
+		out, err := exec.CommandContext(ctx, python, "-c", ask, p.module).Output()
 		if err != nil {
 			all = append(all, finding{Name: p.module, OK: !p.needed, Text: "not installed; " + p.why, Remedy: python + " -m pip install " + p.module})
 			continue

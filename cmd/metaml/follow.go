@@ -63,7 +63,7 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 	}()
 	defer func() { // the follower ends with the context; wait for it
 		cancel(nil)
-		for range events { //nolint:revive // emptied so that the follower can end
+		for range events {
 		}
 	}()
 

@@ -75,7 +75,7 @@ func startPython(ctx context.Context, python, folder, cwd string, errOut *os.Fil
 	if folder != "" {
 		args = append(args, folder)
 	}
-	cmd := exec.CommandContext(ctx, python, args...) //nolint:gosec // G204: the interpreter is the user's own choice
+	cmd := exec.CommandContext(ctx, python, args...)
 	cmd.Dir = cwd
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+joinPath(module, os.Getenv("PYTHONPATH")))
 	cmd.Stderr = errOut
@@ -120,7 +120,7 @@ func joinPath(first, rest string) string {
 // interpreterOf asks a Python for its version and platform.
 func interpreterOf(ctx context.Context, python string) (session.Interpreter, error) {
 	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
-	out, err := exec.CommandContext(ctx, python, "-c", ask).Output() //nolint:gosec // G204: the interpreter is the user's own choice
+	out, err := exec.CommandContext(ctx, python, "-c", ask).Output()
 	if err != nil {
 		return session.Interpreter{}, &run.UserError{Code: "python", Text: fmt.Sprintf("%s does not run: %s", python, err)}
 	}

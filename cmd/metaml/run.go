@@ -188,7 +188,7 @@ func interrupts(ctx context.Context) (<-chan bool, func()) {
 	signals := make(chan os.Signal, 4) // a few impatient presses
 	signal.Notify(signals, os.Interrupt)
 	stops := make(chan bool)
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	go func() { // ends with the returned function
 		again := false
 		for {
@@ -205,7 +205,7 @@ func interrupts(ctx context.Context) (<-chan bool, func()) {
 			}
 		}
 	}()
-	return stops, func() { signal.Stop(signals); cancel() }
+	return stops, func() { signal.Stop(signals); cancel(nil) }
 }
 
 // parseTrial reads RUN or RUN:TRIAL.

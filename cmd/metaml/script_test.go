@@ -49,7 +49,7 @@ func stopAll(t *testing.T, env *testscript.Env) {
 	}
 	runs, _ := filepath.Glob(filepath.Join(env.Getenv("XDG_DATA_HOME"), "metaml", "runs", "*"))
 	for _, r := range runs {
-		stop := exec.Command(metaml, "stop", "--now", filepath.Base(r)) //nolint:gosec,noctx // our own binary, at the end of a test
+		stop := exec.Command(metaml, "stop", "--now", filepath.Base(r))
 		stop.Env = env.Vars
 		_ = stop.Run() // most have ended
 	}

@@ -29,10 +29,10 @@ func tensorboardCommand(a *app) *cobra.Command {
 			}
 			signal.Ignore(os.Interrupt) // TensorBoard's own to handle; we end when it does
 			logs := filepath.Join(door.Target.Places(listed.Spec.Name, 0, 1).Folder, "trials")
-			board := exec.CommandContext(cmd.Context(), listed.Spec.Python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", fmt.Sprint(port)) //nolint:gosec // G204: the run's own interpreter
+			board := exec.CommandContext(cmd.Context(), listed.Spec.Python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", fmt.Sprint(port))
 			board.Stdout, board.Stderr = a.out, a.err
 			board.Cancel = func() error { return board.Process.Signal(syscall.SIGTERM) }
-			if err := exec.CommandContext(cmd.Context(), listed.Spec.Python, "-c", "import tensorboard").Run(); err != nil { //nolint:gosec // G204: as above
+			if err := exec.CommandContext(cmd.Context(), listed.Spec.Python, "-c", "import tensorboard").Run(); err != nil {
 				return &run.UserError{Code: "tensorboard", Text: "TensorBoard is not installed for " + listed.Spec.Python, Hint: listed.Spec.Python + " -m pip install tensorboard"}
 			}
 			if err := board.Run(); err != nil && cmd.Context().Err() == nil && board.ProcessState.ExitCode() != -1 && board.ProcessState.ExitCode() != exitInterrupted {

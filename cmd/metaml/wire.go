@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/metaml/metaml/converter/session"
@@ -131,9 +133,7 @@ func (p *peer) send(kind string, fields map[string]any) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	line := map[string]any{"v": 1, "type": kind}
-	for k, v := range fields {
-		line[k] = v
-	}
+	maps.Copy(line, fields)
 	data, err := json.Marshal(line)
 	if err != nil {
 		return fmt.Errorf("encode a %s line: %w", kind, err)
@@ -158,10 +158,8 @@ func (p *peer) receive(ctx context.Context, kinds ...string) (fromPython, error)
 				}
 				return fromPython{}, errHangUp
 			}
-			for _, kind := range kinds {
-				if line.Type == kind {
-					return line, nil
-				}
+			if slices.Contains(kinds, line.Type) {
+				return line, nil
 			}
 			if line.Type == "stop" {
 				return fromPython{}, errInterrupted

@@ -56,8 +56,7 @@ func readFile(path string) ([]fileValue, error) {
 }
 
 func reason(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathError.Err
 	}
 	return err
@@ -66,8 +65,7 @@ func reason(err error) error {
 func parseFile(path string, data []byte) ([]fileValue, error) {
 	var whole map[string]any
 	if err := toml.Unmarshal(data, &whole); err != nil {
-		var decode *toml.DecodeError
-		if errors.As(err, &decode) {
+		if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
 			line, _ := decode.Position()
 			return nil, fileError(path, line, "this is not TOML: %s", strings.TrimPrefix(decode.Error(), "toml: "))
 		}

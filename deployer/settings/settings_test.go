@@ -132,8 +132,7 @@ func FuzzParseLine(f *testing.F) {
 		given, err := settings.ParseLine(run.Train, line)
 		if err == nil {
 			if _, err := settings.Resolve(run.Train, settings.Sources{Line: given, Typed: settings.FromCell}); err != nil {
-				var user *run.UserError
-				if !errors.As(err, &user) {
+				if _, ok := errors.AsType[*run.UserError](err); !ok {
 					t.Errorf("%q: %v is not a user's error", line, err)
 				}
 			}

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/deployer/run"
@@ -19,8 +20,8 @@ func Failure(t *run.Trial) (summary, body string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", t.Error.Type, t.Error.Text)
 	mine := 0
-	for i := len(t.Error.Frames) - 1; i >= 0; i-- {
-		f := t.Error.Frames[i]
+	for _, f := range slices.Backward(t.Error.Frames) {
+
 		if !f.Mine {
 			continue
 		}
@@ -38,9 +39,9 @@ func Failure(t *run.Trial) (summary, body string) {
 
 // innermost is the place of the last frame in the user's own code.
 func innermost(frames []run.Frame) string {
-	for i := len(frames) - 1; i >= 0; i-- {
-		if frames[i].Mine {
-			return where(frames[i])
+	for _, frame := range slices.Backward(frames) {
+		if frame.Mine {
+			return where(frame)
 		}
 	}
 	return ""

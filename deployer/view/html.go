@@ -78,6 +78,7 @@ func (t *Table) htmlRow(b *strings.Builder, r Row) {
 	switch r.Phase {
 	case run.Failed:
 		first = `<td class="l bad">`
+	case run.Succeeded, run.Stopped:
 	case run.Running, run.Pending:
 		sign = `<span class="dim">` + sign + `</span>`
 	}

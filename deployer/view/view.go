@@ -126,6 +126,7 @@ func left(state *run.State, now time.Time) time.Duration {
 			rest := max(mean-t.Elapsed(now), 0)
 			work += rest
 			longest = max(longest, rest)
+		case run.Stopped, run.Failed, run.Succeeded:
 		}
 	}
 	return max(work/time.Duration(max(state.Parallelism, 1)), longest)
@@ -199,6 +200,7 @@ func (t *Table) chooseRows(state *run.State, objective run.Objective, now time.T
 				failed = append(failed, i)
 			case run.Succeeded, run.Stopped:
 				rest = append(rest, i)
+			case run.Pending:
 			}
 		}
 		slices.SortStableFunc(rest, func(a, b int) int {
