@@ -6,11 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes this test binary the command `metaml` of the scripts and builds the agent that it starts.
+// TestMain makes this test binary the command `metaml` of the scripts and builds the others.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"metaml": func() { os.Exit(mainCode()) }})
 }
@@ -19,14 +20,14 @@ func TestMain(m *testing.M) {
 // behind are stopped at its end.
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../metaml-agent")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../metaml-agent", "../metaml-kernel", "../metaml-nbconvert")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build metaml-agent: %v\n%s", err, out)
+		t.Fatalf("build the other programs: %v\n%s", err, out)
 	}
 	python := testPython(t)
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Dir:  filepath.Join("testdata", "script"),
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, ".home")
 			env.Setenv("HOME", home)
@@ -38,6 +39,16 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(home, 0o700)
 		},
 	})
+}
+
+// waitFor waits until a file is there.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // it waits for a state
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("%s never appeared", args[0])
 }
 
 // stopAll ends what a script left running.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -243,8 +242,6 @@ def test_a_train_cell_in_a_loop_waits_in_python(notebook: Notebook) -> None:
 
 
 def test_tensorboard_is_there_while_the_run_lasts(notebook: Notebook, gate: Gate) -> None:
-    if sys.version_info >= (3, 14):
-        pytest.skip("the test's own writer needs tensorboard")
     cell = gate.cell("--detach --tensorboard").replace(
         "    while",
         "    from tensorboard.summary import Writer\n    from metaml import output\n    w = Writer(str(output())); w.add_scalar('wave', 0.25, 3); w.flush()\n    while",
@@ -255,6 +252,7 @@ def test_tensorboard_is_there_while_the_run_lasts(notebook: Notebook, gate: Gate
     assert address.startswith("http://127.0.0.1:")
     until(lambda: show(notebook, name)["trials"][0]["metrics"].get("wave") == 0.25, "the scalar is a metric")
     assert processes(f"--logdir {notebook.home}")
+    assert notebook.metaml("tensorboard", name).strip() == address, "it is found again from anywhere"
     gate.open()
     assert notebook.run("run.wait(60).state").results == ["'succeeded'"]
     until(lambda: not processes(f"--logdir {notebook.home}"), "TensorBoard ends with the run")
