@@ -23,8 +23,10 @@ type options struct {
 // parse takes our own arguments and leaves all others, in order, to ipykernel.
 func parse(args []string) (options, error) {
 	var o options
-	for i := 0; i < len(args); i++ {
-		name, value, has := strings.Cut(args[i], "=")
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		name, value, has := strings.Cut(arg, "=")
 		var into *string
 		switch name {
 		case "-h", "--help":
@@ -37,14 +39,14 @@ func parse(args []string) (options, error) {
 		case "--python":
 			into = &o.python
 		default:
-			o.rest = append(o.rest, args[i])
+			o.rest = append(o.rest, arg)
 			continue
 		}
 		if !has {
-			if i++; i == len(args) {
+			if len(args) == 0 {
 				return o, fmt.Errorf("%s needs a value", name)
 			}
-			value = args[i]
+			value, args = args[0], args[1:]
 		}
 		*into = value
 	}

@@ -13,13 +13,11 @@ func TestExtractsOnceForManyCallers(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "cache", "python")
 	var wait sync.WaitGroup
 	for range 16 {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
+		wait.Go(func() {
 			if dir, err := extract(base); err != nil || !complete(dir) {
 				t.Errorf("extract = %q, %v; want a complete folder", dir, err)
 			}
-		}()
+		})
 	}
 	wait.Wait()
 	entries, err := os.ReadDir(base)

@@ -145,7 +145,7 @@ func (b *Bridge) bind() error {
 			chosen[string(ch)+"_port"] = b.front.Ports[ch]
 		}
 		network, address := b.front.Address(ch)
-		s, err := sockets.Listen(kinds[ch], network, address, b.handler(ch))
+		s, err := sockets.Listen(b.ctx, kinds[ch], network, address, b.handler(ch))
 		if err != nil {
 			return fmt.Errorf("%s channel: %w", ch, err)
 		}

@@ -31,7 +31,7 @@ const lastLines = 12
 // start starts the wrapped kernel; seen gets every line of its standard error.
 func startChild(argv, env []string, seen func(string)) (*child, error) {
 	c := &child{ended: make(chan error, 1)}
-	c.cmd = exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // it is ended by signals, in order
+	c.cmd = exec.Command(argv[0], argv[1:]...) //nolint:noctx // it is ended by signals, in order
 	c.cmd.Env = env
 	c.cmd.Stdin, c.cmd.Stdout = os.Stdin, os.Stdout
 	read, write, err := os.Pipe()

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"maps"
 	"strings"
 	"sync"
 
@@ -35,9 +36,7 @@ func (s *standIn) answer(c *client, ch wire.Channel, m wire.Message, h wire.Head
 		content = map[string]any{
 			"status": "error", "execution_count": 0, "user_expressions": struct{}{}, "payload": []any{},
 		}
-		for k, v := range s.failure() {
-			content[k] = v
-		}
+		maps.Copy(content, s.failure())
 	case "is_complete":
 		content["status"] = "complete"
 	case "history":
@@ -47,9 +46,7 @@ func (s *standIn) answer(c *client, ch wire.Channel, m wire.Message, h wire.Head
 	case "shutdown", "interrupt":
 	default:
 		content = map[string]any{"status": "error"}
-		for k, v := range s.failure() {
-			content[k] = v
-		}
+		maps.Copy(content, s.failure())
 	}
 	frames, err := s.bridge.maker.Make(m.Routing(), base+"_reply", m.Header(), nil, content)
 	if err == nil {

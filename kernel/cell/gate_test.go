@@ -179,7 +179,7 @@ func TestAFailedRunsErrorStandsBeforeReplyAndIdle(t *testing.T) {
 // executes in their order, and the gate ends open.
 func TestAnyOrderEndsWithEveryRequestAnsweredOnce(t *testing.T) {
 	for seed := range uint64(2000) {
-		rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
+		rng := rand.New(rand.NewPCG(seed, 1))
 		f := newFixture(t)
 		n := 2 + rng.IntN(6)
 		for i := range n {

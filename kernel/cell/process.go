@@ -34,7 +34,7 @@ const exitWait = 2 * time.Second
 
 func startProcess(argv, env []string, log *slog.Logger) (*process, error) {
 	p := &process{tail: &tail{log: log}, end: make(chan error, 1)}
-	p.cmd = exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the path is ours; it outlives the kernel on purpose
+	p.cmd = exec.Command(argv[0], argv[1:]...) //nolint:noctx // the path is ours; it outlives the kernel on purpose
 	p.cmd.Env = env
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Stderr = p.tail

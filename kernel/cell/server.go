@@ -19,7 +19,7 @@ type Server struct {
 	gate     *Gate
 	listener *net.UnixListener
 	metaml   func() (argv, env []string, err error)
-	cancel   context.CancelFunc
+	cancel   context.CancelCauseFunc
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
@@ -37,7 +37,7 @@ func Listen(ctx context.Context, path string, gate *Gate, metaml func() (argv, e
 		_ = l.Close()
 		return nil, fmt.Errorf("make %s private: %w", path, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	s := &Server{gate: gate, listener: l, metaml: metaml, cancel: cancel}
 	s.wg.Go(func() { s.accept(ctx) })
 	return s, nil
@@ -54,7 +54,10 @@ func (s *Server) accept(ctx context.Context) {
 		}
 		if err != nil {
 			s.gate.log.Warn("a cell could not connect", "error", err)
-			time.Sleep(10 * time.Millisecond) // out of descriptors: do not spin
+			select { // out of descriptors: do not spin
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
 			continue
 		}
 		s.mu.Lock()
@@ -87,12 +90,14 @@ func (s *Server) accept(ctx context.Context) {
 }
 
 // Detach lets every run go: no further cell is taken, and each `metaml` ends by itself.
-func (s *Server) Detach() { s.cancel() }
+func (s *Server) Detach() { s.cancel(errDetached) }
+
+var errDetached = errors.New("the kernel lets its runs go")
 
 // Close detaches from every run and waits up to patience for the `metaml` processes,
 // which need a moment to notice; none is killed.
 func (s *Server) Close(patience time.Duration) {
-	s.cancel()
+	s.cancel(errDetached)
 	_ = s.listener.Close()
 	ended := make(chan struct{})
 	go func() {

@@ -2,6 +2,7 @@ package sockets
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -59,8 +60,9 @@ type Server struct {
 }
 
 // Listen opens a server socket and begins to accept. A REP echoes what it gets, which
-// is all a Jupyter heartbeat asks for. Close it to end all its goroutines.
-func Listen(kind zmq4.SocketType, network, address string, h Handler) (*Server, error) {
+// is all a Jupyter heartbeat asks for. ctx is for the call alone; Close the server to
+// end all its goroutines.
+func Listen(ctx context.Context, kind zmq4.SocketType, network, address string, h Handler) (*Server, error) {
 	switch kind {
 	case zmq4.Router, zmq4.XPub, zmq4.Rep:
 	default:
@@ -68,13 +70,13 @@ func Listen(kind zmq4.SocketType, network, address string, h Handler) (*Server, 
 	}
 	if network == "unix" {
 		// A socket file that nobody listens on is left over from a killed kernel.
-		if c, err := net.Dial(network, address); err == nil {
+		if c, err := (&net.Dialer{}).DialContext(ctx, network, address); err == nil {
 			_ = c.Close()
 			return nil, fmt.Errorf("listen on %s: another process listens there", address)
 		}
 		_ = os.Remove(address)
 	}
-	l, err := net.Listen(network, address)
+	l, err := (&net.ListenConfig{}).Listen(ctx, network, address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for front ends: %w", err)
 	}
@@ -85,8 +87,7 @@ func Listen(kind zmq4.SocketType, network, address string, h Handler) (*Server, 
 		}
 	}
 	s := &Server{kind: kind, listener: l, handler: h, peers: map[string]*Peer{}}
-	s.wg.Add(1)
-	go s.accept()
+	s.wg.Go(s.accept)
 	return s, nil
 }
 
@@ -170,7 +171,6 @@ func (s *Server) publish(m outgoing, progress bool) {
 }
 
 func (s *Server) accept() {
-	defer s.wg.Done()
 	for {
 		c, err := s.listener.Accept()
 		if err != nil {
@@ -192,11 +192,7 @@ func (s *Server) accept() {
 			_ = c.Close()
 			continue
 		}
-		s.wg.Add(1)
-		go func() {
-			defer s.wg.Done()
-			s.serve(c)
-		}()
+		s.wg.Go(func() { s.serve(c) })
 	}
 }
 

@@ -26,33 +26,40 @@ var left = regexp.MustCompile(`kernel/sockets\.(\(\*Server\)|\(\*Peer\)|Dialer)`
 func leakCheck(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
-		var buf []byte
-		for range 200 {
-			buf = make([]byte, 1<<20)
-			buf = buf[:runtime.Stack(buf, true)]
-			if !left.Match(buf) {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
+		buf := make([]byte, 1<<20)
+		n := 0
+		if !within(10*time.Second, func() bool {
+			n = runtime.Stack(buf, true)
+			return !left.Match(buf[:n])
+		}) {
+			t.Errorf("goroutines are left:\n%s", buf[:n])
 		}
-		t.Errorf("goroutines are left:\n%s", buf)
 	})
 }
 
 func until(t *testing.T, why string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if ok() {
-			return
+	if !within(30*time.Second, ok) {
+		t.Fatalf("never happened: %s", why)
+	}
+}
+
+// within looks for a state until limit.
+func within(limit time.Duration, ok func() bool) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); !ok(); <-tick.C {
+		if time.Now().After(end) {
+			return false
 		}
 	}
-	t.Fatalf("never happened: %s", why)
+	return true
 }
 
 func serve(t *testing.T, kind zmq4.SocketType, h Handler) *Server {
 	t.Helper()
 	leakCheck(t)
-	s, err := Listen(kind, "tcp", "127.0.0.1:0", h)
+	s, err := Listen(t.Context(), kind, "tcp", "127.0.0.1:0", h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +76,7 @@ func echo(t *testing.T) *Server {
 // dial connects a peer of ours; its messages come on the channel.
 func dial(t *testing.T, s *Server, kind zmq4.SocketType, identity string) (*Peer, <-chan [][]byte) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancelCause(t.Context())
 	var wg sync.WaitGroup
 	got := make(chan [][]byte, 10_000)
 	type arrival struct {
@@ -96,7 +103,7 @@ func dial(t *testing.T, s *Server, kind zmq4.SocketType, identity string) (*Peer
 		Kind: kind, Network: s.Addr().Network(), Address: s.Addr().String(), Identity: identity,
 		Message: func(m [][]byte, fill *Fill) { arrived <- arrival{m, fill} },
 	}.Dial(ctx, &reader)
-	t.Cleanup(func() { cancel(); reader.Wait(); close(arrived); wg.Wait() })
+	t.Cleanup(func() { cancel(nil); reader.Wait(); close(arrived); wg.Wait() })
 	return p, got
 }
 
@@ -256,16 +263,16 @@ func TestALargeMessageIsPassedOnWhileItIsRead(t *testing.T) {
 			sent := make(chan *Peer, 1)
 			source := serve(t, zmq4.XPub, Handler{Subscribe: func(p *Peer, _ []byte) { sent <- p }})
 			subscribed := make(chan struct{})
-			front, err := Listen(zmq4.XPub, "tcp", "127.0.0.1:0", Handler{Subscribe: func(*Peer, []byte) { close(subscribed) }})
+			front, err := Listen(t.Context(), zmq4.XPub, "tcp", "127.0.0.1:0", Handler{Subscribe: func(*Peer, []byte) { close(subscribed) }})
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(front.Close)
 			receiver, got := dial(t, front, zmq4.Sub, "")
 			<-subscribed
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancelCause(t.Context())
 			var wg sync.WaitGroup
-			t.Cleanup(func() { cancel(); wg.Wait() })
+			t.Cleanup(func() { cancel(nil); wg.Wait() })
 			Dialer{
 				Kind: zmq4.Sub, Network: "tcp", Address: source.Addr().String(),
 				Message: func(m [][]byte, fill *Fill) { front.PublishFilling(m, fill) },
@@ -407,15 +414,15 @@ func TestRoomWaitsUntilThePeerHasRead(t *testing.T) {
 func TestUnixSocketsArePrivateAndReplaceDeadOnes(t *testing.T) {
 	leakCheck(t)
 	path := filepath.Join(t.TempDir(), "s")
-	first, err := Listen(zmq4.Rep, "unix", path, Handler{})
+	first, err := Listen(t.Context(), zmq4.Rep, "unix", path, Handler{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(zmq4.Rep, "unix", path, Handler{}); err == nil {
+	if _, err := Listen(t.Context(), zmq4.Rep, "unix", path, Handler{}); err == nil {
 		t.Error("a socket in use was taken over")
 	}
 	first.Close()
-	second, err := Listen(zmq4.Rep, "unix", path, Handler{})
+	second, err := Listen(t.Context(), zmq4.Rep, "unix", path, Handler{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,7 +454,7 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte{flagCommand, 200, 5, 'R', 'E', 'A', 'D', 'Y', 255}, false)
 	f.Add([]byte{flagLong, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, true)
 	f.Add([]byte{flagMore, 1, 'a', 0, 1, 'b'}, true)
-	s, err := Listen(zmq4.Router, "tcp", "127.0.0.1:0", Handler{Message: func(p *Peer, frames [][]byte) { p.Send(frames) }})
+	s, err := Listen(f.Context(), zmq4.Router, "tcp", "127.0.0.1:0", Handler{Message: func(p *Peer, frames [][]byte) { p.Send(frames) }})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func TestKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("#!%s\nimport sys; sys.path.insert(0, %q)\nimport metaml_script; metaml_script.main()\n", tests, here)
-	if err := os.WriteFile(filepath.Join(scripted, "metaml"), []byte(script), 0o750); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(scripted, "metaml"), []byte(script), 0o750); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Link(filepath.Join(bin, "metaml-kernel"), filepath.Join(scripted, "metaml-kernel")); err != nil {
@@ -93,7 +93,7 @@ func TestKernel(t *testing.T) {
 			jupyter := filepath.Join(t.TempDir(), "jupyter")
 			install(t, jupyter, "metaml", bin, c.wrapped)
 			install(t, jupyter, "metaml-scripted", scripted, c.wrapped)
-			runtime, err := os.MkdirTemp("", "mk") // short: sockets live there
+			runtime, err := os.MkdirTemp("", "mk") //nolint:usetesting // a socket's path has 108 bytes
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -42,9 +42,9 @@ func main() {
 	if *only != "" {
 		measures = slices.DeleteFunc(measures, func(m measure) bool { return m.name != *only })
 	}
-	if err := run(*rounds); err != nil {
+	if err := run(os.Stdout, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: "+err.Error())
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 
@@ -67,7 +67,7 @@ func (s *subject) ask(name string, count int) ([]float64, error) {
 	return values, json.Unmarshal(line, &values)
 }
 
-func run(rounds int) error {
+func run(out io.Writer, rounds int) error {
 	dir, err := os.MkdirTemp("", "metaml-bench")
 	if err != nil {
 		return err
@@ -97,9 +97,9 @@ func run(rounds int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-12s %12s %12s %7s  %s\n", "", "metaml", "ipykernel", "ratio", "goal")
+	fmt.Fprintf(out, "%-12s %12s %12s %7s  %s\n", "", "metaml", "ipykernel", "ratio", "goal")
 	for _, m := range measures {
-		if err := compare(ours, theirs, m, rounds); err != nil {
+		if err := compare(out, ours, theirs, m, rounds); err != nil {
 			return err
 		}
 	}
@@ -107,7 +107,7 @@ func run(rounds int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-12s %9.1f MB at rest, %.1f MB after all of the above; goal <= 20 MB\n", "memory", rest[0], after[0])
+	fmt.Fprintf(out, "%-12s %9.1f MB at rest, %.1f MB after all of the above; goal <= 20 MB\n", "memory", rest[0], after[0])
 	for _, s := range []*subject{ours, theirs} {
 		_ = s.in.Close()
 		if err := s.cmd.Wait(); err != nil {
@@ -117,7 +117,7 @@ func run(rounds int) error {
 	return nil
 }
 
-func compare(ours, theirs *subject, m measure, rounds int) error {
+func compare(out io.Writer, ours, theirs *subject, m measure, rounds int) error {
 	var a, b []float64
 	for round := range rounds + 1 {
 		pair := []*subject{ours, theirs}
@@ -140,7 +140,7 @@ func compare(ours, theirs *subject, m measure, rounds int) error {
 		}
 	}
 	x, y := median(a), median(b)
-	fmt.Printf("%-12s %12.3f %12.3f %7.3f  %s  (%s, %d samples)\n", m.name, x*m.scale, y*m.scale, x/y, m.goal, m.unit, len(a))
+	fmt.Fprintf(out, "%-12s %12.3f %12.3f %7.3f  %s  (%s, %d samples)\n", m.name, x*m.scale, y*m.scale, x/y, m.goal, m.unit, len(a))
 	return nil
 }
 
@@ -151,7 +151,7 @@ func median(v []float64) float64 {
 
 func install(dir, python string) error {
 	kernel := filepath.Join(dir, "metaml-kernel")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", kernel, "./cmd/metaml-kernel") //nolint:gosec,noctx // our own
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", kernel, "./cmd/metaml-kernel") //nolint:noctx // our own
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
