@@ -20,16 +20,11 @@ const planRows = 10
 
 // planFile says what would run and starts nothing.
 func (a *app) planFile(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) error {
-	s, closePython, err := a.prepare(ctx, file, o, flags)
+	s, plan, end, err := a.planned(ctx, file, o, flags)
 	if err != nil {
 		return err
 	}
-	defer closePython()
-	defer s.clean()
-	plan, err := s.plan(ctx)
-	if err != nil {
-		return err
-	}
+	defer end()
 	if o.json {
 		return a.printPlanJSON(s, plan)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/metaml/metaml/converter/decorator"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slice"
@@ -52,7 +53,10 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 		return nil, nothing, fmt.Errorf("find %s: %w", file, err)
 	}
 	s := &submission{app: a}
-	var line string
+	var (
+		line      string
+		decorated map[string]string
+	)
 	if strings.EqualFold(filepath.Ext(file), ".ipynb") {
 		if s.doc, err = session.FromNotebook(data, full); err != nil {
 			return nil, nothing, err
@@ -60,28 +64,25 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 		if s.cell, line, err = chooseCell(s.doc, o.cell); err != nil {
 			return nil, nothing, err
 		}
-	} else if s.doc, err = session.FromScript(data, full); err != nil {
-		return nil, nothing, err
+	} else {
+		if s.doc, err = session.FromScript(data, full); err != nil {
+			return nil, nothing, err
+		}
+		if s.function, decorated, err = chooseDecorated(string(data), flags); err != nil {
+			return nil, nothing, err
+		}
 	}
-	if s.settings, err = a.settingsFor(full, line, flags); err != nil {
-		return nil, nothing, err
-	}
-	python, err := a.findPython(o.python)
-	if err != nil {
-		return nil, nothing, err
-	}
-	if s.doc.Interpreter, err = interpreterOf(ctx, python); err != nil {
-		return nil, nothing, err
-	}
-	s.doc.Interpreter.Path = python
 	s.doc.Cwd, s.doc.Path = filepath.Dir(full), []string{filepath.Dir(full)}
-	if s.door, err = a.door(); err != nil {
+	if s.settings, err = a.settingsFor(full, line, decorated, flags); err != nil {
+		return nil, nothing, err
+	}
+	if err := s.open(ctx, o.python); err != nil {
 		return nil, nothing, err
 	}
 	if err := s.cut(ctx); err != nil {
 		return nil, nothing, err
 	}
-	closePython, err := s.answerFor(ctx, python)
+	closePython, err := s.answerFor(ctx, s.doc.Interpreter.Path)
 	if err != nil {
 		closePython()
 		s.clean()
@@ -106,7 +107,7 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 	if s.program, err = program.Read(full); err != nil {
 		return nil, nothing, &run.UserError{Code: "program", Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err)}
 	}
-	if s.settings, err = a.settingsFor(filepath.Join(a.cwd, "x"), "", flags); err != nil {
+	if s.settings, err = a.settingsFor(filepath.Join(a.cwd, "x"), "", nil, flags); err != nil {
 		return nil, nothing, err
 	}
 	if o.table != "" {
@@ -119,18 +120,36 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 			return nil, nothing, &run.UserError{Code: "table", Text: fmt.Sprintf("%s is no table of hyperparameters: %s", o.table, err), Hint: "It has a JSON object on each line."}
 		}
 	}
-	python, err := a.findPython(o.python)
+	return s, nothing, s.open(ctx, o.python)
+}
+
+// open finds the Python and the target.
+func (s *submission) open(ctx context.Context, named string) error {
+	python, err := s.app.findPython(named)
 	if err != nil {
-		return nil, nothing, err
+		return err
 	}
 	if s.doc.Interpreter, err = interpreterOf(ctx, python); err != nil {
-		return nil, nothing, err
+		return err
 	}
-	s.doc.Interpreter.Path = python
-	if s.door, err = a.door(); err != nil {
-		return nil, nothing, err
+	s.doc.Interpreter.Path = python // as it was named: a venv's Python is a link
+	s.door, err = s.app.door()
+	return err
+}
+
+// chooseDecorated finds the function under @Train in a script, the one that --function names or the last, with its settings.
+func chooseDecorated(src string, flags *pflag.FlagSet) (function string, given map[string]string, err error) {
+	entries, err := decorator.Find(src)
+	if err != nil {
+		return "", nil, err
 	}
-	return s, nothing, nil
+	named := flags.Lookup("function").Value.String()
+	for _, e := range entries {
+		if e.Kind == string(run.Train) && (named == "" || named == e.Function) {
+			function, given = e.Function, e.Settings
+		}
+	}
+	return function, given, nil
 }
 
 // chooseCell finds the %%train cell: the one asked for, or the last.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 )
@@ -145,22 +146,17 @@ func oneFile(cmd *cobra.Command, args []string) (string, error) {
 
 // runFile plans, submits and shows what is in a file.
 func (a *app) runFile(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) error {
-	s, closePython, err := a.prepare(ctx, file, o, flags)
+	s, plan, end, err := a.planned(ctx, file, o, flags)
 	if err != nil {
 		return err
 	}
-	defer closePython()
-	defer s.clean()
-	plan, err := s.plan(ctx)
-	if err != nil {
-		return err
-	}
+	defer end()
 	fmt.Fprintln(a.err, s.summary())
 	submitted, err := s.door.Submit(ctx, plan)
 	if err != nil {
 		return err
 	}
-	closePython()
+	end() // nothing of it is needed while the run is watched
 	if s.settings.Bool("detach") {
 		fmt.Fprintln(a.out, submitted.Spec.Name)
 		return nil
@@ -168,8 +164,23 @@ func (a *app) runFile(ctx context.Context, file string, o runOptions, flags *pfl
 	return a.show(ctx, s.door, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
 }
 
+// planned prepares and plans what is in a file. The returned function removes what that needed; it may be called twice.
+func (a *app) planned(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) (*submission, *deployer.Plan, func(), error) {
+	s, closePython, err := a.prepare(ctx, file, o, flags)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	end := func() { closePython(); s.clean() }
+	plan, err := s.plan(ctx)
+	if err != nil {
+		end()
+		return nil, nil, nil, err
+	}
+	return s, plan, end, nil
+}
+
 // settingsFor resolves the settings of a file: its own cell's line below the command line's.
-func (a *app) settingsFor(file, line string, flags *pflag.FlagSet) (*settings.Resolved, error) {
+func (a *app) settingsFor(file, line string, decorated map[string]string, flags *pflag.FlagSet) (*settings.Resolved, error) {
 	given, err := settings.ParseLine(run.Train, line)
 	if err != nil && !errors.Is(err, settings.ErrHelp) {
 		return nil, err
@@ -179,7 +190,7 @@ func (a *app) settingsFor(file, line string, flags *pflag.FlagSet) (*settings.Re
 		return nil, err
 	}
 	return settings.Resolve(run.Train, settings.Sources{
-		Line: typed, Typed: settings.FromCommand, Cell: given, Environ: a.environ, File: settings.FindFile(filepath.Dir(file)),
+		Line: typed, Typed: settings.FromCommand, Cell: given, Decorator: decorated, Environ: a.environ, File: settings.FindFile(filepath.Dir(file)),
 	})
 }
 

@@ -1,0 +1,190 @@
+// Package decorator reads MetaML's decorators in the text of a script, `@Train(settings={…}, package={…})`, so that
+// `metaml run SCRIPT.py` does what `python SCRIPT.py` does, without executing it. Settings that are literals, names or calls
+// without arguments can be read so; what is computed is refused.
+//
+// Read [Find] first. It may import the converter's syntax and complaint.
+package decorator
+
+import (
+	"strings"
+
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/converter/syntax"
+)
+
+// Entry is a decorated function.
+type Entry struct {
+	Function string
+	Kind     string            // "train" or "serve"
+	Line     int               // of the decorator, from 1
+	Settings map[string]string // as settings.Sources takes a decorator's; package={…} as "package.name"
+}
+
+// kinds are the decorators that make an entry.
+var kinds = map[string]string{"Train": "train", "Serve": "serve"}
+
+// Find gives the decorated functions at the top level of a script, in order. A setting that cannot be read without executing the
+// script is a *complaint.Complaint.
+func Find(src string) ([]Entry, error) {
+	tree, err := syntax.Parse(src)
+	if err != nil {
+		return nil, err
+	}
+	if tree.ErrorAt > 0 {
+		return nil, nil // the slicer has the words for a syntax error
+	}
+	names := map[string]string{} // as written → kind: "T", "metaml.Train"
+	var found []Entry
+	for _, n := range tree.Root.Children {
+		switch n.Kind {
+		case "import_from_statement":
+			if m := n.Child("module_name"); m == nil || m.Text() != "metaml" {
+				continue
+			}
+			for _, c := range n.Children {
+				name, as := imported(c)
+				if kind, ok := kinds[name]; ok && c.Field == "name" {
+					names[as] = kind
+				}
+			}
+		case "import_statement":
+			for _, c := range n.Children {
+				if name, as := imported(c); name == "metaml" {
+					for d, kind := range kinds {
+						names[as+"."+d] = kind
+					}
+				}
+			}
+		case "decorated_definition":
+			e, err := entry(n, names)
+			if err != nil {
+				return nil, err
+			}
+			if e != nil {
+				found = append(found, *e)
+			}
+		}
+	}
+	return found, nil
+}
+
+// imported gives the name of an import and the name that it gets here.
+func imported(n *syntax.Node) (name, as string) {
+	if n.Kind == "aliased_import" {
+		if x, a := n.Child("name"), n.Child("alias"); x != nil && a != nil {
+			return x.Text(), a.Text()
+		}
+	}
+	return n.Text(), n.Text()
+}
+
+func entry(n *syntax.Node, names map[string]string) (*Entry, error) {
+	def := n.Child("definition")
+	if def == nil || def.Kind != "function_definition" || def.Child("name") == nil {
+		return nil, nil
+	}
+	for _, c := range n.Children {
+		if c.Kind != "decorator" || len(c.Children) == 0 {
+			continue
+		}
+		call := c.Children[0]
+		callee := call
+		if call.Kind == "call" {
+			callee = call.Child("function")
+		}
+		kind := names[callee.Text()]
+		if kind == "" {
+			continue
+		}
+		e := &Entry{Function: def.Child("name").Text(), Kind: kind, Line: c.Row + 1, Settings: map[string]string{}}
+		if call.Kind == "call" {
+			if err := e.arguments(call.Child("arguments")); err != nil {
+				return nil, err
+			}
+		}
+		return e, nil
+	}
+	return nil, nil
+}
+
+// arguments reads settings={…} (also as the first argument) and package={…}.
+func (e *Entry) arguments(list *syntax.Node) error {
+	if list == nil {
+		return nil
+	}
+	for i, a := range list.Children {
+		name, value := "", a
+		if a.Kind == "keyword_argument" {
+			name, value = a.Child("name").Text(), a.Child("value")
+		} else if i == 0 {
+			name = "settings"
+		}
+		prefix := ""
+		switch name {
+		case "settings":
+		case "package":
+			prefix = "package."
+		default:
+			return e.computed(a, a.Text())
+		}
+		if value.Kind != "dictionary" {
+			return e.computed(value, name)
+		}
+		for _, pair := range value.Children {
+			key, v := pair.Child("key"), pair.Child("value")
+			if pair.Kind != "pair" || key == nil || v == nil || key.Kind != "string" {
+				return e.computed(pair, name)
+			}
+			text, ok := plain(v)
+			if !ok {
+				return e.computed(v, literal(key))
+			}
+			e.Settings[prefix+literal(key)] = text
+		}
+	}
+	return nil
+}
+
+func (e *Entry) computed(n *syntax.Node, what string) error {
+	return complaint.New("decorator", 1, n.Row+1, "the decorator of %s has %q as something that is only known when the script runs", e.Function, what).
+		With("Run the script itself: python SCRIPT.py.")
+}
+
+// plain gives a value as the text that a cell would have.
+func plain(n *syntax.Node) (string, bool) {
+	switch n.Kind {
+	case "integer", "float", "identifier":
+		return n.Text(), true
+	case "true", "false":
+		return n.Kind, true
+	case "string":
+		return literal(n), !strings.Contains(n.Text(), `\`) && n.Of("interpolation") == nil
+	case "call":
+		f, args := n.Child("function"), n.Child("arguments")
+		if f != nil && f.Kind == "identifier" && args != nil && len(args.Children) == 0 {
+			return f.Text(), true // a generator object, remade by calling the function again
+		}
+	case "list", "tuple":
+		var names []string
+		for _, c := range n.Children {
+			text, ok := plain(c)
+			if !ok {
+				return "", false
+			}
+			names = append(names, text)
+		}
+		return strings.Join(names, ","), len(names) > 0
+	}
+	return "", false
+}
+
+// literal is the content of a plain string.
+func literal(n *syntax.Node) string {
+	text := strings.TrimLeft(n.Text(), "rRbBuU")
+	for _, quote := range []string{`"""`, "'''", `"`, "'"} {
+		if strings.HasPrefix(text, quote) && strings.HasSuffix(text, quote) && len(text) >= 2*len(quote) {
+			return text[len(quote) : len(text)-len(quote)]
+		}
+	}
+	return text
+}

@@ -1,0 +1,50 @@
+package decorator_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/converter/decorator"
+)
+
+func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
+	for src, want := range map[string][]decorator.Entry{
+		"def f(): pass": nil,
+		"from metaml import Train\n\n@Train\ndef f(): pass": {{Function: "f", Kind: "train", Line: 3, Settings: map[string]string{}}},
+		"import metaml as mm\n@mm.Train(settings={'parallelism': 4, 'hyper_parameters': draw(), 'tensorboard': True}, package={'name': 'x', 'publish': False})\n@other\ndef f(a): pass": {
+			{Function: "f", Kind: "train", Line: 2, Settings: map[string]string{"parallelism": "4", "hyper_parameters": "draw", "tensorboard": "true", "package.name": "x", "package.publish": "false"}},
+		},
+		"from metaml import Serve as S, Train as T\n@S({'url': \"/p\"})\ndef g(x): pass\n@T({'with': ['a', 'b']})\ndef f(): pass": {
+			{Function: "g", Kind: "serve", Line: 2, Settings: map[string]string{"url": "/p"}},
+			{Function: "f", Kind: "train", Line: 4, Settings: map[string]string{"with": "a,b"}},
+		},
+		"from elsewhere import Train\n@Train\ndef f(): pass": nil,
+		"def f(:": nil,
+	} {
+		got, err := decorator.Find(src)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got)\n%s", src, d)
+		}
+	}
+}
+
+func TestWhatIsComputedIsRefused(t *testing.T) {
+	_, err := decorator.Find("from metaml import Train\n@Train(settings={'parallelism': cores() * 2})\ndef f(): pass")
+	var c *complaint.Complaint
+	if !errors.As(err, &c) || c.Line != 2 || c.Text != `the decorator of f has "parallelism" as something that is only known when the script runs` {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzFind(f *testing.F) {
+	f.Add("from metaml import Train\n@Train(settings={'a': [1, x()]})\ndef f(): pass")
+	f.Add("@Train(**x)\nclass A: pass")
+	f.Add("import metaml\n@metaml.Train({**a}, settings=3, package=)\ndef f(): pass")
+	f.Fuzz(func(_ *testing.T, src string) { _, _ = decorator.Find(src) })
+}
