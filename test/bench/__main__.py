@@ -35,7 +35,7 @@ def main(names: list[str]) -> int:
         print(f"no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}", file=sys.stderr)
         return 2
     for name in names or MEASUREMENTS:
-        print(f"\n== {name}: {MEASUREMENTS[name].__doc__.splitlines()[0]}", flush=True)
+        print(f"\n== {name}: {(MEASUREMENTS[name].__doc__ or '').splitlines()[0]}", flush=True)
         MEASUREMENTS[name]()
     return 0
 

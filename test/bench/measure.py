@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -67,7 +67,7 @@ def execute(client: BlockingKernelClient, code: str, timeout: float = 300) -> No
         raise RuntimeError(f"{reply['content'].get('ename')}: {reply['content'].get('evalue')}")
 
 
-def table(unit: str, ours: Sequence[float], peers: dict[str, Sequence[float]], goal: str) -> None:
+def table(unit: str, ours: Sequence[float], peers: Mapping[str, Sequence[float]], goal: str) -> None:
     """Print medians with their range, and the ratios to the peers' medians."""
     median = statistics.median(ours)
     print(f"  {'MetaML':34} {median:8.1f} {unit}   ({min(ours):.1f} – {max(ours):.1f}, {len(ours)} runs)")

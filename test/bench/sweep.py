@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from measure import BIN, environment, folder, table
 
@@ -41,7 +42,7 @@ def main() -> None:
         env = environment(home)
         (home / "work.py").write_text(WORK)
         (home / "sweep.py").write_text(f"grid = [{{'x': x}} for x in range({TRIALS})]\n{WORK}")
-        commands = {
+        commands: dict[str, list[str | Path]] = {
             "MetaML": [
                 BIN / "metaml",
                 "run",

@@ -7,16 +7,18 @@ The Go test beside this file builds the kernel, writes the kernelspecs ``metaml`
 from __future__ import annotations
 
 import os
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty
-from typing import Any, Callable
+from typing import Any
 
 import psutil
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 TIMEOUT = 30
 Message = dict[str, Any]
@@ -45,8 +47,14 @@ class Kernel:
         self.client.wait_for_ready(timeout=TIMEOUT)
 
     @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Our process, as the front end started it."""
+        assert isinstance(self.manager.provisioner, LocalProvisioner) and self.manager.provisioner.process is not None
+        return self.manager.provisioner.process
+
+    @property
     def pid(self) -> int:
-        return int(self.manager.provisioner.pid)
+        return self.process.pid
 
     def child(self) -> psutil.Process:
         """The wrapped ipykernel."""

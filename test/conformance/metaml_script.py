@@ -65,7 +65,17 @@ def main() -> None:
                 detach = "--detach" in line["line"]
                 if "--crash-early" in line["line"]:
                     obey("crash")
-                say("options", settings={}, parallelism=1, completions=0, hyper_parameters="", into="", function="f", detach=detach, **{"with": []})
+                say(
+                    "options",
+                    settings={},
+                    parallelism=1,
+                    completions=0,
+                    hyper_parameters="",
+                    into="",
+                    function="f",
+                    detach=detach,
+                    **{"with": []},
+                )
             elif line["type"] == "request":
                 say("slice", bundle={"text/plain": "what runs"}, display_id="slice")
                 say("accepted", run="script-1", key="k", attached=False, into="run", metaml=sys.argv[0], detach=detach)
@@ -74,7 +84,11 @@ def main() -> None:
                 say("submitted", run="script-1", attached=False)
                 display("begun", update=False)
             elif line["type"] == "stop" and line["now"]:
-                say("done", state="stopped", error={"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]})
+                say(
+                    "done",
+                    state="stopped",
+                    error={"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]},
+                )
                 return
         now = orders.read_text().splitlines() if bound else []
         for order in now[done:]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import nbformat
 import psutil
@@ -56,12 +56,12 @@ def k(script: Script) -> Iterator[Kernel]:
 
 
 def shows(text: str) -> Callable[[Message], bool]:
-    return lambda m: m["content"].get("data", {}).get("text/plain") == text
+    return lambda m: bool(m["content"].get("data", {}).get("text/plain") == text)
 
 
 def begin(k: Kernel, options: str = "") -> str:
     """Execute a %%train cell and wait until its run is shown."""
-    parent = k.client.execute(CELL.format(options))
+    parent: str = k.client.execute(CELL.format(options))
     k.iopub(parent, last=shows("begun"))
     return parent
 
@@ -183,7 +183,9 @@ def test_interrupt_stops_and_a_second_one_stops_now(k: Kernel, script: Script, h
 
 def test_an_interrupt_that_takes_ipykernels_reply_leaves_no_cell_busy(k: Kernel, script: Script) -> None:
     # Between a cell's last statement and its reply an interrupt is "caught in kernel", and no reply follows.
-    k.run("kernel = get_ipython().kernel; finish = kernel.finish_metadata\ndef once(*a):\n    kernel.finish_metadata = finish; raise KeyboardInterrupt")
+    k.run(
+        "kernel = get_ipython().kernel; finish = kernel.finish_metadata\ndef once(*a):\n    kernel.finish_metadata = finish; raise KeyboardInterrupt"
+    )
     parent = k.client.execute(CELL.format("").replace("def f", "kernel.finish_metadata = once\ndef f"))
     behind = k.client.execute("1")
     k.iopub(parent, last=shows("begun"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import nbformat
-from conftest import TIMEOUT, Kernel, until
+from conftest import TIMEOUT, Kernel, Message, until
 from nbclient import NotebookClient
 
 
@@ -100,7 +100,7 @@ def test_kernel_info_is_ipykernels_with_our_name(kernel: Kernel) -> None:
 
 def test_connect_reply_names_our_ports(kernel: Kernel) -> None:
     content = kernel.control("connect_request")["content"]
-    ports = kernel.client.get_connection_info()
+    ports: Message = {**kernel.client.get_connection_info()}
     assert {k: content[k] for k in content if k.endswith("_port")} == {k: ports[k] for k in content if k.endswith("_port")}
 
 

@@ -9,7 +9,7 @@ import jupyter_kernel_test as jkt
 NAME = os.environ.get("METAML_TEST_KERNEL", "metaml")
 
 
-class SuiteTests(jkt.KernelTests):
+class SuiteTests(jkt.KernelTests):  # type: ignore[misc]  # it ships no types
     """Every test of the suite; none may be skipped, so every sample is given."""
 
     kernel_name = NAME
@@ -38,7 +38,7 @@ class SuiteTests(jkt.KernelTests):
     code_clear_output = "from IPython.display import clear_output; clear_output()"
 
 
-class WelcomeTests(jkt.IopubWelcomeTests):
+class WelcomeTests(jkt.IopubWelcomeTests):  # type: ignore[misc]  # it ships no types
     """The message that tells a subscriber that it will miss nothing from now on."""
 
     kernel_name = NAME

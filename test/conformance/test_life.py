@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -69,7 +70,7 @@ def test_shutdown_leaves_nothing(fresh: Kernel) -> None:
     pid, child = fresh.pid, fresh.child().pid
     assert fresh.control("shutdown_request", {"restart": False})["content"] == {"status": "ok", "restart": False}
     until(lambda: gone(pid, child), "both have ended", 5)
-    assert fresh.manager.provisioner.process.wait() == 0
+    assert fresh.process.wait() == 0
     assert not any(str(pid) in f.read_text() for f in runtime_folders() if f.is_file())
 
 
@@ -94,13 +95,13 @@ def test_what_a_killed_kernel_left_is_swept_by_the_next() -> None:
 
 def test_death_of_the_wrapped_kernel_is_ours(fresh: Kernel) -> None:
     fresh.child().kill()
-    process = fresh.manager.provisioner.process
+    process = fresh.process
     assert process.wait(timeout=2) == 128 + signal.SIGKILL
 
 
 def test_exit_code_is_the_wrapped_kernels(fresh: Kernel) -> None:
     fresh.client.execute("import os; os._exit(7)")
-    assert fresh.manager.provisioner.process.wait(timeout=5) == 7
+    assert fresh.process.wait(timeout=5) == 7
 
 
 spawned: list[subprocess.Popen[bytes]] = []
@@ -185,7 +186,7 @@ def test_arguments_reach_ipykernel(tmp_path: Path) -> None:
 
 
 def test_ipc_front_end(tmp_path: Path) -> None:
-    ports = {f"{c}_port": i + 1 for i, c in enumerate(("shell", "iopub", "stdin", "control", "hb"))}
+    ports: dict[str, Any] = {f"{c}_port": i + 1 for i, c in enumerate(("shell", "iopub", "stdin", "control", "hb"))}
     process, file = spawn(tmp_path, transport="ipc", ip=str(tmp_path / "s"), **ports)
     until(lambda: (tmp_path / "s-1").exists(), "the sockets are there")
     client = connect(file)

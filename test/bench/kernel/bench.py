@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 NAME = sys.argv[1]
 
@@ -27,7 +28,9 @@ def start() -> tuple[KernelManager, BlockingKernelClient, float]:
     return manager, client, time.perf_counter() - begun
 
 
-manager, client, _ = start()
+manager, client, _seconds = start()
+assert isinstance(manager.provisioner, LocalProvisioner) and manager.provisioner.process is not None
+process = manager.provisioner.process
 
 
 def idle(parent: str) -> int:
@@ -87,12 +90,12 @@ def large() -> float:
 def memory() -> float:
     """MB resident of the process that the front end started, at rest: three seconds after the last message."""
     time.sleep(3)
-    return psutil.Process(manager.provisioner.pid).memory_info().rss / 1e6
+    return float(psutil.Process(process.pid).memory_info().rss) / 1e6
 
 
 MEASURES = {"execute": execute, "kernel_info": info, "ready": ready, "displays": displays, "large": large, "memory": memory}
 for line in sys.stdin:
-    name, _, count = line.partition(" ")
-    print(json.dumps([MEASURES[name]() for _ in range(int(count))]), flush=True)
+    asked, _, count = line.partition(" ")
+    print(json.dumps([MEASURES[asked]() for _ in range(int(count))]), flush=True)
 client.stop_channels()
 manager.shutdown_kernel(now=True)
