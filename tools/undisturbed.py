@@ -91,8 +91,15 @@ def end(pids: dict[int, str]) -> None:
 
 
 def left_files(base: Path) -> list[Path]:
-    # Caches are made to be kept. The go command counts its own calls; that is between a person and their toolchain.
-    kept = ("home/.cache/", "home/Library/Caches/", "home/.config/go/telemetry/", "home/Library/Application Support/go/telemetry/")
+    # Caches are made to be kept. The go command counts its own calls, and rustup notes that pip asked for rustc's version:
+    # that is between a person and their toolchains.
+    kept = (
+        "home/.cache/",
+        "home/.config/go/telemetry/",
+        "home/.rustup/",
+        "home/Library/Caches/",
+        "home/Library/Application Support/go/telemetry/",
+    )
     ours = (path for path in base.rglob("*") if not str(path.relative_to(base)).startswith(kept))
     return sorted(path for path in ours if path.is_symlink() or not path.is_dir())
 

@@ -43,10 +43,13 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    # Chromium keeps crash reports and settings in the home folder, whatever its profile is.
+    home = str(tmp_path_factory.mktemp("chromium"))
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=os.environ["METAML_CHROMIUM"],
+            env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home, "XDG_RUNTIME_DIR": home},
             # The sandbox needs rights that containers and root lack; the rest keeps Chromium away from networks.
             args=[
                 "--no-sandbox",

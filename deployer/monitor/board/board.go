@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"runtime"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/metaml/metaml/deployer/monitor"
 	"github.com/metaml/metaml/deployer/run"
@@ -25,7 +27,8 @@ func Wrap(sup monitor.Supervisor, job monitor.Job) monitor.Supervisor {
 		return sup
 	}
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // a plain end, not an error
-	return &supervisor{Supervisor: sup, job: job, out: make(chan monitor.Update, cap(sup.Updates())+1), ctx: ctx, cancel: cancel}
+	board, end := context.WithCancel(ctx)                   //nolint:forbidigo // as above
+	return &supervisor{Supervisor: sup, job: job, out: make(chan monitor.Update, cap(sup.Updates())+1), ctx: ctx, cancel: cancel, board: board, end: end}
 }
 
 type supervisor struct {
@@ -33,15 +36,19 @@ type supervisor struct {
 	job    monitor.Job
 	out    chan monitor.Update // as deep as the inner one
 	once   sync.Once
-	group  sync.WaitGroup  // the relay and the TensorBoard
-	ctx    context.Context //nolint:containedctx // the life of the two goroutines, which Close ends
+	group  sync.WaitGroup  // the relay
+	served sync.WaitGroup  // the TensorBoard
+	ctx    context.Context //nolint:containedctx // the life of the relay, which Close ends
 	cancel context.CancelFunc
+	board  context.Context //nolint:containedctx // the life of the TensorBoard, which Close ends first
+	end    context.CancelFunc
 }
 
 // Start starts the TensorBoard before the first attempt.
 func (s *supervisor) Start(a monitor.Attempt) {
 	s.once.Do(func() {
-		s.group.Add(2)
+		s.group.Add(1)
+		s.served.Add(1)
 		go s.relay()
 		go s.serve()
 	})
@@ -59,8 +66,10 @@ func (s *supervisor) Sweep(ctx context.Context, running []monitor.ID) error {
 	return nil
 }
 
-// Close ends the inner Supervisor, then the TensorBoard, and waits for both.
+// Close ends the TensorBoard, then the inner Supervisor, which kills whatever process is left, and waits for both.
 func (s *supervisor) Close() {
+	s.end()
+	s.served.Wait()
 	s.Supervisor.Close()
 	s.cancel()
 	s.group.Wait()
@@ -88,12 +97,15 @@ func (s *supervisor) send(u monitor.Update) {
 	}
 }
 
+// grace is how long a TensorBoard may take to end after SIGTERM; it takes 0.1 s here.
+const grace = 3 * time.Second
+
 // announced is how TensorBoard says where it is.
 var announced = regexp.MustCompile(`TensorBoard \S+ at (http://\S+)`)
 
 // serve runs the TensorBoard until the run is closed. The thread stays locked because the process is bound to die with it.
 func (s *supervisor) serve() {
-	defer s.group.Done()
+	defer s.served.Done()
 	runtime.LockOSThread()
 	logs := filepath.Join(string(s.job.Folder), "trials")
 	if err := os.MkdirAll(logs, 0o700); err != nil {
@@ -101,8 +113,11 @@ func (s *supervisor) serve() {
 		return
 	}
 	python := s.job.Spec.Python
-	cmd := exec.CommandContext(s.ctx, python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", "0", "--reload_interval", "2") //nolint:gosec // G204: the run's own interpreter
+	cmd := exec.CommandContext(s.board, python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", "0", "--reload_interval", "2") //nolint:gosec // G204: the run's own interpreter
 	cmd.SysProcAttr = dieWithUs()
+	// On SIGTERM it removes what it wrote into the folder for temporary files; on SIGKILL it would stay.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = grace
 	said, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -121,11 +136,14 @@ func (s *supervisor) serve() {
 		}
 	}
 	_ = cmd.Wait() // how it ended is told by what it said
-	if address == "" && s.ctx.Err() == nil {
+	if address == "" && s.board.Err() == nil {
 		s.tell("tensorboard-missing", "there is no TensorBoard: "+last+".", fmt.Sprintf("Install it: %s -m pip install tensorboard", python))
 	}
 }
 
 func (s *supervisor) tell(code, text, hint string) {
-	s.send(monitor.Update{Note: &monitor.Note{Code: code, Text: text, Hint: hint}})
+	select {
+	case s.out <- monitor.Update{Note: &monitor.Note{Code: code, Text: text, Hint: hint}}:
+	case <-s.board.Done():
+	}
 }
