@@ -1,6 +1,7 @@
 package house_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,6 +70,35 @@ func TestFilesNameNoRegistryAndNoMachine(t *testing.T) {
 			}
 			if at := pattern.FindIndex(data); at != nil {
 				t.Errorf("%s:%d has %q: %s", name, 1+strings.Count(string(data[:at[0]]), "\n"), data[at[0]:at[1]], f.reason)
+			}
+		}
+	}
+}
+
+// A notebook that was saved by accident would carry somebody's outputs.
+func TestExampleNotebooksAreStoredWithoutOutputs(t *testing.T) {
+	names, err := filepath.Glob(filepath.Join(root, "examples", "*.ipynb"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no notebooks in examples (%v)", err)
+	}
+	for _, name := range names {
+		var notebook struct {
+			Cells []struct {
+				ID             string            `json:"id"`
+				Outputs        []json.RawMessage `json:"outputs"`
+				ExecutionCount *int              `json:"execution_count"`
+			} `json:"cells"`
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data, &notebook); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for i, cell := range notebook.Cells {
+			if len(cell.Outputs) > 0 || cell.ExecutionCount != nil || cell.ID == "" {
+				t.Errorf("%s: cell %d has outputs, a number or no id: clear all outputs before saving", name, i+1)
 			}
 		}
 	}
