@@ -2,10 +2,11 @@
 // a line of the result is the line of the cell. IPython's own rules decide what is a magic (its input transformers are the reference and
 // the oracle of the tests): the first line may be a cell magic, a logical line may be an escaped command (%, !, ?, the autocalls), an
 // assignment of one, or end in question marks. What has no meaning outside a notebook leaves a blank line or, inside a block, a pass;
-// what has one keeps it; what cannot be kept stays as a call of get_ipython(), which package slice refuses where it is needed.
+// what has one keeps it, commands of the shell among them ([Source]); what only the kernel can do stays as a call of get_ipython(), which
+// package slice refuses where it is needed.
 // Read [Transform] first.
 //
-// It may import converter/token.
+// It may import converter/token and converter/syntax.
 package ipython
 
 import (
@@ -36,6 +37,8 @@ type Magic struct {
 	Line   int    // from 1
 	// Binds says that it may define names that the code of the result does not show.
 	Binds bool
+	// Kernel says that only the kernel can do it: the code of the result calls get_ipython().
+	Kernel bool
 }
 
 // Result is a cell as plain Python.
@@ -62,7 +65,7 @@ func Transform(src string, o Options) Result {
 	t := transformer{o: o, lines: strings.SplitAfter(src, "\n")}
 	t.cleanup()
 	t.cell(0)
-	if t.r.Opaque == "" {
+	if t.r.Opaque == "" && !t.done {
 		t.statements()
 	}
 	t.r.Code = strings.Join(t.lines, "")
@@ -73,6 +76,7 @@ type transformer struct {
 	o     Options
 	lines []string // with their newlines
 	r     Result
+	done  bool // nothing is left to translate
 }
 
 var (
@@ -164,6 +168,12 @@ func (t *transformer) cell(from int) {
 			}
 		}
 	default:
+		if code := script(name, args); code != "" {
+			mg.Target = strings.TrimSpace(code[:strings.Index(code, " = ")])
+			t.r.Magics = append(t.r.Magics, mg)
+			t.script(i, code)
+			return
+		}
 		t.r.Opaque = name
 		if name == "" {
 			t.r.Opaque = "%%"
@@ -177,6 +187,19 @@ func (t *transformer) cell(from int) {
 	}
 	t.r.Magics = append(t.r.Magics, mg)
 	t.cell(i + 1)
+}
+
+// script puts the call that runs a cell's body on the first line; the lines of the body stay blank.
+func (t *transformer) script(i int, code string) {
+	body := strings.ReplaceAll(strings.Join(t.lines[i+1:], ""), "\r\n", "\n")
+	if !strings.HasSuffix(body, "\n") {
+		body += "\n"
+	}
+	t.set(i, strings.Replace(code, "\x00", quote(body), 1))
+	for j := i + 1; j < len(t.lines); j++ {
+		t.blank(j)
+	}
+	t.done = true
 }
 
 // statements finds the logical lines and translates those that are IPython's.
@@ -309,18 +332,15 @@ func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int,
 	target := src[starts[i] : assign+1]
 	mg := Magic{Line: at + 1, Target: strings.TrimSpace(src[starts[i]:assign])}
 	var out string
+	mg.Kind = Shell
 	if text[0] == '!' {
-		mg.Kind, mg.Args = Shell, strings.TrimSpace(strings.TrimLeft(text, "!"))
-		out = "get_ipython().getoutput(" + quote(mg.Args) + ")"
+		mg.Args = strings.TrimSpace(strings.TrimLeft(text, "!"))
 	} else {
 		mg.Kind = Line
 		mg.Name, mg.Args = split(text[1:])
-		if code := timed(mg.Args); (mg.Name == "time" || mg.Name == "prun") && code != "" {
-			out = code
-		} else {
-			out = "get_ipython().run_line_magic(" + quote(mg.Name) + ", " + quote(mg.Args) + ")"
-		}
 	}
+	out, ok := assignedValue(mg)
+	mg.Kernel = !ok
 	t.r.Magics = append(t.r.Magics, mg)
 	if i == at {
 		changed[i] = target + " " + out

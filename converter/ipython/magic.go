@@ -37,10 +37,15 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 	case '!':
 		cmd := strings.TrimSpace(strings.TrimLeft(text, "!"))
 		add(Magic{Kind: Shell, Args: cmd})
-		if indent == "" {
-			return ""
+		switch {
+		case indent == "":
+			return "" // nobody can see what it does
+		case installRE.MatchString(cmd):
+			return nothing
+		case strings.HasPrefix(text, "!!"):
+			return command(Lines, cmd, "")
 		}
-		return "get_ipython().system(" + quote(cmd) + ")"
+		return command(Run, cmd, "")
 	case ',', ';', '/':
 		name, args := split(text[1:])
 		add(Magic{Kind: Autocall, Name: name, Args: args})
@@ -65,43 +70,66 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 			return code
 		}
 		return nothing
-	case (name == "env" || name == "set_env") && environRE.MatchString(args) && !strings.ContainsAny(args, "${"):
+	case (name == "env" || name == "set_env") && environRE.MatchString(args):
 		add(m)
 		kv := environRE.FindStringSubmatch(args)
-		return "__import__('os').environ[" + quote(kv[1]) + "] = " + quote(strings.TrimSpace(kv[2]))
+		return "__import__('os').environ[" + quote(kv[1]) + "] = " + expandedText(strings.TrimSpace(kv[2]))
 	case name == "env" || name == "set_env":
 		add(m)
-		if environRE.MatchString(args) {
-			return call(name, args)
-		}
 		return nothing
 	case name == "cd":
 		add(m)
 		dir := strings.Trim(strings.TrimSpace(strings.TrimPrefix(args, "-q")), `"'`)
-		if t.o.Moved || dir == "-" || strings.ContainsAny(dir, "${") {
+		if t.o.Moved || dir == "-" {
 			return nothing
 		}
 		if dir == "" {
 			dir = "~"
 		}
+		to := expandedText(dir)
 		if strings.HasPrefix(dir, "~") {
-			return "__import__('os').chdir(__import__('os').path.expanduser(" + quote(dir) + "))"
+			to = "__import__('os').path.expanduser(" + to + ")"
 		}
-		return "__import__('os').chdir(" + quote(dir) + ")"
+		return "__import__('os').chdir(" + to + ")"
 	case name == "pylab":
 		add(m)
 		return "import numpy, matplotlib; from matplotlib import pylab, mlab, pyplot; import numpy as np; import matplotlib.pyplot as plt; from pylab import *; from numpy import *"
+	case (name == "sx" || name == "system") && indent != "" && args != "" && !installRE.MatchString(args):
+		add(m)
+		return command(Lines, args, "")
 	case dropped[name] || name == "":
 		add(m)
 		return nothing
 	}
-	m.Binds = true
+	m.Binds, m.Kernel = true, indent != ""
 	add(m)
 	if indent == "" {
 		return ""
 	}
 	return call(name, args)
 }
+
+// assignedValue is the expression for what a magic or command gives: x = %magic, x = !command. It is false where only the kernel can do it.
+func assignedValue(m Magic) (code string, ok bool) {
+	shell := m.Kind == Shell || m.Name == "sx" || m.Name == "system"
+	switch {
+	case shell && installRE.MatchString(m.Args):
+		return "[]", true // installing belongs to the environment
+	case shell:
+		return command(Lines, m.Args, ""), true
+	case m.Name == "time" || m.Name == "prun":
+		if code := timed(m.Args); code != "" {
+			return code, true
+		}
+	case m.Name == "pwd":
+		return "__import__('os').getcwd()", true
+	case m.Name == "env" && nameRE.MatchString(m.Args):
+		return "__import__('os').getenv(" + quote(m.Args) + ")", true
+	}
+	return call(m.Name, m.Args), false
+}
+
+var nameRE = regexp.MustCompile(`^\w+$`)
 
 func call(name, args string) string {
 	return "get_ipython().run_line_magic(" + quote(name) + ", " + quote(args) + ")"

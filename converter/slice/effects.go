@@ -15,7 +15,8 @@ type use struct {
 	name string
 	line int    // from 1, in the cell
 	by   string // the function or class whose body reads it; "" at the top level
-	soft bool   // an annotation, which may go without
+	soft bool   // an annotation, or a word of a shell command: it may go without
+	word bool   // a word of a shell command, which is the shell's where Python does not know it
 }
 
 // bind is a name of the top level that a statement binds.

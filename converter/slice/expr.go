@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/syntax"
 )
 
@@ -327,7 +328,13 @@ func (s *scanner) call(n *syntax.Node, discarded bool) {
 	if f == nil {
 		return
 	}
-	s.expr(f, false)
+	if f.Kind == "identifier" && ipython.Source(f.Text()) != "" {
+		s.shell(f, args, discarded)
+		return
+	}
+	if !looksAtProcess(f) {
+		s.expr(f, false)
+	}
 	c := call{discarded: discarded, line: n.Row + 1}
 	x := f
 	for x != nil && x.Kind == "attribute" {
@@ -384,6 +391,33 @@ func (s *scanner) call(n *syntax.Node, discarded bool) {
 	if s.fn == nil && s.e == s.top {
 		return
 	}
+}
+
+// shell notes the call of a function that runs a command. The words of the command are expanded at once, not later as in other lambdas.
+func (s *scanner) shell(f, args *syntax.Node, discarded bool) {
+	s.use(f, false)
+	s.e.calls = append(s.e.calls, call{callee: f.Text(), plain: true, discarded: discarded, line: f.Row + 1})
+	if args == nil {
+		return
+	}
+	for _, a := range args.Children {
+		if a.Kind == "keyword_argument" {
+			a = a.Child("value")
+		}
+		if a.Kind != "lambda" {
+			continue
+		}
+		outer := s.command
+		s.command = true
+		s.expr(a.Child("body"), false)
+		s.command = outer
+	}
+}
+
+// looksAtProcess recognises __import__('os').getcwd() and .getenv(…), which package ipython writes for magics: no settings.
+func looksAtProcess(f *syntax.Node) bool {
+	o, a := f.Child("object"), f.Child("attribute")
+	return o != nil && a != nil && o.Kind == "call" && strings.HasPrefix(o.Text(), "__import__(") && (a.Text() == "getcwd" || a.Text() == "getenv")
 }
 
 // parameters reads the parameters of a def or lambda.

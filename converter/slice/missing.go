@@ -46,7 +46,7 @@ func (w *work) missing() error {
 	}
 	var refused []*hole
 	for _, h := range holes {
-		if !w.settle(h) && !h.soft {
+		if !w.settle(h) && (!h.soft || h.word && w.bare(h.name)) {
 			refused = append(refused, h)
 		}
 	}
@@ -54,6 +54,12 @@ func (w *work) missing() error {
 		return w.refuse(refused)
 	}
 	return nil
+}
+
+// bare says that a name is alive although no cell defines it: a command that mentions it cannot be told what it is.
+func (w *work) bare(name string) bool {
+	_, alive := w.live[name]
+	return alive && len(w.history[name]) == 0
 }
 
 // describe asks the living session about the names, where there is one.
@@ -86,7 +92,7 @@ func (w *work) describe(holes []*hole) error {
 // settle finds a source for a name without one. It gives false where there is none.
 func (w *work) settle(h *hole) bool {
 	n, alive := w.live[h.name]
-	time := h.stmt.time
+	time := h.time
 	for _, s := range w.stars {
 		if s.time < time {
 			time = s.time
@@ -99,6 +105,10 @@ func (w *work) settle(h *hole) bool {
 	switch {
 	case h.stmt.skip:
 		return false
+	case ipython.Source(h.name) != "":
+		time = 0
+		add(ipython.Source(h.name), "shell", "runs the commands of "+h.user)
+		return true
 	case alive && n.Kind == "metaml":
 		return false
 	case alive && n.Kind == "module" && n.Module != "":
@@ -281,16 +291,16 @@ func (w *work) unbuildable() error {
 		}
 		user, name := w.user(s), s.name()
 		for _, m := range s.cell.code.Magics {
-			if m.Line < s.line || m.Line > s.endLine || len(s.uses["get_ipython"]) > 0 {
+			if !m.Kernel || m.Line < s.line || m.Line > s.endLine {
 				continue
 			}
-			if slices.ContainsFunc(s.e.uses, func(u use) bool { return u.name == "get_ipython" }) {
-				what := "the command " + magicText(m)
-				if m.Kind != ipython.Shell {
-					what = "the magic " + magicText(m)
-				}
-				return complaint.New("magic", s.cell.Seq, m.Line, "%s uses `%s`, which was made by %s in %s", user, name, what, w.at2(s.cell, m.Line)).
+			switch {
+			case slices.ContainsFunc(s.e.uses, func(u use) bool { return u.name == "get_ipython" }):
+				return complaint.New("magic", s.cell.Seq, m.Line, "%s uses `%s`, which was made by the magic %s in %s", user, name, magicText(m), w.at2(s.cell, m.Line)).
 					With("Make it by Python in a cell, or ship its value with --with %s.", name)
+			case slices.ContainsFunc(s.e.late, func(u use) bool { return u.name == "get_ipython" }):
+				return complaint.New("magic", s.cell.Seq, m.Line, "%s uses the magic %s (%s), which only a notebook can do", name, magicText(m), w.at2(s.cell, m.Line)).
+					With("Leave it out of the function.")
 			}
 		}
 		for i := range s.e.calls {

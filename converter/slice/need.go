@@ -19,7 +19,9 @@ type hole struct {
 	use  use
 	stmt *stmt // that mentions it
 	user string
+	time int  // of the first statement that needs it
 	soft bool // nothing is wrong if it stays without
+	word bool // it is a word of a shell command, and the shell's own where nothing else is known
 }
 
 // needs goes backwards from the entry.
@@ -371,11 +373,13 @@ func (w *work) hole(name string, u use, s *stmt, soft bool) {
 	}
 	if h := w.holes[name]; h != nil {
 		h.soft = h.soft && soft
+		h.word = h.word && u.word
+		h.time = min(h.time, s.time)
 		return
 	}
 	user := u.by
 	if user == "" {
 		user = s.name()
 	}
-	w.holes[name] = &hole{name: name, use: u, stmt: s, user: user, soft: soft && !s.skip}
+	w.holes[name] = &hole{name: name, use: u, stmt: s, user: user, time: s.time, soft: soft && !s.skip, word: u.word}
 }

@@ -8,13 +8,6 @@ import (
 	"github.com/metaml/metaml/converter/token"
 )
 
-var keywords = map[string]bool{
-	"False": true, "None": true, "True": true, "and": true, "as": true, "assert": true, "async": true, "await": true, "break": true, "class": true,
-	"continue": true, "def": true, "del": true, "elif": true, "else": true, "except": true, "finally": true, "for": true, "from": true, "global": true,
-	"if": true, "import": true, "in": true, "is": true, "lambda": true, "nonlocal": true, "not": true, "or": true, "pass": true, "raise": true,
-	"return": true, "try": true, "while": true, "with": true, "yield": true,
-}
-
 // opaque makes a statement of the rest of a cell that the parser could not read.
 func opaque(c *cell, n *syntax.Node) *stmt {
 	src := c.tree.Src
@@ -32,7 +25,7 @@ func opaque(c *cell, n *syntax.Node) *stmt {
 		line += strings.Count(src[last:tok.Start], "\n")
 		last = tok.Start
 		word := src[tok.Start:tok.End]
-		if tok.Kind == token.Name && !keywords[word] {
+		if tok.Kind == token.Name && !token.IsKeyword(word) {
 			if dot {
 				e.names["."+word] = true
 			} else if !e.names[word] {

@@ -34,6 +34,7 @@ type scanner struct {
 	by      string
 	ours    *aliases
 	current *class // whose body is scanned, at the top level
+	command bool   // what is scanned are the words of a shell command
 }
 
 func scan(n *syntax.Node, a *aliases) *effects {

@@ -91,7 +91,7 @@ type Statement struct {
 	Defines []string
 	Why     []string // why it is in: "needed by train_model", "changes model, which train_model uses"
 	Await   bool     // it awaits outside of a function, which plain Python cannot
-	Origin  string   // how it differs from its cell: "import" (of a living name), "with" (a shipped value), "display"
+	Origin  string   // how it differs from its cell: "import" (of a living name), "with" (a shipped value), "display", "shell" (a function that runs commands)
 }
 
 // FileMention is a string literal that names an existing local file.

@@ -39,7 +39,7 @@ func (s *scanner) use(n *syntax.Node, soft bool) {
 	if s.find(name) != nil {
 		return
 	}
-	u := use{name: name, line: n.Row + 1, by: s.by, soft: soft}
+	u := use{name: name, line: n.Row + 1, by: s.by, soft: soft || s.command, word: s.command}
 	if s.inFunction() {
 		s.top.late = append(s.top.late, u)
 	} else {

@@ -1,0 +1,133 @@
+package ipython
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestScripts(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"%%bash --out x\necho a\necho b\n", "x = _metaml_script('bash', 'echo a\\necho b\\n')[0]\n\n\n"},
+		{"%%bash --out x --err y -s \"$v\"\necho", "x, y = _metaml_script('bash -s \"$v\"', 'echo\\n', expand=lambda: 'bash -s \"{}\"'.format(v))\n"},
+		{"%%script perl -n --err=y --no-raise-error\np", "y = _metaml_script('perl -n', 'p\\n', False)[1]\n"},
+		{"%%bash --bg --out x\nls", "\n"},
+		{"%%bash\nls", "\n"},
+		{"%%script --out x\nls", "\n"},
+		{"%%capture o\n%%sh --out x\nls", "\nx = _metaml_script('sh', 'ls\\n')[0]\n"},
+		{"%%latex --out x\nls", "\n"},
+		{"if a:\n    !pip install -q numpy", "if a:\n    pass"},
+		{"if a:\n    !{sys.executable} -m pip install x", "if a:\n    pass"},
+		{"_ = !pip install x", "_ = []"},
+		{"v = !pip list", "v = _metaml_lines('pip list')"},
+		{"if a:\n    !!ls", "if a:\n    _metaml_lines('ls')"},
+		{"x = %sx ls {d}", "x = _metaml_lines('ls {d}', lambda: 'ls {}'.format(d))"},
+		{"if a:\n    %sx ls", "if a:\n    _metaml_lines('ls')"},
+		{"x = %pwd", "x = __import__('os').getcwd()"},
+		{"x = %env HOME", "x = __import__('os').getenv('HOME')"},
+		{"%cd $d", "__import__('os').chdir(_metaml_text('$d', lambda: '{}'.format(d)))"},
+		{"x = !awk '{print $1}' f", "x = _metaml_lines(\"awk '{print $1}' f\")"},
+		{"x = %timeit -o f()", "x = get_ipython().run_line_magic('timeit', '-o f()')"},
+	} {
+		if got := Transform(c.in, Options{}).Code; got != c.want {
+			t.Errorf("%q\n got %q\nwant %q", c.in, got, c.want)
+		}
+	}
+}
+
+// TestCommandsAreExpandedAsIPythonDoes compares with IPython on commands that are put together by chance.
+func TestCommandsAreExpandedAsIPythonDoes(t *testing.T) {
+	type testCase struct {
+		Command string `json:"command"`
+		Code    string `json:"code"`
+	}
+	given := struct {
+		Sources []string   `json:"sources"`
+		Cases   []testCase `json:"cases"`
+	}{Sources: []string{linesSource, runSource, scriptSource, textSource}}
+	parts := []string{
+		"echo ", "$x", "$name", "{name}", "{x + 1}", "{d['k'][0:2]}", "{d[\"k\"]}", "{x!r}", "{s!r:>3}", "$s.upper", "{s.upper()}", "$HOME", "${HOME}", "$$x",
+		"$$", "$1", "$", "{{", "}}", "{", "}", "'", "\"", "'$x'", "awk '{print $1}'", "{missing}", "{}", "{ x }", "{x, 1}", "{len(words)}", "{x:3}", " | ", "$x.", "$name-$x", "\\", "$é",
+		"{x # y}", "{(lambda: 1)()}", "{[w for w in words]}", "{words[0]}{words[1]}", "#", "{x!z}", "{x=}", "{*words}", "{x if x else 1}", "$None", "$class", "`ls`", "%s", "{words[-1]}", "$1a", "{x}}", "{{x}",
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	for i := range 4000 {
+		n := 1 + i%4
+		if i < len(parts) {
+			n = 0
+		}
+		cmd := parts[i%len(parts)]
+		for range n {
+			cmd += parts[r.IntN(len(parts))]
+		}
+		code := expandedText(cmd)
+		given.Cases = append(given.Cases, testCase{cmd, code})
+	}
+	in, err := json.Marshal(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, py := range pythons(t) {
+		cmd := exec.CommandContext(t.Context(), py, "testdata/expand.py")
+		cmd.Stdin = bytes.NewReader(in)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s expand.py: %v\n%s", py, err, stderr.String())
+		}
+		var wrong []string
+		if err := json.Unmarshal(out, &wrong); err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range wrong {
+			if i == 12 {
+				t.Fatalf("… and %d more", len(wrong)-i)
+			}
+			t.Error(w)
+		}
+	}
+}
+
+// TestScriptsRun runs a translated cell by Python.
+func TestScriptsRun(t *testing.T) {
+	for in, want := range map[string]string{
+		"%%bash --out x --err y -s $v\necho \"got $1\"\necho bad >&2": "['got 7\\n', 'bad\\n']",
+		"%%bash --out x\nexit 3":                                                        "CalledProcessError",
+		"%%bash --out x --no-raise-error\necho 1\nexit 3":                               "['1\\n', 0]",
+		"if 1:\n    !echo $v {v + 1} > out; echo $v >> out\n    x = open('out').read()": "['7 8\\n7\\n', 0]",
+	} {
+		code := scriptSource + "\n\n" + runSource + "\n\n" + linesSource + "\n\nx = y = 0\nv = 7\ntry:\n    exec(" + quote(Transform(in, Options{}).Code) + ")\n    print([x, y])\nexcept Exception as e:\n    print(type(e).__name__)\n"
+		dir := t.TempDir()
+		file := filepath.Join(dir, "a.py")
+		if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), pythons(t)[0], file)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.TrimSpace(string(out)) != want {
+			t.Errorf("%q gives %s (%v), want %s", in, out, err, want)
+		}
+	}
+}
+
+func FuzzExpanded(f *testing.F) {
+	for _, s := range []string{"echo $x {y!r:3} $$z {{", "awk '{print $1}'", "{d['k'][1:2]}", "{[", "{x!", "$"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, cmd string) {
+		format, args, ok := expanded(cmd)
+		if !ok {
+			return
+		}
+		if n := strings.Count(format, "{}") + strings.Count(format, "{!"); n < len(args) {
+			t.Errorf("%q: %d arguments for %q", cmd, len(args), format)
+		}
+	})
+}
