@@ -47,7 +47,7 @@ lab: demo-venv ## open JupyterLab on examples/
 
 .PHONY: test
 test: build test-venvs ## run every test, in an empty home folder, and check that nothing is left behind
-	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-browser
+	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-notebook test-browser
 
 .PHONY: test-venvs
 test-venvs:
@@ -72,7 +72,10 @@ test-python:
 test-oldest:
 	PATH=$(CURDIR)/bin:$$PATH $(OLDEST)/bin/python -m pytest jupyter-ext/python/tests
 
-.PHONY: test-browser
+.PHONY: test-notebook test-browser
+test-notebook:
+	cd test/notebook && $(TEST)/bin/python -m pytest -c pytest.ini
+
 test-browser:
 	@test/browser/run $(TEST)
 
