@@ -63,6 +63,7 @@ type request struct {
 	interrupts int           // interrupts so far
 
 	count       int  // its execution_count
+	signalled   bool // an interrupt came while it closed the gate
 	interrupted bool // the reply was made up: an interrupt took the wrapped kernel's
 }
 
@@ -103,10 +104,9 @@ func (g *Gate) wait(r *request) {
 }
 
 func (g *Gate) forward(r *request) {
-	if r.execute {
-		if len(g.inFlight) < maxInFlight {
-			g.inFlight[r.id] = r
-		}
+	// An id that is in use, or one too many, is not followed: its answer only passes.
+	if r.execute && g.inFlight[r.id] == nil && len(g.inFlight) < maxInFlight {
+		g.inFlight[r.id] = r
 		if !r.subshell && g.current == nil && mayHold(r.msg.Content()) {
 			g.current = r
 		}
@@ -148,8 +148,8 @@ func (g *Gate) Idle(id string, frames [][]byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.inFlight[id]
-	if r != nil && r.reply == nil && (r == g.current || r.pending || r.held || r.outcome != nil) {
-		time.AfterFunc(replyWait, func() { g.lost(r) })
+	if r != nil && r.reply == nil {
+		time.AfterFunc(replyWait, func() { g.lost(r, replyPatience) })
 	}
 	if r != nil && (r.pending || r.held || r.outcome != nil) {
 		r.idle = frames
@@ -163,16 +163,28 @@ func (g *Gate) Idle(id string, frames [][]byte) {
 	}
 }
 
-// replyWait is how long after its idle a reply may come; they take different sockets.
-const replyWait = time.Second
+// How long after its idle a reply may come; they take different sockets.
+const (
+	replyWait     = time.Second      // when an interrupt may have taken it, or it holds nothing
+	replyPatience = 10 * time.Second // when a program that keeps the GIL may keep it back
+)
 
-// lost makes up the reply of a request that ipykernel will not answer: an interrupt
-// that arrives between the cell's last statement and its reply is caught in the
-// kernel, and the reply with it. The gate would stay closed, the cell busy for ever.
-func (g *Gate) lost(r *request) {
+// lost ends a request that ipykernel will not answer. One that began no conversation
+// (malformed, or interrupted) is forgotten, as ipykernel does it. Of a %%train cell the
+// reply is made up: an interrupt that arrives between the cell's last statement and its
+// reply is caught in the kernel, and the reply with it; the cell would stay busy for ever.
+func (g *Gate) lost(r *request, patience time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.inFlight[r.id] != r || r.reply != nil {
+		return
+	}
+	if !r.signalled && r.talk == nil {
+		g.finish(r)
+		return
+	}
+	if !r.signalled && patience > 0 {
+		time.AfterFunc(patience, func() { g.lost(r, 0) })
 		return
 	}
 	frames, err := g.maker.Make(r.msg.Routing(), "execute_reply", r.msg.Header(), nil, map[string]any{
@@ -204,6 +216,9 @@ func (g *Gate) Input(id string, count int) {
 func (g *Gate) Interrupt() bool {
 	g.mu.Lock()
 	r := g.current
+	if r != nil {
+		r.signalled = true
+	}
 	if r == nil || !r.held {
 		g.mu.Unlock()
 		return false

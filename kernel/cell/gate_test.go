@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/metaml/metaml/kernel/wire"
 )
@@ -89,14 +91,16 @@ func (f *fixture) answer(id, status string, idleFirst bool) {
 	reply := func() {
 		f.gate.Reply("client", id, f.message("r", "execute_reply", id, map[string]any{"status": status, "execution_count": 1}).Frames)
 	}
-	idle := func() {
-		f.gate.Idle(id, f.message("i", "status", id, map[string]string{"execution_state": "idle"}).Frames)
-	}
+	idle := func() { f.idle(id) }
 	if idleFirst {
 		reply, idle = idle, reply
 	}
 	reply()
 	idle()
+}
+
+func (f *fixture) idle(id string) {
+	f.gate.Idle(id, f.message("i", "status", id, map[string]string{"execution_state": "idle"}).Frames)
 }
 
 func (f *fixture) want(what string, got []string, want ...string) {
@@ -172,6 +176,131 @@ func TestAFailedRunsErrorStandsBeforeReplyAndIdle(t *testing.T) {
 	f.answer("a", "ok", true)
 	f.want("replies", f.replies, "a error")
 	f.want("published", f.published, "error a ", "status a idle")
+}
+
+// TestACellThatOnlyMentionsTrainOpensTheGateWithItsReply: what follows is sent on at once,
+// or aborted where ipykernel would.
+func TestACellThatOnlyMentionsTrainOpensTheGateWithItsReply(t *testing.T) {
+	const text = "print('%%train')"
+	for _, c := range []struct {
+		name    string
+		content map[string]any
+		status  string
+		aborts  bool
+	}{
+		{"a string", map[string]any{"code": text}, "ok", false},
+		{"a syntax error", map[string]any{"code": "%%train ("}, "error", true},
+		{"an error that stops nothing", map[string]any{"code": text, "stop_on_error": false}, "error", false},
+		{"silent", map[string]any{"code": text, "silent": true}, "ok", false},
+		{"a silent error", map[string]any{"code": text, "silent": true}, "error", false},
+		{"not in history", map[string]any{"code": text, "store_history": false}, "ok", false},
+		{"not in history, an error", map[string]any{"code": text, "store_history": false}, "error", true},
+		{"aborted by a cell before", map[string]any{"code": text}, "aborted", true},
+	} {
+		for _, idleFirst := range []bool{true, false} {
+			f := newFixture(t)
+			f.gate.Request("client", f.message("a", "execute_request", "", c.content), wire.Header{ID: "a", Type: "execute_request"})
+			f.request("b", "execute_request", "1")
+			f.request("c", "complete_request", "")
+			f.want(c.name+": behind it", f.forwarded, "a")
+			f.answer("a", c.status, idleFirst)
+			if c.aborts {
+				f.want(c.name, f.forwarded, "a", "c")
+				f.want(c.name, f.replies, "a "+c.status, "b aborted")
+			} else {
+				f.want(c.name, f.forwarded, "a", "b", "c")
+				f.want(c.name, f.replies, "a "+c.status)
+			}
+			if f.gate.current != nil {
+				t.Errorf("%s: the gate is left closed", c.name)
+			}
+		}
+	}
+}
+
+func TestASubshellsCellClosesNoGate(t *testing.T) {
+	f := newFixture(t)
+	header, _ := json.Marshal(map[string]string{"msg_id": "a", "msg_type": "execute_request", "subshell_id": "s"})
+	m, err := wire.Parse([][]byte{wire.Delimiter, nil, header, []byte("{}"), []byte("{}"), []byte(`{"code":"%%train"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := wire.ParseHeader(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.gate.Request("client", m, h)
+	f.request("b", "execute_request", "1")
+	f.want("forwarded", f.forwarded, "a", "b")
+}
+
+// TestARequestThatIsNeverAnsweredOpensTheGate: ipykernel logs a malformed one and sends idle alone.
+func TestARequestThatIsNeverAnsweredOpensTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.request("a", "execute_request", "%%train")
+		f.request("b", "execute_request", "1")
+		f.idle("a")
+		f.want("published", f.published, "status a idle")
+		time.Sleep(replyWait) //nolint:forbidigo // the bubble's clock
+		synctest.Wait()
+		f.want("forwarded", f.forwarded, "a", "b")
+		f.want("replies", f.replies)
+		f.idle("b")
+		time.Sleep(replyWait) //nolint:forbidigo // the bubble's clock
+		synctest.Wait()
+		if len(f.gate.inFlight) != 0 {
+			t.Error("a request without an answer is kept")
+		}
+	})
+}
+
+// TestALateReplyIsNoLostOne: a thread that keeps the GIL may hold it back for seconds;
+// only an interrupt takes it.
+func TestALateReplyIsNoLostOne(t *testing.T) {
+	for _, interrupted := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t)
+			f.request("a", "execute_request", "%%train")
+			talk := &Conversation{}
+			f.gate.begin(talk, "a", true)
+			f.gate.bound(talk, "a", true)
+			if interrupted {
+				f.gate.Interrupt()
+			}
+			f.idle("a")
+			time.Sleep(replyPatience / 2) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			if interrupted {
+				f.want("replies", f.replies, "a error")
+				return
+			}
+			f.want("replies", f.replies)
+			f.answer("a", "ok", false)
+			f.want("replies", f.replies, "a ok")
+			time.Sleep(replyPatience) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			f.want("replies", f.replies, "a ok")
+		})
+	}
+}
+
+func TestTheSameIdTwiceLeavesNoGateClosed(t *testing.T) {
+	f := newFixture(t)
+	f.request("a", "execute_request", "1")
+	f.request("a", "execute_request", "%%train")
+	f.answer("a", "ok", false)
+	f.answer("a", "ok", false)
+	f.request("b", "execute_request", "1")
+	f.want("forwarded", f.forwarded, "a", "a", "b")
+	f.want("replies", f.replies, "a ok", "a ok")
+	for i := range maxInFlight {
+		f.request(fmt.Sprint(i), "execute_request", "1")
+	}
+	f.request("last", "execute_request", "%%train")
+	if f.gate.current != nil {
+		t.Error("a request that is not followed closed the gate")
+	}
 }
 
 // TestAnyOrderEndsWithEveryRequestAnsweredOnce plays random sessions: whatever the
