@@ -54,6 +54,11 @@ class Notebook:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=TIMEOUT)
 
+    @property
+    def pid(self) -> int:
+        """Process id of our kernel."""
+        return int(getattr(self.manager.provisioner, "pid", 0))
+
     def run(self, code: str, when: Any = None, stop_on_error: bool = True) -> Shown:
         """Execute a cell and wait for its reply and idle. `when(shown)` is called after each message."""
         parent = self.client.execute(code, stop_on_error=stop_on_error)
@@ -100,7 +105,7 @@ class Notebook:
 
     def close_kernel(self) -> None:
         """Kill the kernel, and nothing that it started for a run."""
-        os.killpg(os.getpgid(self.manager.provisioner.pid), signal.SIGKILL)
+        os.killpg(os.getpgid(self.pid), signal.SIGKILL)
         self.client.stop_channels()
 
     def close(self) -> None:

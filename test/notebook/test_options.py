@@ -132,7 +132,7 @@ def test_a_report_is_a_metric_and_what_is_returned_wins(notebook: Notebook) -> N
     assert notebook.run("run.best().metrics, [(h.step, h.value) for h in run.history]").results == [
         "({'loss': 0.5}, [(0, 3.0), (1, 2.0), (2, 1.0)])"
     ]
-    assert notebook.run("open(run.best().output + '/x.txt').read()").results == ["'kept'"]
+    assert notebook.run("(run.best().output / 'x.txt').read_text()").results == ["'kept'"]
 
 
 def test_what_is_no_number_is_kept_with_a_warning(notebook: Notebook) -> None:

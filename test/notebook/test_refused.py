@@ -103,7 +103,7 @@ def test_all_trials_failed_is_an_error_of_the_cell(notebook: Notebook) -> None:
 def test_a_failed_run_is_no_success_for_those_that_wait(notebook: Notebook) -> None:
     first = notebook.client.execute("%%train\ndef train():\n    1 / 0")
     second = notebook.client.execute("print('not reached')")
-    replies = {}
+    replies: dict[str, str] = {}
     while len(replies) < 2:
         reply = notebook.client.get_shell_msg(timeout=30)
         replies[reply["parent_header"]["msg_id"]] = reply["content"]["status"]

@@ -151,7 +151,7 @@ def test_completion_answers_while_a_run_is_shown(notebook: Notebook, gate: Gate)
 def test_kill_of_metaml_leaves_the_run(notebook: Notebook, gate: Gate) -> None:
     notebook.client.execute(gate.cell())
     running(notebook, "kill-of-metaml-leaves-the-run-1")
-    kernel = psutil.Process(notebook.manager.provisioner.pid)
+    kernel = psutil.Process(notebook.pid)
     [child] = [p for p in kernel.children() if p.name() == "metaml"]
     child.kill()
     reply = notebook.client.get_shell_msg(timeout=10)["content"]

@@ -12,6 +12,7 @@ import math
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _find
@@ -49,7 +50,7 @@ class Trial:
         parameters: its hyperparameters, by name.
         metrics: the last value of each metric, by name.
         error: {"type", "text", "frames", "traceback"} of the exception that ended it, or None.
-        output: folder of what it wrote into `metaml.output()`.
+        output: folder of what it wrote into `metaml.output()`, as a pathlib.Path.
         seed: seed of its random numbers.
         log: {"stdout", "stderr"}: paths.
     """
@@ -63,7 +64,7 @@ class Trial:
     parameters: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     error: dict[str, Any] | None = None
-    output: str = ""
+    output: Path = field(default_factory=Path)
     seed: int | None = None
     log: dict[str, str] = field(default_factory=dict)
 
@@ -370,7 +371,7 @@ def _trial(entry: dict[str, Any]) -> Trial:
         parameters={name: _value(value) for name, value in (entry.get("parameters") or {}).items()},
         metrics={name: _number(value) for name, value in (entry.get("metrics") or {}).items()},
         error=entry.get("error"),
-        output=str(entry.get("output") or ""),
+        output=Path(str(entry.get("output") or "")),
         seed=entry.get("seed"),
         log=dict(entry.get("log") or {}),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from pathlib import Path
 from typing import Any
 
 import IPython
@@ -65,7 +66,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def test_trials(asked: list[tuple[str, ...]]) -> None:
     first, *_, last = Run("fit-1").trials
     assert first.started == datetime.datetime(2026, 11, 24, 7, 52, 23, 164940, tzinfo=datetime.timezone.utc)
-    assert (first.index, first.seconds, first.seed, first.output) == (0, 1.5, 7, "/runs/fit-1/trials/00000/output")
+    assert (first.index, first.seconds, first.seed, first.output) == (0, 1.5, 7, Path("/runs/fit-1/trials/00000/output"))
     assert first.parameters == {"lr": 0.1, "n": 9007199254740993, "f": "gone_module:f"}
     assert (last.state, last.reason, last.error) == ("failed", "error", {"type": "E", "text": "x"})
     assert math.isnan(Run("fit-1").trials[2].metrics["accuracy"])
