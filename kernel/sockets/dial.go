@@ -56,6 +56,9 @@ func (d Dialer) run(ctx context.Context, p *Peer) error {
 		return err
 	}
 	defer func() { _ = c.Close() }()
+	if err := p.greet(c); err != nil {
+		return err
+	}
 	_, r, err := handshake(c, d.Kind, d.Identity, false)
 	if err != nil {
 		return fmt.Errorf("connect to the wrapped kernel at %s: %w", d.Address, err)

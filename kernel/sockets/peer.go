@@ -42,15 +42,16 @@ type Peer struct {
 	// Anonymous is true when the identity was made up.
 	Anonymous bool
 
-	mu     sync.Mutex
-	conn   net.Conn        // nil until connected
-	raw    syscall.RawConn // conn's descriptor, for writes that must not wait
-	queue  []outgoing      // messages not yet taken by the writer
-	rest   []byte          // tail of a message that an inline write began
-	bytes  int             // in queue, rest and the writer's hands
-	active bool            // the writer goroutine has bytes in its hands
-	err    error           // why it is closed
-	room   chan struct{}   // closed when bytes falls below roomQueue; nil: nobody waits
+	mu      sync.Mutex
+	opening net.Conn        // being greeted; closed when the peer is
+	conn    net.Conn        // nil until connected
+	raw     syscall.RawConn // conn's descriptor, for writes that must not wait
+	queue   []outgoing      // messages not yet taken by the writer
+	rest    []byte          // tail of a message that an inline write began
+	bytes   int             // in queue, rest and the writer's hands
+	active  bool            // the writer goroutine has bytes in its hands
+	err     error           // why it is closed
+	room    chan struct{}   // closed when bytes falls below roomQueue; nil: nobody waits
 
 	topics map[string]int // XPUB: subscriptions of this peer
 
@@ -87,14 +88,29 @@ func (p *Peer) failLocked(err error) {
 	}
 	p.err = err
 	p.queue, p.rest = nil, nil
-	if p.conn != nil {
-		_ = p.conn.Close()
+	for _, c := range []net.Conn{p.opening, p.conn} {
+		if c != nil {
+			_ = c.Close()
+		}
 	}
 	if p.room != nil {
 		close(p.room)
 		p.room = nil
 	}
 	close(p.done)
+}
+
+// greet names the connection whose handshake is under way: a silent other side must not
+// outlive the peer.
+func (p *Peer) greet(c net.Conn) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		_ = c.Close()
+		return p.err
+	}
+	p.opening = c
+	return nil
 }
 
 // attach hands a connected and greeted connection to the peer.
@@ -105,7 +121,7 @@ func (p *Peer) attach(c net.Conn) error {
 		_ = c.Close()
 		return p.err
 	}
-	p.conn = c
+	p.conn, p.opening = c, nil
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			p.raw = raw

@@ -429,6 +429,37 @@ func TestUnixSocketsArePrivateAndReplaceDeadOnes(t *testing.T) {
 	second.Close()
 }
 
+// TestADialEndsWhileTheOtherSideIsSilent: a wrapped kernel that hangs must not keep ours.
+func TestADialEndsWhileTheOtherSideIsSilent(t *testing.T) {
+	leakCheck(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for _, end := range []string{"peer", "context"} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		var wg sync.WaitGroup
+		p := Dialer{Kind: zmq4.Dealer, Network: "tcp", Address: l.Addr().String()}.Dial(ctx, &wg)
+		silent, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = silent.Close() }()
+		began := time.Now()
+		if end == "peer" {
+			p.Close()
+		} else {
+			cancel(nil)
+		}
+		wg.Wait()
+		if took := time.Since(began); took > HandshakeTimeout/2 {
+			t.Errorf("%s: the end took %s", end, took)
+		}
+	}
+}
+
 func TestManyPeersAtOnce(t *testing.T) {
 	s := echo(t)
 	var wg sync.WaitGroup
