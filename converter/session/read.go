@@ -74,7 +74,8 @@ func (d *Document) Cell(seq int) *Cell {
 	return nil
 }
 
-// FromNotebook makes the document of a saved notebook: its code cells, once, in document order.
+// FromNotebook makes the document of a saved notebook: its code cells, once, in document order. They are called by the execution counts
+// that were saved if every cell has one of its own, else by their number among the code cells.
 func FromNotebook(data []byte, path string) (*Document, error) {
 	nb, err := nbformat.Cells(data)
 	if err != nil {
@@ -84,12 +85,25 @@ func FromNotebook(data []byte, path string) (*Document, error) {
 		return nil, fmt.Errorf("%s: this is a notebook in %s; programs are made from Python", name(path), nb.Language)
 	}
 	d := &Document{V: Version, Kind: Saved, Source: path, Cwd: folder(path), Interpreter: Interpreter{Version: nb.Version}}
-	for i, c := range nb.Cells {
-		if c.Type != "code" || strings.TrimSpace(c.Source) == "" {
+	counts := map[int]bool{}
+	counted := true
+	for _, c := range nb.Cells {
+		if c.Type != "code" {
 			continue
 		}
-		// The number is the cell's place in the document, so that people can count to it.
-		d.Cells = append(d.Cells, Cell{Seq: i + 1, Count: c.Count, ID: c.ID, Source: newlines(c.Source)})
+		// The number is the cell's place among the code cells, empty ones too, so that people can count to it.
+		cell := Cell{Seq: len(d.Cells) + 1, Count: c.Count, ID: c.ID, Source: newlines(c.Source)}
+		d.Cells = append(d.Cells, cell)
+		if strings.TrimSpace(c.Source) != "" {
+			counted = counted && c.Count > 0 && !counts[c.Count]
+			counts[c.Count] = true
+		}
+	}
+	if !counted {
+		// Some would be called by what Jupyter shows at them and others by their place: by their place, all of them.
+		for i := range d.Cells {
+			d.Cells[i].Count = 0
+		}
 	}
 	return d, nil
 }

@@ -47,9 +47,24 @@ func TestFromNotebook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Cells) != 2 || d.Cells[0] != (Cell{Seq: 2, Count: 4, ID: "x", Source: "a = 1\nb"}) || d.Cells[1] != (Cell{Seq: 5, Source: "c"}) ||
+	if len(d.Cells) != 3 || d.Cells[0] != (Cell{Seq: 1, ID: "x", Source: "a = 1\nb"}) || d.Cells[1] != (Cell{Seq: 2, Source: "  \n"}) || d.Cells[2] != (Cell{Seq: 3, Source: "c"}) ||
 		d.Kind != Saved || d.Cwd != "/a" || d.Interpreter.Version != "3.11.2" {
 		t.Errorf("got %+v", d)
+	}
+}
+
+func TestSavedCountsAreLabelsIfEachCellHasOneOfItsOwn(t *testing.T) {
+	for _, c := range []struct {
+		counts []string
+		want   []int
+	}{
+		{[]string{"3", "7"}, []int{3, 7}}, {[]string{"3", "null"}, []int{0, 0}}, {[]string{"3", "3"}, []int{0, 0}}, {[]string{"7", "3"}, []int{7, 3}},
+	} {
+		d, err := FromNotebook([]byte(`{"nbformat":4,"cells":[{"cell_type":"code","source":"a","execution_count":`+c.counts[0]+`},{"cell_type":"markdown","source":"m"},
+			{"cell_type":"code","source":""},{"cell_type":"code","source":"b","execution_count":`+c.counts[1]+`}]}`), "")
+		if err != nil || d.Cells[0].Count != c.want[0] || d.Cells[2].Count != c.want[1] || d.Cells[2].Seq != 3 {
+			t.Errorf("%v: got %+v, %v", c.counts, d, err)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ type Interpreter struct {
 // Cell is one execution of one cell. The same cell executed twice is two of them.
 type Cell struct {
 	Seq        int     `json:"seq"`                   // our own number, from 1, never reused in a session
-	Count      int     `json:"count,omitempty"`       // execution count, In[n]: a label only
+	Count      int     `json:"count,omitempty"`       // execution count, In[n]: a label only; 0 where it is not known or names no single cell
 	ID         string  `json:"id,omitempty"`          // the front end's cell id: a label only
 	Source     string  `json:"source"`                // as typed, before IPython's transformation
 	Code       string  `json:"code,omitempty"`        // as executed; empty where nobody transformed it (saved notebooks)

@@ -22,6 +22,9 @@ type cell struct {
 	stmts   []*stmt
 	broken  int      // line of a syntax error, 0 if there is none
 	aliases *aliases // what our names are called at the end of the cell
+	outer   *cell    // that executed this one by %run
+	runAt   runLine  // where it did
+	runs    []*cell  // what it executed by %run
 }
 
 // stmt is a top-level statement of a cell.
@@ -42,14 +45,6 @@ type stmt struct {
 	binds    []*value
 }
 
-// label is how people call the cell.
-func (w *work) label(c *session.Cell) int {
-	if c.Count > 0 {
-		return c.Count
-	}
-	return c.Seq
-}
-
 func (w *work) note(code string, cell, line int, hint, format string, args ...any) {
 	c := complaint.New(code, cell, line, format, args...)
 	c.Hint = hint
@@ -61,49 +56,61 @@ func (w *work) readCells() error {
 	w.lost = map[string]string{}
 	w.aliases = &aliases{module: map[string]bool{}, names: map[string]string{}}
 	life := 0
-	present := map[int]bool{}
 	for i := range w.doc.Cells {
 		life = max(life, w.doc.Cells[i].Kernel)
-		present[w.doc.Cells[i].Seq] = true
 	}
-	parsed := w.parse()
+	parsed := w.readRunFiles(parse(w.doc.Cells, w.doc.Kind == session.Live))
+	present := map[int]*cell{}
+	for i := range parsed {
+		present[parsed[i].cell.Seq] = parsed[i].cell
+	}
+	parent := func(c *cell) *cell {
+		if p := present[c.Parent]; p != nil && p.Seq < c.Seq {
+			return p
+		}
+		return nil
+	}
 	reached := false
-	for i := range w.doc.Cells {
-		c := &w.doc.Cells[i]
-		w.out.counts[c.Seq] = c.Count
-		if reached {
-			continue
-		}
-		reached = w.o.Cell != 0 && c.Seq == w.o.Cell
-		if c.Parent != 0 && c.Origin != "run" && present[c.Parent] {
-			continue
-		}
+	counts := map[*cell]bool{}
+	var nested []*cell
+	for i := range parsed {
 		cc := parsed[i].cell
-		tree, err := parsed[i].tree, parsed[i].err
-		switch {
-		case errors.Is(err, syntax.ErrTooDeep), errors.Is(err, syntax.ErrTooLong):
-			return complaint.New("too-large", c.Seq, 0, "cell %d cannot be read: %v", w.label(c), err)
-		case err != nil:
-			return fmt.Errorf("parsing cell %d: %w", c.Seq, err)
-		}
-		cc.tree, cc.broken = tree, tree.ErrorAt
-		w.split(cc)
-		failed := c.OK != nil && !*c.OK
-		switch {
-		case c.Kernel != life:
-			w.forget(cc.stmts, fmt.Sprintf("cell %d defined it before the kernel was restarted", w.label(c)))
-			continue
-		case failed:
-			n := 0
-			for n < len(cc.stmts) && c.FailedLine > 0 && cc.stmts[n].endLine < c.FailedLine {
-				n++
+		outer := parent(cc)
+		if cc.Origin == "run" {
+			// Not the body of %%capture, but the cell that has it.
+			for outer != nil && outer.Origin != "run" && parent(outer) != nil {
+				outer = parent(outer)
 			}
-			w.forget(cc.stmts[n:], fmt.Sprintf("cell %d failed before it was defined", w.label(c)))
-			cc.stmts = cc.stmts[:n]
-			cc.broken = 0
+			cc.outer = outer
 		}
-		w.cells = append(w.cells, cc)
+		w.out.counts[cc.Seq] = cc.label()
+		switch {
+		case cc.outer != nil && !counts[cc.outer] && cc.Kernel == life, reached && cc.outer == nil, outer != nil && cc.outer == nil:
+			continue
+		}
+		reached = reached || w.o.Cell != 0 && cc.Seq == w.o.Cell
+		switch err := parsed[i].err; {
+		case errors.Is(err, syntax.ErrTooDeep), errors.Is(err, syntax.ErrTooLong):
+			return complaint.New("too-large", cc.Seq, 0, "cell %d cannot be read: %v", cc.label(), err)
+		case err != nil:
+			return fmt.Errorf("parsing cell %d: %w", cc.Seq, err)
+		}
+		cc.tree, cc.broken = parsed[i].tree, parsed[i].tree.ErrorAt
+		w.split(cc)
+		if cc.Kernel != life {
+			w.forget(cc.stmts, fmt.Sprintf("cell %d defined it before the kernel was restarted", cc.label()))
+			continue
+		}
+		w.cutFailed(cc)
+		if cc.outer != nil {
+			nested = append(nested, cc)
+		}
+		if len(cc.stmts) > 0 || len(cc.code.Magics) > 0 || w.doc.Kind != session.Saved {
+			w.cells = append(w.cells, cc)
+			counts[cc] = true
+		}
 	}
+	w.nest(nested)
 	if w.o.Cell != 0 && !reached {
 		return fmt.Errorf("the session document has no cell %d", w.o.Cell)
 	}
@@ -113,6 +120,20 @@ func (w *work) readCells() error {
 	return nil
 }
 
+// cutFailed drops the statements of a failed cell that were not executed.
+func (w *work) cutFailed(c *cell) {
+	if c.OK == nil || *c.OK {
+		return
+	}
+	n := 0
+	for n < len(c.stmts) && c.FailedLine > 0 && c.stmts[n].endLine < c.FailedLine {
+		n++
+	}
+	w.forget(c.stmts[n:], fmt.Sprintf("cell %d failed before it was defined", c.label()))
+	c.stmts = c.stmts[:n]
+	c.broken = 0
+}
+
 // parsing is a cell and what the parser made of it.
 type parsing struct {
 	cell *cell
@@ -120,16 +141,15 @@ type parsing struct {
 	err  error
 }
 
-// parse translates and parses all cells, on all processors: it is most of the work of a slice.
-func (w *work) parse() []parsing {
-	out := make([]parsing, len(w.doc.Cells))
-	live := w.doc.Kind == session.Live
+// parse translates and parses cells, on all processors: it is most of the work of a slice.
+func parse(cells []session.Cell, live bool) []parsing {
+	out := make([]parsing, len(cells))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(out)) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(out); i = int(next.Add(1)) - 1 {
-				c := &cell{Cell: &w.doc.Cells[i]}
+				c := &cell{Cell: &cells[i]}
 				c.code = ipython.Transform(c.Source, ipython.Options{Moved: live})
 				tree, err := syntax.Parse(c.code.Code)
 				out[i] = parsing{c, tree, err}

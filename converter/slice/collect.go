@@ -29,8 +29,10 @@ func (w *work) collect() error {
 		if !ok {
 			continue
 		}
-		st := Statement{Cell: s.cell.Seq, Line: s.line, EndLine: s.endLine, Text: w.stripped(s), Why: slices.Clone(whys), Await: s.e.await,
-			Lead: lead(s.cell.tree.Src, s.line)}
+		st := Statement{
+			Cell: s.cell.Seq, Line: s.line, EndLine: s.endLine, Text: w.stripped(s), Why: slices.Clone(whys), Await: s.e.await,
+			Lead: lead(s.cell.tree.Src, s.line), File: s.cell.runAt.file,
+		}
 		for _, b := range s.e.binds {
 			if !slices.Contains(st.Defines, b.name) {
 				st.Defines = append(st.Defines, b.name)
@@ -73,7 +75,7 @@ func (w *work) cellNotes() {
 		c := s.cell
 		seen[c] = true
 		if w.doc.Kind == session.Live && c.OK == nil && c.Seq != w.target.Seq {
-			unknown = append(unknown, w.label(c.Cell))
+			unknown = append(unknown, c.label())
 		}
 	}
 	if len(unknown) > 0 {
@@ -85,7 +87,7 @@ func (w *work) cellNotes() {
 	for _, c := range w.cells {
 		if c.Seconds > 10 && c.Seq != w.target.Seq {
 			if name := w.costly(c); name != "" {
-				w.note("slow-cell", c.Seq, 0, "", "cell %d took %s and runs once again; `--with %s` ships its value", w.label(c.Cell), duration(c.Seconds), name)
+				w.note("slow-cell", c.Seq, 0, "", "cell %d took %s and runs once again; `--with %s` ships its value", c.label(), duration(c.Seconds), name)
 			}
 		}
 		if c.broken > 0 && (c.OK == nil || !*c.OK) && !slices.ContainsFunc(c.stmts, func(s *stmt) bool { _, ok := w.kept[s]; return ok }) {

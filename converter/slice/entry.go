@@ -32,8 +32,13 @@ func (w *work) chooseCell() error {
 			}
 		}
 	}
-	if target == nil {
-		target = w.cells[len(w.cells)-1]
+	for i := len(w.cells) - 1; i >= 0 && target == nil; i-- {
+		if w.cells[i].outer == nil {
+			target = w.cells[i]
+		}
+	}
+	for target.outer != nil {
+		target = target.outer
 	}
 	w.target = target
 	if w.doc.Kind == session.Saved {
@@ -58,13 +63,10 @@ func (w *work) broken(c *cell) error {
 	}
 	if p2 := find(c.tree.Root, "print_statement"); p2 != nil {
 		line = p2.Row + 1
-		return complaint.New("python2", c.Seq, line, "cell %d, line %d is Python 2: print is a statement there", w.label(c.Cell), line).
+		return complaint.New("python2", c.Seq, line, "%s is Python 2: print is a statement there", w.at2(c, line)).
 			With("Write print(…) with parentheses.")
 	}
-	if w.doc.Kind == session.Script {
-		return complaint.New("syntax", c.Seq, line, "line %d is not Python: %s", line, shown)
-	}
-	return complaint.New("syntax", c.Seq, line, "cell %d, line %d is not Python: %s", w.label(c.Cell), line, shown)
+	return complaint.New("syntax", c.Seq, line, "%s is not Python: %s", w.at2(c, line), shown)
 }
 
 // definition is a def at the top level of a cell, perhaps inside of an if or a try.
@@ -187,18 +189,18 @@ func isGenerator(body *syntax.Node) bool {
 }
 
 func (w *work) place(c *cell) string {
-	if w.doc.Kind == session.Script {
+	switch {
+	case c.runAt.file != "":
+		return c.runAt.file
+	case w.doc.Kind == session.Script:
 		return "the file"
 	}
-	return "cell " + itoa(w.label(c.Cell))
+	return "cell " + itoa(c.label())
 }
 
 // at2 names a cell and a line.
 func (w *work) at2(c *cell, line int) string {
-	if w.doc.Kind == session.Script {
-		return "line " + itoa(line)
-	}
-	return "cell " + itoa(w.label(c.Cell)) + ", line " + itoa(line)
+	return c.where(w.doc.Kind, line)
 }
 
 func (w *work) noFunction() error {
@@ -206,7 +208,7 @@ func (w *work) noFunction() error {
 	for i := len(w.cells) - 1; i >= 0; i-- {
 		if defs := definitions(w.cells[i]); len(defs) > 0 {
 			d := defs[len(defs)-1]
-			return c.With("Put the function into the cell, or name one: --function %s (cell %d).", d.name(), w.label(w.cells[i].Cell))
+			return c.With("Put the function into the cell, or name one: --function %s (cell %d).", d.name(), w.cells[i].label())
 		}
 	}
 	return c.With("Put the function that is to run into the cell: def train_model(…):")

@@ -1,6 +1,7 @@
 package slice
 
 import (
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -98,24 +99,39 @@ func (w *work) walk() error {
 	w.history = map[string][]binding{}
 	w.modules = map[string]*value{}
 	for _, c := range w.cells {
-		magics := c.code.Magics
-		for _, s := range c.stmts {
-			for len(magics) > 0 && magics[0].Line < s.line {
-				w.reset(c, magics[0])
-				magics = magics[1:]
-			}
-			if w.repeated(s) {
-				continue
-			}
-			s.time = len(w.stmts)
-			w.stmts = append(w.stmts, s)
-			w.step(s)
-		}
-		for _, m := range magics {
-			w.reset(c, m)
+		if c.outer == nil {
+			w.replay(c)
 		}
 	}
 	return nil
+}
+
+// replay executes a cell on paper, with the files that it ran in their places.
+func (w *work) replay(c *cell) {
+	magics, runs := c.code.Magics, c.runs
+	until := func(line int) {
+		for len(magics) > 0 && magics[0].Line < line {
+			w.reset(c, magics[0])
+			for len(runs) > 0 && runs[0].runAt.line <= magics[0].Line {
+				w.replay(runs[0])
+				runs = runs[1:]
+			}
+			magics = magics[1:]
+		}
+	}
+	for _, s := range c.stmts {
+		until(s.line)
+		if c.runAt.noMain && s.node != nil && isGuard(s) || w.repeated(s) {
+			continue
+		}
+		s.time = len(w.stmts)
+		w.stmts = append(w.stmts, s)
+		w.step(s)
+	}
+	until(math.MaxInt)
+	for _, r := range runs {
+		w.replay(r)
+	}
 }
 
 // reset forgets all names if the magic is %reset.
@@ -126,7 +142,7 @@ func (w *work) reset(c *cell, m ipython.Magic) {
 	for name, h := range w.history {
 		if len(h[len(h)-1].values) > 0 {
 			w.set(name, len(w.stmts)-1, nil)
-			w.lost[name] = "cell " + itoa(w.label(c.Cell)) + " reset the session"
+			w.lost[name] = "cell " + itoa(c.label()) + " reset the session"
 		}
 	}
 }
@@ -247,7 +263,7 @@ func (w *work) step(s *stmt) {
 	for _, name := range s.e.deleted {
 		if !slices.ContainsFunc(s.e.binds, func(b bind) bool { return b.name == name }) && w.plain(s) {
 			w.set(name, t, nil)
-			w.lost[name] = "cell " + itoa(w.label(s.cell.Cell)) + " deleted it"
+			w.lost[name] = "cell " + itoa(s.cell.label()) + " deleted it"
 		}
 	}
 	for _, name := range changes {

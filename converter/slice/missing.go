@@ -192,7 +192,7 @@ func (w *work) whyNot(h *hole) string {
 		return why + ": it was made by " + n.Origin
 	}
 	if m, c := w.maker(h.name); c != nil {
-		return why + ": " + m + " in cell " + itoa(w.label(c.Cell)) + " may have made it"
+		return why + ": " + m + " in cell " + itoa(c.label()) + " may have made it"
 	}
 	return why
 }
@@ -203,6 +203,9 @@ func (w *work) maker(name string) (string, *cell) {
 	var where *cell
 	for _, c := range w.cells {
 		for _, m := range c.code.Magics {
+			if m.Name == "run" && len(c.runs) > 0 {
+				continue
+			}
 			if m.Target == name || m.Binds && strings.Contains(m.Args, name) {
 				return magicText(m), c
 			}
@@ -227,6 +230,9 @@ func magicText(m ipython.Magic) string {
 		return "%%" + m.Name
 	case ipython.Shell:
 		return "!" + short(m.Args)
+	}
+	if m.Name == "run" {
+		return "%run " + short(m.Args)
 	}
 	return "%" + m.Name
 }

@@ -295,11 +295,7 @@ func (s *stmt) name() string {
 	if len(s.e.binds) > 0 {
 		return s.e.binds[0].name
 	}
-	label := s.cell.Seq
-	if s.cell.Count > 0 {
-		label = s.cell.Count
-	}
-	return "cell " + itoa(label) + ", line " + itoa(s.line)
+	return s.cell.where("", s.line)
 }
 
 // because adds a reason for a kept statement, up to a few.

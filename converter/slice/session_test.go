@@ -210,8 +210,14 @@ if __name__ == "__main__":
 
 func TestEntryParameters(t *testing.T) {
 	s := of(t, live("async def f(a, /, b: int, *rest, c='x  y', d: 'np.ndarray' = None, **kw): return 1"), Options{})
-	want := []Parameter{{Name: "a", Kind: Positional}, {Name: "b", Annotation: "int", Kind: Normal}, {Name: "rest", Kind: VarPosition},
-		{Name: "c", Default: "'x  y'", HasDefault: true, Kind: KeywordOnly}, {Name: "d", Annotation: "'np.ndarray'", Default: "None", HasDefault: true, Kind: KeywordOnly}, {Name: "kw", Kind: VarKeyword}}
+	want := []Parameter{
+		{Name: "a", Kind: Positional},
+		{Name: "b", Annotation: "int", Kind: Normal},
+		{Name: "rest", Kind: VarPosition},
+		{Name: "c", Default: "'x  y'", HasDefault: true, Kind: KeywordOnly},
+		{Name: "d", Annotation: "'np.ndarray'", Default: "None", HasDefault: true, Kind: KeywordOnly},
+		{Name: "kw", Kind: VarKeyword},
+	}
 	if !slices.Equal(s.Entry.Parameters, want) || !s.Entry.IsAsync || s.Entry.IsGenerator {
 		t.Errorf("got %+v", s.Entry)
 	}

@@ -84,7 +84,8 @@ type Parameter struct {
 // Statement is one statement of the program.
 type Statement struct {
 	Cell    int      // seq; 0 where MetaML wrote it
-	Line    int      // first line, in the cell as typed, from 1
+	File    string   // that %run executed, as the cell names it; "" of a cell itself
+	Line    int      // first line, in the cell as typed or the file, from 1
 	EndLine int      // last line
 	Text    string   // as plain Python, with its comments, one line for each of the cell's
 	Lead    []string // comment lines directly above it
@@ -219,7 +220,9 @@ func (s *Slice) Explain() string {
 	var b strings.Builder
 	for _, st := range s.Statements {
 		place := "written by MetaML"
-		if st.Cell > 0 {
+		if st.File != "" {
+			place = fmt.Sprintf("%s, line %d", st.File, st.Line)
+		} else if st.Cell > 0 {
 			place = fmt.Sprintf("cell %d, line %d", s.Label(st.Cell), st.Line)
 		}
 		first, more, cut := strings.Cut(strings.TrimLeft(st.Text, "\n"), "\n")

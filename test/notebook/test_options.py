@@ -179,6 +179,14 @@ def test_local_modules_come_along(notebook: Notebook) -> None:
     assert notebook.run("run.best().metrics").results in (["{'value': 3}"], ["{'value': 3.0}"])
 
 
+def test_names_of_a_file_that_was_run(notebook: Notebook) -> None:
+    (notebook.folder / "helpers.py").write_text("BASE = 2\n\ndef twice(x):\n    return x * BASE\n")
+    notebook.run("%run helpers.py\nfour = twice(2)")
+    shown = notebook.run("%%train --name ran\ndef f(): return {'loss': four + twice(1)}")
+    assert shown.status == "ok", shown.error
+    assert notebook.run("run.best().metrics['loss']").results in (["6"], ["6.0"])
+
+
 def test_decorator_in_a_notebook(notebook: Notebook) -> None:
     notebook.run(
         "from metaml import Train\nrows = [{'x': 1}, {'x': 2}]\n@Train(settings={'parallelism': 2, 'hyper_parameters': rows, 'name': 'decorated'}, package={'repository': 'example', 'publish': True})\ndef f(x):\n    return {'loss': x}"
