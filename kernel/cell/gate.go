@@ -338,7 +338,13 @@ func (g *Gate) finish(r *request) {
 	waiting := g.waiting
 	g.waiting, g.bytes = nil, 0
 	abort := stops(r)
+	var last *request // the latest execute_request that was sent on
 	for _, w := range waiting {
+		if g.current == nil && last != nil && w.client != last.client && g.inFlight[last.id] == last {
+			// They have sockets of their own, between which ipykernel chooses freely:
+			// the next one is sent when this one is answered, or their order is lost.
+			g.current = last
+		}
 		switch {
 		case abort && w.execute:
 			g.abort(w)
@@ -346,6 +352,9 @@ func (g *Gate) finish(r *request) {
 			g.wait(w)
 		default:
 			g.forward(w)
+			if w.execute {
+				last = w
+			}
 		}
 	}
 }

@@ -82,8 +82,10 @@ func (f *fixture) message(id, msgType, parent string, content any) wire.Message 
 	return m
 }
 
-func (f *fixture) request(id, msgType, code string) {
-	f.gate.Request("client", f.message(id, msgType, "", map[string]string{"code": code}), wire.Header{ID: id, Type: msgType})
+func (f *fixture) request(id, msgType, code string) { f.requestOf("client", id, msgType, code) }
+
+func (f *fixture) requestOf(client, id, msgType, code string) {
+	f.gate.Request(client, f.message(id, msgType, "", map[string]string{"code": code}), wire.Header{ID: id, Type: msgType})
 }
 
 // answer is ipykernel's reply and idle, which come by different sockets in any order.
@@ -303,6 +305,27 @@ func TestTheSameIdTwiceLeavesNoGateClosed(t *testing.T) {
 	}
 }
 
+// TestTwoFrontEndsKeepTheirOrder: ipykernel chooses freely between their sockets, so what
+// waited is sent on one by one where the front end changes.
+func TestTwoFrontEndsKeepTheirOrder(t *testing.T) {
+	f := newFixture(t)
+	f.request("a", "execute_request", "%%train\n")
+	f.request("b", "execute_request", "1")
+	f.request("c", "execute_request", "1")
+	f.requestOf("other", "d", "execute_request", "1")
+	f.request("e", "execute_request", "1")
+	f.answer("a", "ok", false)
+	f.want("of the same front end", f.forwarded, "a", "b", "c")
+	f.answer("b", "ok", false)
+	f.answer("c", "ok", true)
+	f.want("of the other", f.forwarded, "a", "b", "c", "d")
+	f.answer("d", "error", false)
+	f.want("replies", f.replies, "a ok", "b ok", "c ok", "d error", "e aborted")
+	if f.gate.current != nil || len(f.gate.inFlight) != 0 {
+		t.Error("the gate is left closed")
+	}
+}
+
 // TestAnyOrderEndsWithEveryRequestAnsweredOnce plays random sessions: whatever the
 // order of cells, conversations and answers, each request is answered exactly once,
 // executes in their order, and the gate ends open.
@@ -312,7 +335,7 @@ func TestAnyOrderEndsWithEveryRequestAnsweredOnce(t *testing.T) {
 		f := newFixture(t)
 		n := 2 + rng.IntN(6)
 		for i := range n {
-			f.request(fmt.Sprint(i), "execute_request", []string{"1", "%%train\n"}[rng.IntN(2)])
+			f.requestOf([]string{"one", "other"}[rng.IntN(2)], fmt.Sprint(i), "execute_request", []string{"1", "%%train\n"}[rng.IntN(2)])
 		}
 		for answered := 0; answered < len(f.forwarded); answered++ {
 			id := f.forwarded[answered]

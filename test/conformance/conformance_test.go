@@ -42,10 +42,12 @@ func run(t *testing.T, dir string, env []string, argv ...string) {
 	}
 	defer func() { _ = out.Close() }()
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
-		said, _ := os.ReadFile(out.Name())
+	err = cmd.Run()
+	said, _ := os.ReadFile(out.Name())
+	if err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, said)
 	}
+	t.Logf("%s", said)
 }
 
 // install makes a kernelspec that starts the kernel in folder bin and wraps python.
@@ -90,6 +92,7 @@ func TestKernel(t *testing.T) {
 		{"oldest", oldest, []string{"test_kernel_suite.py", "test_life.py", "test_cells.py", "test_sweep.py"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			jupyter := filepath.Join(t.TempDir(), "jupyter")
 			install(t, jupyter, "metaml", bin, c.wrapped)
 			install(t, jupyter, "metaml-scripted", scripted, c.wrapped)
@@ -98,7 +101,7 @@ func TestKernel(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = os.RemoveAll(runtime) })
-			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x"}, c.files...)
+			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x", "--durations=10"}, c.files...)
 			run(t, here, []string{
 				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(),
 				"METAML_TEST_IPYKERNEL=" + c.name, "PYTHONDONTWRITEBYTECODE=1",

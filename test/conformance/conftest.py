@@ -6,6 +6,7 @@ The Go test beside this file builds the kernel, writes the kernelspecs ``metaml`
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -104,6 +105,19 @@ class Kernel:
         self.client.control_channel.send(message)
         return self.reply(message["header"]["msg_id"], "control")
 
+    @contextlib.contextmanager
+    def another(self, session: str) -> Iterator[Kernel]:
+        """Another front end of this kernel, with a session, and so an identity, of its own."""
+        other = Kernel.__new__(Kernel)
+        other.replies, other.manager, other.client = {}, self.manager, self.manager.client()
+        other.client.session.session = session
+        other.client.start_channels()
+        try:
+            assert other.client.get_iopub_msg(timeout=TIMEOUT)["msg_type"] == "iopub_welcome"
+            yield other
+        finally:
+            other.client.stop_channels()
+
     def end(self) -> None:
         self.client.stop_channels()
         if self.manager.has_kernel:
@@ -127,13 +141,5 @@ def kernel() -> Iterator[Kernel]:
 @pytest.fixture
 def fresh() -> Iterator[Kernel]:
     k = Kernel("metaml")
-    yield k
-    k.end()
-
-
-@pytest.fixture
-def scripted() -> Iterator[Kernel]:
-    """A kernel whose metaml is metaml_script.py."""
-    k = Kernel("metaml-scripted")
     yield k
     k.end()

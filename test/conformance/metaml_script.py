@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(os.environ["METAML_SCRIPT"])
+FOLDER = Path(os.environ["METAML_SCRIPT"]).resolve()
 
 
 def say(kind: str, **fields: Any) -> None:
@@ -31,6 +31,10 @@ def obey(order: str) -> None:
     verb, _, rest = order.partition(" ")
     if verb == "display":
         display(rest, update=True)
+    elif verb == "flood":
+        for n in range(int(rest)):
+            display(f"{n} " + "x" * 4000, update=True)
+        display("flooded", update=False)
     elif verb == "done":
         say("done", state="succeeded", error=None)
         sys.exit(0)

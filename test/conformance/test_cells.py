@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from conftest import Kernel, Message, until
+from conftest import TIMEOUT, Kernel, Message, until
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -48,8 +49,28 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     return Script(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kernel, Path]]:
+    """One kernel for all tests that leave it alive, and the link that leads its metaml to a test's script."""
+    link = tmp_path_factory.mktemp("script") / "current"
+    kernel = Kernel("metaml-scripted", METAML_SCRIPT=str(link))
+    yield kernel, link
+    kernel.end()
+
+
 @pytest.fixture
-def k(script: Script) -> Iterator[Kernel]:
+def k(shared: tuple[Kernel, Path], script: Script) -> Iterator[Kernel]:
+    kernel, link = shared
+    link.unlink(missing_ok=True)
+    link.symlink_to(script.folder)
+    yield kernel
+    script.order("done")
+    until(lambda: not metamls(kernel), "every metaml of the test has ended")
+
+
+@pytest.fixture
+def own(script: Script) -> Iterator[Kernel]:
+    """A kernel for a test that ends it."""
     kernel = Kernel("metaml-scripted")
     yield kernel
     kernel.end()
@@ -66,11 +87,22 @@ def begin(k: Kernel, options: str = "") -> str:
     return parent
 
 
-def metaml_of(k: Kernel) -> psutil.Process:
-    return next(p for p in psutil.Process(k.pid).children() if "--session" in p.cmdline())
+def metamls(k: Kernel) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process(k.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE and "--session" in process.cmdline():
+                found.append(process)
+    return found
+
+
+def count(k: Kernel) -> int:
+    """The execution count of the last cell."""
+    return int(k.run("0")[0]["content"]["execution_count"])
 
 
 def test_reply_and_idle_wait_for_the_run(k: Kernel, script: Script) -> None:
+    before = count(k)
     parent = k.client.execute(CELL.format(" --parallelism 2"))
     messages = k.iopub(parent, last=shows("begun"))
     kinds = [m["msg_type"] for m in messages]
@@ -83,16 +115,18 @@ def test_reply_and_idle_wait_for_the_run(k: Kernel, script: Script) -> None:
     assert update["msg_type"] == "update_display_data" and update["content"]["transient"] == {"display_id": "table"}
     script.order("done")
     reply = k.reply(parent)
-    assert reply["content"]["status"] == "ok" and reply["content"]["execution_count"] == 1
+    assert reply["content"]["status"] == "ok" and reply["content"]["execution_count"] == before + 1
     assert k.iopub(parent)[-1]["content"]["execution_state"] == "idle"
     assert k.text("print(run.name)") == "script-1\n"
 
 
 def test_a_failed_run_is_a_failed_cell(k: Kernel, script: Script) -> None:
+    before = count(k)
     parent = begin(k)
     script.order("fail TrialsFailed")
     reply = k.reply(parent)["content"]
-    assert (reply["status"], reply["ename"], reply["evalue"], reply["execution_count"]) == ("error", "TrialsFailed", "why", 1)
+    assert (reply["status"], reply["ename"], reply["evalue"]) == ("error", "TrialsFailed", "why")
+    assert reply["execution_count"] == before + 1
     kinds = [m["msg_type"] for m in k.iopub(parent)]
     assert kinds[-2:] == ["error", "status"]
 
@@ -119,7 +153,7 @@ def test_the_kernel_stays_busy_for_who_looks_at_the_latest_status(k: Kernel, scr
     parent = begin(k)
     asked = k.client.kernel_info()
     k.iopub(asked)
-    after = k.client.get_iopub_msg(timeout=5)
+    after = k.client.get_iopub_msg(timeout=TIMEOUT)
     assert (after["parent_header"]["msg_id"], after["content"]) == (parent, {"execution_state": "busy"})
     script.order("done")
     k.reply(parent)
@@ -131,9 +165,9 @@ def test_cells_behind_it_wait_and_keep_their_order(k: Kernel, script: Script) ->
     k.iopub(parent, last=shows("begun"))
     k.no_reply(behind[0])
     script.order("done")
-    assert k.reply(parent)["content"]["execution_count"] == 1
+    first = k.reply(parent)["content"]["execution_count"]
     counts = [k.reply(b)["content"]["execution_count"] for b in behind]
-    assert counts == [2, 3, 4]
+    assert counts == [first + 1, first + 2, first + 3]
 
 
 @pytest.mark.parametrize("stop_on_error", [True, False])
@@ -184,7 +218,7 @@ def test_interrupt_stops_and_a_second_one_stops_now(k: Kernel, script: Script, h
 def test_an_interrupt_that_takes_ipykernels_reply_leaves_no_cell_busy(k: Kernel, script: Script) -> None:
     # Between a cell's last statement and its reply an interrupt is "caught in kernel", and no reply follows.
     k.run(
-        "kernel = get_ipython().kernel; finish = kernel.finish_metadata\ndef once(*a):\n    kernel.finish_metadata = finish; raise KeyboardInterrupt"
+        "kernel = get_ipython().kernel; finish = kernel.finish_metadata\ndef once(*a):\n    kernel.finish_metadata = finish; import os; os.killpg(0, 2)"
     )
     parent = k.client.execute(CELL.format("").replace("def f", "kernel.finish_metadata = once\ndef f"))
     behind = k.client.execute("1")
@@ -205,7 +239,7 @@ def test_metaml_that_dies_ends_the_cell_and_says_how_to_go_on(k: Kernel, script:
 
 def test_metaml_killed_while_something_holds_its_output(k: Kernel, script: Script) -> None:
     parent = begin(k)
-    metaml = metaml_of(k)
+    (metaml,) = metamls(k)
     os.kill(metaml.pid, signal.SIGKILL)
     assert k.reply(parent)["content"]["ename"] == "Detached"
 
@@ -234,20 +268,111 @@ def test_a_magic_that_is_not_alone_is_the_modules_own(k: Kernel, script: Script)
 
 
 @pytest.mark.parametrize("how", ["shutdown", "restart", "kill"])
-def test_the_end_of_the_kernel_detaches(k: Kernel, script: Script, how: str) -> None:
+def test_the_end_of_the_kernel_detaches(own: Kernel, script: Script, how: str) -> None:
+    k = own
     begin(k)
-    metaml = metaml_of(k)
+    (metaml,) = metamls(k)
     if how == "kill":
         os.killpg(k.pid, signal.SIGKILL)
     elif how == "restart":
         k.manager.restart_kernel()
-        k.client.wait_for_ready(timeout=30)
+        k.client.wait_for_ready(timeout=TIMEOUT)
         assert k.text("print('new')") == "new\n"
     else:
         k.control("shutdown_request", {"restart": False})
     script.wait("EOF")
     assert not any(m["type"] == "stop" for m in script.heard())
     until(lambda: not metaml.is_running() or metaml.status() == psutil.STATUS_ZOMBIE, "metaml ended by itself")
+
+
+MENTIONS = {
+    "string": "text = '%%train'",
+    "comment": "# %%train",
+    "help": "%%train?",
+    "other magic": "%%capture\ntext = '%%serve'",
+    "syntax error": "text = (  # %metaml",
+    "error": "1/0  # %%train",
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"silent": True}, {"store_history": False}], ids=["plain", "silent", "no-history"])
+@pytest.mark.parametrize("what", MENTIONS)
+def test_a_cell_that_only_mentions_train_holds_nothing(k: Kernel, script: Script, what: str, options: dict[str, Any]) -> None:
+    parent, behind = k.client.execute(MENTIONS[what], **options), k.client.execute("1")
+    info = k.client.kernel_info()
+    failed = "error" in what
+    assert k.reply(parent)["content"]["status"] == ("error" if failed else "ok")
+    assert k.reply(behind)["content"]["status"] == ("aborted" if failed and not options.get("silent") else "ok")
+    assert k.reply(info)["content"]["status"] == "ok"
+    assert not any(m["type"] == "begin" for m in script.heard())
+
+
+def test_a_malformed_request_holds_nothing(k: Kernel) -> None:
+    k.client.shell_channel.send(k.client.session.msg("execute_request", {"nothing": "%%train"}))
+    assert k.text("print('behind')") == "behind\n"
+
+
+@pytest.mark.skipif(os.environ.get("METAML_TEST_IPYKERNEL") == "oldest", reason="ipykernel 6 has no subshells")
+def test_a_sweep_in_a_subshell_holds_no_other_cell(k: Kernel, script: Script) -> None:
+    subshell = k.control("create_subshell_request")["content"]["subshell_id"]
+    message = k.client.session.msg("execute_request", {"code": CELL.format("")})
+    message["header"]["subshell_id"] = subshell
+    k.client.shell_channel.send(message)
+    parent = message["header"]["msg_id"]
+    k.iopub(parent, last=shows("begun"))
+    assert k.text("print('main shell')") == "main shell\n"
+    k.no_reply(parent)
+    script.order("done")
+    assert k.reply(parent)["content"]["status"] == "ok"
+    assert k.control("delete_subshell_request", {"subshell_id": subshell})["content"]["status"] == "ok"
+
+
+def test_a_front_end_that_comes_later_sees_a_busy_kernel_and_waits_its_turn(k: Kernel, script: Script) -> None:
+    parent = begin(k)
+    behind = k.client.execute("order = [1]")
+    with k.another("late") as late:
+        info = late.client.kernel_info()
+        assert late.reply(info)["content"]["implementation"] == "metaml"
+        late.iopub(info)
+        status = late.client.get_iopub_msg(timeout=TIMEOUT)
+        assert (status["parent_header"]["msg_id"], status["content"]) == (parent, {"execution_state": "busy"})
+        asked = late.client.execute("order.append(2); print(order)")
+        late.reply(late.client.kernel_info())  # what it asked before has arrived
+        last = k.client.execute("order.append(3)")
+        late.no_reply(asked)
+        script.order("done")
+        asked_in_order = ((k, parent), (k, behind), (late, asked), (k, last))
+        counts = [who.reply(what)["content"]["execution_count"] for who, what in asked_in_order]
+        assert counts == list(range(counts[0], counts[0] + 4))
+        assert any(m["content"].get("text") == "[1, 2]\n" for m in late.iopub(asked))
+
+
+def test_a_page_that_is_reloaded_goes_on_seeing_the_run(k: Kernel, script: Script) -> None:
+    with k.another("page") as page:
+        parent = begin(page)
+    with k.another("reloaded") as page:
+        behind = page.client.execute("print('behind')")
+        script.order("display half")
+        page.iopub(parent, last=shows("half"))
+        page.no_reply(behind)
+        script.order("done")
+        assert page.iopub(parent)[-1]["content"]["execution_state"] == "idle"
+        assert page.reply(behind)["content"]["status"] == "ok"
+
+
+def test_memory_is_flat_while_a_table_updates(k: Kernel, script: Script) -> None:
+    parent = begin(k)
+
+    def flood(updates: int) -> int:
+        script.order(f"flood {updates}")
+        k.iopub(parent, last=shows("flooded"))
+        return int(psutil.Process(k.pid).memory_info().rss)
+
+    before = flood(1_000)
+    after = flood(10_000)
+    assert after < 30e6 and after - before < 5e6, (before, after)
+    script.order("done")
+    assert k.reply(parent)["content"]["status"] == "ok"
 
 
 def test_nbclient_fails_when_the_run_does(script: Script) -> None:
