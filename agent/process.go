@@ -21,6 +21,7 @@ type processes struct {
 	signals  chan os.Signal
 	quit     chan struct{}
 	done     sync.WaitGroup
+	reaping  sync.Mutex // held while children are reaped, and by whoever needs the list of them as it is
 	mu       sync.Mutex // held while a child is started, so that it is known before it can be reaped
 	children map[int]*child
 }
@@ -75,6 +76,8 @@ func (p *processes) close() {
 }
 
 func (p *processes) reap() {
+	p.reaping.Lock()
+	defer p.reaping.Unlock()
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
