@@ -24,6 +24,9 @@ type trialMessage struct {
 	Code    string      `json:"code"`
 	Text    string      `json:"text"`
 	Hint    string      `json:"hint"`
+
+	Differs []difference      `json:"differs"` // loaded
+	Modules map[string]string `json:"modules"` // modules
 }
 
 // story is what a trial told of its end.
@@ -95,7 +98,9 @@ func (a *attempt) listen(events *os.File, said *story) {
 			a.sup.note(a.AttemptID, run.Note{Code: m.Code, Text: m.Text, Hint: m.Hint})
 		case "loaded":
 			cause := "--fresh-process"
-			a.sup.loaded(run.Loaded{Seconds: m.Seconds, Causes: []string{cause}})
+			a.sup.loaded(run.Loaded{Seconds: m.Seconds, Causes: []string{cause}}, m.Differs)
+		case "modules":
+			a.sup.lock(m.Modules)
 		case "refused":
 			said.refused = m.Text
 		}

@@ -29,6 +29,7 @@ type loadMessage struct {
 	Seed       int64             `json:"seed"`
 	SelfSeeded []string          `json:"self_seeded"`
 	Reseed     []string          `json:"reseed"`
+	Expected   string            `json:"expected,omitempty"` // the file that says how kept names look in the session
 }
 
 // startMessage starts a trial. With it come three descriptors: stdout, stderr, events.
@@ -58,6 +59,9 @@ type loaderMessage struct {
 	PID       int        `json:"pid"`
 	StartTime int64      `json:"start_time"`
 	Status    int        `json:"status"`
+
+	Differs []difference      `json:"differs"`
+	Modules map[string]string `json:"modules"`
 }
 
 // cause is one reason for which a program may not be forked.
@@ -93,9 +97,14 @@ type forked struct {
 func (s *Supervisor) loadMessage() loadMessage {
 	spec := s.opts.Spec
 	code := s.opts.Folder.Code()
+	expected := s.opts.Folder.Expected()
+	if _, err := os.Lstat(expected); err != nil {
+		expected = ""
+	}
 	return loadMessage{
 		Type: "load", Dir: code, Main: filepath.Join(code, "main.py"), Argv0: filepath.Join(code, "main.py"), Entry: spec.Entry,
 		Path: spec.Path, Env: spec.Env, Cwd: spec.Cwd, Seed: loadSeed(spec), SelfSeeded: spec.SelfSeeded, Reseed: spec.Reseed,
+		Expected: expected,
 	}
 }
 
@@ -231,8 +240,10 @@ func (l *loader) listen() {
 				l.loaded.Causes = append(l.loaded.Causes, l.sup.sources.explain(c))
 			}
 			decided = true
-			l.sup.loaded(l.loaded)
+			l.sup.loaded(l.loaded, m.Differs)
 			close(l.ready)
+		case "modules":
+			l.sup.lock(m.Modules)
 		case "load_failed":
 			if m.Error == nil {
 				m.Error = &run.Error{Type: "Error", Text: "the program's top level failed"}
@@ -326,17 +337,22 @@ func (l *loader) diedLoading() {
 	s.send(run.Update{LoadFailed: l.failed})
 }
 
-// loaded tells once how the program was loaded.
-func (s *Supervisor) loaded(v run.Loaded) {
+// loaded tells once how the program was loaded, and what came out otherwise than in the session.
+func (s *Supervisor) loaded(v run.Loaded, differs []difference) {
 	s.mu.Lock()
 	first := s.verdict == nil
 	s.deaths = 0
 	if first {
 		s.verdict = &v
 	}
+	tell := len(differs) > 0 && !s.compared // of fresh processes only one compares, and others may have loaded before it
+	s.compared = s.compared || tell
 	s.mu.Unlock()
 	if first {
 		s.send(run.Update{Loaded: &v})
+	}
+	if tell {
+		s.note(run.AttemptID{}, differNote(differs))
 	}
 }
 

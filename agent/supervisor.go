@@ -46,6 +46,8 @@ type Supervisor struct {
 	closed   bool
 	attempts map[run.AttemptID]*attempt
 	loader   *loader
+	locking  bool           // lock.txt is being written, or was
+	compared bool           // it was told what looks otherwise than in the session
 	verdict  *run.Loaded    // what the first loader found
 	deaths   int            // loaders that ended before they had loaded, one after the other
 	notes    map[string]int // notes by code: the same complaint of 10,000 trials is told a few times

@@ -35,8 +35,9 @@ type submission struct {
 	program  *program.Program
 	packages map[string]distribution
 	shipped  map[string]shippedValue
-	table    []run.Row // hyperparameters that were given as a file
-	staging  string    // folder that holds the program folder until the target takes it
+	expected map[string]look // how the names that the program keeps look in the session
+	table    []run.Row       // hyperparameters that were given as a file
+	staging  string          // folder that holds the program folder until the target takes it
 }
 
 // cut slices the session: which statements the entry needs. It asks nothing but names.
@@ -74,6 +75,9 @@ func (s *submission) stage() error {
 	}
 	if s.slice == nil {
 		return nil
+	}
+	if err := writeExpected(folder, s.expected); err != nil {
+		return err
 	}
 	doc, err := json.Marshal(s.doc)
 	if err != nil {
@@ -143,6 +147,11 @@ func (s *submission) ask(ctx context.Context) error {
 	var err error
 	if s.packages, err = distributions(ctx, s.python, s.program.Imports); err != nil {
 		return err
+	}
+	if s.doc.Kind == session.Live && s.slice != nil {
+		if s.expected, err = looks(ctx, s.python, s.slice.Statements); err != nil {
+			return err
+		}
 	}
 	if len(s.program.With) == 0 {
 		return nil

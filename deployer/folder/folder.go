@@ -56,6 +56,12 @@ func (r Run) Code() string { return r.join("program", "code") }
 // Map is the source map.
 func (r Run) Map() string { return r.join("program", "map.json") }
 
+// Expected says how top-level names looked in the session that the program was cut from.
+func (r Run) Expected() string { return r.join("program", "expected.json") }
+
+// PackageLock lists the distributions that the program loaded.
+func (r Run) PackageLock() string { return r.join("lock.txt") }
+
 // TableFile is table.jsonl.
 func (r Run) TableFile() string { return r.join("table.jsonl") }
 

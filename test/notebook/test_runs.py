@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import BIN, Notebook
+from conftest import BIN, Notebook, Shown
 
 WAITS = """%%train --name {name} {options}
 import os, time
@@ -148,6 +148,20 @@ def test_completion_answers_while_a_run_is_shown(notebook: Notebook, gate: Gate)
     assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (parent, "ok")
 
 
+def test_interrupt_can_mean_detach(notebook: Notebook, gate: Gate) -> None:
+    def interrupt(shown: Shown) -> None:
+        if "●" in shown.plain and not asked:
+            asked.append(True)
+            notebook.manager.interrupt_kernel()
+
+    asked: list[bool] = []
+    shown = notebook.run(gate.cell("--interrupt detach"), when=interrupt)
+    assert shown.error.startswith("Detached: interrupt-can-mean-detach-1 goes on"), shown.error
+    assert show(notebook, "interrupt-can-mean-detach")["state"] == "running"
+    gate.open()
+    assert notebook.run("import metaml; metaml.run('interrupt-can-mean-detach').wait(30).state").results == ["'succeeded'"]
+
+
 def test_kill_of_metaml_leaves_the_run(notebook: Notebook, gate: Gate) -> None:
     notebook.client.execute(gate.cell())
     running(notebook, "kill-of-metaml-leaves-the-run-1")
@@ -256,3 +270,12 @@ def test_tensorboard_is_there_while_the_run_lasts(notebook: Notebook, gate: Gate
     gate.open()
     assert notebook.run("run.wait(60).state").results == ["'succeeded'"]
     until(lambda: not processes(f"--logdir {notebook.home}"), "TensorBoard ends with the run")
+
+
+def test_what_comes_out_otherwise_than_in_the_notebook_is_told(notebook: Notebook) -> None:
+    assert notebook.run("import os\nn_files = len(os.listdir('.'))\nkept = 3\nopen('one-more.csv', 'w').close()").status == "ok"
+    shown = notebook.run("%%train --name otherwise\ndef train():\n    return n_files + kept")
+    assert shown.status == "ok", shown.traceback
+    there = int(notebook.run("n_files").results[0])
+    told = f"`n_files` is {there + 1} here and {there} in the notebook: something beside the cells"
+    assert told in shown.plain and "`kept`" not in shown.plain.partition(told)[2].splitlines()[0]

@@ -37,7 +37,8 @@ class Answers:
         answer: dict[str, Any] = {"id": need.get("id")}
         try:
             if "describe" in need:
-                about = {name: describe(name, self._namespace) for name in need["describe"] or ()}
+                sizes = need.get("sizes", True)
+                about = {name: describe(name, self._namespace, size=sizes) for name in need["describe"] or ()}
                 answer["describe"] = {name: value for name, value in about.items() if value is not None}
             elif "distributions" in need:
                 answer["distributions"] = distributions(need["distributions"] or ())

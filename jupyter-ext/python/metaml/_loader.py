@@ -271,6 +271,18 @@ class Program:
             if watcher is not None:
                 watcher.after(part[0].lineno if part else 0)
 
+    def differs(self) -> list[dict[str, str]]:
+        """Top-level names that look otherwise here than in the session which the program was cut from."""
+        if not (path := self.load.get("expected")):
+            return []
+        from metaml import _looks
+
+        try:
+            with open(path, encoding="utf-8") as f:
+                return _looks.differing(json.load(f), self.module.__dict__)
+        except (OSError, ValueError, AttributeError):
+            return []  # a damaged file of ours is no reason to run nothing
+
     def function(self) -> Any:
         """The entry function."""
         return getattr(self.module, self.entry)
@@ -304,10 +316,16 @@ class Loader:
 
     def serve(self) -> None:
         """Until the supervisor is gone."""
+        told = False
         while True:
             while (message := self.channel.take()) is not None:
                 if message["type"] == "start":
+                    if message.get("become") and not told:
+                        self.tell_modules()
                     self.start(message, self.channel.descriptors(3))
+            if self.trials and not told:  # after the first forks, so that these need not wait for it
+                self.tell_modules()
+                told = True
             blind = any(fd < 0 for _, fd in self.trials.values())
             ready = self.poll.poll(20 if blind else None)
             if any(fd == self.channel.sock.fileno() for fd, _ in ready) and not self.channel.fill():
@@ -361,6 +379,12 @@ class Loader:
         self.process.adopt(message, fds, None)
         sys.exit(_trial.Trial(self.program, message).run())
 
+    def tell_modules(self) -> None:
+        """Say what is loaded, for the run's lock."""
+        from metaml import _lock
+
+        self.channel.send(type="modules", modules=_lock.modules())
+
     def reap(self) -> None:
         for pid in list(self.trials):
             try:
@@ -401,9 +425,12 @@ def main() -> None:
         channel.receive()
         os._exit(44)
     causes = watcher.causes()
+    seconds = time.monotonic() - begin
+    differs = program.differs()
+    _trial.settle()
     # What was loaded stays, so the collector need not touch (and copy) its pages in every trial.
     gc.freeze()
-    channel.send(type="ready", fork=not causes, causes=causes, seconds=time.monotonic() - begin)
+    channel.send(type="ready", fork=not causes, causes=causes, seconds=seconds, differs=differs)
     Loader(channel, program, process).serve()
 
 

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._errors import Refused
+from ._looks import look
 from ._typed import resolve
 
 LARGEST_WITH = 512 << 20  # bytes that one name may ship
-LONGEST_REPR = 200  # characters
-_SCALARS = (int, float, bool, type(None), str)
 
 
 def name_of(value: Any) -> dict[str, Any]:
@@ -58,8 +57,8 @@ def _public(module: Any) -> str:
     return "metaml" if module.startswith("metaml.") else module
 
 
-def describe(name: str, namespace: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The deep description of a name, or None if it is not alive."""
+def describe(name: str, namespace: Mapping[str, Any], *, size: bool = True) -> dict[str, Any] | None:
+    """The deep description of a name, or None if it is not alive. Its size takes as long as pickling the value."""
     if name not in namespace:
         return None
     value = namespace[name]
@@ -76,16 +75,8 @@ def describe(name: str, namespace: Mapping[str, Any]) -> dict[str, Any] | None:
     named = isinstance(module, str) and isinstance(qualname, str) and module != "__main__"
     if named and resolve(str(module), str(qualname)) is value:
         about.update(importable=True, module=module, qualname=qualname)
-    if type(value) in _SCALARS:
-        text = repr(value)
-        if len(text) <= LONGEST_REPR:
-            about["repr"] = text
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and all(type(n) is int for n in shape):
-        about["shape"] = list(shape)
-        if getattr(value, "dtype", None) is not None:
-            about["dtype"] = str(value.dtype)
-    if about["kind"] == "value":
+    about.update(look(value))
+    if size and about["kind"] == "value":
         about["size"] = _pickled_size(value)
     return about
 

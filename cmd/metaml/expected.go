@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/metaml/metaml/converter/slice"
+)
+
+// look is how a value looks: one of its repr, its shape and dtype, or its type (docs/protocols.md §2).
+type look struct {
+	Repr  string `json:"repr,omitempty"`
+	Shape *[]int `json:"shape,omitempty"` // that of a single number is there, and empty
+	Dtype string `json:"dtype,omitempty"`
+	Type  string `json:"type,omitempty"`
+}
+
+// looks asks the session how the names look that the program's statements define, so that the loader can tell what came out
+// otherwise.
+func looks(ctx context.Context, p answers, statements []slice.Statement) (map[string]look, error) {
+	var names []string
+	for _, s := range statements {
+		if s.Origin != "with" { // a shipped value is the session's own
+			names = append(names, s.Defines...)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) == 0 {
+		return nil, nil
+	}
+	have, err := p.ask(ctx, map[string]any{"describe": names, "sizes": false})
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]look{}
+	for name, n := range have.Describe {
+		switch {
+		case n.Kind != "value":
+		case n.Repr != "":
+			found[name] = look{Repr: n.Repr}
+		case n.Shape != nil:
+			found[name] = look{Shape: &n.Shape, Dtype: n.Dtype}
+		default:
+			found[name] = look{Type: n.Type}
+		}
+	}
+	return found, nil
+}
+
+// writeExpected keeps the looks beside the program's code.
+func writeExpected(folder string, expected map[string]look) error {
+	if len(expected) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(expected)
+	if err != nil {
+		return fmt.Errorf("write how the names look: %w", err)
+	}
+	return os.WriteFile(filepath.Join(folder, "expected.json"), data, 0o600)
+}
