@@ -47,7 +47,9 @@ func run(t *testing.T, dir string, env []string, argv ...string) {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, said)
 	}
-	t.Logf("%s", said)
+	if len(said) > 0 {
+		t.Logf("%s", said)
+	}
 }
 
 // install makes a kernelspec that starts the kernel in folder bin and wraps python.
@@ -64,6 +66,7 @@ func install(t *testing.T, jupyter, name, bin, python string) {
 }
 
 func TestKernel(t *testing.T) {
+	t.Parallel()
 	tests := python(t, "METAML_TEST_PYTHON", "venv-test")
 	oldest := python(t, "METAML_TEST_PYTHON_OLDEST", "venv-oldest")
 	bin, scripted := filepath.Join(t.TempDir(), "bin"), filepath.Join(t.TempDir(), "scripted")
@@ -101,7 +104,7 @@ func TestKernel(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = os.RemoveAll(runtime) })
-			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x", "--durations=10"}, c.files...)
+			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x", "--durations=10", "-rs"}, c.files...)
 			run(t, here, []string{
 				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(),
 				"METAML_TEST_IPYKERNEL=" + c.name, "PYTHONDONTWRITEBYTECODE=1",
