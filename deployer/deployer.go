@@ -173,7 +173,7 @@ func (d *Door) Submit(ctx context.Context, p *Plan) (run.Submitted, error) {
 func (d *Door) spec(r Request, source Drawn) run.Spec {
 	s := r.Settings
 	spec := run.Spec{
-		V: 1, Owner: owner(), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(), Series: slug(first(s.Text("name"), r.Entry)),
+		V: 1, Owner: owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(), Series: slug(first(s.Text("name"), r.Entry)),
 		Digest: r.Digest, Entry: r.Entry, Python: r.Python, Cwd: r.Cwd, Path: r.Path,
 		Parallelism: int(s.Int("parallelism")), Retries: int(s.Int("retries")), Timeout: s.Duration("timeout"),
 		TrialCwd: s.Text("cwd") == "trial", Fresh: s.Bool("fresh_process"), TensorBoard: s.Bool("tensorboard"),
@@ -287,7 +287,13 @@ func threads(environ []string, parallelism int) map[string]string {
 	return env
 }
 
-func owner() string {
+// owner is who a run belongs to: the Hub's user, else the machine's.
+func owner(environ []string) string {
+	for _, kv := range environ {
+		if name, ok := strings.CutPrefix(kv, "JUPYTERHUB_USER="); ok && name != "" {
+			return name
+		}
+	}
 	if u, err := user.Current(); err == nil {
 		return u.Uid
 	}
