@@ -73,6 +73,9 @@ func (l *Log) Append(events ...*run.Event) error {
 	return nil
 }
 
+// Size is the size of the event file, in bytes.
+func (l *Log) Size() int64 { return l.size }
+
 // Sync waits until what was appended is on disk.
 func (l *Log) Sync() error { return l.file.Sync() }
 

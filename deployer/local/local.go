@@ -106,7 +106,8 @@ func (t *Target) names() ([]string, error) {
 	return names, nil
 }
 
-// List gives all runs, newest first. It starts nothing.
+// List gives all runs, newest first. It starts nothing. Of runs that have ended it tells what their summary does, without the
+// course of metrics, errors and notes: [Target.Load] has these.
 func (t *Target) List(ctx context.Context) ([]Listed, error) {
 	names, err := t.names()
 	if err != nil {
@@ -117,7 +118,7 @@ func (t *Target) List(ctx context.Context) ([]Listed, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
 		}
-		l, err := t.read(name)
+		l, err := t.glance(name)
 		if errors.Is(err, fs.ErrNotExist) && !exists(string(t.Folder(name))) {
 			continue // deleted meanwhile
 		}
@@ -199,26 +200,51 @@ func (t *Target) last(ctx context.Context, names []string) (string, error) {
 	return newest.Name, nil
 }
 
-// read folds a run from its folder.
-func (t *Target) read(name string) (Listed, error) {
+// open reads a run's description.
+func (t *Target) open(name string) (Listed, error) {
 	l := Listed{Folder: t.Folder(name)}
 	var err error
-	if l.Spec, err = l.Folder.ReadSpec(); err != nil {
+	if l.Spec, err = l.Folder.ReadSpec(); err == nil && l.Spec.Name != name {
+		err = fmt.Errorf("the folder %q belongs to the run %q", name, l.Spec.Name)
+	}
+	return l, err
+}
+
+// glance reads a run for a list: the summary of one that has ended, else its events.
+func (t *Target) glance(name string) (Listed, error) {
+	l, err := t.open(name)
+	if err != nil {
 		return l, err
 	}
-	if l.Spec.Name != name {
-		return l, fmt.Errorf("the folder %q belongs to the run %q", name, l.Spec.Name)
+	if l.State = l.Folder.ReadSummary(l.Spec); l.State != nil {
+		l.Liveness = Ended
+		return l, nil
 	}
+	err = fold(&l)
+	return l, err
+}
+
+// read folds a run from its folder.
+func (t *Target) read(name string) (Listed, error) {
+	l, err := t.open(name)
+	if err != nil {
+		return l, err
+	}
+	err = fold(&l)
+	return l, err
+}
+
+func fold(l *Listed) error {
 	l.State = run.NewState(l.Spec)
 	if err := each(l.Folder, func(e run.Event) error { l.State.Apply(e); return nil }); err != nil {
-		return l, err
+		return err
 	}
 	if l.Liveness = liveness(l.Folder, l.Spec, l.State); l.Liveness == Restarted {
 		for _, e := range restarted(l.Spec.Name, l.State) {
 			l.State.Apply(e)
 		}
 	}
-	return l, nil
+	return nil
 }
 
 // each hands out the events that are there now.

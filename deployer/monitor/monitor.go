@@ -93,6 +93,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("write the event file: %w", err)
 	}
 	_ = os.Remove(o.Folder.Reserve())
+	_ = o.Folder.WriteSummary(engine.State(), log.Size()) // lists are slower without it
 	if engine.State().Phase == run.Succeeded {
 		_ = os.Remove(o.Folder.EnvironmentFile())
 	}
