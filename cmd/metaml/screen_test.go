@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+func tableOf(t *testing.T, phases ...run.Phase) *view.Table {
+	t.Helper()
+	spec := run.Spec{Name: "train-1", Completions: len(phases), Parallelism: 1}
+	s := run.NewState(spec)
+	for i, p := range phases {
+		switch {
+		case p == run.Running:
+			s.Apply(run.Event{Type: run.EventTrialStarted, Trial: &i, Attempt: 1, Time: time.Unix(100, 0)})
+		case p.Final():
+			s.Apply(run.Event{Type: run.EventTrialEnded, Trial: &i, Attempt: 1, State: p, Time: time.Unix(101, 0)})
+		}
+	}
+	return view.New(view.Facts{Spec: spec}, s, time.Unix(102, 0))
+}
+
+func TestATerminalIsRedrawnInPlace(t *testing.T) {
+	var out bytes.Buffer
+	l := &live{out: &out, width: 80, height: 24}
+	for range 2 {
+		if err := l.show(tableOf(t, run.Succeeded, run.Running)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second, found := strings.Cut(out.String(), "\x1b[5A\r")
+	if !found || strings.Count(first, "\n") != 5 || strings.Count(second, "\n") != 5 {
+		t.Errorf("the second drawing does not go back over the first:\n%q", out.String())
+	}
+}
+
+func TestAPipeGetsALineForEachChange(t *testing.T) {
+	var out bytes.Buffer
+	l := &lines{out: &out}
+	for _, phases := range [][]run.Phase{{run.Running, run.Pending}, {run.Running, run.Pending}, {run.Succeeded, run.Running}} {
+		if err := l.show(tableOf(t, phases...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var trials []string
+	for line := range strings.Lines(out.String()) {
+		if strings.Contains(line, ": trial ") {
+			trials = append(trials, strings.Join(strings.Fields(line)[2:4], " "))
+		}
+	}
+	if got, want := strings.Join(trials, ", "), "0 running, 0 succeeded, 1 running"; got != want {
+		t.Errorf("got %q, want %q\n%s", got, want, out.String())
+	}
+}
