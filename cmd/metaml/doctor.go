@@ -99,8 +99,7 @@ func (a *app) examinePython(ctx context.Context, named string) []finding {
 		return []finding{{Name: "python", Text: message(err)}}
 	}
 	f := finding{Name: "python", OK: true, Text: fmt.Sprintf("%s (%s)", python, i.Version)}
-	var major, minor int
-	if _, err := fmt.Sscanf(i.Version, "%d.%d", &major, &minor); err != nil || major < 3 || (major == 3 && minor < 10) {
+	if !newEnough(i.Version) {
 		f.OK, f.Remedy = false, "MetaML needs Python 3.10 or newer; name another with --python."
 	}
 	all := []finding{f}

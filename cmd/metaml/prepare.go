@@ -132,6 +132,9 @@ func (s *submission) open(ctx context.Context, named string) error {
 	if s.doc.Interpreter, err = interpreterOf(ctx, python); err != nil {
 		return err
 	}
+	if !newEnough(s.doc.Interpreter.Version) {
+		return &run.UserError{Code: "python", Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", python, s.doc.Interpreter.Version), Hint: "Name another: --python PATH."}
+	}
 	s.doc.Interpreter.Path = python // as it was named: a venv's Python is a link
 	s.door, err = s.app.door()
 	return err

@@ -117,6 +117,13 @@ func joinPath(first, rest string) string {
 	return first + string(os.PathListSeparator) + rest
 }
 
+// newEnough reports whether a Python of this version can run programs: 3.10 is the oldest.
+func newEnough(version string) bool {
+	var major, minor int
+	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
+	return err == nil && (major > 3 || major == 3 && minor >= 10)
+}
+
 // interpreterOf asks a Python for its version and platform.
 func interpreterOf(ctx context.Context, python string) (session.Interpreter, error) {
 	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
