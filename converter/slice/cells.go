@@ -41,6 +41,7 @@ type stmt struct {
 	changes  bool // it changes objects, so that executing it twice is not executing it once
 	ours     bool // it has a decorator of ours
 	e        *effects
+	own      map[string]bool     // the variables of a loop, which it binds before it reads them
 	uses     map[string][]*value // what its immediate names meant
 	binds    []*value
 }
@@ -192,12 +193,29 @@ func (w *work) split(c *cell) {
 			return true
 		})
 		s.e = scan(s.node, w.aliases)
+		s.own = loopNames(s.node)
 		if s.last && !strings.HasSuffix(strings.TrimRight(c.tree.Src, " \t\r\n"), ";") {
 			for i := range s.e.calls {
 				s.e.calls[i].shown = s.e.calls[i].discarded && s.node.Kind == "expression_statement"
 			}
 		}
 	}
+}
+
+// loopNames gives the variables of a for loop that what it goes over does not read.
+func loopNames(n *syntax.Node) map[string]bool {
+	if n.Kind != "for_statement" {
+		return nil
+	}
+	out := map[string]bool{}
+	pattern(n.Child("left"), out)
+	if over := n.Child("right"); over != nil {
+		over.Walk(func(c *syntax.Node) bool {
+			delete(out, c.Text())
+			return true
+		})
+	}
+	return out
 }
 
 func hasError(n *syntax.Node) bool {

@@ -7,6 +7,7 @@ type ref struct {
 	name  string
 	param bool
 	loose bool // it was given to a call, whose result may hold it or not
+	flat  bool // what is changed is the object itself, and nothing that it holds: x[k] = v
 	made  bool // it is what a method of the name gave: a part of an object, but nothing of a module
 }
 

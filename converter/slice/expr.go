@@ -120,7 +120,7 @@ func (s *scanner) augmented(n *syntax.Node) {
 	same, deep := s.refs(right)
 	held := append(same, deep...)
 	if left.Kind != "identifier" {
-		s.change(left, held)
+		s.change(left, held, false)
 		return
 	}
 	old := s.resolve(left.Text())
@@ -284,7 +284,7 @@ func (s *scanner) callRefs(n *syntax.Node) (same, deep []ref) {
 		}
 	}
 	switch {
-	case method && fresh[name]:
+	case method && fresh[name], !method && (name == "deepcopy" || name == "clone"):
 		return nil, nil
 	case views[name]:
 		same = inside()
@@ -391,6 +391,31 @@ func (s *scanner) call(n *syntax.Node, discarded bool) {
 	if s.fn == nil && s.e == s.top {
 		return
 	}
+}
+
+// decorate notes the call of a decorator; of one with arguments the call that makes it is noted as any other.
+func (s *scanner) decorate(f *syntax.Node, definition []ref) {
+	c := call{line: f.Row + 1, args: []arg{{refs: definition}}}
+	switch f.Kind {
+	case "identifier":
+		c.callee, c.root, c.plain = f.Text(), s.resolve(f.Text()), s.find(f.Text()) == nil
+	case "attribute":
+		x := f
+		for x != nil && x.Kind == "attribute" {
+			if a := x.Child("attribute"); a != nil {
+				c.path = append([]string{a.Text()}, c.path...)
+			}
+			x = x.Child("object")
+		}
+		if x == nil || x.Kind != "identifier" {
+			return
+		}
+		c.callee, c.root, c.plain = x.Text(), s.resolve(x.Text()), s.find(x.Text()) == nil
+		c.obj, _ = s.refs(f.Child("object"))
+	default:
+		return
+	}
+	s.e.calls = append(s.e.calls, c)
 }
 
 // shell notes the call of a function that runs a command. The words of the command are expanded at once, not later as in other lambdas.

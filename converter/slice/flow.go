@@ -204,6 +204,9 @@ func (w *work) step(s *stmt) {
 	s.uses = map[string][]*value{}
 	var made []*value
 	for _, u := range s.e.uses {
+		if s.own[u.name] {
+			continue
+		}
 		vs, _ := w.at(u.name, t)
 		s.uses[u.name] = vs
 		for _, v := range vs {
@@ -217,12 +220,18 @@ func (w *work) step(s *stmt) {
 	w.sums = map[*function]*summary{}
 	sum := w.summarize(&s.e.changes, s.e, t, nil)
 	changed := map[*value]string{}
+	flat := map[*value]bool{}
 	note := func(name string, time int) {
 		vs, _ := w.at(name, time)
 		for _, v := range vs {
+			if s.own[name] && v.stmt != s {
+				continue
+			}
 			if _, ok := changed[v]; !ok {
 				changed[v] = name
+				flat[v] = true
 			}
+			flat[v] = flat[v] && !sum.inside[name]
 		}
 	}
 	changes := sorted(sum.changes)
@@ -237,7 +246,7 @@ func (w *work) step(s *stmt) {
 			w.importValue(v, b.imp)
 		}
 		for _, r := range b.same {
-			vs, _ := w.at(r.name, t+1)
+			vs := w.after(s, r.name)
 			for _, u := range vs {
 				if !r.made || !isImport(u) {
 					u.shared = true
@@ -246,7 +255,7 @@ func (w *work) step(s *stmt) {
 			}
 		}
 		for _, r := range b.deep {
-			vs, _ := w.at(r.name, t+1)
+			vs := w.after(s, r.name)
 			if r.loose || b.def != nil {
 				v.lent = append(v.lent, share(vs)...)
 			} else {
@@ -270,18 +279,18 @@ func (w *work) step(s *stmt) {
 		note(name, t+1)
 	}
 	for _, h := range append(sum.holds, s.e.holds...) {
-		targets, _ := w.at(h.target.name, t+1)
+		targets := w.after(s, h.target.name)
 		for _, r := range h.refs {
-			vs, _ := w.at(r.name, t+1)
+			vs := w.after(s, r.name)
 			for _, v := range targets {
 				v.deep = append(v.deep, share(vs)...)
 			}
 		}
 	}
 	for _, h := range sum.sees {
-		targets, _ := w.at(h.target.name, t+1)
+		targets := w.after(s, h.target.name)
 		for _, r := range h.refs {
-			vs, _ := w.at(r.name, t+1)
+			vs := w.after(s, r.name)
 			for _, v := range targets {
 				v.sees = append(v.sees, vs...)
 			}
@@ -291,10 +300,25 @@ func (w *work) step(s *stmt) {
 		changed[w.module(m)] = m
 	}
 	s.changes = len(changed) > 0
-	w.record(s, changed)
+	w.record(s, changed, flat)
 	if len(s.e.stars) > 0 {
 		w.stars = append(w.stars, s)
 	}
+}
+
+// after gives what a name means when the statement has been executed.
+func (w *work) after(s *stmt, name string) []*value {
+	vs, _ := w.at(name, s.time+1)
+	if !s.own[name] {
+		return vs
+	}
+	var own []*value
+	for _, v := range vs {
+		if v.stmt == s {
+			own = append(own, v)
+		}
+	}
+	return own
 }
 
 func isImport(v *value) bool { return v.bind != nil && v.bind.imp != nil }
@@ -344,9 +368,15 @@ func (w *work) importValue(v *value, imp *imported) {
 }
 
 // record notes an event at everything that it may have changed.
-func (w *work) record(s *stmt, changed map[*value]string) {
+func (w *work) record(s *stmt, changed map[*value]string, flat map[*value]bool) {
 	for v, name := range changed {
 		e := &event{stmt: s, name: name}
+		if flat[v] {
+			for u := range reach(v, itself) {
+				u.own = append(u.own, e)
+			}
+			continue
+		}
 		own := reach(v, inside)
 		for u := range own {
 			u.own = append(u.own, e)
@@ -363,7 +393,8 @@ func (w *work) record(s *stmt, changed map[*value]string) {
 type nearness uint8
 
 const (
-	inside nearness = iota // the objects that a value may be, and those that it holds
+	itself nearness = iota // the objects that a value may be
+	inside                 // also those that it holds
 	lent                   // also those that it was given when it was made
 	seen                   // also those that it may look at
 )
@@ -380,8 +411,10 @@ func reach(v *value, how nearness) map[*value]bool {
 		for _, u := range v.same {
 			visit(u)
 		}
-		for _, u := range v.deep {
-			visit(u)
+		if how >= inside {
+			for _, u := range v.deep {
+				visit(u)
+			}
 		}
 		if how >= lent {
 			for _, u := range v.lent {

@@ -36,6 +36,14 @@ func texts(s *Slice) string {
 
 // keeps have the entry f in their last cell, and name what comes along with it.
 var keeps = []struct{ name, cells, want string }{
+	{"a loop over several at once changes what it changes", "axes, xs, n = [[]], [1], {}\nfor i, (ax, x) in enumerate(zip(axes, xs)):\n    ax.append(x)\n    n[x] = i\n---\ndef f(): return xs", "axes, xs, n = [[]], [1], {}"},
+	{"zip and what is needed", "axes, xs = [[]], [1]\nfor ax, x in zip(axes, xs):\n    ax.append(x)\n---\ndef f(): return axes", "axes, xs = [[]], [1]\nfor ax, x in zip(axes, xs):\n    ax.append(x)"},
+	{"a decorator that registers", "R = []\ndef reg(g):\n    R.append(g)\n    return g\n@reg\ndef h(): return K\nK = 1\n---\ndef f(): return R", "R = []\ndef reg(g):\n    R.append(g)\n    return g\n@reg\ndef h(): return K\nK = 1"},
+	{"a decorator that is a method", "from lib import App\napp = App()\n@app.route('/a')\ndef h(): return 1\n@app.task\ndef i(): return 2\n---\ndef f(): return app", "from lib import App\napp = App()\n@app.route('/a')\ndef h(): return 1\n@app.task\ndef i(): return 2"},
+	{"out=", "import numpy as np\na = np.ones(3)\nb = np.ones(3)\nnp.add(a, 1, out=a)\nnp.add(a, 1, out=b)\nnp.unique(a)\nnp.sort(b)\n---\ndef f(): return a", "import numpy as np\na = np.ones(3)\nnp.add(a, 1, out=a)"},
+	{"a loop's variable is its own", "d = {'a': 1}\nfor k in d: print(k)\ne = {}\nfor k in d: e[k] = 1\n---\ndef f(): return e", "d = {'a': 1}\ne = {}\nfor k in d: e[k] = 1"},
+	{"what is put into another is not changed", "x = [1]\nd = {}\nd['x'] = x\nd['y'] = 1\nl = [x]\nl.append(x)\n---\ndef f(): return x", "x = [1]"},
+	{"what is changed inside of another is", "x = [1]\nd = {}\nd['x'] = x\nd['x'].append(1)\n---\ndef f(): return x", "x = [1]\nd = {}\nd['x'] = x\nd['x'].append(1)"},
 	{"constant", "A = 1\nB = 2\n---\ndef f(): return A", "A = 1"},
 	{"import", "import os, sys\nimport json\n---\ndef f(): return json", "import json"},
 	{"several levels", "a = 1\n---\ndef g(): return a\n---\ndef h(): return g()\n---\ndef f(): return h()", "a = 1\ndef g(): return a\ndef h(): return g()"},

@@ -12,6 +12,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // summary is what executing a piece of code may do to the names of the top level.
 type summary struct {
 	changes map[string]bool // names whose objects it may change
+	inside  map[string]bool // those of them that may hold something which it changes
 	params  map[string]bool // parameters of the function whose arguments it may change
 	binds   map[string]bool // names that it may bind by `global`
 	modules map[string]bool // modules whose settings it changes
@@ -54,7 +55,7 @@ func processWide(top string, c *call, imp *imported, name string) bool {
 }
 
 func newSummary() *summary {
-	return &summary{changes: map[string]bool{}, params: map[string]bool{}, binds: map[string]bool{}, modules: map[string]bool{}, reads: map[string]bool{}}
+	return &summary{changes: map[string]bool{}, inside: map[string]bool{}, params: map[string]bool{}, binds: map[string]bool{}, modules: map[string]bool{}, reads: map[string]bool{}}
 }
 
 // sorted gives the names of a set in order: what is kept must not depend on chance.
@@ -63,7 +64,7 @@ func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set))
 // merge adds what a part of the code does.
 func (s *summary) merge(o *summary) {
 	s.stores = s.stores || o.stores
-	for _, p := range []struct{ to, from map[string]bool }{{s.changes, o.changes}, {s.params, o.params}, {s.binds, o.binds}, {s.modules, o.modules}, {s.reads, o.reads}} {
+	for _, p := range []struct{ to, from map[string]bool }{{s.changes, o.changes}, {s.inside, o.inside}, {s.params, o.params}, {s.binds, o.binds}, {s.modules, o.modules}, {s.reads, o.reads}} {
 		for n := range p.from {
 			p.to[n] = true
 		}
@@ -82,6 +83,9 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 				part.params[r.name] = true
 			case !r.param && (!r.made || w.importOf(r.name, time) == nil):
 				part.changes[r.name] = true
+				if !r.flat {
+					part.inside[r.name] = true
+				}
 			}
 		}
 	}
@@ -163,6 +167,11 @@ func (w *work) effect(c *call, time int, s *summary, add func([]ref)) {
 			values = w.ahead(c.callee)
 		}
 	}
+	for _, a := range c.args {
+		if a.key == "out" {
+			add(a.refs)
+		}
+	}
 	if imp != nil {
 		w.moduleCall(c, imp, method, s, add)
 		return
@@ -175,7 +184,7 @@ func (w *work) effect(c *call, time int, s *summary, add func([]ref)) {
 		add(c.obj)
 		return
 	}
-	s.stores = s.stores || storing[method] && len(c.args) > 0
+	s.stores = s.stores || storing[method] && len(c.args) > 0 && len(c.obj) > 0
 	// A method of a class of the session: its code says what it does.
 	if fns := w.methods(c, values, method); len(fns) > 0 {
 		for _, f := range fns {
@@ -187,8 +196,14 @@ func (w *work) effect(c *call, time int, s *summary, add func([]ref)) {
 		return
 	}
 	switch method {
-	case "items", "values", "get", "parameters", "named_parameters", "children", "modules", "layers", "get_layer", "keys", "iterrows", "itertuples":
+	case "items", "values", "get", "parameters", "named_parameters", "children", "modules", "layers", "get_layer", "keys", "iterrows", "itertuples",
+		"ravel", "reshape", "squeeze", "unsqueeze", "transpose", "swapaxes", "flatten", "permute", "expand", "repeat":
 		return
+	case "append", "appendleft", "extend", "extendleft", "insert", "add", "setdefault":
+		if len(c.path) == 1 && c.callee != "" {
+			add(flatly(c.obj))
+			return
+		}
 	}
 	add(c.obj)
 	if changing[method] && len(c.args) > 0 {
@@ -237,7 +252,7 @@ func (w *work) moduleCall(c *call, imp *imported, method string, s *summary, add
 		}
 		return
 	}
-	if showing[name] || looking[top] || fresh[name] {
+	if showing[name] || looking[top] || fresh[name] || looksOnly(imp.module, c.path) {
 		return
 	}
 	if c.shown && !changing[name] {
@@ -254,6 +269,17 @@ func (w *work) moduleCall(c *call, imp *imported, method string, s *summary, add
 	}
 }
 
+// looksOnly says that the functions of a module give something new and leave their arguments alone, except those named in the tables. What
+// draws random numbers moves on the module's generator.
+func looksOnly(module string, path []string) bool {
+	top, rest, _ := strings.Cut(module, ".")
+	switch top {
+	case "numpy", "pandas", "scipy", "sklearn":
+		return !strings.HasPrefix(rest, "random") && (len(path) == 0 || path[0] != "random")
+	}
+	return false
+}
+
 // plainCall is a call of a name.
 func (w *work) plainCall(c *call, values []*value, time int, s *summary, add func([]ref)) {
 	known := false
@@ -268,7 +294,9 @@ func (w *work) plainCall(c *call, values []*value, time int, s *summary, add fun
 		case v.bind.class != nil:
 			known = true
 			if f := w.method(v.bind.class, "__init__", time, 0); f != nil {
+				stores := s.stores
 				w.apply(f, append([]arg{{}}, c.args...), time, s, add)
+				s.stores = stores // into the new object
 			}
 		}
 	}
@@ -373,6 +401,9 @@ func (w *work) apply(f *function, args []arg, time int, s *summary, add func([]r
 	}
 	for n := range sum.changes {
 		s.changes[n] = true
+	}
+	for n := range sum.inside {
+		s.inside[n] = true
 	}
 	for n := range sum.binds {
 		s.binds[n] = true

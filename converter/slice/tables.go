@@ -109,7 +109,13 @@ var fresh = map[string]bool{
 	"to_json": true, "to_latex": true, "to_list": true, "to_markdown": true, "to_numpy": true, "to_parquet": true,
 	"to_pickle": true, "to_series": true, "to_string": true, "tolist": true, "touch": true, "transform": true, "tz_convert": true,
 	"tz_localize": true, "union": true, "unique": true, "unstack": true, "upper": true, "value_counts": true, "var": true,
-	"view": true, "where": true,
+	"view": true, "where": true, "most_common": true, "elements": true, "total": true, "isdigit": true, "isalpha": true, "isnumeric": true,
+	"splitlines": true, "casefold": true, "zfill": true, "ljust": true, "rjust": true, "center": true, "find": true, "rfind": true,
+	"partition": true, "rpartition": true, "isoweekday": true, "weekday": true, "timestamp": true, "total_seconds": true, "hexdigest": true,
+	"digest": true, "bit_length": true, "as_integer_ratio": true, "nbytes": true, "to_period": true, "to_timestamp": true, "day_name": true,
+	"month_name": true, "contains": true, "extract": true, "cat": true, "cut": true, "crosstab": true, "skew": true, "kurt": true, "kurtosis": true,
+	"mad": true, "sem": true, "cummax": true, "cummin": true, "rank": true, "first_valid_index": true, "last_valid_index": true, "equals": true,
+	"trace": true, "cross_val_score": true, "get_n_splits": true, "score_samples": true, "get_feature_importance": true,
 }
 
 // views are functions and methods whose result may be their argument or object, or a part of it.

@@ -95,7 +95,7 @@ func (s *scanner) bindPattern(n *syntax.Node, same, deep []ref) {
 		s.bind(bind{name: n.Text(), same: same, deep: deep, line: n.Row + 1})
 	case "attribute", "subscript":
 		s.expr(n, false)
-		s.change(n, append(slices.Clone(same), deep...))
+		s.change(n, append(slices.Clone(same), deep...), true)
 	default:
 		same = append(slices.Clone(same), deep...)
 		for _, c := range n.Children {
@@ -104,15 +104,76 @@ func (s *scanner) bindPattern(n *syntax.Node, same, deep []ref) {
 	}
 }
 
-// change notes that the object at the root of a target is changed, and what it holds from now on.
-func (s *scanner) change(n *syntax.Node, held []ref) {
+// bindEach binds a target to the parts of what a loop goes over. Of zip and enumerate each name is a part of its own object, so that
+// `for ax, x in zip(axes, xs): ax.plot(x)` changes axes and not xs.
+func (s *scanner) bindEach(target, over *syntax.Node) {
+	if target == nil {
+		return
+	}
+	var args []*syntax.Node
+	name := ""
+	if over.Kind == "call" {
+		if f, a := over.Child("function"), over.Child("arguments"); f != nil && a != nil && a.Kind == "argument_list" && !has(a, "list_splat") && !has(a, "dictionary_splat") {
+			name = f.Text()
+			for _, c := range a.Children {
+				if c.Kind != "keyword_argument" {
+					args = append(args, c)
+				}
+			}
+			if f.Kind == "attribute" {
+				name = ""
+				if m := f.Child("attribute"); m != nil && m.Text() == "items" && len(args) == 0 {
+					name = ".items"
+				}
+			}
+		}
+	}
+	parts := target.Children
+	several := (target.Kind == "pattern_list" || target.Kind == "tuple_pattern" || target.Kind == "list_pattern") && !has(target, "list_splat_pattern")
+	switch {
+	case name == "zip" && several && len(parts) == len(args):
+		for i, p := range parts {
+			s.bindEach(p, args[i])
+		}
+		return
+	case name == "enumerate" && several && len(parts) == 2 && len(args) > 0:
+		s.bindPattern(parts[0], nil, nil)
+		s.bindEach(parts[1], args[0])
+		return
+	case name == ".items" && several && len(parts) == 2:
+		s.bindPattern(parts[0], nil, nil) // a key does not change
+		same, deep := s.refs(over)
+		s.bindPattern(parts[1], append(same, deep...), nil)
+		return
+	case (name == "tqdm" || name == "list" || name == "tuple" || name == "reversed" || name == "sorted" || name == "iter") && len(args) > 0:
+		s.bindEach(target, args[0])
+		return
+	}
+	same, deep := s.refs(over)
+	s.bindPattern(target, append(same, deep...), nil)
+}
+
+// change notes that the object at the root of a target is changed, and what it holds from now on. It is put there, if what was there
+// before is not changed itself.
+func (s *scanner) change(n *syntax.Node, held []ref, put bool) {
 	same, _ := s.refs(n)
+	if o := n.Children; put && len(o) > 0 && o[0].Kind == "identifier" {
+		same = flatly(same)
+	}
 	s.e.changes = append(s.e.changes, same...)
 	if len(held) > 0 {
 		for _, r := range same {
 			s.e.holds = append(s.e.holds, hold{r, held})
 		}
 	}
+}
+
+func flatly(refs []ref) []ref {
+	refs = slices.Clone(refs)
+	for i := range refs {
+		refs[i].flat = true
+	}
+	return refs
 }
 
 func (s *scanner) block(n *syntax.Node) {
@@ -142,12 +203,20 @@ func (s *scanner) statement(n *syntax.Node) {
 				}
 			}
 		}
-		switch d := n.Child("definition"); {
+		d := n.Child("definition")
+		switch {
 		case d == nil:
+			return
 		case d.Kind == "class_definition":
 			s.class(d, refs)
 		default:
 			s.function(d, refs)
+		}
+		// A decorator is called with the definition, which it may put somewhere: @register.
+		for _, c := range n.Children {
+			if name := d.Child("name"); c.Kind == "decorator" && len(c.Children) == 1 && name != nil && !s.ours.isDecorator(c) {
+				s.decorate(c.Children[0], s.resolve(name.Text()))
+			}
 		}
 	case "import_statement", "import_from_statement", "future_import_statement":
 		s.imports(n)
@@ -159,8 +228,7 @@ func (s *scanner) statement(n *syntax.Node) {
 		right := n.Child("right")
 		if right != nil {
 			s.expr(right, false)
-			same, deep := s.refs(right)
-			s.bindPattern(n.Child("left"), append(same, deep...), nil)
+			s.bindEach(n.Child("left"), right)
 		}
 		for _, c := range n.Children {
 			if c.Field != "left" && c.Field != "right" {
@@ -219,7 +287,7 @@ func (s *scanner) del(n *syntax.Node) {
 			}
 		case "attribute", "subscript":
 			s.expr(c, false)
-			s.change(c, nil)
+			s.change(c, nil, true)
 		default:
 			for _, d := range c.Children {
 				visit(d)

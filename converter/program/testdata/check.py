@@ -1,5 +1,7 @@
 """Executes notebooks and the programs made of them, and says whether they agree. JSON on stdin, JSON on stdout."""
 
+import __future__
+
 import ast
 import asyncio
 import contextlib
@@ -58,8 +60,10 @@ def run(case: dict) -> dict:
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         try:
             space = module().__dict__
+            future = 0  # holds for later cells, too
             for source in case["cells"]:
-                code = compile(source, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+                code = compile(source, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | future, dont_inherit=True)
+                future |= code.co_flags & __future__.annotations.compiler_flag
                 made = eval(code, space)
                 if inspect.iscoroutine(made):
                     loop.run_until_complete(made)
