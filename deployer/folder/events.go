@@ -52,7 +52,8 @@ func OpenLog(file File, fold func(run.Event)) (*Log, error) {
 	return l, nil
 }
 
-// Append stamps events with their place in the file and writes them at once. If that fails, none is in the file.
+// Append stamps events with their place in the file and writes them at once. If that fails, those are in the file whose N is at
+// most [Log.Last]: a reader may have seen them, so they are not taken back. Of the others nothing is left.
 func (l *Log) Append(events ...*run.Event) error {
 	var b bytes.Buffer
 	n := l.n
@@ -66,12 +67,19 @@ func (l *Log) Append(events ...*run.Event) error {
 		b.Write(line)
 		b.WriteByte('\n')
 	}
-	if _, err := l.file.Write(b.Bytes()); err != nil {
+	written, err := l.file.Write(b.Bytes())
+	if err != nil {
+		whole := b.Bytes()[:min(max(written, 0), b.Len())]
+		whole = whole[:bytes.LastIndexByte(whole, '\n')+1]
+		l.n, l.size = l.n+int64(bytes.Count(whole, []byte{'\n'})), l.size+int64(len(whole))
 		return errors.Join(fmt.Errorf("write to the event file: %w", err), l.file.Truncate(l.size))
 	}
 	l.n, l.size = n, l.size+int64(b.Len())
 	return nil
 }
+
+// Last is the N of the last event in the file.
+func (l *Log) Last() int64 { return l.n }
 
 // Size is the size of the event file, in bytes.
 func (l *Log) Size() int64 { return l.size }

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -316,4 +318,61 @@ func FuzzTable(f *testing.F) {
 			}
 		}
 	})
+}
+
+// halfFull takes part of what is written to it while it is full.
+type halfFull struct {
+	*os.File
+	takes int // bytes; -1 is all
+}
+
+func (f *halfFull) Write(p []byte) (int, error) {
+	if f.takes < 0 {
+		return f.File.Write(p)
+	}
+	n, err := f.File.Write(p[:min(f.takes, len(p))])
+	return n, errors.Join(err, syscall.ENOSPC)
+}
+
+// What a reader may have seen stays: a follower that had read events which were then taken back waited for ever for others at the
+// same place.
+func TestAFullDiskTakesBackNoEventThatWasRead(t *testing.T) {
+	file, err := os.OpenFile(filepath.Join(t.TempDir(), "events.jsonl"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	full := &halfFull{File: file, takes: -1}
+	log, err := OpenLog(full, func(run.Event) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := NewReader(file, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := func() *run.Event { return &run.Event{Type: run.EventNote, Text: strings.Repeat("x", 100)} }
+	full.takes = 500
+	if err := log.Append(one(), one(), one(), one()); !errors.Is(err, syscall.ENOSPC) || log.Last() != 2 {
+		t.Errorf("%v, and the last event is %d", err, log.Last())
+	}
+	var got []int64
+	read := func() {
+		for {
+			e, err := reader.Next()
+			if err != nil {
+				return
+			}
+			got = append(got, e.N)
+		}
+	}
+	read()
+	full.takes = -1
+	if err := log.Append(one()); err != nil {
+		t.Fatal(err)
+	}
+	read()
+	if want := []int64{1, 2, 3}; !slices.Equal(got, want) {
+		t.Errorf("read %v, want %v", got, want)
+	}
 }

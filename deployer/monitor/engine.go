@@ -469,6 +469,9 @@ func (e *Engine) abort(reason run.Reason, text string) {
 func (e *Engine) Fail(reason run.Reason, text string) error {
 	kept := e.batch[:0]
 	for _, ev := range e.batch {
+		if ev.N > 0 && ev.N <= e.log.Last() {
+			continue // it was written before the disk was full
+		}
 		if ev.Type == run.EventTrialEnded || ev.Type == run.EventEnded {
 			kept = append(kept, ev)
 		}

@@ -1,0 +1,118 @@
+package local
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// fullDisk names the folder of the small disk in the process that has one.
+const fullDisk = "METAML_TEST_FULL_DISK"
+
+// A disk of 4 MiB of the test's own, in a mount namespace that ends with it.
+func TestAFullDisk(t *testing.T) {
+	if os.Getenv(fullDisk) == "" {
+		if _, err := exec.LookPath("unshare"); err != nil {
+			t.Skip("no unshare: namespaces are Linux's")
+		}
+		dir := t.TempDir()
+		inner := exec.Command("unshare", "-rm", "sh", "-c", `mount -t tmpfs -o size=4m small "$1" && exec "$0" -test.run '^TestAFullDisk$' -test.v`, os.Args[0], dir)
+		inner.Env = append(os.Environ(), fullDisk+"="+dir)
+		if out, err := inner.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestAFullDisk/submit") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	t.Run("submit", func(t *testing.T) {
+		b := newDiskBench(t)
+		b.fill()
+		_, err := b.Submit(t.Context(), Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
+		var user *run.UserError
+		if !errors.As(err, &user) || user.Code != "disk-full" || !strings.Contains(user.Hint, "XDG_DATA_HOME") {
+			t.Errorf("submitted to a full disk: %v", err)
+		}
+		entries, _ := os.ReadDir(b.Dir)
+		for _, e := range entries {
+			if e.Name() != ".series" {
+				t.Errorf("left behind: %s", e.Name())
+			}
+		}
+		b.free()
+		if l := b.run(b.spec(1), "def train(): pass\n", nil); l.State.Phase != run.Succeeded {
+			t.Error(b.describe(l))
+		}
+	})
+	t.Run("while it runs", func(t *testing.T) {
+		b := newDiskBench(t)
+		source := `
+import os, time, metaml
+
+def train(i):
+    open("up", "w").write("1")
+    while not os.path.exists("go"): time.sleep(0.005)
+    for k in range(200): metaml.report(step=k, **{"a" * 100: k})
+    return i
+`
+		spec := b.spec(4)
+		name := b.submit(spec, source, rows("i", 1, 2, 3, 4))
+		b.appears("up")
+		b.until(name, "two trials", func(e run.Event) bool { return e.Type == run.EventTrialStarted && *e.Trial == 1 })
+		b.fill()
+		if err := os.WriteFile(filepath.Join(b.cwd, "go"), []byte("1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := b.await(name)
+		if l.State.Phase != run.Failed || l.State.Reason != run.ReasonDisk || !strings.Contains(l.State.Text, "no space left") ||
+			!strings.Contains(l.State.Text, "metaml resume "+name) {
+			t.Error(b.describe(l))
+		}
+		b.free()
+		if err := b.Resume(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		if l := b.await(name); l.State.Phase != run.Succeeded || l.State.Count().Succeeded != 4 {
+			t.Error(b.describe(l))
+		}
+	})
+}
+
+// newDiskBench keeps its runs on the small disk.
+func newDiskBench(t *testing.T) *bench {
+	t.Helper()
+	b := newBench(t)
+	b.Dir = filepath.Join(os.Getenv(fullDisk), "runs")
+	t.Cleanup(func() { _ = os.RemoveAll(b.Dir) })
+	return b
+}
+
+func (b *bench) filler() string { return filepath.Join(os.Getenv(fullDisk), "filler") }
+
+// fill leaves no page of the disk free.
+func (b *bench) fill() {
+	b.t.Helper()
+	f, err := os.Create(b.filler())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer f.Close()
+	for page := make([]byte, 4096); ; {
+		if _, err := f.Write(page); errors.Is(err, syscall.ENOSPC) {
+			return
+		} else if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func (b *bench) free() {
+	b.t.Helper()
+	if err := os.Remove(b.filler()); err != nil {
+		b.t.Fatal(err)
+	}
+}
