@@ -8,7 +8,7 @@ import (
 )
 
 // lockPatience is how long the end of a run may wait for its lock.txt.
-const lockPatience = 5 * time.Second
+const lockPatience = 3 * time.Second
 
 // lock writes the run's lock.txt, once: a process of its own, at the lowest priority, so that no trial waits for it.
 func (s *Supervisor) lock(modules map[string]string) {
@@ -26,10 +26,39 @@ func (s *Supervisor) lock(modules map[string]string) {
 	})
 }
 
+// writeLock starts over without courtesy when the run ends before the lock is written: then no trial is left to wait for it.
 func (s *Supervisor) writeLock(modules map[string]string) error {
-	in, out, err := os.Pipe()
+	c, err := s.startLock(modules)
 	if err != nil {
 		return err
+	}
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, c.pid, 19)
+	select {
+	case <-c.exited:
+		return nil
+	case <-s.closing:
+	}
+	kill(c.pid, c.start, syscall.SIGKILL)
+	<-c.exited
+	if _, err := os.Lstat(s.opts.Folder.PackageLock()); err == nil {
+		return nil
+	}
+	if c, err = s.startLock(modules); err != nil {
+		return err
+	}
+	select {
+	case <-c.exited:
+	case <-time.After(lockPatience):
+		kill(c.pid, c.start, syscall.SIGKILL)
+		<-c.exited
+	}
+	return nil
+}
+
+func (s *Supervisor) startLock(modules map[string]string) (*child, error) {
+	in, out, err := os.Pipe()
+	if err != nil {
+		return nil, err
 	}
 	defer out.Close()
 	c, err := s.procs.run(command{
@@ -38,21 +67,9 @@ func (s *Supervisor) writeLock(modules map[string]string) error {
 	})
 	_ = in.Close()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, c.pid, 19)
-	err = json.NewEncoder(out).Encode(map[string]any{"file": s.opts.Folder.PackageLock(), "modules": modules})
-	_ = out.Close()
-	select {
-	case <-c.exited:
-		return err
-	case <-s.closing:
-	}
-	select {
-	case <-c.exited:
-	case <-time.After(lockPatience):
-		kill(c.pid, c.start, syscall.SIGKILL)
-		<-c.exited
-	}
-	return err
+	// If it cannot be told, it has ended, and said why.
+	_ = json.NewEncoder(out).Encode(map[string]any{"file": s.opts.Folder.PackageLock(), "modules": modules})
+	return c, nil
 }

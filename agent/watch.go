@@ -14,9 +14,11 @@ import (
 
 const (
 	watchEvery = 500 * time.Millisecond // between two looks at the logs
-	hangAfter  = 30 * time.Second       // without processor time and output before a fork is suspected to hang
-	hangLooks  = 10                     // watchEvery between two looks at that
+	hangLooks  = 6                      // looks within hangAfter
 )
+
+// hangAfter is how long a fork may use no processor time and write nothing before it is suspected to hang. A test links its own.
+var hangAfter = "30s"
 
 // pulse is what a living trial changes.
 type pulse struct {
@@ -30,6 +32,11 @@ func (s *Supervisor) watch() {
 	pulses := map[run.AttemptID]pulse{}
 	since := map[run.AttemptID]time.Time{}
 	told := false
+	patience, err := time.ParseDuration(hangAfter)
+	if err != nil {
+		patience = 30 * time.Second
+	}
+	every := max(1, int(patience/hangLooks/watchEvery))
 	for look := 1; ; look++ {
 		select {
 		case <-s.closing:
@@ -51,7 +58,7 @@ func (s *Supervisor) watch() {
 					a.capLog(l)
 				}
 			}
-			if told || proc == nil || !proc.forked || look%hangLooks != 0 {
+			if told || proc == nil || !proc.forked || look%every != 0 {
 				continue
 			}
 			now, ok := takePulse(proc.pid, logs)
@@ -62,10 +69,10 @@ func (s *Supervisor) watch() {
 				pulses[a.AttemptID], since[a.AttemptID] = now, time.Now()
 				continue
 			}
-			if time.Since(since[a.AttemptID]) >= hangAfter && !sleeping(proc.pid) {
+			if time.Since(since[a.AttemptID]) >= patience && !sleeping(proc.pid) {
 				told = true
 				s.note(a.AttemptID, run.Note{
-					Code: "may-hang", Text: fmt.Sprintf("trial %d has used no processor time and written nothing for %d s; it may hang after the fork", a.Trial, int(hangAfter.Seconds())),
+					Code: "may-hang", Text: fmt.Sprintf("trial %d has used no processor time and written nothing for %d s; it may hang after the fork", a.Trial, int(patience.Seconds())),
 					Hint: "if it does, stop the run and use --fresh-process",
 				})
 			}

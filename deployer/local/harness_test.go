@@ -40,13 +40,20 @@ func root(t *testing.T) string {
 }
 
 // agentBinary builds metaml-agent once for all tests.
-var agentBinary = sync.OnceValues(func() (string, error) {
+var agentBinary = sync.OnceValues(func() (string, error) { return buildAgent("") })
+
+// impatientAgent takes a fork for hanging after a second.
+var impatientAgent = sync.OnceValues(func() (string, error) {
+	return buildAgent("-X github.com/metaml/metaml/agent.hangAfter=1s")
+})
+
+func buildAgent(ldflags string) (string, error) {
 	dir, err := os.MkdirTemp("", "metaml-agent-test-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "metaml-agent")
-	args := []string{"build", "-o", path}
+	args := []string{"build", "-ldflags", ldflags, "-o", path}
 	if raced {
 		args = append(args, "-race")
 	}
@@ -54,13 +61,17 @@ var agentBinary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("build metaml-agent: %w\n%s", err, out)
 	}
+	built = append(built, dir)
 	return path, nil
-})
+}
+
+// built are the folders of the binaries.
+var built []string
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := agentBinary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	for _, dir := range built {
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code) //nolint:forbidigo // what TestMain is for
 }

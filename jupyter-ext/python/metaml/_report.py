@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["checkpoint", "output", "report"]
 
 #: The descriptor on which a trial tells its events; -1 outside a trial. Forked children of a trial share it.
 _events = -1
+_told = False
 
 #: Bytes of one line; docs/protocols.md §5.
 _MAX_LINE = 64 * 1024
@@ -97,7 +99,22 @@ def report(step: float | None = None, **metrics: Any) -> None:
         message["step"] = at
     if sum(len(name) + 40 for name in values) > _MAX_LINE:
         raise ValueError(f"report() was given {len(values)} metrics at once, more than fit into 64 KiB")
+    if _events < 0:
+        _say_why_not()
     send(message)
+
+
+def _say_why_not() -> None:
+    """In a process that a trial has started anew: nothing was inherited that leads to the trial's supervisor."""
+    global _told
+    if "_METAML_TRIAL" in os.environ and not _told:
+        _told = True
+        print(
+            "metaml: report() is kept only from a trial's own process and its forks, not from processes that it starts anew "
+            "(spawn, forkserver, subprocess); hand the values to the trial and report them there",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def output() -> Path:
