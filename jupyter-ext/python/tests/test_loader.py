@@ -1,0 +1,111 @@
+"""The loader, spoken to as its supervisor does (docs/protocols.md §5)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODULE = Path(__file__).resolve().parents[1]
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks are for Linux")
+
+
+class Loader:
+    """A loader of one program."""
+
+    def __init__(self, folder: Path, source: str) -> None:
+        self.folder = folder
+        (folder / "main.py").write_text(source)
+        self.sock, theirs = socket.socketpair()
+        self.sock.settimeout(30)
+        env = {**os.environ, "PYTHONPATH": str(MODULE), "_METAML_TOKEN": "x" * 8}
+        self.pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "metaml._loader"],
+            env,
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)],
+            setsid=True,
+        )
+        theirs.close()
+        main = str(folder / "main.py")
+        self.send({"type": "load", "dir": str(folder), "main": main, "argv0": main, "entry": "train", "cwd": "", "seed": 1})
+
+    def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
+        data = json.dumps(message).encode()
+        socket.send_fds(self.sock, [struct.pack("<I", len(data)) + data], fds or [])
+
+    def start(self, trial: int) -> None:
+        folder = self.folder / str(trial)
+        folder.mkdir()
+        files = [os.open(folder / name, os.O_CREAT | os.O_WRONLY) for name in ("stdout", "stderr", "events")]
+        message = {"type": "start", "trial": trial, "attempt": 1, "token": "y" * 8, "folder": str(folder), "seed": trial}
+        self.send({**message, "output": str(folder / "output"), "row": {"x": trial}}, files)
+        for fd in files:
+            os.close(fd)
+
+    def receive(self) -> dict[str, Any]:
+        (size,) = struct.unpack("<I", self._exactly(4))
+        message: dict[str, Any] = json.loads(self._exactly(size))
+        return message
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self.sock.recv(size - len(data))
+            assert more, "the loader hung up"
+            data += more
+        return data
+
+    def until(self, kind: str) -> dict[str, Any]:
+        while (message := self.receive())["type"] != kind:
+            pass
+        return message
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> Iterator[Loader]:
+    loader = Loader(tmp_path, "def train(x):\n    print('trial', x)\n    return x\n")
+    yield loader
+    loader.sock.close()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(loader.pid, signal.SIGCONT)
+    assert os.waitpid(loader.pid, 0)[1] == 0
+
+
+def test_start_messages_that_arrive_at_once_keep_their_descriptors(loader: Loader) -> None:
+    assert loader.until("ready")["fork"]
+    # Asleep, it finds them all in one read when it wakes up.
+    os.kill(loader.pid, signal.SIGSTOP)
+    os.waitpid(loader.pid, os.WUNTRACED)
+    for trial in range(5):
+        loader.start(trial)
+    os.kill(loader.pid, signal.SIGCONT)
+    ended = {message["trial"]: message["status"] for message in (loader.until("exited") for _ in range(5))}
+    assert ended == dict.fromkeys(range(5), 0)
+    for trial in range(5):
+        assert (loader.folder / str(trial) / "stdout").read_text() == f"trial {trial}\n"
+        [result] = (loader.folder / str(trial) / "events").read_text().splitlines()
+        assert json.loads(result)["metrics"] == {"value": trial}
+
+
+def test_what_is_loaded_is_told_once_and_after_the_first_fork(loader: Loader) -> None:
+    loader.until("ready")
+    for trial in range(2):
+        loader.start(trial)
+        if trial == 0:
+            assert loader.receive()["type"] == "started"
+            assert "modules" in loader.until("modules")
+        kinds: list[str] = []
+        while not kinds or kinds[-1] != "exited":
+            kinds.append(loader.receive()["type"])
+        assert "modules" not in kinds
