@@ -18,6 +18,7 @@ const (
 	stopPatience = 3 * time.Second        // from SIGTERM to SIGKILL
 	flushWait    = time.Second            // for front ends to take the last messages
 	parentEvery  = 500 * time.Millisecond // how often the parent is looked at
+	closeWait    = 2 * time.Second        // from ipykernel's iopub's end to that of its other sockets
 )
 
 // serve starts the wrapped kernel and follows it to its end.
@@ -33,7 +34,7 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 	if err != nil {
 		return b.serveStandIn(ctx, interrupts, fmt.Sprintf("%s; choose another with --python PATH or METAML_PYTHON", err))
 	}
-	orphaned := b.watchParent()
+	orphaned, stuck := b.watchParent(), b.watchEnd(iopub)
 	for {
 		select {
 		case <-interrupts:
@@ -47,6 +48,11 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 			b.log.Warn("the process that started this kernel is gone; ending")
 			_ = c.stop(stopPatience)
 			return 1, nil
+		case <-stuck:
+			b.log.Warn("the wrapped kernel was asked to shut down and hangs while it closes its sockets; ending it")
+			_ = c.stop(stopPatience)
+			b.drain()
+			return 0, nil
 		case err := <-c.ended:
 			if missing := b.missing(c, iopub); missing != "" {
 				return b.serveStandIn(ctx, interrupts, missing)
@@ -105,6 +111,34 @@ func (b *Bridge) drain(open ...*sockets.Peer) {
 			return
 		}
 	}
+}
+
+// watchEnd closes its channel when ipykernel hangs in its own end. There is a race in it:
+// the main thread closes iopub's thread and joins control's, which may still be about to
+// publish its idle and then waits for ever. By then all of the user's program has ended.
+func (b *Bridge) watchEnd(iopub *sockets.Peer) <-chan struct{} {
+	stuck := make(chan struct{})
+	b.wg.Go(func() {
+		select {
+		case <-iopub.Done():
+		case <-b.ctx.Done():
+			return
+		}
+		wait := time.NewTimer(closeWait)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-b.ctx.Done():
+			return
+		}
+		for _, p := range b.clients.all() {
+			if b.quitting.Load() && p.Connected() && p.Err() == nil {
+				close(stuck)
+				return
+			}
+		}
+	})
+	return stuck
 }
 
 // watchParent closes its channel when the process that started us is gone. Like

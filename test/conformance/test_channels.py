@@ -144,7 +144,7 @@ def test_a_silent_peer_keeps_nobody_out(kernel: Kernel) -> None:
         other = kernel.manager.client()
         other.session.session = "late"
         other.start_channels()
-        other.wait_for_ready(timeout=5)
+        other.wait_for_ready(timeout=TIMEOUT)
         other.stop_channels()
     finally:
         for s in silent:

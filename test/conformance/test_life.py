@@ -69,9 +69,21 @@ def test_restart_gives_a_new_python_and_leaves_no_old_one(fresh: Kernel) -> None
 def test_shutdown_leaves_nothing(fresh: Kernel) -> None:
     pid, child = fresh.pid, fresh.child().pid
     assert fresh.control("shutdown_request", {"restart": False})["content"] == {"status": "ok", "restart": False}
-    until(lambda: gone(pid, child), "both have ended", 5)
+    until(lambda: gone(pid, child), "both have ended")
     assert fresh.process.wait() == 0
     assert not any(str(pid) in f.read_text() for f in runtime_folders() if f.is_file())
+
+
+def test_an_ipykernel_that_hangs_at_its_end_is_ended(fresh: Kernel) -> None:
+    # Its main thread joins the control thread after it has closed iopub; that thread may wait for iopub.
+    pid, child, process = fresh.pid, fresh.child().pid, fresh.process
+    fresh.run(
+        "import threading; control = get_ipython().kernel.parent.control_thread\n"
+        "control.is_alive, control.join = lambda: True, threading.Event().wait  # by then IPython has emptied the namespace"
+    )
+    fresh.control("shutdown_request", {"restart": False})
+    assert process.wait(timeout=TIMEOUT) == 0
+    assert gone(pid, child)
 
 
 def test_a_killed_kernel_takes_the_wrapped_one_with_it(fresh: Kernel) -> None:
@@ -79,7 +91,7 @@ def test_a_killed_kernel_takes_the_wrapped_one_with_it(fresh: Kernel) -> None:
     parent = fresh.client.execute("import time\nprint(1, flush=True)\nwhile True: pass")
     fresh.iopub(parent, last=lambda m: m["msg_type"] == "stream")
     os.kill(fresh.pid, signal.SIGKILL)
-    until(lambda: gone(child), "ipykernel died with us", 2)
+    until(lambda: gone(child), "ipykernel died with us", 10)
 
 
 def test_what_a_killed_kernel_left_is_swept_by_the_next() -> None:
@@ -96,12 +108,12 @@ def test_what_a_killed_kernel_left_is_swept_by_the_next() -> None:
 def test_death_of_the_wrapped_kernel_is_ours(fresh: Kernel) -> None:
     fresh.child().kill()
     process = fresh.process
-    assert process.wait(timeout=2) == 128 + signal.SIGKILL
+    assert process.wait(timeout=TIMEOUT) == 128 + signal.SIGKILL
 
 
 def test_exit_code_is_the_wrapped_kernels(fresh: Kernel) -> None:
     fresh.client.execute("import os; os._exit(7)")
-    assert fresh.process.wait(timeout=5) == 7
+    assert fresh.process.wait(timeout=TIMEOUT) == 7
 
 
 spawned: list[subprocess.Popen[bytes]] = []
@@ -135,7 +147,7 @@ def spawn(
 def ended(process: subprocess.Popen[bytes]) -> int:
     """The exit code; a kernel that does not end says what it waits for."""
     try:
-        process.communicate(timeout=15)
+        process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         left = [(p.pid, p.status(), p.cmdline()) for p in psutil.Process(process.pid).children(recursive=True)]
         process.send_signal(signal.SIGQUIT)
@@ -164,7 +176,7 @@ def test_parent_that_dies_leaves_no_orphan(tmp_path: Path) -> None:
     client.stop_channels()
     parent.kill()
     parent.wait()
-    until(lambda: gone(pid, child), "kernel and ipykernel noticed", 4)
+    until(lambda: gone(pid, child), "kernel and ipykernel noticed")
 
 
 def test_termination_ends_both(tmp_path: Path) -> None:
@@ -180,7 +192,7 @@ def test_arguments_reach_ipykernel(tmp_path: Path) -> None:
     process, file = spawn(tmp_path, "--HistoryManager.hist_file=:memory:")
     client = connect(file)
     client.execute_interactive("assert get_ipython().history_manager.hist_file == ':memory:'", timeout=TIMEOUT)
-    assert client.shutdown(reply=True, timeout=5)["content"]["status"] == "ok"
+    assert client.shutdown(reply=True, timeout=TIMEOUT)["content"]["status"] == "ok"
     client.stop_channels()
     assert ended(process) == 0
 
@@ -198,7 +210,7 @@ def test_ipc_front_end(tmp_path: Path) -> None:
 
 def test_encryption_is_refused_in_one_sentence(tmp_path: Path) -> None:
     process, _ = spawn(tmp_path, curve_publickey="x", curve_secretkey="y")
-    _, said = process.communicate(timeout=5)
+    _, said = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1
     assert said.decode().count("\n") == 1 and "CurveZMQ" in said.decode()
 
