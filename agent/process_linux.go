@@ -144,7 +144,7 @@ func (p *processes) noOrphans() bool {
 	if err != nil {
 		return false // a kernel without CONFIG_PROC_CHILDREN
 	}
-	for _, field := range strings.Fields(string(data)) {
+	for field := range strings.FieldsSeq(string(data)) {
 		if pid, err := strconv.Atoi(field); err != nil || !p.ours(pid) {
 			return false
 		}

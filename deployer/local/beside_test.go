@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -83,7 +82,7 @@ func TestLockOfPackages(t *testing.T) {
 			spec := b.spec(2)
 			spec.Fresh, spec.Key = c.fresh, name
 			l := b.run(spec, c.source+"def train():\n    return 1\n", nil)
-			path := folder.Run(l.Folder).PackageLock()
+			path := l.Folder.PackageLock()
 			b.waitFor("lock.txt", func() bool { return exists(path) })
 			data, err := os.ReadFile(path)
 			if err != nil {

@@ -100,6 +100,7 @@ func BenchmarkList(b *testing.B) {
 		_ = file.Close()
 	}
 	read := func(b *testing.B, read func(string) (Listed, error)) {
+		b.Helper()
 		for b.Loop() {
 			for i := range 200 {
 				if l, err := read(fmt.Sprintf("train-%d", i+1)); err != nil || l.State.Phase != run.Succeeded {

@@ -113,7 +113,7 @@ func (s *supervisor) serve() {
 		return
 	}
 	python := s.job.Spec.Python
-	cmd := exec.CommandContext(s.board, python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", "0", "--reload_interval", "2") //nolint:gosec // G204: the run's own interpreter
+	cmd := exec.CommandContext(s.board, python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", "0", "--reload_interval", "2")
 	cmd.SysProcAttr = dieWithUs()
 	// On SIGTERM it removes what it wrote into the folder for temporary files; on SIGKILL it would stay.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

@@ -151,7 +151,7 @@ func event(data []byte, fn func(Scalar)) {
 			}
 		case number == 2 && kind == protowire.VarintType:
 			if v, n := protowire.ConsumeVarint(value); n > 0 {
-				step = int64(v) //nolint:gosec // G115: int64 is how the format writes it
+				step = int64(v)
 			}
 		case number == 5 && kind == protowire.BytesType:
 			summary = inner(value)
