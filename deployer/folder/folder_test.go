@@ -376,3 +376,17 @@ func TestAFullDiskTakesBackNoEventThatWasRead(t *testing.T) {
 		t.Errorf("read %v, want %v", got, want)
 	}
 }
+
+func FuzzReadSummary(f *testing.F) {
+	f.Add([]byte(`{"v":1,"size":0,"phase":"succeeded","trials":[{"phase":"succeeded","attempt":1,"metrics":{"a":"nan"},"returned":["a"]}]}`))
+	f.Add([]byte(`{"v":1,"size":0,"phase":"failed","trials":null}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := Run(t.TempDir())
+		if err := errors.Join(os.WriteFile(r.SummaryFile(), data, 0o600), os.WriteFile(r.Events(), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.ReadSummary(run.Spec{Name: "r-1", Completions: 2}); s != nil && !s.Phase.Final() {
+			t.Errorf("a run that has not ended was summed up: %s", s.Phase)
+		}
+	})
+}

@@ -48,6 +48,33 @@ func TestAFullDisk(t *testing.T) {
 			t.Error(b.describe(l))
 		}
 	})
+	t.Run("read-only", func(t *testing.T) {
+		b := newDiskBench(t)
+		remount := func(how string) {
+			t.Helper()
+			if out, err := exec.Command("mount", "-o", "remount,"+how, os.Getenv(fullDisk)).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+		if l := b.run(b.spec(1), "def train(): pass\n", nil); l.State.Phase != run.Succeeded {
+			t.Error(b.describe(l))
+		}
+		b.noneLeft()
+		remount("ro")
+		defer remount("rw")
+		_, err := b.Submit(t.Context(), Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
+		var user *run.UserError
+		if !errors.As(err, &user) || user.Code != "unwritable" {
+			t.Errorf("submitted to a read-only disk: %v", err)
+		}
+		// What is there can still be looked at.
+		if all, err := b.List(t.Context()); err != nil || len(all) != 1 || all[0].State.Phase != run.Succeeded {
+			t.Errorf("listed %v, %v", all, err)
+		}
+		if err := b.Follow(t.Context(), Last, "", func(run.Event, string) error { return nil }); err != nil {
+			t.Errorf("followed: %v", err)
+		}
+	})
 	t.Run("while it runs", func(t *testing.T) {
 		b := newDiskBench(t)
 		source := `
