@@ -395,8 +395,10 @@ func TestADeletedFolderEndsTheRun(t *testing.T) {
 	b := newBench(t)
 	name := b.submit(b.spec(1), "import time, os\ndef train():\n    open('up', 'w').write('x')\n    time.sleep(600)\n", nil)
 	b.appears("up")
-	ended := make(chan error, 1)
-	go func() { ended <- b.Follow(t.Context(), name, "", func(run.Event, string) error { return nil }) }()
+	ended, following := make(chan error, 1), make(chan struct{})
+	first := sync.OnceFunc(func() { close(following) })
+	go func() { ended <- b.Follow(t.Context(), name, "", func(run.Event, string) error { first(); return nil }) }()
+	<-following
 	if err := os.RemoveAll(string(b.Folder(name))); err != nil {
 		t.Fatal(err)
 	}
