@@ -124,8 +124,7 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 	}
 	s, err := slice.Of(ctx, doc, slice.Options{Function: o.function})
 	if err != nil {
-		var c *complaint.Complaint
-		if errors.As(err, &c) {
+		if _, ok := errors.AsType[*complaint.Complaint](err); ok {
 			return fmt.Errorf("%s: %w", o.input, err)
 		}
 		return err
@@ -178,13 +177,13 @@ func target(o options, suffix string) string {
 }
 
 func read(input string, stdin io.Reader) (*session.Document, error) {
-	var r io.Reader = stdin
+	r := stdin
 	if input != "-" {
 		f, err := os.Open(input)
 		if err != nil {
 			return nil, fmt.Errorf("opening the notebook: %w", err)
 		}
-		defer f.Close() //nolint:errcheck // it was only read
+		defer f.Close()
 		r = f
 	}
 	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))

@@ -130,13 +130,13 @@ func Cells(data []byte) (*Notebook, error) {
 				break
 			}
 		}
-		switch {
-		case rc.Type == "heading":
+		switch rc.Type {
+		case "heading":
 			cell.Type = "markdown"
 			cell.Source = strings.Repeat("#", min(max(rc.Level, 1), 6)) + " " + strings.Join(strings.Fields(cell.Source), " ")
-		case rc.Type == "html" || rc.Type == "text":
+		case "html", "text":
 			cell.Type = "markdown"
-		case rc.Type == "":
+		case "":
 			return nil, fmt.Errorf("cell %d of the notebook has no type (/cells/%d/cell_type)", i+1, i)
 		}
 		if tags, ok := rc.Meta.Tags.([]any); ok {

@@ -14,7 +14,6 @@ import (
 type random struct {
 	r     *rand.Rand
 	names []string
-	b     []string
 	live  map[string]string // name → kind: list, dict, int, obj, func, cls
 }
 

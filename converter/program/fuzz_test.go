@@ -46,9 +46,8 @@ func FuzzProgram(f *testing.F) {
 			doc.Cells = append(doc.Cells, cell)
 		}
 		s, err := slice.Of(context.Background(), doc, slice.Options{})
-		var c *complaint.Complaint
 		if err != nil {
-			if !errors.As(err, &c) {
+			if _, ok := errors.AsType[*complaint.Complaint](err); !ok {
 				t.Fatalf("%v is no complaint", err)
 			}
 			return

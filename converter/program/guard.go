@@ -105,10 +105,10 @@ func guard(s *slice.Slice, kind, code string) string {
 type guardWriter struct{ argparse, json, value string }
 
 func describe(e slice.Function, kind string) string {
-	switch {
-	case kind == Draw:
+	switch kind {
+	case Draw:
 		return "Print the hyperparameters of " + e.Name + "."
-	case kind == Serve:
+	case Serve:
 		return "Answer one request by " + e.Name + "."
 	}
 	return "Run " + e.Name + " once and print what it returns."

@@ -269,7 +269,12 @@ func Read(dir string) (*Program, error) {
 	p := &Program{}
 	root := filepath.Join(dir, "code")
 	var total int64
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+	folder, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, fmt.Errorf("reading the program folder %s: %w", dir, err)
+	}
+	defer folder.Close()
+	err = fs.WalkDir(folder.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -289,15 +294,11 @@ func Read(dir string) (*Program, error) {
 		if total += info.Size(); total > maxFolder {
 			return fmt.Errorf("%s holds more than 1 GiB", root)
 		}
-		data, err := os.ReadFile(name)
+		data, err := folder.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		p.Files = append(p.Files, File{filepath.ToSlash(rel), mode(info.Mode()), data})
+		p.Files = append(p.Files, File{name, mode(info.Mode()), data})
 		return nil
 	})
 	if err != nil {

@@ -229,16 +229,14 @@ func hasError(n *syntax.Node) bool {
 
 // statementText is the text of a statement with a comment behind it.
 func statementText(src string, n *syntax.Node) string {
-	end := n.End
-	rest := src[end:]
+	rest := src[n.End:]
 	if i := strings.IndexByte(rest, '\n'); i >= 0 {
 		rest = rest[:i]
 	}
 	if t := strings.TrimLeft(rest, " \t;"); strings.HasPrefix(t, "#") {
-		end += len(rest)
 		return strings.TrimRight(src[n.Start:n.End], " \t\r\n") + "  " + strings.TrimRight(t, " \t\r\n")
 	}
-	return strings.TrimRight(src[n.Start:end], " \t\r\n")
+	return strings.TrimRight(src[n.Start:n.End], " \t\r\n")
 }
 
 // lead gives the comment lines directly above a line.

@@ -93,7 +93,6 @@ type function struct {
 	vararg string
 	kwarg  string
 	e      effects
-	sum    *summary
 	busy   bool
 }
 

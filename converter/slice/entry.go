@@ -73,7 +73,6 @@ func (w *work) broken(c *cell) error {
 type definition struct {
 	stmt *stmt
 	node *syntax.Node
-	ours bool // it has a decorator of ours
 }
 
 func (d definition) name() string { return d.node.Child("name").Text() }
@@ -205,10 +204,10 @@ func (w *work) at2(c *cell, line int) string {
 
 func (w *work) noFunction() error {
 	c := complaint.New("no-function", w.target.Seq, 0, "%s defines no function, so there is nothing to run", w.place(w.target))
-	for i := len(w.cells) - 1; i >= 0; i-- {
-		if defs := definitions(w.cells[i]); len(defs) > 0 {
+	for _, other := range slices.Backward(w.cells) {
+		if defs := definitions(other); len(defs) > 0 {
 			d := defs[len(defs)-1]
-			return c.With("Put the function into the cell, or name one: --function %s (cell %d).", d.name(), w.cells[i].label())
+			return c.With("Put the function into the cell, or name one: --function %s (cell %d).", d.name(), other.label())
 		}
 	}
 	return c.With("Put the function that is to run into the cell: def train_model(…):")

@@ -166,7 +166,9 @@ var builtinModules = map[string]bool{"builtins": true, "sys": true}
 func isIdentifier(s string) bool {
 	for i := range len(s) {
 		c := s[i]
-		if !(c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 || i > 0 && c >= '0' && c <= '9') {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+		digit := c >= '0' && c <= '9'
+		if !letter && (!digit || i == 0) {
 			return false
 		}
 	}

@@ -108,7 +108,7 @@ func parseFlat(language unsafe.Pointer, src string) (nodes []flat, release func(
 	if src == "" {
 		text = unsafe.StringData("\x00")
 	}
-	p := C.metaml_parse(language, (*C.char)(unsafe.Pointer(text)), C.uint32_t(len(src)), MaxDepth, &count, &deep) //nolint:gosec // bounded by MaxBytes
+	p := C.metaml_parse(language, (*C.char)(unsafe.Pointer(text)), C.uint32_t(len(src)), MaxDepth, &count, &deep) // bounded by MaxBytes
 	release = func() { C.free(unsafe.Pointer(p)) }
 	switch {
 	case bool(deep):
@@ -117,5 +117,5 @@ func parseFlat(language unsafe.Pointer, src string) (nodes []flat, release func(
 	case p == nil:
 		return nil, nil, errors.New("the parser ran out of memory")
 	}
-	return unsafe.Slice(p, int(count)), release, nil //nolint:gosec // a size that was allocated
+	return unsafe.Slice(p, int(count)), release, nil // a size that was allocated
 }

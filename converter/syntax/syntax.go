@@ -91,12 +91,12 @@ func load() {
 	n := lang.NodeKindCount()
 	tables.kinds = make([]string, n)
 	for i := range n {
-		tables.kinds[i] = lang.NodeKindForId(uint16(i)) //nolint:gosec // the grammar has 275 kinds
+		tables.kinds[i] = lang.NodeKindForId(uint16(i)) // the grammar has 275 kinds
 	}
 	f := lang.FieldCount()
 	tables.fields = make([]string, f+1)
 	for i := uint32(1); i <= f; i++ {
-		tables.fields[i] = lang.FieldNameForId(uint16(i)) //nolint:gosec // a few dozen fields
+		tables.fields[i] = lang.FieldNameForId(uint16(i)) // a few dozen fields
 	}
 }
 
@@ -123,7 +123,7 @@ func Parse(src string) (*Tree, error) {
 	var stack []open // from the root to the present node
 	for i := range flats {
 		f := &flats[i]
-		depth := int32(f.depth) //nolint:gosec // bounded by MaxDepth
+		depth := int32(f.depth) // bounded by MaxDepth
 		for len(stack) > 0 && stack[len(stack)-1].depth >= depth {
 			stack = stack[:len(stack)-1]
 		}
@@ -134,7 +134,7 @@ func Parse(src string) (*Tree, error) {
 			parents[i] = stack[len(stack)-1].index
 			counts[parents[i]]++
 		}
-		stack = append(stack, open{int32(i), depth}) //nolint:gosec // bounded by MaxBytes
+		stack = append(stack, open{int32(i), depth}) // bounded by MaxBytes
 	}
 	// One slice holds the children of all nodes, one after the other.
 	all := make([]*Node, 0, len(flats))

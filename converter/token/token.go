@@ -157,8 +157,8 @@ func (s *Scanner) str(start int, prefix string) Token {
 	return Token{String, start, end}
 }
 
-// maxNesting bounds the nesting of format strings; deeper ones are taken as plain strings.
-const maxNesting = 50
+// maxNesting bounds the nesting of format strings; deeper ones are taken as plain strings. Each level that has no end is read twice.
+const maxNesting = 4
 
 func scanString(src string, pos int, format bool, nesting int) (end int, ok bool) {
 	q := src[pos]
