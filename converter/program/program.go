@@ -273,7 +273,7 @@ func Read(dir string) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the program folder %s: %w", dir, err)
 	}
-	defer folder.Close()
+	defer func() { _ = folder.Close() }()
 	err = fs.WalkDir(folder.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

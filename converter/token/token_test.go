@@ -1,7 +1,6 @@
 package token
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -100,7 +99,7 @@ func FuzzTokens(f *testing.F) {
 				return
 			}
 			if tok.Start < end || tok.End <= tok.Start || tok.End > len(src) {
-				t.Fatal(fmt.Sprintf("%q: a token from %d to %d after %d", src, tok.Start, tok.End, end))
+				t.Fatalf("%q: a token from %d to %d after %d", src, tok.Start, tok.End, end)
 			}
 			end = tok.End
 		}
