@@ -397,7 +397,9 @@ func TestADeletedFolderEndsTheRun(t *testing.T) {
 	b.appears("up")
 	ended, following := make(chan error, 1), make(chan struct{})
 	first := sync.OnceFunc(func() { close(following) })
-	go func() { ended <- b.Follow(t.Context(), name, "", func(run.Event, string) error { first(); return nil }) }()
+	go func() {
+		ended <- b.Follow(t.Context(), name, "", func(run.Event, string) error { first(); return nil })
+	}()
 	<-following
 	if err := os.RemoveAll(string(b.Folder(name))); err != nil {
 		t.Fatal(err)
