@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -163,8 +165,9 @@ func chooseCell(doc *session.Document, number int) (seq int, line string, err er
 		if m == nil {
 			continue
 		}
-		found = append(found, fmt.Sprint(i+1))
-		if number == 0 || number == i+1 {
+		label := cmp.Or(c.Count, i+1) // as the slice and tracebacks call it
+		found = append(found, strconv.Itoa(label))
+		if number == 0 || number == label {
 			seq, line = c.Seq, m[1]
 		}
 	}

@@ -71,7 +71,7 @@ func planCommand(a *app) *cobra.Command {
 }
 
 func fileFlags(c *cobra.Command, o *runOptions) {
-	c.Flags().IntVar(&o.cell, "cell", 0, "number of the %%train cell among the code cells, where the notebook has several; the last without it")
+	c.Flags().IntVar(&o.cell, "cell", 0, "number of the %%train cell, [N] or its place among the code cells where they have none; the last without it")
 	c.Flags().StringVar(&o.python, "python", "", "the Python that runs it; without it the one of the active environment")
 	c.Flags().StringVar(&o.table, "table", "", "hyperparameters, a JSON object a line, for a program folder")
 	settingFlags(c.Flags())
