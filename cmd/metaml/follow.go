@@ -84,6 +84,17 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 		failed []int
 	)
 	defer due.Stop()
+	tell := func() error { // of the trials that failed since the last drawing
+		for _, i := range failed {
+			if t := &w.state.Trials[i]; t.Phase == run.Failed {
+				if err := s.failed(t); err != nil {
+					return err
+				}
+			}
+		}
+		failed = failed[:0]
+		return nil
+	}
 	for {
 		select {
 		case e, ok := <-events:
@@ -91,7 +102,7 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 				if err := <-ended; err != nil {
 					return w, err
 				}
-				if err := draw(); err != nil {
+				if err := errors.Join(draw(), tell()); err != nil {
 					return w, err
 				}
 				w.interrupted = asked && w.state.Phase == run.Stopped
@@ -103,17 +114,9 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 			}
 			due.Reset(max(refresh-time.Since(last), 0))
 		case <-due.C:
-			if err := draw(); err != nil {
+			if err := errors.Join(draw(), tell()); err != nil {
 				return w, err
 			}
-			for _, i := range failed {
-				if t := &w.state.Trials[i]; t.Phase == run.Failed {
-					if err := s.failed(t); err != nil {
-						return w, err
-					}
-				}
-			}
-			failed = failed[:0]
 			last = time.Now()
 			due.Reset(idleRefresh)
 		case now, ok := <-stops:

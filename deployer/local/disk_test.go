@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -52,8 +53,16 @@ func TestAFullDisk(t *testing.T) {
 		b := newDiskBench(t)
 		remount := func(how string) {
 			t.Helper()
-			if out, err := exec.Command("mount", "-o", "remount,"+how, os.Getenv(fullDisk)).CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
+			// It is busy as long as the lock process or the last monitor has a file open for writing.
+			var out []byte
+			var err error
+			for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { //nolint:forbidigo // it waits for a state
+				if out, err = exec.Command("mount", "-o", "remount,"+how, os.Getenv(fullDisk)).CombinedOutput(); err == nil {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatalf("%v\n%s", err, out)
+				}
 			}
 		}
 		if l := b.run(b.spec(1), "def train(): pass\n", nil); l.State.Phase != run.Succeeded {

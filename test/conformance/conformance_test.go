@@ -104,7 +104,8 @@ func TestKernel(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = os.RemoveAll(runtime) })
-			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x", "--durations=10", "-rs"}, c.files...)
+			// A folder of its own: two pytests at once tidy up each other's.
+			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x", "--durations=10", "-rs", "--basetemp", filepath.Join(t.TempDir(), "pytest")}, c.files...)
 			run(t, here, []string{
 				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(),
 				"METAML_TEST_IPYKERNEL=" + c.name, "PYTHONDONTWRITEBYTECODE=1",

@@ -293,13 +293,19 @@ MENTIONS = {
     "syntax error": "text = (  # %metaml",
     "error": "1/0  # %%train",
 }
+# ipykernel aborts what has reached it when a cell fails: the cells wait until both have.
+WAIT = "import os, time\nwhile not os.path.exists({!r}): time.sleep(0.01)\n"
 
 
 @pytest.mark.parametrize("options", [{}, {"silent": True}, {"store_history": False}], ids=["plain", "silent", "no-history"])
 @pytest.mark.parametrize("what", MENTIONS)
 def test_a_cell_that_only_mentions_train_holds_nothing(k: Kernel, script: Script, what: str, options: dict[str, Any]) -> None:
-    parent, behind = k.client.execute(MENTIONS[what], **options), k.client.execute("1")
+    cell = WAIT.format(str(script.folder / "sent")) + MENTIONS[what] if what == "error" else MENTIONS[what]
+    parent, behind = k.client.execute(cell, **options), k.client.execute("1")
     info = k.client.kernel_info()
+    if what == "error":
+        k.control("kernel_info_request")  # sent after them and answered, so they have arrived
+        (script.folder / "sent").touch()
     failed = "error" in what
     assert k.reply(parent)["content"]["status"] == ("error" if failed else "ok")
     assert k.reply(behind)["content"]["status"] == ("aborted" if failed and not options.get("silent") else "ok")

@@ -115,7 +115,14 @@ func (s *supervisor) serve() {
 	python := s.job.Spec.Python
 	cmd := exec.CommandContext(s.board, python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", "0", "--reload_interval", "2")
 	cmd.SysProcAttr = dieWithUs()
-	// On SIGTERM it removes what it wrote into the folder for temporary files; on SIGKILL it would stay.
+	// What it writes for others to find it, it removes at SIGTERM but not when it dies with us: so that stays in the run's folder.
+	temporary := filepath.Join(string(s.job.Folder), "tensorboard")
+	if err := os.MkdirAll(temporary, 0o700); err != nil {
+		s.tell("tensorboard-failed", fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		return
+	}
+	defer func() { _ = os.RemoveAll(temporary) }() // else it goes with the run
+	cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
 	said, err := cmd.StderrPipe()
