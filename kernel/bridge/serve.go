@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/metaml/metaml/kernel/sockets"
@@ -59,12 +60,22 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 			}
 			b.drain(append(b.clients.all(), iopub)...)
 			code := exitCode(err)
-			if code != 0 && !b.quitting.Load() {
+			switch {
+			case b.quitting.Load() && crashed(code):
+				// The same race as in watchEnd may end in libzmq's abort(). The user's program is over by then.
+				b.log.Warn("the wrapped kernel was asked to shut down and crashed while it closed its sockets", "code", code, "its last lines", c.tail())
+				return 0, nil
+			case code != 0 && !b.quitting.Load():
 				b.log.Error("the wrapped kernel ended", "code", code, "its last lines", c.tail())
 			}
 			return code, nil
 		}
 	}
+}
+
+// crashed says whether an exit code is that of a process that the C library or the machine ended.
+func crashed(code int) bool {
+	return code == 128+int(syscall.SIGABRT) || code == 128+int(syscall.SIGSEGV)
 }
 
 // missing says what is not installed, when that is why the wrapped kernel never began.

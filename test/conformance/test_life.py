@@ -86,6 +86,13 @@ def test_an_ipykernel_that_hangs_at_its_end_is_ended(fresh: Kernel) -> None:
     assert gone(pid, child)
 
 
+def test_an_ipykernel_that_crashes_at_its_end_has_ended_well(fresh: Kernel) -> None:
+    process = fresh.process
+    fresh.run("import atexit, os; atexit.register(os.abort)")
+    fresh.control("shutdown_request", {"restart": False})
+    assert process.wait(timeout=TIMEOUT) == 0
+
+
 def test_a_killed_kernel_takes_the_wrapped_one_with_it(fresh: Kernel) -> None:
     child = fresh.child().pid
     parent = fresh.client.execute("import time\nprint(1, flush=True)\nwhile True: pass")
