@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -50,6 +51,12 @@ func planText(s *submission, plan *deployer.Plan) string {
 				fmt.Fprintf(&out, "  %s=%s", p.Name, view.Value(p.Value))
 			}
 			fmt.Fprintln(&out)
+		}
+	}
+	if files := s.files(); len(files) > 0 {
+		fmt.Fprintln(&out, "\nfiles that the program names; on this machine it reads them where they are")
+		for _, f := range files {
+			fmt.Fprintf(&out, "  %s  %s, line %d\n", f.Path, cmp.Or(s.cellLabel(f.Cell), "script"), f.Line)
 		}
 	}
 	fmt.Fprintln(&out, "\nsettings")
@@ -111,6 +118,13 @@ func (a *app) printPlanJSON(s *submission, plan *deployer.Plan) error {
 		j.Table = append(j.Table, rawJSON(text))
 	}
 	return printJSON(a.out, j)
+}
+
+func (s *submission) files() []slice.FileMention {
+	if s.slice == nil {
+		return nil
+	}
+	return s.slice.Files
 }
 
 func (s *submission) statements() []slice.Statement {
