@@ -111,7 +111,7 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return nil, err
 		}
 		if active != nil {
-			p.Attach, p.Differs = active, differences(*active, p.Spec)
+			p.Attach, p.Differs = active, run.Differs(*active, p.Spec)
 			p.Spec = *active
 			return p, nil
 		}
@@ -165,7 +165,7 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 // Submit starts what was planned; for a plan that attaches or reuses it starts nothing.
 func (d *Door) Submit(ctx context.Context, p *Plan) (run.Submitted, error) {
 	if p.Attach != nil || p.Reuse != nil {
-		return run.Submitted{Spec: p.Spec, Attached: true}, nil
+		return run.Submitted{Spec: p.Spec, Attached: true, Differs: p.Differs}, nil
 	}
 	return d.Target.Submit(ctx, run.Submission{Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again")})
 }
@@ -215,29 +215,6 @@ func pairs(m map[string]string) []string {
 	}
 	sort.Strings(list)
 	return list
-}
-
-// applied lists the settings that a target could change on an active run; none can on local, and none is in the key.
-var compared = []string{"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard"}
-
-// differences names every setting that the active run has otherwise than asked.
-func differences(active, asked run.Spec) []string {
-	value := func(s run.Spec, name string) string {
-		for _, v := range s.Settings {
-			if v.Name == name {
-				return v.Value
-			}
-		}
-		return ""
-	}
-	var differ []string
-	for _, name := range compared {
-		was, is := value(active, name), value(asked, name)
-		if was != is {
-			differ = append(differ, fmt.Sprintf("%s stays %s (asked: %s)", name, first(was, "unset"), first(is, "unset")))
-		}
-	}
-	return differ
 }
 
 // hints are at most two: an older run of the series that is still active, and a finished one of this very key that nobody saw.

@@ -146,7 +146,7 @@ func planNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 		notes = append(notes, fmt.Sprintf("%s ran the same code with the same settings and is shown again; data files were not compared.", plan.Reuse.Name))
 	case submitted.Attached:
 		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)", submitted.Spec.Name))
-		notes = append(notes, plan.Differs...)
+		notes = append(notes, submitted.Differs...)
 	}
 	return append(notes, plan.Notes...)
 }

@@ -66,7 +66,7 @@ func planText(s *submission, plan *deployer.Plan) string {
 	if n, ok := spec.Env["OMP_NUM_THREADS"]; ok {
 		fmt.Fprintf(&out, "  threads of numerical libraries = %s (cores / parallelism)\n", n)
 	}
-	for _, n := range planNotes(plan, run.Submitted{Spec: spec, Attached: plan.Attach != nil}) {
+	for _, n := range planNotes(plan, run.Submitted{Spec: spec, Attached: plan.Attach != nil, Differs: plan.Differs}) {
 		fmt.Fprintln(&out, "\n"+n)
 	}
 	return out.String()

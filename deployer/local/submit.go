@@ -122,7 +122,7 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 			return Submitted{}, err
 		}
 		if active != nil {
-			return Submitted{Spec: *active, Attached: true, Differs: differs(*active, s.Spec)}, nil
+			return Submitted{Spec: *active, Attached: true, Differs: run.Differs(*active, s.Spec)}, nil
 		}
 	}
 	used, err := io.ReadAll(lock)
@@ -208,28 +208,6 @@ func environment(of []string) []string {
 	})
 	slices.Sort(env)
 	return env
-}
-
-// differs names the settings that the active run has otherwise than the new submission asks for.
-func differs(active, asked run.Spec) []string {
-	have := map[string]string{}
-	for _, s := range active.Settings {
-		have[s.Name] = s.Value
-	}
-	var all []string
-	for _, s := range asked.Settings {
-		if v, ok := have[s.Name]; ok && v != s.Value {
-			all = append(all, fmt.Sprintf("%s is %s in the active run, not %s", s.Name, orNothing(v), orNothing(s.Value)))
-		}
-	}
-	return all
-}
-
-func orNothing(v string) string {
-	if v == "" {
-		return "not set"
-	}
-	return v
 }
 
 // start starts a monitor for the run, detached from us. If one is alive already, the new one ends at once.
