@@ -308,7 +308,10 @@ def test_a_cell_that_only_mentions_train_holds_nothing(k: Kernel, script: Script
         (script.folder / "sent").touch()
     failed = "error" in what
     assert k.reply(parent)["content"]["status"] == ("error" if failed else "ok")
-    assert k.reply(behind)["content"]["status"] == ("aborted" if failed and not options.get("silent") else "ok")
+    aborted = failed and not options.get("silent")
+    # A syntax error waits for nobody: what reaches ipykernel after its reply is executed, as without us.
+    may_be = {"aborted", "ok"} if aborted and what == "syntax error" else {"aborted"} if aborted else {"ok"}
+    assert k.reply(behind)["content"]["status"] in may_be
     assert k.reply(info)["content"]["status"] == "ok"
     assert not any(m["type"] == "begin" for m in script.heard())
 
