@@ -107,7 +107,7 @@ func TestKernel(t *testing.T) {
 			// A folder of its own: two pytests at once tidy up each other's.
 			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x", "--durations=10", "-rs", "--basetemp", filepath.Join(t.TempDir(), "pytest")}, c.files...)
 			run(t, here, []string{
-				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(),
+				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(), "JUPYTER_CONFIG_DIR=" + t.TempDir(),
 				"METAML_TEST_IPYKERNEL=" + c.name, "PYTHONDONTWRITEBYTECODE=1",
 			}, argv...)
 			left, _ := filepath.Glob(filepath.Join(runtime, "metaml-k-*"))
