@@ -53,7 +53,9 @@ def test_interrupt_reaches_what_the_cell_started(kernel: Kernel) -> None:
     kernel.manager.interrupt_kernel()
     kernel.reply(parent)
     kernel.iopub(parent)
-    assert not any(p.name() == "sleep" for p in kernel.child().children(recursive=True))
+    until(
+        lambda: not any(p.name() == "sleep" for p in kernel.child().children(recursive=True)), "what the cell started has ended"
+    )
 
 
 def test_restart_gives_a_new_python_and_leaves_no_old_one(fresh: Kernel) -> None:
