@@ -17,6 +17,7 @@ from typing import Any
 
 from ._answers import Answers
 from ._errors import Refused
+from ._guard import is_guard
 
 
 def load(program: str) -> dict[str, Any]:
@@ -36,19 +37,6 @@ def load(program: str) -> dict[str, Any]:
     sys.path.insert(0, code)
     exec(compile(tree, path, "exec"), module.__dict__)  # noqa: S102 - the user's own program
     return module.__dict__
-
-
-def is_guard(node: ast.stmt) -> bool:
-    """Whether a statement is `if __name__ == "__main__": …`."""
-    return (
-        isinstance(node, ast.If)
-        and isinstance(node.test, ast.Compare)
-        and isinstance(node.test.left, ast.Name)
-        and node.test.left.id == "__name__"
-        and len(node.test.comparators) == 1
-        and isinstance(node.test.comparators[0], ast.Constant)
-        and node.test.comparators[0].value == "__main__"
-    )
 
 
 def main(program: str) -> int:

@@ -24,6 +24,7 @@ import warnings
 from typing import Any, NoReturn
 
 from metaml import _trial
+from metaml._guard import is_guard
 
 __all__ = ["main"]
 
@@ -255,7 +256,7 @@ class Program:
             text = f.read()
         linecache.cache[self.main] = (len(text), None, text.splitlines(keepends=True), self.main)
         tree = ast.parse(text, self.main)
-        body = [node for node in tree.body if not _is_guard(node)]
+        body = [node for node in tree.body if not is_guard(node)]
         flags = 0
         for node in body:
             if isinstance(node, ast.ImportFrom) and node.module == "__future__":
@@ -286,19 +287,6 @@ class Program:
     def function(self) -> Any:
         """The entry function."""
         return getattr(self.module, self.entry)
-
-
-def _is_guard(node: ast.stmt) -> bool:
-    """``if __name__ == "__main__":``, which only a real command line runs."""
-    if not isinstance(node, ast.If) or node.orelse or not isinstance(node.test, ast.Compare):
-        return False
-    sides = [node.test.left, *node.test.comparators]
-    return (
-        len(sides) == 2
-        and isinstance(node.test.ops[0], ast.Eq)
-        and any(isinstance(s, ast.Name) and s.id == "__name__" for s in sides)
-        and any(isinstance(s, ast.Constant) and s.value == "__main__" for s in sides)
-    )
 
 
 class Loader:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import metaml
 from metaml._names import describe, distributions
 
@@ -114,3 +116,21 @@ def test_distributions() -> None:
     assert got["dateutil"] == {"name": "python-dateutil", "version": version("python-dateutil")}
     assert got["IPython.display"]["name"] == "ipython"
     assert len(got) == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "guard"),
+    [
+        ('if __name__ == "__main__": f()', True),
+        ('if "__main__" == __name__: f()', True),
+        ('if __name__ != "__main__": f()', False),
+        ('if __name__ == "__main__": f()\nelse: g()', False),
+        ("if f: g()", False),
+    ],
+)
+def test_only_the_guard_itself_is_left_out(code: str, guard: bool) -> None:
+    import ast
+
+    from metaml._guard import is_guard
+
+    assert is_guard(ast.parse(code).body[0]) is guard
