@@ -23,6 +23,7 @@ import (
 	"syscall"
 
 	metaml "github.com/metaml/metaml"
+	"github.com/metaml/metaml/cmd/internal/beside"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 	"github.com/metaml/metaml/kernel/bridge"
 )
@@ -60,7 +61,7 @@ func run(args []string) int {
 	cfg.Python, cfg.PythonError = findPython(self, opts.python)
 	cfg.ModuleDir, cfg.ModuleError = pymodule.Dir()
 	cfg.Metaml = func() (argv, env []string, err error) {
-		path, err := findSibling(self, "metaml")
+		path, err := beside.Find("metaml")
 		return []string{path, "run", "--session", "-", "--render"}, os.Environ(), err
 	}
 	code, err := bridge.Run(ctx, cfg, interrupts)

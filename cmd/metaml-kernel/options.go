@@ -83,16 +83,3 @@ func findPython(self, chosen string) (string, error) {
 	}
 	return "", fmt.Errorf("no Python was found: looked for %s (on PATH); give one with --python PATH", strings.Join(looked, ", "))
 }
-
-// findSibling finds another of our binaries: beside this one, then on PATH.
-func findSibling(self, name string) (string, error) {
-	beside := filepath.Join(filepath.Dir(self), name)
-	if path, err := exec.LookPath(beside); err == nil {
-		return path, nil
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return name, fmt.Errorf("the program %s was not found: looked at %s and on PATH; install MetaML again", name, beside)
-	}
-	return path, nil
-}
