@@ -6,6 +6,7 @@
 package deployer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -58,11 +59,9 @@ type DrawRequest struct {
 
 // Drawn is the answer.
 type Drawn struct {
-	Rows    []run.Row
-	Digest  string // of the source and its arguments
-	Literal bool   // by value: the rows are what the digest is of
-	Total   int    // rows that a literal source has
-	Notes   []string
+	Rows   []run.Row
+	Digest string // of the source and its arguments
+	Notes  []string
 }
 
 // Plan is what would run.
@@ -173,7 +172,7 @@ func (d *Door) Submit(ctx context.Context, p *Plan) (run.Submitted, error) {
 func (d *Door) spec(r Request, source Drawn) run.Spec {
 	s := r.Settings
 	spec := run.Spec{
-		V: 1, Owner: owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(), Series: slug(first(s.Text("name"), r.Entry)),
+		V: 1, Owner: owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(), Series: slug(cmp.Or(s.Text("name"), r.Entry)),
 		Digest: r.Digest, Entry: r.Entry, Python: r.Python, Cwd: r.Cwd, Path: r.Path,
 		Parallelism: int(s.Int("parallelism")), Retries: int(s.Int("retries")), Timeout: s.Duration("timeout"),
 		TrialCwd: s.Text("cwd") == "trial", Fresh: s.Bool("fresh_process"), TensorBoard: s.Bool("tensorboard"),
@@ -289,15 +288,6 @@ func slug(s string) string {
 		return "run"
 	}
 	return s
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 func andList(names []string) string {

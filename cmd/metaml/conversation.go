@@ -152,7 +152,7 @@ func planNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 }
 
 func interruptMeans(s *settings.Resolved) string {
-	if s != nil && s.Has("interrupt") {
+	if s.Has("interrupt") {
 		return s.Text("interrupt")
 	}
 	return "stop"
@@ -172,8 +172,8 @@ func (c *converse) showText(what, text string) error {
 
 // showSlice says what will run, once, before anything starts.
 func (c *converse) showSlice(s *submission) error {
-	summary, body := s.summary(), s.body(s.settings.Bool("explain"))
 	explain := s.settings.Bool("explain")
+	summary, body := s.summary(), s.body(explain)
 	if !c.render {
 		if _, err := fmt.Fprintln(c.err, summary); err != nil || !explain {
 			return err

@@ -194,7 +194,7 @@ func (s *submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer
 	if have.Draw == nil {
 		return deployer.Drawn{}, fmt.Errorf("draw %s: the module answered something else", r.Name)
 	}
-	drawn := deployer.Drawn{Digest: have.Draw.Digest, Literal: have.Draw.Literal, Total: have.Draw.Total, Notes: have.Draw.Notes}
+	drawn := deployer.Drawn{Digest: have.Draw.Digest, Notes: have.Draw.Notes}
 	for _, pairs := range have.Draw.Rows {
 		row := make(run.Row, 0, len(pairs))
 		for _, p := range pairs {

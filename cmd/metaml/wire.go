@@ -60,12 +60,9 @@ type shippedValue struct {
 }
 
 type drawnRows struct {
-	Rows        [][][2]json.RawMessage `json:"rows"`
-	Completions int                    `json:"completions"`
-	Literal     bool                   `json:"literal"`
-	Digest      string                 `json:"digest"`
-	Total       int                    `json:"total"`
-	Notes       []string               `json:"notes"`
+	Rows   [][][2]json.RawMessage `json:"rows"`
+	Digest string                 `json:"digest"`
+	Notes  []string               `json:"notes"`
 }
 
 type pythonError struct {

@@ -84,11 +84,7 @@ func parseFile(path string, data []byte) ([]fileValue, error) {
 			table = keys(e)
 		case unstable.KeyValue:
 			name := strings.Join(append(append([]string{}, table...), keys(e)...), ".")
-			line := parser.Shape(e.Child().Next().Raw).Start.Line
-			if line == 0 {
-				line = lineOf(data, keyOffset(e))
-			}
-			v, err := fileSetting(path, keyLine(&parser, e, line), name, lookup(whole, table, keys(e)))
+			v, err := fileSetting(path, keyLine(&parser, e), name, lookup(whole, table, keys(e)))
 			if err != nil {
 				return nil, err
 			}
@@ -98,26 +94,11 @@ func parseFile(path string, data []byte) ([]fileValue, error) {
 	return values, nil
 }
 
-func keyOffset(e *unstable.Node) int {
+// keyLine is the line of a key, from 1.
+func keyLine(parser *unstable.Parser, e *unstable.Node) int {
 	it := e.Key()
-	if it.Next() {
-		return int(it.Node().Raw.Offset)
-	}
-	return 0
-}
-
-func keyLine(parser *unstable.Parser, e *unstable.Node, fallback int) int {
-	it := e.Key()
-	if it.Next() {
-		if line := parser.Shape(it.Node().Raw).Start.Line; line > 0 {
-			return line
-		}
-	}
-	return fallback
-}
-
-func lineOf(data []byte, offset int) int {
-	return 1 + strings.Count(string(data[:min(offset, len(data))]), "\n")
+	it.Next() // a key has at least one part
+	return parser.Shape(it.Node().Raw).Start.Line
 }
 
 func keys(e *unstable.Node) []string {
