@@ -56,11 +56,6 @@ func Local(agent string) (Target, error) {
 // localTarget gives local.Target the shape that all targets share.
 type localTarget struct{ *local.Target }
 
-func (t localTarget) Submit(ctx context.Context, s run.Submission) (run.Submitted, error) {
-	done, err := t.Target.Submit(ctx, local.Submission(s))
-	return run.Submitted(done), err
-}
-
 func (t localTarget) List(ctx context.Context) ([]run.Listed, error) {
 	all, err := t.Target.List(ctx)
 	if err != nil {

@@ -53,6 +53,16 @@ func (r Run) Program() string { return r.join("program") }
 // Code is the part of the program folder that has a digest.
 func (r Run) Code() string { return r.join("program", "code") }
 
+// Revision is the folder of revision n (from 1) of a server. It is laid out as a run's: run.json, program, environment.json, and
+// for worker i what a trial has.
+func (r Run) Revision(n int) Run { return Run(r.join("revisions", fmt.Sprintf("%05d", n))) }
+
+// Model is what metaml.model() gives the workers of a revision.
+func (r Run) Model() string { return r.join("model") }
+
+// FrontLog is the standard output and error of a server's front.
+func (r Run) FrontLog() string { return r.join("front.log") }
+
 // Map is the source map.
 func (r Run) Map() string { return r.join("program", "map.json") }
 
@@ -301,9 +311,11 @@ func (r Run) ReadMonitor() Monitor {
 
 // Stop is one request in the stop file.
 type Stop struct {
-	Trial *int      `json:"trial"` // nil: the whole run
-	Now   bool      `json:"now"`   // do not wait for the trial to save anything
-	Time  time.Time `json:"time"`
+	Trial *int `json:"trial"` // nil: the whole run
+	// Revision is the one of a server whose start is given up; 0: the whole server.
+	Revision int       `json:"revision,omitempty"`
+	Now      bool      `json:"now"` // do not wait for the trial to save anything
+	Time     time.Time `json:"time"`
 }
 
 // AppendStop asks the monitor to stop. One line is one write, so that several commands may ask at once.

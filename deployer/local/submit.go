@@ -20,20 +20,12 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// Submission is what makes a run.
-type Submission struct {
-	Spec    run.Spec  // Name is empty or what [Target.Provisional] gave; BootID is filled in
-	Program string    // the program folder: moved into the run if it can be, else copied
-	Table   []run.Row // nil for a function without drawn parameters
-	Again   bool      // a new run even if one with the same key is active
-}
+// Submission is what makes a run: its Spec's name may be empty or what [Target.Provisional] gave, and its program folder is moved into
+// the run if it can be, else copied.
+type Submission = run.Submission
 
 // Submitted is the run that a submission led to.
-type Submitted struct {
-	Spec     run.Spec
-	Attached bool     // the run was there: it has the same key and is active
-	Differs  []string // when attached: the settings that the active run has otherwise, as sentences; none was applied
-}
+type Submitted = run.Submitted
 
 var seriesName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
 

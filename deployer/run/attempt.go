@@ -22,12 +22,16 @@ type Update struct {
 	LoadFailed *Error    // the program's top level raised
 	Started    *Started  // an attempt's process runs
 	Report     *Report   // what metaml.report gave
+	Ready      *Ready    // a server's worker answers
 	Note       *Note     // something people should know
 	Ended      *AttemptEnd
 }
 
 // Started says that an attempt's process runs.
 type Started struct{ PID int }
+
+// Ready says that a worker of a server waits for its front at a socket.
+type Ready struct{ Socket string }
 
 // Report is what metaml.report gave.
 type Report struct {

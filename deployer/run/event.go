@@ -17,6 +17,15 @@ const (
 	EventTrialReport  = "trial.report"   // Step, Metrics
 	EventTrialEnded   = "trial.ended"    // State, Reason, Exit, Metrics, Error; Code CodeDisruption: not the trial's doing
 	EventNote         = "note"           // Code, Text, Hint: something people should know
+
+	EventServerStarting = "server.starting" // Revision is being started
+	EventServerReady    = "server.ready"    // Revision answers now: Address, Seconds (from starting), Answer, Example; it replaces an older one
+	EventServerFailed   = "server.failed"   // Revision never got ready: Reason, Error or Text; an older one goes on answering
+	EventWorkerStarted  = "worker.started"  // Revision, Worker, Attempt, PID
+	EventWorkerReady    = "worker.ready"    // Revision, Worker, Attempt: it answers
+	EventWorkerEnded    = "worker.ended"    // Revision, Worker, Attempt, Reason, Exit, Error, Text
+	EventFrontStarted   = "front.started"   // PID, Attempt
+	EventFrontEnded     = "front.ended"     // Attempt, Reason, Exit, Text
 )
 
 // CodeDisruption marks the end of an attempt that was cut short by what happened to its supervisor. It does not count as one of
@@ -52,6 +61,11 @@ type Event struct {
 	Exit        *int     `json:"exit,omitempty"`        // trial.ended: exit code, 128 + signal
 	Error       *Error   `json:"error,omitempty"`       // trial.ended: the user's exception
 	Output      string   `json:"output,omitempty"`      // trial.ended: where output() was kept
+	Revision    int      `json:"revision,omitempty"`    // server.*, worker.*, run.loaded of a server: from 1
+	Worker      *int     `json:"worker,omitempty"`      // worker.*: from 0
+	Address     string   `json:"address,omitempty"`     // server.ready: "http://127.0.0.1:21873/predict"
+	Answer      float64  `json:"answer,omitempty"`      // server.ready: seconds that the tested answer took; 0 when none was
+	Example     string   `json:"example,omitempty"`     // server.ready: the input that was tested, JSON, or one to show
 	Code        string   `json:"code,omitempty"`        // note; trial.ended
 	Text        string   `json:"text,omitempty"`        // note; trial.ended, run.ended: what happened, where Error is not it
 	Hint        string   `json:"hint,omitempty"`        // note
@@ -74,6 +88,11 @@ const (
 	ReasonFolder    Reason = "folder"            // the run's folder was deleted, or cannot be written
 	ReasonRestarted Reason = "machine restarted" // the machine was started again meanwhile
 	ReasonInternal  Reason = "internal"          // ours
+
+	ReasonPort       Reason = "port"       // the port is in use, or may not be used
+	ReasonTest       Reason = "test"       // the answer to the example was an error
+	ReasonHung       Reason = "hung"       // a worker did not answer in time and was killed
+	ReasonSuperseded Reason = "superseded" // a newer revision was submitted before it was ready
 )
 
 // Retriable reports whether another attempt may help: never for what the user's own code did.

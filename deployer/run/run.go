@@ -50,9 +50,28 @@ type Spec struct {
 	Reseed      []string      `json:"reseed,omitempty"`      // names of top-level random generators to reseed in each trial
 	SelfSeeded  []string      `json:"self_seeded,omitempty"` // libraries the program seeds itself: random, numpy, torch, tensorflow
 
+	Server *ServerSpec `json:"server,omitempty"` // of a serving run
+
 	Settings []Setting         `json:"settings,omitempty"` // every setting with its value and where it came from
 	Env      map[string]string `json:"env,omitempty"`      // extra environment of the trials (thread counts)
 }
+
+// ServerSpec is what one revision of a server is. A server is a run that stays; running its cell again gives it another
+// revision behind the same address. Spec.Completions is the number of its workers, Spec.Timeout the longest that a request may
+// take.
+type ServerSpec struct {
+	Revision    int    `json:"revision"`               // from 1, given by the target
+	Path        string `json:"path"`                   // of the URL: "/predict"
+	Host        string `json:"host"`                   // address to listen on: "127.0.0.1"
+	Port        int    `json:"port,omitempty"`         // 0: a stable free port, chosen by the target
+	Batch       int    `json:"batch,omitempty"`        // most inputs that one call gets; 0: the function gets one input, not a list
+	Model       string `json:"model,omitempty"`        // what metaml.model() is: "train-model-7:5" (run and trial)
+	ModelFolder string `json:"model_folder,omitempty"` // where its files lie when it is submitted; the revision keeps its own copy
+	Example     string `json:"example,omitempty"`      // an input for the test before it is ready, JSON
+}
+
+// DefaultRequestTimeout is how long a request may take when no --timeout says otherwise.
+const DefaultRequestTimeout = 30 * time.Second
 
 // Setting is one setting as it was resolved.
 type Setting struct {

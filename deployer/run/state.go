@@ -30,6 +30,7 @@ type State struct {
 	Notes       []Note
 	Asked       Objective // what the user named; the zero value lets Objective choose
 	N           int64     // the highest stamp applied: a reader's position
+	Server      *Server   // of a serving run, which has no trials
 
 	seen map[string]int64 // source → highest Seq applied
 }
@@ -115,7 +116,11 @@ func (s Series) add(v float64) Series {
 // NewState is a run that was planned with spec and of which nothing has happened yet.
 func NewState(spec Spec) *State {
 	s := &State{Name: spec.Name, Phase: Pending, Submitted: spec.Created, Parallelism: spec.Parallelism, Asked: spec.Objective}
-	s.grow(spec.Completions)
+	if spec.Kind == Serve {
+		s.Server = &Server{}
+	} else {
+		s.grow(spec.Completions)
+	}
 	return s
 }
 
@@ -165,6 +170,8 @@ func (s *State) Apply(e Event) bool {
 		}
 	case EventTrialQueued, EventTrialStarted, EventTrialReport, EventTrialEnded:
 		s.applyTrial(e)
+	case EventServerStarting, EventServerReady, EventServerFailed, EventWorkerStarted, EventWorkerReady, EventWorkerEnded:
+		s.applyServer(e)
 	case EventNote:
 		s.Notes = append(s.Notes, Note{Time: e.Time, Trial: e.Trial, Code: e.Code, Text: e.Text, Hint: e.Hint})
 		slices.SortStableFunc(s.Notes, func(a, b Note) int {
@@ -172,6 +179,9 @@ func (s *State) Apply(e Event) bool {
 				cmp.Compare(a.Hint, b.Hint), cmp.Compare(number(a.Trial), number(b.Trial)))
 		})
 	case EventEnded:
+		if s.Server != nil {
+			s.Server.Workers, s.Server.Starting = nil, 0
+		}
 		s.Phase, s.Reason, s.Text, s.Ended = e.State, e.Reason, e.Text, e.Time
 	case EventResumed:
 		s.Phase, s.Reason, s.Text, s.Ended, s.StopAsked = Running, "", "", time.Time{}, false

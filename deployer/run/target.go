@@ -13,6 +13,7 @@ type Submitted struct {
 	Spec     Spec
 	Attached bool     // an active run with the same key was there already: this is it
 	Differs  []string // when attached: the settings that it has otherwise than asked, as sentences; none was applied
+	Replaces int      // of a server: the revision that answers until this one is ready; 0 is none
 }
 
 // Liveness says whether somebody looks after a run.
@@ -38,6 +39,11 @@ type Listed struct {
 
 // Active reports whether trials of the run may still start by themselves.
 func (l *Listed) Active() bool { return l.Liveness == Alive || l.Liveness == Dead }
+
+// SameServer reports whether two serving runs are revisions of one server: a server is its series (docs/rules.md §5).
+func SameServer(a, b *Spec) bool {
+	return a.Kind == Serve && b.Kind == Serve && a.Owner == b.Owner && a.Source == b.Source && a.Series == b.Series
+}
 
 // Places says where a run keeps what belongs to one attempt of one trial, as paths on this machine.
 type Places struct {

@@ -1,0 +1,136 @@
+package run
+
+import "time"
+
+// Server is what a serving run looks like now; part of [State].
+type Server struct {
+	Revision int    // the one that answers; 0: none yet
+	Address  string // of the endpoint: "http://127.0.0.1:21873/predict"
+	Ready    time.Time
+	Seconds  float64 // from its start until it was ready
+	Answer   float64 // seconds that its first answer took; 0 when it was not tested
+	Example  string  // an input, JSON; "" is unknown
+	Starting int     // the revision that is being started; 0: none
+	Since    time.Time
+	Failed   *RevisionFailure // the latest revision that never got ready, unless a newer one has
+	Workers  []Worker         // of the answering revision, and of the one that is being started
+	Restarts int              // workers of ready revisions that ended and were started again
+}
+
+// RevisionFailure says why a revision of a server never got ready.
+type RevisionFailure struct {
+	Revision int
+	Reason   Reason
+	Error    *Error
+	Text     string
+	Hint     string
+}
+
+// Worker is one process of a server that calls the function.
+type Worker struct {
+	Revision int
+	Index    int
+	Attempt  int
+	PID      int
+	Started  time.Time
+	Ready    bool
+	Ended    bool // it ended and none has taken its place yet
+	Reason   Reason
+	Exit     *int
+	Error    *Error
+	Text     string
+}
+
+// WorkersOf gives the workers of a revision, by index.
+func (s *Server) WorkersOf(revision int) []Worker {
+	var found []Worker
+	for _, w := range s.Workers {
+		if w.Revision == revision {
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
+// maxWorkers bounds what a damaged event can make a reader allocate.
+const maxWorkers = 1 << 12
+
+func (s *State) applyServer(e Event) {
+	if s.Server == nil {
+		s.Server = &Server{}
+	}
+	v := s.Server
+	switch e.Type {
+	case EventServerStarting:
+		if s.Phase == Pending {
+			s.Phase = Running
+		}
+		v.Starting, v.Since = e.Revision, e.Time
+		v.keep(v.Revision, e.Revision)
+	case EventServerReady:
+		s.Phase = Running
+		v.Revision, v.Address, v.Ready, v.Seconds, v.Answer, v.Example = e.Revision, e.Address, e.Time, e.Seconds, e.Answer, e.Example
+		if v.Starting <= e.Revision {
+			v.Starting = 0
+		}
+		if v.Failed != nil && v.Failed.Revision <= e.Revision {
+			v.Failed = nil
+		}
+		v.keep(v.Revision, v.Starting)
+	case EventServerFailed:
+		v.Failed = &RevisionFailure{Revision: e.Revision, Reason: e.Reason, Error: e.Error, Text: e.Text, Hint: e.Hint}
+		if v.Starting == e.Revision {
+			v.Starting = 0
+		}
+		v.keep(v.Revision, v.Starting)
+	case EventWorkerStarted, EventWorkerReady, EventWorkerEnded:
+		v.applyWorker(e)
+	}
+}
+
+// keep forgets the workers of other revisions.
+func (s *Server) keep(revisions ...int) {
+	kept := s.Workers[:0]
+	for _, w := range s.Workers {
+		for _, r := range revisions {
+			if w.Revision == r {
+				kept = append(kept, w)
+				break
+			}
+		}
+	}
+	s.Workers = kept
+}
+
+func (s *Server) applyWorker(e Event) {
+	if e.Worker == nil || *e.Worker < 0 || (e.Revision != s.Revision && e.Revision != s.Starting) {
+		return
+	}
+	var w *Worker
+	for i := range s.Workers {
+		if s.Workers[i].Revision == e.Revision && s.Workers[i].Index == *e.Worker {
+			w = &s.Workers[i]
+		}
+	}
+	if w == nil {
+		if len(s.Workers) >= maxWorkers {
+			return
+		}
+		s.Workers = append(s.Workers, Worker{Revision: e.Revision, Index: *e.Worker})
+		w = &s.Workers[len(s.Workers)-1]
+	}
+	if e.Attempt < w.Attempt {
+		return
+	}
+	switch e.Type {
+	case EventWorkerStarted:
+		if w.Attempt > 0 && e.Attempt > w.Attempt && e.Revision == s.Revision {
+			s.Restarts++
+		}
+		*w = Worker{Revision: e.Revision, Index: w.Index, Attempt: e.Attempt, PID: e.PID, Started: e.Time}
+	case EventWorkerReady:
+		w.Ready = true
+	case EventWorkerEnded:
+		w.Ended, w.Ready, w.Reason, w.Exit, w.Error, w.Text = true, false, e.Reason, e.Exit, e.Error, e.Text
+	}
+}
