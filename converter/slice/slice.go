@@ -26,6 +26,11 @@ type Options struct {
 	With     []string // names that are shipped by value
 	Value    bool     // the entry may be any name, not only a function: a literal table of hyperparameters
 
+	// Definitions is the folder code/ of the training program whose model a server loads; "" is none. A pickle made there names its
+	// classes and functions (__main__.Network), so these come along with what they need, before the server's own statements. What
+	// the slice defines itself stays as it is.
+	Definitions string
+
 	// Describe asks the living session about names; nil where there is none.
 	Describe func(ctx context.Context, names []string) (map[string]session.Name, error)
 }
