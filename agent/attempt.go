@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/metaml/metaml/agent/frame"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -373,8 +374,8 @@ func (a *attempt) fresh(t *things) (*mainProcess, error) {
 	}
 	_ = theirs.Close()
 	// A process that ends before it has read them says why on stderr.
-	if err := writeFrame(conn, a.sup.loadMessage()); err == nil {
-		_ = writeFrame(conn, t.start, t.fds()...)
+	if err := frame.Write(conn, a.sup.loadMessage()); err == nil {
+		_ = frame.Write(conn, t.start, t.fds()...)
 	}
 	return childProcess(c), nil
 }

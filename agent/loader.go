@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/metaml/metaml/agent/frame"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -222,7 +223,7 @@ func openLog(path string) (*os.File, error) {
 func (l *loader) write(v any, fds ...int) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	return writeFrame(l.conn, v, fds...)
+	return frame.Write(l.conn, v, fds...)
 }
 
 // listen takes in what the loader says until it is gone.
@@ -230,7 +231,7 @@ func (l *loader) listen() {
 	decided := false
 	for {
 		var m loaderMessage
-		if err := readFrame(l.conn, &m); err != nil {
+		if err := frame.Read(l.conn, &m); err != nil {
 			break
 		}
 		switch m.Type {

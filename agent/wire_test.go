@@ -2,7 +2,6 @@ package agent
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -13,54 +12,6 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 )
-
-func FuzzFrame(f *testing.F) {
-	good, err := encodeFrame(loaderMessage{Type: "started", Trial: 3, PID: 9})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(good)
-	f.Add([]byte{255, 255, 255, 255, 1})
-	f.Add([]byte{2, 0, 0, 0, '{', '}', 1})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		whole, pieces := bytes.NewReader(data), iotest.OneByteReader(bytes.NewReader(data))
-		for {
-			var a, b loaderMessage
-			err1, err2 := readFrame(whole, &a), readFrame(pieces, &b)
-			if (err1 == nil) != (err2 == nil) || fmt.Sprint(a) != fmt.Sprint(b) {
-				t.Fatalf("at once %+v %v, in pieces %+v %v", a, err1, b, err2)
-			}
-			if err1 != nil {
-				return
-			}
-			again, err := encodeFrame(a)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var c loaderMessage
-			if err := readFrame(bytes.NewReader(again), &c); err != nil || fmt.Sprint(c) != fmt.Sprint(a) {
-				t.Fatalf("%+v came back as %+v: %v", a, c, err)
-			}
-		}
-	})
-}
-
-func TestAFrameThatEndsEarly(t *testing.T) {
-	t.Parallel()
-	data, err := encodeFrame(loadMessage{Type: "load"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m loadMessage
-	if err := readFrame(bytes.NewReader(nil), &m); !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("nothing: %v", err)
-	}
-	for _, cut := range []int{1, 4, len(data) - 1} {
-		if err := readFrame(bytes.NewReader(data[:cut]), &m); !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%d bytes of %d: %v", cut, len(data), err)
-		}
-	}
-}
 
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("{\"type\":\"report\"}\nrest"))

@@ -25,6 +25,7 @@ import (
 )
 
 const usage = `usage: metaml-agent monitor --dir RUNDIR [--resume]
+       metaml-agent front --dir RUNDIR
        metaml-agent version`
 
 func main() {
@@ -35,6 +36,8 @@ func main() {
 	switch os.Args[1] {
 	case "monitor":
 		os.Exit(monitorMain(os.Args[2:]))
+	case "front":
+		os.Exit(frontMain(os.Args[2:]))
 	case "version", "--version":
 		fmt.Println("metaml-agent", metaml.Version())
 	default:

@@ -1,0 +1,201 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metaml/metaml/agent/frame"
+)
+
+// Options say how a front is started.
+type Options struct {
+	Folder string   // the run's, where a front whose monitor died starts a new one
+	Binary string   // metaml-agent
+	Log    *os.File // its standard output and error
+	// Spawn starts a process with the files as its descriptors 0, 1, 2 …, and does not make it die with its parent: a front
+	// outlives its monitor, to start another. The files are the caller's.
+	Spawn func(argv []string, files []*os.File) (Child, error)
+}
+
+// Child is a process as the one place that starts and reaps children knows it.
+type Child interface {
+	PID() int
+	Wait() (exit, signal int) // returns when it has been reaped
+	Kill()
+}
+
+// Process is a front, as its monitor sees it. Its methods may be called by several goroutines; the errors that they give mean that
+// the process is as good as gone, which Updates tells too.
+type Process struct {
+	child   Child
+	conn    *net.UnixConn
+	updates chan Update
+	quit    chan struct{}
+	once    sync.Once
+	writing sync.Mutex
+	mu      sync.Mutex
+	fault   string // why we ended it
+}
+
+// writeTimeout bounds how long a front may leave its control socket unread, which it does nothing else for.
+const writeTimeout = 10 * time.Second
+
+// Start starts a front. It knows nothing yet: tell it listeners, revisions and workers, and then to switch.
+func Start(o Options) (*Process, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make a channel for the front: %w", err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "front"), os.NewFile(uintptr(fds[1]), "front")
+	defer ours.Close()
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return nil, fmt.Errorf("make a channel for the front: %w", err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("start the front: %w", err)
+	}
+	defer null.Close()
+	child, err := o.Spawn([]string{o.Binary, "front", "--dir", o.Folder}, []*os.File{null, o.Log, o.Log, theirs})
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("start the front: %w", err)
+	}
+	p := &Process{child: child, conn: conn.(*net.UnixConn), updates: make(chan Update, 16), quit: make(chan struct{})}
+	go p.listen()
+	return p, nil
+}
+
+// PID is the process's.
+func (p *Process) PID() int { return p.child.PID() }
+
+// Updates are what the front tells, until it has ended; the channel is closed then. Somebody must read it.
+func (p *Process) Updates() <-chan Update { return p.updates }
+
+// Listen has the front take connections. The listener stays the caller's.
+func (p *Process) Listen(address string, listener *os.File) error {
+	return p.send(order{Type: "listen", Address: address}, int(listener.Fd()))
+}
+
+// Unlisten has the front take no more connections there.
+func (p *Process) Unlisten(address string) error {
+	return p.send(order{Type: "unlisten", Address: address})
+}
+
+// Revision makes a revision known. It gets no requests before Switch.
+func (p *Process) Revision(r Revision) error {
+	return p.send(order{
+		Type: "revision", Revision: r.Number, Path: r.Path, Batch: r.Batch, TimeoutMS: r.Timeout.Milliseconds(), Workers: r.Workers,
+	})
+}
+
+// Worker has the front dial a worker, in place of an earlier attempt of it.
+func (p *Process) Worker(w Worker) error {
+	return p.send(order{Type: "worker", Revision: w.Revision, Worker: w.Index, Attempt: w.Attempt, PID: w.PID, Socket: w.Socket})
+}
+
+// Probe calls the function as a request would. body is JSON; "" means the example of its signature.
+func (p *Process) Probe(revision int, body string) error {
+	o := order{Type: "probe", Revision: revision}
+	if body != "" {
+		o.Body = &body
+	}
+	return p.send(o)
+}
+
+// Switch has new requests go to a revision. The one before answers what it has, which Drained tells.
+func (p *Process) Switch(revision int) error {
+	return p.send(order{Type: "switch", Revision: revision})
+}
+
+// Retire has the front forget a revision.
+func (p *Process) Retire(revision int) error {
+	return p.send(order{Type: "retire", Revision: revision})
+}
+
+// Stop has the front refuse what is new, answer what is there for at most grace, and end.
+func (p *Process) Stop(grace time.Duration) error {
+	return p.send(order{Type: "stop", GraceMS: grace.Milliseconds()})
+}
+
+// Kill ends the process at once. What it was answering is lost, connections that wait are not.
+func (p *Process) Kill() { p.child.Kill() }
+
+// Close kills the process, if it has not ended, and waits for its end. Updates need not be read any more.
+func (p *Process) Close(ctx context.Context) error {
+	p.once.Do(func() { close(p.quit) })
+	p.child.Kill()
+	for {
+		select {
+		case _, more := <-p.updates:
+			if !more {
+				return nil
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end of the front: %w", context.Cause(ctx))
+		}
+	}
+}
+
+func (p *Process) send(o order, fds ...int) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	_ = p.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if err := frame.Write(p.conn, o, fds...); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.fail("it did not read what it was told")
+		}
+		return fmt.Errorf("tell the front to %s: %w", o.Type, err)
+	}
+	return nil
+}
+
+// fail ends a front that does not keep to the protocol.
+func (p *Process) fail(text string) {
+	p.mu.Lock()
+	if p.fault == "" {
+		p.fault = text
+	}
+	p.mu.Unlock()
+	p.child.Kill()
+}
+
+// listen passes on what the front says until it is gone.
+func (p *Process) listen() {
+	defer close(p.updates)
+	for {
+		var n notice
+		if err := frame.Read(p.conn, &n); err != nil {
+			break
+		}
+		if u, known := n.update(); known {
+			p.tell(u)
+		}
+	}
+	// A front without its control socket would start another monitor beside this one.
+	p.child.Kill()
+	end := &End{}
+	end.Exit, end.Signal = p.child.Wait()
+	_ = p.conn.Close()
+	p.mu.Lock()
+	end.Text = p.fault
+	p.mu.Unlock()
+	p.tell(Update{Ended: end})
+}
+
+func (p *Process) tell(u Update) {
+	select {
+	case p.updates <- u:
+	case <-p.quit:
+	}
+}
