@@ -99,12 +99,14 @@ func (t *Table) attempt(r Row) string {
 }
 
 // Remarks are the notes that people should read, one sentence each, without repetitions.
-func (t *Table) Remarks() []string {
+func (t *Table) Remarks() []string { return remarks(t.Name, t.Facts.Remarks, t.Notes) }
+
+func remarks(name string, first []string, notes []run.Note) []string {
 	const most = 6
 	var lines []string
 	seen := map[string]bool{}
-	said := append([]string{}, t.Facts.Remarks...)
-	for _, n := range t.Notes {
+	said := append([]string{}, first...)
+	for _, n := range notes {
 		if n.Code == run.NoteTensorBoard {
 			continue // an address, which has a place of its own
 		}
@@ -116,7 +118,7 @@ func (t *Table) Remarks() []string {
 		}
 		seen[line] = true
 		if len(lines) == most {
-			lines = append(lines, "… and more: metaml show "+t.Name)
+			lines = append(lines, "… and more: metaml show "+name)
 			break
 		}
 		lines = append(lines, line)

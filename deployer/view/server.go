@@ -1,0 +1,261 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// ServerFacts is what a view knows of a server besides its state.
+type ServerFacts struct {
+	Spec    run.Spec // of the revision that is looked at
+	Remarks []string // sentences to show below
+	Waiting bool     // somebody waits for it to be ready, and can interrupt
+}
+
+// Panel is one moment of a server, ready to be drawn.
+type Panel struct {
+	Name    string
+	State   string // "ready", "starting", "failed", "stopped"
+	Address string // of what answers now, or ""
+	Parts   []string
+	Curl    string // a command line that asks it, or ""
+	Lines   []string
+	Failed  bool
+	Waiting bool
+}
+
+// NewPanel computes the panel of a server at now. It is about one revision: that of facts.Spec.
+func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
+	s, spec := state.Server, facts.Spec.Server
+	p := &Panel{Name: facts.Spec.Name, Waiting: facts.Waiting}
+	if s == nil || spec == nil {
+		return p
+	}
+	revision := spec.Revision
+	p.Address = s.Address
+	switch {
+	case state.Phase.Final():
+		p.State, p.Failed = string(state.Phase), state.Phase == run.Failed
+		p.Address = ""
+		if p.Failed {
+			p.Lines = append(p.Lines, ServerCause(state, revision))
+		}
+		if !state.Ended.IsZero() && !state.Submitted.IsZero() {
+			p.Parts = append(p.Parts, "after "+Span(state.Ended.Sub(state.Submitted)))
+		}
+	case s.Failed != nil && s.Failed.Revision >= revision:
+		p.State, p.Failed = "failed", true
+		p.Lines = append(p.Lines, ServerCause(state, revision))
+		if s.Revision > 0 {
+			p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s", s.Revision, s.Address))
+		}
+	case s.Revision >= revision:
+		p.State = "ready"
+		p.ready(facts, s)
+	default:
+		p.State = "starting"
+		p.starting(s, revision, state, now)
+	}
+	p.Lines = append(p.Lines, remarks(p.Name, facts.Remarks, state.Notes)...)
+	return p
+}
+
+func (p *Panel) ready(facts ServerFacts, s *run.Server) {
+	ready := 0
+	workers := s.WorkersOf(s.Revision)
+	for i := range workers {
+		if workers[i].Ready {
+			ready++
+		}
+	}
+	total := max(facts.Spec.Completions, len(workers))
+	count := Count(total, "worker")
+	if ready < total && len(workers) > 0 {
+		count = fmt.Sprintf("%d of %s", ready, count)
+	}
+	p.Parts = append(p.Parts, count)
+	if n := facts.Spec.Server.Batch; n > 1 {
+		p.Parts = append(p.Parts, fmt.Sprintf("batches of up to %d", n))
+	}
+	if m := facts.Spec.Server.Model; m != "" {
+		p.Parts = append(p.Parts, "model "+m)
+	}
+	if s.Answer > 0 {
+		p.Parts = append(p.Parts, "first answer "+Moment(time.Duration(s.Answer*float64(time.Second))))
+	}
+	if s.Restarts > 0 {
+		p.Parts = append(p.Parts, Count(s.Restarts, "restart"))
+	}
+	p.Curl = Curl(s.Address, s.Example)
+}
+
+func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time.Time) {
+	since := state.Submitted
+	if s.Starting == revision && !s.Since.IsZero() {
+		since = s.Since
+	}
+	what := "loading the program"
+	workers := s.WorkersOf(revision)
+	ready := 0
+	for i := range workers {
+		if workers[i].Ready {
+			ready++
+		}
+	}
+	switch {
+	case len(workers) > 0 && ready == len(workers):
+		what = "asking it for a first answer"
+	case len(workers) > 0:
+		what = fmt.Sprintf("%d of %s ready", ready, Count(len(workers), "worker"))
+	}
+	p.Parts = append(p.Parts, what)
+	if !since.IsZero() {
+		p.Parts = append(p.Parts, Span(max(now.Sub(since), 0)))
+	}
+	if s.Revision > 0 {
+		p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s until revision %d is ready", s.Revision, s.Address, revision))
+	}
+}
+
+// ServerCause says in a sentence why a revision of a server never got ready, or why the server ended.
+func ServerCause(state *run.State, revision int) string {
+	f := state.Server.Failed
+	switch {
+	case f != nil && f.Error != nil:
+		text, _, _ := strings.Cut(f.Error.Text, "\n")
+		cause := strings.TrimSuffix(f.Error.Type+": "+text, ": ")
+		if place := innermost(f.Error.Frames); place != "" {
+			cause += " (" + place + ")"
+		}
+		return fmt.Sprintf("revision %d never got ready: %s", revision, cause)
+	case f != nil && f.Text != "":
+		first, _, _ := strings.Cut(f.Text, "\n")
+		return fmt.Sprintf("revision %d never got ready: %s", revision, first)
+	case f != nil:
+		return fmt.Sprintf("revision %d never got ready: %s", revision, f.Reason)
+	case state.Text != "":
+		return state.Text
+	default:
+		return string(state.Reason)
+	}
+}
+
+// ServerFailure gives the user's own frames, or a worker's last lines, of a revision that never got ready; "" is nothing.
+func ServerFailure(f *run.RevisionFailure) string {
+	if f == nil {
+		return ""
+	}
+	if f.Error != nil {
+		_, body := Failure(&run.Trial{Error: f.Error})
+		return body
+	}
+	_, more, _ := strings.Cut(f.Text, "\n")
+	return strings.TrimSpace(strings.TrimSpace(more) + "\n" + f.Hint)
+}
+
+// maxExample bounds the example in a command line that people are to copy, in bytes.
+const maxExample = 2000
+
+// Curl is a command line that asks a server, with an example of its input where one is known.
+func Curl(address, example string) string {
+	switch {
+	case address == "":
+		return ""
+	case example == "":
+		return "curl -d '…' " + address
+	case len(example) > maxExample:
+		return "curl -d @input.json " + address
+	}
+	return "curl -d '" + strings.ReplaceAll(example, "'", `'\''`) + "' " + address
+}
+
+// Moment writes a short time for people: 85 µs, 3.1 ms, 340 ms, 2.1 s.
+func Moment(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	default:
+		return Span(d)
+	}
+}
+
+// Headline is the server in one line of text.
+func (p *Panel) Headline() string {
+	first := p.State
+	if p.State == "ready" {
+		first = "ready on " + p.Address
+	}
+	return strings.Join(append([]string{p.Name, first}, p.Parts...), "   ")
+}
+
+// Text draws the panel as plain text.
+func (p *Panel) Text() string {
+	lines := []string{p.Headline()}
+	if p.Curl != "" {
+		lines = append(lines, p.Curl)
+	}
+	return strings.Join(append(lines, p.Lines...), "\n")
+}
+
+// Terminal draws the panel as lines, with colours if colour is set. The command line to copy is never cut.
+func (p *Panel) Terminal(width, _ int, colour bool) []string {
+	paint := func(code, s string) string {
+		if !colour {
+			return s
+		}
+		return code + s + plainText
+	}
+	head := bold
+	if p.Failed {
+		head = red
+	}
+	lines := []string{paint(head, cut(p.Headline(), width))}
+	if p.State == "ready" { // an address that is cut is of no use
+		lines[0] = paint(head, p.Headline())
+	}
+	if p.Curl != "" {
+		lines = append(lines, p.Curl)
+	}
+	for _, l := range p.Lines {
+		lines = append(lines, paint(dim, l))
+	}
+	if p.Waiting && p.State == "starting" {
+		lines = append(lines, paint(dim, "Ctrl-C gives it up"))
+	}
+	return lines
+}
+
+// HTML draws the panel for a notebook.
+func (p *Panel) HTML() string {
+	var b strings.Builder
+	b.WriteString(style + `<div class="mm"><div class="top"><b>` + esc(p.Name) + `</b>`)
+	switch {
+	case p.State == "ready":
+		b.WriteString(`<span>ready on <code>` + esc(p.Address) + `</code></span>`)
+	case p.Failed:
+		b.WriteString(`<span class="bad">` + esc(p.State) + `</span>`)
+	default:
+		b.WriteString(`<span>` + esc(p.State) + `</span>`)
+	}
+	b.WriteString(`<span class="dim">` + esc(strings.Join(p.Parts, " · ")) + `</span></div>`)
+	if p.Curl != "" {
+		b.WriteString(`<pre>` + esc(p.Curl) + `</pre>`)
+	}
+	for i, l := range p.Lines {
+		class := "dim"
+		if i == 0 && p.Failed {
+			class = "bad"
+		}
+		b.WriteString(`<div class="` + class + `">` + esc(l) + `</div>`)
+	}
+	if p.Waiting && p.State == "starting" {
+		b.WriteString(`<div class="dim">■ gives it up</div>`)
+	}
+	b.WriteString("</div>")
+	return b.String()
+}

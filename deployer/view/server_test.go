@@ -1,0 +1,85 @@
+package view_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// story is a server's life as events; at gives its panel after n of them, seen from revision.
+type story []run.Event
+
+func (s story) at(n, revision int) *view.Panel {
+	spec := run.Spec{
+		Name: "serve-1", Kind: run.Serve, Completions: 2, Created: start,
+		Server: &run.ServerSpec{Revision: revision, Path: "/predict", Model: "train-model-7:5"},
+	}
+	state := run.NewState(spec)
+	for i, e := range s[:n] {
+		e.Source, e.Seq, e.Time = "monitor", int64(i+1), start.Add(time.Duration(i)*time.Second)
+		state.Apply(e)
+	}
+	return view.NewPanel(view.ServerFacts{Spec: spec, Waiting: true}, state, start.Add(time.Duration(n)*time.Second))
+}
+
+func worker(i int) *int { return &i }
+
+var serverStory = story{
+	{Type: run.EventSubmitted},
+	{Type: run.EventServerStarting, Revision: 1},
+	{Type: run.EventWorkerStarted, Revision: 1, Worker: worker(0), Attempt: 1, PID: 11},
+	{Type: run.EventWorkerStarted, Revision: 1, Worker: worker(1), Attempt: 1, PID: 12},
+	{Type: run.EventWorkerReady, Revision: 1, Worker: worker(0), Attempt: 1},
+	{Type: run.EventWorkerReady, Revision: 1, Worker: worker(1), Attempt: 1},
+	{Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Answer: 0.0031, Seconds: 1.2, Example: `["it's", 0]`},
+	{Type: run.EventServerStarting, Revision: 2},
+	{Type: run.EventServerFailed, Revision: 2, Reason: run.ReasonProgram, Error: &run.Error{Type: "KeyError", Text: "'<b>'", Frames: []run.Frame{
+		{File: "main.py", Line: 3, Function: "<module>", Text: "x = d['<b>']", Cell: 4, CellLine: 2, Mine: true},
+	}}},
+	{Type: run.EventServerStarting, Revision: 3},
+	{Type: run.EventServerReady, Revision: 3, Address: "http://127.0.0.1:21873/predict"},
+	{Type: run.EventWorkerEnded, Revision: 3, Worker: worker(1), Attempt: 1, Reason: run.ReasonSignal},
+	{Type: run.EventEnded, State: run.Stopped},
+}
+
+func TestServer(t *testing.T) {
+	for _, c := range []struct {
+		events, revision int
+		want             string
+	}{
+		{1, 1, "serve-1   starting   loading the program   1.0 s"},
+		{5, 1, "serve-1   starting   1 of 2 workers ready   4.0 s"},
+		{6, 1, "serve-1   starting   asking it for a first answer   5.0 s"},
+		{7, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms\n" +
+			`curl -d '["it'\''s", 0]' http://127.0.0.1:21873/predict`},
+		{8, 2, "serve-1   starting   loading the program   1.0 s\n" +
+			"revision 1 goes on answering on http://127.0.0.1:21873/predict until revision 2 is ready"},
+		{9, 2, "serve-1   failed\nrevision 2 never got ready: KeyError: '<b>' (cell 4, line 2)\n" +
+			"revision 1 goes on answering on http://127.0.0.1:21873/predict"},
+		{11, 3, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict"},
+		{12, 3, "serve-1   ready on http://127.0.0.1:21873/predict   0 of 2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict"},
+		{13, 3, "serve-1   stopped   after 12 s"},
+	} {
+		if got := serverStory.at(c.events, c.revision).Text(); got != c.want {
+			t.Errorf("after %d events:\n%s\nwant\n%s", c.events, got, c.want)
+		}
+	}
+}
+
+func TestServerHTML(t *testing.T) {
+	golden(t, "server.html", serverStory.at(7, 1).HTML())
+	if html := serverStory.at(9, 2).HTML(); strings.Contains(html, "<b>'") || !strings.Contains(html, "&lt;b&gt;") || !strings.Contains(html, `class="bad"`) {
+		t.Errorf("a failure is drawn as\n%s", html)
+	}
+}
+
+// What is to be copied is never cut, however narrow the terminal.
+func TestServerOnANarrowTerminal(t *testing.T) {
+	lines := serverStory.at(7, 1).Terminal(40, 20, false)
+	if !strings.Contains(lines[0], "http://127.0.0.1:21873/predict") || !strings.HasSuffix(lines[1], "/predict") {
+		t.Errorf("cut to\n%s", strings.Join(lines, "\n"))
+	}
+}
