@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -18,6 +19,8 @@ type Target interface {
 	Provisional(ctx context.Context, series string) (string, error)
 	// Active gives an active run with the key, or nil.
 	Active(ctx context.Context, key string) (*run.Spec, error)
+	// Server gives the active server of which spec would be another revision, or nil.
+	Server(ctx context.Context, spec run.Spec) (*run.Listed, error)
 	// Submit takes the program folder over and starts the run. Two submissions of one key at once make one run.
 	Submit(ctx context.Context, s run.Submission) (run.Submitted, error)
 	// List gives every run, newest first. It starts nothing.
@@ -30,15 +33,20 @@ type Target interface {
 	Events(ctx context.Context, name string, fn func(run.Event) error) error
 	// Follow calls fn for every event after cursor until the run ends.
 	Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error
-	// Log writes what a trial printed: attempt 0 is the latest; stream is "stdout", "stderr" or "both".
+	// Log writes what a trial printed: attempt 0 is the latest; stream is "stdout", "stderr" or "both". Of a server it is what worker
+	// number trial printed, in all its attempts.
 	Log(ctx context.Context, name string, trial, attempt int, stream string, follow bool, w io.Writer) error
 	// Places says where a run keeps things. It asks nobody.
 	Places(name string, trial, attempt int) run.Places
+	// RevisionPlaces is the same for a worker of a server.
+	RevisionPlaces(name string, revision, worker, attempt int) run.Places
 	// Seen notes that somebody was shown how the run ended.
 	Seen(ctx context.Context, name string) error
 	// Stop stops a run, or one trial of it.
 	Stop(ctx context.Context, name string, trial *int, now bool) error
-	// Resume goes on with what a run left unfinished.
+	// StopRevision gives up a revision of a server that does not answer yet.
+	StopRevision(ctx context.Context, name string, revision int) error
+	// Resume goes on with what a run left unfinished; a server answers again.
 	Resume(ctx context.Context, name string) error
 	// Delete removes a run that is not active, with all that it kept.
 	Delete(ctx context.Context, name string) error
@@ -86,10 +94,29 @@ func shared(l local.Listed) run.Listed {
 	return listed
 }
 
+func (t localTarget) Server(ctx context.Context, spec run.Spec) (*run.Listed, error) {
+	l, err := t.Target.Server(ctx, spec)
+	if l == nil || err != nil {
+		return nil, err
+	}
+	listed := shared(*l)
+	return &listed, nil
+}
+
 func (t localTarget) Places(name string, trial, attempt int) run.Places {
-	f := t.Folder(name)
-	logs := f.Attempt(trial, attempt)
-	return run.Places{Folder: string(f), Output: f.Output(trial), Stdout: filepath.Join(logs, "stdout"), Stderr: filepath.Join(logs, "stderr")}
+	return places(t.Folder(name), t.Folder(name), trial, attempt)
+}
+
+func (t localTarget) RevisionPlaces(name string, revision, worker, attempt int) run.Places {
+	return places(t.Folder(name), t.Folder(name).Revision(revision), worker, attempt)
+}
+
+// places are those in a run's folder, or in the folder of a revision of it.
+func places(of, in folder.Run, trial, attempt int) run.Places {
+	logs := in.Attempt(trial, attempt)
+	return run.Places{
+		Folder: string(of), Output: in.Output(trial), Stdout: filepath.Join(logs, folder.Stdout), Stderr: filepath.Join(logs, folder.Stderr),
+	}
 }
 
 // seen is the file that stands for "shown to its end".

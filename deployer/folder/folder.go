@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,6 +57,35 @@ func (r Run) Code() string { return r.join("program", "code") }
 // Revision is the folder of revision n (from 1) of a server. It is laid out as a run's: run.json, program, environment.json, and
 // for worker i what a trial has.
 func (r Run) Revision(n int) Run { return Run(r.join("revisions", fmt.Sprintf("%05d", n))) }
+
+// Revisions lists the revisions of a server that were submitted, in their order.
+func (r Run) Revisions() []int {
+	entries, err := os.ReadDir(r.join("revisions"))
+	if err != nil {
+		return nil
+	}
+	var all []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 && r.Revision(n) == Run(r.join("revisions", e.Name())) {
+			all = append(all, n)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// ReadEnvironment reads environment.json. The error is fs.ErrNotExist when it is gone.
+func (r Run) ReadEnvironment() ([]string, error) {
+	data, err := os.ReadFile(r.EnvironmentFile())
+	if err != nil {
+		return nil, fmt.Errorf("read the environment of the run: %w", err)
+	}
+	var env []string
+	if err := json.Unmarshal(data, &env); err != nil {
+		return nil, fmt.Errorf("read the environment of the run in %q: %w", r.EnvironmentFile(), err)
+	}
+	return env, nil
+}
 
 // Model is what metaml.model() gives the workers of a revision.
 func (r Run) Model() string { return r.join("model") }
@@ -113,19 +143,28 @@ func (r Run) Attempt(i, attempt int) string {
 	return filepath.Join(r.Trial(i), "attempt-"+strconv.Itoa(attempt))
 }
 
-// LatestAttempt finds the highest attempt of trial i that has a folder; 0 is none.
-func (r Run) LatestAttempt(i int) int {
+// Attempts lists the attempts of trial i that have a folder, in their order.
+func (r Run) Attempts(i int) []int {
 	entries, err := os.ReadDir(r.Trial(i))
 	if err != nil {
-		return 0
+		return nil
 	}
-	latest := 0
+	var all []int
 	for _, e := range entries {
 		if n, err := strconv.Atoi(cutPrefix(e.Name(), "attempt-")); err == nil {
-			latest = max(latest, n)
+			all = append(all, n)
 		}
 	}
-	return latest
+	slices.Sort(all)
+	return all
+}
+
+// LatestAttempt finds the highest attempt of trial i that has a folder; 0 is none.
+func (r Run) LatestAttempt(i int) int {
+	if all := r.Attempts(i); len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return 0
 }
 
 func cutPrefix(s, prefix string) string {

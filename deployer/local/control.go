@@ -21,6 +21,12 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 	if !l.Liveness.Active() {
 		return &run.UserError{Code: "ended", Text: fmt.Sprintf("run %s is not going: it is %s already", l.Spec.Name, l.State.Phase)}
 	}
+	if trial != nil && l.Spec.Kind == run.Serve {
+		return &run.UserError{
+			Code: "trial", Text: fmt.Sprintf("%s is a server: its workers are not stopped one by one", l.Spec.Name),
+			Hint: "metaml stop " + l.Spec.Name + " stops the server",
+		}
+	}
 	if trial != nil {
 		if *trial < 0 || *trial >= len(l.State.Trials) {
 			return &run.UserError{
@@ -32,7 +38,13 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 			return &run.UserError{Code: "ended", Text: fmt.Sprintf("trial %d of run %s is %s already", *trial, l.Spec.Name, p)}
 		}
 	}
-	if err := l.Folder.AppendStop(folder.Stop{Trial: trial, Now: now, Time: time.Now().UTC()}); err != nil {
+	return t.ask(l, folder.Stop{Trial: trial, Now: now})
+}
+
+// ask leaves a request for the run's monitor, and sees to it that there is one.
+func (t *Target) ask(l Listed, s folder.Stop) error {
+	s.Time = time.Now().UTC()
+	if err := l.Folder.AppendStop(s); err != nil {
 		return friendly(err, "ask for the stop in", string(l.Folder))
 	}
 	if l.Liveness == Dead {
@@ -41,8 +53,8 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 	return nil
 }
 
-// Resume goes on with the unfinished trials of a run that was stopped, whose machine was restarted or whose monitor was killed.
-// It returns when the run is going again.
+// Resume goes on with the unfinished trials of a run that was stopped, whose machine was restarted or whose monitor was killed; a
+// server answers again. It returns when the run is going again.
 func (t *Target) Resume(ctx context.Context, name string) error {
 	l, err := t.Load(ctx, name)
 	if err != nil {
@@ -106,6 +118,9 @@ func (w *watched) resumed(ctx context.Context, n int64) error {
 }
 
 func resumable(s *run.State) bool {
+	if s.Server != nil {
+		return true
+	}
 	for i := range s.Trials {
 		if s.Trials[i].Unfinished() {
 			return true

@@ -164,6 +164,9 @@ func (t *Target) Log(ctx context.Context, name string, trial, attempt int, strea
 	if err != nil {
 		return err
 	}
+	if spec.Kind == run.Serve {
+		return t.serverLog(ctx, f, trial, attempt, streams, follow, out)
+	}
 	if trial < 0 || trial >= spec.Completions {
 		return &run.UserError{
 			Code: "trial", Text: fmt.Sprintf("run %s has no trial %d", full, trial),

@@ -308,10 +308,11 @@ func restarted(name string, state *run.State) []run.Event {
 			})
 		}
 	}
-	return append(events, run.Event{
-		V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: run.ReasonRestarted,
-		Text: "the machine was restarted while the run was going; metaml resume " + name + " goes on with its unfinished trials",
-	})
+	text := "the machine was restarted while the run was going; metaml resume " + name + " goes on with its unfinished trials"
+	if state.Server != nil {
+		text = "the machine was restarted; metaml resume " + name + " starts the server again"
+	}
+	return append(events, run.Event{V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: run.ReasonRestarted, Text: text})
 }
 
 // Events hands out every event that is there now.

@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -108,6 +107,9 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 		return Submitted{}, friendly(err, "lock the series in", t.Dir)
 	}
 	defer lock.Close()
+	if s.Spec.Kind == run.Serve {
+		return t.submitServer(ctx, s, lock)
+	}
 	if !s.Again && s.Spec.Key != "" {
 		active, err := t.Active(ctx, s.Spec.Key)
 		if err != nil {
@@ -117,21 +119,14 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 			return Submitted{Spec: *active, Attached: true, Differs: run.Differs(*active, s.Spec)}, nil
 		}
 	}
-	used, err := io.ReadAll(lock)
-	if err != nil {
-		return Submitted{}, friendly(err, "read the lock of the series in", t.Dir)
-	}
-	ordinal, err := t.next(series, used)
+	name, err := t.take(lock, series)
 	if err != nil {
 		return Submitted{}, err
 	}
 	spec := s.Spec
-	spec.V, spec.Name, spec.BootID = 1, fmt.Sprintf("%s-%d", series, ordinal), folder.BootID()
+	spec.V, spec.Name, spec.BootID = 1, name, folder.BootID()
 	if spec.Created.IsZero() {
 		spec.Created = time.Now().UTC()
-	}
-	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(ordinal))); err != nil {
-		return Submitted{}, friendly(err, "write the lock of the series in", t.Dir)
 	}
 	if err := t.make(spec, s); err != nil {
 		return Submitted{}, friendly(err, "write the folder of the run in", t.Dir)
@@ -142,9 +137,21 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	return Submitted{Spec: spec}, nil
 }
 
-func writeAt(f *os.File, text string) error {
-	_, err := f.WriteAt([]byte(text), 0)
-	return err
+// take gives the series' next name and notes in its lock that it is taken.
+func (t *Target) take(lock *os.File, series string) (string, error) {
+	used, err := io.ReadAll(lock)
+	if err != nil {
+		return "", friendly(err, "read the lock of the series in", t.Dir)
+	}
+	ordinal, err := t.next(series, used)
+	if err != nil {
+		return "", err
+	}
+	_, err = lock.WriteAt([]byte(strconv.Itoa(ordinal)), 0)
+	if err := errors.Join(lock.Truncate(int64(len(strconv.Itoa(ordinal)))), err); err != nil {
+		return "", friendly(err, "write the lock of the series in", t.Dir)
+	}
+	return fmt.Sprintf("%s-%d", series, ordinal), nil
 }
 
 // make writes the run's folder under a temporary name and renames it.
@@ -158,7 +165,14 @@ func (t *Target) make(spec run.Spec, s Submission) (err error) {
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	f := folder.Run(dir)
+	if err := fill(folder.Run(dir), spec, s); err != nil {
+		return err
+	}
+	return os.Rename(dir, string(t.Folder(spec.Name)))
+}
+
+// fill writes what a run, or a revision of a server, is made of.
+func fill(f folder.Run, spec run.Spec, s Submission) error {
 	if err := folder.ReplaceJSON(f.Spec(), spec); err != nil {
 		return err
 	}
@@ -177,7 +191,7 @@ func (t *Target) make(spec run.Spec, s Submission) (err error) {
 			return fmt.Errorf("take in the program %q: %w", s.Program, err)
 		}
 	}
-	return os.Rename(dir, string(t.Folder(spec.Name)))
+	return nil
 }
 
 func takeIn(from, to string) error {
@@ -204,9 +218,16 @@ func environment(of []string) []string {
 
 // start starts a monitor for the run, detached from us. If one is alive already, the new one ends at once.
 func (t *Target) start(f folder.Run, resume bool) error {
-	env, err := readEnvironment(f)
+	from := f
+	if n := newestRevision(f); n > 0 {
+		from = f.Revision(n)
+	}
+	env, err := from.ReadEnvironment()
+	if errors.Is(err, fs.ErrNotExist) {
+		env, err = environment(os.Environ()), nil
+	}
 	if err != nil {
-		return err
+		return friendly(err, "read the environment of the run in", string(f))
 	}
 	log, err := os.OpenFile(f.MonitorLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -232,19 +253,4 @@ func (t *Target) start(f folder.Run, resume bool) error {
 	// Only so that no zombie is left while this process lives: the monitor does not end with us.
 	go func() { _, _ = process.Wait() }()
 	return nil
-}
-
-func readEnvironment(f folder.Run) ([]string, error) {
-	data, err := os.ReadFile(f.EnvironmentFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return environment(os.Environ()), nil
-	}
-	if err != nil {
-		return nil, friendly(err, "read the environment of the run in", string(f))
-	}
-	var env []string
-	if err := json.Unmarshal(data, &env); err != nil {
-		return nil, fmt.Errorf("read the environment of the run in %s: %w", f, err)
-	}
-	return env, nil
 }

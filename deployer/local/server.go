@@ -1,0 +1,318 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Server gives the active server of which spec would be another revision, or nil.
+func (t *Target) Server(ctx context.Context, spec run.Spec) (*Listed, error) {
+	names, err := t.names()
+	if err != nil {
+		return nil, err
+	}
+	var newest *Listed
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		if s, err := t.Folder(name).ReadSpec(); err != nil || !run.SameServer(&s, &spec) {
+			continue
+		}
+		l, err := t.read(name)
+		if err == nil && l.Liveness.Active() && !stopping(&l) && (newest == nil || l.Spec.Created.After(newest.Spec.Created)) {
+			newest = &l
+		}
+	}
+	return newest, nil
+}
+
+// stopping reports whether the whole server was asked to end, be it that nobody has read that yet.
+func stopping(l *Listed) bool {
+	if l.State.StopAsked {
+		return true
+	}
+	stops, _, _ := l.Folder.ReadStops(0)
+	return slices.ContainsFunc(stops, func(s folder.Stop) bool { return s.Trial == nil && s.Revision == 0 })
+}
+
+// submitServer makes another revision of the server that is there, or a server. The series is locked.
+func (t *Target) submitServer(ctx context.Context, s Submission, lock *os.File) (Submitted, error) {
+	spec := s.Spec
+	if folderOf := spec.Server.ModelFolder; folderOf != "" {
+		if info, err := os.Stat(folderOf); err != nil || !info.IsDir() {
+			return Submitted{}, &run.UserError{
+				Code: "model", Text: fmt.Sprintf("there is nothing left of the model %s: its folder %s is gone", spec.Server.Model, folderOf),
+				Hint: "a deleted run takes its outputs along; name another with --model",
+			}
+		}
+	}
+	if spec.Created.IsZero() {
+		spec.Created = time.Now().UTC()
+	}
+	spec.V, spec.BootID = 1, folder.BootID()
+	server, err := t.Server(ctx, spec)
+	if err != nil {
+		return Submitted{}, err
+	}
+	if server != nil && !s.Again {
+		if current := currentRevision(server); current != nil && spec.Key != "" && current.Key == spec.Key {
+			return Submitted{Spec: *current, Attached: true, Replaces: server.State.Server.Revision}, nil
+		}
+	}
+	if err := t.portIsFree(ctx, spec, server); err != nil {
+		return Submitted{}, err
+	}
+	if server == nil {
+		return t.newServer(spec, s, lock)
+	}
+	spec.Name, spec.Server = server.Spec.Name, new(*spec.Server)
+	f := server.Folder
+	spec.Server.Revision = newestRevision(f) + 1
+	if err := t.revise(f, spec, s); err != nil {
+		return Submitted{}, friendly(err, "write the next revision of the server in", string(f))
+	}
+	// A server that has ended in this very moment goes on, with what it is given here.
+	now, err := t.read(spec.Name)
+	if err != nil {
+		return Submitted{}, err
+	}
+	if now.Liveness != Alive {
+		if err := t.start(f, now.Liveness == Ended); err != nil {
+			return Submitted{}, errors.Join(err, os.RemoveAll(string(f.Revision(spec.Server.Revision))))
+		}
+	}
+	return Submitted{Spec: spec, Replaces: server.State.Server.Revision}, nil
+}
+
+// currentRevision is the one that the server comes to if nobody does anything: the newest, unless it has failed, else the one that
+// answers. It is nil if there is none.
+func currentRevision(l *Listed) *run.Spec {
+	n := newestRevision(l.Folder)
+	if failed := l.State.Server.Failed; failed != nil && failed.Revision >= n {
+		n = l.State.Server.Revision
+	}
+	stops, _, _ := l.Folder.ReadStops(0)
+	if n == 0 || slices.ContainsFunc(stops, func(s folder.Stop) bool { return s.Revision == n }) && n != l.State.Server.Revision {
+		return nil
+	}
+	spec, err := l.Folder.Revision(n).ReadSpec()
+	if err != nil {
+		return nil
+	}
+	return &spec
+}
+
+// newestRevision is the number of the latest revision that was submitted; 0 is none.
+func newestRevision(f folder.Run) int {
+	all := f.Revisions()
+	if len(all) == 0 {
+		return 0
+	}
+	return all[len(all)-1]
+}
+
+// newServer makes a run folder with its first revision.
+func (t *Target) newServer(spec run.Spec, s Submission, lock *os.File) (Submitted, error) {
+	name, err := t.take(lock, spec.Series)
+	if err != nil {
+		return Submitted{}, err
+	}
+	spec.Name, spec.Server = name, new(*spec.Server)
+	spec.Server.Revision = 1
+	dir, err := os.MkdirTemp(t.Dir, ".new-")
+	if err != nil {
+		return Submitted{}, friendly(err, "write the folder of the server in", t.Dir)
+	}
+	if err := errors.Join(t.revise(folder.Run(dir), spec, s), os.Rename(dir, string(t.Folder(name)))); err != nil {
+		return Submitted{}, errors.Join(friendly(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
+	}
+	if err := t.start(t.Folder(name), false); err != nil {
+		return Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(name))))
+	}
+	return Submitted{Spec: spec}, nil
+}
+
+// revise adds a revision to a server's folder, whole or not at all.
+func (t *Target) revise(f folder.Run, spec run.Spec, s Submission) (err error) {
+	all := filepath.Dir(string(f.Revision(1)))
+	if err := os.MkdirAll(all, 0o700); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(all, ".new-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	if from := spec.Server.ModelFolder; from != "" {
+		if err := takeModel(from, folder.Run(dir).Model(), 0); err != nil {
+			return fmt.Errorf("keep the model %s: %w", spec.Server.Model, err)
+		}
+	}
+	if err := fill(folder.Run(dir), spec, s); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, string(f.Revision(spec.Server.Revision))); err != nil {
+		return err
+	}
+	return folder.ReplaceJSON(f.Spec(), spec)
+}
+
+// maxModelDepth bounds folders in folders, which links can make endless.
+const maxModelDepth = 32
+
+// takeModel makes the files of a model the revision's own, so that deleting the training run does not take them away: links to the
+// same bytes where there can be such, else copies.
+func takeModel(from, to string, depth int) error {
+	if depth > maxModelDepth {
+		return fmt.Errorf("the folders in %s are nested more than %d deep", from, maxModelDepth)
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		source, err := filepath.EvalSymlinks(filepath.Join(from, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a link to nothing
+		}
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(source)
+		if err != nil {
+			return err
+		}
+		switch target := filepath.Join(to, e.Name()); {
+		case info.IsDir():
+			err = takeModel(source, target, depth+1)
+		case info.Mode().IsRegular():
+			err = linkOrCopy(source, target)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func linkOrCopy(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// portIsFree refuses a port that was asked for and cannot be had, before anything is written.
+func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *Listed) error {
+	port := spec.Server.Port
+	if port == 0 {
+		return nil
+	}
+	if server != nil && portOf(server.State.Server.Address) == port {
+		return nil // its own
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(spec.Server.Host, strconv.Itoa(port)))
+	if err == nil {
+		return listener.Close()
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint := "stop what listens there, or ask for another one with --port"
+		if other := t.holderOf(ctx, port); other != "" {
+			hint = fmt.Sprintf("%s answers there: metaml stop %s ends it; or ask for another one with --port", other, other)
+		}
+		return run.Wrap(err, "port", fmt.Sprintf("port %d is in use already", port), hint)
+	case errors.Is(err, fs.ErrPermission):
+		return run.Wrap(err, "port", fmt.Sprintf("port %d may not be used by this user: ports below 1024 belong to the system", port),
+			"ask for another one with --port 8080; who runs this machine can put a proxy before it")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return run.Wrap(err, "host", fmt.Sprintf("%s is no address of this machine", spec.Server.Host),
+			"--host 127.0.0.1 is for this machine alone, --host 0.0.0.0 for all its addresses")
+	default:
+		return run.Wrap(err, "port", fmt.Sprintf("nothing can listen on port %d of %s: %v", port, spec.Server.Host, err), "ask for another one with --port")
+	}
+}
+
+// holderOf names our server that answers on a port, or "".
+func (t *Target) holderOf(ctx context.Context, port int) string {
+	all, err := t.List(ctx)
+	if err != nil {
+		return ""
+	}
+	for i := range all {
+		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness.Active() && l.State.Server != nil && portOf(l.State.Server.Address) == port {
+			return l.Spec.Name
+		}
+	}
+	return ""
+}
+
+// portOf is the port of "http://127.0.0.1:21873/predict"; 0 if there is none.
+func portOf(address string) int {
+	rest, _ := strings.CutPrefix(address, "http://")
+	host, _, _ := strings.Cut(rest, "/")
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(port)
+	return n
+}
+
+// StopRevision gives up a revision of a server that does not answer yet.
+func (t *Target) StopRevision(ctx context.Context, name string, revision int) error {
+	l, err := t.Load(ctx, name)
+	if err != nil {
+		return err
+	}
+	var text string
+	switch s := l.State.Server; {
+	case s == nil:
+		text = fmt.Sprintf("run %s is no server and has no revisions", l.Spec.Name)
+	case !l.Liveness.Active():
+		text = fmt.Sprintf("server %s is not going: it is %s already", l.Spec.Name, l.State.Phase)
+	case !exists(string(l.Folder.Revision(revision))):
+		text = fmt.Sprintf("server %s has no revision %d", l.Spec.Name, revision)
+	case s.Revision >= revision:
+		return &run.UserError{
+			Code: "ready", Text: fmt.Sprintf("revision %d of %s is not being started: it answers, or has done so", revision, l.Spec.Name),
+			Hint: "metaml stop " + l.Spec.Name + " stops the server",
+		}
+	}
+	if text != "" {
+		return &run.UserError{Code: "revision", Text: text}
+	}
+	return t.ask(l, folder.Stop{Revision: revision})
+}

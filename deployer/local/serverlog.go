@@ -1,0 +1,135 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// workerLog is what one attempt of a worker printed.
+type workerLog struct {
+	server   folder.Run
+	worker   int
+	revision int
+	attempt  int // 0: it has none yet
+	readers  []*folder.LogReader
+}
+
+func (l *workerLog) open(revision, attempt int, streams []string) {
+	l.revision, l.attempt, l.readers = revision, attempt, nil
+	for _, s := range streams {
+		l.readers = append(l.readers, l.folder().NewLogReader(l.worker, attempt, s))
+	}
+}
+
+func (l *workerLog) folder() folder.Run { return l.server.Revision(l.revision) }
+
+func (l *workerLog) copyTo(out io.Writer) error {
+	for _, r := range l.readers {
+		if err := r.CopyTo(out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// after is the attempt that follows this one; 0 is none.
+func (l *workerLog) after() int {
+	all := l.folder().Attempts(l.worker)
+	if i, _ := slices.BinarySearch(all, l.attempt+1); i < len(all) {
+		return all[i]
+	}
+	return 0
+}
+
+// serverLog copies what a worker of the answering revision printed, else of the newest that was started: all its attempts in
+// their order, or one. With follow it goes on, also with the revision that replaces this one, until the server has ended.
+func (t *Target) serverLog(ctx context.Context, f folder.Run, worker, attempt int, streams []string, follow bool, out io.Writer) error {
+	w, err := t.watch(f)
+	if err != nil {
+		return err
+	}
+	defer func() { w.close() }()
+	events, err := folder.NewReader(w.events, "")
+	if err != nil {
+		return err
+	}
+	if err := w.catchUp(events); err != nil {
+		return err
+	}
+	l := &workerLog{server: f, worker: worker}
+	revision := loggedRevision(f, w.state)
+	if spec, err := f.Revision(revision).ReadSpec(); err == nil && (worker < 0 || worker >= spec.Completions) {
+		return &run.UserError{
+			Code: "trial", Text: fmt.Sprintf("server %s has no worker %d", w.spec.Name, worker),
+			Hint: fmt.Sprintf("its workers are 0 to %d", spec.Completions-1),
+		}
+	}
+	l.open(revision, attempt, streams)
+	if attempt == 0 {
+		l.open(revision, l.after(), streams)
+	}
+	var watched *folder.LogReader
+	for {
+		// Ask before the copy, so that nothing written before the end is missed.
+		next, now, ended := l.after(), w.state.Server.Revision, w.state.Phase.Final()
+		if err := l.copyTo(out); err != nil {
+			return err
+		}
+		switch {
+		case attempt > 0 && (!follow || next > 0 || now > l.revision || ended):
+			return nil
+		case next > 0 && attempt == 0:
+			l.open(l.revision, next, streams)
+		case !follow:
+			return nil
+		case now > l.revision:
+			l.open(now, 0, streams)
+		case ended:
+			return nil
+		default:
+			if watched != l.readers[0] {
+				// The folders that tell of a change are those of now. What changed meanwhile is seen in the next round.
+				watched = l.readers[0]
+				w.watch.Close()
+				w.watch = folder.NewWatch(f.Events(), l.folder().Trial(worker), l.folder().Attempt(worker, l.attempt))
+				continue
+			}
+			if live, err := w.wait(ctx); err != nil || live == Restarted {
+				return err
+			}
+			if err := w.catchUp(events); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// loggedRevision is the revision whose log people mean when they name none.
+func loggedRevision(f folder.Run, state *run.State) int {
+	if state.Server != nil && state.Server.Revision > 0 {
+		return state.Server.Revision
+	}
+	all := f.Revisions()
+	for _, n := range slices.Backward(all) {
+		if f.Revision(n).LatestAttempt(0) > 0 {
+			return n
+		}
+	}
+	return max(newestRevision(f), 1)
+}
+
+// catchUp applies the events that there are.
+func (w *watched) catchUp(events *folder.Reader) error {
+	for {
+		e, err := events.Next()
+		if err != nil {
+			return endOf(err)
+		}
+		w.state.Apply(e)
+	}
+}
