@@ -44,6 +44,8 @@ type Request struct {
 	Packages   map[string]string // distribution → version, of the direct imports
 	Draw       func(ctx context.Context, r DrawRequest) (Drawn, error)
 	Table      []run.Row // hyperparameters that are there already; then nothing is drawn
+	Model      Model     // of a server
+	Example    string    // of a server: an input for its test, JSON
 	Now        time.Time
 }
 
@@ -72,7 +74,9 @@ type Plan struct {
 	Differs []string  // settings that differ from Attach's, in words
 	Reuse   *run.Spec // a succeeded run with the same key that --reuse shows again
 	Notes   []string  // hints and warnings, a sentence each
-	request Request
+	// Replaces is the revision of a server that answers until this one is ready; 0 is none.
+	Replaces int
+	request  Request
 }
 
 // Door plans and submits on one target.
@@ -85,6 +89,9 @@ const maxDrawn = 256
 
 // Plan works out what would run. It starts and writes nothing; hyperparameters are drawn only for a run that is new.
 func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
+	if r.Settings.Kind == run.Serve {
+		return d.planServer(ctx, r)
+	}
 	name := r.Settings.Text("hyper_parameters")
 	if r.Table != nil {
 		name = ""
@@ -185,6 +192,11 @@ func (d *Door) spec(r Request, source Drawn) run.Spec {
 		seed := s.Int("seed")
 		spec.Seed = &seed
 	}
+	if s.Kind == run.Serve {
+		spec.Completions = int(s.Int("replicas") * s.Int("workers"))
+		spec.Parallelism, spec.Server, spec.Retries = spec.Completions, serverSpec(s, r), 0
+		spec.Timeout = cmp.Or(spec.Timeout, run.DefaultRequestTimeout)
+	}
 	spec.Key = key(spec, r, source)
 	return spec
 }
@@ -195,9 +207,10 @@ func key(spec run.Spec, r Request, source Drawn) string {
 	parts := struct {
 		Owner, Source, Series, Digest, Target, Hyper, Completions string
 		With, Packages                                            []string
+		Serving                                                   []string `json:",omitempty"`
 	}{
 		spec.Owner, spec.Source, spec.Series, spec.Digest, r.Settings.Text("target"), source.Digest, r.Settings.Text("completions"),
-		pairs(r.With), pairs(r.Packages),
+		pairs(r.With), pairs(r.Packages), servingKey(spec),
 	}
 	data, err := json.Marshal(parts)
 	if err != nil {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,4 +145,147 @@ func TestThreadsShareTheCoresUnlessTheUserChose(t *testing.T) {
 	if env := plan(t, target{}, r).Spec.Env; len(env) != 0 {
 		t.Errorf("the user's own choice was changed: %v", env)
 	}
+}
+
+// server is a target on which a server of the function answers, or none.
+type server struct {
+	target
+	answers *run.Listed
+}
+
+func (s server) Server(_ context.Context, spec run.Spec) (*run.Listed, error) {
+	if s.answers == nil || !run.SameServer(&s.answers.Spec, &spec) {
+		return nil, nil
+	}
+	return s.answers, nil
+}
+
+func servingRequest(t *testing.T, line string) deployer.Request {
+	t.Helper()
+	given, err := settings.ParseLine(run.Serve, line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolved, err := settings.Resolve(run.Serve, settings.Sources{Line: given, Typed: settings.FromCell})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return deployer.Request{Digest: "code", Entry: "serve", Parameters: []string{"input"}, Required: []string{"input"}, Settings: resolved, Source: "/n/a.ipynb", Now: time.Unix(0, 0)}
+}
+
+// A server is its series: what changes it, code or settings, is another revision; what does not is there already.
+func TestRevisions(t *testing.T) {
+	ctx := t.Context()
+	door := &deployer.Door{Target: server{}}
+	first, err := door.Plan(ctx, servingRequest(t, "--replicas 2 --workers 3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := first.Spec; s.Name != "serve-1" || s.Completions != 6 || s.Server.Path != "/predict" || s.Timeout != run.DefaultRequestTimeout || first.Replaces != 0 {
+		t.Errorf("planned %+v with %+v", s, s.Server)
+	}
+	answering := func(failed int) *deployer.Door {
+		spec := first.Spec
+		spec.Server.Revision = 3
+		state := run.NewState(spec)
+		state.Phase, state.Server.Revision = run.Running, 2
+		if failed > 0 {
+			state.Server.Failed = &run.RevisionFailure{Revision: failed}
+		}
+		return &deployer.Door{Target: server{answers: &run.Listed{Spec: spec, State: state, Liveness: run.Alive}}}
+	}
+	for _, c := range []struct {
+		line   string
+		failed int // the revision that failed last
+		source string
+		attach bool
+		name   string
+	}{
+		{"--replicas 2 --workers 3", 0, "", true, "serve-1"},
+		{"--replicas 2 --workers 3", 2, "", true, "serve-1"},
+		{"--replicas 2 --workers 3", 3, "", false, "serve-1"}, // this very code failed: perhaps it does not now
+		{"--replicas 2 --workers 3 --again", 0, "", false, "serve-1"},
+		{"--replicas 2 --workers 2", 0, "", false, "serve-1"},
+		{"--replicas 2 --workers 3 --batch 8", 0, "", false, "serve-1"},
+		{"--replicas 2 --workers 3", 0, "/n/b.ipynb", false, "serve-1"}, // another server: its name is settled when it is submitted
+	} {
+		r := servingRequest(t, c.line)
+		if c.source != "" {
+			r.Source = c.source
+		}
+		p, err := answering(c.failed).Plan(ctx, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaces := 0
+		if !c.attach && c.source == "" {
+			replaces = 2
+		}
+		if (p.Attach != nil) != c.attach || p.Spec.Name != c.name || p.Replaces != replaces {
+			t.Errorf("%q, revision %d failed: attach %v, name %s, replaces %d", c.line, c.failed, p.Attach != nil, p.Spec.Name, p.Replaces)
+		}
+	}
+}
+
+func TestModels(t *testing.T) {
+	folder := t.TempDir()
+	for name, trials := range map[string]int{"some": 3, "none": 1} {
+		for i := range trials {
+			dir := filepath.Join(folder, name, strconv.Itoa(i))
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if name == "some" {
+				if err := os.WriteFile(filepath.Join(dir, "net.bin"), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	trial := func(p run.Phase, accuracy float64) run.Trial {
+		return run.Trial{Phase: p, Metrics: run.Metrics{"accuracy": accuracy}, Returned: []string{"accuracy"}}
+	}
+	door := &deployer.Door{Target: trained{folder: folder, runs: map[string][]run.Trial{
+		"some":  {trial(run.Succeeded, 0.5), trial(run.Succeeded, 0.9), trial(run.Running, 0.1)},
+		"none":  {trial(run.Succeeded, 1)},
+		"vague": {{Phase: run.Succeeded}, {Phase: run.Succeeded}},
+		"bad":   {trial(run.Failed, 0.1), trial(run.Failed, 0.2)},
+	}}}
+	for name, want := range map[string]string{
+		"some": "some:1", "some:best": "some:1", "some:0": "some:0",
+		"some:2":  "trial 2 of some has not ended yet, so its model is not there",
+		"some:7":  "some has no trial 7, only 0 to 2",
+		"some:-1": `--model takes RUN, RUN:TRIAL or RUN:best, not "some:-1"`,
+		"none":    "trial 0 of none kept no files, so it has no model to serve",
+		"vague":   "none of the trials of vague is the best: no metric decides",
+		"bad":     "bad has no trial that succeeded, so it has no model to serve",
+	} {
+		m, err := door.Model(t.Context(), name)
+		got := m.Name
+		if user, ok := errors.AsType[*run.UserError](err); ok {
+			got = user.Text
+		}
+		if got != want {
+			t.Errorf("--model %s: %s, want %s", name, got, want)
+		}
+		if err == nil && m.Folder != filepath.Join(folder, strings.Replace(want, ":", "/", 1)) {
+			t.Errorf("--model %s is in %s", name, m.Folder)
+		}
+	}
+}
+
+// trained is a target with training runs whose trial i kept its files in folder/RUN/i.
+type trained struct {
+	deployer.Target
+	folder string
+	runs   map[string][]run.Trial
+}
+
+func (t trained) Load(_ context.Context, name string) (run.Listed, error) {
+	spec := run.Spec{Name: name, Kind: run.Train}
+	return run.Listed{Spec: spec, State: &run.State{Name: name, Trials: t.runs[name]}, Liveness: run.Ended}, nil
+}
+
+func (t trained) Places(name string, trial, _ int) run.Places {
+	return run.Places{Folder: filepath.Join(t.folder, name), Output: filepath.Join(t.folder, name, strconv.Itoa(trial))}
 }

@@ -47,16 +47,24 @@ func (a *app) load(ctx context.Context, args []string) (*deployer.Door, run.List
 
 // show watches a run on the standard error stream and answers with the exit code's error.
 func (a *app) show(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
+	if spec.Kind == run.Serve {
+		return a.serve(ctx, door, spec, remarks, interrupt)
+	}
 	stops, stop := interrupts(ctx)
 	defer stop()
 	w, err := watch(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), stops)
 	if err != nil {
 		return err
 	}
-	e := outcome(w, spec)
+	if e := outcome(w, spec); e != nil {
+		return a.ended(e, spec)
+	}
+	return nil
+}
+
+// ended tells how a run or a server ended that did not end well.
+func (a *app) ended(e *ending, spec run.Spec) error {
 	switch {
-	case e == nil:
-		return nil
 	case e.name == "Detached":
 		fmt.Fprintf(a.err, "%s goes on; metaml attach %s shows it again, metaml stop %s stops it\n", spec.Name, spec.Name, spec.Name)
 		return nil

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 )
@@ -16,7 +18,7 @@ func stopCommand(a *app) *cobra.Command {
 		now   bool
 	)
 	c := &cobra.Command{
-		Use: "stop RUN[:TRIAL]", Short: "Stop a run, or one trial of it: SIGTERM, 30 s to save, SIGKILL", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
+		Use: "stop RUN[:TRIAL]", Short: "Stop a run, one trial of it, or a server: SIGTERM, 30 s to save or to answer, SIGKILL", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var one *int
 			if len(args) > 0 {
@@ -44,6 +46,9 @@ func stopCommand(a *app) *cobra.Command {
 			if err := door.Target.Stop(ignoreInterrupt(cmd.Context()), name, one, now); err != nil {
 				return err
 			}
+			if listed.Spec.Kind == run.Serve {
+				return a.stopped(cmd.Context(), door, name)
+			}
 			if one != nil {
 				fmt.Fprintf(a.err, "asked trial %d of %s to stop\n", *one, name)
 				return nil
@@ -55,6 +60,15 @@ func stopCommand(a *app) *cobra.Command {
 	c.Flags().IntVar(&trial, "trial", 0, "stop this trial only")
 	c.Flags().BoolVar(&now, "now", false, "kill at once")
 	return c
+}
+
+// stopped waits until a server has answered what it had and is gone: whoever stops one wants its port.
+func (a *app) stopped(ctx context.Context, door *deployer.Door, name string) error {
+	err := door.Target.Follow(ctx, name, "", func(run.Event, string) error { return nil })
+	if err == nil {
+		fmt.Fprintf(a.err, "%s is stopped\n", name)
+	}
+	return err
 }
 
 func resumeCommand(a *app) *cobra.Command {

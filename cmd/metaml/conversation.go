@@ -38,6 +38,7 @@ type converse struct {
 	render   bool
 	planOnly bool   // `metaml plan`: say what would run and end
 	place    string // "%%train: " before a refusal
+	kind     run.Kind
 }
 
 func (c *converse) serve(ctx context.Context) error {
@@ -48,18 +49,30 @@ func (c *converse) serve(ctx context.Context) error {
 	if begin.Kind == "attach" {
 		return c.attach(ctx, begin)
 	}
-	if begin.Kind != string(run.Train) {
-		return &run.UserError{Code: "kind", Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train", begin.Kind)}
+	c.kind = run.Kind(begin.Kind)
+	if c.kind != run.Train && c.kind != run.Serve {
+		return &run.UserError{Code: "kind", Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train and %%%%serve", begin.Kind)}
 	}
 	c.place = "%%" + begin.Kind + ": "
 	if begin.Settings != nil {
 		c.place = "@" + strings.ToUpper(begin.Kind[:1]) + begin.Kind[1:] + ": "
 	}
-	resolved, err := c.options(begin)
+	resolved, err := c.resolve(begin)
 	if errors.Is(err, settings.ErrHelp) {
-		return c.showText("help", settings.Help(run.Train))
+		return c.showText("help", settings.Help(c.kind))
 	}
 	if err != nil {
+		return err
+	}
+	door, err := c.door()
+	if err != nil {
+		return err
+	}
+	model, err := resolveModel(ctx, door, c.peer, resolved.Text("model"))
+	if err != nil {
+		return err
+	}
+	if err := c.options(resolved, model); err != nil {
 		return err
 	}
 	request, err := c.peer.receive(ctx, "request")
@@ -70,18 +83,14 @@ func (c *converse) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	door, err := c.door()
-	if err != nil {
-		return err
-	}
-	s := &submission{app: c.app, door: door, doc: doc, settings: resolved, cell: begin.Cell.Seq, function: begin.Function, python: c.peer}
+	s := &submission{app: c.app, door: door, doc: doc, settings: resolved, cell: begin.Cell.Seq, function: begin.Function, python: c.peer, living: true, model: model}
 	defer s.clean()
 	return c.submit(ctx, s)
 }
 
-// options resolves the settings and tells the module those that it needs before the body runs.
-func (c *converse) options(begin fromPython) (*settings.Resolved, error) {
-	given, err := settings.ParseLine(run.Train, begin.Line)
+// resolve finds the values of the settings.
+func (c *converse) resolve(begin fromPython) (*settings.Resolved, error) {
+	given, err := settings.ParseLine(c.kind, begin.Line)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +98,7 @@ func (c *converse) options(begin fromPython) (*settings.Resolved, error) {
 	if begin.Source != "" && filepath.IsAbs(begin.Source) {
 		from = filepath.Dir(begin.Source)
 	}
-	resolved, err := settings.Resolve(run.Train, settings.Sources{
+	resolved, err := settings.Resolve(c.kind, settings.Sources{
 		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.environ, File: settings.FindFile(from),
 	})
 	if err != nil {
@@ -98,11 +107,20 @@ func (c *converse) options(begin fromPython) (*settings.Resolved, error) {
 	if resolved.Text("target") != settings.Local {
 		return nil, &run.UserError{Code: "target", Text: "target kubernetes is not in this version of MetaML", Hint: "Leave --target out: runs execute on this machine."}
 	}
-	return resolved, c.peer.send("options", map[string]any{
+	return resolved, nil
+}
+
+// options tells the module what it needs before the body runs.
+func (c *converse) options(resolved *settings.Resolved, model deployer.Model) error {
+	fields := map[string]any{
 		"settings": resolved.Values, "parallelism": resolved.Int("parallelism"), "completions": resolved.Int("completions"),
 		"hyper_parameters": resolved.Text("hyper_parameters"), "with": resolved.List("with"), "into": resolved.Text("into"),
-		"function": resolved.Text("function"), "detach": resolved.Bool("detach"),
-	})
+		"function": resolved.Text("function"), "detach": resolved.Bool("detach"), "model": nil,
+	}
+	if model.Name != "" {
+		fields["model"] = map[string]string{"name": model.Name, "folder": model.Folder}
+	}
+	return c.peer.send("options", fields)
 }
 
 func (c *converse) submit(ctx context.Context, s *submission) error {
@@ -121,7 +139,7 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 	}
 	detach := s.settings.Bool("detach")
 	if err := c.peer.send("accepted", map[string]any{
-		"run": plan.Spec.Name, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": executable(), "detach": detach,
+		"run": plan.Spec.Name, "kind": plan.Spec.Kind, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": executable(), "detach": detach,
 	}); err != nil {
 		return err
 	}
@@ -144,6 +162,10 @@ func planNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 	switch {
 	case plan.Reuse != nil:
 		notes = append(notes, fmt.Sprintf("%s ran the same code with the same settings and is shown again; data files were not compared.", plan.Reuse.Name))
+	case submitted.Attached && plan.Spec.Kind == run.Serve:
+		notes = append(notes, fmt.Sprintf("%s runs this code with these settings already (--again starts another revision)", submitted.Spec.Name))
+	case plan.Spec.Kind == run.Serve && plan.Replaces > 0:
+		notes = append(notes, fmt.Sprintf("revision %d in place of revision %d", submitted.Spec.Server.Revision, plan.Replaces))
 	case submitted.Attached:
 		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)", submitted.Spec.Name))
 		notes = append(notes, submitted.Differs...)
@@ -204,7 +226,9 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if err != nil {
 		return err
 	}
-	if err := c.peer.send("accepted", map[string]any{"run": listed.Spec.Name, "key": listed.Spec.Key, "attached": true, "into": "", "metaml": executable(), "detach": false}); err != nil {
+	if err := c.peer.send("accepted", map[string]any{
+		"run": listed.Spec.Name, "kind": listed.Spec.Kind, "key": listed.Spec.Key, "attached": true, "into": "", "metaml": executable(), "detach": false,
+	}); err != nil {
 		return err
 	}
 	if _, err := c.peer.receive(ctx, "bound"); err != nil {

@@ -25,8 +25,8 @@ const idleRefresh = time.Second
 
 // screen shows a run to somebody: under a cell, on a terminal, or as lines in a pipe. One goroutine uses it.
 type screen interface {
-	// show draws the run as it is now.
-	show(t *view.Table) error
+	// show draws the run or the server as it is now.
+	show(d drawing) error
 	// failed tells of a trial that failed, once.
 	failed(t *run.Trial) error
 	// close ends the live display; the last show stays.
@@ -218,14 +218,30 @@ func (c *converse) follow(ctx context.Context, door *deployer.Door, spec run.Spe
 			}
 		}
 	}()
-	w, err := watch(ctx, door, spec, remarks, interrupt, c.screen(), stops)
+	state, e, err := c.watch(ctx, door, spec, remarks, interrupt, stops)
 	if err != nil {
 		if errors.Is(err, errHangUp) || errors.Is(err, context.Canceled) {
 			return err
 		}
-		return c.done(w.state, &ending{name: "MetaMLError", text: message(err)})
+		e = &ending{name: "MetaMLError", text: message(err)}
 	}
-	return c.done(w.state, outcome(w, spec))
+	return c.done(state, e)
+}
+
+// watch shows a run to its end, or a server until it is ready, and says how the cell ends.
+func (c *converse) watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, stops <-chan bool) (*run.State, *ending, error) {
+	if spec.Kind == run.Serve {
+		w, err := awaitServer(ctx, door, spec, remarks, interrupt, c.screen(), stops)
+		if err != nil {
+			return w.state, nil, err
+		}
+		return w.state, serverOutcome(w, spec), nil
+	}
+	w, err := watch(ctx, door, spec, remarks, interrupt, c.screen(), stops)
+	if err != nil {
+		return w.state, nil, err
+	}
+	return w.state, outcome(w, spec), nil
 }
 
 // nextUntil gives the next line, unless done is closed first.

@@ -1,11 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
 )
 
 func logsCommand(a *app) *cobra.Command {
@@ -15,7 +23,7 @@ func logsCommand(a *app) *cobra.Command {
 		stream         string
 	)
 	c := &cobra.Command{
-		Use: "logs [RUN[:TRIAL]]", Short: "Print what a trial printed", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
+		Use: "logs [RUN[:TRIAL]]", Short: "Print what a trial, or a server's worker, printed", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				name, n, err := parseTrial(args[0])
@@ -33,7 +41,12 @@ func logsCommand(a *app) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT)
 			defer stop()
-			err = door.Target.Log(ctx, listed.Spec.Name, trial, attempt, stream, follow, a.out)
+			one := cmd.Flags().Changed("worker") || cmd.Flags().Changed("trial") || trial > 0 || attempt > 0
+			if listed.Spec.Kind == run.Serve && listed.Spec.Completions > 1 && !one {
+				err = a.workerLogs(ctx, door, &listed, stream, follow)
+			} else {
+				err = door.Target.Log(ctx, listed.Spec.Name, trial, attempt, stream, follow, a.out)
+			}
 			if ctx.Err() != nil && cmd.Context().Err() == nil {
 				return errInterrupted
 			}
@@ -41,10 +54,71 @@ func logsCommand(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().IntVar(&trial, "trial", 0, "which trial")
+	c.Flags().IntVar(&trial, "worker", 0, "which worker of a server; without it, all of them one after the other")
 	c.Flags().IntVar(&attempt, "attempt", 0, "which attempt, from 1; the latest without it")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the trial ends")
 	c.Flags().StringVar(&stream, "stream", "both", "stdout, stderr or both")
 	return c
+}
+
+// workerLogs prints the logs of all workers of a server: one after the other, or, when they are followed, each line as it comes with
+// its worker's number.
+func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed, stream string, follow bool) error {
+	if !follow {
+		for i := range l.Spec.Completions {
+			fmt.Fprintf(a.out, "── worker %d\n", i)
+			if err := door.Target.Log(ctx, l.Spec.Name, i, 0, stream, false, a.out); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var (
+		group sync.WaitGroup
+		out   = &lockedWriter{to: a.out}
+		errs  = make([]error, l.Spec.Completions)
+	)
+	for i := range errs {
+		group.Go(func() {
+			w := &prefixed{to: out, prefix: fmt.Sprintf("worker %d  ", i)}
+			errs[i] = door.Target.Log(ctx, l.Spec.Name, i, 0, stream, true, w)
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// lockedWriter lets several write whole lines to one stream.
+type lockedWriter struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
+}
+
+// prefixed writes each whole line with something in front.
+type prefixed struct {
+	to     io.Writer
+	prefix string
+	part   []byte
+}
+
+func (w *prefixed) Write(p []byte) (int, error) {
+	w.part = append(w.part, p...)
+	for {
+		end := bytes.IndexByte(w.part, '\n')
+		if end < 0 {
+			return len(p), nil
+		}
+		if _, err := w.to.Write(append([]byte(w.prefix), w.part[:end+1]...)); err != nil {
+			return 0, err
+		}
+		w.part = w.part[end+1:]
+	}
 }
 
 // ignoreInterrupt is a context for what must be finished once it began.

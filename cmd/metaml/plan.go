@@ -37,7 +37,12 @@ func (a *app) planFile(ctx context.Context, file string, o runOptions, flags *pf
 func planText(s *submission, plan *deployer.Plan) string {
 	spec := plan.Spec
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, view.Count(spec.Completions, "trial"), spec.Parallelism, s.settings.Text("target"), spec.Python)
+	if spec.Kind == run.Serve {
+		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name, view.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.settings.Text("port"), "PORT"),
+			spec.Server.Path, s.settings.Text("target"), spec.Python)
+	} else {
+		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, view.Count(spec.Completions, "trial"), spec.Parallelism, s.settings.Text("target"), spec.Python)
+	}
 	fmt.Fprintf(&out, "\n%s\n%s\n", s.summary(), s.body(s.settings.Bool("explain")))
 	if len(plan.Table) > 0 {
 		fmt.Fprintln(&out, "\nhyperparameters")
@@ -65,6 +70,9 @@ func planText(s *submission, plan *deployer.Plan) string {
 	}
 	if n, ok := spec.Env["OMP_NUM_THREADS"]; ok {
 		fmt.Fprintf(&out, "  threads of numerical libraries = %s (cores / parallelism)\n", n)
+	}
+	if spec.Kind == run.Serve && spec.Server.Model != "" {
+		fmt.Fprintf(&out, "  metaml.model() = %s\n", spec.Server.ModelFolder)
 	}
 	for _, n := range planNotes(plan, run.Submitted{Spec: spec, Attached: plan.Attach != nil, Differs: plan.Differs}) {
 		fmt.Fprintln(&out, "\n"+n)

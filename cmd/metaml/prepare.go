@@ -26,8 +26,8 @@ import (
 // maxFile bounds a notebook or script that is run, in bytes.
 const maxFile = 256 << 20
 
-// trainCell recognises a %%train cell in a saved notebook, as IPython does: after leading blank lines, on the first line.
-var trainCell = regexp.MustCompile(`^(?:[ \t]*\n)*[ \t]*%%train(?:[ \t]+([^\n]*))?(?:\n|$)`)
+// magicCell recognises a %%train or %%serve cell in a saved notebook, as IPython does: after leading blank lines, on the first line.
+var magicCell = regexp.MustCompile(`^(?:[ \t]*\n)*[ \t]*%%(train|serve)(?:[ \t]+([^\n]*))?(?:\n|$)`)
 
 // prepare makes a submission of a notebook or a script and starts the Python that answers for it. The returned function ends
 // that Python and may be called twice.
@@ -56,6 +56,7 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 	}
 	s := &submission{app: a}
 	var (
+		kind      = run.Train
 		line      string
 		decorated map[string]string
 	)
@@ -63,22 +64,25 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 		if s.doc, err = session.FromNotebook(data, full); err != nil {
 			return nil, nothing, err
 		}
-		if s.cell, line, err = chooseCell(s.doc, o.cell); err != nil {
+		if kind, s.cell, line, err = chooseCell(s.doc, o.cell); err != nil {
 			return nil, nothing, err
 		}
 	} else {
 		if s.doc, err = session.FromScript(data, full); err != nil {
 			return nil, nothing, err
 		}
-		if s.function, decorated, err = chooseDecorated(string(data), flags); err != nil {
+		if kind, s.function, decorated, err = chooseDecorated(string(data), flags); err != nil {
 			return nil, nothing, err
 		}
 	}
 	s.doc.Cwd, s.doc.Path = filepath.Dir(full), []string{filepath.Dir(full)}
-	if s.settings, err = a.settingsFor(full, line, decorated, flags); err != nil {
+	if s.settings, err = a.settingsFor(kind, full, line, decorated, flags); err != nil {
 		return nil, nothing, err
 	}
 	if err := s.open(ctx, o.python); err != nil {
+		return nil, nothing, err
+	}
+	if s.model, err = resolveModel(ctx, s.door, nil, s.settings.Text("model")); err != nil {
 		return nil, nothing, err
 	}
 	if err := s.cut(ctx); err != nil {
@@ -109,7 +113,10 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 	if s.program, err = program.Read(full); err != nil {
 		return nil, nothing, &run.UserError{Code: "program", Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err)}
 	}
-	if s.settings, err = a.settingsFor(filepath.Join(a.cwd, "x"), "", nil, flags); err != nil {
+	if s.program.Kind == program.Draw {
+		return nil, nothing, &run.UserError{Code: "program", Text: dir + " is a program that gives hyperparameters, which is neither trained nor served"}
+	}
+	if s.settings, err = a.settingsFor(run.Kind(s.program.Kind), filepath.Join(a.cwd, "x"), "", nil, flags); err != nil {
 		return nil, nothing, err
 	}
 	if o.table != "" {
@@ -122,7 +129,11 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 			return nil, nothing, &run.UserError{Code: "table", Text: fmt.Sprintf("%s is no table of hyperparameters: %s", o.table, err), Hint: "It has a JSON object on each line."}
 		}
 	}
-	return s, nothing, s.open(ctx, o.python)
+	if err := s.open(ctx, o.python); err != nil {
+		return nil, nothing, err
+	}
+	s.model, err = resolveModel(ctx, s.door, nil, s.settings.Text("model"))
+	return s, nothing, err
 }
 
 // open finds the Python and the target.
@@ -142,42 +153,46 @@ func (s *submission) open(ctx context.Context, named string) error {
 	return err
 }
 
-// chooseDecorated finds the function under @Train in a script, the one that --function names or the last, with its settings.
-func chooseDecorated(src string, flags *pflag.FlagSet) (function string, given map[string]string, err error) {
+// chooseDecorated finds the function under @Train or @Serve in a script with its settings: the one that --function names, else the
+// last under @Train, else the last under @Serve.
+func chooseDecorated(src string, flags *pflag.FlagSet) (kind run.Kind, function string, given map[string]string, err error) {
 	entries, err := decorator.Find(src)
 	if err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
+	kind = run.Train
 	named := flags.Lookup("function").Value.String()
 	for _, e := range entries {
-		if e.Kind == string(run.Train) && (named == "" || named == e.Function) {
-			function, given = e.Function, e.Settings
+		if named != "" && named != e.Function || function != "" && kind == run.Train && e.Kind == string(run.Serve) {
+			continue
 		}
+		kind, function, given = run.Kind(e.Kind), e.Function, e.Settings
 	}
-	return function, given, nil
+	return kind, function, given, nil
 }
 
-// chooseCell finds the %%train cell: the one asked for, or the last.
-func chooseCell(doc *session.Document, number int) (seq int, line string, err error) {
+// chooseCell finds the cell that is to run: the one asked for, else the last %%train cell, else the last %%serve cell.
+func chooseCell(doc *session.Document, number int) (kind run.Kind, seq int, line string, err error) {
 	var found []string
 	for i, c := range doc.Cells {
-		m := trainCell.FindStringSubmatch(c.Source)
+		m := magicCell.FindStringSubmatch(c.Source)
 		if m == nil {
 			continue
 		}
 		label := cmp.Or(c.Count, i+1) // as the slice and tracebacks call it
 		found = append(found, strconv.Itoa(label))
-		if number == 0 || number == label {
-			seq, line = c.Seq, m[1]
+		trains := kind == run.Train && m[1] == string(run.Serve)
+		if number == 0 && !trains || number == label {
+			kind, seq, line = run.Kind(m[1]), c.Seq, m[2]
 		}
 	}
 	switch {
 	case len(found) == 0:
-		return 0, "", &run.UserError{Code: "no-cell", Text: doc.Source + " has no %%train cell", Hint: "Put %%train over the cell that defines the function, or name the function with --function."}
+		return "", 0, "", &run.UserError{Code: "no-cell", Text: doc.Source + " has no %%train or %%serve cell", Hint: "Put %%train over the cell that defines the function."}
 	case seq == 0:
-		return 0, "", &run.UserError{Code: "no-cell", Text: fmt.Sprintf("cell %d of %s is no %%%%train cell", number, doc.Source), Hint: "Its %%train cells: " + strings.Join(found, ", ") + "."}
+		return "", 0, "", &run.UserError{Code: "no-cell", Text: fmt.Sprintf("cell %d of %s is no %%%%train or %%%%serve cell", number, doc.Source), Hint: "Those are: " + strings.Join(found, ", ") + "."}
 	}
-	return seq, line, nil
+	return kind, seq, line, nil
 }
 
 // answerFor starts the Python that answers for a file: it has executed the top level of the program that makes the

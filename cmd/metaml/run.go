@@ -31,7 +31,7 @@ func runCommand(a *app) *cobra.Command {
 	var o runOptions
 	c := &cobra.Command{
 		Use:   "run NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
-		Short: "Run the %%train cell of a notebook, the @Train function of a script, or a program folder",
+		Short: "Run the %%train or %%serve cell of a notebook, the @Train or @Serve function of a script, or a program folder",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.session != "" {
@@ -71,7 +71,7 @@ func planCommand(a *app) *cobra.Command {
 }
 
 func fileFlags(c *cobra.Command, o *runOptions) {
-	c.Flags().IntVar(&o.cell, "cell", 0, "number of the %%train cell, [N] or its place among the code cells where they have none; the last without it")
+	c.Flags().IntVar(&o.cell, "cell", 0, "number of the %%train or %%serve cell, [N] or its place among the code cells where they have none; without it the last %%train cell, else the last %%serve cell")
 	c.Flags().StringVar(&o.python, "python", "", "the Python that runs it; without it the one of the active environment")
 	c.Flags().StringVar(&o.table, "table", "", "hyperparameters, a JSON object a line, for a program folder")
 	settingFlags(c.Flags())
@@ -84,7 +84,7 @@ func fileFlags(c *cobra.Command, o *runOptions) {
 
 // settingFlags adds a flag for every setting; their values are checked by the settings package alone.
 func settingFlags(flags *pflag.FlagSet) {
-	for _, d := range settings.Of(run.Train) {
+	for _, d := range settings.All {
 		f := flags.VarPF(&settingFlag{def: d}, d.Flag(), "", d.Help)
 		f.DefValue = d.Default
 		if d.Type == settings.Bool {
@@ -180,8 +180,8 @@ func (a *app) planned(ctx context.Context, file string, o runOptions, flags *pfl
 }
 
 // settingsFor resolves the settings of a file: its own cell's line below the command line's.
-func (a *app) settingsFor(file, line string, decorated map[string]string, flags *pflag.FlagSet) (*settings.Resolved, error) {
-	given, err := settings.ParseLine(run.Train, line)
+func (a *app) settingsFor(kind run.Kind, file, line string, decorated map[string]string, flags *pflag.FlagSet) (*settings.Resolved, error) {
+	given, err := settings.ParseLine(kind, line)
 	if err != nil && !errors.Is(err, settings.ErrHelp) {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (a *app) settingsFor(file, line string, decorated map[string]string, flags 
 	if err != nil {
 		return nil, err
 	}
-	return settings.Resolve(run.Train, settings.Sources{
+	return settings.Resolve(kind, settings.Sources{
 		Line: typed, Typed: settings.FromCommand, Cell: given, Decorator: decorated, Environ: a.environ, File: settings.FindFile(filepath.Dir(file)),
 	})
 }

@@ -44,11 +44,15 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "RUN\tSTATE\tTRIALS\tBEST\tSTARTED\tFROM")
+	fmt.Fprintln(table, "RUN\tSTATE\tPROGRESS\tRESULT\tSTARTED\tFROM")
 	for i := range listed {
 		l := &listed[i]
 		if l.Liveness == run.Damaged {
 			fmt.Fprintf(table, "%s\tdamaged\t\t\t\t%s\n", l.Spec.Name, l.Damage)
+			continue
+		}
+		if l.Spec.Kind == run.Serve {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), workersOf(l), addressOf(l), view.Span(now.Sub(l.Spec.Created)), deployer.SourceName(l.Spec))
 			continue
 		}
 		c := l.State.Count()
@@ -67,9 +71,51 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 	return table.Flush()
 }
 
+// workersOf says how many workers of a server answer.
+func workersOf(l *run.Listed) string {
+	s := l.State.Server
+	if s == nil || s.Revision == 0 || l.State.Phase.Final() {
+		return ""
+	}
+	workers, ready := s.WorkersOf(s.Revision), 0
+	for i := range workers {
+		if workers[i].Ready {
+			ready++
+		}
+	}
+	if ready < len(workers) {
+		return fmt.Sprintf("%d of %s", ready, view.Count(len(workers), "worker"))
+	}
+	return view.Count(len(workers), "worker")
+}
+
+// addressOf is where a server answers, or "".
+func addressOf(l *run.Listed) string {
+	if l.State == nil || l.State.Server == nil || l.State.Phase.Final() {
+		return ""
+	}
+	return l.State.Server.Address
+}
+
+// serverWord is the state of a server that has not ended.
+func serverWord(s *run.Server) string {
+	switch {
+	case s.Revision > 0:
+		return "ready"
+	default:
+		return "starting"
+	}
+}
+
 // stateWord is a run's state with what people must know beside it.
 func stateWord(l *run.Listed) string {
 	s := string(l.State.Phase)
+	if l.State.Server != nil {
+		s = serverWord(l.State.Server)
+	}
+	if l.State.Phase.Final() {
+		s = string(l.State.Phase)
+	}
 	if l.State.Phase.Final() {
 		return s
 	}
@@ -86,6 +132,7 @@ func stateWord(l *run.Listed) string {
 // runJSON is a run in `metaml runs --json`.
 type runJSON struct {
 	Name      string         `json:"name"`
+	Kind      run.Kind       `json:"kind"`
 	Series    string         `json:"series"`
 	State     run.Phase      `json:"state"`
 	Reason    run.Reason     `json:"reason"`
@@ -98,6 +145,7 @@ type runJSON struct {
 	Source    string         `json:"source"`
 	Objective *objectiveJSON `json:"objective"`
 	Best      *int           `json:"best"`
+	URL       string         `json:"url,omitempty"` // of a server that answers
 }
 
 type objectiveJSON struct {
@@ -121,7 +169,7 @@ func printRunsJSON(w io.Writer, listed []run.Listed) error {
 	out := make([]runJSON, 0, len(listed))
 	for i := range listed {
 		l := &listed[i]
-		j := runJSON{Name: l.Spec.Name, Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source}
+		j := runJSON{Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source}
 		if l.State != nil {
 			c := l.State.Count()
 			j.State, j.Reason, j.Trials, j.Done, j.Failed = l.State.Phase, l.State.Reason, len(l.State.Trials), c.Done(), c.Failed

@@ -13,6 +13,13 @@ import (
 // maxFailures bounds the failures that are told one by one; the table counts them all.
 const maxFailures = 3
 
+// drawing is one moment of a run or of a server, which can be drawn everywhere.
+type drawing interface {
+	HTML() string
+	Text() string
+	Terminal(width, height int, colour bool) []string
+}
+
 // bundles shows a run as display bundles: the table is one display that is updated, each failure one that never is.
 type bundles struct {
 	peer     *peer
@@ -22,7 +29,7 @@ type bundles struct {
 	failures int
 }
 
-func (b *bundles) show(t *view.Table) error {
+func (b *bundles) show(t drawing) error {
 	html := t.HTML()
 	if html == b.shown {
 		return nil
@@ -66,7 +73,7 @@ type live struct {
 	failures      []string
 }
 
-func (l *live) show(t *view.Table) error {
+func (l *live) show(t drawing) error {
 	if width, height, ok := terminal(l.out); ok {
 		l.width, l.height = width, height
 	}
@@ -107,15 +114,30 @@ func (l *live) close() error {
 type lines struct {
 	out   io.Writer
 	phase run.Phase
+	state string // of a server
 	rows  map[int]string
 	notes map[string]bool
 }
 
-func (l *lines) show(t *view.Table) error {
+func (l *lines) show(d drawing) error {
 	if l.rows == nil {
 		l.rows, l.notes = map[int]string{}, map[string]bool{}
 	}
 	var b strings.Builder
+	switch d := d.(type) {
+	case *view.Table:
+		l.table(&b, d)
+	case *view.Panel:
+		if l.state != d.State {
+			l.state = d.State
+			b.WriteString(d.Text() + "\n")
+		}
+	}
+	_, err := io.WriteString(l.out, b.String())
+	return err
+}
+
+func (l *lines) table(b *strings.Builder, t *view.Table) {
 	for _, r := range t.Rows {
 		key := fmt.Sprintf("%s %d", r.Phase, r.Attempt)
 		if r.Phase == run.Pending || l.rows[r.Trial] == key {
@@ -134,8 +156,6 @@ func (l *lines) show(t *view.Table) error {
 		l.phase = t.Phase
 		b.WriteString(t.Headline() + "\n")
 	}
-	_, err := io.WriteString(l.out, b.String())
-	return err
 }
 
 func (l *lines) failed(t *run.Trial) error {

@@ -25,6 +25,12 @@ func showCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if listed.Spec.Kind == run.Serve {
+				if asJSON {
+					return printJSON(a.out, serverJSON(door, &listed))
+				}
+				return a.printServer(door, &listed)
+			}
 			table, err := door.Target.Table(cmd.Context(), listed.Spec.Name)
 			if err != nil {
 				return err
@@ -62,6 +68,11 @@ func (a *app) printShow(door *deployer.Door, l *run.Listed, table []run.Row) err
 			fmt.Fprintf(a.out, "\ntrial %d failed\n%s\n", trial.Index, body)
 		}
 	}
+	return a.printOrigin(door, l)
+}
+
+// printOrigin says where a run came from, with what settings, and where it keeps things.
+func (a *app) printOrigin(door *deployer.Door, l *run.Listed) error {
 	fmt.Fprintf(a.out, "\nfrom %s, submitted %s, %s\n", l.Spec.Source, l.Spec.Created.Local().Format("2006-01-02 15:04:05"), stateWord(l))
 	for _, s := range l.Spec.Settings {
 		if s.Origin != "default" {
@@ -121,12 +132,20 @@ type noteDetail struct {
 	Trial *int   `json:"trial,omitempty"`
 }
 
+func notesJSON(notes []run.Note) []noteDetail {
+	out := []noteDetail{}
+	for _, n := range notes {
+		out = append(out, noteDetail{Code: n.Code, Text: n.Text, Hint: n.Hint, Trial: n.Trial})
+	}
+	return out
+}
+
 func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []run.Row, history bool) (*runDetail, error) {
 	s, now := l.State, time.Now()
 	j := &runDetail{
 		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source, State: s.Phase, Reason: s.Reason,
 		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: tensorboardOf(s),
-		Folder: door.Target.Places(l.Spec.Name, 0, 1).Folder, Settings: l.Spec.Settings, Trials: []trialDetail{}, Notes: []noteDetail{},
+		Folder: door.Target.Places(l.Spec.Name, 0, 1).Folder, Settings: l.Spec.Settings, Trials: []trialDetail{},
 	}
 	end := now
 	if !s.Ended.IsZero() {
@@ -158,9 +177,7 @@ func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []r
 		}
 		j.Trials = append(j.Trials, d)
 	}
-	for _, n := range s.Notes {
-		j.Notes = append(j.Notes, noteDetail{Code: n.Code, Text: n.Text, Hint: n.Hint, Trial: n.Trial})
-	}
+	j.Notes = notesJSON(s.Notes)
 	if !history {
 		return j, nil
 	}

@@ -30,6 +30,7 @@ type submission struct {
 	cell     int    // seq of the cell with the magic, 0 for the last
 	function string // entry, where the caller knows it; the setting wins
 	python   answers
+	living   bool // python is the session itself, with its variables, not a process that answers for a file
 
 	slice    *slice.Slice
 	program  *program.Program
@@ -37,6 +38,8 @@ type submission struct {
 	shipped  map[string]shippedValue
 	expected map[string]look // how the names that the program keeps look in the session
 	table    []run.Row       // hyperparameters that were given as a file
+	model    deployer.Model  // of a server
+	example  string          // of a server: an input, JSON
 	staging  string          // folder that holds the program folder until the target takes it
 }
 
@@ -46,7 +49,7 @@ func (s *submission) cut(ctx context.Context) error {
 	if function == "" {
 		function = s.function
 	}
-	options := slice.Options{Function: function, Cell: s.cell, With: s.settings.List("with")}
+	options := slice.Options{Function: function, Cell: s.cell, With: s.settings.List("with"), Definitions: s.model.Code}
 	if s.python != nil {
 		options.Describe = func(ctx context.Context, names []string) (map[string]session.Name, error) {
 			return describe(ctx, s.python, names)
@@ -56,7 +59,7 @@ func (s *submission) cut(ctx context.Context) error {
 	if s.slice, err = slice.Of(ctx, s.doc, options); err != nil {
 		return err
 	}
-	if s.program, err = program.Make(s.slice, program.Train); err != nil {
+	if s.program, err = program.Make(s.slice, string(s.settings.Kind)); err != nil {
 		return err
 	}
 	return nil
@@ -95,6 +98,10 @@ func (s *submission) clean() {
 
 // plan asks what the plan needs and makes it.
 func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
+	var err error
+	if s.example, err = resolveExample(ctx, s.session(), s.settings.Text("example")); err != nil {
+		return nil, err
+	}
 	if err := s.ask(ctx); err != nil {
 		return nil, err
 	}
@@ -119,7 +126,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 		Program: filepath.Join(s.staging, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
 		Settings: s.settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd), Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
 		Reseed: p.Reseed, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
-		Draw: s.draw, Table: s.table, Now: time.Now(),
+		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
 	}
 	for _, d := range s.packages {
 		request.Packages[d.Name] = d.Version
@@ -137,6 +144,14 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 		}
 	}
 	return plan, nil
+}
+
+// session is who answers for the variables of a living session; nil where there is none.
+func (s *submission) session() answers {
+	if !s.living {
+		return nil
+	}
+	return s.python
 }
 
 // ask asks Python for the versions of what the program imports and for the values that are shipped.

@@ -37,6 +37,8 @@ type fromPython struct {
 	Distributions map[string]distribution `json:"distributions"`
 	With          map[string]shippedValue `json:"with"`
 	Draw          *drawnRows              `json:"draw"`
+	Runs          map[string]string       `json:"runs"` // variable → name of the Run that it holds
+	JSON          string                  `json:"json"`
 	Error         *pythonError            `json:"error"`
 }
 

@@ -22,7 +22,7 @@ func Help(kind run.Kind) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe same names work in metaml.toml (hyper_parameters = …), as METAML_HYPER_PARAMETERS and in @Train(settings={…}).")
+	b.WriteString("\nThe same names work in metaml.toml (hyper_parameters = …), as METAML_HYPER_PARAMETERS and in a decorator's settings={…}.")
 	return b.String()
 }
 
@@ -42,10 +42,9 @@ Every setting has one name in four places, and the first that has a value wins:
 
 ` + "`metaml settings`" + ` shows each value and where it came from. A value that is wrong anywhere is refused before anything starts, with its place.
 A setting that the target cannot honour is refused where it was typed, and listed once as unused where it came from elsewhere.
-
 `)
-	for _, kind := range []run.Kind{run.Train} {
-		fmt.Fprintf(&b, "## %%%%%s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n", kind)
+	for _, kind := range []run.Kind{run.Train, run.Serve} {
+		fmt.Fprintf(&b, "\n## %%%%%s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n", kind)
 		for _, d := range Of(kind) {
 			takes := d.Type.article()
 			switch {

@@ -70,6 +70,9 @@ func Resolve(kind run.Kind, s Sources) (*Resolved, error) {
 		r.set(g.Def, g.Value, FromCell)
 	}
 	for _, g := range s.Line {
+		if !slices.Contains(g.Def.Kinds, kind) {
+			return nil, refuse("--%s means nothing for a function that is to %s", g.Def.Flag(), kind)
+		}
 		r.set(g.Def, g.Value, s.Typed)
 	}
 	return r, r.honoured(s.Typed)

@@ -73,6 +73,9 @@ func (d Def) check(text string) error {
 
 // article gives the type as it stands in a sentence.
 func (t Type) article() string {
+	if t == Names {
+		return "names, with commas"
+	}
 	if strings.ContainsRune("aeio", rune(t[0])) {
 		return "an " + string(t)
 	}

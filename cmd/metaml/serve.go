@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// waited is how waiting for a server ended.
+type waited struct {
+	state       *run.State
+	ready       bool
+	interrupted bool // its start was given up through this wait
+	detached    bool
+}
+
+// errDecided ends the following of a server's events: what was waited for has happened.
+var errDecided = errors.New("decided")
+
+// awaitServer shows a revision of a server until it is ready, or never will be. stops delivers interrupts, which give the revision up:
+// one that would replace another leaves that one alone.
+func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, stops <-chan bool) (waited, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	listed, err := door.Target.Load(ctx, spec.Name)
+	if err != nil {
+		return waited{}, err
+	}
+	past := int64(0) // an earlier life of the server is not what is waited for
+	if listed.State != nil {
+		past = listed.State.N
+	}
+	events := make(chan run.Event, 256) // a server's past; the follower waits when it is full
+	ended := make(chan error, 1)
+	go func() {
+		defer close(events)
+		ended <- door.Target.Follow(ctx, spec.Name, "", func(e run.Event, _ string) error {
+			select {
+			case events <- e:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+	}()
+	defer func() { // the follower ends with the context; wait for it
+		cancel(errDecided)
+		for range events {
+		}
+	}()
+	w := waited{state: run.NewState(spec)}
+	facts := view.ServerFacts{Spec: spec, Remarks: remarks, Waiting: interrupt != ""}
+	draw := func() error { return s.show(view.NewPanel(facts, w.state, time.Now())) }
+	decided := func() bool {
+		v := w.state.Server
+		w.ready = !w.state.Phase.Final() && v.Revision >= spec.Server.Revision
+		return w.ready || w.state.Phase.Final() || v.Failed != nil && v.Failed.Revision >= spec.Server.Revision
+	}
+	due := time.NewTimer(refresh)
+	defer due.Stop()
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				if err := <-ended; err != nil {
+					return w, err
+				}
+				decided()
+				return w, errors.Join(draw(), s.close())
+			}
+			w.state.Apply(e)
+			// What comes at the same moment belongs to the same picture.
+			for more := true; more; {
+				select {
+				case e, ok := <-events:
+					if more = ok; ok {
+						w.state.Apply(e)
+					}
+				default:
+					more = false
+				}
+			}
+			if w.state.N < past || !decided() {
+				continue
+			}
+			return w, errors.Join(draw(), s.close())
+		case <-due.C:
+			if err := draw(); err != nil {
+				return w, err
+			}
+			due.Reset(refresh)
+		case now, ok := <-stops:
+			if !ok {
+				return w, errHangUp
+			}
+			if interrupt == "detach" && !now {
+				w.detached = true
+				return w, s.close()
+			}
+			if err := giveUp(ctx, door, spec, w.state, now || w.interrupted); err != nil {
+				return w, err
+			}
+			w.interrupted = true
+		case <-ctx.Done():
+			return w, context.Cause(ctx)
+		}
+	}
+}
+
+func giveUp(ctx context.Context, door *deployer.Door, spec run.Spec, state *run.State, now bool) error {
+	if state.Server.Revision > 0 {
+		return door.Target.StopRevision(ctx, spec.Name, spec.Server.Revision)
+	}
+	return door.Target.Stop(ctx, spec.Name, nil, now)
+}
+
+// serverOutcome says how waiting for a server ends the cell or the command: nil when it is ready.
+func serverOutcome(w waited, spec run.Spec) *ending {
+	switch {
+	case w.ready:
+		return nil
+	case w.detached:
+		return &ending{name: "Detached", text: fmt.Sprintf("%s goes on starting; `%%metaml attach %s` shows it, `%%metaml stop %s` stops it", spec.Name, spec.Name, spec.Name)}
+	case w.interrupted:
+		text := spec.Name + " was given up before it was ready"
+		if w.state.Server.Revision > 0 {
+			text = fmt.Sprintf("revision %d of %s was given up; revision %d goes on answering", spec.Server.Revision, spec.Name, w.state.Server.Revision)
+		}
+		return &ending{name: "KeyboardInterrupt", text: text}
+	case w.state.Phase == run.Stopped:
+		return &ending{name: "Stopped", text: spec.Name + " was stopped"}
+	}
+	e := &ending{name: "ServerFailed", text: fmt.Sprintf("%s: %s", spec.Name, view.ServerCause(w.state, spec.Server.Revision))}
+	if n := w.state.Server.Revision; n > 0 && !w.state.Phase.Final() {
+		e.text += fmt.Sprintf("; revision %d goes on answering", n)
+	}
+	if body := view.ServerFailure(w.state.Server.Failed); body != "" {
+		e.traceback = strings.Split(body, "\n")
+	}
+	return e
+}
+
+var identifier = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*$`)
+
+// resolveModel finds what --model names: a variable that holds a Run, where there is a session to ask, else a run.
+func resolveModel(ctx context.Context, door *deployer.Door, python answers, text string) (deployer.Model, error) {
+	if text == "" {
+		return deployer.Model{}, nil
+	}
+	name, which, trial := strings.Cut(text, ":")
+	if python != nil && identifier.MatchString(name) {
+		have, err := python.ask(ctx, map[string]any{"runs": []string{name}})
+		if err != nil {
+			return deployer.Model{}, err
+		}
+		if found := have.Runs[name]; found != "" {
+			name = found
+			if trial {
+				name += ":" + which
+			}
+			return door.Model(ctx, name)
+		}
+	}
+	m, err := door.Model(ctx, text)
+	var user *run.UserError
+	if errors.As(err, &user) && user.Code == "not-found" {
+		hint := "Name a run (metaml runs lists them), last, or a variable that holds one."
+		if python == nil {
+			hint = "Name a run (metaml runs lists them), or last."
+		}
+		return m, run.Wrap(err, "model", fmt.Sprintf("--model %s: %s", text, user.Text), hint)
+	}
+	return m, err
+}
+
+// resolveExample gives --example as JSON: as it was written, or the value of a variable.
+func resolveExample(ctx context.Context, python answers, text string) (string, error) {
+	switch {
+	case text == "" || json.Valid([]byte(text)):
+		return text, nil
+	case !identifier.MatchString(text):
+		return "", &run.UserError{Code: "example", Text: fmt.Sprintf("--example takes an input as JSON or the name of a variable, not %s", shortened(text)), Hint: `In the cell, JSON needs quotes around it: --example '{"a": [1, 2]}'.`}
+	case python == nil:
+		return "", &run.UserError{Code: "example", Text: fmt.Sprintf("--example %s is a variable, and there is no session that has it", text), Hint: "Give the input as JSON."}
+	}
+	have, err := python.ask(ctx, map[string]any{"json": text})
+	if err != nil {
+		return "", err
+	}
+	if !json.Valid([]byte(have.JSON)) {
+		return "", fmt.Errorf("the example %s: the module answered something else than JSON", text)
+	}
+	return have.JSON, nil
+}
+
+func shortened(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		return string(r[:59]) + "…"
+	}
+	return s
+}
+
+// serve shows a server until it is ready, on the standard error stream, and answers with the exit code's error.
+func (a *app) serve(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
+	stops, stop := interrupts(ctx)
+	defer stop()
+	w, err := awaitServer(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), stops)
+	if err != nil {
+		return err
+	}
+	e := serverOutcome(w, spec)
+	if e == nil {
+		fmt.Fprintf(a.err, "metaml logs %s shows what it prints, metaml stop %s stops it\n", spec.Name, spec.Name)
+		return nil
+	}
+	return a.ended(e, spec)
+}

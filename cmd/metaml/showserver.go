@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// printServer shows a server: how it is, its workers, why its newest revision failed.
+func (a *app) printServer(door *deployer.Door, l *run.Listed) error {
+	p := view.NewPanel(view.ServerFacts{Spec: l.Spec}, l.State, time.Now())
+	text := p.Text()
+	if width, height, ok := terminal(a.out); ok {
+		text = strings.Join(p.Terminal(width, height, a.colour(a.out)), "\n")
+	}
+	fmt.Fprintln(a.out, text)
+	s := l.State.Server
+	if body := view.ServerFailure(s.Failed); body != "" {
+		fmt.Fprintf(a.out, "\n%s\n", body)
+	}
+	if len(s.Workers) > 0 {
+		fmt.Fprintln(a.out)
+		table := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
+		fmt.Fprintln(table, "WORKER\tREVISION\tSTATE\tATTEMPT\tPROCESS")
+		for i := range s.Workers {
+			w := &s.Workers[i]
+			fmt.Fprintf(table, "%d\t%d\t%s\t%d\t%d\n", w.Index, w.Revision, workerWord(w), w.Attempt, w.PID)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return a.printOrigin(door, l)
+}
+
+func workerWord(w *run.Worker) string {
+	switch {
+	case w.Ended:
+		return "ended (" + string(w.Reason) + ")"
+	case w.Ready:
+		return "ready"
+	default:
+		return "starting"
+	}
+}
+
+// serverDetail is `metaml show --json` of a server: what the Server object in Python is made of.
+type serverDetail struct {
+	V          int            `json:"v"`
+	Name       string         `json:"name"`
+	Kind       run.Kind       `json:"kind"`
+	Series     string         `json:"series"`
+	Key        string         `json:"key"`
+	Source     string         `json:"source"`
+	State      run.Phase      `json:"state"`
+	Reason     run.Reason     `json:"reason"`
+	Text       string         `json:"text"`
+	Liveness   run.Liveness   `json:"liveness"`
+	URL        string         `json:"url"`
+	Revision   int            `json:"revision"` // that answers; 0 is none
+	Starting   int            `json:"starting"` // that is being started; 0 is none
+	Failed     *failedDetail  `json:"failed"`
+	Workers    []workerDetail `json:"workers"`
+	Replicas   int            `json:"replicas"`
+	PerReplica int            `json:"workers_per_replica"`
+	Batch      int            `json:"batch"`
+	Timeout    float64        `json:"timeout"` // seconds
+	Host       string         `json:"host"`
+	Port       int            `json:"port"` // as asked; 0: chosen
+	Path       string         `json:"path"`
+	Model      string         `json:"model"`
+	Example    string         `json:"example"` // JSON
+	Restarts   int            `json:"restarts"`
+	Answer     float64        `json:"answer"` // seconds that its first answer took
+	Submitted  time.Time      `json:"submitted"`
+	ReadySince *time.Time     `json:"ready_since"`
+	Ended      *time.Time     `json:"ended"`
+	Folder     string         `json:"folder"`
+	Settings   []run.Setting  `json:"settings"`
+	Notes      []noteDetail   `json:"notes"`
+}
+
+type failedDetail struct {
+	Revision int        `json:"revision"`
+	Reason   run.Reason `json:"reason"`
+	Text     string     `json:"text"`
+	Hint     string     `json:"hint"`
+	Error    *run.Error `json:"error"`
+}
+
+type workerDetail struct {
+	Worker   int               `json:"worker"`
+	Revision int               `json:"revision"`
+	Attempt  int               `json:"attempt"`
+	PID      int               `json:"pid"`
+	Ready    bool              `json:"ready"`
+	Reason   run.Reason        `json:"reason"`
+	Error    *run.Error        `json:"error"`
+	Log      map[string]string `json:"log"`
+}
+
+func serverJSON(door *deployer.Door, l *run.Listed) *serverDetail {
+	s, state, spec := l.State.Server, l.State, l.Spec
+	j := &serverDetail{
+		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source, State: state.Phase, Reason: state.Reason, Text: state.Text,
+		Liveness: l.Liveness, URL: addressOf(l), Revision: s.Revision, Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
+		PerReplica: asked(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(), Host: spec.Server.Host, Port: spec.Server.Port,
+		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example, Restarts: s.Restarts, Answer: s.Answer, Submitted: spec.Created,
+		Folder: door.Target.Places(spec.Name, 0, 1).Folder, Settings: spec.Settings, Notes: notesJSON(state.Notes),
+	}
+	if f := s.Failed; f != nil {
+		j.Failed = &failedDetail{Revision: f.Revision, Reason: f.Reason, Text: f.Text, Hint: f.Hint, Error: f.Error}
+	}
+	if !s.Ready.IsZero() {
+		j.ReadySince = &s.Ready
+	}
+	if !state.Ended.IsZero() {
+		j.Ended = &state.Ended
+	}
+	for i := range s.Workers {
+		w := &s.Workers[i]
+		places := door.Target.RevisionPlaces(spec.Name, w.Revision, w.Index, w.Attempt)
+		j.Workers = append(j.Workers, workerDetail{
+			Worker: w.Index, Revision: w.Revision, Attempt: w.Attempt, PID: w.PID, Ready: w.Ready, Reason: w.Reason, Error: w.Error,
+			Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
+		})
+	}
+	return j
+}
+
+// asked is the value of a setting that is a number.
+func asked(spec run.Spec, name string) int {
+	for _, s := range spec.Settings {
+		if s.Name == name {
+			n, _ := strconv.Atoi(s.Value) // checked when it was resolved
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,128 @@
+package deployer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+// Model is what metaml.model() gives a server: the outputs of one trial.
+type Model struct {
+	Name   string // "train-model-7:5"; "" is none
+	Folder string
+	Code   string // folder code/ of the program that made it: what its pickles name is defined there
+}
+
+// planServer works out the next revision of a server. A server is its series, and the key its revision: what is asked of a server
+// with this key that answers already, or is about to, is there.
+func (d *Door) planServer(ctx context.Context, r Request) (*Plan, error) {
+	p := &Plan{Spec: d.spec(r, Drawn{}), request: r}
+	spec := &p.Spec
+	answers, err := d.Target.Server(ctx, *spec)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case answers == nil:
+		if spec.Name, err = d.Target.Provisional(ctx, spec.Series); err != nil {
+			return nil, err
+		}
+	case answers.Spec.Key == spec.Key && !r.Settings.Bool("again") && current(answers):
+		p.Attach, p.Spec = &answers.Spec, answers.Spec
+		return p, nil
+	default:
+		spec.Name, p.Replaces = answers.Spec.Name, answers.State.Server.Revision
+	}
+	if host := spec.Server.Host; host != "127.0.0.1" && host != "::1" && host != "localhost" {
+		p.Notes = append(p.Notes, fmt.Sprintf("--host %s: whoever reaches this machine reaches the server, and it asks for no password", host))
+	}
+	p.Notes = append(p.Notes, r.Settings.Unused...)
+	spec.Env = threads(r.Environ, spec.Completions)
+	return p, nil
+}
+
+// current reports whether the newest revision of a server answers or is being started.
+func current(l *run.Listed) bool {
+	if l.State == nil || l.State.Server == nil || l.Spec.Server == nil {
+		return false
+	}
+	newest, s := l.Spec.Server.Revision, l.State.Server
+	return s.Failed == nil || s.Failed.Revision < newest
+}
+
+// serverSpec is the serving part of a Spec.
+func serverSpec(s *settings.Resolved, r Request) *run.ServerSpec {
+	return &run.ServerSpec{
+		Path: s.Text("url"), Host: s.Text("host"), Port: int(s.Int("port")), Batch: int(s.Int("batch")),
+		Model: r.Model.Name, ModelFolder: r.Model.Folder, Example: r.Example,
+	}
+}
+
+// servingKey is what makes two submissions of a server the same revision beside their code.
+func servingKey(spec run.Spec) []string {
+	if spec.Server == nil {
+		return nil
+	}
+	s := spec.Server
+	return []string{
+		s.Path, s.Host, strconv.Itoa(s.Port), strconv.Itoa(s.Batch), s.Model, s.Example, strconv.Itoa(spec.Completions), spec.Timeout.String(), strconv.FormatBool(spec.Fresh),
+	}
+}
+
+// Model finds the outputs that RUN[:TRIAL|:best] names. Without a trial it is the run's only one, or the best.
+func (d *Door) Model(ctx context.Context, name string) (Model, error) {
+	runName, which, _ := strings.Cut(name, ":")
+	listed, err := d.Target.Load(ctx, runName)
+	if err != nil {
+		return Model{}, err
+	}
+	full := listed.Spec.Name
+	if listed.State == nil || listed.Spec.Kind == run.Serve {
+		return Model{}, &run.UserError{Code: "model", Text: full + " is no training run, so it has no model to serve"}
+	}
+	trials := listed.State.Trials
+	index := 0
+	switch {
+	case which == "" && len(trials) == 1:
+	case which == "" || which == "best":
+		objective, err := listed.State.Objective()
+		if err != nil {
+			return Model{}, &run.UserError{
+				Code: "model", Text: fmt.Sprintf("none of the trials of %s is the best: no metric decides", full),
+				Hint: fmt.Sprintf("Name a trial: --model %s:0.", runName),
+			}
+		}
+		best, ok := listed.State.Best(objective)
+		if !ok {
+			return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("%s has no trial that succeeded, so it has no model to serve", full)}
+		}
+		index = best
+	default:
+		n, err := strconv.Atoi(which)
+		if err != nil || n < 0 {
+			return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("--model takes RUN, RUN:TRIAL or RUN:best, not %q", name)}
+		}
+		if n >= len(trials) {
+			return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", full, n, len(trials)-1)}
+		}
+		index = n
+	}
+	places := d.Target.Places(full, index, 1)
+	m := Model{Name: fmt.Sprintf("%s:%d", full, index), Folder: places.Output, Code: filepath.Join(places.Folder, "program", "code")}
+	if !trials[index].Phase.Final() {
+		return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("trial %d of %s has not ended yet, so its model is not there", index, full)}
+	}
+	if entries, err := os.ReadDir(m.Folder); err != nil || len(entries) == 0 {
+		return Model{}, &run.UserError{
+			Code: "model", Text: fmt.Sprintf("trial %d of %s kept no files, so it has no model to serve", index, full),
+			Hint: "What the training function writes into metaml.output() is kept.",
+		}
+	}
+	return m, nil
+}
