@@ -108,6 +108,9 @@ func (a *attempt) run() run.AttemptEnd {
 		a.capLog(l)
 	}
 	a.sup.footprints.ended(begin)
+	if t.start.Socket != "" {
+		_ = os.Remove(t.start.Socket)
+	}
 	end := run.AttemptEnd{
 		Returned: said.result != nil, Metrics: said.result, Error: said.err, Program: said.program, Internal: said.refused, Lost: lost,
 		Seconds: time.Since(begin).Seconds(), Output: t.output(),
@@ -161,12 +164,18 @@ func (a *attempt) prepare() (*things, error) {
 		return nil, fmt.Errorf("the run's folder is gone: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of trial %d: %w", a.Trial, err)
+		return nil, fmt.Errorf("make the folder of %s %d: %w", s.what(), a.Trial, err)
 	}
 	t := &things{start: startMessage{
 		Type: "start", Trial: a.Trial, Attempt: a.Number, Token: s.tokens.attempt(a.Trial, a.Number), Folder: dir,
 		Output: s.opts.Folder.Output(a.Trial), Seed: a.Seed, Env: s.trialEnv(a.Slot),
 	}}
+	if s.sockets != "" {
+		t.start.Socket = filepath.Join(s.sockets, fmt.Sprintf("%d-%d-%d", s.opts.Spec.Server.Revision, a.Trial, a.Number))
+		if err := os.Remove(t.start.Socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("make the socket of worker %d: %w", a.Trial, err)
+		}
+	}
 	if s.opts.Spec.TrialCwd {
 		t.start.Cwd = s.opts.Folder.Cwd(a.Trial)
 		if err := os.MkdirAll(t.start.Cwd, 0o700); err != nil {
@@ -212,6 +221,9 @@ func (s *Supervisor) trialEnv(slot int) map[string]string {
 		return env
 	}
 	slots := max(min(s.opts.Spec.Parallelism, s.opts.Spec.Completions), 1)
+	if s.opts.Spec.Server != nil {
+		slots = max(s.opts.Spec.Completions, 1)
+	}
 	var mine []string
 	for i := slot % len(s.gpus); i < len(s.gpus); i += slots {
 		mine = append(mine, s.gpus[i])

@@ -24,6 +24,7 @@ type trialMessage struct {
 	Code    string      `json:"code"`
 	Text    string      `json:"text"`
 	Hint    string      `json:"hint"`
+	Socket  string      `json:"socket"` // ready
 
 	Differs []difference      `json:"differs"` // loaded
 	Modules map[string]string `json:"modules"` // modules
@@ -101,6 +102,8 @@ func (a *attempt) listen(events *os.File, said *story) {
 			a.sup.loaded(run.Loaded{Seconds: m.Seconds, Causes: []string{cause}}, m.Differs)
 		case "modules":
 			a.sup.lock(m.Modules)
+		case "ready":
+			a.sup.send(run.Update{ID: a.AttemptID, Ready: &run.Ready{Socket: m.Socket}})
 		case "refused":
 			said.refused = m.Text
 		}

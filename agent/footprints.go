@@ -36,7 +36,7 @@ const (
 
 func newFootprints(spec run.Spec) *footprints {
 	f := &footprints{files: map[string]footprint{}, since: time.Now()}
-	if !spec.TrialCwd && spec.Completions > 1 {
+	if !spec.TrialCwd && spec.Completions > 1 && spec.Server == nil {
 		f.dir = spec.Cwd
 	}
 	return f

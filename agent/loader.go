@@ -31,6 +31,13 @@ type loadMessage struct {
 	SelfSeeded []string          `json:"self_seeded"`
 	Reseed     []string          `json:"reseed"`
 	Expected   string            `json:"expected,omitempty"` // the file that says how kept names look in the session
+	Serve      *serveMessage     `json:"serve,omitempty"`    // of a server's program
+}
+
+// serveMessage says how the entry function is served.
+type serveMessage struct {
+	Batch int    `json:"batch"`
+	Path  string `json:"path"`
 }
 
 // startMessage starts a trial. With it come three descriptors: stdout, stderr, events.
@@ -46,6 +53,7 @@ type startMessage struct {
 	Seed    int64             `json:"seed"`
 	Env     map[string]string `json:"env"`
 	Become  bool              `json:"become,omitempty"` // the loader is to be the trial itself
+	Socket  string            `json:"socket,omitempty"` // where a worker listens
 }
 
 // loaderMessage is anything that the loader says.
@@ -102,8 +110,12 @@ func (s *Supervisor) loadMessage() loadMessage {
 	if _, err := os.Lstat(expected); err != nil {
 		expected = ""
 	}
+	var serve *serveMessage
+	if s := spec.Server; s != nil {
+		serve = &serveMessage{Batch: s.Batch, Path: s.Path}
+	}
 	return loadMessage{
-		Type: "load", Dir: code, Main: filepath.Join(code, "main.py"), Argv0: filepath.Join(code, "main.py"), Entry: spec.Entry,
+		Type: "load", Serve: serve, Dir: code, Main: filepath.Join(code, "main.py"), Argv0: filepath.Join(code, "main.py"), Entry: spec.Entry,
 		Path: spec.Path, Env: spec.Env, Cwd: spec.Cwd, Seed: loadSeed(spec), SelfSeeded: spec.SelfSeeded, Reseed: spec.Reseed,
 		Expected: expected,
 	}

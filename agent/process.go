@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -12,11 +15,12 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
 )
 
-// processes starts and reaps this process's children, and finds what they leave behind. There is one in a process: it reaps
+// Processes starts and reaps this process's children, and finds what they leave behind. There is one in a process: it reaps
 // every child, also those that were inherited from a trial whose own parent had died.
-type processes struct {
+type Processes struct {
 	spawn    chan func()
 	signals  chan os.Signal
 	quit     chan struct{}
@@ -34,11 +38,12 @@ type child struct {
 	status syscall.WaitStatus // to be read after exited
 }
 
-func newProcesses() (*processes, error) {
+// NewProcesses begins to reap. From now on nothing else of this process may wait for a child.
+func NewProcesses() (*Processes, error) {
 	if err := becomeSubreaper(); err != nil {
 		return nil, fmt.Errorf("become the parent of orphaned processes: %w", err)
 	}
-	p := &processes{
+	p := &Processes{
 		spawn: make(chan func()), signals: make(chan os.Signal, 1), quit: make(chan struct{}), children: map[int]*child{},
 	}
 	signal.Notify(p.signals, syscall.SIGCHLD)
@@ -68,14 +73,15 @@ func newProcesses() (*processes, error) {
 	return p, nil
 }
 
-// close ends the two goroutines. All children must have ended.
-func (p *processes) close() {
+// Close kills what was left to us, and ends the two goroutines. All children that we started must have ended.
+func (p *Processes) Close() {
+	p.orphans()
 	signal.Stop(p.signals)
 	close(p.quit)
 	p.done.Wait()
 }
 
-func (p *processes) reap() {
+func (p *Processes) reap() {
 	p.reaping.Lock()
 	defer p.reaping.Unlock()
 	for {
@@ -104,10 +110,39 @@ type command struct {
 	env   []string
 	dir   string
 	files []*os.File // descriptors 0, 1, 2, 3 …
+
+	outlives bool // it does not die with us
 }
 
+// Spawn starts a process that leads a session of its own and outlives us. The files, its descriptors 0, 1, 2 …, stay the caller's.
+func (p *Processes) Spawn(argv []string, files []*os.File) (*Spawned, error) {
+	c, err := p.run(command{argv: argv, env: os.Environ(), files: files, outlives: true})
+	if err != nil {
+		return nil, err
+	}
+	return &Spawned{c}, nil
+}
+
+// Spawned is a process that outlives us, if nobody kills it.
+type Spawned struct{ child *child }
+
+// PID is the process's.
+func (s *Spawned) PID() int { return s.child.pid }
+
+// Wait returns when the process has been reaped. If signal is 0 it ended by itself.
+func (s *Spawned) Wait() (exit, signal int) {
+	<-s.child.exited
+	if s.child.status.Signaled() {
+		return 0, int(s.child.status.Signal())
+	}
+	return s.child.status.ExitStatus(), 0
+}
+
+// Kill ends the process.
+func (s *Spawned) Kill() { kill(s.child.pid, s.child.start, syscall.SIGKILL) }
+
 // run starts a process that leads a session of its own and dies with us.
-func (p *processes) run(c command) (*child, error) {
+func (p *Processes) run(c command) (*child, error) {
 	var started *child
 	var err error
 	ready := make(chan struct{})
@@ -120,7 +155,7 @@ func (p *processes) run(c command) (*child, error) {
 			files[i] = f.Fd()
 		}
 		var pid int
-		pid, err = syscall.ForkExec(c.argv[0], c.argv, &syscall.ProcAttr{Dir: c.dir, Env: c.env, Files: files, Sys: childAttributes()})
+		pid, err = syscall.ForkExec(c.argv[0], c.argv, &syscall.ProcAttr{Dir: c.dir, Env: c.env, Files: files, Sys: childAttributes(!c.outlives)})
 		if err == nil {
 			started = &child{pid: pid, start: folder.StartTime(pid), exited: make(chan struct{})}
 			p.children[pid] = started
@@ -147,7 +182,7 @@ func (e *startError) Error() string {
 func (e *startError) Unwrap() error { return e.cause }
 
 // ours reports whether pid is a process that we started and that has not been reaped.
-func (p *processes) ours(pid int) bool {
+func (p *Processes) ours(pid int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.children[pid] != nil
@@ -170,6 +205,33 @@ func pause(d time.Duration) time.Duration {
 // token marks the processes of one attempt, in their environment. All tokens of a run begin alike and have the same length, since
 // a forked trial overwrites its loader's in place.
 type tokens struct{ run string }
+
+// newTokens makes those of a run. All tokens of a server begin alike, whatever the revision.
+func newTokens(spec run.Spec, in folder.Run) tokens {
+	if spec.Server != nil {
+		return tokens{fmt.Sprintf("%s%04x", serverMark(serverOf(in), spec.Name), spec.Server.Revision&0xffff)}
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", realPath(in), spec.Name, spec.Created.UnixNano()))
+	return tokens{hex.EncodeToString(sum[:8])}
+}
+
+// serverMark is what the names of a server's processes and sockets begin with.
+func serverMark(server folder.Run, name string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", realPath(server), name))
+	return hex.EncodeToString(sum[:6])
+}
+
+// serverOf is the folder of the server that a revision's folder lies in.
+func serverOf(revision folder.Run) folder.Run {
+	return folder.Run(filepath.Dir(filepath.Dir(string(revision))))
+}
+
+func realPath(f folder.Run) string {
+	if path, err := filepath.EvalSymlinks(string(f)); err == nil {
+		return path
+	}
+	return string(f)
+}
 
 func (t tokens) loader() string { return t.run + ".-------.----" }
 

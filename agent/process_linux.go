@@ -16,8 +16,12 @@ import (
 // becomeSubreaper makes orphans among our descendants our children.
 func becomeSubreaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-func childAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+func childAttributes(diesWithUs bool) *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Setsid: true}
+	if diesWithUs {
+		attributes.Pdeathsig = syscall.SIGKILL
+	}
+	return attributes
 }
 
 // eventsPair makes the channel on which a trial tells its events: ours and the trial's end. Each write is one packet, so that the
@@ -101,7 +105,7 @@ func lastPID() int {
 
 // clear kills what an attempt left behind and returns when it is gone: everything in its session, and every orphan with its
 // token. The attempt's main process has been reaped. short says that it ran so briefly that pids cannot have come round.
-func (p *processes) clear(session int, since int64, token string, short bool) {
+func (p *Processes) clear(session int, since int64, token string, short bool) {
 	if p.noOrphans() {
 		return
 	}
@@ -135,7 +139,7 @@ func (p *processes) clear(session int, since int64, token string, short bool) {
 // noOrphans reports whether every child of ours is one that we started. Then an attempt whose main process was reaped has left
 // nothing: what it left would have become our child before its parent could be reaped, or the descendant of one that has. To ask
 // that takes a hundredth of the time that reading the process table does; false may also mean that the system does not tell.
-func (p *processes) noOrphans() bool {
+func (p *Processes) noOrphans() bool {
 	p.reaping.Lock() // only reaping takes children off the list, so it is whole
 	defer p.reaping.Unlock()
 	// Orphans go to the first living thread, and Go never ends the main one.
@@ -159,7 +163,7 @@ func isTracker(pid int) bool {
 }
 
 // sweep kills every process of this user whose token begins with run, and returns when none is left.
-func (p *processes) sweep(ctx context.Context, run string) error {
+func (p *Processes) sweep(ctx context.Context, run string) error {
 	for wait := time.Millisecond; ; wait = pause(wait) {
 		left := 0
 		for _, q := range table(0) {
@@ -179,7 +183,7 @@ func (p *processes) sweep(ctx context.Context, run string) error {
 }
 
 // orphans kills what was left to us by processes that took care to be recognised by nothing, at the very end.
-func (p *processes) orphans() {
+func (p *Processes) orphans() {
 	for wait := time.Millisecond; ; wait = pause(wait) {
 		left := 0
 		for _, q := range table(0) {

@@ -14,7 +14,7 @@ import (
 
 func becomeSubreaper() error { return nil }
 
-func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+func childAttributes(bool) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 func eventsPair() (ours, theirs *os.File, err error) {
 	syscall.ForkLock.RLock() // no child may be started before the descriptors are marked
@@ -42,12 +42,12 @@ func table(int) []proc { return nil }
 func readProc(int) (proc, bool) { return proc{}, false }
 
 // clear kills the process group of an attempt, which is all that can be found here.
-func (p *processes) clear(session int, _ int64, _ string, _ bool) {
+func (p *Processes) clear(session int, _ int64, _ string, _ bool) {
 	for wait := time.Millisecond; syscall.Kill(-session, syscall.SIGKILL) == nil && wait < 50*time.Millisecond; {
 		wait = pause(wait)
 	}
 }
 
-func (p *processes) sweep(context.Context, string) error { return nil }
+func (p *Processes) sweep(context.Context, string) error { return nil }
 
-func (p *processes) orphans() {}
+func (p *Processes) orphans() {}

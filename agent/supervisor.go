@@ -2,13 +2,10 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +21,9 @@ type Options struct {
 	Folder folder.Run
 	Table  []run.Row // nil: the entry function is called without parameters
 	Module string    // the folder that holds the Python module, for PYTHONPATH
+
+	Processes *Processes // of this process, when others start children beside us; nil: we are alone
+	Environ   []string   // what the run's processes get; nil: what we have
 }
 
 // Supervisor runs the attempts of one run. Its methods may be called from any goroutine and return at once, but for Sweep and
@@ -34,7 +34,9 @@ type Supervisor struct {
 	tokens  tokens
 	gpus    []string
 	sources sourceMap
-	procs   *processes
+	procs   *Processes
+	alone   bool   // procs is ours
+	sockets string // folder of the workers' sockets; "" for a run that has trials
 	updates chan run.Update
 	closing chan struct{} // closed when nobody takes updates any more
 	once    sync.Once
@@ -58,23 +60,31 @@ func New(o Options) (*Supervisor, error) {
 	if o.Spec.Python == "" {
 		return nil, fmt.Errorf("run %s names no Python interpreter", o.Spec.Name)
 	}
-	procs, err := newProcesses()
-	if err != nil {
-		return nil, err
+	sockets := ""
+	if o.Spec.Server != nil {
+		var err error
+		if sockets, err = socketFolder(serverOf(o.Folder), o.Spec.Name); err != nil {
+			return nil, err
+		}
 	}
-	path, err := filepath.EvalSymlinks(string(o.Folder))
-	if err != nil {
-		path = string(o.Folder)
+	procs := o.Processes
+	if procs == nil {
+		var err error
+		if procs, err = NewProcesses(); err != nil {
+			return nil, err
+		}
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", path, o.Spec.Name, o.Spec.Created.UnixNano()))
 	s := &Supervisor{
-		opts: o, tokens: tokens{hex.EncodeToString(sum[:8])}, gpus: findGPUs(), procs: procs,
+		opts: o, tokens: newTokens(o.Spec, o.Folder), gpus: findGPUs(), procs: procs, alone: o.Processes == nil, sockets: sockets,
 		sources: readSourceMap(o.Folder.Map()),
 		updates: make(chan run.Update, 1024), closing: make(chan struct{}),
 		footprints: newFootprints(o.Spec),
 		attempts:   map[run.AttemptID]*attempt{}, notes: map[string]int{},
 	}
-	s.env = s.environment(os.Environ())
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
+	s.env = s.environment(o.Environ)
 	s.group.Go(s.watch)
 	return s, nil
 }
@@ -84,6 +94,9 @@ func (s *Supervisor) environment(of []string) []string {
 	extra := map[string]string{}
 	maps.Copy(extra, s.opts.Spec.Env)
 	extra["_METAML_RUN"] = s.opts.Spec.Name
+	if _, err := os.Lstat(s.opts.Folder.Model()); err == nil && s.opts.Spec.Server != nil {
+		extra["_METAML_MODEL"] = s.opts.Folder.Model()
+	}
 	extra[tokenVariable] = s.tokens.loader()
 	path := s.opts.Module
 	var env []string
@@ -166,6 +179,14 @@ func (s *Supervisor) Sweep(ctx context.Context, running []run.AttemptID) error {
 // Finish says what should be noted about the run as a whole.
 func (s *Supervisor) Finish() []run.Note { return s.footprints.notes() }
 
+// what is the word for what is attempted.
+func (s *Supervisor) what() string {
+	if s.opts.Spec.Server != nil {
+		return "worker"
+	}
+	return "trial"
+}
+
 // Close kills what still runs and returns when nothing is left of it.
 func (s *Supervisor) Close() {
 	s.once.Do(func() {
@@ -181,8 +202,9 @@ func (s *Supervisor) Close() {
 			l.close()
 		}
 		s.group.Wait()
-		s.procs.orphans()
-		s.procs.close()
+		if s.alone {
+			s.procs.Close()
+		}
 	})
 }
 

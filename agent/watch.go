@@ -58,7 +58,7 @@ func (s *Supervisor) watch() {
 					a.capLog(l)
 				}
 			}
-			if told || proc == nil || !proc.forked || look%every != 0 {
+			if told || s.opts.Spec.Server != nil || proc == nil || !proc.forked || look%every != 0 {
 				continue
 			}
 			now, ok := takePulse(proc.pid, logs)
