@@ -33,6 +33,9 @@ var magicCell = regexp.MustCompile(`^(?:[ \t]*\n)*[ \t]*%%(train|serve)(?:[ \t]+
 // that Python and may be called twice.
 func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) (*submission, func(), error) {
 	nothing := func() {}
+	if o.kind != "" && o.kind != string(run.Train) && o.kind != string(run.Serve) {
+		return nil, nothing, usageError{errors.New("--kind takes train or serve")}
+	}
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -64,14 +67,14 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 		if s.doc, err = session.FromNotebook(data, full); err != nil {
 			return nil, nothing, err
 		}
-		if kind, s.cell, line, err = chooseCell(s.doc, o.cell); err != nil {
+		if kind, s.cell, line, err = chooseCell(s.doc, run.Kind(o.kind), o.cell); err != nil {
 			return nil, nothing, err
 		}
 	} else {
 		if s.doc, err = session.FromScript(data, full); err != nil {
 			return nil, nothing, err
 		}
-		if kind, s.function, decorated, err = chooseDecorated(string(data), flags); err != nil {
+		if kind, s.function, decorated, err = chooseDecorated(string(data), run.Kind(o.kind), flags); err != nil {
 			return nil, nothing, err
 		}
 	}
@@ -113,6 +116,9 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 	if s.program, err = program.Read(full); err != nil {
 		return nil, nothing, &run.UserError{Code: "program", Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err)}
 	}
+	if o.kind != "" && o.kind != s.program.Kind {
+		return nil, nothing, &run.UserError{Code: "program", Text: fmt.Sprintf("%s is a program to %s, and --kind is %s", dir, s.program.Kind, o.kind)}
+	}
 	if s.program.Kind == program.Draw {
 		return nil, nothing, &run.UserError{Code: "program", Text: dir + " is a program that gives hyperparameters, which is neither trained nor served"}
 	}
@@ -153,44 +159,53 @@ func (s *submission) open(ctx context.Context, named string) error {
 	return err
 }
 
-// chooseDecorated finds the function under @Train or @Serve in a script with its settings: the one that --function names, else the
-// last under @Train, else the last under @Serve.
-func chooseDecorated(src string, flags *pflag.FlagSet) (kind run.Kind, function string, given map[string]string, err error) {
+// chooseDecorated finds the function under @Train or @Serve in a script with its settings: of the kind and the name that are asked for,
+// else the last under @Train, else the last under @Serve.
+func chooseDecorated(src string, asked run.Kind, flags *pflag.FlagSet) (kind run.Kind, function string, given map[string]string, err error) {
 	entries, err := decorator.Find(src)
 	if err != nil {
 		return "", "", nil, err
 	}
-	kind = run.Train
+	kind = cmp.Or(asked, run.Train)
 	named := flags.Lookup("function").Value.String()
 	for _, e := range entries {
-		if named != "" && named != e.Function || function != "" && kind == run.Train && e.Kind == string(run.Serve) {
+		k := run.Kind(e.Kind)
+		if asked != "" && k != asked || named != "" && named != e.Function || function != "" && kind == run.Train && k == run.Serve {
 			continue
 		}
-		kind, function, given = run.Kind(e.Kind), e.Function, e.Settings
+		kind, function, given = k, e.Function, e.Settings
 	}
 	return kind, function, given, nil
 }
 
 // chooseCell finds the cell that is to run: the one asked for, else the last %%train cell, else the last %%serve cell.
-func chooseCell(doc *session.Document, number int) (kind run.Kind, seq int, line string, err error) {
+func chooseCell(doc *session.Document, asked run.Kind, number int) (kind run.Kind, seq int, line string, err error) {
+	what := "%%train or %%serve cell"
+	if asked != "" {
+		what = "%%" + string(asked) + " cell"
+	}
 	var found []string
 	for i, c := range doc.Cells {
 		m := magicCell.FindStringSubmatch(c.Source)
-		if m == nil {
+		if m == nil || asked != "" && run.Kind(m[1]) != asked {
 			continue
 		}
 		label := cmp.Or(c.Count, i+1) // as the slice and tracebacks call it
 		found = append(found, strconv.Itoa(label))
-		trains := kind == run.Train && m[1] == string(run.Serve)
-		if number == 0 && !trains || number == label {
+		passed := kind == run.Train && run.Kind(m[1]) == run.Serve
+		if number == 0 && !passed || number == label {
 			kind, seq, line = run.Kind(m[1]), c.Seq, m[2]
 		}
 	}
 	switch {
 	case len(found) == 0:
-		return "", 0, "", &run.UserError{Code: "no-cell", Text: doc.Source + " has no %%train or %%serve cell", Hint: "Put %%train over the cell that defines the function."}
+		hint := "Put %%train over the cell that defines the function."
+		if asked == run.Serve {
+			hint = "Put %%serve over the cell that defines the function."
+		}
+		return "", 0, "", &run.UserError{Code: "no-cell", Text: doc.Source + " has no " + what, Hint: hint}
 	case seq == 0:
-		return "", 0, "", &run.UserError{Code: "no-cell", Text: fmt.Sprintf("cell %d of %s is no %%%%train or %%%%serve cell", number, doc.Source), Hint: "Those are: " + strings.Join(found, ", ") + "."}
+		return "", 0, "", &run.UserError{Code: "no-cell", Text: fmt.Sprintf("cell %d of %s is no %s", number, doc.Source, what), Hint: "Those are: " + strings.Join(found, ", ") + "."}
 	}
 	return kind, seq, line, nil
 }

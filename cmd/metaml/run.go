@@ -24,6 +24,7 @@ type runOptions struct {
 	cell    int    // execution order number of the %%train cell, in a notebook
 	python  string
 	table   string // hyperparameters of a program folder
+	kind    string // train or serve; "": as the file says
 	json    bool
 }
 
@@ -74,6 +75,7 @@ func fileFlags(c *cobra.Command, o *runOptions) {
 	c.Flags().IntVar(&o.cell, "cell", 0, "number of the %%train or %%serve cell, [N] or its place among the code cells where they have none; without it the last %%train cell, else the last %%serve cell")
 	c.Flags().StringVar(&o.python, "python", "", "the Python that runs it; without it the one of the active environment")
 	c.Flags().StringVar(&o.table, "table", "", "hyperparameters, a JSON object a line, for a program folder")
+	c.Flags().StringVar(&o.kind, "kind", "", "train or serve; without it what the cell, the decorator or the program folder says, else train")
 	settingFlags(c.Flags())
 	c.Flags().StringVar(&o.session, "session", "", "read a session document from here (-), as the kernel and the module do")
 	c.Flags().BoolVar(&o.render, "render", false, "answer with display bundles")

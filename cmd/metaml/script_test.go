@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func TestScripts(t *testing.T) {
 	python := testPython(t)
 	testscript.Run(t, testscript.Params{
 		Dir:  filepath.Join("testdata", "script"),
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "askit": askIt},
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, ".home")
 			env.Setenv("HOME", home)
@@ -49,6 +50,18 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s never appeared", args[0])
+}
+
+// askIt runs the command line that asks a server, as `metaml show` tells it.
+func askIt(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("metaml", "show", args[0]))
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if strings.HasPrefix(line, "curl ") {
+			ts.Check(ts.Exec("sh", "-c", strings.TrimSpace(line)+" --silent --show-error"))
+			return
+		}
+	}
+	ts.Fatalf("metaml show %s has no command line that asks it", args[0])
 }
 
 // stopAll ends what a script left running.

@@ -1,6 +1,6 @@
 """`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
 
-    python test/bench [first-line|sweep|many|kernel …]
+    python test/bench [first-line|sweep|many|serving|kernel …]
 
 Each measurement says what it compares and the goal; none of them fails. `kernel` is a Go program of its own.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import first_line
 import many
+import serving
 import sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ def kernel() -> None:
     )
 
 
-MEASUREMENTS = {"first-line": first_line.main, "sweep": sweep.main, "many": many.main, "kernel": kernel}
+MEASUREMENTS = {"first-line": first_line.main, "sweep": sweep.main, "many": many.main, "serving": serving.main, "kernel": kernel}
 
 
 def main(names: list[str]) -> int:
