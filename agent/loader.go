@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metaml/metaml/agent/frame"
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -346,7 +347,7 @@ func (l *loader) diedLoading() {
 	if status.Signaled() {
 		how = fmt.Sprintf("Python was ended by signal %d (%s) each time it executed the program's top level", status.Signal(), status.Signal())
 	}
-	l.failed = &run.Error{Type: "Error", Text: how, Traceback: tail(filepath.Join(s.opts.Folder.Loader(), "stderr"), 16<<10)}
+	l.failed = &run.Error{Type: "Error", Text: how, Traceback: folder.Tail(filepath.Join(s.opts.Folder.Loader(), folder.Stderr), 200, 16<<10)}
 	s.send(run.Update{LoadFailed: l.failed})
 }
 
@@ -367,19 +368,4 @@ func (s *Supervisor) loaded(v run.Loaded, differs []difference) {
 	if tell {
 		s.note(run.AttemptID{}, differNote(differs))
 	}
-}
-
-// tail reads the end of a file.
-func tail(path string, size int64) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > size {
-		_, _ = f.Seek(-size, 2)
-	}
-	data := make([]byte, size)
-	n, _ := f.Read(data)
-	return string(data[:n])
 }

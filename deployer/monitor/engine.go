@@ -9,8 +9,6 @@
 package monitor
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -221,24 +219,13 @@ func outcome(asked run.Reason, end *Ended) run.Event {
 		return run.Event{State: run.Stopped, Reason: run.ReasonStopped, Error: end.Error}
 	case asked != "":
 		return run.Event{State: run.Failed, Reason: asked, Error: end.Error}
-	case end.Internal != "":
-		reason := end.Reason
-		if reason == "" {
-			reason = run.ReasonInternal
-		}
-		return run.Event{State: run.Failed, Reason: reason, Text: end.Internal}
-	case end.Program:
-		return run.Event{State: run.Failed, Reason: run.ReasonProgram, Error: end.Error}
-	case end.Error != nil && end.Error.Type == "SystemExit":
-		return run.Event{State: run.Failed, Reason: run.ReasonExit, Error: end.Error}
-	case end.Error != nil:
-		return run.Event{State: run.Failed, Reason: run.ReasonException, Error: end.Error}
-	case end.Lost:
-		return run.Event{State: run.Failed, Reason: run.ReasonLost, Text: "the process that the trial was forked from was killed"}
-	case end.Signal != 0:
-		return run.Event{State: run.Failed, Reason: run.ReasonSignal, Text: fmt.Sprintf("ended by signal %d", end.Signal)}
 	default:
-		return run.Event{State: run.Failed, Reason: run.ReasonExit, Text: fmt.Sprintf("ended with exit status %d before its function returned", end.Exit)}
+		reason, text := end.Why("trial")
+		ev := run.Event{State: run.Failed, Reason: reason, Text: text}
+		if end.Internal == "" {
+			ev.Error = end.Error
+		}
+		return ev
 	}
 }
 
@@ -387,7 +374,7 @@ func (e *Engine) schedule() {
 			return
 		}
 		a := &attempt{Attempt: Attempt{
-			AttemptID: ID{Trial: trial, Number: max(e.state.Trials[trial].Attempt, 1)}, Seed: Seed(e.spec, trial),
+			AttemptID: ID{Trial: trial, Number: max(e.state.Trials[trial].Attempt, 1)}, Seed: e.spec.TrialSeed(trial),
 		}}
 		for e.slots[a.Slot] {
 			a.Slot++
@@ -510,13 +497,3 @@ func (e *Engine) emit(ev run.Event) {
 
 // source is the one source of a local run's events.
 const source = "monitor"
-
-// Seed is the seed of a trial, the same for all its attempts: from --seed if that was given, else from the run's name.
-func Seed(spec run.Spec, trial int) int64 {
-	from := spec.Name
-	if spec.Seed != nil {
-		from = fmt.Sprintf("--seed %d", *spec.Seed)
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", from, trial))
-	return int64(binary.BigEndian.Uint32(sum[:]))
-}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -29,7 +27,11 @@ var ErrRestarted = errors.New("the machine was restarted while the run was going
 // returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at once
 // if a monitor is there.
 func Run(ctx context.Context, o Options) (err error) {
-	lock, err := lockFor(ctx, o)
+	patience := time.Duration(0)
+	if o.Resume {
+		patience = 5 * time.Second
+	}
+	lock, err := o.Folder.LockMonitorWithin(ctx, patience)
 	if err != nil {
 		return err
 	}
@@ -38,11 +40,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	before := o.Folder.ReadMonitor()
-	rebooted := before.BootID != "" && before.BootID != folder.BootID()
-	file, err := os.OpenFile(o.Folder.Events(), os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	rebooted := o.Folder.Rebooted()
+	file, err := o.Folder.OpenEvents()
 	if err != nil {
-		return fmt.Errorf("open the event file: %w", err)
+		return err
 	}
 	defer file.Close()
 	past := NewPast(spec)
@@ -52,25 +53,22 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	switch {
 	case o.Resume:
-		// What was asked of the run before it is resumed does not count.
-		if err := os.Remove(o.Folder.StopFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("resume: %w", err)
+		if err := o.Folder.ForgetStops(); err != nil {
+			return err
 		}
 	case past.State.Phase.Final():
 		return nil
 	case rebooted:
 		return ErrRestarted
 	}
-	if err := folder.ReplaceJSON(o.Folder.MonitorFile(), folder.Monitor{
-		PID: os.Getpid(), StartTime: folder.StartTime(os.Getpid()), BootID: folder.BootID(),
-	}); err != nil {
+	if err := o.Folder.WriteMonitor(); err != nil {
 		return err
 	}
 	table, err := o.Folder.ReadTable()
 	if err != nil {
 		return err
 	}
-	reserve(o.Folder)
+	o.Folder.KeepReserve()
 	sup, err := o.Supervise(Job{Spec: spec, Folder: o.Folder, Table: table})
 	if err != nil {
 		return err
@@ -81,9 +79,9 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	syncer := newSyncer(log)
-	defer syncer.close()
-	engine := NewEngine(spec, past, log, syncer.wake, time.Now, sup)
+	syncer := folder.NewSyncer(log)
+	defer syncer.Close()
+	engine := NewEngine(spec, past, log, syncer.Wake, time.Now, sup)
 	engine.Open(o.Resume, rebooted)
 	d := driver{folder: o.Folder, engine: engine, sup: sup}
 	if err := d.drive(ctx); err != nil {
@@ -98,21 +96,6 @@ func Run(ctx context.Context, o Options) (err error) {
 		_ = os.Remove(o.Folder.EnvironmentFile())
 	}
 	return nil
-}
-
-// lockFor takes the monitor's lock. Whoever resumes a run that has just ended waits until the monitor that ended it is gone.
-func lockFor(ctx context.Context, o Options) (io.Closer, error) {
-	for end := time.Now().Add(5 * time.Second); ; {
-		lock, err := o.Folder.LockMonitor()
-		if !o.Resume || !errors.Is(err, folder.ErrLocked) || time.Now().After(end) {
-			return lock, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 // driver feeds an engine.
@@ -133,13 +116,10 @@ const batchSize = 512
 const lookEvery = 2 * time.Second
 
 func (d *driver) drive(ctx context.Context) error {
-	// The file is there to be watched, before it is read for the first time.
-	f, err := os.OpenFile(d.folder.StopFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	watch, err := d.folder.WatchStops()
 	if err != nil {
-		return fmt.Errorf("make the file for stop requests: %w", err)
+		return err
 	}
-	_ = f.Close()
-	watch := folder.NewWatch(d.folder.StopFile())
 	defer watch.Close()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -173,7 +153,7 @@ func (d *driver) drive(ctx context.Context) error {
 				return err
 			}
 		case <-look.C:
-			if _, err := os.Lstat(d.folder.Spec()); errors.Is(err, fs.ErrNotExist) {
+			if d.folder.Gone() {
 				return errDeleted
 			}
 		}
@@ -223,46 +203,3 @@ func (d *driver) failed(err error) error {
 
 // ErrTerminated is the cause to cancel Run's context with when the process is asked to end.
 var ErrTerminated = errors.New("the monitor was asked to end")
-
-// reserve keeps some space, so that on a full disk there is room for the events that say so.
-func reserve(f folder.Run) {
-	const size = 256 << 10
-	if info, err := os.Stat(f.Reserve()); err == nil && info.Size() == size {
-		return
-	}
-	_ = os.WriteFile(f.Reserve(), make([]byte, size), 0o600)
-}
-
-// syncer brings events to the disk beside the engine's work: many are on their way at once, and one fsync does for all.
-type syncer struct {
-	c    chan struct{}
-	done chan struct{}
-}
-
-// syncEvery is between two fsyncs: thousands of short trials need not have one each.
-const syncEvery = 20 * time.Millisecond
-
-func newSyncer(log *folder.Log) *syncer {
-	s := &syncer{c: make(chan struct{}, 1), done: make(chan struct{})}
-	go func() {
-		defer close(s.done)
-		for range s.c {
-			_ = log.Sync() // the last one, in Run, reports what is wrong
-			<-time.After(syncEvery)
-		}
-	}()
-	return s
-}
-
-// wake asks for an fsync of what was written so far.
-func (s *syncer) wake() {
-	select {
-	case s.c <- struct{}{}:
-	default:
-	}
-}
-
-func (s *syncer) close() {
-	close(s.c)
-	<-s.done
-}

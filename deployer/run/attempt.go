@@ -1,6 +1,13 @@
 package run
 
-// The words between what decides about a run (deployer/monitor) and what runs its trials (agent), which do not know each other.
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+)
+
+// The words between what decides about a run (deployer/monitor, deployer/server) and what runs its trials (agent), which do not know
+// each other.
 
 // AttemptID names an attempt of a trial.
 type AttemptID struct {
@@ -52,4 +59,39 @@ type AttemptEnd struct {
 	Reason   Reason  // of Internal, if it is not ReasonInternal
 	Seconds  float64
 	Output   string
+}
+
+// Why says why an attempt of a trial, or of whatever it is called, came to an end before its function returned. The text is ""
+// where Error says it.
+func (e *AttemptEnd) Why(what string) (Reason, string) {
+	switch {
+	case e.Internal != "" && e.Reason != "":
+		return e.Reason, e.Internal
+	case e.Internal != "":
+		return ReasonInternal, e.Internal
+	case e.Program:
+		return ReasonProgram, ""
+	case e.Error != nil && e.Error.Type == "SystemExit":
+		return ReasonExit, ""
+	case e.Error != nil:
+		return ReasonException, ""
+	case e.Lost:
+		return ReasonLost, fmt.Sprintf("the process that the %s was forked from was killed", what)
+	case e.Signal != 0:
+		return ReasonSignal, fmt.Sprintf("ended by signal %d", e.Signal)
+	case what == "trial":
+		return ReasonExit, fmt.Sprintf("ended with exit status %d before its function returned", e.Exit)
+	default:
+		return ReasonExit, fmt.Sprintf("ended with exit status %d", e.Exit)
+	}
+}
+
+// TrialSeed is the seed of a trial, the same for all its attempts: from --seed if that was given, else from the run's name.
+func (s *Spec) TrialSeed(trial int) int64 {
+	from := s.Name
+	if s.Seed != nil {
+		from = fmt.Sprintf("--seed %d", *s.Seed)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", from, trial))
+	return int64(binary.BigEndian.Uint32(sum[:]))
 }
