@@ -2,6 +2,7 @@ package program
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,9 @@ func guard(s *slice.Slice, kind, code string) string {
 		}
 		used[want] = true
 		return want
+	}
+	if kind == Serve {
+		return serveGuard(s.Entry, name)
 	}
 	imported := func(module string) string {
 		n := name(module)
@@ -74,17 +78,11 @@ func guard(s *slice.Slice, kind, code string) string {
 	fmt.Fprintf(&b, "    %s = vars(%s.parse_args())\n", opts, parser)
 	call := e.Name
 	if !e.IsValue {
-		call = e.Name + "(**" + opts + ")"
-		var only []string
-		for _, p := range e.Parameters {
-			if p.Kind == slice.Positional {
-				only = append(only, strconv.Quote(p.Name))
-			}
+		n := ""
+		if slices.ContainsFunc(e.Parameters, func(p slice.Parameter) bool { return p.Kind == slice.Positional }) {
+			n = name("name")
 		}
-		if len(only) > 0 {
-			n := name("name")
-			call = fmt.Sprintf("%s(*[%s.pop(%s) for %s in (%s,) if %s in %s], **%s)", e.Name, opts, n, n, strings.Join(only, ", "), n, opts, opts)
-		}
+		call = e.Name + "(" + spread(e.Parameters, opts, n) + ")"
 	}
 	switch {
 	case e.IsAsync && e.IsGenerator:
@@ -105,11 +103,8 @@ func guard(s *slice.Slice, kind, code string) string {
 type guardWriter struct{ argparse, json, value string }
 
 func describe(e slice.Function, kind string) string {
-	switch kind {
-	case Draw:
+	if kind == Draw {
 		return "Print the hyperparameters of " + e.Name + "."
-	case Serve:
-		return "Answer one request by " + e.Name + "."
 	}
 	return "Run " + e.Name + " once and print what it returns."
 }

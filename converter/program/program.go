@@ -132,6 +132,13 @@ func Make(s *slice.Slice, kind string) (*Program, error) {
 		}
 		p.Files = append(p.Files, File{name, 0o644, data})
 	}
+	for name, file := range s.Carried {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("taking the value of %s from the training program: %w", name, err)
+		}
+		p.Files = append(p.Files, File{WithPath(name), 0o644, data})
+	}
 	data, err := json.MarshalIndent(manifest{
 		V: Version, Kind: p.Kind, Entry: p.Entry, Async: p.IsAsync, Generator: p.IsGenerate, Value: p.IsValue, Parameters: p.Parameters, Python: p.Python,
 		Imports: p.Imports, With: p.With, Reseed: p.Reseed, SelfSeeded: p.SelfSeeded, UsesOutput: p.UsesOutput,

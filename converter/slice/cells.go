@@ -39,6 +39,7 @@ type stmt struct {
 	skip     bool // never part of a program: a guard, a call of an entry function
 	distinct bool // it repeats another statement, but must not be left out
 	changes  bool // it changes objects, so that executing it twice is not executing it once
+	sets     bool // it changes settings of modules
 	ours     bool // it has a decorator of ours
 	e        *effects
 	own      map[string]bool     // the variables of a loop, which it binds before it reads them

@@ -25,26 +25,29 @@ func (w *work) collect() error {
 	}
 	for _, s := range w.stmts {
 		emit(s.time)
-		whys, ok := w.kept[s]
-		if !ok {
-			continue
+		if _, ok := w.kept[s]; ok {
+			w.out.Statements = append(w.out.Statements, w.statement(s))
+			w.usesOutput(s)
 		}
-		st := Statement{
-			Cell: s.cell.Seq, Line: s.line, EndLine: s.endLine, Text: w.stripped(s), Why: slices.Clone(whys), Await: s.e.await,
-			Lead: lead(s.cell.tree.Src, s.line), File: s.cell.runAt.file,
-		}
-		for _, b := range s.e.binds {
-			if !slices.Contains(st.Defines, b.name) {
-				st.Defines = append(st.Defines, b.name)
-			}
-		}
-		w.out.Statements = append(w.out.Statements, st)
-		w.usesOutput(s)
 	}
 	emit(len(w.stmts) + 1)
 	slices.Sort(w.out.Names)
 	w.cellNotes()
 	return nil
+}
+
+// statement makes a kept statement of the program.
+func (w *work) statement(s *stmt) Statement {
+	st := Statement{
+		Cell: s.cell.Seq, Line: s.line, EndLine: s.endLine, Text: w.stripped(s), Why: slices.Clone(w.kept[s]), Await: s.e.await,
+		Lead: lead(s.cell.tree.Src, s.line), File: s.cell.runAt.file,
+	}
+	for _, b := range s.e.binds {
+		if !slices.Contains(st.Defines, b.name) {
+			st.Defines = append(st.Defines, b.name)
+		}
+	}
+	return st
 }
 
 // stripped is the text of a statement without our decorators, with as many lines.

@@ -299,7 +299,7 @@ func (w *work) step(s *stmt) {
 	for m := range sum.modules {
 		changed[w.module(m)] = m
 	}
-	s.changes = len(changed) > 0
+	s.changes, s.sets = len(changed) > 0, len(sum.modules) > 0
 	w.record(s, changed, flat)
 	if len(s.e.stars) > 0 {
 		w.stars = append(w.stars, s)

@@ -18,11 +18,7 @@ const maxModuleBytes = 8 << 20
 
 // packages finds what the program imports: names of installed modules, and local modules that must come along.
 func (w *work) packages() error {
-	p := &packer{w: w, files: map[string]session.Module{}, known: map[string]session.Module{}, imports: map[string]bool{}}
-	for _, m := range w.doc.Modules {
-		p.known[m.Name] = m
-	}
-	p.roots = w.roots()
+	p := newPacker(w)
 	for _, s := range w.stmts {
 		if _, ok := w.kept[s]; !ok {
 			continue
@@ -93,6 +89,14 @@ type packer struct {
 	roots   []string
 }
 
+func newPacker(w *work) *packer {
+	p := &packer{w: w, files: map[string]session.Module{}, known: map[string]session.Module{}, imports: map[string]bool{}, roots: w.roots()}
+	for _, m := range w.doc.Modules {
+		p.known[m.Name] = m
+	}
+	return p
+}
+
 // add follows an import that is written in the module `from` ("" is the program itself).
 func (p *packer) add(imp imported, from string) {
 	module := imp.module
@@ -102,7 +106,7 @@ func (p *packer) add(imp imported, from string) {
 			return
 		}
 	}
-	top, _, _ := strings.Cut(module, ".")
+	top := topOf(module)
 	if top == "" || top == "__future__" || top == "metaml" || top == "__main__" {
 		return
 	}
@@ -117,6 +121,11 @@ func (p *packer) add(imp imported, from string) {
 	if imp.name != "" && imp.name != "*" {
 		p.take(module + "." + imp.name)
 	}
+}
+
+func topOf(module string) string {
+	top, _, _ := strings.Cut(module, ".")
+	return top
 }
 
 // absolute resolves the dots in front of a module's name.

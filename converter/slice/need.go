@@ -26,14 +26,8 @@ type hole struct {
 
 // needs goes backwards from the entry.
 func (w *work) needs() error {
-	w.kept = map[*stmt][]string{}
-	w.asked = map[needKey]bool{}
-	w.holes = map[string]*hole{}
-	w.withs = map[string]int{}
-	w.infos = map[*value]*info{}
-	end := len(w.stmts)
-	w.exclude()
-	w.entryNeeds(end)
+	w.begin()
+	w.entryNeeds(len(w.stmts))
 	// Settings of the process reach everything. A statement that they bring may import more.
 	for n := -1; n != len(w.kept); {
 		n = len(w.kept)
@@ -55,6 +49,17 @@ func (w *work) needs() error {
 		w.future()
 	}
 	return nil
+}
+
+// begin makes ready to go backwards.
+func (w *work) begin() {
+	w.kept = map[*stmt][]string{}
+	w.asked = map[needKey]bool{}
+	w.holes = map[string]*hole{}
+	w.withs = map[string]int{}
+	w.passed = map[string]bool{}
+	w.infos = map[*value]*info{}
+	w.exclude()
 }
 
 // theEntry is why the entry is kept, and who needs what it needs when nobody else does.
@@ -352,6 +357,7 @@ func (s *stmt) bindsItself(name string) bool {
 // given says that a name is not looked for in the cells.
 func (w *work) given(name string, time int) bool {
 	if slices.Contains(w.o.Ignore, name) {
+		w.passed[name] = true
 		return true
 	}
 	if slices.Contains(w.o.With, name) {

@@ -38,15 +38,16 @@ type Options struct {
 // Slice is what the entry function needs.
 type Slice struct {
 	Entry      Function
-	Statements []Statement      // in the order of their execution
-	Imports    []string         // top-level names of the modules that are imported, sorted; local ones and metaml are not among them
-	Modules    []session.Module // local modules that must come along as files, with the packages that they are in
-	Names      []string         // names taken from the living session by an import
-	With       []string         // names whose values are shipped, of those asked for the ones that are needed
-	Reseed     []string         // top-level names bound to random generators that were made without a seed
-	SelfSeeded []string         // libraries that the program itself seeds: random, numpy, torch, tensorflow
-	UsesOutput bool             // metaml.output() or checkpoint() is mentioned
-	Files      []FileMention    // string literals that name existing local files
+	Statements []Statement       // in the order of their execution
+	Imports    []string          // top-level names of the modules that are imported, sorted; local ones and metaml are not among them
+	Modules    []session.Module  // local modules that must come along as files, with the packages that they are in
+	Names      []string          // names taken from the living session by an import
+	With       []string          // names whose values are shipped, of those asked for the ones that are needed
+	Carried    map[string]string // names whose values were shipped to the training program and come along, and their files
+	Reseed     []string          // top-level names bound to random generators that were made without a seed
+	SelfSeeded []string          // libraries that the program itself seeds: random, numpy, torch, tensorflow
+	UsesOutput bool              // metaml.output() or checkpoint() is mentioned
+	Files      []FileMention     // string literals that name existing local files
 	Notes      []complaint.Complaint
 	Python     string // version of the session's Python: "3.11.7"; "" is unknown
 	Source     string // the notebook or file, where it is known
@@ -97,7 +98,7 @@ type Statement struct {
 	Defines []string
 	Why     []string // why it is in: "needed by train_model", "changes model, which train_model uses"
 	Await   bool     // it awaits outside of a function, which plain Python cannot
-	Origin  string   // how it differs from its cell: "import" (of a living name), "with" (a shipped value), "display", "shell" (a function that runs commands)
+	Origin  string   // how it differs from its cell: "import" (of a living name), "with" (a shipped value), "display", "shell" (a function that runs commands), "model" (of the program in [Options.Definitions], whose lines are counted)
 }
 
 // FileMention is a string literal that names an existing local file.
@@ -118,12 +119,16 @@ func (s *Slice) Label(cell int) int {
 	return cell
 }
 
-// Summary is the line that people see: "ran from cells 1, 2, 4 and 6 · 38 lines".
+// Summary is the line that people see: "ran from cells 1, 2, 4 and 6 · 38 lines, and 12 of the model's program".
 func (s *Slice) Summary() string {
 	var cells []int
 	seen := map[int]bool{}
-	lines := 0
+	lines, model := 0, 0
 	for _, st := range s.Statements {
+		if st.Origin == "model" {
+			model += codeLines(st.Text)
+			continue
+		}
 		lines += codeLines(st.Text)
 		if l := s.Label(st.Cell); st.Cell > 0 && !seen[l] {
 			seen[l] = true
@@ -134,7 +139,11 @@ func (s *Slice) Summary() string {
 	if lines == 1 {
 		n = "line"
 	}
-	return fmt.Sprintf("ran from %s · %d %s", cellList(cells), lines, n)
+	text := fmt.Sprintf("ran from %s · %d %s", cellList(cells), lines, n)
+	if model > 0 {
+		text += fmt.Sprintf(", and %d of the model's program", model)
+	}
+	return text
 }
 
 func codeLines(text string) int {
@@ -179,7 +188,8 @@ func Of(ctx context.Context, doc *session.Document, o Options) (*Slice, error) {
 		w.collect,  // collect.go: statements, notes
 		w.packages, // modules.go: imports and local modules
 		w.random,   // random.go
-		w.files,    // files.go
+		w.definitions,
+		w.files, // files.go
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
@@ -216,6 +226,7 @@ type work struct {
 	infos     map[*value]*info
 	holes     map[string]*hole // names without source
 	withs     map[string]int   // names shipped by value → the time at which they are needed first
+	passed    map[string]bool  // names of [Options.Ignore] that something mentions
 	live      map[string]session.Name
 	generated []generated
 }
@@ -229,6 +240,8 @@ func (s *Slice) Explain() string {
 			place = fmt.Sprintf("%s, line %d", st.File, st.Line)
 		} else if st.Cell > 0 {
 			place = fmt.Sprintf("cell %d, line %d", s.Label(st.Cell), st.Line)
+		} else if st.Origin == "model" {
+			place = fmt.Sprintf("model, line %d", st.Line)
 		}
 		first, more, cut := strings.Cut(strings.TrimLeft(st.Text, "\n"), "\n")
 		if cut && strings.TrimSpace(more) != "" {
