@@ -21,10 +21,14 @@ import time
 import traceback
 import types
 import warnings
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaml import _trial
+from metaml._errors import Refused
 from metaml._guard import is_guard
+
+if TYPE_CHECKING:
+    from metaml._serving import Service
 
 __all__ = ["main"]
 
@@ -236,6 +240,7 @@ class Program:
         self.entry: str = load["entry"]
         self.load = load
         self.module = types.ModuleType("__main__")
+        self.service: Service | None = None  # of a server
 
     def prepare(self) -> None:
         """Make this process look like ``python main.py``: path, arguments, folder, ``__main__``."""
@@ -287,6 +292,30 @@ class Program:
     def function(self) -> Any:
         """The entry function."""
         return getattr(self.module, self.entry)
+
+    def ready(self) -> None:
+        """The top level was executed: look at the entry, and prepare what every worker of a server needs.
+
+        Raises:
+            Refused: the function cannot be served.
+        """
+        self.function()
+        if (serve := self.load.get("serve")) is not None:
+            from metaml import _serving
+
+            self.service = _serving.Service(self, serve)
+
+    def failure(self, error: BaseException) -> dict[str, Any]:
+        """Why the program cannot be loaded, as data."""
+        if not isinstance(error, Refused):
+            return _trial.describe(error, self)
+        code = getattr(self.module.__dict__.get(self.entry), "__code__", None)
+        frames = []
+        if code is not None and code.co_filename == self.main:
+            line = code.co_firstlineno
+            text = linecache.getline(self.main, line).rstrip()
+            frames = [{"file": os.path.basename(self.main), "line": line, "function": self.entry, "text": text, "mine": True}]
+        return {"type": "Refused", "text": str(error), "frames": frames, "traceback": f"{error}\n"}
 
 
 class Loader:
@@ -354,7 +383,7 @@ class Loader:
             self.process.adopt(message, fds, parent)
             random.setstate(self.random_state)
             _trial.keep_exit_handlers()
-            code = _trial.Trial(self.program, message).run()
+            code = _trial.work(self.program, message)
             code = _trial.finish(code)
         except BaseException:
             traceback.print_exc()
@@ -365,7 +394,7 @@ class Loader:
         """This process, which cannot be forked but is loaded, is the trial itself."""
         self.channel.close()
         self.process.adopt(message, fds, None)
-        sys.exit(_trial.Trial(self.program, message).run())
+        sys.exit(_trial.work(self.program, message))
 
     def tell_modules(self) -> None:
         """Say what is loaded, for the run's lock."""
@@ -404,9 +433,9 @@ def main() -> None:
         program.prepare()
         with _trial.Seeds(load["seed"], load.get("self_seeded") or []):
             program.run(watcher)
-        program.function()
+        program.ready()
     except BaseException as error:
-        described = _trial.describe(error, program)
+        described = program.failure(error)
         sys.stdout.flush()
         print(described["traceback"], file=sys.stderr, flush=True)
         channel.send(type="load_failed", error=described)

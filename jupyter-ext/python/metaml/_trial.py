@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 
     from metaml._loader import Program
 
-__all__ = ["Process", "Seeds", "Trial", "describe", "finish", "keep_exit_handlers", "settle", "start_time"]
+__all__ = [
+    "Process",
+    "Seeds",
+    "Trial",
+    "describe",
+    "finish",
+    "keep_exit_handlers",
+    "on_term",
+    "reseed",
+    "settle",
+    "start_time",
+    "work",
+]
 
 EXCEPTION = 42  # the entry function raised
 PROGRAM = 44  # the program's top level raised, or the trial could not be set up
@@ -98,7 +110,8 @@ class Process:
         environ["_METAML_TOKEN"] = start["token"]
         if start.get("cwd"):
             os.chdir(start["cwd"])
-        _interrupt_on_term()
+        if "socket" not in start:  # a worker has its own way to end
+            _interrupt_on_term()
 
     def _mark(self, token: str) -> None:
         """Put the token where others look for it: a fork's environment, as the system shows it, is that of the first process
@@ -130,20 +143,29 @@ def settle() -> None:
 def _interrupt_on_term() -> None:
     """A request to end is a KeyboardInterrupt, so that ``finally`` and ``except KeyboardInterrupt`` can save something. A handler
     of the program's own stays; children of the trial die of the signal as usual."""
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        on_term(_interrupt)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def on_term(act: Callable[[], None]) -> None:
+    """Call act on a request to end. Children of this process die of the signal as usual."""
     me = os.getpid()
 
-    def interrupt(signum: int, frame: types.FrameType | None) -> None:
+    def handle(signum: int, frame: types.FrameType | None) -> None:
         if os.getpid() == me:
-            raise KeyboardInterrupt
+            act()
+            return
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGTERM, handle)
 
     def default() -> None:
-        if signal.getsignal(signal.SIGTERM) is interrupt:
+        if signal.getsignal(signal.SIGTERM) is handle:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     os.register_at_fork(after_in_child=default)
@@ -325,6 +347,15 @@ class Trial:
         return EXCEPTION
 
 
+def work(program: Program, start: dict[str, Any]) -> int:
+    """What the process of an attempt is for: a trial, or a server's worker. Gives the exit status."""
+    if "socket" in start:
+        from metaml import _serving
+
+        return _serving.work(program, start)
+    return Trial(program, start).run()
+
+
 def safe_repr(value: Any) -> str:
     try:
         text = repr(value)
@@ -447,9 +478,9 @@ def main() -> int:
             os.chdir(start["cwd"])
         with Seeds(load["seed"], load.get("self_seeded") or []):
             program.run()
-        program.function()
+        program.ready()
     except BaseException as error:
-        described = describe(error, program)
+        described = program.failure(error)
         sys.stdout.flush()
         print(described["traceback"], file=sys.stderr, flush=True)
         _report.send({"type": "error", "program": True, "error": described})
@@ -461,7 +492,7 @@ def main() -> int:
         from metaml import _lock
 
         _report.send({"type": "modules", "modules": _lock.modules()})
-    return Trial(program, start).run()
+    return work(program, start)
 
 
 if __name__ == "__main__":
