@@ -6,6 +6,8 @@
 package decorator
 
 import (
+	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/metaml/metaml/converter/complaint"
@@ -136,6 +138,9 @@ func (e *Entry) arguments(list *syntax.Node) error {
 				return e.computed(pair, name)
 			}
 			text, ok := plain(v)
+			if literal(key) == "example" && v.Kind != "string" && v.Kind != "identifier" {
+				text, ok = asJSON(v) // a text is JSON already, and an identifier names a variable
+			}
 			if !ok {
 				return e.computed(v, literal(key))
 			}
@@ -176,6 +181,63 @@ func plain(n *syntax.Node) (string, bool) {
 		return strings.Join(names, ","), len(names) > 0
 	}
 	return "", false
+}
+
+// asJSON gives a value as JSON text.
+func asJSON(n *syntax.Node) (string, bool) {
+	switch n.Kind {
+	case "true", "false":
+		return n.Kind, true
+	case "none":
+		return "null", true
+	case "integer", "float":
+		text := strings.ReplaceAll(n.Text(), "_", "")
+		if i, err := strconv.ParseInt(text, 0, 64); err == nil {
+			return strconv.FormatInt(i, 10), true
+		}
+		f, err := strconv.ParseFloat(text, 64)
+		return strconv.FormatFloat(f, 'g', -1, 64), err == nil
+	case "unary_operator":
+		if a := n.Child("argument"); a != nil && strings.HasPrefix(n.Text(), "-") && (a.Kind == "integer" || a.Kind == "float") {
+			text, ok := asJSON(a)
+			return "-" + text, ok
+		}
+	case "string":
+		if text, ok := plain(n); ok && !strings.ContainsAny(n.Text()[:1], "bB") {
+			quoted, err := json.Marshal(text)
+			return string(quoted), err == nil
+		}
+	case "list", "tuple":
+		items, ok := eachAsJSON(n.Children)
+		return "[" + strings.Join(items, ",") + "]", ok
+	case "dictionary":
+		var pairs []string
+		for _, pair := range n.Children {
+			key, value := pair.Child("key"), pair.Child("value")
+			if key == nil || value == nil || key.Kind != "string" {
+				return "", false
+			}
+			both, ok := eachAsJSON([]*syntax.Node{key, value})
+			if !ok {
+				return "", false
+			}
+			pairs = append(pairs, both[0]+":"+both[1])
+		}
+		return "{" + strings.Join(pairs, ",") + "}", true
+	}
+	return "", false
+}
+
+func eachAsJSON(nodes []*syntax.Node) ([]string, bool) {
+	var out []string
+	for _, n := range nodes {
+		text, ok := asJSON(n)
+		if !ok {
+			return nil, false
+		}
+		out = append(out, text)
+	}
+	return out, true
 }
 
 // literal is the content of a plain string.

@@ -34,6 +34,29 @@ func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
 	}
 }
 
+func TestAnExampleBecomesJSON(t *testing.T) {
+	for src, want := range map[string]string{
+		`[0, 1, -2.50, 1_000, 0x1f, 1e3]`:               `[0,1,-2.5,1000,31,1000]`,
+		`{'a': 1, "b": [True, None], 'c': {'d': 'é"'}}`: `{"a":1,"b":[true,null],"c":{"d":"é\""}}`,
+		`()`:            `[]`,
+		`7`:             `7`,
+		`'{"a": 1}'`:    `{"a": 1}`,
+		`sample`:        `sample`,
+		`{'a': sample}`: "", `[f()]`: "", `{1: 2}`: "", `[b'x']`: "", `[~1]`: "", `{**a}`: "",
+	} {
+		entries, err := decorator.Find("from metaml import Serve\n@Serve(settings={'example': " + src + "})\ndef f(x): pass")
+		if want == "" {
+			if err == nil {
+				t.Errorf("%s: %+v", src, entries)
+			}
+			continue
+		}
+		if err != nil || len(entries) != 1 || entries[0].Settings["example"] != want {
+			t.Errorf("%s: %+v, %v; want %s", src, entries, err, want)
+		}
+	}
+}
+
 func TestWhatIsComputedIsRefused(t *testing.T) {
 	_, err := decorator.Find("from metaml import Train\n@Train(settings={'parallelism': cores() * 2})\ndef f(): pass")
 	var c *complaint.Complaint
@@ -44,6 +67,7 @@ func TestWhatIsComputedIsRefused(t *testing.T) {
 
 func FuzzFind(f *testing.F) {
 	f.Add("from metaml import Train\n@Train(settings={'a': [1, x()]})\ndef f(): pass")
+	f.Add("from metaml import Serve\n@Serve({'example': {'a': [-1, 'b', None]}})\ndef f(): pass")
 	f.Add("@Train(**x)\nclass A: pass")
 	f.Add("import metaml\n@metaml.Train({**a}, settings=3, package=)\ndef f(): pass")
 	f.Fuzz(func(_ *testing.T, src string) { _, _ = decorator.Find(src) })
