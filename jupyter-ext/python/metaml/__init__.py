@@ -2,7 +2,8 @@
 
 In a notebook, ``%load_ext metaml`` (our kernel does it by itself) gives the cell magics ``%%train`` and ``%%serve`` and the
 line magic ``%metaml``. In a script, :class:`Train` and :class:`Serve` do the same as decorators. Inside a trial, and outside
-one too, :func:`report`, :func:`output` and :func:`checkpoint` tell how it goes and where results belong.
+one too, :func:`report`, :func:`output` and :func:`checkpoint` tell how it goes and where results belong; in a server's code
+:func:`model` is the folder of a trial's results.
 
 Importing this costs almost nothing, since every trial does it: each public name is loaded when it is first used.
 """
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._decorators import DataIn, DataOut, Serve, Train
-    from ._errors import Detached, MetaMLError, Refused, TrialsFailed
+    from ._errors import Detached, MetaMLError, Refused, RequestFailed, ServerFailed, TrialsFailed
     from ._magic import load_ipython_extension, unload_ipython_extension
+    from ._model import model
     from ._report import checkpoint, output, report
-    from ._run import Run, Server, model, run, runs
+    from ._run import Run, run, runs
+    from ._server import Server
 
 __all__ = [
     "DataIn",
@@ -30,9 +33,11 @@ __all__ = [
     "Detached",
     "MetaMLError",
     "Refused",
+    "RequestFailed",
     "Run",
     "Serve",
     "Server",
+    "ServerFailed",
     "Train",
     "TrialsFailed",
     "checkpoint",
@@ -53,6 +58,8 @@ _HOME = {
     "Detached": "_errors",
     "MetaMLError": "_errors",
     "Refused": "_errors",
+    "RequestFailed": "_errors",
+    "ServerFailed": "_errors",
     "TrialsFailed": "_errors",
     "load_ipython_extension": "_magic",
     "unload_ipython_extension": "_magic",
@@ -60,8 +67,8 @@ _HOME = {
     "output": "_report",
     "report": "_report",
     "Run": "_run",
-    "Server": "_run",
-    "model": "_run",
+    "Server": "_server",
+    "model": "_model",
     "run": "_run",
     "runs": "_run",
 }

@@ -6,7 +6,7 @@ import difflib
 import inspect
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import _draw
@@ -27,7 +27,7 @@ class Answers:
         self, namespace: Mapping[str, Any], function: str = "", sources: Mapping[str, _draw.Source] | None = None
     ) -> None:
         self._namespace = namespace
-        self._function = function
+        self.function = function  # may become known later
         self._sources = dict(sources or {})
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.raised: BaseException | None = None  # what the user's code raised last, to be raised again natively
@@ -48,6 +48,10 @@ class Answers:
                 answer["with"] = {name: ship(name, self._namespace, self._folder.name) for name in need["with"] or ()}
             elif "draw" in need:
                 answer["draw"] = self._draw(need["draw"] or {})
+            elif "runs" in need:
+                answer["runs"] = self._runs(need["runs"] or ())
+            elif "json" in need:
+                answer["json"] = self._json(str(need["json"]))
             else:
                 answer["error"] = {
                     "code": "unknown-need",
@@ -78,7 +82,8 @@ class Answers:
         name = str(need.get("name") or "")
         source = self._sources.get(name)
         if source is None:
-            source = self._sources[name] = _draw.Source(self._find(name), name)
+            found = self._find("--hyper-parameters", name, "hyper-parameters")
+            source = self._sources[name] = _draw.Source(found, name)
         return _draw.draw(
             source,
             completions=int(need.get("completions") or 0),
@@ -86,21 +91,49 @@ class Answers:
             limit=int(need.get("limit", _draw.LIMIT_ROWS)),
             parameters=need.get("parameters"),
             required=need.get("required") or (),
-            arrays=self._arrays(self._function),
+            arrays=self._arrays(self.function),
         )
 
-    def _find(self, name: str) -> Any:
+    def _runs(self, names: Iterable[str]) -> dict[str, str]:
+        """The runs that variables hold, by variable; other names are left out."""
+        from ._run import Run, Trial
+        from ._server import Server
+
+        found = {}
+        for name in names:
+            value = self._namespace.get(name)
+            if isinstance(value, Run):
+                found[name] = value.name
+            elif isinstance(value, Trial) and value.run:
+                found[name] = f"{value.run}:{value.index}"
+            elif isinstance(value, Server):
+                raise Refused(
+                    f"--model {name}: `{name}` is the server {value.name}, and a model comes from a training run",
+                    "Name the Run of the %%train cell.",
+                    code="model",
+                )
+        return found
+
+    def _json(self, name: str) -> str:
+        from ._results import NotJSON, to_json
+
+        try:
+            return to_json(self._find("--example", name, "example")).decode()
+        except NotJSON as error:
+            raise Refused(f"--example {name}: `{name}` {'has' if error.place else 'is'} {error}", code="example") from None
+
+    def _find(self, option: str, name: str, code: str) -> Any:
         first, *rest = name.split(".")
         if first not in self._namespace:
             near = difflib.get_close_matches(first, [n for n in self._namespace if not n.startswith("_")], n=1)
             hint = f"Did you mean `{near[0]}`?" if near else "Run the cell that defines it first."
-            raise Refused(f"--hyper-parameters {name}: there is no `{first}` here", hint, code="hyper-parameters")
+            raise Refused(f"{option} {name}: there is no `{first}` here", hint, code=code)
         value = self._namespace[first]
         for part in rest:
             try:
                 value = getattr(value, part)
             except AttributeError:
-                raise Refused(f"--hyper-parameters {name}: `{first}` has no `{part}`", code="hyper-parameters") from None
+                raise Refused(f"{option} {name}: `{first}` has no `{part}`", code=code) from None
         return value
 
     def _arrays(self, function: str) -> frozenset[str]:

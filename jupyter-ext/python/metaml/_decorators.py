@@ -15,6 +15,7 @@ from ._errors import Interrupted, MetaMLError, Refused
 if TYPE_CHECKING:
     from ._draw import Source
     from ._run import Run
+    from ._server import Server
 
 Function = Callable[..., Any]
 
@@ -51,30 +52,11 @@ class _Decorator:
         return f"<{type(self).__name__} {getattr(self.__wrapped__, '__qualname__', '(no function)')}>"
 
 
-class Train(_Decorator):
-    """Run a function as trials: `@Train(settings={…}, package={…})`, or `@Train` bare.
+class _Submitting(_Decorator):
+    """A decorator that submits its function: `settings`, `package` and `more` are those of :class:`Train` and :class:`Serve`."""
 
-    Decorating does nothing else. Calling without arguments submits the run, waits and returns the :class:`metaml.Run`; calling
-    with arguments calls the plain function, and so does any call inside a trial::
-
-        @Train(settings={"parallelism": 4, "hyper_parameters": get_hyperparameters()})
-        def train_model(learning_rate, dropout): ...
-
-        if __name__ == "__main__":
-            run = train_model()
-
-    Args:
-        settings: the settings of `%%train` by name (docs/settings.md). `hyper_parameters` is the generator, function, list,
-            dict of lists or DataFrame itself, or the name of one.
-        package: `repository`, `name` and `publish` of the image; only targets that make images use it.
-        more: settings as keyword arguments.
-
-    Raises:
-        Refused: a setting does not exist (with the nearest name), when decorating; when calling, whatever refuses a cell.
-    """
-
-    _kind = "train"
-    _known = _settings.TRAIN
+    _kind = ""
+    _known: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -126,7 +108,7 @@ class Train(_Decorator):
             return self._function(*args, **kwargs)
         return self._submit()
 
-    def _submit(self) -> Run | None:
+    def _submit(self) -> Run | Server | None:
         from ._answers import Answers
         from ._submit import begin, submit
         from ._talk import connect
@@ -141,6 +123,7 @@ class Train(_Decorator):
                 conversation,
                 self._kind,
                 "",
+                answers,
                 settings=self._texts,
                 function=self._function.__name__,
                 cell=where.cell,
@@ -166,38 +149,59 @@ class Train(_Decorator):
                 conversation.close()
 
 
-class Serve(_Decorator):
-    """Serve a function over HTTP: `@Serve(settings={…}, package={…})`, or `@Serve` bare.
+class Train(_Submitting):
+    """Run a function as trials: `@Train(settings={…}, package={…})`, or `@Train` bare.
 
-    This version of MetaML accepts it and calls the plain function; serving itself is refused.
+    Decorating does nothing else. Calling without arguments submits the run, waits and returns the :class:`metaml.Run`; calling
+    with arguments calls the plain function, and so does any call inside a trial::
+
+        @Train(settings={"parallelism": 4, "hyper_parameters": get_hyperparameters()})
+        def train_model(learning_rate, dropout): ...
+
+        if __name__ == "__main__":
+            run = train_model()
+
+    Args:
+        settings: the settings of `%%train` by name (docs/settings.md). `hyper_parameters` is the generator, function, list,
+            dict of lists or DataFrame itself, or the name of one.
+        package: `repository`, `name` and `publish` of the image; only targets that make images use it.
+        more: settings as keyword arguments.
+
+    Raises:
+        Refused: a setting does not exist (with the nearest name), when decorating; when calling, whatever refuses a cell.
     """
 
-    def __init__(
-        self,
-        function: Function | None = None,
-        /,
-        *,
-        settings: Mapping[str, Any] | None = None,
-        package: Mapping[str, Any] | None = None,
-        **more: Any,
-    ) -> None:
-        given = {**(settings or {}), **more}
-        _settings.check(given, (*_settings.SERVE, *_settings.SERVE_LATER), "@Serve")
-        _settings.check(package or {}, _settings.PACKAGE, "package of @Serve")
-        if function is not None:
-            self._wrap(function)
+    _kind = "train"
+    _known = _settings.TRAIN
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.__wrapped__ is None and len(args) == 1 and not kwargs and callable(args[0]):
-            self._wrap(args[0])
-            return self
-        if args or kwargs or _in_trial():
-            return self._function(*args, **kwargs)
-        raise Refused(
-            f"this version of MetaML does not serve yet, so `{self._function.__name__}` cannot be served",
-            "Called with arguments it is the plain function.",
-            code="not-yet",
-        )
+
+class Serve(_Submitting):
+    """Serve a function over HTTP: `@Serve(settings={…}, package={…})`, or `@Serve` bare.
+
+    Decorating does nothing else. Calling without arguments starts the server, or a new revision of it, waits until it answers and
+    returns the :class:`metaml.Server`, which goes on when this process ends; calling with arguments calls the plain function, and
+    so does any call inside a worker::
+
+        net = load(metaml.model("train-model"))
+
+        @Serve(settings={"url": "/predict", "port": 8080, "replicas": 2, "model": "train-model"})
+        def predict(image): ...
+
+        if __name__ == "__main__":
+            print(predict().url)
+
+    Args:
+        settings: the settings of `%%serve` by name (docs/settings.md). `model` may be a Run or a Trial; an `example` that is no
+            text becomes JSON.
+        package: `repository`, `name` and `publish` of the image; only targets that make images use it.
+        more: settings as keyword arguments.
+
+    Raises:
+        Refused: a setting does not exist (with the nearest name), when decorating; when calling, whatever refuses a cell.
+    """
+
+    _kind = "serve"
+    _known = _settings.SERVE
 
 
 class _Data(_Decorator):
@@ -256,7 +260,7 @@ class _Where:
         self.show: Callable[[dict[str, Any]], None] | None = None
         self.cell: dict[str, Any] = {"seq": 1, "count": 0, "id": "", "parent": "", "alone": False}
         self.document: Callable[[], dict[str, Any]] = dict
-        self.bind: Callable[[Run, str], None] = lambda run, into: None
+        self.bind: Callable[[Run | Server, str], None] = lambda run, into: None
 
 
 def _where(function: Function, label: str) -> _Where:
@@ -277,9 +281,9 @@ def _where(function: Function, label: str) -> _Where:
         where.cell = {**(live.about(running, False) if running else where.cell), "seq": 0}
         count = running.count if running else 0
 
-        def bind(run: Run, into: str) -> None:
+        def bind(run: Run | Server, into: str) -> None:
             if into:  # else the call's value is what the user has
-                live.bind(run, into, "train", count)
+                live.bind(run, into, count)
 
         where.bind = bind
         return where

@@ -6,6 +6,8 @@
     └── MetaMLError        everything below; a sentence, and often a hint
         ├── Refused        the user's mistake: nothing was started
         ├── TrialsFailed   all trials of a run failed
+        ├── ServerFailed   a server, or a new revision of one, never got ready
+        ├── RequestFailed  a server answered with an error
         └── Detached       the cell ended, the run goes on
     KeyboardInterrupt
     └── Interrupted        the run was stopped by an interrupt (private)
@@ -66,6 +68,27 @@ class TrialsFailed(MetaMLError):
     """All trials of a run failed. Their errors are in ``metaml.run(NAME).trials``."""
 
 
+class ServerFailed(MetaMLError):
+    """A server never got ready. A new revision of one that answers leaves the old one answering."""
+
+
+class RequestFailed(MetaMLError):
+    """A server answered :meth:`metaml.Server.predict` with an error.
+
+    Attributes:
+        status (int): the HTTP status: 422 is input that the function does not take, 500 an exception in it, 503 too much at once,
+            504 no answer in time.
+        id (str): under which the server's logs have the reason, or "".
+        answer: what the server said, as Python has it.
+    """
+
+    def __init__(self, text: str = "", hint: str = "", *, status: int = 0, id: str = "", answer: Any = None) -> None:
+        super().__init__(text, hint)
+        self.status = status
+        self.id = id
+        self.answer = answer
+
+
 class Detached(MetaMLError):
     """The cell ended but its run goes on; ``metaml.run(NAME)`` finds it again."""
 
@@ -86,12 +109,13 @@ class Interrupted(KeyboardInterrupt):
 Interrupted.__name__ = Interrupted.__qualname__ = "KeyboardInterrupt"
 
 # People meet them under the name that they import.
-for _public in (MetaMLError, Refused, TrialsFailed, Detached):
+for _public in (MetaMLError, Refused, TrialsFailed, ServerFailed, RequestFailed, Detached):
     _public.__module__ = "metaml"
 
 _KNOWN: dict[str, type[MetaMLError]] = {
     "Refused": Refused,
     "TrialsFailed": TrialsFailed,
+    "ServerFailed": ServerFailed,
     "Detached": Detached,
 }
 

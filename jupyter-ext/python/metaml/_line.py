@@ -14,6 +14,7 @@ from ._errors import Interrupted, Refused
 if TYPE_CHECKING:
     from ._magic import _Extension
     from ._run import Run
+    from ._server import Server
 
 COMMANDS = (
     "attach",
@@ -38,19 +39,19 @@ class LineMagic:
     """%metaml COMMAND [ARGUMENTS]: the `metaml` command from a cell.
 
     %metaml runs                 what ran and what runs
-    %metaml attach [RUN]         the live table of a run, and its Run
+    %metaml attach [RUN]         the live table of a run or a server, and its Run or Server
     %metaml show|logs|stop RUN   as on the command line
-    %metaml plan [OPTIONS]       what `%%train OPTIONS` over the last function would run; starts nothing
+    %metaml plan [OPTIONS]       what the last cell with %%train or %%serve would run with these options; starts nothing
     %metaml settings             every setting, its value here and where that came from
 
-    RUN is a name, its unique beginning, or `last`; the name of a variable that holds a Run will do.
+    RUN is a name, its unique beginning, or `last`; the name of a variable that holds a Run or a Server will do.
     """
 
     def __init__(self, extension: _Extension) -> None:
         self._extension = extension
         self.__name__ = "metaml"
 
-    def __call__(self, line: str) -> Run | None:
+    def __call__(self, line: str) -> Run | Server | None:
         try:
             words = shlex.split(line)
         except ValueError as error:
@@ -62,24 +63,24 @@ class LineMagic:
         if command == "attach":
             return self._talk("attach", " ".join(self._named(rest)))
         if command == "plan" and not any(os.path.exists(word) for word in rest):
-            self._talk("train", " ".join(shlex.quote(word) for word in rest), command="plan")
+            self._talk("", " ".join(shlex.quote(word) for word in rest), command="plan")
             return None
         self._run([command, *self._named(rest)])
         return None
 
     def _named(self, words: list[str]) -> list[str]:
-        """A variable that holds one of our runs stands for it."""
-        from ._run import Run
+        """A variable that holds one of our runs or servers stands for it."""
+        from ._run import Held
 
         namespace = self._extension.shell.user_ns
         named = []
         for word in words:
             head, colon, tail = word.partition(":")
             value = namespace.get(head)
-            named.append(f"{value.name}{colon}{tail}" if isinstance(value, Run) else word)
+            named.append(f"{value.name}{colon}{tail}" if isinstance(value, Held) else word)
         return named
 
-    def _talk(self, kind: str, line: str, command: str = "run") -> Run | None:
+    def _talk(self, kind: str, line: str, command: str = "run") -> Run | Server | None:
         from ._answers import Answers
         from ._submit import begin, submit
 
@@ -98,14 +99,14 @@ class LineMagic:
         try:
             about = extension.about(cell, alone)
             if command == "plan":
-                about["seq"] = extension.recorder.last_train()
-            first = begin(conversation, kind, line, cell=about, source=extension.source())
+                kind, about["seq"] = extension.recorder.last_entry()
+            first = begin(conversation, kind, line, answers, cell=about, source=extension.source())
             return submit(
                 conversation,
                 first,
                 lambda: extension.recorder.document(extension.source()),
                 answers,
-                bind=lambda run, into: extension.bind(run, into, "train", cell.count),
+                bind=lambda run, into: extension.bind(run, into, cell.count),
                 show=extension.show if extension.renders() else None,
                 held=extension.holds(alone),
             )

@@ -1,14 +1,15 @@
 """The notebook's side: `%%train`, `%%serve`, `%metaml`, and the hooks behind them (docs/rules.md §1).
 
 A cell magic's first line becomes a call of `_metaml_begin`, the body stays in place, and a call of `_metaml_submit` is
-appended. So the body is an ordinary cell: names expand, tracebacks point at its lines, `await` works, and the `Run`
-becomes Out[n].
+appended. So the body is an ordinary cell: names expand, tracebacks point at its lines, `await` works, and the `Run` or
+`Server` becomes Out[n].
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from ._line import LineMagic
 if TYPE_CHECKING:
     from ._answers import Answers
     from ._run import Run
+    from ._server import Server
     from ._talk import Conversation
 
 KINDS = ("train", "serve")
@@ -110,7 +112,7 @@ class _Extension:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.recorder = _session.Recorder(shell)
-        self._settings: list[dict[str, Any]] | None = None
+        self._settings: dict[str, list[dict[str, Any]]] = {}
 
     def install(self) -> None:
         shell = self.shell
@@ -146,48 +148,51 @@ class _Extension:
 
     def start(self, cell: _session.Cell, kind: str, line: str) -> None:
         """Open the conversation of a cell and resolve its options, before its body runs."""
+        from ._answers import Answers
         from ._submit import begin
 
         _close_conversation(cell)
         alone = self.alone(cell)
         conversation = self.open()
+        answers = Answers(self.shell.user_ns)
         try:
-            options = begin(conversation, kind, line, cell=self.about(cell, alone), source=self.source())
+            options = begin(conversation, kind, line, answers, cell=self.about(cell, alone), source=self.source())
         except BaseException:
+            answers.close()
             conversation.close()
             raise
-        cell.conversation = _Open(conversation, kind, options, alone)
+        cell.conversation = _Open(conversation, answers, options, alone)
+        if kind == "serve" and options.get("type") == "options":
+            from . import _model
 
-    def _submit(self, _line: str) -> Run | None:
+            _model.use(str((options.get("model") or {}).get("folder") or ""))
+
+    def _submit(self, _line: str) -> Run | Server | None:
         cell = self.recorder.current()
         if cell is None or cell.conversation is None:
             raise Refused("there is nothing to submit: this line belongs to a %%train or %%serve cell")
         return self.finish(cell)
 
-    def finish(self, cell: _session.Cell) -> Run | None:
+    def finish(self, cell: _session.Cell) -> Run | Server | None:
         """Submit what a cell has begun."""
-        from ._answers import Answers
-
         opened: _Open = cell.conversation
-        answers = Answers(self.shell.user_ns, str(opened.options.get("function") or "") or _last_function(cell))
+        opened.answers.function = str(opened.options.get("function") or "") or _last_function(cell)
         try:
-            return self._show_as_users(opened, answers, cell.count)
+            return self._show_as_users(opened, cell.count)
         finally:
-            cell.conversation = None
-            answers.close()
-            if not opened.conversation.handed_over:
-                opened.conversation.close()
+            _close_conversation(cell)
 
-    def _show_as_users(self, opened: _Open, answers: Answers, count: int) -> Run | None:
+    def _show_as_users(self, opened: _Open, count: int) -> Run | Server | None:
         from ._submit import submit
 
+        answers = opened.answers
         try:
             return submit(
                 opened.conversation,
                 opened.options,
                 lambda: self.recorder.document(self.source()),
                 answers,
-                bind=lambda run, into: self.bind(run, into, opened.kind, count),
+                bind=lambda run, into: self.bind(run, into, count),
                 show=self.show if self.renders() else None,
                 held=self.holds(opened.alone),
                 background=True,
@@ -248,27 +253,28 @@ class _Extension:
             options.update(display_id=str(message["display_id"]), update=bool(message.get("update")))
         display(message["bundle"], **options)
 
-    def bind(self, run: Run, into: str, kind: str, count: int) -> None:
-        """Give the Run to the user: under the name that they asked for, else `run` when that is free or ours."""
-        from ._run import Run
+    def bind(self, run: Run | Server, into: str, count: int) -> None:
+        """Give it to the user: under the name that they asked for, else `run` or `server` when that is free or ours."""
+        from ._run import Held, Run
 
         namespace = self.shell.user_ns
-        name = into or ("server" if kind == "serve" else "run")
-        if not into and name in namespace and not isinstance(namespace[name], Run):
+        what = "run" if isinstance(run, Run) else "server"
+        name = into or what
+        if not into and name in namespace and not isinstance(namespace[name], Held):
             where = f"Out[{count}]" if count else "_"
-            print(f"`{name}` is yours, so the run is in {where}; --into NAME gives it a name.")
+            print(f"`{name}` is yours, so the {what} is in {where}; --into NAME gives it a name.")
             return
         self.shell.push({name: run})
 
     # Help and completion.
 
-    def settings(self) -> list[dict[str, Any]]:
-        """Every setting as `metaml settings --json` describes it; asked once."""
-        if self._settings is None:
+    def settings(self, kind: str) -> list[dict[str, Any]]:
+        """Every setting of a kind as `metaml settings --json` describes it; asked once."""
+        if kind not in self._settings:
             from ._settings import described
 
-            self._settings = described()
-        return self._settings
+            self._settings[kind] = described(kind)
+        return self._settings[kind]
 
     def _complete(self, _shell: Any, event: Any) -> list[str]:
         from ._settings import complete
@@ -283,18 +289,23 @@ class _Extension:
 class _Open:
     """The conversation of a running cell."""
 
-    def __init__(self, conversation: Conversation, kind: str, options: dict[str, Any], alone: bool) -> None:
+    def __init__(self, conversation: Conversation, answers: Answers, options: dict[str, Any], alone: bool) -> None:
         self.conversation = conversation
-        self.kind = kind
+        self.answers = answers
         self.options = options
         self.alone = alone
 
 
 def _close_conversation(cell: _session.Cell) -> None:
-    """A cell ended without submitting (its body raised): the other side sees the end and starts nothing."""
+    """A cell ended. If it did not submit (its body raised), the other side sees the end and starts nothing."""
     opened, cell.conversation = cell.conversation, None
-    if opened is not None:
+    if opened is None:
+        return
+    opened.answers.close()
+    if not opened.conversation.handed_over:
         opened.conversation.close()
+    if model := sys.modules.get("metaml._model"):
+        model.ended()
 
 
 def _last_function(cell: _session.Cell) -> str:
@@ -323,7 +334,7 @@ class _CellMagic:
 
         return usage(self._kind)
 
-    def __call__(self, line: str, cell: str = "") -> Run | None:
+    def __call__(self, line: str, cell: str = "") -> Run | Server | None:
         extension, shell = self._extension, self._extension.shell
         code = shell.input_transformer_manager.transform_cell(cell)
         record = extension.recorder.add(f"%%{self._kind} {line}\n{cell}", code="\n" + code)

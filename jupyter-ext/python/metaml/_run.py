@@ -1,4 +1,4 @@
-"""What the user holds after a cell: :class:`Run`, and :func:`run`, :func:`runs` to find one again.
+"""What the user holds after a cell: :class:`Run`, and :func:`run`, :func:`runs` to find one again, or a server.
 
 A run is read from `metaml show --json` each time something about it is asked, until it has ended; then it is kept.
 """
@@ -21,6 +21,8 @@ from ._typed import decode
 
 if TYPE_CHECKING:
     import pandas
+
+    from ._server import Server
 
 _FINAL = ("stopped", "failed", "succeeded")
 # Which metric decides, when nobody said: as in the table (docs/rules.md §4).
@@ -53,6 +55,7 @@ class Trial:
         output: folder of what it wrote into `metaml.output()`, as a pathlib.Path.
         seed: seed of its random numbers.
         log: {"stdout", "stderr"}: paths.
+        run: name of its run.
     """
 
     index: int
@@ -67,6 +70,7 @@ class Trial:
     output: Path = field(default_factory=Path)
     seed: int | None = None
     log: dict[str, str] = field(default_factory=dict)
+    run: str = ""
 
     def __repr__(self) -> str:
         known = [f"{name}={value!r}" for name, value in self.parameters.items()]
@@ -74,28 +78,61 @@ class Trial:
         return f"<Trial {self.index}: {', '.join([self.state, *known])}>"
 
 
-class Run:
+class Held:
+    """What is common to a run and a server: a name, and what is read under that name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._line = ""  # what a listing said of one that has ended
+        self._shown = False  # it is on the screen already
+
+    def _rename(self, name: str) -> None:
+        self.name = name
+
+    def delete(self) -> None:
+        """Remove it with its outputs and logs. One that still goes on must be stopped first.
+
+        Raises:
+            MetaMLError: it goes on, or it is gone already.
+        """
+        _find.call("delete", self.name)
+
+    def _ipython_display_(self) -> None:
+        """Show how it is; not when that stands above already, right after the cell."""
+        from ._show import renders, show_run
+
+        first, self._shown = self._shown, False
+        if first and renders():
+            return
+        if first or not show_run(self):  # a terminal has written "Out[1]: " already
+            print(repr(self))
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and getattr(other, "name", None) == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.name,))
+
+
+class Run(Held):
     """A training run. Make one with a `%%train` cell, `metaml.run(NAME)` or a function under `@Train`.
 
     Attributes:
         name (str): its name, such as "train-model-7".
     """
 
-    def __init__(self, name: str, kind: str = "train") -> None:
-        self.name = name
-        self._kind = kind
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
         self._known: dict[str, Any] | None = None  # what a run that has ended looks like
         self._reports: list[Report] | None = None
-        self._line = ""  # what a listing said of a run that has ended
-        self._shown = False  # its table is on the screen already
-
-    def _rename(self, name: str) -> None:
-        self.name = name
 
     def _read(self) -> dict[str, Any]:
         if self._known is not None:
             return self._known
-        data = _show(self.name)
+        data = show_json(self.name)
         if data.get("state") in _FINAL:
             self._known = data
         return data
@@ -113,14 +150,14 @@ class Run:
     @property
     def trials(self) -> list[Trial]:
         """Its trials, as they are now, by index."""
-        return [_trial(entry) for entry in self._read().get("trials") or []]
+        return [_trial(entry, self.name) for entry in self._read().get("trials") or []]
 
     @property
     def history(self) -> list[Report]:
         """Every report of every trial: step, time (seconds since 1970), trial, name, value; in the order of arrival."""
         if self._reports is not None:
             return self._reports
-        data = _show(self.name, "--history")
+        data = show_json(self.name, "--history")
         reports = [
             Report(entry[0], float(entry[1]), int(entry[2]), str(entry[3]), _number(entry[4]))
             for entry in data.get("history") or []
@@ -257,14 +294,6 @@ class Run:
         if self.state not in _FINAL:
             _find.call("stop", self.name)
 
-    def delete(self) -> None:
-        """Remove it with its outputs and logs. A run that still goes on must be stopped first.
-
-        Raises:
-            MetaMLError: it goes on, or it is gone already.
-        """
-        _find.call("delete", self.name)
-
     def __repr__(self) -> str:
         if self._line and self._known is None:
             return f"<Run {self.name}: {self._line}>"
@@ -282,73 +311,45 @@ class Run:
             text += f", best {objective['metric']} {_number(value):.4g} (trial {best})"
         return f"<Run {self.name}: {text}>"
 
-    def _ipython_display_(self) -> None:
-        """Show the table; not when it stands above already, right after the cell."""
-        from ._show import renders, show_run
 
-        first, self._shown = self._shown, False
-        if first and renders():
-            return
-        if first or not show_run(self):  # a terminal has written "Out[1]: " already
-            print(repr(self))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Run) and other.name == self.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.name, self._kind))
-
-
-class Server:
-    """A serving run. Made by a `%%serve` cell; this version of MetaML has none yet."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-def run(name: str = "last") -> Run:
-    """Find a run by its name, the unique beginning of it, or "last".
+def run(name: str = "last") -> Run | Server:
+    """Find a run or a server by its name, the unique beginning of it, or "last".
 
     Raises:
         MetaMLError: there is none, with the nearest name; or several begin so.
     """
-    data = _show(name)
-    found = Run(str(data["name"]), str(data.get("kind") or "train"))
-    if data.get("state") in _FINAL:
+    data = show_json(name)
+    found = held(str(data["name"]), str(data.get("kind") or ""))
+    if isinstance(found, Run) and data.get("state") in _FINAL:
         found._known = data
     return found
 
 
-def runs() -> list[Run]:
-    """All runs, newest first."""
+def runs() -> list[Run | Server]:
+    """All runs and servers, newest first."""
     listed = json.loads(_find.call("runs", "--json"))
     if isinstance(listed, dict):
         listed = listed.get("runs")
     found = []
     for entry in listed or []:
-        one = Run(str(entry["name"]), str(entry.get("kind") or "train"))
+        one = held(str(entry["name"]), str(entry.get("kind") or ""))
         if entry.get("state") in _FINAL:
-            one._line = f"{entry['state']}, {entry.get('done')} of {entry.get('trials')} trials"
+            one._line = str(entry["state"])
+            if isinstance(one, Run):
+                one._line += f", {entry.get('done')} of {entry.get('trials')} trials"
         found.append(one)
     return found
 
 
-def model() -> str:
-    """In a `%%serve` cell: the folder that `--model` named.
+def held(name: str, kind: str) -> Run | Server:
+    """What the user gets for a run of a kind, "train" or "serve"."""
+    from ._server import Server
 
-    Raises:
-        MetaMLError: this is no serving cell.
-    """
-    raise MetaMLError(
-        "metaml.model() is the folder that --model names in a %%serve cell, and this is none",
-        "The files that a trial saved are in metaml.run(NAME).best().output.",
-    )
+    return Server(name) if kind == "serve" else Run(name)
 
 
-def _show(name: str, *more: str) -> dict[str, Any]:
+def show_json(name: str, *more: str) -> dict[str, Any]:
+    """What `metaml show --json` says of a run or a server."""
     text = _find.call("show", name, "--json", *more)
     try:
         data = json.loads(text)
@@ -359,7 +360,7 @@ def _show(name: str, *more: str) -> dict[str, Any]:
     return data
 
 
-def _trial(entry: dict[str, Any]) -> Trial:
+def _trial(entry: dict[str, Any], run: str) -> Trial:
     started = entry.get("started")
     return Trial(
         index=int(entry["index"]),
@@ -374,6 +375,7 @@ def _trial(entry: dict[str, Any]) -> Trial:
         output=Path(str(entry.get("output") or "")),
         seed=entry.get("seed"),
         log=dict(entry.get("log") or {}),
+        run=run,
     )
 
 

@@ -25,7 +25,7 @@ VERSION = 1
 # Names that belong to Python and IPython: __name__, the last results and inputs.
 _IPYTHONS = re.compile(r"__\w+__|_{1,3}|_i{0,3}|_i?\d+|_exit_code|_[dio]h")
 
-_TRAIN = re.compile(r"\A\s*%%train\b")
+_OURS = re.compile(r"\A\s*%%(train|serve)\b")
 _FUNCTION = re.compile(r"^(async )?def \w", re.MULTILINE)
 
 
@@ -147,13 +147,14 @@ class Recorder:
         self.cells.append(cell)
         return cell
 
-    def last_train(self) -> int:
-        """Number of the latest cell with `%%train` over it, or else of the latest that defines a function; 0 if there is none."""
-        for pattern in (_TRAIN, _FUNCTION):
+    def last_entry(self) -> tuple[str, int]:
+        """Kind and number of the latest cell with a magic of ours over it, or else of the latest that defines a function, as one
+        to train; 0 if there is none."""
+        for pattern in (_OURS, _FUNCTION):
             for cell in reversed(self.cells):
-                if pattern.search(cell.source):
-                    return cell.seq
-        return 0
+                if found := pattern.search(cell.source):
+                    return (found[1] if pattern is _OURS else "train"), cell.seq
+        return "train", 0
 
     def _stack(self) -> list[Cell | _Pending]:
         return self._stacks.setdefault(threading.get_ident(), [])

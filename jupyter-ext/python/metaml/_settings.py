@@ -38,9 +38,28 @@ TRAIN = (
     "publish",
     "distributed_settings",
 )
-SERVE = ("function", "name", "into", "with", "target", "timeout", "explain", "repository", "image_name", "publish")
-# Known to the language, and coming with serving; a decorator that has them is right.
-SERVE_LATER = ("url", "port", "replicas", "workers", "model")
+SERVE = (
+    "url",
+    "port",
+    "host",
+    "replicas",
+    "workers",
+    "batch",
+    "model",
+    "example",
+    "function",
+    "name",
+    "into",
+    "with",
+    "target",
+    "again",
+    "timeout",
+    "fresh_process",
+    "explain",
+    "repository",
+    "image_name",
+    "publish",
+)
 PACKAGE = ("repository", "name", "publish")
 
 
@@ -64,6 +83,15 @@ def text(name: str, value: Any) -> str:
     Raises:
         Refused: it has no such text.
     """
+    if name == "example" and not isinstance(value, str):  # a text is JSON already, or the name of a variable
+        from ._results import NotJSON, to_json
+
+        try:
+            return to_json(value).decode()
+        except NotJSON as error:
+            raise Refused(f"the decorator's 'example' {'has' if error.place else 'is'} {error}", code="setting") from None
+    if name == "model" and not isinstance(value, str) and (named := _run(value)):
+        return named
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (str, int, float)):
@@ -77,14 +105,23 @@ def text(name: str, value: Any) -> str:
     )
 
 
+def _run(value: Any) -> str:
+    """A Run or a Trial as the setting `model` names it, or ""."""
+    from ._run import Run, Trial
+
+    if isinstance(value, Run):
+        return value.name
+    return f"{value.run}:{value.index}" if isinstance(value, Trial) else ""
+
+
 def described(kind: str = "train") -> list[dict[str, Any]]:
     """Ask `metaml` for every setting: name, flag, type, default, choices, help."""
     found = json.loads(_find.call("settings", "--json", "--kind", kind))
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def complete(line: str, settings: Callable[[], list[dict[str, Any]]], namespace: Mapping[str, Any]) -> list[str]:
-    """What may follow on the line of a magic, up to the cursor."""
+def complete(line: str, settings: Callable[[str], list[dict[str, Any]]], namespace: Mapping[str, Any]) -> list[str]:
+    """What may follow on the line of a magic, up to the cursor; settings gives those of a kind."""
     words = line.split()
     word = "" if line.endswith((" ", "\t")) else words.pop()
     if not words:
@@ -95,13 +132,15 @@ def complete(line: str, settings: Callable[[], list[dict[str, Any]]], namespace:
         return [command for command in COMMANDS if command.startswith(word)]
     if words[0] == "%metaml":
         return []
-    options = {str(entry.get("flag")): entry for entry in settings()}
+    options = {str(entry.get("flag")): entry for entry in settings(words[0].lstrip("%"))}
     before = options.get(words[-1])
     if before is not None and not word.startswith("-"):
         if before.get("choices"):
             return [choice for choice in before["choices"] if choice.startswith(word)]
         if before.get("type") in ("name", "names"):
             return [name for name in namespace if name.startswith(word) and not name.startswith("_")]
+        if before.get("name") == "model":
+            return [name for name, value in namespace.items() if name.startswith(word) and name.isidentifier() and _run(value)]
     if word.startswith("-"):
         return [flag for flag in options if flag.startswith(word)]
     return []

@@ -1,4 +1,4 @@
-"""Showing the table of a run again: the bundles come from `metaml`, as they do under the cell."""
+"""Showing a run or a server again: the bundles come from `metaml`, as they do under the cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._submit import begin
 from ._talk import connect
 
 if TYPE_CHECKING:
-    from ._run import Run
+    from ._run import Held
 
 SECONDS = 0.5  # how long to look at a run that goes on
 
@@ -24,8 +24,8 @@ def renders() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def show_run(run: Run) -> bool:
-    """Display the table of a run as it is now. Returns whether there was anything to show."""
+def show_run(run: Held) -> bool:
+    """Display a run or a server as it is now. Returns whether there was anything to show."""
     bundles: dict[str, dict[str, Any]] = {}
     conversation = None
     try:

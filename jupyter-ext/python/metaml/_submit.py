@@ -16,12 +16,16 @@ from ._talk import Closed, Conversation, Interrupt, interrupts_held
 if TYPE_CHECKING:
     from ._answers import Answers
     from ._run import Run
+    from ._server import Server
 
 Show = Callable[[dict[str, Any]], None]
 
 
-def begin(conversation: Conversation, kind: str, line: str, **fields: Any) -> dict[str, Any]:
+def begin(conversation: Conversation, kind: str, line: str, answers: Answers | None = None, **fields: Any) -> dict[str, Any]:
     """Send `begin` and wait for `options`: the line is right and the body may run.
+
+    Args:
+        answers: what answers if something is asked first, such as the Run that `--model` names.
 
     Raises:
         Refused: the line is wrong.
@@ -32,7 +36,10 @@ def begin(conversation: Conversation, kind: str, line: str, **fields: Any) -> di
             message = conversation.receive()
             if message.get("type") in ("options", "accepted", "slice", "display", "done"):
                 return message
-            _refused(message)
+            if message.get("type") == "need" and answers is not None:
+                conversation.send("have", **answers.answer(message))
+            else:
+                _refused(message, answers)
     except KeyboardInterrupt:
         raise Interrupted("nothing was started") from None
 
@@ -43,23 +50,23 @@ def submit(
     document: Callable[[], dict[str, Any]],
     answers: Answers,
     *,
-    bind: Callable[[Run, str], None],
+    bind: Callable[[Run | Server, str], None],
     show: Show | None,
     held: bool,
     background: bool = False,
-) -> Run | None:
+) -> Run | Server | None:
     """Go from `options` to the end of the conversation.
 
     Args:
         first: what :func:`begin` returned.
         document: makes the session document.
-        bind: gives the Run to the user, under the name that `accepted` asks for.
+        bind: gives the Run or Server to the user, under the name that `accepted` asks for.
         show: displays a bundle; None where the other side draws by itself.
         held: our kernel holds the cell: it displays and waits, and this returns once the run is submitted.
         background: with `--detach`, go on showing the table in a thread.
 
     Returns:
-        The Run; None when the other side had nothing to run.
+        The Run or Server; None when the other side had nothing to run.
 
     Raises:
         Refused: the user's mistake; nothing was started.
@@ -116,18 +123,18 @@ def _until_accepted(
         message = conversation.receive()
 
 
-def _accepted(message: dict[str, Any], bind: Callable[[Run, str], None]) -> Run:
-    from ._run import Run
+def _accepted(message: dict[str, Any], bind: Callable[[Run | Server, str], None]) -> Run | Server:
+    from ._run import held
 
     binary = str(message.get("metaml") or "")
     _find.remember(binary)
-    run = Run(str(message["run"]), kind=str(message.get("kind") or "train"))
+    run = held(str(message["run"]), str(message.get("kind") or ""))
     run._shown = True
     bind(run, str(message.get("into") or ""))
     return run
 
 
-def _until_submitted(conversation: Conversation, run: Run) -> None:
+def _until_submitted(conversation: Conversation, run: Run | Server) -> None:
     """Wait until the run has its name. An interrupt that arrives now is for the run: the cell's end is no longer ours."""
     stops = 0
     while True:
@@ -148,7 +155,7 @@ def _until_submitted(conversation: Conversation, run: Run) -> None:
         _refused(message)
 
 
-def _until_done(conversation: Conversation, run: Run, show: Show | None) -> dict[str, Any]:
+def _until_done(conversation: Conversation, run: Run | Server, show: Show | None) -> dict[str, Any]:
     """Show the run until it ends. The first interrupt stops it, the second kills it, a third gives up waiting."""
     stops = 0
     while True:

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +113,16 @@ def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         made.close()
 
 
-def well(name: str = "f-1", *needs: Line, **accepted: Any) -> Turn:
-    """The script of a conversation that goes well: needs are asked one after the other."""
+def well(name: str = "f-1", *needs: Line, before: Sequence[Line] = (), model: Line | None = None, **accepted: Any) -> Turn:
+    """The script of a conversation that goes well: needs are asked one after the other, those of `before` ahead of the options."""
+    first = [{"type": "need", "id": 100 + i, **need} for i, need in enumerate(before)]
     left = [{"type": "need", "id": i, **need} for i, need in enumerate(needs)]
+    options = {"type": "options", "settings": {}, "function": "", "into": accepted.get("into", ""), "model": model}
 
     def turn(line: Line) -> list[Line] | None:
         kind = line["type"]
-        if kind == "begin":
-            return [{"type": "options", "settings": {}, "function": "", "into": accepted.get("into", "")}]
+        if kind == "begin" or (kind == "have" and line["id"] >= 100):
+            return [first.pop(0) if first else options]
         if kind in ("request", "have"):
             return [left.pop(0)] if left else [{"type": "accepted", "run": name, "key": "k", **accepted}]
         if kind == "bound":

@@ -15,7 +15,7 @@ from conftest import HANG_UP, Line, Peer, Turn, run_cell, well
 from IPython.core.interactiveshell import InteractiveShell
 
 import metaml
-from metaml import _talk
+from metaml import _answers, _run, _settings, _talk
 
 Make = Callable[[Turn], Peer]
 
@@ -196,6 +196,71 @@ def test_a_name_that_is_the_users_is_left_alone(
         assert isinstance(loaded.user_ns["run"], metaml.Run)
 
 
+def test_a_server_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: Make, tmp_path: Path) -> None:
+    before = [{"runs": ["run", "best", "tmp", "gone"]}]
+    talk = peer(well("serve-1", {"json": "x"}, before=before, model={"name": "fit-1:2", "folder": str(tmp_path)}, kind="serve"))
+    run_cell(loaded, "import metaml, numpy\nrun = metaml.Run('fit-1')\ntmp = 1\nx = {'a': numpy.arange(2)}")
+    loaded.user_ns["best"] = _run.Trial(2, "succeeded", run="fit-1")
+    cell = "%%serve --model run --example x\nfolder = metaml.model()\nother = metaml.model('x')\ndef serve(input): pass"
+    result = run_cell(loaded, cell)
+    assert isinstance(result.result, metaml.Server)
+    assert loaded.user_ns["server"] is loaded.user_ns["_"] is loaded.user_ns["Out"][2] is result.result
+    assert loaded.user_ns["folder"] == loaded.user_ns["other"] == tmp_path
+    assert loaded.user_ns["run"] == metaml.Run("fit-1")
+    assert [line["type"] for line in talk.heard] == ["begin", "have", "request", "have", "bound"]
+    asked, example = talk.said("have")
+    assert (talk.heard[0]["kind"], talk.heard[0]["line"]) == ("serve", "--model run --example x")
+    assert asked == {"v": 1, "type": "have", "id": 100, "runs": {"run": "fit-1", "best": "fit-1:2"}}
+    assert example["json"] == '{"a":[0,1]}'
+    assert run_cell(loaded, "metaml.model()").result == tmp_path
+    peer_of_next = well("serve-1", kind="serve")
+    talk._turn = peer_of_next
+    run_cell(loaded, "%%serve\ndef serve(input): pass")
+    with pytest.raises(metaml.MetaMLError, match="no --model names one"):
+        metaml.model()
+
+
+@pytest.mark.parametrize(
+    ("need", "code", "text"),
+    [
+        ({"json": "xs"}, "example", "--example xs: there is no `xs` here"),
+        ({"json": "f"}, "example", "--example f: `f` is a function, which cannot be JSON"),
+        ({"json": "x"}, "example", "--example x: `x` has NaN at [0], which cannot be JSON"),
+        ({"runs": ["s"]}, "model", "--model s: `s` is the server serve-1, and a model comes from a training run"),
+    ],
+)
+def test_what_a_serving_line_names_is_looked_at(need: Line, code: str, text: str) -> None:
+    answers = _answers.Answers({"x": [float("nan")], "s": metaml.Server("serve-1"), "f": well})
+    error = answers.answer({"id": 1, **need})["error"]
+    assert (error["code"], error["text"]) == (code, text)
+
+
+def test_a_name_of_the_users_keeps_its_value(loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    peer(well("serve-1", kind="serve"))
+    run_cell(loaded, "server = 5")
+    run_cell(loaded, "%%serve\ndef serve(input): pass")
+    assert loaded.user_ns["server"] == 5
+    assert "`server` is yours, so the server is in Out[2]; --into NAME gives it a name." in capsys.readouterr().out
+
+
+def test_an_interrupt_while_a_server_starts_gives_it_up(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] == "bound":
+            os.kill(os.getpid(), signal.SIGINT)
+            return [{"type": "submitted", "run": "serve-1"}]
+        if line["type"] == "stop":
+            return [{"type": "done", "state": "stopped", "error": {"ename": "KeyboardInterrupt", "evalue": "given up"}}]
+        return well("serve-1", kind="serve")(line)
+
+    talk = peer(turn)
+    result = run_cell(loaded, "%%serve\ndef serve(input): pass")
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert [line["now"] for line in talk.said("stop")] == [False]
+    assert capsys.readouterr().out.strip() == "KeyboardInterrupt: given up"
+
+
 def test_into_gives_it_a_name(loaded: InteractiveShell, peer: Make) -> None:
     peer(well("f-1", into="mine"))
     run_cell(loaded, "mine = 5")
@@ -295,6 +360,38 @@ def test_attach_is_a_conversation_without_a_session(loaded: InteractiveShell, pe
     assert (talk.heard[0]["kind"], talk.heard[0]["line"]) == ("attach", "f-1")
     run_cell(loaded, "%metaml attach run")  # the variable that holds it
     assert talk.heard[2]["line"] == "f-1"
+    loaded.user_ns["server"] = metaml.Server("serve-1")
+    run_cell(loaded, "%metaml attach server")
+    assert talk.heard[4]["line"] == "serve-1"
+
+
+def test_a_plan_is_of_the_last_cell_of_ours(loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = peer(well("serve-1", kind="serve"))
+    run_cell(loaded, "%%train\ndef f(): pass")
+    run_cell(loaded, "%%serve\ndef serve(input): pass")
+    run_cell(loaded, "def helper(): pass")
+    monkeypatch.setattr(_talk, "connect", lambda **_: _talk._socket(_talk.kernel_socket))
+    run_cell(loaded, "%metaml plan --replicas 2")
+    begin = talk.said("begin")[2]
+    assert (begin["kind"], begin["line"], begin["cell"]["seq"]) == ("serve", "--replicas 2", 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("%%serve --mo", ["--model"]),
+        ("%%serve --model ", ["run", "best"]),
+        ("%%train --se", ["--seed"]),
+        ("%%train --mo", []),
+    ],
+)
+def test_completion(line: str, found: list[str]) -> None:
+    settings = {
+        "serve": [{"flag": "--model", "name": "model", "type": "text"}, {"flag": "--port", "name": "port", "type": "int"}],
+        "train": [{"flag": "--seed", "name": "seed", "type": "int"}],
+    }
+    namespace = {"run": metaml.Run("f-1"), "best": _run.Trial(0, "running", run="f-1"), "x": 1, "s": metaml.Server("s-1")}
+    assert _settings.complete(line, settings.__getitem__, namespace) == found
 
 
 def test_shipped_values_are_equal_for_equal_values(tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ def test_in_a_notebook_it_waits_itself(loaded: InteractiveShell, peer: Make) -> 
         (lambda: Train(package={"repo": 1}), "package of @Train has no setting 'repo'"),
         (lambda: Serve(settings={"replica": 1}), "@Serve has no setting 'replica'\nDid you mean 'replicas'?"),
         (lambda: Train(settings={"seed": object()}), "the decorator's 'seed' is a object"),
+        (lambda: Serve(example=[float("nan")]), "the decorator's 'example' has NaN at [0], which cannot be JSON"),
+        (lambda: Serve(model=metaml.Server("s-1")), "the decorator's 'model' is a Server"),
         (lambda: Train(5), "@Train goes over a function, not over a int"),  # type: ignore[arg-type]
         (lambda: Train()(), "this @Train has no function yet"),
     ],
@@ -121,14 +123,47 @@ def test_a_wrong_decorator_is_refused_at_once(decorate: Callable[[], Any], text:
     assert str(refused.value).startswith(text)
 
 
-def test_serve_keeps_the_door() -> None:
-    @Serve(settings={"url": "/predict", "replicas": 2})
-    def serve(x: int) -> int:
-        return x + 1
+SERVING = """
+from metaml import Run, Serve
 
-    assert serve(1) == 2
-    with pytest.raises(Refused, match="this version of MetaML does not serve yet, so `serve` cannot be served"):
-        serve()
+@Serve(
+    settings={"url": "/predict", "port": 80, "replicas": 2, "model": Run("fit-1"), "example": {"x": [1, 2]}},
+    package={"repository": "example.org/team"},
+)
+def serve(x=1):
+    return x + 1
+"""
+
+
+def test_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: Make) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"serving_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(SERVING)
+    talk = peer(well("serve-1", kind="serve"))
+    serve = importlib.import_module(name).serve
+    assert (serve(1), serve(x=2), talk.heard) == (2, 3, [])
+    assert serve() == metaml.Server("serve-1")
+    begin = talk.heard[0]
+    assert (begin["kind"], begin["function"]) == ("serve", "serve")
+    assert begin["settings"] == {
+        "url": "/predict",
+        "port": "80",
+        "replicas": "2",
+        "model": "fit-1",
+        "example": '{"x":[1,2]}',
+        "package.repository": "example.org/team",
+    }
+    monkeypatch.setenv("_METAML_TRIAL", "0")
+    assert serve() == 2
+
+
+def test_serve_in_a_notebook(loaded: InteractiveShell, peer: Make) -> None:
+    talk = peer(well("serve-1", kind="serve", before=[{"runs": ["run"]}]))
+    run_cell(loaded, "from metaml import Run, Serve\nrun = Run('fit-1')\n@Serve(model='run')\ndef serve(x): return x")
+    assert run_cell(loaded, "s = serve()").success
+    assert loaded.user_ns["s"] == metaml.Server("serve-1")
+    assert "server" not in loaded.user_ns
+    assert talk.said("have")[0]["runs"] == {"run": "fit-1"}
 
 
 def test_data_passes_paths_and_refuses_urls_when_called() -> None:
@@ -159,8 +194,3 @@ def test_without_a_file_it_says_so(tmp_path: Path) -> None:
         "Refused: @Train of `f`: there is neither a notebook nor a file that defines it\n"
         "Put it into a file, or load MetaML into the notebook first: %load_ext metaml.\n"
     )
-
-
-def test_model_outside_of_a_serving_cell() -> None:
-    with pytest.raises(metaml.MetaMLError, match="and this is none"):
-        metaml.model()

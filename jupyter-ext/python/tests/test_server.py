@@ -1,0 +1,347 @@
+"""What the user holds after a `%%serve` cell: a Server, over real HTTP; what it is comes from what `metaml show --json` says."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pickle
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+import metaml
+from metaml import MetaMLError, RequestFailed, Server, _find, _server
+
+
+class Front(ThreadingHTTPServer):
+    """An HTTP server that answers each request by what its path says, and keeps what it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, bytes]] = []  # content type and body
+        self.connections = 0
+        self.answer: tuple[int, str, bytes] | None = None  # status, content type, body; None: what was sent
+        super().__init__(("127.0.0.1", 0), _Answering)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/predict"
+
+
+class _Answering(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Front
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        kind = str(self.headers["Content-Type"])
+        self.server.got.append((kind, body))
+        status, kind, body = self.server.answer or (200, kind, body)
+        if self.path != "/predict":
+            status, kind, body = 404, "application/json", b'{"error": "there is nothing here"}'
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def front() -> Iterator[Front]:
+    made = Front()
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.shutdown()
+        thread.join()
+        made.server_close()
+
+
+Asked = list[tuple[str, ...]]
+
+
+@pytest.fixture
+def shown() -> dict[str, Any]:
+    """What `metaml show serve-1 --json` says; a test changes it."""
+    worker = {"revision": 2, "attempt": 1, "pid": 7, "ready": True, "reason": "", "error": None, "log": {"stdout": "/o"}}
+    return {
+        "name": "serve-1",
+        "kind": "serve",
+        "state": "running",
+        "url": "http://127.0.0.1:9/predict",
+        "revision": 2,
+        "starting": 0,
+        "failed": None,
+        "workers": [{**worker, "worker": 0}, {**worker, "worker": 1, "ready": False, "reason": "signal"}],
+    }
+
+
+@pytest.fixture
+def asked(shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Asked:
+    calls: Asked = []
+
+    def call(*args: str) -> str:
+        calls.append(args)
+        if args[0] == "stop":
+            shown["state"] = "stopped"
+        return {
+            "show": json.dumps(shown),
+            "runs": json.dumps(
+                [{**shown, "state": "stopped"}, {"name": "fit-1", "state": "succeeded", "done": 1, "trials": 1}]
+            ),
+            "logs": "one\ntwo\nthree\n",
+        }.get(args[0], "")
+
+    monkeypatch.setattr(_find, "call", call)
+    return calls
+
+
+@pytest.fixture
+def server(front: Front, shown: dict[str, Any], asked: Asked) -> Server:
+    shown["url"] = front.url
+    return Server("serve-1")
+
+
+def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
+    server = metaml.run("serve-1")
+    assert isinstance(server, Server)
+    assert (server.name, server.state, server.ready, server.revision, server.reason) == ("serve-1", "running", True, 2, "")
+    assert server.url == "http://127.0.0.1:9/predict"
+    first, second = server.workers
+    assert first == _server.Worker(0, 2, attempt=1, pid=7, ready=True, log={"stdout": "/o"})
+    assert (second.index, second.ready, second.reason) == (1, False, "signal")
+    assert repr(server) == "<Server serve-1: running at http://127.0.0.1:9/predict, revision 2, 1 worker ready>"
+    shown.update(revision=0, url="", starting=1)
+    assert (server.state, server.ready, server.url, repr(server)) == ("starting", False, "", "<Server serve-1: starting>")
+
+
+def test_it_travels_by_its_name(asked: Asked) -> None:
+    assert pickle.loads(pickle.dumps(Server("serve-1"))) == Server("serve-1") != metaml.Run("serve-1")
+    assert repr(metaml.runs()) == "[<Server serve-1: stopped>, <Run fit-1: succeeded, 1 of 1 trials>]"
+
+
+@dataclasses.dataclass
+class Flower:
+    petals: list[float]
+    name: str = "iris"
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ([1, 2.5, None, "é"], b'[1,2.5,null,"\xc3\xa9"]'),
+        (np.array([[1, 2]], dtype="int32"), b"[[1,2]]"),
+        (np.float32(0.1), b"0.1"),
+        ({"a": np.bool_(True), "b": np.arange(2)}, b'{"a":true,"b":[0,1]}'),
+        (Flower([1.5]), b'{"petals":[1.5],"name":"iris"}'),
+        ("text", b'"text"'),
+    ],
+)
+def test_what_json_has_goes_as_json(server: Server, front: Front, value: Any, sent: bytes) -> None:
+    assert server.predict(value) == json.loads(sent)
+    assert front.got == [("application/json", sent)]
+
+
+def test_bytes_go_as_they_are(server: Server, front: Front) -> None:
+    assert server.predict(memoryview(b"\x00\xff")) == b"\x00\xff"
+    assert front.got == [("application/octet-stream", b"\x00\xff")]
+
+
+def test_parameters_go_by_name(server: Server, front: Front) -> None:
+    assert server.predict(image=np.zeros(2), top=3) == {"image": [0, 0], "top": 3}
+    with pytest.raises(TypeError, match=r"predict\(\) takes one input, or the function's parameters by name"):
+        server.predict([1], top=3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "value"),
+    [
+        ("application/json", b'{"a": 1}', {"a": 1}),
+        ("text/plain; charset=utf-8", "größer".encode(), "größer"),
+        ("application/x-ndjson", b'{"a": 1}\n[2]\n', [{"a": 1}, [2]]),
+        ("image/png", b"\x89PNG", b"\x89PNG"),
+    ],
+)
+def test_the_answer_as_python_has_it(server: Server, front: Front, kind: str, body: bytes, value: Any) -> None:
+    front.answer = (200, kind, body)
+    assert server.predict(1) == value
+
+
+def test_what_json_has_no_word_for_is_not_sent(server: Server, front: Front) -> None:
+    for value, text in ((1j, "it is a complex"), ([1, float("nan")], "it has NaN at [1]")):
+        with pytest.raises(MetaMLError) as error:
+            server.predict(value)
+        assert str(error.value) == f"this cannot be sent to serve-1: {text}, which cannot be JSON"
+    assert front.got == []
+
+
+def test_an_error_is_the_servers_sentence(server: Server, front: Front) -> None:
+    front.answer = (422, "application/json", b'{"error": "`age` is missing", "field": "age"}')
+    with pytest.raises(RequestFailed) as error:
+        server.predict({})
+    assert str(error.value) == "serve-1 answered 422: `age` is missing"
+    assert (error.value.status, error.value.id, error.value.answer["field"]) == (422, "", "age")
+    front.answer = (500, "application/json", b'{"error": "serve failed", "id": "77aa"}')
+    with pytest.raises(MetaMLError) as failed:
+        server.predict({})
+    assert str(failed.value) == "serve-1 answered 500: serve failed\nserver.logs() has the reason, under the id 77aa."
+
+
+def test_each_thread_keeps_one_connection(server: Server, front: Front) -> None:
+    def many() -> None:
+        for i in range(5):
+            assert server.predict(i) == i
+
+    threads = [threading.Thread(target=many) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(front.got), front.connections) == (15, 3)
+
+
+class Hanging:
+    """A peer that gives each connection so many answers, and then closes it without a word."""
+
+    def __init__(self, *answers: int) -> None:
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/predict"
+        self._thread = threading.Thread(target=self._serve, args=(answers,))
+        self._thread.start()
+
+    def _serve(self, answers: tuple[int, ...]) -> None:
+        for count in answers:
+            link, _ = self._listener.accept()
+            with link, link.makefile("rb") as lines:
+                for i in range(count + 1):
+                    while lines.readline().strip():  # its head
+                        pass
+                    self.requests.append(lines.read(1))
+                    if i < count:
+                        link.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n7")
+
+    def close(self) -> None:
+        self._listener.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def hanging(shown: dict[str, Any], asked: Asked) -> Iterator[Callable[..., Hanging]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(*answers: int) -> Hanging:
+            made = Hanging(*answers)
+            stack.callback(made.close)
+            shown["url"] = made.url
+            return made
+
+        yield make
+
+
+def test_a_connection_that_went_stale_is_made_again(hanging: Callable[..., Hanging]) -> None:
+    peer = hanging(1, 1)
+    server = Server("serve-1")
+    assert [server.predict(0), server.predict(1)] == [7, 7]
+    assert peer.requests == [b"0", b"1", b"1"]
+
+
+def test_a_request_that_may_have_been_taken_is_not_sent_again(hanging: Callable[..., Hanging]) -> None:
+    peer = hanging(0)
+    with pytest.raises(MetaMLError) as error:
+        Server("serve-1").predict(5)
+    assert error.value.text == "the connection to serve-1 broke: it was closed before there was an answer"
+    assert len(peer.requests) == 1
+
+
+def test_an_answer_in_spite_of_a_body_not_taken(shown: dict[str, Any], asked: Asked) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        shown["url"] = f"http://127.0.0.1:{listener.getsockname()[1]}/predict"
+
+        def refuse() -> None:
+            link, _ = listener.accept()
+            with link:
+                link.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
+                link.shutdown(socket.SHUT_WR)
+                while link.recv(1 << 20):  # until the client has read the answer and hung up
+                    pass
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(RequestFailed) as error:
+            Server("serve-1").predict(b"x" * (4 << 20))
+        thread.join()
+    assert error.value.status == 413
+
+
+def test_no_answer_in_time(shown: dict[str, Any], asked: Asked) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        shown["url"] = f"http://127.0.0.1:{listener.getsockname()[1]}/predict"
+        with pytest.raises(TimeoutError, match=r"serve-1 did not answer within 0\.05 s"):
+            Server("serve-1").predict(1, timeout=0.05)
+
+
+def test_it_is_found_where_it_went(server: Server, front: Front, shown: dict[str, Any]) -> None:
+    for before in (front.url.replace("/predict", "/old"), "http://127.0.0.1:9/predict"):
+        server._url = before
+        assert server.predict(1) == 1
+    assert server._url == front.url
+
+
+def test_why_nothing_answers(asked: Asked, shown: dict[str, Any]) -> None:
+    server = Server("serve-1")
+
+    def why() -> str:
+        with pytest.raises(MetaMLError) as error:
+            server.predict(1)
+        return str(error.value)
+
+    assert why().startswith("serve-1 is running, but nothing listens at http://127.0.0.1:9/predict\nmetaml attach serve-1")
+    shown["state"] = "stopped"
+    assert why() == "serve-1 was stopped, so nothing answers\nRun its cell again."
+    shown.update(state="failed", text="its folder was deleted")
+    assert why() == "serve-1 failed: its folder was deleted, so nothing answers\nRun its cell again."
+    shown.update(state="running", url="", revision=0)
+    server._url = ""
+    assert why() == "serve-1 is not ready yet\nserver.wait() waits until it is."
+
+
+def test_waiting(asked: Asked, shown: dict[str, Any]) -> None:
+    server = Server("serve-1")
+    assert server.wait() is server
+    shown.update(starting=3)
+    with pytest.raises(TimeoutError, match=r"serve-1 is not ready after 0 s"):
+        server.wait(0)
+    shown.update(starting=0, failed={"revision": 3, "text": "", "error": {"type": "KeyError", "text": "'w'"}, "hint": ""})
+    with pytest.raises(metaml.ServerFailed, match=r"revision 3 of serve-1 never got ready: KeyError: 'w'"):
+        server.wait()
+    shown.update(state="stopped", failed=None)
+    with pytest.raises(MetaMLError, match="serve-1 was stopped"):
+        server.wait()
+
+
+def test_logs_stop_and_delete(asked: Asked) -> None:
+    server = Server("serve-1")
+    assert server.logs() == "one\ntwo\nthree\n"
+    assert (server.logs(worker=1, tail=2), server.logs(tail=0)) == ("two\nthree\n", "")
+    assert asked == [("logs", "serve-1"), ("logs", "serve-1", "--worker", "1"), ("logs", "serve-1")]
+    server.stop()
+    server.stop()  # does nothing
+    server.delete()
+    assert [args for args in asked[3:] if args[0] != "show"] == [("stop", "serve-1"), ("delete", "serve-1")]
