@@ -69,6 +69,8 @@ func (w *work) describe(holes []*hole) error {
 	for _, h := range holes {
 		if n, ok := w.doc.Names[h.name]; ok {
 			w.live[h.name] = n
+		} else if kind := w.boundByMagic(h.name); kind != "" && w.doc.Kind == session.Saved {
+			w.live[h.name] = session.Name{Kind: "metaml", Type: kind}
 		}
 		names = append(names, h.name)
 	}
@@ -87,6 +89,40 @@ func (w *work) describe(holes []*hole) error {
 		}
 	}
 	return nil
+}
+
+// boundByMagic says what a cell of ours binds to a name: a Run or a Server.
+func (w *work) boundByMagic(name string) string {
+	for _, c := range w.cells {
+		if c.code.Ours == "" || c == w.target {
+			continue
+		}
+		kind, into := "metaml.Run", "run"
+		if c.code.Ours == "serve" {
+			kind, into = "metaml.Server", "server"
+		}
+		first, _, _ := strings.Cut(strings.TrimLeft(c.Source, " \t\r\n"), "\n")
+		if _, given, ok := strings.Cut(strings.ReplaceAll(first, "--into=", "--into "), "--into "); ok {
+			into, _, _ = strings.Cut(strings.TrimSpace(given), " ")
+		}
+		if name == into {
+			return kind
+		}
+	}
+	return ""
+}
+
+// serves says that the entry is to answer requests.
+func (w *work) serves() bool {
+	if w.target.code.Ours != "" || w.entry == nil || w.entry.stmt == nil || w.entry.stmt.node == nil {
+		return w.target.code.Ours == "serve"
+	}
+	for _, c := range w.entry.stmt.node.Children {
+		if c.Kind == "decorator" && len(c.Children) > 0 && w.entry.stmt.cell.aliases.of(c.Children[0]) == "Serve" {
+			return true
+		}
+	}
+	return false
 }
 
 // settle finds a source for a name without one. It gives false where there is none.
@@ -178,6 +214,8 @@ func (w *work) whyNot(h *hole) string {
 		return ", which is the notebook's own history"
 	}
 	switch {
+	case alive && n.Kind == "metaml" && n.Type == "metaml.Server":
+		return ", which is a server of MetaML and not part of a program"
 	case alive && n.Kind == "metaml":
 		return ", which is a run of MetaML and not part of a program"
 	case w.lost[h.name] != "":
@@ -256,6 +294,10 @@ func (w *work) remedy(h *hole) string {
 		return "Read what you need of it before, or call metaml.run(NAME) inside of the function."
 	case h.name == "get_ipython":
 		return "Leave it out of the function."
+	case alive && n.Kind == "metaml" && n.Type == "metaml.Server":
+		return "Put what you need of it into a variable, such as its URL."
+	case alive && n.Kind == "metaml" && w.serves():
+		return fmt.Sprintf("Put --model %s on the line of the cell, and load the files that the run left from the folder metaml.model().", h.name)
 	case alive && n.Kind == "metaml":
 		return "Call metaml.run(NAME) inside of the function, or put the values that it needs into a variable."
 	case alive && n.Size > 0:

@@ -266,8 +266,7 @@ func (w *work) needLate(u use, s *stmt, time int) {
 		w.hole(u.name, u, s, u.soft)
 		return
 	}
-	// The magic binds `run` without a statement: what a cell bound to that name before is not what it means now.
-	if w.doc.Names[u.name].Kind == "metaml" && time == len(w.stmts) && !vs[0].ofOurs() {
+	if time == len(w.stmts) && w.boundSince(vs) {
 		delete(w.holes, u.name)
 		w.hole(u.name, u, s, u.soft)
 		return
@@ -275,6 +274,12 @@ func (w *work) needLate(u use, s *stmt, time int) {
 	for _, v := range vs {
 		w.need(v, time, by)
 	}
+}
+
+// boundSince says that a cell of ours has bound the name since: the magic does it without a statement, so what a cell bound to it before
+// is not what it means now.
+func (w *work) boundSince(values []*value) bool {
+	return len(values) > 0 && w.doc.Names[values[0].name].Kind == "metaml" && !values[0].ofOurs()
 }
 
 // ofOurs says that the statement which made the value speaks of MetaML: run = metaml.run("x").
@@ -322,8 +327,15 @@ func (w *work) include(s *stmt, why string) {
 			continue
 		}
 		vs := s.uses[u.name]
+		if s.cell == w.target && w.boundSince(vs) {
+			vs = nil
+		}
 		if len(vs) == 0 {
-			if !s.bindsItself(u.name) {
+			switch {
+			case s.bindsItself(u.name):
+			case u.soft && !u.word:
+				w.needLate(u, s, s.time) // an annotation may name what comes later
+			default:
 				w.hole(u.name, u, s, u.soft)
 			}
 			continue

@@ -35,6 +35,8 @@ type scanner struct {
 	ours    *aliases
 	current *class // whose body is scanned, at the top level
 	command bool   // what is scanned are the words of a shell command
+
+	quotedAt int // the line of an annotation that is written as a string, while its content is scanned
 }
 
 func scan(n *syntax.Node, a *aliases) *effects {

@@ -139,6 +139,35 @@ func TestTheMagicBindsRunAfterTheCells(t *testing.T) {
 	wantText(t, texts(of(t, doc, Options{})), "import metaml\nrun = metaml.run('a')\ndef f(): return run")
 }
 
+// TestRunsInAServerPointToItsModel: what a serving cell mentions of a run has another way into the program.
+func TestRunsInAServerPointToItsModel(t *testing.T) {
+	const hint = "Put --model run on the line of the cell, and load the files that the run left from the folder metaml.model()."
+	for cells, want := range map[string]string{
+		"%%train\ndef t(): pass\n---\n%%serve\nw = open(run.best().output / 'w')\ndef f(x): return w":                      "w uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\n" + hint,
+		"%%train\ndef t(): pass\n---\nbest = run.best()\n---\n%%serve\ndef f(x): return best.output":                       "best uses `run` (cell 2, line 1), which is a run of MetaML and not part of a program\n" + hint,
+		"run = 5\n---\n%%train --into run\ndef t(): pass\n---\n%%serve\nw = run.best()\ndef f(x): return w":                "w uses `run` (cell 3, line 2), which is a run of MetaML and not part of a program\n" + hint,
+		"from metaml import Serve\n---\n@Serve\ndef f(x): return run.best()":                                               "f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\n" + hint,
+		"%%serve --into api\ndef g(x): return x\n---\n%%serve --model run\ndef f(x): return api.predict(x)":                "f uses `api` (cell 2, line 2), which is a server of MetaML and not part of a program\nPut what you need of it into a variable, such as its URL.",
+		"%%train\ndef t(): pass\n---\n%%train\ndef f(): return run.name":                                                   "f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\nCall metaml.run(NAME) inside of the function, or put the values that it needs into a variable.",
+		"import metaml\n---\n%%serve --model run\nfrom metaml import model\nw = model() / 'w'\ndef f(x): return w, metaml": "",
+	} {
+		alive := live(cells)
+		alive.Names = map[string]session.Name{"run": {Kind: "metaml", Type: "metaml.Run"}, "api": {Kind: "metaml", Type: "metaml.Server"}}
+		saved := live(cells)
+		saved.Kind = session.Saved
+		for _, doc := range []*session.Document{alive, saved} {
+			if doc == saved && (strings.HasPrefix(cells, "run = 5") || strings.Contains(cells, "@Serve")) {
+				continue // what the magic has bound since is known in a session alone
+			}
+			if want == "" {
+				of(t, doc, Options{})
+				continue
+			}
+			wantText(t, complain(t, doc, Options{}).Error(), want)
+		}
+	}
+}
+
 func TestReset(t *testing.T) {
 	wantText(t, complain(t, live("x = 1\n---\n%reset -f\ny = 2\n---\ndef f(): return x, y"), Options{}).Error(),
 		"f uses `x` (cell 3, line 1), which is not defined in this session: cell 2 reset the session\nDefine it in a cell.")

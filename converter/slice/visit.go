@@ -40,7 +40,10 @@ func (s *scanner) use(n *syntax.Node, soft bool) {
 		return
 	}
 	u := use{name: name, line: n.Row + 1, by: s.by, soft: soft || s.command, word: s.command}
-	if s.inFunction() {
+	if s.quotedAt > 0 {
+		u.line = s.quotedAt
+	}
+	if s.inFunction() || s.quotedAt > 0 {
 		s.top.late = append(s.top.late, u)
 	} else {
 		s.top.uses = append(s.top.uses, u)
@@ -495,14 +498,59 @@ func (s *scanner) annotation(n *syntax.Node) {
 				s.annotation(c.Children[0])
 			}
 			return false
-		case "call", "string", "lambda", "list_comprehension":
-			if c.Kind != "string" {
-				s.expr(c, false)
-			}
+		case "generic_type", "subscript":
+			return !s.special(c)
+		case "string":
+			s.quoted(c)
+			return false
+		case "call", "lambda", "list_comprehension":
+			s.expr(c, false)
 			return false
 		}
 		return true
 	})
+}
+
+// special scans the annotations whose parameters are not all types: Literal["a"] and Annotated[int, "a comment"].
+func (s *scanner) special(n *syntax.Node) bool {
+	if len(n.Children) < 2 {
+		return false
+	}
+	base, rest := n.Children[0], n.Children[1:]
+	if p := n.Of("type_parameter"); p != nil {
+		rest = p.Children
+	}
+	switch _, name, dotted := strings.Cut(base.Text(), "."); {
+	case name == "Literal" || !dotted && base.Text() == "Literal":
+		s.annotation(base)
+	case (name == "Annotated" || !dotted && base.Text() == "Annotated") && len(rest) > 0:
+		s.annotation(base)
+		s.annotation(rest[0])
+		for _, c := range rest[1:] {
+			if c.Kind == "type" && len(c.Children) == 1 {
+				c = c.Children[0]
+			}
+			s.expr(c, false)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// quoted scans an annotation that is written as a string. It is read late.
+func (s *scanner) quoted(n *syntax.Node) {
+	content := n.Of("string_content")
+	if content == nil || s.quotedAt > 0 {
+		return
+	}
+	tree, err := syntax.Parse("(" + content.Text() + ")")
+	if err != nil || tree.ErrorAt > 0 {
+		return
+	}
+	s.quotedAt = n.Row + 1
+	s.annotation(tree.Root)
+	s.quotedAt = 0
 }
 
 func (s *scanner) class(n *syntax.Node, decorators []ref) {
