@@ -145,7 +145,7 @@ class Server(Held):
         if state in _FINAL:
             why = data.get("text") or data.get("reason") or ""
             text = f"{self.name} was stopped" if state == "stopped" else f"{self.name} failed" + (f": {why}" if why else "")
-            raise MetaMLError(f"{text}, so nothing answers", "Run its cell again.")
+            raise MetaMLError(f"{text}, so nothing answers", f"Run its cell again, or %metaml resume {self.name}.")
         if not self._url:
             raise MetaMLError(f"{self.name} is not ready yet", "server.wait() waits until it is.")
         return self._url
@@ -208,7 +208,7 @@ class Server(Held):
                 time.sleep(_POLL)
         except KeyboardInterrupt:
             raise Interrupted(f"{self.name} goes on") from None
-        if failed:
+        if failed and data["state"] != "stopped":
             error = failed.get("error")
             why = f"{error.get('type')}: {error.get('text')}" if error else failed.get("text") or failed.get("reason")
             raise ServerFailed(

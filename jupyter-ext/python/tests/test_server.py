@@ -314,9 +314,9 @@ def test_why_nothing_answers(asked: Asked, shown: dict[str, Any]) -> None:
 
     assert why().startswith("serve-1 is running, but nothing listens at http://127.0.0.1:9/predict\nmetaml attach serve-1")
     shown["state"] = "stopped"
-    assert why() == "serve-1 was stopped, so nothing answers\nRun its cell again."
+    assert why() == "serve-1 was stopped, so nothing answers\nRun its cell again, or %metaml resume serve-1."
     shown.update(state="failed", text="its folder was deleted")
-    assert why() == "serve-1 failed: its folder was deleted, so nothing answers\nRun its cell again."
+    assert why() == "serve-1 failed: its folder was deleted, so nothing answers\nRun its cell again, or %metaml resume serve-1."
     shown.update(state="running", url="", revision=0)
     server._url = ""
     assert why() == "serve-1 is not ready yet\nserver.wait() waits until it is."
@@ -331,7 +331,7 @@ def test_waiting(asked: Asked, shown: dict[str, Any]) -> None:
     shown.update(starting=0, failed={"revision": 3, "text": "", "error": {"type": "KeyError", "text": "'w'"}, "hint": ""})
     with pytest.raises(metaml.ServerFailed, match=r"revision 3 of serve-1 never got ready: KeyError: 'w'"):
         server.wait()
-    shown.update(state="stopped", failed=None)
+    shown["state"] = "stopped"
     with pytest.raises(MetaMLError, match="serve-1 was stopped"):
         server.wait()
 
