@@ -1,7 +1,8 @@
 // Command metaml-agent is the first process of every trial: `metaml-agent monitor --dir RUNDIR` looks after one run on this
-// machine until it has ended (docs/engine.md).
+// machine until it has ended (docs/engine.md), and `metaml-agent front --dir RUNDIR` is the HTTP side of a server (docs/serving.md).
 //
-// It joins deployer/monitor, which decides, with agent, which runs the trials; start with [monitorMain]. Exit status: 0 the run
+// It joins what decides, deployer/monitor or deployer/server, with agent, which runs trials and workers, and agent/front; start with
+// [monitorMain]. Exit status: 0 the run
 // has ended, or another monitor looks after it; 1 it cannot go on, said on standard error; 2 wrong usage.
 package main
 
@@ -21,6 +22,7 @@ import (
 	"github.com/metaml/metaml/deployer/monitor"
 	"github.com/metaml/metaml/deployer/monitor/board"
 	"github.com/metaml/metaml/deployer/monitor/scalars"
+	"github.com/metaml/metaml/deployer/run"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
@@ -49,7 +51,8 @@ func main() {
 func monitorMain(args []string) int {
 	flags := flag.NewFlagSet("metaml-agent monitor", flag.ContinueOnError)
 	dir := flags.String("dir", "", "the run's folder")
-	resume := flags.Bool("resume", false, "go on with the unfinished trials of a run that has ended")
+	resume := flags.Bool("resume", false, "go on with the unfinished trials of a run that has ended, or start a server again")
+	descriptor := flags.Int("listener", 0, "the descriptor of a server's listening socket, from a front whose monitor died")
 	if flags.Parse(args) != nil || *dir == "" || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2
@@ -70,13 +73,26 @@ func monitorMain(args []string) int {
 		<-asked
 		cancel(monitor.ErrTerminated)
 	}()
-	switch err := monitor.Run(ctx, monitor.Options{Folder: folder.Run(path), Resume: *resume, Supervise: supervise}); {
+	var listener *os.File
+	if *descriptor > 2 {
+		listener = os.NewFile(uintptr(*descriptor), "listener")
+		syscall.CloseOnExec(*descriptor)
+	}
+	switch err := monitorRun(ctx, folder.Run(path), *resume, listener); {
 	case err == nil, errors.Is(err, folder.ErrLocked):
 		return 0
 	default:
 		fmt.Fprintln(os.Stderr, "metaml-agent:", err)
 		return 1
 	}
+}
+
+// monitorRun looks after a run, of whichever kind it is.
+func monitorRun(ctx context.Context, f folder.Run, resume bool, listener *os.File) error {
+	if spec, err := f.ReadSpec(); err == nil && spec.Kind == run.Serve {
+		return serverMain(ctx, f, resume, listener)
+	}
+	return monitor.Run(ctx, monitor.Options{Folder: f, Resume: resume, Supervise: supervise})
 }
 
 // supervise makes what runs the attempts, with what is wrapped around it.

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -240,29 +239,20 @@ func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *Listed) 
 	if port == 0 {
 		return nil
 	}
-	if server != nil && portOf(server.State.Server.Address) == port {
+	if server != nil && server.State.Server.Port() == port {
 		return nil // its own
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(spec.Server.Host, strconv.Itoa(port)))
 	if err == nil {
 		return listener.Close()
 	}
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		hint := "stop what listens there, or ask for another one with --port"
+	refused := run.PortError(err, spec.Server.Host, port)
+	if errors.Is(err, syscall.EADDRINUSE) {
 		if other := t.holderOf(ctx, port); other != "" {
-			hint = fmt.Sprintf("%s answers there: metaml stop %s ends it; or ask for another one with --port", other, other)
+			refused.Hint = fmt.Sprintf("%s answers there: metaml stop %s ends it; or ask for another one with --port", other, other)
 		}
-		return run.Wrap(err, "port", fmt.Sprintf("port %d is in use already", port), hint)
-	case errors.Is(err, fs.ErrPermission):
-		return run.Wrap(err, "port", fmt.Sprintf("port %d may not be used by this user: ports below 1024 belong to the system", port),
-			"ask for another one with --port 8080; who runs this machine can put a proxy before it")
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return run.Wrap(err, "host", fmt.Sprintf("%s is no address of this machine", spec.Server.Host),
-			"--host 127.0.0.1 is for this machine alone, --host 0.0.0.0 for all its addresses")
-	default:
-		return run.Wrap(err, "port", fmt.Sprintf("nothing can listen on port %d of %s: %v", port, spec.Server.Host, err), "ask for another one with --port")
 	}
+	return refused
 }
 
 // holderOf names our server that answers on a port, or "".
@@ -272,23 +262,11 @@ func (t *Target) holderOf(ctx context.Context, port int) string {
 		return ""
 	}
 	for i := range all {
-		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness.Active() && l.State.Server != nil && portOf(l.State.Server.Address) == port {
+		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness.Active() && l.State.Server != nil && l.State.Server.Port() == port {
 			return l.Spec.Name
 		}
 	}
 	return ""
-}
-
-// portOf is the port of "http://127.0.0.1:21873/predict"; 0 if there is none.
-func portOf(address string) int {
-	rest, _ := strings.CutPrefix(address, "http://")
-	host, _, _ := strings.Cut(rest, "/")
-	_, port, err := net.SplitHostPort(host)
-	if err != nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(port)
-	return n
 }
 
 // StopRevision gives up a revision of a server that does not answer yet.

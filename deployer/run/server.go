@@ -1,6 +1,14 @@
 package run
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
 
 // Server is what a serving run looks like now; part of [State].
 type Server struct {
@@ -39,6 +47,30 @@ type Worker struct {
 	Exit     *int
 	Error    *Error
 	Text     string
+}
+
+// Port is the port of its address; 0 if it has none.
+func (s *Server) Port() int {
+	rest, _ := strings.CutPrefix(s.Address, "http://")
+	host, _, _ := strings.Cut(rest, "/")
+	port, _ := strconv.Atoi(host[strings.LastIndexByte(host, ':')+1:])
+	return port
+}
+
+// PortError says why nothing can listen on the address that was asked for.
+func PortError(cause error, host string, port int) *UserError {
+	switch {
+	case errors.Is(cause, syscall.EADDRINUSE):
+		return Wrap(cause, "port", fmt.Sprintf("port %d is in use already", port), "stop what listens there, or ask for another one with --port")
+	case errors.Is(cause, fs.ErrPermission):
+		return Wrap(cause, "port", fmt.Sprintf("port %d may not be used by this user: ports below 1024 belong to the system", port),
+			"ask for another one with --port 8080; who runs this machine can put a proxy before it")
+	case errors.Is(cause, syscall.EADDRNOTAVAIL):
+		return Wrap(cause, "host", fmt.Sprintf("%s is no address of this machine", host),
+			"--host 127.0.0.1 is for this machine alone, --host 0.0.0.0 for all its addresses")
+	default:
+		return Wrap(cause, "port", fmt.Sprintf("nothing can listen on port %d of %s: %v", port, host, cause), "ask for another one with --host or --port")
+	}
 }
 
 // WorkersOf gives the workers of a revision, by index.
@@ -81,6 +113,9 @@ func (s *State) applyServer(e Event) {
 		v.Failed = &RevisionFailure{Revision: e.Revision, Reason: e.Reason, Error: e.Error, Text: e.Text, Hint: e.Hint}
 		if v.Starting == e.Revision {
 			v.Starting = 0
+		}
+		if v.Revision == e.Revision { // it had answered, and could not be started again
+			v.Revision = 0
 		}
 		v.keep(v.Revision, v.Starting)
 	case EventWorkerStarted, EventWorkerReady, EventWorkerEnded:
@@ -125,7 +160,7 @@ func (s *Server) applyWorker(e Event) {
 	switch e.Type {
 	case EventWorkerStarted:
 		if w.Attempt > 0 && e.Attempt > w.Attempt && e.Revision == s.Revision {
-			s.Restarts++
+			s.Restarts += e.Attempt - w.Attempt // of a worker that keeps dying not each is told
 		}
 		*w = Worker{Revision: e.Revision, Index: w.Index, Attempt: e.Attempt, PID: e.PID, Started: e.Time}
 	case EventWorkerReady:

@@ -27,6 +27,7 @@ var rooms = []struct {
 	{"deployer/run", nil, "the types that all rooms share depend on none of them"},
 	{"deployer/folder", []string{"deployer/run"}, "the agent and the monitor share it, and nothing else of the deployer"},
 	{"deployer/monitor", []string{"deployer/monitor/...", "deployer/run", "deployer/folder"}, "the monitor runs in pods and beside local trials, without the rest"},
+	{"deployer/server", []string{"deployer/run", "deployer/folder"}, "a server's monitor runs beside its workers, without the rest"},
 	{"deployer/view", []string{"deployer/view/...", "deployer/run"}, "what people see is a fold of events, and needs no target"},
 	{"deployer", []string{"deployer/...", "converter/program", "converter/session", "converter/complaint"}, "deployer and converter meet in the program folder alone"},
 	{"agent", []string{"agent/...", "deployer/run", "deployer/folder"}, "the agent is the first process of every trial, and must stay small"},

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/metaml/metaml/agent"
+	"github.com/metaml/metaml/agent/front"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/server"
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
+)
+
+// serverMain is the life of a server's monitor: it joins deployer/server, which decides, with agent, which runs the workers, and
+// agent/front, the HTTP side. listener is the socket that a front hands over whose monitor died, or nil.
+func serverMain(ctx context.Context, f folder.Run, resume bool, listener *os.File) error {
+	module, err := pymodule.Dir()
+	if err != nil {
+		return err
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find metaml-agent: %w", err)
+	}
+	procs, err := agent.NewProcesses()
+	if err != nil {
+		return err
+	}
+	defer procs.Close()
+	return server.Run(ctx, server.Options{
+		Folder: f, Resume: resume, Listener: listener,
+		Sweep: func(ctx context.Context, spec run.Spec) error { return agent.SweepServer(ctx, procs, f, spec.Name) },
+		Supervise: func(job server.Job) (server.Supervisor, error) {
+			return agent.New(agent.Options{Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ})
+		},
+		StartFront: func(tell func(server.FrontUpdate)) (server.Front, error) {
+			log, err := os.OpenFile(f.FrontLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+			if err != nil {
+				return nil, fmt.Errorf("make the front's log: %w", err)
+			}
+			defer log.Close()
+			process, err := front.Start(front.Options{
+				Folder: string(f), Binary: binary, Log: log,
+				Spawn: func(argv []string, files []*os.File) (front.Child, error) { return procs.Spawn(argv, files) },
+			})
+			if err != nil {
+				return nil, err
+			}
+			go func() {
+				for u := range process.Updates() {
+					tell(frontUpdate(u))
+				}
+			}()
+			return frontProcess{process}, nil
+		},
+	})
+}
+
+// frontProcess gives a front the words of deployer/server.
+type frontProcess struct{ *front.Process }
+
+func (p frontProcess) Revision(r server.Revision) error { return p.Process.Revision(front.Revision(r)) }
+
+func (p frontProcess) Worker(w server.Worker) error {
+	return p.Process.Worker(front.Worker{Revision: w.Revision, Index: w.Index, Attempt: w.Attempt, PID: w.PID, Socket: w.Socket})
+}
+
+func frontUpdate(u front.Update) server.FrontUpdate {
+	out := server.FrontUpdate{
+		Connected: (*server.WorkerID)(u.Connected), Hung: (*server.WorkerID)(u.Hung), Switched: u.Switched, Drained: u.Drained,
+	}
+	if p := u.Probed; p != nil {
+		out.Probed = &server.Probed{
+			Revision: p.Revision, Status: p.Status, Body: p.Body, Example: p.Example, Seconds: p.Seconds, Error: p.Error, Skipped: p.Skipped,
+		}
+	}
+	if u.Ended != nil {
+		out.Ended = (*server.FrontEnd)(u.Ended)
+	}
+	return out
+}

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// The ports that servers get which ask for none: below those that systems give to clients.
+const (
+	firstPort = 20_000
+	ports     = 12_000
+)
+
+// stablePort is where the search for a free port begins: the same for each server of a series.
+func stablePort(spec run.Spec) int {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", spec.Owner, spec.Source, spec.Series))
+	return firstPort + int(binary.BigEndian.Uint32(sum[:])%ports)
+}
+
+// listener is a socket that takes connections, whether a front is there or not.
+type listener struct {
+	address string // "127.0.0.1:21873"
+	file    *os.File
+}
+
+func (l *listener) host() string {
+	host, _, _ := net.SplitHostPort(l.address)
+	return host
+}
+
+func (l *listener) port() int {
+	_, port, _ := net.SplitHostPort(l.address)
+	n, _ := strconv.Atoi(port)
+	return n
+}
+
+func (l *listener) close() { _ = l.file.Close() }
+
+// url is the address of the endpoint. Where the server listens on all addresses of the machine, it is the one that works here.
+func (l *listener) url(path string) string {
+	host := l.host()
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(l.port())) + path
+}
+
+// adopt takes over a socket that another process listened with.
+func adopt(file *os.File) (*listener, error) {
+	l, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("take over the listening socket: %w", err)
+	}
+	defer l.Close()
+	return &listener{address: l.Addr().String(), file: file}, nil
+}
+
+// bind makes a listening socket.
+func bind(ctx context.Context, host string, port int) (*listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return nil, err
+	}
+	return &listener{address: l.Addr().String(), file: file}, nil
+}
+
+// hostOf is the address that a revision asks to listen on.
+func hostOf(spec run.Spec) string {
+	if spec.Server.Host == "" {
+		return "127.0.0.1"
+	}
+	if a, err := net.ResolveIPAddr("ip", spec.Server.Host); err == nil {
+		return a.String()
+	}
+	return spec.Server.Host
+}
+
+// matches reports whether a revision that asks for an address and a port can do with this one.
+func (l *listener) matches(spec run.Spec) bool {
+	return hostOf(spec) == l.host() && (spec.Server.Port == 0 || spec.Server.Port == l.port())
+}
+
+// portPatience is how long a port may still be held by the front of a monitor that was killed.
+const portPatience = 10 * time.Second
+
+// listen makes the socket of a revision. before is the port where the server answered last, or 0: it comes first, and may still be
+// held by what is about to end.
+func listen(ctx context.Context, spec run.Spec, before int) (*listener, error) {
+	host, port := hostOf(spec), spec.Server.Port
+	first, patience := port, time.Duration(0)
+	if port == 0 {
+		first = before
+	}
+	if first != 0 && first == before {
+		patience = portPatience
+	}
+	if first != 0 {
+		l, err := bindWithin(ctx, host, first, patience)
+		if err == nil || port != 0 || ctx.Err() != nil {
+			return l, err
+		}
+	}
+	start := stablePort(spec) - firstPort
+	for i := range ports {
+		l, err := bind(ctx, host, firstPort+(start+i)%ports)
+		if !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, os.ErrPermission) {
+			return l, err
+		}
+	}
+	return nil, fmt.Errorf("none of the ports %d to %d is free", firstPort, firstPort+ports-1)
+}
+
+// bindWithin tries again while the port is in use.
+func bindWithin(ctx context.Context, host string, port int, patience time.Duration) (*listener, error) {
+	for end := time.Now().Add(patience); ; {
+		l, err := bind(ctx, host, port)
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
+			return l, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,187 @@
+// Package server is the process that owns a server: it holds the listening socket, starts the front and, for each revision, what
+// runs its workers; it tests a new revision before requests go to it, and starts again whatever dies (docs/engine.md).
+//
+// Read [Run] first, then engine.go: one goroutine that decides everything. What runs the workers is behind [Supervisor], the HTTP
+// side behind [Front]; packages agent and agent/front have the real ones, and none imports the other: cmd/metaml-agent joins them.
+//
+// It imports deployer/run and deployer/folder alone.
+package server
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Options say how to run a server.
+type Options struct {
+	Folder   folder.Run
+	Resume   bool     // a server that has ended, or whose machine was restarted, is started again
+	Listener *os.File // the socket that a front took over from a monitor that died; nil is none
+	// Sweep kills what monitors before this one left behind, and returns when nothing is left of it.
+	Sweep func(context.Context, run.Spec) error
+	// Supervise makes what runs the workers of a revision. It starts nothing before the first Start.
+	Supervise func(Job) (Supervisor, error)
+	// StartFront starts a front. What it tells goes to tell, until [FrontUpdate.Ended].
+	StartFront func(tell func(FrontUpdate)) (Front, error)
+}
+
+// Job is what a Supervisor must know about a revision.
+type Job struct {
+	Spec    run.Spec
+	Folder  folder.Run // of the revision
+	Environ []string   // of its submission
+}
+
+// Supervisor runs the workers of one revision: a worker is a trial that stays, and says Ready when it listens. Its methods return
+// at once, but for Close; what comes of them arrives on Updates.
+type Supervisor interface {
+	// Start begins an attempt of a worker. It is answered by Started, Ready and Ended, or by Ended alone.
+	Start(run.Attempt)
+	// Signal asks a running attempt to end, or kills it. For an attempt that is not there it does nothing.
+	Signal(id run.AttemptID, kill bool)
+	// Updates is what happened, in order for each attempt.
+	Updates() <-chan run.Update
+	// Close kills what still runs and returns when nothing is left of it.
+	Close()
+}
+
+// Front is the process that takes requests. Where a method fails the process is as good as gone, which it tells too.
+type Front interface {
+	PID() int
+	Listen(address string, listener *os.File) error // the listener stays the caller's
+	Unlisten(address string) error
+	Revision(Revision) error // makes it known; it gets no requests before Switch
+	Worker(Worker) error     // dials it, in place of an earlier attempt
+	Probe(revision int, body string) error
+	Switch(revision int) error // new requests go there
+	Retire(revision int) error // forgets it
+	Stop(grace time.Duration) error
+	Kill()
+}
+
+// Revision is what a front must know of a revision.
+type Revision struct {
+	Number  int
+	Path    string
+	Batch   int
+	Timeout time.Duration
+	Workers int
+}
+
+// WorkerID names an attempt of a worker.
+type WorkerID struct {
+	Revision int
+	Index    int
+	Attempt  int
+}
+
+// Worker is a process that waits for the front at a socket.
+type Worker struct {
+	WorkerID
+	PID    int
+	Socket string
+}
+
+// FrontUpdate is one thing that a front tells. One of the fields is set.
+type FrontUpdate struct {
+	Connected *WorkerID // it can be called from now on
+	Hung      *WorkerID // it did not answer in time: kill it
+	Probed    *Probed
+	Switched  int       // new requests go to this revision
+	Drained   int       // nothing of this revision is queued or being answered
+	Ended     *FrontEnd // the process is gone; the last update
+}
+
+// Probed is what a call of the function as a test has given.
+type Probed struct {
+	Revision int
+	Status   int     // of the answer, as HTTP has it
+	Body     string  // the beginning of the answer
+	Example  string  // the input, JSON; "" is unknown
+	Seconds  float64 // that the answer took
+	Error    string  // a sentence, where the status is not one of success
+	Skipped  bool    // there was no input to try
+}
+
+// FrontEnd is how a front ended.
+type FrontEnd struct {
+	Exit   int // exit status, if Signal is 0
+	Signal int
+	Text   string // why it had to be ended, if it had to be
+}
+
+var (
+	// ErrRestarted says that the machine was started again since the server's last monitor: nothing goes on by itself.
+	ErrRestarted = errors.New("the machine was restarted while the server was going: metaml resume starts it again")
+	// errDeleted says that the server's folder is gone.
+	errDeleted = errors.New("the server's folder was deleted")
+)
+
+// resumePatience is how long a monitor that resumes a server waits for the one that ended it.
+const resumePatience = 5 * time.Second
+
+// Run is the life of a server's monitor: it takes the server over from the monitors before, and returns when the server has ended.
+// That it returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at
+// once if a monitor is there.
+func Run(ctx context.Context, o Options) error {
+	patience := time.Duration(0)
+	if o.Resume {
+		patience = resumePatience
+	}
+	lock, err := o.Folder.LockMonitorWithin(ctx, patience)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	spec, err := o.Folder.ReadSpec()
+	if err != nil {
+		return err
+	}
+	rebooted := o.Folder.Rebooted()
+	file, err := o.Folder.OpenEvents()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	j := newJournal(spec)
+	if j.log, err = folder.OpenLog(file, j.fold); err != nil {
+		return err
+	}
+	ended := j.state.Phase.Final()
+	switch {
+	case o.Resume:
+		if err := o.Folder.ForgetStops(); err != nil {
+			return err
+		}
+	case ended:
+		return nil
+	case rebooted:
+		return ErrRestarted
+	}
+	if err := o.Folder.WriteMonitor(); err != nil {
+		return err
+	}
+	o.Folder.KeepReserve()
+	if err := o.Sweep(ctx, spec); err != nil {
+		return err
+	}
+	syncer := folder.NewSyncer(j.log)
+	defer syncer.Close()
+	j.sync = syncer.Wake
+	j.folder = o.Folder
+	e := newEngine(o, j)
+	if err := e.run(ctx, o.Resume && (ended || rebooted)); err != nil {
+		return err
+	}
+	if err := j.log.Sync(); err != nil {
+		return err
+	}
+	_ = os.Remove(o.Folder.Reserve())
+	_ = o.Folder.WriteSummary(j.state, j.log.Size()) // lists are slower without it
+	return nil
+}
