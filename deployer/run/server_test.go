@@ -1,74 +1,70 @@
-package run_test
+package run
 
 import (
+	"errors"
+	"strings"
+	"syscall"
 	"testing"
-
-	"github.com/metaml/metaml/deployer/run"
+	"time"
 )
 
-func fold(events ...run.Event) *run.State {
-	s := run.NewState(run.Spec{Name: "serve-1", Kind: run.Serve, Completions: 2})
-	for i, e := range events {
-		e.Source, e.Seq = "monitor", int64(i+1)
-		s.Apply(e)
+func worker(i int) *int { return &i }
+
+func TestTheFoldOfAServer(t *testing.T) {
+	t.Parallel()
+	s := NewState(Spec{Name: "serve-1", Kind: Serve, Completions: 1})
+	var seq int64
+	apply := func(events ...Event) *Server {
+		for _, e := range events {
+			seq++
+			e.Source, e.Seq, e.Time = "monitor", seq, time.Unix(seq, 0)
+			s.Apply(e)
+		}
+		return s.Server
 	}
-	return s
+	up := func(revision, attempt int) []Event {
+		return []Event{
+			{Type: EventWorkerStarted, Revision: revision, Worker: worker(0), Attempt: attempt, PID: 100*revision + attempt},
+			{Type: EventWorkerReady, Revision: revision, Worker: worker(0), Attempt: attempt},
+		}
+	}
+	apply(Event{Type: EventSubmitted}, Event{Type: EventServerStarting, Revision: 1})
+	if v := apply(up(1, 1)...); v.Revision != 0 || v.Starting != 1 || s.Phase != Running || len(v.Workers) != 1 || !v.Workers[0].Ready {
+		t.Errorf("while the first starts: %+v", v)
+	}
+	v := apply(Event{Type: EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Example: "1"})
+	if v.Revision != 1 || v.Starting != 0 || v.Port() != 21873 {
+		t.Errorf("ready: %+v", v)
+	}
+	// One that is submitted while another starts, and a worker that keeps dying, of which not each end is told.
+	apply(Event{Type: EventServerStarting, Revision: 2}, Event{Type: EventServerFailed, Revision: 2, Reason: ReasonSuperseded})
+	apply(Event{Type: EventServerStarting, Revision: 3})
+	apply(up(3, 1)...)
+	apply(Event{Type: EventWorkerEnded, Revision: 1, Worker: worker(0), Attempt: 1, Reason: ReasonSignal})
+	if v := apply(up(1, 8)...); v.Revision != 1 || v.Starting != 3 || v.Restarts != 7 || v.Failed == nil || v.Failed.Revision != 2 {
+		t.Errorf("two at once: %+v", v)
+	}
+	if v := apply(Event{Type: EventServerReady, Revision: 3}); v.Revision != 3 || v.Failed != nil || len(v.WorkersOf(1)) != 0 || len(v.WorkersOf(3)) != 1 {
+		t.Errorf("replaced: %+v", v)
+	}
+	if v := apply(Event{Type: EventServerFailed, Revision: 3, Reason: ReasonProgram}); v.Revision != 0 || v.Failed.Reason != ReasonProgram {
+		t.Errorf("one that answered and cannot be started again: %+v", v)
+	}
+	apply(Event{Type: EventEnded, State: Failed}, Event{Type: EventResumed}, Event{Type: EventServerStarting, Revision: 3})
+	if v := apply(up(3, 2)...); s.Phase != Running || v.Starting != 3 || len(v.Workers) != 1 || len(s.Trials) != 0 {
+		t.Errorf("resumed: %s %+v", s.Phase, v)
+	}
 }
 
-func worker(kind string, revision, index, attempt int) run.Event {
-	return run.Event{Type: kind, Revision: revision, Worker: &index, Attempt: attempt}
-}
-
-// What answers stays what it is until another revision is ready.
-func TestRevisionsOfAServer(t *testing.T) {
-	ready := run.Event{Type: run.EventServerReady, Revision: 1, Address: "http://h/predict"}
-	failed := run.Event{Type: run.EventServerFailed, Revision: 2, Reason: run.ReasonTest}
-	for name, c := range map[string]struct {
-		events                      []run.Event
-		phase                       run.Phase
-		revision, starting, failure int
-	}{
-		"submitted": {[]run.Event{{Type: run.EventSubmitted}}, run.Pending, 0, 0, 0},
-		"starting":  {[]run.Event{{Type: run.EventServerStarting, Revision: 1}}, run.Running, 0, 1, 0},
-		"ready":     {[]run.Event{{Type: run.EventServerStarting, Revision: 1}, ready}, run.Running, 1, 0, 0},
-		"replacing": {[]run.Event{ready, {Type: run.EventServerStarting, Revision: 2}}, run.Running, 1, 2, 0},
-		"failed":    {[]run.Event{ready, {Type: run.EventServerStarting, Revision: 2}, failed}, run.Running, 1, 0, 2},
-		"mended": {
-			[]run.Event{ready, {Type: run.EventServerStarting, Revision: 2}, failed, {Type: run.EventServerStarting, Revision: 3}, {Type: run.EventServerReady, Revision: 3}},
-			run.Running, 3, 0, 0,
-		},
-		"stopped": {[]run.Event{ready, {Type: run.EventServerStarting, Revision: 2}, {Type: run.EventEnded, State: run.Stopped}}, run.Stopped, 1, 0, 0},
-		"resumed": {[]run.Event{ready, {Type: run.EventEnded, State: run.Stopped}, {Type: run.EventResumed}}, run.Running, 1, 0, 0},
+func TestWhyNothingCanListen(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[error]string{
+		syscall.EADDRINUSE: "port 80 is in use already", syscall.EACCES: "port 80 may not be used by this user",
+		syscall.EADDRNOTAVAIL: "10.0.0.1 is no address of this machine", syscall.ENFILE: "nothing can listen on port 80 of 10.0.0.1",
 	} {
-		s := fold(c.events...)
-		failure := 0
-		if s.Server.Failed != nil {
-			failure = s.Server.Failed.Revision
+		err := PortError(cause, "10.0.0.1", 80)
+		if !strings.Contains(err.Text, want) || err.Hint == "" || !errors.Is(err, cause) {
+			t.Errorf("%v: %v", cause, err)
 		}
-		if s.Phase != c.phase || s.Server.Revision != c.revision || s.Server.Starting != c.starting || failure != c.failure || len(s.Trials) != 0 {
-			t.Errorf("%s: %s, revision %d answers, %d is starting, %d failed, %d trials", name, s.Phase, s.Server.Revision, s.Server.Starting, failure, len(s.Trials))
-		}
-	}
-}
-
-func TestWorkersOfAServer(t *testing.T) {
-	s := fold(
-		run.Event{Type: run.EventServerStarting, Revision: 1},
-		worker(run.EventWorkerStarted, 1, 0, 1), worker(run.EventWorkerReady, 1, 0, 1),
-		run.Event{Type: run.EventServerReady, Revision: 1},
-		worker(run.EventWorkerEnded, 1, 0, 1), worker(run.EventWorkerStarted, 1, 0, 2),
-		worker(run.EventWorkerEnded, 1, 0, 1), // late, of an attempt that is past
-		run.Event{Type: run.EventServerStarting, Revision: 2},
-		worker(run.EventWorkerStarted, 2, 0, 1), worker(run.EventWorkerStarted, 7, 0, 1),
-	)
-	if w := s.Server.WorkersOf(1); len(w) != 1 || w[0].Attempt != 2 || w[0].Ended || w[0].Ready || s.Server.Restarts != 1 {
-		t.Errorf("revision 1 has %+v, %d restarts", w, s.Server.Restarts)
-	}
-	if len(s.Server.WorkersOf(2)) != 1 || len(s.Server.Workers) != 2 {
-		t.Errorf("workers: %+v", s.Server.Workers)
-	}
-	s.Apply(run.Event{Type: run.EventServerReady, Revision: 2})
-	if len(s.Server.WorkersOf(1)) != 0 {
-		t.Error("the workers of a revision that was replaced are still there")
 	}
 }

@@ -70,7 +70,11 @@ func adopt(file *os.File) (*listener, error) {
 
 // bind makes a listening socket.
 func bind(ctx context.Context, host string, port int) (*listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	network := "tcp"
+	if ip := net.ParseIP(host); ip != nil && ip.To4() != nil {
+		network = "tcp4" // else 0.0.0.0 would be made into [::]
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+func serving(host string, port int) run.Spec {
+	return run.Spec{Name: "serve-1", Series: "serve", Server: &run.ServerSpec{Revision: 1, Host: host, Port: port, Path: "/predict"}}
+}
+
+func TestAServerThatAsksForNoPortGetsAlwaysTheSame(t *testing.T) {
+	t.Parallel()
+	spec := serving("", 0)
+	spec.Source = t.Name()
+	first, err := listen(t.Context(), spec, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.close()
+	if p := first.port(); p < firstPort || p >= firstPort+ports {
+		t.Errorf("port %d", p)
+	}
+	second, err := listen(t.Context(), spec, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.close()
+	if second.port() == first.port() {
+		t.Error("two on one port")
+	}
+	port := first.port()
+	first.close()
+	again, err := listen(t.Context(), spec, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.close()
+	if again.port() != port {
+		t.Errorf("port %d, and %d before", again.port(), port)
+	}
+	// What it had last comes first, wherever that is.
+	used := second.port()
+	second.close()
+	last, err := listen(t.Context(), spec, used)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer last.close()
+	if last.port() != used {
+		t.Errorf("port %d, and %d was used last", last.port(), used)
+	}
+}
+
+// A front whose monitor was killed may hold the port a little longer.
+func TestAPortThatIsGivenUpSoonIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	held, err := bind(t.Context(), "127.0.0.1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listen(t.Context(), serving("127.0.0.1", held.port()), 0); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a port that somebody else has: %v", err)
+	}
+	time.AfterFunc(50*time.Millisecond, held.close)
+	l, err := listen(t.Context(), serving("127.0.0.1", held.port()), held.port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	if l.port() != held.port() || !l.matches(serving("localhost", 0)) || l.matches(serving("0.0.0.0", 0)) || l.matches(serving("", 1)) {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestASocketIsHandedOver(t *testing.T) {
+	t.Parallel()
+	l, err := bind(t.Context(), "0.0.0.0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	waiting, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", l.address[len("0.0.0.0:"):]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer waiting.Close()
+	again, err := adopt(l.file)
+	if err != nil || again.address != l.address {
+		t.Fatalf("%v %+v", err, again)
+	}
+	taken, err := net.FileListener(again.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	conn, err := taken.Accept() // the one that waited meanwhile
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got, want := l.url("/p"), "http://"+waiting.RemoteAddr().String()+"/p"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWhatTheLogSaysOfAFailedCall(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		entry, sentence, kind string
+		fatal                 bool
+	}{
+		{"serve raised ValueError: no\nTraceback (most recent call last):\n  x", "serve raised ValueError: no", "ValueError", false},
+		{"serve raised NameError: name 'np' is not defined\nTraceback", "serve raised NameError: name 'np' is not defined", "NameError", true},
+		{"serve raised ModuleNotFoundError: No module named 'x'", "serve raised ModuleNotFoundError: No module named 'x'", "ModuleNotFoundError", true},
+		{"serve returned a set at .labels, which cannot be JSON", "serve returned a set at .labels, which cannot be JSON", "TypeError", true},
+	} {
+		if f := explain(c.entry); f.sentence != c.sentence || f.err.Type != c.kind || f.fatal != c.fatal {
+			t.Errorf("%q: %+v %+v", c.entry, f, f.err)
+		}
+	}
+}
+
+// The log is the program's own: anything may be in it.
+func FuzzExplain(f *testing.F) {
+	f.Add("serve raised ValueError: no\nTraceback")
+	f.Add(" raised \n raised : ")
+	f.Fuzz(func(t *testing.T, entry string) {
+		found := explain(entry)
+		if found.err == nil || !strings.HasPrefix(entry, found.sentence) || strings.Contains(found.sentence, "\n") {
+			t.Errorf("%q: %+v", entry, found)
+		}
+	})
+}
+
+func TestWhatKeepsEndingIsStartedEverMoreSlowly(t *testing.T) {
+	t.Parallel()
+	var p pace
+	for i, want := range []time.Duration{0, 100, 200, 400, 800, 1600} {
+		if got := p.next(time.Second); got != want*time.Millisecond {
+			t.Errorf("end %d: %v", i+1, got)
+		}
+		if told := p.complains(); told != (i+1 == complainAt) {
+			t.Errorf("end %d is told: %v", i+1, told)
+		}
+	}
+	for range 100 {
+		p.next(time.Second)
+	}
+	if got := p.next(time.Second); got != maxDelay {
+		t.Errorf("in the end %v", got)
+	}
+	if got := p.next(quickly); got != 0 {
+		t.Errorf("after a good while %v", got)
+	}
+}
