@@ -5,7 +5,7 @@
 // request goes from endpoint.go (HTTP) through a revision's queue (queue.go) to a worker (worker.go) and back; json.go and array.go
 // turn JSON into arrays and arrays into JSON.
 //
-// It imports agent/frame alone, of the product.
+// It imports agent/frame and deployer/folder alone, of the product.
 package front
 
 import (

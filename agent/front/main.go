@@ -3,7 +3,20 @@ package front
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/metaml/metaml/agent/frame"
+	"github.com/metaml/metaml/deployer/folder"
 )
 
 // MainOptions are what the process of a front is given.
@@ -13,7 +26,424 @@ type MainOptions struct {
 	Log     *os.File // one JSON line for each request that ended with a status of 500 or more
 }
 
-// Main is the process of a front. It returns when it was told to stop, or when its monitor died and a new one was started.
+// front is the process: what the monitor has told it, and the HTTP server.
+type front struct {
+	limits   limits
+	budget   budget
+	metrics  *meters
+	server   *fasthttp.Server
+	current  atomic.Pointer[revision] // nil: nothing was switched to yet
+	stopping atomic.Bool
+	meeting  atomic.Int64 // requests that wait for a revision's first worker
+	ended    chan struct{}
+	tasks    sync.WaitGroup // workers' connections, listeners, probes
+
+	// Of the goroutine that hears the monitor, except that revisions is read by others.
+	mu        sync.Mutex
+	revisions map[int]*served
+	listeners map[string]*listener
+
+	telling sync.Mutex
+	control *net.UnixConn
+
+	logging   sync.Mutex
+	logTo     io.Writer
+	logSecond int64
+	logLines  int
+	logLeft   int
+}
+
+// served is a revision and what ends its connections.
+type served struct {
+	*revision
+	ctx    context.Context //nolint:containedctx // the revision's life, which orders come to later
+	cancel context.CancelCauseFunc
+	slots  map[int]context.CancelCauseFunc
+}
+
+// listener is an address where connections are taken, and the descriptor, which is kept for another monitor.
+type listener struct {
+	net.Listener
+	file *os.File
+}
+
+func newFront(control *net.UnixConn, log io.Writer, l limits) *front {
+	f := &front{
+		limits: l, budget: budget{limit: l.bytes}, ended: make(chan struct{}), revisions: map[int]*served{}, listeners: map[string]*listener{},
+		control: control, logTo: log,
+	}
+	f.server = f.newServer()
+	f.metrics = newMeters(f)
+	return f
+}
+
+// Main is the process of a front. It returns when it was told to stop and has, or when its monitor died and a new one was started.
 func Main(ctx context.Context, o MainOptions) error {
-	return errors.ErrUnsupported
+	c, err := net.FileConn(o.Control)
+	if err != nil {
+		return fmt.Errorf("descriptor %d is no socket to a monitor: %w", o.Control.Fd(), err)
+	}
+	_ = o.Control.Close()
+	control, ok := c.(*net.UnixConn)
+	if !ok {
+		return fmt.Errorf("the control socket is a %T", c)
+	}
+	began := time.Now()
+	f := newFront(control, o.Log, defaultLimits)
+	orphaned := f.obey(ctx)
+	if !orphaned {
+		return nil
+	}
+	// A monitor that dies as soon as it is started must not make this a race.
+	if wait := time.Second - time.Since(began); wait > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	return f.startMonitor(o)
+}
+
+// obey does what the monitor says. It returns when everything has ended; orphaned: because the monitor did.
+func (f *front) obey(ctx context.Context) (orphaned bool) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer f.tasks.Wait()
+	defer f.control.Close()
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { _ = f.control.Close() })
+	defer stop()
+	in := frame.NewReader(f.control)
+	defer in.Close()
+	for {
+		var o order
+		if err := frame.Read(in, &o); err != nil {
+			if ctx.Err() != nil {
+				f.end(context.WithoutCancel(ctx), 0)
+				return false
+			}
+			if !errors.Is(err, io.EOF) {
+				f.log(logLine{Error: "the monitor: " + err.Error()})
+			}
+			f.orphan(ctx)
+			return true
+		}
+		switch o.Type {
+		case "listen":
+			f.listen(o.Address, in.Take())
+		case "unlisten":
+			f.unlisten(o.Address)
+		case "revision":
+			f.addRevision(ctx, o)
+		case "worker":
+			f.addWorker(o)
+		case "probe":
+			if r := f.revision(o.Revision); r != nil {
+				f.tasks.Go(func() { f.tell(f.probe(r.revision, o.Body)) })
+			}
+		case "switch":
+			f.switchTo(o.Revision)
+		case "retire":
+			f.retire(o.Revision)
+		case "stop":
+			f.end(ctx, time.Duration(o.GraceMS)*time.Millisecond)
+			return false
+		}
+	}
+}
+
+// tell says something to the monitor. If it is gone, obey will see it.
+func (f *front) tell(n notice) {
+	f.telling.Lock()
+	defer f.telling.Unlock()
+	_ = f.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = frame.Write(f.control, n)
+}
+
+// all gives the revisions that there are.
+func (f *front) all() []*revision {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]*revision, 0, len(f.revisions))
+	for _, r := range f.revisions {
+		all = append(all, r.revision)
+	}
+	return all
+}
+
+func (f *front) revision(number int) *served {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.revisions[number]
+}
+
+func (f *front) listen(address string, file *os.File) {
+	if file == nil {
+		f.log(logLine{Error: "the monitor sent no socket for " + address})
+		return
+	}
+	f.unlisten(address)
+	l, err := net.FileListener(file)
+	if err != nil {
+		_ = file.Close()
+		f.log(logLine{Error: fmt.Sprintf("listen on %s: %v", address, err)})
+		return
+	}
+	f.mu.Lock()
+	f.listeners[address] = &listener{l, file}
+	f.mu.Unlock()
+	f.tasks.Go(func() { _ = f.server.Serve(l) })
+}
+
+func (f *front) unlisten(address string) {
+	f.mu.Lock()
+	l := f.listeners[address]
+	delete(f.listeners, address)
+	f.mu.Unlock()
+	if l != nil {
+		_ = l.Close()
+		_ = l.file.Close()
+	}
+}
+
+// maxWorkers bounds what an order can make us allocate.
+const maxWorkers = 1 << 12
+
+func (f *front) addRevision(ctx context.Context, o order) {
+	if f.revision(o.Revision) != nil || o.Workers < 1 || o.Workers > maxWorkers || !strings.HasPrefix(o.Path, "/") {
+		return
+	}
+	r := newRevision(f, Revision{
+		Number: o.Revision, Path: o.Path, Batch: o.Batch, Timeout: time.Duration(o.TimeoutMS) * time.Millisecond, Workers: o.Workers,
+	})
+	s := &served{revision: r, slots: map[int]context.CancelCauseFunc{}}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	f.mu.Lock()
+	f.revisions[o.Revision] = s
+	f.mu.Unlock()
+}
+
+func (f *front) addWorker(o order) {
+	s := f.revision(o.Revision)
+	if s == nil || o.Worker < 0 || o.Worker >= s.Workers {
+		return
+	}
+	s.mu.Lock()
+	before := s.attempts[o.Worker]
+	if o.Attempt > before {
+		s.attempts[o.Worker] = o.Attempt
+	}
+	s.mu.Unlock()
+	if o.Attempt <= before {
+		return
+	}
+	if before > 0 {
+		f.metrics.restarts.Inc()
+		s.slots[o.Worker](errReplaced)
+	}
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	s.slots[o.Worker] = cancel
+	f.tasks.Go(func() {
+		s.attach(ctx, Worker{Revision: o.Revision, Index: o.Worker, Attempt: o.Attempt, PID: o.PID, Socket: o.Socket})
+	})
+}
+
+var errReplaced = errors.New("another attempt has taken its place")
+
+// switchTo has new requests go to a revision.
+func (f *front) switchTo(number int) {
+	s := f.revision(number)
+	if s == nil {
+		return
+	}
+	s.undrain()
+	before := f.current.Swap(s.revision)
+	f.tell(notice{Type: "switched", Revision: number})
+	if before != nil && before != s.revision {
+		before.drain()
+	}
+}
+
+func (f *front) retire(number int) {
+	f.mu.Lock()
+	s := f.revisions[number]
+	delete(f.revisions, number)
+	f.mu.Unlock()
+	if s == nil {
+		return
+	}
+	f.current.CompareAndSwap(s.revision, nil)
+	s.drain()
+	s.close(errRetired)
+	s.cancel(errRetired)
+}
+
+// probeBody is how much of an answer the monitor is told.
+const probeBody = 64 << 10
+
+// probe calls the function as a request would.
+func (f *front) probe(r *revision, body *string) notice {
+	n := notice{Type: "probed", Revision: r.Number}
+	began := time.Now()
+	c := newCall(began, nil)
+	c.deadline = began.Add(r.Timeout)
+	h := r.hello.Load()
+	if h == nil {
+		var p problem
+		if h, p = f.meet(r, c); p.status != 0 {
+			n.Status, n.Error = p.status, p.text
+			return n
+		}
+	}
+	text := string(h.Example)
+	if body != nil {
+		text = *body
+	}
+	if n.Example = text; text == "" || text == "null" && body == nil {
+		n.Example, n.Skipped = "", true
+		return n
+	}
+	began = time.Now()
+	c.arrived = began
+	q := request{contentType: typeJSON, body: newBuffer(&f.budget), size: len(text)}
+	if !q.body.grow(8 + pad8(len(text))) {
+		q.release()
+		n.Status, n.Error = 503, f.noRoom().text
+		return n
+	}
+	q.body.b = append(append(q.body.b[:0], make([]byte, 8)...), text...)
+	p := f.call(r, c, &q)
+	if p.status != 0 {
+		q.release()
+		n.Status, n.Error = p.status, p.text
+		return n
+	}
+	n.Seconds = time.Since(began).Seconds()
+	defer c.release()
+	if c.failure != nil {
+		p := f.problemOf(r, c.failure)
+		n.Status, n.Error = p.status, p.text
+		return n
+	}
+	n.Status = c.answer.status
+	switch kind := c.answer.kind; kind {
+	case replyPartBytes, replyPartText, replyPartLines:
+		n.ContentType = map[byte]string{replyPartBytes: typeBytes, replyPartText: typeText, replyPartLines: typeLines}[kind]
+		n.Body = shown(c.answer.data)
+		c.worker.quit(c)
+		return n
+	}
+	contentType, data, p := f.render(r, c)
+	if p.status != 0 {
+		f.log(logLine{ID: newID(), Status: p.status, Path: r.Path, Error: p.log})
+		n.Status, n.Error = p.status, p.log
+		return n
+	}
+	n.ContentType, n.Body = contentType, shown(data)
+	if n.Status >= 400 {
+		_, n.Error = errorOf(data)
+		n.Error = firstOf(n.Error, fasthttp.StatusMessage(n.Status))
+	}
+	return n
+}
+
+func shown(data []byte) string {
+	return strings.ToValidUTF8(string(data[:min(len(data), probeBody)]), "\ufffd")
+}
+
+// end refuses what is new, gives what is there some time, and ends.
+func (f *front) end(ctx context.Context, grace time.Duration) {
+	f.stopping.Store(true)
+	for _, r := range f.all() {
+		if grace == 0 {
+			r.close(errStopped)
+		} else {
+			r.refuse(errStopped)
+		}
+	}
+	f.shutdown(ctx, grace)
+	close(f.ended)
+	for _, r := range f.all() {
+		r.close(errStopped)
+	}
+	f.shutdown(ctx, time.Second)
+	f.release()
+}
+
+// orphan answers what is there when the monitor has died, and the workers with it.
+func (f *front) orphan(ctx context.Context) {
+	f.stopping.Store(true)
+	close(f.ended)
+	for _, r := range f.all() {
+		r.closeWaiting(errMonitor)
+	}
+	f.shutdown(ctx, orphanGrace)
+	for _, r := range f.all() {
+		r.close(errMonitor)
+	}
+	f.shutdown(ctx, time.Second)
+}
+
+// orphanGrace is how long workers may take to die with their monitor; what they were sent before is still answered.
+const orphanGrace = 2 * time.Second
+
+// shutdown takes no more connections, and waits for the requests that are being answered.
+func (f *front) shutdown(ctx context.Context, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	_ = f.server.ShutdownWithContext(ctx)
+}
+
+// release closes the listeners' descriptors.
+func (f *front) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for address, l := range f.listeners {
+		_ = l.Close()
+		_ = l.file.Close()
+		delete(f.listeners, address)
+	}
+}
+
+// firstListener is the descriptor of a new monitor's first listener.
+const firstListener = 4
+
+// startMonitor starts a monitor in place of the one that died, with the sockets that it listened on, and leaves everything to it.
+func (f *front) startMonitor(o MainOptions) error {
+	defer f.release()
+	run := folder.Run(o.Folder)
+	if _, err := os.Stat(run.Spec()); err != nil {
+		return nil //nolint:nilerr // the run was deleted: nothing is left to serve
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("start a monitor: %w", err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("start a monitor: %w", err)
+	}
+	defer null.Close()
+	log, err := os.OpenFile(run.MonitorLog(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		log = o.Log
+	} else {
+		defer log.Close()
+	}
+	args := []string{binary, "monitor", "--dir", o.Folder}
+	files := []*os.File{null, log, log, null}
+	var numbers []string
+	f.mu.Lock()
+	for _, l := range f.listeners {
+		numbers = append(numbers, fmt.Sprint(firstListener+len(numbers)))
+		files = append(files, l.file)
+	}
+	f.mu.Unlock()
+	if len(numbers) > 0 {
+		args = append(args, "--listener", strings.Join(numbers, ","))
+	}
+	p, err := os.StartProcess(binary, args, &os.ProcAttr{Dir: o.Folder, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
+	if err != nil {
+		return fmt.Errorf("start a monitor: %w", err)
+	}
+	return p.Release()
 }

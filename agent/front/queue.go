@@ -1,0 +1,390 @@
+package front
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// limits are what a front bounds. The defaults are documented (docs/serving.md); tests have smaller ones.
+type limits struct {
+	queued   int           // requests of a revision that wait for a worker
+	bytes    int64         // of requests in memory
+	body     int           // of one request
+	patience time.Duration // after its deadline, before a worker that has not answered is given up
+	header   time.Duration // to send a request's header, and each 64 KiB of its body
+	conns    int           // connections at a time
+}
+
+var defaultLimits = limits{
+	queued: 1024, bytes: 256 << 20, body: 64 << 20, patience: 5 * time.Second, header: 30 * time.Second, conns: 16 << 10,
+}
+
+// call is one request on its way through a revision. Its handler makes it, hands it to push and waits on done; in between it
+// belongs to whoever has it in hand: the queue, or the worker that it was sent to.
+type call struct {
+	item     *buffer // of the call's frame; nil when it was sent
+	prefix   int     // of an array: where its data begins
+	kind     byte
+	arrived  time.Time
+	deadline time.Time
+	conn     net.Conn // of the client, to see whether it is still there; nil: it is
+	done     chan struct{}
+
+	// What came of it, to be read after done.
+	failure  error  // nil: the rest is set
+	borrowed []byte // of the answer, in the reader's buffer
+	out      []byte // room for the response's body
+	answer   answer
+	sent     time.Time // when it was handed to a worker; zero: never
+
+	// Of a stream, while it goes on: what its worker must be told.
+	worker *worker
+	id     uint64
+}
+
+// answer is what a worker has said.
+type answer struct {
+	status int
+	kind   byte
+	dtype  *arrayEncoder
+	shape  []uint32
+	data   []byte // ours
+}
+
+// Why a call has no answer.
+var (
+	errFull    = errors.New("too many requests wait for an answer")
+	errMoved   = errors.New("another revision answers now") // ask that one
+	errTimeout = errors.New("the function did not answer in time")
+	errNobody  = errors.New("no worker was there to answer in time")
+	errLost    = errors.New("the worker ended while it answered")
+	errGone    = errors.New("the client has gone")
+	errStopped = errors.New("the server is stopping")
+	errRetired = errors.New("this revision is not served any more")
+	errMonitor = errors.New("the server is being started again")
+)
+
+// slowEnough is how long a request must have waited for its client to be looked after.
+const slowEnough = 10 * time.Millisecond
+
+// lookahead is how much work, by its measured time, a worker is handed at once where it cannot be done at once.
+const lookahead = time.Millisecond
+
+// mostBytes of calls go to a worker in one frame, unless one alone is larger.
+const mostBytes = 16 << 20
+
+// revision is the queue of one version of the function, and its workers.
+type revision struct {
+	Revision
+	front *front
+	hello atomic.Pointer[hello] // nil: no worker has connected yet
+	known chan struct{}         // closed when hello is set
+
+	mu          sync.Mutex
+	waiting     fifo
+	workers     []*worker // by index; nil: there is none
+	connected   int
+	outstanding int // calls that were pushed and have no answer yet; streams that have not ended
+	draining    bool
+	drained     bool // and was said to be
+	closed      error
+	timer       *time.Timer // armed while calls are outstanding
+	armed       bool
+	restarts    int
+	attempts    map[int]int // the latest of each worker
+}
+
+// defaultTimeout is for a monitor that names none.
+const defaultTimeout = 30 * time.Second
+
+func newRevision(f *front, r Revision) *revision {
+	if r.Timeout <= 0 {
+		r.Timeout = defaultTimeout
+	}
+	return &revision{
+		Revision: r, front: f, known: make(chan struct{}), workers: make([]*worker, r.Workers), attempts: map[int]int{},
+	}
+}
+
+// push hands a call over. Without an error, c.done will be told, once; with one, the call is the caller's still.
+func (r *revision) push(c *call) error {
+	r.mu.Lock()
+	switch {
+	case r.draining:
+		r.mu.Unlock()
+		return errMoved
+	case r.closed != nil:
+		r.mu.Unlock()
+		return r.closed
+	case r.waiting.len() >= r.front.limits.queued:
+		r.mu.Unlock()
+		return errFull
+	}
+	r.outstanding++
+	if !r.armed {
+		r.arm()
+	}
+	r.waiting.push(c)
+	for _, w := range r.workers {
+		if w != nil && r.room(w) > 0 {
+			r.dispatch(w) // unlocks
+			return nil
+		}
+	}
+	r.mu.Unlock()
+	return nil
+}
+
+// room says how many calls a worker can be handed now.
+func (r *revision) room(w *worker) int {
+	if w.busy >= w.hello.Concurrent {
+		return 0
+	}
+	if w.hello.Batch > 0 {
+		return w.hello.Batch
+	}
+	if w.hello.Concurrent > 1 {
+		return w.hello.Concurrent - w.busy
+	}
+	// One call at a time. Several short ones in a frame save system calls, but none may wait behind long ones, and every worker
+	// gets its share.
+	n := 1
+	if w.pace > 0 {
+		n = int(lookahead / w.pace)
+	}
+	share := (r.waiting.len() + r.connected - 1) / max(r.connected, 1)
+	return max(1, min(n, share, 64))
+}
+
+// dispatch hands what waits to a worker with room. It is called with r.mu held, and releases it.
+func (r *revision) dispatch(w *worker) {
+	now := time.Now()
+	n, bytes := 0, 0
+	jobs := w.jobs()
+	for room := r.room(w); n < room && r.waiting.len() > 0; {
+		c := r.waiting.front()
+		if n > 0 && bytes+len(c.item.b) > mostBytes {
+			break
+		}
+		if n > 0 && w.hello.Batch == 0 && w.hello.Concurrent == 1 && bytes+len(c.item.b) > 64<<10 {
+			break
+		}
+		r.waiting.pop()
+		if now.Sub(c.arrived) > slowEnough && c.gone() {
+			r.finish(c, errGone)
+			continue
+		}
+		bytes += len(c.item.b)
+		*jobs = append(*jobs, job{c.item, c.prefix, c.kind})
+		c.item, c.sent = nil, now
+		id := w.next + uint64(n)
+		n++
+		w.flights[id] = flight{call: c, deadline: c.deadline}
+		c.worker, c.id = w, id
+	}
+	if n == 0 {
+		r.mu.Unlock()
+		w.put(jobs)
+		return
+	}
+	id := w.next
+	w.next += uint64(n)
+	s := &shipment{count: n, left: n, sent: now}
+	for i := range uint64(n) {
+		fl := w.flights[id+i]
+		fl.shipment = s
+		w.flights[id+i] = fl
+	}
+	w.busy += w.weight(n)
+	r.mu.Unlock()
+	r.front.metrics.batch.Update(float64(n))
+	w.send(id, *jobs)
+	w.put(jobs)
+}
+
+// finish ends a call without an answer. r.mu is held, and the call is in nobody's hands.
+func (r *revision) finish(c *call, failure error) {
+	c.failure = failure
+	if c.item != nil {
+		c.item.release()
+		c.item = nil
+	}
+	r.left()
+	c.done <- struct{}{}
+}
+
+// left counts a call that has ended. r.mu is held.
+func (r *revision) left() {
+	r.outstanding--
+	r.settle()
+}
+
+// settle says once that a revision which gets no more requests has answered those it had. r.mu is held.
+func (r *revision) settle() {
+	if r.draining && r.outstanding == 0 && !r.drained {
+		r.drained = true
+		r.front.tell(notice{Type: "drained", Revision: r.Number})
+	}
+}
+
+// drain has the revision take no more requests.
+func (r *revision) drain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draining = true
+	r.settle()
+}
+
+// undrain makes it the one that answers.
+func (r *revision) undrain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draining, r.drained = false, false
+}
+
+// close ends what waits and what is being answered, and hangs up.
+func (r *revision) close(cause error) {
+	r.mu.Lock()
+	r.closed = cause
+	for r.waiting.len() > 0 {
+		r.finish(r.waiting.pop(), cause)
+	}
+	workers := append([]*worker(nil), r.workers...)
+	r.mu.Unlock()
+	for _, w := range workers {
+		if w != nil {
+			w.drop(cause)
+		}
+	}
+}
+
+// refuse has the revision take no more requests, for the cause; it answers those it has.
+func (r *revision) refuse(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = cause
+}
+
+// closeWaiting ends what no worker has yet.
+func (r *revision) closeWaiting(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = cause
+	for r.waiting.len() > 0 {
+		r.finish(r.waiting.pop(), cause)
+	}
+}
+
+// tick is how often deadlines are looked at, so that no request needs a timer of its own.
+func (r *revision) tick() time.Duration {
+	return min(max(r.Timeout/20, 5*time.Millisecond), 100*time.Millisecond)
+}
+
+// arm has the deadlines looked at while there are calls. r.mu is held.
+func (r *revision) arm() {
+	r.armed = true
+	if r.timer == nil {
+		r.timer = time.AfterFunc(r.tick(), r.look)
+		return
+	}
+	r.timer.Reset(r.tick())
+}
+
+// look ends the calls whose deadline has passed, and gives up the workers that have not answered long after it.
+func (r *revision) look() {
+	now := time.Now()
+	var hung []*worker
+	r.mu.Lock()
+	for r.waiting.len() > 0 && now.After(r.waiting.front().deadline) {
+		failure := errTimeout
+		if r.connected == 0 {
+			failure = errNobody
+		}
+		r.finish(r.waiting.pop(), failure)
+	}
+	for _, w := range r.workers {
+		if w == nil {
+			continue
+		}
+		for id, fl := range w.flights {
+			if fl.deadline.IsZero() || now.Before(fl.deadline) {
+				continue
+			}
+			if c := fl.call; c != nil {
+				fl.call = nil
+				w.flights[id] = fl
+				r.finish(c, errTimeout)
+			}
+			if now.After(fl.deadline.Add(r.front.limits.patience)) {
+				hung = append(hung, w)
+				break
+			}
+		}
+	}
+	busy := r.outstanding > 0
+	for _, w := range r.workers {
+		busy = busy || w != nil && len(w.flights) > 0
+	}
+	r.armed = false
+	if busy {
+		r.arm()
+	}
+	r.mu.Unlock()
+	for _, w := range hung {
+		w.hung()
+	}
+}
+
+// gone reports whether the client of a call has hung up, as far as that can be seen without writing to it.
+func (c *call) gone() bool {
+	conn, ok := c.conn.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		gone = n == 0 && err == nil || err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+	})
+	return gone || err != nil
+}
+
+// fifo is a queue of calls in a ring that grows.
+type fifo struct {
+	ring []*call
+	head int
+	size int
+}
+
+func (q *fifo) len() int     { return q.size }
+func (q *fifo) front() *call { return q.ring[q.head] }
+
+func (q *fifo) push(c *call) {
+	if q.size == len(q.ring) {
+		grown := make([]*call, max(16, 2*len(q.ring)))
+		for i := range q.size {
+			grown[i] = q.ring[(q.head+i)%len(q.ring)]
+		}
+		q.ring, q.head = grown, 0
+	}
+	q.ring[(q.head+q.size)%len(q.ring)] = c
+	q.size++
+}
+
+func (q *fifo) pop() *call {
+	c := q.ring[q.head]
+	q.ring[q.head] = nil
+	q.head = (q.head + 1) % len(q.ring)
+	q.size--
+	return c
+}
