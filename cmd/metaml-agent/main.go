@@ -90,7 +90,7 @@ func monitorMain(args []string) int {
 // monitorRun looks after a run, of whichever kind it is.
 func monitorRun(ctx context.Context, f folder.Run, resume bool, listener *os.File) error {
 	if spec, err := f.ReadSpec(); err == nil && spec.Kind == run.Serve {
-		return serverMain(ctx, f, resume, listener)
+		return serverMain(ctx, f, spec.Name, resume, listener)
 	}
 	return monitor.Run(ctx, monitor.Options{Folder: f, Resume: resume, Supervise: supervise})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -15,7 +16,7 @@ import (
 
 // serverMain is the life of a server's monitor: it joins deployer/server, which decides, with agent, which runs the workers, and
 // agent/front, the HTTP side. listener is the socket that a front hands over whose monitor died, or nil.
-func serverMain(ctx context.Context, f folder.Run, resume bool, listener *os.File) error {
+func serverMain(ctx context.Context, f folder.Run, name string, resume bool, listener *os.File) error {
 	module, err := pymodule.Dir()
 	if err != nil {
 		return err
@@ -29,7 +30,7 @@ func serverMain(ctx context.Context, f folder.Run, resume bool, listener *os.Fil
 		return err
 	}
 	defer procs.Close()
-	return server.Run(ctx, server.Options{
+	err = server.Run(ctx, server.Options{
 		Folder: f, Resume: resume, Listener: listener,
 		Sweep: func(ctx context.Context, spec run.Spec) error { return agent.SweepServer(ctx, procs, f, spec.Name) },
 		Supervise: func(job server.Job) (server.Supervisor, error) {
@@ -56,6 +57,10 @@ func serverMain(ctx context.Context, f folder.Run, resume bool, listener *os.Fil
 			return frontProcess{process}, nil
 		},
 	})
+	if !errors.Is(err, folder.ErrLocked) {
+		_ = agent.RemoveSockets(f, name) // the next monitor would, too
+	}
+	return err
 }
 
 // frontProcess gives a front the words of deployer/server.

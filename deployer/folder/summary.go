@@ -20,6 +20,15 @@ type summary struct {
 	Ended       time.Time      `json:"ended"`
 	Parallelism int            `json:"parallelism"`
 	Trials      []summaryTrial `json:"trials"`
+	Server      *summaryServer `json:"server,omitempty"`
+}
+
+// summaryServer is what a list shows of a server that has ended.
+type summaryServer struct {
+	Revision int       `json:"revision"`
+	Address  string    `json:"address"`
+	Ready    time.Time `json:"ready"`
+	Restarts int       `json:"restarts,omitempty"`
 }
 
 type summaryTrial struct {
@@ -42,6 +51,9 @@ func (r Run) WriteSummary(s *run.State, size int64) error {
 	for i := range s.Trials {
 		t := &s.Trials[i]
 		out.Trials[i] = summaryTrial{t.Phase, t.Reason, t.Attempt, t.Metrics, t.Returned}
+	}
+	if v := s.Server; v != nil {
+		out.Server = &summaryServer{v.Revision, v.Address, v.Ready, v.Restarts}
 	}
 	data, err := json.Marshal(out)
 	if err != nil {
@@ -67,6 +79,9 @@ func (r Run) ReadSummary(spec run.Spec) *run.State {
 	}
 	s := run.NewState(spec)
 	s.Phase, s.Reason, s.Text, s.Submitted, s.Ended, s.Parallelism = in.Phase, in.Reason, in.Text, in.Submitted, in.Ended, in.Parallelism
+	if v := in.Server; v != nil {
+		s.Server = &run.Server{Revision: v.Revision, Address: v.Address, Ready: v.Ready, Restarts: v.Restarts}
+	}
 	s.Completions = len(in.Trials)
 	s.Trials = make([]run.Trial, len(in.Trials))
 	for i, t := range in.Trials {

@@ -22,7 +22,8 @@ type journal struct {
 
 	batch  []*run.Event // not written yet
 	urgent bool         // batch has what must be on disk soon
-	full   bool         // the last attempt to write failed
+	full   error        // why the last attempt to write failed
+	tried  time.Time    // when that was
 	deaths int          // lines about workers and fronts
 	fronts int          // that were started
 }
@@ -30,8 +31,10 @@ type journal struct {
 // source is the one source of a local server's events.
 const source = "monitor"
 
-// maxWaiting bounds the events that wait for room on the disk.
-const maxWaiting = 1000
+const (
+	maxWaiting = 1000        // events that wait for room on the disk
+	tryEvery   = time.Second // between two attempts to write to a full disk
+)
 
 func newJournal(spec run.Spec) *journal { return &journal{spec: spec, state: run.NewState(spec)} }
 
@@ -81,20 +84,24 @@ func (j *journal) commit() error {
 	if len(j.batch) == 0 {
 		return nil
 	}
+	if j.full != nil && time.Since(j.tried) < tryEvery {
+		j.drop()
+		return j.full
+	}
 	err := j.log.Append(j.batch...)
-	if err != nil && !j.full {
+	if err != nil && j.full == nil {
 		_ = os.Remove(j.folder.Reserve())
 		j.drop()
 		err = j.log.Append(j.batch...)
 	}
 	if err != nil {
-		j.full = true
+		j.full, j.tried = fmt.Errorf("the events of the server wait: %w", err), time.Now()
 		j.drop()
-		return fmt.Errorf("the events of the server wait: %w", err)
+		return j.full
 	}
 	j.batch = nil
-	if j.full {
-		j.full = false
+	if j.full != nil {
+		j.full = nil
 		j.folder.KeepReserve()
 	}
 	if j.urgent {
@@ -118,5 +125,6 @@ func (j *journal) drop() {
 // last writes what is left, once more.
 func (j *journal) last() error {
 	_ = os.Remove(j.folder.Reserve())
+	j.tried = time.Time{}
 	return errors.Join(j.commit(), j.log.Sync())
 }

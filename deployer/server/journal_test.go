@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
@@ -75,6 +76,7 @@ func TestEventsWaitWhileTheDiskIsFull(t *testing.T) {
 		t.Errorf("%v, and the state is %+v", err, j.state.Server)
 	}
 	d.full = false
+	j.tried = time.Time{} // it is tried once a second
 	if err := j.commit(); err != nil {
 		t.Fatal(err)
 	}

@@ -470,8 +470,8 @@ func (e *engine) fail(r *revision, reason run.Reason, err *run.Error, text, hint
 	}
 	switch {
 	case text != "" || err == nil:
-	case err.Type == "Error":
-		text = err.Text // of our own words
+	case err.Type == "Error" || err.Type == "Refused":
+		text = err.Text // our own words
 	default:
 		text = fmt.Sprintf("the program's top level raised %s: %s", err.Type, err.Text)
 	}
