@@ -360,13 +360,13 @@ func (f *front) end(ctx context.Context, grace time.Duration) {
 			r.refuse(errStopped)
 		}
 	}
+	f.release() // a descriptor that is left open would let connections wait that nobody takes
 	f.shutdown(ctx, grace)
 	close(f.ended)
 	for _, r := range f.all() {
 		r.close(errStopped)
 	}
 	f.shutdown(ctx, time.Second)
-	f.release()
 }
 
 // orphan answers what is there when the monitor has died, and the workers with it.
