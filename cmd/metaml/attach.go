@@ -20,7 +20,7 @@ func attachCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(cmd.Context(), door, listed.Spec, nil, "detach")
+			return a.show(cmd.Context(), door, looked(door, &listed), nil, "detach")
 		},
 	}
 }

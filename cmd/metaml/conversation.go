@@ -234,7 +234,7 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if _, err := c.peer.receive(ctx, "bound"); err != nil {
 		return err
 	}
-	return c.follow(ctx, door, listed.Spec, nil, "detach")
+	return c.follow(ctx, door, looked(door, &listed), nil, "detach")
 }
 
 // refused gives the fields of a `refused` line.

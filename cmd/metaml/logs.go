@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -42,7 +45,7 @@ func logsCommand(a *app) *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT)
 			defer stop()
 			one := cmd.Flags().Changed("worker") || cmd.Flags().Changed("trial") || trial > 0 || attempt > 0
-			if listed.Spec.Kind == run.Serve && listed.Spec.Completions > 1 && !one {
+			if listed.Spec.Kind == run.Serve && !one {
 				err = a.workerLogs(ctx, door, &listed, stream, follow)
 			} else {
 				err = door.Target.Log(ctx, listed.Spec.Name, trial, attempt, stream, follow, a.out)
@@ -61,13 +64,25 @@ func logsCommand(a *app) *cobra.Command {
 	return c
 }
 
-// workerLogs prints the logs of all workers of a server: one after the other, or, when they are followed, each line as it comes with
-// its worker's number.
+// workerLogs prints what a server's top level printed, and the logs of all its workers: one after the other, or, when they are
+// followed, each line as it comes with its worker's number.
 func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed, stream string, follow bool) error {
+	spec := looked(door, l)
+	loader := folder.Run(door.Target.Places(spec.Name, 0, 1).Folder).Revision(spec.Server.Revision).Loader()
+	for _, name := range []string{folder.Stdout, folder.Stderr} {
+		if stream != "both" && stream != name {
+			continue
+		}
+		if text, err := os.ReadFile(filepath.Join(loader, name)); err == nil && len(text) > 0 {
+			fmt.Fprintf(a.out, "%s", text)
+		}
+	}
 	if !follow {
-		for i := range l.Spec.Completions {
-			fmt.Fprintf(a.out, "── worker %d\n", i)
-			if err := door.Target.Log(ctx, l.Spec.Name, i, 0, stream, false, a.out); err != nil {
+		for i := range spec.Completions {
+			if spec.Completions > 1 {
+				fmt.Fprintf(a.out, "── worker %d\n", i)
+			}
+			if err := door.Target.Log(ctx, spec.Name, i, 0, stream, false, a.out); err != nil {
 				return err
 			}
 		}
@@ -76,7 +91,7 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 	var (
 		group sync.WaitGroup
 		out   = &lockedWriter{to: a.out}
-		errs  = make([]error, l.Spec.Completions)
+		errs  = make([]error, spec.Completions)
 	)
 	for i := range errs {
 		group.Go(func() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
 )
@@ -115,6 +116,21 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 	}
 }
 
+// looked gives the revision of a server that somebody who looks at it wants to see: the newest, unless that failed and another answers.
+func looked(door *deployer.Door, l *run.Listed) run.Spec {
+	s := l.State.Server
+	if s == nil || s.Revision == 0 || s.Failed == nil || s.Failed.Revision < l.Spec.Server.Revision {
+		return l.Spec
+	}
+	root := folder.Run(door.Target.Places(l.Spec.Name, 0, 1).Folder)
+	spec, err := root.Revision(s.Revision).ReadSpec()
+	if err != nil {
+		return l.Spec
+	}
+	return spec
+}
+
+// giveUp ends the start of a revision; if none answers, that of the server.
 func giveUp(ctx context.Context, door *deployer.Door, spec run.Spec, state *run.State, now bool) error {
 	if state.Server.Revision > 0 {
 		return door.Target.StopRevision(ctx, spec.Name, spec.Server.Revision)

@@ -14,7 +14,7 @@ import (
 
 // printServer shows a server: how it is, its workers, why its newest revision failed.
 func (a *app) printServer(door *deployer.Door, l *run.Listed) error {
-	p := view.NewPanel(view.ServerFacts{Spec: l.Spec}, l.State, time.Now())
+	p := view.NewPanel(view.ServerFacts{Spec: looked(door, l)}, l.State, time.Now())
 	text := p.Text()
 	if width, height, ok := terminal(a.out); ok {
 		text = strings.Join(p.Terminal(width, height, a.colour(a.out)), "\n")
@@ -106,7 +106,7 @@ type workerDetail struct {
 }
 
 func serverJSON(door *deployer.Door, l *run.Listed) *serverDetail {
-	s, state, spec := l.State.Server, l.State, l.Spec
+	s, state, spec := l.State.Server, l.State, looked(door, l)
 	j := &serverDetail{
 		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source, State: state.Phase, Reason: state.Reason, Text: state.Text,
 		Liveness: l.Liveness, URL: addressOf(l), Revision: s.Revision, Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),

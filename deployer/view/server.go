@@ -46,7 +46,7 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 		if !state.Ended.IsZero() && !state.Submitted.IsZero() {
 			p.Parts = append(p.Parts, "after "+Span(state.Ended.Sub(state.Submitted)))
 		}
-	case s.Failed != nil && s.Failed.Revision >= revision:
+	case s.Failed != nil && s.Failed.Revision >= revision && s.Revision != revision:
 		p.State, p.Failed = "failed", true
 		p.Lines = append(p.Lines, ServerCause(state, revision))
 		if s.Revision > 0 {
@@ -55,9 +55,15 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 	case s.Revision >= revision:
 		p.State = "ready"
 		p.ready(facts, s)
+		if s.Failed != nil {
+			p.Lines = append(p.Lines, ServerCause(state, s.Failed.Revision))
+		}
 	default:
 		p.State = "starting"
 		p.starting(s, revision, state, now)
+	}
+	if p.Failed {
+		facts.Remarks = nil // they are about what did not come to be
 	}
 	p.Lines = append(p.Lines, remarks(p.Name, facts.Remarks, state.Notes)...)
 	return p
