@@ -8,9 +8,9 @@
 // A server's worker is a trial that stays: its number is the trial's, and each time it is started is an attempt.
 //
 // It honours these variables, which it sets for the processes it starts: PYTHONPATH (the module's folder in front),
-// _METAML_TOKEN (marks the processes of an attempt), _METAML_RUN, of a server _METAML_MODEL, and for trials _METAML_TRIAL,
-// _METAML_ATTEMPT, _METAML_OUTPUT and CUDA_VISIBLE_DEVICES. It is the one place of a process that may start children: it reaps
-// them all ([Processes]).
+// _METAML_TOKEN (marks the processes of an attempt), _METAML_RUN, _METAML_BIN (the `metaml` beside us), of a server
+// _METAML_MODEL, and for trials _METAML_TRIAL, _METAML_ATTEMPT, _METAML_OUTPUT and CUDA_VISIBLE_DEVICES. It is the one place of a
+// process that may start children: it reaps them all ([Processes]).
 //
 // It imports agent/frame, deployer/run and deployer/folder alone.
 package agent

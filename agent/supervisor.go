@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,6 +95,9 @@ func (s *Supervisor) environment(of []string) []string {
 	extra := map[string]string{}
 	maps.Copy(extra, s.opts.Spec.Env)
 	extra["_METAML_RUN"] = s.opts.Spec.Name
+	if path := metamlBinary(); path != "" {
+		extra["_METAML_BIN"] = path
+	}
 	if _, err := os.Lstat(s.opts.Folder.Model()); err == nil && s.opts.Spec.Server != nil {
 		extra["_METAML_MODEL"] = s.opts.Folder.Model()
 	}
@@ -116,6 +120,23 @@ func (s *Supervisor) environment(of []string) []string {
 		env = append(env, k+"="+v)
 	}
 	return append(env, "PYTHONPATH="+path)
+}
+
+// metamlBinary is the `metaml` that was installed with us, or "": what the module asks about other runs. The interpreter may be one that
+// has no MetaML beside it.
+func metamlBinary() string {
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
+	}
+	path := filepath.Join(filepath.Dir(self), "metaml")
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return path
 }
 
 // Updates is what happened, in order for each attempt.

@@ -39,6 +39,12 @@ def test_metaml_bin_is_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert _find.metaml() == str(path)
 
 
+def test_a_trial_has_the_binary_that_started_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = binary(tmp_path / "given")
+    monkeypatch.setenv("_METAML_BIN", str(path))
+    assert _find.metaml() == str(path)
+
+
 def test_the_path_is_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = binary(tmp_path / "on-path")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{path.parent}")
