@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from jupyter_client.manager import KernelManager
 
@@ -116,6 +120,39 @@ class Notebook:
         for run in sorted(runs.glob("[!.]*")) if runs.is_dir() else []:
             self.metaml("stop", "--now", run.name)
             self.metaml("attach", run.name)
+            until(functools.partial(ended, self, run.name), f"{run.name} has ended")
+
+
+def until(what: Callable[[], Any], why: str) -> Any:
+    """Wait until it is true, and give what it is."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if value := what():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"never happened: {why}")
+
+
+def show(notebook: Notebook, name: str) -> dict[str, Any]:
+    """What `metaml show --json` says of a run; {} if there is none."""
+    said = notebook.metaml("show", name, "--json")
+    return dict(json.loads(said)) if said.startswith("{") else {}
+
+
+def ended(notebook: Notebook, name: str) -> bool:
+    """Whether nothing of a run goes on."""
+    return show(notebook, name).get("state") in ("stopped", "failed", "succeeded")
+
+
+def monitor_of(notebook: Notebook, name: str) -> psutil.Process:
+    """The process that owns a run."""
+    return psutil.Process(json.loads((notebook.home / "data" / "metaml" / "runs" / name / "monitor.json").read_text())["pid"])
+
+
+def module_folder(home: Path) -> str:
+    """Where our kernel has put the Python module."""
+    [folder] = (home / "cache" / "metaml" / "python").glob("*")
+    return str(folder)
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from conftest import BIN, Notebook, Shown
+from conftest import BIN, Notebook, Shown, module_folder, monitor_of, show, until
 
 WAITS = """%%train --name {name} {options}
 import os, time
@@ -43,20 +41,6 @@ def gate(notebook: Notebook, request: pytest.FixtureRequest) -> Iterator[Gate]:
     made.open()
 
 
-def until(what: Callable[[], Any], why: str) -> Any:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        if value := what():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"never happened: {why}")
-
-
-def show(notebook: Notebook, name: str) -> dict[str, Any]:
-    said = notebook.metaml("show", name, "--json")
-    return dict(json.loads(said)) if said.startswith("{") else {}
-
-
 def running(notebook: Notebook, name: str) -> dict[str, Any]:
     def is_running() -> dict[str, Any]:
         run = show(notebook, name)
@@ -74,10 +58,6 @@ def processes(what: str) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
-
-
-def monitor_of(notebook: Notebook, name: str) -> psutil.Process:
-    return psutil.Process(json.loads((notebook.home / "data" / "metaml" / "runs" / name / "monitor.json").read_text())["pid"])
 
 
 def test_the_run_is_out_and_run(notebook: Notebook) -> None:
@@ -239,11 +219,6 @@ def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
         assert shown.error.startswith("TrialsFailed")
     finally:
         plain.close()
-
-
-def module_folder(home: Path) -> str:
-    [folder] = (home / "cache" / "metaml" / "python").glob("*")
-    return str(folder)
 
 
 def test_a_train_cell_in_a_loop_waits_in_python(notebook: Notebook) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import selectors
 import shlex
 import signal
 import subprocess
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from . import _find
@@ -120,21 +123,17 @@ class LineMagic:
             [_find.metaml(), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        said = child.stdout
-        assert said is not None  # noqa: S101 - a pipe was asked for
         complaint = ""
         try:
-            with said:
-                for text in said:
-                    if complaint or text.startswith(_COMPLAINT):
-                        complaint += text.removeprefix(_COMPLAINT)
-                    else:
-                        print(text, end="", flush=True)
+            for text, is_result in _lines(child):
+                # A log may say "metaml: " too; what the command complains of is not in its result.
+                if not is_result and (complaint or text.startswith(_COMPLAINT)):
+                    complaint += text.removeprefix(_COMPLAINT)
+                else:
+                    print(text, end="", flush=True)
             code = child.wait()
         except KeyboardInterrupt:
             # Ending `metaml logs -f` or `attach` leaves the run alone.
@@ -146,3 +145,25 @@ class LineMagic:
         if code != 0:
             text, _, hint = (complaint.strip() or f"it ended with code {code}").partition("\n")
             raise Refused(f"%metaml {words[0]}: {text}", hint, code="command")
+
+
+def _lines(child: subprocess.Popen[bytes]) -> Iterator[tuple[str, bool]]:
+    """What a child says on both streams, line by line as it comes, and whether that is its result or beside it."""
+    with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as pipes:
+        unfinished: dict[int, bytes] = {}
+        for pipe in (child.stdout, child.stderr):
+            assert pipe is not None  # noqa: S101 - pipes were asked for
+            pipes.enter_context(pipe)
+            waiting.register(pipe, selectors.EVENT_READ, pipe is child.stdout)
+            unfinished[pipe.fileno()] = b""
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                chunk = os.read(key.fd, 1 << 16)
+                if not chunk:
+                    waiting.unregister(key.fileobj)
+                *lines, rest = (unfinished[key.fd] + chunk).splitlines(keepends=True) or [b""]
+                if not chunk or rest.endswith(b"\n"):
+                    lines, rest = [*lines, rest], b""
+                unfinished[key.fd] = rest
+                for line in filter(None, lines):
+                    yield line.decode("utf-8", "replace"), key.data

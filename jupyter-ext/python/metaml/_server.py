@@ -312,7 +312,7 @@ def _answer(name: str, response: Response) -> Any:
     text = said if isinstance(said, str) else json.dumps(said, default=repr)
     hint = ""
     if response.status >= 500:
-        hint = "server.logs() has the reason" + (f", under the id {identity}." if identity else ".")
+        hint = f"The id is {identity}: server.logs() shows the log." if identity else "server.logs() may say why."
     raise RequestFailed(
         f"{name} answered {response.status}: {text.strip()[:2000] or http.client.responses.get(response.status, '')}",
         hint,

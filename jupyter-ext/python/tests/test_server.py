@@ -197,10 +197,11 @@ def test_an_error_is_the_servers_sentence(server: Server, front: Front) -> None:
         server.predict({})
     assert str(error.value) == "serve-1 answered 422: `age` is missing"
     assert (error.value.status, error.value.id, error.value.answer["field"]) == (422, "", "age")
-    front.answer = (500, "application/json", b'{"error": "serve failed", "id": "77aa"}')
+    said = "serve failed; the log has the reason under this id"
+    front.answer = (500, "application/json", json.dumps({"error": said, "id": "77aa"}).encode())
     with pytest.raises(MetaMLError) as failed:
         server.predict({})
-    assert str(failed.value) == "serve-1 answered 500: serve failed\nserver.logs() has the reason, under the id 77aa."
+    assert str(failed.value) == f"serve-1 answered 500: {said}\nThe id is 77aa: server.logs() shows the log."
 
 
 def test_each_thread_keeps_one_connection(server: Server, front: Front) -> None:
