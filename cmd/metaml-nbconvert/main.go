@@ -1,5 +1,5 @@
-// Command metaml-nbconvert makes plain Python of a notebook: a script of one function and all that it needs, or a program folder.
-// Read [run] first. It may import the converter alone.
+// Command metaml-nbconvert makes plain Python of a notebook: a script of one function and all that it needs, a program folder, or a Flask
+// application. Read [run] first. It may import the converter, and deployer/settings for what stands on a cell's line.
 package main
 
 import (
@@ -30,15 +30,16 @@ func main() {
 // usageError is a wrong command line: exit code 2.
 type usageError struct{ error }
 
-const usage = `usage: metaml-nbconvert NOTEBOOK [--to script|train] [--function NAME] [-o FILE|DIR] [--stdout] [--explain]
+const usage = `usage: metaml-nbconvert NOTEBOOK [--to script|train|serve] [--function NAME] [-o FILE|DIR] [--stdout] [--explain]
 
 Makes plain Python of a notebook (.ipynb), a script (.py) or a session document (.json); "-" reads a notebook from standard input.
 
   --to script     one file: the function, all that it needs, and a command line (the default)
   --to train      a program folder, as metaml runs it
-  --function NAME the entry; without it the function of the last %%train or %%serve cell, else of the last cell with one
-  -o, --output    where to write; without it NOTEBOOK.py, or the folder NOTEBOOK.program
-  --stdout        write the script to standard output
+  --to serve      one file: the function of a %%serve cell as a Flask application, which needs nothing of MetaML
+  --function NAME the function; without it that of the last %%train cell (with --to serve %%serve cell), else of the last cell with one
+  -o, --output    where to write; without it NOTEBOOK.py, NOTEBOOK_app.py, or the folder NOTEBOOK.program
+  --stdout        write the script or application to standard output
   --explain       say for each statement why it is in, and write nothing
 
 exit codes: 0; 1 the notebook cannot be converted; 2 a wrong command line
@@ -104,11 +105,11 @@ func parse(args []string) (options, error) {
 		return o, usageError{fmt.Errorf("one notebook at a time; %q is a second one", inputs[1])}
 	case o.to == "python":
 		o.to = "script"
-	case o.to != "script" && o.to != "train":
-		return o, usageError{fmt.Errorf("--to is script or train, not %q", o.to)}
+	case o.to != "script" && o.to != "train" && o.to != "serve":
+		return o, usageError{fmt.Errorf("--to is script, train or serve, not %q", o.to)}
 	}
-	if o.stdout && (o.to != "script" || o.output != "") {
-		return o, usageError{errors.New("--stdout goes with --to script alone, without -o")}
+	if o.stdout && (o.to == "train" || o.output != "") {
+		return o, usageError{errors.New("--stdout goes with --to script or serve, without -o")}
 	}
 	o.input = inputs[0]
 	return o, nil
@@ -122,7 +123,7 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	s, err := slice.Of(ctx, doc, slice.Options{Function: o.function})
+	s, err := cut(ctx, o, doc)
 	if err != nil {
 		if _, ok := errors.AsType[*complaint.Complaint](err); ok {
 			return fmt.Errorf("%s: %w", o.input, err)
@@ -135,26 +136,50 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 	if o.explain {
 		return explain(s, o.asJSON, stdout)
 	}
-	p, err := program.Make(s, program.Train)
-	if err != nil {
-		return err
-	}
-	if o.to == "train" {
+	var text, suffix string
+	switch o.to {
+	case "train":
+		p, err := program.Make(s, program.Train)
+		if err != nil {
+			return err
+		}
 		return p.Write(target(o, ".program"))
+	case "serve":
+		suffix = "_app.py"
+		if text, err = application(o, doc, s); err != nil {
+			return fmt.Errorf("%s: %w", o.input, err)
+		}
+	default:
+		text, suffix = program.Script(s), ".py"
 	}
-	script := []byte(program.Script(s))
 	if o.stdout || o.input == "-" && o.output == "" || o.output == "-" {
-		_, err := stdout.Write(script)
+		_, err := io.WriteString(stdout, text)
 		return err
 	}
-	out := target(o, ".py")
+	out := target(o, suffix)
 	if same(out, o.input) {
 		return fmt.Errorf("%s: the script would replace its own source; name another file with -o", o.input)
 	}
 	for _, m := range s.Modules {
-		_, _ = fmt.Fprintf(stderr, "%s: the script imports %s, which must stand beside it (--to train brings it along)\n", o.input, filepath.Base(m.File))
+		hint := ""
+		if o.to == "script" {
+			hint = " (--to train brings it along)"
+		}
+		_, _ = fmt.Fprintf(stderr, "%s: the script imports %s, which must stand beside it%s\n", o.input, filepath.Base(m.File), hint)
 	}
-	return replace(out, script)
+	return replace(out, []byte(text))
+}
+
+// cut slices the document as it is asked for.
+func cut(ctx context.Context, o options, doc *session.Document) (*slice.Slice, error) {
+	if o.to == "serve" {
+		return cutServer(ctx, o, doc)
+	}
+	chosen := slice.Options{Function: o.function}
+	if has(doc, "train") {
+		chosen.Magic = "train"
+	}
+	return slice.Of(ctx, doc, chosen)
 }
 
 func same(a, b string) bool {
@@ -173,7 +198,11 @@ func target(o options, suffix string) string {
 	if o.input == "-" {
 		return "notebook" + suffix
 	}
-	return strings.TrimSuffix(o.input, filepath.Ext(o.input)) + suffix
+	name := strings.TrimSuffix(filepath.Base(o.input), filepath.Ext(o.input)) + suffix
+	if o.to == "serve" {
+		name = importable(strings.TrimSuffix(name, ".py")) + ".py"
+	}
+	return filepath.Join(filepath.Dir(o.input), name)
 }
 
 func read(input string, stdin io.Reader) (*session.Document, error) {

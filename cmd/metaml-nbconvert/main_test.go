@@ -79,6 +79,53 @@ func TestProgramFromNotebook(t *testing.T) {
 	}
 }
 
+func TestApplicationFromNotebook(t *testing.T) {
+	name := notebook(t, "import joblib, metaml\nclass Net: pass\nK = 2", "%%train\ndef train(): return Net()", "%%serve --url /read --port 8123 --replicas 2 --workers 3 --model run\nnet = joblib.load(metaml.model() / 'net')\ndef read(x): return net.read(x)", "%%train\ndef other(): return K")
+	if code, out, errs := command(t, "", name, "--to", "serve"); code != 0 || out != "" || errs != "" {
+		t.Fatalf("%d %s %s", code, out, errs)
+	}
+	data, err := os.ReadFile(filepath.Join(filepath.Dir(name), "a_app.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"A Flask application of the function read in a.ipynb.", "gunicorn --workers 6 --bind 127.0.0.1:8123 a_app:app", "def model_folder():",
+		"class Net: pass\n", "net = joblib.load(model_folder() / 'net')\n", `@app.route("/read", methods=["GET", "POST"])`,
+	} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("no %q in\n%s", want, data)
+		}
+	}
+	if code, out, errs := command(t, "", name, "--to", "serve", "--function", "other", "--stdout"); code != 1 || out != "" || !strings.Contains(errs, "other has no parameters") {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+	// The script and the program are of the training.
+	if code, out, errs := command(t, "", name, "--to", "script", "--stdout"); code != 0 || !strings.Contains(out, "def other(): return K") || strings.Contains(out, "def read") {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+}
+
+func TestApplicationFromScript(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "my-server.py")
+	src := "from metaml import Serve, Train, model\nclass Net: pass\n@Train\ndef train(): return Net()\nnet = open(model('train') / 'net')\n" +
+		"@Serve(settings={'url': '/read', 'port': 8080, 'batch': 4})\ndef read(inputs): return [net.read(x) for x in inputs]\nif __name__ == '__main__': read()\n"
+	if err := os.WriteFile(name, []byte(src), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := command(t, "", name, "--to", "serve"); code != 0 {
+		t.Fatal(errs)
+	}
+	data, err := os.ReadFile(filepath.Join(filepath.Dir(name), "my_server_app.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"class Net: pass", "def model(run=None):", "read([read_input()])[0]", "port=8080", `"/read"`} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("no %q in\n%s", want, data)
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	name := notebook(t, "K = 2", "def f(a): return a * K")
 	code, out, _ := command(t, "", name, "--explain")
@@ -99,9 +146,12 @@ func TestMistakes(t *testing.T) {
 	}{
 		{nil, 2, "which notebook?"},
 		{[]string{name, name}, 2, "one notebook at a time"},
-		{[]string{name, "--to", "serve"}, 2, `--to is script or train, not "serve"`},
+		{[]string{name, "--to", "html"}, 2, `--to is script, train or serve, not "html"`},
+		{[]string{name, "--to", "serve"}, 1, "nothing says which function is to answer: there is no %%serve cell and no @Serve\nName it: --function NAME."},
+		{[]string{notebook(t, "%%serve --prot 80\ndef f(a): return a"), "--to", "serve"}, 1, "cell 1: there is no option --prot; did you mean --port?"},
+		{[]string{notebook(t, "%%serve\ndef f(): return 1"), "--to", "serve"}, 1, "f has no parameters"},
 		{[]string{name, "--nonsense"}, 2, "nonsense"},
-		{[]string{name, "--stdout", "-o", "x"}, 2, "--stdout goes with --to script alone"},
+		{[]string{name, "--stdout", "-o", "x"}, 2, "--stdout goes with --to script or serve"},
 		{[]string{"missing.ipynb"}, 1, "missing.ipynb"},
 		{[]string{name}, 1, "f uses `b` (cell 1, line 1), which no cell defines"},
 	} {

@@ -41,10 +41,12 @@ type stmt struct {
 	changes  bool // it changes objects, so that executing it twice is not executing it once
 	sets     bool // it changes settings of modules
 	ours     bool // it has a decorator of ours
-	e        *effects
-	own      map[string]bool     // the variables of a loop, which it binds before it reads them
-	uses     map[string][]*value // what its immediate names meant
-	binds    []*value
+
+	decorator string // Train or Serve, if that is one of them
+	e         *effects
+	own       map[string]bool     // the variables of a loop, which it binds before it reads them
+	uses      map[string][]*value // what its immediate names meant
+	binds     []*value
 }
 
 func (w *work) note(code string, cell, line int, hint, format string, args ...any) {
@@ -190,7 +192,12 @@ func (w *work) split(c *cell) {
 		}
 		s.node.Walk(func(n *syntax.Node) bool {
 			w.aliases.learn(n)
-			s.ours = s.ours || n.Kind == "decorator" && w.aliases.isDecorator(n)
+			if n.Kind == "decorator" && w.aliases.isDecorator(n) {
+				s.ours = true
+				if name := w.aliases.of(n.Children[0]); name == "Train" || name == "Serve" {
+					s.decorator = name
+				}
+			}
 			return true
 		})
 		s.e = scan(s.node, w.aliases)

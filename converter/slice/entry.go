@@ -22,8 +22,13 @@ func (w *work) chooseCell() error {
 	case w.doc.Kind == session.Saved:
 		// The last cell with a magic; without one, the last that defines the function, or any function at all.
 		for _, c := range w.cells {
-			if c.code.Ours != "" && (w.o.Function == "" || defines(c, w.o.Function)) {
+			if c.code.Ours != "" && (w.o.Magic == "" || c.code.Ours == w.o.Magic) && (w.o.Function == "" || defines(c, w.o.Function)) {
 				target = c
+			}
+		}
+		for _, c := range w.cells {
+			if target == nil && w.o.Magic != "" && slices.ContainsFunc(definitions(c), func(d definition) bool { return w.hasMagic(d.stmt) }) {
+				target = c // it has the decorator
 			}
 		}
 		for i := len(w.cells) - 1; i >= 0 && target == nil; i-- {
@@ -48,6 +53,11 @@ func (w *work) chooseCell() error {
 		return w.broken(target)
 	}
 	return nil
+}
+
+// hasMagic says that a definition has the decorator which [Options.Magic] names.
+func (w *work) hasMagic(s *stmt) bool {
+	return s.decorator != "" && strings.ToLower(s.decorator) == w.o.Magic
 }
 
 // broken is the complaint about a cell that is not Python.
@@ -122,7 +132,7 @@ func (w *work) chooseEntry() error {
 			if !slices.Contains(names, d.name()) {
 				names = append(names, d.name())
 			}
-			if w.decorated(d.stmt) {
+			if w.decorated(d.stmt) && (w.o.Magic == "" || w.hasMagic(d.stmt)) {
 				ours = append(ours, d.name())
 			}
 		}

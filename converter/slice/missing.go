@@ -114,15 +114,7 @@ func (w *work) boundByMagic(name string) string {
 
 // serves says that the entry is to answer requests.
 func (w *work) serves() bool {
-	if w.target.code.Ours != "" || w.entry == nil || w.entry.stmt == nil || w.entry.stmt.node == nil {
-		return w.target.code.Ours == "serve"
-	}
-	for _, c := range w.entry.stmt.node.Children {
-		if c.Kind == "decorator" && len(c.Children) > 0 && w.entry.stmt.cell.aliases.of(c.Children[0]) == "Serve" {
-			return true
-		}
-	}
-	return false
+	return w.target.code.Ours == "serve" || w.entry != nil && w.entry.stmt != nil && w.entry.stmt.decorator == "Serve"
 }
 
 // settle finds a source for a name without one. It gives false where there is none.

@@ -123,6 +123,9 @@ func (p *packer) add(imp imported, from string) {
 	}
 }
 
+// IsStandard says that a module comes with Python.
+func IsStandard(module string) bool { return standard[topOf(module)] || builtinModules[topOf(module)] }
+
 func topOf(module string) string {
 	top, _, _ := strings.Cut(module, ".")
 	return top

@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Function string   // the entry; "" is the only function of the cell, of several the last
 	Cell     int      // seq of the cell with the magic; 0 is the last cell (of a saved notebook: the last one with a magic)
+	Magic    string   // "train" or "serve": of a saved notebook or a script only that magic or decorator counts
 	Ignore   []string // names that are not to be rebuilt although mentioned
 	With     []string // names that are shipped by value
 	Value    bool     // the entry may be any name, not only a function: a literal table of hyperparameters

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+
+	"github.com/metaml/metaml/converter/complaint"
+	"github.com/metaml/metaml/converter/decorator"
+	"github.com/metaml/metaml/converter/flask"
+	"github.com/metaml/metaml/converter/ipython"
+	"github.com/metaml/metaml/converter/program"
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/converter/slice"
+	runtypes "github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+// magic gives our cell magic of a cell, and what stands behind it.
+func magic(c *session.Cell) (name, line string) {
+	r := ipython.Transform(c.Source, ipython.Options{})
+	for _, m := range r.Magics {
+		if m.Kind == ipython.Cell && m.Name == r.Ours {
+			return r.Ours, m.Args
+		}
+	}
+	return r.Ours, ""
+}
+
+// has says that a document has a cell with the magic, or a function with the decorator.
+func has(doc *session.Document, kind string) bool {
+	for i := range doc.Cells {
+		if name, _ := magic(&doc.Cells[i]); name == kind {
+			return true
+		}
+		if strings.Contains(doc.Cells[i].Source, "metaml") {
+			entries, err := decorator.Find(doc.Cells[i].Source)
+			for _, e := range entries {
+				if err == nil && e.Kind == kind {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// cutServer slices the function that answers. What a pickle of the notebook's training may name comes along, if the function loads a model.
+func cutServer(ctx context.Context, o options, doc *session.Document) (*slice.Slice, error) {
+	if o.function == "" && doc.Kind != session.Live && !has(doc, "serve") {
+		return nil, complaint.New("no-function", 0, 0, "nothing says which function is to answer: there is no %%%%serve cell and no @Serve").
+			With("Name it: --function NAME.")
+	}
+	chosen := slice.Options{Function: o.function, Magic: "serve"}
+	s, err := slice.Of(ctx, doc, chosen)
+	if err != nil || !flask.UsesModel(s) || !has(doc, "train") {
+		return s, err
+	}
+	trained := 0 // the last training before the server
+	for i := range doc.Cells {
+		if name, _ := magic(&doc.Cells[i]); name == "train" && doc.Cells[i].Seq < s.Entry.Cell {
+			trained = doc.Cells[i].Seq
+		}
+	}
+	training, err := slice.Of(ctx, doc, slice.Options{Magic: "train", Cell: trained})
+	if err != nil {
+		return s, nil //nolint:nilerr // the training is not what is converted; the server may well do without its classes
+	}
+	p, err := program.Make(training, program.Train)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "metaml-nbconvert-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for the training program: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := p.Write(filepath.Join(dir, "program")); err != nil {
+		return nil, err
+	}
+	chosen.Definitions = filepath.Join(dir, "program", "code")
+	return slice.Of(ctx, doc, chosen)
+}
+
+// application writes the Flask application, with the settings that the cell's line or the decorator has.
+func application(o options, doc *session.Document, s *slice.Slice) (string, error) {
+	var from settings.Sources
+	for i := range doc.Cells {
+		c := &doc.Cells[i]
+		if c.Seq != s.Entry.Cell {
+			continue
+		}
+		name, line := magic(c)
+		if name == "serve" {
+			given, err := settings.ParseLine(runtypes.Serve, line)
+			if err != nil {
+				return "", inCell(s, err)
+			}
+			from.Cell = given
+		}
+		entries, err := decorator.Find(c.Source)
+		if err != nil {
+			return "", err
+		}
+		for _, e := range entries {
+			if e.Function == s.Entry.Name && e.Kind == "serve" {
+				from.Decorator = e.Settings
+			}
+		}
+	}
+	r, err := settings.Resolve(runtypes.Serve, from)
+	if err != nil {
+		return "", inCell(s, err)
+	}
+	return flask.Application(s, flask.Options{
+		Path: r.Text("url"), Host: r.Text("host"), Port: int(r.Int("port")), Workers: int(r.Int("replicas") * r.Int("workers")), Batch: r.Int("batch") > 0,
+		File: filepath.Base(target(o, "_app.py")),
+	})
+}
+
+// inCell adds the place to a mistake on the line of a cell.
+func inCell(s *slice.Slice, err error) error {
+	if user, ok := errors.AsType[*runtypes.UserError](err); ok {
+		return complaint.New("option", s.Entry.Cell, 0, "cell %d: %s", s.Label(s.Entry.Cell), user.Text).With("%s", user.Hint)
+	}
+	return err
+}
+
+// importable makes a module's name of a file's: gunicorn imports the application.
+func importable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' {
+			return r
+		}
+		return '_'
+	}, name)
+}

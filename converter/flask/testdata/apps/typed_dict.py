@@ -1,0 +1,93 @@
+"""A Flask application of the function f in digits.ipynb.
+
+It imports flask.
+One process answers one request at a time.
+
+    python app.py
+    gunicorn --workers 1 --bind 127.0.0.1:8000 app:app
+"""
+
+import json
+import uuid
+from typing import TypedDict
+
+from flask import Flask, Response, abort, request
+from werkzeug.exceptions import HTTPException
+
+
+class Plain(TypedDict):
+    width: float
+
+
+class Flower(Plain, total=False):
+    name: str
+
+
+def f(flower: Flower):
+    return flower["width"]
+
+
+app = Flask(__name__)
+
+
+def read_input():
+    """The body, which is JSON."""
+    form = request.mimetype == "application/x-www-form-urlencoded"  # from curl -d
+    if not (request.is_json or form):
+        abort(415, "the content type must be application/json")
+    try:
+        return json.loads(request.get_data())
+    except (ValueError, RecursionError) as error:
+        abort(400, f"the body is not JSON: {error}")
+
+
+def check_keys(value, kind, name):
+    """The value, if it is an object with the keys of a TypedDict."""
+    if not isinstance(value, dict):
+        abort(422, f"{name} must be an object, not {type(value).__name__}")
+    if missing := kind.__required_keys__ - value.keys():
+        abort(422, f"{name} has no {', '.join(sorted(missing))}")
+    if extra := value.keys() - kind.__required_keys__ - kind.__optional_keys__:
+        abort(422, f"{name} has {', '.join(sorted(extra))}, which is not expected")
+    return value
+
+
+def respond(result):
+    if isinstance(result, bytes):
+        return Response(result, mimetype="application/octet-stream")
+    if isinstance(result, str):
+        return Response(result, mimetype="text/plain")
+    text = json.dumps(result, allow_nan=False)
+    return Response(text, mimetype="application/json")
+
+
+@app.post("/predict")
+def answer():
+    flower = check_keys(read_input(), Flower, "flower")
+    return respond(f(flower))
+
+
+@app.get("/healthz")
+def healthz():
+    return "ok\n"
+
+
+@app.errorhandler(HTTPException)
+def refused(error):
+    response = error.get_response()
+    response.data = json.dumps({"error": error.description})
+    response.content_type = "application/json"
+    return response
+
+
+@app.errorhandler(Exception)
+def failed(error):
+    """The log has the reason; the caller gets the id under which it is there."""
+    number = uuid.uuid4().hex[:12]
+    app.logger.exception("%s f failed", number)
+    message = "f failed; the log has the reason under this id"
+    return {"error": message, "id": number}, 500
+
+
+if __name__ == "__main__":
+    app.run(host="127.0.0.1", port=8000, threaded=False)
