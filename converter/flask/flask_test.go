@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"flag"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/flask"
@@ -382,7 +384,10 @@ func squeezed(s string) string { return strings.Join(strings.Fields(s), "") }
 // start runs a server until the end of the test, gives what the pattern finds in a line that it writes, and what it has written so far.
 func start(t *testing.T, dir string, address *regexp.Regexp, command ...string) (string, func() string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // gunicorn ends its workers first
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -390,6 +395,7 @@ func start(t *testing.T, dir string, address *regexp.Regexp, command ...string) 
 	}
 	cmd.Stdout, cmd.Stderr = w, w
 	if err := cmd.Start(); err != nil {
+		cancel()
 		t.Fatal(err)
 	}
 	_ = w.Close()
@@ -411,7 +417,7 @@ func start(t *testing.T, dir string, address *regexp.Regexp, command ...string) 
 		}
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt) // gunicorn ends its workers; the context kills what is left
+		cancel()
 		_ = cmd.Wait()
 		<-ended
 		_ = r.Close()
