@@ -24,7 +24,7 @@ type look struct {
 func looks(ctx context.Context, p answers, statements []slice.Statement) (map[string]look, error) {
 	var names []string
 	for _, s := range statements {
-		if s.Origin != "with" { // a shipped value is the session's own
+		if s.Origin != "with" && s.Origin != "model" { // a shipped value is the session's own, a model's class is not
 			names = append(names, s.Defines...)
 		}
 	}
