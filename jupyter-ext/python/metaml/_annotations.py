@@ -17,12 +17,12 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from metaml._errors import Refused
 from metaml._typed import a_kind_of
 
-__all__ = ["ANY", "Array", "Bytes", "Kind", "Model", "Problem", "a_kind_of", "field", "hints_of", "kind_of", "wrong", "word"]
+__all__ = ["ANY", "Array", "Bytes", "Kind", "Model", "Problem", "a_kind_of", "field", "hints_of", "kind_of", "word", "wrong"]
 
 #: Where a value is: the parameter's name, then keys and indexes. One list, changed in place while values are converted.
 Place = list[Any]
@@ -77,7 +77,7 @@ class Definitions:
         """A reference to the schema of owner, which is made once."""
         key = id(owner)
         if key not in self._names:
-            plain = "".join(c if c.isalnum() and c.isascii() or c in "._-" else "_" for c in name)
+            plain = "".join(c if (c.isalnum() and c.isascii()) or c in "._-" else "_" for c in name)
             unique, n = plain, 1
             while unique in self.schemas:
                 n += 1
@@ -207,7 +207,7 @@ class _Float(_Scalar):
 
 class _Bool(_Scalar):
     label, noun, exact = "bool", "true or false", (bool,)
-    _words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    _words: ClassVar = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         return value if type(value) is bool else _unexpected(self, value, at, problems)
@@ -289,7 +289,7 @@ class _Choice(_Scalar):
 
     def __init__(self, label: str, choices: Sequence[tuple[Any, Any]]) -> None:
         self.label = label
-        self._choices = {(type(value), value): member for value, member in choices}
+        self._choices: dict[Any, Any] = {(type(value), value): member for value, member in choices}
         self._values = [value for value, _ in choices]
         shown = [json.dumps(value, ensure_ascii=False) for value in self._values]
         self.noun = shown[0] if len(shown) == 1 else f"one of {', '.join(shown[:20])}{', …' if len(shown) > 20 else ''}"
@@ -561,7 +561,9 @@ class _Union(Kind):
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
         order = sorted(self._of, key=lambda one: one.takes_text or one is ANY)
-        meant = [one for one in order if one.fields] if isinstance(value, dict) else [o for o in order if not isinstance(o, _None)]
+        meant = (
+            [one for one in order if one.fields] if isinstance(value, dict) else [o for o in order if not isinstance(o, _None)]
+        )
         return self._first(order, meant, "text", value, at, problems)
 
     def _first(self, order: list[Kind], meant: list[Kind], way: str, value: Any, at: Place, problems: Problems) -> Any:
@@ -632,6 +634,10 @@ class Array(_FromJSON):
                 made = numpy.asarray(value, self.dtype)
             except (ValueError, OverflowError, TypeError):
                 return wrong(problems, at, "must have rows of one length" if made is None else f"must be {self.noun} that fit")
+        if (
+            self.ndim is not None and not made.size and made.ndim < self.ndim
+        ):  # [] has no rows, however many dimensions these have
+            made = made.reshape(made.shape + (0,) * (self.ndim - made.ndim))
         self.check(made, at, problems)
         if len(problems) > before:
             return None
@@ -656,7 +662,7 @@ class Array(_FromJSON):
             if (type(value) is bool) != (self.dtype.kind == "b") or type(value) not in (bool, int, float):
                 wrong(problems, at, f"must be {self._word}, not {word(value)}")
             return
-        first = value[0] if value else None
+        first: Any = value[0] if value else None
         at.append(0)
         for i, one in enumerate(value):
             at[-1] = i
@@ -669,7 +675,7 @@ class Array(_FromJSON):
             if (type(one) is list) != (type(first) is list):
                 wrong(problems, at, f"must be {'a list' if type(first) is list else self._word}, as the others are")
             elif type(one) is list and len(one) != len(first):
-                wrong(problems, at, f"must have {len(first)} elements, as the first has, not {len(one)}")
+                wrong(problems, at, f"must have {_count(first)}, as the first has, not {len(one)}")
         at.pop()
 
     def schema(self, definitions: Definitions) -> Schema:
@@ -699,6 +705,10 @@ class Array(_FromJSON):
         return {**number, "x-numpy": self.dtype.name}
 
 
+def _count(row: list[Any]) -> str:
+    return f"{len(row)} element{'s' * (len(row) != 1)}"
+
+
 class _NumpyScalar(_Scalar):
     """A number of one of numpy's types."""
 
@@ -707,10 +717,12 @@ class _NumpyScalar(_Scalar):
         self.noun, self.exact = plain.noun, plain.exact
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
-        return self._made(self._plain.convert(value, at, found := []), at, found, problems)
+        found: Problems = []
+        return self._made(self._plain.convert(value, at, found), at, found, problems)
 
     def parse(self, text: str, at: Place, problems: Problems) -> Any:
-        return self._made(self._plain.parse(text, at, found := []), at, found, problems)
+        found: Problems = []
+        return self._made(self._plain.parse(text, at, found), at, found, problems)
 
     def _made(self, value: Any, at: Place, found: Problems, problems: Problems) -> Any:
         if found:
@@ -750,7 +762,12 @@ class _Table(_FromJSON):
     def schema(self, definitions: Definitions) -> Schema:
         if self._series:
             return {"type": "array", "items": {}}
-        return {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object", "additionalProperties": {"type": "array"}}]}
+        return {
+            "anyOf": [
+                {"type": "array", "items": {"type": "object"}},
+                {"type": "object", "additionalProperties": {"type": "array"}},
+            ]
+        }
 
 
 class Model(Kind):
@@ -979,9 +996,9 @@ class _Maker:
             return _Dict(name, ANY, ANY)
         if cls is tuple:
             return _List(name, ANY, tuple)
-        if hasattr(cls, "__get_pydantic_core_schema__") or hasattr(cls, "__pydantic_validator__"):
-            if "pydantic" in sys.modules:
-                return Model(name, cls, sys.modules["pydantic"])
+        checked = hasattr(cls, "__get_pydantic_core_schema__") or hasattr(cls, "__pydantic_validator__")
+        if checked and "pydantic" in sys.modules:
+            return Model(name, cls, sys.modules["pydantic"])
         enum = sys.modules.get("enum")
         if enum is not None and issubclass(cls, enum.Enum):
             members = [(one.value, one) for one in cls]
@@ -1010,7 +1027,9 @@ class _Maker:
         record = self.known[id(cls)] = Record(cls, cls.__qualname__)
         for name, hint in self._hints(cls).items():
             required = name in cls.__required_keys__
-            while (wrapper := getattr(typing.get_origin(hint), "__name__", "") or getattr(typing.get_origin(hint), "_name", "")) in (
+            while (
+                wrapper := getattr(typing.get_origin(hint), "__name__", "") or getattr(typing.get_origin(hint), "_name", "")
+            ) in (
                 "Required",
                 "NotRequired",
                 "ReadOnly",
@@ -1043,7 +1062,9 @@ class _Maker:
         if (home, name) == ("uuid", "UUID"):
             return _FromText(name, "a UUID", {"type": "string", "format": "uuid"}, cls)
         if (top, name) in (("decimal", "Decimal"), ("_decimal", "Decimal")):
-            return _FromText(name, "a number", {"anyOf": [{"type": "number"}, {"type": "string", "format": "decimal"}]}, cls, numbers=True)
+            return _FromText(
+                name, "a number", {"anyOf": [{"type": "number"}, {"type": "string", "format": "decimal"}]}, cls, numbers=True
+            )
         if top == "pathlib":
             return _FromText(name, "text", {"type": "string"}, cls)
         if top == "numpy":
@@ -1071,7 +1092,11 @@ class _Maker:
             sizes = [one for one in typing.get_args(args[0]) if one != ()]
             ndim = None if ... in sizes else len(sizes)
         scalar = (typing.get_args(args[1]) or (Any,))[0] if len(args) > 1 else Any
-        if scalar is Any or isinstance(scalar, typing.TypeVar) or scalar in (numpy.generic, numpy.number, numpy.floating, numpy.inexact):
+        if (
+            scalar is Any
+            or isinstance(scalar, typing.TypeVar)
+            or scalar in (numpy.generic, numpy.number, numpy.floating, numpy.inexact)
+        ):
             scalar = numpy.float64
         elif scalar in (numpy.integer, numpy.signedinteger):
             scalar = numpy.int64
@@ -1109,7 +1134,13 @@ def _seconds(cls: Any) -> Kind:
                 raise ValueError(text)
             return cls(seconds=seconds)
         sign, weeks, days, hours, minutes, rest = found.groups()
-        made = cls(weeks=int(weeks or 0), days=int(days or 0), hours=int(hours or 0), minutes=int(minutes or 0), seconds=float(rest or 0))
+        made = cls(
+            weeks=int(weeks or 0),
+            days=int(days or 0),
+            hours=int(hours or 0),
+            minutes=int(minutes or 0),
+            seconds=float(rest or 0),
+        )
         return -made if sign == "-" else made
 
     schema = {"anyOf": [{"type": "string", "format": "duration"}, {"type": "number", "description": "seconds"}]}

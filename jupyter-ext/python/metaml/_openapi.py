@@ -78,15 +78,23 @@ def _query(signature: Signature, definitions: Definitions) -> list[dict[str, Any
         return {"name": name, "in": "query", "required": required, "schema": schema}
 
     def any_fields(name: str, schema: Schema) -> dict[str, Any]:
-        return field(name, {"type": "object", "additionalProperties": schema or {"type": "string"}}, False) | {"style": "form", "explode": True}
+        return field(name, {"type": "object", "additionalProperties": schema or {"type": "string"}}, False) | {
+            "style": "form",
+            "explode": True,
+        }
 
     if not signature.single:
-        found = [field(p.name, with_default(p.kind.schema(definitions), p.required, p.default), p.required) for p in signature.parameters]
+        found = [
+            field(p.name, with_default(p.kind.schema(definitions), p.required, p.default), p.required)
+            for p in signature.parameters
+        ]
         return found if signature.extra is None else [*found, any_fields("fields", signature.extra.schema(definitions))]
     kind, only = signature.kind, signature.parameters[0]
     if isinstance(kind, Record):
         kind.schema(definitions)
-        return [field(f.name, with_default(f.kind.schema(definitions), f.required, f.default), f.required) for f in kind.fields_of]
+        return [
+            field(f.name, with_default(f.kind.schema(definitions), f.required, f.default), f.required) for f in kind.fields_of
+        ]
     if isinstance(kind, _annotations.Model) and kind.fields:
         needed = kind.required
         return [field(name, schema, name in needed) for name, schema in kind.property_schemas(definitions).items()]

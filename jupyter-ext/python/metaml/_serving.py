@@ -6,6 +6,7 @@ The wire is docs/protocols.md §7. :class:`Service` is what one function needs a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from metaml import _report, _results, _signature, _trial
@@ -24,7 +25,7 @@ from metaml._typed import a_kind_of
 if TYPE_CHECKING:
     from metaml._loader import Program
 
-__all__ = ["Garbage", "Reader", "Replies", "Service", "Stream", "listen", "work"]
+__all__ = ["Batch", "Garbage", "Reader", "Replies", "Service", "Stream", "Worker", "ends", "header", "listen", "log", "work"]
 
 HELLO, CALL, REPLY, MORE, QUIT = 1, 2, 3, 4, 5
 STACKED = 1  # a flag
@@ -42,10 +43,10 @@ _PADS = [b"", *(bytes(8 - n) for n in range(1, 8))]  # by length % 8
 _MAX_FRAME = 256 << 20
 _NOSIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _DTYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split(),
+    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"],
 )
-#: Seconds after which what is finished is sent, though more of the same frame is to come.
-_PATIENCE = 0.001
+#: Seconds after which what is finished is sent, though more of the same frame is to come; a system call takes a tenth of it.
+_PATIENCE = 0.0001
 _AT_ONCE = 1 << 20  # bytes of replies that wait for others
 
 
@@ -70,6 +71,8 @@ class Service:
             "concurrent": 64 if self.signature.concurrent else 1,
             **self.signature.published(str(serve.get("path") or "/predict")),
         }
+        if self.signature.concurrent:  # before the fork
+            from metaml import _concurrent  # noqa: F401
         self.hello = json.dumps(hello, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
     def greeting(self) -> bytes:
@@ -78,33 +81,47 @@ class Service:
         body += b" " * (-len(body) % 8)
         return _FRAME.pack(len(body), HELLO, 0, 0, 0) + body
 
-    def inputs(self, body: bytearray, count: int, stacked: bool) -> Iterator[tuple[int, Any]]:
-        """The items of a call: kinds and bodies; arrays are views of the body, which nobody else has."""
+    def stacked(self, body: bytearray, count: int) -> Any:
+        """The inputs of a stacked call, as one array with them along its first axis."""
         array = self.signature.array
-        if stacked:
-            if array is None or not count:
-                raise Garbage("a stacked call")
-            kind, ndim, _, length = _ITEM.unpack_from(body)
-            at, shape = self._shape(body, ndim, 8)
-            if kind != ARRAY or at + count * length > len(body):
-                raise Garbage("a stacked call")
-            yield ARRAY, array.view(body, at, (count, *shape), count * length)
+        if array is None or not count:
+            raise Garbage("a stacked call of no arrays")
+        kind, ndim, _, length = _unpacked(body, 0)
+        at, shape = self._shape(body, ndim, 8)
+        if kind != ARRAY or at + count * length > len(body):
+            raise Garbage("a stacked call longer than its frame")
+        return self._view(body, at, (count, *shape), count * length)
+
+    def inputs(self, body: bytearray, count: int, flags: int) -> Iterator[tuple[int, Any]]:
+        """The items of a call: kinds and bodies; arrays are views of the body, which nobody else has."""
+        if flags & STACKED:
+            whole = self.stacked(body, count)
+            yield from ((ARRAY, whole[i, ...]) for i in range(count))
             return
         at = 0
         for _ in range(count):
-            kind, ndim, _, length = _ITEM.unpack_from(body, at)
+            kind, ndim, _, length = _unpacked(body, at)
             at, shape = self._shape(body, ndim, at + 8)
             if at + length > len(body):
                 raise Garbage("an item longer than its frame")
             if kind == ARRAY:
-                if array is None:
-                    raise Garbage("an array for a function that takes none")
-                yield kind, array.view(body, at, shape, length)
-            elif kind <= FIELDS:
+                yield kind, self._view(body, at, shape, length)
+            elif kind in (JSON, BYTES):
                 yield kind, body[at : at + length]
+            elif kind == FIELDS:
+                yield kind, _fields(body[at : at + length])
             else:
                 raise Garbage(f"an item of kind {kind}")
             at += length + -length % 8
+
+    def _view(self, body: bytearray, at: int, shape: tuple[int, ...], length: int) -> Any:
+        array = self.signature.array
+        if array is None:
+            raise Garbage("an array for a function that takes none")
+        try:
+            return array.view(body, at, shape, length)
+        except ValueError:
+            raise Garbage(f"an array whose {length} bytes are not of shape {shape}") from None
 
     @staticmethod
     def _shape(body: bytearray, ndim: int, at: int) -> tuple[int, tuple[int, ...]]:
@@ -113,6 +130,8 @@ class Service:
         if ndim >= len(_SHAPES):
             raise Garbage(f"an array of {ndim} dimensions")
         shape = _SHAPES[ndim]
+        if at + shape.size > len(body):
+            raise Garbage("an item longer than its frame")
         return at + shape.size, shape.unpack_from(body, at)
 
     def argument(self, kind: int, data: Any) -> Any:
@@ -122,7 +141,7 @@ class Service:
         if kind == JSON:
             return self.signature.from_json(data)
         if kind == FIELDS:
-            return self.signature.from_fields(json.loads(bytes(data)))
+            return self.signature.from_fields(data)
         content_type, _, rest = bytes(data).partition(b"\0")
         return self.signature.from_bytes(content_type.decode("latin-1"), rest)
 
@@ -141,7 +160,7 @@ class Service:
             return item(BYTES, bytes(value))
         numpy = sys.modules.get("numpy")
         if numpy is not None and (kind is numpy.ndarray or isinstance(value, numpy.generic)) and value.dtype.name in _DTYPES:
-            value = _native(value, numpy)
+            value = _native(value)
             if not _finite(value, numpy):
                 _results.to_json(value)  # which names the place
             data = value.tobytes()
@@ -181,6 +200,17 @@ class Service:
         body = {"error": f"{self.name} failed; the log has the reason under this id", "id": number}
         return item(ERROR, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), 500)
 
+    def rows(self, value: Any) -> tuple[bytes, ...]:
+        """The body of a stacked reply whose items are an array's rows; empty if they have to be looked at one by one."""
+        if value.dtype.name not in _DTYPES or value.nbytes > _MAX_FRAME - 1024:
+            return ()
+        numpy = sys.modules["numpy"]
+        value = _native(value)
+        if not value.size or not _finite(value, numpy):
+            return ()
+        data = value.tobytes()
+        return self.before(value.dtype, value.shape[1:], len(data) // len(value)), data, _PADS[len(data) % 8]
+
 
 class WrongResult(Exception):
     """What a function returned for a batch is not a result for each input."""
@@ -200,7 +230,7 @@ def _text(value: str) -> bytes:
         raise _results.NotJSON("text with half a surrogate pair") from None
 
 
-def _native(value: Any, numpy: Any) -> Any:
+def _native(value: Any) -> Any:
     """The array or scalar in this machine's byte order."""
     return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
 
@@ -227,31 +257,56 @@ def log(text: str) -> None:
 class Stream:
     """A generator that is being answered, part by part."""
 
-    def __init__(self, source: Any, step: Callable[[Any], Any]) -> None:
-        self.source = source
-        self._step = step
-        self.kind = 0
+    end = b""
 
-    def next(self) -> bytes:
-        """The item of the next part, or of the end. What the generator raises passes through."""
-        try:
-            value = self._step(self.source)
-        except (StopIteration, StopAsyncIteration):
-            return item(END, b"")
-        return self.part(value)
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self._kind = 0
 
     def part(self, value: Any) -> bytes:
         """The item of a part. The first decides what the stream is one of."""
         binary = isinstance(value, (bytes, bytearray, memoryview))
-        if not self.kind:
-            self.kind = PART_BYTES if binary else PART_TEXT if isinstance(value, str) else PART_LINES
-        if self.kind == PART_LINES:
+        if not self._kind:
+            self._kind = PART_BYTES if binary else PART_TEXT if isinstance(value, str) else PART_LINES
+        if self._kind == PART_LINES:
             return item(PART_LINES, _results.to_json(value) + b"\n")
-        if binary:
-            return item(self.kind, bytes(value))
+        if binary and self._kind == PART_BYTES:
+            return item(PART_BYTES, bytes(value))
         if isinstance(value, str):
-            return item(self.kind, _text(value))
-        raise _results.NotJSON(f"{a_kind_of(value)} in a stream of {'bytes' if self.kind == PART_BYTES else 'text'}")
+            return item(self._kind, _text(value))
+        raise _results.NotJSON(f"{a_kind_of(value)} in a stream of {'bytes' if self._kind == PART_BYTES else 'text'}")
+
+
+Stream.end = item(END, b"")
+
+
+def ends(item: bytes) -> bool:
+    """Whether the item of a part is the last of its stream."""
+    return item[2] == END or item[2] == ERROR
+
+
+def _unpacked(body: bytearray, at: int) -> Any:
+    if at + 8 > len(body):
+        raise Garbage("fewer items than it counts")
+    return _ITEM.unpack_from(body, at)
+
+
+def _fields(data: bytearray) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Garbage("fields that are no object")
+    return found
+
+
+def header(data: bytearray, at: int) -> tuple[int, int, int, int, int]:
+    """Size, type, flags, count and id of the frame that begins there."""
+    size, kind, flags, count, number = _FRAME.unpack_from(data, at)
+    if size % 8 or size > _MAX_FRAME:
+        raise Garbage(f"a frame of {size} bytes")
+    return size, kind, flags, count, number
 
 
 class Replies:
@@ -264,20 +319,27 @@ class Replies:
         self._size = 0
         self._since = 0.0
 
+    def begin(self) -> None:
+        """Several calls are about to be made: what took long is to be sent before the next one."""
+        self._since = time.monotonic()
+
     def add(self, number: int, item: bytes) -> None:
-        if self._items:
-            late = time.monotonic() - self._since > _PATIENCE
-            if (
-                late
-                or self._size + len(item) > _AT_ONCE
-                or number != self._first + len(self._items)
-                or len(self._items) == 0xFFFF
-            ):
-                self.flush()
+        """Send an item, now or together with others."""
+        waiting = len(self._items)
+        if waiting and (number != self._first + waiting or self._size + len(item) > _AT_ONCE or waiting == 0xFFFF):
+            self.flush()
         if not self._items:
-            self._first, self._since = number, time.monotonic()
+            self._first = number
         self._items.append(item)
         self._size += len(item)
+        if self._since and time.monotonic() - self._since > _PATIENCE:
+            self.flush()
+            self._since = time.monotonic()
+
+    def stacked(self, number: int, count: int, body: tuple[bytes, ...]) -> None:
+        """Send a stacked reply."""
+        self.flush()
+        self._send(b"".join((_FRAME.pack(sum(map(len, body)), REPLY, STACKED, count, number), *body)))
 
     def flush(self) -> None:
         """Send what there is."""
@@ -313,9 +375,7 @@ class Reader:
                 if not n:
                     return None
                 end += n
-        size, kind, flags, count, number = _FRAME.unpack_from(self._buffer, start)
-        if size % 8 or size > _MAX_FRAME:
-            raise Garbage(f"a frame of {size} bytes")
+        size, kind, flags, count, number = header(self._buffer, start)
         start += 16
         have = end - start
         if have >= size:
@@ -338,10 +398,8 @@ class Reader:
 
 def listen(path: str) -> socket.socket:
     """A socket that others of this user can dial."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
@@ -368,10 +426,8 @@ class Worker:
         """Called by the signal: end after the call that is in progress."""
         self.stopping = True
         if self.front is not None and not self.streams:
-            try:
+            with contextlib.suppress(OSError):
                 self.front.shutdown(socket.SHUT_RD)  # a read that waits ends
-            except OSError:
-                pass
         os.write(self._wake, b"\0")
 
     def run(self) -> None:
@@ -380,8 +436,7 @@ class Worker:
         waiting.register(self.listener, select.POLLIN)
         waiting.register(self._awake, select.POLLIN)
         while not self.stopping:
-            waiting.poll()
-            if self.stopping:
+            if any(fd == self._awake for fd, _ in waiting.poll()):
                 return
             front, _ = self.listener.accept()
             self.front = front
@@ -403,32 +458,26 @@ class Worker:
         """Answer one front until it hangs up."""
         frames = Reader(front.recv_into)
         replies = Replies(lambda data: front.sendall(data, _NOSIGNAL))
-        batch = self.service.batch
-        while not self.stopping or self.streams:
+        service, streams = self.service, self.streams
+        while not self.stopping or streams:
             frame = frames.frame()
             if frame is None:
                 return
             kind, flags, count, number, body = frame
             if kind == CALL:
-                try:
-                    if batch:
-                        self.together(replies, number, count, body, flags)
-                    else:
-                        for data_kind, data in self.service.inputs(body, count, bool(flags & STACKED)):
-                            if flags & STACKED:
-                                for one in data:
-                                    replies.add(number, self.one(number, data_kind, one))
-                                    number += 1
-                            else:
-                                replies.add(number, self.one(number, data_kind, data))
-                                number += 1
-                except struct.error as error:
-                    raise Garbage("items that end too soon") from error
+                if service.batch:
+                    self.together(Batch(service, body, count, flags)).tell(replies, number)
+                else:
+                    if count > 1:
+                        replies.begin()
+                    for data_kind, data in service.inputs(body, count, flags):
+                        replies.add(number, self.one(number, data_kind, data))
+                        number += 1
             elif kind == MORE:
-                if (stream := self.streams.get(number)) is not None:
+                if (stream := streams.get(number)) is not None:
                     replies.add(number, self.part(number, stream))
             elif kind == QUIT:
-                if (stream := self.streams.pop(number, None)) is not None:
+                if (stream := streams.pop(number, None)) is not None:
                     self.close(stream)
             else:
                 raise Garbage(f"a frame of type {kind}")
@@ -439,29 +488,30 @@ class Worker:
         service = self.service
         try:
             result = service.call(service.argument(kind, data))
-            if hasattr(result, "__next__") or hasattr(result, "__anext__") or hasattr(result, "__await__"):
-                return self.drawn(number, result)
+            if type(result) not in _HERE:
+                if hasattr(result, "__await__"):
+                    result = self.wait_for(result)
+                if hasattr(result, "__next__") or hasattr(result, "__anext__"):
+                    stream = self.streams[number] = Stream(result)
+                    return self.part(number, stream)
             return service.answer(result)
         except _signature.Rejected as error:
             return service.rejected(error)
         except BaseException as error:
             return service.failed(error)
 
-    def drawn(self, number: int, result: Any) -> bytes:
-        """Answer with what is not there yet: a generator's first part, or what a coroutine returns."""
-        if hasattr(result, "__await__"):
-            return self.service.answer(self.wait_for(result))
-        step = next if hasattr(result, "__next__") else lambda source: self.wait_for(source.__anext__())
-        stream = Stream(result, step)
-        self.streams[number] = stream
-        return self.part(number, stream)
-
     def part(self, number: int, stream: Stream) -> bytes:
+        """The item of the next part of a stream."""
         try:
-            part = stream.next()
+            if hasattr(stream.source, "__next__"):
+                part = stream.part(next(stream.source))
+            else:
+                part = stream.part(self.wait_for(stream.source.__anext__()))
+        except (StopIteration, StopAsyncIteration):
+            part = Stream.end
         except BaseException as error:
             part = self.service.failed(error)
-        if part[2] in (END, ERROR):
+        if ends(part):
             del self.streams[number]
             self.close(stream)
         return part
@@ -477,6 +527,7 @@ class Worker:
             self.service.failed(error)
 
     def wait_for(self, awaitable: Any) -> Any:
+        """What a plain function returned to be awaited."""
         if self._loop is None:
             import asyncio
 
@@ -487,57 +538,148 @@ class Worker:
 
         return self._loop.run_until_complete(result())
 
-    def together(self, replies: Replies, number: int, count: int, body: bytearray, flags: int) -> None:
+    def together(self, batch: Batch) -> Batch:
         """Call the function with all inputs of a frame."""
-        for at, answer in Batch(self.service, body, count, bool(flags & STACKED)).answers(self.service.call):
-            replies.add(number + at, answer)
+        call = self.service.call
+        steps = batch.steps()
+        try:
+            argument = next(steps)
+            while True:
+                try:
+                    result = call(argument)
+                    if type(result) not in _HERE and hasattr(result, "__await__"):
+                        result = self.wait_for(result)
+                except BaseException as error:
+                    argument = steps.throw(error)
+                else:
+                    argument = steps.send(result)
+        except StopIteration:
+            return batch
+
+
+#: Types of results that are neither awaited nor drawn from, which need not be asked about it.
+_HERE: set[type] = {dict, list, str, bytes, int, float, bool, type(None), tuple}
 
 
 class Batch:
-    """The inputs of one call of a function that takes several."""
+    """The inputs of one call of a function that takes several, and what becomes of them."""
 
-    def __init__(self, service: Service, body: bytearray, count: int, stacked: bool) -> None:
+    def __init__(self, service: Service, body: bytearray, count: int, flags: int) -> None:
         self.service = service
-        self.inputs: list[tuple[int, Any]] = []
-        self.rejected: list[tuple[int, bytes]] = []
-        at = 0
-        for kind, data in service.inputs(body, count, stacked):
-            for one in data if stacked else (data,):
-                try:
-                    self.inputs.append((at, service.argument(kind, one)))
-                except _signature.Rejected as error:
-                    self.rejected.append((at, service.rejected(error)))
-                except BaseException as error:
-                    self.rejected.append((at, service.failed(error)))
-                at += 1
-
-    def answers(self, call: Callable[[Any], Any]) -> list[tuple[int, bytes]]:
-        """The answers of all inputs."""
-        values = [value for _, value in self.inputs]
-        found = list(self.rejected)
-        if values:
+        self.count = count
+        self.answers: dict[int, bytes] = {}  # by position
+        self._at: list[int] = []  # positions of the values
+        self._values: Any = []
+        self._whole: tuple[bytes, ...] = ()  # the body of a stacked reply
+        signature = service.signature
+        stacked = service.stacked(body, count) if flags & STACKED else None
+        if stacked is not None:
             try:
-                answers = self.called(call, values)
+                signature.from_array(stacked[0])
+            except _signature.Rejected as error:
+                self.answers = dict.fromkeys(range(count), service.rejected(error))
+                return
+            self._at = list(range(count))
+            # Rows, not numpy's scalars, also where an input is a single number.
+            self._values = (
+                stacked if signature.stacked else list(stacked) if stacked.ndim > 1 else [stacked[i, ...] for i in self._at]
+            )
+            return
+        for at, (kind, data) in enumerate(service.inputs(body, count, flags)):
+            try:
+                self._values.append(service.argument(kind, data))
+                self._at.append(at)
+            except _signature.Rejected as error:
+                self.answers[at] = service.rejected(error)
             except BaseException as error:
-                answers = [self.service.failed(error)] if len(values) == 1 else [self.alone(call, value) for value in values]
-            found += zip((at for at, _ in self.inputs), answers, strict=True)
-        return sorted(found)
+                self.answers[at] = service.failed(error)
 
-    def called(self, call: Callable[[Any], Any], values: list[Any]) -> list[bytes]:
-        results = call(values)
-        return [self.service.answer(result) for result in results]
+    def steps(self) -> Generator[Any, Any, None]:
+        """The arguments with which to call the function; gets what it returned or raised."""
+        for positions, argument in self._groups():
+            try:
+                results = yield argument
+            except BaseException as error:
+                if len(positions) == 1:
+                    self.answers[positions[0]] = self.service.failed(error)
+                else:
+                    yield from self._one_by_one(positions, argument)
+            else:
+                self._take(positions, results)
 
-    def alone(self, call: Callable[[Any], Any], value: Any) -> bytes:
+    def _groups(self) -> Iterator[tuple[list[int], Any]]:
+        """The arguments: one list, or an array of all inputs that have the same shape."""
+        values = self._values
+        if not len(values):
+            return
+        if not self.service.signature.stacked or not isinstance(values, list):
+            yield self._at, values
+            return
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for i, value in enumerate(values):
+            by_shape.setdefault(value.shape, []).append(i)
+        for found in by_shape.values():
+            yield [self._at[i] for i in found], sys.modules["numpy"].stack([values[i] for i in found])
+
+    def _one_by_one(self, positions: list[int], argument: Any) -> Generator[Any, Any, None]:
+        for i, at in enumerate(positions):
+            try:
+                results = yield argument[i : i + 1]
+            except BaseException as error:
+                self.answers[at] = self.service.failed(error)
+            else:
+                self._take([at], results)
+
+    def _take(self, positions: list[int], results: Any) -> None:
+        """Make answers of what the function returned."""
+        service = self.service
         try:
-            return self.called(call, [value])[0]
+            numpy = sys.modules.get("numpy")
+            if numpy is not None and type(results) is numpy.ndarray and len(results) == self.count == len(positions):
+                self._whole = service.rows(results)
+                if self._whole:
+                    return
+            results = self._sequence(results, len(positions))
         except BaseException as error:
-            return self.service.failed(error)
+            for at in positions:
+                self.answers[at] = service.failed(error)
+            return
+        for at, result in zip(positions, results, strict=True):
+            try:
+                self.answers[at] = service.answer(result)
+            except BaseException as error:
+                self.answers[at] = service.failed(error)
+
+    def _sequence(self, results: Any, n: int) -> Any:
+        kind = type(results)
+        if kind.__module__.partition(".")[0] == "pandas":
+            results = _results.simpler(results)
+        elif kind is not list and kind is not tuple:
+            plain = isinstance(results, (str, bytes, bytearray, dict, set, frozenset))
+            if plain or not hasattr(kind, "__len__") or not hasattr(kind, "__iter__"):
+                raise WrongResult(f"{self.service.name} returned {a_kind_of(results)} for a list of {n} inputs, not a list")
+            if not getattr(results, "shape", True):
+                raise WrongResult(f"{self.service.name} returned a single value for a list of {n} inputs, not a list")
+        if len(results) != n:
+            m = len(results)
+            raise WrongResult(
+                f"{self.service.name} returned {m} result{'s' * (m != 1)} for a list of {n} input{'s' * (n != 1)}; "
+                "with --batch it must return as many as it gets"
+            )
+        return results
+
+    def tell(self, replies: Replies, number: int) -> None:
+        """Answer, in the order of the inputs."""
+        if self._whole:
+            replies.stacked(number, self.count, self._whole)
+            return
+        for at in range(self.count):
+            replies.add(number + at, self.answers[at])
 
 
 def work(program: Program, start: dict[str, Any]) -> int:
     """Serve in this process until SIGTERM; gives the exit status."""
-    service = program.service
-    assert service is not None
+    service: Service = program.service  # type: ignore[assignment] # it was prepared, or the load has failed
     _trial.Seeds(start["seed"], program.load.get("self_seeded") or [])
     _trial.reseed(program.module, program.load.get("reseed") or [], start["seed"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -547,7 +689,13 @@ def work(program: Program, start: dict[str, Any]) -> int:
         text = f"cannot listen on {start['socket']}: {error.strerror or error}"
         _report.send({"type": "error", "error": {"type": "OSError", "text": text, "frames": [], "traceback": text}})
         return _trial.PROGRAM
-    worker = Worker(service, listener)
+    worker: Any
+    if service.signature.concurrent:
+        from metaml import _concurrent
+
+        worker = _concurrent.Worker(service, listener)
+    else:
+        worker = Worker(service, listener)
     _trial.on_term(worker.stop)
     _report.send({"type": "ready", "socket": start["socket"]})
     worker.run()

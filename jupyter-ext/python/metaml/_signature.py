@@ -95,7 +95,7 @@ def _innermost(function: Any) -> Any:
             break
         function = inner
     if not hasattr(function, "__code__"):  # an object that can be called
-        function = getattr(type(function), "__call__", function)
+        function = getattr(type(function), "__call__", function)  # noqa: B004
     return function
 
 

@@ -136,12 +136,12 @@ class Front:
         return [found[number] for number in numbers]
 
     def post(self, value: Any) -> Answer:
-        """Call with a JSON body; text is sent as it is."""
-        return self.call(json_item(value if isinstance(value, (str, bytes)) else json.dumps(value)))[0]
+        """Call with a JSON body."""
+        return self.call(json_item(json.dumps(value)))[0]
 
-    def stream(self, item: bytes) -> Iterator[Answer]:
+    def stream(self, value: Any) -> Iterator[Answer]:
         """The parts of a stream, and its end; the next one is asked for when it is wanted."""
-        [number] = self.send(item)
+        [number] = self.send(json_item(json.dumps(value)))
         while True:
             answer = self.reply()[number]
             yield answer
@@ -175,7 +175,7 @@ class Loader:
         main = str(folder / "main.py")
         load = {"type": "load", "dir": str(folder), "main": main, "argv0": main, "entry": entry, "cwd": str(folder), "seed": 1}
         self.send({**load, "serve": {"batch": batch, "path": "/predict"}})
-        self.workers: list[int] = []
+        self.workers: list[Worker] = []
 
     def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         data = json.dumps(message).encode()
@@ -199,23 +199,28 @@ class Loader:
             pass
         return message
 
-    def start(self, worker: int = 0, attempt: int = 1, **more: Any) -> Worker:
-        """Start a worker and wait until it listens, or gives up."""
-        folder = self.folder / f"{worker}-{attempt}"
+    def start(self, number: int = 0, attempt: int = 1, **more: Any) -> Worker:
+        """Start a worker."""
+        folder = self.folder / f"{number}-{attempt}"
         folder.mkdir()
-        events, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_STREAM)
+        events, theirs = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_STREAM
+        )
         files = [os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600) for name in ("stdout", "stderr")]
-        message = {"type": "start", "trial": worker, "attempt": attempt, "token": "y" * 8, "folder": str(folder), "cwd": ""}
-        path = os.path.join(self.runtime.name, f"{worker}")
-        message |= {"output": str(folder / "output"), "seed": 100 * worker + attempt, "socket": path, **more}
+        message = {"type": "start", "trial": number, "attempt": attempt, "token": "y" * 8, "folder": str(folder), "cwd": ""}
+        path = os.path.join(self.runtime.name, str(number))
+        message |= {"output": str(folder / "output"), "seed": 100 * number + attempt, "socket": path, **more}
         self.send(message, [*files, theirs.fileno()])
         for fd in files:
             os.close(fd)
         theirs.close()
         events.settimeout(60)
-        return Worker(folder, events, path)
+        self.workers.append(worker := Worker(folder, events, path))
+        return worker
 
     def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
         self.sock.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGTERM)
@@ -230,6 +235,7 @@ class Worker:
         self.folder = folder
         self.events = events
         self.path = path
+        self._fronts: list[Front] = []
 
     def until(self, kind: str) -> dict[str, Any]:
         """The next event of a kind."""
@@ -246,7 +252,15 @@ class Worker:
             pass
 
     def front(self) -> Front:
-        return Front(self.path)
+        """A new connection."""
+        front = Front(self.path)
+        self._fronts.append(front)
+        return front
+
+    def close(self) -> None:
+        for front in self._fronts:
+            front.close()
+        self.events.close()
 
     def log(self) -> str:
         return (self.folder / "stderr").read_text()
@@ -262,12 +276,7 @@ def serving(folder: Path, source: str, *, batch: int = 0) -> Iterator[tuple[Fron
         assert told["type"] == "ready", told["error"]["traceback"]
         worker = loader.start(become=not told["fork"])
         worker.until("ready")
-        front = worker.front()
-        try:
-            yield front, worker
-        finally:
-            front.close()
-            worker.events.close()
+        yield worker.front(), worker
     finally:
         loader.close()
 
