@@ -101,7 +101,7 @@ func Main(ctx context.Context, o MainOptions) error {
 		case <-time.After(wait):
 		}
 	}
-	return f.startMonitor(o)
+	return f.startMonitor(ctx, o)
 }
 
 // obey does what the monitor says. It returns when everything has ended; orphaned: because the monitor did.
@@ -407,30 +407,52 @@ func (f *front) release() {
 // firstListener is the descriptor of a new monitor's first listener.
 const firstListener = 4
 
-// startMonitor starts a monitor in place of the one that died, with the sockets that it listened on, and leaves everything to it.
-func (f *front) startMonitor(o MainOptions) error {
+// takeover is the descriptor on which a new monitor says that it has a front of its own.
+const takeover = 3
+
+// startMonitor starts a monitor in place of the one that died, with the sockets that it listened on, and leaves everything to it when
+// it has a front of its own. One that is killed before that is replaced: nobody else would.
+func (f *front) startMonitor(ctx context.Context, o MainOptions) error {
 	defer f.release()
-	run := folder.Run(o.Folder)
-	if _, err := os.Stat(run.Spec()); err != nil {
-		return nil //nolint:nilerr // the run was deleted: nothing is left to serve
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		if _, err := os.Stat(folder.Run(o.Folder).Spec()); err != nil {
+			return nil //nolint:nilerr // the run was deleted: nothing is left to serve
+		}
+		if done, err := f.handOver(ctx, o); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
 	}
+}
+
+// handOver starts a monitor and waits until it has a front, or needs none. It is not done when the monitor is killed before that.
+func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err error) {
 	binary, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("start a monitor: %w", err)
+		return false, fmt.Errorf("start a monitor: %w", err)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("start a monitor: %w", err)
+		return false, fmt.Errorf("start a monitor: %w", err)
 	}
 	defer null.Close()
-	log, err := os.OpenFile(run.MonitorLog(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(folder.Run(o.Folder).MonitorLog(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		log = o.Log
 	} else {
 		defer log.Close()
 	}
-	args := []string{binary, "monitor", "--dir", o.Folder}
-	files := []*os.File{null, log, log, null}
+	said, says, err := os.Pipe()
+	if err != nil {
+		return false, fmt.Errorf("start a monitor: %w", err)
+	}
+	defer said.Close()
+	args := []string{binary, "monitor", "--dir", o.Folder, "--takeover", fmt.Sprint(takeover)}
+	files := []*os.File{null, log, log, says}
 	var numbers []string
 	f.mu.Lock()
 	for _, l := range f.listeners {
@@ -442,8 +464,24 @@ func (f *front) startMonitor(o MainOptions) error {
 		args = append(args, "--listener", strings.Join(numbers, ","))
 	}
 	p, err := os.StartProcess(binary, args, &os.ProcAttr{Dir: o.Folder, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
+	_ = says.Close()
 	if err != nil {
-		return fmt.Errorf("start a monitor: %w", err)
+		return false, fmt.Errorf("start a monitor: %w", err)
 	}
-	return p.Release()
+	stop := context.AfterFunc(ctx, func() { _ = said.Close() })
+	defer stop()
+	if n, _ := said.Read(make([]byte, 1)); n > 0 || ctx.Err() != nil {
+		return true, p.Release()
+	}
+	state, err := p.Wait()
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("wait for the new monitor: %w", err)
+	case state.Success():
+		return true, nil // the server has ended, or another monitor is there
+	case state.Exited():
+		return false, fmt.Errorf("the new monitor ended with exit status %d; %s has the reason", state.ExitCode(), folder.Run(o.Folder).MonitorLog())
+	default:
+		return false, nil
+	}
 }

@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/metaml/metaml"
@@ -52,7 +54,8 @@ func monitorMain(args []string) int {
 	flags := flag.NewFlagSet("metaml-agent monitor", flag.ContinueOnError)
 	dir := flags.String("dir", "", "the run's folder")
 	resume := flags.Bool("resume", false, "go on with the unfinished trials of a run that has ended, or start a server again")
-	descriptor := flags.Int("listener", 0, "the descriptor of a server's listening socket, from a front whose monitor died")
+	descriptors := flags.String("listener", "", "the descriptors of a server's listening sockets, from a front whose monitor died: 4,5")
+	takeover := flags.String("takeover", "", "the descriptor on which that front waits for the news that there is another")
 	if flags.Parse(args) != nil || *dir == "" || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2
@@ -73,12 +76,7 @@ func monitorMain(args []string) int {
 		<-asked
 		cancel(monitor.ErrTerminated)
 	}()
-	var listener *os.File
-	if *descriptor > 2 {
-		listener = os.NewFile(uintptr(*descriptor), "listener")
-		syscall.CloseOnExec(*descriptor)
-	}
-	switch err := monitorRun(ctx, folder.Run(path), *resume, listener); {
+	switch err := monitorRun(ctx, folder.Run(path), *resume, inherited(*descriptors), inherited(*takeover)); {
 	case err == nil, errors.Is(err, folder.ErrLocked):
 		return 0
 	default:
@@ -87,10 +85,22 @@ func monitorMain(args []string) int {
 	}
 }
 
+// inherited gives the files behind a list of descriptors.
+func inherited(list string) []*os.File {
+	var files []*os.File
+	for number := range strings.SplitSeq(list, ",") {
+		if n, err := strconv.Atoi(number); err == nil && n > 2 {
+			syscall.CloseOnExec(n)
+			files = append(files, os.NewFile(uintptr(n), "descriptor "+number))
+		}
+	}
+	return files
+}
+
 // monitorRun looks after a run, of whichever kind it is.
-func monitorRun(ctx context.Context, f folder.Run, resume bool, listener *os.File) error {
+func monitorRun(ctx context.Context, f folder.Run, resume bool, listeners, takeover []*os.File) error {
 	if spec, err := f.ReadSpec(); err == nil && spec.Kind == run.Serve {
-		return serverMain(ctx, f, spec.Name, resume, listener)
+		return serverMain(ctx, f, spec.Name, resume, listeners, takeover)
 	}
 	return monitor.Run(ctx, monitor.Options{Folder: f, Resume: resume, Supervise: supervise})
 }

@@ -15,8 +15,9 @@ import (
 )
 
 // serverMain is the life of a server's monitor: it joins deployer/server, which decides, with agent, which runs the workers, and
-// agent/front, the HTTP side. listener is the socket that a front hands over whose monitor died, or nil.
-func serverMain(ctx context.Context, f folder.Run, name string, resume bool, listener *os.File) error {
+// agent/front, the HTTP side. listeners are the sockets that a front
+// hands over whose monitor died; on takeover it waits for the news that there is another front.
+func serverMain(ctx context.Context, f folder.Run, name string, resume bool, listeners, takeover []*os.File) error {
 	module, err := pymodule.Dir()
 	if err != nil {
 		return err
@@ -31,7 +32,7 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 	}
 	defer procs.Close()
 	err = server.Run(ctx, server.Options{
-		Folder: f, Resume: resume, Listener: listener,
+		Folder: f, Resume: resume, Listeners: listeners,
 		Sweep: func(ctx context.Context, spec run.Spec) error { return agent.SweepServer(ctx, procs, f, spec.Name) },
 		Supervise: func(job server.Job) (server.Supervisor, error) {
 			return agent.New(agent.Options{Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ})
@@ -55,6 +56,12 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 				}
 			}()
 			return frontProcess{process}, nil
+		},
+		TakenOver: func() {
+			for _, waiting := range takeover {
+				_, _ = waiting.Write([]byte{1})
+				_ = waiting.Close()
+			}
 		},
 	})
 	if !errors.Is(err, folder.ErrLocked) {

@@ -82,6 +82,7 @@ type watched struct {
 	watch  *folder.Watch
 	starts int   // monitors started since the last event
 	n      int64 // the last event seen when one was started
+	dead   time.Time
 }
 
 func (t *Target) watch(f folder.Run, also ...string) (*watched, error) {
@@ -124,6 +125,14 @@ func (w *watched) wait(ctx context.Context) (Liveness, error) {
 	}
 	l := liveness(w.folder, w.spec, w.state)
 	if l != Dead {
+		w.dead = time.Time{}
+		return l, nil
+	}
+	// A server's front starts a monitor by itself, as soon as it has answered what it had.
+	if w.dead.IsZero() {
+		w.dead = time.Now()
+	}
+	if w.spec.Kind == run.Serve && time.Since(w.dead) < frontPatience {
 		return l, nil
 	}
 	if w.state.N != w.n {
@@ -141,6 +150,8 @@ func (w *watched) wait(ctx context.Context) (Liveness, error) {
 const (
 	lookAfter = 500 * time.Millisecond // how long nothing may happen before one looks whether the monitor lives
 	maxStarts = 5                      // monitors that may die without writing an event
+
+	frontPatience = 5 * time.Second // for a server's front to start a monitor
 )
 
 // Log copies the output of a trial's attempt (0 is the latest) to w: folder.Stdout, folder.Stderr or "both". With follow it

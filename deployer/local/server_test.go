@@ -37,6 +37,11 @@ func newServer(t *testing.T) *server {
 	s := &server{bench: newBench(t), client: &http.Client{Timeout: 60 * time.Second}, series: "serve"}
 	t.Cleanup(s.client.CloseIdleConnections)
 	t.Cleanup(func() {
+		if t.Failed() && s.name != "" {
+			t.Log(s.describe())
+		}
+	})
+	t.Cleanup(func() {
 		// Before the bench looks what is left: the front has no mark.
 		if s.name != "" {
 			fronts := s.fronts()
@@ -289,7 +294,9 @@ def serve(input):
 func TestReplacedUnderLoadWithoutAFailedRequest(t *testing.T) {
 	const revisions, connections = 10, 8
 	s := newServer(t)
-	source := func(revision int) string { return fmt.Sprintf("def serve(input: int):\n    return [%d, input]\n", revision) }
+	source := func(revision int) string {
+		return fmt.Sprintf("def serve(input: int):\n    return [%d, input]\n", revision)
+	}
 	s.serve(s.next(2), source(1))
 	url := s.url()
 	quit := make(chan struct{})

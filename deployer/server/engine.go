@@ -43,6 +43,7 @@ type engine struct {
 	bind      func(spec run.Spec, before int) (*listener, error)
 	front     *front
 	pace      pace // of fronts
+	takenOver func()
 
 	stops  int64      // offset of the stop requests that were read
 	now    bool       // the stop is not to wait for anything
@@ -52,6 +53,7 @@ type engine struct {
 func newEngine(o Options, j *journal) *engine {
 	return &engine{
 		journal: j, opts: o, inbox: make(chan func(), 256), done: make(chan struct{}), revisions: map[int]*revision{},
+		takenOver: sync.OnceFunc(o.TakenOver),
 	}
 }
 
@@ -200,10 +202,10 @@ func (e *engine) open(resumed bool) {
 		e.finish(run.Failed, run.ReasonPort, refused.Text)
 		return
 	}
-	e.startFront()
 	if again > 0 {
 		e.revive(again, announce || e.listener.url(spec.Server.Path) != s.Address)
 	}
+	e.startFront()
 	if next > 0 {
 		e.begin(next)
 	}
@@ -211,17 +213,23 @@ func (e *engine) open(resumed bool) {
 
 // listen makes or takes over the socket of the revision that is first to answer.
 func (e *engine) listen(spec run.Spec, answered bool) error {
-	if e.opts.Listener != nil {
-		l, err := adopt(e.opts.Listener)
-		switch {
+	for _, file := range e.opts.Listeners {
+		l, err := adopt(file)
+		switch port := e.state.Server.Port(); {
 		case err != nil:
 			fmt.Fprintln(os.Stderr, err)
-		case answered || l.matches(spec):
+			_ = file.Close()
+		case e.listener == nil && (l.port() == port || port == 0 && l.matches(spec)):
 			e.listener = l
-			return nil
 		default:
-			l.close()
+			l.close() // of a revision that did not answer yet
 		}
+	}
+	if e.listener != nil && (answered || e.listener.matches(spec)) {
+		return nil
+	}
+	if e.listener != nil {
+		e.listener.close()
 	}
 	var err error
 	e.listener, err = e.bind(spec, e.state.Server.Port())
@@ -423,11 +431,6 @@ func (e *engine) startFront() {
 	}
 	f.Front = process
 	e.front = f
-	for _, l := range e.listeners() {
-		if l == e.listener || e.starting.phase == switching {
-			e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
-		}
-	}
 	for _, n := range slices.Sorted(maps.Keys(e.revisions)) {
 		r := e.revisions[n]
 		if r.phase == ending {
@@ -444,6 +447,13 @@ func (e *engine) startFront() {
 	case e.answering != nil:
 		e.tell(func(f Front) error { return f.Switch(e.answering.n) })
 	}
+	// Last, so that the first request finds a revision.
+	for _, l := range e.listeners() {
+		if l == e.listener || e.starting.phase == switching {
+			e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
+		}
+	}
+	e.takenOver()
 	e.when(e.settle(), func() {
 		if e.front == f {
 			f.told = true

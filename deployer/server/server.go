@@ -19,15 +19,17 @@ import (
 
 // Options say how to run a server.
 type Options struct {
-	Folder   folder.Run
-	Resume   bool     // a server that has ended, or whose machine was restarted, is started again
-	Listener *os.File // the socket that a front took over from a monitor that died; nil is none
+	Folder    folder.Run
+	Resume    bool       // a server that has ended, or whose machine was restarted, is started again
+	Listeners []*os.File // the sockets that a front had of a monitor that died
 	// Sweep kills what monitors before this one left behind, and returns when nothing is left of it.
 	Sweep func(context.Context, run.Spec) error
 	// Supervise makes what runs the workers of a revision. It starts nothing before the first Start.
 	Supervise func(Job) (Supervisor, error)
 	// StartFront starts a front. What it tells goes to tell, until [FrontUpdate.Ended].
 	StartFront func(tell func(FrontUpdate)) (Front, error)
+	// TakenOver is called once, when the first front has been told all that it must know.
+	TakenOver func()
 }
 
 // Job is what a Supervisor must know about a revision.
@@ -122,16 +124,17 @@ var (
 	errDeleted = errors.New("the server's folder was deleted")
 )
 
-// resumePatience is how long a monitor that resumes a server waits for the one that ended it.
-const resumePatience = 5 * time.Second
+// lockPatience is how long a monitor waits for the one before it: for the one that ended the server when it resumes it, and when a
+// front starts it, for the one that was killed, since a dying process hangs up before it gives its locks away.
+const lockPatience = 5 * time.Second
 
 // Run is the life of a server's monitor: it takes the server over from the monitors before, and returns when the server has ended.
 // That it returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at
 // once if a monitor is there.
 func Run(ctx context.Context, o Options) error {
 	patience := time.Duration(0)
-	if o.Resume {
-		patience = resumePatience
+	if o.Resume || len(o.Listeners) > 0 {
+		patience = lockPatience
 	}
 	lock, err := o.Folder.LockMonitorWithin(ctx, patience)
 	if err != nil {
