@@ -144,6 +144,17 @@ func TestTheWheelIsAllThatAUserNeeds(t *testing.T) {
 			t.Errorf("examples/train.py said:\n%s", said)
 		}
 	})
+	t.Run("and its network answers", func(t *testing.T) {
+		said := output(t, environment, python, "examples/serve.py")
+		found := regexp.MustCompile(`http://127\.0\.0\.1:\d+/predict reads (?:5[4-9]|60) of 60 held-out digits; .metaml stop (read-digit-\d+). ends it`).FindStringSubmatch(said)
+		if found == nil {
+			t.Fatalf("examples/serve.py said:\n%s", said)
+		}
+		output(t, environment, filepath.Join(bin, "metaml"), "stop", found[1])
+		if said := output(t, environment, filepath.Join(bin, "metaml"), "show", found[1]); !strings.Contains(said, "stopped") {
+			t.Errorf("metaml show said:\n%s", said)
+		}
+	})
 	t.Run("uninstalling removes all", func(t *testing.T) {
 		output(t, nil, python, "-m", "pip", "uninstall", "--yes", "metaml")
 		if diff := cmp.Diff(before, files(t, prefix)); diff != "" {
