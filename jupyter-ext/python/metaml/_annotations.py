@@ -131,11 +131,13 @@ class _FromJSON(Kind):
     fields = False
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
-        if isinstance(value, str):
-            try:
+        try:
+            if isinstance(value, str):
                 value = json.loads(value)
-            except (ValueError, RecursionError):
-                return wrong(problems, at, f"must be {self.noun}, as JSON")
+            elif isinstance(value, list):
+                value = [json.loads(one) for one in value]
+        except (ValueError, RecursionError):
+            return wrong(problems, at, f"must be {self.noun}, as JSON")
         return self.convert(value, at, problems)
 
 

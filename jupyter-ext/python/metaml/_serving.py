@@ -73,6 +73,8 @@ class Service:
         }
         if self.signature.concurrent:  # before the fork
             from metaml import _concurrent  # noqa: F401
+        # A schema of pydantic may have a NaN as a default, which is not JSON.
+        hello = json.loads(json.dumps(hello), parse_constant=lambda _: None)
         self.hello = json.dumps(hello, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
     def greeting(self) -> bytes:
@@ -156,10 +158,14 @@ class Service:
             return item(JSON, _results.to_json(value))
         if kind is str:
             return item(TEXT, _text(value))
+        if kind is int or (kind is float and math.isfinite(value)):
+            return item(JSON, repr(value).encode())
         if kind is bytes or kind is bytearray or kind is memoryview:
             return item(BYTES, bytes(value))
         numpy = sys.modules.get("numpy")
         if numpy is not None and (kind is numpy.ndarray or isinstance(value, numpy.generic)) and value.dtype.name in _DTYPES:
+            if value.nbytes > _MAX_FRAME - 1024:
+                raise _too_large(value.nbytes)
             value = _native(value)
             if not _finite(value, numpy):
                 _results.to_json(value)  # which names the place
@@ -216,10 +222,14 @@ class WrongResult(Exception):
     """What a function returned for a batch is not a result for each input."""
 
 
+def _too_large(size: int) -> WrongResult:
+    return WrongResult(f"a result of {size >> 20} MiB, more than the 256 MiB that an answer may have")
+
+
 def item(kind: int, data: bytes, status: int = 200) -> bytes:
     """An item of a reply, but an array."""
     if len(data) > _MAX_FRAME - 64:
-        raise WrongResult(f"a result of {len(data) >> 20} MiB, more than the 256 MiB that an answer may have")
+        raise _too_large(len(data))
     return b"".join((_ANSWER.pack(status, kind, 0, len(data)), data, _PADS[len(data) % 8]))
 
 
@@ -561,6 +571,21 @@ class Worker:
 _HERE: set[type] = {dict, list, str, bytes, int, float, bool, type(None), tuple}
 
 
+def _stack(results: Any) -> Any:
+    """The results as one array, if they are arrays of one type and shape; else None."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    if type(results) is numpy.ndarray:
+        return results if results.shape else None
+    if type(results) is not list or not results or type(results[0]) is not numpy.ndarray:
+        return None
+    dtype, shape = results[0].dtype, results[0].shape
+    if all(type(one) is numpy.ndarray and one.dtype is dtype and one.shape == shape for one in results):
+        return numpy.stack(results)
+    return None
+
+
 class Batch:
     """The inputs of one call of a function that takes several, and what becomes of them."""
 
@@ -634,9 +659,8 @@ class Batch:
         """Make answers of what the function returned."""
         service = self.service
         try:
-            numpy = sys.modules.get("numpy")
-            if numpy is not None and type(results) is numpy.ndarray and len(results) == self.count == len(positions):
-                self._whole = service.rows(results)
+            if self.count == len(positions) and (rows := _stack(results)) is not None and len(rows) == self.count:
+                self._whole = service.rows(rows)
                 if self._whole:
                     return
             results = self._sequence(results, len(positions))

@@ -138,7 +138,8 @@ def read(function: Any, name: str, *, batch: int = 0) -> Signature:
             )
         if flags & (_GENERATOR | _ASYNC_GENERATOR):
             raise Refused(f"{name} is a generator, which answers one input", "Leave out --batch, or return a list.")
-    return Signature(function, name, parameters, extra, hints.get("return"), "return" in hints, flags, batch)
+    returns = hints["return"] if "return" in hints else Any
+    return Signature(function, name, parameters, extra, returns, inner.__doc__ or "", flags, batch)
 
 
 class Signature:
@@ -151,17 +152,17 @@ class Signature:
         parameters: list[Parameter],
         extra: Kind | None,
         returns: Any,
-        annotated: bool,
+        document: str,
         flags: int,
         batch: int,
     ) -> None:
         self.name = name
         self.parameters = parameters
         self.extra = extra  # of what else there is in a body, for **kwargs
-        self.returns = returns if annotated else Any
+        self.returns = returns
         self.batch = batch
         self.concurrent = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
-        self.document = function.__doc__ or ""
+        self.document = document
         self.call = function
         self.single = len(parameters) == 1 and extra is None
         self.stacked = False  # a batch is one array

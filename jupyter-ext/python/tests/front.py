@@ -176,6 +176,7 @@ class Loader:
         load = {"type": "load", "dir": str(folder), "main": main, "argv0": main, "entry": entry, "cwd": str(folder), "seed": 1}
         self.send({**load, "serve": {"batch": batch, "path": "/predict"}})
         self.workers: list[Worker] = []
+        self.status: int | None = None
 
     def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         data = json.dumps(message).encode()
@@ -222,10 +223,15 @@ class Loader:
         for worker in self.workers:
             worker.close()
         self.sock.close()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        if self.status is None:
             os.killpg(self.pid, signal.SIGTERM)
-        os.waitpid(self.pid, 0)
+            self.wait()
         self.runtime.cleanup()
+
+    def wait(self) -> int:
+        """Its exit status."""
+        self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.status
 
 
 class Worker:

@@ -356,6 +356,18 @@ def test_a_stacked_batch_of_arrays(tmp_path: Path, annotation: str, expected: st
         assert [answer.status for answer in bad] == [200, 422, 200] and bad[2].body[2] == doubles(6, 8)
 
 
+def test_a_list_of_arrays_is_stacked_too_if_they_are_alike(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    source = "import numpy as np\ndef serve(xs: list[np.ndarray]):\n    return [x[x > 0] for x in xs]\n"
+    with serving(tmp_path, source, batch=8) as (front, _):
+        numbers = front.send(array_item((2,), doubles(1, 2)), array_item((2,), doubles(3, 4)))
+        assert front.reply() == {
+            n: (200, 3, ("float64", (2,), d)) for n, d in zip(numbers, [doubles(1, 2), doubles(3, 4)], strict=True)
+        }
+        answers = front.call(array_item((2,), doubles(1, 2)), array_item((2,), doubles(-3, 4)))
+        assert [answer.body[2] for answer in answers] == [doubles(1, 2), doubles(4)]
+
+
 def test_a_batch_of_arrays_of_several_shapes_is_grouped(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     source = "import numpy as np\ndef serve(xs: np.ndarray):\n    return np.full(len(xs), xs.shape[0] * 100 + xs.shape[1])\n"
@@ -592,8 +604,19 @@ THREADED = "import threading, time\nt = threading.Thread(target=time.sleep, args
 
 
 def test_a_program_that_cannot_be_forked_is_served_by_the_loader_itself(tmp_path: Path) -> None:
-    with serving(tmp_path, THREADED + "def serve(x):\n    return t.is_alive()\n") as (front, _):
-        assert front.post(0).body is True
+    loader = Loader(tmp_path, THREADED + "def serve(x):\n    return t.is_alive()\n")
+    try:
+        ready = loader.until("ready")
+        assert not ready["fork"] and "thread" in ready["causes"][0]["text"]
+        worker = loader.start(become=True)
+        worker.until("ready")
+        front = worker.front()
+        assert front.post(0).body is True and front.hello["pid"] == loader.pid
+        os.kill(loader.pid, signal.SIGTERM)
+        worker.ended()
+        assert loader.wait() == 0
+    finally:
+        loader.close()
 
 
 @pytest.mark.parametrize("source", ["def serve(x: int):\n    return x\n", "def serve():\n    return 0\n"])

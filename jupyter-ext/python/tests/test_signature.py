@@ -259,6 +259,7 @@ def test_missing_extra_and_wrong_keys_are_named(program: Any, body: Any, expecte
         ("def serve(n: int | str): pass", {"n": "x"}, "'x'"),
         ("def serve(ns: list[float]): pass", {"ns": "1"}, "[1.0]"),
         ("def serve(ns: list[float]): pass", {"ns": ["1", "2.5"]}, "[1.0, 2.5]"),
+        ("def serve(p: Point): pass", {"p": ["1", "2"]}, "Point(x=1.0, y=2.0)"),
         ("def serve(p: Point): pass", {"p": "[1, 2]"}, "Point(x=1.0, y=2.0)"),
         ("def serve(item: Item): pass", {"name": "n", "price": "2", "tags": "t"}, "Item(name='n', price=2.0, tags=['t'])"),
         ("def serve(d: dict[str, int]): pass", {"a": "1"}, "{'a': 1}"),
@@ -553,6 +554,22 @@ def test_the_document_has_the_functions_name_words_and_query(program: Any) -> No
     assert query["s"] == {"name": "s", "in": "query", "required": False, "schema": {"type": "integer", "default": 5}}
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        EVERY,
+        "def serve(input): pass",
+        "def serve(input: bytes) -> bytes: pass",
+        "def serve(input: str = 'x') -> Iterator[str]: yield",
+        "def serve(item: Item | None): pass",
+        "def serve(d: dict[Color, Tree]) -> Item: pass",
+        "def serve(a, **rest: int): pass",
+    ],
+)
+def test_the_document_is_valid_openapi(program: Any, source: str) -> None:
+    pytest.importorskip("openapi_spec_validator").validate(program(source).published("/p")["openapi"])
+
+
 NUMPY = "import numpy as np\nimport numpy.typing as npt\n"
 
 
@@ -620,7 +637,10 @@ def test_what_is_no_array_is_named(program: Any, annotation: str, body: Any, exp
 )
 def test_the_front_is_told_what_to_send(program: Any, annotation: str, batch: int, expected: Any) -> None:
     pytest.importorskip("numpy")
-    assert program(f"def serve(input: {annotation}): pass", batch=batch, before=NUMPY).input == expected
+    signature = program(f"def serve(input: {annotation}): pass", batch=batch, before=NUMPY)
+    assert signature.input == expected
+    # Nobody can guess the shape of an array, so there is no example.
+    assert ("example" in signature.published("/p")) == (annotation == "int")
 
 
 def test_tables_of_pandas(program: Any) -> None:
@@ -689,7 +709,11 @@ def test_pydantic_models_are_honoured(program: Any) -> None:
     with pytest.raises(Rejected) as caught:
         post(make("def serve(n: Positive): pass"), 0)
     assert caught.value.body["error"] == "n must be greater than 0"
-    check_inputs(make("def serve(p: Person | None, n: Positive, ps: list[Pair], a: Address): pass"), 100)
+    every = make("def serve(p: Person | None, n: Positive, ps: list[Pair], a: Address): pass")
+    check_inputs(every, 100)
+    openapi = pytest.importorskip("openapi_spec_validator")
+    for signature in (person, every):
+        openapi.validate(signature.published("/p")["openapi"])
 
 
 def test_nothing_is_imported_that_the_program_has_not(tmp_path: Path) -> None:
