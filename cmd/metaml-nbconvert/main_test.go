@@ -105,6 +105,24 @@ func TestApplicationFromNotebook(t *testing.T) {
 	}
 }
 
+// TestApplicationOfTheExample: the class that the model's pickle names comes along as it was typed, and what only the training needs does not.
+func TestApplicationOfTheExample(t *testing.T) {
+	code, out, errs := command(t, "", "../../examples/digits.ipynb", "--to", "serve", "--stdout")
+	if code != 0 || errs != "" {
+		t.Fatalf("%d %s", code, errs)
+	}
+	for _, want := range []string{"\n\n    def predict(self, x):\n", "sys.modules[\"__main__\"].Network = Network\n", "def softmax(scores):", "def read_digit(image: np.ndarray):"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	for _, wrong := range []string{"metaml", "def batches", "load_digits", "BATCH"} {
+		if strings.Contains(out, wrong) {
+			t.Errorf("%q in\n%s", wrong, out)
+		}
+	}
+}
+
 func TestApplicationFromScript(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "my-server.py")
 	src := "from metaml import Serve, Train, model\nclass Net: pass\n@Train\ndef train(): return Net()\nnet = open(model('train') / 'net')\n" +

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -83,7 +84,21 @@ func cutServer(ctx context.Context, o options, doc *session.Document) (*slice.Sl
 		return nil, err
 	}
 	chosen.Definitions = filepath.Join(dir, "program", "code")
-	return slice.Of(ctx, doc, chosen)
+	if s, err = slice.Of(ctx, doc, chosen); err == nil {
+		asTyped(s, training)
+	}
+	return s, err
+}
+
+// asTyped gives the definitions that came along the comments and blank lines that they have in the notebook.
+func asTyped(s, training *slice.Slice) {
+	for i := range s.Statements {
+		for _, typed := range training.Statements {
+			if st := &s.Statements[i]; st.Origin == "model" && len(st.Defines) > 0 && slices.Equal(st.Defines, typed.Defines) {
+				st.Text, st.Lead = typed.Text, typed.Lead
+			}
+		}
+	}
 }
 
 // application writes the Flask application, with the settings that the cell's line or the decorator has.

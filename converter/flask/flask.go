@@ -56,6 +56,8 @@ type block struct {
 	model bool     // it comes from the training's program
 	names []string // what it defines, if it is a definition
 	loads bool     // it may load a model
+
+	pickled bool // a pickle may name what it defines
 }
 
 // UsesModel says that a slice asks for the folder of its model.
@@ -242,7 +244,7 @@ func (w *writer) reexport() {
 	var names []string
 	for _, b := range w.body[:at] {
 		for _, n := range b.names {
-			if n != w.s.Entry.Name && !slices.Contains(names, n) && !strings.HasPrefix(n, "_metaml_") {
+			if b.pickled && n != w.s.Entry.Name && !slices.Contains(names, n) {
 				names = append(names, n)
 			}
 		}

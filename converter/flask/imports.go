@@ -132,6 +132,11 @@ func (w *writer) block(i int, st slice.Statement, text string) block {
 		case "function_definition", "class_definition", "decorated_definition":
 			b.apart = true
 			b.names = st.Defines
+			d := children[0]
+			if d.Kind == "decorated_definition" && d.Child("definition") != nil {
+				d = d.Child("definition")
+			}
+			b.pickled = d.Kind == "class_definition" || slices.Contains(st.Why, slice.ByPickles)
 			return b
 		}
 	}

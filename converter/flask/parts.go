@@ -31,7 +31,7 @@ func (w *writer) fill(text string) string {
 	})
 }
 
-const reexported = "# A pickle that a notebook made names its classes and functions __main__, and under\n# gunicorn that is another module."
+const reexported = "# A pickle that was made in a notebook looks for its classes in __main__, which is\n# another module under gunicorn."
 
 // standInParts stand for what the notebook takes from metaml. NAME is what the file calls them.
 var standInParts = map[string]string{

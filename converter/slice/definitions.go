@@ -20,11 +20,14 @@ import (
 // maxDefinitions bounds the training program that is read, in bytes.
 const maxDefinitions = 16 << 20
 
-// pickled is why a definition of the training program is in.
+// pickled is who needs a definition that is in for its own sake.
 const pickled = "the model's pickles"
 
+// ByPickles is why such a definition is in.
+const ByPickles = "needed by " + pickled
+
 // definitions brings along what a pickle of the training program may name: its classes with all that they need, and those of its
-// functions that need nothing but definitions, imports and constants.
+// functions that it passes on as values and that need nothing but definitions, imports and constants.
 func (w *work) definitions() error {
 	if w.o.Definitions == "" {
 		return nil
@@ -161,9 +164,10 @@ func (w *work) makesClass(v *value) bool {
 	return a.Child("right").Child("function").Text() == "type"
 }
 
-// takeFunctions takes the functions but the entry, where all that they need is cheap to make.
+// takeFunctions takes the functions but the entry, where all that they need is cheap to make. One that is only called is in no pickle.
 func (w *work) takeFunctions() {
-	for _, v := range w.nameable(func(v *value) bool { return v.bind.fn != nil && v.name != w.out.Entry.Name }) {
+	passed := w.mentionedAsValues()
+	for _, v := range w.nameable(func(v *value) bool { return v.bind.fn != nil && v.name != w.out.Entry.Name && passed[v.name] }) {
 		kept, asked, holes := maps.Clone(w.kept), maps.Clone(w.asked), maps.Clone(w.holes)
 		w.need(v, len(w.stmts), pickled)
 		for _, s := range w.stmts {
@@ -173,6 +177,27 @@ func (w *work) takeFunctions() {
 			}
 		}
 	}
+}
+
+// mentionedAsValues gives the names that the program mentions otherwise than to call them: FunctionTransformer(scale).
+func (w *work) mentionedAsValues() map[string]bool {
+	out := map[string]bool{}
+	for _, s := range w.stmts {
+		if s.skip || s.node == nil {
+			continue
+		}
+		s.node.Walk(func(n *syntax.Node) bool {
+			for _, c := range n.Children {
+				called := n.Kind == "call" && c.Field == "function"
+				named := c.Field == "name" || c.Field == "attribute" // of a definition, of an argument
+				if c.Kind == "identifier" && !called && !named {
+					out[c.Text()] = true
+				}
+			}
+			return true
+		})
+	}
+	return out
 }
 
 // light says that a statement only defines, imports or names a constant.

@@ -35,7 +35,7 @@ func TestDefinitions(t *testing.T) {
 			"import numpy as np\nK = 3\ndef relu(x): return np.maximum(x, 0)\nclass Base: pass\nclass Net(Base):\n    def run(self, x): return relu(x) * K\ndef f(x): return x", "",
 		},
 		{
-			"functions whose needs are cheap", "import re\nWORD = re.compile('a+')\ndata = open('x').read()\ndef clean(s): return WORD.sub('', s)\ndef look(): return len(data)\ndef train(): return clean(data)",
+			"functions whose needs are cheap", "import re\nWORD = re.compile('a+')\ndata = open('x').read()\ndef clean(s): return WORD.sub('', s)\ndef look(): return len(data)\ndef dashes(): return '-'\ndef train(): return map(clean, data), [look], dashes()",
 			"def f(x): return x", "import re\nWORD = re.compile('a+')\ndef clean(s): return WORD.sub('', s)\ndef f(x): return x", "",
 		},
 		{
