@@ -69,7 +69,7 @@ func cutServer(ctx context.Context, o options, doc *session.Document) (*slice.Sl
 	}
 	training, err := slice.Of(ctx, doc, slice.Options{Magic: "train", Cell: trained})
 	if err != nil {
-		return s, nil //nolint:nilerr // the training is not what is converted; the server may well do without its classes
+		return s, nil // the training is not what is converted; the server may well do without its classes
 	}
 	p, err := program.Make(training, program.Train)
 	if err != nil {

@@ -43,9 +43,8 @@ type writer struct {
 
 	looked int // how many names of annotations were looked up
 
-	top   []imported // the notebook's imports that stand at the top
-	early []string   // statements among them: settings that must come before an import
-	body  []block
+	top  []imported // the notebook's imports that stand at the top, and the settings among them
+	body []block
 }
 
 // block is a piece of the file.
@@ -252,11 +251,11 @@ func (w *writer) reexport() {
 	if len(names) == 0 {
 		return
 	}
-	text := reexported
+	lines := []string{reexported}
 	for _, n := range names {
-		text += "\n$sys.modules[\"__main__\"]." + n + " = " + n
+		lines = append(lines, "$sys.modules[\"__main__\"]."+n+" = "+n)
 	}
-	w.body = slices.Insert(w.body, at, block{text: w.fill(text), cell: -3})
+	w.body = slices.Insert(w.body, at, block{text: w.fill(strings.Join(lines, "\n")), cell: -3})
 }
 
 // assemble puts the pieces together.

@@ -384,7 +384,7 @@ func squeezed(s string) string { return strings.Join(strings.Fields(s), "") }
 // start runs a server until the end of the test, gives what the pattern finds in a line that it writes, and what it has written so far.
 func start(t *testing.T, dir string, address *regexp.Regexp, command ...string) (string, func() string) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(t.Context()))
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // gunicorn ends its workers first
 	cmd.WaitDelay = 10 * time.Second
@@ -395,7 +395,7 @@ func start(t *testing.T, dir string, address *regexp.Regexp, command ...string) 
 	}
 	cmd.Stdout, cmd.Stderr = w, w
 	if err := cmd.Start(); err != nil {
-		cancel()
+		cancel(errors.New("the test has ended"))
 		t.Fatal(err)
 	}
 	_ = w.Close()
@@ -417,7 +417,7 @@ func start(t *testing.T, dir string, address *regexp.Regexp, command ...string) 
 		}
 	}()
 	t.Cleanup(func() {
-		cancel()
+		cancel(errors.New("the test has ended"))
 		_ = cmd.Wait()
 		<-ended
 		_ = r.Close()

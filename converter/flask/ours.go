@@ -3,7 +3,6 @@ package flask
 import (
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/syntax"
@@ -87,7 +86,7 @@ func (w *writer) findOurs() error {
 					w.ours.edits[i] = append(w.ours.edits[i], edit{n.Start, n.End, name, false})
 				}
 			case "identifier":
-				if n.Field != "attribute" && names[n.Text()] != "" && !(n.Field == "name" && strings.Contains(tree.Src[n.End:min(len(tree.Src), n.End+1)], "=")) {
+				if n.Field != "attribute" && n.Field != "name" && names[n.Text()] != "" {
 					name, alias = names[n.Text()], n.Text()
 				} else if modules[n.Text()] && wrong == nil {
 					wrong, what = n, n.Text()
