@@ -9,8 +9,10 @@ import struct
 from collections.abc import Coroutine
 from typing import Any
 
-from metaml import _serving, _signature
-from metaml._serving import Batch, Garbage, Replies, Service, Stream, log
+from metaml import _signature, _wire
+from metaml._batch import Batch
+from metaml._serving import Service, Stream, log
+from metaml._wire import CALL, END, MORE, QUIT, Garbage, Replies
 
 __all__ = ["Worker"]
 
@@ -117,7 +119,7 @@ class _Front(asyncio.Protocol):
         at = 0
         try:
             while len(received) - at >= 16:
-                size, kind, flags, count, number = _serving.header(received, at)
+                size, kind, flags, count, number = _wire.header(received, at)
                 if len(received) - at < 16 + size:
                     break
                 body = received[at + 16 : at + 16 + size]
@@ -130,18 +132,18 @@ class _Front(asyncio.Protocol):
         del received[:at]
 
     def _frame(self, kind: int, flags: int, count: int, number: int, body: bytearray) -> None:
-        if kind == _serving.CALL:
+        if kind == CALL:
             if self._draining:
                 return
             if self.service.batch:
                 self._start(self._together(number, Batch(self.service, body, count, flags)))
                 return
-            for at, (item_kind, data) in enumerate(self.service.inputs(body, count, flags)):
+            for at, (item_kind, data) in enumerate(_wire.inputs(body, count, flags, self.service.signature.array)):
                 self._start(self._one(number + at, item_kind, data))
-        elif kind == _serving.MORE:
+        elif kind == MORE:
             if (stream := self.streams.get(number)) is not None:
                 self._start(self._part(number, stream))
-        elif kind == _serving.QUIT:
+        elif kind == QUIT:
             if (stream := self.streams.pop(number, None)) is not None:
                 self._start(self._close(stream))
         else:
@@ -187,7 +189,7 @@ class _Front(asyncio.Protocol):
             else:
                 part = stream.part(next(stream.source))
         except (StopIteration, StopAsyncIteration):
-            part = stream.end
+            part = _wire.item(END, b"")
         except BaseException as error:
             if self.gone.done():
                 return
@@ -195,7 +197,7 @@ class _Front(asyncio.Protocol):
         if number not in self.streams:  # it was ended meanwhile
             return
         self._send(number, part)
-        if _serving.ends(part):
+        if _wire.ends(part):
             del self.streams[number]
             await self._close(stream)
 

@@ -7,8 +7,8 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from metaml import _annotations
-from metaml._annotations import ANY, Bytes, Definitions, Kind, Record, Schema, with_default
 from metaml._errors import Refused
+from metaml._kinds import ANY, Bytes, Definitions, Kind, Schema, with_default
 
 if TYPE_CHECKING:
     from metaml._signature import Signature
@@ -90,14 +90,8 @@ def _query(signature: Signature, definitions: Definitions) -> list[dict[str, Any
         ]
         return found if signature.extra is None else [*found, any_fields("fields", signature.extra.schema(definitions))]
     kind, only = signature.kind, signature.parameters[0]
-    if isinstance(kind, Record):
-        kind.schema(definitions)
-        return [
-            field(f.name, with_default(f.kind.schema(definitions), f.required, f.default), f.required) for f in kind.fields_of
-        ]
-    if isinstance(kind, _annotations.Model) and kind.fields:
-        needed = kind.required
-        return [field(name, schema, name in needed) for name, schema in kind.property_schemas(definitions).items()]
+    if (known := kind.query(definitions)) is not None:
+        return [field(*one) for one in known]
     if kind.fields:
         return [any_fields(only.name, {})]
     return [field(only.name, kind.schema(definitions), only.required or bool(signature.batch))]
@@ -140,7 +134,7 @@ def _result(signature: Signature, definitions: Definitions) -> dict[str, Any]:
         return {"application/octet-stream": {}}
     kind = _kind_of_result(returns)
     if signature.batch and kind is not ANY:
-        kind = (kind.row() if isinstance(kind, _annotations.Array) else kind.element()) or ANY
+        kind = kind.element() or ANY
     return {"application/x-ndjson" if streamed else "application/json": {"schema": kind.schema(definitions)}}
 
 

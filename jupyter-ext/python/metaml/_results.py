@@ -15,7 +15,7 @@ from typing import Any
 
 from metaml._typed import a_kind_of
 
-__all__ = ["NotJSON", "duration", "simpler", "to_json"]
+__all__ = ["NotJSON", "WrongResult", "duration", "simpler", "to_json"]
 
 
 class NotJSON(Exception):
@@ -30,6 +30,10 @@ class NotJSON(Exception):
         self.what = what
         self.place = place
         super().__init__(f"{what}{' at ' + place if place else ''}, which cannot be JSON")
+
+
+class WrongResult(Exception):
+    """A result that is too large, or not a result for each input of a batch."""
 
 
 def to_json(value: Any) -> bytes:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaml import _annotations
-from metaml._annotations import Array, Bytes, Kind, Place, Problems, wrong
 from metaml._errors import Refused
+from metaml._kinds import ANY, Bytes, Kind, Place, Problems, word, wrong
+from metaml._typed import a_kind_of
+
+if TYPE_CHECKING:
+    from metaml._arrays import Array
 
 __all__ = ["Parameter", "Rejected", "Signature", "read"]
 
@@ -111,7 +115,7 @@ def read(function: Any, name: str, *, batch: int = 0) -> Signature:
         Refused: it cannot be served.
     """
     if not callable(function):
-        raise Refused(f"{name} is {_annotations.a_kind_of(function)}, not a function")
+        raise Refused(f"{name} is {a_kind_of(function)}, not a function")
     try:
         shape = Shape(function)
     except (TypeError, ValueError):
@@ -124,12 +128,12 @@ def read(function: Any, name: str, *, batch: int = 0) -> Signature:
     hints = _annotations.hints_of(inner, name)
     parameters = []
     for called, required, keyword, default in shape.names:
-        kind = _annotations.kind_of(hints[called], f"parameter {called} of {name}") if called in hints else _annotations.ANY
+        kind = _annotations.kind_of(hints[called], f"parameter {called} of {name}") if called in hints else ANY
         parameters.append(Parameter(called, kind, called in hints, required, default, keyword))
     extra = None
     if shape.varkeywords:
         rest = shape.varkeywords
-        extra = _annotations.kind_of(hints[rest], f"parameter **{rest} of {name}") if rest in hints else _annotations.ANY
+        extra = _annotations.kind_of(hints[rest], f"parameter **{rest} of {name}") if rest in hints else ANY
     if batch:
         if len(parameters) != 1 or extra is not None:
             raise Refused(
@@ -138,7 +142,7 @@ def read(function: Any, name: str, *, batch: int = 0) -> Signature:
             )
         if flags & (_GENERATOR | _ASYNC_GENERATOR):
             raise Refused(f"{name} is a generator, which answers one input", "Leave out --batch, or return a list.")
-    returns = hints["return"] if "return" in hints else Any
+    returns = hints.get("return", Any)
     return Signature(function, name, parameters, extra, returns, inner.__doc__ or "", flags, batch)
 
 
@@ -175,23 +179,22 @@ class Signature:
                 self._batched(only)
         else:
             self.call = lambda value: function(*value[0], **value[1])
-            self.kind = _annotations.ANY
-        self.array = self.kind if isinstance(self.kind, Array) else None
+            self.kind = ANY
+        self.array: Array | None = self.kind if self.kind.is_array else None  # type: ignore[assignment]
 
     def _batched(self, only: Parameter) -> None:
         """The kind of one input of those in the list."""
-        if isinstance(only.kind, Array):
-            self.stacked = True
-            self.kind = only.kind.row()
-        elif only.kind is not _annotations.ANY:
-            element = only.kind.element()
-            if element is None:
-                text = only.kind.label
-                raise Refused(
-                    f"with --batch {self.name} gets a list of inputs, and {only.name} is annotated as {text}",
-                    f"Annotate it as list[{text}].",
-                )
-            self.kind = element
+        if only.kind is ANY:
+            return
+        element = only.kind.element()
+        if element is None:
+            text = only.kind.label
+            raise Refused(
+                f"with --batch {self.name} gets a list of inputs, and {only.name} is annotated as {text}",
+                f"Annotate it as list[{text}].",
+            )
+        self.kind = element
+        self.stacked = only.kind.is_array
 
     @property
     def input(self) -> dict[str, Any]:
@@ -222,10 +225,10 @@ class Signature:
             return self._from_nothing()
         value = _parse(body)
         if self.single:
-            return value if self.kind is _annotations.ANY else self._convert(self.kind.convert, value)
+            return value if self.kind is ANY else self._convert(self.kind.convert, value)
         if type(value) is not dict:
             names = ", ".join(parameter.name for parameter in self.parameters)
-            error = f"must be an object{' with ' if names else ''}{names}, not {_annotations.word(value)}"
+            error = f"must be an object{' with ' if names else ''}{names}, not {word(value)}"
             raise _invalid([("body", error)])
         return self._arguments(value, text=False)
 
@@ -239,7 +242,7 @@ class Signature:
     def from_bytes(self, content_type: str, body: bytes) -> Any:
         """A body of another content type."""
         if self.single:
-            if isinstance(self.kind, Bytes) or self.kind is _annotations.ANY:
+            if isinstance(self.kind, Bytes) or self.kind is ANY:
                 return body
             if self.kind.takes_text and content_type.startswith("text/"):
                 try:
@@ -252,7 +255,7 @@ class Signature:
         """The fields of a query or a form: text, or a list of text where a name was given several times."""
         if not self.single:
             return self._arguments(fields, text=True)
-        if self.kind is _annotations.ANY:
+        if self.kind is ANY:
             return fields
         if self.kind.fields:
             return self._convert(self.kind.text, fields)

@@ -90,6 +90,8 @@ def test_an_array_goes_in_and_out_raw_and_may_be_changed(tmp_path: Path) -> None
         assert answers[1] == (200, 3, ("float64", (), doubles(6)))
         stacked = front.call(array_head((2,), 16) + doubles(1, 2, 3, 4), flags=1, count=2)
         assert [answer.body[2] for answer in stacked] == [doubles(6), doubles(14)]
+        assert front.call(array_item((0, 3), b""))[0].body == ("float64", (3,), doubles(0, 0, 0))
+        assert front.call(array_head((0,), 0), flags=1, count=2)[1].body == ("float64", (), doubles(0))
         assert front.post([[1, "a"]]).body["error"] == "x[0][1] must be a number, not text"
         assert front.post([[1, 2]]).body == ("float64", (2,), doubles(2, 4))
 
