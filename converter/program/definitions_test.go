@@ -1,7 +1,12 @@
 package program
 
 import (
+	"math/rand/v2"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,5 +49,60 @@ func TestPicklesOfTheTrainingLoad(t *testing.T) {
 	}
 	if out := runMain(t, filepath.Join(dir, "code"), "", `[[1, 2], [10, 20]]`); out != "[0, 1]\n" {
 		t.Errorf("the server's program answered %q\n%s", out, server.Main())
+	}
+}
+
+// TestDefinitionsChangeNothing: with the definitions of a training before it, made by chance of the same notebook, a server's function gives
+// what it gives in the notebook.
+func TestDefinitionsChangeNothing(t *testing.T) {
+	n := 400
+	if testing.Short() {
+		n = 100
+	}
+	dir := t.TempDir()
+	var cases []map[string]any
+	brought := 0
+	for seed := range n {
+		g := &random{r: rand.New(rand.NewPCG(uint64(seed), 2)), names: []string{"a", "b", "c", "d", "e"}, live: map[string]string{}}
+		cells := g.notebook()
+		half := cells[:1+g.r.IntN(len(cells)-1)]
+		var made []string
+		for _, n := range g.names {
+			if regexp.MustCompile(`(?m)^((def|class) ` + n + `\b|` + n + ` = )`).MatchString(strings.Join(half, "\n")) {
+				made = append(made, n)
+			}
+		}
+		training := sliced(t, append(slices.Clone(half), "def train(): return ["+strings.Join(made, ", ")+"]"), slice.Options{})
+		code := filepath.Join(dir, strconv.Itoa(seed))
+		if err := training.Write(code); err != nil {
+			t.Fatal(err)
+		}
+		s, err := slice.Of(t.Context(), notebook(cells), slice.Options{Definitions: filepath.Join(code, "code")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, st := range s.Statements {
+			if st.Origin == "model" {
+				brought++
+			}
+		}
+		p, err := Make(s, Train)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases = append(cases, map[string]any{"kind": "run", "cells": cells, "main": p.Main(), "entry": "entry"})
+	}
+	ran := 0
+	for i, a := range check(t, cases) {
+		if a["notebook_error"] != nil {
+			continue
+		}
+		ran++
+		if a["program_error"] != nil || !reflect.DeepEqual(a["notebook"], a["program"]) {
+			t.Errorf("seed %d: the notebook gives %v, the server %v %v\n%s\n=== program\n%s", i, a["notebook"], a["program"], a["program_error"], strings.Join(cases[i]["cells"].([]string), "\n---\n"), cases[i]["main"])
+		}
+	}
+	if ran < n/2 || brought < n/10 {
+		t.Errorf("only %d of %d notebooks ran, with %d statements of trainings", ran, n, brought)
 	}
 }
