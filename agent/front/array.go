@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+	"strings"
 	"unsafe"
 )
 
@@ -450,11 +451,17 @@ func appendHalf(dst []byte, bits uint16) (_ []byte, ok bool) {
 	if v == 0 || math.IsInf(v, 0) || v != v {
 		return appendFloat(dst, v, 64)
 	}
-	// 5 digits tell all float16 apart; fewer may.
+	// 5 digits tell all float16 apart; fewer may, also those next to the nearest ones where the spacing of float16 changes.
 	for precision := range 5 {
 		digits := strconv.AppendFloat(make([]byte, 0, 16), v, 'e', precision, 64)
-		if back, _ := strconv.ParseFloat(string(digits), 64); floatToHalf(back) == bits {
-			return appendDigits(dst, digits)
+		nearest, _ := strconv.ParseFloat(string(digits), 64)
+		_, exponent, _ := strings.Cut(string(digits), "e")
+		e, _ := strconv.Atoi(exponent)
+		for _, step := range [...]float64{0, 1, -1} {
+			digits = strconv.AppendFloat(digits[:0], nearest+step*math.Pow10(e-precision), 'e', precision, 64)
+			if back, _ := strconv.ParseFloat(string(digits), 64); floatToHalf(back) == bits {
+				return appendDigits(dst, digits)
+			}
 		}
 	}
 	return appendFloat(dst, v, 64)

@@ -57,6 +57,7 @@ type problem struct {
 	allow  string // methods, with a 405
 	retry  bool   // it may help to ask again
 	close  bool   // the connection is of no more use
+	unread bool   // and the client may still be sending
 	log    string // what the log says, if not text
 }
 
@@ -203,7 +204,7 @@ func (f *front) expected(ctx *fasthttp.RequestCtx) int {
 }
 
 func (f *front) tooLarge() problem {
-	return problem{status: 413, text: fmt.Sprintf("the body is larger than %d MiB", f.limits.body>>20), close: true}
+	return problem{status: 413, text: fmt.Sprintf("the body is larger than %d MiB", f.limits.body>>20), close: true, unread: true}
 }
 
 // refuse answers with a problem.
@@ -227,7 +228,38 @@ func (f *front) refuse(ctx *fasthttp.RequestCtx, since time.Time, p problem) {
 	if p.close {
 		ctx.SetConnectionClose()
 	}
+	if p.unread && ctx.Request.IsBodyStream() {
+		answerAndDrain(ctx)
+	}
 	f.logRequest(ctx, since, p.status, p.id, firstOf(p.log, p.text))
+}
+
+// What is still taken of a body that is not wanted, so that the client reads the answer before it is cut off: to close a socket
+// with unread bytes resets the connection, and most clients report that instead of what they were told.
+const (
+	drainTime  = 2 * time.Second
+	drainBytes = 32 << 20
+)
+
+// answerAndDrain writes the response itself, and then reads a while.
+func answerAndDrain(ctx *fasthttp.RequestCtx) {
+	var response fasthttp.Response
+	ctx.Response.CopyTo(&response)
+	response.SkipBody = ctx.IsHead()
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(conn net.Conn) {
+		_ = conn.SetDeadline(time.Now().Add(drainTime))
+		w := bufio.NewWriter(conn)
+		if response.Write(w) != nil || w.Flush() != nil {
+			return
+		}
+		if under, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
+			if tcp, ok := under.UnsafeConn().(*net.TCPConn); ok {
+				_ = tcp.CloseWrite()
+			}
+		}
+		_, _ = io.CopyN(io.Discard, conn, drainBytes)
+	})
 }
 
 func firstOf(a, b string) string {
@@ -419,7 +451,7 @@ func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
 		return f.tooLarge()
 	}
 	if encoding := header.ContentEncoding(); len(encoding) > 0 && !strings.EqualFold(string(encoding), "identity") {
-		return problem{status: 415, text: "the body must not be compressed", close: true}
+		return problem{status: 415, text: "the body must not be compressed", close: true, unread: true}
 	}
 	q.contentType = string(header.ContentType())
 	q.body = newBuffer(&f.budget)
@@ -481,7 +513,7 @@ func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
 }
 
 func (f *front) noRoom() problem {
-	return problem{status: 503, text: "too many requests wait for an answer; try again", retry: true, close: true}
+	return problem{status: 503, text: "too many requests wait for an answer; try again", retry: true, close: true, unread: true}
 }
 
 // item makes what a worker gets of a request.

@@ -1,0 +1,241 @@
+package front
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metaml/metaml/agent/frame"
+)
+
+// FuzzWorkerFrames: whatever a worker sends is read alike at once and in pieces, or is an error.
+func FuzzWorkerFrames(f *testing.F) {
+	f.Add(replyTo(1, 2, `{"a":1}`))
+	stacked := append(binary.LittleEndian.AppendUint16(nil, 200), replyArray, 1)
+	stacked = binary.LittleEndian.AppendUint32(stacked, 16)
+	stacked = append(stacked, 2, 0, 0, 0, 0, 0, 0, 0)
+	stacked = append(append(stacked, "float64\x00"...), make([]byte, 48)...)
+	f.Add(append(appendHeader(nil, len(stacked), frameReply, flagStacked, 3, 1), stacked...))
+	f.Add(append(appendHeader(nil, len(stacked), frameReply, 0, 1, 1), stacked...))
+	f.Add(append(appendHeader(nil, len(plainHello)+4, frameHello, 0, 0, 0), plainHello+"    "...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 1<<16 {
+			return
+		}
+		whole, pieces := newFrameReader(bytes.NewReader(data)), newFrameReader(iotest.OneByteReader(bytes.NewReader(data)))
+		for {
+			a, errA := whole.next()
+			b, errB := pieces.next()
+			if (errA == nil) != (errB == nil) || a.kind != b.kind || a.count != b.count || a.id != b.id || !bytes.Equal(a.body, b.body) {
+				t.Fatalf("at once %+v %v, in pieces %+v %v", a, errA, b, errB)
+			}
+			if errA != nil {
+				break
+			}
+			items, err := newReplyItems(a)
+			for i := 0; err == nil && i < a.count; i++ {
+				var item replyItem
+				if err = items.next(&item); err != nil {
+					break
+				}
+				if item.kind != replyArray {
+					continue
+				}
+				lists := 1
+				for _, n := range item.shape {
+					lists *= max(int(n), 1)
+				}
+				if lists < 1<<16 {
+					_, _ = item.dtype.encode(nil, item.shape, item.data)
+				}
+			}
+			if err != nil && !errors.Is(err, errGarbage) {
+				t.Fatal(err)
+			}
+		}
+		if _, err := readHello(newFrameReader(bytes.NewReader(data))); err == nil && data[4] != frameHello {
+			t.Fatalf("a hello of type %d", data[4])
+		}
+	})
+}
+
+// FuzzOrders: whatever a monitor says, the front ends in an orderly way when it hangs up.
+func FuzzOrders(f *testing.F) {
+	add := func(orders ...order) {
+		var all []byte
+		for _, o := range orders {
+			b, err := frame.Encode(o)
+			if err != nil {
+				f.Fatal(err)
+			}
+			all = append(all, b...)
+		}
+		f.Add(all)
+	}
+	body := "1"
+	add(order{Type: "revision", Revision: 1, Path: "/p", TimeoutMS: 1, Workers: 2}, order{Type: "worker", Revision: 1, Attempt: 1, Socket: "nothing"},
+		order{Type: "probe", Revision: 1, Body: &body}, order{Type: "switch", Revision: 1}, order{Type: "retire", Revision: 1})
+	add(order{Type: "listen", Address: "x"}, order{Type: "unlisten", Address: "x"}, order{Type: "stop", GraceMS: 1})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if bytes.Contains(data, []byte("socket")) && !bytes.Contains(data, []byte("nothing")) {
+			return // do not dial what is not ours
+		}
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		check(t, err)
+		var ends [2]*net.UnixConn
+		for i, fd := range fds {
+			file := os.NewFile(uintptr(fd), "pair")
+			c, err := net.FileConn(file)
+			check(t, err)
+			_ = file.Close()
+			ends[i] = c.(*net.UnixConn)
+		}
+		fr := newFront(ends[1], io.Discard, defaultLimits)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			fr.obey(context.Background())
+			fr.release()
+		}()
+		_, _ = ends[0].Write(data)
+		_ = ends[0].CloseWrite()
+		go func() { _, _ = io.Copy(io.Discard, ends[0]) }()
+		select {
+		case <-done:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the front does not end")
+		}
+		_ = ends[0].Close()
+	})
+}
+
+// FuzzBodies: every body of every content type becomes the item of a call that says how long it is, or is refused with a status.
+func FuzzBodies(f *testing.F) {
+	f.Add("application/json", []byte("[[1,2],[3,4]]"), "array")
+	f.Add("application/x-www-form-urlencoded", []byte("a=1&b=%20&a=2"), "json")
+	f.Add("application/x-www-form-urlencoded", []byte(" {\"a\": 1}"), "array")
+	f.Add("text/plain; charset=latin-1", []byte("\xff\x00"), "json")
+	f.Add("", []byte(""), "bytes")
+	f.Fuzz(func(t *testing.T, contentType string, body []byte, kind string) {
+		if len(body) > 1<<16 {
+			return
+		}
+		fr := &front{limits: defaultLimits, budget: budget{limit: 1 << 24}}
+		h := &hello{}
+		if h.Input.Kind = kind; kind == "array" {
+			h.array = decoders["float64"]
+		}
+		q := request{contentType: contentType, body: newBuffer(&fr.budget), size: len(body)}
+		if !q.body.grow(8 + pad8(len(body))) {
+			t.Fatal("no room")
+		}
+		q.body.b = append(append(q.body.b[:0], make([]byte, 8)...), body...)
+		c := newCall(time.Now(), nil)
+		p := fr.item(h, c, &q)
+		switch {
+		case p.status != 0 && (p.status < 400 || p.status > 499 || p.text == ""):
+			t.Fatalf("refused with %+v", p)
+		case p.status == 0:
+			b := c.item.b
+			length := int(binary.LittleEndian.Uint32(b[4:]))
+			if len(b) != c.prefix+pad8(length) || b[0] != c.kind || c.prefix != itemPrefix(int(b[1])) {
+				t.Fatalf("an item of %d bytes says %d after %d", len(b), length, c.prefix)
+			}
+			switch c.kind {
+			case itemJSON:
+				if !bytes.Equal(b[8:8+length], body) {
+					t.Fatalf("%q became %q", body, b[8:8+length])
+				}
+			case itemBytes:
+				if want := contentType + "\x00" + string(body); string(b[8:8+length]) != want {
+					t.Fatalf("%q became %q", want, b[8:8+length])
+				}
+			}
+			if c.item != q.body {
+				c.item.release()
+			}
+		}
+		c.item = nil
+		q.release()
+		c.release()
+		if used := fr.budget.used.Load(); used != 0 {
+			t.Fatalf("%d bytes are still counted", used)
+		}
+	})
+}
+
+// FuzzHTTP sends random bytes and broken requests to a front: it answers or hangs up, and others are answered all the while.
+func FuzzHTTP(f *testing.F) {
+	for _, text := range []string{
+		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n",
+		"GET /predict?a=%ff&b=1 HTTP/1.0\r\n\r\n", "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS * HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", "POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n1", "\x16\x03\x01\x02\x00\x01\x00\x01", "",
+		"POST /predict HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n\r\na=1&b",
+		"POST /predict HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"GET /" + strings.Repeat("x", 20_000) + " HTTP/1.1\r\n\r\n",
+	} {
+		f.Add([]byte(text))
+	}
+	l := defaultLimits
+	l.body, l.bytes = 1<<20, 8<<20
+	r := newRig(f, l)
+	r.rogueRevision(Revision{Timeout: 10 * time.Second}, rogue(f, plainHello, func(c *net.UnixConn) {
+		for {
+			_, count, id, _, err := readCall(c)
+			if err != nil {
+				return
+			}
+			if _, err := c.Write(replyTo(id, count, "true")); err != nil {
+				return
+			}
+		}
+	}))
+	other := r.dial()
+	in := bufio.NewReader(other)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := net.Dial("tcp", r.addr)
+		check(t, err)
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		go func() {
+			_, _ = c.Write(data)
+			_ = c.(*net.TCPConn).CloseWrite()
+		}()
+		answer, err := io.ReadAll(c)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("neither answered nor hung up: %q", data)
+		}
+		if len(answer) > 0 && !bytes.HasPrefix(answer, []byte("HTTP/1.")) {
+			t.Fatalf("%q was answered with %q", data, answer)
+		}
+		_ = other.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(other, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1")
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("another connection, after %q: %v", data, err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != 200 || string(body) != "true" {
+			t.Fatalf("another connection, after %q: %d %s", data, response.StatusCode, body)
+		}
+		if strings.Contains(r.log.String(), "panic") {
+			t.Fatalf("%q: %s", data, r.log)
+		}
+	})
+}
