@@ -114,6 +114,8 @@ class Kind:
     noun = "anything"
     #: Python's types of JSON values that are meant for this kind rather than for another of a union.
     exact: tuple[type, ...] = ()
+    #: Types of which a value stays as it is.
+    same: frozenset[type] = frozenset()
     #: The fields of a query or form make up the whole value.
     fields = True
     #: A body of text is the value.
@@ -188,6 +190,7 @@ class Scalar(Kind):
 
 class Int(Scalar):
     label, noun, exact = "int", "a whole number", (int,)
+    same = frozenset([int])
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         if type(value) is int:
@@ -210,6 +213,7 @@ class Int(Scalar):
 
 class Float(Scalar):
     label, noun, exact = "float", "a number", (float, int)
+    same = frozenset([float])
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         if type(value) is float:
@@ -233,6 +237,7 @@ class Float(Scalar):
 
 class Bool(Scalar):
     label, noun, exact = "bool", "true or false", (bool,)
+    same = frozenset([bool])
     _words: ClassVar = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
@@ -248,6 +253,7 @@ class Bool(Scalar):
 
 class Str(Scalar):
     label, noun, exact, takes_text = "str", "text", (str,), True
+    same = frozenset([str])
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         return value if type(value) is str else unexpected(self, value, at, problems)
@@ -355,6 +361,8 @@ class List(Kind):
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         if type(value) is not list:
             return unexpected(self, value, at, problems)
+        if self._of.same and self._make is None and self._of.same.issuperset(map(type, value)):
+            return value
         return self._each(self._of.convert, value, at, problems)
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from metaml._typed import a_kind_of
@@ -158,7 +158,20 @@ def _from_frame(value: Any, library: Any) -> Any:
     raise NotJSON(a_kind_of(value))
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=simpler).encode
+def _encoder() -> Callable[[Any], str]:
+    encoder = json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=simpler
+    )
+    try:  # what encode does, without making it anew for each value
+        parts = json.encoder.c_make_encoder(None, simpler, json.encoder.encode_basestring, None, ":", ",", False, False, False)  # type: ignore[attr-defined]
+        if "".join(parts({"a": [1, None]}, 0)) == '{"a":[1,null]}':
+            return lambda value: encoder.encode(value) if isinstance(value, (str, float, int)) else "".join(parts(value, 0))
+    except Exception:  # noqa: S110 (another Python's json)
+        pass
+    return encoder.encode
+
+
+_encode = _encoder()
 
 
 def _plain(value: Any, place: str, above: list[Any]) -> Any:

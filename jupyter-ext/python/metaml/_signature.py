@@ -221,7 +221,7 @@ class Signature:
         """A JSON body."""
         if isinstance(self.kind, Bytes) and self.single:
             return bytes(body)
-        if not body.strip():
+        if not body or (body[0] <= 32 and not body.strip()):
             return self._from_nothing()
         value = _parse(body)
         if self.single:
@@ -330,12 +330,20 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+_decoder = json.JSONDecoder(parse_constant=_no_constant)
+_scan = _decoder.scan_once  # type: ignore[attr-defined]
 
 
 def _parse(body: bytearray) -> Any:
     try:
-        return _decode(body.decode())
+        text = body.decode()
+        try:  # what decode does, without looking for blanks around the value
+            value, end = _scan(text, 0)
+            if end == len(text):
+                return value
+        except StopIteration:
+            pass
+        return _decoder.decode(text)
     except UnicodeDecodeError as error:
         raise Rejected(400, f"the body is not UTF-8 from byte {error.start} on") from None
     except json.JSONDecodeError as error:
