@@ -359,8 +359,11 @@ _HERE: set[type] = {dict, list, str, bytes, int, float, bool, type(None), tuple}
 def work(program: Program, start: dict[str, Any]) -> int:
     """Serve in this process until SIGTERM; gives the exit status."""
     service: Service = program.service  # type: ignore[assignment] # it was prepared, or the load has failed
-    _trial.Seeds(start["seed"], program.load.get("self_seeded") or [])
-    _trial.reseed(program.module, program.load.get("reseed") or [], start["seed"])
+    seed = start["seed"]
+    if start["attempt"] > 1:  # one that takes the place of another does not draw the same once more
+        seed = (seed + (start["attempt"] - 1) * 0x9E3779B97F4A7C15) % 2**63
+    _trial.Seeds(seed, program.load.get("self_seeded") or [])
+    _trial.reseed(program.module, program.load.get("reseed") or [], seed)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         listener = listen(start["socket"])

@@ -210,7 +210,7 @@ class Loader:
         files = [os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600) for name in ("stdout", "stderr")]
         message = {"type": "start", "trial": number, "attempt": attempt, "token": "y" * 8, "folder": str(folder), "cwd": ""}
         path = os.path.join(self.runtime.name, str(number))
-        message |= {"output": str(folder / "output"), "seed": 100 * number + attempt, "socket": path, **more}
+        message |= {"output": str(folder / "output"), "seed": number, "socket": path, **more}
         self.send(message, [*files, theirs.fileno()])
         for fd in files:
             os.close(fd)
