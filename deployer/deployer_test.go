@@ -252,7 +252,7 @@ func TestModels(t *testing.T) {
 		"bad":   {trial(run.Failed, 0.1), trial(run.Failed, 0.2)},
 	}}}
 	for name, want := range map[string]string{
-		"some": "some:1", "some:best": "some:1", "some:0": "some:0",
+		"some": "some:1", "some:best": "some:1", "some:0": "some:0", "last": "some:1", "last:0": "some:0",
 		"some:2":  "trial 2 of some has not ended yet, so its model is not there",
 		"some:7":  "some has no trial 7, only 0 to 2",
 		"some:-1": `--model takes RUN, RUN:TRIAL or RUN:best, not "some:-1"`,
@@ -284,6 +284,11 @@ type trained struct {
 func (t trained) Load(_ context.Context, name string) (run.Listed, error) {
 	spec := run.Spec{Name: name, Kind: run.Train}
 	return run.Listed{Spec: spec, State: &run.State{Name: name, Trials: t.runs[name]}, Liveness: run.Ended}, nil
+}
+
+// List has a server that is newer than the last training.
+func (t trained) List(context.Context) ([]run.Listed, error) {
+	return []run.Listed{{Spec: run.Spec{Name: "serve-1", Kind: run.Serve}}, {Spec: run.Spec{Name: "some", Kind: run.Train}}, {Spec: run.Spec{Name: "none", Kind: run.Train}}}, nil
 }
 
 func (t trained) Places(name string, trial, _ int) run.Places {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,10 +76,24 @@ func servingKey(spec run.Spec) []string {
 	}
 }
 
+// training finds a run that a model may come from. The last one is the last training: a server is started after it.
+func (d *Door) training(ctx context.Context, name string) (run.Listed, error) {
+	if name == "last" {
+		all, err := d.Target.List(ctx)
+		if err != nil {
+			return run.Listed{}, err
+		}
+		if i := slices.IndexFunc(all, func(l run.Listed) bool { return l.Spec.Kind == run.Train }); i >= 0 {
+			name = all[i].Spec.Name
+		}
+	}
+	return d.Target.Load(ctx, name)
+}
+
 // Model finds the outputs that RUN[:TRIAL|:best] names. Without a trial it is the run's only one, or the best.
 func (d *Door) Model(ctx context.Context, name string) (Model, error) {
 	runName, which, _ := strings.Cut(name, ":")
-	listed, err := d.Target.Load(ctx, runName)
+	listed, err := d.training(ctx, runName)
 	if err != nil {
 		return Model{}, err
 	}
