@@ -84,6 +84,7 @@ func TestAFullDisk(t *testing.T) {
 			t.Errorf("followed: %v", err)
 		}
 	})
+	t.Run("a server", testAServerOnAFullDisk)
 	t.Run("while it runs", func(t *testing.T) {
 		b := newDiskBench(t)
 		source := `
@@ -116,6 +117,37 @@ def train(i):
 			t.Error(b.describe(l))
 		}
 	})
+}
+
+// A server that answers goes on answering, also when its processes die meanwhile.
+func testAServerOnAFullDisk(t *testing.T) {
+	s := newServer(t)
+	s.Dir = filepath.Join(os.Getenv(fullDisk), "served")
+	s.serve(s.next(1), double)
+	s.fill()
+	s.answers("2", `{"twice":4}`)
+	s.kill("front")
+	s.again("3", `{"twice":6}`)
+	s.kill("worker")
+	s.again("4", `{"twice":8}`)
+	var user *run.UserError
+	if _, err := s.Submit(t.Context(), Submission{Spec: s.next(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
+		t.Errorf("submitted to a full disk: %v", err)
+	}
+	s.answers("5", `{"twice":10}`)
+	s.free()
+	if done := s.serve(s.next(1), double); done.Spec.Server.Revision != 2 {
+		t.Errorf("%+v", done)
+	}
+	s.answers("6", `{"twice":12}`)
+	// What happened meanwhile was written when there was room.
+	ended := map[string]bool{}
+	if err := s.Events(t.Context(), s.name, func(e run.Event) error { ended[e.Type] = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !ended[run.EventFrontEnded] || !ended[run.EventWorkerEnded] {
+		t.Error(s.describe())
+	}
 }
 
 // newDiskBench keeps its runs on the small disk.

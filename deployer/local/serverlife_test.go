@@ -45,7 +45,7 @@ func (s *server) victim(kind string) int {
 			pid = parent(pid)
 		}
 	}
-	if pid <= 1 || folder.StartTime(pid) == 0 {
+	if pid <= 1 || !anyAlive([]int{pid}) {
 		return 0
 	}
 	return pid
@@ -129,6 +129,7 @@ func TestServerSoak(t *testing.T) {
 				switch revision, err := askSquare(client, url, n); {
 				case errors.Is(err, errWrong), errors.Is(err, syscall.ECONNREFUSED):
 					t.Errorf("request %d: %v", n, err)
+					return
 				case err != nil:
 					unlucky.Add(1)
 				case revision < 1:
@@ -155,19 +156,21 @@ func TestServerSoak(t *testing.T) {
 			case <-time.After(time.Duration(rng.IntN(150)) * time.Millisecond):
 			}
 		}
-		if pid := s.victim(kind); pid != 0 {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+		victims := []string{kind}
 		if kind == "worker" || kind == "loader" {
-			// Another kill before this one has healed: nothing of these needs the other.
-			if pid := s.victim([]string{"worker", "front"}[rng.IntN(2)]); pid != 0 {
+			// Another kill before this one has healed. Only front and monitor need each other.
+			victims = append(victims, []string{"worker", "front"}[rng.IntN(2)])
+		}
+		for _, v := range victims {
+			if pid := s.victim(v); pid != 0 {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
+				s.waitFor("the "+v+" to die", func() bool { return !anyAlive([]int{pid}) })
 			}
 		}
 		probe := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 		s.waitFor("an answer after the kill of a "+kind, func() bool { _, err := askSquare(probe, url, n); return err == nil })
-		// The guards of each other are both there before one is killed again.
-		s.waitFor("front and monitor", func() bool { return s.victim("front") != 0 && s.Folder(s.name).Monitored() })
+		// These guard each other: both are there before one is killed again.
+		s.waitFor("front and monitor", func() bool { return s.victim("front") != 0 && s.victim("monitor") != 0 })
 	}
 	s.waitFor("the newest revision", func() bool {
 		l, err := s.read(s.name)

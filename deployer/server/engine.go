@@ -53,7 +53,7 @@ type engine struct {
 func newEngine(o Options, j *journal) *engine {
 	return &engine{
 		journal: j, opts: o, inbox: make(chan func(), 256), done: make(chan struct{}), revisions: map[int]*revision{},
-		takenOver: sync.OnceFunc(o.TakenOver),
+		takenOver: sync.OnceFunc(o.TakenOver), pace: pace{most: maxOurs},
 	}
 }
 
@@ -558,14 +558,16 @@ func (e *engine) again(f *front, text string) {
 
 // pace says how soon something that has ended is started again: at once, unless it keeps ending.
 type pace struct {
-	quick int // ends within seconds, one after the other
+	most  time.Duration // between two starts
+	quick int           // ends within seconds, one after the other
 	told  bool
 }
 
 const (
 	quickly    = 10 * time.Second       // how long something must live to count as living
 	firstDelay = 100 * time.Millisecond // after the second quick end
-	maxDelay   = 30 * time.Second
+	maxDelay   = 30 * time.Second       // of a worker, whose program may take long to load and be at fault
+	maxOurs    = time.Second            // of a front, which is ours
 	complainAt = 5 // quick ends
 )
 
@@ -577,7 +579,7 @@ func (p *pace) next(lived time.Duration) time.Duration {
 	if p.quick == 1 {
 		return 0
 	}
-	return min(firstDelay<<min(p.quick-2, 20), maxDelay)
+	return min(firstDelay<<min(p.quick-2, 20), p.most)
 }
 
 // complains reports, once, that it keeps ending.

@@ -37,7 +37,7 @@ func FuzzExplain(f *testing.F) {
 
 func TestWhatKeepsEndingIsStartedEverMoreSlowly(t *testing.T) {
 	t.Parallel()
-	var p pace
+	p := pace{most: maxDelay}
 	for i, want := range []time.Duration{0, 100, 200, 400, 800, 1600} {
 		if got := p.next(time.Second); got != want*time.Millisecond {
 			t.Errorf("end %d: %v", i+1, got)

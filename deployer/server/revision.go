@@ -153,7 +153,7 @@ func (e *engine) load(n int) (*revision, error) {
 	}
 	r := &revision{n: n, spec: spec, folder: f, sup: sup, begun: time.Now(), closed: make(chan struct{})}
 	for i := range max(spec.Completions, 1) {
-		r.workers = append(r.workers, &worker{index: i, attempt: f.LatestAttempt(i)})
+		r.workers = append(r.workers, &worker{index: i, attempt: f.LatestAttempt(i), pace: pace{most: maxDelay}})
 	}
 	e.revisions[n] = r
 	e.seen = max(e.seen, n)
