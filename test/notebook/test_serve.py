@@ -97,11 +97,11 @@ def test_the_cell_says_where_and_how_to_ask(notebook: Notebook) -> None:
 
 def test_into_and_a_name_of_the_users(notebook: Notebook) -> None:
     notebook.run("server = 'mine'")
-    shown = notebook.run("%%serve --name polite\ndef f(x): return x")
+    shown = notebook.run("%%serve --name courteous\ndef f(x): return x")
     assert f"`server` is yours, so the server is in Out[{shown.count}]; --into NAME gives it a name." in shown.text
     assert notebook.run("server").results == ["'mine'"]
     notebook.run("del server")
-    assert notebook.run("%%serve --name polite --into other\ndef f(x): return [x]").status == "ok"
+    assert notebook.run("%%serve --name courteous --into other\ndef f(x): return [x]").status == "ok"
     assert notebook.run("other.predict(2), other.revision").results == ["([2], 2)"]
 
 
@@ -138,17 +138,17 @@ def add(a: int, b: int = 2):
 
 def test_the_server_survives_its_kernel(home: Path, tmp_path: Path) -> None:
     first = Notebook(tmp_path, home, "metaml")
-    url = url_of(first.run("%%serve --name survivor\nfactor = 3\ndef times(x): return x * factor"))
+    url = url_of(first.run("%%serve --name outliving\nfactor = 3\ndef times(x): return x * factor"))
     first.client.stop_channels()
     first.manager.shutdown_kernel()
     assert post(url, 2) == 6
     second = Notebook(tmp_path, home, "metaml")
     try:
-        assert second.run("import metaml; metaml.run('survivor').predict(5)").results == ["15"]
+        assert second.run("import metaml; metaml.run('outliving').predict(5)").results == ["15"]
         second.close_kernel()
         assert post(url, 4) == 12, "a killed kernel takes nothing along"
     finally:
-        stop(second, "survivor-1")
+        stop(second, "outliving-1")
     with pytest.raises(urllib.error.URLError):
         post(url, 2)
 
@@ -341,15 +341,15 @@ def test_a_program_whose_top_level_fails(notebook: Notebook) -> None:
 
 def test_an_interrupt_gives_up_the_start(notebook: Notebook) -> None:
     def interrupt(shown: Shown) -> None:
-        if "slow-1" in shown.plain and not asked:
+        if "sluggish-1" in shown.plain and not asked:
             asked.append(True)
             notebook.manager.interrupt_kernel()
 
     asked: list[bool] = []
-    cell = "%%serve --name slow\nimport sys, time\nslept = 'ipykernel' in sys.modules or time.sleep(600)\ndef serve(x): return slept"
+    cell = "%%serve --name sluggish\nimport sys, time\nslept = 'ipykernel' in sys.modules or time.sleep(600)\ndef serve(x): return slept"
     shown = notebook.run(cell, when=interrupt)
-    assert shown.error.startswith("KeyboardInterrupt: slow-1 was given up before it was ready"), shown.error
-    until(lambda: show(notebook, "slow-1")["state"] == "stopped", "it has stopped")
+    assert shown.error.startswith("KeyboardInterrupt: sluggish-1 was given up before it was ready"), shown.error
+    until(lambda: show(notebook, "sluggish-1")["state"] == "stopped", "it has stopped")
     assert notebook.run("1 + 1").results == ["2"]
 
 
@@ -393,7 +393,7 @@ from metaml import Serve
 
 offset = 10
 
-@Serve(settings={'url': '/predict', 'replicas': 2, 'name': 'decorated', 'example': [1, 2]}, package={'publish': True})
+@Serve(settings={'url': '/predict', 'replicas': 2, 'name': 'adorned', 'example': [1, 2]}, package={'publish': True})
 def total(xs: list[int]):
     return sum(xs) + offset
 """
@@ -404,7 +404,7 @@ def test_a_decorated_function(notebook: Notebook) -> None:
     assert notebook.run("total([1])").results == ["11"], "with arguments it is the function"
     shown = notebook.run("served = total()")
     assert post(url_of(shown), [1, 2]) == 13
-    assert notebook.run("served.name, served.predict([5]), len(served.workers)").results == ["('decorated-1', 15, 2)"]
+    assert notebook.run("served.name, served.predict([5]), len(served.workers)").results == ["('adorned-1', 15, 2)"]
 
 
 def test_without_our_kernel(home: Path, tmp_path: Path) -> None:

@@ -256,7 +256,10 @@ class Server(Held):
 
 def _state(data: dict[str, Any]) -> str:
     state = str(data.get("state") or "")
-    return state if state in _FINAL or data.get("revision") else "starting"
+    if state in _FINAL or data.get("revision"):
+        return state
+    # Its first revision failed, and it is about to end.
+    return "failed" if data.get("failed") and not data.get("starting") else "starting"
 
 
 def _workers(data: dict[str, Any]) -> list[Worker]:

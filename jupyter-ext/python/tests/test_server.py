@@ -129,6 +129,8 @@ def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
     assert repr(server) == "<Server serve-1: running at http://127.0.0.1:9/predict, revision 2, 1 worker ready>"
     shown.update(revision=0, url="", starting=1)
     assert (server.state, server.ready, server.url, repr(server)) == ("starting", False, "", "<Server serve-1: starting>")
+    shown.update(starting=0, failed={"revision": 1, "reason": "program"})
+    assert server.state == "failed"
 
 
 def test_it_travels_by_its_name(asked: Asked) -> None:
