@@ -68,7 +68,7 @@ def field(at: Place) -> str:
 def wrong(problems: Problems, at: Place, error: str) -> None:
     """Note what is wrong at a place."""
     if len(problems) < MOST:
-        problems.append((field(at), error))
+        problems.append((field(at), error if len(error) <= 500 else error[:500] + "…"))
 
 
 def word(value: Any) -> str:
@@ -368,6 +368,11 @@ class List(Kind):
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
         if isinstance(value, dict):
             return unexpected(self, value, at, problems)
+        if isinstance(value, str) and value[:1] == "[" and not self._of.takes_text:
+            try:  # a list of what has no text of its own
+                return self.convert(json.loads(value), at, problems)
+            except (ValueError, RecursionError):
+                return wrong(problems, at, f"must be {self.noun}, as JSON")
         return self._each(self._of.text, value if isinstance(value, list) else [value], at, problems)
 
     def _each(self, convert: Callable[[Any, Place, Problems], Any], value: list[Any], at: Place, problems: Problems) -> Any:

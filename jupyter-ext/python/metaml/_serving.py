@@ -114,7 +114,7 @@ class Service:
 
     def rejected(self, error: _signature.Rejected) -> bytes:
         """The item that tells a caller what is wrong with the input."""
-        return item(ERROR, json.dumps(error.body, ensure_ascii=False).encode("utf-8", "replace"), error.status)
+        return item(ERROR, _results.to_json(error.body), error.status)
 
     def failed(self, error: BaseException) -> bytes:
         """The item of a call that failed. The log has the reason, the caller an id that leads to it."""
@@ -129,7 +129,7 @@ class Service:
             text = f"metaml: {number} {self.name} raised {described['type']}: {described['text']}\n{trace}\n"
         log(text)
         body = {"error": f"{self.name} failed; the log has the reason under this id", "id": number}
-        return item(ERROR, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), 500)
+        return item(ERROR, _results.to_json(body), 500)
 
     def rows(self, value: Any) -> tuple[bytes, ...]:
         """The body of a stacked reply whose items are an array's rows; empty if they have to be looked at one by one."""

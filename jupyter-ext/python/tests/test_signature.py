@@ -259,6 +259,13 @@ def test_missing_extra_and_wrong_keys_are_named(program: Any, body: Any, expecte
         ("def serve(n: int | str): pass", {"n": "x"}, "'x'"),
         ("def serve(ns: list[float]): pass", {"ns": "1"}, "[1.0]"),
         ("def serve(ns: list[float]): pass", {"ns": ["1", "2.5"]}, "[1.0, 2.5]"),
+        ("def serve(ns: list[float]): pass", {"ns": "[1, 2]"}, "[1.0, 2.0]"),
+        ("def serve(words: list[str]): pass", {"words": "[1, 2]"}, "['[1, 2]']"),
+        (
+            "def serve(items: list[Item]): pass",
+            {"items": '[{"name": "n", "price": 1}]'},
+            "[Item(name='n', price=1.0, tags=[])]",
+        ),
         ("def serve(p: Point): pass", {"p": ["1", "2"]}, "Point(x=1.0, y=2.0)"),
         ("def serve(p: Point): pass", {"p": "[1, 2]"}, "Point(x=1.0, y=2.0)"),
         ("def serve(item: Item): pass", {"name": "n", "price": "2", "tags": "t"}, "Item(name='n', price=2.0, tags=['t'])"),
