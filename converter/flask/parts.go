@@ -73,8 +73,8 @@ const inputPart = `def $read_input():
     """DOC"""
     if $request.method == "GET":
         return $fields_of($request.args)
-    form = $request.mimetype == "application/x-www-form-urlencoded"  # from curl -d
-    if not ($request.is_json or form):
+    curl = $request.mimetype in ("", "application/x-www-form-urlencoded")
+    if not ($request.is_json or curl):  # curl -d sends JSON as a form
         OTHERWISE
     try:
         return $json.loads($request.get_data())
@@ -246,7 +246,7 @@ func (w *writer) input(v *view) string {
 	if v.fields {
 		doc = "The body, which is JSON or a form; of a GET the query"
 	} else {
-		text = cut(text, "    if $request.method", "    form = ")
+		text = cut(text, "    if $request.method", "    curl = ")
 		text = cut(text, "        if $request.form:", "        $abort(400")
 	}
 	if v.other {

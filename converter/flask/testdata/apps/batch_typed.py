@@ -23,8 +23,8 @@ app = Flask(__name__)
 
 def read_input():
     """The body, which is JSON."""
-    form = request.mimetype == "application/x-www-form-urlencoded"  # from curl -d
-    if not (request.is_json or form):
+    curl = request.mimetype in ("", "application/x-www-form-urlencoded")
+    if not (request.is_json or curl):  # curl -d sends JSON as a form
         abort(415, "the content type must be application/json")
     try:
         return json.loads(request.get_data())

@@ -26,8 +26,8 @@ def read_input():
     """The body, which is JSON or a form; of a GET the query; else its bytes."""
     if request.method == "GET":
         return fields_of(request.args)
-    form = request.mimetype == "application/x-www-form-urlencoded"  # from curl -d
-    if not (request.is_json or form):
+    curl = request.mimetype in ("", "application/x-www-form-urlencoded")
+    if not (request.is_json or curl):  # curl -d sends JSON as a form
         return request.get_data()
     try:
         return json.loads(request.get_data())

@@ -30,8 +30,8 @@ def read_input():
     """The body, which is JSON or a form; of a GET the query."""
     if request_.method == "GET":
         return fields_of(request_.args)
-    form = request_.mimetype == "application/x-www-form-urlencoded"  # from curl -d
-    if not (request_.is_json or form):
+    curl = request_.mimetype in ("", "application/x-www-form-urlencoded")
+    if not (request_.is_json or curl):  # curl -d sends JSON as a form
         abort(415, "the content type must be application/json")
     try:
         return request.loads(request_.get_data())
