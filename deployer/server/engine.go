@@ -568,7 +568,7 @@ const (
 	firstDelay = 100 * time.Millisecond // after the second quick end
 	maxDelay   = 30 * time.Second       // of a worker, whose program may take long to load and be at fault
 	maxOurs    = time.Second            // of a front, which is ours
-	complainAt = 5 // quick ends
+	complainAt = 5                      // quick ends
 )
 
 func (p *pace) next(lived time.Duration) time.Duration {
