@@ -109,7 +109,7 @@ func entry(n *syntax.Node, names map[string]string) (*Entry, error) {
 	return nil, nil
 }
 
-// arguments reads settings={…} (also as the first argument) and package={…}.
+// arguments reads settings={…} (also as the first argument), package={…} and settings as keyword arguments.
 func (e *Entry) arguments(list *syntax.Node) error {
 	if list == nil {
 		return nil
@@ -127,7 +127,13 @@ func (e *Entry) arguments(list *syntax.Node) error {
 		case "package":
 			prefix = "package."
 		default:
-			return e.computed(a, a.Text())
+			if a.Kind != "keyword_argument" || value == nil {
+				return e.computed(a, a.Text())
+			}
+			if err := e.set(name, value, ""); err != nil {
+				return err
+			}
+			continue
 		}
 		if value.Kind != "dictionary" {
 			return e.computed(value, name)
@@ -137,16 +143,23 @@ func (e *Entry) arguments(list *syntax.Node) error {
 			if pair.Kind != "pair" || key == nil || v == nil || key.Kind != "string" {
 				return e.computed(pair, name)
 			}
-			text, ok := plain(v)
-			if literal(key) == "example" && v.Kind != "string" && v.Kind != "identifier" {
-				text, ok = asJSON(v) // a text is JSON already, and an identifier names a variable
+			if err := e.set(literal(key), v, prefix); err != nil {
+				return err
 			}
-			if !ok {
-				return e.computed(v, literal(key))
-			}
-			e.Settings[prefix+literal(key)] = text
 		}
 	}
+	return nil
+}
+
+func (e *Entry) set(name string, v *syntax.Node, prefix string) error {
+	text, ok := plain(v)
+	if name == "example" && v.Kind != "string" && v.Kind != "identifier" {
+		text, ok = asJSON(v) // a text is JSON already, and an identifier names a variable
+	}
+	if !ok {
+		return e.computed(v, name)
+	}
+	e.Settings[prefix+name] = text
 	return nil
 }
 

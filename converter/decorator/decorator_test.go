@@ -21,6 +21,9 @@ func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
 			{Function: "g", Kind: "serve", Line: 2, Settings: map[string]string{"url": "/p"}},
 			{Function: "f", Kind: "train", Line: 4, Settings: map[string]string{"with": "a,b"}},
 		},
+		"from metaml import Serve\n@Serve(settings={'url': '/p'}, port=8080, example=[1, {'a': None}])\ndef f(x): pass": {
+			{Function: "f", Kind: "serve", Line: 2, Settings: map[string]string{"url": "/p", "port": "8080", "example": `[1,{"a":null}]`}},
+		},
 		"from elsewhere import Train\n@Train\ndef f(): pass": nil,
 		"def f(:": nil,
 	} {
@@ -68,6 +71,7 @@ func TestWhatIsComputedIsRefused(t *testing.T) {
 func FuzzFind(f *testing.F) {
 	f.Add("from metaml import Train\n@Train(settings={'a': [1, x()]})\ndef f(): pass")
 	f.Add("from metaml import Serve\n@Serve({'example': {'a': [-1, 'b', None]}})\ndef f(): pass")
+	f.Add("from metaml import Serve\n@Serve(url=, port=x, example={'a'})\ndef f(): pass")
 	f.Add("@Train(**x)\nclass A: pass")
 	f.Add("import metaml\n@metaml.Train({**a}, settings=3, package=)\ndef f(): pass")
 	f.Fuzz(func(_ *testing.T, src string) { _, _ = decorator.Find(src) })
