@@ -128,13 +128,32 @@ func (l *lines) show(d drawing) error {
 	case *view.Table:
 		l.table(&b, d)
 	case *view.Panel:
-		if l.state != d.State {
-			l.state = d.State
-			b.WriteString(d.Text() + "\n")
-		}
+		l.panel(&b, d)
 	}
 	_, err := io.WriteString(l.out, b.String())
 	return err
+}
+
+func (l *lines) panel(b *strings.Builder, p *view.Panel) {
+	if l.state == p.State {
+		return
+	}
+	l.state = p.State
+	b.WriteString(p.Headline() + "\n")
+	if p.Curl != "" {
+		b.WriteString(p.Curl + "\n")
+	}
+	l.once(b, p.Lines)
+}
+
+// once writes what was not said before.
+func (l *lines) once(b *strings.Builder, notes []string) {
+	for _, n := range notes {
+		if !l.notes[n] {
+			l.notes[n] = true
+			b.WriteString(n + "\n")
+		}
+	}
 }
 
 func (l *lines) table(b *strings.Builder, t *view.Table) {
@@ -146,12 +165,7 @@ func (l *lines) table(b *strings.Builder, t *view.Table) {
 		l.rows[r.Trial] = key
 		b.WriteString(t.Line(r) + "\n")
 	}
-	for _, n := range t.Remarks() {
-		if !l.notes[n] {
-			l.notes[n] = true
-			b.WriteString(n + "\n")
-		}
-	}
+	l.once(b, t.Remarks())
 	if l.phase != t.Phase {
 		l.phase = t.Phase
 		b.WriteString(t.Headline() + "\n")

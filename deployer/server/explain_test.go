@@ -23,6 +23,16 @@ func TestWhatTheLogSaysOfAFailedCall(t *testing.T) {
 	}
 }
 
+func TestWhereAFailedCallFailed(t *testing.T) {
+	t.Parallel()
+	trace := "Traceback (most recent call last):\n  cell 5, line 3, in serve\n    return scale(x)\n           ^^^^^^^^\n" +
+		"  cell 2, line 7, in scale\n    return x * np.ones(7)\n  File \"/lib/x.py\", line 5, in y\n    z\nValueError: shapes"
+	f := explain("serve raised ValueError: shapes\n" + trace)
+	if n := len(f.err.Frames); n != 2 || f.err.Frames[1].Cell != 2 || f.err.Frames[1].CellLine != 7 || f.err.Frames[1].Text != "return x * np.ones(7)" {
+		t.Errorf("%+v", f.err.Frames)
+	}
+}
+
 // The log is the program's own: anything may be in it.
 func FuzzExplain(f *testing.F) {
 	f.Add("serve raised ValueError: no\nTraceback")

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -394,12 +396,27 @@ func explain(entry string) finding {
 		return f
 	}
 	kind, text, _ := strings.Cut(raised, ": ")
-	f.err = &run.Error{Type: kind, Text: text, Traceback: trace}
+	f.err = &run.Error{Type: kind, Text: text, Frames: frames(trace), Traceback: trace}
 	switch kind {
 	case "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError":
 		f.fatal = true
 	}
 	return f
+}
+
+// placed is a line of a worker's traceback that lies in the notebook: "cell 5, line 3, in serve", and below it what stands there.
+var placed = regexp.MustCompile(`(?m)^  cell (\d+), line (\d+), in (.*)\n    (.*)$`)
+
+// frames are the lines of a traceback that the user wrote, outermost first.
+func frames(trace string) []run.Frame {
+	const most = 50
+	var found []run.Frame
+	for _, m := range placed.FindAllStringSubmatch(trace, most) {
+		cell, _ := strconv.Atoi(m[1]) // digits
+		line, _ := strconv.Atoi(m[2])
+		found = append(found, run.Frame{File: "main.py", Cell: cell, CellLine: line, Function: m[3], Text: m[4], Mine: true})
+	}
+	return found
 }
 
 // lastLines is what a worker said last, to be added to a sentence.

@@ -398,7 +398,7 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
         "type": name if module in ("builtins", "__main__") else f"{module}.{name}",
         "text": _bounded(text, 4096),
         "frames": frames,
-        "traceback": _bounded(full, _MAX_TRACEBACK),
+        "traceback": _bounded(program.placed(full), _MAX_TRACEBACK),
     }
 
 

@@ -109,3 +109,32 @@ def test_what_is_loaded_is_told_once_and_after_the_first_fork(loader: Loader) ->
         while not kinds or kinds[-1] != "exited":
             kinds.append(loader.receive()["type"])
         assert "modules" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("a.ipynb", "  cell 7, line 2, in train"),
+        ("a.py", '  File "a.py", line 2, in train'),
+    ],
+)
+def test_tracebacks_name_the_place_that_the_user_knows(tmp_path: Path, source: str, line: str) -> None:
+    from metaml._loader import Program
+    from metaml._trial import describe
+
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "main.py").write_text("def train():\n    return {}['x']\n\nimport json\n")
+    lines = [{"script": 2, "cell": 3, "label": 7, "line": 2}]
+    (tmp_path / "map.json").write_text(json.dumps({"source": f"/n/{source}", "lines": lines}))
+    main = str(code / "main.py")
+    program = Program({"dir": str(code), "main": main, "entry": "train"})
+    names: dict[str, Any] = {}
+    exec(compile((code / "main.py").read_text(), main, "exec"), names)  # noqa: S102
+    try:
+        names["train"]()
+    except KeyError as error:
+        trace = describe(error, program)["traceback"]
+    assert line in trace.splitlines() and main not in trace
+    (tmp_path / "map.json").write_text("damaged")
+    assert program.placed(f'File "{main}", line 2') == f'File "{main}", line 2'
