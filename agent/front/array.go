@@ -3,6 +3,7 @@ package front
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -269,7 +270,7 @@ func parseFloat(s []byte) (v float64, size int) {
 		}
 		return v, n.size
 	}
-	v, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(s), n.size), 64)
+	v, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(s), n.size), 64) //nolint:gosec // strconv keeps no text
 	if err != nil {
 		return 0, 0
 	}
@@ -284,7 +285,7 @@ func parseUint(s []byte, bits uint) (v uint64, size int) {
 	v = n.digits
 	if !n.exact { // 20 digits may fit still
 		var err error
-		if v, err = strconv.ParseUint(unsafe.String(unsafe.SliceData(s), n.size), 10, 64); err != nil {
+		if v, err = strconv.ParseUint(unsafe.String(unsafe.SliceData(s), n.size), 10, 64); err != nil { //nolint:gosec // as above
 			return 0, 0
 		}
 	}
@@ -420,10 +421,8 @@ func appendFloat(dst []byte, v float64, bits int) (_ []byte, ok bool) {
 
 // appendPoint adds ".0" if what was written from there on has no point.
 func appendPoint(dst []byte, from int) []byte {
-	for _, c := range dst[from:] {
-		if c == '.' {
-			return dst
-		}
+	if slices.Contains(dst[from:], '.') {
+		return dst
 	}
 	return append(dst, ".0"...)
 }

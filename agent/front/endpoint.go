@@ -2,7 +2,6 @@ package front
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -10,13 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
-	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 )
@@ -28,9 +24,9 @@ func (f *front) newServer() *fasthttp.Server {
 		ErrorHandler:       f.malformed,
 		ExpectHandler:      f.expected,
 		ReadBufferSize:     16 << 10, // bounds a request's header
-		WriteBufferSize:    8 << 10,
+		WriteBufferSize:    4 << 10,
 		ReadTimeout:        f.limits.header,
-		WriteTimeout:       time.Minute,
+		WriteTimeout:       writeSlowly,
 		IdleTimeout:        2 * time.Minute,
 		Concurrency:        f.limits.conns,
 		MaxRequestBodySize: f.limits.body,
@@ -43,6 +39,9 @@ func (f *front) newServer() *fasthttp.Server {
 		Logger:                       silent{},
 	}
 }
+
+// writeSlowly is how long a client may take for an answer, or a part of one; for a large one, a second more for each 64 KiB.
+const writeSlowly = time.Minute
 
 // silent is for fasthttp's log, which is about clients that broke off.
 type silent struct{}
@@ -275,16 +274,6 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// request is what of an HTTP request the function is to get.
-type request struct {
-	query       *fasthttp.Args // of a GET
-	contentType string
-	body        *buffer // its first 8 bytes are free, for the header of an item
-	size        int     // of the body
-}
-
-func (q *request) text() []byte { return q.body.b[8 : 8+q.size] }
-
 // endpoint calls the function.
 func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 	since := ctx.Time()
@@ -332,13 +321,6 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 		return
 	}
 	f.answer(ctx, r, c)
-}
-
-func (q *request) release() {
-	if q.body != nil {
-		q.body.release()
-		q.body = nil
-	}
 }
 
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
@@ -442,435 +424,3 @@ func (f *front) problemOf(r *revision, err error) problem {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
-
-// readBody reads a body into memory, as far as there is room for it.
-func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
-	header := &ctx.Request.Header
-	length := header.ContentLength()
-	if length > f.limits.body {
-		return f.tooLarge()
-	}
-	if encoding := header.ContentEncoding(); len(encoding) > 0 && !strings.EqualFold(string(encoding), "identity") {
-		return problem{status: 415, text: "the body must not be compressed", close: true, unread: true}
-	}
-	q.contentType = string(header.ContentType())
-	q.body = newBuffer(&f.budget)
-	stream := ctx.RequestBodyStream()
-	b := q.body
-	known := min(max(length, 0), 64<<10) // grow with what arrives, not with what the header claims
-	if !b.grow(8 + pad8(known)) {
-		q.release()
-		return f.noRoom()
-	}
-	b.b = b.b[:8]
-	start, renewed := time.Time{}, 0
-	for stream != nil {
-		if len(b.b)-8 > f.limits.body {
-			q.release()
-			return f.tooLarge()
-		}
-		if len(b.b) == cap(b.b) || int64(len(b.b)) >= b.charged {
-			if length >= 0 && len(b.b)-8 == length {
-				break
-			}
-			want := 2 * len(b.b)
-			if length >= 0 {
-				want = min(want, 8+pad8(length))
-			}
-			if !b.grow(max(want, len(b.b)+1)) {
-				q.release()
-				return f.noRoom()
-			}
-		}
-		if read := len(b.b) - renewed; read >= 64<<10 { // a slow sender gets time for what it sent
-			if start.IsZero() {
-				start = time.Now()
-			}
-			renewed = len(b.b)
-			_ = ctx.SetReadDeadline(time.Now().Add(f.limits.header))
-		}
-		n, err := stream.Read(b.b[len(b.b):min(int64(cap(b.b)), b.charged)])
-		b.b = b.b[:len(b.b)+n]
-		if err == nil {
-			continue
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		q.release()
-		var network net.Error
-		if errors.As(err, &network) && network.Timeout() {
-			return problem{status: 408, text: "the body came too slowly", close: true}
-		}
-		return problem{status: 400, text: "the body ends too soon, or its chunks are broken", close: true}
-	}
-	if length >= 0 && len(b.b)-8 != length {
-		q.release()
-		return problem{status: 400, text: "the body ends too soon", close: true}
-	}
-	q.size = len(b.b) - 8
-	return problem{}
-}
-
-func (f *front) noRoom() problem {
-	return problem{status: 503, text: "too many requests wait for an answer; try again", retry: true, close: true, unread: true}
-}
-
-// item makes what a worker gets of a request.
-func (f *front) item(h *hello, c *call, q *request) problem {
-	if q.query != nil {
-		return f.fields(c, q.query)
-	}
-	kind, form := itemBytes, false
-	if h.Input.Kind != "bytes" {
-		kind, form = kindOf(q.contentType)
-	}
-	text := q.text()
-	if form {
-		if !looksJSON(text) {
-			var args fasthttp.Args
-			args.ParseBytes(text)
-			return f.fields(c, &args)
-		}
-		kind = itemJSON
-	}
-	if kind == itemBytes {
-		size := len(q.contentType) + 1 + len(text)
-		item := newBuffer(&f.budget)
-		if !item.grow(8 + pad8(size)) {
-			item.release()
-			return f.noRoom()
-		}
-		b := append(item.b[:0], make([]byte, 8)...)
-		b = append(append(b, q.contentType...), 0)
-		b = append(b, text...)
-		putItemHeader(b, itemBytes, nil, size)
-		item.b = appendPadding(b, size)
-		c.item, c.kind, c.prefix = item, itemBytes, 8
-		return problem{}
-	}
-	if h.array != nil {
-		item := newBuffer(&f.budget)
-		// Text of a number and what separates it is two bytes at least, a number eight at most.
-		if !item.grow(min(8*len(text)/2, f.limits.body) + itemPrefix(maxDims) + 16) {
-			item.release()
-			return f.noRoom()
-		}
-		b, ok := decodeArray(item.b, text, h.array, h.Input.NDim)
-		item.b = b
-		if ok {
-			c.item, c.kind, c.prefix = item, itemArray, itemPrefix(int(b[1]))
-			return problem{}
-		}
-		item.release()
-	}
-	putItemHeader(q.body.b, itemJSON, nil, q.size)
-	q.body.b = appendPadding(q.body.b[:8+q.size], q.size)
-	c.item, c.kind, c.prefix = q.body, itemJSON, 8
-	return problem{}
-}
-
-// kindOf says as what a body of a content type is passed on; form: it depends on the body.
-func kindOf(contentType string) (kind int, form bool) {
-	kindOf, _, _ := strings.Cut(contentType, ";")
-	kindOf = strings.ToLower(strings.TrimSpace(kindOf))
-	switch {
-	case kindOf == "", kindOf == typeJSON, strings.HasSuffix(kindOf, "+json"):
-		return itemJSON, false
-	case kindOf == "application/x-www-form-urlencoded":
-		return itemBytes, true
-	}
-	return itemBytes, false
-}
-
-// looksJSON reports whether what came as a form is JSON in truth, which is what `curl -d` sends.
-func looksJSON(body []byte) bool {
-	body = bytes.TrimLeft(body, " \t\r\n")
-	return len(body) > 0 && strings.IndexByte(`{["-0123456789tfn`, body[0]) >= 0 && json.Valid(body)
-}
-
-// fields makes an item of the fields of a query or a form.
-func (f *front) fields(c *call, args *fasthttp.Args) problem {
-	found := map[string]any{}
-	for key, value := range args.All() {
-		if !utf8.Valid(key) || !utf8.Valid(value) {
-			return problem{status: 400, text: fmt.Sprintf("the field %q is not UTF-8", url.QueryEscape(string(key)))}
-		}
-		name, text := string(key), string(value)
-		switch before := found[name].(type) {
-		case nil:
-			found[name] = text
-		case string:
-			found[name] = []string{before, text}
-		case []string:
-			found[name] = append(before, text)
-		}
-	}
-	data, err := json.Marshal(found)
-	if err != nil {
-		return problem{status: 400, text: "the fields cannot be read"}
-	}
-	item := newBuffer(&f.budget)
-	if !item.grow(8 + pad8(len(data))) {
-		item.release()
-		return f.noRoom()
-	}
-	b := append(append(item.b[:0], make([]byte, 8)...), data...)
-	putItemHeader(b, itemFields, nil, len(data))
-	item.b = appendPadding(b, len(data))
-	c.item, c.kind, c.prefix = item, itemFields, 8
-	return problem{}
-}
-
-// answer writes what came of a call, and gives the call back when it is of no more use.
-func (f *front) answer(ctx *fasthttp.RequestCtx, r *revision, c *call) {
-	if !c.sent.IsZero() {
-		f.metrics.wait.Update(c.sent.Sub(c.arrived).Seconds())
-	}
-	if c.failure != nil {
-		p := f.problemOf(r, c.failure)
-		f.metrics.answered(p.status)
-		f.refuse(ctx, c.arrived, p)
-		f.metrics.latency.UpdateDuration(c.arrived)
-		c.release()
-		return
-	}
-	a := &c.answer
-	if a.kind >= replyPartBytes && a.kind <= replyPartLines {
-		f.metrics.answered(a.status)
-		f.stream(ctx, r, c)
-		return
-	}
-	contentType, body, p := f.render(r, c)
-	if p.status != 0 {
-		f.metrics.answered(p.status)
-		f.refuse(ctx, c.arrived, p)
-	} else {
-		f.metrics.answered(a.status)
-		ctx.SetStatusCode(a.status)
-		ctx.Response.Header.SetContentType(contentType)
-		if a.status >= 500 {
-			id, text := errorOf(body)
-			f.logRequest(ctx, c.arrived, a.status, id, text)
-		}
-		switch {
-		case cap(body) > keptBuffer:
-			ctx.Response.SetBodyRaw(body) // c lets go of it
-		case a.kind == replyArray:
-			c.out = ctx.Response.SwapBody(body)
-		default:
-			a.data = ctx.Response.SwapBody(body)
-		}
-	}
-	f.metrics.latency.UpdateDuration(c.arrived)
-	c.release()
-}
-
-// render makes the body of a response of an answer that is no stream.
-func (f *front) render(r *revision, c *call) (contentType string, body []byte, p problem) {
-	a := &c.answer
-	switch a.kind {
-	case replyText:
-		return typeText, a.data, p
-	case replyBytes:
-		return typeBytes, a.data, p
-	case replyEnd: // a stream without parts
-		return typeBytes, a.data, p
-	case replyArray:
-		out, at := a.dtype.encode(c.out[:0], a.shape, a.data)
-		c.out = out
-		if at < 0 {
-			return typeJSON, out, p
-		}
-		name := r.hello.Load().Function
-		return "", nil, problem{
-			status: 500, text: name + " failed; the log has the reason under this id",
-			log: fmt.Sprintf("%s returned a number at %s that JSON does not have (nan or infinity)", name, place(a.shape, at)),
-		}
-	}
-	return typeJSON, a.data, p
-}
-
-// place names an element of an array, as Python would.
-func place(shape []uint32, at int) string {
-	var s string
-	for i := len(shape) - 1; i >= 0; i-- {
-		s = fmt.Sprintf("[%d]%s", at%int(shape[i]), s)
-		at /= int(shape[i])
-	}
-	if s == "" {
-		return "the result"
-	}
-	return s
-}
-
-// errorOf reads what a worker's error says, for the log.
-func errorOf(body []byte) (id, text string) {
-	var e struct {
-		Error string `json:"error"`
-		ID    string `json:"id"`
-	}
-	_ = json.Unmarshal(body, &e)
-	return e.ID, e.Error
-}
-
-// stream answers with the parts of a stream, each when the client has taken the one before.
-func (f *front) stream(ctx *fasthttp.RequestCtx, r *revision, c *call) {
-	s := &streamed{front: f, revision: r, call: c, rest: c.answer.data, method: method(ctx), path: string(ctx.Path())}
-	ctx.SetStatusCode(c.answer.status)
-	switch c.answer.kind {
-	case replyPartText:
-		ctx.SetContentType(typeText)
-	case replyPartLines:
-		ctx.SetContentType(typeLines)
-	default:
-		ctx.SetContentType(typeBytes)
-	}
-	if ctx.Request.Header.IsHTTP11() || ctx.IsHead() {
-		ctx.SetBodyStream(s, -1)
-		return
-	}
-	// HTTP/1.0 has no chunks: the end of the connection is the end of the body.
-	head := fmt.Sprintf("HTTP/1.0 %d %s\r\nContent-Type: %s\r\nConnection: close\r\n\r\n",
-		c.answer.status, fasthttp.StatusMessage(c.answer.status), ctx.Response.Header.ContentType())
-	ctx.HijackSetNoResponse(true)
-	ctx.Hijack(func(conn net.Conn) {
-		defer s.Close()
-		w := bufio.NewWriter(conn)
-		_, _ = w.WriteString(head)
-		buf := make([]byte, 4<<10)
-		for {
-			n, err := s.Read(buf)
-			if n > 0 {
-				_, _ = w.Write(buf[:n])
-				if w.Flush() != nil {
-					return
-				}
-			}
-			if err != nil {
-				return
-			}
-		}
-	})
-}
-
-// streamed is a body that comes in parts. It is read by the connection's goroutine alone.
-type streamed struct {
-	front    *front
-	revision *revision
-	call     *call
-	rest     []byte // of the part that came last
-	method   string
-	path     string
-	ended    bool
-	closed   bool
-}
-
-// partTimeout is how long a client may take for a part.
-const partTimeout = time.Minute
-
-var errBroken = errors.New("the stream broke off")
-
-func (s *streamed) Read(p []byte) (int, error) {
-	for len(s.rest) == 0 {
-		if s.ended {
-			return 0, io.EOF
-		}
-		c := s.call
-		if c.gone() {
-			return 0, errGone
-		}
-		if err := c.worker.more(c); err != nil {
-			return s.broken(err)
-		}
-		<-c.done
-		if c.failure != nil {
-			return s.broken(c.failure)
-		}
-		switch c.answer.kind {
-		case replyPartBytes, replyPartText, replyPartLines:
-			s.rest = c.answer.data
-		case replyEnd:
-			s.ended = true
-			return 0, io.EOF
-		default:
-			s.ended = true
-			id, text := errorOf(c.answer.data)
-			s.front.log(logLine{ID: id, Status: c.answer.status, Method: s.method, Path: s.path, Milliseconds: since(c.arrived), Error: firstOf(text, "no error") + " (after the answer had begun)"})
-			return 0, errBroken
-		}
-	}
-	_ = s.call.conn.SetWriteDeadline(time.Now().Add(partTimeout))
-	n := copy(p, s.rest)
-	s.rest = s.rest[n:]
-	return n, nil
-}
-
-func (s *streamed) broken(err error) (int, error) {
-	s.ended = true
-	p := s.front.problemOf(s.revision, err)
-	s.front.log(logLine{ID: newID(), Status: p.status, Method: s.method, Path: s.path, Milliseconds: since(s.call.arrived), Error: p.text + " (after the answer had begun)"})
-	return 0, err
-}
-
-// Close ends the stream, also in the worker.
-func (s *streamed) Close() error {
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	if !s.ended {
-		s.call.worker.quit(s.call)
-	}
-	s.front.metrics.latency.UpdateDuration(s.call.arrived)
-	s.call.release()
-	return nil
-}
-
-func since(t time.Time) float64 { return float64(time.Since(t).Microseconds()) / 1000 }
-
-// logLine is what the log has of a request that failed.
-type logLine struct {
-	Time         time.Time `json:"time"`
-	ID           string    `json:"id,omitempty"`
-	Status       int       `json:"status,omitempty"`
-	Method       string    `json:"method,omitempty"`
-	Path         string    `json:"path,omitempty"`
-	Milliseconds float64   `json:"ms,omitempty"`
-	Error        string    `json:"error"`
-	LeftOut      int       `json:"left_out,omitempty"` // lines before this one
-}
-
-func (f *front) logRequest(ctx *fasthttp.RequestCtx, from time.Time, status int, id, text string) {
-	if status < 500 {
-		return
-	}
-	path := ctx.Path()
-	f.log(logLine{
-		ID: id, Status: status, Method: method(ctx), Path: strings.ToValidUTF8(string(path[:min(len(path), 200)]), "\ufffd"), Milliseconds: since(from), Error: text,
-	})
-}
-
-// linesASecond bounds the log: an overloaded server refuses tens of thousands of requests a second.
-const linesASecond = 100
-
-func (f *front) log(l logLine) {
-	f.logging.Lock()
-	defer f.logging.Unlock()
-	l.Time = time.Now()
-	if second := l.Time.Unix(); second != f.logSecond {
-		f.logSecond, f.logLines = second, 0
-	}
-	if f.logLines++; f.logLines > linesASecond {
-		f.logLeft++
-		return
-	}
-	l.LeftOut, f.logLeft = f.logLeft, 0
-	line, err := json.Marshal(l)
-	if err != nil {
-		return
-	}
-	if _, err := f.logTo.Write(append(line, '\n')); err != nil && !errors.Is(err, os.ErrClosed) {
-		f.logLeft++
-	}
-}

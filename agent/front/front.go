@@ -2,8 +2,8 @@
 // sockets, in batches where the function takes those (docs/serving.md, docs/protocols.md §6, §7).
 //
 // Read [Start] first: how the monitor starts a front and tells it what to do; its other end is [Main], the process. Inside, a
-// request goes from endpoint.go (HTTP) through a revision's queue (queue.go) to a worker (worker.go) and back; json.go and array.go
-// turn JSON into arrays and arrays into JSON.
+// request goes from endpoint.go (HTTP) and request.go (what the function gets) through a revision's queue (queue.go) to a worker
+// (worker.go, wire.go) and back (answer.go). array.go turns JSON into arrays and arrays into JSON.
 //
 // It imports agent/frame and deployer/folder alone, of the product.
 package front

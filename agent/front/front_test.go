@@ -540,7 +540,7 @@ func TestSlowSenders(t *testing.T) {
 func TestSwitchesLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "say", Revision{Timeout: 20 * time.Second, Workers: 2}, "1")
+	r.serve(1, "say", Revision{Timeout: 20 * time.Second, Workers: 2}, "SAYS=1")
 	stop := make(chan struct{})
 	var load sync.WaitGroup
 	var count atomic.Int64
@@ -587,7 +587,7 @@ func TestSwitchesLoseNoRequest(t *testing.T) {
 	for number := 2; number <= 21; number++ {
 		before := count.Load()
 		waitFor(t, "requests between two switches", func() bool { return count.Load() > before+20 || t.Failed() })
-		started := r.serve(number, "say", Revision{Timeout: 20 * time.Second, Workers: 1 + number%2}, fmt.Sprint(number))
+		started := r.serve(number, "say", Revision{Timeout: 20 * time.Second, Workers: 1 + number%2}, fmt.Sprintf("SAYS=%d", number))
 		newest.Store(int64(number))
 		r.find("the old revision to be drained", func(u Update) bool { return u.Drained == number-1 })
 		check(t, r.Retire(number-1))

@@ -21,7 +21,7 @@ type limits struct {
 }
 
 var defaultLimits = limits{
-	queued: 1024, bytes: 256 << 20, body: 64 << 20, patience: 5 * time.Second, header: 30 * time.Second, conns: 16 << 10,
+	queued: 1024, bytes: 256 << 20, body: 64 << 20, patience: 5 * time.Second, header: 30 * time.Second, conns: 8 << 10,
 }
 
 // call is one request on its way through a revision. Its handler makes it, hands it to push and waits on done; in between it
@@ -95,7 +95,6 @@ type revision struct {
 	closed      error
 	timer       *time.Timer // armed while calls are outstanding
 	armed       bool
-	restarts    int
 	attempts    map[int]int // the latest of each worker
 }
 

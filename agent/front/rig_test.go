@@ -21,29 +21,32 @@ import (
 )
 
 // python is an interpreter with numpy, made by `make test`.
-func python(t testing.TB) string {
-	t.Helper()
+func python(tb testing.TB) string {
+	tb.Helper()
 	path := os.Getenv("METAML_TEST_PYTHON")
 	if path == "" {
-		path = filepath.Join(root(t), "build", "venv-test", "bin", "python")
+		path = filepath.Join(root(tb), "build", "venv-test", "bin", "python")
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no Python for tests at %s: run make test", path)
+		tb.Fatalf("no Python for tests at %s: run make test", path)
 	}
 	return path
 }
 
-func root(t testing.TB) string {
-	t.Helper()
+func root(tb testing.TB) string {
+	tb.Helper()
 	dir, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dir
 }
 
 // module is the folder of the Python module.
-func module(t testing.TB) string { return filepath.Join(root(t), "jupyter-ext", "python") }
+func module(tb testing.TB) string {
+	tb.Helper()
+	return filepath.Join(root(tb), "jupyter-ext", "python")
+}
 
 // inside is a front in this process, so that the race detector sees it; all else is as with a process of its own.
 type inside struct {
@@ -123,13 +126,13 @@ func (r *rig) find(what string, fits func(Update) bool) Update {
 }
 
 // newRig starts a front that listens, and checks in the end that it has let go of all requests.
-func newRig(t testing.TB, l limits) *rig {
-	t.Helper()
-	r := &rig{t: t, log: &lines{}, seen: &updates{changed: make(chan struct{})}}
+func newRig(tb testing.TB, l limits) *rig {
+	tb.Helper()
+	r := &rig{t: tb, log: &lines{}, seen: &updates{changed: make(chan struct{})}}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	child := &inside{done: make(chan struct{}), cancel: cancel}
 	var err error
-	r.Process, err = Start(Options{Folder: t.TempDir(), Binary: "front", Spawn: func(_ []string, files []*os.File) (Child, error) {
+	r.Process, err = Start(Options{Folder: tb.TempDir(), Binary: "front", Spawn: func(_ []string, files []*os.File) (Child, error) {
 		c, err := net.FileConn(files[3])
 		if err != nil {
 			return nil, err
@@ -145,7 +148,7 @@ func newRig(t testing.TB, l limits) *rig {
 		return child, nil
 	}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	told := make(chan struct{})
 	go func() {
@@ -154,48 +157,48 @@ func newRig(t testing.TB, l limits) *rig {
 			r.seen.add(u)
 		}
 	}()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := r.Close(ctx); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		<-told
 		if used := r.front.budget.used.Load(); used != 0 {
-			t.Errorf("%d bytes of requests are still counted", used)
+			tb.Errorf("%d bytes of requests are still counted", used)
 		}
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.addr = listener.Addr().String()
 	r.url = "http://" + r.addr
 	file, err := listener.(*net.TCPListener).File()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	check(t, r.Listen(r.addr, file))
+	check(tb, r.Listen(r.addr, file))
 	_, _ = file.Close(), listener.Close()
 	return r
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
+func check(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func waitFor(t testing.TB, what string, ok func() bool) {
-	t.Helper()
+func waitFor(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
 	for end := time.After(30 * time.Second); !ok(); {
 		select {
 		case <-end:
 			buf := make([]byte, 1<<20)
-			t.Fatalf("waited in vain for %s\n%s", what, buf[:runtime.Stack(buf, true)])
+			tb.Fatalf("waited in vain for %s\n%s", what, buf[:runtime.Stack(buf, true)])
 		case <-look.C:
 		}
 	}
@@ -209,35 +212,35 @@ type process struct {
 }
 
 // startWorker starts testdata/worker.py and returns when it listens.
-func startWorker(t testing.TB, function string, batch int, more ...string) *process {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "front") // a socket's path has 108 bytes
-	check(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+func startWorker(tb testing.TB, function string, batch int, environment ...string) *process {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "front") //nolint:usetesting // a socket's path has 108 bytes
+	check(tb, err)
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p := &process{socket: filepath.Join(dir, "w"), stderr: &lines{}}
-	args := append([]string{filepath.Join("testdata", "worker.py"), p.socket, function, strconv.Itoa(batch)}, more...)
-	p.Cmd = exec.Command(python(t), args...)
-	p.Env = append(os.Environ(), "PYTHONPATH="+module(t), "OPENBLAS_NUM_THREADS=1", "PYTHONDONTWRITEBYTECODE=1")
+	p.Cmd = exec.Command(python(tb), filepath.Join("testdata", "worker.py"), p.socket, function, strconv.Itoa(batch))
+	p.Env = append(os.Environ(), "PYTHONPATH="+module(tb), "OPENBLAS_NUM_THREADS=1", "PYTHONDONTWRITEBYTECODE=1")
+	p.Env = append(p.Env, environment...)
 	p.Stderr = p.stderr
 	out, err := p.StdoutPipe()
-	check(t, err)
-	check(t, p.Start())
-	t.Cleanup(func() {
+	check(tb, err)
+	check(tb, p.Start())
+	tb.Cleanup(func() {
 		_ = p.Process.Kill()
 		_ = p.Wait()
-		if t.Failed() && p.stderr.String() != "" {
-			t.Logf("worker: %s", p.stderr)
+		if tb.Failed() && p.stderr.String() != "" {
+			tb.Logf("worker: %s", p.stderr)
 		}
 	})
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		_ = p.Wait()
-		t.Fatalf("the worker did not get ready: %q, %v: %s", line, err, p.stderr)
+		tb.Fatalf("the worker did not get ready: %q, %v: %s", line, err, p.stderr)
 	}
 	return p
 }
 
 // serve starts workers of a function, as a revision that answers.
-func (r *rig) serve(number int, function string, o Revision, more ...string) []*process {
+func (r *rig) serve(number int, function string, o Revision, environment ...string) []*process {
 	r.t.Helper()
 	o.Number = number
 	if o.Path == "" {
@@ -249,7 +252,7 @@ func (r *rig) serve(number int, function string, o Revision, more ...string) []*
 	check(r.t, r.Revision(o))
 	var all []*process
 	for i := range o.Workers {
-		p := startWorker(r.t, function, o.Batch, more...)
+		p := startWorker(r.t, function, o.Batch, environment...)
 		all = append(all, p)
 		r.worker(number, i, 1, p)
 	}
@@ -321,15 +324,15 @@ func (r *rig) dial() net.Conn {
 }
 
 // rogue is a worker that does not keep to the protocol: after the hello, the test says what it does with each connection.
-func rogue(t testing.TB, hello string, then func(c *net.UnixConn)) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "front")
-	check(t, err)
+func rogue(tb testing.TB, hello string, then func(c *net.UnixConn)) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "front") //nolint:usetesting // as above
+	check(tb, err)
 	socket := filepath.Join(dir, "w")
 	l, err := net.Listen("unix", socket)
-	check(t, err)
+	check(tb, err)
 	var conns sync.WaitGroup
-	ctx := t.Context()
+	ctx := tb.Context()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -349,7 +352,7 @@ func rogue(t testing.TB, hello string, then func(c *net.UnixConn)) string {
 			})
 		}
 	}()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = l.Close()
 		<-ended
 		conns.Wait()

@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -161,4 +163,34 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// exhausted is a listener as it is while the process has too many files open.
+type exhausted struct {
+	net.Listener
+	left int
+}
+
+func (e *exhausted) Accept() (net.Conn, error) {
+	if e.left--; e.left >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return e.Listener.Accept()
+}
+
+func TestTooManyOpenFilesEndNoListener(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	p := patient{&exhausted{l, 3}, make(chan struct{})}
+	c, err := net.Dial("tcp", l.Addr().String())
+	check(t, err)
+	defer c.Close()
+	accepted, err := p.Accept()
+	check(t, err)
+	_ = accepted.Close()
+	_ = l.Close()
+	if _, err := p.Accept(); err != io.EOF { //nolint:errorlint // what fasthttp compares with
+		t.Errorf("closed: %v", err)
+	}
 }

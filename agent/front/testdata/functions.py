@@ -1,0 +1,78 @@
+"""Functions that the tests serve."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def double(x: NDArray[np.float64]) -> Any:
+    return 2 * x
+
+
+def echo(input: Any) -> Any:
+    return input
+
+
+def say(input: Any) -> Any:
+    """Who answers, and what it got."""
+    return {"says": os.environ["SAYS"], "input": input}
+
+
+def act(input: dict[str, Any]) -> Any:
+    """Do what the input says."""
+    if "sleep" in input:
+        time.sleep(input["sleep"])
+    if "raise" in input:
+        raise ValueError(input["raise"])
+    if "exit" in input:
+        os._exit(input["exit"])
+    if "nan" in input:
+        return np.array([[0.0, 1.0], [float("nan"), 2.0]])
+    if "size" in input:
+        return np.arange(input["size"], dtype=float)
+    if "text" in input:
+        return input["text"]
+    if "bytes" in input:
+        return bytes(input["bytes"])
+    return input
+
+
+def batched(inputs: list[list[float]]) -> Any:
+    """Sleep as long as the first says, and tell how many there were."""
+    time.sleep(inputs[0][1])
+    return [[input[0], len(inputs)] for input in inputs]
+
+
+arrived = asyncio.Event()
+calls = 0
+
+
+async def together(input: int) -> int:
+    """Answer when so many calls are there."""
+    global calls
+    calls += 1
+    if calls >= input:
+        arrived.set()
+    await arrived.wait()
+    return input
+
+
+def parts(count: int, size: int = 0, sleep: float = 0, fail: bool = False, mark: str = "") -> Iterator[Any]:
+    """A stream. The file `mark` is written when it is closed."""
+    try:
+        for i in range(count):
+            time.sleep(sleep)
+            yield {"part": i, "filler": "x" * size}
+        if fail:
+            raise RuntimeError("in the middle")
+    finally:
+        if mark:
+            with open(mark, "w") as file:
+                file.write("closed")
