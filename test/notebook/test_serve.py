@@ -103,6 +103,8 @@ def test_into_and_a_name_of_the_users(notebook: Notebook) -> None:
     notebook.run("del server")
     assert notebook.run("%%serve --name courteous --into other\ndef f(x): return [x]").status == "ok"
     assert notebook.run("other.predict(2), other.revision").results == ["([2], 2)"]
+    assert notebook.run("%metaml stop other").status == "ok"
+    until(lambda: notebook.run("other.state").results == ["'stopped'"], "a variable stands for the server")
 
 
 def test_what_functions_take_and_give(notebook: Notebook) -> None:
