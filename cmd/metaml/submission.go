@@ -62,7 +62,20 @@ func (s *submission) cut(ctx context.Context) error {
 	if s.program, err = program.Make(s.slice, string(s.settings.Kind)); err != nil {
 		return err
 	}
-	return nil
+	return s.named(ctx)
+}
+
+// named takes the run that the program itself names, metaml.model("train-model"), for its model: a worker that is started later loads
+// the same, whatever was trained meanwhile.
+func (s *submission) named(ctx context.Context) error {
+	if s.settings.Kind != run.Serve || s.model.Name != "" || s.slice.Model == "" {
+		return nil
+	}
+	var err error
+	if s.model, err = resolveModel(ctx, s.door, nil, s.slice.Model); err != nil {
+		return err
+	}
+	return s.cut(ctx)
 }
 
 // stage writes the program folder where the target can take it with a rename.

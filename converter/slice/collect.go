@@ -28,6 +28,7 @@ func (w *work) collect() error {
 		if _, ok := w.kept[s]; ok {
 			w.out.Statements = append(w.out.Statements, w.statement(s))
 			w.usesOutput(s)
+			w.namesModel(s)
 		}
 	}
 	emit(len(w.stmts) + 1)
@@ -124,6 +125,22 @@ func duration(s float64) string {
 		return fmt.Sprintf("%.0f min", s/60)
 	}
 	return fmt.Sprintf("%.1f h", s/3600)
+}
+
+// namesModel finds the first metaml.model("RUN").
+func (w *work) namesModel(s *stmt) {
+	if s.node == nil || w.out.Model != "" {
+		return
+	}
+	s.node.Walk(func(n *syntax.Node) bool {
+		if n.Kind != "call" || s.cell.aliases.of(n) != "model" {
+			return true
+		}
+		if args := n.Child("arguments"); args != nil && len(args.Children) == 1 && args.Children[0].Kind == "string" && w.out.Model == "" {
+			w.out.Model, _ = literal(args.Children[0].Text())
+		}
+		return true
+	})
 }
 
 func (w *work) usesOutput(s *stmt) {

@@ -287,6 +287,23 @@ func TestOutputIsSeen(t *testing.T) {
 	}
 }
 
+func TestTheModelThatTheProgramNames(t *testing.T) {
+	for cells, want := range map[string]string{
+		"import metaml\n---\nm = metaml.model('train-model:2')\ndef f(x): return m":              "train-model:2",
+		"from metaml import model as mo\n---\ndef f(x): return mo(\"last\") / 'a'":               "last",
+		"from metaml import model\n---\nm = model()\ndef f(x): return m":                         "",
+		"import metaml\n---\nother = metaml.model('unused')\n---\ndef f(x): return x":            "",
+		"def model(name): return name\n---\nm = model('my own')\ndef f(x): return m":             "",
+		"import metaml\nwhich = 'a'\n---\nm = metaml.model(which)\ndef f(x): return m":           "",
+		"import metaml\n---\nm = metaml.model(f'a-{1}')\ndef f(x): return m":                     "",
+		"import metaml\n---\nm = [metaml.model('first'), metaml.model('b')]\ndef f(x): return m": "first",
+	} {
+		if got := of(t, live(cells), Options{}).Model; got != want {
+			t.Errorf("%q: got %q, want %q", cells, got, want)
+		}
+	}
+}
+
 func write(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {

@@ -48,6 +48,7 @@ type Slice struct {
 	Reseed     []string          // top-level names bound to random generators that were made without a seed
 	SelfSeeded []string          // libraries that the program itself seeds: random, numpy, torch, tensorflow
 	UsesOutput bool              // metaml.output() or checkpoint() is mentioned
+	Model      string            // the run that the program itself names, metaml.model("train-model:best"); "" is none
 	Files      []FileMention     // string literals that name existing local files
 	Notes      []complaint.Complaint
 	Python     string // version of the session's Python: "3.11.7"; "" is unknown

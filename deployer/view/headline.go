@@ -110,7 +110,7 @@ func remarks(name string, first []string, notes []run.Note) []string {
 		if n.Code == run.NoteTensorBoard {
 			continue // an address, which has a place of its own
 		}
-		said = append(said, strings.TrimSpace(n.Text+" "+n.Hint))
+		said = append(said, sentence(n.Text, n.Hint))
 	}
 	for _, line := range said {
 		if line == "" || seen[line] {
@@ -124,6 +124,14 @@ func remarks(name string, first []string, notes []run.Note) []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// sentence puts what to do behind what happened.
+func sentence(text, hint string) string {
+	if hint == "" || strings.HasSuffix(text, ".") || strings.HasSuffix(text, ":") || strings.HasPrefix(hint, "(") {
+		return strings.TrimSpace(text + " " + hint)
+	}
+	return text + "; " + hint
 }
 
 // footer says what is not shown and what one can do.
