@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -162,10 +163,18 @@ func (t *Target) resolve(ctx context.Context, name string) (string, error) {
 		return t.last(ctx, names)
 	}
 	var hits []string
+	newest, highest := "", 0 // of the series that is called so
 	for _, n := range names {
-		if name != "" && strings.HasPrefix(n, name) {
-			hits = append(hits, n)
+		if name == "" || !strings.HasPrefix(n, name) {
+			continue
 		}
+		hits = append(hits, n)
+		if ordinal, err := strconv.Atoi(strings.TrimPrefix(n, name+"-")); err == nil && ordinal > highest {
+			newest, highest = n, ordinal
+		}
+	}
+	if newest != "" {
+		return newest, nil
 	}
 	switch len(hits) {
 	case 1:

@@ -88,7 +88,10 @@ func TestNames(t *testing.T) {
 		t.Errorf("a slip: %v", err)
 	}
 	var user *run.UserError
-	if _, err := b.Load(t.Context(), "train"); !errors.As(err, &user) || !strings.Contains(user.Hint, "train-1, train-2") {
+	if l, err := b.Load(t.Context(), "train"); err != nil || l.Spec.Name != second.Spec.Name {
+		t.Errorf("a series: %v %v", l.Spec.Name, err)
+	}
+	if _, err := b.Load(t.Context(), "tra"); !errors.As(err, &user) || !strings.Contains(user.Hint, "train-1, train-2") {
 		t.Errorf("ambiguous: %v", err)
 	}
 	if err := b.Delete(t.Context(), second.Spec.Name); err != nil {

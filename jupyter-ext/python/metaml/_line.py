@@ -47,7 +47,7 @@ class LineMagic:
     %metaml plan [OPTIONS]       what the last cell with %%train or %%serve would run with these options; starts nothing
     %metaml settings             every setting, its value here and where that came from
 
-    RUN is a name, its unique beginning, or `last`; the name of a variable that holds a Run or a Server will do.
+    RUN is a name, a series (its newest run), a unique beginning, or `last`; the name of a variable that holds a Run or a Server will do.
     """
 
     def __init__(self, extension: _Extension) -> None:

@@ -313,7 +313,7 @@ class Run(Held):
 
 
 def run(name: str = "last") -> Run | Server:
-    """Find a run or a server by its name, the unique beginning of it, or "last".
+    """Find a run or a server by its name, its series (the newest run of it), the unique beginning of its name, or "last".
 
     Raises:
         MetaMLError: there is none, with the nearest name; or several begin so.
