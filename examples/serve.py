@@ -14,12 +14,12 @@ from sklearn.model_selection import train_test_split
 
 from metaml import Serve, model
 
-network = joblib.load(model("last") / "network.joblib")
+network = joblib.load(model("train-model") / "network.joblib")  # of the best trial of the last run
 
 
 # Without "port" it is a free one, and the same the next time; 80 is for administrators alone.
 @Serve(
-    settings={"url": "/predict", "replicas": 2, "model": "last"},
+    settings={"url": "/predict", "replicas": 2},
     package={"repository": "ada", "name": "digits", "publish": True},
 )
 def read_digit(image: np.ndarray):

@@ -11,6 +11,7 @@ package slice
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -141,7 +142,11 @@ func (s *Slice) Summary() string {
 	if lines == 1 {
 		n = "line"
 	}
-	text := fmt.Sprintf("ran from %s · %d %s", cellList(cells), lines, n)
+	from := cellList(cells)
+	if filepath.Ext(s.Source) == ".py" {
+		from = filepath.Base(s.Source)
+	}
+	text := fmt.Sprintf("ran from %s · %d %s", from, lines, n)
 	if model > 0 {
 		text += fmt.Sprintf(", and %d of the model's program", model)
 	}
