@@ -391,6 +391,8 @@ func (f *front) meet(r *revision, c *call) (*hello, problem) {
 		return r.hello.Load(), problem{}
 	case <-timer.C:
 		return nil, f.problemOf(r, errNobody)
+	case <-r.gone:
+		return nil, f.problemOf(r, r.why())
 	case <-f.ended:
 		return nil, f.problemOf(r, errStopped)
 	}

@@ -445,6 +445,12 @@ func (f *front) end(ctx context.Context, grace time.Duration) {
 func (f *front) orphan(ctx context.Context) {
 	f.stopping.Store(true)
 	close(f.ended)
+	// Shutdown misses a listener whose goroutine has not come to serve it yet. The descriptors are kept for another monitor.
+	f.mu.Lock()
+	for _, l := range f.listeners {
+		_ = l.Close()
+	}
+	f.mu.Unlock()
 	for _, r := range f.all() {
 		r.closeWaiting(errMonitor)
 	}

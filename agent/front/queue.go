@@ -93,6 +93,7 @@ type revision struct {
 	draining    bool
 	drained     bool // and was said to be
 	closed      error
+	gone        chan struct{} // closed with it: nobody need wait for a first worker
 	timer       *time.Timer // armed while calls are outstanding
 	armed       bool
 	attempts    map[int]int // the latest of each worker
@@ -106,7 +107,7 @@ func newRevision(f *front, r Revision) *revision {
 		r.Timeout = defaultTimeout
 	}
 	return &revision{
-		Revision: r, front: f, known: make(chan struct{}), workers: make([]*worker, r.Workers), attempts: map[int]int{},
+		Revision: r, front: f, known: make(chan struct{}), gone: make(chan struct{}), workers: make([]*worker, r.Workers), attempts: map[int]int{},
 	}
 }
 
@@ -250,6 +251,11 @@ func (r *revision) undrain() {
 func (r *revision) close(cause error) {
 	r.mu.Lock()
 	r.closed = cause
+	select {
+	case <-r.gone:
+	default:
+		close(r.gone)
+	}
 	for r.waiting.len() > 0 {
 		r.finish(r.waiting.pop(), cause)
 	}
@@ -260,6 +266,16 @@ func (r *revision) close(cause error) {
 			w.drop(cause)
 		}
 	}
+}
+
+// why says why the revision takes no requests.
+func (r *revision) why() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.draining {
+		return errMoved
+	}
+	return r.closed
 }
 
 // refuse has the revision take no more requests, for the cause; it answers those it has.
