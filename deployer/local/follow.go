@@ -82,7 +82,6 @@ type watched struct {
 	watch  *folder.Watch
 	starts int   // monitors started since the last event
 	n      int64 // the last event seen when one was started
-	dead   time.Time
 }
 
 func (t *Target) watch(f folder.Run, also ...string) (*watched, error) {
@@ -125,15 +124,10 @@ func (w *watched) wait(ctx context.Context) (Liveness, error) {
 	}
 	l := liveness(w.folder, w.spec, w.state)
 	if l != Dead {
-		w.dead = time.Time{}
 		return l, nil
 	}
-	// A server's front starts a monitor by itself, as soon as it has answered what it had.
-	if w.dead.IsZero() {
-		w.dead = time.Now()
-	}
-	if w.spec.Kind == run.Serve && time.Since(w.dead) < frontPatience {
-		return l, nil
+	if frontLives(w.folder) {
+		return l, nil // it starts one
 	}
 	if w.state.N != w.n {
 		w.starts, w.n = 0, w.state.N
@@ -150,8 +144,6 @@ func (w *watched) wait(ctx context.Context) (Liveness, error) {
 const (
 	lookAfter = 500 * time.Millisecond // how long nothing may happen before one looks whether the monitor lives
 	maxStarts = 5                      // monitors that may die without writing an event
-
-	frontPatience = 5 * time.Second // for a server's front to start a monitor
 )
 
 // Log copies the output of a trial's attempt (0 is the latest) to w: folder.Stdout, folder.Stderr or "both". With follow it

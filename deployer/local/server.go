@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -70,6 +71,11 @@ func (t *Target) submitServer(ctx context.Context, s Submission, lock *os.File) 
 	}
 	if server != nil && !s.Again {
 		if current := currentRevision(server); current != nil && spec.Key != "" && current.Key == spec.Key {
+			if server.Liveness == Dead {
+				if err := t.start(server.Folder, false); err != nil {
+					return Submitted{}, err
+				}
+			}
 			return Submitted{Spec: *current, Attached: true, Replaces: server.State.Server.Revision}, nil
 		}
 	}
@@ -114,6 +120,22 @@ func currentRevision(l *Listed) *run.Spec {
 		return nil
 	}
 	return &spec
+}
+
+// frontLives reports whether a front of a server is alive, which starts a monitor where there is none.
+func frontLives(f folder.Run) bool {
+	pid := 0
+	_ = each(f, func(e run.Event) error {
+		if e.Type == run.EventFrontStarted {
+			pid = e.PID
+		}
+		return nil
+	})
+	if pid == 0 {
+		return false
+	}
+	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && strings.Contains(string(command), "\x00"+string(f)+"\x00")
 }
 
 // newestRevision is the number of the latest revision that was submitted; 0 is none.

@@ -88,7 +88,7 @@ func (s *server) outcome(revision int) (found run.Event) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
 	defer cancel()
-	var enough = errors.New("enough")
+	enough := errors.New("enough")
 	err := s.Follow(ctx, s.name, "", func(e run.Event, _ string) error {
 		if (e.Type == run.EventServerReady || e.Type == run.EventServerFailed) && e.Revision == revision || e.Type == run.EventEnded {
 			found = e
@@ -538,12 +538,12 @@ func TestAPortBelow1024(t *testing.T) {
 		}
 		return
 	}
-	dir, err := os.MkdirTemp("/tmp", "metaml-low-port-")
+	dir, err := os.MkdirTemp("/tmp", "metaml-low-port-") //nolint:usetesting // the test's own folder is in one that only we may enter
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // nobody must write there
+	if err := os.Chmod(dir, 0o777); err != nil { // for nobody
 		t.Fatal(err)
 	}
 	// A copy of this program, where nobody may execute it.
@@ -552,7 +552,7 @@ func TestAPortBelow1024(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary := filepath.Join(dir, "local.test")
-	if err := os.WriteFile(binary, self, 0o755); err != nil { //nolint:gosec // nobody must execute it
+	if err := os.WriteFile(binary, self, 0o755); err != nil { // for nobody
 		t.Fatal(err)
 	}
 	out, err := asNobody(t, dir, inner+"="+filepath.Join(dir, "runs"), binary, "-test.run", "^TestAPortBelow1024$", "-test.v")

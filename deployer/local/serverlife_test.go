@@ -98,6 +98,38 @@ func TestAKilledProcessOfAServerIsReplaced(t *testing.T) {
 	}
 }
 
+// With both of them nobody is left that could help: the next who asks for the server does.
+func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
+	s := newServer(t)
+	done := s.serve(s.next(1), double)
+	url := s.url()
+	if err := errors.Join(syscall.Kill(s.victim("front"), syscall.SIGKILL), syscall.Kill(s.victim("monitor"), syscall.SIGKILL)); err != nil {
+		t.Fatal(err)
+	}
+	s.waitFor("the server to be dead", func() bool { return s.look().Liveness == Dead && len(s.processes("")) == 0 })
+	again, err := s.Submit(t.Context(), Submission{Spec: done.Spec, Program: s.program(double)})
+	if err != nil || !again.Attached {
+		t.Fatalf("%+v %v", again, err)
+	}
+	s.again("3", `{"twice":6}`)
+	if s.url() != url || s.look().State.Server.Revision != 1 {
+		t.Error(s.describe())
+	}
+	// And so does who only watches.
+	if err := errors.Join(syscall.Kill(s.victim("front"), syscall.SIGKILL), syscall.Kill(s.victim("monitor"), syscall.SIGKILL)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	watched := make(chan error, 1)
+	go func() { watched <- s.Follow(ctx, s.name, "", func(run.Event, string) error { return nil }) }()
+	s.again("4", `{"twice":8}`)
+	seen := errors.New("seen enough")
+	cancel(seen)
+	if err := <-watched; !errors.Is(err, seen) {
+		t.Error(err)
+	}
+}
+
 // Half a minute in the life of a server on a bad day: its processes are killed at any moment, also while others of them are being
 // started again, and now and then it is replaced. Never is an answer wrong, never is a connection refused, and after each kill it
 // answers again, without anybody's help.

@@ -218,6 +218,9 @@ func environment(of []string) []string {
 
 // start starts a monitor for the run, detached from us. If one is alive already, the new one ends at once.
 func (t *Target) start(f folder.Run, resume bool) error {
+	if !resume && frontLives(f) {
+		return nil // it has the socket, and starts a monitor as soon as it has answered what it had
+	}
 	from := f
 	if n := newestRevision(f); n > 0 {
 		from = f.Revision(n)

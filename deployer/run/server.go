@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -125,16 +126,7 @@ func (s *State) applyServer(e Event) {
 
 // keep forgets the workers of other revisions.
 func (s *Server) keep(revisions ...int) {
-	kept := s.Workers[:0]
-	for _, w := range s.Workers {
-		for _, r := range revisions {
-			if w.Revision == r {
-				kept = append(kept, w)
-				break
-			}
-		}
-	}
-	s.Workers = kept
+	s.Workers = slices.DeleteFunc(s.Workers, func(w Worker) bool { return !slices.Contains(revisions, w.Revision) })
 }
 
 func (s *Server) applyWorker(e Event) {

@@ -8,8 +8,6 @@ import (
 	"time"
 )
 
-func worker(i int) *int { return &i }
-
 func TestTheFoldOfAServer(t *testing.T) {
 	t.Parallel()
 	s := NewState(Spec{Name: "serve-1", Kind: Serve, Completions: 1})
@@ -24,8 +22,8 @@ func TestTheFoldOfAServer(t *testing.T) {
 	}
 	up := func(revision, attempt int) []Event {
 		return []Event{
-			{Type: EventWorkerStarted, Revision: revision, Worker: worker(0), Attempt: attempt, PID: 100*revision + attempt},
-			{Type: EventWorkerReady, Revision: revision, Worker: worker(0), Attempt: attempt},
+			{Type: EventWorkerStarted, Revision: revision, Worker: new(0), Attempt: attempt, PID: 100*revision + attempt},
+			{Type: EventWorkerReady, Revision: revision, Worker: new(0), Attempt: attempt},
 		}
 	}
 	apply(Event{Type: EventSubmitted}, Event{Type: EventServerStarting, Revision: 1})
@@ -40,7 +38,7 @@ func TestTheFoldOfAServer(t *testing.T) {
 	apply(Event{Type: EventServerStarting, Revision: 2}, Event{Type: EventServerFailed, Revision: 2, Reason: ReasonSuperseded})
 	apply(Event{Type: EventServerStarting, Revision: 3})
 	apply(up(3, 1)...)
-	apply(Event{Type: EventWorkerEnded, Revision: 1, Worker: worker(0), Attempt: 1, Reason: ReasonSignal})
+	apply(Event{Type: EventWorkerEnded, Revision: 1, Worker: new(0), Attempt: 1, Reason: ReasonSignal})
 	if v := apply(up(1, 8)...); v.Revision != 1 || v.Starting != 3 || v.Restarts != 7 || v.Failed == nil || v.Failed.Revision != 2 {
 		t.Errorf("two at once: %+v", v)
 	}
