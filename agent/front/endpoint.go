@@ -362,7 +362,8 @@ func (f *front) call(r *revision, c *call, q *request) problem {
 		return p
 	}
 	same := c.item == q.body
-	if err := r.push(c); err != nil {
+	soon, err := r.push(c)
+	if err != nil {
 		if !same {
 			c.item.release()
 		}
@@ -373,6 +374,9 @@ func (f *front) call(r *revision, c *call, q *request) problem {
 		q.body = nil
 	}
 	q.release()
+	if soon != nil && f.watching {
+		soon.watch(c)
+	}
 	<-c.done
 	return problem{}
 }

@@ -94,7 +94,7 @@ type revision struct {
 	drained     bool // and was said to be
 	closed      error
 	gone        chan struct{} // closed with it: nobody need wait for a first worker
-	timer       *time.Timer // armed while calls are outstanding
+	timer       *time.Timer   // armed while calls are outstanding
 	armed       bool
 	attempts    map[int]int // the latest of each worker
 }
@@ -111,19 +111,21 @@ func newRevision(f *front, r Revision) *revision {
 	}
 }
 
-// push hands a call over. Without an error, c.done will be told, once; with one, the call is the caller's still.
-func (r *revision) push(c *call) error {
+// push hands a call over. Without an error, c.done will be told, once; with one, the call is the caller's still. soon is the worker
+// that has it, if the answer is worth watching for.
+func (r *revision) push(c *call) (soon *worker, err error) {
 	r.mu.Lock()
 	switch {
 	case r.draining:
 		r.mu.Unlock()
-		return errMoved
+		return nil, errMoved
 	case r.closed != nil:
+		err := r.closed
 		r.mu.Unlock()
-		return r.closed
+		return nil, err
 	case r.waiting.len() >= r.front.limits.queued:
 		r.mu.Unlock()
-		return errFull
+		return nil, errFull
 	}
 	r.outstanding++
 	if !r.armed {
@@ -132,12 +134,15 @@ func (r *revision) push(c *call) error {
 	r.waiting.push(c)
 	for _, w := range r.workers {
 		if w != nil && r.room(w) > 0 {
+			if r.outstanding == 1 && w.pace < watchable {
+				soon = w
+			}
 			r.dispatch(w) // unlocks
-			return nil
+			return soon, nil
 		}
 	}
 	r.mu.Unlock()
-	return nil
+	return nil, nil
 }
 
 // room says how many calls a worker can be handed now.

@@ -28,6 +28,8 @@ type worker struct {
 	pace    time.Duration     // moving average of the function's time, in which a longer one counts more
 	gone    bool
 
+	luck luck // of watching it
+
 	writing  sync.Mutex
 	raw      syscall.RawConn
 	scratch  []byte

@@ -1,0 +1,73 @@
+package front
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
+)
+
+// Where a client sends one request after the other, all processors sleep most of the time, and to wake one takes longer than many a
+// function: on two cores 36 of 190 µs, twice for each request. So when nothing else is to be done, and there is more than one
+// processor, the front looks at a socket for a moment instead of sleeping. With both, one connection had 8,150 answers a second
+// instead of 5,060, for the same processor time in all.
+
+// watchable is how long a socket is watched, and the longest that a function may take, on the average, to be watched for.
+const watchable = 150 * time.Microsecond
+
+// luck keeps what does not help from being tried again and again: negative, so many times it is not.
+type luck struct{ atomic.Int32 }
+
+// badLuck is how often nothing is tried after something was tried in vain.
+const badLuck = -16
+
+// watch looks at a socket until there is something to read, or for a moment. enough may end it earlier.
+func (l *luck) watch(socket syscall.RawConn, enough func() bool) {
+	if l.Load() < 0 {
+		l.Add(1)
+		return
+	}
+	seen := false
+	_ = socket.Control(func(fd uintptr) {
+		var b [1]byte
+		for began := time.Now(); !seen && time.Since(began) < watchable; {
+			_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			seen = !errors.Is(err, unix.EAGAIN) || enough()
+		}
+	})
+	if !seen {
+		l.Store(badLuck)
+	}
+}
+
+// watch waits for the answer of a call that nobody else has.
+func (w *worker) watch(c *call) {
+	w.luck.watch(w.raw, func() bool { return len(c.done) > 0 })
+}
+
+// connState watches for a client's next request, when its last one was answered and there is no other.
+func (f *front) connState(conn net.Conn, state fasthttp.ConnState) {
+	if state != fasthttp.StateIdle || !f.watching {
+		return
+	}
+	r := f.current.Load()
+	if r == nil || !r.idle() {
+		return
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		if raw, err := tcp.SyscallConn(); err == nil {
+			f.luck.watch(raw, func() bool { return !r.idle() })
+		}
+	}
+}
+
+// idle reports whether there are no calls.
+func (r *revision) idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outstanding == 0
+}
