@@ -130,7 +130,46 @@ func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 	}
 }
 
-// Half a minute in the life of a server on a bad day: its processes are killed at any moment, also while others of them are being
+// What loaded once may not load again: then the server ends with the reason, and not before it was tried some times.
+func TestAProgramThatDoesNotLoadAgainEndsTheServer(t *testing.T) {
+	s := newServer(t)
+	weights := filepath.Join(s.cwd, "weights")
+	if err := os.WriteFile(weights, []byte("3"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.serve(s.next(2), "weight = int(open('weights').read())\ndef serve(input: int):\n    return weight * input\n")
+	s.answers("2", "6")
+	if err := os.Remove(weights); err != nil {
+		t.Fatal(err)
+	}
+	s.kill("loader")
+	l := s.await(s.name)
+	if l.State.Phase != run.Failed || l.State.Reason != run.ReasonProgram || !strings.Contains(l.State.Text, "FileNotFoundError") {
+		t.Error(s.describe())
+	}
+	if err := os.WriteFile(weights, []byte("4"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Resume(t.Context(), s.name); err != nil {
+		t.Fatal(err)
+	}
+	s.again("2", "8")
+}
+
+func TestEachRevisionHasTheEnvironmentOfItsSubmission(t *testing.T) {
+	s := newServer(t)
+	source := "import os\ndef serve(input: int):\n    return os.environ['COLOUR']\n"
+	t.Setenv("COLOUR", "red")
+	s.serve(s.next(1), source)
+	s.answers("1", "red")
+	t.Setenv("COLOUR", "blue")
+	s.serve(s.next(1), source)
+	s.answers("1", "blue")
+	s.kill("monitor")
+	s.again("1", "blue")
+}
+
+// Twenty seconds in the life of a server on a bad day: its processes are killed at any moment, also while others of them are being
 // started again, and now and then it is replaced. Never is an answer wrong, never is a connection refused, and after each kill it
 // answers again, without anybody's help.
 func TestServerSoak(t *testing.T) {
