@@ -133,7 +133,7 @@ func TestAnErrorPointsAtTheCell(t *testing.T) {
 	if f := e.Frames[1]; f.File != "helper.py" || f.Line != 2 || !f.Mine || f.Cell != 0 {
 		t.Errorf("frame %+v", f)
 	}
-	if !strings.HasPrefix(e.Traceback, "Traceback (most recent call last):\n  File ") || strings.Contains(e.Traceback, "metaml/_trial.py") {
+	if !strings.HasPrefix(e.Traceback, "Traceback (most recent call last):\n  cell 7, line 2, in train\n") || strings.Contains(e.Traceback, "metaml/_trial.py") {
 		t.Errorf("traceback %s", e.Traceback)
 	}
 	if log := b.log(l.Spec.Name, 0, "stderr"); !strings.Contains(log, "ZeroDivisionError") {
