@@ -40,32 +40,37 @@ type watched struct {
 	detached    bool
 }
 
-// watch follows a run to its end and shows it. stops delivers interrupts: true for "now"; interrupt says what they mean.
-func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, stops <-chan bool) (watched, error) {
+// follow delivers the events of a run from its first, until it ends or end is called; then ended has why the following ended.
+func follow(ctx context.Context, door *deployer.Door, name string) (events <-chan run.Event, ended <-chan error, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	table, err := door.Target.Table(ctx, spec.Name)
-	if err != nil {
-		return watched{}, err
-	}
-	events := make(chan run.Event, 1024) // a burst of trials; the follower waits when it is full
-	ended := make(chan error, 1)
+	queue := make(chan run.Event, 1024) // a burst of trials; the follower waits when it is full
+	why := make(chan error, 1)
 	go func() {
-		defer close(events)
-		ended <- door.Target.Follow(ctx, spec.Name, "", func(e run.Event, _ string) error {
+		defer close(queue)
+		why <- door.Target.Follow(ctx, name, "", func(e run.Event, _ string) error {
 			select {
-			case events <- e:
+			case queue <- e:
 				return nil
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		})
 	}()
-	defer func() { // the follower ends with the context; wait for it
+	return queue, why, func() { // the follower ends with the context; wait for it
 		cancel(nil)
-		for range events {
+		for range queue {
 		}
-	}()
+	}
+}
+
+// watch follows a run to its end and shows it. stops delivers interrupts: true for "now"; interrupt says what they mean.
+func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, stops <-chan bool) (watched, error) {
+	table, err := door.Target.Table(ctx, spec.Name)
+	if err != nil {
+		return watched{}, err
+	}
+	events, ended, end := follow(ctx, door, spec.Name)
+	defer end()
 
 	w := watched{state: run.NewState(spec)}
 	facts := view.Facts{Spec: spec, Table: table, Remarks: remarks, Interrupt: interrupt}

@@ -23,14 +23,9 @@ type waited struct {
 	detached    bool
 }
 
-// errDecided ends the following of a server's events: what was waited for has happened.
-var errDecided = errors.New("decided")
-
 // awaitServer shows a revision of a server until it is ready, or never will be. stops delivers interrupts, which give the revision up:
 // one that would replace another leaves that one alone.
 func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, stops <-chan bool) (waited, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	listed, err := door.Target.Load(ctx, spec.Name)
 	if err != nil {
 		return waited{}, err
@@ -39,24 +34,8 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 	if listed.State != nil {
 		past = listed.State.N
 	}
-	events := make(chan run.Event, 256) // a server's past; the follower waits when it is full
-	ended := make(chan error, 1)
-	go func() {
-		defer close(events)
-		ended <- door.Target.Follow(ctx, spec.Name, "", func(e run.Event, _ string) error {
-			select {
-			case events <- e:
-				return nil
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		})
-	}()
-	defer func() { // the follower ends with the context; wait for it
-		cancel(errDecided)
-		for range events {
-		}
-	}()
+	events, ended, end := follow(ctx, door, spec.Name)
+	defer end()
 	w := waited{state: run.NewState(spec)}
 	facts := view.ServerFacts{Spec: spec, Remarks: remarks, Waiting: interrupt != ""}
 	draw := func() error { return s.show(view.NewPanel(facts, w.state, time.Now())) }
