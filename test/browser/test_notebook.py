@@ -9,7 +9,7 @@ from pathlib import Path
 from lab import Lab
 from playwright.sync_api import expect
 
-PICTURE = Path(__file__).parents[2] / "docs" / "images" / "under-the-cell.png"
+PICTURES = Path(__file__).parents[2] / "docs" / "images"
 
 
 def test_the_table_under_the_cell_changes_in_place(lab: Lab) -> None:
@@ -31,8 +31,7 @@ def test_the_table_under_the_cell_changes_in_place(lab: Lab) -> None:
     expect(table).to_contain_text("train-model-1")
     expect(table).to_contain_text(re.compile(r"[3-9] of 16"))
     if os.environ.get("UPDATE_SCREENSHOT"):
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        lab.cell("%%train").screenshot(path=PICTURE)
+        lab.cell("%%train").screenshot(path=PICTURES / "under-the-cell.png")
     expect(lab.cell("winner = joblib.load")).to_contain_text("digits that no training has seen are read correctly")
 
     # One table from the first row to the last: it was replaced where it stood, never appended.
@@ -48,6 +47,10 @@ def test_the_table_under_the_cell_changes_in_place(lab: Lab) -> None:
     expect(lab.cell("server.stop()")).to_contain_text("read-digit-1 is stopped")
     expect(lab.cell("%%serve")).to_contain_text("read-digit-1")
     expect(lab.cell("server.predict")).to_contain_text("of 360 digits correctly")
+    if os.environ.get("UPDATE_SCREENSHOT"):
+        lab.cell("%%serve").scroll_into_view_if_needed()
+        expect(lab.cell("%%serve").locator(".mm .top")).to_be_visible()
+        lab.cell("%%serve").screenshot(path=PICTURES / "served.png")
     states = {run["name"]: run["state"] for run in lab.metaml("runs")}
     assert states == {"train-model-1": "succeeded", "read-digit-1": "stopped"}
 
