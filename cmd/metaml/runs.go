@@ -74,7 +74,7 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 // workersOf says how many workers of a server answer.
 func workersOf(l *run.Listed) string {
 	s := l.State.Server
-	if s == nil || s.Revision == 0 || l.State.Phase.Final() {
+	if s == nil || s.Answering() == 0 || l.State.Phase.Final() {
 		return ""
 	}
 	workers, ready := s.WorkersOf(s.Revision), 0
@@ -100,7 +100,7 @@ func addressOf(l *run.Listed) string {
 // serverWord is the state of a server that has not ended.
 func serverWord(s *run.Server) string {
 	switch {
-	case s.Revision > 0:
+	case s.Answering() > 0:
 		return "ready"
 	default:
 		return "starting"

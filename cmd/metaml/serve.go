@@ -41,7 +41,7 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 	draw := func() error { return s.show(view.NewPanel(facts, w.state, time.Now())) }
 	decided := func() bool {
 		v := w.state.Server
-		w.ready = !w.state.Phase.Final() && v.Revision >= spec.Server.Revision
+		w.ready = !w.state.Phase.Final() && v.Answering() >= spec.Server.Revision
 		return w.ready || w.state.Phase.Final() || v.Failed != nil && v.Failed.Revision >= spec.Server.Revision
 	}
 	due := time.NewTimer(refresh)
@@ -111,7 +111,7 @@ func looked(door *deployer.Door, l *run.Listed) run.Spec {
 
 // giveUp ends the start of a revision; if none answers, that of the server.
 func giveUp(ctx context.Context, door *deployer.Door, spec run.Spec, state *run.State, now bool) error {
-	if state.Server.Revision > 0 {
+	if state.Server.Answering() > 0 {
 		return door.Target.StopRevision(ctx, spec.Name, spec.Server.Revision)
 	}
 	return door.Target.Stop(ctx, spec.Name, nil, now)
@@ -126,7 +126,7 @@ func serverOutcome(w waited, spec run.Spec) *ending {
 		return &ending{name: "Detached", text: fmt.Sprintf("%s goes on starting; `%%metaml attach %s` shows it, `%%metaml stop %s` stops it", spec.Name, spec.Name, spec.Name)}
 	case w.interrupted:
 		text := spec.Name + " was given up before it was ready"
-		if w.state.Server.Revision > 0 {
+		if w.state.Server.Answering() > 0 {
 			text = fmt.Sprintf("revision %d of %s was given up; revision %d goes on answering", spec.Server.Revision, spec.Name, w.state.Server.Revision)
 		}
 		return &ending{name: "KeyboardInterrupt", text: text}

@@ -109,7 +109,7 @@ func serverJSON(door *deployer.Door, l *run.Listed) *serverDetail {
 	s, state, spec := l.State.Server, l.State, looked(door, l)
 	j := &serverDetail{
 		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source, State: state.Phase, Reason: state.Reason, Text: state.Text,
-		Liveness: l.Liveness, URL: addressOf(l), Revision: s.Revision, Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
+		Liveness: l.Liveness, URL: addressOf(l), Revision: s.Answering(), Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
 		PerReplica: asked(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(), Host: spec.Server.Host, Port: spec.Server.Port,
 		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example, Restarts: s.Restarts, Answer: s.Answer, Submitted: spec.Created,
 		Folder: door.Target.Places(spec.Name, 0, 1).Folder, Settings: spec.Settings, Notes: notesJSON(state.Notes),

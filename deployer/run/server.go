@@ -13,7 +13,7 @@ import (
 
 // Server is what a serving run looks like now; part of [State].
 type Server struct {
-	Revision int    // the one that answers; 0: none yet
+	Revision int    // the one that answers, or did when it is being started again; 0: none yet
 	Address  string // of the endpoint: "http://127.0.0.1:21873/predict"
 	Ready    time.Time
 	Seconds  float64 // from its start until it was ready
@@ -72,6 +72,14 @@ func PortError(cause error, host string, port int) *UserError {
 	default:
 		return Wrap(cause, "port", fmt.Sprintf("nothing can listen on port %d of %s: %v", port, host, cause), "ask for another one with --host or --port")
 	}
+}
+
+// Answering is the revision that answers; 0 is none yet, also while one that did is started again.
+func (s *Server) Answering() int {
+	if s.Starting == s.Revision {
+		return 0
+	}
+	return s.Revision
 }
 
 // WorkersOf gives the workers of a revision, by index.

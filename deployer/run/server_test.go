@@ -52,6 +52,15 @@ func TestTheFoldOfAServer(t *testing.T) {
 	if v := apply(up(3, 2)...); s.Phase != Running || v.Starting != 3 || len(v.Workers) != 1 || len(s.Trials) != 0 {
 		t.Errorf("resumed: %s %+v", s.Phase, v)
 	}
+	if v := apply(Event{Type: EventServerReady, Revision: 3}); v.Answering() != 3 {
+		t.Errorf("ready again: %+v", v)
+	}
+	if v := apply(Event{Type: EventEnded, State: Stopped}, Event{Type: EventResumed}); v.Answering() != 0 {
+		t.Errorf("one that answered, and does not yet again: %+v", v)
+	}
+	if v := apply(Event{Type: EventServerStarting, Revision: 3}, Event{Type: EventServerStarting, Revision: 4}); v.Answering() != 3 {
+		t.Errorf("with another beside it: %+v", v)
+	}
 }
 
 func TestWhyNothingCanListen(t *testing.T) {

@@ -185,6 +185,9 @@ func (s *State) Apply(e Event) bool {
 		s.Phase, s.Reason, s.Text, s.Ended = e.State, e.Reason, e.Text, e.Time
 	case EventResumed:
 		s.Phase, s.Reason, s.Text, s.Ended, s.StopAsked = Running, "", "", time.Time{}, false
+		if s.Server != nil {
+			s.Server.Starting = s.Server.Revision
+		}
 		for i := range s.Trials {
 			s.Trials[i].StopAsked = false
 		}

@@ -52,7 +52,7 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 		if s.Revision > 0 {
 			p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s", s.Revision, s.Address))
 		}
-	case s.Revision >= revision:
+	case s.Answering() >= revision:
 		p.State = "ready"
 		p.ready(facts, s)
 		if s.Failed != nil {
@@ -121,7 +121,7 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 	if !since.IsZero() {
 		p.Parts = append(p.Parts, Span(max(now.Sub(since), 0)))
 	}
-	if s.Revision > 0 {
+	if s.Answering() > 0 {
 		p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s until revision %d is ready", s.Revision, s.Address, revision))
 	}
 }
