@@ -216,5 +216,11 @@ func (a *app) serve(ctx context.Context, door *deployer.Door, spec run.Spec, rem
 		fmt.Fprintf(a.err, "metaml logs %s shows what it prints, metaml stop %s stops it\n", spec.Name, spec.Name)
 		return nil
 	}
+	if e.name == "ServerFailed" || e.name == "Stopped" { // the panel has said it
+		if len(e.traceback) > 0 {
+			fmt.Fprintln(a.err, strings.Join(e.traceback, "\n"))
+		}
+		return errRunFailed
+	}
 	return a.ended(e, spec)
 }

@@ -44,11 +44,12 @@ type Loaded struct {
 
 // Note is something people should know about a run.
 type Note struct {
-	Time  time.Time
-	Trial *int
-	Code  string
-	Text  string
-	Hint  string
+	Time     time.Time
+	Trial    *int
+	Revision int // of a server; 0: it is about all
+	Code     string
+	Text     string
+	Hint     string
 }
 
 // Trial is what one trial looks like now. Its fields belong to its highest attempt.
@@ -173,7 +174,7 @@ func (s *State) Apply(e Event) bool {
 	case EventServerStarting, EventServerReady, EventServerFailed, EventWorkerStarted, EventWorkerReady, EventWorkerEnded:
 		s.applyServer(e)
 	case EventNote:
-		s.Notes = append(s.Notes, Note{Time: e.Time, Trial: e.Trial, Code: e.Code, Text: e.Text, Hint: e.Hint})
+		s.Notes = append(s.Notes, Note{Time: e.Time, Trial: e.Trial, Revision: e.Revision, Code: e.Code, Text: e.Text, Hint: e.Hint})
 		slices.SortStableFunc(s.Notes, func(a, b Note) int {
 			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Text, b.Text),
 				cmp.Compare(a.Hint, b.Hint), cmp.Compare(number(a.Trial), number(b.Trial)))

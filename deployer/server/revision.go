@@ -124,7 +124,7 @@ func (e *engine) begin(n int) {
 	e.after(slowLoad, func() {
 		if e.starting == r && !r.loaded {
 			e.emit(run.Event{
-				Type: run.EventNote, Code: "slow-load",
+				Type: run.EventNote, Revision: n, Code: "slow-load",
 				Text: fmt.Sprintf("the top level of revision %d has been running for %d s, and goes on", n, int(slowLoad.Seconds())),
 				Hint: "what it prints is in " + r.folder.Loader(),
 			})
@@ -224,7 +224,7 @@ func (e *engine) update(r *revision, u run.Update) {
 		e.loadFailed(r, u.LoadFailed)
 		return
 	case u.Note != nil:
-		e.emit(run.Event{Type: run.EventNote, Code: u.Note.Code, Text: u.Note.Text, Hint: u.Note.Hint})
+		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: u.Note.Code, Text: u.Note.Text, Hint: u.Note.Hint})
 		return
 	}
 	_, w := e.worker(WorkerID{Revision: r.n, Index: u.ID.Trial, Attempt: u.ID.Number})
@@ -345,7 +345,7 @@ func (e *engine) judge(r *revision, p Probed) {
 		return
 	}
 	e.emit(run.Event{
-		Type: run.EventNote, Code: "example",
+		Type: run.EventNote, Revision: r.n, Code: "example",
 		Text: fmt.Sprintf("the example made from the signature, %s, was answered with %d: %s", shorten(p.Example), p.Status, what),
 		Hint: "name a real one with --example",
 	})
@@ -612,7 +612,7 @@ func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 	if w.pace.complains() && !r.complained {
 		r.complained = true
 		e.emit(run.Event{
-			Type: run.EventNote, Code: "worker-dies",
+			Type: run.EventNote, Revision: r.n, Code: "worker-dies",
 			Text: fmt.Sprintf("worker %d of revision %d ended %d times within seconds: %s", w.index, r.n, w.pace.quick, text),
 			Hint: fmt.Sprintf("metaml logs %s shows what it printed; it is started again after up to %d s each time", r.spec.Name, int(maxDelay.Seconds())),
 		})

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,8 +66,13 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 	if p.Failed {
 		facts.Remarks = nil // they are about what did not come to be
 	}
-	p.Lines = append(p.Lines, remarks(p.Name, facts.Remarks, state.Notes)...)
+	p.Lines = append(p.Lines, remarks(p.Name, facts.Remarks, notesOf(state.Notes, revision))...)
 	return p
+}
+
+// notesOf leaves out what is about other revisions.
+func notesOf(notes []run.Note, revision int) []run.Note {
+	return slices.DeleteFunc(slices.Clone(notes), func(n run.Note) bool { return n.Revision != 0 && n.Revision != revision })
 }
 
 func (p *Panel) ready(facts ServerFacts, s *run.Server) {

@@ -35,6 +35,7 @@ var serverStory = story{
 	{Type: run.EventWorkerReady, Revision: 1, Worker: worker(0), Attempt: 1},
 	{Type: run.EventWorkerReady, Revision: 1, Worker: worker(1), Attempt: 1},
 	{Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Answer: 0.0031, Seconds: 1.2, Example: `["it's", 0]`},
+	{Type: run.EventNote, Revision: 1, Text: "of revision 1 alone"},
 	{Type: run.EventServerStarting, Revision: 2},
 	{Type: run.EventServerFailed, Revision: 2, Reason: run.ReasonProgram, Error: &run.Error{Type: "KeyError", Text: "'<b>'", Frames: []run.Frame{
 		{File: "main.py", Line: 3, Function: "<module>", Text: "x = d['<b>']", Cell: 4, CellLine: 2, Mine: true},
@@ -55,13 +56,15 @@ func TestServer(t *testing.T) {
 		{6, 1, "serve-1   starting   asking it for a first answer   5.0 s"},
 		{7, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms\n" +
 			`curl -d '["it'\''s", 0]' http://127.0.0.1:21873/predict`},
-		{8, 2, "serve-1   starting   loading the program   1.0 s\n" +
+		{8, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms\n" +
+			`curl -d '["it'\''s", 0]' http://127.0.0.1:21873/predict` + "\nof revision 1 alone"},
+		{9, 2, "serve-1   starting   loading the program   1.0 s\n" +
 			"revision 1 goes on answering on http://127.0.0.1:21873/predict until revision 2 is ready"},
-		{9, 2, "serve-1   failed\nrevision 2 never got ready: KeyError: '<b>' (cell 4, line 2)\n" +
+		{10, 2, "serve-1   failed\nrevision 2 never got ready: KeyError: '<b>' (cell 4, line 2)\n" +
 			"revision 1 goes on answering on http://127.0.0.1:21873/predict"},
-		{11, 3, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict"},
-		{12, 3, "serve-1   ready on http://127.0.0.1:21873/predict   0 of 2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict"},
-		{13, 3, "serve-1   stopped   after 12 s"},
+		{12, 3, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict"},
+		{13, 3, "serve-1   ready on http://127.0.0.1:21873/predict   0 of 2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict"},
+		{14, 3, "serve-1   stopped   after 13 s"},
 	} {
 		if got := serverStory.at(c.events, c.revision).Text(); got != c.want {
 			t.Errorf("after %d events:\n%s\nwant\n%s", c.events, got, c.want)
@@ -71,7 +74,7 @@ func TestServer(t *testing.T) {
 
 func TestServerHTML(t *testing.T) {
 	golden(t, "server.html", serverStory.at(7, 1).HTML())
-	if html := serverStory.at(9, 2).HTML(); strings.Contains(html, "<b>'") || !strings.Contains(html, "&lt;b&gt;") || !strings.Contains(html, `class="bad"`) {
+	if html := serverStory.at(10, 2).HTML(); strings.Contains(html, "<b>'") || !strings.Contains(html, "&lt;b&gt;") || !strings.Contains(html, `class="bad"`) {
 		t.Errorf("a failure is drawn as\n%s", html)
 	}
 }
