@@ -48,6 +48,8 @@ func TestWhatTheFunctionGets(t *testing.T) {
 		{"POST", "/predict", "application/x-www-form-urlencoded", `[1, 2]`, 200, `[1,2]`},
 		{"POST", "/predict", "application/x-www-form-urlencoded", `a=1&b=x+y&b=%C3%A9`, 200, `{"a":"1","b":["x y","é"]}`},
 		{"POST", "/predict", "application/x-www-form-urlencoded", `a=%ff`, 400, `{"error":"the field \"a\" is not UTF-8"}`},
+		{"POST", "/predict", "application/x-www-form-urlencoded", `{"a": 1,}`, 400, ""},
+		{"POST", "/predict", "application/x-www-form-urlencoded", ` [NaN]`, 400, `{"error":"the body is not JSON: NaN is not JSON"}`},
 		{"GET", "/predict?a=1&a=2&a=3&b=", "", "", 200, `{"a":["1","2","3"],"b":""}`},
 		{"GET", "/predict", "", "", 200, `{}`},
 		{"POST", "/predict", "application/octet-stream", "\x00\xff", 200, "\x00\xff"},

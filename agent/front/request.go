@@ -172,10 +172,14 @@ func kindOf(contentType string) (kind int, form bool) {
 	return itemBytes, false
 }
 
-// looksJSON reports whether what came as a form is JSON in truth, which is what `curl -d` sends.
+// looksJSON reports whether what came as a form is JSON in truth, which is what `curl -d` sends, or was to be: no form begins with a
+// brace, a bracket or a quotation mark, and who mistyped JSON is to be told so.
 func looksJSON(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
-	return len(body) > 0 && strings.IndexByte(`{["-0123456789tfn`, body[0]) >= 0 && json.Valid(body)
+	if len(body) == 0 {
+		return false
+	}
+	return strings.IndexByte(`{["`, body[0]) >= 0 || strings.IndexByte("-0123456789tfn", body[0]) >= 0 && json.Valid(body)
 }
 
 // fields makes an item of the fields of a query or a form.

@@ -96,6 +96,7 @@ def f(input):
 			post(`{"a": 1}`, `{"got": {"a": 1}}`).as(form), post(`[2]`, `{"got": [2]}`).as("none"),
 			post(`a=1&b=x`, `{"got": {"a": "1", "b": "x"}}`).as(form),
 			bad(400, `{"a"`, `{"error": "the body is not JSON: Expecting ':' delimiter: line 1 column 5 (char 4)"}`),
+			bad(400, `{"a": 1,}`, `{"error": "the body is not JSON: `).as(form),
 			bad(400, strings.Repeat("[", 100000), `{"error": "the body is not JSON: `),
 			bad(400, "\"\xff\"", `{"error": "the body is not JSON: 'utf-8' codec can't decode byte 0xff`),
 		}},

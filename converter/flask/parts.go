@@ -79,7 +79,7 @@ const inputPart = `def $read_input():
     try:
         return $json.loads($request.get_data())
     except (ValueError, RecursionError) as error:
-        if $request.form:
+        if $request.form and not $request.get_data().lstrip().startswith((b"{", b"[", b'"')):
             return $fields_of($request.form)
         $abort(400, f"the body is not JSON: {error}")`
 
@@ -247,7 +247,7 @@ func (w *writer) input(v *view) string {
 		doc = "The body, which is JSON or a form; of a GET the query"
 	} else {
 		text = cut(text, "    if $request.method", "    curl = ")
-		text = cut(text, "        if $request.form:", "        $abort(400")
+		text = cut(text, "        if $request.form and", "        $abort(400")
 	}
 	if v.other {
 		return strings.NewReplacer("OTHERWISE", "return $request.get_data()", "DOC", doc+"; else its bytes.").Replace(text)
