@@ -521,7 +521,7 @@ func TestTheLogOfAWorker(t *testing.T) {
 	s.answers("1", "1")
 	_, _, _ = s.ask(s.url(), "13")
 	s.again("2", "2")
-	if all := log(0); all != example+"asked 1\nasked 13\nmetaml: worker 0 ended: with exit status 5\nasked 2\n" {
+	if all := log(0); all != example+"asked 1\nasked 13\nmetaml: worker 0 ended with exit status 5\nasked 2\n" {
 		t.Errorf("%q", all)
 	}
 	if second := log(2); second != "asked 2\n" {

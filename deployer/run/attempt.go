@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"syscall"
 )
 
 // The words between what decides about a run (deployer/monitor, deployer/server) and what runs its trials (agent), which do not know
@@ -78,7 +79,7 @@ func (e *AttemptEnd) Why(what string) (Reason, string) {
 	case e.Lost:
 		return ReasonLost, fmt.Sprintf("the process that the %s was forked from was killed", what)
 	case e.Signal != 0:
-		return ReasonSignal, fmt.Sprintf("ended by signal %d", e.Signal)
+		return ReasonSignal, fmt.Sprintf("ended by signal %d (%s)", e.Signal, syscall.Signal(e.Signal))
 	case what == "trial":
 		return ReasonExit, fmt.Sprintf("ended with exit status %d before its function returned", e.Exit)
 	default:

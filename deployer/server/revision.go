@@ -599,6 +599,9 @@ func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 		r.disrupted++
 		r.probing, r.doubted = false, false
 	}
+	if w.told {
+		r.logEnd(w, text)
+	}
 	delay := w.pace.next(time.Since(w.begun))
 	switch {
 	case r.broken == nil || w.pace.quick < complainAt || r.anyReady():
@@ -623,6 +626,25 @@ func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 			e.startWorker(r, w)
 		}
 	})
+}
+
+// logEnd says in a worker's log how it ended: who got a 502 is sent there, and the worker itself cannot say it.
+func (r *revision) logEnd(w *worker, text string) {
+	if text == "" {
+		return // it has told of an exception of its own
+	}
+	f, err := os.OpenFile(filepath.Join(r.folder.Attempt(w.index, w.attempt), folder.Stderr), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return
+	}
+	how, ended := strings.CutPrefix(text, "ended ")
+	if !ended {
+		how = "because " + text
+	}
+	_, err = fmt.Fprintf(f, "metaml: worker %d ended %s\n", w.index, how)
+	if err = errors.Join(err, f.Close()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 }
 
 func (r *revision) anyReady() bool {
