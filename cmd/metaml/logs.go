@@ -3,20 +3,24 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
 )
 
 func logsCommand(a *app) *cobra.Command {
@@ -77,6 +81,7 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 			fmt.Fprintf(a.out, "%s", text)
 		}
 	}
+	front := folder.Run(door.Target.Places(spec.Name, 0, 1).Folder).NewFrontLogReader()
 	if !follow {
 		for i := range spec.Completions {
 			if spec.Completions > 1 {
@@ -86,7 +91,14 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 				return err
 			}
 		}
-		return nil
+		if stream == folder.Stdout {
+			return nil
+		}
+		out := &refusedRequests{to: a.out}
+		if spec.Completions > 1 {
+			out.heading = "── front\n"
+		}
+		return front.CopyTo(out)
 	}
 	var (
 		group sync.WaitGroup
@@ -99,8 +111,85 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 			errs[i] = door.Target.Log(ctx, l.Spec.Name, i, 0, stream, true, w)
 		})
 	}
+	over := make(chan struct{})
+	watched := make(chan error, 1)
+	go func() { watched <- followFront(front, &refusedRequests{to: out, prefix: "front  "}, stream, over) }()
 	group.Wait()
-	return errors.Join(errs...)
+	close(over)
+	return errors.Join(append(errs, <-watched)...)
+}
+
+// frontEvery is how often the log of a front is looked at while it is followed.
+const frontEvery = 200 * time.Millisecond
+
+// followFront copies what a front logs until over is closed.
+func followFront(front *folder.LogReader, out io.Writer, stream string, over <-chan struct{}) error {
+	if stream == folder.Stdout {
+		return nil
+	}
+	tick := time.NewTicker(frontEvery)
+	defer tick.Stop()
+	for {
+		if err := front.CopyTo(out); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-over:
+			return front.CopyTo(out)
+		}
+	}
+}
+
+// refusedRequests writes for people what the front logged of requests that got no answer of a worker. Those whose function failed are in
+// the worker's own log.
+type refusedRequests struct {
+	to      io.Writer
+	heading string // before the first
+	prefix  string // of each
+	part    []byte
+}
+
+func (w *refusedRequests) Write(p []byte) (int, error) {
+	w.part = append(w.part, p...)
+	for {
+		end := bytes.IndexByte(w.part, '\n')
+		if end < 0 {
+			return len(p), nil
+		}
+		line := refused(w.part[:end])
+		if w.part = w.part[end+1:]; line == "" {
+			continue
+		}
+		if _, err := io.WriteString(w.to, w.heading+w.prefix+line); err != nil {
+			return 0, err
+		}
+		w.heading = ""
+	}
+}
+
+// refused is a line of front.log as a sentence, or "".
+func refused(line []byte) string {
+	var l struct {
+		ID           string  `json:"id"`
+		Status       int     `json:"status"`
+		Method       string  `json:"method"`
+		Path         string  `json:"path"`
+		Milliseconds float64 `json:"ms"`
+		Error        string  `json:"error"`
+		LeftOut      int     `json:"left_out"`
+	}
+	if json.Unmarshal(line, &l) != nil || l.Status <= 500 {
+		return ""
+	}
+	var text strings.Builder
+	if l.LeftOut > 0 {
+		fmt.Fprintf(&text, "metaml: %s of refused requests left out\n", view.Count(l.LeftOut, "line"))
+	}
+	why, _, _ := strings.Cut(l.Error, "; the server's log") // which this is
+	after := view.Moment(time.Duration(l.Milliseconds * float64(time.Millisecond)))
+	fmt.Fprintf(&text, "metaml: %s %s %s got %d after %s: %s\n", l.ID, l.Method, l.Path, l.Status, after, why)
+	return text.String()
 }
 
 // lockedWriter lets several write whole lines to one stream.

@@ -38,6 +38,9 @@ func (r Run) NewLogReader(trial, attempt int, stream string) *LogReader {
 	return &LogReader{path: filepath.Join(r.Attempt(trial, attempt), stream)}
 }
 
+// NewFrontLogReader reads the log of a server's front from its start.
+func (r Run) NewFrontLogReader() *LogReader { return &LogReader{path: r.FrontLog()} }
+
 // CopyTo writes what is there beyond what it wrote before. A log that does not exist yet is empty.
 func (l *LogReader) CopyTo(w io.Writer) error {
 	f, err := os.Open(l.path)
