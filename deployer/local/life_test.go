@@ -322,6 +322,7 @@ func TestAKilledMonitorTakesItsTrialsWithIt(t *testing.T) {
 	b := newBench(t)
 	name := b.submit(b.spec(1), "import os, time\ndef train():\n    open('up', 'a').write(str(os.getpid()) + '\\n')\n    if len(open('up').readlines()) == 1: time.sleep(600)\n", nil)
 	pid, _ := strconv.Atoi(strings.TrimSpace(b.appears("up")))
+	b.until(name, "the news of the start", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
 	if err := syscall.Kill(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
