@@ -116,6 +116,9 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 	go func() { watched <- followFront(front, &refusedRequests{to: out, prefix: "front  "}, stream, over) }()
 	group.Wait()
 	close(over)
+	if ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), <-watched) // once, not of each worker
+	}
 	return errors.Join(append(errs, <-watched)...)
 }
 

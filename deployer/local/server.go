@@ -255,13 +255,10 @@ func linkOrCopy(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// portIsFree refuses a port that was asked for and cannot be had, before anything is written.
+// portIsFree refuses a port or an address that was asked for and cannot be had, before anything is written.
 func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *Listed) error {
 	port := spec.Server.Port
-	if port == 0 {
-		return nil
-	}
-	if server != nil && server.State.Server.Port() == port {
+	if port != 0 && server != nil && server.State.Server.Port() == port {
 		return nil // its own
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(spec.Server.Host, strconv.Itoa(port)))

@@ -488,6 +488,12 @@ func TestPorts(t *testing.T) {
 	if !errors.As(err, &refused) || refused.Code != "port" || !strings.Contains(refused.Text, strconv.Itoa(spec.Server.Port)) || !strings.Contains(refused.Hint, "--port") {
 		t.Errorf("a port in use: %v", err)
 	}
+	elsewhere := s.next(1)
+	elsewhere.Server.Host = "192.0.2.1"
+	_, err = s.Submit(t.Context(), Submission{Spec: elsewhere, Program: s.program(double)})
+	if !errors.As(err, &refused) || refused.Code != "host" || !strings.Contains(refused.Text, "192.0.2.1 is no address of this machine") {
+		t.Errorf("an address of another machine: %v", err)
+	}
 	if names, _ := s.names(); len(names) != 0 {
 		t.Errorf("something was written: %v", names)
 	}
