@@ -56,6 +56,9 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 	case s.Answering() >= revision:
 		p.State = "ready"
 		p.ready(facts, s)
+		if facts.Waiting && s.Answer == 0 && s.Example == "" {
+			p.Lines = append(p.Lines, "no request was tried: --example gives an input to try first, as JSON or as a variable")
+		}
 		if s.Failed != nil {
 			p.Lines = append(p.Lines, ServerCause(state, s.Failed.Revision))
 		}

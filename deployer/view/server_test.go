@@ -62,8 +62,10 @@ func TestServer(t *testing.T) {
 			"revision 1 goes on answering on http://127.0.0.1:21873/predict until revision 2 is ready"},
 		{10, 2, "serve-1   failed\nrevision 2 never got ready: KeyError: '<b>' (cell 4, line 2)\n" +
 			"revision 1 goes on answering on http://127.0.0.1:21873/predict"},
-		{12, 3, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict"},
-		{13, 3, "serve-1   ready on http://127.0.0.1:21873/predict   0 of 2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict"},
+		{12, 3, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict\n" +
+			"no request was tried: --example gives an input to try first, as JSON or as a variable"},
+		{13, 3, "serve-1   ready on http://127.0.0.1:21873/predict   0 of 2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict\n" +
+			"no request was tried: --example gives an input to try first, as JSON or as a variable"},
 		{14, 3, "serve-1   stopped   after 13 s"},
 	} {
 		if got := serverStory.at(c.events, c.revision).Text(); got != c.want {
