@@ -143,9 +143,11 @@ class Server(Held):
         state = str(data.get("state") or "")
         self._url = str(data.get("url") or "")
         if state in _FINAL:
-            why = data.get("text") or data.get("reason") or ""
-            text = f"{self.name} was stopped" if state == "stopped" else f"{self.name} failed" + (f": {why}" if why else "")
-            raise MetaMLError(f"{text}, so nothing answers", f"Run its cell again, or %metaml resume {self.name}.")
+            text = f"{self.name} {'was stopped' if state == 'stopped' else 'failed'}, so nothing answers"
+            why = str(data.get("text") or data.get("reason") or "").partition("\n")[0]
+            if why and state != "stopped":
+                text += f": {why}"
+            raise MetaMLError(text, f"Run its cell again, or %metaml resume {self.name}.")
         if not self._url:
             raise MetaMLError(f"{self.name} is not ready yet", "server.wait() waits until it is.")
         return self._url

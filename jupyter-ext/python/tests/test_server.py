@@ -319,7 +319,9 @@ def test_why_nothing_answers(asked: Asked, shown: dict[str, Any]) -> None:
     shown["state"] = "stopped"
     assert why() == "serve-1 was stopped, so nothing answers\nRun its cell again, or %metaml resume serve-1."
     shown.update(state="failed", text="its folder was deleted")
-    assert why() == "serve-1 failed: its folder was deleted, so nothing answers\nRun its cell again, or %metaml resume serve-1."
+    assert why() == "serve-1 failed, so nothing answers: its folder was deleted\nRun its cell again, or %metaml resume serve-1."
+    shown.update(text="serve is a generator\nLeave out --batch.")
+    assert why() == "serve-1 failed, so nothing answers: serve is a generator\nRun its cell again, or %metaml resume serve-1."
     shown.update(state="running", url="", revision=0)
     server._url = ""
     assert why() == "serve-1 is not ready yet\nserver.wait() waits until it is."
