@@ -64,11 +64,11 @@ func (a *app) show(ctx context.Context, door *deployer.Door, spec run.Spec, rema
 
 // ended tells how a run or a server ended that did not end well.
 func (a *app) ended(e *ending, spec run.Spec) error {
-	switch {
-	case e.name == "Detached":
+	switch e.name {
+	case "Detached":
 		fmt.Fprintf(a.err, "%s goes on; metaml attach %s shows it again, metaml stop %s stops it\n", spec.Name, spec.Name, spec.Name)
 		return nil
-	case e.name == "KeyboardInterrupt":
+	case "KeyboardInterrupt":
 		return errInterrupted
 	default:
 		fmt.Fprintln(a.err, "metaml: "+e.text)

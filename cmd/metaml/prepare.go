@@ -59,7 +59,7 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 	}
 	s := &submission{app: a}
 	var (
-		kind      = run.Train
+		kind      run.Kind
 		line      string
 		decorated map[string]string
 	)

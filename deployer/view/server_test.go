@@ -25,15 +25,13 @@ func (s story) at(n, revision int) *view.Panel {
 	return view.NewPanel(view.ServerFacts{Spec: spec, Waiting: true}, state, start.Add(time.Duration(n)*time.Second))
 }
 
-func worker(i int) *int { return &i }
-
 var serverStory = story{
 	{Type: run.EventSubmitted},
 	{Type: run.EventServerStarting, Revision: 1},
-	{Type: run.EventWorkerStarted, Revision: 1, Worker: worker(0), Attempt: 1, PID: 11},
-	{Type: run.EventWorkerStarted, Revision: 1, Worker: worker(1), Attempt: 1, PID: 12},
-	{Type: run.EventWorkerReady, Revision: 1, Worker: worker(0), Attempt: 1},
-	{Type: run.EventWorkerReady, Revision: 1, Worker: worker(1), Attempt: 1},
+	{Type: run.EventWorkerStarted, Revision: 1, Worker: new(0), Attempt: 1, PID: 11},
+	{Type: run.EventWorkerStarted, Revision: 1, Worker: new(1), Attempt: 1, PID: 12},
+	{Type: run.EventWorkerReady, Revision: 1, Worker: new(0), Attempt: 1},
+	{Type: run.EventWorkerReady, Revision: 1, Worker: new(1), Attempt: 1},
 	{Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Answer: 0.0031, Seconds: 1.2, Example: `["it's", 0]`},
 	{Type: run.EventNote, Revision: 1, Text: "of revision 1 alone"},
 	{Type: run.EventServerStarting, Revision: 2},
@@ -42,7 +40,7 @@ var serverStory = story{
 	}}},
 	{Type: run.EventServerStarting, Revision: 3},
 	{Type: run.EventServerReady, Revision: 3, Address: "http://127.0.0.1:21873/predict"},
-	{Type: run.EventWorkerEnded, Revision: 3, Worker: worker(1), Attempt: 1, Reason: run.ReasonSignal},
+	{Type: run.EventWorkerEnded, Revision: 3, Worker: new(1), Attempt: 1, Reason: run.ReasonSignal},
 	{Type: run.EventEnded, State: run.Stopped},
 }
 
