@@ -265,7 +265,7 @@ func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *Listed) 
 	if err == nil {
 		return listener.Close()
 	}
-	refused := run.PortError(err, spec.Server.Host, port)
+	refused := folder.PortError(err, spec.Server.Host, port)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if other := t.holderOf(ctx, port); other != "" {
 			refused.Hint = fmt.Sprintf("%s answers there: metaml stop %s ends it; or ask for another one with --port", other, other)

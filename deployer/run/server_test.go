@@ -1,10 +1,6 @@
 package run
 
 import (
-	"errors"
-	"net"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -61,18 +57,5 @@ func TestTheFoldOfAServer(t *testing.T) {
 	}
 	if v := apply(Event{Type: EventServerStarting, Revision: 3}, Event{Type: EventServerStarting, Revision: 4}); v.Answering() != 3 {
 		t.Errorf("with another beside it: %+v", v)
-	}
-}
-
-func TestWhyNothingCanListen(t *testing.T) {
-	t.Parallel()
-	for cause, want := range map[error]string{
-		syscall.EADDRINUSE: "port 80 is in use already", syscall.EACCES: "port 80 may not be used by this user",
-		syscall.EADDRNOTAVAIL: "10.0.0.1 is no address of this machine", &net.DNSError{}: "10.0.0.1 is no address of this machine", syscall.ENFILE: "nothing can listen on port 80 of 10.0.0.1",
-	} {
-		err := PortError(cause, "10.0.0.1", 80)
-		if !strings.Contains(err.Text, want) || err.Hint == "" || !errors.Is(err, cause) {
-			t.Errorf("%v: %v", cause, err)
-		}
 	}
 }

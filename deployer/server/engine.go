@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -197,7 +198,7 @@ func (e *engine) open(resumed bool) {
 		return
 	}
 	if err := e.listen(spec, again > 0); err != nil {
-		refused := run.PortError(err, hostOf(spec), spec.Server.Port)
+		refused := folder.PortError(err, hostOf(spec), spec.Server.Port)
 		e.emit(run.Event{Type: run.EventServerFailed, Revision: first, Reason: run.ReasonPort, Text: refused.Text, Hint: refused.Hint})
 		e.finish(run.Failed, run.ReasonPort, refused.Text)
 		return

@@ -114,7 +114,7 @@ func (e *engine) begin(n int) {
 		r.listener, err = e.bind(r.spec, 0)
 		r.rebind = errors.Is(err, syscall.EADDRINUSE) && r.spec.Server.Port == e.listener.port()
 		if err != nil && !r.rebind {
-			refused := run.PortError(err, hostOf(r.spec), r.spec.Server.Port)
+			refused := folder.PortError(err, hostOf(r.spec), r.spec.Server.Port)
 			e.fail(r, run.ReasonPort, nil, refused.Text, refused.Hint)
 			return
 		}
@@ -434,7 +434,7 @@ func (e *engine) switchTo(r *revision) {
 		e.listener.close()
 		l, err := e.bind(r.spec, r.spec.Server.Port)
 		if err != nil {
-			refused := run.PortError(err, hostOf(r.spec), r.spec.Server.Port)
+			refused := folder.PortError(err, hostOf(r.spec), r.spec.Server.Port)
 			e.fail(r, run.ReasonPort, nil, refused.Text, refused.Hint)
 			return
 		}
