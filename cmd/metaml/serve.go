@@ -165,15 +165,26 @@ func resolveModel(ctx context.Context, door *deployer.Door, python answers, text
 		}
 	}
 	m, err := door.Model(ctx, text)
-	var user *run.UserError
-	if errors.As(err, &user) && user.Code == "not-found" {
-		hint := "Name a run (metaml runs lists them), last, or a variable that holds one."
-		if python == nil {
-			hint = "Name a run (metaml runs lists them), or last."
-		}
-		return m, run.Wrap(err, "model", fmt.Sprintf("--model %s: %s", text, user.Text), hint)
+	hint := "Name a run (metaml runs lists them), last, or a variable that holds one."
+	if python == nil {
+		hint = nameARun
 	}
-	return m, err
+	return m, noModel(err, "--model "+text, hint, python == nil && identifier.MatchString(name))
+}
+
+const nameARun = "Name a run (metaml runs lists them), or last."
+
+// noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody here has.
+func noModel(err error, asked, hint string, variable bool) error {
+	var user *run.UserError
+	if !errors.As(err, &user) || user.Code != "not-found" {
+		return err
+	}
+	what := strings.TrimSuffix(user.Text, "; metaml runs lists them") // as the hint does
+	if variable {
+		what += ", and no session here that could have such a variable"
+	}
+	return run.Wrap(err, "model", asked+": "+what, hint)
 }
 
 // resolveExample gives --example as JSON: as it was written, or the value of a variable.

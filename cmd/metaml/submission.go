@@ -72,8 +72,8 @@ func (s *submission) named(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if s.model, err = resolveModel(ctx, s.door, nil, s.slice.Model); err != nil {
-		return err
+	if s.model, err = s.door.Model(ctx, s.slice.Model); err != nil {
+		return noModel(err, fmt.Sprintf("metaml.model(%q)", s.slice.Model), nameARun, false)
 	}
 	return s.cut(ctx)
 }
