@@ -36,6 +36,9 @@ func stopCommand(a *app) *cobra.Command {
 				return err
 			}
 			name := listed.Spec.Name
+			if one != nil && listed.Spec.Kind == run.Serve {
+				return &run.UserError{Code: "trial", Text: name + " is a server, which is stopped as a whole", Hint: "metaml stop " + name + " does it"}
+			}
 			if one != nil && (*one < 0 || *one >= len(listed.State.Trials)) {
 				return &run.UserError{Code: "trial", Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *one, len(listed.State.Trials)-1)}
 			}

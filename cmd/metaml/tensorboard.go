@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -22,6 +23,13 @@ func tensorboardCommand(a *app) *cobra.Command {
 			door, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
+			}
+			if listed.Spec.Kind == run.Serve {
+				refused := &run.UserError{Code: "tensorboard", Text: listed.Spec.Name + " is a server, and has no TensorBoard"}
+				if u, err := url.Parse(addressOf(&listed)); err == nil && u.Host != "" {
+					refused.Hint = "its figures are at http://" + u.Host + "/metrics"
+				}
+				return refused
 			}
 			if address := tensorboardOf(listed.State); address != "" && listed.Liveness == run.Alive {
 				_, err := fmt.Fprintln(a.out, address)
