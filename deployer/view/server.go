@@ -135,6 +135,9 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 	}
 }
 
+// processEnded is the type of an error that is no exception: the process that loaded the program ended.
+const processEnded = "Error"
+
 // ServerCause says in a sentence why a revision of a server never got ready, or why the server ended.
 func ServerCause(state *run.State, revision int) string {
 	f := state.Server.Failed
@@ -142,6 +145,9 @@ func ServerCause(state *run.State, revision int) string {
 	case f != nil && f.Error != nil:
 		text, _, _ := strings.Cut(f.Error.Text, "\n")
 		cause := strings.TrimSuffix(f.Error.Type+": "+text, ": ")
+		if f.Error.Type == processEnded {
+			cause = text
+		}
 		if place := innermost(f.Error.Frames); place != "" {
 			cause += " (" + place + ")"
 		}
@@ -165,6 +171,9 @@ func ServerFailure(f *run.RevisionFailure) string {
 	}
 	if f.Error != nil {
 		_, body := Failure(&run.Trial{Error: f.Error})
+		if f.Error.Type == processEnded && f.Error.Traceback == "" {
+			return ""
+		}
 		return body
 	}
 	_, more, _ := strings.Cut(f.Text, "\n")

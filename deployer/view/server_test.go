@@ -86,3 +86,23 @@ func TestServerOnANarrowTerminal(t *testing.T) {
 		t.Errorf("cut to\n%s", strings.Join(lines, "\n"))
 	}
 }
+
+// A process that ended without an exception of its own has nothing to add to the sentence.
+func TestAServerWhoseProgramEnds(t *testing.T) {
+	failed := story{
+		{Type: run.EventServerStarting, Revision: 1},
+		{Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram, Error: &run.Error{Type: "Error", Text: "Python ended with exit status 3"}},
+	}
+	const want = "serve-1   failed\nrevision 1 never got ready: Python ended with exit status 3"
+	if got := failed.at(2, 1).Text(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	last := &run.RevisionFailure{Error: failed[1].Error}
+	if body := view.ServerFailure(last); body != "" {
+		t.Errorf("said again: %q", body)
+	}
+	last.Error.Traceback = "its last words"
+	if body := view.ServerFailure(last); !strings.Contains(body, "its last words") {
+		t.Errorf("%q", body)
+	}
+}
