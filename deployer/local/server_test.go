@@ -566,3 +566,23 @@ func TestAPortBelow1024(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// The program is the real __main__ of a worker, so that what it defines is found in processes that the function starts.
+func TestAFunctionMayHavePools(t *testing.T) {
+	s := newServer(t)
+	s.serve(s.next(1), `import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+
+def square(x): return x * x
+
+def serve(xs: list[int]):
+    with ThreadPoolExecutor(2) as pool:
+        found = [list(pool.map(square, xs))]
+    for how in "fork", "spawn":
+        with multiprocessing.get_context(how).Pool(1) as pool:
+            found.append(pool.map(square, xs))
+    return found
+`)
+	s.answers("[2,3]", "[[4,9],[4,9],[4,9]]")
+	s.answers("[4]", "[[16],[16],[16]]")
+}
