@@ -109,6 +109,8 @@ func TestKernel(t *testing.T) {
 			run(t, here, []string{
 				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(), "JUPYTER_CONFIG_DIR=" + t.TempDir(),
 				"METAML_TEST_IPYKERNEL=" + c.name, "PYTHONDONTWRITEBYTECODE=1",
+				// parso's cache is written in place: a kernel that reads what another is writing has no completions.
+				"XDG_CACHE_HOME=" + t.TempDir(),
 			}, argv...)
 			left, _ := filepath.Glob(filepath.Join(runtime, "metaml-k-*"))
 			// Kernels that tests kill leave their folder to the next one's sweep.
