@@ -1,13 +1,10 @@
 package server
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -300,131 +297,6 @@ func (e *engine) ready(r *revision) {
 		Type: run.EventServerReady, Revision: r.n, Address: e.listener.url(r.spec.Server.Path), Seconds: time.Since(r.begun).Seconds(),
 		Answer: r.answer, Example: r.example,
 	})
-}
-
-// lostPatience is how long a test that was not answered by the function waits for the news that its worker was killed.
-const lostPatience = 250 * time.Millisecond
-
-// judge decides whether what was answered to the test lets a revision be the one that answers.
-func (e *engine) judge(r *revision, p Probed) {
-	switch {
-	case p.Skipped:
-		r.example = p.Example
-		e.switchTo(r)
-		return
-	case p.Status > 0 && p.Status < 400:
-		r.answer, r.example = p.Seconds, p.Example
-		e.switchTo(r)
-		return
-	case p.Status != 500 && (p.Status < 400 || p.Status > 500) && !r.doubted:
-		// The front's own answer: the worker may have been killed in the middle of it, and then is started again.
-		r.doubted = true
-		e.after(lostPatience, func() {
-			if e.starting == r && r.probing && r.phase == starting {
-				e.judge(r, p)
-			}
-		})
-		return
-	}
-	asked := r.spec.Server.Example
-	found := e.logged(r, p.Body)
-	what := p.Error
-	if found.sentence != "" {
-		what = found.sentence
-	}
-	if asked != "" || found.fatal {
-		input := "the example"
-		if asked == "" {
-			input = fmt.Sprintf("the example made from the signature, %s,", shorten(p.Example))
-		}
-		text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
-		if found.err == nil {
-			text += e.lastLines(r, r.workers[0])
-		}
-		e.fail(r, run.ReasonTest, found.err, text, "")
-		return
-	}
-	e.emit(run.Event{
-		Type: run.EventNote, Revision: r.n, Code: "example",
-		Text: fmt.Sprintf("the example made from the signature, %s, was answered with %d: %s", shorten(p.Example), p.Status, what),
-		Hint: "name a real one with --example",
-	})
-	r.example = p.Example
-	e.switchTo(r)
-}
-
-func shorten(text string) string {
-	const most = 200
-	if r := []rune(text); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return text
-}
-
-// finding is what the log says of an answer that has an id.
-type finding struct {
-	sentence string
-	err      *run.Error
-	fatal    bool // no input can make it right
-}
-
-// logged finds why the function failed, in the log of whichever worker has the id that is in the answer (docs/serving.md).
-func (e *engine) logged(r *revision, body string) finding {
-	var answer struct{ ID string }
-	if json.Unmarshal([]byte(body), &answer) != nil || answer.ID == "" {
-		return finding{}
-	}
-	for _, w := range r.workers {
-		path := filepath.Join(r.folder.Attempt(w.index, w.attempt), folder.Stderr)
-		_, entry, found := strings.Cut(folder.Tail(path, 400, 64<<10), "metaml: "+answer.ID+" ")
-		if found {
-			entry, _, _ = strings.Cut(entry, "\nmetaml: ")
-			return explain(entry)
-		}
-	}
-	return finding{}
-}
-
-// explain reads an entry of a worker's log: "NAME raised TYPE: TEXT" and the traceback, or "NAME returned …".
-func explain(entry string) finding {
-	sentence, trace, _ := strings.Cut(entry, "\n")
-	f := finding{sentence: sentence}
-	_, raised, found := strings.Cut(sentence, " raised ")
-	if !found {
-		f.fatal = strings.Contains(sentence, " returned ")
-		f.err = &run.Error{Type: "TypeError", Text: sentence, Traceback: entry}
-		return f
-	}
-	kind, text, _ := strings.Cut(raised, ": ")
-	f.err = &run.Error{Type: kind, Text: text, Frames: frames(trace), Traceback: trace}
-	switch kind {
-	case "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError":
-		f.fatal = true
-	}
-	return f
-}
-
-// placed is a line of a worker's traceback that lies in the notebook: "cell 5, line 3, in serve", and below it what stands there.
-var placed = regexp.MustCompile(`(?m)^  cell (\d+), line (\d+), in (.*)\n    (.*)$`)
-
-// frames are the lines of a traceback that the user wrote, outermost first.
-func frames(trace string) []run.Frame {
-	const most = 50
-	var found []run.Frame
-	for _, m := range placed.FindAllStringSubmatch(trace, most) {
-		cell, _ := strconv.Atoi(m[1]) // digits
-		line, _ := strconv.Atoi(m[2])
-		found = append(found, run.Frame{File: "main.py", Cell: cell, CellLine: line, Function: m[3], Text: m[4], Mine: true})
-	}
-	return found
-}
-
-// lastLines is what a worker said last, to be added to a sentence.
-func (e *engine) lastLines(r *revision, w *worker) string {
-	if lines := folder.Tail(filepath.Join(r.folder.Attempt(w.index, w.attempt), folder.Stderr), 20, 8<<10); lines != "" {
-		return "\n" + lines
-	}
-	return ""
 }
 
 // switchTo has new requests go to a revision that has passed its test.
