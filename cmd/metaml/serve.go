@@ -42,7 +42,9 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 	decided := func() bool {
 		v := w.state.Server
 		w.ready = !w.state.Phase.Final() && v.Answering() >= spec.Server.Revision
-		return w.ready || w.state.Phase.Final() || v.Failed != nil && v.Failed.Revision >= spec.Server.Revision
+		// Where no other revision answers, the end of the run follows, and only then can it be deleted.
+		failed := v.Failed != nil && v.Failed.Revision >= spec.Server.Revision && v.Revision > 0
+		return w.ready || w.state.Phase.Final() || failed
 	}
 	due := time.NewTimer(refresh)
 	defer due.Stop()
