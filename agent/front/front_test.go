@@ -96,6 +96,22 @@ func TestWhatTheFunctionGets(t *testing.T) {
 			t.Errorf("/metrics has no %s", want)
 		}
 	}
+	// Each family says its type once, before its samples (Prometheus' text format, version 0.0.4).
+	typed, family := map[string]bool{}, ""
+	for line := range strings.Lines(got.body) {
+		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			family, _, _ = strings.Cut(rest, " ")
+			if typed[family] {
+				t.Errorf("the type of %s is told twice", family)
+			}
+			typed[family] = true
+		} else if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, family) {
+			t.Errorf("%s stands below the type of %s", strings.TrimSpace(line), family)
+		}
+	}
+	if !typed["metaml_request_seconds"] || !typed["metaml_workers_ready"] {
+		t.Errorf("types are told of %v", typed)
+	}
 }
 
 // TestErrorsOfTheFunction: the caller gets an id and never a traceback, and the log has the id.

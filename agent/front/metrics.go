@@ -24,6 +24,7 @@ var (
 )
 
 func newMeters(f *front) *meters {
+	metrics.ExposeMetadata(true) // each family's # TYPE
 	set := metrics.NewSet()
 	set.NewGauge("metaml_queue_length", func() float64 { return f.sum(func(r *revision) int { return r.waiting.len() }) })
 	set.NewGauge("metaml_in_flight", func() float64 { return f.sum(func(r *revision) int { return r.outstanding - r.waiting.len() }) })
@@ -62,15 +63,19 @@ func (m *meters) answered(status int) {
 // write gives everything. What belongs to one revision is written as it is now, so that a retired one leaves nothing behind.
 func (m *meters) write(w io.Writer, f *front) {
 	m.set.WritePrometheus(w)
-	current := f.current.Load()
+	now := metrics.NewSet()
+	gauge := func(value float64, name string, args ...any) {
+		now.NewGauge(fmt.Sprintf(name, args...), func() float64 { return value })
+	}
 	for _, r := range f.all() {
 		r.mu.Lock()
 		connected := r.connected
 		r.mu.Unlock()
-		metrics.WriteGaugeUint64(w, fmt.Sprintf("metaml_workers_ready{revision=\"%d\"}", r.Number), uint64(connected))
+		gauge(float64(connected), `metaml_workers_ready{revision="%d"}`, r.Number)
 	}
-	if current != nil {
-		metrics.WriteGaugeUint64(w, fmt.Sprintf("metaml_revision_info{revision=\"%d\",path=%q}", current.Number, current.Path), 1)
+	if current := f.current.Load(); current != nil {
+		gauge(1, `metaml_revision_info{revision="%d",path=%q}`, current.Number, current.Path)
 	}
+	now.WritePrometheus(w)
 	metrics.WriteProcessMetrics(w)
 }
