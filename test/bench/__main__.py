@@ -27,7 +27,13 @@ def kernel() -> None:
     )
 
 
-MEASUREMENTS = {"first-line": first_line.main, "sweep": sweep.main, "many": many.main, "serving": serving.main, "kernel": kernel}
+MEASUREMENTS = {
+    "first-line": first_line.main,
+    "sweep": sweep.main,
+    "many": many.main,
+    "serving": serving.main,
+    "kernel": kernel,
+}
 
 
 def main(names: list[str]) -> int:

@@ -39,12 +39,17 @@ def forward(x):
     weights, bias = LAYERS[-1]
     return x @ weights + bias
 """
-SERVE = NETWORK + """
+SERVE = (
+    NETWORK
+    + """
 
 def serve(image: np.ndarray):
     return forward(image)
 """
-GRANIAN_APP = NETWORK + """
+)
+GRANIAN_APP = (
+    NETWORK
+    + """
 import json
 
 
@@ -56,7 +61,10 @@ class App:
 
 app = App()
 """
-FLASK_APP = NETWORK + """
+)
+FLASK_APP = (
+    NETWORK
+    + """
 from flask import Flask, jsonify, request
 
 app = Flask(__name__)
@@ -66,7 +74,10 @@ app = Flask(__name__)
 def predict():
     return jsonify(forward(np.array(request.get_json())).tolist())
 """
-FASTAPI_APP = NETWORK + """
+)
+FASTAPI_APP = (
+    NETWORK
+    + """
 from fastapi import FastAPI
 
 app = FastAPI()
@@ -76,14 +87,32 @@ app = FastAPI()
 def predict(image: list[float]) -> list[float]:
     return forward(np.array(image)).tolist()
 """
+)
 # Each server has two processes that compute, with one thread of numerical code each.
 PEERS = {
-    GRANIAN: (GRANIAN_APP, ["granian", "--interface", "rsgi", "--workers", "2", "--host", "127.0.0.1", "--port", "{port}", "{module}:app"]),
+    GRANIAN: (
+        GRANIAN_APP,
+        ["granian", "--interface", "rsgi", "--workers", "2", "--host", "127.0.0.1", "--port", "{port}", "{module}:app"],
+    ),
     "Flask, gunicorn gthread": (
         FLASK_APP,
-        ["gunicorn", "--workers", "2", "--worker-class", "gthread", "--threads", "8", "--bind", "127.0.0.1:{port}", "{module}:app"],
+        [
+            "gunicorn",
+            "--workers",
+            "2",
+            "--worker-class",
+            "gthread",
+            "--threads",
+            "8",
+            "--bind",
+            "127.0.0.1:{port}",
+            "{module}:app",
+        ],
     ),
-    "FastAPI, uvicorn": (FASTAPI_APP, ["uvicorn", "--workers", "2", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "{module}:app"]),
+    "FastAPI, uvicorn": (
+        FASTAPI_APP,
+        ["uvicorn", "--workers", "2", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "{module}:app"],
+    ),
 }
 IMAGE = json.dumps([round(i * 0.37 % 16) for i in range(64)])
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -105,7 +134,7 @@ def free_port() -> int:
 
 def ask(url: str) -> list[float]:
     request = urllib.request.Request(url, IMAGE.encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 (loopback)
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return list(json.load(answer))
 
 
@@ -149,7 +178,9 @@ def ours(home: Path, env: dict[str, str], name: str, *options: str) -> Iterator[
     (home / f"{name}.py").write_text("from metaml import Serve\n" + SERVE.replace("def serve", "@Serve\ndef serve"))
     command = [BIN / "metaml", "run", f"{name}.py", "--name", name, "--workers", "2", *options]
     subprocess.run(command, cwd=home, env=env, check=True, capture_output=True)
-    shown = json.loads(subprocess.run([BIN / "metaml", "show", f"{name}-1", "--json"], env=env, check=True, capture_output=True).stdout)
+    shown = json.loads(
+        subprocess.run([BIN / "metaml", "show", f"{name}-1", "--json"], env=env, check=True, capture_output=True).stdout
+    )
     monitor = json.loads((Path(shown["folder"]) / "monitor.json").read_text())["pid"]
     try:
         yield shown["url"], monitor
@@ -162,7 +193,10 @@ def load(home: Path, url: str, connections: int) -> tuple[float, float]:
     script = home / "post.lua"
     script.write_text(f"wrk.method = 'POST'\nwrk.body = '{IMAGE}'\nwrk.headers['Content-Type'] = 'application/json'\n")
     said = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", script, url], check=True, capture_output=True, text=True
+        ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", script, url],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(f"{url} failed under load:\n{said}")
@@ -249,4 +283,7 @@ def start() -> None:
                 if i > 0:
                     imports.append(1000 * (time.monotonic() - begin))
     a, b = statistics.median(ours_ms), statistics.median(imports)
-    print(f"\n  Shift-Enter to an answered example {a:.0f} ms, `python` with the same top level {b:.0f} ms: +{a - b:.0f} ms (goal +150)", flush=True)
+    print(
+        f"\n  Shift-Enter to an answered example {a:.0f} ms, `python` with the same top level {b:.0f} ms: +{a - b:.0f} ms (goal +150)",
+        flush=True,
+    )

@@ -130,7 +130,7 @@ def test_tracebacks_name_the_place_that_the_user_knows(tmp_path: Path, source: s
     main = str(code / "main.py")
     program = Program({"dir": str(code), "main": main, "entry": "train"})
     names: dict[str, Any] = {}
-    exec(compile((code / "main.py").read_text(), main, "exec"), names)  # noqa: S102
+    exec(compile((code / "main.py").read_text(), main, "exec"), names)
     try:
         names["train"]()
     except KeyError as error:

@@ -31,7 +31,7 @@ def read_input():
     try:
         return json.loads(request.get_data())
     except (ValueError, RecursionError) as error:
-        if request.form and not request.get_data().lstrip().startswith((b"{", b"[", b'"')):
+        if request.form and request.get_data().lstrip()[:1] not in (b"{", b"[", b'"'):
             return fields_of(request.form)
         abort(400, f"the body is not JSON: {error}")
 

@@ -36,7 +36,7 @@ def read_input():
     try:
         return request.loads(request_.get_data())
     except (ValueError, RecursionError) as error:
-        if request_.form and not request_.get_data().lstrip().startswith((b"{", b"[", b'"')):
+        if request_.form and request_.get_data().lstrip()[:1] not in (b"{", b"[", b'"'):
             return fields_of(request_.form)
         abort(400, f"the body is not JSON: {error}")
 
