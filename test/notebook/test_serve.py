@@ -141,14 +141,14 @@ def add(a: int, b: int = 2):
 def test_the_server_survives_its_kernel(home: Path, tmp_path: Path) -> None:
     first = Notebook(tmp_path, home, "metaml")
     url = url_of(first.run("%%serve --name outliving\nfactor = 3\ndef times(x): return x * factor"))
-    first.client.stop_channels()
-    first.manager.shutdown_kernel()
-    assert post(url, 2) == 6
-    second = Notebook(tmp_path, home, "metaml")
+    first.close_kernel()
+    assert post(url, 2) == 6, "a killed kernel takes nothing along"
+    second = Notebook(tmp_path, home, "metaml")  # which also tidies up after the killed one
     try:
         assert second.run("import metaml; metaml.run('outliving').predict(5)").results == ["15"]
-        second.close_kernel()
-        assert post(url, 4) == 12, "a killed kernel takes nothing along"
+        second.client.stop_channels()
+        second.manager.shutdown_kernel()
+        assert post(url, 4) == 12
     finally:
         stop(second, "outliving-1")
     with pytest.raises(urllib.error.URLError):
