@@ -77,16 +77,11 @@ func workersOf(l *run.Listed) string {
 	if s == nil || s.Answering() == 0 || l.State.Phase.Final() {
 		return ""
 	}
-	workers, ready := s.WorkersOf(s.Revision), 0
-	for i := range workers {
-		if workers[i].Ready {
-			ready++
-		}
+	ready, known := s.CountWorkers(s.Revision)
+	if ready < known {
+		return fmt.Sprintf("%d of %s", ready, view.Count(known, "worker"))
 	}
-	if ready < len(workers) {
-		return fmt.Sprintf("%d of %s", ready, view.Count(len(workers), "worker"))
-	}
-	return view.Count(len(workers), "worker")
+	return view.Count(known, "worker")
 }
 
 // addressOf is where a server answers, or "".
@@ -97,24 +92,14 @@ func addressOf(l *run.Listed) string {
 	return l.State.Server.Address
 }
 
-// serverWord is the state of a server that has not ended.
-func serverWord(s *run.Server) string {
-	switch {
-	case s.Answering() > 0:
-		return "ready"
-	default:
-		return "starting"
-	}
-}
-
 // stateWord is a run's state with what people must know beside it.
 func stateWord(l *run.Listed) string {
 	s := string(l.State.Phase)
-	if l.State.Server != nil {
-		s = serverWord(l.State.Server)
-	}
-	if l.State.Phase.Final() {
-		s = string(l.State.Phase)
+	if server := l.State.Server; server != nil && !l.State.Phase.Final() {
+		s = "starting"
+		if server.Answering() > 0 {
+			s = "ready"
+		}
 	}
 	if l.State.Phase.Final() {
 		return s

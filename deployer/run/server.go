@@ -73,6 +73,19 @@ func (s *Server) WorkersOf(revision int) []Worker {
 	return found
 }
 
+// CountWorkers counts the workers of a revision that are known, and those among them that answer.
+func (s *Server) CountWorkers(revision int) (ready, known int) {
+	for i := range s.Workers {
+		if w := &s.Workers[i]; w.Revision == revision {
+			known++
+			if w.Ready {
+				ready++
+			}
+		}
+	}
+	return ready, known
+}
+
 // maxWorkers bounds what a damaged event can make a reader allocate.
 const maxWorkers = 1 << 12
 

@@ -79,16 +79,10 @@ func notesOf(notes []run.Note, revision int) []run.Note {
 }
 
 func (p *Panel) ready(facts ServerFacts, s *run.Server) {
-	ready := 0
-	workers := s.WorkersOf(s.Revision)
-	for i := range workers {
-		if workers[i].Ready {
-			ready++
-		}
-	}
-	total := max(facts.Spec.Completions, len(workers))
+	ready, known := s.CountWorkers(s.Revision)
+	total := max(facts.Spec.Completions, known)
 	count := Count(total, "worker")
-	if ready < total && len(workers) > 0 {
+	if ready < total && known > 0 {
 		count = fmt.Sprintf("%d of %s", ready, count)
 	}
 	p.Parts = append(p.Parts, count)
@@ -113,18 +107,12 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 		since = s.Since
 	}
 	what := "loading the program"
-	workers := s.WorkersOf(revision)
-	ready := 0
-	for i := range workers {
-		if workers[i].Ready {
-			ready++
-		}
-	}
+	ready, known := s.CountWorkers(revision)
 	switch {
-	case len(workers) > 0 && ready == len(workers):
+	case known > 0 && ready == known:
 		what = "asking it for a first answer"
-	case len(workers) > 0:
-		what = fmt.Sprintf("%d of %s ready", ready, Count(len(workers), "worker"))
+	case known > 0:
+		what = fmt.Sprintf("%d of %s ready", ready, Count(known, "worker"))
 	}
 	p.Parts = append(p.Parts, what)
 	if !since.IsZero() {
