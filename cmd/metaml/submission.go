@@ -59,18 +59,16 @@ func (s *submission) cut(ctx context.Context) error {
 	if s.slice, err = slice.Of(ctx, s.doc, options); err != nil {
 		return err
 	}
-	if s.program, err = program.Make(s.slice, string(s.settings.Kind)); err != nil {
-		return err
+	if s.settings.Kind == run.Serve && s.model.Name == "" && s.slice.Model != "" {
+		return s.named(ctx)
 	}
-	return s.named(ctx)
+	s.program, err = program.Make(s.slice, string(s.settings.Kind))
+	return err
 }
 
-// named takes the run that the program itself names, metaml.model("train-model"), for its model: a worker that is started later loads
-// the same, whatever was trained meanwhile.
+// named takes the run that the program itself names, metaml.model("train-model"), for its model, and cuts again with what its pickles
+// name: a worker that is started later loads the same, whatever was trained meanwhile.
 func (s *submission) named(ctx context.Context) error {
-	if s.settings.Kind != run.Serve || s.model.Name != "" || s.slice.Model == "" {
-		return nil
-	}
 	var err error
 	if s.model, err = s.door.Model(ctx, s.slice.Model); err != nil {
 		return noModel(err, fmt.Sprintf("metaml.model(%q)", s.slice.Model), nameARun, false)
