@@ -360,9 +360,9 @@ func childProcess(c *child) *mainProcess {
 
 // fresh starts a process that loads the program itself.
 func (a *attempt) fresh(t *things) (*mainProcess, error) {
-	conn, theirs, err := socketPair()
+	conn, theirs, err := frame.Pair()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make a connection to Python: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
 	defer theirs.Close()

@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/metaml/metaml/agent/frame"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
@@ -159,28 +157,6 @@ func processLives(c *child) bool {
 	}
 }
 
-// socketPair makes a connection: our end, and the file that a child gets.
-func socketPair() (*net.UnixConn, *os.File, error) {
-	syscall.ForkLock.RLock() // no child may be started before the descriptors are marked
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a connection to Python: %w", err)
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "loader"), os.NewFile(uintptr(fds[1]), "loader")
-	defer ours.Close()
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		_ = theirs.Close()
-		return nil, nil, fmt.Errorf("make a connection to Python: %w", err)
-	}
-	return conn.(*net.UnixConn), theirs, nil
-}
-
 // startLoader is called with the Supervisor's mutex held.
 func (s *Supervisor) startLoader() (_ *loader, err error) {
 	dir := s.opts.Folder.Loader()
@@ -202,9 +178,9 @@ func (s *Supervisor) startLoader() (_ *loader, err error) {
 		return nil, err
 	}
 	defer null.Close()
-	conn, theirs, err := socketPair()
+	conn, theirs, err := frame.Pair()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make a connection to Python: %w", err)
 	}
 	defer theirs.Close()
 	c, err := s.procs.run(command{

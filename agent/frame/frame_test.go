@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/iotest"
-
-	"golang.org/x/sys/unix"
 )
 
 // message is like those of the loader and of the front.
@@ -73,21 +71,17 @@ func TestAFrameThatEndsEarly(t *testing.T) {
 // TestDescriptorsComeWithTheirMessage sends more than one read takes, so that messages and descriptors must be matched.
 func TestDescriptorsComeWithTheirMessage(t *testing.T) {
 	t.Parallel()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	ours, file, err := Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ends [2]*net.UnixConn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "pair")
-		c, err := net.FileConn(f)
-		_ = f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = c.(*net.UnixConn)
-		t.Cleanup(func() { _ = c.Close() })
+	theirs, err := net.FileConn(file)
+	_ = file.Close()
+	if err != nil {
+		t.Fatal(err)
 	}
+	ends := [2]*net.UnixConn{ours, theirs.(*net.UnixConn)}
+	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
 	const count = 50
 	folder := t.TempDir()
 	failed := make(chan error, 1)

@@ -253,7 +253,7 @@ func answerAndDrain(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		if under, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
-			if tcp, ok := under.UnsafeConn().(*net.TCPConn); ok {
+			if tcp, ok := under.UnsafeConn().(*client); ok {
 				_ = tcp.CloseWrite()
 			}
 		}
@@ -299,6 +299,7 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 		return
 	}
 	c := newCall(since, ctx.Conn())
+	f.watching.request(ctx.Conn())
 	for {
 		p := f.call(r, c, &q)
 		if p.status == 0 {
@@ -374,7 +375,7 @@ func (f *front) call(r *revision, c *call, q *request) problem {
 		q.body = nil
 	}
 	q.release()
-	if soon != nil && f.watching {
+	if soon != nil && f.watching.alone.Load() {
 		soon.watch(c)
 	}
 	<-c.done

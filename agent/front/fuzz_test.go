@@ -16,8 +16,6 @@ import (
 	"testing/iotest"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/metaml/metaml/agent/frame"
 )
 
@@ -93,16 +91,12 @@ func FuzzOrders(f *testing.F) {
 		if bytes.Contains(data, []byte("socket")) && !bytes.Contains(data, []byte("nothing")) {
 			return // do not dial what is not ours
 		}
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		ours, file, err := frame.Pair()
 		check(t, err)
-		var ends [2]*net.UnixConn
-		for i, fd := range fds {
-			file := os.NewFile(uintptr(fd), "pair")
-			c, err := net.FileConn(file)
-			check(t, err)
-			_ = file.Close()
-			ends[i] = c.(*net.UnixConn)
-		}
+		theirs, err := net.FileConn(file)
+		check(t, err)
+		_ = file.Close()
+		ends := [2]*net.UnixConn{ours, theirs.(*net.UnixConn)}
 		fr := newFront(ends[1], io.Discard, defaultLimits)
 		done := make(chan struct{})
 		go func() {

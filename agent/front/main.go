@@ -41,8 +41,7 @@ type front struct {
 	stopping atomic.Bool
 	meeting  atomic.Int64 // requests that wait for a revision's first worker
 	ended    chan struct{}
-	luck     luck           // of watching clients
-	watching bool           // there are processors enough to wait for short calls without sleeping
+	watching watching
 	tasks    sync.WaitGroup // workers' connections, listeners, probes
 
 	// Of the goroutine that hears the monitor, except that revisions is read by others.
@@ -106,7 +105,7 @@ func Main(ctx context.Context, o MainOptions) error {
 	debug.SetMemoryLimit(memoryLimit)
 	began := time.Now()
 	f := newFront(control, o.Log, defaultLimits)
-	f.watching = cores > 1
+	f.watching.on = cores > 1
 	orphaned := f.obey(ctx)
 	if !orphaned {
 		return nil
@@ -258,7 +257,7 @@ func (p patient) Accept() (net.Conn, error) {
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		c, err := p.Listener.Accept()
 		if err == nil {
-			return c, nil
+			return newClient(c), nil
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return nil, io.EOF

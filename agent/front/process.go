@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/metaml/metaml/agent/frame"
 )
 
@@ -49,17 +47,11 @@ const writeTimeout = 10 * time.Second
 
 // Start starts a front. It knows nothing yet: tell it listeners, revisions and workers, and then to switch.
 func Start(o Options) (*Process, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	conn, theirs, err := frame.Pair()
 	if err != nil {
-		return nil, fmt.Errorf("make a channel for the front: %w", err)
+		return nil, fmt.Errorf("start the front: %w", err)
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "front"), os.NewFile(uintptr(fds[1]), "front")
-	defer ours.Close()
 	defer theirs.Close()
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		return nil, fmt.Errorf("make a channel for the front: %w", err)
-	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		_ = conn.Close()
@@ -71,7 +63,7 @@ func Start(o Options) (*Process, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("start the front: %w", err)
 	}
-	p := &Process{child: child, conn: conn.(*net.UnixConn), updates: make(chan Update, 16), quit: make(chan struct{})}
+	p := &Process{child: child, conn: conn, updates: make(chan Update, 16), quit: make(chan struct{})}
 	go p.listen()
 	return p, nil
 }

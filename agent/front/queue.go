@@ -3,6 +3,8 @@ package front
 import (
 	"errors"
 	"net"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,7 +91,8 @@ type revision struct {
 	waiting     fifo
 	workers     []*worker // by index; nil: there is none
 	connected   int
-	outstanding int // calls that were pushed and have no answer yet; streams that have not ended
+	gathering   bool // who pushed a call is about to dispatch it, with those that come until then
+	outstanding int  // calls that were pushed and have no answer yet; streams that have not ended
 	draining    bool
 	drained     bool // and was said to be
 	closed      error
@@ -132,26 +135,49 @@ func (r *revision) push(c *call) (soon *worker, err error) {
 		r.arm()
 	}
 	r.waiting.push(c)
-	for _, w := range r.workers {
-		if w != nil && r.room(w) > 0 {
-			if r.outstanding == 1 && w.pace < watchable {
-				soon = w
-			}
-			r.dispatch(w) // unlocks
-			return soon, nil
+	if r.Batch > 0 && r.outstanding > 1 {
+		if r.gathering || !slices.ContainsFunc(r.workers, func(w *worker) bool { return w != nil && w.free() }) {
+			r.mu.Unlock()
+			return nil, nil
 		}
+		// What other goroutines have read is to go along, or every batch is followed by one of a single call. They only get their
+		// turn first: nothing is waited for.
+		r.gathering = true
+		r.mu.Unlock()
+		runtime.Gosched()
+		r.mu.Lock()
+		r.gathering = false
+	}
+	for _, w := range r.workers {
+		if w == nil || r.waiting.len() == 0 || !w.free() {
+			continue
+		}
+		if r.outstanding == 1 && w.pace < watchable {
+			soon = w
+		}
+		r.dispatch(w) // unlocks
+		r.mu.Lock()
 	}
 	r.mu.Unlock()
-	return nil, nil
+	return soon, nil
 }
 
-// room says how many calls a worker can be handed now.
+// free reports whether a worker can be handed calls. revision.mu is held.
+func (w *worker) free() bool { return w.busy < w.hello.Concurrent }
+
+// room says how many of those that wait a worker can be handed now. r.mu is held.
 func (r *revision) room(w *worker) int {
-	if w.busy >= w.hello.Concurrent {
+	if !w.free() {
 		return 0
 	}
-	if w.hello.Batch > 0 {
-		return w.hello.Batch
+	if w.hello.Batch > 0 { // all that wait, but for the share of others that have nothing to do
+		idle := 0
+		for _, o := range r.workers {
+			if o != nil && o.busy == 0 {
+				idle++
+			}
+		}
+		return min(w.hello.Batch, (r.waiting.len()+idle-1)/max(idle, 1))
 	}
 	if w.hello.Concurrent > 1 {
 		return w.hello.Concurrent - w.busy
@@ -362,16 +388,12 @@ func (r *revision) look() {
 
 // gone reports whether the client of a call has hung up, as far as that can be seen without writing to it.
 func (c *call) gone() bool {
-	conn, ok := c.conn.(*net.TCPConn)
+	conn, ok := c.conn.(*client)
 	if !ok {
 		return false
 	}
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return true
-	}
 	gone := false
-	err = raw.Control(func(fd uintptr) {
+	err := conn.socket.raw.Control(func(fd uintptr) {
 		var b [1]byte
 		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		gone = n == 0 && err == nil || err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)

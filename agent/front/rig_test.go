@@ -138,7 +138,7 @@ func newRig(tb testing.TB, l limits) *rig {
 			return nil, err
 		}
 		r.front = newFront(c.(*net.UnixConn), r.log, l)
-		r.front.watching = true
+		r.front.watching.on = true
 		go func() {
 			defer close(child.done)
 			defer cancel(nil)

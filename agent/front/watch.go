@@ -19,6 +19,29 @@ import (
 // watchable is how long a socket is watched, and the longest that a function may take, on the average, to be watched for.
 const watchable = 150 * time.Microsecond
 
+// With GOMAXPROCS 1 nothing else is done meanwhile, so all this is for one client that has the front for itself: whose last two
+// requests no other client's came between.
+
+// watching is what a front knows of it.
+type watching struct {
+	on    bool // there are processors enough
+	luck  luck // with clients
+	last  atomic.Pointer[client]
+	alone atomic.Bool
+}
+
+// request notes that a client has sent one.
+func (w *watching) request(conn net.Conn) {
+	if !w.on {
+		return
+	}
+	c, ok := conn.(*client)
+	if alone := w.last.Load() == c && ok; !alone || !w.alone.Load() {
+		w.last.Store(c)
+		w.alone.Store(alone)
+	}
+}
+
 // luck keeps what does not help from being tried again and again: negative, so many times it is not.
 type luck struct{ atomic.Int32 }
 
@@ -46,22 +69,17 @@ func (l *luck) watch(socket syscall.RawConn, enough func() bool) {
 
 // watch waits for the answer of a call that nobody else has.
 func (w *worker) watch(c *call) {
-	w.luck.watch(w.raw, func() bool { return len(c.done) > 0 })
+	w.luck.watch(w.socket.raw, func() bool { return len(c.done) > 0 })
 }
 
-// connState watches for a client's next request, when its last one was answered and there is no other.
+// connState watches for the next request of a client that has the front for itself, when its last one was answered.
 func (f *front) connState(conn net.Conn, state fasthttp.ConnState) {
-	if state != fasthttp.StateIdle || !f.watching {
+	c, ok := conn.(*client)
+	if state != fasthttp.StateIdle || !ok || !f.watching.alone.Load() || f.watching.last.Load() != c {
 		return
 	}
-	r := f.current.Load()
-	if r == nil || !r.idle() {
-		return
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		if raw, err := tcp.SyscallConn(); err == nil {
-			f.luck.watch(raw, func() bool { return !r.idle() })
-		}
+	if r := f.current.Load(); r != nil && r.idle() {
+		f.watching.luck.watch(c.socket.raw, func() bool { return !r.idle() })
 	}
 }
 

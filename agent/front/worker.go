@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // worker is our connection to a worker's process. A new connection, or a new attempt, is a new value.
@@ -18,6 +15,7 @@ type worker struct {
 	Worker
 	revision *revision
 	conn     *net.UnixConn
+	socket   *socket // conn's
 	reader   *frameReader
 	hello    *hello
 
@@ -31,14 +29,9 @@ type worker struct {
 	luck luck // of watching it
 
 	writing  sync.Mutex
-	raw      syscall.RawConn
 	scratch  []byte
 	pending  []chunk // what the socket had no room for, and what came after
 	flushing bool    // somebody writes pending
-	attempt  func(fd uintptr) bool
-	out      []byte // argument and results of attempt
-	wrote    int
-	fault    error
 }
 
 // flight is a call that a worker has.
@@ -117,15 +110,16 @@ func (r *revision) dial(ctx context.Context, info Worker) (*worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial worker %d: %w", info.Index, err)
 	}
-	w := &worker{Worker: info, revision: r, conn: c.(*net.UnixConn), reader: newFrameReader(c), flights: map[uint64]flight{}, next: 1}
+	w := &worker{Worker: info, revision: r, conn: c.(*net.UnixConn), flights: map[uint64]flight{}, next: 1}
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	_ = c.SetReadDeadline(time.Now().Add(r.Timeout + r.front.limits.patience + helloTimeout))
-	if w.hello, err = readHello(w.reader); err == nil {
-		err = c.SetReadDeadline(time.Time{})
+	if w.socket, err = newSocket(w.conn); err == nil {
+		w.reader = newFrameReader(w.socket)
+		w.hello, err = readHello(w.reader)
 	}
 	if err == nil {
-		w.raw, err = w.conn.SyscallConn()
+		err = c.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
 		_ = c.Close()
@@ -139,14 +133,6 @@ func (r *revision) dial(ctx context.Context, info Worker) (*worker, error) {
 			return nil, fmt.Errorf("%w: no hello", errGarbage)
 		}
 		return nil, errEnded
-	}
-	w.attempt = func(fd uintptr) bool {
-		for {
-			w.wrote, w.fault = unix.Write(int(fd), w.out)
-			if !errors.Is(w.fault, unix.EINTR) {
-				return true
-			}
-		}
 	}
 	return w, nil
 }
@@ -268,7 +254,7 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 		c.borrowed = item.data
 		answered = append(answered, c)
 	}
-	if r.waiting.len() > 0 && r.room(w) > 0 {
+	if r.waiting.len() > 0 && w.free() {
 		r.dispatch(w)
 	} else {
 		r.mu.Unlock()
@@ -352,7 +338,7 @@ func (w *worker) quit(c *call) {
 		w.busy--
 	}
 	r.left()
-	if r.waiting.len() > 0 && r.room(w) > 0 {
+	if r.waiting.len() > 0 && w.free() {
 		r.dispatch(w)
 	} else {
 		r.mu.Unlock()
@@ -484,18 +470,11 @@ func (w *worker) tell(kind byte, id uint64) {
 // write gives b to the socket, which takes it at once almost always. w.writing is held; b may be used again.
 func (w *worker) write(b []byte) {
 	if len(w.pending) == 0 && !w.flushing {
-		w.out, w.wrote, w.fault = b, 0, nil
-		if err := w.raw.Write(w.attempt); err != nil {
-			return // closed, which the reader sees too
+		n, err := w.socket.writeNow(b)
+		if err != nil || n == len(b) {
+			return // of an error the reader hears as well
 		}
-		w.out = nil
-		if w.fault != nil && !errors.Is(w.fault, unix.EAGAIN) {
-			return // the reader will see the end as well
-		}
-		b = b[max(w.wrote, 0):]
-		if len(b) == 0 {
-			return
-		}
+		b = b[n:]
 	}
 	w.pending = append(w.pending, chunk{b: bytes.Clone(b)})
 	w.flush()
