@@ -135,12 +135,7 @@ func (g *Gate) Reply(client, id string, frames [][]byte) {
 		return
 	}
 	r.reply = frames
-	if r.pending || r.held || r.outcome != nil {
-		g.settle(r)
-		return
-	}
-	g.front.Reply(client, frames)
-	g.finish(r)
+	g.settle(r)
 }
 
 // Idle takes an idle status of the wrapped kernel whose parent is id.

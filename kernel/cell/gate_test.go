@@ -90,15 +90,16 @@ func (f *fixture) requestOf(client, id, msgType, code string) {
 
 // answer is ipykernel's reply and idle, which come by different sockets in any order.
 func (f *fixture) answer(id, status string, idleFirst bool) {
-	reply := func() {
-		f.gate.Reply("client", id, f.message("r", "execute_reply", id, map[string]any{"status": status, "execution_count": 1}).Frames)
-	}
-	idle := func() { f.idle(id) }
+	reply, idle := func() { f.reply(id, status) }, func() { f.idle(id) }
 	if idleFirst {
 		reply, idle = idle, reply
 	}
 	reply()
 	idle()
+}
+
+func (f *fixture) reply(id, status string) {
+	f.gate.Reply("client", id, f.message("r", "execute_reply", id, map[string]any{"status": status, "execution_count": 1}).Frames)
 }
 
 func (f *fixture) idle(id string) {
@@ -164,6 +165,25 @@ func TestAReplyBeforeTheDecisionWaitsForIt(t *testing.T) {
 		f.gate.bound(talk, "a", true) // --detach
 		f.want("detached", f.replies, "a ok")
 		f.want("published", f.published, "status a idle")
+	}
+}
+
+// TestADecisionBetweenIdleAndReply: the two come by different sockets, and the run may end between them.
+func TestADecisionBetweenIdleAndReply(t *testing.T) {
+	for name, decide := range map[string]func(*Gate, *Conversation){
+		"a run that is over": func(g *Gate, talk *Conversation) { g.bound(talk, "a", false); g.end(talk, "a", nil) },
+		"a refusal":          func(g *Gate, talk *Conversation) { g.end(talk, "a", nil) },
+		"--detach":           func(g *Gate, talk *Conversation) { g.bound(talk, "a", true) },
+	} {
+		f := newFixture(t)
+		f.request("a", "execute_request", "%%train\n")
+		talk := &Conversation{}
+		f.gate.begin(talk, "a", true)
+		f.idle("a")
+		decide(f.gate, talk)
+		f.reply("a", "ok")
+		f.want(name+": replies", f.replies, "a ok")
+		f.want(name+": published", f.published, "status a idle")
 	}
 }
 
@@ -327,8 +347,8 @@ func TestTwoFrontEndsKeepTheirOrder(t *testing.T) {
 }
 
 // TestAnyOrderEndsWithEveryRequestAnsweredOnce plays random sessions: whatever the
-// order of cells, conversations and answers, each request is answered exactly once,
-// executes in their order, and the gate ends open.
+// order of cells, conversations and answers, each request is answered exactly once and
+// idle once, executes in their order, and the gate ends open.
 func TestAnyOrderEndsWithEveryRequestAnsweredOnce(t *testing.T) {
 	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -345,16 +365,31 @@ func TestAnyOrderEndsWithEveryRequestAnsweredOnce(t *testing.T) {
 				func() { f.gate.bound(talk, id, rng.IntN(3) == 0) },
 				func() { f.gate.end(talk, id, []*Failure{nil, {Name: "E"}}[rng.IntN(2)]) },
 			}
-			at := rng.IntN(4)
-			if at == 3 {
+			if rng.IntN(4) == 0 { // it does not start a run
 				f.answer(id, []string{"ok", "error"}[rng.IntN(2)], rng.IntN(2) == 0)
 				continue
 			}
+			reply, idle := rng.IntN(len(steps)), rng.IntN(len(steps)) // after which step each comes
 			for i, step := range steps {
 				step()
-				if i == at {
+				if reply == i && idle == i {
 					f.answer(id, "ok", rng.IntN(2) == 0)
+				} else if reply == i {
+					f.reply(id, "ok")
+				} else if idle == i {
+					f.idle(id)
 				}
+			}
+		}
+		for i := range n {
+			idles := 0
+			for _, p := range f.published {
+				if p == fmt.Sprintf("status %d idle", i) {
+					idles++
+				}
+			}
+			if idles != 1 {
+				t.Fatalf("seed %d: request %d was idle %d times; published %q", seed, i, idles, f.published)
 			}
 		}
 		if len(f.replies) != n {
