@@ -395,7 +395,7 @@ func (w *worker) send(id uint64, jobs []job) {
 	}
 	var flags byte
 	prefix := jobs[0].prefix
-	if stackable(jobs) {
+	if (len(jobs) > 1 || w.hello.Batch > 0) && stackable(jobs) {
 		flags = flagStacked
 		length := int(uint32At(jobs[0].item.b, 4))
 		size = prefix + pad8(len(jobs)*length)
@@ -447,9 +447,6 @@ func uint32At(b []byte, at int) uint32 {
 
 // stackable reports whether all are arrays of one shape.
 func stackable(jobs []job) bool {
-	if len(jobs) < 2 {
-		return false
-	}
 	head := jobs[0].item.b[:jobs[0].prefix]
 	for _, j := range jobs {
 		if j.kind != itemArray || j.prefix != len(head) || !bytes.Equal(j.item.b[:j.prefix], head) {

@@ -24,7 +24,6 @@ from metaml._wire import (
     ARRAY,
     BYTES,
     CALL,
-    DTYPES,
     END,
     ERROR,
     FIELDS,
@@ -103,7 +102,7 @@ class Service:
         if kind is bytes or kind is bytearray or kind is memoryview:
             return item(BYTES, bytes(value))
         numpy = sys.modules.get("numpy")
-        if numpy is not None and (kind is numpy.ndarray or isinstance(value, numpy.generic)) and value.dtype.name in DTYPES:
+        if numpy is not None and (kind is numpy.ndarray or isinstance(value, numpy.generic)) and _wire.travels(value.dtype):
             value = _native(value)
             if not _finite(value, numpy):
                 _results.to_json(value)  # which names the place
@@ -133,7 +132,7 @@ class Service:
 
     def rows(self, value: Any) -> tuple[bytes, ...]:
         """The body of a stacked reply whose items are an array's rows; empty if they have to be looked at one by one."""
-        if value.dtype.name not in DTYPES or value.nbytes > _wire.MAX_FRAME - 1024 or not value.size:
+        if not _wire.travels(value.dtype) or value.nbytes > _wire.MAX_FRAME - 1024 or not value.size:
             return ()
         value = _native(value)
         return _wire.rows(value) if _finite(value, sys.modules["numpy"]) else ()
