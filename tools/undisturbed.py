@@ -105,6 +105,8 @@ def left_files(base: Path) -> list[Path]:
 
 
 def main() -> int:
+    # A shell ignores Ctrl-C for what it starts in the background, and its children would too; some tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Sockets have short names at most, so this is /tmp even where TMPDIR says more.
     base = Path(tempfile.mkdtemp(prefix="metaml-test-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108
     token = secrets.token_hex(8)
