@@ -123,8 +123,11 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 	}
 }
 
-// processEnded is the type of an error that is no exception: the process that loaded the program ended.
-const processEnded = "Error"
+// Types of errors whose sentence says all: the process that loaded the program ended, and what MetaML itself refuses.
+const (
+	processEnded = "Error"
+	refused      = "Refused"
+)
 
 // ServerCause says in a sentence why a revision of a server never got ready, or why the server ended.
 func ServerCause(state *run.State, revision int) string {
@@ -133,7 +136,7 @@ func ServerCause(state *run.State, revision int) string {
 	case f != nil && f.Error != nil:
 		text, _, _ := strings.Cut(f.Error.Text, "\n")
 		cause := strings.TrimSuffix(f.Error.Type+": "+text, ": ")
-		if f.Error.Type == processEnded {
+		if f.Error.Type == processEnded || f.Error.Type == refused {
 			cause = text
 		}
 		if place := innermost(f.Error.Frames); place != "" {
@@ -161,6 +164,9 @@ func ServerFailure(f *run.RevisionFailure) string {
 		_, body := Failure(&run.Trial{Error: f.Error})
 		if f.Error.Type == processEnded && f.Error.Traceback == "" {
 			return ""
+		}
+		if f.Error.Type == refused { // its sentence is the cause; the rest says what to do, and where
+			_, body, _ = strings.Cut(body, "\n")
 		}
 		return body
 	}

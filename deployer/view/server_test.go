@@ -106,3 +106,23 @@ func TestAServerWhoseProgramEnds(t *testing.T) {
 		t.Errorf("%q", body)
 	}
 }
+
+// What MetaML refuses is said once, and what to do about it after that.
+func TestAServerWhoseFunctionIsRefused(t *testing.T) {
+	failed := &run.Error{
+		Type: "Refused", Text: "serve has only *images, and a request has to go somewhere\nWrite `def serve(input):`.",
+		Frames: []run.Frame{{Cell: 1, CellLine: 2, Function: "serve", Text: "def serve(*images):", Mine: true}},
+	}
+	shown := story{
+		{Type: run.EventServerStarting, Revision: 1},
+		{Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram, Error: failed},
+	}
+	const want = "serve-1   failed\nrevision 1 never got ready: serve has only *images, and a request has to go somewhere (cell 1, line 2)"
+	if got := shown.at(2, 1).Text(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	body := view.ServerFailure(&run.RevisionFailure{Error: failed})
+	if want := "Write `def serve(input):`.\ncell 1, line 2, in serve\n    def serve(*images):"; body != want {
+		t.Errorf("the rest is %q, want %q", body, want)
+	}
+}
