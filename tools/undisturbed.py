@@ -60,7 +60,19 @@ def surroundings(base: Path, token: str) -> dict[str, str]:
 
 
 def left_processes(token: str) -> dict[int, str]:
-    """Processes that carry the token, by pid, with their command lines."""
+    """Processes that carry the token, by pid, with their command lines.
+
+    One that is starting a program has no environment for a moment, so that there is none is believed at a second look only.
+    """
+    found = carriers(token)
+    if not found:
+        time.sleep(0.05)
+        found = carriers(token)
+    return found
+
+
+def carriers(token: str) -> dict[int, str]:
+    """Processes in whose environment the token can be read now."""
     needle = f"{MARK}={token}"
     found: dict[int, str] = {}
     if Path("/proc/self/environ").exists():

@@ -333,9 +333,12 @@ func TestAKilledMonitorTakesItsTrialsWithIt(t *testing.T) {
 	}
 }
 
-func zombie(pid int) bool {
+func zombie(pid int) bool { return inState(pid, 'Z') }
+
+// inState reports whether a process is in a state of proc_pid_stat(5).
+func inState(pid int, state rune) bool {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return strings.Contains(string(data), ") Z ")
+	return strings.Contains(string(data), fmt.Sprintf(") %c ", state))
 }
 
 func TestAKilledLoaderIsReplaced(t *testing.T) {

@@ -75,6 +75,21 @@ func (s *server) kill(kind string) int {
 	return pid
 }
 
+// killBoth kills the front and the monitor at once: either of them would start the other again within milliseconds.
+func (s *server) killBoth() {
+	s.t.Helper()
+	front, monitor := 0, 0
+	s.waitFor("front and monitor", func() bool {
+		front, monitor = s.victim("front"), s.victim("monitor")
+		return front != 0 && monitor != 0
+	})
+	err := syscall.Kill(monitor, syscall.SIGSTOP)
+	s.waitFor("the monitor to stand still", func() bool { return inState(monitor, 'T') })
+	if err = errors.Join(err, syscall.Kill(front, syscall.SIGKILL), syscall.Kill(monitor, syscall.SIGKILL)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func TestAKilledProcessOfAServerIsReplaced(t *testing.T) {
 	for _, kind := range []string{"worker", "loader", "front", "monitor"} {
 		t.Run(kind, func(t *testing.T) {
@@ -103,9 +118,7 @@ func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 	s := newServer(t)
 	done := s.serve(s.next(1), double)
 	url := s.url()
-	if err := errors.Join(syscall.Kill(s.victim("front"), syscall.SIGKILL), syscall.Kill(s.victim("monitor"), syscall.SIGKILL)); err != nil {
-		t.Fatal(err)
-	}
+	s.killBoth()
 	s.waitFor("the server to be dead", func() bool { return s.look().Liveness == Dead && len(s.processes("")) == 0 })
 	again, err := s.Submit(t.Context(), Submission{Spec: done.Spec, Program: s.program(double)})
 	if err != nil || !again.Attached {
@@ -116,9 +129,7 @@ func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 		t.Error(s.describe())
 	}
 	// And so does who only watches.
-	if err := errors.Join(syscall.Kill(s.victim("front"), syscall.SIGKILL), syscall.Kill(s.victim("monitor"), syscall.SIGKILL)); err != nil {
-		t.Fatal(err)
-	}
+	s.killBoth()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	watched := make(chan error, 1)
 	go func() { watched <- s.Follow(ctx, s.name, "", func(run.Event, string) error { return nil }) }()
@@ -386,10 +397,8 @@ func TestAServerAfterTheMachineWasRestarted(t *testing.T) {
 	s.outcome(2)
 	url, f := s.url(), s.Folder(s.name)
 	// The machine takes everything at once.
-	front, m := s.victim("front"), f.ReadMonitor()
-	if err := errors.Join(syscall.Kill(front, syscall.SIGKILL), syscall.Kill(m.PID, syscall.SIGKILL)); err != nil {
-		t.Fatal(err)
-	}
+	m := f.ReadMonitor()
+	s.killBoth()
 	s.waitFor("all to be gone", func() bool { return !f.Monitored() && len(s.processes("")) == 0 && !anyAlive(s.fronts()) })
 	m.BootID = "another"
 	if err := folder.ReplaceJSON(f.MonitorFile(), m); err != nil {
