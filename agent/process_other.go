@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/metaml/metaml/agent/frame"
 )
 
 func becomeSubreaper() error { return nil }
@@ -17,13 +19,7 @@ func becomeSubreaper() error { return nil }
 func childAttributes(bool) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 func eventsPair() (ours, theirs *os.File, err error) {
-	syscall.ForkLock.RLock() // no child may be started before the descriptors are marked
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
+	fds, err := frame.Descriptors()
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a channel for a trial: %w", err)
 	}

@@ -1,6 +1,6 @@
 // Package frame is how the processes of a run talk to each other over a socket pair: u32 little-endian length and JSON, with file
-// descriptors by SCM_RIGHTS (docs/protocols.md §5, §6). Pair makes one, Read and Write are the rest, and Reader for who is sent
-// descriptors.
+// descriptors by SCM_RIGHTS (docs/protocols.md §5, §6). Pair makes one (Descriptors its bare ends), Read and Write are the rest,
+// and Reader for who is sent descriptors.
 //
 // It imports nothing of the product.
 package frame
@@ -21,17 +21,24 @@ import (
 // Max bounds one message, in bytes. It is more than docs/protocols.md §5 asks for, so that a parameter may be a sizeable array.
 const Max = 16 << 20
 
+// Descriptors makes the two ends of a connection, which no child inherits; they block.
+func Descriptors() (fds [2]int, err error) {
+	syscall.ForkLock.RLock() // no child may be started before the descriptors are marked: macOS has no SOCK_CLOEXEC
+	defer syscall.ForkLock.RUnlock()
+	fds, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return fds, fmt.Errorf("make a socket pair: %w", err)
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	return fds, nil
+}
+
 // Pair makes a connection: our end, and the file that a child gets.
 func Pair() (ours *net.UnixConn, theirs *os.File, err error) {
-	syscall.ForkLock.RLock() // no child may be started before the descriptors are marked: macOS has no SOCK_CLOEXEC
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
+	fds, err := Descriptors()
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a socket pair: %w", err)
+		return nil, nil, err
 	}
 	file, theirs := os.NewFile(uintptr(fds[0]), "pair"), os.NewFile(uintptr(fds[1]), "pair")
 	defer file.Close()

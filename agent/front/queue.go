@@ -192,12 +192,20 @@ func (r *revision) room(w *worker) int {
 	return max(1, min(n, share, 64))
 }
 
-// dispatch hands what waits to a worker with room. It is called with r.mu held, and releases it.
+// dispatch hands what waits to a worker, as far as it has room. It is called with r.mu held, and releases it.
 func (r *revision) dispatch(w *worker) {
+	room := 0
+	if r.waiting.len() > 0 {
+		room = r.room(w)
+	}
+	if room == 0 {
+		r.mu.Unlock()
+		return
+	}
 	now := time.Now()
 	n, bytes := 0, 0
 	jobs := w.jobs()
-	for room := r.room(w); n < room && r.waiting.len() > 0; {
+	for n < room && r.waiting.len() > 0 {
 		c := r.waiting.front()
 		if n > 0 && bytes+len(c.item.b) > mostBytes {
 			break

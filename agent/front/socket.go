@@ -24,7 +24,7 @@ const atOnce = 64 << 10
 type socket struct {
 	raw     syscall.RawConn
 	in, out transfer
-	once    func(fd uintptr) // tries out
+	once    func(fd uintptr) (done bool) // tries out, and does not wait
 }
 
 // transfer is a read or a write that is going on. try is made once, so that none allocates.
@@ -43,7 +43,10 @@ func newSocket(c syscall.Conn) (*socket, error) {
 	s := &socket{raw: raw}
 	s.in.try = s.in.with(read)
 	s.out.try = s.out.with(write)
-	s.once = func(fd uintptr) { s.out.try(fd) }
+	s.once = func(fd uintptr) bool {
+		s.out.try(fd)
+		return true
+	}
 	return s, nil
 }
 
@@ -77,38 +80,24 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 // Write is as io.Writer has it; it waits until everything is written, or for the connection's deadline.
-func (s *socket) Write(p []byte) (int, error) {
-	t, done := &s.out, 0
-	for done < len(p) {
-		t.p = p[done:min(len(p), done+atOnce)]
-		err := s.raw.Write(t.try)
-		t.p = nil
-		if err != nil {
-			return done, err
-		}
-		if t.err != nil {
-			return done, os.NewSyscallError("write", t.err)
-		}
-		done += t.n
-	}
-	return done, nil
-}
+func (s *socket) Write(p []byte) (int, error) { return s.write(p, s.out.try) }
 
 // writeNow writes what the socket takes without waiting.
-func (s *socket) writeNow(p []byte) (int, error) {
+func (s *socket) writeNow(p []byte) (int, error) { return s.write(p, s.once) }
+
+func (s *socket) write(p []byte, try func(fd uintptr) (done bool)) (int, error) {
 	t, done := &s.out, 0
 	for done < len(p) {
 		t.p = p[done:min(len(p), done+atOnce)]
-		err := s.raw.Control(s.once)
+		err := s.raw.Write(try)
 		t.p = nil
-		if err == nil {
-			err = t.err
-		}
-		if errors.Is(err, unix.EAGAIN) {
-			return done, nil
-		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return done, err
+		case errors.Is(t.err, unix.EAGAIN): // it was tried once
+			return done, nil
+		case t.err != nil:
+			return done, os.NewSyscallError("write", t.err)
 		}
 		done += t.n
 	}

@@ -186,11 +186,7 @@ func (r *revision) join(w *worker) bool {
 	first := r.hello.CompareAndSwap(nil, w.hello)
 	// Before it is given work, so that what the monitor hears is in order.
 	r.front.tell(notice{Type: "connected", Revision: w.Revision, Worker: w.Index, Attempt: w.Attempt})
-	if r.waiting.len() > 0 {
-		r.dispatch(w)
-	} else {
-		r.mu.Unlock()
-	}
+	r.dispatch(w) // unlocks
 	if first {
 		close(r.known)
 	}
@@ -254,11 +250,7 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 		c.borrowed = item.data
 		answered = append(answered, c)
 	}
-	if r.waiting.len() > 0 && w.free() {
-		r.dispatch(w)
-	} else {
-		r.mu.Unlock()
-	}
+	r.dispatch(w) // unlocks
 	w.deliver(answered, f.owned)
 	for _, id := range quit {
 		w.tell(frameQuit, id)
@@ -338,11 +330,7 @@ func (w *worker) quit(c *call) {
 		w.busy--
 	}
 	r.left()
-	if r.waiting.len() > 0 && w.free() {
-		r.dispatch(w)
-	} else {
-		r.mu.Unlock()
-	}
+	r.dispatch(w) // unlocks
 	w.tell(frameQuit, c.id)
 }
 
