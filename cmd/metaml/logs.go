@@ -94,11 +94,11 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 		if stream == folder.Stdout {
 			return nil
 		}
-		out := &refusedRequests{to: a.out}
+		heading := ""
 		if spec.Completions > 1 {
-			out.heading = "── front\n"
+			heading = "── front\n"
 		}
-		return front.CopyTo(out)
+		return front.CopyTo(refusedRequests(a.out, heading, ""))
 	}
 	var (
 		group sync.WaitGroup
@@ -107,13 +107,13 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 	)
 	for i := range errs {
 		group.Go(func() {
-			w := &prefixed{to: out, prefix: fmt.Sprintf("worker %d  ", i)}
+			w := prefixed(out, fmt.Sprintf("worker %d  ", i))
 			errs[i] = door.Target.Log(ctx, l.Spec.Name, i, 0, stream, true, w)
 		})
 	}
 	over := make(chan struct{})
 	watched := make(chan error, 1)
-	go func() { watched <- followFront(front, &refusedRequests{to: out, prefix: "front  "}, stream, over) }()
+	go func() { watched <- followFront(front, refusedRequests(out, "", "front  "), stream, over) }()
 	group.Wait()
 	close(over)
 	if ctx.Err() != nil {
@@ -145,30 +145,17 @@ func followFront(front *folder.LogReader, out io.Writer, stream string, over <-c
 }
 
 // refusedRequests writes for people what the front logged of requests that got no answer of a worker. Those whose function failed are in
-// the worker's own log.
-type refusedRequests struct {
-	to      io.Writer
-	heading string // before the first
-	prefix  string // of each
-	part    []byte
-}
-
-func (w *refusedRequests) Write(p []byte) (int, error) {
-	w.part = append(w.part, p...)
-	for {
-		end := bytes.IndexByte(w.part, '\n')
-		if end < 0 {
-			return len(p), nil
+// the worker's own log. heading comes before the first, prefix before each.
+func refusedRequests(to io.Writer, heading, prefix string) *byLine {
+	return &byLine{do: func(line []byte) error {
+		text := refused(line)
+		if text == "" {
+			return nil
 		}
-		line := refused(w.part[:end])
-		if w.part = w.part[end+1:]; line == "" {
-			continue
-		}
-		if _, err := io.WriteString(w.to, w.heading+w.prefix+line); err != nil {
-			return 0, err
-		}
-		w.heading = ""
-	}
+		_, err := io.WriteString(to, heading+prefix+text)
+		heading = ""
+		return err
+	}}
 }
 
 // refused is a line of front.log as a sentence, or "".
@@ -208,23 +195,31 @@ func (w *lockedWriter) Write(p []byte) (int, error) {
 }
 
 // prefixed writes each whole line with something in front.
-type prefixed struct {
-	to     io.Writer
-	prefix string
-	part   []byte
+func prefixed(to io.Writer, prefix string) *byLine {
+	return &byLine{do: func(line []byte) error {
+		_, err := to.Write(append([]byte(prefix), line...))
+		return err
+	}}
 }
 
-func (w *prefixed) Write(p []byte) (int, error) {
+// byLine gives what is written to do, line by line with their line feeds; the last one waits for its own.
+type byLine struct {
+	do   func(line []byte) error
+	part []byte
+}
+
+func (w *byLine) Write(p []byte) (int, error) {
 	w.part = append(w.part, p...)
 	for {
 		end := bytes.IndexByte(w.part, '\n')
 		if end < 0 {
 			return len(p), nil
 		}
-		if _, err := w.to.Write(append([]byte(w.prefix), w.part[:end+1]...)); err != nil {
+		line := w.part[:end+1]
+		w.part = w.part[end+1:]
+		if err := w.do(line); err != nil {
 			return 0, err
 		}
-		w.part = w.part[end+1:]
 	}
 }
 

@@ -95,14 +95,14 @@ func addressOf(l *run.Listed) string {
 // stateWord is a run's state with what people must know beside it.
 func stateWord(l *run.Listed) string {
 	s := string(l.State.Phase)
-	if server := l.State.Server; server != nil && !l.State.Phase.Final() {
+	if l.State.Phase.Final() {
+		return s
+	}
+	if server := l.State.Server; server != nil {
 		s = "starting"
 		if server.Answering() > 0 {
 			s = "ready"
 		}
-	}
-	if l.State.Phase.Final() {
-		return s
 	}
 	switch l.Liveness {
 	case run.Dead:

@@ -75,15 +75,13 @@ func (s *Server) WorkersOf(revision int) []Worker {
 
 // CountWorkers counts the workers of a revision that are known, and those among them that answer.
 func (s *Server) CountWorkers(revision int) (ready, known int) {
-	for i := range s.Workers {
-		if w := &s.Workers[i]; w.Revision == revision {
-			known++
-			if w.Ready {
-				ready++
-			}
+	workers := s.WorkersOf(revision)
+	for i := range workers {
+		if workers[i].Ready {
+			ready++
 		}
 	}
-	return ready, known
+	return ready, len(workers)
 }
 
 // maxWorkers bounds what a damaged event can make a reader allocate.

@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -86,8 +85,7 @@ func (e *engine) logged(r *revision, body string) finding {
 		return finding{}
 	}
 	for _, w := range r.workers {
-		path := filepath.Join(r.folder.Attempt(w.index, w.attempt), folder.Stderr)
-		_, entry, found := strings.Cut(folder.Tail(path, 400, 64<<10), "metaml: "+answer.ID+" ")
+		_, entry, found := strings.Cut(folder.Tail(r.stderr(w), 400, 64<<10), "metaml: "+answer.ID+" ")
 		if found {
 			entry, _, _ = strings.Cut(entry, "\nmetaml: ")
 			return explain(entry)
@@ -132,7 +130,7 @@ func frames(trace string) []run.Frame {
 
 // lastLines is what a worker said last, to be added to a sentence.
 func (e *engine) lastLines(r *revision, w *worker) string {
-	if lines := folder.Tail(filepath.Join(r.folder.Attempt(w.index, w.attempt), folder.Stderr), 20, 8<<10); lines != "" {
+	if lines := folder.Tail(r.stderr(w), 20, 8<<10); lines != "" {
 		return "\n" + lines
 	}
 	return ""

@@ -500,12 +500,17 @@ func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 	})
 }
 
+// stderr is the log of a worker, as this attempt of it writes it.
+func (r *revision) stderr(w *worker) string {
+	return filepath.Join(r.folder.Attempt(w.index, w.attempt), folder.Stderr)
+}
+
 // logEnd says in a worker's log how it ended: who got a 502 is sent there, and the worker itself cannot say it.
 func (r *revision) logEnd(w *worker, text string) {
 	if text == "" {
 		return // it has told of an exception of its own
 	}
-	f, err := os.OpenFile(filepath.Join(r.folder.Attempt(w.index, w.attempt), folder.Stderr), os.O_WRONLY|os.O_APPEND, 0)
+	f, err := os.OpenFile(r.stderr(w), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return
 	}
