@@ -28,7 +28,7 @@ import (
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
-const usage = `usage: metaml-agent monitor --dir RUNDIR [--resume]
+const usage = `usage: metaml-agent monitor --dir RUNDIR [--resume] [--detach]
        metaml-agent front --dir RUNDIR
        metaml-agent version`
 
@@ -54,6 +54,7 @@ func monitorMain(args []string) int {
 	flags := flag.NewFlagSet("metaml-agent monitor", flag.ContinueOnError)
 	dir := flags.String("dir", "", "the run's folder")
 	resume := flags.Bool("resume", false, "go on with the unfinished trials of a run that has ended, or start a server again")
+	apart := flags.Bool("detach", false, "start the monitor as nobody's child, and end")
 	descriptors := flags.String("listener", "", "the descriptors of a server's listening sockets, from a front whose monitor died: 4,5")
 	takeover := flags.String("takeover", "", "the descriptor on which that front waits for the news that there is another")
 	if flags.Parse(args) != nil || *dir == "" || flags.NArg() > 0 {
@@ -65,12 +66,19 @@ func monitorMain(args []string) int {
 		fmt.Fprintln(os.Stderr, "metaml-agent:", err)
 		return 1
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	asked := make(chan os.Signal, 1)
 	// A terminal's signals are for whoever sits there: a run is stopped by `metaml stop`. They are caught and dropped, since
 	// children would inherit that they are ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	if *apart {
+		if err := detach(path, *resume); err != nil {
+			fmt.Fprintln(os.Stderr, "metaml-agent:", err)
+			return 1
+		}
+		return 0
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGTERM)
 	go func() {
 		<-asked

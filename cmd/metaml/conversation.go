@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 
@@ -20,6 +21,10 @@ import (
 // conversation serves one cell or one decorated call: `metaml run --session -` (docs/protocols.md §1). What goes wrong is told
 // to the other side; the process itself ends with 0 unless even that failed.
 func (a *app) conversation(ctx context.Context, render, planOnly bool) error {
+	// Who interrupts a kernel may send the signal to all that it started. We are told to stop in words, by who knows the cell.
+	dropped := make(chan os.Signal, 1)
+	signal.Notify(dropped, os.Interrupt)
+	defer signal.Stop(dropped)
 	p := newPeer(a.in, a.out)
 	c := &converse{app: a, peer: p, render: render, planOnly: planOnly}
 	err := c.serve(ctx)

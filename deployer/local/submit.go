@@ -216,7 +216,7 @@ func environment(of []string) []string {
 	return env
 }
 
-// start starts a monitor for the run, detached from us. If one is alive already, the new one ends at once.
+// start starts a monitor for the run, as nobody's child. If one is alive already, the new one ends at once.
 func (t *Target) start(f folder.Run, resume bool) error {
 	if !resume && frontLives(f) {
 		return nil // it has the socket, and starts a monitor as soon as it has answered what it had
@@ -242,18 +242,24 @@ func (t *Target) start(f folder.Run, resume bool) error {
 		return fmt.Errorf("start the run's monitor: %w", err)
 	}
 	defer null.Close()
-	args := []string{t.Agent, "monitor", "--dir", string(f)}
+	args := []string{t.Agent, "monitor", "--detach", "--dir", string(f)}
 	if resume {
 		args = append(args, "--resume")
 	}
 	process, err := os.StartProcess(t.Agent, args, &os.ProcAttr{
 		Dir: string(f), Env: env, Files: []*os.File{null, log, log}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
+	var state *os.ProcessState
+	if err == nil {
+		// It ends as soon as it has started the monitor; a signal that ends it earlier was not meant for the run.
+		state, err = process.Wait()
+	}
+	if err == nil && !state.Success() {
+		err = fmt.Errorf("%s; %s has the reason", state, f.MonitorLog())
+	}
 	if err != nil {
 		return run.Wrap(err, "agent", fmt.Sprintf("the run's monitor cannot be started from %s: %v", t.Agent, err),
 			"metaml doctor says what is missing")
 	}
-	// Only so that no zombie is left while this process lives: the monitor does not end with us.
-	go func() { _, _ = process.Wait() }()
 	return nil
 }

@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from test_kernel import ROOT, SECONDS, Kernel, start
 
@@ -56,7 +60,8 @@ def kernel(request: pytest.FixtureRequest, tmp_path: Path, home: dict[str, str])
         yield running
     finally:
         client.stop_channels()
-        manager.shutdown_kernel()
+        if manager.has_kernel:
+            manager.shutdown_kernel()
 
 
 def texts(messages: list[dict[str, Any]]) -> str:
@@ -167,6 +172,89 @@ def test_detach_returns_at_once(kernel: Kernel) -> None:
     assert kernel.value("run.wait().state") == "'succeeded'"
 
 
+WAITS = """
+def wait_for_go(n: int = 1):
+    import os, time
+    while not os.path.exists('go'): time.sleep(0.01)
+    return n
+"""
+
+
+def submitted(home: dict[str, str], name: str) -> set[psutil.Process]:
+    """The processes that look after a run, once they are there: its monitor, and a Python of the user's program below it."""
+    record = Path(home["XDG_DATA_HOME"]) / "metaml" / "runs" / name / "monitor.json"
+
+    def look() -> set[psutil.Process]:
+        if not record.exists():
+            return set()
+        try:
+            monitor = psutil.Process(json.loads(record.read_text())["pid"])
+            below = monitor.children(recursive=True)
+            return {monitor, *below} if any("python" in process.name() for process in below) else set()
+        except psutil.NoSuchProcess:
+            return set()
+
+    return until(look)
+
+
+def until(look: Callable[[], Any]) -> Any:
+    """Wait for a state."""
+    end = time.monotonic() + SECONDS
+    while not (found := look()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+def below(pid: int) -> set[psutil.Process]:
+    process = psutil.Process(pid)
+    return {process, *process.children(recursive=True)}
+
+
+def interrupt_descendants(kernel: Kernel) -> None:
+    """As VS Code does it."""
+    for process in below(pid_of(kernel)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT)
+
+
+def pid_of(kernel: Kernel) -> int:
+    assert kernel.manager is not None
+    return int(getattr(kernel.manager.provisioner, "pid", 0))
+
+
+def test_what_was_submitted_is_nobodys_descendant(kernel: Kernel, home: dict[str, str], tmp_path: Path) -> None:
+    for cell, name in (
+        ("%%train --detach" + WAITS, "wait-for-go-1"),
+        ("%%serve --example 1\ndef double(x: int): return 2 * x", "double-1"),
+    ):
+        assert kernel.execute(cell)[-1]["content"]["status"] == "ok"
+        assert not submitted(home, name) & below(pid_of(kernel))
+    interrupt_descendants(kernel)
+    assert kernel.value("server.predict(21)") == "42"
+    assert kernel.value("run.state") == "'running'"
+    # ipykernel ends what is in its process group when it shuts down.
+    assert kernel.manager is not None
+    kernel.manager.shutdown_kernel()
+    assert all(process.is_running() for name in ("wait-for-go-1", "double-1") for process in submitted(home, name))
+    (tmp_path / "go").touch()
+    said = subprocess.run([home["METAML_BIN"], "attach", "wait-for-go-1"], env={**os.environ, **home}, check=False)
+    assert said.returncode == 0
+    subprocess.run([home["METAML_BIN"], "stop", "double-1"], env={**os.environ, **home}, check=True)
+
+
+def test_an_interrupt_of_all_descendants_stops_the_run_once(kernel: Kernel, home: dict[str, str]) -> None:
+    message = kernel.client.execute("%%train" + WAITS, stop_on_error=False)
+    assert not submitted(home, "wait-for-go-1") & below(pid_of(kernel))
+    while "●" not in texts([kernel.client.get_iopub_msg(timeout=SECONDS)]):
+        pass
+    interrupt_descendants(kernel)
+    while (reply := kernel.client.get_shell_msg(timeout=SECONDS))["parent_header"]["msg_id"] != message:
+        pass
+    assert (reply["content"]["ename"], reply["content"]["evalue"]) == ("KeyboardInterrupt", "wait-for-go-1 was stopped")
+    assert kernel.value("[t.state for t in run.trials]") == "['stopped']"
+
+
 SCRIPT = """
 import random
 from metaml import Train
@@ -203,6 +291,17 @@ def test_a_sweep_from_a_script(tmp_path: Path, home: dict[str, str]) -> None:
     assert got.stdout == "succeeded 2 {'loss': 0.5}\n", got.stderr
     assert "train-model-1" in got.stderr
     assert "unused on target local: repository, publish" in got.stderr
+
+
+def test_what_a_script_submitted_is_nobodys_descendant(tmp_path: Path, home: dict[str, str]) -> None:
+    (tmp_path / "train.py").write_text("from metaml import Train\n@Train\n" + WAITS.strip() + "\nprint(wait_for_go().state)\n")
+    environment = {**os.environ, **home, "PYTHONPATH": ROOT}
+    with subprocess.Popen(
+        [sys.executable, "train.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert not submitted(home, "wait-for-go-1") & below(running.pid)
+        (tmp_path / "go").touch()
+        assert running.communicate(timeout=SECONDS)[0] == "succeeded\n"
 
 
 def test_a_script_whose_trials_fail_ends_with_a_sentence(tmp_path: Path, home: dict[str, str]) -> None:
