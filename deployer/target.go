@@ -83,11 +83,15 @@ func (t localTarget) Load(ctx context.Context, name string) (run.Listed, error) 
 	if _, ok := errors.AsType[*local.NotFound](err); ok {
 		return run.Listed{}, run.Wrap(err, "not-found", err.Error(), "")
 	}
-	return shared(l), err
+	listed := shared(l)
+	if err == nil && l.Damaged == "" {
+		listed.NotOwn = l.Folder.Own(&l.Spec)
+	}
+	return listed, err
 }
 
 func shared(l local.Listed) run.Listed {
-	listed := run.Listed{Spec: l.Spec, State: l.State, Liveness: run.Liveness(l.Liveness), Damage: l.Damaged}
+	listed := run.Listed{Spec: l.Spec, State: l.State, Liveness: run.Liveness(l.Liveness), Damage: l.Damaged, Size: l.Size}
 	if l.Damaged != "" {
 		listed.Liveness = run.Damaged
 	}
@@ -116,11 +120,24 @@ func places(of, in folder.Run, trial, attempt int) run.Places {
 	logs := in.Attempt(trial, attempt)
 	return run.Places{
 		Folder: string(of), Output: in.Output(trial), Stdout: filepath.Join(logs, folder.Stdout), Stderr: filepath.Join(logs, folder.Stderr),
+		Result: in.Result(trial, attempt),
 	}
 }
 
 // seen is the file that stands for "shown to its end".
 func (t localTarget) seen(name string) string { return filepath.Join(string(t.Folder(name)), "seen") }
+
+func (t localTarget) Resume(ctx context.Context, name string) error {
+	l, err := t.Load(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := t.Target.Resume(ctx, l.Spec.Name); err != nil {
+		return err
+	}
+	_ = os.Remove(t.seen(l.Spec.Name)) // nobody has seen how it will end now
+	return nil
+}
 
 func (t localTarget) Seen(_ context.Context, name string) error {
 	f, err := os.OpenFile(t.seen(name), os.O_CREATE|os.O_WRONLY, 0o600)

@@ -142,11 +142,19 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 	}
 }
 
-// tensorboardOf finds the address that the run's monitor announced.
+// liveTensorBoard is where the run's TensorBoard is now, or "": it ends with the run and with its monitor.
+func liveTensorBoard(l *run.Listed) string {
+	if l.Liveness != run.Alive {
+		return ""
+	}
+	return tensorboardOf(l.State)
+}
+
+// tensorboardOf finds the address that the run's monitor announced last.
 func tensorboardOf(s *run.State) string {
 	address := ""
 	for _, n := range s.Notes {
-		if n.Code == run.NoteTensorBoard {
+		if n.Code == run.NoteTensorBoard && !n.Time.Before(s.Resumed) {
 			address = n.Text
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
 )
@@ -29,7 +30,7 @@ func runsCommand(a *app) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printRunsJSON(a.out, listed)
+				return printRunsJSON(a.out, door, listed)
 			}
 			return printRuns(a.out, listed, time.Now())
 		},
@@ -56,9 +57,12 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 			continue
 		}
 		c := l.State.Count()
-		trials := fmt.Sprintf("%d of %d", c.Done(), len(l.State.Trials))
+		trials := fmt.Sprintf("%d of %d", c.Completed(), len(l.State.Trials))
 		if c.Failed > 0 {
 			trials += fmt.Sprintf(", %d failed", c.Failed)
+		}
+		if c.Stopped > 0 {
+			trials += fmt.Sprintf(", %d stopped", c.Stopped)
 		}
 		best := ""
 		if o, err := l.State.Objective(); err == nil {
@@ -124,13 +128,25 @@ type runJSON struct {
 	Liveness  run.Liveness   `json:"liveness"`
 	Damage    string         `json:"damage,omitempty"`
 	Trials    int            `json:"trials"`
-	Done      int            `json:"done"`
+	Done      int            `json:"done"` // came to an end of their own: succeeded or failed
 	Failed    int            `json:"failed"`
+	Stopped   int            `json:"stopped"`
 	Created   time.Time      `json:"created"`
 	Source    string         `json:"source"`
 	Objective *objectiveJSON `json:"objective"`
 	Best      *int           `json:"best"`
 	URL       string         `json:"url,omitempty"` // of a server that answers
+	Record    recordJSON     `json:"record"`
+}
+
+// recordJSON tells when what was said of a run is no longer so: when its event file has another size.
+type recordJSON struct {
+	File string `json:"file"`
+	Size int64  `json:"size"`
+}
+
+func recordOf(door *deployer.Door, l *run.Listed) recordJSON {
+	return recordJSON{File: folder.Run(door.Target.Places(l.Spec.Name, 0, 1).Folder).Events(), Size: l.Size}
 }
 
 type objectiveJSON struct {
@@ -150,14 +166,15 @@ func bestOf(s *run.State) (*objectiveJSON, *int) {
 	return j, nil
 }
 
-func printRunsJSON(w io.Writer, listed []run.Listed) error {
+func printRunsJSON(w io.Writer, door *deployer.Door, listed []run.Listed) error {
 	out := make([]runJSON, 0, len(listed))
 	for i := range listed {
 		l := &listed[i]
-		j := runJSON{Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source}
+		j := runJSON{Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source, Record: recordOf(door, l)}
 		if l.State != nil {
 			c := l.State.Count()
-			j.State, j.Reason, j.Trials, j.Done, j.Failed = l.State.Phase, l.State.Reason, len(l.State.Trials), c.Done(), c.Failed
+			j.State, j.Reason, j.Trials, j.Done = l.State.Phase, l.State.Reason, len(l.State.Trials), c.Completed()
+			j.Failed, j.Stopped = c.Failed, c.Stopped
 			j.Objective, j.Best = bestOf(l.State)
 			if l.Liveness == run.Restarted && !j.State.Final() {
 				j.State, j.Reason = run.Failed, run.ReasonRestarted

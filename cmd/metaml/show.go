@@ -103,6 +103,8 @@ type runDetail struct {
 	Best        *int           `json:"best"`
 	TensorBoard string         `json:"tensorboard,omitempty"`
 	Folder      string         `json:"folder"`
+	Record      recordJSON     `json:"record"`
+	NotOwn      string         `json:"not_own,omitempty"` // why nothing in the folder may be executed here
 	Settings    []run.Setting  `json:"settings"`
 	Trials      []trialDetail  `json:"trials"`
 	Notes       []noteDetail   `json:"notes"`
@@ -123,6 +125,7 @@ type trialDetail struct {
 	Output     string            `json:"output"`
 	Seed       *int64            `json:"seed"`
 	Log        map[string]string `json:"log"`
+	Result     string            `json:"result"` // path of what it returned, pickled; or, with .txt, of why it is not there
 }
 
 type noteDetail struct {
@@ -144,8 +147,8 @@ func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []r
 	s, now := l.State, time.Now()
 	j := &runDetail{
 		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source, State: s.Phase, Reason: s.Reason,
-		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: tensorboardOf(s),
-		Folder: door.Target.Places(l.Spec.Name, 0, 1).Folder, Settings: l.Spec.Settings, Trials: []trialDetail{},
+		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: liveTensorBoard(l),
+		Folder: door.Target.Places(l.Spec.Name, 0, 1).Folder, Record: recordOf(door, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings, Trials: []trialDetail{},
 	}
 	end := now
 	if !s.Ended.IsZero() {
@@ -160,6 +163,7 @@ func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []r
 		d := trialDetail{
 			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(), Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
 			Output: places.Output, Seed: t.Seed, Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
+			Result: places.Result,
 		}
 		if d.Metrics == nil {
 			d.Metrics = run.Metrics{}

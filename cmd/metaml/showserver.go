@@ -82,6 +82,7 @@ type serverDetail struct {
 	ReadySince *time.Time     `json:"ready_since"`
 	Ended      *time.Time     `json:"ended"`
 	Folder     string         `json:"folder"`
+	Record     recordJSON     `json:"record"`
 	Settings   []run.Setting  `json:"settings"`
 	Notes      []noteDetail   `json:"notes"`
 }
@@ -112,7 +113,7 @@ func serverJSON(door *deployer.Door, l *run.Listed) *serverDetail {
 		Liveness: l.Liveness, URL: addressOf(l), Revision: s.Answering(), Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
 		PerReplica: asked(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(), Host: spec.Server.Host, Port: spec.Server.Port,
 		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example, Restarts: s.Restarts, Answer: s.Answer, Submitted: spec.Created,
-		Folder: door.Target.Places(spec.Name, 0, 1).Folder, Settings: spec.Settings, Notes: notesJSON(state.Notes),
+		Folder: door.Target.Places(spec.Name, 0, 1).Folder, Record: recordOf(door, l), Settings: spec.Settings, Notes: notesJSON(state.Notes),
 	}
 	if f := s.Failed; f != nil {
 		j.Failed = &failedDetail{Revision: f.Revision, Reason: f.Reason, Text: f.Text, Hint: f.Hint, Error: f.Error}

@@ -31,7 +31,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 				}
 				return refused
 			}
-			if address := tensorboardOf(listed.State); address != "" && listed.Liveness == run.Alive {
+			if address := liveTensorBoard(&listed); address != "" {
 				_, err := fmt.Fprintln(a.out, address)
 				return err
 			}

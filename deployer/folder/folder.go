@@ -143,6 +143,11 @@ func (r Run) Attempt(i, attempt int) string {
 	return filepath.Join(r.Trial(i), "attempt-"+strconv.Itoa(attempt))
 }
 
+// Result is what an attempt's function returned, pickled; where it could not be, Result + ".txt" says why.
+func (r Run) Result(i, attempt int) string {
+	return filepath.Join(r.Attempt(i, attempt), "result.pickle")
+}
+
 // Attempts lists the attempts of trial i that have a folder, in their order.
 func (r Run) Attempts(i int) []int {
 	entries, err := os.ReadDir(r.Trial(i))

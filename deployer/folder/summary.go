@@ -63,19 +63,19 @@ func (r Run) WriteSummary(s *run.State, size int64) error {
 }
 
 // ReadSummary gives the state of a run that has ended without what only its events tell: the course of metrics, times of trials,
-// errors, notes. It is nil if there is no summary or the events have changed since.
-func (r Run) ReadSummary(spec run.Spec) *run.State {
+// errors, notes; and the size of the event file. It is nil if there is no summary or the events have changed since.
+func (r Run) ReadSummary(spec run.Spec) (state *run.State, size int64) {
 	data, err := os.ReadFile(r.SummaryFile())
 	if err != nil {
-		return nil
+		return nil, 0
 	}
 	info, err := os.Stat(r.Events())
 	if err != nil {
-		return nil
+		return nil, 0
 	}
 	var in summary
 	if json.Unmarshal(data, &in) != nil || in.V != 1 || in.Size != info.Size() || !in.Phase.Final() || len(in.Trials) > maxCompletions {
-		return nil
+		return nil, 0
 	}
 	s := run.NewState(spec)
 	s.Phase, s.Reason, s.Text, s.Submitted, s.Ended, s.Parallelism = in.Phase, in.Reason, in.Text, in.Submitted, in.Ended, in.Parallelism
@@ -87,5 +87,5 @@ func (r Run) ReadSummary(spec run.Spec) *run.State {
 	for i, t := range in.Trials {
 		s.Trials[i] = run.Trial{Index: i, Phase: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Metrics: t.Metrics, Returned: t.Returned}
 	}
-	return s
+	return s, in.Size
 }

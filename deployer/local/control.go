@@ -158,6 +158,7 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 	if err := os.Rename(string(f), gone); err != nil {
 		return friendly(err, "delete", string(f))
 	}
+	f.Disclaim()
 	if err := os.RemoveAll(gone); err != nil {
 		return friendly(err, "delete", gone)
 	}

@@ -58,6 +58,7 @@ type Listed struct {
 	Spec     run.Spec
 	State    *run.State
 	Liveness Liveness
+	Size     int64 // of events.jsonl when it was read, in bytes; as long as it has that size, the run is as State says
 	Folder   folder.Run
 	Damaged  string // why the folder cannot be read; then only Spec.Name and Folder are set
 }
@@ -225,7 +226,7 @@ func (t *Target) glance(name string) (Listed, error) {
 	if err != nil {
 		return l, err
 	}
-	if l.State = l.Folder.ReadSummary(l.Spec); l.State != nil {
+	if l.State, l.Size = l.Folder.ReadSummary(l.Spec); l.State != nil {
 		l.Liveness = Ended
 		return l, nil
 	}
@@ -245,6 +246,11 @@ func (t *Target) read(name string) (Listed, error) {
 
 func fold(l *Listed) error {
 	l.State = run.NewState(l.Spec)
+	l.Size = 0
+	// Before they are read: what comes meanwhile makes the size another one.
+	if info, err := os.Stat(l.Folder.Events()); err == nil {
+		l.Size = info.Size()
+	}
 	if err := each(l.Folder, func(e run.Event) error { l.State.Apply(e); return nil }); err != nil {
 		return err
 	}

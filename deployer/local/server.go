@@ -85,7 +85,7 @@ func (t *Target) submitServer(ctx context.Context, s Submission, lock *os.File) 
 	if server == nil {
 		return t.newServer(spec, s, lock)
 	}
-	spec.Name, spec.Server = server.Spec.Name, new(*spec.Server)
+	spec.ID, spec.Name, spec.Server = server.Spec.ID, server.Spec.Name, new(*spec.Server)
 	f := server.Folder
 	spec.Server.Revision = newestRevision(f) + 1
 	if err := t.revise(f, spec, s); err != nil {
@@ -153,13 +153,16 @@ func (t *Target) newServer(spec run.Spec, s Submission, lock *os.File) (Submitte
 	if err != nil {
 		return Submitted{}, err
 	}
-	spec.Name, spec.Server = name, new(*spec.Server)
+	spec.ID, spec.Name, spec.Server = folder.NewID(), name, new(*spec.Server)
 	spec.Server.Revision = 1
 	dir, err := os.MkdirTemp(t.Dir, ".new-")
 	if err != nil {
 		return Submitted{}, friendly(err, "write the folder of the server in", t.Dir)
 	}
-	if err := errors.Join(t.revise(folder.Run(dir), spec, s), os.Rename(dir, string(t.Folder(name)))); err != nil {
+	if err := t.revise(folder.Run(dir), spec, s); err != nil {
+		return Submitted{}, errors.Join(friendly(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
+	}
+	if err := t.place(dir, &spec); err != nil {
 		return Submitted{}, errors.Join(friendly(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
 	}
 	if err := t.start(t.Folder(name), false); err != nil {

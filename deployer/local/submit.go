@@ -124,7 +124,7 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 		return Submitted{}, err
 	}
 	spec := s.Spec
-	spec.V, spec.Name, spec.BootID = 1, name, folder.BootID()
+	spec.V, spec.ID, spec.Name, spec.BootID = 1, folder.NewID(), name, folder.BootID()
 	if spec.Created.IsZero() {
 		spec.Created = time.Now().UTC()
 	}
@@ -168,7 +168,16 @@ func (t *Target) make(spec run.Spec, s Submission) (err error) {
 	if err := fill(folder.Run(dir), spec, s); err != nil {
 		return err
 	}
-	return os.Rename(dir, string(t.Folder(spec.Name)))
+	return t.place(dir, &spec)
+}
+
+// place gives a folder that is whole its name, and notes that it was made here.
+func (t *Target) place(dir string, spec *run.Spec) error {
+	f := t.Folder(spec.Name)
+	if err := f.Claim(spec.ID, dir); err != nil {
+		return err
+	}
+	return os.Rename(dir, string(f))
 }
 
 // fill writes what a run, or a revision of a server, is made of.

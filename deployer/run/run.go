@@ -23,13 +23,14 @@ const (
 // what may grow later (trials) is in the event stream.
 type Spec struct {
 	V       int       `json:"v"`
-	Name    string    `json:"name"`    // series and ordinal, "train-model-7"; unique on its target
-	Series  string    `json:"series"`  // readable series name, "train-model"
-	Key     string    `json:"key"`     // run key, hex sha256 (docs/rules.md §5)
-	Owner   string    `json:"owner"`   // who submitted it
-	Source  string    `json:"source"`  // notebook or file it came from, for people
-	Kind    Kind      `json:"kind"`    // train or serve
-	Created time.Time `json:"created"` // submission time
+	ID      string    `json:"id,omitempty"` // random, given by the target: another folder of this name is another run
+	Name    string    `json:"name"`         // series and ordinal, "train-model-7"; unique on its target
+	Series  string    `json:"series"`       // readable series name, "train-model"
+	Key     string    `json:"key"`          // run key, hex sha256 (docs/rules.md §5)
+	Owner   string    `json:"owner"`        // who submitted it
+	Source  string    `json:"source"`       // notebook or file it came from, for people
+	Kind    Kind      `json:"kind"`         // train or serve
+	Created time.Time `json:"created"`      // submission time
 
 	Digest string   `json:"digest"`         // digest of the program's code, hex sha256
 	Entry  string   `json:"entry"`          // name of the entry function

@@ -25,6 +25,7 @@ type State struct {
 	Submitted   time.Time
 	Ended       time.Time
 	StopAsked   bool
+	Resumed     time.Time // when it was resumed last
 	Loaded      *Loaded
 	Trials      []Trial // by index; a sweep may grow
 	Notes       []Note
@@ -185,6 +186,7 @@ func (s *State) Apply(e Event) bool {
 		}
 		s.Phase, s.Reason, s.Text, s.Ended = e.State, e.Reason, e.Text, e.Time
 	case EventResumed:
+		s.Resumed = e.Time
 		s.Phase, s.Reason, s.Text, s.Ended, s.StopAsked = Running, "", "", time.Time{}, false
 		if s.Server != nil {
 			s.Server.Starting = s.Server.Revision
@@ -302,6 +304,9 @@ func (t *Trial) report(m Metrics) {
 
 // Counts says how many trials are in each state.
 type Counts struct{ Pending, Running, Stopped, Failed, Succeeded int }
+
+// Completed is the number of trials that came to an end of their own.
+func (c Counts) Completed() int { return c.Failed + c.Succeeded }
 
 // Done is the number of trials that are final.
 func (c Counts) Done() int { return c.Stopped + c.Failed + c.Succeeded }

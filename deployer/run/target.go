@@ -33,7 +33,9 @@ type Listed struct {
 	Spec     Spec
 	State    *State
 	Liveness Liveness
+	NotOwn   string // why nothing of its folder may be executed here (folder.Run.Own), or ""
 	Damage   string // why the record cannot be read, when Damaged
+	Size     int64  // of its record when it was read: as long as it has that size, nothing has changed
 	Seen     bool   // somebody was shown how it ended
 }
 
@@ -51,4 +53,5 @@ type Places struct {
 	Output string // metaml.output() of the trial
 	Stdout string
 	Stderr string
+	Result string // what the function returned, pickled
 }

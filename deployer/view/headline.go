@@ -10,7 +10,6 @@ import (
 
 // facts are the short statements of the first line: what it is, how far, how long still, how good.
 func (t *Table) progress() string {
-	done := t.Counts.Done()
 	if t.Phase.Final() {
 		s := Count(t.Total, "trial")
 		var parts []string
@@ -28,7 +27,11 @@ func (t *Table) progress() string {
 		}
 		return s
 	}
-	return fmt.Sprintf("%d of %s", done, Count(t.Total, "trial"))
+	s := fmt.Sprintf("%d of %s", t.Counts.Completed(), Count(t.Total, "trial"))
+	if t.Counts.Stopped > 0 {
+		s += fmt.Sprintf(", %d stopped", t.Counts.Stopped)
+	}
+	return s
 }
 
 func (t *Table) pace() []string {

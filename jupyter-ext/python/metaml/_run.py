@@ -1,6 +1,7 @@
 """What the user holds after a cell: :class:`Run`, and :func:`run`, :func:`runs` to find one again, or a server.
 
-A run is read from `metaml show --json` each time something about it is asked, until it has ended; then it is kept.
+A run is read from `metaml show --json` each time something about it is asked. Of one that has ended it is kept for as long as
+nothing happens to the run, wherever that is done.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ import datetime
 import difflib
 import json
 import math
+import operator
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from . import _find
 from ._errors import Interrupted, MetaMLError
+from ._record import Kept
 from ._typed import decode
 
 if TYPE_CHECKING:
@@ -71,6 +75,23 @@ class Trial:
     seed: int | None = None
     log: dict[str, str] = field(default_factory=dict)
     run: str = ""
+    _of: Run | None = field(default=None, compare=False)
+
+    @property
+    def result(self) -> Any:
+        """What its function returned, as it was: unpickled each time that it is asked for.
+
+        Classes are found by name, those of the notebook or script in this one.
+
+        Raises:
+            MetaMLError: there is none (the trial has not succeeded, or what it returned could not be pickled or is larger than
+                64 MiB), or this process must not or cannot load it; and why.
+        """
+        from ._result import load
+
+        if self._of is None:
+            raise MetaMLError(f"trial {self.index} is of no run")
+        return load(self.index, self._of.name, self._of._read())
 
     def __repr__(self) -> str:
         known = [f"{name}={value!r}" for name, value in self.parameters.items()]
@@ -78,16 +99,31 @@ class Trial:
         return f"<Trial {self.index}: {', '.join([self.state, *known])}>"
 
 
+_T = TypeVar("_T")
+_Held = TypeVar("_Held", bound="Held")
+
+
 class Held:
     """What is common to a run and a server: a name, and what is read under that name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._line = ""  # what a listing said of one that has ended
+        self._listed: Kept[str] | None = None  # what a listing said of one that has ended
         self._shown = False  # it is on the screen already
 
     def _rename(self, name: str) -> None:
         self.name = name
+
+    def resume(self: _Held) -> _Held:
+        """Go on with what was left unfinished after a stop, a crash or a restart of the machine, and return it.
+
+        It does not wait: :meth:`wait` does.
+
+        Raises:
+            MetaMLError: nothing is unfinished, or it goes on already.
+        """
+        _find.call("resume", self.name, "--detach")
+        return self
 
     def delete(self) -> None:
         """Remove it with its outputs and logs. One that still goes on must be stopped first.
@@ -126,15 +162,14 @@ class Run(Held):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._known: dict[str, Any] | None = None  # what a run that has ended looks like
-        self._reports: list[Report] | None = None
+        self._known: Kept[dict[str, Any]] | None = None  # what a run that has ended looks like
+        self._reports: Kept[list[Report]] | None = None
 
     def _read(self) -> dict[str, Any]:
-        if self._known is not None:
-            return self._known
+        if self._known is not None and self._known.holds():
+            return self._known.value
         data = show_json(self.name)
-        if data.get("state") in _FINAL:
-            self._known = data
+        self._known = kept(data, data)
         return data
 
     @property
@@ -150,20 +185,48 @@ class Run(Held):
     @property
     def trials(self) -> list[Trial]:
         """Its trials, as they are now, by index."""
-        return [_trial(entry, self.name) for entry in self._read().get("trials") or []]
+        return [_trial(entry, self) for entry in self._read().get("trials") or []]
+
+    def __len__(self) -> int:
+        """How many trials it has."""
+        return len(self._read().get("trials") or [])
+
+    def __bool__(self) -> bool:
+        return True  # also one without trials, or that is gone
+
+    def __iter__(self) -> Iterator[Trial]:
+        """Its trials, as they are now."""
+        return iter(self.trials)
+
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Trial]: ...
+    def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
+        """`run[3]` is trial 3, `run[-1]` the last one, `run[:3]` the first three."""
+        entries = self._read().get("trials") or []
+        if isinstance(index, slice):
+            return [_trial(entry, self) for entry in entries[index]]
+        try:
+            at = operator.index(index)
+        except TypeError:
+            raise TypeError(f"a trial is named by its number, not by {index!r}") from None
+        if not -len(entries) <= at < len(entries):
+            there = f"only 0 to {len(entries) - 1}" if entries else "and none at all"
+            raise IndexError(f"{self.name} has no trial {at}, {there}")
+        return _trial(entries[at], self)
 
     @property
     def history(self) -> list[Report]:
         """Every report of every trial: step, time (seconds since 1970), trial, name, value; in the order of arrival."""
-        if self._reports is not None:
-            return self._reports
+        if self._reports is not None and self._reports.holds():
+            return self._reports.value
         data = show_json(self.name, "--history")
         reports = [
             Report(entry[0], float(entry[1]), int(entry[2]), str(entry[3]), _number(entry[4]))
             for entry in data.get("history") or []
         ]
-        if data.get("state") in _FINAL:
-            self._reports = reports
+        self._reports = kept(data, reports)
         return reports
 
     @property
@@ -295,16 +358,15 @@ class Run(Held):
             _find.call("stop", self.name)
 
     def __repr__(self) -> str:
-        if self._line and self._known is None:
-            return f"<Run {self.name}: {self._line}>"
+        if self._listed is not None and self._listed.holds():
+            return f"<Run {self.name}: {self._listed.value}>"
         try:
             data = self._read()
         except (MetaMLError, OSError) as error:
             return f"<Run {self.name}: {str(error).splitlines()[0] if str(error) else 'unknown'}>"
         trials = data.get("trials") or []
-        done = sum(trial.get("state") in _FINAL for trial in trials)
-        failed = sum(trial.get("state") == "failed" for trial in trials)
-        text = f"{data.get('state')}, {done} of {len(trials)} trials" + (f", {failed} failed" if failed else "")
+        states = [trial.get("state") for trial in trials]
+        text = f"{data.get('state')}, {_progress(len(states), states.count('succeeded'), states.count('failed'), states.count('stopped'))}"
         objective, best = data.get("objective"), data.get("best")
         if objective and isinstance(best, int):
             value = trials[best].get("metrics", {}).get(objective["metric"])
@@ -320,8 +382,8 @@ def run(name: str = "last") -> Run | Server:
     """
     data = show_json(name)
     found = held(str(data["name"]), str(data.get("kind") or ""))
-    if isinstance(found, Run) and data.get("state") in _FINAL:
-        found._known = data
+    if isinstance(found, Run):
+        found._known = kept(data, data)
     return found
 
 
@@ -333,10 +395,11 @@ def runs() -> list[Run | Server]:
     found = []
     for entry in listed or []:
         one = held(str(entry["name"]), str(entry.get("kind") or ""))
-        if entry.get("state") in _FINAL:
-            one._line = str(entry["state"])
-            if isinstance(one, Run):
-                one._line += f", {entry.get('done')} of {entry.get('trials')} trials"
+        line = str(entry.get("state") or "")
+        if isinstance(one, Run):
+            done, failed, stopped = (int(entry.get(name) or 0) for name in ("done", "failed", "stopped"))
+            line += f", {_progress(int(entry.get('trials') or 0), done - failed, failed, stopped)}"
+        one._listed = kept(entry, line)
         found.append(one)
     return found
 
@@ -346,6 +409,16 @@ def held(name: str, kind: str) -> Run | Server:
     from ._server import Server
 
     return Server(name) if kind == "serve" else Run(name)
+
+
+def kept(data: dict[str, Any], value: _T) -> Kept[_T] | None:
+    """What was read of a run, to be used again if the run has ended."""
+    return Kept(value, data.get("record") or {}) if data.get("state") in _FINAL else None
+
+
+def _progress(trials: int, succeeded: int, failed: int, stopped: int) -> str:
+    text = f"{succeeded + failed} of {trials} {'trial' if trials == 1 else 'trials'}"
+    return text + (f", {failed} failed" if failed else "") + (f", {stopped} stopped" if stopped else "")
 
 
 def show_json(name: str, *more: str) -> dict[str, Any]:
@@ -360,7 +433,7 @@ def show_json(name: str, *more: str) -> dict[str, Any]:
     return data
 
 
-def _trial(entry: dict[str, Any], run: str) -> Trial:
+def _trial(entry: dict[str, Any], run: Run) -> Trial:
     started = entry.get("started")
     return Trial(
         index=int(entry["index"]),
@@ -375,7 +448,8 @@ def _trial(entry: dict[str, Any], run: str) -> Trial:
         output=Path(str(entry.get("output") or "")),
         seed=entry.get("seed"),
         log=dict(entry.get("log") or {}),
-        run=run,
+        run=run.name,
+        _of=run,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _find
 from ._errors import Interrupted, MetaMLError, RequestFailed, ServerFailed
+from ._record import Kept
 from ._run import Held, show_json
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Server(Held):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._url = ""  # where it was last
+        self._at: Kept[str] | None = None  # where it is, as long as nothing has happened to it
         self._links = threading.local()
 
     @property
@@ -115,7 +117,7 @@ class Server(Held):
             MetaMLError: it cannot be reached, and why.
         """
         body, content_type = _body(self.name, input, arguments)
-        url = self._url or self._address()
+        url = self._at.value if self._at is not None and self._at.holds() else self._address()
         try:
             response = self._post(url, body, content_type, timeout)
             moved = response.status == 404
@@ -150,6 +152,7 @@ class Server(Held):
             raise MetaMLError(text, f"Run its cell again, or %metaml resume {self.name}.")
         if not self._url:
             raise MetaMLError(f"{self.name} is not ready yet", "server.wait() waits until it is.")
+        self._at = Kept(self._url, data.get("record") or {})
         return self._url
 
     def _post(self, url: str, body: bytes, content_type: str, timeout: float | None) -> Response:
@@ -243,8 +246,8 @@ class Server(Held):
         return show_json(self.name)
 
     def __repr__(self) -> str:
-        if self._line:
-            return f"<Server {self.name}: {self._line}>"
+        if self._listed is not None and self._listed.holds():
+            return f"<Server {self.name}: {self._listed.value}>"
         try:
             data = self._read()
         except (MetaMLError, OSError) as error:

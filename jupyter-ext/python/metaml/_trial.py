@@ -23,7 +23,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from metaml import _report
+from metaml import _report, _result
 from metaml._typed import decode
 
 if TYPE_CHECKING:
@@ -295,6 +295,7 @@ class Trial:
                 import asyncio
 
                 result = asyncio.run(result)
+            _result.keep(self.start["folder"], result)
             self.returned(result)
         except SystemExit as error:
             return self.exited(error)

@@ -48,16 +48,18 @@ SHOWN: dict[str, Any] = {
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
     calls: list[tuple[str, ...]] = []
+    (tmp_path / "events.jsonl").write_text("{}")
+    record = {"file": str(tmp_path / "events.jsonl"), "size": 2}
 
     def call(*args: str) -> str:
         import json
 
         calls.append(args)
         if args[0] == "runs":
-            return json.dumps([{"name": "fit-1", "state": "succeeded", "done": 4, "trials": 4}])
-        return json.dumps(SHOWN if args[0] == "show" else {})
+            return json.dumps([{"name": "fit-1", "state": "succeeded", "done": 4, "trials": 5, "stopped": 1, "record": record}])
+        return json.dumps({**SHOWN, "record": record} if args[0] == "show" else {})
 
     monkeypatch.setattr(_find, "call", call)
     return calls
@@ -78,6 +80,15 @@ def test_a_run_that_has_ended_is_read_once(asked: list[tuple[str, ...]]) -> None
     assert repr(run) == "<Run fit-1: succeeded, 4 of 4 trials, 1 failed, best accuracy 0.5 (trial 1)>"
     run.stop()  # does nothing
     assert asked == [("show", "fit-1", "--json")]
+
+
+def test_what_happens_to_a_run_that_has_ended_is_read(asked: list[tuple[str, ...]], tmp_path: Path) -> None:
+    run = Run("fit-1")
+    assert (run.state, len(run.history), run.state, len(run.history)) == ("succeeded", 2, "succeeded", 2)
+    assert len(asked) == 2
+    (tmp_path / "events.jsonl").write_text("{}\n")
+    assert (run.state, len(run.history)) == ("succeeded", 2)
+    assert len(asked) == 4
 
 
 def test_history(asked: list[tuple[str, ...]]) -> None:
@@ -111,7 +122,7 @@ def test_best_of_nothing_is_refused_by_name(asked: list[tuple[str, ...]], monkey
 
 
 def test_listing_asks_nothing_more(asked: list[tuple[str, ...]]) -> None:
-    assert repr(metaml.runs()) == "[<Run fit-1: succeeded, 4 of 4 trials>]"
+    assert repr(metaml.runs()) == "[<Run fit-1: succeeded, 4 of 5 trials, 1 stopped>]"
     assert asked == [("runs", "--json")]
 
 

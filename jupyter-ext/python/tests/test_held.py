@@ -1,0 +1,195 @@
+"""What the user holds of real runs: it says what is, whoever did it, and gives what the function returned.
+
+`make test` puts the binaries on the PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_real import binary, until
+
+import metaml
+from metaml import MetaMLError, Run, _find
+
+WAITS = """
+import os, time
+
+rows = [{"x": 0}, {"x": 1}, {"x": 2}]
+
+
+def wait(x):
+    open(f"started.{x}", "w").close()
+    while x == 1 and not os.path.exists("gate"):
+        time.sleep(0.01)
+    return {"loss": x}
+"""
+
+
+class Shell:
+    """Another shell than this process, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def metaml(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [binary("metaml"), *arguments], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.stdout
+
+    def run(self, program: str, function: str, *options: str) -> Run:
+        """Run a function of a script, to its end unless it is detached."""
+        (self.folder / "script.py").write_text(program)
+        said = self.metaml("run", "script.py", "--function", function, *options)
+        found = metaml.run()
+        assert isinstance(found, Run), said
+        return found
+
+    def started(self, trial: int) -> None:
+        until((self.folder / f"started.{trial}").exists)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    monkeypatch.setenv("METAML_BIN", binary("metaml"))
+    monkeypatch.setenv("METAML_PYTHON", sys.executable)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(_find, "_found", None)
+    work = tmp_path / "work"
+    work.mkdir()
+    opened = Shell(work)
+    yield opened
+    (work / "gate").touch()
+    for name in sorted(path.name for path in (tmp_path / "data/metaml/runs").glob("[!.]*")):
+        opened.metaml("stop", "--now", name)
+        opened.metaml("attach", name)
+
+
+def test_a_run_says_what_is_after_a_resume_elsewhere(shell: Shell) -> None:
+    run = shell.run(WAITS, "wait", "--hyper-parameters", "rows", "--detach")
+    shell.started(1)
+    shell.metaml("stop", "--now", run.name)
+    assert run.wait(30).state == "stopped"
+    [listed] = metaml.runs()
+    assert repr(listed) == "<Run wait-1: stopped, 1 of 3 trials, 2 stopped>"
+    assert len(run.history) == 0
+    (shell.folder / "gate").touch()
+    assert "succeeded" in shell.metaml("resume", run.name)
+    assert (run.state, run.best("loss", mode="max").index) == ("succeeded", 2)
+    assert repr(listed).startswith("<Run wait-1: succeeded, 3 of 3 trials")
+
+
+def test_resumed_from_python(shell: Shell) -> None:
+    run = shell.run(WAITS, "wait", "--hyper-parameters", "rows", "--detach")
+    shell.started(1)
+    shell.metaml("stop", "--now", run.name)
+    assert run.wait(30).state == "stopped"
+    (shell.folder / "gate").touch()
+    assert run.resume().wait(30).state == "succeeded"
+    with pytest.raises(MetaMLError, match="wait-1 has no unfinished trial"):
+        run.resume()
+
+
+def test_a_run_that_was_deleted_elsewhere_is_gone(shell: Shell) -> None:
+    run = shell.run("def fit():\n    return 1\n", "fit")
+    assert (run.state, bool(run)) == ("succeeded", True)
+    shell.metaml("delete", run.name)
+    with pytest.raises(MetaMLError, match='there is no run "fit-1"'):
+        run.state  # noqa: B018
+    assert repr(run) == '<Run fit-1: there is no run "fit-1"; metaml runs lists them>'
+    assert bool(run)
+
+
+def test_a_server_that_stopped_elsewhere_is_not_asked_where_it_was(shell: Shell) -> None:
+    shell_script = "def serve(x: int):\n    return {}\n"
+    (shell.folder / "one.py").write_text(shell_script.format("x + 1"))
+    (shell.folder / "two.py").write_text(shell_script.format("x + 2"))
+    shell.metaml("run", "one.py", "--kind", "serve", "--function", "serve", "--name", "one")
+    one = metaml.run("one")
+    assert isinstance(one, metaml.Server)
+    assert one.predict(1) == 2
+    port = one.url.rpartition(":")[2].partition("/")[0]
+    shell.metaml("stop", "one")
+    shell.metaml("run", "two.py", "--kind", "serve", "--function", "serve", "--name", "two", "--port", port)
+    with pytest.raises(MetaMLError, match="one-1 was stopped, so nothing answers"):
+        one.predict(1)
+    shell.metaml("stop", "two")
+    assert one.resume().wait(30).predict(1) == 2
+
+
+RETURNS = """
+import sys
+
+
+class Net:
+    def __init__(self, x):
+        self.x = x
+
+
+rows = [{"x": x} for x in range(6)]
+
+
+def fit(x):
+    if x == 0:
+        return Net(x), [1, 2]
+    if x == 1:
+        return lambda: x
+    if x == 2:
+        return bytes(65 << 20)
+    if x == 3:
+        sys.exit()
+    if x == 4:
+        raise ValueError("no")
+"""
+
+
+class Net:
+    """As in the program that returns one."""
+
+    x: int
+
+
+def test_results_are_what_was_returned(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = shell.run(RETURNS, "fit", "--hyper-parameters", "rows")
+    assert (len(run), [trial.index for trial in run], run[-1].index, [trial.index for trial in run[4:]]) == (6, [*range(6)], 5, [4, 5])
+    with pytest.raises(IndexError, match="fit-1 has no trial 6, only 0 to 5"):
+        run[6]
+    with pytest.raises(TypeError, match="a trial is named by its number, not by 'best'"):
+        run["best"]  # type: ignore[call-overload]
+    with pytest.raises(MetaMLError, match="the result of trial 0 of fit-1 needs `Net`, which is not defined here"):
+        run[0].result  # noqa: B018
+    monkeypatch.setattr(sys.modules["__main__"], "Net", Net, raising=False)
+    net, numbers = run[0].result
+    assert (type(net), net.x, numbers) == (Net, 0, [1, 2])
+    assert run[5].result is None
+    for index, why in (
+        (1, "cannot be pickled: .*local object"),
+        (2, "larger than 64 MiB"),
+        (3, r"ended by sys.exit\(\)"),
+        (4, "trial 4 of fit-1 failed, so it has no result"),
+    ):
+        with pytest.raises(MetaMLError, match=why):
+            run[index].result  # noqa: B018
+    assert not Path(run._read()["trials"][2]["result"]).exists(), "what was too large takes no room"
+
+
+def test_results_of_a_copied_folder_are_not_loaded(shell: Shell, tmp_path: Path) -> None:
+    run = shell.run("def fit():\n    return [1]\n", "fit")
+    assert run[0].result == [1]
+    folder = Path(run._read()["folder"])
+    until((folder / "summary.json").exists)  # its monitor writes nothing more
+    shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(folder)
+    os.rename(tmp_path / "copy", folder)
+    with pytest.raises(MetaMLError, match="not loaded: the folder of the run was not made here: it was copied"):
+        metaml.run("fit-1")[0].result  # type: ignore[index]
+    folder.chmod(0o777)
+    with pytest.raises(MetaMLError, match="can be written by other users"):
+        metaml.run("fit-1")[0].result  # type: ignore[index]
