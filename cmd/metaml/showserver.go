@@ -75,7 +75,8 @@ type serverDetail struct {
 	Port       int            `json:"port"` // as asked; 0: chosen
 	Path       string         `json:"path"`
 	Model      string         `json:"model"`
-	Example    string         `json:"example"` // JSON
+	Example    string         `json:"example"`      // JSON
+	Made       bool           `json:"example_made"` // from the signature
 	Restarts   int            `json:"restarts"`
 	Answer     float64        `json:"answer"` // seconds that its first answer took
 	Submitted  time.Time      `json:"submitted"`
@@ -112,7 +113,7 @@ func serverJSON(door *deployer.Door, l *run.Listed) *serverDetail {
 		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source, State: state.Phase, Reason: state.Reason, Text: state.Text,
 		Liveness: l.Liveness, URL: addressOf(l), Revision: s.Answering(), Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
 		PerReplica: asked(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(), Host: spec.Server.Host, Port: spec.Server.Port,
-		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example, Restarts: s.Restarts, Answer: s.Answer, Submitted: spec.Created,
+		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example, Made: s.Example != "" && spec.Server.Example == "", Restarts: s.Restarts, Answer: s.Answer, Submitted: spec.Created,
 		Folder: door.Target.Places(spec.Name, 0, 1).Folder, Record: recordOf(door, l), Settings: spec.Settings, Notes: notesJSON(state.Notes),
 	}
 	if f := s.Failed; f != nil {

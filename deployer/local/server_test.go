@@ -367,12 +367,17 @@ func TestARevisionThatNeverGetsReady(t *testing.T) {
 		{"a name that is not defined", "def serve(input: int): return undefined\n", "", run.ReasonTest, "name 'undefined' is not defined"},
 		{"a module that is missing", "def serve(input: int):\n    import not_there\n", "", run.ReasonTest, "No module named 'not_there'"},
 		{"no JSON", "def serve(input: int): return {1: object()}\n", "", run.ReasonTest, "object"},
+		{"our own example is refused", "def serve(input: int): return 1 / (input - input)\n", "", run.ReasonTest, "the example made from the signature, 1, was answered with 500: serve raised ZeroDivisionError"},
+		{"our own example is not taken in time", "import time\ndef serve(input: int): time.sleep(600)\n", "", run.ReasonTest, "504"},
 		{"the example is refused", "def serve(input): return 1 / input\n", "0", run.ReasonTest, "ZeroDivisionError"},
 		{"cannot be served", "serve = 3\n", "", run.ReasonProgram, "serve"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			spec := s.next(2)
 			spec.Server.Example = c.example
+			if strings.Contains(c.source, "sleep(600)") {
+				spec.Timeout = 200 * time.Millisecond
+			}
 			done := s.submit(spec, c.source)
 			e := s.outcome(done.Spec.Server.Revision)
 			said := e.Text
@@ -388,15 +393,49 @@ func TestARevisionThatNeverGetsReady(t *testing.T) {
 	if v := s.look().State.Server; v.Revision != 1 || v.Failed == nil || v.Starting != 0 {
 		t.Errorf("%+v", v)
 	}
-	// What an example from the signature says may be its own fault.
-	s.serve(s.next(1), "def serve(input: int):\n    raise ValueError('not this one')\n")
-	l := s.look()
-	noted := false
-	for _, n := range l.State.Notes {
-		noted = noted || strings.Contains(n.Text, "not this one") && strings.Contains(n.Hint, "--example")
-	}
-	if !noted {
-		t.Error(s.describe())
+}
+
+// What an example from the signature says may be its own fault, which is no reason against a function that takes no other's place.
+func TestAnExampleOfOursThatTheFunctionCannotTake(t *testing.T) {
+	for name, source := range map[string]string{
+		"an exception":           "def serve(input: int):\n    return {7: 14}[input]\n",
+		"a loop that never runs": "def serve(input: int):\n    for i in range(1, input):\n        last = 2 * (i + 1)\n    return last\n",
+		"a module by its name":   "import importlib\ndef serve(input: int):\n    return importlib.import_module({7: 'math'}.get(input, 'not_there')).gcd(28, 42)\n",
+		"a result of its own":    "def serve(input: int):\n    return 14 if input == 7 else float('nan')\n",
+		"an exit":                "import sys\ndef serve(input: int):\n    return 14 if input == 7 else sys.exit(3)\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.serve(s.next(1), source)
+			s.answers("7", "14")
+			l := s.look()
+			noted := name == "a result of its own" && l.State.Server.Answer > 0
+			for _, n := range l.State.Notes {
+				noted = noted || strings.HasPrefix(n.Text, "the example made from the signature, 1, was answered with 500: serve ") && strings.Contains(n.Hint, "--example")
+			}
+			if !noted {
+				t.Error(s.describe())
+			}
+			// The same in place of one that answers: nobody knows whether that one was better.
+			spec := s.next(1)
+			e := s.outcome(s.submit(spec, source+"\n# again\n").Spec.Server.Revision)
+			if name == "a result of its own" {
+				return
+			}
+			if e.Type != run.EventServerFailed || e.Reason != run.ReasonTest || !strings.Contains(e.Text, "signature, 1, was") || !strings.Contains(e.Hint, "--example") {
+				t.Errorf("%+v\n%s", e, s.describe())
+			}
+			if v := s.look().State.Server; v.Revision != 1 || v.Failed == nil {
+				t.Error(s.describe())
+			}
+			s.answers("7", "14")
+			// With a real one it is what it always was.
+			spec = s.next(1)
+			spec.Server.Example = "7"
+			if done := s.serve(spec, source); done.Spec.Server.Revision != 3 {
+				t.Errorf("%+v", done)
+			}
+		})
 	}
 }
 

@@ -526,7 +526,7 @@ func TestTheLogOfAWorker(t *testing.T) {
 		}
 		return text.String()
 	}
-	example := "asked 0\n"
+	example := "asked 1\n"
 	s.answers("1", "1")
 	_, _, _ = s.ask(s.url(), "13")
 	s.again("2", "2")

@@ -36,31 +36,30 @@ func (e *engine) judge(r *revision, p Probed) {
 		})
 		return
 	}
-	asked := r.spec.Server.Example
 	found := e.logged(r, p.Body)
 	what := p.Error
 	if found.sentence != "" {
 		what = found.sentence
 	}
-	if asked != "" || found.fatal {
-		input := "the example"
-		if asked == "" {
-			input = fmt.Sprintf("the example made from the signature, %s,", shorten(p.Example))
-		}
-		text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
-		if found.err == nil {
-			text += e.lastLines(r, r.workers[0])
-		}
-		e.fail(r, run.ReasonTest, found.err, text, "")
+	made := r.spec.Server.Example == ""
+	input := "the example " + shorten(p.Example)
+	hint := ""
+	if made {
+		input = fmt.Sprintf("the example made from the signature, %s,", shorten(p.Example))
+		hint = "name an input that it takes with --example"
+	}
+	text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
+	if made && e.answering == nil && !found.fatal {
+		// It may be our example that is wrong, and nobody is served worse by this revision than by none.
+		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: "example", Text: text, Hint: hint})
+		r.example = p.Example
+		e.switchTo(r)
 		return
 	}
-	e.emit(run.Event{
-		Type: run.EventNote, Revision: r.n, Code: "example",
-		Text: fmt.Sprintf("the example made from the signature, %s, was answered with %d: %s", shorten(p.Example), p.Status, what),
-		Hint: "name a real one with --example",
-	})
-	r.example = p.Example
-	e.switchTo(r)
+	if found.err == nil {
+		text += e.lastLines(r, r.workers[0])
+	}
+	e.fail(r, run.ReasonTest, found.err, text, hint)
 }
 
 func shorten(text string) string {
@@ -100,18 +99,28 @@ func explain(entry string) finding {
 	f := finding{sentence: sentence}
 	_, raised, found := strings.Cut(sentence, " raised ")
 	if !found {
-		f.fatal = strings.Contains(sentence, " returned ")
+		_, returned, found := strings.Cut(sentence, " returned ")
+		f.fatal = found && !notFinite.MatchString(returned) // that may come of the input, a kind of object does not
 		f.err = &run.Error{Type: "TypeError", Text: sentence, Traceback: entry}
 		return f
 	}
 	kind, text, _ := strings.Cut(raised, ": ")
 	f.err = &run.Error{Type: kind, Text: text, Frames: frames(trace), Traceback: trace}
 	switch kind {
-	case "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError":
+	case "NameError":
 		f.fatal = true
+	case "ImportError", "ModuleNotFoundError":
+		// An import statement names its module; what looks one up may have its name from the input.
+		if n := len(f.err.Frames); n > 0 {
+			f.fatal = importStatement.MatchString(f.err.Frames[n-1].Text)
+		}
 	}
 	return f
 }
+
+var notFinite = regexp.MustCompile(`^(NaN|-?infinity)\b`)
+
+var importStatement = regexp.MustCompile(`^\s*(import|from)\s`)
 
 // placed is a line of a worker's traceback that lies in the notebook: "cell 5, line 3, in serve", and below it what stands there.
 var placed = regexp.MustCompile(`(?m)^  cell (\d+), line (\d+), in (.*)\n    (.*)$`)

@@ -93,7 +93,11 @@ func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 		p.Parts = append(p.Parts, "model "+m)
 	}
 	if s.Answer > 0 {
-		p.Parts = append(p.Parts, "first answer "+Moment(time.Duration(s.Answer*float64(time.Second))))
+		answer := "first answer " + Moment(time.Duration(s.Answer*float64(time.Second)))
+		if facts.Spec.Server.Example == "" {
+			answer += fmt.Sprintf(" to %s, made from the signature", shorten(s.Example, maxTried))
+		}
+		p.Parts = append(p.Parts, answer)
 	}
 	if s.Restarts > 0 {
 		p.Parts = append(p.Parts, Count(s.Restarts, "restart"))
@@ -133,6 +137,14 @@ const (
 func ServerCause(state *run.State, revision int) string {
 	f := state.Server.Failed
 	switch {
+	case f != nil && f.Error != nil && f.Reason == run.ReasonTest && f.Text != "":
+		// The sentence has the input too.
+		first, _, _ := strings.Cut(f.Text, "\n")
+		cause := fmt.Sprintf("revision %d never got ready: %s", revision, first)
+		if place := innermost(f.Error.Frames); place != "" {
+			cause += " (" + place + ")"
+		}
+		return cause
 	case f != nil && f.Error != nil:
 		text, _, _ := strings.Cut(f.Error.Text, "\n")
 		cause := strings.TrimSuffix(f.Error.Type+": "+text, ": ")
@@ -168,11 +180,14 @@ func ServerFailure(f *run.RevisionFailure) string {
 		if f.Error.Type == refused { // its sentence is the cause; the rest says what to do, and where
 			_, body, _ = strings.Cut(body, "\n")
 		}
-		return body
+		return strings.TrimSpace(body + "\n" + f.Hint)
 	}
 	_, more, _ := strings.Cut(f.Text, "\n")
 	return strings.TrimSpace(strings.TrimSpace(more) + "\n" + f.Hint)
 }
+
+// maxTried bounds the input in a sentence, in letters.
+const maxTried = 60
 
 // maxExample bounds the example in a command line that people are to copy, in bytes.
 const maxExample = 2000

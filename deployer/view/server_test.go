@@ -52,9 +52,9 @@ func TestServer(t *testing.T) {
 		{1, 1, "serve-1   starting   loading the program   1.0 s"},
 		{5, 1, "serve-1   starting   1 of 2 workers ready   4.0 s"},
 		{6, 1, "serve-1   starting   asking it for a first answer   5.0 s"},
-		{7, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms\n" +
+		{7, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms to [\"it's\", 0], made from the signature\n" +
 			`curl -d '["it'\''s", 0]' http://127.0.0.1:21873/predict`},
-		{8, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms\n" +
+		{8, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms to [\"it's\", 0], made from the signature\n" +
 			`curl -d '["it'\''s", 0]' http://127.0.0.1:21873/predict` + "\nof revision 1 alone"},
 		{9, 2, "serve-1   starting   loading the program   1.0 s\n" +
 			"revision 1 goes on answering on http://127.0.0.1:21873/predict until revision 2 is ready"},
@@ -69,6 +69,32 @@ func TestServer(t *testing.T) {
 		if got := serverStory.at(c.events, c.revision).Text(); got != c.want {
 			t.Errorf("after %d events:\n%s\nwant\n%s", c.events, got, c.want)
 		}
+	}
+}
+
+// What a revision failed at was an input of ours or one of theirs, which is said either way.
+func TestWhatAServerWasTriedWith(t *testing.T) {
+	tried := story{
+		{Type: run.EventServerStarting, Revision: 1},
+		{
+			Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonTest, Text: "the example made from the signature, 1, was answered with 500: serve raised KeyError: 1",
+			Hint:  "name an input that it takes with --example",
+			Error: &run.Error{Type: "KeyError", Text: "1", Frames: []run.Frame{{Cell: 4, CellLine: 2, Function: "serve", Text: "return d[n]", Mine: true}}},
+		},
+	}
+	const want = "serve-1   failed\nrevision 1 never got ready: the example made from the signature, 1, was answered with 500: serve raised KeyError: 1 (cell 4, line 2)"
+	if got := tried.at(2, 1).Text(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	body := view.ServerFailure(&run.RevisionFailure{Error: tried[1].Error, Hint: tried[1].Hint})
+	if !strings.HasSuffix(body, "return d[n]\nname an input that it takes with --example") {
+		t.Errorf("%q", body)
+	}
+	spec := run.Spec{Name: "serve-1", Kind: run.Serve, Completions: 1, Server: &run.ServerSpec{Revision: 1, Example: "7"}}
+	state := run.NewState(spec)
+	state.Apply(run.Event{Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Answer: 0.0031, Example: "7"})
+	if got := view.NewPanel(view.ServerFacts{Spec: spec}, state, start).Text(); strings.Contains(got, "signature") {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -234,7 +234,7 @@ class _Maker:
                 name, "a number", {"anyOf": [{"type": "number"}, {"type": "string", "format": "decimal"}]}, cls, numbers=True
             )
         if top == "pathlib":
-            return FromText(name, "text", {"type": "string"}, cls)
+            return FromText(name, "text", {"type": "string", "format": "path"}, cls)
         if top == "numpy":
             return self._numpy(cls, name)
         if top == "pandas" and name in ("DataFrame", "Series"):

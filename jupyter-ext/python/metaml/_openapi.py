@@ -1,12 +1,13 @@
-"""The OpenAPI 3.1 document of an endpoint, and an example of its input, both made from the function's signature."""
+"""The OpenAPI 3.1 document of an endpoint, with an example of its input, made from the function's signature."""
 
 from __future__ import annotations
 
 import collections.abc as abc
+import json
 import typing
 from typing import TYPE_CHECKING, Any
 
-from metaml import _annotations
+from metaml import _annotations, _example
 from metaml._errors import Refused
 from metaml._kinds import ANY, Bytes, Definitions, Kind, Schema, with_default
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["publish"]
 
 _STREAMS = (abc.Iterator, abc.Generator, abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable)
-_DEEPEST = 20
 
 
 def publish(signature: Signature, path: str) -> dict[str, Any]:
@@ -48,13 +48,24 @@ def publish(signature: Signature, path: str) -> dict[str, Any]:
     if definitions.schemas:
         document["components"] = {"schemas": definitions.schemas}
     found: dict[str, Any] = {"openapi": document}
-    try:
-        example = _example(body, definitions.schemas, 0)
-        post["requestBody"]["content"]["application/json"]["example"] = example
-        found["example"] = example
-    except (_Unknown, KeyError):
-        pass
+    if "application/json" in content and body:
+        try:
+            example = _example.make(body, definitions.schemas)
+        except _example.Unknown:
+            return found
+        if _taken(signature, example):
+            post["requestBody"]["content"]["application/json"]["example"] = example
+            found["example"] = example
     return found
+
+
+def _taken(signature: Signature, example: Any) -> bool:
+    """Whether the function would be called with it: a schema does not tell all that a program checks."""
+    try:
+        signature.from_json(bytearray(json.dumps(example, allow_nan=False).encode()))
+    except Exception:  # also one of the program's own, from a check of a field
+        return False
+    return True
 
 
 def _body(signature: Signature, definitions: Definitions) -> Schema:
@@ -143,123 +154,3 @@ def _kind_of_result(returns: Any) -> Kind:
         return _annotations.kind_of(returns, "the result")
     except Refused:  # it is converted when it is there
         return ANY
-
-
-class _Unknown(Exception):
-    """The schema leaves open what a value could be."""
-
-
-def _example(schema: Schema, definitions: dict[str, Schema], depth: int) -> Any:
-    """A value that a schema allows: defaults first, else the simplest one."""
-    if depth > _DEEPEST or "x-numpy" in schema:  # of an array the shape is not known
-        raise _Unknown
-    if "default" in schema:
-        return schema["default"]
-    if schema.get("examples"):
-        return schema["examples"][0]
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return schema["enum"][0]
-    if "$ref" in schema:
-        return _example(definitions[schema["$ref"].rpartition("/")[2]], definitions, depth + 1)
-    for key in ("anyOf", "oneOf"):
-        if key in schema:
-            return _first(schema[key], definitions, depth + 1)
-    if "allOf" in schema and len(schema["allOf"]) == 1:
-        return _example(schema["allOf"][0], definitions, depth + 1)
-    kind = schema.get("type")
-    if kind == "object":
-        return _example_object(schema, definitions, depth)
-    if kind == "array":
-        return _example_list(schema, definitions, depth)
-    if kind == "string":
-        return _example_text(schema)
-    if kind in ("integer", "number"):
-        return _example_number(schema, kind)
-    if kind == "boolean":
-        return False
-    if kind == "null":
-        return None
-    raise _Unknown
-
-
-def _first(schemas: list[Schema], definitions: dict[str, Schema], depth: int) -> Any:
-    """Of the first that says enough."""
-    for one in sorted(schemas, key=lambda schema: schema.get("type") == "null"):
-        try:
-            return _example(one, definitions, depth)
-        except _Unknown:
-            continue
-    raise _Unknown
-
-
-def _example_object(schema: Schema, definitions: dict[str, Schema], depth: int) -> Any:
-    found = {}
-    for name, one in schema.get("properties", {}).items():
-        try:
-            found[name] = _example(one, definitions, depth + 1)
-        except _Unknown:
-            if name in schema.get("required", []):
-                raise
-    more = schema.get("additionalProperties")
-    if isinstance(more, dict) and not found:
-        if more == {}:
-            raise _Unknown
-        key = _example({"type": "string", **schema.get("propertyNames", {})}, definitions, depth + 1)
-        try:
-            found[key if isinstance(key, str) else str(key)] = _example(more, definitions, depth + 1)
-        except _Unknown:
-            if depth < _DEEPEST // 2:
-                raise
-    elif more is None and not found:
-        raise _Unknown
-    return found
-
-
-def _example_list(schema: Schema, definitions: dict[str, Schema], depth: int) -> Any:
-    found = [_example(one, definitions, depth + 1) for one in schema.get("prefixItems", [])]
-    items = schema.get("items")
-    if isinstance(items, dict) and not found:
-        found += [_example(items, definitions, depth + 1)] * max(int(schema.get("minItems", 1)), 1)
-    return found
-
-
-_TEXTS = {
-    "date-time": "2024-01-01T00:00:00",
-    "date": "2024-01-01",
-    "time": "00:00:00",
-    "duration": "PT1S",
-    "uuid": "00000000-0000-0000-0000-000000000000",
-    "decimal": "0",
-    "email": "name@example.org",
-    "uri": "https://example.org/",
-}
-
-
-def _example_text(schema: Schema) -> str:
-    form = schema.get("format")
-    if form in _TEXTS:
-        return _TEXTS[form]
-    if schema.get("pattern") == "^-?[0-9]+$":
-        return "0"
-    if form or "pattern" in schema:
-        raise _Unknown
-    text = "" if schema.get("contentEncoding") else "text"
-    text = text.ljust(int(schema.get("minLength", 0)), "t")
-    return text[: int(schema["maxLength"])] if "maxLength" in schema else text
-
-
-def _example_number(schema: Schema, kind: str) -> Any:
-    low = schema.get("minimum", schema.get("exclusiveMinimum"))
-    high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    value: Any = 0 if kind == "integer" else 0.0
-    if low is not None and (value < low or value == schema.get("exclusiveMinimum")):
-        value = low + 1 if "exclusiveMinimum" in schema else low
-        if high is not None and value >= high and "exclusiveMinimum" in schema and kind == "number":
-            value = (low + high) / 2
-    elif high is not None and (value > high or value == schema.get("exclusiveMaximum")):
-        value = high - 1 if "exclusiveMaximum" in schema else high
-    if "multipleOf" in schema and value % schema["multipleOf"]:
-        raise _Unknown
-    return value

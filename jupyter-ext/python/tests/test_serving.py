@@ -70,7 +70,7 @@ def test_bodies_of_other_types_are_bytes(tmp_path: Path) -> None:
 
 def test_several_parameters_are_the_keys_of_the_body(tmp_path: Path) -> None:
     with serving(tmp_path, "def serve(a: int, b: float = 2, *, c: str = 'x'):\n    return [a, b, c]\n") as (front, _):
-        assert front.hello["example"] == {"a": 0, "b": 2, "c": "x"}
+        assert front.hello["example"] == {"a": 1, "b": 2, "c": "x"}
         assert front.post({"a": 1}).body == [1, 2, "x"]
         assert front.call(fields_item({"a": "1", "c": "y"}))[0].body == [1, 2, "y"]
         answer = front.post({"a": "1", "d": 1})
@@ -294,7 +294,7 @@ def test_streams_end_with_their_front(tmp_path: Path) -> None:
 def test_a_batch_is_one_call_and_what_is_wrong_never_reaches_it(tmp_path: Path) -> None:
     source = "def serve(xs: list[int]):\n    return [{'x': x, 'of': len(xs)} for x in xs]\n"
     with serving(tmp_path, source, batch=8) as (front, _):
-        assert front.hello["batch"] == 8 and front.hello["example"] == 0
+        assert front.hello["batch"] == 8 and front.hello["example"] == 1
         answers = front.call(json_item("1"), json_item('"2"'), json_item("3"), fields_item({"xs": "4"}))
         assert [answer.body for answer in answers if answer.status == 200] == [{"x": n, "of": 3} for n in (1, 3, 4)]
         assert answers[1].body["error"] == "xs must be a whole number, not text"

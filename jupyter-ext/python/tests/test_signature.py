@@ -399,15 +399,28 @@ def test_decorated_functions_and_objects_are_read_through(program: Any) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("def serve(n: int): pass", 0),
+        ("def serve(n: int): pass", 1),
         ("def serve(n: int = 7): pass", 7),
-        ("def serve(a: str, b: list[float], c=None, *, d: bool = True): pass", {"a": "text", "b": [0.0], "d": True}),
-        ("def serve(o: Order): pass", {"items": [{"name": "text", "price": 0.0, "tags": ["text"]}], "note": "text"}),
-        ("def serve(o: Part): pass", {"a": 0, "b": "text"}),
-        ("def serve(p: Point | None): pass", [0.0, 0.0]),
+        ("def serve(x: float): pass", 1.0),
+        ("def serve(on: bool): pass", True),
+        ("def serve(n: list[int]): pass", [1, 2, 3]),
+        ("def serve(rows: list[list[float]]): pass", [[1.0, 2.0, 3.0]]),
+        ("def serve(n: set[int]): pass", [1, 2, 3]),
+        ("def serve(texts: list[str]): pass", ["text"]),
+        ("def serve(a: str, b: list[float], c=None, *, d: bool = True): pass", {"a": "text", "b": [1.0, 2.0, 3.0], "d": True}),
+        ("def serve(a: int, b: int | None = None): pass", {"a": 1}),
+        ("def serve(o: Order): pass", {"items": [{"name": "text", "price": 1.0}]}),
+        ("def serve(o: Part): pass", {"a": 1}),
+        ("def serve(p: Point | None): pass", [1.0, 1.0]),
         ("def serve(c: Color, l: Literal[5, 6]): pass", {"c": "red", "l": 5}),
-        ("def serve(d: dict[str, int]): pass", {"text": 0}),
-        ("def serve(d: datetime.date, u: uuid.UUID): pass", {"d": "2024-01-01", "u": "00000000-0000-0000-0000-000000000000"}),
+        ("def serve(d: dict[str, int]): pass", {"text": 1}),
+        ("def serve(d: dict[int, float]): pass", {"1": 1.0}),
+        ("def serve(d: dict[str, bytes]): pass", {"text": "dGV4dA=="}),
+        ("def serve(d: datetime.date, u: uuid.UUID): pass", {"d": "2024-01-01", "u": "00000000-0000-4000-8000-000000000001"}),
+        ("def serve(d: datetime.time, t: datetime.timedelta): pass", {"d": "12:00:00", "t": "PT1S"}),
+        ("def serve(x: decimal.Decimal): pass", 1.0),
+        # Nobody can guess the name of a file that is there.
+        ("def serve(file: pathlib.Path): pass", None),
         ("def serve(input): pass", None),
         ("def serve(a: int, b): pass", None),
         ("def serve(a: dict): pass", None),
@@ -685,8 +698,48 @@ class Pair:
     b: int
 
 Positive = Annotated[int, pydantic.Field(gt=0)]
+
+class Even(pydantic.BaseModel):
+    n: int
+
+    @pydantic.field_validator("n")
+    @classmethod
+    def even(cls, n):
+        if n % 2:
+            raise KeyError(n)
+        return n
 """
 )
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def serve(n: Positive): pass", 1),
+        ("def serve(n: Annotated[int, pydantic.Field(ge=18, lt=20)]): pass", 18),
+        ("def serve(n: Annotated[int, pydantic.Field(lt=0)]): pass", -1),
+        ("def serve(n: Annotated[int, pydantic.Field(gt=10, multiple_of=8)]): pass", 16),
+        ("def serve(p: Annotated[float, pydantic.Field(ge=0, le=1)]): pass", 0.5),
+        ("def serve(p: Annotated[float, pydantic.Field(gt=2)]): pass", 3.0),
+        ("def serve(p: Annotated[float, pydantic.Field(lt=-2)]): pass", -3.0),
+        ("def serve(t: Annotated[str, pydantic.Field(min_length=6)]): pass", "texttt"),
+        ("def serve(t: Annotated[str, pydantic.Field(pattern='^[A-Z]{3}$')]): pass", None),
+        ("def serve(t: Annotated[str, pydantic.Field(pattern='^[A-Z]{3}$', examples=['EUR'])]): pass", "EUR"),
+        ("def serve(n: Annotated[list[int], pydantic.Field(min_length=5)]): pass", [1, 2, 3, 4, 5]),
+        ("def serve(n: Annotated[list[int], pydantic.Field(max_length=2)]): pass", [1, 2]),
+        ("def serve(n: Annotated[set[str], pydantic.Field(min_length=2)]): pass", ["text", "text 2"]),
+        ("def serve(a: Address): pass", {"street": "text", "number": 1}),
+        # Its own check takes nothing that could be made: then nothing is tried.
+        ("def serve(e: Even): pass", None),
+    ],
+)
+def test_an_example_keeps_to_what_pydantic_checks(program: Any, source: str, expected: Any) -> None:
+    pytest.importorskip("pydantic")
+    signature = program(source, before=PYDANTIC)
+    published = signature.published("/predict")
+    assert published.get("example") == expected
+    content = published["openapi"]["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert content["application/json"].get("example") == expected
 
 
 def test_pydantic_models_are_honoured(program: Any) -> None:
