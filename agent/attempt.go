@@ -187,7 +187,7 @@ func (a *attempt) prepare() (*things, error) {
 		if err != nil {
 			return nil, fmt.Errorf("parameters of trial %d: %w", a.Trial, err)
 		}
-		t.start.Row = row
+		t.start.Row, t.start.Whole = row, s.opts.Spec.Whole
 	}
 	var err error
 	if t.out, err = openLog(filepath.Join(dir, folder.Stdout)); err != nil {

@@ -49,6 +49,7 @@ type startMessage struct {
 	Output  string            `json:"output"`
 	Cwd     string            `json:"cwd"`
 	Row     json.RawMessage   `json:"row"`
+	Whole   string            `json:"whole,omitempty"` // the parameter that gets the row as one dict
 	Seed    int64             `json:"seed"`
 	Env     map[string]string `json:"env"`
 	Become  bool              `json:"become,omitempty"` // the loader is to be the trial itself

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ type Request struct {
 	Entry      string
 	Parameters []string // of the entry function
 	Required   []string // those without a default
+	Whole      string   // the only parameter, if it may get a row as one dict
 	Settings   *settings.Resolved
 	Source     string // notebook or file, for people and the series
 	Python     string
@@ -57,6 +59,8 @@ type DrawRequest struct {
 	Parallelism int
 	Parameters  []string
 	Required    []string
+	Whole       string
+	Seed        *int64 // of what is drawn from distributions; nil: another draw each time
 }
 
 // Drawn is the answer.
@@ -64,6 +68,7 @@ type Drawn struct {
 	Rows   []run.Row
 	Digest string // of the source and its arguments
 	Notes  []string
+	Whole  string // the parameter that gets each row as one dict; "" is none
 }
 
 // Plan is what would run.
@@ -102,7 +107,11 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 		}
 	}
 	parallelism, completions := int(r.Settings.Int("parallelism")), int(r.Settings.Int("completions"))
-	draw := DrawRequest{Name: name, Completions: completions, Parallelism: parallelism, Parameters: r.Parameters, Required: r.Required}
+	draw := DrawRequest{Name: name, Completions: completions, Parallelism: parallelism, Parameters: r.Parameters, Required: r.Required, Whole: r.Whole}
+	if r.Settings.Has("seed") {
+		seed := r.Settings.Int("seed")
+		draw.Seed = &seed
+	}
 	var source Drawn
 	if name != "" {
 		var err error
@@ -149,6 +158,7 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 		}
 		p.Table, p.Spec.Completions = drawn.Rows, len(drawn.Rows)
 		p.Notes = append(p.Notes, drawn.Notes...)
+		p.Spec.Whole = drawn.Whole
 	case r.Table != nil:
 		if completions > len(r.Table) {
 			return nil, &run.UserError{Code: "completions", Text: fmt.Sprintf("--completions %d is more than the table's %d rows", completions, len(r.Table))}
@@ -158,6 +168,9 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 			p.Table = r.Table[:completions]
 		}
 		p.Spec.Completions = len(p.Table)
+		if !named(p.Table, r.Whole) {
+			p.Spec.Whole = r.Whole
+		}
 	case completions > 0:
 		p.Spec.Completions = completions
 	default:
@@ -166,6 +179,13 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 	p.Spec.Parallelism = min(p.Spec.Parallelism, p.Spec.Completions)
 	p.Spec.Env = threads(r.Environ, p.Spec.Parallelism)
 	return p, nil
+}
+
+// named reports whether some row has a value under this name.
+func named(rows []run.Row, name string) bool {
+	return slices.ContainsFunc(rows, func(row run.Row) bool {
+		return slices.ContainsFunc(row, func(p run.Param) bool { return p.Name == name })
+	})
 }
 
 // Submit starts what was planned; for a plan that attaches or reuses it starts nothing.

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
-	"github.com/metaml/metaml/deployer/settings"
 )
 
 func stopCommand(a *app) *cobra.Command {
@@ -94,50 +92,5 @@ func resumeCommand(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&detach, "detach", false, "return at once")
-	return c
-}
-
-func deleteCommand(a *app) *cobra.Command {
-	var older string
-	c := &cobra.Command{
-		Use: "delete [RUN …]", Short: "Remove runs that have ended, with their outputs and logs", ValidArgsFunction: a.completeRuns,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 && older == "" {
-				return usageError{fmt.Errorf("delete needs the names of runs, or --older 30d")}
-			}
-			door, err := a.door()
-			if err != nil {
-				return err
-			}
-			names := args
-			if older != "" {
-				age, err := settings.ParseDuration(older)
-				if err != nil {
-					return usageError{fmt.Errorf("--older %w", err)}
-				}
-				listed, err := door.Target.List(cmd.Context())
-				if err != nil {
-					return err
-				}
-				for i := range listed {
-					if l := &listed[i]; l.Liveness != run.Damaged && !l.Active() && time.Since(l.Spec.Created) > age {
-						names = append(names, l.Spec.Name)
-					}
-				}
-			}
-			for _, name := range names {
-				listed, err := door.Target.Load(cmd.Context(), name)
-				if err != nil {
-					return err
-				}
-				if err := door.Target.Delete(ignoreInterrupt(cmd.Context()), listed.Spec.Name); err != nil {
-					return err
-				}
-				fmt.Fprintf(a.err, "deleted %s\n", listed.Spec.Name)
-			}
-			return nil
-		},
-	}
-	c.Flags().StringVar(&older, "older", "", "every run that ended and is older than this: 12h, 30d")
 	return c
 }

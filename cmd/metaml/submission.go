@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -135,7 +136,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 	}
 	request := deployer.Request{
 		Program: filepath.Join(s.staging, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
-		Settings: s.settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd), Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
+		Whole: wholeRow(p.Parameters), Settings: s.settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd), Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
 		Reseed: p.Reseed, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
 		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
 	}
@@ -155,6 +156,24 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 		}
 	}
 	return plan, nil
+}
+
+// mayBeDict are the annotations of a parameter that may take a whole row as one dict.
+var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)(\[.*\])?( *\| *None)?["']?$`)
+
+// wholeRow is the function's only parameter, if that may be a dict, else "".
+func wholeRow(parameters []slice.Parameter) string {
+	only := ""
+	for i := range parameters {
+		switch q := &parameters[i]; {
+		case q.Kind == slice.VarPosition:
+		case q.Kind == slice.VarKeyword || only != "" || q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
+			return ""
+		default:
+			only = q.Name
+		}
+	}
+	return only
 }
 
 // session is who answers for the variables of a living session; nil where there is none.
@@ -213,6 +232,7 @@ func (s *submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer
 	}
 	have, err := s.python.ask(ctx, map[string]any{"draw": drawQuestion{
 		Name: r.Name, Limit: r.Limit, Completions: r.Completions, Parallelism: r.Parallelism, Parameters: r.Parameters, Required: r.Required,
+		Whole: r.Whole, Seed: r.Seed,
 	}})
 	if err != nil {
 		return deployer.Drawn{}, err
@@ -220,7 +240,7 @@ func (s *submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer
 	if have.Draw == nil {
 		return deployer.Drawn{}, fmt.Errorf("draw %s: the module answered something else", r.Name)
 	}
-	drawn := deployer.Drawn{Digest: have.Draw.Digest, Notes: have.Draw.Notes}
+	drawn := deployer.Drawn{Digest: have.Draw.Digest, Notes: have.Draw.Notes, Whole: have.Draw.Whole}
 	for _, pairs := range have.Draw.Rows {
 		row := make(run.Row, 0, len(pairs))
 		for _, p := range pairs {

@@ -64,6 +64,7 @@ type shippedValue struct {
 type drawnRows struct {
 	Rows   [][][2]json.RawMessage `json:"rows"`
 	Digest string                 `json:"digest"`
+	Whole  string                 `json:"whole"`
 	Notes  []string               `json:"notes"`
 }
 
@@ -88,6 +89,8 @@ type drawQuestion struct {
 	Parallelism int      `json:"parallelism"`
 	Parameters  []string `json:"parameters"`
 	Required    []string `json:"required"`
+	Whole       string   `json:"whole,omitempty"`
+	Seed        *int64   `json:"seed,omitempty"`
 }
 
 // errHangUp says that the other side closed the conversation.

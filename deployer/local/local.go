@@ -362,7 +362,10 @@ func friendly(err error, doing, path string) error {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return run.Wrap(err, "unwritable", fmt.Sprintf("no permission to %s %s", doing, path),
 			"make the folder writable, or set XDG_DATA_HOME to a folder of your own")
-	default:
-		return fmt.Errorf("%s %s: %w", doing, path, err)
 	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return run.Wrap(err, "folder", fmt.Sprintf("cannot %s %s: %s", doing, path, errno),
+			"see what is there, or set XDG_DATA_HOME to a folder of your own")
+	}
+	return fmt.Errorf("%s %s: %w", doing, path, err)
 }

@@ -197,3 +197,20 @@ def test_decorator_in_a_notebook(notebook: Notebook) -> None:
     assert "unused on target local: repository, publish" in shown.plain
     assert notebook.run("r.name, r.best().parameters").results == ["('decorated-1', {'x': 1})"]
     assert "no setting" in notebook.run("@Train(settings={'paralelism': 2})\ndef g(): pass").error
+
+
+def test_a_polars_dataframe_gives_a_trial_for_each_row(notebook: Notebook) -> None:
+    notebook.run("import polars as pl\nframe = pl.DataFrame({'lr': [0.1, 0.3], 'n': [1, 2]})")
+    shown = notebook.run("%%train --hyper-parameters frame --name polars\ndef fit(lr, n):\n    return {'v': n}")
+    assert shown.status == "ok", shown.traceback
+    assert notebook.run("[t.parameters for t in run]").results == ["[{'lr': 0.1, 'n': 1}, {'lr': 0.3, 'n': 2}]"]
+
+
+def test_a_function_of_one_dict_gets_each_row(notebook: Notebook) -> None:
+    notebook.run("grid = {'lr': [0.1, 0.3], 'n': [1, 2]}")
+    shown = notebook.run("%%train --hyper-parameters grid --name whole\ndef fit(params: dict):\n    return params['lr'] * params['n']")
+    assert shown.status == "ok", shown.traceback
+    assert "`params` gets each row of `grid` as one dict" in shown.plain
+    assert notebook.run("[t.result for t in run]").results == ["[0.1, 0.2, 0.3, 0.6]"]
+    refused = notebook.run("%%train --hyper-parameters grid --name whole\ndef fit(params: float):\n    return params")
+    assert "row 0 of `grid` lacks `params`" in refused.error

@@ -92,6 +92,8 @@ class Answers:
             parameters=need.get("parameters"),
             required=need.get("required") or (),
             arrays=self._arrays(self.function),
+            seed=need.get("seed"),
+            whole=str(need.get("whole") or ""),
         )
 
     def _runs(self, names: Iterable[str]) -> dict[str, str]:

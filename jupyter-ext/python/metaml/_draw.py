@@ -18,6 +18,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from . import _distributions
 from ._errors import MetaMLError, Refused
 from ._typed import a_kind_of, encode, kind_of
 
@@ -37,13 +38,15 @@ class Source:
 
     Attributes:
         name (str): what it is called in messages.
-        literal (bool): its rows are known by value; else it is code that is called anew whenever it ends.
+        literal (bool): its rows are known by value; else it is code that is called anew whenever it ends, or a dict with
+            distributions, which never ends.
     """
 
     def __init__(self, given: Any, name: str) -> None:
         self.name = name
         self.literal = False
         self._rows: list[Row] = []
+        self._space: dict[str, list[Any]] = {}  # of a dict with distributions: what each name may be
         self._start: Callable[[], Any] = list
         self._code: list[bytes] = []
         self._look(given)
@@ -61,6 +64,9 @@ class Source:
             return
         if isinstance(given, type):
             raise self._no("is a class", f"Pass an object of it: {self.name}().")
+        if isinstance(given, dict) and any(_distributions.drawing(value) is not None for value in given.values()):
+            self._space = {name: _choices(value) for name, value in self._named(given)}
+            return
         self.literal = True
         self._rows = self._by_value(given)
         if not self._rows:
@@ -119,6 +125,14 @@ class Source:
             # Column by column: a row of a DataFrame has one dtype, which turns integers into floats.
             cells = [list(given.iloc[:, i].array) for i in range(len(columns))]
             return [dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True)]
+        polars = sys.modules.get("polars")
+        if polars is not None and isinstance(given, polars.DataFrame):
+            return [dict(row) for row in given.iter_rows(named=True)]
+        if polars is not None and isinstance(given, polars.LazyFrame):
+            raise self._no("is a LazyFrame, whose rows are not there yet", f"Pass {self.name}.collect().")
+        pyarrow = sys.modules.get("pyarrow")
+        if pyarrow is not None and isinstance(given, pyarrow.Table):
+            return [dict(row) for row in given.to_pylist()]
         if isinstance(given, dict):
             return self._grid(given)
         if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
@@ -135,23 +149,28 @@ class Source:
         return [self._row(row, i) for i, row in enumerate(given)]
 
     def _grid(self, given: dict[Any, Any]) -> list[Row]:
-        names = [self._key(key) for key in given]
+        names: list[str] = []
         choices: list[Sequence[Any]] = []
         size = 1
-        for name, value in zip(names, given.values(), strict=True):
-            shape = getattr(value, "shape", None)
-            many = isinstance(value, (list, tuple, range)) or (isinstance(shape, tuple) and len(shape) == 1)
+        for name, value in self._named(given):
+            names.append(name)
+            choices.append(_choices(value))
+            size *= len(choices[-1])
+        if size > MOST_LITERAL:
+            raise self._no(f"is a grid of {size:,} combinations, more than MetaML takes", "Pass fewer values.")
+        return [dict(zip(names, row, strict=True)) for row in itertools.product(*choices)] if names else []
+
+    def _named(self, given: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+        """The entries of a dict of lists and values."""
+        for key, value in given.items():
+            name = self._key(key)
             if isinstance(value, Iterator):
                 raise self._no(
                     f"has an iterator for {name!r}, which can be used only once", "Pass a list instead of an iterator."
                 )
-            choices.append(list(value) if many else [value])
-            size *= len(choices[-1])
-            if not choices[-1]:
+            if not _choices(value):
                 raise self._no(f"has an empty list for {name!r}", "Give it at least one value.")
-        if size > MOST_LITERAL:
-            raise self._no(f"is a grid of {size:,} combinations, more than MetaML takes", "Pass fewer values.")
-        return [dict(zip(names, row, strict=True)) for row in itertools.product(*choices)] if names else []
+            yield name, value
 
     def _key(self, key: Any) -> str:
         if not isinstance(key, str):
@@ -172,16 +191,27 @@ class Source:
         """Number of rows of a literal source, else 0."""
         return len(self._rows)
 
-    def rows(self) -> Iterator[Row]:
-        """One pass over the source.
+    def rows(self, generators: _distributions.Generators | None = None) -> Iterator[Row]:
+        """One pass over the source. A distribution gives a value of its own to each row.
+
+        Args:
+            generators: what distributions are drawn with; without it with others each time.
 
         Raises:
             Refused: a row is no dict.
             UserError: the user's code raised.
         """
+        generators = generators or _distributions.Generators(None)
+        for row in self._as_given(generators):
+            yield {name: _distributions.sample(value, name, self.name, generators) for name, value in row.items()}
+
+    def _as_given(self, generators: _distributions.Generators) -> Iterator[Row]:
+        """One pass, with distributions as they are."""
         if self.literal:
             yield from self._rows
             return
+        while self._space:
+            yield {name: generators.plain.choice(values) for name, values in self._space.items()}
         with _users_code(self.name):
             got = self._start()
         if isinstance(got, Mapping):
@@ -204,10 +234,12 @@ class Source:
     def digest(self) -> str:
         """Names the source: its code and arguments, or the values of a literal one. Hex sha256."""
         sum_ = hashlib.sha256()
-        if self.literal:
-            for index, row in enumerate(self._rows):
-                sum_.update(_json(typed_row(row, f"row {index} of `{self.name}`", frozenset())))
-                sum_.update(b"\n")
+        for index, row in enumerate(self._rows):
+            sum_.update(_json(typed_row(_described(row), f"row {index} of `{self.name}`", frozenset())))
+            sum_.update(b"\n")
+        for name, values in self._space.items():
+            described = {str(i): value for i, value in enumerate(values)}
+            sum_.update(_json([name, typed_row(_described(described), f"`{name}` of `{self.name}`", frozenset())]))
         for part in self._code:
             sum_.update(b"%d:" % len(part))
             sum_.update(part)
@@ -280,6 +312,18 @@ def _value_bytes(value: Any) -> bytes:
             return kind_of(value).encode()
 
 
+def _choices(value: Any) -> list[Any]:
+    """What an entry of a dict may be."""
+    shape = getattr(value, "shape", None)
+    many = isinstance(value, (list, tuple, range)) or (isinstance(shape, tuple) and len(shape) == 1)
+    return list(value) if many else [value]
+
+
+def _described(row: Row) -> Row:
+    """A row whose distributions are told by kind and arguments."""
+    return {name: value if (text := _distributions.described(value)) is None else text for name, value in row.items()}
+
+
 def _json(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 
@@ -317,6 +361,8 @@ def draw(
     required: Sequence[str] = (),
     arrays: frozenset[str] = frozenset(),
     seconds: float = LIMIT_SECONDS,
+    seed: int | None = None,
+    whole: str = "",
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Draw the table of a run.
@@ -329,6 +375,8 @@ def draw(
         required: those of them without a default.
         arrays: those annotated as an array or a list.
         seconds: without completions, time after which a source counts as endless.
+        seed: of what is drawn from distributions; None draws otherwise each time.
+        whole: the function's only parameter, if it may be a dict: it gets a row as one dict where no row has its name.
 
     Returns:
         The `draw` part of a `have` line (docs/protocols.md §1).
@@ -341,21 +389,35 @@ def draw(
     if limit == 0:
         return answer
     notes: list[str] = []
+    generators = _distributions.Generators(seed)
     if source.literal:
-        rows = _literal_rows(source, completions, notes)
+        rows = _literal_rows(source, completions, generators, notes)
     elif completions:
-        rows = _passes(source, completions)
+        rows = _passes(source, completions, generators)
     else:
-        rows = _until_it_ends(source, parallelism, limit, seconds, clock)
-    for index, row in enumerate(rows):
-        _check_names(row, f"row {index} of `{source.name}`", parameters, required)
+        rows = _until_it_ends(source, parallelism, generators, limit, seconds, clock)
+    if whole and _is_one_dict(rows, whole):
+        answer["whole"] = whole
+        notes.append(f"`{whole}` gets each row of `{source.name}` as one dict")
+    else:
+        for index, row in enumerate(rows):
+            _check_names(row, f"row {index} of `{source.name}`", parameters, required)
     typed = [typed_row(row, f"row {index} of `{source.name}`", arrays) for index, row in enumerate(rows)]
     notes.extend(_repeats(source, typed))
     return {**answer, "rows": typed, "completions": len(rows), "notes": notes}
 
 
-def _literal_rows(source: Source, completions: int, notes: list[str]) -> list[Row]:
-    rows = list(source.rows())
+def _is_one_dict(rows: list[Row], parameter: str) -> bool:
+    """Whether rows are meant for one parameter as a whole: none has its name, nor a single name that is nearly it."""
+    return not any(
+        parameter in row or (len(row) == 1 and difflib.get_close_matches(parameter, row, n=1)) or not row for row in rows
+    )
+
+
+def _literal_rows(
+    source: Source, completions: int, generators: _distributions.Generators, notes: list[str]
+) -> list[Row]:
+    rows = list(source.rows(generators))
     if completions > len(rows):
         raise Refused(
             f"completions is {completions}, and `{source.name}` has {len(rows)} {'row' if len(rows) == 1 else 'rows'}",
@@ -368,12 +430,14 @@ def _literal_rows(source: Source, completions: int, notes: list[str]) -> list[Ro
     return rows
 
 
-def _passes(source: Source, wanted: int, rows: list[Row] | None = None) -> list[Row]:
+def _passes(
+    source: Source, wanted: int, generators: _distributions.Generators, rows: list[Row] | None = None
+) -> list[Row]:
     """Rows of as many passes as it takes."""
     rows = [] if rows is None else rows
     while len(rows) < wanted:
         before = len(rows)
-        rows.extend(itertools.islice(source.rows(), wanted - before))
+        rows.extend(itertools.islice(source.rows(generators), wanted - before))
         if len(rows) == before:
             if before == 0:
                 raise _nothing(source)
@@ -385,11 +449,18 @@ def _passes(source: Source, wanted: int, rows: list[Row] | None = None) -> list[
     return rows
 
 
-def _until_it_ends(source: Source, parallelism: int, limit: int, seconds: float, clock: Callable[[], float]) -> list[Row]:
+def _until_it_ends(
+    source: Source,
+    parallelism: int,
+    generators: _distributions.Generators,
+    limit: int,
+    seconds: float,
+    clock: Callable[[], float],
+) -> list[Row]:
     until = clock() + seconds
     rows: list[Row] = []
     endless = False
-    for row in source.rows():
+    for row in source.rows(generators):
         rows.append(row)
         # Never cut before there are rows enough for an endless source.
         if len(rows) >= parallelism and (len(rows) >= limit or clock() >= until):
@@ -399,7 +470,7 @@ def _until_it_ends(source: Source, parallelism: int, limit: int, seconds: float,
         raise _nothing(source)
     if endless:
         return rows[:parallelism]
-    return rows if len(rows) >= 2 else _passes(source, parallelism, rows)
+    return rows if len(rows) >= 2 else _passes(source, parallelism, generators, rows)
 
 
 def _nothing(source: Source) -> Refused:

@@ -290,6 +290,8 @@ class Trial:
             reseed(self.program.module, load.get("reseed") or [], self.start["seed"])
             function = self.program.function()
             arguments = {name: decode(v) for name, v in (self.start.get("row") or {}).items()}
+            if whole := self.start.get("whole"):
+                arguments = {whole: arguments}
             result = function(**arguments)
             if hasattr(result, "__await__") and hasattr(result, "cr_frame"):
                 import asyncio

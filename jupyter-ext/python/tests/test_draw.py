@@ -268,3 +268,95 @@ def test_what_the_users_code_raises_is_kept_as_the_cause() -> None:
     with pytest.raises(UserError, match=r"`source` raised KeyError: 'lost'") as raised:
         draw(Source(source, "source"))
     assert isinstance(raised.value.__cause__, KeyError)
+
+
+@newest
+def test_a_dataframe_of_polars_gives_its_rows() -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"lr": [0.1, 0.3], "n": [1, 2], "name": ["a", None], "sizes": [[1], [2, 3]]})
+    rows = draw(Source(frame, "frame"))["rows"]
+    assert rows == [
+        [["lr", 0.1], ["n", 1], ["name", "a"], ["sizes", [1]]],
+        [["lr", 0.3], ["n", 2], ["name", None], ["sizes", [2, 3]]],
+    ]
+    with pytest.raises(Refused, match=r"`frame` is a LazyFrame, .*\nPass frame.collect\(\)."):
+        Source(frame.lazy(), "frame")
+    assert drawn({"lr": frame["lr"]}) == [0.1, 0.3]
+
+
+@newest
+def test_distributions_of_scipy_are_drawn_with_the_seed() -> None:
+    from scipy import stats
+
+    def space() -> dict[str, Any]:
+        return {"lr": stats.loguniform(1e-4, 1e-1), "n": stats.randint(1, 9), "kind": ["a", "b"], "fixed": 7}
+
+    def table(given: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+        return [dict(row) for row in draw(Source(given, "space"), **options)["rows"]]
+
+    rows = table(space(), completions=50, seed=5)
+    assert all(1e-4 <= row["lr"] <= 1e-1 and 1 <= row["n"] < 9 and row["fixed"] == 7 for row in rows)
+    assert all(type(row["lr"]) is float and type(row["n"]) is int for row in rows)
+    assert {row["kind"] for row in rows} == {"a", "b"}, "a list beside a distribution is chosen from"
+    assert len({row["lr"] for row in rows}) == 50
+    assert table(space(), completions=50, seed=5) == rows
+    assert table(space(), completions=8, seed=5) == rows[:8], "more completions change no row"
+    assert table(space(), completions=8, seed=6) != rows[:8]
+    assert table(space(), completions=8) != table(space(), completions=8)
+    assert len(table(space(), parallelism=3)) == 3, "it never ends, so parallelism says how many"
+    assert Source(space(), "space").digest() == Source(space(), "space").digest()
+    other = {**space(), "lr": stats.loguniform(1e-4, 1)}
+    assert Source(space(), "space").digest() != Source(other, "space").digest()
+    assert len(table(dict(a=[1, 2], b=[3, 4]))) == 4, "without a distribution it is a grid"
+    with pytest.raises(Refused, match="nothing can be drawn from `lr` of `space`"):
+        table({"lr": stats.loguniform}, completions=1)
+
+
+@newest
+def test_distributions_in_rows_are_drawn_for_each_row() -> None:
+    from scipy import stats
+
+    uniform = stats.uniform(0, 1)
+    first, second = drawn([{"lr": uniform}, {"lr": uniform}], seed=1)
+    assert 0 <= first != second <= 1
+    assert len(set(drawn(lambda: {"lr": uniform}, completions=3))) == 3
+    if hasattr(stats, "Uniform"):  # scipy 1.15
+        assert all(0 <= value <= 2 for value in drawn({"lr": stats.Uniform(a=0, b=2)}, completions=9, seed=1))
+
+
+@newest
+def test_distributions_of_optuna_are_drawn_with_the_seed() -> None:
+    optuna = pytest.importorskip("optuna.distributions")
+    space = {
+        "lr": optuna.FloatDistribution(1e-5, 1e-1, log=True),
+        "drop": optuna.FloatDistribution(0.0, 0.5, step=0.25),
+        "mean": optuna.FloatDistribution(-1, 1),
+        "layers": optuna.IntDistribution(1, 7, step=2),
+        "width": optuna.IntDistribution(1, 1024, log=True),
+        "kind": optuna.CategoricalDistribution(["a", None, 3]),
+    }
+    rows = [dict(row) for row in draw(Source(space, "space"), completions=300, seed=3)["rows"]]
+    assert {row["drop"] for row in rows} == {0.0, 0.25, 0.5}
+    assert {row["layers"] for row in rows} == {1, 3, 5, 7}
+    assert {row["kind"] for row in rows} == {"a", None, 3}
+    assert all(1e-5 <= row["lr"] <= 1e-1 and 1 <= row["width"] <= 1024 and -1 <= row["mean"] <= 1 for row in rows)
+    assert 60 < sum(row["lr"] < 1e-4 for row in rows) < 90, "by the logarithm: a quarter of them in one of four decades"
+    assert rows == [dict(row) for row in draw(Source(space, "space"), completions=300, seed=3)["rows"]]
+    other = {**space, "mean": optuna.FloatDistribution(-1, 2)}
+    assert Source(space, "space").digest() != Source(other, "space").digest()
+
+
+def test_one_parameter_may_get_the_whole_row() -> None:
+    rows = [{"lr": 0.1, "n": 1}, {"lr": 0.2, "n": 2}]
+
+    def asked(given: Any, **options: Any) -> Any:
+        return draw(Source(given, "rows"), parameters=["params"], required=["params"], **options)
+
+    answer = asked(rows, whole="params")
+    assert answer["whole"] == "params"
+    assert answer["rows"] == [[["lr", 0.1], ["n", 1]], [["lr", 0.2], ["n", 2]]]
+    assert answer["notes"] == ["`params` gets each row of `rows` as one dict"]
+    assert "whole" not in asked([{"params": 1}, {"params": 2}], whole="params")
+    for given, whole in ((rows, ""), ([{"params": 1}, {"lr": 2}], "params"), ([{"param": 1}], "params")):
+        with pytest.raises(Refused, match="lacks `params`"):
+            asked(given, whole=whole)

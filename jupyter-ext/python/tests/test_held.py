@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import IPython
 import pytest
 from test_real import binary, until
 
@@ -193,3 +194,28 @@ def test_results_of_a_copied_folder_are_not_loaded(shell: Shell, tmp_path: Path)
     folder.chmod(0o777)
     with pytest.raises(MetaMLError, match="can be written by other users"):
         metaml.run("fit-1")[0].result  # type: ignore[index]
+
+
+SPACES = """
+from scipy.stats import uniform
+
+space = {"lr": uniform(0, 1), "kind": ["a", "b"]}
+
+
+def fit(params, *rest):
+    return {"lr": params["lr"], "keys": len(params)}
+
+
+def fit_one(lr, kind):
+    return lr
+"""
+
+
+@pytest.mark.skipif(IPython.version_info < (9,), reason="only in the newest environment, which has scipy")
+def test_a_space_of_distributions_for_a_function_of_one_dict(shell: Shell) -> None:
+    options = ("--hyper-parameters", "space", "--completions", "3", "--seed", "4")
+    whole = shell.run(SPACES, "fit", *options)
+    assert [sorted(trial.parameters) for trial in whole] == [["kind", "lr"]] * 3, "each is a column, not one dict"
+    assert [trial.metrics for trial in whole] == [{"lr": trial.parameters["lr"], "keys": 2.0} for trial in whole]
+    again = shell.run(SPACES, "fit_one", *options)
+    assert [trial.parameters for trial in again] == [trial.parameters for trial in whole], "drawn with the seed"
