@@ -254,3 +254,11 @@ def test_what_comes_out_otherwise_than_in_the_notebook_is_told(notebook: Noteboo
     there = int(notebook.run("n_files").results[0])
     told = f"`n_files` is {there + 1} here and {there} in the notebook: something beside the cells"
     assert told in shown.plain and "`kept`" not in shown.plain.partition(told)[2].splitlines()[0]
+
+
+def test_a_function_that_yields_is_run_and_its_yields_are_reports(notebook: Notebook) -> None:
+    body = "    print('epoch')\n    for e in range(3):\n        yield {'loss': 1 / (e + 1)}\n    return {'acc': 1}"
+    shown = notebook.run("%%train\ndef fit():\n" + body)
+    assert shown.status == "ok"
+    assert notebook.run("run.logs(0)").results == ["'epoch\\n'"]
+    assert notebook.run("run.trials[0].metrics, len(run.history)").results == ["({'acc': 1.0, 'loss': 0.3333333333333333}, 3)"]

@@ -23,7 +23,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from metaml import _report, _result
+from metaml import _drive, _report, _result
 from metaml._typed import decode
 
 if TYPE_CHECKING:
@@ -281,6 +281,7 @@ class Trial:
     def __init__(self, program: Program, start: dict[str, Any]) -> None:
         self.program = program
         self.start = start
+        self.told = False  # that something yielded is no number
 
     def run(self) -> int:
         """Call the entry function, tell what it returned or raised; gives the exit status."""
@@ -293,10 +294,8 @@ class Trial:
             if whole := self.start.get("whole"):
                 arguments = {whole: arguments}
             result = function(**arguments)
-            if hasattr(result, "__await__") and hasattr(result, "cr_frame"):
-                import asyncio
-
-                result = asyncio.run(result)
+            if _drive.waits(result):
+                result = _drive.drive(result, self.yielded)
             _result.keep(self.start["folder"], result)
             self.returned(result)
         except SystemExit as error:
@@ -305,27 +304,26 @@ class Trial:
             return self.raised(error)
         return 0
 
+    def yielded(self, value: Any) -> None:
+        """What a function yields is a report: a dict of numbers, with its ``step`` if it has one, or a number."""
+        if value is None:
+            return
+        metrics, left_out = metrics_of(value)
+        step = metrics.pop("step", None)
+        if metrics:
+            _report.report(step, **metrics)
+        if (left_out or not metrics) and not self.told:
+            self.told = True
+            names = "not reported, since not numbers: " + ", ".join(left_out[:10])
+            text = names if metrics else f"the function yielded {_no_numbers(value)}"
+            _report.send({"type": "note", "code": "yielded", "text": text})
+
     def returned(self, result: Any) -> None:
         """A dict of numbers is the trial's metrics, a number is the metric ``value``, anything else is kept as its repr."""
-        metrics: dict[str, float] = {}
-        left_out: list[str] = []
-        values = result
-        history = getattr(result, "history", None)
-        if isinstance(history, dict) and hasattr(result, "epoch"):  # keras' History: the values of the last epoch
-            values = {k: v[-1] for k, v in history.items() if isinstance(v, list) and v}
-        if isinstance(values, dict):
-            for name, value in values.items():
-                plain = _report.number(value)
-                if plain is None:
-                    left_out.append(str(name))
-                else:
-                    metrics[str(name)] = plain
-        elif (plain := _report.number(values)) is not None:
-            metrics["value"] = plain
+        metrics, left_out = metrics_of(result)
         if result is not None and not metrics:
-            text = safe_repr(result)
-            kind = type(result).__name__
-            _report.send({"type": "note", "code": "returned", "text": f"the function returned a {kind}, not numbers: {text}"})
+            text = f"the function returned {_no_numbers(result)}"
+            _report.send({"type": "note", "code": "returned", "text": text})
         elif left_out:
             names = ", ".join(left_out[:10])
             _report.send({"type": "note", "code": "returned", "text": f"left out of the result, since not numbers: {names}"})
@@ -357,6 +355,26 @@ def work(program: Program, start: dict[str, Any]) -> int:
 
         return _serving.work(program, start)
     return Trial(program, start).run()
+
+
+def metrics_of(value: Any) -> tuple[dict[str, float], list[str]]:
+    """The numbers in what a function gave, by name, and the names of what is no number."""
+    history = getattr(value, "history", None)
+    if isinstance(history, dict) and hasattr(value, "epoch"):  # keras' History: the values of the last epoch
+        value = {k: v[-1] for k, v in history.items() if isinstance(v, list) and v}
+    metrics: dict[str, float] = {}
+    left_out: list[str] = []
+    for name, one in value.items() if isinstance(value, dict) else (("value", value),):
+        plain = _report.number(one)
+        if plain is not None:
+            metrics[str(name)] = plain
+        elif isinstance(value, dict):
+            left_out.append(str(name))
+    return metrics, left_out
+
+
+def _no_numbers(value: Any) -> str:
+    return f"a {type(value).__name__}, not numbers: {safe_repr(value)}"
 
 
 def safe_repr(value: Any) -> str:
