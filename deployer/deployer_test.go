@@ -207,6 +207,8 @@ func TestRevisions(t *testing.T) {
 		{"--replicas 2 --workers 3 --again", 0, "", false, "serve-1"},
 		{"--replicas 2 --workers 2", 0, "", false, "serve-1"},
 		{"--replicas 2 --workers 3 --batch 8", 0, "", false, "serve-1"},
+		{"--replicas 2 --workers 3 --cors https://app.example", 0, "", false, "serve-1"},
+		{"--replicas 2 --workers 3 --allow-host app.example", 0, "", false, "serve-1"},
 		{"--replicas 2 --workers 3", 0, "/n/b.ipynb", false, "serve-1"}, // another server: its name is settled when it is submitted
 	} {
 		r := servingRequest(t, c.line)
@@ -223,6 +225,32 @@ func TestRevisions(t *testing.T) {
 		}
 		if (p.Attach != nil) != c.attach || p.Spec.Name != c.name || p.Replaces != replaces {
 			t.Errorf("%q, revision %d failed: attach %v, name %s, replaces %d", c.line, c.failed, p.Attach != nil, p.Spec.Name, p.Replaces)
+		}
+	}
+}
+
+// Who may ask is part of a revision. Under a JupyterHub its name is one of the server's: the proxy passes on what the browser asked for.
+func TestWhoMayAskAServer(t *testing.T) {
+	door := &deployer.Door{Target: server{}}
+	r := servingRequest(t, "--allow-host b.example --allow-host a.example,b.example --cors https://app.example --cors http://localhost:3000")
+	r.Environ = []string{"JUPYTERHUB_PUBLIC_URL=https://hub.example:8443/user/me/", "JUPYTERHUB_HOST=", "JUPYTERHUB_PUBLIC_HUB_URL=https://hub.example:8443/hub/"}
+	p, err := door.Plan(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(p.Spec.Server.Hosts, " "), "a.example b.example hub.example"; got != want {
+		t.Errorf("names %q, want %q", got, want)
+	}
+	if got, want := strings.Join(p.Spec.Server.Origins, " "), "https://app.example http://localhost:3000"; got != want {
+		t.Errorf("origins %q, want %q", got, want)
+	}
+	if len(p.Notes) > 0 {
+		t.Errorf("it is warned of %q", p.Notes)
+	}
+	for line, want := range map[string]string{"--cors *": "--cors *: ", "--allow-host *": "--allow-host *: ", "--host 0.0.0.0": "--host 0.0.0.0: "} {
+		p, err := door.Plan(t.Context(), servingRequest(t, line))
+		if err != nil || len(p.Notes) != 1 || !strings.HasPrefix(p.Notes[0], want) {
+			t.Errorf("%s: warned of %q, %v", line, p.Notes, err)
 		}
 	}
 }

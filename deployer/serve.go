@@ -3,6 +3,7 @@ package deployer
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,6 +44,12 @@ func (d *Door) planServer(ctx context.Context, r Request) (*Plan, error) {
 	if host := spec.Server.Host; host != "127.0.0.1" && host != "::1" && host != "localhost" {
 		p.Notes = append(p.Notes, fmt.Sprintf("--host %s: whoever reaches this machine reaches the server, and it asks for no password", host))
 	}
+	if slices.Contains(spec.Server.Origins, "*") {
+		p.Notes = append(p.Notes, "--cors *: every page that anybody opens in a browser here can call the server and read its answers")
+	}
+	if slices.Contains(spec.Server.Hosts, "*") {
+		p.Notes = append(p.Notes, "--allow-host *: a page can give the server a name of its own and read its answers as if they came from there")
+	}
 	p.Notes = append(p.Notes, r.Settings.Unused...)
 	spec.Env = threads(r.Environ, spec.Completions)
 	return p, nil
@@ -62,7 +69,25 @@ func serverSpec(s *settings.Resolved, r Request) *run.ServerSpec {
 	return &run.ServerSpec{
 		Path: s.Text("url"), Host: s.Text("host"), Port: int(s.Int("port")), Batch: int(s.Int("batch")),
 		Model: r.Model.Name, ModelFolder: r.Model.Folder, Example: r.Example,
+		Hosts: hosts(s, r.Environ), Origins: s.List("cors"),
 	}
+}
+
+// hosts are the names by which a server may be called: those of --allow-host, and under a JupyterHub the Hub's, whose proxy passes on the
+// name that the browser used.
+func hosts(s *settings.Resolved, environ []string) []string {
+	names := s.List("allow_host")
+	for _, kv := range environ {
+		variable, value, _ := strings.Cut(kv, "=")
+		switch variable {
+		case "JUPYTERHUB_PUBLIC_URL", "JUPYTERHUB_PUBLIC_HUB_URL", "JUPYTERHUB_HOST":
+			if u, err := url.Parse(value); err == nil && u.Hostname() != "" {
+				names = append(names, u.Hostname())
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // servingKey is what makes two submissions of a server the same revision beside their code.
@@ -71,9 +96,13 @@ func servingKey(spec run.Spec) []string {
 		return nil
 	}
 	s := spec.Server
-	return []string{
+	key := []string{
 		s.Path, s.Host, strconv.Itoa(s.Port), strconv.Itoa(s.Batch), s.Model, s.Example, strconv.Itoa(spec.Completions), spec.Timeout.String(), strconv.FormatBool(spec.Fresh),
 	}
+	if len(s.Hosts)+len(s.Origins) > 0 {
+		key = append(key, strings.Join(s.Hosts, ","), strings.Join(s.Origins, ","))
+	}
+	return key
 }
 
 // training finds a run that a model may come from. The last one is the last training: a server is started after it.

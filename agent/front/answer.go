@@ -123,8 +123,13 @@ func (f *front) stream(ctx *fasthttp.RequestCtx, r *revision, c *call) {
 		return
 	}
 	// HTTP/1.0 has no chunks: the end of the connection is the end of the body.
-	head := fmt.Sprintf("HTTP/1.0 %d %s\r\nContent-Type: %s\r\nConnection: close\r\n\r\n",
-		c.answer.status, fasthttp.StatusMessage(c.answer.status), ctx.Response.Header.ContentType())
+	head := fmt.Sprintf("HTTP/1.0 %d %s\r\nConnection: close\r\n", c.answer.status, fasthttp.StatusMessage(c.answer.status))
+	for name, value := range ctx.Response.Header.All() {
+		if string(name) != fasthttp.HeaderContentLength {
+			head += fmt.Sprintf("%s: %s\r\n", name, value)
+		}
+	}
+	head += "\r\n"
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {
 		defer func() { _ = s.Close() }()

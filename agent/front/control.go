@@ -2,19 +2,22 @@ package front
 
 // order is what a monitor tells its front (docs/protocols.md §6).
 type order struct {
-	Type      string  `json:"type"`
-	Address   string  `json:"address,omitempty"` // listen, unlisten
-	Revision  int     `json:"revision,omitempty"`
-	Path      string  `json:"path,omitempty"`       // revision
-	Batch     int     `json:"batch,omitempty"`      // revision
-	TimeoutMS int64   `json:"timeout_ms,omitempty"` // revision
-	Workers   int     `json:"workers,omitempty"`    // revision
-	Worker    int     `json:"worker"`               // worker
-	Attempt   int     `json:"attempt,omitempty"`    // worker
-	PID       int     `json:"pid,omitempty"`        // worker
-	Socket    string  `json:"socket,omitempty"`     // worker
-	Body      *string `json:"body,omitempty"`       // probe
-	GraceMS   int64   `json:"grace_ms,omitempty"`   // stop
+	Type      string   `json:"type"`
+	Address   string   `json:"address,omitempty"` // listen, unlisten
+	Revision  int      `json:"revision,omitempty"`
+	Path      string   `json:"path,omitempty"`       // revision
+	Batch     int      `json:"batch,omitempty"`      // revision
+	TimeoutMS int64    `json:"timeout_ms,omitempty"` // revision
+	Workers   int      `json:"workers,omitempty"`    // revision
+	Hosts     []string `json:"hosts,omitempty"`      // revision
+	Addresses bool     `json:"addresses,omitempty"`  // revision
+	Origins   []string `json:"origins,omitempty"`    // revision
+	Worker    int      `json:"worker"`               // worker
+	Attempt   int      `json:"attempt,omitempty"`    // worker
+	PID       int      `json:"pid,omitempty"`        // worker
+	Socket    string   `json:"socket,omitempty"`     // worker
+	Body      *string  `json:"body,omitempty"`       // probe
+	GraceMS   int64    `json:"grace_ms,omitempty"`   // stop
 }
 
 // notice is what a front tells its monitor.

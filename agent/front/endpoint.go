@@ -1,13 +1,11 @@
 package front
 
 import (
-	"bufio"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"runtime/debug"
 	"strings"
@@ -23,12 +21,12 @@ func (f *front) newServer() *fasthttp.Server {
 		Handler:            f.handle,
 		ErrorHandler:       f.malformed,
 		ExpectHandler:      f.expected,
-		ReadBufferSize:     16 << 10, // bounds a request's header
+		ReadBufferSize:     headerSize,
 		WriteBufferSize:    4 << 10,
 		ReadTimeout:        f.limits.header,
 		WriteTimeout:       writeSlowly,
 		IdleTimeout:        2 * time.Minute,
-		Concurrency:        f.limits.conns,
+		Concurrency:        2 * f.limits.conns, // f.crowd keeps the bound; those that it cuts off need a moment to end
 		MaxRequestBodySize: f.limits.body,
 		// Small bodies are read before handle is called, larger ones by it, as far as they are allowed to grow.
 		StreamRequestBody:            true,
@@ -39,6 +37,9 @@ func (f *front) newServer() *fasthttp.Server {
 		Logger:                       silent{},
 	}
 }
+
+// headerSize bounds a request's header.
+const headerSize = 16 << 10
 
 // writeSlowly is how long a client may take for an answer, or a part of one; for a large one, a second more for each 64 KiB.
 const writeSlowly = time.Minute
@@ -71,15 +72,22 @@ const (
 func (f *front) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if r := recover(); r != nil { // ours; the others' requests must not die of it
-			ctx.Response.Reset()
+			f.startOver(ctx)
 			f.refuse(ctx, time.Now(), problem{
 				status: 500, text: "an error of the server's own; the log has it under this id", close: true,
 				log: fmt.Sprintf("panic: %v\n%s", r, debug.Stack()),
 			})
 		}
 	}()
+	if c, ok := ctx.Conn().(*client); ok {
+		c.answered()
+	}
+	r := f.current.Load()
+	if !f.visit(ctx, r) {
+		return
+	}
 	path := ctx.Path()
-	if r := f.current.Load(); r != nil && string(path) == r.Path {
+	if r != nil && string(path) == r.Path {
 		f.endpoint(ctx, r)
 		return
 	}
@@ -103,6 +111,15 @@ func (f *front) handle(ctx *fasthttp.RequestCtx) {
 		}
 	default:
 		f.unknown(ctx)
+	}
+}
+
+// startOver forgets the answer that was begun, but for what all answers have.
+func (f *front) startOver(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Reset()
+	ctx.Response.Header.SetCanonical(nosniff, nosniffValue)
+	if r := f.current.Load(); r != nil {
+		r.sites.answerTo(ctx, string(ctx.Request.Header.Peek("Origin")))
 	}
 }
 
@@ -177,7 +194,9 @@ func (f *front) malformed(ctx *fasthttp.RequestCtx, err error) {
 	p := problem{status: 400, text: "the request is not valid HTTP", close: true}
 	var small *fasthttp.ErrSmallBuffer
 	var network net.Error
-	switch {
+	switch fault := faultOf(ctx); {
+	case fault != nil:
+		p = fault.problem
 	case errors.As(err, &small):
 		p.status, p.text = 431, "the request's header is larger than 16 KiB"
 	case errors.As(err, &network) && network.Timeout():
@@ -185,17 +204,21 @@ func (f *front) malformed(ctx *fasthttp.RequestCtx, err error) {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		p = f.tooLarge()
 	}
-	ctx.Response.Reset()
+	f.startOver(ctx)
 	f.refuse(ctx, time.Now(), p)
 }
 
 // expected decides whether a client that asks first (Expect: 100-continue) is to send its body.
 func (f *front) expected(ctx *fasthttp.RequestCtx) int {
+	r := f.current.Load()
+	if !f.visit(ctx, r) {
+		return ctx.Response.StatusCode()
+	}
 	if ctx.Request.Header.ContentLength() > f.limits.body {
 		f.refuse(ctx, time.Now(), f.tooLarge())
 		return 413
 	}
-	if r := f.current.Load(); r == nil || string(ctx.Path()) != r.Path {
+	if r == nil || string(ctx.Path()) != r.Path {
 		f.unknown(ctx)
 		return ctx.Response.StatusCode()
 	}
@@ -203,8 +226,10 @@ func (f *front) expected(ctx *fasthttp.RequestCtx) int {
 }
 
 func (f *front) tooLarge() problem {
-	return problem{status: 413, text: fmt.Sprintf("the body is larger than %d MiB", f.limits.body>>20), close: true, unread: true}
+	return problem{status: 413, text: tooLong(f.limits.body), close: true, unread: true}
 }
+
+func tooLong(limit int) string { return fmt.Sprintf("the body is larger than %d MiB", limit>>20) }
 
 // refuse answers with a problem.
 func (f *front) refuse(ctx *fasthttp.RequestCtx, since time.Time, p problem) {
@@ -227,38 +252,10 @@ func (f *front) refuse(ctx *fasthttp.RequestCtx, since time.Time, p problem) {
 	if p.close {
 		ctx.SetConnectionClose()
 	}
-	if p.unread && ctx.Request.IsBodyStream() {
-		answerAndDrain(ctx)
+	if c, ok := ctx.Conn().(*client); ok && p.close && p.unread {
+		c.unread.Store(true)
 	}
 	f.logRequest(ctx, since, p.status, p.id, firstOf(p.log, p.text))
-}
-
-// What is still taken of a body that is not wanted, so that the client reads the answer before it is cut off: to close a socket
-// with unread bytes resets the connection, and most clients report that instead of what they were told.
-const (
-	drainTime  = 2 * time.Second
-	drainBytes = 32 << 20
-)
-
-// answerAndDrain writes the response itself, and then reads a while.
-func answerAndDrain(ctx *fasthttp.RequestCtx) {
-	var response fasthttp.Response
-	ctx.Response.CopyTo(&response)
-	response.SkipBody = ctx.IsHead()
-	ctx.HijackSetNoResponse(true)
-	ctx.Hijack(func(conn net.Conn) {
-		_ = conn.SetDeadline(time.Now().Add(drainTime))
-		w := bufio.NewWriter(conn)
-		if response.Write(w) != nil || w.Flush() != nil {
-			return
-		}
-		if under, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
-			if tcp, ok := under.UnsafeConn().(*client); ok {
-				_ = tcp.CloseWrite()
-			}
-		}
-		_, _ = io.CopyN(io.Discard, conn, drainBytes)
-	})
 }
 
 func firstOf(a, b string) string {

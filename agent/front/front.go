@@ -19,6 +19,11 @@ type Revision struct {
 	Batch   int           // most inputs of one call; 0: one by one
 	Timeout time.Duration // of a request, from its arrival
 	Workers int           // how many it has
+
+	// Who may ask, beside those who call this machine localhost.
+	Hosts     []string // other names that it is known by; "*" is all
+	Addresses bool     // and any IP address
+	Origins   []string // of pages of other sites; "*" is all
 }
 
 // Worker is a process that waits for the front at a socket.

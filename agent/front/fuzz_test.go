@@ -171,6 +171,49 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
+// FuzzStrict: whether bytes come at once or one by one does not matter to what is wrong with them, and what is right is whole requests as
+// net/http sees them too.
+func FuzzStrict(f *testing.F) {
+	for _, text := range []string{
+		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\n[1]\r\n0\r\nX: y\r\n\r\n", "\r\nGET / HTTP/1.0\r\n\r\n",
+		"GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nX: y\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: identity\r\n\r\n1",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\n0\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 8<<10 {
+			return
+		}
+		whole, pieces := strict{limit: 1000}, strict{limit: 1000}
+		good := whole.check(data)
+		for i := 0; i < len(data) && pieces.check(data[i:i+1]) == 1; i++ {
+		}
+		switch {
+		case (whole.wrong == nil) != (pieces.wrong == nil), whole.wrong != nil && whole.wrong.status != pieces.wrong.status:
+			t.Fatalf("%q: at once %v, one by one %v", data, whole.wrong, pieces.wrong)
+		case whole.wrong == nil && (whole.at != pieces.at || whole.left != pieces.left || whole.long != pieces.long):
+			t.Fatalf("%q: at once it ends at %d, one by one at %d", data, whole.at, pieces.at)
+		case whole.wrong != nil || whole.at != atRequest || whole.long > 0 || good < len(data):
+			return
+		}
+		// Nothing is left over, so net/http must not be in the middle of a request either.
+		for in := bufio.NewReader(bytes.NewReader(data)); ; {
+			request, err := http.ReadRequest(in)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				return // what is wrong for other reasons fasthttp refuses
+			}
+			if _, err := io.Copy(io.Discard, request.Body); errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Fatalf("%q: net/http waits for more of a body", data)
+			}
+		}
+	})
+}
+
 // FuzzHTTP sends random bytes and broken requests to a front: it answers or hangs up, and others are answered all the while.
 func FuzzHTTP(f *testing.F) {
 	for _, text := range []string{
@@ -182,6 +225,10 @@ func FuzzHTTP(f *testing.F) {
 		"POST /predict HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n\r\na=1&b",
 		"POST /predict HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"GET /" + strings.Repeat("x", 20_000) + " HTTP/1.1\r\n\r\n",
+		"GET /healthz HTTP/9.9\r\n\r\n", "GET /healthz HTTP/1.1\nHost: x\n\n", "GET http://evil.example/metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /predict HTTP/1.1\r\nHost: me@x\r\nOrigin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 99999999\r\n\r\n1",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=\x01\r\n1\r\n0\r\nX: \n\r\n",
+		"OPTIONS /predict HTTP/1.1\r\nHost: x\r\nOrigin: http://y\r\nAccess-Control-Request-Method: POST\r\n\r\n",
 	} {
 		f.Add([]byte(text))
 	}

@@ -42,6 +42,7 @@ type front struct {
 	meeting  atomic.Int64 // requests that wait for a revision's first worker
 	ended    chan struct{}
 	watching watching
+	crowd    crowd
 	tasks    sync.WaitGroup // workers' connections, listeners, probes
 
 	// Of the goroutine that hears the monitor, except that revisions is read by others.
@@ -76,7 +77,7 @@ type listener struct {
 
 func newFront(control *net.UnixConn, log io.Writer, l limits) *front {
 	f := &front{
-		limits: l, budget: budget{limit: l.bytes}, ended: make(chan struct{}), revisions: map[int]*served{}, listeners: map[string]*listener{},
+		limits: l, budget: budget{limit: l.bytes}, crowd: crowd{limit: l.conns}, ended: make(chan struct{}), revisions: map[int]*served{}, listeners: map[string]*listener{},
 		control: control, notices: make(chan notice, 256), told: make(chan struct{}), logTo: log,
 	}
 	f.server = f.newServer()
@@ -243,31 +244,54 @@ func (f *front) listen(address string, file *os.File) {
 	f.mu.Lock()
 	f.listeners[address] = &listener{l, file}
 	f.mu.Unlock()
-	f.tasks.Go(func() { _ = f.server.Serve(patient{l, f.ended}) })
+	f.tasks.Go(func() { _ = f.server.Serve(patient{l, f}) })
 }
 
 // patient is a listener that goes on when there are too many open files, or a client was quicker in leaving: fasthttp would stop.
 type patient struct {
 	net.Listener
-	ended <-chan struct{}
+	front *front
 }
 
 // Accept returns io.EOF when the listener is closed.
 func (p patient) Accept() (net.Conn, error) {
-	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+	for wait := 5 * time.Millisecond; ; {
 		c, err := p.Listener.Accept()
 		if err == nil {
-			return newClient(c), nil
+			if c = p.front.welcome(c); c == nil {
+				continue
+			}
+			return c, nil
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return nil, io.EOF
 		}
+		p.front.crowd.makeRoom() // for want of descriptors, most likely
 		select {
-		case <-p.ended:
+		case <-p.front.ended:
 			return nil, io.EOF
 		case <-time.After(wait):
+			wait = min(2*wait, time.Second)
 		}
 	}
+}
+
+// full is the answer where everybody waits for one.
+var full = func() []byte {
+	body := `{"error":"too many connections are open; try again"}`
+	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: %s\r\n%s: %s\r\nRetry-After: 1\r\nContent-Length: %d\r\n\r\n%s",
+		typeJSON, nosniff, nosniffValue, len(body), body)
+}()
+
+// welcome counts a connection, or ends it where there are too many: nil.
+func (f *front) welcome(c net.Conn) net.Conn {
+	made := newClient(c, f.limits.body)
+	if mine, ok := made.(*client); ok && !f.crowd.admit(mine) {
+		_, _ = mine.socket.writeNow(full)
+		_ = mine.Close()
+		return nil
+	}
+	return made
 }
 
 func (f *front) unlisten(address string) {
@@ -290,6 +314,7 @@ func (f *front) addRevision(ctx context.Context, o order) {
 	}
 	r := newRevision(f, Revision{
 		Number: o.Revision, Path: o.Path, Batch: o.Batch, Timeout: time.Duration(o.TimeoutMS) * time.Millisecond, Workers: o.Workers,
+		Hosts: o.Hosts, Addresses: o.Addresses, Origins: o.Origins,
 	})
 	s := &served{revision: r, slots: map[int]context.CancelCauseFunc{}}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)

@@ -88,6 +88,7 @@ func (p *Process) Unlisten(address string) error {
 func (p *Process) Revision(r Revision) error {
 	return p.send(order{
 		Type: "revision", Revision: r.Number, Path: r.Path, Batch: r.Batch, TimeoutMS: r.Timeout.Milliseconds(), Workers: r.Workers,
+		Hosts: r.Hosts, Addresses: r.Addresses, Origins: r.Origins,
 	})
 }
 

@@ -83,6 +83,7 @@ const mostBytes = 16 << 20
 // revision is the queue of one version of the function, and its workers.
 type revision struct {
 	Revision
+	sites sites
 	front *front
 	hello atomic.Pointer[hello] // nil: no worker has connected yet
 	known chan struct{}         // closed when hello is set
@@ -110,7 +111,7 @@ func newRevision(f *front, r Revision) *revision {
 		r.Timeout = defaultTimeout
 	}
 	return &revision{
-		Revision: r, front: f, known: make(chan struct{}), gone: make(chan struct{}), workers: make([]*worker, r.Workers), attempts: map[int]int{},
+		Revision: r, sites: newSites(r), front: f, known: make(chan struct{}), gone: make(chan struct{}), workers: make([]*worker, r.Workers), attempts: map[int]int{},
 	}
 }
 

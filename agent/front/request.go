@@ -53,6 +53,10 @@ func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
 	}
 	b.b = b.b[:8]
 	start, renewed := time.Time{}, 0
+	if c, ok := ctx.Conn().(*client); ok {
+		c.waited()
+		defer c.answered()
+	}
 	for stream != nil {
 		if len(b.b)-8 > f.limits.body {
 			q.release()
@@ -76,6 +80,9 @@ func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
 				start = time.Now()
 			}
 			renewed = len(b.b)
+			if c, ok := ctx.Conn().(*client); ok {
+				c.waited()
+			}
 			_ = ctx.SetReadDeadline(time.Now().Add(f.limits.header))
 		}
 		n, err := stream.Read(b.b[len(b.b):min(int64(cap(b.b)), b.charged)])
@@ -87,6 +94,9 @@ func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
 			break
 		}
 		q.release()
+		if fault := faultOf(ctx); fault != nil {
+			return fault.problem
+		}
 		var network net.Error
 		if errors.As(err, &network) && network.Timeout() {
 			return problem{status: 408, text: "the body came too slowly", close: true}

@@ -244,6 +244,7 @@ func startWorker(tb testing.TB, function string, batch int, environment ...strin
 func (r *rig) serve(number int, function string, o Revision, environment ...string) []*process {
 	r.t.Helper()
 	o.Number = number
+	o.Hosts = append(o.Hosts, "x") // short, for raw requests
 	if o.Path == "" {
 		o.Path = "/predict"
 	}
@@ -367,7 +368,7 @@ const plainHello = `{"v":1,"pid":1,"function":"serve","input":{"kind":"json"},"b
 // rogueRevision makes a revision of rogue workers the one that answers.
 func (r *rig) rogueRevision(o Revision, sockets ...string) {
 	r.t.Helper()
-	o.Number, o.Path, o.Workers = 1, "/predict", len(sockets)
+	o.Number, o.Path, o.Workers, o.Hosts = 1, "/predict", len(sockets), append(o.Hosts, "x")
 	check(r.t, r.Revision(o))
 	for i, socket := range sockets {
 		check(r.t, r.Worker(Worker{Revision: 1, Index: i, Attempt: 1, Socket: socket}))

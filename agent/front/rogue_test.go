@@ -182,7 +182,7 @@ func TestTooManyOpenFilesEndNoListener(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	p := patient{&exhausted{l, 3}, make(chan struct{})}
+	p := patient{&exhausted{l, 3}, newFront(nil, io.Discard, defaultLimits)}
 	c, err := net.Dial("tcp", l.Addr().String())
 	check(t, err)
 	defer c.Close()

@@ -3,7 +3,6 @@ package front
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"syscall"
 
@@ -103,24 +102,3 @@ func (s *socket) write(p []byte, try func(fd uintptr) (done bool)) (int, error) 
 	}
 	return done, nil
 }
-
-// client is the connection of an HTTP client.
-type client struct {
-	*net.TCPConn
-	socket *socket
-}
-
-func newClient(c net.Conn) net.Conn {
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
-		return c
-	}
-	s, err := newSocket(tcp)
-	if err != nil {
-		return c
-	}
-	return &client{tcp, s}
-}
-
-func (c *client) Read(p []byte) (int, error)  { return c.socket.Read(p) }
-func (c *client) Write(p []byte) (int, error) { return c.socket.Write(p) }

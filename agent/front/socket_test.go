@@ -21,7 +21,7 @@ func pair(t *testing.T) (ours net.Conn, theirs *net.TCPConn) {
 	accepted, err := l.Accept()
 	check(t, err)
 	t.Cleanup(func() { _, _ = dialled.Close(), accepted.Close() })
-	return newClient(accepted), dialled.(*net.TCPConn)
+	return newClient(accepted, 1<<20), dialled.(*net.TCPConn)
 }
 
 func TestSocketMovesMoreThanTheKernelTakesAtOnce(t *testing.T) {

@@ -75,6 +75,9 @@ func (w *worker) watch(c *call) {
 // connState watches for the next request of a client that has the front for itself, when its last one was answered.
 func (f *front) connState(conn net.Conn, state fasthttp.ConnState) {
 	c, ok := conn.(*client)
+	if state == fasthttp.StateIdle && ok {
+		c.waited()
+	}
 	if state != fasthttp.StateIdle || !ok || !f.watching.alone.Load() || f.watching.last.Load() != c {
 		return
 	}

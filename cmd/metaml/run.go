@@ -105,7 +105,7 @@ func (f *settingFlag) String() string { return f.value }
 func (f *settingFlag) Type() string   { return f.def.Value }
 
 func (f *settingFlag) Set(text string) error {
-	if f.value != "" && f.def.Type == settings.Names {
+	if f.value != "" && f.def.Type.List() {
 		text = f.value + "," + text
 	}
 	f.value = text

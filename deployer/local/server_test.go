@@ -255,6 +255,44 @@ func TestAServer(t *testing.T) {
 	}
 }
 
+// Who may ask is the revision's: another one may let others.
+func TestWhoMayAskAServer(t *testing.T) {
+	s := newServer(t)
+	asks := func(header, value string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url(), strings.NewReader("21"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(header, value)
+		if header == "Host" {
+			r.Host = value
+		}
+		answer, err := s.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode, answer.Header.Get("Access-Control-Allow-Origin")
+	}
+	s.serve(s.next(1), double)
+	if status, _ := asks("Host", "hub.example"); status != 421 {
+		t.Errorf("a name that is not its own: %d", status)
+	}
+	if status, _ := asks("Origin", "https://app.example"); status != 403 {
+		t.Errorf("a page of another site: %d", status)
+	}
+	spec := s.next(1)
+	spec.Server.Hosts, spec.Server.Origins = []string{"hub.example"}, []string{"https://app.example"}
+	s.serve(spec, double)
+	if status, _ := asks("Host", "hub.example"); status != 200 {
+		t.Errorf("a name that it was given: %d", status)
+	}
+	if status, allowed := asks("Origin", "https://app.example"); status != 200 || allowed != "https://app.example" {
+		t.Errorf("a page that may: %d, %q", status, allowed)
+	}
+}
+
 func TestTheModelIsTheServersOwn(t *testing.T) {
 	s := newServer(t)
 	trained := filepath.Join(t.TempDir(), "output")

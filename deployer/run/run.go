@@ -62,14 +62,16 @@ type Spec struct {
 // revision behind the same address. Spec.Completions is the number of its workers, Spec.Timeout the longest that a request may
 // take.
 type ServerSpec struct {
-	Revision    int    `json:"revision"`               // from 1, given by the target
-	Path        string `json:"path"`                   // of the URL: "/predict"
-	Host        string `json:"host"`                   // address to listen on: "127.0.0.1"
-	Port        int    `json:"port,omitempty"`         // 0: a stable free port, chosen by the target
-	Batch       int    `json:"batch,omitempty"`        // most inputs that one call gets; 0: the function gets one input, not a list
-	Model       string `json:"model,omitempty"`        // what metaml.model() is: "train-model-7:5" (run and trial)
-	ModelFolder string `json:"model_folder,omitempty"` // where its files lie when it is submitted; the revision keeps its own copy
-	Example     string `json:"example,omitempty"`      // an input for the test before it is ready, JSON
+	Revision    int      `json:"revision"`               // from 1, given by the target
+	Path        string   `json:"path"`                   // of the URL: "/predict"
+	Host        string   `json:"host"`                   // address to listen on: "127.0.0.1"
+	Port        int      `json:"port,omitempty"`         // 0: a stable free port, chosen by the target
+	Hosts       []string `json:"hosts,omitempty"`        // names that it is known by beside those of this machine; "*" is any
+	Origins     []string `json:"origins,omitempty"`      // of pages of other sites that may ask it; "*" is any
+	Batch       int      `json:"batch,omitempty"`        // most inputs that one call gets; 0: the function gets one input, not a list
+	Model       string   `json:"model,omitempty"`        // what metaml.model() is: "train-model-7:5" (run and trial)
+	ModelFolder string   `json:"model_folder,omitempty"` // where its files lie when it is submitted; the revision keeps its own copy
+	Example     string   `json:"example,omitempty"`      // an input for the test before it is ready, JSON
 }
 
 // DefaultRequestTimeout is how long a request may take when no --timeout says otherwise.

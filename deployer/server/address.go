@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -95,6 +96,25 @@ func hostOf(spec run.Spec) string {
 		return a.String()
 	}
 	return spec.Server.Host
+}
+
+// names are those that a revision is known by: what it listens on, and what it was told. Where others can reach it, they may also call it
+// by this machine's name, and by any address: no page can have a name that is an address and point it elsewhere.
+func names(spec run.Spec) (hosts []string, addresses bool) {
+	hosts = append(hosts, spec.Server.Hosts...)
+	if spec.Server.Host != "" {
+		hosts = append(hosts, spec.Server.Host)
+	}
+	if ip := net.ParseIP(hostOf(spec)); ip != nil && ip.IsLoopback() {
+		return hosts, false
+	}
+	if name, err := os.Hostname(); err == nil && name != "" {
+		hosts = append(hosts, name)
+		if short, _, dotted := strings.Cut(name, "."); dotted {
+			hosts = append(hosts, short)
+		}
+	}
+	return hosts, true
 }
 
 // matches reports whether a revision that asks for an address and a port can do with this one.

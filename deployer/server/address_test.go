@@ -3,6 +3,9 @@ package server
 import (
 	"errors"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -54,6 +57,26 @@ func TestAServerThatAsksForNoPortGetsAlwaysTheSame(t *testing.T) {
 	defer last.close()
 	if last.port() != used {
 		t.Errorf("port %d, and %d was used last", last.port(), used)
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	machine, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, _, _ := strings.Cut(machine, ".")
+	for host, others := range map[string]bool{"": false, "127.0.0.1": false, "localhost": false, "::1": false, "0.0.0.0": true, "::": true, "192.0.2.7": true} {
+		spec := serving(host, 0)
+		spec.Server.Hosts = []string{"hub.example"}
+		hosts, addresses := names(spec)
+		if addresses != others || slices.Contains(hosts, machine) != others || slices.Contains(hosts, short) != others {
+			t.Errorf("%q is known by %q, by any address: %v", host, hosts, addresses)
+		}
+		if !slices.Contains(hosts, "hub.example") || host != "" && !slices.Contains(hosts, host) || slices.Contains(hosts, "") {
+			t.Errorf("%q is known by %q", host, hosts)
+		}
 	}
 }
 

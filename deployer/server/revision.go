@@ -177,9 +177,9 @@ func (e *engine) introduce(r *revision) {
 	if timeout == 0 {
 		timeout = run.DefaultRequestTimeout
 	}
-	e.tell(func(f Front) error {
-		return f.Revision(Revision{Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: timeout, Workers: len(r.workers)})
-	})
+	told := Revision{Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: timeout, Workers: len(r.workers), Origins: r.spec.Server.Origins}
+	told.Hosts, told.Addresses = names(r.spec)
+	e.tell(func(f Front) error { return f.Revision(told) })
 }
 
 // dial tells the front of a worker that listens.

@@ -73,6 +73,11 @@ type Revision struct {
 	Batch   int
 	Timeout time.Duration
 	Workers int
+
+	// Who may ask, beside those who call this machine localhost.
+	Hosts     []string // other names that it is known by; "*" is all
+	Addresses bool     // and any IP address
+	Origins   []string // of pages of other sites; "*" is all
 }
 
 // WorkerID names an attempt of a worker.

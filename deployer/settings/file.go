@@ -164,7 +164,7 @@ func tomlText(def Def, value any) (string, error) {
 		}
 		return "", fmt.Errorf("takes %s, not the text %q", def.Type.article(), v)
 	case []any:
-		if def.Type == Names {
+		if def.Type.List() {
 			names := make([]string, 0, len(v))
 			for _, n := range v {
 				names = append(names, fmt.Sprint(n))

@@ -60,11 +60,11 @@ func ParseLine(kind run.Kind, line string) ([]Given, error) {
 	return given, nil
 }
 
-// appendGiven adds g; a repeated --with adds names, any other repeated setting replaces the earlier value.
+// appendGiven adds g; a repeated flag of a list (--with, --cors) adds to it, any other repeated setting replaces the earlier value.
 func appendGiven(given []Given, g Given) []Given {
 	for i := range given {
 		if given[i].Def.Name == g.Def.Name {
-			if g.Def.Type == Names {
+			if g.Def.Type.List() {
 				given[i].Value += "," + g.Value
 			} else {
 				given[i].Value = g.Value

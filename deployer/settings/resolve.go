@@ -187,7 +187,7 @@ func (r *Resolved) Duration(name string) time.Duration {
 	return d
 }
 
-// List gives the names in a setting of type [Names].
+// List gives the values in a setting that is a list.
 func (r *Resolved) List(name string) []string {
 	var names []string
 	for n := range strings.SplitSeq(r.Text(name), ",") {

@@ -23,10 +23,15 @@ const (
 	Path      Type = "path"      // of a URL, with a slash in front
 	Name      Type = "name"      // a Python identifier
 	Names     Type = "names"     // Python identifiers, separated by commas; a flag may be repeated
+	Hosts     Type = "hosts"     // names or addresses of hosts, separated by commas, or *; a flag may be repeated
+	Origins   Type = "origins"   // https://app.example:8443, separated by commas, or *; a flag may be repeated
 	Duration  Type = "duration"  // 90, 90s, 5m, 1.5h: a number without a unit is seconds
 	Objective Type = "objective" // [max:|min:]METRIC
 	Choice    Type = "choice"    // one of Choices
 )
+
+// List reports whether a value is several, with commas between them.
+func (t Type) List() bool { return t == Names || t == Hosts || t == Origins }
 
 // Def defines one setting.
 type Def struct {
@@ -74,6 +79,8 @@ var All = []Def{
 	{Name: "url", Type: Path, Default: "/predict", Value: "PATH", Kinds: serve, Targets: everywhere, Help: "The path at which the function answers."},
 	{Name: "port", Type: Int, Value: "N", Min: 1, Max: 65535, Kinds: serve, Targets: everywhere, Help: "The port; without it, on local a free one that stays the same for the same function of the same notebook, and 80 in a cluster."},
 	{Name: "host", Type: Text, Default: "127.0.0.1", Value: "ADDRESS", Kinds: serve, Targets: []string{Local}, Help: "The address to listen on; 0.0.0.0 lets everybody in who can reach this machine."},
+	{Name: "allow_host", Type: Hosts, Value: "NAME", Kinds: serve, Targets: everywhere, Help: "A further name by which requests may call the server, such as a proxy's; `*` is any."},
+	{Name: "cors", Type: Origins, Value: "ORIGIN", Kinds: serve, Targets: everywhere, Help: "An origin whose pages may call the server and read its answers, such as https://app.example; `*` is any."},
 	{Name: "replicas", Type: Int, Default: "1", Value: "N", Min: 1, Max: 1000, Kinds: serve, Targets: everywhere, Help: "Copies of the server; on local all are behind one front, with replicas × workers processes."},
 	{Name: "workers", Type: Int, Default: "1", Value: "N", Min: 1, Max: 256, Kinds: serve, Targets: everywhere, Help: "Python processes of each replica that call the function."},
 	{Name: "batch", Type: Int, Value: "N", Min: 1, Max: 4096, Kinds: serve, Targets: everywhere, Help: "Call the function with a list of up to N inputs that wait at the same time; it returns as many results."},

@@ -36,6 +36,35 @@ func TestRefusedLines(t *testing.T) {
 	}
 }
 
+func TestWhoMayAskIsRefusedWhereItIsNoNameOrOrigin(t *testing.T) {
+	for line, right := range map[string]bool{
+		"--allow-host hub.example": true, "--allow-host a,b --allow-host 10.0.0.7": true, "--allow-host [::1]": true, "--allow-host ::1": true,
+		"--allow-host *": true, "--allow-host gpu_box.": true,
+		"--allow-host http://hub.example": false, "--allow-host hub.example:80": false, "--allow-host hub.example/x": false, "--allow-host ''": false,
+		"--allow-host me@hub.example": false, "--allow-host *.example": false, "--allow-host bücher.example": false, "--allow-host a,,b": false,
+		"--cors https://app.example": true, "--cors http://localhost:3000,https://app.example": true, "--cors *": true, "--cors http://[::1]:3000": true,
+		"--cors chrome-extension://abcdefghijklmnop": true, "--cors http://127.0.0.1": true,
+		"--cors app.example": false, "--cors https://app.example/": false, "--cors https://app.example/x": false, "--cors null": false, "--cors https://": false,
+		"--cors https://app.example:x": false, "--cors https://app.example:0": false, "--cors https://*.example": false, "--cors https://*": false, "--cors https://*:80": false,
+		"--cors http://::1": false, "--cors https://me@app.example": false, "--cors https://app.example?x": false,
+	} {
+		if _, err := settings.ParseLine(run.Serve, line); (err == nil) != right {
+			t.Errorf("%%%%serve %s: %v", line, err)
+		} else if user := (*run.UserError)(nil); err != nil && !errors.As(err, &user) {
+			t.Errorf("%%%%serve %s: %v is not a user's error", line, err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "metaml.toml")
+	write(t, file, "cors = ['https://app.example', 'http://localhost:3000']\nallow_host = 'hub.example'\n")
+	r, err := settings.Resolve(run.Serve, settings.Sources{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(append(r.List("cors"), r.List("allow_host")...), " "), "https://app.example http://localhost:3000 hub.example"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestLineIsReadAsAShellWould(t *testing.T) {
 	given, err := settings.ParseLine(run.Train, `--parallelism=4 --name "my sweep" --with a --with b,c --no-tensorboard --fresh_process # all of it`)
 	if err != nil {

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -44,6 +45,18 @@ func (d Def) check(text string) error {
 				return fmt.Errorf("takes names separated by commas, not %q", text)
 			}
 		}
+	case Hosts:
+		for name := range strings.SplitSeq(text, ",") {
+			if !isHost(strings.TrimSpace(name)) {
+				return fmt.Errorf("takes names of hosts, without http:// and a port, such as hub.example, not %q", text)
+			}
+		}
+	case Origins:
+		for origin := range strings.SplitSeq(text, ",") {
+			if !isOrigin(strings.TrimSpace(origin)) {
+				return fmt.Errorf("takes origins of pages, without a path, such as https://app.example, not %q", text)
+			}
+		}
 	case Duration:
 		if _, err := parseDuration(text); err != nil {
 			return err
@@ -71,10 +84,37 @@ func (d Def) check(text string) error {
 	return nil
 }
 
+// hostName is a name as DNS has it, and underscores, which networks of containers have in theirs.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+
+func isHost(text string) bool {
+	return text == "*" || hostName.MatchString(text) || net.ParseIP(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")) != nil
+}
+
+// scheme is one of a URL (RFC 3986, section 3.1); extensions of browsers have schemes of their own.
+var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
+
+func isOrigin(text string) bool {
+	if text == "*" {
+		return true
+	}
+	before, host, ok := strings.Cut(text, "://")
+	if name, port, err := net.SplitHostPort(host); err == nil {
+		n, err := strconv.ParseUint(port, 10, 16)
+		return ok && scheme.MatchString(before) && name != "*" && isHost(name) && err == nil && n > 0
+	}
+	return ok && scheme.MatchString(before) && host != "*" && isHost(host) && (strings.HasPrefix(host, "[") || !strings.Contains(host, ":"))
+}
+
 // article gives the type as it stands in a sentence.
 func (t Type) article() string {
-	if t == Names {
+	switch t {
+	case Names:
 		return "names, with commas"
+	case Hosts:
+		return "names of hosts, with commas"
+	case Origins:
+		return "origins, with commas"
 	}
 	if strings.ContainsRune("aeio", rune(t[0])) {
 		return "an " + string(t)

@@ -42,6 +42,8 @@ SERVE = (
     "url",
     "port",
     "host",
+    "allow_host",
+    "cors",
     "replicas",
     "workers",
     "batch",

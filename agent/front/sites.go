@@ -1,0 +1,258 @@
+package front
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// A browser sends what any page tells it to, from inside the user's machine. Two things tell such requests apart. A page whose name was
+// made to point here (DNS rebinding) asks in its own name, which the Host header has: only names that the server is known by are answered.
+// Every other page is one of another site, which Sec-Fetch-Site says, or else Origin: it is refused unless --cors lets it. Who is no
+// browser sends neither of the two.
+
+// sites are the names that a revision answers to, and the pages that may ask it.
+type sites struct {
+	names     map[string]bool // lower case, without a port
+	anyName   bool
+	addresses bool // any address is one of the server's: no name can be rebound to be one
+	origins   map[string]bool
+	anyOrigin bool
+}
+
+// anything stands for every name, or every origin.
+const anything = "*"
+
+func newSites(r Revision) sites {
+	s := sites{names: map[string]bool{}, origins: map[string]bool{}, addresses: r.Addresses}
+	for _, name := range r.Hosts {
+		s.names[strings.TrimSuffix(strings.ToLower(strings.Trim(name, "[]")), ".")] = true
+	}
+	for _, origin := range r.Origins {
+		s.origins[strings.ToLower(origin)] = true
+	}
+	s.anyName, s.anyOrigin = s.names[anything], s.origins[anything]
+	return s
+}
+
+// knows reports whether the server is known by a name.
+func (s *sites) knows(name string) bool {
+	name = strings.TrimSuffix(strings.ToLower(name), ".")
+	if s.anyName || s.names[name] || name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(name)
+	return err == nil && (s.addresses || address.Unmap().IsLoopback())
+}
+
+// allows reports whether pages of an origin may ask. "": the browser did not say which.
+func (s *sites) allows(origin string) bool {
+	return s.anyOrigin || origin != "" && s.origins[strings.ToLower(origin)]
+}
+
+// known is the name that a connection's last request gave, so that it is not looked up for each.
+type known struct {
+	sites     *sites
+	authority string
+}
+
+// authorityOf gives what a request calls the server: what its target says, else its Host header.
+func authorityOf(h *fasthttp.RequestHeader) (string, problem) {
+	authority, target := h.Host(), h.RequestURI()
+	if _, _, valid := splitAuthority(string(authority)); !valid && len(authority) > 0 {
+		return "", problem{status: 400, text: "the request is not valid HTTP: its Host is no name of a server", close: true, unread: true}
+	}
+	scheme, rest, absolute := bytes.Cut(target, []byte("://"))
+	if target[0] == '/' || !absolute {
+		return string(authority), problem{}
+	}
+	if i := bytes.IndexAny(rest, "/?"); i >= 0 {
+		rest = rest[:i]
+	}
+	if _, _, valid := splitAuthority(string(rest)); !valid {
+		return "", problem{status: 400, text: "the request is not valid HTTP: its target names no server", close: true, unread: true}
+	}
+	if !strings.EqualFold(string(scheme), "http") {
+		return "", problem{status: 421, text: fmt.Sprintf("this server is asked by http, not by %q", shorten(string(scheme))), close: true, unread: true}
+	}
+	return string(rest), problem{}
+}
+
+// splitAuthority takes the name and the port apart that Host has (RFC 3986, section 3.2, without the user).
+func splitAuthority(authority string) (name, port string, valid bool) {
+	if rest, ok := strings.CutPrefix(authority, "["); ok {
+		name, port, ok = strings.Cut(rest, "]")
+		if a, err := netip.ParseAddr(name); !ok || err != nil || !a.Is6() || a.Zone() != "" {
+			return "", "", false
+		}
+		if port == "" {
+			return name, "", true
+		}
+		if port[0] != ':' {
+			return "", "", false
+		}
+		port = port[1:]
+	} else {
+		name, port, _ = strings.Cut(authority, ":")
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool {
+			return r >= 0x80 || !token[r] && strings.IndexByte("(),;=", byte(r)) < 0 || strings.IndexByte("#^`|", byte(r)) >= 0
+		}) {
+			return "", "", false
+		}
+	}
+	if port == "" {
+		return name, "", true
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return name, port, err == nil && n <= 65535
+}
+
+// visit decides whether a request is answered, says so to the browser, and reports whether it was.
+func (f *front) visit(ctx *fasthttp.RequestCtx, r *revision) bool {
+	ctx.Response.Header.SetCanonical(nosniff, nosniffValue)
+	h := &ctx.Request.Header
+	authority, p := authorityOf(h)
+	if p.status != 0 {
+		f.turnAway(ctx, r, p)
+		return false
+	}
+	s := &nobody
+	if r != nil {
+		s = &r.sites
+	}
+	origin := string(h.Peek("Origin"))
+	s.answerTo(ctx, origin)
+	if string(ctx.Path()) == "/healthz" {
+		return true
+	}
+	if !s.knowsHere(ctx, authority) {
+		if r == nil {
+			f.unknown(ctx) // who is known by which names is not known yet
+			return false
+		}
+		name, _, _ := splitAuthority(authority)
+		f.turnAway(ctx, r, problem{
+			status: 421, close: true, unread: true,
+			text: fmt.Sprintf("this server is not known by the name %[1]q; if it is one of its names, start it with --allow-host %[1]s", shorten(name)),
+		})
+		return false
+	}
+	if foreign(h, origin, authority) && !s.allows(origin) {
+		text := "a page of another site asks; type the address yourself, or start the server with --cors ORIGIN to let the pages of an origin ask"
+		if origin != "" && origin != "null" {
+			text = fmt.Sprintf("a page of another site, %s, asks; start the server with --cors %[1]s to let it", shorten(origin))
+		}
+		f.turnAway(ctx, r, problem{status: 403, text: text, close: true, unread: true})
+		return false
+	}
+	if ctx.IsOptions() && origin != "" && len(h.Peek("Access-Control-Request-Method")) > 0 && s.allows(origin) {
+		preflight(ctx)
+		return false
+	}
+	return true
+}
+
+// nobody is who may ask before there is a revision that says so.
+var nobody sites
+
+// turnAway refuses a request that is none for the function.
+func (f *front) turnAway(ctx *fasthttp.RequestCtx, r *revision, p problem) {
+	if r != nil && string(ctx.Path()) == r.Path {
+		f.metrics.answered(p.status)
+	}
+	f.refuse(ctx, ctx.Time(), p)
+}
+
+// knowsHere is knows for the name that a request gives. Only what is no browser gives none.
+func (s *sites) knowsHere(ctx *fasthttp.RequestCtx, authority string) bool {
+	if authority == "" {
+		return true
+	}
+	c, ok := ctx.Conn().(*client)
+	if ok && c.known.sites == s && c.known.authority == authority {
+		return true
+	}
+	name, _, _ := splitAuthority(authority)
+	if !s.knows(name) {
+		return false
+	}
+	if ok {
+		c.known = known{s, authority}
+	}
+	return true
+}
+
+// foreign reports whether a browser sent a request for a page of another site. Sec-Fetch-Site knows better than Origin: a proxy may
+// have given the server another name than the page sees.
+func foreign(h *fasthttp.RequestHeader, origin, authority string) bool {
+	switch string(h.Peek("Sec-Fetch-Site")) {
+	case "same-origin", "none":
+		return false
+	case "":
+		return origin != "" && !sameOrigin(origin, authority)
+	}
+	return true
+}
+
+// sameOrigin reports whether an origin is that of the server, as the request names it. A proxy may have taken TLS off.
+func sameOrigin(origin, authority string) bool {
+	scheme, host, ok := strings.Cut(origin, "://")
+	if !ok || scheme != "http" && scheme != "https" {
+		return false
+	}
+	usual := map[string]string{"http": ":80", "https": ":443"}[scheme]
+	return strings.EqualFold(strings.TrimSuffix(host, usual), strings.TrimSuffix(authority, usual))
+}
+
+// answerTo lets the pages of an origin read the answer, whatever it will be.
+func (s *sites) answerTo(ctx *fasthttp.RequestCtx, origin string) {
+	if len(s.origins) == 0 {
+		return
+	}
+	header := &ctx.Response.Header
+	if !s.anyOrigin {
+		header.Set("Vary", "Origin")
+	}
+	if !s.allows(origin) {
+		return
+	}
+	if s.anyOrigin {
+		origin = anything
+	}
+	header.Set("Access-Control-Allow-Origin", origin)
+	header.Set("Access-Control-Expose-Headers", "Retry-After, Allow")
+}
+
+// preflightAge is for how many seconds a browser need not ask again: the most that all of them keep.
+const preflightAge = "7200"
+
+// preflight answers a browser that asks whether a page may send a request. Whether there is something at the path the request itself is
+// told, so that the page can read it.
+func preflight(ctx *fasthttp.RequestCtx) {
+	asked, header := &ctx.Request.Header, &ctx.Response.Header
+	header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
+	if names := string(asked.Peek("Access-Control-Request-Headers")); names != "" && isList(names) {
+		header.Set("Access-Control-Allow-Headers", names)
+	}
+	if string(asked.Peek("Access-Control-Request-Private-Network")) == "true" {
+		header.Set("Access-Control-Allow-Private-Network", "true")
+	}
+	header.Set("Access-Control-Max-Age", preflightAge)
+	header.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network")
+	ctx.SetStatusCode(204)
+}
+
+// isList reports whether a text is a list of tokens.
+func isList(text string) bool {
+	return !slices.ContainsFunc([]byte(text), func(c byte) bool { return !token[c] && c != ',' && c != ' ' })
+}
+
+// shorten bounds what an answer repeats of a request.
+func shorten(text string) string { return strings.ToValidUTF8(text[:min(len(text), 200)], "\ufffd") }
+
+var nosniff, nosniffValue = []byte("X-Content-Type-Options"), []byte("nosniff")
