@@ -35,6 +35,7 @@ func yes(tb testing.TB, l limits, o Revision) (*rig, *atomic.Int64) {
 			}
 		}
 	}))
+	r.find("a connection to the worker", func(u Update) bool { return u.Connected != nil })
 	return r, calls
 }
 
