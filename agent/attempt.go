@@ -115,6 +115,9 @@ func (a *attempt) run() run.AttemptEnd {
 		Returned: said.result != nil, Metrics: said.result, Error: said.err, Program: said.program, Internal: said.refused, Lost: lost,
 		Seconds: time.Since(begin).Seconds(), Output: t.output(),
 	}
+	if said.refused != "" {
+		end.Reason = whose(said.errno)
+	}
 	if status.Signaled() {
 		end.Signal = int(status.Signal())
 	} else {

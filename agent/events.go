@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
@@ -25,6 +26,7 @@ type trialMessage struct {
 	Text    string      `json:"text"`
 	Hint    string      `json:"hint"`
 	Socket  string      `json:"socket"` // ready
+	Errno   int         `json:"errno"`  // refused: of the system's error, if it was one
 
 	Differs []difference      `json:"differs"` // loaded
 	Modules map[string]string `json:"modules"` // modules
@@ -36,6 +38,7 @@ type story struct {
 	err     *run.Error
 	program bool
 	refused string
+	errno   syscall.Errno // of refused
 }
 
 // readLines hands out the lines of r until its end. A line that is too long is left out, the others are not.
@@ -105,7 +108,7 @@ func (a *attempt) listen(events *os.File, said *story) {
 		case "ready":
 			a.sup.send(run.Update{ID: a.AttemptID, Ready: &run.Ready{Socket: m.Socket}})
 		case "refused":
-			said.refused = m.Text
+			said.refused, said.errno = m.Text, syscall.Errno(max(m.Errno, 0))
 		}
 	})
 	thin.flush()

@@ -247,12 +247,17 @@ func (s *Supervisor) note(id run.AttemptID, n run.Note) {
 
 // internal is an attempt's end that is not the program's doing.
 func internal(err error) run.AttemptEnd {
-	end := run.AttemptEnd{Internal: err.Error()}
+	return run.AttemptEnd{Internal: err.Error(), Reason: whose(err)}
+}
+
+// whose is the reason that an error of the system stands for, "" if it has none of its own.
+func whose(err error) run.Reason {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		end.Reason = run.ReasonDisk
+		return run.ReasonDisk
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):
-		end.Reason = run.ReasonFolder
+		return run.ReasonFolder
+	default:
+		return ""
 	}
-	return end
 }

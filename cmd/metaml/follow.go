@@ -189,23 +189,11 @@ func outcome(w watched, spec run.Spec) *ending {
 	case w.state.Phase != run.Failed:
 		return nil
 	}
-	e := &ending{name: "TrialsFailed", text: fmt.Sprintf("%s failed: %s", spec.Name, w.state.Reason)}
-	for i := range w.state.Trials {
-		t := &w.state.Trials[i]
-		if t.Phase != run.Failed {
-			continue
-		}
-		summary, body := view.Failure(t)
-		switch n := len(w.state.Trials); {
-		case t.Reason == run.ReasonProgram:
-			e.text = fmt.Sprintf("the program of %s could not be loaded: %s", spec.Name, view.Cause(t))
-		case n == 1:
-			e.text = fmt.Sprintf("the trial of %s failed: %s", spec.Name, strings.TrimPrefix(summary, "trial 0: "))
-		default:
-			e.text = fmt.Sprintf("all %d trials of %s failed; %s", n, spec.Name, summary)
-		}
+	text, t := verdict(w.state, spec.Name)
+	e := &ending{name: "TrialsFailed", text: text}
+	if t != nil {
+		_, body := view.Failure(t)
 		e.traceback = strings.Split(body, "\n")
-		break
 	}
 	return e
 }

@@ -2,9 +2,11 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,6 +87,8 @@ func TestAFullDisk(t *testing.T) {
 		}
 	})
 	t.Run("a server", testAServerOnAFullDisk)
+	t.Run("in a trial", testATrialOnAFullDisk)
+	t.Run("in the top level", testATopLevelOnAFullDisk)
 	t.Run("while it runs", func(t *testing.T) {
 		b := newDiskBench(t)
 		source := `
@@ -117,6 +121,80 @@ def train(i):
 			t.Error(b.describe(l))
 		}
 	})
+}
+
+// A trial that cannot write says so, though its log cannot be written either, and is the machine's failure.
+func testATrialOnAFullDisk(t *testing.T) {
+	for _, c := range []struct{ name, write, kind string }{
+		{"a file", `(metaml.output() / "model").write_bytes(bytes(8 << 20))`, "OSError"},
+		{"a log", "print('x' * (8 << 20), flush=True)", "OSError"},
+		{"an error of its own", `
+        try: (metaml.output() / "model").write_bytes(bytes(8 << 20))
+        except OSError: raise ValueError("no model") from None`, "ValueError"},
+		{"a library", `raise RuntimeError("cannot write: No space left on device")`, "RuntimeError"},
+		{"a chain", `
+        try: (metaml.output() / "model").write_bytes(bytes(8 << 20))
+        except OSError as e: raise KeyError("model") from e`, "KeyError"},
+	} {
+		for _, fresh := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, fresh=%v", c.name, fresh), func(t *testing.T) {
+				b := newDiskBench(t)
+				spec := b.spec(2)
+				spec.Parallelism, spec.Fresh = 1, fresh
+				source := "import metaml, os\n\ndef train(i):\n    if i and not os.path.exists('free'):\n        " + c.write + "\n    return i\n"
+				l := b.run(spec, source, rows("i", 0, 1))
+				failed := l.State.Trials[1]
+				reason := run.ReasonDisk
+				if c.kind == "ValueError" {
+					reason = run.ReasonException
+				}
+				if failed.Reason != reason || failed.Error == nil || failed.Error.Type != c.kind || !strings.Contains(failed.Error.Traceback, c.kind) {
+					t.Error(b.describe(l))
+				}
+				count := l.State.Count()
+				if count.Succeeded != 1 || count.Failed != 1 || (l.State.Phase == run.Failed) != (reason == run.ReasonDisk) {
+					t.Error(b.describe(l))
+				}
+				if reason != run.ReasonDisk {
+					return
+				}
+				// What filled the disk is gone, and the trial is repeated.
+				write(t, filepath.Join(b.cwd, "free"), "")
+				entries, _ := os.ReadDir(filepath.Join(string(b.Folder(l.Spec.Name)), "trials", "00001", "output"))
+				for _, e := range entries {
+					_ = os.Remove(filepath.Join(string(b.Folder(l.Spec.Name)), "trials", "00001", "output", e.Name()))
+				}
+				_ = os.Truncate(filepath.Join(b.Folder(l.Spec.Name).Attempt(1, 1), "stdout"), 0)
+				if err := b.Resume(t.Context(), l.Spec.Name); err != nil {
+					t.Fatal(err)
+				}
+				if l := b.await(l.Spec.Name); l.State.Phase != run.Succeeded || l.State.Count().Succeeded != 2 || l.State.Trials[0].Attempt != 1 {
+					t.Error(b.describe(l))
+				}
+			})
+		}
+	}
+}
+
+// The same of the statements before the function.
+func testATopLevelOnAFullDisk(t *testing.T) {
+	b := newDiskBench(t)
+	spec := b.spec(2)
+	l := b.run(spec, "import os\nif not os.path.exists('free'): print('x' * (8 << 20), flush=True)\n\ndef train(i): return i\n", rows("i", 0, 1))
+	if l.State.Phase != run.Failed || l.State.Reason != run.ReasonDisk || l.State.Count().Failed != 2 {
+		t.Error(b.describe(l))
+	}
+	said := func(t run.Trial) bool { return t.Error != nil && strings.Contains(t.Error.Text, "No space left") }
+	if !slices.ContainsFunc(l.State.Trials, said) { // once is enough
+		t.Error(b.describe(l))
+	}
+	write(t, filepath.Join(b.cwd, "free"), "")
+	if err := b.Resume(t.Context(), l.Spec.Name); err != nil {
+		t.Fatal(err)
+	}
+	if l := b.await(l.Spec.Name); l.State.Phase != run.Succeeded || l.State.Count().Succeeded != 2 {
+		t.Error(b.describe(l))
+	}
 }
 
 // A server that answers goes on answering, also when its processes die meanwhile.

@@ -179,14 +179,14 @@ func (e *Engine) attemptEnded(a *attempt, end *Ended) {
 	e.slots[a.Slot] = false
 	if end.Program && !e.loads && a.asked == "" {
 		// The first process to execute the top level failed: so would all others.
-		a.asked = run.ReasonProgram
+		a.asked = loadReason(end.Error)
 		e.programFailed(end.Error, a.Trial)
 	}
 	if !end.Program && end.Internal == "" && !end.Lost {
 		e.loads = true
 	}
 	ev := outcome(a.asked, end)
-	if ev.Reason == run.ReasonProgram && a.asked != "" {
+	if e.broken != nil && ev.Reason == a.asked && a.asked == loadReason(e.broken) {
 		ev.Error, e.broken = e.broken, nil
 	}
 	ev.Seconds, ev.Output = end.Seconds, end.Output
@@ -229,6 +229,14 @@ func outcome(asked run.Reason, end *Ended) run.Event {
 	}
 }
 
+// loadReason is why no trial can run, of a top level that failed.
+func loadReason(err *run.Error) run.Reason {
+	if err.DiskFull() {
+		return run.ReasonDisk
+	}
+	return run.ReasonProgram
+}
+
 // programFailed ends every trial: the top level that they all need does not run. The traceback is told once, with the first of
 // the attempts that were started. The trial except is about to be ended by the caller.
 func (e *Engine) programFailed(err *run.Error, except int) {
@@ -238,10 +246,10 @@ func (e *Engine) programFailed(err *run.Error, except int) {
 	e.unloadable, e.broken = true, err
 	for i := range e.state.Trials {
 		if a := e.running[i]; a != nil {
-			a.asked = run.ReasonProgram
+			a.asked = loadReason(err)
 			e.kill(a)
 		} else if t := &e.state.Trials[i]; !t.Phase.Final() && i != except {
-			e.endTrial(i, t.Attempt, run.Event{State: run.Failed, Reason: run.ReasonProgram, Text: "the program's top level failed"})
+			e.endTrial(i, t.Attempt, run.Event{State: run.Failed, Reason: loadReason(err), Text: "the program's top level failed"})
 		}
 	}
 	e.queue, e.head, e.again = nil, 0, nil

@@ -70,6 +70,8 @@ func (e *AttemptEnd) Why(what string) (Reason, string) {
 		return e.Reason, e.Internal
 	case e.Internal != "":
 		return ReasonInternal, e.Internal
+	case e.Error.DiskFull():
+		return ReasonDisk, ""
 	case e.Program:
 		return ReasonProgram, ""
 	case e.Error != nil && e.Error.Type == "SystemExit":

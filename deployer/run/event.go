@@ -1,6 +1,7 @@
 package run
 
 import (
+	"syscall"
 	"time"
 )
 
@@ -95,6 +96,17 @@ const (
 	ReasonSuperseded Reason = "superseded" // a newer revision was submitted before it was ready
 )
 
+// Ours reports whether the reason lies in what runs the trial, or in the machine, and not in the trial's own code. A trial that
+// failed so counts for nothing, and a resumed run goes on with it.
+func (r Reason) Ours() bool {
+	switch r {
+	case ReasonLost, ReasonRestarted, ReasonDisk, ReasonFolder, ReasonOutput, ReasonInternal:
+		return true
+	default:
+		return false
+	}
+}
+
 // Retriable reports whether another attempt may help: never for what the user's own code did.
 func (r Reason) Retriable() bool { return r == ReasonSignal || r == ReasonLost }
 
@@ -109,10 +121,16 @@ type Frame struct {
 	Mine     bool   `json:"mine,omitempty"`      // the user's code, not a library's
 }
 
+// DiskFull reports whether the disk was full, or the quota used up: not the doing of the code that happened to write.
+func (e *Error) DiskFull() bool {
+	return e != nil && (syscall.Errno(e.Errno) == syscall.ENOSPC || syscall.Errno(e.Errno) == syscall.EDQUOT)
+}
+
 // Error is an exception of the user's code.
 type Error struct {
 	Type      string  `json:"type"`
 	Text      string  `json:"text"`
 	Frames    []Frame `json:"frames,omitempty"`
 	Traceback string  `json:"traceback,omitempty"` // as Python prints it, bounded
+	Errno     int     `json:"errno,omitempty"`     // ENOSPC or EDQUOT, if that is what it comes from
 }

@@ -332,7 +332,8 @@ func (s *State) Count() Counts {
 }
 
 // Outcome is the state that a run with these trials ends in (docs/rules.md §7): stopped if a stop was asked and a trial is
-// stopped, failed if none succeeded, else succeeded. It is Running while a trial is not final.
+// stopped, failed if none succeeded or one failed for a reason that is not its own ([Reason.Ours]), else succeeded. It is Running
+// while a trial is not final.
 func (s *State) Outcome() Phase {
 	c := s.Count()
 	switch {
@@ -344,6 +345,8 @@ func (s *State) Outcome() Phase {
 		if c.Failed == 0 {
 			return Stopped // every trial was stopped one by one
 		}
+		return Failed
+	case slices.ContainsFunc(s.Trials, func(t Trial) bool { return t.Phase == Failed && t.Reason.Ours() }):
 		return Failed
 	default:
 		return Succeeded
@@ -409,12 +412,7 @@ func (t *Trial) Unfinished() bool {
 	case Succeeded:
 		return false
 	case Failed:
-		switch t.Reason {
-		case ReasonSignal, ReasonLost, ReasonRestarted, ReasonStopped, ReasonDisk, ReasonFolder, ReasonOutput, ReasonInternal:
-			return true
-		default:
-			return false
-		}
+		return t.Reason.Ours() || t.Reason == ReasonSignal || t.Reason == ReasonStopped
 	default:
 		return true
 	}

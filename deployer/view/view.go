@@ -290,6 +290,9 @@ func Cause(t *run.Trial) string {
 	case "":
 		return string(t.Phase)
 	default:
+		if t.Text != "" {
+			return t.Text
+		}
 		return string(t.Reason)
 	}
 }

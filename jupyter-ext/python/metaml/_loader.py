@@ -23,7 +23,7 @@ import types
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from metaml import _trial
+from metaml import _report, _trial
 from metaml._errors import Refused
 from metaml._guard import is_guard
 
@@ -397,6 +397,7 @@ class Loader:
     def forked(self, message: dict[str, Any], fds: list[int]) -> NoReturn:
         """The life of a forked trial."""
         code = 70
+        ready = False
         try:
             parent = self.process.pid
             self.channel.close()
@@ -406,10 +407,13 @@ class Loader:
             self.process.adopt(message, fds, parent)
             random.setstate(self.random_state)
             _trial.keep_exit_handlers()
+            ready = True
             code = _trial.work(self.program, message)
             code = _trial.finish(code)
-        except BaseException:
-            traceback.print_exc()
+        except BaseException as error:
+            if not ready:
+                _report.send(_trial.cannot(error))
+            _trial.say(traceback.format_exc())
         finally:
             os._exit(code)
 
@@ -459,9 +463,8 @@ def main() -> None:
         program.ready()
     except BaseException as error:
         described = program.failure(error)
-        sys.stdout.flush()
-        print(described["traceback"], file=sys.stderr, flush=True)
         channel.send(type="load_failed", error=described)
+        _trial.say(described["traceback"])
         channel.receive()
         os._exit(44)
     causes = watcher.causes()

@@ -61,6 +61,8 @@ def _write(path: str, result: Any) -> str:
             os.close(fd)
     except _TooLarge:
         return f"it is larger than {LIMIT >> 20} MiB; write it to metaml.output()"
+    except OSError as error:
+        return f"it cannot be written: {error}"
     except BaseException as error:  # whatever an object's __reduce__ raises, and an interrupt: the function has returned
         return f"it cannot be pickled: {type(error).__name__}: {_text(error)[:500]}"
     return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import errno
 import faulthandler
 import fcntl
 import gc
@@ -35,11 +36,13 @@ __all__ = [
     "Process",
     "Seeds",
     "Trial",
+    "cannot",
     "describe",
     "finish",
     "keep_exit_handlers",
     "on_term",
     "reseed",
+    "say",
     "settle",
     "start_time",
     "work",
@@ -335,16 +338,15 @@ class Trial:
             _report.send({"type": "result", "metrics": {}})
             return 0
         code = error.code if isinstance(error.code, int) else 1
-        if not isinstance(error.code, int):
-            print(error.code, file=sys.stderr)
         _report.send({"type": "error", "error": describe(error, self.program)})
+        if not isinstance(error.code, int):
+            say(f"{error.code}\n")
         return code & 0xFF or 1
 
     def raised(self, error: BaseException) -> int:
         described = describe(error, self.program)
-        sys.stdout.flush()
-        print(described["traceback"], file=sys.stderr, flush=True)
         _report.send({"type": "error", "error": described})
+        say(described["traceback"])
         return EXCEPTION
 
 
@@ -385,6 +387,38 @@ def safe_repr(value: Any) -> str:
     return text if len(text) <= 1000 else text[:1000] + "…"
 
 
+def say(text: str) -> None:
+    """Print to standard error, after what was printed before. What cannot be written, since the disk is full, is left out: it
+    was told to the supervisor first."""
+    for stream, last in ((sys.stdout, ""), (sys.stderr, text + "\n" if text and not text.endswith("\n") else text)):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # full, closed by the program, set to None
+            stream.write(last)
+            stream.flush()
+
+
+def cannot(error: BaseException) -> dict[str, Any]:
+    """The message that the trial cannot be run, which is not its program's doing."""
+    text = f"the trial could not be set up: {type(error).__name__}: {error}"
+    return {"type": "refused", "text": text, "errno": getattr(error, "errno", None) or 0}
+
+
+def disk_full(error: BaseException | None) -> int:
+    """The errno that says the disk is full, or the quota, if that is what the error comes from; else 0."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        number = getattr(error, "errno", None)
+        if isinstance(error, OSError) and number in (errno.ENOSPC, errno.EDQUOT):
+            return int(number)
+        # Libraries in C that write files by themselves: HDF5, SQLite.
+        if type(error).__module__ not in ("builtins", "__main__") or isinstance(error, (OSError, RuntimeError)):
+            text = str(error)
+            if os.strerror(errno.ENOSPC) in text or "disk is full" in text:
+                return errno.ENOSPC
+        seen.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return 0
+
+
 def describe(error: BaseException, program: Program) -> dict[str, Any]:
     """An exception as data: type, text, frames and traceback, without our own frames."""
     ours = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -420,6 +454,7 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
         "text": _bounded(text, 4096),
         "frames": frames,
         "traceback": _bounded(program.placed(full), _MAX_TRACEBACK),
+        "errno": disk_full(error),
     }
 
 
@@ -461,7 +496,7 @@ def finish(code: int) -> int:
     except SystemExit:
         pass
     except BaseException:
-        traceback.print_exc()
+        say(traceback.format_exc())
     # Files that the trial opened and left open: what existed before the fork was frozen and is not among these.
     for thing in gc.get_objects():
         try:
@@ -491,7 +526,11 @@ def main() -> int:
     fds = channel.descriptors(3)
     channel.sock.close()
     program = Program(load)
-    process.adopt(start, fds, None)
+    try:
+        process.adopt(start, fds, None)
+    except OSError as error:
+        _report.send(cannot(error))
+        raise
     begin = time.monotonic()
     try:
         program.prepare()
@@ -502,9 +541,8 @@ def main() -> int:
         program.ready()
     except BaseException as error:
         described = program.failure(error)
-        sys.stdout.flush()
-        print(described["traceback"], file=sys.stderr, flush=True)
         _report.send({"type": "error", "program": True, "error": described})
+        say(described["traceback"])
         return PROGRAM
     seconds = time.monotonic() - begin
     first = start["trial"] == 0 and start["attempt"] == 1
