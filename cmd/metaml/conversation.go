@@ -239,6 +239,9 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if _, err := c.peer.receive(ctx, "bound"); err != nil {
 		return err
 	}
+	if err := c.peer.send("submitted", map[string]any{"run": listed.Spec.Name, "attached": true}); err != nil {
+		return err
+	}
 	return c.follow(ctx, door, looked(door, &listed), nil, "detach")
 }
 

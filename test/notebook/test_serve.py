@@ -296,6 +296,25 @@ def test_a_server_keeps_its_model(notebook: Notebook) -> None:
 
 FUNCTION = "\ndef serve(x):\n    return x"
 
+
+def test_what_answered_stays_bound_until_another_answers(notebook: Notebook) -> None:
+    keeps_what_answers(notebook)
+
+
+def keeps_what_answers(notebook: Notebook) -> None:
+    assert notebook.run("%%serve --name good --into held" + FUNCTION).status == "ok"
+    notebook.run("before = held.name, held.predict(2)")
+    broken = "\ndef serve(x: int): return object()"
+    for body in (ONLY_HERE.format("only_here") + "\ndef serve(x: int): return only_here", broken):
+        shown = notebook.run("%%serve --name bad --into held" + body)
+        assert shown.error.startswith("ServerFailed: bad-"), shown.error
+        assert notebook.run("(held.name, held.predict(2)) == before").results == ["True"]
+    assert notebook.run("%%serve --name bad --into unheld" + broken).status == "error"
+    assert notebook.run("unheld.state").results == ["'failed'"], "a free name is had by what there is to look at"
+    assert notebook.run("%%serve --name better --into held" + FUNCTION).status == "ok"
+    assert "better-" in notebook.run("held.name").results[0]
+    assert notebook.run("import metaml; metaml.run('good').stop(); held.stop()").status == "ok"
+
 REFUSED = {
     "unknown option": ("%%serve --replica 2" + FUNCTION, "there is no option --replica; did you mean --replicas?"),
     "wrong port": ("%%serve --port 70000" + FUNCTION, "--port must be from 1 to 65,535, not 70000"),
@@ -341,6 +360,10 @@ def test_a_port_in_use(notebook: Notebook) -> None:
     assert f"port {port} " in shown.error, shown.error
     assert "is in use" in shown.error
     assert post(url, 1) == 1
+    assert notebook.run("server.name, server.predict(2)").results == ["('holder-1', 2)"]
+    assert shown.results == [] and "second-1" not in notebook.metaml("runs"), "what is not there has no name"
+    notebook.run(f"%%serve --name second --port {port} --detach --into nothing_there" + FUNCTION)
+    assert notebook.run("'nothing_there' in globals()").results == ["False"]
 
 
 def test_a_body_that_raises_starts_nothing(notebook: Notebook) -> None:
@@ -432,6 +455,7 @@ def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
         assert post(url_of(shown), 4) == 8
         assert plain.run("server.predict(5)").results == ["10"]
         assert plain.run("server.stop(); server.state").results == ["'stopped'"]
+        keeps_what_answers(plain)
     finally:
         plain.close()
 

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import _session, _settings
+from . import _binding, _session, _settings
 from ._errors import Interrupted, MetaMLError, Refused
 
 if TYPE_CHECKING:
     from ._draw import Source
     from ._run import Run
     from ._server import Server
+    from ._submit import Place
 
 Function = Callable[..., Any]
 
@@ -134,7 +135,7 @@ class _Submitting(_Decorator):
                 first,
                 where.document,
                 answers,
-                bind=lambda run, into: where.bind(run, into),
+                place=lambda run, into: where.place(run, into),
                 show=where.show,
                 held=False,
                 background=where.show is not None,
@@ -260,7 +261,7 @@ class _Where:
         self.show: Callable[[dict[str, Any]], None] | None = None
         self.cell: dict[str, Any] = {"seq": 1, "count": 0, "id": "", "parent": "", "alone": False}
         self.document: Callable[[], dict[str, Any]] = dict
-        self.bind: Callable[[Run | Server, str], None] = lambda run, into: None
+        self.place: Place = lambda run, into: _binding.Name()
 
 
 def _where(function: Function, label: str) -> _Where:
@@ -281,11 +282,11 @@ def _where(function: Function, label: str) -> _Where:
         where.cell = {**(live.about(running, False) if running else where.cell), "seq": 0}
         count = running.count if running else 0
 
-        def bind(run: Run | Server, into: str) -> None:
-            if into:  # else the call's value is what the user has
-                live.bind(run, into, count)
+        def place(run: Run | Server, into: str) -> _binding.Name:
+            # Without one the call's value is what the user has.
+            return live.place(run, into, count) if into else _binding.Name()
 
-        where.bind = bind
+        where.place = place
         return where
     path = (
         getattr(sys.modules["__main__"], "__file__", None) if plain.__module__ == "__main__" else inspect.getsourcefile(plain)

@@ -109,7 +109,7 @@ class LineMagic:
                 first,
                 lambda: extension.recorder.document(extension.source()),
                 answers,
-                bind=lambda run, into: extension.bind(run, into, cell.count),
+                place=lambda run, into: extension.place(run, into, cell.count),
                 show=extension.show if extension.renders() else None,
                 held=extension.holds(alone),
             )

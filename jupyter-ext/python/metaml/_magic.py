@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import _find, _session, _talk
+from . import _binding, _find, _session, _talk
 from ._errors import MetaMLError, Refused
 from ._line import LineMagic
 
@@ -118,6 +118,7 @@ class _Extension:
         shell = self.shell
         self.recorder.install()
         self.recorder.ended.append(_close_conversation)
+        shell.events.register("pre_execute", _binding.settle)
         shell.input_transformers_cleanup.append(transform)
         for kind in KINDS:
             shell.register_magic_function(_CellMagic(self, kind), "cell", kind)
@@ -129,6 +130,7 @@ class _Extension:
 
     def remove(self) -> None:
         self.recorder.remove()
+        self.shell.events.unregister("pre_execute", _binding.settle)
         if transform in self.shell.input_transformers_cleanup:
             self.shell.input_transformers_cleanup.remove(transform)
         magics = self.shell.magics_manager.magics
@@ -192,7 +194,7 @@ class _Extension:
                 opened.options,
                 lambda: self.recorder.document(self.source()),
                 answers,
-                bind=lambda run, into: self.bind(run, into, count),
+                place=lambda run, into: self.place(run, into, count),
                 show=self.show if self.renders() else None,
                 held=self.holds(opened.alone),
                 background=True,
@@ -253,8 +255,8 @@ class _Extension:
             options.update(display_id=str(message["display_id"]), update=bool(message.get("update")))
         display(message["bundle"], **options)
 
-    def bind(self, run: Run | Server, into: str, count: int) -> None:
-        """Give it to the user: under the name that they asked for, else `run` or `server` when that is free or ours."""
+    def place(self, run: Run | Server, into: str, count: int) -> _binding.Name:
+        """Where the user gets it: under the name that they asked for, else `run` or `server` when that is free or ours."""
         from ._run import Held, Run
 
         namespace = self.shell.user_ns
@@ -263,8 +265,9 @@ class _Extension:
         if not into and name in namespace and not isinstance(namespace[name], Held):
             where = f"Out[{count}]" if count else "_"
             print(f"`{name}` is yours, so the {what} is in {where}; --into NAME gives it a name.")
-            return
-        self.shell.push({name: run})
+            return _binding.Name()
+        self.shell.user_ns_hidden.pop(name, None)  # `%who` shows it
+        return _binding.Name(name, namespace)
 
     # Help and completion.
 

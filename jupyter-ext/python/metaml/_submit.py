@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import _find
+from . import _binding, _find
 from ._errors import Interrupted, MetaMLError, Refused, from_done
 from ._talk import Closed, Conversation, Interrupt, interrupts_held
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ._server import Server
 
 Show = Callable[[dict[str, Any]], None]
+# Finds the name under which a run is given to the user, of the one that was asked for.
+Place = Callable[["Run | Server", str], _binding.Name]
 
 
 def begin(conversation: Conversation, kind: str, line: str, answers: Answers | None = None, **fields: Any) -> dict[str, Any]:
@@ -50,23 +52,26 @@ def submit(
     document: Callable[[], dict[str, Any]],
     answers: Answers,
     *,
-    bind: Callable[[Run | Server, str], None],
+    place: Place,
     show: Show | None,
     held: bool,
     background: bool = False,
 ) -> Run | Server | None:
     """Go from `options` to the end of the conversation.
 
+    Nothing is bound until something is there: a Run when it is submitted, a Server when it answers. If that never does, it
+    takes the name of nothing that goes on.
+
     Args:
         first: what :func:`begin` returned.
         document: makes the session document.
-        bind: gives the Run or Server to the user, under the name that `accepted` asks for.
+        place: finds the name under which the user gets the Run or Server, of the one that `accepted` asks for.
         show: displays a bundle; None where the other side draws by itself.
         held: our kernel holds the cell: it displays and waits, and this returns once the run is submitted.
         background: with `--detach`, go on showing the table in a thread.
 
     Returns:
-        The Run or Server; None when the other side had nothing to run.
+        The Run or Server; None when the other side had nothing to run, or our kernel says what is wrong.
 
     Raises:
         Refused: the user's mistake; nothing was started.
@@ -80,18 +85,30 @@ def submit(
         raise Interrupted("nothing was started") from None
     if accepted is None:
         return None
+    detach, into = bool(accepted.get("detach")), str(accepted.get("into") or "")
     # From here an interrupt is for the run. It must not arrive between `bound` and the waiting.
     with interrupts_held(conversation):
-        run = _accepted(accepted, bind)
-        detach = bool(accepted.get("detach"))
+        run = _accepted(accepted)
         conversation.send("bound")
-        if held or detach:
-            _until_submitted(conversation, run)
-        else:
+        ended = _until_submitted(conversation, run, show_here, held)
+        if ended is not None:
+            if held and not detach:
+                return None  # our kernel ends the cell with what it says
+            _done(ended)
+            return None
+        # What is attached to by its name was there before.
+        answers_first = accepted.get("kind") == "serve" and not detach and first.get("type") == "options"
+        if not answers_first:
+            place(run, into).give(run)
+        if not held and not detach:
             ended = _until_done(conversation, run, show_here)
-    if not held and detach and background and show is not None:
+            if answers_first:
+                place(run, into).settle(run, ended)
+    if held and answers_first:
+        _binding.when_it_answers(conversation, place(run, into), run)
+    elif not held and detach and background and show is not None:
         _go_on(conversation, show)
-    if not held and not detach:
+    if ended is not None:
         _done(ended)
     return run
 
@@ -123,19 +140,19 @@ def _until_accepted(
         message = conversation.receive()
 
 
-def _accepted(message: dict[str, Any], bind: Callable[[Run | Server, str], None]) -> Run | Server:
+def _accepted(message: dict[str, Any]) -> Run | Server:
     from ._run import held
 
     binary = str(message.get("metaml") or "")
     _find.remember(binary)
     run = held(str(message["run"]), str(message.get("kind") or ""))
     run._shown = True
-    bind(run, str(message.get("into") or ""))
     return run
 
 
-def _until_submitted(conversation: Conversation, run: Run | Server) -> None:
-    """Wait until the run has its name. An interrupt that arrives now is for the run: the cell's end is no longer ours."""
+def _until_submitted(conversation: Conversation, run: Run | Server, show: Show | None, held: bool) -> dict[str, Any] | None:
+    """Wait until the run has its name; gives the `done` that came instead. An interrupt that arrives now is for the run: the
+    cell's end is no longer ours."""
     stops = 0
     while True:
         try:
@@ -145,14 +162,19 @@ def _until_submitted(conversation: Conversation, run: Run | Server) -> None:
             conversation.send("stop", now=stops > 1)
             continue
         except Closed:
-            return
+            if not held:
+                raise
+            return {}  # our kernel says what it knows
         kind = message.get("type")
         if kind == "submitted":
             run._rename(str(message.get("run") or run.name))
-            return
+            return None
         if kind == "done":
-            return
-        _refused(message)
+            return message
+        if kind in ("display", "slice"):
+            _show(show, message)
+        else:
+            _refused(message)
 
 
 def _until_done(conversation: Conversation, run: Run | Server, show: Show | None) -> dict[str, Any]:
@@ -170,9 +192,7 @@ def _until_done(conversation: Conversation, run: Run | Server, show: Show | None
         kind = message.get("type")
         if kind == "done":
             return message
-        if kind == "submitted":
-            run._rename(str(message.get("run") or run.name))
-        elif kind in ("display", "slice"):
+        if kind in ("display", "slice"):
             _show(show, message)
         else:
             _refused(message)

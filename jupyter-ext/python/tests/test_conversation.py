@@ -243,6 +243,72 @@ def test_a_name_of_the_users_keeps_its_value(loaded: InteractiveShell, peer: Mak
     assert "`server` is yours, so the server is in Out[2]; --into NAME gives it a name." in capsys.readouterr().out
 
 
+def ending(name: str, ename: str = "", *, submitted: bool = True, **accepted: Any) -> Turn:
+    """A conversation that is accepted, and ends as it is told to."""
+    other = well(name, **accepted)
+
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] != "bound":
+            return other(line)
+        error = {"ename": ename, "evalue": f"{name} did not", "traceback": []} if ename else None
+        first: list[Line] = [{"type": "submitted", "run": name}] if submitted else []
+        return [*first, {"type": "done", "state": "", "error": error}]
+
+    return turn
+
+
+@pytest.mark.parametrize("kind", ["train", "serve"])
+@pytest.mark.parametrize("into", ["", "mine"])
+def test_what_was_never_submitted_is_bound_to_nothing(loaded: InteractiveShell, peer: Make, kind: str, into: str) -> None:
+    name = into or ("run" if kind == "train" else "server")
+    talk = peer(ending("f-1", "SubmissionFailed", submitted=False, kind=kind, into=into))
+    cell = f"%%{kind}{' --into ' + into if into else ''}\ndef f(x=1): pass"
+    failed = run_cell(loaded, cell)
+    assert type(failed.error_in_exec).__name__ == "SubmissionFailed"
+    assert name not in loaded.user_ns and 1 not in loaded.user_ns["Out"]
+    talk._turn = ending("f-1", kind=kind, into=into)
+    assert run_cell(loaded, cell).success
+    before = loaded.user_ns[name]
+    # The same for who does not wait.
+    talk._turn = ending("f-2", "SubmissionFailed", submitted=False, kind=kind, into=into, detach=True)
+    assert type(run_cell(loaded, cell).error_in_exec).__name__ == "SubmissionFailed"
+    assert loaded.user_ns[name] is before
+
+
+def test_a_server_is_bound_when_it_answers(
+    loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = "%%serve\ndef f(x): pass"
+    monkeypatch.setattr(metaml.Server, "state", property(lambda server: "failed" if "bad" in server.name else "running"))
+    talk = peer(ending("bad-1", "ServerFailed", kind="serve"))
+    assert isinstance(run_cell(loaded, cell).error_in_exec, metaml.ServerFailed)
+    assert loaded.user_ns["server"].name == "bad-1", "a free name: its logs say why"
+    talk._turn = ending("bad-2", "ServerFailed", kind="serve")
+    assert isinstance(run_cell(loaded, cell).error_in_exec, metaml.ServerFailed)
+    assert loaded.user_ns["server"].name == "bad-2"
+    talk._turn = ending("bad-2", "ServerFailed", kind="serve", into="mine")
+    loaded.user_ns["mine"] = 5
+    assert isinstance(run_cell(loaded, cell + "\nmine = 5").error_in_exec, metaml.ServerFailed)
+    assert loaded.user_ns["mine"] == 5
+    for name, ename, bound in [
+        ("good-1", "", "good-1"),
+        ("bad-2", "ServerFailed", "good-1"),
+        ("bad-3", "KeyboardInterrupt", "good-1"),
+        ("bad-4", "Stopped", "good-1"),
+        ("left-1", "Detached", "left-1"),  # it goes on starting
+    ]:
+        talk._turn = ending(name, ename, kind="serve")
+        assert run_cell(loaded, cell).success is not bool(ename)
+        assert loaded.user_ns["server"].name == bound
+    talk._turn = ending("later-1", kind="serve", detach=True)
+    assert run_cell(loaded, cell).success
+    assert loaded.user_ns["server"].name == "later-1"
+    # A run that failed is there: its trials say why.
+    talk._turn = ending("f-1", "TrialsFailed")
+    assert isinstance(run_cell(loaded, "%%train\ndef f(): pass").error_in_exec, metaml.TrialsFailed)
+    assert loaded.user_ns["run"].name == "f-1"
+
+
 def test_an_interrupt_while_a_server_starts_gives_it_up(
     loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
