@@ -166,9 +166,6 @@ func (a *attempt) prepare() (*things, error) {
 	if _, err := os.Lstat(s.opts.Folder.Spec()); err != nil {
 		return nil, fmt.Errorf("the run's folder is gone: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of %s %d: %w", s.what(), a.Trial, err)
-	}
 	t := &things{start: startMessage{
 		Type: "start", Trial: a.Trial, Attempt: a.Number, Token: s.tokens.attempt(a.Trial, a.Number), Folder: dir,
 		Output: s.opts.Folder.Output(a.Trial), Seed: a.Seed, Env: s.trialEnv(a.Slot),
@@ -193,11 +190,7 @@ func (a *attempt) prepare() (*things, error) {
 		t.start.Row, t.start.Whole = row, s.opts.Spec.Whole
 	}
 	var err error
-	if t.out, err = openLog(filepath.Join(dir, folder.Stdout)); err != nil {
-		return nil, err
-	}
-	if t.err, err = openLog(filepath.Join(dir, folder.Stderr)); err != nil {
-		_ = t.out.Close()
+	if t.out, t.err, err = a.makeFolder(dir); err != nil {
 		return nil, err
 	}
 	if t.events, t.theirs, err = eventsPair(); err != nil {
@@ -215,6 +208,23 @@ func (a *attempt) prepare() (*things, error) {
 	a.logs = t.logs
 	a.mu.Unlock()
 	return t, nil
+}
+
+// makeFolder makes the attempt's folder and logs. A worker must be started again also where the disk has no room for another file:
+// then the attempt goes on in the folder of the one before it, and in its logs.
+func (a *attempt) makeFolder(dir string) (out, errs *os.File, err error) {
+	f := a.sup.opts.Folder
+	out, errs, err = openLogs(dir, os.O_TRUNC)
+	if folder.NoSpace(err) && a.sup.opts.Spec.Server != nil && a.Number > 1 {
+		_ = os.RemoveAll(dir)
+		if os.Rename(f.Attempt(a.Trial, f.LatestAttempt(a.Trial)), dir) == nil {
+			out, errs, err = openLogs(dir, 0)
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the folder of %s %d: %w", a.sup.what(), a.Trial, err)
+	}
+	return out, errs, nil
 }
 
 // trialEnv deals the machine's GPUs out to the slots, like cards.

@@ -161,18 +161,11 @@ func processLives(c *child) bool {
 // startLoader is called with the Supervisor's mutex held.
 func (s *Supervisor) startLoader() (_ *loader, err error) {
 	dir := s.opts.Folder.Loader()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	out, errs, err := openLogs(dir, os.O_TRUNC)
+	if err != nil {
 		return nil, fmt.Errorf("make the loader's folder: %w", err)
 	}
-	out, err := openLog(filepath.Join(dir, "stdout"))
-	if err != nil {
-		return nil, err
-	}
 	defer out.Close()
-	errs, err := openLog(filepath.Join(dir, "stderr"))
-	if err != nil {
-		return nil, err
-	}
 	defer errs.Close()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -202,12 +195,22 @@ func (s *Supervisor) startLoader() (_ *loader, err error) {
 	return l, nil
 }
 
-func openLog(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("make a log: %w", err)
+// openLogs opens the logs of a process in its folder, which is made if it is missing.
+func openLogs(dir string, flag int) (out, errs *os.File, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, err
 	}
-	return f, nil
+	open := func(name string) (*os.File, error) {
+		return os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND|flag, 0o600)
+	}
+	if out, err = open(folder.Stdout); err != nil {
+		return nil, nil, err
+	}
+	if errs, err = open(folder.Stderr); err != nil {
+		_ = out.Close()
+		return nil, nil, err
+	}
+	return out, errs, nil
 }
 
 func (l *loader) write(v any, fds ...int) error {

@@ -253,7 +253,7 @@ func internal(err error) run.AttemptEnd {
 // whose is the reason that an error of the system stands for, "" if it has none of its own.
 func whose(err error) run.Reason {
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case folder.NoSpace(err):
 		return run.ReasonDisk
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):
 		return run.ReasonFolder

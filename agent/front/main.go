@@ -518,15 +518,20 @@ const firstListener = 4
 const takeover = 3
 
 // startMonitor starts a monitor in place of the one that died, with the sockets that it listened on, and leaves everything to it when
-// it has a front of its own. One that is killed before that is replaced: nobody else would.
+// it has a front of its own. One that is killed before that, or cannot go on, is replaced: nobody else would. What is lacking may be
+// there again in a while: room on the disk, memory, processes, open files.
 func (f *front) startMonitor(ctx context.Context, o MainOptions) error {
 	defer f.release()
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		if _, err := os.Stat(folder.Run(o.Folder).Spec()); err != nil {
+	for wait, until := 10*time.Millisecond, time.Now().Add(monitorPatience); ; wait = min(2*wait, monitorPause) {
+		if _, err := os.Stat(folder.Run(o.Folder).Spec()); errors.Is(err, os.ErrNotExist) {
 			return nil // the run was deleted: nothing is left to serve
 		}
-		if done, err := f.handOver(ctx, o); done || err != nil {
+		done, err := f.handOver(ctx, o)
+		if done || err != nil && time.Now().After(until) {
 			return err
+		}
+		if err != nil {
+			f.log(logLine{Error: err.Error()})
 		}
 		select {
 		case <-ctx.Done():
@@ -535,6 +540,12 @@ func (f *front) startMonitor(ctx context.Context, o MainOptions) error {
 		}
 	}
 }
+
+// How long a front tries to start a monitor that ends by itself each time, and the longest pause meanwhile.
+const (
+	monitorPatience = time.Hour
+	monitorPause    = 5 * time.Second
+)
 
 // handOver starts a monitor and waits until it has a front, or needs none. It is not done when the monitor is killed before that.
 func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err error) {

@@ -368,12 +368,19 @@ func (r Run) AppendStop(s Stop) error {
 	if err != nil {
 		return fmt.Errorf("ask for a stop: %w", err)
 	}
-	f, err := os.OpenFile(r.StopFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	line = append(line, '\n')
+	err = r.withReserve(func() error {
+		f, err := os.OpenFile(r.StopFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		n, err := f.Write(line)
+		if n > 0 && n < len(line) {
+			line = append([]byte{'\n'}, line...) // ends what is there of it
+		}
+		return errors.Join(err, f.Close())
+	})
 	if err != nil {
-		return fmt.Errorf("ask for a stop: %w", err)
-	}
-	_, err = f.Write(append(line, '\n'))
-	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("ask for a stop: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -35,9 +36,11 @@ func (r Run) Rebooted() bool {
 	return before.BootID != "" && before.BootID != BootID()
 }
 
-// WriteMonitor says in monitor.json that this process is the run's monitor.
+// WriteMonitor says in monitor.json that this process is the run's monitor. On a full disk it takes the reserve for that.
 func (r Run) WriteMonitor() error {
-	return ReplaceJSON(r.MonitorFile(), Monitor{PID: os.Getpid(), StartTime: StartTime(os.Getpid()), BootID: BootID()})
+	return r.withReserve(func() error {
+		return ReplaceJSON(r.MonitorFile(), Monitor{PID: os.Getpid(), StartTime: StartTime(os.Getpid()), BootID: BootID()})
+	})
 }
 
 // OpenEvents opens events.jsonl for [OpenLog].
@@ -81,6 +84,18 @@ func (r Run) KeepReserve() {
 	}
 	_ = os.WriteFile(r.Reserve(), make([]byte, size), 0o600)
 }
+
+// withReserve writes something small that must not fail because the disk is full: then the reserve makes room for it.
+func (r Run) withReserve(write func() error) error {
+	err := write()
+	if !NoSpace(err) || os.Remove(r.Reserve()) != nil {
+		return err
+	}
+	return write()
+}
+
+// NoSpace reports whether an error says that the disk, or somebody's share of it, is full.
+func NoSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // Syncer brings events to the disk beside their writer's work: many are on their way at once, and one fsync does for all.
 type Syncer struct {

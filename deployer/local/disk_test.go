@@ -87,6 +87,7 @@ func TestAFullDisk(t *testing.T) {
 		}
 	})
 	t.Run("a server", testAServerOnAFullDisk)
+	t.Run("a server, no room for files", testAServerOnADiskWithoutFiles)
 	t.Run("in a trial", testATrialOnAFullDisk)
 	t.Run("in the top level", testATopLevelOnAFullDisk)
 	t.Run("while it runs", func(t *testing.T) {
@@ -201,19 +202,37 @@ func testATopLevelOnAFullDisk(t *testing.T) {
 func testAServerOnAFullDisk(t *testing.T) {
 	s := newServer(t)
 	s.Dir = filepath.Join(os.Getenv(fullDisk), "served")
-	s.serve(s.next(1), double)
+	const talks = "print('loading', flush=True)\ndef serve(input):\n    print('asked', input, flush=True)\n    print('x' * 10_000)\n    return {'twice': 2 * input['n']}\n"
+	done := s.serve(s.next(1), talks)
 	s.fill()
-	s.answers("2", `{"twice":4}`)
-	s.kill("front")
-	s.again("3", `{"twice":6}`)
-	s.kill("worker")
-	s.again("4", `{"twice":8}`)
+	// What is printed is lost, and the answer is not; nor is that of who is told that it is wrong.
+	for range 3 {
+		s.answers(`{"n": 2}`, `{"twice":4}`)
+	}
+	if status, got, err := s.ask(s.url(), "3"); status != 500 || !strings.Contains(got, `"id"`) {
+		t.Errorf("%d %q %v", status, got, err)
+	}
+	for _, kind := range []string{"front", "worker", "loader", "monitor", "monitor"} {
+		s.kill(kind)
+		s.again(`{"n": 3}`, `{"twice":6}`)
+	}
+	s.killBoth()
+	s.waitFor("the server to be dead", func() bool { return s.look().Liveness == Dead && len(s.processes("")) == 0 })
+	if again, err := s.Submit(t.Context(), Submission{Spec: done.Spec, Program: s.program(talks)}); err != nil || !again.Attached {
+		t.Errorf("%+v %v", again, err)
+	}
+	s.again(`{"n": 4}`, `{"twice":8}`)
 	var user *run.UserError
 	if _, err := s.Submit(t.Context(), Submission{Spec: s.next(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
 		t.Errorf("submitted to a full disk: %v", err)
 	}
-	s.answers("5", `{"twice":10}`)
+	s.answers(`{"n": 5}`, `{"twice":10}`)
 	s.free()
+	s.answers(`{"n": 5}`, `{"twice":10}`)
+	var log strings.Builder
+	if err := s.Log(t.Context(), s.name, 0, 0, "both", false, &log); err != nil || !strings.Contains(log.String(), "could not be written here: No space left on device\nasked {'n': 5}") {
+		t.Errorf("%v\n%.2000s", err, log.String())
+	}
 	if done := s.serve(s.next(1), double); done.Spec.Server.Revision != 2 {
 		t.Errorf("%+v", done)
 	}
@@ -225,6 +244,44 @@ func testAServerOnAFullDisk(t *testing.T) {
 	}
 	if !ended[run.EventFrontEnded] || !ended[run.EventWorkerEnded] {
 		t.Error(s.describe())
+	}
+	// Who stops it for the room that it takes can do so.
+	s.fill()
+	defer s.free()
+	if err := s.Stop(t.Context(), s.name, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if l := s.await(s.name); l.State.Phase != run.Stopped {
+		t.Error(s.describe())
+	}
+}
+
+// A disk may also have no room for another file.
+func testAServerOnADiskWithoutFiles(t *testing.T) {
+	s := newServer(t)
+	s.Dir = filepath.Join(os.Getenv(fullDisk), "files")
+	mount := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command(args[0], append(args[1:], s.Dir)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	if err := os.Mkdir(s.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mount("mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=200", "few")
+	t.Cleanup(func() { s.stop(); s.noneLeft(); mount("umount", "-l") })
+	s.serve(s.next(1), double)
+	for i := 0; ; i++ {
+		if err := os.Mkdir(filepath.Join(s.Dir, fmt.Sprint(".filler", i)), 0o700); errors.Is(err, syscall.ENOSPC) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, kind := range []string{"worker", "front", "loader", "monitor", "worker"} {
+		s.kill(kind)
+		s.again("3", `{"twice":6}`)
 	}
 }
 

@@ -356,7 +356,7 @@ func exists(path string) bool {
 // friendly turns what a full disk or a wrong permission says into a sentence.
 func friendly(err error, doing, path string) error {
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case folder.NoSpace(err):
 		return run.Wrap(err, "disk-full", fmt.Sprintf("no space left on the disk to %s %s", doing, path),
 			"free some space, or set XDG_DATA_HOME to a folder on another disk")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -192,7 +191,7 @@ func (d *driver) failed(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, errDeleted), errors.Is(err, ErrTerminated):
 		return err
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case folder.NoSpace(err):
 		reason, text = run.ReasonDisk, fmt.Sprintf("no space left on the disk of %s; free some and metaml resume %s goes on", d.folder, d.engine.spec.Name)
 	default:
 		reason, text = run.ReasonFolder, fmt.Sprintf("the run's folder cannot be written: %v", err)

@@ -10,6 +10,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -171,7 +172,9 @@ func Run(ctx context.Context, o Options) error {
 	case rebooted:
 		return ErrRestarted
 	}
-	if err := o.Folder.WriteMonitor(); err != nil {
+	if err := o.Folder.WriteMonitor(); folder.NoSpace(err) {
+		fmt.Fprintln(os.Stderr, err) // a server answers without it
+	} else if err != nil {
 		return err
 	}
 	o.Folder.KeepReserve()

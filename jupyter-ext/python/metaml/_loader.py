@@ -248,6 +248,10 @@ class Program:
         sys.path[:] = [self.dir, *(self.load.get("path") or []), *sys.path[1:]]
         sys.argv[:] = [self.load.get("argv0") or self.main]
         os.environ.update(self.load.get("env") or {})
+        if self.load.get("serve") is not None:
+            from metaml import _streams
+
+            _streams.keep_going()
         if self.load.get("cwd"):
             os.chdir(self.load["cwd"])
         self.module.__dict__.update(__file__=self.main, __builtins__=__builtins__, __spec__=None, __cached__=None)
