@@ -50,9 +50,9 @@ func (a *app) show(ctx context.Context, door *deployer.Door, spec run.Spec, rema
 	if spec.Kind == run.Serve {
 		return a.serve(ctx, door, spec, remarks, interrupt)
 	}
-	stops, stop := interrupts(ctx)
+	asks, stop := interrupts(ctx)
 	defer stop()
-	w, err := watch(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), stops)
+	w, err := watch(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), asks)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ type converse struct {
 	peer     *peer
 	render   bool
 	planOnly bool   // `metaml plan`: say what would run and end
+	lines    bool   // the front end does not replace displays
+	detach   bool   // the cell does not wait for the run
 	place    string // "%%train: " before a refusal
 	kind     run.Kind
 }
@@ -51,6 +53,7 @@ func (c *converse) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.lines = begin.Cell.Lines
 	if begin.Kind == "attach" {
 		return c.attach(ctx, begin)
 	}
@@ -142,9 +145,9 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 	if err := c.showSlice(s); err != nil {
 		return err
 	}
-	detach := s.settings.Bool("detach")
+	c.detach = s.settings.Bool("detach")
 	if err := c.peer.send("accepted", map[string]any{
-		"run": plan.Spec.Name, "kind": plan.Spec.Kind, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": executable(), "detach": detach,
+		"run": plan.Spec.Name, "kind": plan.Spec.Kind, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": executable(), "detach": c.detach,
 	}); err != nil {
 		return err
 	}
@@ -178,7 +181,11 @@ func planNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 	return append(notes, plan.Notes...)
 }
 
+// interruptMeans says what an interrupt does to a run that is shown; nothing, where nobody waits for it.
 func interruptMeans(s *settings.Resolved) string {
+	if s.Has("detach") && s.Bool("detach") {
+		return view.Unattended
+	}
 	if s.Has("interrupt") {
 		return s.Text("interrupt")
 	}

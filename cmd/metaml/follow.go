@@ -63,8 +63,17 @@ func follow(ctx context.Context, door *deployer.Door, name string) (events <-cha
 	}
 }
 
-// watch follows a run to its end and shows it. stops delivers interrupts: true for "now"; interrupt says what they mean.
-func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, stops <-chan bool) (watched, error) {
+// ask is what somebody asks of a run that is shown to them.
+type ask int
+
+const (
+	askInterrupt ask = iota // what that means is a setting
+	askNow                  // a further interrupt
+	askDetach               // to be left alone with it: the run goes on
+)
+
+// watch follows a run to its end and shows it. asks delivers interrupts, and interrupt says what they mean.
+func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (watched, error) {
 	table, err := door.Target.Table(ctx, spec.Name)
 	if err != nil {
 		return watched{}, err
@@ -111,8 +120,11 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 					return w, err
 				}
 				w.interrupted = asked && w.state.Phase == run.Stopped
+				if err := s.close(); err != nil {
+					return w, err
+				}
 				_ = door.Target.Seen(ctx, spec.Name) // a hint less is all that is lost
-				return w, s.close()
+				return w, nil
 			}
 			if w.state.Apply(e) && e.Type == run.EventTrialEnded && e.Trial != nil && e.State == run.Failed {
 				failed = append(failed, *e.Trial)
@@ -124,15 +136,15 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 			}
 			last = time.Now()
 			due.Reset(idleRefresh)
-		case now, ok := <-stops:
+		case what, ok := <-asks:
 			if !ok {
 				return w, errHangUp
 			}
-			if interrupt == "detach" && !now {
+			if what.detaches(interrupt) {
 				w.detached = true
 				return w, s.close()
 			}
-			if err := door.Target.Stop(ctx, spec.Name, nil, now || asked); err != nil {
+			if err := door.Target.Stop(ctx, spec.Name, nil, what == askNow || asked); err != nil {
 				return w, err
 			}
 			asked = true
@@ -140,6 +152,10 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 			return w, context.Cause(ctx)
 		}
 	}
+}
+
+func (a ask) detaches(interrupt string) bool {
+	return a == askDetach || a == askInterrupt && interrupt == "detach"
 }
 
 // liveTensorBoard is where the run's TensorBoard is now, or "": it ends with the run and with its monitor.
@@ -200,26 +216,33 @@ func outcome(w watched, spec run.Spec) *ending {
 
 // follow shows a run under the cell, or on the terminal where there is one, and ends the conversation.
 func (c *converse) follow(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
-	stops := make(chan bool)
+	asks := make(chan ask)
 	done := make(chan struct{})
 	defer close(done)
 	go func() { // ends with the conversation, or when the other side closes it
-		defer close(stops)
+		defer close(asks)
 		for {
 			line, err := c.peer.nextUntil(done)
 			if err != nil {
 				return
 			}
-			if line.Type == "stop" || line.Type == "detach" {
-				select {
-				case stops <- line.Now:
-				case <-done:
-					return
-				}
+			what := askInterrupt
+			switch {
+			case line.Type == "detach":
+				what = askDetach
+			case line.Type != "stop":
+				continue
+			case line.Now:
+				what = askNow
+			}
+			select {
+			case asks <- what:
+			case <-done:
+				return
 			}
 		}
 	}()
-	state, e, err := c.watch(ctx, door, spec, remarks, interrupt, stops)
+	state, e, err := c.watch(ctx, door, spec, remarks, interrupt, asks)
 	if err != nil {
 		if errors.Is(err, errHangUp) || errors.Is(err, context.Canceled) {
 			return err
@@ -230,15 +253,15 @@ func (c *converse) follow(ctx context.Context, door *deployer.Door, spec run.Spe
 }
 
 // watch shows a run to its end, or a server until it is ready, and says how the cell ends.
-func (c *converse) watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, stops <-chan bool) (*run.State, *ending, error) {
+func (c *converse) watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, asks <-chan ask) (*run.State, *ending, error) {
 	if spec.Kind == run.Serve {
-		w, err := awaitServer(ctx, door, spec, remarks, interrupt, c.screen(), stops)
+		w, err := awaitServer(ctx, door, spec, remarks, interrupt, c.screen(), asks)
 		if err != nil {
 			return w.state, nil, err
 		}
 		return w.state, serverOutcome(w, spec), nil
 	}
-	w, err := watch(ctx, door, spec, remarks, interrupt, c.screen(), stops)
+	w, err := watch(ctx, door, spec, remarks, interrupt, c.screen(), asks)
 	if err != nil {
 		return w.state, nil, err
 	}
@@ -259,7 +282,10 @@ func (p *peer) nextUntil(done <-chan struct{}) (fromPython, error) {
 }
 
 func (c *converse) screen() screen {
-	if c.render {
+	switch {
+	case c.render && c.lines:
+		return &progress{peer: c.peer, once: c.detach}
+	case c.render:
 		return &bundles{peer: c.peer, id: displayID("table")}
 	}
 	return newScreen(c.app, c.err)

@@ -197,19 +197,19 @@ func (a *app) settingsFor(kind run.Kind, file, line string, decorated map[string
 }
 
 // interrupts delivers each Ctrl-C; the second and all later ones mean "now".
-func interrupts(ctx context.Context) (<-chan bool, func()) {
+func interrupts(ctx context.Context) (<-chan ask, func()) {
 	signals := make(chan os.Signal, 4) // a few impatient presses
 	signal.Notify(signals, os.Interrupt)
-	stops := make(chan bool)
+	asks := make(chan ask)
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() { // ends with the returned function
-		again := false
+		what := askInterrupt
 		for {
 			select {
 			case <-signals:
 				select {
-				case stops <- again:
-					again = true
+				case asks <- what:
+					what = askNow
 				case <-ctx.Done():
 					return
 				}
@@ -218,7 +218,7 @@ func interrupts(ctx context.Context) (<-chan bool, func()) {
 			}
 		}
 	}()
-	return stops, func() { signal.Stop(signals); cancel(nil) }
+	return asks, func() { signal.Stop(signals); cancel(nil) }
 }
 
 // parseTrial reads RUN or RUN:TRIAL.

@@ -36,22 +36,31 @@ func (b *bundles) show(t drawing) error {
 	}
 	update := b.open
 	b.shown, b.open = html, true
-	return b.peer.send("display", map[string]any{
-		"bundle": map[string]string{"text/html": html, "text/plain": t.Text()}, "display_id": b.id, "update": update,
-	})
+	return b.peer.send("display", map[string]any{"bundle": map[string]string{"text/html": html, "text/plain": t.Text()}, "display_id": b.id, "update": update})
+}
+
+func bundle(d drawing) map[string]string {
+	return map[string]string{"text/html": d.HTML(), "text/plain": d.Text()}
+}
+
+// failure is a trial's traceback as a bundle; nil when it has none.
+func failure(t *run.Trial) map[string]string {
+	summary, body := view.Failure(t)
+	if body == "" {
+		return nil
+	}
+	return map[string]string{"text/html": view.Fold(summary, body), "text/plain": body}
 }
 
 func (b *bundles) failed(t *run.Trial) error {
 	if b.failures++; b.failures > maxFailures {
 		return nil
 	}
-	summary, body := view.Failure(t)
-	if body == "" {
+	shown := failure(t)
+	if shown == nil {
 		return nil
 	}
-	return b.peer.send("display", map[string]any{
-		"bundle": map[string]string{"text/html": view.Fold(summary, body), "text/plain": body}, "display_id": displayID("failure"), "update": false,
-	})
+	return b.peer.send("display", map[string]any{"bundle": shown, "display_id": displayID("failure"), "update": false})
 }
 
 func (b *bundles) close() error { return nil }
@@ -143,14 +152,14 @@ func (l *lines) panel(b *strings.Builder, p *view.Panel) {
 	if p.Curl != "" {
 		b.WriteString(p.Curl + "\n")
 	}
-	l.once(b, p.Lines)
+	sayOnce(b, l.notes, p.Lines)
 }
 
-// once writes what was not said before.
-func (l *lines) once(b *strings.Builder, notes []string) {
+// sayOnce writes the notes that were not said before.
+func sayOnce(b *strings.Builder, said map[string]bool, notes []string) {
 	for _, n := range notes {
-		if !l.notes[n] {
-			l.notes[n] = true
+		if !said[n] {
+			said[n] = true
 			b.WriteString(n + "\n")
 		}
 	}
@@ -165,7 +174,7 @@ func (l *lines) table(b *strings.Builder, t *view.Table) {
 		l.rows[r.Trial] = key
 		b.WriteString(t.Line(r) + "\n")
 	}
-	l.once(b, t.Remarks())
+	sayOnce(b, l.notes, t.Remarks())
 	if l.phase != t.Phase {
 		l.phase = t.Phase
 		b.WriteString(t.Headline() + "\n")

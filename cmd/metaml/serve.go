@@ -23,9 +23,9 @@ type waited struct {
 	detached    bool
 }
 
-// awaitServer shows a revision of a server until it is ready, or never will be. stops delivers interrupts, which give the revision up:
+// awaitServer shows a revision of a server until it is ready, or never will be. asks delivers interrupts, which give the revision up:
 // one that would replace another leaves that one alone.
-func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, stops <-chan bool) (waited, error) {
+func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (waited, error) {
 	listed, err := door.Target.Load(ctx, spec.Name)
 	if err != nil {
 		return waited{}, err
@@ -79,15 +79,15 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 				return w, err
 			}
 			due.Reset(refresh)
-		case now, ok := <-stops:
+		case what, ok := <-asks:
 			if !ok {
 				return w, errHangUp
 			}
-			if interrupt == "detach" && !now {
+			if what.detaches(interrupt) {
 				w.detached = true
 				return w, s.close()
 			}
-			if err := giveUp(ctx, door, spec, w.state, now || w.interrupted); err != nil {
+			if err := giveUp(ctx, door, spec, w.state, what == askNow || w.interrupted); err != nil {
 				return w, err
 			}
 			w.interrupted = true
@@ -218,9 +218,9 @@ func shortened(s string) string {
 
 // serve shows a server until it is ready, on the standard error stream, and answers with the exit code's error.
 func (a *app) serve(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
-	stops, stop := interrupts(ctx)
+	asks, stop := interrupts(ctx)
 	defer stop()
-	w, err := awaitServer(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), stops)
+	w, err := awaitServer(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), asks)
 	if err != nil {
 		return err
 	}

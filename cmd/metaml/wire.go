@@ -48,6 +48,7 @@ type cellLabel struct {
 	ID     string `json:"id"`
 	Parent string `json:"parent"`
 	Alone  bool   `json:"alone"`
+	Lines  bool   `json:"lines"` // the front end does not replace displays
 }
 
 type distribution struct {

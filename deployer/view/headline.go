@@ -39,6 +39,9 @@ func (t *Table) pace() []string {
 	if !t.Phase.Final() && t.Total > 1 {
 		parts = append(parts, fmt.Sprintf("%d at a time", t.Parallel))
 	}
+	if t.Loading {
+		parts = append(parts, "loading the program")
+	}
 	switch {
 	case t.Phase.Final():
 		parts = append(parts, string(t.Phase)+t.why()+" in "+Span(t.Elapsed))

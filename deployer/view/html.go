@@ -125,6 +125,8 @@ func (t *Table) htmlFooter() string {
 			parts = append(parts, "■ stops the run")
 		case "detach":
 			parts = append(parts, "■ detaches, the run goes on")
+		case Unattended:
+			parts = append(parts, "<code>%metaml stop "+esc(t.Name)+"</code> stops it")
 		}
 	}
 	return strings.Join(parts, " · ")

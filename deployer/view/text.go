@@ -107,6 +107,8 @@ func (t *Table) Terminal(width, height int, colour bool) []string {
 			footer = append(footer, "Ctrl-C stops the run")
 		case "detach":
 			footer = append(footer, "Ctrl-C detaches, the run goes on · metaml stop "+t.Name+" stops it")
+		case Unattended:
+			footer = append(footer, "metaml stop "+t.Name+" stops it")
 		}
 	}
 	if room := height - len(lines) - len(footer) - 1; len(rows) > room && room > 1 {

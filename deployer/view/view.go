@@ -35,8 +35,11 @@ type Facts struct {
 	Remarks     []string  // sentences to show above the run's own notes
 	TensorBoard string    // address, or ""
 	AllRows     bool      // show every trial, for logs
-	Interrupt   string    // what ■ and Ctrl-C do: "stop" or "detach"; "" in a view that nobody can interrupt
+	Interrupt   string    // what ■ and Ctrl-C do: "stop", "detach" or [Unattended]; "" in a view that nobody can interrupt
 }
+
+// Unattended is what an interrupt means where a run is shown and nobody waits for it: nothing.
+const Unattended = "unattended"
 
 // Table is one moment of a run, ready to be drawn.
 type Table struct {
@@ -59,6 +62,7 @@ type Table struct {
 	Notes      []run.Note
 	Facts      Facts
 	Loaded     *run.Loaded
+	Loading    bool // the program's top level is being executed; no trial runs before
 }
 
 // Row is one trial.
@@ -98,6 +102,7 @@ func New(facts Facts, state *run.State, now time.Time) *Table {
 	t.chooseColumns(state)
 	t.chooseRows(state, objective, now)
 	t.Left = left(state, now)
+	t.Loading = !t.Phase.Final() && state.Loaded == nil && t.Counts.Pending == t.Total
 	return t
 }
 

@@ -69,7 +69,8 @@ type Bridge struct {
 	subscribed  chan struct{} // closed when the wrapped kernel's iopub is ours
 	trim        *time.Timer   // gives memory back after a large message
 	subOnce     sync.Once
-	notice      atomic.Pointer[string] // told once on stderr of the first cell
+	noticeMu    sync.Mutex
+	notice      string // told once on stderr of the next cell; guarded by noticeMu
 	standIn     atomic.Pointer[standIn]
 	moduleFault atomic.Pointer[string] // why there is no metaml module
 	awaitsCause bool                   // a traceback of the module is under way; childSaid's alone
@@ -308,6 +309,25 @@ func (b *Bridge) Reply(identity string, frames [][]byte) {
 // Publish implements cell.Front.
 func (b *Bridge) Publish(frames [][]byte, progress bool) {
 	b.servers[wire.IOPub].Publish(frames, progress)
+}
+
+// Present implements cell.Front.
+func (b *Bridge) Present(identity string) bool { return b.present(identity, wire.Shell) }
+
+// Notice implements cell.Front. A notice that is not told yet gives way: the next is newer.
+func (b *Bridge) Notice(text string) {
+	b.noticeMu.Lock()
+	defer b.noticeMu.Unlock()
+	b.notice = text
+}
+
+// takeNotice gives the notice that is to be told, once.
+func (b *Bridge) takeNotice() string {
+	b.noticeMu.Lock()
+	defer b.noticeMu.Unlock()
+	text := b.notice
+	b.notice = ""
+	return text
 }
 
 // welcome answers a subscription (JEP 65). The topic frame is there only when the

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -129,6 +130,8 @@ func (b *Bridge) childEnv() []string {
 	set := map[string]string{
 		"JPY_PARENT_PID": strconv.Itoa(os.Getpid()), // ipykernel watches its parent: us
 		"_METAML_SOCKET": b.folder.path("cells"),
+		// Whoever started us, which is what JPY_PARENT_PID said.
+		"_METAML_STARTER": cmp.Or(os.Getenv("JPY_PARENT_PID"), strconv.Itoa(os.Getppid())),
 	}
 	if argv, _, err := b.cfg.Metaml(); err == nil { // else the first cell says why
 		set["_METAML_BIN"] = argv[0]

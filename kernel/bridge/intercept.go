@@ -58,13 +58,13 @@ func (b *Bridge) childInput(m wire.Message) bool {
 	if parent, err := wire.ParseHeader(m.Parent()); err == nil && json.Unmarshal(m.Content(), &input) == nil {
 		b.gate.Input(parent.ID, input.Count)
 	}
-	text := b.notice.Load()
-	if text == nil || !b.notice.CompareAndSwap(text, nil) {
+	text := b.takeNotice()
+	if text == "" {
 		return false
 	}
 	b.Publish(m.Frames, false)
 	frames, err := b.maker.Make([][]byte{[]byte("stream.stderr")}, "stream", m.Parent(), nil,
-		map[string]string{"name": "stderr", "text": *text + "\n"})
+		map[string]string{"name": "stderr", "text": text + "\n"})
 	if err != nil {
 		b.log.Error("a notice could not be shown", "error", err)
 		return true

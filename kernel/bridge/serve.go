@@ -201,7 +201,7 @@ func (b *Bridge) childSaid(text string) {
 func (b *Bridge) moduleFailed(why string) {
 	text := "MetaML could not be loaded into this Python, so %%train and %%serve are not known here: " + why + "."
 	b.moduleFault.Store(&text)
-	b.notice.Store(&text)
+	b.Notice(text)
 	b.log.Error(text)
 }
 

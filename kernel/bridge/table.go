@@ -30,8 +30,8 @@ type Intercept struct {
 var Table = []Intercept{
 	{
 		Direction: ToChild, Channel: wire.Shell, Type: "execute_request",
-		What:    "passed on, at once or after the cell in progress; answered `aborted` when that cell fails with stop_on_error",
-		Why:     "what waits behind a running sweep must still be abortable, as in ipykernel's own queue",
+		What:    "passed on, at once or after the cell in progress; a reading `%metaml` line goes past it while its run is shown; answered `aborted` when that cell fails with stop_on_error",
+		Why:     "what waits behind a running sweep must still be abortable, as in ipykernel's own queue; whoever comes to a run must be able to look at it",
 		request: (*Bridge).shellRequest,
 	},
 	{
@@ -42,8 +42,8 @@ var Table = []Intercept{
 	},
 	{
 		Direction: ToChild, Channel: wire.Control, Type: "interrupt_request",
-		What:    "passed on; also stops the run under the held cell (a second one at once)",
-		Why:     "the run is not in ipykernel's process",
+		What:    "passed on; also stops the run under the held cell (a second one at once), or lets it go when the front end that asked for the cell has left",
+		Why:     "the run is not in ipykernel's process; nobody stops what they cannot see",
 		request: (*Bridge).interruptRequest,
 	},
 	{

@@ -30,6 +30,7 @@ type line struct {
 	Metadata  json.RawMessage `json:"metadata"`
 	DisplayID string          `json:"display_id"`
 	Update    bool            `json:"update"`
+	Text      string          `json:"text"`
 	Error     *Failure        `json:"error"`
 }
 
@@ -45,6 +46,8 @@ type Conversation struct {
 	header []byte // its header, for the parent of what is shown
 	alone  bool   // the kernel shows and waits; else the module does
 
+	left sync.Once // the notice that it goes on without its cell
+
 	mu     sync.Mutex
 	detach bool   // the cell does not wait for the run
 	bound  bool   // the run is bound: the kernel carries on when the module has left
@@ -59,7 +62,7 @@ func (g *Gate) talk(ctx context.Context, py net.Conn, start func() (*process, er
 	defer func() { _ = py.Close() }()
 	stop := context.AfterFunc(ctx, t.detachAll)
 	defer stop()
-	in := bufio.NewReaderSize(py, 64<<10)
+	in := newReader(py)
 	first, err := readLine(in)
 	if err != nil {
 		return
@@ -113,6 +116,10 @@ func (t *Conversation) pyLines(in *bufio.Reader, text []byte) {
 			case <-t.ending.Done():
 				return
 			}
+			if !t.gate.Watched(t.parent) {
+				text = detachLine
+				t.leave()
+			}
 		}
 		// A `metaml` that has ended is noticed by goLines.
 		_ = t.proc.send(text)
@@ -130,7 +137,7 @@ func (t *Conversation) pyLines(in *bufio.Reader, text []byte) {
 
 // goLines relays what `metaml` says and shows its bundles, until it says no more.
 func (t *Conversation) goLines() {
-	out := bufio.NewReaderSize(t.proc.out, 64<<10)
+	out := newReader(t.proc.out)
 	pyGone := false
 	for {
 		text, err := readLine(out)
@@ -175,6 +182,8 @@ func (t *Conversation) show(l line) {
 	switch l.Type {
 	case "slice", "display":
 		t.display(l)
+	case "stream":
+		t.gate.publish("stream", t.header, map[string]string{"name": "stdout", "text": l.Text})
 	case "done":
 		t.gate.end(t, t.parent, l.Error)
 	}
@@ -251,13 +260,37 @@ func (t *Conversation) refuse(code, text, hint string) {
 // the run, not stop it.
 const restartGrace = 400 * time.Millisecond
 
-// stop asks `metaml` to stop the run, unless the kernel's end follows at once.
-func (t *Conversation) stop(now bool) {
+// interrupt asks `metaml` to stop the run, unless the kernel's end follows at once. Where the page that shows the run is
+// gone nobody can see what they would stop: it is let go instead, and the next cell says so.
+func (t *Conversation) interrupt(now bool) {
 	time.AfterFunc(restartGrace, func() {
-		if t.ending.Err() == nil {
+		switch {
+		case t.ending.Err() != nil:
+		case !t.gate.Watched(t.parent):
+			t.leave()
+			_ = t.proc.send(detachLine) // an ended metaml ends the cell by itself
+		default:
 			t.sendStop(now)
 		}
 	})
+}
+
+var detachLine = []byte(`{"v":1,"type":"detach"}` + "\n")
+
+// leave says, once, that the run goes on without its cell.
+func (t *Conversation) leave() {
+	t.left.Do(func() {
+		run := t.name()
+		t.gate.front.Notice(run + " goes on: its page was closed or loaded again, so the interrupt has ended the cell alone. `%metaml attach " +
+			run + "` shows it, `%metaml stop " + run + "` stops it.")
+	})
+}
+
+// name is the run's, "" before it has one.
+func (t *Conversation) name() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.run
 }
 
 func (t *Conversation) sendStop(now bool) {
@@ -278,6 +311,8 @@ func (t *Conversation) detachAll() {
 	}
 	_ = t.py.Close()
 }
+
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 64<<10) }
 
 // readLine reads one line with its newline. An unfinished last line is none.
 func readLine(r *bufio.Reader) ([]byte, error) {

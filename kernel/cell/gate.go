@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,10 @@ type Front interface {
 	Reply(client string, frames [][]byte)
 	// Publish sends a message to all on iopub; progress may be dropped for who lags.
 	Publish(frames [][]byte, progress bool)
+	// Present says whether a client is connected.
+	Present(client string) bool
+	// Notice shows a line under the next cell that is executed.
+	Notice(text string)
 }
 
 // Bounds of what waits behind a cell in progress.
@@ -38,6 +43,7 @@ type Gate struct {
 	mu       sync.Mutex
 	inFlight map[string]*request // execute_requests the wrapped kernel has, by message id
 	current  *request            // the request that closes the gate, nil when open
+	holding  []*request          // the held ones, in order: current, and those that went past it
 	waiting  []*request          // main-shell requests behind it, in order
 	bytes    int                 // size of waiting
 }
@@ -53,6 +59,7 @@ type request struct {
 	msg        wire.Message
 	execute    bool
 	subshell   bool
+	late       bool // it waits, and came when the cell in progress was shown already
 
 	talk       *Conversation // the latest that named this request as its cell
 	pending    bool          // talk is not decided: neither bound nor ended
@@ -86,8 +93,12 @@ func (g *Gate) Request(client string, m wire.Message, h wire.Header) {
 	r := &request{id: h.ID, client: client, msg: m, execute: h.Type == "execute_request", subshell: h.Subshell() != ""}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.current != nil && !r.subshell && (r.execute || (len(g.waiting) > 0 && !g.current.held)) {
+	if g.current != nil && !r.subshell && (r.execute || (len(g.waiting) > 0 && !g.current.held)) && !g.past(r) {
+		r.late = g.current.held
 		g.wait(r)
+		if r.execute {
+			g.explain(r)
+		}
 		return
 	}
 	g.forward(r)
@@ -152,9 +163,13 @@ func (g *Gate) Idle(id string, frames [][]byte) {
 		return
 	}
 	g.front.Publish(frames, false)
-	if g.current != nil && g.current.held {
-		// A front end shows the latest status, whoever caused it: say busy again.
-		g.status("busy", g.current)
+	g.stillBusy()
+}
+
+// stillBusy follows an idle while a cell is held: a front end shows the latest status, whoever caused it.
+func (g *Gate) stillBusy() {
+	if len(g.holding) > 0 {
+		g.status("busy", g.holding[0])
 	}
 }
 
@@ -206,23 +221,40 @@ func (g *Gate) Input(id string, count int) {
 	}
 }
 
-// Interrupt asks the run under the held cell to stop; the second time at once. False:
-// no cell is held, the interrupt is the wrapped kernel's alone.
+// Interrupt asks the runs under held cells to stop; the second time at once. False: no
+// cell is held, or another is being executed, and the interrupt is the wrapped kernel's alone.
 func (g *Gate) Interrupt() bool {
 	g.mu.Lock()
-	r := g.current
-	if r != nil {
-		r.signalled = true
+	defer g.mu.Unlock()
+	if g.current != nil {
+		g.current.signalled = true
 	}
-	if r == nil || !r.held {
-		g.mu.Unlock()
+	if len(g.holding) == 0 || g.executing() {
 		return false
 	}
-	r.interrupts++
-	talk, now := r.talk, r.interrupts > 1
-	g.mu.Unlock()
-	talk.stop(now)
+	for _, r := range g.holding {
+		r.interrupts++
+		r.talk.interrupt(r.interrupts > 1)
+	}
 	return true
+}
+
+// executing says whether the wrapped kernel executes a cell beside the held ones.
+func (g *Gate) executing() bool {
+	for _, r := range g.inFlight {
+		if !r.held && !r.subshell && r.reply == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Watched says whether the client that asked for a cell is still there. A page that was reloaded is another client.
+func (g *Gate) Watched(id string) bool {
+	g.mu.Lock()
+	r := g.inFlight[id]
+	g.mu.Unlock()
+	return r == nil || g.front.Present(r.client)
 }
 
 // begin ties a conversation to the request that it names as its cell.
@@ -256,6 +288,7 @@ func (g *Gate) bound(t *Conversation, id string, detach bool) {
 		return
 	}
 	r.held = true
+	g.holding = append(g.holding, r)
 	if g.current == r {
 		g.pass()
 	}
@@ -288,6 +321,7 @@ func (g *Gate) end(t *Conversation, id string, f *Failure) {
 		r.outcome = f
 	}
 	r.pending, r.held = false, false
+	g.holding = slices.DeleteFunc(g.holding, func(h *request) bool { return h == r })
 	g.settle(r)
 }
 
@@ -326,6 +360,9 @@ func (g *Gate) settle(r *request) {
 // finish forgets an answered request and opens the gate if it was the one.
 func (g *Gate) finish(r *request) {
 	delete(g.inFlight, r.id)
+	if r.idle != nil && r.talk != nil {
+		g.stillBusy()
+	}
 	if g.current != r {
 		return
 	}
@@ -335,6 +372,7 @@ func (g *Gate) finish(r *request) {
 	abort := stops(r)
 	var last *request // the latest execute_request that was sent on
 	for _, w := range waiting {
+		w.late = false
 		if g.current == nil && last != nil && w.client != last.client && g.inFlight[last.id] == last {
 			// They have sockets of their own, between which ipykernel chooses freely:
 			// the next one is sent when this one is answered, or their order is lost.

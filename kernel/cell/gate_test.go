@@ -21,6 +21,20 @@ type recorder struct {
 	forwarded []string // message ids
 	replies   []string // parent id and status
 	published []string // type, parent id and state
+	gone      string   // a client that left
+	notices   []string
+}
+
+func (r *recorder) Present(client string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return client != r.gone
+}
+
+func (r *recorder) Notice(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notices = append(r.notices, text)
 }
 
 func (r *recorder) Forward(_ string, frames [][]byte) {

@@ -45,6 +45,7 @@ class Kernel:
         self.manager.start_kernel(env={**os.environ, **env})
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
+        self.client.allow_stdin = False  # as nbclient; a test of input() asks otherwise
         self.client.wait_for_ready(timeout=TIMEOUT)
 
     @property
@@ -112,6 +113,7 @@ class Kernel:
         other.replies, other.manager, other.client = {}, self.manager, self.manager.client()
         other.client.session.session = session
         other.client.start_channels()
+        other.client.allow_stdin = False
         try:
             assert other.client.get_iopub_msg(timeout=TIMEOUT)["msg_type"] == "iopub_welcome"
             yield other

@@ -87,6 +87,8 @@ def main() -> None:
                 bound = True
                 say("submitted", run="script-1", attached=False)
                 display("begun", update=False)
+            elif line["type"] == "detach":
+                obey("fail Detached")
             elif line["type"] == "stop" and line["now"]:
                 say(
                     "done",

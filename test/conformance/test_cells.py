@@ -369,6 +369,40 @@ def test_a_page_that_is_reloaded_goes_on_seeing_the_run(k: Kernel, script: Scrip
         assert page.reply(behind)["content"]["status"] == "ok"
 
 
+def test_reading_magics_are_answered_while_a_run_is_shown(k: Kernel, script: Script) -> None:
+    parent = begin(k)
+    assert k.run("%metaml runs")[0]["content"]["status"] == "ok"
+    with k.another("reloaded") as page:
+        attach = page.client.execute("%metaml attach")
+        page.iopub(attach, last=shows("begun"))
+        script.order("display half")
+        page.iopub(attach, last=shows("half"))
+        assert page.run("%metaml show script-1")[0]["content"]["status"] == "ok"
+        page.no_reply(attach)
+        script.order("done")
+        assert page.reply(attach)["content"]["status"] == "ok"
+        page.iopub(attach)
+    assert k.reply(parent)["content"]["status"] == "ok"
+
+
+def test_an_interrupt_from_a_page_that_does_not_show_the_run_lets_it_go(k: Kernel, script: Script) -> None:
+    with k.another("page") as page:
+        parent = begin(page)
+    with k.another("reloaded") as page:
+        behind = page.client.execute("print('behind')")
+        told = page.iopub(behind, last=lambda m: m["msg_type"] == "stream")[-1]["content"]["text"]
+        assert "waits for script-1" in told and "%metaml attach script-1" in told
+        k.manager.interrupt_kernel()
+        script.wait("detach")
+        assert page.reply(behind)["content"]["status"] == "aborted"
+        [error] = [m for m in page.iopub(parent) if m["msg_type"] == "error"]
+        assert error["content"]["ename"] == "Detached"
+        assert not any(m["type"] == "stop" for m in script.heard())
+        told = page.text("print('next')")
+        assert "script-1 goes on" in told and "%metaml stop script-1" in told and told.endswith("next\n")
+        assert page.text("print('again')") == "again\n"
+
+
 def test_memory_is_flat_while_a_table_updates(k: Kernel, script: Script) -> None:
     parent = begin(k)
 

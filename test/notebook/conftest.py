@@ -56,6 +56,7 @@ class Notebook:
         self.manager.start_kernel(env=self.env, cwd=str(folder))
         self.client = self.manager.client()
         self.client.start_channels()
+        self.client.allow_stdin = False  # as nbclient
         self.client.wait_for_ready(timeout=TIMEOUT)
 
     @property

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from . import _binding, _find, _session, _talk
+from . import _binding, _find, _frontend, _session, _talk
 from ._errors import MetaMLError, Refused
 from ._line import LineMagic
 
@@ -62,6 +62,7 @@ def _take_environment() -> None:
     if path:
         _talk.kernel_socket = path
     _find.remember(os.environ.pop("_METAML_BIN", ""))
+    _frontend.starter = os.environ.pop("_METAML_STARTER", "")
     before = os.environ.pop("_METAML_OLD_PYTHONPATH", None)
     if before is None:
         return
@@ -240,7 +241,8 @@ class _Extension:
         return alone and bool(_talk.kernel_socket)
 
     def about(self, cell: _session.Cell, alone: bool) -> dict[str, Any]:
-        return {"seq": cell.seq, "count": cell.count, "id": cell.id, "parent": cell.message, "alone": alone}
+        lines = self.renders() and not _frontend.updates(_session.request(self.shell))
+        return {"seq": cell.seq, "count": cell.count, "id": cell.id, "parent": cell.message, "alone": alone, "lines": lines}
 
     def source(self) -> str:
         """The notebook's path, as far as anybody told this process."""
@@ -250,6 +252,9 @@ class _Extension:
     def show(self, message: dict[str, Any]) -> None:
         from IPython.display import display
 
+        if message.get("type") == "stream":
+            print(message.get("text", ""), end="", flush=True)
+            return
         options: dict[str, Any] = {"raw": True, "metadata": message.get("metadata") or {}}
         if message.get("display_id"):
             options.update(display_id=str(message["display_id"]), update=bool(message.get("update")))

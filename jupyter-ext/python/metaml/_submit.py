@@ -22,6 +22,8 @@ Show = Callable[[dict[str, Any]], None]
 # Finds the name under which a run is given to the user, of the one that was asked for.
 Place = Callable[["Run | Server", str], _binding.Name]
 
+_SHOWN = ("display", "slice", "stream")  # types of lines that are for the front end
+
 
 def begin(conversation: Conversation, kind: str, line: str, answers: Answers | None = None, **fields: Any) -> dict[str, Any]:
     """Send `begin` and wait for `options`: the line is right and the body may run.
@@ -36,7 +38,7 @@ def begin(conversation: Conversation, kind: str, line: str, answers: Answers | N
         conversation.send("begin", kind=kind, line=line, cwd=os.getcwd(), python=sys.executable, **fields)
         while True:
             message = conversation.receive()
-            if message.get("type") in ("options", "accepted", "slice", "display", "done"):
+            if message.get("type") in ("options", "accepted", "slice", "display", "stream", "done"):
                 return message
             if message.get("type") == "need" and answers is not None:
                 conversation.send("have", **answers.answer(message))
@@ -130,7 +132,7 @@ def _until_accepted(
             return message
         if kind == "need":
             conversation.send("have", **answers.answer(message))
-        elif kind in ("display", "slice"):
+        elif kind in _SHOWN:
             _show(show, message)
         elif kind == "done":
             _done(message)
@@ -171,7 +173,7 @@ def _until_submitted(conversation: Conversation, run: Run | Server, show: Show |
             return None
         if kind == "done":
             return message
-        if kind in ("display", "slice"):
+        if kind in _SHOWN:
             _show(show, message)
         else:
             _refused(message)
@@ -192,7 +194,7 @@ def _until_done(conversation: Conversation, run: Run | Server, show: Show | None
         kind = message.get("type")
         if kind == "done":
             return message
-        if kind in ("display", "slice"):
+        if kind in _SHOWN:
             _show(show, message)
         else:
             _refused(message)
@@ -205,8 +207,7 @@ def _go_on(conversation: Conversation, show: Show) -> None:
         try:
             with contextlib.suppress(MetaMLError):
                 while (message := conversation.receive()).get("type") != "done":
-                    if message.get("type") == "display":
-                        show(message)
+                    _show(show, message)
         finally:
             conversation.close()
 
@@ -215,7 +216,9 @@ def _go_on(conversation: Conversation, show: Show) -> None:
 
 
 def _show(show: Show | None, message: dict[str, Any]) -> None:
-    if show is not None and isinstance(message.get("bundle"), dict):
+    if show is None:
+        return
+    if isinstance(message.get("bundle"), dict) or message.get("type") == "stream":
         show(message)
 
 

@@ -29,7 +29,7 @@ def test_the_run_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: M
     assert [line["type"] for line in talk.heard] == ["begin", "request", "bound"]
     begin, request, _ = talk.heard
     assert (begin["kind"], begin["line"], begin["cwd"]) == ("train", "--parallelism 2", os.getcwd())
-    assert begin["cell"] == {"seq": 1, "count": 1, "id": "", "parent": "", "alone": False}
+    assert begin["cell"] == {"seq": 1, "count": 1, "id": "", "parent": "", "alone": False, "lines": False}
     assert request["session"]["cells"][0]["source"] == "%%train --parallelism 2\ndef f():\n    return 1"
     assert talk.ended.wait(10)
 

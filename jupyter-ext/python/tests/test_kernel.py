@@ -64,6 +64,7 @@ def start(
     )
     client = manager.blocking_client()
     client.start_channels()
+    client.allow_stdin = False  # as nbclient; one that can be asked is a console
     client.wait_for_ready(timeout=SECONDS)
     return manager, client
 
@@ -100,6 +101,7 @@ def test_under_our_kernel(ours: tuple[Kernel, Peer], tmp_path: Path) -> None:
         "id": "",
         "parent": reply["parent_header"]["msg_id"],
         "alone": True,
+        "lines": False,
     }
     assert kernel.value("(run.name, _ is run, Out[1] is run)") == "('f-1', True, True)"
     assert peer.ended.wait(SECONDS)

@@ -111,6 +111,60 @@ def test_a_sweep_from_a_cell(kernel: Kernel) -> None:
     assert kernel.value("len(__import__('metaml').runs())") == "1"  # a plan starts nothing
 
 
+# What a front end sends of itself, and whether it replaces a display (_frontend.py).
+FRONT_ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "nbclient": ({"allow_stdin": False}, {}, True),
+    "JupyterLab": ({"allow_stdin": True}, {"cellId": "a1"}, True),
+    "a console": ({"allow_stdin": True}, {}, False),
+    "a server that says nothing": ({}, {}, False),
+}
+
+
+def ask(kernel: Kernel, code: str, content: dict[str, Any], metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    """Execute a cell as a front end does; gives its outputs and its updates of them."""
+    message = kernel.client.session.msg("execute_request", {"code": code, **content}, metadata=metadata)
+    kernel.client.shell_channel.send(message)
+    shown: list[dict[str, Any]] = []
+    while True:
+        got = kernel.client.get_iopub_msg(timeout=SECONDS)
+        if got["parent_header"].get("msg_id") != message["msg_id"]:
+            continue
+        if got["msg_type"] == "status" and got["content"]["execution_state"] == "idle":
+            return [m for m in shown if m["msg_type"] not in ("status", "execute_input")]
+        shown.append(got)
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+@pytest.mark.parametrize("how", ["alone", "in a loop", "decorated"])
+def test_progress_as_the_front_end_can_show_it(kernel: Kernel, how: str, name: str) -> None:
+    function = "def f():\n    1/0"
+    code = {
+        "alone": "%%train --completions 3\n" + function,
+        "in a loop": f"for i in range(1): get_ipython().run_cell_magic('train', '--completions 3', {function!r})",
+        "decorated": f"import metaml\n@metaml.Train(completions=3)\n{function}\nresult = f()",
+    }[how]
+    content, metadata, replaces = FRONT_ENDS[name]
+    shown = ask(kernel, code, content, metadata)
+    kinds = [m["msg_type"] for m in shown if m["msg_type"] != "update_display_data"]
+    if replaces:
+        assert kinds == ["display_data", "display_data", *["display_data"] * 3, "error"], texts(shown)
+    else:
+        # What runs, lines, the table once at the end, the failures.
+        slice_, *lines, table, first, second, third, error = shown
+        kinds = [m["msg_type"] for m in (slice_, *lines, table, first, second, third, error)]
+        assert kinds == ["display_data", *["stream"] * len(lines), *["display_data"] * 4, "error"], texts(shown)
+        assert lines and "0 of 3 trials" in texts(lines)
+        assert "3 trials, 3 failed" in table["content"]["data"]["text/plain"] and not table["content"].get("transient")
+
+
+def test_a_detached_table_that_cannot_be_replaced_is_shown_once(kernel: Kernel) -> None:
+    shown = ask(kernel, "%%train --detach\ndef f():\n    return 1", {"allow_stdin": True}, {})
+    assert "stops the run" not in texts(shown)
+    assert kernel.value("run.wait().state") == "'succeeded'"
+    after = [m["msg_type"] for m in kernel.execute("0")]
+    assert {m["msg_type"] for m in shown} <= {"display_data", "execute_result"} and after == ["execute_result", "execute_reply"]
+
+
 def test_a_decorated_function_in_a_notebook(kernel: Kernel) -> None:
     kernel.execute(HELPERS)
     kernel.execute("from metaml import Train\n@Train(hyper_parameters=rows())\ndef fit(lr, size):\n    return helper(lr)")

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// progress shows a run where a display cannot be replaced: lines of text while it goes on, then the table once, and the failures.
+type progress struct {
+	peer *peer
+	// once: nobody waits for the run, and what is displayed later would be lost or stand under another cell.
+	once bool
+
+	last     drawing
+	shown    bool
+	said     string // what the last line was about
+	next     time.Time
+	every    time.Duration
+	notes    map[string]bool
+	failures []*run.Trial
+}
+
+// A line is said each time something has changed, first after a second, later ever more rarely: a run may last for days, and a
+// notebook keeps every line.
+const (
+	firstLine = time.Second
+	rareLine  = time.Minute
+)
+
+func (p *progress) show(d drawing) error {
+	p.last = d
+	if p.once {
+		if p.shown {
+			return nil
+		}
+		p.shown = true
+		return p.display(bundle(d))
+	}
+	subject, headline, remarks, over := "", "", []string(nil), false // over: what close displays follows
+	switch d := d.(type) {
+	case *view.Table:
+		over = d.Phase.Final()
+		subject, headline, remarks = fmt.Sprint(d.Counts, d.Phase, d.Loading), d.Headline(), d.Remarks()
+	case *view.Panel:
+		over = d.State != "starting"
+		subject, headline, remarks = d.State, d.Headline(), d.Lines
+	}
+	now := time.Now()
+	if over || subject == p.said || now.Before(p.next) {
+		return nil
+	}
+	p.said = subject
+	p.every = min(max(2*p.every, firstLine), rareLine)
+	p.next = now.Add(p.every)
+	var b strings.Builder
+	b.WriteString(headline + "\n")
+	if p.notes == nil {
+		p.notes = map[string]bool{}
+	}
+	sayOnce(&b, p.notes, remarks)
+	return p.peer.send("stream", map[string]any{"text": b.String()})
+}
+
+func (p *progress) failed(t *run.Trial) error {
+	if !p.once && len(p.failures) < maxFailures {
+		p.failures = append(p.failures, t)
+	}
+	return nil
+}
+
+func (p *progress) close() error {
+	if p.once || p.last == nil {
+		return nil
+	}
+	if err := p.display(bundle(p.last)); err != nil {
+		return err
+	}
+	for _, t := range p.failures {
+		if b := failure(t); b != nil {
+			if err := p.display(b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *progress) display(b map[string]string) error {
+	return p.peer.send("display", map[string]any{"bundle": b, "update": false})
+}

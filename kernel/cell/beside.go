@@ -1,0 +1,49 @@
+package cell
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// reading are the line magics that are answered while a run is shown: they look at runs and need nothing of the cells that
+// wait. `stop` is among them, since it is how a run is stopped from a page that does not show it.
+var reading = []string{
+	"", "attach", "doctor", "logs", "plan", "runs", "settings", "show", "stop", "tensorboard", "version",
+}
+
+// reads says whether a cell is one such line and nothing else.
+func reads(content []byte) bool {
+	var request struct {
+		Code string `json:"code"`
+	}
+	if json.Unmarshal(content, &request) != nil {
+		return false
+	}
+	words := strings.Fields(request.Code)
+	if len(words) == 0 || words[0] != "%metaml" || strings.Contains(strings.TrimSpace(request.Code), "\n") {
+		return false
+	}
+	return slices.Contains(reading, append(words, "")[1])
+}
+
+// past says whether an execute_request may go past the held cell: it only reads, and the same client asked for nothing before
+// it since the run is shown. What came earlier is the rest of a notebook that is run as a whole, in order.
+func (g *Gate) past(r *request) bool {
+	if !r.execute || !g.current.held || !reads(r.msg.Content()) {
+		return false
+	}
+	return !slices.ContainsFunc(g.waiting, func(w *request) bool { return w.late && w.execute && w.client == r.client })
+}
+
+// explain says under a cell what it waits for, when the page that shows the run is gone.
+func (g *Gate) explain(r *request) {
+	if !g.current.held || r.client == g.current.client || g.front.Present(g.current.client) {
+		return
+	}
+	if run := g.current.talk.name(); run != "" {
+		g.publish("stream", r.msg.Header(), map[string]string{
+			"name": "stderr", "text": "This cell waits for " + run + "; `%metaml attach " + run + "` shows it.\n",
+		})
+	}
+}
