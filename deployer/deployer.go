@@ -33,7 +33,7 @@ type Request struct {
 	Entry      string
 	Parameters []string // of the entry function
 	Required   []string // those without a default
-	Whole      string   // the only parameter, if it may get a row as one dict
+	Whole      Whole    // the only parameter, if it may get a row as one dict
 	Settings   *settings.Resolved
 	Source     string // notebook or file, for people and the series
 	Python     string
@@ -51,6 +51,25 @@ type Request struct {
 	Now        time.Time
 }
 
+// Whole is a function's only parameter, which may get a row of hyperparameters as one dict.
+type Whole struct {
+	Name      string // "" is none
+	Annotated bool   // it says itself that it takes a dict
+}
+
+// takes reports whether it gets the rows of a table: none has its name, and they have several names, more than a function of one
+// parameter takes otherwise.
+func (w Whole) takes(rows []run.Row) bool {
+	several := w.Annotated
+	for _, row := range rows {
+		if slices.ContainsFunc(row, func(p run.Param) bool { return p.Name == w.Name }) {
+			return false
+		}
+		several = several || len(row) > 1
+	}
+	return w.Name != "" && several
+}
+
 // DrawRequest asks for hyperparameters.
 type DrawRequest struct {
 	Name        string
@@ -59,7 +78,7 @@ type DrawRequest struct {
 	Parallelism int
 	Parameters  []string
 	Required    []string
-	Whole       string
+	Whole       Whole
 	Seed        *int64 // of what is drawn from distributions; nil: another draw each time
 }
 
@@ -168,8 +187,8 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 			p.Table = r.Table[:completions]
 		}
 		p.Spec.Completions = len(p.Table)
-		if !named(p.Table, r.Whole) {
-			p.Spec.Whole = r.Whole
+		if r.Whole.takes(p.Table) {
+			p.Spec.Whole = r.Whole.Name
 		}
 	case completions > 0:
 		p.Spec.Completions = completions
@@ -179,13 +198,6 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 	p.Spec.Parallelism = min(p.Spec.Parallelism, p.Spec.Completions)
 	p.Spec.Env = threads(r.Environ, p.Spec.Parallelism)
 	return p, nil
-}
-
-// named reports whether some row has a value under this name.
-func named(rows []run.Row, name string) bool {
-	return slices.ContainsFunc(rows, func(row run.Row) bool {
-		return slices.ContainsFunc(row, func(p run.Param) bool { return p.Name == name })
-	})
 }
 
 // Submit starts what was planned; for a plan that attaches or reuses it starts nothing.

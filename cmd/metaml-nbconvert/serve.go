@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/metaml/metaml/cmd/internal/staging"
 	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/decorator"
 	"github.com/metaml/metaml/converter/flask"
@@ -75,11 +74,12 @@ func cutServer(ctx context.Context, o options, doc *session.Document) (*slice.Sl
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "metaml-nbconvert-")
+	made, err := staging.New()
 	if err != nil {
-		return nil, fmt.Errorf("making a folder for the training program: %w", err)
+		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer made.Remove()
+	dir := made.Path
 	if err := p.Write(filepath.Join(dir, "program")); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -41,6 +42,7 @@ const (
 	exitFailed      = 1   // the run failed, or something else went wrong
 	exitUsage       = 2   // the command line, a setting or the code cannot be used; nothing was started
 	exitInterrupted = 130 // interrupted, 128 + SIGINT
+	exitUnread      = 141 // nobody reads what it prints any more, 128 + SIGPIPE
 )
 
 // errRunFailed ends a verb whose run failed; the run has said why already.
@@ -64,7 +66,8 @@ func execute(ctx context.Context, a *app, args []string) int {
 		user   *run.UserError
 		cell   *complaint.Complaint
 		usage  usageError
-		hidden = errors.Is(err, errRunFailed) || errors.Is(err, errInterrupted)
+		gone   = errors.Is(err, syscall.EPIPE) // whoever read what we print
+		hidden = gone || errors.Is(err, errRunFailed) || errors.Is(err, errInterrupted)
 	)
 	if err != nil && !hidden {
 		fmt.Fprintln(a.err, "metaml: "+message(err))
@@ -72,6 +75,8 @@ func execute(ctx context.Context, a *app, args []string) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case gone:
+		return exitUnread
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	case errors.As(err, &user), errors.As(err, &cell), errors.As(err, &usage):

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/session"
@@ -269,6 +270,9 @@ func (c *converse) refused(err error) map[string]any {
 		fields["code"], fields["text"], fields["hint"] = user.Code, c.place+user.Text, user.Hint
 	default:
 		fields["hint"] = "This is MetaML's own fault, not yours."
+		if _, ok := errors.AsType[syscall.Errno](err); ok {
+			fields["code"], fields["hint"] = "system", "The system said so; %metaml doctor looks at what a run needs."
+		}
 	}
 	return fields
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/metaml/metaml/cmd/internal/staging"
 	"github.com/metaml/metaml/converter/decorator"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
@@ -213,7 +214,7 @@ func chooseCell(doc *session.Document, asked run.Kind, number int) (kind run.Kin
 // answerFor starts the Python that answers for a file: it has executed the top level of the program that makes the
 // hyperparameters, a slice of its own.
 func (s *submission) answerFor(ctx context.Context, python string) (func(), error) {
-	temporary := ""
+	var temporary *staging.Folder
 	if name := s.settings.Text("hyper_parameters"); name != "" {
 		cut, err := slice.Of(ctx, s.doc, slice.Options{Function: name, Cell: s.cell, Value: true})
 		if err != nil {
@@ -223,25 +224,20 @@ func (s *submission) answerFor(ctx context.Context, python string) (func(), erro
 		if err != nil {
 			return func() {}, err
 		}
-		if temporary, err = os.MkdirTemp("", "metaml-draw-"); err != nil {
-			return func() {}, fmt.Errorf("make a folder for %s: %w", name, err)
-		}
-		if err := p.Write(filepath.Join(temporary, "program")); err != nil {
+		if temporary, err = staging.New(); err != nil {
 			return func() {}, err
+		}
+		if err := p.Write(filepath.Join(temporary.Path, "program")); err != nil {
+			return temporary.Remove, err
 		}
 	}
 	var dir string
-	if temporary != "" {
-		dir = filepath.Join(temporary, "program")
+	if temporary != nil {
+		dir = filepath.Join(temporary.Path, "program")
 	}
 	p, err := startPython(ctx, python, dir, s.doc.Cwd, os.Stderr)
-	remove := func() {
-		if temporary != "" {
-			_ = os.RemoveAll(temporary) // in the system's temporary folder
-		}
-	}
 	if err != nil {
-		return remove, err
+		return temporary.Remove, err
 	}
 	s.python = p
 	closed := false
@@ -249,7 +245,7 @@ func (s *submission) answerFor(ctx context.Context, python string) (func(), erro
 		if !closed {
 			closed = true
 			p.close()
-			remove()
+			temporary.Remove()
 		}
 	}, nil
 }

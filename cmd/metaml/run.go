@@ -166,15 +166,26 @@ func (a *app) runFile(ctx context.Context, file string, o runOptions, flags *pfl
 	return a.show(ctx, s.door, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
 }
 
-// planned prepares and plans what is in a file. The returned function removes what that needed; it may be called twice.
+// planned prepares and plans what is in a file. The returned function removes what that needed; it may be called twice. Until then an
+// interrupt ends the planning, or does nothing.
 func (a *app) planned(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) (*submission, *deployer.Plan, func(), error) {
+	all := ctx
+	ctx, uncaught := signal.NotifyContext(ctx, os.Interrupt)
+	interrupted := func(err error) error {
+		if ctx.Err() != nil && all.Err() == nil {
+			return errInterrupted
+		}
+		return err
+	}
 	s, closePython, err := a.prepare(ctx, file, o, flags)
 	if err != nil {
+		err = interrupted(err)
+		uncaught()
 		return nil, nil, nil, err
 	}
-	end := func() { closePython(); s.clean() }
+	end := func() { closePython(); s.clean(); uncaught() }
 	plan, err := s.plan(ctx)
-	if err != nil {
+	if err = interrupted(err); err != nil {
 		end()
 		return nil, nil, nil, err
 	}

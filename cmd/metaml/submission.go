@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/cmd/internal/staging"
 	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
@@ -41,7 +42,7 @@ type submission struct {
 	table    []run.Row       // hyperparameters that were given as a file
 	model    deployer.Model  // of a server
 	example  string          // of a server: an input, JSON
-	staging  string          // folder that holds the program folder until the target takes it
+	staging  *staging.Folder // holds the program folder until the target takes it
 }
 
 // cut slices the session: which statements the entry needs. It asks nothing but names.
@@ -79,12 +80,11 @@ func (s *submission) named(ctx context.Context) error {
 
 // stage writes the program folder where the target can take it with a rename.
 func (s *submission) stage() error {
-	dir, err := os.MkdirTemp("", "metaml-")
-	if err != nil {
-		return fmt.Errorf("make a folder for the program: %w", err)
+	var err error
+	if s.staging, err = staging.New(); err != nil {
+		return err
 	}
-	s.staging = dir
-	folder := filepath.Join(dir, "program")
+	folder := filepath.Join(s.staging.Path, "program")
 	if err := s.program.Write(folder); err != nil {
 		return err
 	}
@@ -102,11 +102,7 @@ func (s *submission) stage() error {
 }
 
 // clean removes what stage made and nobody took.
-func (s *submission) clean() {
-	if s.staging != "" {
-		_ = os.RemoveAll(s.staging) // in the system's temporary folder; what cannot be removed goes with it
-	}
-}
+func (s *submission) clean() { s.staging.Remove() }
 
 // plan asks what the plan needs and makes it.
 func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
@@ -135,7 +131,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 		parameters = nil // it takes any
 	}
 	request := deployer.Request{
-		Program: filepath.Join(s.staging, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
+		Program: filepath.Join(s.staging.Path, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
 		Whole: wholeRow(p.Parameters), Settings: s.settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd), Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
 		Reseed: p.Reseed, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
 		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
@@ -161,16 +157,16 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 // mayBeDict are the annotations of a parameter that may take a whole row as one dict.
 var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)(\[.*\])?( *\| *None)?["']?$`)
 
-// wholeRow is the function's only parameter, if that may be a dict, else "".
-func wholeRow(parameters []slice.Parameter) string {
-	only := ""
+// wholeRow is the function's only parameter, if that may be a dict, else the zero value.
+func wholeRow(parameters []slice.Parameter) deployer.Whole {
+	var only deployer.Whole
 	for i := range parameters {
 		switch q := &parameters[i]; {
 		case q.Kind == slice.VarPosition:
-		case q.Kind == slice.VarKeyword || only != "" || q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
-			return ""
+		case q.Kind == slice.VarKeyword || only.Name != "" || q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
+			return deployer.Whole{}
 		default:
-			only = q.Name
+			only = deployer.Whole{Name: q.Name, Annotated: q.Annotation != ""}
 		}
 	}
 	return only
@@ -232,7 +228,7 @@ func (s *submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer
 	}
 	have, err := s.python.ask(ctx, map[string]any{"draw": drawQuestion{
 		Name: r.Name, Limit: r.Limit, Completions: r.Completions, Parallelism: r.Parallelism, Parameters: r.Parameters, Required: r.Required,
-		Whole: r.Whole, Seed: r.Seed,
+		Whole: r.Whole.Name, Annotated: r.Whole.Annotated, Seed: r.Seed,
 	}})
 	if err != nil {
 		return deployer.Drawn{}, err

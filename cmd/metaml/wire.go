@@ -91,6 +91,7 @@ type drawQuestion struct {
 	Parameters  []string `json:"parameters"`
 	Required    []string `json:"required"`
 	Whole       string   `json:"whole,omitempty"`
+	Annotated   bool     `json:"annotated,omitempty"` // Whole says that it takes a dict
 	Seed        *int64   `json:"seed,omitempty"`
 }
 

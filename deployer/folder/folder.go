@@ -31,7 +31,7 @@ func Runs() (string, error) {
 	if !filepath.IsAbs(data) {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("find the folder for runs: set XDG_DATA_HOME: %w", err)
+			return "", run.Wrap(err, "home", "there is no folder for runs: HOME is not set", "Set XDG_DATA_HOME, or HOME, to a folder of your own.")
 		}
 		data = filepath.Join(home, ".local", "share")
 	}

@@ -107,6 +107,7 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 		return Submitted{}, friendly(err, "lock the series in", t.Dir)
 	}
 	defer lock.Close()
+	t.sweep(time.Now().Add(-abandoned))
 	if s.Spec.Kind == run.Serve {
 		return t.submitServer(ctx, s, lock)
 	}
@@ -135,6 +136,25 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 		return Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(spec.Name))))
 	}
 	return Submitted{Spec: spec}, nil
+}
+
+// abandoned is how old a folder without a name must be to count as left behind by a process that was killed.
+const abandoned = time.Hour
+
+// sweep removes what was being made or deleted when its process was killed, before a moment.
+func (t *Target) sweep(before time.Time) {
+	entries, err := os.ReadDir(t.Dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".new-") && !strings.HasPrefix(e.Name(), ".deleted-") {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.ModTime().Before(before) {
+			_ = os.RemoveAll(filepath.Join(t.Dir, e.Name()))
+		}
+	}
 }
 
 // take gives the series' next name and notes in its lock that it is taken.

@@ -300,3 +300,22 @@ func TestFilesThatSeveralTrialsWroteAreNamed(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 }
+
+func TestWhatAKilledSubmissionLeftIsSwept(t *testing.T) {
+	b := newBench(t)
+	for _, name := range []string{".new-1", ".deleted-r-1", ".series", "r-2"} {
+		if err := os.MkdirAll(filepath.Join(b.Dir, name, "program"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.sweep(time.Now().Add(-abandoned))
+	if !exists(filepath.Join(b.Dir, ".new-1")) {
+		t.Error("a folder that is just being made is gone")
+	}
+	b.sweep(time.Now().Add(time.Minute))
+	for name, stays := range map[string]bool{".new-1": false, ".deleted-r-1": false, ".series": true, "r-2": true} {
+		if exists(filepath.Join(b.Dir, name)) != stays {
+			t.Errorf("%s: there %v, right %v", name, !stays, stays)
+		}
+	}
+}

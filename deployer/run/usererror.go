@@ -1,5 +1,10 @@
 package run
 
+import (
+	"errors"
+	"syscall"
+)
+
 // UserError is a mistake or a circumstance that a person can do something about, told from our own faults: it is shown as it
 // is, never with a stack. Code is stable, for programs; Hint says what to do.
 type UserError struct {
@@ -24,3 +29,11 @@ func (e *UserError) Error() string {
 
 // Unwrap gives the cause, or nil.
 func (e *UserError) Unwrap() error { return e.cause }
+
+// SystemReason is what the system said about a file or a folder, without its name, which the sentence has already.
+func SystemReason(err error) error {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return err
+}

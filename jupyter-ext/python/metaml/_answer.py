@@ -10,7 +10,10 @@ from __future__ import annotations
 import ast
 import json
 import os
+import select
 import sys
+import threading
+import time
 import traceback
 import types
 from typing import Any
@@ -47,6 +50,7 @@ def main(program: str) -> int:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    threading.Thread(target=_end_with_the_input, args=(needs.fileno(),), daemon=True).start()
     failed: dict[str, Any] | None = None
     namespace: dict[str, Any] = {}
     try:
@@ -75,6 +79,18 @@ def main(program: str) -> int:
     finally:
         answers.close()
     return 0
+
+
+_PATIENCE = 1.0  # seconds for an orderly end, when nobody asks any more
+
+
+def _end_with_the_input(fd: int) -> None:
+    """Whoever asked was killed: then what the program draws, which may take for ever, is of no use to anybody."""
+    hung_up = select.poll()
+    hung_up.register(fd, 0)  # the other end alone, and not what is there to read
+    hung_up.poll()
+    time.sleep(_PATIENCE)
+    os._exit(1)
 
 
 def _entry(program: str) -> str:

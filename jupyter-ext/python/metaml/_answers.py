@@ -94,6 +94,7 @@ class Answers:
             arrays=self._arrays(self.function),
             seed=need.get("seed"),
             whole=str(need.get("whole") or ""),
+            annotated=bool(need.get("annotated")),
         )
 
     def _runs(self, names: Iterable[str]) -> dict[str, str]:

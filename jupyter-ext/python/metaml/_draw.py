@@ -363,6 +363,7 @@ def draw(
     seconds: float = LIMIT_SECONDS,
     seed: int | None = None,
     whole: str = "",
+    annotated: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Draw the table of a run.
@@ -377,6 +378,7 @@ def draw(
         seconds: without completions, time after which a source counts as endless.
         seed: of what is drawn from distributions; None draws otherwise each time.
         whole: the function's only parameter, if it may be a dict: it gets a row as one dict where no row has its name.
+        annotated: it says itself that it takes a dict.
 
     Returns:
         The `draw` part of a `have` line (docs/protocols.md §1).
@@ -396,7 +398,7 @@ def draw(
         rows = _passes(source, completions, generators)
     else:
         rows = _until_it_ends(source, parallelism, generators, limit, seconds, clock)
-    if whole and _is_one_dict(rows, whole):
+    if whole and _is_one_dict(rows, whole, annotated):
         answer["whole"] = whole
         notes.append(f"`{whole}` gets each row of `{source.name}` as one dict")
     else:
@@ -407,11 +409,10 @@ def draw(
     return {**answer, "rows": typed, "completions": len(rows), "notes": notes}
 
 
-def _is_one_dict(rows: list[Row], parameter: str) -> bool:
-    """Whether rows are meant for one parameter as a whole: none has its name, nor a single name that is nearly it."""
-    return not any(
-        parameter in row or (len(row) == 1 and difflib.get_close_matches(parameter, row, n=1)) or not row for row in rows
-    )
+def _is_one_dict(rows: list[Row], parameter: str, annotated: bool) -> bool:
+    """Whether rows are meant for one parameter as a whole: none has its name, and they have several names, more than a function of
+    one parameter takes otherwise, unless it says that it takes a dict."""
+    return not any(parameter in row for row in rows) and (annotated or any(len(row) > 1 for row in rows))
 
 
 def _literal_rows(

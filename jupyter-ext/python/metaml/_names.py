@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -10,6 +11,7 @@ import pickle
 import sys
 import tempfile
 import types
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -170,7 +172,15 @@ def ship(name: str, namespace: Mapping[str, Any], folder: str) -> dict[str, Any]
 
 def private_folder() -> tempfile.TemporaryDirectory[str]:
     """A folder that only this user can read, for what `--with` ships; its owner cleans it up when the conversation ends."""
-    return tempfile.TemporaryDirectory(prefix="metaml-with-", ignore_cleanup_errors=True)
+    import fcntl
+
+    folder = tempfile.TemporaryDirectory(prefix="metaml-staging-", ignore_cleanup_errors=True)
+    # As `metaml` does with its own: what a killed process leaves is not locked, and the next one removes it.
+    fd = os.open(folder.name, os.O_RDONLY)
+    weakref.finalize(folder, os.close, fd)
+    with contextlib.suppress(OSError):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return folder
 
 
 def distributions(modules: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -357,6 +357,7 @@ def test_one_parameter_may_get_the_whole_row() -> None:
     assert answer["rows"] == [[["lr", 0.1], ["n", 1]], [["lr", 0.2], ["n", 2]]]
     assert answer["notes"] == ["`params` gets each row of `rows` as one dict"]
     assert "whole" not in asked([{"params": 1}, {"params": 2}], whole="params")
-    for given, whole in ((rows, ""), ([{"params": 1}, {"lr": 2}], "params"), ([{"param": 1}], "params")):
+    assert asked([{"lr": 1}], whole="params", annotated=True)["whole"] == "params"
+    for given, whole in ((rows, ""), ([{"params": 1}, {"lr": 2}], "params"), ([{"lr": 1}], "params")):
         with pytest.raises(Refused, match="lacks `params`"):
             asked(given, whole=whole)
