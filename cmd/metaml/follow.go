@@ -27,8 +27,8 @@ const idleRefresh = time.Second
 type screen interface {
 	// show draws the run or the server as it is now.
 	show(d drawing) error
-	// failed tells of a trial that failed, once.
-	failed(t *run.Trial) error
+	// failed tells of trials that failed alike, once.
+	failed(f *failure) error
 	// close ends the live display; the last show stays.
 	close() error
 }
@@ -95,18 +95,22 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 		due    = time.NewTimer(idleRefresh)
 		last   = time.Now()
 		asked  bool
-		failed []int
+		failed []int // since the last drawing
+		alike  failures
 	)
 	defer due.Stop()
-	tell := func() error { // of the trials that failed since the last drawing
+	tell := func() error { // of the trials that failed
 		for _, i := range failed {
 			if t := &w.state.Trials[i]; t.Phase == run.Failed {
-				if err := s.failed(t); err != nil {
-					return err
-				}
+				alike.add(t, time.Now())
 			}
 		}
 		failed = failed[:0]
+		for _, f := range alike.due(w.state, time.Now()) {
+			if err := s.failed(f); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
 	for {

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
 )
 
@@ -21,7 +20,7 @@ type progress struct {
 	next     time.Time
 	every    time.Duration
 	notes    map[string]bool
-	failures []*run.Trial
+	failures []*failure
 }
 
 // A line is said each time something has changed, first after a second, later ever more rarely: a run may last for days, and a
@@ -65,9 +64,9 @@ func (p *progress) show(d drawing) error {
 	return p.peer.send("stream", map[string]any{"text": b.String()})
 }
 
-func (p *progress) failed(t *run.Trial) error {
-	if !p.once && len(p.failures) < maxFailures {
-		p.failures = append(p.failures, t)
+func (p *progress) failed(f *failure) error {
+	if !p.once {
+		p.failures = append(p.failures, f)
 	}
 	return nil
 }
@@ -79,11 +78,9 @@ func (p *progress) close() error {
 	if err := p.display(bundle(p.last)); err != nil {
 		return err
 	}
-	for _, t := range p.failures {
-		if b := failure(t); b != nil {
-			if err := p.display(b); err != nil {
-				return err
-			}
+	for _, f := range p.failures {
+		if err := p.display(f.bundle()); err != nil {
+			return err
 		}
 	}
 	return nil

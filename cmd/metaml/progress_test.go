@@ -54,7 +54,7 @@ func TestWhatHasNotChangedIsNotSaidAgain(t *testing.T) {
 		draw()
 		state.Trials[0].Phase, state.Trials[1].Phase, state.Phase = run.Succeeded, run.Failed, run.Succeeded
 		draw()
-		if err := p.failed(&run.Trial{Index: 1, Error: &run.Error{Type: "ValueError", Text: "x"}}); err != nil {
+		if err := p.failed(&failure{trials: []int{1}, first: run.Trial{Index: 1, Error: &run.Error{Type: "ValueError", Text: "x"}}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.close(); err != nil {

@@ -10,9 +10,6 @@ import (
 	"github.com/metaml/metaml/deployer/view"
 )
 
-// maxFailures bounds the failures that are told one by one; the table counts them all.
-const maxFailures = 3
-
 // drawing is one moment of a run or of a server, which can be drawn everywhere.
 type drawing interface {
 	HTML() string
@@ -22,11 +19,10 @@ type drawing interface {
 
 // bundles shows a run as display bundles: the table is one display that is updated, each failure one that never is.
 type bundles struct {
-	peer     *peer
-	id       string
-	shown    string // the last HTML that was sent
-	open     bool
-	failures int
+	peer  *peer
+	id    string
+	shown string // the last HTML that was sent
+	open  bool
 }
 
 func (b *bundles) show(t drawing) error {
@@ -43,24 +39,8 @@ func bundle(d drawing) map[string]string {
 	return map[string]string{"text/html": d.HTML(), "text/plain": d.Text()}
 }
 
-// failure is a trial's traceback as a bundle; nil when it has none.
-func failure(t *run.Trial) map[string]string {
-	summary, body := view.Failure(t)
-	if body == "" {
-		return nil
-	}
-	return map[string]string{"text/html": view.Fold(summary, body), "text/plain": body}
-}
-
-func (b *bundles) failed(t *run.Trial) error {
-	if b.failures++; b.failures > maxFailures {
-		return nil
-	}
-	shown := failure(t)
-	if shown == nil {
-		return nil
-	}
-	return b.peer.send("display", map[string]any{"bundle": shown, "display_id": displayID("failure"), "update": false})
+func (b *bundles) failed(f *failure) error {
+	return b.peer.send("display", map[string]any{"bundle": f.bundle(), "display_id": displayID("failure"), "update": false})
 }
 
 func (b *bundles) close() error { return nil }
@@ -100,12 +80,9 @@ func (l *live) show(t drawing) error {
 	return err
 }
 
-func (l *live) failed(t *run.Trial) error {
-	if len(l.failures) < maxFailures {
-		if _, body := view.Failure(t); body != "" {
-			l.failures = append(l.failures, fmt.Sprintf("\ntrial %d failed\n%s", t.Index, body))
-		}
-	}
+func (l *live) failed(f *failure) error {
+	_, body := f.text()
+	l.failures = append(l.failures, "\n"+f.heading()+"\n"+body)
 	return nil
 }
 
@@ -181,12 +158,9 @@ func (l *lines) table(b *strings.Builder, t *view.Table) {
 	}
 }
 
-func (l *lines) failed(t *run.Trial) error {
-	_, body := view.Failure(t)
-	if body == "" {
-		return nil
-	}
-	_, err := fmt.Fprintf(l.out, "trial %d failed\n%s\n", t.Index, body)
+func (l *lines) failed(f *failure) error {
+	_, body := f.text()
+	_, err := fmt.Fprintf(l.out, "%s\n%s\n", f.heading(), body)
 	return err
 }
 

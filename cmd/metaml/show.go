@@ -58,14 +58,10 @@ func (a *app) printShow(door *deployer.Door, l *run.Listed, table []run.Row) err
 	}
 	fmt.Fprintln(a.out, text)
 	shown := 0
-	for i := range l.State.Trials {
-		trial := &l.State.Trials[i]
-		if trial.Phase != run.Failed || shown == maxFailures {
-			continue
-		}
-		if _, body := view.Failure(trial); body != "" {
+	for _, f := range failuresOf(l.State).groups {
+		if _, body := f.text(); body != "" && shown < maxFailures {
 			shown++
-			fmt.Fprintf(a.out, "\ntrial %d failed\n%s\n", trial.Index, body)
+			fmt.Fprintf(a.out, "\n%s\n%s\n", f.heading(), body)
 		}
 	}
 	return a.printOrigin(door, l)

@@ -37,6 +37,26 @@ func Failure(t *run.Trial) (summary, body string) {
 	return summary, strings.TrimRight(b.String(), "\n")
 }
 
+// FailureKey is the same for trials that failed alike: by the same kind of error, in the same place of the user's code.
+func FailureKey(t *run.Trial) string {
+	if t.Error == nil {
+		return Cause(t)
+	}
+	var b strings.Builder
+	b.WriteString(t.Error.Type)
+	mine := 0
+	for _, f := range t.Error.Frames {
+		if f.Mine {
+			mine++
+			b.WriteString("\n" + where(f) + " " + f.Function)
+		}
+	}
+	if mine == 0 {
+		b.WriteString("\n" + t.Error.Traceback)
+	}
+	return b.String()
+}
+
 // innermost is the place of the last frame in the user's own code.
 func innermost(frames []run.Frame) string {
 	for _, frame := range slices.Backward(frames) {

@@ -100,6 +100,21 @@ def test_all_trials_failed_is_an_error_of_the_cell(notebook: Notebook) -> None:
     assert f"cell {shown.count}, line 3, in deep" in shown.traceback
 
 
+def test_what_all_trials_raise_is_shown_once(notebook: Notebook) -> None:
+    shown = notebook.run("%%train --completions 4 --name alike\ndef train():\n    raise ValueError('the same for all')")
+    assert shown.traceback.count("raise ValueError('the same for all')") == 1
+    assert len(shown.displays) == 2, "the slice and the table"
+    said = notebook.metaml("show", "alike")
+    assert said.count("raise ValueError('the same for all')") == 1
+    assert "trials 0, 1, 2 and 3 failed alike" in said
+
+
+def test_an_error_in_the_cell_itself_shows_the_cell(notebook: Notebook) -> None:
+    shown = notebook.run("%%train --completions 4\nhere = 1 / 0\ndef train():\n    return here")
+    assert "here = 1 / 0" in shown.traceback
+    assert "_metaml" not in shown.traceback
+
+
 def test_a_failed_run_is_no_success_for_those_that_wait(notebook: Notebook) -> None:
     first = notebook.client.execute("%%train\ndef train():\n    1 / 0")
     second = notebook.client.execute("print('not reached')")

@@ -7,10 +7,12 @@ appended. So the body is an ordinary cell: names expand, tracebacks point at its
 
 from __future__ import annotations
 
+import linecache
 import os
 import re
 import sys
 import threading
+import types
 from typing import TYPE_CHECKING, Any
 
 from . import _binding, _find, _frontend, _session, _talk
@@ -28,6 +30,8 @@ KINDS = ("train", "serve")
 _HEAD = re.compile(r"%%(train|serve)(?:[ \t]+(.*?))?\s*$")
 # The magic is the cell, and not the body of `%%time`, which runs it in its own way. (`%metaml` checks the rest of its line.)
 _ALONE = re.compile(r"\s*(?:>>> |In \[\d+\]: )?(?:%%(?:train|serve)\b|%metaml\b)")
+_BEGIN = "get_ipython().run_line_magic('_metaml_begin', "
+_SUBMIT = "get_ipython().run_line_magic('_metaml_submit', "
 _FUTURE = re.compile(r"from\s+__future__\s+import\s+[^(\\#;]+$")
 
 _installed: _Extension | None = None
@@ -77,7 +81,7 @@ def transform(lines: list[str]) -> list[str]:
     head = _HEAD.match(lines[0]) if lines else None
     if head is None:
         return lines
-    call = f"get_ipython().run_line_magic('_metaml_begin', {f'{head[1]} {head[2] or str()}'.strip()!r})"
+    call = f"{_BEGIN}{f'{head[1]} {head[2] or str()}'.strip()!r})"
     body = _dedented(lines[1:])
     last = next((i for i, line in enumerate(body) if line.strip() and not line.lstrip().startswith("#")), None)
     future = None
@@ -92,11 +96,39 @@ def transform(lines: list[str]) -> list[str]:
         body[-1] += "\n"
     if body and body[-1].rstrip().endswith("\\"):
         body.append("\n")  # else our line would continue the user's
-    return [*first, *body, "get_ipython().run_line_magic('_metaml_submit', '')\n"]
+    return [*first, *body, f"{_SUBMIT}'')\n"]
 
 
 # IPython asks whether a cell is complete without transformers that have side effects; then its own rule for cell magics holds.
 transform.has_side_effects = True  # type: ignore[attr-defined]
+
+
+def _as_typed(frame: types.FrameType | None, head: str) -> None:
+    """Show the cell in tracebacks as it was typed: without the calls that the transformer put into it. What stands in for the first
+    line is a comment, since the lines must stay Python for those who look at them."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        entry = linecache.cache.get(name, ())
+        if len(entry) == 4 and any(_BEGIN in line for line in entry[2]):
+            break
+        frame = frame.f_back
+    else:
+        return
+    size, modified, lines, full = entry
+    shown = [_without_call(line, head) for line in lines]
+    if shown and _SUBMIT in shown[-1]:
+        shown.pop()
+    linecache.cache[name] = (size, modified, shown, full)
+    kept = getattr(linecache, "_ipython_cache", None)  # older IPythons put their cells back from there
+    if kept is not None and name in kept:
+        kept[name] = linecache.cache[name]
+
+
+def _without_call(line: str, head: str) -> str:
+    before, call, _ = line.partition(_BEGIN)
+    if not call:
+        return line
+    return f"{before.removesuffix('; ')}\n" if before else f"# {head}\n"
 
 
 def _dedented(body: list[str]) -> list[str]:
@@ -144,6 +176,7 @@ class _Extension:
 
     def _begin(self, line: str) -> None:
         kind, _, rest = line.partition(" ")
+        _as_typed(sys._getframe(1), f"%%{line}")
         cell = self.recorder.current()
         if cell is None:
             raise Refused(f"%%{kind} works in a cell of a notebook or a console only")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import linecache
+import sys
+
 import pytest
 from conftest import run_cell
 from IPython.core.interactiveshell import InteractiveShell
 
 import metaml
+from metaml import _magic
 
 BEGIN = "get_ipython().run_line_magic('_metaml_begin', {!r})"
 SUBMIT = "get_ipython().run_line_magic('_metaml_submit', '')"
@@ -69,3 +73,19 @@ def test_unloading_takes_everything_out(loaded: InteractiveShell) -> None:
     assert loaded.find_line_magic("metaml") is None
     assert "safe_execfile" not in vars(loaded)
     assert run_cell(loaded, "1").success
+
+
+@pytest.mark.parametrize(
+    "cell", ["%%train --completions 3\nx = 1 / 0\n", "%%train --completions 3\nfrom __future__ import annotations\nx = 1 / 0\n"]
+)
+def test_tracebacks_show_the_cell_as_it_was_typed(loaded: InteractiveShell, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def begin(line: str) -> None:
+        _magic._as_typed(sys._getframe(1), f"%%{line}")
+
+    loaded.register_magic_function(begin, "line", "_metaml_begin")
+    assert isinstance(run_cell(loaded, cell).error_in_exec, ZeroDivisionError)
+    shown = capsys.readouterr().out
+    assert "x = 1 / 0" in shown
+    assert "_metaml" not in shown
+    linecache.checkcache()
+    assert "_metaml" not in "".join("".join(entry[2]) for entry in linecache.cache.values() if len(entry) == 4)

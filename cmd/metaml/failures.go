@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// maxFailures bounds the failures that are told one by one; the table counts them all.
+const maxFailures = 3
+
+// tellAfter is how long failures are kept back while nothing has succeeded: a run that fails as a whole says why at its end, once.
+const tellAfter = 10 * time.Second
+
+// failures gathers the trials that failed, so that what several of them say alike is told once.
+type failures struct {
+	groups []*failure // in the order of their first
+	told   int
+	since  time.Time // of the first
+}
+
+// failure is trials that failed alike: by the same kind of error in the same place.
+type failure struct {
+	key    string
+	first  run.Trial
+	trials []int
+	told   bool
+}
+
+// add takes in a trial that failed.
+func (f *failures) add(t *run.Trial, now time.Time) {
+	if f.since.IsZero() {
+		f.since = now
+	}
+	key := view.FailureKey(t)
+	for _, g := range f.groups {
+		if g.key == key {
+			g.trials = append(g.trials, t.Index)
+			return
+		}
+	}
+	f.groups = append(f.groups, &failure{key: key, first: *t, trials: []int{t.Index}})
+}
+
+// failuresOf are those of a run as it is.
+func failuresOf(s *run.State) *failures {
+	f := &failures{}
+	for i := range s.Trials {
+		if t := &s.Trials[i]; t.Phase == run.Failed {
+			f.add(t, time.Time{})
+		}
+	}
+	return f
+}
+
+// due gives the failures that are to be told now, each once. Those that outcome tells, when the run has failed, are left to it.
+func (f *failures) due(s *run.State, now time.Time) []*failure {
+	switch {
+	case len(f.groups) == 0:
+		return nil
+	case !s.Phase.Final() && s.Count().Succeeded == 0 && now.Sub(f.since) < tellAfter:
+		return nil
+	}
+	var leave string
+	if s.Phase == run.Failed {
+		if t := telling(s); t != nil {
+			leave = view.FailureKey(t)
+		}
+	}
+	var due []*failure
+	for _, g := range f.groups {
+		if g.told || g.key == leave || f.told == maxFailures {
+			continue
+		}
+		if _, body := view.Failure(&g.first); body == "" {
+			continue
+		}
+		g.told = true
+		f.told++
+		due = append(due, g)
+	}
+	return due
+}
+
+// maxAlike bounds the trials that a heading names.
+const maxAlike = 6
+
+// which names the trials: "trial 3", "trials 0, 1 and 2".
+func (g *failure) which() string {
+	if len(g.trials) == 1 {
+		return fmt.Sprintf("trial %d", g.trials[0])
+	}
+	numbers := make([]string, 0, maxAlike)
+	for _, i := range slices.Sorted(slices.Values(g.trials)) {
+		if len(numbers) == maxAlike && len(g.trials) > maxAlike {
+			return fmt.Sprintf("trials %s and %d more", strings.Join(numbers, ", "), len(g.trials)-maxAlike)
+		}
+		numbers = append(numbers, fmt.Sprint(i))
+	}
+	last := len(numbers) - 1
+	return fmt.Sprintf("trials %s and %s", strings.Join(numbers[:last], ", "), numbers[last])
+}
+
+// heading says that they failed.
+func (g *failure) heading() string {
+	if len(g.trials) == 1 {
+		return g.which() + " failed"
+	}
+	return g.which() + " failed alike"
+}
+
+// bundle is what a front end shows of it.
+func (g *failure) bundle() map[string]string {
+	summary, body := g.text()
+	return map[string]string{"text/html": view.Fold(summary, body), "text/plain": body}
+}
+
+// text is one line and, below it, the user's own frames.
+func (g *failure) text() (summary, body string) {
+	summary, body = view.Failure(&g.first)
+	return g.which() + strings.TrimPrefix(summary, fmt.Sprintf("trial %d", g.first.Index)), body
+}
