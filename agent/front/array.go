@@ -1,6 +1,7 @@
 package front
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -9,8 +10,8 @@ import (
 	"unsafe"
 )
 
-// From JSON to arrays. What is decoded here is what numpy would make of the same text; whatever is unusual (ragged, out of range,
-// a string, a null, an integer with a point) is left to the worker, which knows the annotation and words the error: see
+// From JSON to arrays. What is decoded here is what numpy would make of the same text, where null, a missing number, is NaN in an
+// array of floats; whatever is unusual (ragged, out of range, a string, a null among integers, an integer with a point) is left to the worker, which knows the annotation and words the error: see
 // [decodeArray].
 
 // arrayDecoder appends the number at the beginning of s to dst, in the bytes of its dtype, and gives what it took of s. 0 means
@@ -20,10 +21,16 @@ type arrayDecoder func(dst, s []byte) (_ []byte, took int)
 var decoders = map[string]arrayDecoder{
 	"float64": func(dst, s []byte) ([]byte, int) {
 		v, n := parseFloat(s)
+		if n == 0 && isNull(s) {
+			v, n = math.NaN(), len(null)
+		}
 		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v)), n
 	},
 	"float32": func(dst, s []byte) ([]byte, int) {
 		v, n := parseFloat(s)
+		if n == 0 && isNull(s) {
+			v, n = math.NaN(), len(null)
+		}
 		w := float32(v) // by way of a double, as numpy does it
 		if math.IsInf(float64(w), 0) {
 			return dst, 0
@@ -84,6 +91,9 @@ func decodeArray(item, text []byte, number arrayDecoder, want *int) (_ []byte, o
 		}
 	}
 	if ndim > maxDims || want != nil && *want != ndim {
+		return item, false
+	}
+	if ndim == 0 && isNull(text[i:]) { // a number may be missing in an array, but not the whole
 		return item, false
 	}
 	prefix := itemPrefix(ndim)
@@ -157,6 +167,33 @@ func decodeArray(item, text []byte, number arrayDecoder, want *int) (_ []byte, o
 		}
 		goto after
 	}
+}
+
+const null = "null"
+
+func isNull(s []byte) bool { return len(s) >= len(null) && string(s[:len(null)]) == null }
+
+// named gives the value of an object whose one key is name, which is as good as the value alone; of any other text, the text. That
+// nothing stands behind the value is left to who decodes it.
+func named(text []byte, name string) []byte {
+	i := blank(text, 0)
+	if name == "" || i == len(text) || text[i] != '{' {
+		return text
+	}
+	i = blank(text, i+1)
+	rest, ok := bytes.CutPrefix(text[i:], []byte(`"`+name+`"`))
+	if !ok {
+		return text
+	}
+	i = blank(rest, 0)
+	end := len(rest) - 1
+	for end > i && isBlank(rest[end]) {
+		end--
+	}
+	if i >= end || rest[i] != ':' || rest[end] != '}' {
+		return text
+	}
+	return rest[i+1 : end]
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
@@ -398,7 +435,7 @@ func (e *arrayEncoder) encode(dst []byte, shape []uint32, data []byte) (_ []byte
 	return dst, -1
 }
 
-// appendFloat writes the shortest decimal that gives the number back, in the form that Python's repr gives it: 1.0, 1e-07, 1e+16.
+// appendFloat writes null for NaN, and else the shortest decimal that gives the number back, in the form that Python's repr gives it: 1.0, 1e-07, 1e+16.
 // A float32 (bits 32) is written with the digits that tell it from other float32, as metaml._results does.
 func appendFloat(dst []byte, v float64, bits int) (_ []byte, ok bool) {
 	magnitude := math.Abs(v)
@@ -408,7 +445,10 @@ func appendFloat(dst []byte, v float64, bits int) (_ []byte, ok bool) {
 		}
 		return append(dst, "0.0"...), true
 	}
-	if magnitude > math.MaxFloat64 || v != v {
+	if v != v {
+		return append(dst, null...), true
+	}
+	if magnitude > math.MaxFloat64 {
 		return dst, false
 	}
 	if bits == 64 && magnitude >= 1e-4 && magnitude < 1e16 {

@@ -90,7 +90,14 @@ func TestWhatIsAnArray(t *testing.T) {
 		{"[NaN]", "float64", nil, nil},
 		{"[1e400]", "float64", nil, nil},
 		{"[1e39]", "float32", nil, nil},
-		{"[null]", "float64", nil, nil},
+		{"[1, null ]", "float64", nil, []uint32{2}},
+		{"[[null],[null]]", "float32", &two, []uint32{2, 1}},
+		{"null", "float64", nil, nil},
+		{" null", "float64", nil, nil},
+		{"[nulls]", "float64", nil, nil},
+		{"[null,[1]]", "float64", nil, nil},
+		{"[null]", "int64", nil, nil},
+		{"[null]", "bool", nil, nil},
 		{`["1"]`, "float64", nil, nil},
 		{"[true]", "float64", nil, nil},
 		{"[1]", "bool", nil, nil},
@@ -134,7 +141,7 @@ func itemArrayOf(t *testing.T, item []byte) (shape []uint32, data []byte) {
 
 // FuzzDecodeArray: what encoding/json reads as a rectangle of numbers is an array with the same numbers, and nothing else is.
 func FuzzDecodeArray(f *testing.F) {
-	for _, text := range []string{"[[1,2],[3,4.5e-3]]", "[]", "[[],[]]", "-0", "[1,[2]]", " [ 1 , 2 ] ", "[[[1]],[[2]]]", "[1e999]", "[-0]"} {
+	for _, text := range []string{"[[1,2],[3,4.5e-3]]", "[]", "[[],[]]", "-0", "[1,[2]]", " [ 1 , 2 ] ", "[[[1]],[[2]]]", "[1e999]", "[-0]", "[1,null]", "null", "[[null],[2]]", "[nul]"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -194,6 +201,10 @@ func numbers(text []byte) (shape []uint32, flat []float64, rectangle bool) {
 	var walk func(v any, depth int) bool
 	walk = func(v any, depth int) bool {
 		if depth == len(shape) {
+			if v == nil && depth > 0 {
+				flat = append(flat, math.NaN())
+				return true
+			}
 			number, ok := v.(json.Number)
 			if !ok {
 				return false
@@ -391,8 +402,46 @@ func TestAnArrayOfSeveralDimensionsAndOneWithoutANumber(t *testing.T) {
 	if got, at := e.encode(nil, []uint32{2, 3}, data); string(got) != "[[0.0,1.0,2.0],[3.0,4.0,5.0]]" || at >= 0 {
 		t.Errorf("got %s, %d", got, at)
 	}
-	binary.LittleEndian.PutUint64(data[32:], math.Float64bits(math.NaN()))
+	binary.LittleEndian.PutUint64(data[24:], math.Float64bits(math.NaN()))
+	if got, at := e.encode(nil, []uint32{2, 3}, data); string(got) != "[[0.0,1.0,2.0],[null,4.0,5.0]]" || at >= 0 {
+		t.Errorf("with a missing value: %s, %d", got, at)
+	}
+	binary.LittleEndian.PutUint64(data[32:], math.Float64bits(math.Inf(1)))
 	if _, at := e.encode(nil, []uint32{2, 3}, data); at != 4 || place([]uint32{2, 3}, at) != "[1][1]" {
-		t.Errorf("NaN found at %d, which is %s", at, place([]uint32{2, 3}, max(at, 0)))
+		t.Errorf("infinity found at %d, which is %s", at, place([]uint32{2, 3}, max(at, 0)))
+	}
+}
+
+func TestMissingNumbersOfEverySizeAreNull(t *testing.T) {
+	t.Parallel()
+	for dtype, data := range map[string][]byte{
+		"float64": binary.LittleEndian.AppendUint64(nil, math.Float64bits(math.NaN())),
+		"float32": binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(math.NaN()))),
+		"float16": {0x00, 0x7e},
+	} {
+		if got, at := encoders[dtype].encode(nil, nil, data); string(got) != "null" || at >= 0 {
+			t.Errorf("%s: %s, %d", dtype, got, at)
+		}
+	}
+}
+
+func TestAnObjectWithTheParametersNameIsItsValue(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"x": [1, 2]}`:        ` [1, 2]`,
+		" {\n\"x\" :[1] }\r\n": `[1] `,
+		`{"x": [1], "y": [2]}`: ` [1], "y": [2]`, // which is no array
+		`{"y": [1]}`:           `{"y": [1]}`,
+		`{"x"}`:                `{"x"}`,
+		`{"x":`:                `{"x":`,
+		`{"x": [1]`:            `{"x": [1]`,
+		`[1]`:                  `[1]`,
+		``:                     ``,
+		`{`:                    `{`,
+		`{"xy": [1]}`:          `{"xy": [1]}`,
+	} {
+		if got := string(named([]byte(text), "x")); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
 	}
 }

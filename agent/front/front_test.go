@@ -57,6 +57,10 @@ func TestWhatTheFunctionGets(t *testing.T) {
 		{"POST", "/predict", "application/json", "{\"a\": \n x}", 400, ""},
 		{"POST", "/predict", "application/json", "\"\xff\"", 400, ""},
 		{"POST", "/predict", "application/json", "", 400, ""},
+		{"POST", "/predict", "application/json", "\ufeff[1]", 200, "[1]"},
+		{"POST", "/predict", "application/x-www-form-urlencoded", "\ufeff{\"a\": 1}", 200, `{"a":1}`},
+		{"POST", "/predict", "application/json", `{"input": [1]}`, 200, "[1]"},
+		{"GET", "/predict?input=a", "", "", 200, "a"},
 		{"POST", "/predict", "application/json", strings.Repeat("[", 200_000), 400, ""},
 		{"PUT", "/predict", "", "", 405, `{"error":"/predict takes POST and GET, not PUT"}`},
 		{"GET", "/predict/", "", "", 404, `{"error":"there is nothing at /predict/; the function answers at /predict"}`},
@@ -133,9 +137,12 @@ func TestErrorsOfTheFunction(t *testing.T) {
 	if name := id(got); name == "" || !strings.Contains(r.log.String(), name) || !strings.Contains(p[0].stderr.String(), name+" act raised ValueError: secret") {
 		t.Errorf("raised: id %q; front's log %s; worker's %s", name, r.log, p[0].stderr)
 	}
-	got = r.post(`{"nan": 1}`)
+	got = r.post(`{"infinite": 1}`)
 	if got.status != 500 || id(got) == "" || !strings.Contains(r.log.String(), id(got)) {
-		t.Errorf("nan: %v; log %s", got, r.log)
+		t.Errorf("infinity: %v; log %s", got, r.log)
+	}
+	if got = r.post(`{"nan": 1}`); got.String() != "200 [[0.0,1.0],[null,2.0]]" {
+		t.Errorf("nan: %v", got)
 	}
 	got = r.post(`{"exit": 3}`)
 	if got.status != 502 || id(got) == "" || !strings.Contains(r.log.String(), id(got)) {

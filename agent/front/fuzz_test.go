@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -123,6 +124,10 @@ func FuzzBodies(f *testing.F) {
 	f.Add("application/x-www-form-urlencoded", []byte(" {\"a\": 1}"), "array")
 	f.Add("text/plain; charset=latin-1", []byte("\xff\x00"), "json")
 	f.Add("", []byte(""), "bytes")
+	f.Add("application/json", []byte("\xef\xbb\xbf{\"x\": [1, null]}"), "array")
+	f.Add("application/json", []byte("\xef\xbb\xbf{\"y\": [1, null]}"), "json")
+	f.Add("multipart/form-data; boundary=b", []byte("--b\r\nContent-Disposition: form-data; name=\"x\"; filename=\"f\"\r\n\r\n\xff\r\n--b--\r\n"), "bytes")
+	f.Add("multipart/form-data; boundary=b", []byte("--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=\"\""), "json")
 	f.Fuzz(func(t *testing.T, contentType string, body []byte, kind string) {
 		if len(body) > 1<<16 {
 			return
@@ -130,7 +135,7 @@ func FuzzBodies(f *testing.F) {
 		fr := &front{limits: defaultLimits, budget: budget{limit: 1 << 24}}
 		h := &hello{}
 		if h.Input.Kind = kind; kind == "array" {
-			h.array = decoders["float64"]
+			h.array, h.Input.Name = decoders["float64"], "x"
 		}
 		q := request{contentType: contentType, body: newBuffer(&fr.budget), size: len(body)}
 		if !q.body.grow(8 + pad8(len(body))) {
@@ -150,9 +155,11 @@ func FuzzBodies(f *testing.F) {
 			}
 			switch c.kind {
 			case itemJSON:
-				if !bytes.Equal(b[8:8+length], body) {
+				if !bytes.Equal(b[8:8+length], bytes.TrimPrefix(body, []byte(byteOrderMark))) {
 					t.Fatalf("%q became %q", body, b[8:8+length])
 				}
+			case itemForm:
+				checkForm(t, b[8:8+length])
 			case itemBytes:
 				if want := contentType + "\x00" + string(body); string(b[8:8+length]) != want {
 					t.Fatalf("%q became %q", want, b[8:8+length])
@@ -212,6 +219,24 @@ func FuzzStrict(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkForm reads the item of a form as a worker does.
+func checkForm(t *testing.T, data []byte) {
+	t.Helper()
+	end := len(data) - 4
+	head := data[end-int(binary.LittleEndian.Uint32(data[end:])) : end]
+	var parts [][3]any
+	if err := json.Unmarshal(head, &parts); err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for _, one := range parts {
+		sum += int(one[1].(float64))
+	}
+	if sum != end-len(head) {
+		t.Fatalf("%d bytes of parts, and %s", end-len(head), head)
+	}
 }
 
 // FuzzHTTP sends random bytes and broken requests to a front: it answers or hangs up, and others are answered all the while.

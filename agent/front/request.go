@@ -25,6 +25,17 @@ type request struct {
 
 func (q *request) text() []byte { return q.body.b[8 : 8+q.size] }
 
+// byteOrderMark stands before the text that some programs write. It is no part of JSON, which a parser may ignore it for (RFC 8259).
+const byteOrderMark = "\xef\xbb\xbf"
+
+// cutMark drops a byte order mark at the beginning of the body.
+func (q *request) cutMark() {
+	if text := q.text(); len(text) >= len(byteOrderMark) && string(text[:len(byteOrderMark)]) == byteOrderMark {
+		q.size = copy(text, text[len(byteOrderMark):])
+		q.body.b = q.body.b[:8+q.size]
+	}
+}
+
 func (q *request) release() {
 	if q.body != nil {
 		q.body.release()
@@ -121,8 +132,14 @@ func (f *front) item(h *hello, c *call, q *request) problem {
 		return f.fields(c, q.query)
 	}
 	kind, form := itemBytes, false
+	if mediaType(q.contentType) == typeForm {
+		return f.form(c, q)
+	}
 	if h.Input.Kind != "bytes" {
 		kind, form = kindOf(q.contentType)
+	}
+	if kind == itemJSON || form {
+		q.cutMark()
 	}
 	text := q.text()
 	if form {
@@ -155,7 +172,7 @@ func (f *front) item(h *hello, c *call, q *request) problem {
 			item.release()
 			return f.noRoom()
 		}
-		b, ok := decodeArray(item.b, text, h.array, h.Input.NDim)
+		b, ok := decodeArray(item.b, named(text, h.Input.Name), h.array, h.Input.NDim)
 		item.b = b
 		if ok {
 			c.item, c.kind, c.prefix = item, itemArray, itemPrefix(int(b[1]))
@@ -171,15 +188,24 @@ func (f *front) item(h *hello, c *call, q *request) problem {
 
 // kindOf says as what a body of a content type is passed on; form: it depends on the body.
 func kindOf(contentType string) (kind int, form bool) {
-	kindOf, _, _ := strings.Cut(contentType, ";")
-	kindOf = strings.ToLower(strings.TrimSpace(kindOf))
+	kindOf := mediaType(contentType)
 	switch {
-	case kindOf == "", kindOf == typeJSON, strings.HasSuffix(kindOf, "+json"):
+	case kindOf == "", isJSON(kindOf):
 		return itemJSON, false
 	case kindOf == "application/x-www-form-urlencoded":
 		return itemBytes, true
 	}
 	return itemBytes, false
+}
+
+// mediaType is a content type without its parameters.
+func mediaType(contentType string) string {
+	kind, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(kind))
+}
+
+func isJSON(mediaType string) bool {
+	return mediaType == typeJSON || strings.HasSuffix(mediaType, "+json")
 }
 
 // looksJSON reports whether what came as a form is JSON in truth, which is what `curl -d` sends, or was to be: no form begins with a

@@ -34,6 +34,7 @@ const (
 	itemBytes  = 1 // its content type and a zero byte come first
 	itemFields = 2
 	itemArray  = 3
+	itemForm   = 4
 )
 
 // The kinds of a reply's items.
@@ -91,6 +92,7 @@ type hello struct {
 		Kind  string `json:"kind"` // "json", "array" or "bytes"
 		Dtype string `json:"dtype"`
 		NDim  *int   `json:"ndim"` // nil: any
+		Name  string `json:"name"` // of the parameter, where there is one
 	} `json:"input"`
 	Batch      int             `json:"batch"`
 	Concurrent int             `json:"concurrent"`

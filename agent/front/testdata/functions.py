@@ -35,6 +35,8 @@ def act(input: dict[str, Any]) -> Any:
         os._exit(input["exit"])
     if "nan" in input:
         return np.array([[0.0, 1.0], [float("nan"), 2.0]])
+    if "infinite" in input:
+        return np.array([[0.0, 1.0], [float("inf"), 2.0]])
     if "size" in input:
         return np.arange(input["size"], dtype=float)
     if "text" in input:
@@ -76,3 +78,13 @@ def parts(count: int, size: int = 0, sleep: float = 0, fail: bool = False, mark:
         if mark:
             with open(mark, "w") as file:
                 file.write("closed")
+
+
+def upload(image: bytes, top: int = 3, more: list[bytes] = []) -> Any:  # noqa: B006
+    """Files of a form, beside a number."""
+    return {"size": len(image), "last": image[-1] if image else -1, "top": top, "more": len(more)}
+
+
+def raw(image: bytes) -> bytes:
+    """Bytes alone."""
+    return image[::-1]

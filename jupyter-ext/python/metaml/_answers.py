@@ -121,7 +121,9 @@ class Answers:
         from ._results import NotJSON, to_json
 
         try:
-            return to_json(self._find("--example", name, "example")).decode()
+            example = self._find("--example", name, "example")
+            # Bytes alone would be a body that is no JSON; within something else they are base64 text.
+            return to_json(example, base64=not isinstance(example, (bytes, bytearray, memoryview))).decode()
         except NotJSON as error:
             raise Refused(f"--example {name}: `{name}` {'has' if error.place else 'is'} {error}", code="example") from None
 

@@ -51,7 +51,8 @@ class Array(FromJSON):
                 if len(problems) > before:
                     return None
             try:
-                made = numpy.asarray(value, self.dtype)
+                with numpy.errstate(over="ignore"):
+                    made = numpy.asarray(value, self.dtype)
             except (ValueError, OverflowError, TypeError):
                 return wrong(problems, at, "must have rows of one length" if made is None else f"must be {self.noun} that fit")
         if (
@@ -79,6 +80,8 @@ class Array(FromJSON):
     def _search(self, value: Any, at: Place, problems: Problems) -> None:
         """Find what is no number, or a row of another length than the first."""
         if type(value) is not list:
+            if value is None and self.dtype.kind == "f":  # a missing value
+                return
             if (type(value) is bool) != (self.dtype.kind == "b") or type(value) not in (bool, int, float):
                 wrong(problems, at, f"must be {self._word}, not {word(value)}")
             return
@@ -110,16 +113,22 @@ class Array(FromJSON):
             name = f"Array.{self.dtype.name}"
             key = f"array of {self.dtype.name} with any number of dimensions"
             nested: Schema = {"$ref": f"#/components/schemas/{name}"}
+            missing = self.dtype.kind == "f"
             definitions.reference(
                 sys.intern(key),
                 name,
                 lambda: {
-                    "anyOf": [number, {"type": "array", "items": nested}],
-                    "description": "Numbers, nested lists whose rows have one length.",
+                    "anyOf": [
+                        number,
+                        {"type": "array", "items": {"anyOf": [nested, {"type": "null"}]} if missing else nested},
+                    ],
+                    "description": "Numbers, nested lists whose rows have one length." + " null is NaN." * missing,
                     "x-numpy": self.dtype.name,
                 },
             )
             return nested
+        if self.ndim and self.dtype.kind == "f":  # null is NaN
+            number = {"type": ["number", "null"]}
         for _ in range(self.ndim):
             number = {"type": "array", "items": number}
         return {**number, "x-numpy": self.dtype.name}
@@ -166,13 +175,27 @@ class Table(FromJSON):
         self.noun = "a list" if series else "a list of objects, or an object of lists"
         self.exact = (list,) if series else (list, dict)
 
+    def takes(self, value: dict[str, Any]) -> bool:
+        # A column of objects is no column, but the rows of a table that is called by its name.
+        [column] = value.values()
+        return not self._series and not (type(column) is list and column and all(type(row) is dict for row in column))
+
+    def _table(self, value: Any) -> Any:
+        """The table or column of a value. Of numbers pandas takes null as NaN; where there is nothing but null, we do."""
+        if self._series:
+            return self._make(value, dtype="float64" if value and all(one is None for one in value) else None)
+        made = self._make(value)
+        objects = [name for name, dtype in made.dtypes.items() if dtype == object]
+        empty = [name for name in objects if len(made) and made[name].isna().all()]
+        return made.astype(dict.fromkeys(empty, "float64")) if empty else made
+
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         if type(value) is list:
             if self._series or all(type(row) is dict for row in value):
-                return self._make(value)
+                return self._table(value)
         elif type(value) is dict and not self._series and all(type(column) is list for column in value.values()):
             try:
-                return self._make(value)
+                return self._table(value)
             except ValueError:
                 return wrong(problems, at, "must have columns of one length")
         if type(value) in (list, dict) and not (type(value) is dict and self._series):

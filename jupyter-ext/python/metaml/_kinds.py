@@ -1,7 +1,7 @@
 """Kinds of values: how JSON, or the text of a query, becomes what an annotation names, what is wrong with it, and its JSON schema.
 
 In a JSON body text is never a number ("3" is no ``int``), ``true`` is no number, 1 is a ``float`` and 3.0 an ``int`` (as pydantic
-has it); in a query, where all is text, text is converted. Which kind an annotation stands for is ``_annotations.py``'s to say.
+has it); in a query or a form, where all is text, text is converted, and so is a file of a form, which comes as bytes. Which kind an annotation stands for is ``_annotations.py``'s to say.
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ def word(value: Any) -> str:
         return "text"
     if isinstance(value, (int, float)):
         return "a number"
+    if isinstance(value, bytes):
+        return "a file"
     return "a list" if isinstance(value, list) else "an object"
 
 
@@ -120,6 +122,8 @@ class Kind:
     fields = True
     #: A body of text is the value.
     takes_text = False
+    #: A body of bytes is the value.
+    takes_bytes = False
     #: It is a numpy array, which the front may send as such.
     is_array = False
 
@@ -128,8 +132,12 @@ class Kind:
         return value
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
-        """The same from text, a list of text or, where :attr:`fields` is set, a dict of both."""
+        """The same from text, a file, a list of these or, where :attr:`fields` is set, a dict of them all."""
         return value
+
+    def takes(self, value: dict[str, Any]) -> bool:
+        """Whether an object with one key may be such a value itself, rather than the parameter of that name."""
+        return dict in self.exact
 
     def schema(self, definitions: Definitions) -> Schema:
         """The JSON schema of what :meth:`convert` takes."""
@@ -158,7 +166,7 @@ class FromJSON(Kind):
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
         try:
-            if isinstance(value, str):
+            if isinstance(value, (str, bytes)):
                 value = json.loads(value)
             elif isinstance(value, list):
                 value = [json.loads(one) for one in value]
@@ -173,6 +181,11 @@ class Scalar(Kind):
     fields = False
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
+        if isinstance(value, bytes):
+            try:
+                value = value.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                return wrong(problems, at, f"must be {self.noun}, not a file that is not UTF-8")
         if isinstance(value, str):
             return self.parse(value, at, problems)
         if isinstance(value, list):
@@ -278,7 +291,10 @@ class Null(Scalar):
 class Bytes(Scalar):
     """Bytes: a whole body as it comes, or base64 text within JSON."""
 
-    label, noun = "bytes", "base64 text"
+    label, noun, takes_bytes = "bytes", "base64 text", True
+
+    def text(self, value: Any, at: Place, problems: Problems) -> Any:
+        return value if isinstance(value, bytes) else super().text(value, at, problems)
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         import base64
@@ -368,7 +384,9 @@ class List(Kind):
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
         if isinstance(value, dict):
             return unexpected(self, value, at, problems)
-        if isinstance(value, str) and value[:1] == "[" and not self._of.takes_text:
+        if isinstance(value, bytes) and not (self._of.takes_text or self._of.takes_bytes) and value.lstrip()[:1] == b"[":
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, str) and value.lstrip()[:1] == "[" and not self._of.takes_text:
             try:  # a list of what has no text of its own
                 return self.convert(json.loads(value), at, problems)
             except (ValueError, RecursionError):
@@ -454,7 +472,7 @@ class Dict(Kind):
         return self._each(self._of.convert, value, at, problems)
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
-        if isinstance(value, str):
+        if isinstance(value, (str, bytes)):
             try:
                 return self.convert(json.loads(value), at, problems)
             except (ValueError, RecursionError):
@@ -519,7 +537,7 @@ class Record(Kind):
         return self._each(value, at, problems, text=False)
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
-        if isinstance(value, str):
+        if isinstance(value, (str, bytes)):
             try:
                 return self.convert(json.loads(value), at, problems)
             except (ValueError, RecursionError):
@@ -594,6 +612,7 @@ class Union(Kind):
         self.exact = tuple({kind for one in of for kind in one.exact})
         self.fields = any(one.fields for one in of)
         self.takes_text = any(one.takes_text for one in of)
+        self.takes_bytes = any(one.takes_bytes for one in of)
         nouns = list(dict.fromkeys(one.noun for one in of))
         self.noun = ", ".join(nouns[:-1]) + " or " + nouns[-1] if len(nouns) > 1 else nouns[0]
 
@@ -626,6 +645,9 @@ class Union(Kind):
         else:
             unexpected(self, value, at, problems)
         return None
+
+    def takes(self, value: dict[str, Any]) -> bool:
+        return any(one.takes(value) for one in self._of)
 
     def schema(self, definitions: Definitions) -> Schema:
         return {"anyOf": [one.schema(definitions) for one in self._of]}

@@ -40,10 +40,11 @@ class Model(Kind):
         self._properties = top.get("properties", {})
         self.exact = (dict,) if self.fields else ()
         self.takes_text = top.get("type") == "string"
+        self._plain = top.get("type") in ("string", "integer", "number", "boolean", "array", "null")
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         try:
-            if self._check_json is not None:
+            if self._check_json is not None and not _has_files(value):
                 return self._check_json(json.dumps(value))
             return self._check(value)
         except self._invalid as error:
@@ -59,15 +60,18 @@ class Model(Kind):
             return None
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
-        if self.fields and isinstance(value, str):
+        if self.fields and isinstance(value, (str, bytes)):
             try:
                 value = json.loads(value)
             except (ValueError, RecursionError):
                 return wrong(problems, at, "must be an object, as JSON")
         elif self.fields and isinstance(value, dict):
             lists = {name for name, schema in self._properties.items() if schema.get("type") == "array"}
-            value = {name: [one] if name in lists and isinstance(one, str) else one for name, one in value.items()}
+            value = {name: [one] if name in lists and isinstance(one, (str, bytes)) else one for name, one in value.items()}
         return self.convert(value, at, problems)
+
+    def takes(self, value: dict[str, Any]) -> bool:
+        return not self._plain
 
     def schema(self, definitions: Definitions) -> Schema:
         names: dict[str, Schema] = {}
@@ -104,3 +108,9 @@ class Model(Kind):
         top = definitions.schemas.get(whole.get("$ref", "").rpartition("/")[2], whole)
         needed = top.get("required", [])
         return [(name, schema, name in needed) for name, schema in top.get("properties", {}).items()]
+
+
+def _has_files(value: Any) -> bool:
+    """Whether there are files of a form among the fields, which are no JSON."""
+    fields = value.values() if isinstance(value, dict) else [value]
+    return any(isinstance(one, bytes) for field in fields for one in (field if isinstance(field, list) else [field]))

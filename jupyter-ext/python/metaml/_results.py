@@ -6,6 +6,7 @@ their values has imported them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -36,8 +37,12 @@ class WrongResult(Exception):
     """A result that is too large, or not a result for each input of a batch."""
 
 
-def to_json(value: Any) -> bytes:
-    """The value as JSON text in UTF-8.
+def to_json(value: Any, *, base64: bool = False) -> bytes:
+    """The value as JSON text in UTF-8. NaN, a missing number, is null.
+
+    Args:
+        value: what there is.
+        base64: bytes become base64 text; else they are no JSON.
 
     Raises:
         NotJSON: something in it is none.
@@ -46,11 +51,17 @@ def to_json(value: Any) -> bytes:
         text = _encode(value)
     except (NotJSON, TypeError, ValueError, RecursionError):
         # Step by step, which finds the place, and what json is stricter about than we are.
-        text = _encode(_plain(value, "", []))
+        text = _encode(_plain(value, "", [], base64))
     try:
         return text.encode()
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can write as an escape
         return json.dumps(json.loads(text)).encode()
+
+
+def _base64(value: bytes | bytearray | memoryview) -> str:
+    from base64 import b64encode
+
+    return b64encode(value).decode()
 
 
 def simpler(value: Any) -> Any:
@@ -133,7 +144,11 @@ def _from_numpy(value: Any, numpy: Any) -> Any:
     if kind in "biufUO":
         return value.tolist()
     if kind == "M":
-        return None if not value.shape and numpy.isnat(value) else value.astype(str).tolist()
+        missing = numpy.isnat(value)
+        if not value.shape:
+            return None if missing else str(value)
+        texts = value.astype(str)
+        return numpy.where(missing, None, texts).tolist() if missing.any() else texts.tolist()
     if kind == "m":
         return value.astype("timedelta64[us]").tolist()
     if kind == "V" and value.dtype.names:
@@ -174,16 +189,18 @@ def _encoder() -> Callable[[Any], str]:
 _encode = _encoder()
 
 
-def _plain(value: Any, place: str, above: list[Any]) -> Any:
+def _plain(value: Any, place: str, above: list[Any], base64: bool) -> Any:
     """The value in json's own types; NotJSON names the place."""
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
-        if not math.isfinite(value):
-            raise NotJSON("NaN" if math.isnan(value) else "infinity" if value > 0 else "-infinity", place)
-        return float(value)
+        if math.isinf(value):
+            raise NotJSON("infinity" if value > 0 else "-infinity", place)
+        return None if math.isnan(value) else float(value)
+    if base64 and isinstance(value, (bytes, bytearray, memoryview)):
+        return _base64(value)
     if any(value is one for one in above):
         raise NotJSON(f"{a_kind_of(value)} that contains itself", place)
     if len(above) > 200:
@@ -191,25 +208,25 @@ def _plain(value: Any, place: str, above: list[Any]) -> Any:
     above.append(value)
     try:
         if isinstance(value, dict):
-            return {_key(key, place): _plain(one, f"{place}[{_quoted(key)}]", above) for key, one in value.items()}
+            return {_key(key, place): _plain(one, f"{place}[{_quoted(key)}]", above, base64) for key, one in value.items()}
         if isinstance(value, (list, tuple)):
-            return [_plain(one, f"{place}[{i}]", above) for i, one in enumerate(value)]
+            return [_plain(one, f"{place}[{i}]", above, base64) for i, one in enumerate(value)]
         try:
             step = simpler(value)
         except NotJSON as error:
             raise NotJSON(error.what, place) from None
-        return _plain(step, place, above)
+        return _plain(step, place, above, base64)
     finally:
         above.pop()
 
 
 def _key(key: Any, place: str) -> Any:
-    if key is None or isinstance(key, (str, int, float)):
-        return key
-    try:
-        step = simpler(key)
-    except NotJSON:
-        step = key
+    step = key
+    if not isinstance(key, (str, int, float, type(None))):
+        with contextlib.suppress(NotJSON):
+            step = simpler(key)
+    if isinstance(step, float) and not math.isfinite(step):
+        raise NotJSON(f"a dict with {'NaN' if math.isnan(step) else 'infinity'} as a key", place)
     if step is None or isinstance(step, (str, int, float)):
         return step
     raise NotJSON(f"a dict with {a_kind_of(key)} as a key", place)

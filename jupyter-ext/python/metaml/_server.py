@@ -103,7 +103,7 @@ class Server(Held):
 
         Args:
             input: what the function gets: anything that JSON has, numpy arrays, pandas objects, tensors, dataclasses; bytes are
-                sent as they are.
+                sent as they are, and as base64 text where they are in something else. NaN is sent as null.
             timeout: seconds to wait for the answer to begin, and for each part of it; None waits without end.
             arguments: the values of the function's parameters, by name.
 
@@ -293,7 +293,7 @@ def _body(name: str, given: tuple[Any, ...], arguments: dict[str, Any]) -> tuple
     from ._results import NotJSON, to_json
 
     try:
-        return to_json(value), "application/json"
+        return to_json(value, base64=True), "application/json"
     except NotJSON as error:
         raise MetaMLError(f"this cannot be sent to {name}: it {'has' if error.place else 'is'} {error}") from None
 

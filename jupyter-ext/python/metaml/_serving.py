@@ -27,6 +27,7 @@ from metaml._wire import (
     END,
     ERROR,
     FIELDS,
+    FORM,
     JSON,
     MORE,
     PART_BYTES,
@@ -81,7 +82,7 @@ class Service:
             return self.signature.from_array(data)
         if kind == JSON:
             return self.signature.from_json(data)
-        if kind == FIELDS:
+        if kind == FIELDS or kind == FORM:
             return self.signature.from_fields(data)
         content_type, _, rest = bytes(data).partition(b"\0")
         return self.signature.from_bytes(content_type.decode("latin-1"), rest)
@@ -104,7 +105,7 @@ class Service:
         numpy = sys.modules.get("numpy")
         if numpy is not None and (kind is numpy.ndarray or isinstance(value, numpy.generic)) and _wire.travels(value.dtype):
             value = _native(value)
-            if not _finite(value, numpy):
+            if _infinite(value, numpy):
                 _results.to_json(value)  # which names the place
             return _wire.array_item(value)
         if isinstance(value, str):
@@ -135,7 +136,7 @@ class Service:
         if not _wire.travels(value.dtype) or value.nbytes > _wire.MAX_FRAME - 1024 or not value.size:
             return ()
         value = _native(value)
-        return _wire.rows(value) if _finite(value, sys.modules["numpy"]) else ()
+        return () if _infinite(value, sys.modules["numpy"]) else _wire.rows(value)
 
 
 def _text(value: str) -> bytes:
@@ -150,14 +151,15 @@ def _native(value: Any) -> Any:
     return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
 
 
-def _finite(value: Any, numpy: Any) -> bool:
+def _infinite(value: Any, numpy: Any) -> bool:
+    """Whether there is an infinity in it. NaN goes as it is: the front writes null."""
     if value.dtype.kind != "f":
-        return True
+        return False
     if not value.shape:
-        return math.isfinite(value)
+        return math.isinf(value)
     flat = value.ravel()
     # The sum of the squares is finite only if all numbers are, and takes a third of the time; it may overflow.
-    return math.isfinite(flat.dot(flat)) or bool(numpy.isfinite(flat).all())
+    return not math.isfinite(flat.dot(flat)) and bool(numpy.isinf(flat).any())
 
 
 def log(text: str) -> None:

@@ -169,6 +169,7 @@ class Signature:
         self.document = document
         self.call = function
         self.single = len(parameters) == 1 and extra is None
+        self.only = parameters[0].name if self.single else ""
         self.stacked = False  # a batch is one array
         if self.single:
             [only] = parameters
@@ -200,7 +201,7 @@ class Signature:
     def input(self) -> dict[str, Any]:
         """What the front is to send, for the hello."""
         if self.array is not None:
-            return {"kind": "array", "dtype": self.array.dtype.name, "ndim": self.array.ndim}
+            return {"kind": "array", "dtype": self.array.dtype.name, "ndim": self.array.ndim, "name": self.only}
         return {"kind": "bytes" if isinstance(self.kind, Bytes) else "json"}
 
     def published(self, path: str) -> dict[str, Any]:
@@ -225,7 +226,7 @@ class Signature:
             return self._from_nothing()
         value = _parse(body)
         if self.single:
-            return value if self.kind is ANY else self._convert(self.kind.convert, value)
+            return self._value(value, "convert")
         if type(value) is not dict:
             names = ", ".join(parameter.name for parameter in self.parameters)
             error = f"must be an object{' with ' if names else ''}{names}, not {word(value)}"
@@ -242,11 +243,13 @@ class Signature:
     def from_bytes(self, content_type: str, body: bytes) -> Any:
         """A body of another content type."""
         if self.single:
-            if isinstance(self.kind, Bytes) or self.kind is ANY:
+            if isinstance(self.kind, Bytes) and (named := self._named_bytes(content_type, body)) is not None:
+                return self._convert(self.kind.convert, named)
+            if self.kind.takes_bytes or self.kind is ANY:
                 return body
             if self.kind.takes_text and content_type.startswith("text/"):
                 try:
-                    return self._convert(self.kind.text, body.decode())
+                    return self._convert(self.kind.text, body.decode("utf-8-sig"))
                 except UnicodeDecodeError as error:
                     raise Rejected(400, f"the body is not UTF-8 from byte {error.start} on") from None
         raise Rejected(415, f"the body must be JSON (content type application/json), not {content_type or 'empty'}")
@@ -255,10 +258,8 @@ class Signature:
         """The fields of a query or a form: text, or a list of text where a name was given several times."""
         if not self.single:
             return self._arguments(fields, text=True)
-        if self.kind is ANY:
-            return fields
         if self.kind.fields:
-            return self._convert(self.kind.text, fields)
+            return self._value(fields, "text")
         only = self.parameters[0]
         problems: Problems = []
         for name in fields:
@@ -273,6 +274,42 @@ class Signature:
         if problems:
             raise _invalid(problems)
         return value
+
+    def _value(self, value: Any, way: str) -> Any:
+        """The argument of a function with one parameter.
+
+        An object whose one key is the parameter's name is the parameter by its name, unless the annotation takes the object
+        itself: a dict does always, a dataclass or a model where it fits.
+        """
+        kind = self.kind
+        if type(value) is not dict or len(value) != 1 or self.only not in value:
+            return value if kind is ANY else self._convert(getattr(kind, way), value)
+        named = value[self.only]
+        if kind is ANY:
+            return named
+        if not kind.takes(value):
+            return self._convert(getattr(kind, way), named)
+        try:
+            return self._convert(getattr(kind, way), value)
+        except Rejected as error:
+            try:
+                return self._convert(getattr(kind, way), named)
+            except Rejected as inner:
+                raise (inner if type(named) is dict else error) from None
+
+    def _named_bytes(self, content_type: str, body: bytes) -> Any:
+        """The value of {"name": base64 text}, which is what calls a function of bytes by its parameter's name; None: it is not that."""
+        if content_type.partition(";")[0].strip().lower() not in ("", "application/json"):
+            return None
+        key = json.dumps(self.only, ensure_ascii=False).encode()
+        start = body[:1] == b"{" and body[1 : len(key) + 64].lstrip().startswith(key)
+        if not start:  # anything else is looked at by nobody: it may be large
+            return None
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        return value[self.only] if len(value) == 1 else None
 
     def _root(self) -> Place:
         return [self.parameters[0].name]

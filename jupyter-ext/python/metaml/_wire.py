@@ -36,8 +36,8 @@ __all__ = [
 HELLO, CALL, REPLY, MORE, QUIT = 1, 2, 3, 4, 5
 STACKED = 1  # a flag
 # Of an item of a call.
-JSON, BYTES, FIELDS, ARRAY = 0, 1, 2, 3
-# Of an item of a reply; the first four as above, but for 2.
+JSON, BYTES, FIELDS, ARRAY, FORM = 0, 1, 2, 3, 4
+# Of an item of a reply; 0, 1 and 3 as above.
 TEXT, ERROR, PART_BYTES, PART_TEXT, PART_LINES, END = 2, 4, 5, 6, 7, 8
 
 _FRAME = struct.Struct("<IBBHQ")  # size, type, flags, count, id
@@ -94,6 +94,8 @@ def inputs(body: bytearray, count: int, flags: int, array: Array | None) -> Iter
             yield kind, body[at : at + length]
         elif kind == FIELDS:
             yield kind, _fields(body[at : at + length])
+        elif kind == FORM:
+            yield kind, _form(body[at : at + length])
         else:
             raise Garbage(f"an item of kind {kind}")
         at += length + -length % 8
@@ -141,6 +143,29 @@ def _fields(data: bytearray) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise Garbage("fields that are no object")
+    return found
+
+
+def _form(data: bytearray) -> dict[str, Any]:
+    """The parts of a form by name: text or, of a file, bytes; a list of these where a name comes several times."""
+    found: dict[str, Any] = {}
+    at, end = 0, len(data) - 4
+    try:
+        (size,) = struct.unpack_from("<I", data, end)
+        end -= size
+        for name, length, is_file in json.loads(data[end : end + size]):
+            one = bytes(data[at : at + length])
+            at += length
+            value = one if is_file else one.decode()
+            if name in found:
+                before = found[name]
+                found[name] = [*before, value] if isinstance(before, list) else [before, value]
+            else:
+                found[name] = value
+    except (ValueError, TypeError, struct.error):
+        raise Garbage("a form that is none") from None
+    if at != end:
+        raise Garbage("a form of another length than it says")
     return found
 
 

@@ -225,12 +225,12 @@ def test_a_server_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: 
     [
         ({"json": "xs"}, "example", "--example xs: there is no `xs` here"),
         ({"json": "f"}, "example", "--example f: `f` is a function, which cannot be JSON"),
-        ({"json": "x"}, "example", "--example x: `x` has NaN at [0], which cannot be JSON"),
+        ({"json": "x"}, "example", "--example x: `x` has infinity at [0], which cannot be JSON"),
         ({"runs": ["s"]}, "model", "--model s: `s` is the server serve-1, and a model comes from a training run"),
     ],
 )
 def test_what_a_serving_line_names_is_looked_at(need: Line, code: str, text: str) -> None:
-    answers = _answers.Answers({"x": [float("nan")], "s": metaml.Server("serve-1"), "f": well})
+    answers = _answers.Answers({"x": [float("inf")], "s": metaml.Server("serve-1"), "f": well})
     error = answers.answer({"id": 1, **need})["error"]
     assert (error["code"], error["text"]) == (code, text)
 

@@ -102,7 +102,8 @@ def _circle() -> list[Any]:
     [
         ({"a": [1, 2, 3, io.StringIO()]}, 'a _io.StringIO at ["a"][3]'),
         (object(), "an object"),
-        ([float("nan")], "NaN at [0]"),
+        ([float("inf")], "infinity at [0]"),
+        ({float("nan"): 1}, "a dict with NaN as a key"),
         ({"a": {"b": -float("inf")}}, '-infinity at ["a"]["b"]'),
         ({"a": b"x"}, 'bytes at ["a"]'),
         (1j, "a complex"),
@@ -120,5 +121,29 @@ def test_what_cannot_be_json_is_named_with_its_place(value: Any, expected: str) 
 def test_numbers_that_json_has_not_are_found_in_arrays_too() -> None:
     np = pytest.importorskip("numpy")
     with pytest.raises(NotJSON) as caught:
-        to_json({"p": np.array([[0.5, np.nan]])})
-    assert str(caught.value) == 'NaN at ["p"][0][1], which cannot be JSON'
+        to_json({"p": np.array([[np.nan, np.inf]])})
+    assert str(caught.value) == 'infinity at ["p"][0][1], which cannot be JSON'
+
+
+def test_a_missing_value_is_null_wherever_it_is() -> None:
+    nan = float("nan")
+    assert to_json(nan) == b"null"
+    assert to_json({"loss": nan, "all": [1.0, nan, (nan,)]}) == b'{"loss":null,"all":[1.0,null,[null]]}'
+
+
+def test_a_missing_value_of_an_array_or_a_table_is_null() -> None:
+    np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    assert to_json(np.array([[1, np.nan]], "float32")) == b"[[1.0,null]]"
+    assert to_json(np.float64("nan")) == b"null"
+    assert to_json(np.array(["2024-01-02", "NaT"], "datetime64[D]")) == b'["2024-01-02",null]'
+    assert to_json(np.datetime64("NaT")) == b"null"
+    frame = pd.DataFrame({"a": [1.0, np.nan], "b": ["x", None], "c": pd.array([1, None], "Int64")})
+    assert to_json(frame) == b'[{"a":1.0,"b":"x","c":1},{"a":null,"b":null,"c":null}]'
+    assert to_json(pd.Series([np.nan, 2.0])) == b"[null,2.0]"
+    assert to_json(pd.Series(pd.to_datetime(["2024-01-02", None]))) == b'["2024-01-02T00:00:00",null]'
+
+
+def test_bytes_are_base64_text_for_who_asks() -> None:
+    assert to_json({"image": b"abc", "more": [bytearray(b"x"), memoryview(b"y")]}, base64=True) == b'{"image":"YWJj","more":["eA==","eQ=="]}'
+    with pytest.raises(NotJSON):
+        to_json([b"abc"])

@@ -186,11 +186,18 @@ def test_the_answer_as_python_has_it(server: Server, front: Front, kind: str, bo
 
 
 def test_what_json_has_no_word_for_is_not_sent(server: Server, front: Front) -> None:
-    for value, text in ((1j, "it is a complex"), ([1, float("nan")], "it has NaN at [1]")):
+    for value, text in ((1j, "it is a complex"), ([1, float("inf")], "it has infinity at [1]")):
         with pytest.raises(MetaMLError) as error:
             server.predict(value)
         assert str(error.value) == f"this cannot be sent to serve-1: {text}, which cannot be JSON"
     assert front.got == []
+
+
+def test_missing_values_and_bytes_are_sent_in_json(server: Server, front: Front) -> None:
+    server.predict([1.0, float("nan")])
+    server.predict(image=b"abc", top=2)
+    server.predict({"images": [b"a", bytearray(b"b")]})
+    assert [json.loads(body) for _, body in front.got] == [[1, None], {"image": "YWJj", "top": 2}, {"images": ["YQ==", "Yg=="]}]
 
 
 def test_an_error_is_the_servers_sentence(server: Server, front: Front) -> None:

@@ -84,7 +84,7 @@ ARRAYS = "import numpy as np\ndef serve(x: np.ndarray):\n    x *= 2\n    return 
 def test_an_array_goes_in_and_out_raw_and_may_be_changed(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     with serving(tmp_path, ARRAYS) as (front, _):
-        assert front.hello["input"] == {"kind": "array", "dtype": "float64", "ndim": None}
+        assert front.hello["input"] == {"kind": "array", "dtype": "float64", "ndim": None, "name": "x"}
         answers = front.call(array_item((3, 2), doubles(*range(6))), array_item((2,), doubles(1, 2)))
         assert answers[0] == (200, 3, ("float64", (2,), doubles(12, 18)))
         assert answers[1] == (200, 3, ("float64", (), doubles(6)))
@@ -171,7 +171,7 @@ def test_results_of_numpy_that_are_no_numbers(shared: Shared) -> None:
     ("expression", "logged"),
     [
         ("{'a': [1, 2, 3, io.StringIO()]}", 'serve returned a _io.StringIO at ["a"][3], which cannot be JSON'),
-        ("[float('nan')]", "serve returned NaN at [0], which cannot be JSON"),
+        ("[float('-inf')]", "serve returned -infinity at [0], which cannot be JSON"),
         ("'\\ud800'", "serve returned text with half a surrogate pair, which cannot be JSON"),
         ("io", "serve returned a module, which cannot be JSON"),
         ("bytes(256 << 20)", "a result of 256 MiB, more than the 256 MiB that an answer may have"),
@@ -329,7 +329,7 @@ def test_a_batch_with_the_wrong_results(tmp_path: Path, returned: str, logged: s
 
 def test_one_result_of_a_batch_that_cannot_be_json_fails_alone(tmp_path: Path) -> None:
     with serving(tmp_path, "def serve(xs):\n    return [float(x) for x in xs]\n", batch=8) as (front, _):
-        answers = front.call(json_item('"1"'), json_item('"nan"'))
+        answers = front.call(json_item('"1"'), json_item('"inf"'))
         assert answers[0].body == 1 and failed(answers[1])
 
 
@@ -381,11 +381,23 @@ def test_a_batch_of_arrays_of_several_shapes_is_grouped(tmp_path: Path) -> None:
 
 def test_rows_with_numbers_that_json_has_not_fail_alone(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    source = "import numpy as np\ndef serve(xs: np.ndarray):\n    return np.sqrt(xs)\n"
+    source = "import numpy as np\ndef serve(xs: np.ndarray):\n    return 1 / xs\n"
     with serving(tmp_path, source, batch=8) as (front, worker):
-        answers = front.call(array_head((1,), 8) + doubles(4, -1), flags=1, count=2)
-        assert answers[0].body[2] == doubles(2)
-        assert f"{failed(answers[1])} serve returned NaN at [0], which cannot be JSON" in worker.log()
+        answers = front.call(array_head((1,), 8) + doubles(4, 0), flags=1, count=2)
+        assert answers[0].body[2] == doubles(0.25)
+        assert f"{failed(answers[1])} serve returned infinity at [0], which cannot be JSON" in worker.log()
+
+
+def test_missing_values_travel_raw_alone_and_stacked(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    nan = float("nan")
+    source = "import numpy as np\ndef serve(xs: np.ndarray):\n    return xs * 2\n"
+    for batch in (0, 8):
+        with serving(tmp_path / str(batch), source, batch=batch) as (front, _):
+            answers = front.call(array_head((2,), 16) + doubles(4, nan, nan, 3), flags=1, count=2)
+            assert [answer.body[2] for answer in answers] == [doubles(8, nan), doubles(nan, 6)]
+            assert front.post([1, None]).body[2] == doubles(2, nan)
+            assert front.post([1, {}]).body["error"] == "xs[1] must be a number, not an object"
 
 
 def test_numbers_alone_are_stacked_too(tmp_path: Path) -> None:

@@ -527,6 +527,8 @@ def make(schema: dict[str, Any], document: Any, dice: random.Random, depth: int)
 def nested(number: dict[str, Any], shape: list[int], document: Any, dice: random.Random) -> Any:
     if not shape:
         return make(number, document, dice, 0)
+    if len(shape) == 1 and number["type"] == "number" and dice.random() < 0.3:  # a missing value
+        return [None] * shape[0]
     return [nested(number, shape[1:], document, dice) for _ in range(shape[0])]
 
 
@@ -590,6 +592,130 @@ def test_the_document_is_valid_openapi(program: Any, source: str) -> None:
     pytest.importorskip("openapi_spec_validator").validate(program(source).published("/p")["openapi"])
 
 
+# --- the one parameter, by its name
+
+
+@pytest.mark.parametrize(
+    ("annotation", "body", "expected"),
+    [
+        ("str", {"text": "abc"}, "'abc'"),
+        ("str | None", {"text": None}, "None"),
+        ("int", {"text": 3}, "3"),
+        ("list[str]", {"text": ["a"]}, "['a']"),
+        ("Any", {"text": "abc"}, "'abc'"),  # also without an annotation
+        ("Any", {"text": "abc", "more": 1}, "{'text': 'abc', 'more': 1}"),
+        ("Any", {"other": 1}, "{'other': 1}"),
+        ("Any", {"text": {"text": 1}}, "{'text': 1}"),
+        # Who takes objects gets the object.
+        ("dict", {"text": "abc"}, "{'text': 'abc'}"),
+        ("Mapping[str, Any]", {"text": {"a": 1}}, "{'text': {'a': 1}}"),
+        ("dict | str", {"text": "abc"}, "{'text': 'abc'}"),
+        # But if it does not fit: the parameter.
+        ("dict[str, int]", {"text": {"a": 1}}, "{'a': 1}"),
+        ("Item", {"text": {"name": "n", "price": 1}}, "Item(name='n', price=1.0, tags=[])"),
+        ("Base", {"text": {"a": 1}}, "{'a': 1}"),
+    ],
+)
+def test_one_key_that_is_the_parameters_name_is_the_parameter(program: Any, annotation: str, body: Any, expected: str) -> None:
+    assert repr(post(program(f"def serve(text: {annotation}): pass"), body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("annotation", "body", "expected"),
+    [
+        ("str", {"text": 3}, "text must be text, not a number"),
+        ("str", {"texts": "a"}, "text must be text, not an object"),
+        ("str", {"text": "a", "more": 1}, "text must be text, not an object"),
+        ("Item", {"text": {"name": "n"}}, "text.price is missing"),
+        ("Item", {"text": 3}, "text.name is missing text.price is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_parameter_by_its_name(program: Any, annotation: str, body: Any, expected: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        post(program(f"def serve(text: {annotation}): pass"), body)
+    assert expected.startswith(caught.value.body["error"])
+
+
+def test_an_input_of_a_batch_may_come_by_the_parameters_name(program: Any) -> None:
+    assert post(program("def serve(texts: list[str]): pass", batch=8), {"texts": "abc"}) == "abc"
+    assert post(program("def serve(rows: list[dict]): pass", batch=8), {"rows": 1}) == {"rows": 1}
+    assert post(program("def serve(rows): pass", batch=8), {"rows": 1}) == 1
+
+
+def test_bytes_may_come_by_the_parameters_name(program: Any) -> None:
+    signature = program("def serve(image: bytes): pass")
+    named = b' {"image": "YWJj"}'
+    assert signature.from_bytes("application/json; charset=utf-8", named[1:]) == b"abc"
+    assert signature.from_bytes("image/png", named) == named
+    for whole in (b'{"image": "YWJj", "top": 1}', b'{"other": "YWJj"}', b"{", b'{"image": '):
+        assert signature.from_bytes("application/json", whole) == whole
+    with pytest.raises(Rejected) as caught:
+        signature.from_bytes("application/json", b'{"image": "?"}')
+    assert caught.value.body["error"] == "image must be base64 text"
+    assert program("def serve(image: bytes | None): pass").from_bytes("image/png", b"abc") == b"abc"
+
+
+def test_a_table_by_its_name_is_no_table_with_a_column_of_objects(program: Any) -> None:
+    pytest.importorskip("pandas")
+    signature = program("def serve(df: pd.DataFrame): pass", before="import pandas as pd\n")
+    for body in ({"df": [{"a": 1}]}, {"df": {"a": [1]}}):
+        assert post(signature, body).to_dict("list") == {"a": [1]}
+    assert post(signature, {"df": [1]}).to_dict("list") == {"df": [1]}
+
+
+# --- forms with files
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fields", "expected"),
+    [
+        ("image: bytes", {"image": b"abc"}, "b'abc'"),
+        ("image: bytes | None", {"image": b"abc"}, "b'abc'"),
+        ("image: bytes", {"image": "YWJj"}, "b'abc'"),  # text is base64, as in a query
+        ("images: list[bytes]", {"images": [b"a", b"b"]}, "[b'a', b'b']"),
+        ("images: list[bytes]", {"images": b"[1]"}, "[b'[1]']"),
+        ("form", {"image": b"a", "top": "3"}, "{'image': b'a', 'top': '3'}"),
+        ("form: dict[str, bytes]", {"a": b"a"}, "{'a': b'a'}"),
+        ("text: str", {"text": b"\xef\xbb\xbfabc"}, "'abc'"),
+        ("numbers: list[int]", {"numbers": b"[1, 2]"}, "[1, 2]"),
+        ("pair: tuple[int, int]", {"pair": b"[1, 2]"}, "(1, 2)"),
+        ("item: Item", {"item": b'{"name": "n", "price": 1}'}, "Item(name='n', price=1.0, tags=[])"),
+        ("image: bytes, top: int = 3", {"image": b"a", "top": "2"}, "([b'a', 2], {})"),
+        ("image, *, top", {"image": b"a", "top": ["2", b"3"]}, "([b'a'], {'top': ['2', b'3']})"),
+    ],
+)
+def test_a_form_with_files(program: Any, parameters: str, fields: Any, expected: str) -> None:
+    assert repr(program(f"def serve({parameters}): pass").from_fields(fields)) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fields", "expected"),
+    [
+        ("image: bytes", {"file": b"a"}, "file is not expected"),
+        ("image: bytes", {"image": [b"a", b"b"]}, "image is given 2 times"),
+        ("text: str", {"text": b"\xff"}, "text must be text, not a file that is not UTF-8"),
+        ("n: int", {"n": b"x"}, 'n must be a whole number, not "x"'),
+        ("image: bytes, top: int = 3", {"top": "2"}, "image is missing"),
+        ("d: dict[str, int]", {"a": b"\xff"}, "d.a must be a whole number, not a file that is not UTF-8"),
+        ("item: Item", {"item": b"\xff"}, "item.name is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_form_with_files(program: Any, parameters: str, fields: Any, expected: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        program(f"def serve({parameters}): pass").from_fields(fields)
+    assert (caught.value.status, caught.value.body["error"]) == (422, expected)
+
+
+def test_models_take_files(program: Any) -> None:
+    pytest.importorskip("pydantic")
+    classes = PYDANTIC + "class Upload(pydantic.BaseModel):\n    model_config = {'strict': True}\n    image: bytes\n    tags: list[str] = []\n"
+    made = program("def serve(u: Upload): pass", before=classes).from_fields({"image": b"a", "tags": "x"})
+    assert (made.image, made.tags) == (b"a", ["x"])
+    plain = program("def serve(p: Person): pass", before=PYDANTIC)
+    assert post(plain, {"p": {"name": "N"}}).name == "N"
+    assert post(program("def serve(n: Positive): pass", before=PYDANTIC), {"n": 3}) == 3
+
+
 NUMPY = "import numpy as np\nimport numpy.typing as npt\n"
 
 
@@ -608,6 +734,10 @@ NUMPY = "import numpy as np\nimport numpy.typing as npt\n"
         ("list[npt.NDArray[np.int64]]", [[1], [2]], "[array([1]), array([2])]"),
         ("np.int8", 7, "np.int8(7)"),
         ("np.ndarray", [10**30], "array([1.e+30])"),
+        ("np.ndarray", [1, None], "array([ 1., nan])"),
+        ("np.ndarray", [[None, 2], [3, None]], "array([[nan,  2.],\n       [ 3., nan]])"),
+        ("npt.NDArray[np.float16]", [None], "array([nan], dtype=float16)"),
+        ("list[npt.NDArray[np.float32]]", [[None]], "[array([nan], dtype=float32)]"),
     ],
 )
 def test_lists_of_numbers_become_arrays(program: Any, annotation: str, body: Any, expected: str) -> None:
@@ -623,7 +753,11 @@ def test_lists_of_numbers_become_arrays(program: Any, annotation: str, body: Any
         ("np.ndarray", "x", "input must be a list of numbers, not text"),
         ("np.ndarray", [1, "2"], "input[1] must be a number, not text"),
         ("np.ndarray", ["1"], "input[0] must be a number, not text"),
-        ("np.ndarray", [[1, None]], "input[0][1] must be a number, not null"),
+        ("np.ndarray", None, "input must be a list of numbers, not null"),
+        ("np.ndarray", [1, None, "x"], "input[2] must be a number, not text"),
+        ("np.ndarray", [[1], None], "input[1] must be a list, as the others are"),
+        ("npt.NDArray[np.int64]", [[1, None]], "input[0][1] must be a whole number, not null"),
+        ("npt.NDArray[np.bool_]", [None], "input[0] must be true or false, not null"),
         ("np.ndarray", [True], "input[0] must be a number, not true"),
         ("np.ndarray", [[1, 2], [3]], "input[1] must have 2 elements, as the first has, not 1"),
         ("np.ndarray", [1, [3]], "input[1] must be a number, as the others are"),
@@ -644,11 +778,11 @@ def test_what_is_no_array_is_named(program: Any, annotation: str, body: Any, exp
 @pytest.mark.parametrize(
     ("annotation", "batch", "expected"),
     [
-        ("np.ndarray", 0, {"kind": "array", "dtype": "float64", "ndim": None}),
-        ("npt.NDArray[np.float32]", 0, {"kind": "array", "dtype": "float32", "ndim": None}),
-        ("np.ndarray[tuple[int, int], np.dtype[np.uint8]]", 0, {"kind": "array", "dtype": "uint8", "ndim": 2}),
-        ("np.ndarray[tuple[int, int], np.dtype[np.uint8]]", 8, {"kind": "array", "dtype": "uint8", "ndim": 1}),
-        ("list[np.ndarray]", 8, {"kind": "array", "dtype": "float64", "ndim": None}),
+        ("np.ndarray", 0, {"kind": "array", "dtype": "float64", "ndim": None, "name": "input"}),
+        ("npt.NDArray[np.float32]", 0, {"kind": "array", "dtype": "float32", "ndim": None, "name": "input"}),
+        ("np.ndarray[tuple[int, int], np.dtype[np.uint8]]", 0, {"kind": "array", "dtype": "uint8", "ndim": 2, "name": "input"}),
+        ("np.ndarray[tuple[int, int], np.dtype[np.uint8]]", 8, {"kind": "array", "dtype": "uint8", "ndim": 1, "name": "input"}),
+        ("list[np.ndarray]", 8, {"kind": "array", "dtype": "float64", "ndim": None, "name": "input"}),
         ("list[np.ndarray]", 0, {"kind": "json"}),
         ("list[bytes]", 8, {"kind": "bytes"}),
         ("bytes", 0, {"kind": "bytes"}),
@@ -668,6 +802,11 @@ def test_tables_of_pandas(program: Any) -> None:
     signature = program("def serve(df: pd.DataFrame): pass", before="import pandas as pd\n")
     assert post(signature, [{"a": 1, "b": "x"}]).to_dict("list") == {"a": [1], "b": ["x"]}
     assert post(signature, {"a": [1, 2]}).to_dict("list") == {"a": [1, 2]}
+    missing = post(signature, [{"a": 1, "b": "x", "c": None}, {"a": None, "b": None, "c": None}])
+    assert missing.dtypes.astype(str)[["a", "c"]].to_list() == ["float64", "float64"]
+    assert missing.isna().to_dict("list") == {"a": [False, True], "b": [False, True], "c": [True, True]}
+    column = program("def serve(s: pd.Series): pass", before="import pandas as pd\n")
+    assert post(column, [1, None]).isna().to_list() == [False, True] and str(post(column, [None]).dtype) == "float64"
     for body, expected in [({"a": [1], "b": []}, "df must have columns of one length"), ([1], "df must be a list of objects")]:
         with pytest.raises(Rejected) as caught:
             post(signature, body)
