@@ -102,6 +102,7 @@ type runDetail struct {
 	Record      recordJSON     `json:"record"`
 	NotOwn      string         `json:"not_own,omitempty"` // why nothing in the folder may be executed here
 	Settings    []run.Setting  `json:"settings"`
+	Loaded      *loadedDetail  `json:"loaded"`
 	Trials      []trialDetail  `json:"trials"`
 	Notes       []noteDetail   `json:"notes"`
 	History     [][5]any       `json:"history,omitempty"`
@@ -122,6 +123,13 @@ type trialDetail struct {
 	Seed       *int64            `json:"seed"`
 	Log        map[string]string `json:"log"`
 	Result     string            `json:"result"` // path of what it returned, pickled; or, with .txt, of why it is not there
+}
+
+// loadedDetail tells how the program's top level was executed, and why the trials are not forks of it.
+type loadedDetail struct {
+	Seconds float64  `json:"seconds"`
+	Fork    bool     `json:"fork"`
+	Causes  []string `json:"causes,omitempty"`
 }
 
 type noteDetail struct {
@@ -145,6 +153,9 @@ func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []r
 		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source, State: s.Phase, Reason: s.Reason,
 		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: liveTensorBoard(l),
 		Folder: door.Target.Places(l.Spec.Name, 0, 1).Folder, Record: recordOf(door, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings, Trials: []trialDetail{},
+	}
+	if l := s.Loaded; l != nil {
+		j.Loaded = &loadedDetail{Seconds: l.Seconds, Fork: l.Fork, Causes: l.Causes}
 	}
 	end := now
 	if !s.Ended.IsZero() {

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,7 +106,9 @@ func (t *Table) attempt(r Row) string {
 }
 
 // Remarks are the notes that people should read, one sentence each, without repetitions.
-func (t *Table) Remarks() []string { return remarks(t.Name, t.Facts.Remarks, t.Notes) }
+func (t *Table) Remarks() []string {
+	return remarks(t.Name, append(slices.Clip(t.Facts.Remarks), t.unforked()), t.Notes)
+}
 
 func remarks(name string, first []string, notes []run.Note) []string {
 	const most = 6

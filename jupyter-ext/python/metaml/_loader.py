@@ -145,16 +145,34 @@ class Watcher:
         if not self.linux:
             return [{"text": f"forks are not safe on {sys.platform}", "line": 0}]
         found: list[dict[str, Any]] = []
+        pids: set[int] = set()
+        fds: set[int] = set()
+        if self._has_child():
+            from metaml import _leftovers
+
+            pids, fds = _leftovers.trackers()
         for thread in threading.enumerate():
             if thread is not threading.main_thread():
                 line = self.thread_line.get(thread.native_id or 0, 0)
                 found.append({"text": f"thread {thread.name!r} is running", "line": line})
         if not found:
             found += self._foreign_threads()
-        if self._has_child():
+        if self._has_child() and self._children() - pids:
             found.append({"text": "a child process is running", "line": self.child_line})
-        found += self._open_files()
-        return found
+        found += self._open_files(fds)
+        return [cause for i, cause in enumerate(found) if cause not in found[:i]]
+
+    @staticmethod
+    def _children() -> set[int]:
+        """The child processes; {0} where the system does not list them."""
+        listed: set[int] = set()
+        for tid in os.listdir("/proc/self/task"):
+            try:
+                with open(f"/proc/self/task/{tid}/children") as f:
+                    listed.update(map(int, f.read().split()))
+            except FileNotFoundError:
+                return {0}
+        return listed
 
     def _foreign_threads(self) -> list[dict[str, Any]]:
         # Some libraries stop their threads before a fork and start them again on demand (OpenBLAS); others cannot (OpenMP).
@@ -174,11 +192,11 @@ class Watcher:
             for line, n in sorted(lines.items())
         ]
 
-    def _open_files(self) -> list[dict[str, Any]]:
+    def _open_files(self, known: set[int]) -> list[dict[str, Any]]:
         mapped = _mapped_files()
         by_file: dict[tuple[int, int], int] = {}
         found: list[tuple[int, str, tuple[int, int] | None]] = []
-        for fd in sorted(set(self._fds()) - self.before):
+        for fd in sorted(set(self._fds()) - self.before - known):
             try:
                 target = os.readlink(f"/proc/self/fd/{fd}")
                 info = os.fstat(fd)
@@ -472,6 +490,11 @@ def main() -> None:
         channel.receive()
         os._exit(44)
     causes = watcher.causes()
+    if causes and watcher.linux:
+        from metaml import _leftovers
+
+        _leftovers.end()
+        causes = watcher.causes()
     seconds = time.monotonic() - begin
     differs = program.differs()
     _trial.settle()

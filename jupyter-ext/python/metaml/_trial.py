@@ -167,11 +167,22 @@ def on_term(act: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGTERM, handle)
 
+    # Python forgets what a child received before it was a process of its own, so a child that is ended at once, such as a worker
+    # of multiprocessing.Pool, would live, and its parent wait for ever. The signal is held back until the child can die of it.
+    blocked: list[set[signal.Signals | int]] = []
+
+    def before() -> None:
+        blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}))
+
+    def after() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked.pop())
+
     def default() -> None:
         if signal.getsignal(signal.SIGTERM) is handle:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        after()
 
-    os.register_at_fork(after_in_child=default)
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=default)
 
 
 class Seeds:

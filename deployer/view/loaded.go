@@ -1,0 +1,26 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxCauses is how many reasons a line names.
+const maxCauses = 2
+
+// unforked says why each trial loads the program by itself, which takes longer; "" where they are forks of one that has loaded it, or
+// where somebody asked for it, or where it costs nothing.
+func (t *Table) unforked() string {
+	l := t.Loaded
+	if l == nil || l.Fork || len(l.Causes) == 0 || t.Facts.Spec.Fresh || t.Total < 2 {
+		return ""
+	}
+	shown := l.Causes[:min(len(l.Causes), maxCauses)]
+	text := fmt.Sprintf("each trial loads the program again, in %s, since it cannot be forked: %s",
+		Span(time.Duration(l.Seconds*float64(time.Second))), strings.Join(shown, "; "))
+	if more := len(l.Causes) - len(shown); more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return text
+}
