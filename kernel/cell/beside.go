@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 )
 
 // reading are the line magics that are answered while a run is shown: they look at runs and need nothing of the cells that
@@ -27,13 +28,18 @@ func reads(content []byte) bool {
 	return slices.Contains(reading, append(words, "")[1])
 }
 
-// past says whether an execute_request may go past the held cell: it only reads, and the same client asked for nothing before
-// it since the run is shown. What came earlier is the rest of a notebook that is run as a whole, in order.
+// together is how close requests of one client follow one another that one action of a person sent, such as "Run selected cells".
+const together = 300 * time.Millisecond
+
+// past says whether an execute_request may go past the held cell: it only reads, and it is not one of several cells that are to be
+// executed in order. What came before the run was shown is the rest of a notebook that is run as a whole.
 func (g *Gate) past(r *request) bool {
 	if !r.execute || !g.current.held || !reads(r.msg.Content()) {
 		return false
 	}
-	return !slices.ContainsFunc(g.waiting, func(w *request) bool { return w.late && w.execute && w.client == r.client })
+	return !slices.ContainsFunc(g.waiting, func(w *request) bool {
+		return w.execute && w.client == r.client && r.came.Sub(w.came) < together
+	})
 }
 
 // explain says under a cell what it waits for, when the page that shows the run is gone.

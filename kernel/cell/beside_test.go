@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // hold makes id a held cell of the client.
@@ -20,26 +21,29 @@ func (f *fixture) hold(client, id, code string) *Conversation {
 }
 
 func TestReadingLinesGoPastAHeldCell(t *testing.T) {
-	f := newFixture(t)
-	f.requestOf("page", "a", "execute_request", "%%train\n")
-	f.requestOf("page", "rest", "execute_request", "%metaml show last") // of a notebook that is run as a whole
-	talk := &Conversation{}
-	f.gate.begin(talk, "a", true)
-	f.gate.bound(talk, "a", false)
-	f.want("in order", f.forwarded, "a")
-	for id, code := range map[string]string{
-		"statement": "1", "two lines": "%metaml runs\n1", "two lines, too": "1\n%metaml runs", "another verb": "%metaml resume x", "a train cell": "%%train\n",
-	} {
-		f.requestOf(id, id, "execute_request", code)
-	}
-	f.want("what waits", f.forwarded, "a")
-	f.requestOf("page", "runs", "execute_request", "%metaml runs\n")
-	f.requestOf("page", "cell", "execute_request", "1")
-	f.requestOf("page", "logs", "execute_request", "%metaml logs last")
-	f.requestOf("other", "attach", "execute_request", " %metaml attach")
-	f.want("what goes past", f.forwarded, "a", "runs", "attach")
-	f.answer("runs", "ok", true)
-	f.want("published", f.published, "status runs idle", "status a busy")
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.requestOf("page", "a", "execute_request", "%%train\n")
+		f.requestOf("page", "rest", "execute_request", "%metaml show last") // of a notebook that is run as a whole
+		talk := &Conversation{}
+		f.gate.begin(talk, "a", true)
+		f.gate.bound(talk, "a", false)
+		f.requestOf("page", "more", "execute_request", "%metaml show last")
+		for id, code := range map[string]string{
+			"statement": "1", "two lines": "%metaml runs\n1", "two lines, too": "1\n%metaml runs", "another verb": "%metaml resume x", "a train cell": "%%train\n",
+		} {
+			f.requestOf(id, id, "execute_request", code)
+		}
+		f.want("what waits", f.forwarded, "a")
+		time.Sleep(together) //nolint:forbidigo // the bubble's clock
+		f.requestOf("page", "runs", "execute_request", "%metaml runs\n")
+		f.requestOf("page", "cell", "execute_request", "1")
+		f.requestOf("page", "after the cell", "execute_request", "%metaml logs last")
+		f.requestOf("other", "attach", "execute_request", " %metaml attach")
+		f.want("what goes past", f.forwarded, "a", "runs", "attach")
+		f.answer("runs", "ok", true)
+		f.want("published", f.published, "status runs idle", "status a busy")
+	})
 }
 
 func TestTwoHeldCells(t *testing.T) {

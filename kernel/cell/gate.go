@@ -59,7 +59,7 @@ type request struct {
 	msg        wire.Message
 	execute    bool
 	subshell   bool
-	late       bool // it waits, and came when the cell in progress was shown already
+	came       time.Time
 
 	talk       *Conversation // the latest that named this request as its cell
 	pending    bool          // talk is not decided: neither bound nor ended
@@ -90,11 +90,10 @@ func mayHold(content []byte) bool {
 
 // Request takes a client's message on shell and sends it on, now or in its turn.
 func (g *Gate) Request(client string, m wire.Message, h wire.Header) {
-	r := &request{id: h.ID, client: client, msg: m, execute: h.Type == "execute_request", subshell: h.Subshell() != ""}
+	r := &request{id: h.ID, client: client, msg: m, execute: h.Type == "execute_request", subshell: h.Subshell() != "", came: time.Now()}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.current != nil && !r.subshell && (r.execute || (len(g.waiting) > 0 && !g.current.held)) && !g.past(r) {
-		r.late = g.current.held
 		g.wait(r)
 		if r.execute {
 			g.explain(r)
@@ -372,7 +371,6 @@ func (g *Gate) finish(r *request) {
 	abort := stops(r)
 	var last *request // the latest execute_request that was sent on
 	for _, w := range waiting {
-		w.late = false
 		if g.current == nil && last != nil && w.client != last.client && g.inFlight[last.id] == last {
 			// They have sockets of their own, between which ipykernel chooses freely:
 			// the next one is sent when this one is answered, or their order is lost.

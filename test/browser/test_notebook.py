@@ -82,3 +82,41 @@ def test_interrupt_stops_the_run_and_restart_gives_a_fresh_kernel(lab: Lab) -> N
     lab.command("notebook:run-cell")
     expect(lab.cell("1 + 1")).to_contain_text("[1]:")
     expect(lab.outputs("1 + 1")).to_contain_text("2")
+
+
+def test_a_page_that_is_loaded_again_sees_the_run(lab: Lab) -> None:
+    lab.write(
+        "long.ipynb",
+        "%%train --completions 40\ndef wait(directory='.'):\n    import os, time\n"
+        "    while not os.path.exists('go'): time.sleep(0.1)\n    time.sleep(0.3)",
+        "%metaml attach",
+        "print('later')",
+    )
+    lab.open("long.ipynb")
+    lab.cell("%%train").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("%%train").get_by_role("cell", name="0 ●")).to_be_visible()
+
+    lab.page.reload()
+    expect(lab.page.locator(".jp-Notebook")).to_be_visible()
+    indicator = lab.page.locator(".jp-Notebook-ExecutionIndicator")
+    expect(indicator).to_have_attribute("data-status", "busy")
+    lab.cell("print('later')").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("print('later')")).to_contain_text("This cell waits for wait-1; `%metaml attach wait-1` shows it.")
+    attach = lab.cell("%metaml attach")
+    attach.click()
+    lab.command("notebook:run-cell")
+    expect(attach.get_by_role("cell", name="0 ●")).to_be_visible()
+    (lab.notebooks / "go").touch()
+    expect(attach).to_contain_text(re.compile(r"[1-9]\d* of 40"))
+
+    # Nothing is stopped that the page does not show: the run goes on, and the person is told how to stop it.
+    lab.command("notebook:interrupt-kernel")
+    expect(attach).to_contain_text("wait-1 goes on")
+    expect(indicator).to_have_attribute("data-status", "idle")
+    lab.cell("print('later')").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("print('later')")).to_contain_text("`%metaml stop wait-1` stops it")
+    [run] = lab.metaml("runs")
+    assert run["state"] in ("running", "succeeded")
