@@ -94,7 +94,11 @@ func (a *app) completeRuns(cmd *cobra.Command, args []string, _ string) ([]strin
 	}
 	var names []string
 	for i := range listed {
-		names = append(names, listed[i].Spec.Name)
+		name := listed[i].Spec.Name
+		if state := listed[i].State; state != nil {
+			name += "\t" + string(state.Phase)
+		}
+		names = append(names, name)
 	}
-	return append(names, "last"), cobra.ShellCompDirectiveNoFileComp
+	return append(names, "last\tthe newest run"), cobra.ShellCompDirectiveNoFileComp
 }

@@ -15,7 +15,7 @@ import threading
 import types
 from typing import TYPE_CHECKING, Any
 
-from . import _binding, _find, _frontend, _session, _talk
+from . import _binding, _complete, _find, _frontend, _session, _talk
 from ._errors import MetaMLError, Refused
 from ._line import LineMagic
 
@@ -146,6 +146,7 @@ class _Extension:
         self.shell = shell
         self.recorder = _session.Recorder(shell)
         self._settings: dict[str, list[dict[str, Any]]] = {}
+        self._complete: Any = None  # IPython's completer has it
 
     def install(self) -> None:
         shell = self.shell
@@ -158,12 +159,14 @@ class _Extension:
         shell.register_magic_function(self._begin, "line", "_metaml_begin")
         shell.register_magic_function(self._submit, "line", "_metaml_submit")
         shell.register_magic_function(LineMagic(self), "line", "metaml")
-        for key in ("%%train", "%%serve", "%metaml"):
-            shell.set_hook("complete_command", self._complete, str_key=key)
+        self._complete = _complete.matcher(self.settings, shell.user_ns)
+        shell.Completer.custom_matchers.append(self._complete)
 
     def remove(self) -> None:
         self.recorder.remove()
         self.shell.events.unregister("pre_execute", _binding.settle)
+        if self._complete in self.shell.Completer.custom_matchers:
+            self.shell.Completer.custom_matchers.remove(self._complete)
         if transform in self.shell.input_transformers_cleanup:
             self.shell.input_transformers_cleanup.remove(transform)
         magics = self.shell.magics_manager.magics
@@ -316,15 +319,6 @@ class _Extension:
 
             self._settings[kind] = described(kind)
         return self._settings[kind]
-
-    def _complete(self, _shell: Any, event: Any) -> list[str]:
-        from ._settings import complete
-
-        line = event.text_until_cursor if event.text_until_cursor.startswith("%") else event.line
-        try:
-            return complete(line, self.settings, self.shell.user_ns)
-        except (MetaMLError, OSError):
-            return []
 
 
 class _Open:

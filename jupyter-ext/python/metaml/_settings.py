@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from . import _find
@@ -120,32 +120,6 @@ def described(kind: str = "train") -> list[dict[str, Any]]:
     """Ask `metaml` for every setting: name, flag, type, default, choices, help."""
     found = json.loads(_find.call("settings", "--json", "--kind", kind))
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
-def complete(line: str, settings: Callable[[str], list[dict[str, Any]]], namespace: Mapping[str, Any]) -> list[str]:
-    """What may follow on the line of a magic, up to the cursor; settings gives those of a kind."""
-    words = line.split()
-    word = "" if line.endswith((" ", "\t")) else words.pop()
-    if not words:
-        return []
-    if words[0] == "%metaml" and len(words) == 1:
-        from ._line import COMMANDS
-
-        return [command for command in COMMANDS if command.startswith(word)]
-    if words[0] == "%metaml":
-        return []
-    options = {str(entry.get("flag")): entry for entry in settings(words[0].lstrip("%"))}
-    before = options.get(words[-1])
-    if before is not None and not word.startswith("-"):
-        if before.get("choices"):
-            return [choice for choice in before["choices"] if choice.startswith(word)]
-        if before.get("type") in ("name", "names"):
-            return [name for name in namespace if name.startswith(word) and not name.startswith("_")]
-        if before.get("name") == "model":
-            return [name for name, value in namespace.items() if name.startswith(word) and name.isidentifier() and _run(value)]
-    if word.startswith("-"):
-        return [flag for flag in options if flag.startswith(word)]
-    return []
 
 
 _FIRST = {

@@ -442,24 +442,6 @@ def test_a_plan_is_of_the_last_cell_of_ours(loaded: InteractiveShell, peer: Make
     assert (begin["kind"], begin["line"], begin["cell"]["seq"]) == ("serve", "--replicas 2", 2)
 
 
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("%%serve --mo", ["--model"]),
-        ("%%serve --model ", ["run", "best"]),
-        ("%%train --se", ["--seed"]),
-        ("%%train --mo", []),
-    ],
-)
-def test_completion(line: str, found: list[str]) -> None:
-    settings = {
-        "serve": [{"flag": "--model", "name": "model", "type": "text"}, {"flag": "--port", "name": "port", "type": "int"}],
-        "train": [{"flag": "--seed", "name": "seed", "type": "int"}],
-    }
-    namespace = {"run": metaml.Run("f-1"), "best": _run.Trial(0, "running", run="f-1"), "x": 1, "s": metaml.Server("s-1")}
-    assert _settings.complete(line, settings.__getitem__, namespace) == found
-
-
 def test_shipped_values_are_equal_for_equal_values(tmp_path: Path) -> None:
     from metaml._names import ship
 

@@ -111,6 +111,24 @@ def test_a_sweep_from_a_cell(kernel: Kernel) -> None:
     assert kernel.value("len(__import__('metaml').runs())") == "1"  # a plan starts nothing
 
 
+def completions(kernel: Kernel, code: str) -> dict[str, str]:
+    """What a front end shows for a cell that ends at the cursor: texts, and what stands beside them."""
+    message = kernel.client.complete(code)
+    while (reply := kernel.client.get_shell_msg(timeout=SECONDS))["parent_header"]["msg_id"] != message:
+        pass
+    return {item["text"]: item["type"] for item in reply["content"]["metadata"]["_jupyter_types_experimental"]}
+
+
+def test_completion(kernel: Kernel) -> None:
+    kernel.execute("%%train --name sweep\ndef f():\n    return 1")
+    options = completions(kernel, "%%train --")
+    assert options["--parallelism"] == "Trials that run at the same time."
+    assert set(options) == {f"--{name.replace('_', '-')}" for name in _settings.TRAIN}
+    assert list(completions(kernel, "%%train --cwd ")) == ["session", "trial"]
+    assert completions(kernel, "%metaml attach ") == {"sweep-1": "succeeded", "last": "the newest run", "run": "sweep-1"}
+    assert "stop" in completions(kernel, "%metaml ")
+
+
 # What a front end sends of itself, and whether it replaces a display (_frontend.py).
 FRONT_ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "nbclient": ({"allow_stdin": False}, {}, True),
