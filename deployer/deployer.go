@@ -113,6 +113,9 @@ const maxDrawn = 256
 
 // Plan works out what would run. It starts and writes nothing; hyperparameters are drawn only for a run that is new.
 func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
+	if err := Supported(r.Settings); err != nil {
+		return nil, err
+	}
 	if r.Settings.Kind == run.Serve {
 		return d.planServer(ctx, r)
 	}

@@ -273,11 +273,13 @@ func TestModels(t *testing.T) {
 	trial := func(p run.Phase, accuracy float64) run.Trial {
 		return run.Trial{Phase: p, Metrics: run.Metrics{"accuracy": accuracy}, Returned: []string{"accuracy"}}
 	}
+	number := run.Trial{Phase: run.Succeeded, Metrics: run.Metrics{"value": 1}, Returned: []string{"value"}}
 	door := &deployer.Door{Target: trained{folder: folder, runs: map[string][]run.Trial{
-		"some":  {trial(run.Succeeded, 0.5), trial(run.Succeeded, 0.9), trial(run.Running, 0.1)},
-		"none":  {trial(run.Succeeded, 1)},
-		"vague": {{Phase: run.Succeeded}, {Phase: run.Succeeded}},
-		"bad":   {trial(run.Failed, 0.1), trial(run.Failed, 0.2)},
+		"some":   {trial(run.Succeeded, 0.5), trial(run.Succeeded, 0.9), trial(run.Running, 0.1)},
+		"none":   {trial(run.Succeeded, 1)},
+		"vague":  {{Phase: run.Succeeded}, {Phase: run.Succeeded}},
+		"number": {number, number},
+		"bad":    {trial(run.Failed, 0.1), trial(run.Failed, 0.2)},
 	}}}
 	for name, want := range map[string]string{
 		"some": "some:1", "some:best": "some:1", "some:0": "some:0", "last": "some:1", "last:0": "some:0",
@@ -285,7 +287,8 @@ func TestModels(t *testing.T) {
 		"some:7":  "some has no trial 7, only 0 to 2",
 		"some:-1": `--model takes RUN, RUN:TRIAL or RUN:best, not "some:-1"`,
 		"none":    "trial 0 of none kept no files, so it has no model to serve",
-		"vague":   "none of the trials of vague is the best: no metric decides",
+		"vague":   "no trial of vague has a metric, so none is the best",
+		"number":  "the name `value` does not say whether more or less of it is better, so no trial of number is called the best: --objective min:value or max:value",
 		"bad":     "bad has no trial that succeeded, so it has no model to serve",
 	} {
 		m, err := door.Model(t.Context(), name)
@@ -321,4 +324,13 @@ func (t trained) List(context.Context) ([]run.Listed, error) {
 
 func (t trained) Places(name string, trial, _ int) run.Places {
 	return run.Places{Folder: filepath.Join(t.folder, name), Output: filepath.Join(t.folder, name, strconv.Itoa(trial))}
+}
+
+func TestATargetThatIsNotThereIsRefused(t *testing.T) {
+	draws := 0
+	_, err := (&deployer.Door{Target: target{}}).Plan(t.Context(), request(t, "--target kubernetes --hyper-parameters g --cwd trial", &draws))
+	want := "target kubernetes is not in this version of MetaML\nLeave it out (cell): runs execute on this machine."
+	if err == nil || err.Error() != want || draws > 0 {
+		t.Errorf("got %v after %d draws, want %s", err, draws, want)
+	}
 }

@@ -135,18 +135,12 @@ func (d *Door) Model(ctx context.Context, name string) (Model, error) {
 	switch {
 	case which == "" && len(trials) == 1:
 	case which == "" || which == "best":
-		objective, err := listed.State.Objective()
-		if err != nil {
-			return Model{}, &run.UserError{
-				Code: "model", Text: fmt.Sprintf("none of the trials of %s is the best: no metric decides", full),
-				Hint: fmt.Sprintf("Name a trial: --model %s:0.", runName),
-			}
-		}
-		best, ok := listed.State.Best(objective)
-		if !ok {
+		if listed.State.Count().Succeeded == 0 {
 			return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("%s has no trial that succeeded, so it has no model to serve", full)}
 		}
-		index = best
+		if index, err = listed.State.Best(); err != nil {
+			return Model{}, run.Wrap(err, "model", err.Error(), fmt.Sprintf("A trial can be named: --model %s:0.", runName))
+		}
 	default:
 		n, err := strconv.Atoi(which)
 		if err != nil || n < 0 {

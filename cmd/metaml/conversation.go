@@ -113,10 +113,7 @@ func (c *converse) resolve(begin fromPython) (*settings.Resolved, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resolved.Text("target") != settings.Local {
-		return nil, &run.UserError{Code: "target", Text: "target kubernetes is not in this version of MetaML", Hint: "Leave --target out: runs execute on this machine."}
-	}
-	return resolved, nil
+	return resolved, deployer.Supported(resolved)
 }
 
 // options tells the module what it needs before the body runs.

@@ -202,9 +202,13 @@ func (a *app) settingsFor(kind run.Kind, file, line string, decorated map[string
 	if err != nil {
 		return nil, err
 	}
-	return settings.Resolve(kind, settings.Sources{
+	resolved, err := settings.Resolve(kind, settings.Sources{
 		Line: typed, Typed: settings.FromCommand, Cell: given, Decorator: decorated, Environ: a.environ, File: settings.FindFile(filepath.Dir(file)),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return resolved, deployer.Supported(resolved)
 }
 
 // interrupts delivers each Ctrl-C; the second and all later ones mean "now".

@@ -65,10 +65,8 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 			trials += fmt.Sprintf(", %d stopped", c.Stopped)
 		}
 		best := ""
-		if o, err := l.State.Objective(); err == nil {
-			if i, ok := l.State.Best(o); ok {
-				best = fmt.Sprintf("%s %s (%d)", o.Metric, view.Number(l.State.Trials[i].Metrics[o.Metric]), i)
-			}
+		if o, i, err := decided(l.State); err == nil {
+			best = fmt.Sprintf("%s %s (%d)", o.Metric, view.Number(l.State.Trials[i].Metrics[o.Metric]), i)
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), trials, best, view.Span(now.Sub(l.Spec.Created)), deployer.SourceName(l.Spec))
 	}
@@ -154,16 +152,29 @@ type objectiveJSON struct {
 	Mode   string `json:"mode"`
 }
 
-func bestOf(s *run.State) (*objectiveJSON, *int) {
+// decided gives the objective of a run and its best trial, where it has both.
+func decided(s *run.State) (run.Objective, int, error) {
 	o, err := s.Objective()
 	if err != nil {
-		return nil, nil
+		return o, 0, err
 	}
-	j := &objectiveJSON{Metric: o.Metric, Mode: o.Direction()}
-	if i, ok := s.Best(o); ok {
-		return j, &i
+	i, err := s.Best()
+	return o, i, err
+}
+
+// bestOf gives the objective and the best trial of a run; each is nil where there is none.
+func bestOf(s *run.State) (*objectiveJSON, *int) {
+	var (
+		j    *objectiveJSON
+		best *int
+	)
+	if o, err := s.Objective(); err == nil {
+		j = &objectiveJSON{Metric: o.Metric, Mode: o.Direction()}
 	}
-	return j, nil
+	if i, err := s.Best(); err == nil {
+		best = &i
+	}
+	return j, best
 }
 
 func printRunsJSON(w io.Writer, door *deployer.Door, listed []run.Listed) error {

@@ -143,6 +143,7 @@ func sayOnce(b *strings.Builder, said map[string]bool, notes []string) {
 }
 
 func (l *lines) table(b *strings.Builder, t *view.Table) {
+	sayOnce(b, l.notes, t.Above())
 	for _, r := range t.Rows {
 		key := fmt.Sprintf("%s %d", r.Phase, r.Attempt)
 		if r.Phase == run.Pending || l.rows[r.Trial] == key {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 )
 
 func showCommand(a *app) *cobra.Command {
-	var asJSON, history bool
+	var asJSON, history, all bool
 	c := &cobra.Command{
 		Use: "show [RUN]", Short: "Show a run: its table, settings, notes and failures", Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeRuns,
@@ -42,19 +43,20 @@ func showCommand(a *app) *cobra.Command {
 				}
 				return printJSON(a.out, j)
 			}
-			return a.printShow(door, &listed, table)
+			return a.printShow(door, &listed, table, all)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&all, "all", false, "show every trial, where there are more than the table shows")
 	c.Flags().BoolVar(&history, "history", false, "with --json: every report of every trial")
 	return c
 }
 
-func (a *app) printShow(door *deployer.Door, l *run.Listed, table []run.Row) error {
-	t := view.New(view.Facts{Spec: l.Spec, Table: table, TensorBoard: tensorboardOf(l.State)}, l.State, time.Now())
+func (a *app) printShow(door *deployer.Door, l *run.Listed, table []run.Row, all bool) error {
+	t := view.New(view.Facts{Spec: l.Spec, Table: table, AllRows: all, TensorBoard: tensorboardOf(l.State)}, l.State, time.Now())
 	text := t.Text()
 	if width, _, ok := terminal(a.out); ok {
-		text = strings.Join(t.Terminal(width, 10_000, a.colour(a.out)), "\n")
+		text = strings.Join(t.Terminal(width, math.MaxInt, a.colour(a.out)), "\n")
 	}
 	fmt.Fprintln(a.out, text)
 	shown := 0
@@ -81,31 +83,33 @@ func (a *app) printOrigin(door *deployer.Door, l *run.Listed) error {
 
 // runDetail is `metaml show --json`: what the Run object in Python is made of.
 type runDetail struct {
-	V           int            `json:"v"`
-	Name        string         `json:"name"`
-	Series      string         `json:"series"`
-	Key         string         `json:"key"`
-	Kind        run.Kind       `json:"kind"`
-	Source      string         `json:"source"`
-	State       run.Phase      `json:"state"`
-	Reason      run.Reason     `json:"reason"`
-	Liveness    run.Liveness   `json:"liveness"`
-	Completions int            `json:"completions"`
-	Parallelism int            `json:"parallelism"`
-	Created     time.Time      `json:"created"`
-	Ended       *time.Time     `json:"ended"`
-	Seconds     float64        `json:"seconds"`
-	Objective   *objectiveJSON `json:"objective"`
-	Best        *int           `json:"best"`
-	TensorBoard string         `json:"tensorboard,omitempty"`
-	Folder      string         `json:"folder"`
-	Record      recordJSON     `json:"record"`
-	NotOwn      string         `json:"not_own,omitempty"` // why nothing in the folder may be executed here
-	Settings    []run.Setting  `json:"settings"`
-	Loaded      *loadedDetail  `json:"loaded"`
-	Trials      []trialDetail  `json:"trials"`
-	Notes       []noteDetail   `json:"notes"`
-	History     [][5]any       `json:"history,omitempty"`
+	V           int               `json:"v"`
+	Name        string            `json:"name"`
+	Series      string            `json:"series"`
+	Key         string            `json:"key"`
+	Kind        run.Kind          `json:"kind"`
+	Source      string            `json:"source"`
+	State       run.Phase         `json:"state"`
+	Reason      run.Reason        `json:"reason"`
+	Liveness    run.Liveness      `json:"liveness"`
+	Completions int               `json:"completions"`
+	Parallelism int               `json:"parallelism"`
+	Created     time.Time         `json:"created"`
+	Ended       *time.Time        `json:"ended"`
+	Seconds     float64           `json:"seconds"`
+	Objective   *objectiveJSON    `json:"objective"`
+	Best        *int              `json:"best"`
+	NoBest      string            `json:"no_best,omitempty"` // why no trial is the best, a sentence
+	Directions  map[string]string `json:"directions"`        // of the metrics whose names have one: "max" or "min"
+	TensorBoard string            `json:"tensorboard,omitempty"`
+	Folder      string            `json:"folder"`
+	Record      recordJSON        `json:"record"`
+	NotOwn      string            `json:"not_own,omitempty"` // why nothing in the folder may be executed here
+	Settings    []run.Setting     `json:"settings"`
+	Loaded      *loadedDetail     `json:"loaded"`
+	Trials      []trialDetail     `json:"trials"`
+	Notes       []noteDetail      `json:"notes"`
+	History     [][5]any          `json:"history,omitempty"`
 }
 
 type trialDetail struct {
@@ -164,6 +168,10 @@ func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []r
 	}
 	j.Seconds = end.Sub(l.Spec.Created).Seconds()
 	j.Objective, j.Best = bestOf(s)
+	j.Directions = s.Directions()
+	if _, err := s.Best(); err != nil {
+		j.NoBest = err.Error()
+	}
 	for i := range s.Trials {
 		t := &s.Trials[i]
 		places := door.Target.Places(l.Spec.Name, i, max(t.Attempt, 1))

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strings"
 )
 
 // Metrics maps a metric's name to its value. NaN and the infinities survive JSON, as the strings "nan", "inf" and "-inf".
@@ -57,62 +56,4 @@ func (m *Metrics) UnmarshalJSON(data []byte) error {
 	}
 	*m = out
 	return nil
-}
-
-// Objective is the metric that decides which trial is best.
-type Objective struct {
-	Mode   string `json:"mode,omitempty"` // "max" or "min"; empty means by the metric's name
-	Metric string `json:"metric,omitempty"`
-}
-
-// wellKnown lists the metrics whose direction is known, in the order in which they are looked for (docs/rules.md §4).
-var wellKnown = []Objective{
-	{"max", "accuracy"},
-	{"max", "auc"},
-	{"max", "f1"},
-	{"max", "r2"},
-	{"max", "score"},
-	{"min", "loss"},
-	{"min", "error"},
-	{"min", "mse"},
-	{"min", "mae"},
-}
-
-// ParseObjective reads "[max:|min:]METRIC".
-func ParseObjective(s string) (Objective, error) {
-	mode, metric, found := strings.Cut(s, ":")
-	if !found {
-		mode, metric = "", s
-	}
-	if metric == "" || (found && mode != "max" && mode != "min") {
-		return Objective{}, fmt.Errorf("objective %q is not [max:|min:]METRIC", s)
-	}
-	return Objective{Mode: mode, Metric: metric}, nil
-}
-
-// Direction gives "max" or "min": as asked for, else by the metric's name (its last word: "val_loss" is minimised), else "max".
-func (o Objective) Direction() string {
-	if o.Mode != "" {
-		return o.Mode
-	}
-	for _, w := range wellKnown {
-		if w.Metric == o.Metric || strings.HasSuffix(o.Metric, "_"+w.Metric) || strings.HasSuffix(o.Metric, "/"+w.Metric) {
-			return w.Mode
-		}
-	}
-	return "max"
-}
-
-// Better reports whether a is better than b. NaN is never better than anything, and anything is better than NaN.
-func (o Objective) Better(a, b float64) bool {
-	if math.IsNaN(a) {
-		return false
-	}
-	if math.IsNaN(b) {
-		return true
-	}
-	if o.Direction() == "min" {
-		return a < b
-	}
-	return a > b
 }

@@ -2,7 +2,6 @@ package run
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -94,6 +93,9 @@ func (t *Trial) Elapsed(now time.Time) time.Duration {
 		return now.Sub(t.Started)
 	}
 }
+
+// Reports is how often the metric was reported.
+func (s Series) Reports() int { return max(s.count, len(s.Values)) }
 
 func (s Series) add(v float64) Series {
 	if s.Stride == 0 {
@@ -351,58 +353,6 @@ func (s *State) Outcome() Phase {
 	default:
 		return Succeeded
 	}
-}
-
-// Objective chooses the metric that decides: the one asked for, else the only returned metric, else the first well-known one
-// that a trial has. The error says that none can be chosen.
-func (s *State) Objective() (Objective, error) {
-	if s.Asked.Metric != "" {
-		return s.Asked, nil
-	}
-	returned, all := map[string]bool{}, map[string]bool{}
-	for i := range s.Trials {
-		for _, name := range s.Trials[i].Returned {
-			returned[name] = true
-		}
-		for name := range s.Trials[i].Metrics {
-			all[name] = true
-		}
-	}
-	if len(returned) == 1 {
-		for name := range returned {
-			return Objective{Metric: name}, nil
-		}
-	}
-	for _, names := range []map[string]bool{returned, all} {
-		for _, w := range wellKnown {
-			if names[w.Metric] {
-				return w, nil
-			}
-		}
-	}
-	if len(returned) == 0 && len(all) == 1 {
-		for name := range all {
-			return Objective{Metric: name}, nil
-		}
-	}
-	return Objective{}, fmt.Errorf("no metric of %s decides which trial is best; name one with --objective [max:|min:]METRIC", s.Name)
-}
-
-// Best gives the index of the best trial under o among those that have the metric and did not fail; ok is false if there is
-// none. Ties go to the lower index.
-func (s *State) Best(o Objective) (index int, ok bool) {
-	var best float64
-	for i := range s.Trials {
-		t := &s.Trials[i]
-		v, has := t.Metrics[o.Metric]
-		if !has || v != v || t.Phase == Failed || t.Phase == Stopped {
-			continue
-		}
-		if !ok || o.Better(v, best) {
-			index, best, ok = i, v, true
-		}
-	}
-	return index, ok
 }
 
 // Unfinished reports whether a resumed run would go on with the trial: it has not ended, or what ended it was neither its own

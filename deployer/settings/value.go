@@ -63,7 +63,7 @@ func (d Def) check(text string) error {
 		}
 	case Objective:
 		if _, err := run.ParseObjective(text); err != nil {
-			return fmt.Errorf("takes [max:|min:]METRIC, not %q", text)
+			return err
 		}
 	case Choice:
 		if !slices.Contains(d.Choices, text) {

@@ -10,12 +10,12 @@ import (
 
 // Failure says why one trial failed: the headline with its place in the notebook, and the user's own frames.
 func Failure(t *run.Trial) (summary, body string) {
-	summary = fmt.Sprintf("trial %d: %s", t.Index, Cause(t))
+	summary = fmt.Sprintf("trial %d: %s", t.Index, OneLine(Cause(t)))
 	if t.Error == nil {
 		return summary, ""
 	}
 	if place := innermost(t.Error.Frames); place != "" {
-		summary += " · " + place
+		summary += " · " + OneLine(place)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", t.Error.Type, t.Error.Text)
@@ -34,7 +34,7 @@ func Failure(t *run.Trial) (summary, body string) {
 	if mine == 0 && t.Error.Traceback != "" {
 		b.WriteString(t.Error.Traceback)
 	}
-	return summary, strings.TrimRight(b.String(), "\n")
+	return summary, strings.TrimRight(Visible(b.String()), "\n")
 }
 
 // FailureKey is the same for trials that failed alike: by the same kind of error, in the same place of the user's code.

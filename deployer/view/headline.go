@@ -78,7 +78,7 @@ func (t *Table) Headline() string {
 	if b := t.best(); b != "" {
 		parts = append(parts, b)
 	}
-	return strings.Join(parts, "   ")
+	return OneLine(strings.Join(parts, "   "))
 }
 
 // mark is the sign of a trial's state.
@@ -105,9 +105,19 @@ func (t *Table) attempt(r Row) string {
 	return ""
 }
 
+// constants is what all trials have in common, in one line, or "".
+func (t *Table) constants() string {
+	line := strings.Join(t.Constants, " · ")
+	if line == "" || t.Total == 1 {
+		return line
+	}
+	return "the same in all: " + line
+}
+
 // Remarks are the notes that people should read, one sentence each, without repetitions.
 func (t *Table) Remarks() []string {
-	return remarks(t.Name, append(slices.Clip(t.Facts.Remarks), t.unforked()), t.Notes)
+	said := slices.Concat([]string{t.Undecided}, t.Facts.Remarks, []string{t.unforked()})
+	return remarks(t.Name, said, t.Notes)
 }
 
 func remarks(name string, first []string, notes []run.Note) []string {
@@ -122,6 +132,7 @@ func remarks(name string, first []string, notes []run.Note) []string {
 		said = append(said, sentence(n.Text, n.Hint))
 	}
 	for _, line := range said {
+		line = OneLine(line)
 		if line == "" || seen[line] {
 			continue
 		}
@@ -143,11 +154,15 @@ func sentence(text, hint string) string {
 	return text + "; " + hint
 }
 
-// footer says what is not shown and what one can do.
-func (t *Table) footer() []string {
+// footer says what is not shown and what one can do. unfolds: all trials are there to be unfolded.
+func (t *Table) footer(unfolds bool) []string {
 	var parts []string
 	if t.Hidden > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s shown (best, running, failed)", len(t.Rows), Count(t.Total, "trial")))
+		text := fmt.Sprintf("%d of %s shown (best, running, failed)", len(t.Rows), Count(t.Total, "trial"))
+		if !unfolds {
+			text += fmt.Sprintf("; metaml show %s --all shows them", t.Name)
+		}
+		parts = append(parts, text)
 	}
 	if t.Columns > 0 {
 		parts = append(parts, Count(t.Columns, "column")+" not shown")

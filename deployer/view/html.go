@@ -3,6 +3,8 @@ package view
 import (
 	"fmt"
 	"html"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/deployer/run"
@@ -14,13 +16,16 @@ const style = `<style>
 .mm{--fg:var(--jp-ui-font-color1,var(--vscode-foreground,light-dark(#1f2328,#e6edf3)));--dim:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,light-dark(#656d76,#8b949e)));--line:var(--jp-border-color2,var(--vscode-panel-border,light-dark(#d8dee4,#30363d)));--accent:var(--jp-brand-color1,var(--vscode-progressBar-background,#1976d2));--bad:var(--jp-error-color1,var(--vscode-errorForeground,#c62828));--soft:var(--jp-layout-color2,var(--vscode-editorWidget-background,light-dark(#f6f8fa,#161b22)));font:13px/1.45 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:64em;font-variant-numeric:tabular-nums}
 .mm .top{display:flex;gap:.75em;align-items:baseline;flex-wrap:wrap}.mm b{font-weight:600}.mm .dim{color:var(--dim)}
 .mm .bar{height:4px;border-radius:2px;background:var(--soft);margin:.5em 0;display:flex;overflow:hidden}.mm .bar i{background:var(--accent)}.mm .bar i.now{opacity:.35}.mm .bar i.bad{background:var(--bad)}
-.mm .wide{overflow-x:auto}.mm table{border-collapse:collapse;margin:.25em 0;font:inherit;color:inherit;font-variant-numeric:inherit}.mm th{font-weight:500;color:var(--dim);text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--line);background:none}
-.mm td{text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--soft);white-space:nowrap;background:none}.mm tr{background:none}.mm table td.l,.mm table th.l{text-align:left}.mm .spark{font-family:var(--jp-code-font-family,monospace);color:var(--accent);letter-spacing:-.5px;font-size:11px;min-width:9em}
+.mm .wide{overflow-x:auto}.mm table{border-collapse:collapse;margin:.25em 0;font:inherit;color:inherit;font-variant-numeric:inherit}.mm th{font-weight:500;color:var(--dim);text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--line);background:none;white-space:nowrap}
+.mm td{text-align:right;padding:.2em .7em;border:0;border-bottom:1px solid var(--soft);white-space:nowrap;background:none}.mm tr{background:none}.mm table td.l,.mm table th.l{text-align:left}.mm .spark{font-family:var(--jp-code-font-family,monospace);color:var(--accent);letter-spacing:-.5px;font-size:11px;min-width:8em}
 .mm tr.best td{background:var(--soft);font-weight:600}.mm .bad{color:var(--bad)}.mm details{margin:.15em 0}.mm summary{cursor:pointer;color:var(--dim)}.mm pre{background:var(--soft);color:inherit;padding:.5em .8em;margin:.3em 0;font:12px/1.4 var(--jp-code-font-family,monospace);overflow:auto;text-align:left;white-space:pre}
 .mm code{font-family:var(--jp-code-font-family,monospace);font-size:12px}.mm a{color:var(--accent)}
 </style>`
 
-// HTML draws the table for a notebook: no JavaScript, nothing that must be unfolded (an update would close it again).
+// maxHTML bounds one update, in bytes.
+const maxHTML = 64 << 10
+
+// HTML draws the table for a notebook: no JavaScript, and nothing to unfold before the run is over (an update would close it again).
 func (t *Table) HTML() string {
 	var b strings.Builder
 	b.WriteString(style + `<div class="mm"><div class="top"><b>` + esc(t.Name) + `</b><span>` + esc(t.progress()) + `</span><span class="dim">` + esc(strings.Join(t.pace(), " · ")) + `</span>`)
@@ -28,23 +33,11 @@ func (t *Table) HTML() string {
 		fmt.Fprintf(&b, `<span class="dim">best <b style="color:var(--fg)">%s</b> (trial %d)</span>`, esc(t.Best), t.BestTrial)
 	}
 	b.WriteString("</div>" + t.bar())
+	if line := t.constants(); line != "" {
+		b.WriteString(`<div class="dim">` + esc(line) + `</div>`)
+	}
 	if len(t.Rows) > 0 {
-		b.WriteString(`<div class="wide"><table><tr><th class="l">trial</th>`)
-		for _, name := range t.Parameters {
-			b.WriteString("<th>" + esc(clip(name)) + "</th>")
-		}
-		for _, name := range t.Metrics {
-			b.WriteString("<th>" + esc(clip(name)) + "</th>")
-		}
-		course := ""
-		if t.Objective != "" {
-			course = esc(clip(t.Objective)) + " over steps"
-		}
-		b.WriteString(`<th class="l">` + course + `</th><th>time</th></tr>`)
-		for _, r := range t.Rows {
-			t.htmlRow(&b, r)
-		}
-		b.WriteString("</table></div>")
+		t.htmlTable(&b)
 	}
 	for _, line := range t.Remarks() {
 		b.WriteString(`<div class="dim">` + esc(line) + `</div>`)
@@ -52,8 +45,124 @@ func (t *Table) HTML() string {
 	if line := t.htmlFooter(); line != "" {
 		b.WriteString(`<div class="dim">` + line + `</div>`)
 	}
+	b.WriteString(t.htmlAll(maxHTML - b.Len() - len("</div>")))
 	b.WriteString("</div>")
 	return b.String()
+}
+
+func (t *Table) htmlTable(b *strings.Builder) {
+	lead, course, elapsed, errs := t.has()
+	b.WriteString(`<div class="wide"><table><tr><th class="l">trial</th>`)
+	if lead {
+		b.WriteString("<th>" + esc(t.heading()) + "</th>")
+	}
+	if course {
+		b.WriteString(`<th class="l">over steps</th>`)
+	}
+	for _, name := range slices.Concat(t.Parameters, t.Metrics) {
+		b.WriteString("<th>" + esc(name) + "</th>")
+	}
+	if elapsed {
+		b.WriteString("<th>time</th>")
+	}
+	if errs {
+		b.WriteString("<th></th>")
+	}
+	b.WriteString("</tr>")
+	for _, r := range t.Rows {
+		class, first := "", `<td class="l">`
+		if r.Best {
+			class = ` class="best"`
+		}
+		sign := mark(r.Phase)
+		switch r.Phase {
+		case run.Failed:
+			first = `<td class="l bad">`
+		case run.Succeeded, run.Stopped:
+		case run.Running, run.Pending:
+			sign = `<span class="dim">` + sign + `</span>`
+		}
+		fmt.Fprintf(b, `<tr%s>%s%d %s</td>`, class, first, r.Trial, sign)
+		if lead {
+			b.WriteString("<td>" + esc(r.Lead) + "</td>")
+		}
+		if course {
+			b.WriteString(`<td class="l spark">` + r.Spark + `</td>`)
+		}
+		for _, v := range slices.Concat(r.Parameters, r.Metrics) {
+			b.WriteString("<td>" + esc(v) + "</td>")
+		}
+		if elapsed {
+			b.WriteString("<td>" + t.htmlElapsed(r) + "</td>")
+		}
+		if errs {
+			b.WriteString(`<td class="l bad">` + esc(shorten(r.Error, maxHTMLError)) + `</td>`)
+		}
+		b.WriteString("</tr>")
+	}
+	b.WriteString("</table></div>")
+}
+
+// maxHTMLError is how much of an error stands in its row; the whole of it stands below.
+const maxHTMLError = 48
+
+func (t *Table) htmlElapsed(r Row) string {
+	elapsed := ""
+	if r.Elapsed > 0 {
+		elapsed = Span(r.Elapsed)
+	}
+	if a := t.attempt(r); a != "" {
+		elapsed = `<span class="dim">` + a + `</span> ` + elapsed
+	}
+	return elapsed
+}
+
+// htmlAll folds every trial of a run that is over behind one line, the best first, as many as fit into room bytes. Ends of rows and
+// cells are left out, as HTML allows: more fit.
+func (t *Table) htmlAll(room int) string {
+	if len(t.All) == 0 {
+		return ""
+	}
+	var rows strings.Builder
+	head := `<tr><th class="l">trial`
+	if t.Lead != "" {
+		head += "<th>" + esc(t.heading())
+	}
+	for _, name := range slices.Concat(t.Parameters, t.Metrics) {
+		head += "<th>" + esc(name)
+	}
+	head += "<th>time"
+	count := 0
+	const around = 300 // bytes of the elements and of the summary
+	for _, r := range t.All {
+		row := fmt.Sprintf(`<tr><td class="l">%d %s`, r.Trial, mark(r.Phase))
+		if t.Lead != "" {
+			row += "<td>" + esc(r.Lead)
+		}
+		for _, v := range slices.Concat(r.Parameters, r.Metrics) {
+			row += "<td>" + esc(v)
+		}
+		row += "<td>" + Span(r.Elapsed)
+		if r.Error != "" {
+			row += `<td class="l bad">` + esc(shorten(r.Error, maxHTMLError))
+		}
+		if rows.Len()+len(row)+len(head)+around > room {
+			break
+		}
+		rows.WriteString(row)
+		count++
+	}
+	if count == 0 {
+		return ""
+	}
+	summary := "all " + Count(count, "trial")
+	if count < len(t.All) {
+		summary = fmt.Sprintf("%d of %s", count, Count(len(t.All), "trial"))
+	}
+	if t.Direction != "" {
+		summary += ", the best first"
+	}
+	return `<details><summary>` + esc(summary) + `</summary><div class="wide"><table>` + head + rows.String() + `</table></div></details>`
 }
 
 func (t *Table) bar() string {
@@ -69,52 +178,17 @@ func (t *Table) bar() string {
 	return `<div class="bar">` + part(t.Counts.Succeeded+t.Counts.Stopped, "") + part(t.Counts.Failed, ` class="bad"`) + part(t.Counts.Running, ` class="now"`) + `</div>`
 }
 
-func (t *Table) htmlRow(b *strings.Builder, r Row) {
-	class, first := "", `<td class="l">`
-	if r.Best {
-		class = ` class="best"`
-	}
-	sign := mark(r.Phase)
-	switch r.Phase {
-	case run.Failed:
-		first = `<td class="l bad">`
-	case run.Succeeded, run.Stopped:
-	case run.Running, run.Pending:
-		sign = `<span class="dim">` + sign + `</span>`
-	}
-	fmt.Fprintf(b, `<tr%s>%s%d %s</td>`, class, first, r.Trial, sign)
-	for _, v := range r.Parameters {
-		b.WriteString("<td>" + esc(v) + "</td>")
-	}
-	for _, v := range r.Metrics {
-		b.WriteString("<td>" + esc(v) + "</td>")
-	}
-	if r.Error != "" {
-		b.WriteString(`<td class="l bad">` + esc(shorten(r.Error, 48)) + `</td>`)
-	} else {
-		b.WriteString(`<td class="l spark">` + r.Spark + `</td>`)
-	}
-	elapsed := ""
-	if r.Elapsed > 0 {
-		elapsed = Span(r.Elapsed)
-	}
-	if a := t.attempt(r); a != "" {
-		elapsed = `<span class="dim">` + a + `</span> ` + elapsed
-	}
-	b.WriteString("<td>" + elapsed + "</td></tr>")
-}
-
 func (t *Table) htmlFooter() string {
 	var parts []string
-	for _, p := range t.footer() {
+	for _, p := range t.footer(len(t.All) > 0) {
 		parts = append(parts, esc(p))
 	}
-	switch {
-	case t.Facts.TensorBoard == "":
+	switch address := t.Facts.TensorBoard; {
+	case address == "":
 	case t.Phase.Final(): // it ended with the run
 		parts = append(parts, "TensorBoard again: <code>metaml tensorboard "+esc(t.Name)+"</code>")
-	default:
-		parts = append(parts, `TensorBoard <a href="`+esc(t.Facts.TensorBoard)+`" target="_blank" rel="noopener">`+esc(strings.TrimPrefix(t.Facts.TensorBoard, "http://"))+`</a>`)
+	case isLink(address):
+		parts = append(parts, `TensorBoard <a href="`+esc(address)+`" target="_blank" rel="noopener">`+esc(strings.TrimPrefix(address, "http://"))+`</a>`)
 	}
 	if t.Hidden > 0 || t.Columns > 0 {
 		parts = append(parts, "<code>run.to_pandas()</code> has all")
@@ -154,4 +228,22 @@ func shorten(s string, n int) string {
 	return s
 }
 
-func esc(s string) string { return html.EscapeString(s) }
+// esc makes text of any kind into HTML that shows it.
+func esc(s string) string { return html.EscapeString(Visible(s)) }
+
+// isLink reports whether an address may be followed: http, https, or a path on the server that the notebook came from. What is
+// recorded with a run may come from anywhere; "javascript:" would be executed.
+func isLink(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || Visible(address) != address {
+		return false
+	}
+	switch u.Scheme {
+	case "http", "https":
+		return u.Host != ""
+	case "":
+		return strings.HasPrefix(address, "/") && u.Host == "" && !strings.ContainsAny(address, `\`)
+	default:
+		return false
+	}
+}

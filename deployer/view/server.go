@@ -134,7 +134,9 @@ const (
 )
 
 // ServerCause says in a sentence why a revision of a server never got ready, or why the server ended.
-func ServerCause(state *run.State, revision int) string {
+func ServerCause(state *run.State, revision int) string { return OneLine(serverCause(state, revision)) }
+
+func serverCause(state *run.State, revision int) string {
 	f := state.Server.Failed
 	switch {
 	case f != nil && f.Error != nil && f.Reason == run.ReasonTest && f.Text != "":
@@ -183,7 +185,7 @@ func ServerFailure(f *run.RevisionFailure) string {
 		return strings.TrimSpace(body + "\n" + f.Hint)
 	}
 	_, more, _ := strings.Cut(f.Text, "\n")
-	return strings.TrimSpace(strings.TrimSpace(more) + "\n" + f.Hint)
+	return Visible(strings.TrimSpace(strings.TrimSpace(more) + "\n" + f.Hint))
 }
 
 // maxTried bounds the input in a sentence, in letters.
@@ -223,7 +225,7 @@ func (p *Panel) Headline() string {
 	if p.State == "ready" {
 		first = "ready on " + p.Address
 	}
-	return strings.Join(append([]string{p.Name, first}, p.Parts...), "   ")
+	return OneLine(strings.Join(append([]string{p.Name, first}, p.Parts...), "   "))
 }
 
 // Text draws the panel as plain text.
@@ -232,17 +234,12 @@ func (p *Panel) Text() string {
 	if p.Curl != "" {
 		lines = append(lines, p.Curl)
 	}
-	return strings.Join(append(lines, p.Lines...), "\n")
+	return allVisible(append(lines, p.Lines...))
 }
 
 // Terminal draws the panel as lines, with colours if colour is set. The command line to copy is never cut.
 func (p *Panel) Terminal(width, _ int, colour bool) []string {
-	paint := func(code, s string) string {
-		if !colour {
-			return s
-		}
-		return code + s + plainText
-	}
+	paint := painter(colour)
 	head := bold
 	if p.Failed {
 		head = red
@@ -252,7 +249,7 @@ func (p *Panel) Terminal(width, _ int, colour bool) []string {
 		lines[0] = paint(head, p.Headline())
 	}
 	if p.Curl != "" {
-		lines = append(lines, p.Curl)
+		lines = append(lines, paint("", p.Curl))
 	}
 	for _, l := range p.Lines {
 		lines = append(lines, paint(dim, l))

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -10,12 +11,35 @@ import (
 
 // Text draws the table as plain text: the headline and the rows.
 func (t *Table) Text() string {
-	lines := append([]string{t.Headline()}, t.textRows()...)
+	lines := append([]string{t.Headline()}, t.Above()...)
+	lines = append(lines, t.textRows()...)
 	lines = append(lines, t.Remarks()...)
-	if f := t.footer(); len(f) > 0 {
+	if f := t.footer(false); len(f) > 0 {
 		lines = append(lines, strings.Join(f, " · "))
 	}
+	return allVisible(lines)
+}
+
+// allVisible joins lines, each of which stays one.
+func allVisible(lines []string) string {
+	for i, line := range lines {
+		lines[i] = OneLine(line)
+	}
 	return strings.Join(lines, "\n")
+}
+
+// Above is what stands between the headline and the rows.
+func (t *Table) Above() []string {
+	if line := t.constants(); line != "" {
+		return []string{line}
+	}
+	return nil
+}
+
+// cell is one place of a grid of text.
+type cell struct {
+	text string
+	left bool // else its end is aligned
 }
 
 // textRows lays the rows out in columns that keep their width.
@@ -23,51 +47,75 @@ func (t *Table) textRows() []string {
 	if len(t.Rows) == 0 {
 		return nil
 	}
-	header := []string{"trial"}
-	for _, name := range append(append([]string{}, t.Parameters...), t.Metrics...) {
-		header = append(header, clip(name))
+	lead, course, elapsed, _ := t.has()
+	head := []cell{{"trial", true}}
+	if lead {
+		head = append(head, cell{t.heading(), false})
 	}
-	grid := [][]string{header}
+	if course {
+		head = append(head, cell{fmt.Sprintf("%-*s", sparkWidth, ""), true})
+	}
+	for _, name := range slices.Concat(t.Parameters, t.Metrics) {
+		head = append(head, cell{name, false})
+	}
+	if elapsed {
+		head = append(head, cell{fmt.Sprintf("%8s", "time"), false})
+	}
+	grid := [][]cell{head}
 	for _, r := range t.Rows {
-		grid = append(grid, append(append([]string{fmt.Sprintf("%d %s", r.Trial, mark(r.Phase))}, r.Parameters...), r.Metrics...))
+		row := []cell{{fmt.Sprintf("%d %s", r.Trial, mark(r.Phase)), false}}
+		if lead {
+			row = append(row, cell{r.Lead, false})
+		}
+		if course {
+			row = append(row, cell{r.Spark, true})
+		}
+		for _, v := range slices.Concat(r.Parameters, r.Metrics) {
+			row = append(row, cell{v, false})
+		}
+		if elapsed {
+			span := ""
+			if r.Elapsed > 0 {
+				span = Span(r.Elapsed)
+			}
+			row = append(row, cell{span, false})
+		}
+		grid = append(grid, row)
 	}
-	widths := make([]int, len(header))
+	widths := make([]int, len(head))
 	for _, row := range grid {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		for i, c := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
 		}
 	}
 	lines := make([]string, 0, len(grid))
 	for n, row := range grid {
 		var b strings.Builder
-		for i, cell := range row {
+		for i, c := range row {
 			if i > 0 {
 				b.WriteString("  ")
 			}
-			if n == 0 && i == 0 {
-				b.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
-				continue
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text))
+			if c.left {
+				b.WriteString(c.text + pad)
+			} else {
+				b.WriteString(pad + c.text)
 			}
-			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + cell)
 		}
 		if n > 0 {
-			r := t.Rows[n-1]
-			if r.Error != "" {
-				b.WriteString("  " + shorten(r.Error, 100))
-			} else if t.Objective != "" {
-				b.WriteString("  " + r.Spark + strings.Repeat(" ", sparkWidth-utf8.RuneCountInString(r.Spark)))
-			}
-			if r.Elapsed > 0 && r.Error == "" {
-				fmt.Fprintf(&b, "  %8s", Span(r.Elapsed))
-			}
-			if a := t.attempt(r); a != "" {
-				b.WriteString("  " + a)
+			for _, more := range []string{t.attempt(t.Rows[n-1]), shorten(t.Rows[n-1].Error, maxTextError)} {
+				if more != "" {
+					b.WriteString("  " + more)
+				}
 			}
 		}
 		lines = append(lines, strings.TrimRight(b.String(), " "))
 	}
 	return lines
 }
+
+// maxTextError is how much of an error stands in its row.
+const maxTextError = 100
 
 // The colours of a terminal: an accent, red for what failed, and dim.
 const (
@@ -82,23 +130,21 @@ const (
 
 // Terminal draws the table as lines of at most width columns, with colours if colour is set, and at most height lines.
 func (t *Table) Terminal(width, height int, colour bool) []string {
-	paint := func(code, s string) string {
-		if !colour {
-			return s
-		}
-		return code + s + plainText
-	}
+	paint := painter(colour)
 	lines := []string{paint(bold, cut(t.Headline(), width))}
 	if t.Total > 1 && !t.Phase.Final() {
 		lines = append(lines, t.terminalBar(min(width, barPieces), paint))
 	}
+	for _, line := range t.Above() {
+		lines = append(lines, paint(dim, cut(line, width)))
+	}
 	rows := t.textRows()
-	footer := append(t.Remarks(), t.footer()...)
+	footer := append(t.Remarks(), t.footer(false)...)
 	switch {
 	case t.Facts.TensorBoard == "":
 	case t.Phase.Final():
 		footer = append(footer, "TensorBoard again: metaml tensorboard "+t.Name)
-	default:
+	case isLink(t.Facts.TensorBoard):
 		footer = append(footer, "TensorBoard "+t.Facts.TensorBoard)
 	}
 	if !t.Phase.Final() {
@@ -124,16 +170,22 @@ func (t *Table) Terminal(width, height int, colour bool) []string {
 		case i-1 < len(t.Rows) && t.Rows[i-1].Best:
 			code = bold
 		}
-		row = cut(row, width)
-		if code != "" {
-			row = paint(code, row)
-		}
-		lines = append(lines, row)
+		lines = append(lines, paint(code, cut(row, width)))
 	}
 	for _, f := range footer {
 		lines = append(lines, paint(dim, cut(f, width)))
 	}
 	return lines
+}
+
+// painter gives a function that colours one line, or does not. It shows what is not ours as it is.
+func painter(colour bool) func(code, s string) string {
+	return func(code, s string) string {
+		if s = OneLine(s); !colour || code == "" {
+			return s
+		}
+		return code + s + plainText
+	}
 }
 
 func (t *Table) terminalBar(width int, paint func(code, s string) string) string {
@@ -157,6 +209,9 @@ func (t *Table) Line(r Row) string {
 	if a := t.attempt(r); a != "" {
 		parts = append(parts, a)
 	}
+	if r.Phase.Final() && t.Lead != "" && r.Lead != nothing {
+		parts = append(parts, clip(t.Lead)+" "+r.Lead)
+	}
 	for i, name := range t.Parameters {
 		parts = append(parts, name+"="+r.Parameters[i])
 	}
@@ -169,5 +224,5 @@ func (t *Table) Line(r Row) string {
 	if r.Error != "" {
 		parts = append(parts, r.Error)
 	}
-	return strings.Join(parts, "  ")
+	return OneLine(strings.Join(parts, "  "))
 }

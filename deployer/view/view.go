@@ -6,7 +6,6 @@
 package view
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -23,9 +22,10 @@ import (
 const (
 	maxRows       = 20
 	maxParameters = 8
-	maxMetrics    = 5
+	maxMetrics    = 5  // beside the one that stands first
 	sparkWidth    = 12 // characters of a sparkline
 	maxCell       = 24 // characters of a value
+	maxConstants  = 12
 )
 
 // Facts is what a view knows of a run besides its state.
@@ -53,12 +53,16 @@ type Table struct {
 	Left       time.Duration // estimate; 0 is unknown
 	Best       string        // "accuracy 0.972", or ""
 	BestTrial  int
-	Objective  string // metric whose course is shown, or ""
-	Parameters []string
-	Metrics    []string
+	Lead       string   // metric that stands first, with its course: the objective, else the only one; or ""
+	Direction  string   // of Lead, where it is the objective: run.Max or run.Min
+	Constants  []string // parameters that are the same in all trials, "name value"
+	Parameters []string // the others
+	Metrics    []string // beside Lead
 	Rows       []Row
-	Hidden     int // rows that are not shown
-	Columns    int // columns that are not shown
+	Hidden     int   // rows that are not shown
+	Columns    int   // columns that are not shown
+	All        []Row // of a run that is over: every trial, the best first, where Rows leaves some out
+	Undecided  string
 	Notes      []run.Note
 	Facts      Facts
 	Loaded     *run.Loaded
@@ -69,6 +73,7 @@ type Table struct {
 type Row struct {
 	Trial      int
 	Phase      run.Phase
+	Lead       string // value of the table's Lead
 	Parameters []string
 	Metrics    []string
 	Spark      string
@@ -81,7 +86,7 @@ type Row struct {
 // New computes the table of a run at now.
 func New(facts Facts, state *run.State, now time.Time) *Table {
 	t := &Table{
-		Name: facts.Spec.Name, Phase: state.Phase, Reason: state.Reason, Counts: state.Count(), Total: len(state.Trials),
+		Name: OneLine(facts.Spec.Name), Phase: state.Phase, Reason: state.Reason, Counts: state.Count(), Total: len(state.Trials),
 		Parallel: min(max(state.Parallelism, 1), max(len(state.Trials), 1)), BestTrial: -1, Notes: state.Notes, Facts: facts, Loaded: state.Loaded,
 	}
 	end := now
@@ -91,19 +96,61 @@ func New(facts Facts, state *run.State, now time.Time) *Table {
 	if !state.Submitted.IsZero() {
 		t.Elapsed = max(end.Sub(state.Submitted), 0)
 	}
-	objective, err := state.Objective()
-	if err == nil {
-		t.Objective = objective.Metric
-		if best, ok := state.Best(objective); ok {
-			t.BestTrial = best
-			t.Best = objective.Metric + " " + Number(state.Trials[best].Metrics[objective.Metric])
+	objective := t.decide(state)
+	shown, hidden := chosen(state, objective, facts.AllRows)
+	c := t.chooseColumns(state, shown)
+	for _, i := range shown {
+		t.Rows = append(t.Rows, t.row(c, &state.Trials[i], now))
+	}
+	t.sparks(state, shown)
+	if t.Hidden = len(hidden); t.Hidden > 0 && t.Phase.Final() {
+		for _, i := range ranked(state, objective) {
+			t.All = append(t.All, t.row(c, &state.Trials[i], now))
 		}
 	}
-	t.chooseColumns(state)
-	t.chooseRows(state, objective, now)
 	t.Left = left(state, now)
 	t.Loading = !t.Phase.Final() && state.Loaded == nil && t.Counts.Pending == t.Total
 	return t
+}
+
+// decide finds the metric that stands first and the best trial, or says why there is none.
+func (t *Table) decide(state *run.State) run.Objective {
+	objective, none := state.Objective()
+	if none == nil {
+		t.Lead, t.Direction = objective.Metric, objective.Direction()
+	} else {
+		t.Lead = onlyMetric(state)
+	}
+	best, err := state.Best()
+	if err == nil {
+		t.BestTrial = best
+		if v, ok := state.Trials[best].Metrics[objective.Metric]; ok && none == nil {
+			t.Best = clip(objective.Metric) + " " + Number(v)
+		}
+	}
+	over := t.Phase.Final() && t.Counts.Succeeded == 0
+	if none != nil && !over && (state.Asked.Metric != "" || err != nil && t.Total > 1 && hasMetrics(state)) {
+		t.Undecided = OneLine(none.Error())
+	}
+	return objective
+}
+
+func hasMetrics(state *run.State) bool {
+	return slices.ContainsFunc(state.Trials, func(t run.Trial) bool { return len(t.Metrics) > 0 })
+}
+
+// onlyMetric gives the metric of a run whose trials have one metric, or "".
+func onlyMetric(state *run.State) string {
+	only := ""
+	for i := range state.Trials {
+		for name := range state.Trials[i].Metrics {
+			if only != "" && only != name {
+				return ""
+			}
+			only = name
+		}
+	}
+	return only
 }
 
 // left estimates the time until the last trial ends, from the mean time of those that ended.
@@ -135,135 +182,6 @@ func left(state *run.State, now time.Time) time.Duration {
 		}
 	}
 	return max(work/time.Duration(max(state.Parallelism, 1)), longest)
-}
-
-func (t *Table) chooseColumns(state *run.State) {
-	if len(t.Facts.Table) > 0 {
-		for _, p := range t.Facts.Table[0] {
-			t.Parameters = append(t.Parameters, p.Name)
-		}
-	}
-	if len(t.Parameters) > maxParameters {
-		t.Columns += len(t.Parameters) - maxParameters
-		t.Parameters = t.Parameters[:maxParameters]
-	}
-	returned, seen := map[string]bool{}, map[string]bool{}
-	for i := range state.Trials {
-		for _, name := range state.Trials[i].Returned {
-			returned[name] = true
-		}
-		for name := range state.Trials[i].Metrics {
-			seen[name] = true
-		}
-	}
-	names := make([]string, 0, len(seen))
-	for name := range seen {
-		names = append(names, name)
-	}
-	// The metric that decides stands last, beside its course; returned ones come before those that were only reported.
-	rank := func(name string) int {
-		switch {
-		case name == t.Objective:
-			return 0
-		case returned[name]:
-			return 1
-		case !strings.Contains(name, "/"):
-			return 2
-		default:
-			return 3
-		}
-	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b)) })
-	if len(names) > maxMetrics {
-		t.Columns += len(names) - maxMetrics
-		names = names[:maxMetrics]
-	}
-	sort.Slice(names, func(i, j int) bool {
-		if (names[i] == t.Objective) != (names[j] == t.Objective) {
-			return names[j] == t.Objective
-		}
-		return names[i] < names[j]
-	})
-	t.Metrics = names
-}
-
-// chooseRows picks the trials to show: the best ones, all that run, those that failed, and shows them in that order. A small
-// run is shown whole, in the order of its trials, so that no row moves while it runs.
-func (t *Table) chooseRows(state *run.State, objective run.Objective, now time.Time) {
-	var shown []int
-	if len(state.Trials) <= maxRows || t.Facts.AllRows {
-		for i := range state.Trials {
-			shown = append(shown, i)
-		}
-	} else {
-		var running, failed, rest []int
-		for i := range state.Trials {
-			switch state.Trials[i].Phase {
-			case run.Running:
-				running = append(running, i)
-			case run.Failed:
-				failed = append(failed, i)
-			case run.Succeeded, run.Stopped:
-				rest = append(rest, i)
-			case run.Pending:
-			}
-		}
-		slices.SortStableFunc(rest, func(a, b int) int {
-			va, oka := state.Trials[a].Metrics[objective.Metric]
-			vb, okb := state.Trials[b].Metrics[objective.Metric]
-			switch {
-			case oka && okb && objective.Better(va, vb):
-				return -1
-			case oka && okb && objective.Better(vb, va):
-				return 1
-			case oka != okb && oka:
-				return -1
-			case oka != okb:
-				return 1
-			}
-			return 0
-		})
-		running, failed = running[:min(len(running), 10)], failed[:min(len(failed), 5)]
-		best := rest[:min(len(rest), maxRows-len(running)-len(failed))]
-		shown = append(append(append(shown, best...), running...), failed...)
-	}
-	t.Hidden = len(state.Trials) - len(shown)
-	for _, i := range shown {
-		t.Rows = append(t.Rows, t.row(&state.Trials[i], now))
-	}
-}
-
-func (t *Table) row(trial *run.Trial, now time.Time) Row {
-	r := Row{
-		Trial: trial.Index, Phase: trial.Phase, Elapsed: trial.Elapsed(now), Attempt: trial.Attempt,
-		Best: trial.Index == t.BestTrial && trial.Phase == run.Succeeded,
-	}
-	for _, name := range t.Parameters {
-		value := "–"
-		if trial.Index < len(t.Facts.Table) {
-			for _, p := range t.Facts.Table[trial.Index] {
-				if p.Name == name {
-					value = Value(p.Value)
-				}
-			}
-		}
-		r.Parameters = append(r.Parameters, value)
-	}
-	for _, name := range t.Metrics {
-		v, ok := trial.Metrics[name]
-		if !ok {
-			r.Metrics = append(r.Metrics, "–")
-			continue
-		}
-		r.Metrics = append(r.Metrics, Number(v))
-	}
-	if s, ok := trial.Series[t.Objective]; ok && len(s.Values) > 1 {
-		r.Spark = Spark(s.Values, sparkWidth)
-	}
-	if trial.Phase == run.Failed || (trial.Phase == run.Stopped && trial.Reason != run.ReasonStopped) {
-		r.Error = Cause(trial)
-	}
-	return r
 }
 
 // Cause says in one line why a trial failed.
@@ -320,7 +238,7 @@ func Number(v float64) string {
 		return "∞"
 	case math.IsInf(v, -1):
 		return "-∞"
-	case v == math.Trunc(v) && math.Abs(v) < 1e6:
+	case v == math.Trunc(v) && math.Abs(v) < 1e15: // a count, to its last digit
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
 	a := math.Abs(v)
@@ -340,7 +258,7 @@ func Number(v float64) string {
 	}
 }
 
-// Value writes a typed value (docs/protocols.md §2) for people: floats with three significant digits, texts as they are.
+// Value writes a typed value (docs/protocols.md §2) for people: floats with three significant digits, all else as it is.
 func Value(raw json.RawMessage) string {
 	var v any
 	d := json.NewDecoder(strings.NewReader(string(raw)))
@@ -362,7 +280,7 @@ func plain(v any) string {
 		return "False"
 	case json.Number:
 		if f, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") {
-			return Number(f)
+			return float(f)
 		}
 		return v.String()
 	case string:
@@ -380,6 +298,9 @@ func plain(v any) string {
 			return fmt.Sprint(v["v"])
 		case "tuple":
 			items, _ := v["v"].([]any)
+			if len(items) == 1 {
+				return "(" + plain(items[0]) + ",)"
+			}
 			return "(" + joined(items) + ")"
 		}
 		names := make([]string, 0, len(v))
@@ -395,6 +316,22 @@ func plain(v any) string {
 	return fmt.Sprint(v)
 }
 
+// float writes a hyperparameter that is a float, so that it cannot be taken for an integer, without zeros that say nothing.
+func float(v float64) string {
+	if v == math.Trunc(v) && math.Abs(v) < 1e6 {
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	if v == math.Trunc(v) {
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	digits, exponent, scientific := strings.Cut(Number(v), "e")
+	digits = strings.TrimSuffix(strings.TrimRight(digits, "0"), ".")
+	if scientific {
+		return digits + "e" + exponent
+	}
+	return digits
+}
+
 func joined(items []any) string {
 	texts := make([]string, len(items))
 	for i, item := range items {
@@ -403,49 +340,8 @@ func joined(items []any) string {
 	return strings.Join(texts, ", ")
 }
 
-func clip(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-	if r := []rune(s); len(r) > maxCell {
-		return string(r[:maxCell-1]) + "…"
-	}
-	return s
-}
-
-var blocks = []rune("▁▂▃▄▅▆▇█")
-
-// Spark draws the course of a metric in at most width blocks. What is not a finite number is a gap.
-func Spark(values []float64, width int) string {
-	if len(values) > width {
-		thinned := make([]float64, width)
-		for i := range thinned {
-			thinned[i] = values[i*(len(values)-1)/(width-1)]
-		}
-		values = thinned
-	}
-	low, high := math.Inf(1), math.Inf(-1)
-	for _, v := range values {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
-			low, high = min(low, v), max(high, v)
-		}
-	}
-	var b strings.Builder
-	for _, v := range values {
-		switch {
-		case math.IsNaN(v) || math.IsInf(v, 0):
-			b.WriteRune(' ')
-		case high <= low:
-			b.WriteRune(blocks[3])
-		default:
-			b.WriteRune(blocks[int((v-low)/(high-low)*float64(len(blocks)-1)+0.5)])
-		}
-	}
-	return b.String()
-}
+// clip makes a name or a value fit into a cell.
+func clip(s string) string { return shorten(OneLine(s), maxCell) }
 
 // Span writes a duration for people: 340 ms, 9.8 s, 42 s, 3 min 20 s, 2 h 5 min, 3 d 4 h.
 func Span(d time.Duration) string {

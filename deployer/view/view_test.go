@@ -94,8 +94,15 @@ func TestALargeRunStaysSmall(t *testing.T) {
 		s.Apply(run.Event{Type: run.EventTrialEnded, Trial: &i, Attempt: 1, State: run.Succeeded, Metrics: run.Metrics{"loss": float64(i)}})
 	}
 	html := view.New(view.Facts{Spec: spec, Table: table}, s, start).HTML()
-	if len(html) > 64<<10 {
-		t.Errorf("an update has %d bytes, want at most 64 KiB", len(html))
+	s.Apply(run.Event{Type: run.EventEnded, State: run.Succeeded})
+	over := view.New(view.Facts{Spec: spec, Table: table}, s, start).HTML()
+	for when, html := range map[string]string{"running": html, "over": over} {
+		if len(html) > 64<<10 {
+			t.Errorf("%s: an update has %d bytes, want at most 64 KiB", when, len(html))
+		}
+	}
+	if !strings.Contains(over, "of 10,000 trials, the best first</summary>") {
+		t.Error("the trials that fit cannot be unfolded")
 	}
 	if got := strings.Count(html, "<tr"); got > 21 {
 		t.Errorf("%d rows are shown, want at most 20 and a header", got)
@@ -106,7 +113,7 @@ func TestALargeRunStaysSmall(t *testing.T) {
 }
 
 func TestNumbersAndSpans(t *testing.T) {
-	for v, want := range map[float64]string{0.97222: "0.972", 12.345: "12.3", 3: "3", 1e-7: "1.00e-07", math.Inf(-1): "-∞", 0.00512: "0.00512", 1234567.8: "1.23e+06", 128: "128"} {
+	for v, want := range map[float64]string{0.97222: "0.972", 12.345: "12.3", 3: "3", 1e-7: "1.00e-07", math.Inf(-1): "-∞", 0.00512: "0.00512", 1234567.8: "1.23e+06", 1234567: "1234567", 128: "128"} {
 		if got := view.Number(v); got != want {
 			t.Errorf("Number(%v) = %q, want %q", v, got, want)
 		}
@@ -116,7 +123,8 @@ func TestNumbersAndSpans(t *testing.T) {
 			t.Errorf("Span(%v) = %q, want %q", d, got, want)
 		}
 	}
-	for raw, want := range map[string]string{`0.30000000000000004`: "0.300", `3`: "3", `{"$":"tuple","v":[1,2.5]}`: "(1, 2.50)", `null`: "None", `true`: "True", `"a\nb"`: "a b", `{"$":"ref","v":"torch.optim:SGD"}`: "torch.optim:SGD"} {
+	for raw, want := range map[string]string{`0.30000000000000004`: "0.3", `3`: "3", `{"$":"tuple","v":[1,2.5]}`: "(1, 2.5)", `null`: "None", `true`: "True", `"a\nb"`: "a b", `{"$":"ref","v":"torch.optim:SGD"}`: "torch.optim:SGD",
+		`{"$":"tuple","v":[64]}`: "(64,)", `[64]`: "[64]", `64.0`: "64.0", `1234567`: "1234567", `1e-05`: "1e-05", `2.50`: "2.5", `1e+300`: "1e+300"} {
 		if got := view.Value(json.RawMessage(raw)); got != want {
 			t.Errorf("Value(%s) = %q, want %q", raw, got, want)
 		}

@@ -43,11 +43,11 @@ def test_numpy_draws_become_python_values(notebook: Notebook) -> None:
 
 def test_objective(notebook: Notebook) -> None:
     notebook.run("rows = [{'x': 1}, {'x': 2}]")
-    notebook.run("%%train --hyper-parameters rows --objective min:cost --name chosen\ndef f(x): return {'cost': x, 'gain': x}")
+    notebook.run("%%train --hyper-parameters rows --objective min:effort --name chosen\ndef f(x): return {'effort': x, 'gain': x}")
     assert notebook.run("run.best().parameters, run.best('gain', mode='max').parameters").results == ["({'x': 1}, {'x': 2})"]
-    shown = notebook.run("%%train --hyper-parameters rows --name undecided\ndef f(x): return {'cost': x, 'gain': x}")
+    shown = notebook.run("%%train --hyper-parameters rows --name undecided\ndef f(x): return {'effort': x, 'gain': x}")
     assert shown.status == "ok"
-    assert "has no objective" in notebook.run("run.best()").error
+    assert "--objective min:effort or max:effort" in notebook.run("run.best()").error
 
 
 def test_function(notebook: Notebook) -> None:

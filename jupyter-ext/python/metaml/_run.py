@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ._server import Server
 
 _FINAL = ("stopped", "failed", "succeeded")
-# Which metric decides, when nobody said: as in the table (docs/rules.md §4).
-_MAX = ("accuracy", "auc", "f1", "r2", "score")
 
 
 class Report(NamedTuple):
@@ -244,27 +242,26 @@ class Run(Held):
         """The best trial.
 
         Args:
-            metric: name of the metric that decides; without it the run's objective.
-            mode: "max" or "min"; without it the objective's own, else "max" for accuracy, auc, f1, r2 and score, and "min" for
-                the rest. NaN is never best, nor is a trial that failed or was stopped; of equals the first is.
+            metric: name of the metric that decides; without it the run's objective. If only one trial succeeded, it is the best
+                whatever its metrics.
+            mode: "max" or "min"; without it the direction that the metric's name has, as in the table (docs/rules.md §4). NaN is
+                never best, nor is a trial that failed or was stopped; of equals the first is.
 
         Raises:
-            MetaMLError: the run has no objective, or no trial has that metric.
+            MetaMLError: the run has no objective, the metric's name has no direction, or no trial has that metric.
         """
-        trials = self.trials
-        objective = self.objective
+        if mode not in (None, "max", "min"):
+            raise ValueError(f"mode is 'max' or 'min', not {mode!r}")
+        data, trials, objective = self._read(), self.trials, self.objective
         known = sorted({name for trial in trials for name in trial.metrics})
+        if metric is None and mode is None:
+            if isinstance(data.get("best"), int):
+                return trials[data["best"]]
+            raise MetaMLError(str(data.get("no_best")), _another_way(known))
         if metric is None:
             if objective is None:
-                raise MetaMLError(
-                    f"{self.name} has no objective, so none of its trials is the best",
-                    f"Name a metric: run.best({known[0]!r})." if known else "None of its trials has a metric.",
-                )
+                raise MetaMLError(str(data.get("no_best")), _another_way(known))
             metric = objective[0]
-        if mode is None:
-            mode = objective[1] if objective and objective[0] == metric else "max" if metric in _MAX else "min"
-        if mode not in ("max", "min"):
-            raise ValueError(f"mode is 'max' or 'min', not {mode!r}")
         values = [
             (trial.metrics[metric], trial)
             for trial in trials
@@ -275,6 +272,11 @@ class Run(Held):
             hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}." if known else ""
             whose = "that did not fail has" if metric in known else "has"
             raise MetaMLError(f"no trial of {self.name} {whose} a metric {metric!r}", hint if metric not in known else "")
+        if len(values) == 1:
+            return values[0][1]
+        mode = mode or (data.get("directions") or {}).get(metric)
+        if mode is None:
+            raise MetaMLError(f"the name `{metric}` does not say whether more or less of it is better", _another_way([metric]))
         pick = max if mode == "max" else min
         return pick(values, key=lambda pair: pair[0])[1]
 
@@ -368,7 +370,7 @@ class Run(Held):
         states = [trial.get("state") for trial in trials]
         text = f"{data.get('state')}, {_progress(len(states), states.count('succeeded'), states.count('failed'), states.count('stopped'))}"
         objective, best = data.get("objective"), data.get("best")
-        if objective and isinstance(best, int):
+        if objective and isinstance(best, int) and objective["metric"] in trials[best].get("metrics", {}):
             value = trials[best].get("metrics", {}).get(objective["metric"])
             text += f", best {objective['metric']} {_number(value):.4g} (trial {best})"
         return f"<Run {self.name}: {text}>"
@@ -451,6 +453,11 @@ def _trial(entry: dict[str, Any], run: Run) -> Trial:
         run=run.name,
         _of=run,
     )
+
+
+def _another_way(metrics: list[str]) -> str:
+    """What to do where no trial is the best by itself."""
+    return f"Or say which way: run.best({metrics[0]!r}, mode='min') or mode='max'." if metrics else ""
 
 
 def _time(text: Any) -> datetime.datetime | None:

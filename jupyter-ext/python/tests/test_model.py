@@ -37,12 +37,14 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             "name": "fit-1",
             "state": "running",
             "objective": {"metric": "accuracy", "mode": "max"},
+            "best": 1,
             "trials": trials,
         },
     }
 
     def call(*args: str) -> str:
-        return json.dumps(list(runs.values()) if args[0] == "runs" else runs[args[1]])
+        listed = [{"name": one["name"], "kind": one.get("kind"), "state": one["state"]} for one in runs.values()]
+        return json.dumps(listed if args[0] == "runs" else runs[args[1]])
 
     monkeypatch.setattr(_find, "call", call)
     return folders

@@ -19,7 +19,8 @@ SHOWN: dict[str, Any] = {
     "state": "succeeded",
     "reason": "",
     "objective": {"metric": "accuracy", "mode": "max"},
-    "best": 1,
+    "best": 0,
+    "directions": {"accuracy": "max", "loss": "min"},
     "tensorboard": "",
     "trials": [
         {
@@ -77,7 +78,7 @@ def test_trials(asked: list[tuple[str, ...]]) -> None:
 def test_a_run_that_has_ended_is_read_once(asked: list[tuple[str, ...]]) -> None:
     run = Run("fit-1")
     assert (run.state, run.reason, len(run.trials), run.tensorboard) == ("succeeded", "", 4, None)
-    assert repr(run) == "<Run fit-1: succeeded, 4 of 4 trials, 1 failed, best accuracy 0.5 (trial 1)>"
+    assert repr(run) == "<Run fit-1: succeeded, 4 of 4 trials, 1 failed, best accuracy 0.5 (trial 0)>"
     run.stop()  # does nothing
     assert asked == [("show", "fit-1", "--json")]
 
@@ -116,9 +117,18 @@ def test_best_of_nothing_is_refused_by_name(asked: list[tuple[str, ...]], monkey
         assert str(error.value) == text
     with pytest.raises(ValueError, match="mode is 'max' or 'min', not 'most'"):
         Run("fit-1").best(mode="most")
-    monkeypatch.setitem(SHOWN, "objective", None)
-    with pytest.raises(MetaMLError, match=r"fit-1 has no objective, so none of its trials is the best"):
+    monkeypatch.setitem(SHOWN, "best", None)
+    monkeypatch.setitem(SHOWN, "no_best", "the sentence of the table")
+    with pytest.raises(MetaMLError, match="^the sentence of the table\nOr say which way: run.best\\('accuracy', mode='min'\\)"):
         Run("fit-1").best()
+
+
+def test_a_direction_is_the_one_that_metaml_told(asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHOWN, "directions", {"accuracy": "min"})
+    assert Run("fit-1").best("accuracy").index == 0
+    with pytest.raises(MetaMLError, match="the name `loss` does not say whether more or less of it is better"):
+        Run("fit-1").best("loss")
+    assert Run("fit-1").best("lr").index == 0  # only one trial has it
 
 
 def test_listing_asks_nothing_more(asked: list[tuple[str, ...]]) -> None:
