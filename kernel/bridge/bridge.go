@@ -76,6 +76,8 @@ type Bridge struct {
 	awaitsCause bool                   // a traceback of the module is under way; childSaid's alone
 	quitting    atomic.Bool            // a shutdown was asked for
 	unsigned    atomic.Int64
+	strangers   sockets.Strangers
+	session     atomic.Pointer[string] // in the headers of the wrapped kernel's messages
 }
 
 // Run is the whole life of a kernel: it binds the front end's sockets, starts the
@@ -96,6 +98,7 @@ func Run(ctx context.Context, cfg Config, interrupts <-chan os.Signal) (code int
 func listen(cfg Config) (_ *Bridge, err error) {
 	b := &Bridge{cfg: cfg, log: cfg.Log, servers: map[wire.Channel]*sockets.Server{}, subscribed: make(chan struct{})}
 	b.trim = time.AfterFunc(time.Hour, debug.FreeOSMemory)
+	b.strangers.Freed = b.freed
 	b.requests, b.replies = index(ToChild), index(ToFrontEnd)
 	b.clients = clients{bridge: b, byName: map[string]*client{}}
 	if b.front, err = wire.ReadConnection(cfg.ConnectionFile); err != nil {
@@ -201,7 +204,8 @@ func (b *Bridge) handler(ch wire.Channel) sockets.Handler {
 		return sockets.Handler{}
 	}
 	return sockets.Handler{
-		Connect: func(p *sockets.Peer) { b.clients.connected(p.Identity, ch) },
+		Asks: ch == wire.Stdin, Strangers: &b.strangers,
+		Connect: func(p *sockets.Peer) { b.connected(p, ch) },
 		Message: func(p *sockets.Peer, frames [][]byte) { b.fromFront(p, ch, frames) },
 		Gone:    func(p *sockets.Peer, _ error) { b.clients.gone(p, ch) },
 	}
@@ -212,7 +216,28 @@ func (b *Bridge) present(identity string, ch wire.Channel) bool {
 	return b.servers[ch].Has(identity)
 }
 
-// fromFront takes a message of a front end. Only one with our signature goes further.
+// connected takes in that somebody is ready on ch. Who that is nobody knows before they
+// sign, unless a front end of that identity has signed elsewhere.
+func (b *Bridge) connected(p *sockets.Peer, ch wire.Channel) {
+	if b.clients.find(p.Identity) != nil {
+		b.servers[ch].Known(p.Identity)
+	}
+}
+
+// signed takes in that a peer has sent a message with the right signature.
+func (b *Bridge) signed(p *sockets.Peer) {
+	if !p.Signed() {
+		return
+	}
+	for _, ch := range []wire.Channel{wire.Shell, wire.Control, wire.Stdin} {
+		b.servers[ch].Known(p.Identity)
+	}
+}
+
+var errOwn = errors.New("a message of the kernel was sent back to it")
+
+// fromFront takes a message of a front end. Only one with our signature goes further,
+// and none that the kernel has published itself: that everybody can have.
 func (b *Bridge) fromFront(p *sockets.Peer, ch wire.Channel, frames [][]byte) {
 	m, err := wire.Parse(frames)
 	if err == nil {
@@ -222,14 +247,20 @@ func (b *Bridge) fromFront(p *sockets.Peer, ch wire.Channel, frames [][]byte) {
 	if err == nil {
 		h, err = wire.ParseHeader(m.Header())
 	}
+	if err == nil {
+		if session := b.session.Load(); h.Session == b.maker.Session() || session != nil && h.Session == *session {
+			err = errOwn
+		}
+	}
 	if err != nil {
 		if n := b.unsigned.Add(1); n < 10 || n%1000 == 0 {
 			b.log.Warn("a message was dropped", "channel", ch, "error", err, "dropped so far", n)
 		}
 		return
 	}
-	b.noteSize(frames)
 	c := b.clients.get(p.Identity)
+	b.signed(p)
+	b.noteSize(frames)
 	if s := b.standIn.Load(); s != nil {
 		s.answer(c, ch, m, h)
 		return
@@ -253,6 +284,16 @@ const (
 	trimAfter    = 2 * time.Second
 )
 
+// freed is told what peers that never signed give back.
+func (b *Bridge) freed(bytes int) {
+	if bytes >= largeUnsigned {
+		b.trim.Reset(trimAfter)
+	}
+}
+
+// largeUnsigned is as largeMessage, where many may give back something at once.
+const largeUnsigned = 64 << 10
+
 func (b *Bridge) noteSize(frames [][]byte) {
 	if wire.Size(frames) >= largeMessage {
 		b.trim.Reset(trimAfter)
@@ -274,12 +315,23 @@ func (b *Bridge) fromChild(c *client, ch wire.Channel, frames [][]byte) {
 // published takes a message of the wrapped kernel's iopub.
 func (b *Bridge) published(frames [][]byte, fill *sockets.Fill) {
 	if m, err := wire.Parse(frames); err == nil {
+		b.noteSession(m)
 		if row := find(b.replies[wire.IOPub], m.Header()); row != nil && fill == nil && row.publish(b, m) {
 			return
 		}
 	}
 	b.noteSize(frames)
 	b.servers[wire.IOPub].PublishFilling(frames, fill)
+}
+
+// noteSession reads the wrapped kernel's session of its first message.
+func (b *Bridge) noteSession(m wire.Message) {
+	if b.session.Load() != nil {
+		return
+	}
+	if h, err := wire.ParseHeader(m.Header()); err == nil && h.Session != "" {
+		b.session.Store(&h.Session)
+	}
 }
 
 // find reads a header only when it can be of an intercepted type.

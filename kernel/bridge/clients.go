@@ -47,17 +47,11 @@ func (cs *clients) get(identity string) *client {
 	return c
 }
 
-// connected prepares the sockets of a front end that is ready on ch. Stdin is made
-// with shell: a front end never speaks there first, and ipykernel could not ask it.
-func (cs *clients) connected(identity string, ch wire.Channel) {
-	if cs.bridge.standIn.Load() != nil {
-		return
-	}
-	c := cs.get(identity)
-	c.socket(cs.bridge, ch)
-	if ch == wire.Shell {
-		c.socket(cs.bridge, wire.Stdin)
-	}
+// find gives the client of an identity that has sent a signed message, or nil.
+func (cs *clients) find(identity string) *client {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.byName[identity]
 }
 
 // socket gives the client's socket of a channel, made when there is none.
@@ -71,7 +65,13 @@ func (c *client) socket(b *Bridge, ch wire.Channel) *sockets.Peer {
 	if p := c.sockets[ch]; p != nil {
 		return p
 	}
-	p := b.dial(c, ch)
+	ready := b.subscribed
+	if ch == wire.Shell && c.sockets[wire.Stdin] == nil {
+		// ipykernel could not ask a front end whose stdin comes after its request.
+		ready = make(chan struct{})
+		c.sockets[wire.Stdin] = b.dial(c, wire.Stdin, b.subscribed, func() { close(ready) })
+	}
+	p := b.dial(c, ch, ready, nil)
 	c.sockets[ch] = p
 	return p
 }
@@ -151,11 +151,11 @@ func (cs *clients) dropAll() {
 }
 
 // dial connects a client's channel to the wrapped kernel under the client's identity.
-func (b *Bridge) dial(c *client, ch wire.Channel) *sockets.Peer {
+func (b *Bridge) dial(c *client, ch wire.Channel, ready <-chan struct{}, connected func()) *sockets.Peer {
 	network, address := b.child.Address(ch)
 	return sockets.Dialer{
 		Kind: zmq4.Dealer, Network: network, Address: address,
-		Identity: childIdentity(c.identity), Ready: b.subscribed,
+		Identity: childIdentity(c.identity), Ready: ready, Connected: connected,
 		Message: func(frames [][]byte, _ *sockets.Fill) { b.fromChild(c, ch, frames) },
 	}.Dial(b.ctx, &b.wg)
 }

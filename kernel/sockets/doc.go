@@ -13,6 +13,10 @@
 // nothing for [WriteTimeout], is closed, counted ([Server.Stats]) and reconnects.
 // Only messages sent as progress (our own display updates) are dropped before that.
 //
+// Over TCP anybody can connect. Peers that have shown by no signed message that they are
+// front ends get no replies, hold little together ([Strangers]), and go first
+// (identity.go). Who has signed the caller says: [Peer.Signed], [Server.Known].
+//
 // The protocol is ZMTP 3.0 (rfc.zeromq.org/spec/23). It imports zmq4 and the standard
 // library, nothing of ours.
 package sockets

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/go-zeromq/zmq4"
 )
 
 // Flags of a ZMTP 3.0 frame.
@@ -47,10 +49,10 @@ const (
 	filling               // and a large last frame is left to the caller to fill
 )
 
-// readMessage reads all frames of one message.
-func readMessage(r *bufio.Reader, peer trust) (message, error) {
+// readMessage reads all frames of one message of p.
+func readMessage(r *bufio.Reader, peer trust, p *Peer) (message, error) {
 	var m message
-	left := uint64(MaxMessage)
+	left := p.maxMessage()
 	for {
 		flags, err := r.ReadByte()
 		if err != nil {
@@ -68,7 +70,11 @@ func readMessage(r *bufio.Reader, peer trust) (message, error) {
 			m.frames, m.fill = append(m.frames, make([]byte, size)), newFill()
 			return m, nil
 		}
-		frame, err := readBody(r, int(size), peer != stranger)
+		counted, err := p.count(size)
+		if err != nil {
+			return m, err
+		}
+		frame, err := readBody(r, int(size), peer != stranger || counted)
 		if err != nil {
 			return m, err
 		}
@@ -84,6 +90,23 @@ func readMessage(r *bufio.Reader, peer trust) (message, error) {
 			return m, nil
 		}
 	}
+}
+
+// maxMessage is the size in bytes of the largest message that p may send.
+func (p *Peer) maxMessage() uint64 {
+	if p.server != nil && p.server.kind != zmq4.Router {
+		return maxBeat
+	}
+	return MaxMessage
+}
+
+// count counts a frame of a peer that has not signed. Where it is counted its size may
+// be believed.
+func (p *Peer) count(size uint64) (counted bool, err error) {
+	if p.server == nil || p.server.handler.Strangers == nil || p.signed.Load() {
+		return false, nil
+	}
+	return true, p.server.handler.Strangers.take(p, size)
 }
 
 func readSize(r *bufio.Reader, flags byte) (uint64, error) {

@@ -17,8 +17,12 @@ const HandshakeTimeout = 10 * time.Second
 // greetingSize is the fixed size of a ZMTP 3 greeting.
 const greetingSize = 64
 
-// readBuffer is the read buffer of one connection in bytes.
-const readBuffer = 16 << 10
+// The read buffers of one connection, in bytes: where messages come, and where only
+// subscriptions and heartbeats do.
+const (
+	readBuffer = 16 << 10
+	beatBuffer = 512
+)
 
 // handshake runs ZMTP's greeting and NULL handshake over c. It returns the peer's
 // identity and the reader that holds what came after. The library panics on
@@ -32,7 +36,11 @@ func handshake(c net.Conn, kind zmq4.SocketType, identity string, server bool) (
 	if err := c.SetDeadline(time.Now().Add(HandshakeTimeout)); err != nil {
 		return "", nil, fmt.Errorf("set handshake deadline: %w", err)
 	}
-	r = bufio.NewReaderSize(c, readBuffer)
+	size := readBuffer
+	if kind == zmq4.XPub || kind == zmq4.Rep {
+		size = beatBuffer
+	}
+	r = bufio.NewReaderSize(c, size)
 	g := &guard{Conn: c, r: r, left: greetingSize}
 	z, err := zmq4.Open(g, null.Security(), kind, zmq4.SocketIdentity(identity), server, nil)
 	if err != nil {

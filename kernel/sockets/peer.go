@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,6 +43,10 @@ type Peer struct {
 	// Anonymous is true when the identity was made up.
 	Anonymous bool
 
+	server *Server     // nil: dialed
+	signed atomic.Bool // it has sent a message with the right signature
+	proven atomic.Bool // it is a front end, as far as can be told
+
 	mu      sync.Mutex
 	opening net.Conn        // being greeted; closed when the peer is
 	conn    net.Conn        // nil until connected
@@ -51,7 +56,8 @@ type Peer struct {
 	bytes   int             // in queue, rest and the writer's hands
 	active  bool            // the writer goroutine has bytes in its hands
 	err     error           // why it is closed
-	room    chan struct{}   // closed when bytes falls below roomQueue; nil: nobody waits
+	room    chan struct{}   // closed when bytes falls to below; nil: nobody waits
+	below   int
 
 	topics map[string]int // XPUB: subscriptions of this peer
 
@@ -150,10 +156,7 @@ type outgoing struct {
 func (p *Peer) Send(frames [][]byte) bool { return p.send(outgoing{frames: frames}, false) }
 
 func (p *Peer) send(m outgoing, progress bool) bool {
-	size := 0
-	for _, f := range m.frames {
-		size += len(f) + 9
-	}
+	size := sizeOf(m.frames)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
@@ -220,15 +223,19 @@ func (p *Peer) Queued() int {
 
 // Room waits while more than roomQueue bytes are queued. The one who reads from a
 // client calls it before sending on, so that the client itself is slowed down.
-func (p *Peer) Room() {
+func (p *Peer) Room() { p.waitBelow(roomQueue) }
+
+// waitBelow waits while more than limit bytes are queued. All who wait for one peer have
+// the same limit.
+func (p *Peer) waitBelow(limit int) {
 	for {
 		p.mu.Lock()
-		if p.err != nil || p.bytes <= roomQueue {
+		if p.err != nil || p.bytes <= limit {
 			p.mu.Unlock()
 			return
 		}
 		if p.room == nil {
-			p.room = make(chan struct{})
+			p.room, p.below = make(chan struct{}), limit
 		}
 		room := p.room
 		p.mu.Unlock()
@@ -279,9 +286,7 @@ func (p *Peer) take() (batch []outgoing, rest []byte, size int) {
 	}
 	n := 0
 	for n < len(p.queue) && size < batchSize {
-		for _, f := range p.queue[n].frames {
-			size += len(f) + 9
-		}
+		size += sizeOf(p.queue[n].frames)
 		n++
 	}
 	batch = p.queue[:n:n]
@@ -298,7 +303,7 @@ func (p *Peer) sent(size int) {
 	defer p.mu.Unlock()
 	p.active = false
 	p.bytes -= size
-	if p.room != nil && p.bytes <= roomQueue {
+	if p.room != nil && p.bytes <= p.below {
 		close(p.room)
 		p.room = nil
 	}
@@ -378,12 +383,15 @@ func writeChunks(c net.Conn, b []byte) error {
 // read is the reader: it calls on for every message until the connection ends.
 func (p *Peer) read(r *bufio.Reader, peer trust, on func(message)) error {
 	for {
-		m, err := readMessage(r, peer)
+		m, err := readMessage(r, peer, p)
 		if err != nil {
 			return err
 		}
 		if m.command {
 			p.command(m.frames[0])
+			if p.server != nil {
+				p.server.handler.Strangers.give(p)
+			}
 			continue
 		}
 		on(m)

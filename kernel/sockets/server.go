@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,8 +19,12 @@ import (
 
 // Bounds of one server socket.
 const (
-	// MaxPeers is how many ready connections a socket keeps; more are refused.
+	// MaxPeers is how many ready connections a socket keeps.
 	MaxPeers = 1024
+	// maxIdle is how many of them may be of peers that have done nothing that a front
+	// end does ([Peer.proven]); when one more comes the oldest is closed. Anybody on
+	// the machine can connect over TCP.
+	maxIdle = 128
 	// maxGreeting is how many connections may be in their handshake; when one more
 	// comes the oldest is closed, so that silent ones keep nobody out.
 	maxGreeting = 128
@@ -37,6 +42,11 @@ type Handler struct {
 	Subscribe func(p *Peer, topic []byte)
 	// Gone is called once after the last message of a peer.
 	Gone func(*Peer, error)
+	// Asks is set on a ROUTER whose peers do not speak first: what is sent goes to the
+	// first connection of a known identity. Else it goes to one that has signed.
+	Asks bool
+	// Strangers, when not nil, bounds what peers hold that never signed.
+	Strangers *Strangers
 }
 
 // Stats counts what a server socket refused or gave up, by reason.
@@ -53,8 +63,11 @@ type Server struct {
 
 	mu       sync.Mutex
 	closed   bool
-	greeting []net.Conn // oldest first
-	peers    map[string]*Peer
+	greeting []net.Conn            // oldest first
+	peers    []*Peer               // oldest first
+	holders  map[string]*Peer      // by identity: who gets what is sent to it
+	kept     map[string][][][]byte // by identity: what waits until its connection signs
+	keptSize int
 
 	refused, badHandshake, badFrames, notReading atomic.Uint64
 }
@@ -86,7 +99,7 @@ func Listen(ctx context.Context, kind zmq4.SocketType, network, address string, 
 			return nil, fmt.Errorf("make %s private: %w", address, err)
 		}
 	}
-	s := &Server{kind: kind, listener: l, handler: h, peers: map[string]*Peer{}}
+	s := &Server{kind: kind, listener: l, handler: h, holders: map[string]*Peer{}, kept: map[string][][][]byte{}}
 	s.wg.Go(s.accept)
 	return s, nil
 }
@@ -113,21 +126,13 @@ func (s *Server) Close() {
 	for _, c := range s.greeting {
 		_ = c.Close()
 	}
-	peers := s.snapshot()
+	peers := slices.Clone(s.peers)
 	s.mu.Unlock()
 	_ = s.listener.Close()
 	for _, p := range peers {
 		p.Close()
 	}
 	s.wg.Wait()
-}
-
-func (s *Server) snapshot() []*Peer {
-	peers := make([]*Peer, 0, len(s.peers))
-	for _, p := range s.peers {
-		peers = append(peers, p)
-	}
-	return peers
 }
 
 // Queued is the number of bytes that wait for all peers.
@@ -139,14 +144,6 @@ func (s *Server) Queued() int {
 		n += p.Queued()
 	}
 	return n
-}
-
-// Send sends to the newest connection of an identity (ROUTER). False: there is none.
-func (s *Server) Send(identity string, frames [][]byte) bool {
-	s.mu.Lock()
-	p := s.peers[identity]
-	s.mu.Unlock()
-	return p != nil && p.Send(frames)
 }
 
 // Publish sends to every peer that subscribed to a prefix of the first frame (XPUB).
@@ -202,10 +199,6 @@ func (s *Server) admit(c net.Conn) bool {
 	if s.closed {
 		return false
 	}
-	if len(s.peers) >= MaxPeers {
-		s.refused.Add(1)
-		return false
-	}
 	if len(s.greeting) >= maxGreeting {
 		_ = s.greeting[0].Close()
 		s.greeting = s.greeting[1:]
@@ -236,7 +229,7 @@ func (s *Server) serve(c net.Conn) {
 		return
 	}
 	p := newPeer()
-	p.Identity = id
+	p.server, p.Identity = s, id
 	if p.Anonymous = id == ""; p.Anonymous || s.kind != zmq4.Router {
 		p.Identity = madeUp()
 	}
@@ -258,6 +251,8 @@ func (s *Server) serve(c net.Conn) {
 	switch {
 	case errors.Is(err, ErrQueueFull), errors.Is(err, os.ErrDeadlineExceeded):
 		s.notReading.Add(1)
+	case errors.Is(err, ErrStrangers):
+		s.refused.Add(1)
 	case errors.Is(err, ErrTooLarge), errors.Is(err, errPanic):
 		s.badFrames.Add(1)
 	}
@@ -276,26 +271,36 @@ func (s *Server) readAll(p *Peer, r *bufio.Reader) (err error) {
 			err = fmt.Errorf("%w: %v", errPanic, v)
 		}
 	}()
+	defer s.handler.Strangers.give(p)
 	return p.read(r, stranger, func(m message) {
 		switch {
 		case s.kind == zmq4.Rep:
-			p.Room()
+			p.waitBelow(smallQueue)
 			p.Send(m.frames)
+			p.prove()
 		case s.kind == zmq4.XPub:
+			p.waitBelow(smallQueue)
 			s.subscription(p, m.frames)
 		case s.handler.Message != nil:
 			s.handler.Message(p, m.frames)
 		}
+		s.handler.Strangers.give(p)
 	})
 }
 
-// maxTopics bounds the subscriptions of one peer.
-const maxTopics = 1024
+// Bounds of a peer that nobody can tell from a stranger: one that subscribes, or sends
+// heartbeats.
+const (
+	maxTopics  = 64
+	maxTopic   = 256      // bytes of one
+	maxBeat    = 4 << 10  // bytes of a heartbeat, or of a subscription
+	smallQueue = 16 << 10 // unsent bytes above which no more is read
+)
 
 // subscription handles what a subscriber sends: 1 or 0 and a topic.
 func (s *Server) subscription(p *Peer, frames [][]byte) {
 	f := frames[0]
-	if len(frames) != 1 || len(f) == 0 || f[0] > 1 || len(f) > 4096 {
+	if len(frames) != 1 || len(f) == 0 || f[0] > 1 || len(f) > 1+maxTopic {
 		return
 	}
 	topic := string(f[1:])
@@ -309,6 +314,7 @@ func (s *Server) subscription(p *Peer, frames [][]byte) {
 		delete(p.topics, topic)
 	}
 	p.mu.Unlock()
+	p.prove()
 	if f[0] == 1 && s.handler.Subscribe != nil {
 		s.handler.Subscribe(p, f[1:])
 	}
@@ -325,38 +331,8 @@ func (p *Peer) subscribed(first []byte) bool {
 	return false
 }
 
-// add makes p the newest connection of its identity; the former one is closed, as
-// ROUTER_HANDOVER does it: a front end that reconnects gets its replies.
-func (s *Server) add(p *Peer) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	if old := s.peers[p.Identity]; old != nil {
-		old.Close()
-	}
-	s.peers[p.Identity] = p
-	return true
-}
-
-func (s *Server) remove(p *Peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.peers[p.Identity] == p {
-		delete(s.peers, p.Identity)
-	}
-}
-
 func madeUp() string {
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	return "metaml-" + hex.EncodeToString(b[:])
-}
-
-// Has says whether a peer of that identity is connected.
-func (s *Server) Has(identity string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peers[identity] != nil
 }

@@ -163,18 +163,6 @@ func TestStockPeersAreUnderstood(t *testing.T) {
 	}
 }
 
-func TestReconnectedIdentityGetsTheReplies(t *testing.T) {
-	s := echo(t)
-	old, oldGot := dial(t, s, zmq4.Dealer, "same")
-	exchange(t, old, oldGot, "x")
-	again, got := dial(t, s, zmq4.Dealer, "same")
-	exchange(t, again, got, "y")
-	until(t, "the old connection is closed", func() bool { return old.Err() != nil })
-	if !s.Send("same", [][]byte{[]byte("z")}) || string(receive(t, got)[0]) != "z" {
-		t.Error("the newest connection did not get the message")
-	}
-}
-
 func TestSubscriptionsAreReportedAndFilter(t *testing.T) {
 	topics := make(chan string, 10)
 	s := serve(t, zmq4.XPub, Handler{Subscribe: func(_ *Peer, topic []byte) { topics <- string(topic) }})
@@ -316,7 +304,7 @@ func TestPingIsAnswered(t *testing.T) {
 	if _, err := c.Write([]byte{flagCommand, 9, 4, 'P', 'I', 'N', 'G', 0, 10, 'h', 'i'}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := readMessage(bufio.NewReader(c), believed)
+	m, err := readMessage(bufio.NewReader(c), believed, newPeer())
 	if err != nil || !m.command || string(m.frames[0]) != "\x04PONGhi" {
 		t.Errorf("got %q, %v", m.frames, err)
 	}
@@ -485,7 +473,15 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte{flagCommand, 200, 5, 'R', 'E', 'A', 'D', 'Y', 255}, false)
 	f.Add([]byte{flagLong, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, true)
 	f.Add([]byte{flagMore, 1, 'a', 0, 1, 'b'}, true)
-	s, err := Listen(f.Context(), zmq4.Router, "tcp", "127.0.0.1:0", Handler{Message: func(p *Peer, frames [][]byte) { p.Send(frames) }})
+	f.Add([]byte{flagLong, 0, 0, 0, 0, 1, 0x80, 0, 0, 'x'}, true)
+	f.Add([]byte("\x00\x06signed\x02\x00\x00\x00\x00\x01\x80\x00\x00x"), true)
+	strangers := &Strangers{}
+	s, err := Listen(f.Context(), zmq4.Router, "tcp", "127.0.0.1:0", Handler{Strangers: strangers, Message: func(p *Peer, frames [][]byte) {
+		if string(frames[0]) == "signed" {
+			p.Signed()
+		}
+		p.Send(frames)
+	}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -507,5 +503,8 @@ func FuzzServer(f *testing.F) {
 		_, _ = c.Write(data) // the server may close at any byte
 		p, got := dial(t, s, zmq4.Dealer, "good")
 		exchange(t, p, got, "still here")
+		if used, _ := strangers.holds(); used > strangersHold {
+			t.Fatalf("strangers hold %d bytes", used)
+		}
 	})
 }

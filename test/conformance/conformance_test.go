@@ -91,7 +91,7 @@ func TestKernel(t *testing.T) {
 		name, wrapped string
 		files         []string
 	}{
-		{"newest", tests, []string{"test_kernel_suite.py", "test_channels.py", "test_life.py", "test_cells.py", "test_sweep.py"}},
+		{"newest", tests, []string{"test_kernel_suite.py", "test_channels.py", "test_strangers.py", "test_life.py", "test_cells.py", "test_sweep.py"}},
 		{"oldest", oldest, []string{"test_kernel_suite.py", "test_life.py", "test_cells.py", "test_sweep.py"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
