@@ -15,6 +15,7 @@ import (
 // meant.
 type footprints struct {
 	dir   string // "" if trials share none, or there is only one
+	run   string // how the tokens of the run's processes begin
 	since time.Time
 
 	mu    sync.Mutex
@@ -25,7 +26,8 @@ type footprints struct {
 // footprint is what was seen of one file.
 type footprint struct {
 	modified time.Time
-	trials   int // trials after whose end it was found changed
+	trials   int  // trials after whose end it was found changed
+	foreign  bool // some other process has it open for writing, such as the log that the run's own lines are redirected to
 }
 
 const (
@@ -34,8 +36,8 @@ const (
 	maxNamed   = 5           // files that are named
 )
 
-func newFootprints(spec run.Spec) *footprints {
-	f := &footprints{files: map[string]footprint{}, since: time.Now()}
+func newFootprints(spec run.Spec, tokens tokens) *footprints {
+	f := &footprints{run: tokens.run, files: map[string]footprint{}, since: time.Now()}
 	if !spec.TrialCwd && spec.Completions > 1 && spec.Server == nil {
 		f.dir = spec.Cwd
 	}
@@ -71,9 +73,14 @@ func (f *footprints) ended(begin time.Time) {
 			continue
 		}
 		seen := f.files[e.Name()]
-		if !info.ModTime().Equal(seen.modified) {
-			f.files[e.Name()] = footprint{info.ModTime(), seen.trials + 1}
+		if info.ModTime().Equal(seen.modified) {
+			continue
 		}
+		seen.modified = info.ModTime()
+		if seen.trials++; seen.trials == 2 {
+			seen.foreign = writtenByOthers(filepath.Join(f.dir, e.Name()), f.run)
+		}
+		f.files[e.Name()] = seen
 	}
 }
 
@@ -83,7 +90,7 @@ func (f *footprints) notes() []run.Note {
 	defer f.mu.Unlock()
 	var names []string
 	for name, seen := range f.files {
-		if seen.trials > 1 {
+		if seen.trials > 1 && !seen.foreign && !writtenByOthers(filepath.Join(f.dir, name), f.run) {
 			names = append(names, name)
 		}
 	}

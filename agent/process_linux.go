@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -196,4 +197,38 @@ func (p *Processes) orphans() {
 			return
 		}
 	}
+}
+
+// writtenByOthers reports whether a process that does not belong to the run, whose tokens begin so, has the file open for writing.
+func writtenByOthers(path, run string) bool {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // as the system names what a process has open
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, link := range links {
+		if target, err := os.Readlink(link); err != nil || target != path {
+			continue
+		}
+		process, number := filepath.Dir(filepath.Dir(link)), filepath.Base(link)
+		info, err := os.ReadFile(filepath.Join(process, "fdinfo", number))
+		if err != nil || !forWriting(info) {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(process))
+		if !strings.HasPrefix(tokenOf(environOf(pid)), run) {
+			return true
+		}
+	}
+	return false
+}
+
+// forWriting reads what /proc/PID/fdinfo/FD says of how a file was opened.
+func forWriting(info []byte) bool {
+	for line := range strings.Lines(string(info)) {
+		if flags, ok := strings.CutPrefix(line, "flags:"); ok {
+			mode, err := strconv.ParseInt(strings.TrimSpace(flags), 8, 64)
+			return err == nil && mode&unix.O_ACCMODE != unix.O_RDONLY
+		}
+	}
+	return false
 }

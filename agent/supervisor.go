@@ -79,7 +79,7 @@ func New(o Options) (*Supervisor, error) {
 		opts: o, tokens: newTokens(o.Spec, o.Folder), gpus: findGPUs(), procs: procs, alone: o.Processes == nil, sockets: sockets,
 		sources: readSourceMap(o.Folder.Map()),
 		updates: make(chan run.Update, 1024), closing: make(chan struct{}),
-		footprints: newFootprints(o.Spec),
+		footprints: newFootprints(o.Spec, newTokens(o.Spec, o.Folder)),
 		attempts:   map[run.AttemptID]*attempt{}, notes: map[string]int{},
 	}
 	if o.Environ == nil {

@@ -295,7 +295,13 @@ func TestFilesThatSeveralTrialsWroteAreNamed(t *testing.T) {
 	b := newBench(t)
 	spec := b.spec(2)
 	spec.Parallelism = 1
-	l := b.run(spec, "import time\ndef train(i):\n    time.sleep(1.1)\n    open('model.bin', 'w').write(str(i))\n    open(f'own-{i}', 'w').write('x')\n", rows("i", 0, 1))
+	// What the one who waits redirects its own lines to grows while trials run, and is no trial's doing.
+	redirected, err := os.Create(filepath.Join(spec.Cwd, "out1.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer redirected.Close()
+	l := b.run(spec, "import time\ndef train(i):\n    time.sleep(1.1)\n    open('model.bin', 'w').write(str(i))\n    open('out1.txt', 'a').write('a line')\n    open(f'own-{i}', 'w').write('x')\n", rows("i", 0, 1))
 	if n := l.State.Notes; len(n) != 1 || n[0].Code != "shared-file" || !strings.HasPrefix(n[0].Text, "`model.bin` was written by several trials in ") || !strings.Contains(n[0].Hint, "metaml.output()") {
 		t.Errorf("%+v", n)
 	}
