@@ -217,7 +217,7 @@ func (d *Door) spec(r Request, source Drawn) run.Spec {
 		V: 1, Owner: owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(), Series: slug(cmp.Or(s.Text("name"), r.Entry)),
 		Digest: r.Digest, Entry: r.Entry, Python: r.Python, Cwd: r.Cwd, Path: r.Path,
 		Parallelism: int(s.Int("parallelism")), Retries: int(s.Int("retries")), Timeout: s.Duration("timeout"),
-		TrialCwd: s.Text("cwd") == "trial", Fresh: s.Bool("fresh_process"), TensorBoard: s.Bool("tensorboard"),
+		TrialCwd: s.Text("cwd") == "trial", Fresh: s.Bool("fresh_process"), TensorBoard: s.Bool("tensorboard"), Notify: s.Text("notify"),
 		Reseed: r.Reseed, SelfSeeded: r.SelfSeeded, Settings: s.All(),
 	}
 	if text := s.Text("objective"); text != "" {

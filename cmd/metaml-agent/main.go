@@ -24,6 +24,7 @@ import (
 	"github.com/metaml/metaml/deployer/monitor"
 	"github.com/metaml/metaml/deployer/monitor/board"
 	"github.com/metaml/metaml/deployer/monitor/scalars"
+	"github.com/metaml/metaml/deployer/notify"
 	"github.com/metaml/metaml/deployer/run"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
@@ -110,7 +111,12 @@ func monitorRun(ctx context.Context, f folder.Run, resume bool, listeners, takeo
 	if spec, err := f.ReadSpec(); err == nil && spec.Kind == run.Serve {
 		return serverMain(ctx, f, spec.Name, resume, listeners, takeover)
 	}
-	return monitor.Run(ctx, monitor.Options{Folder: f, Resume: resume, Supervise: supervise})
+	return monitor.Run(ctx, monitor.Options{
+		Folder: f, Resume: resume, Supervise: supervise,
+		Notify: func(ctx context.Context, spec *run.Spec, state *run.State) *monitor.Note {
+			return notify.Run(ctx, spec, f, state, notify.Patience)
+		},
+	})
 }
 
 // supervise makes what runs the attempts, with what is wrapped around it.

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	python := testPython(t)
 	testscript.Run(t, testscript.Params{
 		Dir:  filepath.Join("testdata", "script"),
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "askit": askIt},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "askit": askIt, "waitnote": waitNote},
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, ".home")
 			env.Setenv("HOME", home)
@@ -50,6 +50,17 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s never appeared", args[0])
+}
+
+// waitNote waits until a run has a note, and leaves what `metaml show --json` says of it as the output of a command.
+func waitNote(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // it waits for a state
+		ts.Check(ts.Exec("metaml", "show", args[0], "--json"))
+		if strings.Contains(ts.ReadFile("stdout"), "--notify failed: exit status 3: cannot reach it") {
+			return
+		}
+	}
+	ts.Fatalf("%s never had that note", args[0])
 }
 
 // askIt runs the command line that asks a server, as `metaml show` tells it.

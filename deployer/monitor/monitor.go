@@ -17,6 +17,8 @@ type Options struct {
 	Resume bool // go on with the unfinished trials of a run that has ended, or whose machine was restarted
 	// Supervise makes what runs the attempts. It may start nothing before the first Start, or Sweep.
 	Supervise func(Job) (Supervisor, error)
+	// Notify is told when the run has ended, if its Spec asks for that. What went wrong is a note.
+	Notify func(context.Context, *run.Spec, *run.State) *Note
 }
 
 // ErrRestarted says that the machine was started again since the run's last monitor: nothing goes on by itself.
@@ -25,57 +27,69 @@ var ErrRestarted = errors.New("the machine was restarted while the run was going
 // Run is the life of a monitor: it takes the run over from the monitors before, and returns when the run has ended. That it
 // returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at once
 // if a monitor is there.
-func Run(ctx context.Context, o Options) (err error) {
+func Run(ctx context.Context, o Options) error {
+	spec, state, err := look(ctx, o)
+	if state != nil && state.Phase.Final() && ctx.Err() == nil && o.Notify != nil && spec.Notify != "" {
+		// The run's lock is free: whoever resumes or deletes the run need not wait for a command.
+		if n := o.Notify(ctx, spec, state); n != nil {
+			noteAtTheEnd(o.Folder, spec, *n)
+		}
+	}
+	return err
+}
+
+// look looks after the run, and gives what it came to, if this monitor brought it to its end.
+func look(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
 	patience := time.Duration(0)
 	if o.Resume {
 		patience = 5 * time.Second
 	}
 	lock, err := o.Folder.LockMonitorWithin(ctx, patience)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer lock.Close()
 	spec, err := o.Folder.ReadSpec()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	rebooted := o.Folder.Rebooted()
 	file, err := o.Folder.OpenEvents()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer file.Close()
 	past := NewPast(spec)
 	log, err := folder.OpenLog(file, past.Apply)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	switch {
 	case o.Resume:
 		if err := o.Folder.ForgetStops(); err != nil {
-			return err
+			return nil, nil, err
 		}
 	case past.State.Phase.Final():
-		return nil
+		return nil, nil, nil
 	case rebooted:
-		return ErrRestarted
+		return nil, nil, ErrRestarted
 	}
 	if err := o.Folder.WriteMonitor(); err != nil {
-		return err
+		return nil, nil, err
 	}
 	table, err := o.Folder.ReadTable()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	o.Folder.KeepReserve()
 	sup, err := o.Supervise(Job{Spec: spec, Folder: o.Folder, Table: table})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer sup.Close()
 	if s, ok := sup.(Sweeper); ok {
 		if err := s.Sweep(ctx, past.Running()); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	syncer := folder.NewSyncer(log)
@@ -84,17 +98,41 @@ func Run(ctx context.Context, o Options) (err error) {
 	engine.Open(o.Resume, rebooted)
 	d := driver{folder: o.Folder, engine: engine, sup: sup}
 	if err := d.drive(ctx); err != nil {
-		return d.failed(err)
+		err = d.failed(err)
+		return &spec, engine.State(), err
 	}
 	if err := log.Sync(); err != nil {
-		return fmt.Errorf("write the event file: %w", err)
+		return nil, nil, fmt.Errorf("write the event file: %w", err)
 	}
 	_ = os.Remove(o.Folder.Reserve())
 	_ = o.Folder.WriteSummary(engine.State(), log.Size()) // lists are slower without it
 	if engine.State().Phase == run.Succeeded {
 		_ = os.Remove(o.Folder.EnvironmentFile())
 	}
-	return nil
+	return &spec, engine.State(), nil
+}
+
+// noteAtTheEnd adds a note to a run that has ended, unless it goes on again.
+func noteAtTheEnd(f folder.Run, spec *run.Spec, n Note) {
+	lock, err := f.LockMonitor()
+	if err != nil {
+		return
+	}
+	defer lock.Close()
+	file, err := f.OpenEvents()
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	past := NewPast(*spec)
+	log, err := folder.OpenLog(file, past.Apply)
+	if err != nil || !past.State.Phase.Final() {
+		return
+	}
+	e := &run.Event{V: 1, Source: source, Run: spec.Name, Time: time.Now().UTC(), Type: run.EventNote, Code: n.Code, Text: n.Text, Hint: n.Hint}
+	if log.Append(e) == nil {
+		_ = f.WriteSummary(past.State, log.Size())
+	}
 }
 
 // driver feeds an engine.

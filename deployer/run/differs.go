@@ -7,7 +7,7 @@ import (
 
 // aboutTheRun are the settings that make a running run another one, where they are not in its key. What only says how to show or
 // find it (into, detach, again …) is not among them.
-var aboutTheRun = []string{"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard"}
+var aboutTheRun = []string{"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard", "notify"}
 
 // Differs names every setting that an active run has otherwise than a submission asks that attaches to it, a sentence each. None is
 // applied.

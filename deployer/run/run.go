@@ -48,6 +48,7 @@ type Spec struct {
 	TrialCwd    bool          `json:"trial_cwd,omitempty"` // --cwd trial: each trial in a folder of its own
 	Fresh       bool          `json:"fresh,omitempty"`     // --fresh-process: never fork
 	TensorBoard bool          `json:"tensorboard,omitempty"`
+	Notify      string        `json:"notify,omitempty"`      // a command that is told when the run is done
 	Whole       string        `json:"whole,omitempty"`       // the parameter that gets a row of the table as one dict
 	Reseed      []string      `json:"reseed,omitempty"`      // names of top-level random generators to reseed in each trial
 	SelfSeeded  []string      `json:"self_seeded,omitempty"` // libraries the program seeds itself: random, numpy, torch, tensorflow

@@ -137,6 +137,9 @@ func fileSetting(path string, line int, name string, value any) (fileValue, erro
 		}
 		return fileValue{}, fileError(path, line, "%s", text)
 	}
+	if def.NoFile {
+		return fileValue{}, fileError(path, line, "%s is not taken from a file, which may have come with somebody else's code; type it, or set %s", name, def.Variable())
+	}
 	text, err := tomlText(def, value)
 	if err == nil {
 		err = def.check(text)

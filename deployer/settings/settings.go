@@ -44,6 +44,7 @@ type Def struct {
 	Choices []string   `json:"choices,omitempty"`
 	Kinds   []run.Kind `json:"kinds"`
 	Targets []string   `json:"targets"` // the targets that honour it
+	NoFile  bool       `json:"-"`       // metaml.toml may not have it
 	Help    string     `json:"help"`    // one sentence
 }
 
@@ -88,6 +89,7 @@ var All = []Def{
 	{Name: "example", Type: Text, Value: "JSON|NAME", Kinds: serve, Targets: everywhere, Help: "An input, as JSON or as a variable, which must be answered before the server is ready."},
 	{Name: "function", Type: Name, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The function to run, where the cell defines several; without it the last."},
 	{Name: "tensorboard", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Show a TensorBoard of the run while it lasts."},
+	{Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: []string{Local}, NoFile: true, Help: "A command that is told when the run is done, by METAML_RUN, METAML_STATE and METAML_SUMMARY in its environment and as JSON on its standard input; never taken from metaml.toml."},
 	{Name: "name", Type: Text, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The name of the series of runs; without it the function's."},
 	{Name: "into", Type: Name, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The variable that gets the Run or the Server; without it `run` or `server`, when that is free or already ours."},
 	{Name: "with", Type: Names, Value: "NAME[,NAME…]", Kinds: both, Targets: everywhere, Help: "Names whose values are shipped (pickled) because no cell can make them again."},
