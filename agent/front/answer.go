@@ -27,19 +27,35 @@ func (f *front) answer(ctx *fasthttp.RequestCtx, r *revision, c *call) {
 		return
 	}
 	a := &c.answer
-	if a.kind >= replyPartBytes && a.kind <= replyPartLines {
+	said, err := readHead(a.head)
+	if isPart(a.kind) {
+		if err != nil {
+			c.worker.quit(c)
+			p := wrongHead(r, err)
+			f.metrics.answered(p.status)
+			f.refuse(ctx, c.arrived, p)
+			c.release()
+			return
+		}
 		f.metrics.answered(a.status)
-		f.stream(ctx, r, c)
+		f.stream(ctx, r, c, said)
 		return
 	}
 	contentType, body, p := f.render(r, c)
+	if err != nil {
+		p = wrongHead(r, err)
+	}
 	if p.status != 0 {
 		f.metrics.answered(p.status)
 		f.refuse(ctx, c.arrived, p)
 	} else {
 		f.metrics.answered(a.status)
 		ctx.SetStatusCode(a.status)
-		ctx.Response.Header.SetContentType(contentType)
+		if a.status == fasthttp.StatusNoContent || a.status == fasthttp.StatusNotModified {
+			contentType = "" // there is none of it
+		}
+		ctx.Response.Header.SetContentType(firstOf(said.Type, contentType))
+		said.write(ctx)
 		if a.status >= 500 {
 			id, text := errorOf(body)
 			f.logRequest(ctx, c.arrived, a.status, id, text)
@@ -65,7 +81,7 @@ func (f *front) render(r *revision, c *call) (contentType string, body []byte, p
 	case replyText:
 		return typeText, a.data, p
 	case replyBytes:
-		return typeBytes, a.data, p
+		return typeOfBytes(a.data), a.data, p
 	case replyEnd: // a stream without parts
 		return typeBytes, a.data, p
 	case replyArray:
@@ -107,17 +123,16 @@ func errorOf(body []byte) (id, text string) {
 }
 
 // stream answers with the parts of a stream, each when the client has taken the one before.
-func (f *front) stream(ctx *fasthttp.RequestCtx, r *revision, c *call) {
+func (f *front) stream(ctx *fasthttp.RequestCtx, r *revision, c *call, said head) {
 	s := &streamed{front: f, revision: r, call: c, rest: c.answer.data, method: method(ctx), path: string(ctx.Path())}
 	ctx.SetStatusCode(c.answer.status)
-	switch c.answer.kind {
-	case replyPartText:
-		ctx.SetContentType(typeText)
-	case replyPartLines:
-		ctx.SetContentType(typeLines)
-	default:
-		ctx.SetContentType(typeBytes)
+	ctx.SetContentType(firstOf(said.Type, typeOfPart(c.answer.kind, c.answer.data)))
+	if c.answer.kind == replyPartEvent {
+		s.events = true
+		ctx.Response.Header.Set("Cache-Control", "no-cache")
+		ctx.Response.Header.Set("X-Accel-Buffering", "no") // nginx would keep events until it has a page full of them
 	}
+	said.write(ctx)
 	if ctx.Request.Header.IsHTTP11() || ctx.IsHead() {
 		ctx.SetBodyStream(s, -1)
 		return
@@ -159,8 +174,30 @@ type streamed struct {
 	rest     []byte // of the part that came last
 	method   string
 	path     string
+	events   bool // server-sent ones
+	asked    bool // a part is due
 	ended    bool
 	closed   bool
+}
+
+// Between two server-sent events a comment is sent from time to time, so that no proxy takes the connection for idle.
+const keepAlive = ": keep-alive\n\n"
+
+// next waits for a part; false: something else is to be sent meanwhile.
+func (s *streamed) next() bool {
+	c := s.call
+	if !s.events {
+		<-c.done
+		return true
+	}
+	timer := time.NewTimer(s.front.limits.quiet)
+	defer timer.Stop()
+	select {
+	case <-c.done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 var errBroken = errors.New("the stream broke off")
@@ -174,15 +211,22 @@ func (s *streamed) Read(p []byte) (int, error) {
 		if c.gone() {
 			return 0, errGone
 		}
-		if err := c.worker.more(c); err != nil {
-			return s.broken(err)
+		if !s.asked {
+			if err := c.worker.more(c); err != nil {
+				return s.broken(err)
+			}
+			s.asked = true
 		}
-		<-c.done
+		if !s.next() {
+			s.rest = []byte(keepAlive)
+			break
+		}
+		s.asked = false
 		if c.failure != nil {
 			return s.broken(c.failure)
 		}
 		switch c.answer.kind {
-		case replyPartBytes, replyPartText, replyPartLines:
+		case replyPartBytes, replyPartText, replyPartLines, replyPartEvent:
 			s.rest = c.answer.data
 		case replyEnd:
 			s.ended = true
@@ -213,8 +257,8 @@ func (s *streamed) Close() error {
 		return nil
 	}
 	s.closed = true
-	if !s.ended {
-		s.call.worker.quit(s.call)
+	if !s.ended && !s.call.worker.quit(s.call) && s.asked {
+		<-s.call.done // it is on its way, and the call must not be anybody else's when it comes
 	}
 	s.front.metrics.latency.UpdateDuration(s.call.arrived)
 	s.call.release()

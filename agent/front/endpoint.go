@@ -295,6 +295,7 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 		})
 		return
 	}
+	q.events = asksForEvents(ctx.Request.Header.Peek("Accept"))
 	c := newCall(since, ctx.Conn())
 	f.watching.request(ctx.Conn())
 	for {

@@ -426,20 +426,23 @@ func (f *front) probe(r *revision, body *string) notice {
 		return n
 	}
 	n.Status = c.answer.status
-	switch kind := c.answer.kind; kind {
-	case replyPartBytes, replyPartText, replyPartLines:
-		n.ContentType = map[byte]string{replyPartBytes: typeBytes, replyPartText: typeText, replyPartLines: typeLines}[kind]
+	said, err := readHead(c.answer.head)
+	if isPart(c.answer.kind) {
+		n.ContentType = firstOf(said.Type, typeOfPart(c.answer.kind, c.answer.data))
 		n.Body = shown(c.answer.data)
 		c.worker.quit(c)
 		return n
 	}
 	contentType, data, p := f.render(r, c)
+	if err != nil {
+		p = wrongHead(r, err)
+	}
 	if p.status != 0 {
 		f.log(logLine{ID: newID(), Status: p.status, Path: r.Path, Error: p.log})
 		n.Status, n.Error = p.status, p.log
 		return n
 	}
-	n.ContentType, n.Body = contentType, shown(data)
+	n.ContentType, n.Body = firstOf(said.Type, contentType), shown(data)
 	if n.Status >= 400 {
 		_, n.Error = errorOf(data)
 		n.Error = firstOf(n.Error, fasthttp.StatusMessage(n.Status))

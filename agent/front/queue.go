@@ -20,10 +20,12 @@ type limits struct {
 	patience time.Duration // after its deadline, before a worker that has not answered is given up
 	header   time.Duration // to send a request's header, and each 64 KiB of its body
 	conns    int           // connections at a time
+	quiet    time.Duration // between two server-sent events, before a sign of life
 }
 
 var defaultLimits = limits{
 	queued: 1024, bytes: 256 << 20, body: 64 << 20, patience: 5 * time.Second, header: 30 * time.Second, conns: 8 << 10,
+	quiet: 15 * time.Second,
 }
 
 // call is one request on its way through a revision. Its handler makes it, hands it to push and waits on done; in between it
@@ -55,6 +57,7 @@ type answer struct {
 	kind   byte
 	dtype  *arrayEncoder
 	shape  []uint32
+	head   []byte // what the function says of the content type and the headers
 	data   []byte // ours
 }
 

@@ -21,6 +21,7 @@ type request struct {
 	contentType string
 	body        *buffer // its first 8 bytes are free, for the header of an item
 	size        int     // of the body
+	events      bool    // server-sent events are asked for
 }
 
 func (q *request) text() []byte { return q.body.b[8 : 8+q.size] }
@@ -128,6 +129,15 @@ func (f *front) noRoom() problem {
 
 // item makes what a worker gets of a request.
 func (f *front) item(h *hello, c *call, q *request) problem {
+	p := f.input(h, c, q)
+	if p.status == 0 && q.events {
+		c.item.b[2] |= flagEvents
+	}
+	return p
+}
+
+// input makes the item of what the function is to get.
+func (f *front) input(h *hello, c *call, q *request) problem {
 	if q.query != nil {
 		return f.fields(c, q.query)
 	}

@@ -48,7 +48,18 @@ const (
 	replyPartText  = 6
 	replyPartLines = 7
 	replyEnd       = 8
+	replyPartEvent = 9
+
+	replyHeaded = 0x80 // is added where a head follows the body
 )
+
+// isPart tells the parts of a stream from what is an answer by itself.
+func isPart(kind byte) bool {
+	return kind >= replyPartBytes && kind <= replyPartLines || kind == replyPartEvent
+}
+
+// flagEvents of a call's item: the client asks for server-sent events.
+const flagEvents = 1
 
 // maxDims bounds the dimensions of an array: numpy has no more.
 const maxDims = 64
@@ -201,6 +212,8 @@ type replyItem struct {
 	kind   byte
 	dtype  *arrayEncoder // of an array
 	shape  []uint32      // of an array; valid until the next item is read
+	headed bool
+	head   []byte // JSON: what the function says of the content type and the headers
 	data   []byte
 }
 
@@ -250,6 +263,20 @@ func (r *replyItems) next(item *replyItem) error {
 	}
 	item.data = r.body[:length]
 	r.body = r.body[pad8(length):]
+	if item.headed {
+		return item.splitHead()
+	}
+	return nil
+}
+
+// splitHead takes the head off an item's data: JSON, and its length in the last four bytes.
+func (item *replyItem) splitHead() error {
+	end := len(item.data) - 4
+	if end < 0 || int(binary.LittleEndian.Uint32(item.data[end:])) > end {
+		return fmt.Errorf("%w: a head that ends too soon", errGarbage)
+	}
+	start := end - int(binary.LittleEndian.Uint32(item.data[end:]))
+	item.head, item.data = item.data[start:end], item.data[:start]
 	return nil
 }
 
@@ -261,8 +288,9 @@ func (r *replyItems) head(item *replyItem) (length int, err error) {
 	item.status, item.kind = int(binary.LittleEndian.Uint16(r.body)), r.body[2]
 	ndim, length := int(r.body[3]), int(binary.LittleEndian.Uint32(r.body[4:]))
 	r.body = r.body[8:]
-	item.dtype, item.shape = nil, nil
-	if item.kind > replyEnd || item.status < 200 || item.status > 599 {
+	item.dtype, item.shape, item.head = nil, nil, nil
+	item.headed, item.kind = item.kind&replyHeaded != 0, item.kind&^replyHeaded
+	if item.kind > replyPartEvent || item.headed && item.kind == replyArray || item.status < 200 || item.status > 599 {
 		return 0, fmt.Errorf("%w: an item of kind %d with status %d", errGarbage, item.kind, item.status)
 	}
 	if item.kind != replyArray {

@@ -223,7 +223,7 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 			continue // a stream that was ended meanwhile
 		}
 		w.account(fl, now)
-		part := item.kind >= replyPartBytes && item.kind <= replyPartLines
+		part := isPart(item.kind)
 		if !part || fl.call == nil {
 			delete(w.flights, id)
 		}
@@ -247,6 +247,7 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 		a := &c.answer
 		a.status, a.kind, a.dtype = item.status, item.kind, item.dtype
 		a.shape = append(a.shape[:0], item.shape...)
+		a.head = bytes.Clone(item.head) // hardly any answer has one
 		c.borrowed = item.data
 		answered = append(answered, c)
 	}
@@ -316,22 +317,24 @@ func (w *worker) more(c *call) error {
 	return nil
 }
 
-// quit ends a stream of which no more parts are wanted. Ending one that has ended does nothing.
-func (w *worker) quit(c *call) {
+// quit ends a stream of which no more parts are wanted. Ending one that has ended does nothing. due: a part was asked for, and
+// nothing will be heard of it any more.
+func (w *worker) quit(c *call) (due bool) {
 	r := w.revision
 	r.mu.Lock()
 	fl, known := w.flights[c.id]
 	if !known || fl.call != c {
 		r.mu.Unlock()
-		return
+		return false
 	}
 	delete(w.flights, c.id)
-	if !fl.deadline.IsZero() {
+	if due = !fl.deadline.IsZero(); due {
 		w.busy--
 	}
 	r.left()
 	r.dispatch(w) // unlocks
 	w.tell(frameQuit, c.id)
+	return due
 }
 
 // drop hangs up. What the worker had is lost, for the cause.

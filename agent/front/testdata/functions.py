@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import metaml
+
 
 def double(x: NDArray[np.float64]) -> Any:
     return 2 * x
@@ -88,3 +90,45 @@ def upload(image: bytes, top: int = 3, more: list[bytes] = []) -> Any:  # noqa: 
 def raw(image: bytes) -> bytes:
     """Bytes alone."""
     return image[::-1]
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+
+
+def worded(input: dict[str, Any]) -> Any:
+    """Answers that the function words itself."""
+    what = input["what"]
+    if what == "png":
+        return PNG
+    if what == "bytes":
+        return bytes(input["bytes"])
+    if what == "response":
+        body = input.get("body", b"")
+        return metaml.Response(PNG if body == "png" else body, **input.get("how", {}))
+    if what == "stream":
+        return metaml.Response(iter(input["parts"]), **input.get("how", {}))
+    if what == "error":
+        raise metaml.HTTPError(*input["error"], **input.get("how", {}))
+    if what == "past":  # what no program can do by mistake
+        made = metaml.Response("x")
+        made.headers = input["headers"]
+        made.type = input.get("type", "")
+        return made
+    return None
+
+
+def events(parts: list[Any], sleep: float = 0, fail: bool = False) -> Iterator[Any]:
+    """A stream of what came."""
+    if fail:
+        raise metaml.HTTPError(429, "not now", headers={"Retry-After": "7"})
+    for i, part in enumerate(parts):
+        if i:
+            time.sleep(sleep)
+        yield part
+
+
+def checked(ages: list[int]) -> list[int]:
+    """One of a batch may be wrong."""
+    if min(ages) < 0:
+        raise metaml.HTTPError(422, "age must not be negative")
+    return ages

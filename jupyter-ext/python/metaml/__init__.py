@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._magic import load_ipython_extension, unload_ipython_extension
     from ._model import model
     from ._report import checkpoint, output, report
+    from ._response import HTTPError, Response
     from ._run import Run, run, runs
     from ._server import Server
 
@@ -31,9 +32,11 @@ __all__ = [
     "DataIn",
     "DataOut",
     "Detached",
+    "HTTPError",
     "MetaMLError",
     "Refused",
     "RequestFailed",
+    "Response",
     "Run",
     "Serve",
     "Server",
@@ -56,6 +59,8 @@ _HOME = {
     "Serve": "_decorators",
     "Train": "_decorators",
     "Detached": "_errors",
+    "HTTPError": "_response",
+    "Response": "_response",
     "MetaMLError": "_errors",
     "Refused": "_errors",
     "RequestFailed": "_errors",

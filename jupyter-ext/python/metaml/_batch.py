@@ -55,7 +55,7 @@ class Batch:
                 stacked if signature.stacked else list(stacked) if stacked.ndim > 1 else [stacked[i, ...] for i in self._at]
             )
             return
-        for at, (kind, data) in enumerate(_wire.inputs(body, count, flags, signature.array)):
+        for at, (kind, data, _) in enumerate(_wire.inputs(body, count, flags, signature.array)):
             try:
                 self._values.append(service.argument(kind, data))
                 self._at.append(at)

@@ -11,8 +11,9 @@ from typing import Any
 
 from metaml import _signature, _wire
 from metaml._batch import Batch
-from metaml._serving import Service, Stream, log
-from metaml._wire import CALL, END, MORE, QUIT, Garbage, Replies
+from metaml._serving import Service, log
+from metaml._stream import Stream
+from metaml._wire import CALL, MORE, QUIT, Garbage, Replies
 
 __all__ = ["Worker"]
 
@@ -138,8 +139,8 @@ class _Front(asyncio.Protocol):
             if self.service.batch:
                 self._start(self._together(number, Batch(self.service, body, count, flags)))
                 return
-            for at, (item_kind, data) in enumerate(_wire.inputs(body, count, flags, self.service.signature.array)):
-                self._start(self._one(number + at, item_kind, data))
+            for at, (item_kind, data, asked) in enumerate(_wire.inputs(body, count, flags, self.service.signature.array)):
+                self._start(self._one(number + at, item_kind, data, asked))
         elif kind == MORE:
             if (stream := self.streams.get(number)) is not None:
                 self._start(self._part(number, stream))
@@ -163,14 +164,14 @@ class _Front(asyncio.Protocol):
         if not self._tasks and not self.streams:
             self._idle.set()
 
-    async def _one(self, number: int, kind: int, data: Any) -> None:
+    async def _one(self, number: int, kind: int, data: Any, asked: int) -> None:
         service = self.service
         try:
             result = service.call(service.argument(kind, data))
             if hasattr(result, "__await__"):
                 result = await result
-            if hasattr(result, "__anext__") or hasattr(result, "__next__"):
-                stream = self.streams[number] = Stream(result)
+            if (stream := service.stream(result, asked)) is not None:
+                self.streams[number] = stream
                 await self._part(number, stream)
                 return
             answer = service.answer(result)
@@ -189,7 +190,7 @@ class _Front(asyncio.Protocol):
             else:
                 part = stream.part(next(stream.source))
         except (StopIteration, StopAsyncIteration):
-            part = _wire.item(END, b"")
+            part = stream.end()
         except BaseException as error:
             if self.gone.done():
                 return

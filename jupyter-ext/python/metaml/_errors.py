@@ -12,6 +12,8 @@
     KeyboardInterrupt
     └── Interrupted        the run was stopped by an interrupt (private)
 
+metaml.HTTPError is none of these: it is what a serving function raises (_response.py).
+
 They are shown without a stack, since the frames of this module say nothing about the user's code.
 """
 

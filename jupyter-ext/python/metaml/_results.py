@@ -16,7 +16,7 @@ from typing import Any
 
 from metaml._typed import a_kind_of
 
-__all__ = ["NotJSON", "WrongResult", "duration", "simpler", "to_json"]
+__all__ = ["NotJSON", "WrongResult", "duration", "simpler", "to_json", "utf8"]
 
 
 class NotJSON(Exception):
@@ -56,6 +56,18 @@ def to_json(value: Any, *, base64: bool = False) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can write as an escape
         return json.dumps(json.loads(text)).encode()
+
+
+def utf8(value: str) -> bytes:
+    """Text, as it goes out.
+
+    Raises:
+        NotJSON: it has half a surrogate pair.
+    """
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise NotJSON("text with half a surrogate pair") from None
 
 
 def _base64(value: bytes | bytearray | memoryview) -> str:

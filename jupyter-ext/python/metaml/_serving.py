@@ -18,21 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from metaml import _report, _results, _signature, _trial, _wire
 from metaml._batch import Batch
+from metaml._response import HTTPError, Response, head_of
 from metaml._results import WrongResult
-from metaml._typed import a_kind_of
+from metaml._stream import Stream
 from metaml._wire import (
     ARRAY,
     BYTES,
     CALL,
-    END,
     ERROR,
+    EVENTS,
     FIELDS,
     FORM,
     JSON,
     MORE,
-    PART_BYTES,
-    PART_LINES,
-    PART_TEXT,
     QUIT,
     TEXT,
     Garbage,
@@ -45,7 +43,7 @@ from metaml._wire import (
 if TYPE_CHECKING:
     from metaml._loader import Program
 
-__all__ = ["Service", "Stream", "Worker", "log", "work"]
+__all__ = ["Service", "Worker", "log", "work"]
 
 _NOSIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
@@ -97,7 +95,7 @@ class Service:
         if kind is dict or kind is list:
             return item(JSON, _results.to_json(value))
         if kind is str:
-            return item(TEXT, _text(value))
+            return item(TEXT, _results.utf8(value))
         if kind is int or (kind is float and math.isfinite(value)):
             return item(JSON, repr(value).encode())
         if kind is bytes or kind is bytearray or kind is memoryview:
@@ -108,17 +106,47 @@ class Service:
             if _infinite(value, numpy):
                 _results.to_json(value)  # which names the place
             return _wire.array_item(value)
+        if isinstance(value, Response):
+            return self._response(value)
+        if isinstance(value, HTTPError):
+            return self.failed(value)
         if isinstance(value, str):
-            return item(TEXT, _text(value))
+            return item(TEXT, _results.utf8(value))
         return item(JSON, _results.to_json(value))
+
+    def _response(self, value: Response) -> bytes:
+        body = value.body
+        if value.status in (204, 304):
+            return item(BYTES, b"", value.status, head_of(value))
+        if isinstance(body, str):
+            return item(TEXT, _results.utf8(body), value.status, head_of(value, text=True))
+        if isinstance(body, (bytes, bytearray, memoryview)):
+            return item(BYTES, bytes(body), value.status, head_of(value))
+        return item(JSON, _results.to_json(body), value.status, head_of(value))
+
+    def stream(self, result: Any, asked: int) -> Stream | None:
+        """The stream of a generator; None: the result is none."""
+        response = result if isinstance(result, Response) else None
+        source = result if response is None else response.body
+        if hasattr(source, "__next__") or hasattr(source, "__anext__"):
+            return Stream(source, bool(asked & EVENTS), response)
+        return None
 
     def rejected(self, error: _signature.Rejected) -> bytes:
         """The item that tells a caller what is wrong with the input."""
         return item(ERROR, _results.to_json(error.body), error.status)
 
     def failed(self, error: BaseException) -> bytes:
-        """The item of a call that failed. The log has the reason, the caller an id that leads to it."""
+        """The item of a call that failed. The log has the reason, the caller an id that leads to it.
+
+        An HTTPError is the function's own answer, and the log has it only where it is the server's fault.
+        """
+        if isinstance(error, HTTPError) and error.status < 500:
+            return item(ERROR, _results.to_json({"error": error.text}), error.status, head_of(error))
         number = os.urandom(6).hex()
+        if isinstance(error, HTTPError):
+            log(f"metaml: {number} {self.name} answered {error}\n")
+            return item(ERROR, _results.to_json({"error": error.text, "id": number}), error.status, head_of(error))
         if isinstance(error, _results.NotJSON):
             text = f"metaml: {number} {self.name} returned {error}\n"
         elif isinstance(error, WrongResult):
@@ -137,13 +165,6 @@ class Service:
             return ()
         value = _native(value)
         return () if _infinite(value, sys.modules["numpy"]) else _wire.rows(value)
-
-
-def _text(value: str) -> bytes:
-    try:
-        return value.encode()
-    except UnicodeEncodeError:
-        raise _results.NotJSON("text with half a surrogate pair") from None
 
 
 def _native(value: Any) -> Any:
@@ -169,27 +190,6 @@ def log(text: str) -> None:
         sys.stderr.flush()
     except Exception:  # noqa: S110 (a stream that the program broke must not break its server)
         pass
-
-
-class Stream:
-    """A generator that is being answered, part by part."""
-
-    def __init__(self, source: Any) -> None:
-        self.source = source
-        self._kind = 0
-
-    def part(self, value: Any) -> bytes:
-        """The item of a part. The first decides what the stream is one of."""
-        binary = isinstance(value, (bytes, bytearray, memoryview))
-        if not self._kind:
-            self._kind = PART_BYTES if binary else PART_TEXT if isinstance(value, str) else PART_LINES
-        if self._kind == PART_LINES:
-            return item(PART_LINES, _results.to_json(value) + b"\n")
-        if binary and self._kind == PART_BYTES:
-            return item(PART_BYTES, bytes(value))
-        if isinstance(value, str):
-            return item(self._kind, _text(value))
-        raise _results.NotJSON(f"{a_kind_of(value)} in a stream of {'bytes' if self._kind == PART_BYTES else 'text'}")
 
 
 def listen(path: str) -> socket.socket:
@@ -266,8 +266,8 @@ class Worker:
                 else:
                     if count > 1:
                         replies.begin()
-                    for data_kind, data in _wire.inputs(body, count, flags, array):
-                        replies.add(number, self.one(number, data_kind, data))
+                    for data_kind, data, asked in _wire.inputs(body, count, flags, array):
+                        replies.add(number, self.one(number, data_kind, data, asked))
                         number += 1
             elif kind == MORE:
                 if (stream := streams.get(number)) is not None:
@@ -279,7 +279,7 @@ class Worker:
                 raise Garbage(f"a frame of type {kind}")
             replies.flush()
 
-    def one(self, number: int, kind: int, data: Any) -> bytes:
+    def one(self, number: int, kind: int, data: Any, asked: int) -> bytes:
         """Call the function with one input; gives the item of the answer."""
         service = self.service
         try:
@@ -287,8 +287,8 @@ class Worker:
             if type(result) not in _HERE:
                 if hasattr(result, "__await__"):
                     result = self.wait_for(result)
-                if hasattr(result, "__next__") or hasattr(result, "__anext__"):
-                    stream = self.streams[number] = Stream(result)
+                if (stream := service.stream(result, asked)) is not None:
+                    self.streams[number] = stream
                     return self.part(number, stream)
             return service.answer(result)
         except _signature.Rejected as error:
@@ -304,7 +304,7 @@ class Worker:
             else:
                 part = stream.part(self.wait_for(stream.source.__anext__()))
         except (StopIteration, StopAsyncIteration):
-            part = item(END, b"")
+            part = stream.end()
         except BaseException as error:
             part = self.service.failed(error)
         if ends(part):

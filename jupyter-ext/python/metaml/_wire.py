@@ -38,10 +38,13 @@ STACKED = 1  # a flag
 # Of an item of a call.
 JSON, BYTES, FIELDS, ARRAY, FORM = 0, 1, 2, 3, 4
 # Of an item of a reply; 0, 1 and 3 as above.
-TEXT, ERROR, PART_BYTES, PART_TEXT, PART_LINES, END = 2, 4, 5, 6, 7, 8
+TEXT, ERROR, PART_BYTES, PART_TEXT, PART_LINES, END, PART_EVENTS = 2, 4, 5, 6, 7, 8, 9
+HEADED = 0x80  # is added where a head follows the body: what the function says of the content type and the headers
+# A flag of an item of a call: the client asks for server-sent events.
+EVENTS = 1
 
 _FRAME = struct.Struct("<IBBHQ")  # size, type, flags, count, id
-_ITEM = struct.Struct("<BBHI")  # kind, ndim, 0, length
+_ITEM = struct.Struct("<BBHI")  # kind, ndim, flags, length
 _ANSWER = struct.Struct("<HBBI")  # status, kind, ndim, length
 _SHAPES = [struct.Struct(f"<{n}I{4 * (n % 2)}x") for n in range(65)]
 _PADS = [b"", *(bytes(8 - n) for n in range(1, 8))]  # by length % 8
@@ -73,29 +76,30 @@ def greeting(body: bytes) -> bytes:
     return _FRAME.pack(len(body), HELLO, 0, 0, 0) + body
 
 
-def inputs(body: bytearray, count: int, flags: int, array: Array | None) -> Iterator[tuple[int, Any]]:
-    """The items of a call: kinds and bodies.
+def inputs(body: bytearray, count: int, flags: int, array: Array | None) -> Iterator[tuple[int, Any, int]]:
+    """The items of a call: kinds, bodies and flags.
 
     Arrays, of which ``array`` is the kind, are views of the body, which nobody else has.
     """
     if flags & STACKED:
         whole = stacked(body, count, array)
-        yield from ((ARRAY, whole[i, ...]) for i in range(count))
+        asked = body[2]
+        yield from ((ARRAY, whole[i, ...], asked) for i in range(count))
         return
     at = 0
     for _ in range(count):
-        kind, ndim, _, length = _unpacked(body, at)
+        kind, ndim, asked, length = _unpacked(body, at)
         at, shape = _shape(body, ndim, at + 8)
         if at + length > len(body):
             raise Garbage("an item longer than its frame")
         if kind == ARRAY:
-            yield kind, _view(array, body, at, shape, length)
+            yield kind, _view(array, body, at, shape, length), asked
         elif kind in (JSON, BYTES):
-            yield kind, body[at : at + length]
+            yield kind, body[at : at + length], asked
         elif kind == FIELDS:
-            yield kind, _fields(body[at : at + length])
+            yield kind, _fields(body[at : at + length]), asked
         elif kind == FORM:
-            yield kind, _form(body[at : at + length])
+            yield kind, _form(body[at : at + length]), asked
         else:
             raise Garbage(f"an item of kind {kind}")
         at += length + -length % 8
@@ -173,8 +177,11 @@ def _too_large(size: int) -> WrongResult:
     return WrongResult(f"a result of {size >> 20} MiB, more than the 256 MiB that an answer may have")
 
 
-def item(kind: int, data: bytes, status: int = 200) -> bytes:
+def item(kind: int, data: bytes, status: int = 200, head: bytes = b"") -> bytes:
     """An item of a reply, but an array."""
+    if head:
+        kind |= HEADED
+        data = b"".join((data, head, len(head).to_bytes(4, "little")))
     if len(data) > MAX_FRAME - 64:
         raise _too_large(len(data))
     return b"".join((_ANSWER.pack(status, kind, 0, len(data)), data, _PADS[len(data) % 8]))
@@ -210,7 +217,7 @@ def rows(value: Any) -> tuple[bytes, ...]:
 
 def ends(item: bytes) -> bool:
     """Whether the item of a part is the last of its stream."""
-    return item[2] in (END, ERROR)
+    return item[2] & ~HEADED in (END, ERROR)
 
 
 class Replies:

@@ -692,3 +692,70 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks are for Linux")
+
+
+# --- answers that the function words
+
+
+WORDED = """
+import metaml
+def serve(input):
+    if input == "error":
+        raise metaml.HTTPError(422, "age must not be negative")
+    if input == "returned":
+        return metaml.HTTPError(404, "no such item", headers={"X-A": "b"})
+    if input == "ours":
+        raise metaml.HTTPError(503, "the model is being loaded")
+    return metaml.Response(**input)
+"""
+
+
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_an_answer_that_the_function_words(tmp_path: Path, word: str) -> None:
+    with serving(tmp_path, WORDED.replace("def", word)) as (front, worker):
+        assert front.post({"body": "x"}) == (200, 2, "x")
+        assert front.post({"body": {"a": 1}, "status": 201}) == (201, 0, {"a": 1})
+        status, kind, body = front.post({"body": "<p>", "type": "text/html"})
+        assert (status, kind) == (200, 2 | 0x80) and head(body) == ("<p>", {"type": "text/html; charset=utf-8", "headers": []})
+        assert front.post("error") == (422, 4, {"error": "age must not be negative"})
+        status, kind, body = front.post("returned")
+        assert (status, kind) == (404, 4 | 0x80) and head(body)[1] == {"type": "", "headers": [["X-A", "b"]]}
+        assert worker.log() == ""
+        answer = front.post("ours")
+        assert answer.status == 503 and answer.body["error"] == "the model is being loaded"
+        assert worker.log() == f"metaml: {answer.body['id']} serve answered 503 the model is being loaded\n"
+        assert failed(front.post({"headers": {"A\r\nB": "c"}})) in worker.log()
+
+
+def head(body: bytes) -> tuple[str, Any]:
+    """What is before the head, and the head."""
+    (size,) = struct.unpack_from("<I", body, len(body) - 4)
+    return body[: -4 - size].decode(), json.loads(body[-4 - size : -4])
+
+
+def test_one_of_a_batch_answers_an_error_of_its_own(tmp_path: Path) -> None:
+    source = """
+import metaml
+def serve(ages):
+    if -1 in ages:
+        raise metaml.HTTPError(422, "age must not be negative")
+    return [metaml.HTTPError(400, "zero") if age == 0 else metaml.Response(age, status=202) for age in ages]
+"""
+    with serving(tmp_path, source, batch=8) as (front, _):
+        answers = front.call(json_item("1"), json_item("-1"), json_item("0"))
+        assert [answer.status for answer in answers] == [202, 422, 400]
+
+
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_a_stream_that_fails_before_its_first_part_has_a_status(tmp_path: Path, word: str) -> None:
+    source = f"import metaml\n{word} serve(n):\n    if n:\n        raise metaml.HTTPError(409, 'taken')\n    yield 1\n"
+    with serving(tmp_path, source) as (front, _):
+        assert list(front.stream(1)) == [(409, 4, {"error": "taken"})]
+        assert [part.kind for part in front.stream(0)] == [7, 8]
+
+
+def test_who_asks_for_events_gets_them(tmp_path: Path) -> None:
+    asked = bytearray(json_item("[1]"))
+    asked[2] = 1
+    with serving(tmp_path, "def serve(parts):\n    yield from parts\n") as (front, _):
+        assert front.call(bytes(asked))[0] == (200, 9, b"data: 1\n\n")

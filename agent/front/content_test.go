@@ -1,0 +1,187 @@
+package front
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheTypeOfBytes(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		"\x89PNG\r\n\x1a\n\x00":      "image/png",
+		"\xff\xd8\xff\xe0":           "image/jpeg",
+		"GIF89a":                     "image/gif",
+		"RIFF\x00\x00\x00\x00WEBPVP": "image/webp",
+		"RIFF\x00\x00\x00\x00WAVE":   "audio/wav",
+		"ID3":                        "audio/mpeg",
+		"\x00\x00\x00\x14ftypmp42\x00\x00\x00\x00mp42": "video/mp4",
+		"%PDF-1.7":     "application/pdf",
+		"PK\x03\x04":   "application/zip",
+		"\x1f\x8b\x08": "application/gzip",
+		// What a browser could take for a page, and what is told by two letters.
+		"<html><script>": typeBytes,
+		"<?xml":          typeBytes,
+		"BM":             typeBytes,
+		"plain text":     typeBytes,
+		"":               typeBytes,
+	} {
+		if got := typeOfBytes([]byte(data)); got != want {
+			t.Errorf("%q: %s, want %s", data, got, want)
+		}
+	}
+}
+
+func TestWhoAsksForEvents(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]bool{
+		"text/event-stream": true, "application/json, Text/Event-Stream;q=0.5": true, "text/event-stream; charset=utf-8": true,
+		"": false, "*/*": false, "text/*": false, "text/event-stream;q=0": false, "text/event-streams": false, "text/html, text/event-stream; q=0.0": false,
+	} {
+		if got := asksForEvents([]byte(accept)); got != want {
+			t.Errorf("%q: %v, want %v", accept, got, want)
+		}
+	}
+}
+
+func TestAnswersThatTheFunctionWords(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, defaultLimits)
+	p := r.serve(1, "worded", Revision{Timeout: 20 * time.Second})
+	for _, test := range []struct {
+		input, want string // the status, the content type and the body
+		header      string // "Name: value"
+	}{
+		{`{"what": "png"}`, "200 image/png \x89PNG\r\n\x1a\n" + strings.Repeat("\x00", 8), ""},
+		{`{"what": "bytes", "bytes": [60, 104, 116, 109, 108, 62]}`, "200 application/octet-stream <html>", "X-Content-Type-Options: nosniff"},
+		{`{"what": "response", "body": {"id": 7}, "how": {"status": 201, "headers": {"Location": "/items/7"}}}`, `201 application/json {"id":7}`, "Location: /items/7"},
+		{`{"what": "response", "body": "<h1>é</h1>", "how": {"type": "text/html"}}`, "200 text/html; charset=utf-8 <h1>é</h1>", ""},
+		{`{"what": "response", "body": "png", "how": {"type": "image/x-png"}}`, "200 image/x-png \x89PNG\r\n\x1a\n" + strings.Repeat("\x00", 8), ""},
+		{`{"what": "response", "body": [1], "how": {"type": "application/geo+json"}}`, "200 application/geo+json [1]", ""},
+		{`{"what": "response", "how": {"status": 204}}`, "204  ", ""},
+		{`{"what": "response", "body": "gone", "how": {"status": 503}}`, "503 text/plain; charset=utf-8 gone", ""},
+		{`{"what": "stream", "parts": ["a", "b"], "how": {"type": "text/html", "status": 202, "headers": {"X-A": "b"}}}`, "202 text/html; charset=utf-8 ab", "X-A: b"},
+		{`{"what": "stream", "parts": [], "how": {"type": "text/csv"}}`, "200 text/csv ", ""},
+		{`{"what": "stream", "parts": [{"a": 1}], "how": {"type": "text/event-stream"}}`, "200 text/event-stream data: {\"a\":1}\n\n", "Cache-Control: no-cache"},
+		{`{"what": "error", "error": [422, "age must not be negative"]}`, `422 application/json {"error":"age must not be negative"}`, ""},
+		{`{"what": "error", "error": [429, "later"], "how": {"headers": {"Retry-After": 5}}}`, `429 application/json {"error":"later"}`, "Retry-After: 5"},
+	} {
+		got := r.post(test.input)
+		if shown := fmt.Sprintf("%d %s %s", got.status, got.header.Get("Content-Type"), got.body); shown != test.want {
+			t.Errorf("%s: %q, want %q", test.input, shown, test.want)
+		}
+		if name, value, _ := strings.Cut(test.header, ": "); got.header.Get(name) != value {
+			t.Errorf("%s: %s is %q, want %q", test.input, name, got.header.Get(name), value)
+		}
+	}
+	got := r.post(`{"what": "response", "how": {"headers": [["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"], ["X-A", "1"], ["x-a", "2"]]}}`)
+	if cookies := got.header.Values("Set-Cookie"); len(cookies) != 2 || len(got.header.Values("X-A")) != 2 {
+		t.Errorf("headers of one name: %v", got.header)
+	}
+	got = r.post(`{"what": "error", "error": [503, "the model is being loaded"]}`)
+	var said struct{ Error, ID string }
+	if err := json.Unmarshal([]byte(got.body), &said); err != nil || got.status != 503 || said.Error != "the model is being loaded" || said.ID == "" {
+		t.Errorf("503: %v", got)
+	}
+	if want := said.ID + " worded answered 503 the model is being loaded"; !strings.Contains(p[0].stderr.String(), want) || !strings.Contains(r.log.String(), said.ID) {
+		t.Errorf("the logs have no %q: %s; %s", want, p[0].stderr, r.log)
+	}
+	// A head that no Response makes is not sent.
+	for _, input := range []string{
+		`{"what": "past", "headers": [["X-A", "b\r\nSet-Cookie: a=1"]]}`, `{"what": "past", "headers": [["X A", "b"]]}`,
+		`{"what": "past", "headers": [["Content-Length", "1"]]}`, `{"what": "past", "headers": [], "type": "text/html\r\nX: y"}`,
+		`{"what": "past", "headers": "abc"}`,
+	} {
+		if got := r.post(input); got.status != 500 || got.header.Get("Set-Cookie") != "" || !strings.Contains(got.body, `"id"`) {
+			t.Errorf("%s: %v %v", input, got, got.header)
+		}
+	}
+}
+
+// askForEvents posts and gives the status, the content type and the body.
+func (r *rig) askForEvents(body string) string {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), "POST", r.url+"/predict", strings.NewReader(body))
+	check(r.t, err)
+	request.Header.Set("Accept", "text/event-stream")
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	check(r.t, err)
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	check(r.t, err)
+	return fmt.Sprintf("%d %s %s", response.StatusCode, response.Header.Get("Content-Type"), text)
+}
+
+func TestServerSentEvents(t *testing.T) {
+	t.Parallel()
+	l := defaultLimits
+	l.quiet = 20 * time.Millisecond
+	r := newRig(t, l)
+	r.serve(1, "events", Revision{Timeout: 20 * time.Second})
+	for _, test := range []struct{ input, want string }{
+		{`{"parts": ["data: 0\n\n", "data: 1\n\n"]}`, "200 text/event-stream data: 0\n\ndata: 1\n\n"},
+		{`{"parts": ["event: a\r\ndata: 0\r\n\r\n", "data: [DONE]\n\n"]}`, "200 text/event-stream event: a\r\ndata: 0\r\n\r\ndata: [DONE]\n\n"},
+		{`{"parts": [{"a": 1}, 2, "data: [DONE]\n\n"]}`, "200 text/event-stream data: {\"a\":1}\n\ndata: 2\n\ndata: [DONE]\n\n"},
+		{`{"parts": ["data: 0\n\n", {"a": 1}]}`, "200 text/event-stream data: 0\n\ndata: {\"a\":1}\n\n"},
+		{`{"parts": ["one", ":", " two\nthree\r\n"]}`, "200 text/event-stream data: one\n\ndata: :\n\ndata:  two\ndata: three\ndata: \n\n"},
+		{`{"parts": []}`, "200 text/event-stream "},
+		{`{"parts": [], "fail": true}`, `429 application/json {"error":"not now"}`},
+	} {
+		if got := r.askForEvents(test.input); got != test.want {
+			t.Errorf("%s: %q, want %q", test.input, got, test.want)
+		}
+	}
+	if got := r.askForEvents(`{"parts": [1, 2], "sleep": 0.2}`); !strings.Contains(got, "data: 1\n\n: keep-alive\n\n") || !strings.HasSuffix(got, "data: 2\n\n") {
+		t.Errorf("between two events: %q", got)
+	}
+	if got := r.post(`{"parts": [1, 2], "sleep": 0.1}`); got.header.Get("Content-Type") != typeLines || got.body != "1\n2\n" {
+		t.Errorf("who asks for no events: %v", got)
+	}
+}
+
+// TestAClientOfEventsThatGoesAwayWhileOneIsDue: its call is not taken for another's.
+func TestAClientOfEventsThatGoesAwayWhileOneIsDue(t *testing.T) {
+	t.Parallel()
+	l := defaultLimits
+	l.quiet = time.Millisecond
+	r := newRig(t, l)
+	r.serve(1, "events", Revision{Timeout: 20 * time.Second})
+	const body = `{"parts": [1, 2], "sleep": 0.05}`
+	for range 20 {
+		c := r.dial()
+		_, err := fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		check(t, err)
+		var seen strings.Builder
+		buf := make([]byte, 1<<10)
+		for !strings.Contains(seen.String(), "keep-alive\n\n") {
+			n, err := c.Read(buf)
+			check(t, err)
+			seen.Write(buf[:n])
+		}
+		check(t, c.Close())
+		if got := r.askForEvents(`{"parts": ["mine"]}`); !strings.HasSuffix(got, "data: mine\n\n") {
+			t.Fatalf("got %q", got)
+		}
+	}
+}
+
+func TestOneOfABatchIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, defaultLimits)
+	r.serve(1, "checked", Revision{Timeout: 20 * time.Second, Batch: 8})
+	answers := make(chan reply, 3)
+	for _, body := range []string{"1", "-1", "3"} {
+		go func() { answers <- r.post(body) }()
+	}
+	for range 3 {
+		got := <-answers
+		if got.status != 200 && got.String() != `422 {"error":"age must not be negative"}` {
+			t.Errorf("got %v", got)
+		}
+	}
+}
