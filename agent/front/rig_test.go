@@ -333,6 +333,7 @@ func rogue(tb testing.TB, hello string, then func(c *net.UnixConn)) string {
 	socket := filepath.Join(dir, "w")
 	l, err := net.Listen("unix", socket)
 	check(tb, err)
+	hello += strings.Repeat(" ", pad8(len(hello))-len(hello))
 	var conns sync.WaitGroup
 	ctx := tb.Context()
 	ended := make(chan struct{})
@@ -347,7 +348,6 @@ func rogue(tb testing.TB, hello string, then func(c *net.UnixConn)) string {
 			conns.Go(func() {
 				defer stop()
 				defer c.Close()
-				hello += strings.Repeat(" ", pad8(len(hello))-len(hello))
 				if _, err := c.Write(append(appendHeader(nil, len(hello), frameHello, 0, 0, 0), hello...)); err == nil {
 					then(c.(*net.UnixConn))
 				}
