@@ -201,7 +201,7 @@ func openLogs(dir string, flag int) (out, errs *os.File, err error) {
 		return nil, nil, err
 	}
 	open := func(name string) (*os.File, error) {
-		return os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND|flag, 0o600)
+		return folder.OpenOwn(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND|flag)
 	}
 	if out, err = open(folder.Stdout); err != nil {
 		return nil, nil, err

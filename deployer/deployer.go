@@ -167,7 +167,7 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if p.Spec.Name, err = d.Target.Provisional(ctx, p.Spec.Series); err != nil {
 		return nil, err
 	}
-	p.Notes = append(p.Notes, r.Settings.Unused...)
+	p.Notes = append(p.Notes, r.Settings.Notes...)
 	switch {
 	case name != "":
 		draw.Limit = maxDrawn

@@ -50,7 +50,7 @@ func (d *Door) planServer(ctx context.Context, r Request) (*Plan, error) {
 	if slices.Contains(spec.Server.Hosts, "*") {
 		p.Notes = append(p.Notes, "--allow-host *: a page can give the server a name of its own and read its answers as if they came from there")
 	}
-	p.Notes = append(p.Notes, r.Settings.Unused...)
+	p.Notes = append(p.Notes, r.Settings.Notes...)
 	spec.Env = threads(r.Environ, spec.Completions)
 	return p, nil
 }

@@ -140,7 +140,7 @@ func (t localTarget) Resume(ctx context.Context, name string) error {
 }
 
 func (t localTarget) Seen(_ context.Context, name string) error {
-	f, err := os.OpenFile(t.seen(name), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := folder.OpenOwn(t.seen(name), os.O_CREATE|os.O_WRONLY)
 	if err != nil {
 		return fmt.Errorf("note that %s was shown: %w", name, err)
 	}

@@ -561,7 +561,7 @@ func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err err
 		return false, fmt.Errorf("start a monitor: %w", err)
 	}
 	defer null.Close()
-	log, err := os.OpenFile(folder.Run(o.Folder).MonitorLog(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	log, err := folder.OpenOwn(folder.Run(o.Folder).MonitorLog(), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		log = o.Log
 	} else {

@@ -38,7 +38,7 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 			return agent.New(agent.Options{Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ})
 		},
 		StartFront: func(tell func(server.FrontUpdate)) (server.Front, error) {
-			log, err := os.OpenFile(f.FrontLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+			log, err := folder.OpenOwn(f.FrontLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 			if err != nil {
 				return nil, fmt.Errorf("make the front's log: %w", err)
 			}

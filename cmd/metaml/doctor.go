@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer/folder"
@@ -105,7 +106,7 @@ func (a *app) examinePython(ctx context.Context, named string) []finding {
 	all := []finding{f}
 	for _, p := range packages {
 		const ask = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
-		out, err := exec.CommandContext(ctx, python, "-c", ask, p.module).Output()
+		out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask, p.module)...).Output()
 		if err != nil {
 			all = append(all, finding{Name: p.module, OK: !p.needed, Text: "not installed; " + p.why, Remedy: python + " -m pip install " + p.module})
 			continue
@@ -137,10 +138,14 @@ func (a *app) examineSettings() finding {
 	if _, err := settings.Resolve("train", settings.Sources{Environ: a.environ, File: file}); err != nil {
 		return finding{Name: "settings", Text: message(err)}
 	}
-	if file == "" {
-		return finding{Name: "settings", OK: true, Text: "no metaml.toml here or above"}
+	text := "no metaml.toml here or above"
+	if file.Path != "" {
+		text = file.Path
 	}
-	return finding{Name: "settings", OK: true, Text: filepath.Clean(file)}
+	if file.Ignored != "" {
+		text += "; " + file.Ignored
+	}
+	return finding{Name: "settings", OK: true, Text: text}
 }
 
 func examineCores() finding {

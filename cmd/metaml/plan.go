@@ -19,7 +19,7 @@ import (
 // planRows is how many rows of the table a plan shows.
 const planRows = 10
 
-// planFile says what would run and starts nothing.
+// planFile says what would run and starts no trial.
 func (a *app) planFile(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) error {
 	s, plan, end, err := a.planned(ctx, file, o, flags)
 	if err != nil {

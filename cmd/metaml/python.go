@@ -65,17 +65,17 @@ type answering struct {
 	in  io.Closer
 }
 
-// startPython starts `python -m metaml._answer [FOLDER]` in cwd.
+// startPython starts metaml._answer [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER alone.
 func startPython(ctx context.Context, python, folder, cwd string, errOut *os.File) (*answering, error) {
 	module, err := pymodule.Dir()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-m", "metaml._answer"}
+	var args []string
 	if folder != "" {
 		args = append(args, folder)
 	}
-	cmd := exec.CommandContext(ctx, python, args...)
+	cmd := exec.CommandContext(ctx, python, pymodule.RunModule("metaml._answer", args...)...)
 	cmd.Dir = cwd
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+joinPath(module, os.Getenv("PYTHONPATH")))
 	cmd.Stderr = errOut
@@ -127,7 +127,7 @@ func newEnough(version string) bool {
 // interpreterOf asks a Python for its version and platform.
 func interpreterOf(ctx context.Context, python string) (session.Interpreter, error) {
 	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
-	out, err := exec.CommandContext(ctx, python, "-c", ask).Output()
+	out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask)...).Output()
 	if err != nil {
 		return session.Interpreter{}, &run.UserError{Code: "python", Text: fmt.Sprintf("%s does not run: %s", python, err)}
 	}

@@ -35,6 +35,9 @@ func settingsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, note := range r.Notes {
+				fmt.Fprintln(a.err, note)
+			}
 			if asJSON {
 				var out []settingJSON
 				for _, d := range settings.Of(r.Kind) {

@@ -11,6 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
+
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -36,12 +39,18 @@ func tensorboardCommand(a *app) *cobra.Command {
 				return err
 			}
 			signal.Ignore(os.Interrupt) // TensorBoard's own to handle; we end when it does
-			logs := filepath.Join(door.Target.Places(listed.Spec.Name, 0, 1).Folder, "trials")
-			board := exec.CommandContext(cmd.Context(), listed.Spec.Python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", fmt.Sprint(port))
+			of := folder.Run(door.Target.Places(listed.Spec.Name, 0, 1).Folder)
+			python := listed.Spec.Python
+			if !of.Sealed() { // it names a program of somebody else's
+				if python, err = a.findPython(""); err != nil {
+					return err
+				}
+			}
+			board := exec.CommandContext(cmd.Context(), python, pymodule.RunTensorBoard(filepath.Join(string(of), "trials"), port)...)
 			board.Stdout, board.Stderr = a.out, a.err
 			board.Cancel = func() error { return board.Process.Signal(syscall.SIGTERM) }
-			if err := exec.CommandContext(cmd.Context(), listed.Spec.Python, "-c", "import tensorboard").Run(); err != nil {
-				return &run.UserError{Code: "tensorboard", Text: "TensorBoard is not installed for " + listed.Spec.Python, Hint: listed.Spec.Python + " -m pip install tensorboard"}
+			if err := exec.CommandContext(cmd.Context(), python, pymodule.RunCode("import tensorboard")...).Run(); err != nil {
+				return &run.UserError{Code: "tensorboard", Text: "TensorBoard is not installed for " + python, Hint: python + " -m pip install tensorboard"}
 			}
 			if err := board.Run(); err != nil && cmd.Context().Err() == nil && board.ProcessState.ExitCode() != -1 && board.ProcessState.ExitCode() != exitInterrupted {
 				return fmt.Errorf("TensorBoard ended: %w", err)

@@ -370,7 +370,7 @@ func (r Run) AppendStop(s Stop) error {
 	}
 	line = append(line, '\n')
 	err = r.withReserve(func() error {
-		f, err := os.OpenFile(r.StopFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		f, err := OpenOwn(r.StopFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 		if err != nil {
 			return err
 		}

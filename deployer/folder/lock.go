@@ -19,7 +19,7 @@ var ErrLocked = errors.New("another process holds the lock")
 // record lock: children do not inherit it, and others can ask for it without taking it ([Run.Monitored]). The process must
 // open the file nowhere else, since closing any descriptor of it would give the lock up.
 func (r Run) LockMonitor() (io.Closer, error) {
-	f, err := os.OpenFile(r.MonitorLock(), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := OpenOwn(r.MonitorLock(), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("lock the run: %w", err)
 	}

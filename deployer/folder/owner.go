@@ -45,7 +45,7 @@ func (r Run) WriteMonitor() error {
 
 // OpenEvents opens events.jsonl for [OpenLog].
 func (r Run) OpenEvents() (*os.File, error) {
-	file, err := os.OpenFile(r.Events(), os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	file, err := OpenOwn(r.Events(), os.O_RDWR|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("open the event file: %w", err)
 	}
@@ -62,7 +62,7 @@ func (r Run) ForgetStops() error {
 
 // WatchStops watches the stop file, which is there afterwards, and other paths.
 func (r Run) WatchStops(also ...string) (*Watch, error) {
-	f, err := os.OpenFile(r.StopFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := OpenOwn(r.StopFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("make the file for stop requests: %w", err)
 	}

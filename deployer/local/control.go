@@ -66,6 +66,14 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 			Hint: "metaml attach " + l.Spec.Name + " shows it",
 		}
 	}
+	if err := l.Folder.Adopt(); err != nil {
+		return friendly(err, "resume the run in", string(l.Folder))
+	}
+	if l.Liveness == Copied {
+		if l, err = t.Load(ctx, l.Spec.Name); err != nil {
+			return err
+		}
+	}
 	if l.Liveness == Dead {
 		return t.start(l.Folder, false)
 	}

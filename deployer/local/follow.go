@@ -61,8 +61,8 @@ func (t *Target) Follow(ctx context.Context, name, cursor string, fn func(e run.
 			return err
 		case l == Ended:
 			return nil
-		case l == Restarted:
-			for _, e := range restarted(full, w.state) {
+		case l.broken():
+			for _, e := range brokenOff(full, w.state, l) {
 				if err := fn(e, reader.Cursor()); err != nil {
 					return err
 				}
@@ -90,7 +90,7 @@ func (t *Target) watch(f folder.Run, also ...string) (*watched, error) {
 		return nil, err
 	}
 	// The monitor may not have made it yet. It is there to be read, so making it is harmless.
-	events, err := os.OpenFile(f.Events(), os.O_RDONLY|os.O_CREATE, 0o600)
+	events, err := folder.OpenOwn(f.Events(), os.O_RDONLY|os.O_CREATE)
 	if err != nil {
 		return nil, friendly(err, "read the events of the run in", string(f))
 	}
@@ -238,7 +238,7 @@ func (t *Target) followAttempt(ctx context.Context, f folder.Run, trial, attempt
 		if over {
 			return latest && now.Attempt > attempt, nil
 		}
-		if l, err := w.wait(ctx); err != nil || l == Ended || l == Restarted {
+		if l, err := w.wait(ctx); err != nil || l == Ended || l.broken() {
 			return false, err
 		}
 	}

@@ -48,7 +48,11 @@ const (
 	Alive     Liveness = "alive"     // its monitor
 	Dead      Liveness = "dead"      // its monitor was killed; the next command that waits for the run starts another
 	Restarted Liveness = "restarted" // the machine was restarted meanwhile; nothing goes on before Resume
+	Copied    Liveness = "copied"    // its folder was not made here by this user; nothing of it is executed before Resume
 )
+
+// broken reports whether nobody goes on with a run that has not ended, unless it is resumed.
+func (l Liveness) broken() bool { return l == Restarted || l == Copied }
 
 // Active reports whether trials of the run may still start by themselves.
 func (l Liveness) Active() bool { return l == Alive || l == Dead }
@@ -254,8 +258,8 @@ func fold(l *Listed) error {
 	if err := each(l.Folder, func(e run.Event) error { l.State.Apply(e); return nil }); err != nil {
 		return err
 	}
-	if l.Liveness = liveness(l.Folder, l.Spec, l.State); l.Liveness == Restarted {
-		for _, e := range restarted(l.Spec.Name, l.State) {
+	if l.Liveness = liveness(l.Folder, l.Spec, l.State); l.Liveness.broken() {
+		for _, e := range brokenOff(l.Spec.Name, l.State, l.Liveness) {
 			l.State.Apply(e)
 		}
 	}
@@ -294,6 +298,9 @@ func liveness(f folder.Run, spec run.Spec, state *run.State) Liveness {
 	if f.Monitored() {
 		return Alive
 	}
+	if !f.Sealed() {
+		return Copied
+	}
 	m := f.ReadMonitor()
 	boot := m.BootID
 	if boot == "" {
@@ -311,23 +318,30 @@ func liveness(f folder.Run, spec run.Spec, state *run.State) Liveness {
 // startup is how long a new run may be without a monitor before that is told to people.
 const startup = 5 * time.Second
 
-// restarted gives the events that stand, for readers, for what nobody was there to write.
-func restarted(name string, state *run.State) []run.Event {
+// brokenOff gives the events that stand, for readers, for what nobody was there to write.
+func brokenOff(name string, state *run.State, why Liveness) []run.Event {
+	reason, cause := run.ReasonRestarted, "the machine was restarted"
+	if why == Copied {
+		reason, cause = run.ReasonCopied, "the folder of the run was made elsewhere"
+	}
 	var events []run.Event
 	now := time.Now()
 	for i := range state.Trials {
 		if t := &state.Trials[i]; t.Phase == run.Running {
 			events = append(events, run.Event{
 				V: 1, Run: name, Time: now, Type: run.EventTrialEnded, Trial: &t.Index, Attempt: t.Attempt, State: run.Failed,
-				Reason: run.ReasonRestarted, Code: run.CodeDisruption,
+				Reason: reason, Code: run.CodeDisruption,
 			})
 		}
 	}
-	text := "the machine was restarted while the run was going; metaml resume " + name + " goes on with its unfinished trials"
-	if state.Server != nil {
-		text = "the machine was restarted; metaml resume " + name + " starts the server again"
+	text := cause + " while it was going; metaml resume " + name + " goes on with its unfinished trials"
+	switch {
+	case state.Server != nil:
+		text = cause + "; metaml resume " + name + " starts the server"
+	case why == Copied:
+		text = cause + "; metaml resume " + name + " runs its unfinished trials here"
 	}
-	return append(events, run.Event{V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: run.ReasonRestarted, Text: text})
+	return append(events, run.Event{V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: reason, Text: text})
 }
 
 // Events hands out every event that is there now.

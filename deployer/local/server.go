@@ -191,13 +191,16 @@ func (t *Target) revise(f folder.Run, spec run.Spec, s Submission) (err error) {
 			return fmt.Errorf("keep the model %s: %w", spec.Server.Model, err)
 		}
 	}
-	if err := fill(folder.Run(dir), spec, s); err != nil {
+	if err := folder.ReplaceJSON(folder.Run(dir).Spec(), spec); err != nil {
+		return err
+	}
+	if err := fill(folder.Run(dir), s); err != nil {
 		return err
 	}
 	if err := os.Rename(dir, string(f.Revision(spec.Server.Revision))); err != nil {
 		return err
 	}
-	return folder.ReplaceJSON(f.Spec(), spec)
+	return f.WriteSpec(spec)
 }
 
 // maxModelDepth bounds folders in folders, which links can make endless.

@@ -99,7 +99,7 @@ func (t *Target) serverLog(ctx context.Context, f folder.Run, worker, attempt in
 				w.watch = folder.NewWatch(f.Events(), l.folder().Trial(worker), l.folder().Attempt(worker, l.attempt))
 				continue
 			}
-			if live, err := w.wait(ctx); err != nil || live == Restarted {
+			if live, err := w.wait(ctx); err != nil || live.broken() {
 				return err
 			}
 			if err := w.catchUp(events); err != nil {

@@ -185,7 +185,10 @@ func (t *Target) make(spec run.Spec, s Submission) (err error) {
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	if err := fill(folder.Run(dir), spec, s); err != nil {
+	if err := folder.Run(dir).WriteSpec(spec); err != nil {
+		return err
+	}
+	if err := fill(folder.Run(dir), s); err != nil {
 		return err
 	}
 	return t.place(dir, &spec)
@@ -200,11 +203,8 @@ func (t *Target) place(dir string, spec *run.Spec) error {
 	return os.Rename(dir, string(f))
 }
 
-// fill writes what a run, or a revision of a server, is made of.
-func fill(f folder.Run, spec run.Spec, s Submission) error {
-	if err := folder.ReplaceJSON(f.Spec(), spec); err != nil {
-		return err
-	}
+// fill writes what a run, or a revision of a server, is made of beside its run.json.
+func fill(f folder.Run, s Submission) error {
 	if s.Table != nil {
 		if err := f.WriteTable(s.Table); err != nil {
 			return err
@@ -261,7 +261,7 @@ func (t *Target) start(f folder.Run, resume bool) error {
 	if err != nil {
 		return friendly(err, "read the environment of the run in", string(f))
 	}
-	log, err := os.OpenFile(f.MonitorLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	log, err := folder.OpenOwn(f.MonitorLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return friendly(err, "write the log of the monitor in", string(f))
 	}

@@ -88,6 +88,7 @@ const (
 	ReasonDisk      Reason = "disk full"         // no space left for the run's own files
 	ReasonFolder    Reason = "folder"            // the run's folder was deleted, or cannot be written
 	ReasonRestarted Reason = "machine restarted" // the machine was started again meanwhile
+	ReasonCopied    Reason = "copied"            // its folder was not made here
 	ReasonInternal  Reason = "internal"          // ours
 
 	ReasonPort       Reason = "port"       // the port is in use, or may not be used
@@ -100,7 +101,7 @@ const (
 // failed so counts for nothing, and a resumed run goes on with it.
 func (r Reason) Ours() bool {
 	switch r {
-	case ReasonLost, ReasonRestarted, ReasonDisk, ReasonFolder, ReasonOutput, ReasonInternal:
+	case ReasonLost, ReasonRestarted, ReasonCopied, ReasonDisk, ReasonFolder, ReasonOutput, ReasonInternal:
 		return true
 	default:
 		return false

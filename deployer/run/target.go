@@ -25,6 +25,7 @@ const (
 	Alive     Liveness = "alive"     // its monitor does
 	Dead      Liveness = "dead"      // its monitor was killed; the next command that waits for the run starts another
 	Restarted Liveness = "restarted" // the machine was restarted meanwhile; nothing goes on before it is resumed
+	Copied    Liveness = "copied"    // somebody else made its record, or it is a copy; nothing of it is executed before it is resumed
 	Damaged   Liveness = "damaged"   // its record cannot be read
 )
 

@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -20,19 +24,69 @@ const FileName = "metaml.toml"
 // maxFile bounds a settings file, in bytes.
 const maxFile = 1 << 20
 
-// FindFile looks for metaml.toml in dir and then upward. It gives "" if there is none.
-func FindFile(dir string) string {
+// File is the settings file of a folder.
+type File struct {
+	Path    string // "" if there is none
+	Ignored string // a sentence about a nearer one that is not obeyed, or ""
+}
+
+// FindFile looks for metaml.toml in dir and then upward. One that somebody else could have put there is left out: it must belong to this
+// user, to root or to the owner of dir, whose code is about to run, and be writable by no others.
+func FindFile(dir string) File {
+	var f File
+	trusted := []int{os.Geteuid(), 0}
+	if info, err := os.Stat(dir); err == nil {
+		if owner, ok := ownerOf(info); ok {
+			trusted = append(trusted, owner)
+		}
+	}
 	for {
 		path := filepath.Join(dir, FileName)
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
+			why := distrust(info, trusted)
+			if why == "" {
+				f.Path = path
+				return f
+			}
+			if f.Ignored == "" {
+				f.Ignored = fmt.Sprintf("%s is not obeyed: %s", path, why)
+			}
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return ""
+			return f
 		}
 		dir = parent
 	}
+}
+
+// distrust says why a settings file is not obeyed and what to do, or "".
+func distrust(info fs.FileInfo, trusted []int) string {
+	const writableByOthers = 0o002
+	owner, known := ownerOf(info)
+	switch {
+	case known && !slices.Contains(trusted, owner):
+		return fmt.Sprintf("it belongs to %s; a copy of your own is", userName(owner))
+	case info.Mode().Perm()&writableByOthers != 0:
+		return "everybody can write to it; chmod o-w makes it yours"
+	default:
+		return ""
+	}
+}
+
+func ownerOf(info fs.FileInfo) (int, bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(stat.Uid), true
+}
+
+func userName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return "user " + u.Username
+	}
+	return fmt.Sprintf("user %d", uid)
 }
 
 type fileValue struct {

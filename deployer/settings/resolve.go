@@ -32,14 +32,14 @@ type Sources struct {
 	Cell      []Given           // the line of a saved notebook's cell, where Line is the command line
 	Decorator map[string]string // a decorator's settings, package={…} as "package.name"
 	Environ   []string          // as os.Environ gives it
-	File      string            // metaml.toml, or ""
+	File      File              // metaml.toml
 }
 
 // Resolved is every setting of one run, with where its value came from.
 type Resolved struct {
 	Kind   run.Kind
 	Values map[string]Value
-	Unused []string // sentences about settings that this target does not honour, from places that serve several targets
+	Notes  []string // sentences about what was not obeyed: a file of somebody else's, settings that this target does not honour
 }
 
 // Resolve finds the value of every setting of kind: typed > cell > decorator > environment > file > default. A value that is wrong
@@ -51,13 +51,16 @@ func Resolve(kind run.Kind, s Sources) (*Resolved, error) {
 			r.Values[d.Name] = Value{Text: d.Default, Origin: FromDefault}
 		}
 	}
-	if s.File != "" {
-		values, err := readFile(s.File)
+	if s.File.Ignored != "" {
+		r.Notes = append(r.Notes, s.File.Ignored)
+	}
+	if s.File.Path != "" {
+		values, err := readFile(s.File.Path)
 		if err != nil {
 			return nil, err
 		}
 		for _, v := range values {
-			r.set(v.Def, v.Value, fmt.Sprintf("%s:%d", s.File, v.line))
+			r.set(v.Def, v.Value, fmt.Sprintf("%s:%d", s.File.Path, v.line))
 		}
 	}
 	if err := r.environment(s.Environ); err != nil {
@@ -152,7 +155,7 @@ func (r *Resolved) honoured(typed string) error {
 		unused = append(unused, d.Name)
 	}
 	if len(unused) > 0 {
-		r.Unused = append(r.Unused, fmt.Sprintf("unused on target %s: %s", target, strings.Join(unused, ", ")))
+		r.Notes = append(r.Notes, fmt.Sprintf("unused on target %s: %s", target, strings.Join(unused, ", ")))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func TestWhoMayAskIsRefusedWhereItIsNoNameOrOrigin(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "metaml.toml")
 	write(t, file, "cors = ['https://app.example', 'http://localhost:3000']\nallow_host = 'hub.example'\n")
-	r, err := settings.Resolve(run.Serve, settings.Sources{File: file})
+	r, err := settings.Resolve(run.Serve, settings.Sources{File: settings.File{Path: file}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestPrecedenceAndOrigins(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := settings.Resolve(run.Train, settings.Sources{
-		Line: line, Typed: settings.FromCell, File: file,
+		Line: line, Typed: settings.FromCell, File: settings.File{Path: file},
 		Environ:   []string{"METAML_PARALLELISM=4", "METAML_RETRIES=3", "METAML_PORT=tcp://10.0.0.1:80"},
 		Decorator: map[string]string{"retries": "2"},
 	})
@@ -104,7 +104,7 @@ func TestPrecedenceAndOrigins(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-	if got, want := strings.Join(r.Unused, ""), "unused on target local: repository"; got != want {
+	if got, want := strings.Join(r.Notes, ""), "unused on target local: repository"; got != want {
 		t.Errorf("unused: %q, want %q", got, want)
 	}
 }
@@ -120,7 +120,7 @@ func TestRefusedFiles(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "metaml.toml")
 		write(t, file, text)
-		_, err := settings.Resolve(run.Train, settings.Sources{File: file})
+		_, err := settings.Resolve(run.Train, settings.Sources{File: settings.File{Path: file}})
 		var user *run.UserError
 		if !errors.As(err, &user) || !strings.HasPrefix(user.Text, file+want) {
 			t.Errorf("%q\n got %v\nwant %s%s", text, err, file, want)

@@ -1,7 +1,7 @@
 // Package board keeps a TensorBoard beside a run that asked for one: a [monitor.Supervisor] around another that starts it when
 // the first trial starts, announces its address as a note, and ends it with the run.
 //
-// Read [Wrap] first. It imports deployer/monitor and deployer/run.
+// Read [Wrap] first. It imports deployer/monitor, deployer/run and the Python module.
 package board
 
 import (
@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 
 	"github.com/metaml/metaml/deployer/monitor"
 	"github.com/metaml/metaml/deployer/run"
@@ -113,7 +115,7 @@ func (s *supervisor) serve() {
 		return
 	}
 	python := s.job.Spec.Python
-	cmd := exec.CommandContext(s.board, python, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", "0", "--reload_interval", "2")
+	cmd := exec.CommandContext(s.board, python, pymodule.RunTensorBoard(logs, 0, "--reload_interval", "2")...)
 	cmd.SysProcAttr = dieWithUs()
 	// What it writes for others to find it, it removes at SIGTERM but not when it dies with us: so that stays in the run's folder.
 	temporary := filepath.Join(string(s.job.Folder), "tensorboard")

@@ -1,4 +1,4 @@
-"""`python -m metaml._answer [PROGRAM_DIR]`: answers for a notebook or script that is not running (`metaml run FILE`).
+"""`metaml._answer [PROGRAM_DIR]`: answers for a notebook or script that is not running (`metaml run FILE`).
 
 It executes the top level of PROGRAM_DIR/code/main.py, without what stands under `if __name__ == "__main__"`, and then reads
 `need` lines from standard input and writes `have` lines to standard output, until its input ends. What the program prints
@@ -37,7 +37,7 @@ def load(program: str) -> dict[str, Any]:
     module = types.ModuleType("__main__")
     module.__file__ = path
     sys.modules["__main__"] = module
-    sys.path.insert(0, code)
+    sys.path[:0] = [code, os.getcwd()]  # like a notebook, it finds the modules that lie beside it
     exec(compile(tree, path, "exec"), module.__dict__)  # noqa: S102 - the user's own program
     return module.__dict__
 
@@ -106,5 +106,5 @@ def _entry(program: str) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        sys.exit("usage: python -m metaml._answer [PROGRAM_DIR]")
+        sys.exit("usage: metaml._answer [PROGRAM_DIR]")
     sys.exit(main(sys.argv[1] if len(sys.argv) == 2 else ""))
