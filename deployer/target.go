@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
@@ -25,6 +27,8 @@ type Target interface {
 	Submit(ctx context.Context, s run.Submission) (run.Submitted, error)
 	// List gives every run, newest first. It starts nothing.
 	List(ctx context.Context) ([]run.Listed, error)
+	// Ask asks servers whether they answer now, all at once and for a second at most. It starts nothing.
+	Ask(ctx context.Context, listed ...*run.Listed)
 	// Load gives one run by name, unique prefix or "last".
 	Load(ctx context.Context, name string) (run.Listed, error)
 	// Table gives the hyperparameters of a run, or nil.
@@ -77,6 +81,31 @@ func (t localTarget) List(ctx context.Context) ([]run.Listed, error) {
 	}
 	return listed, nil
 }
+
+func (t localTarget) Ask(ctx context.Context, listed ...*run.Listed) {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	var asked sync.WaitGroup
+	turns := make(chan struct{}, askAtOnce)
+	for _, l := range listed {
+		l.Health = ""
+		if l.Liveness != run.Alive || l.State.Server == nil || l.State.Server.Address == "" {
+			continue
+		}
+		asked.Go(func() {
+			turns <- struct{}{}
+			l.Health = local.Health(ctx, l.State.Server.Address)
+			<-turns
+		})
+	}
+	asked.Wait()
+}
+
+// How long servers are asked for their health, and how many at a time.
+const (
+	askPatience = time.Second
+	askAtOnce   = 64
+)
 
 func (t localTarget) Load(ctx context.Context, name string) (run.Listed, error) {
 	l, err := t.Target.Load(ctx, name)

@@ -55,8 +55,11 @@ func (c *converse) serve(ctx context.Context) error {
 		return err
 	}
 	c.lines = begin.Cell.Lines
-	if begin.Kind == "attach" {
+	switch begin.Kind {
+	case "attach":
 		return c.attach(ctx, begin)
+	case "show":
+		return c.glance(ctx, begin)
 	}
 	c.kind = run.Kind(begin.Kind)
 	if c.kind != run.Train && c.kind != run.Serve {

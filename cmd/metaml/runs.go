@@ -29,6 +29,11 @@ func runsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			servers := make([]*run.Listed, len(listed))
+			for i := range listed {
+				servers[i] = &listed[i]
+			}
+			door.Target.Ask(cmd.Context(), servers...)
 			if asJSON {
 				return printRunsJSON(a.out, door, listed)
 			}
@@ -76,7 +81,7 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 // workersOf says how many workers of a server answer.
 func workersOf(l *run.Listed) string {
 	s := l.State.Server
-	if s == nil || s.Answering() == 0 || l.State.Phase.Final() {
+	if s == nil || s.Answering() == 0 || l.State.Phase.Final() || l.Liveness == run.Dead {
 		return ""
 	}
 	ready, known := s.CountWorkers(s.Revision)
@@ -102,8 +107,14 @@ func stateWord(l *run.Listed) string {
 	}
 	if server := l.State.Server; server != nil {
 		s = "starting"
-		if server.Answering() > 0 {
+		switch {
+		case l.Liveness == run.Dead:
+			return "dead (metaml attach " + l.Spec.Name + " starts it again)"
+		case server.Answering() == 0:
+		case l.Health == "" || l.Answers():
 			s = "ready"
+		default:
+			s = view.NotAnswering
 		}
 	}
 	switch l.Liveness {
@@ -133,7 +144,8 @@ type runJSON struct {
 	Source    string         `json:"source"`
 	Objective *objectiveJSON `json:"objective"`
 	Best      *int           `json:"best"`
-	URL       string         `json:"url,omitempty"` // of a server that answers
+	URL       string         `json:"url,omitempty"` // of a server that answers, or did
+	Ready     bool           `json:"ready"`         // a server answered when it was asked
 	Record    recordJSON     `json:"record"`
 }
 
@@ -181,7 +193,7 @@ func printRunsJSON(w io.Writer, door *deployer.Door, listed []run.Listed) error 
 	out := make([]runJSON, 0, len(listed))
 	for i := range listed {
 		l := &listed[i]
-		j := runJSON{Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source, Record: recordOf(door, l)}
+		j := runJSON{Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Ready: l.Answers(), Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source, Record: recordOf(door, l)}
 		if l.State != nil {
 			c := l.State.Count()
 			j.State, j.Reason, j.Trials, j.Done = l.State.Phase, l.State.Reason, len(l.State.Trials), c.Completed()

@@ -5,7 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,8 +29,10 @@ func TestScripts(t *testing.T) {
 	}
 	python := testPython(t)
 	testscript.Run(t, testscript.Params{
-		Dir:  filepath.Join("testdata", "script"),
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "askit": askIt, "waitnote": waitNote},
+		Dir: filepath.Join("testdata", "script"),
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"waitfor": waitFor, "askit": askIt, "waitnote": waitNote, "signal": signalIt,
+		},
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, ".home")
 			env.Setenv("HOME", home)
@@ -61,6 +65,40 @@ func waitNote(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s never had that note", args[0])
+}
+
+// signalIt sends a signal to the monitor, the front, or both ("all") of a server, at once: signal KILL all serve-1. It waits for
+// the end of what is killed.
+func signalIt(ts *testscript.TestScript, _ bool, args []string) {
+	name, which, folder := args[0], args[1], filepath.Join(ts.Getenv("XDG_DATA_HOME"), "metaml", "runs", args[2])
+	number := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}[name]
+	find := func() (pids []int) {
+		all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, path := range all {
+			line, _ := os.ReadFile(path)
+			words := strings.Split(string(line), "\x00")
+			if len(words) > 3 && words[3] == folder && (which == "all" || words[1] == which) {
+				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+				pids = append(pids, pid)
+			}
+		}
+		return pids
+	}
+	found := find()
+	if len(found) == 0 {
+		ts.Fatalf("%s has no such process", args[2])
+	}
+	if name == "KILL" { // so that none starts another
+		for _, pid := range found {
+			ts.Check(syscall.Kill(pid, syscall.SIGSTOP))
+		}
+	}
+	for _, pid := range found {
+		ts.Check(syscall.Kill(pid, number))
+	}
+	for name == "KILL" && len(find()) > 0 {
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // it waits for a state
+	}
 }
 
 // askIt runs the command line that asks a server, as `metaml show` tells it.

@@ -23,7 +23,8 @@ type waited struct {
 	detached    bool
 }
 
-// awaitServer shows a revision of a server until it is ready, or never will be. asks delivers interrupts, which give the revision up:
+// awaitServer shows a revision of a server until it is ready, or never will be. Ready is what was told of it after we came, or what
+// answers when it is asked; what is dead is started again by following it. asks delivers interrupts, which give the revision up:
 // one that would replace another leaves that one alone.
 func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (waited, error) {
 	listed, err := door.Target.Load(ctx, spec.Name)
@@ -37,11 +38,20 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 	events, ended, end := follow(ctx, door, spec.Name)
 	defer end()
 	w := waited{state: run.NewState(spec)}
+	p := newProof(ctx, door, spec)
+	defer p.end()
 	facts := view.ServerFacts{Spec: spec, Remarks: remarks, Waiting: interrupt != ""}
-	draw := func() error { return s.show(view.NewPanel(facts, w.state, time.Now())) }
+	told := func() bool { return !w.state.Phase.Final() && w.state.Server.Answering() >= spec.Server.Revision }
+	draw := func() error {
+		facts.Again = told() && !p.given
+		return s.show(view.NewPanel(facts, w.state, time.Now()))
+	}
 	decided := func() bool {
 		v := w.state.Server
-		w.ready = !w.state.Phase.Final() && v.Answering() >= spec.Server.Revision
+		if w.ready = told(); w.ready && !p.given {
+			p.ask()
+			w.ready = false
+		}
 		// Where no other revision answers, the end of the run follows, and only then can it be deleted.
 		failed := v.Failed != nil && v.Failed.Revision >= spec.Server.Revision && v.Revision > 0
 		return w.ready || w.state.Phase.Final() || failed
@@ -59,12 +69,14 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 				return w, errors.Join(draw(), s.close())
 			}
 			w.state.Apply(e)
+			p.see(e, past)
 			// What comes at the same moment belongs to the same picture.
 			for more := true; more; {
 				select {
 				case e, ok := <-events:
 					if more = ok; ok {
 						w.state.Apply(e)
+						p.see(e, past)
 					}
 				default:
 					more = false
@@ -74,7 +86,14 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 				continue
 			}
 			return w, errors.Join(draw(), s.close())
+		case answers := <-p.answers:
+			if p.take(answers); decided() {
+				return w, errors.Join(draw(), s.close())
+			}
 		case <-due.C:
+			if told() && !p.given {
+				p.ask()
+			}
 			if err := draw(); err != nil {
 				return w, err
 			}
@@ -83,7 +102,7 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 			if !ok {
 				return w, errHangUp
 			}
-			if what.detaches(interrupt) {
+			if what.detaches(interrupt) || told() { // what had answered is not given up
 				w.detached = true
 				return w, s.close()
 			}

@@ -27,6 +27,7 @@ func showCommand(a *app) *cobra.Command {
 				return err
 			}
 			if listed.Spec.Kind == run.Serve {
+				door.Target.Ask(cmd.Context(), &listed)
 				if asJSON {
 					return printJSON(a.out, serverJSON(door, &listed))
 				}

@@ -14,7 +14,7 @@ import (
 
 // printServer shows a server: how it is, its workers, why its newest revision failed.
 func (a *app) printServer(door *deployer.Door, l *run.Listed) error {
-	p := view.NewPanel(view.ServerFacts{Spec: looked(door, l)}, l.State, time.Now())
+	p := view.NewPanel(view.ServerFacts{Spec: looked(door, l), Liveness: l.Liveness, Health: l.Health}, l.State, time.Now())
 	text := p.Text()
 	if width, height, ok := terminal(a.out); ok {
 		text = strings.Join(p.Terminal(width, height, a.colour(a.out)), "\n")
@@ -24,7 +24,7 @@ func (a *app) printServer(door *deployer.Door, l *run.Listed) error {
 	if body := view.ServerFailure(s.Failed); body != "" {
 		fmt.Fprintf(a.out, "\n%s\n", body)
 	}
-	if len(s.Workers) > 0 {
+	if len(s.Workers) > 0 && l.Liveness != run.Dead {
 		fmt.Fprintln(a.out)
 		table := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
 		fmt.Fprintln(table, "WORKER\tREVISION\tSTATE\tATTEMPT\tPROCESS")
@@ -62,6 +62,7 @@ type serverDetail struct {
 	Reason     run.Reason     `json:"reason"`
 	Text       string         `json:"text"`
 	Liveness   run.Liveness   `json:"liveness"`
+	Ready      bool           `json:"ready"` // it answered when it was asked
 	URL        string         `json:"url"`
 	Revision   int            `json:"revision"` // that answers; 0 is none
 	Starting   int            `json:"starting"` // that is being started; 0 is none
@@ -111,7 +112,7 @@ func serverJSON(door *deployer.Door, l *run.Listed) *serverDetail {
 	s, state, spec := l.State.Server, l.State, looked(door, l)
 	j := &serverDetail{
 		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source, State: state.Phase, Reason: state.Reason, Text: state.Text,
-		Liveness: l.Liveness, URL: addressOf(l), Revision: s.Answering(), Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
+		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: addressOf(l), Revision: s.Answering(), Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
 		PerReplica: asked(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(), Host: spec.Server.Host, Port: spec.Server.Port,
 		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example, Made: s.Example != "" && spec.Server.Example == "", Restarts: s.Restarts, Answer: s.Answer, Submitted: spec.Created,
 		Folder: door.Target.Places(spec.Name, 0, 1).Folder, Record: recordOf(door, l), Settings: spec.Settings, Notes: notesJSON(state.Notes),
@@ -127,9 +128,10 @@ func serverJSON(door *deployer.Door, l *run.Listed) *serverDetail {
 	}
 	for i := range s.Workers {
 		w := &s.Workers[i]
+		ready := w.Ready && l.Liveness != run.Dead
 		places := door.Target.RevisionPlaces(spec.Name, w.Revision, w.Index, w.Attempt)
 		j.Workers = append(j.Workers, workerDetail{
-			Worker: w.Index, Revision: w.Revision, Attempt: w.Attempt, PID: w.PID, Ready: w.Ready, Reason: w.Reason, Error: w.Error,
+			Worker: w.Index, Revision: w.Revision, Attempt: w.Attempt, PID: w.PID, Ready: ready, Reason: w.Reason, Error: w.Error,
 			Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
 		})
 	}

@@ -42,7 +42,7 @@ func (t *Target) Follow(ctx context.Context, name, cursor string, fn func(e run.
 			return err
 		}
 	}
-	for {
+	for first := true; ; first = false {
 		for {
 			e, err := reader.Next()
 			if err != nil {
@@ -53,6 +53,11 @@ func (t *Target) Follow(ctx context.Context, name, cursor string, fn func(e run.
 			}
 			w.state.Apply(e)
 			if err := fn(e, reader.Cursor()); err != nil {
+				return err
+			}
+		}
+		if first { // what is dead is not waited for
+			if _, err := w.revive(); err != nil {
 				return err
 			}
 		}
@@ -122,12 +127,14 @@ func (w *watched) wait(ctx context.Context) (Liveness, error) {
 	if !exists(w.folder.Spec()) {
 		return Dead, run.Wrap(os.ErrNotExist, "deleted", fmt.Sprintf("the folder of run %s was deleted", w.spec.Name), "")
 	}
+	return w.revive()
+}
+
+// revive looks who looks after the run, and starts a monitor if it is nobody.
+func (w *watched) revive() (Liveness, error) {
 	l := liveness(w.folder, w.spec, w.state)
 	if l != Dead {
 		return l, nil
-	}
-	if frontLives(w.folder) {
-		return l, nil // it starts one
 	}
 	if w.state.N != w.n {
 		w.starts, w.n = 0, w.state.N

@@ -45,8 +45,8 @@ type Liveness string
 // The kinds of liveness.
 const (
 	Ended     Liveness = "ended"     // nobody needs to
-	Alive     Liveness = "alive"     // its monitor
-	Dead      Liveness = "dead"      // its monitor was killed; the next command that waits for the run starts another
+	Alive     Liveness = "alive"     // its monitor; or the front of a server, which starts another
+	Dead      Liveness = "dead"      // nobody, for all were killed; the next command that waits for the run starts another monitor
 	Restarted Liveness = "restarted" // the machine was restarted meanwhile; nothing goes on before Resume
 	Copied    Liveness = "copied"    // its folder was not made here by this user; nothing of it is executed before Resume
 )
@@ -295,7 +295,7 @@ func liveness(f folder.Run, spec run.Spec, state *run.State) Liveness {
 	if state.Phase.Final() {
 		return Ended
 	}
-	if f.Monitored() {
+	if f.Monitored() || state.Server != nil && isFront(state.Server.Front, f) {
 		return Alive
 	}
 	if !f.Sealed() {

@@ -131,6 +131,12 @@ func frontLives(f folder.Run) bool {
 		}
 		return nil
 	})
+	return isFront(pid, f)
+}
+
+// isFront reports whether a process is a front of a server. After a restart of the machine or of its container the number may be
+// another process's.
+func isFront(pid int, f folder.Run) bool {
 	if pid == 0 {
 		return false
 	}
@@ -287,7 +293,7 @@ func (t *Target) holderOf(ctx context.Context, port int) string {
 		return ""
 	}
 	for i := range all {
-		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness.Active() && l.State.Server != nil && l.State.Server.Port() == port {
+		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness == Alive && l.State.Server != nil && l.State.Server.Port() == port {
 			return l.Spec.Name
 		}
 	}

@@ -20,7 +20,18 @@ type Server struct {
 	Failed   *RevisionFailure // the latest revision that never got ready, unless a newer one has
 	Workers  []Worker         // of the answering revision, and of the one that is being started
 	Restarts int              // workers of ready revisions that ended and were started again
+	Front    int              // process of the front that was started last; 0 is none that is known
 }
+
+// Health is what a server says when it is asked whether it answers now.
+type Health string
+
+// The kinds of health.
+const (
+	HealthReady   Health = "ready"   // a worker can answer
+	HealthWaiting Health = "waiting" // its front takes requests, and no worker can answer yet
+	HealthSilent  Health = "silent"  // nobody answers where it should
+)
 
 // RevisionFailure says why a revision of a server never got ready.
 type RevisionFailure struct {
@@ -120,6 +131,10 @@ func (s *State) applyServer(e Event) {
 		v.keep(v.Revision, v.Starting)
 	case EventWorkerStarted, EventWorkerReady, EventWorkerEnded:
 		v.applyWorker(e)
+	case EventFrontStarted:
+		v.Front = e.PID
+	case EventFrontEnded:
+		v.Front = 0
 	}
 }
 

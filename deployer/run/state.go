@@ -174,7 +174,8 @@ func (s *State) Apply(e Event) bool {
 		}
 	case EventTrialQueued, EventTrialStarted, EventTrialReport, EventTrialEnded:
 		s.applyTrial(e)
-	case EventServerStarting, EventServerReady, EventServerFailed, EventWorkerStarted, EventWorkerReady, EventWorkerEnded:
+	case EventServerStarting, EventServerReady, EventServerFailed, EventWorkerStarted, EventWorkerReady, EventWorkerEnded,
+		EventFrontStarted, EventFrontEnded:
 		s.applyServer(e)
 	case EventNote:
 		s.Notes = append(s.Notes, Note{Time: e.Time, Trial: e.Trial, Revision: e.Revision, Code: e.Code, Text: e.Text, Hint: e.Hint})

@@ -23,7 +23,7 @@ type Liveness string
 const (
 	Ended     Liveness = "ended"     // nobody needs to
 	Alive     Liveness = "alive"     // its monitor does
-	Dead      Liveness = "dead"      // its monitor was killed; the next command that waits for the run starts another
+	Dead      Liveness = "dead"      // nobody, for all were killed; the next command that waits for the run starts another monitor
 	Restarted Liveness = "restarted" // the machine was restarted meanwhile; nothing goes on before it is resumed
 	Copied    Liveness = "copied"    // somebody else made its record, or it is a copy; nothing of it is executed before it is resumed
 	Damaged   Liveness = "damaged"   // its record cannot be read
@@ -38,10 +38,14 @@ type Listed struct {
 	Damage   string // why the record cannot be read, when Damaged
 	Size     int64  // of its record when it was read: as long as it has that size, nothing has changed
 	Seen     bool   // somebody was shown how it ended
+	Health   Health // of a server that was asked; "" is one that was not, or is not going
 }
 
 // Active reports whether trials of the run may still start by themselves.
 func (l *Listed) Active() bool { return l.Liveness == Alive || l.Liveness == Dead }
+
+// Answers reports whether a server answered when it was asked.
+func (l *Listed) Answers() bool { return l.Health == HealthReady }
 
 // SameServer reports whether two serving runs are revisions of one server: a server is its series (docs/rules.md §5).
 func SameServer(a, b *Spec) bool {

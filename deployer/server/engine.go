@@ -165,7 +165,8 @@ func (e *engine) open(resumed bool) {
 	if e.state.N == 0 {
 		e.emit(run.Event{Type: run.EventSubmitted})
 	}
-	again, announce := s.Revision, s.Starting == s.Revision || resumed
+	// Where no front has kept the socket nobody could answer, which readers are told.
+	again, announce := s.Revision, s.Starting == s.Revision || resumed || len(e.opts.Listeners) == 0
 	if resumed {
 		e.emit(run.Event{Type: run.EventResumed})
 	}

@@ -14,12 +14,17 @@ type ServerFacts struct {
 	Spec    run.Spec // of the revision that is looked at
 	Remarks []string // sentences to show below
 	Waiting bool     // somebody waits for it to be ready, and can interrupt
+	Again   bool     // it had answered, and that it does so now is still to be seen
+
+	// What was found when somebody looked who does not wait.
+	Liveness run.Liveness
+	Health   run.Health
 }
 
 // Panel is one moment of a server, ready to be drawn.
 type Panel struct {
 	Name    string
-	State   string // "ready", "starting", "failed", "stopped"
+	State   string // "ready", "starting", "not answering", "dead", "failed", "stopped"
 	Address string // of what answers now, or ""
 	Parts   []string
 	Curl    string // a command line that asks it, or ""
@@ -47,11 +52,24 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 		if !state.Ended.IsZero() && !state.Submitted.IsZero() {
 			p.Parts = append(p.Parts, "after "+Span(state.Ended.Sub(state.Submitted)))
 		}
+	case facts.Liveness == run.Dead:
+		p.State, p.Failed, p.Address = "dead", true, ""
+		p.Lines = append(p.Lines, "all its processes have ended: metaml attach "+p.Name+" starts it again")
 	case s.Failed != nil && s.Failed.Revision >= revision && s.Revision != revision:
 		p.State, p.Failed = "failed", true
 		p.Lines = append(p.Lines, ServerCause(state, revision))
 		if s.Revision > 0 {
 			p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s", s.Revision, s.Address))
+		}
+	case s.Answering() >= revision && facts.Again:
+		p.State = "starting"
+		p.Parts = append(p.Parts, "waiting for an answer on "+s.Address)
+	case s.Answering() >= revision && facts.Health != "" && facts.Health != run.HealthReady:
+		p.State, p.Failed = NotAnswering, true
+		if facts.Health == run.HealthWaiting {
+			p.Lines = append(p.Lines, "requests wait on "+s.Address+", where no worker can answer yet: metaml logs "+p.Name+" may say why")
+		} else {
+			p.Lines = append(p.Lines, "there is no answer on "+s.Address+": metaml logs "+p.Name+" may say why")
 		}
 	case s.Answering() >= revision:
 		p.State = "ready"
@@ -126,6 +144,9 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 		p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s until revision %d is ready", s.Revision, s.Address, revision))
 	}
 }
+
+// NotAnswering is the word for a server that goes on and does not answer.
+const NotAnswering = "not answering"
 
 // Types of errors whose sentence says all: the process that loaded the program ended, and what MetaML itself refuses.
 const (

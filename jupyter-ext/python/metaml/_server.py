@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FINAL = ("stopped", "failed")
 _POLL = 0.1  # seconds between two looks at a server that is waited for
+_STARTS = 5  # of what ends as soon as it is started
 _STOP = 90.0  # seconds that a server may take to answer what it has, and to end
 _JSON_LINES = ("application/x-ndjson", "application/jsonl")
 
@@ -71,7 +72,8 @@ class Server(Held):
 
     @property
     def state(self) -> str:
-        """ "starting" until it answers for the first time, then "running"; "stopped" or "failed"."""
+        """ "starting" until it answers for the first time, then "running"; "dead" when all its processes were killed, and
+        :meth:`wait` starts it again; "stopped" or "failed"."""
         return _state(self._read())
 
     @property
@@ -81,9 +83,8 @@ class Server(Held):
 
     @property
     def ready(self) -> bool:
-        """Whether it answers now: a worker of its revision is ready."""
-        data = self._read()
-        return _state(data) == "running" and any(w.ready and w.revision == data["revision"] for w in _workers(data))
+        """Whether it answers now: it is asked."""
+        return bool(self._read().get("ready"))
 
     @property
     def revision(self) -> int:
@@ -129,10 +130,10 @@ class Server(Held):
             except ConnectionRefusedError:
                 response = None
         if response is None:
-            raise MetaMLError(
-                f"{self.name} is {self.state}, but nothing listens at {self._url}",
-                f"metaml attach {self.name} starts again what has died of it.",
-            )
+            dead = self.state == "dead"
+            hint = "server.wait() starts it again." if dead else f"metaml attach {self.name} waits until it answers."
+            what = "is dead: all its processes have ended" if dead else f"is {self.state}, but nothing listens at {self._url}"
+            raise MetaMLError(f"{self.name} {what}", hint)
         return _answer(self.name, response)
 
     def _address(self) -> str:
@@ -188,7 +189,7 @@ class Server(Held):
         return text if tail is None else "".join(text.splitlines(keepends=True)[-tail:] if tail > 0 else [])
 
     def wait(self, timeout: float | None = None) -> Server:
-        """Wait until it answers and no other revision of it is being started, and return it.
+        """Wait until it answers and no other revision of it is being started, and return it. One that is dead is started again.
 
         Args:
             timeout: seconds; None waits without end.
@@ -200,13 +201,17 @@ class Server(Held):
             KeyboardInterrupt: you interrupted the waiting; the server goes on.
         """
         until = None if timeout is None else time.monotonic() + timeout
+        starts = 0
         try:
             while True:
                 data = self._read()
+                if _state(data) == "dead":
+                    starts += 1
+                    self._start(last=starts == _STARTS)
                 failed = data.get("failed")
                 if data.get("state") in _FINAL or (failed and not data.get("starting")):
                     break
-                if data.get("revision") and not data.get("starting"):
+                if data.get("revision") and not data.get("starting") and data.get("ready"):
                     return self
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError(f"{self.name} is not ready after {timeout:g} s")
@@ -221,6 +226,14 @@ class Server(Held):
             )
         self._address()  # says why
         return self
+
+    def _start(self, last: bool) -> None:
+        """Have what is dead started again, which looking never does."""
+        try:
+            _find.call("resume", self.name, "--detach")
+        except MetaMLError:
+            if last:  # else somebody else may have been faster
+                raise
 
     def stop(self) -> None:
         """Stop it: it takes no more requests, answers those that it has, and ends. Stopping one that has ended does nothing.
@@ -255,12 +268,17 @@ class Server(Held):
         text = _state(data)
         if text == "running":
             ready = sum(w.ready and w.revision == data["revision"] for w in _workers(data))
-            text += f" at {data.get('url')}, revision {data['revision']}, {ready} {'worker' if ready == 1 else 'workers'} ready"
+            text += f" at {data.get('url')}, revision {data['revision']}, "
+            text += f"{ready} {'worker' if ready == 1 else 'workers'} ready" if data.get("ready") else "but it does not answer now"
+        elif text == "dead":
+            text += ", server.wait() starts it again"
         return f"<Server {self.name}: {text}>"
 
 
 def _state(data: dict[str, Any]) -> str:
     state = str(data.get("state") or "")
+    if state not in _FINAL and data.get("liveness") == "dead":
+        return "dead"
     if state in _FINAL or data.get("revision"):
         return state
     # Its first revision failed, and it is about to end.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from ._errors import MetaMLError
@@ -14,8 +12,6 @@ from ._talk import connect
 
 if TYPE_CHECKING:
     from ._run import Held
-
-SECONDS = 0.5  # how long to look at a run that goes on
 
 
 def renders() -> bool:
@@ -26,20 +22,15 @@ def renders() -> bool:
 
 def show_run(run: Held) -> bool:
     """Display a run or a server as it is now. Returns whether there was anything to show."""
-    bundles: dict[str, dict[str, Any]] = {}
+    bundles: list[dict[str, Any]] = []
     conversation = None
     try:
         conversation = connect(render=True, own_child=True)
-        begin(conversation, "attach", run.name, cell={"seq": 0, "alone": False}, source=os.getcwd())
-        conversation.send("bound")
-        until = time.monotonic() + SECONDS
-        with contextlib.suppress(TimeoutError):
-            while (left := until - time.monotonic()) > 0:
-                message = conversation.receive(left)
-                if message.get("type") == "done":
-                    break
-                if isinstance(message.get("bundle"), dict):
-                    bundles[str(message.get("display_id"))] = message
+        message = begin(conversation, "show", run.name, cell={"seq": 0, "alone": False}, source=os.getcwd())
+        while message.get("type") != "done":
+            if isinstance(message.get("bundle"), dict):
+                bundles.append(message)
+            message = conversation.receive()
     except (MetaMLError, OSError):
         return False
     finally:
@@ -49,6 +40,6 @@ def show_run(run: Held) -> bool:
         return False
     from IPython.display import display
 
-    for message in bundles.values():
+    for message in bundles:
         display(message["bundle"], raw=True, metadata=message.get("metadata") or {})
     return True

@@ -84,6 +84,8 @@ def shown() -> dict[str, Any]:
         "name": "serve-1",
         "kind": "serve",
         "state": "running",
+        "liveness": "alive",
+        "ready": True,
         "url": "http://127.0.0.1:9/predict",
         "revision": 2,
         "starting": 0,
@@ -127,7 +129,14 @@ def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
     assert first == _server.Worker(0, 2, attempt=1, pid=7, ready=True, log={"stdout": "/o"})
     assert (second.index, second.ready, second.reason) == (1, False, "signal")
     assert repr(server) == "<Server serve-1: running at http://127.0.0.1:9/predict, revision 2, 1 worker ready>"
-    shown.update(revision=0, url="", starting=1)
+    # What its record says of its workers is not what answers.
+    shown.update(ready=False)
+    assert (server.state, server.ready) == ("running", False)
+    assert repr(server) == "<Server serve-1: running at http://127.0.0.1:9/predict, revision 2, but it does not answer now>"
+    shown.update(liveness="dead")
+    assert (server.state, server.ready) == ("dead", False)
+    assert repr(server) == "<Server serve-1: dead, server.wait() starts it again>"
+    shown.update(liveness="alive", revision=0, url="", starting=1)
     assert (server.state, server.ready, server.url, repr(server)) == ("starting", False, "", "<Server serve-1: starting>")
     shown.update(starting=0, failed={"revision": 1, "reason": "program"})
     assert server.state == "failed"
@@ -323,13 +332,15 @@ def test_why_nothing_answers(asked: Asked, shown: dict[str, Any]) -> None:
         return str(error.value)
 
     assert why().startswith("serve-1 is running, but nothing listens at http://127.0.0.1:9/predict\nmetaml attach serve-1")
+    shown["liveness"] = "dead"
+    assert why() == "serve-1 is dead: all its processes have ended\nserver.wait() starts it again."
     shown["state"] = "stopped"
     assert why() == "serve-1 was stopped, so nothing answers\nRun its cell again, or %metaml resume serve-1."
     shown.update(state="failed", text="its folder was deleted")
     assert why() == "serve-1 failed, so nothing answers: its folder was deleted\nRun its cell again, or %metaml resume serve-1."
     shown.update(text="serve is a generator\nLeave out --batch.")
     assert why() == "serve-1 failed, so nothing answers: serve is a generator\nRun its cell again, or %metaml resume serve-1."
-    shown.update(state="running", url="", revision=0)
+    shown.update(state="running", liveness="alive", url="", revision=0)
     server._url = ""
     assert why() == "serve-1 is not ready yet\nserver.wait() waits until it is."
 
@@ -345,6 +356,30 @@ def test_waiting(asked: Asked, shown: dict[str, Any]) -> None:
         server.wait()
     shown["state"] = "stopped"
     with pytest.raises(MetaMLError, match="serve-1 was stopped"):
+        server.wait()
+
+
+def test_waiting_for_what_is_dead_starts_it(asked: Asked, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    shown.update(liveness="dead", ready=False)
+    server, call = Server("serve-1"), _find.call
+
+    def resume(*args: str) -> str:
+        if args[0] == "resume":
+            shown.update(liveness="alive", ready=True)
+        return call(*args)
+
+    monkeypatch.setattr(_find, "call", resume)
+    assert server.wait() is server
+    assert [args for args in asked if args[0] == "resume"] == [("resume", "serve-1", "--detach")]
+
+    def refuse(*args: str) -> str:
+        if args[0] == "resume":
+            raise MetaMLError("metaml-agent is gone")
+        return call(*args)
+
+    shown.update(liveness="dead", ready=False)
+    monkeypatch.setattr(_find, "call", refuse)
+    with pytest.raises(MetaMLError, match="metaml-agent is gone"):
         server.wait()
 
 
