@@ -119,7 +119,7 @@ func (f *front) startOver(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Reset()
 	ctx.Response.Header.SetCanonical(nosniff, nosniffValue)
 	if r := f.current.Load(); r != nil {
-		r.sites.answerTo(ctx, string(ctx.Request.Header.Peek("Origin")))
+		r.sites.answerTo(ctx, string(ctx.Request.Header.PeekCanonical(headerOrigin)))
 	}
 }
 
@@ -191,7 +191,7 @@ func (f *front) openAPI(ctx *fasthttp.RequestCtx) {
 
 // malformed answers what is no HTTP, or comes too slowly.
 func (f *front) malformed(ctx *fasthttp.RequestCtx, err error) {
-	p := problem{status: 400, text: "the request is not valid HTTP", close: true}
+	p := problem{status: 400, text: "the request is not valid HTTP", close: true, unread: true}
 	var small *fasthttp.ErrSmallBuffer
 	var network net.Error
 	switch fault := faultOf(ctx); {
@@ -200,7 +200,7 @@ func (f *front) malformed(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &small):
 		p.status, p.text = 431, "the request's header is larger than 16 KiB"
 	case errors.As(err, &network) && network.Timeout():
-		p.status, p.text = 408, "the request came too slowly"
+		p.status, p.text, p.unread = 408, "the request came too slowly", false
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		p = f.tooLarge()
 	}

@@ -57,24 +57,24 @@ func (s *sites) allows(origin string) bool {
 
 // known is the name that a connection's last request gave, so that it is not looked up for each.
 type known struct {
-	sites     *sites
-	authority string
+	sites *sites
+	name  string
 }
 
 // authorityOf gives what a request calls the server: what its target says, else its Host header.
 func authorityOf(h *fasthttp.RequestHeader) (string, problem) {
-	authority, target := h.Host(), h.RequestURI()
-	if _, _, valid := splitAuthority(string(authority)); !valid && len(authority) > 0 {
+	authority, target := string(h.Host()), h.RequestURI()
+	if _, valid := nameOf(authority); !valid && authority != "" {
 		return "", problem{status: 400, text: "the request is not valid HTTP: its Host is no name of a server", close: true, unread: true}
 	}
 	scheme, rest, absolute := bytes.Cut(target, []byte("://"))
 	if target[0] == '/' || !absolute {
-		return string(authority), problem{}
+		return authority, problem{}
 	}
 	if i := bytes.IndexAny(rest, "/?"); i >= 0 {
 		rest = rest[:i]
 	}
-	if _, _, valid := splitAuthority(string(rest)); !valid {
+	if _, valid := nameOf(string(rest)); !valid {
 		return "", problem{status: 400, text: "the request is not valid HTTP: its target names no server", close: true, unread: true}
 	}
 	if !strings.EqualFold(string(scheme), "http") {
@@ -83,114 +83,112 @@ func authorityOf(h *fasthttp.RequestHeader) (string, problem) {
 	return string(rest), problem{}
 }
 
-// splitAuthority takes the name and the port apart that Host has (RFC 3986, section 3.2, without the user).
-func splitAuthority(authority string) (name, port string, valid bool) {
+// nameOf gives the name in what Host has beside a port (RFC 3986, section 3.2, without the user).
+func nameOf(authority string) (name string, valid bool) {
+	port, colon := "", true
 	if rest, ok := strings.CutPrefix(authority, "["); ok {
 		name, port, ok = strings.Cut(rest, "]")
 		if a, err := netip.ParseAddr(name); !ok || err != nil || !a.Is6() || a.Zone() != "" {
-			return "", "", false
+			return "", false
 		}
-		if port == "" {
-			return name, "", true
+		port, colon = strings.CutPrefix(port, ":")
+		if !colon && port != "" {
+			return "", false
 		}
-		if port[0] != ':' {
-			return "", "", false
-		}
-		port = port[1:]
 	} else {
 		name, port, _ = strings.Cut(authority, ":")
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool {
 			return r >= 0x80 || !token[r] && strings.IndexByte("(),;=", byte(r)) < 0 || strings.IndexByte("#^`|", byte(r)) >= 0
 		}) {
-			return "", "", false
+			return "", false
 		}
 	}
 	if port == "" {
-		return name, "", true
+		return name, true
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	return name, port, err == nil && n <= 65535
+	_, err := strconv.ParseUint(port, 10, 16)
+	return name, err == nil
 }
+
+// The headers that are looked at in each request, as fasthttp keeps them.
+var (
+	headerOrigin    = []byte("Origin")
+	headerFetchSite = []byte("Sec-Fetch-Site")
+)
 
 // visit decides whether a request is answered, says so to the browser, and reports whether it was.
 func (f *front) visit(ctx *fasthttp.RequestCtx, r *revision) bool {
 	ctx.Response.Header.SetCanonical(nosniff, nosniffValue)
-	h := &ctx.Request.Header
-	authority, p := authorityOf(h)
-	if p.status != 0 {
-		f.turnAway(ctx, r, p)
-		return false
-	}
 	s := &nobody
 	if r != nil {
 		s = &r.sites
 	}
-	origin := string(h.Peek("Origin"))
+	h := &ctx.Request.Header
+	origin := string(h.PeekCanonical(headerOrigin))
 	s.answerTo(ctx, origin)
-	if string(ctx.Path()) == "/healthz" {
+	if site := h.PeekCanonical(headerFetchSite); origin == "" && (len(site) == 0 || string(site) == "same-origin") && s.remembers(ctx) {
+		return true // as most requests are
+	}
+	authority, p := authorityOf(h)
+	if p.status == 0 && string(ctx.Path()) == "/healthz" {
 		return true
 	}
-	if !s.knowsHere(ctx, authority) {
-		if r == nil {
-			f.unknown(ctx) // who is known by which names is not known yet
-			return false
-		}
-		name, _, _ := splitAuthority(authority)
-		f.turnAway(ctx, r, problem{
-			status: 421, close: true, unread: true,
-			text: fmt.Sprintf("this server is not known by the name %[1]q; if it is one of its names, start it with --allow-host %[1]s", shorten(name)),
-		})
-		return false
+	if p.status == 0 {
+		p = s.refuses(h, authority, origin)
 	}
-	if foreign(h, origin, authority) && !s.allows(origin) {
-		text := "a page of another site asks; type the address yourself, or start the server with --cors ORIGIN to let the pages of an origin ask"
-		if origin != "" && origin != "null" {
-			text = fmt.Sprintf("a page of another site, %s, asks; start the server with --cors %[1]s to let it", shorten(origin))
-		}
-		f.turnAway(ctx, r, problem{status: 403, text: text, close: true, unread: true})
+	switch {
+	case p.status == 421 && r == nil:
+		f.unknown(ctx) // who is known by which names is not known yet
 		return false
-	}
-	if ctx.IsOptions() && origin != "" && len(h.Peek("Access-Control-Request-Method")) > 0 && s.allows(origin) {
+	case p.status != 0:
+		if r != nil && string(ctx.Path()) == r.Path {
+			f.metrics.answered(p.status)
+		}
+		f.refuse(ctx, ctx.Time(), p)
+		return false
+	case ctx.IsOptions() && origin != "" && s.allows(origin) && len(h.Peek("Access-Control-Request-Method")) > 0:
 		preflight(ctx)
 		return false
 	}
-	return true
-}
-
-// nobody is who may ask before there is a revision that says so.
-var nobody sites
-
-// turnAway refuses a request that is none for the function.
-func (f *front) turnAway(ctx *fasthttp.RequestCtx, r *revision, p problem) {
-	if r != nil && string(ctx.Path()) == r.Path {
-		f.metrics.answered(p.status)
-	}
-	f.refuse(ctx, ctx.Time(), p)
-}
-
-// knowsHere is knows for the name that a request gives. Only what is no browser gives none.
-func (s *sites) knowsHere(ctx *fasthttp.RequestCtx, authority string) bool {
-	if authority == "" {
-		return true
-	}
-	c, ok := ctx.Conn().(*client)
-	if ok && c.known.sites == s && c.known.authority == authority {
-		return true
-	}
-	name, _, _ := splitAuthority(authority)
-	if !s.knows(name) {
-		return false
-	}
-	if ok {
+	if c, ok := ctx.Conn().(*client); ok && authority != "" && h.RequestURI()[0] == '/' {
 		c.known = known{s, authority}
 	}
 	return true
 }
 
+// remembers reports whether the connection's last request gave the same name, which was one of the server's.
+func (s *sites) remembers(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
+	c, ok := ctx.Conn().(*client)
+	return ok && c.known.sites == s && string(h.Host()) == c.known.name && h.RequestURI()[0] == '/'
+}
+
+// refuses says why a request is none for the server, if it is not. Only what is no browser gives no name.
+func (s *sites) refuses(h *fasthttp.RequestHeader, authority, origin string) (p problem) {
+	name, _ := nameOf(authority)
+	switch {
+	case authority != "" && !s.knows(name):
+		return problem{
+			status: 421, close: true, unread: true,
+			text: fmt.Sprintf("this server is not known by the name %[1]q; if it is one of its names, start it with --allow-host %[1]s", shorten(name)),
+		}
+	case !foreign(h, origin, authority), s.allows(origin):
+		return p
+	}
+	text := "a page of another site asks; type the address yourself, or start the server with --cors ORIGIN to let the pages of an origin ask"
+	if origin != "" && origin != "null" {
+		text = fmt.Sprintf("a page of another site, %s, asks; start the server with --cors %[1]s to let it", shorten(origin))
+	}
+	return problem{status: 403, text: text, close: true, unread: true}
+}
+
+// nobody is who may ask before there is a revision that says so.
+var nobody sites
+
 // foreign reports whether a browser sent a request for a page of another site. Sec-Fetch-Site knows better than Origin: a proxy may
 // have given the server another name than the page sees.
 func foreign(h *fasthttp.RequestHeader, origin, authority string) bool {
-	switch string(h.Peek("Sec-Fetch-Site")) {
+	switch string(h.PeekCanonical(headerFetchSite)) {
 	case "same-origin", "none":
 		return false
 	case "":
