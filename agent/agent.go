@@ -9,7 +9,7 @@
 //
 // It honours these variables, which it sets for the processes it starts: PYTHONPATH (the module's folder in front),
 // _METAML_TOKEN (marks the processes of an attempt), _METAML_RUN, _METAML_BIN (the `metaml` beside us), of a server
-// _METAML_MODEL, and for trials _METAML_TRIAL, _METAML_ATTEMPT, _METAML_OUTPUT and CUDA_VISIBLE_DEVICES. It is the one place of a
+// _METAML_MODEL, and for trials _METAML_TRIAL, _METAML_ATTEMPT, _METAML_SEED, _METAML_OUTPUT and CUDA_VISIBLE_DEVICES. It is the one place of a
 // process that may start children: it reaps them all ([Processes]).
 //
 // It imports agent/frame, deployer/run and deployer/folder alone.

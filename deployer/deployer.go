@@ -39,9 +39,10 @@ type Request struct {
 	Python     string
 	Cwd        string
 	Path       []string
-	Environ    []string // of the session, as os.Environ gives it
-	Reseed     []string
-	SelfSeeded []string
+	Environ    []string          // of the session, as os.Environ gives it
+	Reseed     []string          // names of random generators that were made without a seed
+	Seeded     []string          // of those that were made with one
+	SelfSeeded []string          // libraries that the program seeds itself
 	With       map[string]string // name → digest of its shipped value
 	Packages   map[string]string // distribution → version, of the direct imports
 	Draw       func(ctx context.Context, r DrawRequest) (Drawn, error)
@@ -226,6 +227,8 @@ func (d *Door) spec(r Request, source Drawn) run.Spec {
 	if s.Has("seed") {
 		seed := s.Int("seed")
 		spec.Seed = &seed
+		// It goes before the seeds that the program has at top level, which stay what made its data.
+		spec.SelfSeeded, spec.Reseed = nil, slices.Concat(r.Reseed, r.Seeded)
 	}
 	if s.Kind == run.Serve {
 		spec.Completions = int(s.Int("replicas") * s.Int("workers"))

@@ -110,6 +110,9 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 	if s.example, err = resolveExample(ctx, s.session(), s.settings.Text("example")); err != nil {
 		return nil, err
 	}
+	if err := s.seedWins(); err != nil {
+		return nil, err
+	}
 	if err := s.ask(ctx); err != nil {
 		return nil, err
 	}
@@ -133,7 +136,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 	request := deployer.Request{
 		Program: filepath.Join(s.staging.Path, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
 		Whole: wholeRow(p.Parameters), Settings: s.settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd), Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
-		Reseed: p.Reseed, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
+		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
 		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
 	}
 	for _, d := range s.packages {
@@ -146,6 +149,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	plan.Notes = append(plan.Notes, s.seedNotes(plan)...)
 	if s.slice != nil {
 		for i := range s.slice.Notes {
 			plan.Notes = append(plan.Notes, note(&s.slice.Notes[i]))

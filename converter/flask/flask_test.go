@@ -289,8 +289,9 @@ def f(x):
     tell(loss=x)
     (output() / "x").write_text("kept")
     metaml.checkpoint()
-    return [str(folder), str(metaml.model()), (output() / "x").read_text()]`, flask.Options{}, []request{
-			post("0", `["model", "model", "kept"]`),
+    assert metaml.seed() == metaml.seed() > 0
+    return [str(folder), str(metaml.model()), (output() / "x").read_text(), metaml.trial(), metaml.attempt()]`, flask.Options{}, []request{
+			post("0", `["model", "model", "kept", null, null]`),
 		}},
 		{"order", `
 # The cells of a notebook are not in the order of a file.

@@ -12,7 +12,7 @@ import (
 type references struct {
 	imports  map[int]bool            // statements that import it, which the application has no use for
 	mentions map[int]map[string]bool // statement → what it mentions of ours
-	used     map[string]bool         // model, output, report, checkpoint
+	used     map[string]bool         // model, output, report …
 	called   map[string]string       // what each is called in the file
 	given    map[string]bool         // those that some call gives an argument
 	edits    map[int][]edit
@@ -26,7 +26,7 @@ type edit struct {
 }
 
 // standIns are those functions of ours which a plain function can stand for.
-var standIns = []string{"model", "output", "report", "checkpoint"}
+var standIns = []string{"model", "output", "report", "checkpoint", "trial", "attempt", "seed"}
 
 // findOurs finds the imports of metaml and what is mentioned of it.
 func (w *writer) findOurs() error {
@@ -117,7 +117,10 @@ func (w *writer) findOurs() error {
 	}
 	for _, name := range standIns {
 		if w.ours.used[name] && w.ours.called[name] == "" {
-			w.ours.called[name] = map[string]string{"model": "model_folder", "output": "output_folder", "report": "report", "checkpoint": "checkpoint"}[name]
+			w.ours.called[name] = name
+			if name == "model" || name == "output" {
+				w.ours.called[name] += "_folder"
+			}
 			for slices.ContainsFunc(w.s.Statements, func(st statement) bool { return slices.Contains(st.Defines, w.ours.called[name]) }) {
 				w.ours.called[name] += "_"
 			}

@@ -48,6 +48,13 @@ var standInParts = map[string]string{
     print(values if step is None else f"step {step}: {values}")`,
 	"checkpoint": `def NAME():
     """What is written stays where it is."""`,
+	"trial": `def NAME():
+    """None: there are no trials here."""`,
+	"attempt": `def NAME():
+    """None: there are no trials here."""`,
+	"seed": `def NAME():
+    """The same number until the process ends."""
+    return $os.getpid()`,
 }
 
 // model gives the functions that stand for ours; the notebook's code may need them at once.

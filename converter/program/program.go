@@ -52,6 +52,7 @@ type Program struct {
 	Imports    []string
 	With       []string // names whose values are expected in with/NAME.pickle, see [Program.Add]
 	Reseed     []string
+	Seeded     []string
 	SelfSeeded []string
 	UsesOutput bool
 	Source     string // notebook or file
@@ -88,6 +89,7 @@ type manifest struct {
 	Imports    []string          `json:"imports,omitempty"`
 	With       []string          `json:"with,omitempty"`
 	Reseed     []string          `json:"reseed,omitempty"`
+	Seeded     []string          `json:"seeded,omitempty"`
 	SelfSeeded []string          `json:"self_seeded,omitempty"`
 	UsesOutput bool              `json:"uses_output,omitempty"`
 }
@@ -109,7 +111,7 @@ func Make(s *slice.Slice, kind string) (*Program, error) {
 	}
 	p := &Program{
 		Kind: kind, Entry: s.Entry.Name, IsAsync: s.Entry.IsAsync, IsGenerate: s.Entry.IsGenerator, IsValue: s.Entry.IsValue, Parameters: s.Entry.Parameters,
-		Python: minor(s.Python), Imports: s.Imports, With: s.With, Reseed: s.Reseed, SelfSeeded: s.SelfSeeded, UsesOutput: s.UsesOutput, Source: s.Source,
+		Python: minor(s.Python), Imports: s.Imports, With: s.With, Reseed: s.Reseed, Seeded: s.Seeded, SelfSeeded: s.SelfSeeded, UsesOutput: s.UsesOutput, Source: s.Source,
 	}
 	if p.Parameters == nil {
 		p.Parameters = []slice.Parameter{}
@@ -141,7 +143,7 @@ func Make(s *slice.Slice, kind string) (*Program, error) {
 	}
 	data, err := json.MarshalIndent(manifest{
 		V: Version, Kind: p.Kind, Entry: p.Entry, Async: p.IsAsync, Generator: p.IsGenerate, Value: p.IsValue, Parameters: p.Parameters, Python: p.Python,
-		Imports: p.Imports, With: p.With, Reseed: p.Reseed, SelfSeeded: p.SelfSeeded, UsesOutput: p.UsesOutput,
+		Imports: p.Imports, With: p.With, Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, UsesOutput: p.UsesOutput,
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("writing program.json: %w", err)
@@ -334,7 +336,7 @@ func Read(dir string) (*Program, error) {
 	}
 	p.Kind, p.Entry, p.IsAsync, p.IsGenerate, p.IsValue = m.Kind, m.Entry, m.Async, m.Generator, m.Value
 	p.Parameters, p.Python, p.Imports, p.With = m.Parameters, m.Python, m.Imports, m.With
-	p.Reseed, p.SelfSeeded, p.UsesOutput = m.Reseed, m.SelfSeeded, m.UsesOutput
+	p.Reseed, p.Seeded, p.SelfSeeded, p.UsesOutput = m.Reseed, m.Seeded, m.SelfSeeded, m.UsesOutput
 	data, err := os.ReadFile(filepath.Join(dir, "map.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil

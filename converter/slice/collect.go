@@ -160,7 +160,10 @@ func (w *work) usesOutput(s *stmt) {
 }
 
 // dotted gives the full name of what an expression like np.random.default_rng means, or "".
-func (w *work) dotted(n *syntax.Node, time int) string {
+func (w *work) dotted(n *syntax.Node, time int) string { return w.dottedIn(n, time, nil) }
+
+// dottedIn is the same in a piece of code that has imports of its own.
+func (w *work) dottedIn(n *syntax.Node, time int, imports map[string]*bind) string {
 	var path []string
 	for n != nil && n.Kind == "attribute" {
 		if a := n.Child("attribute"); a != nil {
@@ -172,6 +175,9 @@ func (w *work) dotted(n *syntax.Node, time int) string {
 		return ""
 	}
 	imp := w.importOf(n.Text(), time)
+	if own := imports[n.Text()]; own != nil {
+		imp = own.imp
+	}
 	if imp == nil {
 		return ""
 	}

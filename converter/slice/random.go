@@ -16,7 +16,17 @@ var seeding = map[string][]string{
 	"pytorch_lightning.seed_everything": {"random", "numpy", "torch"}, "lightning.seed_everything": {"random", "numpy", "torch"},
 	"lightning.pytorch.seed_everything": {"random", "numpy", "torch"}, "lightning.fabric.seed_everything": {"random", "numpy", "torch"},
 	"transformers.set_seed": {"random", "numpy", "torch", "tensorflow"}, "transformers.trainer_utils.set_seed": {"random", "numpy", "torch", "tensorflow"},
-	"accelerate.utils.set_seed": {"random", "numpy", "torch"},
+	"accelerate.utils.set_seed":  {"random", "numpy", "torch"},
+	"fastai.torch_core.set_seed": {"random", "numpy", "torch"}, "fastai.basics.set_seed": {"random", "numpy", "torch"},
+	"fastai.vision.all.set_seed": {"random", "numpy", "torch"}, "fastai.text.all.set_seed": {"random", "numpy", "torch"},
+	"fastai.tabular.all.set_seed": {"random", "numpy", "torch"},
+	"random.setstate":             {"random"}, "numpy.random.set_state": {"numpy"}, "torch.set_rng_state": {"torch"},
+}
+
+// generator is a top-level name of a random generator that was made with a seed.
+type generator struct {
+	name string
+	stmt *stmt
 }
 
 // generators are classes and functions that make a random generator, seeded by the system if they are called without an argument.
@@ -34,22 +44,32 @@ func (w *work) random() error {
 			continue
 		}
 		time := len(w.stmts) // a function may use an import of a later cell
+		imports, _ := localsOf(s.node)
 		s.node.Walk(func(n *syntax.Node) bool {
 			if n.Kind == "call" {
-				for _, lib := range seeding[w.dotted(n.Child("function"), time)] {
+				for _, lib := range w.seeded(n, imports) {
 					seeded[lib] = true
 				}
 			}
 			return true
 		})
 		for _, c := range s.node.Children {
-			if c.Kind == "assignment" && c.Child("right") != nil && w.unseeded(c.Child("right"), time) {
-				names := map[string]bool{}
-				targets(c, names)
-				for n := range names {
-					if vs, _ := w.at(n, len(w.stmts)); len(vs) > 0 && vs[len(vs)-1].stmt == s && !w.seededLater(vs[len(vs)-1]) {
-						w.out.Reseed = append(w.out.Reseed, n)
-					}
+			if c.Kind != "assignment" || c.Child("right") == nil {
+				continue
+			}
+			fresh := w.unseeded(c.Child("right"), time)
+			if !fresh && !w.seededGenerator(c.Child("right"), time) {
+				continue
+			}
+			names := map[string]bool{}
+			targets(c, names)
+			for n := range names {
+				switch vs, _ := w.at(n, len(w.stmts)); {
+				case len(vs) == 0 || vs[len(vs)-1].stmt != s:
+				case fresh && !w.seededLater(vs[len(vs)-1]):
+					w.out.Reseed = append(w.out.Reseed, n)
+				default:
+					w.generators = append(w.generators, generator{n, s})
 				}
 			}
 		}
@@ -60,6 +80,8 @@ func (w *work) random() error {
 	slices.Sort(w.out.SelfSeeded)
 	slices.Sort(w.out.Reseed)
 	w.out.Reseed = slices.Compact(w.out.Reseed)
+	w.seedings()
+	sortSeedings(w.out.Seedings)
 	return nil
 }
 

@@ -47,6 +47,8 @@ type Slice struct {
 	With       []string          // names whose values are shipped, of those asked for the ones that are needed
 	Carried    map[string]string // names whose values were shipped to the training program and come along, and their files
 	Reseed     []string          // top-level names bound to random generators that were made without a seed
+	Seeded     []string          // top-level names bound to random generators that were made with a seed
+	Seedings   []Seeding         // where the program seeds itself
 	SelfSeeded []string          // libraries that the program itself seeds: random, numpy, torch, tensorflow
 	UsesOutput bool              // metaml.output() or checkpoint() is mentioned
 	Model      string            // the run that the program itself names, metaml.model("train-model:best"); "" is none
@@ -236,6 +238,8 @@ type work struct {
 	passed    map[string]bool  // names of [Options.Ignore] that something mentions
 	live      map[string]session.Name
 	generated []generated
+
+	generators []generator
 }
 
 // Explain says for each statement where it stands and why it is in, one line each.

@@ -280,6 +280,40 @@ def train():
 	}
 }
 
+// TestWhichTrial asks the module, in the trial and in a process that the trial starts, at top level and in a second attempt.
+func TestWhichTrial(t *testing.T) {
+	b := newBench(t)
+	source := `
+import metaml, os, signal, subprocess, sys
+
+above = metaml.trial(), metaml.attempt(), metaml.seed()
+
+def train():
+    if metaml.trial() == 1 and metaml.attempt() == 1: os.kill(os.getpid(), signal.SIGKILL)
+    ask = "import metaml; print(metaml.trial(), metaml.attempt(), metaml.seed())"
+    child = subprocess.check_output([sys.executable, "-c", ask], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, text=True)
+    mine = metaml.trial(), metaml.attempt(), metaml.seed()
+    return {"trial": mine[0], "attempt": mine[1], "seed": mine[2], "child": child.split() == [str(x) for x in mine], "top": above[:2] == (None, None), "load": above[2]}
+`
+	var before []run.Trial
+	for _, fresh := range []bool{false, true} {
+		spec := b.spec(2)
+		seed := int64(3)
+		spec.Key, spec.Seed, spec.Fresh = "", &seed, fresh
+		l := b.run(spec, source, nil)
+		for i, trial := range l.State.Trials {
+			m := trial.Metrics
+			if m["trial"] != float64(i) || m["attempt"] != float64(i+1) || trial.Seed == nil || m["seed"] != float64(*trial.Seed) || m["child"] != 1 || m["top"] != 1 {
+				t.Errorf("trial %d: %v\n%s", i, m, b.describe(l))
+			}
+			if before != nil && (m["seed"] != before[i].Metrics["seed"] || m["load"] != before[i].Metrics["load"]) {
+				t.Errorf("trial %d: %v, as a fork %v", i, m, before[i].Metrics)
+			}
+		}
+		before = l.State.Trials
+	}
+}
+
 func TestWhyATrialIsNoFork(t *testing.T) {
 	b := newBench(t)
 	write(t, filepath.Join(b.cwd, "d.txt"), "data")

@@ -2,7 +2,8 @@
 
 In a notebook, ``%load_ext metaml`` (our kernel does it by itself) gives the cell magics ``%%train`` and ``%%serve`` and the
 line magic ``%metaml``. In a script, :class:`Train` and :class:`Serve` do the same as decorators. Inside a trial, and outside
-one too, :func:`report`, :func:`output` and :func:`checkpoint` tell how it goes and where results belong; in a server's code
+one too, :func:`report`, :func:`output` and :func:`checkpoint` tell how it goes and where results belong, :func:`trial`,
+:func:`attempt` and :func:`seed` which trial it is; in a server's code
 :func:`model` is the folder of a trial's results.
 
 Importing this costs almost nothing, since every trial does it: each public name is loaded when it is first used.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ._response import HTTPError, Response
     from ._run import Run, run, runs
     from ._server import Server
+    from ._which import attempt, seed, trial
 
 __all__ = [
     "DataIn",
@@ -43,6 +45,7 @@ __all__ = [
     "ServerFailed",
     "Train",
     "TrialsFailed",
+    "attempt",
     "checkpoint",
     "load_ipython_extension",
     "model",
@@ -50,6 +53,8 @@ __all__ = [
     "report",
     "run",
     "runs",
+    "seed",
+    "trial",
     "unload_ipython_extension",
 ]
 
@@ -76,6 +81,9 @@ _HOME = {
     "model": "_model",
     "run": "_run",
     "runs": "_run",
+    "attempt": "_which",
+    "seed": "_which",
+    "trial": "_which",
 }
 
 

@@ -6,6 +6,7 @@ what they are given; nothing here knows notebooks.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -18,7 +19,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from . import _distributions
+from . import _distributions, _generators
 from ._errors import MetaMLError, Refused
 from ._typed import a_kind_of, encode, kind_of
 
@@ -49,6 +50,7 @@ class Source:
         self._space: dict[str, list[Any]] = {}  # of a dict with distributions: what each name may be
         self._start: Callable[[], Any] = list
         self._code: list[bytes] = []
+        self.functions: list[types.FunctionType] = []  # the user's own that are called for each row
         self._look(given)
 
     def _look(self, given: Any) -> None:
@@ -61,6 +63,7 @@ class Source:
             self._check_callable(given)
             self._start = given
             self._code = _code_of(given)
+            self.functions = _functions_of(given)
             return
         if isinstance(given, type):
             raise self._no("is a class", f"Pass an object of it: {self.name}().")
@@ -115,6 +118,7 @@ class Source:
             after += 1
         if code.co_flags & inspect.CO_VARKEYWORDS:
             keywords.update(values[code.co_varnames[after]])
+        self.functions = [made]
         self._code = [*_code_of(made), _value_bytes(arguments), _value_bytes(keywords)]
         return lambda: made(*arguments, **keywords)
 
@@ -290,6 +294,17 @@ def _code_of(given: Any) -> list[bytes]:
     return [_source_bytes(plain), *made_with]
 
 
+def _functions_of(given: Any) -> list[types.FunctionType]:
+    """The plain functions behind a callable."""
+    if isinstance(given, functools.partial):
+        return _functions_of(given.func)
+    plain = inspect.unwrap(given)
+    plain = getattr(plain, "__func__", plain)
+    if not isinstance(plain, types.FunctionType):
+        plain = getattr(type(plain), "__call__", None)
+    return [plain] if isinstance(plain, types.FunctionType) else []
+
+
 def _source_bytes(function: types.FunctionType) -> bytes:
     """The text of a function, else its code."""
     try:
@@ -376,7 +391,7 @@ def draw(
         required: those of them without a default.
         arrays: those annotated as an array or a list.
         seconds: without completions, time after which a source counts as endless.
-        seed: of what is drawn from distributions; None draws otherwise each time.
+        seed: of what is drawn, from distributions and by the user's own code; None draws otherwise each time.
         whole: the function's only parameter, if it may be a dict: it gets a row as one dict where no row has its name.
         annotated: it says itself that it takes a dict.
 
@@ -392,12 +407,13 @@ def draw(
         return answer
     notes: list[str] = []
     generators = _distributions.Generators(seed)
-    if source.literal:
-        rows = _literal_rows(source, completions, generators, notes)
-    elif completions:
-        rows = _passes(source, completions, generators)
-    else:
-        rows = _until_it_ends(source, parallelism, generators, limit, seconds, clock)
+    with contextlib.nullcontext() if seed is None or source.literal else _generators.lent(seed, source.functions):
+        if source.literal:
+            rows = _literal_rows(source, completions, generators, notes)
+        elif completions:
+            rows = _passes(source, completions, generators)
+        else:
+            rows = _until_it_ends(source, parallelism, generators, limit, seconds, clock)
     if whole and _is_one_dict(rows, whole, annotated):
         answer["whole"] = whole
         notes.append(f"`{whole}` gets each row of `{source.name}` as one dict")

@@ -23,7 +23,7 @@ import types
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from metaml import _report, _trial
+from metaml import _report, _trial, _which
 from metaml._errors import Refused
 from metaml._guard import is_guard
 
@@ -480,6 +480,7 @@ def main() -> None:
     watcher = Watcher()
     try:
         program.prepare()
+        _which.loading(load["seed"])
         with _trial.Seeds(load["seed"], load.get("self_seeded") or []):
             program.run(watcher)
         program.ready()

@@ -24,7 +24,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from metaml import _drive, _report, _result
+from metaml import _drive, _report, _result, _which
 from metaml._typed import decode
 
 if TYPE_CHECKING:
@@ -266,25 +266,11 @@ def reseed(module: types.ModuleType, names: Sequence[str], seed: int) -> None:
     """Reseed top-level generators in place, each with a seed of its own."""
     if not names:
         return
-    import hashlib  # 2 ms that a program without such generators need not spend
+    from metaml import _generators
 
     for name in names:
-        generator: Any = getattr(module, name, None)
-        own = int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:4], "big")
         try:
-            if isinstance(generator, random.Random):
-                generator.seed(own)
-            elif hasattr(generator, "bit_generator"):  # numpy.random.Generator
-                bits = generator.bit_generator
-                bits.state = type(bits)(own).state
-            elif hasattr(generator, "manual_seed"):  # torch.Generator
-                generator.manual_seed(own)
-            elif hasattr(generator, "reset_from_seed"):  # tf.random.Generator
-                generator.reset_from_seed(own)
-            elif hasattr(generator, "seed"):  # numpy.random.RandomState
-                generator.seed(own)
-            else:
-                raise TypeError(f"a {type(generator).__name__} cannot be reseeded")
+            _generators.sow(getattr(module, name, None), _generators.derived(seed, name))
         except Exception as error:
             _report.send({"type": "note", "code": "reseed", "text": f"{name} was not reseeded: {error}"})
 
@@ -300,6 +286,7 @@ class Trial:
     def run(self) -> int:
         """Call the entry function, tell what it returned or raised; gives the exit status."""
         load = self.program.load
+        _which.entered(self.start["seed"])
         try:
             Seeds(self.start["seed"], load.get("self_seeded") or [])
             reseed(self.program.module, load.get("reseed") or [], self.start["seed"])
@@ -545,6 +532,7 @@ def main() -> int:
     begin = time.monotonic()
     try:
         program.prepare()
+        _which.loading(load["seed"])
         if start.get("cwd"):
             os.chdir(start["cwd"])
         with Seeds(load["seed"], load.get("self_seeded") or []):

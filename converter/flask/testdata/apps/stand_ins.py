@@ -38,6 +38,19 @@ def checkpoint():
     """What is written stays where it is."""
 
 
+def trial():
+    """None: there are no trials here."""
+
+
+def attempt():
+    """None: there are no trials here."""
+
+
+def seed():
+    """The same number until the process ends."""
+    return os.getpid()
+
+
 folder = model_folder()
 
 
@@ -45,7 +58,8 @@ def f(x):
     tell(loss=x)
     (output() / "x").write_text("kept")
     checkpoint()
-    return [str(folder), str(model_folder()), (output() / "x").read_text()]
+    assert seed() == seed() > 0
+    return [str(folder), str(model_folder()), (output() / "x").read_text(), trial(), attempt()]
 
 
 app = Flask(__name__)

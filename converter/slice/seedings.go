@@ -1,0 +1,238 @@
+package slice
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/metaml/metaml/converter/syntax"
+)
+
+// Seeding is a place where the program seeds random numbers itself, so that all its trials draw the same ones.
+type Seeding struct {
+	What   string // "numpy" and other libraries, or the name of a generator
+	Place  string // "cell 3, line 2"
+	Inside bool   // the entry does it, each time it is called, by a seed that is written there; else the top level does
+	Own    bool   // What is a generator
+}
+
+// found is a call that seeds a library, seen from the function that it is in.
+type found struct {
+	library string
+	fixed   bool // the seed is the same at each call of the function
+	row     int
+}
+
+// seedings finds where the program seeds itself. What only its local modules do is not seen.
+func (w *work) seedings() {
+	if w.entry == nil || w.entry.bind.def == nil {
+		return
+	}
+	seeders := map[*syntax.Node][]found{}
+	for _, s := range w.stmts {
+		if _, ok := w.kept[s]; !ok || s.node == nil || isDefinition(s.node) {
+			continue
+		}
+		for _, f := range w.seedingCalls(s.node, nil, seeders) {
+			w.seeds(Seeding{What: f.library, Place: w.at2(s.cell, f.row+1)})
+		}
+	}
+	used := w.mentioned(w.entry.bind.def)
+	for _, g := range w.generators {
+		w.out.Seeded = append(w.out.Seeded, g.name)
+		if used[g.name] {
+			w.seeds(Seeding{What: g.name, Place: w.at2(g.stmt.cell, g.stmt.line), Own: true})
+		}
+	}
+	slices.Sort(w.out.Seeded)
+	w.out.Seeded = slices.Compact(w.out.Seeded)
+	for _, f := range w.seedingCalls(w.entry.bind.def, w.entry.bind.def, seeders) {
+		if f.fixed {
+			w.seeds(Seeding{What: f.library, Place: w.at2(w.entry.stmt.cell, f.row+1), Inside: true})
+		}
+	}
+}
+
+// seeds notes a place, each thing once at top level and once inside.
+func (w *work) seeds(s Seeding) {
+	same := func(o Seeding) bool { return o.What == s.What && o.Inside == s.Inside }
+	if !slices.ContainsFunc(w.out.Seedings, same) {
+		w.out.Seedings = append(w.out.Seedings, s)
+	}
+}
+
+func isDefinition(n *syntax.Node) bool {
+	return slices.Contains([]string{"function_definition", "class_definition", "decorated_definition"}, n.Kind)
+}
+
+// seedingCalls lists what the calls in a node seed, those of the program's own functions with what these seed. in is the function whose
+// body it is, nil for the top level.
+func (w *work) seedingCalls(n, in *syntax.Node, seeders map[*syntax.Node][]found) []found {
+	if in != nil {
+		if known, ok := seeders[in]; ok {
+			return known
+		}
+		seeders[in] = nil // it may call itself
+	}
+	imports, locals := localsOf(n)
+	var all []found
+	n.Walk(func(c *syntax.Node) bool {
+		if c.Kind != "call" {
+			return true
+		}
+		for _, lib := range w.seeded(c, imports) {
+			all = append(all, found{lib, w.fixed(c.Child("arguments"), in, locals, 0), c.Row})
+		}
+		callee := c.Child("function")
+		if callee == nil || callee.Kind != "identifier" {
+			return true
+		}
+		if def := w.function(callee.Text()); def != nil && def != in {
+			for _, f := range w.seedingCalls(def, def, seeders) {
+				all = append(all, found{f.library, f.fixed || w.fixed(c.Child("arguments"), in, locals, 0), c.Row})
+			}
+		}
+		return true
+	})
+	if in != nil {
+		seeders[in] = all
+	}
+	return all
+}
+
+// seeded gives the libraries that a call seeds. Without an argument, or with None, it asks the system for a seed, which every process
+// does by itself.
+func (w *work) seeded(call *syntax.Node, imports map[string]*bind) []string {
+	args := call.Child("arguments")
+	if args == nil || len(args.Children) == 0 || len(args.Children) == 1 && args.Children[0].Kind == "none" {
+		return nil
+	}
+	return seeding[w.dottedIn(call.Child("function"), len(w.stmts), imports)]
+}
+
+// function is the definition of one of the program's functions, or nil.
+func (w *work) function(name string) *syntax.Node {
+	vs, _ := w.at(name, len(w.stmts))
+	if len(vs) == 0 {
+		return nil
+	}
+	v := vs[len(vs)-1]
+	if v.stmt == nil || v.bind == nil || v.bind.def == nil || v.bind.def.Kind != "function_definition" || w.kept[v.stmt] == nil {
+		return nil
+	}
+	return v.bind.def
+}
+
+// localsOf gives what a piece of code imports by itself, and what it assigns to its names; nil stands for what no expression says.
+func localsOf(n *syntax.Node) (imports map[string]*bind, assigned map[string][]*syntax.Node) {
+	imports, assigned = map[string]*bind{}, map[string][]*syntax.Node{}
+	n.Walk(func(c *syntax.Node) bool {
+		switch c.Kind {
+		case "import_statement", "import_from_statement":
+			for _, b := range importBinds(c) {
+				imports[b.name] = &b
+			}
+		case "assignment", "augmented_assignment", "for_statement", "for_in_clause", "named_expression":
+			names := map[string]bool{}
+			targets(c, names)
+			for name := range names {
+				var value *syntax.Node
+				if c.Kind == "assignment" && c.Child("left") != nil && c.Child("left").Kind == "identifier" {
+					value = c.Child("right")
+				}
+				assigned[name] = append(assigned[name], value)
+			}
+		}
+		return true
+	})
+	return imports, assigned
+}
+
+// fixed says that an expression, or the arguments of a call, are the same each time: literals, and names that were given literals. in
+// is the function that they are in; its parameters may differ.
+func (w *work) fixed(n, in *syntax.Node, locals map[string][]*syntax.Node, depth int) bool {
+	switch {
+	case n == nil || depth > 8:
+		return false
+	case n.Kind == "call", n.Kind == "attribute", n.Kind == "await", n.Kind == "yield", n.Kind == "lambda":
+		return false
+	case n.Kind == "keyword_argument":
+		return w.fixed(n.Child("value"), in, locals, depth+1)
+	case n.Kind == "identifier":
+		return w.fixedName(n.Text(), in, locals, depth)
+	}
+	return !slices.ContainsFunc(n.Children, func(c *syntax.Node) bool { return !w.fixed(c, in, locals, depth+1) })
+}
+
+func (w *work) fixedName(name string, in *syntax.Node, locals map[string][]*syntax.Node, depth int) bool {
+	if in != nil {
+		if p := in.Child("parameters"); p != nil && slices.ContainsFunc(parameters(p), func(p Parameter) bool { return p.Name == name }) {
+			return false
+		}
+		if values, ok := locals[name]; ok {
+			return !slices.ContainsFunc(values, func(v *syntax.Node) bool { return !w.fixed(v, in, locals, depth+1) })
+		}
+	}
+	vs, _ := w.at(name, len(w.stmts))
+	if len(vs) == 0 || vs[len(vs)-1].stmt == nil {
+		return false
+	}
+	_, assigned := localsOf(vs[len(vs)-1].stmt.node)
+	values := assigned[name]
+	return len(values) > 0 && !slices.ContainsFunc(values, func(v *syntax.Node) bool { return !w.fixed(v, nil, nil, depth+1) })
+}
+
+// mentioned are the names that a definition mentions, and those that it mentions so.
+func (w *work) mentioned(def *syntax.Node) map[string]bool {
+	names := map[string]bool{}
+	waiting := []*syntax.Node{def}
+	for len(waiting) > 0 {
+		next := waiting[0]
+		waiting = waiting[1:]
+		next.Walk(func(c *syntax.Node) bool {
+			if c.Kind != "identifier" || names[c.Text()] {
+				return true
+			}
+			names[c.Text()] = true
+			if vs, _ := w.at(c.Text(), len(w.stmts)); len(vs) > 0 {
+				if v := vs[len(vs)-1]; v.bind != nil && v.bind.def != nil {
+					waiting = append(waiting, v.bind.def)
+				}
+			}
+			return true
+		})
+	}
+	return names
+}
+
+// seededGenerator says that an expression makes a random generator with a seed.
+func (w *work) seededGenerator(n *syntax.Node, time int) bool {
+	if n.Kind == "assignment" {
+		return n.Child("right") != nil && w.seededGenerator(n.Child("right"), time)
+	}
+	if n.Kind != "call" || w.unseeded(n, time) {
+		return false
+	}
+	callee := n.Child("function")
+	if callee != nil && callee.Kind == "attribute" && callee.Child("object").Kind == "call" { // torch.Generator().manual_seed(0)
+		name := callee.Child("attribute").Text()
+		return (name == "manual_seed" || name == "seed") && generators[w.dotted(callee.Child("object").Child("function"), time)]
+	}
+	name := w.dotted(callee, time)
+	return generators[name] || slices.Contains([]string{
+		"numpy.random.Generator", "tensorflow.random.Generator.from_seed", "sklearn.utils.check_random_state",
+	}, name)
+}
+
+// sortSeedings puts the libraries before the generators, and what the top level does before what the entry does.
+func sortSeedings(all []Seeding) {
+	rank := func(s Seeding) int {
+		if s.Inside {
+			return 2
+		}
+		if s.Own {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, func(a, b Seeding) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.What, b.What)) })
+}

@@ -1,0 +1,59 @@
+package slice
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestWhereAProgramSeedsItself(t *testing.T) {
+	t.Parallel()
+	const numpy, plain = "import numpy as np\n", "import random\n"
+	for _, c := range []struct{ cells, want string }{
+		{numpy + "np.random.seed(0)\n---\ndef f(): return np.random.rand()", "numpy at cell 1, line 2"},
+		{plain + numpy + "np.random.seed(0); random.seed(0)\n---\ndef f(): return np.random.rand(), random.random()", "numpy at cell 1, line 3; random at cell 1, line 3"},
+		{plain + "SEED = 42\ndef set_seed(s=1):\n    random.seed(s)\nset_seed(SEED)\n---\ndef f(): return random.random()", "random at cell 1, line 5"},
+		{plain + "random.seed()\n---\ndef f(): return random.random()", ""},
+		{numpy + "rng = np.random.default_rng(0)\n---\ndef f(): return rng.random()", "rng* at cell 1, line 2"},
+		{numpy + "rng = np.random.default_rng()\n---\ndef f(): return rng.random()", ""},
+		{numpy + "rng = np.random.default_rng(0)\nx = rng.random(3)\n---\ndef f(): return x", ""},
+		{numpy + "rng = np.random.RandomState(seed=3)\ndef g(): return rng\n---\ndef f(): return g()", "rng* at cell 1, line 2"},
+		{"import torch\ng = torch.Generator().manual_seed(0)\n---\ndef f(): return g", "g* at cell 1, line 2"},
+		{"def f():\n    import random\n    random.seed(3)\n    return random.random()", "random inside, cell 1, line 3"},
+		{plain + "SEED = 42\n---\ndef f():\n    random.seed(SEED + 1)\n    return random.random()", "random inside, cell 2, line 2"},
+		{plain + "def set_seed(s):\n    s = s + 1\n    random.seed(s)\n---\ndef f():\n    set_seed(42)\n    return random.random()", "random inside, cell 2, line 2"},
+		{plain + "def set_seed(s):\n    random.seed(s)\n---\ndef f():\n    set_seed(42)\n    return random.random()", "random inside, cell 2, line 2"},
+		{plain + "def set_seed(s=42):\n    random.seed(s)\ndef g():\n    set_seed()\n---\ndef f():\n    g()\n    return random.random()", "random inside, cell 2, line 2"},
+		{plain + "def f(seed):\n    random.seed(seed)\n    return random.random()", ""},
+		{plain + "def f(seed):\n    s = seed + 1\n    random.seed(s)\n    return random.random()", ""},
+		{plain + "import metaml\n---\ndef f():\n    random.seed(metaml.seed())\n    return random.random()", ""},
+		{plain + "import time\n---\ndef f():\n    random.seed(int(time.time()))\n    return random.random()", ""},
+		{plain + "def g(n):\n    random.seed(1)\n    return g(n - 1) if n else 0\n---\ndef f(): return g(2)", "random inside, cell 2, line 1"},
+		{"import numpy as np\nfrom sklearn.model_selection import train_test_split as split\n---\ndef f(): return split([1, 2], random_state=0)", ""},
+	} {
+		s := of(t, live(c.cells), Options{})
+		var all []string
+		for _, p := range s.Seedings {
+			text := p.What
+			if p.Own {
+				text += "*"
+			}
+			if p.Inside {
+				all = append(all, text+" inside, "+p.Place)
+			} else {
+				all = append(all, text+" at "+p.Place)
+			}
+		}
+		if got := strings.Join(all, "; "); got != c.want {
+			t.Errorf("%s\ngot  %s\nwant %s", c.cells, got, c.want)
+		}
+	}
+}
+
+func TestGeneratorsWithASeed(t *testing.T) {
+	t.Parallel()
+	s := of(t, live("import random, numpy as np\na = np.random.default_rng(1)\nb = random.Random(2)\nc = random.Random()\nx = a.random()\n---\ndef f(): return b, c, x"), Options{})
+	if got := fmt.Sprint(s.Seeded, s.Reseed); got != "[a b] [c]" {
+		t.Error(got)
+	}
+}
