@@ -1,5 +1,6 @@
 // Command metaml-nbconvert makes plain Python of a notebook: a script of one function and all that it needs, a program folder, or a Flask
-// application. Read [run] first. It may import the converter, and deployer/settings for what stands on a cell's line.
+// application. Read [run] first. It may import the converter, deployer/settings for what stands on a
+// cell's line, and deployer/view for what it says to people.
 package main
 
 import (
@@ -18,11 +19,12 @@ import (
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/deployer/view"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, view.Stream{To: os.Stderr})
 	stop()
 	os.Exit(code)
 }
@@ -134,6 +136,9 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 		_, _ = fmt.Fprintf(stderr, "%s: %s\n", o.input, strings.ReplaceAll(n.Error(), "\n", ". "))
 	}
 	if o.explain {
+		if !o.asJSON {
+			stdout = view.Stream{To: stdout}
+		}
 		return explain(s, o.asJSON, stdout)
 	}
 	var text, suffix string

@@ -18,9 +18,11 @@ import (
 	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
 )
 
-// app is what the verbs share: streams and the lazily opened target.
+// app is what the verbs share: streams and the lazily opened target. What is written to out and err is for people and goes through
+// [view.Visible]; [raw] is for what is ours to the last byte, or is read by a program.
 type app struct {
 	in       io.Reader
 	out, err io.Writer
@@ -33,7 +35,7 @@ func newApp() *app {
 	if err != nil {
 		cwd = "/"
 	}
-	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), cwd: cwd}
+	return &app{in: os.Stdin, out: view.Stream{To: os.Stdout}, err: view.Stream{To: os.Stderr}, environ: os.Environ(), cwd: cwd}
 }
 
 // The exit codes, as `metaml help exit-codes` lists them.
@@ -173,9 +175,17 @@ func (a *app) door() (*deployer.Door, error) {
 	return &deployer.Door{Target: t}, nil
 }
 
+// raw gives the stream behind one that people read.
+func raw(w io.Writer) io.Writer {
+	if s, ok := w.(view.Stream); ok {
+		return s.To
+	}
+	return w
+}
+
 // terminal gives the size of the terminal that w is, or ok false.
 func terminal(w io.Writer) (width, height int, ok bool) {
-	f, isFile := w.(*os.File)
+	f, isFile := raw(w).(*os.File)
 	if !isFile || !term.IsTerminal(int(f.Fd())) {
 		return 0, 0, false
 	}

@@ -26,7 +26,7 @@ func (a *app) conversation(ctx context.Context, render, planOnly bool) error {
 	dropped := make(chan os.Signal, 1)
 	signal.Notify(dropped, os.Interrupt)
 	defer signal.Stop(dropped)
-	p := newPeer(a.in, a.out)
+	p := newPeer(a.in, raw(a.out))
 	c := &converse{app: a, peer: p, render: render, planOnly: planOnly}
 	err := c.serve(ctx)
 	switch {
@@ -195,6 +195,7 @@ func interruptMeans(s *settings.Resolved) string {
 
 // showText displays a text in the place of a run and ends the conversation.
 func (c *converse) showText(what, text string) error {
+	text = view.Visible(text)
 	if c.render {
 		if err := c.peer.send("display", map[string]any{"bundle": map[string]string{"text/plain": text}, "display_id": displayID(what), "update": false}); err != nil {
 			return err
@@ -221,7 +222,7 @@ func (c *converse) showSlice(s *submission) error {
 		plain += "\n" + body
 	}
 	return c.peer.send("slice", map[string]any{
-		"bundle": map[string]string{"text/html": view.Fold(summary, body), "text/plain": plain}, "display_id": displayID("slice"),
+		"bundle": map[string]string{"text/html": view.Fold(summary, body), "text/plain": view.Visible(plain)}, "display_id": displayID("slice"),
 	})
 }
 
@@ -272,6 +273,11 @@ func (c *converse) refused(err error) map[string]any {
 		fields["hint"] = "This is MetaML's own fault, not yours."
 		if _, ok := errors.AsType[syscall.Errno](err); ok {
 			fields["code"], fields["hint"] = "system", "The system said so; %metaml doctor looks at what a run needs."
+		}
+	}
+	for _, name := range []string{"text", "hint"} {
+		if text, ok := fields[name].(string); ok {
+			fields[name] = view.Visible(text)
 		}
 	}
 	return fields

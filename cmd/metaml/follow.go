@@ -301,8 +301,12 @@ func (c *converse) done(state *run.State, e *ending) error {
 		fields["state"] = state.Phase
 	}
 	if e != nil {
-		traceback := append([]string{e.name + ": " + e.text}, e.traceback...)
-		fields["error"] = map[string]any{"ename": e.name, "evalue": e.text, "traceback": traceback}
+		text := view.Visible(e.text)
+		traceback := []string{e.name + ": " + text}
+		for _, line := range e.traceback {
+			traceback = append(traceback, view.Visible(line))
+		}
+		fields["error"] = map[string]any{"ename": e.name, "evalue": text, "traceback": traceback}
 	}
 	return c.peer.send("done", fields)
 }

@@ -49,11 +49,13 @@ func logsCommand(a *app) *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT)
 			defer stop()
 			one := cmd.Flags().Changed("worker") || cmd.Flags().Changed("trial") || trial > 0 || attempt > 0
+			out, end := a.logs()
 			if listed.Spec.Kind == run.Serve && !one {
-				err = a.workerLogs(ctx, door, &listed, stream, follow)
+				err = workerLogs(ctx, out, door, &listed, stream, follow)
 			} else {
-				err = door.Target.Log(ctx, listed.Spec.Name, trial, attempt, stream, follow, a.out)
+				err = door.Target.Log(ctx, listed.Spec.Name, trial, attempt, stream, follow, out)
 			}
+			err = errors.Join(err, end())
 			if ctx.Err() != nil && cmd.Context().Err() == nil {
 				return errInterrupted
 			}
@@ -68,9 +70,19 @@ func logsCommand(a *app) *cobra.Command {
 	return c
 }
 
+// logs gives the stream for what programs printed: a pipe or a file gets it as it is, a terminal with its colours alone. end must be
+// called when all is written.
+func (a *app) logs() (out io.Writer, end func() error) {
+	if _, _, ok := terminal(a.out); !ok {
+		return raw(a.out), func() error { return nil }
+	}
+	log := &view.Log{To: raw(a.out)}
+	return log, log.Close
+}
+
 // workerLogs prints what a server's top level printed, and the logs of all its workers: one after the other, or, when they are
 // followed, each line as it comes with its worker's number.
-func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed, stream string, follow bool) error {
+func workerLogs(ctx context.Context, to io.Writer, door *deployer.Door, l *run.Listed, stream string, follow bool) error {
 	spec := looked(door, l)
 	loader := folder.Run(door.Target.Places(spec.Name, 0, 1).Folder).Revision(spec.Server.Revision).Loader()
 	for _, name := range []string{folder.Stdout, folder.Stderr} {
@@ -78,16 +90,16 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 			continue
 		}
 		if text, err := os.ReadFile(filepath.Join(loader, name)); err == nil && len(text) > 0 {
-			fmt.Fprintf(a.out, "%s", text)
+			fmt.Fprintf(to, "%s", text)
 		}
 	}
 	front := folder.Run(door.Target.Places(spec.Name, 0, 1).Folder).NewFrontLogReader()
 	if !follow {
 		for i := range spec.Completions {
 			if spec.Completions > 1 {
-				fmt.Fprintf(a.out, "── worker %d\n", i)
+				fmt.Fprintf(to, "── worker %d\n", i)
 			}
-			if err := door.Target.Log(ctx, spec.Name, i, 0, stream, false, a.out); err != nil {
+			if err := door.Target.Log(ctx, spec.Name, i, 0, stream, false, to); err != nil {
 				return err
 			}
 		}
@@ -98,11 +110,11 @@ func (a *app) workerLogs(ctx context.Context, door *deployer.Door, l *run.Listed
 		if spec.Completions > 1 {
 			heading = "── front\n"
 		}
-		return front.CopyTo(refusedRequests(a.out, heading, ""))
+		return front.CopyTo(refusedRequests(to, heading, ""))
 	}
 	var (
 		group sync.WaitGroup
-		out   = &lockedWriter{to: a.out}
+		out   = &lockedWriter{to: to}
 		errs  = make([]error, spec.Completions)
 	)
 	for i := range errs {
@@ -178,7 +190,7 @@ func refused(line []byte) string {
 	}
 	why, _, _ := strings.Cut(l.Error, "; the server's log") // which this is
 	after := view.Moment(time.Duration(l.Milliseconds * float64(time.Millisecond)))
-	fmt.Fprintf(&text, "metaml: %s %s %s got %d after %s: %s\n", l.ID, l.Method, l.Path, l.Status, after, why)
+	fmt.Fprintf(&text, "metaml: %s %s %s got %d after %s: %s\n", view.OneLine(l.ID), view.OneLine(l.Method), view.OneLine(l.Path), l.Status, after, view.OneLine(why))
 	return text.String()
 }
 

@@ -54,11 +54,11 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 	for i := range listed {
 		l := &listed[i]
 		if l.Liveness == run.Damaged {
-			fmt.Fprintf(table, "%s\tdamaged\t\t\t\t%s\n", l.Spec.Name, l.Damage)
+			fmt.Fprintf(table, "%s\tdamaged\t\t\t\t%s\n", l.Spec.Name, view.OneLine(l.Damage))
 			continue
 		}
 		if l.Spec.Kind == run.Serve {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), workersOf(l), addressOf(l), view.Span(now.Sub(l.Spec.Created)), deployer.SourceName(l.Spec))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), workersOf(l), addressOf(l), view.Span(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
 			continue
 		}
 		c := l.State.Count()
@@ -71,9 +71,9 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 		}
 		best := ""
 		if o, i, err := decided(l.State); err == nil {
-			best = fmt.Sprintf("%s %s (%d)", o.Metric, view.Number(l.State.Trials[i].Metrics[o.Metric]), i)
+			best = fmt.Sprintf("%s %s (%d)", view.OneLine(o.Metric), view.Number(l.State.Trials[i].Metrics[o.Metric]), i)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), trials, best, view.Span(now.Sub(l.Spec.Created)), deployer.SourceName(l.Spec))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), trials, best, view.Span(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
 	}
 	return table.Flush()
 }
@@ -213,6 +213,6 @@ func printJSON(w io.Writer, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode JSON: %w", err)
 	}
-	_, err = fmt.Fprintln(w, strings.TrimSpace(string(data)))
+	_, err = fmt.Fprintln(raw(w), view.VisibleJSON(strings.TrimSpace(string(data))))
 	return err
 }

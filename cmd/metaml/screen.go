@@ -48,7 +48,7 @@ func (b *bundles) close() error { return nil }
 // newScreen shows a run on w: live where w is a terminal, else one line for each change.
 func newScreen(a *app, w io.Writer) screen {
 	if width, height, ok := terminal(w); ok {
-		return &live{out: w, width: width, height: height, colour: a.colour(w)}
+		return &live{out: raw(w), width: width, height: height, colour: a.colour(w)}
 	}
 	return &lines{out: w}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/deployer/view"
 )
 
 // settingJSON is one setting in `metaml settings --json`: its definition, its value here and where that came from.
@@ -50,7 +51,7 @@ func settingsCommand(a *app) *cobra.Command {
 			fmt.Fprintln(table, "SETTING\tVALUE\tFROM\t")
 			for _, d := range settings.Of(r.Kind) {
 				v := r.Values[d.Name]
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Name, v.Text, v.Origin, d.Help)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Name, view.OneLine(v.Text), view.OneLine(v.Origin), d.Help)
 			}
 			return table.Flush()
 		},

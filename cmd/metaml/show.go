@@ -56,10 +56,10 @@ func showCommand(a *app) *cobra.Command {
 func (a *app) printShow(door *deployer.Door, l *run.Listed, table []run.Row, all bool) error {
 	t := view.New(view.Facts{Spec: l.Spec, Table: table, AllRows: all, TensorBoard: tensorboardOf(l.State)}, l.State, time.Now())
 	text := t.Text()
-	if width, _, ok := terminal(a.out); ok {
+	if width, _, ok := terminal(a.out); ok { // its lines are safe, and have colours
 		text = strings.Join(t.Terminal(width, math.MaxInt, a.colour(a.out)), "\n")
 	}
-	fmt.Fprintln(a.out, text)
+	fmt.Fprintln(raw(a.out), text)
 	shown := 0
 	for _, f := range failuresOf(l.State).groups {
 		if _, body := f.text(); body != "" && shown < maxFailures {

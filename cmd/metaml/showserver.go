@@ -19,7 +19,7 @@ func (a *app) printServer(door *deployer.Door, l *run.Listed) error {
 	if width, height, ok := terminal(a.out); ok {
 		text = strings.Join(p.Terminal(width, height, a.colour(a.out)), "\n")
 	}
-	fmt.Fprintln(a.out, text)
+	fmt.Fprintln(raw(a.out), text)
 	s := l.State.Server
 	if body := view.ServerFailure(s.Failed); body != "" {
 		fmt.Fprintf(a.out, "\n%s\n", body)

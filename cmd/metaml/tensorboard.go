@@ -47,7 +47,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 				}
 			}
 			board := exec.CommandContext(cmd.Context(), python, pymodule.RunTensorBoard(filepath.Join(string(of), "trials"), port)...)
-			board.Stdout, board.Stderr = a.out, a.err
+			board.Stdout, board.Stderr = raw(a.out), raw(a.err)
 			board.Cancel = func() error { return board.Process.Signal(syscall.SIGTERM) }
 			if err := exec.CommandContext(cmd.Context(), python, pymodule.RunCode("import tensorboard")...).Run(); err != nil {
 				return &run.UserError{Code: "tensorboard", Text: "TensorBoard is not installed for " + python, Hint: python + " -m pip install tensorboard"}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -24,9 +25,11 @@ func Visible(s string) string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
+			r = ' '
 		case r == '\r' && strings.HasPrefix(rest, "\n"):
 		case hidden(r) && !joins(r, before, rest):
 			b.WriteString(escape(r))
+			r = ' '
 		default:
 			b.WriteRune(r)
 		}
@@ -91,6 +94,8 @@ func joins(r, before rune, rest string) bool {
 
 func escape(r rune) string {
 	switch {
+	case r == '\r':
+		return `\r`
 	case r <= 0xff:
 		return fmt.Sprintf(`\x%02x`, r)
 	case r <= 0xffff:
@@ -98,4 +103,22 @@ func escape(r rune) string {
 	default:
 		return fmt.Sprintf(`\U%08x`, r)
 	}
+}
+
+// VisibleJSON is JSON that says the same and has nothing in it that a terminal would obey: what is hidden stands as \uXXXX.
+func VisibleJSON(text string) string {
+	if !needsEscape(text) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if !hidden(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._visible import visible
+
 
 class MetaMLError(Exception):
     """Something about a run went wrong.
@@ -31,10 +33,9 @@ class MetaMLError(Exception):
     """
 
     def __init__(self, text: str = "", hint: str = "", *, lines: list[str] | None = None) -> None:
-        self.text = text
-        self.hint = hint
+        self.text, self.hint = visible(text), visible(hint)  # names and values of others are in them
         self._lines = lines
-        super().__init__(f"{text}\n{hint}" if hint else text)
+        super().__init__(f"{self.text}\n{self.hint}" if hint else self.text)
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a stack."""

@@ -22,6 +22,7 @@ from . import _find
 from ._errors import Interrupted, MetaMLError
 from ._record import Kept
 from ._typed import decode
+from ._visible import visible
 
 if TYPE_CHECKING:
     import pandas
@@ -92,8 +93,8 @@ class Trial:
         return load(self.index, self._of.name, self._of._read())
 
     def __repr__(self) -> str:
-        known = [f"{name}={value!r}" for name, value in self.parameters.items()]
-        known += [f"{name} {value:.4g}" for name, value in self.metrics.items()]
+        known = [f"{visible(name)}={value!r}" for name, value in self.parameters.items()]
+        known += [f"{visible(name)} {_short(value)}" for name, value in self.metrics.items()]
         return f"<Trial {self.index}: {', '.join([self.state, *known])}>"
 
 
@@ -372,7 +373,7 @@ class Run(Held):
         objective, best = data.get("objective"), data.get("best")
         if objective and isinstance(best, int) and objective["metric"] in trials[best].get("metrics", {}):
             value = trials[best].get("metrics", {}).get(objective["metric"])
-            text += f", best {objective['metric']} {_number(value):.4g} (trial {best})"
+            text += f", best {visible(objective['metric'])} {_short(_number(value))} (trial {best})"
         return f"<Run {self.name}: {text}>"
 
 
@@ -469,6 +470,11 @@ def _time(text: Any) -> datetime.datetime | None:
         return datetime.datetime.fromisoformat(f"{head}.{digits[:6]:0<6}{zone}" if digits else head)
     except ValueError:
         return None
+
+
+def _short(value: float) -> str:
+    """A metric in few digits; a whole number keeps all of its own."""
+    return str(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _number(value: Any) -> float:
