@@ -90,6 +90,9 @@ func (r Run) ReadEnvironment() ([]string, error) {
 // Model is what metaml.model() gives the workers of a revision.
 func (r Run) Model() string { return r.join("model") }
 
+// SocketsFile names the folder of a server's sockets where that could not have the name that follows from the server's.
+func (r Run) SocketsFile() string { return r.join("sockets") }
+
 // FrontLog is the standard output and error of a server's front.
 func (r Run) FrontLog() string { return r.join("front.log") }
 
@@ -120,7 +123,8 @@ func (r Run) MonitorLog() string { return r.join("monitor.log") }
 // StopFile holds the stop requests.
 func (r Run) StopFile() string { return r.join("stop") }
 
-// EnvironmentFile is the submitter's environment; it goes when the run has succeeded.
+// EnvironmentFile is the submitter's environment. It goes when the run has succeeded, when the server is stopped or its revision replaced,
+// and a month after another end.
 func (r Run) EnvironmentFile() string { return r.join("environment.json") }
 
 // Reserve is space that is given back when the disk is full.

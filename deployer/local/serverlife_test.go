@@ -178,6 +178,19 @@ func TestEachRevisionHasTheEnvironmentOfItsSubmission(t *testing.T) {
 	s.answers("1", "blue")
 	s.kill("monitor")
 	s.again("1", "blue")
+	f := s.Folder(s.name)
+	if exists(f.Revision(1).EnvironmentFile()) || !exists(f.Revision(2).EnvironmentFile()) {
+		t.Error("the environment is not that of the revision that answers alone")
+	}
+	s.stop()
+	if exists(f.Revision(2).EnvironmentFile()) {
+		t.Error("the environment of a stopped server is kept")
+	}
+	t.Setenv("COLOUR", "green")
+	if err := s.Resume(t.Context(), s.name); err != nil {
+		t.Fatal(err)
+	}
+	s.again("1", "green")
 }
 
 // Twenty seconds in the life of a server on a bad day: its processes are killed at any moment, also while others of them are being

@@ -107,6 +107,7 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 		return Submitted{}, friendly(err, "lock the series in", t.Dir)
 	}
 	defer lock.Close()
+	t.expireEnvironments(time.Now())
 	t.sweep(time.Now().Add(-abandoned))
 	if s.Spec.Kind == run.Serve {
 		return t.submitServer(ctx, s, lock)
@@ -256,7 +257,8 @@ func (t *Target) start(f folder.Run, resume bool) error {
 	}
 	env, err := from.ReadEnvironment()
 	if errors.Is(err, fs.ErrNotExist) {
-		env, err = environment(os.Environ()), nil
+		env = environment(os.Environ())
+		err = folder.ReplaceJSON(from.EnvironmentFile(), env) // for the monitors after this one
 	}
 	if err != nil {
 		return friendly(err, "read the environment of the run in", string(f))

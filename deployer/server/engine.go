@@ -379,6 +379,11 @@ func (e *engine) over() bool {
 	if e.ending == nil || len(e.revisions) > 0 || e.front != nil {
 		return false
 	}
+	if e.ending.State == run.Stopped {
+		for _, n := range e.opts.Folder.Revisions() {
+			_ = os.Remove(e.opts.Folder.Revision(n).EnvironmentFile()) // whoever resumes the server has an environment
+		}
+	}
 	e.emit(*e.ending)
 	return true
 }

@@ -347,6 +347,7 @@ func (e *engine) switched(r *revision) {
 func (e *engine) retire(r *revision) {
 	e.tell(func(f Front) error { return f.Retire(r.n) })
 	e.end(r, false)
+	_ = os.Remove(e.opts.Folder.Revision(r.n).EnvironmentFile()) // it may hold secrets, and this revision is never started again
 }
 
 // fail gives a revision up: it never gets ready, or had answered and cannot be started again. The one before it goes on.

@@ -23,8 +23,8 @@ import (
 var module embed.FS
 
 // Dir extracts the module, once per machine, user and version, and returns the folder that belongs on PYTHONPATH. It is
-// $XDG_CACHE_HOME/metaml/python/DIGEST, or a private folder under [os.TempDir] where the cache folder cannot be written or is
-// not the user's own. Several processes may call it at once: the folder appears whole, by a rename.
+// $XDG_CACHE_HOME/metaml/python/DIGEST, or where the cache folder cannot be written or is not the user's own, $XDG_DATA_HOME/metaml/python
+// or a private folder under [os.TempDir]. Several processes may call it at once: the folder appears whole, by a rename.
 func Dir() (string, error) {
 	return once()
 }
@@ -48,6 +48,10 @@ func bases() []string {
 		dirs = append(dirs, filepath.Join(cache, "metaml", "python"))
 	} else if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) {
 		dirs = append(dirs, filepath.Join(home, ".cache", "metaml", "python"))
+	}
+	// Where home cannot be written to, runs are in XDG_DATA_HOME, and in the folder for temporary files another user may have taken the name.
+	if data := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		dirs = append(dirs, filepath.Join(data, "metaml", "python"))
 	}
 	return append(dirs, filepath.Join(os.TempDir(), "metaml-python-"+strconv.Itoa(os.Getuid())))
 }
