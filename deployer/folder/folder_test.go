@@ -2,6 +2,7 @@ package folder
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -387,6 +388,87 @@ func FuzzReadSummary(f *testing.F) {
 		}
 		if s, _ := r.ReadSummary(run.Spec{Name: "r-1", Completions: 2}); s != nil && !s.Phase.Final() {
 			t.Errorf("a run that has not ended was summed up: %s", s.Phase)
+		}
+	})
+}
+
+func TestBothStreamsAreReadInTheOrderOfWriting(t *testing.T) {
+	t.Parallel()
+	r := Run(t.TempDir())
+	if err := os.MkdirAll(r.Attempt(0, 1), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var order, out, errs []byte
+	put := func(name string, data []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(r.Attempt(0, 1), name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	goesOver := func(stderr bool) {
+		first := uint64(len(out))
+		if stderr {
+			first |= 1 << 63
+		}
+		order = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(order, first), uint64(len(errs)))
+	}
+	log := r.NewLog(0, 1, Stdout, Stderr)
+	var text bytes.Buffer
+	read := func(want string) {
+		t.Helper()
+		text.Reset()
+		put(Stdout, out)
+		put(Stderr, errs)
+		if len(order) > 0 {
+			put(Order, order)
+		}
+		if err := log.CopyTo(&text); err != nil || text.String() != want {
+			t.Errorf("%q, right %q (%v)", text.String(), want, err)
+		}
+	}
+	read("")
+	out = append(out, "a "...)
+	read("a ")
+	goesOver(true)
+	errs = append(errs, "b "...)
+	goesOver(false)
+	out = append(out, "c "...)
+	goesOver(true)
+	errs = append(errs, "d "...)
+	read("b c d ")
+	read("")
+	goesOver(false)
+	out = append(out, "e "...)
+	errs = append(errs, "below Python "...)
+	goesOver(true)
+	read("e below Python ")
+	out = append(out, "f "...)
+	read("f ")
+	// What is no note changes the order at most, and loses nothing.
+	order = append(order, bytes.Repeat([]byte{0xff}, 40)...)
+	errs = append(errs, "g"...)
+	read("g")
+}
+
+func FuzzOrder(f *testing.F) {
+	f.Add([]byte("0123456789abcdef"), 3, 5)
+	f.Fuzz(func(t *testing.T, order []byte, out, errs int) {
+		r := Run(t.TempDir())
+		if err := os.MkdirAll(r.Attempt(0, 1), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		out, errs = out&0xff, errs&0xff
+		for name, data := range map[string][]byte{Stdout: bytes.Repeat([]byte("o"), out), Stderr: bytes.Repeat([]byte("e"), errs), Order: order} {
+			if err := os.WriteFile(filepath.Join(r.Attempt(0, 1), name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var text bytes.Buffer
+		if err := r.NewLog(0, 1, Stdout, Stderr).CopyTo(&text); err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(text.Bytes(), []byte("o")); n != out || text.Len() != out+errs {
+			t.Errorf("%d bytes of stdout and %d of stderr came out as %q", out, errs, text.String())
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 )
@@ -42,7 +43,22 @@ func (r Run) NewLogReader(trial, attempt int, stream string) *LogReader {
 func (r Run) NewFrontLogReader() *LogReader { return &LogReader{path: r.FrontLog()} }
 
 // CopyTo writes what is there beyond what it wrote before. A log that does not exist yet is empty.
-func (l *LogReader) CopyTo(w io.Writer) error {
+func (l *LogReader) CopyTo(w io.Writer) error { return l.copyUpTo(w, math.MaxInt64) }
+
+// size is how long the log is, with what was left out of it.
+func (l *LogReader) size() int64 {
+	info, err := os.Stat(l.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// copyUpTo does what CopyTo does, and ends before an offset.
+func (l *LogReader) copyUpTo(w io.Writer, limit int64) error {
+	if limit <= l.offset {
+		return nil
+	}
 	f, err := os.Open(l.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -59,13 +75,13 @@ func (l *LogReader) CopyTo(w io.Writer) error {
 	if data, err := os.ReadFile(l.path + ".gap"); err == nil {
 		_ = json.Unmarshal(data, &gap)
 	}
-	end := info.Size()
+	end := min(info.Size(), limit)
 	if l.offset < gap.From {
 		if err := l.copy(w, f, min(gap.From, end)); err != nil {
 			return err
 		}
 	}
-	if l.offset >= gap.From && l.offset < gap.To {
+	if l.offset >= gap.From && l.offset < gap.To && end >= gap.From {
 		if _, err := fmt.Fprintf(w, "\n[… %d MiB left out …]\n", (gap.To-l.offset)>>20); err != nil {
 			return err
 		}

@@ -188,12 +188,7 @@ func (t *Target) Log(ctx context.Context, name string, trial, attempt int, strea
 		attempt = f.LatestAttempt(trial)
 	}
 	if !follow {
-		for _, s := range streams {
-			if err := f.NewLogReader(trial, attempt, s).CopyTo(out); err != nil {
-				return err
-			}
-		}
-		return nil
+		return f.NewLog(trial, attempt, streams...).CopyTo(out)
 	}
 	return t.followLog(ctx, f, trial, attempt, latest, streams, out)
 }
@@ -219,10 +214,7 @@ func (t *Target) followAttempt(ctx context.Context, f folder.Run, trial, attempt
 	if err != nil {
 		return false, err
 	}
-	var logs []*folder.LogReader
-	for _, s := range streams {
-		logs = append(logs, f.NewLogReader(trial, attempt, s))
-	}
+	log := f.NewLog(trial, attempt, streams...)
 	for {
 		for {
 			e, err := events.Next()
@@ -237,10 +229,8 @@ func (t *Target) followAttempt(ctx context.Context, f folder.Run, trial, attempt
 		// Ask before the copy, so that nothing written before the end is missed.
 		now := w.state.Trials[trial]
 		over := now.Attempt > attempt || now.Attempt == attempt && now.Phase.Final()
-		for _, l := range logs {
-			if err := l.CopyTo(out); err != nil {
-				return false, err
-			}
+		if err := log.CopyTo(out); err != nil {
+			return false, err
 		}
 		if over {
 			return latest && now.Attempt > attempt, nil

@@ -16,26 +16,17 @@ type workerLog struct {
 	worker   int
 	revision int
 	attempt  int // 0: it has none yet
-	readers  []*folder.LogReader
+	log      folder.LogCopier
 }
 
 func (l *workerLog) open(revision, attempt int, streams []string) {
-	l.revision, l.attempt, l.readers = revision, attempt, nil
-	for _, s := range streams {
-		l.readers = append(l.readers, l.folder().NewLogReader(l.worker, attempt, s))
-	}
+	l.revision, l.attempt = revision, attempt
+	l.log = l.folder().NewLog(l.worker, attempt, streams...)
 }
 
 func (l *workerLog) folder() folder.Run { return l.server.Revision(l.revision) }
 
-func (l *workerLog) copyTo(out io.Writer) error {
-	for _, r := range l.readers {
-		if err := r.CopyTo(out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (l *workerLog) copyTo(out io.Writer) error { return l.log.CopyTo(out) }
 
 // after is the attempt that follows this one; 0 is none.
 func (l *workerLog) after() int {
@@ -73,7 +64,7 @@ func (t *Target) serverLog(ctx context.Context, f folder.Run, worker, attempt in
 	if attempt == 0 {
 		l.open(revision, l.after(), streams)
 	}
-	var watched *folder.LogReader
+	var watched folder.LogCopier
 	for {
 		// Ask before the copy, so that nothing written before the end is missed.
 		next, now, ended := l.after(), w.state.Server.Revision, w.state.Phase.Final()
@@ -92,9 +83,9 @@ func (t *Target) serverLog(ctx context.Context, f folder.Run, worker, attempt in
 		case ended:
 			return nil
 		default:
-			if watched != l.readers[0] {
+			if watched != l.log {
 				// The folders that tell of a change are those of now. What changed meanwhile is seen in the next round.
-				watched = l.readers[0]
+				watched = l.log
 				w.watch.Close()
 				w.watch = folder.NewWatch(f.Events(), l.folder().Trial(worker), l.folder().Attempt(worker, l.attempt))
 				continue

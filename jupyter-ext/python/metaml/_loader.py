@@ -23,7 +23,7 @@ import types
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from metaml import _report, _trial, _which
+from metaml import _order, _report, _trial, _which
 from metaml._errors import Refused
 from metaml._guard import is_guard
 
@@ -471,6 +471,7 @@ class Loader:
 def main() -> None:
     """Load what the supervisor says, tell how that went, fork trials."""
     process = _trial.Process()
+    _order.install()
     channel = Channel(3)
     load = channel.receive()
     if load is None:

@@ -7,14 +7,16 @@ import os
 import sys
 from typing import Any
 
+from ._order import Noted
+
 __all__ = ["keep_going"]
 
 
-class Log(io.FileIO):
+class Log(Noted):
     """A log file. What cannot be written, since the disk is full, is left out and counted, and that is said in it once it can be."""
 
     def __init__(self, fd: int) -> None:
-        super().__init__(fd, "w", closefd=False)
+        super().__init__(fd)
         self._lost = 0  # lines
         self._why = ""
         self._torn = False  # the last line that was written has no end

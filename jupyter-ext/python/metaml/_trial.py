@@ -24,7 +24,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from metaml import _drive, _report, _result, _which
+from metaml import _drive, _order, _report, _result, _which
 from metaml._typed import decode
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Process:
         for source, target in ((null, 0), (out, 1), (err, 2)):
             os.dup2(source, target)
             os.close(source)
+        _order.begin(start["folder"])
         settle()
         environ = os.environ  # one by one: update() asks abc what it was given, which touches many pages
         for name, value in (start.get("env") or {}).items():
@@ -517,6 +518,7 @@ def main() -> int:
     from metaml._loader import Channel, Program
 
     process = Process()
+    _order.install()
     channel = Channel(3)
     load, start = channel.receive(), channel.receive()
     if load is None or start is None:

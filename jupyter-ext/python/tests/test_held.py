@@ -219,3 +219,40 @@ def test_a_space_of_distributions_for_a_function_of_one_dict(shell: Shell) -> No
     assert [trial.metrics for trial in whole] == [{"lr": trial.parameters["lr"], "keys": 2.0} for trial in whole]
     again = shell.run(SPACES, "fit_one", *options)
     assert [trial.parameters for trial in again] == [trial.parameters for trial in whole], "drawn with the seed"
+
+
+PRINTS = """
+import logging
+import os
+import sys
+
+logging.basicConfig(stream=sys.stderr, format="%(message)s")
+
+
+def fit():
+    for i in range(3):
+        print("out", i)
+        print("err", i, file=sys.stderr)
+        logging.warning("log %d", i)
+    if os.fork() == 0:
+        print("child's err", file=sys.stderr, flush=True)
+        os._exit(0)
+    os.wait()
+    sys.stdout.write("no line feed ")
+    sys.stdout.buffer.write(b"bytes\\n")
+    os.write(2, b"below Python\\n")
+    print("last")
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--fresh-process",)])
+def test_logs_are_in_the_order_of_writing(shell: Shell, options: tuple[str, ...]) -> None:
+    run = shell.run(PRINTS, "fit", *options)
+    assert run.logs().splitlines() == [
+        *(line for i in range(3) for line in (f"out {i}", f"err {i}", f"log {i}")),
+        "child's err",
+        "no line feed bytes",
+        "last",
+        "below Python",
+    ]
+    assert run.logs(stream="stdout").splitlines() == ["out 0", "out 1", "out 2", "no line feed bytes", "last"]
