@@ -49,8 +49,8 @@ func (c *client) Read(p []byte) (int, error) {
 
 func (c *client) Write(p []byte) (int, error) { return c.socket.Write(p) }
 
-// What is still taken of a body that is not wanted, so that the client reads the answer before it is cut off: to close a socket
-// with unread bytes resets the connection, and most clients report that instead of what they were told.
+// What is still taken of a body that is not wanted, so that the client reads the answer before it is cut off: to close
+// a socket with unread bytes resets the connection, and most clients report that instead of what they were told.
 const (
 	drainTime  = 2 * time.Second
 	drainBytes = 32 << 20
@@ -78,8 +78,9 @@ func (c *client) waited() {
 
 func (c *client) answered() { c.waits.Store(0) }
 
-// crowd is the connections that there are. When they are as many as may be, those that have been waited for the longest make room for new
-// ones: connections that are idle, or whose request does not come to its end. So those who open many and send nothing keep nobody out.
+// crowd is the connections that there are. When they are as many as may be, those that have been waited for the
+// longest make room for new ones: connections that are idle, or whose request does not come to its end. So those who
+// open many and send nothing keep nobody out.
 type crowd struct {
 	limit int
 	clock atomic.Int64

@@ -124,6 +124,10 @@ func (f *front) startOver(ctx *fasthttp.RequestCtx) {
 }
 
 func (f *front) unknown(ctx *fasthttp.RequestCtx) {
+	if ctx.IsOptions() && string(ctx.Request.Header.RequestURI()) == "*" { // of the server as a whole
+		f.options(ctx, "GET, HEAD, OPTIONS, POST")
+		return
+	}
 	r := f.current.Load()
 	if r == nil {
 		f.refuse(ctx, ctx.Time(), problem{status: 503, text: "the server is being started", retry: true})

@@ -306,7 +306,7 @@ func TestAStream(t *testing.T) {
 	fmt.Fprintf(c, "POST /predict HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"count\": 3}")
 	old, err := io.ReadAll(c)
 	check(t, err)
-	if !strings.HasPrefix(string(old), "HTTP/1.0 200 OK\r\n") || !strings.HasSuffix(string(old), "\r\n\r\n"+want) {
+	if !strings.HasPrefix(string(old), "HTTP/1.0 200 OK\r\n") || !strings.Contains(string(old), "X-Content-Type-Options: nosniff\r\n") || !strings.HasSuffix(string(old), "\r\n\r\n"+want) {
 		t.Errorf("HTTP/1.0 got %q", old)
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// A browser sends what any page tells it to, from inside the user's machine. Two things tell such requests apart. A page whose name was
-// made to point here (DNS rebinding) asks in its own name, which the Host header has: only names that the server is known by are answered.
-// Every other page is one of another site, which Sec-Fetch-Site says, or else Origin: it is refused unless --cors lets it. Who is no
-// browser sends neither of the two.
+// A browser sends what any page tells it to, from inside the user's machine. Two things tell such requests apart. A
+// page whose name was made to point here (DNS rebinding) asks in its own name, which the Host header has: only names
+// that the server is known by are answered. Every other page is one of another site, which Sec-Fetch-Site says, or
+// else Origin: it is refused unless --cors lets it. Who is no browser sends neither of the two.
 
 // sites are the names that a revision answers to, and the pages that may ask it.
 type sites struct {
@@ -65,7 +65,7 @@ type known struct {
 func authorityOf(h *fasthttp.RequestHeader) (string, problem) {
 	authority, target := string(h.Host()), h.RequestURI()
 	if _, valid := nameOf(authority); !valid && authority != "" {
-		return "", problem{status: 400, text: "the request is not valid HTTP: its Host is no name of a server", close: true, unread: true}
+		return "", wrong(400, "the request is not valid HTTP: its Host is no name of a server").problem
 	}
 	scheme, rest, absolute := bytes.Cut(target, []byte("://"))
 	if target[0] == '/' || !absolute {
@@ -75,10 +75,10 @@ func authorityOf(h *fasthttp.RequestHeader) (string, problem) {
 		rest = rest[:i]
 	}
 	if _, valid := nameOf(string(rest)); !valid {
-		return "", problem{status: 400, text: "the request is not valid HTTP: its target names no server", close: true, unread: true}
+		return "", wrong(400, "the request is not valid HTTP: its target names no server").problem
 	}
 	if !strings.EqualFold(string(scheme), "http") {
-		return "", problem{status: 421, text: fmt.Sprintf("this server is asked by http, not by %q", shorten(string(scheme))), close: true, unread: true}
+		return "", wrong(421, fmt.Sprintf("this server is asked by http, not by %q", shorten(string(scheme)))).problem
 	}
 	return string(rest), problem{}
 }
@@ -126,7 +126,8 @@ func (f *front) visit(ctx *fasthttp.RequestCtx, r *revision) bool {
 	h := &ctx.Request.Header
 	origin := string(h.PeekCanonical(headerOrigin))
 	s.answerTo(ctx, origin)
-	if site := h.PeekCanonical(headerFetchSite); origin == "" && (len(site) == 0 || string(site) == "same-origin") && s.remembers(ctx) {
+	site := h.PeekCanonical(headerFetchSite)
+	if origin == "" && (len(site) == 0 || string(site) == "same-origin") && s.remembers(ctx) {
 		return true // as most requests are
 	}
 	authority, p := authorityOf(h)
@@ -168,25 +169,23 @@ func (s *sites) refuses(h *fasthttp.RequestHeader, authority, origin string) (p 
 	name, _ := nameOf(authority)
 	switch {
 	case authority != "" && !s.knows(name):
-		return problem{
-			status: 421, close: true, unread: true,
-			text: fmt.Sprintf("this server is not known by the name %[1]q; if it is one of its names, start it with --allow-host %[1]s", shorten(name)),
-		}
+		text := "this server is not known by the name %[1]q; if it is one of its names, start it with --allow-host %[1]s"
+		return wrong(421, fmt.Sprintf(text, shorten(name))).problem
 	case !foreign(h, origin, authority), s.allows(origin):
 		return p
 	}
-	text := "a page of another site asks; type the address yourself, or start the server with --cors ORIGIN to let the pages of an origin ask"
+	text := "a page of another site asks; type the address yourself, or start the server with --cors ORIGIN for its origin"
 	if origin != "" && origin != "null" {
 		text = fmt.Sprintf("a page of another site, %s, asks; start the server with --cors %[1]s to let it", shorten(origin))
 	}
-	return problem{status: 403, text: text, close: true, unread: true}
+	return wrong(403, text).problem
 }
 
 // nobody is who may ask before there is a revision that says so.
 var nobody sites
 
-// foreign reports whether a browser sent a request for a page of another site. Sec-Fetch-Site knows better than Origin: a proxy may
-// have given the server another name than the page sees.
+// foreign reports whether a browser sent a request for a page of another site. Sec-Fetch-Site knows better than
+// Origin: a proxy may have given the server another name than the page sees.
 func foreign(h *fasthttp.RequestHeader, origin, authority string) bool {
 	switch string(h.PeekCanonical(headerFetchSite)) {
 	case "same-origin", "none":
@@ -229,8 +228,8 @@ func (s *sites) answerTo(ctx *fasthttp.RequestCtx, origin string) {
 // preflightAge is for how many seconds a browser need not ask again: the most that all of them keep.
 const preflightAge = "7200"
 
-// preflight answers a browser that asks whether a page may send a request. Whether there is something at the path the request itself is
-// told, so that the page can read it.
+// preflight answers a browser that asks whether a page may send a request. Whether there is something at the path the
+// request itself is told, so that the page can read it.
 func preflight(ctx *fasthttp.RequestCtx) {
 	asked, header := &ctx.Request.Header, &ctx.Response.Header
 	header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
@@ -241,7 +240,8 @@ func preflight(ctx *fasthttp.RequestCtx) {
 		header.Set("Access-Control-Allow-Private-Network", "true")
 	}
 	header.Set("Access-Control-Max-Age", preflightAge)
-	header.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network")
+	const request = ", Access-Control-Request-"
+	header.Set("Vary", "Origin"+request+"Method"+request+"Headers"+request+"Private-Network")
 	ctx.SetStatusCode(204)
 }
 

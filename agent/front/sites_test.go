@@ -144,6 +144,9 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 	}
 }
 
+// allowed is the origin whose pages may read an answer.
+func allowed(r reply) string { return r.header.Get("Access-Control-Allow-Origin") }
+
 func TestPagesOfOriginsThatMay(t *testing.T) {
 	t.Parallel()
 	l := defaultLimits
@@ -154,22 +157,25 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 	}
 	for _, origin := range []string{"https://app.example", "http://localhost:3000"} {
 		got := some.visit("POST", "/predict", from(origin))
-		if got.status != 200 || got.header.Get("Access-Control-Allow-Origin") != origin || got.header.Get("Vary") != "Origin" {
+		if got.status != 200 || allowed(got) != origin || got.header.Get("Vary") != "Origin" {
 			t.Errorf("%s: %v %v", origin, got, got.header)
 		}
 		// Errors can be read, too.
 		for _, path := range []string{"/nothing", "/metrics"} {
-			if got := some.visit("POST", path, from(origin)); got.status < 400 || got.header.Get("Access-Control-Allow-Origin") != origin {
+			if got := some.visit("POST", path, from(origin)); got.status < 400 || allowed(got) != origin {
 				t.Errorf("%s of %s: %v %v", path, origin, got, got.header)
 			}
 		}
-		if got := some.visit("GET", "/predict", from(origin)+"\r\nContent-Length: 67108865"); got.status != 200 && got.header.Get("Access-Control-Allow-Origin") != origin {
-			t.Errorf("a body that is too large, of %s: %v %v", origin, got, got.header)
+		for _, wrong := range []string{"Content-Length: 67108865\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nx\r\n"} {
+			_, got := some.say("POST /predict HTTP/1.1\r\n" + from(origin) + "\r\n" + wrong)
+			if !strings.Contains(got, "HTTP/1.1 4") || !strings.Contains(got, "Access-Control-Allow-Origin: "+origin+"\r\n") {
+				t.Errorf("%q of %s: %s", wrong, origin, got)
+			}
 		}
 	}
 	for _, origin := range []string{"http://app.example", "https://app.example:8443", "https://app.example.evil.example", "null", "*"} {
 		got := some.visit("POST", "/predict", from(origin))
-		if got.status != 403 || got.header.Get("Access-Control-Allow-Origin") != "" || got.header.Get("Vary") != "Origin" {
+		if got.status != 403 || allowed(got) != "" || got.header.Get("Vary") != "Origin" {
 			t.Errorf("%s: %v %v", origin, got, got.header)
 		}
 	}
@@ -179,7 +185,7 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 	if got := some.visit("POST", "/predict", "Host: evil.example\r\nSec-Fetch-Site: same-origin"); got.status != 421 {
 		t.Errorf("a rebound name: %v", got)
 	}
-	if got := all.visit("POST", "/predict", from("https://any.example")); got.status != 200 || got.header.Get("Access-Control-Allow-Origin") != "*" {
+	if got := all.visit("POST", "/predict", from("https://any.example")); got.status != 200 || allowed(got) != "*" {
 		t.Errorf("any origin: %v %v", got, got.header)
 	}
 
@@ -194,7 +200,8 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 			t.Errorf("a preflight has %s: %q, want %q", header, got.header.Get(header), want)
 		}
 	}
-	if got.status != 204 || !strings.Contains(got.header.Get("Vary"), "Origin") || !strings.Contains(got.header.Get("Vary"), "Access-Control-Request-Headers") {
+	vary := got.header.Get("Vary")
+	if got.status != 204 || !strings.Contains(vary, "Origin") || !strings.Contains(vary, "Access-Control-Request-Headers") {
 		t.Errorf("a preflight: %v %v", got, got.header)
 	}
 	got = some.visit("OPTIONS", "/predict", from("https://app.example")+asks+"\r\nAccess-Control-Request-Private-Network: true")
@@ -202,7 +209,7 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 		t.Errorf("a preflight to a private network: %v", got.header)
 	}
 	got = some.visit("OPTIONS", "/predict", from("https://evil.example")+asks)
-	if got.status != 403 || got.header.Get("Access-Control-Allow-Origin") != "" || got.header.Get("Access-Control-Allow-Methods") != "" {
+	if got.status != 403 || allowed(got) != "" || got.header.Get("Access-Control-Allow-Methods") != "" {
 		t.Errorf("a preflight of another origin: %v %v", got, got.header)
 	}
 	if calls.Load() != before {

@@ -8,10 +8,11 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// What fasthttp takes and RFC 9112 does not: a line that ends with LF alone, HTTP/9.9, a transfer coding beside a length, a field's name
-// that is no token, control characters behind the size of a chunk, and so on. A proxy in front of the server may see other requests in
-// such bytes than the server does. So each connection's bytes are read along, before fasthttp gets them, and cut off where they are
-// wrong: what came before is answered, then the fault is, and the connection ends.
+// What fasthttp takes and RFC 9112 does not: a line that ends with LF alone, HTTP/9.9, a transfer coding beside a
+// length, a field's name that is no token, control characters behind the size of a chunk, and so on. A proxy in front
+// of the server may see other requests in such bytes than the server does. So each connection's bytes are read along,
+// before fasthttp gets them, and cut off where they are wrong: what came before is answered, then the fault is, and
+// the connection ends.
 
 // position is what the next byte of a connection belongs to.
 type position int
@@ -60,7 +61,8 @@ type strict struct {
 	silent  bool // fasthttp has seen nothing of the request yet
 }
 
-// check looks at bytes that have come and gives how many of them may be read. What makes it fewer is in s.wrong, or in s.at.
+// check looks at bytes that have come and gives how many of them may be read. What makes it fewer is in s.wrong, or in
+// s.at.
 func (s *strict) check(p []byte) int {
 	for i := 0; i < len(p); {
 		switch s.at {
@@ -105,8 +107,8 @@ func (s *strict) check(p []byte) int {
 	return len(p)
 }
 
-// instead gives what is read in place of what must not be: first a byte, since fasthttp leaves who sent nothing without an answer, then
-// the fault.
+// instead gives what is read in place of what must not be: first a byte, since fasthttp leaves who sent nothing
+// without an answer, then the fault.
 func (s *strict) instead(p []byte) (int, error) {
 	switch {
 	case s.wrong == nil:
@@ -323,7 +325,10 @@ func (s *strict) chunk(line []byte) *fault {
 // token says which bytes a token of RFC 9110, section 5.6.2, is made of.
 var token = func() (is [256]bool) {
 	for c := range is {
-		is[c] = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c < 0x80 && strings.IndexByte("!#$%&'*+-.^_`|~", byte(c)) >= 0
+		is[c] = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	}
+	for _, c := range "!#$%&'*+-.^_`|~" {
+		is[c] = true
 	}
 	return is
 }()

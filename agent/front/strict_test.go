@@ -2,12 +2,10 @@ package front
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -63,8 +61,9 @@ func (r *rig) say(text string, pieces ...string) (statuses []int, answers string
 	return statuses, string(all)
 }
 
-// TestWhatRFC9112Refuses sends what sections 2 to 7 say about requests. Behind each is another request on the same connection, which is
-// only answered where the first one was right: nobody may see a request in what another does not.
+// TestWhatRFC9112Refuses sends what sections 2 to 7 say about requests. Behind each is another request on the same
+// connection, which is only answered where the first one was right: nobody may see a request in what another does
+// not.
 func TestWhatRFC9112Refuses(t *testing.T) {
 	t.Parallel()
 	r, calls := yes(t, defaultLimits, Revision{})
@@ -119,6 +118,7 @@ func TestWhatRFC9112Refuses(t *testing.T) {
 		{"an absolute target without a server", "GET http:///healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
 		{"a relative target", "GET healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
 		{"an asterisk", "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
+		{"an asterisk, for the options", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
 		{"an authority", "GET localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
 		// 3.2: Host
 		{"no Host", "GET /healthz HTTP/1.1\r\n\r\n", 400},
@@ -204,7 +204,7 @@ func TestWhatRFC9112Refuses(t *testing.T) {
 			if strings.Contains(test.name, "too soon") || strings.Contains(test.name, "missing") {
 				behind = ""
 			}
-			if test.status == ok || test.status == 405 {
+			if test.status < 300 || test.status == 405 {
 				want = append(want, ok)
 			}
 			before := calls.Load()
@@ -230,7 +230,7 @@ func TestWhatRFC9112Refuses(t *testing.T) {
 				got, answers = r.say(after+text[:at], text[at:])
 				check(fmt.Sprintf("in two, behind %q", text[max(0, at-10):at]), got, answers)
 			}
-			if test.status != ok && calls.Load() != before {
+			if test.status >= 400 && calls.Load() != before {
 				t.Error("the function was called")
 			}
 		})
@@ -313,14 +313,16 @@ func TestThoseWhoSendNothingKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// TestThoseWhoWaitForAnswersAreNotCutOff: where all connections have a request that is being answered, a new one is told to come later.
+// TestThoseWhoWaitForAnswersAreNotCutOff: where all connections have a request that is being answered, a new one
+// is told to come later.
 func TestThoseWhoWaitForAnswersAreNotCutOff(t *testing.T) {
 	t.Parallel()
 	l := defaultLimits
 	l.conns = 8
 	r := newRig(t, l)
 	answer := make(chan struct{})
-	r.rogueRevision(Revision{Timeout: 20 * time.Second, Batch: 8}, rogue(t, strings.Replace(plainHello, `"batch":0,"concurrent":1`, `"batch":8,"concurrent":8`, 1), func(c *net.UnixConn) {
+	many := strings.Replace(plainHello, `"batch":0,"concurrent":1`, `"batch":8,"concurrent":8`, 1)
+	r.rogueRevision(Revision{Timeout: 20 * time.Second, Batch: 8}, rogue(t, many, func(c *net.UnixConn) {
 		for {
 			_, count, id, _, err := readCall(c)
 			if err != nil {
@@ -335,7 +337,8 @@ func TestThoseWhoWaitForAnswersAreNotCutOff(t *testing.T) {
 	var asked []net.Conn
 	for range l.conns {
 		c := r.dial()
-		_, _ = io.WriteString(c, "POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")
+		const last = "POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1"
+		_, _ = io.WriteString(c, last)
 		asked = append(asked, c)
 	}
 	revision := r.front.revision(1)
@@ -345,7 +348,7 @@ func TestThoseWhoWaitForAnswersAreNotCutOff(t *testing.T) {
 		return revision.outstanding == l.conns
 	})
 	late, err := io.ReadAll(r.dial())
-	if (err != nil && !errors.Is(err, os.ErrDeadlineExceeded)) || !bytes.HasPrefix(late, []byte("HTTP/1.1 503 ")) || !bytes.Contains(late, []byte("nosniff")) {
+	if err != nil || !bytes.HasPrefix(late, []byte("HTTP/1.1 503 ")) || !bytes.Contains(late, []byte("nosniff")) {
 		t.Errorf("one more: %q %v", late, err)
 	}
 	close(answer)

@@ -66,7 +66,13 @@ class Served:
 
     def metaml(self, *words: str) -> str:
         done = subprocess.run(
-            ["metaml", *words], cwd=self.folder, env=self.environment, check=True, capture_output=True, text=True, timeout=120
+            ["metaml", *words],
+            cwd=self.folder,
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         return done.stdout
 
@@ -127,7 +133,8 @@ def test_a_page_of_another_site_cannot_call_the_function(served: Served, site: s
     page.evaluate(image, f"{served.url}?x=5")
     page.evaluate(
         """url => new Promise(done => {
-            document.body.innerHTML = `<iframe name="into"></iframe><form method="post" target="into"><input name="x" value="6"></form>`
+            document.body.innerHTML = `<iframe name="into"></iframe>
+                <form method="post" target="into"><input name="x" value="6"></form>`
             document.querySelector('iframe').onload = done
             document.querySelector('form').action = url
             document.querySelector('form').submit()

@@ -181,7 +181,7 @@ def test_a_stranger_with_the_published_session_gets_no_reply(fresh: Kernel) -> N
             one = stack.enter_context(context.socket(zmq.DEALER))
             one.linger, one.identity = 0, identity
             one.connect(f"tcp://{info['ip']}:{info[f'{channel}_port']}")
-            one.send_multipart([b"<IDS|MSG>", b"0" * 64, b"{}", b"{}", b"{}", b"{}"])  # it is there when that was dropped
+            one.send_multipart([b"<IDS|MSG>", b"0" * 64, b"{}", b"{}", b"{}", b"{}"])
             taken.append(one)
         assert fresh.reply(parent)["content"]["status"] == "ok"
         parent = fresh.client.execute("input('name? ')", allow_stdin=True)
