@@ -212,6 +212,17 @@ func testAServerOnAFullDisk(t *testing.T) {
 	if status, got, err := s.ask(s.url(), "3"); status != 500 || !strings.Contains(got, `"id"`) {
 		t.Errorf("%d %q %v", status, got, err)
 	}
+	var user *run.UserError
+	if _, err := s.Submit(t.Context(), Submission{Spec: s.next(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
+		t.Errorf("submitted to a full disk: %v", err)
+	}
+	s.free()
+	s.answers(`{"n": 5}`, `{"twice":10}`)
+	var log strings.Builder
+	if err := s.Log(t.Context(), s.name, 0, 0, "both", false, &log); err != nil || !strings.Contains(log.String(), "could not be written here: No space left on device\nasked {'n': 5}") {
+		t.Errorf("%v\n%.2000s", err, log.String())
+	}
+	s.fill()
 	for _, kind := range []string{"front", "worker", "loader", "monitor", "monitor"} {
 		s.kill(kind)
 		s.again(`{"n": 3}`, `{"twice":6}`)
@@ -222,17 +233,7 @@ func testAServerOnAFullDisk(t *testing.T) {
 		t.Errorf("%+v %v", again, err)
 	}
 	s.again(`{"n": 4}`, `{"twice":8}`)
-	var user *run.UserError
-	if _, err := s.Submit(t.Context(), Submission{Spec: s.next(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
-		t.Errorf("submitted to a full disk: %v", err)
-	}
-	s.answers(`{"n": 5}`, `{"twice":10}`)
 	s.free()
-	s.answers(`{"n": 5}`, `{"twice":10}`)
-	var log strings.Builder
-	if err := s.Log(t.Context(), s.name, 0, 0, "both", false, &log); err != nil || !strings.Contains(log.String(), "could not be written here: No space left on device\nasked {'n': 5}") {
-		t.Errorf("%v\n%.2000s", err, log.String())
-	}
 	if done := s.serve(s.next(1), double); done.Spec.Server.Revision != 2 {
 		t.Errorf("%+v", done)
 	}
@@ -246,6 +247,10 @@ func testAServerOnAFullDisk(t *testing.T) {
 		t.Error(s.describe())
 	}
 	// Who stops it for the room that it takes can do so.
+	s.waitFor("the reserve", func() bool {
+		info, err := os.Stat(s.Folder(s.name).Reserve())
+		return err == nil && info.Size() == 256<<10
+	})
 	s.fill()
 	defer s.free()
 	if err := s.Stop(t.Context(), s.name, nil, false); err != nil {
@@ -290,7 +295,7 @@ func newDiskBench(t *testing.T) *bench {
 	t.Helper()
 	b := newBench(t)
 	b.Dir = filepath.Join(os.Getenv(fullDisk), "runs")
-	t.Cleanup(func() { _ = os.RemoveAll(b.Dir) })
+	t.Cleanup(func() { b.noneLeft(); _ = os.RemoveAll(b.Dir) })
 	return b
 }
 

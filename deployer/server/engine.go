@@ -105,6 +105,9 @@ func (e *engine) run(ctx context.Context, resumed bool) error {
 				return errDeleted
 			}
 			complained = false
+			if e.full == nil {
+				e.opts.Folder.KeepReserve() // it may have been taken
+			}
 			e.capFrontLog()
 		}
 	}
