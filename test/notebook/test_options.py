@@ -214,3 +214,24 @@ def test_a_function_of_one_dict_gets_each_row(notebook: Notebook) -> None:
     assert notebook.run("[t.result for t in run]").results == ["[0.1, 0.2, 0.3, 0.6]"]
     refused = notebook.run("%%train --hyper-parameters grid --name whole\ndef fit(params: float):\n    return params")
     assert "row 0 of `grid` lacks `params`" in refused.error
+
+
+def test_the_same_seed_draws_and_trains_the_same(notebook: Notebook) -> None:
+    notebook.run("import random, numpy as np\nnp.random.seed(0); random.seed(0)")
+    cell = "%%train --completions 3 --seed 5\ndef seeded(x=1):\n    return {'r': random.random(), 'n': np.random.rand()}"
+    metrics = "[tuple(t.metrics.values()) for t in run.trials]"
+    told = notebook.run(cell).plain
+    assert "--seed 5 goes before the seed that the program gives numpy, random (cell 1, line 2)" in told
+    first = notebook.run(metrics).results
+    notebook.run(cell)
+    assert notebook.run(metrics).results == first
+    assert notebook.run("len({m for t in run.trials for m in t.metrics.values()})").results == ["6"]
+
+    notebook.run("hp = lambda: {'lr': random.random()}")
+    cell = "%%train --completions 2 --seed 5 --hyper-parameters hp\ndef drawn(lr): return {'acc': lr}"
+    rows = "[t.parameters['lr'] for t in run.trials]"
+    notebook.run(cell)
+    first = notebook.run(rows).results
+    notebook.run(cell)
+    assert notebook.run(rows).results == first
+    assert notebook.run("random.random() == (random.seed(0), random.random())[1]").results == ["True"]
