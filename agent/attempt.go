@@ -64,15 +64,39 @@ func (a *attempt) deliver() {
 // errCancelled says that an attempt was to end before it had a process.
 var errCancelled = errors.New("asked to end before it was started")
 
-// run is the life of the attempt.
+// run is the life of the attempt. What the machine has too little for at the moment is tried again until there is enough.
 func (a *attempt) run() run.AttemptEnd {
+	for wait := time.Duration(0); ; {
+		end, lacking := a.once()
+		if lacking == nil {
+			return end
+		}
+		if !a.await(&wait, lacking) {
+			return run.AttemptEnd{Signal: int(syscall.SIGTERM)}
+		}
+	}
+}
+
+// once is the attempt's life. If lacking is set it has not begun: the machine has too little of something.
+func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 	begin := time.Now()
+	held := startingDescriptors
+	if !a.sup.descriptors.take(held, a.cancel, a.crowded) {
+		return run.AttemptEnd{Signal: int(syscall.SIGTERM)}, nil
+	}
+	defer func() { a.sup.descriptors.give(held) }()
 	t, err := a.prepare()
+	if scarce(err) {
+		return end, err
+	}
 	if err != nil {
-		return internal(err)
+		return internal(err), nil
 	}
 	defer t.close()
 	proc, err := a.start(t)
+	if scarce(err) {
+		return end, err
+	}
 	if broken := (*startError)(nil); errors.As(err, &broken) {
 		a.sup.send(run.Update{LoadFailed: &run.Error{Type: "Error", Text: broken.Error()}})
 		<-a.cancel // the engine ends all trials
@@ -80,13 +104,15 @@ func (a *attempt) run() run.AttemptEnd {
 	}
 	switch {
 	case errors.Is(err, errCancelled):
-		return run.AttemptEnd{Signal: int(syscall.SIGTERM)}
+		return run.AttemptEnd{Signal: int(syscall.SIGTERM)}, nil
 	case errors.Is(err, errLost):
-		return run.AttemptEnd{Lost: true}
+		return run.AttemptEnd{Lost: true}, nil
 	case err != nil:
-		return internal(err)
+		return internal(err), nil
 	}
 	t.handedOver()
+	a.sup.descriptors.give(held - runningDescriptors)
+	held = runningDescriptors
 	a.mu.Lock()
 	a.proc = proc
 	a.deliver()
@@ -111,7 +137,13 @@ func (a *attempt) run() run.AttemptEnd {
 	if t.start.Socket != "" {
 		_ = os.Remove(t.start.Socket)
 	}
-	end := run.AttemptEnd{
+	a.mu.Lock()
+	a.proc = nil
+	a.mu.Unlock()
+	if said.refused != "" && scarce(said.errno) {
+		return end, said.errno
+	}
+	end = run.AttemptEnd{
 		Returned: said.result != nil, Metrics: said.result, Error: said.err, Program: said.program, Internal: said.refused, Lost: lost,
 		Seconds: time.Since(begin).Seconds(), Output: t.output(),
 	}
@@ -123,7 +155,7 @@ func (a *attempt) run() run.AttemptEnd {
 	} else {
 		end.Exit = status.ExitStatus()
 	}
-	return end
+	return end, nil
 }
 
 // things are the files of an attempt.
@@ -333,6 +365,10 @@ func (a *attempt) fork(l *loader, t *things) (*mainProcess, error) {
 	case <-l.dead:
 		forget()
 		return nil, errLost
+	}
+	if started.PID == 0 {
+		forget()
+		return nil, fmt.Errorf("fork a trial: %w", syscall.Errno(max(started.Errno, 1)))
 	}
 	return &mainProcess{pid: started.PID, start: started.StartTime, forked: true, wait: func() (syscall.WaitStatus, bool) {
 		defer forget()

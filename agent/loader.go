@@ -68,6 +68,7 @@ type loaderMessage struct {
 	PID       int        `json:"pid"`
 	StartTime int64      `json:"start_time"`
 	Status    int        `json:"status"`
+	Errno     int        `json:"errno"` // unstarted: why
 
 	Differs []difference      `json:"differs"`
 	Modules map[string]string `json:"modules"`
@@ -247,7 +248,7 @@ func (l *loader) listen() {
 			l.sup.send(run.Update{LoadFailed: m.Error})
 			close(l.ready)
 			l.hangUp()
-		case "started":
+		case "started", "unstarted":
 			if f := l.fork(m); f != nil {
 				f.started <- m
 			}

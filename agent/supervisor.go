@@ -43,7 +43,9 @@ type Supervisor struct {
 	once    sync.Once
 	group   sync.WaitGroup // attempts and the watch over them
 
-	footprints *footprints
+	footprints  *footprints
+	descriptors *descriptors
+	crowd       sync.Once // it was told that attempts wait for descriptors
 
 	mu       sync.Mutex
 	closed   bool
@@ -79,8 +81,8 @@ func New(o Options) (*Supervisor, error) {
 		opts: o, tokens: newTokens(o.Spec, o.Folder), gpus: findGPUs(), procs: procs, alone: o.Processes == nil, sockets: sockets,
 		sources: readSourceMap(o.Folder.Map()),
 		updates: make(chan run.Update, 1024), closing: make(chan struct{}),
-		footprints: newFootprints(o.Spec, newTokens(o.Spec, o.Folder)),
-		attempts:   map[run.AttemptID]*attempt{}, notes: map[string]int{},
+		descriptors: newDescriptors(), footprints: newFootprints(o.Spec, newTokens(o.Spec, o.Folder)),
+		attempts: map[run.AttemptID]*attempt{}, notes: map[string]int{},
 	}
 	if o.Environ == nil {
 		o.Environ = os.Environ()

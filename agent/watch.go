@@ -65,7 +65,7 @@ func (s *Supervisor) watch() {
 			if !ok {
 				continue
 			}
-			if pulses[a.AttemptID] != now {
+			if before, seen := pulses[a.AttemptID]; !seen || before != now {
 				pulses[a.AttemptID], since[a.AttemptID] = now, time.Now()
 				continue
 			}

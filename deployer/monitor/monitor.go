@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -193,6 +194,9 @@ func (d *driver) drive(ctx context.Context) error {
 			if d.folder.Gone() {
 				return errDeleted
 			}
+			if err := d.readStops(); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -211,6 +215,9 @@ func (d *driver) drain() {
 
 func (d *driver) readStops() error {
 	stops, offset, err := d.folder.ReadStops(d.stops)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return nil // for the moment: it is looked again soon
+	}
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ told with the line that caused it. What the loader says and hears is in docs/pro
 from __future__ import annotations
 
 import ast
+import contextlib
+import errno
 import gc
 import json
 import linecache
@@ -60,9 +62,13 @@ class Channel:
 
     def fill(self) -> bool:
         """Read what is there, waiting for something; False at the end."""
-        data, fds, _, _ = socket.recv_fds(self.sock, 1 << 16, 16, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+        data, fds, flags, _ = socket.recv_fds(self.sock, 1 << 16, 16, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
         for fd in fds:
             os.set_inheritable(fd, False)
+        if flags & socket.MSG_CTRUNC:  # there is no room for all of a message's three
+            for fd in fds:
+                os.close(fd)
+            fds = [-1] * 3
         self._bytes += data
         self._fds += fds
         return bool(data)
@@ -82,7 +88,8 @@ class Channel:
     def close(self) -> None:
         """Close it, with descriptors that came for others: one that stayed open would keep their channels from ending."""
         for fd in self._fds:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
         self._fds.clear()
         self.sock.close()
 
@@ -176,9 +183,16 @@ class Watcher:
 
     def _foreign_threads(self) -> list[dict[str, Any]]:
         # Some libraries stop their threads before a fork and start them again on demand (OpenBLAS); others cannot (OpenMP).
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pid = os.fork()
+        for wait in (0.05, 0.2, 0.5, 1.0, 0.0):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    pid = os.fork()
+                break
+            except OSError as error:  # too many processes, no memory: perhaps only now
+                if not wait:
+                    return [{"text": f"a fork failed ({error.strerror})", "line": 0}]
+                time.sleep(wait)
         if pid == 0:
             os._exit(0)
         os.waitpid(pid, 0)
@@ -363,6 +377,31 @@ class Program:
         return {"type": "Refused", "text": str(error), "frames": frames, "traceback": f"{error}\n"}
 
 
+class Limits:
+    """How many files the loader may have open: as many as the system lets it, for a descriptor of each trial. Trials get what their
+    user has set."""
+
+    def __init__(self) -> None:
+        import resource
+
+        self._module = resource
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._given = (soft, hard)
+        self.most = 1 << 20
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):
+            pass  # a system that does not take its own limit
+        if soft != resource.RLIM_INFINITY:
+            self.most = max(soft - 32, 16)
+
+    def restore(self) -> None:
+        """Set what was there before."""
+        with contextlib.suppress(OSError, ValueError):
+            self._module.setrlimit(self._module.RLIMIT_NOFILE, self._given)
+
+
 class Loader:
     """The loop that forks trials on request and tells how they ended."""
 
@@ -373,6 +412,7 @@ class Loader:
         self.trials: dict[int, tuple[dict[str, Any], int]] = {}  # pid → its start message and a pidfd, or -1
         # Python seeds this anew in every fork; a program that seeds it itself wants its own state.
         self.random_state = random.getstate()
+        self.limits = Limits()
         self.poll = select.poll()
         self.poll.register(channel.sock, select.POLLIN)
 
@@ -401,15 +441,27 @@ class Loader:
             self.become(message, fds)
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            if -1 in fds:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            pid = os.fork()
+        except OSError as error:  # too many processes, no memory: others will end
+            self.tell("unstarted", message, errno=error.errno or errno.EAGAIN)
+            pid = -1
         if pid == 0:
             self.forked(message, fds)
         for fd in fds:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
+        if pid < 0:
+            return
         pidfd = -1
         if hasattr(os, "pidfd_open"):
             try:
                 pidfd = os.pidfd_open(pid)
+                if pidfd >= self.limits.most:
+                    os.close(pidfd)
+                    raise OSError  # the rest is for messages and what they bring
                 self.poll.register(pidfd, select.POLLIN)
             except OSError:
                 pidfd = -1
@@ -426,6 +478,7 @@ class Loader:
             for _, pidfd in self.trials.values():
                 if pidfd >= 0:
                     os.close(pidfd)
+            self.limits.restore()
             self.process.adopt(message, fds, parent)
             random.setstate(self.random_state)
             _trial.keep_exit_handlers()
@@ -442,6 +495,7 @@ class Loader:
     def become(self, message: dict[str, Any], fds: list[int]) -> NoReturn:
         """This process, which cannot be forked but is loaded, is the trial itself."""
         self.channel.close()
+        self.limits.restore()
         self.process.adopt(message, fds, None)
         sys.exit(_trial.work(self.program, message))
 
