@@ -16,7 +16,7 @@ type client struct {
 	strict strict
 	crowd  *crowd // nil: nobody counts it
 	unread atomic.Bool
-	waits  atomic.Int64 // since when, by the crowd's clock, it is waited for; 0: it is answered
+	waits  atomic.Int64 // since when, by the crowd's clock, it is waited for; 0: it waits for an answer
 	known  known
 }
 
@@ -47,7 +47,16 @@ func (c *client) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *client) Write(p []byte) (int, error) { return c.socket.Write(p) }
+func (c *client) Write(p []byte) (int, error) {
+	n, err := c.socket.writeNow(p)
+	if err != nil || n == len(p) {
+		return n, err
+	}
+	c.waited() // it does not read
+	more, err := c.socket.Write(p[n:])
+	c.answered()
+	return n + more, err
+}
 
 // What is still taken of a body that is not wanted, so that the client reads the answer before it is cut off: to close
 // a socket with unread bytes resets the connection, and most clients report that instead of what they were told.
@@ -69,7 +78,7 @@ func (c *client) Close() error {
 	return c.TCPConn.Close()
 }
 
-// waited notes that the client is to send something, answered that it has.
+// waited notes that the client is to send or to read something, answered that it has.
 func (c *client) waited() {
 	if c.crowd != nil {
 		c.waits.Store(c.crowd.clock.Add(1))
@@ -79,7 +88,7 @@ func (c *client) waited() {
 func (c *client) answered() { c.waits.Store(0) }
 
 // crowd is the connections that there are. When they are as many as may be, those that have been waited for the
-// longest make room for new ones: connections that are idle, or whose request does not come to its end. So those who
+// longest make room for new ones: connections that are idle, whose request does not come to its end, or who do not read. So those who
 // open many and send nothing keep nobody out.
 type crowd struct {
 	limit int

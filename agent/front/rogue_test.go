@@ -182,13 +182,19 @@ func TestTooManyOpenFilesEndNoListener(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	p := patient{&exhausted{l, 3}, newFront(nil, io.Discard, defaultLimits)}
+	f := newFront(nil, io.Discard, defaultLimits)
+	idle, theirs := pair(t)
+	f.crowd.admit(idle.(*client))
+	p := patient{&exhausted{l, 3}, f}
 	c, err := net.Dial("tcp", l.Addr().String())
 	check(t, err)
 	defer c.Close()
 	accepted, err := p.Accept()
 	check(t, err)
 	_ = accepted.Close()
+	if _, err := theirs.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
+		t.Errorf("a connection that is idle has not made room: %v", err)
+	}
 	_ = l.Close()
 	if _, err := p.Accept(); err != io.EOF { //nolint:errorlint // what fasthttp compares with
 		t.Errorf("closed: %v", err)

@@ -313,6 +313,36 @@ func TestThoseWhoSendNothingKeepNobodyOut(t *testing.T) {
 	}
 }
 
+// TestThoseWhoDoNotReadKeepNobodyOut: an answer that is not read is not waited for when others come.
+func TestThoseWhoDoNotReadKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	l := defaultLimits
+	l.conns = 8
+	r := newRig(t, l)
+	large := `"` + strings.Repeat("x", 16<<20) + `"`
+	r.rogueRevision(Revision{Timeout: 20 * time.Second}, rogue(t, plainHello, func(c *net.UnixConn) {
+		for {
+			_, count, id, _, err := readCall(c)
+			if err != nil {
+				return
+			}
+			if _, err := c.Write(replyTo(id, count, large)); err != nil {
+				return
+			}
+		}
+	}))
+	for range 3 * l.conns {
+		c := r.dial()
+		_, _ = io.WriteString(c, "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1")
+		if _, err := c.Read(make([]byte, 1)); err != nil { // so much of the answer is read
+			t.Fatal(err)
+		}
+	}
+	if got := r.ask("GET", "/healthz", "", ""); got.status != 200 {
+		t.Errorf("another client: %v", got)
+	}
+}
+
 // TestThoseWhoWaitForAnswersAreNotCutOff: where all connections have a request that is being answered, a new one
 // is told to come later.
 func TestThoseWhoWaitForAnswersAreNotCutOff(t *testing.T) {
