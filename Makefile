@@ -12,6 +12,7 @@ GOBUILD := go build -trimpath -buildvcs=false -ldflags='-s -w'
 VENV    := $(CURDIR)/.venv
 TEST    := $(CURDIR)/build/venv-test
 OLDEST  := $(CURDIR)/build/venv-oldest
+CLIENTS := $(CURDIR)/build/venv-clients
 TOOLS   := $(CURDIR)/build/venv-tools
 
 # Rooms with goroutines are tested under the race detector.
@@ -47,13 +48,14 @@ lab: demo-venv ## open JupyterLab on examples/
 
 .PHONY: test
 test: build test-venvs ## run every test, in an empty home folder, and check that nothing is left behind
-	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-notebook test-browser
+	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-notebook test-clients test-browser
 
 .PHONY: test-venvs
 test-venvs:
 	@tools/prerequisites python
 	@$(PYTHON) tools/venv.py $(TEST) requirements/test.txt
 	@$(PYTHON) tools/venv.py $(OLDEST) requirements/oldest.txt
+	@$(PYTHON) tools/venv.py $(CLIENTS) requirements/clients.txt
 
 .PHONY: test-vet test-go test-race
 # What needs no C is checked as macOS sees it, too, where nothing of this runs.
@@ -74,9 +76,12 @@ test-python:
 test-oldest:
 	PATH=$(CURDIR)/bin:$$PATH $(OLDEST)/bin/python -m pytest jupyter-ext/python/tests
 
-.PHONY: test-notebook test-browser
+.PHONY: test-notebook test-clients test-browser
 test-notebook:
 	cd test/notebook && $(TEST)/bin/python -m pytest -c pytest.ini
+
+test-clients:
+	cd test/clients && PATH=$(CURDIR)/bin:$$PATH $(CLIENTS)/bin/python -m pytest -c pytest.ini
 
 test-browser:
 	@test/browser/run $(TEST)
@@ -107,7 +112,7 @@ wheels: ## build the wheels of all platforms into dist/all/ (macOS is built here
 .PHONY: locks
 locks: ## bring the lock files in requirements/ up to date
 	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
-	@for name in demo test oldest tools; do \
+	@for name in demo test oldest clients tools; do \
 		$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --upgrade \
 			-o requirements/$$name.txt requirements/$$name.in || exit 1; \
 	done

@@ -42,10 +42,11 @@ type converse struct {
 	*app
 	peer     *peer
 	render   bool
-	planOnly bool   // `metaml plan`: say what would run and end
-	lines    bool   // the front end does not replace displays
-	detach   bool   // the cell does not wait for the run
-	place    string // "%%train: " before a refusal
+	planOnly bool              // `metaml plan`: say what would run and end
+	lines    bool              // the front end does not replace displays
+	detach   bool              // the cell does not wait for the run
+	slice    map[string]string // with lines: what runs, to be displayed with the table
+	place    string            // "%%train: " before a refusal
 	kind     run.Kind
 }
 
@@ -143,10 +144,10 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 	if c.planOnly {
 		return c.showText("plan", planText(s, plan))
 	}
+	c.detach = s.settings.Has("detach") && s.settings.Bool("detach")
 	if err := c.showSlice(s); err != nil {
 		return err
 	}
-	c.detach = s.settings.Bool("detach")
 	if err := c.peer.send("accepted", map[string]any{
 		"run": plan.Spec.Name, "kind": plan.Spec.Kind, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": executable(), "detach": c.detach,
 	}); err != nil {
@@ -221,9 +222,15 @@ func (c *converse) showSlice(s *submission) error {
 	if explain {
 		plain += "\n" + body
 	}
-	return c.peer.send("slice", map[string]any{
-		"bundle": map[string]string{"text/html": view.Fold(summary, body), "text/plain": view.Visible(plain)}, "display_id": displayID("slice"),
-	})
+	plain = view.Visible(plain)
+	fold := view.Fold(summary, body)
+	if c.lines && !c.detach {
+		// First all text, then all displays: jupyverse fails on text behind a display.
+		c.slice = map[string]string{"text/html": fold}
+		return c.peer.send("stream", map[string]any{"text": plain + "\n"})
+	}
+	what := map[string]string{"text/html": fold, "text/plain": plain}
+	return c.peer.send("slice", map[string]any{"bundle": what, "display_id": displayID("slice")})
 }
 
 func (c *converse) attach(ctx context.Context, begin fromPython) error {

@@ -288,7 +288,7 @@ func (p *peer) nextUntil(done <-chan struct{}) (fromPython, error) {
 func (c *converse) screen() screen {
 	switch {
 	case c.render && c.lines:
-		return &progress{peer: c.peer, once: c.detach}
+		return &progress{peer: c.peer, once: c.detach, before: c.slice}
 	case c.render:
 		return &bundles{peer: c.peer, id: displayID("table")}
 	}

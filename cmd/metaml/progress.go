@@ -13,6 +13,8 @@ type progress struct {
 	peer *peer
 	// once: nobody waits for the run, and what is displayed later would be lost or stand under another cell.
 	once bool
+	// before is displayed above the table, if there is anything.
+	before map[string]string
 
 	last     drawing
 	shown    bool
@@ -74,6 +76,11 @@ func (p *progress) failed(f *failure) error {
 func (p *progress) close() error {
 	if p.once || p.last == nil {
 		return nil
+	}
+	if p.before != nil {
+		if err := p.display(p.before); err != nil {
+			return err
+		}
 	}
 	if err := p.display(bundle(p.last)); err != nil {
 		return err
