@@ -63,7 +63,7 @@ func (p *progress) show(d drawing) error {
 		p.notes = map[string]bool{}
 	}
 	sayOnce(&b, p.notes, remarks)
-	return p.peer.send("stream", map[string]any{"text": b.String()})
+	return p.peer.send("stream", map[string]any{"text": view.Visible(b.String())})
 }
 
 func (p *progress) failed(f *failure) error {
