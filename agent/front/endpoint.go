@@ -87,7 +87,7 @@ func (f *front) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	path := ctx.Path()
-	if r != nil && string(path) == r.Path {
+	if r != nil && r.route.leads(ctx) {
 		f.endpoint(ctx, r)
 		return
 	}
@@ -222,7 +222,7 @@ func (f *front) expected(ctx *fasthttp.RequestCtx) int {
 		f.refuse(ctx, time.Now(), f.tooLarge())
 		return 413
 	}
-	if r == nil || string(ctx.Path()) != r.Path {
+	if r == nil || !r.route.leads(ctx) {
 		f.unknown(ctx)
 		return ctx.Response.StatusCode()
 	}
@@ -303,12 +303,15 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 	c := newCall(since, ctx.Conn())
 	f.watching.request(ctx.Conn())
 	for {
-		p := f.call(r, c, &q)
+		var p problem
+		if q.path, p = r.route.values(ctx); p.status == 0 {
+			p = f.call(r, c, &q)
+		}
 		if p.status == 0 {
 			break
 		}
 		if p.status == statusMoved {
-			if moved := f.current.Load(); moved != nil && string(ctx.Path()) == moved.Path {
+			if moved := f.current.Load(); moved != nil && moved.route.leads(ctx) {
 				r = moved
 				continue
 			}

@@ -405,7 +405,7 @@ func (f *front) probe(r *revision, body *string) notice {
 	}
 	began = time.Now()
 	c.arrived = began
-	q := request{contentType: typeJSON, body: newBuffer(&f.budget), size: len(text)}
+	q := request{named: r.route.named, contentType: typeJSON, body: newBuffer(&f.budget), size: len(text)}
 	if !q.body.grow(8 + pad8(len(text))) {
 		q.release()
 		n.Status, n.Error = 503, f.noRoom().text

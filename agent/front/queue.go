@@ -86,6 +86,7 @@ const mostBytes = 16 << 20
 // revision is the queue of one version of the function, and its workers.
 type revision struct {
 	Revision
+	route route
 	sites sites
 	front *front
 	hello atomic.Pointer[hello] // nil: no worker has connected yet
@@ -114,7 +115,7 @@ func newRevision(f *front, r Revision) *revision {
 		r.Timeout = defaultTimeout
 	}
 	return &revision{
-		Revision: r, sites: newSites(r), front: f, known: make(chan struct{}), gone: make(chan struct{}), workers: make([]*worker, r.Workers), attempts: map[int]int{},
+		Revision: r, route: newRoute(r.Path), sites: newSites(r), front: f, known: make(chan struct{}), gone: make(chan struct{}), workers: make([]*worker, r.Workers), attempts: map[int]int{},
 	}
 }
 

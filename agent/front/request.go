@@ -22,6 +22,8 @@ type request struct {
 	body        *buffer // its first 8 bytes are free, for the header of an item
 	size        int     // of the body
 	events      bool    // server-sent events are asked for
+	path        []byte  // the parameters in the path, as JSON
+	named       bool    // the body, which is JSON, has all parameters by name, those of the path too
 }
 
 func (q *request) text() []byte { return q.body.b[8 : 8+q.size] }
@@ -130,8 +132,16 @@ func (f *front) noRoom() problem {
 // item makes what a worker gets of a request.
 func (f *front) item(h *hello, c *call, q *request) problem {
 	p := f.input(h, c, q)
-	if p.status == 0 && q.events {
+	if p.status != 0 {
+		return p
+	}
+	if q.events {
 		c.item.b[2] |= flagEvents
+	}
+	if q.path != nil {
+		if p = f.appendPath(c.item, q.path); p.status != 0 && c.item != q.body {
+			c.item.release()
+		}
 	}
 	return p
 }
@@ -142,6 +152,10 @@ func (f *front) input(h *hello, c *call, q *request) problem {
 		return f.fields(c, q.query)
 	}
 	kind, form := itemBytes, false
+	if q.named {
+		c.item, c.kind, c.prefix = q.asItem(itemNamed), itemNamed, 8
+		return problem{}
+	}
 	if mediaType(q.contentType) == typeForm {
 		return f.form(c, q)
 	}
@@ -190,10 +204,15 @@ func (f *front) input(h *hello, c *call, q *request) problem {
 		}
 		item.release()
 	}
-	putItemHeader(q.body.b, itemJSON, nil, q.size)
-	q.body.b = appendPadding(q.body.b[:8+q.size], q.size)
-	c.item, c.kind, c.prefix = q.body, itemJSON, 8
+	c.item, c.kind, c.prefix = q.asItem(itemJSON), itemJSON, 8
 	return problem{}
+}
+
+// asItem makes the body itself an item.
+func (q *request) asItem(kind byte) *buffer {
+	putItemHeader(q.body.b, kind, nil, q.size)
+	q.body.b = appendPadding(q.body.b[:8+q.size], q.size)
+	return q.body
 }
 
 // kindOf says as what a body of a content type is passed on; form: it depends on the body.

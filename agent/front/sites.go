@@ -142,7 +142,7 @@ func (f *front) visit(ctx *fasthttp.RequestCtx, r *revision) bool {
 		f.unknown(ctx) // who is known by which names is not known yet
 		return false
 	case p.status != 0:
-		if r != nil && string(ctx.Path()) == r.Path {
+		if r != nil && r.route.leads(ctx) {
 			f.metrics.answered(p.status)
 		}
 		f.refuse(ctx, ctx.Time(), p)

@@ -35,6 +35,7 @@ const (
 	itemFields = 2
 	itemArray  = 3
 	itemForm   = 4
+	itemNamed  = 5 // JSON, with all parameters by name
 )
 
 // The kinds of a reply's items.
@@ -60,6 +61,9 @@ func isPart(kind byte) bool {
 
 // flagEvents of a call's item: the client asks for server-sent events.
 const flagEvents = 1
+
+// flagPath of a call's item: the parameters in the path follow it.
+const flagPath = 2
 
 // maxDims bounds the dimensions of an array: numpy has no more.
 const maxDims = 64

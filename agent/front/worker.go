@@ -440,7 +440,7 @@ func uint32At(b []byte, at int) uint32 {
 func stackable(jobs []job) bool {
 	head := jobs[0].item.b[:jobs[0].prefix]
 	for _, j := range jobs {
-		if j.kind != itemArray || j.prefix != len(head) || !bytes.Equal(j.item.b[:j.prefix], head) {
+		if j.kind != itemArray || j.prefix != len(head) || head[2]&flagPath != 0 || !bytes.Equal(j.item.b[:j.prefix], head) {
 			return false
 		}
 	}

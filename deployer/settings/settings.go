@@ -77,7 +77,7 @@ var All = []Def{
 	{Name: "completions", Type: Int, Value: "N", Min: 1, Max: MaxCompletions, Kinds: train, Targets: everywhere, Help: "Trials in all; without it, as many as the hyperparameters give, else as many as run at a time."},
 	{Name: "hyper_parameters", Type: Name, Value: "NAME", Kinds: train, Targets: everywhere, Help: "The generator, function, list, dict of lists or DataFrame that gives each trial its arguments."},
 	{Name: "objective", Type: Objective, Value: "[max:|min:]METRIC", Kinds: train, Targets: everywhere, Help: "The metric that decides which trial is best; max: or min: where its name does not say which."},
-	{Name: "url", Type: Path, Default: "/predict", Value: "PATH", Kinds: serve, Targets: everywhere, Help: "The path at which the function answers."},
+	{Name: "url", Type: Path, Default: "/predict", Value: "PATH", Kinds: serve, Targets: everywhere, Help: "The path at which the function answers. Braces hold parameters: /items/{id}."},
 	{Name: "port", Type: Int, Value: "N", Min: 1, Max: 65535, Kinds: serve, Targets: everywhere, Help: "The port; without it, on local a free one that stays the same for the same function of the same notebook, and 80 in a cluster."},
 	{Name: "host", Type: Text, Default: "127.0.0.1", Value: "ADDRESS", Kinds: serve, Targets: []string{Local}, Help: "The address to listen on; 0.0.0.0 lets everybody in who can reach this machine."},
 	{Name: "allow_host", Type: Hosts, Value: "NAME", Kinds: serve, Targets: everywhere, Help: "A further name by which requests may call the server, such as a proxy's; `*` is any."},

@@ -14,9 +14,6 @@ import (
 
 var identifier = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*$`)
 
-// urlPath is a path of unreserved characters (RFC 3986, section 2.3) and slashes.
-var urlPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$|^/$`)
-
 // check reports whether text is a value of d; the error is the rest of a sentence that begins with the setting's name.
 func (d Def) check(text string) error {
 	switch d.Type {
@@ -70,12 +67,7 @@ func (d Def) check(text string) error {
 			return fmt.Errorf("takes %s, not %q", strings.Join(d.Choices, " or "), text)
 		}
 	case Path:
-		if !urlPath.MatchString(text) {
-			return fmt.Errorf("takes the path of a URL, such as /predict, not %q", text)
-		}
-		if slices.Contains([]string{"/healthz", "/readyz", "/metrics", "/openapi.json"}, text) {
-			return fmt.Errorf("takes another path than %s, which every server has", text)
-		}
+		return checkPath(text)
 	case Text:
 		if text == "" {
 			return fmt.Errorf("takes a text, not an empty one")

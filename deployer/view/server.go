@@ -1,7 +1,9 @@
 package view
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -217,6 +219,13 @@ const maxExample = 2000
 
 // Curl is a command line that asks a server, with an example of its input where one is known.
 func Curl(address, example string) string {
+	if strings.Contains(address, "{") {
+		var get bool
+		if address, example, get = fill(address, example); get {
+			return "curl " + quoted(address)
+		}
+	}
+	address = quoted(address)
 	switch {
 	case address == "":
 		return ""
@@ -226,6 +235,41 @@ func Curl(address, example string) string {
 		return "curl -d @input.json " + address
 	}
 	return "curl -d '" + strings.ReplaceAll(example, "'", `'\''`) + "' " + address
+}
+
+// fill puts the parameters that an address has in braces there, as an example has them, and gives the rest of the example. get: there is
+// nothing else to send. Where the example does not have them all, the braces stay.
+func fill(address, example string) (filled, rest string, get bool) {
+	var all map[string]json.RawMessage
+	if json.Unmarshal([]byte(example), &all) != nil {
+		return address, "", false
+	}
+	filled = address
+	for name, value := range all {
+		text := string(value)
+		_ = json.Unmarshal(value, &text) // of a text what it says
+		if brace := "{" + name + "}"; strings.Contains(address, brace) {
+			filled = strings.ReplaceAll(filled, brace, url.PathEscape(text))
+			delete(all, name)
+		}
+	}
+	left, err := json.Marshal(all)
+	if err != nil || strings.Contains(filled, "{") {
+		return address, "", false
+	}
+	return filled, string(left), len(all) == 0
+}
+
+// quoted is an address as a shell takes it. Braces are for curl a list of addresses, unless it is told that they are none.
+func quoted(address string) string {
+	if !strings.ContainsAny(address, "!$&'()*;{}") {
+		return address
+	}
+	text := "'" + strings.ReplaceAll(address, "'", `'\''`) + "'"
+	if strings.Contains(address, "{") {
+		return "-g " + text
+	}
+	return text
 }
 
 // Moment writes a short time for people: 85 µs, 3.1 ms, 340 ms, 2.1 s.

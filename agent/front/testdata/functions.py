@@ -132,3 +132,13 @@ def checked(ages: list[int]) -> list[int]:
     if min(ages) < 0:
         raise metaml.HTTPError(422, "age must not be negative")
     return ages
+
+
+def item(id: int, text: str = "none") -> Any:
+    """A parameter in the path, and one that is not."""
+    return {"id": id, "text": text}
+
+
+def scaled(factor: float, x: NDArray[np.float64]) -> Any:
+    """A number in the path, an array in the body."""
+    return factor * x

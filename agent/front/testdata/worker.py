@@ -14,7 +14,7 @@ def main() -> None:
     program = Program({"dir": folder, "main": os.path.join(folder, "functions.py"), "entry": name})
     sys.modules["__main__"] = program.module
     program.run()
-    service = _serving.Service(program, {"batch": batch, "path": "/predict"})
+    service = _serving.Service(program, {"batch": batch, "path": os.environ.get("SERVE_PATH", "/predict")})
     listener = _serving.listen(path)
     worker: Any = _concurrent.Worker(service, listener) if service.signature.concurrent else _serving.Worker(service, listener)
     print("ready", flush=True)

@@ -55,9 +55,9 @@ class Batch:
                 stacked if signature.stacked else list(stacked) if stacked.ndim > 1 else [stacked[i, ...] for i in self._at]
             )
             return
-        for at, (kind, data, _) in enumerate(_wire.inputs(body, count, flags, signature.array)):
+        for at, (kind, data, _, path) in enumerate(_wire.inputs(body, count, flags, signature.array)):
             try:
-                self._values.append(service.argument(kind, data))
+                self._values.append(service.argument(kind, data, path))
                 self._at.append(at)
             except _signature.Rejected as error:
                 self.answers[at] = service.rejected(error)

@@ -139,8 +139,9 @@ class _Front(asyncio.Protocol):
             if self.service.batch:
                 self._start(self._together(number, Batch(self.service, body, count, flags)))
                 return
-            for at, (item_kind, data, asked) in enumerate(_wire.inputs(body, count, flags, self.service.signature.array)):
-                self._start(self._one(number + at, item_kind, data, asked))
+            items = _wire.inputs(body, count, flags, self.service.signature.array)
+            for at, (item_kind, data, asked, path) in enumerate(items):
+                self._start(self._one(number + at, item_kind, data, asked, path))
         elif kind == MORE:
             if (stream := self.streams.get(number)) is not None:
                 self._start(self._part(number, stream))
@@ -164,10 +165,10 @@ class _Front(asyncio.Protocol):
         if not self._tasks and not self.streams:
             self._idle.set()
 
-    async def _one(self, number: int, kind: int, data: Any, asked: int) -> None:
+    async def _one(self, number: int, kind: int, data: Any, asked: int, path: dict[str, str]) -> None:
         service = self.service
         try:
-            result = service.call(service.argument(kind, data))
+            result = service.call(service.argument(kind, data, path))
             if hasattr(result, "__await__"):
                 result = await result
             if (stream := service.stream(result, asked)) is not None:

@@ -24,22 +24,24 @@ class Link:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self.url = url
+        self._netloc = parts.netloc
         self._pid = os.getpid()
-        self._path = parts.path or "/"
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
 
     def fits(self, url: str) -> bool:
         """Whether it leads there, and was not made before a fork: two processes would read each other's answers."""
-        return self.url == url and self._pid == os.getpid()
+        return self._netloc == urlsplit(url).netloc and self._pid == os.getpid()
 
-    def post(self, body: bytes, content_type: str, timeout: float | None) -> Response:
+    def post(self, url: str, body: bytes, content_type: str, timeout: float | None) -> Response:
         """Send one request and wait for the answer.
 
         It is sent once more, over a new connection, if the old one was idle so long that the other side closed it, and nothing
         was answered.
 
         Args:
+            url: that of the host, with a path.
+            body: what is sent.
+            content_type: its type.
             timeout: seconds that connecting, or any wait for more bytes, may take; None waits without end.
 
         Raises:
@@ -47,13 +49,14 @@ class Link:
             ConnectionRefusedError: nobody listens there.
             OSError, http.client.HTTPException: the connection broke.
         """
+        path = urlsplit(url).path or "/"
         try:
             reused = self._connection.sock is not None
-            if not self._send(body, content_type, timeout):
+            if not self._send(path, body, content_type, timeout):
                 if not reused:
                     raise ConnectionResetError("it was closed before there was an answer")
                 self._connection.close()
-                if not self._send(body, content_type, timeout):
+                if not self._send(path, body, content_type, timeout):
                     raise ConnectionResetError("it was closed before there was an answer")
             response = self._connection.getresponse()
             return Response(response.status, response.headers, response.read())
@@ -61,7 +64,7 @@ class Link:
             self._connection.close()  # an answer that comes now would be taken for the next request's
             raise
 
-    def _send(self, body: bytes, content_type: str, timeout: float | None) -> bool:
+    def _send(self, path: str, body: bytes, content_type: str, timeout: float | None) -> bool:
         """Send the request and wait for the first byte of the answer; False: none will come."""
         connection = self._connection
         connection.timeout = timeout
@@ -71,7 +74,7 @@ class Link:
         sock.settimeout(timeout)
         # It may have answered, with 413 for example, before it hung up: then the answer is there to be read.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.request("POST", self._path, body, {"Content-Type": content_type})
+            connection.request("POST", path, body, {"Content-Type": content_type})
         try:
             return bool(sock.recv(1, socket.MSG_PEEK))
         except ConnectionError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 __all__ = [
     "ANY",
@@ -29,6 +29,7 @@ __all__ = [
     "Place",
     "Problem",
     "Problems",
+    "QueryField",
     "Record",
     "Scalar",
     "Schema",
@@ -108,6 +109,15 @@ class Definitions:
         return {"$ref": f"#/components/schemas/{self._names[key]}"}
 
 
+class QueryField(NamedTuple):
+    """A field of a query."""
+
+    name: str
+    schema: Schema
+    required: bool
+    as_json: bool
+
+
 class Kind:
     """What an annotation stands for. As it is, anything: the value as it comes."""
 
@@ -124,6 +134,8 @@ class Kind:
     takes_text = False
     #: A body of bytes is the value.
     takes_bytes = False
+    #: Its text in a query is JSON.
+    as_json = False
     #: It is a numpy array, which the front may send as such.
     is_array = False
 
@@ -147,8 +159,8 @@ class Kind:
         """The kind of the elements, if this is a list."""
         return None
 
-    def query(self, definitions: Definitions) -> list[tuple[str, Schema, bool]] | None:
-        """Names and schemas of the fields, and whether they are required, if these are known."""
+    def query(self, definitions: Definitions) -> list[QueryField] | None:
+        """The fields of a query that make up the value, if these are known."""
         return None
 
 
@@ -162,7 +174,7 @@ def unexpected(kind: Kind, value: Any, at: Place, problems: Problems) -> None:
 class FromJSON(Kind):
     """A kind whose text in a query is JSON."""
 
-    fields = False
+    fields, as_json = False, True
 
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
         try:
@@ -373,6 +385,7 @@ class List(Kind):
         self._of = of
         self._make = make
         self._unique = unique
+        self.as_json = of.as_json
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         if type(value) is not list:
@@ -461,7 +474,7 @@ class Tuple(FromJSON):
 class Dict(Kind):
     """An object with any keys."""
 
-    noun, exact = "an object", (dict,)
+    noun, exact, as_json = "an object", (dict,), True
 
     def __init__(self, label: str, keys: Kind, of: Kind) -> None:
         self.label = label
@@ -525,7 +538,7 @@ class Field:
 class Record(Kind):
     """An object with keys that are known: a dataclass, a TypedDict."""
 
-    noun, exact = "an object", (dict,)
+    noun, exact, as_json = "an object", (dict,), True
 
     def __init__(self, owner: Any, name: str) -> None:
         self.owner = owner
@@ -584,9 +597,11 @@ class Record(Kind):
 
         return definitions.reference(self.owner, self.label, make)
 
-    def query(self, definitions: Definitions) -> list[tuple[str, Schema, bool]] | None:
+    def query(self, definitions: Definitions) -> list[QueryField] | None:
         return [
-            (one.name, with_default(one.kind.schema(definitions), one.required, one.default), one.required)
+            QueryField(
+                one.name, with_default(one.kind.schema(definitions), one.required, one.default), one.required, one.kind.as_json
+            )
             for one in self.fields_of
         ]
 
@@ -613,6 +628,7 @@ class Union(Kind):
         self.fields = any(one.fields for one in of)
         self.takes_text = any(one.takes_text for one in of)
         self.takes_bytes = any(one.takes_bytes for one in of)
+        self.as_json = any(one.as_json for one in of)
         nouns = list(dict.fromkeys(one.noun for one in of))
         self.noun = ", ".join(nouns[:-1]) + " or " + nouns[-1] if len(nouns) > 1 else nouns[0]
 

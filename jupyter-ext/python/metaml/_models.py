@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any, cast
 
-from metaml._kinds import Definitions, Kind, Place, Problems, Schema, wrong
+from metaml._kinds import Definitions, Kind, Place, Problems, QueryField, Schema, wrong
 
 __all__ = ["Model"]
 
@@ -40,6 +40,7 @@ class Model(Kind):
         self._properties = top.get("properties", {})
         self.exact = (dict,) if self.fields else ()
         self.takes_text = top.get("type") == "string"
+        self.as_json = self.fields
         self._plain = top.get("type") in ("string", "integer", "number", "boolean", "array", "null")
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
@@ -66,9 +67,30 @@ class Model(Kind):
             except (ValueError, RecursionError):
                 return wrong(problems, at, "must be an object, as JSON")
         elif self.fields and isinstance(value, dict):
-            lists = {name for name, schema in self._properties.items() if schema.get("type") == "array"}
-            value = {name: [one] if name in lists and isinstance(one, (str, bytes)) else one for name, one in value.items()}
+            value = {name: self._field(self._properties.get(name, {}), one) for name, one in value.items()}
         return self.convert(value, at, problems)
+
+    def _field(self, schema: Schema, value: Any) -> Any:
+        """A field of a query or a form: JSON, where it holds an object; a list of one, where it is a list."""
+        if not isinstance(value, (str, bytes)):
+            return value
+        if self._structured(schema):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                return value  # pydantic says what is wrong with it
+        return [value] if schema.get("type") == "array" and not isinstance(value, list) else value
+
+    def _structured(self, schema: Schema, depth: int = 0) -> bool:
+        """Whether a schema is of an object, or of a list of such."""
+        if depth > 8:
+            return False
+        if "$ref" in schema:
+            return self._structured(self._defs.get(schema["$ref"], {}), depth + 1)
+        if schema.get("type") == "array":
+            return self._structured(schema.get("items", {}), depth + 1)
+        choices = schema.get("anyOf", []) + schema.get("oneOf", []) + schema.get("allOf", [])
+        return schema.get("type") == "object" or any(self._structured(one, depth + 1) for one in choices)
 
     def takes(self, value: dict[str, Any]) -> bool:
         return not self._plain
@@ -101,13 +123,16 @@ class Model(Kind):
             return definitions.reference(self.owner, self.label, lambda: moved(self._schema))
         return cast(Schema, moved(self._schema))
 
-    def query(self, definitions: Definitions) -> list[tuple[str, Schema, bool]] | None:
+    def query(self, definitions: Definitions) -> list[QueryField] | None:
         if not self.fields:
             return None
         whole = self.schema(definitions)
         top = definitions.schemas.get(whole.get("$ref", "").rpartition("/")[2], whole)
         needed = top.get("required", [])
-        return [(name, schema, name in needed) for name, schema in top.get("properties", {}).items()]
+        return [
+            QueryField(name, schema, name in needed, self._structured(self._properties.get(name, {})))
+            for name, schema in top.get("properties", {}).items()
+        ]
 
 
 def _has_files(value: Any) -> bool:

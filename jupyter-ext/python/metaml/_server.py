@@ -101,12 +101,13 @@ class Server(Held):
 
             server.predict([5.1, 3.5, 1.4, 0.2])
             server.predict(image=pixels, top=3)      # a function with several parameters
+            server.predict("new text", id=7)         # with --url /items/{id}
 
         Args:
             input: what the function gets: anything that JSON has, numpy arrays, pandas objects, tensors, dataclasses; bytes are
                 sent as they are, and as base64 text where they are in something else. NaN is sent as null.
             timeout: seconds to wait for the answer to begin, and for each part of it; None waits without end.
-            arguments: the values of the function's parameters, by name.
+            arguments: the values of the function's parameters, by name; those that the URL has in braces go there.
 
         Returns:
             What the function returned: the Python value of JSON, text as str, everything else as bytes. Of a function that
@@ -117,16 +118,15 @@ class Server(Held):
             TimeoutError: it did not answer in time.
             MetaMLError: it cannot be reached, and why.
         """
-        body, content_type = _body(self.name, input, arguments)
         url = self._at.value if self._at is not None and self._at.holds() else self._address()
         try:
-            response = self._post(url, body, content_type, timeout)
+            response = self._post(*_request(self.name, url, input, arguments), timeout)
             moved = response.status == 404
         except ConnectionRefusedError:
             response, moved = None, True
         if moved and (now := self._address()) != url:  # another version of it was given another port or path
             try:
-                response = self._post(now, body, content_type, timeout)
+                response = self._post(*_request(self.name, now, input, arguments), timeout)
             except ConnectionRefusedError:
                 response = None
         if response is None:
@@ -163,7 +163,7 @@ class Server(Held):
         if link is None or not link.fits(url):
             link = self._links.link = Link(url)
         try:
-            return link.post(body, content_type, timeout)
+            return link.post(url, body, content_type, timeout)
         except TimeoutError:
             raise TimeoutError(f"{self.name} did not answer within {timeout:g} s") from None
         except ConnectionRefusedError:
@@ -301,19 +301,43 @@ def _workers(data: dict[str, Any]) -> list[Worker]:
     ]
 
 
-def _body(name: str, given: tuple[Any, ...], arguments: dict[str, Any]) -> tuple[bytes, str]:
-    """The body of a request and its content type."""
-    if len(given) > 1 or (given and arguments):
+def _request(name: str, url: str, given: tuple[Any, ...], arguments: dict[str, Any]) -> tuple[str, bytes, str]:
+    """The address of a request, its body and its content type."""
+    in_path = [one.partition("}")[0] for one in url.split("{")[1:]]
+    for called in in_path:
+        if called not in arguments:
+            raise TypeError(f"predict() needs {called}=…, which {url} has in its path")
+        url = url.replace(f"{{{called}}}", _in_path(name, called, arguments[called]))
+    rest = {called: value for called, value in arguments.items() if called not in in_path}
+    if len(given) > 1 or (given and rest):
         raise TypeError("predict() takes one input, or the function's parameters by name")
-    value = given[0] if given else arguments
+    if in_path and not given and not rest:
+        return url, b"", "application/json"
+    value = given[0] if given else rest
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value), "application/octet-stream"
+        return url, bytes(value), "application/octet-stream"
+    return url, _json(name, value), "application/json"
+
+
+def _json(name: str, value: Any) -> bytes:
     from ._results import NotJSON, to_json
 
     try:
-        return to_json(value, base64=True), "application/json"
+        return to_json(value, base64=True)
     except NotJSON as error:
         raise MetaMLError(f"this cannot be sent to {name}: it {'has' if error.place else 'is'} {error}") from None
+
+
+def _in_path(name: str, called: str, value: Any) -> str:
+    """A value as it stands in a path: text as it is, everything else as JSON."""
+    from urllib.parse import quote
+
+    if not isinstance(value, str):
+        text = _json(name, value).decode()
+        value = json.loads(text) if text[:1] == '"' else text
+    if value in ("", ".", ".."):
+        raise MetaMLError(f"{called}={value!r} cannot be sent to {name}: it stands in the path of its URL")
+    return quote(value, safe="")
 
 
 def _answer(name: str, response: Response) -> Any:
@@ -321,7 +345,9 @@ def _answer(name: str, response: Response) -> Any:
     kind = response.headers.get_content_type() if response.headers.get("Content-Type") else "application/octet-stream"
     answer: Any = response.body
     try:
-        if kind == "application/json":
+        if response.status == http.HTTPStatus.NO_CONTENT:
+            answer = None
+        elif kind == "application/json" or kind.endswith("+json"):
             answer = json.loads(response.body)
         elif kind in _JSON_LINES:
             answer = [json.loads(line) for line in response.body.splitlines() if line.strip()]

@@ -31,6 +31,7 @@ from metaml._wire import (
     FORM,
     JSON,
     MORE,
+    NAMED,
     QUIT,
     TEXT,
     Garbage,
@@ -55,14 +56,15 @@ class Service:
         self.program = program
         self.name = program.entry
         self.batch = int(serve.get("batch") or 0)
-        self.signature = _signature.read(program.function(), self.name, batch=self.batch)
+        path = str(serve.get("path") or "/predict")
+        self.signature = _signature.read(program.function(), self.name, batch=self.batch, path=path)
         self.call = self.signature.call
         hello = {
             "function": self.name,
             "input": self.signature.input,
             "batch": self.batch,
             "concurrent": 64 if self.signature.concurrent else 1,
-            **self.signature.published(str(serve.get("path") or "/predict")),
+            **self.signature.published(path),
         }
         if self.signature.concurrent:  # before the fork
             from metaml import _concurrent  # noqa: F401
@@ -74,8 +76,15 @@ class Service:
         """The hello, as a frame."""
         return _wire.greeting(b'{"v":1,"pid":%d,%b' % (os.getpid(), self.hello[1:]))
 
-    def argument(self, kind: int, data: Any) -> Any:
+    def argument(self, kind: int, data: Any, path: dict[str, str]) -> Any:
         """What the function is called with; raises Rejected."""
+        if not self.signature.path:
+            return self._input(kind, data)
+        if kind == NAMED:
+            return self.signature.from_named(data)
+        return self.signature.with_path(path, lambda: self._input(kind, data))
+
+    def _input(self, kind: int, data: Any) -> Any:
         if kind == ARRAY:
             return self.signature.from_array(data)
         if kind == JSON:
@@ -266,8 +275,8 @@ class Worker:
                 else:
                     if count > 1:
                         replies.begin()
-                    for data_kind, data, asked in _wire.inputs(body, count, flags, array):
-                        replies.add(number, self.one(number, data_kind, data, asked))
+                    for data_kind, data, asked, path in _wire.inputs(body, count, flags, array):
+                        replies.add(number, self.one(number, data_kind, data, asked, path))
                         number += 1
             elif kind == MORE:
                 if (stream := streams.get(number)) is not None:
@@ -279,11 +288,11 @@ class Worker:
                 raise Garbage(f"a frame of type {kind}")
             replies.flush()
 
-    def one(self, number: int, kind: int, data: Any, asked: int) -> bytes:
+    def one(self, number: int, kind: int, data: Any, asked: int, path: dict[str, str]) -> bytes:
         """Call the function with one input; gives the item of the answer."""
         service = self.service
         try:
-            result = service.call(service.argument(kind, data))
+            result = service.call(service.argument(kind, data, path))
             if type(result) not in _HERE:
                 if hasattr(result, "__await__"):
                     result = self.wait_for(result)

@@ -103,13 +103,14 @@ def _innermost(function: Any) -> Any:
     return function
 
 
-def read(function: Any, name: str, *, batch: int = 0) -> Signature:
+def read(function: Any, name: str, *, batch: int = 0, path: str = "") -> Signature:
     """Look at a function.
 
     Args:
         function: the program's entry.
         name: what it is called.
         batch: the most inputs of a call; 0 is one by one.
+        path: of the URL; parameters stand there in braces.
 
     Raises:
         Refused: it cannot be served.
@@ -143,7 +144,32 @@ def read(function: Any, name: str, *, batch: int = 0) -> Signature:
         if flags & (_GENERATOR | _ASYNC_GENERATOR):
             raise Refused(f"{name} is a generator, which answers one input", "Leave out --batch, or return a list.")
     returns = hints.get("return", Any)
-    return Signature(function, name, parameters, extra, returns, inner.__doc__ or "", flags, batch)
+    in_path = _in_path(path, parameters, extra, name, batch)
+    return Signature(function, name, parameters, extra, returns, inner.__doc__ or "", flags, batch, in_path)
+
+
+def _in_path(path: str, parameters: list[Parameter], extra: Kind | None, name: str, batch: int) -> list[Parameter]:
+    """The parameters that the path of the URL has, in its order."""
+    names = {parameter.name: parameter for parameter in parameters}
+    found = []
+    for called in names_in(path):
+        if batch:
+            raise Refused(
+                f"--url {path} has {{{called}}}, and with --batch {name} gets one list of inputs",
+                "Leave out --batch, or take the value from the body.",
+            )
+        if called not in names and extra is None:
+            raise Refused(
+                f"--url {path} has {{{called}}}, and {name} has no parameter of that name",
+                f"It has {', '.join(names)}." if names else "",
+            )
+        found.append(names.get(called) or Parameter(called, extra or ANY, True, True, None, True))
+    return found
+
+
+def names_in(path: str) -> list[str]:
+    """The names in braces in the path of a URL."""
+    return [one.partition("}")[0] for one in path.split("{")[1:]]
 
 
 class Signature:
@@ -159,8 +185,13 @@ class Signature:
         document: str,
         flags: int,
         batch: int,
+        path: list[Parameter],
     ) -> None:
         self.name = name
+        self.path = path
+        self.every = [*parameters, *(one for one in path if one not in parameters)]
+        # What the body, the form or the query has. The parameters in the path are not among them, as if the function had not got them.
+        parameters = [one for one in parameters if one not in path]
         self.parameters = parameters
         self.extra = extra  # of what else there is in a body, for **kwargs
         self.returns = returns
@@ -179,8 +210,9 @@ class Signature:
             if batch:
                 self._batched(only)
         else:
-            self.call = lambda value: function(*value[0], **value[1])
             self.kind = ANY
+        if not self.single or path:
+            self.call = lambda value: function(*value[0], **value[1])
         self.array: Array | None = self.kind if self.kind.is_array else None  # type: ignore[assignment]
 
     def _batched(self, only: Parameter) -> None:
@@ -209,6 +241,45 @@ class Signature:
         from metaml import _openapi
 
         return _openapi.publish(self, path)
+
+    def with_path(self, values: dict[str, str], rest: Callable[[], Any]) -> Any:
+        """The arguments of a function that has some in the path of the URL: their texts, and what gives all the others."""
+        problems: Problems = []
+        named = {one.name: one.kind.text(values.get(one.name, ""), [one.name], problems) for one in self.path}
+        if problems:
+            raise _invalid(problems)
+        return self._joined(named, rest())
+
+    def from_named(self, body: bytearray) -> Any:
+        """The same from one JSON object, which an example is: all parameters by name."""
+        value = _parse(body)
+        if type(value) is not dict:
+            names = ", ".join(one.name for one in self.every)
+            raise _invalid([("example", f"must be an object with {names}, not {word(value)}")])
+        problems: Problems = []
+        named = {}
+        for one in self.path:
+            if one.name not in value:
+                wrong(problems, [one.name], "is missing")
+            elif isinstance(text := value[one.name], str):
+                named[one.name] = one.kind.text(text, [one.name], problems)
+            else:
+                named[one.name] = one.kind.convert(text, [one.name], problems)
+        if problems:
+            raise _invalid(problems)
+        positional, others = self._arguments({name: one for name, one in value.items() if name not in named}, text=False)
+        if not self.single:
+            return self._joined(named, (positional, others))
+        return self._joined(named, positional[0] if positional else others[self.only])
+
+    def _joined(self, named: dict[str, Any], rest: Any) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments in the path, and the others, in the function's order."""
+        if self.single:
+            named[self.only] = rest
+        else:
+            positional, others = rest
+            named |= dict(zip([one.name for one in self.parameters if not one.keyword], positional, strict=True)) | others
+        return [named.pop(one.name) for one in self.every if not one.keyword], named
 
     def from_array(self, value: Any) -> Any:
         """An array of the hello's dtype, as the front made it."""
@@ -351,7 +422,9 @@ class Signature:
                 for name, value in values.items():
                     if name in names:
                         continue
-                    if self.extra is None:
+                    if any(name == one.name for one in self.path):
+                        wrong(problems, [name], "is in the path already")
+                    elif self.extra is None:
                         wrong(problems, [name], f"is no parameter of {self.name}")
                     else:
                         convert = self.extra.text if text else self.extra.convert

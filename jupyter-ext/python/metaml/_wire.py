@@ -36,12 +36,12 @@ __all__ = [
 HELLO, CALL, REPLY, MORE, QUIT = 1, 2, 3, 4, 5
 STACKED = 1  # a flag
 # Of an item of a call.
-JSON, BYTES, FIELDS, ARRAY, FORM = 0, 1, 2, 3, 4
+JSON, BYTES, FIELDS, ARRAY, FORM, NAMED = 0, 1, 2, 3, 4, 5
 # Of an item of a reply; 0, 1 and 3 as above.
 TEXT, ERROR, PART_BYTES, PART_TEXT, PART_LINES, END, PART_EVENTS = 2, 4, 5, 6, 7, 8, 9
 HEADED = 0x80  # is added where a head follows the body: what the function says of the content type and the headers
-# A flag of an item of a call: the client asks for server-sent events.
-EVENTS = 1
+# Flags of an item of a call: the client asks for server-sent events; the parameters in the path follow the item.
+EVENTS, PATH = 1, 2
 
 _FRAME = struct.Struct("<IBBHQ")  # size, type, flags, count, id
 _ITEM = struct.Struct("<BBHI")  # kind, ndim, flags, length
@@ -56,6 +56,9 @@ _DTYPES = frozenset(
 #: Seconds after which what is finished is sent, though more of the same frame is to come; a system call takes a tenth of it.
 _PATIENCE = 0.0001
 _AT_ONCE = 1 << 20  # bytes of replies that wait for others
+
+
+_NONE: dict[str, str] = {}
 
 
 class Garbage(Exception):
@@ -76,15 +79,15 @@ def greeting(body: bytes) -> bytes:
     return _FRAME.pack(len(body), HELLO, 0, 0, 0) + body
 
 
-def inputs(body: bytearray, count: int, flags: int, array: Array | None) -> Iterator[tuple[int, Any, int]]:
-    """The items of a call: kinds, bodies and flags.
+def inputs(body: bytearray, count: int, flags: int, array: Array | None) -> Iterator[tuple[int, Any, int, dict[str, str]]]:
+    """The items of a call: kinds, bodies, flags and the parameters in the path.
 
     Arrays, of which ``array`` is the kind, are views of the body, which nobody else has.
     """
     if flags & STACKED:
         whole = stacked(body, count, array)
         asked = body[2]
-        yield from ((ARRAY, whole[i, ...], asked) for i in range(count))
+        yield from ((ARRAY, whole[i, ...], asked, _NONE) for i in range(count))
         return
     at = 0
     for _ in range(count):
@@ -92,17 +95,27 @@ def inputs(body: bytearray, count: int, flags: int, array: Array | None) -> Iter
         at, shape = _shape(body, ndim, at + 8)
         if at + length > len(body):
             raise Garbage("an item longer than its frame")
+        data: Any
         if kind == ARRAY:
-            yield kind, _view(array, body, at, shape, length), asked
-        elif kind in (JSON, BYTES):
-            yield kind, body[at : at + length], asked
+            data = _view(array, body, at, shape, length)
+        elif kind == JSON or kind == BYTES or kind == NAMED:
+            data = body[at : at + length]
         elif kind == FIELDS:
-            yield kind, _fields(body[at : at + length]), asked
+            data = _fields(body[at : at + length])
         elif kind == FORM:
-            yield kind, _form(body[at : at + length]), asked
+            data = _form(body[at : at + length])
         else:
             raise Garbage(f"an item of kind {kind}")
         at += length + -length % 8
+        path = _NONE
+        if asked & PATH:
+            length = int.from_bytes(body[at : at + 8], "little")
+            at += 8
+            if at + length > len(body):
+                raise Garbage("an item longer than its frame")
+            path = _fields(body[at : at + length])
+            at += length + -length % 8
+        yield kind, data, asked, path
 
 
 def stacked(body: bytearray, count: int, array: Array | None) -> Any:

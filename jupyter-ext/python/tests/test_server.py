@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import pickle
 import socket
@@ -28,6 +29,7 @@ class Front(ThreadingHTTPServer):
         self.got: list[tuple[str, bytes]] = []  # content type and body
         self.connections = 0
         self.answer: tuple[int, str, bytes] | None = None  # status, content type, body; None: what was sent
+        self.paths: list[str] = []
         super().__init__(("127.0.0.1", 0), _Answering)
 
     @property
@@ -48,7 +50,8 @@ class _Answering(BaseHTTPRequestHandler):
         kind = str(self.headers["Content-Type"])
         self.server.got.append((kind, body))
         status, kind, body = self.server.answer or (200, kind, body)
-        if self.path != "/predict":
+        self.server.paths.append(self.path)
+        if self.path != "/predict" and not self.path.startswith("/items/"):
             status, kind, body = 404, "application/json", b'{"error": "there is nothing here"}'
         self.send_response(status)
         self.send_header("Content-Type", kind)
@@ -207,6 +210,32 @@ def test_missing_values_and_bytes_are_sent_in_json(server: Server, front: Front)
     server.predict(image=b"abc", top=2)
     server.predict({"images": [b"a", bytearray(b"b")]})
     assert [json.loads(body) for _, body in front.got] == [[1, None], {"image": "YWJj", "top": 2}, {"images": ["YQ==", "Yg=="]}]
+
+
+def test_what_the_function_words_is_read(server: Server, front: Front) -> None:
+    front.answer = (200, "application/geo+json; charset=utf-8", b'{"a": 1}')
+    assert server.predict(1) == {"a": 1}
+    front.answer = (204, "text/plain", b"")
+    assert server.predict(1) is None
+    front.answer = (200, "text/event-stream", b"data: 1\n\n")
+    assert server.predict(1) == "data: 1\n\n"
+
+
+def test_parameters_of_the_path_go_there(server: Server, front: Front, shown: dict[str, Any]) -> None:
+    shown["url"] = f"http://127.0.0.1:{front.server_port}/items/{{id}}/{{when}}"
+    front.answer = (200, "application/json", b"1")
+    server.predict("text", id="a/b ü", when=datetime.date(2024, 1, 2))
+    server.predict(id=7, when=True)
+    server.predict(id=7.5, when=None, text="abc")
+    assert front.paths == ["/items/a%2Fb%20%C3%BC/2024-01-02", "/items/7/true", "/items/7.5/null"]
+    assert [body for _, body in front.got] == [b'"text"', b"", b'{"text":"abc"}']
+    assert front.connections == 1
+    with pytest.raises(TypeError, match="needs when=…"):
+        server.predict(id=7)
+    with pytest.raises(TypeError, match="takes one input"):
+        server.predict(1, id=7, when=1, text="abc")
+    with pytest.raises(MetaMLError, match="stands in the path"):
+        server.predict(id="..", when=1)
 
 
 def test_an_error_is_the_servers_sentence(server: Server, front: Front) -> None:

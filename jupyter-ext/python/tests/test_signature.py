@@ -17,7 +17,7 @@ from metaml._signature import Rejected, Signature, read
 
 PROGRAM = """
 from __future__ import annotations
-import collections, dataclasses, datetime, decimal, enum, pathlib, typing, uuid
+import collections, dataclasses, datetime, decimal, enum, metaml, pathlib, typing, uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Callable, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar, Union
@@ -76,11 +76,11 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes functions in a program of their own, which is ``__main__``."""
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
 
-    def make(source: str, *, batch: int = 0, before: str = PROGRAM) -> Signature:
+    def make(source: str, *, batch: int = 0, before: str = PROGRAM, path: str = "") -> Signature:
         namespace = sys.modules["__main__"].__dict__
         exec(compile(before, "main.py", "exec"), namespace)
         exec(compile(source, "main.py", "exec", dont_inherit=True), namespace)
-        return read(namespace["serve"], "serve", batch=batch)
+        return read(namespace["serve"], "serve", batch=batch, path=path)
 
     return make
 
@@ -554,7 +554,8 @@ def text(schema: dict[str, Any], dice: random.Random) -> str:
     ("source", "content"),
     [
         ("def serve(a) -> str: pass", "text/plain"),
-        ("def serve(a) -> bytes: pass", "application/octet-stream"),
+        ("def serve(a) -> bytes: pass", "application/octet-stream */*"),
+        ("def serve(a) -> metaml.Response: pass", "*/*"),
         ("def serve(a) -> Iterator[str]: yield", "text/plain"),
         ("def serve(a) -> Iterator[dict]: yield", "application/x-ndjson"),
         ("def serve(a) -> Item: pass", "application/json"),
@@ -565,7 +566,9 @@ def text(schema: dict[str, Any], dice: random.Random) -> str:
 def test_the_document_tells_what_is_answered(program: Any, source: str, content: str) -> None:
     document = program(source).published("/p")["openapi"]
     answers = document["paths"]["/p"]["post"]["responses"]
-    assert list(answers["200"]["content"]) == [content] and {"422", "500", "503"} < set(answers)
+    assert list(answers["200"]["content"]) == content.split()
+    assert set(answers) == {*"200 400 403 408 413 415 421 422 431 500 502 503 504 default".split()}
+    assert not {"413", "415"} & set(document["paths"]["/p"]["get"]["responses"])
 
 
 def test_the_document_has_the_functions_name_words_and_query(program: Any) -> None:
@@ -661,6 +664,127 @@ def test_a_table_by_its_name_is_no_table_with_a_column_of_objects(program: Any) 
     for body in ({"df": [{"a": 1}]}, {"df": {"a": [1]}}):
         assert post(signature, body).to_dict("list") == {"a": [1]}
     assert post(signature, {"df": [1]}).to_dict("list") == {"df": [1]}
+
+
+# --- parameters in the path
+
+
+@pytest.mark.parametrize(
+    ("parameters", "path", "values", "body", "expected"),
+    [
+        ("id: int", "/items/{id}", {"id": "7"}, "", "([7], {})"),
+        ("id: int", "/items/{id}", {"id": "7"}, "{}", "([7], {})"),
+        ("id: int, text: str", "/items/{id}", {"id": "7"}, '"abc"', "([7, 'abc'], {})"),
+        ("text: str, id: int", "/items/{id}", {"id": "7"}, '{"text": "abc"}', "(['abc', 7], {})"),
+        ("model, *, rows: list[int], top: int = 3", "/{model}:predict", {"model": "m"}, '{"rows": [1]}', "(['m'], {'rows': [1], 'top': 3})"),
+        ("text: str = 'x', *, id: Color", "/{id}", {"id": "red"}, "", "(['x'], {'id': <Color.RED: 'red'>})"),
+        ("id, **more", "/{id}/{kind}", {"id": "1", "kind": "k"}, '{"a": 1}', "(['1'], {'kind': 'k', 'a': 1})"),
+    ],
+)
+def test_parameters_in_the_path(program: Any, parameters: str, path: str, values: Any, body: str, expected: str) -> None:
+    signature = program(f"def serve({parameters}): pass", path=path)
+    assert repr(signature.with_path(values, lambda: signature.from_json(bytearray(body.encode())))) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "body", "expected"),
+    [
+        ({"id": "x"}, '"a"', 'id must be a whole number, not "x"'),
+        ({"id": "1"}, "3", "text must be text, not a number"),
+        ({"id": "1"}, '{"text": "a", "id": 2}', "text must be text, not an object"),
+    ],
+)
+def test_what_is_wrong_with_a_parameter_in_the_path(program: Any, values: Any, body: str, expected: str) -> None:
+    signature = program("def serve(id: int, text: str): pass", path="/items/{id}")
+    with pytest.raises(Rejected) as caught:
+        signature.with_path(values, lambda: signature.from_json(bytearray(body.encode())))
+    assert (caught.value.status, caught.value.body["error"]) == (422, expected)
+
+
+def test_what_is_in_the_path_is_nowhere_else(program: Any) -> None:
+    signature = program("def serve(id: int, a: int, b: int): pass", path="/items/{id}")
+    with pytest.raises(Rejected) as caught:
+        signature.with_path({"id": "1"}, lambda: signature.from_fields({"id": "2", "a": "1", "b": "2"}))
+    assert caught.value.body["error"] == "id is in the path already"
+    signature = program("def serve(id: int): pass", path="/items/{id}")
+    with pytest.raises(Rejected) as caught:
+        signature.with_path({"id": "1"}, lambda: post(signature, {"x": 1}))
+    assert caught.value.body["error"] == "x is no parameter of serve"
+
+
+def test_an_array_or_bytes_beside_what_is_in_the_path(program: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+    signature = program("def serve(model, x: np.ndarray): pass", before="import numpy as np\n", path="/{model}")
+    assert signature.input == {"kind": "array", "dtype": "float64", "ndim": None, "name": "x"}
+    [model, x], _ = signature.with_path({"model": "m"}, lambda: signature.from_array(numpy.array([1.0])))
+    assert (model, x.tolist()) == ("m", [1.0])
+    signature = program("def serve(id: int, image: bytes): pass", path="/{id}")
+    assert signature.with_path({"id": "1"}, lambda: signature.from_bytes("image/png", b"abc")) == ([1, b"abc"], {})
+
+
+def test_an_example_has_what_is_in_the_path_too(program: Any) -> None:
+    signature = program("def serve(id: int, row: dict = {}, *, k: Color = Color.RED): pass", path="/items/{id}")
+    assert signature.from_named(bytearray(b'{"id": 7, "row": {"a": 1}}')) == ([7, {"a": 1}], {"k": sys.modules["__main__"].Color.RED})
+    assert signature.from_named(bytearray(b'{"id": "7"}'))[0] == [7, {}]
+    signature = program("def serve(id: int, row: dict): pass", path="/items/{id}")
+    assert signature.from_named(bytearray(b'{"id": 7, "row": {"row": 1}}')) == ([7, {"row": 1}], {})
+    for body, expected in [(b"[]", "example must be an object with id, row, not a list"), (b'{"row": {}}', "id is missing"), (b'{"id": 1}', "row is missing")]:
+        with pytest.raises(Rejected) as caught:
+            signature.from_named(bytearray(body))
+        assert caught.value.body["error"] == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "batch", "expected"),
+    [
+        ("def serve(text: str): pass", 0, "--url /items/{id} has {id}, and serve has no parameter of that name"),
+        ("def serve(id): pass", 8, "--url /items/{id} has {id}, and with --batch serve gets one list of inputs"),
+    ],
+)
+def test_a_path_that_no_parameter_fits_is_refused(program: Any, source: str, batch: int, expected: str) -> None:
+    with pytest.raises(Refused) as caught:
+        program(source, batch=batch, path="/items/{id}")
+    assert caught.value.text == expected
+
+
+def test_the_document_has_parameters_in_their_places(program: Any) -> None:
+    source = "def serve(id: int, item: Item, tags: list[str], pairs: list[tuple[int, int]] = [], when: datetime.date | None = None): pass"
+    signature = program(source, path="/items/{id}")
+    published = signature.published("/items/{id}")
+    item = published["openapi"]["paths"]["/items/{id}"]
+    assert item["parameters"] == [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}]
+    query = {one["name"]: one for one in item["get"]["parameters"]}
+    assert list(query) == ["item", "tags", "pairs", "when"]
+    assert query["item"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Item"}
+    assert "content" in query["pairs"] and query["tags"]["schema"]["type"] == "array" and "anyOf" in query["when"]["schema"]
+    # Which is how the server takes them.
+    fields = {"item": '{"name": "n", "price": 1}', "tags": ["a", "b"], "pairs": "[[1, 2]]", "when": "2024-01-02"}
+    arguments, _ = signature.with_path({"id": "1"}, lambda: signature.from_fields(fields))
+    assert arguments[1].price == 1 and arguments[2:4] == [["a", "b"], [(1, 2)]]
+    assert published["example"]["id"] == 1 and "id" not in item["post"]["requestBody"]["content"]["application/json"]["example"]
+    alone = program("def serve(id: int): pass", path="/{id}").published("/{id}")
+    assert "requestBody" not in alone["openapi"]["paths"]["/{id}"]["post"] and alone["example"] == {"id": 1}
+    openapi = pytest.importorskip("openapi_spec_validator")
+    for one in (published, alone):
+        openapi.validate(one["openapi"])
+
+
+def test_the_document_tells_of_forms_with_files(program: Any) -> None:
+    for source in ("def serve(image: bytes): pass", "def serve(image: bytes | None, top: int = 3): pass"):
+        document = program(source).published("/p")["openapi"]
+        form = document["paths"]["/p"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert form["properties"]["image"] == {"type": "string", "contentMediaType": "application/octet-stream"}
+        pytest.importorskip("openapi_spec_validator").validate(document)
+
+
+def test_a_model_in_a_query_is_json(program: Any) -> None:
+    pytest.importorskip("pydantic")
+    person = program("def serve(p: Person): pass", before=PYDANTIC)
+    made = person.from_fields({"name": "N", "homes": '[{"street": "S", "number": 3}]'})
+    assert made.homes[0].number == 3
+    assert person.from_fields({"name": "N", "homes": '{"street": "S", "number": 3}'}).homes[0].street == "S"
+    query = {one["name"]: one for one in person.published("/p")["openapi"]["paths"]["/p"]["get"]["parameters"]}
+    assert "content" in query["homes"] and "schema" in query["born"]
 
 
 # --- forms with files
