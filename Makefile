@@ -7,8 +7,6 @@ export PYTHON
 # pytest would keep the folders of three runs.
 export PYTEST_ADDOPTS ?= -o tmp_path_retention_policy=none
 
-# -trimpath and no VCS stamp: the same sources give the same bytes in every clone.
-GOBUILD := go build -trimpath -buildvcs=false -ldflags='-s -w'
 VENV    := $(CURDIR)/.venv
 TEST    := $(CURDIR)/build/venv-test
 OLDEST  := $(CURDIR)/build/venv-oldest
@@ -28,8 +26,8 @@ help: ## print this list
 build: ## build the four programs into bin/
 	@tools/prerequisites go cc
 	@mkdir -p bin
-	@$(GOBUILD) -o bin/ ./cmd/metaml ./cmd/metaml-nbconvert
-	@CGO_ENABLED=0 $(GOBUILD) -o bin/ ./cmd/metaml-kernel ./cmd/metaml-agent
+	@tools/go-build -o bin/ ./cmd/metaml ./cmd/metaml-nbconvert
+	@CGO_ENABLED=0 tools/go-build -o bin/ ./cmd/metaml-kernel ./cmd/metaml-agent
 
 # The demo's environment: the lock's packages, and a wheel for this machine alone.
 .PHONY: demo-venv

@@ -47,7 +47,7 @@ func output(t *testing.T, environment []string, name string, arguments ...string
 func buildWheel(t *testing.T) string {
 	t.Helper()
 	bin, out := t.TempDir(), t.TempDir()
-	output(t, nil, "go", "build", "-o", bin, "./cmd/metaml", "./cmd/metaml-nbconvert", "./cmd/metaml-kernel", "./cmd/metaml-agent")
+	output(t, nil, "tools/go-build", "-o", bin, "./cmd/metaml", "./cmd/metaml-nbconvert", "./cmd/metaml-kernel", "./cmd/metaml-agent")
 	return strings.TrimSpace(output(t, nil, "go", "run", "./cmd/internal/wheel", "-bin", bin, "-out", out))
 }
 

@@ -19,10 +19,11 @@ import (
 func main() {
 	bin := flag.String("bin", "bin", "folder with the built binaries")
 	module := flag.String("module", filepath.Join("jupyter-ext", "python"), "folder that holds the Python package metaml")
+	licence := flag.String("licence", "LICENSE", "file with MetaML's own licence")
 	out := flag.String("out", "dist", "folder to write the wheel to")
 	tag := flag.String("tag", "", "platform tag, such as manylinux_2_17_x86_64 (default: this machine's own)")
 	flag.Parse()
-	path, err := build(*bin, *module, *out, *tag)
+	path, err := build(*bin, *module, *licence, *out, *tag)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "wheel:", err)
 		os.Exit(1)
@@ -32,7 +33,7 @@ func main() {
 
 // build writes the wheel, replacing an older one of the same name, removes
 // wheels of other versions from out, and answers the path.
-func build(bin, module, out, tag string) (string, error) {
+func build(bin, module, licence, out, tag string) (string, error) {
 	if tag == "" {
 		var err error
 		if tag, err = hostTag(); err != nil {
@@ -40,7 +41,7 @@ func build(bin, module, out, tag string) (string, error) {
 		}
 	}
 	w := wheel{version: metaml.Version(), tag: tag}
-	if err := w.collect(bin, module); err != nil {
+	if err := w.collect(bin, module, licence); err != nil {
 		return "", err
 	}
 	data, err := w.pack()

@@ -30,6 +30,12 @@ const subcommand = `#!/bin/sh
 exec "$(dirname "$0")/metaml-nbconvert" "$@"
 `
 
+// The files of dist-info/licenses (PEP 639).
+const (
+	ownLicence     = "LICENSE"
+	othersLicences = "THIRD-PARTY.txt"
+)
+
 // epoch is the time of every file in the zip, the first that the format can say.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -57,11 +63,12 @@ func (w *wheel) add(path string, mode fs.FileMode, data []byte) {
 }
 
 // collect gathers everything but RECORD, which pack writes.
-func (w *wheel) collect(bin, module string) error {
+func (w *wheel) collect(bin, module, licence string) error {
 	if err := w.collectModule(os.DirFS(module)); err != nil {
 		return err
 	}
 	data := fmt.Sprintf("metaml-%s.data/", w.version)
+	var programs [][]byte
 	for _, name := range binaries {
 		content, err := os.ReadFile(filepath.Join(bin, name))
 		if err != nil {
@@ -71,12 +78,23 @@ func (w *wheel) collect(bin, module string) error {
 			return fmt.Errorf("the binary %q does not fit a wheel for %s: %w", name, w.tag, err)
 		}
 		w.add(data+"scripts/"+name, 0o755, content)
+		programs = append(programs, content)
 	}
 	w.add(data+"scripts/jupyter-metaml-nbconvert", 0o755, []byte(subcommand))
 	for _, file := range kernelspecFiles() {
 		w.add(data+"data/share/jupyter/kernels/"+kernelspec.Name+"/"+file.path, 0o644, file.data)
 	}
+	own, err := os.ReadFile(licence)
+	if err != nil {
+		return fmt.Errorf("read MetaML's licence: %w", err)
+	}
+	others, err := thirdParty(programs)
+	if err != nil {
+		return err
+	}
 	info := w.info()
+	w.add(info+"licenses/"+ownLicence, 0o644, own)
+	w.add(info+"licenses/"+othersLicences, 0o644, others)
 	w.add(info+"METADATA", 0o644, []byte(w.metadata()))
 	w.add(info+"WHEEL", 0o644, fmt.Appendf(nil,
 		"Wheel-Version: 1.0\nGenerator: metaml\nRoot-Is-Purelib: false\nTag: py3-none-%s\n", w.tag))
@@ -104,14 +122,16 @@ func (w *wheel) collectModule(module fs.FS) error {
 
 func (w *wheel) info() string { return fmt.Sprintf("metaml-%s.dist-info/", w.version) }
 
-// metadata is METADATA, "Core metadata" 2.1. The one dependency is the kernel
+// metadata is METADATA, "Core metadata" 2.4. The one dependency is the kernel
 // that ours wraps; the module itself needs none.
 func (w *wheel) metadata() string {
-	return `Metadata-Version: 2.1
+	return `Metadata-Version: 2.4
 Name: metaml
 Version: ` + w.version + `
 Summary: %%train over a notebook cell runs it as a sweep
-License: Apache-2.0
+License-Expression: Apache-2.0
+License-File: ` + ownLicence + `
+License-File: ` + othersLicences + `
 Requires-Python: >=3.10
 Requires-Dist: ipykernel>=6.29
 Classifier: Framework :: Jupyter

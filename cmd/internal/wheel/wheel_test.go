@@ -37,6 +37,9 @@ func program(t *testing.T, goos, goarch string) []byte {
 	return data
 }
 
+// ourLicence is the clone's own.
+var ourLicence = filepath.Join("..", "..", "..", "LICENSE")
+
 // inputs makes a folder of Linux binaries that do nothing and a small module.
 func inputs(t *testing.T) (bin, module string) {
 	t.Helper()
@@ -91,7 +94,7 @@ func content(t *testing.T, file *zip.File) []byte {
 
 func TestTheWheelHoldsModuleBinariesAndKernelspec(t *testing.T) {
 	bin, module := inputs(t)
-	path, err := build(bin, module, t.TempDir(), "linux_x86_64")
+	path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +121,8 @@ func TestTheWheelHoldsModuleBinariesAndKernelspec(t *testing.T) {
 		"metaml/py.typed",
 		v + ".dist-info/METADATA",
 		v + ".dist-info/WHEEL",
+		v + ".dist-info/licenses/LICENSE",
+		v + ".dist-info/licenses/THIRD-PARTY.txt",
 		v + ".dist-info/RECORD",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
@@ -130,7 +135,7 @@ func TestTheWheelHoldsModuleBinariesAndKernelspec(t *testing.T) {
 
 func TestRecordTellsEveryFilesDigestAndSize(t *testing.T) {
 	bin, module := inputs(t)
-	path, err := build(bin, module, t.TempDir(), "linux_x86_64")
+	path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +158,7 @@ func TestRecordTellsEveryFilesDigestAndSize(t *testing.T) {
 
 func TestTheKernelspecFindsTheKernelFromItsOwnFolder(t *testing.T) {
 	bin, module := inputs(t)
-	path, err := build(bin, module, t.TempDir(), "linux_x86_64")
+	path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +185,7 @@ func TestTheSameInputsGiveTheSameBytes(t *testing.T) {
 	bin, module := inputs(t)
 	var packed [2][]byte
 	for i := range packed {
-		path, err := build(bin, module, t.TempDir(), "linux_x86_64")
+		path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +209,7 @@ func TestAnOlderVersionsWheelMakesRoom(t *testing.T) {
 	other := filepath.Join(out, "metaml-0.0.1-py3-none-macosx_12_0_arm64.whl")
 	write(t, old, "")
 	write(t, other, "")
-	if _, err := build(bin, module, out, "linux_x86_64"); err != nil {
+	if _, err := build(bin, module, ourLicence, out, "linux_x86_64"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(old); !os.IsNotExist(err) {
@@ -220,7 +225,7 @@ func TestAMissingBinaryIsNamed(t *testing.T) {
 	if err := os.Remove(filepath.Join(bin, "metaml-agent")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := build(bin, module, t.TempDir(), "linux_x86_64")
+	_, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
 	if err == nil || !strings.Contains(err.Error(), `"metaml-agent"`) || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("error %v, want the name and what to run", err)
 	}
