@@ -72,6 +72,9 @@ type phrase struct {
 	order int // place in the table
 }
 
+// maxName bounds the names that are read, in bytes: a program may call a metric anything.
+const maxName = 256
+
 // maxPhrase is the most words of one phrase of the table.
 const maxPhrase = 3
 
@@ -115,6 +118,9 @@ type trait struct {
 // traitOf reads a name. Its direction is that of the last phrase of the table in it, if after that comes nothing but qualifiers:
 // "mean_squared_error" and "val_loss_epoch" have one, "accuracy_gap" and "loss_weight" have none.
 func traitOf(name string) trait {
+	if len(name) > maxName {
+		return trait{stage: stageNone}
+	}
 	var rest []string
 	stage := -1
 	for _, w := range words(name) {

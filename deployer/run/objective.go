@@ -61,7 +61,12 @@ func nearestKnown(metric string) string {
 }
 
 // Direction gives Max or Min: as asked for, else by the metric's name; "" is neither.
-func (o Objective) Direction() string { return cmp.Or(o.Mode, Direction(o.Metric)) }
+func (o Objective) Direction() string {
+	if o.Mode != "" { // asked at every comparison
+		return o.Mode
+	}
+	return Direction(o.Metric)
+}
 
 // Better reports whether a is better than b. NaN is never better than anything, and anything is better than NaN. Without a
 // direction nothing is better.
@@ -194,6 +199,11 @@ func (s *State) Best() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return s.bestBy(o)
+}
+
+// bestBy gives the best trial under the run's objective.
+func (s *State) bestBy(o Objective) (int, error) {
 	if i, ok := s.BestBy(o); ok {
 		return i, nil
 	}

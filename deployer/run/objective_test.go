@@ -32,6 +32,22 @@ func TestDirectionOfAName(t *testing.T) {
 	}
 }
 
+func FuzzDirection(f *testing.F) {
+	for _, name := range []string{"val_loss", "mAP50(B)", "neg_", "aB1", "²", "\xff", "per", "top_5_acc"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		direction := run.Direction(name)
+		o, err := run.ParseObjective("max:" + name)
+		if name != "" && (err != nil || o.Direction() != run.Max || o.Metric != name) {
+			t.Errorf("max:%q is read as %v, %v", name, o, err)
+		}
+		if _, err := run.ParseObjective(name); err == nil && direction == "" && !strings.Contains(name, ":") {
+			t.Errorf("%q has no direction and is taken", name)
+		}
+	})
+}
+
 func TestObjectiveOfSeveral(t *testing.T) {
 	for names, want := range map[string]string{
 		"val_loss val_acc":          "max:val_acc",

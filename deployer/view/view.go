@@ -251,10 +251,14 @@ func Number(v float64) string {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	case a >= 1:
 		return strconv.FormatFloat(v, 'f', 2, 64)
-	case a >= 0.01:
+	case a >= 0.1:
 		return strconv.FormatFloat(v, 'f', 3, 64)
-	default:
+	case a >= 0.01:
+		return strconv.FormatFloat(v, 'f', 4, 64)
+	case a >= 0.001:
 		return strconv.FormatFloat(v, 'f', 5, 64)
+	default:
+		return strconv.FormatFloat(v, 'f', 6, 64)
 	}
 }
 

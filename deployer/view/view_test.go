@@ -113,7 +113,7 @@ func TestALargeRunStaysSmall(t *testing.T) {
 }
 
 func TestNumbersAndSpans(t *testing.T) {
-	for v, want := range map[float64]string{0.97222: "0.972", 12.345: "12.3", 3: "3", 1e-7: "1.00e-07", math.Inf(-1): "-∞", 0.00512: "0.00512", 1234567.8: "1.23e+06", 1234567: "1234567", 128: "128"} {
+	for v, want := range map[float64]string{0.97222: "0.972", 12.345: "12.3", 3: "3", 1e-7: "1.00e-07", math.Inf(-1): "-∞", 0.00512: "0.00512", 0.0125: "0.0125", 0.000256: "0.000256", 1234567.8: "1.23e+06", 1234567: "1234567", 128: "128"} {
 		if got := view.Number(v); got != want {
 			t.Errorf("Number(%v) = %q, want %q", v, got, want)
 		}
@@ -124,7 +124,7 @@ func TestNumbersAndSpans(t *testing.T) {
 		}
 	}
 	for raw, want := range map[string]string{`0.30000000000000004`: "0.3", `3`: "3", `{"$":"tuple","v":[1,2.5]}`: "(1, 2.5)", `null`: "None", `true`: "True", `"a\nb"`: "a b", `{"$":"ref","v":"torch.optim:SGD"}`: "torch.optim:SGD",
-		`{"$":"tuple","v":[64]}`: "(64,)", `[64]`: "[64]", `64.0`: "64.0", `1234567`: "1234567", `1e-05`: "1e-05", `2.50`: "2.5", `1e+300`: "1e+300"} {
+		`{"$":"tuple","v":[64]}`: "(64,)", `[64]`: "[64]", `64.0`: "64.0", `1234567`: "1234567", `1e-05`: "1e-05", `2.50`: "2.5", `0.0125`: "0.0125", `0.05`: "0.05", `1e+300`: "1e+300"} {
 		if got := view.Value(json.RawMessage(raw)); got != want {
 			t.Errorf("Value(%s) = %q, want %q", raw, got, want)
 		}
