@@ -43,7 +43,9 @@ def test_numpy_draws_become_python_values(notebook: Notebook) -> None:
 
 def test_objective(notebook: Notebook) -> None:
     notebook.run("rows = [{'x': 1}, {'x': 2}]")
-    notebook.run("%%train --hyper-parameters rows --objective min:effort --name chosen\ndef f(x): return {'effort': x, 'gain': x}")
+    notebook.run(
+        "%%train --hyper-parameters rows --objective min:effort --name chosen\ndef f(x): return {'effort': x, 'gain': x}"
+    )
     assert notebook.run("run.best().parameters, run.best('gain', mode='max').parameters").results == ["({'x': 1}, {'x': 2})"]
     shown = notebook.run("%%train --hyper-parameters rows --name undecided\ndef f(x): return {'effort': x, 'gain': x}")
     assert shown.status == "ok"
@@ -208,7 +210,9 @@ def test_a_polars_dataframe_gives_a_trial_for_each_row(notebook: Notebook) -> No
 
 def test_a_function_of_one_dict_gets_each_row(notebook: Notebook) -> None:
     notebook.run("grid = {'lr': [0.1, 0.3], 'n': [1, 2]}")
-    shown = notebook.run("%%train --hyper-parameters grid --name whole\ndef fit(params: dict):\n    return params['lr'] * params['n']")
+    shown = notebook.run(
+        "%%train --hyper-parameters grid --name whole\ndef fit(params: dict):\n    return params['lr'] * params['n']"
+    )
     assert shown.status == "ok", shown.traceback
     assert "`params` gets each row of `grid` as one dict" in shown.plain
     assert notebook.run("[t.result for t in run]").results == ["[0.1, 0.2, 0.3, 0.6]"]

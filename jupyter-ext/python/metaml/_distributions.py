@@ -24,7 +24,7 @@ class Generators:
     """The random numbers of one draw; with a seed always the same."""
 
     def __init__(self, seed: int | None) -> None:
-        self.plain = random.Random(seed)
+        self.plain = random.Random(seed)  # noqa: S311 - hyperparameters are no secret
         self._numpy: Any = None
 
     @property

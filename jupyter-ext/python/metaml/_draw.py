@@ -431,9 +431,7 @@ def _is_one_dict(rows: list[Row], parameter: str, annotated: bool) -> bool:
     return not any(parameter in row for row in rows) and (annotated or any(len(row) > 1 for row in rows))
 
 
-def _literal_rows(
-    source: Source, completions: int, generators: _distributions.Generators, notes: list[str]
-) -> list[Row]:
+def _literal_rows(source: Source, completions: int, generators: _distributions.Generators, notes: list[str]) -> list[Row]:
     rows = list(source.rows(generators))
     if completions > len(rows):
         raise Refused(
@@ -447,9 +445,7 @@ def _literal_rows(
     return rows
 
 
-def _passes(
-    source: Source, wanted: int, generators: _distributions.Generators, rows: list[Row] | None = None
-) -> list[Row]:
+def _passes(source: Source, wanted: int, generators: _distributions.Generators, rows: list[Row] | None = None) -> list[Row]:
     """Rows of as many passes as it takes."""
     rows = [] if rows is None else rows
     while len(rows) < wanted:

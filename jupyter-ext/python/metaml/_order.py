@@ -60,7 +60,7 @@ def install() -> None:
         raw.name = f"<{name}>"  # as Python's own has it
         unbuffered = isinstance(old.buffer, io.RawIOBase)  # python -u
         new = io.TextIOWrapper(
-            raw if unbuffered else io.BufferedWriter(raw),  # type: ignore[arg-type]
+            raw if unbuffered else io.BufferedWriter(raw),
             encoding=old.encoding,
             errors=old.errors,
             newline="\n",

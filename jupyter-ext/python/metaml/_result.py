@@ -133,7 +133,7 @@ def _unpickled(file: Any, whose: str) -> Any:
     from ._errors import MetaMLError
 
     try:
-        return pickle.load(file)
+        return pickle.load(file)  # noqa: S301 - the user's own, see above
     except (AttributeError, ImportError) as error:
         name = getattr(error, "name", None)
         if isinstance(error, AttributeError):

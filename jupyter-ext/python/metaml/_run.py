@@ -26,7 +26,9 @@ from ._visible import visible
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
+    from ._compare import Comparison
     from ._server import Server
 
 _FINAL = ("stopped", "failed", "succeeded")
@@ -257,7 +259,7 @@ class Run(Held):
         known = sorted({name for trial in trials for name in trial.metrics})
         if metric is None and mode is None:
             if isinstance(data.get("best"), int):
-                return trials[data["best"]]
+                return trials[int(data["best"])]
             raise MetaMLError(str(data.get("no_best")), _another_way(known))
         if metric is None:
             if objective is None:
@@ -304,8 +306,35 @@ class Run(Held):
         table: pandas.DataFrame = pandas.DataFrame(rows, index=index)
         return table
 
+    def plot(self, metric: str | None = None) -> Figure:
+        """The courses of its metrics by step, and how hyperparameters and results go together: parallel coordinates, or a scatter
+        for one hyperparameter. A notebook shows the figure; `run.plot().savefig("run.png")` keeps it.
+
+        Args:
+            metric: the only one to show; without it the run's objective decides, and others are shown beside it.
+
+        Raises:
+            MetaMLError: matplotlib is not installed, or there is nothing to show.
+        """
+        from ._plot import plot
+
+        return plot(self, metric)
+
+    def compare(self, other: Run | str) -> Comparison:
+        """What this run and another have otherwise: settings, hyperparameters, packages, code and the metrics of the best trials.
+
+        Args:
+            other: a Run, or the name of one.
+        """
+        from ._compare import compare
+
+        found = run(other) if isinstance(other, str) else other
+        if not isinstance(found, Run):
+            raise TypeError(f"compare() takes another Run or its name, not {found!r}")
+        return compare(self, found)
+
     def logs(self, trial: int = 0, stream: str = "both") -> str:
-        """What a trial printed so far.
+        """What a trial printed so far, in the order of writing.
 
         Args:
             trial: its index.

@@ -307,7 +307,7 @@ def test_distributions_of_scipy_are_drawn_with_the_seed() -> None:
     assert Source(space(), "space").digest() == Source(space(), "space").digest()
     other = {**space(), "lr": stats.loguniform(1e-4, 1)}
     assert Source(space(), "space").digest() != Source(other, "space").digest()
-    assert len(table(dict(a=[1, 2], b=[3, 4]))) == 4, "without a distribution it is a grid"
+    assert len(table({"a": [1, 2], "b": [3, 4]})) == 4, "without a distribution it is a grid"
     with pytest.raises(Refused, match="nothing can be drawn from `lr` of `space`"):
         table({"lr": stats.loguniform}, completions=1)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import IPython
 import pytest
@@ -41,7 +42,12 @@ class Shell:
 
     def metaml(self, *arguments: str) -> str:
         done = subprocess.run(
-            [binary("metaml"), *arguments], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            [binary("metaml"), *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         return done.stdout
 
@@ -159,7 +165,12 @@ class Net:
 
 def test_results_are_what_was_returned(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     run = shell.run(RETURNS, "fit", "--hyper-parameters", "rows")
-    assert (len(run), [trial.index for trial in run], run[-1].index, [trial.index for trial in run[4:]]) == (6, [*range(6)], 5, [4, 5])
+    assert (len(run), [trial.index for trial in run], run[-1].index, [trial.index for trial in run[4:]]) == (
+        6,
+        [*range(6)],
+        5,
+        [4, 5],
+    )
     with pytest.raises(IndexError, match="fit-1 has no trial 6, only 0 to 5"):
         run[6]
     with pytest.raises(TypeError, match="a trial is named by its number, not by 'best'"):
@@ -190,10 +201,10 @@ def test_results_of_a_copied_folder_are_not_loaded(shell: Shell, tmp_path: Path)
     shutil.rmtree(folder)
     os.rename(tmp_path / "copy", folder)
     with pytest.raises(MetaMLError, match="not loaded: the folder of the run was not made here: it was copied"):
-        metaml.run("fit-1")[0].result  # type: ignore[index]
+        metaml.run("fit-1")[0].result  # type: ignore[index]  # noqa: B018
     folder.chmod(0o777)
     with pytest.raises(MetaMLError, match="can be written by other users"):
-        metaml.run("fit-1")[0].result  # type: ignore[index]
+        metaml.run("fit-1")[0].result  # type: ignore[index]  # noqa: B018
 
 
 SPACES = """
@@ -256,3 +267,79 @@ def test_logs_are_in_the_order_of_writing(shell: Shell, options: tuple[str, ...]
         "below Python",
     ]
     assert run.logs(stream="stdout").splitlines() == ["out 0", "out 1", "out 2", "no line feed bytes", "last"]
+
+
+SWEEPS = """
+import math
+
+from metaml import report
+
+rows = [{"lr": 10.0**-i, "kind": kind, "fixed": 1} for i in range(3) for kind in ("a", "b")]
+one = [{"lr": 10.0**-i} for i in range(4)]
+
+
+def fit(lr, kind="a", fixed=1):
+    for step in range(5):
+        report(step=step, loss=lr / (step + 1))
+    return {"loss": lr, "accuracy": math.exp(-lr)}
+
+
+def plain(lr):
+    return {"loss": lr}
+
+
+def nothing():
+    return None
+"""
+
+
+@pytest.mark.skipif(IPython.version_info < (9,), reason="only in the newest environment, which has matplotlib")
+def test_plots_show_courses_and_hyperparameters(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    figure = shell.run(SWEEPS, "fit", "--hyper-parameters", "rows").plot()
+    curves, parallel, *_ = figure.axes
+    assert (curves.get_xlabel(), curves.get_ylabel(), len(curves.get_lines())) == ("step", "loss", 6)
+    first: Any = curves.get_lines()[0].get_ydata()
+    assert list(first) == [1.0, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
+    assert [tick.get_text() for tick in parallel.get_xticklabels()] == ["lr (log)", "kind", "accuracy"], (
+        "what varies, and the objective"
+    )
+    lines: list[Any] = [line.get_ydata() for line in parallel.get_lines()[:2]]
+    assert [list(line) for line in lines] == [[1, 0, 0], [1, 1, 0]]
+    figure.savefig(tmp_path / "run.png")
+    assert (tmp_path / "run.png").stat().st_size > 10_000
+    [scatter] = shell.run(SWEEPS, "plain", "--hyper-parameters", "one").plot().axes
+    assert (scatter.get_xlabel(), scatter.get_ylabel(), scatter.get_xscale()) == ("lr", "loss", "log")
+    run = shell.run(SWEEPS, "fit", "--hyper-parameters", "one", "--completions", "1")
+    assert [axes.get_ylabel() for axes in run.plot("loss").axes] == ["loss"]
+    for asked, why in (("los", "no trial of fit-2 has a metric 'los'"), (None, "nothing-1 has no metric yet")):
+        with pytest.raises(MetaMLError, match=why):
+            (run if asked else shell.run(SWEEPS, "nothing")).plot(asked)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MetaMLError, match="plot\\(\\) needs matplotlib\npip install matplotlib"):
+        run.plot()
+
+
+def test_two_runs_compared(shell: Shell) -> None:
+    one = shell.run(SWEEPS, "fit", "--hyper-parameters", "rows")
+    other = shell.run(SWEEPS.replace("-lr)", "-2 * lr)"), "fit", "--hyper-parameters", "one", "--parallelism", "2")
+    compared = one.compare(other)
+    assert compared.settings == {"hyper_parameters": ("rows", "one"), "parallelism": ("1", "2")}
+    assert compared.parameters == {
+        "lr": ("1, 0.1, 0.01", "1, 0.1, 0.01, 0.001"),
+        "kind": ("'a', 'b'", "–"),
+        "fixed": ("1", "–"),
+    }
+    assert compared.metrics["accuracy"] == ("0.99 (trial 4)", "0.998 (trial 3)")
+    assert '-    return {"loss": lr, "accuracy": math.exp(-lr)}' in compared.code
+    assert '+    return {"loss": lr, "accuracy": math.exp(-2 * lr)}' in compared.code
+    text = repr(one.compare("fit-2"))
+    assert text.splitlines()[0].split() == ["fit-1", "fit-2"]
+    assert "  parallelism" in text and compared.code in text
+    assert "<td style='text-align:left'>parallelism</td>" in compared._repr_html_()
+    assert "&quot;loss&quot;" in compared._repr_html_()
+    same = one.compare(one)
+    assert (same.settings, same.parameters, same.code) == ({}, {}, "")
+    assert repr(same).endswith("the same code")
+    with pytest.raises(TypeError, match="compare\\(\\) takes another Run or its name, not 3"):
+        one.compare(3)  # type: ignore[arg-type]
