@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from . import _find
 from ._errors import MetaMLError
@@ -36,7 +36,6 @@ def matcher(settings: Settings, namespace: Mapping[str, Any]) -> Callable[[Any],
     """Make the matcher of one shell."""
     from IPython.core.completer import SimpleCompletion, context_matcher
 
-    @context_matcher(identifier="metaml")
     def metaml_matcher(context: Any) -> dict[str, Any]:
         lines = context.full_text.splitlines() or [""]
         line = context.text_until_cursor
@@ -56,7 +55,7 @@ def matcher(settings: Settings, namespace: Mapping[str, Any]) -> Callable[[Any],
             "ordered": True,
         }
 
-    return metaml_matcher
+    return cast("Callable[[Any], dict[str, Any]]", context_matcher(identifier="metaml")(metaml_matcher))
 
 
 def complete(line: str, word: str, settings: Settings, namespace: Mapping[str, Any], body: str = "") -> list[Item]:
@@ -126,10 +125,12 @@ def _metrics(body: str) -> Iterator[str]:
 
 def _known_metrics(namespace: Mapping[str, Any]) -> list[str]:
     """The metrics of the run that was last given to the user."""
+    from ._run import Run
+
     run = namespace.get("run")
     try:
-        return sorted({name for trial in run.trials for name in trial.metrics}) if hasattr(run, "trials") else []
-    except (MetaMLError, OSError, TypeError):
+        return sorted({name for trial in run.trials for name in trial.metrics}) if isinstance(run, Run) else []
+    except (MetaMLError, OSError):
         return []
 
 

@@ -16,7 +16,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from . import _binding, _complete, _find, _frontend, _session, _talk
-from ._errors import MetaMLError, Refused
+from ._errors import Refused
 from ._line import LineMagic
 
 # The rest is imported by the first cell that needs it: this module is loaded while the kernel starts.

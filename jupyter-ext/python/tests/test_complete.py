@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import metaml
 from metaml import _complete, _find, _run
 
-TRAIN = [
+TRAIN: list[dict[str, Any]] = [
     {"flag": "--parallelism", "name": "parallelism", "type": "integer", "help": "Trials at a time."},
     {"flag": "--hyper-parameters", "name": "hyper_parameters", "type": "name", "help": "What gives them."},
     {"flag": "--objective", "name": "objective", "type": "objective", "help": "The metric."},
@@ -57,7 +57,7 @@ def completed(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def complete(line: str, body: str = BODY) -> dict[str, str]:
         with provisionalcompleter():
-            return {c.text: c.type for c in loaded.Completer.completions(line + body, len(line))}
+            return {c.text: str(c.type) for c in loaded.Completer.completions(line + body, len(line))}
 
     return complete
 

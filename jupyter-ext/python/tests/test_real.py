@@ -266,7 +266,8 @@ def submitted(home: dict[str, str], name: str) -> set[psutil.Process]:
         except psutil.NoSuchProcess:
             return set()
 
-    return until(look)
+    found: set[psutil.Process] = until(look)
+    return found
 
 
 def until(look: Callable[[], Any]) -> Any:
