@@ -138,18 +138,18 @@ func (f *front) stream(ctx *fasthttp.RequestCtx, r *revision, c *call, said head
 		return
 	}
 	// HTTP/1.0 has no chunks: the end of the connection is the end of the body.
-	head := fmt.Sprintf("HTTP/1.0 %d %s\r\nConnection: close\r\n", c.answer.status, fasthttp.StatusMessage(c.answer.status))
+	head := fmt.Appendf(nil, "HTTP/1.0 %d %s\r\nConnection: close\r\n", c.answer.status, fasthttp.StatusMessage(c.answer.status))
 	for name, value := range ctx.Response.Header.All() {
 		if string(name) != fasthttp.HeaderContentLength {
-			head += fmt.Sprintf("%s: %s\r\n", name, value)
+			head = fmt.Appendf(head, "%s: %s\r\n", name, value)
 		}
 	}
-	head += "\r\n"
+	head = append(head, "\r\n"...)
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {
 		defer func() { _ = s.Close() }()
 		w := bufio.NewWriter(conn)
-		_, _ = w.WriteString(head)
+		_, _ = w.Write(head)
 		buf := make([]byte, 4<<10)
 		for {
 			n, err := s.Read(buf)

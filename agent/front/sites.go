@@ -85,14 +85,13 @@ func authorityOf(h *fasthttp.RequestHeader) (string, problem) {
 
 // nameOf gives the name in what Host has beside a port (RFC 3986, section 3.2, without the user).
 func nameOf(authority string) (name string, valid bool) {
-	port, colon := "", true
+	port := ""
 	if rest, ok := strings.CutPrefix(authority, "["); ok {
 		name, port, ok = strings.Cut(rest, "]")
 		if a, err := netip.ParseAddr(name); !ok || err != nil || !a.Is6() || a.Zone() != "" {
 			return "", false
 		}
-		port, colon = strings.CutPrefix(port, ":")
-		if !colon && port != "" {
+		if port, ok = strings.CutPrefix(port, ":"); !ok && port != "" {
 			return "", false
 		}
 	} else {

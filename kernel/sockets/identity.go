@@ -134,7 +134,7 @@ func (s *Server) makeRoom() bool {
 		s.refused.Add(1)
 		return false
 	default:
-		oldest = s.peers[rand.IntN(len(s.peers))]
+		oldest = s.peers[rand.IntN(len(s.peers))] //nolint:gosec // it is no secret
 	}
 	s.refused.Add(1)
 	oldest.Close()
