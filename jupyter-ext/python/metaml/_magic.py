@@ -32,6 +32,10 @@ _HEAD = re.compile(r"%%(train|serve)(?:[ \t]+(.*?))?\s*$")
 _ALONE = re.compile(r"\s*(?:>>> |In \[\d+\]: )?(?:%%(?:train|serve)\b|%metaml\b)")
 _BEGIN = "get_ipython().run_line_magic('_metaml_begin', "
 _SUBMIT = "get_ipython().run_line_magic('_metaml_submit', "
+# Braces of a path are names of parameters, and no variables of the notebook, which IPython would put there: it gets other characters.
+_PATH = re.compile(r"(?<=--url[ \t=])[ \t]*\S+")
+_BRACES = str.maketrans("{}", "\ue000\ue001")
+_BRACES_BACK = str.maketrans("\ue000\ue001", "{}")
 _FUTURE = re.compile(r"from\s+__future__\s+import\s+[^(\\#;]+$")
 
 _installed: _Extension | None = None
@@ -81,7 +85,8 @@ def transform(lines: list[str]) -> list[str]:
     head = _HEAD.match(lines[0]) if lines else None
     if head is None:
         return lines
-    call = f"{_BEGIN}{f'{head[1]} {head[2] or str()}'.strip()!r})"
+    line = f"{head[1]} {head[2] or ''}".strip()
+    call = f"{_BEGIN}{_PATH.sub(lambda found: found[0].translate(_BRACES), line)!r})"
     body = _dedented(lines[1:])
     last = next((i for i, line in enumerate(body) if line.strip() and not line.lstrip().startswith("#")), None)
     future = None
@@ -178,6 +183,7 @@ class _Extension:
     # The two halves of a cell.
 
     def _begin(self, line: str) -> None:
+        line = line.translate(_BRACES_BACK)
         kind, _, rest = line.partition(" ")
         _as_typed(sys._getframe(1), f"%%{line}")
         cell = self.recorder.current()

@@ -38,6 +38,20 @@ def test_ours_as_ipython_sees_cell_magics(loaded: InteractiveShell, cell: str, l
 
 
 @pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("--url /items/{id} --port {n}", "--url /items/{id} --port 7"),
+        ("--url=/{id}:read --port $n", "--url=/{id}:read --port 7"),
+        ("--into {n} --url  /a/{n}/{id}", "--into 7 --url  /a/{n}/{id}"),
+    ],
+)
+def test_braces_of_a_path_are_no_variables(loaded: InteractiveShell, line: str, expected: str) -> None:
+    call = eval(transformed(loaded, f"%%serve {line}\nx")[0].removeprefix(BEGIN.partition("{")[0]).removesuffix(")"))
+    loaded.user_ns |= {"n": 7, "id": 1}
+    assert loaded.var_expand(call).translate(_magic._BRACES_BACK) == f"serve {expected}"
+
+
+@pytest.mark.parametrize(
     "cell", ["# first\n%%train\nx", "x = 1\n%%train", "%%trainer\nx", "%%train?", "%train\nx", "%%capture\n%%train\nx"]
 )
 def test_not_ours(loaded: InteractiveShell, cell: str) -> None:
