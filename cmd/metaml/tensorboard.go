@@ -41,7 +41,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 			signal.Ignore(os.Interrupt) // TensorBoard's own to handle; we end when it does
 			of := folder.Run(door.Target.Places(listed.Spec.Name, 0, 1).Folder)
 			python := listed.Spec.Python
-			if !of.Sealed() { // it names a program of somebody else's
+			if listed.NotOwn != "" { // it names a program of somebody else's
 				if python, err = a.findPython(""); err != nil {
 					return err
 				}

@@ -89,3 +89,9 @@ func inodeOf(path string) (uint64, error) {
 	}
 	return stat.Ino, nil
 }
+
+// OpenOwn opens a file of a run folder that we write, 0600. A link there is refused: in a folder that came from elsewhere it could lead
+// to any file of the user's.
+func OpenOwn(path string, flag int) (*os.File, error) {
+	return os.OpenFile(path, flag|syscall.O_NOFOLLOW, 0o600)
+}

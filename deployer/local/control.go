@@ -66,8 +66,8 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 			Hint: "metaml attach " + l.Spec.Name + " shows it",
 		}
 	}
-	if err := l.Folder.Adopt(); err != nil {
-		return friendly(err, "resume the run in", string(l.Folder))
+	if err := t.adopt(&l); err != nil {
+		return err
 	}
 	if l.Liveness == Copied {
 		if l, err = t.Load(ctx, l.Spec.Name); err != nil {
@@ -92,6 +92,23 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 		return err
 	}
 	return w.resumed(ctx, l.State.N)
+}
+
+// adopt makes a run that was made elsewhere this user's own, which who resumes it asks for.
+func (t *Target) adopt(l *Listed) error {
+	if l.Folder.Own(&l.Spec) == "" {
+		return nil
+	}
+	if err := l.Folder.Claim(l.Spec.ID, string(l.Folder)); err != nil {
+		return friendly(err, "resume the run in", string(l.Folder))
+	}
+	if why := l.Folder.Own(&l.Spec); why != "" {
+		return &run.UserError{
+			Code: "copied", Text: fmt.Sprintf("run %s cannot be resumed: its folder %s", l.Spec.Name, why),
+			Hint: "a copy of your own, with cp -r and chmod -R go-w, can be",
+		}
+	}
+	return nil
 }
 
 // resumed waits for the event run.resumed that comes after the event n.

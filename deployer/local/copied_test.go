@@ -25,12 +25,11 @@ func (b *bench) abandoned() string {
 	return name
 }
 
-// TestACopiedFolder says what a run folder is that was made with another user's data folder: it is shown, and nothing of it is
+// TestACopiedFolder says what a run folder is that was made elsewhere: it is shown, and nothing of it is
 // executed until it is resumed.
 func TestACopiedFolder(t *testing.T) {
 	b := newBench(t)
 	name := b.abandoned()
-	// Another person's data folder has another key.
 	elsewhere := *b
 	elsewhere.Target = &Target{Dir: filepath.Join(t.TempDir(), "runs"), Agent: b.Agent}
 	if err := os.CopyFS(string(elsewhere.Folder(name)), os.DirFS(string(b.Folder(name)))); err != nil {
@@ -49,11 +48,20 @@ func TestACopiedFolder(t *testing.T) {
 	if elsewhere.Folder(name).Monitored() {
 		t.Error("a monitor was started by itself")
 	}
+	if err := os.Chmod(string(elsewhere.Folder(name)), 0o777); err != nil { //nolint:gosec // that is the fault
+		t.Fatal(err)
+	}
+	if err := elsewhere.Resume(t.Context(), name); err == nil || !strings.Contains(err.Error(), "can be written by other users") {
+		t.Errorf("resuming what anybody can change: %v", err)
+	}
+	if err := os.Chmod(string(elsewhere.Folder(name)), 0o700); err != nil { //nolint:gosec // of a folder
+		t.Fatal(err)
+	}
 	if err := elsewhere.Resume(t.Context(), name); err != nil {
 		log, _ := os.ReadFile(elsewhere.Folder(name).MonitorLog())
 		t.Fatalf("%v\nmonitor: %s", err, log)
 	}
-	if l = elsewhere.await(name); l.State.Phase != run.Succeeded || !elsewhere.Folder(name).Sealed() {
+	if l = elsewhere.await(name); l.State.Phase != run.Succeeded || elsewhere.Folder(name).Own(&l.Spec) != "" {
 		t.Error(b.describe(l))
 	}
 	if l = b.await(name); l.State.Phase != run.Succeeded {
@@ -61,7 +69,7 @@ func TestACopiedFolder(t *testing.T) {
 	}
 }
 
-// TestARunUnderAnotherName is a copy as well: a changed run.json is not the one that was sealed.
+// TestARunUnderAnotherName is a copy as well, also among the runs of the same user.
 func TestARunUnderAnotherName(t *testing.T) {
 	b := newBench(t)
 	name := b.abandoned()

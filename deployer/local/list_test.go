@@ -91,7 +91,7 @@ func BenchmarkList(b *testing.B) {
 		for _, e := range batch {
 			state.Apply(*e)
 		}
-		if err := f.WriteSpec(spec); err != nil {
+		if err := folder.ReplaceJSON(f.Spec(), spec); err != nil {
 			b.Fatal(err)
 		}
 		if err := f.WriteSummary(state, log.Size()); err != nil {

@@ -298,7 +298,7 @@ func liveness(f folder.Run, spec run.Spec, state *run.State) Liveness {
 	if f.Monitored() || state.Server != nil && isFront(state.Server.Front, f) {
 		return Alive
 	}
-	if !f.Sealed() {
+	if f.Own(&spec) != "" {
 		return Copied
 	}
 	m := f.ReadMonitor()

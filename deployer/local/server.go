@@ -206,7 +206,7 @@ func (t *Target) revise(f folder.Run, spec run.Spec, s Submission) (err error) {
 	if err := os.Rename(dir, string(f.Revision(spec.Server.Revision))); err != nil {
 		return err
 	}
-	return f.WriteSpec(spec)
+	return folder.ReplaceJSON(f.Spec(), spec)
 }
 
 // maxModelDepth bounds folders in folders, which links can make endless.

@@ -186,7 +186,7 @@ func (t *Target) make(spec run.Spec, s Submission) (err error) {
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	if err := folder.Run(dir).WriteSpec(spec); err != nil {
+	if err := folder.ReplaceJSON(folder.Run(dir).Spec(), spec); err != nil {
 		return err
 	}
 	if err := fill(folder.Run(dir), s); err != nil {
