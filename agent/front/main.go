@@ -105,7 +105,9 @@ func Main(ctx context.Context, o MainOptions) error {
 	}
 	debug.SetMemoryLimit(memoryLimit)
 	began := time.Now()
-	f := newFront(control, o.Log, defaultLimits)
+	l := defaultLimits
+	l.conns = connsWithin(l.conns)
+	f := newFront(control, o.Log, l)
 	f.watching.on = cores > 1
 	orphaned := f.obey(ctx)
 	if !orphaned {

@@ -88,7 +88,9 @@ func (r *revision) attach(ctx context.Context, info Worker) {
 			r.front.tell(notice{Type: "hung", Revision: info.Revision, Worker: info.Index, Attempt: info.Attempt})
 			return
 		}
-		if err != nil && !errors.Is(err, errEnded) {
+		if lacking(err) {
+			r.front.log(logLine{Error: err.Error()})
+		} else if err != nil && !errors.Is(err, errEnded) {
 			return // nobody listens: its process has ended, which the monitor sees
 		}
 		// It hung up. Mostly because its process ends; then it cannot be dialled again.

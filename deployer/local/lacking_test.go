@@ -1,0 +1,57 @@
+package local
+
+import (
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// A process of a server that may open no more files does what it can, and all that it has to do when it may.
+func TestAServerWithoutDescriptors(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux lets one process limit another")
+	}
+	s := newServer(t)
+	s.serve(s.next(1), double)
+	// From now on it may open none, and then as many as before.
+	limit := func(pid int) (restore func()) {
+		t.Helper()
+		var before unix.Rlimit
+		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1, Max: before.Max}, nil); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &before, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	restore := limit(s.victim("front"))
+	s.kill("worker")
+	s.waitFor("the front to miss a descriptor", func() bool {
+		text, _ := os.ReadFile(s.Folder(s.name).FrontLog())
+		return strings.Contains(string(text), "dial worker 0: ") && strings.Contains(string(text), "too many open files")
+	})
+	restore()
+	s.again("2", `{"twice":4}`)
+
+	restore = limit(s.victim("monitor"))
+	s.kill("loader")
+	s.waitFor("the monitor to miss a descriptor", func() bool {
+		return slices.ContainsFunc(s.look().State.Notes, func(n run.Note) bool { return n.Code == "scarce" })
+	})
+	restore()
+	s.again("3", `{"twice":6}`)
+	if l := s.look(); l.State.Phase != run.Running {
+		t.Error(s.describe())
+	}
+}
