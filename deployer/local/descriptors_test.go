@@ -14,7 +14,7 @@ import (
 func (b *bench) limited(ulimit string) {
 	b.t.Helper()
 	path := filepath.Join(b.t.TempDir(), "agent")
-	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\n%s\nexec %s \"$@\"\n", ulimit, b.Agent), 0o700); err != nil { //nolint:gosec // G306: it is a program
+	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\n%s\nexec %s \"$@\"\n", ulimit, b.Agent), 0o700); err != nil {
 		b.t.Fatal(err)
 	}
 	b.Agent = path

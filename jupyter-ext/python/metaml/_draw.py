@@ -301,7 +301,7 @@ def _functions_of(given: Any) -> list[types.FunctionType]:
     plain = inspect.unwrap(given)
     plain = getattr(plain, "__func__", plain)
     if not isinstance(plain, types.FunctionType):
-        plain = getattr(type(plain), "__call__", None)
+        plain = inspect.getattr_static(type(plain), "__call__", None)
     return [plain] if isinstance(plain, types.FunctionType) else []
 
 

@@ -74,7 +74,9 @@ def lent(seed: int, functions: Iterable[types.FunctionType]) -> Iterator[None]:
 
     libraries = [module for name in ("random", "numpy.random", "torch") if (module := sys.modules.get(name)) is not None]
     generators = [(name, thing) for name, thing in reached(functions) if thing not in libraries]
-    back = [restore for _, thing in [*((m.__name__, m) for m in libraries), *generators] if (restore := _kept(thing)) is not None]
+    back = [
+        restore for _, thing in [*((m.__name__, m) for m in libraries), *generators] if (restore := _kept(thing)) is not None
+    ]
     try:
         with _trial.Seeds(seed, ["tensorflow"]):
             for name, generator in generators:

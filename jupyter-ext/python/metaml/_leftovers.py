@@ -44,7 +44,7 @@ def _tqdm(module: Any) -> None:
 
 def _loky(module: Any) -> None:
     """The idle workers of joblib, as its documentation ends them; the next Parallel starts others."""
-    if module._executor is not None:
+    if module._executor is not None and not module._executor._pending_work_items:
         module.get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 

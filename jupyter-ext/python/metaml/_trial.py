@@ -14,7 +14,6 @@ import fcntl
 import gc
 import io
 import os
-import random
 import signal
 import sys
 import threading

@@ -48,7 +48,9 @@ def outer() -> Generator[int, None, Any]:
         (outer, [9, {"loss": 0}, {"loss": 1}, {"loss": 2}], "done"),
     ],
 )
-def test_what_is_yielded_is_reported_and_what_is_returned_is_the_result(function: Any, reported: list[Any], result: Any) -> None:
+def test_what_is_yielded_is_reported_and_what_is_returned_is_the_result(
+    function: Any, reported: list[Any], result: Any
+) -> None:
     said: list[Any] = []
     called = function()
     assert waits(called)
