@@ -21,6 +21,9 @@ __all__ = ["checkpoint", "output", "report"]
 _events = -1
 _told = False
 
+#: The temporary folder that :func:`output` gave.
+_made: Path | None = None
+
 #: Bytes of one line; docs/protocols.md §5.
 _MAX_LINE = 64 * 1024
 #: Bytes of an ``error``, with its traceback and frames.
@@ -131,11 +134,19 @@ def output() -> Path:
     except OSError:
         if named:
             raise
-        import tempfile
-
-        folder = Path(tempfile.gettempdir()) / f"metaml-output-{os.getpid()}"
-        folder.mkdir(parents=True, exist_ok=True)
+        return _temporary()
     return folder
+
+
+def _temporary() -> Path:
+    """One folder for this process, by a name that nobody else can have taken before."""
+    import tempfile
+    from pathlib import Path
+
+    global _made
+    if _made is None or not _made.is_dir():
+        _made = Path(tempfile.mkdtemp(prefix="metaml-output-"))
+    return _made
 
 
 def checkpoint() -> None:
