@@ -7,6 +7,7 @@ tells whether that is so (``not_own`` of `metaml show --json`).
 from __future__ import annotations
 
 import os
+from _pickle import Pickler  # before trials are forked; not pickle, which takes 3 ms to import
 from contextlib import suppress
 from typing import Any
 
@@ -51,8 +52,6 @@ def keep(folder: str, result: Any) -> None:
 
 
 def _write(path: str, result: Any) -> str:
-    from _pickle import Pickler  # not pickle, which takes 3 ms to import; every trial does this
-
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
