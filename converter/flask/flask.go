@@ -116,6 +116,10 @@ func (w *writer) parse() error {
 // refuse finds what no plain application could do.
 func (w *writer) refuse() error {
 	e := w.s.Entry
+	if strings.Contains(w.o.Path, "{") {
+		return complaint.New("export", e.Cell, e.Line, "--url %s has a parameter of %s, which the application would not take from there", w.o.Path, e.Name).
+			With("Give it a path without braces.")
+	}
 	for _, p := range e.Parameters {
 		if p.Kind == slice.Positional && len(e.Parameters) > 1 {
 			return complaint.New("export", e.Cell, e.Line, "parameter %s of %s has no name for callers (it stands before a /), and its value comes by name", p.Name, e.Name).
@@ -179,6 +183,9 @@ func first(text string) string {
 
 // takeNames notes which names the notebook's code has at the top level, so that none of ours hides one.
 func (w *writer) takeNames() error {
+	for _, n := range w.ours.called {
+		w.taken[n] = true
+	}
 	for i, st := range w.s.Statements {
 		for _, n := range st.Defines {
 			w.taken[n] = true

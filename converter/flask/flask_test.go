@@ -148,6 +148,10 @@ def f(name: str) -> str:
 def f(body: bytes) -> bytes:
     return body[::-1]`, flask.Options{}, []request{
 			post("abc", "cba").as("image/png").answers(raw), post(`[1]`, "]1[").answers(raw),
+			post("--b\r\nContent-Disposition: form-data; name=\"body\"; filename=\"a\"\r\n\r\nabc\r\n--b--\r\n", "cba").
+				as("multipart/form-data; boundary=b").answers(raw),
+			bad(422, "--b\r\nContent-Disposition: form-data; name=\"c\"\r\n\r\nabc\r\n--b--\r\n",
+				`{"error": "body is missing: the form has no file of that name"}`).as("multipart/form-data; boundary=b"),
 		}},
 		{"either", `
 def f(x):
@@ -293,6 +297,23 @@ def f(x):
     assert metaml.trial() is metaml.attempt() is None
     return [str(folder), str(metaml.model()), (output() / "x").read_text()]`, flask.Options{}, []request{
 			post("0", `["model", "model", "kept"]`),
+		}},
+		{"worded", `
+import metaml
+from metaml import HTTPError
+---
+def f(age):
+    if age < 0:
+        raise HTTPError(422, "age must not be negative")
+    if age > 200:
+        raise metaml.HTTPError(404, "nobody", headers={"X-Age": "1"})
+    if age == 0:
+        return "new"
+    if age == 1:
+        return {"age": 1}
+    return metaml.Response(b"<p>", type="text/html", status=201)`, flask.Options{Path: "/v1/people/a%3Ab:age"}, []request{
+			bad(422, "-1", `{"error": "age must not be negative"}`), bad(404, "300", `{"error": "nobody"}`), bad(201, "2", "<p>").answers("text/html; charset=utf-8"),
+			post("0", "new").answers(text), post(`{"age": 1}`, `{"age": 1}`),
 		}},
 		{"order", `
 # The cells of a notebook are not in the order of a file.
@@ -559,6 +580,18 @@ func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 		if _, ok := errors.AsType[*complaint.Complaint](err); !ok || err.Error() != c.want {
 			t.Errorf("%s:\n%v\nwant\n%s", c.cells, err, c.want)
 		}
+	}
+}
+
+func TestAPathWithAParameterIsNotExported(t *testing.T) {
+	t.Parallel()
+	s, err := sliced(t, "%%serve\ndef f(id): return 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "--url /items/{id} has a parameter of f, which the application would not take from there\nGive it a path without braces."
+	if _, err = flask.Application(s, flask.Options{Path: "/items/{id}"}); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

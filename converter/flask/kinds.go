@@ -49,6 +49,21 @@ func (k *kind) converts() bool {
 	return false
 }
 
+// takesName says that an object whose one key is the parameter's name is the parameter: a value of the kind is no object itself.
+func (k *kind) takesName(annotation string) bool {
+	switch k.how {
+	case scalar, array:
+		return true
+	case container:
+		return k.name == "list"
+	case optional:
+		return k.of.takesName(annotation)
+	case asItIs:
+		return annotation == ""
+	}
+	return false
+}
+
 // fields says that the text of a query can be one: pydantic reads text.
 func (k *kind) fields() bool { return k.how == asItIs || k.how == scalar || k.how == pydantic }
 

@@ -26,7 +26,7 @@ type edit struct {
 }
 
 // standIns are those functions of ours which a plain function can stand for.
-var standIns = []string{"model", "output", "report", "checkpoint", "trial", "attempt", "seed"}
+var standIns = []string{"model", "output", "report", "checkpoint", "trial", "attempt", "seed", "HTTPError", "Response"}
 
 // findOurs finds the imports of metaml and what is mentioned of it.
 func (w *writer) findOurs() error {
@@ -118,8 +118,11 @@ func (w *writer) findOurs() error {
 	for _, name := range standIns {
 		if w.ours.used[name] && w.ours.called[name] == "" {
 			w.ours.called[name] = name
-			if name == "model" || name == "output" {
+			switch name {
+			case "model", "output":
 				w.ours.called[name] += "_folder"
+			case "Response":
+				w.ours.called[name] = "make_response" // Flask has a Response
 			}
 			for slices.ContainsFunc(w.s.Statements, func(st statement) bool { return slices.Contains(st.Defines, w.ours.called[name]) }) {
 				w.ours.called[name] += "_"

@@ -2,6 +2,7 @@ package flask
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -55,6 +56,26 @@ var standInParts = map[string]string{
 	"seed": `def NAME():
     """The same number until the process ends."""
     return $os.getpid()`,
+	"HTTPError": `class NAME($HTTPException):
+    """An error with a status of the function's own."""
+
+    def __init__(self, status, text="", *, headers=None):
+        super().__init__(text)
+        self.code = self.status = status
+        self.text = text
+        self.headers = headers or {}
+
+    def get_headers(self, *arguments):
+        return [*super().get_headers(*arguments), *dict(self.headers).items()]`,
+	"Response": `def NAME(body=b"", *, type="", status=200, headers=None):
+    """An answer with a content type, a status or headers of its own."""
+    if isinstance(body, str):
+        type = type or "text/plain"
+    elif isinstance(body, bytes) or hasattr(body, "__next__"):
+        type = type or "application/octet-stream"
+    else:
+        body, type = $json.dumps(body), type or "application/json"
+    return $Response(body, status, headers, mimetype=type)`,
 }
 
 // model gives the functions that stand for ours; the notebook's code may need them at once.
@@ -80,6 +101,8 @@ const inputPart = `def $read_input():
     """DOC"""
     if $request.method == "GET":
         return $fields_of($request.args)
+    if $request.mimetype == "multipart/form-data":
+        FORM
     curl = $request.mimetype in ("", "application/x-www-form-urlencoded")
     if not ($request.is_json or curl):  # curl -d sends JSON as a form
         OTHERWISE
@@ -94,6 +117,18 @@ const fieldsPart = `def $fields_of(form):
     """The fields of a query or a form; a list where one was given several times."""
     fields = form.to_dict(flat=False)
     return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}`
+
+const namedPart = `def $by_name(value, name):
+    """The value, or that of an object's only key, if it is the parameter's name."""
+    return value[name] if isinstance(value, dict) and list(value) == [name] else value`
+
+const bytesPart = `def $read_bytes(name):
+    """The body, or of a form the file with the parameter's name."""
+    if $request.mimetype != "multipart/form-data":
+        return $request.get_data()
+    if name not in $request.files:
+        $abort(422, f"{name} is missing: the form has no file of that name")
+    return $request.files[name].read()`
 
 const argumentsPart = `def $check_arguments(function, fields):
     """The fields must be an object with the arguments of the function."""
@@ -214,6 +249,8 @@ func (w *writer) parts() []block {
 		check = cut(check, `    form = $request.method`, `    if kind is float`)
 	}
 	for _, p := range []struct{ name, text string }{
+		{"$by_name", namedPart},
+		{"$read_bytes", bytesPart},
 		{"$check_arguments", argumentsPart},
 		{"$check", check},
 		{"$as_array", arrayPart},
@@ -228,9 +265,13 @@ func (w *writer) parts() []block {
 	answer, answers := w.answer(v)
 	helpers = append(helpers, answers...)
 	out = append(out, block{text: w.fill("$app = $Flask(__name__)"), cell: -2})
-	methods := `@$app.post(` + strconv.Quote(w.o.Path) + `)`
+	path := w.o.Path
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded // as Flask has it
+	}
+	methods := `@$app.post(` + strconv.Quote(path) + `)`
 	if v.fields {
-		methods = `@$app.route(` + strconv.Quote(w.o.Path) + `, methods=["GET", "POST"])`
+		methods = `@$app.route(` + strconv.Quote(path) + `, methods=["GET", "POST"])`
 	}
 	add(helpers...)
 	add(methods + "\ndef $answer():\n    " + strings.Join(append(v.lines, answer), "\n    "))
@@ -253,12 +294,14 @@ func (w *writer) input(v *view) string {
 	if v.fields {
 		doc = "The body, which is JSON or a form; of a GET the query"
 	} else {
-		text = cut(text, "    if $request.method", "    curl = ")
+		text = cut(text, "    if $request.method", "    if $request.mimetype")
 		text = cut(text, "        if $request.form and", "        $abort(400")
 	}
 	if v.other {
+		text = strings.Replace(text, "FORM", "files = {name: file.read() for name, file in $request.files.items()}\n        return {**$fields_of($request.form), **files}", 1)
 		return strings.NewReplacer("OTHERWISE", "return $request.get_data()", "DOC", doc+"; else its bytes.").Replace(text)
 	}
+	text = cut(text, "    if $request.mimetype", "    curl = ")
 	return strings.NewReplacer("OTHERWISE", `$abort(415, "the content type must be application/json")`, "DOC", doc+".").Replace(text)
 }
 
@@ -302,14 +345,19 @@ func (w *writer) view() *view {
 		local = "value"
 	}
 	value := "$read_input()"
+	if k.takesName(p.Annotation) {
+		v.uses["$by_name"] = true
+		value = "$by_name($read_input(), " + strconv.Quote(p.Name) + ")"
+	}
 	switch {
 	case k.how == rawBytes:
-		v.reads, value = false, "$request.get_data()"
+		v.uses["$read_bytes"] = true
+		v.reads, value = false, "$read_bytes("+strconv.Quote(p.Name)+")"
 	case k.how == array && w.o.Batch:
-		w.convert(v, "", k, local, "[$read_input()]", p.Name)
+		w.convert(v, "", k, local, "["+value+"]", p.Name)
 		value = local
 	case k.how == optional:
-		v.lines = append(v.lines, local+" = $read_input()", "if "+local+" is not None:")
+		v.lines = append(v.lines, local+" = "+value, "if "+local+" is not None:")
 		w.convert(v, "    ", k.of, local, local, p.Name)
 		value = local
 	case k.how != asItIs:
@@ -327,7 +375,7 @@ func (w *writer) view() *view {
 }
 
 // localNames are the names of parts that a view mentions.
-var localNames = []string{"answer", "as_array", "app", "check", "check_arguments", "check_keys", "fields_of", "make", "read_input", "respond", "step_by_step", "stream", "to_json", "validate"}
+var localNames = []string{"answer", "as_array", "app", "by_name", "check", "read_bytes", "check_arguments", "check_keys", "fields_of", "make", "read_input", "respond", "step_by_step", "stream", "to_json", "validate"}
 
 // convert writes the lines that make a value of a kind, or refuse it.
 func (w *writer) convert(v *view, indent string, k *kind, target, value, name string) {
@@ -387,6 +435,10 @@ func (w *writer) answer(v *view) (string, []string) {
 	e := w.s.Entry
 	r := w.results()
 	var helpers []string
+	own := w.ours.used["Response"] && !e.IsGenerator
+	if own {
+		r = anything
+	}
 	dumps := "$json.dumps(VALUE, allow_nan=False)"
 	if r.json {
 		if plain := w.plain(); plain != "" {
@@ -417,6 +469,9 @@ func (w *writer) answer(v *view) (string, []string) {
 		return "return $Response(" + v.value + `, mimetype="application/octet-stream")`, helpers
 	}
 	text := "def $respond(result):\n"
+	if own {
+		text += "    if isinstance(result, $Response):\n        return result\n"
+	}
 	if r.bytes {
 		text += "    if isinstance(result, bytes):\n        return $Response(result, mimetype=\"application/octet-stream\")\n"
 	}

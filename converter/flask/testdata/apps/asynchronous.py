@@ -27,6 +27,9 @@ def read_input():
     """The body, which is JSON or a form; of a GET the query; else its bytes."""
     if request.method == "GET":
         return fields_of(request.args)
+    if request.mimetype == "multipart/form-data":
+        files = {name: file.read() for name, file in request.files.items()}
+        return {**fields_of(request.form), **files}
     curl = request.mimetype in ("", "application/x-www-form-urlencoded")
     if not (request.is_json or curl):  # curl -d sends JSON as a form
         return request.get_data()
@@ -44,6 +47,11 @@ def fields_of(form):
     return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
 
 
+def by_name(value, name):
+    """The value, or that of an object's only key, if it is the parameter's name."""
+    return value[name] if isinstance(value, dict) and list(value) == [name] else value
+
+
 def respond(result):
     if isinstance(result, bytes):
         return Response(result, mimetype="application/octet-stream")
@@ -55,7 +63,7 @@ def respond(result):
 
 @app.route("/predict", methods=["GET", "POST"])
 def answer():
-    return respond(asyncio.run(f(read_input())))
+    return respond(asyncio.run(f(by_name(read_input(), "x"))))
 
 
 @app.get("/healthz")

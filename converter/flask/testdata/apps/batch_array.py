@@ -33,6 +33,11 @@ def read_input():
         abort(400, f"the body is not JSON: {error}")
 
 
+def by_name(value, name):
+    """The value, or that of an object's only key, if it is the parameter's name."""
+    return value[name] if isinstance(value, dict) and list(value) == [name] else value
+
+
 def as_array(value, name, dtype=float):
     try:
         return np.asarray(value, dtype=dtype)
@@ -58,7 +63,7 @@ def respond(result):
 
 @app.post("/predict")
 def answer():
-    rows = as_array([read_input()], "rows")
+    rows = as_array([by_name(read_input(), "rows")], "rows")
     return respond(f(rows)[0])
 
 

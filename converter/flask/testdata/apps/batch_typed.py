@@ -32,6 +32,11 @@ def read_input():
         abort(400, f"the body is not JSON: {error}")
 
 
+def by_name(value, name):
+    """The value, or that of an object's only key, if it is the parameter's name."""
+    return value[name] if isinstance(value, dict) and list(value) == [name] else value
+
+
 def check(value, kind, name):
     """The value, if it is of the kind."""
     if kind is float and type(value) is int:
@@ -52,7 +57,7 @@ def respond(result):
 
 @app.post("/predict")
 def answer():
-    numbers = check(read_input(), int, "numbers")
+    numbers = check(by_name(read_input(), "numbers"), int, "numbers")
     return respond(f([numbers])[0])
 
 

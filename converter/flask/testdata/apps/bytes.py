@@ -10,7 +10,7 @@ One process answers one request at a time.
 import json
 import uuid
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
 
@@ -21,9 +21,18 @@ def f(body: bytes) -> bytes:
 app = Flask(__name__)
 
 
+def read_bytes(name):
+    """The body, or of a form the file with the parameter's name."""
+    if request.mimetype != "multipart/form-data":
+        return request.get_data()
+    if name not in request.files:
+        abort(422, f"{name} is missing: the form has no file of that name")
+    return request.files[name].read()
+
+
 @app.post("/predict")
 def answer():
-    return Response(f(request.get_data()), mimetype="application/octet-stream")
+    return Response(f(read_bytes("body")), mimetype="application/octet-stream")
 
 
 @app.get("/healthz")

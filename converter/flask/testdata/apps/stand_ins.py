@@ -70,6 +70,9 @@ def read_input():
     """The body, which is JSON or a form; of a GET the query; else its bytes."""
     if request.method == "GET":
         return fields_of(request.args)
+    if request.mimetype == "multipart/form-data":
+        files = {name: file.read() for name, file in request.files.items()}
+        return {**fields_of(request.form), **files}
     curl = request.mimetype in ("", "application/x-www-form-urlencoded")
     if not (request.is_json or curl):  # curl -d sends JSON as a form
         return request.get_data()
@@ -87,9 +90,14 @@ def fields_of(form):
     return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
 
 
+def by_name(value, name):
+    """The value, or that of an object's only key, if it is the parameter's name."""
+    return value[name] if isinstance(value, dict) and list(value) == [name] else value
+
+
 @app.route("/predict", methods=["GET", "POST"])
 def answer():
-    text = json.dumps(f(read_input()), allow_nan=False)
+    text = json.dumps(f(by_name(read_input(), "x")), allow_nan=False)
     return Response(text, mimetype="application/json")
 
 

@@ -32,6 +32,11 @@ def read_input():
         abort(400, f"the body is not JSON: {error}")
 
 
+def by_name(value, name):
+    """The value, or that of an object's only key, if it is the parameter's name."""
+    return value[name] if isinstance(value, dict) and list(value) == [name] else value
+
+
 def check(value, kind, name):
     """The value, if it is of the kind."""
     if kind is float and type(value) is int:
@@ -43,7 +48,7 @@ def check(value, kind, name):
 
 @app.post("/predict")
 def answer():
-    name = check(read_input(), str, "name")
+    name = check(by_name(read_input(), "name"), str, "name")
     return Response(f(name), mimetype="text/plain")
 
 
