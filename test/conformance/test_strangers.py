@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
 import psutil
 import pytest
@@ -24,12 +25,20 @@ CHANNELS = ("shell", "control", "stdin", "iopub", "hb")
 KINDS = {"shell": b"DEALER", "control": b"DEALER", "stdin": b"DEALER", "iopub": b"SUB", "hb": b"REQ"}
 
 
+def address(kernel: Kernel, channel: str) -> tuple[str, int]:
+    info: dict[str, Any] = dict(kernel.client.get_connection_info())
+    return info["ip"], info[f"{channel}_port"]
+
+
+def connect(one: zmq.Socket[bytes], kernel: Kernel, channel: str) -> None:
+    one.connect("tcp://{}:{}".format(*address(kernel, channel)))
+
+
 class Stranger:
     """A peer that speaks ZMTP and nothing of Jupyter. It does not mind being cut off."""
 
     def __init__(self, kernel: Kernel, channel: str, identity: bytes = b"", *, silent: bool = False) -> None:
-        info = kernel.client.get_connection_info()
-        self.socket = socket.create_connection((info["ip"], info[f"{channel}_port"]), timeout=TIMEOUT)
+        self.socket = socket.create_connection(address(kernel, channel), timeout=TIMEOUT)
         if silent:
             return
         properties = _property(b"Socket-Type", KINDS[channel]) + _property(b"Identity", identity)
@@ -172,7 +181,6 @@ def test_memory_is_given_back_when_strangers_have_left(fresh: Kernel) -> None:
 
 def test_a_stranger_with_the_published_session_gets_no_reply(fresh: Kernel) -> None:
     identity = fresh.client.session.bsession
-    info = fresh.client.get_connection_info()
     parent = fresh.client.execute("import time; time.sleep(1)")
     fresh.iopub(parent, last=lambda m: m["msg_type"] == "execute_input")
     with zmq.Context() as context, contextlib.ExitStack() as stack:
@@ -180,7 +188,7 @@ def test_a_stranger_with_the_published_session_gets_no_reply(fresh: Kernel) -> N
         for channel in ("shell", "control", "stdin"):
             one = stack.enter_context(context.socket(zmq.DEALER))
             one.linger, one.identity = 0, identity
-            one.connect(f"tcp://{info['ip']}:{info[f'{channel}_port']}")
+            connect(one, fresh, channel)
             one.send_multipart([b"<IDS|MSG>", b"0" * 64, b"{}", b"{}", b"{}", b"{}"])
             taken.append(one)
         assert fresh.reply(parent)["content"]["status"] == "ok"
@@ -194,11 +202,10 @@ def test_a_stranger_with_the_published_session_gets_no_reply(fresh: Kernel) -> N
 def test_what_the_kernel_published_is_no_signature(fresh: Kernel) -> None:
     """A stranger hears the outputs, which are signed with the key. Sent back, they must open nothing."""
     identity = fresh.client.session.bsession
-    info = fresh.client.get_connection_info()
     with zmq.Context() as context, context.socket(zmq.SUB) as heard, context.socket(zmq.DEALER) as one:
         heard.linger = one.linger = 0
         heard.subscribe(b"")
-        heard.connect(f"tcp://{info['ip']}:{info['iopub_port']}")
+        connect(heard, fresh, "iopub")
         assert heard.poll(TIMEOUT * 1000)  # the welcome
         messages = [heard.recv_multipart()]
         parent = fresh.client.execute("import time; time.sleep(1)")
@@ -207,7 +214,7 @@ def test_what_the_kernel_published_is_no_signature(fresh: Kernel) -> None:
             messages.append(heard.recv_multipart())
         assert len(messages) > 2
         one.identity = identity
-        one.connect(f"tcp://{info['ip']}:{info['shell_port']}")
+        connect(one, fresh, "shell")
         for frames in messages:
             one.send_multipart(frames[frames.index(b"<IDS|MSG>") :])
         assert fresh.reply(parent)["content"]["status"] == "ok"
@@ -215,13 +222,11 @@ def test_what_the_kernel_published_is_no_signature(fresh: Kernel) -> None:
 
 
 def test_a_front_end_that_comes_back_gets_its_replies(fresh: Kernel) -> None:
-    info = fresh.client.get_connection_info()
     parent = fresh.client.execute("import time; time.sleep(1); 42")
     fresh.iopub(parent, last=lambda m: m["msg_type"] == "execute_input")
     channel = fresh.client.shell_channel.socket
-    address = f"tcp://{info['ip']}:{info['shell_port']}"
-    channel.disconnect(address)
-    channel.connect(address)
+    channel.disconnect("tcp://{}:{}".format(*address(fresh, "shell")))
+    connect(channel, fresh, "shell")
     with pytest.raises(Empty):
         fresh.reply(parent, timeout=2)  # who it is must be told first
     asked = fresh.client.kernel_info()
