@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,8 +99,10 @@ def shown() -> dict[str, Any]:
 
 
 @pytest.fixture
-def asked(shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Asked:
+def asked(shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
     calls: Asked = []
+    (tmp_path / "events.jsonl").touch()
+    record = {"file": str(tmp_path / "events.jsonl"), "size": 0}
 
     def call(*args: str) -> str:
         calls.append(args)
@@ -108,7 +111,10 @@ def asked(shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Asked:
         return {
             "show": json.dumps(shown),
             "runs": json.dumps(
-                [{**shown, "state": "stopped"}, {"name": "fit-1", "state": "succeeded", "done": 1, "trials": 1}]
+                [
+                    {**shown, "state": "stopped", "record": record},
+                    {"name": "fit-1", "state": "succeeded", "done": 1, "trials": 1, "record": record},
+                ]
             ),
             "logs": "one\ntwo\nthree\n",
         }.get(args[0], "")
@@ -147,7 +153,7 @@ def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
 
 def test_it_travels_by_its_name(asked: Asked) -> None:
     assert pickle.loads(pickle.dumps(Server("serve-1"))) == Server("serve-1") != metaml.Run("serve-1")
-    assert repr(metaml.runs()) == "[<Server serve-1: stopped>, <Run fit-1: succeeded, 1 of 1 trials>]"
+    assert repr(metaml.runs()) == "[<Server serve-1: stopped>, <Run fit-1: succeeded, 1 of 1 trial>]"
 
 
 @dataclasses.dataclass
