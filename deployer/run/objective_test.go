@@ -93,7 +93,7 @@ func TestBestTrial(t *testing.T) {
 		"the only one, whatever was asked":    {trials: rows("rmse", 1), asked: "max:typo", want: 0},
 		"a number has no direction":           {trials: rows("value", 1, 2), err: "the name `value` does not say whether more or less of it is better, so no trial of fit-1 is called the best: --objective min:value or max:value"},
 		"names that are in no table":          {trials: []map[string]float64{{"b": 1, "a": 1}, {"a": 2}}, err: "the names `a`, `b` do not say whether more or less of them is better, so no trial of fit-1 is called the best: --objective min:a or max:a"},
-		"a metric that no trial has":          {trials: rows("accuracy", 1, 2), asked: "max:acuracy", err: "--objective acuracy: the trials of fit-1 have no such metric; did you mean accuracy?"},
+		"a metric that no trial has":          {trials: rows("accuracy", 1, 2), asked: "max:accuracz", err: "--objective accuracz: the trials of fit-1 have no such metric; did you mean accuracy?"},
 		"a metric that is like none of these": {trials: rows("accuracy", 1, 2), asked: "loss", err: "--objective loss: the trials of fit-1 have no such metric, only accuracy"},
 		"no metric at all":                    {trials: []map[string]float64{{}, {}}, err: "no trial of fit-1 has a metric, so none is the best"},
 		"no number":                           {trials: rows("loss", nan, nan), err: "no trial of fit-1 that did not fail has a number for loss, so none is the best"},
@@ -129,11 +129,11 @@ func TestAnObjectiveIsReadOrRefused(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":        `takes [max:|min:]METRIC, not ""`,
-		"max:":    `takes [max:|min:]METRIC, not "max:"`,
-		"most:x":  `takes [max:|min:]METRIC, not "most:x"`,
-		"typo":    "takes min:typo or max:typo, since the name `typo` does not say whether more or less of it is better",
-		"acuracy": "takes min:acuracy or max:acuracy, since the name `acuracy` does not say whether more or less of it is better; did you mean accuracy?",
+		"":         `takes [max:|min:]METRIC, not ""`,
+		"max:":     `takes [max:|min:]METRIC, not "max:"`,
+		"most:x":   `takes [max:|min:]METRIC, not "most:x"`,
+		"typo":     "takes min:typo or max:typo, since the name `typo` does not say whether more or less of it is better",
+		"accuracz": "takes min:accuracz or max:accuracz, since the name `accuracz` does not say whether more or less of it is better; did you mean accuracy?",
 	} {
 		if _, err := run.ParseObjective(text); err == nil || err.Error() != want {
 			t.Errorf("%s: %v\nwant %s", text, err, want)

@@ -123,30 +123,20 @@ func (t *Table) htmlAll(room int) string {
 	if len(t.All) == 0 {
 		return ""
 	}
-	var rows strings.Builder
-	head := `<tr><th class="l">trial`
+	var head, rows strings.Builder
+	head.WriteString(`<tr><th class="l">trial`)
 	if t.Lead != "" {
-		head += "<th>" + esc(t.heading())
+		head.WriteString("<th>" + esc(t.heading()))
 	}
 	for _, name := range slices.Concat(t.Parameters, t.Metrics) {
-		head += "<th>" + esc(name)
+		head.WriteString("<th>" + esc(name))
 	}
-	head += "<th>time"
+	head.WriteString("<th>time")
 	count := 0
 	const around = 300 // bytes of the elements and of the summary
 	for _, r := range t.All {
-		row := fmt.Sprintf(`<tr><td class="l">%d %s`, r.Trial, mark(r.Phase))
-		if t.Lead != "" {
-			row += "<td>" + esc(r.Lead)
-		}
-		for _, v := range slices.Concat(r.Parameters, r.Metrics) {
-			row += "<td>" + esc(v)
-		}
-		row += "<td>" + Span(r.Elapsed)
-		if r.Error != "" {
-			row += `<td class="l bad">` + esc(shorten(r.Error, maxHTMLError))
-		}
-		if rows.Len()+len(row)+len(head)+around > room {
+		row := t.htmlShort(r)
+		if rows.Len()+len(row)+head.Len()+around > room {
 			break
 		}
 		rows.WriteString(row)
@@ -162,7 +152,24 @@ func (t *Table) htmlAll(room int) string {
 	if t.Direction != "" {
 		summary += ", the best first"
 	}
-	return `<details><summary>` + esc(summary) + `</summary><div class="wide"><table>` + head + rows.String() + `</table></div></details>`
+	return `<details><summary>` + esc(summary) + `</summary><div class="wide"><table>` + head.String() + rows.String() + `</table></div></details>`
+}
+
+// htmlShort is one of all the rows.
+func (t *Table) htmlShort(r Row) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `<tr><td class="l">%d %s`, r.Trial, mark(r.Phase))
+	if t.Lead != "" {
+		b.WriteString("<td>" + esc(r.Lead))
+	}
+	for _, v := range slices.Concat(r.Parameters, r.Metrics) {
+		b.WriteString("<td>" + esc(v))
+	}
+	b.WriteString("<td>" + Span(r.Elapsed))
+	if r.Error != "" {
+		b.WriteString(`<td class="l bad">` + esc(shorten(r.Error, maxHTMLError)))
+	}
+	return b.String()
 }
 
 func (t *Table) bar() string {

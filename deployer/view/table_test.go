@@ -84,7 +84,7 @@ func TestWhyNoTrialIsTheBestIsSaid(t *testing.T) {
 		want  string
 	}{
 		"no direction": {gave: []run.Metrics{{"value": 1}, {"value": 2}}, want: "the name `value` does not say whether more or less of it is better, so no trial of fit-1 is called the best: --objective min:value or max:value"},
-		"a typo":       {asked: "max:acuracy", gave: []run.Metrics{{"accuracy": 1}}, want: "--objective acuracy: the trials of fit-1 have no such metric; did you mean accuracy?"},
+		"a typo":       {asked: "max:accuracz", gave: []run.Metrics{{"accuracy": 1}}, want: "--objective accuracz: the trials of fit-1 have no such metric; did you mean accuracy?"},
 		"one trial":    {gave: []run.Metrics{{"value": 1}}},
 		"no metric":    {gave: []run.Metrics{{}, {}}},
 		"one is left":  {gave: []run.Metrics{nil, {"value": 2}}},
@@ -102,7 +102,7 @@ func TestWhyNoTrialIsTheBestIsSaid(t *testing.T) {
 }
 
 func TestATypoInTheObjectiveIsSaidWithTheFirstTrialThatReturns(t *testing.T) {
-	spec := run.Spec{Name: "fit-1", Completions: 9, Parallelism: 1, Objective: run.Objective{Mode: run.Max, Metric: "acuracy"}}
+	spec := run.Spec{Name: "fit-1", Completions: 9, Parallelism: 1, Objective: run.Objective{Mode: run.Max, Metric: "accuracz"}}
 	s, first := run.NewState(spec), 0
 	said := func() bool {
 		return strings.Contains(view.New(view.Facts{Spec: spec}, s, start).Text(), "did you mean accuracy?")

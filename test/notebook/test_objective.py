@@ -25,15 +25,17 @@ def rows(notebook: Notebook) -> None:
 def test_less_of_an_error_is_better_everywhere(notebook: Notebook, option: str) -> None:
     shown = notebook.run(f"%%train --hyper-parameters hp {option}{RIDGE}")
     assert "best rmse 56.4 (trial 1)" in shown.plain
-    assert notebook.run("run.best().parameters, run.best('rmse').index, run.best('rmse', mode='max').index, run.objective").results == [
-        "({'alpha': 0.001}, 1, 0, ('rmse', 'min'))"
-    ]
+    assert notebook.run(
+        "run.best().parameters, run.best('rmse').index, run.best('rmse', mode='max').index, run.objective"
+    ).results == ["({'alpha': 0.001}, 1, 0, ('rmse', 'min'))"]
     assert "best rmse 56.4 (trial 1)" in notebook.run("print(repr(run))").text
 
 
 def test_the_best_is_what_is_served(notebook: Notebook) -> None:
     notebook.run(f"%%train --hyper-parameters hp{RIDGE}")
-    shown = notebook.run("%%serve --model run\nalpha = (metaml.model() / 'alpha').read_text()\ndef predict(x: int): return alpha")
+    shown = notebook.run(
+        "%%serve --model run\nalpha = (metaml.model() / 'alpha').read_text()\ndef predict(x: int): return alpha"
+    )
     assert shown.error == ""
     assert notebook.run("server.predict(1)").results == ["'0.001'"]
     notebook.run("server.stop()")

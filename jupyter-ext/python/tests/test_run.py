@@ -119,7 +119,7 @@ def test_best_of_nothing_is_refused_by_name(asked: list[tuple[str, ...]], monkey
         Run("fit-1").best(mode="most")
     monkeypatch.setitem(SHOWN, "best", None)
     monkeypatch.setitem(SHOWN, "no_best", "the sentence of the table")
-    with pytest.raises(MetaMLError, match="^the sentence of the table\nOr say which way: run.best\\('accuracy', mode='min'\\)"):
+    with pytest.raises(MetaMLError, match=r"^the sentence of the table\nOr say which way: run\.best\('accuracy', mode='min'\)"):
         Run("fit-1").best()
 
 
