@@ -77,10 +77,11 @@ func (w *work) random() error {
 	for l := range seeded {
 		w.out.SelfSeeded = append(w.out.SelfSeeded, l)
 	}
+	w.seedings()
 	slices.Sort(w.out.SelfSeeded)
+	w.out.SelfSeeded = slices.Compact(w.out.SelfSeeded)
 	slices.Sort(w.out.Reseed)
 	w.out.Reseed = slices.Compact(w.out.Reseed)
-	w.seedings()
 	sortSeedings(w.out.Seedings)
 	return nil
 }

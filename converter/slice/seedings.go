@@ -2,8 +2,12 @@ package slice
 
 import (
 	"cmp"
+	"maps"
+	"os"
 	"slices"
+	"strings"
 
+	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/syntax"
 )
 
@@ -22,7 +26,7 @@ type found struct {
 	row     int
 }
 
-// seedings finds where the program seeds itself. What only its local modules do is not seen.
+// seedings finds where the program seeds itself, by its own functions and those of its local modules.
 func (w *work) seedings() {
 	if w.entry == nil || w.entry.bind.def == nil {
 		return
@@ -32,7 +36,8 @@ func (w *work) seedings() {
 		if _, ok := w.kept[s]; !ok || s.node == nil || isDefinition(s.node) {
 			continue
 		}
-		for _, f := range w.seedingCalls(s.node, nil, seeders) {
+		for _, f := range w.seedingCalls(s.node, nil, nil, seeders) {
+			w.out.SelfSeeded = append(w.out.SelfSeeded, f.library)
 			w.seeds(Seeding{What: f.library, Place: w.at2(s.cell, f.row+1)})
 		}
 	}
@@ -45,7 +50,8 @@ func (w *work) seedings() {
 	}
 	slices.Sort(w.out.Seeded)
 	w.out.Seeded = slices.Compact(w.out.Seeded)
-	for _, f := range w.seedingCalls(w.entry.bind.def, w.entry.bind.def, seeders) {
+	for _, f := range w.seedingCalls(w.entry.bind.def, w.entry.bind.def, nil, seeders) {
+		w.out.SelfSeeded = append(w.out.SelfSeeded, f.library)
 		if f.fixed {
 			w.seeds(Seeding{What: f.library, Place: w.at2(w.entry.stmt.cell, f.row+1), Inside: true})
 		}
@@ -65,8 +71,8 @@ func isDefinition(n *syntax.Node) bool {
 }
 
 // seedingCalls lists what the calls in a node seed, those of the program's own functions with what these seed. in is the function whose
-// body it is, nil for the top level.
-func (w *work) seedingCalls(n, in *syntax.Node, seeders map[*syntax.Node][]found) []found {
+// body it is, nil for the top level; m the local module that it is in, nil for the cells.
+func (w *work) seedingCalls(n, in *syntax.Node, m *moduleCode, seeders map[*syntax.Node][]found) []found {
 	if in != nil {
 		if known, ok := seeders[in]; ok {
 			return known
@@ -74,6 +80,9 @@ func (w *work) seedingCalls(n, in *syntax.Node, seeders map[*syntax.Node][]found
 		seeders[in] = nil // it may call itself
 	}
 	imports, locals := localsOf(n)
+	if m != nil {
+		imports, locals = under(m.imports, imports), under(m.assigned, locals)
+	}
 	var all []found
 	n.Walk(func(c *syntax.Node) bool {
 		if c.Kind != "call" {
@@ -82,12 +91,8 @@ func (w *work) seedingCalls(n, in *syntax.Node, seeders map[*syntax.Node][]found
 		for _, lib := range w.seeded(c, imports) {
 			all = append(all, found{lib, w.fixed(c.Child("arguments"), in, locals, 0), c.Row})
 		}
-		callee := c.Child("function")
-		if callee == nil || callee.Kind != "identifier" {
-			return true
-		}
-		if def := w.function(callee.Text()); def != nil && def != in {
-			for _, f := range w.seedingCalls(def, def, seeders) {
+		if def, of := w.callee(c.Child("function"), m, imports); def != nil && def != in {
+			for _, f := range w.seedingCalls(def, def, of, seeders) {
 				all = append(all, found{f.library, f.fixed || w.fixed(c.Child("arguments"), in, locals, 0), c.Row})
 			}
 		}
@@ -97,6 +102,84 @@ func (w *work) seedingCalls(n, in *syntax.Node, seeders map[*syntax.Node][]found
 		seeders[in] = all
 	}
 	return all
+}
+
+// under adds to what a function has of its own what it finds in its module.
+func under[V any](outer, own map[string]V) map[string]V {
+	all := maps.Clone(outer)
+	maps.Copy(all, own)
+	return all
+}
+
+// callee is the function of the cells or of a local module that a call means, and the module.
+func (w *work) callee(n *syntax.Node, m *moduleCode, imports map[string]*bind) (*syntax.Node, *moduleCode) {
+	if n == nil {
+		return nil, nil
+	}
+	if n.Kind == "identifier" && imports[n.Text()] == nil {
+		if m != nil {
+			return m.functions[n.Text()], m
+		}
+		if def := w.function(n.Text()); def != nil {
+			return def, nil
+		}
+	}
+	name := w.dottedIn(n, len(w.stmts), imports)
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return nil, nil
+	}
+	if of := w.moduleCode(name[:dot]); of != nil {
+		return of.functions[name[dot+1:]], of
+	}
+	return nil, nil
+}
+
+// moduleCode is what a local module imports, assigns and defines at its top level.
+type moduleCode struct {
+	imports   map[string]*bind
+	assigned  map[string][]*syntax.Node
+	functions map[string]*syntax.Node
+}
+
+// moduleCode reads a local module that comes along, once; nil if it is none, or cannot be read.
+func (w *work) moduleCode(name string) *moduleCode {
+	if m, ok := w.sources[name]; ok {
+		return m
+	}
+	if w.sources == nil {
+		w.sources = map[string]*moduleCode{}
+	}
+	w.sources[name] = nil
+	i := slices.IndexFunc(w.out.Modules, func(m session.Module) bool { return m.Name == name })
+	if i < 0 {
+		return nil
+	}
+	src, err := os.ReadFile(w.out.Modules[i].File)
+	if err != nil || len(src) > maxModuleBytes {
+		return nil
+	}
+	tree, err := syntax.Parse(string(src))
+	if err != nil {
+		return nil
+	}
+	m := &moduleCode{imports: map[string]*bind{}, assigned: map[string][]*syntax.Node{}, functions: map[string]*syntax.Node{}}
+	for _, c := range tree.Root.Children {
+		if c.Kind == "decorated_definition" {
+			c = c.Child("definition")
+		}
+		switch {
+		case c == nil:
+		case c.Kind == "function_definition" && c.Child("name") != nil:
+			m.functions[c.Child("name").Text()] = c
+		case c.Kind != "class_definition":
+			imports, assigned := localsOf(c)
+			maps.Copy(m.imports, imports)
+			maps.Copy(m.assigned, assigned)
+		}
+	}
+	w.sources[name] = m
+	return m
 }
 
 // seeded gives the libraries that a call seeds. Without an argument, or with None, it asks the system for a seed, which every process

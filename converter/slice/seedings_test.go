@@ -57,3 +57,23 @@ func TestGeneratorsWithASeed(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestALocalModuleThatSeeds has the seeding in a file beside the notebook.
+func TestALocalModuleThatSeeds(t *testing.T) {
+	files := map[string]string{
+		"helpers.py": "import random\nimport numpy as np\n\nDEFAULT = 3\n\ndef set_seed(seed=DEFAULT):\n    random.seed(seed)\n    _more(seed)\n\ndef _more(seed):\n    np.random.seed(seed)\n\ndef fixed():\n    random.seed(DEFAULT)\n\ndef other(): pass\n",
+	}
+	for cells, want := range map[string]string{
+		"import helpers\n---\n%%train\ndef f():\n    helpers.set_seed(42)\n    return 1":                   "numpy random [{numpy cell 2, line 3 true false} {random cell 2, line 3 true false}]",
+		"from helpers import set_seed as s\n---\n%%train\ndef f():\n    s()\n    return 1":                 "numpy random [{numpy cell 2, line 3 true false} {random cell 2, line 3 true false}]",
+		"1\n---\n%%train\ndef f():\n    import helpers as h\n    h.fixed()\n    return 1":                  "random [{random cell 2, line 4 true false}]",
+		"from helpers import set_seed\n---\n%%train\ndef f(seed):\n    set_seed(seed)\n    return 1":       "numpy random []",
+		"from helpers import set_seed\nimport metaml\n---\n%%train\ndef f():\n    set_seed(metaml.seed())": "numpy random []",
+		"from helpers import other\n---\n%%train\ndef f():\n    other()\n    return 1":                     " []",
+	} {
+		s := of(t, saved(t, cells, files), Options{})
+		if got := fmt.Sprintf("%s %v", strings.Join(s.SelfSeeded, " "), s.Seedings); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", cells, got, want)
+		}
+	}
+}

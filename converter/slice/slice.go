@@ -240,6 +240,7 @@ type work struct {
 	generated []generated
 
 	generators []generator
+	sources    map[string]*moduleCode // of local modules, as far as they were looked into
 }
 
 // Explain says for each statement where it stands and why it is in, one line each.

@@ -97,7 +97,7 @@ var All = []Def{
 	{Name: "detach", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Return at once with the Run; its table goes on updating."},
 	{Name: "again", Type: Bool, Default: "false", Kinds: both, Targets: everywhere, Help: "Start another run, or another revision of a server, although the same one is still active."},
 	{Name: "reuse", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Show the last succeeded run of the same code and settings again, if there is one, and run nothing."},
-	{Name: "seed", Type: Int, Value: "N", Min: 0, Max: 1<<53 - 1, Kinds: train, Targets: everywhere, Help: "Base of the trials' random seeds; without it the run's name is."},
+	{Name: "seed", Type: Int, Value: "N", Min: 0, Max: 1<<53 - 1, Kinds: train, Targets: everywhere, Help: "Base of the trials' random seeds, and of the draw of their hyperparameters; without it the run's name is. It goes before the seeds that the program has at top level."},
 	{Name: "retries", Type: Int, Default: "1", Value: "N", Min: 0, Max: 100, Kinds: train, Targets: everywhere, Help: "Further attempts of a trial that was killed or lost; never after an exception of its own."},
 	{Name: "timeout", Type: Duration, Value: "DURATION", Kinds: both, Targets: everywhere, Help: "The longest that one attempt of a trial, or one request to a server (30s without it), may take: 90s, 5m, 1.5h."},
 	{Name: "cwd", Type: Choice, Default: "session", Value: "WHERE", Choices: []string{"session", "trial"}, Kinds: train, Targets: []string{Local}, Help: "The trials' working directory: `session` is the notebook's, `trial` gives each a folder of its own."},
