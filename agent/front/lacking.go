@@ -8,8 +8,8 @@ import (
 // keptFiles are the descriptors that are not for clients: workers, listeners, the monitor, logs.
 const keptFiles = 256
 
-// connsWithin is how many of conns connections there may be for the descriptors that this process may have: without one left it could
-// not dial a worker that was started again.
+// connsWithin is how many of conns connections there may be for the descriptors that this process may have: without one
+// left it could not dial a worker that was started again.
 func connsWithin(conns int) int {
 	var files syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) != nil {

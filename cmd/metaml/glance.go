@@ -10,7 +10,8 @@ import (
 	"github.com/metaml/metaml/deployer/view"
 )
 
-// glance shows a run or a server as it is now, for whoever has it as the value of a cell. Like all that only looks, it starts nothing.
+// glance shows a run or a server as it is now, for whoever has it as the value of a cell. Like all that only looks, it
+// starts nothing.
 func (c *converse) glance(ctx context.Context, begin fromPython) error {
 	door, err := c.door()
 	if err != nil {
@@ -24,7 +25,10 @@ func (c *converse) glance(ctx context.Context, begin fromPython) error {
 	if err != nil {
 		return err
 	}
-	if err := c.peer.send("display", map[string]any{"bundle": bundle(d), "display_id": displayID("table"), "update": false}); err != nil {
+	shows := func(what string, bundle map[string]string) error {
+		return c.peer.send("display", map[string]any{"bundle": bundle, "display_id": displayID(what), "update": false})
+	}
+	if err := shows("table", bundle(d)); err != nil {
 		return err
 	}
 	if listed.Spec.Kind == run.Train {
@@ -32,7 +36,7 @@ func (c *converse) glance(ctx context.Context, begin fromPython) error {
 			if _, body := view.Failure(&f.first); body == "" || i >= maxFailures {
 				continue
 			}
-			if err := c.peer.send("display", map[string]any{"bundle": f.bundle(), "display_id": displayID("failure"), "update": false}); err != nil {
+			if err := shows("failure", f.bundle()); err != nil {
 				return err
 			}
 		}
@@ -43,11 +47,13 @@ func (c *converse) glance(ctx context.Context, begin fromPython) error {
 func glimpse(ctx context.Context, door *deployer.Door, l *run.Listed) (drawing, error) {
 	if l.Spec.Kind == run.Serve {
 		door.Target.Ask(ctx, l)
-		return view.NewPanel(view.ServerFacts{Spec: looked(door, l), Liveness: l.Liveness, Health: l.Health}, l.State, time.Now()), nil
+		facts := view.ServerFacts{Spec: looked(door, l), Liveness: l.Liveness, Health: l.Health}
+		return view.NewPanel(facts, l.State, time.Now()), nil
 	}
 	table, err := door.Target.Table(ctx, l.Spec.Name)
 	if err != nil {
 		return nil, err
 	}
-	return view.New(view.Facts{Spec: l.Spec, Table: table, TensorBoard: reachable(liveTensorBoard(l))}, l.State, time.Now()), nil
+	facts := view.Facts{Spec: l.Spec, Table: table, TensorBoard: reachable(liveTensorBoard(l))}
+	return view.New(facts, l.State, time.Now()), nil
 }

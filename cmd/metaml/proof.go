@@ -7,7 +7,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// proof is what shows that a server answers now: events of long ago do not, since all its processes may have been killed meanwhile.
+// proof is what shows that a server answers now: events of long ago do not, since all its processes may have been
+// killed meanwhile.
 type proof struct {
 	door    *deployer.Door
 	spec    run.Spec

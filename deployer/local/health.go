@@ -11,11 +11,12 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// healthPatience is how long a server may take to say whether it can answer. Its front says that itself, in less than a millisecond.
+// healthPatience is how long a server may take to say whether it can answer. Its front says that itself, in less than a
+// millisecond.
 const healthPatience = time.Second
 
-// Health asks a server, at the address of its endpoint, whether it can answer now. One line of the answer says it, for which net/http
-// would make metaml larger by a third.
+// Health asks a server, at the address of its endpoint, whether it can answer now. One line of the answer says it, for
+// which net/http would make metaml larger by megabytes.
 func Health(ctx context.Context, address string) run.Health {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {

@@ -223,15 +223,22 @@ def test_a_broken_version_leaves_the_old_one(notebook: Notebook) -> None:
 
 def test_an_input_of_ours_that_fails(notebook: Notebook) -> None:
     # Of the first function nobody knows better: a loop that ran once has a value, and a key that is not there is a note.
-    shown = notebook.run("%%serve --name made\ndef serve(n: int):\n    for i in range(n):\n        value = i * 2\n    return value")
+    shown = notebook.run(
+        "%%serve --name made\ndef serve(n: int):\n    for i in range(n):\n        value = i * 2\n    return value"
+    )
     assert shown.status == "ok" and "to 1, made from the signature" in shown.plain, shown.plain
     assert notebook.run("server.predict(3)").results == ["4"]
     shown = notebook.run("%%serve --name key --into key\ndef serve(n: int): return {7: 14}[n]")
-    assert shown.status == "ok" and "the example made from the signature, 1, was answered with 500: serve raised KeyError: 1" in shown.plain
+    assert (
+        shown.status == "ok"
+        and "the example made from the signature, 1, was answered with 500: serve raised KeyError: 1" in shown.plain
+    )
     assert notebook.run("key.predict(7)").results == ["14"]
     # What answers is not given up for something that fails.
     shown = notebook.run("%%serve --name made\ndef serve(n: int): return 1 // (n - n)")
-    assert "the example made from the signature, 1, was answered with 500: serve raised ZeroDivisionError" in shown.error, shown.error
+    assert "the example made from the signature, 1, was answered with 500: serve raised ZeroDivisionError" in shown.error, (
+        shown.error
+    )
     assert "revision 1 goes on answering" in shown.error and "name an input that it takes with --example" in shown.traceback
     assert notebook.run("server.revision, server.predict(3)").results == ["(1, 4)"]
 
@@ -341,6 +348,7 @@ def keeps_what_answers(notebook: Notebook) -> None:
     assert notebook.run("%%serve --name better --into held" + FUNCTION).status == "ok"
     assert "better-" in notebook.run("held.name").results[0]
     assert notebook.run("import metaml; metaml.run('good').stop(); held.stop()").status == "ok"
+
 
 REFUSED = {
     "unknown option": ("%%serve --replica 2" + FUNCTION, "there is no option --replica; did you mean --replicas?"),

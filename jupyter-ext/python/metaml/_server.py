@@ -269,7 +269,9 @@ class Server(Held):
         if text == "running":
             ready = sum(w.ready and w.revision == data["revision"] for w in _workers(data))
             text += f" at {data.get('url')}, revision {data['revision']}, "
-            text += f"{ready} {'worker' if ready == 1 else 'workers'} ready" if data.get("ready") else "but it does not answer now"
+            text += (
+                f"{ready} {'worker' if ready == 1 else 'workers'} ready" if data.get("ready") else "but it does not answer now"
+            )
         elif text == "dead":
             text += ", server.wait() starts it again"
         return f"<Server {self.name}: {text}>"

@@ -275,9 +275,7 @@ def test_what_was_never_submitted_is_bound_to_nothing(loaded: InteractiveShell, 
     assert loaded.user_ns[name] is before
 
 
-def test_a_server_is_bound_when_it_answers(
-    loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_is_bound_when_it_answers(loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = "%%serve\ndef f(x): pass"
     monkeypatch.setattr(metaml.Server, "state", property(lambda server: "failed" if "bad" in server.name else "running"))
     talk = peer(ending("bad-1", "ServerFailed", kind="serve"))
