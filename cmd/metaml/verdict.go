@@ -54,16 +54,16 @@ func telling(s *run.State) *run.Trial {
 // others counts the trials that did not fail: ", 6 succeeded, 2 never started".
 func others(s *run.State) string {
 	c := s.Count()
-	text := ""
+	var text strings.Builder
 	for _, part := range []struct {
 		n    int
 		what string
 	}{{c.Succeeded, "succeeded"}, {c.Stopped, "stopped"}, {c.Pending + c.Running, "never ended"}} {
 		if part.n > 0 {
-			text += fmt.Sprintf(", %d %s", part.n, part.what)
+			fmt.Fprintf(&text, ", %d %s", part.n, part.what)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // why is the run's own reason.
