@@ -19,6 +19,7 @@ TRAIN = (
     "objective",
     "function",
     "tensorboard",
+    "notify",
     "name",
     "into",
     "with",
