@@ -28,7 +28,7 @@ func TestTheEnvironmentOfAFailedRunExpires(t *testing.T) {
 // TestTheEnvironmentOfAnActiveRunStays, however old it is.
 func TestTheEnvironmentOfAnActiveRunStays(t *testing.T) {
 	b := newBench(t)
-	name := b.submit(b.spec(1), "import time\ndef train():\n    open('up', 'w').close()\n    time.sleep(600)\n", nil)
+	name := b.submit(b.spec(1), "import time\ndef train():\n    open('up', 'w').write('1')\n    time.sleep(600)\n", nil)
 	b.appears("up")
 	old := time.Now().Add(-2 * environmentKept)
 	if err := os.Chtimes(b.Folder(name).Events(), old, old); err != nil {
