@@ -1,7 +1,6 @@
 package front
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -46,7 +45,7 @@ func typeOfPart(kind byte, data []byte) string {
 
 // asksForEvents reports whether an Accept header names server-sent events.
 func asksForEvents(accept []byte) bool {
-	if !bytes.Contains(bytes.ToLower(accept), []byte(typeEvents)) {
+	if len(accept) < len(typeEvents) { // of most
 		return false
 	}
 	for one := range strings.SplitSeq(string(accept), ",") {
@@ -82,7 +81,8 @@ func readHead(data []byte) (h head, err error) {
 		return head{}, fmt.Errorf("the content type %.80q", h.Type)
 	}
 	for _, one := range h.Headers {
-		if name := strings.ToLower(one[0]); !isToken(name) || slices.Contains(ours, name) || strings.HasPrefix(name, "access-control-") || !isValue(one[1]) {
+		name := strings.ToLower(one[0])
+		if !isToken(name) || slices.Contains(ours, name) || strings.HasPrefix(name, "access-control-") || !isValue(one[1]) {
 			return head{}, fmt.Errorf("the header %.80q", one)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,6 +20,9 @@ const (
 	// mostParts bounds the parts of a form, each of which costs more than its bytes.
 	mostParts = 1000
 )
+
+// plain are the encodings of a part that leave it as it is.
+var plain = []string{"", "binary", "8bit", "7bit"}
 
 // formPart is a part of a form, as the worker is told of it.
 type formPart struct {
@@ -67,7 +71,7 @@ func (f *front) formParts(item *buffer, reader *multipart.Reader, size int) prob
 		if len(parts) == mostParts {
 			return problem{status: 413, text: fmt.Sprintf("the form has more than %d parts", mostParts)}
 		}
-		if encoding := strings.ToLower(part.Header.Get("Content-Transfer-Encoding")); encoding != "" && encoding != "binary" && encoding != "8bit" && encoding != "7bit" {
+		if encoding := part.Header.Get("Content-Transfer-Encoding"); !slices.Contains(plain, strings.ToLower(encoding)) {
 			return problem{status: 415, text: fmt.Sprintf("a part of the form is encoded as %.40q, and must be sent as it is", encoding)}
 		}
 		one := formPart{name: part.FormName()}

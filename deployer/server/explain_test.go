@@ -17,7 +17,7 @@ func TestWhatTheLogSaysOfAFailedCall(t *testing.T) {
 		{"serve raised UnboundLocalError: value\nTraceback", "serve raised UnboundLocalError: value", "UnboundLocalError", false},
 		{"serve raised ModuleNotFoundError: No module named 'x'\nTraceback\n  cell 1, line 2, in serve\n    import x\n", "serve raised ModuleNotFoundError: No module named 'x'", "ModuleNotFoundError", true},
 		{"serve raised ModuleNotFoundError: No module named 'x'\nTraceback\n  cell 1, line 2, in serve\n    importlib.import_module(name)\n", "serve raised ModuleNotFoundError: No module named 'x'", "ModuleNotFoundError", false},
-		{"serve returned NaN at [0], which cannot be JSON", "serve returned NaN at [0], which cannot be JSON", "TypeError", false},
+		{"serve returned infinity at [0], which cannot be JSON", "serve returned infinity at [0], which cannot be JSON", "TypeError", false},
 		{"serve returned 2 results for a list of 1 input", "serve returned 2 results for a list of 1 input", "TypeError", true},
 		{"serve returned a set at .labels, which cannot be JSON", "serve returned a set at .labels, which cannot be JSON", "TypeError", true},
 	} {

@@ -118,7 +118,7 @@ func explain(entry string) finding {
 	return f
 }
 
-var notFinite = regexp.MustCompile(`^(NaN|-?infinity)\b`)
+var notFinite = regexp.MustCompile(`^-?infinity\b`)
 
 var importStatement = regexp.MustCompile(`^\s*(import|from)\s`)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import urllib.error
 import urllib.request
@@ -21,7 +22,7 @@ def nothing_stays(notebook: Notebook) -> Iterator[None]:
     for run in json.loads(notebook.metaml("runs", "--json")):
         if run["state"] not in ("stopped", "failed"):
             notebook.metaml("stop", run["name"])
-            until(lambda name=run["name"]: ended(notebook, name), f"{run['name']} has stopped")
+            until(functools.partial(ended, notebook, run["name"]), f"{run['name']} has stopped")
 
 
 def value(notebook: Notebook, expression: str) -> Any:
@@ -42,7 +43,9 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> tuple[int, str, 
 
 
 def test_inputs_of_every_kind(notebook: Notebook) -> None:
-    assert notebook.run("%%serve --into both\ndef both(image: bytes, top: int = 3):\n    return [len(image), top]").status == "ok"
+    assert (
+        notebook.run("%%serve --into both\ndef both(image: bytes, top: int = 3):\n    return [len(image), top]").status == "ok"
+    )
     assert value(notebook, "both.predict(image=b'abc', top=2)") == [3, 2]
     url = value(notebook, "both.url")
     form = b'--b\r\nContent-Disposition: form-data; name="image"; filename="cat.jpg"\r\n\r\n\xff\xd8\xff\xe0\r\n--b--\r\n'
@@ -65,7 +68,11 @@ def test_a_parameter_in_the_path(notebook: Notebook) -> None:
     cell = "%%serve --into item --url /v1/items/{id}:read\ndef item(id: int, text: str = '-'):\n    return [id, text]"
     shown = notebook.run(cell)
     assert shown.status == "ok", shown.traceback
-    assert value(notebook, "[item.predict(id=7), item.predict('abc', id=8), item.predict(id=9, text='x')]") == [[7, "-"], [8, "abc"], [9, "x"]]
+    assert value(notebook, "[item.predict(id=7), item.predict('abc', id=8), item.predict(id=9, text='x')]") == [
+        [7, "-"],
+        [8, "abc"],
+        [9, "x"],
+    ]
     url = value(notebook, "item.url")
     assert url.endswith("/v1/items/{id}:read")
     assert ask(url.replace("{id}", "5") + "?text=q") == (200, "application/json", b'[5,"q"]')
@@ -86,12 +93,17 @@ def test_answers_that_the_function_words(notebook: Notebook) -> None:
     assert ask(url, b"1")[:2] == (200, "image/png")
     assert ask(url, b"0") == (200, "text/html; charset=utf-8", b"<p>")
     # In the notebook it is a function as any other.
-    called = notebook.run("try:\n    score(-1)\nexcept metaml.HTTPError as error:\n    print(error.status, error.text, score(1).headers)")
+    called = notebook.run(
+        "try:\n    score(-1)\nexcept metaml.HTTPError as error:\n    print(error.status, error.text, score(1).headers)"
+    )
     assert called.text == "422 age must not be negative (('X-Age', '1'),)\n", called.traceback
 
 
 def test_events_for_who_asks(notebook: Notebook) -> None:
-    assert notebook.run("%%serve --into events\ndef events(n: int = 2):\n    for i in range(n):\n        yield {'i': i}").status == "ok"
+    assert (
+        notebook.run("%%serve --into events\ndef events(n: int = 2):\n    for i in range(n):\n        yield {'i': i}").status
+        == "ok"
+    )
     url = value(notebook, "events.url")
     assert ask(url, Accept="text/event-stream") == (200, "text/event-stream", b'data: {"i":0}\n\ndata: {"i":1}\n\n')
     assert ask(url) == (200, "application/x-ndjson", b'{"i":0}\n{"i":1}\n')

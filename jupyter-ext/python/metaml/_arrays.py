@@ -185,7 +185,7 @@ class Table(FromJSON):
         if self._series:
             return self._make(value, dtype="float64" if value and all(one is None for one in value) else None)
         made = self._make(value)
-        objects = [name for name, dtype in made.dtypes.items() if dtype == object]
+        objects = [name for name, dtype in made.dtypes.items() if getattr(dtype, "kind", "") == "O"]
         empty = [name for name in objects if len(made) and made[name].isna().all()]
         return made.astype(dict.fromkeys(empty, "float64")) if empty else made
 

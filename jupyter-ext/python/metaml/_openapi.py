@@ -199,7 +199,10 @@ def _answers(result: dict[str, Any], of_a_body: tuple[str, ...]) -> dict[str, An
             continue
         schema = problem if status == "422" else error
         answers[status] = {"description": description, "content": {"application/json": {"schema": schema}}}
-    answers["default"] = {"description": "What the function says with metaml.HTTPError or metaml.Response.", "content": {"*/*": {}}}
+    answers["default"] = {
+        "description": "What the function says with metaml.HTTPError or metaml.Response.",
+        "content": {"*/*": {}},
+    }
     return answers
 
 

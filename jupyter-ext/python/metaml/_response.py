@@ -14,7 +14,7 @@ __all__ = ["EVENTS", "HTTPError", "Response", "head_of"]
 
 EVENTS = "text/event-stream"
 
-Headers = Mapping[str, "str | Iterable[str]"] | Iterable[tuple[str, str]]
+Headers = Mapping[str, "str | int | Iterable[str]"] | Iterable[tuple[str, str | int]]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?\Z")

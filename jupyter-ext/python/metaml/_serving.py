@@ -89,7 +89,7 @@ class Service:
             return self.signature.from_array(data)
         if kind == JSON:
             return self.signature.from_json(data)
-        if kind == FIELDS or kind == FORM:
+        if kind in (FIELDS, FORM):
             return self.signature.from_fields(data)
         content_type, _, rest = bytes(data).partition(b"\0")
         return self.signature.from_bytes(content_type.decode("latin-1"), rest)

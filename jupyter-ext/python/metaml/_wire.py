@@ -98,7 +98,7 @@ def inputs(body: bytearray, count: int, flags: int, array: Array | None) -> Iter
         data: Any
         if kind == ARRAY:
             data = _view(array, body, at, shape, length)
-        elif kind == JSON or kind == BYTES or kind == NAMED:
+        elif kind in (JSON, BYTES, NAMED):
             data = body[at : at + length]
         elif kind == FIELDS:
             data = _fields(body[at : at + length])

@@ -11,7 +11,8 @@ import metaml
 
 
 def test_a_response_has_what_it_was_given() -> None:
-    made = metaml.Response({"a": 1}, type="application/geo+json", status=201, headers={"X-A": 1, "Set-Cookie": ["a=1", "b=2"]})
+    headers: dict[str, Any] = {"X-A": 1, "Set-Cookie": ["a=1", "b=2"]}
+    made = metaml.Response({"a": 1}, type="application/geo+json", status=201, headers=headers)
     assert (made.body, made.type, made.status) == ({"a": 1}, "application/geo+json", 201)
     assert made.headers == (("X-A", "1"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"))
     assert repr(metaml.Response("x", status=404)) == "Response('x', status=404)"

@@ -144,6 +144,9 @@ def test_a_missing_value_of_an_array_or_a_table_is_null() -> None:
 
 
 def test_bytes_are_base64_text_for_who_asks() -> None:
-    assert to_json({"image": b"abc", "more": [bytearray(b"x"), memoryview(b"y")]}, base64=True) == b'{"image":"YWJj","more":["eA==","eQ=="]}'
+    assert (
+        to_json({"image": b"abc", "more": [bytearray(b"x"), memoryview(b"y")]}, base64=True)
+        == b'{"image":"YWJj","more":["eA==","eQ=="]}'
+    )
     with pytest.raises(NotJSON):
         to_json([b"abc"])
