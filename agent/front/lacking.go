@@ -15,7 +15,7 @@ func connsWithin(conns int) int {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) != nil {
 		return conns
 	}
-	most := int(min(files.Cur, 1<<30)) //nolint:gosec // bounded
+	most := int(min(files.Cur, 1<<30))
 	return min(conns, max(most-keptFiles, most/2))
 }
 

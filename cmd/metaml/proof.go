@@ -16,12 +16,12 @@ type proof struct {
 	asking  bool
 	answers chan bool       // of ask, for take
 	ctx     context.Context //nolint:containedctx // ends what ask starts, with end
-	end     context.CancelFunc
+	end     context.CancelCauseFunc
 }
 
 func newProof(ctx context.Context, door *deployer.Door, spec run.Spec) *proof {
 	p := &proof{door: door, spec: spec, answers: make(chan bool, 1)}
-	p.ctx, p.end = context.WithCancel(ctx)
+	p.ctx, p.end = context.WithCancelCause(ctx)
 	return p
 }
 

@@ -39,7 +39,7 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 	defer end()
 	w := waited{state: run.NewState(spec)}
 	p := newProof(ctx, door, spec)
-	defer p.end()
+	defer p.end(nil)
 	facts := view.ServerFacts{Spec: spec, Remarks: remarks, Waiting: interrupt != ""}
 	told := func() bool { return !w.state.Phase.Final() && w.state.Server.Answering() >= spec.Server.Revision }
 	draw := func() error {

@@ -53,8 +53,8 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	// Who asks many servers waits for none of them longer than they want.
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(nil)
 	if got := Health(ctx, server("")); got != run.HealthSilent {
 		t.Errorf("one that says nothing is %s", got)
 	}
