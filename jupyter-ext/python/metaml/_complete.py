@@ -85,7 +85,9 @@ def _options(
         return
     before = options.get(given[-1]) if given else None
     if before is not None and before.get("type") != "boolean":
-        yield from _values(before, namespace, body)
+        # A list of names is completed at its last.
+        done = word[: word.rfind(",") + 1] if before.get("type") == "names" else ""
+        yield from (Item(done + item.text, item.what) for item in _values(before, namespace, body))
         return
     for flag, entry in options.items():
         if flag not in given or entry.get("type") == "names":

@@ -78,6 +78,7 @@ def completed(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Any:
         ("%%train --hyper-parameters ", ["best", "grid", "scale"]),
         ("%%train --hyper-parameters gr", ["grid"]),
         ("%%train --into ", ["run", "server"]),
+        ("%%train --with grid,sc", ["grid,scale"]),
         ("%%train --objective ", [w + m for w in ("", "max:", "min:") for m in ("loss", "acc", "accuracy", "f1", "auc")]),
         ("%%train --objective min:l", ["min:loss"]),
         ("%%serve --mo", ["--model"]),
