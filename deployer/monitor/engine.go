@@ -186,7 +186,7 @@ func (e *Engine) attemptEnded(a *attempt, end *Ended) {
 		e.loads = true
 	}
 	ev := outcome(a.asked, end)
-	if e.broken != nil && ev.Reason == a.asked && a.asked == loadReason(e.broken) {
+	if ev.Reason == a.asked && (a.asked == run.ReasonProgram || a.asked == run.ReasonDisk) { // asked by programFailed
 		ev.Error, e.broken = e.broken, nil
 	}
 	ev.Seconds, ev.Output = end.Seconds, end.Output
