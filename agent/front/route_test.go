@@ -21,6 +21,7 @@ func TestWhereAPathLeads(t *testing.T) {
 		{"/caf%C3%A9", "/caf%C3%A9/x", "-"},
 		{"/items/{id}", "/items/7", `{"id":"7"}`},
 		{"/items/{id}", "/items/7?id=8", `{"id":"7"}`},
+		{"/items/{id}", "http://localhost/items/7", `{"id":"7"}`},
 		{"/items/{id}", "/items/a%2Fb%20c", `{"id":"a/b c"}`},
 		{"/items/{id}", "/items/%22%3C", `{"id":"\"\u003c"}`},
 		{"/items/{id}", "/items/", "-"},
