@@ -48,13 +48,13 @@ func TestACopiedFolder(t *testing.T) {
 	if elsewhere.Folder(name).Monitored() {
 		t.Error("a monitor was started by itself")
 	}
-	if err := os.Chmod(string(elsewhere.Folder(name)), 0o777); err != nil { //nolint:gosec // that is the fault
+	if err := os.Chmod(string(elsewhere.Folder(name)), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if err := elsewhere.Resume(t.Context(), name); err == nil || !strings.Contains(err.Error(), "can be written by other users") {
 		t.Errorf("resuming what anybody can change: %v", err)
 	}
-	if err := os.Chmod(string(elsewhere.Folder(name)), 0o700); err != nil { //nolint:gosec // of a folder
+	if err := os.Chmod(string(elsewhere.Folder(name)), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := elsewhere.Resume(t.Context(), name); err != nil {

@@ -25,7 +25,7 @@ func TestTheNearestFileOfOurs(t *testing.T) {
 		t.Errorf("found %+v, want %s", f, ours)
 	}
 	write(t, open, "host = \"0.0.0.0\"\n")
-	if err := os.Chmod(open, 0o666); err != nil { //nolint:gosec // that is the fault
+	if err := os.Chmod(open, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	f := settings.FindFile(dir)

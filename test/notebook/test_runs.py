@@ -209,7 +209,9 @@ def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
         plain.run("offset = 3")
         loaded = plain.run(f"import sys; sys.path.insert(0, {module_folder(home)!r})\n%load_ext metaml")
         assert loaded.status == "ok", loaded.traceback
-        shown = plain.run("%%train --hyper-parameters rows\nrows = [{'x': 1}, {'x': 2}]\ndef train(x):\n    return {'score': x + offset}")
+        shown = plain.run(
+            "%%train --hyper-parameters rows\nrows = [{'x': 1}, {'x': 2}]\ndef train(x):\n    return {'score': x + offset}"
+        )
         assert shown.status == "ok", shown.error
         assert "2 trials   succeeded" in shown.plain
         assert plain.run("run.best().metrics").results == ["{'score': 5}"] or plain.run("run.best().metrics").results == [

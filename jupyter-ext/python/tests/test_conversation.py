@@ -15,7 +15,7 @@ from conftest import HANG_UP, Line, Peer, Turn, run_cell, well
 from IPython.core.interactiveshell import InteractiveShell
 
 import metaml
-from metaml import _answers, _run, _settings, _talk
+from metaml import _answers, _run, _talk
 
 Make = Callable[[Turn], Peer]
 
