@@ -150,10 +150,9 @@ def monitor_of(notebook: Notebook, name: str) -> psutil.Process:
     return psutil.Process(json.loads((notebook.home / "data" / "metaml" / "runs" / name / "monitor.json").read_text())["pid"])
 
 
-def module_folder(home: Path) -> str:
-    """Where our kernel has put the Python module."""
-    [folder] = (home / "cache" / "metaml" / "python").glob("*")
-    return str(folder)
+def module_folder() -> str:
+    """The folder of the Python module, for a kernel that is not ours."""
+    return str(BIN.parent / "jupyter-ext" / "python")
 
 
 def environment(home: Path) -> dict[str, str]:

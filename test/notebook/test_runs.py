@@ -207,7 +207,7 @@ def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
     plain = Notebook(tmp_path, home, "python3", METAML_BIN=str(BIN / "metaml"))
     try:
         plain.run("offset = 3")
-        loaded = plain.run(f"import sys; sys.path.insert(0, {module_folder(home)!r})\n%load_ext metaml")
+        loaded = plain.run(f"import sys; sys.path.insert(0, {module_folder()!r})\n%load_ext metaml")
         assert loaded.status == "ok", loaded.traceback
         shown = plain.run(
             "%%train --hyper-parameters rows\nrows = [{'x': 1}, {'x': 2}]\ndef train(x):\n    return {'score': x + offset}"

@@ -449,7 +449,7 @@ def test_a_decorated_script(notebook: Notebook, settings: str) -> None:
     done = subprocess.run(
         [sys.executable, path.name],
         cwd=notebook.folder,
-        env={**notebook.env, "METAML_BIN": str(BIN / "metaml"), "PYTHONPATH": module_folder(notebook.home)},
+        env={**notebook.env, "METAML_BIN": str(BIN / "metaml"), "PYTHONPATH": module_folder()},
         capture_output=True,
         text=True,
         check=False,
@@ -483,7 +483,7 @@ def test_a_decorated_function(notebook: Notebook) -> None:
 def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
     plain = Notebook(tmp_path, home, "python3", METAML_BIN=str(BIN / "metaml"))
     try:
-        assert plain.run(f"import sys; sys.path.insert(0, {module_folder(home)!r})\n%load_ext metaml").status == "ok"
+        assert plain.run(f"import sys; sys.path.insert(0, {module_folder()!r})\n%load_ext metaml").status == "ok"
         shown = plain.run("%%serve --name plainly\ndef serve(x): return x * 2")
         assert post(url_of(shown), 4) == 8
         assert plain.run("server.predict(5)").results == ["10"]

@@ -111,7 +111,7 @@ def test_in_a_notebook_it_waits_itself(loaded: InteractiveShell, peer: Make) -> 
         (lambda: Train(package={"repo": 1}), "package of @Train has no setting 'repo'"),
         (lambda: Serve(settings={"replica": 1}), "@Serve has no setting 'replica'\nDid you mean 'replicas'?"),
         (lambda: Train(settings={"seed": object()}), "the decorator's 'seed' is a object"),
-        (lambda: Serve(example=[float("nan")]), "the decorator's 'example' has NaN at [0], which cannot be JSON"),
+        (lambda: Serve(example=[float("inf")]), "the decorator's 'example' has infinity at [0], which cannot be JSON"),
         (lambda: Serve(model=metaml.Server("s-1")), "the decorator's 'model' is a Server"),
         (lambda: Train(5), "@Train goes over a function, not over a int"),  # type: ignore[arg-type]
         (lambda: Train()(), "this @Train has no function yet"),
