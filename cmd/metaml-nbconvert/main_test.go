@@ -137,7 +137,7 @@ func TestApplicationFromScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"class Net: pass", "def model(run=None):", "read([read_input()])[0]", "port=8080", `"/read"`} {
+	for _, want := range []string{"class Net: pass", "def model(run=None):", `read([by_name(read_input(), "inputs")])[0]`, "port=8080", `"/read"`} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("no %q in\n%s", want, data)
 		}
