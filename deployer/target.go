@@ -92,18 +92,37 @@ func (t localTarget) Ask(ctx context.Context, listed ...*run.Listed) {
 		if l.Liveness != run.Alive || l.State.Server == nil || l.State.Server.Address == "" {
 			continue
 		}
-		asked.Go(func() {
-			turns <- struct{}{}
-			l.Health = local.Health(ctx, l.State.Server.Address)
-			<-turns
-		})
+		asked.Go(func() { l.Health = health(ctx, l.State.Server.Address, turns) })
 	}
 	asked.Wait()
 }
 
-// How long servers are asked for their health, and how many at a time.
+// health asks one server until it answers or the time is over: a worker or front that has just ended is there again in
+// milliseconds, and requests wait for it meanwhile.
+func health(ctx context.Context, address string, turns chan struct{}) run.Health {
+	found := run.HealthSilent
+	for {
+		turns <- struct{}{}
+		said := local.Health(ctx, address)
+		<-turns
+		if said == run.HealthReady {
+			return said
+		}
+		if ctx.Err() == nil { // else it was not let finish
+			found = said
+		}
+		select {
+		case <-ctx.Done():
+			return found
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+// How long servers are asked for their health, after what time again, and how many at a time.
 const (
 	askPatience = time.Second
+	askAgain    = 20 * time.Millisecond
 	askAtOnce   = 64
 )
 

@@ -69,7 +69,8 @@ class Array(FromJSON):
         if made.dtype == self.dtype:
             return made
         if self.dtype.kind in "iu" and made.size:
-            if made.dtype.kind == "f" and not (made == numpy.floor(made)).all():
+            # A number of JSON may be too large for a float, which is infinite then.
+            if made.dtype.kind == "f" and not (numpy.isfinite(made) & (made == numpy.floor(made))).all():
                 return wrong(problems, at, "must be a list of whole numbers")
             limits = numpy.iinfo(self.dtype)
             if int(made.min()) < int(limits.min) or int(made.max()) > int(limits.max):

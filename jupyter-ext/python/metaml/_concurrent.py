@@ -195,7 +195,7 @@ class _Front(asyncio.Protocol):
         except BaseException as error:
             if self.gone.done():
                 return
-            part = self.service.failed(error)
+            part = self.service.failed(error, begun=stream.begun)
         if number not in self.streams:  # it was ended meanwhile
             return
         self._send(number, part)
@@ -210,7 +210,7 @@ class _Front(asyncio.Protocol):
             elif hasattr(stream.source, "close"):
                 stream.source.close()
         except BaseException as error:
-            self.service.failed(error)
+            self.service.failed(error, begun=True)
 
     async def _together(self, number: int, batch: Batch) -> None:
         steps = batch.steps()

@@ -112,9 +112,11 @@ class _Maker:
 
     def _list(self, schema: Schema, depth: int) -> Any:
         found = [self.value(one, depth + 1) for one in schema.get("prefixItems", [])]
-        items = schema.get("items")
-        if not isinstance(items, dict) or found:
+        if found or schema.get("maxItems") == 0:
             return found
+        items = schema.get("items")
+        if not isinstance(items, dict):  # as of a table's column: nothing in it would show little
+            raise Unknown
         first = self.value(items, depth + 1)
         usual = _NUMBERS if isinstance(first, (int, float)) and not isinstance(first, bool) else 1
         count = max(min(usual, int(schema.get("maxItems", usual))), int(schema.get("minItems", 0)))

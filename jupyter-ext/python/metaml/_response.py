@@ -100,13 +100,13 @@ class HTTPError(Exception):
 
     Attributes:
         status (int): from 400 to 599.
-        text (str): what is wrong, for the caller to read.
+        text (str): what is wrong, for the caller to read. Without it the usual words of the status: "Not Found".
         headers: pairs of a name and a value, such as Retry-After.
     """
 
     def __init__(self, status: int, text: str = "", *, headers: Headers | None = None) -> None:
         self.status = _status(status, 400)
-        self.text = str(text)
+        self.text = str(text) or _phrase(self.status)
         self.headers = _checked(headers)
         super().__init__(self.status, self.text)
 
@@ -115,6 +115,15 @@ class HTTPError(Exception):
 
     def __reduce__(self) -> Any:
         return _error, (self.status, self.text, self.headers)
+
+
+def _phrase(status: int) -> str:
+    from http import HTTPStatus
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def _error(status: int, text: str, headers: Headers) -> HTTPError:

@@ -313,7 +313,7 @@ def _request(name: str, url: str, given: tuple[Any, ...], arguments: dict[str, A
     rest = {called: value for called, value in arguments.items() if called not in in_path}
     if len(given) > 1 or (given and rest):
         raise TypeError("predict() takes one input, or the function's parameters by name")
-    if in_path and not given and not rest:
+    if not given and not rest:  # the defaults; a path may have them all
         return url, b"", "application/json"
     value = given[0] if given else rest
     if isinstance(value, (bytes, bytearray, memoryview)):

@@ -145,16 +145,17 @@ class Service:
         """The item that tells a caller what is wrong with the input."""
         return item(ERROR, _results.to_json(error.body), error.status)
 
-    def failed(self, error: BaseException) -> bytes:
+    def failed(self, error: BaseException, *, begun: bool = False) -> bytes:
         """The item of a call that failed. The log has the reason, the caller an id that leads to it.
 
-        An HTTPError is the function's own answer, and the log has it only where it is the server's fault.
+        An HTTPError is the function's own answer, and the log has it only where it is the server's fault, or where nobody else is
+        told: the answer has begun, and is cut.
         """
-        if isinstance(error, HTTPError) and error.status < 500:
+        if isinstance(error, HTTPError) and error.status < 500 and not begun:
             return item(ERROR, _results.to_json({"error": error.text}), error.status, head_of(error))
         number = os.urandom(6).hex()
         if isinstance(error, HTTPError):
-            log(f"metaml: {number} {self.name} answered {error}\n")
+            log(f"metaml: {number} {self.name} answered {error}{', in a stream that had begun' * begun}\n")
             return item(ERROR, _results.to_json({"error": error.text, "id": number}), error.status, head_of(error))
         if isinstance(error, _results.NotJSON):
             text = f"metaml: {number} {self.name} returned {error}\n"
@@ -315,7 +316,7 @@ class Worker:
         except (StopIteration, StopAsyncIteration):
             part = stream.end()
         except BaseException as error:
-            part = self.service.failed(error)
+            part = self.service.failed(error, begun=stream.begun)
         if ends(part):
             del self.streams[number]
             self.close(stream)
@@ -329,7 +330,7 @@ class Worker:
             elif hasattr(stream.source, "close"):
                 stream.source.close()
         except BaseException as error:
-            self.service.failed(error)
+            self.service.failed(error, begun=True)
 
     def wait_for(self, awaitable: Any) -> Any:
         """What a plain function returned to be awaited."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Parameter", "Rejected", "Signature", "read"]
 
+_FORM = "application/x-www-form-urlencoded"
 # Flags of a function's code.
 _VARARGS, _VARKEYWORDS, _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x04, 0x08, 0x20, 0x80, 0x200
 
@@ -307,15 +308,18 @@ class Signature:
     def _from_nothing(self) -> Any:
         if self.single and not self.batch and not self.parameters[0].required:
             return self.parameters[0].default
-        if not self.single and not any(parameter.required for parameter in self.parameters):
+        if not self.single:  # those that are missing are named
             return self._arguments({}, text=False)
         raise Rejected(400, "the body is empty, and must be JSON")
 
     def from_bytes(self, content_type: str, body: bytes) -> Any:
         """A body of another content type."""
         if self.single:
-            if isinstance(self.kind, Bytes) and (named := self._named_bytes(content_type, body)) is not None:
-                return self._convert(self.kind.convert, named)
+            if isinstance(self.kind, Bytes):
+                if (fields := self._field_of_bytes(content_type, body)) is not None:
+                    return self.from_fields(fields)
+                if (named := self._named_bytes(content_type, body)) is not None:
+                    return self._convert(self.kind.convert, named)
             if self.kind.takes_bytes or self.kind is ANY:
                 return body
             if self.kind.takes_text and content_type.startswith("text/"):
@@ -370,7 +374,7 @@ class Signature:
 
     def _named_bytes(self, content_type: str, body: bytes) -> Any:
         """The value of {"name": base64 text}, which is what calls a function of bytes by its parameter's name; None: it is not that."""
-        if content_type.partition(";")[0].strip().lower() not in ("", "application/json"):
+        if content_type.partition(";")[0].strip().lower() not in ("", "application/json", _FORM):
             return None
         key = json.dumps(self.only, ensure_ascii=False).encode()
         start = body[:1] == b"{" and body[1 : len(key) + 64].lstrip().startswith(key)
@@ -381,6 +385,15 @@ class Signature:
         except (ValueError, RecursionError):
             return None
         return value[self.only] if len(value) == 1 else None
+
+    def _field_of_bytes(self, content_type: str, body: bytes) -> dict[str, Any] | None:
+        """The fields of a form that begins with the parameter's name; None: it is the bytes themselves, which `curl` calls a form."""
+        from urllib.parse import parse_qs, quote_plus
+
+        if content_type.partition(";")[0].strip().lower() != _FORM or not body.startswith(f"{quote_plus(self.only)}=".encode()):
+            return None
+        fields = parse_qs(body.decode("latin-1"), keep_blank_values=True)
+        return {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
 
     def _root(self) -> Place:
         return [self.parameters[0].name]

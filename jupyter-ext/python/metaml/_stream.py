@@ -31,6 +31,11 @@ class Stream:
         self._kind = 0
         self._written: bool | None = None  # whether the generator writes events; None: no text has come
 
+    @property
+    def begun(self) -> bool:
+        """Whether a part was made, and with it the status of the answer."""
+        return bool(self._kind)
+
     def part(self, value: Any) -> bytes:
         """The item of a part."""
         binary = isinstance(value, (bytes, bytearray, memoryview))

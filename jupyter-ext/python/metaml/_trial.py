@@ -20,7 +20,7 @@ import threading
 import traceback
 import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaml import _drive, _order, _report, _result, _which
@@ -428,7 +428,7 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
     except Exception as other:
         text = f"<its text raised {type(other).__name__}>"
     frames = []
-    for frame in traceback.extract_tb(tb):
+    for frame in _without(ours, traceback.extract_tb(tb)):
         mine = frame.filename.startswith(program.dir + os.sep)
         name = os.path.relpath(frame.filename, program.dir) if mine else frame.filename
         frames.append(
@@ -442,7 +442,7 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
     if len(frames) > 100:  # endless recursion
         frames = frames[:50] + frames[-50:]
     try:
-        full = "".join(traceback.format_exception(type(error), error, tb))
+        full = "".join(_formatted(type(error), error, tb, ours))
     except Exception as other:
         full = f"{type(error).__name__}: {text}\n(its traceback raised {type(other).__name__})\n"
     module = type(error).__module__
@@ -454,6 +454,24 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
         "traceback": _bounded(program.placed(full), _MAX_TRACEBACK),
         "errno": disk_full(error),
     }
+
+
+def _formatted(kind: type[BaseException], error: BaseException, tb: types.TracebackType | None, ours: str) -> Iterator[str]:
+    """What traceback.format_exception gives, without our own frames below the program's."""
+    whole = traceback.TracebackException(kind, error, tb, compact=True)
+    left = [whole]
+    while left:
+        one = left.pop()
+        _without(ours, one.stack)
+        left += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
+    return whole.format()
+
+
+def _without(ours: str, stack: traceback.StackSummary) -> traceback.StackSummary:
+    """The frames without those at the end that are ours: what the program called us with is wrong, and its line says where."""
+    while len(stack) > 1 and stack[-1].filename.startswith(ours):
+        stack.pop()
+    return stack
 
 
 def _machinery(tb: types.TracebackType) -> bool:

@@ -25,6 +25,7 @@ def test_an_error_is_an_exception_with_a_sentence() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
     assert (again.status, again.text, again.headers) == (422, "age must not be negative", (("X-A", "b"),))
     assert not isinstance(caught.value, metaml.MetaMLError)
+    assert (metaml.HTTPError(404).text, metaml.HTTPError(499).text) == ("Not Found", "")
 
 
 @pytest.mark.parametrize(

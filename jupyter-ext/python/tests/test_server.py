@@ -218,6 +218,12 @@ def test_missing_values_and_bytes_are_sent_in_json(server: Server, front: Front)
     assert [json.loads(body) for _, body in front.got] == [[1, None], {"image": "YWJj", "top": 2}, {"images": ["YQ==", "Yg=="]}]
 
 
+def test_without_arguments_the_function_has_its_defaults(server: Server, front: Front) -> None:
+    front.answer = (200, "application/json", b"1")
+    server.predict()
+    assert front.got == [("application/json", b"")]
+
+
 def test_what_the_function_words_is_read(server: Server, front: Front) -> None:
     front.answer = (200, "application/geo+json; charset=utf-8", b'{"a": 1}')
     assert server.predict(1) == {"a": 1}

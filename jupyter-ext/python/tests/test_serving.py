@@ -754,6 +754,21 @@ def test_a_stream_that_fails_before_its_first_part_has_a_status(tmp_path: Path, 
         assert [part.kind for part in front.stream(0)] == [7, 8]
 
 
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_an_error_within_a_stream_is_in_the_log_since_no_caller_gets_it(tmp_path: Path, word: str) -> None:
+    source = f"import metaml\n{word} serve(n):\n    yield n\n    raise metaml.HTTPError(409, 'taken')\n"
+    with serving(tmp_path, source) as (front, worker):
+        number = list(front.stream(1))[1].body["id"]
+        assert worker.log().splitlines()[-1] == f"metaml: {number} serve answered 409 taken, in a stream that had begun"
+
+
+@pytest.mark.parametrize("made", ["Response('x', headers={'A': 'a\\nb'})", "HTTPError(200)"])
+def test_what_is_wrong_with_an_answer_is_told_at_the_line_of_the_program(tmp_path: Path, made: str) -> None:
+    with serving(tmp_path, f"import metaml\ndef serve(n):\n    return metaml.{made}\n") as (front, worker):
+        failed(front.post(1))
+        assert worker.log().count('  File "') == 1
+
+
 def test_who_asks_for_events_gets_them(tmp_path: Path) -> None:
     asked = bytearray(json_item("[1]"))
     asked[2] = 1

@@ -231,6 +231,12 @@ def test_several_parameters_get_the_keys_of_the_body(program: Any, source: str, 
     assert repr(post(program(source), body)) == expected
 
 
+def test_an_empty_body_has_no_keys(program: Any) -> None:
+    with pytest.raises(Rejected, match="a is missing"):
+        program("def serve(a, b=1): pass").from_json(bytearray())
+    assert program("def serve(a=0, b=1): pass").from_json(bytearray()) == ([0, 1], {})
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -650,6 +656,12 @@ def test_bytes_may_come_by_the_parameters_name(program: Any) -> None:
     named = b' {"image": "YWJj"}'
     assert signature.from_bytes("application/json; charset=utf-8", named[1:]) == b"abc"
     assert signature.from_bytes("image/png", named) == named
+    # `curl -d` and `curl --data-binary` call everything a form.
+    form = "application/x-www-form-urlencoded"
+    assert signature.from_bytes(form, named[1:]) == signature.from_bytes(form, b"image=YWJj") == b"abc"
+    assert signature.from_bytes(form, b"\x89PNG=1&image=") == b"\x89PNG=1&image="
+    with pytest.raises(Rejected, match="image must be base64 text"):
+        signature.from_bytes(form, b"image=%3F")
     for whole in (b'{"image": "YWJj", "top": 1}', b'{"other": "YWJj"}', b"{", b'{"image": '):
         assert signature.from_bytes("application/json", whole) == whole
     with pytest.raises(Rejected) as caught:
@@ -915,6 +927,12 @@ def test_what_is_no_array_is_named(program: Any, annotation: str, body: Any, exp
     assert (caught.value.status, caught.value.body["error"]) == (422, expected)
 
 
+def test_a_number_too_large_for_any_array_of_integers_is_named(program: Any) -> None:
+    pytest.importorskip("numpy")
+    with pytest.raises(Rejected, match="input must be a list of whole numbers"):
+        program("def serve(input: npt.NDArray[np.int8]): pass", before=NUMPY).from_json(bytearray(b"[1e400]"))
+
+
 @pytest.mark.parametrize(
     ("annotation", "batch", "expected"),
     [
@@ -945,6 +963,7 @@ def test_tables_of_pandas(program: Any) -> None:
     missing = post(signature, [{"a": 1, "b": "x", "c": None}, {"a": None, "b": None, "c": None}])
     assert missing.dtypes.astype(str)[["a", "c"]].to_list() == ["float64", "float64"]
     assert missing.isna().to_dict("list") == {"a": [False, True], "b": [False, True], "c": [True, True]}
+    assert "example" not in signature.published("/predict")  # nobody knows its columns
     column = program("def serve(s: pd.Series): pass", before="import pandas as pd\n")
     assert post(column, [1, None]).isna().to_list() == [False, True] and str(post(column, [None]).dtype) == "float64"
     for body, expected in [({"a": [1], "b": []}, "df must have columns of one length"), ([1], "df must be a list of objects")]:
