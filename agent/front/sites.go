@@ -221,7 +221,7 @@ func (s *sites) answerTo(ctx *fasthttp.RequestCtx, origin string) {
 		origin = anything
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
-	header.Set("Access-Control-Expose-Headers", "Retry-After, Allow")
+	header.Set("Access-Control-Expose-Headers", anything) // also those that the function sets
 }
 
 // preflightAge is for how many seconds a browser need not ask again: the most that all of them keep.

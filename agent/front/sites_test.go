@@ -160,6 +160,9 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 		if got.status != 200 || allowed(got) != origin || got.header.Get("Vary") != "Origin" {
 			t.Errorf("%s: %v %v", origin, got, got.header)
 		}
+		if got.header.Get("Access-Control-Expose-Headers") != "*" { // those of the function, which it cannot name itself
+			t.Errorf("%s: %v", origin, got.header)
+		}
 		// Errors can be read, too.
 		for _, path := range []string{"/nothing", "/metrics"} {
 			if got := some.visit("POST", path, from(origin)); got.status < 400 || allowed(got) != origin {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from metaml import _annotations, _example
 from metaml._errors import Refused
 from metaml._kinds import ANY, Bytes, Definitions, Kind, QueryField, Schema, with_default
-from metaml._response import Response
+from metaml._response import EVENTS, Response
 
 if TYPE_CHECKING:
     from metaml._signature import Parameter, Signature
@@ -173,11 +173,13 @@ _STATUSES = {
     "422": "The input is not what the function takes.",
     "431": "The header is too large.",
     "500": "The function failed; the log has the reason under the id.",
+    "501": "The body has a transfer coding other than chunked.",
     "502": "The worker that was answering was lost.",
     "503": "Too many requests wait, or no worker is there; try again.",
     "504": "There was no answer in time.",
+    "505": "The version is neither HTTP/1.1 nor HTTP/1.0.",
 }
-_OF_A_BODY = ("413", "415")
+_OF_A_BODY = ("413", "415", "501")
 
 
 def _answers(result: dict[str, Any], of_a_body: tuple[str, ...]) -> dict[str, Any]:
@@ -209,19 +211,32 @@ def _answers(result: dict[str, Any], of_a_body: tuple[str, ...]) -> dict[str, An
 def _result(signature: Signature, definitions: Definitions) -> dict[str, Any]:
     returns = signature.returns
     origin, args = typing.get_origin(returns), typing.get_args(returns)
-    streamed = origin in _STREAMS or returns in _STREAMS
-    if streamed:
-        returns = args[0] if args else Any
-    if returns is str:
-        return {"text/plain": {"schema": {"type": "string"}}}
-    if returns in (bytes, bytearray, memoryview):
-        return {"application/octet-stream": {}, "*/*": {}}  # by its first bytes
+    if origin in _STREAMS or returns in _STREAMS:
+        return _parts(args[0] if args else Any, definitions) | {EVENTS: {}}
+    if signature.generator:  # its first value says what it is a stream of
+        return {"*/*": {}, EVENTS: {}}
+    if (plain := _plain(returns)) is not None:
+        return plain
     if returns is Response:
         return {"*/*": {}}
     kind = _kind_of_result(returns)
     if signature.batch and kind is not ANY:
         kind = kind.element() or ANY
-    return {"application/x-ndjson" if streamed else "application/json": {"schema": kind.schema(definitions)}}
+    return {"application/json": {"schema": kind.schema(definitions)}}
+
+
+def _parts(of: Any, definitions: Definitions) -> dict[str, Any]:
+    """What a stream of such values is."""
+    return _plain(of) or {"application/x-ndjson": {"schema": _kind_of_result(of).schema(definitions)}}
+
+
+def _plain(returns: Any) -> dict[str, Any] | None:
+    """Of text and bytes, which are no JSON; None: it is."""
+    if returns is str:
+        return {"text/plain": {"schema": {"type": "string"}}}
+    if returns in (bytes, bytearray, memoryview):
+        return {"application/octet-stream": {}, "*/*": {}}  # by its first bytes
+    return None
 
 
 def _kind_of_result(returns: Any) -> Kind:

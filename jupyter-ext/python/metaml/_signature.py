@@ -198,6 +198,7 @@ class Signature:
         self.returns = returns
         self.batch = batch
         self.concurrent = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
+        self.generator = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
         self.document = document
         self.call = function
         self.single = len(parameters) == 1 and extra is None

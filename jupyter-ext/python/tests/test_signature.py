@@ -562,8 +562,9 @@ def text(schema: dict[str, Any], dice: random.Random) -> str:
         ("def serve(a) -> str: pass", "text/plain"),
         ("def serve(a) -> bytes: pass", "application/octet-stream */*"),
         ("def serve(a) -> metaml.Response: pass", "*/*"),
-        ("def serve(a) -> Iterator[str]: yield", "text/plain"),
-        ("def serve(a) -> Iterator[dict]: yield", "application/x-ndjson"),
+        ("def serve(a) -> Iterator[str]: yield", "text/plain text/event-stream"),
+        ("def serve(a) -> Iterator[dict]: yield", "application/x-ndjson text/event-stream"),
+        ("def serve(a): yield", "*/* text/event-stream"),
         ("def serve(a) -> Item: pass", "application/json"),
         ("def serve(a) -> Plain: pass", "application/json"),
         ("def serve(a): pass", "application/json"),
@@ -573,8 +574,8 @@ def test_the_document_tells_what_is_answered(program: Any, source: str, content:
     document = program(source).published("/p")["openapi"]
     answers = document["paths"]["/p"]["post"]["responses"]
     assert list(answers["200"]["content"]) == content.split()
-    assert list(answers) == ["200", *_openapi._STATUSES, "default"] and {"400", "413", "415", "504"} < set(answers)
-    assert not {"413", "415"} & set(document["paths"]["/p"]["get"]["responses"])
+    assert list(answers) == ["200", *_openapi._STATUSES, "default"] and {"400", "413", "415", "501", "505"} < set(answers)
+    assert not {"413", "415", "501"} & set(document["paths"]["/p"]["get"]["responses"])
 
 
 def test_the_document_has_the_functions_name_words_and_query(program: Any) -> None:
