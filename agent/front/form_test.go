@@ -42,12 +42,16 @@ func TestAFormWithFiles(t *testing.T) {
 		{[][3]string{{`name="image"; filename="cat.jpg"`, "image/jpeg", image}}, 200, `{"size":9,"last":0,"top":3,"more":0}`},
 		{[][3]string{{`name="image"; filename*=UTF-8''c%C3%A4t.jpg`, "", image}, {`name="top"`, "", "7"}}, 200, `{"size":9,"last":0,"top":7,"more":0}`},
 		{[][3]string{{`name="image"`, "image/jpeg", image}}, 200, `{"size":9,"last":0,"top":3,"more":0}`},
-		{[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="more"; filename="b"`, "", "b"}, {`name="more"; filename="c"`, "", "c"}},
-			200, `{"size":1,"last":97,"top":3,"more":2}`},
+		{
+			[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="more"; filename="b"`, "", "b"}, {`name="more"; filename="c"`, "", "c"}},
+			200, `{"size":1,"last":97,"top":3,"more":2}`,
+		},
 		{[][3]string{{`name="image"; filename="a"`, "", ""}}, 200, `{"size":0,"last":-1,"top":3,"more":0}`},
 		// A browser's field where no file was chosen.
-		{[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="more"; filename=""`, "application/octet-stream", ""}},
-			200, `{"size":1,"last":97,"top":3,"more":0}`},
+		{
+			[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="more"; filename=""`, "application/octet-stream", ""}},
+			200, `{"size":1,"last":97,"top":3,"more":0}`,
+		},
 		{[][3]string{{`name="image"; filename=""`, "application/octet-stream", ""}}, 422, `image is missing`},
 		{[][3]string{{`name="file"; filename="a"`, "", "a"}}, 422, `{"field":"file","error":"is no parameter of upload"}`},
 		{[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="top"`, "", "x"}}, 422, `top must be a whole number`},

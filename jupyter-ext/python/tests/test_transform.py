@@ -102,7 +102,7 @@ def test_tracebacks_show_the_cell_as_it_was_typed(
         _magic._as_typed(sys._getframe(1), f"%%{line}")
         cells.extend(name for name, entry in linecache.cache.items() if entry is not before.get(name))
 
-    loaded.register_magic_function(begin, "line", "_metaml_begin")
+    loaded.register_magic_function(begin, "line", "_metaml_begin")  # type: ignore[arg-type]
     assert isinstance(run_cell(loaded, cell).error_in_exec, ZeroDivisionError)
     shown = capsys.readouterr().out
     assert "x = 1 / 0" in shown
