@@ -82,7 +82,7 @@ def test_a_parameter_in_the_path(notebook: Notebook) -> None:
 
 def test_answers_that_the_function_words(notebook: Notebook) -> None:
     cell = (
-        "%%serve --into worded --example 1\nimport metaml\ndef score(age: int):\n    if age < 0:\n"
+        "%%serve --into worded --example 1\nimport metaml\ndef priced(age: int):\n    if age < 0:\n"
         "        raise metaml.HTTPError(422, 'age must not be negative')\n"
         f"    return metaml.Response({PNG} if age else '<p>', type='' if age else 'text/html', headers={{'X-Age': age}})"
     )
