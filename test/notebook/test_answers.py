@@ -94,7 +94,7 @@ def test_answers_that_the_function_words(notebook: Notebook) -> None:
     assert ask(url, b"0") == (200, "text/html; charset=utf-8", b"<p>")
     # In the notebook it is a function as any other.
     called = notebook.run(
-        "try:\n    score(-1)\nexcept metaml.HTTPError as error:\n    print(error.status, error.text, score(1).headers)"
+        "try:\n    priced(-1)\nexcept metaml.HTTPError as error:\n    print(error.status, error.text, priced(1).headers)"
     )
     assert called.text == "422 age must not be negative (('X-Age', '1'),)\n", called.traceback
 
