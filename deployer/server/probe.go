@@ -46,7 +46,9 @@ func (e *engine) judge(r *revision, p Probed) {
 	hint := ""
 	if made {
 		input = fmt.Sprintf("the example made from the signature, %s,", shorten(p.Example))
-		hint = "name an input that it takes with --example"
+		if !found.fatal {
+			hint = "name an input that it takes with --example"
+		}
 	}
 	text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
 	if made && e.answering == nil && !found.fatal {
@@ -122,17 +124,22 @@ var notFinite = regexp.MustCompile(`^-?infinity\b`)
 
 var importStatement = regexp.MustCompile(`^\s*(import|from)\s`)
 
-// placed is a line of a worker's traceback that lies in the notebook: "cell 5, line 3, in serve", and below it what stands there.
-var placed = regexp.MustCompile(`(?m)^  cell (\d+), line (\d+), in (.*)\n    (.*)$`)
+// placed is a line of a worker's traceback that lies in the notebook, "cell 5, line 3, in serve", or in the script, which is called by its
+// name alone, and below it what stands there.
+var placed = regexp.MustCompile(`(?m)^  (?:cell (\d+)|File "([^/"]+\.py)"), line (\d+), in (.*)\n    (.*)$`)
 
 // frames are the lines of a traceback that the user wrote, outermost first.
 func frames(trace string) []run.Frame {
 	const most = 50
 	var found []run.Frame
 	for _, m := range placed.FindAllStringSubmatch(trace, most) {
-		cell, _ := strconv.Atoi(m[1]) // digits
-		line, _ := strconv.Atoi(m[2])
-		found = append(found, run.Frame{File: "main.py", Cell: cell, CellLine: line, Function: m[3], Text: m[4], Mine: true})
+		cell, _ := strconv.Atoi(m[1]) // digits, or "" in a script
+		line, _ := strconv.Atoi(m[3])
+		f := run.Frame{File: m[2], Line: line, Function: m[4], Text: m[5], Mine: true}
+		if cell > 0 {
+			f.File, f.Line, f.Cell, f.CellLine = "main.py", 0, cell, line
+		}
+		found = append(found, f)
 	}
 	return found
 }

@@ -199,6 +199,9 @@ func ServerFailure(f *run.RevisionFailure) string {
 	}
 	if f.Error != nil {
 		_, body := Failure(&run.Trial{Error: f.Error})
+		if f.Reason == run.ReasonTest && f.Error.Traceback == f.Error.Text { // the cause is all there is
+			body = ""
+		}
 		if f.Error.Type == processEnded && f.Error.Traceback == "" {
 			return ""
 		}

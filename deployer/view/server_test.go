@@ -133,6 +133,17 @@ func TestAServerWhoseProgramEnds(t *testing.T) {
 	}
 }
 
+// What a function returned has no place in the program: the sentence of the cause is all there is to say.
+func TestAServerWhoseResultIsNoJSON(t *testing.T) {
+	const said = "serve returned a set, which cannot be JSON"
+	failed := &run.RevisionFailure{
+		Reason: run.ReasonTest, Text: "the example 1 was answered with 500: " + said, Error: &run.Error{Type: "TypeError", Text: said, Traceback: said},
+	}
+	if body := view.ServerFailure(failed); body != "" {
+		t.Errorf("said again: %q", body)
+	}
+}
+
 // What MetaML refuses is said once, and what to do about it after that.
 func TestAServerWhoseFunctionIsRefused(t *testing.T) {
 	failed := &run.Error{
