@@ -112,12 +112,24 @@ func (c *converse) resolve(begin fromPython) (*settings.Resolved, error) {
 		from = filepath.Dir(begin.Source)
 	}
 	resolved, err := settings.Resolve(c.kind, settings.Sources{
-		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.environ, File: settings.FindFile(from),
+		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.settingsOf(begin), File: settings.FindFile(from),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return resolved, deployer.Supported(resolved)
+}
+
+// settingsOf is the environment that settings are read from: the session's, which a cell can have changed (`%env METAML_SEED=3`).
+func (c *converse) settingsOf(begin fromPython) []string {
+	if begin.Environ == nil {
+		return c.environ
+	}
+	environ := make([]string, 0, len(begin.Environ))
+	for name, value := range begin.Environ {
+		environ = append(environ, name+"="+value)
+	}
+	return environ
 }
 
 // options tells the module what it needs before the body runs.

@@ -28,6 +28,7 @@ type fromPython struct {
 	Cwd      string            `json:"cwd"`
 	Source   string            `json:"source"`
 	Settings map[string]string `json:"settings"`
+	Environ  map[string]string `json:"environment"` // the variables METAML_* of the session; nil if it does not say
 	Function string            `json:"function"`
 	Session  json.RawMessage   `json:"session"`
 	Now      bool              `json:"now"`

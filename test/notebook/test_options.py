@@ -127,6 +127,22 @@ def test_settings_from_file_and_environment(notebook: Notebook, home: Path, tmp_
         other.close()
 
 
+def test_settings_of_the_environment_are_those_of_the_session(home: Path, tmp_path: Path) -> None:
+    other = Notebook(tmp_path, home, "metaml", METAML_RETRIES="4")
+    try:
+        other.run("import os\nos.environ['METAML_COMPLETIONS'] = '2'\ndel os.environ['METAML_RETRIES']")
+        other.run("%%train --name said\ndef f():\n    return 1")
+        settings = {s["name"]: (s["value"], s["origin"]) for s in show(other, "said")["settings"]}
+        assert settings["completions"] == ("2", "environment METAML_COMPLETIONS"), "as %metaml settings says it"
+        assert settings["retries"] == ("1", "default")
+        other.run("%env METAML_TARGET=kubernetes")
+        shown = other.run("%%train --name elsewhere\ndef f():\n    return 1")
+        assert "target kubernetes is not in this version" in shown.traceback
+        assert "there is no run" in other.metaml("show", "elsewhere")
+    finally:
+        other.close()
+
+
 def test_a_report_is_a_metric_and_what_is_returned_wins(notebook: Notebook) -> None:
     notebook.run(
         "%%train --name reporting\nfrom metaml import report, output\ndef f():\n    for i in range(3): report(step=i, loss=3 - i)\n    (output() / 'x.txt').write_text('kept')\n    return {'loss': 0.5}"

@@ -35,7 +35,10 @@ def begin(conversation: Conversation, kind: str, line: str, answers: Answers | N
         Refused: the line is wrong.
     """
     try:
-        conversation.send("begin", kind=kind, line=line, cwd=os.getcwd(), python=sys.executable, **fields)
+        # The session's, since a cell may have set it: the kernel's own is that of its start.
+        environment = {name: value for name, value in os.environ.items() if name.startswith("METAML_")}
+        about = {"cwd": os.getcwd(), "python": sys.executable, "environment": environment}
+        conversation.send("begin", kind=kind, line=line, **about, **fields)
         while True:
             message = conversation.receive()
             if message.get("type") in ("options", "accepted", "slice", "display", "stream", "done"):
