@@ -99,6 +99,12 @@ var qualifiers = wordSet(`
 // spreads say how far values differ, which has no direction, whatever they are values of.
 var spreads = wordSet(`std stdev stddev sd var variance gap delta diff difference drop change stderr sem`)
 
+// denials say that it is not, or the contrary of, what the other words say: "non_error", "anti_accuracy".
+var denials = wordSet(`no non not anti without`)
+
+// dangers are what a score can be of without more of it being better.
+var dangers = wordSet(`risk anomaly outlier novelty fraud toxicity penalty surprise uncertainty distance complexity difficulty`)
+
 func wordSet(text string) map[string]bool {
 	set := map[string]bool{}
 	for w := range strings.FieldsSeq(text) {
@@ -138,10 +144,7 @@ func traitOf(name string) trait {
 	if stage < 0 {
 		stage = stageNone
 	}
-	negated := len(rest) > 1 && (rest[0] == "neg" || rest[0] == "negative" || rest[0] == "minus")
-	if negated {
-		rest = rest[1:] // as scikit-learn names what it maximises: "neg_mean_squared_error"
-	}
+	rest, negated := turned(name, rest)
 	p, ok := decisive(rest)
 	if !ok {
 		return trait{stage: stage}
@@ -153,9 +156,27 @@ func traitOf(name string) trait {
 	return t
 }
 
+// turned takes off the words that turn a metric round: "neg_mean_squared_error", as scikit-learn names what it maximises, and
+// "one_minus_auc" or "1-auc". A one elsewhere is a number: "validation_1-auc" is XGBoost's for its second set.
+func turned(name string, rest []string) ([]string, bool) {
+	if len(rest) > 2 && (rest[0] == "one" || rest[0] == "1") && rest[1] == "minus" {
+		return rest[2:], true
+	}
+	if len(rest) < 2 {
+		return rest, false
+	}
+	if slices.Contains([]string{"neg", "negative", "minus"}, rest[0]) || strings.HasPrefix(name, "1-") || strings.HasPrefix(name, "1 - ") {
+		return rest[1:], true
+	}
+	return rest, false
+}
+
 // decisive finds the phrase of the table that gives a name its direction.
 func decisive(name []string) (phrase, bool) {
 	if slices.ContainsFunc(name, func(w string) bool { return spreads[w] }) && !slices.Contains(name, "explained") {
+		return phrase{}, false
+	}
+	if slices.ContainsFunc(name, func(w string) bool { return denials[w] }) {
 		return phrase{}, false
 	}
 	for end := len(name); end > 0; end-- {
@@ -178,7 +199,7 @@ func weak(name []string) (phrase, bool) {
 		p, ok := known[name[end-1]]
 		switch {
 		case ok && p.mode == Max:
-			return p, true
+			return p, !slices.ContainsFunc(name, func(w string) bool { return dangers[w] })
 		case ok:
 			others := func(w string) bool { return !isQualifier(w) && known[w].rank != rankResource }
 			return p, !slices.ContainsFunc(name, others)
