@@ -12,24 +12,28 @@ import (
 	"github.com/metaml/metaml/deployer/settings"
 )
 
-// seedings are where the program seeds itself: at top level, and in its function at each call.
-func (s *submission) seedings() (above, inside []slice.Seeding) {
+// seedings are where the program seeds itself: at top level, and in its function at each call, there what whole libraries draw, or
+// only what one generator or model does.
+func (s *submission) seedings() (above, inside, own []slice.Seeding) {
 	if s.slice == nil || s.settings.Kind != run.Train {
-		return nil, nil
+		return nil, nil, nil
 	}
 	for _, p := range s.slice.Seedings {
-		if p.Inside {
+		switch {
+		case p.Inside && p.Own:
+			own = append(own, p)
+		case p.Inside:
 			inside = append(inside, p)
-		} else {
+		default:
 			above = append(above, p)
 		}
 	}
-	return above, inside
+	return above, inside, own
 }
 
 // seedWins refuses a --seed that the function would undo each time it is called.
 func (s *submission) seedWins() error {
-	_, inside := s.seedings()
+	_, inside, _ := s.seedings()
 	if len(inside) == 0 || !s.settings.Has("seed") {
 		return nil
 	}
@@ -45,8 +49,8 @@ func (s *submission) seedWins() error {
 // seedNotes says which seeds count where the program has seeds of its own: that its trials would all be the same, or that --seed goes
 // before them.
 func (s *submission) seedNotes(p *deployer.Plan) []string {
-	above, inside := s.seedings()
-	if p.Attach != nil || p.Reuse != nil || len(above)+len(inside) == 0 {
+	above, inside, own := s.seedings()
+	if p.Attach != nil || p.Reuse != nil || len(above)+len(inside)+len(own) == 0 {
 		return nil
 	}
 	var notes []string
@@ -66,6 +70,8 @@ func (s *submission) seedNotes(p *deployer.Plan) []string {
 		notes = append(notes, fmt.Sprintf("%s seeds %s itself (%s), %s; metaml.seed() as the seed gives each trial its own", p.Spec.Entry, what(inside), places(inside), same))
 	case len(above) > 0:
 		notes = append(notes, fmt.Sprintf("the program seeds %s itself (%s), %s; --seed N gives each trial its own", what(above), places(above), same))
+	case len(own) > 0:
+		notes = append(notes, fmt.Sprintf("%s seeds %s itself (%s), and no hyperparameter differs, so what it draws is the same in all %d trials; metaml.seed() as the seed gives each trial its own", p.Spec.Entry, what(own), places(own), p.Spec.Completions))
 	}
 	return notes
 }

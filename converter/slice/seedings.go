@@ -16,15 +16,25 @@ type Seeding struct {
 	What   string // "numpy" and other libraries, or the name of a generator
 	Place  string // "cell 3, line 2"
 	Inside bool   // the entry does it, each time it is called, by a seed that is written there; else the top level does
-	Own    bool   // What is a generator
+	Own    bool   // What is a generator, or what was called with a seed of its own
 }
 
 // found is a call that seeds a library, seen from the function that it is in.
 type found struct {
 	library string
-	fixed   bool // the seed is the same at each call of the function
+	own     bool // library is the name of what has a seed of its own
+	seed    constancy
 	row     int
 }
+
+// constancy says whether an expression has the same value at each call of the function that it is in.
+type constancy int
+
+const (
+	varies   constancy = iota
+	asCalled           // as the function's arguments are
+	fixed
+)
 
 // seedings finds where the program seeds itself, by its own functions and those of its local modules.
 func (w *work) seedings() {
@@ -37,6 +47,9 @@ func (w *work) seedings() {
 			continue
 		}
 		for _, f := range w.seedingCalls(s.node, nil, nil, seeders) {
+			if f.own {
+				continue // a generator that it gives a name is in w.generators
+			}
 			w.out.SelfSeeded = append(w.out.SelfSeeded, f.library)
 			w.seeds(Seeding{What: f.library, Place: w.at2(s.cell, f.row+1)})
 		}
@@ -51,9 +64,11 @@ func (w *work) seedings() {
 	slices.Sort(w.out.Seeded)
 	w.out.Seeded = slices.Compact(w.out.Seeded)
 	for _, f := range w.seedingCalls(w.entry.bind.def, w.entry.bind.def, nil, seeders) {
-		w.out.SelfSeeded = append(w.out.SelfSeeded, f.library)
-		if f.fixed {
-			w.seeds(Seeding{What: f.library, Place: w.at2(w.entry.stmt.cell, f.row+1), Inside: true})
+		if !f.own {
+			w.out.SelfSeeded = append(w.out.SelfSeeded, f.library)
+		}
+		if f.seed == fixed {
+			w.seeds(Seeding{What: f.library, Place: w.at2(w.entry.stmt.cell, f.row+1), Inside: true, Own: f.own})
 		}
 	}
 }
@@ -89,11 +104,17 @@ func (w *work) seedingCalls(n, in *syntax.Node, m *moduleCode, seeders map[*synt
 			return true
 		}
 		for _, lib := range w.seeded(c, imports) {
-			all = append(all, found{lib, w.fixed(c.Child("arguments"), in, locals, 0), c.Row})
+			all = append(all, found{library: lib, seed: w.constancy(c.Child("arguments"), in, locals, 0), row: c.Row})
+		}
+		if seed := w.ownSeed(c); seed != nil {
+			all = append(all, found{library: lastName(c.Child("function")), own: true, seed: w.constancy(seed, in, locals, 0), row: c.Row})
 		}
 		if def, of := w.callee(c.Child("function"), m, imports); def != nil && def != in {
 			for _, f := range w.seedingCalls(def, def, of, seeders) {
-				all = append(all, found{f.library, f.fixed || w.fixed(c.Child("arguments"), in, locals, 0), c.Row})
+				if f.seed == asCalled {
+					f.seed = w.constancy(c.Child("arguments"), in, locals, 0)
+				}
+				all = append(all, found{f.library, f.own, f.seed, c.Row})
 			}
 		}
 		return true
@@ -230,38 +251,52 @@ func localsOf(n *syntax.Node) (imports map[string]*bind, assigned map[string][]*
 	return imports, assigned
 }
 
-// fixed says that an expression, or the arguments of a call, are the same each time: literals, and names that were given literals. in
-// is the function that they are in; its parameters may differ.
-func (w *work) fixed(n, in *syntax.Node, locals map[string][]*syntax.Node, depth int) bool {
+// constancy of an expression, or of the arguments of a call: literals, and names that were given literals, are fixed. in is the
+// function that they are in, whose parameters are as it is called.
+func (w *work) constancy(n, in *syntax.Node, locals map[string][]*syntax.Node, depth int) constancy {
 	switch {
 	case n == nil || depth > 8:
-		return false
+		return varies
 	case n.Kind == "call", n.Kind == "attribute", n.Kind == "await", n.Kind == "yield", n.Kind == "lambda":
-		return false
+		return varies
 	case n.Kind == "keyword_argument":
-		return w.fixed(n.Child("value"), in, locals, depth+1)
+		return w.constancy(n.Child("value"), in, locals, depth+1)
 	case n.Kind == "identifier":
-		return w.fixedName(n.Text(), in, locals, depth)
+		return w.constancyOfName(n.Text(), in, locals, depth)
 	}
-	return !slices.ContainsFunc(n.Children, func(c *syntax.Node) bool { return !w.fixed(c, in, locals, depth+1) })
+	return w.least(n.Children, in, locals, depth+1)
 }
 
-func (w *work) fixedName(name string, in *syntax.Node, locals map[string][]*syntax.Node, depth int) bool {
+// least is the constancy of all of them together.
+func (w *work) least(all []*syntax.Node, in *syntax.Node, locals map[string][]*syntax.Node, depth int) constancy {
+	least := fixed
+	for _, n := range all {
+		least = min(least, w.constancy(n, in, locals, depth))
+	}
+	return least
+}
+
+func (w *work) constancyOfName(name string, in *syntax.Node, locals map[string][]*syntax.Node, depth int) constancy {
 	if in != nil {
+		values, assigned := locals[name]
+		given := fixed
 		if p := in.Child("parameters"); p != nil && slices.ContainsFunc(parameters(p), func(p Parameter) bool { return p.Name == name }) {
-			return false
+			given, assigned = asCalled, true
 		}
-		if values, ok := locals[name]; ok {
-			return !slices.ContainsFunc(values, func(v *syntax.Node) bool { return !w.fixed(v, in, locals, depth+1) })
+		if assigned {
+			// A name that is made from itself is what it was before: s = s + 1.
+			return min(given, w.least(values, in, under(locals, map[string][]*syntax.Node{name: nil}), depth+1))
 		}
 	}
 	vs, _ := w.at(name, len(w.stmts))
 	if len(vs) == 0 || vs[len(vs)-1].stmt == nil {
-		return false
+		return varies
 	}
 	_, assigned := localsOf(vs[len(vs)-1].stmt.node)
-	values := assigned[name]
-	return len(values) > 0 && !slices.ContainsFunc(values, func(v *syntax.Node) bool { return !w.fixed(v, nil, nil, depth+1) })
+	if len(assigned[name]) == 0 {
+		return varies
+	}
+	return w.least(assigned[name], nil, nil, depth+1)
 }
 
 // mentioned are the names that a definition mentions, and those that it mentions so.
@@ -306,13 +341,51 @@ func (w *work) seededGenerator(n *syntax.Node, time int) bool {
 	}, name)
 }
 
+// ownSeed is the seed that a call gives to what it makes: the arguments of a generator's, or `random_state=0` of a model's. What
+// makes or divides data is left out: that is the same in all trials on purpose.
+func (w *work) ownSeed(call *syntax.Node) *syntax.Node {
+	args := call.Child("arguments")
+	if args == nil {
+		return nil
+	}
+	if w.seededGenerator(call, len(w.stmts)) {
+		return args
+	}
+	name := strings.ToLower(lastName(call.Child("function")))
+	if name == "" || slices.ContainsFunc([]string{"split", "fold", "sample", "shuffle", "make_", "load", "fetch"}, func(s string) bool { return strings.Contains(name, s) }) {
+		return nil
+	}
+	for _, a := range args.Children {
+		if a.Kind != "keyword_argument" || a.Child("name") == nil || a.Child("value") == nil || a.Child("value").Kind == "none" {
+			continue
+		}
+		if slices.Contains([]string{"random_state", "random_seed", "seed"}, a.Child("name").Text()) {
+			return a.Child("value")
+		}
+	}
+	return nil
+}
+
+// lastName is the name that a call calls, without what it is of.
+func lastName(callee *syntax.Node) string {
+	if callee != nil && callee.Kind == "attribute" {
+		callee = callee.Child("attribute")
+	}
+	if callee == nil || callee.Kind != "identifier" {
+		return ""
+	}
+	return callee.Text()
+}
+
 // sortSeedings puts the libraries before the generators, and what the top level does before what the entry does.
 func sortSeedings(all []Seeding) {
 	rank := func(s Seeding) int {
-		if s.Inside {
+		switch {
+		case s.Inside && s.Own:
+			return 3
+		case s.Inside:
 			return 2
-		}
-		if s.Own {
+		case s.Own:
 			return 1
 		}
 		return 0
