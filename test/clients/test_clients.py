@@ -116,7 +116,7 @@ def test_jupyverse(environment: dict[str, str], tmp_path: Path) -> None:
     kernelspec = Path(environment["JUPYTER_PATH"]) / "kernels" / "metaml" / "kernel.json"
     done = subprocess.run(
         [sys.executable, "-c", JUPYVERSE, kernelspec, CELL],
-        env=environment,
+        env={**environment, "TMPDIR": str(tmp_path)},  # it leaves its connection file there
         cwd=tmp_path,
         capture_output=True,
         text=True,
