@@ -401,7 +401,7 @@ func TestARevisionThatNeverGetsReady(t *testing.T) {
 		{"the top level raises", "open('nothing there')\ndef serve(input): return 1\n", "", run.ReasonProgram, "FileNotFoundError"},
 		{"the worker ends", "import os, threading\ndef serve(input): return 1\nthreading.Timer(0.01, os._exit, [3]).start()\nimport time\ntime.sleep(10)", "", run.ReasonProgram, "exit status 3"},
 		{"the last lines of what loads", "import os, sys\ndef serve(input): return 1\nprint('last words', file=sys.stderr, flush=True)\nos._exit(3)", "", run.ReasonProgram, "last words"},
-		{"the last lines of a worker", "import os, sys\ndef serve(input: int):\n    print('last words', file=sys.stderr, flush=True)\n    os._exit(3)\n", "", run.ReasonExit, "exit status 3\nlast words"},
+		{"the last lines of a worker", "import os, sys\ndef serve(input: int):\n    print('last words', file=sys.stderr, flush=True)\n    os._exit(3)\n", "", run.ReasonExit, "worker 0 ended while it answered the example made from the signature, 1: ended with exit status 3\nlast words"},
 		{"a name that is not defined", "def serve(input: int): return undefined\n", "", run.ReasonTest, "name 'undefined' is not defined"},
 		{"a module that is missing", "def serve(input: int):\n    import not_there\n", "", run.ReasonTest, "No module named 'not_there'"},
 		{"no JSON", "def serve(input: int): return {1: object()}\n", "", run.ReasonTest, "object"},

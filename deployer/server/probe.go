@@ -17,7 +17,11 @@ const lostPatience = 250 * time.Millisecond
 
 // judge decides whether what was answered to the test lets a revision be the one that answers.
 func (e *engine) judge(r *revision, p Probed) {
+	r.tried = p.Example
 	switch {
+	case r.fails != nil:
+		r.fails()
+		return
 	case p.Skipped:
 		r.example = p.Example
 		e.switchTo(r)
@@ -41,17 +45,16 @@ func (e *engine) judge(r *revision, p Probed) {
 	if found.sentence != "" {
 		what = found.sentence
 	}
-	made := r.spec.Server.Example == ""
-	input := "the example " + shorten(p.Example)
-	hint := ""
-	if made {
-		input = fmt.Sprintf("the example made from the signature, %s,", shorten(p.Example))
-		if !found.fatal {
-			hint = "name an input that it takes with --example"
-		}
+	hint := r.hint()
+	if found.fatal {
+		hint = ""
+	}
+	input := r.input(p.Example)
+	if r.made() {
+		input += ","
 	}
 	text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
-	if made && e.answering == nil && !found.fatal {
+	if r.made() && e.answering == nil && !found.fatal {
 		// It may be our example that is wrong, and nobody is served worse by this revision than by none.
 		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: "example", Text: text, Hint: hint})
 		r.example = p.Example
@@ -62,6 +65,39 @@ func (e *engine) judge(r *revision, p Probed) {
 		text += e.lastLines(r, r.workers[0])
 	}
 	e.fail(r, run.ReasonTest, found.err, text, hint)
+}
+
+// lost fails a revision of which a worker ended, when it is known what it was tried with: the front says that at about the same time.
+func (e *engine) lost(r *revision, fails func()) {
+	if !r.probing || r.tried != "" {
+		fails()
+		return
+	}
+	r.fails = fails
+	e.after(lostPatience, func() {
+		if e.starting == r && r.phase == starting {
+			fails()
+		}
+	})
+}
+
+// made reports whether the example is ours.
+func (r *revision) made() bool { return r.spec.Server.Example == "" }
+
+// input names the example.
+func (r *revision) input(example string) string {
+	if r.made() {
+		return "the example made from the signature, " + shorten(example)
+	}
+	return "the example " + shorten(example)
+}
+
+// hint is what may help where the example is the cause.
+func (r *revision) hint() string {
+	if r.made() {
+		return "name an input that it takes with --example"
+	}
+	return ""
 }
 
 func shorten(text string) string {

@@ -41,6 +41,8 @@ type revision struct {
 	disrupted  int        // workers that were killed from outside before it was ready
 	probing    bool
 	doubted    bool      // the answer to its test was not the function's
+	tried      string    // what that test was made with
+	fails      func()    // why it fails, once it is known what a worker that ended was tried with
 	listener   *listener // it wants another address than the one before it; taken over when it answers
 	rebind     bool      // the same port on another address: bound when the one before it gives it up
 	answer     float64
@@ -459,14 +461,20 @@ func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 	if r.phase == starting {
 		killed := end.Lost || syscall.Signal(end.Signal) == syscall.SIGKILL && w.asked == ""
 		if !killed || r.disrupted >= maxDisrupted {
-			what := fmt.Sprintf("worker %d ended before the revision was ready", w.index)
-			if text != "" {
-				what += ": " + text
-			}
-			if end.Error == nil {
-				what += e.lastLines(r, w)
-			}
-			e.fail(r, reason, end.Error, what, "")
+			e.lost(r, func() {
+				what, hint := fmt.Sprintf("worker %d ended before the revision was ready", w.index), ""
+				if r.tried != "" {
+					what = fmt.Sprintf("worker %d ended while it answered %s", w.index, r.input(r.tried))
+					hint = r.hint()
+				}
+				if text != "" {
+					what += ": " + text
+				}
+				if end.Error == nil {
+					what += e.lastLines(r, w)
+				}
+				e.fail(r, reason, end.Error, what, hint)
+			})
 			return
 		}
 		r.disrupted++

@@ -120,19 +120,19 @@ class Batch:
                 self.answers[at] = service.failed(error)
 
     def _sequence(self, results: Any, n: int) -> Any:
-        kind = type(results)
+        kind, given = type(results), f"a list of {n} input{'s' * (n != 1)}"
         if kind.__module__.partition(".")[0] == "pandas":
             results = _results.simpler(results)
         elif kind is not list and kind is not tuple:
             plain = isinstance(results, (str, bytes, bytearray, dict, set, frozenset))
             if plain or not hasattr(kind, "__len__") or not hasattr(kind, "__iter__"):
-                raise WrongResult(f"{self.service.name} returned {a_kind_of(results)} for a list of {n} inputs, not a list")
+                raise WrongResult(f"{self.service.name} returned {a_kind_of(results)} for {given}, not a list")
             if not getattr(results, "shape", True):
-                raise WrongResult(f"{self.service.name} returned a single value for a list of {n} inputs, not a list")
+                raise WrongResult(f"{self.service.name} returned a single value for {given}, not a list")
         if len(results) != n:
             m = len(results)
             raise WrongResult(
-                f"{self.service.name} returned {m} result{'s' * (m != 1)} for a list of {n} input{'s' * (n != 1)}; "
+                f"{self.service.name} returned {m} result{'s' * (m != 1)} for {given}; "
                 "with --batch it must return as many as it gets"
             )
         return results
