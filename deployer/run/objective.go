@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Objective is the metric that decides which trial is best.
@@ -106,6 +107,7 @@ func (s *State) Objective() (Objective, error) {
 	if len(names) == 0 {
 		names = all
 	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" }) // --objective cannot name it
 	text := fmt.Sprintf("no trial of %s has a metric, so none is the best", s.Name)
 	if len(names) > 0 {
 		text = undecided(s.Name, names)
@@ -125,7 +127,15 @@ func undecided(run string, names []string) string {
 		}
 		said = fmt.Sprintf("the names `%s`%s do not say whether more or less of them is better", strings.Join(names, "`, `"), more)
 	}
-	return fmt.Sprintf("%s, so no trial of %s is called the best: --objective min:%s or max:%s", said, run, first, first)
+	return fmt.Sprintf("%s, so no trial of %s is called the best: --objective %s or %s", said, run, quoted("min:"+first), quoted("max:"+first))
+}
+
+// quoted writes an option's value as it is typed, in a cell or a shell.
+func quoted(value string) string {
+	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("'\"`$&|;()<>*?!#~[]{}\\", r) }) {
+		return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+	}
+	return value
 }
 
 // missing says that the metric that was asked for is none that a trial which ended well has; "" while that is open.

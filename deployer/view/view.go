@@ -6,6 +6,7 @@
 package view
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -288,13 +289,15 @@ func plain(v any) string {
 		}
 		return v.String()
 	case string:
-		return v
+		return text(v)
 	case []any:
 		return "[" + joined(v) + "]"
 	case map[string]any:
 		switch v["$"] {
-		case "int", "ref", "bytes":
+		case "int", "ref":
 			return fmt.Sprint(v["v"])
+		case "bytes":
+			return bytesText(fmt.Sprint(v["v"]))
 		case "float":
 			if n, ok := v["v"].(json.Number); ok {
 				return n.String()
@@ -318,6 +321,32 @@ func plain(v any) string {
 		return "{" + strings.Join(names, ", ") + "}"
 	}
 	return fmt.Sprint(v)
+}
+
+// text writes a text as it is, or between quotes where it would be taken for another value: '1', 'None'.
+func text(s string) string {
+	_, err := strconv.ParseFloat(s, 64)
+	if err == nil || slices.Contains([]string{"", "None", "True", "False"}, s) {
+		return "'" + s + "'"
+	}
+	return s
+}
+
+// bytesText writes bytes, which travel in base64, as Python does.
+func bytesText(encoded string) string {
+	data, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return encoded
+	}
+	var b strings.Builder
+	for _, c := range data[:min(len(data), maxCell)] {
+		if c < ' ' || c > '~' || c == '\'' || c == '\\' {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return "b'" + b.String() + "'"
 }
 
 // float writes a hyperparameter that is a float, so that it cannot be taken for an integer, without zeros that say nothing.

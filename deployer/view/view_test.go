@@ -125,6 +125,8 @@ func TestNumbersAndSpans(t *testing.T) {
 	}
 	for raw, want := range map[string]string{
 		`0.30000000000000004`: "0.3", `3`: "3", `{"$":"tuple","v":[1,2.5]}`: "(1, 2.5)", `null`: "None", `true`: "True", `"a\nb"`: "a b", `{"$":"ref","v":"torch.optim:SGD"}`: "torch.optim:SGD",
+		`"None"`: "'None'", `"1"`: "'1'", `"1e5"`: "'1e5'", `"True"`: "'True'", `"nan"`: "'nan'", `""`: "''", `"adam"`: "adam", `["1",1]`: "['1', 1]", `{"a":1}`: "{a: 1}",
+		`{"$":"bytes","v":"eA=="}`: "b'x'", `{"$":"bytes","v":"/wAn"}`: `b'\xff\x00\x27'`, `{"$":"bytes","v":"?"}`: "?",
 		`{"$":"tuple","v":[64]}`: "(64,)", `[64]`: "[64]", `64.0`: "64.0", `1234567`: "1234567", `1e-05`: "1e-05", `2.50`: "2.5", `0.0125`: "0.0125", `0.05`: "0.05", `1e+300`: "1e+300",
 	} {
 		if got := view.Value(json.RawMessage(raw)); got != want {

@@ -88,6 +88,8 @@ def report(step: float | None = None, **metrics: Any) -> None:
 
     Values are numbers, or what is one number (numpy scalars, tensors of one element). Outside a trial nothing is kept.
     """
+    if not metrics and step is not None:
+        raise TypeError("report() takes metrics by name: report(step=3, loss=0.2), or report(**metrics) of a dict")
     values: dict[str, float] = {}
     for name, value in metrics.items():
         plain = number(value)

@@ -374,15 +374,15 @@ def metrics_of(value: Any) -> tuple[dict[str, float], list[str]]:
 
 
 def _no_numbers(value: Any) -> str:
-    return f"a {type(value).__name__}, not numbers: {safe_repr(value)}"
+    return f"a {type(value).__name__}, not numbers: {safe_repr(value, 200)}"
 
 
-def safe_repr(value: Any) -> str:
+def safe_repr(value: Any, longest: int = 1000) -> str:
     try:
         text = repr(value)
     except Exception as error:
         text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
-    return text if len(text) <= 1000 else text[:1000] + "…"
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def say(text: str) -> None:
