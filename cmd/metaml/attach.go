@@ -6,23 +6,60 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 )
 
 func attachCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var o attachOptions
+	c := &cobra.Command{
 		Use: "attach [RUN]", Short: "Watch a run until it ends; Ctrl-C leaves it running", Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
 			door, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
-			return a.show(cmd.Context(), door, looked(door, &listed), nil, "detach")
+			return a.show(cmd.Context(), door, looked(door, &listed), nil, o.interrupt)
 		},
 	}
+	o.flags(c.Flags())
+	return c
+}
+
+// attachOptions are what `metaml attach` and `%metaml attach` take beside the name.
+type attachOptions struct{ interrupt string }
+
+func (o *attachOptions) flags(f *pflag.FlagSet) {
+	f.StringVar(&o.interrupt, "interrupt", "detach", "what ■ and Ctrl-C do to the run: stop it, or detach from it")
+}
+
+func (o *attachOptions) check() error {
+	if o.interrupt != "stop" && o.interrupt != "detach" {
+		return &run.UserError{Code: "option", Text: fmt.Sprintf("--interrupt takes stop or detach, not %q", o.interrupt)}
+	}
+	return nil
+}
+
+// attachLine reads what stands behind `%metaml attach`; without a name it is the last run.
+func attachLine(line string) (string, attachOptions, error) {
+	var o attachOptions
+	f := pflag.NewFlagSet("attach", pflag.ContinueOnError)
+	f.Usage = func() {}
+	o.flags(f)
+	if err := f.Parse(strings.Fields(line)); err != nil {
+		return "", o, &run.UserError{Code: "option", Text: err.Error(), Hint: "%metaml attach [RUN] [--interrupt stop|detach]"}
+	}
+	name := strings.Join(f.Args(), " ")
+	if name == "" {
+		name = "last"
+	}
+	return name, o, o.check()
 }
 
 // load opens the target and finds the run that args name; without a name it is the last.

@@ -162,6 +162,7 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 	}
 	if err := c.peer.send("accepted", map[string]any{
 		"run": plan.Spec.Name, "kind": plan.Spec.Kind, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": executable(), "detach": c.detach,
+		"interrupt": interruptMeans(s.settings),
 	}); err != nil {
 		return err
 	}
@@ -251,9 +252,9 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if err != nil {
 		return err
 	}
-	name := strings.TrimSpace(begin.Line)
-	if name == "" {
-		name = "last"
+	name, options, err := attachLine(begin.Line)
+	if err != nil {
+		return err
 	}
 	listed, err := door.Target.Load(ctx, name)
 	if err != nil {
@@ -261,6 +262,7 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	}
 	if err := c.peer.send("accepted", map[string]any{
 		"run": listed.Spec.Name, "kind": listed.Spec.Kind, "key": listed.Spec.Key, "attached": true, "into": "", "metaml": executable(), "detach": false,
+		"interrupt": options.interrupt,
 	}); err != nil {
 		return err
 	}
@@ -270,7 +272,7 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if err := c.peer.send("submitted", map[string]any{"run": listed.Spec.Name, "attached": true}); err != nil {
 		return err
 	}
-	return c.follow(ctx, door, looked(door, &listed), nil, "detach")
+	return c.follow(ctx, door, looked(door, &listed), nil, options.interrupt)
 }
 
 // refused gives the fields of a `refused` line.

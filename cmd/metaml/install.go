@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/jupyter-ext/labextension"
 	"github.com/metaml/metaml/kernel/kernelspec"
 )
 
@@ -23,7 +26,7 @@ type where struct {
 func (w *where) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&w.user, "user", false, "for this user (the default)")
 	c.Flags().BoolVar(&w.sysPrefix, "sys-prefix", false, "into the environment of --python, or of the active one")
-	c.Flags().StringVar(&w.prefix, "prefix", "", "into DIR/share/jupyter/kernels")
+	c.Flags().StringVar(&w.prefix, "prefix", "", "into DIR/share/jupyter")
 	c.Flags().StringVar(&w.name, "name", "metaml", "the kernel's name, which its folder has")
 	c.MarkFlagsMutuallyExclusive("user", "sys-prefix", "prefix")
 }
@@ -65,7 +68,7 @@ func installCommand(a *app) *cobra.Command {
 		display string
 	)
 	c := &cobra.Command{
-		Use: "install", Short: "Make the kernel known to Jupyter (a kernelspec), for the Python named by --python", Args: cobra.NoArgs,
+		Use: "install", Short: "Make the kernel and its extension known to Jupyter (a kernelspec), for the Python named by --python", Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			kernel, err := beside.Find("metaml-kernel")
 			if err != nil {
@@ -80,10 +83,15 @@ func installCommand(a *app) *cobra.Command {
 				return err
 			}
 			spec := kernelspec.JSON([]string{kernel, "-f", "{connection_file}", "--python", python}, display)
-			if err := writeKernelspec(dir, spec); err != nil {
+			if err := writeFile(filepath.Join(dir, kernelspecFile), spec); err != nil {
 				return err
 			}
 			fmt.Fprintf(a.err, "installed the kernel %q for %s in %s\n", display, python, dir)
+			for name, content := range labextension.Files(metaml.Version()) {
+				if err := writeFile(filepath.Join(extensionFolder(dir), filepath.FromSlash(name)), content); err != nil {
+					return err
+				}
+			}
 			return nil
 		},
 	}
@@ -93,34 +101,70 @@ func installCommand(a *app) *cobra.Command {
 	return c
 }
 
-func writeKernelspec(dir string, spec []byte) error {
+const kernelspecFile = "kernel.json"
+
+// extensionFolder is where JupyterLab and Notebook 7 look for our extension, beside the kernels of a kernelspec's folder.
+func extensionFolder(kernel string) string {
+	return filepath.Join(filepath.Dir(filepath.Dir(kernel)), "labextensions", labextension.Name)
+}
+
+// writeFile puts a file for Jupyter in its place, whole.
+func writeFile(path string, content []byte) error {
+	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: kernelspecs are for everyone to read, as Jupyter's are
 		return run.Wrap(err, "install", fmt.Sprintf("cannot make %s: %s", dir, errors.Unwrap(err)), "Choose another place: --user, --sys-prefix or --prefix DIR.")
 	}
-	temporary := filepath.Join(dir, ".kernel.json.new")
-	if err := os.WriteFile(temporary, spec, 0o644); err != nil { //nolint:gosec // G306: as above
-		return fmt.Errorf("write the kernelspec: %w", err)
+	temporary := filepath.Join(dir, "."+filepath.Base(path)+".new")
+	if err := os.WriteFile(temporary, content, 0o644); err != nil { //nolint:gosec // G306: as above
+		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return os.Rename(temporary, filepath.Join(dir, "kernel.json"))
+	return os.Rename(temporary, path)
+}
+
+// removeExtension removes our extension when the last of our kernels beside it has gone, and says whether it did.
+func removeExtension(kernel string) (bool, error) {
+	specs, err := filepath.Glob(filepath.Join(filepath.Dir(kernel), "*", kernelspecFile))
+	if err != nil {
+		return false, fmt.Errorf("look for other kernels: %w", err)
+	}
+	for _, path := range specs {
+		// One that cannot be read may be ours.
+		if content, err := os.ReadFile(path); err != nil || bytes.Contains(content, []byte("metaml-kernel")) {
+			return false, nil
+		}
+	}
+	dir := extensionFolder(kernel)
+	if _, err := os.Stat(dir); err != nil {
+		return false, nil //nolint:nilerr // installed before there was one
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return false, fmt.Errorf("remove JupyterLab's extension: %w", err)
+	}
+	_ = os.Remove(filepath.Dir(dir)) // others may have theirs in it
+	return true, nil
 }
 
 func uninstallCommand(a *app) *cobra.Command {
 	var w where
 	c := &cobra.Command{
-		Use: "uninstall", Short: "Remove the kernelspec that install made", Args: cobra.NoArgs,
+		Use: "uninstall", Short: "Remove what install made", Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			dir, err := a.kernelFolder(w)
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(filepath.Join(dir, "kernel.json")); err != nil {
+			if _, err := os.Stat(filepath.Join(dir, kernelspecFile)); err != nil {
 				return &run.UserError{Code: "not-found", Text: "there is no kernelspec in " + dir}
 			}
 			if err := os.RemoveAll(dir); err != nil {
 				return fmt.Errorf("remove the kernelspec: %w", err)
 			}
 			fmt.Fprintf(a.err, "removed %s\n", dir)
-			return nil
+			removed, err := removeExtension(dir)
+			if removed {
+				fmt.Fprintf(a.err, "removed %s\n", extensionFolder(dir))
+			}
+			return err
 		},
 	}
 	w.flags(c)

@@ -81,6 +81,9 @@ func (b *Bridge) kernelInfoReply(c *client, ch wire.Channel, m wire.Message) {
 		}
 		set(fields, "implementation", "metaml")
 		set(fields, "banner", strings.TrimRight(banner, "\n")+"\n"+b.banner()+"\n")
+		if shown := b.gate.Shown(); len(shown) > 0 {
+			set(fields, "metaml", map[string]any{"shown": shown})
+		}
 	})
 }
 

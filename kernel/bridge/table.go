@@ -66,8 +66,8 @@ var Table = []Intercept{
 	},
 	{
 		Direction: ToFrontEnd, Channel: wire.Shell, Type: "kernel_info_reply",
-		What:  "implementation is metaml, the banner has one more line; signed again",
-		Why:   "people see which kernel they talk to; language_info stays, exporters need it",
+		What:  "implementation is metaml, the banner has one more line, metaml names the held cells and their runs; signed again",
+		Why:   "people see which kernel they talk to, a page that is loaded again which runs to show; language_info stays, exporters need it",
 		reply: (*Bridge).kernelInfoReply,
 	},
 	{

@@ -42,9 +42,9 @@ func (g *Gate) past(r *request) bool {
 	})
 }
 
-// explain says under a cell what it waits for, when the page that shows the run is gone.
+// explain says under a cell what it waits for, when the page that shows the run is gone and none shows it again.
 func (g *Gate) explain(r *request) {
-	if !g.current.held || r.client == g.current.client || g.front.Present(g.current.client) {
+	if !g.current.held || r.client == g.current.client || g.front.Present(g.current.client) || g.shownAgain(g.current) {
 		return
 	}
 	if run := g.current.talk.name(); run != "" {

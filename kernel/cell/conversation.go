@@ -26,6 +26,7 @@ type line struct {
 	} `json:"cell"`
 	Detach    bool            `json:"detach"`
 	Run       string          `json:"run"`
+	Interrupt string          `json:"interrupt"`
 	Bundle    json.RawMessage `json:"bundle"`
 	Metadata  json.RawMessage `json:"metadata"`
 	DisplayID string          `json:"display_id"`
@@ -48,12 +49,13 @@ type Conversation struct {
 
 	left sync.Once // the notice that it goes on without its cell
 
-	mu     sync.Mutex
-	detach bool   // the cell does not wait for the run
-	bound  bool   // the run is bound: the kernel carries on when the module has left
-	run    string // the run's name
-	exists bool   // `metaml` said that the run is submitted
-	done   bool   // `metaml` said its last line
+	mu          sync.Mutex
+	detach      bool   // the cell does not wait for the run
+	bound       bool   // the run is bound: the kernel carries on when the module has left
+	run         string // the run's name
+	onInterrupt string // what an interrupt does to it
+	exists      bool   // `metaml` said that the run is submitted
+	done        bool   // `metaml` said its last line
 }
 
 // talk runs a conversation to its end: the process has ended and both goroutines too.
@@ -168,7 +170,7 @@ func (t *Conversation) note(l line) {
 	case "options":
 		t.detach = t.detach || l.Detach
 	case "accepted":
-		t.run = l.Run
+		t.run, t.onInterrupt = l.Run, l.Interrupt
 		t.detach = t.detach || l.Detach
 	case "submitted":
 		t.run, t.exists = l.Run, true
@@ -268,7 +270,7 @@ func (t *Conversation) interrupt(now bool) {
 		case t.ending.Err() != nil:
 		case !t.gate.Watched(t.parent):
 			t.leave()
-			_ = t.proc.send(detachLine) // an ended metaml ends the cell by itself
+			t.letGo()
 		default:
 			t.sendStop(now)
 		}
@@ -276,6 +278,9 @@ func (t *Conversation) interrupt(now bool) {
 }
 
 var detachLine = []byte(`{"v":1,"type":"detach"}` + "\n")
+
+// letGo ends the cell and not its run, without waiting for `metaml` to read it. An ended one ends the cell by itself.
+func (t *Conversation) letGo() { time.AfterFunc(0, func() { _ = t.proc.send(detachLine) }) }
 
 // leave says, once, that the run goes on without its cell.
 func (t *Conversation) leave() {
@@ -291,6 +296,13 @@ func (t *Conversation) name() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.run
+}
+
+// shows gives the run's name and what an interrupt does to it.
+func (t *Conversation) shows() (run, interrupt string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.run, t.onInterrupt
 }
 
 func (t *Conversation) sendStop(now bool) {

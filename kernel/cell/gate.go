@@ -69,9 +69,11 @@ type request struct {
 	idle       [][]byte      // its idle, kept back
 	interrupts int           // interrupts so far
 
-	count       int  // its execution_count
-	signalled   bool // an interrupt came while it closed the gate
-	interrupted bool // the reply was made up: an interrupt took the wrapped kernel's
+	cellID      string // the notebook's cell, where it is held and has one
+	reads       bool   // it is held and a reading line
+	count       int    // its execution_count
+	signalled   bool   // an interrupt came while it closed the gate
+	interrupted bool   // the reply was made up: an interrupt took the wrapped kernel's
 }
 
 // Failure is the error that ends a cell.
@@ -232,6 +234,9 @@ func (g *Gate) Interrupt() bool {
 		return false
 	}
 	for _, r := range g.holding {
+		if g.shownAgain(r) {
+			continue // the interrupt is for what the page shows
+		}
 		r.interrupts++
 		r.talk.interrupt(r.interrupts > 1)
 	}
@@ -287,7 +292,9 @@ func (g *Gate) bound(t *Conversation, id string, detach bool) {
 		return
 	}
 	r.held = true
+	r.cellID, r.reads = cellID(r.msg.Metadata()), reads(r.msg.Content())
 	g.holding = append(g.holding, r)
+	g.showAgain(r)
 	if g.current == r {
 		g.pass()
 	}
@@ -318,6 +325,7 @@ func (g *Gate) end(t *Conversation, id string, f *Failure) {
 	}
 	if r.held {
 		r.outcome = f
+		g.endAgain(r)
 	}
 	r.pending, r.held = false, false
 	g.holding = slices.DeleteFunc(g.holding, func(h *request) bool { return h == r })

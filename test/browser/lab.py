@@ -57,12 +57,12 @@ class Lab:
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
 
-    def write(self, name: str, *cells: str) -> None:
+    def write(self, name: str, *cells: str, kernel: str = "metaml") -> None:
         """Puts a notebook of code cells into the folder."""
         document = {
             "nbformat": 4,
             "nbformat_minor": 5,
-            "metadata": {"kernelspec": {"name": "metaml", "display_name": "Python (MetaML)", "language": "python"}},
+            "metadata": {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
             "cells": [
                 {"cell_type": "code", "id": f"cell-{i}", "source": text, "metadata": {}, "outputs": [], "execution_count": None}
                 for i, text in enumerate(cells)
@@ -70,10 +70,14 @@ class Lab:
         }
         (self.notebooks / name).write_text(json.dumps(document))
 
-    def open(self, name: str) -> None:
+    def open(self, name: str, kernel: str = "Python (MetaML)") -> None:
         self.page.goto(f"http://127.0.0.1:{self.port}/lab/tree/{name}?reset")
         expect(self.page.locator(".jp-Notebook")).to_be_visible()
-        self.wait_for_kernel("Python (MetaML)")
+        self.wait_for_kernel(kernel)
+
+    def load_again(self) -> None:
+        self.page.reload()
+        expect(self.page.locator(".jp-Notebook")).to_be_visible()
 
     def wait_for_kernel(self, name: str) -> None:
         expect(self.page.locator(".jp-Toolbar-kernelName")).to_contain_text(name)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from lab import Lab
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, WebSocket, expect
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
 
@@ -84,37 +84,111 @@ def test_interrupt_stops_the_run_and_restart_gives_a_fresh_kernel(lab: Lab) -> N
     expect(lab.outputs("1 + 1")).to_contain_text("2")
 
 
-def test_a_page_that_is_loaded_again_sees_the_run(lab: Lab) -> None:
-    lab.write(
-        "long.ipynb",
-        "%%train --completions 40\ndef wait(directory='.'):\n    import os, time\n"
-        "    while not os.path.exists('go'): time.sleep(0.1)\n    time.sleep(0.3)",
-        "%metaml attach",
-        "print('later')",
-    )
+LONG = (
+    "%%train --completions 40\ndef wait(directory='.'):\n    import os, time\n"
+    "    while not os.path.exists('go'): time.sleep(0.1)\n    time.sleep(0.3)"
+)
+
+
+def start_and_load_again(lab: Lab, *cells: str) -> None:
+    """Executes a long run that waits for the file `go`, saves the notebook, and loads its page again."""
+    lab.write("long.ipynb", LONG, *cells)
+    lab.open("long.ipynb")
+    lab.cell("%%train").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("%%train").get_by_role("cell", name="0 ●")).to_be_visible()
+    lab.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    lab.load_again()
+    expect(indicator(lab)).to_have_attribute("data-status", "busy")
+
+
+def indicator(lab: Lab) -> Locator:
+    return lab.page.locator(".jp-Notebook-ExecutionIndicator")
+
+
+def test_a_page_that_is_loaded_again_shows_the_run_in_its_cell(lab: Lab) -> None:
+    start_and_load_again(lab, "print('later')")
+    train = lab.cell("%%train")
+    expect(train).to_contain_text("[*]:")
+    # Loaded once more: it is shown once, and by this page.
+    lab.load_again()
+    expect(train).to_contain_text("[*]:")
+    (lab.notebooks / "go").touch()
+    table = train.locator(".mm").filter(has=lab.page.locator(".top"))
+    expect(table).to_contain_text(re.compile(r"[1-9]\d* of 40"))
+    expect(table).to_have_count(1)
+    if picture := os.environ.get("METAML_PICTURE"):
+        lab.page.screenshot(path=picture)
+    lab.cell("print('later')").click()
+    lab.command("notebook:run-cell")
+    expect(table).to_contain_text("all 40 trials")
+    expect(train).to_contain_text("[1]:")
+    expect(indicator(lab)).to_have_attribute("data-status", "idle")
+    expect(table).to_have_count(1)
+    expect(lab.outputs("print('later')")).to_have_text("later")
+    # The cell counts once, whoever showed it.
+    expect(lab.cell("print('later')")).to_contain_text("[2]:")
+
+
+def test_interrupt_in_a_page_that_is_loaded_again_stops_the_run_that_its_cell_shows(lab: Lab) -> None:
+    start_and_load_again(lab)
+    train = lab.cell("%%train")
+    expect(train).to_contain_text("[*]:")
+    expect(train).to_contain_text("■ stops the run")
+    lab.command("notebook:interrupt-kernel")
+    expect(train).to_contain_text("KeyboardInterrupt: wait-1 was stopped")
+    expect(train).to_contain_text("[1]:")
+    expect(indicator(lab)).to_have_attribute("data-status", "idle")
+    [run] = lab.metaml("runs")
+    assert run["state"] == "stopped"
+
+
+def test_a_notebook_of_another_kernel_is_asked_nothing(lab: Lab) -> None:
+    lab.write("plain.ipynb", "import time; time.sleep(3)", "1 + 1", kernel="python3")
+    sent: list[str] = []
+
+    def note(socket: WebSocket) -> None:
+        socket.on("framesent", lambda data: sent.append(data if isinstance(data, str) else data.decode(errors="ignore")))
+
+    lab.open("plain.ipynb", "Python 3 (ipykernel)")
+    lab.cell("time.sleep").click()
+    lab.command("notebook:run-cell")
+    expect(indicator(lab)).to_have_attribute("data-status", "busy")
+    lab.page.on("websocket", note)
+    lab.load_again()
+    expect(indicator(lab)).to_have_attribute("data-status", "idle")
+    lab.cell("1 + 1").click()
+    lab.command("notebook:run-cell")
+    expect(lab.outputs("1 + 1")).to_contain_text("2")
+    requests = [text for text in sent if "execute_request" in text]
+    assert len(requests) == 1, requests
+    assert "1 + 1" in requests[0]
+
+
+def test_a_page_without_the_cell_sees_the_run_by_attach(lab: Lab) -> None:
+    lab.write("long.ipynb", "%metaml attach", "print('later')", LONG)
     lab.open("long.ipynb")
     lab.cell("%%train").click()
     lab.command("notebook:run-cell")
     expect(lab.cell("%%train").get_by_role("cell", name="0 ●")).to_be_visible()
 
-    lab.page.reload()
-    expect(lab.page.locator(".jp-Notebook")).to_be_visible()
-    indicator = lab.page.locator(".jp-Notebook-ExecutionIndicator")
-    expect(indicator).to_have_attribute("data-status", "busy")
-    lab.cell("print('later')").click()
-    lab.command("notebook:run-cell")
-    expect(lab.cell("print('later')")).to_contain_text("This cell waits for wait-1; `%metaml attach wait-1` shows it.")
+    lab.write("long.ipynb", "%metaml attach", "print('later')")
+    lab.load_again()
+    expect(indicator(lab)).to_have_attribute("data-status", "busy")
     attach = lab.cell("%metaml attach")
     attach.click()
     lab.command("notebook:run-cell")
     expect(attach.get_by_role("cell", name="0 ●")).to_be_visible()
+    lab.cell("print('later')").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("print('later')")).to_contain_text("This cell waits for wait-1; `%metaml attach wait-1` shows it.")
     (lab.notebooks / "go").touch()
     expect(attach).to_contain_text(re.compile(r"[1-9]\d* of 40"))
 
     # Nothing is stopped that the page does not show: the run goes on, and the person is told how to stop it.
     lab.command("notebook:interrupt-kernel")
     expect(attach).to_contain_text("wait-1 goes on")
-    expect(indicator).to_have_attribute("data-status", "idle")
+    expect(indicator(lab)).to_have_attribute("data-status", "idle")
     lab.cell("print('later')").click()
     lab.command("notebook:run-cell")
     expect(lab.cell("print('later')")).to_contain_text("`%metaml stop wait-1` stops it")

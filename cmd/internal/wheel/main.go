@@ -1,10 +1,11 @@
-// Command wheel packs MetaML's Python wheel: the metaml module, the binaries
-// and the kernelspec in one zip file that pip installs by itself, laid out as
+// Command wheel packs MetaML's Python wheel: the metaml module, the binaries,
+// the kernelspec and JupyterLab's extension in one zip file that pip installs by itself, laid out as
 // Ruff's and uv's are (the binaries in NAME.data/scripts). No Python build
 // backend is involved, and the same inputs give the same bytes.
 //
 // Read wheel.go first, it says what goes where. The command is used by the
-// Makefile alone, and may import the version and the kernelspec's package.
+// Makefile alone, and may import the version and the packages of the
+// kernelspec and the extension.
 package main
 
 import (

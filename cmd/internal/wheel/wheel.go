@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/jupyter-ext/labextension"
 	"github.com/metaml/metaml/kernel/kernelspec"
 )
 
@@ -83,6 +84,9 @@ func (w *wheel) collect(bin, module, licence string) error {
 	w.add(data+"scripts/jupyter-metaml-nbconvert", 0o755, []byte(subcommand))
 	for _, file := range kernelspecFiles() {
 		w.add(data+"data/share/jupyter/kernels/"+kernelspec.Name+"/"+file.path, 0o644, file.data)
+	}
+	for name, content := range labextension.Files(w.version) { // pack sorts them
+		w.add(data+"data/share/jupyter/labextensions/"+labextension.Name+"/"+name, 0o644, content)
 	}
 	own, err := os.ReadFile(licence)
 	if err != nil {

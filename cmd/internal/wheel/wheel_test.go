@@ -92,7 +92,7 @@ func content(t *testing.T, file *zip.File) []byte {
 	return data
 }
 
-func TestTheWheelHoldsModuleBinariesAndKernelspec(t *testing.T) {
+func TestTheWheelHoldsModuleBinariesKernelspecAndExtension(t *testing.T) {
 	bin, module := inputs(t)
 	path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
 	if err != nil {
@@ -112,6 +112,9 @@ func TestTheWheelHoldsModuleBinariesAndKernelspec(t *testing.T) {
 	want := []string{
 		v + ".data/data/share/jupyter/kernels/metaml/kernel.json",
 		v + ".data/data/share/jupyter/kernels/metaml/logo-svg.svg",
+		v + ".data/data/share/jupyter/labextensions/metaml/install.json",
+		v + ".data/data/share/jupyter/labextensions/metaml/package.json",
+		v + ".data/data/share/jupyter/labextensions/metaml/static/remoteEntry.js",
 		v + ".data/scripts/jupyter-metaml-nbconvert",
 		v + ".data/scripts/metaml",
 		v + ".data/scripts/metaml-agent",

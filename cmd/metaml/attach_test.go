@@ -1,0 +1,26 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestWhatStandsBehindAttach(t *testing.T) {
+	for line, want := range map[string][2]string{
+		"":                               {"last", "detach"},
+		" train-1 ":                      {"train-1", "detach"},
+		"train-1 --interrupt=stop":       {"train-1", "stop"},
+		"--interrupt stop":               {"last", "stop"},
+		"--interrupt detach train-model": {"train-model", "detach"},
+	} {
+		name, options, err := attachLine(line)
+		if err != nil || name != want[0] || options.interrupt != want[1] {
+			t.Errorf("%q: %s, %s, %v", line, name, options.interrupt, err)
+		}
+	}
+	for line, want := range map[string]string{"--interrupt kill": "stop or detach", "--follow": "unknown flag"} {
+		if _, _, err := attachLine(line); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+}
