@@ -128,9 +128,9 @@ func removeExtension(kernel string) (bool, error) {
 		return false, fmt.Errorf("look for other kernels: %w", err)
 	}
 	for _, path := range specs {
-		// One that cannot be read may be ours.
-		if content, err := os.ReadFile(path); err != nil || bytes.Contains(content, []byte("metaml-kernel")) {
-			return false, nil
+		content, err := os.ReadFile(path)
+		if err != nil || bytes.Contains(content, []byte("metaml-kernel")) {
+			return false, nil //nolint:nilerr // one that cannot be read may be ours
 		}
 	}
 	dir := extensionFolder(kernel)
