@@ -432,7 +432,7 @@ func (f *front) probe(r *revision, body *string) notice {
 	if isPart(c.answer.kind) {
 		n.ContentType = firstOf(said.Type, typeOfPart(c.answer.kind, c.answer.data))
 		n.Body = shown(c.answer.data)
-		c.worker.quit(c)
+		f.probeRest(r, c, &n)
 		return n
 	}
 	contentType, data, p := f.render(r, c)
@@ -450,6 +450,46 @@ func (f *front) probe(r *revision, body *string) notice {
 		n.Error = firstOf(n.Error, fasthttp.StatusMessage(n.Status))
 	}
 	return n
+}
+
+// How much of a stream is read to see whether it breaks.
+const (
+	probeStream = 250 * time.Millisecond
+	probeParts  = 100
+)
+
+// probeRest reads what follows the first part of a stream, for a moment. What breaks there has a status already, so no caller is told.
+func (f *front) probeRest(r *revision, c *call, n *notice) {
+	over := time.NewTimer(probeStream)
+	defer over.Stop()
+	for range probeParts {
+		if err := c.worker.more(c); err != nil {
+			p := f.problemOf(r, err)
+			n.Status, n.Error = p.status, p.text
+			return
+		}
+		select {
+		case <-c.done:
+		case <-over.C:
+			if !c.worker.quit(c) {
+				<-c.done // it is on its way
+			}
+			return
+		}
+		switch {
+		case c.failure != nil:
+			p := f.problemOf(r, c.failure)
+			n.Status, n.Error = p.status, p.text
+			return
+		case c.answer.kind == replyEnd:
+			return
+		case !isPart(c.answer.kind):
+			_, n.Error = errorOf(c.answer.data)
+			n.Status, n.Body, n.Error = c.answer.status, shown(c.answer.data), firstOf(n.Error, "the stream broke off")
+			return
+		}
+	}
+	c.worker.quit(c)
 }
 
 func shown(data []byte) string {

@@ -406,6 +406,8 @@ func TestARevisionThatNeverGetsReady(t *testing.T) {
 		{"a module that is missing", "def serve(input: int):\n    import not_there\n", "", run.ReasonTest, "No module named 'not_there'"},
 		{"no JSON", "def serve(input: int): return {1: object()}\n", "", run.ReasonTest, "object"},
 		{"our own example is refused", "def serve(input: int): return 1 / (input - input)\n", "", run.ReasonTest, "the example made from the signature, 1, was answered with 500: serve raised ZeroDivisionError"},
+		{"a stream that breaks", "def serve(input: int):\n    yield 1\n    raise KeyError('later')\n", "", run.ReasonTest, "was answered with 500: serve raised KeyError"},
+		{"a stream that an error of its own breaks", "import metaml\ndef serve(input: int):\n    yield 1\n    raise metaml.HTTPError(409, 'taken')\n", "", run.ReasonTest, "was answered with 409: serve answered 409 taken, in a stream that had begun"},
 		{"our own example is not taken in time", "import time\ndef serve(input: int): time.sleep(600)\n", "", run.ReasonTest, "504"},
 		{"the example is refused", "def serve(input): return 1 / input\n", "0", run.ReasonTest, "ZeroDivisionError"},
 		{"cannot be served", "serve = 3\n", "", run.ReasonProgram, "serve"},

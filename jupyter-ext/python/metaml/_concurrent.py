@@ -187,15 +187,18 @@ class _Front(asyncio.Protocol):
     async def _part(self, number: int, stream: Stream) -> None:
         try:
             if hasattr(stream.source, "__anext__"):
+                stream.waiting = asyncio.current_task()
                 part = stream.part(await stream.source.__anext__())
             else:
                 part = stream.part(next(stream.source))
         except (StopIteration, StopAsyncIteration):
             part = stream.end()
         except BaseException as error:
-            if self.gone.done():
+            if self.gone.done() or (isinstance(error, asyncio.CancelledError) and number not in self.streams):
                 return
             part = self.service.failed(error, begun=stream.begun)
+        finally:
+            stream.waiting = None
         if number not in self.streams:  # it was ended meanwhile
             return
         self._send(number, part)
@@ -204,6 +207,9 @@ class _Front(asyncio.Protocol):
             await self._close(stream)
 
     async def _close(self, stream: Stream) -> None:
+        if stream.waiting is not None:  # a generator that runs cannot be closed: what it awaits is cancelled
+            stream.waiting.cancel()
+            await asyncio.wait([stream.waiting])
         try:
             if hasattr(stream.source, "aclose"):
                 await stream.source.aclose()

@@ -26,6 +26,7 @@ class Stream:
 
     def __init__(self, source: Any, events: bool = False, response: Response | None = None) -> None:
         self.source = source
+        self.waiting: Any = None  # the task that waits for an asynchronous generator's next value
         self._events = events or (response is not None and response.type.partition(";")[0].strip().lower() == EVENTS)
         self._response = response
         self._kind = 0

@@ -279,6 +279,28 @@ def test_a_stream_that_fails_or_is_quit_is_closed(shared: Shared, way: str) -> N
     assert worker.log().count("closed") == closed + 2
 
 
+def test_an_asynchronous_generator_that_waits_is_closed_when_it_is_quit(tmp_path: Path) -> None:
+    source = """import asyncio, sys
+async def serve(seconds):
+    try:
+        yield seconds
+        await asyncio.sleep(seconds)
+    finally:
+        print("closed", seconds, file=sys.stderr, flush=True)
+"""
+    with serving(tmp_path, source) as (front, worker):
+        stream = front.stream(600)
+        assert next(stream).body == b"600\n"
+        front.sock.sendall(frame(MORE, front.number - 1))
+        assert [answer.kind for answer in front.stream(0)] == [7, 8]  # it waits
+        front.sock.sendall(frame(QUIT, front.number - 2))
+        for _ in range(1000):  # it is closed beside what comes after it
+            assert [answer.kind for answer in front.stream(0)] == [7, 8]
+            if "closed 600" in worker.log():
+                break
+        assert "closed 600" in worker.log() and "metaml" not in worker.log()
+
+
 def test_streams_end_with_their_front(tmp_path: Path) -> None:
     with serving(tmp_path, STREAMS) as (front, worker):
         assert next(front.stream({"parts": "range(10)"})).body == b"0\n"
