@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ func deleteCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && older == "" {
 				return usageError{errors.New("delete needs the names of runs, or --older 30d")}
+			}
+			if len(args) > 0 && older != "" { // are the names what goes too, or what stays?
+				return usageError{errors.New("delete takes the names of runs or --older, not both")}
 			}
 			door, err := a.door()
 			if err != nil {
@@ -77,13 +81,18 @@ func named(ctx context.Context, door *deployer.Door, args []string) ([]string, e
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, listed.Spec.Name)
+		if !slices.Contains(names, listed.Spec.Name) {
+			names = append(names, listed.Spec.Name)
+		}
 	}
 	return names, nil
 }
 
 // olderThan finds the runs that ended longer ago than age.
 func olderThan(ctx context.Context, door *deployer.Door, age string) ([]string, error) {
+	if strings.Trim(age, "0123456789.") == "" {
+		return nil, usageError{fmt.Errorf("--older takes a time with its unit, such as 12h or 30d, not %q", age)}
+	}
 	least, err := settings.ParseDuration(age)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--older %w", err)}
