@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +14,9 @@ import (
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 
 	"github.com/metaml/metaml/cmd/internal/beside"
+	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 )
 
@@ -135,8 +138,16 @@ func examineRuns() finding {
 
 func (a *app) examineSettings() finding {
 	file := settings.FindFile(a.cwd)
-	if _, err := settings.Resolve("train", settings.Sources{Environ: a.environ, File: file}); err != nil {
-		return finding{Name: "settings", Text: message(err)}
+	resolved, err := settings.Resolve("train", settings.Sources{Environ: a.environ, File: file})
+	if err == nil {
+		err = deployer.Supported(resolved)
+	}
+	if err != nil {
+		f := finding{Name: "settings", Text: err.Error()}
+		if u, ok := errors.AsType[*run.UserError](err); ok {
+			f.Text, f.Remedy = u.Text, u.Hint
+		}
+		return f
 	}
 	text := "no metaml.toml here or above"
 	if file.Path != "" {

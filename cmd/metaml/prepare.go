@@ -228,7 +228,7 @@ func (s *submission) answerFor(ctx context.Context, python string) (func(), erro
 			return func() {}, err
 		}
 		if err := p.Write(filepath.Join(temporary.Path, "program")); err != nil {
-			return temporary.Remove, err
+			return temporary.Remove, staging.Failed(err)
 		}
 	}
 	var dir string

@@ -84,7 +84,11 @@ func (s *submission) stage() error {
 	if s.staging, err = staging.New(); err != nil {
 		return err
 	}
-	folder := filepath.Join(s.staging.Path, "program")
+	return staging.Failed(s.write(filepath.Join(s.staging.Path, "program")))
+}
+
+// write writes the program folder, with what is known of the session.
+func (s *submission) write(folder string) error {
 	if err := s.program.Write(folder); err != nil {
 		return err
 	}

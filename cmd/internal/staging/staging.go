@@ -1,7 +1,7 @@
 // Package staging gives commands a folder in the system's temporary one in which something waits until it is taken, and sees to it that
 // none is left for ever: a process that is killed removes nothing, so the next one does.
 //
-// Read [New] first. The package imports deployer/run and golang.org/x/sys.
+// Read [New] first. The package imports deployer/folder, deployer/run and golang.org/x/sys.
 package staging
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -46,6 +47,15 @@ func New() (*Folder, error) {
 		return nil, errors.Join(fmt.Errorf("lock the folder for the program: %w", err), os.RemoveAll(dir))
 	}
 	return &Folder{dir, lock}, nil
+}
+
+// Failed says why nothing could be written into such a folder, and what to do where its disk is the cause.
+func Failed(err error) error {
+	if err == nil || !folder.NoSpace(err) {
+		return err
+	}
+	return run.Wrap(err, "temporary-folder", fmt.Sprintf("no space left on the disk to write the program in %s", os.TempDir()),
+		"Free some space, or set TMPDIR to a folder on another disk.")
 }
 
 // Remove removes the folder. It may be called twice, and on nil.

@@ -1,8 +1,12 @@
 package staging
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -39,5 +43,16 @@ func TestWhatAKilledProcessLeftIsSwept(t *testing.T) {
 	held.Remove()
 	if entries, _ := os.ReadDir(temporary); len(entries) != 1 {
 		t.Fatal("Remove left something:", entries)
+	}
+}
+
+func TestAFullTemporaryFolderIsNamed(t *testing.T) {
+	t.Setenv("TMPDIR", "/small")
+	err := Failed(&fs.PathError{Op: "write", Path: "/small/x", Err: syscall.ENOSPC})
+	if err == nil || !strings.HasPrefix(err.Error(), "no space left on the disk to write the program in /small\n") || !strings.Contains(err.Error(), "set TMPDIR") {
+		t.Errorf("it says: %v", err)
+	}
+	if other := errors.New("other"); Failed(other) != other || Failed(nil) != nil {
+		t.Error("an error of another kind is changed")
 	}
 }
