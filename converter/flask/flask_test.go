@@ -307,12 +307,15 @@ def f(age):
         raise HTTPError(422, "age must not be negative")
     if age > 200:
         raise metaml.HTTPError(404, "nobody", headers={"X-Age": "1"})
+    if age > 100:
+        raise HTTPError(404)
     if age == 0:
         return "new"
     if age == 1:
         return {"age": 1}
     return metaml.Response(b"<p>", type="text/html", status=201)`, flask.Options{Path: "/v1/people/a%3Ab:age"}, []request{
-			bad(422, "-1", `{"error": "age must not be negative"}`), bad(404, "300", `{"error": "nobody"}`), bad(201, "2", "<p>").answers("text/html; charset=utf-8"),
+			bad(422, "-1", `{"error": "age must not be negative"}`), bad(404, "300", `{"error": "nobody"}`), bad(404, "101", `{"error": "Not Found"}`),
+			bad(201, "2", "<p>").answers("text/html; charset=utf-8"),
 			post("0", "new").answers(text), post(`{"age": 1}`, `{"age": 1}`),
 		}},
 		{"order", `

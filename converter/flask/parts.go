@@ -62,7 +62,7 @@ var standInParts = map[string]string{
     def __init__(self, status, text="", *, headers=None):
         super().__init__(text)
         self.code = self.status = status
-        self.text = text
+        self.description = self.text = text or self.name
         self.headers = headers or {}
 
     def get_headers(self, *arguments):

@@ -20,7 +20,7 @@ class HTTPError(HTTPException):
     def __init__(self, status, text="", *, headers=None):
         super().__init__(text)
         self.code = self.status = status
-        self.text = text
+        self.description = self.text = text or self.name
         self.headers = headers or {}
 
     def get_headers(self, *arguments):
@@ -43,6 +43,8 @@ def f(age):
         raise HTTPError(422, "age must not be negative")
     if age > 200:
         raise HTTPError(404, "nobody", headers={"X-Age": "1"})
+    if age > 100:
+        raise HTTPError(404)
     if age == 0:
         return "new"
     if age == 1:
