@@ -70,6 +70,13 @@ def test_the_run_is_out_and_run(notebook: Notebook) -> None:
     assert notebook.run("run.name").results == ["'first-2'"], "running a cell runs it"
 
 
+def test_a_run_that_was_not_the_cells_result_is_shown_by_the_next(notebook: Notebook) -> None:
+    shown = notebook.run("import metaml\n@metaml.Train(name='kept')\ndef train():\n    return {'loss': 0.5}\nheld = train()")
+    assert shown.status == "ok", shown.error
+    assert "best loss 0.5" in notebook.run("held").plain, "the table stood under the other cell"
+    assert len(notebook.run("train()").displays) == 2, "the slice and the table, which is the result's too"
+
+
 def test_a_name_of_the_users_is_left_alone(notebook: Notebook) -> None:
     shown = notebook.run("run = 'mine'\n")
     shown = notebook.run("%%train --name polite\ndef train():\n    return 1")

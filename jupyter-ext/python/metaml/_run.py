@@ -110,7 +110,7 @@ class Held:
     def __init__(self, name: str) -> None:
         self.name = name
         self._listed: Kept[str] | None = None  # what a listing said of one that has ended
-        self._shown = False  # it is on the screen already
+        self._shown: object = None  # the cell under which it is on the screen already
 
     def _rename(self, name: str) -> None:
         self.name = name
@@ -135,10 +135,10 @@ class Held:
         _find.call("delete", self.name)
 
     def _ipython_display_(self) -> None:
-        """Show how it is; not when that stands above already, right after the cell."""
-        from ._show import renders, show_run
+        """Show how it is; not when that stands above already, in the same cell."""
+        from ._show import renders, show_run, this_cell
 
-        first, self._shown = self._shown, False
+        first, self._shown = self._shown is not None and self._shown == this_cell(), None
         if first and renders():
             return
         if first or not show_run(self):  # a terminal has written "Out[1]: " already

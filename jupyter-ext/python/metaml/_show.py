@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ._errors import MetaMLError
+from ._session import request
 from ._submit import begin
 from ._talk import connect
 
@@ -14,10 +15,21 @@ if TYPE_CHECKING:
     from ._run import Held
 
 
+def _shell() -> Any:
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
 def renders() -> bool:
     """Whether a front end shows display bundles; a terminal does not."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return getattr(shell, "kernel", None) is not None
+    return getattr(_shell(), "kernel", None) is not None
+
+
+def this_cell() -> object:
+    """What tells the cell that is executed from every other; None outside IPython. Cells without history reuse the count."""
+    shell = _shell()
+    if shell is None:
+        return None
+    return shell.execution_count, (request(shell).get("header") or {}).get("msg_id", "")
 
 
 def show_run(run: Held) -> bool:

@@ -147,11 +147,12 @@ def _until_accepted(
 
 def _accepted(message: dict[str, Any]) -> Run | Server:
     from ._run import held
+    from ._show import this_cell
 
     binary = str(message.get("metaml") or "")
     _find.remember(binary)
     run = held(str(message["run"]), str(message.get("kind") or ""))
-    run._shown = True
+    run._shown = this_cell()
     return run
 
 
