@@ -84,8 +84,8 @@ func (o Objective) Better(a, b float64) bool {
 	}
 }
 
-// Objective chooses the metric that decides (docs/rules.md §4): the one asked for, else, of the returned metrics whose names have a
-// direction, else of all such, the first by what it was measured on, by what it says, and by the table of directions. The
+// Objective chooses the metric that decides (docs/rules.md §4): the one asked for, else, of the returned metrics (of those that were
+// reported, if none was returned) whose names have a direction, the first by what it was measured on, by what it says, and by the table of directions. The
 // error, a [*UserError], says why there is none.
 func (s *State) Objective() (Objective, error) {
 	returned, all := s.metricNames()
@@ -98,14 +98,12 @@ func (s *State) Objective() (Objective, error) {
 		}
 		return Objective{Mode: s.Asked.Direction(), Metric: s.Asked.Metric}, nil
 	}
-	for _, names := range [][]string{returned, all} {
-		if o, ok := choose(names); ok {
-			return o, nil
-		}
-	}
 	names := returned
 	if len(names) == 0 {
 		names = all
+	}
+	if o, ok := choose(names); ok {
+		return o, nil
 	}
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" }) // --objective cannot name it
 	text := fmt.Sprintf("no trial of %s has a metric, so none is the best", s.Name)

@@ -122,6 +122,23 @@ func TestBestTrial(t *testing.T) {
 	}
 }
 
+// What was only reported on the way decides where nothing was returned, never in the place of what was.
+func TestWhatIsReturnedGoesBeforeWhatIsReported(t *testing.T) {
+	s := state(nil, []map[string]float64{{"profit": 1, "train_loss": 1}, {"profit": 2, "train_loss": 2}})
+	for i := range s.Trials {
+		s.Trials[i].Returned = []string{"profit"}
+	}
+	if o, err := s.Objective(); err == nil || !strings.Contains(err.Error(), "the name `profit` does not say") {
+		t.Errorf("the objective is %v (%v)", o, err)
+	}
+	for i := range s.Trials {
+		s.Trials[i].Returned = nil
+	}
+	if o, err := s.Objective(); err != nil || o.Metric != "train_loss" {
+		t.Errorf("the objective is %v (%v)", o, err)
+	}
+}
+
 func TestAnObjectiveIsReadOrRefused(t *testing.T) {
 	for text, want := range map[string]run.Objective{
 		"rmse": {Mode: run.Min, Metric: "rmse"}, "max:rmse": {Mode: run.Max, Metric: "rmse"}, "minimize:x": {Mode: run.Min, Metric: "x"},
