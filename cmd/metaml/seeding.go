@@ -71,7 +71,8 @@ func (s *submission) seedNotes(p *deployer.Plan) []string {
 	case len(above) > 0:
 		notes = append(notes, fmt.Sprintf("the program seeds %s itself (%s), %s; --seed N gives each trial its own", what(above), places(above), same))
 	case len(own) > 0:
-		notes = append(notes, fmt.Sprintf("%s seeds %s itself (%s), and no hyperparameter differs, so what it draws is the same in all %d trials; metaml.seed() as the seed gives each trial its own", p.Spec.Entry, what(own), places(own), p.Spec.Completions))
+		same = fmt.Sprintf("and no hyperparameter differs, so what it draws is the same in all %d trials", p.Spec.Completions)
+		notes = append(notes, fmt.Sprintf("%s seeds %s itself (%s), %s; metaml.seed() as the seed gives each trial its own", p.Spec.Entry, what(own), places(own), same))
 	}
 	return notes
 }

@@ -352,7 +352,8 @@ func (w *work) ownSeed(call *syntax.Node) *syntax.Node {
 		return args
 	}
 	name := strings.ToLower(lastName(call.Child("function")))
-	if name == "" || slices.ContainsFunc([]string{"split", "fold", "sample", "shuffle", "make_", "load", "fetch"}, func(s string) bool { return strings.Contains(name, s) }) {
+	ofData := func(part string) bool { return strings.Contains(name, part) }
+	if name == "" || slices.ContainsFunc([]string{"split", "fold", "sample", "shuffle", "make_", "load", "fetch"}, ofData) {
 		return nil
 	}
 	for _, a := range args.Children {

@@ -85,8 +85,8 @@ func (o Objective) Better(a, b float64) bool {
 }
 
 // Objective chooses the metric that decides (docs/rules.md §4): the one asked for, else, of the returned metrics (of those that were
-// reported, if none was returned) whose names have a direction, the first by what it was measured on, by what it says, and by the table of directions. The
-// error, a [*UserError], says why there is none.
+// reported, if none was returned) whose names have a direction, the first by what it was measured on, by what it says, and by the
+// table of directions. The error, a [*UserError], says why there is none.
 func (s *State) Objective() (Objective, error) {
 	returned, all := s.metricNames()
 	if s.Asked.Metric != "" {
