@@ -108,7 +108,7 @@ func health(ctx context.Context, address string, turns chan struct{}) run.Health
 		if said == run.HealthReady {
 			return said
 		}
-		if ctx.Err() == nil { // else it was not let finish
+		if said != run.HealthSilent { // of a silent one it is not known whether the time was over
 			found = said
 		}
 		select {

@@ -527,7 +527,7 @@ func TestPipelining(t *testing.T) {
 func TestSlowSenders(t *testing.T) {
 	t.Parallel()
 	l := defaultLimits
-	l.header = 300 * time.Millisecond
+	l.header = time.Second
 	r := newRig(t, l)
 	r.serve(1, "echo", Revision{Timeout: 20 * time.Second})
 	for name, text := range map[string]string{
@@ -544,10 +544,10 @@ func TestSlowSenders(t *testing.T) {
 	}
 	// Slow, but not too slow for so much.
 	c := r.dial()
-	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n\"", 10*(64<<10)+2)
+	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n\"", 20*(64<<10)+2)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for range 10 {
+	for range 20 {
 		<-tick.C
 		_, err := io.WriteString(c, strings.Repeat("x", 64<<10))
 		check(t, err)
@@ -557,7 +557,7 @@ func TestSlowSenders(t *testing.T) {
 	check(t, err)
 	_ = response.Body.Close()
 	if response.StatusCode != 200 {
-		t.Errorf("a second for 640 KiB: %d", response.StatusCode)
+		t.Errorf("two seconds for 1,280 KiB: %d", response.StatusCode)
 	}
 }
 

@@ -115,7 +115,7 @@ func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
 		if errors.As(err, &network) && network.Timeout() {
 			return problem{status: 408, text: "the body came too slowly", close: true}
 		}
-		return problem{status: 400, text: "the body ends too soon, or its chunks are broken", close: true}
+		return problem{status: 400, text: "the body ends too soon, or its chunks are broken", close: true, unread: true}
 	}
 	if length >= 0 && len(b.b)-8 != length {
 		q.release()

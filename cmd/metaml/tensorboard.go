@@ -3,9 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 
@@ -38,7 +36,6 @@ func tensorboardCommand(a *app) *cobra.Command {
 				_, err := fmt.Fprintln(a.out, address)
 				return err
 			}
-			signal.Ignore(os.Interrupt) // TensorBoard's own to handle; we end when it does
 			of := folder.Run(door.Target.Places(listed.Spec.Name, 0, 1).Folder)
 			python := listed.Spec.Python
 			if listed.NotOwn != "" { // it names a program of somebody else's
@@ -46,16 +43,12 @@ func tensorboardCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			board := exec.CommandContext(cmd.Context(), python, pymodule.RunTensorBoard(filepath.Join(string(of), "trials"), port)...)
-			board.Stdout, board.Stderr = raw(a.out), raw(a.err)
-			board.Cancel = func() error { return board.Process.Signal(syscall.SIGTERM) }
 			if err := exec.CommandContext(cmd.Context(), python, pymodule.RunCode("import tensorboard")...).Run(); err != nil {
 				return &run.UserError{Code: "tensorboard", Text: "TensorBoard is not installed for " + python, Hint: python + " -m pip install tensorboard"}
 			}
-			if err := board.Run(); err != nil && cmd.Context().Err() == nil && board.ProcessState.ExitCode() != -1 && board.ProcessState.ExitCode() != exitInterrupted {
-				return fmt.Errorf("TensorBoard ended: %w", err)
-			}
-			return nil
+			// In our place, so that it ends with whoever ends us, however.
+			argv := append([]string{python}, pymodule.RunTensorBoard(filepath.Join(string(of), "trials"), port)...)
+			return fmt.Errorf("start TensorBoard: %w", syscall.Exec(python, argv, a.environ))
 		},
 	}
 	c.Flags().IntVar(&port, "port", 0, "port to listen on; 0 is any free one")
