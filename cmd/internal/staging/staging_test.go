@@ -52,7 +52,7 @@ func TestAFullTemporaryFolderIsNamed(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "no space left on the disk to write the program in /small\n") || !strings.Contains(err.Error(), "set TMPDIR") {
 		t.Errorf("it says: %v", err)
 	}
-	if other := errors.New("other"); Failed(other) != other || Failed(nil) != nil {
+	if other := errors.New("other"); !errors.Is(Failed(other), other) || Failed(nil) != nil {
 		t.Error("an error of another kind is changed")
 	}
 }
