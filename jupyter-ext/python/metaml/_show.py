@@ -25,11 +25,14 @@ def renders() -> bool:
 
 
 def this_cell() -> object:
-    """What tells the cell that is executed from every other; None outside IPython. Cells without history reuse the count."""
+    """What tells the cell that is executed from every other; None outside IPython.
+
+    It is the request's id: cells without history reuse the count, and a cell in a subshell may see another one raise it.
+    """
     shell = _shell()
     if shell is None:
         return None
-    return shell.execution_count, (request(shell).get("header") or {}).get("msg_id", "")
+    return (request(shell).get("header") or {}).get("msg_id") or shell.execution_count
 
 
 def show_run(run: Held) -> bool:

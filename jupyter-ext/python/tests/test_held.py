@@ -196,7 +196,8 @@ def test_results_of_a_copied_folder_are_not_loaded(shell: Shell, tmp_path: Path)
     run = shell.run("def fit():\n    return [1]\n", "fit")
     assert run[0].result == [1]
     folder = Path(run._read()["folder"])
-    until((folder / "summary.json").exists)  # its monitor writes nothing more
+    until((folder / "summary.json").exists)
+    until(lambda: not (folder / "environment.json").exists())  # which is the last that its monitor does
     shutil.copytree(folder, tmp_path / "copy")
     shutil.rmtree(folder)
     os.rename(tmp_path / "copy", folder)
