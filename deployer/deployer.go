@@ -24,6 +24,8 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Request is a program and how to run it.
@@ -124,8 +126,8 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if r.Table != nil {
 		name = ""
 	} else if name == "" && len(r.Required) > 0 {
-		return nil, &run.UserError{
-			Code: "parameters", Text: fmt.Sprintf("%s needs a value for %s", r.Entry, andList(r.Required)),
+		return nil, &usererror.Error{
+			Code: usererror.CodeParameters, Text: fmt.Sprintf("%s needs a value for %s", r.Entry, prose.List(r.Required)),
 			Hint: "Name a generator, function, list or DataFrame that gives them: --hyper-parameters NAME.",
 		}
 	}
@@ -177,14 +179,14 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return nil, err
 		}
 		if len(drawn.Rows) == 0 {
-			return nil, &run.UserError{Code: "hyper-parameters", Text: fmt.Sprintf("%s gives no hyperparameters", name), Hint: "It must give a dict for at least one trial."}
+			return nil, &usererror.Error{Code: usererror.CodeHyperParameters, Text: fmt.Sprintf("%s gives no hyperparameters", name), Hint: "It must give a dict for at least one trial."}
 		}
 		p.Table, p.Spec.Completions = drawn.Rows, len(drawn.Rows)
 		p.Notes = append(p.Notes, drawn.Notes...)
 		p.Spec.Whole = drawn.Whole
 	case r.Table != nil:
 		if completions > len(r.Table) {
-			return nil, &run.UserError{Code: "completions", Text: fmt.Sprintf("--completions %d is more than the table's %d rows", completions, len(r.Table))}
+			return nil, &usererror.Error{Code: usererror.CodeCompletions, Text: fmt.Sprintf("--completions %d is more than the table's %d rows", completions, len(r.Table))}
 		}
 		p.Table = r.Table
 		if completions > 0 {
@@ -339,13 +341,6 @@ func slug(s string) string {
 		return "run"
 	}
 	return s
-}
-
-func andList(names []string) string {
-	if len(names) == 1 {
-		return names[0]
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
 // SourceName is the short name of a run's notebook or file.

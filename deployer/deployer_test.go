@@ -14,6 +14,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // target gives fixed answers: what the door asks before anything starts.
@@ -129,7 +130,7 @@ func TestReuseShowsASucceededRunOfTheSameKey(t *testing.T) {
 func TestParametersWithoutASourceAreRefused(t *testing.T) {
 	var draws int
 	_, err := (&deployer.Door{Target: target{}}).Plan(t.Context(), request(t, "", &draws))
-	var user *run.UserError
+	var user *usererror.Error
 	if !errors.As(err, &user) || user.Text != "train_model needs a value for x" {
 		t.Errorf("got %v", err)
 	}
@@ -293,7 +294,7 @@ func TestModels(t *testing.T) {
 	} {
 		m, err := door.Model(t.Context(), name)
 		got := m.Name
-		if user, ok := errors.AsType[*run.UserError](err); ok {
+		if user, ok := errors.AsType[*usererror.Error](err); ok {
 			got = user.Text
 		}
 		if got != want {

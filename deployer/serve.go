@@ -12,6 +12,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Model is what metaml.model() gives a server: the outputs of one trial.
@@ -128,7 +129,7 @@ func (d *Door) Model(ctx context.Context, name string) (Model, error) {
 	}
 	full := listed.Spec.Name
 	if listed.State == nil || listed.Spec.Kind == run.Serve {
-		return Model{}, &run.UserError{Code: "model", Text: full + " is no training run, so it has no model to serve"}
+		return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: full + " is no training run, so it has no model to serve"}
 	}
 	trials := listed.State.Trials
 	index := 0
@@ -136,29 +137,29 @@ func (d *Door) Model(ctx context.Context, name string) (Model, error) {
 	case which == "" && len(trials) == 1:
 	case which == "" || which == "best":
 		if listed.State.Count().Succeeded == 0 {
-			return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("%s has no trial that succeeded, so it has no model to serve", full)}
+			return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("%s has no trial that succeeded, so it has no model to serve", full)}
 		}
 		if index, err = listed.State.Best(); err != nil {
-			return Model{}, run.Wrap(err, "model", err.Error(), fmt.Sprintf("A trial can be named: --model %s:0.", runName))
+			return Model{}, usererror.Wrap(err, usererror.CodeModel, err.Error(), fmt.Sprintf("A trial can be named: --model %s:0.", runName))
 		}
 	default:
 		n, err := strconv.Atoi(which)
 		if err != nil || n < 0 {
-			return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("--model takes RUN, RUN:TRIAL or RUN:best, not %q", name)}
+			return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("--model takes RUN, RUN:TRIAL or RUN:best, not %q", name)}
 		}
 		if n >= len(trials) {
-			return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", full, n, len(trials)-1)}
+			return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", full, n, len(trials)-1)}
 		}
 		index = n
 	}
 	places := d.Target.Places(full, index, 1)
 	m := Model{Name: fmt.Sprintf("%s:%d", full, index), Folder: places.Output, Code: filepath.Join(places.Folder, "program", "code")}
 	if !trials[index].Phase.Final() {
-		return Model{}, &run.UserError{Code: "model", Text: fmt.Sprintf("trial %d of %s has not ended yet, so its model is not there", index, full)}
+		return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s has not ended yet, so its model is not there", index, full)}
 	}
 	if entries, err := os.ReadDir(m.Folder); err != nil || len(entries) == 0 {
-		return Model{}, &run.UserError{
-			Code: "model", Text: fmt.Sprintf("trial %d of %s kept no files, so it has no model to serve", index, full),
+		return Model{}, &usererror.Error{
+			Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s kept no files, so it has no model to serve", index, full),
 			Hint: "What the training function writes into metaml.output() is kept.",
 		}
 	}

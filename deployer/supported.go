@@ -3,8 +3,8 @@ package deployer
 import (
 	"fmt"
 
-	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Supported refuses a target that this version does not have, wherever it was named: in the cell, on the command line, in a decorator,
@@ -14,8 +14,8 @@ func Supported(r *settings.Resolved) error {
 	if target.Text == settings.Local {
 		return nil
 	}
-	return &run.UserError{
-		Code: "target", Text: fmt.Sprintf("target %s is not in this version of MetaML", target.Text),
+	return &usererror.Error{
+		Code: usererror.CodeTarget, Text: fmt.Sprintf("target %s is not in this version of MetaML", target.Text),
 		Hint: fmt.Sprintf("Leave it out (%s): runs execute on this machine.", target.Origin),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Target is where runs execute.
@@ -129,7 +130,7 @@ const (
 func (t localTarget) Load(ctx context.Context, name string) (run.Listed, error) {
 	l, err := t.Target.Load(ctx, name)
 	if _, ok := errors.AsType[*local.NotFound](err); ok {
-		return run.Listed{}, run.Wrap(err, "not-found", err.Error(), "")
+		return run.Listed{}, usererror.Wrap(err, usererror.CodeNotFound, err.Error(), "")
 	}
 	listed := shared(l)
 	if err == nil && l.Damaged == "" {

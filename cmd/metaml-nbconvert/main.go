@@ -15,11 +15,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slice"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func main() {
@@ -127,7 +127,7 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 	}
 	s, err := cut(ctx, o, doc)
 	if err != nil {
-		if _, ok := errors.AsType[*complaint.Complaint](err); ok {
+		if _, ok := errors.AsType[*usererror.Error](err); ok {
 			return fmt.Errorf("%s: %w", o.input, err)
 		}
 		return err

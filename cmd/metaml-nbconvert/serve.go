@@ -9,7 +9,6 @@ import (
 	"unicode"
 
 	"github.com/metaml/metaml/cmd/internal/staging"
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/decorator"
 	"github.com/metaml/metaml/converter/flask"
 	"github.com/metaml/metaml/converter/ipython"
@@ -18,6 +17,7 @@ import (
 	"github.com/metaml/metaml/converter/slice"
 	runtypes "github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // magic gives our cell magic of a cell, and what stands behind it.
@@ -52,7 +52,7 @@ func has(doc *session.Document, kind string) bool {
 // cutServer slices the function that answers. What a pickle of the notebook's training may name comes along, if the function loads a model.
 func cutServer(ctx context.Context, o options, doc *session.Document) (*slice.Slice, error) {
 	if o.function == "" && doc.Kind != session.Live && !has(doc, "serve") {
-		return nil, complaint.New("no-function", 0, 0, "nothing says which function is to answer: there is no %%%%serve cell and no @Serve").
+		return nil, usererror.At(usererror.CodeNoFunction, 0, 0, "nothing says which function is to answer: there is no %%%%serve cell and no @Serve").
 			With("Name it: --function NAME.")
 	}
 	chosen := slice.Options{Function: o.function, Magic: "serve"}
@@ -139,8 +139,8 @@ func application(o options, doc *session.Document, s *slice.Slice) (string, erro
 
 // inCell adds the place to a mistake on the line of a cell.
 func inCell(s *slice.Slice, err error) error {
-	if user, ok := errors.AsType[*runtypes.UserError](err); ok {
-		return complaint.New("option", s.Entry.Cell, 0, "cell %d: %s", s.Label(s.Entry.Cell), user.Text).With("%s", user.Hint)
+	if user, ok := errors.AsType[*usererror.Error](err); ok {
+		return usererror.At(usererror.CodeOption, s.Entry.Cell, 0, "cell %d: %s", s.Label(s.Entry.Cell), user.Text).With("%s", user.Hint)
 	}
 	return err
 }

@@ -15,10 +15,10 @@ import (
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/cmd/internal/beside"
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/deployer"
-	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // app is what the verbs share: streams and the lazily opened target. What is written to out and err is for people and goes through
@@ -65,8 +65,7 @@ func execute(ctx context.Context, a *app, args []string) int {
 	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
 	var (
-		user   *run.UserError
-		cell   *complaint.Complaint
+		user   *usererror.Error
 		usage  usageError
 		gone   = errors.Is(err, syscall.EPIPE) // whoever read what we print
 		hidden = gone || errors.Is(err, errRunFailed) || errors.Is(err, errInterrupted)
@@ -81,7 +80,7 @@ func execute(ctx context.Context, a *app, args []string) int {
 		return exitUnread
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
-	case errors.As(err, &user), errors.As(err, &cell), errors.As(err, &usage):
+	case errors.As(err, &user), errors.As(err, &usage):
 		return exitUsage
 	default:
 		return exitFailed
@@ -90,7 +89,7 @@ func execute(ctx context.Context, a *app, args []string) int {
 
 // message is an error as people read it, with the place in their code where it has one.
 func message(err error) string {
-	var cell *complaint.Complaint
+	var cell *usererror.Error
 	if errors.As(err, &cell) && cell.Line > 0 {
 		return fmt.Sprintf("%s (cell %d, line %d)", cell.Text, cell.Cell, cell.Line) + hint(cell.Hint)
 	}
@@ -127,7 +126,7 @@ func newRoot(a *app) *cobra.Command {
 				verbs = append(verbs, c.Name())
 			}
 			text := fmt.Sprintf("there is no command %q", args[0])
-			if n := run.Nearest(args[0], verbs); n != "" {
+			if n := prose.Nearest(args[0], verbs); n != "" {
 				text += fmt.Sprintf("; did you mean %q?", n)
 			}
 			return usageError{errors.New(text)}
@@ -152,7 +151,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%s: %s", cmd.Name(), text)
 	}
 	text = fmt.Sprintf("%s has no option --%s", cmd.Name(), name)
-	if n := run.Nearest(name, flagNames(cmd)); n != "" {
+	if n := prose.Nearest(name, flagNames(cmd)); n != "" {
 		text += fmt.Sprintf("; did you mean --%s?", n)
 	}
 	return errors.New(text)

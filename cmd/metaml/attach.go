@@ -10,6 +10,7 @@ import (
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func attachCommand(a *app) *cobra.Command {
@@ -41,7 +42,7 @@ func (o *attachOptions) flags(f *pflag.FlagSet) {
 
 func (o *attachOptions) check() error {
 	if o.interrupt != "stop" && o.interrupt != "detach" {
-		return &run.UserError{Code: "option", Text: fmt.Sprintf("--interrupt takes stop or detach, not %q", o.interrupt)}
+		return &usererror.Error{Code: usererror.CodeOption, Text: fmt.Sprintf("--interrupt takes stop or detach, not %q", o.interrupt)}
 	}
 	return nil
 }
@@ -53,7 +54,7 @@ func attachLine(line string) (string, attachOptions, error) {
 	f.Usage = func() {}
 	o.flags(f)
 	if err := f.Parse(strings.Fields(line)); err != nil {
-		return "", o, &run.UserError{Code: "option", Text: err.Error(), Hint: "%metaml attach [RUN] [--interrupt stop|detach]"}
+		return "", o, &usererror.Error{Code: usererror.CodeOption, Text: err.Error(), Hint: "%metaml attach [RUN] [--interrupt stop|detach]"}
 	}
 	name := strings.Join(f.Args(), " ")
 	if name == "" {
@@ -77,7 +78,7 @@ func (a *app) load(ctx context.Context, args []string) (*deployer.Door, run.List
 		return nil, run.Listed{}, err
 	}
 	if listed.Liveness == run.Damaged {
-		return nil, run.Listed{}, &run.UserError{Code: "damaged", Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name, listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it."}
+		return nil, run.Listed{}, &usererror.Error{Code: usererror.CodeDamaged, Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name, listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it."}
 	}
 	return door, listed, nil
 }

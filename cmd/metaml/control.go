@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func stopCommand(a *app) *cobra.Command {
@@ -35,10 +36,10 @@ func stopCommand(a *app) *cobra.Command {
 			}
 			name := listed.Spec.Name
 			if one != nil && listed.Spec.Kind == run.Serve {
-				return &run.UserError{Code: "trial", Text: name + " is a server, which is stopped as a whole", Hint: "metaml stop " + name + " does it"}
+				return &usererror.Error{Code: usererror.CodeTrial, Text: name + " is a server, which is stopped as a whole", Hint: "metaml stop " + name + " does it"}
 			}
 			if one != nil && (*one < 0 || *one >= len(listed.State.Trials)) {
-				return &run.UserError{Code: "trial", Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *one, len(listed.State.Trials)-1)}
+				return &usererror.Error{Code: usererror.CodeTrial, Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *one, len(listed.State.Trials)-1)}
 			}
 			if !listed.Active() {
 				fmt.Fprintf(a.err, "%s is not running: %s\n", name, stateWord(&listed))

@@ -11,12 +11,12 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // conversation serves one cell or one decorated call: `metaml run --session -` (docs/protocols.md §1). What goes wrong is told
@@ -64,7 +64,7 @@ func (c *converse) serve(ctx context.Context) error {
 	}
 	c.kind = run.Kind(begin.Kind)
 	if c.kind != run.Train && c.kind != run.Serve {
-		return &run.UserError{Code: "kind", Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train and %%%%serve", begin.Kind)}
+		return &usererror.Error{Code: usererror.CodeKind, Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train and %%%%serve", begin.Kind)}
 	}
 	c.place = "%%" + begin.Kind + ": "
 	if begin.Settings != nil {
@@ -279,17 +279,17 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 func (c *converse) refused(err error) map[string]any {
 	fields := map[string]any{"code": "internal", "text": c.place + err.Error()}
 	var (
-		cell   *complaint.Complaint
-		user   *run.UserError
+		user   *usererror.Error
 		python *refusal
 	)
 	switch {
-	case errors.As(err, &cell):
-		fields["code"], fields["text"], fields["hint"], fields["cell"], fields["line"] = cell.Code, c.place+cell.Text, cell.Hint, cell.Cell, cell.Line
 	case errors.As(err, &python):
-		fields["code"], fields["text"], fields["hint"], fields["traceback"] = python.Code, c.place+python.Text, python.Hint, python.Traceback
+		fields["code"], fields["text"], fields["hint"], fields["traceback"] = python.user.Code, c.place+python.user.Text, python.user.Hint, python.traceback
 	case errors.As(err, &user):
 		fields["code"], fields["text"], fields["hint"] = user.Code, c.place+user.Text, user.Hint
+		if user.Cell > 0 {
+			fields["cell"], fields["line"] = user.Cell, user.Line
+		}
 	default:
 		fields["hint"] = "This is MetaML's own fault, not yours."
 		if _, ok := errors.AsType[syscall.Errno](err); ok {

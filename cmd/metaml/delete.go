@@ -16,7 +16,8 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
-	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func deleteCommand(a *app) *cobra.Command {
@@ -123,7 +124,7 @@ const maxAsked = 10
 
 // confirm asks on the terminal whether runs are to be removed, and refuses where nobody can be asked.
 func (a *app) confirm(ctx context.Context, older string, names []string) error {
-	what := fmt.Sprintf("%s that ended more than %s ago: %s", view.Count(len(names), "run"), older, strings.Join(names[:min(len(names), maxAsked)], ", "))
+	what := fmt.Sprintf("%s that ended more than %s ago: %s", prose.Count(len(names), "run"), older, strings.Join(names[:min(len(names), maxAsked)], ", "))
 	if more := len(names) - maxAsked; more > 0 {
 		what += fmt.Sprintf(" and %d more", more)
 	}
@@ -133,7 +134,7 @@ func (a *app) confirm(ctx context.Context, older string, names []string) error {
 		ask, _ = os.OpenFile("/dev/tty", os.O_WRONLY, 0) // whatever the streams are redirected to
 	}
 	if ask == nil {
-		return &run.UserError{Code: "confirm", Text: "--older would delete " + what, Hint: "--yes deletes them, with their outputs; --dry-run only lists them."}
+		return &usererror.Error{Code: usererror.CodeConfirm, Text: "--older would delete " + what, Hint: "--yes deletes them, with their outputs; --dry-run only lists them."}
 	}
 	defer ask.Close()
 	fmt.Fprintf(ask, "delete %s, with outputs and logs? [y/N] ", what)

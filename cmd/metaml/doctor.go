@@ -16,8 +16,8 @@ import (
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/folder"
-	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // finding is one thing that doctor looked at.
@@ -144,7 +144,7 @@ func (a *app) examineSettings() finding {
 	}
 	if err != nil {
 		f := finding{Name: "settings", Text: err.Error()}
-		if u, ok := errors.AsType[*run.UserError](err); ok {
+		if u, ok := errors.AsType[*usererror.Error](err); ok {
 			f.Text, f.Remedy = u.Text, u.Hint
 		}
 		return f

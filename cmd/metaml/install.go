@@ -12,7 +12,7 @@ import (
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/cmd/internal/beside"
-	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 	"github.com/metaml/metaml/jupyter-ext/labextension"
 	"github.com/metaml/metaml/kernel/kernelspec"
 )
@@ -112,7 +112,7 @@ func extensionFolder(kernel string) string {
 func writeFile(path string, content []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: kernelspecs are for everyone to read, as Jupyter's are
-		return run.Wrap(err, "install", fmt.Sprintf("cannot make %s: %s", dir, errors.Unwrap(err)), "Choose another place: --user, --sys-prefix or --prefix DIR.")
+		return usererror.Wrap(err, usererror.CodeInstall, fmt.Sprintf("cannot make %s: %s", dir, errors.Unwrap(err)), "Choose another place: --user, --sys-prefix or --prefix DIR.")
 	}
 	temporary := filepath.Join(dir, "."+filepath.Base(path)+".new")
 	if err := os.WriteFile(temporary, content, 0o644); err != nil { //nolint:gosec // G306: as above
@@ -154,7 +154,7 @@ func uninstallCommand(a *app) *cobra.Command {
 				return err
 			}
 			if _, err := os.Stat(filepath.Join(dir, kernelspecFile)); err != nil {
-				return &run.UserError{Code: "not-found", Text: "there is no kernelspec in " + dir}
+				return &usererror.Error{Code: usererror.CodeNotFound, Text: "there is no kernelspec in " + dir}
 			}
 			if err := os.RemoveAll(dir); err != nil {
 				return fmt.Errorf("remove the kernelspec: %w", err)

@@ -21,6 +21,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 func logsCommand(a *app) *cobra.Command {
@@ -186,7 +187,7 @@ func refused(line []byte) string {
 	}
 	var text strings.Builder
 	if l.LeftOut > 0 {
-		fmt.Fprintf(&text, "metaml: %s of refused requests left out\n", view.Count(l.LeftOut, "line"))
+		fmt.Fprintf(&text, "metaml: %s of refused requests left out\n", prose.Count(l.LeftOut, "line"))
 	}
 	why, _, _ := strings.Cut(l.Error, "; the server's log") // which this is
 	after := view.Moment(time.Duration(l.Milliseconds * float64(time.Millisecond)))

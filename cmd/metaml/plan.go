@@ -14,6 +14,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // planRows is how many rows of the table a plan shows.
@@ -38,17 +39,17 @@ func planText(s *submission, plan *deployer.Plan) string {
 	spec := plan.Spec
 	var out strings.Builder
 	if spec.Kind == run.Serve {
-		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name, view.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.settings.Text("port"), "PORT"),
+		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.settings.Text("port"), "PORT"),
 			spec.Server.Path, s.settings.Text("target"), spec.Python)
 	} else {
-		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, view.Count(spec.Completions, "trial"), spec.Parallelism, s.settings.Text("target"), spec.Python)
+		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "trial"), spec.Parallelism, s.settings.Text("target"), spec.Python)
 	}
 	fmt.Fprintf(&out, "\n%s\n%s\n", s.summary(), s.body(s.settings.Bool("explain")))
 	if len(plan.Table) > 0 {
 		fmt.Fprintln(&out, "\nhyperparameters")
 		for i, row := range plan.Table {
 			if i == planRows {
-				fmt.Fprintf(&out, "  … %s more\n", view.Count(len(plan.Table)-planRows, "row"))
+				fmt.Fprintf(&out, "  … %s more\n", prose.Count(len(plan.Table)-planRows, "row"))
 				break
 			}
 			fmt.Fprintf(&out, "  %d", i)

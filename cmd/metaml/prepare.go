@@ -22,6 +22,8 @@ import (
 	"github.com/metaml/metaml/converter/slice"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // maxFile bounds a notebook or script that is run, in bytes.
@@ -40,15 +42,15 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nothing, &run.UserError{Code: "file", Text: "there is no file " + file, Hint: nearestFile(file)}
+		return nil, nothing, &usererror.Error{Code: usererror.CodeFile, Text: "there is no file " + file, Hint: nearestFile(file)}
 	case err != nil:
 		return nil, nothing, fmt.Errorf("look at %s: %w", file, err)
 	case info.IsDir() && isProgram(file):
 		return a.prepareFolder(ctx, file, o, flags)
 	case info.IsDir():
-		return nil, nothing, &run.UserError{Code: "file", Text: file + " is no program folder: it has no code/program.json", Hint: "metaml-nbconvert --to train makes one from a notebook."}
+		return nil, nothing, &usererror.Error{Code: usererror.CodeFile, Text: file + " is no program folder: it has no code/program.json", Hint: "metaml-nbconvert --to train makes one from a notebook."}
 	case info.Size() > maxFile:
-		return nil, nothing, &run.UserError{Code: "file", Text: file + " is larger than 256 MiB"}
+		return nil, nothing, &usererror.Error{Code: usererror.CodeFile, Text: file + " is larger than 256 MiB"}
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -115,13 +117,13 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 	}
 	s := &submission{app: a, doc: &session.Document{V: session.Version, Kind: session.Script, Source: full, Cwd: a.cwd}}
 	if s.program, err = program.Read(full); err != nil {
-		return nil, nothing, &run.UserError{Code: "program", Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err)}
+		return nil, nothing, &usererror.Error{Code: usererror.CodeProgram, Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err)}
 	}
 	if o.kind != "" && o.kind != s.program.Kind {
-		return nil, nothing, &run.UserError{Code: "program", Text: fmt.Sprintf("%s is a program to %s, and --kind is %s", dir, s.program.Kind, o.kind)}
+		return nil, nothing, &usererror.Error{Code: usererror.CodeProgram, Text: fmt.Sprintf("%s is a program to %s, and --kind is %s", dir, s.program.Kind, o.kind)}
 	}
 	if s.program.Kind == program.Draw {
-		return nil, nothing, &run.UserError{Code: "program", Text: dir + " is a program that gives hyperparameters, which is neither trained nor served"}
+		return nil, nothing, &usererror.Error{Code: usererror.CodeProgram, Text: dir + " is a program that gives hyperparameters, which is neither trained nor served"}
 	}
 	if s.settings, err = a.settingsFor(run.Kind(s.program.Kind), filepath.Join(a.cwd, "x"), "", nil, flags); err != nil {
 		return nil, nothing, err
@@ -129,11 +131,11 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 	if o.table != "" {
 		file, err := os.Open(o.table)
 		if err != nil {
-			return nil, nothing, &run.UserError{Code: "table", Text: fmt.Sprintf("cannot read the table %s: %s", o.table, errors.Unwrap(err))}
+			return nil, nothing, &usererror.Error{Code: usererror.CodeTable, Text: fmt.Sprintf("cannot read the table %s: %s", o.table, errors.Unwrap(err))}
 		}
 		defer file.Close()
 		if s.table, err = folder.ParseTable(file); err != nil {
-			return nil, nothing, &run.UserError{Code: "table", Text: fmt.Sprintf("%s is no table of hyperparameters: %s", o.table, err), Hint: "It has a JSON object on each line."}
+			return nil, nothing, &usererror.Error{Code: usererror.CodeTable, Text: fmt.Sprintf("%s is no table of hyperparameters: %s", o.table, err), Hint: "It has a JSON object on each line."}
 		}
 	}
 	if err := s.open(ctx, o.python); err != nil {
@@ -153,7 +155,7 @@ func (s *submission) open(ctx context.Context, named string) error {
 		return err
 	}
 	if !newEnough(s.doc.Interpreter.Version) {
-		return &run.UserError{Code: "python", Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", python, s.doc.Interpreter.Version), Hint: "Name another: --python PATH."}
+		return &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", python, s.doc.Interpreter.Version), Hint: "Name another: --python PATH."}
 	}
 	s.doc.Interpreter.Path = python // as it was named: a venv's Python is a link
 	s.door, err = s.app.door()
@@ -204,9 +206,9 @@ func chooseCell(doc *session.Document, asked run.Kind, number int) (kind run.Kin
 		if asked == run.Serve {
 			hint = "Put %%serve over the cell that defines the function."
 		}
-		return "", 0, "", &run.UserError{Code: "no-cell", Text: doc.Source + " has no " + what, Hint: hint}
+		return "", 0, "", &usererror.Error{Code: usererror.CodeNoCell, Text: doc.Source + " has no " + what, Hint: hint}
 	case seq == 0:
-		return "", 0, "", &run.UserError{Code: "no-cell", Text: fmt.Sprintf("cell %d of %s is no %s", number, doc.Source, what), Hint: "Those are: " + strings.Join(found, ", ") + "."}
+		return "", 0, "", &usererror.Error{Code: usererror.CodeNoCell, Text: fmt.Sprintf("cell %d of %s is no %s", number, doc.Source, what), Hint: "Those are: " + strings.Join(found, ", ") + "."}
 	}
 	return kind, seq, line, nil
 }
@@ -263,7 +265,7 @@ func nearestFile(file string) string {
 		}
 	}
 	slices.Sort(names)
-	if n := run.Nearest(filepath.Base(file), names); n != "" {
+	if n := prose.Nearest(filepath.Base(file), names); n != "" {
 		return "Did you mean " + filepath.Join(filepath.Dir(file), n) + "?"
 	}
 	return ""

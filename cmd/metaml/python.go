@@ -14,7 +14,7 @@ import (
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // findPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the one beside
@@ -37,7 +37,7 @@ func (a *app) findPython(named string) (string, error) {
 		if p, ok := try(named, "--python"); ok {
 			return p, nil
 		}
-		return "", &run.UserError{Code: "python", Text: fmt.Sprintf("there is no Python at %s, which --python names", named)}
+		return "", &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("there is no Python at %s, which --python names", named)}
 	}
 	candidates := [][2]string{{a.getenv("METAML_PYTHON"), "METAML_PYTHON"}}
 	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
@@ -54,7 +54,7 @@ func (a *app) findPython(named string) (string, error) {
 			return p, nil
 		}
 	}
-	return "", &run.UserError{Code: "python", Text: "found no Python: looked for " + strings.Join(looked, ", "), Hint: "Name one: --python PATH, or METAML_PYTHON."}
+	return "", &usererror.Error{Code: usererror.CodePython, Text: "found no Python: looked for " + strings.Join(looked, ", "), Hint: "Name one: --python PATH, or METAML_PYTHON."}
 }
 
 // answering is a short-lived Python that answers questions where there is no live session: it has executed the top level of the
@@ -97,7 +97,7 @@ func startPython(ctx context.Context, python, folder, cwd string, errOut *os.Fil
 func (p *answering) ask(ctx context.Context, question map[string]any) (fromPython, error) {
 	have, err := p.peer.ask(ctx, question)
 	if errors.Is(err, errHangUp) {
-		return have, &run.UserError{Code: "python", Text: p.cmd.Path + " ended before it answered; what it said stands above"}
+		return have, &usererror.Error{Code: usererror.CodePython, Text: p.cmd.Path + " ended before it answered; what it said stands above"}
 	}
 	return have, err
 }
@@ -129,7 +129,7 @@ func interpreterOf(ctx context.Context, python string) (session.Interpreter, err
 	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
 	out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask)...).Output()
 	if err != nil {
-		return session.Interpreter{}, &run.UserError{Code: "python", Text: fmt.Sprintf("%s does not run: %s", python, err)}
+		return session.Interpreter{}, &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("%s does not run: %s", python, err)}
 	}
 	var i session.Interpreter
 	if err := json.Unmarshal(out, &i); err != nil {

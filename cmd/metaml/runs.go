@@ -14,6 +14,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 func runsCommand(a *app) *cobra.Command {
@@ -58,7 +59,7 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 			continue
 		}
 		if l.Spec.Kind == run.Serve {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), workersOf(l), addressOf(l), view.Span(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), workersOf(l), addressOf(l), prose.Duration(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
 			continue
 		}
 		c := l.State.Count()
@@ -73,7 +74,7 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 		if o, i, err := decided(l.State); err == nil {
 			best = fmt.Sprintf("%s %s (%d)", view.OneLine(o.Metric), view.Number(l.State.Trials[i].Metrics[o.Metric]), i)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), trials, best, view.Span(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), trials, best, prose.Duration(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
 	}
 	return table.Flush()
 }
@@ -86,9 +87,9 @@ func workersOf(l *run.Listed) string {
 	}
 	ready, known := s.CountWorkers(s.Revision)
 	if ready < known {
-		return fmt.Sprintf("%d of %s", ready, view.Count(known, "worker"))
+		return fmt.Sprintf("%d of %s", ready, prose.Count(known, "worker"))
 	}
-	return view.Count(known, "worker")
+	return prose.Count(known, "worker")
 }
 
 // addressOf is where a server answers, or "".

@@ -10,6 +10,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // seedings are where the program seeds itself: at top level, and in its function at each call, there what whole libraries draw, or
@@ -40,8 +41,8 @@ func (s *submission) seedWins() error {
 	if origin := s.settings.Values["seed"].Origin; origin != settings.FromCell && origin != settings.FromCommand {
 		return nil // it is noted
 	}
-	return &run.UserError{
-		Code: "seed", Text: fmt.Sprintf("--seed %s would change nothing: %s seeds %s itself (%s)", s.settings.Text("seed"), s.program.Entry, what(inside), places(inside)),
+	return &usererror.Error{
+		Code: usererror.CodeSeed, Text: fmt.Sprintf("--seed %s would change nothing: %s seeds %s itself (%s)", s.settings.Text("seed"), s.program.Entry, what(inside), places(inside)),
 		Hint: "Give metaml.seed() as the seed there, which --seed decides, or leave --seed out.",
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // waited is how waiting for a server ended.
@@ -197,7 +199,7 @@ const nameARun = "Name a run (metaml runs lists them), or last."
 
 // noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody here has.
 func noModel(err error, asked, hint string, variable bool) error {
-	var user *run.UserError
+	var user *usererror.Error
 	if !errors.As(err, &user) || user.Code != "not-found" {
 		return err
 	}
@@ -205,7 +207,7 @@ func noModel(err error, asked, hint string, variable bool) error {
 	if variable {
 		what += ", and no session here that could have such a variable"
 	}
-	return run.Wrap(err, "model", asked+": "+what, hint)
+	return usererror.Wrap(err, usererror.CodeModel, asked+": "+what, hint)
 }
 
 // resolveExample gives --example as JSON: as it was written, or the value of a variable.
@@ -214,9 +216,9 @@ func resolveExample(ctx context.Context, python answers, text string) (string, e
 	case text == "" || json.Valid([]byte(text)):
 		return text, nil
 	case !identifier.MatchString(text):
-		return "", &run.UserError{Code: "example", Text: fmt.Sprintf("--example takes an input as JSON or the name of a variable, not %s", shortened(text)), Hint: `In the cell, JSON needs quotes around it: --example '{"a": [1, 2]}'.`}
+		return "", &usererror.Error{Code: usererror.CodeExample, Text: fmt.Sprintf("--example takes an input as JSON or the name of a variable, not %s", prose.Shorten(text, 60)), Hint: `In the cell, JSON needs quotes around it: --example '{"a": [1, 2]}'.`}
 	case python == nil:
-		return "", &run.UserError{Code: "example", Text: fmt.Sprintf("--example %s is a variable, and there is no session that has it", text), Hint: "Give the input as JSON."}
+		return "", &usererror.Error{Code: usererror.CodeExample, Text: fmt.Sprintf("--example %s is a variable, and there is no session that has it", text), Hint: "Give the input as JSON."}
 	}
 	have, err := python.ask(ctx, map[string]any{"json": text})
 	if err != nil {
@@ -226,13 +228,6 @@ func resolveExample(ctx context.Context, python answers, text string) (string, e
 		return "", fmt.Errorf("the example %s: the module answered something else than JSON", text)
 	}
 	return have.JSON, nil
-}
-
-func shortened(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:59]) + "…"
-	}
-	return s
 }
 
 // serve shows a server until it is ready, on the standard error stream, and answers with the exit code's error.

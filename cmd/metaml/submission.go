@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/cmd/internal/staging"
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slice"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // submission is one way from a session document to a plan: slice → program → plan. Everything it needs from Python it asks.
@@ -222,7 +222,7 @@ func (s *submission) ask(ctx context.Context) error {
 	return nil
 }
 
-func note(c *complaint.Complaint) string {
+func note(c *usererror.Error) string {
 	if c.Hint == "" {
 		return c.Text
 	}

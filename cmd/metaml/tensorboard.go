@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func tensorboardCommand(a *app) *cobra.Command {
@@ -26,7 +27,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 				return err
 			}
 			if listed.Spec.Kind == run.Serve {
-				refused := &run.UserError{Code: "tensorboard", Text: listed.Spec.Name + " is a server, and has no TensorBoard"}
+				refused := &usererror.Error{Code: usererror.CodeTensorboard, Text: listed.Spec.Name + " is a server, and has no TensorBoard"}
 				if u, err := url.Parse(addressOf(&listed)); err == nil && u.Host != "" {
 					refused.Hint = "its figures are at http://" + u.Host + "/metrics"
 				}
@@ -44,7 +45,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 				}
 			}
 			if err := exec.CommandContext(cmd.Context(), python, pymodule.RunCode("import tensorboard")...).Run(); err != nil {
-				return &run.UserError{Code: "tensorboard", Text: "TensorBoard is not installed for " + python, Hint: python + " -m pip install tensorboard"}
+				return &usererror.Error{Code: usererror.CodeTensorboard, Text: "TensorBoard is not installed for " + python, Hint: python + " -m pip install tensorboard"}
 			}
 			// In our place, so that it ends with whoever ends us, however.
 			argv := append([]string{python}, pymodule.RunTensorBoard(filepath.Join(string(of), "trials"), port)...)

@@ -12,7 +12,7 @@ import (
 	"sync"
 
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // maxLine bounds one line of the conversation (docs/protocols.md §1), in bytes.
@@ -79,8 +79,8 @@ type pythonError struct {
 
 // refusal is an error of the user's side, with the traceback of their own code where it raised.
 type refusal struct {
-	run.UserError
-	Traceback string
+	user      *usererror.Error
+	traceback string
 }
 
 // drawQuestion is what `need {draw}` asks (docs/protocols.md §1).
@@ -192,7 +192,7 @@ func (p *peer) ask(ctx context.Context, question map[string]any) (fromPython, er
 			continue
 		}
 		if e := answer.Error; e != nil {
-			return fromPython{}, &refusal{UserError: run.UserError{Code: e.Code, Text: e.Text, Hint: e.Hint}, Traceback: e.Traceback}
+			return fromPython{}, &refusal{user: &usererror.Error{Code: usererror.Code(e.Code), Text: e.Text, Hint: e.Hint}, traceback: e.Traceback}
 		}
 		return answer, nil
 	}
@@ -216,4 +216,6 @@ func distributions(ctx context.Context, p answers, modules []string) (map[string
 	return have.Distributions, err
 }
 
-func (e *refusal) Unwrap() error { return &e.UserError }
+func (e *refusal) Error() string { return e.user.Error() }
+
+func (e *refusal) Unwrap() error { return e.user }

@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Entry is a decorated function.
@@ -26,7 +26,7 @@ type Entry struct {
 var kinds = map[string]string{"Train": "train", "Serve": "serve"}
 
 // Find gives the decorated functions at the top level of a script, in order. A setting that cannot be read without executing the
-// script is a *complaint.Complaint.
+// script is a *usererror.Error.
 func Find(src string) ([]Entry, error) {
 	tree, err := syntax.Parse(src)
 	if err != nil {
@@ -164,7 +164,7 @@ func (e *Entry) set(name string, v *syntax.Node, prefix string) error {
 }
 
 func (e *Entry) computed(n *syntax.Node, what string) error {
-	return complaint.New("decorator", 1, n.Row+1, "the decorator of %s has %q as something that is only known when the script runs", e.Function, what).
+	return usererror.At(usererror.CodeDecorator, 1, n.Row+1, "the decorator of %s has %q as something that is only known when the script runs", e.Function, what).
 		With("Run the script itself: python SCRIPT.py.")
 }
 

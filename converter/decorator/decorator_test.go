@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/decorator"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
@@ -62,7 +62,7 @@ func TestAnExampleBecomesJSON(t *testing.T) {
 
 func TestWhatIsComputedIsRefused(t *testing.T) {
 	_, err := decorator.Find("from metaml import Train\n@Train(settings={'parallelism': cores() * 2})\ndef f(): pass")
-	var c *complaint.Complaint
+	var c *usererror.Error
 	if !errors.As(err, &c) || c.Line != 2 || c.Text != `the decorator of f has "parallelism" as something that is only known when the script runs` {
 		t.Errorf("got %v", err)
 	}

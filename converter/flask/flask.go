@@ -13,10 +13,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/slice"
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/converter/token"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Options are the settings of the cell that mean something to an application, and its file.
@@ -65,7 +66,7 @@ func UsesModel(s *slice.Slice) bool {
 	return w.parse() == nil && w.findOurs() == nil && w.ours.used["model"]
 }
 
-// Application writes the file. What cannot be a plain application is a [*complaint.Complaint].
+// Application writes the file. What cannot be a plain application is a [*usererror.Error].
 func Application(s *slice.Slice, o Options) (string, error) {
 	if o.Path == "" {
 		o.Path = "/predict"
@@ -108,7 +109,7 @@ func (w *writer) parse() error {
 		}
 	}
 	if w.def == nil {
-		return complaint.New("export", w.s.Entry.Cell, w.s.Entry.Line, "`%s` is not written as a function", w.s.Entry.Name)
+		return usererror.At(usererror.CodeExport, w.s.Entry.Cell, w.s.Entry.Line, "`%s` is not written as a function", w.s.Entry.Name)
 	}
 	return nil
 }
@@ -117,36 +118,36 @@ func (w *writer) parse() error {
 func (w *writer) refuse() error {
 	e := w.s.Entry
 	if strings.Contains(w.o.Path, "{") {
-		return complaint.New("export", e.Cell, e.Line, "--url %s has a parameter of %s, which the application would not take from there", w.o.Path, e.Name).
+		return usererror.At(usererror.CodeExport, e.Cell, e.Line, "--url %s has a parameter of %s, which the application would not take from there", w.o.Path, e.Name).
 			With("Give it a path without braces.")
 	}
 	for _, p := range e.Parameters {
 		if p.Kind == slice.Positional && len(e.Parameters) > 1 {
-			return complaint.New("export", e.Cell, e.Line, "parameter %s of %s has no name for callers (it stands before a /), and its value comes by name", p.Name, e.Name).
+			return usererror.At(usererror.CodeExport, e.Cell, e.Line, "parameter %s of %s has no name for callers (it stands before a /), and its value comes by name", p.Name, e.Name).
 				With("Leave out the / in the parameters of %s.", e.Name)
 		}
 	}
 	switch named := w.parameters(); {
 	case len(named) == 0 && !w.more():
-		return complaint.New("export", e.Cell, e.Line, "%s has no parameters, and a request has to go somewhere", e.Name).With("Write def %s(input):", e.Name)
+		return usererror.At(usererror.CodeExport, e.Cell, e.Line, "%s has no parameters, and a request has to go somewhere", e.Name).With("Write def %s(input):", e.Name)
 	case w.o.Batch && (len(named) != 1 || w.more()):
-		return complaint.New("export", e.Cell, e.Line, "%s has %d parameters, and with --batch a function gets one list of inputs", e.Name, len(named)).
+		return usererror.At(usererror.CodeExport, e.Cell, e.Line, "%s has %d parameters, and with --batch a function gets one list of inputs", e.Name, len(named)).
 			With("Write def %s(inputs):, where each input is an object.", e.Name)
 	case w.o.Batch && e.IsGenerator:
-		return complaint.New("export", e.Cell, e.Line, "%s is a generator, which answers one input, and has --batch", e.Name).With("Leave out --batch, or return a list.")
+		return usererror.At(usererror.CodeExport, e.Cell, e.Line, "%s is a generator, which answers one input, and has --batch", e.Name).With("Leave out --batch, or return a list.")
 	}
 	for _, st := range w.s.Statements {
 		if st.Await {
-			return complaint.New("export", st.Cell, st.Line, "%s awaits outside of a function (%s), and a Flask application has no loop for that", w.place(st), first(st.Text)).
+			return usererror.At(usererror.CodeExport, st.Cell, st.Line, "%s awaits outside of a function (%s), and a Flask application has no loop for that", w.place(st), first(st.Text)).
 				With("Do it inside of the function.")
 		}
 	}
 	for name := range w.s.Carried {
-		return complaint.New("export", 0, 0, "the model's classes use %s, whose value was shipped to the training with --with, and one file cannot hold it", name).
+		return usererror.At(usererror.CodeExport, 0, 0, "the model's classes use %s, whose value was shipped to the training with --with, and one file cannot hold it", name).
 			With("Define it in a cell.")
 	}
 	for _, name := range w.s.With {
-		return complaint.New("export", 0, 0, "%s is shipped by value, and one file cannot hold it", name).With("Define it in a cell.")
+		return usererror.At(usererror.CodeExport, 0, 0, "%s is shipped by value, and one file cannot hold it", name).With("Define it in a cell.")
 	}
 	return nil
 }
@@ -301,7 +302,7 @@ func (w *writer) head() string {
 		}
 	}
 	slices.Sort(needs)
-	about := []string{"It imports " + list(needs) + "."}
+	about := []string{"It imports " + prose.List(needs) + "."}
 	if w.ours.used["model"] {
 		about = append(about, "The environment variable MODEL names the folder of the model's files; else it is ./model.")
 	}
@@ -315,11 +316,4 @@ func (w *writer) head() string {
     gunicorn --workers %d --bind %s:%d %s:%s
 """
 `, w.s.Entry.Name, source, strings.Join(about, "\n"), file, w.o.Workers, w.o.Host, w.o.Port, module, w.name("app"))
-}
-
-func list(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }

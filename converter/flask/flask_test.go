@@ -19,11 +19,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/flask"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 var update = flag.Bool("update", false, "write testdata/apps anew")
@@ -580,7 +580,7 @@ func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 			continue
 		}
 		_, err = flask.Application(s, flask.Options{Batch: c.batch})
-		if _, ok := errors.AsType[*complaint.Complaint](err); !ok || err.Error() != c.want {
+		if _, ok := errors.AsType[*usererror.Error](err); !ok || err.Error() != c.want {
 			t.Errorf("%s:\n%v\nwant\n%s", c.cells, err, c.want)
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/slice"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 type statement = slice.Statement
@@ -83,7 +83,7 @@ func (w *writer) readKinds() error {
 		}
 		if err != nil {
 			e := w.s.Entry
-			return complaint.New("export", e.Cell, e.Line, "parameter %s of %s (%s) %v", p.Name, e.Name, p.Annotation, err).
+			return usererror.At(usererror.CodeExport, e.Cell, e.Line, "parameter %s of %s (%s) %v", p.Name, e.Name, p.Annotation, err).
 				With("Take what JSON has, such as a dict, or use a pydantic model.")
 		}
 		w.kinds[p.Name] = k

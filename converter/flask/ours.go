@@ -4,8 +4,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // references are what the notebook's code mentions of the module metaml.
@@ -111,7 +111,7 @@ func (w *writer) findOurs() error {
 		if wrong != nil {
 			st := w.s.Statements[i]
 			st.Line += wrong.Row
-			return complaint.New("export", st.Cell, st.Line, "%s uses %s, which needs MetaML and cannot be in a plain application", w.place(st), what).
+			return usererror.At(usererror.CodeExport, st.Cell, st.Line, "%s uses %s, which needs MetaML and cannot be in a plain application", w.place(st), what).
 				With("Leave it out, or load what it gives from the folder metaml.model().")
 		}
 	}
@@ -155,7 +155,7 @@ func (w *writer) noneOfOurs(name, file string) error {
 		return !found
 	})
 	if found {
-		return complaint.New("export", 0, 0, "the local module %s imports metaml, and a plain application cannot", name).
+		return usererror.At(usererror.CodeExport, 0, 0, "the local module %s imports metaml, and a plain application cannot", name).
 			With("Take what it needs of metaml as an argument.")
 	}
 	return nil

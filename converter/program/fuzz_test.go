@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slice"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 const cut = "\n---\n"
@@ -47,7 +47,7 @@ func FuzzProgram(f *testing.F) {
 		}
 		s, err := slice.Of(context.Background(), doc, slice.Options{})
 		if err != nil {
-			if _, ok := errors.AsType[*complaint.Complaint](err); !ok {
+			if _, ok := errors.AsType[*usererror.Error](err); !ok {
 				t.Fatalf("%v is no complaint", err)
 			}
 			return

@@ -2,7 +2,7 @@
 // It is the input of everything that MetaML does with a cell (docs/rules.md §2). The document is made inside Python (by
 // hooks in the kernel or by the decorators) or here, from a saved notebook or a script ([FromNotebook], [FromScript]).
 //
-// It may import converter/complaint and converter/nbformat.
+// It may import internal/usererror and converter/nbformat.
 package session
 
 // Version is the version of the document that this package writes; it reads every document of the same major version.

@@ -8,10 +8,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // cell is an executed cell that counts.
@@ -49,8 +49,8 @@ type stmt struct {
 	binds     []*value
 }
 
-func (w *work) note(code string, cell, line int, hint, format string, args ...any) {
-	c := complaint.New(code, cell, line, format, args...)
+func (w *work) note(code usererror.Code, cell, line int, hint, format string, args ...any) {
+	c := usererror.At(code, cell, line, format, args...)
 	c.Hint = hint
 	w.out.Notes = append(w.out.Notes, *c)
 }
@@ -95,7 +95,7 @@ func (w *work) readCells() error {
 		reached = reached || w.o.Cell != 0 && cc.Seq == w.o.Cell
 		switch err := parsed[i].err; {
 		case errors.Is(err, syntax.ErrTooDeep), errors.Is(err, syntax.ErrTooLong):
-			return complaint.New("too-large", cc.Seq, 0, "cell %d cannot be read: %v", cc.label(), err)
+			return usererror.At(usererror.CodeTooLarge, cc.Seq, 0, "cell %d cannot be read: %v", cc.label(), err)
 		case err != nil:
 			return fmt.Errorf("parsing cell %d: %w", cc.Seq, err)
 		}
@@ -119,7 +119,7 @@ func (w *work) readCells() error {
 		return fmt.Errorf("the session document has no cell %d", w.o.Cell)
 	}
 	if len(w.cells) == 0 {
-		return complaint.New("no-cells", 0, 0, "no cell was executed, so there is nothing to run").With("Run the cell that defines the function first.")
+		return usererror.At(usererror.CodeNoCells, 0, 0, "no cell was executed, so there is nothing to run").With("Run the cell that defines the function first.")
 	}
 	return nil
 }

@@ -11,10 +11,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/converter/token"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // maxDefinitions bounds the training program that is read, in bytes.
@@ -33,7 +34,7 @@ func (w *work) definitions() error {
 		return nil
 	}
 	in, err := w.openDefinitions()
-	if c, ok := errors.AsType[*complaint.Complaint](err); ok {
+	if c, ok := errors.AsType[*usererror.Error](err); ok {
 		// The server may well do without.
 		w.note("definitions", 0, 0, c.Hint, "the classes of the training program do not come along: %s", c.Text)
 		return nil
@@ -143,7 +144,7 @@ func (w *work) takeClasses() {
 		}
 		if len(heavy) > 0 {
 			w.note("definitions", 0, 0, "Give the class what it needs as an argument.",
-				"the model's class %s uses %s of the training program, so the server makes that too", v.name, list(heavy))
+				"the model's class %s uses %s of the training program, so the server makes that too", v.name, prose.List(heavy))
 		}
 	}
 }
@@ -258,7 +259,7 @@ func (w *work) warnOfChanges(in *work) {
 	}
 	if len(changed) > 0 {
 		slices.Sort(changed)
-		w.note("definitions", 0, 0, "", "%s changed since the training; the server takes what the notebook has now", list(changed))
+		w.note("definitions", 0, 0, "", "%s changed since the training; the server takes what the notebook has now", prose.List(changed))
 	}
 }
 

@@ -4,9 +4,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // chooseCell finds the cell with the magic, and drops what comes after it.
@@ -73,10 +74,10 @@ func (w *work) broken(c *cell) error {
 	}
 	if p2 := find(c.tree.Root, "print_statement"); p2 != nil {
 		line = p2.Row + 1
-		return complaint.New("python2", c.Seq, line, "%s is Python 2: print is a statement there", w.at2(c, line)).
+		return usererror.At("python2", c.Seq, line, "%s is Python 2: print is a statement there", w.at2(c, line)).
 			With("Write print(…) with parentheses.")
 	}
-	return complaint.New("syntax", c.Seq, line, "%s is not Python: %s", w.at2(c, line), shown)
+	return usererror.At(usererror.CodeSyntax, c.Seq, line, "%s is not Python: %s", w.at2(c, line), shown)
 }
 
 // definition is a def at the top level of a cell, perhaps inside of an if or a try.
@@ -145,7 +146,7 @@ func (w *work) chooseEntry() error {
 		name = names[len(names)-1]
 		if len(names) > 1 {
 			w.note("several-functions", w.target.Seq, 0, "Choose another with --function NAME.",
-				"%s defines %s; %s, the last, is run", w.place(w.target), list(names), name)
+				"%s defines %s; %s, the last, is run", w.place(w.target), prose.List(names), name)
 		}
 	}
 	vs, ok := w.at(name, len(w.stmts))
@@ -168,12 +169,12 @@ func (w *work) chooseEntry() error {
 	case w.o.Value:
 		e.IsValue = true
 	case v.bind.imp != nil:
-		return complaint.New("no-function", s.cell.Seq, s.line, "`%s` is imported in %s and has no source there", name, w.at2(s.cell, s.line)).
+		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is imported in %s and has no source there", name, w.at2(s.cell, s.line)).
 			With("Write a function in a cell that calls it.")
 	case def != nil:
-		return complaint.New("no-function", s.cell.Seq, s.line, "`%s` is a class; a function is needed", name).With("Write a function that makes one and uses it.")
+		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is a class; a function is needed", name).With("Write a function that makes one and uses it.")
 	default:
-		return complaint.New("no-function", s.cell.Seq, s.line, "`%s` is not defined by def (%s)", name, w.at2(s.cell, s.line)).
+		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is not defined by def (%s)", name, w.at2(s.cell, s.line)).
 			With("Write it as a function: def %s(…):", name)
 	}
 	w.out.Entry = e
@@ -213,7 +214,7 @@ func (w *work) at2(c *cell, line int) string {
 }
 
 func (w *work) noFunction() error {
-	c := complaint.New("no-function", w.target.Seq, 0, "%s defines no function, so there is nothing to run", w.place(w.target))
+	c := usererror.At(usererror.CodeNoFunction, w.target.Seq, 0, "%s defines no function, so there is nothing to run", w.place(w.target))
 	for _, other := range slices.Backward(w.cells) {
 		if defs := definitions(other); len(defs) > 0 {
 			d := defs[len(defs)-1]
@@ -224,7 +225,7 @@ func (w *work) noFunction() error {
 }
 
 func (w *work) unknownFunction(name string) error {
-	c := complaint.New("no-function", w.target.Seq, 0, "no cell defines the function `%s`", name)
+	c := usererror.At(usererror.CodeNoFunction, w.target.Seq, 0, "no cell defines the function `%s`", name)
 	if why := w.lost[name]; why != "" {
 		return c.With("%s; run that cell again.", upper(why))
 	}
@@ -245,13 +246,6 @@ func upper(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-func list(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
 // nearest gives the most similar name, if one is similar.

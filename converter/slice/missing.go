@@ -7,9 +7,10 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // generated is a statement that MetaML writes, before the statement with the time.
@@ -81,7 +82,7 @@ func (w *work) describe(holes []*hole) error {
 	defer cancel(nil)
 	found, err := w.o.Describe(ctx, names)
 	if err != nil {
-		return fmt.Errorf("asking the session about %s: %w", list(names), err)
+		return fmt.Errorf("asking the session about %s: %w", prose.List(names), err)
 	}
 	for k, n := range found {
 		if n.Kind != "" {
@@ -177,7 +178,7 @@ func (w *work) settle(h *hole) bool {
 // refuse makes the complaint about names without source.
 func (w *work) refuse(holes []*hole) error {
 	h := holes[0]
-	c := complaint.New("no-source", h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name, w.at2(h.stmt.cell, h.use.line), w.whyNot(h))
+	c := usererror.At(usererror.CodeNoSource, h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name, w.at2(h.stmt.cell, h.use.line), w.whyNot(h))
 	c.Hint = w.remedy(h)
 	var more []string
 	for _, o := range holes[1:] {
@@ -188,7 +189,7 @@ func (w *work) refuse(holes []*hole) error {
 		more = append(more, fmt.Sprintf("`%s` (%s)", o.name, w.at2(o.stmt.cell, o.use.line)))
 	}
 	if len(more) > 0 {
-		c.Text += "; the same holds for " + list(more)
+		c.Text += "; the same holds for " + prose.List(more)
 	}
 	return c
 }
@@ -336,17 +337,17 @@ func (w *work) unbuildable() error {
 			}
 			switch {
 			case slices.ContainsFunc(s.e.uses, func(u use) bool { return u.name == "get_ipython" }):
-				return complaint.New("magic", s.cell.Seq, m.Line, "%s uses `%s`, which was made by the magic %s in %s", user, name, magicText(m), w.at2(s.cell, m.Line)).
+				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line, "%s uses `%s`, which was made by the magic %s in %s", user, name, magicText(m), w.at2(s.cell, m.Line)).
 					With("Make it by Python in a cell, or ship its value with --with %s.", name)
 			case slices.ContainsFunc(s.e.late, func(u use) bool { return u.name == "get_ipython" }):
-				return complaint.New("magic", s.cell.Seq, m.Line, "%s uses the magic %s (%s), which only a notebook can do", name, magicText(m), w.at2(s.cell, m.Line)).
+				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line, "%s uses the magic %s (%s), which only a notebook can do", name, magicText(m), w.at2(s.cell, m.Line)).
 					With("Leave it out of the function.")
 			}
 		}
 		for i := range s.e.calls {
 			c := &s.e.calls[i]
 			if len(s.e.binds) > 0 && (c.callee == "input" && len(c.path) == 0 && c.plain && len(s.uses["input"]) == 0 || len(c.path) <= 1 && (c.callee == "getpass" || len(c.path) == 1 && c.path[0] == "getpass")) {
-				return complaint.New("interactive", s.cell.Seq, c.line, "%s uses `%s`, which was made by %s() in %s", user, name, strings.Join(append([]string{c.callee}, c.path...), "."), w.at2(s.cell, c.line)).
+				return usererror.At(usererror.CodeInteractive, s.cell.Seq, c.line, "%s uses `%s`, which was made by %s() in %s", user, name, strings.Join(append([]string{c.callee}, c.path...), "."), w.at2(s.cell, c.line)).
 					With("Define it in a cell, or ship its value with --with %s.", name)
 			}
 		}
@@ -373,10 +374,10 @@ func (w *work) shipped() error {
 	slices.Sort(names)
 	for _, name := range names {
 		if _, alive := w.doc.Names[name]; !alive && w.doc.Names != nil && w.doc.Kind == session.Live {
-			return complaint.New("with", w.target.Seq, 0, "--with %s: no such name is alive in the session", name)
+			return usererror.At(usererror.CodeWith, w.target.Seq, 0, "--with %s: no such name is alive in the session", name)
 		}
 		if w.doc.Kind != session.Live {
-			return complaint.New("with", w.target.Seq, 0, "--with %s: values can be shipped from a running notebook only", name)
+			return usererror.At(usererror.CodeWith, w.target.Seq, 0, "--with %s: values can be shipped from a running notebook only", name)
 		}
 		time := w.withs[name]
 		if vs, ok := w.at(name, len(w.stmts)); ok && vs[0].stmt != nil && vs[0].stmt.time < time {

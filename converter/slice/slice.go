@@ -15,8 +15,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Options say what is to be sliced. The zero value slices the function of the last cell.
@@ -53,7 +53,7 @@ type Slice struct {
 	UsesOutput bool              // metaml.output() or checkpoint() is mentioned
 	Model      string            // the run that the program itself names, metaml.model("train-model:best"); "" is none
 	Files      []FileMention     // string literals that name existing local files
-	Notes      []complaint.Complaint
+	Notes      []usererror.Error
 	Python     string // version of the session's Python: "3.11.7"; "" is unknown
 	Source     string // the notebook or file, where it is known
 
@@ -184,7 +184,7 @@ func cellList(cells []int) string {
 	return b.String()
 }
 
-// Of slices a session. A user's mistake is a [*complaint.Complaint].
+// Of slices a session. A user's mistake is a [*usererror.Error].
 func Of(ctx context.Context, doc *session.Document, o Options) (*Slice, error) {
 	w := &work{ctx: ctx, doc: doc, o: o, out: &Slice{Source: doc.Source, Python: doc.Interpreter.Version, counts: map[int]int{}}}
 	for _, step := range []func() error{

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metaml/metaml/converter/complaint"
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // live makes the document of a session whose cells are separated by lines of three dashes; the last one is the cell with the magic.
@@ -219,10 +219,10 @@ func TestReasonsDoNotDependOnChance(t *testing.T) {
 	}
 }
 
-func complain(t *testing.T, doc *session.Document, o Options) *complaint.Complaint {
+func complain(t *testing.T, doc *session.Document, o Options) *usererror.Error {
 	t.Helper()
 	s, err := Of(context.Background(), doc, o)
-	var c *complaint.Complaint
+	var c *usererror.Error
 	if !errors.As(err, &c) {
 		t.Fatalf("want a complaint, got %v and %v", s, err)
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Runs gives the folder that holds the run folders: $XDG_DATA_HOME/metaml/runs.
@@ -31,7 +32,7 @@ func Runs() (string, error) {
 	if !filepath.IsAbs(data) {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", run.Wrap(err, "home", "there is no folder for runs: HOME is not set", "Set XDG_DATA_HOME, or HOME, to a folder of your own.")
+			return "", usererror.Wrap(err, usererror.CodeHome, "there is no folder for runs: HOME is not set", "Set XDG_DATA_HOME, or HOME, to a folder of your own.")
 		}
 		data = filepath.Join(home, ".local", "share")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Stop asks for the end of a run, or of one of its trials. Trials get a signal and 30 seconds to save something; with now they
@@ -19,23 +20,23 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 		return err
 	}
 	if !l.Liveness.Active() {
-		return &run.UserError{Code: "ended", Text: fmt.Sprintf("run %s is not going: it is %s already", l.Spec.Name, l.State.Phase)}
+		return &usererror.Error{Code: usererror.CodeEnded, Text: fmt.Sprintf("run %s is not going: it is %s already", l.Spec.Name, l.State.Phase)}
 	}
 	if trial != nil && l.Spec.Kind == run.Serve {
-		return &run.UserError{
-			Code: "trial", Text: fmt.Sprintf("%s is a server: its workers are not stopped one by one", l.Spec.Name),
+		return &usererror.Error{
+			Code: usererror.CodeTrial, Text: fmt.Sprintf("%s is a server: its workers are not stopped one by one", l.Spec.Name),
 			Hint: "metaml stop " + l.Spec.Name + " stops the server",
 		}
 	}
 	if trial != nil {
 		if *trial < 0 || *trial >= len(l.State.Trials) {
-			return &run.UserError{
-				Code: "trial", Text: fmt.Sprintf("run %s has no trial %d", l.Spec.Name, *trial),
+			return &usererror.Error{
+				Code: usererror.CodeTrial, Text: fmt.Sprintf("run %s has no trial %d", l.Spec.Name, *trial),
 				Hint: fmt.Sprintf("its trials are 0 to %d", len(l.State.Trials)-1),
 			}
 		}
 		if p := l.State.Trials[*trial].Phase; p.Final() {
-			return &run.UserError{Code: "ended", Text: fmt.Sprintf("trial %d of run %s is %s already", *trial, l.Spec.Name, p)}
+			return &usererror.Error{Code: usererror.CodeEnded, Text: fmt.Sprintf("trial %d of run %s is %s already", *trial, l.Spec.Name, p)}
 		}
 	}
 	return t.ask(l, folder.Stop{Trial: trial, Now: now})
@@ -61,8 +62,8 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 		return err
 	}
 	if l.Liveness == Alive {
-		return &run.UserError{
-			Code: "active", Text: fmt.Sprintf("run %s is going already", l.Spec.Name),
+		return &usererror.Error{
+			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is going already", l.Spec.Name),
 			Hint: "metaml attach " + l.Spec.Name + " shows it",
 		}
 	}
@@ -78,8 +79,8 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 		return t.start(l.Folder, false)
 	}
 	if l.Liveness == Ended && !resumable(l.State) {
-		return &run.UserError{
-			Code: "finished", Text: fmt.Sprintf("run %s has no unfinished trial", l.Spec.Name),
+		return &usererror.Error{
+			Code: usererror.CodeFinished, Text: fmt.Sprintf("run %s has no unfinished trial", l.Spec.Name),
 			Hint: "a trial that failed by its own code is not run again; --again makes a new run",
 		}
 	}
@@ -103,8 +104,8 @@ func (t *Target) adopt(l *Listed) error {
 		return friendly(err, "resume the run in", string(l.Folder))
 	}
 	if why := l.Folder.Own(&l.Spec); why != "" {
-		return &run.UserError{
-			Code: "copied", Text: fmt.Sprintf("run %s cannot be resumed: its folder %s", l.Spec.Name, why),
+		return &usererror.Error{
+			Code: usererror.CodeCopied, Text: fmt.Sprintf("run %s cannot be resumed: its folder %s", l.Spec.Name, why),
 			Hint: "a copy of your own, with cp -r and chmod -R go-w, can be",
 		}
 	}
@@ -113,8 +114,8 @@ func (t *Target) adopt(l *Listed) error {
 
 // resumed waits for the event run.resumed that comes after the event n.
 func (w *watched) resumed(ctx context.Context, n int64) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, &run.UserError{
-		Code: "monitor", Text: fmt.Sprintf("the monitor of run %s did not start", w.spec.Name),
+	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, &usererror.Error{
+		Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s did not start", w.spec.Name),
 		Hint: "its last words are in " + w.folder.MonitorLog(),
 	})
 	defer cancel()
@@ -162,8 +163,8 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 	}
 	f := t.Folder(full)
 	if l, err := t.read(full); err == nil && l.Liveness.Active() {
-		return &run.UserError{
-			Code: "active", Text: fmt.Sprintf("run %s is still going", full),
+		return &usererror.Error{
+			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is still going", full),
 			Hint: "metaml stop " + full + " ends it first",
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // fullDisk names the folder of the small disk in the process that has one.
@@ -36,7 +37,7 @@ func TestAFullDisk(t *testing.T) {
 		b := newDiskBench(t)
 		b.fill()
 		_, err := b.Submit(t.Context(), Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
-		var user *run.UserError
+		var user *usererror.Error
 		if !errors.As(err, &user) || user.Code != "disk-full" || !strings.Contains(user.Hint, "XDG_DATA_HOME") {
 			t.Errorf("submitted to a full disk: %v", err)
 		}
@@ -74,7 +75,7 @@ func TestAFullDisk(t *testing.T) {
 		remount("ro")
 		defer remount("rw")
 		_, err := b.Submit(t.Context(), Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
-		var user *run.UserError
+		var user *usererror.Error
 		if !errors.As(err, &user) || user.Code != "unwritable" {
 			t.Errorf("submitted to a read-only disk: %v", err)
 		}
@@ -212,7 +213,7 @@ func testAServerOnAFullDisk(t *testing.T) {
 	if status, got, err := s.ask(s.url(), "3"); status != 500 || !strings.Contains(got, `"id"`) {
 		t.Errorf("%d %q %v", status, got, err)
 	}
-	var user *run.UserError
+	var user *usererror.Error
 	if _, err := s.Submit(t.Context(), Submission{Spec: s.next(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
 		t.Errorf("submitted to a full disk: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func endOf(err error) error {
@@ -125,7 +126,7 @@ func (w *watched) wait(ctx context.Context) (Liveness, error) {
 	case <-look.C:
 	}
 	if !exists(w.folder.Spec()) {
-		return Dead, run.Wrap(os.ErrNotExist, "deleted", fmt.Sprintf("the folder of run %s was deleted", w.spec.Name), "")
+		return Dead, usererror.Wrap(os.ErrNotExist, usererror.CodeDeleted, fmt.Sprintf("the folder of run %s was deleted", w.spec.Name), "")
 	}
 	return w.revive()
 }
@@ -140,8 +141,8 @@ func (w *watched) revive() (Liveness, error) {
 		w.starts, w.n = 0, w.state.N
 	}
 	if w.starts++; w.starts > maxStarts {
-		return Dead, &run.UserError{
-			Code: "monitor", Text: fmt.Sprintf("the monitor of run %s ends as soon as it is started", w.spec.Name),
+		return Dead, &usererror.Error{
+			Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s ends as soon as it is started", w.spec.Name),
 			Hint: "its last words are in " + w.folder.MonitorLog(),
 		}
 	}
@@ -178,8 +179,8 @@ func (t *Target) Log(ctx context.Context, name string, trial, attempt int, strea
 		return t.serverLog(ctx, f, trial, attempt, streams, follow, out)
 	}
 	if trial < 0 || trial >= spec.Completions {
-		return &run.UserError{
-			Code: "trial", Text: fmt.Sprintf("run %s has no trial %d", full, trial),
+		return &usererror.Error{
+			Code: usererror.CodeTrial, Text: fmt.Sprintf("run %s has no trial %d", full, trial),
 			Hint: fmt.Sprintf("its trials are 0 to %d", spec.Completions-1),
 		}
 	}

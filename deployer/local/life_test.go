@@ -16,6 +16,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // started waits until a trial says so by a file in the working directory.
@@ -56,7 +57,7 @@ def train(i):
 		}
 		b.appears("saved-0")
 		b.appears("finally-1")
-		var user *run.UserError
+		var user *usererror.Error
 		if err := b.Stop(t.Context(), name, nil, false); !errors.As(err, &user) || !strings.Contains(user.Text, "stopped already") {
 			t.Errorf("stopping twice: %v", err)
 		}
@@ -389,7 +390,7 @@ func TestAfterTheMachineWasRestarted(t *testing.T) {
 	if l.State.Phase != run.Succeeded || l.State.Trials[0].Attempt != 2 || l.State.Trials[1].Attempt != 1 {
 		t.Error(b.describe(l))
 	}
-	var user *run.UserError
+	var user *usererror.Error
 	if err := b.Resume(t.Context(), name); !errors.As(err, &user) || user.Code != "finished" {
 		t.Errorf("resuming what is finished: %v", err)
 	}

@@ -22,6 +22,8 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Target is the runs of this machine's user.
@@ -150,7 +152,7 @@ func (t *Target) Load(ctx context.Context, name string) (Listed, error) {
 	}
 	l, err := t.read(full)
 	if err != nil {
-		return Listed{}, run.Wrap(err, "damaged", fmt.Sprintf("run %s cannot be read: %v", full, err),
+		return Listed{}, usererror.Wrap(err, usererror.CodeDamaged, fmt.Sprintf("run %s cannot be read: %v", full, err),
 			"metaml delete "+full+" removes it")
 	}
 	return l, nil
@@ -185,11 +187,11 @@ func (t *Target) resolve(ctx context.Context, name string) (string, error) {
 	case 1:
 		return hits[0], nil
 	case 0:
-		return "", &NotFound{Name: name, Nearest: run.Nearest(name, names)}
+		return "", &NotFound{Name: name, Nearest: prose.Nearest(name, names)}
 	default:
 		slices.Sort(hits)
-		return "", &run.UserError{
-			Code: "ambiguous", Text: fmt.Sprintf("%q is the beginning of several runs", name),
+		return "", &usererror.Error{
+			Code: usererror.CodeAmbiguous, Text: fmt.Sprintf("%q is the beginning of several runs", name),
 			Hint: "say which: " + strings.Join(hits[:min(len(hits), 8)], ", "),
 		}
 	}
@@ -371,14 +373,14 @@ func exists(path string) bool {
 func friendly(err error, doing, path string) error {
 	switch {
 	case folder.NoSpace(err):
-		return run.Wrap(err, "disk-full", fmt.Sprintf("no space left on the disk to %s %s", doing, path),
+		return usererror.Wrap(err, usererror.CodeDiskFull, fmt.Sprintf("no space left on the disk to %s %s", doing, path),
 			"free some space, or set XDG_DATA_HOME to a folder on another disk")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return run.Wrap(err, "unwritable", fmt.Sprintf("no permission to %s %s", doing, path),
+		return usererror.Wrap(err, usererror.CodeUnwritable, fmt.Sprintf("no permission to %s %s", doing, path),
 			"make the folder writable, or set XDG_DATA_HOME to a folder of your own")
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return run.Wrap(err, "folder", fmt.Sprintf("cannot %s %s: %s", doing, path, errno),
+		return usererror.Wrap(err, usererror.CodeFolder, fmt.Sprintf("cannot %s %s: %s", doing, path, errno),
 			"see what is there, or set XDG_DATA_HOME to a folder of your own")
 	}
 	return fmt.Errorf("%s %s: %w", doing, path, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Server gives the active server of which spec would be another revision, or nil.
@@ -55,8 +56,8 @@ func (t *Target) submitServer(ctx context.Context, s Submission, lock *os.File) 
 	spec := s.Spec
 	if folderOf := spec.Server.ModelFolder; folderOf != "" {
 		if info, err := os.Stat(folderOf); err != nil || !info.IsDir() {
-			return Submitted{}, &run.UserError{
-				Code: "model", Text: fmt.Sprintf("there is nothing left of the model %s: its folder %s is gone", spec.Server.Model, folderOf),
+			return Submitted{}, &usererror.Error{
+				Code: usererror.CodeModel, Text: fmt.Sprintf("there is nothing left of the model %s: its folder %s is gone", spec.Server.Model, folderOf),
 				Hint: "a deleted run takes its outputs along; name another with --model",
 			}
 		}
@@ -315,13 +316,13 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 	case !exists(string(l.Folder.Revision(revision))):
 		text = fmt.Sprintf("server %s has no revision %d", l.Spec.Name, revision)
 	case s.Revision >= revision:
-		return &run.UserError{
-			Code: "ready", Text: fmt.Sprintf("revision %d of %s is not being started: it answers, or has done so", revision, l.Spec.Name),
+		return &usererror.Error{
+			Code: usererror.CodeReady, Text: fmt.Sprintf("revision %d of %s is not being started: it answers, or has done so", revision, l.Spec.Name),
 			Hint: "metaml stop " + l.Spec.Name + " stops the server",
 		}
 	}
 	if text != "" {
-		return &run.UserError{Code: "revision", Text: text}
+		return &usererror.Error{Code: usererror.CodeRevision, Text: text}
 	}
 	return t.ask(l, folder.Stop{Revision: revision})
 }

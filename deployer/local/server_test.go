@@ -20,6 +20,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // server is a server of the test's own, and people who ask it.
@@ -227,7 +228,7 @@ func TestAServer(t *testing.T) {
 		t.Errorf("%+v %v", again, err)
 	}
 	trial := 0
-	var refused *run.UserError
+	var refused *usererror.Error
 	if err := s.Stop(t.Context(), s.name, &trial, false); !errors.As(err, &refused) || refused.Code != "trial" {
 		t.Errorf("one worker was stopped: %v", err)
 	}
@@ -322,7 +323,7 @@ def serve(input):
 	s.answers("null", `["7","8","9"]`)
 	next := s.next(1)
 	next.Server.Model, next.Server.ModelFolder = "train-1:0", trained
-	var refused *run.UserError
+	var refused *usererror.Error
 	_, err := s.Submit(t.Context(), Submission{Spec: next, Program: s.program(source)})
 	if !errors.As(err, &refused) || refused.Code != "model" || !strings.Contains(refused.Text, "train-1:0") {
 		t.Errorf("a model that is gone: %v", err)
@@ -510,7 +511,7 @@ func TestTheNewestRevisionSupersedesOneThatIsStarting(t *testing.T) {
 	}
 	s.submit(s.next(1), slow)
 	s.appears("loading")
-	var refused *run.UserError
+	var refused *usererror.Error
 	if err := s.StopRevision(t.Context(), s.name, 2); !errors.As(err, &refused) || refused.Code != "ready" {
 		t.Errorf("the answering revision was given up: %v", err)
 	}
@@ -564,7 +565,7 @@ func TestPorts(t *testing.T) {
 	defer held.Close()
 	spec := s.next(1)
 	spec.Server.Port = held.Addr().(*net.TCPAddr).Port
-	var refused *run.UserError
+	var refused *usererror.Error
 	_, err = s.Submit(t.Context(), Submission{Spec: spec, Program: s.program(double)})
 	if !errors.As(err, &refused) || refused.Code != "port" || !strings.Contains(refused.Text, strconv.Itoa(spec.Server.Port)) || !strings.Contains(refused.Hint, "--port") {
 		t.Errorf("a port in use: %v", err)
@@ -619,7 +620,7 @@ func TestAPortBelow1024(t *testing.T) {
 	if dir := os.Getenv(inner); dir != "" {
 		target := &Target{Dir: dir, Agent: "unused"}
 		_, err := target.Submit(t.Context(), Submission{Spec: run.Spec{Series: "serve", Kind: run.Serve, Server: &run.ServerSpec{Path: "/predict", Host: "127.0.0.1", Port: 80}}})
-		var refused *run.UserError
+		var refused *usererror.Error
 		if !errors.As(err, &refused) || refused.Code != "port" || !strings.Contains(refused.Text, "port 80 may not be used by this user") {
 			t.Errorf("port 80: %v", err)
 		}

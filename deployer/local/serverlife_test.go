@@ -20,6 +20,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // victim gives a process of the server that is alive now; 0 is none.
@@ -549,7 +550,7 @@ func TestTheLogOfAWorker(t *testing.T) {
 	if second := log(2); second != "asked 2\n" {
 		t.Errorf("%q", second)
 	}
-	var refused *run.UserError
+	var refused *usererror.Error
 	if err := s.Log(t.Context(), s.name, 1, 0, "both", false, io.Discard); !errors.As(err, &refused) || !strings.Contains(refused.Text, "no worker 1") {
 		t.Errorf("%v", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // workerLog is what one attempt of a worker printed.
@@ -55,8 +56,8 @@ func (t *Target) serverLog(ctx context.Context, f folder.Run, worker, attempt in
 	l := &workerLog{server: f, worker: worker}
 	revision := loggedRevision(f, w.state)
 	if spec, err := f.Revision(revision).ReadSpec(); err == nil && (worker < 0 || worker >= spec.Completions) {
-		return &run.UserError{
-			Code: "trial", Text: fmt.Sprintf("server %s has no worker %d", w.spec.Name, worker),
+		return &usererror.Error{
+			Code: usererror.CodeTrial, Text: fmt.Sprintf("server %s has no worker %d", w.spec.Name, worker),
 			Hint: fmt.Sprintf("its workers are 0 to %d", spec.Completions-1),
 		}
 	}

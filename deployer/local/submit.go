@@ -17,6 +17,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Submission is what makes a run: its Spec's name may be empty or what [Target.Provisional] gave, and its program folder is moved into
@@ -39,8 +40,8 @@ func (t *Target) Provisional(_ context.Context, series string) (string, error) {
 }
 
 func badSeries(series string) error {
-	return &run.UserError{
-		Code: "name", Text: fmt.Sprintf("%q cannot be the name of a series of runs", series),
+	return &usererror.Error{
+		Code: usererror.CodeName, Text: fmt.Sprintf("%q cannot be the name of a series of runs", series),
 		Hint: "use letters, digits, '-', '_' and '.', at most 100, and begin with a letter or a digit",
 	}
 }
@@ -289,7 +290,7 @@ func (t *Target) start(f folder.Run, resume bool) error {
 		err = fmt.Errorf("%s; %s has the reason", state, f.MonitorLog())
 	}
 	if err != nil {
-		return run.Wrap(err, "agent", fmt.Sprintf("the run's monitor cannot be started from %s: %v", t.Agent, err),
+		return usererror.Wrap(err, usererror.CodeAgent, fmt.Sprintf("the run's monitor cannot be started from %s: %v", t.Agent, err),
 			"metaml doctor says what is missing")
 	}
 	return nil

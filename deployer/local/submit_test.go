@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 const waits = "import os, time\ndef train():\n    open('up', 'w').write('x')\n    while not os.path.exists('go'): time.sleep(0.01)\n"
@@ -87,7 +88,7 @@ func TestNames(t *testing.T) {
 	if _, err := b.Load(t.Context(), "trian-1"); !errors.As(err, &missing) || missing.Nearest != "train-1" {
 		t.Errorf("a slip: %v", err)
 	}
-	var user *run.UserError
+	var user *usererror.Error
 	if l, err := b.Load(t.Context(), "train"); err != nil || l.Spec.Name != second.Spec.Name {
 		t.Errorf("a series: %v %v", l.Spec.Name, err)
 	}
@@ -129,7 +130,7 @@ func TestAnActiveRunIsNotDeleted(t *testing.T) {
 	b := newBench(t)
 	name := b.submit(b.spec(1), waits, nil)
 	b.appears("up")
-	var user *run.UserError
+	var user *usererror.Error
 	if err := b.Delete(t.Context(), name); !errors.As(err, &user) || user.Hint != "metaml stop "+name+" ends it first" {
 		t.Errorf("%v", err)
 	}
@@ -195,7 +196,7 @@ def train():
 	if got := text.String(); got != "first\nsecond\ndone\n" {
 		t.Errorf("%q", got)
 	}
-	var user *run.UserError
+	var user *usererror.Error
 	if err := b.Log(t.Context(), name, 1, 0, "stdout", false, &text); !errors.As(err, &user) || user.Hint != "its trials are 0 to 0" {
 		t.Errorf("a trial that is none: %v", err)
 	}
@@ -234,7 +235,7 @@ func TestAFolderThatCannotBeWrittenIsOneSentence(t *testing.T) {
 	b := newBench(t)
 	b.Dir = "/sys/metaml"
 	_, err := b.Submit(t.Context(), Submission{Spec: b.spec(1), Program: b.program(waits)})
-	var user *run.UserError
+	var user *usererror.Error
 	if !errors.As(err, &user) || user.Code != "unwritable" || !errors.Is(err, fs.ErrPermission) || strings.Contains(user.Text, "\n") {
 		t.Errorf("%v", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // Patience is how long the command may take.
@@ -77,7 +78,7 @@ func Run(ctx context.Context, spec *run.Spec, in folder.Run, state *run.State, p
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return nil
 	case errors.Is(context.Cause(ctx), errHung):
-		return note(fmt.Sprintf("--notify had not ended after %s and was killed", view.Span(patience)), said.last())
+		return note(fmt.Sprintf("--notify had not ended after %s and was killed", prose.Duration(patience)), said.last())
 	default:
 		return note(fmt.Sprintf("--notify failed: %v", err), said.last())
 	}

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Objective is the metric that decides which trial is best.
@@ -55,7 +58,7 @@ func nearestKnown(metric string) string {
 		}
 	}
 	slices.Sort(names)
-	if n := Nearest(metric, names); len(metric) > 3 && editDistance(strings.ToLower(metric), n) <= 2 {
+	if n := prose.Nearest(metric, names); len(metric) > 3 && prose.Distance(strings.ToLower(metric), n) <= 2 {
 		return n
 	}
 	return ""
@@ -86,15 +89,15 @@ func (o Objective) Better(a, b float64) bool {
 
 // Objective chooses the metric that decides (docs/rules.md §4): the one asked for, else, of the returned metrics (of those that were
 // reported, if none was returned) whose names have a direction, the first by what it was measured on, by what it says, and by the
-// table of directions. The error, a [*UserError], says why there is none.
+// table of directions. The error, a [*usererror.Error], says why there is none.
 func (s *State) Objective() (Objective, error) {
 	returned, all := s.metricNames()
 	if s.Asked.Metric != "" {
 		if text := s.missing(all); text != "" {
-			return Objective{}, &UserError{Code: "objective", Text: text}
+			return Objective{}, &usererror.Error{Code: usererror.CodeObjective, Text: text}
 		}
 		if s.Asked.Direction() == "" { // of a run from before that was refused
-			return Objective{}, &UserError{Code: "objective", Text: undecided(s.Name, []string{s.Asked.Metric})}
+			return Objective{}, &usererror.Error{Code: usererror.CodeObjective, Text: undecided(s.Name, []string{s.Asked.Metric})}
 		}
 		return Objective{Mode: s.Asked.Direction(), Metric: s.Asked.Metric}, nil
 	}
@@ -110,7 +113,7 @@ func (s *State) Objective() (Objective, error) {
 	if len(names) > 0 {
 		text = undecided(s.Name, names)
 	}
-	return Objective{}, &UserError{Code: "objective", Text: text}
+	return Objective{}, &usererror.Error{Code: usererror.CodeObjective, Text: text}
 }
 
 // undecided is the sentence for names without a direction, the same in the table, from best() and from --model.
@@ -142,7 +145,7 @@ func (s *State) missing(all []string) string {
 		return ""
 	}
 	text := fmt.Sprintf("--objective %s: the trials of %s have no such metric", s.Asked.Metric, s.Name)
-	switch near := Nearest(s.Asked.Metric, all); {
+	switch near := prose.Nearest(s.Asked.Metric, all); {
 	case near != "":
 		return text + fmt.Sprintf("; did you mean %s?", near)
 	case len(all) > 0:
@@ -198,7 +201,7 @@ func (t trait) before(u trait) bool {
 }
 
 // Best gives the index of the best trial. Of a run that is over the only trial that succeeded is the best, whatever its metrics; else
-// the objective decides. The error, a [*UserError], says why there is none.
+// the objective decides. The error, a [*usererror.Error], says why there is none.
 func (s *State) Best() (int, error) {
 	if only, ok := s.only(); ok {
 		return only, nil
@@ -216,9 +219,9 @@ func (s *State) bestBy(o Objective) (int, error) {
 		return i, nil
 	}
 	if s.Count().Succeeded == 0 {
-		return 0, &UserError{Code: "objective", Text: fmt.Sprintf("%s has no trial that succeeded, so none is the best", s.Name)}
+		return 0, &usererror.Error{Code: usererror.CodeObjective, Text: fmt.Sprintf("%s has no trial that succeeded, so none is the best", s.Name)}
 	}
-	return 0, &UserError{Code: "objective", Text: fmt.Sprintf("no trial of %s that did not fail has a number for %s, so none is the best", s.Name, o.Metric)}
+	return 0, &usererror.Error{Code: usererror.CodeObjective, Text: fmt.Sprintf("no trial of %s that did not fail has a number for %s, so none is the best", s.Name, o.Metric)}
 }
 
 // only gives the trial that alone succeeded, once none can follow it.

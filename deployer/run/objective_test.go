@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func TestDirectionOfAName(t *testing.T) {
@@ -111,7 +112,7 @@ func TestBestTrial(t *testing.T) {
 				s.Asked = o
 			}
 			got, err := s.Best()
-			var user *run.UserError
+			var user *usererror.Error
 			switch {
 			case test.err != "" && (!errors.As(err, &user) || user.Text != test.err):
 				t.Errorf("got %v\nwant %s", err, test.err)

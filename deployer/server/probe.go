@@ -10,6 +10,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // lostPatience is how long a test that was not answered by the function waits for the news that its worker was killed.
@@ -87,10 +88,13 @@ func (r *revision) made() bool { return r.spec.Server.Example == "" }
 // input names the example.
 func (r *revision) input(example string) string {
 	if r.made() {
-		return "the example made from the signature, " + shorten(example)
+		return "the example made from the signature, " + prose.Shorten(example, maxExample)
 	}
-	return "the example " + shorten(example)
+	return "the example " + prose.Shorten(example, maxExample)
 }
+
+// maxExample is how many characters of an example a message shows.
+const maxExample = 200
 
 // hint is what may help where the example is the cause.
 func (r *revision) hint() string {
@@ -98,14 +102,6 @@ func (r *revision) hint() string {
 		return "name an input that it takes with --example"
 	}
 	return ""
-}
-
-func shorten(text string) string {
-	const most = 200
-	if r := []rune(text); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return text
 }
 
 // finding is what the log says of an answer that has an id.

@@ -15,7 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // FileName is the name of the settings file.
@@ -101,10 +101,10 @@ func readFile(path string) ([]fileValue, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, run.Wrap(err, "settings-file", fmt.Sprintf("cannot read %s: %s", path, reason(err)), "")
+		return nil, usererror.Wrap(err, usererror.CodeSettingsFile, fmt.Sprintf("cannot read %s: %s", path, reason(err)), "")
 	}
 	if len(data) > maxFile {
-		return nil, &run.UserError{Code: "settings-file", Text: fmt.Sprintf("%s is larger than 1 MiB, which no settings file is", path)}
+		return nil, &usererror.Error{Code: usererror.CodeSettingsFile, Text: fmt.Sprintf("%s is larger than 1 MiB, which no settings file is", path)}
 	}
 	return parseFile(path, data)
 }
@@ -123,7 +123,7 @@ func parseFile(path string, data []byte) ([]fileValue, error) {
 			line, _ := decode.Position()
 			return nil, fileError(path, line, "this is not TOML: %s", strings.TrimPrefix(decode.Error(), "toml: "))
 		}
-		return nil, run.Wrap(err, "settings-file", fmt.Sprintf("%s is not TOML: %s", path, err), "")
+		return nil, usererror.Wrap(err, usererror.CodeSettingsFile, fmt.Sprintf("%s is not TOML: %s", path, err), "")
 	}
 	var (
 		values []fileValue
@@ -232,6 +232,6 @@ func tomlText(def Def, value any) (string, error) {
 	return "", fmt.Errorf("takes %s, not %v", def.Type.article(), value)
 }
 
-func fileError(path string, line int, format string, args ...any) *run.UserError {
-	return &run.UserError{Code: "settings-file", Text: fmt.Sprintf("%s:%d: ", path, line) + fmt.Sprintf(format, args...)}
+func fileError(path string, line int, format string, args ...any) *usererror.Error {
+	return &usererror.Error{Code: usererror.CodeSettingsFile, Text: fmt.Sprintf("%s:%d: ", path, line) + fmt.Sprintf(format, args...)}
 }

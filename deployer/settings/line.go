@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Given is one value that somebody wrote, before it is resolved.
@@ -106,8 +107,8 @@ func strayWord(kind run.Kind, words []string, i int) error {
 	return e
 }
 
-func refuse(format string, args ...any) *run.UserError {
-	return &run.UserError{Code: "option", Text: fmt.Sprintf(format, args...)}
+func refuse(format string, args ...any) *usererror.Error {
+	return &usererror.Error{Code: usererror.CodeOption, Text: fmt.Sprintf(format, args...)}
 }
 
 // split cuts a line into words as a POSIX shell does, without any expansion.

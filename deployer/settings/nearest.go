@@ -1,6 +1,8 @@
 package settings
 
-import "github.com/metaml/metaml/deployer/run"
+import (
+	"github.com/metaml/metaml/internal/prose"
+)
 
 // nearest gives the flag of the setting whose name is closest to name, or "" if none is close.
 func nearest(name string, defs []Def) string {
@@ -8,5 +10,5 @@ func nearest(name string, defs []Def) string {
 	for i, d := range defs {
 		names[i] = d.Flag()
 	}
-	return run.Nearest(name, names)
+	return prose.Nearest(name, names)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Value is a setting's value and where it came from.
@@ -96,7 +97,7 @@ func (r *Resolved) environment(environ []string) error {
 				continue
 			}
 			if err := d.check(text); err != nil {
-				return &run.UserError{Code: "environment", Text: fmt.Sprintf("%s in the environment %s", d.Variable(), err)}
+				return &usererror.Error{Code: usererror.CodeEnvironment, Text: fmt.Sprintf("%s in the environment %s", d.Variable(), err)}
 			}
 			r.set(d, text, "environment "+d.Variable())
 		}
@@ -120,14 +121,14 @@ func (r *Resolved) decorator(given map[string]string) error {
 		}
 		d, ok := Lookup(canonical)
 		if !ok || !slices.Contains(d.Kinds, r.Kind) {
-			e := &run.UserError{Code: "option", Text: fmt.Sprintf("the decorator has no setting %q", name)}
+			e := &usererror.Error{Code: usererror.CodeOption, Text: fmt.Sprintf("the decorator has no setting %q", name)}
 			if n := nearest(name, Of(r.Kind)); n != "" {
 				e.Text += fmt.Sprintf("; did you mean %q?", strings.ReplaceAll(n, "-", "_"))
 			}
 			return e
 		}
 		if err := d.check(given[name]); err != nil {
-			return &run.UserError{Code: "option", Text: fmt.Sprintf("the decorator's %q %s", name, err)}
+			return &usererror.Error{Code: usererror.CodeOption, Text: fmt.Sprintf("the decorator's %q %s", name, err)}
 		}
 		r.set(d, given[name], FromDecorator)
 	}
@@ -147,8 +148,8 @@ func (r *Resolved) honoured(typed string) error {
 			continue
 		}
 		if v.Origin == typed {
-			return &run.UserError{
-				Code: "option", Text: fmt.Sprintf("--%s means nothing on target %s", d.Flag(), target),
+			return &usererror.Error{
+				Code: usererror.CodeOption, Text: fmt.Sprintf("--%s means nothing on target %s", d.Flag(), target),
 				Hint: fmt.Sprintf("Leave it out, or name a target that honours it: %s.", strings.Join(d.Targets, ", ")),
 			}
 		}

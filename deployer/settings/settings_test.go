@@ -9,6 +9,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 func TestRefusedLines(t *testing.T) {
@@ -50,7 +51,7 @@ func TestWhoMayAskIsRefusedWhereItIsNoNameOrOrigin(t *testing.T) {
 	} {
 		if _, err := settings.ParseLine(run.Serve, line); (err == nil) != right {
 			t.Errorf("%%%%serve %s: %v", line, err)
-		} else if user := (*run.UserError)(nil); err != nil && !errors.As(err, &user) {
+		} else if user := (*usererror.Error)(nil); err != nil && !errors.As(err, &user) {
 			t.Errorf("%%%%serve %s: %v is not a user's error", line, err)
 		}
 	}
@@ -121,7 +122,7 @@ func TestRefusedFiles(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "metaml.toml")
 		write(t, file, text)
 		_, err := settings.Resolve(run.Train, settings.Sources{File: settings.File{Path: file}})
-		var user *run.UserError
+		var user *usererror.Error
 		if !errors.As(err, &user) || !strings.HasPrefix(user.Text, file+want) {
 			t.Errorf("%q\n got %v\nwant %s%s", text, err, file, want)
 		}
@@ -161,7 +162,7 @@ func FuzzParseLine(f *testing.F) {
 		given, err := settings.ParseLine(run.Train, line)
 		if err == nil {
 			if _, err := settings.Resolve(run.Train, settings.Sources{Line: given, Typed: settings.FromCell}); err != nil {
-				if _, ok := errors.AsType[*run.UserError](err); !ok {
+				if _, ok := errors.AsType[*usererror.Error](err); !ok {
 					t.Errorf("%q: %v is not a user's error", line, err)
 				}
 			}

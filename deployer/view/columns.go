@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // columns are the names behind a table's columns, as the run has them.
@@ -29,7 +30,7 @@ func (t *Table) chooseColumns(state *run.State, shown []int) columns {
 		c.parameters = append(c.parameters, p.name)
 	}
 	if n := len(t.Constants) - maxConstants; n > 0 {
-		t.Constants = append(t.Constants[:maxConstants], "… "+Count(n, "more parameter"))
+		t.Constants = append(t.Constants[:maxConstants], "… "+prose.Count(n, "more parameter"))
 	}
 	c.metrics = t.metricColumns(state, shown)
 	if n := len(c.parameters) - maxParameters; n > 0 {

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // facts are the short statements of the first line: what it is, how far, how long still, how good.
 func (t *Table) progress() string {
 	if t.Phase.Final() {
-		s := Count(t.Total, "trial")
+		s := prose.Count(t.Total, "trial")
 		var parts []string
 		if t.Counts.Failed > 0 {
 			parts = append(parts, fmt.Sprintf("%d failed", t.Counts.Failed))
@@ -28,7 +29,7 @@ func (t *Table) progress() string {
 		}
 		return s
 	}
-	s := fmt.Sprintf("%d of %s", t.Counts.Completed(), Count(t.Total, "trial"))
+	s := fmt.Sprintf("%d of %s", t.Counts.Completed(), prose.Count(t.Total, "trial"))
 	if t.Counts.Stopped > 0 {
 		s += fmt.Sprintf(", %d stopped", t.Counts.Stopped)
 	}
@@ -45,11 +46,11 @@ func (t *Table) pace() []string {
 	}
 	switch {
 	case t.Phase.Final():
-		parts = append(parts, string(t.Phase)+t.why()+" in "+Span(t.Elapsed))
+		parts = append(parts, string(t.Phase)+t.why()+" in "+prose.Duration(t.Elapsed))
 	case t.Left > 0:
-		parts = append(parts, Span(t.Elapsed), "about "+roughly(t.Left)+" left")
+		parts = append(parts, prose.Duration(t.Elapsed), "about "+roughly(t.Left)+" left")
 	default:
-		parts = append(parts, Span(t.Elapsed))
+		parts = append(parts, prose.Duration(t.Elapsed))
 	}
 	return parts
 }
@@ -158,14 +159,14 @@ func sentence(text, hint string) string {
 func (t *Table) footer(unfolds bool) []string {
 	var parts []string
 	if t.Hidden > 0 {
-		text := fmt.Sprintf("%d of %s shown (best, running, failed)", len(t.Rows), Count(t.Total, "trial"))
+		text := fmt.Sprintf("%d of %s shown (best, running, failed)", len(t.Rows), prose.Count(t.Total, "trial"))
 		if !unfolds {
 			text += fmt.Sprintf("; metaml show %s --all shows them", t.Name)
 		}
 		parts = append(parts, text)
 	}
 	if t.Columns > 0 {
-		parts = append(parts, Count(t.Columns, "column")+" not shown")
+		parts = append(parts, prose.Count(t.Columns, "column")+" not shown")
 	}
 	return parts
 }
@@ -175,5 +176,5 @@ func roughly(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%d s", max(1, int(d.Round(time.Second).Seconds())))
 	}
-	return Span(d.Round(5 * time.Second))
+	return prose.Duration(d.Round(5 * time.Second))
 }

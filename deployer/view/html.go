@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // style belongs to the front end: its fonts and colours, with fallbacks for a saved page. It is repeated in every update, since
@@ -96,7 +97,7 @@ func (t *Table) htmlTable(b *strings.Builder) {
 			b.WriteString("<td>" + t.htmlElapsed(r) + "</td>")
 		}
 		if errs {
-			b.WriteString(`<td class="l bad">` + esc(shorten(r.Error, maxHTMLError)) + `</td>`)
+			b.WriteString(`<td class="l bad">` + esc(prose.Shorten(r.Error, maxHTMLError)) + `</td>`)
 		}
 		b.WriteString("</tr>")
 	}
@@ -109,7 +110,7 @@ const maxHTMLError = 48
 func (t *Table) htmlElapsed(r Row) string {
 	elapsed := ""
 	if r.Elapsed > 0 {
-		elapsed = Span(r.Elapsed)
+		elapsed = prose.Duration(r.Elapsed)
 	}
 	if a := t.attempt(r); a != "" {
 		elapsed = `<span class="dim">` + a + `</span> ` + elapsed
@@ -145,9 +146,9 @@ func (t *Table) htmlAll(room int) string {
 	if count == 0 {
 		return ""
 	}
-	summary := "all " + Count(count, "trial")
+	summary := "all " + prose.Count(count, "trial")
 	if count < len(t.All) {
-		summary = fmt.Sprintf("%d of %s", count, Count(len(t.All), "trial"))
+		summary = fmt.Sprintf("%d of %s", count, prose.Count(len(t.All), "trial"))
 	}
 	if t.Direction != "" {
 		summary += ", the best first"
@@ -165,9 +166,9 @@ func (t *Table) htmlShort(r Row) string {
 	for _, v := range slices.Concat(r.Parameters, r.Metrics) {
 		b.WriteString("<td>" + esc(v))
 	}
-	b.WriteString("<td>" + Span(r.Elapsed))
+	b.WriteString("<td>" + prose.Duration(r.Elapsed))
 	if r.Error != "" {
-		b.WriteString(`<td class="l bad">` + esc(shorten(r.Error, maxHTMLError)))
+		b.WriteString(`<td class="l bad">` + esc(prose.Shorten(r.Error, maxHTMLError)))
 	}
 	return b.String()
 }
@@ -226,13 +227,6 @@ func bounded(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:maxFold], "") + "\n…"
-}
-
-func shorten(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }
 
 // esc makes text of any kind into HTML that shows it.

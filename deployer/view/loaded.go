@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // maxCauses is how many reasons a line names.
@@ -18,7 +20,7 @@ func (t *Table) unforked() string {
 	}
 	shown := l.Causes[:min(len(l.Causes), maxCauses)]
 	text := fmt.Sprintf("each trial loads the program again, in %s, since it cannot be forked: %s",
-		Span(time.Duration(l.Seconds*float64(time.Second))), strings.Join(shown, "; "))
+		prose.Duration(time.Duration(l.Seconds*float64(time.Second))), strings.Join(shown, "; "))
 	if more := len(l.Causes) - len(shown); more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}

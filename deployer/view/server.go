@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // ServerFacts is what a view knows of a server besides its state.
@@ -52,7 +53,7 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 			p.Lines = append(p.Lines, ServerCause(state, revision))
 		}
 		if !state.Ended.IsZero() && !state.Submitted.IsZero() {
-			p.Parts = append(p.Parts, "after "+Span(state.Ended.Sub(state.Submitted)))
+			p.Parts = append(p.Parts, "after "+prose.Duration(state.Ended.Sub(state.Submitted)))
 		}
 	case facts.Liveness == run.Dead:
 		p.State, p.Failed, p.Address = "dead", true, ""
@@ -101,7 +102,7 @@ func notesOf(notes []run.Note, revision int) []run.Note {
 func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 	ready, known := s.CountWorkers(s.Revision)
 	total := max(facts.Spec.Completions, known)
-	count := Count(total, "worker")
+	count := prose.Count(total, "worker")
 	if ready < total && known > 0 {
 		count = fmt.Sprintf("%d of %s", ready, count)
 	}
@@ -115,12 +116,12 @@ func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 	if s.Answer > 0 {
 		answer := "first answer " + Moment(time.Duration(s.Answer*float64(time.Second)))
 		if facts.Spec.Server.Example == "" {
-			answer += fmt.Sprintf(" to %s, made from the signature", shorten(s.Example, maxTried))
+			answer += fmt.Sprintf(" to %s, made from the signature", prose.Shorten(s.Example, maxTried))
 		}
 		p.Parts = append(p.Parts, answer)
 	}
 	if s.Restarts > 0 {
-		p.Parts = append(p.Parts, Count(s.Restarts, "restart"))
+		p.Parts = append(p.Parts, prose.Count(s.Restarts, "restart"))
 	}
 	p.Curl = Curl(s.Address, s.Example)
 }
@@ -136,11 +137,11 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 	case known > 0 && ready == known:
 		what = "asking it for a first answer"
 	case known > 0:
-		what = fmt.Sprintf("%d of %s ready", ready, Count(known, "worker"))
+		what = fmt.Sprintf("%d of %s ready", ready, prose.Count(known, "worker"))
 	}
 	p.Parts = append(p.Parts, what)
 	if !since.IsZero() {
-		p.Parts = append(p.Parts, Span(max(now.Sub(since), 0)))
+		p.Parts = append(p.Parts, prose.Duration(max(now.Sub(since), 0)))
 	}
 	if s.Answering() > 0 {
 		p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s until revision %d is ready", s.Revision, s.Address, revision))
@@ -283,7 +284,7 @@ func Moment(d time.Duration) string {
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 	default:
-		return Span(d)
+		return prose.Duration(d)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // Text draws the table as plain text: the headline and the rows.
@@ -76,7 +77,7 @@ func (t *Table) textRows() []string {
 		if elapsed {
 			span := ""
 			if r.Elapsed > 0 {
-				span = Span(r.Elapsed)
+				span = prose.Duration(r.Elapsed)
 			}
 			row = append(row, cell{span, false})
 		}
@@ -103,7 +104,7 @@ func (t *Table) textRows() []string {
 			}
 		}
 		if n > 0 {
-			for _, more := range []string{t.attempt(t.Rows[n-1]), shorten(t.Rows[n-1].Error, maxTextError)} {
+			for _, more := range []string{t.attempt(t.Rows[n-1]), prose.Shorten(t.Rows[n-1].Error, maxTextError)} {
 				if more != "" {
 					b.WriteString("  " + more)
 				}
@@ -219,7 +220,7 @@ func (t *Table) Line(r Row) string {
 		for i, name := range t.Metrics {
 			parts = append(parts, name+" "+r.Metrics[i])
 		}
-		parts = append(parts, Span(r.Elapsed))
+		parts = append(parts, prose.Duration(r.Elapsed))
 	}
 	if r.Error != "" {
 		parts = append(parts, r.Error)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // The most that a table shows; the rest is counted in a line.
@@ -374,41 +375,4 @@ func joined(items []any) string {
 }
 
 // clip makes a name or a value fit into a cell.
-func clip(s string) string { return shorten(OneLine(s), maxCell) }
-
-// Span writes a duration for people: 340 ms, 9.8 s, 42 s, 3 min 20 s, 2 h 5 min, 3 d 4 h.
-func Span(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return twoUnits(int(d.Minutes()), "min", int(d.Seconds())%60, "s")
-	case d < 24*time.Hour:
-		return twoUnits(int(d.Hours()), "h", int(d.Minutes())%60, "min")
-	default:
-		return twoUnits(int(d.Hours())/24, "d", int(d.Hours())%24, "h")
-	}
-}
-
-func twoUnits(n int, unit string, m int, small string) string {
-	if m == 0 {
-		return fmt.Sprintf("%d %s", n, unit)
-	}
-	return fmt.Sprintf("%d %s %d %s", n, unit, m, small)
-}
-
-// Count writes a number of things: "1 trial", "2 trials", "12,345 trials".
-func Count(n int, thing string) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	if n == 1 {
-		return s + " " + thing
-	}
-	return s + " " + thing + "s"
-}
+func clip(s string) string { return prose.Shorten(OneLine(s), maxCell) }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -119,8 +120,8 @@ func TestNumbersAndSpans(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{340 * time.Millisecond: "340 ms", 9800 * time.Millisecond: "9.8 s", 42 * time.Second: "42 s", 200 * time.Second: "3 min 20 s", 2 * time.Hour: "2 h", 76 * time.Hour: "3 d 4 h"} {
-		if got := view.Span(d); got != want {
-			t.Errorf("Span(%v) = %q, want %q", d, got, want)
+		if got := prose.Duration(d); got != want {
+			t.Errorf("prose.Duration(%v) = %q, want %q", d, got, want)
 		}
 	}
 	for raw, want := range map[string]string{

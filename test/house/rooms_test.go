@@ -12,9 +12,9 @@ import (
 
 const product = "github.com/metaml/metaml"
 
-// everywhere may be imported by every room: the version, and the Python module
-// that the binaries carry.
-var everywhere = []string{".", "jupyter-ext/python"}
+// everywhere may be imported by every room: the version, the Python module
+// that the binaries carry, and two leaves that need the standard library alone.
+var everywhere = []string{".", "jupyter-ext/python", "internal/prose", "internal/usererror"}
 
 // rooms is the architecture: what a room may reach within the product, directly
 // or through others. A folder belongs to the first room that names it or a
@@ -24,12 +24,13 @@ var rooms = []struct {
 	may    []string
 	reason string
 }{
+	{"internal", nil, "prose and usererror serve every room and need none"},
 	{"deployer/run", nil, "the types that all rooms share depend on none of them"},
 	{"deployer/folder", []string{"deployer/run"}, "the agent and the monitor share it, and nothing else of the deployer"},
 	{"deployer/monitor", []string{"deployer/monitor/...", "deployer/run", "deployer/folder"}, "the monitor runs in pods and beside local trials, without the rest"},
 	{"deployer/server", []string{"deployer/run", "deployer/folder"}, "a server's monitor runs beside its workers, without the rest"},
 	{"deployer/view", []string{"deployer/view/...", "deployer/run"}, "what people see is a fold of events, and needs no target"},
-	{"deployer", []string{"deployer/...", "converter/program", "converter/session", "converter/complaint"}, "deployer and converter meet in the program folder alone"},
+	{"deployer", []string{"deployer/...", "converter/program", "converter/session"}, "deployer and converter meet in the program folder alone"},
 	{"agent", []string{"agent/...", "deployer/run", "deployer/folder"}, "the agent is the first process of every trial, and must stay small"},
 	{"kernel", []string{"kernel/..."}, "the kernel relays messages and knows neither programs nor runs"},
 	{"converter", []string{"converter/..."}, "the converter knows neither sockets nor Kubernetes nor runs"},

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metaml/metaml/deployer/folder"
-	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // prefix begins the names of these folders, and of those that the Python module ships values in. Nothing else has such a name.
@@ -36,7 +36,7 @@ func New() (*Folder, error) {
 	sweep(os.TempDir(), time.Now().Add(-sweepAfter))
 	dir, err := os.MkdirTemp("", prefix)
 	if err != nil {
-		return nil, run.Wrap(err, "temporary-folder", fmt.Sprintf("cannot make a folder for the program in %s: %s", os.TempDir(), run.SystemReason(err)),
+		return nil, usererror.Wrap(err, usererror.CodeTemporaryFolder, fmt.Sprintf("cannot make a folder for the program in %s: %s", os.TempDir(), usererror.SystemReason(err)),
 			"Set TMPDIR to a folder that can be written.")
 	}
 	lock, err := os.Open(dir)
@@ -54,7 +54,7 @@ func Failed(err error) error {
 	if err == nil || !folder.NoSpace(err) {
 		return err
 	}
-	return run.Wrap(err, "temporary-folder", fmt.Sprintf("no space left on the disk to write the program in %s", os.TempDir()),
+	return usererror.Wrap(err, usererror.CodeTemporaryFolder, fmt.Sprintf("no space left on the disk to write the program in %s", os.TempDir()),
 		"Free some space, or set TMPDIR to a folder on another disk.")
 }
 

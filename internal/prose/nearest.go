@@ -1,4 +1,4 @@
-package run
+package prose
 
 import "strings"
 
@@ -10,7 +10,7 @@ func Nearest(name string, names []string) string {
 	best, distance := "", max(2, len(want)/3)+1
 	for _, n := range names {
 		have := fold(strings.ToLower(n))
-		d := editDistance(want, have)
+		d := Distance(want, have)
 		if d > 1 && len(want) > 2 && (strings.HasPrefix(have, want) || strings.HasPrefix(want, have)) {
 			d = 1
 		}
@@ -21,8 +21,8 @@ func Nearest(name string, names []string) string {
 	return best
 }
 
-// editDistance counts the letters to insert, delete, replace or swap with their neighbour to get from a to b.
-func editDistance(a, b string) int {
+// Distance counts the letters to insert, delete, replace or swap with their neighbour to get from a to b.
+func Distance(a, b string) int {
 	var before []int
 	previous, current := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range previous {

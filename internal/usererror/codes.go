@@ -1,0 +1,59 @@
+package usererror
+
+// Code says what kind of mistake an [Error] is. Codes are stable: programs may decide by them.
+type Code string
+
+// The codes. The comment of each is its line in docs/reference/errors.md.
+const (
+	CodeActive          Code = "active"           // the run is active, and only an ended one can be treated so
+	CodeAgent           Code = "agent"            // the program metaml-agent was not found
+	CodeAmbiguous       Code = "ambiguous"        // several runs begin with the name
+	CodeCompletions     Code = "completions"      // the number of trials does not fit the hyperparameters
+	CodeConfirm         Code = "confirm"          // the command would delete, and --yes was not given
+	CodeCopied          Code = "copied"           // the run folder is a copy or somebody else's, so nothing of it is executed
+	CodeDamaged         Code = "damaged"          // the record of the run cannot be read
+	CodeDecorator       Code = "decorator"        // a decorator of MetaML cannot be read from the source
+	CodeDeleted         Code = "deleted"          // the run was deleted
+	CodeDiskFull        Code = "disk-full"        // the disk or the quota is full
+	CodeEnded           Code = "ended"            // the run has ended, and only an active one can be treated so
+	CodeEnvironment     Code = "environment"      // an environment variable has no valid name or is reserved
+	CodeExample         Code = "example"          // the example of a server cannot be used
+	CodeExport          Code = "export"           // the function cannot become a Flask application
+	CodeFile            Code = "file"             // the file is not there or is of no kind that can run
+	CodeFinished        Code = "finished"         // nothing of the run is left to do
+	CodeFolder          Code = "folder"           // the folder of runs cannot be made or used
+	CodeHome            Code = "home"             // there is no home folder to keep runs in
+	CodeHost            Code = "host"             // the server cannot listen on the host
+	CodeHyperParameters Code = "hyper-parameters" // the hyperparameters are missing, empty or of a wrong type
+	CodeInstall         Code = "install"          // the kernel spec cannot be written
+	CodeInteractive     Code = "interactive"      // the code needs a person who answers
+	CodeKind            Code = "kind"             // the program is of another kind than was asked
+	CodeMagic           Code = "magic"            // a magic has no meaning outside of the notebook
+	CodeModel           Code = "model"            // the run named by --model cannot give a model
+	CodeMonitor         Code = "monitor"          // the monitor of a run did not start or ended
+	CodeName            Code = "name"             // the name cannot be the name of a run
+	CodeNoCell          Code = "no-cell"          // there is no such cell
+	CodeNoCells         Code = "no-cells"         // the document has no executed cells
+	CodeNoFunction      Code = "no-function"      // the function to run was not found
+	CodeNoSource        Code = "no-source"        // what the function needs has no source that could run elsewhere
+	CodeNotFound        Code = "not-found"        // there is no such run
+	CodeObjective       Code = "objective"        // the objective cannot be decided by the metrics
+	CodeOption          Code = "option"           // an option or a setting has no valid value
+	CodeParameters      Code = "parameters"       // the parameters of the function do not fit what it gets
+	CodePort            Code = "port"             // the port cannot be listened on
+	CodeProgram         Code = "program"          // the program folder cannot be used
+	CodePython          Code = "python"           // no Python interpreter that can be used was found
+	CodeReady           Code = "ready"            // the revision of the server is ready already
+	CodeRevision        Code = "revision"         // the server has no such revision
+	CodeSeed            Code = "seed"             // the seed is set in a way that --seed cannot decide
+	CodeSettingsFile    Code = "settings-file"    // metaml.toml cannot be read
+	CodeSyntax          Code = "syntax"           // the code is not valid Python
+	CodeTable           Code = "table"            // the table of hyperparameters cannot be read
+	CodeTarget          Code = "target"           // there is no such target
+	CodeTemporaryFolder Code = "temporary-folder" // the temporary folder cannot be used
+	CodeTensorboard     Code = "tensorboard"      // TensorBoard is not there or has nothing to show
+	CodeTooLarge        Code = "too-large"        // the document exceeds a limit
+	CodeTrial           Code = "trial"            // the run has no such trial
+	CodeUnwritable      Code = "unwritable"       // a file or folder cannot be written
+	CodeWith            Code = "with"             // the value named by --with cannot be handed over
+)
