@@ -17,7 +17,7 @@ import (
 
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/deployer/view"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -176,15 +176,15 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 }
 
 // cut slices the document as it is asked for.
-func cut(ctx context.Context, o options, doc *session.Document) (*slice.Slice, error) {
+func cut(ctx context.Context, o options, doc *session.Document) (*slicer.Slice, error) {
 	if o.to == "serve" {
 		return cutServer(ctx, o, doc)
 	}
-	chosen := slice.Options{Function: o.function}
+	chosen := slicer.Options{Function: o.function}
 	if has(doc, "train") {
 		chosen.Magic = "train"
 	}
-	return slice.Of(ctx, doc, chosen)
+	return slicer.Of(ctx, doc, chosen)
 }
 
 func same(a, b string) bool {
@@ -241,7 +241,7 @@ func read(input string, stdin io.Reader) (*session.Document, error) {
 }
 
 // explain says why each statement is in.
-func explain(s *slice.Slice, asJSON bool, w io.Writer) error {
+func explain(s *slicer.Slice, asJSON bool, w io.Writer) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")

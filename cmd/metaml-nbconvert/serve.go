@@ -14,7 +14,7 @@ import (
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	runtypes "github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
@@ -50,13 +50,13 @@ func has(doc *session.Document, kind string) bool {
 }
 
 // cutServer slices the function that answers. What a pickle of the notebook's training may name comes along, if the function loads a model.
-func cutServer(ctx context.Context, o options, doc *session.Document) (*slice.Slice, error) {
+func cutServer(ctx context.Context, o options, doc *session.Document) (*slicer.Slice, error) {
 	if o.function == "" && doc.Kind != session.Live && !has(doc, "serve") {
 		return nil, usererror.At(usererror.CodeNoFunction, 0, 0, "nothing says which function is to answer: there is no %%%%serve cell and no @Serve").
 			With("Name it: --function NAME.")
 	}
-	chosen := slice.Options{Function: o.function, Magic: "serve"}
-	s, err := slice.Of(ctx, doc, chosen)
+	chosen := slicer.Options{Function: o.function, Magic: "serve"}
+	s, err := slicer.Of(ctx, doc, chosen)
 	if err != nil || !flask.UsesModel(s) || !has(doc, "train") {
 		return s, err
 	}
@@ -66,7 +66,7 @@ func cutServer(ctx context.Context, o options, doc *session.Document) (*slice.Sl
 			trained = doc.Cells[i].Seq
 		}
 	}
-	training, err := slice.Of(ctx, doc, slice.Options{Magic: "train", Cell: trained})
+	training, err := slicer.Of(ctx, doc, slicer.Options{Magic: "train", Cell: trained})
 	if err != nil {
 		return s, nil // the training is not what is converted; the server may well do without its classes
 	}
@@ -84,14 +84,14 @@ func cutServer(ctx context.Context, o options, doc *session.Document) (*slice.Sl
 		return nil, err
 	}
 	chosen.Definitions = filepath.Join(dir, "program", "code")
-	if s, err = slice.Of(ctx, doc, chosen); err == nil {
+	if s, err = slicer.Of(ctx, doc, chosen); err == nil {
 		asTyped(s, training)
 	}
 	return s, err
 }
 
 // asTyped gives the definitions that came along the comments and blank lines that they have in the notebook.
-func asTyped(s, training *slice.Slice) {
+func asTyped(s, training *slicer.Slice) {
 	for i := range s.Statements {
 		for _, typed := range training.Statements {
 			if st := &s.Statements[i]; st.Origin == "model" && len(st.Defines) > 0 && slices.Equal(st.Defines, typed.Defines) {
@@ -102,7 +102,7 @@ func asTyped(s, training *slice.Slice) {
 }
 
 // application writes the Flask application, with the settings that the cell's line or the decorator has.
-func application(o options, doc *session.Document, s *slice.Slice) (string, error) {
+func application(o options, doc *session.Document, s *slicer.Slice) (string, error) {
 	var from settings.Sources
 	for i := range doc.Cells {
 		c := &doc.Cells[i]
@@ -138,7 +138,7 @@ func application(o options, doc *session.Document, s *slice.Slice) (string, erro
 }
 
 // inCell adds the place to a mistake on the line of a cell.
-func inCell(s *slice.Slice, err error) error {
+func inCell(s *slicer.Slice, err error) error {
 	if user, ok := errors.AsType[*usererror.Error](err); ok {
 		return usererror.At(usererror.CodeOption, s.Entry.Cell, 0, "cell %d: %s", s.Label(s.Entry.Cell), user.Text).With("%s", user.Hint)
 	}

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // look is how a value looks: one of its repr, its shape and dtype, or its type (docs/protocols.md §2).
@@ -21,7 +21,7 @@ type look struct {
 
 // looks asks the session how the names look that the program's statements define, so that the loader can tell what came out
 // otherwise.
-func looks(ctx context.Context, p answers, statements []slice.Statement) (map[string]look, error) {
+func looks(ctx context.Context, p answers, statements []slicer.Statement) (map[string]look, error) {
 	var names []string
 	for _, s := range statements {
 		if s.Origin != "with" && s.Origin != "model" { // a shipped value is the session's own, a model's class is not

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
@@ -129,14 +129,14 @@ func (a *app) printPlanJSON(s *submission, plan *deployer.Plan) error {
 	return printJSON(a.out, j)
 }
 
-func (s *submission) files() []slice.FileMention {
+func (s *submission) files() []slicer.FileMention {
 	if s.slice == nil {
 		return nil
 	}
 	return s.slice.Files
 }
 
-func (s *submission) statements() []slice.Statement {
+func (s *submission) statements() []slicer.Statement {
 	if s.slice == nil {
 		return nil
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/metaml/metaml/converter/decorator"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/prose"
@@ -218,7 +218,7 @@ func chooseCell(doc *session.Document, asked run.Kind, number int) (kind run.Kin
 func (s *submission) answerFor(ctx context.Context, python string) (func(), error) {
 	var temporary *staging.Folder
 	if name := s.settings.Text("hyper_parameters"); name != "" {
-		cut, err := slice.Of(ctx, s.doc, slice.Options{Function: name, Cell: s.cell, Value: true})
+		cut, err := slicer.Of(ctx, s.doc, slicer.Options{Function: name, Cell: s.cell, Value: true})
 		if err != nil {
 			return func() {}, err
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
@@ -15,7 +15,7 @@ import (
 
 // seedings are where the program seeds itself: at top level, and in its function at each call, there what whole libraries draw, or
 // only what one generator or model does.
-func (s *submission) seedings() (above, inside, own []slice.Seeding) {
+func (s *submission) seedings() (above, inside, own []slicer.Seeding) {
 	if s.slice == nil || s.settings.Kind != run.Train {
 		return nil, nil, nil
 	}
@@ -89,7 +89,7 @@ func allAlike(table []run.Row) bool {
 }
 
 // what names what is seeded, and places where, a few at most.
-func what(all []slice.Seeding) string {
+func what(all []slicer.Seeding) string {
 	var names []string
 	for _, p := range all {
 		name := p.What
@@ -101,7 +101,7 @@ func what(all []slice.Seeding) string {
 	return strings.Join(most(names), ", ")
 }
 
-func places(all []slice.Seeding) string {
+func places(all []slicer.Seeding) string {
 	var names []string
 	for _, p := range all {
 		if !slices.Contains(names, p.Place) {

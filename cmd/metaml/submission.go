@@ -16,7 +16,7 @@ import (
 	"github.com/metaml/metaml/cmd/internal/staging"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
@@ -34,7 +34,7 @@ type submission struct {
 	python   answers
 	living   bool // python is the session itself, with its variables, not a process that answers for a file
 
-	slice    *slice.Slice
+	slice    *slicer.Slice
 	program  *program.Program
 	packages map[string]distribution
 	shipped  map[string]shippedValue
@@ -51,14 +51,14 @@ func (s *submission) cut(ctx context.Context) error {
 	if function == "" {
 		function = s.function
 	}
-	options := slice.Options{Function: function, Cell: s.cell, With: s.settings.List("with"), Definitions: s.model.Code}
+	options := slicer.Options{Function: function, Cell: s.cell, With: s.settings.List("with"), Definitions: s.model.Code}
 	if s.python != nil {
 		options.Describe = func(ctx context.Context, names []string) (map[string]session.Name, error) {
 			return describe(ctx, s.python, names)
 		}
 	}
 	var err error
-	if s.slice, err = slice.Of(ctx, s.doc, options); err != nil {
+	if s.slice, err = slicer.Of(ctx, s.doc, options); err != nil {
 		return err
 	}
 	if s.settings.Kind == run.Serve && s.model.Name == "" && s.slice.Model != "" {
@@ -126,7 +126,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 	p := s.program
 	var parameters, required []string
 	for _, q := range p.Parameters {
-		if q.Kind == slice.VarPosition || q.Kind == slice.VarKeyword {
+		if q.Kind == slicer.VarPosition || q.Kind == slicer.VarKeyword {
 			continue
 		}
 		parameters = append(parameters, q.Name)
@@ -134,7 +134,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 			required = append(required, q.Name)
 		}
 	}
-	if slices.ContainsFunc(p.Parameters, func(q slice.Parameter) bool { return q.Kind == slice.VarKeyword }) {
+	if slices.ContainsFunc(p.Parameters, func(q slicer.Parameter) bool { return q.Kind == slicer.VarKeyword }) {
 		parameters = nil // it takes any
 	}
 	request := deployer.Request{
@@ -166,12 +166,12 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)(\[.*\])?( *\| *None)?["']?$`)
 
 // wholeRow is the function's only parameter, if that may be a dict, else the zero value.
-func wholeRow(parameters []slice.Parameter) deployer.Whole {
+func wholeRow(parameters []slicer.Parameter) deployer.Whole {
 	var only deployer.Whole
 	for i := range parameters {
 		switch q := &parameters[i]; {
-		case q.Kind == slice.VarPosition:
-		case q.Kind == slice.VarKeyword || only.Name != "" || q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
+		case q.Kind == slicer.VarPosition:
+		case q.Kind == slicer.VarKeyword || only.Name != "" || q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
 			return deployer.Whole{}
 		default:
 			only = deployer.Whole{Name: q.Name, Annotated: q.Annotation != ""}

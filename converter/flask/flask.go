@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/converter/token"
 	"github.com/metaml/metaml/internal/prose"
@@ -32,7 +32,7 @@ type Options struct {
 
 // writer is an application that is being written.
 type writer struct {
-	s     *slice.Slice
+	s     *slicer.Slice
 	o     Options
 	nodes []*syntax.Tree // of each statement of the slice
 	def   *syntax.Node   // of the function
@@ -61,13 +61,13 @@ type block struct {
 }
 
 // UsesModel says that a slice asks for the folder of its model.
-func UsesModel(s *slice.Slice) bool {
+func UsesModel(s *slicer.Slice) bool {
 	w := &writer{s: s}
 	return w.parse() == nil && w.findOurs() == nil && w.ours.used["model"]
 }
 
 // Application writes the file. What cannot be a plain application is a [*usererror.Error].
-func Application(s *slice.Slice, o Options) (string, error) {
+func Application(s *slicer.Slice, o Options) (string, error) {
 	if o.Path == "" {
 		o.Path = "/predict"
 	}
@@ -122,7 +122,7 @@ func (w *writer) refuse() error {
 			With("Give it a path without braces.")
 	}
 	for _, p := range e.Parameters {
-		if p.Kind == slice.Positional && len(e.Parameters) > 1 {
+		if p.Kind == slicer.Positional && len(e.Parameters) > 1 {
 			return usererror.At(usererror.CodeExport, e.Cell, e.Line, "parameter %s of %s has no name for callers (it stands before a /), and its value comes by name", p.Name, e.Name).
 				With("Leave out the / in the parameters of %s.", e.Name)
 		}
@@ -153,21 +153,21 @@ func (w *writer) refuse() error {
 }
 
 // parameters are those of the function that a request fills by name.
-func (w *writer) parameters() []slice.Parameter {
-	return slices.DeleteFunc(slices.Clone(w.s.Entry.Parameters), func(p slice.Parameter) bool {
-		return p.Kind == slice.VarPosition || p.Kind == slice.VarKeyword
+func (w *writer) parameters() []slicer.Parameter {
+	return slices.DeleteFunc(slices.Clone(w.s.Entry.Parameters), func(p slicer.Parameter) bool {
+		return p.Kind == slicer.VarPosition || p.Kind == slicer.VarKeyword
 	})
 }
 
 // more says that the function takes any further fields.
 func (w *writer) more() bool {
-	return slices.ContainsFunc(w.s.Entry.Parameters, func(p slice.Parameter) bool { return p.Kind == slice.VarKeyword })
+	return slices.ContainsFunc(w.s.Entry.Parameters, func(p slicer.Parameter) bool { return p.Kind == slicer.VarKeyword })
 }
 
 // single says that the function gets the whole input as its one argument.
 func (w *writer) single() bool { return len(w.parameters()) == 1 && !w.more() }
 
-func (w *writer) place(st slice.Statement) string {
+func (w *writer) place(st slicer.Statement) string {
 	switch {
 	case st.File != "":
 		return fmt.Sprintf("%s, line %d,", st.File, st.Line)
@@ -297,7 +297,7 @@ func (w *writer) head() string {
 	}
 	needs := []string{"flask"}
 	for _, m := range w.s.Imports {
-		if !slice.IsStandard(m) && !slices.Contains(needs, m) {
+		if !slicer.IsStandard(m) && !slices.Contains(needs, m) {
 			needs = append(needs, m)
 		}
 	}

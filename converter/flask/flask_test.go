@@ -22,20 +22,20 @@ import (
 	"github.com/metaml/metaml/converter/flask"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
 var update = flag.Bool("update", false, "write testdata/apps anew")
 
 // notebook cells are separated by lines of three dashes.
-func sliced(t *testing.T, cells string) (*slice.Slice, error) {
+func sliced(t *testing.T, cells string) (*slicer.Slice, error) {
 	t.Helper()
 	d := &session.Document{V: 1, Kind: session.Saved, Source: "digits.ipynb"}
 	for i, c := range strings.Split(cells, "\n---\n") {
 		d.Cells = append(d.Cells, session.Cell{Seq: i + 1, Source: c})
 	}
-	return slice.Of(t.Context(), d, slice.Options{})
+	return slicer.Of(t.Context(), d, slicer.Options{})
 }
 
 func application(t *testing.T, cells string, o flask.Options) string {
@@ -524,7 +524,7 @@ def train():
 		{Seq: 1, Source: "import joblib\nimport metaml\n\ndoubler = joblib.load(metaml.model() / \"doubler.joblib\")"},
 		{Seq: 2, Source: "%%serve\ndef double(x: int):\n    return doubler.predict(x)"},
 	}}
-	server, err := slice.Of(t.Context(), d, slice.Options{Definitions: filepath.Join(dir, "program", "code")})
+	server, err := slicer.Of(t.Context(), d, slicer.Options{Definitions: filepath.Join(dir, "program", "code")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -616,7 +616,7 @@ func FuzzApplication(f *testing.F) {
 			return
 		}
 		d.Cwd = ""
-		s, err := slice.Of(t.Context(), d, slice.Options{})
+		s, err := slicer.Of(t.Context(), d, slicer.Options{})
 		if err != nil {
 			return
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/converter/syntax"
 )
 
@@ -125,7 +125,7 @@ func (w *writer) arrange() error {
 	return nil
 }
 
-func (w *writer) block(i int, st slice.Statement, text string) block {
+func (w *writer) block(i int, st slicer.Statement, text string) block {
 	b := block{text: strings.Join(append(slices.Clone(st.Lead), text), "\n"), cell: st.Cell, model: st.Origin == "model"}
 	if children := w.nodes[i].Root.Children; len(children) == 1 {
 		switch children[0].Kind {
@@ -136,7 +136,7 @@ func (w *writer) block(i int, st slice.Statement, text string) block {
 			if d.Kind == "decorated_definition" && d.Child("definition") != nil {
 				d = d.Child("definition")
 			}
-			b.pickled = d.Kind == "class_definition" || slices.Contains(st.Why, slice.ByPickles)
+			b.pickled = d.Kind == "class_definition" || slices.Contains(st.Why, slicer.ByPickles)
 			return b
 		}
 	}
@@ -229,7 +229,7 @@ func (w *writer) sections(imports []imported) string {
 		switch {
 		case m.module == "__future__":
 			return 0
-		case slice.IsStandard(m.module):
+		case slicer.IsStandard(m.module):
 			return 1
 		case top == "" || slices.ContainsFunc(w.s.Modules, func(l session.Module) bool { return l.Name == top }):
 			return 3

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-type statement = slice.Statement
+type statement = slicer.Statement
 
 // how says what is done with a value of a kind.
 type how uint8

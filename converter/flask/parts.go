@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // library is what a part may mention of others, by the name that stands behind a $ there.
@@ -367,7 +367,7 @@ func (w *writer) view() *view {
 	if w.o.Batch && k.how != array {
 		value = "[" + value + "]"
 	}
-	if p.Kind == slice.KeywordOnly {
+	if p.Kind == slicer.KeywordOnly {
 		value = p.Name + "=" + value
 	}
 	v.value = e.Name + "(" + value + ")"
@@ -519,7 +519,7 @@ func (w *writer) plain() string {
 			classes = true
 		case "flask", "requests", "httpx", "yaml", "IPython":
 		default:
-			arrays = arrays || !slice.IsStandard(m)
+			arrays = arrays || !slicer.IsStandard(m)
 		}
 	}
 	if !arrays && !models && !classes {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // TestPicklesOfTheTrainingLoad trains a pipeline whose pickle names classes and functions of __main__, and loads it in a server's program.
@@ -22,7 +22,7 @@ func TestPicklesOfTheTrainingLoad(t *testing.T) {
 		"@dataclass\nclass Rule:\n    edge: float = EDGE",
 		"class Above(ClassifierMixin, BaseEstimator):\n    def fit(self, x, y):\n        self.rule_, self.classes_ = Rule(), np.unique(y)\n        return self\n    def predict(self, x):\n        return (x.sum(axis=1) > self.rule_.edge).astype(int)",
 		"%%train\ndef train():\n    joblib.dump(make_pipeline(FunctionTransformer(halve), Above()).fit(x, y), 'model.joblib')",
-	}, slice.Options{})
+	}, slicer.Options{})
 	dir := filepath.Join(t.TempDir(), "training")
 	if err := training.Write(dir); err != nil {
 		t.Fatal(err)
@@ -31,8 +31,8 @@ func TestPicklesOfTheTrainingLoad(t *testing.T) {
 	runMain(t, code, "")
 	cells := []string{"import joblib\nimport numpy as np\nmodel = joblib.load('model.joblib')", "%%serve\ndef answer(rows: np.ndarray) -> list:\n    return model.predict(rows).tolist()"}
 	cells[0] = strings.Replace(cells[0], "model.joblib", filepath.Join(code, "model.joblib"), 1)
-	server := served(t, cells, slice.Options{Definitions: code})
-	if again := served(t, cells, slice.Options{Definitions: code}); again.Digest != server.Digest {
+	server := served(t, cells, slicer.Options{Definitions: code})
+	if again := served(t, cells, slicer.Options{Definitions: code}); again.Digest != server.Digest {
 		t.Error("the digest depends on chance")
 	}
 	if strings.Contains(server.Main(), "arange") {
@@ -72,12 +72,12 @@ func TestDefinitionsChangeNothing(t *testing.T) {
 				made = append(made, n)
 			}
 		}
-		training := sliced(t, append(slices.Clone(half), "def train(): return ["+strings.Join(made, ", ")+"]"), slice.Options{})
+		training := sliced(t, append(slices.Clone(half), "def train(): return ["+strings.Join(made, ", ")+"]"), slicer.Options{})
 		code := filepath.Join(dir, strconv.Itoa(seed))
 		if err := training.Write(code); err != nil {
 			t.Fatal(err)
 		}
-		s, err := slice.Of(t.Context(), notebook(cells), slice.Options{Definitions: filepath.Join(code, "code")})
+		s, err := slicer.Of(t.Context(), notebook(cells), slicer.Options{Definitions: filepath.Join(code, "code")})
 		if err != nil {
 			t.Fatal(err)
 		}

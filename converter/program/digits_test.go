@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // TestExampleKeepsItsDigest runs the example's notebook on paper, then looks at the results, runs cells again and trains again: it is the
@@ -20,7 +20,7 @@ func TestExampleKeepsItsDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	saved.Interpreter.Version = "3.11.2"
-	want := made(t, saved, slice.Options{Magic: "train"})
+	want := made(t, saved, slicer.Options{Magic: "train"})
 	var all []string
 	train := -1
 	for i, c := range saved.Cells {
@@ -41,7 +41,7 @@ func TestExampleKeepsItsDigest(t *testing.T) {
 	} {
 		doc := notebook(cells)
 		doc.Names = map[string]session.Name{"run": {Kind: "metaml"}, "best": {Kind: "metaml"}}
-		if got := made(t, doc, slice.Options{Cell: len(cells)}); got.Digest != want.Digest {
+		if got := made(t, doc, slicer.Options{Cell: len(cells)}); got.Digest != want.Digest {
 			t.Errorf("%s: another program:\n%s\nwant:\n%s", name, got.Main(), want.Main())
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // random writes a small notebook of plain Python by chance: few names, many ways to bind, change, alias and read them.
@@ -217,7 +217,7 @@ func TestProgramsDoWhatTheirNotebooksDo(t *testing.T) {
 	for seed := range n {
 		g := &random{r: rand.New(rand.NewPCG(uint64(seed), 1)), names: []string{"a", "b", "c", "d", "e"}, live: map[string]string{}}
 		cells := g.notebook()
-		p := sliced(t, cells, slice.Options{})
+		p := sliced(t, cells, slicer.Options{})
 		cases = append(cases, map[string]any{"kind": "run", "cells": cells, "main": p.Main(), "entry": "entry"})
 	}
 	same, kept, typed := 0, 0, 0

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -45,7 +45,7 @@ func FuzzProgram(f *testing.F) {
 			}
 			doc.Cells = append(doc.Cells, cell)
 		}
-		s, err := slice.Of(context.Background(), doc, slice.Options{})
+		s, err := slicer.Of(context.Background(), doc, slicer.Options{})
 		if err != nil {
 			if _, ok := errors.AsType[*usererror.Error](err); !ok {
 				t.Fatalf("%v is no complaint", err)

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/converter/token"
 )
 
@@ -15,7 +15,7 @@ const Guard = `if __name__ == "__main__":`
 
 // guard writes the command line: one option for each parameter, and the call of the entry. Its names are those of the module, so they
 // avoid every word of the program.
-func guard(s *slice.Slice, kind, code string) string {
+func guard(s *slicer.Slice, kind, code string) string {
 	used := words(code)
 	name := func(want string) string {
 		for used[want] {
@@ -79,7 +79,7 @@ func guard(s *slice.Slice, kind, code string) string {
 	call := e.Name
 	if !e.IsValue {
 		n := ""
-		if slices.ContainsFunc(e.Parameters, func(p slice.Parameter) bool { return p.Kind == slice.Positional }) {
+		if slices.ContainsFunc(e.Parameters, func(p slicer.Parameter) bool { return p.Kind == slicer.Positional }) {
 			n = name("name")
 		}
 		call = e.Name + "(" + spread(e.Parameters, opts, n) + ")"
@@ -102,7 +102,7 @@ func guard(s *slice.Slice, kind, code string) string {
 
 type guardWriter struct{ argparse, json, value string }
 
-func describe(e slice.Function, kind string) string {
+func describe(e slicer.Function, kind string) string {
 	if kind == Draw {
 		return "Print the hyperparameters of " + e.Name + "."
 	}
@@ -110,10 +110,10 @@ func describe(e slice.Function, kind string) string {
 }
 
 // options are the parameters that the command line can set.
-func options(params []slice.Parameter) []slice.Parameter {
-	var out []slice.Parameter
+func options(params []slicer.Parameter) []slicer.Parameter {
+	var out []slicer.Parameter
 	for _, p := range params {
-		if p.Kind != slice.VarPosition && p.Kind != slice.VarKeyword {
+		if p.Kind != slicer.VarPosition && p.Kind != slicer.VarKeyword {
 			out = append(out, p)
 		}
 	}
@@ -121,7 +121,7 @@ func options(params []slice.Parameter) []slice.Parameter {
 }
 
 // argType says how an option's text becomes a value: by "int", "float", "str", "bool", or "value": a literal, else text.
-func argType(p slice.Parameter) string {
+func argType(p slicer.Parameter) string {
 	switch t := strings.Trim(p.Annotation, `"'`); t {
 	case "int", "float", "str", "bool":
 		return t
@@ -136,7 +136,7 @@ func argType(p slice.Parameter) string {
 }
 
 // option writes the arguments of add_argument.
-func (g guardWriter) option(p slice.Parameter) string {
+func (g guardWriter) option(p slicer.Parameter) string {
 	dashed := "--" + strings.ReplaceAll(p.Name, "_", "-")
 	if strings.HasPrefix(p.Name, "_") {
 		dashed = "--" + p.Name

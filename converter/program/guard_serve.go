@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // request is the beginning of a server's command line. A $ marks the names that it binds.
@@ -30,12 +30,12 @@ const request = Guard + `
 `
 
 // serveGuard writes the command line of a server: one request, by hand. Of annotations only those of bytes and arrays are heeded.
-func serveGuard(e slice.Function, name func(string) string) string {
+func serveGuard(e slicer.Function, name func(string) string) string {
 	var b strings.Builder
 	line := func(text string) { b.WriteString("    " + text + "\n") }
 	b.WriteString(strings.Replace(request, "DESCRIPTION", strconv.Quote("Answer one request by "+e.Name+"."), 1))
 	params := options(e.Parameters)
-	single := len(params) == 1 && !slices.ContainsFunc(e.Parameters, func(p slice.Parameter) bool { return p.Kind == slice.VarKeyword })
+	single := len(params) == 1 && !slices.ContainsFunc(e.Parameters, func(p slicer.Parameter) bool { return p.Kind == slicer.VarKeyword })
 	if single && strings.Trim(params[0].Annotation, `"'`) == "bytes" {
 		line("$body = $sys.stdin.buffer.read() if $given is None else $given.encode()")
 	} else {
@@ -56,7 +56,7 @@ func serveGuard(e slice.Function, name func(string) string) string {
 	}
 	call := e.Name + "(" + spread(e.Parameters, "$body", "$name") + ")"
 	switch {
-	case single && params[0].Kind == slice.KeywordOnly:
+	case single && params[0].Kind == slicer.KeywordOnly:
 		call = e.Name + "(" + params[0].Name + "=$body)"
 	case single:
 		call = e.Name + "($body)"
@@ -93,16 +93,16 @@ func serveGuard(e slice.Function, name func(string) string) string {
 	})
 }
 
-func isArray(p slice.Parameter) bool {
+func isArray(p slicer.Parameter) bool {
 	text, _, _ := strings.Cut(strings.Trim(p.Annotation, `"' `), "[")
 	return text == "NDArray" || strings.HasSuffix(text, ".NDArray") || text == "ndarray" || strings.HasSuffix(text, ".ndarray")
 }
 
 // spread writes the arguments of a call whose keywords are in a dictionary, from which those that have no name are taken out.
-func spread(params []slice.Parameter, dict, variable string) string {
+func spread(params []slicer.Parameter, dict, variable string) string {
 	var only []string
 	for _, p := range params {
-		if p.Kind == slice.Positional {
+		if p.Kind == slicer.Positional {
 			only = append(only, strconv.Quote(p.Name))
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // TestServersAnswerOnTheCommandLine runs main.py of servers by hand: JSON in, the answer out.
@@ -28,7 +28,7 @@ func TestServersAnswerOnTheCommandLine(t *testing.T) {
 		{"json, sys, show, given, body = 1, 2, 3, 4, 5\ndef f(parser): return [json, sys, show, given, body, parser]", `6`, "[1, 2, 3, 4, 5, 6]"},
 	} {
 		dir := filepath.Join(t.TempDir(), "program")
-		p := served(t, []string{"%%serve\n" + c.function}, slice.Options{})
+		p := served(t, []string{"%%serve\n" + c.function}, slicer.Options{})
 		if err := p.Write(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -56,9 +56,9 @@ func runMain(t *testing.T, code, stdin string, args ...string) string {
 }
 
 // served makes the program of a server, whose function is in the last cell.
-func served(t *testing.T, cells []string, o slice.Options) *Program {
+func served(t *testing.T, cells []string, o slicer.Options) *Program {
 	t.Helper()
-	s, err := slice.Of(t.Context(), notebook(cells), o)
+	s, err := slicer.Of(t.Context(), notebook(cells), o)
 	if err != nil {
 		t.Fatal(err)
 	}

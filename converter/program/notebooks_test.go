@@ -8,7 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // TestNotebooks slices notebooks as people write them: testdata/notebooks/*.txtar have the cells, the function f in the last one, and the
@@ -34,7 +34,7 @@ func TestNotebooks(t *testing.T) {
 				want = string(f.Data)
 			}
 		}
-		main := sliced(t, cells, slice.Options{}).Main()
+		main := sliced(t, cells, slicer.Options{}).Main()
 		got, _, _ := strings.Cut(main, Guard)
 		for strings.Contains(got, "\n\n") {
 			got = strings.ReplaceAll(got, "\n\n", "\n")

@@ -21,7 +21,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // Version is the version of program.json and map.json.
@@ -44,7 +44,7 @@ type Program struct {
 	IsAsync    bool // the entry is a coroutine function
 	IsGenerate bool // the entry is a generator function
 	IsValue    bool // the entry is a value
-	Parameters []slice.Parameter
+	Parameters []slicer.Parameter
 	Python     string // "3.11"; "" is unknown
 	Files      []File // of code/, sorted by path, main.py and program.json among them
 	Map        []MapLine
@@ -78,20 +78,20 @@ func WithPath(name string) string { return "with/" + name + ".pickle" }
 
 // manifest is program.json. What is in it is part of the digest.
 type manifest struct {
-	V          int               `json:"v"`
-	Kind       string            `json:"kind"`
-	Entry      string            `json:"entry"`
-	Async      bool              `json:"async,omitempty"`
-	Generator  bool              `json:"generator,omitempty"`
-	Value      bool              `json:"value,omitempty"`
-	Parameters []slice.Parameter `json:"parameters"`
-	Python     string            `json:"python,omitempty"`
-	Imports    []string          `json:"imports,omitempty"`
-	With       []string          `json:"with,omitempty"`
-	Reseed     []string          `json:"reseed,omitempty"`
-	Seeded     []string          `json:"seeded,omitempty"`
-	SelfSeeded []string          `json:"self_seeded,omitempty"`
-	UsesOutput bool              `json:"uses_output,omitempty"`
+	V          int                `json:"v"`
+	Kind       string             `json:"kind"`
+	Entry      string             `json:"entry"`
+	Async      bool               `json:"async,omitempty"`
+	Generator  bool               `json:"generator,omitempty"`
+	Value      bool               `json:"value,omitempty"`
+	Parameters []slicer.Parameter `json:"parameters"`
+	Python     string             `json:"python,omitempty"`
+	Imports    []string           `json:"imports,omitempty"`
+	With       []string           `json:"with,omitempty"`
+	Reseed     []string           `json:"reseed,omitempty"`
+	Seeded     []string           `json:"seeded,omitempty"`
+	SelfSeeded []string           `json:"self_seeded,omitempty"`
+	UsesOutput bool               `json:"uses_output,omitempty"`
 }
 
 // sourceMap is map.json, beside code/ and outside of the digest.
@@ -103,7 +103,7 @@ type sourceMap struct {
 }
 
 // Make makes a program of a slice.
-func Make(s *slice.Slice, kind string) (*Program, error) {
+func Make(s *slicer.Slice, kind string) (*Program, error) {
 	switch kind {
 	case Train, Serve, Draw:
 	default:
@@ -114,7 +114,7 @@ func Make(s *slice.Slice, kind string) (*Program, error) {
 		Python: minor(s.Python), Imports: s.Imports, With: s.With, Reseed: s.Reseed, Seeded: s.Seeded, SelfSeeded: s.SelfSeeded, UsesOutput: s.UsesOutput, Source: s.Source,
 	}
 	if p.Parameters == nil {
-		p.Parameters = []slice.Parameter{}
+		p.Parameters = []slicer.Parameter{}
 	}
 	t := write(s, kind, false)
 	p.Map = t.lines

@@ -10,12 +10,12 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 func TestDigestIsOfTheCodeAlone(t *testing.T) {
 	base := []string{"import math\nK = 2", "def g(x):\n    return math.sin(x) * K", "def f(a=1):\n    return g(a)"}
-	want := sliced(t, base, slice.Options{}).Digest
+	want := sliced(t, base, slicer.Options{}).Digest
 	for name, cells := range map[string][]string{
 		"comments":            {"# why\nimport math  # m\nK = 2", "# g\n\ndef g(x):\n    # sine\n    return math.sin(x) * K  # yes", "def f(a=1):\n    return g(a)"},
 		"blank lines":         {"import math\n\n\nK = 2\n", "def g(x):\n\n    return math.sin(x) * K\n\n", "\n\ndef f(a=1):\n\n\n    return g(a)"},
@@ -24,7 +24,7 @@ func TestDigestIsOfTheCodeAlone(t *testing.T) {
 		"cells cut otherwise": {"import math", "K = 2\ndef g(x):\n    return math.sin(x) * K", "def f(a=1):\n    return g(a)"},
 		"space at the end":    {"import math   \nK = 2\t", "def g(x):\n    return math.sin(x) * K", "def f(a=1):  \n    return g(a)"},
 	} {
-		if p := sliced(t, cells, slice.Options{}); p.Digest != want {
+		if p := sliced(t, cells, slicer.Options{}); p.Digest != want {
 			t.Errorf("%s change the digest:\n%s", name, p.Main())
 		}
 	}
@@ -33,14 +33,14 @@ func TestDigestIsOfTheCodeAlone(t *testing.T) {
 		"a docstring": {base[0], "def g(x):\n    'sine'\n    return math.sin(x) * K", base[2]},
 		"a default":   {base[0], base[1], "def f(a=2):\n    return g(a)"},
 	} {
-		if p := sliced(t, cells, slice.Options{}); p.Digest == want {
+		if p := sliced(t, cells, slicer.Options{}); p.Digest == want {
 			t.Errorf("%s does not change the digest:\n%s", name, p.Main())
 		}
 	}
 }
 
 func TestFolderComesBack(t *testing.T) {
-	p := sliced(t, []string{"import random\nr = random.Random()\nrandom.seed(1)", "from metaml import output\nasync def f(a: int, *, b='x'):\n    yield output(), r"}, slice.Options{})
+	p := sliced(t, []string{"import random\nr = random.Random()\nrandom.seed(1)", "from metaml import output\nasync def f(a: int, *, b='x'):\n    yield output(), r"}, slicer.Options{})
 	if err := p.Add(File{Path: "tools/run.sh", Mode: 0o755, Data: []byte("#!/bin/sh\n")}); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestFolderComesBack(t *testing.T) {
 }
 
 func TestChangedFolderIsRefused(t *testing.T) {
-	p := sliced(t, []string{"def f(): return 1"}, slice.Options{})
+	p := sliced(t, []string{"def f(): return 1"}, slicer.Options{})
 	for name, damage := range map[string]func(dir string) error{
 		"was changed after it was made": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "code", "main.py"), []byte("x = 1\n"), 0o600)
@@ -93,7 +93,7 @@ func TestChangedFolderIsRefused(t *testing.T) {
 }
 
 func TestFailedWriteLeavesNothing(t *testing.T) {
-	p := sliced(t, []string{"def f(): return 1"}, slice.Options{})
+	p := sliced(t, []string{"def f(): return 1"}, slicer.Options{})
 	p.Files = append(p.Files, File{Path: "../escape.py"})
 	dir := t.TempDir()
 	if err := p.Write(filepath.Join(dir, "program")); err == nil {
@@ -116,7 +116,7 @@ func TestLocalModulesRunInAnEmptyFolder(t *testing.T) {
 	}
 	doc := notebook([]string{"import mylib", "def f(): return mylib.g()"})
 	doc.Cwd = src
-	if out := runIt(t, made(t, doc, slice.Options{})); out != "42\n" {
+	if out := runIt(t, made(t, doc, slicer.Options{})); out != "42\n" {
 		t.Errorf("got %q", out)
 	}
 	if err := os.WriteFile(filepath.Join(src, "main.py"), []byte("x = 1\n"), 0o600); err != nil {
@@ -124,7 +124,7 @@ func TestLocalModulesRunInAnEmptyFolder(t *testing.T) {
 	}
 	doc = notebook([]string{"import main", "def f(): return main.x"})
 	doc.Cwd = src
-	s, err := slice.Of(context.Background(), doc, slice.Options{})
+	s, err := slicer.Of(context.Background(), doc, slicer.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,9 +133,9 @@ func TestLocalModulesRunInAnEmptyFolder(t *testing.T) {
 	}
 }
 
-func made(t *testing.T, doc *session.Document, o slice.Options) *Program {
+func made(t *testing.T, doc *session.Document, o slicer.Options) *Program {
 	t.Helper()
-	s, err := slice.Of(context.Background(), doc, o)
+	s, err := slicer.Of(context.Background(), doc, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func runIt(t *testing.T, p *Program, args ...string) string {
 func TestShippedValueIsLoaded(t *testing.T) {
 	doc := notebook([]string{"class Net:\n    def out(self): return self.x", "net = 1 / 0", "y = net.out()", "def f(): return net.out() + y"})
 	doc.Names = map[string]session.Name{"net": {Kind: "value", Type: "__main__.Net"}}
-	p := made(t, doc, slice.Options{With: []string{"net"}})
+	p := made(t, doc, slicer.Options{With: []string{"net"}})
 	cmd := exec.CommandContext(t.Context(), python(t), "-c", "import pickle, sys\nclass Net: pass\nn = Net(); n.x = 21\nsys.stdout.buffer.write(pickle.dumps(n))")
 	data, err := cmd.Output()
 	if err != nil {
@@ -182,7 +182,7 @@ func TestShippedValueIsLoaded(t *testing.T) {
 }
 
 func TestHelpNamesEveryOption(t *testing.T) {
-	p := sliced(t, []string{"def f(learning_rate: float, help=1, _x=2, d={'a': '%s'}): return 1"}, slice.Options{})
+	p := sliced(t, []string{"def f(learning_rate: float, help=1, _x=2, d={'a': '%s'}): return 1"}, slicer.Options{})
 	out := runIt(t, p, "--help")
 	for _, want := range []string{"--learning-rate", "--help-", "--_x", "default: {'a': '%s'}"} {
 		if !strings.Contains(out, want) {

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 // python gives the interpreter of the tests.
@@ -60,9 +60,9 @@ func notebook(cells []string) *session.Document {
 	return d
 }
 
-func sliced(tb testing.TB, cells []string, o slice.Options) *Program {
+func sliced(tb testing.TB, cells []string, o slicer.Options) *Program {
 	tb.Helper()
-	s, err := slice.Of(context.Background(), notebook(cells), o)
+	s, err := slicer.Of(context.Background(), notebook(cells), o)
 	if err != nil {
 		tb.Fatalf("%v\n%s", err, strings.Join(cells, "\n---\n"))
 	}

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/converter/token"
 )
 
@@ -14,7 +14,7 @@ type text struct {
 	b     strings.Builder
 	n     int // lines so far
 	lines []MapLine
-	s     *slice.Slice
+	s     *slicer.Slice
 }
 
 func (t *text) String() string { return t.b.String() }
@@ -58,7 +58,7 @@ func shapeOf(code string) shape {
 }
 
 // write writes the script: for machines, code alone; for people with the comments of the cells.
-func write(s *slice.Slice, kind string, people bool) *text {
+func write(s *slicer.Slice, kind string, people bool) *text {
 	t := &text{s: s}
 	if people {
 		source := filepath.Base(s.Source)
@@ -68,7 +68,7 @@ func write(s *slice.Slice, kind string, people bool) *text {
 		t.own("# " + s.Entry.Name + ", made by MetaML from " + source + ".")
 		t.own("")
 	}
-	var future, rest []slice.Statement
+	var future, rest []slicer.Statement
 	for _, st := range s.Statements {
 		if strings.HasPrefix(st.Text, "from __future__ ") {
 			future = append(future, st)
@@ -113,7 +113,7 @@ func write(s *slice.Slice, kind string, people bool) *text {
 	return t
 }
 
-func at(st slice.Statement, offset int) int {
+func at(st slicer.Statement, offset int) int {
 	if st.Cell == 0 {
 		return 0
 	}
@@ -121,7 +121,7 @@ func at(st slice.Statement, offset int) int {
 }
 
 // await writes a statement that awaits outside of a function: the notebook's kernel has a running loop, a plain Python has none.
-func (t *text) await(st slice.Statement, n int, people bool) {
+func (t *text) await(st slicer.Statement, n int, people bool) {
 	if n == 1 {
 		t.own("import asyncio as _metaml_asyncio\n\n_metaml_loop = _metaml_asyncio.new_event_loop()\n\n")
 	}
@@ -197,4 +197,4 @@ func codeLines(code string, people bool) []codeLine {
 }
 
 // Script writes the program as one script for people: with the comments of the cells, and the same command line.
-func Script(s *slice.Slice) string { return write(s, Train, true).String() }
+func Script(s *slicer.Slice) string { return write(s, Train, true).String() }

@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/metaml/metaml/converter/session"
-	"github.com/metaml/metaml/converter/slice"
+	"github.com/metaml/metaml/converter/slicer"
 )
 
 var update = flag.Bool("update", false, "write the snapshots of testdata/*.txtar again")
@@ -50,7 +50,7 @@ func TestSnapshots(t *testing.T) {
 					entry = strings.TrimSpace(string(f.Data))
 				}
 			}
-			s, err := slice.Of(context.Background(), doc, slice.Options{Function: entry})
+			s, err := slicer.Of(context.Background(), doc, slicer.Options{Function: entry})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,291 @@
+package slicer
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/converter/syntax"
+)
+
+// maxModules bounds how many local modules come along.
+const maxModules = 5000
+
+// maxModuleBytes bounds the source of a local module that is read for its imports.
+const maxModuleBytes = 8 << 20
+
+// packages finds what the program imports: names of installed modules, and local modules that must come along.
+func (w *work) packages() error {
+	p := newPacker(w)
+	for _, s := range w.stmts {
+		if _, ok := w.kept[s]; !ok {
+			continue
+		}
+		for _, imp := range s.e.imports {
+			p.add(imp, "")
+		}
+	}
+	for _, g := range w.generated {
+		for _, imp := range g.imp {
+			p.add(imp, "")
+		}
+	}
+	for name := range p.imports {
+		w.out.Imports = append(w.out.Imports, name)
+	}
+	slices.Sort(w.out.Imports)
+	for _, m := range p.files {
+		w.out.Modules = append(w.out.Modules, m)
+	}
+	slices.SortFunc(w.out.Modules, func(a, b session.Module) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range w.out.Modules {
+		info, err := os.Stat(m.File)
+		if err == nil && m.Modified > 0 && float64(info.ModTime().UnixNano())/1e9 > m.Modified+1 {
+			w.note("module-newer", 0, 0, "Restart the kernel, or reload the module, to run the same code here.",
+				"%s was changed after it was imported; the program takes the file as it is now", filepath.Base(m.File))
+		}
+	}
+	return nil
+}
+
+// roots are the folders in which local modules are looked for: the session's own, and those of its path outside the interpreter's.
+func (w *work) roots() []string {
+	var out []string
+	add := func(dir string) {
+		if dir != "" && filepath.IsAbs(dir) && !slices.Contains(out, filepath.Clean(dir)) {
+			out = append(out, filepath.Clean(dir))
+		}
+	}
+	add(w.doc.Cwd)
+	if w.doc.Source != "" {
+		if abs, err := filepath.Abs(w.doc.Source); err == nil {
+			add(filepath.Dir(abs))
+		}
+	}
+	prefix := w.doc.Interpreter.Prefix
+	for _, dir := range w.doc.Path {
+		if dir == "" {
+			add(w.doc.Cwd)
+			continue
+		}
+		clean := filepath.Clean(dir)
+		inside := prefix != "" && (clean == prefix || strings.HasPrefix(clean, filepath.Clean(prefix)+string(filepath.Separator))) && strings.Contains(clean, "python")
+		if inside || strings.Contains(clean, "site-packages") || strings.Contains(clean, "dist-packages") || strings.HasSuffix(clean, ".zip") ||
+			strings.Contains(clean, "/lib/python") || strings.Contains(clean, "lib-dynload") {
+			continue
+		}
+		add(dir)
+	}
+	return out
+}
+
+type packer struct {
+	w       *work
+	known   map[string]session.Module // by the session
+	files   map[string]session.Module // that come along
+	imports map[string]bool
+	roots   []string
+}
+
+func newPacker(w *work) *packer {
+	p := &packer{w: w, files: map[string]session.Module{}, known: map[string]session.Module{}, imports: map[string]bool{}, roots: w.roots()}
+	for _, m := range w.doc.Modules {
+		p.known[m.Name] = m
+	}
+	return p
+}
+
+// add follows an import that is written in the module `from` ("" is the program itself).
+func (p *packer) add(imp imported, from string) {
+	module := imp.module
+	if strings.HasPrefix(module, ".") {
+		module = p.absolute(module, from)
+		if module == "" {
+			return
+		}
+	}
+	top := topOf(module)
+	if top == "" || top == "__future__" || top == "metaml" || top == "__main__" {
+		return
+	}
+	if !p.local(top) {
+		p.imports[top] = true
+		return
+	}
+	parts := strings.Split(module, ".")
+	for i := range parts {
+		p.take(strings.Join(parts[:i+1], "."))
+	}
+	if imp.name != "" && imp.name != "*" {
+		p.take(module + "." + imp.name)
+	}
+}
+
+// IsStandard says that a module comes with Python.
+func IsStandard(module string) bool { return standard[topOf(module)] || builtinModules[topOf(module)] }
+
+func topOf(module string) string {
+	top, _, _ := strings.Cut(module, ".")
+	return top
+}
+
+// absolute resolves the dots in front of a module's name.
+func (p *packer) absolute(module, from string) string {
+	dots := len(module) - len(strings.TrimLeft(module, "."))
+	parts := strings.Split(from, ".")
+	if m, ok := p.files[from]; ok && m.Package {
+		dots--
+	}
+	if from == "" || dots >= len(parts) && dots > 0 {
+		return ""
+	}
+	parts = parts[:len(parts)-dots]
+	if rest := strings.TrimLeft(module, "."); rest != "" {
+		parts = append(parts, rest)
+	}
+	return strings.Join(parts, ".")
+}
+
+// local says that a top-level module is the user's own code.
+func (p *packer) local(top string) bool {
+	if _, ok := p.known[top]; ok {
+		return true
+	}
+	if standard[top] || builtinModules[top] {
+		return false
+	}
+	for name := range p.known {
+		if strings.HasPrefix(name, top+".") {
+			return true // a namespace package
+		}
+	}
+	_, ok := p.search(top)
+	if ok {
+		return true
+	}
+	for _, r := range p.roots { // a namespace package: a folder of modules
+		if matches, err := filepath.Glob(filepath.Join(r, top, "*.py")); err == nil && len(matches) > 0 && isIdentifier(top) {
+			return true
+		}
+	}
+	return false
+}
+
+var builtinModules = map[string]bool{"builtins": true, "sys": true}
+
+func isIdentifier(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+		digit := c >= '0' && c <= '9'
+		if !letter && (!digit || i == 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// search finds the file of a module in the folders.
+func (p *packer) search(name string) (session.Module, bool) {
+	parts := strings.Split(name, ".")
+	for _, part := range parts {
+		if !isIdentifier(part) {
+			return session.Module{}, false
+		}
+	}
+	rel := filepath.Join(parts...)
+	for _, r := range p.roots {
+		for _, c := range []struct {
+			file string
+			pkg  bool
+		}{{filepath.Join(r, rel, "__init__.py"), true}, {filepath.Join(r, rel+".py"), false}} {
+			if info, err := os.Stat(c.file); err == nil && info.Mode().IsRegular() {
+				if p.w.doc.Source != "" && sameFile(c.file, p.w.doc.Source) {
+					continue
+				}
+				return session.Module{Name: name, File: c.file, Package: c.pkg}, true
+			}
+		}
+	}
+	return session.Module{}, false
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// take brings a module along, and follows what it imports.
+func (p *packer) take(name string) {
+	if _, ok := p.files[name]; ok || len(p.files) >= maxModules {
+		return
+	}
+	m, ok := p.known[name]
+	if !ok {
+		if m, ok = p.search(name); !ok {
+			if m, ok = p.beside(name); !ok {
+				return
+			}
+		}
+	}
+	if strings.HasSuffix(m.File, ".py") {
+		p.files[name] = m
+	} else {
+		return
+	}
+	info, err := os.Stat(m.File)
+	if err != nil || info.Size() > maxModuleBytes {
+		return
+	}
+	src, err := os.ReadFile(m.File)
+	if err != nil {
+		return
+	}
+	tree, err := syntax.Parse(string(src))
+	if err != nil {
+		return
+	}
+	tree.Root.Walk(func(n *syntax.Node) bool {
+		switch n.Kind {
+		case "import_statement", "import_from_statement":
+			for _, b := range importBinds(n) {
+				p.add(*b.imp, name)
+			}
+			if n.Of("wildcard_import") != nil {
+				if mod := n.Child("module_name"); mod != nil {
+					p.add(imported{module: strings.Join(strings.Fields(mod.Text()), ""), name: "*"}, name)
+				}
+			}
+			return false
+		case "expression_statement":
+			return !strings.HasPrefix(n.Text(), `"""`)
+		}
+		return true
+	})
+}
+
+// beside finds a submodule next to its package's file.
+func (p *packer) beside(name string) (session.Module, bool) {
+	i := strings.LastIndexByte(name, '.')
+	if i < 0 {
+		return session.Module{}, false
+	}
+	parent, ok := p.files[name[:i]]
+	if !ok || !parent.Package {
+		return session.Module{}, false
+	}
+	dir := filepath.Join(filepath.Dir(parent.File), name[i+1:])
+	if info, err := os.Stat(filepath.Join(dir, "__init__.py")); err == nil && info.Mode().IsRegular() {
+		return session.Module{Name: name, File: filepath.Join(dir, "__init__.py"), Package: true}, true
+	}
+	if info, err := os.Stat(dir + ".py"); err == nil && info.Mode().IsRegular() {
+		return session.Module{Name: name, File: dir + ".py"}, true
+	}
+	return session.Module{}, false
+}

@@ -1,0 +1,615 @@
+package slicer
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/converter/syntax"
+)
+
+// inFunction says that the code that is scanned runs later than its statement.
+func (s *scanner) inFunction() bool {
+	for sc := s.sc; sc != nil; sc = sc.up {
+		if sc.kind == functionScope {
+			return true
+		}
+	}
+	return false
+}
+
+// find gives the scope that a name belongs to when it is read: nil is the top level.
+func (s *scanner) find(name string) *scope {
+	for sc := s.sc; sc != nil; sc = sc.up {
+		if sc.global[name] {
+			return nil
+		}
+		if sc.kind == classScope && sc != s.sc {
+			continue
+		}
+		if sc.kind != moduleScope && sc.local[name] {
+			return sc
+		}
+	}
+	return nil
+}
+
+func (s *scanner) use(n *syntax.Node, soft bool) {
+	name := n.Text()
+	s.top.names[name] = true
+	if s.find(name) != nil {
+		return
+	}
+	u := use{name: name, line: n.Row + 1, by: s.by, soft: soft || s.command, word: s.command}
+	if s.quotedAt > 0 {
+		u.line = s.quotedAt
+	}
+	if s.inFunction() || s.quotedAt > 0 {
+		s.top.late = append(s.top.late, u)
+	} else {
+		s.top.uses = append(s.top.uses, u)
+	}
+	if s.fn != nil {
+		s.fn.e.uses = append(s.fn.e.uses, u)
+	}
+}
+
+// resolve gives what a name may be: a name of the top level, a parameter, or what a local variable stands for.
+func (s *scanner) resolve(name string) []ref {
+	sc := s.find(name)
+	if sc == nil {
+		return []ref{{name: name}}
+	}
+	out := slices.Clone(sc.alias[name])
+	if sc.params[name] {
+		out = append(out, ref{name: name, param: true})
+	}
+	return out
+}
+
+// bind notes that a name is bound in the scope of the code that is scanned.
+func (s *scanner) bind(b bind) {
+	s.top.names[b.name] = true
+	sc := s.sc
+	for sc.kind == comprehensionScope && !sc.local[b.name] {
+		sc = sc.up // := binds outside
+	}
+	switch {
+	case sc.kind == moduleScope:
+		s.top.binds = append(s.top.binds, b)
+	case sc.global[b.name]:
+		if s.fn != nil {
+			s.fn.e.globals = append(s.fn.e.globals, b.name)
+		} else {
+			s.top.binds = append(s.top.binds, b)
+		}
+	default:
+		sc.alias[b.name] = append(sc.alias[b.name], b.same...)
+		sc.alias[b.name] = append(sc.alias[b.name], b.deep...)
+	}
+}
+
+// bindPattern binds every name in a target, and notes stores into attributes and items.
+func (s *scanner) bindPattern(n *syntax.Node, same, deep []ref) {
+	if n == nil {
+		return
+	}
+	switch n.Kind {
+	case "identifier":
+		s.bind(bind{name: n.Text(), same: same, deep: deep, line: n.Row + 1})
+	case "attribute", "subscript":
+		s.expr(n, false)
+		s.change(n, append(slices.Clone(same), deep...), true)
+	default:
+		same = append(slices.Clone(same), deep...)
+		for _, c := range n.Children {
+			s.bindPattern(c, same, nil)
+		}
+	}
+}
+
+// bindEach binds a target to the parts of what a loop goes over. Of zip and enumerate each name is a part of its own object, so that
+// `for ax, x in zip(axes, xs): ax.plot(x)` changes axes and not xs.
+func (s *scanner) bindEach(target, over *syntax.Node) {
+	if target == nil {
+		return
+	}
+	var args []*syntax.Node
+	name := ""
+	if over.Kind == "call" {
+		if f, a := over.Child("function"), over.Child("arguments"); f != nil && a != nil && a.Kind == "argument_list" && !has(a, "list_splat") && !has(a, "dictionary_splat") {
+			name = f.Text()
+			for _, c := range a.Children {
+				if c.Kind != "keyword_argument" {
+					args = append(args, c)
+				}
+			}
+			if f.Kind == "attribute" {
+				name = ""
+				if m := f.Child("attribute"); m != nil && m.Text() == "items" && len(args) == 0 {
+					name = ".items"
+				}
+			}
+		}
+	}
+	parts := target.Children
+	several := (target.Kind == "pattern_list" || target.Kind == "tuple_pattern" || target.Kind == "list_pattern") && !has(target, "list_splat_pattern")
+	switch {
+	case name == "zip" && several && len(parts) == len(args):
+		for i, p := range parts {
+			s.bindEach(p, args[i])
+		}
+		return
+	case name == "enumerate" && several && len(parts) == 2 && len(args) > 0:
+		s.bindPattern(parts[0], nil, nil)
+		s.bindEach(parts[1], args[0])
+		return
+	case name == ".items" && several && len(parts) == 2:
+		s.bindPattern(parts[0], nil, nil) // a key does not change
+		same, deep := s.refs(over)
+		s.bindPattern(parts[1], append(same, deep...), nil)
+		return
+	case (name == "tqdm" || name == "list" || name == "tuple" || name == "reversed" || name == "sorted" || name == "iter") && len(args) > 0:
+		s.bindEach(target, args[0])
+		return
+	}
+	same, deep := s.refs(over)
+	s.bindPattern(target, append(same, deep...), nil)
+}
+
+// change notes that the object at the root of a target is changed, and what it holds from now on. It is put there, if what was there
+// before is not changed itself.
+func (s *scanner) change(n *syntax.Node, held []ref, put bool) {
+	same, _ := s.refs(n)
+	if o := n.Children; put && len(o) > 0 && o[0].Kind == "identifier" {
+		same = flatly(same)
+	}
+	s.e.changes = append(s.e.changes, same...)
+	if len(held) > 0 {
+		for _, r := range same {
+			s.e.holds = append(s.e.holds, hold{r, held})
+		}
+	}
+}
+
+func flatly(refs []ref) []ref {
+	refs = slices.Clone(refs)
+	for i := range refs {
+		refs[i].flat = true
+	}
+	return refs
+}
+
+func (s *scanner) block(n *syntax.Node) {
+	for _, c := range n.Children {
+		s.statement(c)
+	}
+}
+
+func (s *scanner) statement(n *syntax.Node) {
+	switch n.Kind {
+	case "expression_statement":
+		for _, c := range n.Children {
+			s.expr(c, len(n.Children) == 1)
+		}
+	case "function_definition":
+		s.function(n, nil)
+	case "class_definition":
+		s.class(n, nil)
+	case "decorated_definition":
+		var refs []ref
+		for _, c := range n.Children {
+			if c.Kind == "decorator" && !s.ours.isDecorator(c) {
+				s.expr(c, false)
+				for _, d := range c.Children {
+					same, deep := s.refs(d)
+					refs = append(append(refs, same...), deep...)
+				}
+			}
+		}
+		d := n.Child("definition")
+		switch {
+		case d == nil:
+			return
+		case d.Kind == "class_definition":
+			s.class(d, refs)
+		default:
+			s.function(d, refs)
+		}
+		// A decorator is called with the definition, which it may put somewhere: @register.
+		for _, c := range n.Children {
+			if name := d.Child("name"); c.Kind == "decorator" && len(c.Children) == 1 && name != nil && !s.ours.isDecorator(c) {
+				s.decorate(c.Children[0], s.resolve(name.Text()))
+			}
+		}
+	case "import_statement", "import_from_statement", "future_import_statement":
+		s.imports(n)
+	case "global_statement", "nonlocal_statement":
+	case "delete_statement":
+		s.del(n)
+	case "for_statement":
+		s.async(n)
+		right := n.Child("right")
+		if right != nil {
+			s.expr(right, false)
+			s.bindEach(n.Child("left"), right)
+		}
+		for _, c := range n.Children {
+			if c.Field != "left" && c.Field != "right" {
+				s.statement(c)
+			}
+		}
+	case "with_statement":
+		s.async(n)
+		for _, c := range n.Children {
+			s.statement(c)
+		}
+	case "type_alias_statement":
+		s.typeAlias(n)
+	case "case_clause":
+		s.caseClause(n)
+	case "block", "else_clause", "finally_clause", "elif_clause", "except_clause", "except_group_clause", "if_statement", "while_statement",
+		"try_statement", "with_clause", "match_statement":
+		for _, c := range n.Children {
+			s.statement(c)
+		}
+	default:
+		s.expr(n, false)
+	}
+}
+
+// async notes `async for` and `async with` outside of a function.
+func (s *scanner) async(n *syntax.Node) {
+	if strings.HasPrefix(n.Text(), "async") && !s.inFunction() {
+		s.top.await = true
+	}
+}
+
+func (s *scanner) imports(n *syntax.Node) {
+	if n.Of("wildcard_import") != nil {
+		module := ""
+		if m := n.Child("module_name"); m != nil {
+			module = strings.Join(strings.Fields(m.Text()), "")
+		}
+		s.top.stars = append(s.top.stars, module)
+		s.top.imports = append(s.top.imports, imported{module: module, name: "*"})
+		return
+	}
+	for _, b := range importBinds(n) {
+		s.top.imports = append(s.top.imports, *b.imp)
+		s.bind(b)
+	}
+}
+
+func (s *scanner) del(n *syntax.Node) {
+	var visit func(*syntax.Node)
+	visit = func(c *syntax.Node) {
+		switch c.Kind {
+		case "identifier":
+			if s.sc.kind == moduleScope {
+				s.top.deleted = append(s.top.deleted, c.Text())
+			}
+		case "attribute", "subscript":
+			s.expr(c, false)
+			s.change(c, nil, true)
+		default:
+			for _, d := range c.Children {
+				visit(d)
+			}
+		}
+	}
+	for _, c := range n.Children {
+		visit(c)
+	}
+}
+
+func (s *scanner) typeAlias(n *syntax.Node) {
+	names := map[string]bool{}
+	targets(n, names)
+	for name := range names {
+		s.bind(bind{name: name, line: n.Row + 1})
+	}
+	s.enter(functionScope) // a type alias is evaluated when it is asked for
+	defer s.leave()
+	if l := n.Child("left"); l != nil {
+		if p := find(l, "type_parameter"); p != nil {
+			s.typeParameters(p)
+		}
+	}
+	if r := n.Child("right"); r != nil {
+		s.expr(r, false)
+	}
+}
+
+func find(n *syntax.Node, kind string) *syntax.Node {
+	var out *syntax.Node
+	n.Walk(func(c *syntax.Node) bool {
+		if out == nil && c.Kind == kind {
+			out = c
+		}
+		return out == nil
+	})
+	return out
+}
+
+// typeParameters makes the names of [T: bound] local, and reads the bounds.
+func (s *scanner) typeParameters(n *syntax.Node) {
+	for _, t := range n.Children {
+		first := true
+		t.Walk(func(c *syntax.Node) bool {
+			if c.Kind == "identifier" {
+				if first {
+					s.sc.local[c.Text()] = true
+				} else {
+					s.use(c, true)
+				}
+				first = false
+			}
+			return true
+		})
+	}
+}
+
+func (s *scanner) caseClause(n *syntax.Node) {
+	for _, c := range n.Children {
+		if c.Kind != "case_pattern" {
+			continue
+		}
+		names := map[string]bool{}
+		casePattern(c, names)
+		for _, name := range sorted(names) {
+			s.bind(bind{name: name, line: c.Row + 1})
+		}
+		c.Walk(func(d *syntax.Node) bool {
+			if d.Kind == "dotted_name" && len(d.Children) > 0 {
+				captures := map[string]bool{}
+				casePattern(d, captures)
+				if len(captures) == 0 || d.Field == "" && parentIsClass(c, d) {
+					s.use(d.Children[0], false)
+				}
+				return false
+			}
+			return true
+		})
+	}
+	for _, c := range n.Children {
+		if c.Kind != "case_pattern" {
+			s.statement(c)
+		}
+	}
+}
+
+// parentIsClass says that a dotted name is the class of a class pattern, such as Point in Point(x=0).
+func parentIsClass(root, d *syntax.Node) bool {
+	found := false
+	root.Walk(func(c *syntax.Node) bool {
+		if c.Kind == "class_pattern" && len(c.Children) > 0 && c.Children[0] == d {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+func (s *scanner) enter(kind scopeKind) {
+	s.sc = &scope{kind: kind, up: s.sc, local: map[string]bool{}, global: map[string]bool{}, params: map[string]bool{}, alias: map[string][]ref{}}
+}
+
+func (s *scanner) leave() { s.sc = s.sc.up }
+
+// function scans a def. Its decorators were scanned by the caller.
+func (s *scanner) function(n *syntax.Node, decorators []ref) {
+	nameNode := n.Child("name")
+	if nameNode == nil {
+		return
+	}
+	name := nameNode.Text()
+	outerFn, outerBy, outerE := s.fn, s.by, s.e
+	fn := &function{name: name}
+	b := bind{name: name, line: n.Row + 1, deep: decorators, def: n}
+	top := s.sc.kind == moduleScope || s.sc.kind == classScope && s.sc.up.kind == moduleScope
+	if top && s.sc.kind == moduleScope {
+		b.fn = fn
+		s.by = name
+	}
+	params := n.Child("parameters")
+	typeParams := n.Child("type_parameters")
+	if typeParams != nil {
+		s.enter(comprehensionScope)
+		s.typeParameters(typeParams)
+	}
+	if params != nil {
+		b.deep = append(b.deep, s.parameters(params)...)
+	}
+	if r := n.Child("return_type"); r != nil {
+		s.annotation(r)
+	}
+	if s.sc.kind == classScope && s.current != nil {
+		s.current.methods[name] = fn
+	}
+	if typeParams != nil {
+		s.leave()
+	}
+	s.bind(b)
+	if typeParams != nil {
+		s.enter(comprehensionScope)
+		s.typeParameters(typeParams)
+		defer s.leave()
+	}
+	s.enter(functionScope)
+	if top {
+		s.fn = fn
+		s.e = &fn.e
+	}
+	if params != nil {
+		for _, p := range parameters(params) {
+			s.sc.local[p.Name] = true
+			if top {
+				s.sc.params[p.Name] = true
+				switch p.Kind {
+				case VarPosition:
+					fn.vararg = p.Name
+				case VarKeyword:
+					fn.kwarg = p.Name
+				default:
+					fn.params = append(fn.params, p.Name)
+				}
+			}
+		}
+	}
+	if body := n.Child("body"); body != nil {
+		for l := range locals(body, s.sc.global) {
+			s.sc.local[l] = true
+		}
+		s.block(body)
+	}
+	s.leave()
+	s.fn, s.by, s.e = outerFn, outerBy, outerE
+}
+
+// parameters scans defaults and annotations, and gives what the defaults may hold.
+func (s *scanner) parameters(n *syntax.Node) []ref {
+	var held []ref
+	for _, p := range n.Children {
+		if v := p.Child("value"); v != nil {
+			s.expr(v, false)
+			same, deep := s.refs(v)
+			held = append(append(held, same...), deep...)
+		}
+		if t := p.Child("type"); t != nil {
+			s.annotation(t)
+		}
+	}
+	return held
+}
+
+func (s *scanner) annotation(n *syntax.Node) {
+	n.Walk(func(c *syntax.Node) bool {
+		switch c.Kind {
+		case "identifier":
+			s.use(c, true)
+			return false
+		case "attribute":
+			if o := c.Child("object"); o != nil {
+				s.annotation(o)
+			}
+			return false
+		case "member_type":
+			if len(c.Children) > 0 {
+				s.annotation(c.Children[0])
+			}
+			return false
+		case "generic_type", "subscript":
+			return !s.special(c)
+		case "string":
+			s.quoted(c)
+			return false
+		case "call", "lambda", "list_comprehension":
+			s.expr(c, false)
+			return false
+		}
+		return true
+	})
+}
+
+// special scans the annotations whose parameters are not all types: Literal["a"] and Annotated[int, "a comment"].
+func (s *scanner) special(n *syntax.Node) bool {
+	if len(n.Children) < 2 {
+		return false
+	}
+	base, rest := n.Children[0], n.Children[1:]
+	if p := n.Of("type_parameter"); p != nil {
+		rest = p.Children
+	}
+	switch _, name, dotted := strings.Cut(base.Text(), "."); {
+	case name == "Literal" || !dotted && base.Text() == "Literal":
+		s.annotation(base)
+	case (name == "Annotated" || !dotted && base.Text() == "Annotated") && len(rest) > 0:
+		s.annotation(base)
+		s.annotation(rest[0])
+		for _, c := range rest[1:] {
+			if c.Kind == "type" && len(c.Children) == 1 {
+				c = c.Children[0]
+			}
+			s.expr(c, false)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// quoted scans an annotation that is written as a string. It is read late.
+func (s *scanner) quoted(n *syntax.Node) {
+	content := n.Of("string_content")
+	if content == nil || s.quotedAt > 0 {
+		return
+	}
+	tree, err := syntax.Parse("(" + content.Text() + ")")
+	if err != nil || tree.ErrorAt > 0 {
+		return
+	}
+	s.quotedAt = n.Row + 1
+	s.annotation(tree.Root)
+	s.quotedAt = 0
+}
+
+func (s *scanner) class(n *syntax.Node, decorators []ref) {
+	nameNode := n.Child("name")
+	if nameNode == nil {
+		return
+	}
+	name := nameNode.Text()
+	cl := &class{name: name, methods: map[string]*function{}}
+	b := bind{name: name, line: n.Row + 1, deep: decorators, def: n}
+	outerBy, outerClass := s.by, s.current
+	if s.sc.kind == moduleScope {
+		b.class = cl
+		s.by = name
+		s.current = cl
+	} else {
+		s.current = nil
+	}
+	typeParams := n.Child("type_parameters")
+	if typeParams != nil {
+		s.enter(comprehensionScope)
+		s.typeParameters(typeParams)
+	}
+	if sup := n.Child("superclasses"); sup != nil {
+		for _, c := range sup.Children {
+			s.expr(c, false)
+			if c.Kind == "identifier" {
+				cl.bases = append(cl.bases, c.Text())
+			}
+			same, _ := s.refs(c)
+			b.deep = append(b.deep, same...)
+		}
+	}
+	s.enter(classScope)
+	if body := n.Child("body"); body != nil {
+		for l := range locals(body, s.sc.global) {
+			s.sc.local[l] = false // it is the class's own once it is bound, and the top level's before
+		}
+		s.classBody(body)
+	}
+	s.leave()
+	if typeParams != nil {
+		s.leave()
+	}
+	s.bind(b)
+	s.by, s.current = outerBy, outerClass
+}
+
+// classBody scans the statements in order: a name is the class's own from the statement that binds it.
+func (s *scanner) classBody(body *syntax.Node) {
+	for _, c := range body.Children {
+		s.statement(c)
+		own := map[string]bool{}
+		targets(c, own)
+		for l := range locals(&syntax.Node{Children: []*syntax.Node{c}}, map[string]bool{}) {
+			own[l] = true
+		}
+		for l := range own {
+			s.sc.local[l] = true
+		}
+	}
+}

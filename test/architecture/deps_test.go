@@ -1,0 +1,44 @@
+package architecture_test
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the dependency lists anew")
+
+// TestDependenciesOfSmallBinariesAreListed keeps what kernel and agent link, in
+// a file, so that a new dependency is seen in the diff of a review.
+func TestDependenciesOfSmallBinariesAreListed(t *testing.T) {
+	for _, name := range []string{"metaml-agent", "metaml-kernel"} {
+		t.Run(name, func(t *testing.T) {
+			command := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./cmd/"+name)
+			command.Dir = filepath.Join("..", "..")
+			command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+			command.Stderr = os.Stderr
+			text, err := command.Output()
+			if err != nil {
+				t.Fatalf("go list -deps: %v", err)
+			}
+			file := filepath.Join("deps", name+".txt")
+			if *update {
+				if err := os.WriteFile(file, text, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(text), "\n")); diff != "" {
+				t.Errorf("%s links other packages than %s says (-want +got):\n%s\nif that is meant: go test ./test/architecture -update", name, file, diff)
+			}
+		})
+	}
+}

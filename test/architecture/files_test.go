@@ -1,0 +1,105 @@
+package architecture_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/metaml/metaml"
+)
+
+var root = filepath.Join("..", "..")
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestGoModReplacesNothing(t *testing.T) {
+	if regexp.MustCompile(`(?m)^\s*replace\b`).MatchString(read(t, "go.mod")) {
+		t.Error("go.mod has a replace: it is ignored when others build us, so nobody would get what was tested")
+	}
+}
+
+func TestChangelogTellsOfThisVersion(t *testing.T) {
+	if !regexp.MustCompile(`(?m)^## ` + regexp.QuoteMeta(metaml.Version()) + `\b`).MatchString(read(t, "CHANGELOG.md")) {
+		t.Errorf("CHANGELOG.md has no section %s, the version in VERSION", metaml.Version())
+	}
+}
+
+// forbidden are texts that a tracked file must not have. They are put together
+// here from halves, since this file is tracked too.
+var forbidden = []struct{ pattern, reason string }{
+	{`\b(proxy|sum)\.golang` + `\.org`, "where modules come from is the machine's own setting"},
+	{`\b(pypi|test\.pypi)` + `\.org/`, "where packages come from is the machine's own setting"},
+	{`\bfiles\.python` + `hosted\.org`, "where packages come from is the machine's own setting"},
+	{`\bregistry\.npm` + `js\.org`, "where packages come from is the machine's own setting"},
+	{`\b(deb|security)\.deb` + `ian\.org`, "where packages come from is the machine's own setting"},
+	{`(^|[^a-z.])/ro` + `ot/`, "a path of one machine"},
+	{`/wo` + `rk/(main|shared)\b`, "a path of one machine"},
+}
+
+func TestFilesNameNoRegistryAndNoMachine(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	command.Dir = root
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("git ls-files: %v", err)
+	}
+	names := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+	if len(names) < 20 {
+		t.Fatalf("git ls-files found %d files, this test looks at the wrong folder", len(names))
+	}
+	for _, f := range forbidden {
+		pattern := regexp.MustCompile(`(?m)` + f.pattern)
+		for _, name := range names {
+			data, err := os.ReadFile(filepath.Join(root, name))
+			if os.IsNotExist(err) {
+				continue // deleted, and the deletion is not committed yet
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at := pattern.FindIndex(data); at != nil {
+				t.Errorf("%s:%d has %q: %s", name, 1+strings.Count(string(data[:at[0]]), "\n"), data[at[0]:at[1]], f.reason)
+			}
+		}
+	}
+}
+
+// A notebook that was saved by accident would carry somebody's outputs.
+func TestExampleNotebooksAreStoredWithoutOutputs(t *testing.T) {
+	names, err := filepath.Glob(filepath.Join(root, "examples", "*.ipynb"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no notebooks in examples (%v)", err)
+	}
+	for _, name := range names {
+		var notebook struct {
+			Cells []struct {
+				ID             string            `json:"id"`
+				Outputs        []json.RawMessage `json:"outputs"`
+				ExecutionCount *int              `json:"execution_count"`
+			} `json:"cells"`
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data, &notebook); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for i, cell := range notebook.Cells {
+			if len(cell.Outputs) > 0 || cell.ExecutionCount != nil || cell.ID == "" {
+				t.Errorf("%s: cell %d has outputs, a number or no id: clear all outputs before saving", name, i+1)
+			}
+		}
+	}
+}
