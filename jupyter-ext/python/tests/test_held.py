@@ -192,12 +192,22 @@ def test_results_are_what_was_returned(shell: Shell, monkeypatch: pytest.MonkeyP
     assert not Path(run._read()["trials"][2]["result"]).exists(), "what was too large takes no room"
 
 
+def is_monitored(folder: Path) -> bool:
+    """Whether a monitor of the run is alive: it holds a record lock until then."""
+    with open(folder / "monitor.lock", "r+b") as lock:
+        try:
+            os.lockf(lock.fileno(), os.F_TEST, 0)
+        except OSError:
+            return True
+    return False
+
+
 def test_results_of_a_copied_folder_are_not_loaded(shell: Shell, tmp_path: Path) -> None:
     run = shell.run("def fit():\n    return [1]\n", "fit")
     assert run[0].result == [1]
     folder = Path(run._read()["folder"])
     until((folder / "summary.json").exists)
-    until(lambda: not (folder / "environment.json").exists())  # which is the last that its monitor does
+    until(lambda: not is_monitored(folder))  # a monitor writes until its end
     shutil.copytree(folder, tmp_path / "copy")
     shutil.rmtree(folder)
     os.rename(tmp_path / "copy", folder)
