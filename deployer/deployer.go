@@ -1,6 +1,6 @@
-// Package deployer is the one door to running a program: it takes a program folder and resolved settings and answers what would
-// run ([Door.Plan]), starts it ([Door.Submit]) and tells what happens (through its [Target]). It knows neither notebooks nor
-// Jupyter; what it needs from the user's Python (drawing hyperparameters) comes as a function.
+// Package deployer runs programs. A [Client] takes a program folder and resolved settings, answers what would run ([Client.Plan]),
+// starts it ([Client.Submit]), and lists, follows, stops and deletes runs. It knows neither notebooks nor Jupyter; what it needs from
+// the user's Python (drawing hyperparameters) comes as a function.
 //
 // Read [Request] first. It may import its targets and what lies below them: deployer/run, deployer/settings.
 package deployer
@@ -106,21 +106,37 @@ type Plan struct {
 	request  Request
 }
 
-// Door plans and submits on one target.
-type Door struct {
-	Target Target
+// Client plans, submits and controls runs, and reads them.
+type Client struct {
+	Runs Target // reads runs
 }
+
+// Stop stops a run, or one trial of it.
+func (c *Client) Stop(ctx context.Context, name string, trial *int, now bool) error {
+	return c.Runs.Stop(ctx, name, trial, now)
+}
+
+// StopRevision gives up a revision of a server that does not answer yet.
+func (c *Client) StopRevision(ctx context.Context, name string, revision int) error {
+	return c.Runs.StopRevision(ctx, name, revision)
+}
+
+// Resume goes on with what a run left unfinished; a server answers again.
+func (c *Client) Resume(ctx context.Context, name string) error { return c.Runs.Resume(ctx, name) }
+
+// Delete removes a run that is not active, with all that it kept.
+func (c *Client) Delete(ctx context.Context, name string) error { return c.Runs.Delete(ctx, name) }
 
 // maxDrawn bounds the rows that are drawn from a source that never ends and has no --completions.
 const maxDrawn = 256
 
 // Plan works out what would run. It starts and writes nothing; hyperparameters are drawn only for a run that is new.
-func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
+func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err := Supported(r.Settings); err != nil {
 		return nil, err
 	}
 	if r.Settings.Kind == run.Serve {
-		return d.planServer(ctx, r)
+		return c.planServer(ctx, r)
 	}
 	name := r.Settings.Text("hyper_parameters")
 	if r.Table != nil {
@@ -144,9 +160,9 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return nil, err
 		}
 	}
-	p := &Plan{Spec: d.spec(r, source), request: r}
+	p := &Plan{Spec: c.spec(r, source), request: r}
 	if !r.Settings.Bool("again") {
-		active, err := d.Target.Active(ctx, p.Spec.Key)
+		active, err := c.Runs.Active(ctx, p.Spec.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +172,7 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return p, nil
 		}
 	}
-	listed, err := d.Target.List(ctx)
+	listed, err := c.Runs.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +183,7 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return p, nil
 		}
 	}
-	if p.Spec.Name, err = d.Target.Provisional(ctx, p.Spec.Series); err != nil {
+	if p.Spec.Name, err = c.Runs.Provisional(ctx, p.Spec.Series); err != nil {
 		return nil, err
 	}
 	p.Notes = append(p.Notes, r.Settings.Notes...)
@@ -207,14 +223,14 @@ func (d *Door) Plan(ctx context.Context, r Request) (*Plan, error) {
 }
 
 // Submit starts what was planned; for a plan that attaches or reuses it starts nothing.
-func (d *Door) Submit(ctx context.Context, p *Plan) (run.Submitted, error) {
+func (c *Client) Submit(ctx context.Context, p *Plan) (run.Submitted, error) {
 	if p.Attach != nil || p.Reuse != nil {
 		return run.Submitted{Spec: p.Spec, Attached: true, Differs: p.Differs}, nil
 	}
-	return d.Target.Submit(ctx, run.Submission{Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again")})
+	return c.Runs.Submit(ctx, run.Submission{Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again")})
 }
 
-func (d *Door) spec(r Request, source Drawn) run.Spec {
+func (c *Client) spec(r Request, source Drawn) run.Spec {
 	s := r.Settings
 	spec := run.Spec{
 		V: 1, Owner: owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(), Series: slug(cmp.Or(s.Text("name"), r.Entry)),

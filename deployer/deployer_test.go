@@ -17,7 +17,7 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// target gives fixed answers: what the door asks before anything starts.
+// target gives fixed answers: what a client asks before anything starts.
 type target struct {
 	deployer.Target
 	active *run.Spec
@@ -64,7 +64,7 @@ func request(t *testing.T, line string, draws *int) deployer.Request {
 
 func plan(t *testing.T, in target, r deployer.Request) *deployer.Plan {
 	t.Helper()
-	p, err := (&deployer.Door{Target: in}).Plan(t.Context(), r)
+	p, err := (&deployer.Client{Runs: in}).Plan(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestReuseShowsASucceededRunOfTheSameKey(t *testing.T) {
 
 func TestParametersWithoutASourceAreRefused(t *testing.T) {
 	var draws int
-	_, err := (&deployer.Door{Target: target{}}).Plan(t.Context(), request(t, "", &draws))
+	_, err := (&deployer.Client{Runs: target{}}).Plan(t.Context(), request(t, "", &draws))
 	var user *usererror.Error
 	if !errors.As(err, &user) || user.Text != "train_model needs a value for x" {
 		t.Errorf("got %v", err)
@@ -177,15 +177,15 @@ func servingRequest(t *testing.T, line string) deployer.Request {
 // A server is its series: what changes it, code or settings, is another revision; what does not is there already.
 func TestRevisions(t *testing.T) {
 	ctx := t.Context()
-	door := &deployer.Door{Target: server{}}
-	first, err := door.Plan(ctx, servingRequest(t, "--replicas 2 --workers 3"))
+	client := &deployer.Client{Runs: server{}}
+	first, err := client.Plan(ctx, servingRequest(t, "--replicas 2 --workers 3"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s := first.Spec; s.Name != "serve-1" || s.Completions != 6 || s.Server.Path != "/predict" || s.Timeout != run.DefaultRequestTimeout || first.Replaces != 0 {
 		t.Errorf("planned %+v with %+v", s, s.Server)
 	}
-	answering := func(failed int) *deployer.Door {
+	answering := func(failed int) *deployer.Client {
 		spec := first.Spec
 		spec.Server.Revision = 3
 		state := run.NewState(spec)
@@ -193,7 +193,7 @@ func TestRevisions(t *testing.T) {
 		if failed > 0 {
 			state.Server.Failed = &run.RevisionFailure{Revision: failed}
 		}
-		return &deployer.Door{Target: server{answers: &run.Listed{Spec: spec, State: state, Liveness: run.Alive}}}
+		return &deployer.Client{Runs: server{answers: &run.Listed{Spec: spec, State: state, Liveness: run.Alive}}}
 	}
 	for _, c := range []struct {
 		line   string
@@ -232,10 +232,10 @@ func TestRevisions(t *testing.T) {
 
 // Who may ask is part of a revision. Under a JupyterHub its name is one of the server's: the proxy passes on what the browser asked for.
 func TestWhoMayAskAServer(t *testing.T) {
-	door := &deployer.Door{Target: server{}}
+	client := &deployer.Client{Runs: server{}}
 	r := servingRequest(t, "--allow-host b.example --allow-host a.example,b.example --cors https://app.example --cors http://localhost:3000")
 	r.Environ = []string{"JUPYTERHUB_PUBLIC_URL=https://hub.example:8443/user/me/", "JUPYTERHUB_HOST=", "JUPYTERHUB_PUBLIC_HUB_URL=https://hub.example:8443/hub/"}
-	p, err := door.Plan(t.Context(), r)
+	p, err := client.Plan(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func TestWhoMayAskAServer(t *testing.T) {
 		t.Errorf("it is warned of %q", p.Notes)
 	}
 	for line, want := range map[string]string{"--cors *": "--cors *: ", "--allow-host *": "--allow-host *: ", "--host 0.0.0.0": "--host 0.0.0.0: "} {
-		p, err := door.Plan(t.Context(), servingRequest(t, line))
+		p, err := client.Plan(t.Context(), servingRequest(t, line))
 		if err != nil || len(p.Notes) != 1 || !strings.HasPrefix(p.Notes[0], want) {
 			t.Errorf("%s: warned of %q, %v", line, p.Notes, err)
 		}
@@ -275,7 +275,7 @@ func TestModels(t *testing.T) {
 		return run.Trial{Phase: p, Metrics: run.Metrics{"accuracy": accuracy}, Returned: []string{"accuracy"}}
 	}
 	number := run.Trial{Phase: run.Succeeded, Metrics: run.Metrics{"value": 1}, Returned: []string{"value"}}
-	door := &deployer.Door{Target: trained{folder: folder, runs: map[string][]run.Trial{
+	client := &deployer.Client{Runs: trained{folder: folder, runs: map[string][]run.Trial{
 		"some":   {trial(run.Succeeded, 0.5), trial(run.Succeeded, 0.9), trial(run.Running, 0.1)},
 		"none":   {trial(run.Succeeded, 1)},
 		"vague":  {{Phase: run.Succeeded}, {Phase: run.Succeeded}},
@@ -292,7 +292,7 @@ func TestModels(t *testing.T) {
 		"number":  "the name `value` does not say whether more or less of it is better, so no trial of number is called the best: --objective min:value or max:value",
 		"bad":     "bad has no trial that succeeded, so it has no model to serve",
 	} {
-		m, err := door.Model(t.Context(), name)
+		m, err := client.Model(t.Context(), name)
 		got := m.Name
 		if user, ok := errors.AsType[*usererror.Error](err); ok {
 			got = user.Text
@@ -329,7 +329,7 @@ func (t trained) Places(name string, trial, _ int) run.Places {
 
 func TestATargetThatIsNotThereIsRefused(t *testing.T) {
 	draws := 0
-	_, err := (&deployer.Door{Target: target{}}).Plan(t.Context(), request(t, "--target kubernetes --hyper-parameters g --cwd trial", &draws))
+	_, err := (&deployer.Client{Runs: target{}}).Plan(t.Context(), request(t, "--target kubernetes --hyper-parameters g --cwd trial", &draws))
 	want := "target kubernetes is not in this version of MetaML\nLeave it out (cell): runs execute on this machine."
 	if err == nil || err.Error() != want || draws > 0 {
 		t.Errorf("got %v after %d draws, want %s", err, draws, want)

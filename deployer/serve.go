@@ -24,16 +24,16 @@ type Model struct {
 
 // planServer works out the next revision of a server. A server is its series, and the key its revision: what is asked of a server
 // with this key that answers already, or is about to, is there.
-func (d *Door) planServer(ctx context.Context, r Request) (*Plan, error) {
-	p := &Plan{Spec: d.spec(r, Drawn{}), request: r}
+func (c *Client) planServer(ctx context.Context, r Request) (*Plan, error) {
+	p := &Plan{Spec: c.spec(r, Drawn{}), request: r}
 	spec := &p.Spec
-	answers, err := d.Target.Server(ctx, *spec)
+	answers, err := c.Runs.Server(ctx, *spec)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case answers == nil:
-		if spec.Name, err = d.Target.Provisional(ctx, spec.Series); err != nil {
+		if spec.Name, err = c.Runs.Provisional(ctx, spec.Series); err != nil {
 			return nil, err
 		}
 	case answers.Spec.Key == spec.Key && !r.Settings.Bool("again") && current(answers):
@@ -107,9 +107,9 @@ func servingKey(spec run.Spec) []string {
 }
 
 // training finds a run that a model may come from. The last one is the last training: a server is started after it.
-func (d *Door) training(ctx context.Context, name string) (run.Listed, error) {
+func (c *Client) training(ctx context.Context, name string) (run.Listed, error) {
 	if name == "last" {
-		all, err := d.Target.List(ctx)
+		all, err := c.Runs.List(ctx)
 		if err != nil {
 			return run.Listed{}, err
 		}
@@ -117,13 +117,13 @@ func (d *Door) training(ctx context.Context, name string) (run.Listed, error) {
 			name = all[i].Spec.Name
 		}
 	}
-	return d.Target.Load(ctx, name)
+	return c.Runs.Load(ctx, name)
 }
 
 // Model finds the outputs that RUN[:TRIAL|:best] names. Without a trial it is the run's only one, or the best.
-func (d *Door) Model(ctx context.Context, name string) (Model, error) {
+func (c *Client) Model(ctx context.Context, name string) (Model, error) {
 	runName, which, _ := strings.Cut(name, ":")
-	listed, err := d.training(ctx, runName)
+	listed, err := c.training(ctx, runName)
 	if err != nil {
 		return Model{}, err
 	}
@@ -152,7 +152,7 @@ func (d *Door) Model(ctx context.Context, name string) (Model, error) {
 		}
 		index = n
 	}
-	places := d.Target.Places(full, index, 1)
+	places := c.Runs.Places(full, index, 1)
 	m := Model{Name: fmt.Sprintf("%s:%d", full, index), Folder: places.Output, Code: filepath.Join(places.Folder, "program", "code")}
 	if !trials[index].Phase.Final() {
 		return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s has not ended yet, so its model is not there", index, full)}

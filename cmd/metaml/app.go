@@ -166,12 +166,12 @@ func (a *app) target() (deployer.Target, error) {
 	return deployer.Local(agent)
 }
 
-func (a *app) door() (*deployer.Door, error) {
+func (a *app) client() (*deployer.Client, error) {
 	t, err := a.target()
 	if err != nil {
 		return nil, err
 	}
-	return &deployer.Door{Target: t}, nil
+	return &deployer.Client{Runs: t}, nil
 }
 
 // raw gives the stream behind one that people read.

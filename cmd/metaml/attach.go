@@ -22,11 +22,11 @@ func attachCommand(a *app) *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
-			door, listed, err := a.load(cmd.Context(), args)
+			client, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
-			return a.show(cmd.Context(), door, looked(door, &listed), nil, o.interrupt)
+			return a.show(cmd.Context(), client, looked(client, &listed), nil, o.interrupt)
 		},
 	}
 	o.flags(c.Flags())
@@ -64,8 +64,8 @@ func attachLine(line string) (string, attachOptions, error) {
 }
 
 // load opens the target and finds the run that args name; without a name it is the last.
-func (a *app) load(ctx context.Context, args []string) (*deployer.Door, run.Listed, error) {
-	door, err := a.door()
+func (a *app) load(ctx context.Context, args []string) (*deployer.Client, run.Listed, error) {
+	client, err := a.client()
 	if err != nil {
 		return nil, run.Listed{}, err
 	}
@@ -73,24 +73,24 @@ func (a *app) load(ctx context.Context, args []string) (*deployer.Door, run.List
 	if len(args) > 0 {
 		name = args[0]
 	}
-	listed, err := door.Target.Load(ctx, name)
+	listed, err := client.Runs.Load(ctx, name)
 	if err != nil {
 		return nil, run.Listed{}, err
 	}
 	if listed.Liveness == run.Damaged {
 		return nil, run.Listed{}, &usererror.Error{Code: usererror.CodeDamaged, Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name, listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it."}
 	}
-	return door, listed, nil
+	return client, listed, nil
 }
 
 // show watches a run on the standard error stream and answers with the exit code's error.
-func (a *app) show(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
+func (a *app) show(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string) error {
 	if spec.Kind == run.Serve {
-		return a.serve(ctx, door, spec, remarks, interrupt)
+		return a.serve(ctx, client, spec, remarks, interrupt)
 	}
 	asks, stop := interrupts(ctx)
 	defer stop()
-	w, err := watch(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), asks)
+	w, err := watch(ctx, client, spec, remarks, interrupt, newScreen(a, a.err), asks)
 	if err != nil {
 		return err
 	}

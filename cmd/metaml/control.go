@@ -30,7 +30,7 @@ func stopCommand(a *app) *cobra.Command {
 			if cmd.Flags().Changed("trial") {
 				one = &trial
 			}
-			door, listed, err := a.load(cmd.Context(), args)
+			client, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -45,11 +45,11 @@ func stopCommand(a *app) *cobra.Command {
 				fmt.Fprintf(a.err, "%s is not running: %s\n", name, stateWord(&listed))
 				return nil
 			}
-			if err := door.Target.Stop(ignoreInterrupt(cmd.Context()), name, one, now); err != nil {
+			if err := client.Stop(ignoreInterrupt(cmd.Context()), name, one, now); err != nil {
 				return err
 			}
 			if listed.Spec.Kind == run.Serve {
-				return a.stopped(cmd.Context(), door, name)
+				return a.stopped(cmd.Context(), client, name)
 			}
 			if one != nil {
 				fmt.Fprintf(a.err, "asked trial %d of %s to stop\n", *one, name)
@@ -65,8 +65,8 @@ func stopCommand(a *app) *cobra.Command {
 }
 
 // stopped waits until a server has answered what it had and is gone: whoever stops one wants its port.
-func (a *app) stopped(ctx context.Context, door *deployer.Door, name string) error {
-	err := door.Target.Follow(ctx, name, "", func(run.Event, string) error { return nil })
+func (a *app) stopped(ctx context.Context, client *deployer.Client, name string) error {
+	err := client.Runs.Follow(ctx, name, "", func(run.Event, string) error { return nil })
 	if err == nil {
 		fmt.Fprintf(a.err, "%s is stopped\n", name)
 	}
@@ -78,18 +78,18 @@ func resumeCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "resume [RUN]", Short: "Go on with what a run left unfinished after a stop, a crash or a restart of the machine", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			door, listed, err := a.load(cmd.Context(), args)
+			client, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
-			if err := door.Target.Resume(cmd.Context(), listed.Spec.Name); err != nil {
+			if err := client.Resume(cmd.Context(), listed.Spec.Name); err != nil {
 				return err
 			}
 			if detach {
 				fmt.Fprintln(a.out, listed.Spec.Name)
 				return nil
 			}
-			return a.show(cmd.Context(), door, listed.Spec, nil, "stop")
+			return a.show(cmd.Context(), client, listed.Spec, nil, "stop")
 		},
 	}
 	c.Flags().BoolVar(&detach, "detach", false, "return at once")

@@ -77,11 +77,11 @@ func (c *converse) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	door, err := c.door()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	model, err := resolveModel(ctx, door, c.peer, resolved.Text("model"))
+	model, err := resolveModel(ctx, client, c.peer, resolved.Text("model"))
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *converse) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &submission{app: c.app, door: door, doc: doc, settings: resolved, cell: begin.Cell.Seq, function: begin.Function, python: c.peer, living: true, model: model}
+	s := &submission{app: c.app, client: client, doc: doc, settings: resolved, cell: begin.Cell.Seq, function: begin.Function, python: c.peer, living: true, model: model}
 	defer s.clean()
 	return c.submit(ctx, s)
 }
@@ -169,14 +169,14 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 	if _, err := c.peer.receive(ctx, "bound"); err != nil {
 		return err
 	}
-	submitted, err := s.door.Submit(ctx, plan)
+	submitted, err := s.client.Submit(ctx, plan)
 	if err != nil {
 		return c.done(nil, &ending{name: "SubmissionFailed", text: message(err)})
 	}
 	if err := c.peer.send("submitted", map[string]any{"run": submitted.Spec.Name, "attached": submitted.Attached}); err != nil {
 		return err
 	}
-	return c.follow(ctx, s.door, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
+	return c.follow(ctx, s.client, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
 }
 
 // planNotes are the lines over the table: that it is an older run that is shown, and what is to be said about the plan.
@@ -248,7 +248,7 @@ func (c *converse) showSlice(s *submission) error {
 
 func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	c.place = "%metaml attach: "
-	door, err := c.door()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -256,7 +256,7 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if err != nil {
 		return err
 	}
-	listed, err := door.Target.Load(ctx, name)
+	listed, err := client.Runs.Load(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -272,7 +272,7 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if err := c.peer.send("submitted", map[string]any{"run": listed.Spec.Name, "attached": true}); err != nil {
 		return err
 	}
-	return c.follow(ctx, door, looked(door, &listed), nil, options.interrupt)
+	return c.follow(ctx, client, looked(client, &listed), nil, options.interrupt)
 }
 
 // refused gives the fields of a `refused` line.

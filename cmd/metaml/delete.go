@@ -35,16 +35,16 @@ func deleteCommand(a *app) *cobra.Command {
 			if len(args) > 0 && older != "" { // are the names what goes too, or what stays?
 				return usageError{errors.New("delete takes the names of runs or --older, not both")}
 			}
-			door, err := a.door()
+			client, err := a.client()
 			if err != nil {
 				return err
 			}
-			names, err := named(cmd.Context(), door, args)
+			names, err := named(cmd.Context(), client, args)
 			if err != nil {
 				return err
 			}
 			if older != "" {
-				found, err := olderThan(cmd.Context(), door, older)
+				found, err := olderThan(cmd.Context(), client, older)
 				if err != nil {
 					return err
 				}
@@ -60,7 +60,7 @@ func deleteCommand(a *app) *cobra.Command {
 					fmt.Fprintf(a.err, "would delete %s\n", name)
 					continue
 				}
-				if err := door.Target.Delete(ignoreInterrupt(cmd.Context()), name); err != nil {
+				if err := client.Delete(ignoreInterrupt(cmd.Context()), name); err != nil {
 					return err
 				}
 				fmt.Fprintf(a.err, "deleted %s\n", name)
@@ -75,10 +75,10 @@ func deleteCommand(a *app) *cobra.Command {
 }
 
 // named finds the runs that were named, all of them before any is removed.
-func named(ctx context.Context, door *deployer.Door, args []string) ([]string, error) {
+func named(ctx context.Context, client *deployer.Client, args []string) ([]string, error) {
 	var names []string
 	for _, arg := range args {
-		listed, err := door.Target.Load(ctx, arg)
+		listed, err := client.Runs.Load(ctx, arg)
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +90,7 @@ func named(ctx context.Context, door *deployer.Door, args []string) ([]string, e
 }
 
 // olderThan finds the runs that ended longer ago than age.
-func olderThan(ctx context.Context, door *deployer.Door, age string) ([]string, error) {
+func olderThan(ctx context.Context, client *deployer.Client, age string) ([]string, error) {
 	if strings.Trim(age, "0123456789.") == "" {
 		return nil, usageError{fmt.Errorf("--older takes a time with its unit, such as 12h or 30d, not %q", age)}
 	}
@@ -98,7 +98,7 @@ func olderThan(ctx context.Context, door *deployer.Door, age string) ([]string, 
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--older %w", err)}
 	}
-	listed, err := door.Target.List(ctx)
+	listed, err := client.Runs.List(ctx)
 	if err != nil {
 		return nil, err
 	}

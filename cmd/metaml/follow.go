@@ -41,13 +41,13 @@ type watched struct {
 }
 
 // follow delivers the events of a run from its first, until it ends or end is called; then ended has why the following ended.
-func follow(ctx context.Context, door *deployer.Door, name string) (events <-chan run.Event, ended <-chan error, end func()) {
+func follow(ctx context.Context, client *deployer.Client, name string) (events <-chan run.Event, ended <-chan error, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	queue := make(chan run.Event, 1024) // a burst of trials; the follower waits when it is full
 	why := make(chan error, 1)
 	go func() {
 		defer close(queue)
-		why <- door.Target.Follow(ctx, name, "", func(e run.Event, _ string) error {
+		why <- client.Runs.Follow(ctx, name, "", func(e run.Event, _ string) error {
 			select {
 			case queue <- e:
 				return nil
@@ -73,12 +73,12 @@ const (
 )
 
 // watch follows a run to its end and shows it. asks delivers interrupts, and interrupt says what they mean.
-func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (watched, error) {
-	table, err := door.Target.Table(ctx, spec.Name)
+func watch(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (watched, error) {
+	table, err := client.Runs.Table(ctx, spec.Name)
 	if err != nil {
 		return watched{}, err
 	}
-	events, ended, end := follow(ctx, door, spec.Name)
+	events, ended, end := follow(ctx, client, spec.Name)
 	defer end()
 
 	w := watched{state: run.NewState(spec)}
@@ -127,7 +127,7 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 				if err := s.close(); err != nil {
 					return w, err
 				}
-				_ = door.Target.Seen(ctx, spec.Name) // a hint less is all that is lost
+				_ = client.Runs.Seen(ctx, spec.Name) // a hint less is all that is lost
 				return w, nil
 			}
 			if w.state.Apply(e) && e.Type == run.EventTrialEnded && e.Trial != nil && e.State == run.Failed {
@@ -148,7 +148,7 @@ func watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []st
 				w.detached = true
 				return w, s.close()
 			}
-			if err := door.Target.Stop(ctx, spec.Name, nil, what == askNow || asked); err != nil {
+			if err := client.Stop(ctx, spec.Name, nil, what == askNow || asked); err != nil {
 				return w, err
 			}
 			asked = true
@@ -219,7 +219,7 @@ func outcome(w watched, spec run.Spec) *ending {
 }
 
 // follow shows a run under the cell, or on the terminal where there is one, and ends the conversation.
-func (c *converse) follow(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
+func (c *converse) follow(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string) error {
 	asks := make(chan ask)
 	done := make(chan struct{})
 	defer close(done)
@@ -246,7 +246,7 @@ func (c *converse) follow(ctx context.Context, door *deployer.Door, spec run.Spe
 			}
 		}
 	}()
-	state, e, err := c.watch(ctx, door, spec, remarks, interrupt, asks)
+	state, e, err := c.watch(ctx, client, spec, remarks, interrupt, asks)
 	if err != nil {
 		if errors.Is(err, errHangUp) || errors.Is(err, context.Canceled) {
 			return err
@@ -257,15 +257,15 @@ func (c *converse) follow(ctx context.Context, door *deployer.Door, spec run.Spe
 }
 
 // watch shows a run to its end, or a server until it is ready, and says how the cell ends.
-func (c *converse) watch(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, asks <-chan ask) (*run.State, *ending, error) {
+func (c *converse) watch(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, asks <-chan ask) (*run.State, *ending, error) {
 	if spec.Kind == run.Serve {
-		w, err := awaitServer(ctx, door, spec, remarks, interrupt, c.screen(), asks)
+		w, err := awaitServer(ctx, client, spec, remarks, interrupt, c.screen(), asks)
 		if err != nil {
 			return w.state, nil, err
 		}
 		return w.state, serverOutcome(w, spec), nil
 	}
-	w, err := watch(ctx, door, spec, remarks, interrupt, c.screen(), asks)
+	w, err := watch(ctx, client, spec, remarks, interrupt, c.screen(), asks)
 	if err != nil {
 		return w.state, nil, err
 	}

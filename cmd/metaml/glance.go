@@ -13,15 +13,15 @@ import (
 // glance shows a run or a server as it is now, for whoever has it as the value of a cell. Like all that only looks, it
 // starts nothing.
 func (c *converse) glance(ctx context.Context, begin fromPython) error {
-	door, err := c.door()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	listed, err := door.Target.Load(ctx, strings.TrimSpace(begin.Line))
+	listed, err := client.Runs.Load(ctx, strings.TrimSpace(begin.Line))
 	if err != nil {
 		return err
 	}
-	d, err := glimpse(ctx, door, &listed)
+	d, err := glimpse(ctx, client, &listed)
 	if err != nil {
 		return err
 	}
@@ -44,13 +44,13 @@ func (c *converse) glance(ctx context.Context, begin fromPython) error {
 	return c.done(listed.State, nil)
 }
 
-func glimpse(ctx context.Context, door *deployer.Door, l *run.Listed) (drawing, error) {
+func glimpse(ctx context.Context, client *deployer.Client, l *run.Listed) (drawing, error) {
 	if l.Spec.Kind == run.Serve {
-		door.Target.Ask(ctx, l)
-		facts := view.ServerFacts{Spec: looked(door, l), Liveness: l.Liveness, Health: l.Health}
+		client.Runs.Ask(ctx, l)
+		facts := view.ServerFacts{Spec: looked(client, l), Liveness: l.Liveness, Health: l.Health}
 		return view.NewPanel(facts, l.State, time.Now()), nil
 	}
-	table, err := door.Target.Table(ctx, l.Spec.Name)
+	table, err := client.Runs.Table(ctx, l.Spec.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func logsCommand(a *app) *cobra.Command {
 					trial = *n
 				}
 			}
-			door, listed, err := a.load(cmd.Context(), args)
+			client, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -52,9 +52,9 @@ func logsCommand(a *app) *cobra.Command {
 			one := cmd.Flags().Changed("worker") || cmd.Flags().Changed("trial") || trial > 0 || attempt > 0
 			out, end := a.logs()
 			if listed.Spec.Kind == run.Serve && !one {
-				err = workerLogs(ctx, out, door, &listed, stream, follow)
+				err = workerLogs(ctx, out, client, &listed, stream, follow)
 			} else {
-				err = door.Target.Log(ctx, listed.Spec.Name, trial, attempt, stream, follow, out)
+				err = client.Runs.Log(ctx, listed.Spec.Name, trial, attempt, stream, follow, out)
 			}
 			err = errors.Join(err, end())
 			if ctx.Err() != nil && cmd.Context().Err() == nil {
@@ -83,9 +83,9 @@ func (a *app) logs() (out io.Writer, end func() error) {
 
 // workerLogs prints what a server's top level printed, and the logs of all its workers: one after the other, or, when they are
 // followed, each line as it comes with its worker's number.
-func workerLogs(ctx context.Context, to io.Writer, door *deployer.Door, l *run.Listed, stream string, follow bool) error {
-	spec := looked(door, l)
-	loader := folder.Run(door.Target.Places(spec.Name, 0, 1).Folder).Revision(spec.Server.Revision).Loader()
+func workerLogs(ctx context.Context, to io.Writer, client *deployer.Client, l *run.Listed, stream string, follow bool) error {
+	spec := looked(client, l)
+	loader := folder.Run(client.Runs.Places(spec.Name, 0, 1).Folder).Revision(spec.Server.Revision).Loader()
 	for _, name := range []string{folder.Stdout, folder.Stderr} {
 		if stream != "both" && stream != name {
 			continue
@@ -94,13 +94,13 @@ func workerLogs(ctx context.Context, to io.Writer, door *deployer.Door, l *run.L
 			fmt.Fprintf(to, "%s", text)
 		}
 	}
-	front := folder.Run(door.Target.Places(spec.Name, 0, 1).Folder).NewFrontLogReader()
+	front := folder.Run(client.Runs.Places(spec.Name, 0, 1).Folder).NewFrontLogReader()
 	if !follow {
 		for i := range spec.Completions {
 			if spec.Completions > 1 {
 				fmt.Fprintf(to, "── worker %d\n", i)
 			}
-			if err := door.Target.Log(ctx, spec.Name, i, 0, stream, false, to); err != nil {
+			if err := client.Runs.Log(ctx, spec.Name, i, 0, stream, false, to); err != nil {
 				return err
 			}
 		}
@@ -121,7 +121,7 @@ func workerLogs(ctx context.Context, to io.Writer, door *deployer.Door, l *run.L
 	for i := range errs {
 		group.Go(func() {
 			w := prefixed(out, fmt.Sprintf("worker %d  ", i))
-			errs[i] = door.Target.Log(ctx, l.Spec.Name, i, 0, stream, true, w)
+			errs[i] = client.Runs.Log(ctx, l.Spec.Name, i, 0, stream, true, w)
 		})
 	}
 	over := make(chan struct{})

@@ -88,7 +88,7 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 	if err := s.open(ctx, o.python); err != nil {
 		return nil, nothing, err
 	}
-	if s.model, err = resolveModel(ctx, s.door, nil, s.settings.Text("model")); err != nil {
+	if s.model, err = resolveModel(ctx, s.client, nil, s.settings.Text("model")); err != nil {
 		return nil, nothing, err
 	}
 	if err := s.cut(ctx); err != nil {
@@ -141,7 +141,7 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 	if err := s.open(ctx, o.python); err != nil {
 		return nil, nothing, err
 	}
-	s.model, err = resolveModel(ctx, s.door, nil, s.settings.Text("model"))
+	s.model, err = resolveModel(ctx, s.client, nil, s.settings.Text("model"))
 	return s, nothing, err
 }
 
@@ -158,7 +158,7 @@ func (s *submission) open(ctx context.Context, named string) error {
 		return &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", python, s.doc.Interpreter.Version), Hint: "Name another: --python PATH."}
 	}
 	s.doc.Interpreter.Path = python // as it was named: a venv's Python is a link
-	s.door, err = s.app.door()
+	s.client, err = s.app.client()
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 // proof is what shows that a server answers now: events of long ago do not, since all its processes may have been
 // killed meanwhile.
 type proof struct {
-	door    *deployer.Door
+	client  *deployer.Client
 	spec    run.Spec
 	given   bool
 	asking  bool
@@ -19,8 +19,8 @@ type proof struct {
 	end     context.CancelCauseFunc
 }
 
-func newProof(ctx context.Context, door *deployer.Door, spec run.Spec) *proof {
-	p := &proof{door: door, spec: spec, answers: make(chan bool, 1)}
+func newProof(ctx context.Context, client *deployer.Client, spec run.Spec) *proof {
+	p := &proof{client: client, spec: spec, answers: make(chan bool, 1)}
 	p.ctx, p.end = context.WithCancelCause(ctx)
 	return p
 }
@@ -39,9 +39,9 @@ func (p *proof) ask() {
 	}
 	p.asking = true
 	go func() {
-		l, err := p.door.Target.Load(p.ctx, p.spec.Name)
+		l, err := p.client.Runs.Load(p.ctx, p.spec.Name)
 		if err == nil {
-			p.door.Target.Ask(p.ctx, &l)
+			p.client.Runs.Ask(p.ctx, &l)
 		}
 		p.answers <- err == nil && l.Answers() && l.State.Server.Answering() >= p.spec.Server.Revision
 	}()

@@ -156,7 +156,7 @@ func (a *app) runFile(ctx context.Context, file string, o runOptions, flags *pfl
 	}
 	defer end()
 	fmt.Fprintln(a.err, s.summary())
-	submitted, err := s.door.Submit(ctx, plan)
+	submitted, err := s.client.Submit(ctx, plan)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (a *app) runFile(ctx context.Context, file string, o runOptions, flags *pfl
 		fmt.Fprintln(a.out, submitted.Spec.Name)
 		return nil
 	}
-	return a.show(ctx, s.door, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
+	return a.show(ctx, s.client, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
 }
 
 // planned prepares and plans what is in a file. The returned function removes what that needed; it may be called twice. Until then an

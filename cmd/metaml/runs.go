@@ -22,11 +22,11 @@ func runsCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "runs", Short: "List what ran and what runs, newest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			door, err := a.door()
+			client, err := a.client()
 			if err != nil {
 				return err
 			}
-			listed, err := door.Target.List(cmd.Context())
+			listed, err := client.Runs.List(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -34,9 +34,9 @@ func runsCommand(a *app) *cobra.Command {
 			for i := range listed {
 				servers[i] = &listed[i]
 			}
-			door.Target.Ask(cmd.Context(), servers...)
+			client.Runs.Ask(cmd.Context(), servers...)
 			if asJSON {
-				return printRunsJSON(a.out, door, listed)
+				return printRunsJSON(a.out, client, listed)
 			}
 			return printRuns(a.out, listed, time.Now())
 		},
@@ -156,8 +156,8 @@ type recordJSON struct {
 	Size int64  `json:"size"`
 }
 
-func recordOf(door *deployer.Door, l *run.Listed) recordJSON {
-	return recordJSON{File: folder.Run(door.Target.Places(l.Spec.Name, 0, 1).Folder).Events(), Size: l.Size}
+func recordOf(client *deployer.Client, l *run.Listed) recordJSON {
+	return recordJSON{File: folder.Run(client.Runs.Places(l.Spec.Name, 0, 1).Folder).Events(), Size: l.Size}
 }
 
 type objectiveJSON struct {
@@ -190,11 +190,11 @@ func bestOf(s *run.State) (*objectiveJSON, *int) {
 	return j, best
 }
 
-func printRunsJSON(w io.Writer, door *deployer.Door, listed []run.Listed) error {
+func printRunsJSON(w io.Writer, client *deployer.Client, listed []run.Listed) error {
 	out := make([]runJSON, 0, len(listed))
 	for i := range listed {
 		l := &listed[i]
-		j := runJSON{Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Ready: l.Answers(), Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source, Record: recordOf(door, l)}
+		j := runJSON{Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Ready: l.Answers(), Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source, Record: recordOf(client, l)}
 		if l.State != nil {
 			c := l.State.Count()
 			j.State, j.Reason, j.Trials, j.Done = l.State.Phase, l.State.Reason, len(l.State.Trials), c.Completed()

@@ -28,8 +28,8 @@ type waited struct {
 // awaitServer shows a revision of a server until it is ready, or never will be. Ready is what was told of it after we came, or what
 // answers when it is asked; what is dead is started again by following it. asks delivers interrupts, which give the revision up:
 // one that would replace another leaves that one alone.
-func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (waited, error) {
-	listed, err := door.Target.Load(ctx, spec.Name)
+func awaitServer(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (waited, error) {
+	listed, err := client.Runs.Load(ctx, spec.Name)
 	if err != nil {
 		return waited{}, err
 	}
@@ -37,10 +37,10 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 	if listed.State != nil {
 		past = listed.State.N
 	}
-	events, ended, end := follow(ctx, door, spec.Name)
+	events, ended, end := follow(ctx, client, spec.Name)
 	defer end()
 	w := waited{state: run.NewState(spec)}
-	p := newProof(ctx, door, spec)
+	p := newProof(ctx, client, spec)
 	defer p.end(nil)
 	facts := view.ServerFacts{Spec: spec, Remarks: remarks, Waiting: interrupt != ""}
 	told := func() bool { return !w.state.Phase.Final() && w.state.Server.Answering() >= spec.Server.Revision }
@@ -108,7 +108,7 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 				w.detached = true
 				return w, s.close()
 			}
-			if err := giveUp(ctx, door, spec, w.state, what == askNow || w.interrupted); err != nil {
+			if err := giveUp(ctx, client, spec, w.state, what == askNow || w.interrupted); err != nil {
 				return w, err
 			}
 			w.interrupted = true
@@ -119,12 +119,12 @@ func awaitServer(ctx context.Context, door *deployer.Door, spec run.Spec, remark
 }
 
 // looked gives the revision of a server that somebody who looks at it wants to see: the newest, unless that failed and another answers.
-func looked(door *deployer.Door, l *run.Listed) run.Spec {
+func looked(client *deployer.Client, l *run.Listed) run.Spec {
 	s := l.State.Server
 	if s == nil || s.Revision == 0 || s.Failed == nil || s.Failed.Revision < l.Spec.Server.Revision {
 		return l.Spec
 	}
-	root := folder.Run(door.Target.Places(l.Spec.Name, 0, 1).Folder)
+	root := folder.Run(client.Runs.Places(l.Spec.Name, 0, 1).Folder)
 	spec, err := root.Revision(s.Revision).ReadSpec()
 	if err != nil {
 		return l.Spec
@@ -133,11 +133,11 @@ func looked(door *deployer.Door, l *run.Listed) run.Spec {
 }
 
 // giveUp ends the start of a revision; if none answers, that of the server.
-func giveUp(ctx context.Context, door *deployer.Door, spec run.Spec, state *run.State, now bool) error {
+func giveUp(ctx context.Context, client *deployer.Client, spec run.Spec, state *run.State, now bool) error {
 	if state.Server.Answering() > 0 {
-		return door.Target.StopRevision(ctx, spec.Name, spec.Server.Revision)
+		return client.StopRevision(ctx, spec.Name, spec.Server.Revision)
 	}
-	return door.Target.Stop(ctx, spec.Name, nil, now)
+	return client.Stop(ctx, spec.Name, nil, now)
 }
 
 // serverOutcome says how waiting for a server ends the cell or the command: nil when it is ready.
@@ -169,7 +169,7 @@ func serverOutcome(w waited, spec run.Spec) *ending {
 var identifier = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*$`)
 
 // resolveModel finds what --model names: a variable that holds a Run, where there is a session to ask, else a run.
-func resolveModel(ctx context.Context, door *deployer.Door, python answers, text string) (deployer.Model, error) {
+func resolveModel(ctx context.Context, client *deployer.Client, python answers, text string) (deployer.Model, error) {
 	if text == "" {
 		return deployer.Model{}, nil
 	}
@@ -184,10 +184,10 @@ func resolveModel(ctx context.Context, door *deployer.Door, python answers, text
 			if trial {
 				name += ":" + which
 			}
-			return door.Model(ctx, name)
+			return client.Model(ctx, name)
 		}
 	}
-	m, err := door.Model(ctx, text)
+	m, err := client.Model(ctx, text)
 	hint := "Name a run (metaml runs lists them), last, or a variable that holds one."
 	if python == nil {
 		hint = nameARun
@@ -231,10 +231,10 @@ func resolveExample(ctx context.Context, python answers, text string) (string, e
 }
 
 // serve shows a server until it is ready, on the standard error stream, and answers with the exit code's error.
-func (a *app) serve(ctx context.Context, door *deployer.Door, spec run.Spec, remarks []string, interrupt string) error {
+func (a *app) serve(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string) error {
 	asks, stop := interrupts(ctx)
 	defer stop()
-	w, err := awaitServer(ctx, door, spec, remarks, interrupt, newScreen(a, a.err), asks)
+	w, err := awaitServer(ctx, client, spec, remarks, interrupt, newScreen(a, a.err), asks)
 	if err != nil {
 		return err
 	}

@@ -22,29 +22,29 @@ func showCommand(a *app) *cobra.Command {
 		Use: "show [RUN]", Short: "Show a run: its table, settings, notes and failures", Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			door, listed, err := a.load(cmd.Context(), args)
+			client, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
 			if listed.Spec.Kind == run.Serve {
-				door.Target.Ask(cmd.Context(), &listed)
+				client.Runs.Ask(cmd.Context(), &listed)
 				if asJSON {
-					return printJSON(a.out, serverJSON(door, &listed))
+					return printJSON(a.out, serverJSON(client, &listed))
 				}
-				return a.printServer(door, &listed)
+				return a.printServer(client, &listed)
 			}
-			table, err := door.Target.Table(cmd.Context(), listed.Spec.Name)
+			table, err := client.Runs.Table(cmd.Context(), listed.Spec.Name)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				j, err := showJSON(cmd.Context(), door, &listed, table, history)
+				j, err := showJSON(cmd.Context(), client, &listed, table, history)
 				if err != nil {
 					return err
 				}
 				return printJSON(a.out, j)
 			}
-			return a.printShow(door, &listed, table, all)
+			return a.printShow(client, &listed, table, all)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -53,7 +53,7 @@ func showCommand(a *app) *cobra.Command {
 	return c
 }
 
-func (a *app) printShow(door *deployer.Door, l *run.Listed, table []run.Row, all bool) error {
+func (a *app) printShow(client *deployer.Client, l *run.Listed, table []run.Row, all bool) error {
 	t := view.New(view.Facts{Spec: l.Spec, Table: table, AllRows: all, TensorBoard: tensorboardOf(l.State)}, l.State, time.Now())
 	text := t.Text()
 	if width, _, ok := terminal(a.out); ok { // its lines are safe, and have colours
@@ -67,18 +67,18 @@ func (a *app) printShow(door *deployer.Door, l *run.Listed, table []run.Row, all
 			fmt.Fprintf(a.out, "\n%s\n%s\n", f.heading(), body)
 		}
 	}
-	return a.printOrigin(door, l)
+	return a.printOrigin(client, l)
 }
 
 // printOrigin says where a run came from, with what settings, and where it keeps things.
-func (a *app) printOrigin(door *deployer.Door, l *run.Listed) error {
+func (a *app) printOrigin(client *deployer.Client, l *run.Listed) error {
 	fmt.Fprintf(a.out, "\nfrom %s, submitted %s, %s\n", l.Spec.Source, l.Spec.Created.Local().Format("2006-01-02 15:04:05"), stateWord(l))
 	for _, s := range l.Spec.Settings {
 		if s.Origin != "default" {
 			fmt.Fprintf(a.out, "  %s = %s (%s)\n", s.Name, s.Value, s.Origin)
 		}
 	}
-	_, err := fmt.Fprintf(a.out, "outputs and logs: %s\n", door.Target.Places(l.Spec.Name, 0, 1).Folder)
+	_, err := fmt.Fprintf(a.out, "outputs and logs: %s\n", client.Runs.Places(l.Spec.Name, 0, 1).Folder)
 	return err
 }
 
@@ -152,12 +152,12 @@ func notesJSON(notes []run.Note) []noteDetail {
 	return out
 }
 
-func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []run.Row, history bool) (*runDetail, error) {
+func showJSON(ctx context.Context, client *deployer.Client, l *run.Listed, table []run.Row, history bool) (*runDetail, error) {
 	s, now := l.State, time.Now()
 	j := &runDetail{
 		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source, State: s.Phase, Reason: s.Reason,
 		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: liveTensorBoard(l),
-		Folder: door.Target.Places(l.Spec.Name, 0, 1).Folder, Record: recordOf(door, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings, Trials: []trialDetail{},
+		Folder: client.Runs.Places(l.Spec.Name, 0, 1).Folder, Record: recordOf(client, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings, Trials: []trialDetail{},
 	}
 	if l := s.Loaded; l != nil {
 		j.Loaded = &loadedDetail{Seconds: l.Seconds, Fork: l.Fork, Causes: l.Causes}
@@ -175,7 +175,7 @@ func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []r
 	}
 	for i := range s.Trials {
 		t := &s.Trials[i]
-		places := door.Target.Places(l.Spec.Name, i, max(t.Attempt, 1))
+		places := client.Runs.Places(l.Spec.Name, i, max(t.Attempt, 1))
 		d := trialDetail{
 			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(), Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
 			Output: places.Output, Seed: t.Seed, Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
@@ -201,7 +201,7 @@ func showJSON(ctx context.Context, door *deployer.Door, l *run.Listed, table []r
 	if !history {
 		return j, nil
 	}
-	err := door.Target.Events(ctx, l.Spec.Name, func(e run.Event) error {
+	err := client.Runs.Events(ctx, l.Spec.Name, func(e run.Event) error {
 		if e.Type != run.EventTrialReport || e.Trial == nil {
 			return nil
 		}

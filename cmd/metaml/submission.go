@@ -26,7 +26,7 @@ import (
 // submission is one way from a session document to a plan: slice → program → plan. Everything it needs from Python it asks.
 type submission struct {
 	app      *app
-	door     *deployer.Door
+	client   *deployer.Client
 	doc      *session.Document
 	settings *settings.Resolved
 	cell     int    // seq of the cell with the magic, 0 for the last
@@ -72,7 +72,7 @@ func (s *submission) cut(ctx context.Context) error {
 // name: a worker that is started later loads the same, whatever was trained meanwhile.
 func (s *submission) named(ctx context.Context) error {
 	var err error
-	if s.model, err = s.door.Model(ctx, s.slice.Model); err != nil {
+	if s.model, err = s.client.Model(ctx, s.slice.Model); err != nil {
 		return noModel(err, fmt.Sprintf("metaml.model(%q)", s.slice.Model), nameARun, false)
 	}
 	return s.cut(ctx)
@@ -149,7 +149,7 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 	for name, v := range s.shipped {
 		request.With[name] = v.Digest
 	}
-	plan, err := s.door.Plan(ctx, request)
+	plan, err := s.client.Plan(ctx, request)
 	if err != nil {
 		return nil, err
 	}

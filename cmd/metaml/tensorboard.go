@@ -22,7 +22,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 		Use: "tensorboard [RUN]", Short: "Show a run's TensorBoard; for a run that goes on with one, say where it is", Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			door, listed, err := a.load(cmd.Context(), args)
+			client, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -37,7 +37,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 				_, err := fmt.Fprintln(a.out, address)
 				return err
 			}
-			of := folder.Run(door.Target.Places(listed.Spec.Name, 0, 1).Folder)
+			of := folder.Run(client.Runs.Places(listed.Spec.Name, 0, 1).Folder)
 			python := listed.Spec.Python
 			if listed.NotOwn != "" { // it names a program of somebody else's
 				if python, err = a.findPython(""); err != nil {
