@@ -2,7 +2,7 @@
 // program may not be forked, keeps their output and their events, and sees to it that nothing is left of an attempt when it is
 // said to have ended (docs/engine.md).
 //
-// Read [Supervisor] first, then attempt.go: the life of one attempt. The package implements deployer/monitor's Supervisor
+// Read [Supervisor] first, then attempt.go: the life of one attempt. The package implements deployer/engine/train's Supervisor
 // interface without importing that package's engine; cmd/metaml-agent joins the two by a few lines.
 //
 // A server's worker is a trial that stays: its number is the trial's, and each time it is started is an attempt.

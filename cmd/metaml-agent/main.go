@@ -1,9 +1,8 @@
 // Command metaml-agent is the first process of every trial: `metaml-agent monitor --dir RUNDIR` looks after one run on this
 // machine until it has ended (docs/engine.md), and `metaml-agent front --dir RUNDIR` is the HTTP side of a server (docs/serving.md).
 //
-// It joins what decides, deployer/monitor or deployer/server, with agent, which runs trials and workers, and agent/front; start with
-// [monitorMain]. Exit status: 0 the run
-// has ended, or another monitor looks after it; 1 it cannot go on, said on standard error; 2 wrong usage.
+// It joins what decides, deployer/engine/train or deployer/engine/serve, with agent, which runs trials and workers, and
+// agent/front; start with [monitorMain]. Exit status: 0 the run has ended, or another monitor looks after it; 1 it cannot go on, said on standard error; 2 wrong usage.
 package main
 
 import (
@@ -20,10 +19,10 @@ import (
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/agent"
+	"github.com/metaml/metaml/deployer/engine/train"
+	"github.com/metaml/metaml/deployer/engine/train/board"
+	"github.com/metaml/metaml/deployer/engine/train/scalars"
 	"github.com/metaml/metaml/deployer/folder"
-	"github.com/metaml/metaml/deployer/monitor"
-	"github.com/metaml/metaml/deployer/monitor/board"
-	"github.com/metaml/metaml/deployer/monitor/scalars"
 	"github.com/metaml/metaml/deployer/notify"
 	"github.com/metaml/metaml/deployer/run"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
@@ -83,7 +82,7 @@ func monitorMain(args []string) int {
 	signal.Notify(asked, syscall.SIGTERM)
 	go func() {
 		<-asked
-		cancel(monitor.ErrTerminated)
+		cancel(train.ErrTerminated)
 	}()
 	switch err := monitorRun(ctx, folder.Run(path), *resume, inherited(*descriptors), inherited(*takeover)); {
 	case err == nil, errors.Is(err, folder.ErrLocked):
@@ -111,16 +110,16 @@ func monitorRun(ctx context.Context, f folder.Run, resume bool, listeners, takeo
 	if spec, err := f.ReadSpec(); err == nil && spec.Kind == run.Serve {
 		return serverMain(ctx, f, spec.Name, resume, listeners, takeover)
 	}
-	return monitor.Run(ctx, monitor.Options{
+	return train.Run(ctx, train.Options{
 		Folder: f, Resume: resume, Supervise: supervise,
-		Notify: func(ctx context.Context, spec *run.Spec, state *run.State) *monitor.Note {
+		Notify: func(ctx context.Context, spec *run.Spec, state *run.State) *train.Note {
 			return notify.Run(ctx, spec, f, state, notify.Patience)
 		},
 	})
 }
 
 // supervise makes what runs the attempts, with what is wrapped around it.
-func supervise(job monitor.Job) (monitor.Supervisor, error) {
+func supervise(job train.Job) (train.Supervisor, error) {
 	module, err := pymodule.Dir()
 	if err != nil {
 		return nil, err

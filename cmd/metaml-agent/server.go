@@ -8,13 +8,13 @@ import (
 
 	"github.com/metaml/metaml/agent"
 	"github.com/metaml/metaml/agent/front"
+	"github.com/metaml/metaml/deployer/engine/serve"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
-	"github.com/metaml/metaml/deployer/server"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
-// serverMain is the life of a server's monitor: it joins deployer/server, which decides, with agent, which runs the workers, and
+// serverMain is the life of a server's monitor: it joins deployer/engine/serve, which decides, with agent, which runs the workers, and
 // agent/front, the HTTP side. listeners are the sockets that a front
 // hands over whose monitor died; on takeover it waits for the news that there is another front.
 func serverMain(ctx context.Context, f folder.Run, name string, resume bool, listeners, takeover []*os.File) error {
@@ -31,13 +31,13 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 		return err
 	}
 	defer procs.Close()
-	err = server.Run(ctx, server.Options{
+	err = serve.Run(ctx, serve.Options{
 		Folder: f, Resume: resume, Listeners: listeners,
 		Sweep: func(ctx context.Context, spec run.Spec) error { return agent.SweepServer(ctx, procs, f, spec.Name) },
-		Supervise: func(job server.Job) (server.Supervisor, error) {
+		Supervise: func(job serve.Job) (serve.Supervisor, error) {
 			return agent.New(agent.Options{Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ})
 		},
-		StartFront: func(tell func(server.FrontUpdate)) (server.Front, error) {
+		StartFront: func(tell func(serve.FrontUpdate)) (serve.Front, error) {
 			log, err := folder.OpenOwn(f.FrontLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 			if err != nil {
 				return nil, fmt.Errorf("make the front's log: %w", err)
@@ -70,26 +70,26 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 	return err
 }
 
-// frontProcess gives a front the words of deployer/server.
+// frontProcess gives a front the words of deployer/engine/serve.
 type frontProcess struct{ *front.Process }
 
-func (p frontProcess) Revision(r server.Revision) error { return p.Process.Revision(front.Revision(r)) }
+func (p frontProcess) Revision(r serve.Revision) error { return p.Process.Revision(front.Revision(r)) }
 
-func (p frontProcess) Worker(w server.Worker) error {
+func (p frontProcess) Worker(w serve.Worker) error {
 	return p.Process.Worker(front.Worker{Revision: w.Revision, Index: w.Index, Attempt: w.Attempt, PID: w.PID, Socket: w.Socket})
 }
 
-func frontUpdate(u front.Update) server.FrontUpdate {
-	out := server.FrontUpdate{
-		Connected: (*server.WorkerID)(u.Connected), Hung: (*server.WorkerID)(u.Hung), Switched: u.Switched, Drained: u.Drained,
+func frontUpdate(u front.Update) serve.FrontUpdate {
+	out := serve.FrontUpdate{
+		Connected: (*serve.WorkerID)(u.Connected), Hung: (*serve.WorkerID)(u.Hung), Switched: u.Switched, Drained: u.Drained,
 	}
 	if p := u.Probed; p != nil {
-		out.Probed = &server.Probed{
+		out.Probed = &serve.Probed{
 			Revision: p.Revision, Status: p.Status, Body: p.Body, Example: p.Example, Seconds: p.Seconds, Error: p.Error, Skipped: p.Skipped,
 		}
 	}
 	if u.Ended != nil {
-		out.Ended = (*server.FrontEnd)(u.Ended)
+		out.Ended = (*serve.FrontEnd)(u.Ended)
 	}
 	return out
 }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// The words between what decides about a run (deployer/monitor, deployer/server) and what runs its trials (agent), which do not know
-// each other.
+// The messages between what decides about a run (deployer/engine) and what runs its trials (agent), neither of which imports the
+// other.
 
 // AttemptID names an attempt of a trial.
 type AttemptID struct {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/metaml/metaml/deployer/monitor/tfevents"
+	"github.com/metaml/metaml/deployer/engine/train/tfevents"
 )
 
 // write makes an event file with TensorBoard's own writer: simple values as PyTorch writes them, tensors as TensorFlow does.

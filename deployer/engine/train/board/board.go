@@ -1,7 +1,7 @@
-// Package board keeps a TensorBoard beside a run that asked for one: a [monitor.Supervisor] around another that starts it when
+// Package board keeps a TensorBoard beside a run that asked for one: a [train.Supervisor] around another that starts it when
 // the first trial starts, announces its address as a note, and ends it with the run.
 //
-// Read [Wrap] first. It imports deployer/monitor, deployer/run and the Python module.
+// Read [Wrap] first. It imports deployer/engine/train, deployer/run and the Python module.
 package board
 
 import (
@@ -19,24 +19,24 @@ import (
 
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 
-	"github.com/metaml/metaml/deployer/monitor"
+	"github.com/metaml/metaml/deployer/engine/train"
 	"github.com/metaml/metaml/deployer/run"
 )
 
 // Wrap gives sup as it is if the run asked for no TensorBoard.
-func Wrap(sup monitor.Supervisor, job monitor.Job) monitor.Supervisor {
+func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
 	if !job.Spec.TensorBoard {
 		return sup
 	}
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // a plain end, not an error
 	board, end := context.WithCancel(ctx)                   //nolint:forbidigo // as above
-	return &supervisor{Supervisor: sup, job: job, out: make(chan monitor.Update, cap(sup.Updates())+1), ctx: ctx, cancel: cancel, board: board, end: end}
+	return &supervisor{Supervisor: sup, job: job, out: make(chan train.Update, cap(sup.Updates())+1), ctx: ctx, cancel: cancel, board: board, end: end}
 }
 
 type supervisor struct {
-	monitor.Supervisor
-	job    monitor.Job
-	out    chan monitor.Update // as deep as the inner one
+	train.Supervisor
+	job    train.Job
+	out    chan train.Update // as deep as the inner one
 	once   sync.Once
 	group  sync.WaitGroup  // the relay
 	served sync.WaitGroup  // the TensorBoard
@@ -47,7 +47,7 @@ type supervisor struct {
 }
 
 // Start starts the TensorBoard before the first attempt.
-func (s *supervisor) Start(a monitor.Attempt) {
+func (s *supervisor) Start(a train.Attempt) {
 	s.once.Do(func() {
 		s.group.Add(1)
 		s.served.Add(1)
@@ -58,11 +58,11 @@ func (s *supervisor) Start(a monitor.Attempt) {
 }
 
 // Updates is what happened, with the address among it.
-func (s *supervisor) Updates() <-chan monitor.Update { return s.out }
+func (s *supervisor) Updates() <-chan train.Update { return s.out }
 
 // Sweep passes on, if the inner Supervisor can.
-func (s *supervisor) Sweep(ctx context.Context, running []monitor.ID) error {
-	if sweeper, ok := s.Supervisor.(monitor.Sweeper); ok {
+func (s *supervisor) Sweep(ctx context.Context, running []train.ID) error {
+	if sweeper, ok := s.Supervisor.(train.Sweeper); ok {
 		return sweeper.Sweep(ctx, running)
 	}
 	return nil
@@ -92,7 +92,7 @@ func (s *supervisor) relay() {
 	}
 }
 
-func (s *supervisor) send(u monitor.Update) {
+func (s *supervisor) send(u train.Update) {
 	select {
 	case s.out <- u:
 	case <-s.ctx.Done():
@@ -152,7 +152,7 @@ func (s *supervisor) serve() {
 
 func (s *supervisor) tell(code, text, hint string) {
 	select {
-	case s.out <- monitor.Update{Note: &monitor.Note{Code: code, Text: text, Hint: hint}}:
+	case s.out <- train.Update{Note: &train.Note{Code: code, Text: text, Hint: hint}}:
 	case <-s.board.Done():
 	}
 }

@@ -1,7 +1,7 @@
-// Package scalars lets the scalars that a trial writes for TensorBoard count as its metrics: a [monitor.Supervisor] around
+// Package scalars lets the scalars that a trial writes for TensorBoard count as its metrics: a [train.Supervisor] around
 // another that reads the trials' event files while they run and adds what it finds to their reports.
 //
-// Read [Wrap] first. It imports deployer/monitor, its reader tfevents, deployer/folder and deployer/run.
+// Read [Wrap] first. It imports deployer/engine/train, its reader tfevents, deployer/folder and deployer/run.
 package scalars
 
 import (
@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/deployer/engine/train"
+	"github.com/metaml/metaml/deployer/engine/train/tfevents"
 	"github.com/metaml/metaml/deployer/folder"
-	"github.com/metaml/metaml/deployer/monitor"
-	"github.com/metaml/metaml/deployer/monitor/tfevents"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -29,23 +29,23 @@ const (
 
 // Wrap gives a Supervisor that adds TensorBoard's scalars to the reports of sup. A metric that the trial reports itself is left
 // alone. Event files are found under the trial's output folder and, by the process id in their names, in its working directory.
-func Wrap(sup monitor.Supervisor, job monitor.Job) monitor.Supervisor {
+func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
 	s := &supervisor{
-		Supervisor: sup, job: job, out: make(chan monitor.Update, cap(sup.Updates())+1),
-		done: make(chan struct{}), ended: make(chan struct{}), watched: map[monitor.ID]*attempt{},
+		Supervisor: sup, job: job, out: make(chan train.Update, cap(sup.Updates())+1),
+		done: make(chan struct{}), ended: make(chan struct{}), watched: map[train.ID]*attempt{},
 	}
 	go s.relay()
 	return s
 }
 
 type supervisor struct {
-	monitor.Supervisor
-	job         monitor.Job
-	out         chan monitor.Update // as deep as the inner one; the relay waits when it is full
+	train.Supervisor
+	job         train.Job
+	out         chan train.Update // as deep as the inner one; the relay waits when it is full
 	done, ended chan struct{}
 
 	// The following belong to relay.
-	watched map[monitor.ID]*attempt
+	watched map[train.ID]*attempt
 	cwdNext time.Time // before then the working directory is not looked through
 }
 
@@ -59,11 +59,11 @@ type attempt struct {
 }
 
 // Updates is what happened, with the scalars among it.
-func (s *supervisor) Updates() <-chan monitor.Update { return s.out }
+func (s *supervisor) Updates() <-chan train.Update { return s.out }
 
 // Sweep passes on, if the inner Supervisor can.
-func (s *supervisor) Sweep(ctx context.Context, running []monitor.ID) error {
-	if sweeper, ok := s.Supervisor.(monitor.Sweeper); ok {
+func (s *supervisor) Sweep(ctx context.Context, running []train.ID) error {
+	if sweeper, ok := s.Supervisor.(train.Sweeper); ok {
 		return sweeper.Sweep(ctx, running)
 	}
 	return nil
@@ -100,7 +100,7 @@ func (s *supervisor) relay() {
 	}
 }
 
-func (s *supervisor) send(u monitor.Update) {
+func (s *supervisor) send(u train.Update) {
 	select {
 	case s.out <- u:
 	case <-s.done:
@@ -108,7 +108,7 @@ func (s *supervisor) send(u monitor.Update) {
 }
 
 // note keeps track of which attempts run. An attempt's last scalars go out before its end does.
-func (s *supervisor) note(u monitor.Update) {
+func (s *supervisor) note(u train.Update) {
 	switch {
 	case u.Started != nil:
 		s.watched[u.ID] = &attempt{pid: u.Started.PID, started: time.Now(), files: map[string]*tfevents.Reader{}, reported: map[string]bool{}}
@@ -141,18 +141,18 @@ func (s *supervisor) look() {
 }
 
 // read takes in what the files of one attempt have got, and sends it as reports.
-func (s *supervisor) read(id monitor.ID, a *attempt) {
+func (s *supervisor) read(id train.ID, a *attempt) {
 	walk(s.job.Folder.Output(id.Trial), func(path string) { a.add(path) })
 	if s.job.Spec.TrialCwd {
 		walk(s.job.Folder.Cwd(id.Trial), func(path string) { a.add(path) })
 	}
 	var (
-		pending *monitor.Report
+		pending *train.Report
 		step    int64
 	)
 	flush := func() {
 		if pending != nil {
-			s.send(monitor.Update{ID: id, Report: pending})
+			s.send(train.Update{ID: id, Report: pending})
 			pending = nil
 		}
 	}
@@ -162,19 +162,19 @@ func (s *supervisor) read(id monitor.ID, a *attempt) {
 				return
 			}
 			if a.scalars++; a.scalars == maxScalars {
-				s.send(monitor.Update{ID: id, Note: &monitor.Note{
+				s.send(train.Update{ID: id, Note: &train.Note{
 					Code: "scalars", Text: fmt.Sprintf("trial %d wrote more than %d scalars; the table goes on without them, TensorBoard has them all.", id.Trial, maxScalars),
 				}})
 			}
 			if pending == nil || step != v.Step {
 				flush()
 				x := float64(v.Step)
-				pending, step = &monitor.Report{Step: &x, Metrics: run.Metrics{}}, v.Step
+				pending, step = &train.Report{Step: &x, Metrics: run.Metrics{}}, v.Step
 			}
 			pending.Metrics[v.Tag] = v.Value
 		})
 		if err != nil && !os.IsNotExist(err) {
-			s.send(monitor.Update{ID: id, Note: &monitor.Note{Code: "scalars", Text: fmt.Sprintf("%s of trial %d cannot be read on: it is damaged.", filepath.Base(r.Path), id.Trial)}})
+			s.send(train.Update{ID: id, Note: &train.Note{Code: "scalars", Text: fmt.Sprintf("%s of trial %d cannot be read on: it is damaged.", filepath.Base(r.Path), id.Trial)}})
 		}
 	}
 	flush()

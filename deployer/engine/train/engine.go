@@ -1,4 +1,4 @@
-// Package monitor is the process that owns a run: it writes the event stream, and its [Engine] decides from what is written which
+// Package train is the process that owns a run: it writes the event stream, and its [Engine] decides from what is written which
 // attempts of which trials to start, until every trial is final (docs/engine.md).
 //
 // Read [Engine] first: it is a state machine without goroutines, files or clocks of its own, so that a test can cut it off after
@@ -6,7 +6,7 @@
 // one, and neither imports the other: cmd/metaml-agent joins them.
 //
 // It imports deployer/run and deployer/folder alone.
-package monitor
+package train
 
 import (
 	"fmt"
