@@ -13,8 +13,8 @@ OLDEST  := $(CURDIR)/build/venv-oldest
 CLIENTS := $(CURDIR)/build/venv-clients
 TOOLS   := $(CURDIR)/build/venv-tools
 
-# Rooms with goroutines are tested under the race detector.
-RACED := '^[^/]*/[^/]*/[^/]*/(agent|cmd/metaml[^/]*|deployer|kernel)(/|$$)'
+# Packages with goroutines are tested under the race detector.
+RACED := '^[^/]*/[^/]*/[^/]*/(agent|cmd/metaml[^/]*|deployer|kernel|test/engine)(/|$$)'
 
 .DEFAULT_GOAL := help
 
@@ -56,10 +56,10 @@ test-venvs:
 	@$(PYTHON) tools/venv.py $(CLIENTS) requirements/clients.txt
 
 .PHONY: test-vet test-go test-race
-# What needs no C is checked as macOS sees it, too, where nothing of this runs.
+# What needs no C is also vetted for macOS; nothing of it runs there.
 test-vet:
 	go vet ./...
-	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet ./agent/... ./deployer/... ./kernel/... ./cmd/metaml-agent ./cmd/metaml-kernel
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet ./agent/... ./deployer/... ./kernel/... ./test/engine ./cmd/metaml-agent ./cmd/metaml-kernel
 
 test-go:
 	go test -timeout 30m $$(go list ./... | grep -v -E $(RACED))

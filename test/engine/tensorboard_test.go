@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -93,7 +94,7 @@ func TestABoardEndsWithItsRunAndItsMonitor(t *testing.T) {
 		addresses++
 		b.waitFor("an address", func() bool {
 			n := 0
-			_ = each(b.Folder(name), func(e run.Event) error {
+			_ = b.events(name, func(e run.Event) error {
 				if e.Code == run.NoteTensorBoard && strings.HasPrefix(e.Text, "http://127.0.0.1:") {
 					n++
 				}
@@ -110,7 +111,7 @@ func TestABoardEndsWithItsRunAndItsMonitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.waitFor("the board to die with its monitor", func() bool { return len(b.boards()) == 0 })
-	done := make(chan Listed, 1)
+	done := make(chan local.Listed, 1)
 	go func() { done <- b.await(name) }()
 	announced()
 	if err := os.WriteFile(filepath.Join(b.cwd, "go"), []byte("1"), 0o600); err != nil {

@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"fmt"
@@ -39,7 +39,7 @@ async def train():
 			b := newBench(t)
 			l := b.run(b.spec(1), c.source, nil)
 			var reports []string
-			if err := each(b.Folder(l.Spec.Name), func(e run.Event) error {
+			if err := b.events(l.Spec.Name, func(e run.Event) error {
 				if e.Type == run.EventTrialReport {
 					reports = append(reports, reportText(e))
 				}

@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -78,7 +79,7 @@ func TestMain(m *testing.M) {
 
 // bench is a target in a folder of the test's own, whose runs are over when the test is.
 type bench struct {
-	*Target
+	*local.Target
 	t   *testing.T
 	cwd string
 }
@@ -89,7 +90,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{Target: &Target{Dir: filepath.Join(t.TempDir(), "runs"), Agent: agent}, t: t, cwd: t.TempDir()}
+	b := &bench{Target: &local.Target{Dir: filepath.Join(t.TempDir(), "runs"), Agent: agent}, t: t, cwd: t.TempDir()}
 	t.Cleanup(b.noneLeft)
 	return b
 }
@@ -98,9 +99,8 @@ func newBench(t *testing.T) *bench {
 func (b *bench) noneLeft() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	names, _ := b.names()
-	for _, name := range names {
-		if l, err := b.read(name); err == nil && l.Liveness.Active() {
+	for _, name := range b.names() {
+		if l, err := b.Load(ctx, name); err == nil && l.Liveness.Active() {
 			_ = b.Stop(ctx, name, nil, true)
 			_ = b.Follow(ctx, name, "", func(run.Event, string) error { return nil })
 		}
@@ -110,6 +110,23 @@ func (b *bench) noneLeft() {
 		}
 	}
 	b.waitFor("no process of the run to be left", func() bool { return len(b.processes("")) == 0 })
+}
+
+// names lists the run folders.
+func (b *bench) names() []string {
+	var names []string
+	entries, _ := os.ReadDir(b.Dir)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// events hands out the events of a run that are there now, also while the test is being cleaned up.
+func (b *bench) events(name string, fn func(run.Event) error) error {
+	return b.Events(context.Background(), name, fn)
 }
 
 // processes lists processes whose environment names a run of this bench and whose command line has text.
@@ -184,7 +201,7 @@ func rows[T any](name string, values ...T) []run.Row {
 
 func (b *bench) submit(spec run.Spec, source string, table []run.Row) string {
 	b.t.Helper()
-	done, err := b.Submit(b.t.Context(), Submission{Spec: spec, Program: b.program(source), Table: table})
+	done, err := b.Submit(b.t.Context(), local.Submission{Spec: spec, Program: b.program(source), Table: table})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -192,7 +209,7 @@ func (b *bench) submit(spec run.Spec, source string, table []run.Row) string {
 }
 
 // await follows a run to its end and gives what it looks like then.
-func (b *bench) await(name string) Listed {
+func (b *bench) await(name string) local.Listed {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 60*time.Second)
 	defer cancel()
@@ -208,7 +225,7 @@ func (b *bench) await(name string) Listed {
 }
 
 // run submits and awaits.
-func (b *bench) run(spec run.Spec, source string, table []run.Row) Listed {
+func (b *bench) run(spec run.Spec, source string, table []run.Row) local.Listed {
 	b.t.Helper()
 	return b.await(b.submit(spec, source, table))
 }
@@ -227,12 +244,12 @@ func (b *bench) until(name, what string, ok func(run.Event) bool) {
 	b.t.Helper()
 	found := false
 	b.waitFor(what, func() bool {
-		_ = each(b.Folder(name), func(e run.Event) error { found = found || ok(e); return nil })
+		_ = b.events(name, func(e run.Event) error { found = found || ok(e); return nil })
 		return found
 	})
 }
 
-func (b *bench) describe(l Listed) string {
+func (b *bench) describe(l local.Listed) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s %s %s %s\n", l.Spec.Name, l.State.Phase, l.State.Reason, l.State.Text)
 	for _, t := range l.State.Trials {
@@ -250,4 +267,9 @@ func (b *bench) describe(l Listed) string {
 	log, _ = os.ReadFile(filepath.Join(b.Folder(l.Spec.Name).Loader(), folder.Stderr))
 	s.Write(log)
 	return s.String()
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -64,9 +65,9 @@ func (s *server) next(workers int) run.Spec {
 var keys atomic.Int64
 
 // submit asks for a revision.
-func (s *server) submit(spec run.Spec, source string) Submitted {
+func (s *server) submit(spec run.Spec, source string) local.Submitted {
 	s.t.Helper()
-	done, err := s.Submit(s.t.Context(), Submission{Spec: spec, Program: s.program(source)})
+	done, err := s.Submit(s.t.Context(), local.Submission{Spec: spec, Program: s.program(source)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func (s *server) submit(spec run.Spec, source string) Submitted {
 }
 
 // serve asks for a revision and waits until it answers.
-func (s *server) serve(spec run.Spec, source string) Submitted {
+func (s *server) serve(spec run.Spec, source string) local.Submitted {
 	s.t.Helper()
 	done := s.submit(spec, source)
 	if e := s.outcome(done.Spec.Server.Revision); e.Type != run.EventServerReady {
@@ -103,7 +104,7 @@ func (s *server) outcome(revision int) (found run.Event) {
 	return found
 }
 
-func (s *server) look() Listed {
+func (s *server) look() local.Listed {
 	s.t.Helper()
 	l, err := s.Load(s.t.Context(), s.name)
 	if err != nil {
@@ -147,7 +148,7 @@ func (s *server) again(body, want string) {
 
 func (s *server) stop() {
 	s.t.Helper()
-	if l, err := s.read(s.name); err == nil && l.Liveness.Active() {
+	if l, err := s.Load(context.Background(), s.name); err == nil && l.Liveness.Active() {
 		_ = s.Stop(context.Background(), s.name, nil, true)
 		_ = s.Follow(context.Background(), s.name, "", func(run.Event, string) error { return nil })
 	}
@@ -156,7 +157,7 @@ func (s *server) stop() {
 // fronts are the processes that the events name.
 func (s *server) fronts() []int {
 	var all []int
-	_ = each(s.Folder(s.name), func(e run.Event) error {
+	_ = s.events(s.name, func(e run.Event) error {
 		if e.Type == run.EventFrontStarted {
 			all = append(all, e.PID)
 		}
@@ -176,7 +177,7 @@ func anyAlive(pids []int) bool {
 
 func (s *server) describe() string {
 	var text strings.Builder
-	_ = each(s.Folder(s.name), func(e run.Event) error {
+	_ = s.events(s.name, func(e run.Event) error {
 		worker := ""
 		if e.Worker != nil {
 			worker = fmt.Sprintf("worker %d.%d ", *e.Worker, e.Attempt)
@@ -211,7 +212,7 @@ func TestAServer(t *testing.T) {
 	s.answers("21", `{"twice":42}`)
 	l := s.look()
 	v := l.State.Server
-	if l.Liveness != Alive || l.State.Phase != run.Running || v.Revision != 1 || v.Starting != 0 || len(v.Workers) != 2 || !v.Workers[0].Ready ||
+	if l.Liveness != local.Alive || l.State.Phase != run.Running || v.Revision != 1 || v.Starting != 0 || len(v.Workers) != 2 || !v.Workers[0].Ready ||
 		v.Answer <= 0 || v.Example == "" || v.Port() < 20000 || v.Port() > 31999 || !l.State.Loaded.Fork {
 		t.Errorf("%+v", v)
 	}
@@ -223,7 +224,7 @@ func TestAServer(t *testing.T) {
 		t.Errorf("%+v %v", found, err)
 	}
 	// Asked for the same once more: it is there already.
-	again, err := s.Submit(t.Context(), Submission{Spec: done.Spec, Program: s.program(double)})
+	again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(double)})
 	if err != nil || !again.Attached || again.Spec.Server.Revision != 1 || again.Replaces != 1 {
 		t.Errorf("%+v %v", again, err)
 	}
@@ -324,7 +325,7 @@ def serve(input):
 	next := s.next(1)
 	next.Server.Model, next.Server.ModelFolder = "train-1:0", trained
 	var refused *usererror.Error
-	_, err := s.Submit(t.Context(), Submission{Spec: next, Program: s.program(source)})
+	_, err := s.Submit(t.Context(), local.Submission{Spec: next, Program: s.program(source)})
 	if !errors.As(err, &refused) || refused.Code != "model" || !strings.Contains(refused.Text, "train-1:0") {
 		t.Errorf("a model that is gone: %v", err)
 	}
@@ -529,12 +530,12 @@ func TestTwoSubmissionsOfAServerAtOnce(t *testing.T) {
 	s := newServer(t)
 	spec := s.next(1)
 	var both sync.WaitGroup
-	done := make([]Submitted, 4)
+	done := make([]local.Submitted, 4)
 	for i := range done {
 		program := s.program(double)
 		both.Go(func() {
 			var err error
-			if done[i], err = s.Submit(t.Context(), Submission{Spec: spec, Program: program}); err != nil {
+			if done[i], err = s.Submit(t.Context(), local.Submission{Spec: spec, Program: program}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -566,17 +567,17 @@ func TestPorts(t *testing.T) {
 	spec := s.next(1)
 	spec.Server.Port = held.Addr().(*net.TCPAddr).Port
 	var refused *usererror.Error
-	_, err = s.Submit(t.Context(), Submission{Spec: spec, Program: s.program(double)})
+	_, err = s.Submit(t.Context(), local.Submission{Spec: spec, Program: s.program(double)})
 	if !errors.As(err, &refused) || refused.Code != "port" || !strings.Contains(refused.Text, strconv.Itoa(spec.Server.Port)) || !strings.Contains(refused.Hint, "--port") {
 		t.Errorf("a port in use: %v", err)
 	}
 	elsewhere := s.next(1)
 	elsewhere.Server.Host = "192.0.2.1"
-	_, err = s.Submit(t.Context(), Submission{Spec: elsewhere, Program: s.program(double)})
+	_, err = s.Submit(t.Context(), local.Submission{Spec: elsewhere, Program: s.program(double)})
 	if !errors.As(err, &refused) || refused.Code != "host" || !strings.Contains(refused.Text, "192.0.2.1 is no address of this machine") {
 		t.Errorf("an address of another machine: %v", err)
 	}
-	if names, _ := s.names(); len(names) != 0 {
+	if names := s.names(); len(names) != 0 {
 		t.Errorf("something was written: %v", names)
 	}
 	_ = held.Close()
@@ -587,7 +588,7 @@ func TestPorts(t *testing.T) {
 	// Another server cannot have it, and is told whose it is; the same one keeps it.
 	other := s.next(1)
 	other.Series, other.Server.Port = "other", spec.Server.Port
-	if _, err = s.Submit(t.Context(), Submission{Spec: other, Program: s.program(double)}); !errors.As(err, &refused) || !strings.Contains(refused.Hint, "metaml stop serve-1") {
+	if _, err = s.Submit(t.Context(), local.Submission{Spec: other, Program: s.program(double)}); !errors.As(err, &refused) || !strings.Contains(refused.Hint, "metaml stop serve-1") {
 		t.Errorf("another server's port: %v", err)
 	}
 	next := s.next(1)
@@ -618,8 +619,8 @@ func TestPorts(t *testing.T) {
 func TestAPortBelow1024(t *testing.T) {
 	const inner = "METAML_TEST_LOW_PORT"
 	if dir := os.Getenv(inner); dir != "" {
-		target := &Target{Dir: dir, Agent: "unused"}
-		_, err := target.Submit(t.Context(), Submission{Spec: run.Spec{Series: "serve", Kind: run.Serve, Server: &run.ServerSpec{Path: "/predict", Host: "127.0.0.1", Port: 80}}})
+		target := &local.Target{Dir: dir, Agent: "unused"}
+		_, err := target.Submit(t.Context(), local.Submission{Spec: run.Spec{Series: "serve", Kind: run.Serve, Server: &run.ServerSpec{Path: "/predict", Host: "127.0.0.1", Port: 80}}})
 		var refused *usererror.Error
 		if !errors.As(err, &refused) || refused.Code != "port" || !strings.Contains(refused.Text, "port 80 may not be used by this user") {
 			t.Errorf("port 80: %v", err)
@@ -639,7 +640,7 @@ func TestAPortBelow1024(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(dir, "local.test")
+	binary := filepath.Join(dir, "engine.test")
 	if err := os.WriteFile(binary, self, 0o755); err != nil { // for nobody
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -31,12 +32,12 @@ func TestACopiedFolder(t *testing.T) {
 	b := newBench(t)
 	name := b.abandoned()
 	elsewhere := *b
-	elsewhere.Target = &Target{Dir: filepath.Join(t.TempDir(), "runs"), Agent: b.Agent}
+	elsewhere.Target = &local.Target{Dir: filepath.Join(t.TempDir(), "runs"), Agent: b.Agent}
 	if err := os.CopyFS(string(elsewhere.Folder(name)), os.DirFS(string(b.Folder(name)))); err != nil {
 		t.Fatal(err)
 	}
 	l := elsewhere.await(name)
-	if l.Liveness != Copied || l.State.Phase != run.Failed || l.State.Reason != run.ReasonCopied || !strings.Contains(l.State.Text, "metaml resume "+name) {
+	if l.Liveness != local.Copied || l.State.Phase != run.Failed || l.State.Reason != run.ReasonCopied || !strings.Contains(l.State.Text, "metaml resume "+name) {
 		t.Error(b.describe(l))
 	}
 	if err := elsewhere.Stop(t.Context(), name, nil, true); err == nil {
@@ -85,7 +86,7 @@ func TestARunUnderAnotherName(t *testing.T) {
 	if err := folder.ReplaceJSON(b.Folder(other).Spec(), spec); err != nil {
 		t.Fatal(err)
 	}
-	if l := b.await(other); l.Liveness != Copied {
+	if l := b.await(other); l.Liveness != local.Copied {
 		t.Error(b.describe(l))
 	}
 	if l := b.await(name); l.State.Phase != run.Succeeded {

@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"fmt"

@@ -1,8 +1,9 @@
-package local
+package engine_test
 
 import (
 	"testing"
 
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -20,7 +21,7 @@ def train(x):
     (metaml.output() / "model.txt").write_text(str(x))
     return {"score": x * 2, "pid": os.getpid()}
 `, rows("x", 1, 2, 3, 4))
-	if l.State.Phase != run.Succeeded || l.Liveness != Ended {
+	if l.State.Phase != run.Succeeded || l.Liveness != local.Ended {
 		t.Fatal(b.describe(l))
 	}
 	if l.State.Loaded == nil || !l.State.Loaded.Fork {

@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -66,7 +67,7 @@ def train(i):
 			t.Fatal(err)
 		}
 		b.until(name, "a second attempt", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
-		if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != run.Running || l.Liveness != Alive {
+		if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != run.Running || l.Liveness != local.Alive {
 			t.Errorf("resumed: %v %s %s", err, l.State.Phase, l.Liveness)
 		}
 		if err := b.Stop(t.Context(), name, nil, true); err != nil {
@@ -328,7 +329,7 @@ func TestAKilledMonitorTakesItsTrialsWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.waitFor("the trial to die", func() bool { return folder.StartTime(pid) == 0 || zombie(pid) })
-	b.waitFor("the run to be dead", func() bool { l, err := b.Load(t.Context(), name); return err == nil && l.Liveness == Dead })
+	b.waitFor("the run to be dead", func() bool { l, err := b.Load(t.Context(), name); return err == nil && l.Liveness == local.Dead })
 	if l := b.await(name); l.State.Phase != run.Succeeded || l.State.Trials[0].Attempt != 2 {
 		t.Error(b.describe(l))
 	}
@@ -377,7 +378,7 @@ func TestAfterTheMachineWasRestarted(t *testing.T) {
 	if l.State.Trials[0].Phase != run.Failed || l.State.Trials[0].Reason != run.ReasonRestarted {
 		t.Errorf("the trial that ran is %s", l.State.Trials[0].Phase)
 	}
-	if l.Liveness != Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted || !strings.Contains(l.State.Text, "metaml resume "+name) {
+	if l.Liveness != local.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted || !strings.Contains(l.State.Text, "metaml resume "+name) {
 		t.Error(b.describe(l))
 	}
 	if f.Monitored() {

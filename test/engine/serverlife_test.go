@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"context"
@@ -19,13 +19,14 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
 // victim gives a process of the server that is alive now; 0 is none.
 func (s *server) victim(kind string) int {
-	l, err := s.read(s.name)
+	l, err := s.Load(s.t.Context(), s.name)
 	if err != nil {
 		return 0
 	}
@@ -107,7 +108,7 @@ func TestAKilledProcessOfAServerIsReplaced(t *testing.T) {
 				return len(v.Workers) == 2 && v.Workers[0].Ready && v.Workers[1].Ready
 			})
 			l := s.look()
-			if l.Liveness != Alive || l.State.Server.Revision != 1 || s.url() != url || kind != "front" && l.State.Server.Restarts < 3 {
+			if l.Liveness != local.Alive || l.State.Server.Revision != 1 || s.url() != url || kind != "front" && l.State.Server.Restarts < 3 {
 				t.Error(s.describe())
 			}
 		})
@@ -120,8 +121,8 @@ func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 	done := s.serve(s.next(1), double)
 	url := s.url()
 	s.killBoth()
-	s.waitFor("the server to be dead", func() bool { return s.look().Liveness == Dead && len(s.processes("")) == 0 })
-	again, err := s.Submit(t.Context(), Submission{Spec: done.Spec, Program: s.program(double)})
+	s.waitFor("the server to be dead", func() bool { return s.look().Liveness == local.Dead && len(s.processes("")) == 0 })
+	again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(double)})
 	if err != nil || !again.Attached {
 		t.Fatalf("%+v %v", again, err)
 	}
@@ -270,7 +271,7 @@ func TestServerSoak(t *testing.T) {
 		s.waitFor("front and monitor", func() bool { return s.victim("front") != 0 && s.victim("monitor") != 0 })
 	}
 	s.waitFor("the newest revision", func() bool {
-		l, err := s.read(s.name)
+		l, err := s.Load(s.t.Context(), s.name)
 		return err == nil && l.State.Server.Revision == revisions
 	})
 	close(quit)
@@ -419,7 +420,7 @@ func TestAServerAfterTheMachineWasRestarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := s.await(s.name)
-	if l.Liveness != Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted || !strings.Contains(l.State.Text, "metaml resume "+s.name) {
+	if l.Liveness != local.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted || !strings.Contains(l.State.Text, "metaml resume "+s.name) {
 		t.Error(s.describe())
 	}
 	if found, err := s.Server(t.Context(), s.next(1)); err != nil || found != nil {

@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -36,7 +37,7 @@ func TestAFullDisk(t *testing.T) {
 	t.Run("submit", func(t *testing.T) {
 		b := newDiskBench(t)
 		b.fill()
-		_, err := b.Submit(t.Context(), Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
+		_, err := b.Submit(t.Context(), local.Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
 		var user *usererror.Error
 		if !errors.As(err, &user) || user.Code != "disk-full" || !strings.Contains(user.Hint, "XDG_DATA_HOME") {
 			t.Errorf("submitted to a full disk: %v", err)
@@ -74,7 +75,7 @@ func TestAFullDisk(t *testing.T) {
 		b.noneLeft()
 		remount("ro")
 		defer remount("rw")
-		_, err := b.Submit(t.Context(), Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
+		_, err := b.Submit(t.Context(), local.Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
 		var user *usererror.Error
 		if !errors.As(err, &user) || user.Code != "unwritable" {
 			t.Errorf("submitted to a read-only disk: %v", err)
@@ -83,7 +84,7 @@ func TestAFullDisk(t *testing.T) {
 		if all, err := b.List(t.Context()); err != nil || len(all) != 1 || all[0].State.Phase != run.Succeeded {
 			t.Errorf("listed %v, %v", all, err)
 		}
-		if err := b.Follow(t.Context(), Last, "", func(run.Event, string) error { return nil }); err != nil {
+		if err := b.Follow(t.Context(), local.Last, "", func(run.Event, string) error { return nil }); err != nil {
 			t.Errorf("followed: %v", err)
 		}
 	})
@@ -214,7 +215,7 @@ func testAServerOnAFullDisk(t *testing.T) {
 		t.Errorf("%d %q %v", status, got, err)
 	}
 	var user *usererror.Error
-	if _, err := s.Submit(t.Context(), Submission{Spec: s.next(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
+	if _, err := s.Submit(t.Context(), local.Submission{Spec: s.next(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
 		t.Errorf("submitted to a full disk: %v", err)
 	}
 	s.free()
@@ -229,8 +230,8 @@ func testAServerOnAFullDisk(t *testing.T) {
 		s.again(`{"n": 3}`, `{"twice":6}`)
 	}
 	s.killBoth()
-	s.waitFor("the server to be dead", func() bool { return s.look().Liveness == Dead && len(s.processes("")) == 0 })
-	if again, err := s.Submit(t.Context(), Submission{Spec: done.Spec, Program: s.program(talks)}); err != nil || !again.Attached {
+	s.waitFor("the server to be dead", func() bool { return s.look().Liveness == local.Dead && len(s.processes("")) == 0 })
+	if again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(talks)}); err != nil || !again.Attached {
 		t.Errorf("%+v %v", again, err)
 	}
 	s.again(`{"n": 4}`, `{"twice":8}`)

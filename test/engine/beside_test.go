@@ -1,4 +1,4 @@
-package local
+package engine_test
 
 import (
 	"os"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -49,7 +50,7 @@ def train():
 			if err := os.WriteFile(filepath.Join(program, "expected.json"), []byte(c.expected), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			done, err := b.Submit(t.Context(), Submission{Spec: spec, Program: program, Again: true})
+			done, err := b.Submit(t.Context(), local.Submission{Spec: spec, Program: program, Again: true})
 			if err != nil {
 				t.Fatal(err)
 			}
