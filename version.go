@@ -1,7 +1,7 @@
 // Package metaml holds MetaML's version, and nothing else: the text of the
 // file VERSION beside it, which the Makefile, the wheel and every binary read.
-// It imports nothing of ours, so any room may import it. Start with
-// docs/README.md to see which room does what.
+// It imports nothing of ours, so any package may import it. Start with
+// docs/README.md to see which package does what.
 package metaml
 
 import (

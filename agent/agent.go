@@ -1,6 +1,6 @@
 // Package agent runs trials as processes: it starts the Python loader, has it fork trials or starts fresh processes where a
 // program may not be forked, keeps their output and their events, and sees to it that nothing is left of an attempt when it is
-// said to have ended (docs/engine.md).
+// said to have ended (docs/internals/engine.md).
 //
 // Read [Supervisor] first, then attempt.go: the life of one attempt. The package implements deployer/engine/train's Supervisor
 // interface without importing that package's engine; cmd/metaml-agent joins the two by a few lines.

@@ -14,7 +14,7 @@ import (
 // maxLine bounds one line of a trial, in bytes: a traceback of 64 KiB with its frames, as JSON.
 const maxLine = 256 << 10
 
-// trialMessage is a line that a trial writes on its events descriptor (docs/protocols.md §5).
+// trialMessage is a line that a trial writes on its events descriptor (docs/internals/protocols.md §5).
 type trialMessage struct {
 	Type    string      `json:"type"`
 	Step    *float64    `json:"step"`

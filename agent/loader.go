@@ -16,7 +16,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// loadMessage is what the loader must know about the program (docs/protocols.md §5).
+// loadMessage is what the loader must know about the program (docs/internals/protocols.md §5).
 type loadMessage struct {
 	Type       string            `json:"type"`
 	Dir        string            `json:"dir"`

@@ -257,8 +257,8 @@ func (c *Client) spec(r Request, source Drawn) run.Spec {
 	return spec
 }
 
-// key is the run key (docs/rules.md §5): what makes two submissions the same run. The drawn table, parallelism, resources and
-// the full lock are not in it.
+// key is the run key (docs/reference/rules.md §5): what makes two submissions the same run. The drawn table,
+// parallelism, resources and the full lock are not in it.
 func key(spec run.Spec, r Request, source Drawn) string {
 	parts := struct {
 		Owner, Source, Series, Digest, Target, Hyper, Completions string

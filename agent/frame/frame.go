@@ -1,6 +1,6 @@
 // Package frame is how the processes of a run talk to each other over a socket pair: u32 little-endian length and JSON, with file
-// descriptors by SCM_RIGHTS (docs/protocols.md §5, §6). Pair makes one (Descriptors its bare ends), Read and Write are the rest,
-// and Reader for who is sent descriptors.
+// descriptors by SCM_RIGHTS (docs/internals/protocols.md §5, §6). Pair makes one (Descriptors its bare ends), Read and
+// Write are the rest, and Reader for who is sent descriptors.
 //
 // It imports nothing of the product.
 package frame
@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Max bounds one message, in bytes. It is more than docs/protocols.md §5 asks for, so that a parameter may be a sizeable array.
+// Max bounds one message, in bytes. It is more than docs/internals/protocols.md §5 asks for, so that a parameter may be
+// a sizeable array.
 const Max = 16 << 20
 
 // Descriptors makes the two ends of a connection, which no child inherits; they block.

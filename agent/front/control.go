@@ -1,6 +1,6 @@
 package front
 
-// order is what a monitor tells its front (docs/protocols.md §6).
+// order is what a monitor tells its front (docs/internals/protocols.md §6).
 type order struct {
 	Type      string   `json:"type"`
 	Address   string   `json:"address,omitempty"` // listen, unlisten

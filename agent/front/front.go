@@ -1,5 +1,5 @@
 // Package front is the HTTP side of a server: a process that takes requests, queues them and hands them to the workers over Unix
-// sockets, in batches where the function takes those (docs/serving.md, docs/protocols.md §6, §7).
+// sockets, in batches where the function takes those (docs/reference/serving.md, docs/internals/protocols.md §6, §7).
 //
 // Read [Start] first: how the monitor starts a front and tells it what to do; its other end is [Main], the process. Inside, a
 // request goes from endpoint.go (HTTP) and request.go (what the function gets) through a revision's queue (queue.go) to a worker

@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// Frames between us and a worker (docs/protocols.md §7): a header of 16 bytes,
+// Frames between us and a worker (docs/internals/protocols.md §7): a header of 16 bytes,
 //
 //	u32 size · u8 type · u8 flags · u16 count · u64 id
 //

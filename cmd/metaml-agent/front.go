@@ -15,7 +15,8 @@ import (
 // controlDescriptor is the socket to the monitor that started us.
 const controlDescriptor = 3
 
-// frontMain is the HTTP side of a server: `metaml-agent front --dir RUNDIR`, started by the server's monitor (docs/protocols.md §6).
+// frontMain is the HTTP side of a server: `metaml-agent front --dir RUNDIR`, started by the server's monitor
+// (docs/internals/protocols.md §6).
 func frontMain(args []string) int {
 	flags := flag.NewFlagSet("metaml-agent front", flag.ContinueOnError)
 	dir := flags.String("dir", "", "the server's folder")

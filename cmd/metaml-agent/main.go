@@ -1,5 +1,6 @@
 // Command metaml-agent is the first process of every trial: `metaml-agent monitor --dir RUNDIR` looks after one run on this
-// machine until it has ended (docs/engine.md), and `metaml-agent front --dir RUNDIR` is the HTTP side of a server (docs/serving.md).
+// machine until it has ended (docs/internals/engine.md), and `metaml-agent front --dir RUNDIR` is the HTTP side of a
+// server (docs/reference/serving.md).
 //
 // It joins what decides, deployer/engine/train or deployer/engine/serve, with agent, which runs trials and workers, and
 // agent/front; start with [monitorMain]. Exit status: 0 the run has ended, or another monitor looks after it; 1 it cannot go on, said on standard error; 2 wrong usage.

@@ -19,8 +19,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// conversation serves one cell or one decorated call: `metaml run --session -` (docs/protocols.md §1). What goes wrong is told
-// to the other side; the process itself ends with 0 unless even that failed.
+// conversation serves one cell or one decorated call: `metaml run --session -` (docs/internals/protocols.md §1). What
+// goes wrong is told to the other side; the process itself ends with 0 unless even that failed.
 func (a *app) conversation(ctx context.Context, render, planOnly bool) error {
 	// Who interrupts a kernel may send the signal to all that it started. We are told to stop in words, by who knows the cell.
 	dropped := make(chan os.Signal, 1)

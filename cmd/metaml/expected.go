@@ -11,7 +11,7 @@ import (
 	"github.com/metaml/metaml/converter/slicer"
 )
 
-// look is how a value looks: one of its repr, its shape and dtype, or its type (docs/protocols.md §2).
+// look is how a value looks: one of its repr, its shape and dtype, or its type (docs/internals/protocols.md §2).
 type look struct {
 	Repr  string `json:"repr,omitempty"`
 	Shape *[]int `json:"shape,omitempty"` // that of a single number is there, and empty

@@ -15,7 +15,7 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// maxLine bounds one line of the conversation (docs/protocols.md §1), in bytes.
+// maxLine bounds one line of the conversation (docs/internals/protocols.md §1), in bytes.
 const maxLine = 64 << 20
 
 // fromPython is a line that the module sends; which fields it has depends on Type.
@@ -83,7 +83,7 @@ type refusal struct {
 	traceback string
 }
 
-// drawQuestion is what `need {draw}` asks (docs/protocols.md §1).
+// drawQuestion is what `need {draw}` asks (docs/internals/protocols.md §1).
 type drawQuestion struct {
 	Name        string   `json:"name"`
 	Limit       int      `json:"limit"`

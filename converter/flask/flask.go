@@ -2,7 +2,8 @@
 // its slice as a person would have them in a file, and below them what the server does for it otherwise, as far as the function needs it.
 //
 // Read [Application] first. kinds.go reads annotations, returns.go what the function gives; imports.go and ours.go rewrite the notebook's
-// statements, parts.go has the Python that is added. docs/slicing.md says what the application is, and what it is not.
+// statements, parts.go has the Python that is added. docs/internals/slicing.md says what the application is, and what
+// it is not.
 //
 // It may import the converter's slice, session, syntax, token and complaint.
 package flask

@@ -1,5 +1,6 @@
 // Package program makes the program folder of a slice: a plain Python script with a real command line, the local modules that it imports,
-// and a source map back to the cells (docs/protocols.md §2). Read [Make] first; [Program.Write] and [Read] are the folder's two ends.
+// and a source map back to the cells (docs/internals/protocols.md §2). Read [Make] first; [Program.Write] and [Read]
+// are the folder's two ends.
 //
 // The digest is over the files of code/ alone. main.py holds code only: comments and blank lines are left out of it, so that rewording
 // one changes nothing; what the cells said beside their code is in the source map's cells and in the script that [Script] writes for people.

@@ -1,6 +1,7 @@
 // Package session reads the session document: what was executed in a notebook, a console or a script, and what is alive there.
-// It is the input of everything that MetaML does with a cell (docs/rules.md §2). The document is made inside Python (by
-// hooks in the kernel or by the decorators) or here, from a saved notebook or a script ([FromNotebook], [FromScript]).
+// It is the input of everything that MetaML does with a cell (docs/reference/rules.md §2). The document is made inside
+// Python (by hooks in the kernel or by the decorators) or here, from a saved notebook or a script ([FromNotebook],
+// [FromScript]).
 //
 // It may import internal/usererror and converter/nbformat.
 package session

@@ -3,7 +3,8 @@
 // The session is replayed on paper: [Of] parses every executed cell, notes for each statement what it reads, binds and changes
 // (scan.go), walks over them in the order of their execution (flow.go) so that every name has a value with an origin, and then goes
 // backwards from the entry function (need.go). The body of a function reads its names late, so they are resolved at the time of the
-// call. When in doubt, a statement that may change what the function sees is kept. docs/slicing.md has the rules in words.
+// call. When in doubt, a statement that may change what the function sees is kept. docs/internals/slicing.md has the
+// rules in words.
 //
 // It may import the converter's session, ipython, syntax, token and complaint.
 package slicer

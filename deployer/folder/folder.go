@@ -1,5 +1,5 @@
-// Package folder is the run folder on disk (docs/protocols.md §4): where everything of a run lies, and how it is written so
-// that a crash at any moment leaves something whole to read.
+// Package folder is the run folder on disk (docs/internals/protocols.md §4): where everything of a run lies, and how it
+// is written so that a crash at any moment leaves something whole to read.
 //
 // Read [Run] first. Three rules hold: a folder is made under a temporary name and renamed into place; the event file
 // ([Log], [Reader]) has one writer, by lock, which first cuts a torn last line; every other file is replaced whole

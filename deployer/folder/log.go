@@ -16,8 +16,8 @@ const (
 	Stderr = "stderr"
 )
 
-// Gap is the part of a log that was left out because the log grew too long (docs/engine.md): bytes From up to To of the file
-// hold nothing. It lies beside the log as NAME.gap.
+// Gap is the part of a log that was left out because the log grew too long (docs/internals/engine.md): bytes From up to
+// To of the file hold nothing. It lies beside the log as NAME.gap.
 type Gap struct {
 	From int64 `json:"from"`
 	To   int64 `json:"to"`

@@ -1,5 +1,5 @@
 // Package local is the target "local": runs are processes on this machine, each run a folder (deployer/folder) and one detached
-// process, `metaml-agent monitor`, that owns it (docs/engine.md).
+// process, `metaml-agent monitor`, that owns it (docs/internals/engine.md).
 //
 // Read [Target] and [Target.Submit] first. The package itself starts nothing but monitors; every question about a run is
 // answered from its folder, so that it can be asked from any process, also after the machine was restarted.

@@ -20,8 +20,8 @@ type family struct {
 	weak  bool // the words decide only where nothing else in the name does
 }
 
-// families is the one table of directions (docs/rules.md §4). A word is written as [words] gives it, words that belong together
-// with a plus. What is in it is unambiguous in the field; a name that is not has no direction.
+// families is the one table of directions (docs/reference/rules.md §4). A word is written as [words] gives it, words
+// that belong together with a plus. What is in it is unambiguous in the field; a name that is not has no direction.
 var families = []family{
 	{mode: Max, rank: rankScore, words: `
 		accuracy acc bacc

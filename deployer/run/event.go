@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The event types (docs/protocols.md §3). Readers ignore types they do not know.
+// The event types (docs/internals/protocols.md §3). Readers ignore types they do not know.
 const (
 	EventPlanned      = "run.planned"    // Spec facts for the reader: Completions, Parallelism
 	EventSubmitted    = "run.submitted"  //

@@ -87,9 +87,10 @@ func (o Objective) Better(a, b float64) bool {
 	}
 }
 
-// Objective chooses the metric that decides (docs/rules.md §4): the one asked for, else, of the returned metrics (of those that were
-// reported, if none was returned) whose names have a direction, the first by what it was measured on, by what it says, and by the
-// table of directions. The error, a [*usererror.Error], says why there is none.
+// Objective chooses the metric that decides (docs/reference/rules.md §4): the one asked for, else, of the returned
+// metrics (of those that were reported, if none was returned) whose names have a direction, the first by what it was
+// measured on, by what it says, and by the table of directions. The error, a [*usererror.Error], says why there is
+// none.
 func (s *State) Objective() (Objective, error) {
 	returned, all := s.metricNames()
 	if s.Asked.Metric != "" {

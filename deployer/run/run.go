@@ -1,8 +1,8 @@
 // Package run holds the plain types that every other part of MetaML shares: what a run is ([Spec]), what happened to it
 // ([Event]) and what it looks like now ([State], a fold of its events).
 //
-// Read [Event] first, then [State.Apply]. The rules are those of docs/rules.md: states, objective, retries. Nothing here does
-// I/O, knows a target or knows Jupyter; the package imports the standard library alone.
+// Read [Event] first, then [State.Apply]. The rules are those of docs/reference/rules.md: states, objective, retries.
+// Nothing here does I/O, knows a target or knows Jupyter; the package imports the standard library alone.
 package run
 
 import (
@@ -26,7 +26,7 @@ type Spec struct {
 	ID      string    `json:"id,omitempty"` // random, given by the target: another folder of this name is another run
 	Name    string    `json:"name"`         // series and ordinal, "train-model-7"; unique on its target
 	Series  string    `json:"series"`       // readable series name, "train-model"
-	Key     string    `json:"key"`          // run key, hex sha256 (docs/rules.md §5)
+	Key     string    `json:"key"`          // run key, hex sha256 (docs/reference/rules.md §5)
 	Owner   string    `json:"owner"`        // who submitted it
 	Source  string    `json:"source"`       // notebook or file it came from, for people
 	Kind    Kind      `json:"kind"`         // train or serve
@@ -85,7 +85,8 @@ type Setting struct {
 	Origin string `json:"origin"` // "cell", "decorator", "environment METAML_X", "metaml.toml:4", "default"
 }
 
-// Param is one hyperparameter of one trial: its name and its typed value, in the encoding of docs/protocols.md §2.
+// Param is one hyperparameter of one trial: its name and its typed value, in the encoding of
+// docs/internals/protocols.md §2.
 type Param struct {
 	Name  string          `json:"name"`
 	Value json.RawMessage `json:"value"`
@@ -98,7 +99,8 @@ type Row []Param
 // Phase is the state of a trial or a run.
 type Phase string
 
-// The states (docs/rules.md §7). Everything else (queued, retrying, lost, signal …) is a reason, never a state.
+// The states (docs/reference/rules.md §7). Everything else (queued, retrying, lost, signal …) is a reason, never a
+// state.
 const (
 	Pending   Phase = "pending"
 	Running   Phase = "running"

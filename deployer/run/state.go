@@ -334,9 +334,9 @@ func (s *State) Count() Counts {
 	return c
 }
 
-// Outcome is the state that a run with these trials ends in (docs/rules.md §7): stopped if a stop was asked and a trial is
-// stopped, failed if none succeeded or one failed for a reason that is not its own ([Reason.Ours]), else succeeded. It is Running
-// while a trial is not final.
+// Outcome is the state that a run with these trials ends in (docs/reference/rules.md §7): stopped if a stop was asked
+// and a trial is stopped, failed if none succeeded or one failed for a reason that is not its own ([Reason.Ours]), else
+// succeeded. It is Running while a trial is not final.
 func (s *State) Outcome() Phase {
 	c := s.Count()
 	switch {

@@ -47,7 +47,8 @@ func (l *Listed) Active() bool { return l.Liveness == Alive || l.Liveness == Dea
 // Answers reports whether a server answered when it was asked.
 func (l *Listed) Answers() bool { return l.Health == HealthReady }
 
-// SameServer reports whether two serving runs are revisions of one server: a server is its series (docs/rules.md §5).
+// SameServer reports whether two serving runs are revisions of one server: a server is its series
+// (docs/reference/rules.md §5).
 func SameServer(a, b *Spec) bool {
 	return a.Kind == Serve && b.Kind == Serve && a.Owner == b.Owner && a.Source == b.Source && a.Series == b.Series
 }

@@ -26,7 +26,8 @@ func Help(kind run.Kind) string {
 	return b.String()
 }
 
-// Reference is the settings reference in Markdown: docs/settings.md is made from it, and a test compares the two.
+// Reference is the settings reference in Markdown: docs/reference/settings.md is made from it, and a test compares the
+// two.
 func Reference() string {
 	var b strings.Builder
 	b.WriteString(`# Settings

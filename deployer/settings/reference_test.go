@@ -11,10 +11,10 @@ import (
 	"github.com/metaml/metaml/deployer/settings"
 )
 
-var update = flag.Bool("update", false, "write docs/settings.md anew")
+var update = flag.Bool("update", false, "write docs/reference/settings.md anew")
 
 func TestReferenceIsInTheDocs(t *testing.T) {
-	path := filepath.Join("..", "..", "docs", "settings.md")
+	path := filepath.Join("..", "..", "docs", "reference", "settings.md")
 	if *update {
 		write(t, path, settings.Reference())
 	}
@@ -23,6 +23,6 @@ func TestReferenceIsInTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(settings.Reference(), string(docs)); d != "" {
-		t.Errorf("docs/settings.md differs from the code (go test ./deployer/settings -update makes it anew)\n%s", d)
+		t.Errorf("docs/reference/settings.md differs from the code (go test ./deployer/settings -update makes it anew)\n%s", d)
 	}
 }

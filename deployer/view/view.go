@@ -264,7 +264,8 @@ func Number(v float64) string {
 	}
 }
 
-// Value writes a typed value (docs/protocols.md §2) for people: floats with three significant digits, all else as it is.
+// Value writes a typed value (docs/internals/protocols.md §2) for people: floats with three significant digits, all
+// else as it is.
 func Value(raw json.RawMessage) string {
 	var v any
 	d := json.NewDecoder(strings.NewReader(string(raw)))

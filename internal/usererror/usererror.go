@@ -10,7 +10,7 @@ import (
 )
 
 // Error is what a person did, or ran into, and what to do about it. The JSON form travels in conversations, reports and
-// records (docs/protocols.md).
+// records (docs/internals/protocols.md).
 type Error struct {
 	Code Code   `json:"code"`           // stable, for programs
 	Text string `json:"text"`           // one sentence: what is wrong, on which name

@@ -3,9 +3,9 @@
 //
 // A front end gives outputs only to the page that sent their request, so the table of a page that was closed or loaded
 // again stands still. Our kernel says in its kernel_info_reply, which every page asks for, which cells it holds and which
-// runs they show ("metaml"; docs/kernel.md). For each of these cells that the notebook has, `%metaml attach RUN` is executed
-// with that cell's output area: the table moves again where it stood. A kernel that holds nothing, or is not ours, is
-// asked nothing.
+// runs they show ("metaml"; docs/internals/kernel.md). For each of these cells that the notebook has, `%metaml attach
+// RUN` is executed with that cell's output area: the table moves again where it stood. A kernel that holds nothing, or
+// is not ours, is asked nothing.
 //
 // This is the container of a federated module, as webpack makes one, written by hand: it needs one thing of JupyterLab,
 // the token of the open notebooks, and no build. The types are those that are used here.

@@ -7,20 +7,20 @@ import (
 	"testing"
 )
 
-// TestTheDocumentedTableIsTheTable keeps docs/kernel.md true.
+// TestTheDocumentedTableIsTheTable keeps docs/internals/kernel.md true.
 func TestTheDocumentedTableIsTheTable(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/kernel.md")
+	doc, err := os.ReadFile("../../docs/internals/kernel.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range Table {
 		line := fmt.Sprintf("| %s | %s | `%s` | %s | %s |", row.Direction, row.Channel, row.Type, row.What, row.Why)
 		if !strings.Contains(string(doc), line+"\n") {
-			t.Errorf("docs/kernel.md lacks the row\n%s", line)
+			t.Errorf("docs/internals/kernel.md lacks the row\n%s", line)
 		}
 	}
 	if got := strings.Count(string(doc), "| "+string(ToChild)+" |") + strings.Count(string(doc), "| "+string(ToFrontEnd)+" |"); got != len(Table) {
-		t.Errorf("docs/kernel.md has %d rows, the table %d", got, len(Table))
+		t.Errorf("docs/internals/kernel.md has %d rows, the table %d", got, len(Table))
 	}
 }
 

@@ -17,7 +17,7 @@ type Intercept struct {
 	Channel   wire.Channel
 	// Type is the message type.
 	Type string
-	// What happens, and why, for docs/kernel.md (a test compares them).
+	// What happens, and why, for docs/internals/kernel.md (a test compares them).
 	What, Why string
 
 	request func(b *Bridge, c *client, ch wire.Channel, m wire.Message, h wire.Header)

@@ -1,6 +1,6 @@
 // Package cell keeps a %%train, %%serve or %metaml attach cell in progress: it runs
 // `metaml` for it, shows its bundles under the cell, and holds the cell's reply and
-// idle until the run ends. docs/protocols.md §1 is the conversation.
+// idle until the run ends. docs/internals/protocols.md §1 is the conversation.
 //
 // Read [Gate] first: it is the order of the main shell. A [Conversation] is one
 // connection from the metaml module (server.go accepts them) and one `metaml`

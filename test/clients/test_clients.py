@@ -1,4 +1,5 @@
-"""What a sweep leaves in the outputs of front ends that do not replace a display: lines, then one table (docs/kernel.md).
+"""What a sweep leaves in the outputs of front ends that do not replace a display: lines, then one table
+(docs/internals/kernel.md).
 
 Each test drives the real client. nbclient, papermill and nbconvert, which replace it, are in test/conformance/test_sweep.py, and
 JupyterLab is in test/browser. qtconsole sends what `jupyter console` sends; with its Qt it is 250 MB, and it is not here.

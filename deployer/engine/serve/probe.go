@@ -111,7 +111,8 @@ type finding struct {
 	fatal    bool // no input can make it right
 }
 
-// logged finds why the function failed, in the log of whichever worker has the id that is in the answer (docs/serving.md).
+// logged finds why the function failed, in the log of whichever worker has the id that is in the answer
+// (docs/reference/serving.md).
 func (e *engine) logged(r *revision, body string) finding {
 	var answer struct{ ID string }
 	if json.Unmarshal([]byte(body), &answer) != nil || answer.ID == "" {

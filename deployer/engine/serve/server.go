@@ -1,5 +1,6 @@
 // Package serve is the process that owns a server: it holds the listening socket, starts the front and, for each revision, what
-// runs its workers; it tests a new revision before requests go to it, and starts again whatever dies (docs/engine.md).
+// runs its workers; it tests a new revision before requests go to it, and starts again whatever dies
+// (docs/internals/engine.md).
 //
 // Read [Run] first, then engine.go: one goroutine that decides everything. What runs the workers is behind [Supervisor], the HTTP
 // side behind [Front]; packages agent and agent/front have the real ones, and none imports the other: cmd/metaml-agent joins them.

@@ -1,5 +1,5 @@
 // Package train is the process that owns a run: it writes the event stream, and its [Engine] decides from what is written which
-// attempts of which trials to start, until every trial is final (docs/engine.md).
+// attempts of which trials to start, until every trial is final (docs/internals/engine.md).
 //
 // Read [Engine] first: it is a state machine without goroutines, files or clocks of its own, so that a test can cut it off after
 // every write. [Run] drives it in the real process. What runs the attempts is behind [Supervisor]; package agent has the real

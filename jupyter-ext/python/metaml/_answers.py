@@ -1,4 +1,5 @@
-"""Answers to what `metaml` asks about the live session: `need` lines in, `have` lines out (docs/protocols.md §1)."""
+"""Answers to what `metaml` asks about the live session: `need` lines in, `have` lines out
+(docs/internals/protocols.md §1)."""
 
 from __future__ import annotations
 

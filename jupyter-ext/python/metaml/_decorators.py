@@ -163,8 +163,8 @@ class Train(_Submitting):
             run = train_model()
 
     Args:
-        settings: the settings of `%%train` by name (docs/settings.md). `hyper_parameters` is the generator, function, list,
-            dict of lists or DataFrame itself, or the name of one.
+        settings: the settings of `%%train` by name (docs/reference/settings.md). `hyper_parameters` is the generator,
+            function, list, dict of lists or DataFrame itself, or the name of one.
         package: `repository`, `name` and `publish` of the image; only targets that make images use it.
         more: settings as keyword arguments.
 
@@ -192,8 +192,8 @@ class Serve(_Submitting):
             print(predict().url)
 
     Args:
-        settings: the settings of `%%serve` by name (docs/settings.md). `model` may be a Run or a Trial; an `example` that is no
-            text becomes JSON.
+        settings: the settings of `%%serve` by name (docs/reference/settings.md). `model` may be a Run or a Trial;
+            an `example` that is no text becomes JSON.
         package: `repository`, `name` and `publish` of the image; only targets that make images use it.
         more: settings as keyword arguments.
 

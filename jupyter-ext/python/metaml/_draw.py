@@ -1,4 +1,4 @@
-"""Drawing hyperparameters: from whatever a person gives to a table of typed rows (docs/rules.md §4).
+"""Drawing hyperparameters: from whatever a person gives to a table of typed rows (docs/reference/rules.md §4).
 
 :class:`Source` looks at the object and remembers how to start it anew; :func:`draw` makes the rows. Both are plain functions of
 what they are given; nothing here knows notebooks.
@@ -396,7 +396,7 @@ def draw(
         annotated: it says itself that it takes a dict.
 
     Returns:
-        The `draw` part of a `have` line (docs/protocols.md §1).
+        The `draw` part of a `have` line (docs/internals/protocols.md §1).
 
     Raises:
         Refused: the source or one of its rows is wrong.

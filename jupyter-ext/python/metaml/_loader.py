@@ -1,7 +1,9 @@
-"""Loads a program once and forks its trials (docs/engine.md): ``python -m metaml._loader``, descriptor 3 is the supervisor.
+"""Loads a program once and forks its trials (docs/internals/engine.md).
+
+It is started as ``python -m metaml._loader``; descriptor 3 is the supervisor.
 
 The program's top level is executed as the real ``__main__``, statement by statement, so that whatever forbids a fork can be
-told with the line that caused it. What the loader says and hears is in docs/protocols.md §5.
+told with the line that caused it. What the loader says and hears is in docs/internals/protocols.md §5.
 """
 
 from __future__ import annotations

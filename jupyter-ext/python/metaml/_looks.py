@@ -1,7 +1,7 @@
 """What a value looks like, in a few words that can be compared between two processes: its repr, or shape and dtype, or type.
 
-The session tells them of the names that a program keeps, the loader compares (docs/engine.md). Imported by every loader that is
-given something to compare, so it imports next to nothing.
+The session tells them of the names that a program keeps, the loader compares (docs/internals/engine.md). Imported by
+every loader that is given something to compare, so it imports next to nothing.
 """
 
 from __future__ import annotations

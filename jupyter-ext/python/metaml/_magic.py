@@ -1,4 +1,4 @@
-"""The notebook's side: `%%train`, `%%serve`, `%metaml`, and the hooks behind them (docs/rules.md §1).
+"""The notebook's side: `%%train`, `%%serve`, `%metaml`, and the hooks behind them (docs/reference/rules.md §1).
 
 A cell magic's first line becomes a call of `_metaml_begin`, the body stays in place, and a call of `_metaml_submit` is
 appended. So the body is an ordinary cell: names expand, tracebacks point at its lines, `await` works, and the `Run` or

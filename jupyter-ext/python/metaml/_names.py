@@ -1,5 +1,5 @@
 """What is alive at the top level of a session, and what a value is: the `names` of the session document and the answers to
-`need {describe}`, `{distributions}` and `{with}` (docs/protocols.md §1)."""
+`need {describe}`, `{distributions}` and `{with}` (docs/internals/protocols.md §1)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _told = False
 #: The temporary folder that :func:`output` gave.
 _made: Path | None = None
 
-#: Bytes of one line; docs/protocols.md §5.
+#: Bytes of one line; docs/internals/protocols.md §5.
 _MAX_LINE = 64 * 1024
 #: Bytes of an ``error``, with its traceback and frames.
 _MAX_EVENT = 192 * 1024

@@ -247,8 +247,9 @@ class Run(Held):
         Args:
             metric: name of the metric that decides; without it the run's objective. If only one trial succeeded, it is the best
                 whatever its metrics.
-            mode: "max" or "min"; without it the direction that the metric's name has, as in the table (docs/rules.md §4). NaN is
-                never best, nor is a trial that failed or was stopped; of equals the first is.
+            mode: "max" or "min"; without it the direction that the metric's name has, as in the table
+                (docs/reference/rules.md §4). NaN is never best, nor is a trial that failed or was stopped; of equals
+                the first is.
 
         Raises:
             MetaMLError: the run has no objective, the metric's name has no direction, or no trial has that metric.

@@ -1,4 +1,6 @@
-"""The session document: what was executed in this session and what is alive (docs/rules.md §2, converter/session/session.go).
+"""The session document: what was executed in this session and what is alive.
+
+docs/reference/rules.md §2 says what is in it, converter/session/session.go reads it.
 
 :class:`Recorder` notes every executed cell by IPython's hooks, in microseconds; everything else is looked up when a document is
 asked for.

@@ -136,7 +136,7 @@ def usage(kind: str) -> str:
         settings = described(kind)
     except (MetaMLError, OSError, ValueError) as error:
         return "\n".join([*lines, f"Options: {error}"])
-    lines.append("Options (in metaml.toml, the environment and decorators too: docs/settings.md)")
+    lines.append("Options (in metaml.toml, the environment and decorators too: docs/reference/settings.md)")
     for entry in settings:
         value = entry.get("value") or ""
         head = f"  {entry.get('flag')} {value}".rstrip()

@@ -1,4 +1,6 @@
-"""The conversation with `metaml` about one cell: JSON lines over a socket or a child's pipes (docs/protocols.md §1).
+"""The conversation with `metaml` about one cell: JSON lines over a socket or a child's pipes.
+
+docs/internals/protocols.md §1 lists the lines.
 
 :func:`connect` opens it, :class:`Conversation` sends and receives lines, and its user closes it in a ``finally``: until
 ``bound`` was sent that cancels, afterwards it detaches.

@@ -1,4 +1,4 @@
-"""One trial: a process of its own, its random numbers, its parameters, its end (docs/engine.md).
+"""One trial: a process of its own, its random numbers, its parameters, its end (docs/internals/engine.md).
 
 A trial is a fork of the loader (``_loader.py``) or, where the program may not be forked, ``python -m metaml._trial``.
 """

@@ -1,4 +1,4 @@
-"""Typed values: how hyperparameters travel as JSON without losing their type (docs/protocols.md §2).
+"""Typed values: how hyperparameters travel as JSON without losing their type (docs/internals/protocols.md §2).
 
 :func:`encode` turns a Python value into JSON-ready data or refuses it by name, :func:`decode` turns it back. numpy, pandas,
 torch and others are recognised without being imported.

@@ -1,4 +1,6 @@
-"""The wire between a worker and its front, as in docs/protocols.md §7: frames from bytes, items of calls, items of replies.
+"""The wire between a worker and its front: frames from bytes, items of calls, items of replies.
+
+docs/internals/protocols.md §7 is the format.
 
 Nothing here knows what a function is. What a front sends that is not as described is :class:`Garbage`.
 """

@@ -1,4 +1,6 @@
-"""A small front for the tests: starts a worker as the agent does (docs/protocols.md §5) and speaks the wire with it (§7)."""
+"""A small front for the tests.
+
+It starts a worker as the agent does (docs/internals/protocols.md §5) and speaks the wire with it (§7)."""
 
 from __future__ import annotations
 

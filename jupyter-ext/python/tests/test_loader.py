@@ -1,4 +1,4 @@
-"""The loader, spoken to as its supervisor does (docs/protocols.md §5)."""
+"""The loader, spoken to as its supervisor does (docs/internals/protocols.md §5)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 // Command kernel measures our kernel beside plain ipykernel, in the same run and
 // interleaved, so that what else the machine does falls on both: medians, and the
-// ratio of the two. `make bench` runs it; docs/kernel.md has the goals and figures.
+// ratio of the two. `make bench` runs it; docs/internals/kernel.md has the goals and figures.
 //
 //	go run ./test/bench/kernel [-rounds N] [-only NAME]
 package main
