@@ -17,7 +17,7 @@ import (
 func (b *bench) abandoned() string {
 	b.t.Helper()
 	name := b.submit(b.spec(1), "import time, os\ndef train():\n    first = not os.path.exists('up')\n    open('up', 'w').write('x')\n    if first: time.sleep(600)\n    return 1\n", nil)
-	b.appears("up")
+	b.waitForFile("up")
 	f := b.Folder(name)
 	if err := syscall.Kill(f.ReadMonitor().PID, syscall.SIGKILL); err != nil {
 		b.t.Fatal(err)

@@ -105,8 +105,8 @@ def train(i):
 `
 		spec := b.spec(4)
 		name := b.submit(spec, source, rows("i", 1, 2, 3, 4))
-		b.appears("up")
-		b.until(name, "two trials", func(e run.Event) bool { return e.Type == run.EventTrialStarted && *e.Trial == 1 })
+		b.waitForFile("up")
+		b.waitForEvent(name, "two trials", func(e run.Event) bool { return e.Type == run.EventTrialStarted && *e.Trial == 1 })
 		b.fill()
 		if err := os.WriteFile(filepath.Join(b.cwd, "go"), []byte("1"), 0o600); err != nil {
 			t.Fatal(err)
@@ -205,21 +205,21 @@ func testAServerOnAFullDisk(t *testing.T) {
 	s := newServer(t)
 	s.Dir = filepath.Join(os.Getenv(fullDisk), "served")
 	const talks = "print('loading', flush=True)\ndef serve(input):\n    print('asked', input, flush=True)\n    print('x' * 10_000)\n    return {'twice': 2 * input['n']}\n"
-	done := s.serve(s.next(1), talks)
+	done := s.deploy(s.revisionSpec(1), talks)
 	s.fill()
 	// What is printed is lost, and the answer is not; nor is that of who is told that it is wrong.
 	for range 3 {
-		s.answers(`{"n": 2}`, `{"twice":4}`)
+		s.expectAnswer(`{"n": 2}`, `{"twice":4}`)
 	}
-	if status, got, err := s.ask(s.url(), "3"); status != 500 || !strings.Contains(got, `"id"`) {
+	if status, got, err := s.post(s.url(), "3"); status != 500 || !strings.Contains(got, `"id"`) {
 		t.Errorf("%d %q %v", status, got, err)
 	}
 	var user *usererror.Error
-	if _, err := s.Submit(t.Context(), local.Submission{Spec: s.next(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
+	if _, err := s.Submit(t.Context(), local.Submission{Spec: s.revisionSpec(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
 		t.Errorf("submitted to a full disk: %v", err)
 	}
 	s.free()
-	s.answers(`{"n": 5}`, `{"twice":10}`)
+	s.expectAnswer(`{"n": 5}`, `{"twice":10}`)
 	var log strings.Builder
 	if err := s.Log(t.Context(), s.name, 0, 0, "both", false, &log); err != nil || !strings.Contains(log.String(), "could not be written here: No space left on device\nasked {'n': 5}") {
 		t.Errorf("%v\n%.2000s", err, log.String())
@@ -227,19 +227,19 @@ func testAServerOnAFullDisk(t *testing.T) {
 	s.fill()
 	for _, kind := range []string{"front", "worker", "loader", "monitor", "monitor"} {
 		s.kill(kind)
-		s.again(`{"n": 3}`, `{"twice":6}`)
+		s.waitForAnswer(`{"n": 3}`, `{"twice":6}`)
 	}
 	s.killBoth()
-	s.waitFor("the server to be dead", func() bool { return s.look().Liveness == local.Dead && len(s.processes("")) == 0 })
+	s.waitFor("the server to be dead", func() bool { return s.load().Liveness == local.Dead && len(s.processes("")) == 0 })
 	if again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(talks)}); err != nil || !again.Attached {
 		t.Errorf("%+v %v", again, err)
 	}
-	s.again(`{"n": 4}`, `{"twice":8}`)
+	s.waitForAnswer(`{"n": 4}`, `{"twice":8}`)
 	s.free()
-	if done := s.serve(s.next(1), double); done.Spec.Server.Revision != 2 {
+	if done := s.deploy(s.revisionSpec(1), double); done.Spec.Server.Revision != 2 {
 		t.Errorf("%+v", done)
 	}
-	s.answers("6", `{"twice":12}`)
+	s.expectAnswer("6", `{"twice":12}`)
 	// What happened meanwhile was written when there was room.
 	ended := map[string]bool{}
 	if err := s.Events(t.Context(), s.name, func(e run.Event) error { ended[e.Type] = true; return nil }); err != nil {
@@ -278,7 +278,7 @@ func testAServerOnADiskWithoutFiles(t *testing.T) {
 	}
 	mount("mount", "-t", "tmpfs", "-o", "size=4m,nr_inodes=200", "few")
 	t.Cleanup(func() { s.stop(); s.noneLeft(); mount("umount", "-l") })
-	s.serve(s.next(1), double)
+	s.deploy(s.revisionSpec(1), double)
 	for i := 0; ; i++ {
 		if err := os.Mkdir(filepath.Join(s.Dir, fmt.Sprint(".filler", i)), 0o700); errors.Is(err, syscall.ENOSPC) {
 			break
@@ -288,7 +288,7 @@ func testAServerOnADiskWithoutFiles(t *testing.T) {
 	}
 	for _, kind := range []string{"worker", "front", "loader", "monitor", "worker"} {
 		s.kill(kind)
-		s.again("3", `{"twice":6}`)
+		s.waitForAnswer("3", `{"twice":6}`)
 	}
 }
 

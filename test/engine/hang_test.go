@@ -23,7 +23,7 @@ lock.acquire()
 def train(i):
     time.sleep(600) if i == 0 else lock.acquire()
 `, rows("i", 0, 1))
-	b.until(name, "the note", func(e run.Event) bool { return e.Type == run.EventNote && e.Code == "may-hang" })
+	b.waitForEvent(name, "the note", func(e run.Event) bool { return e.Type == run.EventNote && e.Code == "may-hang" })
 	if err := b.Stop(t.Context(), name, nil, true); err != nil {
 		t.Fatal(err)
 	}

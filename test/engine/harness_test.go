@@ -239,8 +239,8 @@ func (b *bench) log(name string, trial int, stream string) string {
 	return text.String()
 }
 
-// until waits until the run has an event that ok accepts.
-func (b *bench) until(name, what string, ok func(run.Event) bool) {
+// waitForEvent waits until the run has an event that ok accepts.
+func (b *bench) waitForEvent(name, what string, ok func(run.Event) bool) {
 	b.t.Helper()
 	found := false
 	b.waitFor(what, func() bool {

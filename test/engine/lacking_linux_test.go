@@ -15,7 +15,7 @@ import (
 // Linux lets one process limit another.)
 func TestAServerWithoutDescriptors(t *testing.T) {
 	s := newServer(t)
-	s.serve(s.next(1), double)
+	s.deploy(s.revisionSpec(1), double)
 	// From now on it may open none, and then as many as before.
 	limit := func(pid int) (restore func()) {
 		t.Helper()
@@ -32,23 +32,23 @@ func TestAServerWithoutDescriptors(t *testing.T) {
 			}
 		}
 	}
-	restore := limit(s.victim("front"))
+	restore := limit(s.liveProcess("front"))
 	s.kill("worker")
 	s.waitFor("the front to miss a descriptor", func() bool {
 		text, _ := os.ReadFile(s.Folder(s.name).FrontLog())
 		return strings.Contains(string(text), "dial worker 0: ") && strings.Contains(string(text), "too many open files")
 	})
 	restore()
-	s.again("2", `{"twice":4}`)
+	s.waitForAnswer("2", `{"twice":4}`)
 
-	restore = limit(s.victim("monitor"))
+	restore = limit(s.liveProcess("monitor"))
 	s.kill("loader")
 	s.waitFor("the monitor to miss a descriptor", func() bool {
-		return slices.ContainsFunc(s.look().State.Notes, func(n run.Note) bool { return n.Code == "scarce" })
+		return slices.ContainsFunc(s.load().State.Notes, func(n run.Note) bool { return n.Code == "scarce" })
 	})
 	restore()
-	s.again("3", `{"twice":6}`)
-	if l := s.look(); l.State.Phase != run.Running {
+	s.waitForAnswer("3", `{"twice":6}`)
+	if l := s.load(); l.State.Phase != run.Running {
 		t.Error(s.describe())
 	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // started waits until a trial says so by a file in the working directory.
-func (b *bench) appears(file string) string {
+func (b *bench) waitForFile(file string) string {
 	b.t.Helper()
 	var text []byte
 	b.waitFor(file, func() bool { text, _ = os.ReadFile(filepath.Join(b.cwd, file)); return len(text) > 0 })
@@ -47,8 +47,8 @@ def train(i):
 		b := newBench(t)
 		spec := b.spec(10)
 		name := b.submit(spec, source, rows("i", 0, 1, 3, 4, 5, 6, 7, 8, 9, 10))
-		b.appears("up-0")
-		b.appears("up-1")
+		b.waitForFile("up-0")
+		b.waitForFile("up-1")
 		if err := b.Stop(t.Context(), name, nil, false); err != nil {
 			t.Fatal(err)
 		}
@@ -56,8 +56,8 @@ def train(i):
 		if c := l.State.Count(); l.State.Phase != run.Stopped || c.Stopped != 10 {
 			t.Error(b.describe(l))
 		}
-		b.appears("saved-0")
-		b.appears("finally-1")
+		b.waitForFile("saved-0")
+		b.waitForFile("finally-1")
 		var user *usererror.Error
 		if err := b.Stop(t.Context(), name, nil, false); !errors.As(err, &user) || !strings.Contains(user.Text, "stopped already") {
 			t.Errorf("stopping twice: %v", err)
@@ -66,7 +66,7 @@ def train(i):
 		if err := b.Resume(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
-		b.until(name, "a second attempt", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
+		b.waitForEvent(name, "a second attempt", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
 		if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != run.Running || l.Liveness != local.Alive {
 			t.Errorf("resumed: %v %s %s", err, l.State.Phase, l.Liveness)
 		}
@@ -80,13 +80,13 @@ def train(i):
 	t.Run("one trial", func(t *testing.T) {
 		b := newBench(t)
 		name := b.submit(b.spec(2), source, rows("i", 0, 1))
-		b.appears("up-0")
-		b.appears("up-1")
+		b.waitForFile("up-0")
+		b.waitForFile("up-1")
 		for trial, want := range []run.Phase{run.Running, run.Stopped} {
 			if err := b.Stop(t.Context(), name, &trial, false); err != nil {
 				t.Fatal(err)
 			}
-			b.until(name, "the trial's end", func(e run.Event) bool { return e.Type == run.EventTrialEnded && *e.Trial == trial })
+			b.waitForEvent(name, "the trial's end", func(e run.Event) bool { return e.Type == run.EventTrialEnded && *e.Trial == trial })
 			if trial == 0 {
 				if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != want || l.State.Trials[1].Phase != run.Running {
 					t.Fatal(b.describe(l))
@@ -100,11 +100,11 @@ def train(i):
 	t.Run("now, a trial that does not listen", func(t *testing.T) {
 		b := newBench(t)
 		name := b.submit(b.spec(1), source, rows("i", 2))
-		pid, _ := strconv.Atoi(b.appears("up-2"))
+		pid, _ := strconv.Atoi(b.waitForFile("up-2"))
 		if err := b.Stop(t.Context(), name, nil, false); err != nil {
 			t.Fatal(err)
 		}
-		b.until(name, "the request", func(e run.Event) bool { return e.Type == run.EventStopAsked })
+		b.waitForEvent(name, "the request", func(e run.Event) bool { return e.Type == run.EventStopAsked })
 		if syscall.Kill(pid, 0) != nil {
 			t.Error("a trial that does not listen was killed at once")
 		}
@@ -118,7 +118,7 @@ def train(i):
 	t.Run("while the program loads", func(t *testing.T) {
 		b := newBench(t)
 		name := b.submit(b.spec(1), "import time\nopen('loading', 'w').write('x')\ntime.sleep(600)\ndef train(): pass\n", nil)
-		b.appears("loading")
+		b.waitForFile("loading")
 		if err := b.Stop(t.Context(), name, nil, false); err != nil {
 			t.Fatal(err)
 		}
@@ -323,8 +323,8 @@ func TestKillsAtAnyMoment(t *testing.T) {
 func TestAKilledMonitorTakesItsTrialsWithIt(t *testing.T) {
 	b := newBench(t)
 	name := b.submit(b.spec(1), "import os, time\ndef train():\n    open('up', 'a').write(str(os.getpid()) + '\\n')\n    if len(open('up').readlines()) == 1: time.sleep(600)\n", nil)
-	pid, _ := strconv.Atoi(strings.TrimSpace(b.appears("up")))
-	b.until(name, "the news of the start", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
+	pid, _ := strconv.Atoi(strings.TrimSpace(b.waitForFile("up")))
+	b.waitForEvent(name, "the news of the start", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
 	if err := syscall.Kill(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -346,8 +346,8 @@ func inState(pid int, state rune) bool {
 func TestAKilledLoaderIsReplaced(t *testing.T) {
 	b := newBench(t)
 	name := b.submit(b.spec(2), "import os, time\ndef train(i):\n    open(f'up-{i}', 'a').write(str(os.getppid()) + '\\n')\n    if len(open(f'up-{i}').readlines()) == 1: time.sleep(600)\n", rows("i", 0, 1))
-	loader, _ := strconv.Atoi(strings.TrimSpace(b.appears("up-0")))
-	b.appears("up-1")
+	loader, _ := strconv.Atoi(strings.TrimSpace(b.waitForFile("up-0")))
+	b.waitForFile("up-1")
 	if err := syscall.Kill(loader, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -362,8 +362,8 @@ func TestAKilledLoaderIsReplaced(t *testing.T) {
 func TestAfterTheMachineWasRestarted(t *testing.T) {
 	b := newBench(t)
 	name := b.submit(b.spec(2), "import time, os\ndef train(i):\n    open(f'up-{i}', 'a').write('x')\n    if i == 0 and open('up-0').read() == 'x': time.sleep(600)\n    return 1\n", rows("i", 0, 1))
-	b.appears("up-0")
-	b.until(name, "the other trial's end", func(e run.Event) bool { return e.Type == run.EventTrialEnded })
+	b.waitForFile("up-0")
+	b.waitForEvent(name, "the other trial's end", func(e run.Event) bool { return e.Type == run.EventTrialEnded })
 	f := b.Folder(name)
 	m := f.ReadMonitor()
 	if err := syscall.Kill(m.PID, syscall.SIGKILL); err != nil {
@@ -400,7 +400,7 @@ func TestAfterTheMachineWasRestarted(t *testing.T) {
 func TestADeletedFolderEndsTheRun(t *testing.T) {
 	b := newBench(t)
 	name := b.submit(b.spec(1), "import time, os\ndef train():\n    open('up', 'w').write('x')\n    time.sleep(600)\n", nil)
-	b.appears("up")
+	b.waitForFile("up")
 	ended, following := make(chan error, 1), make(chan struct{})
 	first := sync.OnceFunc(func() { close(following) })
 	go func() {

@@ -17,7 +17,7 @@ import (
 
 const waits = "import os, time\ndef train():\n    open('up', 'w').write('x')\n    while not os.path.exists('go'): time.sleep(0.01)\n"
 
-func (b *bench) letGo() { write(b.t, filepath.Join(b.cwd, "go"), "x") }
+func (b *bench) writeGo() { write(b.t, filepath.Join(b.cwd, "go"), "x") }
 
 func TestTwoSubmissionsAtOnceMakeOneRun(t *testing.T) {
 	b := newBench(t)
@@ -61,7 +61,7 @@ func TestTwoSubmissionsAtOnceMakeOneRun(t *testing.T) {
 	if err != nil || active == nil || active.Name != "train-2" {
 		t.Errorf("active: %+v %v", active, err)
 	}
-	b.letGo()
+	b.writeGo()
 	b.await("train-1")
 	b.await("train-2")
 	if active, err := b.Active(t.Context(), t.Name()); err != nil || active != nil {
@@ -77,7 +77,7 @@ func TestTwoSubmissionsAtOnceMakeOneRun(t *testing.T) {
 func TestAnActiveRunIsNotDeleted(t *testing.T) {
 	b := newBench(t)
 	name := b.submit(b.spec(1), waits, nil)
-	b.appears("up")
+	b.waitForFile("up")
 	var user *usererror.Error
 	if err := b.Delete(t.Context(), name); !errors.As(err, &user) || user.Hint != "metaml stop "+name+" ends it first" {
 		t.Errorf("%v", err)
@@ -85,7 +85,7 @@ func TestAnActiveRunIsNotDeleted(t *testing.T) {
 	if err := b.Resume(t.Context(), name); !errors.As(err, &user) || user.Code != "active" {
 		t.Errorf("resuming what goes: %v", err)
 	}
-	b.letGo()
+	b.writeGo()
 	b.await(name)
 	if err := b.Delete(t.Context(), name); err != nil || exists(string(b.Folder(name))) {
 		t.Errorf("%v", err)
@@ -137,7 +137,7 @@ def train():
 	ended := make(chan error, 1)
 	go func() { ended <- b.Log(t.Context(), name, 0, 0, "stdout", true, &text) }()
 	b.waitFor("the first line", func() bool { return strings.Contains(text.String(), "first") })
-	b.letGo()
+	b.writeGo()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 	if err := b.Follow(ctx, name, "", func(run.Event, string) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
-	b.letGo()
+	b.writeGo()
 	b.await(name)
 }
 

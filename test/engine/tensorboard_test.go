@@ -133,7 +133,7 @@ func TestABoardThatIsNotInstalledIsANote(t *testing.T) {
 	}
 	spec.Python = filepath.Join(env, "bin", "python")
 	name := b.submit(spec, untilGo, nil)
-	b.until(name, "the note", func(e run.Event) bool {
+	b.waitForEvent(name, "the note", func(e run.Event) bool {
 		return e.Code == "tensorboard-missing" && strings.Contains(e.Hint, spec.Python+" -m pip install tensorboard")
 	})
 	if err := os.WriteFile(filepath.Join(b.cwd, "go"), []byte("1"), 0o600); err != nil {

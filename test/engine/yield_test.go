@@ -89,7 +89,7 @@ def train():
         (metaml.output() / "saved").write_text("yes")
         raise
 `, nil)
-	b.until(name, "a report", func(e run.Event) bool { return e.Type == run.EventTrialReport })
+	b.waitForEvent(name, "a report", func(e run.Event) bool { return e.Type == run.EventTrialReport })
 	if err := b.Stop(t.Context(), name, nil, false); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,130 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Twenty seconds in the life of a server on a bad day: its processes are killed at any moment, also while others of them are being
+// started again, and now and then it is replaced. Never is an answer wrong, never is a connection refused, and after each kill it
+// answers again, without anybody's help.
+func TestServerSoak(t *testing.T) {
+	const kills, people = 40, 4
+	s := newServer(t)
+	source := func(revision int) string {
+		return fmt.Sprintf("def serve(input: int):\n    return [input * input, %d]\n", revision)
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 3))
+	s.deploy(s.revisionSpec(2), source(1))
+	url := s.url()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var asking sync.WaitGroup
+	var right, unlucky atomic.Int64
+	quit := make(chan struct{})
+	for i := range people {
+		asking.Go(func() {
+			client := &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
+			defer client.CloseIdleConnections()
+			for n := i; ; n += people {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				switch revision, err := askSquare(client, url, n); {
+				case errors.Is(err, errWrong), errors.Is(err, syscall.ECONNREFUSED):
+					t.Errorf("request %d: %v", n, err)
+					return
+				case err != nil:
+					unlucky.Add(1)
+				case revision < 1:
+					t.Errorf("request %d was answered by revision %d", n, revision)
+				default:
+					right.Add(1)
+				}
+			}
+		})
+	}
+	revisions := 1
+	count := map[string]int{}
+	for n := 0; n < kills && ctx.Err() == nil; n++ {
+		kind := []string{"worker", "loader", "front", "monitor", "revision"}[rng.IntN(5)]
+		count[kind]++
+		if kind == "revision" {
+			revisions++
+			s.submit(s.revisionSpec(1+rng.IntN(2)), source(revisions))
+			kind = []string{"worker", "loader", "front", "monitor"}[rng.IntN(4)]
+			count[kind]++
+			// In the middle of its start.
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Duration(rng.IntN(150)) * time.Millisecond):
+			}
+		}
+		victims := []string{kind}
+		if kind == "worker" || kind == "loader" {
+			// Another kill before this one has healed. Only front and monitor need each other.
+			victims = append(victims, []string{"worker", "front"}[rng.IntN(2)])
+		}
+		for _, v := range victims {
+			if pid := s.liveProcess(v); pid != 0 {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+				s.waitFor("the "+v+" to die", func() bool { return !anyAlive([]int{pid}) })
+			}
+		}
+		probe := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		s.waitFor("an answer after the kill of a "+kind, func() bool { _, err := askSquare(probe, url, n); return err == nil })
+		// These guard each other: both are there before one is killed again.
+		s.waitFor("front and monitor", func() bool { return s.liveProcess("front") != 0 && s.liveProcess("monitor") != 0 })
+	}
+	s.waitFor("the newest revision", func() bool {
+		l, err := s.Load(s.t.Context(), s.name)
+		return err == nil && l.State.Server.Revision == revisions
+	})
+	close(quit)
+	asking.Wait()
+	t.Logf("%v, %d right answers, %d requests without one", count, right.Load(), unlucky.Load())
+	if right.Load() == 0 || s.url() != url {
+		t.Errorf("at %s", s.url())
+	}
+	if t.Failed() {
+		t.Log(s.describe())
+	}
+}
+
+// askSquare asks the soak's function, and checks what it says.
+func askSquare(client *http.Client, url string, n int) (revision int, err error) {
+	r, err := client.Post(url, "application/json", strings.NewReader(strconv.Itoa(n)))
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return 0, err
+	}
+	if r.StatusCode >= 500 {
+		return 0, fmt.Errorf("status %d: %s", r.StatusCode, body)
+	}
+	var square int
+	if _, err := fmt.Sscanf(string(body), "[%d,%d]", &square, &revision); err != nil || r.StatusCode != 200 || square != n*n {
+		return 0, fmt.Errorf("%w: %d %s", errWrong, r.StatusCode, body)
+	}
+	return revision, nil
+}
+
+var errWrong = errors.New("a wrong answer")
