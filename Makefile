@@ -1,4 +1,4 @@
-# MetaML's targets. `make help` prints them; CI calls `make test` and nothing else.
+# MetaML's targets. `make help` prints them; CI calls `make lint test` and nothing else.
 # What is made stays in bin/, build/, dist/, out/ and .venv/, all ignored by git.
 
 PYTHON ?= python3

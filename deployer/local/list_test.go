@@ -21,7 +21,10 @@ func TestListReadsNoEventsOfEndedRuns(t *testing.T) {
 	spec := submit(t, b, 2)
 	f := b.Folder(spec.Name)
 	finish(t, f, spec,
-		run.Event{Type: run.EventTrialEnded, Trial: new(0), Attempt: 1, State: run.Succeeded, Metrics: run.Metrics{"a": 3, "b": math.NaN()}},
+		run.Event{
+			Type: run.EventTrialEnded, Trial: new(0), Attempt: 1, State: run.Succeeded,
+			Metrics: run.Metrics{"a": 3, "b": math.NaN()},
+		},
 		run.Event{Type: run.EventTrialEnded, Trial: new(1), Attempt: 1, State: run.Failed, Reason: run.ReasonException},
 		run.Event{Type: run.EventEnded, State: run.Failed},
 	)
@@ -53,7 +56,8 @@ func TestListReadsNoEventsOfEndedRuns(t *testing.T) {
 	write(t, f.Events(), strings.Repeat("\x00", len(events)))
 	check(listed())
 	// As after a crash in the middle of a resume: the events are longer than what was summed up, and they count.
-	more := fmt.Sprintf(`{"v":1,"source":"monitor","seq":%d,"n":%[1]d,"run":%q,"type":"run.ended","state":"stopped"}`, l.State.N+1, l.Spec.Name)
+	more := fmt.Sprintf(`{"v":1,"source":"monitor","seq":%d,"n":%[1]d,"run":%q,"type":"run.ended","state":"stopped"}`,
+		l.State.N+1, l.Spec.Name)
 	write(t, f.Events(), string(events)+more+"\n")
 	if s := listed(); s.Phase != run.Stopped {
 		t.Errorf("the run is %s by a summary that is not of its events", s.Phase)
@@ -82,7 +86,8 @@ func TestNames(t *testing.T) {
 	if l, err := b.Load(t.Context(), "train"); err != nil || l.Spec.Name != second.Name {
 		t.Errorf("a series: %v %v", l.Spec.Name, err)
 	}
-	if _, err := b.Load(t.Context(), "tra"); !errors.As(err, &user) || !strings.Contains(user.Hint, "train-1, train-2") {
+	if _, err := b.Load(t.Context(), "tra"); !errors.As(err, &user) ||
+		!strings.Contains(user.Hint, "train-1, train-2") {
 		t.Errorf("ambiguous: %v", err)
 	}
 	if err := b.Delete(t.Context(), second.Name); err != nil {
@@ -108,7 +113,8 @@ func TestListNamesWhatIsDamaged(t *testing.T) {
 	}
 	write(t, b.Folder("broken-1").Spec(), "{")
 	all, err := b.List(t.Context())
-	if err != nil || len(all) != 2 || all[0].Spec.Name != whole.Name || all[1].Spec.Name != "broken-1" || all[1].Damaged == "" {
+	if err != nil || len(all) != 2 || all[0].Spec.Name != whole.Name || all[1].Spec.Name != "broken-1" ||
+		all[1].Damaged == "" {
 		t.Errorf("%+v %v", all, err)
 	}
 	if err := b.Delete(t.Context(), "broken-1"); err != nil || exists(string(b.Folder("broken-1"))) {
@@ -121,7 +127,8 @@ func BenchmarkList(b *testing.B) {
 	target := &Target{Dir: b.TempDir()}
 	for i := range 200 {
 		spec := run.Spec{
-			V: 1, Name: fmt.Sprintf("train-%d", i+1), Series: "train", Completions: 10, Parallelism: 1, Created: time.Now(),
+			V: 1, Name: fmt.Sprintf("train-%d",
+				i+1), Series: "train", Completions: 10, Parallelism: 1, Created: time.Now(),
 		}
 		f := target.Folder(spec.Name)
 		if err := os.MkdirAll(string(f), 0o700); err != nil {
@@ -133,7 +140,9 @@ func BenchmarkList(b *testing.B) {
 		var events []run.Event
 		for k := range 1010 {
 			trial := k % 10
-			e := run.Event{Trial: &trial, Attempt: 1, Type: run.EventTrialReport, Metrics: run.Metrics{"loss": float64(k)}}
+			e := run.Event{
+				Trial: &trial, Attempt: 1, Type: run.EventTrialReport, Metrics: run.Metrics{"loss": float64(k)},
+			}
 			if k >= 1000 {
 				e.Type, e.State = run.EventTrialEnded, run.Succeeded
 			}

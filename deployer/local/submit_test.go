@@ -17,12 +17,14 @@ func TestAFolderThatCannotBeWrittenIsOneSentence(t *testing.T) {
 	b.Dir = "/sys/metaml"
 	_, err := b.Submit(t.Context(), Submission{Spec: train(t, 1), Program: program(t)})
 	var user *usererror.Error
-	if !errors.As(err, &user) || user.Code != "unwritable" || !errors.Is(err, fs.ErrPermission) || strings.Contains(user.Text, "\n") {
+	if !errors.As(err, &user) || user.Code != "unwritable" || !errors.Is(err, fs.ErrPermission) ||
+		strings.Contains(user.Text, "\n") {
 		t.Errorf("%v", err)
 	}
 	b.Dir = t.TempDir()
 	b.Agent = filepath.Join(b.Dir, "missing")
-	if _, err := b.Submit(t.Context(), Submission{Spec: train(t, 1), Program: program(t)}); !errors.As(err, &user) || user.Code != "agent" {
+	if _, err := b.Submit(t.Context(), Submission{Spec: train(t, 1), Program: program(t)}); !errors.As(err, &user) ||
+		user.Code != "agent" {
 		t.Errorf("without an agent: %v", err)
 	}
 	if left := names(t, b); len(left) != 0 {

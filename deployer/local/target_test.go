@@ -11,12 +11,13 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// newTarget is a target in a folder of the test's own. Its monitors end at once and do nothing: what they do is tested in test/engine.
+// newTarget is a target in a folder of the test's own. Its monitors end at once and do nothing: what they do is tested
+// in test/engine.
 func newTarget(t *testing.T) *Target {
 	t.Helper()
 	dir := t.TempDir()
 	agent := filepath.Join(dir, "agent")
-	if err := os.WriteFile(agent, []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(agent, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return &Target{Dir: filepath.Join(dir, "runs"), Agent: agent}
@@ -52,17 +53,17 @@ func submit(t *testing.T, target *Target, trials int) run.Spec {
 }
 
 // finish writes events into a run's folder as its monitor would, the last of which ends it, and the summary.
-func finish(t testing.TB, f folder.Run, spec run.Spec, events ...run.Event) *run.State {
-	t.Helper()
+func finish(tb testing.TB, f folder.Run, spec run.Spec, events ...run.Event) *run.State {
+	tb.Helper()
 	file, err := os.OpenFile(f.Events(), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer file.Close()
 	state := run.NewState(spec)
 	log, err := folder.OpenLog(file, func(e run.Event) { state.Apply(e) })
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	batch := make([]*run.Event, 0, len(events))
 	for _, e := range events {
@@ -70,13 +71,13 @@ func finish(t testing.TB, f folder.Run, spec run.Spec, events ...run.Event) *run
 		batch = append(batch, &e)
 	}
 	if err := log.Append(batch...); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, e := range batch {
 		state.Apply(*e)
 	}
 	if err := f.WriteSummary(state, log.Size()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return state
 }

@@ -18,7 +18,8 @@ var update = flag.Bool("update", false, "write the dependency lists anew")
 func TestDependenciesOfSmallBinariesAreListed(t *testing.T) {
 	for _, name := range []string{"metaml-agent", "metaml-kernel"} {
 		t.Run(name, func(t *testing.T) {
-			command := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./cmd/"+name)
+			command := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
+				"{{if not .Standard}}{{.ImportPath}}{{end}}", "./cmd/"+name)
 			command.Dir = filepath.Join("..", "..")
 			command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 			command.Stderr = os.Stderr
@@ -37,7 +38,8 @@ func TestDependenciesOfSmallBinariesAreListed(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(text), "\n")); diff != "" {
-				t.Errorf("%s links other packages than %s says (-want +got):\n%s\nif that is meant: go test ./test/architecture -update", name, file, diff)
+				t.Errorf("%s links other packages than %s says (-want +got):\n%s\nif that is meant: go test "+
+					"./test/architecture -update", name, file, diff)
 			}
 		})
 	}

@@ -1,5 +1,6 @@
-// Package architecture keeps the rules of the house: which room may import which,
-// that every package says what it is for, and what may not stand in a file. It
-// has no code of its own beside the tests, and imports no room; rooms_test.go
-// is the one to read first, its table is the architecture.
+// Package architecture tests what holds for the whole tree: which package may import which, that every package says
+// what it is for, and what may not stand in a file.
+//
+// Read imports_test.go first: its tables are the architecture, and stand nowhere else. The package has no code beside
+// the tests and imports the version alone.
 package architecture

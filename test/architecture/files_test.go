@@ -30,7 +30,8 @@ func TestGoModReplacesNothing(t *testing.T) {
 }
 
 func TestChangelogTellsOfThisVersion(t *testing.T) {
-	if !regexp.MustCompile(`(?m)^## ` + regexp.QuoteMeta(metaml.Version()) + `\b`).MatchString(read(t, "CHANGELOG.md")) {
+	if !regexp.MustCompile(`(?m)^## ` + regexp.QuoteMeta(metaml.Version()) +
+		`\b`).MatchString(read(t, "CHANGELOG.md")) {
 		t.Errorf("CHANGELOG.md has no section %s, the version in VERSION", metaml.Version())
 	}
 }
@@ -69,7 +70,8 @@ func TestFilesNameNoRegistryAndNoMachine(t *testing.T) {
 				t.Fatal(err)
 			}
 			if at := pattern.FindIndex(data); at != nil {
-				t.Errorf("%s:%d has %q: %s", name, 1+strings.Count(string(data[:at[0]]), "\n"), data[at[0]:at[1]], f.reason)
+				t.Errorf("%s:%d has %q: %s", name, 1+strings.Count(string(data[:at[0]]), "\n"), data[at[0]:at[1]],
+					f.reason)
 			}
 		}
 	}

@@ -16,11 +16,13 @@ import (
 type goPackage struct {
 	Dir, ImportPath, Name                        string
 	GoFiles, CgoFiles, TestGoFiles, XTestGoFiles []string
-	Deps                                         []string
+	Imports                                      []string // as they are written
+	Deps                                         []string // and what these need
 }
 
 var listed = sync.OnceValues(func() ([]goPackage, error) {
-	command := exec.Command("go", "list", "-json=Dir,ImportPath,Name,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles,Deps", "./...")
+	command := exec.Command("go", "list",
+		"-json=Dir,ImportPath,Name,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles,Imports,Deps", "./...")
 	command.Dir = filepath.Join("..", "..")
 	command.Stderr = os.Stderr
 	text, err := command.Output()

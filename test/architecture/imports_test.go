@@ -1,6 +1,7 @@
 package architecture_test
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
 	"path"
@@ -12,69 +13,197 @@ import (
 
 const product = "github.com/metaml/metaml"
 
-// everywhere may be imported by every room: the version, the Python module
-// that the binaries carry, and two leaves that need the standard library alone.
+// everywhere may be imported by every package: the version, the Python module that the binaries carry, and two leaves
+// that need the standard library alone.
 var everywhere = []string{".", "jupyter-ext/python", "internal/prose", "internal/usererror"}
 
-// rooms is the architecture: what a room may reach within the product, directly
-// or through others. A folder belongs to the first room that names it or a
-// folder above it, so the narrow ones come first. "a/..." is a and all below.
-var rooms = []struct {
+// layer is what the packages in a folder and below it may reach within the product, directly or through others.
+type layer struct {
 	folder string
 	may    []string
 	reason string
-}{
-	{"internal", nil, "prose and usererror serve every room and need none"},
-	{"deployer/run", nil, "the types that all rooms share depend on none of them"},
-	{"deployer/folder", []string{"deployer/run"}, "the agent and the monitor share it, and nothing else of the deployer"},
-	{"deployer/engine/train", []string{"deployer/engine/train/...", "deployer/run", "deployer/folder"}, "the monitor runs in pods and beside local trials, without the rest"},
-	{"deployer/engine/serve", []string{"deployer/run", "deployer/folder"}, "a server's monitor runs beside its workers, without the rest"},
-	{"deployer/view", []string{"deployer/view/...", "deployer/run"}, "what people see is a fold of events, and needs no target"},
-	{"deployer", []string{"deployer/...", "converter/program", "converter/session"}, "deployer and converter meet in the program folder alone"},
-	{"agent", []string{"agent/...", "deployer/run", "deployer/folder"}, "the agent is the first process of every trial, and must stay small"},
+}
+
+// layers is the architecture. A folder belongs to the first layer that names it or a folder above it, so the narrow
+// ones come first. "a/..." is a and all below.
+var layers = []layer{
+	{"internal", nil, "prose and usererror serve every package and need none"},
+	{"deployer/run", nil, "the types that all packages share depend on none of them"},
+	{
+		"deployer/folder",
+		[]string{"deployer/run"},
+		"the agent and the engines share it, and nothing else of the deployer",
+	},
+	{
+		"deployer/engine/train",
+		[]string{"deployer/engine/train/...", "deployer/run", "deployer/folder"},
+		"the monitor runs in pods and beside local trials, without the rest",
+	},
+	{
+		"deployer/engine/serve",
+		[]string{"deployer/run", "deployer/folder"},
+		"a server's monitor runs beside its workers, without the rest",
+	},
+	{
+		"deployer/view",
+		[]string{"deployer/view/...", "deployer/run"},
+		"what people see is a fold of events, and needs no target",
+	},
+	{
+		"deployer",
+		[]string{"deployer/...", "converter/program", "converter/session"},
+		"deployer and converter meet in the program folder alone",
+	},
+	{
+		"agent",
+		[]string{"agent/...", "deployer/run", "deployer/folder"},
+		"the agent is the first process of every trial, and must stay small",
+	},
 	{"kernel", []string{"kernel/..."}, "the kernel relays messages and knows neither programs nor runs"},
 	{"converter", []string{"converter/..."}, "the converter knows neither sockets nor Kubernetes nor runs"},
 	{"jupyter-ext", []string{"jupyter-ext/..."}, "the module is carried by every binary and knows none of them"},
-	{"cmd", []string{"..."}, "commands put the rooms together"},
+	{"cmd", []string{"..."}, "commands put the packages together"},
 	{"test", []string{"..."}, "tests may look at everything"},
-	{".", nil, "the version is the floor that everything stands on"},
+	{".", nil, "the version is what everything else may import"},
 }
 
-// TestImportsRunDownward looks at all dependencies of a package; the linter's
-// depguard, with the same rules, sees the direct ones as they are written.
+// denied are packages from outside the product that a folder may not use. Of a package that fmt and others need
+// themselves, such as os, only the import as it is written counts; of the rest also what is reached through others.
+// "a/..." is a and all below.
+var denied = []struct {
+	folder  string
+	imports []string // as they are written
+	reaches []string // directly or through others
+	reason  string
+}{
+	{"internal", []string{"os", "os/..."}, []string{"net", "net/http"}, "the leaves do no I/O"},
+	{"deployer/run", []string{"os", "os/..."}, []string{"net", "net/http"}, "plain types do no I/O"},
+	{"deployer/view", []string{"os", "os/..."}, []string{"net", "net/http"}, "what people see is a function of events"},
+	{
+		"converter",
+		nil,
+		[]string{"net", "net/http", "github.com/go-zeromq/..."},
+		"the converter knows neither sockets nor runs",
+	},
+	{".", []string{"io/ioutil"}, nil, "it is deprecated"},
+	{".", []string{"log"}, nil, "messages go where the caller sent them; log/slog for the rest"},
+}
+
+// TestImportsRunDownward looks at all dependencies of a package, the direct ones and those through others.
 func TestImportsRunDownward(t *testing.T) {
 	for _, p := range packages(t) {
-		folder := folderOf(p.ImportPath)
-		room := slices.IndexFunc(rooms, func(r struct {
-			folder string
-			may    []string
-			reason string
-		},
-		) bool {
-			return within(folder, r.folder+"/...")
+		t.Run(folderOf(p.ImportPath), func(t *testing.T) {
+			for _, complaint := range misplaced(p) {
+				t.Error(complaint)
+			}
 		})
-		if room < 0 {
-			t.Errorf("%s belongs to no room: give it one in rooms_test.go, or put it elsewhere", folder)
+	}
+}
+
+// misplaced names what a package reaches and may not.
+func misplaced(p goPackage) []string {
+	folder := folderOf(p.ImportPath)
+	i := slices.IndexFunc(layers, func(l layer) bool { return within(folder, l.folder+"/...") })
+	if i < 0 {
+		return []string{folder + " belongs to no layer: name it in imports_test.go, or put it elsewhere"}
+	}
+	const reaches = "%s reaches %s, directly or through another package: %s"
+	var complaints []string
+	complain := func(format, name, reason string) {
+		complaints = append(complaints, fmt.Sprintf(format, folder, name, reason))
+	}
+	allowed := slices.Concat([]string{folder}, everywhere, layers[i].may)
+	for _, dependency := range p.Deps {
+		if dependency != product && !strings.HasPrefix(dependency, product+"/") {
 			continue
 		}
-		for _, dependency := range p.Deps {
-			if dependency != product && !strings.HasPrefix(dependency, product+"/") {
-				continue
+		if target := folderOf(dependency); !matches(target, allowed) {
+			complain(reaches, target, layers[i].reason)
+		}
+	}
+	for _, d := range denied {
+		if d.folder != "." && !within(folder, d.folder+"/...") {
+			continue
+		}
+		for _, name := range p.Imports {
+			if matches(name, d.imports) {
+				complain("%s imports %s: %s", name, d.reason)
 			}
-			target := folderOf(dependency)
-			allowed := append(append([]string{folder}, everywhere...), rooms[room].may...)
-			if !slices.ContainsFunc(allowed, func(pattern string) bool { return within(target, pattern) }) {
-				t.Errorf("%s reaches %s, directly or through another package: %s", folder, target, rooms[room].reason)
+		}
+		for _, name := range p.Deps {
+			if matches(name, d.reaches) {
+				complain(reaches, name, d.reason)
 			}
 		}
 	}
+	return complaints
+}
+
+// The rules complain about what they are there for.
+func TestMisplacedImportsAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    goPackage
+		want string
+	}{
+		{
+			"upward", goPackage{
+				ImportPath: product + "/kernel/wire",
+				Deps:       []string{product + "/deployer/run"},
+			}, "kernel/wire reaches deployer/run",
+		},
+		{
+			"from the side", goPackage{
+				ImportPath: product + "/deployer/run",
+				Deps:       []string{product + "/deployer/view"},
+			}, "deployer/run reaches deployer/view",
+		},
+		{"a folder that is new", goPackage{ImportPath: product + "/panel"}, "panel belongs to no layer"},
+		{
+			"I/O in plain types", goPackage{
+				ImportPath: product + "/deployer/run",
+				Imports:    []string{"os/exec"},
+			}, "deployer/run imports os/exec",
+		},
+		{
+			"sockets through others", goPackage{
+				ImportPath: product + "/converter/slicer",
+				Deps:       []string{"net"},
+			}, "converter/slicer reaches net",
+		},
+		{"a logger", goPackage{ImportPath: product + "/agent", Imports: []string{"log"}}, "agent imports log"},
+		{
+			"downward", goPackage{
+				ImportPath: product + "/deployer/local",
+				Deps:       []string{product + "/deployer/run", "net"},
+			}, "",
+		},
+		{
+			"os through fmt", goPackage{
+				ImportPath: product + "/deployer/run", Deps: []string{"os"},
+				Imports: []string{"fmt"},
+			}, "",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := strings.Join(misplaced(c.p), "\n")
+			if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// matches reports whether one of the patterns fits.
+func matches(name string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return within(name, pattern) })
 }
 
 func folderOf(importPath string) string {
 	return path.Clean("./" + strings.TrimPrefix(strings.TrimPrefix(importPath, product), "/"))
 }
 
-// within reports whether a folder matches a pattern of the table.
+// within reports whether a folder or a package matches a pattern of the tables.
 func within(folder, pattern string) bool {
 	if pattern == "..." {
 		return true
@@ -83,8 +212,8 @@ func within(folder, pattern string) bool {
 	return folder == base || below && base != "." && strings.HasPrefix(folder, base+"/")
 }
 
-// TestEveryPackageSaysWhatItIsFor looks into the files, since go list does not
-// show the comment of a package that has tests alone.
+// TestEveryPackageSaysWhatItIsFor looks into the files, since go list does not show the comment of a package that has
+// tests alone.
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range packages(t) {
 		files := slices.Concat(p.GoFiles, p.CgoFiles)
@@ -93,7 +222,8 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 		}
 		var commented []string
 		for _, name := range files {
-			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.PackageClauseOnly|parser.ParseComments)
+			path := filepath.Join(p.Dir, name)
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly|parser.ParseComments)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +232,13 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 			}
 		}
 		if len(commented) != 1 {
-			t.Errorf("%s has %d package comments %v, want one: say what it is for, what to read first and what it may import", folderOf(p.ImportPath), len(commented), commented)
+			t.Errorf(
+				"%s has %d package comments %v, want one: say what it is for, what to read first and what it may "+
+					"import",
+				folderOf(p.ImportPath),
+				len(commented),
+				commented,
+			)
 		}
 	}
 }
