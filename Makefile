@@ -26,8 +26,7 @@ help: ## print this list
 build: ## build the four programs into bin/
 	@tools/prerequisites go cc
 	@mkdir -p bin
-	@tools/go-build -o bin/ ./cmd/metaml ./cmd/metaml-nbconvert
-	@CGO_ENABLED=0 tools/go-build -o bin/ ./cmd/metaml-kernel ./cmd/metaml-agent
+	@tools/build-programs bin
 
 # The demo's environment: the lock's packages, and a wheel for this machine alone.
 .PHONY: demo-venv

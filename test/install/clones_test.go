@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestTheWheelIsTheSameFromTwoClones, whatever their folders are called and wherever their C compiler is: people can then check that
-// a wheel was made from these sources.
+// TestTheWheelIsTheSameFromTwoClones, whatever their folders are called and wherever their C compiler is: people can
+// then check that a wheel was made from these sources.
 func TestTheWheelIsTheSameFromTwoClones(t *testing.T) {
 	compiler, err := exec.LookPath("cc")
 	if err != nil {
@@ -35,7 +35,8 @@ func TestTheWheelIsTheSameFromTwoClones(t *testing.T) {
 			return strings.TrimSpace(string(out))
 		}
 		in("make", "build")
-		if wheels[i], err = os.ReadFile(filepath.Join(clone, in("go", "run", "./cmd/internal/wheel", "-bin", "bin", "-out", "dist"))); err != nil {
+		if wheels[i], err = os.ReadFile(filepath.Join(clone,
+			in("go", "run", "./cmd/internal/wheel", "-bin", "bin", "-out", "dist"))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,7 +48,8 @@ func TestTheWheelIsTheSameFromTwoClones(t *testing.T) {
 // copyTracked copies the files that git knows, as they are here.
 func copyTracked(t *testing.T, to string) {
 	t.Helper()
-	for name := range strings.SplitSeq(output(t, nil, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), "\x00") {
+	for name := range strings.SplitSeq(output(t, nil, "git", "ls-files", "-z", "--cached", "--others",
+		"--exclude-standard"), "\x00") {
 		from := filepath.Join(repository(t), name)
 		info, err := os.Lstat(from)
 		if name == "" || err != nil || !info.Mode().IsRegular() {

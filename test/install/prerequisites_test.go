@@ -58,7 +58,8 @@ func (m machine) remove(name string) {
 // check runs tools/prerequisites on this machine; what it says, and its exit code.
 func (m machine) check(parts ...string) (string, int) {
 	m.t.Helper()
-	command := exec.CommandContext(m.t.Context(), filepath.Join(m.bin, "sh"), append([]string{"tools/prerequisites"}, parts...)...)
+	command := exec.CommandContext(m.t.Context(), filepath.Join(m.bin, "sh"),
+		append([]string{"tools/prerequisites"}, parts...)...)
 	command.Dir = repository(m.t)
 	command.Env = []string{"PATH=" + m.bin}
 	said, err := command.CombinedOutput()
@@ -80,10 +81,18 @@ func TestMissingPrerequisitesAreOneSentenceThatNamesThePackage(t *testing.T) {
 			m.script("go", `case "$2" in GOVERSION) echo go1.19.8 ;; GOTOOLCHAIN) echo local ;; esac`)
 		}, []string{"Go 1.19.8 is too old", "golang-go"}},
 		{"no compiler", func(m machine) { m.remove("gcc") }, []string{"there is no gcc", "apt-get install gcc"}},
-		{"compiler without headers", func(m machine) { m.script("gcc", `exit 1`) }, []string{"gcc cannot compile", "libc6-dev"}},
-		{"no python", func(m machine) { m.remove("python3") }, []string{"there is no python3", "apt-get install python3"}},
-		{"broken python", func(m machine) { m.script("python3", `exit 127`) }, []string{"python3 does not start", "apt-get install python3"}},
-		{"old python", func(m machine) { m.script("python3", `echo 3.9.18`) }, []string{"Python 3.9.18", "too old", "3.10"}},
+		{"compiler without headers", func(m machine) {
+			m.script("gcc", `exit 1`)
+		}, []string{"gcc cannot compile", "libc6-dev"}},
+		{"no python", func(m machine) {
+			m.remove("python3")
+		}, []string{"there is no python3", "apt-get install python3"}},
+		{"broken python", func(m machine) {
+			m.script("python3", `exit 127`)
+		}, []string{"python3 does not start", "apt-get install python3"}},
+		{"old python", func(m machine) {
+			m.script("python3", `echo 3.9.18`)
+		}, []string{"Python 3.9.18", "too old", "3.10"}},
 		{"no venv module", func(m machine) {
 			m.script("python3", `case "$2" in *version_info*) echo 3.11.2 ;; *) exit 1 ;; esac`)
 		}, []string{"no venv module", "apt-get install python3-venv"}},

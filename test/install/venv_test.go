@@ -56,13 +56,16 @@ type environment struct {
 func newEnvironment(t *testing.T) environment {
 	t.Helper()
 	base := t.TempDir()
-	return environment{t: t, folder: filepath.Join(base, "venv"), lock: filepath.Join(base, "lock.txt"), wheels: t.TempDir()}
+	return environment{
+		t: t, folder: filepath.Join(base, "venv"), lock: filepath.Join(base, "lock.txt"), wheels: t.TempDir(),
+	}
 }
 
 // try brings the environment up to date and answers what was said.
 func (e environment) try(more ...string) (string, error) {
 	e.t.Helper()
-	command := exec.CommandContext(e.t.Context(), testPython(e.t), append([]string{"tools/venv.py", e.folder, e.lock}, more...)...)
+	command := exec.CommandContext(e.t.Context(), testPython(e.t),
+		append([]string{"tools/venv.py", e.folder, e.lock}, more...)...)
 	command.Dir = repository(e.t)
 	command.Env = append(os.Environ(), "PIP_NO_INDEX=1", "PIP_FIND_LINKS="+e.wheels)
 	said, err := command.CombinedOutput()
@@ -145,7 +148,8 @@ func TestAPackageThatIsNotTheLocksIsRefused(t *testing.T) {
 	tinyWheel(t, e.wheels, "1", "name = 'replaced'\n")
 	write(t, e.lock, pinned)
 	said, err := e.try()
-	if err == nil || !strings.Contains(said, "DO NOT MATCH THE HASHES") || !strings.Contains(said, "pip could not fill") {
+	if err == nil || !strings.Contains(said, "DO NOT MATCH THE HASHES") ||
+		!strings.Contains(said, "pip could not fill") {
 		t.Errorf("error %v and %q, want pip's refusal", err, said)
 	}
 	if _, err := os.Stat(filepath.Join(e.folder, ".lock-stamp")); !os.IsNotExist(err) {

@@ -47,7 +47,7 @@ func output(t *testing.T, environment []string, name string, arguments ...string
 func buildWheel(t *testing.T) string {
 	t.Helper()
 	bin, out := t.TempDir(), t.TempDir()
-	output(t, nil, "tools/go-build", "-o", bin, "./cmd/metaml", "./cmd/metaml-nbconvert", "./cmd/metaml-kernel", "./cmd/metaml-agent")
+	output(t, nil, "tools/build-programs", bin)
 	return strings.TrimSpace(output(t, nil, "go", "run", "./cmd/internal/wheel", "-bin", bin, "-out", out))
 }
 
@@ -133,26 +133,31 @@ func TestTheWheelIsAllThatAUserNeeds(t *testing.T) {
 		}
 	})
 	t.Run("jupyter knows the subcommand", func(t *testing.T) {
-		script := output(t, environment, python, "-m", "jupyter", "metaml-nbconvert", "examples/digits.ipynb", "--stdout")
+		script := output(t, environment, python, "-m", "jupyter", "metaml-nbconvert", "examples/digits.ipynb",
+			"--stdout")
 		if !strings.Contains(script, "def train_model(learning_rate") {
 			t.Errorf("jupyter metaml-nbconvert printed no script with the function:\n%s", script)
 		}
 	})
 	t.Run("the script example runs under plain python", func(t *testing.T) {
 		said := output(t, environment, python, "examples/train.py")
-		if !regexp.MustCompile(`trial [0-3] of train-model-\d+ reads 9\d\.\d% of the held-out digits`).MatchString(said) {
+		want := regexp.MustCompile(`trial [0-3] of train-model-\d+ reads 9\d\.\d% of the held-out digits`)
+		if !want.MatchString(said) {
 			t.Errorf("examples/train.py said:\n%s", said)
 		}
 	})
 	t.Run("and its network answers", func(t *testing.T) {
 		output(t, environment, python, "examples/serve.py")
 		said := output(t, environment, python, "examples/serve.py") // behind the same address
-		found := regexp.MustCompile(`http://127\.0\.0\.1:\d+/predict reads (?:5[4-9]|60) of 60 held-out digits; .metaml stop (read-digit-\d+). ends it`).FindStringSubmatch(said)
+		want := regexp.MustCompile(`http://127\.0\.0\.1:\d+/predict reads (?:5[4-9]|60) of 60 held-out digits; ` +
+			`.metaml stop (read-digit-\d+). ends it`)
+		found := want.FindStringSubmatch(said)
 		if found == nil {
 			t.Fatalf("examples/serve.py said:\n%s", said)
 		}
 		output(t, environment, filepath.Join(bin, "metaml"), "stop", found[1])
-		if said := output(t, environment, filepath.Join(bin, "metaml"), "show", found[1]); !strings.Contains(said, "stopped") {
+		if said := output(t, environment, filepath.Join(bin, "metaml"), "show", found[1]); !strings.Contains(said,
+			"stopped") {
 			t.Errorf("metaml show said:\n%s", said)
 		}
 	})

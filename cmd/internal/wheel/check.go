@@ -67,7 +67,8 @@ func checkLinux(machine string, portable bool, glibc version, content []byte) er
 		return fmt.Errorf("it is no Linux program: %w", err)
 	}
 	defer file.Close()
-	if want := map[string]elf.Machine{"x86_64": elf.EM_X86_64, "aarch64": elf.EM_AARCH64}[machine]; file.Machine != want {
+	want := map[string]elf.Machine{"x86_64": elf.EM_X86_64, "aarch64": elf.EM_AARCH64}[machine]
+	if file.Machine != want {
 		return fmt.Errorf("it is built for %v, not for %s", file.Machine, machine)
 	}
 	if !portable {
@@ -90,7 +91,8 @@ func checkLinux(machine string, portable bool, glibc version, content []byte) er
 				return fmt.Errorf("it needs %s from %s, which is no part of glibc", dependency.Dep, need.Name)
 			}
 			if parseVersion(text).newerThan(glibc) {
-				return fmt.Errorf("it needs glibc %s (from %s), newer than the %v that the tag promises", text, need.Name, glibc)
+				return fmt.Errorf("it needs glibc %s (from %s), newer than the %v that the tag promises", text,
+					need.Name, glibc)
 			}
 		}
 	}

@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// Binary copies must carry the licence texts of what is linked into them: MIT, BSD and ISC ask for their notice, Apache-2.0 (§4) for its
-// text and for NOTICE files.
+// Binary copies must carry the licence texts of what is linked into them: MIT, BSD and ISC ask for their notice,
+// Apache-2.0 (§4) for its text and for NOTICE files.
 
 // licenceName is how files with licence texts are called.
 var licenceName = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents|unlicense)([-._].*)?$`)
@@ -62,7 +62,9 @@ func thirdParty(contents [][]byte) ([]byte, error) {
 	}
 	var text bytes.Buffer
 	text.WriteString("MetaML's programs contain the software below, under these licences.\n")
-	if err := appendLicences(&text, "The Go programming language, its runtime and standard library, "+goVersion, runtime.GOROOT(), false); err != nil { //nolint:staticcheck // SA1019: this runs by `go run` alone, where it is right
+	own := "The Go programming language, its runtime and standard library, " + goVersion
+	goroot := runtime.GOROOT() //nolint:staticcheck // SA1019: this runs by `go run` alone, where it is right
+	if err := appendLicences(&text, own, goroot, false); err != nil {
 		return nil, err
 	}
 	for _, m := range modules {
@@ -99,7 +101,8 @@ func moduleFolders(modules []linkedModule) (map[linkedModule]string, error) {
 	}
 }
 
-// appendLicences adds the licence texts in a folder, and with deep in the folders below it, where code that came from elsewhere has its own.
+// appendLicences adds the licence texts in a folder, and with deep in the folders below it, where code that came from
+// elsewhere has its own.
 func appendLicences(text *bytes.Buffer, name, folder string, deep bool) error {
 	var paths []string
 	err := filepath.WalkDir(folder, func(path string, item fs.DirEntry, err error) error {

@@ -58,7 +58,8 @@ func TestAModuleWithoutALicenceIsNamed(t *testing.T) {
 
 func TestNamesOfLicenceFiles(t *testing.T) {
 	for name, want := range map[string]bool{
-		"LICENSE": true, "LICENCE.md": true, "license.txt": true, "LICENSE-APACHE": true, "COPYING": true, "NOTICE": true, "PATENTS": true, "UNLICENSE": true,
+		"LICENSE": true, "LICENCE.md": true, "license.txt": true, "LICENSE-APACHE": true,
+		"COPYING": true, "NOTICE": true, "PATENTS": true, "UNLICENSE": true,
 		"licenses.go": false, "notices": false, "README.md": false, "license": true, "copyingfile.go": false,
 	} {
 		if got := licenceName.MatchString(name); got != want {

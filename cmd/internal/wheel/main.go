@@ -1,11 +1,9 @@
-// Command wheel packs MetaML's Python wheel: the metaml module, the binaries,
-// the kernelspec and JupyterLab's extension in one zip file that pip installs by itself, laid out as
-// Ruff's and uv's are (the binaries in NAME.data/scripts). No Python build
-// backend is involved, and the same inputs give the same bytes.
+// Command wheel packs MetaML's Python wheel: the metaml module, the binaries, the kernelspec and JupyterLab's extension
+// in one zip file that pip installs by itself, laid out as Ruff's and uv's are (the binaries in NAME.data/scripts). The
+// same inputs give the same bytes.
 //
-// Read wheel.go first, it says what goes where. The command is used by the
-// Makefile alone, and may import the version and the packages of the
-// kernelspec and the extension.
+// Read wheel.go first, it says what goes where. The command is used by the Makefile, by tools/release and by the build
+// backend in tools/backend, and may import the version and the packages of the kernelspec and the extension.
 package main
 
 import (
@@ -17,43 +15,70 @@ import (
 	"github.com/metaml/metaml"
 )
 
+// inputs are what a wheel is made of.
+type inputs struct {
+	bin     string // folder with the built binaries
+	module  string // folder that holds the Python package metaml
+	project string // pyproject.toml
+	licence string // MetaML's own licence
+}
+
 func main() {
-	bin := flag.String("bin", "bin", "folder with the built binaries")
-	module := flag.String("module", filepath.Join("jupyter-ext", "python"), "folder that holds the Python package metaml")
-	licence := flag.String("licence", "LICENSE", "file with MetaML's own licence")
+	var in inputs
+	flag.StringVar(&in.bin, "bin", "bin", "folder with the built binaries")
+	flag.StringVar(&in.module, "module", filepath.Join("jupyter-ext", "python"),
+		"folder that holds the Python package metaml")
+	flag.StringVar(&in.project, "project", "pyproject.toml", "file with the metadata")
+	flag.StringVar(&in.licence, "licence", ownLicence, "file with MetaML's own licence")
 	out := flag.String("out", "dist", "folder to write the wheel to")
 	tag := flag.String("tag", "", "platform tag, such as manylinux_2_17_x86_64 (default: this machine's own)")
+	only := flag.Bool("metadata", false, "print the wheel's METADATA and build nothing")
 	flag.Parse()
-	path, err := build(*bin, *module, *licence, *out, *tag)
+	var said string
+	var err error
+	if *only {
+		var p project
+		p, err = readProject(in.project)
+		said = p.metadata(metaml.Version())
+	} else {
+		said, err = build(in, *out, *tag)
+		said += "\n"
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "wheel:", err)
 		os.Exit(1)
 	}
-	fmt.Println(path)
+	fmt.Print(said)
 }
 
 // build writes the wheel, replacing an older one of the same name, removes
 // wheels of other versions from out, and answers the path.
-func build(bin, module, licence, out, tag string) (string, error) {
+func build(in inputs, out, tag string) (string, error) {
 	if tag == "" {
 		var err error
 		if tag, err = hostTag(); err != nil {
 			return "", err
 		}
 	}
-	w := wheel{version: metaml.Version(), tag: tag}
-	if err := w.collect(bin, module, licence); err != nil {
+	metadata, err := readProject(in.project)
+	if err != nil {
+		return "", err
+	}
+	w := wheel{version: metaml.Version(), project: metadata, tag: tag}
+	if err := w.collect(in); err != nil {
 		return "", err
 	}
 	data, err := w.pack()
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // G301: a folder of results, readable like the rest of the clone
+	//nolint:gosec // G301: a folder of results, readable like the rest of the clone
+	if err := os.MkdirAll(out, 0o755); err != nil {
 		return "", fmt.Errorf("make the folder for the wheel: %w", err)
 	}
 	path := filepath.Join(out, w.name())
-	if err := os.WriteFile(path+".part", data, 0o644); err != nil { //nolint:gosec // G306: a wheel is for everyone to read
+	//nolint:gosec // G306: a wheel is for everyone to read
+	if err := os.WriteFile(path+".part", data, 0o644); err != nil {
 		return "", fmt.Errorf("write the wheel: %w", err)
 	}
 	if err := os.Rename(path+".part", path); err != nil {

@@ -47,10 +47,10 @@ type entry struct {
 	data []byte
 }
 
-// wheel is a wheel in the making. The format: PEP 427, and the PyPA
-// specification "Binary distribution format" 1.0.
+// wheel is a wheel in the making. The format: PEP 427, and the PyPA specification "Binary distribution format" 1.0.
 type wheel struct {
 	version string
+	project project
 	tag     string // platform tag
 	entries []entry
 }
@@ -64,14 +64,14 @@ func (w *wheel) add(path string, mode fs.FileMode, data []byte) {
 }
 
 // collect gathers everything but RECORD, which pack writes.
-func (w *wheel) collect(bin, module, licence string) error {
-	if err := w.collectModule(os.DirFS(module)); err != nil {
+func (w *wheel) collect(in inputs) error {
+	if err := w.collectModule(os.DirFS(in.module)); err != nil {
 		return err
 	}
 	data := fmt.Sprintf("metaml-%s.data/", w.version)
 	var programs [][]byte
 	for _, name := range binaries {
-		content, err := os.ReadFile(filepath.Join(bin, name))
+		content, err := os.ReadFile(filepath.Join(in.bin, name))
 		if err != nil {
 			return fmt.Errorf("read the binary %q (run make build first): %w", name, err)
 		}
@@ -88,7 +88,7 @@ func (w *wheel) collect(bin, module, licence string) error {
 	for name, content := range labextension.Files(w.version) { // pack sorts them
 		w.add(data+"data/share/jupyter/labextensions/"+labextension.Name+"/"+name, 0o644, content)
 	}
-	own, err := os.ReadFile(licence)
+	own, err := os.ReadFile(in.licence)
 	if err != nil {
 		return fmt.Errorf("read MetaML's licence: %w", err)
 	}
@@ -99,7 +99,7 @@ func (w *wheel) collect(bin, module, licence string) error {
 	info := w.info()
 	w.add(info+"licenses/"+ownLicence, 0o644, own)
 	w.add(info+"licenses/"+othersLicences, 0o644, others)
-	w.add(info+"METADATA", 0o644, []byte(w.metadata()))
+	w.add(info+"METADATA", 0o644, []byte(w.project.metadata(w.version)))
 	w.add(info+"WHEEL", 0o644, fmt.Appendf(nil,
 		"Wheel-Version: 1.0\nGenerator: metaml\nRoot-Is-Purelib: false\nTag: py3-none-%s\n", w.tag))
 	return nil
@@ -126,31 +126,6 @@ func (w *wheel) collectModule(module fs.FS) error {
 
 func (w *wheel) info() string { return fmt.Sprintf("metaml-%s.dist-info/", w.version) }
 
-// metadata is METADATA, "Core metadata" 2.4. The one dependency is the kernel
-// that ours wraps; the module itself needs none.
-func (w *wheel) metadata() string {
-	return `Metadata-Version: 2.4
-Name: metaml
-Version: ` + w.version + `
-Summary: %%train over a notebook cell runs it as a sweep
-License-Expression: Apache-2.0
-License-File: ` + ownLicence + `
-License-File: ` + othersLicences + `
-Requires-Python: >=3.10
-Requires-Dist: ipykernel>=6.29
-Classifier: Framework :: Jupyter
-Classifier: Operating System :: POSIX :: Linux
-Classifier: Operating System :: MacOS
-Classifier: Programming Language :: Python :: 3 :: Only
-Classifier: Programming Language :: Go
-Description-Content-Type: text/markdown
-
-Write ` + "`%%train`" + ` over the cell that holds a training function, press
-Shift-Enter, and a sweep of that function runs, with a live table under the
-cell. In JupyterLab choose the kernel "MetaML".
-`
-}
-
 // pack writes the zip. RECORD comes last, as the format asks.
 func (w *wheel) pack() ([]byte, error) {
 	slices.SortFunc(w.entries, func(a, b entry) int { return cmp.Compare(a.path, b.path) })
@@ -164,13 +139,15 @@ func (w *wheel) pack() ([]byte, error) {
 			return nil, fmt.Errorf("pack the wheel: %q is in it twice", item.path)
 		}
 		digest := sha256.Sum256(item.data)
-		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", item.path, base64.RawURLEncoding.EncodeToString(digest[:]), len(item.data))
+		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", item.path, base64.RawURLEncoding.EncodeToString(digest[:]),
+			len(item.data))
 	}
 	name := w.info() + "RECORD"
 	record.WriteString(name + ",,\n")
 	var buffer bytes.Buffer
 	archive := zip.NewWriter(&buffer)
-	for _, item := range append(slices.Clone(w.entries), entry{path: name, mode: 0o644, data: []byte(record.String())}) {
+	all := append(slices.Clone(w.entries), entry{path: name, mode: 0o644, data: []byte(record.String())})
+	for _, item := range all {
 		header := &zip.FileHeader{Name: item.path, Method: zip.Deflate, Modified: epoch}
 		header.SetMode(item.mode)
 		file, err := archive.CreateHeader(header)
@@ -200,5 +177,6 @@ func hostTag() (string, error) {
 	case runtime.GOOS == "darwin":
 		return "macosx_12_0_x86_64", nil
 	}
-	return "", errors.New("MetaML runs on Linux and macOS, on x86_64 and arm64, not on " + runtime.GOOS + "/" + runtime.GOARCH)
+	return "", errors.New("MetaML runs on Linux and macOS, on x86_64 and arm64, not on " + runtime.GOOS + "/" +
+		runtime.GOARCH)
 }

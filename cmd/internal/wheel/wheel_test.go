@@ -25,7 +25,8 @@ func program(t *testing.T, goos, goarch string) []byte {
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "main.go"), "package main\n\nfunc main() {}\n")
 	out := filepath.Join(folder, "program")
-	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, filepath.Join(folder, "main.go"))
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out,
+		filepath.Join(folder, "main.go"))
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
 	if said, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, said)
@@ -37,13 +38,10 @@ func program(t *testing.T, goos, goarch string) []byte {
 	return data
 }
 
-// ourLicence is the clone's own.
-var ourLicence = filepath.Join("..", "..", "..", "LICENSE")
-
-// inputs makes a folder of Linux binaries that do nothing and a small module.
-func inputs(t *testing.T) (bin, module string) {
+// small makes a folder of Linux binaries that do nothing and a small module; metadata and licence are the clone's own.
+func small(t *testing.T) inputs {
 	t.Helper()
-	bin, module = t.TempDir(), t.TempDir()
+	root, bin, module := filepath.Join("..", "..", ".."), t.TempDir(), t.TempDir()
 	content := program(t, "linux", "amd64")
 	for _, name := range binaries {
 		write(t, filepath.Join(bin, name), string(content))
@@ -52,7 +50,10 @@ func inputs(t *testing.T) (bin, module string) {
 	write(t, filepath.Join(module, "metaml", "py.typed"), "")
 	write(t, filepath.Join(module, "metaml", "__pycache__", "__init__.cpython-311.pyc"), "cache")
 	write(t, filepath.Join(module, "tests", "test_it.py"), "")
-	return bin, module
+	return inputs{
+		bin: bin, module: module,
+		project: filepath.Join(root, "pyproject.toml"), licence: filepath.Join(root, "LICENSE"),
+	}
 }
 
 func write(t *testing.T, path, text string) {
@@ -93,8 +94,8 @@ func content(t *testing.T, file *zip.File) []byte {
 }
 
 func TestTheWheelHoldsModuleBinariesKernelspecAndExtension(t *testing.T) {
-	bin, module := inputs(t)
-	path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
+	in := small(t)
+	path, err := build(in, t.TempDir(), "linux_x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +138,8 @@ func TestTheWheelHoldsModuleBinariesKernelspecAndExtension(t *testing.T) {
 }
 
 func TestRecordTellsEveryFilesDigestAndSize(t *testing.T) {
-	bin, module := inputs(t)
-	path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
+	in := small(t)
+	path, err := build(in, t.TempDir(), "linux_x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,8 +161,8 @@ func TestRecordTellsEveryFilesDigestAndSize(t *testing.T) {
 }
 
 func TestTheKernelspecFindsTheKernelFromItsOwnFolder(t *testing.T) {
-	bin, module := inputs(t)
-	path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
+	in := small(t)
+	path, err := build(in, t.TempDir(), "linux_x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,10 +186,10 @@ func TestTheKernelspecFindsTheKernelFromItsOwnFolder(t *testing.T) {
 }
 
 func TestTheSameInputsGiveTheSameBytes(t *testing.T) {
-	bin, module := inputs(t)
+	in := small(t)
 	var packed [2][]byte
 	for i := range packed {
-		path, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
+		path, err := build(in, t.TempDir(), "linux_x86_64")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +197,7 @@ func TestTheSameInputsGiveTheSameBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		// What a checkout changes, a wheel must not show.
-		if err := os.Chmod(filepath.Join(module, "metaml", "__init__.py"), 0o640); err != nil {
+		if err := os.Chmod(filepath.Join(in.module, "metaml", "__init__.py"), 0o640); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,13 +207,13 @@ func TestTheSameInputsGiveTheSameBytes(t *testing.T) {
 }
 
 func TestAnOlderVersionsWheelMakesRoom(t *testing.T) {
-	bin, module := inputs(t)
+	in := small(t)
 	out := t.TempDir()
 	old := filepath.Join(out, "metaml-0.0.1-py3-none-linux_x86_64.whl")
 	other := filepath.Join(out, "metaml-0.0.1-py3-none-macosx_12_0_arm64.whl")
 	write(t, old, "")
 	write(t, other, "")
-	if _, err := build(bin, module, ourLicence, out, "linux_x86_64"); err != nil {
+	if _, err := build(in, out, "linux_x86_64"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(old); !os.IsNotExist(err) {
@@ -224,11 +225,11 @@ func TestAnOlderVersionsWheelMakesRoom(t *testing.T) {
 }
 
 func TestAMissingBinaryIsNamed(t *testing.T) {
-	bin, module := inputs(t)
-	if err := os.Remove(filepath.Join(bin, "metaml-agent")); err != nil {
+	in := small(t)
+	if err := os.Remove(filepath.Join(in.bin, "metaml-agent")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := build(bin, module, ourLicence, t.TempDir(), "linux_x86_64")
+	_, err := build(in, t.TempDir(), "linux_x86_64")
 	if err == nil || !strings.Contains(err.Error(), `"metaml-agent"`) || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("error %v, want the name and what to run", err)
 	}
