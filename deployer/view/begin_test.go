@@ -9,7 +9,8 @@ import (
 	"github.com/metaml/metaml/deployer/view"
 )
 
-// TestTheProgramIsLoadedBeforeATrialRuns: importing what the cells import may take seconds, in which no trial has begun.
+// TestTheProgramIsLoadedBeforeATrialRuns: importing what the cells import may take seconds, in which no trial has
+// begun.
 func TestTheProgramIsLoadedBeforeATrialRuns(t *testing.T) {
 	spec := run.Spec{Name: "train-1", Completions: 2, Created: start}
 	s := run.NewState(spec)
@@ -39,7 +40,10 @@ func TestWhatAnInterruptDoesIsSaidWhereItDoesSomething(t *testing.T) {
 	facts, s := sample(t)
 	for interrupt, want := range map[string][]string{
 		"stop": {"■ stops the run", "Ctrl-C stops the run"}, "detach": {"■ detaches", "Ctrl-C detaches"},
-		view.Unattended: {"<code>%metaml stop train-model-7</code> stops it", "metaml stop train-model-7 stops it"}, "": {"", ""},
+		view.Unattended: {
+			"<code>%metaml stop train-model-7</code> stops it",
+			"metaml stop train-model-7 stops it",
+		}, "": {"", ""},
 	} {
 		facts.Interrupt = interrupt
 		table := view.New(facts, s, start.Add(42*time.Second))

@@ -18,8 +18,8 @@ type columns struct {
 	metrics    []string
 }
 
-// chooseColumns chooses what stands in the rows: the parameters that differ and the metrics that a row has. What is the same in all
-// trials is told once, in a line above.
+// chooseColumns chooses what stands in the rows: the parameters that differ and the metrics that a row has. What is the
+// same in all trials is told once, in a line above.
 func (t *Table) chooseColumns(state *run.State, shown []int) columns {
 	var c columns
 	for _, p := range parameters(t.Facts.Table) {
@@ -85,8 +85,8 @@ func parameters(table []run.Row) []parameter {
 	return list
 }
 
-// metricColumns are the metrics of the shown trials beside the first, those that matter most in front: returned ones come before
-// those that were only reported.
+// metricColumns are the metrics of the shown trials beside the first, those that matter most in front: returned ones
+// come before those that were only reported.
 func (t *Table) metricColumns(state *run.State, shown []int) []string {
 	returned, seen := map[string]bool{}, map[string]bool{}
 	for _, i := range shown {

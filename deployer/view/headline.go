@@ -10,7 +10,7 @@ import (
 	"github.com/metaml/metaml/internal/prose"
 )
 
-// facts are the short statements of the first line: what it is, how far, how long still, how good.
+// progress says how far the run is; of one that has ended, what became of its trials.
 func (t *Table) progress() string {
 	if t.Phase.Final() {
 		s := prose.Count(t.Total, "trial")
@@ -36,6 +36,7 @@ func (t *Table) progress() string {
 	return s
 }
 
+// pace says how fast it goes, how long it took and how long it still takes.
 func (t *Table) pace() []string {
 	var parts []string
 	if !t.Phase.Final() && t.Total > 1 {
@@ -55,6 +56,7 @@ func (t *Table) pace() []string {
 	return parts
 }
 
+// why gives the reason of the end, in brackets, unless the trials show it.
 func (t *Table) why() string {
 	switch t.Reason {
 	case "", run.ReasonException, run.ReasonStopped:
@@ -66,6 +68,7 @@ func (t *Table) why() string {
 	}
 }
 
+// best names the best trial, or is "".
 func (t *Table) best() string {
 	if t.Best == "" {
 		return ""
@@ -99,6 +102,7 @@ func mark(p run.Phase) string {
 	return " "
 }
 
+// attempt says which attempt a trial is at, unless it is the first.
 func (t *Table) attempt(r Row) string {
 	if r.Attempt > 1 {
 		return fmt.Sprintf("attempt %d", r.Attempt)

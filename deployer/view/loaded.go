@@ -11,8 +11,8 @@ import (
 // maxCauses is how many reasons a line names.
 const maxCauses = 2
 
-// unforked says why each trial loads the program by itself, which takes longer; "" where they are forks of one that has loaded it, or
-// where somebody asked for it, or where it costs nothing.
+// unforked says why each trial loads the program by itself, which takes longer; "" where they are forks of one that has
+// loaded it, or where somebody asked for it, or where it costs nothing.
 func (t *Table) unforked() string {
 	l := t.Loaded
 	if l == nil || l.Fork || len(l.Causes) == 0 || t.Facts.Spec.Fresh || t.Total < 2 {

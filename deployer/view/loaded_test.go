@@ -19,7 +19,12 @@ func TestWhyTrialsAreNoForksIsSaid(t *testing.T) {
 		fresh  bool
 		want   string
 	}{
-		{"a thread", run.Loaded{Seconds: 1.2, Causes: []string{"thread 'ticker' is running, cell 3 line 2"}}, 2, false, line + "thread 'ticker' is running, cell 3 line 2"},
+		{
+			"a thread",
+			run.Loaded{Seconds: 1.2, Causes: []string{"thread 'ticker' is running, cell 3 line 2"}},
+			2,
+			false, line + "thread 'ticker' is running, cell 3 line 2",
+		},
 		{"many", run.Loaded{Seconds: 1.2, Causes: []string{"a", "b", "c", "d"}}, 2, false, line + "a; b (and 2 more)"},
 		{"one trial", run.Loaded{Seconds: 1.2, Causes: []string{"a"}}, 1, false, ""},
 		{"as asked", run.Loaded{Seconds: 1.2, Causes: []string{"--fresh-process"}}, 2, true, ""},
@@ -36,7 +41,8 @@ func TestWhyTrialsAreNoForksIsSaid(t *testing.T) {
 		if got := table.Remarks(); !slices.Equal(got, want) {
 			t.Errorf("%s: %q", c.name, got)
 		}
-		if !strings.Contains(table.Text(), c.want) || !strings.Contains(table.HTML(), strings.ReplaceAll(c.want, "'", "&#39;")) {
+		if !strings.Contains(table.Text(), c.want) ||
+			!strings.Contains(table.HTML(), strings.ReplaceAll(c.want, "'", "&#39;")) {
 			t.Errorf("%s: %s", c.name, table.Text())
 		}
 	}

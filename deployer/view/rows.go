@@ -6,8 +6,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// chosen picks the trials to show: the best ones, those that run and those that failed, in that order. A small run is shown whole,
-// in the order of its trials, so that no row moves while it runs.
+// chosen picks the trials to show: the best ones, those that run and those that failed, in that order. A small run is
+// shown whole, in the order of its trials, so that no row moves while it runs.
 func chosen(state *run.State, objective run.Objective, all bool) (shown, hidden []int) {
 	if len(state.Trials) <= maxRows || all {
 		for i := range state.Trials {

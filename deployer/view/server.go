@@ -70,7 +70,8 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 	case s.Answering() >= revision && facts.Health != "" && facts.Health != run.HealthReady:
 		p.State, p.Failed = NotAnswering, true
 		if facts.Health == run.HealthWaiting {
-			p.Lines = append(p.Lines, "requests wait on "+s.Address+", where no worker can answer yet: metaml logs "+p.Name+" may say why")
+			p.Lines = append(p.Lines,
+				"requests wait on "+s.Address+", where no worker can answer yet: metaml logs "+p.Name+" may say why")
 		} else {
 			p.Lines = append(p.Lines, "there is no answer on "+s.Address+": metaml logs "+p.Name+" may say why")
 		}
@@ -78,7 +79,8 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 		p.State = "ready"
 		p.ready(facts, s)
 		if facts.Waiting && s.Answer == 0 && s.Example == "" {
-			p.Lines = append(p.Lines, "no request was tried: --example gives an input to try first, as JSON or as a variable")
+			p.Lines = append(p.Lines,
+				"no request was tried: --example gives an input to try first, as JSON or as a variable")
 		}
 		if s.Failed != nil {
 			p.Lines = append(p.Lines, ServerCause(state, s.Failed.Revision))
@@ -96,7 +98,9 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 
 // notesOf leaves out what is about other revisions.
 func notesOf(notes []run.Note, revision int) []run.Note {
-	return slices.DeleteFunc(slices.Clone(notes), func(n run.Note) bool { return n.Revision != 0 && n.Revision != revision })
+	return slices.DeleteFunc(slices.Clone(notes), func(n run.Note) bool {
+		return n.Revision != 0 && n.Revision != revision
+	})
 }
 
 func (p *Panel) ready(facts ServerFacts, s *run.Server) {
@@ -144,7 +148,8 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 		p.Parts = append(p.Parts, prose.Duration(max(now.Sub(since), 0)))
 	}
 	if s.Answering() > 0 {
-		p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s until revision %d is ready", s.Revision, s.Address, revision))
+		p.Lines = append(p.Lines, fmt.Sprintf("revision %d goes on answering on %s until revision %d is ready",
+			s.Revision, s.Address, revision))
 	}
 }
 
@@ -193,7 +198,8 @@ func serverCause(state *run.State, revision int) string {
 	}
 }
 
-// ServerFailure gives the user's own frames, or a worker's last lines, of a revision that never got ready; "" is nothing.
+// ServerFailure gives the user's own frames, or a worker's last lines, of a revision that never got ready; "" is
+// nothing.
 func ServerFailure(f *run.RevisionFailure) string {
 	if f == nil {
 		return ""
@@ -241,8 +247,8 @@ func Curl(address, example string) string {
 	return "curl -d '" + strings.ReplaceAll(example, "'", `'\''`) + "' " + address
 }
 
-// fill puts the parameters that an address has in braces there, as an example has them, and gives the rest of the example. get: there is
-// nothing else to send. Where the example does not have them all, the braces stay.
+// fill puts the parameters that an address has in braces there, as an example has them, and gives the rest of the
+// example. get: there is nothing else to send. Where the example does not have them all, the braces stay.
 func fill(address, example string) (filled, rest string, get bool) {
 	var all map[string]json.RawMessage
 	if json.Unmarshal([]byte(example), &all) != nil {
@@ -264,7 +270,8 @@ func fill(address, example string) (filled, rest string, get bool) {
 	return filled, string(left), len(all) == 0
 }
 
-// quoted is an address as a shell takes it. Braces are for curl a list of addresses, unless it is told that they are none.
+// quoted is an address as a shell takes it. Braces are for curl a list of addresses, unless it is told that they are
+// none.
 func quoted(address string) string {
 	if !strings.ContainsAny(address, "!$&'()*;{}") {
 		return address
@@ -327,34 +334,4 @@ func (p *Panel) Terminal(width, _ int, colour bool) []string {
 		lines = append(lines, paint(dim, "Ctrl-C gives it up"))
 	}
 	return lines
-}
-
-// HTML draws the panel for a notebook.
-func (p *Panel) HTML() string {
-	var b strings.Builder
-	b.WriteString(style + `<div class="mm"><div class="top"><b>` + esc(p.Name) + `</b>`)
-	switch {
-	case p.State == "ready":
-		b.WriteString(`<span>ready on <code>` + esc(p.Address) + `</code></span>`)
-	case p.Failed:
-		b.WriteString(`<span class="bad">` + esc(p.State) + `</span>`)
-	default:
-		b.WriteString(`<span>` + esc(p.State) + `</span>`)
-	}
-	b.WriteString(`<span class="dim">` + esc(strings.Join(p.Parts, " · ")) + `</span></div>`)
-	if p.Curl != "" {
-		b.WriteString(`<pre>` + esc(p.Curl) + `</pre>`)
-	}
-	for i, l := range p.Lines {
-		class := "dim"
-		if i == 0 && p.Failed {
-			class = "bad"
-		}
-		b.WriteString(`<div class="` + class + `">` + esc(l) + `</div>`)
-	}
-	if p.Waiting && p.State == "starting" {
-		b.WriteString(`<div class="dim">■ gives it up</div>`)
-	}
-	b.WriteString("</div>")
-	return b.String()
 }

@@ -32,12 +32,18 @@ var serverStory = story{
 	{Type: run.EventWorkerStarted, Revision: 1, Worker: new(1), Attempt: 1, PID: 12},
 	{Type: run.EventWorkerReady, Revision: 1, Worker: new(0), Attempt: 1},
 	{Type: run.EventWorkerReady, Revision: 1, Worker: new(1), Attempt: 1},
-	{Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Answer: 0.0031, Seconds: 1.2, Example: `["it's", 0]`},
+	{
+		Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Answer: 0.0031,
+		Seconds: 1.2, Example: `["it's", 0]`,
+	},
 	{Type: run.EventNote, Revision: 1, Text: "of revision 1 alone"},
 	{Type: run.EventServerStarting, Revision: 2},
-	{Type: run.EventServerFailed, Revision: 2, Reason: run.ReasonProgram, Error: &run.Error{Type: "KeyError", Text: "'<b>'", Frames: []run.Frame{
-		{File: "main.py", Line: 3, Function: "<module>", Text: "x = d['<b>']", Cell: 4, CellLine: 2, Mine: true},
-	}}},
+	{
+		Type: run.EventServerFailed, Revision: 2, Reason: run.ReasonProgram,
+		Error: &run.Error{Type: "KeyError", Text: "'<b>'", Frames: []run.Frame{
+			{File: "main.py", Line: 3, Function: "<module>", Text: "x = d['<b>']", Cell: 4, CellLine: 2, Mine: true},
+		}},
+	},
 	{Type: run.EventServerStarting, Revision: 3},
 	{Type: run.EventServerReady, Revision: 3, Address: "http://127.0.0.1:21873/predict"},
 	{Type: run.EventWorkerEnded, Revision: 3, Worker: new(1), Attempt: 1, Reason: run.ReasonSignal},
@@ -52,17 +58,21 @@ func TestServer(t *testing.T) {
 		{1, 1, "serve-1   starting   loading the program   1.0 s"},
 		{5, 1, "serve-1   starting   1 of 2 workers ready   4.0 s"},
 		{6, 1, "serve-1   starting   asking it for a first answer   5.0 s"},
-		{7, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms to [\"it's\", 0], made from the signature\n" +
+		{7, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer " +
+			"3.1 ms to [\"it's\", 0], made from the signature\n" +
 			`curl -d '["it'\''s", 0]' http://127.0.0.1:21873/predict`},
-		{8, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer 3.1 ms to [\"it's\", 0], made from the signature\n" +
+		{8, 1, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5   first answer " +
+			"3.1 ms to [\"it's\", 0], made from the signature\n" +
 			`curl -d '["it'\''s", 0]' http://127.0.0.1:21873/predict` + "\nof revision 1 alone"},
 		{9, 2, "serve-1   starting   loading the program   1.0 s\n" +
 			"revision 1 goes on answering on http://127.0.0.1:21873/predict until revision 2 is ready"},
 		{10, 2, "serve-1   failed\nrevision 2 never got ready: KeyError: '<b>' (cell 4, line 2)\n" +
 			"revision 1 goes on answering on http://127.0.0.1:21873/predict"},
-		{12, 3, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict\n" +
+		{12, 3, "serve-1   ready on http://127.0.0.1:21873/predict   2 workers   model train-model-7:5\ncurl -d '…' " +
+			"http://127.0.0.1:21873/predict\n" +
 			"no request was tried: --example gives an input to try first, as JSON or as a variable"},
-		{13, 3, "serve-1   ready on http://127.0.0.1:21873/predict   0 of 2 workers   model train-model-7:5\ncurl -d '…' http://127.0.0.1:21873/predict\n" +
+		{13, 3, "serve-1   ready on http://127.0.0.1:21873/predict   0 of 2 workers   model train-model-7:5\ncurl -d " +
+			"'…' http://127.0.0.1:21873/predict\n" +
 			"no request was tried: --example gives an input to try first, as JSON or as a variable"},
 		{14, 3, "serve-1   stopped   after 13 s"},
 	} {
@@ -77,12 +87,18 @@ func TestWhatAServerWasTriedWith(t *testing.T) {
 	tried := story{
 		{Type: run.EventServerStarting, Revision: 1},
 		{
-			Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonTest, Text: "the example made from the signature, 1, was answered with 500: serve raised KeyError: 1",
-			Hint:  "name an input that it takes with --example",
-			Error: &run.Error{Type: "KeyError", Text: "1", Frames: []run.Frame{{Cell: 4, CellLine: 2, Function: "serve", Text: "return d[n]", Mine: true}}},
+			Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonTest,
+			Text: "the example made from the signature, 1, was answered with 500: serve raised KeyError: 1",
+			Hint: "name an input that it takes with --example",
+			Error: &run.Error{
+				Type: "KeyError", Text: "1", Frames: []run.Frame{
+					{Cell: 4, CellLine: 2, Function: "serve", Text: "return d[n]", Mine: true},
+				},
+			},
 		},
 	}
-	const want = "serve-1   failed\nrevision 1 never got ready: the example made from the signature, 1, was answered with 500: serve raised KeyError: 1 (cell 4, line 2)"
+	const want = "serve-1   failed\nrevision 1 never got ready: the example made from the signature, 1, was answered " +
+		"with 500: serve raised KeyError: 1 (cell 4, line 2)"
 	if got := tried.at(2, 1).Text(); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -90,9 +106,14 @@ func TestWhatAServerWasTriedWith(t *testing.T) {
 	if !strings.HasSuffix(body, "return d[n]\nname an input that it takes with --example") {
 		t.Errorf("%q", body)
 	}
-	spec := run.Spec{Name: "serve-1", Kind: run.Serve, Completions: 1, Server: &run.ServerSpec{Revision: 1, Example: "7"}}
+	spec := run.Spec{
+		Name: "serve-1", Kind: run.Serve, Completions: 1, Server: &run.ServerSpec{Revision: 1, Example: "7"},
+	}
 	state := run.NewState(spec)
-	state.Apply(run.Event{Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Answer: 0.0031, Example: "7"})
+	state.Apply(run.Event{
+		Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Answer: 0.0031,
+		Example: "7",
+	})
 	if got := view.NewPanel(view.ServerFacts{Spec: spec}, state, start).Text(); strings.Contains(got, "signature") {
 		t.Errorf("%q", got)
 	}
@@ -100,7 +121,8 @@ func TestWhatAServerWasTriedWith(t *testing.T) {
 
 func TestServerHTML(t *testing.T) {
 	golden(t, "server.html", serverStory.at(7, 1).HTML())
-	if html := serverStory.at(10, 2).HTML(); strings.Contains(html, "<b>'") || !strings.Contains(html, "&lt;b&gt;") || !strings.Contains(html, `class="bad"`) {
+	if html := serverStory.at(10, 2).HTML(); strings.Contains(html, "<b>'") || !strings.Contains(html, "&lt;b&gt;") ||
+		!strings.Contains(html, `class="bad"`) {
 		t.Errorf("a failure is drawn as\n%s", html)
 	}
 }
@@ -117,7 +139,11 @@ func TestServerOnANarrowTerminal(t *testing.T) {
 func TestAServerWhoseProgramEnds(t *testing.T) {
 	failed := story{
 		{Type: run.EventServerStarting, Revision: 1},
-		{Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram, Error: &run.Error{Type: "Error", Text: "Python ended with exit status 3"}},
+		{
+			Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram, Error: &run.Error{
+				Type: "Error", Text: "Python ended with exit status 3",
+			},
+		},
 	}
 	const want = "serve-1   failed\nrevision 1 never got ready: Python ended with exit status 3"
 	if got := failed.at(2, 1).Text(); got != want {
@@ -137,7 +163,8 @@ func TestAServerWhoseProgramEnds(t *testing.T) {
 func TestAServerWhoseResultIsNoJSON(t *testing.T) {
 	const said = "serve returned a set, which cannot be JSON"
 	failed := &run.RevisionFailure{
-		Reason: run.ReasonTest, Text: "the example 1 was answered with 500: " + said, Error: &run.Error{Type: "TypeError", Text: said, Traceback: said},
+		Reason: run.ReasonTest, Text: "the example 1 was answered with 500: " + said,
+		Error: &run.Error{Type: "TypeError", Text: said, Traceback: said},
 	}
 	if body := view.ServerFailure(failed); body != "" {
 		t.Errorf("said again: %q", body)
@@ -154,7 +181,8 @@ func TestAServerWhoseFunctionIsRefused(t *testing.T) {
 		{Type: run.EventServerStarting, Revision: 1},
 		{Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram, Error: failed},
 	}
-	const want = "serve-1   failed\nrevision 1 never got ready: serve has only *images, and a request has to go somewhere (cell 1, line 2)"
+	const want = "serve-1   failed\nrevision 1 never got ready: serve has only *images, and a request has to go " +
+		"somewhere (cell 1, line 2)"
 	if got := shown.at(2, 1).Text(); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -10,8 +10,8 @@ import (
 
 var blocks = []rune("▁▂▃▄▅▆▇█")
 
-// sparks draws the course of the first metric in every row, all on one scale: a higher block is a higher value in whatever row it
-// stands, and a course that is half as wide has half as many reports.
+// sparks draws the course of the first metric in every row, all on one scale: a higher block is a higher value in
+// whatever row it stands, and a course that is half as wide has half as many reports.
 func (t *Table) sparks(state *run.State, shown []int) {
 	courses := make([]run.Series, len(shown))
 	longest := 0
@@ -34,8 +34,8 @@ func (t *Table) sparks(state *run.State, shown []int) {
 	}
 }
 
-// scale is the range that all blocks stand for. A trial that diverges must not flatten all others: what lies far outside of where nine
-// of ten values are is cut off.
+// scale is the range that all blocks stand for. A trial that diverges must not flatten all others: what lies far
+// outside of where nine of ten values are is cut off.
 func scale(values []float64) (low, high float64) {
 	values = slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 	if len(values) == 0 {

@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Stream is a stream that people read: what is written to it goes through [Visible]. One Write must not end within a character.
+// Stream is a stream that people read: what is written to it goes through [Visible]. One Write must not end within a
+// character.
 type Stream struct{ To io.Writer }
 
 // Write writes p as it may be drawn.
@@ -20,8 +21,8 @@ func (s Stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Log writes to a terminal what a program printed: its colours stay, every other control becomes visible, and a carriage return, with
-// which progress bars write over themselves, begins a line. Close ends it.
+// Log writes to a terminal what a program printed: its colours stay, every other control becomes visible, and a
+// carriage return, with which progress bars write over themselves, begins a line. Close ends it.
 type Log struct {
 	To       io.Writer
 	part     []byte // of a character or a sequence that has not come whole
@@ -80,7 +81,8 @@ func (l *Log) drawn(text string) string {
 	return b.String()
 }
 
-// conceals reports whether a sequence hides the text behind it (8), which is no colour. After 38, 48 and 58 stand the parts of one.
+// conceals reports whether a sequence hides the text behind it (8), which is no colour. After 38, 48 and 58 stand the
+// parts of one.
 func conceals(parameters string) bool {
 	parts := strings.FieldsFunc(parameters, func(r rune) bool { return r == ';' || r == ':' })
 	for i := 0; i < len(parts); i++ {
@@ -98,7 +100,8 @@ func conceals(parameters string) bool {
 	return false
 }
 
-// unfinished gives the number of bytes at the end that may be the beginning of more: of a character, of a sequence of colours, of "\r\n".
+// unfinished gives the number of bytes at the end that may be the beginning of more: of a character, of a sequence of
+// colours, of "\r\n".
 func unfinished(p []byte) int {
 	if n := len(p); n > 0 && p[n-1] == '\r' {
 		return 1

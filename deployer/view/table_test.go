@@ -31,7 +31,10 @@ func ended(t *testing.T, objective string, table []run.Row, trials ...run.Metric
 		if metrics == nil {
 			phase = run.Failed
 		}
-		s.Apply(run.Event{Type: run.EventTrialEnded, Trial: &i, Attempt: 1, State: phase, Metrics: metrics, Time: start.Add(time.Second)})
+		s.Apply(run.Event{
+			Type: run.EventTrialEnded, Trial: &i, Attempt: 1, State: phase, Metrics: metrics,
+			Time: start.Add(time.Second),
+		})
 	}
 	s.Apply(run.Event{Type: run.EventEnded, State: s.Outcome(), Time: start.Add(time.Second)})
 	return view.Facts{Spec: spec, Table: table}, s
@@ -46,7 +49,10 @@ func row(pairs ...string) run.Row {
 }
 
 func TestWhatDecidesStandsFirstAndWhatIsTheSameStandsAbove(t *testing.T) {
-	table := []run.Row{row("lr", "0.1", "layers", `{"$":"tuple","v":[64]}`, "n", "3"), row("lr", "0.01", "layers", `{"$":"tuple","v":[64]}`, "n", "3")}
+	table := []run.Row{
+		row("lr", "0.1", "layers", `{"$":"tuple","v":[64]}`, "n", "3"),
+		row("lr", "0.01", "layers", `{"$":"tuple","v":[64]}`, "n", "3"),
+	}
 	facts, state := ended(t, "", table, run.Metrics{"rmse": 56.4, "a": 1}, run.Metrics{"rmse": 70.4, "a": 2})
 	want := `fit-1   2 trials   succeeded in 1.0 s   best rmse 56.4 (trial 0)
 the same in all: layers (64,) · n 3
@@ -65,14 +71,17 @@ func TestColumnsWithoutAValueAreLeftOut(t *testing.T) {
 		t.Errorf("headings in %s", got)
 	}
 	pending := run.NewState(facts.Spec)
-	if got := view.New(view.Facts{Spec: facts.Spec}, pending, start).Text(); !strings.HasSuffix(got, "\ntrial\n  0 ·\n  1 ·") {
+	if got := view.New(view.Facts{Spec: facts.Spec}, pending, start).Text(); !strings.HasSuffix(got,
+		"\ntrial\n  0 ·\n  1 ·") {
 		t.Errorf("before the first start:\n%s", got)
 	}
 }
 
 func TestAParameterThatSomeTrialsHaveIsAColumn(t *testing.T) {
-	facts, state := ended(t, "", []run.Row{row("x", "1"), row("x", "1", "y", "2"), row("y", "2")}, run.Metrics{}, run.Metrics{}, run.Metrics{})
-	if got := view.New(facts, state, start); !slices.Equal(got.Parameters, []string{"x", "y"}) || len(got.Constants) > 0 {
+	facts, state := ended(t, "", []run.Row{row("x", "1"), row("x", "1", "y", "2"), row("y", "2")}, run.Metrics{},
+		run.Metrics{}, run.Metrics{})
+	if got := view.New(facts, state, start); !slices.Equal(got.Parameters, []string{"x", "y"}) ||
+		len(got.Constants) > 0 {
 		t.Errorf("columns %v, the same in all: %v", got.Parameters, got.Constants)
 	}
 }
@@ -83,26 +92,36 @@ func TestWhyNoTrialIsTheBestIsSaid(t *testing.T) {
 		gave  []run.Metrics
 		want  string
 	}{
-		"no direction": {gave: []run.Metrics{{"value": 1}, {"value": 2}}, want: "the name `value` does not say whether more or less of it is better, so no trial of fit-1 is called the best: --objective min:value or max:value"},
-		"a typo":       {asked: "max:accuracz", gave: []run.Metrics{{"accuracy": 1}}, want: "--objective accuracz: the trials of fit-1 have no such metric; did you mean accuracy?"},
-		"one trial":    {gave: []run.Metrics{{"value": 1}}},
-		"no metric":    {gave: []run.Metrics{{}, {}}},
-		"one is left":  {gave: []run.Metrics{nil, {"value": 2}}},
-		"a direction":  {gave: []run.Metrics{{"mae": 1}, {"mae": 2}}},
+		"no direction": {
+			gave: []run.Metrics{{"value": 1}, {"value": 2}},
+			want: "the name `value` does not say whether more or less of it is better, so no trial of fit-1 is " +
+				"called the best: --objective min:value or max:value",
+		},
+		"a typo": {
+			asked: "max:accuracz", gave: []run.Metrics{{"accuracy": 1}},
+			want: "--objective accuracz: the trials of fit-1 have no such metric; did you mean accuracy?",
+		},
+		"one trial":   {gave: []run.Metrics{{"value": 1}}},
+		"no metric":   {gave: []run.Metrics{{}, {}}},
+		"one is left": {gave: []run.Metrics{nil, {"value": 2}}},
+		"a direction": {gave: []run.Metrics{{"mae": 1}, {"mae": 2}}},
 	} {
 		facts, state := ended(t, test.asked, nil, test.gave...)
 		table := view.New(facts, state, start)
 		if table.Undecided != test.want {
 			t.Errorf("%s: %q, want %q", name, table.Undecided, test.want)
 		}
-		if got := strings.Count(table.Text(), "best"); test.want != "" && got > 1 || strings.Contains(table.HTML(), `class="best"`) && table.BestTrial < 0 {
+		if got := strings.Count(table.Text(), "best"); test.want != "" && got > 1 ||
+			strings.Contains(table.HTML(), `class="best"`) && table.BestTrial < 0 {
 			t.Errorf("%s: a trial is called the best:\n%s", name, table.Text())
 		}
 	}
 }
 
 func TestATypoInTheObjectiveIsSaidWithTheFirstTrialThatReturns(t *testing.T) {
-	spec := run.Spec{Name: "fit-1", Completions: 9, Parallelism: 1, Objective: run.Objective{Mode: run.Max, Metric: "accuracz"}}
+	spec := run.Spec{
+		Name: "fit-1", Completions: 9, Parallelism: 1, Objective: run.Objective{Mode: run.Max, Metric: "accuracz"},
+	}
 	s, first := run.NewState(spec), 0
 	said := func() bool {
 		return strings.Contains(view.New(view.Facts{Spec: spec}, s, start).Text(), "did you mean accuracy?")
@@ -111,7 +130,9 @@ func TestATypoInTheObjectiveIsSaidWithTheFirstTrialThatReturns(t *testing.T) {
 	if said() {
 		t.Error("said before anything returned")
 	}
-	s.Apply(run.Event{Type: run.EventTrialEnded, Trial: &first, Attempt: 1, State: run.Succeeded, Metrics: run.Metrics{"accuracy": 1}})
+	s.Apply(run.Event{
+		Type: run.EventTrialEnded, Trial: &first, Attempt: 1, State: run.Succeeded, Metrics: run.Metrics{"accuracy": 1},
+	})
 	if !said() {
 		t.Error("not said although a trial returned")
 	}
@@ -158,7 +179,10 @@ func TestEveryTrialCanBeSeen(t *testing.T) {
 	}
 	facts, state := ended(t, "", table, trials...)
 	html := view.New(facts, state, start).HTML()
-	for _, want := range []string{"20 of 300 trials shown", "<summary>all 300 trials, the best first</summary>", `<td class="l">299 ✓<td>0.997<td>299<td>`, `<td class="l">0 ✓<td>0<td>0<td>`} {
+	for _, want := range []string{
+		"20 of 300 trials shown", "<summary>all 300 trials, the best first</summary>",
+		`<td class="l">299 ✓<td>0.997<td>299<td>`, `<td class="l">0 ✓<td>0<td>0<td>`,
+	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("%q is not in the HTML", want)
 		}

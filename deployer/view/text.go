@@ -120,13 +120,12 @@ const maxTextError = 100
 
 // The colours of a terminal: an accent, red for what failed, and dim.
 const (
-	plainText  = "\x1b[0m"
-	bold       = "\x1b[1m"
-	dim        = "\x1b[2m"
-	red        = "\x1b[31m"
-	accent     = "\x1b[36m"
-	barPieces  = 48
-	eraseRight = "\x1b[K"
+	plainText = "\x1b[0m"
+	bold      = "\x1b[1m"
+	dim       = "\x1b[2m"
+	red       = "\x1b[31m"
+	accent    = "\x1b[36m"
+	barPieces = 48
 )
 
 // Terminal draws the table as lines of at most width columns, with colours if colour is set, and at most height lines.
@@ -193,7 +192,8 @@ func (t *Table) terminalBar(width int, paint func(code, s string) string) string
 	part := func(n int) int { return n * width / max(t.Total, 1) }
 	done, failed, running := part(t.Counts.Succeeded+t.Counts.Stopped), part(t.Counts.Failed), part(t.Counts.Running)
 	rest := width - done - failed - running
-	return paint(accent, strings.Repeat("━", done)) + paint(red, strings.Repeat("━", failed)) + paint(accent, strings.Repeat("╍", running)) + paint(dim, strings.Repeat("─", max(rest, 0)))
+	return paint(accent, strings.Repeat("━", done)) + paint(red, strings.Repeat("━", failed)) +
+		paint(accent, strings.Repeat("╍", running)) + paint(dim, strings.Repeat("─", max(rest, 0)))
 }
 
 // cut shortens a line of text to width columns.

@@ -1,8 +1,9 @@
-// Package view says what a run looks like to people: as HTML without JavaScript for notebooks, as plain text for everything
-// that shows no HTML, and for terminals. All three are drawn from one [Table], which is computed from a run's state alone, so
-// that they cannot disagree.
+// Package view says what a run looks like to people: as HTML without JavaScript for notebooks, as plain text for
+// everything that shows no HTML, and for terminals. All three are drawn from one [Table], or of a server from one
+// [Panel], which is computed from a run's state alone, so that they cannot disagree.
 //
-// Read [New] first. The package imports deployer/run and the standard library; it does no I/O and is handed the time.
+// Read [New] first, then html.go, text.go. The package imports deployer/run, internal/prose and the standard library;
+// it does no I/O and is handed the time.
 package view
 
 import (
@@ -37,7 +38,8 @@ type Facts struct {
 	Remarks     []string  // sentences to show above the run's own notes
 	TensorBoard string    // address, or ""
 	AllRows     bool      // show every trial, for logs
-	Interrupt   string    // what ■ and Ctrl-C do: "stop", "detach" or [Unattended]; "" in a view that nobody can interrupt
+	// what ■ and Ctrl-C do: "stop", "detach" or [Unattended]; "" in a view that nobody can interrupt
+	Interrupt string
 }
 
 // Unattended is what an interrupt means where a run is shown and nobody waits for it: nothing.
@@ -88,8 +90,10 @@ type Row struct {
 // New computes the table of a run at now.
 func New(facts Facts, state *run.State, now time.Time) *Table {
 	t := &Table{
-		Name: OneLine(facts.Spec.Name), Phase: state.Phase, Reason: state.Reason, Counts: state.Count(), Total: len(state.Trials),
-		Parallel: min(max(state.Parallelism, 1), max(len(state.Trials), 1)), BestTrial: -1, Notes: state.Notes, Facts: facts, Loaded: state.Loaded,
+		Name: OneLine(facts.Spec.Name), Phase: state.Phase, Reason: state.Reason, Counts: state.Count(),
+		Total: len(state.Trials),
+		Parallel: min(max(state.Parallelism, 1),
+			max(len(state.Trials), 1)), BestTrial: -1, Notes: state.Notes, Facts: facts, Loaded: state.Loaded,
 	}
 	end := now
 	if !state.Ended.IsZero() {
@@ -222,7 +226,10 @@ func Cause(t *run.Trial) string {
 	}
 }
 
-var signals = map[int]string{1: "SIGHUP", 2: "SIGINT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
+var signals = map[int]string{
+	1: "SIGHUP", 2: "SIGINT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV",
+	13: "SIGPIPE", 15: "SIGTERM",
+}
 
 func signalName(n int) string {
 	if name, ok := signals[n]; ok {
@@ -351,7 +358,8 @@ func bytesText(encoded string) string {
 	return "b'" + b.String() + "'"
 }
 
-// float writes a hyperparameter that is a float, so that it cannot be taken for an integer, without zeros that say nothing.
+// float writes a hyperparameter that is a float, so that it cannot be taken for an integer, without zeros that say
+// nothing.
 func float(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1e6 {
 		return strconv.FormatFloat(v, 'f', 1, 64)

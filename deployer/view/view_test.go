@@ -49,18 +49,36 @@ func sample(t *testing.T) (view.Facts, *run.State) {
 	}
 	for step, accuracy := range []float64{0.4, 0.7, 0.9, 0.95, 0.972} {
 		x := float64(step)
-		apply(3*time.Second, run.Event{Type: run.EventTrialReport, Trial: trial(0), Attempt: 1, Step: &x, Metrics: run.Metrics{"accuracy": accuracy, "loss": 1 - accuracy}})
-		apply(3*time.Second, run.Event{Type: run.EventTrialReport, Trial: trial(2), Attempt: 1, Step: &x, Metrics: run.Metrics{"accuracy": accuracy / 2, "loss": math.NaN()}})
+		apply(3*time.Second, run.Event{
+			Type: run.EventTrialReport, Trial: trial(0), Attempt: 1, Step: &x,
+			Metrics: run.Metrics{"accuracy": accuracy, "loss": 1 - accuracy},
+		})
+		apply(3*time.Second, run.Event{
+			Type: run.EventTrialReport, Trial: trial(2), Attempt: 1, Step: &x,
+			Metrics: run.Metrics{"accuracy": accuracy / 2, "loss": math.NaN()},
+		})
 	}
-	apply(9800*time.Millisecond, run.Event{Type: run.EventTrialEnded, Trial: trial(0), Attempt: 1, State: run.Succeeded, Metrics: run.Metrics{"accuracy": 0.972}})
+	apply(9800*time.Millisecond, run.Event{
+		Type: run.EventTrialEnded, Trial: trial(0), Attempt: 1, State: run.Succeeded,
+		Metrics: run.Metrics{"accuracy": 0.972},
+	})
 	apply(10*time.Second, run.Event{
 		Type: run.EventTrialEnded, Trial: trial(1), Attempt: 1, State: run.Failed, Reason: run.ReasonException,
 		Error: &run.Error{Type: "ValueError", Text: "learning_rate must be positive, got <-0.118>", Frames: []run.Frame{
-			{File: "main.py", Line: 40, Function: "train_model", Text: "    opt = SGD(learning_rate)", Cell: 6, CellLine: 4, Mine: true},
-			{File: "main.py", Line: 12, Function: "SGD", Text: "raise ValueError(…)", Cell: 2, CellLine: 11, Mine: true},
+			{
+				File: "main.py", Line: 40, Function: "train_model", Text: "    opt = SGD(learning_rate)", Cell: 6,
+				CellLine: 4, Mine: true,
+			},
+			{
+				File: "main.py", Line: 12, Function: "SGD", Text: "raise ValueError(…)", Cell: 2, CellLine: 11,
+				Mine: true,
+			},
 		}},
 	})
-	apply(11*time.Second, run.Event{Type: run.EventNote, Code: "files", Text: "`model.keras` was written by several trials:", Hint: "use metaml.output()."})
+	apply(11*time.Second, run.Event{
+		Type: run.EventNote, Code: "files", Text: "`model.keras` was written by several trials:",
+		Hint: "use metaml.output().",
+	})
 	return view.Facts{Spec: spec, Table: table, Interrupt: "stop", TensorBoard: "http://127.0.0.1:6006/"}, s
 }
 
@@ -92,7 +110,10 @@ func TestALargeRunStaysSmall(t *testing.T) {
 	table := make([]run.Row, spec.Completions)
 	for i := range spec.Completions {
 		table[i] = run.Row{{Name: "text", Value: json.RawMessage(`"` + strings.Repeat("é", 500) + `"`)}}
-		s.Apply(run.Event{Type: run.EventTrialEnded, Trial: &i, Attempt: 1, State: run.Succeeded, Metrics: run.Metrics{"loss": float64(i)}})
+		s.Apply(run.Event{
+			Type: run.EventTrialEnded, Trial: &i, Attempt: 1, State: run.Succeeded,
+			Metrics: run.Metrics{"loss": float64(i)},
+		})
 	}
 	html := view.New(view.Facts{Spec: spec, Table: table}, s, start).HTML()
 	s.Apply(run.Event{Type: run.EventEnded, State: run.Succeeded})
@@ -114,21 +135,31 @@ func TestALargeRunStaysSmall(t *testing.T) {
 }
 
 func TestNumbersAndSpans(t *testing.T) {
-	for v, want := range map[float64]string{0.97222: "0.972", 12.345: "12.3", 3: "3", 1e-7: "1.00e-07", math.Inf(-1): "-∞", 0.00512: "0.00512", 0.0125: "0.0125", 0.000256: "0.000256", 1234567.8: "1.23e+06", 1234567: "1234567", 128: "128"} {
+	for v, want := range map[float64]string{
+		0.97222: "0.972", 12.345: "12.3", 3: "3", 1e-7: "1.00e-07",
+		math.Inf(-1): "-∞", 0.00512: "0.00512", 0.0125: "0.0125", 0.000256: "0.000256", 1234567.8: "1.23e+06",
+		1234567: "1234567", 128: "128",
+	} {
 		if got := view.Number(v); got != want {
 			t.Errorf("Number(%v) = %q, want %q", v, got, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{340 * time.Millisecond: "340 ms", 9800 * time.Millisecond: "9.8 s", 42 * time.Second: "42 s", 200 * time.Second: "3 min 20 s", 2 * time.Hour: "2 h", 76 * time.Hour: "3 d 4 h"} {
+	for d, want := range map[time.Duration]string{
+		340 * time.Millisecond: "340 ms", 9800 * time.Millisecond: "9.8 s",
+		42 * time.Second: "42 s", 200 * time.Second: "3 min 20 s", 2 * time.Hour: "2 h", 76 * time.Hour: "3 d 4 h",
+	} {
 		if got := prose.Duration(d); got != want {
 			t.Errorf("prose.Duration(%v) = %q, want %q", d, got, want)
 		}
 	}
 	for raw, want := range map[string]string{
-		`0.30000000000000004`: "0.3", `3`: "3", `{"$":"tuple","v":[1,2.5]}`: "(1, 2.5)", `null`: "None", `true`: "True", `"a\nb"`: "a b", `{"$":"ref","v":"torch.optim:SGD"}`: "torch.optim:SGD",
-		`"None"`: "'None'", `"1"`: "'1'", `"1e5"`: "'1e5'", `"True"`: "'True'", `"nan"`: "'nan'", `""`: "''", `"adam"`: "adam", `["1",1]`: "['1', 1]", `{"a":1}`: "{a: 1}",
+		`0.30000000000000004`: "0.3", `3`: "3", `{"$":"tuple","v":[1,2.5]}`: "(1, 2.5)", `null`: "None", `true`: "True",
+		`"a\nb"`: "a b", `{"$":"ref","v":"torch.optim:SGD"}`: "torch.optim:SGD",
+		`"None"`: "'None'", `"1"`: "'1'", `"1e5"`: "'1e5'", `"True"`: "'True'", `"nan"`: "'nan'", `""`: "''",
+		`"adam"`: "adam", `["1",1]`: "['1', 1]", `{"a":1}`: "{a: 1}",
 		`{"$":"bytes","v":"eA=="}`: "b'x'", `{"$":"bytes","v":"/wAn"}`: `b'\xff\x00\x27'`, `{"$":"bytes","v":"?"}`: "?",
-		`{"$":"tuple","v":[64]}`: "(64,)", `[64]`: "[64]", `64.0`: "64.0", `1234567`: "1234567", `1e-05`: "1e-05", `2.50`: "2.5", `0.0125`: "0.0125", `0.05`: "0.05", `1e+300`: "1e+300",
+		`{"$":"tuple","v":[64]}`: "(64,)", `[64]`: "[64]", `64.0`: "64.0", `1234567`: "1234567", `1e-05`: "1e-05",
+		`2.50`: "2.5", `0.0125`: "0.0125", `0.05`: "0.05", `1e+300`: "1e+300",
 	} {
 		if got := view.Value(json.RawMessage(raw)); got != want {
 			t.Errorf("Value(%s) = %q, want %q", raw, got, want)

@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// Visible gives text that is not ours as it may be drawn: what a terminal, a browser or an eye would obey or not see becomes an
-// escape as Python's repr writes it (\x1b, \u202e). That is: the control characters of C0 except line feed and tab, DEL, C1, bytes that
-// are no UTF-8, controls of the writing direction, the separators of lines and paragraphs, and characters of no width that
-// stand alone. "\r\n" becomes "\n".
+// Visible gives text that is not ours as it may be drawn: what a terminal, a browser or an eye would obey or not see
+// becomes an escape as Python's repr writes it (\x1b, \u202e). That is: the control characters of C0 except line feed
+// and tab, DEL, C1, bytes that are no UTF-8, controls of the writing direction, the separators of lines and paragraphs,
+// and characters of no width that stand alone. "\r\n" becomes "\n".
 func Visible(s string) string {
 	if !needsEscape(s) {
 		return s
@@ -64,7 +64,8 @@ func hidden(r rune) bool {
 	case r < 0xad:
 		return false
 	}
-	return unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point, noWidth)
+	return unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point,
+		noWidth)
 }
 
 // noWidth are the characters that show nothing and change nothing that is seen.
@@ -82,14 +83,15 @@ var noWidth = &unicode.RangeTable{
 	LatinOffset: 1,
 }
 
-// joins reports whether a joiner or a non-joiner has something to join, as in Persian words and in emoji of several parts. Between
-// letters of ASCII it only makes two names of one look.
+// joins reports whether a joiner or a non-joiner has something to join, as in Persian words and in emoji of several
+// parts. Between letters of ASCII it only makes two names of one look.
 func joins(r, before rune, rest string) bool {
 	if r != 0x200c && r != 0x200d {
 		return false
 	}
 	after, _ := utf8.DecodeRuneInString(rest)
-	return before > unicode.MaxLatin1 && after > unicode.MaxLatin1 && after != utf8.RuneError && !hidden(before) && !hidden(after)
+	return before > unicode.MaxLatin1 && after > unicode.MaxLatin1 && after != utf8.RuneError && !hidden(before) &&
+		!hidden(after)
 }
 
 func escape(r rune) string {
@@ -105,7 +107,8 @@ func escape(r rune) string {
 	}
 }
 
-// VisibleJSON is JSON that says the same and has nothing in it that a terminal would obey: what is hidden stands as \uXXXX.
+// VisibleJSON is JSON that says the same and has nothing in it that a terminal would obey: what is hidden stands as
+// \uXXXX.
 func VisibleJSON(text string) string {
 	if !needsEscape(text) {
 		return text

@@ -47,7 +47,8 @@ func obeyed(s string) string {
 	for i, r := range s {
 		switch {
 		case r == '\n' || r == '\t':
-		case r == utf8.RuneError && s[i] != "\ufffd"[0], unicode.IsControl(r), unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp),
+		case r == utf8.RuneError && s[i] != "\ufffd"[0], unicode.IsControl(r),
+			unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp),
 			r == 0x200b || r == 0x2060 || r == 0xfeff:
 			return s[max(0, i-20):min(len(s), i+20)]
 		}
@@ -74,7 +75,10 @@ var colours = regexp.MustCompile("\x1b\\[[0-9;:]*m")
 
 // FuzzDrawings puts bytes of a stranger wherever a run has text, and looks at every drawing.
 func FuzzDrawings(f *testing.F) {
-	for _, s := range []string{"x", "\x1b]0;title\x07", "\x1b[2J\x1b[31m", "a\u202eb", "line\nline", "\u009b", "<img src=x>", "javascript:alert(1)", "http://a/\x1b"} {
+	for _, s := range []string{
+		"x", "\x1b]0;title\x07", "\x1b[2J\x1b[31m", "a\u202eb", "line\nline", "\u009b",
+		"<img src=x>", "javascript:alert(1)", "http://a/\x1b",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -83,17 +87,32 @@ func FuzzDrawings(f *testing.F) {
 			t.Skip()
 		}
 		frames := []run.Frame{{File: s, Line: 1, Function: s, Text: s, Mine: true}}
-		spec := run.Spec{Name: s, Source: s, Completions: 3, Parallelism: 1, Server: &run.ServerSpec{Revision: 1, Model: s, Host: s}}
+		spec := run.Spec{
+			Name: s, Source: s, Completions: 3, Parallelism: 1, Server: &run.ServerSpec{Revision: 1, Model: s, Host: s},
+		}
 		state := run.NewState(spec)
 		trial := func(i int) *int { return &i }
-		state.Apply(run.Event{Type: run.EventTrialEnded, Trial: trial(0), Attempt: 2, State: run.Succeeded, Metrics: run.Metrics{s: 1, s + "2": 2}})
-		state.Apply(run.Event{Type: run.EventTrialEnded, Trial: trial(1), Attempt: 1, State: run.Failed, Error: &run.Error{Type: s, Text: s, Frames: frames, Traceback: s}})
-		state.Apply(run.Event{Type: run.EventTrialEnded, Trial: trial(2), Attempt: 1, State: run.Failed, Reason: run.Reason(s)})
+		state.Apply(run.Event{
+			Type: run.EventTrialEnded, Trial: trial(0), Attempt: 2, State: run.Succeeded,
+			Metrics: run.Metrics{s: 1, s + "2": 2},
+		})
+		state.Apply(run.Event{
+			Type: run.EventTrialEnded, Trial: trial(1), Attempt: 1, State: run.Failed,
+			Error: &run.Error{Type: s, Text: s, Frames: frames, Traceback: s},
+		})
+		state.Apply(run.Event{
+			Type: run.EventTrialEnded, Trial: trial(2), Attempt: 1, State: run.Failed, Reason: run.Reason(s),
+		})
 		state.Apply(run.Event{Type: run.EventNote, Code: "x", Text: s, Hint: s})
 		value := func(b string) run.Row {
-			return run.Row{{Name: s, Value: quoted}, {Name: "b" + s, Value: json.RawMessage(b)}, {Name: "c", Value: quoted}}
+			return run.Row{
+				{Name: s, Value: quoted}, {Name: "b" + s, Value: json.RawMessage(b)}, {Name: "c", Value: quoted},
+			}
 		}
-		facts := view.Facts{Spec: spec, Table: []run.Row{value("1"), value("2"), value(string(quoted))}, Remarks: []string{s}, TensorBoard: s}
+		facts := view.Facts{
+			Spec: spec, Table: []run.Row{value("1"), value("2"), value(string(quoted))}, Remarks: []string{s},
+			TensorBoard: s,
+		}
 		var drawn []string
 		table := view.New(facts, state, start)
 		for _, r := range table.Rows {
@@ -110,7 +129,9 @@ func FuzzDrawings(f *testing.F) {
 			{Failed: &run.RevisionFailure{Revision: 1, Reason: run.Reason(s), Text: s, Hint: s}},
 			{Failed: &run.RevisionFailure{Revision: 1, Error: &run.Error{Type: s, Text: s, Frames: frames}}},
 		} {
-			state := &run.State{Name: s, Phase: run.Running, Server: server, Submitted: time.Unix(0, 0), Notes: state.Notes}
+			state := &run.State{
+				Name: s, Phase: run.Running, Server: server, Submitted: time.Unix(0, 0), Notes: state.Notes,
+			}
 			panel := view.NewPanel(view.ServerFacts{Spec: spec, Remarks: []string{s}}, state, start)
 			drawn = append(drawn, panel.Text(), panel.HTML(), panel.Headline(), view.ServerFailure(server.Failed))
 			drawn = append(drawn, panel.Terminal(80, 24, false)...)
@@ -130,7 +151,8 @@ func FuzzDrawings(f *testing.F) {
 			if bad := obeyed(d); bad != "" {
 				t.Errorf("%q is drawn raw: %q", s, bad)
 			}
-			if strings.Contains(d, `href="`) && !strings.Contains(d, `href="http://`) && !strings.Contains(d, `href="https://`) && !strings.Contains(d, `href="/`) {
+			if strings.Contains(d, `href="`) && !strings.Contains(d, `href="http://`) &&
+				!strings.Contains(d, `href="https://`) && !strings.Contains(d, `href="/`) {
 				t.Errorf("%q is a link", s)
 			}
 		}
@@ -141,8 +163,10 @@ func TestALinkLeadsToAPageAlone(t *testing.T) {
 	facts, state := sample(t)
 	for address, linked := range map[string]bool{
 		"http://127.0.0.1:6006/": true, "https://hub.example/user/a/proxy/6006/": true, "/user/a/proxy/6006/": true,
-		"javascript:alert(1)": false, "JavaScript:alert(1)": false, "data:text/html,x": false, "//evil.example/": false, `/\evil.example`: false,
-		"http:alert": false, "java\nscript:alert(1)": false, " javascript:alert(1)": false, "file:///etc/passwd": false,
+		"javascript:alert(1)": false, "JavaScript:alert(1)": false, "data:text/html,x": false, "//evil.example/": false,
+		`/\evil.example`: false,
+		"http:alert":     false, "java\nscript:alert(1)": false, " javascript:alert(1)": false,
+		"file:///etc/passwd": false,
 	} {
 		facts.TensorBoard = address
 		if got := strings.Contains(view.New(facts, state, start).HTML(), "<a "); got != linked {
