@@ -62,20 +62,23 @@ func TestATornEndIsCutAndTheNumbersGoOn(t *testing.T) {
 	}
 	lastStart := bytes.LastIndexByte(whole.data[:len(whole.data)-1], '\n') + 1
 	for _, cut := range []int{lastStart, lastStart + 1, lastStart + 70_000, len(whole.data) - 1} {
-		torn := &memory{bytes.Clone(whole.data[:cut])}
-		// A reader that was there before hands out no half event, and goes on with what comes instead.
-		before, cursor := numbers(t, torn, "")
-		log, err := OpenLog(torn, drop)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := log.Append(&run.Event{Type: run.EventSubmitted}); err != nil {
-			t.Fatal(err)
-		}
-		after, _ := numbers(t, torn, cursor)
-		if fmt.Sprint(before, after) != "[1 2 3 4] [5]" {
-			t.Errorf("cut at %d: %v then %v", cut, before, after)
-		}
+		t.Run(fmt.Sprintf("cut at byte %d", cut), func(t *testing.T) {
+			t.Parallel()
+			torn := &memory{bytes.Clone(whole.data[:cut])}
+			// A reader that was there before hands out no half event, and goes on with what comes instead.
+			before, cursor := numbers(t, torn, "")
+			log, err := OpenLog(torn, drop)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := log.Append(&run.Event{Type: run.EventSubmitted}); err != nil {
+				t.Fatal(err)
+			}
+			after, _ := numbers(t, torn, cursor)
+			if fmt.Sprint(before, after) != "[1 2 3 4] [5]" {
+				t.Errorf("cut at %d: %v then %v", cut, before, after)
+			}
+		})
 	}
 }
 
@@ -206,27 +209,28 @@ func TestALogWithAGap(t *testing.T) {
 }
 
 func TestAWatchWakes(t *testing.T) {
-	t.Parallel()
 	path := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, w := range map[string]*Watch{"inotify": NewWatch(path), "polling": poll()} {
-		if err := Run(filepath.Dir(path)).AppendStop(Stop{}); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = f.WriteString("x")
-		_ = f.Close()
-		select {
-		case <-w.C:
-		case <-time.After(10 * time.Second):
-			t.Errorf("%s: nothing", name)
-		}
-		w.Close()
+		t.Run(name, func(t *testing.T) {
+			if err := Run(filepath.Dir(path)).AppendStop(Stop{}); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = f.WriteString("x")
+			_ = f.Close()
+			select {
+			case <-w.C:
+			case <-time.After(10 * time.Second):
+				t.Errorf("%s: nothing", name)
+			}
+			w.Close()
+		})
 	}
 }
 
@@ -335,8 +339,8 @@ func (f *halfFull) Write(p []byte) (int, error) {
 	return n, errors.Join(err, syscall.ENOSPC)
 }
 
-// What a reader may have seen stays: a follower that had read events which were then taken back waited for ever for others at the
-// same place.
+// What a reader may have seen stays: a follower that had read events which were then taken back waited for ever for
+// others at the same place.
 func TestAFullDiskTakesBackNoEventThatWasRead(t *testing.T) {
 	file, err := os.OpenFile(filepath.Join(t.TempDir(), "events.jsonl"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -383,7 +387,8 @@ func FuzzReadSummary(f *testing.F) {
 	f.Add([]byte(`{"v":1,"size":0,"phase":"failed","trials":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := Run(t.TempDir())
-		if err := errors.Join(os.WriteFile(r.SummaryFile(), data, 0o600), os.WriteFile(r.Events(), nil, 0o600)); err != nil {
+		if err := errors.Join(os.WriteFile(r.SummaryFile(), data, 0o600),
+			os.WriteFile(r.Events(), nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		if s, _ := r.ReadSummary(run.Spec{Name: "r-1", Completions: 2}); s != nil && !s.Phase.Final() {
@@ -458,7 +463,10 @@ func FuzzOrder(f *testing.F) {
 			t.Fatal(err)
 		}
 		out, errs = out&0xff, errs&0xff
-		for name, data := range map[string][]byte{Stdout: bytes.Repeat([]byte("o"), out), Stderr: bytes.Repeat([]byte("e"), errs), Order: order} {
+		for name, data := range map[string][]byte{
+			Stdout: bytes.Repeat([]byte("o"), out),
+			Stderr: bytes.Repeat([]byte("e"), errs), Order: order,
+		} {
 			if err := os.WriteFile(filepath.Join(r.Attempt(0, 1), name), data, 0o600); err != nil {
 				t.Fatal(err)
 			}

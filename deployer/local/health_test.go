@@ -37,20 +37,23 @@ func TestHealth(t *testing.T) {
 		return "http://" + l.Addr().String() + "/predict"
 	}
 	for _, c := range []struct {
-		address string
-		want    run.Health
+		name, address string
+		want          run.Health
 	}{
-		{server("HTTP/1.1 200 OK\r\n\r\nok\n"), run.HealthReady},
-		{server("HTTP/1.1 503 Service Unavailable\r\n\r\n"), run.HealthWaiting},
-		{server("SSH-2.0-OpenSSH\r\n"), run.HealthSilent},
-		{server("HTTP/1.1 200"), run.HealthSilent},
-		{"http://127.0.0.1:1/predict", run.HealthSilent},
-		{"://", run.HealthSilent},
-		{"", run.HealthSilent},
+		{"it answers", server("HTTP/1.1 200 OK\r\n\r\nok\n"), run.HealthReady},
+		{"no worker is ready", server("HTTP/1.1 503 Service Unavailable\r\n\r\n"), run.HealthWaiting},
+		{"another protocol", server("SSH-2.0-OpenSSH\r\n"), run.HealthSilent},
+		{"half a line", server("HTTP/1.1 200"), run.HealthSilent},
+		{"nobody listens", "http://127.0.0.1:1/predict", run.HealthSilent},
+		{"no address", "://", run.HealthSilent},
+		{"none", "", run.HealthSilent},
 	} {
-		if got := Health(t.Context(), c.address); got != c.want {
-			t.Errorf("%s is %s, want %s", c.address, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got := Health(t.Context(), c.address); got != c.want {
+				t.Errorf("%s is %s, want %s", c.address, got, c.want)
+			}
+		})
 	}
 	// Who asks many servers waits for none of them longer than they want.
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -45,8 +45,10 @@ func TestWhatAKilledSubmissionLeftIsSwept(t *testing.T) {
 	}
 	b.sweep(time.Now().Add(time.Minute))
 	for name, stays := range map[string]bool{".new-1": false, ".deleted-r-1": false, ".series": true, "r-2": true} {
-		if exists(filepath.Join(b.Dir, name)) != stays {
-			t.Errorf("%s: there %v, right %v", name, !stays, stays)
-		}
+		t.Run(name, func(t *testing.T) {
+			if exists(filepath.Join(b.Dir, name)) != stays {
+				t.Errorf("%s: there %v, right %v", name, !stays, stays)
+			}
+		})
 	}
 }

@@ -26,9 +26,11 @@ func TestDirectionOfAName(t *testing.T) {
 			survival_time uptime rate n variance entropy divergence dropout gain parameters memory feature_count Zeit`,
 	} {
 		for name := range strings.FieldsSeq(names) {
-			if got := run.Direction(name); got != want {
-				t.Errorf("%s is %q, want %q", name, got, want)
-			}
+			t.Run(name, func(t *testing.T) {
+				if got := run.Direction(name); got != want {
+					t.Errorf("%s is %q, want %q", name, got, want)
+				}
+			})
 		}
 	}
 }
@@ -65,15 +67,17 @@ func TestObjectiveOfSeveral(t *testing.T) {
 		"zeta rmse":                 "min:rmse",
 		"loss epochs":               "min:loss",
 	} {
-		s := state(map[string]float64{}, nil)
-		s.Trials[0].Metrics, s.Trials[0].Returned = run.Metrics{}, strings.Fields(names)
-		for name := range strings.FieldsSeq(names) {
-			s.Trials[0].Metrics[name] = 1
-		}
-		o, err := s.Objective()
-		if got := o.Mode + ":" + o.Metric; err != nil || got != want {
-			t.Errorf("of %s the objective is %s (%v), want %s", names, got, err, want)
-		}
+		t.Run(names, func(t *testing.T) {
+			s := state(map[string]float64{}, nil)
+			s.Trials[0].Metrics, s.Trials[0].Returned = run.Metrics{}, strings.Fields(names)
+			for name := range strings.FieldsSeq(names) {
+				s.Trials[0].Metrics[name] = 1
+			}
+			o, err := s.Objective()
+			if got := o.Mode + ":" + o.Metric; err != nil || got != want {
+				t.Errorf("of %s the objective is %s (%v), want %s", names, got, err, want)
+			}
+		})
 	}
 }
 
@@ -85,22 +89,56 @@ func TestBestTrial(t *testing.T) {
 		want   int
 		err    string
 	}{
-		"less of an error is better":          {trials: rows("rmse", 56.4, 70.4), want: 0},
-		"more of a score is better":           {trials: rows("acc", 56.4, 70.4), want: 1},
-		"as asked for":                        {trials: rows("rmse", 56.4, 70.4), asked: "maximize:rmse", want: 1},
-		"NaN is never best":                   {trials: rows("rmse", nan, 70.4), want: 1},
-		"the only one that succeeded":         {trials: []map[string]float64{nil, {"value": nan}, nil}, want: 1},
-		"the only one, without a metric":      {trials: []map[string]float64{{}}, want: 0},
-		"the only one, whatever was asked":    {trials: rows("rmse", 1), asked: "max:typo", want: 0},
-		"a number has no direction":           {trials: rows("value", 1, 2), err: "the name `value` does not say whether more or less of it is better, so no trial of fit-1 is called the best: --objective min:value or max:value"},
-		"a name that a shell would cut":       {trials: rows("gain (€)", 1, 2), err: "the name `gain (€)` does not say whether more or less of it is better, so no trial of fit-1 is called the best: --objective 'min:gain (€)' or 'max:gain (€)'"},
-		"an empty name":                       {trials: []map[string]float64{{"": 1, "a": 1}, {"": 2, "a": 2}}, err: "the name `a` does not say whether more or less of it is better, so no trial of fit-1 is called the best: --objective min:a or max:a"},
-		"nothing but an empty name":           {trials: rows("", 1, 2), err: "no trial of fit-1 has a metric, so none is the best"},
-		"names that are in no table":          {trials: []map[string]float64{{"b": 1, "a": 1}, {"a": 2}}, err: "the names `a`, `b` do not say whether more or less of them is better, so no trial of fit-1 is called the best: --objective min:a or max:a"},
-		"a metric that no trial has":          {trials: rows("accuracy", 1, 2), asked: "max:accuracz", err: "--objective accuracz: the trials of fit-1 have no such metric; did you mean accuracy?"},
-		"a metric that is like none of these": {trials: rows("accuracy", 1, 2), asked: "loss", err: "--objective loss: the trials of fit-1 have no such metric, only accuracy"},
-		"no metric at all":                    {trials: []map[string]float64{{}, {}}, err: "no trial of fit-1 has a metric, so none is the best"},
-		"no number":                           {trials: rows("loss", nan, nan), err: "no trial of fit-1 that did not fail has a number for loss, so none is the best"},
+		"less of an error is better":       {trials: rows("rmse", 56.4, 70.4), want: 0},
+		"more of a score is better":        {trials: rows("acc", 56.4, 70.4), want: 1},
+		"as asked for":                     {trials: rows("rmse", 56.4, 70.4), asked: "maximize:rmse", want: 1},
+		"NaN is never best":                {trials: rows("rmse", nan, 70.4), want: 1},
+		"the only one that succeeded":      {trials: []map[string]float64{nil, {"value": nan}, nil}, want: 1},
+		"the only one, without a metric":   {trials: []map[string]float64{{}}, want: 0},
+		"the only one, whatever was asked": {trials: rows("rmse", 1), asked: "max:typo", want: 0},
+		"a number has no direction": {
+			trials: rows("value", 1, 2),
+			err: "the name `value` does not say whether more or less of it is better, so no trial of fit-1 is called " +
+				"the " +
+				"best: --objective min:value or max:value",
+		},
+		"a name that a shell would cut": {
+			trials: rows("gain (€)", 1, 2),
+			err: "the name `gain (€)` does not say whether more or less of it is better, so no trial of fit-1 is " +
+				"called " +
+				"the best: --objective 'min:gain (€)' or 'max:gain (€)'",
+		},
+		"an empty name": {
+			trials: []map[string]float64{{"": 1, "a": 1}, {"": 2, "a": 2}},
+			err: "the name `a` does not say whether more or less of it is better, so no trial of fit-1 is called the " +
+				"best: --objective min:a or max:a",
+		},
+		"nothing but an empty name": {
+			trials: rows("", 1, 2),
+			err:    "no trial of fit-1 has a metric, so none is the best",
+		},
+		"names that are in no table": {
+			trials: []map[string]float64{{"b": 1, "a": 1}, {"a": 2}},
+			err: "the names `a`, `b` do not say whether more or less of them is better, so no trial of fit-1 is " +
+				"called " +
+				"the best: --objective min:a or max:a",
+		},
+		"a metric that no trial has": {
+			trials: rows("accuracy", 1, 2), asked: "max:accuracz",
+			err: "--objective accuracz: the trials of fit-1 have no such metric; did you mean accuracy?",
+		},
+		"a metric that is like none of these": {
+			trials: rows("accuracy", 1, 2), asked: "loss",
+			err: "--objective loss: the trials of fit-1 have no such metric, only accuracy",
+		},
+		"no metric at all": {
+			trials: []map[string]float64{{}, {}},
+			err:    "no trial of fit-1 has a metric, so none is the best",
+		},
+		"no number": {
+			trials: rows("loss", nan, nan),
+			err:    "no trial of fit-1 that did not fail has a number for loss, so none is the best",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := state(nil, test.trials)
@@ -142,23 +180,30 @@ func TestWhatIsReturnedGoesBeforeWhatIsReported(t *testing.T) {
 
 func TestAnObjectiveIsReadOrRefused(t *testing.T) {
 	for text, want := range map[string]run.Objective{
-		"rmse": {Mode: run.Min, Metric: "rmse"}, "max:rmse": {Mode: run.Max, Metric: "rmse"}, "minimize:x": {Mode: run.Min, Metric: "x"},
+		"rmse": {Mode: run.Min, Metric: "rmse"}, "max:rmse": {Mode: run.Max, Metric: "rmse"},
+		"minimize:x":   {Mode: run.Min, Metric: "x"},
 		"maximise:a:b": {Mode: run.Max, Metric: "a:b"},
 	} {
-		if got, err := run.ParseObjective(text); err != nil || got != want {
-			t.Errorf("%s is %v (%v), want %v", text, got, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if got, err := run.ParseObjective(text); err != nil || got != want {
+				t.Errorf("%s is %v (%v), want %v", text, got, err, want)
+			}
+		})
 	}
 	for text, want := range map[string]string{
-		"":         `takes [max:|min:]METRIC, not ""`,
-		"max:":     `takes [max:|min:]METRIC, not "max:"`,
-		"most:x":   `takes [max:|min:]METRIC, not "most:x"`,
-		"typo":     "takes min:typo or max:typo, since the name `typo` does not say whether more or less of it is better",
-		"accuracz": "takes min:accuracz or max:accuracz, since the name `accuracz` does not say whether more or less of it is better; did you mean accuracy?",
+		"":       `takes [max:|min:]METRIC, not ""`,
+		"max:":   `takes [max:|min:]METRIC, not "max:"`,
+		"most:x": `takes [max:|min:]METRIC, not "most:x"`,
+		"typo": "takes min:typo or max:typo, since the name `typo` does not say whether more or less of it is " +
+			"better",
+		"accuracz": "takes min:accuracz or max:accuracz, since the name `accuracz` does not say whether more or less " +
+			"of it is better; did you mean accuracy?",
 	} {
-		if _, err := run.ParseObjective(text); err == nil || err.Error() != want {
-			t.Errorf("%s: %v\nwant %s", text, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if _, err := run.ParseObjective(text); err == nil || err.Error() != want {
+				t.Errorf("%s: %v\nwant %s", text, err, want)
+			}
+		})
 	}
 }
 

@@ -8,12 +8,16 @@ import (
 func TestPathsOfURLs(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
-		"/", "/predict", "/v1/models/m:predict", "/a@b/c!$&'()*+,;=", "/caf%C3%A9", "/items/{id}", "/v1/models/{model}:predict", "/a-{x}/{y}.json", "/{größe}",
+		"/", "/predict", "/v1/models/m:predict", "/a@b/c!$&'()*+,;=", "/caf%C3%A9", "/items/{id}",
+		"/v1/models/{model}:predict", "/a-{x}/{y}.json", "/{größe}",
 		"/v1.0/~me/...", "/healthz/mine",
 	} {
-		if err := checkPath(good); err != nil {
-			t.Errorf("%s: %v", good, err)
-		}
+		t.Run(good, func(t *testing.T) {
+			t.Parallel()
+			if err := checkPath(good); err != nil {
+				t.Errorf("%s: %v", good, err)
+			}
+		})
 	}
 	for bad, want := range map[string]string{
 		"":           "takes the path of a URL, such as /predict",
@@ -41,9 +45,12 @@ func TestPathsOfURLs(t *testing.T) {
 		"http://x/a": "takes the path of a URL, such as /predict",
 		"/a\r\nb":    "takes the path of a URL",
 	} {
-		if err := checkPath(bad); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", bad, err, want)
-		}
+		t.Run(bad, func(t *testing.T) {
+			t.Parallel()
+			if err := checkPath(bad); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %v, want %q", bad, err, want)
+			}
+		})
 	}
 }
 

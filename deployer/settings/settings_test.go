@@ -30,30 +30,40 @@ func TestRefusedLines(t *testing.T) {
 		"--name 'open":              "a quote (') is not closed",
 		"--xyzzy":                   "there is no option --xyzzy\nmetaml settings --kind train lists them all.",
 	} {
-		_, err := settings.ParseLine(run.Train, line)
-		if err == nil || err.Error() != want {
-			t.Errorf("%%%%train %s\n got %v\nwant %s", line, err, want)
-		}
+		t.Run(line, func(t *testing.T) {
+			_, err := settings.ParseLine(run.Train, line)
+			if err == nil || err.Error() != want {
+				t.Errorf("%%%%train %s\n got %v\nwant %s", line, err, want)
+			}
+		})
 	}
 }
 
 func TestWhoMayAskIsRefusedWhereItIsNoNameOrOrigin(t *testing.T) {
 	for line, right := range map[string]bool{
-		"--allow-host hub.example": true, "--allow-host a,b --allow-host 10.0.0.7": true, "--allow-host [::1]": true, "--allow-host ::1": true,
-		"--allow-host *": true, "--allow-host gpu_box.": true,
-		"--allow-host http://hub.example": false, "--allow-host hub.example:80": false, "--allow-host hub.example/x": false, "--allow-host ''": false,
-		"--allow-host me@hub.example": false, "--allow-host *.example": false, "--allow-host bücher.example": false, "--allow-host a,,b": false,
-		"--cors https://app.example": true, "--cors http://localhost:3000,https://app.example": true, "--cors *": true, "--cors http://[::1]:3000": true,
+		"--allow-host hub.example": true, "--allow-host a,b --allow-host 10.0.0.7": true, "--allow-host [::1]": true,
+		"--allow-host ::1": true,
+		"--allow-host *":   true, "--allow-host gpu_box.": true,
+		"--allow-host http://hub.example": false, "--allow-host hub.example:80": false,
+		"--allow-host hub.example/x": false, "--allow-host ''": false,
+		"--allow-host me@hub.example": false, "--allow-host *.example": false, "--allow-host bücher.example": false,
+		"--allow-host a,,b":          false,
+		"--cors https://app.example": true, "--cors http://localhost:3000,https://app.example": true, "--cors *": true,
+		"--cors http://[::1]:3000":                   true,
 		"--cors chrome-extension://abcdefghijklmnop": true, "--cors http://127.0.0.1": true,
-		"--cors app.example": false, "--cors https://app.example/": false, "--cors https://app.example/x": false, "--cors null": false, "--cors https://": false,
-		"--cors https://app.example:x": false, "--cors https://app.example:0": false, "--cors https://*.example": false, "--cors https://*": false, "--cors https://*:80": false,
+		"--cors app.example": false, "--cors https://app.example/": false, "--cors https://app.example/x": false,
+		"--cors null": false, "--cors https://": false,
+		"--cors https://app.example:x": false, "--cors https://app.example:0": false, "--cors https://*.example": false,
+		"--cors https://*": false, "--cors https://*:80": false,
 		"--cors http://::1": false, "--cors https://me@app.example": false, "--cors https://app.example?x": false,
 	} {
-		if _, err := settings.ParseLine(run.Serve, line); (err == nil) != right {
-			t.Errorf("%%%%serve %s: %v", line, err)
-		} else if user := (*usererror.Error)(nil); err != nil && !errors.As(err, &user) {
-			t.Errorf("%%%%serve %s: %v is not a user's error", line, err)
-		}
+		t.Run(line, func(t *testing.T) {
+			if _, err := settings.ParseLine(run.Serve, line); (err == nil) != right {
+				t.Errorf("%%%%serve %s: %v", line, err)
+			} else if user := (*usererror.Error)(nil); err != nil && !errors.As(err, &user) {
+				t.Errorf("%%%%serve %s: %v is not a user's error", line, err)
+			}
+		})
 	}
 	file := filepath.Join(t.TempDir(), "metaml.toml")
 	write(t, file, "cors = ['https://app.example', 'http://localhost:3000']\nallow_host = 'hub.example'\n")
@@ -61,13 +71,15 @@ func TestWhoMayAskIsRefusedWhereItIsNoNameOrOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(append(r.List("cors"), r.List("allow_host")...), " "), "https://app.example http://localhost:3000 hub.example"; got != want {
+	if got, want := strings.Join(append(r.List("cors"), r.List("allow_host")...),
+		" "), "https://app.example http://localhost:3000 hub.example"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 func TestLineIsReadAsAShellWould(t *testing.T) {
-	given, err := settings.ParseLine(run.Train, `--parallelism=4 --name "my sweep" --with a --with b,c --no-tensorboard --fresh_process # all of it`)
+	given, err := settings.ParseLine(run.Train,
+		`--parallelism=4 --name "my sweep" --with a --with b,c --no-tensorboard --fresh_process # all of it`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +87,8 @@ func TestLineIsReadAsAShellWould(t *testing.T) {
 	for _, g := range given {
 		got = append(got, g.Def.Name+"="+g.Value)
 	}
-	if want := "parallelism=4 name=my sweep with=a,b,c tensorboard=false fresh_process=true"; strings.Join(got, " ") != want {
+	if want := "parallelism=4 name=my sweep with=a,b,c tensorboard=false fresh_process=true"; strings.Join(got,
+		" ") != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -101,9 +114,11 @@ func TestPrecedenceAndOrigins(t *testing.T) {
 		"seed":        {Text: "7", Origin: file + ":4"},
 		"target":      {Text: "local", Origin: "default"},
 	} {
-		if got := r.Values[name]; got != want {
-			t.Errorf("%s is %v, want %v", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := r.Values[name]; got != want {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		})
 	}
 	if got, want := strings.Join(r.Notes, ""), "unused on target local: repository"; got != want {
 		t.Errorf("unused: %q, want %q", got, want)
@@ -119,13 +134,15 @@ func TestRefusedFiles(t *testing.T) {
 		"parallelism = 0":        `:1: parallelism must be from 1 to 10,000, not 0`,
 		"x = \n":                 `:1: this is not TOML:`,
 	} {
-		file := filepath.Join(t.TempDir(), "metaml.toml")
-		write(t, file, text)
-		_, err := settings.Resolve(run.Train, settings.Sources{File: settings.File{Path: file}})
-		var user *usererror.Error
-		if !errors.As(err, &user) || !strings.HasPrefix(user.Text, file+want) {
-			t.Errorf("%q\n got %v\nwant %s%s", text, err, file, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "metaml.toml")
+			write(t, file, text)
+			_, err := settings.Resolve(run.Train, settings.Sources{File: settings.File{Path: file}})
+			var user *usererror.Error
+			if !errors.As(err, &user) || !strings.HasPrefix(user.Text, file+want) {
+				t.Errorf("%q\n got %v\nwant %s%s", text, err, file, want)
+			}
+		})
 	}
 }
 
@@ -135,14 +152,16 @@ func TestWhatATargetCannotHonourIsRefusedWhenTyped(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = settings.Resolve(run.Train, settings.Sources{Line: line, Typed: settings.FromCell})
-	if want := "--repository means nothing on target local\nLeave it out, or name a target that honours it: kubernetes."; err == nil || err.Error() != want {
+	if want := "--repository means nothing on target local\nLeave it out, or name a target that honours it: " +
+		"kubernetes."; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
 func TestEnvironmentIsChecked(t *testing.T) {
 	_, err := settings.Resolve(run.Train, settings.Sources{Environ: []string{"METAML_RETRIES=often"}})
-	if want := `METAML_RETRIES in the environment takes a whole number, not "often"`; err == nil || err.Error() != want {
+	if want := `METAML_RETRIES in the environment takes a whole number, not "often"`; err == nil ||
+		err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -161,7 +180,8 @@ func FuzzParseLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		given, err := settings.ParseLine(run.Train, line)
 		if err == nil {
-			if _, err := settings.Resolve(run.Train, settings.Sources{Line: given, Typed: settings.FromCell}); err != nil {
+			if _, err := settings.Resolve(run.Train,
+				settings.Sources{Line: given, Typed: settings.FromCell}); err != nil {
 				if _, ok := errors.AsType[*usererror.Error](err); !ok {
 					t.Errorf("%q: %v is not a user's error", line, err)
 				}

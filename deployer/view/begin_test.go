@@ -45,14 +45,16 @@ func TestWhatAnInterruptDoesIsSaidWhereItDoesSomething(t *testing.T) {
 			"metaml stop train-model-7 stops it",
 		}, "": {"", ""},
 	} {
-		facts.Interrupt = interrupt
-		table := view.New(facts, s, start.Add(42*time.Second))
-		html, text := table.HTML(), strings.Join(table.Terminal(120, 40, false), "\n")
-		if !strings.Contains(html, want[0]) || !strings.Contains(text, want[1]) {
-			t.Errorf("%q: %s\n%s", interrupt, html, text)
-		}
-		if interrupt == view.Unattended && (strings.Contains(html, "■") || strings.Contains(text, "Ctrl-C")) {
-			t.Errorf("it says that an interrupt does something:\n%s", text)
-		}
+		t.Run(interrupt, func(t *testing.T) {
+			facts.Interrupt = interrupt
+			table := view.New(facts, s, start.Add(42*time.Second))
+			html, text := table.HTML(), strings.Join(table.Terminal(120, 40, false), "\n")
+			if !strings.Contains(html, want[0]) || !strings.Contains(text, want[1]) {
+				t.Errorf("%q: %s\n%s", interrupt, html, text)
+			}
+			if interrupt == view.Unattended && (strings.Contains(html, "■") || strings.Contains(text, "Ctrl-C")) {
+				t.Errorf("it says that an interrupt does something:\n%s", text)
+			}
+		})
 	}
 }

@@ -15,9 +15,12 @@ func TestACommandLineAsksTheServer(t *testing.T) {
 		{"/items/{id}", "", "curl -d '…' -g '" + at + "/items/{id}'"},
 		{"/items/{id}/{n}", `{"id": 7}`, "curl -d '…' -g '" + at + "/items/{id}/{n}'"},
 	} {
-		if got := Curl(at+test.path, test.example); got != test.want {
-			t.Errorf("%s with %s: %s, want %s", test.path, test.example, got, test.want)
-		}
+		t.Run(test.path+" "+test.example, func(t *testing.T) {
+			t.Parallel()
+			if got := Curl(at+test.path, test.example); got != test.want {
+				t.Errorf("%s with %s: %s, want %s", test.path, test.example, got, test.want)
+			}
+		})
 	}
 	if got := Curl("", "1"); got != "" {
 		t.Errorf("without an address: %s", got)

@@ -30,20 +30,23 @@ func TestWhyTrialsAreNoForksIsSaid(t *testing.T) {
 		{"as asked", run.Loaded{Seconds: 1.2, Causes: []string{"--fresh-process"}}, 2, true, ""},
 		{"forks", run.Loaded{Seconds: 1.2, Fork: true}, 2, false, ""},
 	} {
-		spec := run.Spec{Name: "a-1", Kind: run.Train, Completions: c.trials, Fresh: c.fresh}
-		state := run.NewState(spec)
-		state.Loaded = &c.loaded
-		table := New(Facts{Spec: spec, Remarks: []string{"first"}}, state, time.Now())
-		want := []string{"first"}
-		if c.want != "" {
-			want = append(want, c.want)
-		}
-		if got := table.Remarks(); !slices.Equal(got, want) {
-			t.Errorf("%s: %q", c.name, got)
-		}
-		if !strings.Contains(table.Text(), c.want) ||
-			!strings.Contains(table.HTML(), strings.ReplaceAll(c.want, "'", "&#39;")) {
-			t.Errorf("%s: %s", c.name, table.Text())
-		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			spec := run.Spec{Name: "a-1", Kind: run.Train, Completions: c.trials, Fresh: c.fresh}
+			state := run.NewState(spec)
+			state.Loaded = &c.loaded
+			table := New(Facts{Spec: spec, Remarks: []string{"first"}}, state, time.Now())
+			want := []string{"first"}
+			if c.want != "" {
+				want = append(want, c.want)
+			}
+			if got := table.Remarks(); !slices.Equal(got, want) {
+				t.Errorf("%s: %q", c.name, got)
+			}
+			if !strings.Contains(table.Text(), c.want) ||
+				!strings.Contains(table.HTML(), strings.ReplaceAll(c.want, "'", "&#39;")) {
+				t.Errorf("%s: %s", c.name, table.Text())
+			}
+		})
 	}
 }

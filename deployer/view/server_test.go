@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -76,9 +77,11 @@ func TestServer(t *testing.T) {
 			"no request was tried: --example gives an input to try first, as JSON or as a variable"},
 		{14, 3, "serve-1   stopped   after 13 s"},
 	} {
-		if got := serverStory.at(c.events, c.revision).Text(); got != c.want {
-			t.Errorf("after %d events:\n%s\nwant\n%s", c.events, got, c.want)
-		}
+		t.Run(fmt.Sprintf("after %d events", c.events), func(t *testing.T) {
+			if got := serverStory.at(c.events, c.revision).Text(); got != c.want {
+				t.Errorf("after %d events:\n%s\nwant\n%s", c.events, got, c.want)
+			}
+		})
 	}
 }
 

@@ -106,15 +106,17 @@ func TestWhyNoTrialIsTheBestIsSaid(t *testing.T) {
 		"one is left": {gave: []run.Metrics{nil, {"value": 2}}},
 		"a direction": {gave: []run.Metrics{{"mae": 1}, {"mae": 2}}},
 	} {
-		facts, state := ended(t, test.asked, nil, test.gave...)
-		table := view.New(facts, state, start)
-		if table.Undecided != test.want {
-			t.Errorf("%s: %q, want %q", name, table.Undecided, test.want)
-		}
-		if got := strings.Count(table.Text(), "best"); test.want != "" && got > 1 ||
-			strings.Contains(table.HTML(), `class="best"`) && table.BestTrial < 0 {
-			t.Errorf("%s: a trial is called the best:\n%s", name, table.Text())
-		}
+		t.Run(name, func(t *testing.T) {
+			facts, state := ended(t, test.asked, nil, test.gave...)
+			table := view.New(facts, state, start)
+			if table.Undecided != test.want {
+				t.Errorf("%s: %q, want %q", name, table.Undecided, test.want)
+			}
+			if got := strings.Count(table.Text(), "best"); test.want != "" && got > 1 ||
+				strings.Contains(table.HTML(), `class="best"`) && table.BestTrial < 0 {
+				t.Errorf("%s: a trial is called the best:\n%s", name, table.Text())
+			}
+		})
 	}
 }
 

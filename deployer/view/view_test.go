@@ -119,9 +119,11 @@ func TestALargeRunStaysSmall(t *testing.T) {
 	s.Apply(run.Event{Type: run.EventEnded, State: run.Succeeded})
 	over := view.New(view.Facts{Spec: spec, Table: table}, s, start).HTML()
 	for when, html := range map[string]string{"running": html, "over": over} {
-		if len(html) > 64<<10 {
-			t.Errorf("%s: an update has %d bytes, want at most 64 KiB", when, len(html))
-		}
+		t.Run(when, func(t *testing.T) {
+			if len(html) > 64<<10 {
+				t.Errorf("%s: an update has %d bytes, want at most 64 KiB", when, len(html))
+			}
+		})
 	}
 	if !strings.Contains(over, "of 10,000 trials, the best first</summary>") {
 		t.Error("the trials that fit cannot be unfolded")
@@ -140,17 +142,21 @@ func TestNumbersAndSpans(t *testing.T) {
 		math.Inf(-1): "-∞", 0.00512: "0.00512", 0.0125: "0.0125", 0.000256: "0.000256", 1234567.8: "1.23e+06",
 		1234567: "1234567", 128: "128",
 	} {
-		if got := view.Number(v); got != want {
-			t.Errorf("Number(%v) = %q, want %q", v, got, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if got := view.Number(v); got != want {
+				t.Errorf("Number(%v) = %q, want %q", v, got, want)
+			}
+		})
 	}
 	for d, want := range map[time.Duration]string{
 		340 * time.Millisecond: "340 ms", 9800 * time.Millisecond: "9.8 s",
 		42 * time.Second: "42 s", 200 * time.Second: "3 min 20 s", 2 * time.Hour: "2 h", 76 * time.Hour: "3 d 4 h",
 	} {
-		if got := prose.Duration(d); got != want {
-			t.Errorf("prose.Duration(%v) = %q, want %q", d, got, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if got := prose.Duration(d); got != want {
+				t.Errorf("prose.Duration(%v) = %q, want %q", d, got, want)
+			}
+		})
 	}
 	for raw, want := range map[string]string{
 		`0.30000000000000004`: "0.3", `3`: "3", `{"$":"tuple","v":[1,2.5]}`: "(1, 2.5)", `null`: "None", `true`: "True",
@@ -161,9 +167,11 @@ func TestNumbersAndSpans(t *testing.T) {
 		`{"$":"tuple","v":[64]}`: "(64,)", `[64]`: "[64]", `64.0`: "64.0", `1234567`: "1234567", `1e-05`: "1e-05",
 		`2.50`: "2.5", `0.0125`: "0.0125", `0.05`: "0.05", `1e+300`: "1e+300",
 	} {
-		if got := view.Value(json.RawMessage(raw)); got != want {
-			t.Errorf("Value(%s) = %q, want %q", raw, got, want)
-		}
+		t.Run(raw, func(t *testing.T) {
+			if got := view.Value(json.RawMessage(raw)); got != want {
+				t.Errorf("Value(%s) = %q, want %q", raw, got, want)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package view_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -33,9 +34,11 @@ func TestWhatATerminalWouldObeyIsShown(t *testing.T) {
 		"x\U000e0041":                   `x\U000e0041`,
 		"cut \xe2\x82":                  `cut \xe2\x82`,
 	} {
-		if got := view.Visible(text); got != want {
-			t.Errorf("%q is shown as %q, want %q", text, got, want)
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			if got := view.Visible(text); got != want {
+				t.Errorf("%q is shown as %q, want %q", text, got, want)
+			}
+		})
 	}
 	if got := view.OneLine("a\nb\tc"); got != "a b c" {
 		t.Errorf("on one line: %q", got)
@@ -168,10 +171,12 @@ func TestALinkLeadsToAPageAlone(t *testing.T) {
 		"http:alert":     false, "java\nscript:alert(1)": false, " javascript:alert(1)": false,
 		"file:///etc/passwd": false,
 	} {
-		facts.TensorBoard = address
-		if got := strings.Contains(view.New(facts, state, start).HTML(), "<a "); got != linked {
-			t.Errorf("%q is a link: %t, want %t", address, got, linked)
-		}
+		t.Run(address, func(t *testing.T) {
+			facts.TensorBoard = address
+			if got := strings.Contains(view.New(facts, state, start).HTML(), "<a "); got != linked {
+				t.Errorf("%q is a link: %t, want %t", address, got, linked)
+			}
+		})
 	}
 }
 
@@ -186,20 +191,22 @@ func TestALogKeepsItsColoursAlone(t *testing.T) {
 		"half \xe2\x82":                    `half \xe2\x82`,
 		"\x1b[" + strings.Repeat("1;", 99): `\x1b[` + strings.Repeat("1;", 99),
 	} {
-		for _, size := range []int{1, 3, len(text)} { // it comes in pieces
-			var out bytes.Buffer
-			log := &view.Log{To: &out}
-			for rest := []byte(text); len(rest) > 0; {
-				n := min(size, len(rest))
-				if _, err := log.Write(rest[:n]); err != nil {
-					t.Fatal(err)
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			for _, size := range []int{1, 3, len(text)} { // it comes in pieces
+				var out bytes.Buffer
+				log := &view.Log{To: &out}
+				for rest := []byte(text); len(rest) > 0; {
+					n := min(size, len(rest))
+					if _, err := log.Write(rest[:n]); err != nil {
+						t.Fatal(err)
+					}
+					rest = rest[n:]
 				}
-				rest = rest[n:]
+				if err := log.Close(); err != nil || out.String() != want {
+					t.Errorf("%q in pieces of %d: %q, want %q", text, size, out.String(), want)
+				}
 			}
-			if err := log.Close(); err != nil || out.String() != want {
-				t.Errorf("%q in pieces of %d: %q, want %q", text, size, out.String(), want)
-			}
-		}
+		})
 	}
 }
 

@@ -60,20 +60,22 @@ func TestFilesNameNoRegistryAndNoMachine(t *testing.T) {
 		t.Fatalf("git ls-files found %d files, this test looks at the wrong folder", len(names))
 	}
 	for _, f := range forbidden {
-		pattern := regexp.MustCompile(`(?m)` + f.pattern)
-		for _, name := range names {
-			data, err := os.ReadFile(filepath.Join(root, name))
-			if os.IsNotExist(err) {
-				continue // deleted, and the deletion is not committed yet
+		t.Run(f.pattern, func(t *testing.T) {
+			pattern := regexp.MustCompile(`(?m)` + f.pattern)
+			for _, name := range names {
+				data, err := os.ReadFile(filepath.Join(root, name))
+				if os.IsNotExist(err) {
+					continue // deleted, and the deletion is not committed yet
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if at := pattern.FindIndex(data); at != nil {
+					t.Errorf("%s:%d has %q: %s", name, 1+strings.Count(string(data[:at[0]]), "\n"), data[at[0]:at[1]],
+						f.reason)
+				}
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if at := pattern.FindIndex(data); at != nil {
-				t.Errorf("%s:%d has %q: %s", name, 1+strings.Count(string(data[:at[0]]), "\n"), data[at[0]:at[1]],
-					f.reason)
-			}
-		}
+		})
 	}
 }
 
@@ -84,24 +86,26 @@ func TestExampleNotebooksAreStoredWithoutOutputs(t *testing.T) {
 		t.Fatalf("no notebooks in examples (%v)", err)
 	}
 	for _, name := range names {
-		var notebook struct {
-			Cells []struct {
-				ID             string            `json:"id"`
-				Outputs        []json.RawMessage `json:"outputs"`
-				ExecutionCount *int              `json:"execution_count"`
-			} `json:"cells"`
-		}
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(data, &notebook); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		for i, cell := range notebook.Cells {
-			if len(cell.Outputs) > 0 || cell.ExecutionCount != nil || cell.ID == "" {
-				t.Errorf("%s: cell %d has outputs, a number or no id: clear all outputs before saving", name, i+1)
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			var notebook struct {
+				Cells []struct {
+					ID             string            `json:"id"`
+					Outputs        []json.RawMessage `json:"outputs"`
+					ExecutionCount *int              `json:"execution_count"`
+				} `json:"cells"`
 			}
-		}
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(data, &notebook); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for i, cell := range notebook.Cells {
+				if len(cell.Outputs) > 0 || cell.ExecutionCount != nil || cell.ID == "" {
+					t.Errorf("%s: cell %d has outputs, a number or no id: clear all outputs before saving", name, i+1)
+				}
+			}
+		})
 	}
 }

@@ -216,37 +216,42 @@ func within(folder, pattern string) bool {
 // tests alone.
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range packages(t) {
-		files := slices.Concat(p.GoFiles, p.CgoFiles)
-		if len(files) == 0 {
-			files = slices.Concat(p.TestGoFiles, p.XTestGoFiles)
-		}
-		var commented []string
-		for _, name := range files {
-			path := filepath.Join(p.Dir, name)
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly|parser.ParseComments)
-			if err != nil {
-				t.Fatal(err)
+		t.Run(folderOf(p.ImportPath), func(t *testing.T) {
+			files := slices.Concat(p.GoFiles, p.CgoFiles)
+			if len(files) == 0 {
+				files = slices.Concat(p.TestGoFiles, p.XTestGoFiles)
 			}
-			if file.Doc != nil && file.Doc.Text() != "" {
-				commented = append(commented, name)
+			var commented []string
+			for _, name := range files {
+				path := filepath.Join(p.Dir, name)
+				file, err := parser.ParseFile(token.NewFileSet(), path, nil,
+					parser.PackageClauseOnly|parser.ParseComments)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if file.Doc != nil && file.Doc.Text() != "" {
+					commented = append(commented, name)
+				}
 			}
-		}
-		if len(commented) != 1 {
-			t.Errorf(
-				"%s has %d package comments %v, want one: say what it is for, what to read first and what it may "+
-					"import",
-				folderOf(p.ImportPath),
-				len(commented),
-				commented,
-			)
-		}
+			if len(commented) != 1 {
+				t.Errorf(
+					"%s has %d package comments %v, want one: say what it is for, what to read first and what it may "+
+						"import",
+					folderOf(p.ImportPath),
+					len(commented),
+					commented,
+				)
+			}
+		})
 	}
 }
 
 func TestNoPackageIsCalledUtil(t *testing.T) {
 	for _, p := range packages(t) {
-		if slices.Contains([]string{"util", "utils", "common", "helper", "helpers", "misc"}, p.Name) {
-			t.Errorf("package %s: name it after what it does", folderOf(p.ImportPath))
-		}
+		t.Run(folderOf(p.ImportPath), func(t *testing.T) {
+			if slices.Contains([]string{"util", "utils", "common", "helper", "helpers", "misc"}, p.Name) {
+				t.Errorf("package %s: name it after what it does", folderOf(p.ImportPath))
+			}
+		})
 	}
 }

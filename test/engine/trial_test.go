@@ -127,14 +127,18 @@ func TestAnErrorPointsAtTheCell(t *testing.T) {
 	if e == nil || e.Type != "ZeroDivisionError" || len(e.Frames) != 2 {
 		t.Fatal(b.describe(l))
 	}
-	want := run.Frame{File: "main.py", Line: 5, Function: "train", Text: "return helper.divide(1, 0)", Cell: 7, CellLine: 2, Mine: true}
+	want := run.Frame{
+		File: "main.py", Line: 5, Function: "train", Text: "return helper.divide(1, 0)", Cell: 7, CellLine: 2,
+		Mine: true,
+	}
 	if e.Frames[0] != want {
 		t.Errorf("frame %+v, want %+v", e.Frames[0], want)
 	}
 	if f := e.Frames[1]; f.File != "helper.py" || f.Line != 2 || !f.Mine || f.Cell != 0 {
 		t.Errorf("frame %+v", f)
 	}
-	if !strings.HasPrefix(e.Traceback, "Traceback (most recent call last):\n  cell 7, line 2, in train\n") || strings.Contains(e.Traceback, "metaml/_trial.py") {
+	if !strings.HasPrefix(e.Traceback, "Traceback (most recent call last):\n  cell 7, line 2, in train\n") ||
+		strings.Contains(e.Traceback, "metaml/_trial.py") {
 		t.Errorf("traceback %s", e.Traceback)
 	}
 	if log := b.log(l.Spec.Name, 0, "stderr"); !strings.Contains(log, "ZeroDivisionError") {
@@ -156,8 +160,14 @@ func TestAProgramThatDoesNotLoad(t *testing.T) {
 		"syntax":   {"x = 1\nthis does not parse\n", "SyntaxError", ""},
 		"exits":    {"import sys\nsys.exit(4)\n", "SystemExit", "4"},
 		"no entry": {"x = 1\n", "AttributeError", ""},
-		"_exits":   {"import os\nos._exit(9)\n", "Error", "Python ended with exit status 9 while it executed the program's top level"},
-		"crashes":  {"import os\nos.kill(os.getpid(), 11)\n", "Error", "Python was ended by signal 11 (segmentation fault) each time it executed the program's top level"},
+		"_exits": {
+			"import os\nos._exit(9)\n", "Error",
+			"Python ended with exit status 9 while it executed the program's top level",
+		},
+		"crashes": {
+			"import os\nos.kill(os.getpid(), 11)\n", "Error",
+			"Python was ended by signal 11 (segmentation fault) each time it executed the program's top level",
+		},
 	} {
 		for _, fresh := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s fresh=%v", name, fresh), func(t *testing.T) {
@@ -196,22 +206,24 @@ func TestAProgramThatDoesNotLoad(t *testing.T) {
 func TestAnInterpreterThatIsNotThere(t *testing.T) {
 	b := newBench(t)
 	for _, fresh := range []bool{false, true} {
-		spec := b.spec(3)
-		spec.Key, spec.Python, spec.Fresh = "", "/nowhere/python", fresh
-		l := b.run(spec, "def train(): pass\n", nil)
-		c := l.State.Count()
-		if l.State.Reason != run.ReasonProgram || c.Failed != 3 {
-			t.Error(b.describe(l))
-		}
-		told := ""
-		for _, trial := range l.State.Trials {
-			if trial.Error != nil {
-				told += trial.Error.Text
+		t.Run(fmt.Sprintf("fresh=%v", fresh), func(t *testing.T) {
+			spec := b.spec(3)
+			spec.Key, spec.Python, spec.Fresh = "", "/nowhere/python", fresh
+			l := b.run(spec, "def train(): pass\n", nil)
+			c := l.State.Count()
+			if l.State.Reason != run.ReasonProgram || c.Failed != 3 {
+				t.Error(b.describe(l))
 			}
-		}
-		if told != "the Python interpreter /nowhere/python cannot be started: no such file or directory" {
-			t.Errorf("%q", told)
-		}
+			told := ""
+			for _, trial := range l.State.Trials {
+				if trial.Error != nil {
+					told += trial.Error.Text
+				}
+			}
+			if told != "the Python interpreter /nowhere/python cannot be started: no such file or directory" {
+				t.Errorf("%q", told)
+			}
+		})
 	}
 }
 
@@ -272,16 +284,20 @@ def train():
 	}
 	noReseed := func(s *run.Spec) { s.Reseed = nil }
 	lateForked, lateFresh := get(late, noReseed), get(late, func(s *run.Spec) { s.Fresh, s.Reseed = true, nil })
-	if fmt.Sprint(lateForked) != fmt.Sprint(lateFresh) || lateForked[0]["n"] != forked[0]["n"] || lateForked[0]["n"] == lateForked[1]["n"] {
+	if fmt.Sprint(lateForked) != fmt.Sprint(lateFresh) || lateForked[0]["n"] != forked[0]["n"] ||
+		lateForked[0]["n"] == lateForked[1]["n"] {
 		t.Errorf("a library that the trial imports is not seeded alike:\n%v\n%v\n%v", lateForked, lateFresh, forked)
 	}
-	self := get("import random\nrandom.seed(1)\ndef train():\n    return {'r': random.random()}\n", func(s *run.Spec) { s.SelfSeeded, s.Reseed = []string{"random"}, nil })
+	self := get("import random\nrandom.seed(1)\ndef train():\n    return {'r': random.random()}\n", func(s *run.Spec) {
+		s.SelfSeeded, s.Reseed = []string{"random"}, nil
+	})
 	if self[0]["r"] != self[1]["r"] || self[0]["r"] != 0.13436424411240122 {
 		t.Errorf("a library that the program seeds itself was reseeded: %v", self)
 	}
 }
 
-// TestWhichTrial asks the module, in the trial and in a process that the trial starts, at top level and in a second attempt.
+// TestWhichTrial asks the module, in the trial and in a process that the trial starts, at top level and in a second
+// attempt.
 func TestWhichTrial(t *testing.T) {
 	b := newBench(t)
 	source := `
@@ -298,20 +314,23 @@ def train():
 `
 	var before []run.Trial
 	for _, fresh := range []bool{false, true} {
-		spec := b.spec(2)
-		seed := int64(3)
-		spec.Key, spec.Seed, spec.Fresh = "", &seed, fresh
-		l := b.run(spec, source, nil)
-		for i, trial := range l.State.Trials {
-			m := trial.Metrics
-			if m["trial"] != float64(i) || m["attempt"] != float64(i+1) || trial.Seed == nil || m["seed"] != float64(*trial.Seed) || m["child"] != 1 || m["top"] != 1 {
-				t.Errorf("trial %d: %v\n%s", i, m, b.describe(l))
+		t.Run(fmt.Sprintf("fresh=%v", fresh), func(t *testing.T) {
+			spec := b.spec(2)
+			seed := int64(3)
+			spec.Key, spec.Seed, spec.Fresh = "", &seed, fresh
+			l := b.run(spec, source, nil)
+			for i, trial := range l.State.Trials {
+				m := trial.Metrics
+				if m["trial"] != float64(i) || m["attempt"] != float64(i+1) || trial.Seed == nil ||
+					m["seed"] != float64(*trial.Seed) || m["child"] != 1 || m["top"] != 1 {
+					t.Errorf("trial %d: %v\n%s", i, m, b.describe(l))
+				}
+				if before != nil && (m["seed"] != before[i].Metrics["seed"] || m["load"] != before[i].Metrics["load"]) {
+					t.Errorf("trial %d: %v, as a fork %v", i, m, before[i].Metrics)
+				}
 			}
-			if before != nil && (m["seed"] != before[i].Metrics["seed"] || m["load"] != before[i].Metrics["load"]) {
-				t.Errorf("trial %d: %v, as a fork %v", i, m, before[i].Metrics)
-			}
-		}
-		before = l.State.Trials
+			before = l.State.Trials
+		})
 	}
 }
 
@@ -319,24 +338,37 @@ func TestWhyATrialIsNoFork(t *testing.T) {
 	b := newBench(t)
 	write(t, filepath.Join(b.cwd, "d.txt"), "data")
 	for name, c := range map[string]struct{ source, cause string }{
-		"a file":       {"import os\n\nf = open('d.txt')\n", "d.txt is open, line 3"},
-		"npz":          {"import numpy as np\nnp.savez('d.npz', a=np.arange(3))\nd = np.load('d.npz')\n", "d.npz is open, line 3"},
-		"a thread":     {"import threading, time\nt = threading.Thread(target=time.sleep, args=(600,), daemon=True, name='ticker')\nt.start()\n", "thread 'ticker' is running, line 3"},
-		"a child":      {"import subprocess\np = subprocess.Popen(['sleep', '600'])\n", "a child process is running, line 2"},
-		"a socket":     {"import socket\ns = socket.socket()\n", "a socket is open, line 2"},
-		"a pipe":       {"import os\nr, w = os.pipe()\n", "a pipe is open, line 2"},
-		"compiled":     {"import ctypes\nlibc = ctypes.CDLL(None); libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.pause, None)\n", "of a compiled library"},
-		"an executor":  {"from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\npool.submit(int).result()\n", "thread 'ThreadPoolExecutor-0_0' is running, line 3"},
-		"fresh":        {"x = 1\n", "--fresh-process"},
-		"nothing":      {"import numpy as np\nnp.random.rand(500, 500) @ np.random.rand(500, 500)\n", ""},
-		"a mapping":    {"import numpy as np\nnp.save('a.npy', np.arange(1000))\na = np.load('a.npy', mmap_mode='r')\n", ""},
+		"a file": {"import os\n\nf = open('d.txt')\n", "d.txt is open, line 3"},
+		"npz": {
+			"import numpy as np\nnp.savez('d.npz', a=np.arange(3))\nd = np.load('d.npz')\n",
+			"d.npz is open, line 3",
+		},
+		"a thread": {"import threading, time\nt = threading.Thread(target=time.sleep, args=(600,), daemon=True, " +
+			"name='ticker')\nt.start()\n", "thread 'ticker' is running, line 3"},
+		"a child": {
+			"import subprocess\np = subprocess.Popen(['sleep', '600'])\n",
+			"a child process is running, line 2",
+		},
+		"a socket": {"import socket\ns = socket.socket()\n", "a socket is open, line 2"},
+		"a pipe":   {"import os\nr, w = os.pipe()\n", "a pipe is open, line 2"},
+		"compiled": {"import ctypes\nlibc = ctypes.CDLL(None); " +
+			"libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.pause, None)\n", "of a compiled library"},
+		"an executor": {"from concurrent.futures import ThreadPoolExecutor\npool = " +
+			"ThreadPoolExecutor(1)\npool.submit(int).result()\n", "thread 'ThreadPoolExecutor-0_0' is running, line 3"},
+		"fresh":   {"x = 1\n", "--fresh-process"},
+		"nothing": {"import numpy as np\nnp.random.rand(500, 500) @ np.random.rand(500, 500)\n", ""},
+		"a mapping": {
+			"import numpy as np\nnp.save('a.npy', np.arange(1000))\na = np.load('a.npy', mmap_mode='r')\n",
+			"",
+		},
 		"a temporary":  {"import tempfile\nf = tempfile.TemporaryFile()\n", ""},
 		"a closed one": {"with open('d.txt') as f:\n    text = f.read()\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := b.spec(3)
 			spec.Key, spec.Fresh = t.Name(), name == "fresh"
-			l := b.run(spec, c.source+"def train(x):\n    import os\n    return {'x': x, 'pid': os.getpid()}\n", rows("x", 1, 2, 3))
+			l := b.run(spec, c.source+"def train(x):\n    import os\n    return {'x': x, 'pid': os.getpid()}\n",
+				rows("x", 1, 2, 3))
 			if l.State.Phase != run.Succeeded || l.State.Loaded == nil {
 				t.Fatal(b.describe(l))
 			}
@@ -397,23 +429,28 @@ def train(how):
 `
 	hows := []string{"fork", "spawn", "forkserver", "joblib", "threads"}
 	for _, fresh := range []bool{false, true} {
-		spec := b.spec(len(hows))
-		spec.Key, spec.Fresh = "", fresh
-		l := b.run(spec, source, rows("how", hows...))
-		for i, how := range hows {
-			if l.State.Trials[i].Metrics["sum"] != 14 {
-				t.Errorf("%s fresh=%v failed", how, fresh)
-			}
-			for file, want := range map[string]string{"log-": "WARNING:root:kept\n", "open-": "flushed", "exit-": "ran"} {
-				got, _ := os.ReadFile(filepath.Join(b.cwd, file+how))
-				if string(got) != want {
-					t.Errorf("fresh=%v: %s%s holds %q", fresh, file, how, got)
+		t.Run(fmt.Sprintf("fresh=%v", fresh), func(t *testing.T) {
+			spec := b.spec(len(hows))
+			spec.Key, spec.Fresh = "", fresh
+			l := b.run(spec, source, rows("how", hows...))
+			for i, how := range hows {
+				if l.State.Trials[i].Metrics["sum"] != 14 {
+					t.Errorf("%s fresh=%v failed", how, fresh)
 				}
-				_ = os.Remove(filepath.Join(b.cwd, file+how))
+				for file, want := range map[string]string{
+					"log-": "WARNING:root:kept\n", "open-": "flushed",
+					"exit-": "ran",
+				} {
+					got, _ := os.ReadFile(filepath.Join(b.cwd, file+how))
+					if string(got) != want {
+						t.Errorf("fresh=%v: %s%s holds %q", fresh, file, how, got)
+					}
+					_ = os.Remove(filepath.Join(b.cwd, file+how))
+				}
 			}
-		}
-		if t.Failed() {
-			t.Fatal(b.describe(l))
-		}
+			if t.Failed() {
+				t.Fatal(b.describe(l))
+			}
+		})
 	}
 }

@@ -45,9 +45,11 @@ func TestWhatIsLeftBehindIsNamedAndFails(t *testing.T) {
 
 func TestACleanCommandKeepsItsExitCode(t *testing.T) {
 	for _, want := range []int{0, 7} {
-		said, code := undisturbed(t, fmt.Sprintf(`rm -f "$(mktemp)"; exit %d`, want))
-		if code != want || said != "" {
-			t.Errorf("exit code %d and %q, want %d and silence", code, said, want)
-		}
+		t.Run(fmt.Sprintf("exit code %d", want), func(t *testing.T) {
+			said, code := undisturbed(t, fmt.Sprintf(`rm -f "$(mktemp)"; exit %d`, want))
+			if code != want || said != "" {
+				t.Errorf("exit code %d and %q, want %d and silence", code, said, want)
+			}
+		})
 	}
 }
