@@ -32,7 +32,7 @@ func eventFile(t *testing.T) string {
 	dir := t.TempDir()
 	python := os.Getenv("METAML_TEST_PYTHON")
 	if python == "" {
-		python = filepath.Join("..", "..", "..", "build", "venv-test", "bin", "python")
+		python = filepath.Join("..", "..", "..", "..", "build", "venv-test", "bin", "python")
 	}
 	if out, err := exec.CommandContext(t.Context(), python, "-c", write, dir).CombinedOutput(); err != nil {
 		t.Fatalf("write an event file with %s (run make test, which installs it): %v\n%s", python, err, out)
