@@ -251,7 +251,7 @@ func (c *Client) spec(r Request, source Drawn) run.Spec {
 	if s.Kind == run.Serve {
 		spec.Completions = int(s.Int("replicas") * s.Int("workers"))
 		spec.Parallelism, spec.Server, spec.Retries = spec.Completions, serverSpec(s, r), 0
-		spec.Timeout = cmp.Or(spec.Timeout, run.DefaultRequestTimeout)
+		spec.Timeout = spec.RequestTimeout()
 	}
 	spec.Key = key(spec, r, source)
 	return spec

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 func TestTheTypeOfBytes(t *testing.T) {
@@ -51,7 +53,7 @@ func TestWhoAsksForEvents(t *testing.T) {
 func TestAnswersThatTheFunctionWords(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	p := r.serve(1, "worded", Revision{Timeout: 20 * time.Second})
+	p := r.serve(1, "worded", run.FrontRevision{Timeout: 20 * time.Second})
 	for _, test := range []struct {
 		input, want string // the status, the content type and the body
 		header      string // "Name: value"
@@ -122,7 +124,7 @@ func TestServerSentEvents(t *testing.T) {
 	l := defaultLimits
 	l.quiet = 20 * time.Millisecond
 	r := newRig(t, l)
-	r.serve(1, "events", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "events", run.FrontRevision{Timeout: 20 * time.Second})
 	for _, test := range []struct{ input, want string }{
 		{`{"parts": ["data: 0\n\n", "data: 1\n\n"]}`, "200 text/event-stream data: 0\n\ndata: 1\n\n"},
 		{`{"parts": ["event: a\r\ndata: 0\r\n\r\n", "data: [DONE]\n\n"]}`, "200 text/event-stream event: a\r\ndata: 0\r\n\r\ndata: [DONE]\n\n"},
@@ -150,7 +152,7 @@ func TestAClientOfEventsThatGoesAwayWhileOneIsDue(t *testing.T) {
 	l := defaultLimits
 	l.quiet = time.Millisecond
 	r := newRig(t, l)
-	r.serve(1, "events", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "events", run.FrontRevision{Timeout: 20 * time.Second})
 	const body = `{"parts": [1, 2], "sleep": 0.05}`
 	for range 20 {
 		c := r.dial()
@@ -173,7 +175,7 @@ func TestAClientOfEventsThatGoesAwayWhileOneIsDue(t *testing.T) {
 func TestOneOfABatchIsRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "checked", Revision{Timeout: 20 * time.Second, Batch: 8})
+	r.serve(1, "checked", run.FrontRevision{Timeout: 20 * time.Second, Batch: 8})
 	answers := make(chan reply, 3)
 	for _, body := range []string{"1", "-1", "3"} {
 		go func() { answers <- r.post(body) }()

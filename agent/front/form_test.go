@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // formOf writes a form of parts: Content-Disposition (after "form-data; "), Content-Type or "", content.
@@ -32,7 +34,7 @@ func formOf(t *testing.T, parts ...[3]string) (contentType, body string) {
 func TestAFormWithFiles(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "upload", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "upload", run.FrontRevision{Timeout: 20 * time.Second})
 	const image = "\xff\xd8\xff\xe0\r\n--\x00"
 	for _, test := range []struct {
 		parts  [][3]string
@@ -96,7 +98,7 @@ func TestAFormWithFiles(t *testing.T) {
 func TestAFormForAFunctionOfBytes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "raw", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "raw", run.FrontRevision{Timeout: 20 * time.Second})
 	contentType, body := formOf(t, [3]string{`name="image"; filename="cat.jpg"`, "image/jpeg", "\xff\xd8"})
 	if got := r.ask("POST", "/predict", contentType, body); got.status != 200 || got.body != "\xd8\xff" {
 		t.Errorf("got %v", got)

@@ -15,12 +15,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 func TestARequestIsAnswered(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "double", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "double", run.FrontRevision{Timeout: 20 * time.Second})
 	got := r.post("[[1, 2.5], [1e-7, 1e16]]")
 	if got.status != 200 || got.body != "[[2.0,5.0],[2e-07,2e+16]]" || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %v %v", got, got.header)
@@ -36,7 +38,7 @@ func TestARequestIsAnswered(t *testing.T) {
 func TestWhatTheFunctionGets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "echo", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "echo", run.FrontRevision{Timeout: 20 * time.Second})
 	for _, test := range []struct {
 		method, path, contentType, body string
 		status                          int
@@ -122,7 +124,7 @@ func TestWhatTheFunctionGets(t *testing.T) {
 func TestErrorsOfTheFunction(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	p := r.serve(1, "act", Revision{Timeout: 20 * time.Second})
+	p := r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second})
 	id := func(got reply) string {
 		var e struct{ Error, ID string }
 		if err := json.Unmarshal([]byte(got.body), &e); err != nil || e.Error == "" {
@@ -171,11 +173,11 @@ func TestARequestHasADeadline(t *testing.T) {
 	l := defaultLimits
 	l.patience = 300 * time.Millisecond
 	r := newRig(t, l)
-	p := r.serve(1, "act", Revision{Timeout: 300 * time.Millisecond})
+	p := r.serve(1, "act", run.FrontRevision{Timeout: 300 * time.Millisecond})
 	if got := r.post(`{"sleep": 30}`); got.status != 504 || !strings.Contains(got.body, "act did not answer within 0.3 s") {
 		t.Errorf("got %v", got)
 	}
-	r.find("the worker to be given up", func(u Update) bool { return u.Hung != nil && *u.Hung == WorkerID{1, 0, 1} })
+	r.find("the worker to be given up", func(u run.FrontUpdate) bool { return u.Hung != nil && *u.Hung == run.WorkerID{Revision: 1, Attempt: 1} })
 	_ = p[0].Process.Kill()
 	// Nobody is there now.
 	if got := r.post(`{"text": "x"}`); got.status != 503 || got.header.Get("Retry-After") == "" {
@@ -191,7 +193,7 @@ func TestARequestHasADeadline(t *testing.T) {
 func TestALateAnswerIsNobodys(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "act", Revision{Timeout: 200 * time.Millisecond})
+	r.serve(1, "act", run.FrontRevision{Timeout: 200 * time.Millisecond})
 	if got := r.post(`{"sleep": 0.5, "text": "late"}`); got.status != 504 {
 		t.Errorf("got %v", got)
 	}
@@ -201,7 +203,7 @@ func TestALateAnswerIsNobodys(t *testing.T) {
 func TestBatches(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "batched", Revision{Timeout: 20 * time.Second, Batch: 8})
+	r.serve(1, "batched", run.FrontRevision{Timeout: 20 * time.Second, Batch: 8})
 	// The first call takes long, so that the others wait and go together.
 	var wait sync.WaitGroup
 	var largest atomic.Int64
@@ -230,7 +232,7 @@ func TestBatches(t *testing.T) {
 func TestAsynchronousCallsRunTogether(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "together", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "together", run.FrontRevision{Timeout: 20 * time.Second})
 	// Each answers when the other has come.
 	var wait sync.WaitGroup
 	for range 2 {
@@ -247,7 +249,7 @@ func TestAsynchronousCallsRunTogether(t *testing.T) {
 func TestSlowCallsAreNotHandedOverTogether(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "act", Revision{Timeout: 20 * time.Second, Workers: 2})
+	r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second, Workers: 2})
 	revision := r.front.revision(1)
 	for range 3 { // so that the function is known to be slow
 		r.post(`{"sleep": 0.02}`)
@@ -277,7 +279,7 @@ func TestSlowCallsAreNotHandedOverTogether(t *testing.T) {
 func TestAStream(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "parts", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "parts", run.FrontRevision{Timeout: 20 * time.Second})
 	got := r.post(`{"count": 3}`)
 	want := `{"part":0,"filler":""}` + "\n" + `{"part":1,"filler":""}` + "\n" + `{"part":2,"filler":""}` + "\n"
 	if got.status != 200 || got.body != want || got.header.Get("Content-Type") != "application/x-ndjson" {
@@ -315,7 +317,7 @@ func TestAStream(t *testing.T) {
 func TestAStreamWaitsForItsClient(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "parts", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "parts", run.FrontRevision{Timeout: 20 * time.Second})
 	mark := filepath.Join(t.TempDir(), "mark")
 	c := r.dial()
 	body := fmt.Sprintf(`{"count": 1000000, "size": 65536, "mark": %q}`, mark)
@@ -338,7 +340,7 @@ func TestAStreamWaitsForItsClient(t *testing.T) {
 func TestAStreamHasADeadlineBetweenItsParts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "parts", Revision{Timeout: 400 * time.Millisecond})
+	r.serve(1, "parts", run.FrontRevision{Timeout: 400 * time.Millisecond})
 	// Longer than the timeout in all, but no part is.
 	if got := r.post(`{"count": 10, "sleep": 0.1}`); got.status != 200 || strings.Count(got.body, "\n") != 10 {
 		t.Errorf("got %v", got)
@@ -352,7 +354,7 @@ func TestAStreamHasADeadlineBetweenItsParts(t *testing.T) {
 func TestClientsThatGoAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "act", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second})
 	var wait sync.WaitGroup
 	wait.Go(func() { r.post(`{"sleep": 0.5}`) })
 	revision := r.front.revision(1)
@@ -393,7 +395,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	l := defaultLimits
 	l.queued, l.bytes = 3, 1<<20
 	r := newRig(t, l)
-	r.serve(1, "act", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second})
 	var wait sync.WaitGroup
 	var full, answered atomic.Int64
 	for range 10 {
@@ -422,7 +424,7 @@ func TestLargeBodies(t *testing.T) {
 	l := defaultLimits
 	l.body = 8 << 20
 	r := newRig(t, l)
-	r.serve(1, "echo", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "echo", run.FrontRevision{Timeout: 20 * time.Second})
 	large := `"` + strings.Repeat("x", 5<<20) + `"`
 	if got := r.post(large); got.status != 200 || len(got.body) != 5<<20 {
 		t.Errorf("5 MiB: %d, %d bytes", got.status, len(got.body))
@@ -477,7 +479,7 @@ func TestLargeBodies(t *testing.T) {
 func TestExpectContinue(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "echo", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "echo", run.FrontRevision{Timeout: 20 * time.Second})
 	c := r.dial()
 	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
 	in := bufio.NewReader(c)
@@ -503,7 +505,7 @@ func TestExpectContinue(t *testing.T) {
 func TestPipelining(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "echo", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "echo", run.FrontRevision{Timeout: 20 * time.Second})
 	c := r.dial()
 	const count = 200
 	go func() {
@@ -529,7 +531,7 @@ func TestSlowSenders(t *testing.T) {
 	l := defaultLimits
 	l.header = time.Second
 	r := newRig(t, l)
-	r.serve(1, "echo", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "echo", run.FrontRevision{Timeout: 20 * time.Second})
 	for name, text := range map[string]string{
 		"header":     "POST /predict HTTP/1.1\r\nHost:",
 		"body":       "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[1",
@@ -565,7 +567,7 @@ func TestSlowSenders(t *testing.T) {
 func TestSwitchesLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "say", Revision{Timeout: 20 * time.Second, Workers: 2}, "SAYS=1")
+	r.serve(1, "say", run.FrontRevision{Timeout: 20 * time.Second, Workers: 2}, "SAYS=1")
 	stop := make(chan struct{})
 	var load sync.WaitGroup
 	var count atomic.Int64
@@ -612,9 +614,9 @@ func TestSwitchesLoseNoRequest(t *testing.T) {
 	for number := 2; number <= 21; number++ {
 		before := count.Load()
 		waitFor(t, "requests between two switches", func() bool { return count.Load() > before+20 || t.Failed() })
-		started := r.serve(number, "say", Revision{Timeout: 20 * time.Second, Workers: 1 + number%2}, fmt.Sprintf("SAYS=%d", number))
+		started := r.serve(number, "say", run.FrontRevision{Timeout: 20 * time.Second, Workers: 1 + number%2}, fmt.Sprintf("SAYS=%d", number))
 		newest.Store(int64(number))
-		r.find("the old revision to be drained", func(u Update) bool { return u.Drained == number-1 })
+		r.find("the old revision to be drained", func(u run.FrontUpdate) bool { return u.Drained == number-1 })
 		check(t, r.Retire(number-1))
 		for _, p := range old {
 			_ = p.Process.Kill()
@@ -635,8 +637,8 @@ func TestThePathMayChange(t *testing.T) {
 	if got := r.post("1"); got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("before there is anything: %v", got)
 	}
-	r.serve(1, "echo", Revision{Timeout: 20 * time.Second})
-	r.serve(2, "echo", Revision{Timeout: 20 * time.Second, Path: "/other"})
+	r.serve(1, "echo", run.FrontRevision{Timeout: 20 * time.Second})
+	r.serve(2, "echo", run.FrontRevision{Timeout: 20 * time.Second, Path: "/other"})
 	if got := r.post("1"); got.status != 404 || !strings.Contains(got.body, "answers at /other") {
 		t.Errorf("the old path: %v", got)
 	}
@@ -644,7 +646,7 @@ func TestThePathMayChange(t *testing.T) {
 		t.Errorf("the new path: %v", got)
 	}
 	// Back again.
-	r.find("the first to be drained", func(u Update) bool { return u.Drained == 1 })
+	r.find("the first to be drained", func(u run.FrontUpdate) bool { return u.Drained == 1 })
 	check(t, r.Switch(1))
 	waitFor(t, "the first to answer again", func() bool { return r.post("1").status == 200 })
 }
@@ -652,11 +654,11 @@ func TestThePathMayChange(t *testing.T) {
 func TestAProbe(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	check(t, r.Revision(Revision{Number: 7, Path: "/predict", Timeout: 20 * time.Second, Workers: 1}))
+	check(t, r.Revision(run.FrontRevision{Number: 7, Path: "/predict", Timeout: 20 * time.Second, Workers: 1}))
 	r.worker(7, 0, 1, startWorker(t, "act", 0))
 	check(t, r.Probe(7, `{"text": "hello"}`))
-	probed := func(what string) Probed {
-		return *r.find(what, func(u Update) bool { return u.Probed != nil && u.Probed.Example == what }).Probed
+	probed := func(what string) run.Probed {
+		return *r.find(what, func(u run.FrontUpdate) bool { return u.Probed != nil && u.Probed.Example == what }).Probed
 	}
 	if p := probed(`{"text": "hello"}`); p.Status != 200 || p.Body != "hello" || p.ContentType != typeText || p.Seconds <= 0 || p.Error != "" {
 		t.Errorf("got %+v", p)
@@ -678,7 +680,7 @@ func TestAProbe(t *testing.T) {
 func TestStopAnswersWhatIsThere(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "act", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second})
 	var wait sync.WaitGroup
 	for range 4 {
 		wait.Go(func() {
@@ -694,7 +696,7 @@ func TestStopAnswersWhatIsThere(t *testing.T) {
 		return revision.outstanding == 4
 	})
 	check(t, r.Stop(20*time.Second))
-	r.find("the end", func(u Update) bool { return u.Ended != nil })
+	r.find("the end", func(u run.FrontUpdate) bool { return u.Ended != nil })
 	wait.Wait()
 	if _, err := net.Dial("tcp", r.addr); err == nil {
 		t.Error("it listens still")
@@ -704,7 +706,7 @@ func TestStopAnswersWhatIsThere(t *testing.T) {
 func TestStopWaitsForItsGraceOnly(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "act", Revision{Timeout: 20 * time.Second})
+	r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second})
 	answered := make(chan reply)
 	go func() { answered <- r.post(`{"sleep": 15}`) }()
 	revision := r.front.revision(1)
@@ -717,13 +719,13 @@ func TestStopWaitsForItsGraceOnly(t *testing.T) {
 	if got := <-answered; got.status != 503 || !strings.Contains(got.body, "stopping") {
 		t.Errorf("got %v", got)
 	}
-	r.find("the end", func(u Update) bool { return u.Ended != nil })
+	r.find("the end", func(u run.FrontUpdate) bool { return u.Ended != nil })
 }
 
 func TestWhenTheMonitorDies(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	p := r.serve(1, "act", Revision{Timeout: 20 * time.Second})
+	p := r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second})
 	answered := make(chan reply, 2)
 	revision := r.front.revision(1)
 	for n := range 2 { // one is answered by the worker, one waits

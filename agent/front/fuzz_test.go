@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/agent/frame"
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // FuzzWorkerFrames: whatever a worker sends is read alike at once and in pieces, or is an error.
@@ -73,7 +74,7 @@ func FuzzWorkerFrames(f *testing.F) {
 
 // FuzzOrders: whatever a monitor says, the front ends in an orderly way when it hangs up.
 func FuzzOrders(f *testing.F) {
-	add := func(orders ...order) {
+	add := func(orders ...run.FrontOrder) {
 		var all []byte
 		for _, o := range orders {
 			b, err := frame.Encode(o)
@@ -85,9 +86,9 @@ func FuzzOrders(f *testing.F) {
 		f.Add(all)
 	}
 	body := "1"
-	add(order{Type: "revision", Revision: 1, Path: "/p", TimeoutMS: 1, Workers: 2}, order{Type: "worker", Revision: 1, Attempt: 1, Socket: "nothing"},
-		order{Type: "probe", Revision: 1, Body: &body}, order{Type: "switch", Revision: 1}, order{Type: "retire", Revision: 1})
-	add(order{Type: "listen", Address: "x"}, order{Type: "unlisten", Address: "x"}, order{Type: "stop", GraceMS: 1})
+	add(run.FrontOrder{Type: "revision", Revision: 1, Path: "/p", TimeoutMS: 1, Workers: 2}, run.FrontOrder{Type: "worker", Revision: 1, Attempt: 1, Socket: "nothing"},
+		run.FrontOrder{Type: "probe", Revision: 1, Body: &body}, run.FrontOrder{Type: "switch", Revision: 1}, run.FrontOrder{Type: "retire", Revision: 1})
+	add(run.FrontOrder{Type: "listen", Address: "x"}, run.FrontOrder{Type: "unlisten", Address: "x"}, run.FrontOrder{Type: "stop", GraceMS: 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if bytes.Contains(data, []byte("socket")) && !bytes.Contains(data, []byte("nothing")) {
 			return // do not dial what is not ours
@@ -260,7 +261,7 @@ func FuzzHTTP(f *testing.F) {
 	l := defaultLimits
 	l.body, l.bytes = 1<<20, 8<<20
 	r := newRig(f, l)
-	r.rogueRevision(Revision{Timeout: 10 * time.Second}, rogue(f, plainHello, func(c *net.UnixConn) {
+	r.rogueRevision(run.FrontRevision{Timeout: 10 * time.Second}, rogue(f, plainHello, func(c *net.UnixConn) {
 		for {
 			_, count, id, _, err := readCall(c)
 			if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/metaml/metaml/agent/frame"
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // MainOptions are what the process of a front is given.
@@ -51,8 +52,8 @@ type front struct {
 	listeners map[string]*listener
 
 	control *net.UnixConn
-	notices chan notice   // for the monitor, in order; written by one goroutine, so that no request waits for it
-	told    chan struct{} // closed when nothing more is to be said
+	notices chan run.FrontNotice // for the monitor, in order; written by one goroutine, so that no request waits for it
+	told    chan struct{}        // closed when nothing more is to be said
 
 	logging   sync.Mutex
 	logTo     io.Writer
@@ -78,7 +79,7 @@ type listener struct {
 func newFront(control *net.UnixConn, log io.Writer, l limits) *front {
 	f := &front{
 		limits: l, budget: budget{limit: l.bytes}, crowd: crowd{limit: l.conns}, ended: make(chan struct{}), revisions: map[int]*served{}, listeners: map[string]*listener{},
-		control: control, notices: make(chan notice, 256), told: make(chan struct{}), logTo: log,
+		control: control, notices: make(chan run.FrontNotice, 256), told: make(chan struct{}), logTo: log,
 	}
 	f.server = f.newServer()
 	f.server.ConnState = f.connState
@@ -143,7 +144,7 @@ func (f *front) obey(ctx context.Context) (orphaned bool) {
 	in := frame.NewReader(f.control)
 	defer in.Close()
 	for {
-		var o order
+		var o run.FrontOrder
 		if err := frame.Read(in, &o); err != nil {
 			if ctx.Err() != nil {
 				f.end(context.WithoutCancel(ctx), 0)
@@ -156,23 +157,26 @@ func (f *front) obey(ctx context.Context) (orphaned bool) {
 			return true
 		}
 		switch o.Type {
-		case "listen":
+		case run.OrderListen:
 			f.listen(o.Address, in.Take())
-		case "unlisten":
+		case run.OrderUnlisten:
 			f.unlisten(o.Address)
-		case "revision":
+		case run.OrderRevision:
 			f.addRevision(ctx, o)
-		case "worker":
+		case run.OrderWorker:
 			f.addWorker(o) //nolint:contextcheck // its life is the revision's
-		case "probe":
+		case run.OrderProbe:
 			if r := f.revision(o.Revision); r != nil {
-				f.tasks.Go(func() { f.tell(f.probe(r.revision, o.Body)) })
+				f.tasks.Go(func() {
+					probed := f.probe(r.revision, o.Body)
+					f.tell(probed.Notice())
+				})
 			}
-		case "switch":
+		case run.OrderSwitch:
 			f.switchTo(o.Revision)
-		case "retire":
+		case run.OrderRetire:
 			f.retire(o.Revision)
-		case "stop":
+		case run.OrderStop:
 			f.end(ctx, time.Duration(o.GraceMS)*time.Millisecond)
 			return false
 		}
@@ -180,7 +184,7 @@ func (f *front) obey(ctx context.Context) (orphaned bool) {
 }
 
 // tell says something to the monitor.
-func (f *front) tell(n notice) {
+func (f *front) tell(n run.FrontNotice) {
 	select {
 	case f.notices <- n:
 	case <-f.told:
@@ -190,7 +194,7 @@ func (f *front) tell(n notice) {
 // speak writes what is told. If the monitor is gone, obey will see it.
 func (f *front) speak() {
 	gone := false
-	write := func(n notice) {
+	write := func(n run.FrontNotice) {
 		if gone {
 			return
 		}
@@ -310,14 +314,11 @@ func (f *front) unlisten(address string) {
 // maxWorkers bounds what an order can make us allocate.
 const maxWorkers = 1 << 12
 
-func (f *front) addRevision(ctx context.Context, o order) {
+func (f *front) addRevision(ctx context.Context, o run.FrontOrder) {
 	if f.revision(o.Revision) != nil || o.Workers < 1 || o.Workers > maxWorkers || !strings.HasPrefix(o.Path, "/") {
 		return
 	}
-	r := newRevision(f, Revision{
-		Number: o.Revision, Path: o.Path, Batch: o.Batch, Timeout: time.Duration(o.TimeoutMS) * time.Millisecond, Workers: o.Workers,
-		Hosts: o.Hosts, Addresses: o.Addresses, Origins: o.Origins,
-	})
+	r := newRevision(f, o.FrontRevision())
 	s := &served{revision: r, slots: map[int]context.CancelCauseFunc{}}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	f.mu.Lock()
@@ -325,7 +326,7 @@ func (f *front) addRevision(ctx context.Context, o order) {
 	f.mu.Unlock()
 }
 
-func (f *front) addWorker(o order) {
+func (f *front) addWorker(o run.FrontOrder) {
 	s := f.revision(o.Revision)
 	if s == nil || o.Worker < 0 || o.Worker >= s.Workers {
 		return
@@ -346,7 +347,7 @@ func (f *front) addWorker(o order) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	s.slots[o.Worker] = cancel
 	f.tasks.Go(func() {
-		s.attach(ctx, Worker{Revision: o.Revision, Index: o.Worker, Attempt: o.Attempt, PID: o.PID, Socket: o.Socket})
+		s.attach(ctx, o.FrontWorker())
 	})
 }
 
@@ -360,7 +361,7 @@ func (f *front) switchTo(number int) {
 	}
 	s.undrain()
 	before := f.current.Swap(s.revision)
-	f.tell(notice{Type: "switched", Revision: number})
+	f.tell(run.FrontNotice{Type: run.NoticeSwitched, Revision: number})
 	if before != nil && before != s.revision {
 		before.drain()
 	}
@@ -384,8 +385,8 @@ func (f *front) retire(number int) {
 const probeBody = 64 << 10
 
 // probe calls the function as a request would.
-func (f *front) probe(r *revision, body *string) notice {
-	n := notice{Type: "probed", Revision: r.Number}
+func (f *front) probe(r *revision, body *string) run.Probed {
+	n := run.Probed{Revision: r.Number}
 	began := time.Now()
 	c := newCall(began, nil)
 	c.deadline = began.Add(r.Timeout)
@@ -459,7 +460,7 @@ const (
 )
 
 // probeRest reads what follows the first part of a stream, for a moment. What breaks there has a status already, so no caller is told.
-func (f *front) probeRest(r *revision, c *call, n *notice) {
+func (f *front) probeRest(r *revision, c *call, n *run.Probed) {
 	over := time.NewTimer(probeStream)
 	defer over.Stop()
 	for range probeParts {

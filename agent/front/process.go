@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/agent/frame"
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // Options say how a front is started.
@@ -34,7 +35,7 @@ type Child interface {
 type Process struct {
 	child   Child
 	conn    *net.UnixConn
-	updates chan Update
+	updates chan run.FrontUpdate
 	quit    chan struct{}
 	once    sync.Once
 	writing sync.Mutex
@@ -63,7 +64,7 @@ func Start(o Options) (*Process, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("start the front: %w", err)
 	}
-	p := &Process{child: child, conn: conn, updates: make(chan Update, 16), quit: make(chan struct{})}
+	p := &Process{child: child, conn: conn, updates: make(chan run.FrontUpdate, 16), quit: make(chan struct{})}
 	go p.listen()
 	return p, nil
 }
@@ -72,34 +73,27 @@ func Start(o Options) (*Process, error) {
 func (p *Process) PID() int { return p.child.PID() }
 
 // Updates are what the front tells, until it has ended; the channel is closed then. Somebody must read it.
-func (p *Process) Updates() <-chan Update { return p.updates }
+func (p *Process) Updates() <-chan run.FrontUpdate { return p.updates }
 
 // Listen has the front take connections. The listener stays the caller's.
 func (p *Process) Listen(address string, listener *os.File) error {
-	return p.send(order{Type: "listen", Address: address}, int(listener.Fd()))
+	return p.send(run.FrontOrder{Type: run.OrderListen, Address: address}, int(listener.Fd()))
 }
 
 // Unlisten has the front take no more connections there.
 func (p *Process) Unlisten(address string) error {
-	return p.send(order{Type: "unlisten", Address: address})
+	return p.send(run.FrontOrder{Type: run.OrderUnlisten, Address: address})
 }
 
 // Revision makes a revision known. It gets no requests before Switch.
-func (p *Process) Revision(r Revision) error {
-	return p.send(order{
-		Type: "revision", Revision: r.Number, Path: r.Path, Batch: r.Batch, TimeoutMS: r.Timeout.Milliseconds(), Workers: r.Workers,
-		Hosts: r.Hosts, Addresses: r.Addresses, Origins: r.Origins,
-	})
-}
+func (p *Process) Revision(r run.FrontRevision) error { return p.send(r.Order()) }
 
 // Worker has the front dial a worker, in place of an earlier attempt of it.
-func (p *Process) Worker(w Worker) error {
-	return p.send(order{Type: "worker", Revision: w.Revision, Worker: w.Index, Attempt: w.Attempt, PID: w.PID, Socket: w.Socket})
-}
+func (p *Process) Worker(w run.FrontWorker) error { return p.send(w.Order()) }
 
 // Probe calls the function as a request would. body is JSON; "" means the example of its signature.
 func (p *Process) Probe(revision int, body string) error {
-	o := order{Type: "probe", Revision: revision}
+	o := run.FrontOrder{Type: run.OrderProbe, Revision: revision}
 	if body != "" {
 		o.Body = &body
 	}
@@ -108,17 +102,17 @@ func (p *Process) Probe(revision int, body string) error {
 
 // Switch has new requests go to a revision. The one before answers what it has, which Drained tells.
 func (p *Process) Switch(revision int) error {
-	return p.send(order{Type: "switch", Revision: revision})
+	return p.send(run.FrontOrder{Type: run.OrderSwitch, Revision: revision})
 }
 
 // Retire has the front forget a revision.
 func (p *Process) Retire(revision int) error {
-	return p.send(order{Type: "retire", Revision: revision})
+	return p.send(run.FrontOrder{Type: run.OrderRetire, Revision: revision})
 }
 
 // Stop has the front refuse what is new, answer what is there for at most grace, and end.
 func (p *Process) Stop(grace time.Duration) error {
-	return p.send(order{Type: "stop", GraceMS: grace.Milliseconds()})
+	return p.send(run.FrontOrder{Type: run.OrderStop, GraceMS: grace.Milliseconds()})
 }
 
 // Kill ends the process at once. What it was answering is lost, connections that wait are not.
@@ -140,7 +134,7 @@ func (p *Process) Close(ctx context.Context) error {
 	}
 }
 
-func (p *Process) send(o order, fds ...int) error {
+func (p *Process) send(o run.FrontOrder, fds ...int) error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	_ = p.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
@@ -167,26 +161,26 @@ func (p *Process) fail(text string) {
 func (p *Process) listen() {
 	defer close(p.updates)
 	for {
-		var n notice
+		var n run.FrontNotice
 		if err := frame.Read(p.conn, &n); err != nil {
 			break
 		}
-		if u, known := n.update(); known {
+		if u, known := n.Update(); known {
 			p.tell(u)
 		}
 	}
 	// A front without its control socket would start another monitor beside this one.
 	p.child.Kill()
-	end := &End{}
+	end := &run.FrontEnd{}
 	end.Exit, end.Signal = p.child.Wait()
 	_ = p.conn.Close()
 	p.mu.Lock()
 	end.Text = p.fault
 	p.mu.Unlock()
-	p.tell(Update{Ended: end})
+	p.tell(run.FrontUpdate{Ended: end})
 }
 
-func (p *Process) tell(u Update) {
+func (p *Process) tell(u run.FrontUpdate) {
 	select {
 	case p.updates <- u:
 	case <-p.quit:

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // limits are what a front bounds. The defaults are documented (docs/reference/serving.md); tests have smaller ones.
@@ -85,7 +87,7 @@ const mostBytes = 16 << 20
 
 // revision is the queue of one version of the function, and its workers.
 type revision struct {
-	Revision
+	run.FrontRevision
 	route route
 	sites sites
 	front *front
@@ -107,15 +109,10 @@ type revision struct {
 	attempts    map[int]int // the latest of each worker
 }
 
-// defaultTimeout is for a monitor that names none.
-const defaultTimeout = 30 * time.Second
-
-func newRevision(f *front, r Revision) *revision {
-	if r.Timeout <= 0 {
-		r.Timeout = defaultTimeout
-	}
+func newRevision(f *front, r run.FrontRevision) *revision {
 	return &revision{
-		Revision: r, route: newRoute(r.Path), sites: newSites(r), front: f, known: make(chan struct{}), gone: make(chan struct{}), workers: make([]*worker, r.Workers), attempts: map[int]int{},
+		FrontRevision: r, route: newRoute(r.Path), sites: newSites(r), front: f, known: make(chan struct{}), gone: make(chan struct{}),
+		workers: make([]*worker, r.Workers), attempts: map[int]int{},
 	}
 }
 
@@ -272,7 +269,7 @@ func (r *revision) left() {
 func (r *revision) settle() {
 	if r.draining && r.outstanding == 0 && !r.drained {
 		r.drained = true
-		r.front.tell(notice{Type: "drained", Revision: r.Number})
+		r.front.tell(run.FrontNotice{Type: run.NoticeDrained, Revision: r.Number})
 	}
 }
 

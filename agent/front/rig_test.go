@@ -3,6 +3,7 @@ package front
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // python is an interpreter with numpy, made by `make test`.
@@ -90,11 +93,11 @@ type rig struct {
 // updates are what the front told.
 type updates struct {
 	mu      sync.Mutex
-	all     []Update
+	all     []run.FrontUpdate
 	changed chan struct{}
 }
 
-func (u *updates) add(one Update) {
+func (u *updates) add(one run.FrontUpdate) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.all = append(u.all, one)
@@ -103,7 +106,7 @@ func (u *updates) add(one Update) {
 }
 
 // find gives the first update that fits, when it has come.
-func (r *rig) find(what string, fits func(Update) bool) Update {
+func (r *rig) find(what string, fits func(run.FrontUpdate) bool) run.FrontUpdate {
 	r.t.Helper()
 	end := time.After(30 * time.Second)
 	for {
@@ -246,7 +249,7 @@ func startWorker(tb testing.TB, function string, batch int, environment ...strin
 }
 
 // serve starts workers of a function, as a revision that answers.
-func (r *rig) serve(number int, function string, o Revision, environment ...string) []*process {
+func (r *rig) serve(number int, function string, o run.FrontRevision, environment ...string) []*process {
 	r.t.Helper()
 	o.Number = number
 	o.Hosts = append(o.Hosts, "x") // short, for raw requests
@@ -269,16 +272,16 @@ func (r *rig) serve(number int, function string, o Revision, environment ...stri
 
 func (r *rig) worker(revision, index, attempt int, p *process) {
 	r.t.Helper()
-	check(r.t, r.Worker(Worker{Revision: revision, Index: index, Attempt: attempt, PID: p.Process.Pid, Socket: p.socket}))
-	r.find("a connection to the worker", func(u Update) bool {
-		return u.Connected != nil && *u.Connected == WorkerID{revision, index, attempt}
+	check(r.t, r.Worker(run.FrontWorker{WorkerID: run.WorkerID{Revision: revision, Index: index, Attempt: attempt}, PID: p.Process.Pid, Socket: p.socket}))
+	r.find("a connection to the worker", func(u run.FrontUpdate) bool {
+		return u.Connected != nil && *u.Connected == run.WorkerID{Revision: revision, Index: index, Attempt: attempt}
 	})
 }
 
 func (r *rig) switchTo(number int) {
 	r.t.Helper()
 	check(r.t, r.Switch(number))
-	r.find("the switch", func(u Update) bool { return u.Switched == number })
+	r.find("the switch", func(u run.FrontUpdate) bool { return u.Switched == number })
 }
 
 // reply is a whole HTTP response.
@@ -371,12 +374,13 @@ func rogue(tb testing.TB, hello string, then func(c *net.UnixConn)) string {
 const plainHello = `{"v":1,"pid":1,"function":"serve","input":{"kind":"json"},"batch":0,"concurrent":1}`
 
 // rogueRevision makes a revision of rogue workers the one that answers.
-func (r *rig) rogueRevision(o Revision, sockets ...string) {
+func (r *rig) rogueRevision(o run.FrontRevision, sockets ...string) {
 	r.t.Helper()
 	o.Number, o.Path, o.Workers, o.Hosts = 1, "/predict", len(sockets), append(o.Hosts, "x")
+	o.Timeout = cmp.Or(o.Timeout, run.DefaultRequestTimeout)
 	check(r.t, r.Revision(o))
 	for i, socket := range sockets {
-		check(r.t, r.Worker(Worker{Revision: 1, Index: i, Attempt: 1, Socket: socket}))
+		check(r.t, r.Worker(run.FrontWorker{WorkerID: run.WorkerID{Revision: 1, Index: i, Attempt: 1}, Socket: socket}))
 	}
 	r.switchTo(1)
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // replyTo makes a frame that answers count calls from id on with JSON.
@@ -56,7 +58,7 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 			r := newRig(t, defaultLimits)
 			var once sync.Once
 			first := true
-			r.rogueRevision(Revision{Timeout: 20 * time.Second}, rogue(t, test.hello, func(c *net.UnixConn) {
+			r.rogueRevision(run.FrontRevision{Timeout: 20 * time.Second}, rogue(t, test.hello, func(c *net.UnixConn) {
 				for {
 					_, count, id, _, err := readCall(c)
 					if err != nil {
@@ -77,7 +79,7 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 			if test.hung {
-				r.find("the worker to be given up", func(u Update) bool { return u.Hung != nil })
+				r.find("the worker to be given up", func(u run.FrontUpdate) bool { return u.Hung != nil })
 				return
 			}
 			// It may have hung up by mistake: it is dialled again.
@@ -89,7 +91,7 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 	t.Run("a part that was not asked for", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, defaultLimits)
-		r.rogueRevision(Revision{Timeout: 20 * time.Second}, rogue(t, plainHello, func(c *net.UnixConn) {
+		r.rogueRevision(run.FrontRevision{Timeout: 20 * time.Second}, rogue(t, plainHello, func(c *net.UnixConn) {
 			if _, _, id, _, err := readCall(c); err == nil {
 				_, _ = c.Write(append(part(id), part(id)...))
 				_, _ = io.Copy(io.Discard, c)
@@ -98,7 +100,7 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 		if got, err := r.try("POST", "/predict", "", "1"); err == nil && got.status == 200 {
 			t.Errorf("got %v", got)
 		}
-		r.find("the worker to be given up", func(u Update) bool { return u.Hung != nil })
+		r.find("the worker to be given up", func(u run.FrontUpdate) bool { return u.Hung != nil })
 	})
 	for name, hello := range map[string]string{
 		"a hello that is no JSON": "hello", "a hello of another version": `{"v":2}`, "a hello with a negative batch": `{"v":1,"batch":-1}`,
@@ -106,8 +108,8 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, defaultLimits)
-			r.rogueRevision(Revision{Timeout: 300 * time.Millisecond}, rogue(t, hello, func(c *net.UnixConn) { _, _ = io.Copy(io.Discard, c) }))
-			r.find("the worker to be given up", func(u Update) bool { return u.Hung != nil })
+			r.rogueRevision(run.FrontRevision{Timeout: 300 * time.Millisecond}, rogue(t, hello, func(c *net.UnixConn) { _, _ = io.Copy(io.Discard, c) }))
+			r.find("the worker to be given up", func(u run.FrontUpdate) bool { return u.Hung != nil })
 			if got := r.post("1"); got.status != 503 {
 				t.Errorf("got %v", got)
 			}
@@ -124,8 +126,8 @@ func TestAWorkerThatDoesNotRead(t *testing.T) {
 	deaf := rogue(t, strings.Replace(plainHello, `"concurrent":1`, `"concurrent":64`, 1), func(c *net.UnixConn) {
 		<-t.Context().Done()
 	})
-	r.rogueRevision(Revision{Timeout: 500 * time.Millisecond}, deaf)
-	r.find("the connection", func(u Update) bool { return u.Connected != nil })
+	r.rogueRevision(run.FrontRevision{Timeout: 500 * time.Millisecond}, deaf)
+	r.find("the connection", func(u run.FrontUpdate) bool { return u.Connected != nil })
 	var wait sync.WaitGroup
 	for _, size := range []int{10, 100_000, 1_000_000, 10, 100_000} {
 		wait.Go(func() {
@@ -135,14 +137,14 @@ func TestAWorkerThatDoesNotRead(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	r.find("the worker to be given up", func(u Update) bool { return u.Hung != nil })
+	r.find("the worker to be given up", func(u run.FrontUpdate) bool { return u.Hung != nil })
 }
 
 // TestNothingIsLeft is not parallel: while it runs, no other test has a front.
 func TestNothingIsLeft(t *testing.T) {
 	t.Run("", func(t *testing.T) {
 		r := newRig(t, defaultLimits)
-		r.serve(1, "parts", Revision{Timeout: 20 * time.Second, Workers: 2})
+		r.serve(1, "parts", run.FrontRevision{Timeout: 20 * time.Second, Workers: 2})
 		c := r.dial() // idle, and never used
 		stream := r.dial()
 		_, _ = io.WriteString(stream, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\n{\"count\": 100000000, \"size\": 10000}")
@@ -151,7 +153,7 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 		r.post(`{"count": 3}`)
 		check(t, r.Stop(100*time.Millisecond))
-		r.find("the end", func(u Update) bool { return u.Ended != nil })
+		r.find("the end", func(u run.FrontUpdate) bool { return u.Ended != nil })
 		_, _ = c.Close(), stream.Close()
 	})
 	waitFor(t, "the front's goroutines to end", func() bool {

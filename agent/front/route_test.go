@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 func TestWhereAPathLeads(t *testing.T) {
@@ -58,7 +60,7 @@ func TestWhereAPathLeads(t *testing.T) {
 func TestParametersInThePath(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "item", Revision{Timeout: 20 * time.Second, Path: "/items/{id}"}, "SERVE_PATH=/items/{id}")
+	r.serve(1, "item", run.FrontRevision{Timeout: 20 * time.Second, Path: "/items/{id}"}, "SERVE_PATH=/items/{id}")
 	for _, test := range []struct {
 		method, path, contentType, body string
 		status                          int
@@ -83,7 +85,7 @@ func TestParametersInThePath(t *testing.T) {
 	}
 	example := `{"id": 7, "text": "a"}`
 	check(t, r.Probe(1, example))
-	u := r.find("the probe", func(u Update) bool { return u.Probed != nil })
+	u := r.find("the probe", func(u run.FrontUpdate) bool { return u.Probed != nil })
 	if u.Probed.Status != 200 || u.Probed.Body != `{"id":7,"text":"a"}` {
 		t.Errorf("probed: %+v", u.Probed)
 	}
@@ -93,7 +95,7 @@ func TestParametersInThePath(t *testing.T) {
 func TestArraysOfDifferentPathsGoTogether(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "scaled", Revision{Timeout: 20 * time.Second, Path: "/times/{factor}"}, "SERVE_PATH=/times/{factor}")
+	r.serve(1, "scaled", run.FrontRevision{Timeout: 20 * time.Second, Path: "/times/{factor}"}, "SERVE_PATH=/times/{factor}")
 	var wait sync.WaitGroup
 	for _, factor := range []string{"1", "2", "3", "4", "5"} {
 		wait.Go(func() {

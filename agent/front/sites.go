@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // A browser sends what any page tells it to, from inside the user's machine. Two things tell such requests apart. A
@@ -28,7 +30,7 @@ type sites struct {
 // anything stands for every name, or every origin.
 const anything = "*"
 
-func newSites(r Revision) sites {
+func newSites(r run.FrontRevision) sites {
 	s := sites{names: map[string]bool{}, origins: map[string]bool{}, addresses: r.Addresses}
 	for _, name := range r.Hosts {
 		s.names[strings.TrimSuffix(strings.ToLower(strings.Trim(name, "[]")), ".")] = true

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // visit sends a request with the headers given, and gives the answer.
@@ -31,9 +33,9 @@ func (r *rig) visit(method, path string, headers ...string) reply {
 
 func TestOnlyNamesOfTheServerAreAnswered(t *testing.T) {
 	t.Parallel()
-	loopback, _ := yes(t, defaultLimits, Revision{Hosts: []string{"My.Host.", "2001:db8::7"}})
-	wide, _ := yes(t, defaultLimits, Revision{Hosts: []string{"0.0.0.0", "gpu-box"}, Addresses: true})
-	all, _ := yes(t, defaultLimits, Revision{Hosts: []string{"*"}})
+	loopback, _ := yes(t, defaultLimits, run.FrontRevision{Hosts: []string{"My.Host.", "2001:db8::7"}})
+	wide, _ := yes(t, defaultLimits, run.FrontRevision{Hosts: []string{"0.0.0.0", "gpu-box"}, Addresses: true})
+	all, _ := yes(t, defaultLimits, run.FrontRevision{Hosts: []string{"*"}})
 	for _, test := range []struct {
 		host                string
 		loopback, wide, all int
@@ -90,7 +92,7 @@ func TestOnlyNamesOfTheServerAreAnswered(t *testing.T) {
 
 func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 	t.Parallel()
-	r, calls := yes(t, defaultLimits, Revision{Hosts: []string{"hub.example"}})
+	r, calls := yes(t, defaultLimits, run.FrontRevision{Hosts: []string{"hub.example"}})
 	for name, test := range map[string]struct {
 		host   string
 		header string
@@ -150,8 +152,8 @@ func allowed(r reply) string { return r.header.Get("Access-Control-Allow-Origin"
 func TestPagesOfOriginsThatMay(t *testing.T) {
 	t.Parallel()
 	l := defaultLimits
-	some, calls := yes(t, l, Revision{Origins: []string{"https://app.example", "http://localhost:3000"}})
-	all, _ := yes(t, l, Revision{Origins: []string{"*"}})
+	some, calls := yes(t, l, run.FrontRevision{Origins: []string{"https://app.example", "http://localhost:3000"}})
+	all, _ := yes(t, l, run.FrontRevision{Origins: []string{"*"}})
 	from := func(origin string) string {
 		return "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nOrigin: " + origin
 	}

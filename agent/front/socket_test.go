@@ -8,6 +8,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // pair is a connection as an HTTP client's, and the other end.
@@ -75,7 +77,7 @@ func TestSocketKeepsDeadlinesAndSaysWhenItEnds(t *testing.T) {
 }
 
 func TestIdleWorkersShareWhatWaits(t *testing.T) {
-	r := newRevision(&front{}, Revision{Workers: 3, Batch: 8})
+	r := newRevision(&front{}, run.FrontRevision{Workers: 3, Batch: 8})
 	for i := range r.workers {
 		r.workers[i] = &worker{revision: r, hello: &hello{Batch: 8, Concurrent: 1}}
 	}

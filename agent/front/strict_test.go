@@ -13,10 +13,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // yes is a rig whose function answers true to all, and how often it was called.
-func yes(tb testing.TB, l limits, o Revision) (*rig, *atomic.Int64) {
+func yes(tb testing.TB, l limits, o run.FrontRevision) (*rig, *atomic.Int64) {
 	tb.Helper()
 	calls := &atomic.Int64{}
 	r := newRig(tb, l)
@@ -33,7 +35,7 @@ func yes(tb testing.TB, l limits, o Revision) (*rig, *atomic.Int64) {
 			}
 		}
 	}))
-	r.find("a connection to the worker", func(u Update) bool { return u.Connected != nil })
+	r.find("a connection to the worker", func(u run.FrontUpdate) bool { return u.Connected != nil })
 	return r, calls
 }
 
@@ -62,7 +64,7 @@ func (r *rig) say(text string, pieces ...string) (statuses []int, answers string
 // connection, which is only answered where the first one was right: nobody may see a request in what another does
 // not.
 func TestWhatRFC9112Refuses(t *testing.T) {
-	r, calls := yes(t, defaultLimits, Revision{})
+	r, calls := yes(t, defaultLimits, run.FrontRevision{})
 	const (
 		ok    = 200
 		post  = "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
@@ -236,7 +238,7 @@ func TestWhatRFC9112Refuses(t *testing.T) {
 // TestATooLargeBodyIsRefusedAtOnce: nobody waits for bytes of a body that is refused whatever they are.
 func TestATooLargeBodyIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	r, calls := yes(t, defaultLimits, Revision{})
+	r, calls := yes(t, defaultLimits, run.FrontRevision{})
 	for name, test := range map[string]struct {
 		text string
 		want string
@@ -284,7 +286,7 @@ func TestThoseWhoSendNothingKeepNobodyOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, _ := yes(t, l, Revision{})
+			r, _ := yes(t, l, run.FrontRevision{})
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			for range 10 {
 				for range l.conns / 2 {
@@ -316,7 +318,7 @@ func TestThoseWhoDoNotReadKeepNobodyOut(t *testing.T) {
 	l.conns = 8
 	r := newRig(t, l)
 	large := `"` + strings.Repeat("x", 16<<20) + `"`
-	r.rogueRevision(Revision{Timeout: 20 * time.Second}, rogue(t, plainHello, func(c *net.UnixConn) {
+	r.rogueRevision(run.FrontRevision{Timeout: 20 * time.Second}, rogue(t, plainHello, func(c *net.UnixConn) {
 		for {
 			_, count, id, _, err := readCall(c)
 			if err != nil {
@@ -348,7 +350,7 @@ func TestThoseWhoWaitForAnswersAreNotCutOff(t *testing.T) {
 	r := newRig(t, l)
 	answer := make(chan struct{})
 	many := strings.Replace(plainHello, `"batch":0,"concurrent":1`, `"batch":8,"concurrent":8`, 1)
-	r.rogueRevision(Revision{Timeout: 20 * time.Second, Batch: 8}, rogue(t, many, func(c *net.UnixConn) {
+	r.rogueRevision(run.FrontRevision{Timeout: 20 * time.Second, Batch: 8}, rogue(t, many, func(c *net.UnixConn) {
 		for {
 			_, count, id, _, err := readCall(c)
 			if err != nil {

@@ -8,11 +8,13 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // worker is our connection to a worker's process. A new connection, or a new attempt, is a new value.
 type worker struct {
-	Worker
+	run.FrontWorker
 	revision *revision
 	conn     *net.UnixConn
 	socket   *socket // conn's
@@ -76,7 +78,7 @@ func (w *worker) weight(n int) int {
 const helloTimeout = 10 * time.Second
 
 // attach dials a worker and keeps the connection until it ends. It returns when the worker is gone, or ctx has ended.
-func (r *revision) attach(ctx context.Context, info Worker) {
+func (r *revision) attach(ctx context.Context, info run.FrontWorker) {
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		w, err := r.dial(ctx, info)
 		if err == nil {
@@ -85,7 +87,7 @@ func (r *revision) attach(ctx context.Context, info Worker) {
 		}
 		if errors.Is(err, errGarbage) {
 			r.front.log(logLine{Error: fmt.Sprintf("worker %d of revision %d: %v", info.Index, info.Revision, err)})
-			r.front.tell(notice{Type: "hung", Revision: info.Revision, Worker: info.Index, Attempt: info.Attempt})
+			r.front.tell(info.Notice(run.NoticeHung))
 			return
 		}
 		if lacking(err) {
@@ -106,13 +108,13 @@ func (r *revision) attach(ctx context.Context, info Worker) {
 var errEnded = errors.New("the connection ended")
 
 // dial connects to a worker and takes its hello.
-func (r *revision) dial(ctx context.Context, info Worker) (*worker, error) {
+func (r *revision) dial(ctx context.Context, info run.FrontWorker) (*worker, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", info.Socket)
 	if err != nil {
 		return nil, fmt.Errorf("dial worker %d: %w", info.Index, err)
 	}
-	w := &worker{Worker: info, revision: r, conn: c.(*net.UnixConn), flights: map[uint64]flight{}, next: 1}
+	w := &worker{FrontWorker: info, revision: r, conn: c.(*net.UnixConn), flights: map[uint64]flight{}, next: 1}
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	_ = c.SetReadDeadline(time.Now().Add(r.Timeout + r.front.limits.patience + helloTimeout))
@@ -187,7 +189,7 @@ func (r *revision) join(w *worker) bool {
 	r.connected++
 	first := r.hello.CompareAndSwap(nil, w.hello)
 	// Before it is given work, so that what the monitor hears is in order.
-	r.front.tell(notice{Type: "connected", Revision: w.Revision, Worker: w.Index, Attempt: w.Attempt})
+	r.front.tell(w.Notice(run.NoticeConnected))
 	r.dispatch(w) // unlocks
 	if first {
 		close(r.known)
@@ -368,7 +370,7 @@ func (w *worker) drop(cause error) {
 // hung gives up a worker that has not answered long after a deadline.
 func (w *worker) hung() {
 	w.drop(errLost)
-	w.revision.front.tell(notice{Type: "hung", Revision: w.Revision, Worker: w.Index, Attempt: w.Attempt})
+	w.revision.front.tell(w.Notice(run.NoticeHung))
 }
 
 // chunk is a piece of a frame that waits for the socket, and the buffer that it lies in, if any.

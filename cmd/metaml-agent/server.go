@@ -37,7 +37,7 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 		Supervise: func(job serve.Job) (serve.Supervisor, error) {
 			return agent.New(agent.Options{Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ})
 		},
-		StartFront: func(tell func(serve.FrontUpdate)) (serve.Front, error) {
+		StartFront: func(tell func(run.FrontUpdate)) (serve.Front, error) {
 			log, err := folder.OpenOwn(f.FrontLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 			if err != nil {
 				return nil, fmt.Errorf("make the front's log: %w", err)
@@ -52,10 +52,10 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 			}
 			go func() {
 				for u := range process.Updates() {
-					tell(frontUpdate(u))
+					tell(u)
 				}
 			}()
-			return frontProcess{process}, nil
+			return process, nil
 		},
 		TakenOver: func() {
 			for _, waiting := range takeover {
@@ -68,28 +68,4 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 		_ = agent.RemoveSockets(f, name) // the next monitor would, too
 	}
 	return err
-}
-
-// frontProcess gives a front the words of deployer/engine/serve.
-type frontProcess struct{ *front.Process }
-
-func (p frontProcess) Revision(r serve.Revision) error { return p.Process.Revision(front.Revision(r)) }
-
-func (p frontProcess) Worker(w serve.Worker) error {
-	return p.Process.Worker(front.Worker{Revision: w.Revision, Index: w.Index, Attempt: w.Attempt, PID: w.PID, Socket: w.Socket})
-}
-
-func frontUpdate(u front.Update) serve.FrontUpdate {
-	out := serve.FrontUpdate{
-		Connected: (*serve.WorkerID)(u.Connected), Hung: (*serve.WorkerID)(u.Hung), Switched: u.Switched, Drained: u.Drained,
-	}
-	if p := u.Probed; p != nil {
-		out.Probed = &serve.Probed{
-			Revision: p.Revision, Status: p.Status, Body: p.Body, Example: p.Example, Seconds: p.Seconds, Error: p.Error, Skipped: p.Skipped,
-		}
-	}
-	if u.Ended != nil {
-		out.Ended = (*serve.FrontEnd)(u.Ended)
-	}
-	return out
 }

@@ -6,6 +6,7 @@
 package run
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -77,6 +78,9 @@ type ServerSpec struct {
 
 // DefaultRequestTimeout is how long a request may take when no --timeout says otherwise.
 const DefaultRequestTimeout = 30 * time.Second
+
+// RequestTimeout is how long a request to a server may take.
+func (s *Spec) RequestTimeout() time.Duration { return cmp.Or(s.Timeout, DefaultRequestTimeout) }
 
 // Setting is one setting as it was resolved.
 type Setting struct {

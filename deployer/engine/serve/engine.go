@@ -428,7 +428,7 @@ func (e *engine) startFront() {
 	}
 	e.fronts++
 	f := &front{attempt: e.fronts, begun: time.Now(), gone: make(chan struct{})}
-	process, err := e.opts.StartFront(func(u FrontUpdate) {
+	process, err := e.opts.StartFront(func(u run.FrontUpdate) {
 		if u.Ended != nil {
 			close(f.gone)
 		}
@@ -481,7 +481,7 @@ func (e *engine) when(d time.Duration, f func()) {
 	e.after(d, f)
 }
 
-func (e *engine) frontSays(f *front, u FrontUpdate) {
+func (e *engine) frontSays(f *front, u run.FrontUpdate) {
 	if e.front != f {
 		return
 	}
@@ -513,7 +513,7 @@ func (e *engine) frontSays(f *front, u FrontUpdate) {
 }
 
 // worker finds the attempt of a worker, if it is the one of now.
-func (e *engine) worker(id WorkerID) (*revision, *worker) {
+func (e *engine) worker(id run.WorkerID) (*revision, *worker) {
 	r := e.revisions[id.Revision]
 	if r == nil || id.Index < 0 || id.Index >= len(r.workers) || r.workers[id.Index].attempt != id.Attempt {
 		return nil, nil
@@ -522,7 +522,7 @@ func (e *engine) worker(id WorkerID) (*revision, *worker) {
 }
 
 // frontEnded starts another. Workers stay as they are, and connections wait in the listening socket.
-func (e *engine) frontEnded(f *front, end FrontEnd) {
+func (e *engine) frontEnded(f *front, end run.FrontEnd) {
 	e.front = nil
 	text := end.Text
 	ev := run.Event{Type: run.EventFrontEnded, Attempt: f.attempt, Reason: run.ReasonExit, Exit: &end.Exit}

@@ -17,7 +17,7 @@ import (
 const lostPatience = 250 * time.Millisecond
 
 // judge decides whether what was answered to the test lets a revision be the one that answers.
-func (e *engine) judge(r *revision, p Probed) {
+func (e *engine) judge(r *revision, p run.Probed) {
 	r.tried = p.Example
 	switch {
 	case r.fails != nil:

@@ -175,11 +175,10 @@ func (e *engine) load(n int) (*revision, error) {
 
 // introduce tells the front of a revision.
 func (e *engine) introduce(r *revision) {
-	timeout := r.spec.Timeout
-	if timeout == 0 {
-		timeout = run.DefaultRequestTimeout
+	told := run.FrontRevision{
+		Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: r.spec.RequestTimeout(),
+		Workers: len(r.workers), Origins: r.spec.Server.Origins,
 	}
-	told := Revision{Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: timeout, Workers: len(r.workers), Origins: r.spec.Server.Origins}
 	told.Hosts, told.Addresses = names(r.spec)
 	e.tell(func(f Front) error { return f.Revision(told) })
 }
@@ -188,7 +187,7 @@ func (e *engine) introduce(r *revision) {
 func (e *engine) dial(r *revision, w *worker) {
 	if w.alive && w.socket != "" {
 		e.tell(func(f Front) error {
-			return f.Worker(Worker{WorkerID: WorkerID{Revision: r.n, Index: w.index, Attempt: w.attempt}, PID: w.pid, Socket: w.socket})
+			return f.Worker(run.FrontWorker{WorkerID: run.WorkerID{Revision: r.n, Index: w.index, Attempt: w.attempt}, PID: w.pid, Socket: w.socket})
 		})
 	}
 }
@@ -226,7 +225,7 @@ func (e *engine) update(r *revision, u run.Update) {
 		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: u.Note.Code, Text: u.Note.Text, Hint: u.Note.Hint})
 		return
 	}
-	_, w := e.worker(WorkerID{Revision: r.n, Index: u.ID.Trial, Attempt: u.ID.Number})
+	_, w := e.worker(run.WorkerID{Revision: r.n, Index: u.ID.Trial, Attempt: u.ID.Number})
 	if w == nil || !w.alive {
 		return
 	}

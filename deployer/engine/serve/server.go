@@ -28,8 +28,8 @@ type Options struct {
 	Sweep func(context.Context, run.Spec) error
 	// Supervise makes what runs the workers of a revision. It starts nothing before the first Start.
 	Supervise func(Job) (Supervisor, error)
-	// StartFront starts a front. What it tells goes to tell, until [FrontUpdate.Ended].
-	StartFront func(tell func(FrontUpdate)) (Front, error)
+	// StartFront starts a front. What it tells goes to tell, until [run.FrontUpdate] Ended.
+	StartFront func(tell func(run.FrontUpdate)) (Front, error)
 	// TakenOver is called once, when the first front has been told all that it must know.
 	TakenOver func()
 }
@@ -59,69 +59,13 @@ type Front interface {
 	PID() int
 	Listen(address string, listener *os.File) error // the listener stays the caller's
 	Unlisten(address string) error
-	Revision(Revision) error // makes it known; it gets no requests before Switch
-	Worker(Worker) error     // dials it, in place of an earlier attempt
+	Revision(run.FrontRevision) error // makes it known; it gets no requests before Switch
+	Worker(run.FrontWorker) error     // dials it, in place of an earlier attempt
 	Probe(revision int, body string) error
 	Switch(revision int) error // new requests go there
 	Retire(revision int) error // forgets it
 	Stop(grace time.Duration) error
 	Kill()
-}
-
-// Revision is what a front must know of a revision.
-type Revision struct {
-	Number  int
-	Path    string
-	Batch   int
-	Timeout time.Duration
-	Workers int
-
-	// Who may ask, beside those who call this machine localhost.
-	Hosts     []string // other names that it is known by; "*" is all
-	Addresses bool     // and any IP address
-	Origins   []string // of pages of other sites; "*" is all
-}
-
-// WorkerID names an attempt of a worker.
-type WorkerID struct {
-	Revision int
-	Index    int
-	Attempt  int
-}
-
-// Worker is a process that waits for the front at a socket.
-type Worker struct {
-	WorkerID
-	PID    int
-	Socket string
-}
-
-// FrontUpdate is one thing that a front tells. One of the fields is set.
-type FrontUpdate struct {
-	Connected *WorkerID // it can be called from now on
-	Hung      *WorkerID // it did not answer in time: kill it
-	Probed    *Probed
-	Switched  int       // new requests go to this revision
-	Drained   int       // nothing of this revision is queued or being answered
-	Ended     *FrontEnd // the process is gone; the last update
-}
-
-// Probed is what a call of the function as a test has given.
-type Probed struct {
-	Revision int
-	Status   int     // of the answer, as HTTP has it
-	Body     string  // the beginning of the answer
-	Example  string  // the input, JSON; "" is unknown
-	Seconds  float64 // that the answer took
-	Error    string  // a sentence, where the status is not one of success
-	Skipped  bool    // there was no input to try
-}
-
-// FrontEnd is how a front ended.
-type FrontEnd struct {
-	Exit   int // exit status, if Signal is 0
-	Signal int
-	Text   string // why it had to be ended, if it had to be
 }
 
 var (
