@@ -1,5 +1,5 @@
-// Package notify tells a command of the user's that a run is done. What it is told comes in its environment and on its standard input,
-// never in its text, so that no name and no metric is ever read by a shell.
+// Package notify tells a command of the user's that a run is done. What it is told comes in its environment and on its
+// standard input, never in its text, so that no name and no metric is ever read by a shell.
 //
 // Read [Run] first. The package imports deployer/run, deployer/folder and deployer/view.
 package notify
@@ -48,8 +48,8 @@ type best struct {
 	Metrics run.Metrics `json:"metrics"`
 }
 
-// Run starts the command by /bin/sh in the run's working directory and waits until it has ended, at most [Patience]. What went wrong
-// comes back as a note; nil is none.
+// Run starts the command by /bin/sh in the run's working directory and waits until it has ended, at most [Patience].
+// What went wrong comes back as a note; nil is none.
 func Run(ctx context.Context, spec *run.Spec, in folder.Run, state *run.State, patience time.Duration) *run.Note {
 	if why := in.Own(spec); why != "" {
 		return note("--notify was not told: the folder of the run "+why, "")
@@ -65,20 +65,24 @@ func Run(ctx context.Context, spec *run.Spec, in folder.Run, state *run.State, p
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", spec.Notify)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(append(data, '\n')), said, said
 	cmd.Env = append(os.Environ(),
-		"METAML_RUN="+message.Name, "METAML_STATE="+string(message.State), "METAML_SUMMARY="+strings.ReplaceAll(message.Summary, "\x00", ""))
+		"METAML_RUN="+message.Name,
+		"METAML_STATE="+string(message.State),
+		"METAML_SUMMARY="+strings.ReplaceAll(message.Summary, "\x00", ""))
 	cmd.Dir = spec.Cwd
 	if info, err := os.Stat(cmd.Dir); err != nil || !info.IsDir() {
 		cmd.Dir = string(in)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // with all that it started
-	cmd.WaitDelay = time.Second                                                          // for what it leaves in the background
+	// for what it leaves in the background
+	cmd.WaitDelay = time.Second
 	err = cmd.Run()
 	switch {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return nil
 	case errors.Is(context.Cause(ctx), errHung):
-		return note(fmt.Sprintf("--notify had not ended after %s and was killed", prose.Duration(patience)), said.last())
+		return note(fmt.Sprintf("--notify had not ended after %s and was killed", prose.Duration(patience)),
+			said.last())
 	default:
 		return note(fmt.Sprintf("--notify failed: %v", err), said.last())
 	}
@@ -96,7 +100,8 @@ func note(text, said string) *run.Note {
 func tell(spec *run.Spec, in folder.Run, s *run.State) told {
 	c := s.Count()
 	m := told{
-		V: 1, Name: spec.Name, State: s.Phase, Reason: s.Reason, Trials: len(s.Trials), Succeeded: c.Succeeded, Failed: c.Failed, Stopped: c.Stopped,
+		V: 1, Name: spec.Name, State: s.Phase, Reason: s.Reason, Trials: len(s.Trials), Succeeded: c.Succeeded,
+		Failed: c.Failed, Stopped: c.Stopped,
 		Seconds: s.Ended.Sub(spec.Created).Seconds(), Source: spec.Source, Folder: string(in),
 		Summary: view.New(view.Facts{Spec: *spec}, s, s.Ended).Headline(),
 	}

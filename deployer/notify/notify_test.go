@@ -19,13 +19,17 @@ func ended(t *testing.T, command string) (*run.Spec, folder.Run, *run.State) {
 	if err := os.Mkdir(string(in), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	spec := &run.Spec{ID: folder.NewID(), Name: "train-1", Source: "$(touch oops).ipynb", Cwd: t.TempDir(), Created: time.Now().Add(-3 * time.Second), Completions: 2, Notify: command}
+	spec := &run.Spec{
+		ID: folder.NewID(), Name: "train-1", Source: "$(touch oops).ipynb", Cwd: t.TempDir(),
+		Created: time.Now().Add(-3 * time.Second), Completions: 2, Notify: command,
+	}
 	if err := in.Claim(spec.ID, string(in)); err != nil {
 		t.Fatal(err)
 	}
 	state := run.NewState(*spec)
 	state.Phase, state.Ended = run.Succeeded, time.Now()
-	state.Trials[0].Phase, state.Trials[0].Metrics, state.Trials[0].Returned = run.Succeeded, run.Metrics{"loss": 0.25}, []string{"loss"}
+	t0 := &state.Trials[0]
+	t0.Phase, t0.Metrics, t0.Returned = run.Succeeded, run.Metrics{"loss": 0.25}, []string{"loss"}
 	state.Trials[1].Phase = run.Failed
 	return spec, in, state
 }
@@ -44,7 +48,8 @@ func TestTheCommandIsToldByEnvironmentAndInput(t *testing.T) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		t.Fatalf("%v: %s", err, data)
 	}
-	if m.Name != "train-1" || m.State != run.Succeeded || m.Failed != 1 || m.Source != spec.Source || m.Best == nil || m.Best.Metrics["loss"] != 0.25 {
+	if m.Name != "train-1" || m.State != run.Succeeded || m.Failed != 1 || m.Source != spec.Source || m.Best == nil ||
+		m.Best.Metrics["loss"] != 0.25 {
 		t.Errorf("%s", data)
 	}
 	if _, err := os.Stat(filepath.Join(spec.Cwd, "oops")); err == nil {
@@ -54,7 +59,8 @@ func TestTheCommandIsToldByEnvironmentAndInput(t *testing.T) {
 
 func TestACommandThatFailsCostsANote(t *testing.T) {
 	spec, in, state := ended(t, "echo first; echo no such host >&2; exit 7")
-	if n := Run(t.Context(), spec, in, state, time.Minute); n == nil || n.Text != "--notify failed: exit status 7: no such host" {
+	if n := Run(t.Context(), spec, in, state, time.Minute); n == nil ||
+		n.Text != "--notify failed: exit status 7: no such host" {
 		t.Errorf("%+v", n)
 	}
 	spec.Cwd = filepath.Join(spec.Cwd, "gone")
@@ -70,7 +76,8 @@ func TestACommandThatHangsIsKilledWithWhatItStarted(t *testing.T) {
 		t.Fatalf("%+v", n)
 	}
 	pid, _ := os.ReadFile(filepath.Join(spec.Cwd, "pid"))
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // it waits for a state
+	//nolint:forbidigo // it waits for a state
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
 		if err != nil || strings.Contains(string(stat), ") Z ") {
 			return

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// The messages between what decides about a run (deployer/engine) and what runs its trials (agent), neither of which imports the
-// other.
+// The messages between what decides about a run (deployer/engine) and what runs its trials (agent), neither of which
+// imports the other.
 
 // AttemptID names an attempt of a trial.
 type AttemptID struct {
@@ -62,8 +62,8 @@ type AttemptEnd struct {
 	Output   string
 }
 
-// Why says why an attempt of a trial, or of whatever it is called, came to an end before its function returned. The text is ""
-// where Error says it.
+// Why says why an attempt of a trial, or of whatever it is called, came to an end before its function returned. The
+// text is "" where Error says it.
 func (e *AttemptEnd) Why(what string) (Reason, string) {
 	switch {
 	case e.Internal != "" && e.Reason != "":
@@ -89,7 +89,8 @@ func (e *AttemptEnd) Why(what string) (Reason, string) {
 	}
 }
 
-// TrialSeed is the seed of a trial, the same for all its attempts: from --seed if that was given, else from the run's name.
+// TrialSeed is the seed of a trial, the same for all its attempts: from --seed if that was given, else from the run's
+// name.
 func (s *Spec) TrialSeed(trial int) int64 {
 	from := s.Name
 	if s.Seed != nil {

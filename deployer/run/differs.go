@@ -5,12 +5,14 @@ import (
 	"fmt"
 )
 
-// aboutTheRun are the settings that make a running run another one, where they are not in its key. What only says how to show or
-// find it (into, detach, again …) is not among them.
-var aboutTheRun = []string{"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard", "notify"}
+// aboutTheRun are the settings that make a running run another one, where they are not in its key. What only says how
+// to show or find it (into, detach, again …) is not among them.
+var aboutTheRun = []string{
+	"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard", "notify",
+}
 
-// Differs names every setting that an active run has otherwise than a submission asks that attaches to it, a sentence each. None is
-// applied.
+// Differs names every setting that an active run has otherwise than a submission asks that attaches to it, a sentence
+// each. None is applied.
 func Differs(active, asked Spec) []string {
 	value := func(s Spec, name string) string {
 		for _, v := range s.Settings {
@@ -23,7 +25,8 @@ func Differs(active, asked Spec) []string {
 	var differ []string
 	for _, name := range aboutTheRun {
 		if was, is := value(active, name), value(asked, name); was != is {
-			differ = append(differ, fmt.Sprintf("%s is %s in the active run and stays so (asked: %s)", name, cmp.Or(was, "not set"), cmp.Or(is, "not set")))
+			differ = append(differ, fmt.Sprintf("%s is %s in the active run and stays so (asked: %s)", name,
+				cmp.Or(was, "not set"), cmp.Or(is, "not set")))
 		}
 	}
 	return differ

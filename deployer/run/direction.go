@@ -46,7 +46,8 @@ var families = []family{
 	{mode: Min, rank: rankResource, weak: true, words: `time runtime duration elapsed second seconds`},
 }
 
-// The ranks: how good it is goes before how wrong, that before what the training minimised, and that before what it took.
+// The ranks: how good it is goes before how wrong, that before what the training minimised, and that before what it
+// took.
 const (
 	rankScore = iota
 	rankError
@@ -78,9 +79,11 @@ const maxName = 256
 // maxPhrase is the most words of one phrase of the table.
 const maxPhrase = 3
 
-// stages are the words for the data that a metric was measured on, with their rank: what was held out goes before what was trained on.
+// stages are the words for the data that a metric was measured on, with their rank: what was held out goes before what
+// was trained on.
 var stages = map[string]int{
-	"val": 0, "valid": 0, "validation": 0, "dev": 0, "eval": 0, "evaluation": 0, "holdout": 0, "heldout": 0, "cv": 0, "oof": 0,
+	"val": 0, "valid": 0, "validation": 0, "dev": 0, "eval": 0, "evaluation": 0, "holdout": 0, "heldout": 0, "cv": 0,
+	"oof":  0,
 	"test": 1, "testing": 1, "train": stageTrain, "training": stageTrain, "fit": stageTrain,
 }
 
@@ -91,10 +94,10 @@ const (
 
 // qualifiers say how a metric was taken and change nothing about its direction.
 var qualifiers = wordSet(`
-	mean avg average median min max total sum overall global macro micro weighted samples binary multiclass categorical sparse
-	best final last current running ema smoothed moving smooth epoch step batch iter iteration fold at top rate score pct percent percentage
-	value metric metrics roc pr curve ovr ovo wall cpu gpu run inference predict prediction
-	s ms us sec secs`)
+	mean avg average median min max total sum overall global macro micro weighted samples binary multiclass
+	categorical sparse best final last current running ema smoothed moving smooth epoch step batch iter iteration
+	fold at top rate score pct percent percentage value metric metrics roc pr curve ovr ovo wall cpu gpu run
+	inference predict prediction s ms us sec secs`)
 
 // spreads say how far values differ, which has no direction, whatever they are values of.
 var spreads = wordSet(`std stdev stddev sd var variance gap delta diff difference drop change stderr sem`)
@@ -103,7 +106,8 @@ var spreads = wordSet(`std stdev stddev sd var variance gap delta diff differenc
 var denials = wordSet(`no non not anti without`)
 
 // dangers are what a score can be of without more of it being better.
-var dangers = wordSet(`risk anomaly outlier novelty fraud toxicity penalty surprise uncertainty distance complexity difficulty`)
+var dangers = wordSet(`
+	risk anomaly outlier novelty fraud toxicity penalty surprise uncertainty distance complexity difficulty`)
 
 func wordSet(text string) map[string]bool {
 	set := map[string]bool{}
@@ -121,8 +125,8 @@ type trait struct {
 	order int
 }
 
-// traitOf reads a name. Its direction is that of the last phrase of the table in it, if after that comes nothing but qualifiers:
-// "mean_squared_error" and "val_loss_epoch" have one, "accuracy_gap" and "loss_weight" have none.
+// traitOf reads a name. Its direction is that of the last phrase of the table in it, if after that comes nothing but
+// qualifiers: "mean_squared_error" and "val_loss_epoch" have one, "accuracy_gap" and "loss_weight" have none.
 func traitOf(name string) trait {
 	if len(name) > maxName {
 		return trait{stage: stageNone}
@@ -136,7 +140,8 @@ func traitOf(name string) trait {
 			}
 			continue
 		}
-		if w == "to" || w == "per" && !slices.Contains(rest, "bits") { // "loss_per_token" is a loss, "time_to_accuracy" a time
+		// "loss_per_token" is a loss, "time_to_accuracy" a time
+		if w == "to" || w == "per" && !slices.Contains(rest, "bits") {
 			break
 		}
 		rest = append(rest, w)
@@ -156,8 +161,9 @@ func traitOf(name string) trait {
 	return t
 }
 
-// turned takes off the words that turn a metric round: "neg_mean_squared_error", as scikit-learn names what it maximises, and
-// "one_minus_auc" or "1-auc". A one elsewhere is a number: "validation_1-auc" is XGBoost's for its second set.
+// turned takes off the words that turn a metric round: "neg_mean_squared_error", as scikit-learn names what it
+// maximises, and "one_minus_auc" or "1-auc". A one elsewhere is a number: "validation_1-auc" is XGBoost's for its
+// second set.
 func turned(name string, rest []string) ([]string, bool) {
 	if len(rest) > 2 && (rest[0] == "one" || rest[0] == "1") && rest[1] == "minus" {
 		return rest[2:], true
@@ -165,7 +171,8 @@ func turned(name string, rest []string) ([]string, bool) {
 	if len(rest) < 2 {
 		return rest, false
 	}
-	if slices.Contains([]string{"neg", "negative", "minus"}, rest[0]) || strings.HasPrefix(name, "1-") || strings.HasPrefix(name, "1 - ") {
+	if slices.Contains([]string{"neg", "negative", "minus"}, rest[0]) || strings.HasPrefix(name, "1-") ||
+		strings.HasPrefix(name, "1 - ") {
 		return rest[1:], true
 	}
 	return rest, false
@@ -192,8 +199,8 @@ func decisive(name []string) (phrase, bool) {
 	return weak(name)
 }
 
-// weak finds a word such as "score" or "time" that decides where nothing else does. A time is one only if the name says nothing
-// else: "fit_time" is, "survival_time" is not.
+// weak finds a word such as "score" or "time" that decides where nothing else does. A time is one only if the name says
+// nothing else: "fit_time" is, "survival_time" is not.
 func weak(name []string) (phrase, bool) {
 	for end := len(name); end > 0; end-- {
 		p, ok := known[name[end-1]]
@@ -222,12 +229,14 @@ func opposite(mode string) string {
 	return Max
 }
 
-// words cuts a metric's name into its words, in lower case: at everything that is no letter or digit, where a small letter or a digit
-// is followed by a capital, and before digits, unless the table has the word as a whole (f1, mIoU).
+// words cuts a metric's name into its words, in lower case: at everything that is no letter or digit, where a small
+// letter or a digit is followed by a capital, and before digits, unless the table has the word as a whole (f1, mIoU).
 func words(name string) []string {
 	var list []string
 	name = strings.ReplaceAll(name, "²", "2")
-	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	for _, part := range strings.FieldsFunc(name, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
 		list = append(list, wordsOf(part)...)
 	}
 	return list

@@ -16,25 +16,28 @@ const (
 	EventTrialQueued  = "trial.queued"   // Attempt will be started: a retry, or a trial of a resumed run
 	EventTrialStarted = "trial.started"  // PID, Seed
 	EventTrialReport  = "trial.report"   // Step, Metrics
-	EventTrialEnded   = "trial.ended"    // State, Reason, Exit, Metrics, Error; Code CodeDisruption: not the trial's doing
-	EventNote         = "note"           // Code, Text, Hint: something people should know
+	// State, Reason, Exit, Metrics, Error; Code CodeDisruption: not the trial's doing
+	EventTrialEnded = "trial.ended"
+	EventNote       = "note" // Code, Text, Hint: something people should know
 
 	EventServerStarting = "server.starting" // Revision is being started
-	EventServerReady    = "server.ready"    // Revision answers now: Address, Seconds (from starting), Answer, Example; it replaces an older one
-	EventServerFailed   = "server.failed"   // Revision never got ready: Reason, Error or Text; an older one goes on answering
-	EventWorkerStarted  = "worker.started"  // Revision, Worker, Attempt, PID
-	EventWorkerReady    = "worker.ready"    // Revision, Worker, Attempt: it answers
-	EventWorkerEnded    = "worker.ended"    // Revision, Worker, Attempt, Reason, Exit, Error, Text
-	EventFrontStarted   = "front.started"   // PID, Attempt
-	EventFrontEnded     = "front.ended"     // Attempt, Reason, Exit, Text
+	// Revision answers now: Address, Seconds (from starting), Answer, Example; it replaces an older one
+	EventServerReady = "server.ready"
+	// Revision never got ready: Reason, Error or Text; an older one goes on answering
+	EventServerFailed  = "server.failed"
+	EventWorkerStarted = "worker.started" // Revision, Worker, Attempt, PID
+	EventWorkerReady   = "worker.ready"   // Revision, Worker, Attempt: it answers
+	EventWorkerEnded   = "worker.ended"   // Revision, Worker, Attempt, Reason, Exit, Error, Text
+	EventFrontStarted  = "front.started"  // PID, Attempt
+	EventFrontEnded    = "front.ended"    // Attempt, Reason, Exit, Text
 )
 
-// CodeDisruption marks the end of an attempt that was cut short by what happened to its supervisor. It does not count as one of
-// the retries.
+// CodeDisruption marks the end of an attempt that was cut short by what happened to its supervisor. It does not count
+// as one of the retries.
 const CodeDisruption = "disruption"
 
-// Event is one line of a run's event stream. (Source, Seq) identifies it; N is stamped by the one writer of the stream and
-// grows by one a line. Fields beyond the first block belong to the types named beside them.
+// Event is one line of a run's event stream. (Source, Seq) identifies it; N is stamped by the one writer of the stream
+// and grows by one a line. Fields beyond the first block belong to the types named beside them.
 type Event struct {
 	V       int       `json:"v"`
 	Source  string    `json:"source"`
@@ -65,11 +68,13 @@ type Event struct {
 	Revision    int      `json:"revision,omitempty"`    // server.*, worker.*, run.loaded of a server: from 1
 	Worker      *int     `json:"worker,omitempty"`      // worker.*: from 0
 	Address     string   `json:"address,omitempty"`     // server.ready: "http://127.0.0.1:21873/predict"
-	Answer      float64  `json:"answer,omitempty"`      // server.ready: seconds that the tested answer took; 0 when none was
-	Example     string   `json:"example,omitempty"`     // server.ready: the input that was tested, JSON, or one to show
-	Code        string   `json:"code,omitempty"`        // note; trial.ended
-	Text        string   `json:"text,omitempty"`        // note; trial.ended, run.ended: what happened, where Error is not it
-	Hint        string   `json:"hint,omitempty"`        // note
+	// server.ready: seconds that the tested answer took; 0 when none was
+	Answer  float64 `json:"answer,omitempty"`
+	Example string  `json:"example,omitempty"` // server.ready: the input that was tested, JSON, or one to show
+	Code    string  `json:"code,omitempty"`    // note; trial.ended
+	// note; trial.ended, run.ended: what happened, where Error is not it
+	Text string `json:"text,omitempty"`
+	Hint string `json:"hint,omitempty"` // note
 }
 
 // Reason says in one word why a state was reached.
@@ -97,8 +102,8 @@ const (
 	ReasonSuperseded Reason = "superseded" // a newer revision was submitted before it was ready
 )
 
-// Ours reports whether the reason lies in what runs the trial, or in the machine, and not in the trial's own code. A trial that
-// failed so counts for nothing, and a resumed run goes on with it.
+// Ours reports whether the reason lies in what runs the trial, or in the machine, and not in the trial's own code. A
+// trial that failed so counts for nothing, and a resumed run goes on with it.
 func (r Reason) Ours() bool {
 	switch r {
 	case ReasonLost, ReasonRestarted, ReasonCopied, ReasonDisk, ReasonFolder, ReasonOutput, ReasonInternal:

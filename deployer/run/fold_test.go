@@ -28,23 +28,31 @@ func history(t *rapid.T) [][]Event {
 			at := start.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "time")) * time.Second)
 			agent := []Event{{Type: EventTrialStarted, Trial: &i, Attempt: attempt, PID: 100*i + attempt, Time: at}}
 			for range rapid.IntRange(0, 3).Draw(t, "reports") {
-				agent = append(agent, Event{Type: EventTrialReport, Trial: &i, Attempt: attempt, Metrics: drawMetrics(t)})
+				agent = append(agent, Event{
+					Type: EventTrialReport, Trial: &i, Attempt: attempt, Metrics: drawMetrics(t),
+				})
 			}
 			if rapid.Bool().Draw(t, "ends") {
 				agent = append(agent, Event{
-					Type: EventTrialEnded, Trial: &i, Attempt: attempt, State: rapid.SampledFrom(finals).Draw(t, "state"), Metrics: drawMetrics(t), Time: at.Add(time.Second),
+					Type: EventTrialEnded, Trial: &i, Attempt: attempt,
+					State: rapid.SampledFrom(finals).Draw(t, "state"), Metrics: drawMetrics(t),
+					Time: at.Add(time.Second),
 				})
 			}
 			if rapid.Bool().Draw(t, "given up") {
 				monitor = append(monitor, Event{
-					Type: EventTrialEnded, Trial: &i, Attempt: attempt, State: Failed, Reason: rapid.SampledFrom(reasons).Draw(t, "reason"),
-					Time: start.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "time")) * time.Second),
+					Type: EventTrialEnded, Trial: &i, Attempt: attempt, State: Failed,
+					Reason: rapid.SampledFrom(reasons).Draw(t, "reason"),
+					Time:   start.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "time")) * time.Second),
 				})
 			}
 			if rapid.Bool().Draw(t, "queued") {
 				monitor = append(monitor, Event{Type: EventTrialQueued, Trial: &i, Attempt: attempt + 1})
 			}
-			agent = append(agent, Event{Type: EventNote, Trial: &i, Code: "c", Text: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "text"), Time: start})
+			agent = append(agent, Event{
+				Type: EventNote, Trial: &i, Code: "c", Text: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "text"),
+				Time: start,
+			})
 			streams = append(streams, agent)
 		}
 	}
@@ -64,7 +72,8 @@ func history(t *rapid.T) [][]Event {
 }
 
 func drawMetrics(t *rapid.T) Metrics {
-	return rapid.MapOfN(rapid.SampledFrom([]string{"loss", "accuracy"}), rapid.Float64Range(0, 1), 0, 2).Draw(t, "metrics")
+	return rapid.MapOfN(rapid.SampledFrom([]string{"loss", "accuracy"}), rapid.Float64Range(0, 1), 0, 2).Draw(t,
+		"metrics")
 }
 
 // interleave draws one order in which a reader may see the streams.
@@ -89,10 +98,12 @@ func interleave(t *rapid.T, streams [][]Event) []Event {
 
 // look is what people can see of a state.
 func look(s *State) string {
-	text := fmt.Sprintf("%s %s %v %v %d %v %v\n", s.Phase, s.Reason, s.Ended, s.StopAsked, s.Completions, s.Outcome(), s.Notes)
+	text := fmt.Sprintf("%s %s %v %v %d %v %v\n", s.Phase, s.Reason, s.Ended, s.StopAsked, s.Completions, s.Outcome(),
+		s.Notes)
 	for i := range s.Trials {
 		t := &s.Trials[i]
-		text += fmt.Sprintf("%d %s %s %d %v %v %d %v %v %v\n", i, t.Phase, t.Reason, t.Attempt, t.Started, t.Ended, t.PID, t.Metrics, t.Returned, t.Series)
+		text += fmt.Sprintf("%d %s %s %d %v %v %d %v %v %v\n", i, t.Phase, t.Reason, t.Attempt, t.Started, t.Ended,
+			t.PID, t.Metrics, t.Returned, t.Series)
 	}
 	return text
 }
@@ -133,7 +144,8 @@ func TestWhatWasReturnedWinsOverWhatWasReported(t *testing.T) {
 		e.Source, e.Seq = "x", int64(i+1)
 		s.Apply(e)
 	}
-	if got := fmt.Sprint(map[string]float64(s.Trials[0].Metrics)); got != "map[a:3 b:5]" || s.Trials[0].Phase != Succeeded {
+	if got := fmt.Sprint(map[string]float64(s.Trials[0].Metrics)); got != "map[a:3 b:5]" ||
+		s.Trials[0].Phase != Succeeded {
 		t.Errorf("%s %s", got, s.Trials[0].Phase)
 	}
 }

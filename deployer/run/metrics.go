@@ -7,7 +7,8 @@ import (
 	"math"
 )
 
-// Metrics maps a metric's name to its value. NaN and the infinities survive JSON, as the strings "nan", "inf" and "-inf".
+// Metrics maps a metric's name to its value. NaN and the infinities survive JSON, as the strings "nan", "inf" and
+// "-inf".
 type Metrics map[string]float64
 
 // MarshalJSON writes the values that JSON has no numbers for as strings.

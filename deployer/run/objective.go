@@ -40,7 +40,8 @@ func ParseObjective(s string) (Objective, error) {
 		o.Mode = Direction(metric)
 	}
 	if o.Mode == "" {
-		e := fmt.Errorf("takes min:%s or max:%s, since the name `%s` does not say whether more or less of it is better", s, s, s)
+		e := fmt.Errorf("takes min:%s or max:%s, since the name `%s` does not say whether more or less of it is better",
+			s, s, s)
 		if n := nearestKnown(metric); n != "" {
 			e = fmt.Errorf("%w; did you mean %s?", e, n)
 		}
@@ -49,7 +50,8 @@ func ParseObjective(s string) (Objective, error) {
 	return o, nil
 }
 
-// nearestKnown gives the single word of the table of directions that a name of one word was probably meant to be, or "".
+// nearestKnown gives the single word of the table of directions that a name of one word was probably meant to be, or
+// "".
 func nearestKnown(metric string) string {
 	var names []string
 	for name := range known {
@@ -72,8 +74,8 @@ func (o Objective) Direction() string {
 	return Direction(o.Metric)
 }
 
-// Better reports whether a is better than b. NaN is never better than anything, and anything is better than NaN. Without a
-// direction nothing is better.
+// Better reports whether a is better than b. NaN is never better than anything, and anything is better than NaN.
+// Without a direction nothing is better.
 func (o Objective) Better(a, b float64) bool {
 	switch direction := o.Direction(); {
 	case math.IsNaN(a) || direction == "":
@@ -98,7 +100,9 @@ func (s *State) Objective() (Objective, error) {
 			return Objective{}, &usererror.Error{Code: usererror.CodeObjective, Text: text}
 		}
 		if s.Asked.Direction() == "" { // of a run from before that was refused
-			return Objective{}, &usererror.Error{Code: usererror.CodeObjective, Text: undecided(s.Name, []string{s.Asked.Metric})}
+			return Objective{}, &usererror.Error{
+				Code: usererror.CodeObjective, Text: undecided(s.Name, []string{s.Asked.Metric}),
+			}
 		}
 		return Objective{Mode: s.Asked.Direction(), Metric: s.Asked.Metric}, nil
 	}
@@ -109,7 +113,8 @@ func (s *State) Objective() (Objective, error) {
 	if o, ok := choose(names); ok {
 		return o, nil
 	}
-	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" }) // --objective cannot name it
+	// --objective cannot name it
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
 	text := fmt.Sprintf("no trial of %s has a metric, so none is the best", s.Name)
 	if len(names) > 0 {
 		text = undecided(s.Name, names)
@@ -127,14 +132,18 @@ func undecided(run string, names []string) string {
 		if n > most {
 			names, more = names[:most], " …"
 		}
-		said = fmt.Sprintf("the names `%s`%s do not say whether more or less of them is better", strings.Join(names, "`, `"), more)
+		said = fmt.Sprintf("the names `%s`%s do not say whether more or less of them is better",
+			strings.Join(names, "`, `"), more)
 	}
-	return fmt.Sprintf("%s, so no trial of %s is called the best: --objective %s or %s", said, run, quoted("min:"+first), quoted("max:"+first))
+	return fmt.Sprintf("%s, so no trial of %s is called the best: --objective %s or %s", said, run,
+		quoted("min:"+first), quoted("max:"+first))
 }
 
 // quoted writes an option's value as it is typed, in a cell or a shell.
 func quoted(value string) string {
-	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("'\"`$&|;()<>*?!#~[]{}\\", r) }) {
+	if strings.ContainsFunc(value, func(r rune) bool {
+		return unicode.IsSpace(r) || strings.ContainsRune("'\"`$&|;()<>*?!#~[]{}\\", r)
+	}) {
 		return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 	}
 	return value
@@ -198,11 +207,12 @@ func (t trait) before(u trait) bool {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(resource(t), resource(u)), cmp.Compare(t.stage, u.stage), cmp.Compare(t.rank, u.rank), cmp.Compare(t.order, u.order)) < 0
+	return cmp.Or(cmp.Compare(resource(t), resource(u)), cmp.Compare(t.stage, u.stage), cmp.Compare(t.rank, u.rank),
+		cmp.Compare(t.order, u.order)) < 0
 }
 
-// Best gives the index of the best trial. Of a run that is over the only trial that succeeded is the best, whatever its metrics; else
-// the objective decides. The error, a [*usererror.Error], says why there is none.
+// Best gives the index of the best trial. Of a run that is over the only trial that succeeded is the best, whatever its
+// metrics; else the objective decides. The error, a [*usererror.Error], says why there is none.
 func (s *State) Best() (int, error) {
 	if only, ok := s.only(); ok {
 		return only, nil
@@ -220,9 +230,16 @@ func (s *State) bestBy(o Objective) (int, error) {
 		return i, nil
 	}
 	if s.Count().Succeeded == 0 {
-		return 0, &usererror.Error{Code: usererror.CodeObjective, Text: fmt.Sprintf("%s has no trial that succeeded, so none is the best", s.Name)}
+		return 0, &usererror.Error{
+			Code: usererror.CodeObjective, Text: fmt.Sprintf("%s has no trial that succeeded, so none is the best",
+				s.Name),
+		}
 	}
-	return 0, &usererror.Error{Code: usererror.CodeObjective, Text: fmt.Sprintf("no trial of %s that did not fail has a number for %s, so none is the best", s.Name, o.Metric)}
+	return 0, &usererror.Error{
+		Code: usererror.CodeObjective,
+		Text: fmt.Sprintf("no trial of %s that did not fail has a number for %s, so none is the best", s.Name,
+			o.Metric),
+	}
 }
 
 // only gives the trial that alone succeeded, once none can follow it.
@@ -233,8 +250,8 @@ func (s *State) only() (int, bool) {
 	return slices.IndexFunc(s.Trials, func(t Trial) bool { return t.Phase == Succeeded }), true
 }
 
-// BestBy gives the index of the best trial under o among those that have the metric and did not fail; ok is false if there is
-// none. Ties go to the lower index.
+// BestBy gives the index of the best trial under o among those that have the metric and did not fail; ok is false if
+// there is none. Ties go to the lower index.
 func (s *State) BestBy(o Objective) (index int, ok bool) {
 	var best float64
 	for i := range s.Trials {
@@ -250,7 +267,8 @@ func (s *State) BestBy(o Objective) (index int, ok bool) {
 	return index, ok
 }
 
-// Directions gives the direction of every metric of the run whose name has one, and of the objective as it was asked for.
+// Directions gives the direction of every metric of the run whose name has one, and of the objective as it was asked
+// for.
 func (s *State) Directions() map[string]string {
 	_, all := s.metricNames()
 	directions := map[string]string{}

@@ -12,17 +12,24 @@ import (
 
 func TestDirectionOfAName(t *testing.T) {
 	for want, names := range map[string]string{
-		run.Min: `one_minus_auc 1-auc 1-Accuracy 1_minus_f1 val_one_minus_f1 rmse rmsle logloss log_loss logLoss nll mape perplexity wer cer error_rate word_error_rate cost brier brier_score
-			cross_entropy val_rmse validation_0-logloss valLoss train/loss loss losses mse mae mean_squared_error max_error val_loss_epoch
+		run.Min: `
+			one_minus_auc 1-auc 1-Accuracy 1_minus_f1 val_one_minus_f1 rmse rmsle logloss log_loss logLoss nll mape
+			perplexity wer cer error_rate word_error_rate cost brier brier_score cross_entropy val_rmse
+			validation_0-logloss valLoss train/loss loss losses mse mae mean_squared_error max_error val_loss_epoch
 			binary_crossentropy dice_loss iou_loss NLLLoss MSELoss fpr false_positive_rate failure_rate false_negatives
-			neg_log_likelihood negative_log_likelihood negative_reward loss_per_token bits_per_byte latency latency_ms p_latency time
-			train_time fit_time eval_runtime time_to_accuracy wall_time duration epoch_seconds FID davies_bouldin_score test-rmse-mean`,
-		run.Max: `acc accuracy val_acc valAcc sparse_categorical_accuracy Accuracy accuracy/val validation_1-auc one_minus_error top5_acc acc1 auc AUC roc_auc auc_roc ROC-AUC
-			f1 F1Score macro_f1 f1_macro r2 R2 R² precision precision@5 recall recall_at_5 iou mIoU meanIoU bleu bleu4 rouge rougeL
-			map mAP mAP50 metrics/mAP50-95(B) ndcg ndcg@10 mcc kappa score mean_test_score my_score balanced_accuracy
-			neg_mean_squared_error neg_log_loss log_likelihood explained_variance average_precision episode_return reward_mean
-			success_rate win_rate true_positive_rate exact_match pass@1 psnr silhouette_score throughput`,
-		"": `risk_score anomaly_score novelty_score non_error anti_accuracy not_correct_accuracy value x found ok lr learning_rate epoch step loss_weight loss_scale accuracy_gap accuracy_std rmse-std std_test_score
+			neg_log_likelihood negative_log_likelihood negative_reward loss_per_token bits_per_byte latency latency_ms
+			p_latency time train_time fit_time eval_runtime time_to_accuracy wall_time duration epoch_seconds FID
+			davies_bouldin_score test-rmse-mean`,
+		run.Max: `
+			acc accuracy val_acc valAcc sparse_categorical_accuracy Accuracy accuracy/val validation_1-auc
+			one_minus_error top5_acc acc1 auc AUC roc_auc auc_roc ROC-AUC f1 F1Score macro_f1 f1_macro r2 R2 R²
+			precision precision@5 recall recall_at_5 iou mIoU meanIoU bleu bleu4 rouge rougeL map mAP mAP50
+			metrics/mAP50-95(B) ndcg ndcg@10 mcc kappa score mean_test_score my_score balanced_accuracy
+			neg_mean_squared_error neg_log_loss log_likelihood explained_variance average_precision episode_return
+			reward_mean success_rate win_rate true_positive_rate exact_match pass@1 psnr silhouette_score throughput`,
+		"": `
+			risk_score anomaly_score novelty_score non_error anti_accuracy not_correct_accuracy value x found ok lr
+			learning_rate epoch step loss_weight loss_scale accuracy_gap accuracy_std rmse-std std_test_score
 			survival_time uptime rate n variance entropy divergence dropout gain parameters memory feature_count Zeit`,
 	} {
 		for name := range strings.FieldsSeq(names) {

@@ -20,8 +20,8 @@ const (
 	Serve Kind = "serve"
 )
 
-// Spec is everything that a target must know to execute a run. It is written once, before anything starts, and never changes;
-// what may grow later (trials) is in the event stream.
+// Spec is everything that a target must know to execute a run. It is written once, before anything starts, and never
+// changes; what may grow later (trials) is in the event stream.
 type Spec struct {
 	V       int       `json:"v"`
 	ID      string    `json:"id,omitempty"` // random, given by the target: another folder of this name is another run
@@ -40,19 +40,22 @@ type Spec struct {
 	BootID string   `json:"boot_id"`        // the machine's boot when it was submitted (local)
 	Path   []string `json:"path,omitempty"` // sys.path entries of the session beyond the interpreter's own
 
-	Completions int           `json:"completions"`         // number of trials
-	Parallelism int           `json:"parallelism"`         // trials at a time
-	Retries     int           `json:"retries"`             // attempts beyond the first, for causes that are not the user's code
+	Completions int `json:"completions"` // number of trials
+	Parallelism int `json:"parallelism"` // trials at a time
+	// attempts beyond the first, for causes that are not the user's code
+	Retries     int           `json:"retries"`
 	Timeout     time.Duration `json:"timeout,omitempty"`   // per attempt; 0 is none
 	Objective   Objective     `json:"objective,omitzero"`  // as asked for; the zero value means "choose"
 	Seed        *int64        `json:"seed,omitempty"`      // base seed asked for by --seed
 	TrialCwd    bool          `json:"trial_cwd,omitempty"` // --cwd trial: each trial in a folder of its own
 	Fresh       bool          `json:"fresh,omitempty"`     // --fresh-process: never fork
 	TensorBoard bool          `json:"tensorboard,omitempty"`
-	Notify      string        `json:"notify,omitempty"`      // a command that is told when the run is done
-	Whole       string        `json:"whole,omitempty"`       // the parameter that gets a row of the table as one dict
-	Reseed      []string      `json:"reseed,omitempty"`      // names of top-level random generators to reseed in each trial
-	SelfSeeded  []string      `json:"self_seeded,omitempty"` // libraries the program seeds itself: random, numpy, torch, tensorflow
+	Notify      string        `json:"notify,omitempty"` // a command that is told when the run is done
+	Whole       string        `json:"whole,omitempty"`  // the parameter that gets a row of the table as one dict
+	// names of top-level random generators to reseed in each trial
+	Reseed []string `json:"reseed,omitempty"`
+	// libraries the program seeds itself: random, numpy, torch, tensorflow
+	SelfSeeded []string `json:"self_seeded,omitempty"`
 
 	Server *ServerSpec `json:"server,omitempty"` // of a serving run
 
@@ -61,19 +64,22 @@ type Spec struct {
 }
 
 // ServerSpec is what one revision of a server is. A server is a run that stays; running its cell again gives it another
-// revision behind the same address. Spec.Completions is the number of its workers, Spec.Timeout the longest that a request may
-// take.
+// revision behind the same address. Spec.Completions is the number of its workers, Spec.Timeout the longest that a
+// request may take.
 type ServerSpec struct {
-	Revision    int      `json:"revision"`               // from 1, given by the target
-	Path        string   `json:"path"`                   // of the URL: "/predict"
-	Host        string   `json:"host"`                   // address to listen on: "127.0.0.1"
-	Port        int      `json:"port,omitempty"`         // 0: a stable free port, chosen by the target
-	Hosts       []string `json:"hosts,omitempty"`        // names that it is known by beside those of this machine; "*" is any
-	Origins     []string `json:"origins,omitempty"`      // of pages of other sites that may ask it; "*" is any
-	Batch       int      `json:"batch,omitempty"`        // most inputs that one call gets; 0: the function gets one input, not a list
-	Model       string   `json:"model,omitempty"`        // what metaml.model() is: "train-model-7:5" (run and trial)
-	ModelFolder string   `json:"model_folder,omitempty"` // where its files lie when it is submitted; the revision keeps its own copy
-	Example     string   `json:"example,omitempty"`      // an input for the test before it is ready, JSON
+	Revision int    `json:"revision"`       // from 1, given by the target
+	Path     string `json:"path"`           // of the URL: "/predict"
+	Host     string `json:"host"`           // address to listen on: "127.0.0.1"
+	Port     int    `json:"port,omitempty"` // 0: a stable free port, chosen by the target
+	// names that it is known by beside those of this machine; "*" is any
+	Hosts   []string `json:"hosts,omitempty"`
+	Origins []string `json:"origins,omitempty"` // of pages of other sites that may ask it; "*" is any
+	// most inputs that one call gets; 0: the function gets one input, not a list
+	Batch int    `json:"batch,omitempty"`
+	Model string `json:"model,omitempty"` // what metaml.model() is: "train-model-7:5" (run and trial)
+	// where its files lie when it is submitted; the revision keeps its own copy
+	ModelFolder string `json:"model_folder,omitempty"`
+	Example     string `json:"example,omitempty"` // an input for the test before it is ready, JSON
 }
 
 // DefaultRequestTimeout is how long a request may take when no --timeout says otherwise.
@@ -96,8 +102,8 @@ type Param struct {
 	Value json.RawMessage `json:"value"`
 }
 
-// Row holds the hyperparameters of one trial, in the order of the function's signature. Row i belongs to trial i, also when it
-// is retried. In table.jsonl a row is one JSON object per line.
+// Row holds the hyperparameters of one trial, in the order of the function's signature. Row i belongs to trial i, also
+// when it is retried. In table.jsonl a row is one JSON object per line.
 type Row []Param
 
 // Phase is the state of a trial or a run.

@@ -112,7 +112,8 @@ func (s *State) applyServer(e Event) {
 		v.keep(v.Revision, e.Revision)
 	case EventServerReady:
 		s.Phase = Running
-		v.Revision, v.Address, v.Ready, v.Seconds, v.Answer, v.Example = e.Revision, e.Address, e.Time, e.Seconds, e.Answer, e.Example
+		v.Revision, v.Address, v.Ready, v.Seconds = e.Revision, e.Address, e.Time, e.Seconds
+		v.Answer, v.Example = e.Answer, e.Example
 		if v.Starting <= e.Revision {
 			v.Starting = 0
 		}

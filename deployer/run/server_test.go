@@ -19,12 +19,16 @@ func TestTheFoldOfAServer(t *testing.T) {
 	}
 	up := func(revision, attempt int) []Event {
 		return []Event{
-			{Type: EventWorkerStarted, Revision: revision, Worker: new(0), Attempt: attempt, PID: 100*revision + attempt},
+			{
+				Type: EventWorkerStarted, Revision: revision, Worker: new(0), Attempt: attempt,
+				PID: 100*revision + attempt,
+			},
 			{Type: EventWorkerReady, Revision: revision, Worker: new(0), Attempt: attempt},
 		}
 	}
 	apply(Event{Type: EventSubmitted}, Event{Type: EventServerStarting, Revision: 1})
-	if v := apply(up(1, 1)...); v.Revision != 0 || v.Starting != 1 || s.Phase != Running || len(v.Workers) != 1 || !v.Workers[0].Ready {
+	if v := apply(up(1, 1)...); v.Revision != 0 || v.Starting != 1 || s.Phase != Running || len(v.Workers) != 1 ||
+		!v.Workers[0].Ready {
 		t.Errorf("while the first starts: %+v", v)
 	}
 	v := apply(Event{Type: EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict", Example: "1"})
@@ -32,20 +36,26 @@ func TestTheFoldOfAServer(t *testing.T) {
 		t.Errorf("ready: %+v", v)
 	}
 	// One that is submitted while another starts, and a worker that keeps dying, of which not each end is told.
-	apply(Event{Type: EventServerStarting, Revision: 2}, Event{Type: EventServerFailed, Revision: 2, Reason: ReasonSuperseded})
+	apply(Event{Type: EventServerStarting, Revision: 2}, Event{
+		Type: EventServerFailed, Revision: 2, Reason: ReasonSuperseded,
+	})
 	apply(Event{Type: EventServerStarting, Revision: 3})
 	apply(up(3, 1)...)
 	apply(Event{Type: EventWorkerEnded, Revision: 1, Worker: new(0), Attempt: 1, Reason: ReasonSignal})
-	if v := apply(up(1, 8)...); v.Revision != 1 || v.Starting != 3 || v.Restarts != 7 || v.Failed == nil || v.Failed.Revision != 2 {
+	if v := apply(up(1, 8)...); v.Revision != 1 || v.Starting != 3 || v.Restarts != 7 || v.Failed == nil ||
+		v.Failed.Revision != 2 {
 		t.Errorf("two at once: %+v", v)
 	}
-	if v := apply(Event{Type: EventServerReady, Revision: 3}); v.Revision != 3 || v.Failed != nil || len(v.WorkersOf(1)) != 0 || len(v.WorkersOf(3)) != 1 {
+	if v := apply(Event{Type: EventServerReady, Revision: 3}); v.Revision != 3 || v.Failed != nil ||
+		len(v.WorkersOf(1)) != 0 || len(v.WorkersOf(3)) != 1 {
 		t.Errorf("replaced: %+v", v)
 	}
-	if v := apply(Event{Type: EventServerFailed, Revision: 3, Reason: ReasonProgram}); v.Revision != 0 || v.Failed.Reason != ReasonProgram {
+	if v := apply(Event{Type: EventServerFailed, Revision: 3, Reason: ReasonProgram}); v.Revision != 0 ||
+		v.Failed.Reason != ReasonProgram {
 		t.Errorf("one that answered and cannot be started again: %+v", v)
 	}
-	apply(Event{Type: EventEnded, State: Failed}, Event{Type: EventResumed}, Event{Type: EventServerStarting, Revision: 3})
+	apply(Event{Type: EventEnded, State: Failed}, Event{Type: EventResumed},
+		Event{Type: EventServerStarting, Revision: 3})
 	if v := apply(up(3, 2)...); s.Phase != Running || v.Starting != 3 || len(v.Workers) != 1 || len(s.Trials) != 0 {
 		t.Errorf("resumed: %s %+v", s.Phase, v)
 	}
@@ -55,7 +65,8 @@ func TestTheFoldOfAServer(t *testing.T) {
 	if v := apply(Event{Type: EventEnded, State: Stopped}, Event{Type: EventResumed}); v.Answering() != 0 {
 		t.Errorf("one that answered, and does not yet again: %+v", v)
 	}
-	if v := apply(Event{Type: EventServerStarting, Revision: 3}, Event{Type: EventServerStarting, Revision: 4}); v.Answering() != 3 {
+	if v := apply(Event{Type: EventServerStarting, Revision: 3},
+		Event{Type: EventServerStarting, Revision: 4}); v.Answering() != 3 {
 		t.Errorf("with another beside it: %+v", v)
 	}
 }

@@ -11,9 +11,9 @@ import (
 // 10,000 trials. The full history is in the event stream.
 const seriesPoints = 64
 
-// State is what a run looks like now. The zero value, or [NewState], is a run of which nothing is known yet; every event that
-// is applied adds to it. Events of one source must be applied in their order; how several sources interleave does not matter,
-// and an event applied twice counts once.
+// State is what a run looks like now. The zero value, or [NewState], is a run of which nothing is known yet; every
+// event that is applied adds to it. Events of one source must be applied in their order; how several sources interleave
+// does not matter, and an event applied twice counts once.
 type State struct {
 	Name        string
 	Phase       Phase
@@ -119,7 +119,9 @@ func (s Series) add(v float64) Series {
 
 // NewState is a run that was planned with spec and of which nothing has happened yet.
 func NewState(spec Spec) *State {
-	s := &State{Name: spec.Name, Phase: Pending, Submitted: spec.Created, Parallelism: spec.Parallelism, Asked: spec.Objective}
+	s := &State{
+		Name: spec.Name, Phase: Pending, Submitted: spec.Created, Parallelism: spec.Parallelism, Asked: spec.Objective,
+	}
 	if spec.Kind == Serve {
 		s.Server = &Server{}
 	} else {
@@ -174,11 +176,14 @@ func (s *State) Apply(e Event) bool {
 		}
 	case EventTrialQueued, EventTrialStarted, EventTrialReport, EventTrialEnded:
 		s.applyTrial(e)
-	case EventServerStarting, EventServerReady, EventServerFailed, EventWorkerStarted, EventWorkerReady, EventWorkerEnded,
+	case EventServerStarting, EventServerReady, EventServerFailed, EventWorkerStarted, EventWorkerReady,
+		EventWorkerEnded,
 		EventFrontStarted, EventFrontEnded:
 		s.applyServer(e)
 	case EventNote:
-		s.Notes = append(s.Notes, Note{Time: e.Time, Trial: e.Trial, Revision: e.Revision, Code: e.Code, Text: e.Text, Hint: e.Hint})
+		s.Notes = append(s.Notes, Note{
+			Time: e.Time, Trial: e.Trial, Revision: e.Revision, Code: e.Code, Text: e.Text, Hint: e.Hint,
+		})
 		slices.SortStableFunc(s.Notes, func(a, b Note) int {
 			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Text, b.Text),
 				cmp.Compare(a.Hint, b.Hint), cmp.Compare(number(a.Trial), number(b.Trial)))
@@ -243,8 +248,8 @@ func (s *State) applyTrial(e Event) {
 	}
 }
 
-// end takes over how the attempt ended. Of several ends of one attempt (an agent's and its monitor's) the higher state counts,
-// then the earlier one.
+// end takes over how the attempt ended. Of several ends of one attempt (an agent's and its monitor's) the higher state
+// counts, then the earlier one.
 func (t *Trial) end(e Event) {
 	if !e.State.Final() {
 		return
@@ -356,8 +361,8 @@ func (s *State) Outcome() Phase {
 	}
 }
 
-// Unfinished reports whether a resumed run would go on with the trial: it has not ended, or what ended it was neither its own
-// code nor its success.
+// Unfinished reports whether a resumed run would go on with the trial: it has not ended, or what ended it was neither
+// its own code nor its success.
 func (t *Trial) Unfinished() bool {
 	switch t.Phase {
 	case Succeeded:

@@ -21,12 +21,14 @@ type Liveness string
 
 // The kinds of liveness.
 const (
-	Ended     Liveness = "ended"     // nobody needs to
-	Alive     Liveness = "alive"     // its monitor does
-	Dead      Liveness = "dead"      // nobody, for all were killed; the next command that waits for the run starts another monitor
+	Ended Liveness = "ended" // nobody needs to
+	Alive Liveness = "alive" // its monitor does
+	// nobody, for all were killed; the next command that waits for the run starts another monitor
+	Dead      Liveness = "dead"
 	Restarted Liveness = "restarted" // the machine was restarted meanwhile; nothing goes on before it is resumed
-	Copied    Liveness = "copied"    // somebody else made its record, or it is a copy; nothing of it is executed before it is resumed
-	Damaged   Liveness = "damaged"   // its record cannot be read
+	// somebody else made its record, or it is a copy; nothing of it is executed before it is resumed
+	Copied  Liveness = "copied"
+	Damaged Liveness = "damaged" // its record cannot be read
 )
 
 // Listed is one run as a target lists it.

@@ -30,8 +30,8 @@ type File struct {
 	Ignored string // a sentence about a nearer one that is not obeyed, or ""
 }
 
-// FindFile looks for metaml.toml in dir and then upward. One that somebody else could have put there is left out: it must belong to this
-// user, to root or to the owner of dir, whose code is about to run, and be writable by no others.
+// FindFile looks for metaml.toml in dir and then upward. One that somebody else could have put there is left out: it
+// must belong to this user, to root or to the owner of dir, whose code is about to run, and be writable by no others.
 func FindFile(dir string) File {
 	var f File
 	trusted := []int{os.Geteuid(), 0}
@@ -101,10 +101,14 @@ func readFile(path string) ([]fileValue, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, usererror.Wrap(err, usererror.CodeSettingsFile, fmt.Sprintf("cannot read %s: %s", path, reason(err)), "")
+		return nil, usererror.Wrap(err, usererror.CodeSettingsFile,
+			fmt.Sprintf("cannot read %s: %s", path, reason(err)), "")
 	}
 	if len(data) > maxFile {
-		return nil, &usererror.Error{Code: usererror.CodeSettingsFile, Text: fmt.Sprintf("%s is larger than 1 MiB, which no settings file is", path)}
+		return nil, &usererror.Error{
+			Code: usererror.CodeSettingsFile,
+			Text: fmt.Sprintf("%s is larger than 1 MiB, which no settings file is", path),
+		}
 	}
 	return parseFile(path, data)
 }
@@ -176,7 +180,9 @@ func lookup(whole map[string]any, table, names []string) any {
 }
 
 // packageKeys are the names of a decorator's package={…}, which a file may have as a [package] table.
-var packageKeys = map[string]string{"package.repository": "repository", "package.name": "image_name", "package.publish": "publish"}
+var packageKeys = map[string]string{
+	"package.repository": "repository", "package.name": "image_name", "package.publish": "publish",
+}
 
 func fileSetting(path string, line int, name string, value any) (fileValue, error) {
 	canonical := name
@@ -192,7 +198,10 @@ func fileSetting(path string, line int, name string, value any) (fileValue, erro
 		return fileValue{}, fileError(path, line, "%s", text)
 	}
 	if def.NoFile {
-		return fileValue{}, fileError(path, line, "%s is not taken from a file, which may have come with somebody else's code; type it, or set %s", name, def.Variable())
+		return fileValue{},
+			fileError(path, line,
+				"%s is not taken from a file, which may have come with somebody else's code; type it, or set "+
+					"%s", name, def.Variable())
 	}
 	text, err := tomlText(def, value)
 	if err == nil {
@@ -233,5 +242,7 @@ func tomlText(def Def, value any) (string, error) {
 }
 
 func fileError(path string, line int, format string, args ...any) *usererror.Error {
-	return &usererror.Error{Code: usererror.CodeSettingsFile, Text: fmt.Sprintf("%s:%d: ", path, line) + fmt.Sprintf(format, args...)}
+	return &usererror.Error{
+		Code: usererror.CodeSettingsFile, Text: fmt.Sprintf("%s:%d: ", path, line) + fmt.Sprintf(format, args...),
+	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/metaml/metaml/deployer/settings"
 )
 
-// TestTheNearestFileOfOurs finds metaml.toml in a folder or above it, and no file that somebody else could have written.
+// TestTheNearestFileOfOurs finds metaml.toml in a folder or above it, and no file that somebody else could have
+// written.
 func TestTheNearestFileOfOurs(t *testing.T) {
 	top := t.TempDir()
 	dir := filepath.Join(top, "a", "b")
@@ -38,7 +39,8 @@ func TestTheNearestFileOfOurs(t *testing.T) {
 	}
 }
 
-// TestAFileOfAnotherUser is not obeyed in a parent folder, but where the code that runs is that user's as well. It takes root to make one.
+// TestAFileOfAnotherUser is not obeyed in a parent folder, but where the code that runs is that user's as well. It
+// takes root to make one.
 func TestAFileOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a file to another user")

@@ -22,7 +22,8 @@ func Help(kind run.Kind) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe same names work in metaml.toml (hyper_parameters = …), as METAML_HYPER_PARAMETERS and in a decorator's settings={…}.")
+	b.WriteString("\nThe same names work in metaml.toml (hyper_parameters = …), as METAML_HYPER_PARAMETERS and in a " +
+		"decorator's settings={…}.")
 	return b.String()
 }
 
@@ -39,14 +40,17 @@ Every setting has one name in four places, and the first that has a value wins:
 1. in the cell or on the command line: ` + "`%%train --parallelism 4`, `metaml run FILE --parallelism 4`" + `;
 2. in a decorator: ` + "`@Train(settings={'parallelism': 4})`" + `;
 3. in the environment: ` + "`METAML_PARALLELISM=4`" + `;
-4. in ` + "`metaml.toml`" + `, which is looked for in the notebook's folder and upward: ` + "`parallelism = 4`" + `. One that could be
-   somebody else's is named and left out: it must belong to you, to root or to the owner of the notebook's folder, and not be writable by everybody.
+4. in ` + "`metaml.toml`" + `, which is looked for in the notebook's folder and upward:
+   ` + "`parallelism = 4`" + `. One that could be somebody else's is named and left out: it must belong to you,
+   to root or to the owner of the notebook's folder, and not be writable by everybody.
 
-` + "`metaml settings`" + ` shows each value and where it came from. A value that is wrong anywhere is refused before anything starts, with its place.
-A setting that the target cannot honour is refused where it was typed, and listed once as unused where it came from elsewhere.
+` + "`metaml settings`" + ` shows each value and where it came from. A value that is wrong anywhere is refused
+before anything starts, with its place. A setting that the target cannot honour is refused where it was typed,
+and listed once as unused where it came from elsewhere.
 `)
 	for _, kind := range []run.Kind{run.Train, run.Serve} {
-		fmt.Fprintf(&b, "\n## %%%%%s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n", kind)
+		fmt.Fprintf(&b, "\n## %%%%%s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n",
+			kind)
 		for _, d := range Of(kind) {
 			takes := d.Type.article()
 			switch {

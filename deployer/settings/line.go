@@ -18,7 +18,8 @@ type Given struct {
 // ErrHelp is returned by [ParseLine] when the line asks for help.
 var ErrHelp = errors.New("help was asked for")
 
-// ParseLine reads what stands after %%train or %%serve: --name value, --name=value, --flag and --no-flag, quoted as in a shell.
+// ParseLine reads what stands after %%train or %%serve: --name value, --name=value, --flag and --no-flag, quoted as in
+// a shell.
 func ParseLine(kind run.Kind, line string) ([]Given, error) {
 	words, err := split(line)
 	if err != nil {
@@ -61,7 +62,8 @@ func ParseLine(kind run.Kind, line string) ([]Given, error) {
 	return given, nil
 }
 
-// appendGiven adds g; a repeated flag of a list (--with, --cors) adds to it, any other repeated setting replaces the earlier value.
+// appendGiven adds g; a repeated flag of a list (--with, --cors) adds to it, any other repeated setting replaces the
+// earlier value.
 func appendGiven(given []Given, g Given) []Given {
 	for i := range given {
 		if given[i].Def.Name == g.Def.Name {

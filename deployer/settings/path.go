@@ -14,9 +14,9 @@ var served = []string{"/healthz", "/readyz", "/metrics", "/openapi.json"}
 // pathCharacters are those of a segment of a path (RFC 3986, section 3.3), encoded ones included.
 var pathCharacters = regexp.MustCompile(`^(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*$`)
 
-// checkPath reports whether text is a path at which a function can answer: one as RFC 3986 has it, in which a segment may have a
-// parameter of the function in braces: /items/{id}, /v1/models/{model}:predict. The error is the rest of a sentence that begins with the
-// name of the setting.
+// checkPath reports whether text is a path at which a function can answer: one as RFC 3986 has it, in which a segment
+// may have a parameter of the function in braces: /items/{id}, /v1/models/{model}:predict. The error is the rest of a
+// sentence that begins with the name of the setting.
 func checkPath(text string) error {
 	if !strings.HasPrefix(text, "/") {
 		return fmt.Errorf("takes the path of a URL, such as /predict, not %q", text)
@@ -28,7 +28,8 @@ func checkPath(text string) error {
 		if at, end := strings.IndexByte(segment, '{'), strings.IndexByte(segment, '}'); at >= 0 && end > at {
 			name := segment[at+1 : end]
 			if !identifier.MatchString(name) {
-				return fmt.Errorf("takes the name of a parameter in braces, as in /items/{id}, not %q", segment[at:end+1])
+				return fmt.Errorf("takes the name of a parameter in braces, as in /items/{id}, not %q",
+					segment[at:end+1])
 			}
 			if slices.Contains(names, name) {
 				return fmt.Errorf("has {%s} twice", name)
@@ -45,7 +46,8 @@ func checkPath(text string) error {
 			return wrongPath(text, literal)
 		case segment == "" && len(segments) > 1:
 			if i == len(segments)-1 {
-				return fmt.Errorf("takes a path that does not end in a slash, such as %s, not %q", strings.TrimRight(text, "/"), text)
+				return fmt.Errorf("takes a path that does not end in a slash, such as %s, not %q",
+					strings.TrimRight(text, "/"), text)
 			}
 			return fmt.Errorf("takes a path without an empty part, not %q", text)
 		case literal == segment && (decoded == "." || decoded == ".."):
@@ -63,7 +65,8 @@ func checkPath(text string) error {
 // wrongPath says which character cannot be in a path.
 func wrongPath(text, literal string) error {
 	for i, c := range literal {
-		if c == '%' && pathCharacters.MatchString(literal[i:min(i+3, len(literal))]) || pathCharacters.MatchString(string(c)) {
+		if c == '%' && pathCharacters.MatchString(literal[i:min(i+3, len(literal))]) ||
+			pathCharacters.MatchString(string(c)) {
 			continue
 		}
 		switch c {
@@ -72,7 +75,8 @@ func wrongPath(text, literal string) error {
 		case '{', '}':
 			return fmt.Errorf("takes the name of a parameter in braces, as in /items/{id}, not %q", text)
 		}
-		return fmt.Errorf("takes the path of a URL, such as /predict, where %q is written %s, not %q", c, url.PathEscape(string(c)), text)
+		return fmt.Errorf("takes the path of a URL, such as /predict, where %q is written %s, not %q", c,
+			url.PathEscape(string(c)), text)
 	}
 	return fmt.Errorf("takes the path of a URL, such as /predict, not %q", text)
 }

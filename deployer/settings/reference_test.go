@@ -23,6 +23,7 @@ func TestReferenceIsInTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(settings.Reference(), string(docs)); d != "" {
-		t.Errorf("docs/reference/settings.md differs from the code (go test ./deployer/settings -update makes it anew)\n%s", d)
+		t.Errorf("docs/reference/settings.md differs from the code (go test ./deployer/settings -update makes it "+
+			"anew)\n%s", d)
 	}
 }

@@ -40,11 +40,12 @@ type Sources struct {
 type Resolved struct {
 	Kind   run.Kind
 	Values map[string]Value
-	Notes  []string // sentences about what was not obeyed: a file of somebody else's, settings that this target does not honour
+	// sentences about what was not obeyed: a file of somebody else's, settings that this target does not honour
+	Notes []string
 }
 
-// Resolve finds the value of every setting of kind: typed > cell > decorator > environment > file > default. A value that is wrong
-// anywhere is refused with its place, also when something typed would hide it.
+// Resolve finds the value of every setting of kind: typed > cell > decorator > environment > file > default. A value
+// that is wrong anywhere is refused with its place, also when something typed would hide it.
 func Resolve(kind run.Kind, s Sources) (*Resolved, error) {
 	r := &Resolved{Kind: kind, Values: map[string]Value{}}
 	for _, d := range Of(kind) {
@@ -97,7 +98,9 @@ func (r *Resolved) environment(environ []string) error {
 				continue
 			}
 			if err := d.check(text); err != nil {
-				return &usererror.Error{Code: usererror.CodeEnvironment, Text: fmt.Sprintf("%s in the environment %s", d.Variable(), err)}
+				return &usererror.Error{
+					Code: usererror.CodeEnvironment, Text: fmt.Sprintf("%s in the environment %s", d.Variable(), err),
+				}
 			}
 			r.set(d, text, "environment "+d.Variable())
 		}
@@ -105,7 +108,8 @@ func (r *Resolved) environment(environ []string) error {
 	return nil
 }
 
-// isServiceLink recognises what Kubernetes puts into the environment for a Service called "metaml": METAML_PORT=tcp://….
+// isServiceLink recognises what Kubernetes puts into the environment for a Service called "metaml":
+// METAML_PORT=tcp://….
 func isServiceLink(text string) bool { return strings.HasPrefix(text, "tcp://") }
 
 func (r *Resolved) decorator(given map[string]string) error {
@@ -121,7 +125,9 @@ func (r *Resolved) decorator(given map[string]string) error {
 		}
 		d, ok := Lookup(canonical)
 		if !ok || !slices.Contains(d.Kinds, r.Kind) {
-			e := &usererror.Error{Code: usererror.CodeOption, Text: fmt.Sprintf("the decorator has no setting %q", name)}
+			e := &usererror.Error{
+				Code: usererror.CodeOption, Text: fmt.Sprintf("the decorator has no setting %q", name),
+			}
 			if n := nearest(name, Of(r.Kind)); n != "" {
 				e.Text += fmt.Sprintf("; did you mean %q?", strings.ReplaceAll(n, "-", "_"))
 			}
@@ -205,7 +211,8 @@ func (r *Resolved) List(name string) []string {
 	return names
 }
 
-// All gives every setting that has a value, in the order of [All]; defaults that mean nothing on the target are left out.
+// All gives every setting that has a value, in the order of [All]; defaults that mean nothing on the target are left
+// out.
 func (r *Resolved) All() []run.Setting {
 	var all []run.Setting
 	for _, d := range Of(r.Kind) {

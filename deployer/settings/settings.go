@@ -1,6 +1,7 @@
-// Package settings defines every setting of a run once: its name, type, default and help, and how its value is found. The same
-// name is used in four places: `--hyper-parameters` in the cell or on the command line, 'hyper_parameters' in a decorator,
-// METAML_HYPER_PARAMETERS in the environment and hyper_parameters in metaml.toml. The first of them that has a value wins.
+// Package settings defines every setting of a run once: its name, type, default and help, and how its value is found.
+// The same name is used in four places: `--hyper-parameters` in the cell or on the command line, 'hyper_parameters' in
+// a decorator, METAML_HYPER_PARAMETERS in the environment and hyper_parameters in metaml.toml. The first of them that
+// has a value wins.
 //
 // Read [All] first, then [Resolve]. The package imports deployer/run, a TOML reader and the standard library.
 package settings
@@ -73,41 +74,155 @@ const MaxCompletions = 100_000
 
 // All is every setting, in the order in which help shows them.
 var All = []Def{
-	{Name: "parallelism", Type: Int, Default: "1", Value: "N", Min: 1, Max: 10_000, Kinds: train, Targets: everywhere, Help: "Trials that run at the same time."},
-	{Name: "completions", Type: Int, Value: "N", Min: 1, Max: MaxCompletions, Kinds: train, Targets: everywhere, Help: "Trials in all; without it, as many as the hyperparameters give, else as many as run at a time."},
-	{Name: "hyper_parameters", Type: Name, Value: "NAME", Kinds: train, Targets: everywhere, Help: "The generator, function, list, dict of lists or DataFrame that gives each trial its arguments."},
-	{Name: "objective", Type: Objective, Value: "[max:|min:]METRIC", Kinds: train, Targets: everywhere, Help: "The metric that decides which trial is best; max: or min: where its name does not say which."},
-	{Name: "url", Type: Path, Default: "/predict", Value: "PATH", Kinds: serve, Targets: everywhere, Help: "The path at which the function answers. Braces hold parameters: /items/{id}."},
-	{Name: "port", Type: Int, Value: "N", Min: 1, Max: 65535, Kinds: serve, Targets: everywhere, Help: "The port; without it, on local a free one that stays the same for the same function of the same notebook, and 80 in a cluster."},
-	{Name: "host", Type: Text, Default: "127.0.0.1", Value: "ADDRESS", Kinds: serve, Targets: []string{Local}, Help: "The address to listen on; 0.0.0.0 lets everybody in who can reach this machine."},
-	{Name: "allow_host", Type: Hosts, Value: "NAME", Kinds: serve, Targets: everywhere, Help: "A further name by which requests may call the server, such as a proxy's; `*` is any."},
-	{Name: "cors", Type: Origins, Value: "ORIGIN", Kinds: serve, Targets: everywhere, Help: "An origin whose pages may call the server and read its answers, such as https://app.example; `*` is any."},
-	{Name: "replicas", Type: Int, Default: "1", Value: "N", Min: 1, Max: 1000, Kinds: serve, Targets: everywhere, Help: "Copies of the server; on local all are behind one front, with replicas × workers processes."},
-	{Name: "workers", Type: Int, Default: "1", Value: "N", Min: 1, Max: 256, Kinds: serve, Targets: everywhere, Help: "Python processes of each replica that call the function."},
-	{Name: "batch", Type: Int, Value: "N", Min: 1, Max: 4096, Kinds: serve, Targets: everywhere, Help: "Call the function with a list of up to N inputs that wait at the same time; it returns as many results."},
-	{Name: "model", Type: Text, Value: "RUN[:TRIAL|:best]", Kinds: serve, Targets: everywhere, Help: "The run, as a variable or by name, whose outputs metaml.model() gives; without a trial the best one."},
-	{Name: "example", Type: Text, Value: "JSON|NAME", Kinds: serve, Targets: everywhere, Help: "An input, as JSON or as a variable, which must be answered before the server is ready."},
-	{Name: "function", Type: Name, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The function to run, where the cell defines several; without it the last."},
-	{Name: "tensorboard", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Show a TensorBoard of the run while it lasts."},
-	{Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: []string{Local}, NoFile: true, Help: "A command that is told when the run is done, by METAML_RUN, METAML_STATE and METAML_SUMMARY in its environment and as JSON on its standard input; never taken from metaml.toml."},
-	{Name: "name", Type: Text, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The name of the series of runs; without it the function's."},
-	{Name: "into", Type: Name, Value: "NAME", Kinds: both, Targets: everywhere, Help: "The variable that gets the Run or the Server; without it `run` or `server`, when that is free or already ours."},
-	{Name: "with", Type: Names, Value: "NAME[,NAME…]", Kinds: both, Targets: everywhere, Help: "Names whose values are shipped (pickled) because no cell can make them again."},
-	{Name: "target", Type: Choice, Default: Local, Value: "TARGET", Choices: []string{Local, Kubernetes}, Kinds: both, Targets: everywhere, Help: "Where it runs: `local` is processes on this machine."},
-	{Name: "detach", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Return at once with the Run; its table goes on updating."},
-	{Name: "again", Type: Bool, Default: "false", Kinds: both, Targets: everywhere, Help: "Start another run, or another revision of a server, although the same one is still active."},
-	{Name: "reuse", Type: Bool, Default: "false", Kinds: train, Targets: everywhere, Help: "Show the last succeeded run of the same code and settings again, if there is one, and run nothing."},
-	{Name: "seed", Type: Int, Value: "N", Min: 0, Max: 1<<53 - 1, Kinds: train, Targets: everywhere, Help: "Base of the trials' random seeds, and of the draw of their hyperparameters; without it the run's name is. It goes before the seeds that the program has at top level."},
-	{Name: "retries", Type: Int, Default: "1", Value: "N", Min: 0, Max: 100, Kinds: train, Targets: everywhere, Help: "Further attempts of a trial that was killed or lost; never after an exception of its own."},
-	{Name: "timeout", Type: Duration, Value: "DURATION", Kinds: both, Targets: everywhere, Help: "The longest that one attempt of a trial, or one request to a server (30s without it), may take: 90s, 5m, 1.5h."},
-	{Name: "cwd", Type: Choice, Default: "session", Value: "WHERE", Choices: []string{"session", "trial"}, Kinds: train, Targets: []string{Local}, Help: "The trials' working directory: `session` is the notebook's, `trial` gives each a folder of its own."},
-	{Name: "fresh_process", Type: Bool, Default: "false", Kinds: both, Targets: everywhere, Help: "Start a new Python for each trial or worker instead of forking one that has loaded the program."},
-	{Name: "interrupt", Type: Choice, Value: "WHAT", Choices: []string{"stop", "detach"}, Kinds: train, Targets: everywhere, Help: "What ■ and Ctrl-C do to a run: `stop` it or `detach` from it; without it, stop on local and detach on a cluster."},
-	{Name: "explain", Type: Bool, Default: "false", Kinds: both, Targets: everywhere, Help: "Say for each statement of the program why it is in."},
-	{Name: "repository", Type: Text, Value: "REGISTRY/PATH", Kinds: both, Targets: cluster, Help: "Where images are pushed."},
-	{Name: "image_name", Type: Text, Value: "NAME", Kinds: both, Targets: cluster, Help: "The image's name (a decorator's package={'name': …}); without it the series'."},
-	{Name: "publish", Type: Bool, Default: "true", Kinds: both, Targets: cluster, Help: "Push the image to its repository."},
-	{Name: "distributed_settings", Type: Text, Kinds: train, Targets: cluster, Help: "Processes of one distributed trial: {ps: N, workers: N}."},
+	{
+		Name: "parallelism", Type: Int, Default: "1", Value: "N", Min: 1, Max: 10_000, Kinds: train,
+		Targets: everywhere, Help: "Trials that run at the same time.",
+	},
+	{
+		Name: "completions", Type: Int, Value: "N", Min: 1, Max: MaxCompletions, Kinds: train, Targets: everywhere,
+		Help: "Trials in all; without it, as many as the hyperparameters give, else as many as run at a time.",
+	},
+	{
+		Name: "hyper_parameters", Type: Name, Value: "NAME", Kinds: train, Targets: everywhere,
+		Help: "The generator, function, list, dict of lists or DataFrame that gives each trial its arguments.",
+	},
+	{
+		Name: "objective", Type: Objective, Value: "[max:|min:]METRIC", Kinds: train, Targets: everywhere,
+		Help: "The metric that decides which trial is best; max: or min: where its name does not say which.",
+	},
+	{
+		Name: "url", Type: Path, Default: "/predict", Value: "PATH", Kinds: serve, Targets: everywhere,
+		Help: "The path at which the function answers. Braces hold parameters: /items/{id}.",
+	},
+	{
+		Name: "port", Type: Int, Value: "N", Min: 1, Max: 65535, Kinds: serve, Targets: everywhere,
+		Help: "The port; without it, on local a free one that stays the same for the same function of the same " +
+			"notebook, and 80 in a cluster.",
+	},
+	{
+		Name: "host", Type: Text, Default: "127.0.0.1", Value: "ADDRESS", Kinds: serve, Targets: []string{Local},
+		Help: "The address to listen on; 0.0.0.0 lets everybody in who can reach this machine.",
+	},
+	{
+		Name: "allow_host", Type: Hosts, Value: "NAME", Kinds: serve, Targets: everywhere,
+		Help: "A further name by which requests may call the server, such as a proxy's; `*` is any.",
+	},
+	{
+		Name: "cors", Type: Origins, Value: "ORIGIN", Kinds: serve, Targets: everywhere,
+		Help: "An origin whose pages may call the server and read its answers, such as https://app.example; `*` is " +
+			"any.",
+	},
+	{
+		Name: "replicas", Type: Int, Default: "1", Value: "N", Min: 1, Max: 1000, Kinds: serve, Targets: everywhere,
+		Help: "Copies of the server; on local all are behind one front, with replicas × workers processes.",
+	},
+	{
+		Name: "workers", Type: Int, Default: "1", Value: "N", Min: 1, Max: 256, Kinds: serve, Targets: everywhere,
+		Help: "Python processes of each replica that call the function.",
+	},
+	{
+		Name: "batch", Type: Int, Value: "N", Min: 1, Max: 4096, Kinds: serve, Targets: everywhere,
+		Help: "Call the function with a list of up to N inputs that wait at the same time; it returns as many results.",
+	},
+	{
+		Name: "model", Type: Text, Value: "RUN[:TRIAL|:best]", Kinds: serve, Targets: everywhere,
+		Help: "The run, as a variable or by name, whose outputs metaml.model() gives; without a trial the best one.",
+	},
+	{
+		Name: "example", Type: Text, Value: "JSON|NAME", Kinds: serve, Targets: everywhere,
+		Help: "An input, as JSON or as a variable, which must be answered before the server is ready.",
+	},
+	{
+		Name: "function", Type: Name, Value: "NAME", Kinds: both, Targets: everywhere,
+		Help: "The function to run, where the cell defines several; without it the last.",
+	},
+	{
+		Name: "tensorboard", Type: Bool, Default: "false", Kinds: train, Targets: everywhere,
+		Help: "Show a TensorBoard of the run while it lasts.",
+	},
+	{
+		Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: []string{Local}, NoFile: true,
+		Help: "A command that is told when the run is done, by METAML_RUN, METAML_STATE and METAML_SUMMARY in its " +
+			"environment and as JSON on its standard input; never taken from metaml.toml.",
+	},
+	{
+		Name: "name", Type: Text, Value: "NAME", Kinds: both, Targets: everywhere,
+		Help: "The name of the series of runs; without it the function's.",
+	},
+	{
+		Name: "into", Type: Name, Value: "NAME", Kinds: both, Targets: everywhere,
+		Help: "The variable that gets the Run or the Server; without it `run` or `server`, when that is free or " +
+			"already ours.",
+	},
+	{
+		Name: "with", Type: Names, Value: "NAME[,NAME…]", Kinds: both, Targets: everywhere,
+		Help: "Names whose values are shipped (pickled) because no cell can make them again.",
+	},
+	{
+		Name: "target", Type: Choice, Default: Local, Value: "TARGET", Choices: []string{Local, Kubernetes},
+		Kinds: both, Targets: everywhere, Help: "Where it runs: `local` is processes on this machine.",
+	},
+	{
+		Name: "detach", Type: Bool, Default: "false", Kinds: train, Targets: everywhere,
+		Help: "Return at once with the Run; its table goes on updating.",
+	},
+	{
+		Name: "again", Type: Bool, Default: "false", Kinds: both, Targets: everywhere,
+		Help: "Start another run, or another revision of a server, although the same one is still active.",
+	},
+	{
+		Name: "reuse", Type: Bool, Default: "false", Kinds: train, Targets: everywhere,
+		Help: "Show the last succeeded run of the same code and settings again, if there is one, and run nothing.",
+	},
+	{
+		Name: "seed", Type: Int, Value: "N", Min: 0, Max: 1<<53 - 1, Kinds: train, Targets: everywhere,
+		Help: "Base of the trials' random seeds, and of the draw of their hyperparameters; without it the run's name " +
+			"is. It goes before the seeds that the program has at top level.",
+	},
+	{
+		Name: "retries", Type: Int, Default: "1", Value: "N", Min: 0, Max: 100, Kinds: train, Targets: everywhere,
+		Help: "Further attempts of a trial that was killed or lost; never after an exception of its own.",
+	},
+	{
+		Name: "timeout", Type: Duration, Value: "DURATION", Kinds: both, Targets: everywhere,
+		Help: "The longest that one attempt of a trial, or one request to a server (30s without it), may take: 90s, " +
+			"5m, 1.5h.",
+	},
+	{
+		Name: "cwd", Type: Choice, Default: "session", Value: "WHERE", Choices: []string{"session", "trial"},
+		Kinds: train, Targets: []string{Local},
+		Help: "The trials' working directory: `session` is the notebook's, `trial` gives each a folder of its own.",
+	},
+	{
+		Name: "fresh_process", Type: Bool, Default: "false", Kinds: both, Targets: everywhere,
+		Help: "Start a new Python for each trial or worker instead of forking one that has loaded the program.",
+	},
+	{
+		Name: "interrupt", Type: Choice, Value: "WHAT", Choices: []string{"stop", "detach"}, Kinds: train,
+		Targets: everywhere,
+		Help: "What ■ and Ctrl-C do to a run: `stop` it or `detach` from it; without it, stop on local and detach on " +
+			"a cluster.",
+	},
+	{
+		Name: "explain", Type: Bool, Default: "false", Kinds: both, Targets: everywhere,
+		Help: "Say for each statement of the program why it is in.",
+	},
+	{
+		Name: "repository", Type: Text, Value: "REGISTRY/PATH", Kinds: both, Targets: cluster,
+		Help: "Where images are pushed.",
+	},
+	{
+		Name: "image_name", Type: Text, Value: "NAME", Kinds: both, Targets: cluster,
+		Help: "The image's name (a decorator's package={'name': …}); without it the series'.",
+	},
+	{
+		Name: "publish", Type: Bool, Default: "true", Kinds: both, Targets: cluster,
+		Help: "Push the image to its repository.",
+	},
+	{
+		Name: "distributed_settings", Type: Text, Kinds: train, Targets: cluster,
+		Help: "Processes of one distributed trial: {ps: N, workers: N}.",
+	},
 }
 
 // Of gives the settings that a kind of run has.

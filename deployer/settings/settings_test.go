@@ -14,15 +14,16 @@ import (
 
 func TestRefusedLines(t *testing.T) {
 	for line, want := range map[string]string{
-		"--paralelism 4":            "there is no option --paralelism; did you mean --parallelism?",
-		"--parallelism 0":           "--parallelism must be from 1 to 10,000, not 0",
-		"--parallelism four":        `--parallelism takes a whole number, not "four"`,
-		"--parallelism":             "--parallelism needs a value: --parallelism N",
-		"--completions 0":           "--completions must be from 1 to 100,000, not 0",
-		"--completions -3":          "--completions must be from 1 to 100,000, not -3",
-		"--completions 100001":      "--completions must be from 1 to 100,000, not 100001",
-		"--completions 1.5":         `--completions takes a whole number, not "1.5"`,
-		"--hyper-parameters f()":    `--hyper-parameters takes the name of something defined in the notebook, not "f()"`,
+		"--paralelism 4":       "there is no option --paralelism; did you mean --parallelism?",
+		"--parallelism 0":      "--parallelism must be from 1 to 10,000, not 0",
+		"--parallelism four":   `--parallelism takes a whole number, not "four"`,
+		"--parallelism":        "--parallelism needs a value: --parallelism N",
+		"--completions 0":      "--completions must be from 1 to 100,000, not 0",
+		"--completions -3":     "--completions must be from 1 to 100,000, not -3",
+		"--completions 100001": "--completions must be from 1 to 100,000, not 100001",
+		"--completions 1.5":    `--completions takes a whole number, not "1.5"`,
+		"--hyper-parameters f()": `--hyper-parameters takes the name of something defined in ` +
+			`the notebook, not "f()"`,
 		"--objective best:accuracy": `--objective takes [max:|min:]METRIC, not "best:accuracy"`,
 		"--timeout soon":            `--timeout takes a time such as 90s, 5m, 1.5h or 2d, not "soon"`,
 		"--cwd /tmp":                `--cwd takes session or trial, not "/tmp"`,

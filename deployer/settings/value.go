@@ -80,7 +80,8 @@ func (d Def) check(text string) error {
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
 
 func isHost(text string) bool {
-	return text == "*" || hostName.MatchString(text) || net.ParseIP(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")) != nil
+	return text == "*" || hostName.MatchString(text) ||
+		net.ParseIP(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")) != nil
 }
 
 // scheme is one of a URL (RFC 3986, section 3.1); extensions of browsers have schemes of their own.
@@ -95,7 +96,8 @@ func isOrigin(text string) bool {
 		n, err := strconv.ParseUint(port, 10, 16)
 		return ok && scheme.MatchString(before) && name != "*" && isHost(name) && err == nil && n > 0
 	}
-	return ok && scheme.MatchString(before) && host != "*" && isHost(host) && (strings.HasPrefix(host, "[") || !strings.Contains(host, ":"))
+	return ok && scheme.MatchString(before) && host != "*" && isHost(host) &&
+		(strings.HasPrefix(host, "[") || !strings.Contains(host, ":"))
 }
 
 // article gives the type as it stands in a sentence.

@@ -2,8 +2,8 @@ package prose
 
 import "strings"
 
-// Nearest gives the one of names that is closest to name, by the number of letters to change, or "" if none is close enough
-// to have been meant. Case, dashes and underscores do not count.
+// Nearest gives the one of names that is closest to name, by the number of letters to change, or "" if none is close
+// enough to have been meant. Case, dashes and underscores do not count.
 func Nearest(name string, names []string) string {
 	fold := strings.NewReplacer("_", "-").Replace
 	want := fold(strings.ToLower(name))

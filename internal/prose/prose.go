@@ -1,5 +1,6 @@
-// Package prose writes the small parts of sentences that every message needs: lists of names, counts, durations, shortened text and
-// the name that was probably meant. It imports the standard library alone, and every package may import it.
+// Package prose writes the small parts of sentences that every message needs: lists of names, counts, durations,
+// shortened text and the name that was probably meant. It imports the standard library alone, and every package may
+// import it.
 package prose
 
 import (

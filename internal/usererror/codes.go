@@ -5,12 +5,13 @@ type Code string
 
 // The codes. The comment of each is its line in docs/reference/errors.md.
 const (
-	CodeActive          Code = "active"           // the run is active, and only an ended one can be treated so
-	CodeAgent           Code = "agent"            // the program metaml-agent was not found
-	CodeAmbiguous       Code = "ambiguous"        // several runs begin with the name
-	CodeCompletions     Code = "completions"      // the number of trials does not fit the hyperparameters
-	CodeConfirm         Code = "confirm"          // the command would delete, and --yes was not given
-	CodeCopied          Code = "copied"           // the run folder is a copy or somebody else's, so nothing of it is executed
+	CodeActive      Code = "active"      // the run is active, and only an ended one can be treated so
+	CodeAgent       Code = "agent"       // the program metaml-agent was not found
+	CodeAmbiguous   Code = "ambiguous"   // several runs begin with the name
+	CodeCompletions Code = "completions" // the number of trials does not fit the hyperparameters
+	CodeConfirm     Code = "confirm"     // the command would delete, and --yes was not given
+	// the run folder is a copy or somebody else's, so nothing of it is executed
+	CodeCopied          Code = "copied"
 	CodeDamaged         Code = "damaged"          // the record of the run cannot be read
 	CodeDecorator       Code = "decorator"        // a decorator of MetaML cannot be read from the source
 	CodeDeleted         Code = "deleted"          // the run was deleted

@@ -1,5 +1,6 @@
-// Package usererror has the one type for a mistake or a circumstance that a person can do something about, apart from our own faults:
-// it is shown as it is, never with a stack. It imports the standard library alone, and every package may import it.
+// Package usererror has the one type for a mistake or a circumstance that a person can do something about, apart from
+// our own faults: it is shown as it is, never with a stack. It imports the standard library alone, and every package
+// may import it.
 package usererror
 
 import (

@@ -29,9 +29,10 @@ func Files(version string) map[string][]byte {
 			},
 		}),
 		"install.json": document(map[string]string{
-			"packageManager":        "python",
-			"packageName":           "metaml",
-			"uninstallInstructions": "Use your Python package manager (pip, conda, etc.) to uninstall the package metaml",
+			"packageManager": "python",
+			"packageName":    "metaml",
+			"uninstallInstructions": "Use your Python package manager (pip, conda, etc.) to uninstall the package " +
+				"metaml",
 		}),
 		"static/remoteEntry.js": script,
 	}

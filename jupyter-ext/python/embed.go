@@ -1,6 +1,6 @@
-// Package pymodule carries the Python module `metaml` inside our binaries, so that every binary brings the module that fits it:
-// [Dir] puts it on disk and names the folder that belongs on PYTHONPATH. The module itself is in the folder metaml; start
-// with its __init__.py.
+// Package pymodule carries the Python module `metaml` inside our binaries, so that every binary brings the module that
+// fits it: [Dir] puts it on disk and names the folder that belongs on PYTHONPATH. The module itself is in the folder
+// metaml; start with its __init__.py.
 //
 // It imports the standard library alone, and anything may import it.
 package pymodule
@@ -23,8 +23,9 @@ import (
 var module embed.FS
 
 // Dir extracts the module, once per machine, user and version, and returns the folder that belongs on PYTHONPATH. It is
-// $XDG_CACHE_HOME/metaml/python/DIGEST, or where the cache folder cannot be written or is not the user's own, $XDG_DATA_HOME/metaml/python
-// or a private folder under [os.TempDir]. Several processes may call it at once: the folder appears whole, by a rename.
+// $XDG_CACHE_HOME/metaml/python/DIGEST, or where the cache folder cannot be written or is not the user's own,
+// $XDG_DATA_HOME/metaml/python or a private folder under [os.TempDir]. Several processes may call it at once: the
+// folder appears whole, by a rename.
 func Dir() (string, error) {
 	return once()
 }
@@ -38,7 +39,9 @@ var once = sync.OnceValues(func() (string, error) {
 		}
 		tried = append(tried, err)
 	}
-	return "", fmt.Errorf("cannot put the Python module on disk: set XDG_CACHE_HOME to a folder of your own that can be written: %w", errors.Join(tried...))
+	return "",
+		fmt.Errorf("cannot put the Python module on disk: set XDG_CACHE_HOME to a folder of your own that can be "+
+			"written: %w", errors.Join(tried...))
 })
 
 // bases lists the folders under which the module may be extracted, best first.
@@ -49,7 +52,8 @@ func bases() []string {
 	} else if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) {
 		dirs = append(dirs, filepath.Join(home, ".cache", "metaml", "python"))
 	}
-	// Where home cannot be written to, runs are in XDG_DATA_HOME, and in the folder for temporary files another user may have taken the name.
+	// Where home cannot be written to, runs are in XDG_DATA_HOME, and in the folder for temporary files another user
+	// may have taken the name.
 	if data := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
 		dirs = append(dirs, filepath.Join(data, "metaml", "python"))
 	}
@@ -110,8 +114,8 @@ func extract(base string) (string, error) {
 			return "", fmt.Errorf("write the Python module: %w", err)
 		}
 	}
-	// Twice: the first rename fails if a folder is there already, which is either another process's (whole, ours goes) or one
-	// from which a cleaner has taken files (it goes).
+	// Twice: the first rename fails if a folder is there already, which is either another process's (whole, ours goes)
+	// or one from which a cleaner has taken files (it goes).
 	for range 2 {
 		if err = os.Rename(fresh, dir); err == nil || complete(dir) {
 			return dir, private(dir)
@@ -124,7 +128,8 @@ func extract(base string) (string, error) {
 	return "", fmt.Errorf("put the Python module in place: %w", err)
 }
 
-// complete reports whether every file of the module is in dir with its size. A temporary folder's cleaner may have been there.
+// complete reports whether every file of the module is in dir with its size. A temporary folder's cleaner may have been
+// there.
 func complete(dir string) bool {
 	for _, f := range files() {
 		info, err := os.Lstat(filepath.Join(dir, f.name))

@@ -80,7 +80,8 @@ func TestKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("#!%s\nimport sys; sys.path.insert(0, %q)\nimport metaml_script; metaml_script.main()\n", tests, here)
+	script := fmt.Sprintf("#!%s\nimport sys; sys.path.insert(0, %q)\nimport metaml_script; metaml_script.main()\n",
+		tests, here)
 	if err := os.WriteFile(filepath.Join(scripted, "metaml"), []byte(script), 0o750); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,12 @@ func TestKernel(t *testing.T) {
 		name, wrapped string
 		files         []string
 	}{
-		{"newest", tests, []string{"test_kernel_suite.py", "test_channels.py", "test_strangers.py", "test_life.py", "test_cells.py", "test_sweep.py"}},
+		{
+			"newest", tests, []string{
+				"test_kernel_suite.py", "test_channels.py", "test_strangers.py", "test_life.py", "test_cells.py",
+				"test_sweep.py",
+			},
+		},
 		{"oldest", oldest, []string{"test_kernel_suite.py", "test_life.py", "test_cells.py", "test_sweep.py"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,9 +111,13 @@ func TestKernel(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = os.RemoveAll(runtime) })
 			// A folder of its own: two pytests at once tidy up each other's.
-			argv := append([]string{tests, "-m", "pytest", "-c", "pytest.ini", "-x", "--durations=10", "-rs", "--basetemp", filepath.Join(t.TempDir(), "pytest")}, c.files...)
+			argv := append([]string{
+				tests, "-m", "pytest", "-c", "pytest.ini", "-x", "--durations=10", "-rs",
+				"--basetemp", filepath.Join(t.TempDir(), "pytest"),
+			}, c.files...)
 			run(t, here, []string{
-				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(), "JUPYTER_CONFIG_DIR=" + t.TempDir(),
+				"JUPYTER_PATH=" + jupyter, "XDG_RUNTIME_DIR=" + runtime, "IPYTHONDIR=" + t.TempDir(),
+				"JUPYTER_CONFIG_DIR=" + t.TempDir(),
 				"METAML_TEST_IPYKERNEL=" + c.name, "PYTHONDONTWRITEBYTECODE=1",
 				// parso's cache is written in place: a kernel that reads what another is writing has no completions.
 				"XDG_CACHE_HOME=" + t.TempDir(),

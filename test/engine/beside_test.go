@@ -28,17 +28,27 @@ text = "new"
 def train():
     return 1
 `
-	expected := `{"n_rows": {"repr": "1500"}, "same": {"repr": "3"}, "odd": {"repr": "1"}, "kind": {"type": "builtins.dict"},
-		"data": {"shape": [2, 4], "dtype": "float32"}, "text": {"repr": "'old'"}, "gone": {"type": "builtins.list"}, "text2": {"repr": "1"}}`
+	expected := `{"n_rows": {"repr": "1500"}, "same": {"repr": "3"}, "odd": {"repr": "1"},
+		"kind": {"type": "builtins.dict"}, "data": {"shape": [2, 4], "dtype": "float32"}, "text": {"repr": "'old'"},
+		"gone": {"type": "builtins.list"}, "text2": {"repr": "1"}}`
 	for name, c := range map[string]struct {
 		fresh    bool
 		expected string
 		want     string
 	}{
-		"fork": {false, expected, "`n_rows` is 1797 here and 1500 in the notebook, `kind` is builtins.list and builtins.dict, " +
-			"`data` is float32 2×3 and float32 2×4, `text` is 'new' and 'old', `gone` is not defined and builtins.list: " +
-			"something beside the cells (files, time, random numbers) changed them"},
-		"fresh":   {true, `{"n_rows": {"repr": "1500"}}`, "`n_rows` is 1797 here and 1500 in the notebook: something beside the cells (files, time, random numbers) changed it"},
+		"fork": {
+			false, expected,
+			"`n_rows` is 1797 here and 1500 in the notebook, `kind` is builtins.list and builtins.dict, " +
+				"`data` is float32 2×3 and float32 2×4, `text` is 'new' and 'old', `gone` is not defined and " +
+				"builtins.list: " +
+				"something beside the cells (files, time, random numbers) changed them",
+		},
+		"fresh": {
+			true, `{"n_rows": {"repr": "1500"}}`,
+			"`n_rows` is 1797 here and 1500 in the notebook: something beside the cells (files, time, random " +
+				"numbers) " +
+				"changed it",
+		},
 		"alike":   {false, `{"n_rows": {"repr": "1797"}, "data": {"shape": [2, 3], "dtype": "float32"}}`, ""},
 		"damaged": {false, `{"n_rows": "what", "same`, ""},
 		"strange": {false, `{"n_rows": "what"}`, ""},

@@ -16,7 +16,9 @@ import (
 // abandoned is a run whose only trial was cut off with its monitor.
 func (b *bench) abandoned() string {
 	b.t.Helper()
-	name := b.submit(b.spec(1), "import time, os\ndef train():\n    first = not os.path.exists('up')\n    open('up', 'w').write('x')\n    if first: time.sleep(600)\n    return 1\n", nil)
+	name := b.submit(b.spec(1),
+		"import time, os\ndef train():\n    first = not os.path.exists('up')\n    open('up', 'w').write('x')\n    if "+
+			"first: time.sleep(600)\n    return 1\n", nil)
 	b.waitForFile("up")
 	f := b.Folder(name)
 	if err := syscall.Kill(f.ReadMonitor().PID, syscall.SIGKILL); err != nil {
@@ -37,7 +39,8 @@ func TestACopiedFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := elsewhere.await(name)
-	if l.Liveness != local.Copied || l.State.Phase != run.Failed || l.State.Reason != run.ReasonCopied || !strings.Contains(l.State.Text, "metaml resume "+name) {
+	if l.Liveness != local.Copied || l.State.Phase != run.Failed || l.State.Reason != run.ReasonCopied ||
+		!strings.Contains(l.State.Text, "metaml resume "+name) {
 		t.Error(b.describe(l))
 	}
 	if err := elsewhere.Stop(t.Context(), name, nil, true); err == nil {
@@ -52,7 +55,8 @@ func TestACopiedFolder(t *testing.T) {
 	if err := os.Chmod(string(elsewhere.Folder(name)), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := elsewhere.Resume(t.Context(), name); err == nil || !strings.Contains(err.Error(), "can be written by other users") {
+	if err := elsewhere.Resume(t.Context(), name); err == nil ||
+		!strings.Contains(err.Error(), "can be written by other users") {
 		t.Errorf("resuming what anybody can change: %v", err)
 	}
 	if err := os.Chmod(string(elsewhere.Folder(name)), 0o700); err != nil {
@@ -94,12 +98,14 @@ func TestARunUnderAnotherName(t *testing.T) {
 	}
 }
 
-// TestALinkIsNotWrittenThrough: in a folder that came from elsewhere, a file that MetaML writes may be a link to anything.
+// TestALinkIsNotWrittenThrough: in a folder that came from elsewhere, a file that MetaML writes may be a link to
+// anything.
 func TestALinkIsNotWrittenThrough(t *testing.T) {
 	b := newBench(t)
 	name := b.abandoned()
 	target := filepath.Join(t.TempDir(), "target")
-	if err := errors.Join(os.Remove(b.Folder(name).StopFile()), os.Symlink(target, b.Folder(name).StopFile())); err != nil {
+	if err := errors.Join(os.Remove(b.Folder(name).StopFile()),
+		os.Symlink(target, b.Folder(name).StopFile())); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Stop(t.Context(), name, nil, true); err == nil {

@@ -14,7 +14,8 @@ import (
 func (b *bench) limited(ulimit string) {
 	b.t.Helper()
 	path := filepath.Join(b.t.TempDir(), "agent")
-	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\n%s\nexec %s \"$@\"\n", ulimit, b.Agent), 0o700); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\n%s\nexec %s \"$@\"\n", ulimit, b.Agent),
+		0o700); err != nil {
 		b.t.Fatal(err)
 	}
 	b.Agent = path
@@ -52,13 +53,15 @@ func TestFewerFilesThanTrials(t *testing.T) {
 			b.limited("ulimit -n 40")
 			spec := b.spec(30)
 			spec.Parallelism, spec.Fresh = 30, fresh
-			l := b.run(spec, "import time\ndef train(i):\n    time.sleep(0.1)\n    return i\n", rows("i", numbers(30)...))
+			l := b.run(spec, "import time\ndef train(i):\n    time.sleep(0.1)\n    return i\n",
+				rows("i", numbers(30)...))
 			if l.State.Phase != run.Succeeded || l.State.Count().Succeeded != 30 {
 				t.Fatal(b.describe(l))
 			}
 			told := 0
 			for _, n := range l.State.Notes {
-				if strings.Contains(n.Text, "fewer trials run at a time than asked for, since this process may open 40 files") {
+				if strings.Contains(n.Text,
+					"fewer trials run at a time than asked for, since this process may open 40 files") {
 					told++
 				}
 			}

@@ -27,9 +27,11 @@ func TestAFullDisk(t *testing.T) {
 			t.Skip("no unshare: namespaces are Linux's")
 		}
 		dir := t.TempDir()
-		inner := exec.Command("unshare", "-rm", "sh", "-c", `mount -t tmpfs -o size=4m small "$1" && exec "$0" -test.run '^TestAFullDisk$' -test.v`, os.Args[0], dir)
+		inner := exec.Command("unshare", "-rm", "sh", "-c",
+			`mount -t tmpfs -o size=4m small "$1" && exec "$0" -test.run '^TestAFullDisk$' -test.v`, os.Args[0], dir)
 		inner.Env = append(os.Environ(), fullDisk+"="+dir)
-		if out, err := inner.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestAFullDisk/submit") {
+		if out, err := inner.CombinedOutput(); err != nil ||
+			!strings.Contains(string(out), "--- PASS: TestAFullDisk/submit") {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		return
@@ -60,8 +62,10 @@ func TestAFullDisk(t *testing.T) {
 			// It is busy as long as the lock process or the last monitor has a file open for writing.
 			var out []byte
 			var err error
-			for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { //nolint:forbidigo // it waits for a state
-				if out, err = exec.Command("mount", "-o", "remount,"+how, os.Getenv(fullDisk)).CombinedOutput(); err == nil {
+			//nolint:forbidigo // it waits for a state
+			for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				if out, err = exec.Command("mount", "-o", "remount,"+how,
+					os.Getenv(fullDisk)).CombinedOutput(); err == nil {
 					return
 				}
 				if time.Now().After(end) {
@@ -106,13 +110,16 @@ def train(i):
 		spec := b.spec(4)
 		name := b.submit(spec, source, rows("i", 1, 2, 3, 4))
 		b.waitForFile("up")
-		b.waitForEvent(name, "two trials", func(e run.Event) bool { return e.Type == run.EventTrialStarted && *e.Trial == 1 })
+		b.waitForEvent(name, "two trials", func(e run.Event) bool {
+			return e.Type == run.EventTrialStarted && *e.Trial == 1
+		})
 		b.fill()
 		if err := os.WriteFile(filepath.Join(b.cwd, "go"), []byte("1"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		l := b.await(name)
-		if l.State.Phase != run.Failed || l.State.Reason != run.ReasonDisk || !strings.Contains(l.State.Text, "no space left") ||
+		if l.State.Phase != run.Failed || l.State.Reason != run.ReasonDisk ||
+			!strings.Contains(l.State.Text, "no space left") ||
 			!strings.Contains(l.State.Text, "metaml resume "+name) {
 			t.Error(b.describe(l))
 		}
@@ -144,18 +151,21 @@ func testATrialOnAFullDisk(t *testing.T) {
 				b := newDiskBench(t)
 				spec := b.spec(2)
 				spec.Parallelism, spec.Fresh = 1, fresh
-				source := "import metaml, os\n\ndef train(i):\n    if i and not os.path.exists('free'):\n        " + c.write + "\n    return i\n"
+				source := "import metaml, os\n\ndef train(i):\n    if i and not os.path.exists('free'):\n        " +
+					c.write + "\n    return i\n"
 				l := b.run(spec, source, rows("i", 0, 1))
 				failed := l.State.Trials[1]
 				reason := run.ReasonDisk
 				if c.kind == "ValueError" {
 					reason = run.ReasonException
 				}
-				if failed.Reason != reason || failed.Error == nil || failed.Error.Type != c.kind || !strings.Contains(failed.Error.Traceback, c.kind) {
+				if failed.Reason != reason || failed.Error == nil || failed.Error.Type != c.kind ||
+					!strings.Contains(failed.Error.Traceback, c.kind) {
 					t.Error(b.describe(l))
 				}
 				count := l.State.Count()
-				if count.Succeeded != 1 || count.Failed != 1 || (l.State.Phase == run.Failed) != (reason == run.ReasonDisk) {
+				if count.Succeeded != 1 || count.Failed != 1 ||
+					(l.State.Phase == run.Failed) != (reason == run.ReasonDisk) {
 					t.Error(b.describe(l))
 				}
 				if reason != run.ReasonDisk {
@@ -171,7 +181,8 @@ func testATrialOnAFullDisk(t *testing.T) {
 				if err := b.Resume(t.Context(), l.Spec.Name); err != nil {
 					t.Fatal(err)
 				}
-				if l := b.await(l.Spec.Name); l.State.Phase != run.Succeeded || l.State.Count().Succeeded != 2 || l.State.Trials[0].Attempt != 1 {
+				if l := b.await(l.Spec.Name); l.State.Phase != run.Succeeded || l.State.Count().Succeeded != 2 ||
+					l.State.Trials[0].Attempt != 1 {
 					t.Error(b.describe(l))
 				}
 			})
@@ -183,7 +194,9 @@ func testATrialOnAFullDisk(t *testing.T) {
 func testATopLevelOnAFullDisk(t *testing.T) {
 	b := newDiskBench(t)
 	spec := b.spec(2)
-	l := b.run(spec, "import os\nif not os.path.exists('free'): print('x' * (8 << 20), flush=True)\n\ndef train(i): return i\n", rows("i", 0, 1))
+	l := b.run(spec,
+		"import os\nif not os.path.exists('free'): print('x' * (8 << 20), flush=True)\n\ndef train(i): return "+
+			"i\n", rows("i", 0, 1))
 	if l.State.Phase != run.Failed || l.State.Reason != run.ReasonDisk || l.State.Count().Failed != 2 {
 		t.Error(b.describe(l))
 	}
@@ -204,7 +217,8 @@ func testATopLevelOnAFullDisk(t *testing.T) {
 func testAServerOnAFullDisk(t *testing.T) {
 	s := newServer(t)
 	s.Dir = filepath.Join(os.Getenv(fullDisk), "served")
-	const talks = "print('loading', flush=True)\ndef serve(input):\n    print('asked', input, flush=True)\n    print('x' * 10_000)\n    return {'twice': 2 * input['n']}\n"
+	const talks = "print('loading', flush=True)\ndef serve(input):\n    print('asked', input, flush=True)\n    " +
+		"print('x' * 10_000)\n    return {'twice': 2 * input['n']}\n"
 	done := s.deploy(s.revisionSpec(1), talks)
 	s.fill()
 	// What is printed is lost, and the answer is not; nor is that of who is told that it is wrong.
@@ -215,13 +229,17 @@ func testAServerOnAFullDisk(t *testing.T) {
 		t.Errorf("%d %q %v", status, got, err)
 	}
 	var user *usererror.Error
-	if _, err := s.Submit(t.Context(), local.Submission{Spec: s.revisionSpec(1), Program: s.program(double)}); !errors.As(err, &user) || user.Code != "disk-full" {
+	if _, err := s.Submit(t.Context(), local.Submission{
+		Spec:    s.revisionSpec(1),
+		Program: s.program(double),
+	}); !errors.As(err, &user) || user.Code != "disk-full" {
 		t.Errorf("submitted to a full disk: %v", err)
 	}
 	s.free()
 	s.expectAnswer(`{"n": 5}`, `{"twice":10}`)
 	var log strings.Builder
-	if err := s.Log(t.Context(), s.name, 0, 0, "both", false, &log); err != nil || !strings.Contains(log.String(), "could not be written here: No space left on device\nasked {'n': 5}") {
+	if err := s.Log(t.Context(), s.name, 0, 0, "both", false, &log); err != nil ||
+		!strings.Contains(log.String(), "could not be written here: No space left on device\nasked {'n': 5}") {
 		t.Errorf("%v\n%.2000s", err, log.String())
 	}
 	s.fill()
@@ -230,8 +248,11 @@ func testAServerOnAFullDisk(t *testing.T) {
 		s.waitForAnswer(`{"n": 3}`, `{"twice":6}`)
 	}
 	s.killBoth()
-	s.waitFor("the server to be dead", func() bool { return s.load().Liveness == local.Dead && len(s.processes("")) == 0 })
-	if again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(talks)}); err != nil || !again.Attached {
+	s.waitFor("the server to be dead", func() bool {
+		return s.load().Liveness == local.Dead && len(s.processes("")) == 0
+	})
+	if again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(talks)}); err != nil ||
+		!again.Attached {
 		t.Errorf("%+v %v", again, err)
 	}
 	s.waitForAnswer(`{"n": 4}`, `{"twice":8}`)

@@ -105,7 +105,8 @@ func (b *bench) noneLeft() {
 			_ = b.Follow(ctx, name, "", func(run.Event, string) error { return nil })
 		}
 		b.waitFor("the monitor of "+name+" to end", func() bool { return !b.Folder(name).Monitored() })
-		if log, _ := os.ReadFile(b.Folder(name).MonitorLog()); strings.Contains(string(log), "DATA RACE") || strings.Contains(string(log), "goroutine ") {
+		if log, _ := os.ReadFile(b.Folder(name).MonitorLog()); strings.Contains(string(log), "DATA RACE") ||
+			strings.Contains(string(log), "goroutine ") {
 			b.t.Errorf("the monitor of %s: %s", name, log)
 		}
 	}
@@ -139,7 +140,8 @@ func (b *bench) processes(text string) []int {
 			continue
 		}
 		env, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		// One that is starting a program has none for a moment. It has a program, which a zombie and a kernel thread have not.
+		// One that is starting a program has none for a moment. It has a program, which a zombie and a kernel thread
+		// have not.
 		for n := 0; len(env) == 0 && n < 1000; n++ {
 			if _, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe")); err != nil {
 				break
@@ -147,7 +149,8 @@ func (b *bench) processes(text string) []int {
 			env, _ = os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
 		}
 		cmd, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if strings.Contains(string(env), "METAML_BENCH_MARK="+b.cwd) && strings.Contains(strings.ReplaceAll(string(cmd), "\x00", " "), text) && len(cmd) > 0 {
+		if strings.Contains(string(env), "METAML_BENCH_MARK="+b.cwd) &&
+			strings.Contains(strings.ReplaceAll(string(cmd), "\x00", " "), text) && len(cmd) > 0 {
 			found = append(found, pid)
 		}
 	}

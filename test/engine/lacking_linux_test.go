@@ -36,7 +36,8 @@ func TestAServerWithoutDescriptors(t *testing.T) {
 	s.kill("worker")
 	s.waitFor("the front to miss a descriptor", func() bool {
 		text, _ := os.ReadFile(s.Folder(s.name).FrontLog())
-		return strings.Contains(string(text), "dial worker 0: ") && strings.Contains(string(text), "too many open files")
+		return strings.Contains(string(text), "dial worker 0: ") &&
+			strings.Contains(string(text), "too many open files")
 	})
 	restore()
 	s.waitForAnswer("2", `{"twice":4}`)

@@ -59,7 +59,8 @@ def train(i):
 		b.waitForFile("saved-0")
 		b.waitForFile("finally-1")
 		var user *usererror.Error
-		if err := b.Stop(t.Context(), name, nil, false); !errors.As(err, &user) || !strings.Contains(user.Text, "stopped already") {
+		if err := b.Stop(t.Context(), name, nil, false); !errors.As(err, &user) ||
+			!strings.Contains(user.Text, "stopped already") {
 			t.Errorf("stopping twice: %v", err)
 		}
 		// And on it goes: those that were stopped, as attempts of their own.
@@ -67,7 +68,8 @@ def train(i):
 			t.Fatal(err)
 		}
 		b.waitForEvent(name, "a second attempt", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
-		if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != run.Running || l.Liveness != local.Alive {
+		if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != run.Running ||
+			l.Liveness != local.Alive {
 			t.Errorf("resumed: %v %s %s", err, l.State.Phase, l.Liveness)
 		}
 		if err := b.Stop(t.Context(), name, nil, true); err != nil {
@@ -86,9 +88,12 @@ def train(i):
 			if err := b.Stop(t.Context(), name, &trial, false); err != nil {
 				t.Fatal(err)
 			}
-			b.waitForEvent(name, "the trial's end", func(e run.Event) bool { return e.Type == run.EventTrialEnded && *e.Trial == trial })
+			b.waitForEvent(name, "the trial's end", func(e run.Event) bool {
+				return e.Type == run.EventTrialEnded && *e.Trial == trial
+			})
 			if trial == 0 {
-				if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != want || l.State.Trials[1].Phase != run.Running {
+				if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != want ||
+					l.State.Trials[1].Phase != run.Running {
 					t.Fatal(b.describe(l))
 				}
 			}
@@ -117,7 +122,8 @@ def train(i):
 	})
 	t.Run("while the program loads", func(t *testing.T) {
 		b := newBench(t)
-		name := b.submit(b.spec(1), "import time\nopen('loading', 'w').write('x')\ntime.sleep(600)\ndef train(): pass\n", nil)
+		name := b.submit(b.spec(1),
+			"import time\nopen('loading', 'w').write('x')\ntime.sleep(600)\ndef train(): pass\n", nil)
 		b.waitForFile("loading")
 		if err := b.Stop(t.Context(), name, nil, false); err != nil {
 			t.Fatal(err)
@@ -133,7 +139,8 @@ func TestTimeout(t *testing.T) {
 	spec := b.spec(2)
 	spec.Timeout = 300 * time.Millisecond
 	l := b.run(spec, "import time\ndef train(i):\n    if i: time.sleep(600)\n    return i\n", rows("i", 0, 1))
-	if l.State.Trials[0].Phase != run.Succeeded || l.State.Trials[1].Phase != run.Failed || l.State.Trials[1].Reason != run.ReasonTimeout || l.State.Trials[1].Attempt != 1 {
+	if l.State.Trials[0].Phase != run.Succeeded || l.State.Trials[1].Phase != run.Failed ||
+		l.State.Trials[1].Reason != run.ReasonTimeout || l.State.Trials[1].Attempt != 1 {
 		t.Error(b.describe(l))
 	}
 }
@@ -214,13 +221,14 @@ def train():
 		t.Errorf("%d MiB on disk", onDisk>>20)
 	}
 	text := b.log(l.Spec.Name, 0, "stdout")
-	if !strings.HasPrefix(text, "the first line\n") || !strings.HasSuffix(text, "the last line\n") || !strings.Contains(text, "MiB left out …]") || strings.Contains(text, "\x00") {
+	if !strings.HasPrefix(text, "the first line\n") || !strings.HasSuffix(text, "the last line\n") ||
+		!strings.Contains(text, "MiB left out …]") || strings.Contains(text, "\x00") {
 		t.Errorf("%d bytes of log: %.40q … %.40q", len(text), text, text[max(0, len(text)-40):])
 	}
 }
 
-// once is a training function that two processes of the same trial cannot be in at the same time, and that tells how often it
-// came to its end.
+// once is a training function that two processes of the same trial cannot be in at the same time, and that tells how
+// often it came to its end.
 const once = `
 import fcntl, os, time, random as r
 
@@ -278,7 +286,10 @@ func TestKillsAtAnyMoment(t *testing.T) {
 		}
 	})
 	var cursors []string
-	err := b.Follow(ctx, name, "", func(_ run.Event, cursor string) error { cursors = append(cursors, cursor); return nil })
+	err := b.Follow(ctx, name, "", func(_ run.Event, cursor string) error {
+		cursors = append(cursors, cursor)
+		return nil
+	})
 	cancel()
 	killer.Wait()
 	t.Logf("kills: %v", kills)
@@ -322,14 +333,19 @@ func TestKillsAtAnyMoment(t *testing.T) {
 
 func TestAKilledMonitorTakesItsTrialsWithIt(t *testing.T) {
 	b := newBench(t)
-	name := b.submit(b.spec(1), "import os, time\ndef train():\n    open('up', 'a').write(str(os.getpid()) + '\\n')\n    if len(open('up').readlines()) == 1: time.sleep(600)\n", nil)
+	name := b.submit(b.spec(1),
+		"import os, time\ndef train():\n    open('up', 'a').write(str(os.getpid()) + '\\n')\n    if "+
+			"len(open('up').readlines()) == 1: time.sleep(600)\n", nil)
 	pid, _ := strconv.Atoi(strings.TrimSpace(b.waitForFile("up")))
 	b.waitForEvent(name, "the news of the start", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
 	if err := syscall.Kill(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	b.waitFor("the trial to die", func() bool { return folder.StartTime(pid) == 0 || zombie(pid) })
-	b.waitFor("the run to be dead", func() bool { l, err := b.Load(t.Context(), name); return err == nil && l.Liveness == local.Dead })
+	b.waitFor("the run to be dead", func() bool {
+		l, err := b.Load(t.Context(), name)
+		return err == nil && l.Liveness == local.Dead
+	})
 	if l := b.await(name); l.State.Phase != run.Succeeded || l.State.Trials[0].Attempt != 2 {
 		t.Error(b.describe(l))
 	}
@@ -345,7 +361,9 @@ func inState(pid int, state rune) bool {
 
 func TestAKilledLoaderIsReplaced(t *testing.T) {
 	b := newBench(t)
-	name := b.submit(b.spec(2), "import os, time\ndef train(i):\n    open(f'up-{i}', 'a').write(str(os.getppid()) + '\\n')\n    if len(open(f'up-{i}').readlines()) == 1: time.sleep(600)\n", rows("i", 0, 1))
+	name := b.submit(b.spec(2),
+		"import os, time\ndef train(i):\n    open(f'up-{i}', 'a').write(str(os.getppid()) + '\\n')\n    if "+
+			"len(open(f'up-{i}').readlines()) == 1: time.sleep(600)\n", rows("i", 0, 1))
 	loader, _ := strconv.Atoi(strings.TrimSpace(b.waitForFile("up-0")))
 	b.waitForFile("up-1")
 	if err := syscall.Kill(loader, syscall.SIGKILL); err != nil {
@@ -361,7 +379,9 @@ func TestAKilledLoaderIsReplaced(t *testing.T) {
 
 func TestAfterTheMachineWasRestarted(t *testing.T) {
 	b := newBench(t)
-	name := b.submit(b.spec(2), "import time, os\ndef train(i):\n    open(f'up-{i}', 'a').write('x')\n    if i == 0 and open('up-0').read() == 'x': time.sleep(600)\n    return 1\n", rows("i", 0, 1))
+	name := b.submit(b.spec(2),
+		"import time, os\ndef train(i):\n    open(f'up-{i}', 'a').write('x')\n    if i == 0 and open('up-0').read() "+
+			"== 'x': time.sleep(600)\n    return 1\n", rows("i", 0, 1))
 	b.waitForFile("up-0")
 	b.waitForEvent(name, "the other trial's end", func(e run.Event) bool { return e.Type == run.EventTrialEnded })
 	f := b.Folder(name)
@@ -378,7 +398,8 @@ func TestAfterTheMachineWasRestarted(t *testing.T) {
 	if l.State.Trials[0].Phase != run.Failed || l.State.Trials[0].Reason != run.ReasonRestarted {
 		t.Errorf("the trial that ran is %s", l.State.Trials[0].Phase)
 	}
-	if l.Liveness != local.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted || !strings.Contains(l.State.Text, "metaml resume "+name) {
+	if l.Liveness != local.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted ||
+		!strings.Contains(l.State.Text, "metaml resume "+name) {
 		t.Error(b.describe(l))
 	}
 	if f.Monitored() {
@@ -399,7 +420,8 @@ func TestAfterTheMachineWasRestarted(t *testing.T) {
 
 func TestADeletedFolderEndsTheRun(t *testing.T) {
 	b := newBench(t)
-	name := b.submit(b.spec(1), "import time, os\ndef train():\n    open('up', 'w').write('x')\n    time.sleep(600)\n", nil)
+	name := b.submit(b.spec(1), "import time, os\ndef train():\n    open('up', 'w').write('x')\n    time.sleep(600)\n",
+		nil)
 	b.waitForFile("up")
 	ended, following := make(chan error, 1), make(chan struct{})
 	first := sync.OnceFunc(func() { close(following) })

@@ -20,9 +20,10 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// server is a server in a bench, with a client that asks it. revisionSpec describes a revision; submit and deploy submit one, and
-// deploy waits until it answers; load reads what the run folder says. post sends a request, expectAnswer wants its answer to be
-// right at once, waitForAnswer wants it to become right. liveProcess, kill and killBoth find and kill processes by their role.
+// server is a server in a bench, with a client that asks it. revisionSpec describes a revision; submit and deploy
+// submit one, and deploy waits until it answers; load reads what the run folder says. post sends a request,
+// expectAnswer wants its answer to be right at once, waitForAnswer wants it to become right. liveProcess, kill and
+// killBoth find and kill processes by their role.
 type server struct {
 	*bench
 	client *http.Client
@@ -52,8 +53,8 @@ func newServer(t *testing.T) *server {
 	return s
 }
 
-// revisionSpec describes a revision that serves main.py's function serve. Each has a key of its own, so that none is taken for
-// another that is there.
+// revisionSpec describes a revision that serves main.py's function serve. Each has a key of its own, so that none is
+// taken for another that is there.
 func (s *server) revisionSpec(workers int) run.Spec {
 	spec := s.bench.spec(workers)
 	spec.Series, spec.Kind, spec.Entry, spec.Source = s.series, run.Serve, "serve", s.cwd
@@ -92,7 +93,8 @@ func (s *server) waitForOutcome(revision int) (found run.Event) {
 	defer cancel()
 	enough := errors.New("enough")
 	err := s.Follow(ctx, s.name, "", func(e run.Event, _ string) error {
-		if (e.Type == run.EventServerReady || e.Type == run.EventServerFailed) && e.Revision == revision || e.Type == run.EventEnded {
+		if (e.Type == run.EventServerReady || e.Type == run.EventServerFailed) && e.Revision == revision ||
+			e.Type == run.EventEnded {
 			found = e
 			return enough
 		}
@@ -183,7 +185,8 @@ func (s *server) describe() string {
 		if e.Worker != nil {
 			worker = fmt.Sprintf("worker %d.%d ", *e.Worker, e.Attempt)
 		}
-		fmt.Fprintf(&text, "%s %s revision %d %s%s %s %s", e.Time.Format("05.000"), e.Type, e.Revision, worker, e.Reason, e.Text, e.State)
+		fmt.Fprintf(&text, "%s %s revision %d %s%s %s %s", e.Time.Format("05.000"), e.Type, e.Revision, worker,
+			e.Reason, e.Text, e.State)
 		if e.Error != nil {
 			fmt.Fprintf(&text, " %s: %s\n%s", e.Error.Type, e.Error.Text, e.Error.Traceback)
 		}
@@ -260,7 +263,8 @@ func (s *server) killBoth() {
 	})
 	err := syscall.Kill(monitor, syscall.SIGSTOP)
 	s.waitFor("the monitor to stand still", func() bool { return inState(monitor, 'T') })
-	if err = errors.Join(err, syscall.Kill(front, syscall.SIGKILL), syscall.Kill(monitor, syscall.SIGKILL)); err != nil {
+	if err = errors.Join(err, syscall.Kill(front, syscall.SIGKILL),
+		syscall.Kill(monitor, syscall.SIGKILL)); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -28,14 +28,18 @@ func TestAKilledProcessOfAServerIsReplaced(t *testing.T) {
 			for n := range 3 {
 				pid := s.kill(kind)
 				s.waitForAnswer(strconv.Itoa(n), fmt.Sprintf(`{"twice":%d}`, 2*n))
-				s.waitFor("another "+kind, func() bool { other := s.liveProcess(kind); return other != 0 && other != pid })
+				s.waitFor("another "+kind, func() bool {
+					other := s.liveProcess(kind)
+					return other != 0 && other != pid
+				})
 			}
 			s.waitFor("all workers", func() bool {
 				v := s.load().State.Server
 				return len(v.Workers) == 2 && v.Workers[0].Ready && v.Workers[1].Ready
 			})
 			l := s.load()
-			if l.Liveness != local.Alive || l.State.Server.Revision != 1 || s.url() != url || kind != "front" && l.State.Server.Restarts < 3 {
+			if l.Liveness != local.Alive || l.State.Server.Revision != 1 || s.url() != url ||
+				kind != "front" && l.State.Server.Restarts < 3 {
 				t.Error(s.describe())
 			}
 		})
@@ -48,7 +52,9 @@ func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 	done := s.deploy(s.revisionSpec(1), double)
 	url := s.url()
 	s.killBoth()
-	s.waitFor("the server to be dead", func() bool { return s.load().Liveness == local.Dead && len(s.processes("")) == 0 })
+	s.waitFor("the server to be dead", func() bool {
+		return s.load().Liveness == local.Dead && len(s.processes("")) == 0
+	})
 	again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(double)})
 	if err != nil || !again.Attached {
 		t.Fatalf("%+v %v", again, err)
@@ -77,14 +83,16 @@ func TestAProgramThatDoesNotLoadAgainEndsTheServer(t *testing.T) {
 	if err := os.WriteFile(weights, []byte("3"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.deploy(s.revisionSpec(2), "weight = int(open('weights').read())\ndef serve(input: int):\n    return weight * input\n")
+	s.deploy(s.revisionSpec(2),
+		"weight = int(open('weights').read())\ndef serve(input: int):\n    return weight * input\n")
 	s.expectAnswer("2", "6")
 	if err := os.Remove(weights); err != nil {
 		t.Fatal(err)
 	}
 	s.kill("loader")
 	l := s.await(s.name)
-	if l.State.Phase != run.Failed || l.State.Reason != run.ReasonProgram || !strings.Contains(l.State.Text, "FileNotFoundError") {
+	if l.State.Phase != run.Failed || l.State.Reason != run.ReasonProgram ||
+		!strings.Contains(l.State.Text, "FileNotFoundError") {
 		t.Error(s.describe())
 	}
 	if err := os.WriteFile(weights, []byte("4"), 0o600); err != nil {
@@ -158,7 +166,9 @@ func TestAStoppedServerAnswersWhatItHas(t *testing.T) {
 	if err := s.Resume(t.Context(), s.name); err != nil {
 		t.Fatal(err)
 	}
-	s.waitForEvent(s.name, "readiness once more", func(e run.Event) bool { return e.Type == run.EventServerReady && e.N > 12 })
+	s.waitForEvent(s.name, "readiness once more", func(e run.Event) bool {
+		return e.Type == run.EventServerReady && e.N > 12
+	})
 	if s.url() != url {
 		t.Errorf("resumed at %s", s.url())
 	}
@@ -202,13 +212,16 @@ func TestAServerAfterTheMachineWasRestarted(t *testing.T) {
 	// The machine takes everything at once.
 	m := f.ReadMonitor()
 	s.killBoth()
-	s.waitFor("all to be gone", func() bool { return !f.Monitored() && len(s.processes("")) == 0 && !anyAlive(s.fronts()) })
+	s.waitFor("all to be gone", func() bool {
+		return !f.Monitored() && len(s.processes("")) == 0 && !anyAlive(s.fronts())
+	})
 	m.BootID = "another"
 	if err := folder.ReplaceJSON(f.MonitorFile(), m); err != nil {
 		t.Fatal(err)
 	}
 	l := s.await(s.name)
-	if l.Liveness != local.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted || !strings.Contains(l.State.Text, "metaml resume "+s.name) {
+	if l.Liveness != local.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted ||
+		!strings.Contains(l.State.Text, "metaml resume "+s.name) {
 		t.Error(s.describe())
 	}
 	if found, err := s.Server(t.Context(), s.revisionSpec(1)); err != nil || found != nil {
@@ -246,12 +259,15 @@ func TestAWorkerThatHangsIsReplaced(t *testing.T) {
 		t.Errorf("%d %s %v", status, text, err)
 	}
 	s.waitForAnswer("7", "7")
-	s.waitForEvent(s.name, "the reason", func(e run.Event) bool { return e.Type == run.EventWorkerEnded && e.Reason == run.ReasonHung })
+	s.waitForEvent(s.name, "the reason", func(e run.Event) bool {
+		return e.Type == run.EventWorkerEnded && e.Reason == run.ReasonHung
+	})
 }
 
 func TestAWorkerThatKeepsDyingIsNotedAndStartedAgain(t *testing.T) {
 	s := newServer(t)
-	s.deploy(s.revisionSpec(1), "import os\ndef serve(input: int):\n    if input == 13: os._exit(5)\n    return input\n")
+	s.deploy(s.revisionSpec(1),
+		"import os\ndef serve(input: int):\n    if input == 13: os._exit(5)\n    return input\n")
 	for range 6 {
 		status, text, err := s.post(s.url(), "13")
 		if err != nil || status < 500 {

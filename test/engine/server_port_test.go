@@ -27,13 +27,15 @@ func TestPorts(t *testing.T) {
 	spec.Server.Port = held.Addr().(*net.TCPAddr).Port
 	var refused *usererror.Error
 	_, err = s.Submit(t.Context(), local.Submission{Spec: spec, Program: s.program(double)})
-	if !errors.As(err, &refused) || refused.Code != "port" || !strings.Contains(refused.Text, strconv.Itoa(spec.Server.Port)) || !strings.Contains(refused.Hint, "--port") {
+	if !errors.As(err, &refused) || refused.Code != "port" ||
+		!strings.Contains(refused.Text, strconv.Itoa(spec.Server.Port)) || !strings.Contains(refused.Hint, "--port") {
 		t.Errorf("a port in use: %v", err)
 	}
 	elsewhere := s.revisionSpec(1)
 	elsewhere.Server.Host = "192.0.2.1"
 	_, err = s.Submit(t.Context(), local.Submission{Spec: elsewhere, Program: s.program(double)})
-	if !errors.As(err, &refused) || refused.Code != "host" || !strings.Contains(refused.Text, "192.0.2.1 is no address of this machine") {
+	if !errors.As(err, &refused) || refused.Code != "host" ||
+		!strings.Contains(refused.Text, "192.0.2.1 is no address of this machine") {
 		t.Errorf("an address of another machine: %v", err)
 	}
 	if names := s.names(); len(names) != 0 {
@@ -47,7 +49,8 @@ func TestPorts(t *testing.T) {
 	// Another server cannot have it, and is told whose it is; the same one keeps it.
 	other := s.revisionSpec(1)
 	other.Series, other.Server.Port = "other", spec.Server.Port
-	if _, err = s.Submit(t.Context(), local.Submission{Spec: other, Program: s.program(double)}); !errors.As(err, &refused) || !strings.Contains(refused.Hint, "metaml stop serve-1") {
+	if _, err = s.Submit(t.Context(), local.Submission{Spec: other, Program: s.program(double)}); !errors.As(err,
+		&refused) || !strings.Contains(refused.Hint, "metaml stop serve-1") {
 		t.Errorf("another server's port: %v", err)
 	}
 	next := s.revisionSpec(1)
@@ -67,7 +70,10 @@ func TestPorts(t *testing.T) {
 	if s.url() == before {
 		t.Errorf("still at %s", before)
 	}
-	s.waitFor("the old port to be given up", func() bool { _, _, err := s.post(before, "1"); return errors.Is(err, syscall.ECONNREFUSED) })
+	s.waitFor("the old port to be given up", func() bool {
+		_, _, err := s.post(before, "1")
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
 	everywhere := s.revisionSpec(1)
 	everywhere.Server.Port, everywhere.Server.Host = moved.Server.Port, "0.0.0.0"
 	s.deploy(everywhere, double)
@@ -79,14 +85,21 @@ func TestAPortBelow1024(t *testing.T) {
 	const inner = "METAML_TEST_LOW_PORT"
 	if dir := os.Getenv(inner); dir != "" {
 		target := &local.Target{Dir: dir, Agent: "unused"}
-		_, err := target.Submit(t.Context(), local.Submission{Spec: run.Spec{Series: "serve", Kind: run.Serve, Server: &run.ServerSpec{Path: "/predict", Host: "127.0.0.1", Port: 80}}})
+		_, err := target.Submit(t.Context(), local.Submission{
+			Spec: run.Spec{
+				Series: "serve", Kind: run.Serve,
+				Server: &run.ServerSpec{Path: "/predict", Host: "127.0.0.1", Port: 80},
+			},
+		})
 		var refused *usererror.Error
-		if !errors.As(err, &refused) || refused.Code != "port" || !strings.Contains(refused.Text, "port 80 may not be used by this user") {
+		if !errors.As(err, &refused) || refused.Code != "port" ||
+			!strings.Contains(refused.Text, "port 80 may not be used by this user") {
 			t.Errorf("port 80: %v", err)
 		}
 		return
 	}
-	dir, err := os.MkdirTemp("/tmp", "metaml-low-port-") //nolint:usetesting // the test's own folder is in one that only we may enter
+	//nolint:usetesting // the test's own folder is in one that only we may enter
+	dir, err := os.MkdirTemp("/tmp", "metaml-low-port-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +116,8 @@ func TestAPortBelow1024(t *testing.T) {
 	if err := os.WriteFile(binary, self, 0o755); err != nil { // for nobody
 		t.Fatal(err)
 	}
-	out, err := asNobody(t, dir, inner+"="+filepath.Join(dir, "runs"), binary, "-test.run", "^TestAPortBelow1024$", "-test.v")
+	out, err := asNobody(t, dir, inner+"="+filepath.Join(dir, "runs"), binary, "-test.run", "^TestAPortBelow1024$",
+		"-test.v")
 	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestAPortBelow1024")) {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -49,7 +49,8 @@ func TestReplacedUnderLoadWithoutAFailedRequest(t *testing.T) {
 				body, err := io.ReadAll(r.Body)
 				_ = r.Body.Close()
 				var revision, back int64
-				if _, scan := fmt.Sscanf(string(body), "[%d,%d]", &revision, &back); err != nil || r.StatusCode != 200 || scan != nil || back != int64(n) || revision < before {
+				if _, scan := fmt.Sscanf(string(body), "[%d,%d]", &revision, &back); err != nil ||
+					r.StatusCode != 200 || scan != nil || back != int64(n) || revision < before {
 					t.Errorf("request %d: %d %q %v, when revision %d was ready", n, r.StatusCode, body, err, before)
 					return
 				}
@@ -87,17 +88,53 @@ func TestARevisionThatNeverGetsReady(t *testing.T) {
 		reason                run.Reason
 		text                  string // in the text or the error
 	}{
-		{"the top level raises", "open('nothing there')\ndef serve(input): return 1\n", "", run.ReasonProgram, "FileNotFoundError"},
-		{"the worker ends", "import os, threading\ndef serve(input): return 1\nthreading.Timer(0.01, os._exit, [3]).start()\nimport time\ntime.sleep(10)", "", run.ReasonProgram, "exit status 3"},
-		{"the last lines of what loads", "import os, sys\ndef serve(input): return 1\nprint('last words', file=sys.stderr, flush=True)\nos._exit(3)", "", run.ReasonProgram, "last words"},
-		{"the last lines of a worker", "import os, sys\ndef serve(input: int):\n    print('last words', file=sys.stderr, flush=True)\n    os._exit(3)\n", "", run.ReasonExit, "worker 0 ended while it answered the example made from the signature, 1: ended with exit status 3\nlast words"},
-		{"a name that is not defined", "def serve(input: int): return undefined\n", "", run.ReasonTest, "name 'undefined' is not defined"},
-		{"a module that is missing", "def serve(input: int):\n    import not_there\n", "", run.ReasonTest, "No module named 'not_there'"},
+		{
+			"the top level raises", "open('nothing there')\ndef serve(input): return 1\n", "", run.ReasonProgram,
+			"FileNotFoundError",
+		},
+		{
+			"the worker ends",
+			"import os, threading\ndef serve(input): return 1\nthreading.Timer(0.01, os._exit, [3]).start()\nimport " +
+				"time\ntime.sleep(10)", "", run.ReasonProgram, "exit status 3",
+		},
+		{
+			"the last lines of what loads",
+			"import os, sys\ndef serve(input): return 1\nprint('last words', file=sys.stderr, flush=True)\nos._exit(3)",
+			"", run.ReasonProgram, "last words",
+		},
+		{
+			"the last lines of a worker",
+			"import os, sys\ndef serve(input: int):\n    print('last words', file=sys.stderr, flush=True)\n    " +
+				"os._exit(3)\n", "", run.ReasonExit,
+			"worker 0 ended while it answered the example made from the signature, 1: ended with exit status " +
+				"3\nlast words",
+		},
+		{
+			"a name that is not defined", "def serve(input: int): return undefined\n", "", run.ReasonTest,
+			"name 'undefined' is not defined",
+		},
+		{
+			"a module that is missing", "def serve(input: int):\n    import not_there\n", "", run.ReasonTest,
+			"No module named 'not_there'",
+		},
 		{"no JSON", "def serve(input: int): return {1: object()}\n", "", run.ReasonTest, "object"},
-		{"our own example is refused", "def serve(input: int): return 1 / (input - input)\n", "", run.ReasonTest, "the example made from the signature, 1, was answered with 500: serve raised ZeroDivisionError"},
-		{"a stream that breaks", "def serve(input: int):\n    yield 1\n    raise KeyError('later')\n", "", run.ReasonTest, "was answered with 500: serve raised KeyError"},
-		{"a stream that an error of its own breaks", "import metaml\ndef serve(input: int):\n    yield 1\n    raise metaml.HTTPError(409, 'taken')\n", "", run.ReasonTest, "was answered with 409: serve answered 409 taken, in a stream that had begun"},
-		{"our own example is not taken in time", "import time\ndef serve(input: int): time.sleep(600)\n", "", run.ReasonTest, "504"},
+		{
+			"our own example is refused", "def serve(input: int): return 1 / (input - input)\n", "", run.ReasonTest,
+			"the example made from the signature, 1, was answered with 500: serve raised ZeroDivisionError",
+		},
+		{
+			"a stream that breaks", "def serve(input: int):\n    yield 1\n    raise KeyError('later')\n", "",
+			run.ReasonTest, "was answered with 500: serve raised KeyError",
+		},
+		{
+			"a stream that an error of its own breaks",
+			"import metaml\ndef serve(input: int):\n    yield 1\n    raise metaml.HTTPError(409, 'taken')\n", "",
+			run.ReasonTest, "was answered with 409: serve answered 409 taken, in a stream that had begun",
+		},
+		{
+			"our own example is not taken in time", "import time\ndef serve(input: int): time.sleep(600)\n", "",
+			run.ReasonTest, "504",
+		},
 		{"the example is refused", "def serve(input): return 1 / input\n", "0", run.ReasonTest, "ZeroDivisionError"},
 		{"cannot be served", "serve = 3\n", "", run.ReasonProgram, "serve"},
 	} {
@@ -124,14 +161,17 @@ func TestARevisionThatNeverGetsReady(t *testing.T) {
 	}
 }
 
-// What an example from the signature says may be its own fault, which is no reason against a function that takes no other's place.
+// What an example from the signature says may be its own fault, which is no reason against a function that takes no
+// other's place.
 func TestAnExampleOfOursThatTheFunctionCannotTake(t *testing.T) {
 	for name, source := range map[string]string{
-		"an exception":           "def serve(input: int):\n    return {7: 14}[input]\n",
-		"a loop that never runs": "def serve(input: int):\n    for i in range(1, input):\n        last = 2 * (i + 1)\n    return last\n",
-		"a module by its name":   "import importlib\ndef serve(input: int):\n    return importlib.import_module({7: 'math'}.get(input, 'not_there')).gcd(28, 42)\n",
-		"a result of its own":    "def serve(input: int):\n    return 14 if input == 7 else float('nan')\n",
-		"an exit":                "import sys\ndef serve(input: int):\n    return 14 if input == 7 else sys.exit(3)\n",
+		"an exception": "def serve(input: int):\n    return {7: 14}[input]\n",
+		"a loop that never runs": "def serve(input: int):\n    for i in range(1, input):\n        last = 2 * (i + " +
+			"1)\n    return last\n",
+		"a module by its name": "import importlib\ndef serve(input: int):\n    return importlib.import_module({7: " +
+			"'math'}.get(input, 'not_there')).gcd(28, 42)\n",
+		"a result of its own": "def serve(input: int):\n    return 14 if input == 7 else float('nan')\n",
+		"an exit":             "import sys\ndef serve(input: int):\n    return 14 if input == 7 else sys.exit(3)\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -140,7 +180,9 @@ func TestAnExampleOfOursThatTheFunctionCannotTake(t *testing.T) {
 			l := s.load()
 			noted := name == "a result of its own" && l.State.Server.Answer > 0
 			for _, n := range l.State.Notes {
-				noted = noted || strings.HasPrefix(n.Text, "the example made from the signature, 1, was answered with 500: serve ") && strings.Contains(n.Hint, "--example")
+				noted = noted || strings.HasPrefix(n.Text,
+					"the example made from the signature, 1, was answered with 500: serve "+
+						"") && strings.Contains(n.Hint, "--example")
 			}
 			if !noted {
 				t.Error(s.describe())
@@ -151,7 +193,8 @@ func TestAnExampleOfOursThatTheFunctionCannotTake(t *testing.T) {
 			if name == "a result of its own" {
 				return
 			}
-			if e.Type != run.EventServerFailed || e.Reason != run.ReasonTest || !strings.Contains(e.Text, "signature, 1, was") || !strings.Contains(e.Hint, "--example") {
+			if e.Type != run.EventServerFailed || e.Reason != run.ReasonTest ||
+				!strings.Contains(e.Text, "signature, 1, was") || !strings.Contains(e.Hint, "--example") {
 				t.Errorf("%+v\n%s", e, s.describe())
 			}
 			if v := s.load().State.Server; v.Revision != 1 || v.Failed == nil {
@@ -172,7 +215,8 @@ func TestAServerThatNeverAnswersEndsWithTheReason(t *testing.T) {
 	s := newServer(t)
 	done := s.submit(s.revisionSpec(1), "print('here')\nundefined\ndef serve(input): return 1\n")
 	l := s.await(done.Spec.Name)
-	if l.State.Phase != run.Failed || l.State.Reason != run.ReasonProgram || !strings.Contains(l.State.Text, "NameError") || l.State.Server.Failed == nil {
+	if l.State.Phase != run.Failed || l.State.Reason != run.ReasonProgram ||
+		!strings.Contains(l.State.Text, "NameError") || l.State.Server.Failed == nil {
 		t.Error(s.describe())
 	}
 	// Once more, with the reason out of the way, in a folder of its own.

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// Twenty seconds in the life of a server on a bad day: its processes are killed at any moment, also while others of them are being
-// started again, and now and then it is replaced. Never is an answer wrong, never is a connection refused, and after each kill it
-// answers again, without anybody's help.
+// Twenty seconds in the life of a server on a bad day: its processes are killed at any moment, also while others of
+// them are being started again, and now and then it is replaced. Never is an answer wrong, never is a connection
+// refused, and after each kill it answers again, without anybody's help.
 func TestServerSoak(t *testing.T) {
 	const kills, people = 40, 4
 	s := newServer(t)
@@ -87,9 +87,14 @@ func TestServerSoak(t *testing.T) {
 			}
 		}
 		probe := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-		s.waitFor("an answer after the kill of a "+kind, func() bool { _, err := askSquare(probe, url, n); return err == nil })
+		s.waitFor("an answer after the kill of a "+kind, func() bool {
+			_, err := askSquare(probe, url, n)
+			return err == nil
+		})
 		// These guard each other: both are there before one is killed again.
-		s.waitFor("front and monitor", func() bool { return s.liveProcess("front") != 0 && s.liveProcess("monitor") != 0 })
+		s.waitFor("front and monitor", func() bool {
+			return s.liveProcess("front") != 0 && s.liveProcess("monitor") != 0
+		})
 	}
 	s.waitFor("the newest revision", func() bool {
 		l, err := s.Load(s.t.Context(), s.name)
@@ -121,7 +126,8 @@ func askSquare(client *http.Client, url string, n int) (revision int, err error)
 		return 0, fmt.Errorf("status %d: %s", r.StatusCode, body)
 	}
 	var square int
-	if _, err := fmt.Sscanf(string(body), "[%d,%d]", &square, &revision); err != nil || r.StatusCode != 200 || square != n*n {
+	if _, err := fmt.Sscanf(string(body), "[%d,%d]", &square, &revision); err != nil || r.StatusCode != 200 ||
+		square != n*n {
 		return 0, fmt.Errorf("%w: %d %s", errWrong, r.StatusCode, body)
 	}
 	return revision, nil

@@ -25,7 +25,8 @@ func TestAServer(t *testing.T) {
 	s.expectAnswer("21", `{"twice":42}`)
 	l := s.load()
 	v := l.State.Server
-	if l.Liveness != local.Alive || l.State.Phase != run.Running || v.Revision != 1 || v.Starting != 0 || len(v.Workers) != 2 || !v.Workers[0].Ready ||
+	if l.Liveness != local.Alive || l.State.Phase != run.Running || v.Revision != 1 || v.Starting != 0 ||
+		len(v.Workers) != 2 || !v.Workers[0].Ready ||
 		v.Answer <= 0 || v.Example == "" || v.Port() < 20000 || v.Port() > 31999 || !l.State.Loaded.Fork {
 		t.Errorf("%+v", v)
 	}
@@ -33,7 +34,8 @@ func TestAServer(t *testing.T) {
 	if all, err := s.List(t.Context()); err != nil || len(all) != 1 || all[0].State.Server.Address != v.Address {
 		t.Errorf("%+v %v", all, err)
 	}
-	if found, err := s.Server(t.Context(), s.revisionSpec(1)); err != nil || found == nil || found.Spec.Name != "serve-1" {
+	if found, err := s.Server(t.Context(), s.revisionSpec(1)); err != nil || found == nil ||
+		found.Spec.Name != "serve-1" {
 		t.Errorf("%+v %v", found, err)
 	}
 	// Asked for the same once more: it is there already.
@@ -59,7 +61,8 @@ func TestAServer(t *testing.T) {
 	if _, _, err := s.post(url, "1"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a stopped server was asked: %v", err)
 	}
-	if all, err := s.List(t.Context()); err != nil || all[0].State.Server.Address != url || all[0].State.Server.Revision != 1 {
+	if all, err := s.List(t.Context()); err != nil || all[0].State.Server.Address != url ||
+		all[0].State.Server.Revision != 1 {
 		t.Errorf("a list of a stopped server: %+v %v", all[0].State.Server, err)
 	}
 	if err := s.Delete(t.Context(), s.name); err != nil {
@@ -274,7 +277,9 @@ func TestTwoServersSideBySide(t *testing.T) {
 
 func TestTheLogOfAWorker(t *testing.T) {
 	s := newServer(t)
-	s.deploy(s.revisionSpec(1), "import os\nprint('loading')\ndef serve(input: int):\n    print('asked', input, flush=True)\n    if input == 13: os._exit(5)\n    return input\n")
+	s.deploy(s.revisionSpec(1),
+		"import os\nprint('loading')\ndef serve(input: int):\n    print('asked', input, flush=True)\n    if input == "+
+			"13: os._exit(5)\n    return input\n")
 	log := func(attempt int) string {
 		var text strings.Builder
 		if err := s.Log(t.Context(), s.name, 0, attempt, "both", false, &text); err != nil {
@@ -293,7 +298,8 @@ func TestTheLogOfAWorker(t *testing.T) {
 		t.Errorf("%q", second)
 	}
 	var refused *usererror.Error
-	if err := s.Log(t.Context(), s.name, 1, 0, "both", false, io.Discard); !errors.As(err, &refused) || !strings.Contains(refused.Text, "no worker 1") {
+	if err := s.Log(t.Context(), s.name, 1, 0, "both", false, io.Discard); !errors.As(err, &refused) ||
+		!strings.Contains(refused.Text, "no worker 1") {
 		t.Errorf("%v", err)
 	}
 	// It goes on with the revision that replaces this one, until the server has ended.

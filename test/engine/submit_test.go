@@ -15,7 +15,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-const waits = "import os, time\ndef train():\n    open('up', 'w').write('x')\n    while not os.path.exists('go'): time.sleep(0.01)\n"
+const waits = "import os, time\ndef train():\n    open('up', 'w').write('x')\n    while not os.path.exists('go'): " +
+	"time.sleep(0.01)\n"
 
 func (b *bench) writeGo() { write(b.t, filepath.Join(b.cwd, "go"), "x") }
 
@@ -100,12 +101,18 @@ func TestAFollowerGoesOnFromItsCursor(t *testing.T) {
 		cursor string
 	}
 	var all []seen
-	if err := b.Follow(t.Context(), l.Spec.Name, "", func(e run.Event, c string) error { all = append(all, seen{e.N, c}); return nil }); err != nil {
+	if err := b.Follow(t.Context(), l.Spec.Name, "", func(e run.Event, c string) error {
+		all = append(all, seen{e.N, c})
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for i, s := range all {
 		var rest []int64
-		if err := b.Follow(t.Context(), l.Spec.Name, s.cursor, func(e run.Event, _ string) error { rest = append(rest, e.N); return nil }); err != nil {
+		if err := b.Follow(t.Context(), l.Spec.Name, s.cursor, func(e run.Event, _ string) error {
+			rest = append(rest, e.N)
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if len(rest) != len(all)-i-1 || (len(rest) > 0 && rest[0] != s.n+1) {
@@ -116,7 +123,9 @@ func TestAFollowerGoesOnFromItsCursor(t *testing.T) {
 		t.Error("a cursor that is none was taken")
 	}
 	stop := errors.New("enough")
-	if err := b.Follow(t.Context(), l.Spec.Name, "", func(run.Event, string) error { return stop }); !errors.Is(err, stop) {
+	if err := b.Follow(t.Context(), l.Spec.Name, "", func(run.Event, string) error {
+		return stop
+	}); !errors.Is(err, stop) {
 		t.Errorf("the follower's own error: %v", err)
 	}
 }
@@ -145,7 +154,8 @@ def train():
 		t.Errorf("%q", got)
 	}
 	var user *usererror.Error
-	if err := b.Log(t.Context(), name, 1, 0, "stdout", false, &text); !errors.As(err, &user) || user.Hint != "its trials are 0 to 0" {
+	if err := b.Log(t.Context(), name, 1, 0, "stdout", false, &text); !errors.As(err, &user) ||
+		user.Hint != "its trials are 0 to 0" {
 		t.Errorf("a trial that is none: %v", err)
 	}
 }
@@ -172,7 +182,9 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 	name := b.submit(b.spec(1), waits, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := b.Follow(ctx, name, "", func(run.Event, string) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+	if err := b.Follow(ctx, name, "", func(run.Event, string) error {
+		return nil
+	}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	b.writeGo()
@@ -202,7 +214,8 @@ def train(i):
 	gpus := map[string]bool{}
 	for i, trial := range l.State.Trials {
 		env := b.log(l.Spec.Name, i, "stdout")
-		if strings.Contains(env, "METAML_BASE") || strings.Contains(env, "matplotlib_inline") || !strings.Contains(env, `"KEPT": "yes"`) {
+		if strings.Contains(env, "METAML_BASE") || strings.Contains(env, "matplotlib_inline") ||
+			!strings.Contains(env, `"KEPT": "yes"`) {
 			t.Errorf("environment: %s", env)
 		}
 		if !strings.Contains(env, `"_METAML_TRIAL": "`+string(rune('0'+i))+`"`) {
@@ -232,8 +245,12 @@ func TestFilesThatSeveralTrialsWroteAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer redirected.Close()
-	l := b.run(spec, "import time\ndef train(i):\n    time.sleep(1.1)\n    open('model.bin', 'w').write(str(i))\n    open('out1.txt', 'a').write('a line')\n    open(f'own-{i}', 'w').write('x')\n", rows("i", 0, 1))
-	if n := l.State.Notes; len(n) != 1 || n[0].Code != "shared-file" || !strings.HasPrefix(n[0].Text, "`model.bin` was written by several trials in ") || !strings.Contains(n[0].Hint, "metaml.output()") {
+	l := b.run(spec,
+		"import time\ndef train(i):\n    time.sleep(1.1)\n    open('model.bin', 'w').write(str(i))\n    "+
+			"open('out1.txt', 'a').write('a line')\n    open(f'own-{i}', 'w').write('x')\n", rows("i", 0, 1))
+	if n := l.State.Notes; len(n) != 1 || n[0].Code != "shared-file" ||
+		!strings.HasPrefix(n[0].Text, "`model.bin` was written by several trials in ") ||
+		!strings.Contains(n[0].Hint, "metaml.output()") {
 		t.Errorf("%+v", n)
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// Scalars count as metrics wherever the trial writes them; what it reports itself wins, and a damaged file is named once.
+// Scalars count as metrics wherever the trial writes them; what it reports itself wins, and a damaged file is named
+// once.
 func TestScalarsOfTrials(t *testing.T) {
 	b := newBench(t)
 	l := b.run(b.spec(2), `
@@ -48,7 +49,10 @@ def train(i):
 	}
 	for i := range 2 {
 		trial := l.State.Trials[i]
-		for name, want := range map[string]float64{"inside": float64(10*i + 2), "beside": float64(20*i + 2), "loss": 0.5} {
+		for name, want := range map[string]float64{
+			"inside": float64(10*i + 2), "beside": float64(20*i + 2),
+			"loss": 0.5,
+		} {
 			if got, ok := trial.Metrics[name]; !ok || got != want {
 				t.Errorf("trial %d: %s is %v, want %v", i, name, got, want)
 			}

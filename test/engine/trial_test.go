@@ -239,7 +239,8 @@ mine = random.Random()
 left = np.random.default_rng(7)
 
 def train():
-    return {"r": random.random(), "n": np.random.random(), "g": rng.random(), "o": old.random(), "m": mine.random(), "l": left.random()}
+    ours = {"r": random.random(), "n": np.random.random(), "g": rng.random()}
+    return {**ours, "o": old.random(), "m": mine.random(), "l": left.random()}
 `
 	late := `
 import random
@@ -308,9 +309,12 @@ above = metaml.trial(), metaml.attempt(), metaml.seed()
 def train():
     if metaml.trial() == 1 and metaml.attempt() == 1: os.kill(os.getpid(), signal.SIGKILL)
     ask = "import metaml; print(metaml.trial(), metaml.attempt(), metaml.seed())"
-    child = subprocess.check_output([sys.executable, "-c", ask], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    child = subprocess.check_output([sys.executable, "-c", ask], env=environment, text=True)
     mine = metaml.trial(), metaml.attempt(), metaml.seed()
-    return {"trial": mine[0], "attempt": mine[1], "seed": mine[2], "child": child.split() == [str(x) for x in mine], "top": above[:2] == (None, None), "load": above[2]}
+    same = child.split() == [str(x) for x in mine]
+    top = above[:2] == (None, None)
+    return {"trial": mine[0], "attempt": mine[1], "seed": mine[2], "child": same, "top": top, "load": above[2]}
 `
 	var before []run.Trial
 	for _, fresh := range []bool{false, true} {

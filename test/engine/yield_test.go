@@ -9,7 +9,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// TestAFunctionThatYields runs functions whose call alone runs nothing: what they yield is reported, what they return is the result.
+// TestAFunctionThatYields runs functions whose call alone runs nothing: what they yield is reported, what they return
+// is the result.
 func TestAFunctionThatYields(t *testing.T) {
 	const reported = "0:0.5 1:0.25 <nil>:value=7"
 	for _, c := range []struct {
@@ -23,7 +24,10 @@ def train():
     yield 7
     return {"accuracy": 0.9}
 `, reported, "map[accuracy:0.9 loss:0.25 value:7]", "not reported, since not numbers: name"},
-		{"without a result", "def train():\n    yield {\"loss\": 2}\n    yield {\"loss\": 1}\n", "<nil>:2 <nil>:1", "map[loss:1]", ""},
+		{
+			"without a result", "def train():\n    yield {\"loss\": 2}\n    yield {\"loss\": 1}\n", "<nil>:2 <nil>:1",
+			"map[loss:1]", "",
+		},
 		{"an async generator", `
 import asyncio
 async def train():
@@ -32,8 +36,15 @@ async def train():
         yield {"step": e, "loss": 0.5 / (e + 1)}
     yield 7
 `, reported, "map[loss:0.25 value:7]", ""},
-		{"a coroutine", "import asyncio\nasync def train():\n    await asyncio.sleep(0)\n    return {\"accuracy\": 0.9}\n", "", "map[accuracy:0.9]", ""},
-		{"no numbers", "def train():\n    yield \"epoch\"\n    yield \"another\"\n", "", "map[]", "the function yielded a str, not numbers: 'epoch'"},
+		{
+			"a coroutine",
+			"import asyncio\nasync def train():\n    await asyncio.sleep(0)\n    return {\"accuracy\": 0.9}\n", "",
+			"map[accuracy:0.9]", "",
+		},
+		{
+			"no numbers", "def train():\n    yield \"epoch\"\n    yield \"another\"\n", "", "map[]",
+			"the function yielded a str, not numbers: 'epoch'",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)
@@ -95,7 +106,9 @@ def train():
 	}
 	l := b.await(name)
 	entries, _ := os.ReadDir(b.Folder(name).Output(0))
-	if l.State.Phase != run.Stopped || !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "saved" }) {
+	if l.State.Phase != run.Stopped || !slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return e.Name() == "saved"
+	}) {
 		t.Error(entries, b.describe(l))
 	}
 }

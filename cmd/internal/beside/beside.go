@@ -1,5 +1,5 @@
-// Package beside finds MetaML's other binaries: they are installed in one folder, so each looks beside itself first, through
-// symbolic links, and then on PATH. Commands use it; it imports the standard library alone.
+// Package beside finds MetaML's other binaries: they are installed in one folder, so each looks beside itself first,
+// through symbolic links, and then on PATH. Commands use it; it imports the standard library alone.
 package beside
 
 import (
@@ -29,5 +29,7 @@ func Find(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return filepath.Abs(path)
 	}
-	return "", fmt.Errorf("cannot find %s: looked in %s and on PATH; install MetaML again, its binaries belong in one folder", name, strings.Join(looked, ", "))
+	return "",
+		fmt.Errorf("cannot find %s: looked in %s and on PATH; install MetaML again, its binaries belong in one folder",
+			name, strings.Join(looked, ", "))
 }

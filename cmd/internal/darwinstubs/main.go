@@ -35,10 +35,12 @@ func write(goroot, folder string) error {
 	}
 	for _, library := range libraries {
 		path := filepath.Join(folder, filepath.FromSlash(library.stub()))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // G301: a folder of results, readable like the rest of the clone
+		//nolint:gosec // G301: a folder of results, readable like the rest of the clone
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return fmt.Errorf("make a folder for stubs: %w", err)
 		}
-		if err := os.WriteFile(path, []byte(library.text()), 0o644); err != nil { //nolint:gosec // G306: stubs are for everyone to read
+		//nolint:gosec // G306: stubs are for everyone to read
+		if err := os.WriteFile(path, []byte(library.text()), 0o644); err != nil {
 			return fmt.Errorf("write a stub: %w", err)
 		}
 	}

@@ -83,7 +83,8 @@ func (l library) stub() string {
 // text is the stub, in version 4 of the text-based format.
 func (l library) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "--- !tapi-tbd\ntbd-version: 4\ntargets: [ x86_64-macos, arm64-macos ]\ninstall-name: '%s'\n", l.place)
+	fmt.Fprintf(&b, "--- !tapi-tbd\ntbd-version: 4\ntargets: [ x86_64-macos, arm64-macos ]\ninstall-name: '%s'\n",
+		l.place)
 	b.WriteString("exports:\n  - targets: [ x86_64-macos, arm64-macos ]\n    symbols: [ ")
 	for i, symbol := range l.symbols {
 		if i > 0 {

@@ -12,10 +12,13 @@ import (
 
 func TestDirectivesBecomeStubsByLibrary(t *testing.T) {
 	libraries, err := scan(fstest.MapFS{
-		"net/a.go": {Data: []byte("package net\n\n//go:cgo_import_dynamic libresolv_res_9_nsearch res_9_nsearch \"/usr/lib/libresolv.9.dylib\"\n" +
+		"net/a.go": {Data: []byte("package net\n\n//go:cgo_import_dynamic libresolv_res_9_nsearch res_9_nsearch " +
+			"\"/usr/lib/libresolv.9.dylib\"\n" +
 			"//go:cgo_import_dynamic libc_read read \"/usr/lib/libSystem.B.dylib\"\n")},
-		"x509/b.go": {Data: []byte("//go:cgo_import_dynamic x509_CFRelease CFRelease \"/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation\"\n" +
-			"//go:cgo_import_dynamic x509_CFEqual CFEqual \"/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation\"\n" +
+		"x509/b.go": {Data: []byte("//go:cgo_import_dynamic x509_CFRelease CFRelease " +
+			"\"/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation\"\n" +
+			"//go:cgo_import_dynamic x509_CFEqual CFEqual " +
+			"\"/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation\"\n" +
 			"//go:cgo_import_dynamic libc_open open \"libc.so\"\n")},
 		"cmd/link/c.go": {Data: []byte("//go:cgo_import_dynamic a b \"/usr/lib/other.dylib\"\n")},
 	})
@@ -27,7 +30,8 @@ func TestDirectivesBecomeStubsByLibrary(t *testing.T) {
 		got[library.stub()] = library.text()
 	}
 	want := map[string]string{
-		"frameworks/CoreFoundation.framework/CoreFoundation.tbd": "--- !tapi-tbd\ntbd-version: 4\ntargets: [ x86_64-macos, arm64-macos ]\n" +
+		"frameworks/CoreFoundation.framework/CoreFoundation.tbd": "--- !tapi-tbd\ntbd-version: 4\ntargets: [ " +
+			"x86_64-macos, arm64-macos ]\n" +
 			"install-name: '/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation'\n" +
 			"exports:\n  - targets: [ x86_64-macos, arm64-macos ]\n    symbols: [ _CFEqual, _CFRelease ]\n...\n",
 		"lib/libresolv.tbd": "--- !tapi-tbd\ntbd-version: 4\ntargets: [ x86_64-macos, arm64-macos ]\n" +
@@ -40,7 +44,8 @@ func TestDirectivesBecomeStubsByLibrary(t *testing.T) {
 }
 
 func TestThisGoNeedsTheLibrariesThatTheReleaseLinks(t *testing.T) {
-	libraries, err := scan(os.DirFS(filepath.Join(runtime.GOROOT(), "src"))) //nolint:staticcheck // SA1019: tests run where Go is
+	//nolint:staticcheck // SA1019: tests run where Go is
+	libraries, err := scan(os.DirFS(filepath.Join(runtime.GOROOT(), "src")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Package staging gives commands a folder in the system's temporary one in which something waits until it is taken, and sees to it that
-// none is left for ever: a process that is killed removes nothing, so the next one does.
+// Package staging gives commands a folder in the system's temporary one in which something waits until it is taken, and
+// sees to it that none is left for ever: a process that is killed removes nothing, so the next one does.
 //
 // Read [New] first. The package imports deployer/folder, deployer/run and golang.org/x/sys.
 package staging
@@ -19,7 +19,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// prefix begins the names of these folders, and of those that the Python module ships values in. Nothing else has such a name.
+// prefix begins the names of these folders, and of those that the Python module ships values in. Nothing else has such
+// a name.
 const prefix = "metaml-staging-"
 
 // sweepAfter is how old a folder must be before it counts as left behind: between its making and its lock is a moment.
@@ -36,7 +37,8 @@ func New() (*Folder, error) {
 	sweep(os.TempDir(), time.Now().Add(-sweepAfter))
 	dir, err := os.MkdirTemp("", prefix)
 	if err != nil {
-		return nil, usererror.Wrap(err, usererror.CodeTemporaryFolder, fmt.Sprintf("cannot make a folder for the program in %s: %s", os.TempDir(), usererror.SystemReason(err)),
+		return nil, usererror.Wrap(err, usererror.CodeTemporaryFolder,
+			fmt.Sprintf("cannot make a folder for the program in %s: %s", os.TempDir(), usererror.SystemReason(err)),
 			"Set TMPDIR to a folder that can be written.")
 	}
 	lock, err := os.Open(dir)
@@ -54,7 +56,8 @@ func Failed(err error) error {
 	if err == nil || !folder.NoSpace(err) {
 		return err
 	}
-	return usererror.Wrap(err, usererror.CodeTemporaryFolder, fmt.Sprintf("no space left on the disk to write the program in %s", os.TempDir()),
+	return usererror.Wrap(err, usererror.CodeTemporaryFolder,
+		fmt.Sprintf("no space left on the disk to write the program in %s", os.TempDir()),
 		"Free some space, or set TMPDIR to a folder on another disk.")
 }
 

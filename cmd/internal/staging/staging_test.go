@@ -49,7 +49,8 @@ func TestWhatAKilledProcessLeftIsSwept(t *testing.T) {
 func TestAFullTemporaryFolderIsNamed(t *testing.T) {
 	t.Setenv("TMPDIR", "/small")
 	err := Failed(&fs.PathError{Op: "write", Path: "/small/x", Err: syscall.ENOSPC})
-	if err == nil || !strings.HasPrefix(err.Error(), "no space left on the disk to write the program in /small\n") || !strings.Contains(err.Error(), "set TMPDIR") {
+	if err == nil || !strings.HasPrefix(err.Error(), "no space left on the disk to write the program in /small\n") ||
+		!strings.Contains(err.Error(), "set TMPDIR") {
 		t.Errorf("it says: %v", err)
 	}
 	if other := errors.New("other"); !errors.Is(Failed(other), other) || Failed(nil) != nil {

@@ -107,7 +107,8 @@ func run(out io.Writer, rounds int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%-12s %9.1f MB at rest, %.1f MB after all of the above; goal <= 20 MB\n", "memory", rest[0], after[0])
+	fmt.Fprintf(out, "%-12s %9.1f MB at rest, %.1f MB after all of the above; goal <= 20 MB\n", "memory", rest[0],
+		after[0])
 	for _, s := range []*subject{ours, theirs} {
 		_ = s.in.Close()
 		if err := s.cmd.Wait(); err != nil {
@@ -140,7 +141,8 @@ func compare(out io.Writer, ours, theirs *subject, m measure, rounds int) error 
 		}
 	}
 	x, y := median(a), median(b)
-	fmt.Fprintf(out, "%-12s %12.3f %12.3f %7.3f  %s  (%s, %d samples)\n", m.name, x*m.scale, y*m.scale, x/y, m.goal, m.unit, len(a))
+	fmt.Fprintf(out, "%-12s %12.3f %12.3f %7.3f  %s  (%s, %d samples)\n", m.name, x*m.scale, y*m.scale, x/y, m.goal,
+		m.unit, len(a))
 	return nil
 }
 
@@ -151,7 +153,8 @@ func median(v []float64) float64 {
 
 func install(dir, python string) error {
 	kernel := filepath.Join(dir, "metaml-kernel")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", kernel, "./cmd/metaml-kernel") //nolint:noctx // our own
+	//nolint:noctx // our own
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", kernel, "./cmd/metaml-kernel")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -173,7 +176,8 @@ func install(dir, python string) error {
 }
 
 func begin(dir, python, name string) (*subject, error) {
-	cmd := exec.Command(python, "test/bench/kernel/bench.py", name) //nolint:gosec,noctx // our own; it ends with its input
+	//nolint:gosec,noctx // our own; it ends with its input
+	cmd := exec.Command(python, "test/bench/kernel/bench.py", name)
 	cmd.Env = append(os.Environ(), "JUPYTER_PATH="+dir)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
