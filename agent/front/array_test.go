@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 // TestNumbersAreReadAsStrconvReadsThem tries the edges, and many numbers in all the ways that they are written.
@@ -253,7 +255,7 @@ for line in sys.stdin:
 // runPython runs a script and gives the lines that it printed.
 func runPython(t *testing.T, script, input string) []string {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), python(t), "-c", script)
+	c := exec.CommandContext(t.Context(), venv.Python(t), "-c", script)
 	c.Env = append(c.Environ(), "PYTHONPATH="+module(t))
 	c.Stdin = strings.NewReader(input)
 	var failure bytes.Buffer

@@ -21,20 +21,8 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/venv"
 )
-
-// python is an interpreter with numpy, made by `make test`.
-func python(tb testing.TB) string {
-	tb.Helper()
-	path := os.Getenv("METAML_TEST_PYTHON")
-	if path == "" {
-		path = filepath.Join(root(tb), "build", "venv-test", "bin", "python")
-	}
-	if _, err := os.Stat(path); err != nil {
-		tb.Fatalf("no Python for tests at %s: run make test", path)
-	}
-	return path
-}
 
 func root(tb testing.TB) string {
 	tb.Helper()
@@ -227,7 +215,7 @@ func startWorker(tb testing.TB, function string, batch int, environment ...strin
 	check(tb, err)
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p := &process{socket: filepath.Join(dir, "w"), stderr: &lines{}}
-	p.Cmd = exec.Command(python(tb), filepath.Join("testdata", "worker.py"), p.socket, function, strconv.Itoa(batch))
+	p.Cmd = exec.Command(venv.Python(tb), filepath.Join("testdata", "worker.py"), p.socket, function, strconv.Itoa(batch))
 	p.Env = append(os.Environ(), "PYTHONPATH="+module(tb), "OPENBLAS_NUM_THREADS=1", "PYTHONDONTWRITEBYTECODE=1")
 	p.Env = append(p.Env, environment...)
 	p.Stderr = p.stderr

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 // TestMain makes this test binary the command `metaml` of the scripts and builds the others.
@@ -27,7 +28,7 @@ func TestScripts(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the other programs: %v\n%s", err, out)
 	}
-	python := testPython(t)
+	python := venv.Python(t)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -126,20 +127,4 @@ func stopAll(t *testing.T, env *testscript.Env) {
 		stop.Env = env.Vars
 		_ = stop.Run() // most have ended
 	}
-}
-
-func testPython(t *testing.T) string {
-	t.Helper()
-	python := os.Getenv("METAML_TEST_PYTHON")
-	if python == "" {
-		python = filepath.Join("..", "..", "build", "venv-test", "bin", "python")
-	}
-	path, err := filepath.Abs(python)
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		t.Fatal(fmt.Errorf("the tests' Python is missing, run make test: %w", err))
-	}
-	return path
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/internal/usererror"
+	"github.com/metaml/metaml/test/venv"
 )
 
 var update = flag.Bool("update", false, "write testdata/apps anew")
@@ -363,7 +364,7 @@ def f(x):
 		}
 		files = append(files, file)
 	}
-	address, log := start(t, dir, regexp.MustCompile(`^(\d+)$`), append([]string{python(t), abs(t, "testdata/serve.py")}, files...)...)
+	address, log := start(t, dir, regexp.MustCompile(`^(\d+)$`), append([]string{venv.Python(t), abs(t, "testdata/serve.py")}, files...)...)
 	for _, c := range cases {
 		path := cmp.Or(c.o.Path, "/predict")
 		for _, r := range c.requests {
@@ -467,19 +468,6 @@ func start(t *testing.T, dir string, address *regexp.Regexp, command ...string) 
 	return "", nil
 }
 
-// python gives the interpreter of the tests.
-func python(t *testing.T) string {
-	t.Helper()
-	if p := os.Getenv("METAML_TEST_PYTHON"); p != "" {
-		return p
-	}
-	p := abs(t, "../../build/venv-test/bin/python")
-	if _, err := os.Stat(p); err != nil {
-		t.Fatalf("no Python for the tests: run make test (%v)", err)
-	}
-	return p
-}
-
 func abs(t *testing.T, name string) string {
 	t.Helper()
 	p, err := filepath.Abs(name)
@@ -515,7 +503,7 @@ def train():
 	if err := os.Mkdir(model, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	train := exec.CommandContext(t.Context(), python(t), filepath.Join(dir, "program", "code", "main.py"))
+	train := exec.CommandContext(t.Context(), venv.Python(t), filepath.Join(dir, "program", "code", "main.py"))
 	train.Dir = model
 	if out, err := train.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -543,8 +531,8 @@ def train():
 	}
 	// The model's folder is ./model, since MODEL is not set.
 	for _, command := range [][]string{
-		{python(t), "doubler_app.py"},
-		{python(t), "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", "2", "doubler_app:app"},
+		{venv.Python(t), "doubler_app.py"},
+		{venv.Python(t), "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", "2", "doubler_app:app"},
 	} {
 		address, log := start(t, dir, regexp.MustCompile(`(?:Running on|Listening at:) http://(127\.0\.0\.1:\d+)`), command...)
 		ask(t, "http://"+address+"/predict", post("21", "42"))

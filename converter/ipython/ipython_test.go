@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 func TestTransform(t *testing.T) {
@@ -113,22 +113,6 @@ func TestOursAndOpaque(t *testing.T) {
 	}
 }
 
-func pythons(tb testing.TB) []string {
-	tb.Helper()
-	var out []string
-	for env, venv := range map[string]string{"METAML_TEST_PYTHON": "venv-test", "METAML_TEST_PYTHON_OLDEST": "venv-oldest"} {
-		p := os.Getenv(env)
-		if p == "" {
-			p, _ = filepath.Abs("../../build/" + venv + "/bin/python")
-		}
-		if _, err := os.Stat(p); err != nil {
-			tb.Fatalf("no Python for the tests: run make test (%v)", err)
-		}
-		out = append(out, p)
-	}
-	return out
-}
-
 // generate writes a cell by chance: magics, strings that look like them, blocks, continuations.
 func generate(r *rand.Rand) string {
 	args := []string{"", " a b", " -n 3 x", " it's", " \"q\"", " $x {y}", " a = 1", "  spaced"}
@@ -226,7 +210,7 @@ func TestAgreesWithIPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, py := range pythons(t) {
+	for _, py := range []string{venv.Python(t), venv.Oldest(t)} {
 		cmd := exec.CommandContext(t.Context(), py, "testdata/oracle.py")
 		cmd.Stdin = bytes.NewReader(in)
 		var out, stderr bytes.Buffer

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 func TestScripts(t *testing.T) {
@@ -72,7 +74,7 @@ func TestCommandsAreExpandedAsIPythonDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, py := range pythons(t) {
+	for _, py := range []string{venv.Python(t), venv.Oldest(t)} {
 		cmd := exec.CommandContext(t.Context(), py, "testdata/expand.py")
 		cmd.Stdin = bytes.NewReader(in)
 		var stderr bytes.Buffer
@@ -108,7 +110,7 @@ func TestScriptsRun(t *testing.T) {
 		if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), pythons(t)[0], file)
+		cmd := exec.CommandContext(t.Context(), venv.Python(t), file)
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		if err != nil || strings.TrimSpace(string(out)) != want {

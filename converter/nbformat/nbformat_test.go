@@ -3,10 +3,11 @@ package nbformat
 import (
 	"encoding/json"
 	"os/exec"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 func TestCells(t *testing.T) {
@@ -36,18 +37,14 @@ func TestHeadingsAndOldTypes(t *testing.T) {
 
 // TestJupyterWritesWhatWeRead lets Jupyter's own library write a notebook of each version.
 func TestJupyterWritesWhatWeRead(t *testing.T) {
-	python, err := filepath.Abs("../../build/venv-test/bin/python")
-	if err != nil {
-		t.Fatal(err)
-	}
 	const script = `
 import json, nbformat
 from nbformat import v4
 nb = v4.new_notebook(cells=[v4.new_markdown_cell("# Title\nx"), v4.new_code_cell("a = 1\n\nb = 'é'\n", execution_count=5), v4.new_code_cell("%time f()"), v4.new_code_cell("")])
 print(json.dumps([nbformat.writes(nbformat.convert(nb, v), version=v) for v in (3, 4)]))`
-	out, err := exec.CommandContext(t.Context(), python, "-W", "ignore", "-c", script).Output()
+	out, err := exec.CommandContext(t.Context(), venv.Python(t), "-W", "ignore", "-c", script).Output()
 	if err != nil {
-		t.Fatalf("no notebook from Jupyter: run make test (%v)", err)
+		t.Fatalf("no notebook from Jupyter: %v", err)
 	}
 	var texts []string
 	if err := json.Unmarshal(out, &texts); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/converter/slicer"
+	"github.com/metaml/metaml/test/venv"
 )
 
 // TestServersAnswerOnTheCommandLine runs main.py of servers by hand: JSON in, the answer out.
@@ -45,7 +46,7 @@ func TestServersAnswerOnTheCommandLine(t *testing.T) {
 // runMain runs a program's main.py in its folder and gives what it prints.
 func runMain(t *testing.T, code, stdin string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), python(t), append([]string{"main.py"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), venv.Python(t), append([]string{"main.py"}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Dir, cmd.Stdin, cmd.Stderr = code, strings.NewReader(stdin), &stderr
 	out, err := cmd.Output()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
+	"github.com/metaml/metaml/test/venv"
 )
 
 func TestDigestIsOfTheCodeAlone(t *testing.T) {
@@ -153,7 +154,7 @@ func runIt(t *testing.T, p *Program, args ...string) string {
 	if err := p.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), python(t), append([]string{filepath.Join(dir, "code", Main)}, args...)...)
+	cmd := exec.CommandContext(t.Context(), venv.Python(t), append([]string{filepath.Join(dir, "code", Main)}, args...)...)
 	cmd.Dir = t.TempDir()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -168,7 +169,7 @@ func TestShippedValueIsLoaded(t *testing.T) {
 	doc := notebook([]string{"class Net:\n    def out(self): return self.x", "net = 1 / 0", "y = net.out()", "def f(): return net.out() + y"})
 	doc.Names = map[string]session.Name{"net": {Kind: "value", Type: "__main__.Net"}}
 	p := made(t, doc, slicer.Options{With: []string{"net"}})
-	cmd := exec.CommandContext(t.Context(), python(t), "-c", "import pickle, sys\nclass Net: pass\nn = Net(); n.x = 21\nsys.stdout.buffer.write(pickle.dumps(n))")
+	cmd := exec.CommandContext(t.Context(), venv.Python(t), "-c", "import pickle, sys\nclass Net: pass\nn = Net(); n.x = 21\nsys.stdout.buffer.write(pickle.dumps(n))")
 	data, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)

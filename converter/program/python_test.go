@@ -4,31 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
+	"github.com/metaml/metaml/test/venv"
 )
-
-// python gives the interpreter of the tests.
-func python(tb testing.TB) string {
-	tb.Helper()
-	if p := os.Getenv("METAML_TEST_PYTHON"); p != "" {
-		return p
-	}
-	p, err := filepath.Abs("../../build/venv-test/bin/python")
-	if err == nil {
-		_, err = os.Stat(p)
-	}
-	if err != nil {
-		tb.Fatalf("no Python for the tests: run make test (%v)", err)
-	}
-	return p
-}
 
 // check sends cases to testdata/check.py.
 func check(tb testing.TB, cases []map[string]any) []map[string]any {
@@ -37,7 +20,7 @@ func check(tb testing.TB, cases []map[string]any) []map[string]any {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.CommandContext(tb.Context(), python(tb), "testdata/check.py")
+	cmd := exec.CommandContext(tb.Context(), venv.Python(tb), "testdata/check.py")
 	cmd.Stdin = bytes.NewReader(in)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr

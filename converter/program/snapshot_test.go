@@ -14,6 +14,7 @@ import (
 
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
+	"github.com/metaml/metaml/test/venv"
 )
 
 var update = flag.Bool("update", false, "write the snapshots of testdata/*.txtar again")
@@ -63,7 +64,7 @@ func TestSnapshots(t *testing.T) {
 			if err := p.Write(dir); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.CommandContext(t.Context(), python(t), append([]string{"main.py"}, args...)...)
+			cmd := exec.CommandContext(t.Context(), venv.Python(t), append([]string{"main.py"}, args...)...)
 			cmd.Dir = filepath.Join(dir, "code")
 			out, err := cmd.Output()
 			if err != nil {
@@ -74,7 +75,7 @@ func TestSnapshots(t *testing.T) {
 			if err := os.WriteFile(script, []byte(got["script.py"]), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out, err = exec.CommandContext(t.Context(), python(t), append([]string{script}, args...)...).Output()
+			out, err = exec.CommandContext(t.Context(), venv.Python(t), append([]string{script}, args...)...).Output()
 			if err != nil || string(out) != got["stdout"] {
 				t.Errorf("the script for people gives %q (%v), the program %q", out, err, got["stdout"])
 			}

@@ -5,15 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/internal/usererror"
+	"github.com/metaml/metaml/test/venv"
 )
 
 // live makes the document of a session whose cells are separated by lines of three dashes; the last one is the cell with the magic.
@@ -172,13 +171,7 @@ func TestKeptTextsCompile(t *testing.T) {
 		}
 		pairs = append(pairs, p)
 	}
-	py := os.Getenv("METAML_TEST_PYTHON")
-	if py == "" {
-		py, _ = filepath.Abs("../../build/venv-test/bin/python")
-	}
-	if _, err := os.Stat(py); err != nil {
-		t.Fatalf("no Python for the tests: run make test (%v)", err)
-	}
+	py := venv.Python(t)
 	in, err := json.Marshal(pairs)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 func TestExtractsOnceForManyCallers(t *testing.T) {
@@ -71,13 +73,7 @@ func TestFallsBackWhenTheCacheCannotBeWritten(t *testing.T) {
 }
 
 func TestPythonImportsIt(t *testing.T) {
-	python := os.Getenv("METAML_TEST_PYTHON")
-	if python == "" {
-		python, _ = filepath.Abs("../../build/venv-test/bin/python")
-	}
-	if _, err := os.Stat(python); err != nil {
-		t.Fatalf("no Python to test with (%v): run make test", err)
-	}
+	python := venv.Python(t)
 	dir, err := extract(filepath.Join(t.TempDir(), "python"))
 	if err != nil {
 		t.Fatal(err)

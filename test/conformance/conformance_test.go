@@ -12,24 +12,8 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/kernel/kernelspec"
+	"github.com/metaml/metaml/test/venv"
 )
-
-// python is the interpreter that an environment variable or the test venv gives.
-func python(t *testing.T, variable, venv string) string {
-	t.Helper()
-	path := os.Getenv(variable)
-	if path == "" {
-		abs, err := filepath.Abs(filepath.Join("../../build", venv, "bin/python"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		path = abs
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no Python for the tests at %s: run make test", path)
-	}
-	return path
-}
 
 func run(t *testing.T, dir string, env []string, argv ...string) {
 	t.Helper()
@@ -67,8 +51,8 @@ func install(t *testing.T, jupyter, name, bin, python string) {
 
 func TestKernel(t *testing.T) {
 	t.Parallel()
-	tests := python(t, "METAML_TEST_PYTHON", "venv-test")
-	oldest := python(t, "METAML_TEST_PYTHON_OLDEST", "venv-oldest")
+	tests := venv.Python(t)
+	oldest := venv.Oldest(t)
 	bin, scripted := filepath.Join(t.TempDir(), "bin"), filepath.Join(t.TempDir(), "scripted")
 	for _, dir := range []string{bin, scripted} {
 		if err := os.Mkdir(dir, 0o750); err != nil {

@@ -16,29 +16,8 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/venv"
 )
-
-// python is an interpreter with scikit-learn, made by `make test`.
-func python(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("METAML_TEST_PYTHON")
-	if path == "" {
-		path = filepath.Join(root(t), "build", "venv-test", "bin", "python")
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("no Python for tests at %s: run make test", path)
-	}
-	return path
-}
-
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 // agentBinary builds metaml-agent once for all tests.
 var agentBinary = sync.OnceValues(func() (string, error) { return buildAgent("") })
@@ -173,7 +152,7 @@ func (b *bench) waitFor(what string, ok func() bool) {
 // spec describes a run of main.py's train function.
 func (b *bench) spec(trials int) run.Spec {
 	return run.Spec{
-		V: 1, Series: "train", Key: b.t.Name(), Kind: run.Train, Entry: "train", Python: python(b.t), Cwd: b.cwd,
+		V: 1, Series: "train", Key: b.t.Name(), Kind: run.Train, Entry: "train", Python: venv.Python(b.t), Cwd: b.cwd,
 		Completions: trials, Parallelism: 2, Retries: 1, Env: map[string]string{"METAML_BENCH_MARK": b.cwd},
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 // TestPipAndUVBuildTheSameWheel, from a clone and from the source archive: file by file what cmd/internal/wheel packs
@@ -59,7 +61,7 @@ func TestPipAndUVBuildTheSameWheel(t *testing.T) {
 func TestWithoutGoABuildSaysWhatIsMissing(t *testing.T) {
 	m := newMachine(t)
 	m.remove("go")
-	command := exec.CommandContext(t.Context(), testPython(t), "-m", "pip", "wheel", "--no-index", "--no-deps", ".")
+	command := exec.CommandContext(t.Context(), venv.Python(t), "-m", "pip", "wheel", "--no-index", "--no-deps", ".")
 	command.Dir = repository(t)
 	command.Env = []string{"PATH=" + m.bin, "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir()}
 	said, err := command.CombinedOutput()
@@ -73,7 +75,7 @@ func TestWithoutGoABuildSaysWhatIsMissing(t *testing.T) {
 func pipWheel(t *testing.T, source string) string {
 	t.Helper()
 	out := t.TempDir()
-	output(t, nil, testPython(t), "-m", "pip", "wheel", "--no-index", "--no-deps", "--wheel-dir", out, source)
+	output(t, nil, venv.Python(t), "-m", "pip", "wheel", "--no-index", "--no-deps", "--wheel-dir", out, source)
 	found, err := filepath.Glob(filepath.Join(out, "*.whl"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("pip wheel made %v (%v)", found, err)
@@ -86,7 +88,7 @@ func hook(t *testing.T, clone, name, folder string) string {
 	t.Helper()
 	const call = "import sys; sys.path.insert(0, 'tools/backend'); import metaml_build; print(getattr(metaml_build, " +
 		"sys.argv[1])(sys.argv[2]))"
-	command := exec.CommandContext(t.Context(), testPython(t), "-B", "-c", call, name, folder)
+	command := exec.CommandContext(t.Context(), venv.Python(t), "-B", "-c", call, name, folder)
 	command.Dir = clone
 	said, err := command.Output()
 	if err != nil {

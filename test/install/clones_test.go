@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 // TestTheWheelIsTheSameFromTwoClones, whatever their folders are called and wherever their C compiler is: people can
@@ -27,7 +29,7 @@ func TestTheWheelIsTheSameFromTwoClones(t *testing.T) {
 		in := func(name string, arguments ...string) string {
 			command := exec.CommandContext(t.Context(), name, arguments...)
 			command.Dir = clone
-			command.Env = append(os.Environ(), "CC="+cc, "PYTHON="+testPython(t))
+			command.Env = append(os.Environ(), "CC="+cc, "PYTHON="+venv.Python(t))
 			out, err := command.Output()
 			if err != nil {
 				t.Fatalf("%s %s: %v\n%s", name, strings.Join(arguments, " "), err, out)

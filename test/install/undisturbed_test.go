@@ -7,12 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 // undisturbed runs a shell line as make test runs the tests.
 func undisturbed(t *testing.T, line string) (string, int) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), testPython(t), "tools/undisturbed.py", "sh", "-c", line)
+	command := exec.CommandContext(t.Context(), venv.Python(t), "tools/undisturbed.py", "sh", "-c", line)
 	command.Dir = repository(t)
 	said, err := command.CombinedOutput()
 	if command.ProcessState == nil {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/test/venv"
 )
 
 // tinyWheel writes a wheel with one module `tiny` into folder, and answers the
@@ -64,7 +66,7 @@ func newEnvironment(t *testing.T) environment {
 // try brings the environment up to date and answers what was said.
 func (e environment) try(more ...string) (string, error) {
 	e.t.Helper()
-	command := exec.CommandContext(e.t.Context(), testPython(e.t),
+	command := exec.CommandContext(e.t.Context(), venv.Python(e.t),
 		append([]string{"tools/venv.py", e.folder, e.lock}, more...)...)
 	command.Dir = repository(e.t)
 	command.Env = append(os.Environ(), "PIP_NO_INDEX=1", "PIP_FIND_LINKS="+e.wheels)

@@ -11,21 +11,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// testPython is the interpreter of the test environment, which has all
-// packages of requirements/test.txt.
-func testPython(t *testing.T) string {
-	t.Helper()
-	python := os.Getenv("METAML_TEST_PYTHON")
-	if python == "" {
-		python = filepath.Join(repository(t), "build", "venv-test", "bin", "python")
-	}
-	if _, err := os.Stat(python); err != nil {
-		t.Fatalf("there is no test environment (%v): run make test", err)
-	}
-	return python
-}
+	"github.com/metaml/metaml/test/venv"
+)
 
 // output runs a command in the clone and answers its standard output; what it
 // says on standard error is shown if it fails.
@@ -57,7 +45,7 @@ func buildWheel(t *testing.T) string {
 func newPrefix(t *testing.T) string {
 	t.Helper()
 	prefix := filepath.Join(t.TempDir(), "prefix")
-	python := testPython(t)
+	python := venv.Python(t)
 	output(t, nil, python, "-m", "venv", prefix)
 	const purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
 	packages := output(t, nil, python, "-c", purelib)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metaml/metaml/deployer/engine/train/tfevents"
+	"github.com/metaml/metaml/test/venv"
 )
 
 // write makes an event file with TensorBoard's own writer: simple values as PyTorch writes them, tensors as TensorFlow does.
@@ -30,12 +31,9 @@ w.close()
 func eventFile(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	python := os.Getenv("METAML_TEST_PYTHON")
-	if python == "" {
-		python = filepath.Join("..", "..", "..", "..", "build", "venv-test", "bin", "python")
-	}
+	python := venv.Python(t)
 	if out, err := exec.CommandContext(t.Context(), python, "-c", write, dir).CombinedOutput(); err != nil {
-		t.Fatalf("write an event file with %s (run make test, which installs it): %v\n%s", python, err, out)
+		t.Fatalf("write an event file with %s: %v\n%s", python, err, out)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "events.out.tfevents.*"))
 	if err != nil || len(files) != 1 {
