@@ -46,7 +46,7 @@ class Refused(MetaMLError):
     """A cell, an option or a value that cannot be accepted. Nothing was started.
 
     Attributes:
-        code (str): stable name of the reason, for programs, such as "unknown-option".
+        code (str): stable name of the reason, for programs, such as "no-source".
         cell (int): number of the cell that it is about, 0 if none.
         line (int): line in that cell, from 1, 0 if none.
     """
