@@ -2,8 +2,9 @@ package run
 
 import "time"
 
-// The messages between what decides about a server (deployer/engine/serve) and its front (agent/front), neither of which imports
-// the other. FrontOrder and FrontNotice are their form on the control socket (docs/protocols.md §6).
+// The messages between what decides about a server (deployer/engine/serve) and its front (agent/front), neither of
+// which imports the other. FrontOrder and FrontNotice are their form on the control socket
+// (docs/internals/protocols.md §6).
 
 // FrontRevision is what a front must know of a revision of the function, which has workers of its own.
 type FrontRevision struct {
