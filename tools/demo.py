@@ -1,10 +1,10 @@
-"""Executes a notebook headless and tells what happens while it happens.
+"""Executes a notebook without a front end and prints what its cells print, as they do.
 
     python tools/demo.py NOTEBOOK FOLDER
 
 Leaves FOLDER/NAME.ipynb with the outputs, also when a cell failed, and FOLDER/NAME.html, one page that needs no network.
-Ends with 0, with 1 if a cell failed, with 130 if it was interrupted. It is `jupyter execute` with a voice: nbclient does
-the work.
+Ends with 0, with 1 if a cell failed, with 130 if it was interrupted. nbclient does the work, as for `jupyter execute`,
+which prints nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nbconvert import HTMLExporter
 PAUSE = 1.0
 
 
-class Voice:
+class Printer:
     """Prints outputs as plain lines, and of an output that is updated in place only what is new in it."""
 
     def __init__(self) -> None:
@@ -33,13 +33,13 @@ class Voice:
         self.latest: dict[str, tuple[str, ...]] = {}  # display id → its newest lines
         self.printed: dict[str, float] = {}  # display id → when it was last printed
 
-    def say(self, text: str) -> None:
+    def lines(self, text: str) -> None:
         for line in text.rstrip("\n").splitlines():
             print("      " + line, flush=True)
 
     def show(self, display_id: str | None, text: str) -> None:
         if display_id is None:
-            self.say(text)
+            self.lines(text)
             return
         self.latest[display_id] = tuple(text.splitlines())
         if time.monotonic() - self.printed.get(display_id, 0.0) >= PAUSE:
@@ -52,7 +52,7 @@ class Voice:
         seen.update(fresh)
         if fresh:
             self.printed[display_id] = time.monotonic()
-            self.say("\n".join(fresh))
+            self.lines("\n".join(fresh))
 
     def end_of_cell(self) -> None:
         for display_id in self.latest:
@@ -60,19 +60,19 @@ class Voice:
 
 
 class Client(NotebookClient):
-    """nbclient, telling a Voice of every message that a cell causes."""
+    """nbclient that hands every output of a cell to a printer."""
 
-    voice: Voice
+    printer: Printer
 
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
         content = msg["content"]
         if msg["msg_type"] == "stream":
-            self.voice.say(content["text"])
+            self.printer.lines(content["text"])
         elif msg["msg_type"] in ("display_data", "update_display_data", "execute_result"):
             text = content["data"].get("text/plain", "(no text)")
-            self.voice.show(content.get("transient", {}).get("display_id"), text)
+            self.printer.show(content.get("transient", {}).get("display_id"), text)
         elif msg["msg_type"] == "error":
-            self.voice.say("\n".join(content["traceback"]))
+            self.printer.lines("\n".join(content["traceback"]))
         return super().process_message(msg, cell, cell_index)
 
 
@@ -83,7 +83,7 @@ def first_line(source: str) -> str:
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> int:
     """Runs all cells, prints them, and answers the exit code."""
-    voice = Voice()
+    printer = Printer()
     started = time.monotonic()
     total = sum(cell.cell_type == "code" for cell in notebook.cells)
     number = 0
@@ -95,7 +95,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> int:
             print(f"[{number}/{total}] {first_line(cell.source)}", flush=True)
 
     def on_executed(**_: Any) -> None:
-        voice.end_of_cell()
+        printer.end_of_cell()
 
     client = Client(
         notebook,
@@ -105,7 +105,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> int:
         on_cell_start=on_start,
         on_cell_executed=on_executed,
     )
-    client.voice = voice
+    client.printer = printer
     try:
         client.execute()
     except CellExecutionError as problem:
@@ -136,7 +136,7 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="execute a notebook and tell what happens")
+    parser = argparse.ArgumentParser(description="execute a notebook and print what its cells print")
     parser.add_argument("notebook", type=Path)
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()

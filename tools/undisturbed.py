@@ -62,7 +62,7 @@ def surroundings(base: Path, token: str) -> dict[str, str]:
 def left_processes(token: str) -> dict[int, str]:
     """Processes that carry the token, by pid, with their command lines.
 
-    One that is starting a program has no environment for a moment, so that there is none is believed at a second look only.
+    A process that starts a program has no environment for a moment: only if two looks find none is there none.
     """
     found = carriers(token)
     if not found:
@@ -103,8 +103,8 @@ def end(pids: dict[int, str]) -> None:
 
 
 def left_files(base: Path) -> list[Path]:
-    # Caches are made to be kept. The go command counts its own calls, and rustup notes that pip asked for rustc's version:
-    # that is between a person and their toolchains.
+    # Caches are made to be kept. The go command counts its own calls, and rustup notes that pip asked for rustc's
+    # version: neither is MetaML's.
     kept = (
         "home/.cache/",
         "home/.config/go/telemetry/",
@@ -119,11 +119,11 @@ def left_files(base: Path) -> list[Path]:
 def main() -> int:
     # A shell ignores Ctrl-C for what it starts in the background, and its children would too; some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Sockets have short names at most, so this is /tmp even where TMPDIR says more.
+    # The path of a socket must be short, so this is /tmp even where TMPDIR names another folder.
     base = Path(tempfile.mkdtemp(prefix="metaml-test-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108
     token = secrets.token_hex(8)
     try:
-        # Ctrl-C reaches the command too; what it leaves is looked at all the same.
+        # Ctrl-C reaches the command too; what it leaves is checked all the same.
         child = subprocess.Popen(sys.argv[1:], env=surroundings(base, token))
         while True:
             try:

@@ -176,7 +176,7 @@ def peer(home: Path, env: dict[str, str], name: str) -> Iterator[tuple[str, int]
 @contextlib.contextmanager
 def ours(home: Path, env: dict[str, str], name: str, *options: str) -> Iterator[tuple[str, int]]:
     (home / f"{name}.py").write_text("from metaml import Serve\n" + SERVE.replace("def serve", "@Serve\ndef serve"))
-    command = [BIN / "metaml", "run", f"{name}.py", "--name", name, "--workers", "2", *options]
+    command: list[str | Path] = [BIN / "metaml", "run", f"{name}.py", "--name", name, "--workers", "2", *options]
     subprocess.run(command, cwd=home, env=env, check=True, capture_output=True)
     shown = json.loads(
         subprocess.run([BIN / "metaml", "show", f"{name}-1", "--json"], env=env, check=True, capture_output=True).stdout

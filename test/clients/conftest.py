@@ -4,56 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import surroundings
+from surroundings import until
 
-BIN = Path(__file__).resolve().parents[2] / "bin"
 PATIENCE = 60  # seconds
-
-
-def until(look: Callable[[], Any], why: str | Callable[[], str]) -> Any:
-    """Wait for a state, and give it."""
-    end = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < end, f"never happened: {why() if callable(why) else why}"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment with our kernelspec that touches nothing of the person who runs the tests."""
+    """An environment with our kernelspec."""
     home = tmp_path_factory.mktemp("home")
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))
-    }
-    made = {
-        **kept,
-        "HOME": str(home),
-        "XDG_DATA_HOME": str(home / "data"),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTER_PATH": str(home / "prefix" / "share" / "jupyter"),
-        "IPYTHONDIR": str(home / "ipython"),
-    }
-    subprocess.run(
-        [BIN / "metaml", "install", "--prefix", home / "prefix", "--python", sys.executable],
-        env=made,
-        check=True,
-        capture_output=True,
-    )
-    return made
+    return {**surroundings.environment(home), "JUPYTER_PATH": str(surroundings.install_kernel(home))}
 
 
 class Server:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PATIENCE, Server, until
+from conftest import PATIENCE, Server
+from surroundings import until
 
 CELL = "%%train --completions 3\ndef f():\n    import time; time.sleep(0.5)\n    return {'accuracy': 0.75}"
 

@@ -25,17 +25,6 @@ TIMEOUT = 30
 Message = dict[str, Any]
 
 
-def until(what: Callable[[], Any], why: str, seconds: float = TIMEOUT) -> Any:
-    """Wait for a state."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = what()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"never happened: {why}")
-
-
 class Kernel:
     """A running kernel and a client of it."""
 

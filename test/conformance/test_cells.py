@@ -13,9 +13,10 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from conftest import TIMEOUT, Kernel, Message, until
+from conftest import TIMEOUT, Kernel, Message
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from surroundings import until
 
 CELL = "%%train{}\ndef f():\n    return 1"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 
 import nbformat
-from conftest import TIMEOUT, Kernel, Message, until
+from conftest import TIMEOUT, Kernel, Message
 from nbclient import NotebookClient
+from surroundings import until
 
 
 def test_input_reaches_the_front_end_that_asked(kernel: Kernel) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import TIMEOUT, Kernel, runtime_folders, until
+from conftest import TIMEOUT, Kernel, runtime_folders
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 from jupyter_client.kernelspec import get_kernel_spec
 from jupyter_client.manager import KernelManager
+from surroundings import until
 
 
 def gone(*pids: int) -> bool:

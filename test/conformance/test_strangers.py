@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 import zmq
-from conftest import TIMEOUT, Kernel, until
+from conftest import TIMEOUT, Kernel
+from surroundings import until
 
 MIB = 1 << 20
 # What the kernel may grow by, whatever strangers do.

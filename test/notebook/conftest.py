@@ -8,9 +8,7 @@ import os
 import re
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 from jupyter_client.manager import KernelManager
+from surroundings import BIN, environment, install_kernel, until
 
-BIN = Path(__file__).resolve().parents[2] / "bin"
 TIMEOUT = 60
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -124,16 +122,6 @@ class Notebook:
             until(functools.partial(ended, self, run.name), f"{run.name} has ended")
 
 
-def until(what: Callable[[], Any], why: str) -> Any:
-    """Wait until it is true, and give what it is."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        if value := what():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"never happened: {why}")
-
-
 def show(notebook: Notebook, name: str) -> dict[str, Any]:
     """What `metaml show --json` says of a run; {} if there is none."""
     said = notebook.metaml("show", name, "--json")
@@ -155,31 +143,11 @@ def module_folder() -> str:
     return str(BIN.parent / "jupyter-ext" / "python")
 
 
-def environment(home: Path) -> dict[str, str]:
-    """An environment that touches nothing of the person who runs the tests."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))
-    }
-    return {
-        **kept,
-        "HOME": str(home),
-        "XDG_DATA_HOME": str(home / "data"),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "IPYTHONDIR": str(home / "ipython"),
-    }
-
-
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder with the kernelspec of bin/metaml-kernel."""
     home = tmp_path_factory.mktemp("home")
-    subprocess.run(
-        [BIN / "metaml", "install", "--prefix", home / "prefix", "--python", sys.executable],
-        env=environment(home),
-        check=True,
-        capture_output=True,
-    )
+    install_kernel(home)
     return home
 
 

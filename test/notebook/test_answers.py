@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Notebook, ended, until
+from conftest import Notebook, ended
+from surroundings import until
 
 PNG = r"b'\x89PNG\r\n\x1a\n'"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import BIN, Notebook, Shown, module_folder, monitor_of, show, until
+from conftest import Notebook, Shown, module_folder, monitor_of, show
+from surroundings import BIN, until
 
 WAITS = """%%train --name {name} {options}
 import os, time

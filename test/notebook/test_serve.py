@@ -19,7 +19,8 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import BIN, Notebook, Shown, ended, module_folder, monitor_of, show, until
+from conftest import Notebook, Shown, ended, module_folder, monitor_of, show
+from surroundings import BIN, until
 
 # Top-level code that raises, but not in the notebook.
 ONLY_HERE = """

@@ -8,7 +8,8 @@ import re
 import subprocess
 
 import pytest
-from conftest import BIN, Notebook
+from conftest import Notebook
+from surroundings import BIN
 
 CELL = r"""%%train --hyper-parameters rows
 rows = [{'x': 1}, {'x': 2}]
