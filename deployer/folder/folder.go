@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
@@ -32,7 +33,8 @@ func Runs() (string, error) {
 	if !filepath.IsAbs(data) {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", usererror.Wrap(err, usererror.CodeHome, "there is no folder for runs: HOME is not set", "Set XDG_DATA_HOME, or HOME, to a folder of your own.")
+			return "", usererror.Wrap(err, usererror.CodeHome, "there is no folder for runs: HOME is not set",
+				"Set XDG_DATA_HOME, or HOME, to a folder of your own.")
 		}
 		data = filepath.Join(home, ".local", "share")
 	}
@@ -55,8 +57,8 @@ func (r Run) Program() string { return r.join("program") }
 // Code is the part of the program folder that has a digest.
 func (r Run) Code() string { return r.join("program", "code") }
 
-// Revision is the folder of revision n (from 1) of a server. It is laid out as a run's: run.json, program, environment.json, and
-// for worker i what a trial has.
+// Revision is the folder of revision n (from 1) of a server. It is laid out as a run's: run.json, program,
+// environment.json, and for worker i what a trial has.
 func (r Run) Revision(n int) Run { return Run(r.join("revisions", fmt.Sprintf("%05d", n))) }
 
 // Revisions lists the revisions of a server that were submitted, in their order.
@@ -67,7 +69,8 @@ func (r Run) Revisions() []int {
 	}
 	var all []int
 	for _, e := range entries {
-		if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 && r.Revision(n) == Run(r.join("revisions", e.Name())) {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 &&
+			r.Revision(n) == Run(r.join("revisions", e.Name())) {
 			all = append(all, n)
 		}
 	}
@@ -124,8 +127,8 @@ func (r Run) MonitorLog() string { return r.join("monitor.log") }
 // StopFile holds the stop requests.
 func (r Run) StopFile() string { return r.join("stop") }
 
-// EnvironmentFile is the submitter's environment. It goes when the run has succeeded, when the server is stopped or its revision replaced,
-// and a month after another end.
+// EnvironmentFile is the submitter's environment. It goes when the run has succeeded, when the server is stopped or its
+// revision replaced, and a month after another end.
 func (r Run) EnvironmentFile() string { return r.join("environment.json") }
 
 // Reserve is space that is given back when the disk is full.
@@ -161,7 +164,11 @@ func (r Run) Attempts(i int) []int {
 	}
 	var all []int
 	for _, e := range entries {
-		if n, err := strconv.Atoi(cutPrefix(e.Name(), "attempt-")); err == nil {
+		number, ok := strings.CutPrefix(e.Name(), "attempt-")
+		if !ok {
+			continue
+		}
+		if n, err := strconv.Atoi(number); err == nil {
 			all = append(all, n)
 		}
 	}
@@ -175,13 +182,6 @@ func (r Run) LatestAttempt(i int) int {
 		return all[len(all)-1]
 	}
 	return 0
-}
-
-func cutPrefix(s, prefix string) string {
-	if len(s) > len(prefix) && s[:len(prefix)] == prefix {
-		return s[len(prefix):]
-	}
-	return ""
 }
 
 // ReadSpec reads run.json.
@@ -391,8 +391,8 @@ func (r Run) AppendStop(s Stop) error {
 	return nil
 }
 
-// ReadStops gives the requests from offset on and the offset after them. Lines that are not whole yet are left for later; what
-// is no request is skipped.
+// ReadStops gives the requests from offset on and the offset after them. Lines that are not whole yet are left for
+// later; what is no request is skipped.
 func (r Run) ReadStops(offset int64) ([]Stop, int64, error) {
 	f, err := os.Open(r.StopFile())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,5 +1,5 @@
-// Package notify tells a command of the user's that a run is done. What it is told comes in its environment and on its
-// standard input, never in its text, so that no name and no metric is ever read by a shell.
+// Package notify runs a command of the user's when a run is done. What the command has to know is in its environment
+// and on its standard input, never in its text, so that no name and no metric is ever read by a shell.
 //
 // Read [Run] first. The package imports deployer/run, deployer/folder and deployer/view.
 package notify
@@ -25,8 +25,8 @@ import (
 // Patience is how long the command may take.
 const Patience = time.Minute
 
-// told is what the command reads on its standard input, one JSON object.
-type told struct {
+// message is what the command reads on its standard input, one JSON object.
+type message struct {
 	V         int        `json:"v"`
 	Name      string     `json:"name"`
 	State     run.Phase  `json:"state"`
@@ -54,20 +54,20 @@ func Run(ctx context.Context, spec *run.Spec, in folder.Run, state *run.State, p
 	if why := in.Own(spec); why != "" {
 		return note("--notify was not told: the folder of the run "+why, "")
 	}
-	message := tell(spec, in, state)
-	data, err := json.Marshal(message)
+	m := newMessage(spec, in, state)
+	data, err := json.Marshal(m)
 	if err != nil {
 		return note(fmt.Sprintf("--notify was not told: %v", err), "")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errHung)
 	defer cancel()
-	said := &tail{}
+	output := &tail{}
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", spec.Notify)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(append(data, '\n')), said, said
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(append(data, '\n')), output, output
 	cmd.Env = append(os.Environ(),
-		"METAML_RUN="+message.Name,
-		"METAML_STATE="+string(message.State),
-		"METAML_SUMMARY="+strings.ReplaceAll(message.Summary, "\x00", ""))
+		"METAML_RUN="+m.Name,
+		"METAML_STATE="+string(m.State),
+		"METAML_SUMMARY="+strings.ReplaceAll(m.Summary, "\x00", ""))
 	cmd.Dir = spec.Cwd
 	if info, err := os.Stat(cmd.Dir); err != nil || !info.IsDir() {
 		cmd.Dir = string(in)
@@ -82,24 +82,27 @@ func Run(ctx context.Context, spec *run.Spec, in folder.Run, state *run.State, p
 		return nil
 	case errors.Is(context.Cause(ctx), errHung):
 		return note(fmt.Sprintf("--notify had not ended after %s and was killed", prose.Duration(patience)),
-			said.last())
+			output.last())
 	default:
-		return note(fmt.Sprintf("--notify failed: %v", err), said.last())
+		return note(fmt.Sprintf("--notify failed: %v", err), output.last())
 	}
 }
 
+// errHung is the cause of the end of a command that took longer than its patience.
 var errHung = errors.New("the command took too long")
 
-func note(text, said string) *run.Note {
-	if said != "" {
-		text += ": " + said
+// note is a note of the run, with the last line of what the command printed.
+func note(text, output string) *run.Note {
+	if output != "" {
+		text += ": " + output
 	}
 	return &run.Note{Code: "notify", Text: text}
 }
 
-func tell(spec *run.Spec, in folder.Run, s *run.State) told {
+// newMessage says how a run ended.
+func newMessage(spec *run.Spec, in folder.Run, s *run.State) message {
 	c := s.Count()
-	m := told{
+	m := message{
 		V: 1, Name: spec.Name, State: s.Phase, Reason: s.Reason, Trials: len(s.Trials), Succeeded: c.Succeeded,
 		Failed: c.Failed, Stopped: c.Stopped,
 		Seconds: s.Ended.Sub(spec.Created).Seconds(), Source: spec.Source, Folder: string(in),
@@ -114,9 +117,10 @@ func tell(spec *run.Spec, in folder.Run, s *run.State) told {
 	return m
 }
 
-// tail keeps the end of what a command says.
+// tail keeps the end of what a command prints.
 type tail struct{ data []byte }
 
+// maxTail bounds what is kept, in bytes.
 const maxTail = 4 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -127,7 +131,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// last is the last line.
+// last gives the last line.
 func (t *tail) last() string {
 	text := strings.TrimSpace(strings.ToValidUTF8(string(t.data), "?"))
 	return text[strings.LastIndexByte(text, '\n')+1:]

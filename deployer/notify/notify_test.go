@@ -35,16 +35,16 @@ func ended(t *testing.T, command string) (*run.Spec, folder.Run, *run.State) {
 }
 
 func TestTheCommandIsToldByEnvironmentAndInput(t *testing.T) {
-	spec, in, state := ended(t, `cat > told.json; echo "$METAML_RUN is $METAML_STATE: $METAML_SUMMARY" > said`)
+	spec, in, state := ended(t, `cat > input.json; echo "$METAML_RUN is $METAML_STATE: $METAML_SUMMARY" > line`)
 	if n := Run(t.Context(), spec, in, state, time.Minute); n != nil {
 		t.Fatal(n.Text)
 	}
-	said, _ := os.ReadFile(filepath.Join(spec.Cwd, "said"))
-	if !strings.HasPrefix(string(said), "train-1 is succeeded: train-1   2 trials, 1 failed   succeeded in ") {
-		t.Errorf("%q", said)
+	line, _ := os.ReadFile(filepath.Join(spec.Cwd, "line"))
+	if !strings.HasPrefix(string(line), "train-1 is succeeded: train-1   2 trials, 1 failed   succeeded in ") {
+		t.Errorf("%q", line)
 	}
-	data, _ := os.ReadFile(filepath.Join(spec.Cwd, "told.json"))
-	var m told
+	data, _ := os.ReadFile(filepath.Join(spec.Cwd, "input.json"))
+	var m message
 	if err := json.Unmarshal(data, &m); err != nil {
 		t.Fatalf("%v: %s", err, data)
 	}

@@ -87,7 +87,6 @@ const (
 	ReasonSignal    Reason = "signal"            // ended by a signal nobody here sent
 	ReasonExit      Reason = "exit"              // ended by sys.exit or os._exit
 	ReasonTimeout   Reason = "timeout"           // --timeout
-	ReasonOutput    Reason = "output"            // the output could not be stored
 	ReasonLost      Reason = "lost"              // its supervisor or loader went away
 	ReasonStopped   Reason = "stopped"           // stop was asked
 	ReasonDisk      Reason = "disk full"         // no space left for the run's own files
@@ -106,7 +105,7 @@ const (
 // trial that failed so counts for nothing, and a resumed run goes on with it.
 func (r Reason) Ours() bool {
 	switch r {
-	case ReasonLost, ReasonRestarted, ReasonCopied, ReasonDisk, ReasonFolder, ReasonOutput, ReasonInternal:
+	case ReasonLost, ReasonRestarted, ReasonCopied, ReasonDisk, ReasonFolder, ReasonInternal:
 		return true
 	default:
 		return false

@@ -21,7 +21,6 @@ func Failure(t *run.Trial) (summary, body string) {
 	fmt.Fprintf(&b, "%s: %s\n", t.Error.Type, t.Error.Text)
 	mine := 0
 	for _, f := range slices.Backward(t.Error.Frames) {
-
 		if !f.Mine {
 			continue
 		}

@@ -14,12 +14,12 @@ import (
 
 // ServerFacts is what a view knows of a server besides its state.
 type ServerFacts struct {
-	Spec    run.Spec // of the revision that is looked at
+	Spec    run.Spec // of the revision that is shown
 	Remarks []string // sentences to show below
 	Waiting bool     // somebody waits for it to be ready, and can interrupt
-	Again   bool     // it had answered, and that it does so now is still to be seen
+	Again   bool     // it had answered; whether it answers now is not known yet
 
-	// What was found when somebody looked who does not wait.
+	// Of a server that nobody waits for: what is known of its processes and its answers.
 	Liveness run.Liveness
 	Health   run.Health
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/metaml/metaml/deployer/view"
 )
 
-// story is a server's life as events; at gives its panel after n of them, seen from revision.
-type story []run.Event
+// history is a server's life as events; at gives its panel after n of them, seen from revision.
+type history []run.Event
 
-func (s story) at(n, revision int) *view.Panel {
+func (s history) at(n, revision int) *view.Panel {
 	spec := run.Spec{
 		Name: "serve-1", Kind: run.Serve, Completions: 2, Created: start,
 		Server: &run.ServerSpec{Revision: revision, Path: "/predict", Model: "train-model-7:5"},
@@ -26,7 +26,7 @@ func (s story) at(n, revision int) *view.Panel {
 	return view.NewPanel(view.ServerFacts{Spec: spec, Waiting: true}, state, start.Add(time.Duration(n)*time.Second))
 }
 
-var serverStory = story{
+var serverHistory = history{
 	{Type: run.EventSubmitted},
 	{Type: run.EventServerStarting, Revision: 1},
 	{Type: run.EventWorkerStarted, Revision: 1, Worker: new(0), Attempt: 1, PID: 11},
@@ -78,7 +78,7 @@ func TestServer(t *testing.T) {
 		{14, 3, "serve-1   stopped   after 13 s"},
 	} {
 		t.Run(fmt.Sprintf("after %d events", c.events), func(t *testing.T) {
-			if got := serverStory.at(c.events, c.revision).Text(); got != c.want {
+			if got := serverHistory.at(c.events, c.revision).Text(); got != c.want {
 				t.Errorf("after %d events:\n%s\nwant\n%s", c.events, got, c.want)
 			}
 		})
@@ -87,7 +87,7 @@ func TestServer(t *testing.T) {
 
 // What a revision failed at was an input of ours or one of theirs, which is said either way.
 func TestWhatAServerWasTriedWith(t *testing.T) {
-	tried := story{
+	tried := history{
 		{Type: run.EventServerStarting, Revision: 1},
 		{
 			Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonTest,
@@ -123,8 +123,8 @@ func TestWhatAServerWasTriedWith(t *testing.T) {
 }
 
 func TestServerHTML(t *testing.T) {
-	golden(t, "server.html", serverStory.at(7, 1).HTML())
-	if html := serverStory.at(10, 2).HTML(); strings.Contains(html, "<b>'") || !strings.Contains(html, "&lt;b&gt;") ||
+	golden(t, "server.html", serverHistory.at(7, 1).HTML())
+	if html := serverHistory.at(10, 2).HTML(); strings.Contains(html, "<b>'") || !strings.Contains(html, "&lt;b&gt;") ||
 		!strings.Contains(html, `class="bad"`) {
 		t.Errorf("a failure is drawn as\n%s", html)
 	}
@@ -132,7 +132,7 @@ func TestServerHTML(t *testing.T) {
 
 // What is to be copied is never cut, however narrow the terminal.
 func TestServerOnANarrowTerminal(t *testing.T) {
-	lines := serverStory.at(7, 1).Terminal(40, 20, false)
+	lines := serverHistory.at(7, 1).Terminal(40, 20, false)
 	if !strings.Contains(lines[0], "http://127.0.0.1:21873/predict") || !strings.HasSuffix(lines[1], "/predict") {
 		t.Errorf("cut to\n%s", strings.Join(lines, "\n"))
 	}
@@ -140,7 +140,7 @@ func TestServerOnANarrowTerminal(t *testing.T) {
 
 // A process that ended without an exception of its own has nothing to add to the sentence.
 func TestAServerWhoseProgramEnds(t *testing.T) {
-	failed := story{
+	failed := history{
 		{Type: run.EventServerStarting, Revision: 1},
 		{
 			Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram, Error: &run.Error{
@@ -180,7 +180,7 @@ func TestAServerWhoseFunctionIsRefused(t *testing.T) {
 		Type: "Refused", Text: "serve has only *images, and a request has to go somewhere\nWrite `def serve(input):`.",
 		Frames: []run.Frame{{Cell: 1, CellLine: 2, Function: "serve", Text: "def serve(*images):", Mine: true}},
 	}
-	shown := story{
+	shown := history{
 		{Type: run.EventServerStarting, Revision: 1},
 		{Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram, Error: failed},
 	}
