@@ -427,7 +427,7 @@ func (a *attempt) fresh(t *things) (*mainProcess, error) {
 		}
 	}
 	c, err := a.sup.procs.run(command{
-		argv: []string{a.sup.opts.Spec.Python, "-m", "metaml._trial"}, env: append(env, tokenVariable+"="+t.start.Token),
+		argv: []string{a.sup.opts.Spec.Python, "-m", "metaml._loader.attempt"}, env: append(env, tokenVariable+"="+t.start.Token),
 		dir: t.start.Folder, files: []*os.File{null, t.out, t.err, theirs},
 	})
 	if err != nil {

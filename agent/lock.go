@@ -62,7 +62,7 @@ func (s *Supervisor) startLock(modules map[string]string) (*child, error) {
 	}
 	defer out.Close()
 	c, err := s.procs.run(command{
-		argv: []string{s.opts.Spec.Python, "-m", "metaml._lock"}, env: s.env, dir: string(s.opts.Folder),
+		argv: []string{s.opts.Spec.Python, "-m", "metaml._loader.lock"}, env: s.env, dir: string(s.opts.Folder),
 		files: []*os.File{in, os.Stderr, os.Stderr},
 	})
 	_ = in.Close()

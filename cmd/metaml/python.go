@@ -65,7 +65,7 @@ type answering struct {
 	in  io.Closer
 }
 
-// startPython starts metaml._answer [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER alone.
+// startPython starts metaml._session.standalone [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER alone.
 func startPython(ctx context.Context, python, folder, cwd string, errOut *os.File) (*answering, error) {
 	module, err := pymodule.Dir()
 	if err != nil {
@@ -75,7 +75,7 @@ func startPython(ctx context.Context, python, folder, cwd string, errOut *os.Fil
 	if folder != "" {
 		args = append(args, folder)
 	}
-	cmd := exec.CommandContext(ctx, python, pymodule.RunModule("metaml._answer", args...)...)
+	cmd := exec.CommandContext(ctx, python, pymodule.RunModule("metaml._session.standalone", args...)...)
 	cmd.Dir = cwd
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+joinPath(module, os.Getenv("PYTHONPATH")))
 	cmd.Stderr = errOut

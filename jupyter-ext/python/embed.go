@@ -19,7 +19,7 @@ import (
 	"syscall"
 )
 
-//go:embed metaml/*.py metaml/py.typed
+//go:embed metaml/*.py metaml/*/*.py metaml/py.typed
 var module embed.FS
 
 // Dir extracts the module, once per machine, user and version, and returns the folder that belongs on PYTHONPATH. It is
@@ -106,11 +106,12 @@ func extract(base string) (string, error) {
 		return "", fmt.Errorf("make a folder in %q: %w", base, err)
 	}
 	defer os.RemoveAll(fresh)
-	if err := os.Mkdir(filepath.Join(fresh, "metaml"), 0o700); err != nil {
-		return "", fmt.Errorf("make folder %q: %w", fresh, err)
-	}
 	for _, f := range files() {
-		if err := os.WriteFile(filepath.Join(fresh, f.name), f.data, 0o600); err != nil {
+		name := filepath.Join(fresh, f.name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return "", fmt.Errorf("make folder %q: %w", filepath.Dir(name), err)
+		}
+		if err := os.WriteFile(name, f.data, 0o600); err != nil {
 			return "", fmt.Errorf("write the Python module: %w", err)
 		}
 	}

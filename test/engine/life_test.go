@@ -269,7 +269,7 @@ func TestKillsAtAnyMoment(t *testing.T) {
 				return
 			case <-time.After(time.Duration(20+rng.IntN(300)) * time.Millisecond):
 			}
-			what := []string{"metaml-agent", "metaml._loader", "metaml._trial", ""}[rng.IntN(3)]
+			what := []string{"metaml-agent", "metaml._loader", "metaml._loader.attempt", ""}[rng.IntN(3)]
 			var victims []int
 			if what == "metaml-agent" {
 				if m := b.Folder(name).ReadMonitor(); m.PID != 0 && folder.StartTime(m.PID) == m.StartTime {

@@ -138,7 +138,7 @@ func TestAnErrorPointsAtTheCell(t *testing.T) {
 		t.Errorf("frame %+v", f)
 	}
 	if !strings.HasPrefix(e.Traceback, "Traceback (most recent call last):\n  cell 7, line 2, in train\n") ||
-		strings.Contains(e.Traceback, "metaml/_trial.py") {
+		strings.Contains(e.Traceback, "metaml/_trial/") {
 		t.Errorf("traceback %s", e.Traceback)
 	}
 	if log := b.log(l.Spec.Name, 0, "stderr"); !strings.Contains(log, "ZeroDivisionError") {

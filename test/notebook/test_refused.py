@@ -143,9 +143,9 @@ def test_a_trial_killed_by_a_signal_says_so(notebook: Notebook) -> None:
 def test_a_program_whose_top_level_fails(notebook: Notebook) -> None:
     notebook.run("import sys\nhere = {'IPython': 1}")
     shown = notebook.run(
-        "%%train\nbroken = here[[m for m in sys.modules if m in ('IPython', 'metaml._trial')][0]]\ndef train():\n    return broken"
+        "%%train\nbroken = here[[m for m in sys.modules if m in ('IPython', 'metaml._trial.trial')][0]]\ndef train():\n    return broken"
     )
-    assert "could not be loaded: KeyError: 'metaml._trial'" in shown.error
+    assert "could not be loaded: KeyError: 'metaml._trial.trial'" in shown.error
     assert f"cell {shown.count}, line 2" in shown.traceback
 
 

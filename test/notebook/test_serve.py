@@ -25,7 +25,7 @@ from surroundings import BIN, until
 # Top-level code that raises, but not in the notebook.
 ONLY_HERE = """
 import sys
-{} = {{'IPython': 1}}[[m for m in sys.modules if m in ('IPython', 'metaml._trial', 'metaml._serving')][0]]"""
+{} = {{'IPython': 1}}[[m for m in sys.modules if m in ('IPython', 'metaml._trial.trial', 'metaml._worker.worker')][0]]"""
 URL = re.compile(r"http://127\.0\.0\.1:\d+/\S+")
 
 

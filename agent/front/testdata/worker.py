@@ -4,8 +4,10 @@ import os
 import sys
 from typing import Any
 
-from metaml import _concurrent, _serving
-from metaml._loader import Program
+from metaml._trial.program import Program
+from metaml._worker import concurrent
+from metaml._worker import worker as workers
+from metaml._worker.service import Service
 
 
 def main() -> None:
@@ -14,9 +16,9 @@ def main() -> None:
     program = Program({"dir": folder, "main": os.path.join(folder, "functions.py"), "entry": name})
     sys.modules["__main__"] = program.module
     program.run()
-    service = _serving.Service(program, {"batch": batch, "path": os.environ.get("SERVE_PATH", "/predict")})
-    listener = _serving.listen(path)
-    worker: Any = _concurrent.Worker(service, listener) if service.signature.concurrent else _serving.Worker(service, listener)
+    service = Service(program, {"batch": batch, "path": os.environ.get("SERVE_PATH", "/predict")})
+    listener = workers.listen(path)
+    worker: Any = concurrent.Worker(service, listener) if service.signature.concurrent else workers.Worker(service, listener)
     print("ready", flush=True)
     worker.run()
 

@@ -20,15 +20,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._decorators import DataIn, DataOut, Serve, Train
-    from ._errors import Detached, MetaMLError, Refused, RequestFailed, ServerFailed, TrialsFailed
-    from ._magic import load_ipython_extension, unload_ipython_extension
-    from ._model import model
-    from ._report import checkpoint, output, report
-    from ._response import HTTPError, Response
-    from ._run import Run, run, runs
-    from ._server import Server
-    from ._which import attempt, seed, trial
+    from metaml._errors import Detached, MetaMLError, Refused, RequestFailed, ServerFailed, TrialsFailed
+    from metaml._held.model import model
+    from metaml._held.run import Run, run, runs
+    from metaml._held.server import Server
+    from metaml._session.decorators import DataIn, DataOut, Serve, Train
+    from metaml._session.magics import load_ipython_extension, unload_ipython_extension
+    from metaml._trial.identity import attempt, seed, trial
+    from metaml._trial.report import checkpoint, output, report
+    from metaml._values.response import HTTPError, Response
 
 __all__ = [
     "DataIn",
@@ -59,31 +59,31 @@ __all__ = [
 ]
 
 _HOME = {
-    "DataIn": "_decorators",
-    "DataOut": "_decorators",
-    "Serve": "_decorators",
-    "Train": "_decorators",
+    "DataIn": "_session.decorators",
+    "DataOut": "_session.decorators",
+    "Serve": "_session.decorators",
+    "Train": "_session.decorators",
     "Detached": "_errors",
-    "HTTPError": "_response",
-    "Response": "_response",
+    "HTTPError": "_values.response",
+    "Response": "_values.response",
     "MetaMLError": "_errors",
     "Refused": "_errors",
     "RequestFailed": "_errors",
     "ServerFailed": "_errors",
     "TrialsFailed": "_errors",
-    "load_ipython_extension": "_magic",
-    "unload_ipython_extension": "_magic",
-    "checkpoint": "_report",
-    "output": "_report",
-    "report": "_report",
-    "Run": "_run",
-    "Server": "_server",
-    "model": "_model",
-    "run": "_run",
-    "runs": "_run",
-    "attempt": "_which",
-    "seed": "_which",
-    "trial": "_which",
+    "load_ipython_extension": "_session.magics",
+    "unload_ipython_extension": "_session.magics",
+    "checkpoint": "_trial.report",
+    "output": "_trial.report",
+    "report": "_trial.report",
+    "Run": "_held.run",
+    "Server": "_held.server",
+    "model": "_held.model",
+    "run": "_held.run",
+    "runs": "_held.run",
+    "attempt": "_trial.identity",
+    "seed": "_trial.identity",
+    "trial": "_trial.identity",
 }
 
 

@@ -12,7 +12,7 @@
     KeyboardInterrupt
     └── Interrupted        the run was stopped by an interrupt (private)
 
-metaml.HTTPError is none of these: it is what a serving function raises (_response.py).
+metaml.HTTPError is none of these: it is what a serving function raises (_values/response.py).
 
 They are shown without a stack, since the frames of this module say nothing about the user's code.
 """
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._visible import visible
+from metaml._visible import visible
 
 
 class MetaMLError(Exception):

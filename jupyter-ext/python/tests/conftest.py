@@ -16,7 +16,9 @@ from IPython import version_info
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from metaml import _magic, _talk, load_ipython_extension
+from metaml import load_ipython_extension
+from metaml._binary import talk
+from metaml._session import magics
 
 Line = dict[str, Any]
 # One turn of the script: what to send on the line that was received. None waits for the next line.
@@ -37,7 +39,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     try:
         yield made
     finally:
-        _magic.unload_ipython_extension(made)
+        magics.unload_ipython_extension(made)
         InteractiveShell.clear_instance()
         atexit.unregister(made.atexit_operations)
         made.atexit_operations()
@@ -105,7 +107,7 @@ def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         path = os.path.join(tmp_path, "s")
         made = Peer(path, turn)
         peers.append(made)
-        monkeypatch.setattr(_talk, "kernel_socket", path)
+        monkeypatch.setattr(talk, "kernel_socket", path)
         return made
 
     yield make

@@ -1,4 +1,4 @@
-"""`python -m metaml._answer`: a program's names and hyperparameters without a live session."""
+"""`python -m metaml._session.standalone`: a program's names and hyperparameters without a live session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import metaml
-from metaml._names import describe, distributions
+from metaml._session.names import describe, distributions
 
 ROOT = str(Path(metaml.__file__).parent.parent)
 
@@ -42,7 +42,7 @@ def answers(tmp_path: Path, program: str, *needs: dict[str, Any]) -> list[dict[s
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "main.py").write_text(program)
     got = subprocess.run(
-        [sys.executable, "-m", "metaml._answer", str(tmp_path)],
+        [sys.executable, "-m", "metaml._session.standalone", str(tmp_path)],
         input="".join(json.dumps({"v": 1, "type": "need", "id": i, **need}) + "\n" for i, need in enumerate(needs)),
         cwd=ROOT,
         check=True,
@@ -69,7 +69,7 @@ def test_a_top_level_that_raises_is_the_answer(tmp_path: Path) -> None:
     (got,) = answers(tmp_path, "x = 1\n1/0\n", {"describe": ["x"]})
     assert got["error"]["text"] == "the top level of the program raised ZeroDivisionError: division by zero"
     assert "line 2" in got["error"]["traceback"]
-    assert "_answer.py" not in got["error"]["traceback"]
+    assert "standalone.py" not in got["error"]["traceback"]
 
 
 def test_describe() -> None:
@@ -131,6 +131,6 @@ def test_distributions() -> None:
 def test_only_the_guard_itself_is_left_out(code: str, guard: bool) -> None:
     import ast
 
-    from metaml._guard import is_guard
+    from metaml._trial.main_guard import is_guard
 
     assert is_guard(ast.parse(code).body[0]) is guard

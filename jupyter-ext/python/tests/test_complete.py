@@ -11,7 +11,9 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
 import metaml
-from metaml import _complete, _find, _run
+from metaml._binary import find
+from metaml._held import run
+from metaml._session import complete as _complete
 
 TRAIN: list[dict[str, Any]] = [
     {"flag": "--parallelism", "name": "parallelism", "type": "integer", "help": "Trials at a time."},
@@ -44,16 +46,16 @@ def completed(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Any:
         given = words[1:-1]
         return ("train-2\trunning\ntrain-1\tsucceeded\nlast\n" if given else "attach\tWatch a run\ninstall\tno\n") + ":4\n"
 
-    monkeypatch.setattr(_find, "call", call)
+    monkeypatch.setattr(find, "call", call)
     loaded.user_ns.update(
         run=metaml.Run("f-1"),
-        best=_run.Trial(0, "running", run="f-1"),
+        best=run.Trial(0, "running", run="f-1"),
         server=metaml.Server("s-1"),
         grid={"lr": [1]},
         scale=2.0,
         _hidden=1,
     )
-    monkeypatch.setattr(_run.Run, "trials", property(lambda _: [_run.Trial(0, "succeeded", metrics={"auc": 1.0})]))
+    monkeypatch.setattr(run.Run, "trials", property(lambda _: [run.Trial(0, "succeeded", metrics={"auc": 1.0})]))
 
     def complete(line: str, body: str = BODY) -> dict[str, str]:
         with provisionalcompleter():
@@ -116,7 +118,7 @@ def test_metaml_that_cannot_be_asked_completes_nothing(completed: Any, monkeypat
     def fails(*_: str) -> str:
         raise metaml.MetaMLError("there is no metaml")
 
-    monkeypatch.setattr(_find, "call", fails)
+    monkeypatch.setattr(find, "call", fails)
     assert completed("%%train --") == {}
 
 

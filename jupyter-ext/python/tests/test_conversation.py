@@ -15,7 +15,9 @@ from conftest import HANG_UP, Line, Peer, Turn, run_cell, well
 from IPython.core.interactiveshell import InteractiveShell
 
 import metaml
-from metaml import _answers, _run, _talk
+from metaml._binary import talk as _talk
+from metaml._held import run as _run
+from metaml._session import answers as _answers
 
 Make = Callable[[Turn], Peer]
 
@@ -176,7 +178,7 @@ def test_the_users_exception_in_a_generator_is_raised_as_it_is(
     assert isinstance(result.error_in_exec, KeyError)
     shown = capsys.readouterr().out
     assert "raise KeyError('lost')" in shown
-    assert "_draw.py" not in shown
+    assert "draw.py" not in shown
     (have,) = talk.said("have")
     assert have["error"]["text"] == "`rows` raised KeyError: 'lost'"
     assert have["error"]["traceback"].endswith("KeyError: 'lost'\n")
@@ -441,7 +443,7 @@ def test_a_plan_is_of_the_last_cell_of_ours(loaded: InteractiveShell, peer: Make
 
 
 def test_shipped_values_are_equal_for_equal_values(tmp_path: Path) -> None:
-    from metaml._names import ship
+    from metaml._session.names import ship
 
     one = ship("x", {"x": {"b": {1, 2, 300}, "a": [{"y": 1, "x": 2}]}}, str(tmp_path))
     data = pickle.loads(Path(one["file"]).read_bytes())
@@ -457,7 +459,7 @@ def test_shipped_values_are_equal_for_equal_values(tmp_path: Path) -> None:
 
 
 def test_shipped_values_keep_what_is_one_object(tmp_path: Path) -> None:
-    from metaml._names import ship
+    from metaml._session.names import ship
 
     inner: list[Any] = [1]
     loop: list[Any] = [inner, (inner, {"a": inner})]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from metaml import Refused
-from metaml._draw import Source, UserError, draw
+from metaml._session.draw import Source, UserError, draw
 
 # The oldest environment has neither pandas nor scikit-learn; the newest tests what is about them.
 newest = pytest.mark.skipif(IPython.version_info < (9,), reason="only in the newest environment")

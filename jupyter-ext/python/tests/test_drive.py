@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from metaml._drive import drive, waits
+from metaml._trial.drive import drive, waits
 
 
 def epochs() -> Generator[dict[str, int], None, str]:

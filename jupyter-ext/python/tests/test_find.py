@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 import metaml
-from metaml import _find
+from metaml._binary import find
 
 PACKAGE = Path(metaml.__file__).parent
 
 
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_find, "_found", None)
+    monkeypatch.setattr(find, "_found", None)
     monkeypatch.setenv("PATH", str(tmp_path / "no-such-folder"))
     monkeypatch.delenv("METAML_BIN", raising=False)
 
@@ -35,26 +35,26 @@ def test_metaml_bin_is_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     path = binary(tmp_path / "given")
     for value in (str(path), str(path.parent)):
         monkeypatch.setenv("METAML_BIN", value)
-        monkeypatch.setattr(_find, "_found", None)
-        assert _find.metaml() == str(path)
+        monkeypatch.setattr(find, "_found", None)
+        assert find.metaml() == str(path)
 
 
 def test_a_trial_has_the_binary_that_started_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = binary(tmp_path / "given")
     monkeypatch.setenv("_METAML_BIN", str(path))
-    assert _find.metaml() == str(path)
+    assert find.metaml() == str(path)
 
 
 def test_the_path_is_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = binary(tmp_path / "on-path")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{path.parent}")
-    assert list(_find.candidates())[-1] == str(path)
+    assert list(find.candidates())[-1] == str(path)
 
 
 def test_beside_the_interpreter_even_if_the_venv_is_not_active(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = binary(tmp_path / "venv" / "bin")
     monkeypatch.setattr(sys, "executable", str(path.parent / "python"))
-    assert _find.metaml() == str(path)
+    assert find.metaml() == str(path)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_beside_the_interpreter_even_if_the_venv_is_not_active(tmp_path: Path, m
 def test_beside_the_package(tmp_path: Path, site: str, scripts: str) -> None:
     shutil.copytree(PACKAGE, tmp_path / site / "metaml", ignore=shutil.ignore_patterns("__pycache__"))
     path = binary(tmp_path / scripts)
-    code = "from metaml import _find; print(_find.metaml())"
+    code = "from metaml._binary import find; print(find.metaml())"
     got = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(tmp_path / site), "PATH": "", "HOME": str(tmp_path)},
@@ -80,7 +80,7 @@ def test_beside_the_package(tmp_path: Path, site: str, scripts: str) -> None:
 
 def test_in_the_users_scripts(tmp_path: Path) -> None:
     got = subprocess.run(
-        [sys.executable, "-c", "from metaml import _find; print(*_find.candidates())"],
+        [sys.executable, "-c", "from metaml._binary import find; print(*find.candidates())"],
         env={"PYTHONPATH": str(PACKAGE.parent), "PATH": "", "PYTHONUSERBASE": str(tmp_path)},
         check=True,
         capture_output=True,
@@ -91,9 +91,9 @@ def test_in_the_users_scripts(tmp_path: Path) -> None:
 
 def test_nowhere_lists_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("METAML_BIN", str(tmp_path / "gone"))
-    monkeypatch.setattr(_find, "candidates", lambda: iter([str(tmp_path / "gone"), str(tmp_path / "bin")]))
+    monkeypatch.setattr(find, "candidates", lambda: iter([str(tmp_path / "gone"), str(tmp_path / "bin")]))
     with pytest.raises(metaml.MetaMLError) as error:
-        _find.metaml()
+        find.metaml()
     assert error.value.text == f"cannot find the `metaml` binary; looked for\n  {tmp_path}/gone\n  {tmp_path}/bin"
     assert "METAML_BIN" in error.value.hint
 

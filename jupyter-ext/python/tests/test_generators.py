@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metaml._draw import Source, draw
+from metaml._session.draw import Source, draw
 
 own = random.Random(1)
 modern = np.random.default_rng(2)

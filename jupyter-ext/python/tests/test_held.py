@@ -18,7 +18,8 @@ import pytest
 from test_real import binary, until
 
 import metaml
-from metaml import MetaMLError, Run, _find
+from metaml import MetaMLError, Run
+from metaml._binary import find
 
 WAITS = """
 import os, time
@@ -68,7 +69,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     monkeypatch.setenv("METAML_BIN", binary("metaml"))
     monkeypatch.setenv("METAML_PYTHON", sys.executable)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(_find, "_found", None)
+    monkeypatch.setattr(find, "_found", None)
     work = tmp_path / "work"
     work.mkdir()
     opened = Shell(work)

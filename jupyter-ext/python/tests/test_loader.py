@@ -119,8 +119,8 @@ def test_what_is_loaded_is_told_once_and_after_the_first_fork(loader: Loader) ->
     ],
 )
 def test_tracebacks_name_the_place_that_the_user_knows(tmp_path: Path, source: str, line: str) -> None:
-    from metaml._loader import Program
-    from metaml._trial import describe
+    from metaml._trial.failure import describe
+    from metaml._trial.program import Program
 
     code = tmp_path / "code"
     code.mkdir()

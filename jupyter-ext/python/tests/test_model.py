@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 import metaml
-from metaml import MetaMLError, _find, _model
+from metaml import MetaMLError
+from metaml._binary import find
+from metaml._held import model
 
 
 @pytest.fixture(autouse=True)
 def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_model, "_folder", None)
-    monkeypatch.setattr(_model, "_serving", False)
+    monkeypatch.setattr(model, "_folder", None)
+    monkeypatch.setattr(model, "_serving", False)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         listed = [{"name": one["name"], "kind": one.get("kind"), "state": one["state"]} for one in runs.values()]
         return json.dumps(listed if args[0] == "runs" else runs[args[1]])
 
-    monkeypatch.setattr(_find, "call", call)
+    monkeypatch.setattr(find, "call", call)
     return folders
 
 
@@ -95,10 +97,10 @@ def test_a_worker_has_its_own_copy(outputs: list[Path], tmp_path: Path, monkeypa
 
 
 def test_the_option_of_a_cell_is_for_its_whole_body(outputs: list[Path], tmp_path: Path) -> None:
-    _model.use(str(tmp_path))
+    model.use(str(tmp_path))
     assert metaml.model() == metaml.model("fit-1") == tmp_path
-    _model.ended()
+    model.ended()
     assert (metaml.model(), metaml.model("fit-1")) == (tmp_path, outputs[1])
-    _model.use("")
+    model.use("")
     with pytest.raises(MetaMLError):
         metaml.model()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import metaml
-from metaml import _report
+from metaml._trial import report
 
 
 def test_a_folder_beside_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +22,7 @@ def test_a_folder_beside_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_private_temporary_folder_where_none_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else may have made a link by any name that can be guessed; nothing is written through it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_report, "_made", None)
+    monkeypatch.setattr(report, "_made", None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "output").write_text("a file is in the way")
     (tmp_path / "victim").mkdir()

@@ -23,7 +23,8 @@ import pytest
 from test_kernel import ROOT, SECONDS, Kernel, start
 
 import metaml
-from metaml import _find, _settings
+from metaml._binary import find
+from metaml._session import settings
 
 
 def binary(name: str) -> str:
@@ -123,13 +124,13 @@ def test_completion(kernel: Kernel) -> None:
     kernel.execute("%%train --name sweep\ndef f():\n    return 1")
     options = completions(kernel, "%%train --")
     assert options["--parallelism"] == "Trials that run at the same time."
-    assert set(options) == {f"--{name.replace('_', '-')}" for name in _settings.TRAIN}
+    assert set(options) == {f"--{name.replace('_', '-')}" for name in settings.TRAIN}
     assert list(completions(kernel, "%%train --cwd ")) == ["session", "trial"]
     assert completions(kernel, "%metaml attach ") == {"sweep-1": "succeeded", "last": "the newest run", "run": "sweep-1"}
     assert "stop" in completions(kernel, "%metaml ")
 
 
-# What a front end sends of itself, and whether it replaces a display (_frontend.py).
+# What a front end sends of itself, and whether it replaces a display (frontend.py).
 FRONT_ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "nbclient": ({"allow_stdin": False}, {}, True),
     "JupyterLab": ({"allow_stdin": True}, {"cellId": "a1"}, True),
@@ -387,10 +388,10 @@ def test_a_script_whose_trials_fail_ends_with_a_sentence(tmp_path: Path, home: d
 @pytest.mark.parametrize("kind", ["train", "serve"])
 def test_a_decorators_settings_are_the_cells(kind: str, home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METAML_BIN", home["METAML_BIN"])
-    monkeypatch.setattr(_find, "_found", None)
-    described = tuple(entry["name"] for entry in json.loads(_find.call("settings", "--json", "--kind", kind)))
-    assert {"train": _settings.TRAIN, "serve": _settings.SERVE}[kind] == described
-    help_text = _settings.usage(kind)
+    monkeypatch.setattr(find, "_found", None)
+    described = tuple(entry["name"] for entry in json.loads(find.call("settings", "--json", "--kind", kind)))
+    assert {"train": settings.TRAIN, "serve": settings.SERVE}[kind] == described
+    help_text = settings.usage(kind)
     assert all(f"--{name.replace('_', '-')}" in help_text for name in described)
 
 

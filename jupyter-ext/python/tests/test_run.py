@@ -11,7 +11,9 @@ import IPython
 import pytest
 
 import metaml
-from metaml import MetaMLError, Run, _find, _run
+from metaml import MetaMLError, Run
+from metaml._binary import find
+from metaml._held import run as _run
 
 SHOWN: dict[str, Any] = {
     "v": 1,
@@ -62,7 +64,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
             return json.dumps([{"name": "fit-1", "state": "succeeded", "done": 4, "trials": 5, "stopped": 1, "record": record}])
         return json.dumps({**SHOWN, "record": record} if args[0] == "show" else {})
 
-    monkeypatch.setattr(_find, "call", call)
+    monkeypatch.setattr(find, "call", call)
     return calls
 
 
@@ -156,5 +158,5 @@ def test_a_run_that_cannot_be_read_still_has_a_repr(monkeypatch: pytest.MonkeyPa
     def call(*_: str) -> str:
         raise MetaMLError('there is no run "x"')
 
-    monkeypatch.setattr(_find, "call", call)
+    monkeypatch.setattr(find, "call", call)
     assert repr(_run.Run("x")) == '<Run x: there is no run "x">'

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 import metaml
-from metaml import MetaMLError, RequestFailed, Server, _find, _server
+from metaml import MetaMLError, RequestFailed, Server
+from metaml._binary import find
+from metaml._held import server as _server
 
 
 class Front(ThreadingHTTPServer):
@@ -119,7 +121,7 @@ def asked(shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
             "logs": "one\ntwo\nthree\n",
         }.get(args[0], "")
 
-    monkeypatch.setattr(_find, "call", call)
+    monkeypatch.setattr(find, "call", call)
     return calls
 
 
@@ -402,14 +404,14 @@ def test_waiting(asked: Asked, shown: dict[str, Any]) -> None:
 
 def test_waiting_for_what_is_dead_starts_it(asked: Asked, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     shown.update(liveness="dead", ready=False)
-    server, call = Server("serve-1"), _find.call
+    server, call = Server("serve-1"), find.call
 
     def resume(*args: str) -> str:
         if args[0] == "resume":
             shown.update(liveness="alive", ready=True)
         return call(*args)
 
-    monkeypatch.setattr(_find, "call", resume)
+    monkeypatch.setattr(find, "call", resume)
     assert server.wait() is server
     assert [args for args in asked if args[0] == "resume"] == [("resume", "serve-1", "--detach")]
 
@@ -419,7 +421,7 @@ def test_waiting_for_what_is_dead_starts_it(asked: Asked, shown: dict[str, Any],
         return call(*args)
 
     shown.update(liveness="dead", ready=False)
-    monkeypatch.setattr(_find, "call", refuse)
+    monkeypatch.setattr(find, "call", refuse)
     with pytest.raises(MetaMLError, match="metaml-agent is gone"):
         server.wait()
 

@@ -657,7 +657,7 @@ def test_a_program_that_cannot_be_forked_is_served_by_the_loader_itself(tmp_path
 
 @pytest.mark.parametrize("source", ["def serve(x: int):\n    return x\n", "def serve():\n    return 0\n"])
 def test_a_fresh_process_serves_or_refuses(tmp_path: Path, source: str) -> None:
-    loader = Loader(tmp_path, source, module="_trial")
+    loader = Loader(tmp_path, source, module="_loader.attempt")
     try:
         worker = loader.start()
         if "x" in source:

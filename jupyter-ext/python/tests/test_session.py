@@ -9,11 +9,12 @@ import pytest
 from conftest import run_cell
 from IPython.core.interactiveshell import InteractiveShell
 
-from metaml import _magic, _session
+from metaml._session import document as _session
+from metaml._session import magics
 
 
 def document() -> dict[str, Any]:
-    extension = _magic.live()
+    extension = magics.live()
     assert extension is not None
     return extension.recorder.document("")
 

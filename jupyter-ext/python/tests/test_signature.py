@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from metaml import Refused, _openapi
-from metaml._signature import Rejected, Signature, read
+from metaml import Refused
+from metaml._values import openapi as _openapi
+from metaml._values.signature import Rejected, Signature, read
 
 PROGRAM = """
 from __future__ import annotations
@@ -1081,9 +1082,11 @@ def test_nothing_is_imported_that_the_program_has_not(tmp_path: Path) -> None:
 
     code = (
         "import sys\n"
-        "from metaml import _loader, _serving, _signature\n"
+        "from metaml._loader import loader\n"
+        "from metaml._values import signature\n"
+        "from metaml._worker import worker\n"
         "def serve(a: int, b: list[str] = []) -> dict[str, float]: pass\n"
-        "_signature.read(serve, 'serve').published('/p')\n"
+        "signature.read(serve, 'serve').published('/p')\n"
         "print(sorted({'inspect', 'asyncio', 'numpy', 'dataclasses', 'datetime', 'typing_extensions', 'pydantic', 'http'} & set(sys.modules)))\n"
     )
     module = str(Path(__file__).resolve().parents[1])

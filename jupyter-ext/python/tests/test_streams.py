@@ -14,8 +14,8 @@ import metaml
 PROGRAM = """
 import logging, os, resource, signal, sys
 sys.path.insert(0, {path!r})
-from metaml import _streams
-_streams.keep_going()
+from metaml._trial import output_streams
+output_streams.keep_going()
 logging.basicConfig(stream=sys.{stream})
 kept = sys.{stream}
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -10,7 +10,7 @@ MODULE = Path(__file__).resolve().parents[1]
 
 CHILDREN = """
 import os, signal, time
-from metaml._trial import on_term
+from metaml._trial.process import on_term
 
 asked = []
 on_term(lambda: asked.append(1))

@@ -10,7 +10,7 @@ from conftest import run_cell
 from IPython.core.interactiveshell import InteractiveShell
 
 import metaml
-from metaml import _magic
+from metaml._session import magics
 
 BEGIN = "get_ipython().run_line_magic('_metaml_begin', {!r})"
 SUBMIT = "get_ipython().run_line_magic('_metaml_submit', '')"
@@ -48,7 +48,7 @@ def test_ours_as_ipython_sees_cell_magics(loaded: InteractiveShell, cell: str, l
 def test_braces_of_a_path_are_no_variables(loaded: InteractiveShell, line: str, expected: str) -> None:
     call = eval(transformed(loaded, f"%%serve {line}\nx")[0].removeprefix(BEGIN.partition("{")[0]).removesuffix(")"))
     loaded.user_ns |= {"n": 7, "id": 1}
-    assert loaded.var_expand(call).translate(_magic._BRACES_BACK) == f"serve {expected}"
+    assert loaded.var_expand(call).translate(magics._BRACES_BACK) == f"serve {expected}"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_tracebacks_show_the_cell_as_it_was_typed(
 
     def begin(line: str) -> None:
         before = dict(linecache.cache)
-        _magic._as_typed(sys._getframe(1), f"%%{line}")
+        magics._as_typed(sys._getframe(1), f"%%{line}")
         cells.extend(name for name, entry in linecache.cache.items() if entry is not before.get(name))
 
     loaded.register_magic_function(begin, "line", "_metaml_begin")  # type: ignore[arg-type]

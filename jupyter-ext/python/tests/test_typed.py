@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from metaml import Refused
-from metaml._typed import decode, encode
+from metaml._values.typed import decode, encode
 
 
 def travel(value: Any, **options: Any) -> Any:

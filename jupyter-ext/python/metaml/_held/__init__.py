@@ -1,0 +1,1 @@
+"""What the user holds after a cell: Run, Trial and Server, and what they show."""

@@ -1,0 +1,101 @@
+"""`metaml.model()`: the folder of the model that a server serves, the same in the notebook and in the server's workers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaml._errors import MetaMLError
+
+if TYPE_CHECKING:
+    from metaml._held.run import Run, Trial
+
+_folder: Path | None = None  # what `--model` of the latest serving cell named
+_serving = False  # that cell is running: what it names is for its whole body
+
+
+def use(folder: str) -> None:
+    """A serving cell begins: its `--model` decides from now on; "" is none."""
+    global _folder, _serving
+    _folder = Path(folder) if folder else None
+    _serving = True
+
+
+def ended() -> None:
+    """The serving cell has ended. Its model stays what :func:`model` gives until the next one begins."""
+    global _serving
+    _serving = False
+
+
+def model(run: Run | Trial | str | None = None) -> Path:
+    """The folder of the files that a training run left in ``metaml.output()``::
+
+        net = joblib.load(metaml.model() / "net.joblib")
+
+    In a `%%serve` cell it is what `--model` names, resolved before the body runs. A server keeps its own copy of those files, and
+    its workers get that one, whatever the argument says.
+
+    Args:
+        run: without `--model`, and in scripts, the training run: its name, its series, the unique beginning of it or "last",
+            with ":TRIAL" or ":best" if you like, or the Run or Trial itself. Without a trial it is the best one.
+
+    Raises:
+        MetaMLError: nothing says which run, or it has no such trial, or the trial left no files.
+    """
+    given = os.environ.get("_METAML_MODEL", "")
+    if given:
+        return Path(given)
+    if _folder is not None and (run is None or _serving):
+        return _folder
+    if run is None:
+        raise MetaMLError(
+            "metaml.model() does not know which run: no --model names one",
+            'Put --model RUN on the line of the %%serve cell, or name the run here: metaml.model("train-model").',
+        )
+    return _resolved(run)
+
+
+def _resolved(run: Run | Trial | str) -> Path:
+    from metaml._held.run import Run, Trial
+
+    if isinstance(run, Trial):
+        return _kept(run)
+    name, _, which = (run.name if isinstance(run, Run) else str(run)).partition(":")
+    found = run if isinstance(run, Run) else _training(name)
+    trials = found.trials
+    if which == "" and len(trials) == 1:
+        return _kept(trials[0])
+    if which in ("", "best"):
+        return _kept(found.best())
+    if not which.isdecimal():
+        raise MetaMLError(f"metaml.model() takes RUN, RUN:TRIAL or RUN:best, not {run!r}")
+    if int(which) >= len(trials):
+        raise MetaMLError(f"{found.name} has no trial {which}, only 0 to {len(trials) - 1}")
+    return _kept(trials[int(which)])
+
+
+def _training(name: str) -> Run:
+    from metaml._held.run import Run, run, runs
+
+    if name == "last":  # a server does not come between
+        last = next((one for one in runs() if isinstance(one, Run)), None)
+        if last is None:
+            raise MetaMLError("there is no training run yet, so there is no model to serve")
+        return last
+    found = run(name)
+    if not isinstance(found, Run):
+        raise MetaMLError(f"{found.name} is no training run, so it has no model to serve")
+    return found
+
+
+def _kept(trial: Trial) -> Path:
+    """The folder of a trial's files."""
+    if trial.state in ("pending", "running"):
+        raise MetaMLError(f"trial {trial.index} of {trial.run} has not ended yet, so its model is not there")
+    if not trial.output.is_dir() or not any(trial.output.iterdir()):
+        raise MetaMLError(
+            f"trial {trial.index} of {trial.run} kept no files, so it has no model to serve",
+            "What the training function writes into metaml.output() is kept.",
+        )
+    return trial.output

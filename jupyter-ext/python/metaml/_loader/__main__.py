@@ -1,0 +1,5 @@
+"""``python -m metaml._loader``."""
+
+from metaml._loader.loader import main
+
+main()

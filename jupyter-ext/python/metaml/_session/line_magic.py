@@ -1,0 +1,170 @@
+"""`%metaml runs|show|attach|logs|stop|plan|…`: the command line from a cell."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from metaml._binary import find
+from metaml._errors import Interrupted, Refused
+
+if TYPE_CHECKING:
+    from metaml._held.run import Run
+    from metaml._held.server import Server
+    from metaml._session.magics import _Extension
+
+COMMANDS = (
+    "attach",
+    "delete",
+    "doctor",
+    "logs",
+    "plan",
+    "resume",
+    "runs",
+    "settings",
+    "show",
+    "stop",
+    "tensorboard",
+    "version",
+)
+
+
+_COMPLAINT = "metaml: "  # what the command says last, when it cannot do what it was asked
+
+
+class LineMagic:
+    """%metaml COMMAND [ARGUMENTS]: the `metaml` command from a cell.
+
+    %metaml runs                 what ran and what runs
+    %metaml attach [RUN]         the live table of a run or a server, and its Run or Server
+    %metaml show|logs|stop RUN   as on the command line
+    %metaml plan [OPTIONS]       what the last cell with %%train or %%serve would run with these options; starts no trial
+    %metaml settings             every setting, its value here and where that came from
+
+    RUN is a name, a series (its newest run), a unique beginning, or `last`; the name of a variable that holds a Run or a Server will do.
+    """
+
+    def __init__(self, extension: _Extension) -> None:
+        self._extension = extension
+        self.__name__ = "metaml"
+
+    def __call__(self, line: str) -> Run | Server | None:
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise Refused(f"%metaml: {error}", code="option") from None
+        if not words:
+            print(self.__doc__)
+            return None
+        command, *rest = words
+        if command == "attach":
+            return self._talk("attach", " ".join(self._named(rest)))
+        if command == "plan" and not any(os.path.exists(word) for word in rest):
+            self._talk("", " ".join(shlex.quote(word) for word in rest), command="plan")
+            return None
+        self._run([command, *self._named(rest)])
+        return None
+
+    def _named(self, words: list[str]) -> list[str]:
+        """A variable that holds one of our runs or servers stands for it."""
+        from metaml._held.run import Held
+
+        namespace = self._extension.shell.user_ns
+        named = []
+        for word in words:
+            head, colon, tail = word.partition(":")
+            value = namespace.get(head)
+            named.append(f"{value.name}{colon}{tail}" if isinstance(value, Held) else word)
+        return named
+
+    def _talk(self, kind: str, line: str, command: str = "run") -> Run | Server | None:
+        from metaml._binary.begin import begin
+        from metaml._session.answers import Answers
+        from metaml._session.submit import submit
+
+        extension = self._extension
+        cell = extension.recorder.current()
+        if cell is None:
+            raise Refused("%metaml attach works in a cell only")
+        alone = (
+            command == "run"
+            and extension.alone(cell)
+            and cell.source.strip().startswith("%metaml")
+            and "\n" not in cell.source.strip()
+        )
+        conversation = extension.open(command)
+        answers = Answers(extension.shell.user_ns)
+        try:
+            about = extension.about(cell, alone)
+            if command == "plan":
+                kind, about["seq"] = extension.recorder.last_entry()
+            first = begin(conversation, kind, line, answers, cell=about, source=extension.source())
+            return submit(
+                conversation,
+                first,
+                lambda: extension.recorder.document(extension.source()),
+                answers,
+                place=lambda run, into: extension.place(run, into, cell.count),
+                show=extension.show if extension.renders() else None,
+                held=extension.holds(alone),
+            )
+        finally:
+            answers.close()
+            conversation.close()
+
+    def _run(self, words: list[str]) -> None:
+        """Run the command and print what it says as it says it."""
+        child = subprocess.Popen(
+            [find.metaml(), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        complaint = ""
+        try:
+            for text, is_result in _lines(child):
+                # A log may say "metaml: " too; what the command complains of is not in its result.
+                if not is_result and (complaint or text.startswith(_COMPLAINT)):
+                    complaint += text.removeprefix(_COMPLAINT)
+                else:
+                    print(text, end="", flush=True)
+            code = child.wait()
+        except KeyboardInterrupt:
+            # Ending `metaml logs -f` or `attach` leaves the run alone.
+            raise Interrupted() from None
+        finally:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+                child.wait()
+        if code != 0:
+            text, _, hint = (complaint.strip() or f"it ended with code {code}").partition("\n")
+            raise Refused(f"%metaml {words[0]}: {text}", hint, code="command")
+
+
+def _lines(child: subprocess.Popen[bytes]) -> Iterator[tuple[str, bool]]:
+    """What a child says on both streams, line by line as it comes, and whether that is its result or beside it."""
+    with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as pipes:
+        unfinished: dict[int, bytes] = {}
+        for pipe in (child.stdout, child.stderr):
+            assert pipe is not None  # noqa: S101 - pipes were asked for
+            pipes.enter_context(pipe)
+            waiting.register(pipe, selectors.EVENT_READ, pipe is child.stdout)
+            unfinished[pipe.fileno()] = b""
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                chunk = os.read(key.fd, 1 << 16)
+                if not chunk:
+                    waiting.unregister(key.fileobj)
+                *lines, rest = (unfinished[key.fd] + chunk).splitlines(keepends=True) or [b""]
+                if not chunk or rest.endswith(b"\n"):
+                    lines, rest = [*lines, rest], b""
+                unfinished[key.fd] = rest
+                for line in filter(None, lines):
+                    yield line.decode("utf-8", "replace"), key.data

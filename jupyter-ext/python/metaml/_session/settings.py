@@ -1,0 +1,145 @@
+"""The settings, as `metaml settings --json` describes them: completion, help, and the check of a decorator's names."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from metaml._binary import find
+from metaml._errors import MetaMLError, Refused
+
+# The names that a decorator takes. Their one definition is in Go (deployer/settings); asking for it at every decoration would
+# start a process, so the names stand here too, and a test compares them.
+TRAIN = (
+    "parallelism",
+    "completions",
+    "hyper_parameters",
+    "objective",
+    "function",
+    "tensorboard",
+    "notify",
+    "name",
+    "into",
+    "with",
+    "target",
+    "detach",
+    "again",
+    "reuse",
+    "seed",
+    "retries",
+    "timeout",
+    "cwd",
+    "fresh_process",
+    "interrupt",
+    "explain",
+    "repository",
+    "image_name",
+    "publish",
+    "distributed_settings",
+)
+SERVE = (
+    "url",
+    "port",
+    "host",
+    "allow_host",
+    "cors",
+    "replicas",
+    "workers",
+    "batch",
+    "model",
+    "example",
+    "function",
+    "name",
+    "into",
+    "with",
+    "target",
+    "again",
+    "timeout",
+    "fresh_process",
+    "explain",
+    "repository",
+    "image_name",
+    "publish",
+)
+PACKAGE = ("repository", "name", "publish")
+
+
+def check(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Refuse names that do not exist.
+
+    Raises:
+        Refused: with the nearest name that does.
+    """
+    for name in given:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(str(name), known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
+        raise Refused(f"{where} has no setting {name!r}", hint, code="unknown-setting")
+
+
+def text(name: str, value: Any) -> str:
+    """A decorator's value as the text that a cell would have.
+
+    Raises:
+        Refused: it has no such text.
+    """
+    if name == "example" and not isinstance(value, str):  # a text is JSON already, or the name of a variable
+        from metaml._values.to_json import NotJSON, to_json
+
+        try:
+            return to_json(value).decode()
+        except NotJSON as error:
+            raise Refused(f"the decorator's 'example' {'has' if error.place else 'is'} {error}", code="setting") from None
+    if name == "model" and not isinstance(value, str) and (named := _run(value)):
+        return named
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    if isinstance(value, dict):
+        return json.dumps(value, separators=(",", ":"), default=str)
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(item) for item in value)
+    raise Refused(
+        f"the decorator's {name!r} is a {type(value).__name__}", "Give it a text, a number or a boolean.", code="setting"
+    )
+
+
+def _run(value: Any) -> str:
+    """A Run or a Trial as the setting `model` names it, or ""."""
+    from metaml._held.run import Run, Trial
+
+    if isinstance(value, Run):
+        return value.name
+    return f"{value.run}:{value.index}" if isinstance(value, Trial) else ""
+
+
+def described(kind: str = "train") -> list[dict[str, Any]]:
+    """Ask `metaml` for every setting: name, flag, type, default, choices, help."""
+    found = json.loads(find.call("settings", "--json", "--kind", kind))
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+_FIRST = {
+    "train": "Run the function of this cell, once for each set of hyperparameters.",
+    "serve": "Serve the function of this cell over HTTP.",
+}
+
+
+def usage(kind: str) -> str:
+    """Help for a cell magic."""
+    lines = [_FIRST[kind], "", f"    %%{kind} [OPTIONS]", "    def function(…): …", ""]
+    try:
+        settings = described(kind)
+    except (MetaMLError, OSError, ValueError) as error:
+        return "\n".join([*lines, f"Options: {error}"])
+    lines.append("Options (in metaml.toml, the environment and decorators too: docs/reference/settings.md)")
+    for entry in settings:
+        value = entry.get("value") or ""
+        head = f"  {entry.get('flag')} {value}".rstrip()
+        default = f" [{entry['default']}]" if entry.get("default") else ""
+        lines.append(f"{head:<34}{entry.get('help', '')}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,117 @@
+"""An exception of the user's program as data: type, text, frames and traceback, without our own frames."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+import types
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from metaml._package import FOLDER
+
+if TYPE_CHECKING:
+    from metaml._trial.program import Program
+
+__all__ = ["describe", "disk_full", "safe_repr"]
+
+
+_MAX_TRACEBACK = 64 * 1024
+
+
+def safe_repr(value: Any, longest: int = 1000) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def disk_full(error: BaseException | None) -> int:
+    """The errno that says the disk is full, or the quota, if that is what the error comes from; else 0."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        number = getattr(error, "errno", None)
+        if isinstance(error, OSError) and number in (errno.ENOSPC, errno.EDQUOT):
+            return int(number)
+        # Libraries in C that write files by themselves: HDF5, SQLite.
+        if type(error).__module__ not in ("builtins", "__main__") or isinstance(error, (OSError, RuntimeError)):
+            text = str(error)
+            if os.strerror(errno.ENOSPC) in text or "disk is full" in text:
+                return errno.ENOSPC
+        seen.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return 0
+
+
+def describe(error: BaseException, program: Program) -> dict[str, Any]:
+    """An exception as data: type, text, frames and traceback, without our own frames."""
+    ours = FOLDER + os.sep
+    tb = error.__traceback__
+    while tb is not None and (tb.tb_frame.f_code.co_filename.startswith(ours) or _machinery(tb)):
+        tb = tb.tb_next
+    try:
+        text = str(error)
+    except Exception as other:
+        text = f"<its text raised {type(other).__name__}>"
+    frames = []
+    for frame in _without(ours, traceback.extract_tb(tb)):
+        mine = frame.filename.startswith(program.dir + os.sep)
+        name = os.path.relpath(frame.filename, program.dir) if mine else frame.filename
+        frames.append(
+            {"file": name, "line": frame.lineno or 0, "function": frame.name, "text": (frame.line or "")[:500], "mine": mine}
+        )
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        mine = error.filename.startswith(program.dir + os.sep)
+        name = os.path.relpath(error.filename, program.dir) if mine else error.filename
+        line = (error.text or "").strip()[:500]
+        frames.append({"file": name, "line": error.lineno, "function": "<module>", "text": line, "mine": mine})
+    if len(frames) > 100:  # endless recursion
+        frames = frames[:50] + frames[-50:]
+    try:
+        full = "".join(_formatted(type(error), error, tb, ours))
+    except Exception as other:
+        full = f"{type(error).__name__}: {text}\n(its traceback raised {type(other).__name__})\n"
+    module = type(error).__module__
+    name = type(error).__qualname__
+    return {
+        "type": name if module in ("builtins", "__main__") else f"{module}.{name}",
+        "text": _bounded(text, 4096),
+        "frames": frames,
+        "traceback": _bounded(program.placed(full), _MAX_TRACEBACK),
+        "errno": disk_full(error),
+    }
+
+
+def _formatted(kind: type[BaseException], error: BaseException, tb: types.TracebackType | None, ours: str) -> Iterator[str]:
+    """What traceback.format_exception gives, without our own frames below the program's."""
+    whole = traceback.TracebackException(kind, error, tb, compact=True)
+    left = [whole]
+    while left:
+        one = left.pop()
+        _without(ours, one.stack)
+        left += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
+    return whole.format()
+
+
+def _without(ours: str, stack: traceback.StackSummary) -> traceback.StackSummary:
+    """The frames without those at the end that are ours: what the program called us with is wrong, and its line says where."""
+    while len(stack) > 1 and stack[-1].filename.startswith(ours):
+        stack.pop()
+    return stack
+
+
+def _machinery(tb: types.TracebackType) -> bool:
+    """Our own calls of ast and compile, above the program's."""
+    return tb.tb_next is None and tb.tb_frame.f_code.co_filename == getattr(sys.modules.get("ast"), "__file__", None)
+
+
+def _bounded(text: str, limit: int) -> str:
+    """At most limit bytes of UTF-8; the middle goes."""
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) <= limit:
+        return data.decode()
+    half = limit // 2 - 32
+    return data[:half].decode("utf-8", "ignore") + "\n  […]\n" + data[-half:].decode("utf-8", "ignore")
