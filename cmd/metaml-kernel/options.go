@@ -81,5 +81,6 @@ func findPython(self, chosen string) (string, error) {
 		}
 		looked = append(looked, name)
 	}
-	return "", fmt.Errorf("no Python was found: looked for %s (on PATH); give one with --python PATH", strings.Join(looked, ", "))
+	return "", fmt.Errorf("no Python was found: looked for %s (on PATH); give one with --python PATH",
+		strings.Join(looked, ", "))
 }

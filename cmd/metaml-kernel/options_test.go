@@ -40,7 +40,8 @@ func TestPythonIsFoundInOrderAndTheErrorSaysWhere(t *testing.T) {
 	t.Setenv("PATH", filepath.Join(dir, "path"))
 	t.Setenv("METAML_PYTHON", "")
 	_, err := findPython(self, "")
-	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "bin/python3")) || !strings.Contains(err.Error(), "--python") {
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "bin/python3")) ||
+		!strings.Contains(err.Error(), "--python") {
 		t.Errorf("error is %v", err)
 	}
 	want := func(chosen, path string) {

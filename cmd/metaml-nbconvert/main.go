@@ -1,5 +1,5 @@
-// Command metaml-nbconvert makes plain Python of a notebook: a script of one function and all that it needs, a program folder, or a Flask
-// application. Read [run] first. It may import the converter, deployer/settings for what stands on a
+// Command metaml-nbconvert makes plain Python of a notebook: a script of one function and all that it needs, a program
+// folder, or a Flask application. Read [run] first. It may import the converter, deployer/settings for what stands on a
 // cell's line, and deployer/view for what it says to people.
 package main
 
@@ -32,6 +32,7 @@ func main() {
 // usageError is a wrong command line: exit code 2.
 type usageError struct{ error }
 
+//nolint:lll // the text of --help, as it is printed
 const usage = `usage: metaml-nbconvert NOTEBOOK [--to script|train|serve] [--function NAME] [-o FILE|DIR] [--stdout] [--explain]
 
 Makes plain Python of a notebook (.ipynb), a script (.py) or a session document (.json); "-" reads a notebook from standard input.
@@ -170,7 +171,8 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 		if o.to == "script" {
 			hint = " (--to train brings it along)"
 		}
-		_, _ = fmt.Fprintf(stderr, "%s: the script imports %s, which must stand beside it%s\n", o.input, filepath.Base(m.File), hint)
+		_, _ = fmt.Fprintf(stderr, "%s: the script imports %s, which must stand beside it%s\n", o.input,
+			filepath.Base(m.File), hint)
 	}
 	return replace(out, []byte(text))
 }

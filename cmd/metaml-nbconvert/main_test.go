@@ -40,7 +40,8 @@ func command(t *testing.T, stdin string, args ...string) (int, string, string) {
 func TestScriptFromNotebook(t *testing.T) {
 	name := notebook(t, "# two\nK = 2", "print(K)", "%%train\ndef f(a): return a * K")
 	code, out, errs := command(t, "", name, "--to", "script", "--stdout")
-	if code != 0 || errs != "" || !strings.Contains(out, "# two\nK = 2\n") || !strings.Contains(out, "def f(a): return a * K\n") || strings.Contains(out, "print(K)") {
+	if code != 0 || errs != "" || !strings.Contains(out, "# two\nK = 2\n") ||
+		!strings.Contains(out, "def f(a): return a * K\n") || strings.Contains(out, "print(K)") {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
 	if code, _, errs := command(t, "", name); code != 0 {
@@ -54,11 +55,13 @@ func TestScriptFromNotebook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, piped, errs := command(t, string(in), "-"); code != 0 || !strings.Contains(piped, "def f(a): return a * K\n") {
+	if code, piped, errs := command(t, string(in), "-"); code != 0 ||
+		!strings.Contains(piped, "def f(a): return a * K\n") {
 		t.Errorf("%d %s %s", code, piped, errs)
 	}
 	// A script made of a script would replace it.
-	if code, _, errs := command(t, "", strings.TrimSuffix(name, ".ipynb")+".py"); code != 1 || !strings.Contains(errs, "would replace its own source") {
+	if code, _, errs := command(t, "", strings.TrimSuffix(name, ".ipynb")+".py"); code != 1 ||
+		!strings.Contains(errs, "would replace its own source") {
 		t.Errorf("%d %s", code, errs)
 	}
 }
@@ -74,13 +77,16 @@ func TestProgramFromNotebook(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if code, _, errs := command(t, "", "--to", "train", "-o", out, name); code != 1 || !strings.Contains(errs, "is not empty") {
+	if code, _, errs := command(t, "", "--to", "train", "-o", out, name); code != 1 ||
+		!strings.Contains(errs, "is not empty") {
 		t.Errorf("%d %s", code, errs)
 	}
 }
 
 func TestApplicationFromNotebook(t *testing.T) {
-	name := notebook(t, "import joblib, metaml\nclass Net: pass\nK = 2", "%%train\ndef train(): return Net()", "%%serve --url /read --port 8123 --replicas 2 --workers 3 --model run\nnet = joblib.load(metaml.model() / 'net')\ndef read(x): return net.read(x)", "%%train\ndef other(): return K")
+	name := notebook(t, "import joblib, metaml\nclass Net: pass\nK = 2", "%%train\ndef train(): return Net()",
+		"%%serve --url /read --port 8123 --replicas 2 --workers 3 --model run\nnet = joblib.load(metaml.model() / "+
+			"'net')\ndef read(x): return net.read(x)", "%%train\ndef other(): return K")
 	if code, out, errs := command(t, "", name, "--to", "serve"); code != 0 || out != "" || errs != "" {
 		t.Fatalf("%d %s %s", code, out, errs)
 	}
@@ -89,29 +95,37 @@ func TestApplicationFromNotebook(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"A Flask application of the function read in a.ipynb.", "gunicorn --workers 6 --bind 127.0.0.1:8123 a_app:app", "def model_folder():",
-		"class Net: pass\n", "net = joblib.load(model_folder() / 'net')\n", `@app.route("/read", methods=["GET", "POST"])`,
+		"A Flask application of the function read in a.ipynb.", "gunicorn --workers 6 --bind 127.0.0.1:8123 a_app:app",
+		"def model_folder():",
+		"class Net: pass\n", "net = joblib.load(model_folder() / 'net')\n",
+		`@app.route("/read", methods=["GET", "POST"])`,
 	} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("no %q in\n%s", want, data)
 		}
 	}
-	if code, out, errs := command(t, "", name, "--to", "serve", "--function", "other", "--stdout"); code != 1 || out != "" || !strings.Contains(errs, "other has no parameters") {
+	if code, out, errs := command(t, "", name, "--to", "serve", "--function", "other", "--stdout"); code != 1 ||
+		out != "" || !strings.Contains(errs, "other has no parameters") {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
 	// The script and the program are of the training.
-	if code, out, errs := command(t, "", name, "--to", "script", "--stdout"); code != 0 || !strings.Contains(out, "def other(): return K") || strings.Contains(out, "def read") {
+	if code, out, errs := command(t, "", name, "--to", "script", "--stdout"); code != 0 ||
+		!strings.Contains(out, "def other(): return K") || strings.Contains(out, "def read") {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
 }
 
-// TestApplicationOfTheExample: the class that the model's pickle names comes along as it was typed, and what only the training needs does not.
+// TestApplicationOfTheExample: the class that the model's pickle names comes along as it was typed, and what only the
+// training needs does not.
 func TestApplicationOfTheExample(t *testing.T) {
 	code, out, errs := command(t, "", "../../examples/digits.ipynb", "--to", "serve", "--stdout")
 	if code != 0 || errs != "" {
 		t.Fatalf("%d %s", code, errs)
 	}
-	for _, want := range []string{"\n\n    def predict(self, x):\n", "sys.modules[\"__main__\"].Network = Network\n", "def softmax(scores):", "def read_digit(image: np.ndarray):"} {
+	for _, want := range []string{
+		"\n\n    def predict(self, x):\n", "sys.modules[\"__main__\"].Network = Network\n",
+		"def softmax(scores):", "def read_digit(image: np.ndarray):",
+	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -125,8 +139,10 @@ func TestApplicationOfTheExample(t *testing.T) {
 
 func TestApplicationFromScript(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "my-server.py")
-	src := "from metaml import Serve, Train, model\nclass Net: pass\n@Train\ndef train(): return Net()\nnet = open(model('train') / 'net')\n" +
-		"@Serve(settings={'url': '/read', 'port': 8080, 'batch': 4})\ndef read(inputs): return [net.read(x) for x in inputs]\nif __name__ == '__main__': read()\n"
+	src := "from metaml import Serve, Train, model\nclass Net: pass\n@Train\ndef train(): return Net()\nnet = " +
+		"open(model('train') / 'net')\n" +
+		"@Serve(settings={'url': '/read', 'port': 8080, 'batch': 4})\ndef read(inputs): return [net.read(x) for x in " +
+		"inputs]\nif __name__ == '__main__': read()\n"
 	if err := os.WriteFile(name, []byte(src), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +153,10 @@ func TestApplicationFromScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"class Net: pass", "def model(run=None):", `read([by_name(read_input(), "inputs")])[0]`, "port=8080", `"/read"`} {
+	for _, want := range []string{
+		"class Net: pass", "def model(run=None):",
+		`read([by_name(read_input(), "inputs")])[0]`, "port=8080", `"/read"`,
+	} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("no %q in\n%s", want, data)
 		}
@@ -165,15 +184,25 @@ func TestMistakes(t *testing.T) {
 		{nil, 2, "which notebook?"},
 		{[]string{name, name}, 2, "one notebook at a time"},
 		{[]string{name, "--to", "html"}, 2, `--to is script, train or serve, not "html"`},
-		{[]string{name, "--to", "serve"}, 1, "nothing says which function is to answer: there is no %%serve cell and no @Serve\nName it: --function NAME."},
-		{[]string{notebook(t, "%%serve --prot 80\ndef f(a): return a"), "--to", "serve"}, 1, "cell 1: there is no option --prot; did you mean --port?"},
+		{
+			[]string{name, "--to", "serve"},
+			1,
+			"nothing says which function is to answer: there is no %%serve cell and no @Serve\nName it: --function " +
+				"NAME.",
+		},
+		{
+			[]string{notebook(t, "%%serve --prot 80\ndef f(a): return a"), "--to", "serve"},
+			1,
+			"cell 1: there is no option --prot; did you mean --port?",
+		},
 		{[]string{notebook(t, "%%serve\ndef f(): return 1"), "--to", "serve"}, 1, "f has no parameters"},
 		{[]string{name, "--nonsense"}, 2, "nonsense"},
 		{[]string{name, "--stdout", "-o", "x"}, 2, "--stdout goes with --to script or serve"},
 		{[]string{"missing.ipynb"}, 1, "missing.ipynb"},
 		{[]string{name}, 1, "f uses `b` (cell 1, line 1), which no cell defines"},
 	} {
-		if code, out, errs := command(t, "", c.args...); code != c.code || !strings.Contains(errs, c.want) || out != "" {
+		if code, out, errs := command(t, "", c.args...); code != c.code || !strings.Contains(errs, c.want) ||
+			out != "" {
 			t.Errorf("%v: %d %q %q", c.args, code, out, errs)
 		}
 	}

@@ -49,10 +49,12 @@ func has(doc *session.Document, kind string) bool {
 	return false
 }
 
-// cutServer slices the function that answers. What a pickle of the notebook's training may name comes along, if the function loads a model.
+// cutServer slices the function that answers. What a pickle of the notebook's training may name comes along, if the
+// function loads a model.
 func cutServer(ctx context.Context, o options, doc *session.Document) (*slicer.Slice, error) {
 	if o.function == "" && doc.Kind != session.Live && !has(doc, "serve") {
-		return nil, usererror.At(usererror.CodeNoFunction, 0, 0, "nothing says which function is to answer: there is no %%%%serve cell and no @Serve").
+		return nil, usererror.At(usererror.CodeNoFunction, 0, 0,
+			"nothing says which function is to answer: there is no %%%%serve cell and no @Serve").
 			With("Name it: --function NAME.")
 	}
 	chosen := slicer.Options{Function: o.function, Magic: "serve"}
@@ -94,7 +96,8 @@ func cutServer(ctx context.Context, o options, doc *session.Document) (*slicer.S
 func asTyped(s, training *slicer.Slice) {
 	for i := range s.Statements {
 		for _, typed := range training.Statements {
-			if st := &s.Statements[i]; st.Origin == "model" && len(st.Defines) > 0 && slices.Equal(st.Defines, typed.Defines) {
+			if st := &s.Statements[i]; st.Origin == "model" && len(st.Defines) > 0 &&
+				slices.Equal(st.Defines, typed.Defines) {
 				st.Text, st.Lead = typed.Text, typed.Lead
 			}
 		}
@@ -132,7 +135,8 @@ func application(o options, doc *session.Document, s *slicer.Slice) (string, err
 		return "", inCell(s, err)
 	}
 	return flask.Application(s, flask.Options{
-		Path: r.Text("url"), Host: r.Text("host"), Port: int(r.Int("port")), Workers: int(r.Int("replicas") * r.Int("workers")), Batch: r.Int("batch") > 0,
+		Path: r.Text("url"), Host: r.Text("host"), Port: int(r.Int("port")),
+		Workers: int(r.Int("replicas") * r.Int("workers")), Batch: r.Int("batch") > 0,
 		File: filepath.Base(target(o, "_app.py")),
 	})
 }
@@ -140,7 +144,8 @@ func application(o options, doc *session.Document, s *slicer.Slice) (string, err
 // inCell adds the place to a mistake on the line of a cell.
 func inCell(s *slicer.Slice, err error) error {
 	if user, ok := errors.AsType[*usererror.Error](err); ok {
-		return usererror.At(usererror.CodeOption, s.Entry.Cell, 0, "cell %d: %s", s.Label(s.Entry.Cell), user.Text).With("%s", user.Hint)
+		return usererror.At(usererror.CodeOption, s.Entry.Cell, 0, "cell %d: %s", s.Label(s.Entry.Cell),
+			user.Text).With("%s", user.Hint)
 	}
 	return err
 }

@@ -19,7 +19,8 @@ func TestTheDocumentedTableIsTheTable(t *testing.T) {
 			t.Errorf("docs/internals/kernel.md lacks the row\n%s", line)
 		}
 	}
-	if got := strings.Count(string(doc), "| "+string(ToChild)+" |") + strings.Count(string(doc), "| "+string(ToFrontEnd)+" |"); got != len(Table) {
+	if got := strings.Count(string(doc), "| "+string(ToChild)+" |") +
+		strings.Count(string(doc), "| "+string(ToFrontEnd)+" |"); got != len(Table) {
 		t.Errorf("docs/internals/kernel.md has %d rows, the table %d", got, len(Table))
 	}
 }

@@ -48,7 +48,9 @@ func newFolder() (*folder, error) {
 		sweep(base)
 		return f, nil
 	}
-	return nil, fmt.Errorf("no folder for the kernel's sockets; tried %s: set XDG_RUNTIME_DIR or TMPDIR to a short path", strings.Join(tried, ", "))
+	return nil,
+		fmt.Errorf("no folder for the kernel's sockets; tried %s: set XDG_RUNTIME_DIR or TMPDIR to a short path",
+			strings.Join(tried, ", "))
 }
 
 func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }

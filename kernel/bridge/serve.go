@@ -33,7 +33,8 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 	iopub := b.subscribe()
 	c, err := startChild(b.childArgv(), b.childEnv(), b.childSaid)
 	if err != nil {
-		return b.serveStandIn(ctx, interrupts, fmt.Sprintf("%s; choose another with --python PATH or METAML_PYTHON", err))
+		return b.serveStandIn(ctx, interrupts,
+			fmt.Sprintf("%s; choose another with --python PATH or METAML_PYTHON", err))
 	}
 	orphaned, stuck := b.watchParent(), b.watchEnd(iopub)
 	for {
@@ -63,7 +64,8 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 			switch {
 			case b.quitting.Load() && crashed(code):
 				// The same race as in watchEnd may end in libzmq's abort(). The user's program is over by then.
-				b.log.Warn("the wrapped kernel was asked to shut down and crashed while it closed its sockets", "code", code, "its last lines", c.tail())
+				b.log.Warn("the wrapped kernel was asked to shut down and crashed while it closed its sockets", "code",
+					code, "its last lines", c.tail())
 				return 0, nil
 			case code != 0 && !b.quitting.Load():
 				b.log.Error("the wrapped kernel ended", "code", code, "its last lines", c.tail())
@@ -84,8 +86,10 @@ func (b *Bridge) missing(c *child, iopub *sockets.Peer) string {
 		return ""
 	}
 	for _, name := range []string{"ipykernel_launcher", "ipykernel"} {
-		if strings.Contains(c.tail(), "No module named "+name) || strings.Contains(c.tail(), "No module named '"+name+"'") {
-			return fmt.Sprintf("ipykernel is not installed in %s: run `%s -m pip install ipykernel`, then restart the kernel",
+		if strings.Contains(c.tail(), "No module named "+name) ||
+			strings.Contains(c.tail(), "No module named '"+name+"'") {
+			return fmt.Sprintf("ipykernel is not installed in %s: run `%s -m pip install ipykernel`, then restart "+
+				"the kernel",
 				b.cfg.Python, b.cfg.Python)
 		}
 	}

@@ -64,8 +64,9 @@ func (s *standIn) failure() map[string]any {
 
 func (s *standIn) info() map[string]any {
 	return map[string]any{
-		"status": "ok", "protocol_version": "5.3", "implementation": "metaml", "implementation_version": s.bridge.cfg.Version,
-		"banner": s.why, "help_links": []any{},
+		"status": "ok", "protocol_version": "5.3", "implementation": "metaml",
+		"implementation_version": s.bridge.cfg.Version,
+		"banner":                 s.why, "help_links": []any{},
 		"language_info": map[string]any{
 			"name": "python", "version": "3", "mimetype": "text/x-python", "file_extension": ".py",
 			"pygments_lexer": "ipython3", "nbconvert_exporter": "python",
@@ -75,7 +76,8 @@ func (s *standIn) info() map[string]any {
 }
 
 func (s *standIn) publish(msgType string, parent []byte, content any) {
-	frames, err := s.bridge.maker.Make([][]byte{[]byte("kernel." + s.bridge.maker.Session() + "." + msgType)}, msgType, parent, nil, content)
+	frames, err := s.bridge.maker.Make([][]byte{[]byte("kernel." + s.bridge.maker.Session() + "." + msgType)}, msgType,
+		parent, nil, content)
 	if err == nil {
 		s.bridge.Publish(frames, false)
 	}

@@ -30,19 +30,23 @@ type Intercept struct {
 var Table = []Intercept{
 	{
 		Direction: ToChild, Channel: wire.Shell, Type: "execute_request",
-		What:    "passed on, at once or after the cell in progress; a reading `%metaml` line goes past it while its run is shown; answered `aborted` when that cell fails with stop_on_error",
-		Why:     "what waits behind a running sweep must still be abortable, as in ipykernel's own queue; whoever comes to a run must be able to look at it",
+		What: "passed on, at once or after the cell in progress; a reading `%metaml` line goes past it while its " +
+			"run is shown; answered `aborted` when that cell fails with stop_on_error",
+		Why: "what waits behind a running sweep must still be abortable, as in ipykernel's own queue; whoever " +
+			"comes to a run must be able to look at it",
 		request: (*Bridge).shellRequest,
 	},
 	{
 		Direction: ToChild, Channel: wire.Shell, Type: "*",
-		What:    "behind an execute_request that waits until the cell's run is bound, in order; else passed on at once",
-		Why:     "the main shell keeps its order; while a run is shown, completion, inspection, comms and history go on",
+		What: "behind an execute_request that waits until the cell's run is bound, in order; else passed on at once",
+		Why: "the main shell keeps its order; while a run is shown, completion, inspection, comms and history go " +
+			"on",
 		request: (*Bridge).shellRequest,
 	},
 	{
 		Direction: ToChild, Channel: wire.Control, Type: "interrupt_request",
-		What:    "passed on; also stops the run under the held cell (a second one at once), or lets it go when the front end that asked for the cell has left",
+		What: "passed on; also stops the run under the held cell (a second one at once), or lets it go when the " +
+			"front end that asked for the cell has left",
 		Why:     "the run is not in ipykernel's process; nobody stops what they cannot see",
 		request: (*Bridge).interruptRequest,
 	},
@@ -60,14 +64,17 @@ var Table = []Intercept{
 	},
 	{
 		Direction: ToFrontEnd, Channel: wire.Shell, Type: "execute_reply",
-		What:  "kept back while the cell's run is shown; made up when an interrupt took it; an error reply with its execution_count takes its place when the run fails",
+		What: "kept back while the cell's run is shown; made up when an interrupt took it; an error reply with its " +
+			"execution_count takes its place when the run fails",
 		Why:   "the cell ends with its run",
 		reply: (*Bridge).executeReply,
 	},
 	{
 		Direction: ToFrontEnd, Channel: wire.Shell, Type: "kernel_info_reply",
-		What:  "implementation is metaml, the banner has one more line, metaml names the held cells and their runs; signed again",
-		Why:   "people see which kernel they talk to, a page that is loaded again which runs to show; language_info stays, exporters need it",
+		What: "implementation is metaml, the banner has one more line, metaml names the held cells and their runs; " +
+			"signed again",
+		Why: "people see which kernel they talk to, a page that is loaded again which runs to show; language_info " +
+			"stays, exporters need it",
 		reply: (*Bridge).kernelInfoReply,
 	},
 	{
@@ -96,13 +103,15 @@ var Table = []Intercept{
 	},
 	{
 		Direction: ToFrontEnd, Channel: wire.IOPub, Type: "status",
-		What:    "the idle of a held cell is kept back with its reply; any other idle while a cell is held is followed by a busy of that cell",
+		What: "the idle of a held cell is kept back with its reply; any other idle while a cell is held is " +
+			"followed by a busy of that cell",
 		Why:     "front ends take the latest status for the kernel's",
 		publish: (*Bridge).childStatus,
 	},
 	{
 		Direction: ToFrontEnd, Channel: wire.IOPub, Type: "execute_input",
-		What:    "passed on, its execution_count is noted; the first is followed by a stream on stderr when the metaml module could not be loaded",
+		What: "passed on, its execution_count is noted; the first is followed by a stream on stderr when the " +
+			"metaml module could not be loaded",
 		Why:     "the front end must be told before %%train is not found",
 		publish: (*Bridge).childInput,
 	},

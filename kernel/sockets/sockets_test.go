@@ -251,7 +251,9 @@ func TestALargeMessageIsPassedOnWhileItIsRead(t *testing.T) {
 			sent := make(chan *Peer, 1)
 			source := serve(t, zmq4.XPub, Handler{Subscribe: func(p *Peer, _ []byte) { sent <- p }})
 			subscribed := make(chan struct{})
-			front, err := Listen(t.Context(), zmq4.XPub, "tcp", "127.0.0.1:0", Handler{Subscribe: func(*Peer, []byte) { close(subscribed) }})
+			front, err := Listen(t.Context(), zmq4.XPub, "tcp", "127.0.0.1:0", Handler{Subscribe: func(*Peer, []byte) {
+				close(subscribed)
+			}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -476,12 +478,13 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte{flagLong, 0, 0, 0, 0, 1, 0x80, 0, 0, 'x'}, true)
 	f.Add([]byte("\x00\x06signed\x02\x00\x00\x00\x00\x01\x80\x00\x00x"), true)
 	strangers := &Strangers{}
-	s, err := Listen(f.Context(), zmq4.Router, "tcp", "127.0.0.1:0", Handler{Strangers: strangers, Message: func(p *Peer, frames [][]byte) {
-		if string(frames[0]) == "signed" {
-			p.Signed()
-		}
-		p.Send(frames)
-	}})
+	s, err := Listen(f.Context(), zmq4.Router, "tcp", "127.0.0.1:0",
+		Handler{Strangers: strangers, Message: func(p *Peer, frames [][]byte) {
+			if string(frames[0]) == "signed" {
+				p.Signed()
+			}
+			p.Send(frames)
+		}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -124,7 +124,10 @@ func TestWhoIsAskedIsTheFirstOfAnIdentity(t *testing.T) {
 // TestIdleStrangersKeepNobodyOut is about every kind of socket: what front ends do keeps
 // them in, whatever many others do.
 func TestIdleStrangersKeepNobodyOut(t *testing.T) {
-	for kind, peer := range map[zmq4.SocketType]zmq4.SocketType{zmq4.Router: zmq4.Dealer, zmq4.XPub: zmq4.Sub, zmq4.Rep: zmq4.Req} {
+	for kind, peer := range map[zmq4.SocketType]zmq4.SocketType{
+		zmq4.Router: zmq4.Dealer, zmq4.XPub: zmq4.Sub,
+		zmq4.Rep: zmq4.Req,
+	} {
 		t.Run(string(kind), func(t *testing.T) {
 			subscribed := make(chan *Peer, 10)
 			s := serve(t, kind, Handler{
@@ -175,7 +178,8 @@ func unfinished(t *testing.T, c net.Conn, size, sent int) {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	_, err := c.Write(append(binary.BigEndian.AppendUint64([]byte{flagLong}, uint64(size)), make([]byte, sent)...))
-	if err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") && !strings.Contains(err.Error(), "broken pipe") {
+	if err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") &&
+		!strings.Contains(err.Error(), "broken pipe") {
 		t.Fatal(err)
 	}
 }
@@ -233,7 +237,9 @@ func TestStrangersHoldSoMuchTogether(t *testing.T) {
 func TestHeartbeatsAndSubscriptionsAreSmall(t *testing.T) {
 	for kind, peer := range map[zmq4.SocketType]zmq4.SocketType{zmq4.Rep: zmq4.Req, zmq4.XPub: zmq4.Sub} {
 		t.Run(string(kind), func(t *testing.T) {
-			s := serve(t, kind, Handler{Subscribe: func(p *Peer, topic []byte) { p.Send([][]byte{topic, make([]byte, 500)}) }})
+			s := serve(t, kind, Handler{Subscribe: func(p *Peer, topic []byte) {
+				p.Send([][]byte{topic, make([]byte, 500)})
+			}})
 			c := greet(t, s, peer, "")
 			unfinished(t, c, maxBeat+1, 10)
 			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
@@ -243,7 +249,8 @@ func TestHeartbeatsAndSubscriptionsAreSmall(t *testing.T) {
 			// Who sends and does not read is not read any more.
 			c = greet(t, s, peer, "")
 			_ = c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
-			many := bytes.Repeat(appendMessage(nil, [][]byte{append([]byte{1}, bytes.Repeat([]byte("x"), 200)...)}), 1000)
+			many := bytes.Repeat(appendMessage(nil, [][]byte{append([]byte{1}, bytes.Repeat([]byte("x"), 200)...)}),
+				1000)
 			for {
 				if _, err := c.Write(many); err != nil {
 					break

@@ -28,7 +28,8 @@ func TestCheckRefusesAnyChangedPart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frames, err := NewMaker(s).Make([][]byte{[]byte("who")}, "execute_request", []byte(`{"msg_id":"p"}`), nil, map[string]string{"code": "\xff"})
+	frames, err := NewMaker(s).Make([][]byte{[]byte("who")}, "execute_request", []byte(`{"msg_id":"p"}`), nil,
+		map[string]string{"code": "\xff"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,8 @@ func TestConnectionFile(t *testing.T) {
 
 func TestChildKeepsWhatWeDoNotKnow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kernel-1.json")
-	if err := os.WriteFile(path, []byte(`{"ip":"127.0.0.1","key":"k","jupyter_session":"/n.ipynb","shell_port":1}`), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(`{"ip":"127.0.0.1","key":"k","jupyter_session":"/n.ipynb","shell_port":1}`),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, err := ReadConnection(path)
@@ -119,7 +121,8 @@ func TestChildKeepsWhatWeDoNotKnow(t *testing.T) {
 	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got["jupyter_session"] != "/n.ipynb" || got["transport"] != "ipc" || got["ip"] != "/run/x/k" || got["key"] != "k" {
+	if got["jupyter_session"] != "/n.ipynb" || got["transport"] != "ipc" || got["ip"] != "/run/x/k" ||
+		got["key"] != "k" {
 		t.Errorf("child's file is %s", data)
 	}
 }
