@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/deployer/run"
@@ -52,8 +53,13 @@ and listed once as unused where it came from elsewhere.
 		fmt.Fprintf(&b, "\n## %%%%%s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n",
 			kind)
 		for _, d := range Of(kind) {
+			if !slices.Contains(d.Targets, Local) {
+				continue
+			}
 			takes := d.Type.article()
 			switch {
+			case d.Name == "target":
+				takes = "`" + Local + "`"
 			case d.Type == Choice:
 				takes = "`" + strings.Join(d.Choices, "` or `") + "`"
 			case d.Type == Int && d.Max > 0:
@@ -63,11 +69,20 @@ and listed once as unused where it came from elsewhere.
 			if value == "" {
 				value = "–"
 			}
-			help := d.Help
-			if len(d.Targets) == 1 {
-				help += " (" + d.Targets[0] + " only)"
-			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, takes, value, strings.ReplaceAll(help, "|", `\|`))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, takes, value, strings.ReplaceAll(d.Help, "|", `\|`))
+		}
+	}
+	b.WriteString(`
+## Reserved
+
+This version runs on one machine, and refuses any other ` + "`target`" + ` wherever it is named. These settings are for
+clusters; on ` + "`local`" + ` they are refused where they are typed, and listed as unused elsewhere, so that a decorator
+or a file may have them already.
+
+`)
+	for _, d := range All {
+		if !slices.Contains(d.Targets, Local) {
+			fmt.Fprintf(&b, "- `%s`: %s\n", d.Name, d.Help)
 		}
 	}
 	return b.String()
