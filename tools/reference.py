@@ -66,7 +66,7 @@ def import_comparison() -> None:
     import metaml
 
     for module in pkgutil.walk_packages(metaml.__path__, "metaml."):
-        if module.name.endswith("_compare"):
+        if module.name.endswith("compare"):
             importlib.import_module(module.name)
 
 
