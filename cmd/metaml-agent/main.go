@@ -20,6 +20,7 @@ import (
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/agent"
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/engine/train"
 	"github.com/metaml/metaml/deployer/engine/train/board"
 	"github.com/metaml/metaml/deployer/engine/train/scalars"
@@ -83,7 +84,7 @@ func monitorMain(args []string) int {
 	signal.Notify(asked, syscall.SIGTERM)
 	go func() {
 		<-asked
-		cancel(train.ErrTerminated)
+		cancel(engine.ErrTerminated)
 	}()
 	switch err := monitorRun(ctx, folder.Run(path), *resume, inherited(*descriptors), inherited(*takeover)); {
 	case err == nil, errors.Is(err, folder.ErrLocked):

@@ -81,12 +81,33 @@ func (e *AttemptEnd) Why(what string) (Reason, string) {
 	case e.Lost:
 		return ReasonLost, fmt.Sprintf("the process that the %s was forked from was killed", what)
 	case e.Signal != 0:
-		return ReasonSignal, fmt.Sprintf("ended by signal %d (%s)", e.Signal, syscall.Signal(e.Signal))
+		return ReasonSignal, "ended " + e.status()
 	case what == "trial":
-		return ReasonExit, fmt.Sprintf("ended with exit status %d before its function returned", e.Exit)
+		return ReasonExit, fmt.Sprintf("ended %s before its function returned", e.status())
 	default:
-		return ReasonExit, fmt.Sprintf("ended with exit status %d", e.Exit)
+		return ReasonExit, "ended " + e.status()
 	}
+}
+
+// How gives the words of Why that follow "it ended": "with exit status 3", "because …"; "" where Error says it.
+func (e *AttemptEnd) How(what string) string {
+	_, text := e.Why(what)
+	switch {
+	case text == "":
+		return ""
+	case e.Internal != "" || e.Lost:
+		return "because " + text
+	default:
+		return e.status()
+	}
+}
+
+// status says how the process ended.
+func (e *AttemptEnd) status() string {
+	if e.Signal != 0 {
+		return fmt.Sprintf("by signal %d (%s)", e.Signal, syscall.Signal(e.Signal))
+	}
+	return fmt.Sprintf("with exit status %d", e.Exit)
 }
 
 // TrialSeed is the seed of a trial, the same for all its attempts: from --seed if that was given, else from the run's

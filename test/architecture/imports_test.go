@@ -36,14 +36,15 @@ var layers = []layer{
 	},
 	{
 		"deployer/engine/train",
-		[]string{"deployer/engine/train/...", "deployer/run", "deployer/folder"},
+		[]string{"deployer/engine/train/...", "deployer/engine", "deployer/run", "deployer/folder"},
 		"the monitor runs in pods and beside local trials, without the rest",
 	},
 	{
 		"deployer/engine/serve",
-		[]string{"deployer/run", "deployer/folder"},
+		[]string{"deployer/engine", "deployer/run", "deployer/folder"},
 		"a server's monitor runs beside its workers, without the rest",
 	},
+	{"deployer/engine", []string{"deployer/run", "deployer/folder"}, "taking a run over is the same for both engines"},
 	{
 		"deployer/view",
 		[]string{"deployer/view/...", "deployer/run"},

@@ -87,7 +87,7 @@ func bind(ctx context.Context, host string, port int) (*listener, error) {
 	return &listener{address: l.Addr().String(), file: file}, nil
 }
 
-// hostOf is the address that a revision asks to listen on.
+// hostOf is the address that a spec asks to listen on.
 func hostOf(spec run.Spec) string {
 	if spec.Server.Host == "" {
 		return "127.0.0.1"
@@ -98,14 +98,14 @@ func hostOf(spec run.Spec) string {
 	return spec.Server.Host
 }
 
-// names are those that a revision is known by: what it listens on, and what it was told. Where others can reach it, they may also call it
-// by this machine's name, and by any address: no page can have a name that is an address and point it elsewhere.
-func names(spec run.Spec) (hosts []string, addresses bool) {
+// names are those that a revision is known by: what it listens on, and what it was told. Where others can reach it, they may
+// also call it by this machine's name, and by any address: no page can have a name that is an address and point it elsewhere.
+func names(spec run.Spec, host string) (hosts []string, addresses bool) {
 	hosts = append(hosts, spec.Server.Hosts...)
 	if spec.Server.Host != "" {
 		hosts = append(hosts, spec.Server.Host)
 	}
-	if ip := net.ParseIP(hostOf(spec)); ip != nil && ip.IsLoopback() {
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
 		return hosts, false
 	}
 	if name, err := os.Hostname(); err == nil && name != "" {
@@ -118,8 +118,15 @@ func names(spec run.Spec) (hosts []string, addresses bool) {
 }
 
 // matches reports whether a revision that asks for an address and a port can do with this one.
-func (l *listener) matches(spec run.Spec) bool {
-	return hostOf(spec) == l.host() && (spec.Server.Port == 0 || spec.Server.Port == l.port())
+func (l *listener) matches(v *version) bool {
+	return v.host == l.host() && (v.spec.Server.Port == 0 || v.spec.Server.Port == l.port())
+}
+
+// newVersion is the revision of a spec, with what this machine says of its address.
+func newVersion(spec run.Spec) *version {
+	v := &version{spec: spec, host: hostOf(spec)}
+	v.names, v.addresses = names(spec, v.host)
+	return v
 }
 
 // portPatience is how long a port may still be held by the front of a monitor that was killed.
@@ -127,8 +134,8 @@ const portPatience = 10 * time.Second
 
 // listen makes the socket of a revision. before is the port where the server answered last, or 0: it comes first, and may still be
 // held by what is about to end.
-func listen(ctx context.Context, spec run.Spec, before int) (*listener, error) {
-	host, port := hostOf(spec), spec.Server.Port
+func listen(ctx context.Context, v *version, before int) (*listener, error) {
+	host, port := v.host, v.spec.Server.Port
 	first, patience := port, time.Duration(0)
 	if port == 0 {
 		first = before
@@ -142,7 +149,7 @@ func listen(ctx context.Context, spec run.Spec, before int) (*listener, error) {
 			return l, err
 		}
 	}
-	start := stablePort(spec) - firstPort
+	start := stablePort(v.spec) - firstPort
 	for i := range ports {
 		l, err := bind(ctx, host, firstPort+(start+i)%ports)
 		if !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, os.ErrPermission) {

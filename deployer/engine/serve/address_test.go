@@ -21,7 +21,7 @@ func TestAServerThatAsksForNoPortGetsAlwaysTheSame(t *testing.T) {
 	t.Parallel()
 	spec := serving("", 0)
 	spec.Source = t.Name()
-	first, err := listen(t.Context(), spec, 0)
+	first, err := listen(t.Context(), newVersion(spec), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestAServerThatAsksForNoPortGetsAlwaysTheSame(t *testing.T) {
 	if p := first.port(); p < firstPort || p >= firstPort+ports {
 		t.Errorf("port %d", p)
 	}
-	second, err := listen(t.Context(), spec, 0)
+	second, err := listen(t.Context(), newVersion(spec), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestAServerThatAsksForNoPortGetsAlwaysTheSame(t *testing.T) {
 	}
 	port := first.port()
 	first.close()
-	again, err := listen(t.Context(), spec, 0)
+	again, err := listen(t.Context(), newVersion(spec), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestAServerThatAsksForNoPortGetsAlwaysTheSame(t *testing.T) {
 	// What it had last comes first, wherever that is.
 	used := second.port()
 	second.close()
-	last, err := listen(t.Context(), spec, used)
+	last, err := listen(t.Context(), newVersion(spec), used)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestNames(t *testing.T) {
 	for host, others := range map[string]bool{"": false, "127.0.0.1": false, "localhost": false, "::1": false, "0.0.0.0": true, "::": true, "192.0.2.7": true} {
 		spec := serving(host, 0)
 		spec.Server.Hosts = []string{"hub.example"}
-		hosts, addresses := names(spec)
+		hosts, addresses := names(spec, hostOf(spec))
 		if addresses != others || slices.Contains(hosts, machine) != others || slices.Contains(hosts, short) != others {
 			t.Errorf("%q is known by %q, by any address: %v", host, hosts, addresses)
 		}
@@ -87,16 +87,16 @@ func TestAPortThatIsGivenUpSoonIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listen(t.Context(), serving("127.0.0.1", held.port()), 0); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := listen(t.Context(), newVersion(serving("127.0.0.1", held.port())), 0); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a port that somebody else has: %v", err)
 	}
 	time.AfterFunc(50*time.Millisecond, held.close)
-	l, err := listen(t.Context(), serving("127.0.0.1", held.port()), held.port())
+	l, err := listen(t.Context(), newVersion(serving("127.0.0.1", held.port())), held.port())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.close()
-	if l.port() != held.port() || !l.matches(serving("localhost", 0)) || l.matches(serving("0.0.0.0", 0)) || l.matches(serving("", 1)) {
+	if l.port() != held.port() || !l.matches(newVersion(serving("localhost", 0))) || l.matches(newVersion(serving("0.0.0.0", 0))) || l.matches(newVersion(serving("", 1))) {
 		t.Errorf("%+v", l)
 	}
 }

@@ -3,22 +3,29 @@ package serve
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
+	common "github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
 
+// reserve is space on the disk that is kept for when there is no other.
+type reserve interface {
+	Keep()
+	GiveUp()
+}
+
 // journal is the server's event stream and its fold. A server that answers goes on answering while its disk is full: events then
 // wait until there is room for them.
 type journal struct {
-	spec   run.Spec
-	folder folder.Run
-	state  *run.State
-	log    *folder.Log
-	sync   func()
+	spec    run.Spec
+	state   *run.State
+	log     *folder.Log
+	sync    func()
+	now     func() time.Time
+	reserve reserve
 
 	batch  []*run.Event // not written yet
 	urgent bool         // batch has what must be on disk soon
@@ -28,15 +35,14 @@ type journal struct {
 	fronts int          // that were started
 }
 
-// source is the one source of a local server's events.
-const source = "monitor"
-
 const (
 	maxWaiting = 1000        // events that wait for room on the disk
 	tryEvery   = time.Second // between two attempts to write to a full disk
 )
 
-func newJournal(spec run.Spec) *journal { return &journal{spec: spec, state: run.NewState(spec)} }
+func newJournal(spec run.Spec, now func() time.Time) *journal {
+	return &journal{spec: spec, state: run.NewState(spec), now: now}
+}
 
 // fold takes in an event that was written.
 func (j *journal) fold(e run.Event) {
@@ -68,7 +74,7 @@ func (j *journal) settle() time.Duration {
 
 // emit notes an event for the next commit and folds it into the state.
 func (j *journal) emit(e run.Event) {
-	e.V, e.Source, e.Run, e.Time = 1, source, j.spec.Name, time.Now().UTC()
+	e.V, e.Source, e.Run, e.Time = 1, common.Source, j.spec.Name, j.now().UTC()
 	j.state.Apply(e) // without a Seq, which only the log gives
 	j.count(e)
 	switch e.Type {
@@ -84,25 +90,25 @@ func (j *journal) commit() error {
 	if len(j.batch) == 0 {
 		return nil
 	}
-	if j.full != nil && time.Since(j.tried) < tryEvery {
+	if j.full != nil && j.now().Sub(j.tried) < tryEvery {
 		j.drop()
 		return j.full
 	}
 	err := j.log.Append(j.batch...)
 	if err != nil && j.full == nil {
-		_ = os.Remove(j.folder.Reserve())
+		j.reserve.GiveUp()
 		j.drop()
 		err = j.log.Append(j.batch...)
 	}
 	if err != nil {
-		j.full, j.tried = fmt.Errorf("the events of the server wait: %w", err), time.Now()
+		j.full, j.tried = fmt.Errorf("the events of the server wait: %w", err), j.now()
 		j.drop()
 		return j.full
 	}
 	j.batch = nil
 	if j.full != nil {
 		j.full = nil
-		j.folder.KeepReserve()
+		j.reserve.Keep()
 	}
 	if j.urgent {
 		j.urgent = false
@@ -124,7 +130,7 @@ func (j *journal) drop() {
 
 // last writes what is left, once more.
 func (j *journal) last() error {
-	_ = os.Remove(j.folder.Reserve())
+	j.reserve.GiveUp()
 	j.tried = time.Time{}
 	return errors.Join(j.commit(), j.log.Sync())
 }

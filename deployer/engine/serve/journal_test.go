@@ -2,7 +2,6 @@ package serve
 
 import (
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +24,7 @@ func (d *disk) Write(p []byte) (int, error) {
 	return n, syscall.ENOSPC
 }
 
-func newTestJournal(t *testing.T) (*journal, *disk) {
+func newTestJournal(t *testing.T) (*journal, *disk, folder.Run) {
 	t.Helper()
 	f := folder.Run(t.TempDir())
 	file, err := f.OpenEvents()
@@ -34,18 +33,18 @@ func newTestJournal(t *testing.T) (*journal, *disk) {
 	}
 	t.Cleanup(func() { _ = file.Close() })
 	d := &disk{File: file}
-	j := newJournal(run.Spec{Name: "serve-1", Kind: run.Serve})
-	j.folder, j.sync = f, func() {}
+	j := newJournal(run.Spec{Name: "serve-1", Kind: run.Serve}, time.Now)
+	j.reserve, j.sync = diskReserve(f), func() {}
 	if j.log, err = folder.OpenLog(d, j.fold); err != nil {
 		t.Fatal(err)
 	}
-	return j, d
+	return j, d, f
 }
 
 // lines reads the file as a stranger would.
-func lines(t *testing.T, j *journal) []run.Event {
+func lines(t *testing.T, f folder.Run) []run.Event {
 	t.Helper()
-	file, err := j.folder.OpenEvents()
+	file, err := f.OpenEvents()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +58,7 @@ func lines(t *testing.T, j *journal) []run.Event {
 
 func TestEventsWaitWhileTheDiskIsFull(t *testing.T) {
 	t.Parallel()
-	j, d := newTestJournal(t)
+	j, d, f := newTestJournal(t)
 	j.emit(run.Event{Type: run.EventSubmitted})
 	if err := j.commit(); err != nil {
 		t.Fatal(err)
@@ -80,7 +79,7 @@ func TestEventsWaitWhileTheDiskIsFull(t *testing.T) {
 	if err := j.commit(); err != nil {
 		t.Fatal(err)
 	}
-	all := lines(t, j)
+	all := lines(t, f)
 	for i, e := range all {
 		if e.N != int64(i+1) {
 			t.Fatalf("line %d has the number %d", i+1, e.N)
@@ -89,7 +88,7 @@ func TestEventsWaitWhileTheDiskIsFull(t *testing.T) {
 	if last := all[len(all)-1]; all[0].Type != run.EventSubmitted || last.Type != run.EventServerReady || len(all) > 2*maxWaiting+2 {
 		t.Errorf("%d lines, the last %+v", len(all), last)
 	}
-	if _, err := os.Stat(filepath.Join(string(j.folder), "reserve")); err != nil {
+	if _, err := os.Stat(f.Reserve()); err != nil {
 		t.Errorf("no reserve for the next time: %v", err)
 	}
 }
@@ -97,7 +96,7 @@ func TestEventsWaitWhileTheDiskIsFull(t *testing.T) {
 // Some months of a worker that is killed as soon as it is ready: what is told of it is bounded, and true in the end.
 func TestAWorkerThatKeepsDyingDoesNotFillTheDisk(t *testing.T) {
 	t.Parallel()
-	j, _ := newTestJournal(t)
+	j, _, _ := newTestJournal(t)
 	j.emit(run.Event{Type: run.EventServerReady, Revision: 1})
 	zero, lived := 0, int64(0)
 	const seconds = 120 * 24 * 3600

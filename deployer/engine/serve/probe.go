@@ -3,12 +3,9 @@ package serve
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/prose"
 )
@@ -16,13 +13,21 @@ import (
 // lostPatience is how long a test that was not answered by the function waits for the news that its worker was killed.
 const lostPatience = 250 * time.Millisecond
 
-// judge decides whether what was answered to the test lets a revision be the one that answers.
-func (e *engine) judge(r *revision, p run.Probed) {
+// probed takes in the answer to a test.
+func (e *engine) probed(r *revision, p run.Probed) {
 	r.tried = p.Example
-	switch {
-	case r.fails != nil:
+	switch r.state {
+	case probing:
+		e.judge(r, p)
+	case losing:
 		r.fails()
-		return
+	default: // of a test that was given up, since a worker was killed
+	}
+}
+
+// judge decides whether the answer to the test lets a revision be the one that answers.
+func (e *engine) judge(r *revision, p run.Probed) {
+	switch {
 	case p.Skipped:
 		r.example = p.Example
 		e.switchTo(r)
@@ -31,11 +36,12 @@ func (e *engine) judge(r *revision, p run.Probed) {
 		r.answer, r.example = p.Seconds, p.Example
 		e.switchTo(r)
 		return
-	case p.Status != 500 && (p.Status < 400 || p.Status > 500) && !r.doubted:
+	case p.Status != 500 && (p.Status < 400 || p.Status > 500) && r.state == probing:
 		// The front's own answer: the worker may have been killed in the middle of it, and then is started again.
-		r.doubted = true
+		r.state = doubting
+		test := r.tests
 		e.after(lostPatience, func() {
-			if e.starting == r && r.probing && r.phase == starting {
+			if e.starting == r && r.state == doubting && r.tests == test {
 				e.judge(r, p)
 			}
 		})
@@ -57,29 +63,32 @@ func (e *engine) judge(r *revision, p run.Probed) {
 	text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
 	if r.made() && e.answering == nil && !found.fatal {
 		// It may be our example that is wrong, and nobody is served worse by this revision than by none.
-		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: "example", Text: text, Hint: hint})
+		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: run.NoteExample, Text: text, Hint: hint})
 		r.example = p.Example
 		e.switchTo(r)
 		return
 	}
 	if found.err == nil {
-		text += e.lastLines(r, r.workers[0])
+		text += e.lastLines(r.workers[0].of(r))
 	}
 	e.fail(r, run.ReasonTest, found.err, text, hint)
 }
 
-// lost fails a revision of which a worker ended, when it is known what it was tried with: the front says that at about the same time.
+// lost fails a revision of which a worker ended. During a test it waits for what that was made with: the front says it at about the
+// same time.
 func (e *engine) lost(r *revision, fails func()) {
-	if !r.probing || r.tried != "" {
+	switch {
+	case r.state == losing: // another worker of it: the first is the cause
+	case r.state != probing || r.tried != "":
 		fails()
-		return
+	default:
+		r.state, r.fails = losing, fails
+		e.after(lostPatience, func() {
+			if e.starting == r && r.state == losing {
+				fails()
+			}
+		})
 	}
-	r.fails = fails
-	e.after(lostPatience, func() {
-		if e.starting == r && r.phase == starting {
-			fails()
-		}
-	})
 }
 
 // made reports whether the example is ours.
@@ -104,13 +113,6 @@ func (r *revision) hint() string {
 	return ""
 }
 
-// finding is what the log says of an answer that has an id.
-type finding struct {
-	sentence string
-	err      *run.Error
-	fatal    bool // no input can make it right
-}
-
 // logged finds why the function failed, in the log of whichever worker has the id that is in the answer
 // (docs/reference/serving.md).
 func (e *engine) logged(r *revision, body string) finding {
@@ -119,7 +121,7 @@ func (e *engine) logged(r *revision, body string) finding {
 		return finding{}
 	}
 	for _, w := range r.workers {
-		_, entry, found := strings.Cut(folder.Tail(r.stderr(w), 400, 64<<10), "metaml: "+answer.ID+" ")
+		_, entry, found := strings.Cut(e.files.Tail(w.of(r), 400, 64<<10), "metaml: "+answer.ID+" ")
 		if found {
 			entry, _, _ = strings.Cut(entry, "\nmetaml: ")
 			return explain(entry)
@@ -128,58 +130,9 @@ func (e *engine) logged(r *revision, body string) finding {
 	return finding{}
 }
 
-// explain reads an entry of a worker's log: "NAME raised TYPE: TEXT" and the traceback, or "NAME returned …".
-func explain(entry string) finding {
-	sentence, trace, _ := strings.Cut(entry, "\n")
-	f := finding{sentence: sentence}
-	_, raised, found := strings.Cut(sentence, " raised ")
-	if !found {
-		_, returned, found := strings.Cut(sentence, " returned ")
-		f.fatal = found && !notFinite.MatchString(returned) // that may come of the input, a kind of object does not
-		f.err = &run.Error{Type: "TypeError", Text: sentence, Traceback: entry}
-		return f
-	}
-	kind, text, _ := strings.Cut(raised, ": ")
-	f.err = &run.Error{Type: kind, Text: text, Frames: frames(trace), Traceback: trace}
-	switch kind {
-	case "NameError":
-		f.fatal = true
-	case "ImportError", "ModuleNotFoundError":
-		// An import statement names its module; what looks one up may have its name from the input.
-		if n := len(f.err.Frames); n > 0 {
-			f.fatal = importStatement.MatchString(f.err.Frames[n-1].Text)
-		}
-	}
-	return f
-}
-
-var notFinite = regexp.MustCompile(`^-?infinity\b`)
-
-var importStatement = regexp.MustCompile(`^\s*(import|from)\s`)
-
-// placed is a line of a worker's traceback that lies in the notebook, "cell 5, line 3, in serve", or in the script, which is called by its
-// name alone, and below it what stands there.
-var placed = regexp.MustCompile(`(?m)^  (?:cell (\d+)|File "([^/"]+\.py)"), line (\d+), in (.*)\n    (.*)$`)
-
-// frames are the lines of a traceback that the user wrote, outermost first.
-func frames(trace string) []run.Frame {
-	const most = 50
-	var found []run.Frame
-	for _, m := range placed.FindAllStringSubmatch(trace, most) {
-		cell, _ := strconv.Atoi(m[1]) // digits, or "" in a script
-		line, _ := strconv.Atoi(m[3])
-		f := run.Frame{File: m[2], Line: line, Function: m[4], Text: m[5], Mine: true}
-		if cell > 0 {
-			f.File, f.Line, f.Cell, f.CellLine = "main.py", 0, cell, line
-		}
-		found = append(found, f)
-	}
-	return found
-}
-
-// lastLines is what a worker said last, to be added to a sentence.
-func (e *engine) lastLines(r *revision, w *worker) string {
-	if lines := folder.Tail(r.stderr(w), 20, 8<<10); lines != "" {
+// lastLines are the last lines of a worker's log, to be added to a sentence.
+func (e *engine) lastLines(w run.WorkerID) string {
+	if lines := e.files.Tail(w, 20, 8<<10); lines != "" {
 		return "\n" + lines
 	}
 	return ""

@@ -3,9 +3,6 @@ package serve
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -13,72 +10,61 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// phase is where a revision is on its way.
-type phase int
+// state is where a revision is on its way.
+type state int
 
+// The states of a revision. One that is submitted goes through loading, connecting, probing, switching, answering, draining, ending
+// and closing; one that answered before this monitor begins with reviving.
 const (
-	starting  phase = iota // its workers are started and tested
-	switching              // the front was told to give it the requests
-	answering              //
-	draining               // another one answers; it has requests left
-	ending                 // its processes are being ended
+	loading    state = iota // its top level is being executed
+	connecting              // loaded; the front connects to its workers
+	probing                 // all are connected; the front calls the function as a test
+	doubting                // the test was answered, but not by the function: that its worker was killed may be known soon
+	losing                  // a worker ended during the test: what it was tried with may be known soon
+	switching               // it passed; the front was told to give it the requests
+	reviving                // it has the requests again; its top level is being executed
+	returning               // the same, loaded; the front connects to its workers
+	answering               // it has the requests
+	draining                // another one answers; it has requests left
+	ending                  // its processes are being ended
+	closing                 // they have ended, and its supervisor is being closed
 )
+
+// tested reports whether it has passed its test, or needs none.
+func (s state) tested() bool { return s >= switching }
+
+// over reports whether it gets no requests any more.
+func (s state) over() bool { return s >= ending }
+
+// version is what a revision is, as it was submitted.
+type version struct {
+	spec      run.Spec
+	host      string   // the address that it asks to listen on
+	names     []string // by which the server may be called
+	addresses bool     // it may also be called by any address
+	attempts  []int    // the latest attempt of each worker; 0 is none
+	loaderLog string   // where to find what its top level prints
+}
 
 // revision is one version of the function, with the processes that it has.
 type revision struct {
+	*version
 	n       int
-	spec    run.Spec
-	folder  folder.Run
 	sup     Supervisor
-	phase   phase
+	state   state
 	begun   time.Time
 	workers []*worker
-	closing bool // nothing is alive, and the supervisor is being closed
-	closed  chan struct{}
 
-	loaded     bool       // its top level was executed
-	broken     *run.Error // why the top level fails now, of one that had answered
-	disrupted  int        // workers that were killed from outside before it was ready
-	probing    bool
-	doubted    bool      // the answer to its test was not the function's
-	tried      string    // what that test was made with
-	fails      func()    // why it fails, once it is known what a worker that ended was tried with
-	listener   *listener // it wants another address than the one before it; taken over when it answers
-	rebind     bool      // the same port on another address: bound when the one before it gives it up
-	answer     float64
-	example    string
-	announce   bool // server.ready is told when all workers can be called
-	next       int  // a newer revision that waits until this one answers
-	complained bool
+	broken    *run.Error // why the top level fails now, of one that had answered
+	disrupted int        // workers that were killed from outside before it was ready
+	tests     int        // that were begun
+	tried     string     // what the test was made with; "" before it is known
+	fails     func()     // while it is losing: why it fails
+	listener  *listener  // it wants another address than the one before it; taken over when it answers
+	answer    float64    // seconds that the test took
+	example   string
+	next      int // a newer revision that waits until this one answers
 }
-
-// worker is a process that calls the function, and those before it.
-type worker struct {
-	index     int
-	attempt   int
-	alive     bool
-	begun     time.Time
-	pid       int
-	socket    string // where it listens; "" before that
-	connected bool
-	ready     bool // it could be called at some time
-	told      bool // the event that it started is written
-	asked     run.Reason
-	pace      pace
-}
-
-func (w *worker) id() run.AttemptID { return run.AttemptID{Trial: w.index, Number: w.attempt} }
-
-func (w *worker) event(kind string, r *revision) run.Event {
-	index := w.index
-	return run.Event{Type: kind, Revision: r.n, Worker: &index, Attempt: w.attempt}
-}
-
-// Of the attempts of a worker, so many folders are kept: the first, and the latest.
-const (
-	keptFirst = 3
-	keptLast  = 20
-)
 
 // revive starts the revision again that answered before us. It gets the requests at once: they wait for its workers.
 func (e *engine) revive(n int, announce bool) {
@@ -88,10 +74,11 @@ func (e *engine) revive(n int, announce bool) {
 		e.finish(run.Failed, run.ReasonFolder, err.Error())
 		return
 	}
-	r.phase, r.announce = answering, announce
+	r.state = answering
 	r.answer, r.example = e.state.Server.Answer, e.state.Server.Example
 	e.answering = r
 	if announce {
+		r.state = reviving
 		e.emit(run.Event{Type: run.EventServerStarting, Revision: n})
 	}
 	e.introduce(r)
@@ -109,23 +96,24 @@ func (e *engine) begin(n int) {
 		return
 	}
 	e.starting = r
-	if !e.listener.matches(r.spec) {
-		r.listener, err = e.bind(r.spec, 0)
-		r.rebind = errors.Is(err, syscall.EADDRINUSE) && r.spec.Server.Port == e.listener.port()
-		if err != nil && !r.rebind {
-			refused := folder.PortError(err, hostOf(r.spec), r.spec.Server.Port)
-			e.fail(r, run.ReasonPort, nil, refused.Text, refused.Hint)
+	if !e.listener.matches(r.version) {
+		r.listener, err = e.sockets.Listen(r.version, 0)
+		// The same port on another address can be had when the revision that answers gives it up: switchTo.
+		later := errors.Is(err, syscall.EADDRINUSE) && r.spec.Server.Port == e.listener.port()
+		if err != nil && !later {
+			e.failPort(r, err)
 			return
 		}
 	}
 	e.introduce(r)
 	e.startWorkers(r)
 	e.after(slowLoad, func() {
-		if e.starting == r && !r.loaded {
-			e.emit(run.Event{
-				Type: run.EventNote, Revision: n, Code: "slow-load",
-				Text: fmt.Sprintf("the top level of revision %d has been running for %d s, and goes on", n, int(slowLoad.Seconds())),
-				Hint: "what it prints is in " + r.folder.Loader(),
+		if e.starting == r && r.state == loading {
+			e.noteOnce(run.Event{
+				Revision: n, Code: run.NoteSlowLoad,
+				Text: fmt.Sprintf(
+					"the top level of revision %d has been running for %d s, and goes on", n, int(slowLoad.Seconds())),
+				Hint: "what it prints is in " + r.loaderLog,
 			})
 		}
 	})
@@ -133,136 +121,76 @@ func (e *engine) begin(n int) {
 
 // load makes a revision of its folder. It has no processes yet.
 func (e *engine) load(n int) (*revision, error) {
-	f := e.opts.Folder.Revision(n)
-	spec, err := f.ReadSpec()
-	if err == nil && spec.Server == nil {
-		err = errors.New("its run.json is not one of a server")
-	}
+	v, err := e.files.Version(n)
 	if err != nil {
 		return nil, fmt.Errorf("revision %d: %w", n, err)
 	}
-	environ, err := f.ReadEnvironment()
-	if errors.Is(err, os.ErrNotExist) {
-		environ, err = os.Environ(), nil
-	}
+	sup, err := e.processes.Supervise(n, v)
 	if err != nil {
 		return nil, fmt.Errorf("revision %d: %w", n, err)
 	}
-	sup, err := e.opts.Supervise(Job{Spec: spec, Folder: f, Environ: environ})
-	if err != nil {
-		return nil, fmt.Errorf("revision %d: %w", n, err)
-	}
-	r := &revision{n: n, spec: spec, folder: f, sup: sup, begun: time.Now(), closed: make(chan struct{})}
-	for i := range max(spec.Completions, 1) {
-		r.workers = append(r.workers, &worker{index: i, attempt: f.LatestAttempt(i), pace: pace{most: maxDelay}})
+	r := &revision{version: v, n: n, sup: sup, begun: e.now()}
+	for i, latest := range v.attempts {
+		r.workers = append(r.workers, &worker{index: i, attempt: latest, pace: pace{most: maxWorkerDelay}})
 	}
 	e.revisions[n] = r
 	e.seen = max(e.seen, n)
-	e.group.Go(func() {
-		for {
-			select {
-			case u := <-sup.Updates():
-				e.post(func() { e.update(r, u) })
-			case <-r.closed:
-				return
-			case <-e.done:
-				return
-			}
-		}
-	})
 	return r, nil
 }
 
 // introduce tells the front of a revision.
 func (e *engine) introduce(r *revision) {
-	told := run.FrontRevision{
+	known := run.FrontRevision{
 		Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: r.spec.RequestTimeout(),
-		Workers: len(r.workers), Origins: r.spec.Server.Origins,
+		Workers: len(r.workers), Hosts: r.names, Addresses: r.addresses, Origins: r.spec.Server.Origins,
 	}
-	told.Hosts, told.Addresses = names(r.spec)
-	e.tell(func(f Front) error { return f.Revision(told) })
+	e.tell(func(f Front) error { return f.Revision(known) })
 }
 
-// dial tells the front of a worker that listens.
-func (e *engine) dial(r *revision, w *worker) {
-	if w.alive && w.socket != "" {
-		e.tell(func(f Front) error {
-			return f.Worker(run.FrontWorker{WorkerID: run.WorkerID{Revision: r.n, Index: w.index, Attempt: w.attempt}, PID: w.pid, Socket: w.socket})
-		})
-	}
-}
-
-func (e *engine) startWorkers(r *revision) {
-	for _, w := range r.workers {
-		e.startWorker(r, w)
-	}
-}
-
-func (e *engine) startWorker(r *revision, w *worker) {
-	if r.phase == ending || w.alive {
+// update takes in what the supervisor of revision n says.
+func (e *engine) update(n int, u run.Update) {
+	r := e.revisions[n]
+	if r == nil {
 		return
 	}
-	*w = worker{index: w.index, attempt: w.attempt + 1, pace: w.pace, alive: true, begun: time.Now()}
-	if old := w.attempt - keptLast; old > keptFirst {
-		_ = os.RemoveAll(r.folder.Attempt(w.index, old))
-	}
-	r.sup.Start(run.Attempt{AttemptID: w.id(), Seed: r.spec.TrialSeed(w.index), Slot: w.index})
-}
-
-// update takes in what a supervisor says.
-func (e *engine) update(r *revision, u run.Update) {
 	switch {
 	case u.Loaded != nil:
-		if !r.loaded && (r.phase == starting || r.announce) {
-			e.emit(run.Event{Type: run.EventLoaded, Revision: r.n, Seconds: u.Loaded.Seconds, Fork: u.Loaded.Fork, Causes: u.Loaded.Causes})
-		}
-		r.loaded, r.broken = true, nil
-		return
+		e.loaded(r, *u.Loaded)
 	case u.LoadFailed != nil:
 		e.loadFailed(r, u.LoadFailed)
-		return
 	case u.Note != nil:
 		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: u.Note.Code, Text: u.Note.Text, Hint: u.Note.Hint})
+	default:
+		_, w := e.worker(run.WorkerID{Revision: r.n, Index: u.ID.Trial, Attempt: u.ID.Number})
+		if w != nil && w.alive() {
+			e.workerUpdate(r, w, u)
+		}
+	}
+}
+
+// loaded takes in that the top level was executed. It is told of a revision that is not ready yet, once.
+func (e *engine) loaded(r *revision, l run.Loaded) {
+	r.broken = nil
+	switch r.state {
+	case loading:
+		r.state = connecting
+	case reviving:
+		r.state = returning
+	default:
 		return
 	}
-	_, w := e.worker(run.WorkerID{Revision: r.n, Index: u.ID.Trial, Attempt: u.ID.Number})
-	if w == nil || !w.alive {
-		return
-	}
-	switch {
-	case u.Started != nil:
-		w.pid, r.broken = u.Started.PID, nil
-		attempt := w.attempt
-		e.when(e.settle(), func() {
-			if w.attempt != attempt || !w.alive {
-				return
-			}
-			w.told = true
-			ev := w.event(run.EventWorkerStarted, r)
-			ev.PID = w.pid
-			e.emit(ev)
-			if w.ready {
-				e.emit(w.event(run.EventWorkerReady, r))
-			}
-		})
-	case u.Ready != nil:
-		w.socket = u.Ready.Socket
-		e.dial(r, w)
-	case u.Ended != nil:
-		w.alive, w.connected = false, false
-		e.workerEnded(r, w, u.Ended)
-	}
+	e.emit(run.Event{Type: run.EventLoaded, Revision: r.n, Seconds: l.Seconds, Fork: l.Fork, Causes: l.Causes})
 }
 
 // loadFailed takes in that the top level raises. The supervisor's attempts wait to be ended.
 func (e *engine) loadFailed(r *revision, err *run.Error) {
-	if r.phase == starting {
+	if !r.state.tested() {
 		e.fail(r, run.ReasonProgram, err, "", "")
 		return
 	}
 	r.broken = err
 	for _, w := range r.workers {
-		if w.alive && w.pid == 0 {
+		if w.state == workerStarting {
 			r.sup.Signal(w.id(), true)
 		}
 	}
@@ -270,71 +198,90 @@ func (e *engine) loadFailed(r *revision, err *run.Error) {
 
 // connected takes in that a worker can be called. When all can, the revision is tested.
 func (e *engine) connected(r *revision, w *worker) {
-	if !w.ready && w.told {
+	if !w.ready && w.announced {
 		e.emit(w.event(run.EventWorkerReady, r))
 	}
-	w.connected, w.ready = true, true
+	w.state, w.ready = workerConnected, true
 	if e.ending != nil {
 		return
 	}
 	for _, w := range r.workers {
-		if !w.connected {
+		if w.state != workerConnected {
 			return
 		}
 	}
-	switch {
-	case r.phase == starting && !r.probing:
-		r.probing = true
+	switch r.state {
+	case loading, connecting:
+		r.state = probing
+		r.tests++
 		e.tell(func(f Front) error { return f.Probe(r.n, r.spec.Server.Example) })
-	case r.phase == answering && r.announce:
-		r.announce = false
+	case reviving, returning:
+		r.state = answering
 		e.ready(r)
+	default:
 	}
 }
 
 // ready says that a revision answers.
 func (e *engine) ready(r *revision) {
 	e.emit(run.Event{
-		Type: run.EventServerReady, Revision: r.n, Address: e.listener.url(r.spec.Server.Path), Seconds: time.Since(r.begun).Seconds(),
-		Answer: r.answer, Example: r.example,
+		Type: run.EventServerReady, Revision: r.n, Address: e.listener.url(r.spec.Server.Path),
+		Seconds: e.now().Sub(r.begun).Seconds(), Answer: r.answer, Example: r.example,
 	})
 }
 
 // switchTo has new requests go to a revision that has passed its test.
 func (e *engine) switchTo(r *revision) {
-	if r.rebind {
+	if r.listener == nil && !e.listener.matches(r.version) {
 		e.tell(func(f Front) error { return f.Unlisten(e.listener.address) })
-		e.listener.close()
-		l, err := e.bind(r.spec, r.spec.Server.Port)
+		e.sockets.CloseListener(e.listener)
+		l, err := e.sockets.Listen(r.version, r.spec.Server.Port)
 		if err != nil {
-			refused := folder.PortError(err, hostOf(r.spec), r.spec.Server.Port)
-			e.fail(r, run.ReasonPort, nil, refused.Text, refused.Hint)
+			e.listenAgain()
+			e.failPort(r, err)
 			return
 		}
-		e.listener, r.rebind = l, false
+		e.listener = l
 		e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
 	}
-	r.phase = switching
+	r.state = switching
 	if l := r.listener; l != nil {
 		e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
 	}
 	e.tell(func(f Front) error { return f.Switch(r.n) })
 }
 
+// listenAgain listens where the revision that answers did, after its socket was given up in vain.
+func (e *engine) listenAgain() {
+	before := e.listener.port()
+	r := e.answering
+	if r == nil {
+		return
+	}
+	l, err := e.sockets.Listen(r.version, before)
+	if err != nil {
+		refused := folder.PortError(err, r.host, before)
+		e.finish(run.Failed, run.ReasonPort, refused.Text)
+		return
+	}
+	e.listener = l
+	e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
+}
+
 // switched takes in that requests go to the revision. The one before it answers what it has.
 func (e *engine) switched(r *revision) {
 	old := e.answering
-	e.answering, e.starting, r.phase = r, nil, answering
+	e.answering, e.starting, r.state = r, nil, answering
 	if r.listener != nil {
 		e.tell(func(f Front) error { return f.Unlisten(e.listener.address) })
-		e.listener.close()
+		e.sockets.CloseListener(e.listener)
 		e.listener, r.listener = r.listener, nil
 	}
 	e.ready(r)
 	if old != nil {
-		old.phase = draining
+		old.state = draining
 		e.after(drainGrace, func() {
-			if old.phase == draining {
+			if old.state == draining {
 				e.retire(old)
 			}
 		})
@@ -348,7 +295,7 @@ func (e *engine) switched(r *revision) {
 func (e *engine) retire(r *revision) {
 	e.tell(func(f Front) error { return f.Retire(r.n) })
 	e.end(r, false)
-	_ = os.Remove(e.opts.Folder.Revision(r.n).EnvironmentFile()) // it may hold secrets, and this revision is never started again
+	e.files.RemoveEnvironment(r.n) // this revision is never started again
 }
 
 // fail gives a revision up: it never gets ready, or had answered and cannot be started again. The one before it goes on.
@@ -369,6 +316,12 @@ func (e *engine) fail(r *revision, reason run.Reason, err *run.Error, text, hint
 	e.orEnd(state, reason, text)
 }
 
+// failPort gives a revision up that cannot listen.
+func (e *engine) failPort(r *revision, err error) {
+	refused := folder.PortError(err, r.host, r.spec.Server.Port)
+	e.fail(r, run.ReasonPort, nil, refused.Text, refused.Hint)
+}
+
 // forget ends a revision that gets no requests.
 func (e *engine) forget(r *revision) {
 	if e.starting == r {
@@ -378,7 +331,7 @@ func (e *engine) forget(r *revision) {
 		e.answering = nil
 	}
 	if r.listener != nil {
-		r.listener.close()
+		e.sockets.CloseListener(r.listener)
 		r.listener = nil
 	}
 	e.tell(func(f Front) error { return f.Retire(r.n) })
@@ -397,13 +350,13 @@ func (e *engine) orEnd(state run.Phase, reason run.Reason, text string) {
 
 // end ends the processes of a revision: with patience, or at once.
 func (e *engine) end(r *revision, kill bool) {
-	if r.phase == ending && !kill {
+	if r.state == closing || r.state == ending && !kill {
 		return
 	}
-	r.phase = ending
+	r.state = ending
 	signal := func(kill bool) {
 		for _, w := range r.workers {
-			if w.alive {
+			if w.alive() {
 				r.sup.Signal(w.id(), kill)
 			}
 		}
@@ -417,126 +370,14 @@ func (e *engine) end(r *revision, kill bool) {
 
 // closeIfEmpty closes the supervisor of a revision whose workers have ended.
 func (e *engine) closeIfEmpty(r *revision) {
-	if r.phase != ending || r.closing {
-		return
-	}
 	for _, w := range r.workers {
-		if w.alive {
+		if w.alive() {
 			return
 		}
 	}
-	r.closing = true
-	e.group.Go(func() {
-		r.sup.Close()
-		close(r.closed)
-		e.post(func() { delete(e.revisions, r.n) })
-	})
+	r.state = closing
+	e.processes.CloseRevision(r.n)
 }
 
-// workerEnded starts a worker again, unless it is the revision's own fault that it never gets ready.
-func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
-	if r.phase == ending {
-		e.closeIfEmpty(r)
-		return
-	}
-	reason, text := end.Why("worker")
-	switch {
-	case w.asked == run.ReasonHung:
-		reason, text = run.ReasonHung, "it did not answer in time and was killed"
-	case r.broken != nil:
-		reason, text = run.ReasonProgram, "the program's top level failed when it was started again"
-	}
-	if w.told {
-		ev := w.event(run.EventWorkerEnded, r)
-		ev.Reason, ev.Text, ev.Error = reason, text, end.Error
-		if end.Signal != 0 {
-			exit := 128 + end.Signal
-			ev.Exit = &exit
-		} else if !end.Lost && end.Internal == "" {
-			ev.Exit = &end.Exit
-		}
-		e.emit(ev)
-	}
-	if r.phase == starting {
-		killed := end.Lost || syscall.Signal(end.Signal) == syscall.SIGKILL && w.asked == ""
-		if !killed || r.disrupted >= maxDisrupted {
-			e.lost(r, func() {
-				what, hint := fmt.Sprintf("worker %d ended before the revision was ready", w.index), ""
-				if r.tried != "" {
-					what = fmt.Sprintf("worker %d ended while it answered %s", w.index, r.input(r.tried))
-					hint = r.hint()
-				}
-				if text != "" {
-					what += ": " + text
-				}
-				if end.Error == nil {
-					what += e.lastLines(r, w)
-				}
-				e.fail(r, reason, end.Error, what, hint)
-			})
-			return
-		}
-		r.disrupted++
-		r.probing, r.doubted = false, false
-	}
-	if w.told {
-		r.logEnd(w, text)
-	}
-	delay := w.pace.next(time.Since(w.begun))
-	switch {
-	case r.broken == nil || w.pace.quick < complainAt || r.anyReady():
-	case r.phase == draining:
-		e.retire(r)
-		return
-	default:
-		e.fail(r, run.ReasonProgram, r.broken, "", "")
-		return
-	}
-	if w.pace.complains() && !r.complained {
-		r.complained = true
-		e.emit(run.Event{
-			Type: run.EventNote, Revision: r.n, Code: "worker-dies",
-			Text: fmt.Sprintf("worker %d of revision %d ended %d times within seconds: %s", w.index, r.n, w.pace.quick, text),
-			Hint: fmt.Sprintf("metaml logs %s shows what it printed; it is started again after up to %d s each time", r.spec.Name, int(maxDelay.Seconds())),
-		})
-	}
-	attempt := w.attempt
-	e.when(delay, func() {
-		if w.attempt == attempt {
-			e.startWorker(r, w)
-		}
-	})
-}
-
-// stderr is the log of a worker, as this attempt of it writes it.
-func (r *revision) stderr(w *worker) string {
-	return filepath.Join(r.folder.Attempt(w.index, w.attempt), folder.Stderr)
-}
-
-// logEnd says in a worker's log how it ended: who got a 502 is sent there, and the worker itself cannot say it.
-func (r *revision) logEnd(w *worker, text string) {
-	if text == "" {
-		return // it has told of an exception of its own
-	}
-	f, err := os.OpenFile(r.stderr(w), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return
-	}
-	how, ended := strings.CutPrefix(text, "ended ")
-	if !ended {
-		how = "because " + text
-	}
-	_, err = fmt.Fprintf(f, "metaml: worker %d ended %s\n", w.index, how)
-	if err = errors.Join(err, f.Close()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-}
-
-func (r *revision) anyReady() bool {
-	for _, w := range r.workers {
-		if w.connected {
-			return true
-		}
-	}
-	return false
-}
+// closed takes in that nothing is left of a revision.
+func (e *engine) closed(n int) { delete(e.revisions, n) }

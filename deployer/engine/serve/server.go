@@ -2,19 +2,21 @@
 // runs its workers; it tests a new revision before requests go to it, and starts again whatever dies
 // (docs/internals/engine.md).
 //
-// Read [Run] first, then engine.go: one goroutine that decides everything. What runs the workers is behind [Supervisor], the HTTP
-// side behind [Front]; packages agent and agent/front have the real ones, and none imports the other: cmd/metaml-agent joins them.
+// Read [Run] first, then engine.go: a state machine that decides everything, without goroutines, files or clocks of its own, so
+// that a test can cut it off anywhere; driver.go runs it in the real process. What runs the workers is behind [Supervisor], the
+// HTTP side behind [Front]; packages agent and agent/front have the real ones, and none imports the other: cmd/metaml-agent joins
+// them.
 //
-// It imports deployer/run and deployer/folder alone.
+// It imports deployer/engine, deployer/run and deployer/folder alone.
 package serve
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
 
+	common "github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -68,76 +70,30 @@ type Front interface {
 	Kill()
 }
 
-var (
-	// ErrRestarted says that the machine was started again since the server's last monitor: nothing goes on by itself.
-	ErrRestarted = errors.New("the machine was restarted while the server was going: metaml resume starts it again")
-	// errDeleted says that the server's folder is gone.
-	errDeleted = errors.New("the server's folder was deleted")
-)
-
-// lockPatience is how long a monitor waits for the one before it: for the one that ended the server when it resumes it, and when a
-// front starts it, for the one that was killed, since a dying process hangs up before it gives its locks away.
-const lockPatience = 5 * time.Second
-
 // Run is the life of a server's monitor: it takes the server over from the monitors before, and returns when the server has ended.
 // That it returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at
 // once if a monitor is there.
 func Run(ctx context.Context, o Options) error {
-	patience := time.Duration(0)
-	if o.Resume || len(o.Listeners) > 0 {
-		patience = lockPatience
-	}
-	lock, err := o.Folder.LockMonitorWithin(ctx, patience)
-	if err != nil {
+	var j *journal
+	taken, err := common.Take(ctx, common.Options{
+		Folder: o.Folder, Resume: o.Resume,
+		Wait: len(o.Listeners) > 0, // a monitor that is killed hangs up on its front before it gives its locks away
+		Fold: func(spec run.Spec) (func(run.Event), *run.State) {
+			j = newJournal(spec, time.Now)
+			return j.fold, j.state
+		},
+		NoRoom: func(err error) { fmt.Fprintln(os.Stderr, err) }, // a server answers without it
+	})
+	if err != nil || taken == nil {
 		return err
 	}
-	defer lock.Close()
-	spec, err := o.Folder.ReadSpec()
-	if err != nil {
+	defer taken.Close()
+	if err := o.Sweep(ctx, taken.Spec); err != nil {
 		return err
 	}
-	rebooted := o.Folder.Rebooted()
-	file, err := o.Folder.OpenEvents()
-	if err != nil {
+	j.log, j.sync = taken.Log, taken.Sync
+	if err := newDriver(ctx, o, j).drive(taken.Reopened); err != nil {
 		return err
 	}
-	defer file.Close()
-	j := newJournal(spec)
-	if j.log, err = folder.OpenLog(file, j.fold); err != nil {
-		return err
-	}
-	ended := j.state.Phase.Final()
-	switch {
-	case o.Resume:
-		if err := o.Folder.ForgetStops(); err != nil {
-			return err
-		}
-	case ended:
-		return nil
-	case rebooted:
-		return ErrRestarted
-	}
-	if err := o.Folder.WriteMonitor(); folder.NoSpace(err) {
-		fmt.Fprintln(os.Stderr, err) // a server answers without it
-	} else if err != nil {
-		return err
-	}
-	o.Folder.KeepReserve()
-	if err := o.Sweep(ctx, spec); err != nil {
-		return err
-	}
-	syncer := folder.NewSyncer(j.log)
-	defer syncer.Close()
-	j.sync = syncer.Wake
-	j.folder = o.Folder
-	e := newEngine(o, j)
-	if err := e.run(ctx, o.Resume && (ended || rebooted)); err != nil {
-		return err
-	}
-	if err := j.log.Sync(); err != nil {
-		return err
-	}
-	_ = os.Remove(o.Folder.Reserve())
-	_ = o.Folder.WriteSummary(j.state, j.log.Size()) // lists are slower without it
-	return nil
+	return taken.Finish()
 }

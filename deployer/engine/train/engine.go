@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -197,7 +198,7 @@ func (e *Engine) attemptEnded(a *attempt, end *Ended) {
 		ev.Exit = &end.Exit
 	}
 	if end.Returned && end.Signal != 0 && a.asked == "" {
-		e.note(a.AttemptID, Note{Code: "crash-at-exit", Text: fmt.Sprintf("trial %d was ended by signal %d after it had returned; what it returned counts", a.Trial, end.Signal)})
+		e.note(a.AttemptID, Note{Code: run.NoteCrashAtExit, Text: fmt.Sprintf("trial %d was ended by signal %d after it had returned; what it returned counts", a.Trial, end.Signal)})
 	}
 	e.endTrial(a.Trial, a.Number, ev)
 	if ev.Reason.Retriable() {
@@ -495,13 +496,10 @@ func (e *Engine) endTrial(trial, attempt int, ev run.Event) {
 
 // emit notes an event for the next Commit and folds it into the state.
 func (e *Engine) emit(ev run.Event) {
-	ev.V, ev.Source, ev.Run, ev.Time = 1, source, e.spec.Name, e.now().UTC()
+	ev.V, ev.Source, ev.Run, ev.Time = 1, engine.Source, e.spec.Name, e.now().UTC()
 	e.state.Apply(ev) // without a Seq, which only the log gives
 	if ev.Type != run.EventTrialReport && ev.Type != run.EventNote {
 		e.durable = true
 	}
 	e.batch = append(e.batch, &ev)
 }
-
-// source is the one source of a local run's events.
-const source = "monitor"

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -21,9 +22,6 @@ type Options struct {
 	// Notify is told when the run has ended, if its Spec asks for that. What went wrong is a note.
 	Notify func(context.Context, *run.Spec, *run.State) *Note
 }
-
-// ErrRestarted says that the machine was started again since the run's last monitor: nothing goes on by itself.
-var ErrRestarted = errors.New("the machine was restarted while the run was going: metaml resume goes on with it")
 
 // Run is the life of a monitor: it takes the run over from the monitors before, and returns when the run has ended. That it
 // returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at once
@@ -41,49 +39,23 @@ func Run(ctx context.Context, o Options) error {
 
 // look looks after the run, and gives what it came to, if this monitor brought it to its end.
 func look(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
-	patience := time.Duration(0)
-	if o.Resume {
-		patience = 5 * time.Second
-	}
-	lock, err := o.Folder.LockMonitorWithin(ctx, patience)
-	if err != nil {
+	var past *Past
+	taken, err := engine.Take(ctx, engine.Options{
+		Folder: o.Folder, Resume: o.Resume,
+		Fold: func(spec run.Spec) (func(run.Event), *run.State) {
+			past = NewPast(spec)
+			return past.Apply, past.State
+		},
+	})
+	if err != nil || taken == nil {
 		return nil, nil, err
 	}
-	defer lock.Close()
-	spec, err := o.Folder.ReadSpec()
-	if err != nil {
-		return nil, nil, err
-	}
-	rebooted := o.Folder.Rebooted()
-	file, err := o.Folder.OpenEvents()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.Close()
-	past := NewPast(spec)
-	log, err := folder.OpenLog(file, past.Apply)
-	if err != nil {
-		return nil, nil, err
-	}
-	switch {
-	case o.Resume:
-		if err := o.Folder.ForgetStops(); err != nil {
-			return nil, nil, err
-		}
-	case past.State.Phase.Final():
-		return nil, nil, nil
-	case rebooted:
-		return nil, nil, ErrRestarted
-	}
-	if err := o.Folder.WriteMonitor(); err != nil {
-		return nil, nil, err
-	}
+	defer taken.Close()
 	table, err := o.Folder.ReadTable()
 	if err != nil {
 		return nil, nil, err
 	}
-	o.Folder.KeepReserve()
-	sup, err := o.Supervise(Job{Spec: spec, Folder: o.Folder, Table: table})
+	sup, err := o.Supervise(Job{Spec: taken.Spec, Folder: o.Folder, Table: table})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,24 +65,20 @@ func look(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
 			return nil, nil, err
 		}
 	}
-	syncer := folder.NewSyncer(log)
-	defer syncer.Close()
-	engine := NewEngine(spec, past, log, syncer.Wake, time.Now, sup)
-	engine.Open(o.Resume, rebooted)
-	d := driver{folder: o.Folder, engine: engine, sup: sup}
+	e := NewEngine(taken.Spec, past, taken.Log, taken.Sync, time.Now, sup)
+	e.Open(o.Resume, taken.Rebooted)
+	d := driver{folder: o.Folder, engine: e, sup: sup}
 	if err := d.drive(ctx); err != nil {
 		err = d.failed(err)
-		return &spec, engine.State(), err
+		return &taken.Spec, e.State(), err
 	}
-	if err := log.Sync(); err != nil {
-		return nil, nil, fmt.Errorf("write the event file: %w", err)
+	if err := taken.Finish(); err != nil {
+		return nil, nil, err
 	}
-	_ = os.Remove(o.Folder.Reserve())
-	_ = o.Folder.WriteSummary(engine.State(), log.Size()) // lists are slower without it
-	if engine.State().Phase == run.Succeeded {
+	if e.State().Phase == run.Succeeded {
 		_ = os.Remove(o.Folder.EnvironmentFile())
 	}
-	return &spec, engine.State(), nil
+	return &taken.Spec, e.State(), nil
 }
 
 // noteAtTheEnd adds a note to a run that has ended, unless it goes on again.
@@ -130,7 +98,10 @@ func noteAtTheEnd(f folder.Run, spec *run.Spec, n Note) {
 	if err != nil || !past.State.Phase.Final() {
 		return
 	}
-	e := &run.Event{V: 1, Source: source, Run: spec.Name, Time: time.Now().UTC(), Type: run.EventNote, Code: n.Code, Text: n.Text, Hint: n.Hint}
+	e := &run.Event{
+		V: 1, Source: engine.Source, Run: spec.Name, Time: time.Now().UTC(),
+		Type: run.EventNote, Code: n.Code, Text: n.Text, Hint: n.Hint,
+	}
 	if log.Append(e) == nil {
 		_ = f.WriteSummary(past.State, log.Size())
 	}
@@ -144,14 +115,8 @@ type driver struct {
 	stops  int64 // offset of the stop requests that were read
 }
 
-// errDeleted says that the run's folder is gone.
-var errDeleted = errors.New("the run's folder was deleted")
-
 // batchSize bounds the updates that are written at once.
 const batchSize = 512
-
-// lookEvery is how often the monitor makes sure that its folder is there.
-const lookEvery = 2 * time.Second
 
 func (d *driver) drive(ctx context.Context) error {
 	watch, err := d.folder.WatchStops()
@@ -159,7 +124,7 @@ func (d *driver) drive(ctx context.Context) error {
 		return err
 	}
 	defer watch.Close()
-	look := time.NewTicker(lookEvery)
+	look := time.NewTicker(engine.LookEvery)
 	defer look.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -192,7 +157,7 @@ func (d *driver) drive(ctx context.Context) error {
 			}
 		case <-look.C:
 			if d.folder.Gone() {
-				return errDeleted
+				return engine.ErrDeleted
 			}
 			if err := d.readStops(); err != nil {
 				return err
@@ -234,7 +199,7 @@ func (d *driver) failed(err error) error {
 	var reason run.Reason
 	var text string
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, errDeleted), errors.Is(err, ErrTerminated):
+	case errors.Is(err, context.Canceled), errors.Is(err, engine.ErrDeleted), errors.Is(err, engine.ErrTerminated):
 		return err
 	case folder.NoSpace(err):
 		reason, text = run.ReasonDisk, fmt.Sprintf("no space left on the disk of %s; free some and metaml resume %s goes on", d.folder, d.engine.spec.Name)
@@ -244,6 +209,3 @@ func (d *driver) failed(err error) error {
 	_ = os.Remove(d.folder.Reserve())
 	return errors.Join(err, d.engine.Fail(reason, text))
 }
-
-// ErrTerminated is the cause to cancel Run's context with when the process is asked to end.
-var ErrTerminated = errors.New("the monitor was asked to end")

@@ -111,7 +111,7 @@ func (s *supervisor) serve() {
 	runtime.LockOSThread()
 	logs := filepath.Join(string(s.job.Folder), "trials")
 	if err := os.MkdirAll(logs, 0o700); err != nil {
-		s.tell("tensorboard-failed", fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
 		return
 	}
 	python := s.job.Spec.Python
@@ -120,7 +120,7 @@ func (s *supervisor) serve() {
 	// What it writes for others to find it, it removes at SIGTERM but not when it dies with us: so that stays in the run's folder.
 	temporary := filepath.Join(string(s.job.Folder), "tensorboard")
 	if err := os.MkdirAll(temporary, 0o700); err != nil {
-		s.tell("tensorboard-failed", fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
 		return
 	}
 	defer func() { _ = os.RemoveAll(temporary) }() // else it goes with the run
@@ -132,7 +132,7 @@ func (s *supervisor) serve() {
 		err = cmd.Start()
 	}
 	if err != nil {
-		s.tell("tensorboard-failed", fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
 		return
 	}
 	address, last := "", ""
@@ -146,7 +146,7 @@ func (s *supervisor) serve() {
 	}
 	_ = cmd.Wait() // how it ended is told by what it said
 	if address == "" && s.board.Err() == nil {
-		s.tell("tensorboard-missing", "there is no TensorBoard: "+last+".", fmt.Sprintf("Install it: %s -m pip install tensorboard", python))
+		s.tell(run.NoteTensorBoardMissing, "there is no TensorBoard: "+last+".", fmt.Sprintf("Install it: %s -m pip install tensorboard", python))
 	}
 }
 

@@ -163,7 +163,7 @@ func (s *supervisor) read(id train.ID, a *attempt) {
 			}
 			if a.scalars++; a.scalars == maxScalars {
 				s.send(train.Update{ID: id, Note: &train.Note{
-					Code: "scalars", Text: fmt.Sprintf("trial %d wrote more than %d scalars; the table goes on without them, TensorBoard has them all.", id.Trial, maxScalars),
+					Code: run.NoteScalars, Text: fmt.Sprintf("trial %d wrote more than %d scalars; the table goes on without them, TensorBoard has them all.", id.Trial, maxScalars),
 				}})
 			}
 			if pending == nil || step != v.Step {
@@ -174,7 +174,7 @@ func (s *supervisor) read(id train.ID, a *attempt) {
 			pending.Metrics[v.Tag] = v.Value
 		})
 		if err != nil && !os.IsNotExist(err) {
-			s.send(train.Update{ID: id, Note: &train.Note{Code: "scalars", Text: fmt.Sprintf("%s of trial %d cannot be read on: it is damaged.", filepath.Base(r.Path), id.Trial)}})
+			s.send(train.Update{ID: id, Note: &train.Note{Code: run.NoteScalars, Text: fmt.Sprintf("%s of trial %d cannot be read on: it is damaged.", filepath.Base(r.Path), id.Trial)}})
 		}
 	}
 	flush()
