@@ -6,14 +6,13 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any
 
-from metaml._values import signature as signatures
 from metaml._worker import wire
 from metaml._worker.batch import Batch
+from metaml._worker.calls import Calls
 from metaml._worker.service import Service, log
-from metaml._worker.stream import Stream
 from metaml._worker.wire import CALL, MORE, QUIT, Garbage, Replies
 
 __all__ = ["Worker"]
@@ -72,6 +71,11 @@ class Worker:
         stopped.cancel()
 
 
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
 class _Front(asyncio.Protocol):
     """A connection."""
 
@@ -80,7 +84,14 @@ class _Front(asyncio.Protocol):
         self.loop = loop
         self.gone: asyncio.Future[None] = loop.create_future()
         self.transport: Any = None
-        self.streams: dict[int, Stream] = {}
+        self.calls = Calls(
+            service,
+            self._send,
+            gone=self.gone.done,
+            task=asyncio.current_task,
+            cancel=_cancel,
+            cancelled=asyncio.CancelledError,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -98,9 +109,9 @@ class _Front(asyncio.Protocol):
             self.gone.set_result(None)
         for task in self._tasks:
             task.cancel()
-        for stream in self.streams.values():
-            self.loop.create_task(self._close(stream))
-        self.streams.clear()
+        for stream in self.calls.streams.values():
+            self.loop.create_task(self._finish(self.calls.close(stream)))
+        self.calls.streams.clear()
 
     async def drain(self) -> None:
         """Finish what is in progress, take nothing new, hang up."""
@@ -142,13 +153,14 @@ class _Front(asyncio.Protocol):
                 return
             items = wire.inputs(body, count, flags, self.service.signature.array)
             for at, (item_kind, data, asked, path) in enumerate(items):
-                self._start(self._one(number + at, item_kind, data, asked, path))
+                if (rest := self.calls.one(number + at, item_kind, data, asked, path)) is not None:
+                    self._start(self._finish(rest))
         elif kind == MORE:
-            if (stream := self.streams.get(number)) is not None:
-                self._start(self._part(number, stream))
+            if (stream := self.calls.streams.get(number)) is not None:
+                self._start(self._finish(self.calls.part(number, stream)))
         elif kind == QUIT:
-            if (stream := self.streams.pop(number, None)) is not None:
-                self._start(self._close(stream))
+            if (stream := self.calls.streams.pop(number, None)) is not None:
+                self._start(self._finish(self.calls.close(stream)))
         else:
             raise Garbage(f"a frame of type {kind}")
 
@@ -163,82 +175,28 @@ class _Front(asyncio.Protocol):
         self._settled()
 
     def _settled(self) -> None:
-        if not self._tasks and not self.streams:
+        if not self._tasks and not self.calls.streams:
             self._idle.set()
 
-    async def _one(self, number: int, kind: int, data: Any, asked: int, path: dict[str, str]) -> None:
-        service = self.service
+    async def _finish(self, work: Generator[Awaitable[Any], Any, Any]) -> Any:
+        """Take all steps of a call; others go on while it waits."""
         try:
-            result = service.call(service.argument(kind, data, path))
-            if hasattr(result, "__await__"):
-                result = await result
-            if (stream := service.stream(result, asked)) is not None:
-                self.streams[number] = stream
-                await self._part(number, stream)
-                return
-            answer = service.answer(result)
-        except signatures.Rejected as error:
-            answer = service.rejected(error)
-        except BaseException as error:
-            if self.gone.done():  # nobody wants it any more
-                return
-            answer = service.failed(error)
-        self._send(number, answer)
-
-    async def _part(self, number: int, stream: Stream) -> None:
-        try:
-            if hasattr(stream.source, "__anext__"):
-                stream.waiting = asyncio.current_task()
-                part = stream.part(await stream.source.__anext__())
-            else:
-                part = stream.part(next(stream.source))
-        except (StopIteration, StopAsyncIteration):
-            part = stream.end()
-        except BaseException as error:
-            if self.gone.done() or (isinstance(error, asyncio.CancelledError) and number not in self.streams):
-                return
-            part = self.service.failed(error, begun=stream.begun)
-        finally:
-            stream.waiting = None
-        if number not in self.streams:  # it was ended meanwhile
-            return
-        self._send(number, part)
-        if wire.ends(part):
-            del self.streams[number]
-            await self._close(stream)
-
-    async def _close(self, stream: Stream) -> None:
-        if stream.waiting is not None:  # a generator that runs cannot be closed: what it awaits is cancelled
-            stream.waiting.cancel()
-            await asyncio.wait([stream.waiting])
-        try:
-            if hasattr(stream.source, "aclose"):
-                await stream.source.aclose()
-            elif hasattr(stream.source, "close"):
-                stream.source.close()
-        except BaseException as error:
-            self.service.failed(error, begun=True)
-
-    async def _together(self, number: int, batch: Batch) -> None:
-        steps = batch.steps()
-        try:
-            argument = next(steps)
+            awaited = next(work)
             while True:
                 try:
-                    result = self.service.call(argument)
-                    if hasattr(result, "__await__"):
-                        result = await result
+                    result = await awaited
                 except BaseException as error:
-                    if self.gone.done():
-                        return
-                    argument = steps.throw(error)
+                    awaited = work.throw(error)
                 else:
-                    argument = steps.send(result)
-        except StopIteration:
-            pass
-        self._flush()
-        batch.tell(self._replies, number)
-        self._replies.flush()
+                    awaited = work.send(result)
+        except StopIteration as end:
+            return end.value
+
+    async def _together(self, number: int, batch: Batch) -> None:
+        if await self._finish(self.calls.together(batch)):
+            self._flush()
+            batch.tell(self._replies, number)
+            self._replies.flush()
 
     def _send(self, number: int, answer: bytes) -> None:
         """Calls that end in one turn of the loop are answered together."""

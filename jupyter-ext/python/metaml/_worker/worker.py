@@ -11,16 +11,16 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 from metaml._trial import process, report, seeds
 from metaml._trial.program import Program
-from metaml._values import signature as signatures
 from metaml._worker import wire
 from metaml._worker.batch import Batch
+from metaml._worker.calls import Calls
 from metaml._worker.service import Service, log
-from metaml._worker.stream import Stream
-from metaml._worker.wire import CALL, MORE, QUIT, Garbage, Reader, Replies, ends
+from metaml._worker.wire import CALL, MORE, QUIT, Garbage, Reader, Replies
 
 __all__ = ["Worker", "work"]
 
@@ -50,14 +50,14 @@ class Worker:
         self.listener = listener
         self.stopping = False
         self.front: socket.socket | None = None
-        self.streams: dict[int, Stream] = {}
+        self.calls: Calls | None = None  # those of the front
         self._awake, self._wake = os.pipe()
         self._loop: Any = None  # for what a plain function returns that must be awaited
 
     def stop(self) -> None:
         """Called by the signal: end after the call that is in progress."""
         self.stopping = True
-        if self.front is not None and not self.streams:
+        if self.front is not None and not (self.calls and self.calls.streams):
             with contextlib.suppress(OSError):
                 self.front.shutdown(socket.SHUT_RD)  # a read that waits ends
         os.write(self._wake, b"\0")
@@ -81,16 +81,19 @@ class Worker:
                 pass  # it is gone
             finally:
                 self.front = None
-                for stream in self.streams.values():
-                    self.close(stream)
-                self.streams.clear()
+                if self.calls is not None:
+                    for stream in self.calls.streams.values():
+                        self.finish(self.calls.close(stream))
+                    self.calls = None
                 front.close()
 
     def serve(self, front: socket.socket) -> None:
         """Answer one front until it hangs up."""
         frames = Reader(front.recv_into)
         replies = Replies(lambda data: front.sendall(data, _NOSIGNAL))
-        service, streams, array = self.service, self.streams, self.service.signature.array
+        service, array = self.service, self.service.signature.array
+        self.calls = calls = Calls(service, replies.add)
+        streams = calls.streams
         while not self.stopping or streams:
             frame = frames.frame()
             if frame is None:
@@ -98,65 +101,39 @@ class Worker:
             kind, flags, count, number, body = frame
             if kind == CALL:
                 if service.batch:
-                    self.together(Batch(service, body, count, flags)).tell(replies, number)
+                    batch = Batch(service, body, count, flags)
+                    self.finish(calls.together(batch))
+                    batch.tell(replies, number)
                 else:
                     if count > 1:
                         replies.begin()
                     for data_kind, data, asked, path in wire.inputs(body, count, flags, array):
-                        replies.add(number, self.one(number, data_kind, data, asked, path))
+                        if (rest := calls.one(number, data_kind, data, asked, path)) is not None:
+                            self.finish(rest)
                         number += 1
             elif kind == MORE:
                 if (stream := streams.get(number)) is not None:
-                    replies.add(number, self.part(number, stream))
+                    self.finish(calls.part(number, stream))
             elif kind == QUIT:
                 if (stream := streams.pop(number, None)) is not None:
-                    self.close(stream)
+                    self.finish(calls.close(stream))
             else:
                 raise Garbage(f"a frame of type {kind}")
             replies.flush()
 
-    def one(self, number: int, kind: int, data: Any, asked: int, path: dict[str, str]) -> bytes:
-        """Call the function with one input; gives the item of the answer."""
-        service = self.service
+    def finish(self, work: Generator[Awaitable[Any], Any, Any]) -> Any:
+        """Take all steps of a call, waiting in place."""
         try:
-            result = service.call(service.argument(kind, data, path))
-            if type(result) not in _HERE:
-                if hasattr(result, "__await__"):
-                    result = self.wait_for(result)
-                if (stream := service.stream(result, asked)) is not None:
-                    self.streams[number] = stream
-                    return self.part(number, stream)
-            return service.answer(result)
-        except signatures.Rejected as error:
-            return service.rejected(error)
-        except BaseException as error:
-            return service.failed(error)
-
-    def part(self, number: int, stream: Stream) -> bytes:
-        """The item of the next part of a stream."""
-        try:
-            if hasattr(stream.source, "__next__"):
-                part = stream.part(next(stream.source))
-            else:
-                part = stream.part(self.wait_for(stream.source.__anext__()))
-        except (StopIteration, StopAsyncIteration):
-            part = stream.end()
-        except BaseException as error:
-            part = self.service.failed(error, begun=stream.begun)
-        if ends(part):
-            del self.streams[number]
-            self.close(stream)
-        return part
-
-    def close(self, stream: Stream) -> None:
-        """End a generator."""
-        try:
-            if hasattr(stream.source, "aclose"):
-                self.wait_for(stream.source.aclose())
-            elif hasattr(stream.source, "close"):
-                stream.source.close()
-        except BaseException as error:
-            self.service.failed(error, begun=True)
+            awaited = next(work)
+            while True:
+                try:
+                    result = self.wait_for(awaited)
+                except BaseException as error:
+                    awaited = work.throw(error)
+                else:
+                    awaited = work.send(result)
+        except StopIteration as end:
+            return end.value
 
     def wait_for(self, awaitable: Any) -> Any:
         """What a plain function returned to be awaited."""
@@ -169,28 +146,6 @@ class Worker:
             return await awaitable
 
         return self._loop.run_until_complete(result())
-
-    def together(self, batch: Batch) -> Batch:
-        """Call the function with all inputs of a frame."""
-        call = self.service.call
-        steps = batch.steps()
-        try:
-            argument = next(steps)
-            while True:
-                try:
-                    result = call(argument)
-                    if type(result) not in _HERE and hasattr(result, "__await__"):
-                        result = self.wait_for(result)
-                except BaseException as error:
-                    argument = steps.throw(error)
-                else:
-                    argument = steps.send(result)
-        except StopIteration:
-            return batch
-
-
-#: Types of results that are neither awaited nor drawn from, which need not be asked about it.
-_HERE: set[type] = {dict, list, str, bytes, int, float, bool, type(None), tuple}
 
 
 def work(program: Program, start: dict[str, Any]) -> int:
