@@ -3,8 +3,9 @@
     python examples/train.py
     python examples/serve.py
 
-answers with the network of the best of those trainings: two processes behind one address, which go on when this script has
-ended, until `metaml stop` ends them. Called with an argument, `read_digit` is the ordinary function that it looks like.
+answers with the network of the best of those trainings: two processes behind one address, which go on when this script
+has ended, until `metaml stop` ends them. Called with an argument, `read_digit` is the ordinary function that it looks
+like.
 """
 
 import joblib

@@ -57,4 +57,6 @@ def train_model(learning_rate, hidden_layer_size, weight_decay):
 if __name__ == "__main__":
     run = train_model()
     best = run.best("accuracy")
-    print(f"trial {best.index} of {run.name} reads {best.metrics['accuracy']:.1%} of the held-out digits: {best.output}")
+    print(
+        f"trial {best.index} of {run.name} reads {best.metrics['accuracy']:.1%} of the held-out digits: {best.output}"
+    )

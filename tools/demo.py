@@ -2,9 +2,9 @@
 
     python tools/demo.py NOTEBOOK FOLDER
 
-Leaves FOLDER/NAME.ipynb with the outputs, also when a cell failed, and FOLDER/NAME.html, one page that needs no network.
-Ends with 0, with 1 if a cell failed, with 130 if it was interrupted. nbclient does the work, as for `jupyter execute`,
-which prints nothing.
+Leaves FOLDER/NAME.ipynb with the outputs, also when a cell failed, and FOLDER/NAME.html, one page that needs no
+network. Ends with 0, with 1 if a cell failed, with 130 if it was interrupted. nbclient does the work, as for `jupyter
+execute`, which prints nothing.
 """
 
 from __future__ import annotations

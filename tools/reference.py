@@ -3,8 +3,8 @@
     python tools/reference.py            # writes the page
     python tools/reference.py --check    # ends with 1 and a diff if the page is not what it would write
 
-Docstrings have the sections of Google's style (Args, Returns, Raises, Attributes) and reStructuredText's roles and literal
-blocks (``::``). Python 3.10, standard library.
+Docstrings have the sections of Google's style (Args, Returns, Raises, Attributes) and reStructuredText's roles and
+literal blocks (``::``). Python 3.10, standard library.
 """
 
 from __future__ import annotations
@@ -233,7 +233,9 @@ def main(arguments: list[str]) -> int:
     want = page()
     if arguments == ["--check"]:
         have = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-        sys.stdout.writelines(difflib.unified_diff(have.splitlines(True), want.splitlines(True), str(PAGE), "the docstrings"))
+        sys.stdout.writelines(
+            difflib.unified_diff(have.splitlines(True), want.splitlines(True), str(PAGE), "the docstrings")
+        )
         return int(have != want)
     PAGE.write_text(want, encoding="utf-8")
     return 0

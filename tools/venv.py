@@ -44,7 +44,9 @@ def make(folder: Path, lock: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     made = subprocess.run([sys.executable, "-m", "venv", str(folder)], check=False)
     if made.returncode != 0:
-        sys.exit(f"metaml: {sys.executable} could not make {folder}: install the venv module (apt-get install python3-venv)")
+        sys.exit(
+            f"metaml: {sys.executable} could not make {folder}: install the venv module (apt-get install python3-venv)"
+        )
     pip(folder, "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", str(lock))
     stamp.write_text(want)
 

@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def kernel() -> None:
     """Our kernel beside ipykernel."""
     subprocess.run(
-        ["go", "run", "./test/bench/kernel"], cwd=ROOT, env={**os.environ, "METAML_TEST_PYTHON": sys.executable}, check=True
+        ["go", "run", "./test/bench/kernel"],
+        cwd=ROOT,
+        env={**os.environ, "METAML_TEST_PYTHON": sys.executable},
+        check=True,
     )
 
 

@@ -11,7 +11,9 @@ from measure import environment, execute, folder, kernel, table
 
 RUNS = 7
 IMPORTS = "import numpy as np\nfrom sklearn.linear_model import LogisticRegression\n"
-TRAIN = "def train():\n    import time\n    print(time.time(), flush=True)\n    LogisticRegression(), np\n    return 1.0\n"
+TRAIN = (
+    "def train():\n    import time\n    print(time.time(), flush=True)\n    LogisticRegression(), np\n    return 1.0\n"
+)
 
 
 def main() -> None:
@@ -36,4 +38,8 @@ def main() -> None:
 
 
 def first_line(home: Path, run: str) -> str:
-    return (home / "data" / "metaml" / "runs" / run / "trials" / "00000" / "attempt-1" / "stdout").read_text().splitlines()[0]
+    return (
+        (home / "data" / "metaml" / "runs" / run / "trials" / "00000" / "attempt-1" / "stdout")
+        .read_text()
+        .splitlines()[0]
+    )

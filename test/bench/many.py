@@ -44,5 +44,7 @@ def watch(kernel: psutil.Process, home: str, stop: threading.Event, peak: dict[s
         for process in [kernel, *kernel.children(), *agents]:
             with contextlib.suppress(psutil.Error):
                 name = process.name()
-                if name in ("metaml", "metaml-kernel") or (name == "metaml-agent" and home in " ".join(process.cmdline())):
+                if name in ("metaml", "metaml-kernel") or (
+                    name == "metaml-agent" and home in " ".join(process.cmdline())
+                ):
                     peak[name] = max(peak.get(name, 0), process.memory_info().rss)

@@ -20,7 +20,9 @@ BIN = Path(__file__).resolve().parents[2] / "bin"
 def environment(home: Path) -> dict[str, str]:
     """An environment that touches nothing of the person who measures."""
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("METAML", "JUPYTER", "JPY", "IPYTHON", "XDG"))
     }
     return {
         **kept,
@@ -45,7 +47,10 @@ def kernel(home: Path) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
     """Our kernel, ready."""
     env = environment(home)
     subprocess.run(
-        [BIN / "metaml", "install", "--prefix", home, "--python", sys.executable], env=env, check=True, capture_output=True
+        [BIN / "metaml", "install", "--prefix", home, "--python", sys.executable],
+        env=env,
+        check=True,
+        capture_output=True,
     )
     manager = KernelManager(kernel_name="metaml")
     manager.kernel_spec_manager.kernel_dirs = [str(home / "share" / "jupyter" / "kernels")]

@@ -159,7 +159,11 @@ def peer(home: Path, env: dict[str, str], name: str) -> Iterator[tuple[str, int]
     words = [word.format(port=port, module=module) for word in command]
     with (home / f"{module}.log").open("wb") as log:
         process = subprocess.Popen(
-            [Path(sys.executable).parent / words[0], *words[1:]], cwd=home, env={**env, **THREADS}, stdout=log, stderr=log
+            [Path(sys.executable).parent / words[0], *words[1:]],
+            cwd=home,
+            env={**env, **THREADS},
+            stdout=log,
+            stderr=log,
         )
     url = f"http://127.0.0.1:{port}/predict"
     try:
@@ -245,7 +249,10 @@ def main() -> None:
                     seen[name][connections].rate.append(rate)
                     seen[name][connections].p99.append(p99)
         report(seen)
-        print("\n  memory of all processes, idle, MiB: " + ", ".join(f"{name} {value:.0f}" for name, value in rest.items()))
+        print(
+            "\n  memory of all processes, idle, MiB: "
+            + ", ".join(f"{name} {value:.0f}" for name, value in rest.items())
+        )
     start()
 
 
@@ -260,7 +267,10 @@ def report(seen: dict[str, dict[int, Load]]) -> None:
                 f"  {name:26} {middle(rate):8,.0f} requests/s ({min(rate):,.0f} – {max(rate):,.0f})   p99 {middle(p99):6.2f} ms"
                 f"   beside Granian {middle(rate) / middle(granian.rate):.2f} ×, p99 {middle(p99) / middle(granian.p99):.2f} ×"
             )
-    print("  goals beside Granian: one by one 1.1 ×; in batches 2 × with p99 at most 0.7 ×; 1 connection 1.5 ×", flush=True)
+    print(
+        "  goals beside Granian: one by one 1.1 ×; in batches 2 × with p99 at most 0.7 ×; 1 connection 1.5 ×",
+        flush=True,
+    )
 
 
 def start() -> None:

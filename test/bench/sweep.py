@@ -37,7 +37,9 @@ if __name__ == "__main__":
 
 
 def main() -> None:
-    """200 trials that need scikit-learn, 2 at a time, one process, folder and log each, beside calls of the same function in two workers"""
+    """200 trials that need scikit-learn, 2 at a time, one process, folder and log each, beside calls of the same
+    function in two workers
+    """
     with folder() as home:
         env = environment(home)
         (home / "work.py").write_text(WORK)

@@ -148,7 +148,9 @@ def test_a_notebook_of_another_kernel_is_asked_nothing(lab: Lab) -> None:
     sent: list[str] = []
 
     def note(socket: WebSocket) -> None:
-        socket.on("framesent", lambda data: sent.append(data if isinstance(data, str) else data.decode(errors="ignore")))
+        socket.on(
+            "framesent", lambda data: sent.append(data if isinstance(data, str) else data.decode(errors="ignore"))
+        )
 
     lab.open("plain.ipynb", "Python 3 (ipykernel)")
     lab.cell("time.sleep").click()

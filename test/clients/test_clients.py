@@ -1,8 +1,9 @@
 """What a sweep leaves in the outputs of front ends that do not replace a display: lines, then one table
 (docs/internals/kernel.md).
 
-Each test drives the real client. nbclient, papermill and nbconvert, which replace it, are in test/conformance/test_sweep.py, and
-JupyterLab is in test/browser. qtconsole sends what `jupyter console` sends; with its Qt it is 250 MB, and it is not here.
+Each test drives the real client. nbclient, papermill and nbconvert, which replace it, are in
+test/conformance/test_sweep.py, and JupyterLab is in test/browser. qtconsole sends what `jupyter console` sends; with
+its Qt it is 250 MB, and it is not here.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def test_jupyter_server_documents(server: Server) -> None:
         "execution_count": None,
     }
     kernelspec = {"name": "metaml", "display_name": "MetaML", "language": "python"}
-    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernelspec}, "cells": [cell]}))
+    path.write_text(
+        json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernelspec}, "cells": [cell]})
+    )
     _, file, _ = server.ask("POST", f"/api/fileid/index?path={path.name}")
     asked = {"path": path.name, "name": path.name, "type": "notebook", "kernel": {"name": "metaml"}}
     _, session, _ = server.ask("POST", "/api/sessions", asked)

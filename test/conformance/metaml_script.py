@@ -1,8 +1,8 @@
 """A program that speaks the conversation of a cell (docs/internals/protocols.md §1) as a test tells it to.
 
-It stands where ``metaml run --session - --render`` stands, only in tests of what the real one cannot be made to do at a given
-moment: dying in the middle, ending late, displaying between two messages. It obeys lines appended to ``$METAML_SCRIPT/orders``
-and writes every line that it receives to ``$METAML_SCRIPT/heard``.
+It stands where ``metaml run --session - --render`` stands, only in tests of what the real one cannot be made to do at a
+given moment: dying in the middle, ending late, displaying between two messages. It obeys lines appended to
+``$METAML_SCRIPT/orders`` and writes every line that it receives to ``$METAML_SCRIPT/heard``.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ class Script:
 
     def wait(self, kind: str, **fields: Any) -> Message:
         def find() -> Message | None:
-            return next((m for m in self.heard() if m["type"] == kind and all(m[k] == v for k, v in fields.items())), None)
+            return next(
+                (m for m in self.heard() if m["type"] == kind and all(m[k] == v for k, v in fields.items())), None
+            )
 
         found: Message = until(find, f"metaml hears {kind} {fields}")
         return found
@@ -108,7 +110,10 @@ def test_reply_and_idle_wait_for_the_run(k: Kernel, script: Script) -> None:
     messages = k.iopub(parent, last=shows("begun"))
     kinds = [m["msg_type"] for m in messages]
     assert kinds[:2] == ["status", "execute_input"]
-    assert [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "display_data"] == ["what runs", "begun"]
+    assert [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "display_data"] == [
+        "what runs",
+        "begun",
+    ]
     assert script.wait("begin")["line"].strip() == "--parallelism 2"
     k.no_reply(parent)
     script.order("display half")
@@ -298,9 +303,13 @@ MENTIONS = {
 WAIT = "import os, time\nwhile not os.path.exists({!r}): time.sleep(0.01)\n"
 
 
-@pytest.mark.parametrize("options", [{}, {"silent": True}, {"store_history": False}], ids=["plain", "silent", "no-history"])
+@pytest.mark.parametrize(
+    "options", [{}, {"silent": True}, {"store_history": False}], ids=["plain", "silent", "no-history"]
+)
 @pytest.mark.parametrize("what", MENTIONS)
-def test_a_cell_that_only_mentions_train_holds_nothing(k: Kernel, script: Script, what: str, options: dict[str, Any]) -> None:
+def test_a_cell_that_only_mentions_train_holds_nothing(
+    k: Kernel, script: Script, what: str, options: dict[str, Any]
+) -> None:
     cell = WAIT.format(str(script.folder / "sent")) + MENTIONS[what] if what == "error" else MENTIONS[what]
     parent, behind = k.client.execute(cell, **options), k.client.execute("1")
     info = k.client.kernel_info()

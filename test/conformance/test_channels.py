@@ -83,7 +83,9 @@ def test_debugger_answers_and_sends_events(kernel: Kernel) -> None:
         "columnsStartAt1": True, "supportsVariableType": True, "supportsVariablePaging": True,
         "supportsRunInTerminalRequest": True, "locale": "en",
     }  # fmt: skip
-    started = kernel.control("debug_request", {"type": "request", "seq": 2, "command": "initialize", "arguments": arguments})
+    started = kernel.control(
+        "debug_request", {"type": "request", "seq": 2, "command": "initialize", "arguments": arguments}
+    )
     assert started["content"]["success"], started
     attached = kernel.control("debug_request", {"type": "request", "seq": 3, "command": "attach", "arguments": {}})
     assert attached["content"]["success"], attached
@@ -92,7 +94,10 @@ def test_debugger_answers_and_sends_events(kernel: Kernel) -> None:
 
 
 def test_kernel_info_is_ipykernels_with_our_name(kernel: Kernel) -> None:
-    for content in (kernel.control("kernel_info_request")["content"], kernel.reply(kernel.client.kernel_info())["content"]):
+    for content in (
+        kernel.control("kernel_info_request")["content"],
+        kernel.reply(kernel.client.kernel_info())["content"],
+    ):
         assert content["implementation"] == "metaml"
         assert "IPython" in content["banner"] and "MetaML" in content["banner"]
         assert content["language_info"]["nbconvert_exporter"] == "python"
@@ -102,7 +107,9 @@ def test_kernel_info_is_ipykernels_with_our_name(kernel: Kernel) -> None:
 def test_connect_reply_names_our_ports(kernel: Kernel) -> None:
     content = kernel.control("connect_request")["content"]
     ports: Message = {**kernel.client.get_connection_info()}
-    assert {k: content[k] for k in content if k.endswith("_port")} == {k: ports[k] for k in content if k.endswith("_port")}
+    assert {k: content[k] for k in content if k.endswith("_port")} == {
+        k: ports[k] for k in content if k.endswith("_port")
+    }
 
 
 def test_ipykernel_sees_the_front_ends_identity(kernel: Kernel) -> None:
@@ -131,7 +138,14 @@ def test_two_front_ends_get_their_own_replies_and_all_outputs(kernel: Kernel) ->
 def test_a_wrong_signature_is_dropped_and_hurts_nobody(kernel: Kernel) -> None:
     channel = kernel.client.shell_channel.socket
     channel.send_multipart(
-        [b"<IDS|MSG>", b"0" * 64, b'{"msg_id":"bad","msg_type":"execute_request"}', b"{}", b"{}", b'{"code":"print(1)"}']
+        [
+            b"<IDS|MSG>",
+            b"0" * 64,
+            b'{"msg_id":"bad","msg_type":"execute_request"}',
+            b"{}",
+            b"{}",
+            b'{"code":"print(1)"}',
+        ]
     )
     channel.send_multipart([b"no delimiter"])
     channel.send_multipart([b"<IDS|MSG>", b"short"])
@@ -153,7 +167,9 @@ def test_a_silent_peer_keeps_nobody_out(kernel: Kernel) -> None:
 
 
 def test_large_display_arrives_whole(kernel: Kernel) -> None:
-    parent = kernel.client.execute("from IPython.display import display; display({'text/plain': 'x' * 50_000_000}, raw=True)")
+    parent = kernel.client.execute(
+        "from IPython.display import display; display({'text/plain': 'x' * 50_000_000}, raw=True)"
+    )
     shown = [m for m in kernel.iopub(parent) if m["msg_type"] == "display_data"]
     assert len(shown[0]["content"]["data"]["text/plain"]) == 50_000_000
 

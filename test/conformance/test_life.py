@@ -55,7 +55,8 @@ def test_interrupt_reaches_what_the_cell_started(kernel: Kernel) -> None:
     kernel.reply(parent)
     kernel.iopub(parent)
     until(
-        lambda: not any(p.name() == "sleep" for p in kernel.child().children(recursive=True)), "what the cell started has ended"
+        lambda: not any(p.name() == "sleep" for p in kernel.child().children(recursive=True)),
+        "what the cell started has ended",
     )
 
 

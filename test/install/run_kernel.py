@@ -8,7 +8,9 @@ from nbclient import NotebookClient
 notebook = nbformat.v4.new_notebook(
     cells=[
         nbformat.v4.new_code_cell("import sys\nprint(sys.prefix)"),
-        nbformat.v4.new_code_cell("%%train\ndef train_model():\n    print('trial saw', 1 + 2)\n    return {'value': 3}"),
+        nbformat.v4.new_code_cell(
+            "%%train\ndef train_model():\n    print('trial saw', 1 + 2)\n    return {'value': 3}"
+        ),
         nbformat.v4.new_code_cell("print(run.logs(0), end='')\nprint(run.state)"),
     ],
     metadata={"kernelspec": {"name": "metaml", "display_name": "", "language": "python"}},

@@ -135,7 +135,9 @@ def ended(notebook: Notebook, name: str) -> bool:
 
 def monitor_of(notebook: Notebook, name: str) -> psutil.Process:
     """The process that owns a run."""
-    return psutil.Process(json.loads((notebook.home / "data" / "metaml" / "runs" / name / "monitor.json").read_text())["pid"])
+    return psutil.Process(
+        json.loads((notebook.home / "data" / "metaml" / "runs" / name / "monitor.json").read_text())["pid"]
+    )
 
 
 def module_folder() -> str:

@@ -1,4 +1,6 @@
-"""`%%serve` and HTTP as other programs speak it: forms with files, missing values, paths, answers that the function words."""
+"""`%%serve` and HTTP as other programs speak it: forms with files, missing values, paths, answers that the function
+words.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +47,14 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> tuple[int, str, 
 
 def test_inputs_of_every_kind(notebook: Notebook) -> None:
     assert (
-        notebook.run("%%serve --into both\ndef both(image: bytes, top: int = 3):\n    return [len(image), top]").status == "ok"
+        notebook.run("%%serve --into both\ndef both(image: bytes, top: int = 3):\n    return [len(image), top]").status
+        == "ok"
     )
     assert value(notebook, "both.predict(image=b'abc', top=2)") == [3, 2]
     url = value(notebook, "both.url")
-    form = b'--b\r\nContent-Disposition: form-data; name="image"; filename="cat.jpg"\r\n\r\n\xff\xd8\xff\xe0\r\n--b--\r\n'
+    form = (
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="cat.jpg"\r\n\r\n\xff\xd8\xff\xe0\r\n--b--\r\n'
+    )
     assert ask(url, form, Content_Type="multipart/form-data; boundary=b") == (200, "application/json", b"[4,3]")
     assert notebook.run("%%serve --into words\ndef words(text: str):\n    return text.upper()").status == "ok"
     assert value(notebook, "words.predict(text='abc')") == value(notebook, "words.predict('abc')") == "ABC"
@@ -102,7 +107,9 @@ def test_answers_that_the_function_words(notebook: Notebook) -> None:
 
 def test_events_for_who_asks(notebook: Notebook) -> None:
     assert (
-        notebook.run("%%serve --into events\ndef events(n: int = 2):\n    for i in range(n):\n        yield {'i': i}").status
+        notebook.run(
+            "%%serve --into events\ndef events(n: int = 2):\n    for i in range(n):\n        yield {'i': i}"
+        ).status
         == "ok"
     )
     url = value(notebook, "events.url")

@@ -42,7 +42,9 @@ def test_the_best_is_what_is_served(notebook: Notebook) -> None:
 
 
 def test_what_has_no_direction_is_refused_in_one_sentence(notebook: Notebook) -> None:
-    shown = notebook.run("%%train --hyper-parameters hp\ndef number(alpha):\n    (output() / 'x').touch()\n    return alpha")
+    shown = notebook.run(
+        "%%train --hyper-parameters hp\ndef number(alpha):\n    (output() / 'x').touch()\n    return alpha"
+    )
     sentence = UNDECIDED.format(run=notebook.run("run.name").results[0].strip("'"))
     assert sentence in shown.plain
     assert "(trial" not in shown.plain
@@ -56,7 +58,9 @@ def test_the_only_trial_that_succeeded_is_the_best(notebook: Notebook) -> None:
     shown = notebook.run("%%train\ndef one():\n    return {'value': 3}")
     assert "--objective" not in shown.plain
     assert notebook.run("run.best().index").results == ["0"]
-    notebook.run("%%train --hyper-parameters hp\ndef fussy(alpha):\n    assert alpha < 1\n    return {'value': float('nan')}")
+    notebook.run(
+        "%%train --hyper-parameters hp\ndef fussy(alpha):\n    assert alpha < 1\n    return {'value': float('nan')}"
+    )
     assert notebook.run("run.best().index").results == ["1"]
 
 

@@ -22,7 +22,10 @@ def test_completions_and_parallelism(notebook: Notebook) -> None:
         == "ok"
     )
     assert notebook.run("[t.parameters['x'] for t in run.trials]").results == ["[1, 2, 3, 4, 5]"]
-    assert notebook.run("%%train --hyper-parameters grid --parallelism 3 --name parallel\ndef f(x): return x").status == "ok"
+    assert (
+        notebook.run("%%train --hyper-parameters grid --parallelism 3 --name parallel\ndef f(x): return x").status
+        == "ok"
+    )
     assert notebook.run("len(run.trials)").results == ["3"], "a source that does not end gives as many as run at a time"
     assert notebook.run("%%train --completions 2 --name plain\ndef f(): return 1").status == "ok"
     assert notebook.run("len(run.trials)").results == ["2"]
@@ -46,7 +49,9 @@ def test_objective(notebook: Notebook) -> None:
     notebook.run(
         "%%train --hyper-parameters rows --objective min:effort --name chosen\ndef f(x): return {'effort': x, 'gain': x}"
     )
-    assert notebook.run("run.best().parameters, run.best('gain', mode='max').parameters").results == ["({'x': 1}, {'x': 2})"]
+    assert notebook.run("run.best().parameters, run.best('gain', mode='max').parameters").results == [
+        "({'x': 1}, {'x': 2})"
+    ]
     shown = notebook.run("%%train --hyper-parameters rows --name undecided\ndef f(x): return {'effort': x, 'gain': x}")
     assert shown.status == "ok"
     assert "--objective min:effort or max:effort" in notebook.run("run.best()").error
@@ -117,7 +122,9 @@ def test_settings_from_file_and_environment(notebook: Notebook, home: Path, tmp_
     (tmp_path / "metaml.toml").write_text("completions = 3\nretries = 0\n")
     other = Notebook(tmp_path, home, "metaml", METAML_RETRIES="4", METAML_PORT="tcp://10.0.0.1:80")
     try:
-        other.run("%%train --name settled\nimport os\ndef f():\n    return {'leaked': float('METAML_RETRIES' in os.environ)}")
+        other.run(
+            "%%train --name settled\nimport os\ndef f():\n    return {'leaked': float('METAML_RETRIES' in os.environ)}"
+        )
         run = show(other, "settled")
         settings = {s["name"]: (s["value"], s["origin"]) for s in run["settings"]}
         assert settings["completions"] == ("3", f"{tmp_path / 'metaml.toml'}:1")
@@ -238,7 +245,9 @@ def test_a_function_of_one_dict_gets_each_row(notebook: Notebook) -> None:
 
 def test_the_same_seed_draws_and_trains_the_same(notebook: Notebook) -> None:
     seeds = notebook.run("import random, numpy as np\nnp.random.seed(0); random.seed(0)").count
-    cell = "%%train --completions 3 --seed 5\ndef seeded(x=1):\n    return {'r': random.random(), 'n': np.random.rand()}"
+    cell = (
+        "%%train --completions 3 --seed 5\ndef seeded(x=1):\n    return {'r': random.random(), 'n': np.random.rand()}"
+    )
     metrics = "[tuple(t.metrics.values()) for t in run.trials]"
     told = notebook.run(cell).plain
     assert f"--seed 5 goes before the seed that the program gives numpy, random (cell {seeds}, line 2)" in told

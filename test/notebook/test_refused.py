@@ -38,13 +38,19 @@ rows = [{'x': 1}, {'x': 2}]
 TRAIN = "\ndef train(x):\n    return x"
 
 REFUSED = {
-    "unknown option": ("%%train --paralelism 4" + TRAIN, "there is no option --paralelism; did you mean --parallelism?"),
+    "unknown option": (
+        "%%train --paralelism 4" + TRAIN,
+        "there is no option --paralelism; did you mean --parallelism?",
+    ),
     "wrong type": ("%%train --parallelism four" + TRAIN, '--parallelism takes a whole number, not "four"'),
     "parallelism 0": ("%%train --parallelism 0" + TRAIN, "--parallelism must be from 1 to 10,000, not 0"),
     "completions 0": ("%%train --completions 0" + TRAIN, "--completions must be from 1 to 100,000, not 0"),
     "completions negative": ("%%train --completions -1" + TRAIN, "--completions must be from 1 to 100,000, not -1"),
     "completions no number": ("%%train --completions many" + TRAIN, '--completions takes a whole number, not "many"'),
-    "completions too many": ("%%train --completions 100001" + TRAIN, "--completions must be from 1 to 100,000, not 100001"),
+    "completions too many": (
+        "%%train --completions 100001" + TRAIN,
+        "--completions must be from 1 to 100,000, not 100001",
+    ),
     "no function": ("%%train\nx = 1", "defines no function"),
     "no source of parameters": ("%%train" + TRAIN, "train needs a value for x"),
     "no such source": ("%%train --hyper-parameters goood" + TRAIN, "Did you mean `good`?"),
@@ -56,7 +62,10 @@ REFUSED = {
     "more than a list has": ("%%train --hyper-parameters rows --completions 3" + TRAIN, "rows"),
     "name without source": ("%%train\ndef train():\n    return unknown_name", "unknown_name"),
     "another target": ("%%train --target kubernetes" + TRAIN, "kubernetes"),
-    "a setting of a cluster": ("%%train --repository example/team" + TRAIN, "--repository means nothing on target local"),
+    "a setting of a cluster": (
+        "%%train --repository example/team" + TRAIN,
+        "--repository means nothing on target local",
+    ),
 }
 
 
@@ -93,7 +102,9 @@ def test_a_syntax_error_is_ipythons(notebook: Notebook) -> None:
 
 
 def test_all_trials_failed_is_an_error_of_the_cell(notebook: Notebook) -> None:
-    shown = notebook.run("%%train --parallelism 2\ndef deep():\n    raise ValueError('no good')\n\ndef train():\n    deep()")
+    shown = notebook.run(
+        "%%train --parallelism 2\ndef deep():\n    raise ValueError('no good')\n\ndef train():\n    deep()"
+    )
     assert shown.status == "error"
     assert shown.error.startswith("TrialsFailed: all 2 trials of train-")
     assert "ValueError: no good" in shown.error
@@ -136,7 +147,9 @@ def test_some_failed_is_a_warning_and_the_run_is_usable(notebook: Notebook) -> N
 
 
 def test_a_trial_killed_by_a_signal_says_so(notebook: Notebook) -> None:
-    shown = notebook.run("%%train --retries 0\nimport os, signal\ndef train():\n    os.kill(os.getpid(), signal.SIGKILL)")
+    shown = notebook.run(
+        "%%train --retries 0\nimport os, signal\ndef train():\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
     assert "killed by signal 9 (SIGKILL)" in shown.error
 
 
@@ -150,7 +163,9 @@ def test_a_program_whose_top_level_fails(notebook: Notebook) -> None:
 
 
 def test_100_mb_of_output_is_bounded(notebook: Notebook) -> None:
-    shown = notebook.run("%%train\ndef train():\n    for _ in range(100):\n        print('x' * (1 << 20))\n    return 1")
+    shown = notebook.run(
+        "%%train\ndef train():\n    for _ in range(100):\n        print('x' * (1 << 20))\n    return 1"
+    )
     assert shown.status == "ok", shown.error
     assert len(shown.plain) < 10_000
 

@@ -72,7 +72,9 @@ def test_the_run_is_out_and_run(notebook: Notebook) -> None:
 
 
 def test_a_run_that_was_not_the_cells_result_is_shown_by_the_next(notebook: Notebook) -> None:
-    shown = notebook.run("import metaml\n@metaml.Train(name='kept')\ndef train():\n    return {'loss': 0.5}\nheld = train()")
+    shown = notebook.run(
+        "import metaml\n@metaml.Train(name='kept')\ndef train():\n    return {'loss': 0.5}\nheld = train()"
+    )
     assert shown.status == "ok", shown.error
     assert "best loss 0.5" in notebook.run("held").plain, "the table stood under the other cell"
     assert len(notebook.run("train()").displays) == 2, "the slice and the table, which is the result's too"
@@ -147,7 +149,9 @@ def test_interrupt_can_mean_detach(notebook: Notebook, gate: Gate) -> None:
     assert shown.error.startswith("Detached: interrupt-can-mean-detach-1 goes on"), shown.error
     assert show(notebook, "interrupt-can-mean-detach")["state"] == "running"
     gate.open()
-    assert notebook.run("import metaml; metaml.run('interrupt-can-mean-detach').wait(30).state").results == ["'succeeded'"]
+    assert notebook.run("import metaml; metaml.run('interrupt-can-mean-detach').wait(30).state").results == [
+        "'succeeded'"
+    ]
 
 
 def test_kill_of_metaml_leaves_the_run(notebook: Notebook, gate: Gate) -> None:
@@ -204,7 +208,10 @@ def test_a_run_that_ended_while_nobody_watched_is_named(notebook: Notebook, home
     until(lambda: show(notebook, "unseen-1")["state"] == "succeeded", "it ends without a watcher")
     second = Notebook(tmp_path, home, "metaml")
     try:
-        assert "unseen-1 ran the same and ended while nobody watched: %metaml attach unseen-1" in second.run(gate.cell()).plain
+        assert (
+            "unseen-1 ran the same and ended while nobody watched: %metaml attach unseen-1"
+            in second.run(gate.cell()).plain
+        )
         assert second.run("%metaml attach unseen-1").status == "ok"
         assert "nobody watched" not in second.run(gate.cell()).plain
     finally:
@@ -222,9 +229,9 @@ def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
         )
         assert shown.status == "ok", shown.error
         assert "2 trials   succeeded" in shown.plain
-        assert plain.run("run.best().metrics").results == ["{'score': 5}"] or plain.run("run.best().metrics").results == [
-            "{'score': 5.0}"
-        ]
+        assert plain.run("run.best().metrics").results == ["{'score': 5}"] or plain.run(
+            "run.best().metrics"
+        ).results == ["{'score': 5.0}"]
         shown = plain.run("%%train\ndef train():\n    1 / 0")
         assert shown.error.startswith("TrialsFailed")
     finally:
@@ -258,7 +265,10 @@ def test_tensorboard_is_there_while_the_run_lasts(notebook: Notebook, gate: Gate
 
 
 def test_what_comes_out_otherwise_than_in_the_notebook_is_told(notebook: Notebook) -> None:
-    assert notebook.run("import os\nn_files = len(os.listdir('.'))\nkept = 3\nopen('one-more.csv', 'w').close()").status == "ok"
+    assert (
+        notebook.run("import os\nn_files = len(os.listdir('.'))\nkept = 3\nopen('one-more.csv', 'w').close()").status
+        == "ok"
+    )
     shown = notebook.run("%%train --name otherwise\ndef train():\n    return n_files + kept")
     assert shown.status == "ok", shown.traceback
     there = int(notebook.run("n_files").results[0])
@@ -271,4 +281,6 @@ def test_a_function_that_yields_is_run_and_its_yields_are_reports(notebook: Note
     shown = notebook.run("%%train\ndef fit():\n" + body)
     assert shown.status == "ok"
     assert notebook.run("run.logs(0)").results == ["'epoch\\n'"]
-    assert notebook.run("run.trials[0].metrics, len(run.history)").results == ["({'acc': 1.0, 'loss': 0.3333333333333333}, 3)"]
+    assert notebook.run("run.trials[0].metrics, len(run.history)").results == [
+        "({'acc': 1.0, 'loss': 0.3333333333333333}, 3)"
+    ]

@@ -1,4 +1,6 @@
-"""`%%serve` from a real kernel: the endpoint is there, the cell says so, and neither the kernel's end nor a new version is a failed request."""
+"""`%%serve` from a real kernel: the endpoint is there, the cell says so, and neither the kernel's end nor a new version
+is a failed request.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def test_the_cell_says_where_and_how_to_ask(notebook: Notebook) -> None:
     assert re.search(r"score-1 +(running|ready)", notebook.metaml("runs"))
     assert url in notebook.run("%metaml show server").plain
     assert url in notebook.run("%metaml attach server").plain
-    assert notebook.run("import metaml; metaml.run('score') == server, server in metaml.runs()").results == ["(True, True)"]
+    assert notebook.run("import metaml; metaml.run('score') == server, server in metaml.runs()").results == [
+        "(True, True)"
+    ]
     assert notebook.run("server.stop(); server.state").results == ["'stopped'"]
     gone = notebook.run("server.predict([1.0])")
     assert gone.error.startswith("MetaMLError: score-1 was stopped, so nothing answers"), gone.error
@@ -118,7 +122,9 @@ def add(a: int, b: int = 2):
     shown = notebook.run(cell)
     assert url_of(shown).endswith("/v1/sum")
     assert "2 workers" in shown.plain
-    assert notebook.run("server.predict(a=1), server.predict(a=1, b=5), server.predict({'a': 3})").results == ["(3, 6, 5)"]
+    assert notebook.run("server.predict(a=1), server.predict(a=1, b=5), server.predict({'a': 3})").results == [
+        "(3, 6, 5)"
+    ]
     failed = notebook.run("server.predict(a=1, b=0)")
     told = re.fullmatch(
         r"RequestFailed: several-1 answered 500: .*\nThe id is (\w+): server.logs\(\) shows the log\.", failed.error
@@ -134,7 +140,8 @@ def add(a: int, b: int = 2):
     assert notebook.run("%%serve --name raw\ndef shout(x: bytes) -> bytes:\n    return x.upper()").status == "ok"
     assert notebook.run("server.predict(b'abc')").results == ["b'ABC'"]
     assert (
-        notebook.run("%%serve --name lines\ndef count(n: int):\n    for i in range(n):\n        yield {'i': i}").status == "ok"
+        notebook.run("%%serve --name lines\ndef count(n: int):\n    for i in range(n):\n        yield {'i': i}").status
+        == "ok"
     )
     assert notebook.run("server.predict(3)").results == ["[{'i': 0}, {'i': 1}, {'i': 2}]"]
 
@@ -209,9 +216,13 @@ def test_a_new_version_takes_over_without_a_failed_request(notebook: Notebook) -
 def test_a_broken_version_leaves_the_old_one(notebook: Notebook) -> None:
     url = url_of(notebook.run("%%serve --name careful\ndef serve(x: int): return x + 1"))
     with Load(url) as load:
-        shown = notebook.run("%%serve --name careful" + ONLY_HERE.format("weights") + "\ndef serve(x: int): return weights")
+        shown = notebook.run(
+            "%%serve --name careful" + ONLY_HERE.format("weights") + "\ndef serve(x: int): return weights"
+        )
         assert shown.status == "error"
-        assert shown.error.startswith("ServerFailed: careful-1: revision 2 never got ready: KeyError: 'metaml._"), shown.error
+        assert shown.error.startswith("ServerFailed: careful-1: revision 2 never got ready: KeyError: 'metaml._"), (
+            shown.error
+        )
         assert "revision 1 goes on answering" in shown.error
         assert f"cell {shown.count}, line 3" in shown.traceback
         wrong = notebook.run("%%serve --name careful --example 1\ndef serve(x: int): return 1 / (x - x)")
@@ -223,7 +234,8 @@ def test_a_broken_version_leaves_the_old_one(notebook: Notebook) -> None:
 
 
 def test_an_input_of_ours_that_fails(notebook: Notebook) -> None:
-    # Of the first function nobody knows better: a loop that ran once has a value, and a key that is not there is a note.
+    # Of the first function nobody knows better: a loop that ran once has a value, and a key that is not there is a
+    # note.
     shown = notebook.run(
         "%%serve --name made\ndef serve(n: int):\n    for i in range(n):\n        value = i * 2\n    return value"
     )
@@ -237,10 +249,13 @@ def test_an_input_of_ours_that_fails(notebook: Notebook) -> None:
     assert notebook.run("key.predict(7)").results == ["14"]
     # What answers is not given up for something that fails.
     shown = notebook.run("%%serve --name made\ndef serve(n: int): return 1 // (n - n)")
-    assert "the example made from the signature, 1, was answered with 500: serve raised ZeroDivisionError" in shown.error, (
-        shown.error
+    assert (
+        "the example made from the signature, 1, was answered with 500: serve raised ZeroDivisionError" in shown.error
+    ), shown.error
+    assert (
+        "revision 1 goes on answering" in shown.error
+        and "name an input that it takes with --example" in shown.traceback
     )
-    assert "revision 1 goes on answering" in shown.error and "name an input that it takes with --example" in shown.traceback
     assert notebook.run("server.revision, server.predict(3)").results == ["(1, 4)"]
 
 
@@ -319,7 +334,9 @@ def test_a_server_whose_processes_were_all_killed(notebook: Notebook) -> None:
     assert notebook.run("mortal.state, mortal.ready").results == ["('dead', False)"]
     assert notebook.run("mortal").plain.splitlines()[1] == "mortal-1   dead"
     assert re.search(r"mortal-1 +dead \(metaml attach mortal-1 starts it again\)", notebook.run("%metaml runs").plain)
-    assert notebook.run("mortal.predict(1)").error.startswith("MetaMLError: mortal-1 is dead: all its processes have ended")
+    assert notebook.run("mortal.predict(1)").error.startswith(
+        "MetaMLError: mortal-1 is dead: all its processes have ended"
+    )
     assert notebook.run("mortal.wait().predict(2)").results == ["3"]
     kill()
     assert url_of(notebook.run(cell))
@@ -354,7 +371,10 @@ def keeps_what_answers(notebook: Notebook) -> None:
 REFUSED = {
     "unknown option": ("%%serve --replica 2" + FUNCTION, "there is no option --replica; did you mean --replicas?"),
     "wrong port": ("%%serve --port 70000" + FUNCTION, "--port must be from 1 to 65,535, not 70000"),
-    "wrong path": ("%%serve --url predict" + FUNCTION, '--url takes the path of a URL, such as /predict, not "predict"'),
+    "wrong path": (
+        "%%serve --url predict" + FUNCTION,
+        '--url takes the path of a URL, such as /predict, not "predict"',
+    ),
     "no function": ("%%serve\nx = 1", "defines no function"),
     "a model that does not exist": (
         "%%serve --model no-such-run" + FUNCTION,
@@ -408,7 +428,9 @@ def test_a_body_that_raises_starts_nothing(notebook: Notebook) -> None:
 
 def test_a_program_whose_top_level_fails(notebook: Notebook) -> None:
     shown = notebook.run("%%serve --name unloadable" + ONLY_HERE.format("broken") + "\ndef serve(x): return broken")
-    assert shown.error.startswith("ServerFailed: unloadable-1: revision 1 never got ready: KeyError: 'metaml._"), shown.error
+    assert shown.error.startswith("ServerFailed: unloadable-1: revision 1 never got ready: KeyError: 'metaml._"), (
+        shown.error
+    )
     assert f"cell {shown.count}, line 3" in shown.traceback
     assert notebook.run("server.state").results == ["'failed'"]
 

@@ -26,7 +26,16 @@ def shown(notebook: Notebook) -> dict[str, str]:
 @pytest.mark.parametrize("where", ["HTML", "text", "terminal"])
 def test_values_stay_what_they_are(shown: dict[str, str], where: str) -> None:
     words = shown[where].replace("<td>", " ").replace("</td>", " ")
-    for value in (" (64,) ", " (64, 32) ", " 3 ", " 4 ", " 64.0 ", " 0.1 ", "the same in all: same (1, 2)", " 1234567 "):
+    for value in (
+        " (64,) ",
+        " (64, 32) ",
+        " 3 ",
+        " 4 ",
+        " 64.0 ",
+        " 0.1 ",
+        "the same in all: same (1, 2)",
+        " 1234567 ",
+    ):
         assert value in words, value
 
 
@@ -38,7 +47,12 @@ def test_what_decides_stands_first(shown: dict[str, str], where: str) -> None:
 
 def test_values_stay_what_they_are_for_programs(shown: dict[str, str], notebook: Notebook) -> None:
     first, second = json.loads(notebook.metaml("show", "kept", "--json"))["trials"]
-    assert first["parameters"] == {"layers": {"$": "tuple", "v": [64]}, "n": 3, "f": 64.0, "same": {"$": "tuple", "v": [1, 2]}}
+    assert first["parameters"] == {
+        "layers": {"$": "tuple", "v": [64]},
+        "n": 3,
+        "f": 64.0,
+        "same": {"$": "tuple", "v": [1, 2]},
+    }
     assert '"n": 3,' in notebook.metaml("show", "kept", "--json")
     assert second["parameters"]["layers"]["v"] == [64, 32]
     assert notebook.run("run.trials[0].parameters").results == ["{'layers': (64,), 'n': 3, 'f': 64.0, 'same': (1, 2)}"]

@@ -26,7 +26,9 @@ OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 def on_a_terminal(notebook: Notebook, *arguments: str) -> str:
     """What a command writes to a terminal."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen([BIN / "metaml", *arguments], env=notebook.env, stdin=theirs, stdout=theirs, stderr=theirs) as child:
+    with subprocess.Popen(
+        [BIN / "metaml", *arguments], env=notebook.env, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as child:
         os.close(theirs)
         said = b""
         try:

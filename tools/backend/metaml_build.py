@@ -1,8 +1,8 @@
 """Builds wheel and source archive for pip, uv and `python -m build`: a PEP 517 backend that calls the Go build.
 
-pyproject.toml names it. What goes into a wheel, and its metadata, is said by cmd/internal/wheel, as for `make wheel`; this
-compiles the programs with the machine's own C compiler and gives the wheel the tag of this machine. Nothing is downloaded
-beside the Go modules, so the backend needs no package. Python 3.10, standard library only.
+pyproject.toml names it. What goes into a wheel, and its metadata, is said by cmd/internal/wheel, as for `make wheel`;
+this compiles the programs with the machine's own C compiler and gives the wheel the tag of this machine. Nothing is
+downloaded beside the Go modules, so the backend needs no package. Python 3.10, standard library only.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def add(archive: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
 def sources() -> list[str]:
     """The files of a source archive: those that git knows; of an archive that was unpacked, all that are there."""
     if (ROOT / "PKG-INFO").is_file():
-        names = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file() and not path.is_symlink()]
+        names = [
+            path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file() and not path.is_symlink()
+        ]
         return sorted(name for name in names if name != "PKG-INFO")
     if not (ROOT / ".git").exists():
         sys.exit("metaml: a source archive is made of the files that git knows, and this is no clone: git clone it.")

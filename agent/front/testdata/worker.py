@@ -18,7 +18,9 @@ def main() -> None:
     program.run()
     service = Service(program, {"batch": batch, "path": os.environ.get("SERVE_PATH", "/predict")})
     listener = workers.listen(path)
-    worker: Any = concurrent.Worker(service, listener) if service.signature.concurrent else workers.Worker(service, listener)
+    worker: Any = (
+        concurrent.Worker(service, listener) if service.signature.concurrent else workers.Worker(service, listener)
+    )
     print("ready", flush=True)
     worker.run()
 

@@ -1,10 +1,10 @@
 """MetaML inside Python: sweeps and servers from a notebook cell.
 
-In a notebook, ``%load_ext metaml`` (our kernel does it by itself) gives the cell magics ``%%train`` and ``%%serve`` and the
-line magic ``%metaml``. In a script, :class:`Train` and :class:`Serve` do the same as decorators. Inside a trial, and outside
-one too, :func:`report`, :func:`output` and :func:`checkpoint` tell how it goes and where results belong, :func:`trial`,
-:func:`attempt` and :func:`seed` which trial it is; in a server's code
-:func:`model` is the folder of a trial's results.
+In a notebook, ``%load_ext metaml`` (our kernel does it by itself) gives the cell magics ``%%train`` and ``%%serve`` and
+the line magic ``%metaml``. In a script, :class:`Train` and :class:`Serve` do the same as decorators. Inside a trial,
+and outside one too, :func:`report`, :func:`output` and :func:`checkpoint` tell how it goes and where results belong,
+:func:`trial`, :func:`attempt` and :func:`seed` which trial it is; in a server's code :func:`model` is the folder of a
+trial's results.
 
 Importing this costs almost nothing, since every trial does it: each public name is loaded when it is first used.
 """

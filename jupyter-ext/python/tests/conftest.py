@@ -115,8 +115,12 @@ def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         made.close()
 
 
-def well(name: str = "f-1", *needs: Line, before: Sequence[Line] = (), model: Line | None = None, **accepted: Any) -> Turn:
-    """The script of a conversation that goes well: needs are asked one after the other, those of `before` ahead of the options."""
+def well(
+    name: str = "f-1", *needs: Line, before: Sequence[Line] = (), model: Line | None = None, **accepted: Any
+) -> Turn:
+    """The script of a conversation that goes well: needs are asked one after the other, those of `before` ahead of the
+    options.
+    """
     first = [{"type": "need", "id": 100 + i, **need} for i, need in enumerate(before)]
     left = [{"type": "need", "id": i, **need} for i, need in enumerate(needs)]
     options = {"type": "options", "settings": {}, "function": "", "into": accepted.get("into", ""), "model": model}

@@ -155,7 +155,9 @@ class Front:
 class Loader:
     """A loader of a server's program, and the workers that it starts."""
 
-    def __init__(self, folder: Path, source: str, *, batch: int = 0, entry: str = "serve", module: str = "_loader") -> None:
+    def __init__(
+        self, folder: Path, source: str, *, batch: int = 0, entry: str = "serve", module: str = "_loader"
+    ) -> None:
         self.folder = folder
         (folder / "main.py").write_text(source)
         self.runtime = tempfile.TemporaryDirectory()  # the path of a socket may not be long
@@ -175,7 +177,15 @@ class Loader:
         )
         theirs.close()
         main = str(folder / "main.py")
-        load = {"type": "load", "dir": str(folder), "main": main, "argv0": main, "entry": entry, "cwd": str(folder), "seed": 1}
+        load = {
+            "type": "load",
+            "dir": str(folder),
+            "main": main,
+            "argv0": main,
+            "entry": entry,
+            "cwd": str(folder),
+            "seed": 1,
+        }
         self.send({**load, "serve": {"batch": batch, "path": "/predict"}})
         self.workers: list[Worker] = []
         self.status: int | None = None
@@ -210,7 +220,14 @@ class Loader:
             socket.AF_UNIX, socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_STREAM
         )
         files = [os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600) for name in ("stdout", "stderr")]
-        message = {"type": "start", "trial": number, "attempt": attempt, "token": "y" * 8, "folder": str(folder), "cwd": ""}
+        message = {
+            "type": "start",
+            "trial": number,
+            "attempt": attempt,
+            "token": "y" * 8,
+            "folder": str(folder),
+            "cwd": "",
+        }
         path = os.path.join(self.runtime.name, str(number))
         message |= {"output": str(folder / "output"), "seed": number, "socket": path, **more}
         self.send(message, [*files, theirs.fileno()])

@@ -44,7 +44,9 @@ def completed(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Any:
         if words[0] == "settings":
             return json.dumps(TRAIN if words[-1] == "train" else SERVE)
         given = words[1:-1]
-        return ("train-2\trunning\ntrain-1\tsucceeded\nlast\n" if given else "attach\tWatch a run\ninstall\tno\n") + ":4\n"
+        return (
+            "train-2\trunning\ntrain-1\tsucceeded\nlast\n" if given else "attach\tWatch a run\ninstall\tno\n"
+        ) + ":4\n"
 
     monkeypatch.setattr(find, "call", call)
     loaded.user_ns.update(
@@ -81,7 +83,10 @@ def completed(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Any:
         ("%%train --hyper-parameters gr", ["grid"]),
         ("%%train --into ", ["run", "server"]),
         ("%%train --with grid,sc", ["grid,scale"]),
-        ("%%train --objective ", [w + m for w in ("", "max:", "min:") for m in ("loss", "acc", "accuracy", "f1", "auc")]),
+        (
+            "%%train --objective ",
+            [w + m for w in ("", "max:", "min:") for m in ("loss", "acc", "accuracy", "f1", "auc")],
+        ),
         ("%%train --objective min:l", ["min:loss"]),
         ("%%serve --mo", ["--model"]),
         ("%%serve --model ", ["run", "best"]),

@@ -87,7 +87,17 @@ def refusing(at: str, **fields: Any) -> Turn:
 
     def turn(line: Line) -> list[Line] | None:
         if line["type"] == at:
-            return [{"type": "refused", "code": "c", "text": "%%train: no", "hint": "Do this.", "cell": 2, "line": 3, **fields}]
+            return [
+                {
+                    "type": "refused",
+                    "code": "c",
+                    "text": "%%train: no",
+                    "hint": "Do this.",
+                    "cell": 2,
+                    "line": 3,
+                    **fields,
+                }
+            ]
         return other(line)
 
     return turn
@@ -114,7 +124,9 @@ def test_a_peer_that_dies_is_named(loaded: InteractiveShell, peer: Make, capsys:
     assert str(result.error_in_exec) == "metaml ended without an answer"
 
 
-def test_how_a_run_ends_is_how_the_cell_ends(loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_how_a_run_ends_is_how_the_cell_ends(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     def turn(line: Line) -> list[Line] | None:
         if line["type"] != "bound":
             return well()(line)
@@ -200,7 +212,9 @@ def test_a_name_that_is_the_users_is_left_alone(
 
 def test_a_server_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: Make, tmp_path: Path) -> None:
     before = [{"runs": ["run", "best", "tmp", "gone"]}]
-    talk = peer(well("serve-1", {"json": "x"}, before=before, model={"name": "fit-1:2", "folder": str(tmp_path)}, kind="serve"))
+    talk = peer(
+        well("serve-1", {"json": "x"}, before=before, model={"name": "fit-1:2", "folder": str(tmp_path)}, kind="serve")
+    )
     run_cell(loaded, "import metaml, numpy\nrun = metaml.Run('fit-1')\ntmp = 1\nx = {'a': numpy.arange(2)}")
     loaded.user_ns["best"] = _run.Trial(2, "succeeded", run="fit-1")
     cell = "%%serve --model run --example x\nfolder = metaml.model()\nother = metaml.model('x')\ndef serve(input): pass"
@@ -237,7 +251,9 @@ def test_what_a_serving_line_names_is_looked_at(need: Line, code: str, text: str
     assert (error["code"], error["text"]) == (code, text)
 
 
-def test_a_name_of_the_users_keeps_its_value(loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_of_the_users_keeps_its_value(
+    loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     peer(well("serve-1", kind="serve"))
     run_cell(loaded, "server = 5")
     run_cell(loaded, "%%serve\ndef serve(input): pass")
@@ -261,7 +277,9 @@ def ending(name: str, ename: str = "", *, submitted: bool = True, **accepted: An
 
 @pytest.mark.parametrize("kind", ["train", "serve"])
 @pytest.mark.parametrize("into", ["", "mine"])
-def test_what_was_never_submitted_is_bound_to_nothing(loaded: InteractiveShell, peer: Make, kind: str, into: str) -> None:
+def test_what_was_never_submitted_is_bound_to_nothing(
+    loaded: InteractiveShell, peer: Make, kind: str, into: str
+) -> None:
     name = into or ("run" if kind == "train" else "server")
     talk = peer(ending("f-1", "SubmissionFailed", submitted=False, kind=kind, into=into))
     cell = f"%%{kind}{' --into ' + into if into else ''}\ndef f(x=1): pass"
@@ -277,9 +295,13 @@ def test_what_was_never_submitted_is_bound_to_nothing(loaded: InteractiveShell, 
     assert loaded.user_ns[name] is before
 
 
-def test_a_server_is_bound_when_it_answers(loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_is_bound_when_it_answers(
+    loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cell = "%%serve\ndef f(x): pass"
-    monkeypatch.setattr(metaml.Server, "state", property(lambda server: "failed" if "bad" in server.name else "running"))
+    monkeypatch.setattr(
+        metaml.Server, "state", property(lambda server: "failed" if "bad" in server.name else "running")
+    )
     talk = peer(ending("bad-1", "ServerFailed", kind="serve"))
     assert isinstance(run_cell(loaded, cell).error_in_exec, metaml.ServerFailed)
     assert loaded.user_ns["server"].name == "bad-1", "a free name: its logs say why"
@@ -356,7 +378,13 @@ def test_an_interrupt_while_it_runs_stops_and_a_second_stops_now(
             os.kill(os.getpid(), signal.SIGINT)
             return None
         if line["type"] == "stop":
-            return [{"type": "done", "state": "stopped", "error": {"ename": "KeyboardInterrupt", "evalue": "f-1 was stopped"}}]
+            return [
+                {
+                    "type": "done",
+                    "state": "stopped",
+                    "error": {"ename": "KeyboardInterrupt", "evalue": "f-1 was stopped"},
+                }
+            ]
         return well()(line)
 
     talk = peer(turn)
@@ -431,7 +459,9 @@ def test_attach_is_a_conversation_without_a_session(loaded: InteractiveShell, pe
     assert talk.heard[4]["line"] == "serve-1"
 
 
-def test_a_plan_is_of_the_last_cell_of_ours(loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_is_of_the_last_cell_of_ours(
+    loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     talk = peer(well("serve-1", kind="serve"))
     run_cell(loaded, "%%train\ndef f(): pass")
     run_cell(loaded, "%%serve\ndef serve(input): pass")

@@ -90,7 +90,8 @@ def test_bare() -> None:
 def test_in_a_notebook_it_waits_itself(loaded: InteractiveShell, peer: Make) -> None:
     talk = peer(well("f-1"))
     run_cell(
-        loaded, "from metaml import Train\nrows = [{'a': 1}]\n@Train(hyper_parameters=rows, parallelism=2)\ndef f(a): pass"
+        loaded,
+        "from metaml import Train\nrows = [{'a': 1}]\n@Train(hyper_parameters=rows, parallelism=2)\ndef f(a): pass",
     )
     result = run_cell(loaded, "result = f()")
     assert result.success

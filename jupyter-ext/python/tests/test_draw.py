@@ -71,7 +71,9 @@ def test_a_slow_source_counts_as_endless_after_its_time_but_never_before_there_a
     assert drawn(three, parallelism=2, seconds=0, clock=lambda: 0.0) == [0.1, 0.2]
 
 
-def with_everything(first: float, /, second: float, *rest: float, third: float = 3, **more: float) -> Iterator[dict[str, Any]]:
+def with_everything(
+    first: float, /, second: float, *rest: float, third: float = 3, **more: float
+) -> Iterator[dict[str, Any]]:
     for value in (first, second, *rest, third, *more.values()):
         yield {"lr": value}
 
@@ -204,7 +206,11 @@ def nothing() -> Iterator[dict[str, Any]]:
     [
         (started(), "`source` is a generator that has already started", "call it once more: source = three(…)"),
         (used_up(), "`source` is a generator that is used up", "call it once more: source = three(…)"),
-        (({"lr": i} for i in (1,)), "`source` is a generator expression, which can be used only once", "source = [… for …]"),
+        (
+            ({"lr": i} for i in (1,)),
+            "`source` is a generator expression, which can be used only once",
+            "source = [… for …]",
+        ),
         (iter([{"lr": 1}]), "`source` is an iterator without a length", "Pass a list instead: list(source)."),
         (map(dict, []), "`source` is an iterator without a length", "Pass a list instead: list(source)."),
         (asynchronous, "`source` is asynchronous", "Make `source` a plain generator function."),

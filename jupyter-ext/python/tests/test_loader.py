@@ -38,7 +38,9 @@ class Loader:
         )
         theirs.close()
         main = str(folder / "main.py")
-        self.send({"type": "load", "dir": str(folder), "main": main, "argv0": main, "entry": "train", "cwd": "", "seed": 1})
+        self.send(
+            {"type": "load", "dir": str(folder), "main": main, "argv0": main, "entry": "train", "cwd": "", "seed": 1}
+        )
 
     def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         data = json.dumps(message).encode()
@@ -48,7 +50,14 @@ class Loader:
         folder = self.folder / str(trial)
         folder.mkdir()
         files = [os.open(folder / name, os.O_CREAT | os.O_WRONLY) for name in ("stdout", "stderr", "events")]
-        message = {"type": "start", "trial": trial, "attempt": 1, "token": "y" * 8, "folder": str(folder), "seed": trial}
+        message = {
+            "type": "start",
+            "trial": trial,
+            "attempt": 1,
+            "token": "y" * 8,
+            "folder": str(folder),
+            "seed": trial,
+        }
         self.send({**message, "output": str(folder / "output"), "row": {"x": trial}}, files)
         for fd in files:
             os.close(fd)

@@ -68,7 +68,8 @@ def kernel(request: pytest.FixtureRequest, tmp_path: Path, home: dict[str, str])
 def texts(messages: list[dict[str, Any]]) -> str:
     """What a person reads in the output of a cell."""
     return "\n".join(
-        str(message["content"].get("data", {}).get("text/plain", message["content"].get("text", ""))) for message in messages
+        str(message["content"].get("data", {}).get("text/plain", message["content"].get("text", "")))
+        for message in messages
     )
 
 
@@ -126,7 +127,11 @@ def test_completion(kernel: Kernel) -> None:
     assert options["--parallelism"] == "Trials that run at the same time."
     assert set(options) == {f"--{name.replace('_', '-')}" for name in settings.TRAIN}
     assert list(completions(kernel, "%%train --cwd ")) == ["session", "trial"]
-    assert completions(kernel, "%metaml attach ") == {"sweep-1": "succeeded", "last": "the newest run", "run": "sweep-1"}
+    assert completions(kernel, "%metaml attach ") == {
+        "sweep-1": "succeeded",
+        "last": "the newest run",
+        "run": "sweep-1",
+    }
     assert "stop" in completions(kernel, "%metaml ")
 
 
@@ -173,7 +178,9 @@ def test_progress_as_the_front_end_can_show_it(kernel: Kernel, how: str) -> None
         assert kinds == [*["stream"] * len(lines), *["display_data"] * 2], (name, texts(shown))
         assert "ran from" in texts(lines) and "0 of 3 trials" in texts(lines)
         assert list(slice_["content"]["data"]) == ["text/html"]  # its text is among the lines
-        assert "3 trials   succeeded" in table["content"]["data"]["text/plain"] and not table["content"].get("transient")
+        assert "3 trials   succeeded" in table["content"]["data"]["text/plain"] and not table["content"].get(
+            "transient"
+        )
 
 
 def test_a_detached_table_that_cannot_be_replaced_is_shown_once(kernel: Kernel) -> None:
@@ -181,12 +188,17 @@ def test_a_detached_table_that_cannot_be_replaced_is_shown_once(kernel: Kernel) 
     assert "stops the run" not in texts(shown)
     assert kernel.value("run.wait().state") == "'succeeded'"
     after = [m["msg_type"] for m in kernel.execute("0")]
-    assert {m["msg_type"] for m in shown} <= {"display_data", "execute_result"} and after == ["execute_result", "execute_reply"]
+    assert {m["msg_type"] for m in shown} <= {"display_data", "execute_result"} and after == [
+        "execute_result",
+        "execute_reply",
+    ]
 
 
 def test_a_decorated_function_in_a_notebook(kernel: Kernel) -> None:
     kernel.execute(HELPERS)
-    kernel.execute("from metaml import Train\n@Train(hyper_parameters=rows())\ndef fit(lr, size):\n    return helper(lr)")
+    kernel.execute(
+        "from metaml import Train\n@Train(hyper_parameters=rows())\ndef fit(lr, size):\n    return helper(lr)"
+    )
     *shown, reply = kernel.execute("result = fit()\nafter = result.state")
     assert reply["content"]["status"] == "ok", reply["content"]
     assert "succeeded" in texts(shown)
@@ -254,7 +266,9 @@ def wait_for_go(n: int = 1):
 
 
 def submitted(home: dict[str, str], name: str) -> set[psutil.Process]:
-    """The processes that look after a run, once they are there: its monitor, and a Python of the user's program below it."""
+    """The processes that look after a run, once they are there: its monitor, and a Python of the user's program below
+    it.
+    """
     record = Path(home["XDG_DATA_HOME"]) / "metaml" / "runs" / name / "monitor.json"
 
     def look() -> set[psutil.Process]:
@@ -368,7 +382,9 @@ def test_a_sweep_from_a_script(tmp_path: Path, home: dict[str, str]) -> None:
 
 
 def test_what_a_script_submitted_is_nobodys_descendant(tmp_path: Path, home: dict[str, str]) -> None:
-    (tmp_path / "train.py").write_text("from metaml import Train\n@Train\n" + WAITS.strip() + "\nprint(wait_for_go().state)\n")
+    (tmp_path / "train.py").write_text(
+        "from metaml import Train\n@Train\n" + WAITS.strip() + "\nprint(wait_for_go().state)\n"
+    )
     environment = {**os.environ, **home, "PYTHONPATH": ROOT}
     with subprocess.Popen(
         [sys.executable, "train.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True

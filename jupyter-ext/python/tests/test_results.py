@@ -81,7 +81,9 @@ def test_numpy_becomes_json() -> None:
 def test_pandas_becomes_json() -> None:
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": [1, 2], "when": pd.to_datetime(["2024-01-02", None])})
-    assert json.loads(to_json({"rows": frame})) == {"rows": [{"a": 1, "when": "2024-01-02T00:00:00"}, {"a": 2, "when": None}]}
+    assert json.loads(to_json({"rows": frame})) == {
+        "rows": [{"a": 1, "when": "2024-01-02T00:00:00"}, {"a": 2, "when": None}]
+    }
     assert to_json([pd.Series([1, 2]), pd.NA]) == b"[[1,2],null]"
 
 

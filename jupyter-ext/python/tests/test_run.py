@@ -31,7 +31,11 @@ SHOWN: dict[str, Any] = {
             "attempt": 1,
             "started": "2026-11-24T07:52:23.164940123Z",
             "seconds": 1.5,
-            "parameters": {"lr": 0.1, "n": {"$": "int", "v": "9007199254740993"}, "f": {"$": "ref", "v": "gone_module:f"}},
+            "parameters": {
+                "lr": 0.1,
+                "n": {"$": "int", "v": "9007199254740993"},
+                "f": {"$": "ref", "v": "gone_module:f"},
+            },
             "metrics": {"accuracy": 0.5, "loss": 2.0, "lr": 1},
             "output": "/runs/fit-1/trials/00000/output",
             "seed": 7,
@@ -61,7 +65,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
 
         calls.append(args)
         if args[0] == "runs":
-            return json.dumps([{"name": "fit-1", "state": "succeeded", "done": 4, "trials": 5, "stopped": 1, "record": record}])
+            return json.dumps(
+                [{"name": "fit-1", "state": "succeeded", "done": 4, "trials": 5, "stopped": 1, "record": record}]
+            )
         return json.dumps({**SHOWN, "record": record} if args[0] == "show" else {})
 
     monkeypatch.setattr(find, "call", call)
@@ -71,7 +77,12 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
 def test_trials(asked: list[tuple[str, ...]]) -> None:
     first, *_, last = Run("fit-1").trials
     assert first.started == datetime.datetime(2026, 11, 24, 7, 52, 23, 164940, tzinfo=datetime.timezone.utc)
-    assert (first.index, first.seconds, first.seed, first.output) == (0, 1.5, 7, Path("/runs/fit-1/trials/00000/output"))
+    assert (first.index, first.seconds, first.seed, first.output) == (
+        0,
+        1.5,
+        7,
+        Path("/runs/fit-1/trials/00000/output"),
+    )
     assert first.parameters == {"lr": 0.1, "n": 9007199254740993, "f": "gone_module:f"}
     assert (last.state, last.reason, last.error) == ("failed", "error", {"type": "E", "text": "x"})
     assert math.isnan(Run("fit-1").trials[2].metrics["accuracy"])
@@ -103,7 +114,12 @@ def test_history(asked: list[tuple[str, ...]]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "index"),
-    [({}, 0), ({"metric": "loss"}, 2), ({"metric": "loss", "mode": "max"}, 1), ({"metric": "accuracy", "mode": "min"}, 0)],
+    [
+        ({}, 0),
+        ({"metric": "loss"}, 2),
+        ({"metric": "loss", "mode": "max"}, 1),
+        ({"metric": "accuracy", "mode": "min"}, 0),
+    ],
 )
 def test_best(asked: list[tuple[str, ...]], arguments: dict[str, str], index: int) -> None:
     assert Run("fit-1").best(**arguments).index == index
@@ -121,7 +137,9 @@ def test_best_of_nothing_is_refused_by_name(asked: list[tuple[str, ...]], monkey
         Run("fit-1").best(mode="most")
     monkeypatch.setitem(SHOWN, "best", None)
     monkeypatch.setitem(SHOWN, "no_best", "the sentence of the table")
-    with pytest.raises(MetaMLError, match=r"^the sentence of the table\nOr say which way: run\.best\('accuracy', mode='min'\)"):
+    with pytest.raises(
+        MetaMLError, match=r"^the sentence of the table\nOr say which way: run\.best\('accuracy', mode='min'\)"
+    ):
         Run("fit-1").best()
 
 
@@ -149,7 +167,18 @@ def test_found_by_name(asked: list[tuple[str, ...]]) -> None:
 def test_to_pandas(asked: list[tuple[str, ...]]) -> None:
     table = Run("fit-1").to_pandas()
     assert table.index.name == "trial"
-    assert list(table.columns) == ["lr", "n", "f", "accuracy", "loss", "metric_lr", "state", "reason", "seconds", "only"]
+    assert list(table.columns) == [
+        "lr",
+        "n",
+        "f",
+        "accuracy",
+        "loss",
+        "metric_lr",
+        "state",
+        "reason",
+        "seconds",
+        "only",
+    ]
     assert table.loc[1, "lr"] == 0.2
     assert table["loss"].tolist()[:3] == [2.0, 3.0, -math.inf]
 

@@ -1,4 +1,6 @@
-"""What the user holds after a `%%serve` cell: a Server, over real HTTP; what it is comes from what `metaml show --json` says."""
+"""What the user holds after a `%%serve` cell: a Server, over real HTTP; what it is comes from what `metaml show --json`
+says.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,15 @@ Asked = list[tuple[str, ...]]
 @pytest.fixture
 def shown() -> dict[str, Any]:
     """What `metaml show serve-1 --json` says; a test changes it."""
-    worker = {"revision": 2, "attempt": 1, "pid": 7, "ready": True, "reason": "", "error": None, "log": {"stdout": "/o"}}
+    worker = {
+        "revision": 2,
+        "attempt": 1,
+        "pid": 7,
+        "ready": True,
+        "reason": "",
+        "error": None,
+        "log": {"stdout": "/o"},
+    }
     return {
         "name": "serve-1",
         "kind": "serve",
@@ -134,7 +144,13 @@ def server(front: Front, shown: dict[str, Any], asked: Asked) -> Server:
 def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
     server = metaml.run("serve-1")
     assert isinstance(server, Server)
-    assert (server.name, server.state, server.ready, server.revision, server.reason) == ("serve-1", "running", True, 2, "")
+    assert (server.name, server.state, server.ready, server.revision, server.reason) == (
+        "serve-1",
+        "running",
+        True,
+        2,
+        "",
+    )
     assert server.url == "http://127.0.0.1:9/predict"
     first, second = server.workers
     assert first == _server.Worker(0, 2, attempt=1, pid=7, ready=True, log={"stdout": "/o"})
@@ -143,12 +159,20 @@ def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
     # What its record says of its workers is not what answers.
     shown.update(ready=False)
     assert (server.state, server.ready) == ("running", False)
-    assert repr(server) == "<Server serve-1: running at http://127.0.0.1:9/predict, revision 2, but it does not answer now>"
+    assert (
+        repr(server)
+        == "<Server serve-1: running at http://127.0.0.1:9/predict, revision 2, but it does not answer now>"
+    )
     shown.update(liveness="dead")
     assert (server.state, server.ready) == ("dead", False)
     assert repr(server) == "<Server serve-1: dead, server.wait() starts it again>"
     shown.update(liveness="alive", revision=0, url="", starting=1)
-    assert (server.state, server.ready, server.url, repr(server)) == ("starting", False, "", "<Server serve-1: starting>")
+    assert (server.state, server.ready, server.url, repr(server)) == (
+        "starting",
+        False,
+        "",
+        "<Server serve-1: starting>",
+    )
     shown.update(starting=0, failed={"revision": 1, "reason": "program"})
     assert server.state == "failed"
 
@@ -217,7 +241,11 @@ def test_missing_values_and_bytes_are_sent_in_json(server: Server, front: Front)
     server.predict([1.0, float("nan")])
     server.predict(image=b"abc", top=2)
     server.predict({"images": [b"a", bytearray(b"b")]})
-    assert [json.loads(body) for _, body in front.got] == [[1, None], {"image": "YWJj", "top": 2}, {"images": ["YQ==", "Yg=="]}]
+    assert [json.loads(body) for _, body in front.got] == [
+        [1, None],
+        {"image": "YWJj", "top": 2},
+        {"images": ["YQ==", "Yg=="]},
+    ]
 
 
 def test_without_arguments_the_function_has_its_defaults(server: Server, front: Front) -> None:
@@ -374,15 +402,23 @@ def test_why_nothing_answers(asked: Asked, shown: dict[str, Any]) -> None:
             server.predict(1)
         return str(error.value)
 
-    assert why().startswith("serve-1 is running, but nothing listens at http://127.0.0.1:9/predict\nmetaml attach serve-1")
+    assert why().startswith(
+        "serve-1 is running, but nothing listens at http://127.0.0.1:9/predict\nmetaml attach serve-1"
+    )
     shown["liveness"] = "dead"
     assert why() == "serve-1 is dead: all its processes have ended\nserver.wait() starts it again."
     shown["state"] = "stopped"
     assert why() == "serve-1 was stopped, so nothing answers\nRun its cell again, or %metaml resume serve-1."
     shown.update(state="failed", text="its folder was deleted")
-    assert why() == "serve-1 failed, so nothing answers: its folder was deleted\nRun its cell again, or %metaml resume serve-1."
+    assert (
+        why()
+        == "serve-1 failed, so nothing answers: its folder was deleted\nRun its cell again, or %metaml resume serve-1."
+    )
     shown.update(text="serve is a generator\nLeave out --batch.")
-    assert why() == "serve-1 failed, so nothing answers: serve is a generator\nRun its cell again, or %metaml resume serve-1."
+    assert (
+        why()
+        == "serve-1 failed, so nothing answers: serve is a generator\nRun its cell again, or %metaml resume serve-1."
+    )
     shown.update(state="running", liveness="alive", url="", revision=0)
     server._url = ""
     assert why() == "serve-1 is not ready yet\nserver.wait() waits until it is."
@@ -394,7 +430,9 @@ def test_waiting(asked: Asked, shown: dict[str, Any]) -> None:
     shown.update(starting=3)
     with pytest.raises(TimeoutError, match=r"serve-1 is not ready after 0 s"):
         server.wait(0)
-    shown.update(starting=0, failed={"revision": 3, "text": "", "error": {"type": "KeyError", "text": "'w'"}, "hint": ""})
+    shown.update(
+        starting=0, failed={"revision": 3, "text": "", "error": {"type": "KeyError", "text": "'w'"}, "hint": ""}
+    )
     with pytest.raises(metaml.ServerFailed, match=r"revision 3 of serve-1 never got ready: KeyError: 'w'"):
         server.wait()
     shown["state"] = "stopped"
@@ -402,7 +440,9 @@ def test_waiting(asked: Asked, shown: dict[str, Any]) -> None:
         server.wait()
 
 
-def test_waiting_for_what_is_dead_starts_it(asked: Asked, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_what_is_dead_starts_it(
+    asked: Asked, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown.update(liveness="dead", ready=False)
     server, call = Server("serve-1"), find.call
 

@@ -394,7 +394,9 @@ def test_a_list_of_arrays_is_stacked_too_if_they_are_alike(tmp_path: Path) -> No
 
 def test_a_batch_of_arrays_of_several_shapes_is_grouped(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    source = "import numpy as np\ndef serve(xs: np.ndarray):\n    return np.full(len(xs), xs.shape[0] * 100 + xs.shape[1])\n"
+    source = (
+        "import numpy as np\ndef serve(xs: np.ndarray):\n    return np.full(len(xs), xs.shape[0] * 100 + xs.shape[1])\n"
+    )
     with serving(tmp_path, source, batch=8) as (front, _):
         items = [array_item((n,), doubles(*range(n))) for n in (1, 2, 1, 3)]
         found = [struct.unpack("<q", answer.body[2])[0] for answer in front.call(*items)]
@@ -501,7 +503,11 @@ async def serve(x):
             0,
             "parameter a of serve is annotated as P, which cannot be made from JSON",
         ),
-        ("def serve(a, b):\n    pass\n", 4, "serve has 2 parameters, and with --batch a function gets one list of inputs"),
+        (
+            "def serve(a, b):\n    pass\n",
+            4,
+            "serve has 2 parameters, and with --batch a function gets one list of inputs",
+        ),
         ("1 / 0\ndef serve(a):\n    pass\n", 0, "division by zero"),
     ],
 )
@@ -668,7 +674,10 @@ def test_a_fresh_process_serves_or_refuses(tmp_path: Path, source: str) -> None:
         else:
             error = worker.until("error")
             assert error["program"] and error["error"]["type"] == "Refused"
-            assert error["error"]["text"].startswith("serve has no parameters") and error["error"]["frames"][0]["line"] == 1
+            assert (
+                error["error"]["text"].startswith("serve has no parameters")
+                and error["error"]["frames"][0]["line"] == 1
+            )
     finally:
         loader.close()
 
@@ -738,7 +747,10 @@ def test_an_answer_that_the_function_words(tmp_path: Path, word: str) -> None:
         assert front.post({"body": "x"}) == (200, 2, "x")
         assert front.post({"body": {"a": 1}, "status": 201}) == (201, 0, {"a": 1})
         status, kind, body = front.post({"body": "<p>", "type": "text/html"})
-        assert (status, kind) == (200, 2 | 0x80) and head(body) == ("<p>", {"type": "text/html; charset=utf-8", "headers": []})
+        assert (status, kind) == (200, 2 | 0x80) and head(body) == (
+            "<p>",
+            {"type": "text/html; charset=utf-8", "headers": []},
+        )
         assert front.post("error") == (422, 4, {"error": "age must not be negative"})
         status, kind, body = front.post("returned")
         assert (status, kind) == (404, 4 | 0x80) and head(body)[1] == {"type": "", "headers": [["X-A", "b"]]}

@@ -39,7 +39,13 @@ def test_each_execution_is_a_cell(loaded: InteractiveShell) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "line"),
-    [("1\n2\n1/0\n3", 3), ("\n\n1\n1/0", 4), ("def f():\n  1/0\n\nf()", 4), ("def (", 1), ("1\nimport no_such_module", 2)],
+    [
+        ("1\n2\n1/0\n3", 3),
+        ("\n\n1\n1/0", 4),
+        ("def f():\n  1/0\n\nf()", 4),
+        ("def (", 1),
+        ("1\nimport no_such_module", 2),
+    ],
 )
 def test_a_failed_cell_tells_its_line(
     loaded: InteractiveShell, cell: str, line: int, capsys: pytest.CaptureFixture[str]
@@ -129,7 +135,9 @@ def test_names_are_the_users(loaded: InteractiveShell) -> None:
 
 
 def test_our_own_things_are_named_by_their_public_name(loaded: InteractiveShell) -> None:
-    run_cell(loaded, "import metaml\nfrom metaml import Train, run as find\nrun = metaml.Run('x-1')\n@Train\ndef f(): pass")
+    run_cell(
+        loaded, "import metaml\nfrom metaml import Train, run as find\nrun = metaml.Run('x-1')\n@Train\ndef f(): pass"
+    )
     names = document()["names"]
     assert names["run"] == {"kind": "metaml", "type": "metaml.Run"}
     assert names["find"]["module"] == "metaml"

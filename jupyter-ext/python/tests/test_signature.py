@@ -134,7 +134,11 @@ TAKEN = [
     ("Part", {"a": 1}, "{'a': 1}"),
     ("Part", {"a": 1, "b": "x"}, "{'a': 1, 'b': 'x'}"),
     ("Point", [1, 2], "Point(x=1.0, y=2.0)"),
-    ("datetime.datetime", "2024-01-02T03:04:05Z", "datetime.datetime(2024, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)"),
+    (
+        "datetime.datetime",
+        "2024-01-02T03:04:05Z",
+        "datetime.datetime(2024, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)",
+    ),
     ("datetime.date", "2024-01-02", "datetime.date(2024, 1, 2)"),
     ("datetime.time", "03:04:05", "datetime.time(3, 4, 5)"),
     ("datetime.timedelta", "PT1M1.5S", "datetime.timedelta(seconds=61, microseconds=500000)"),
@@ -153,7 +157,9 @@ def test_a_body_becomes_what_the_annotation_says(program: Any, annotation: str, 
     assert repr(post(signature, body)) == expected
     published = signature.published("/predict")
     schema = {
-        **published["openapi"]["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"].get("schema", {})
+        **published["openapi"]["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"].get(
+            "schema", {}
+        )
     }
     schema["components"] = published["openapi"].get("components", {})
     Draft202012Validator(schema).validate(body)
@@ -275,14 +281,22 @@ def test_missing_extra_and_wrong_keys_are_named(program: Any, body: Any, expecte
         ),
         ("def serve(p: Point): pass", {"p": ["1", "2"]}, "Point(x=1.0, y=2.0)"),
         ("def serve(p: Point): pass", {"p": "[1, 2]"}, "Point(x=1.0, y=2.0)"),
-        ("def serve(item: Item): pass", {"name": "n", "price": "2", "tags": "t"}, "Item(name='n', price=2.0, tags=['t'])"),
+        (
+            "def serve(item: Item): pass",
+            {"name": "n", "price": "2", "tags": "t"},
+            "Item(name='n', price=2.0, tags=['t'])",
+        ),
         ("def serve(d: dict[str, int]): pass", {"a": "1"}, "{'a': 1}"),
         (
             "def serve(a: bool, b: Color, c: Literal[1, 2]): pass",
             {"a": "yes", "b": "red", "c": "2"},
             "([True, <Color.RED: 'red'>, 2], {})",
         ),
-        ("def serve(when: datetime.date, item: Item): pass", {"when": "2024-01-02", "item": '{"name": "n", "price": 1}'}, None),
+        (
+            "def serve(when: datetime.date, item: Item): pass",
+            {"when": "2024-01-02", "item": '{"name": "n", "price": 1}'},
+            None,
+        ),
     ],
 )
 def test_text_in_a_query_is_converted(program: Any, source: str, fields: Any, expected: str | None) -> None:
@@ -357,14 +371,20 @@ def test_other_bodies_are_bytes_or_text_or_refused(program: Any) -> None:
         ("serve = 3", "serve is an int, not a function"),
         ("serve = max", "the parameters of serve cannot be read"),
         ("def serve(a: Plain): pass", "parameter a of serve is annotated as Plain, which cannot be made from JSON"),
-        ("def serve(a: list[Callable[[int], str]]): pass", "parameter a of serve is annotated as Callable[[int], str], which"),
+        (
+            "def serve(a: list[Callable[[int], str]]): pass",
+            "parameter a of serve is annotated as Callable[[int], str], which",
+        ),
         ("def serve(a: T): pass", "parameter a of serve is annotated as ~T, which cannot be made from JSON"),
         ("def serve(a: complex): pass", "parameter a of serve is annotated as complex, which cannot be made from JSON"),
         (
             "def serve(a: 'Missing'): pass",
             "the annotation of parameter a of serve cannot be read: name 'Missing' is not defined",
         ),
-        ("def serve(**rest: Plain): pass", "parameter **rest of serve is annotated as Plain, which cannot be made from JSON"),
+        (
+            "def serve(**rest: Plain): pass",
+            "parameter **rest of serve is annotated as Plain, which cannot be made from JSON",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_refused(program: Any, source: str, expected: str) -> None:
@@ -392,7 +412,10 @@ def test_what_cannot_be_batched_is_refused(program: Any, source: str, expected: 
 
 
 def test_decorated_functions_and_objects_are_read_through(program: Any) -> None:
-    before = PROGRAM + "import functools\ndef twice(f):\n @functools.wraps(f)\n def g(*a, **k): return f(*a, **k)\n return g\n"
+    before = (
+        PROGRAM
+        + "import functools\ndef twice(f):\n @functools.wraps(f)\n def g(*a, **k): return f(*a, **k)\n return g\n"
+    )
     assert post(program("@twice\ndef serve(n: int): pass", before=before), 3.0) == 3
     assert program("@twice\nasync def serve(n: int): pass", before=before).concurrent
     assert post(program("class C:\n def __call__(self, n: int): return n\nserve = C()", before=before), 3.0) == 3
@@ -414,7 +437,10 @@ def test_decorated_functions_and_objects_are_read_through(program: Any) -> None:
         ("def serve(rows: list[list[float]]): pass", [[1.0, 2.0, 3.0]]),
         ("def serve(n: set[int]): pass", [1, 2, 3]),
         ("def serve(texts: list[str]): pass", ["text"]),
-        ("def serve(a: str, b: list[float], c=None, *, d: bool = True): pass", {"a": "text", "b": [1.0, 2.0, 3.0], "d": True}),
+        (
+            "def serve(a: str, b: list[float], c=None, *, d: bool = True): pass",
+            {"a": "text", "b": [1.0, 2.0, 3.0], "d": True},
+        ),
         ("def serve(a: int, b: int | None = None): pass", {"a": 1}),
         ("def serve(o: Order): pass", {"items": [{"name": "text", "price": 1.0}]}),
         ("def serve(o: Part): pass", {"a": 1}),
@@ -423,7 +449,10 @@ def test_decorated_functions_and_objects_are_read_through(program: Any) -> None:
         ("def serve(d: dict[str, int]): pass", {"text": 1}),
         ("def serve(d: dict[int, float]): pass", {"1": 1.0}),
         ("def serve(d: dict[str, bytes]): pass", {"text": "dGV4dA=="}),
-        ("def serve(d: datetime.date, u: uuid.UUID): pass", {"d": "2024-01-01", "u": "00000000-0000-4000-8000-000000000001"}),
+        (
+            "def serve(d: datetime.date, u: uuid.UUID): pass",
+            {"d": "2024-01-01", "u": "00000000-0000-4000-8000-000000000001"},
+        ),
         ("def serve(d: datetime.time, t: datetime.timedelta): pass", {"d": "12:00:00", "t": "PT1S"}),
         ("def serve(x: decimal.Decimal): pass", 1.0),
         # Nobody can guess the name of a file that is there.
@@ -516,7 +545,9 @@ def make(schema: dict[str, Any], document: Any, dice: random.Random, depth: int)
             for _ in range(dice.randint(0, 2)):
                 keys = schema.get("propertyNames", {})
                 key = (
-                    str(dice.randint(-9, 99)) if "pattern" in keys else make({"type": "string", **keys}, document, dice, depth)
+                    str(dice.randint(-9, 99))
+                    if "pattern" in keys
+                    else make({"type": "string", **keys}, document, dice, depth)
                 )
                 if key not in schema.get("properties", {}):
                     made[key] = make(more if isinstance(more, dict) else {}, document, dice, depth + 1)
@@ -575,7 +606,9 @@ def test_the_document_tells_what_is_answered(program: Any, source: str, content:
     document = program(source).published("/p")["openapi"]
     answers = document["paths"]["/p"]["post"]["responses"]
     assert list(answers["200"]["content"]) == content.split()
-    assert list(answers) == ["200", *_openapi._STATUSES, "default"] and {"400", "413", "415", "501", "505"} < set(answers)
+    assert list(answers) == ["200", *_openapi._STATUSES, "default"] and {"400", "413", "415", "501", "505"} < set(
+        answers
+    )
     assert not {"413", "415", "501"} & set(document["paths"]["/p"]["get"]["responses"])
 
 
@@ -627,7 +660,9 @@ def test_the_document_is_valid_openapi(program: Any, source: str) -> None:
         ("Base", {"text": {"a": 1}}, "{'a': 1}"),
     ],
 )
-def test_one_key_that_is_the_parameters_name_is_the_parameter(program: Any, annotation: str, body: Any, expected: str) -> None:
+def test_one_key_that_is_the_parameters_name_is_the_parameter(
+    program: Any, annotation: str, body: Any, expected: str
+) -> None:
     assert repr(post(program(f"def serve(text: {annotation}): pass"), body)) == expected
 
 
@@ -701,7 +736,9 @@ def test_a_table_by_its_name_is_no_table_with_a_column_of_objects(program: Any) 
         ("id, **more", "/{id}/{kind}", {"id": "1", "kind": "k"}, '{"a": 1}', "(['1'], {'kind': 'k', 'a': 1})"),
     ],
 )
-def test_parameters_in_the_path(program: Any, parameters: str, path: str, values: Any, body: str, expected: str) -> None:
+def test_parameters_in_the_path(
+    program: Any, parameters: str, path: str, values: Any, body: str, expected: str
+) -> None:
     signature = program(f"def serve({parameters}): pass", path=path)
     assert repr(signature.with_path(values, lambda: signature.from_json(bytearray(body.encode())))) == expected
 
@@ -783,12 +820,19 @@ def test_the_document_has_parameters_in_their_places(program: Any) -> None:
     query = {one["name"]: one for one in item["get"]["parameters"]}
     assert list(query) == ["item", "tags", "pairs", "when"]
     assert query["item"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Item"}
-    assert "content" in query["pairs"] and query["tags"]["schema"]["type"] == "array" and "anyOf" in query["when"]["schema"]
+    assert (
+        "content" in query["pairs"]
+        and query["tags"]["schema"]["type"] == "array"
+        and "anyOf" in query["when"]["schema"]
+    )
     # Which is how the server takes them.
     fields = {"item": '{"name": "n", "price": 1}', "tags": ["a", "b"], "pairs": "[[1, 2]]", "when": "2024-01-02"}
     arguments, _ = signature.with_path({"id": "1"}, lambda: signature.from_fields(fields))
     assert arguments[1].price == 1 and arguments[2:4] == [["a", "b"], [(1, 2)]]
-    assert published["example"]["id"] == 1 and "id" not in item["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert (
+        published["example"]["id"] == 1
+        and "id" not in item["post"]["requestBody"]["content"]["application/json"]["example"]
+    )
     alone = program("def serve(id: int): pass", path="/{id}").published("/{id}")
     assert "requestBody" not in alone["openapi"]["paths"]["/{id}"]["post"] and alone["example"] == {"id": 1}
     openapi = pytest.importorskip("openapi_spec_validator")
@@ -940,8 +984,16 @@ def test_a_number_too_large_for_any_array_of_integers_is_named(program: Any) -> 
     [
         ("np.ndarray", 0, {"kind": "array", "dtype": "float64", "ndim": None, "name": "input"}),
         ("npt.NDArray[np.float32]", 0, {"kind": "array", "dtype": "float32", "ndim": None, "name": "input"}),
-        ("np.ndarray[tuple[int, int], np.dtype[np.uint8]]", 0, {"kind": "array", "dtype": "uint8", "ndim": 2, "name": "input"}),
-        ("np.ndarray[tuple[int, int], np.dtype[np.uint8]]", 8, {"kind": "array", "dtype": "uint8", "ndim": 1, "name": "input"}),
+        (
+            "np.ndarray[tuple[int, int], np.dtype[np.uint8]]",
+            0,
+            {"kind": "array", "dtype": "uint8", "ndim": 2, "name": "input"},
+        ),
+        (
+            "np.ndarray[tuple[int, int], np.dtype[np.uint8]]",
+            8,
+            {"kind": "array", "dtype": "uint8", "ndim": 1, "name": "input"},
+        ),
         ("list[np.ndarray]", 8, {"kind": "array", "dtype": "float64", "ndim": None, "name": "input"}),
         ("list[np.ndarray]", 0, {"kind": "json"}),
         ("list[bytes]", 8, {"kind": "bytes"}),
@@ -968,7 +1020,10 @@ def test_tables_of_pandas(program: Any) -> None:
     assert "example" not in signature.published("/predict")  # nobody knows its columns
     column = program("def serve(s: pd.Series): pass", before="import pandas as pd\n")
     assert post(column, [1, None]).isna().to_list() == [False, True] and str(post(column, [None]).dtype) == "float64"
-    for body, expected in [({"a": [1], "b": []}, "df must have columns of one length"), ([1], "df must be a list of objects")]:
+    for body, expected in [
+        ({"a": [1], "b": []}, "df must have columns of one length"),
+        ([1], "df must be a list of objects"),
+    ]:
         with pytest.raises(Rejected) as caught:
             post(signature, body)
         assert caught.value.body["error"].startswith(expected)
@@ -1090,5 +1145,7 @@ def test_nothing_is_imported_that_the_program_has_not(tmp_path: Path) -> None:
         "print(sorted({'inspect', 'asyncio', 'numpy', 'dataclasses', 'datetime', 'typing_extensions', 'pydantic', 'http'} & set(sys.modules)))\n"
     )
     module = str(Path(__file__).resolve().parents[1])
-    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": module}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": module}, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"

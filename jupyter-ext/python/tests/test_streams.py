@@ -10,7 +10,8 @@ import pytest
 
 import metaml
 
-# A file may have so many bytes: what is beyond fails as it does on a full disk, and a file that is made shorter has room again.
+# A file may have so many bytes: what is beyond fails as it does on a full disk, and a file that is made shorter has
+# room again.
 PROGRAM = """
 import logging, os, resource, signal, sys
 sys.path.insert(0, {path!r})

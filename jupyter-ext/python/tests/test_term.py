@@ -29,5 +29,7 @@ assert asked == [1]
 
 
 def test_a_child_that_is_ended_at_once_ends() -> None:
-    done = subprocess.run([sys.executable, "-c", CHILDREN], env={"PYTHONPATH": str(MODULE)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILDREN], env={"PYTHONPATH": str(MODULE)}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

@@ -90,7 +90,11 @@ def test_unloading_takes_everything_out(loaded: InteractiveShell) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["%%train --completions 3\nx = 1 / 0\n", "%%train --completions 3\nfrom __future__ import annotations\nx = 1 / 0\n"]
+    "cell",
+    [
+        "%%train --completions 3\nx = 1 / 0\n",
+        "%%train --completions 3\nfrom __future__ import annotations\nx = 1 / 0\n",
+    ],
 )
 def test_tracebacks_show_the_cell_as_it_was_typed(
     loaded: InteractiveShell, cell: str, capsys: pytest.CaptureFixture[str]

@@ -92,7 +92,11 @@ def socket_kind() -> Any:
 @pytest.mark.parametrize(
     ("value", "text", "hint"),
     [
-        (np.array([1, 2]), "`x` is a numpy.ndarray of shape (2,), which cannot travel to a trial", "Pass a list (x.tolist())"),
+        (
+            np.array([1, 2]),
+            "`x` is a numpy.ndarray of shape (2,), which cannot travel to a trial",
+            "Pass a list (x.tolist())",
+        ),
         ({1, 2}, "`x` is a set, which cannot travel to a trial", "Pass a sorted list."),
         (1j, "`x` is a complex, which cannot travel to a trial", "Pass its real and imaginary part."),
         (decimal.Decimal("0.1"), "`x` is a decimal.Decimal, which cannot travel to a trial", "Pass a float."),

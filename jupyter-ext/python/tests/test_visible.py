@@ -30,6 +30,9 @@ def test_visible(text: str) -> None:
 
 def test_what_the_module_says_is_visible() -> None:
     error = MetaMLError("no \x1b[2J", "try \u202e")
-    assert (str(error), error._render_traceback_()) == ("no \\x1b[2J\ntry \\u202e", ["MetaMLError: no \\x1b[2J\ntry \\u202e"])
+    assert (str(error), error._render_traceback_()) == (
+        "no \\x1b[2J\ntry \\u202e",
+        ["MetaMLError: no \\x1b[2J\ntry \\u202e"],
+    )
     trial = Trial(0, "succeeded", parameters={"\x1bx": "\x1b"}, metrics={"a\x07": 1234567.0, "b": 0.123456})
     assert repr(trial) == r"<Trial 0: succeeded, \x1bx='\x1b', a\x07 1234567, b 0.1235>"

@@ -1,4 +1,5 @@
-"""Measures one kernel, as a program that obeys: each line on stdin names a measurement, each line on stdout is its numbers.
+"""Measures one kernel, as a program that obeys: each line on stdin names a measurement, each line on stdout is its
+numbers.
 
 Usage: bench.py KERNEL_NAME
 """
@@ -93,7 +94,14 @@ def memory() -> float:
     return float(psutil.Process(process.pid).memory_info().rss) / 1e6
 
 
-MEASURES = {"execute": execute, "kernel_info": info, "ready": ready, "displays": displays, "large": large, "memory": memory}
+MEASURES = {
+    "execute": execute,
+    "kernel_info": info,
+    "ready": ready,
+    "displays": displays,
+    "large": large,
+    "memory": memory,
+}
 for line in sys.stdin:
     asked, _, count = line.partition(" ")
     print(json.dumps([MEASURES[asked]() for _ in range(int(count))]), flush=True)

@@ -21,7 +21,9 @@ class Answering(Protocol):
         """The fields of a `have` line."""
 
 
-def begin(conversation: Conversation, kind: str, line: str, answers: Answering | None = None, **fields: Any) -> dict[str, Any]:
+def begin(
+    conversation: Conversation, kind: str, line: str, answers: Answering | None = None, **fields: Any
+) -> dict[str, Any]:
     """Send `begin` and wait for `options`: the line is right and the body may run.
 
     Args:

@@ -28,7 +28,8 @@ def request(shell: Any) -> dict[str, Any]:
 def this_cell() -> object:
     """What tells the cell that is executed from every other; None outside IPython.
 
-    It is the request's id: cells without history reuse the count, and a cell in a subshell may see another one raise it.
+    It is the request's id: cells without history reuse the count, and a cell in a subshell may see another one raise
+    it.
     """
     if (running := shell()) is None:
         return None

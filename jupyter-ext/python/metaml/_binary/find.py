@@ -48,7 +48,9 @@ def _find() -> str:
 
 
 def candidates() -> Iterator[str]:
-    """Where the binary may be, best first: METAML_BIN, what started this trial, every place in which pip puts scripts, PATH."""
+    """Where the binary may be, best first: METAML_BIN, what started this trial, every place in which pip puts scripts,
+    PATH.
+    """
     name = "metaml" + (sysconfig.get_config_var("EXE") or "")
     for given in filter(None, map(os.environ.get, ("METAML_BIN", "_METAML_BIN"))):
         yield os.path.join(given, name) if os.path.isdir(given) else given

@@ -27,8 +27,8 @@ from metaml._errors import MetaMLError, Refused
 VERSION = 1
 LONGEST_LINE = 64 << 20  # bytes, as the other side has it
 
-# The kernel's socket. It is taken out of the environment when the extension is loaded, so that a script which the user starts
-# from a cell does not speak to this kernel.
+# The kernel's socket. It is taken out of the environment when the extension is loaded, so that a script which the user
+# starts from a cell does not speak to this kernel.
 kernel_socket = ""
 
 

@@ -142,7 +142,8 @@ def _metrics(run: Run) -> dict[str, str]:
                 if not math.isnan(value):
                     seen.setdefault(name, []).append(value)
         return {
-            name: _number(min(v)) if min(v) == max(v) else f"{_number(min(v))} … {_number(max(v))}" for name, v in seen.items()
+            name: _number(min(v)) if min(v) == max(v) else f"{_number(min(v))} … {_number(max(v))}"
+            for name, v in seen.items()
         }
     of = f" (trial {best.index})" if len(trials) > 1 else ""
     return {name: _number(value) + of for name, value in best.metrics.items()}

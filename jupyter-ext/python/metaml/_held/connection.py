@@ -35,8 +35,8 @@ class Link:
     def post(self, url: str, body: bytes, content_type: str, timeout: float | None) -> Response:
         """Send one request and wait for the answer.
 
-        It is sent once more, over a new connection, if the old one was idle so long that the other side closed it, and nothing
-        was answered.
+        It is sent once more, over a new connection, if the old one was idle so long that the other side closed it, and
+        nothing was answered.
 
         Args:
             url: that of the host, with a path.

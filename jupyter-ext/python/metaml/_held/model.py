@@ -33,12 +33,13 @@ def model(run: Run | Trial | str | None = None) -> Path:
 
         net = joblib.load(metaml.model() / "net.joblib")
 
-    In a `%%serve` cell it is what `--model` names, resolved before the body runs. A server keeps its own copy of those files, and
-    its workers get that one, whatever the argument says.
+    In a `%%serve` cell it is what `--model` names, resolved before the body runs. A server keeps its own copy of those
+    files, and its workers get that one, whatever the argument says.
 
     Args:
-        run: without `--model`, and in scripts, the training run: its name, its series, the unique beginning of it or "last",
-            with ":TRIAL" or ":best" if you like, or the Run or Trial itself. Without a trial it is the best one.
+        run: without `--model`, and in scripts, the training run: its name, its series, the unique beginning of it or
+            "last", with ":TRIAL" or ":best" if you like, or the Run or Trial itself. Without a trial it is the best
+            one.
 
     Raises:
         MetaMLError: nothing says which run, or it has no such trial, or the trial left no files.

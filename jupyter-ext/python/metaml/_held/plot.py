@@ -38,7 +38,9 @@ def plot(run: Run, metric: str | None) -> Figure:
     trials = run.trials
     known = sorted({name for trial in trials for name in trial.metrics})
     if metric is not None and metric not in known:
-        raise MetaMLError(f"no trial of {run.name} has a metric {metric!r}", f"There are {', '.join(known)}." if known else "")
+        raise MetaMLError(
+            f"no trial of {run.name} has a metric {metric!r}", f"There are {', '.join(known)}." if known else ""
+        )
     if not known:
         raise MetaMLError(f"{run.name} has no metric yet, so there is nothing to plot")
     objective = run.objective
@@ -113,7 +115,8 @@ class _Colours:
 
 def _label(trial: Trial, best: int) -> str:
     known = ", ".join(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in trial.parameters.items()
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in trial.parameters.items()
     )
     text = f"{trial.index}: {known}" if known else f"trial {trial.index}"
     return (text if len(text) <= 32 else text[:31] + "…") + (" (best)" if trial.index == best else "")
@@ -142,7 +145,9 @@ def _curves(axes: Axes, name: str, courses: _Courses, trials: list[Trial], colou
 
 
 class _Axis:
-    """One hyperparameter, or the metric, as numbers: by its values, by their logarithms, or by their order if they are no numbers."""
+    """One hyperparameter, or the metric, as numbers: by its values, by their logarithms, or by their order if they are
+    no numbers.
+    """
 
     def __init__(self, name: str, values: list[Any]) -> None:
         self.name = name

@@ -11,8 +11,8 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """Something that was read of a run, and how large the run's event file was then.
 
-    Events are only ever added: with the file of the same size nothing has happened since, and nobody need be asked. After
-    `metaml resume` or `delete`, from wherever, the size is another one, or there is no file.
+    Events are only ever added: with the file of the same size nothing has happened since, and nobody need be asked.
+    After `metaml resume` or `delete`, from wherever, the size is another one, or there is no file.
 
     Attributes:
         value: what was read.

@@ -1,7 +1,7 @@
 """What the user holds after a cell: :class:`Run`, and :func:`run`, :func:`runs` to find one again, or a server.
 
-A run is read from `metaml show --json` each time something about it is asked. Of one that has ended it is kept for as long as
-nothing happens to the run, wherever that is done.
+A run is read from `metaml show --json` each time something about it is asked. Of one that has ended it is kept for as
+long as nothing happens to the run, wherever that is done.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Trial:
         Classes are found by name, those of the notebook or script in this one.
 
         Raises:
-            MetaMLError: there is none (the trial has not succeeded, or what it returned could not be pickled or is larger than
-                64 MiB), or this process must not or cannot load it; and why.
+            MetaMLError: there is none (the trial has not succeeded, or what it returned could not be pickled or is
+                larger than 64 MiB), or this process must not or cannot load it; and why.
         """
         from metaml._trial.returned import load
 
@@ -246,8 +246,8 @@ class Run(Held):
         """The best trial.
 
         Args:
-            metric: name of the metric that decides; without it the run's objective. If only one trial succeeded, it is the best
-                whatever its metrics.
+            metric: name of the metric that decides; without it the run's objective. If only one trial succeeded, it is
+                the best whatever its metrics.
             mode: "max" or "min"; without it the direction that the metric's name has, as in the table
                 (docs/reference/rules.md §4). NaN is never best, nor is a trial that failed or was stopped; of equals
                 the first is.
@@ -276,12 +276,16 @@ class Run(Held):
             near = difflib.get_close_matches(metric, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}." if known else ""
             whose = "that did not fail has" if metric in known else "has"
-            raise MetaMLError(f"no trial of {self.name} {whose} a metric {metric!r}", hint if metric not in known else "")
+            raise MetaMLError(
+                f"no trial of {self.name} {whose} a metric {metric!r}", hint if metric not in known else ""
+            )
         if len(values) == 1:
             return values[0][1]
         mode = mode or (data.get("directions") or {}).get(metric)
         if mode is None:
-            raise MetaMLError(f"the name `{metric}` does not say whether more or less of it is better", _another_way([metric]))
+            raise MetaMLError(
+                f"the name `{metric}` does not say whether more or less of it is better", _another_way([metric])
+            )
         pick = max if mode == "max" else min
         return pick(values, key=lambda pair: pair[0])[1]
 
@@ -309,8 +313,8 @@ class Run(Held):
         return table
 
     def plot(self, metric: str | None = None) -> Figure:
-        """The courses of its metrics by step, and how hyperparameters and results go together: parallel coordinates, or a scatter
-        for one hyperparameter. A notebook shows the figure; `run.plot().savefig("run.png")` keeps it.
+        """The courses of its metrics by step, and how hyperparameters and results go together: parallel coordinates, or
+        a scatter for one hyperparameter. A notebook shows the figure; `run.plot().savefig("run.png")` keeps it.
 
         Args:
             metric: the only one to show; without it the run's objective decides, and others are shown beside it.
@@ -323,7 +327,8 @@ class Run(Held):
         return plot(self, metric)
 
     def compare(self, other: Run | str) -> Comparison:
-        """What this run and another have otherwise: settings, hyperparameters, packages, code and the metrics of the best trials.
+        """What this run and another have otherwise: settings, hyperparameters, packages, code and the metrics of the
+        best trials.
 
         Args:
             other: a Run, or the name of one.
@@ -387,7 +392,9 @@ class Run(Held):
         return self
 
     def stop(self) -> None:
-        """Stop it: trials get SIGTERM and 30 s to save before they are killed. Stopping a run that has ended does nothing."""
+        """Stop it: trials get SIGTERM and 30 s to save before they are killed. Stopping a run that has ended does
+        nothing.
+        """
         if self.state not in _FINAL:
             find.call("stop", self.name)
 
@@ -409,7 +416,8 @@ class Run(Held):
 
 
 def run(name: str = "last") -> Run | Server:
-    """Find a run or a server by its name, its series (the newest run of it), the unique beginning of its name, or "last".
+    """Find a run or a server by its name, its series (the newest run of it), the unique beginning of its name, or
+    "last".
 
     Raises:
         MetaMLError: there is none, with the nearest name; or several begin so.

@@ -52,7 +52,8 @@ class Worker:
 class Server(Held):
     """A function behind a URL. Make one with a `%%serve` cell, `metaml.run(NAME)` or a function under `@Serve`.
 
-    It goes on when the kernel ends; :meth:`stop` ends it. Running its cell again gives it a new revision behind the same URL.
+    It goes on when the kernel ends; :meth:`stop` ends it. Running its cell again gives it a new revision behind the
+    same URL.
 
     Attributes:
         name (str): its name, such as "serve-1".
@@ -72,8 +73,9 @@ class Server(Held):
 
     @property
     def state(self) -> str:
-        """ "starting" until it answers for the first time, then "running"; "dead" when all its processes were killed, and
-        :meth:`wait` starts it again; "stopped" or "failed"."""
+        """ "starting" until it answers for the first time, then "running"; "dead" when all its processes were killed,
+        and :meth:`wait` starts it again; "stopped" or "failed".
+        """
         return _state(self._read())
 
     @property
@@ -104,14 +106,14 @@ class Server(Held):
             server.predict("new text", id=7)         # with --url /items/{id}
 
         Args:
-            input: what the function gets: anything that JSON has, numpy arrays, pandas objects, tensors, dataclasses; bytes are
-                sent as they are, and as base64 text where they are in something else. NaN is sent as null.
+            input: what the function gets: anything that JSON has, numpy arrays, pandas objects, tensors, dataclasses;
+                bytes are sent as they are, and as base64 text where they are in something else. NaN is sent as null.
             timeout: seconds to wait for the answer to begin, and for each part of it; None waits without end.
             arguments: the values of the function's parameters, by name; those that the URL has in braces go there.
 
         Returns:
-            What the function returned: the Python value of JSON, text as str, everything else as bytes. Of a function that
-            yields, a list.
+            What the function returned: the Python value of JSON, text as str, everything else as bytes. Of a function
+            that yields, a list.
 
         Raises:
             RequestFailed: the server answered with an error.
@@ -132,7 +134,11 @@ class Server(Held):
         if response is None:
             dead = self.state == "dead"
             hint = "server.wait() starts it again." if dead else f"metaml attach {self.name} waits until it answers."
-            what = "is dead: all its processes have ended" if dead else f"is {self.state}, but nothing listens at {self._url}"
+            what = (
+                "is dead: all its processes have ended"
+                if dead
+                else f"is {self.state}, but nothing listens at {self._url}"
+            )
             raise MetaMLError(f"{self.name} {what}", hint)
         return _answer(self.name, response)
 
@@ -189,7 +195,8 @@ class Server(Held):
         return text if tail is None else "".join(text.splitlines(keepends=True)[-tail:] if tail > 0 else [])
 
     def wait(self, timeout: float | None = None) -> Server:
-        """Wait until it answers and no other revision of it is being started, and return it. One that is dead is started again.
+        """Wait until it answers and no other revision of it is being started, and return it. One that is dead is
+        started again.
 
         Args:
             timeout: seconds; None waits without end.
@@ -236,7 +243,8 @@ class Server(Held):
                 raise
 
     def stop(self) -> None:
-        """Stop it: it takes no more requests, answers those that it has, and ends. Stopping one that has ended does nothing.
+        """Stop it: it takes no more requests, answers those that it has, and ends. Stopping one that has ended does
+        nothing.
 
         Raises:
             KeyboardInterrupt: you interrupted the waiting; it ends all the same.
@@ -270,7 +278,9 @@ class Server(Held):
             ready = sum(w.ready and w.revision == data["revision"] for w in _workers(data))
             text += f" at {data.get('url')}, revision {data['revision']}, "
             text += (
-                f"{ready} {'worker' if ready == 1 else 'workers'} ready" if data.get("ready") else "but it does not answer now"
+                f"{ready} {'worker' if ready == 1 else 'workers'} ready"
+                if data.get("ready")
+                else "but it does not answer now"
             )
         elif text == "dead":
             text += ", server.wait() starts it again"

@@ -1,7 +1,7 @@
 """What the process of an attempt is for: a trial, or a server's worker.
 
-``python -m metaml._loader.attempt`` is an attempt of a program that may not be forked: it loads the program, then runs the
-trial or serves.
+``python -m metaml._loader.attempt`` is an attempt of a program that may not be forked: it loads the program, then runs
+the trial or serves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What a program's top level leaves behind that it does not need any more, and that can be ended: then its trials can be forks.
+"""What a program's top level leaves behind that it does not need any more, and that can be ended: then its trials can
+be forks.
 
-Imported only where something stands in the way of a fork. Each part here is known to start again by itself when it is next used;
-whether it is really gone is for the loader to see (``_loader.Watcher``).
+Imported only where something stands in the way of a fork. Each part here is known to start again by itself when it is
+next used; whether it is really gone is for the loader to see (``_loader.Watcher``).
 """
 
 from __future__ import annotations
@@ -89,8 +90,9 @@ def _pause_openmp() -> None:
 
 
 def trackers() -> tuple[set[int], set[int]]:
-    """The processes that clean up after multiprocessing and loky, and the descriptors that lead to them. Forks share them by
-    design: what they write there arrives whole."""
+    """The processes that clean up after multiprocessing and loky, and the descriptors that lead to them. Forks share
+    them by design: what they write there arrives whole.
+    """
     pids: set[int] = set()
     fds: set[int] = set()
     for name in (

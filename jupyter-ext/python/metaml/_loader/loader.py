@@ -2,8 +2,8 @@
 
 It is started as ``python -m metaml._loader``; descriptor 3 is the supervisor.
 
-The program's top level is executed as the real ``__main__``, statement by statement, so that whatever forbids a fork can be
-told with the line that caused it. What the loader says and hears is in docs/internals/protocols.md §5.
+The program's top level is executed as the real ``__main__``, statement by statement, so that whatever forbids a fork
+can be told with the line that caused it. What the loader says and hears is in docs/internals/protocols.md §5.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ __all__ = ["main"]
 
 
 class Limits:
-    """How many files the loader may have open: as many as the system lets it, for a descriptor of each trial. Trials get what their
-    user has set."""
+    """How many files the loader may have open: as many as the system lets it, for a descriptor of each trial. Trials
+    get what their user has set.
+    """
 
     def __init__(self) -> None:
         import resource

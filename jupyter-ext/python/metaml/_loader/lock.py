@@ -1,7 +1,7 @@
 """``lock.txt``: the distributions behind the modules that a program loaded, ``name==version``, one a line.
 
-``python -m metaml._lock`` runs beside the trials at the lowest priority, so it may take its time. It reads {file, modules} from its
-standard input, where modules maps each top-level module to its file or folder.
+``python -m metaml._lock`` runs beside the trials at the lowest priority, so it may take its time. It reads {file,
+modules} from its standard input, where modules maps each top-level module to its file or folder.
 """
 
 from __future__ import annotations
@@ -114,8 +114,9 @@ def _replace(path: str, text: str) -> None:
 
 
 def compile_ours() -> None:
-    """Keep our own modules compiled, also for those who tell Python to keep nothing (PYTHONDONTWRITEBYTECODE): they mean their
-    folders, and this one is in our cache. It saves each loader 15 ms."""
+    """Keep our own modules compiled, also for those who tell Python to keep nothing (PYTHONDONTWRITEBYTECODE): they
+    mean their folders, and this one is in our cache. It saves each loader 15 ms.
+    """
     import importlib.util
     import py_compile
 

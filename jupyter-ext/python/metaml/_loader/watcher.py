@@ -99,7 +99,8 @@ class Watcher:
         return listed
 
     def _foreign_threads(self) -> list[dict[str, Any]]:
-        # Some libraries stop their threads before a fork and start them again on demand (OpenBLAS); others cannot (OpenMP).
+        # Some libraries stop their threads before a fork and start them again on demand (OpenBLAS); others cannot
+        # (OpenMP).
         for wait in (0.05, 0.2, 0.5, 1.0, 0.0):
             try:
                 with warnings.catch_warnings():
@@ -119,7 +120,10 @@ class Watcher:
             line = self.thread_line.get(tid, 0)
             lines[line] = lines.get(line, 0) + 1
         return [
-            {"text": f"{n} thread{'s' * (n > 1)} of a compiled library {'are' if n > 1 else 'is'} running", "line": line}
+            {
+                "text": f"{n} thread{'s' * (n > 1)} of a compiled library {'are' if n > 1 else 'is'} running",
+                "line": line,
+            }
             for line, n in sorted(lines.items())
         ]
 

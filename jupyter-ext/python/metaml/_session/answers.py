@@ -127,7 +127,9 @@ class Answers:
             # Bytes alone would be a body that is no JSON; within something else they are base64 text.
             return to_json(example, base64=not isinstance(example, (bytes, bytearray, memoryview))).decode()
         except NotJSON as error:
-            raise Refused(f"--example {name}: `{name}` {'has' if error.place else 'is'} {error}", code="example") from None
+            raise Refused(
+                f"--example {name}: `{name}` {'has' if error.place else 'is'} {error}", code="example"
+            ) from None
 
     def _find(self, option: str, name: str, code: str) -> Any:
         first, *rest = name.split(".")

@@ -1,10 +1,10 @@
 """When a run or a server gets its name in the session: when it is there.
 
-A server gets it when it answers, so that what answered before stays bound if it never does. One that failed, and whose logs say
-why, gets a name only where nothing is lost.
+A server gets it when it answers, so that what answered before stays bound if it never does. One that failed, and whose
+logs say why, gets a name only where nothing is lost.
 
-Our kernel holds the cell of a server that is being started, and this module's part of the cell has ended by then: a thread reads
-on, and :func:`settle` has the next cell wait for it.
+Our kernel holds the cell of a server that is being started, and this module's part of the cell has ended by then: a
+thread reads on, and :func:`settle` has the next cell wait for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What may follow on the line of `%%train`, `%%serve` or `%metaml`: options with their help, and the values that an option takes.
+"""What may follow on the line of `%%train`, `%%serve` or `%metaml`: options with their help, and the values that an
+option takes.
 
 :func:`matcher` is what IPython asks. On such a line nothing else is a completion, and the others are left out.
 """
@@ -26,7 +27,9 @@ class Item(NamedTuple):
 
 
 class _Alone(list[Any]):
-    """Completions beside which there are no others. IPython asks the others when it counts none, so an empty list has one."""
+    """Completions beside which there are no others. IPython asks the others when it counts none, so an empty list has
+    one.
+    """
 
     def __len__(self) -> int:
         return max(super().__len__(), 1)
@@ -136,7 +139,9 @@ def _known_metrics(namespace: Mapping[str, Any]) -> list[str]:
         return []
 
 
-def _command(given: list[str], word: str, settings: Settings, namespace: Mapping[str, Any], body: str) -> Iterator[Item]:
+def _command(
+    given: list[str], word: str, settings: Settings, namespace: Mapping[str, Any], body: str
+) -> Iterator[Item]:
     from metaml._held.run import Held
     from metaml._session.line_magic import COMMANDS
 
@@ -149,4 +154,6 @@ def _command(given: list[str], word: str, settings: Settings, namespace: Mapping
         if given or text in COMMANDS:
             yield Item(text, what[0] if what else "")
     if given and not word.startswith("-") and said:
-        yield from (Item(name, value.name) for name, value in namespace.items() if isinstance(value, Held) and name[0] != "_")
+        yield from (
+            Item(name, value.name) for name, value in namespace.items() if isinstance(value, Held) and name[0] != "_"
+        )

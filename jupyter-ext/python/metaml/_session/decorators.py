@@ -55,7 +55,9 @@ class _Decorator:
 
 
 class _Submitting(_Decorator):
-    """A decorator that submits its function: `settings`, `package` and `more` are those of :class:`Train` and :class:`Serve`."""
+    """A decorator that submits its function: `settings`, `package` and `more` are those of :class:`Train` and
+    :class:`Serve`.
+    """
 
     _kind = ""
     _known: tuple[str, ...] = ()
@@ -155,8 +157,8 @@ class _Submitting(_Decorator):
 class Train(_Submitting):
     """Run a function as trials: `@Train(settings={…}, package={…})`, or `@Train` bare.
 
-    Decorating does nothing else. Calling without arguments submits the run, waits and returns the :class:`metaml.Run`; calling
-    with arguments calls the plain function, and so does any call inside a trial::
+    Decorating does nothing else. Calling without arguments submits the run, waits and returns the :class:`metaml.Run`;
+    calling with arguments calls the plain function, and so does any call inside a trial::
 
         @Train(settings={"parallelism": 4, "hyper_parameters": get_hyperparameters()})
         def train_model(learning_rate, dropout): ...
@@ -171,7 +173,8 @@ class Train(_Submitting):
         more: settings as keyword arguments.
 
     Raises:
-        Refused: a setting does not exist (with the nearest name), when decorating; when calling, whatever refuses a cell.
+        Refused: a setting does not exist (with the nearest name), when decorating; when calling, whatever refuses a
+            cell.
     """
 
     _kind = "train"
@@ -181,9 +184,9 @@ class Train(_Submitting):
 class Serve(_Submitting):
     """Serve a function over HTTP: `@Serve(settings={…}, package={…})`, or `@Serve` bare.
 
-    Decorating does nothing else. Calling without arguments starts the server, or a new revision of it, waits until it answers and
-    returns the :class:`metaml.Server`, which goes on when this process ends; calling with arguments calls the plain function, and
-    so does any call inside a worker::
+    Decorating does nothing else. Calling without arguments starts the server, or a new revision of it, waits until it
+    answers and returns the :class:`metaml.Server`, which goes on when this process ends; calling with arguments calls
+    the plain function, and so does any call inside a worker::
 
         net = load(metaml.model("train-model"))
 
@@ -200,7 +203,8 @@ class Serve(_Submitting):
         more: settings as keyword arguments.
 
     Raises:
-        Refused: a setting does not exist (with the nearest name), when decorating; when calling, whatever refuses a cell.
+        Refused: a setting does not exist (with the nearest name), when decorating; when calling, whatever refuses a
+            cell.
     """
 
     _kind = "serve"
@@ -238,7 +242,9 @@ class _Data(_Decorator):
 
 
 class DataIn(_Data):
-    """Where a function's data comes from: `@DataIn(train="data/train.csv")`. URLs are refused when the function is called."""
+    """Where a function's data comes from: `@DataIn(train="data/train.csv")`. URLs are refused when the function is
+    called.
+    """
 
 
 class DataOut(_Data):
@@ -291,7 +297,9 @@ def _where(function: Function, label: str) -> _Where:
         where.place = place
         return where
     path = (
-        getattr(sys.modules["__main__"], "__file__", None) if plain.__module__ == "__main__" else inspect.getsourcefile(plain)
+        getattr(sys.modules["__main__"], "__file__", None)
+        if plain.__module__ == "__main__"
+        else inspect.getsourcefile(plain)
     )
     if not path or not os.path.isfile(path):
         raise Refused(

@@ -2,8 +2,8 @@
 
 docs/reference/rules.md §2 says what is in it, converter/session/session.go reads it.
 
-:class:`Recorder` notes every executed cell by IPython's hooks, in microseconds; everything else is looked up when a document is
-asked for.
+:class:`Recorder` notes every executed cell by IPython's hooks, in microseconds; everything else is looked up when a
+document is asked for.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class Recorder:
         ):
             events.register(name, function)
             self._undo.append(functools.partial(events.unregister, name, function))
-        # First in line, so that it sees what was typed. IPython leaves transformers with side effects out when it only asks
-        # whether a cell is complete.
+        # First in line, so that it sees what was typed. IPython leaves transformers with side effects out when it only
+        # asks whether a cell is complete.
         self._see_typed.__func__.has_side_effects = True  # type: ignore[attr-defined]
         cleanup = self.shell.input_transformers_cleanup
         cleanup.insert(0, self._see_typed)
@@ -152,8 +152,9 @@ class Recorder:
         return cell
 
     def last_entry(self) -> tuple[str, int]:
-        """Kind and number of the latest cell with a magic of ours over it, or else of the latest that defines a function, as one
-        to train; 0 if there is none."""
+        """Kind and number of the latest cell with a magic of ours over it, or else of the latest that defines a
+        function, as one to train; 0 if there is none.
+        """
         for pattern in (_OURS, _FUNCTION):
             for cell in reversed(self.cells):
                 if found := pattern.search(cell.source):
@@ -339,8 +340,8 @@ class Recorder:
             if cell.seq in hidden:
                 continue
             entry = self._cell(cell)
-            # What a call of run_cell executed is in no other cell. The body of a cell magic is in its parent, and is not
-            # replayed beside it.
+            # What a call of run_cell executed is in no other cell. The body of a cell magic is in its parent, and is
+            # not replayed beside it.
             parent = by_seq.get(cell.parent)
             if parent is not None and parent.seq not in hidden and (cell.origin == "run" or _is_body(cell, parent)):
                 entry["parent"] = cell.parent
@@ -483,7 +484,12 @@ def _own_modules() -> list[tuple[str, str]]:
         if not isinstance(file, str) or name in ("__main__", "__mp_main__"):
             continue
         file = os.path.abspath(file)
-        if file.startswith(foreign) or "/site-packages/" in file or "/dist-packages/" in file or not file.endswith(".py"):
+        if (
+            file.startswith(foreign)
+            or "/site-packages/" in file
+            or "/dist-packages/" in file
+            or not file.endswith(".py")
+        ):
             continue
         if name == "ipykernel_launcher":
             continue

@@ -1,7 +1,7 @@
 """Drawing hyperparameters: from whatever a person gives to a table of typed rows (docs/reference/rules.md §4).
 
-:class:`Source` looks at the object and remembers how to start it anew; :func:`draw` makes the rows. Both are plain functions of
-what they are given; nothing here knows notebooks.
+:class:`Source` looks at the object and remembers how to start it anew; :func:`draw` makes the rows. Both are plain
+functions of what they are given; nothing here knows notebooks.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Source:
     """Where hyperparameters come from.
 
     Attributes:
-        name (str): what it is called in messages.
-        literal (bool): its rows are known by value; else it is code that is called anew whenever it ends, or a dict with
+        name (str): what it is called in messages. literal (bool): its rows are known by value; else it is code that is
+        called anew whenever it ends, or a dict with
             distributions, which never ends.
     """
 
@@ -84,7 +84,9 @@ class Source:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
             return
-        needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        needed = [
+            p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
         if needed:
             raise self._no(
                 f"needs arguments ({', '.join(needed)}), and is called without any",
@@ -147,7 +149,8 @@ class Source:
             )
         if isinstance(given, Iterator) or not hasattr(given, "__len__"):
             raise self._no(
-                "is an iterator without a length, which can be used only once", f"Pass a list instead: list({self.name})."
+                "is an iterator without a length, which can be used only once",
+                f"Pass a list instead: list({self.name}).",
             )
         if len(given) > MOST_LITERAL:  # type: ignore[arg-type]
             raise self._no(f"has {len(given):,} rows, more than MetaML takes", "Pass fewer.")  # type: ignore[arg-type]
@@ -387,7 +390,8 @@ def draw(
     Args:
         completions: rows wanted; 0 leaves it to the source.
         parallelism: rows of an endless source when completions is 0, and of one that gives a single row at a time.
-        limit: without completions, rows after which a source counts as endless; 0 draws nothing and only names the source.
+        limit: without completions, rows after which a source counts as endless; 0 draws nothing and only names the
+            source.
         parameters: names that the function takes, None for any.
         required: those of them without a default.
         arrays: those annotated as an array or a list.
@@ -427,12 +431,15 @@ def draw(
 
 
 def _is_one_dict(rows: list[Row], parameter: str, annotated: bool) -> bool:
-    """Whether rows are meant for one parameter as a whole: none has its name, and they have several names, more than a function of
-    one parameter takes otherwise, unless it says that it takes a dict."""
+    """Whether rows are meant for one parameter as a whole: none has its name, and they have several names, more than a
+    function of one parameter takes otherwise, unless it says that it takes a dict.
+    """
     return not any(parameter in row for row in rows) and (annotated or any(len(row) > 1 for row in rows))
 
 
-def _literal_rows(source: Source, completions: int, generators: distributions.Generators, notes: list[str]) -> list[Row]:
+def _literal_rows(
+    source: Source, completions: int, generators: distributions.Generators, notes: list[str]
+) -> list[Row]:
     rows = list(source.rows(generators))
     if completions > len(rows):
         raise Refused(
@@ -446,7 +453,9 @@ def _literal_rows(source: Source, completions: int, generators: distributions.Ge
     return rows
 
 
-def _passes(source: Source, wanted: int, generators: distributions.Generators, rows: list[Row] | None = None) -> list[Row]:
+def _passes(
+    source: Source, wanted: int, generators: distributions.Generators, rows: list[Row] | None = None
+) -> list[Row]:
     """Rows of as many passes as it takes."""
     rows = [] if rows is None else rows
     while len(rows) < wanted:
@@ -526,4 +535,6 @@ def _repeats(source: Source, typed: list[list[list[Any]]]) -> list[str]:
     if not repeated:
         return []
     a, b = repeated[0]
-    return [f"{len(repeated)} of {len(typed)} rows of `{source.name}` repeat an earlier one (rows {a} and {b} are equal)"]
+    return [
+        f"{len(repeated)} of {len(typed)} rows of `{source.name}` repeat an earlier one (rows {a} and {b} are equal)"
+    ]

@@ -20,8 +20,8 @@ def updates(message: Mapping[str, Any]) -> bool:
     metadata, content = message.get("metadata") or {}, message.get("content") or {}
     if metadata.get("cellId"):
         return True  # JupyterLab, Jupyter Notebook 7 and VS Code, when they execute by themselves
-    # nbclient names no cell, but says that nobody is there to answer a question; papermill, nbconvert, `jupyter execute` and
-    # nbmake are it. Extensions of a Jupyter server say the same, and those do not replace.
+    # nbclient names no cell, but says that nobody is there to answer a question; papermill, nbconvert, `jupyter
+    # execute` and nbmake are it. Extensions of a Jupyter server say the same, and those do not replace.
     return content.get("allow_stdin") is False and not _server()
 
 

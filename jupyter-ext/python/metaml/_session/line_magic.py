@@ -41,13 +41,13 @@ _COMPLAINT = "metaml: "  # what the command says last, when it cannot do what it
 class LineMagic:
     """%metaml COMMAND [ARGUMENTS]: the `metaml` command from a cell.
 
-    %metaml runs                 what ran and what runs
-    %metaml attach [RUN]         the live table of a run or a server, and its Run or Server
-    %metaml show|logs|stop RUN   as on the command line
-    %metaml plan [OPTIONS]       what the last cell with %%train or %%serve would run with these options; starts no trial
-    %metaml settings             every setting, its value here and where that came from
+    %metaml runs                 what ran and what runs %metaml attach [RUN]         the live table of a run or a
+    server, and its Run or Server %metaml show|logs|stop RUN   as on the command line %metaml plan [OPTIONS]       what
+    the last cell with %%train or %%serve would run with these options; starts no trial %metaml settings
+    every setting, its value here and where that came from
 
-    RUN is a name, a series (its newest run), a unique beginning, or `last`; the name of a variable that holds a Run or a Server will do.
+    RUN is a name, a series (its newest run), a unique beginning, or `last`; the name of a variable that holds a Run or
+    a Server will do.
     """
 
     def __init__(self, extension: _Extension) -> None:

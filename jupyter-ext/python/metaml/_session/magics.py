@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 
 KINDS = ("train", "serve")
 _HEAD = re.compile(r"%%(train|serve)(?:[ \t]+(.*?))?\s*$")
-# The magic is the cell, and not the body of `%%time`, which runs it in its own way. (`%metaml` checks the rest of its line.)
+# The magic is the cell, and not the body of `%%time`, which runs it in its own way. (`%metaml` checks the rest of its
+# line.)
 _ALONE = re.compile(r"\s*(?:>>> |In \[\d+\]: )?(?:%%(?:train|serve)\b|%metaml\b)")
 _BEGIN = "get_ipython().run_line_magic('_metaml_begin', "
 _SUBMIT = "get_ipython().run_line_magic('_metaml_submit', "
-# Braces of a path are names of parameters, and no variables of the notebook, which IPython would put there: it gets other characters.
+# Braces of a path are names of parameters, and no variables of the notebook, which IPython would put there: it gets
+# other characters.
 _PATH = re.compile(r"(?<=--url[ \t=])[ \t]*\S+")
 _BRACES = str.maketrans("{}", "\ue000\ue001")
 _BRACES_BACK = str.maketrans("\ue000\ue001", "{}")
@@ -107,13 +109,15 @@ def transform(lines: list[str]) -> list[str]:
     return [*first, *body, f"{_SUBMIT}'')\n"]
 
 
-# IPython asks whether a cell is complete without transformers that have side effects; then its own rule for cell magics holds.
+# IPython asks whether a cell is complete without transformers that have side effects; then its own rule for cell magics
+# holds.
 transform.has_side_effects = True  # type: ignore[attr-defined]
 
 
 def _as_typed(frame: types.FrameType | None, head: str) -> None:
-    """Show the cell in tracebacks as it was typed: without the calls that the transformer put into it. What stands in for the first
-    line is a comment, since the lines must stay Python for those who look at them."""
+    """Show the cell in tracebacks as it was typed: without the calls that the transformer put into it. What stands in
+    for the first line is a comment, since the lines must stay Python for those who look at them.
+    """
     while frame is not None:
         name = frame.f_code.co_filename
         entry = linecache.cache.get(name, ())
@@ -285,7 +289,14 @@ class _Extension:
 
     def about(self, cell: document.Cell, alone: bool) -> dict[str, Any]:
         lines = self.renders() and not frontend.updates(request(self.shell))
-        return {"seq": cell.seq, "count": cell.count, "id": cell.id, "parent": cell.message, "alone": alone, "lines": lines}
+        return {
+            "seq": cell.seq,
+            "count": cell.count,
+            "id": cell.id,
+            "parent": cell.message,
+            "alone": alone,
+            "lines": lines,
+        }
 
     def source(self) -> str:
         """The notebook's path, as far as anybody told this process."""

@@ -1,5 +1,6 @@
-"""What is alive at the top level of a session, and what a value is: the `names` of the session document and the answers to
-`need {describe}`, `{distributions}` and `{with}` (docs/internals/protocols.md §1)."""
+"""What is alive at the top level of a session, and what a value is: the `names` of the session document and the answers
+to `need {describe}`, `{distributions}` and `{with}` (docs/internals/protocols.md §1).
+"""
 
 from __future__ import annotations
 
@@ -84,7 +85,9 @@ def describe(name: str, namespace: Mapping[str, Any], *, size: bool = True) -> d
 
 
 class _Stable(pickle.Pickler):
-    """Pickles sets in a sorted order, so that equal ones give equal bytes and with them the same run key. A dict keeps its order."""
+    """Pickles sets in a sorted order, so that equal ones give equal bytes and with them the same run key. A dict keeps
+    its order.
+    """
 
     def reducer_override(self, value: Any) -> Any:
         if type(value) in (set, frozenset):
@@ -145,7 +148,8 @@ def _pickled_size(value: Any) -> int:
 def ship(name: str, namespace: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Pickle the value of a name into a file in folder: {file, size in bytes, digest}.
 
-    Sets are sorted first, since their order differs from process to process. The order of a dict is part of its value: it is kept.
+    Sets are sorted first, since their order differs from process to process. The order of a dict is part of its value:
+    it is kept.
 
     Raises:
         Refused: there is no such name, or its value cannot be pickled, or it is too large.
@@ -165,13 +169,17 @@ def ship(name: str, namespace: Mapping[str, Any], folder: str) -> dict[str, Any]
             ) from None
         except Exception as error:  # whatever an object's __reduce__ raises
             raise Refused(
-                f"--with {name}: its value cannot be pickled: {error}", "Make it inside the function instead.", code="with"
+                f"--with {name}: its value cannot be pickled: {error}",
+                "Make it inside the function instead.",
+                code="with",
             ) from None
     return {"file": path, "size": out.count, "digest": out.digest.hexdigest()}
 
 
 def private_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder that only this user can read, for what `--with` ships; its owner cleans it up when the conversation ends."""
+    """A folder that only this user can read, for what `--with` ships; its owner cleans it up when the conversation
+    ends.
+    """
     import fcntl
 
     folder = tempfile.TemporaryDirectory(prefix="metaml-staging-", ignore_cleanup_errors=True)
@@ -186,8 +194,8 @@ def private_folder() -> tempfile.TemporaryDirectory[str]:
 def distributions(modules: Iterable[str]) -> dict[str, dict[str, str]]:
     """Name and version of the installed distribution behind each top-level module.
 
-    Looks at one distribution per module and not at all of them: mapping every import takes fifty times as long. Modules of the
-    standard library and of the user are left out.
+    Looks at one distribution per module and not at all of them: mapping every import takes fifty times as long. Modules
+    of the standard library and of the user are left out.
     """
     from importlib import metadata
 

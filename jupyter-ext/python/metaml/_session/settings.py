@@ -10,8 +10,8 @@ from typing import Any
 from metaml._binary import find
 from metaml._errors import MetaMLError, Refused
 
-# The names that a decorator takes. Their one definition is in Go (deployer/settings); asking for it at every decoration would
-# start a process, so the names stand here too, and a test compares them.
+# The names that a decorator takes. Their one definition is in Go (deployer/settings); asking for it at every decoration
+# would start a process, so the names stand here too, and a test compares them.
 TRAIN = (
     "parallelism",
     "completions",
@@ -92,7 +92,9 @@ def text(name: str, value: Any) -> str:
         try:
             return to_json(value).decode()
         except NotJSON as error:
-            raise Refused(f"the decorator's 'example' {'has' if error.place else 'is'} {error}", code="setting") from None
+            raise Refused(
+                f"the decorator's 'example' {'has' if error.place else 'is'} {error}", code="setting"
+            ) from None
     if name == "model" and not isinstance(value, str) and (named := _run(value)):
         return named
     if isinstance(value, bool):
@@ -104,7 +106,9 @@ def text(name: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(str(item) for item in value)
     raise Refused(
-        f"the decorator's {name!r} is a {type(value).__name__}", "Give it a text, a number or a boolean.", code="setting"
+        f"the decorator's {name!r} is a {type(value).__name__}",
+        "Give it a text, a number or a boolean.",
+        code="setting",
     )
 
 

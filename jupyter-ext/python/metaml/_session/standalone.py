@@ -1,8 +1,8 @@
 """`metaml._answer [PROGRAM_DIR]`: answers for a notebook or script that is not running (`metaml run FILE`).
 
-It executes the top level of PROGRAM_DIR/code/main.py, without what stands under `if __name__ == "__main__"`, and then reads
-`need` lines from standard input and writes `have` lines to standard output, until its input ends. What the program prints
-goes to standard error.
+It executes the top level of PROGRAM_DIR/code/main.py, without what stands under `if __name__ == "__main__"`, and then
+reads `need` lines from standard input and writes `have` lines to standard output, until its input ends. What the
+program prints goes to standard error.
 """
 
 from __future__ import annotations

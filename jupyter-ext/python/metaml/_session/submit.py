@@ -39,8 +39,8 @@ def submit(
 ) -> Run | Server | None:
     """Go from `options` to the end of the conversation.
 
-    Nothing is bound until something is there: a Run when it is submitted, a Server when it answers. If that never does, it
-    takes the name of nothing that goes on.
+    Nothing is bound until something is there: a Run when it is submitted, a Server when it answers. If that never does,
+    it takes the name of nothing that goes on.
 
     Args:
         first: what :func:`begin` returned.
@@ -130,9 +130,12 @@ def _accepted(message: dict[str, Any]) -> Run | Server:
     return run
 
 
-def _until_submitted(conversation: Conversation, run: Run | Server, show: Show | None, held: bool) -> dict[str, Any] | None:
-    """Wait until the run has its name; gives the `done` that came instead. An interrupt that arrives now is for the run: the
-    cell's end is no longer ours."""
+def _until_submitted(
+    conversation: Conversation, run: Run | Server, show: Show | None, held: bool
+) -> dict[str, Any] | None:
+    """Wait until the run has its name; gives the `done` that came instead. An interrupt that arrives now is for the
+    run: the cell's end is no longer ours.
+    """
     stops = 0
     while True:
         try:

@@ -12,8 +12,10 @@ __all__ = ["drive", "waits"]
 
 
 def waits(called: Any) -> bool:
-    """Whether what a call gave is a body that has not run yet. Told by its methods, so that compiled functions count too, and
-    without abc, whose checks touch many pages of a forked trial. An iterator or a future is none of these, but a value."""
+    """Whether what a call gave is a body that has not run yet. Told by its methods, so that compiled functions count
+    too, and without abc, whose checks touch many pages of a forked trial. An iterator or a future is none of these, but
+    a value.
+    """
     kind = type(called)
     if hasattr(kind, "send"):
         return hasattr(kind, "__next__") or hasattr(kind, "__await__")

@@ -61,7 +61,13 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
         mine = frame.filename.startswith(program.dir + os.sep)
         name = os.path.relpath(frame.filename, program.dir) if mine else frame.filename
         frames.append(
-            {"file": name, "line": frame.lineno or 0, "function": frame.name, "text": (frame.line or "")[:500], "mine": mine}
+            {
+                "file": name,
+                "line": frame.lineno or 0,
+                "function": frame.name,
+                "text": (frame.line or "")[:500],
+                "mine": mine,
+            }
         )
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         mine = error.filename.startswith(program.dir + os.sep)
@@ -85,19 +91,25 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
     }
 
 
-def _formatted(kind: type[BaseException], error: BaseException, tb: types.TracebackType | None, ours: str) -> Iterator[str]:
+def _formatted(
+    kind: type[BaseException], error: BaseException, tb: types.TracebackType | None, ours: str
+) -> Iterator[str]:
     """What traceback.format_exception gives, without our own frames below the program's."""
     whole = traceback.TracebackException(kind, error, tb, compact=True)
     left = [whole]
     while left:
         one = left.pop()
         _without(ours, one.stack)
-        left += [other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other]
+        left += [
+            other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other
+        ]
     return whole.format()
 
 
 def _without(ours: str, stack: traceback.StackSummary) -> traceback.StackSummary:
-    """The frames without those at the end that are ours: what the program called us with is wrong, and its line says where."""
+    """The frames without those at the end that are ours: what the program called us with is wrong, and its line says
+    where.
+    """
     while len(stack) > 1 and stack[-1].filename.startswith(ours):
         stack.pop()
     return stack

@@ -1,5 +1,6 @@
-"""Which trial this is: :func:`trial`, :func:`attempt` and :func:`seed`. They also answer outside a trial, and in processes that a trial
-starts."""
+"""Which trial this is: :func:`trial`, :func:`attempt` and :func:`seed`. They also answer outside a trial, and in
+processes that a trial starts.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ def seed() -> int:
 
         rng = np.random.default_rng(metaml.seed())
 
-    MetaML seeds ``random``, ``numpy.random``, ``torch`` and ``tensorflow`` by itself; this is for what it does not seed, and for
-    functions that seed them themselves. It is below 2**32. Outside a trial it is a random number, the same until the process ends; at a
-    program's top level it is the same in every process that executes it.
+    MetaML seeds ``random``, ``numpy.random``, ``torch`` and ``tensorflow`` by itself; this is for what it does not
+    seed, and for functions that seed them themselves. It is below 2**32. Outside a trial it is a random number, the
+    same until the process ends; at a program's top level it is the same in every process that executes it.
     """
     global _here
     if own := os.environ.get("_METAML_SEED"):

@@ -1,8 +1,9 @@
 """Standard output and error of a trial are two files; here is noted in which order they were written.
 
-Whenever Python's writing goes over from one to the other, how long both were at that moment is appended to the file `order` of the
-attempt: two numbers of 8 bytes, little-endian, the lengths of stdout and stderr; the highest bit of the first says that what follows is
-stderr. What is written by other processes, or below Python, is in its place as far as these notes tell. (deployer/folder reads them.)
+Whenever Python's writing goes over from one to the other, how long both were at that moment is appended to the file
+`order` of the attempt: two numbers of 8 bytes, little-endian, the lengths of stdout and stderr; the highest bit of the
+first says that what follows is stderr. What is written by other processes, or below Python, is in its place as far as
+these notes tell. (deployer/folder reads them.)
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def begin(folder: str) -> None:
 
 
 def _forget() -> None:
-    """A forked child does not know what its parent writes meanwhile, so its first line is noted whatever stream it is for."""
+    """A forked child does not know what its parent writes meanwhile, so its first line is noted whatever stream it is
+    for.
+    """
     global _last
     _last = 0

@@ -1,4 +1,6 @@
-"""The standard streams of a server's processes, which are logs: what cannot be written to them costs the line, and not the answer."""
+"""The standard streams of a server's processes, which are logs: what cannot be written to them costs the line, and not
+the answer.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ __all__ = ["keep_going"]
 
 
 class Log(Noted):
-    """A log file. What cannot be written, since the disk is full, is left out and counted, and that is said in it once it can be."""
+    """A log file. What cannot be written, since the disk is full, is left out and counted, and that is said in it once
+    it can be.
+    """
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
@@ -46,8 +50,9 @@ class Log(Noted):
 
 
 def keep_going() -> None:
-    """Have print() go on where standard output and standard error cannot be written. To be called before the program runs, since
-    it may keep the streams."""
+    """Have print() go on where standard output and standard error cannot be written. To be called before the program
+    runs, since it may keep the streams.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper) or isinstance(getattr(stream.buffer, "raw", None), Log):

@@ -1,4 +1,6 @@
-"""The process of an attempt: how it becomes one, how it is asked to end, what it says at its end (docs/internals/engine.md)."""
+"""The process of an attempt: how it becomes one, how it is asked to end, what it says at its end
+(docs/internals/engine.md).
+"""
 
 from __future__ import annotations
 
@@ -93,8 +95,9 @@ class Process:
             _interrupt_on_term()
 
     def _mark(self, token: str) -> None:
-        """Put the token where others look for it: a fork's environment, as the system shows it, is that of the first process
-        until it is overwritten in place."""
+        """Put the token where others look for it: a fork's environment, as the system shows it, is that of the first
+        process until it is overwritten in place.
+        """
         if self._token_at and len(token) == len(self._token):
             there = ctypes.string_at(self._token_at, len(self._token))
             if there == self._token.encode():
@@ -120,8 +123,9 @@ def settle() -> None:
 
 
 def _interrupt_on_term() -> None:
-    """A request to end is a KeyboardInterrupt, so that ``finally`` and ``except KeyboardInterrupt`` can save something. A handler
-    of the program's own stays; children of the trial die of the signal as usual."""
+    """A request to end is a KeyboardInterrupt, so that ``finally`` and ``except KeyboardInterrupt`` can save something.
+    A handler of the program's own stays; children of the trial die of the signal as usual.
+    """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         on_term(_interrupt)
 
@@ -143,8 +147,9 @@ def on_term(act: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGTERM, handle)
 
-    # Python forgets what a child received before it was a process of its own, so a child that is ended at once, such as a worker
-    # of multiprocessing.Pool, would live, and its parent wait for ever. The signal is held back until the child can die of it.
+    # Python forgets what a child received before it was a process of its own, so a child that is ended at once, such as
+    # a worker of multiprocessing.Pool, would live, and its parent wait for ever. The signal is held back until the
+    # child can die of it.
     blocked: list[set[signal.Signals | int]] = []
 
     def before() -> None:
@@ -162,8 +167,9 @@ def on_term(act: Callable[[], None]) -> None:
 
 
 def say(text: str) -> None:
-    """Print to standard error, after what was printed before. What cannot be written, since the disk is full, is left out: it
-    was told to the supervisor first."""
+    """Print to standard error, after what was printed before. What cannot be written, since the disk is full, is left
+    out: it was told to the supervisor first.
+    """
     for stream, last in ((sys.stdout, ""), (sys.stderr, text + "\n" if text and not text.endswith("\n") else text)):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # full, closed by the program, set to None
             stream.write(last)

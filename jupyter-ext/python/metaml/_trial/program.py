@@ -84,8 +84,9 @@ class Program:
             return []  # a damaged file of ours is no reason to run nothing
 
     def placed(self, trace: str) -> str:
-        """A traceback whose lines of main.py are called by cell and line of the notebook, or by line of the script, as map.json
-        beside the program has them."""
+        """A traceback whose lines of main.py are called by cell and line of the notebook, or by line of the script, as
+        map.json beside the program has them.
+        """
         if self.main not in trace:
             return trace
         import re
@@ -129,5 +130,7 @@ class Program:
         if code is not None and code.co_filename == self.main:
             line = code.co_firstlineno
             text = linecache.getline(self.main, line).rstrip()
-            frames = [{"file": os.path.basename(self.main), "line": line, "function": self.entry, "text": text, "mine": True}]
+            frames = [
+                {"file": os.path.basename(self.main), "line": line, "function": self.entry, "text": text, "mine": True}
+            ]
         return {"type": "Refused", "text": str(error), "frames": frames, "traceback": f"{error}\n"}

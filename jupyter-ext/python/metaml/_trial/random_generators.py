@@ -65,17 +65,22 @@ def _kept(thing: Any) -> Callable[[], None] | None:
 
 @contextlib.contextmanager
 def lent(seed: int, functions: Iterable[types.FunctionType]) -> Iterator[None]:
-    """Seed ``random``, ``numpy.random``, ``torch`` and the generators that functions reach, and put all of them back afterwards: what
-    is drawn meanwhile depends on the seed alone, and the session's own numbers go on as if nothing had been drawn.
+    """Seed ``random``, ``numpy.random``, ``torch`` and the generators that functions reach, and put all of them back
+    afterwards: what is drawn meanwhile depends on the seed alone, and the session's own numbers go on as if nothing had
+    been drawn.
 
     A library that is imported meanwhile is seeded too. TensorFlow, whose state cannot be had, is left alone.
     """
     from metaml._trial import seeds
 
-    libraries = [module for name in ("random", "numpy.random", "torch") if (module := sys.modules.get(name)) is not None]
+    libraries = [
+        module for name in ("random", "numpy.random", "torch") if (module := sys.modules.get(name)) is not None
+    ]
     generators = [(name, thing) for name, thing in reached(functions) if thing not in libraries]
     back = [
-        restore for _, thing in [*((m.__name__, m) for m in libraries), *generators] if (restore := _kept(thing)) is not None
+        restore
+        for _, thing in [*((m.__name__, m) for m in libraries), *generators]
+        if (restore := _kept(thing)) is not None
     ]
     try:
         with seeds.Seeds(seed, ["tensorflow"]):

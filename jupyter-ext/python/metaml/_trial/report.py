@@ -1,7 +1,8 @@
 """What a training function tells MetaML while it runs: :func:`report`, :func:`output` and :func:`checkpoint`.
 
-All three also work outside a trial (in a notebook cell, in a plain ``python train.py``), so that a training function needs no
-second version: ``report`` then only checks its arguments, ``output`` is a folder beside the script, ``checkpoint`` does nothing.
+All three also work outside a trial (in a notebook cell, in a plain ``python train.py``), so that a training function
+needs no second version: ``report`` then only checks its arguments, ``output`` is a folder beside the script,
+``checkpoint`` does nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _MAX_EVENT = 192 * 1024
 
 
 def number(value: Any) -> float | None:
-    """The value as a float, or None if it is no number: int, float, bool, numpy scalars, arrays and tensors of one element."""
+    """The value as a float, or None if it is no number: int, float, bool, numpy scalars, arrays and tensors of one
+    element.
+    """
     if isinstance(value, (bool, int, float)):
         try:
             return float(value)
@@ -55,7 +58,8 @@ def number(value: Any) -> float | None:
 def encode_metrics(metrics: dict[str, float]) -> dict[str, Any]:
     """Metrics as JSON has them: NaN and the infinities as strings."""
     return {
-        name: v if math.isfinite(v) else "nan" if math.isnan(v) else "inf" if v > 0 else "-inf" for name, v in metrics.items()
+        name: v if math.isfinite(v) else "nan" if math.isnan(v) else "inf" if v > 0 else "-inf"
+        for name, v in metrics.items()
     }
 
 
@@ -152,4 +156,6 @@ def _temporary() -> Path:
 
 
 def checkpoint() -> None:
-    """Keep what is in :func:`output` so far, also if the trial fails later. On this machine everything there is kept anyway."""
+    """Keep what is in :func:`output` so far, also if the trial fails later. On this machine everything there is kept
+    anyway.
+    """

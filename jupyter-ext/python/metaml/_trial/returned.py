@@ -1,7 +1,7 @@
 """The object that a training function returned: kept beside the trial's logs, and loaded when somebody asks for it.
 
-A pickle executes what it says, so it is loaded only when asked for, and only of a run that this user made on this machine: `metaml`
-tells whether that is so (``not_own`` of `metaml show --json`).
+A pickle executes what it says, so it is loaded only when asked for, and only of a run that this user made on this
+machine: `metaml` tells whether that is so (``not_own`` of `metaml show --json`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def _write(path: str, result: Any) -> str:
         return f"it is larger than {LIMIT >> 20} MiB; write it to metaml.output()"
     except OSError as error:
         return f"it cannot be written: {error}"
-    except BaseException as error:  # whatever an object's __reduce__ raises, and an interrupt: the function has returned
+    except (
+        BaseException
+    ) as error:  # whatever an object's __reduce__ raises, and an interrupt: the function has returned
         return f"it cannot be pickled: {type(error).__name__}: {_text(error)[:500]}"
     return ""
 
@@ -140,7 +142,8 @@ def _unpickled(file: Any, whose: str) -> Any:
             found = re.search(r"attribute '([^']+)'", str(error))
             name = found[1] if found else name
             raise MetaMLError(
-                f"the result of {whose} needs `{name}`, which is not defined here", "Run the cell that defines it first."
+                f"the result of {whose} needs `{name}`, which is not defined here",
+                "Run the cell that defines it first.",
             ) from error
         raise MetaMLError(f"the result of {whose} needs the module {name!r}, which cannot be imported here") from error
     except (pickle.UnpicklingError, EOFError) as error:

@@ -69,7 +69,9 @@ class _SeedOnImport:
         self.seeds = seeds
         self.waiting = waiting
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname not in self.waiting:
             return None
         self.waiting.discard(fullname)

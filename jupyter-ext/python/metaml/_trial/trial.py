@@ -62,14 +62,18 @@ class Trial:
             report.send({"type": "note", "code": "yielded", "text": text})
 
     def returned(self, result: Any) -> None:
-        """A dict of numbers is the trial's metrics, a number is the metric ``value``, anything else is kept as its repr."""
+        """A dict of numbers is the trial's metrics, a number is the metric ``value``, anything else is kept as its
+        repr.
+        """
         metrics, left_out = metrics_of(result)
         if result is not None and not metrics:
             text = f"the function returned {_no_numbers(result)}"
             report.send({"type": "note", "code": "returned", "text": text})
         elif left_out:
             names = ", ".join(left_out[:10])
-            report.send({"type": "note", "code": "returned", "text": f"left out of the result, since not numbers: {names}"})
+            report.send(
+                {"type": "note", "code": "returned", "text": f"left out of the result, since not numbers: {names}"}
+            )
         report.send({"type": "result", "metrics": report.encode_metrics(metrics)})
 
     def exited(self, error: SystemExit) -> int:

@@ -1,1 +1,3 @@
-"""Values that cross a border: what annotations stand for, signatures, JSON, typed rows. It imports `metaml._errors` alone."""
+"""Values that cross a border: what annotations stand for, signatures, JSON, typed rows. It imports `metaml._errors`
+alone.
+"""

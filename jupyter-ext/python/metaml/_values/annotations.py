@@ -1,7 +1,7 @@
 """Annotations: which :class:`Kind` each stands for.
 
-Of what an annotation may name, nothing is imported that the program has not imported itself: a program that annotates with a
-datetime has.
+Of what an annotation may name, nothing is imported that the program has not imported itself: a program that annotates
+with a datetime has.
 """
 
 from __future__ import annotations
@@ -189,14 +189,17 @@ class _Maker:
         try:
             return typing.get_type_hints(cls, include_extras=True)
         except Exception as error:
-            raise Refused(f"the annotations of {cls.__qualname__}, which {self.what} has, cannot be read: {error}") from None
+            raise Refused(
+                f"the annotations of {cls.__qualname__}, which {self.what} has, cannot be read: {error}"
+            ) from None
 
     def _typed_dict(self, cls: Any) -> Kind:
         record = self.known[id(cls)] = Record(cls, cls.__qualname__)
         for name, hint in self._hints(cls).items():
             required = name in cls.__required_keys__
             while (
-                wrapper := getattr(typing.get_origin(hint), "__name__", "") or getattr(typing.get_origin(hint), "_name", "")
+                wrapper := getattr(typing.get_origin(hint), "__name__", "")
+                or getattr(typing.get_origin(hint), "_name", "")
             ) in (
                 "Required",
                 "NotRequired",
@@ -220,7 +223,9 @@ class _Maker:
             if sort == "_FIELD_INITVAR":
                 hint = hint.type
             required = one.default is missing and one.default_factory is missing
-            record.fields_of.append(Field(name, self.make(hint), required, None if one.default is missing else one.default))
+            record.fields_of.append(
+                Field(name, self.make(hint), required, None if one.default is missing else one.default)
+            )
         return record
 
     def _from_library(self, cls: Any, name: str, home: str) -> Kind | None:
@@ -231,7 +236,11 @@ class _Maker:
             return FromText(name, "a UUID", {"type": "string", "format": "uuid"}, cls)
         if (top, name) in (("decimal", "Decimal"), ("_decimal", "Decimal")):
             return FromText(
-                name, "a number", {"anyOf": [{"type": "number"}, {"type": "string", "format": "decimal"}]}, cls, numbers=True
+                name,
+                "a number",
+                {"anyOf": [{"type": "number"}, {"type": "string", "format": "decimal"}]},
+                cls,
+                numbers=True,
             )
         if top == "pathlib":
             return FromText(name, "text", {"type": "string", "format": "path"}, cls)

@@ -54,7 +54,9 @@ class Array(FromJSON):
                 with numpy.errstate(over="ignore"):
                     made = numpy.asarray(value, self.dtype)
             except (ValueError, OverflowError, TypeError):
-                return wrong(problems, at, "must have rows of one length" if made is None else f"must be {self.noun} that fit")
+                return wrong(
+                    problems, at, "must have rows of one length" if made is None else f"must be {self.noun} that fit"
+                )
         if (
             self.ndim is not None and not made.size and made.ndim < self.ndim
         ):  # [] has no rows, however many dimensions these have

@@ -1,7 +1,9 @@
-"""An input that a function would take, made from the JSON schema of its signature: what a server is tried with before it answers.
+"""An input that a function would take, made from the JSON schema of its signature: what a server is tried with before
+it answers.
 
-It is small, positive and not the border case that a zero or an empty list would be, since what it is for is to show whether the
-function works: a default where there is one, the first of several choices, 1, 1.0, "text", [1, 2, 3], a date.
+It is small, positive and not the border case that a zero or an empty list would be, since what it is for is to show
+whether the function works: a default where there is one, the first of several choices, 1, 1.0, "text", [1, 2, 3], a
+date.
 """
 
 from __future__ import annotations
@@ -89,7 +91,9 @@ class _Maker:
 
     def _object(self, schema: Schema, depth: int) -> Any:
         properties, required = schema.get("properties", {}), schema.get("required", [])
-        found = {name: self.value(one, depth + 1) for name, one in properties.items() if name in required or "default" in one}
+        found = {
+            name: self.value(one, depth + 1) for name, one in properties.items() if name in required or "default" in one
+        }
         if not found:
             for name, one in properties.items():  # all may be left out, and an object with nothing in it shows little
                 try:

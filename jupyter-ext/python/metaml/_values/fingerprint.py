@@ -1,4 +1,5 @@
-"""What a value looks like, in a few words that can be compared between two processes: its repr, or shape and dtype, or type.
+"""What a value looks like, in a few words that can be compared between two processes: its repr, or shape and dtype, or
+type.
 
 The session tells them of the names that a program keeps, the loader compares (docs/internals/engine.md). Imported by
 every loader that is given something to compare, so it imports next to nothing.
@@ -60,5 +61,7 @@ def _words(about: Mapping[str, Any]) -> str:
     if "repr" in about:
         return str(about["repr"])
     if "shape" in about:
-        return " ".join(filter(None, [str(about.get("dtype", "")), "×".join(map(str, about["shape"])) or "a single number"]))
+        return " ".join(
+            filter(None, [str(about.get("dtype", "")), "×".join(map(str, about["shape"])) or "a single number"])
+        )
     return str(about.get("type", "something else"))

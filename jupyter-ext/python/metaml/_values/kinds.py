@@ -1,7 +1,9 @@
-"""Kinds of values: how JSON, or the text of a query, becomes what an annotation names, what is wrong with it, and its JSON schema.
+"""Kinds of values: how JSON, or the text of a query, becomes what an annotation names, what is wrong with it, and its
+JSON schema.
 
-In a JSON body text is never a number ("3" is no ``int``), ``true`` is no number, 1 is a ``float`` and 3.0 an ``int`` (as pydantic
-has it); in a query or a form, where all is text, text is converted, and so is a file of a form, which comes as bytes. Which kind an annotation stands for is ``annotations.py``'s to say.
+In a JSON body text is never a number ("3" is no ``int``), ``true`` is no number, 1 is a ``float`` and 3.0 an ``int``
+(as pydantic has it); in a query or a form, where all is text, text is converted, and so is a file of a form, which
+comes as bytes. Which kind an annotation stands for is ``annotations.py``'s to say.
 """
 
 from __future__ import annotations
@@ -263,7 +265,16 @@ class Float(Scalar):
 class Bool(Scalar):
     label, noun, exact = "bool", "true or false", (bool,)
     same = frozenset([bool])
-    _words: ClassVar = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    _words: ClassVar = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
 
     def convert(self, value: Any, at: Place, problems: Problems) -> Any:
         return value if type(value) is bool else unexpected(self, value, at, problems)
@@ -325,7 +336,9 @@ class Bytes(Scalar):
 class FromText(Scalar):
     """A type of the standard library that has a text."""
 
-    def __init__(self, label: str, noun: str, schema: Schema, make: Callable[[str], Any], numbers: bool = False) -> None:
+    def __init__(
+        self, label: str, noun: str, schema: Schema, make: Callable[[str], Any], numbers: bool = False
+    ) -> None:
         self.label = label
         self.noun = noun
         self._schema = schema
@@ -397,7 +410,11 @@ class List(Kind):
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
         if isinstance(value, dict):
             return unexpected(self, value, at, problems)
-        if isinstance(value, bytes) and not (self._of.takes_text or self._of.takes_bytes) and value.lstrip()[:1] == b"[":
+        if (
+            isinstance(value, bytes)
+            and not (self._of.takes_text or self._of.takes_bytes)
+            and value.lstrip()[:1] == b"["
+        ):
             value = value.decode("utf-8", "replace")
         if isinstance(value, str) and value.lstrip()[:1] == "[" and not self._of.takes_text:
             try:  # a list of what has no text of its own
@@ -406,7 +423,9 @@ class List(Kind):
                 return wrong(problems, at, f"must be {self.noun}, as JSON")
         return self._each(self._of.text, value if isinstance(value, list) else [value], at, problems)
 
-    def _each(self, convert: Callable[[Any, Place, Problems], Any], value: list[Any], at: Place, problems: Problems) -> Any:
+    def _each(
+        self, convert: Callable[[Any, Place, Problems], Any], value: list[Any], at: Place, problems: Problems
+    ) -> Any:
         if self._of is not ANY:
             before = len(problems)
             made = []
@@ -600,7 +619,10 @@ class Record(Kind):
     def query(self, definitions: Definitions) -> list[QueryField] | None:
         return [
             QueryField(
-                one.name, with_default(one.kind.schema(definitions), one.required, one.default), one.required, one.kind.as_json
+                one.name,
+                with_default(one.kind.schema(definitions), one.required, one.default),
+                one.required,
+                one.kind.as_json,
             )
             for one in self.fields_of
         ]
@@ -642,7 +664,9 @@ class Union(Kind):
     def text(self, value: Any, at: Place, problems: Problems) -> Any:
         order = sorted(self._of, key=lambda one: one.takes_text or one is ANY)
         meant = (
-            [one for one in order if one.fields] if isinstance(value, dict) else [o for o in order if not isinstance(o, Null)]
+            [one for one in order if one.fields]
+            if isinstance(value, dict)
+            else [o for o in order if not isinstance(o, Null)]
         )
         return self._first(order, meant, "text", value, at, problems)
 

@@ -36,7 +36,9 @@ def publish(signature: Signature, path: str) -> dict[str, Any]:
         needed = bool(signature.batch) or any(one.required for one in signature.parameters)
         post["requestBody"] = {"content": content, "required": needed}
         if signature.single and not signature.kind.as_json:
-            post["requestBody"]["description"] = f"An object whose one key is {signature.only} is taken as that key's value."
+            post["requestBody"]["description"] = (
+                f"An object whose one key is {signature.only} is taken as that key's value."
+            )
     item: dict[str, Any] = {"post": post}
     if signature.path:
         item["parameters"] = [_parameter("path", _field_of(one, definitions, required=True)) for one in signature.path]
@@ -125,7 +127,9 @@ def _form(signature: Signature, definitions: Definitions) -> Schema:
     for one in signature.parameters:
         kind = signature.kind if signature.single else one.kind
         schema["properties"][one.name] = (
-            {"type": "string", "contentMediaType": "application/octet-stream"} if kind.takes_bytes else kind.schema(definitions)
+            {"type": "string", "contentMediaType": "application/octet-stream"}
+            if kind.takes_bytes
+            else kind.schema(definitions)
         )
     if needed := [one.name for one in signature.parameters if one.required]:
         schema["required"] = needed
@@ -133,11 +137,15 @@ def _form(signature: Signature, definitions: Definitions) -> Schema:
 
 
 def _field_of(one: Parameter, definitions: Definitions, *, required: bool) -> QueryField:
-    return QueryField(one.name, with_default(one.kind.schema(definitions), required, one.default), required, one.kind.as_json)
+    return QueryField(
+        one.name, with_default(one.kind.schema(definitions), required, one.default), required, one.kind.as_json
+    )
 
 
 def _parameter(place: str, field: QueryField) -> dict[str, Any]:
-    """A parameter of the path or the query. Without a style a list is given by its name several times, and text is text."""
+    """A parameter of the path or the query. Without a style a list is given by its name several times, and text is
+    text.
+    """
     found: dict[str, Any] = {"name": field.name, "in": place, "required": field.required}
     if field.as_json:
         return found | {"content": {"application/json": {"schema": field.schema}}}
@@ -152,7 +160,9 @@ def _query(signature: Signature, definitions: Definitions) -> list[dict[str, Any
         return _parameter("query", field) | {"style": "form", "explode": True}
 
     if not signature.single:
-        found = [_parameter("query", _field_of(one, definitions, required=one.required)) for one in signature.parameters]
+        found = [
+            _parameter("query", _field_of(one, definitions, required=one.required)) for one in signature.parameters
+        ]
         return found if signature.extra is None else [*found, any_fields("fields", signature.extra.schema(definitions))]
     kind, only = signature.kind, signature.parameters[0]
     if (known := kind.query(definitions)) is not None:
@@ -195,7 +205,11 @@ def _answers(result: dict[str, Any], of_a_body: tuple[str, ...]) -> dict[str, An
         },
         "required": ["error"],
     }
-    error = {"type": "object", "properties": {"error": {"type": "string"}, "id": {"type": "string"}}, "required": ["error"]}
+    error = {
+        "type": "object",
+        "properties": {"error": {"type": "string"}, "id": {"type": "string"}},
+        "required": ["error"],
+    }
     answers: dict[str, Any] = {"200": {"description": "What the function returned.", "content": result}}
     for status, description in _STATUSES.items():
         if status in _OF_A_BODY and status not in of_a_body:

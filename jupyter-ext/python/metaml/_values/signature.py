@@ -1,7 +1,8 @@
-"""What a serving function takes, read once from its signature: how a request becomes its arguments, and what is published of it.
+"""What a serving function takes, read once from its signature: how a request becomes its arguments, and what is
+published of it.
 
-:func:`read` gives a :class:`Signature`, or refuses what cannot be served. The annotations themselves are ``annotations.py``'s,
-the document is ``openapi.py``'s.
+:func:`read` gives a :class:`Signature`, or refuses what cannot be served. The annotations themselves are
+``annotations.py``'s, the document is ``openapi.py``'s.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Rejected(Exception):
 
 
 def _invalid(problems: Problems) -> Rejected:
-    return Rejected(422, " ".join(problems[0]), problems=[{"field": field, "error": error} for field, error in problems])
+    return Rejected(
+        422, " ".join(problems[0]), problems=[{"field": field, "error": error} for field, error in problems]
+    )
 
 
 class Parameter:
@@ -95,7 +98,11 @@ class Shape:
 def _innermost(function: Any) -> Any:
     """The function under its decorators."""
     for _ in range(100):
-        inner = getattr(function, "__wrapped__", None) or getattr(function, "func", None) or getattr(function, "__func__", None)
+        inner = (
+            getattr(function, "__wrapped__", None)
+            or getattr(function, "func", None)
+            or getattr(function, "__func__", None)
+        )
         if inner is None:
             break
         function = inner
@@ -121,7 +128,9 @@ def read(function: Any, name: str, *, batch: int = 0, path: str = "") -> Signatu
     try:
         shape = Shape(function)
     except (TypeError, ValueError):
-        raise Refused(f"the parameters of {name} cannot be read", "Write a function with `def` that calls it.") from None
+        raise Refused(
+            f"the parameters of {name} cannot be read", "Write a function with `def` that calls it."
+        ) from None
     inner = _innermost(function)
     flags = getattr(getattr(inner, "__code__", None), "co_flags", 0)
     if not shape.names and not shape.varkeywords:
@@ -191,7 +200,8 @@ class Signature:
         self.name = name
         self.path = path
         self.every = [*parameters, *(one for one in path if one not in parameters)]
-        # What the body, the form or the query has. The parameters in the path are not among them, as if the function had not got them.
+        # What the body, the form or the query has. The parameters in the path are not among them, as if the function
+        # had not got them.
         parameters = [one for one in parameters if one not in path]
         self.parameters = parameters
         self.extra = extra  # of what else there is in a body, for **kwargs
@@ -269,7 +279,9 @@ class Signature:
                 named[one.name] = one.kind.convert(text, [one.name], problems)
         if problems:
             raise _invalid(problems)
-        positional, others = self._arguments({name: one for name, one in value.items() if name not in named}, text=False)
+        positional, others = self._arguments(
+            {name: one for name, one in value.items() if name not in named}, text=False
+        )
         if not self.single:
             return self._joined(named, (positional, others))
         return self._joined(named, positional[0] if positional else others[self.only])
@@ -280,7 +292,9 @@ class Signature:
             named[self.only] = rest
         else:
             positional, others = rest
-            named |= dict(zip([one.name for one in self.parameters if not one.keyword], positional, strict=True)) | others
+            named |= (
+                dict(zip([one.name for one in self.parameters if not one.keyword], positional, strict=True)) | others
+            )
         return [named.pop(one.name) for one in self.every if not one.keyword], named
 
     def from_array(self, value: Any) -> Any:
@@ -354,8 +368,8 @@ class Signature:
     def _value(self, value: Any, way: str) -> Any:
         """The argument of a function with one parameter.
 
-        An object whose one key is the parameter's name is the parameter by its name, unless the annotation takes the object
-        itself: a dict does always, a dataclass or a model where it fits.
+        An object whose one key is the parameter's name is the parameter by its name, unless the annotation takes the
+        object itself: a dict does always, a dataclass or a model where it fits.
         """
         kind = self.kind
         if type(value) is not dict or len(value) != 1 or self.only not in value:
@@ -374,7 +388,9 @@ class Signature:
                 raise (inner if type(named) is dict else error) from None
 
     def _named_bytes(self, content_type: str, body: bytes) -> Any:
-        """The value of {"name": base64 text}, which is what calls a function of bytes by its parameter's name; None: it is not that."""
+        """The value of {"name": base64 text}, which is what calls a function of bytes by its parameter's name; None: it
+        is not that.
+        """
         if content_type.partition(";")[0].strip().lower() not in ("", "application/json", _FORM):
             return None
         key = json.dumps(self.only, ensure_ascii=False).encode()
@@ -388,10 +404,14 @@ class Signature:
         return value[self.only] if len(value) == 1 else None
 
     def _field_of_bytes(self, content_type: str, body: bytes) -> dict[str, Any] | None:
-        """The fields of a form that begins with the parameter's name; None: it is the bytes themselves, which `curl` calls a form."""
+        """The fields of a form that begins with the parameter's name; None: it is the bytes themselves, which `curl`
+        calls a form.
+        """
         from urllib.parse import parse_qs, quote_plus
 
-        if content_type.partition(";")[0].strip().lower() != _FORM or not body.startswith(f"{quote_plus(self.only)}=".encode()):
+        if content_type.partition(";")[0].strip().lower() != _FORM or not body.startswith(
+            f"{quote_plus(self.only)}=".encode()
+        ):
             return None
         fields = parse_qs(body.decode("latin-1"), keep_blank_values=True)
         return {name: values if len(values) > 1 else values[0] for name, values in fields.items()}

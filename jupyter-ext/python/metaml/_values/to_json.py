@@ -1,7 +1,7 @@
 """What a serving function returns, as JSON: :func:`to_json`.
 
-numpy, pandas, pydantic, torch and the types of the standard library are recognised without being imported: who returns one of
-their values has imported them.
+numpy, pandas, pydantic, torch and the types of the standard library are recognised without being imported: who returns
+one of their values has imported them.
 """
 
 from __future__ import annotations
@@ -190,9 +190,13 @@ def _encoder() -> Callable[[Any], str]:
         ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=simpler
     )
     try:  # what encode does, without making it anew for each value
-        parts = json.encoder.c_make_encoder(None, simpler, json.encoder.encode_basestring, None, ":", ",", False, False, False)  # type: ignore[attr-defined]
+        parts = json.encoder.c_make_encoder(
+            None, simpler, json.encoder.encode_basestring, None, ":", ",", False, False, False
+        )  # type: ignore[attr-defined]
         if "".join(parts({"a": [1, None]}, 0)) == '{"a":[1,null]}':
-            return lambda value: encoder.encode(value) if isinstance(value, (str, float, int)) else "".join(parts(value, 0))
+            return lambda value: (
+                encoder.encode(value) if isinstance(value, (str, float, int)) else "".join(parts(value, 0))
+            )
     except Exception:  # noqa: S110 (another Python's json)
         pass
     return encoder.encode
@@ -220,7 +224,9 @@ def _plain(value: Any, place: str, above: list[Any], base64: bool) -> Any:
     above.append(value)
     try:
         if isinstance(value, dict):
-            return {_key(key, place): _plain(one, f"{place}[{_quoted(key)}]", above, base64) for key, one in value.items()}
+            return {
+                _key(key, place): _plain(one, f"{place}[{_quoted(key)}]", above, base64) for key, one in value.items()
+            }
         if isinstance(value, (list, tuple)):
             return [_plain(one, f"{place}[{i}]", above, base64) for i, one in enumerate(value)]
         try:

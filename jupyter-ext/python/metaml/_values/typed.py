@@ -1,7 +1,7 @@
 """Typed values: how hyperparameters travel as JSON without losing their type (docs/internals/protocols.md §2).
 
-:func:`encode` turns a Python value into JSON-ready data or refuses it by name, :func:`decode` turns it back. numpy, pandas,
-torch and others are recognised without being imported.
+:func:`encode` turns a Python value into JSON-ready data or refuses it by name, :func:`decode` turns it back. numpy,
+pandas, torch and others are recognised without being imported.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def encode(value: Any, name: str, *, array: bool = False) -> Any:
     """The JSON-ready form of a value.
 
     Args:
-        value: int, float, bool, str, bytes, None; tuple, list, dict of such; a numpy scalar or an array with one element; an
-            importable class or function.
+        value: int, float, bool, str, bytes, None; tuple, list, dict of such; a numpy scalar or an array with one
+            element; an importable class or function.
         name: what the value is called in a refusal.
         array: the parameter is annotated as an array or a list: arrays become lists, also those of length 1.
 
@@ -118,7 +118,9 @@ def _numpy_scalar(value: Any, name: str, array: bool, depth: int, numpy: Any) ->
 
 def _array(value: Any, shape: tuple[int, ...], name: str, array: bool, depth: int, numpy: Any) -> Any:
     if shape == () or (shape == (1,) and not array):
-        item = value[0] if shape else value[()] if numpy is not None and isinstance(value, numpy.ndarray) else value.item()
+        item = (
+            value[0] if shape else value[()] if numpy is not None and isinstance(value, numpy.ndarray) else value.item()
+        )
         if getattr(item, "shape", None) == () and not (numpy is not None and isinstance(item, numpy.generic)):
             item = item.item()
         return _encode(item, name, array, depth + 1)
@@ -146,7 +148,9 @@ def reference(value: Any, name: str) -> str:
             f"is `{label}`, which is defined in this notebook or script",
             "Pass its name as text and choose it inside the function, or import it from a module.",
         )
-    raise _refused(name, f"is `{label}`, which cannot be imported by name", "Pass a name, and choose inside the function.")
+    raise _refused(
+        name, f"is `{label}`, which cannot be imported by name", "Pass a name, and choose inside the function."
+    )
 
 
 def resolve(module: str, qualname: str) -> Any:
@@ -160,7 +164,9 @@ def resolve(module: str, qualname: str) -> Any:
 def kind_of(value: Any) -> str:
     """The type of a value as people write it: "DataFrame", "numpy.datetime64"."""
     kind = type(value)
-    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def a_kind_of(value: Any) -> str:

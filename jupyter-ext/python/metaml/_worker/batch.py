@@ -54,7 +54,11 @@ class Batch:
             self._at = list(range(count))
             # Rows, not numpy's scalars, also where an input is a single number.
             self._values = (
-                stacked if signature.stacked else list(stacked) if stacked.ndim > 1 else [stacked[i, ...] for i in self._at]
+                stacked
+                if signature.stacked
+                else list(stacked)
+                if stacked.ndim > 1
+                else [stacked[i, ...] for i in self._at]
             )
             return
         for at, (kind, data, _, path) in enumerate(wire.inputs(body, count, flags, signature.array)):

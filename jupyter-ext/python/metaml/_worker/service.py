@@ -82,7 +82,11 @@ class Service:
         if kind is bytes or kind is bytearray or kind is memoryview:
             return item(BYTES, bytes(value))
         numpy = sys.modules.get("numpy")
-        if numpy is not None and (kind is numpy.ndarray or isinstance(value, numpy.generic)) and wire.travels(value.dtype):
+        if (
+            numpy is not None
+            and (kind is numpy.ndarray or isinstance(value, numpy.generic))
+            and wire.travels(value.dtype)
+        ):
             value = _native(value)
             if _infinite(value, numpy):
                 to_json.to_json(value)  # which names the place
@@ -120,8 +124,8 @@ class Service:
     def failed(self, error: BaseException, *, begun: bool = False) -> bytes:
         """The item of a call that failed. The log has the reason, the caller an id that leads to it.
 
-        An HTTPError is the function's own answer, and the log has it only where it is the server's fault, or where nobody else is
-        told: the answer has begun, and is cut.
+        An HTTPError is the function's own answer, and the log has it only where it is the server's fault, or where
+        nobody else is told: the answer has begun, and is cut.
         """
         if isinstance(error, HTTPError) and error.status < 500 and not begun:
             return item(ERROR, to_json.to_json({"error": error.text}), error.status, head_of(error))

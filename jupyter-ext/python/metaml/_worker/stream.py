@@ -1,4 +1,6 @@
-"""A generator that a function returned, as the parts of a streamed answer: bytes, text, lines of JSON, or server-sent events."""
+"""A generator that a function returned, as the parts of a streamed answer: bytes, text, lines of JSON, or server-sent
+events.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,9 @@ _EVENT = re.compile(r"(?:(?:data|event|id|retry)?:[^\r\n]*(?:\r\n|\r|\n))+(?:\r\
 class Stream:
     """A generator that is being answered, part by part.
 
-    The first part decides what the stream is one of. Of server-sent events the first text decides whether the generator writes them
-    itself: then text goes as it is; else each text becomes the data of an event, as everything else does, as JSON.
+    The first part decides what the stream is one of. Of server-sent events the first text decides whether the generator
+    writes them itself: then text goes as it is; else each text becomes the data of an event, as everything else does,
+    as JSON.
     """
 
     def __init__(self, source: Any, events: bool = False, response: Response | None = None) -> None:

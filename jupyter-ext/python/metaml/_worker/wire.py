@@ -81,7 +81,9 @@ def greeting(body: bytes) -> bytes:
     return _FRAME.pack(len(body), HELLO, 0, 0, 0) + body
 
 
-def inputs(body: bytearray, count: int, flags: int, array: Array | None) -> Iterator[tuple[int, Any, int, dict[str, str]]]:
+def inputs(
+    body: bytearray, count: int, flags: int, array: Array | None
+) -> Iterator[tuple[int, Any, int, dict[str, str]]]:
     """The items of a call: kinds, bodies, flags and the parameters in the path.
 
     Arrays, of which ``array`` is the kind, are views of the body, which nobody else has.
@@ -236,7 +238,9 @@ def ends(item: bytes) -> bool:
 
 
 class Replies:
-    """Finished items, put together until they are sent: when a frame's calls took long, not for each of many short ones."""
+    """Finished items, put together until they are sent: when a frame's calls took long, not for each of many short
+    ones.
+    """
 
     def __init__(self, send: Callable[[bytes], Any]) -> None:
         self._send = send

@@ -1,7 +1,7 @@
 """A server's worker: takes calls from the front, gives them to the user's function, sends back what it returned.
 
-The wire is ``wire.py``. :class:`Worker` is the loop of one process. Functions that are ``async def`` have a loop of their own, in
-``concurrent.py``.
+The wire is ``wire.py``. :class:`Worker` is the loop of one process. Functions that are ``async def`` have a loop of
+their own, in ``concurrent.py``.
 """
 
 from __future__ import annotations
