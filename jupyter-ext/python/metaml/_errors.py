@@ -80,8 +80,7 @@ class RequestFailed(MetaMLError):
 
     Attributes:
         status (int): the HTTP status: 422 is input that the function does not take, 500 an exception in it, 503 too
-        much at once,
-            504 no answer in time.
+            much at once, 504 no answer in time.
         id (str): under which the server's logs have the reason, or "".
         answer: what the server said, as Python has it.
     """

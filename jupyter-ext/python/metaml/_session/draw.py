@@ -39,8 +39,8 @@ class Source:
     """Where hyperparameters come from.
 
     Attributes:
-        name (str): what it is called in messages. literal (bool): its rows are known by value; else it is code that is
-        called anew whenever it ends, or a dict with
+        name (str): what it is called in messages.
+        literal (bool): its rows are known by value; else it is code that is called anew whenever it ends, or a dict with
             distributions, which never ends.
     """
 
