@@ -31,7 +31,8 @@ func TestCommandsAreInTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, string(docs)); d != "" {
-		t.Errorf("docs/reference/commands.md differs from the code (go test ./cmd/metaml -run Docs -update-reference writes it)\n%s", d)
+		const remedy = "go test ./cmd/metaml -run Docs -update-reference writes it"
+		t.Errorf("docs/reference/commands.md differs from the code (%s)\n%s", remedy, d)
 	}
 }
 
@@ -44,7 +45,7 @@ func commandReference(root *cobra.Command) string {
 
 RUN is the name of a run, a series (its newest run), the unique beginning of a name, or ` + "`last`" + `, which is also
 taken where an optional RUN is left out. In a notebook ` + "`%metaml COMMAND`" + ` does the same; there a variable that
-holds a Run or a Server will do for RUN. ` + "`metaml-nbconvert`" + ` is described in [its guide](../guides/nbconvert.md).
+holds a Run or a Server will do for RUN. ` + "`metaml-nbconvert`" + ` has [a guide](../guides/nbconvert.md).
 Exit codes: [exit-codes.md](exit-codes.md).
 `)
 	for _, c := range root.Commands() {
@@ -57,7 +58,8 @@ Exit codes: [exit-codes.md](exit-codes.md).
 			b.WriteString("\n| option | |\n| --- | --- |\n" + strings.Join(rows, ""))
 		}
 		if hasSettings {
-			b.WriteString("\nBeside these every setting of [settings.md](settings.md) is an option: `hyper_parameters` is `--hyper-parameters`.\n")
+			b.WriteString("\nEvery setting of [settings.md](settings.md) is an option too: " +
+				"`hyper_parameters` is `--hyper-parameters`.\n")
 		}
 	}
 	return b.String()

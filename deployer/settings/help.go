@@ -76,8 +76,8 @@ and listed once as unused where it came from elsewhere.
 ## Reserved
 
 This version runs on one machine, and refuses any other ` + "`target`" + ` wherever it is named. These settings are for
-clusters; on ` + "`local`" + ` they are refused where they are typed, and listed as unused elsewhere, so that a decorator
-or a file may have them already.
+clusters; on ` + "`local`" + ` they are refused where they are typed, and listed as unused elsewhere, so that a
+decorator or a file may have them already.
 
 `)
 	for _, d := range All {

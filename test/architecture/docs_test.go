@@ -1,6 +1,8 @@
 package architecture_test
 
 import (
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +11,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // tracked gives the repository's files that git knows or would add, with slashes, and that are there.
@@ -107,8 +111,11 @@ func TestLinksOfThePagesLeadSomewhere(t *testing.T) {
 	}
 }
 
-// repositoryPath is a path in a code span that begins with one of our top-level folders.
-var repositoryPath = regexp.MustCompile("`((?:\\.github|agent|cmd|converter|deployer|docs|examples|internal|jupyter-ext|kernel|requirements|test|tools)/[^`\\s]*)`")
+// ours are the folders with which a path of the repository begins.
+const ours = `(?:\.github|agent|cmd|converter|deployer|examples|internal|jupyter-ext|kernel|requirements|test|tools)`
+
+// repositoryPath is a path in a code span.
+var repositoryPath = regexp.MustCompile("`((?:docs|" + ours + ")/[^`\\s]*)`")
 
 func TestPathsThatThePagesNameAreThere(t *testing.T) {
 	paths := 0
@@ -139,14 +146,14 @@ var (
 	section = regexp.MustCompile(`§(\d+)`)
 )
 
+// written are the endings of files that name pages.
+var written = []string{".go", ".py", ".js", ".md", ".toml", ".yml", ".sh", ".ini", ".txt", ".in", ""}
+
 func TestPagesThatTheCodeNamesAreThere(t *testing.T) {
 	mentions := 0
 	for _, name := range tracked(t) {
-		switch {
-		case strings.Contains(name, "testdata/"), name == "CHANGELOG.md", strings.HasSuffix(name, "docs_test.go"):
-			continue
-		case slices.Contains([]string{".go", ".py", ".js", ".md", ".toml", ".yml", ".sh", ".ini", ".txt", ".in", ""}, filepath.Ext(name)):
-		default:
+		if strings.Contains(name, "testdata/") || !slices.Contains(written, filepath.Ext(name)) ||
+			name == "CHANGELOG.md" || strings.HasSuffix(name, "docs_test.go") {
 			continue
 		}
 		text := read(t, name)
@@ -177,6 +184,45 @@ func TestPagesThatTheCodeNamesAreThere(t *testing.T) {
 	}
 }
 
+// plainPath is a path in a comment: of a folder or a file, perhaps with an identifier of the package after a dot. Pages
+// are TestPagesThatTheCodeNamesAreThere's.
+var plainPath = regexp.MustCompile("(?:^|[\\s(`])(" + ours + `/[\w/*-]+(?:\.[a-z]{2,4}\b)?)`)
+
+// moduleDocstring is the text at the head of a Python file.
+var moduleDocstring = regexp.MustCompile(`^(?:#[^\n]*\n)*"""((?s).*?)"""`)
+
+func TestPathsThatPackageCommentsNameAreThere(t *testing.T) {
+	paths := 0
+	for _, name := range tracked(t) {
+		if strings.Contains(name, "testdata/") {
+			continue
+		}
+		comment := ""
+		switch filepath.Ext(name) {
+		case ".go":
+			const mode = parser.PackageClauseOnly | parser.ParseComments
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, name), nil, mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			comment = file.Doc.Text()
+		case ".py":
+			if m := moduleDocstring.FindStringSubmatch(read(t, name)); m != nil {
+				comment = m[1]
+			}
+		}
+		for _, m := range plainPath.FindAllStringSubmatch(comment, -1) {
+			paths++
+			if found, err := filepath.Glob(filepath.Join(root, m[1])); err != nil || len(found) == 0 {
+				t.Errorf("the comment at the head of %s names %s, which is not there", name, m[1])
+			}
+		}
+	}
+	if paths < 40 {
+		t.Errorf("found %d paths: the pattern does not see them", paths)
+	}
+}
+
 // The rules of a cell are cited by number, also by people who cannot change with us.
 func TestRulesKeepTheirNumbers(t *testing.T) {
 	want := []string{
@@ -189,7 +235,7 @@ func TestRulesKeepTheirNumbers(t *testing.T) {
 		got = append(got, m[1])
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("the sections of docs/reference/rules.md are\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+		t.Errorf("the sections of docs/reference/rules.md differ\n%s", cmp.Diff(want, got))
 	}
 }
 
