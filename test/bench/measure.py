@@ -79,6 +79,7 @@ def table(unit: str, ours: Sequence[float], peers: Mapping[str, Sequence[float]]
     for name, values in peers.items():
         other = statistics.median(values)
         print(
-            f"  {name:34} {other:8.1f} {unit}   ({min(values):.1f} – {max(values):.1f})   MetaML is {median / other:.2f} ×, {median - other:+.1f} {unit}"
+            f"  {name:34} {other:8.1f} {unit}   ({min(values):.1f} – {max(values):.1f})   MetaML is "
+            f"{median / other:.2f} ×, {median - other:+.1f} {unit}"
         )
     print(f"  goal: {goal}", flush=True)

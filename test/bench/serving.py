@@ -264,8 +264,10 @@ def report(seen: dict[str, dict[int, Load]]) -> None:
         for name, loads in seen.items():
             rate, p99 = loads[connections].rate, loads[connections].p99
             print(
-                f"  {name:26} {middle(rate):8,.0f} requests/s ({min(rate):,.0f} – {max(rate):,.0f})   p99 {middle(p99):6.2f} ms"
-                f"   beside Granian {middle(rate) / middle(granian.rate):.2f} ×, p99 {middle(p99) / middle(granian.p99):.2f} ×"
+                f"  {name:26} {middle(rate):8,.0f} requests/s ({min(rate):,.0f} – {max(rate):,.0f})   p99 "
+                f"{middle(p99):6.2f} ms"
+                f"   beside Granian {middle(rate) / middle(granian.rate):.2f} ×, p99 "
+                f"{middle(p99) / middle(granian.p99):.2f} ×"
             )
     print(
         "  goals beside Granian: one by one 1.1 ×; in batches 2 × with p99 at most 0.7 ×; 1 connection 1.5 ×",
@@ -294,6 +296,7 @@ def start() -> None:
                     imports.append(1000 * (time.monotonic() - begin))
     a, b = statistics.median(ours_ms), statistics.median(imports)
     print(
-        f"\n  Shift-Enter to an answered example {a:.0f} ms, `python` with the same top level {b:.0f} ms: +{a - b:.0f} ms (goal +150)",
+        f"\n  Shift-Enter to an answered example {a:.0f} ms, `python` with the same top level {b:.0f} ms: "
+        f"+{a - b:.0f} ms (goal +150)",
         flush=True,
     )

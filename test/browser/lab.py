@@ -1,4 +1,6 @@
-"""One helper object for JupyterLab in a browser: it knows where things are on the page, the test says what is expected."""
+"""One helper object for JupyterLab in a browser: it knows where things are on the page, the test says what is
+expected.
+"""
 
 from __future__ import annotations
 

@@ -224,7 +224,8 @@ def test_interrupt_stops_and_a_second_one_stops_now(k: Kernel, script: Script, h
 def test_an_interrupt_that_takes_ipykernels_reply_leaves_no_cell_busy(k: Kernel, script: Script) -> None:
     # Between a cell's last statement and its reply an interrupt is "caught in kernel", and no reply follows.
     k.run(
-        "kernel = get_ipython().kernel; finish = kernel.finish_metadata\ndef once(*a):\n    kernel.finish_metadata = finish; import os; os.killpg(0, 2)"
+        "kernel = get_ipython().kernel; finish = kernel.finish_metadata\ndef once(*a):\n    "
+        "kernel.finish_metadata = finish; import os; os.killpg(0, 2)"
     )
     parent = k.client.execute(CELL.format("").replace("def f", "kernel.finish_metadata = once\ndef f"))
     behind = k.client.execute("1")

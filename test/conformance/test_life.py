@@ -83,7 +83,8 @@ def test_an_ipykernel_that_hangs_at_its_end_is_ended(fresh: Kernel) -> None:
     pid, child, process = fresh.pid, fresh.child().pid, fresh.process
     fresh.run(
         "import threading; control = get_ipython().kernel.parent.control_thread\n"
-        "control.is_alive, control.join = lambda: True, threading.Event().wait  # by then IPython has emptied the namespace"
+        "control.is_alive, control.join = lambda: True, threading.Event().wait  # by then IPython has emptied "
+        "the namespace"
     )
     fresh.control("shutdown_request", {"restart": False})
     assert process.wait(timeout=TIMEOUT) == 0
@@ -178,7 +179,10 @@ def test_parent_that_dies_leaves_no_orphan(tmp_path: Path) -> None:
     file = tmp_path / "kernel-x.json"
     write_connection_file(str(file), key=b"secret")
     argv = [a.replace("{connection_file}", str(file)) for a in get_kernel_spec("metaml").argv]
-    code = f"import os, subprocess, time; p = subprocess.Popen({argv!r}, env=dict(os.environ, JPY_PARENT_PID=str(os.getpid()))); print(p.pid, flush=True); time.sleep(60)"
+    code = (
+        f"import os, subprocess, time; p = subprocess.Popen({argv!r}, env=dict(os.environ, "
+        "JPY_PARENT_PID=str(os.getpid()))); print(p.pid, flush=True); time.sleep(60)"
+    )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())

@@ -65,7 +65,10 @@ def test_missing_values_go_in_and_out(notebook: Notebook) -> None:
     cell = "%%serve --into table\nimport pandas as pd\ndef table(df: pd.DataFrame) -> pd.DataFrame:\n    return df"
     assert notebook.run(cell).status == "ok"
     assert value(notebook, "table.predict(pd.DataFrame({'a': [1.0, float('nan')]}))") == [{"a": 1.0}, {"a": None}]
-    cell = "%%serve --into row\nimport numpy as np\ndef row(x: np.ndarray):\n    return {'missing': int(np.isnan(x).sum()), 'x': x}"
+    cell = (
+        "%%serve --into row\nimport numpy as np\ndef row(x: np.ndarray):\n    return {'missing': "
+        "int(np.isnan(x).sum()), 'x': x}"
+    )
     assert notebook.run(cell).status == "ok"
     assert value(notebook, "row.predict(np.array([1.0, np.nan]))") == {"missing": 1, "x": [1.0, None]}
 
@@ -90,7 +93,8 @@ def test_answers_that_the_function_words(notebook: Notebook) -> None:
     cell = (
         "%%serve --into worded --example 1\nimport metaml\ndef priced(age: int):\n    if age < 0:\n"
         "        raise metaml.HTTPError(422, 'age must not be negative')\n"
-        f"    return metaml.Response({PNG} if age else '<p>', type='' if age else 'text/html', headers={{'X-Age': age}})"
+        f"    return metaml.Response({PNG} if age else '<p>', type='' if age else 'text/html', "
+        f"headers={{'X-Age': age}})"
     )
     shown = notebook.run(cell)
     assert shown.status == "ok", shown.traceback
@@ -100,7 +104,8 @@ def test_answers_that_the_function_words(notebook: Notebook) -> None:
     assert ask(url, b"0") == (200, "text/html; charset=utf-8", b"<p>")
     # In the notebook it is a function as any other.
     called = notebook.run(
-        "try:\n    priced(-1)\nexcept metaml.HTTPError as error:\n    print(error.status, error.text, priced(1).headers)"
+        "try:\n    priced(-1)\nexcept metaml.HTTPError as error:\n    print(error.status, error.text, "
+        "priced(1).headers)"
     )
     assert called.text == "422 age must not be negative (('X-Age', '1'),)\n", called.traceback
 

@@ -33,11 +33,13 @@ def test_completions_and_parallelism(notebook: Notebook) -> None:
 
 def test_numpy_draws_become_python_values(notebook: Notebook) -> None:
     notebook.run(
-        "import random\nimport numpy as np\ndef draw():\n    while True:\n        yield {'n': np.random.choice([128, 256, 512], 1), 'x': np.float32(0.1), 's': random.normalvariate(0, 1)}"
+        "import random\nimport numpy as np\ndef draw():\n    while True:\n        yield {'n': "
+        "np.random.choice([128, 256, 512], 1), 'x': np.float32(0.1), 's': random.normalvariate(0, 1)}"
     )
     assert (
         notebook.run(
-            "%%train --hyper-parameters draw --completions 3 --name typed\ndef f(n, x, s):\n    return {'ok': float(isinstance(n, int) and x == 0.1)}"
+            "%%train --hyper-parameters draw --completions 3 --name typed\ndef f(n, x, s):\n    return {'ok': "
+            "float(isinstance(n, int) and x == 0.1)}"
         ).status
         == "ok"
     )
@@ -47,7 +49,8 @@ def test_numpy_draws_become_python_values(notebook: Notebook) -> None:
 def test_objective(notebook: Notebook) -> None:
     notebook.run("rows = [{'x': 1}, {'x': 2}]")
     notebook.run(
-        "%%train --hyper-parameters rows --objective min:effort --name chosen\ndef f(x): return {'effort': x, 'gain': x}"
+        "%%train --hyper-parameters rows --objective min:effort --name chosen\ndef f(x): return {'effort': x, "
+        "'gain': x}"
     )
     assert notebook.run("run.best().parameters, run.best('gain', mode='max').parameters").results == [
         "({'x': 1}, {'x': 2})"
@@ -107,7 +110,9 @@ def test_with_ships_a_value(notebook: Notebook) -> None:
 def test_retries_are_for_what_was_killed(notebook: Notebook) -> None:
     gate = notebook.folder / "once"
     shown = notebook.run(
-        f"%%train --name retried --retries 2\nimport os, signal\ndef f():\n    if not os.path.exists({str(gate)!r}):\n        open({str(gate)!r}, 'w').close()\n        os.kill(os.getpid(), signal.SIGKILL)\n    return 1"
+        "%%train --name retried --retries 2\nimport os, signal\ndef f():\n    if not "
+        f"os.path.exists({str(gate)!r}):\n        open({str(gate)!r}, 'w').close()\n        "
+        "os.kill(os.getpid(), signal.SIGKILL)\n    return 1"
     )
     assert shown.status == "ok", shown.error
     assert "attempt 2" in shown.plain
@@ -152,7 +157,8 @@ def test_settings_of_the_environment_are_those_of_the_session(home: Path, tmp_pa
 
 def test_a_report_is_a_metric_and_what_is_returned_wins(notebook: Notebook) -> None:
     notebook.run(
-        "%%train --name reporting\nfrom metaml import report, output\ndef f():\n    for i in range(3): report(step=i, loss=3 - i)\n    (output() / 'x.txt').write_text('kept')\n    return {'loss': 0.5}"
+        "%%train --name reporting\nfrom metaml import report, output\ndef f():\n    for i in range(3): "
+        "report(step=i, loss=3 - i)\n    (output() / 'x.txt').write_text('kept')\n    return {'loss': 0.5}"
     )
     assert notebook.run("run.best().metrics, [(h.step, h.value) for h in run.history]").results == [
         "({'loss': 0.5}, [(0, 3.0), (1, 2.0), (2, 1.0)])"
@@ -168,7 +174,8 @@ def test_what_is_no_number_is_kept_with_a_warning(notebook: Notebook) -> None:
 
 def test_logs(notebook: Notebook) -> None:
     notebook.run(
-        "%%train --name talking --completions 2\nimport sys\ndef f():\n    print('out')\n    print('err', file=sys.stderr)\n    return 1"
+        "%%train --name talking --completions 2\nimport sys\ndef f():\n    print('out')\n    print('err', "
+        "file=sys.stderr)\n    return 1"
     )
     assert notebook.run("print(run.logs(1))").text.split() == ["out", "err"]
     assert notebook.metaml("logs", "talking:0", "--stream", "stderr") == "err\n"
@@ -188,7 +195,8 @@ def test_the_slice_goes_through_cells_run_twice_and_out_of_order(notebook: Noteb
 
 def test_ipython_syntax_in_cells_that_are_needed(notebook: Notebook) -> None:
     notebook.run(
-        "%matplotlib inline\nword = 'two'\nlisting = !echo one $word\n%time steps = 3\nasync def three():\n    return 3\nvalue = await three()\nthree?"
+        "%matplotlib inline\nword = 'two'\nlisting = !echo one $word\n%time steps = 3\nasync def three():\n    "
+        "return 3\nvalue = await three()\nthree?"
     )
     shown = notebook.run("%%train --name magical\ndef f(): return {'loss': steps + value + len(listing)}")
     assert shown.status == "ok", shown.error
@@ -214,7 +222,9 @@ def test_names_of_a_file_that_was_run(notebook: Notebook) -> None:
 
 def test_decorator_in_a_notebook(notebook: Notebook) -> None:
     notebook.run(
-        "from metaml import Train\nrows = [{'x': 1}, {'x': 2}]\n@Train(settings={'parallelism': 2, 'hyper_parameters': rows, 'name': 'decorated'}, package={'repository': 'example', 'publish': True})\ndef f(x):\n    return {'loss': x}"
+        "from metaml import Train\nrows = [{'x': 1}, {'x': 2}]\n@Train(settings={'parallelism': 2, "
+        "'hyper_parameters': rows, 'name': 'decorated'}, package={'repository': 'example', 'publish': True})\n"
+        "def f(x):\n    return {'loss': x}"
     )
     assert notebook.run("f(3)").results == ["{'loss': 3}"], "with arguments it is the plain function"
     shown = notebook.run("r = f()")

@@ -138,7 +138,8 @@ def test_a_failed_run_is_no_success_for_those_that_wait(notebook: Notebook) -> N
 
 def test_some_failed_is_a_warning_and_the_run_is_usable(notebook: Notebook) -> None:
     shown = notebook.run(
-        "%%train --hyper-parameters rows\ndef train(x):\n    if x == 2: raise ValueError('two is bad')\n    return {'loss': x}"
+        "%%train --hyper-parameters rows\ndef train(x):\n    if x == 2: raise ValueError('two is bad')\n    "
+        "return {'loss': x}"
     )
     assert shown.status == "ok"
     assert "2 trials, 1 failed" in shown.plain
@@ -156,7 +157,8 @@ def test_a_trial_killed_by_a_signal_says_so(notebook: Notebook) -> None:
 def test_a_program_whose_top_level_fails(notebook: Notebook) -> None:
     notebook.run("import sys\nhere = {'IPython': 1}")
     shown = notebook.run(
-        "%%train\nbroken = here[[m for m in sys.modules if m in ('IPython', 'metaml._trial.trial')][0]]\ndef train():\n    return broken"
+        "%%train\nbroken = here[[m for m in sys.modules if m in ('IPython', 'metaml._trial.trial')][0]]\ndef "
+        "train():\n    return broken"
     )
     assert "could not be loaded: KeyError: 'metaml._trial.trial'" in shown.error
     assert f"cell {shown.count}, line 2" in shown.traceback

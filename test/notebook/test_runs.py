@@ -225,7 +225,8 @@ def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
         loaded = plain.run(f"import sys; sys.path.insert(0, {module_folder()!r})\n%load_ext metaml")
         assert loaded.status == "ok", loaded.traceback
         shown = plain.run(
-            "%%train --hyper-parameters rows\nrows = [{'x': 1}, {'x': 2}]\ndef train(x):\n    return {'score': x + offset}"
+            "%%train --hyper-parameters rows\nrows = [{'x': 1}, {'x': 2}]\ndef train(x):\n    return {'score': "
+            "x + offset}"
         )
         assert shown.status == "ok", shown.error
         assert "2 trials   succeeded" in shown.plain
@@ -240,7 +241,8 @@ def test_without_our_kernel(home: Path, tmp_path: Path) -> None:
 
 def test_a_train_cell_in_a_loop_waits_in_python(notebook: Notebook) -> None:
     shown = notebook.run(
-        "for i in range(2):\n    get_ipython().run_cell_magic('train', '--name looped', f'def train():\\n    return {i}')\nprint('after')"
+        "for i in range(2):\n    get_ipython().run_cell_magic('train', '--name looped', f'def train():\\n    "
+        "return {i}')\nprint('after')"
     )
     assert shown.status == "ok", shown.traceback
     assert "after" in shown.text
@@ -250,7 +252,8 @@ def test_a_train_cell_in_a_loop_waits_in_python(notebook: Notebook) -> None:
 def test_tensorboard_is_there_while_the_run_lasts(notebook: Notebook, gate: Gate) -> None:
     cell = gate.cell("--detach --tensorboard").replace(
         "    while",
-        "    from tensorboard.summary import Writer\n    from metaml import output\n    w = Writer(str(output())); w.add_scalar('wave', 0.25, 3); w.flush()\n    while",
+        "    from tensorboard.summary import Writer\n    from metaml import output\n    w = "
+        "Writer(str(output())); w.add_scalar('wave', 0.25, 3); w.flush()\n    while",
     )
     assert notebook.run(cell).status == "ok"
     name = notebook.run("run.name").results[0].strip("'")

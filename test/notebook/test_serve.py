@@ -27,7 +27,9 @@ from surroundings import BIN, until
 # Top-level code that raises, but not in the notebook.
 ONLY_HERE = """
 import sys
-{} = {{'IPython': 1}}[[m for m in sys.modules if m in ('IPython', 'metaml._trial.trial', 'metaml._worker.worker')][0]]"""
+{} = {{'IPython': 1}}[
+    [m for m in sys.modules if m in ('IPython', 'metaml._trial.trial', 'metaml._worker.worker')][0]
+]"""
 URL = re.compile(r"http://127\.0\.0\.1:\d+/\S+")
 
 
@@ -382,7 +384,8 @@ REFUSED = {
     ),
     "a run without outputs": (
         "%%serve --model empty" + FUNCTION,
-        "trial 0 of empty-1 kept no files, so it has no model to serve\nWhat the training function writes into metaml.output() is kept.",
+        "trial 0 of empty-1 kept no files, so it has no model to serve\nWhat the training function writes into "
+        "metaml.output() is kept.",
     ),
     "a trial that does not exist": ("%%serve --model empty:3" + FUNCTION, "empty-1 has no trial 3, only 0 to 0"),
     "an example that does not exist": ("%%serve --example gone" + FUNCTION, "--example gone: there is no `gone` here"),
@@ -442,7 +445,10 @@ def test_an_interrupt_gives_up_the_start(notebook: Notebook) -> None:
             notebook.manager.interrupt_kernel()
 
     asked: list[bool] = []
-    cell = "%%serve --name sluggish\nimport sys, time\nslept = 'ipykernel' in sys.modules or time.sleep(600)\ndef serve(x): return slept"
+    cell = (
+        "%%serve --name sluggish\nimport sys, time\nslept = 'ipykernel' in sys.modules or time.sleep(600)\n"
+        "def serve(x): return slept"
+    )
     shown = notebook.run(cell, when=interrupt)
     assert shown.error.startswith("KeyboardInterrupt: sluggish-1 was given up before it was ready"), shown.error
     until(lambda: show(notebook, "sluggish-1")["state"] == "stopped", "it has stopped")

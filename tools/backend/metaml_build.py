@@ -43,7 +43,9 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: S
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
-    """Packs the files that git knows, as they are here, so that the wheel can be built from them; the archive's name."""
+    """Packs the files that git knows, as they are here, so that the wheel can be built from them; the archive's
+    name.
+    """
     text = metadata()
     base = f"metaml-{version()}"
     name = f"{base}.tar.gz"

@@ -27,7 +27,8 @@ def rows():
     yield {"lr": 0.2}
 
 @Train(
-    settings={"parallelism": 4, "hyper_parameters": rows(), "tensorboard": True, "distributed_settings": {"ps": 1, "workers": 2}},
+    settings={"parallelism": 4, "hyper_parameters": rows(), "tensorboard": True,
+              "distributed_settings": {"ps": 1, "workers": 2}},
     package={"repository": "example.org/team", "name": "digits", "publish": True},
 )
 def train_model(lr=1.0):

@@ -52,7 +52,9 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             elif (node.module or "").startswith("metaml."):
                 yield node.lineno, str(node.module).split(".")[1]
         elif isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.split(".")[1]) for alias in node.names if alias.name.startswith("metaml."))
+            yield from (
+                (node.lineno, alias.name.split(".")[1]) for alias in node.names if alias.name.startswith("metaml.")
+            )
 
 
 def test_imports_run_downward() -> None:

@@ -206,7 +206,10 @@ def test_a_decorated_function_in_a_notebook(kernel: Kernel) -> None:
 
 
 def test_in_a_loop_each_waits_for_its_own(kernel: Kernel) -> None:
-    code = "for i in range(2):\n    get_ipython().run_cell('%%train --name loop --seed {i}\\ndef f():\\n    return 1')\nprint(run.name, run.state)"
+    code = (
+        "for i in range(2):\n    get_ipython().run_cell('%%train --name loop --seed {i}\\ndef f():\\n    "
+        "return 1')\nprint(run.name, run.state)"
+    )
     *shown, reply = kernel.execute(code)
     assert reply["content"]["status"] == "ok", reply["content"]
     assert "loop-2 succeeded" in texts(shown)
@@ -249,7 +252,10 @@ def test_an_interrupt_stops_the_run(kernel: Kernel) -> None:
 
 
 def test_detach_returns_at_once(kernel: Kernel) -> None:
-    code = "%%train --detach\ndef f():\n    import os, time\n    while not os.path.exists('go'): time.sleep(0.01)\n    return 1"
+    code = (
+        "%%train --detach\ndef f():\n    import os, time\n    while not os.path.exists('go'): "
+        "time.sleep(0.01)\n    return 1"
+    )
     assert kernel.execute(code)[-1]["content"]["status"] == "ok"
     reply = kernel.execute("run.wait(0.01)")[-1]
     assert reply["content"]["ename"] == "TimeoutError"
@@ -351,7 +357,8 @@ def rows():
     while True:
         yield {"lr": random.random()}
 
-@Train(settings={"parallelism": 2, "hyper_parameters": rows()}, package={"repository": "example.org/x", "publish": True})
+@Train(settings={"parallelism": 2, "hyper_parameters": rows()},
+       package={"repository": "example.org/x", "publish": True})
 def train_model(lr):
     return {"loss": lr}
 

@@ -98,7 +98,10 @@ def test_an_array_goes_in_and_out_raw_and_may_be_changed(tmp_path: Path) -> None
 
 def test_an_array_that_a_function_keeps_is_its_own(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    source = "import numpy as np\nkept = []\ndef serve(x: np.ndarray):\n    kept.append(x)\n    return np.concatenate(kept)\n"
+    source = (
+        "import numpy as np\nkept = []\ndef serve(x: np.ndarray):\n    kept.append(x)\n    return "
+        "np.concatenate(kept)\n"
+    )
     with serving(tmp_path, source) as (front, _):
         for n in range(1, 5):
             answer = front.call(array_item((1,), doubles(n)))[0]
@@ -463,7 +466,10 @@ async def serve(x):
 
 
 def test_a_batch_may_be_async_too(tmp_path: Path) -> None:
-    source = "import asyncio\nasync def serve(xs: list[float]):\n    await asyncio.sleep(0)\n    return [1 / x for x in xs]\n"
+    source = (
+        "import asyncio\nasync def serve(xs: list[float]):\n    await asyncio.sleep(0)\n    return [1 / x "
+        "for x in xs]\n"
+    )
     with serving(tmp_path, source, batch=4) as (front, _):
         assert [answer.body for answer in front.call(json_item("1"), json_item("2"))] == [1, 0.5]
         assert [answer.status for answer in front.call(json_item("1"), json_item("0"))] == [200, 500]
@@ -690,7 +696,10 @@ def test_what_is_printed_is_in_the_workers_files_line_by_line(tmp_path: Path) ->
 
 def test_short_calls_of_a_frame_are_answered_together_and_long_ones_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "gate")
-    source = f"import time\ndef serve(x):\n    if x:\n        open({str(tmp_path / 'gate')!r}).close()\n        time.sleep(0.001)\n    return x\n"
+    source = (
+        f"import time\ndef serve(x):\n    if x:\n        open({str(tmp_path / 'gate')!r}).close()\n        "
+        "time.sleep(0.001)\n    return x\n"
+    )
     with serving(tmp_path, source) as (front, _):
         left, replies = set(front.send(*[json_item("0")] * 2000)), 0
         while left:

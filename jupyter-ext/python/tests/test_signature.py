@@ -472,9 +472,12 @@ def test_an_example_is_made_where_the_signature_says_enough(program: Any, source
 
 
 EVERY = """
-def serve(a: int, b: Order, c: Tree, d: list[Part] | Point, e: Mapping[Color, decimal.Decimal], f: Literal["x", 2] | None,
-          g: tuple[int, str, bool], h: set[int], i: datetime.datetime, j: datetime.timedelta, k: uuid.UUID, l: dict[int, float],
-          m: bytes, n: Any, o: frozenset, p: Level, q: datetime.date, r: float | str = 3, *, s: int = 5, **rest: bool) -> list[Item]:
+def serve(a: int, b: Order, c: Tree, d: list[Part] | Point, e: Mapping[Color, decimal.Decimal],
+          f: Literal["x", 2] | None,
+          g: tuple[int, str, bool], h: set[int], i: datetime.datetime, j: datetime.timedelta, k: uuid.UUID,
+          l: dict[int, float],
+          m: bytes, n: Any, o: frozenset, p: Level, q: datetime.date, r: float | str = 3, *, s: int = 5,
+          **rest: bool) -> list[Item]:
     "Does it all."
 """
 
@@ -812,7 +815,10 @@ def test_a_path_that_no_parameter_fits_is_refused(program: Any, source: str, bat
 
 
 def test_the_document_has_parameters_in_their_places(program: Any) -> None:
-    source = "def serve(id: int, item: Item, tags: list[str], pairs: list[tuple[int, int]] = [], when: datetime.date | None = None): pass"
+    source = (
+        "def serve(id: int, item: Item, tags: list[str], pairs: list[tuple[int, int]] = [], when: "
+        "datetime.date | None = None): pass"
+    )
     signature = program(source, path="/items/{id}")
     published = signature.published("/items/{id}")
     item = published["openapi"]["paths"]["/items/{id}"]
@@ -905,7 +911,8 @@ def test_models_take_files(program: Any) -> None:
     pytest.importorskip("pydantic")
     classes = (
         PYDANTIC
-        + "class Upload(pydantic.BaseModel):\n    model_config = {'strict': True}\n    image: bytes\n    tags: list[str] = []\n"
+        + "class Upload(pydantic.BaseModel):\n    model_config = {'strict': True}\n    image: bytes\n    tags: "
+        "list[str] = []\n"
     )
     made = program("def serve(u: Upload): pass", before=classes).from_fields({"image": b"a", "tags": "x"})
     assert (made.image, made.tags) == (b"a", ["x"])
@@ -1142,7 +1149,8 @@ def test_nothing_is_imported_that_the_program_has_not(tmp_path: Path) -> None:
         "from metaml._worker import worker\n"
         "def serve(a: int, b: list[str] = []) -> dict[str, float]: pass\n"
         "signature.read(serve, 'serve').published('/p')\n"
-        "print(sorted({'inspect', 'asyncio', 'numpy', 'dataclasses', 'datetime', 'typing_extensions', 'pydantic', 'http'} & set(sys.modules)))\n"
+        "print(sorted({'inspect', 'asyncio', 'numpy', 'dataclasses', 'datetime', 'typing_extensions', "
+        "'pydantic', 'http'} & set(sys.modules)))\n"
     )
     module = str(Path(__file__).resolve().parents[1])
     done = subprocess.run(

@@ -126,7 +126,9 @@ class Conversation:
         return message
 
     def close(self) -> str:
-        """End the conversation and wait for the child, if there is one. Returns what the child wrote on standard error."""
+        """End the conversation and wait for the child, if there is one. Returns what the child wrote on
+        standard error.
+        """
         if self.closed:
             return ""
         self.closed = True
@@ -139,7 +141,9 @@ class Conversation:
 
 @contextlib.contextmanager
 def interrupts_held(conversation: Conversation) -> Iterator[None]:
-    """Within it an interrupt makes :meth:`Conversation.receive` raise :class:`Interrupt`, and never cuts a line in two."""
+    """Within it an interrupt makes :meth:`Conversation.receive` raise :class:`Interrupt`, and never cuts a line
+    in two.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # no interrupt ever reaches another thread
         return

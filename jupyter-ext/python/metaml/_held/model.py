@@ -1,4 +1,6 @@
-"""`metaml.model()`: the folder of the model that a server serves, the same in the notebook and in the server's workers."""
+"""`metaml.model()`: the folder of the model that a server serves, the same in the notebook and in the server's
+workers.
+"""
 
 from __future__ import annotations
 

@@ -407,7 +407,10 @@ class Run(Held):
             return f"<Run {self.name}: {str(error).splitlines()[0] if str(error) else 'unknown'}>"
         trials = data.get("trials") or []
         states = [trial.get("state") for trial in trials]
-        text = f"{data.get('state')}, {_progress(len(states), states.count('succeeded'), states.count('failed'), states.count('stopped'))}"
+        text = (
+            f"{data.get('state')}, "
+            f"{_progress(len(states), states.count('succeeded'), states.count('failed'), states.count('stopped'))}"
+        )
         objective, best = data.get("objective"), data.get("best")
         if objective and isinstance(best, int) and objective["metric"] in trials[best].get("metrics", {}):
             value = trials[best].get("metrics", {}).get(objective["metric"])

@@ -62,7 +62,9 @@ class Channel:
         return fds
 
     def close(self) -> None:
-        """Close it, with descriptors that came for others: one that stayed open would keep their channels from ending."""
+        """Close it, with descriptors that came for others: one that stayed open would keep their channels from
+        ending.
+        """
         for fd in self._fds:
             if fd >= 0:
                 os.close(fd)

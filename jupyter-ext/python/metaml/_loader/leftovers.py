@@ -2,7 +2,7 @@
 be forks.
 
 Imported only where something stands in the way of a fork. Each part here is known to start again by itself when it is
-next used; whether it is really gone is for the loader to see (``_loader.Watcher``).
+next used; whether it is really gone is for the loader to see (``watcher.py``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``lock.txt``: the distributions behind the modules that a program loaded, ``name==version``, one a line.
 
-``python -m metaml._lock`` runs beside the trials at the lowest priority, so it may take its time. It reads {file,
-modules} from its standard input, where modules maps each top-level module to its file or folder.
+``python -m metaml._loader.lock`` runs beside the trials at the lowest priority, so it may take its time. It reads
+{file, modules} from its standard input, where modules maps each top-level module to its file or folder.
 """
 
 from __future__ import annotations

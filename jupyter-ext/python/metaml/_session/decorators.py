@@ -321,7 +321,9 @@ _hooked = False
 
 
 def quiet_excepthook() -> None:
-    """In a script, our own exceptions end it with their sentence and no stack: it would show this module's lines alone."""
+    """In a script, our own exceptions end it with their sentence and no stack: it would show this module's
+    lines alone.
+    """
     global _hooked
     if _hooked or _live() is not None:
         return

@@ -40,8 +40,8 @@ class Source:
 
     Attributes:
         name (str): what it is called in messages.
-        literal (bool): its rows are known by value; else it is code that is called anew whenever it ends, or a dict with
-            distributions, which never ends.
+        literal (bool): its rows are known by value; else it is code that is called anew whenever it ends, or a dict
+            with distributions, which never ends.
     """
 
     def __init__(self, given: Any, name: str) -> None:
@@ -94,7 +94,9 @@ class Source:
             )
 
     def _remade(self, generator: types.GeneratorType[Any, Any, Any]) -> Callable[[], Any]:
-        """How to make a generator object again, from its code, arguments and closure, before its first row was taken."""
+        """How to make a generator object again, from its code, arguments and closure, before its first row was
+        taken.
+        """
         code = generator.gi_code
         if code.co_name == "<genexpr>":
             raise self._no(
@@ -145,7 +147,8 @@ class Source:
         if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
             raise self._no(
                 f"is {a_kind_of(given)}, which gives no hyperparameters",
-                "Pass a generator function, a function that returns a dict, a list of dicts, a dict of lists or a DataFrame.",
+                "Pass a generator function, a function that returns a dict, a list of dicts, a dict of lists or "
+                "a DataFrame.",
             )
         if isinstance(given, Iterator) or not hasattr(given, "__len__"):
             raise self._no(
@@ -465,7 +468,8 @@ def _passes(
             if before == 0:
                 raise _nothing(source)
             raise Refused(
-                f"`{source.name}` gives nothing when it is called again after {before} {'row' if before == 1 else 'rows'}",
+                f"`{source.name}` gives nothing when it is called again after {before} "
+                f"{'row' if before == 1 else 'rows'}",
                 "Pass a list instead of an iterator.",
                 code="hyper-parameters",
             )

@@ -11,7 +11,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-#: Process that started the kernel. Where our kernel stands between, it says which; _magic takes that out of the environment.
+#: Process that started the kernel. Where our kernel stands between, it says which; _magic takes that out of the
+#: environment.
 starter = ""
 
 

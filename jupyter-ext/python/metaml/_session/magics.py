@@ -86,7 +86,9 @@ def _take_environment() -> None:
 
 
 def transform(lines: list[str]) -> list[str]:
-    """The input transformer: runs after IPython has taken blank lines, indentation and prompts off, before cell magics."""
+    """The input transformer: runs after IPython has taken blank lines, indentation and prompts off, before cell
+    magics.
+    """
     head = _HEAD.match(lines[0]) if lines else None
     if head is None:
         return lines
@@ -315,7 +317,9 @@ class _Extension:
         display(message["bundle"], **options)
 
     def place(self, run: Run | Server, into: str, count: int) -> binding.Name:
-        """Where the user gets it: under the name that they asked for, else `run` or `server` when that is free or ours."""
+        """Where the user gets it: under the name that they asked for, else `run` or `server` when that is free
+        or ours.
+        """
         from metaml._held.run import Held, Run
 
         namespace = self.shell.user_ns

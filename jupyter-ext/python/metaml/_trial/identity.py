@@ -13,7 +13,8 @@ _here: int | None = None
 
 
 def seed() -> int:
-    """The seed of the trial, the same for all its attempts: made of ``--seed``, else of the run's name, and of the trial's number::
+    """The seed of the trial, the same for all its attempts: made of ``--seed``, else of the run's name, and of the
+    trial's number::
 
         rng = np.random.default_rng(metaml.seed())
 

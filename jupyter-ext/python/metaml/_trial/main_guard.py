@@ -6,7 +6,9 @@ import ast
 
 
 def is_guard(node: ast.stmt) -> bool:
-    """Whether a statement is ``if __name__ == "__main__":`` and nothing else; one with an ``else`` is the user's own."""
+    """Whether a statement is ``if __name__ == "__main__":`` and nothing else; one with an ``else`` is the
+    user's own.
+    """
     if not isinstance(node, ast.If) or node.orelse or not isinstance(node.test, ast.Compare):
         return False
     sides = [node.test.left, *node.test.comparators]

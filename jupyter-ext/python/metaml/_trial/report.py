@@ -119,7 +119,8 @@ def _say_why_not() -> None:
     if "_METAML_TRIAL" in os.environ and not _told:
         _told = True
         print(
-            "metaml: report() is kept only from a trial's own process and its forks, not from processes that it starts anew "
+            "metaml: report() is kept only from a trial's own process and its forks, not from processes that it "
+            "starts anew "
             "(spawn, forkserver, subprocess); hand the values to the trial and report them there",
             file=sys.stderr,
             flush=True,

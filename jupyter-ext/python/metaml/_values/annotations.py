@@ -120,7 +120,8 @@ class _Maker:
     def refused(self, annotation: Any) -> Refused:
         return Refused(
             f"{self.what} is annotated as {label_of(annotation)}, which cannot be made from JSON",
-            "Annotate it with built-in types, a dataclass, a TypedDict, a pydantic model or a numpy array, or leave the annotation out.",
+            "Annotate it with built-in types, a dataclass, a TypedDict, a pydantic model or a numpy array, or "
+            "leave the annotation out.",
         )
 
     def _generic(self, annotation: Any, origin: Any, args: tuple[Any, ...]) -> Kind:

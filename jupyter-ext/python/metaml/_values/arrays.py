@@ -184,7 +184,9 @@ class Table(FromJSON):
         return not self._series and not (type(column) is list and column and all(type(row) is dict for row in column))
 
     def _table(self, value: Any) -> Any:
-        """The table or column of a value. Of numbers pandas takes null as NaN; where there is nothing but null, we do."""
+        """The table or column of a value. Of numbers pandas takes null as NaN; where there is nothing but null,
+        we do.
+        """
         if self._series:
             return self._make(value, dtype="float64" if value and all(one is None for one in value) else None)
         made = self._make(value)

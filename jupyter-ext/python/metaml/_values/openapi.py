@@ -23,7 +23,9 @@ _STREAMS = (abc.Iterator, abc.Generator, abc.AsyncIterator, abc.AsyncGenerator, 
 
 
 def publish(signature: Signature, path: str) -> dict[str, Any]:
-    """The fields of a hello that tell about the input: ``openapi`` and, where the signature says enough, ``example``."""
+    """The fields of a hello that tell about the input: ``openapi`` and, where the signature says enough,
+    ``example``.
+    """
     definitions = Definitions()
     body = _body(signature, definitions)
     content = _content(signature, definitions, body)

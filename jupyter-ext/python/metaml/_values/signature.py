@@ -255,7 +255,9 @@ class Signature:
         return openapi.publish(self, path)
 
     def with_path(self, values: dict[str, str], rest: Callable[[], Any]) -> Any:
-        """The arguments of a function that has some in the path of the URL: their texts, and what gives all the others."""
+        """The arguments of a function that has some in the path of the URL: their texts, and what gives all the
+        others.
+        """
         problems: Problems = []
         named = {one.name: one.kind.text(values.get(one.name, ""), [one.name], problems) for one in self.path}
         if problems:

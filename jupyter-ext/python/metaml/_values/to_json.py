@@ -190,9 +190,8 @@ def _encoder() -> Callable[[Any], str]:
         ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=simpler
     )
     try:  # what encode does, without making it anew for each value
-        parts = json.encoder.c_make_encoder(
-            None, simpler, json.encoder.encode_basestring, None, ":", ",", False, False, False
-        )  # type: ignore[attr-defined]
+        make: Any = vars(json.encoder)["c_make_encoder"]
+        parts = make(None, simpler, json.encoder.encode_basestring, None, ":", ",", False, False, False)
         if "".join(parts({"a": [1, None]}, 0)) == '{"a":[1,null]}':
             return lambda value: (
                 encoder.encode(value) if isinstance(value, (str, float, int)) else "".join(parts(value, 0))

@@ -1,7 +1,7 @@
 """Calls of a serving function, without input and output: what happens to each, in steps.
 
-A step that has to wait yields what must be awaited, and gets what came of it, or its exception. The plain loop (``worker.py``)
-waits in place, the asynchronous one (``concurrent.py``) lets other calls go on meanwhile.
+A step that has to wait yields what must be awaited, and gets what came of it, or its exception. The plain loop
+(``worker.py``) waits in place, the asynchronous one (``concurrent.py``) lets other calls go on meanwhile.
 """
 
 from __future__ import annotations

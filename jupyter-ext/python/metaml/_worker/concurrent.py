@@ -1,4 +1,6 @@
-"""The worker of an ``async def`` function: an event loop, and many calls at a time. Imported for such functions alone."""
+"""The worker of an ``async def`` function: an event loop, and many calls at a time. Imported for such functions
+alone.
+"""
 
 from __future__ import annotations
 

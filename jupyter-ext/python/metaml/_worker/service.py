@@ -146,7 +146,9 @@ class Service:
         return item(ERROR, to_json.to_json(body), 500)
 
     def rows(self, value: Any) -> tuple[bytes, ...]:
-        """The body of a stacked reply whose items are an array's rows; empty if they have to be looked at one by one."""
+        """The body of a stacked reply whose items are an array's rows; empty if they have to be looked at one
+        by one.
+        """
         if not wire.travels(value.dtype) or value.nbytes > wire.MAX_FRAME - 1024 or not value.size:
             return ()
         value = _native(value)

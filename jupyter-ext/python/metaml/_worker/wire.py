@@ -55,7 +55,8 @@ MAX_FRAME = 256 << 20
 _DTYPES = frozenset(
     ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"],
 )
-#: Seconds after which what is finished is sent, though more of the same frame is to come; a system call takes a tenth of it.
+#: Seconds after which what is finished is sent, though more of the same frame is to come; a system call takes a tenth
+#: of it.
 _PATIENCE = 0.0001
 _AT_ONCE = 1 << 20  # bytes of replies that wait for others
 
