@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from conftest import BIN, Notebook
@@ -56,3 +58,19 @@ def test_the_script_of_the_tutorial_runs(notebook: Notebook, tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("{'x': 2}")
+
+
+def test_every_piece_of_python_in_the_pages_can_be_parsed() -> None:
+    root = TUTORIAL.parents[1]
+    found = 0
+    for page in [root / "README.md", root / "CONTRIBUTING.md", *root.glob("docs/**/*.md")]:
+        for piece in re.findall(r"^( *)```python\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL):
+            code = "".join(line for line in textwrap.dedent(piece[1]).splitlines(keepends=True) if line[:2] != "%%")
+            if code.strip() == 'if __name__ == "__main__":':
+                continue
+            found += 1
+            try:
+                ast.parse(code)
+            except SyntaxError as error:
+                raise AssertionError(f"{page.relative_to(root)}: {error}\n{code}") from None
+    assert found > 30
