@@ -9,7 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from conftest import BIN, Notebook
+from conftest import Notebook
+from surroundings import BIN
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
