@@ -16,7 +16,6 @@ import (
 
 	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/converter/syntax"
-	"github.com/metaml/metaml/converter/token"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -216,25 +215,6 @@ func (w *writer) name(want string) string {
 	w.taken[n] = true
 	w.names[want] = n
 	return n
-}
-
-// words are all names in a text, those inside of strings too: a format string or an annotation may have them.
-func words(code string, into map[string]bool) {
-	sc := token.NewScanner(code, 0)
-	for {
-		tok, ok := sc.Next()
-		if !ok {
-			return
-		}
-		if tok.Kind != token.Name && tok.Kind != token.String && tok.Kind != token.Bad {
-			continue
-		}
-		for _, f := range strings.FieldsFunc(code[tok.Start:tok.End], func(r rune) bool {
-			return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r < 0x80
-		}) {
-			into[f] = true
-		}
-	}
 }
 
 // reexport makes the notebook's definitions known where its pickles look for them.

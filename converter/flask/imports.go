@@ -2,12 +2,14 @@ package flask
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/converter/token"
 )
 
 // imported is one name of an import: import module as as, or from module import name as as.
@@ -83,7 +85,7 @@ func (w *writer) arrange() error {
 	for i, st := range w.s.Statements {
 		imports := w.importsOf(i)
 		if imports == nil {
-			words(st.Text, used)
+			maps.Copy(used, token.Words(st.Text))
 			for _, n := range st.Defines {
 				bind(n, i)
 			}
@@ -141,7 +143,7 @@ func (w *writer) block(i int, st slicer.Statement, text string) block {
 		}
 	}
 	found := map[string]bool{}
-	words(st.Text, found)
+	maps.Copy(found, token.Words(st.Text))
 	for _, n := range []string{"joblib", "pickle", "cloudpickle", "dill", "torch", "load"} {
 		b.loads = b.loads || found[n]
 	}
@@ -189,7 +191,7 @@ func (w *writer) importsFollow(i int) bool {
 
 func mentions(text string, names map[string]bool) bool {
 	found := map[string]bool{}
-	words(text, found)
+	maps.Copy(found, token.Words(text))
 	for n := range found {
 		if names[n] {
 			return true

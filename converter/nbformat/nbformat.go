@@ -89,8 +89,8 @@ type rawNotebook struct {
 	} `json:"metadata"`
 }
 
-// Cells reads a notebook. Its errors are one sentence that names the place.
-func Cells(data []byte) (*Notebook, error) {
+// Read reads a notebook. Its errors are one sentence that names the place.
+func Read(data []byte) (*Notebook, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	var raw rawNotebook
 	if err := json.Unmarshal(data, &raw); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/metaml/metaml/test/venv"
 )
 
-func TestCells(t *testing.T) {
-	nb, err := Cells([]byte("\ufeff" + `{"nbformat":4,"nbformat_minor":5,"metadata":{"kernelspec":{"language":"python"},"language_info":{"version":"3.12.1"}},"cells":[
+func TestRead(t *testing.T) {
+	nb, err := Read([]byte("\ufeff" + `{"nbformat":4,"nbformat_minor":5,"metadata":{"kernelspec":{"language":"python"},"language_info":{"version":"3.12.1"}},"cells":[
 		{"cell_type":"code","id":"a","execution_count":3,"metadata":{"tags":["one",2,""]},"source":["x = 1\n","y"],"outputs":[{"output_type":"stream","text":["…"]}]},
 		{"cell_type":"markdown","source":null,"attachments":{"i.png":{"image/png":"AAAA"}}},
 		{"cell_type":"raw","source":["a\r\n","b"]},
@@ -29,7 +29,7 @@ func TestCells(t *testing.T) {
 }
 
 func TestHeadingsAndOldTypes(t *testing.T) {
-	nb, err := Cells([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":9,"source":"a\n b"},{"cell_type":"html","source":"<b>"}]},{"cells":[{"cell_type":"code","input":["a","b"]}]}]}`))
+	nb, err := Read([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":9,"source":"a\n b"},{"cell_type":"html","source":"<b>"}]},{"cells":[{"cell_type":"code","input":["a","b"]}]}]}`))
 	if err != nil || !reflect.DeepEqual(nb.Cells, []Cell{{Type: "markdown", Source: "###### a b"}, {Type: "markdown", Source: "<b>"}, {Type: "code", Source: "a\nb"}}) {
 		t.Errorf("got %+v, %v", nb, err)
 	}
@@ -51,7 +51,7 @@ print(json.dumps([nbformat.writes(nbformat.convert(nb, v), version=v) for v in (
 		t.Fatal(err)
 	}
 	for _, text := range texts {
-		nb, err := Cells([]byte(text))
+		nb, err := Read([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestErrorsNameThePlace(t *testing.T) {
 		`{"nbformat":4,"cells":[{"cell_type":"code","source":"a"},{"cell_type":"code","source":{}}]}`: "cell 2 of the notebook cannot be read (/cells/1): its source is neither a string nor a list of strings",
 		`{"nbformat":4,"cells":[3]}`: "cell 1 of the notebook cannot be read (/cells/0)",
 	} {
-		if _, err := Cells([]byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := Read([]byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s\n got %v\nwant %s", in, err, want)
 		}
 	}
@@ -87,7 +87,7 @@ func FuzzCells(f *testing.F) {
 	f.Add([]byte(`{"nbformat":4,"cells":[{"cell_type":"code","source":["a\n","b"],"execution_count":1,"metadata":{"tags":["x"]}}]}`))
 	f.Add([]byte(`{"worksheets":[{"cells":[{"cell_type":"heading","level":1e9,"code":"x","prompt_number":"1"}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		nb, err := Cells(data)
+		nb, err := Read(data)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n") {
 				t.Errorf("the error has several lines: %q", err)

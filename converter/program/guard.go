@@ -16,7 +16,7 @@ const Guard = `if __name__ == "__main__":`
 // guard writes the command line: one option for each parameter, and the call of the entry. Its names are those of the module, so they
 // avoid every word of the program.
 func guard(s *slicer.Slice, kind, code string) string {
-	used := words(code)
+	used := token.Words(code)
 	name := func(want string) string {
 		for used[want] {
 			want = "_" + want
@@ -165,25 +165,3 @@ func (g guardWriter) option(p slicer.Parameter) string {
 
 // pyQuote writes a Python string literal. Go's syntax is Python's but for a few escapes, which quoting to ASCII avoids.
 func pyQuote(s string) string { return strconv.QuoteToASCII(strings.ToValidUTF8(s, "?")) }
-
-// words are all the names in a text.
-func words(code string) map[string]bool {
-	out := map[string]bool{}
-	sc := token.NewScanner(code, 0)
-	for {
-		tok, ok := sc.Next()
-		if !ok {
-			return out
-		}
-		switch tok.Kind {
-		case token.Name:
-			out[code[tok.Start:tok.End]] = true
-		case token.String, token.Bad: // a format string holds names
-			for _, f := range strings.FieldsFunc(code[tok.Start:tok.End], func(r rune) bool {
-				return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-			}) {
-				out[f] = true
-			}
-		}
-	}
-}

@@ -40,23 +40,23 @@ const (
 
 // Program is a program folder.
 type Program struct {
-	Kind       string
-	Entry      string
-	IsAsync    bool // the entry is a coroutine function
-	IsGenerate bool // the entry is a generator function
-	IsValue    bool // the entry is a value
-	Parameters []slicer.Parameter
-	Python     string // "3.11"; "" is unknown
-	Files      []File // of code/, sorted by path, main.py and program.json among them
-	Map        []MapLine
-	Digest     string // sha256 of the code, in hex
-	Imports    []string
-	With       []string // names whose values are expected in with/NAME.pickle, see [Program.Add]
-	Reseed     []string
-	Seeded     []string
-	SelfSeeded []string
-	UsesOutput bool
-	Source     string // notebook or file
+	Kind        string
+	Entry       string
+	IsAsync     bool // the entry is a coroutine function
+	IsGenerator bool // the entry is a generator function
+	IsValue     bool // the entry is a value
+	Parameters  []slicer.Parameter
+	Python      string // "3.11"; "" is unknown
+	Files       []File // of code/, sorted by path, main.py and program.json among them
+	Map         []MapLine
+	Digest      string // sha256 of the code, in hex
+	Imports     []string
+	With        []string // names whose values are expected in with/NAME.pickle, see [Program.Add]
+	Reseed      []string
+	Seeded      []string
+	SelfSeeded  []string
+	UsesOutput  bool
+	Source      string // notebook or file
 }
 
 // File is one file of code/.
@@ -111,7 +111,7 @@ func Make(s *slicer.Slice, kind string) (*Program, error) {
 		return nil, fmt.Errorf("a program is of the kind train, serve or draw, not %q", kind)
 	}
 	p := &Program{
-		Kind: kind, Entry: s.Entry.Name, IsAsync: s.Entry.IsAsync, IsGenerate: s.Entry.IsGenerator, IsValue: s.Entry.IsValue, Parameters: s.Entry.Parameters,
+		Kind: kind, Entry: s.Entry.Name, IsAsync: s.Entry.IsAsync, IsGenerator: s.Entry.IsGenerator, IsValue: s.Entry.IsValue, Parameters: s.Entry.Parameters,
 		Python: minor(s.Python), Imports: s.Imports, With: s.With, Reseed: s.Reseed, Seeded: s.Seeded, SelfSeeded: s.SelfSeeded, UsesOutput: s.UsesOutput, Source: s.Source,
 	}
 	if p.Parameters == nil {
@@ -143,7 +143,7 @@ func Make(s *slicer.Slice, kind string) (*Program, error) {
 		p.Files = append(p.Files, File{WithPath(name), 0o644, data})
 	}
 	data, err := json.MarshalIndent(manifest{
-		V: Version, Kind: p.Kind, Entry: p.Entry, Async: p.IsAsync, Generator: p.IsGenerate, Value: p.IsValue, Parameters: p.Parameters, Python: p.Python,
+		V: Version, Kind: p.Kind, Entry: p.Entry, Async: p.IsAsync, Generator: p.IsGenerator, Value: p.IsValue, Parameters: p.Parameters, Python: p.Python,
 		Imports: p.Imports, With: p.With, Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, UsesOutput: p.UsesOutput,
 	}, "", "  ")
 	if err != nil {
@@ -335,7 +335,7 @@ func Read(dir string) (*Program, error) {
 	case p.Main() == "":
 		return nil, fmt.Errorf("%s is not a program folder: it has no code/main.py", dir)
 	}
-	p.Kind, p.Entry, p.IsAsync, p.IsGenerate, p.IsValue = m.Kind, m.Entry, m.Async, m.Generator, m.Value
+	p.Kind, p.Entry, p.IsAsync, p.IsGenerator, p.IsValue = m.Kind, m.Entry, m.Async, m.Generator, m.Value
 	p.Parameters, p.Python, p.Imports, p.With = m.Parameters, m.Python, m.Imports, m.With
 	p.Reseed, p.Seeded, p.SelfSeeded, p.UsesOutput = m.Reseed, m.Seeded, m.SelfSeeded, m.UsesOutput
 	data, err := os.ReadFile(filepath.Join(dir, "map.json"))

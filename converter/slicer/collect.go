@@ -95,7 +95,7 @@ func (w *work) cellNotes() {
 			}
 		}
 		if c.broken > 0 && (c.OK == nil || !*c.OK) && !slices.ContainsFunc(c.stmts, func(s *stmt) bool { _, ok := w.kept[s]; return ok }) {
-			w.note("syntax", c.Seq, c.broken, "", "%s is not Python and was left out", w.at2(c, c.broken))
+			w.note("syntax", c.Seq, c.broken, "", "%s is not Python and was left out", w.position(c, c.broken))
 		}
 	}
 }

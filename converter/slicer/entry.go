@@ -74,10 +74,10 @@ func (w *work) broken(c *cell) error {
 	}
 	if p2 := find(c.tree.Root, "print_statement"); p2 != nil {
 		line = p2.Row + 1
-		return usererror.At("python2", c.Seq, line, "%s is Python 2: print is a statement there", w.at2(c, line)).
+		return usererror.At("python2", c.Seq, line, "%s is Python 2: print is a statement there", w.position(c, line)).
 			With("Write print(…) with parentheses.")
 	}
-	return usererror.At(usererror.CodeSyntax, c.Seq, line, "%s is not Python: %s", w.at2(c, line), shown)
+	return usererror.At(usererror.CodeSyntax, c.Seq, line, "%s is not Python: %s", w.position(c, line), shown)
 }
 
 // definition is a def at the top level of a cell, perhaps inside of an if or a try.
@@ -169,12 +169,12 @@ func (w *work) chooseEntry() error {
 	case w.o.Value:
 		e.IsValue = true
 	case v.bind.imp != nil:
-		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is imported in %s and has no source there", name, w.at2(s.cell, s.line)).
+		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is imported in %s and has no source there", name, w.position(s.cell, s.line)).
 			With("Write a function in a cell that calls it.")
 	case def != nil:
 		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is a class; a function is needed", name).With("Write a function that makes one and uses it.")
 	default:
-		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is not defined by def (%s)", name, w.at2(s.cell, s.line)).
+		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is not defined by def (%s)", name, w.position(s.cell, s.line)).
 			With("Write it as a function: def %s(…):", name)
 	}
 	w.out.Entry = e
@@ -208,8 +208,8 @@ func (w *work) place(c *cell) string {
 	return "cell " + itoa(c.label())
 }
 
-// at2 names a cell and a line.
-func (w *work) at2(c *cell, line int) string {
+// position names a cell and a line.
+func (w *work) position(c *cell, line int) string {
 	return c.where(w.doc.Kind, line)
 }
 
@@ -235,7 +235,7 @@ func (w *work) unknownFunction(name string) error {
 			names = append(names, d.name())
 		}
 	}
-	if n := nearest(name, names); n != "" {
+	if n := prose.Nearest(name, names); n != "" {
 		return c.With("Did you mean %s?", n)
 	}
 	return c
@@ -246,37 +246,4 @@ func upper(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-// nearest gives the most similar name, if one is similar.
-func nearest(name string, names []string) string {
-	best, score := "", len(name)/3+1
-	for _, n := range names {
-		if n == name {
-			continue
-		}
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < score {
-			best, score = n, d
-		}
-	}
-	return best
-}
-
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

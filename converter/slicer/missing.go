@@ -178,7 +178,7 @@ func (w *work) settle(h *hole) bool {
 // refuse makes the complaint about names without source.
 func (w *work) refuse(holes []*hole) error {
 	h := holes[0]
-	c := usererror.At(usererror.CodeNoSource, h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name, w.at2(h.stmt.cell, h.use.line), w.whyNot(h))
+	c := usererror.At(usererror.CodeNoSource, h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name, w.position(h.stmt.cell, h.use.line), w.whyNot(h))
 	c.Hint = w.remedy(h)
 	var more []string
 	for _, o := range holes[1:] {
@@ -186,7 +186,7 @@ func (w *work) refuse(holes []*hole) error {
 			more = append(more, fmt.Sprintf("%d more", len(holes)-5))
 			break
 		}
-		more = append(more, fmt.Sprintf("`%s` (%s)", o.name, w.at2(o.stmt.cell, o.use.line)))
+		more = append(more, fmt.Sprintf("`%s` (%s)", o.name, w.position(o.stmt.cell, o.use.line)))
 	}
 	if len(more) > 0 {
 		c.Text += "; the same holds for " + prose.List(more)
@@ -260,19 +260,12 @@ func magicText(m ipython.Magic) string {
 	case ipython.Cell:
 		return "%%" + m.Name
 	case ipython.Shell:
-		return "!" + short(m.Args)
+		return "!" + prose.Shorten(m.Args, 41)
 	}
 	if m.Name == "run" {
-		return "%run " + short(m.Args)
+		return "%run " + prose.Shorten(m.Args, 41)
 	}
 	return "%" + m.Name
-}
-
-func short(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
 }
 
 func (w *work) remedy(h *hole) string {
@@ -302,7 +295,8 @@ func (w *work) remedy(h *hole) string {
 	case strings.HasSuffix(w.lost[h.name], "restarted"), strings.HasSuffix(w.lost[h.name], "defined"):
 		return "Run that cell again."
 	}
-	if near := nearest(h.name, names); near != "" {
+	names = slices.DeleteFunc(names, func(name string) bool { return name == h.name }) // which a later cell defines
+	if near := prose.Nearest(h.name, names); near != "" {
 		return fmt.Sprintf("Did you mean %s?", near)
 	}
 	return "Define it in a cell."
@@ -337,17 +331,17 @@ func (w *work) unbuildable() error {
 			}
 			switch {
 			case slices.ContainsFunc(s.e.uses, func(u use) bool { return u.name == "get_ipython" }):
-				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line, "%s uses `%s`, which was made by the magic %s in %s", user, name, magicText(m), w.at2(s.cell, m.Line)).
+				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line, "%s uses `%s`, which was made by the magic %s in %s", user, name, magicText(m), w.position(s.cell, m.Line)).
 					With("Make it by Python in a cell, or ship its value with --with %s.", name)
 			case slices.ContainsFunc(s.e.late, func(u use) bool { return u.name == "get_ipython" }):
-				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line, "%s uses the magic %s (%s), which only a notebook can do", name, magicText(m), w.at2(s.cell, m.Line)).
+				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line, "%s uses the magic %s (%s), which only a notebook can do", name, magicText(m), w.position(s.cell, m.Line)).
 					With("Leave it out of the function.")
 			}
 		}
 		for i := range s.e.calls {
 			c := &s.e.calls[i]
 			if len(s.e.binds) > 0 && (c.callee == "input" && len(c.path) == 0 && c.plain && len(s.uses["input"]) == 0 || len(c.path) <= 1 && (c.callee == "getpass" || len(c.path) == 1 && c.path[0] == "getpass")) {
-				return usererror.At(usererror.CodeInteractive, s.cell.Seq, c.line, "%s uses `%s`, which was made by %s() in %s", user, name, strings.Join(append([]string{c.callee}, c.path...), "."), w.at2(s.cell, c.line)).
+				return usererror.At(usererror.CodeInteractive, s.cell.Seq, c.line, "%s uses `%s`, which was made by %s() in %s", user, name, strings.Join(append([]string{c.callee}, c.path...), "."), w.position(s.cell, c.line)).
 					With("Define it in a cell, or ship its value with --with %s.", name)
 			}
 		}

@@ -356,7 +356,7 @@ func (w *work) include(s *stmt, why string) {
 		c := &s.e.calls[i]
 		if c.plain && (c.callee == "exec" || c.callee == "eval") && len(s.uses[c.callee]) == 0 && len(c.path) == 0 {
 			w.note("exec", s.cell.Seq, c.line, "Write the code in a cell if the function needs names that it makes.",
-				"%s calls %s(), whose names cannot be seen", w.at2(s.cell, c.line), c.callee)
+				"%s calls %s(), whose names cannot be seen", w.position(s.cell, c.line), c.callee)
 		}
 	}
 }

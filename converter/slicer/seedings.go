@@ -51,14 +51,14 @@ func (w *work) seedings() {
 				continue // a generator that it gives a name is in w.generators
 			}
 			w.out.SelfSeeded = append(w.out.SelfSeeded, f.library)
-			w.seeds(Seeding{What: f.library, Place: w.at2(s.cell, f.row+1)})
+			w.seeds(Seeding{What: f.library, Place: w.position(s.cell, f.row+1)})
 		}
 	}
 	used := w.mentioned(w.entry.bind.def)
 	for _, g := range w.generators {
 		w.out.Seeded = append(w.out.Seeded, g.name)
 		if used[g.name] {
-			w.seeds(Seeding{What: g.name, Place: w.at2(g.stmt.cell, g.stmt.line), Own: true})
+			w.seeds(Seeding{What: g.name, Place: w.position(g.stmt.cell, g.stmt.line), Own: true})
 		}
 	}
 	slices.Sort(w.out.Seeded)
@@ -68,7 +68,7 @@ func (w *work) seedings() {
 			w.out.SelfSeeded = append(w.out.SelfSeeded, f.library)
 		}
 		if f.seed == fixed {
-			w.seeds(Seeding{What: f.library, Place: w.at2(w.entry.stmt.cell, f.row+1), Inside: true, Own: f.own})
+			w.seeds(Seeding{What: f.library, Place: w.position(w.entry.stmt.cell, f.row+1), Inside: true, Own: f.own})
 		}
 	}
 }

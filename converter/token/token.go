@@ -246,3 +246,26 @@ func scanField(src string, pos int, q byte, triple bool, nesting int) int {
 	}
 	return pos
 }
+
+// Words gives all names in a text, those inside of strings too: a format string or an annotation may have them.
+func Words(code string) map[string]bool {
+	words := map[string]bool{}
+	sc := NewScanner(code, 0)
+	for {
+		tok, ok := sc.Next()
+		if !ok {
+			return words
+		}
+		if tok.Kind != Name && tok.Kind != String && tok.Kind != Bad {
+			continue
+		}
+		for _, word := range strings.FieldsFunc(code[tok.Start:tok.End], separates) {
+			words[word] = true
+		}
+	}
+}
+
+// separates reports whether a character cannot stand in a name. Outside of ASCII all may: too many words do no harm.
+func separates(r rune) bool {
+	return r != '_' && r < 0x80 && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+}

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -104,4 +105,12 @@ func FuzzTokens(f *testing.F) {
 			end = tok.End
 		}
 	})
+}
+
+func TestWords(t *testing.T) {
+	got := Words("print(f\"{größe} of {n}\")  # not me\nx = 'a-b'")
+	want := map[string]bool{"print": true, "f": true, "größe": true, "of": true, "n": true, "x": true, "a": true, "b": true}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }

@@ -3,11 +3,12 @@ package prose
 import "strings"
 
 // Nearest gives the one of names that is closest to name, by the number of letters to change, or "" if none is close
-// enough to have been meant. Case, dashes and underscores do not count.
+// enough to have been meant: a third of its letters may be wrong, and one letter of three to five. Case, dashes and
+// underscores do not count, and what begins alike is close.
 func Nearest(name string, names []string) string {
 	fold := strings.NewReplacer("_", "-").Replace
 	want := fold(strings.ToLower(name))
-	best, distance := "", max(2, len(want)/3)+1
+	best, distance := "", max(min(len(want)-2, 1), len(want)/3)+1
 	for _, n := range names {
 		have := fold(strings.ToLower(n))
 		d := Distance(want, have)
