@@ -16,6 +16,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -30,10 +31,10 @@ func (a *app) conversation(ctx context.Context, render, planOnly bool) error {
 	c := &converse{app: a, peer: p, render: render, planOnly: planOnly}
 	err := c.serve(ctx)
 	switch {
-	case err == nil, errors.Is(err, errHangUp), errors.Is(err, errInterrupted):
+	case err == nil, errors.Is(err, talk.ErrClosed), errors.Is(err, errInterrupted):
 		return nil // cancelled or detached; nobody is there to be told
 	default:
-		return p.send("refused", c.refused(err))
+		return p.Send(c.refused(err))
 	}
 }
 
@@ -51,15 +52,15 @@ type converse struct {
 }
 
 func (c *converse) serve(ctx context.Context) error {
-	begin, err := c.peer.receive(ctx, "begin")
+	begin, err := c.peer.receive(ctx, talk.TypeBegin)
 	if err != nil {
 		return err
 	}
 	c.lines = begin.Cell.Lines
 	switch begin.Kind {
-	case "attach":
+	case talk.KindAttach:
 		return c.attach(ctx, begin)
-	case "show":
+	case talk.KindShow:
 		return c.glance(ctx, begin)
 	}
 	c.kind = run.Kind(begin.Kind)
@@ -88,7 +89,7 @@ func (c *converse) serve(ctx context.Context) error {
 	if err := c.options(resolved, model); err != nil {
 		return err
 	}
-	request, err := c.peer.receive(ctx, "request")
+	request, err := c.peer.receive(ctx, talk.TypeRequest)
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func (c *converse) serve(ctx context.Context) error {
 }
 
 // resolve finds the values of the settings.
-func (c *converse) resolve(begin fromPython) (*settings.Resolved, error) {
+func (c *converse) resolve(begin talk.FromModule) (*settings.Resolved, error) {
 	given, err := settings.ParseLine(c.kind, begin.Line)
 	if err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func (c *converse) resolve(begin fromPython) (*settings.Resolved, error) {
 }
 
 // settingsOf is the environment that settings are read from: the session's, which a cell can have changed (`%env METAML_SEED=3`).
-func (c *converse) settingsOf(begin fromPython) []string {
+func (c *converse) settingsOf(begin talk.FromModule) []string {
 	if begin.Environ == nil {
 		return c.environ
 	}
@@ -134,15 +135,15 @@ func (c *converse) settingsOf(begin fromPython) []string {
 
 // options tells the module what it needs before the body runs.
 func (c *converse) options(resolved *settings.Resolved, model deployer.Model) error {
-	fields := map[string]any{
-		"settings": resolved.Values, "parallelism": resolved.Int("parallelism"), "completions": resolved.Int("completions"),
-		"hyper_parameters": resolved.Text("hyper_parameters"), "with": resolved.List("with"), "into": resolved.Text("into"),
-		"function": resolved.Text("function"), "detach": resolved.Bool("detach"), "model": nil,
+	line := talk.Options{
+		Settings: resolved.Values, Parallelism: resolved.Int("parallelism"), Completions: resolved.Int("completions"),
+		HyperParameters: resolved.Text("hyper_parameters"), With: resolved.List("with"), Into: resolved.Text("into"),
+		Function: resolved.Text("function"), Detach: resolved.Bool("detach"),
 	}
 	if model.Name != "" {
-		fields["model"] = map[string]string{"name": model.Name, "folder": model.Folder}
+		line.Model = &talk.Model{Name: model.Name, Folder: model.Folder}
 	}
-	return c.peer.send("options", fields)
+	return c.peer.Send(line)
 }
 
 func (c *converse) submit(ctx context.Context, s *submission) error {
@@ -160,20 +161,20 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 	if err := c.showSlice(s); err != nil {
 		return err
 	}
-	if err := c.peer.send("accepted", map[string]any{
-		"run": plan.Spec.Name, "kind": plan.Spec.Kind, "key": plan.Spec.Key, "attached": plan.Attach != nil, "into": s.settings.Text("into"), "metaml": executable(), "detach": c.detach,
-		"interrupt": interruptMeans(s.settings),
+	if err := c.peer.Send(talk.Accepted{
+		Run: plan.Spec.Name, Kind: string(plan.Spec.Kind), Key: plan.Spec.Key, Attached: plan.Attach != nil, Into: s.settings.Text("into"),
+		Metaml: executable(), Detach: c.detach, Interrupt: interruptMeans(s.settings),
 	}); err != nil {
 		return err
 	}
-	if _, err := c.peer.receive(ctx, "bound"); err != nil {
+	if _, err := c.peer.receive(ctx, talk.TypeBound); err != nil {
 		return err
 	}
 	submitted, err := s.client.Submit(ctx, plan)
 	if err != nil {
 		return c.done(nil, &ending{name: "SubmissionFailed", text: message(err)})
 	}
-	if err := c.peer.send("submitted", map[string]any{"run": submitted.Spec.Name, "attached": submitted.Attached}); err != nil {
+	if err := c.peer.Send(talk.Submitted{Run: submitted.Spec.Name, Attached: submitted.Attached}); err != nil {
 		return err
 	}
 	return c.follow(ctx, s.client, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
@@ -211,7 +212,7 @@ func interruptMeans(s *settings.Resolved) string {
 func (c *converse) showText(what, text string) error {
 	text = view.Visible(text)
 	if c.render {
-		if err := c.peer.send("display", map[string]any{"bundle": map[string]string{"text/plain": text}, "display_id": displayID(what), "update": false}); err != nil {
+		if err := c.peer.Send(talk.Display{Bundle: map[string]string{"text/plain": text}, DisplayID: displayID(what)}); err != nil {
 			return err
 		}
 	} else if _, err := io.WriteString(c.err, text+"\n"); err != nil {
@@ -240,13 +241,13 @@ func (c *converse) showSlice(s *submission) error {
 	if c.lines && !c.detach {
 		// First all text, then all displays: jupyverse fails on text behind a display.
 		c.slice = map[string]string{"text/html": fold}
-		return c.peer.send("stream", map[string]any{"text": plain + "\n"})
+		return c.peer.Send(talk.Stream{Text: plain + "\n"})
 	}
 	what := map[string]string{"text/html": fold, "text/plain": plain}
-	return c.peer.send("slice", map[string]any{"bundle": what, "display_id": displayID("slice")})
+	return c.peer.Send(talk.Slice{Bundle: what, DisplayID: displayID("slice")})
 }
 
-func (c *converse) attach(ctx context.Context, begin fromPython) error {
+func (c *converse) attach(ctx context.Context, begin talk.FromModule) error {
 	c.place = "%metaml attach: "
 	client, err := c.client()
 	if err != nil {
@@ -260,48 +261,43 @@ func (c *converse) attach(ctx context.Context, begin fromPython) error {
 	if err != nil {
 		return err
 	}
-	if err := c.peer.send("accepted", map[string]any{
-		"run": listed.Spec.Name, "kind": listed.Spec.Kind, "key": listed.Spec.Key, "attached": true, "into": "", "metaml": executable(), "detach": false,
-		"interrupt": options.interrupt,
+	if err := c.peer.Send(talk.Accepted{
+		Run: listed.Spec.Name, Kind: string(listed.Spec.Kind), Key: listed.Spec.Key, Attached: true, Metaml: executable(), Interrupt: options.interrupt,
 	}); err != nil {
 		return err
 	}
-	if _, err := c.peer.receive(ctx, "bound"); err != nil {
+	if _, err := c.peer.receive(ctx, talk.TypeBound); err != nil {
 		return err
 	}
-	if err := c.peer.send("submitted", map[string]any{"run": listed.Spec.Name, "attached": true}); err != nil {
+	if err := c.peer.Send(talk.Submitted{Run: listed.Spec.Name, Attached: true}); err != nil {
 		return err
 	}
 	return c.follow(ctx, client, looked(client, &listed), nil, options.interrupt)
 }
 
-// refused gives the fields of a `refused` line.
-func (c *converse) refused(err error) map[string]any {
-	fields := map[string]any{"code": "internal", "text": c.place + err.Error()}
+// refused words an error for the other side.
+func (c *converse) refused(err error) talk.Refused {
+	line := talk.Refused{Code: "internal", Text: err.Error()}
 	var (
 		user   *usererror.Error
 		python *refusal
 	)
 	switch {
 	case errors.As(err, &python):
-		fields["code"], fields["text"], fields["hint"], fields["traceback"] = python.user.Code, c.place+python.user.Text, python.user.Hint, python.traceback
+		line.Code, line.Text, line.Hint, line.Traceback = string(python.user.Code), python.user.Text, python.user.Hint, python.traceback
 	case errors.As(err, &user):
-		fields["code"], fields["text"], fields["hint"] = user.Code, c.place+user.Text, user.Hint
+		line.Code, line.Text, line.Hint = string(user.Code), user.Text, user.Hint
 		if user.Cell > 0 {
-			fields["cell"], fields["line"] = user.Cell, user.Line
+			line.Cell, line.Line = user.Cell, user.Line
 		}
 	default:
-		fields["hint"] = "This is MetaML's own fault, not yours."
+		line.Hint = "This is MetaML's own fault, not yours."
 		if _, ok := errors.AsType[syscall.Errno](err); ok {
-			fields["code"], fields["hint"] = "system", "The system said so; %metaml doctor looks at what a run needs."
+			line.Code, line.Hint = "system", "The system said so; %metaml doctor looks at what a run needs."
 		}
 	}
-	for _, name := range []string{"text", "hint"} {
-		if text, ok := fields[name].(string); ok {
-			fields[name] = view.Visible(text)
-		}
-	}
-	return fields
+	line.Text, line.Hint = view.Visible(c.place+line.Text), view.Visible(line.Hint)
+	return line
 }
 
 // executable is the path of our own binary, with which the module asks about runs later; it looks for one itself if it is "".

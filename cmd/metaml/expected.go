@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/metaml/metaml/converter/slicer"
+	"github.com/metaml/metaml/internal/talk"
 )
 
 // look is how a value looks: one of its repr, its shape and dtype, or its type (docs/internals/protocols.md §2).
@@ -33,12 +34,13 @@ func looks(ctx context.Context, p answers, statements []slicer.Statement) (map[s
 	if len(names) == 0 {
 		return nil, nil
 	}
-	have, err := p.ask(ctx, map[string]any{"describe": names, "sizes": false})
+	noSizes := false
+	described, err := describe(ctx, p, talk.Need{Describe: names, Sizes: &noSizes})
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]look{}
-	for name, n := range have.Describe {
+	for name, n := range described {
 		switch {
 		case n.Kind != "value":
 		case n.Repr != "":

@@ -15,6 +15,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/talk"
 )
 
 // refresh is the shortest time between two updates of a table: at most ten a second.
@@ -142,7 +143,7 @@ func watch(ctx context.Context, client *deployer.Client, spec run.Spec, remarks 
 			due.Reset(idleRefresh)
 		case what, ok := <-asks:
 			if !ok {
-				return w, errHangUp
+				return w, talk.ErrClosed
 			}
 			if what.detaches(interrupt) {
 				w.detached = true
@@ -232,9 +233,9 @@ func (c *converse) follow(ctx context.Context, client *deployer.Client, spec run
 			}
 			what := askInterrupt
 			switch {
-			case line.Type == "detach":
+			case line.Type == talk.TypeDetach:
 				what = askDetach
-			case line.Type != "stop":
+			case line.Type != talk.TypeStop:
 				continue
 			case line.Now:
 				what = askNow
@@ -248,7 +249,7 @@ func (c *converse) follow(ctx context.Context, client *deployer.Client, spec run
 	}()
 	state, e, err := c.watch(ctx, client, spec, remarks, interrupt, asks)
 	if err != nil {
-		if errors.Is(err, errHangUp) || errors.Is(err, context.Canceled) {
+		if errors.Is(err, talk.ErrClosed) || errors.Is(err, context.Canceled) {
 			return err
 		}
 		e = &ending{name: "MetaMLError", text: message(err)}
@@ -273,32 +274,32 @@ func (c *converse) watch(ctx context.Context, client *deployer.Client, spec run.
 }
 
 // nextUntil gives the next line, unless done is closed first.
-func (p *peer) nextUntil(done <-chan struct{}) (fromPython, error) {
+func (p *peer) nextUntil(done <-chan struct{}) (talk.FromModule, error) {
 	select {
 	case line, ok := <-p.lines:
 		if !ok {
-			return fromPython{}, errHangUp
+			return talk.FromModule{}, talk.ErrClosed
 		}
 		return line, nil
 	case <-done:
-		return fromPython{}, io.EOF
+		return talk.FromModule{}, io.EOF
 	}
 }
 
 func (c *converse) screen() screen {
 	switch {
 	case c.render && c.lines:
-		return &progress{peer: c.peer, once: c.detach, before: c.slice}
+		return &progress{peer: c.peer.Writer, once: c.detach, before: c.slice}
 	case c.render:
-		return &bundles{peer: c.peer, id: displayID("table")}
+		return &bundles{peer: c.peer.Writer, id: displayID("table")}
 	}
 	return newScreen(c.app, c.err)
 }
 
 func (c *converse) done(state *run.State, e *ending) error {
-	fields := map[string]any{"state": "", "error": nil}
+	var line talk.Done
 	if state != nil {
-		fields["state"] = state.Phase
+		line.State = string(state.Phase)
 	}
 	if e != nil {
 		text := view.Visible(e.text)
@@ -306,9 +307,9 @@ func (c *converse) done(state *run.State, e *ending) error {
 		for _, line := range e.traceback {
 			traceback = append(traceback, view.Visible(line))
 		}
-		fields["error"] = map[string]any{"ename": e.name, "evalue": text, "traceback": traceback}
+		line.Error = &talk.Failure{Name: e.name, Value: text, Traceback: traceback}
 	}
-	return c.peer.send("done", fields)
+	return c.peer.Send(line)
 }
 
 // displayID makes an id for a display that later lines update.

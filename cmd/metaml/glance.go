@@ -8,11 +8,12 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/talk"
 )
 
 // glance shows a run or a server as it is now, for whoever has it as the value of a cell. Like all that only looks, it
 // starts nothing.
-func (c *converse) glance(ctx context.Context, begin fromPython) error {
+func (c *converse) glance(ctx context.Context, begin talk.FromModule) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -26,7 +27,7 @@ func (c *converse) glance(ctx context.Context, begin fromPython) error {
 		return err
 	}
 	shows := func(what string, bundle map[string]string) error {
-		return c.peer.send("display", map[string]any{"bundle": bundle, "display_id": displayID(what), "update": false})
+		return c.peer.Send(talk.Display{Bundle: bundle, DisplayID: displayID(what)})
 	}
 	if err := shows("table", bundle(d)); err != nil {
 		return err

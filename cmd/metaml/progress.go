@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/talk"
 )
 
 // progress shows a run where a display cannot be replaced: lines of text while it goes on, then the table once, and the failures.
 type progress struct {
-	peer *peer
+	peer *talk.Writer
 	// once: nobody waits for the run, and what is displayed later would be lost or stand under another cell.
 	once bool
 	// before is displayed above the table, if there is anything.
@@ -63,7 +64,7 @@ func (p *progress) show(d drawing) error {
 		p.notes = map[string]bool{}
 	}
 	sayOnce(&b, p.notes, remarks)
-	return p.peer.send("stream", map[string]any{"text": view.Visible(b.String())})
+	return p.peer.Send(talk.Stream{Text: view.Visible(b.String())})
 }
 
 func (p *progress) failed(f *failure) error {
@@ -94,5 +95,5 @@ func (p *progress) close() error {
 }
 
 func (p *progress) display(b map[string]string) error {
-	return p.peer.send("display", map[string]any{"bundle": b, "update": false})
+	return p.peer.Send(talk.Display{Bundle: b})
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -12,13 +11,14 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/talk"
 )
 
 // TestProgressIsSaidEverMoreRarely: a sweep of a day leaves a page of lines in a notebook, not a hundred thousand.
 func TestProgressIsSaidEverMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		p := &progress{peer: &peer{out: bufio.NewWriter(&out)}}
+		p := &progress{peer: talk.NewWriter(&out)}
 		spec := run.Spec{Name: "train-1", Kind: run.Train, Completions: 1}
 		state := run.NewState(spec)
 		for i := range 24 * 3600 {
@@ -37,7 +37,7 @@ func TestProgressIsSaidEverMoreRarely(t *testing.T) {
 func TestWhatHasNotChangedIsNotSaidAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		p := &progress{peer: &peer{out: bufio.NewWriter(&out)}}
+		p := &progress{peer: talk.NewWriter(&out)}
 		spec := run.Spec{Name: "train-1", Kind: run.Train, Completions: 2}
 		state := run.NewState(spec)
 		draw := func() {

@@ -14,6 +14,7 @@ import (
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 
 	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -94,9 +95,9 @@ func startPython(ctx context.Context, python, folder, cwd string, errOut *os.Fil
 }
 
 // ask asks the Python and words its sudden end.
-func (p *answering) ask(ctx context.Context, question map[string]any) (fromPython, error) {
+func (p *answering) ask(ctx context.Context, question talk.Need) (talk.FromModule, error) {
 	have, err := p.peer.ask(ctx, question)
-	if errors.Is(err, errHangUp) {
+	if errors.Is(err, talk.ErrClosed) {
 		return have, &usererror.Error{Code: usererror.CodePython, Text: p.cmd.Path + " ended before it answered; what it said stands above"}
 	}
 	return have, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/talk"
 )
 
 // drawing is one moment of a run or of a server, which can be drawn everywhere.
@@ -19,7 +20,7 @@ type drawing interface {
 
 // bundles shows a run as display bundles: the table is one display that is updated, each failure one that never is.
 type bundles struct {
-	peer  *peer
+	peer  *talk.Writer
 	id    string
 	shown string // the last HTML that was sent
 	open  bool
@@ -32,7 +33,7 @@ func (b *bundles) show(t drawing) error {
 	}
 	update := b.open
 	b.shown, b.open = html, true
-	return b.peer.send("display", map[string]any{"bundle": map[string]string{"text/html": html, "text/plain": t.Text()}, "display_id": b.id, "update": update})
+	return b.peer.Send(talk.Display{Bundle: map[string]string{"text/html": html, "text/plain": t.Text()}, DisplayID: b.id, Update: update})
 }
 
 func bundle(d drawing) map[string]string {
@@ -40,7 +41,7 @@ func bundle(d drawing) map[string]string {
 }
 
 func (b *bundles) failed(f *failure) error {
-	return b.peer.send("display", map[string]any{"bundle": f.bundle(), "display_id": displayID("failure"), "update": false})
+	return b.peer.Send(talk.Display{Bundle: f.bundle(), DisplayID: displayID("failure")})
 }
 
 func (b *bundles) close() error { return nil }

@@ -14,6 +14,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
 	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -102,7 +103,7 @@ func awaitServer(ctx context.Context, client *deployer.Client, spec run.Spec, re
 			due.Reset(refresh)
 		case what, ok := <-asks:
 			if !ok {
-				return w, errHangUp
+				return w, talk.ErrClosed
 			}
 			if what.detaches(interrupt) || told() { // what had answered is not given up
 				w.detached = true
@@ -175,7 +176,7 @@ func resolveModel(ctx context.Context, client *deployer.Client, python answers, 
 	}
 	name, which, trial := strings.Cut(text, ":")
 	if python != nil && identifier.MatchString(name) {
-		have, err := python.ask(ctx, map[string]any{"runs": []string{name}})
+		have, err := python.ask(ctx, talk.Need{Runs: []string{name}})
 		if err != nil {
 			return deployer.Model{}, err
 		}
@@ -220,7 +221,7 @@ func resolveExample(ctx context.Context, python answers, text string) (string, e
 	case python == nil:
 		return "", &usererror.Error{Code: usererror.CodeExample, Text: fmt.Sprintf("--example %s is a variable, and there is no session that has it", text), Hint: "Give the input as JSON."}
 	}
-	have, err := python.ask(ctx, map[string]any{"json": text})
+	have, err := python.ask(ctx, talk.Need{JSON: text})
 	if err != nil {
 		return "", err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -36,8 +37,8 @@ type submission struct {
 
 	slice    *slicer.Slice
 	program  *program.Program
-	packages map[string]distribution
-	shipped  map[string]shippedValue
+	packages map[string]talk.Distribution
+	shipped  map[string]talk.Shipped
 	expected map[string]look // how the names that the program keeps look in the session
 	table    []run.Row       // hyperparameters that were given as a file
 	model    deployer.Model  // of a server
@@ -54,7 +55,7 @@ func (s *submission) cut(ctx context.Context) error {
 	options := slicer.Options{Function: function, Cell: s.cell, With: s.settings.List("with"), Definitions: s.model.Code}
 	if s.python != nil {
 		options.Describe = func(ctx context.Context, names []string) (map[string]session.Name, error) {
-			return describe(ctx, s.python, names)
+			return describe(ctx, s.python, talk.Need{Describe: names})
 		}
 	}
 	var err error
@@ -205,7 +206,7 @@ func (s *submission) ask(ctx context.Context) error {
 	if len(s.program.With) == 0 {
 		return nil
 	}
-	have, err := s.python.ask(ctx, map[string]any{"with": s.program.With})
+	have, err := s.python.ask(ctx, talk.Need{With: s.program.With})
 	if err != nil {
 		return err
 	}
@@ -234,7 +235,7 @@ func (s *submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer
 	if s.python == nil {
 		return deployer.Drawn{}, fmt.Errorf("no Python to draw %s with", r.Name)
 	}
-	have, err := s.python.ask(ctx, map[string]any{"draw": drawQuestion{
+	have, err := s.python.ask(ctx, talk.Need{Draw: &talk.Draw{
 		Name: r.Name, Limit: r.Limit, Completions: r.Completions, Parallelism: r.Parallelism, Parameters: r.Parameters, Required: r.Required,
 		Whole: r.Whole.Name, Annotated: r.Whole.Annotated, Seed: r.Seed,
 	}})

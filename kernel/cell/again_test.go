@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/kernel/wire"
 )
 
@@ -17,15 +18,15 @@ func (f *fixture) holdAs(client, id, cell, code string) (*Conversation, <-chan s
 	m := f.message(id, "execute_request", "", map[string]string{"code": code})
 	m.Frames[m.Start+4], _ = json.Marshal(map[string]string{"cellId": cell})
 	f.gate.Request(client, m, wire.Header{ID: id, Type: "execute_request"})
-	talk := &Conversation{gate: f.gate, ending: f.t.Context(), parent: id, alone: true}
-	talk.note(line{Type: "accepted", Run: "train-1", Interrupt: "stop"})
-	heard := talk.heard()
-	f.gate.begin(talk, id, true)
+	held := &Conversation{gate: f.gate, ending: f.t.Context(), parent: id, alone: true}
+	held.note(talk.Relayed{Type: talk.TypeAccepted, Run: "train-1", Interrupt: "stop"})
+	heard := held.heard()
+	f.gate.begin(held, id, true)
 	f.gate.Input(id, 7)
-	f.gate.bound(talk, id, false)
+	f.gate.bound(held, id, false)
 	f.answer(id, "ok", true)
-	f.t.Cleanup(func() { talk.proc.closeInput() })
-	return talk, heard
+	f.t.Cleanup(func() { held.proc.closeInput() })
+	return held, heard
 }
 
 const lets = `{"v":1,"type":"detach"}`
@@ -71,11 +72,11 @@ func TestAnInterruptIsForTheCellThatIsShownAgain(t *testing.T) {
 			t.Errorf("notices %q", f.notices)
 		}
 		// Where the interrupt ends the cell and not the run, nothing holds the kernel any longer.
-		f.gate.end(attach, "b", &Failure{Name: "Detached"})
+		f.gate.end(attach, "b", failure("Detached"))
 		if got := <-toTrain; got != lets {
 			t.Errorf("the cell whose page is gone is told %s", got)
 		}
-		f.gate.end(train, "a", &Failure{Name: "Detached"})
+		f.gate.end(train, "a", failure("Detached"))
 		train.proc.closeInput()
 		attach.proc.closeInput()
 	})

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/metaml/metaml/internal/talk"
 )
 
 // hold makes id a held cell of the client.
@@ -127,10 +129,10 @@ func TestAModuleThatWaitsItselfLetsGoToo(t *testing.T) {
 		f := newFixture(t)
 		f.requestOf("page", "a", "execute_request", "for i in x: get_ipython().run_cell('%%train')")
 		ours, theirs := net.Pipe()
-		talk := &Conversation{gate: f.gate, py: ours, ending: context.Background(), parent: "a", run: "train-1"}
-		heard := talk.heard()
+		waits := &Conversation{gate: f.gate, py: ours, ending: context.Background(), parent: "a", run: "train-1"}
+		heard := waits.heard()
 		f.gone = "page"
-		go talk.pyLines(newReader(ours), []byte(`{"type":"bound"}`+"\n"))
+		go waits.pyLines(talk.NewReader(ours), []byte(`{"type":"bound"}`+"\n"))
 		<-heard
 		_, _ = theirs.Write([]byte(`{"v":1,"type":"stop","now":false}` + "\n"))
 		if got := <-heard; got != `{"v":1,"type":"detach"}` {

@@ -1,39 +1,17 @@
 package cell
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/metaml/metaml/internal/talk"
 )
-
-// MaxLine bounds one line of the conversation in bytes.
-const MaxLine = 64 << 20
-
-// line is what the kernel reads of a line; it is passed on as it came.
-type line struct {
-	Type string `json:"type"`
-	Cell struct {
-		Parent string `json:"parent"`
-		Alone  bool   `json:"alone"`
-	} `json:"cell"`
-	Detach    bool            `json:"detach"`
-	Run       string          `json:"run"`
-	Interrupt string          `json:"interrupt"`
-	Bundle    json.RawMessage `json:"bundle"`
-	Metadata  json.RawMessage `json:"metadata"`
-	DisplayID string          `json:"display_id"`
-	Update    bool            `json:"update"`
-	Text      string          `json:"text"`
-	Error     *Failure        `json:"error"`
-}
 
 // Conversation is one cell's connection and the `metaml` process behind it.
 type Conversation struct {
@@ -64,13 +42,13 @@ func (g *Gate) talk(ctx context.Context, py net.Conn, start func() (*process, er
 	defer func() { _ = py.Close() }()
 	stop := context.AfterFunc(ctx, t.detachAll)
 	defer stop()
-	in := newReader(py)
-	first, err := readLine(in)
+	in := talk.NewReader(py)
+	first, err := in.Next()
 	if err != nil {
 		return
 	}
-	l := parseLine(first)
-	if l.Type != "begin" {
+	l := talk.Parse(first)
+	if l.Type != talk.TypeBegin {
 		return
 	}
 	t.parent, t.alone = l.Cell.Parent, l.Cell.Alone
@@ -99,11 +77,11 @@ func (g *Gate) talk(ctx context.Context, py net.Conn, start func() (*process, er
 }
 
 // pyLines relays what the module says, from its first line to its end.
-func (t *Conversation) pyLines(in *bufio.Reader, text []byte) {
+func (t *Conversation) pyLines(in *talk.Reader, text []byte) {
 	var err error
 	for err == nil {
-		switch parseLine(text).Type {
-		case "bound":
+		switch talk.Parse(text).Type {
+		case talk.TypeBound:
 			t.mu.Lock()
 			t.bound = true
 			detach := t.detach
@@ -111,7 +89,7 @@ func (t *Conversation) pyLines(in *bufio.Reader, text []byte) {
 			if t.alone {
 				t.gate.bound(t, t.parent, detach)
 			}
-		case "stop":
+		case talk.TypeStop:
 			// The module waits itself; it cannot know either what follows the interrupt.
 			select {
 			case <-time.After(restartGrace):
@@ -119,13 +97,13 @@ func (t *Conversation) pyLines(in *bufio.Reader, text []byte) {
 				return
 			}
 			if !t.gate.Watched(t.parent) {
-				text = detachLine
+				text = encoded(talk.Detach{})
 				t.leave()
 			}
 		}
 		// A `metaml` that has ended is noticed by goLines.
 		_ = t.proc.send(text)
-		text, err = readLine(in)
+		text, err = in.Next()
 	}
 	t.mu.Lock()
 	keep := t.bound && t.alone
@@ -139,17 +117,17 @@ func (t *Conversation) pyLines(in *bufio.Reader, text []byte) {
 
 // goLines relays what `metaml` says and shows its bundles, until it says no more.
 func (t *Conversation) goLines() {
-	out := newReader(t.proc.out)
+	out := talk.NewReader(t.proc.out)
 	pyGone := false
 	for {
-		text, err := readLine(out)
+		text, err := out.Next()
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				t.proc.fail(err)
 			}
 			return
 		}
-		l := parseLine(text)
+		l := talk.Parse(text)
 		t.note(l)
 		if !pyGone {
 			if _, err := t.py.Write(text); err != nil {
@@ -163,35 +141,35 @@ func (t *Conversation) goLines() {
 }
 
 // note keeps what later decisions need.
-func (t *Conversation) note(l line) {
+func (t *Conversation) note(l talk.Relayed) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch l.Type {
-	case "options":
+	case talk.TypeOptions:
 		t.detach = t.detach || l.Detach
-	case "accepted":
+	case talk.TypeAccepted:
 		t.run, t.onInterrupt = l.Run, l.Interrupt
 		t.detach = t.detach || l.Detach
-	case "submitted":
+	case talk.TypeSubmitted:
 		t.run, t.exists = l.Run, true
-	case "done", "refused":
+	case talk.TypeDone, talk.TypeRefused:
 		t.done = true
 	}
 }
 
 // show does the kernel's part for a cell that it waits for.
-func (t *Conversation) show(l line) {
+func (t *Conversation) show(l talk.Relayed) {
 	switch l.Type {
-	case "slice", "display":
+	case talk.TypeSlice, talk.TypeDisplay:
 		t.display(l)
-	case "stream":
+	case talk.TypeStream:
 		t.gate.publish("stream", t.header, map[string]string{"name": "stdout", "text": l.Text})
-	case "done":
+	case talk.TypeDone:
 		t.gate.end(t, t.parent, l.Error)
 	}
 }
 
-func (t *Conversation) display(l line) {
+func (t *Conversation) display(l talk.Relayed) {
 	msgType := "display_data"
 	if l.Update {
 		msgType = "update_display_data"
@@ -243,18 +221,14 @@ func (t *Conversation) exited(err error) {
 	if !exists {
 		value = fmt.Sprintf("%s. It was about to start run %s: `%%metaml runs` shows whether it did.", why, run)
 	}
-	t.gate.end(t, t.parent, &Failure{
+	t.gate.end(t, t.parent, &talk.Failure{
 		Name: "Detached", Value: value, Traceback: []string{"Detached: " + value},
 	})
 }
 
 // refuse tells the module why there will be no answer.
 func (t *Conversation) refuse(code, text, hint string) {
-	out, err := json.Marshal(map[string]any{"v": 1, "type": "refused", "code": code, "text": text, "hint": hint})
-	if err != nil {
-		return
-	}
-	_, _ = t.py.Write(append(out, '\n')) // a module that has left needs no reason
+	_ = talk.NewWriter(t.py).Send(talk.Refused{Code: code, Text: text, Hint: hint}) // a module that has left needs no reason
 }
 
 // restartGrace is how long a stop is kept back. A front end that restarts or ends the
@@ -277,10 +251,8 @@ func (t *Conversation) interrupt(now bool) {
 	})
 }
 
-var detachLine = []byte(`{"v":1,"type":"detach"}` + "\n")
-
 // letGo ends the cell and not its run, without waiting for `metaml` to read it. An ended one ends the cell by itself.
-func (t *Conversation) letGo() { time.AfterFunc(0, func() { _ = t.proc.send(detachLine) }) }
+func (t *Conversation) letGo() { time.AfterFunc(0, func() { _ = t.proc.send(encoded(talk.Detach{})) }) }
 
 // leave says, once, that the run goes on without its cell.
 func (t *Conversation) leave() {
@@ -306,11 +278,7 @@ func (t *Conversation) shows() (run, interrupt string) {
 }
 
 func (t *Conversation) sendStop(now bool) {
-	text := []byte(`{"v":1,"type":"stop","now":false}` + "\n")
-	if now {
-		text = []byte(`{"v":1,"type":"stop","now":true}` + "\n")
-	}
-	_ = t.proc.send(text) // an ended metaml ends the cell by itself
+	_ = t.proc.send(encoded(talk.Stop{Now: now})) // an ended metaml ends the cell by itself
 }
 
 // detachAll lets `metaml` go: its input ends, the run goes on.
@@ -324,35 +292,11 @@ func (t *Conversation) detachAll() {
 	_ = t.py.Close()
 }
 
-func newReader(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 64<<10) }
-
-// readLine reads one line with its newline. An unfinished last line is none.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var long []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		if err == nil && long == nil {
-			return bytes.Clone(part), nil
-		}
-		if len(long)+len(part) > MaxLine {
-			return nil, fmt.Errorf("a line over %d MiB", MaxLine>>20)
-		}
-		long = append(long, part...)
-		if err == nil {
-			return long, nil
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return nil, err
-		}
+// encoded is a line of ours. One without text always encodes.
+func encoded(l talk.Line) []byte {
+	text, err := talk.Encode(l)
+	if err != nil {
+		panic(err)
 	}
-}
-
-// parseLine reads a line; what is no JSON has no type and is passed on all the same.
-func parseLine(text []byte) line {
-	var l line
-	if err := json.Unmarshal(text, &l); err != nil {
-		return line{}
-	}
-	l.Type = strings.TrimSpace(l.Type)
-	return l
+	return text
 }

@@ -11,5 +11,5 @@
 // still be aborted, and not in ipykernel, where they would be executed. It opens when
 // the request is answered and no run holds it.
 //
-// It imports kernel/wire only; the bridge gives it a [Front].
+// It imports kernel/wire and internal/talk; the bridge gives it a [Front].
 package cell

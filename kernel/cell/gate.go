@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/kernel/wire"
 )
 
@@ -64,7 +65,7 @@ type request struct {
 	talk       *Conversation // the latest that named this request as its cell
 	pending    bool          // talk is not decided: neither bound nor ended
 	held       bool          // talk is bound and not done
-	outcome    *Failure      // what ends the cell when it is not the reply itself
+	outcome    *talk.Failure // what ends the cell when it is not the reply itself
 	reply      [][]byte      // the wrapped kernel's execute_reply, kept back
 	idle       [][]byte      // its idle, kept back
 	interrupts int           // interrupts so far
@@ -74,13 +75,6 @@ type request struct {
 	count       int    // its execution_count
 	signalled   bool   // an interrupt came while it closed the gate
 	interrupted bool   // the reply was made up: an interrupt took the wrapped kernel's
-}
-
-// Failure is the error that ends a cell.
-type Failure struct {
-	Name      string   `json:"ename"`
-	Value     string   `json:"evalue"`
-	Traceback []string `json:"traceback"`
 }
 
 // mayHold says whether a cell's text can start a run. It only decides the order of
@@ -316,7 +310,7 @@ func (g *Gate) pass() {
 }
 
 // end is a conversation's end: of its run (done), or of the talk before it was bound.
-func (g *Gate) end(t *Conversation, id string, f *Failure) {
+func (g *Gate) end(t *Conversation, id string, f *talk.Failure) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.inFlight[id]
@@ -340,7 +334,7 @@ func (g *Gate) settle(r *request) {
 		return
 	}
 	if r.interrupted && r.outcome == nil {
-		r.outcome = &Failure{Name: "KeyboardInterrupt", Traceback: []string{"KeyboardInterrupt"}}
+		r.outcome = &talk.Failure{Name: "KeyboardInterrupt", Traceback: []string{"KeyboardInterrupt"}}
 	}
 	if r.outcome == nil {
 		g.front.Reply(r.client, r.reply)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/kernel/wire"
 )
 
@@ -207,7 +208,7 @@ func TestAFailedRunsErrorStandsBeforeReplyAndIdle(t *testing.T) {
 	talk := &Conversation{}
 	f.gate.begin(talk, "a", true)
 	f.gate.bound(talk, "a", false)
-	f.gate.end(talk, "a", &Failure{Name: "TrialsFailed"}) // before ipykernel's reply is here
+	f.gate.end(talk, "a", failure("TrialsFailed")) // before ipykernel's reply is here
 	f.want("too early", f.replies)
 	f.answer("a", "ok", true)
 	f.want("replies", f.replies, "a error")
@@ -377,7 +378,7 @@ func TestAnyOrderEndsWithEveryRequestAnsweredOnce(t *testing.T) {
 			steps := []func(){
 				func() { f.gate.begin(talk, id, true) },
 				func() { f.gate.bound(talk, id, rng.IntN(3) == 0) },
-				func() { f.gate.end(talk, id, []*Failure{nil, {Name: "E"}}[rng.IntN(2)]) },
+				func() { f.gate.end(talk, id, []*failed{nil, failure("E")}[rng.IntN(2)]) },
 			}
 			if rng.IntN(4) == 0 { // it does not start a run
 				f.answer(id, []string{"ok", "error"}[rng.IntN(2)], rng.IntN(2) == 0)
@@ -418,8 +419,6 @@ func TestAnyOrderEndsWithEveryRequestAnsweredOnce(t *testing.T) {
 	}
 }
 
-func FuzzLine(f *testing.F) {
-	f.Add([]byte(`{"v":1,"type":"begin","cell":{"parent":"x","alone":true}}`))
-	f.Add([]byte(`{"type":"display","bundle":{"text/plain":"x"},"update":true}`))
-	f.Fuzz(func(_ *testing.T, data []byte) { parseLine(data) })
-}
+type failed = talk.Failure
+
+func failure(name string) *failed { return &failed{Name: name} }
