@@ -27,7 +27,9 @@ type layer struct {
 // layers is the architecture. A folder belongs to the first layer that names it or a folder above it, so the narrow
 // ones come first. "a/..." is a and all below.
 var layers = []layer{
-	{"internal", nil, "prose and usererror serve every package and need none"},
+	{"internal/prose", nil, "it serves every package and needs none"},
+	{"internal/usererror", nil, "it serves every package and needs none"},
+	{"internal/talk", nil, "the kernel speaks these lines too, and stays small"},
 	{"deployer/run", nil, "the types that all packages share depend on none of them"},
 	{
 		"deployer/folder",
@@ -60,7 +62,11 @@ var layers = []layer{
 		[]string{"agent/...", "deployer/run", "deployer/folder"},
 		"the agent is the first process of every trial, and must stay small",
 	},
-	{"kernel", []string{"kernel/..."}, "the kernel relays messages and knows neither programs nor runs"},
+	{
+		"kernel",
+		[]string{"kernel/...", "internal/talk"},
+		"the kernel relays messages and knows neither programs nor runs",
+	},
 	{"converter", []string{"converter/..."}, "the converter knows neither sockets nor Kubernetes nor runs"},
 	{"jupyter-ext", []string{"jupyter-ext/..."}, "the module is carried by every binary and knows none of them"},
 	{"cmd", []string{"..."}, "commands put the packages together"},
@@ -77,7 +83,9 @@ var denied = []struct {
 	reaches []string // directly or through others
 	reason  string
 }{
-	{"internal", []string{"os", "os/..."}, []string{"net", "net/http"}, "the leaves do no I/O"},
+	{"internal/prose", []string{"os", "os/..."}, []string{"net", "net/http"}, "the leaves do no I/O"},
+	{"internal/usererror", []string{"os", "os/..."}, []string{"net", "net/http"}, "the leaves do no I/O"},
+	{"internal/talk", []string{"os", "os/..."}, []string{"net", "net/http"}, "it reads and writes what it is given"},
 	{"deployer/run", []string{"os", "os/..."}, []string{"net", "net/http"}, "plain types do no I/O"},
 	{"deployer/view", []string{"os", "os/..."}, []string{"net", "net/http"}, "what people see is a function of events"},
 	{
