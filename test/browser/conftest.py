@@ -36,7 +36,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["go", "run", "./cmd/internal/wheel", "-bin", "bin", "-out", wheels],
         cwd=ROOT,
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,  # what it says on standard error is the reason when it fails
         text=True,
     ).stdout.strip()
     subprocess.run(
