@@ -154,9 +154,7 @@ func (e *engine) open(resumed bool, inherited []*listener) {
 	}
 	// Where no front has kept the socket nobody could answer, which readers are told.
 	again, announce := s.Revision, s.Starting == s.Revision || resumed || len(inherited) == 0
-	if resumed {
-		e.emit(run.Event{Type: run.EventResumed})
-	}
+	// Before the resumption, which readers take for a new start: what ends after it would be of no revision that they know.
 	for _, w := range slices.Clone(s.Workers) {
 		if !w.Ended {
 			e.emit(run.Event{
@@ -164,6 +162,9 @@ func (e *engine) open(resumed bool, inherited []*listener) {
 				Text: "the process that watches over the server was killed, and the worker with it",
 			})
 		}
+	}
+	if resumed {
+		e.emit(run.Event{Type: run.EventResumed})
 	}
 	all := e.files.Revisions()
 	if !slices.Contains(all, again) {

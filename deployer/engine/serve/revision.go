@@ -251,17 +251,13 @@ func (e *engine) switchTo(r *revision) {
 	e.tell(func(f Front) error { return f.Switch(r.n) })
 }
 
-// listenAgain listens where the revision that answers did, after its socket was given up in vain.
+// listenAgain listens where the server did, after that socket was given up for one that cannot be had.
 func (e *engine) listenAgain() {
-	before := e.listener.port()
-	r := e.answering
-	if r == nil {
-		return
-	}
-	l, err := e.sockets.Listen(r.version, before)
+	before := &version{host: e.listener.host(), spec: run.Spec{Server: &run.ServerSpec{Port: e.listener.port()}}}
+	l, err := e.sockets.Listen(before, e.listener.port())
 	if err != nil {
-		refused := folder.PortError(err, r.host, before)
-		e.finish(run.Failed, run.ReasonPort, refused.Text)
+		e.listener = nil
+		e.finish(run.Failed, run.ReasonPort, folder.PortError(err, before.host, before.spec.Server.Port).Text)
 		return
 	}
 	e.listener = l

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metaml/metaml/deployer/engine/crash"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -30,61 +31,10 @@ func TestSimulationsKeepEveryPromise(t *testing.T) {
 	}
 }
 
-// errCut is the panic of a monitor that is killed.
-var errCut = errors.New("cut")
-
-// disk is events.jsonl.
-type disk struct {
-	rng    *rand.Rand
-	data   []byte
-	synced int
-	left   int // writes and actions before the cut; negative is never
-}
-
-// cut is called before everything that a crash could come before.
-func (d *disk) cut() {
-	if d.left == 0 {
-		panic(errCut)
-	}
-	d.left--
-}
-
-func (d *disk) ReadAt(p []byte, off int64) (int, error) {
-	return bytes.NewReader(d.data).ReadAt(p, off)
-}
-
-func (d *disk) Write(p []byte) (int, error) {
-	if d.left == 0 {
-		d.data = append(d.data, p[:d.rng.IntN(len(p)+1)]...)
-		panic(errCut)
-	}
-	d.left--
-	d.data = append(d.data, p...)
-	return len(p), nil
-}
-
-func (d *disk) Truncate(size int64) error {
-	d.cut()
-	d.data = d.data[:size]
-	d.synced = min(d.synced, len(d.data))
-	return nil
-}
-
-func (d *disk) Sync() error {
-	d.cut()
-	d.synced = len(d.data)
-	return nil
-}
-
-// losePower forgets what was not synced, but for a part of it.
-func (d *disk) losePower() {
-	d.data = d.data[:d.synced+d.rng.IntN(len(d.data)-d.synced+1)]
-}
-
 // world runs the attempts, as data.
 type world struct {
 	rng     *rand.Rand
-	disk    *disk
+	disk    *crash.Disk
 	clock   time.Time
 	procs   map[int]*process // by trial
 	coming  []Update         // what the engine has not been told yet, in order for each attempt
@@ -112,7 +62,7 @@ func (w *world) fail(format string, args ...any) {
 }
 
 func (w *world) Start(a Attempt) {
-	w.disk.cut()
+	w.disk.Cut()
 	if p := w.procs[a.Trial]; p != nil {
 		w.fail("trial %d: attempt %d was started while attempt %d runs", a.Trial, a.Number, p.id.Number)
 	}
@@ -135,11 +85,11 @@ func (w *world) Start(a Attempt) {
 	for i := range w.rng.IntN(3) {
 		w.coming = append(w.coming, Update{ID: a.AttemptID, Report: &Report{Metrics: run.Metrics{"loss": float64(i)}}})
 	}
-	w.disk.cut()
+	w.disk.Cut()
 }
 
 func (w *world) Signal(id ID, kill bool) {
-	w.disk.cut()
+	w.disk.Cut()
 	p := w.procs[id.Trial]
 	if p == nil || p.id != id || p.ended || (p.deaf && !kill) {
 		return
@@ -196,7 +146,7 @@ func (w *world) deliver(e *Engine) {
 
 func simulate(seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	d := &disk{rng: rng}
+	d := &crash.Disk{Rand: rng}
 	w := &world{
 		rng: rng, disk: d, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[ID]int{}, fates: map[int]string{}, told: map[int]bool{},
 	}
@@ -221,9 +171,9 @@ func simulate(seed uint64) error {
 		if life > 100 {
 			return errors.New("no end in sight")
 		}
-		d.left = -1
+		d.Left = -1
 		if life < cuts {
-			d.left = rng.IntN(40)
+			d.Left = rng.IntN(40)
 		}
 		over, err := w.live(spec, resume, rebooted, &stops)
 		if err == nil {
@@ -240,7 +190,7 @@ func simulate(seed uint64) error {
 		rebooted, resume = false, false
 		if rng.IntN(5) == 0 {
 			powerLost, rebooted, resume = true, true, true
-			d.losePower()
+			d.LosePower()
 			stops = nil
 			w.told, w.stopTold = map[int]bool{}, false
 		}
@@ -252,7 +202,7 @@ func simulate(seed uint64) error {
 func (w *world) live(spec run.Spec, resume, rebooted bool, stops *[]folder.Stop) (over bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			if r != any(errCut) {
+			if r != any(crash.ErrCut) {
 				panic(r)
 			}
 		}
@@ -324,7 +274,7 @@ func (w *world) note(s *run.State) {
 
 // check reads the log as a stranger would.
 func (w *world) check(spec run.Spec, powerLost, stopAsked bool) error {
-	if n := bytes.Count(w.disk.data, []byte("\n")); n == 0 || w.disk.data[len(w.disk.data)-1] != '\n' {
+	if n := bytes.Count(w.disk.Data, []byte("\n")); n == 0 || w.disk.Data[len(w.disk.Data)-1] != '\n' {
 		return errors.New("the log does not end with a line")
 	}
 	state := run.NewState(spec)
@@ -413,8 +363,11 @@ func (w *world) check(spec run.Spec, powerLost, stopAsked bool) error {
 
 func TestAFullDiskEndsTheRunWithTheReason(t *testing.T) {
 	t.Parallel()
-	d := &fullDisk{disk: disk{rng: rand.New(rand.NewPCG(1, 1)), left: -1}}
-	w := &world{rng: d.rng, disk: &d.disk, most: 2, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[ID]int{}, fates: map[int]string{0: "hangs", 1: "hangs"}}
+	d := &crash.Disk{Rand: rand.New(rand.NewPCG(1, 1)), Left: -1}
+	w := &world{
+		rng: d.Rand, disk: d, most: 2, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[ID]int{},
+		fates: map[int]string{0: "hangs", 1: "hangs"},
+	}
 	spec := run.Spec{Name: "r-1", Completions: 2, Parallelism: 2}
 	past := NewPast(spec)
 	log, err := folder.OpenLog(d, past.Apply)
@@ -429,11 +382,11 @@ func TestAFullDiskEndsTheRunWithTheReason(t *testing.T) {
 	for len(w.coming) > 0 {
 		w.deliver(e)
 	}
-	d.full = true
+	d.Full = true
 	if err := e.Commit(); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("Commit on a full disk: %v", err)
 	}
-	d.full = false // the reserve was given back
+	d.Full = false // the reserve was given back
 	if err := e.Fail(run.ReasonDisk, "no space left"); err != nil {
 		t.Fatal(err)
 	}
@@ -444,18 +397,4 @@ func TestAFullDiskEndsTheRunWithTheReason(t *testing.T) {
 	if again.Phase != run.Failed || again.Reason != run.ReasonDisk || again.Trials[0].Reason != run.ReasonDisk || !strings.Contains(again.Text, "no space") {
 		t.Errorf("%+v", again)
 	}
-}
-
-// fullDisk is a disk that may have no space left.
-type fullDisk struct {
-	disk
-	full bool
-}
-
-func (d *fullDisk) Write(p []byte) (int, error) {
-	if !d.full {
-		return d.disk.Write(p)
-	}
-	d.data = append(d.data, p[:len(p)/2]...)
-	return len(p) / 2, syscall.ENOSPC
 }
