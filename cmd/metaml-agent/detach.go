@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// detach starts the monitor of the run in dir, in a session of its own and with our files. Since we end at once it is nobody's
-// child: a front end that interrupts a kernel with all its descendants, as VS Code does, does not find it.
+// detach starts the monitor of the run in dir, in a session of its own and with our files. Since we end at once it is
+// nobody's child: a front end that interrupts a kernel with all its descendants, as VS Code does, does not find it.
 func detach(dir string, resume bool) error {
 	binary, err := os.Executable()
 	if err != nil {

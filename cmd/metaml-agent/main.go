@@ -1,9 +1,10 @@
-// Command metaml-agent is the first process of every trial: `metaml-agent monitor --dir RUNDIR` looks after one run on this
-// machine until it has ended (docs/internals/engine.md), and `metaml-agent front --dir RUNDIR` is the HTTP side of a
-// server (docs/reference/serving.md).
+// Command metaml-agent is the first process of every trial: `metaml-agent monitor --dir RUNDIR` looks after one run on
+// this machine until it has ended (docs/internals/engine.md), and `metaml-agent front --dir RUNDIR` is the HTTP side of
+// a server (docs/reference/serving.md).
 //
 // It joins what decides, deployer/engine/train or deployer/engine/serve, with agent, which runs trials and workers, and
-// agent/front; start with [monitorMain]. Exit status: 0 the run has ended, or another monitor looks after it; 1 it cannot go on, said on standard error; 2 wrong usage.
+// agent/front; start with [monitorMain]. Exit status: 0 the run has ended, or another monitor looks after it; 1 it
+// cannot go on, said on standard error; 2 wrong usage.
 package main
 
 import (
@@ -68,8 +69,8 @@ func monitorMain(args []string) int {
 		fmt.Fprintln(os.Stderr, "metaml-agent:", err)
 		return 1
 	}
-	// A terminal's signals are for whoever sits there: a run is stopped by `metaml stop`. They are caught and dropped, since
-	// children would inherit that they are ignored.
+	// A terminal's signals are for whoever sits there: a run is stopped by `metaml stop`. They are caught and dropped,
+	// since children would inherit that they are ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	if *apart {
 		if err := detach(path, *resume); err != nil {

@@ -14,9 +14,9 @@ import (
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
-// serverMain is the life of a server's monitor: it joins deployer/engine/serve, which decides, with agent, which runs the workers, and
-// agent/front, the HTTP side. listeners are the sockets that a front
-// hands over whose monitor died; on takeover it waits for the news that there is another front.
+// serverMain is the life of a server's monitor: it joins deployer/engine/serve, which decides, with agent, which runs
+// the workers, and agent/front, the HTTP side. listeners are the sockets that a front hands over whose monitor died; on
+// takeover it waits for the news that there is another front.
 func serverMain(ctx context.Context, f folder.Run, name string, resume bool, listeners, takeover []*os.File) error {
 	module, err := pymodule.Dir()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package engine has what the engines of a run share: how the process that owns a run, its monitor, takes it over from the
-// monitors before it. What happens then is decided by deployer/engine/train for a training run and by deployer/engine/serve for
-// a server (docs/internals/engine.md).
+// Package engine has what the engines of a run share: how the process that owns a run, its monitor, takes it over from
+// the monitors before it. What happens then is decided by deployer/engine/train for a training run and by
+// deployer/engine/serve for a server (docs/internals/engine.md).
 //
 // Read [Take] first. It imports deployer/run and deployer/folder alone.
 package engine
@@ -40,10 +40,11 @@ type Options struct {
 	Folder folder.Run
 	Resume bool // a run that has ended, or whose machine was restarted, goes on
 	Wait   bool // for the lock of a monitor that is ending; Resume waits too
-	// Fold prepares for the events that are there: fold is called with each, in their order, and state is what they come to.
+	// Fold prepares for the events that are there: fold is called with each, in their order, and state is what they
+	// come to.
 	Fold func(run.Spec) (fold func(run.Event), state *run.State)
-	// NoRoom is called when the disk has no room for monitor.json, and the run goes on without it. Where it is nil, that is an
-	// error.
+	// NoRoom is called when the disk has no room for monitor.json, and the run goes on without it. Where it is nil,
+	// that is an error.
 	NoRoom func(error)
 }
 
@@ -61,9 +62,9 @@ type Run struct {
 	syncer *folder.Syncer
 }
 
-// Take takes a run over: it waits for the lock, reads what was written, cuts a torn end, and notes that this process is the
-// monitor. It gives nil if the run has ended and is not resumed, [folder.ErrLocked] if another monitor is there, and
-// [ErrRestarted] if only Resume may go on.
+// Take takes a run over: it waits for the lock, reads what was written, cuts a torn end, and notes that this process is
+// the monitor. It gives nil if the run has ended and is not resumed, [folder.ErrLocked] if another monitor is there,
+// and [ErrRestarted] if only Resume may go on.
 func Take(ctx context.Context, o Options) (_ *Run, err error) {
 	patience := time.Duration(0)
 	if o.Resume || o.Wait {

@@ -1,5 +1,6 @@
-// Package crash has the event file of simulations: it is cut off in the middle of a write or before an action, loses what was not
-// synced, or has no room left. The tests of deployer/engine/train and deployer/engine/serve use it; nothing else does.
+// Package crash has the event file of simulations: it is cut off in the middle of a write or before an action, loses
+// what was not synced, or has no room left. The tests of deployer/engine/train and deployer/engine/serve use it;
+// nothing else does.
 //
 // Read [Disk] first. It imports nothing of the product.
 package crash

@@ -47,7 +47,8 @@ func (l *listener) port() int {
 
 func (l *listener) close() { _ = l.file.Close() }
 
-// url is the address of the endpoint. Where the server listens on all addresses of the machine, it is the one that works here.
+// url is the address of the endpoint. Where the server listens on all addresses of the machine, it is the one that
+// works here.
 func (l *listener) url(path string) string {
 	host := l.host()
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
@@ -98,8 +99,9 @@ func hostOf(spec run.Spec) string {
 	return spec.Server.Host
 }
 
-// names are those that a revision is known by: what it listens on, and what it was told. Where others can reach it, they may
-// also call it by this machine's name, and by any address: no page can have a name that is an address and point it elsewhere.
+// names are those that a revision is known by: what it listens on, and what it was told. Where others can reach it,
+// they may also call it by this machine's name, and by any address: no page can have a name that is an address and
+// point it elsewhere.
 func names(spec run.Spec, host string) (hosts []string, addresses bool) {
 	hosts = append(hosts, spec.Server.Hosts...)
 	if spec.Server.Host != "" {
@@ -132,8 +134,8 @@ func newVersion(spec run.Spec) *version {
 // portPatience is how long a port may still be held by the front of a monitor that was killed.
 const portPatience = 10 * time.Second
 
-// listen makes the socket of a revision. before is the port where the server answered last, or 0: it comes first, and may still be
-// held by what is about to end.
+// listen makes the socket of a revision. before is the port where the server answered last, or 0: it comes first, and
+// may still be held by what is about to end.
 func listen(ctx context.Context, v *version, before int) (*listener, error) {
 	host, port := v.host, v.spec.Server.Port
 	first, patience := port, time.Duration(0)

@@ -19,8 +19,8 @@ const (
 	closeGrace  = 5 * time.Second // for a killed front to be gone
 )
 
-// driver feeds an engine and is its files, sockets and processes. What happens elsewhere goes through inbox, so that the engine and
-// all of this but the goroutines of group belongs to the goroutine of drive.
+// driver feeds an engine and is its files, sockets and processes. What happens elsewhere goes through inbox, so that
+// the engine and all of this but the goroutines of group belongs to the goroutine of drive.
 type driver struct {
 	ctx    context.Context //nolint:containedctx // the life of drive, which bounds the search for a port
 	opts   Options

@@ -55,9 +55,9 @@ type processes interface {
 	TakenOver()
 }
 
-// engine decides what happens in a server. It is a state machine without goroutines, files or clocks of its own: what happened is
-// handed to its methods, what is to happen goes to files, sockets and processes at once, and commit writes the events after that.
-// Time passes by calls of tick. It is not safe for concurrent use.
+// engine decides what happens in a server. It is a state machine without goroutines, files or clocks of its own: what
+// happened is handed to its methods, what is to happen goes to files, sockets and processes at once, and commit writes
+// the events after that. Time passes by calls of tick. It is not safe for concurrent use.
 type engine struct {
 	*journal
 	files     files
@@ -144,9 +144,9 @@ func (e *engine) listeners() []*listener {
 	return all
 }
 
-// open takes over from the monitors before. The revision that answered last is started again, and gets the requests at once; beside
-// it one that has not failed and is newer. resumed says that the server had ended; inherited are the sockets of a front whose
-// monitor died.
+// open takes over from the monitors before. The revision that answered last is started again, and gets the requests at
+// once; beside it one that has not failed and is newer. resumed says that the server had ended; inherited are the
+// sockets of a front whose monitor died.
 func (e *engine) open(resumed bool, inherited []*listener) {
 	s := e.state.Server
 	if e.state.N == 0 {
@@ -154,7 +154,8 @@ func (e *engine) open(resumed bool, inherited []*listener) {
 	}
 	// Where no front has kept the socket nobody could answer, which readers are told.
 	again, announce := s.Revision, s.Starting == s.Revision || resumed || len(inherited) == 0
-	// Before the resumption, which readers take for a new start: what ends after it would be of no revision that they know.
+	// Before the resumption, which readers take for a new start: what ends after it would be of no revision that they
+	// know.
 	for _, w := range slices.Clone(s.Workers) {
 		if !w.Ended {
 			e.emit(run.Event{

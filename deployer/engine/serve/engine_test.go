@@ -267,7 +267,8 @@ func TestATestThatNoDeathExplainsFailsTheRevision(t *testing.T) {
 	b.expect(b.told(servers...), "server.starting 1, server.failed 1 test")
 }
 
-// The worker was started again within the time that a test waits for the news of its death, and the second test takes longer.
+// The worker was started again within the time that a test waits for the news of its death, and the second test takes
+// longer.
 func TestASecondTestIsNotJudgedByTheAnswerToTheFirst(t *testing.T) {
 	t.Parallel()
 	b := probeOf(t)

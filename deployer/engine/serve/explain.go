@@ -44,8 +44,8 @@ var notFinite = regexp.MustCompile(`^-?infinity\b`)
 
 var importStatement = regexp.MustCompile(`^\s*(import|from)\s`)
 
-// placed is a line of a worker's traceback that lies in the notebook, "cell 5, line 3, in serve", or in the script, which is called by its
-// name alone, and below it what stands there.
+// placed is a line of a worker's traceback that lies in the notebook, "cell 5, line 3, in serve", or in the script,
+// which is called by its name alone, and below it what stands there.
 var placed = regexp.MustCompile(`(?m)^  (?:cell (\d+)|File "([^/"]+\.py)"), line (\d+), in (.*)\n    (.*)$`)
 
 // frames are the lines of a traceback that the user wrote, outermost first.

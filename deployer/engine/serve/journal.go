@@ -17,8 +17,8 @@ type reserve interface {
 	GiveUp()
 }
 
-// journal is the server's event stream and its fold. A server that answers goes on answering while its disk is full: events then
-// wait until there is room for them.
+// journal is the server's event stream and its fold. A server that answers goes on answering while its disk is full:
+// events then wait until there is room for them.
 type journal struct {
 	spec    run.Spec
 	state   *run.State
@@ -61,9 +61,9 @@ func (j *journal) count(e run.Event) {
 	}
 }
 
-// settle is how long a worker or a front that was started again must live before anything is told of it. A server lives for months,
-// and one that dies every second must not fill the disk: the more lines there are about deaths, the longer it is, twice as long
-// each 256 of them, so that there are never many thousands.
+// settle is how long a worker or a front that was started again must live before anything is told of it. A server lives
+// for months, and one that dies every second must not fill the disk: the more lines there are about deaths, the longer
+// it is, twice as long each 256 of them, so that there are never many thousands.
 func (j *journal) settle() time.Duration {
 	const lines = 256
 	if j.deaths < lines {

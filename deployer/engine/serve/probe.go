@@ -74,8 +74,8 @@ func (e *engine) judge(r *revision, p run.Probed) {
 	e.fail(r, run.ReasonTest, found.err, text, hint)
 }
 
-// lost fails a revision of which a worker ended. During a test it waits for what that was made with: the front says it at about the
-// same time.
+// lost fails a revision of which a worker ended. During a test it waits for what that was made with: the front says it
+// at about the same time.
 func (e *engine) lost(r *revision, fails func()) {
 	switch {
 	case r.state == losing: // another worker of it: the first is the cause

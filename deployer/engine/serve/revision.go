@@ -13,8 +13,8 @@ import (
 // state is where a revision is on its way.
 type state int
 
-// The states of a revision. One that is submitted goes through loading, connecting, probing, switching, answering, draining, ending
-// and closing; one that answered before this monitor begins with reviving.
+// The states of a revision. One that is submitted goes through loading, connecting, probing, switching, answering,
+// draining, ending and closing; one that answered before this monitor begins with reviving.
 const (
 	loading    state = iota // its top level is being executed
 	connecting              // loaded; the front connects to its workers
@@ -294,7 +294,8 @@ func (e *engine) retire(r *revision) {
 	e.files.RemoveEnvironment(r.n) // this revision is never started again
 }
 
-// fail gives a revision up: it never gets ready, or had answered and cannot be started again. The one before it goes on.
+// fail gives a revision up: it never gets ready, or had answered and cannot be started again. The one before it goes
+// on.
 func (e *engine) fail(r *revision, reason run.Reason, err *run.Error, text, hint string) {
 	e.emit(run.Event{Type: run.EventServerFailed, Revision: r.n, Reason: reason, Error: err, Text: text, Hint: hint})
 	e.forget(r)

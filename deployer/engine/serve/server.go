@@ -1,11 +1,11 @@
-// Package serve is the process that owns a server: it holds the listening socket, starts the front and, for each revision, what
-// runs its workers; it tests a new revision before requests go to it, and starts again whatever dies
+// Package serve is the process that owns a server: it holds the listening socket, starts the front and, for each
+// revision, what runs its workers; it tests a new revision before requests go to it, and starts again whatever dies
 // (docs/internals/engine.md).
 //
-// Read [Run] first, then engine.go: a state machine that decides everything, without goroutines, files or clocks of its own, so
-// that a test can cut it off anywhere; driver.go runs it in the real process. What runs the workers is behind [Supervisor], the
-// HTTP side behind [Front]; packages agent and agent/front have the real ones, and none imports the other: cmd/metaml-agent joins
-// them.
+// Read [Run] first, then engine.go: a state machine that decides everything, without goroutines, files or clocks of its
+// own, so that a test can cut it off anywhere; driver.go runs it in the real process. What runs the workers is behind
+// [Supervisor], the HTTP side behind [Front]; packages agent and agent/front have the real ones, and none imports the
+// other: cmd/metaml-agent joins them.
 //
 // It imports deployer/engine, deployer/run and deployer/folder alone.
 package serve
@@ -43,8 +43,8 @@ type Job struct {
 	Environ []string   // of its submission
 }
 
-// Supervisor runs the workers of one revision: a worker is a trial that stays, and says Ready when it listens. Its methods return
-// at once, but for Close; what comes of them arrives on Updates.
+// Supervisor runs the workers of one revision: a worker is a trial that stays, and says Ready when it listens. Its
+// methods return at once, but for Close; what comes of them arrives on Updates.
 type Supervisor interface {
 	// Start begins an attempt of a worker. It is answered by Started, Ready and Ended, or by Ended alone.
 	Start(run.Attempt)
@@ -70,9 +70,9 @@ type Front interface {
 	Kill()
 }
 
-// Run is the life of a server's monitor: it takes the server over from the monitors before, and returns when the server has ended.
-// That it returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at
-// once if a monitor is there.
+// Run is the life of a server's monitor: it takes the server over from the monitors before, and returns when the server
+// has ended. That it returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns
+// [folder.ErrLocked] at once if a monitor is there.
 func Run(ctx context.Context, o Options) error {
 	var j *journal
 	taken, err := common.Take(ctx, common.Options{

@@ -20,10 +20,10 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// A simulation is a server whose monitor is cut off again and again, in the middle of a write, between a write and what follows
-// from it, between two orders; whose workers, loaders and fronts die at any moment; and to which revisions are submitted, some of
-// which never get ready. Now and then the machine loses power and what was not synced. In the end nothing dies any more, and the
-// server must come to rest. Everything follows from the seed.
+// A simulation is a server whose monitor is cut off again and again, in the middle of a write, between a write and what
+// follows from it, between two orders; whose workers, loaders and fronts die at any moment; and to which revisions are
+// submitted, some of which never get ready. Now and then the machine loses power and what was not synced. In the end
+// nothing dies any more, and the server must come to rest. Everything follows from the seed.
 
 const simulations = 10_000
 
@@ -318,7 +318,8 @@ func (w *world) kill() {
 	}
 }
 
-// rest lets a server come to rest to which nothing happens any more, compares it with what it must have become, and ends it.
+// rest lets a server come to rest to which nothing happens any more, compares it with what it must have become, and
+// ends it.
 func (w *world) rest(e *engine) (over bool, err error) {
 	w.calm, w.disk.Full, w.taken = true, false, false
 	for range w.rng.IntN(4) {

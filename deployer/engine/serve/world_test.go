@@ -42,7 +42,8 @@ type submitted struct {
 	revoked bool // its start was given up, or a newer one was submitted
 }
 
-// world is everything around the engine, as data: the folder, the sockets, the processes, the clock. It survives monitors.
+// world is everything around the engine, as data: the folder, the sockets, the processes, the clock. It survives
+// monitors.
 type world struct {
 	rng   *rand.Rand
 	disk  *crash.Disk
@@ -117,8 +118,6 @@ func (w *world) submit(f fate) {
 	w.revisions = append(w.revisions, r)
 }
 
-// --- files
-
 func (w *world) Revisions() []int {
 	var all []int
 	for i := range w.revisions {
@@ -144,8 +143,6 @@ func (w *world) Log(error)                            {}
 func (w *world) TakenOver()                           { w.orphan = nil }
 func (w *world) Keep()                                {}
 func (w *world) GiveUp()                              {}
-
-// --- sockets
 
 func (w *world) Listen(v *version, before int) (*listener, error) {
 	w.disk.Cut()
@@ -185,8 +182,6 @@ func (w *world) CloseListener(l *listener) {
 		w.fail("%s was closed twice", l.address)
 	}
 }
-
-// --- processes
 
 func (w *world) Supervise(n int, v *version) (Supervisor, error) {
 	w.disk.Cut()

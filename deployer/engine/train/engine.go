@@ -1,9 +1,9 @@
-// Package train is the process that owns a run: it writes the event stream, and its [Engine] decides from what is written which
-// attempts of which trials to start, until every trial is final (docs/internals/engine.md).
+// Package train is the process that owns a run: it writes the event stream, and its [Engine] decides from what is
+// written which attempts of which trials to start, until every trial is final (docs/internals/engine.md).
 //
-// Read [Engine] first: it is a state machine without goroutines, files or clocks of its own, so that a test can cut it off after
-// every write. [Run] drives it in the real process. What runs the attempts is behind [Supervisor]; package agent has the real
-// one, and neither imports the other: cmd/metaml-agent joins them.
+// Read [Engine] first: it is a state machine without goroutines, files or clocks of its own, so that a test can cut it
+// off after every write. [Run] drives it in the real process. What runs the attempts is behind [Supervisor]; package
+// agent has the real one, and neither imports the other: cmd/metaml-agent joins them.
 //
 // It imports deployer/run and deployer/folder alone.
 package train
@@ -20,12 +20,13 @@ import (
 // Grace is how long a trial may go on after it was asked to end.
 const Grace = 30 * time.Second
 
-// maxDisruptions bounds how often one trial is started again because its monitor was killed: a trial that takes its monitor
-// down each time must come to an end.
+// maxDisruptions bounds how often one trial is started again because its monitor was killed: a trial that takes its
+// monitor down each time must come to an end.
 const maxDisruptions = 10
 
-// Engine decides what happens next in a run. Events are written before what follows from them is done: each method notes events
-// and actions, and Commit writes the former and then carries out the latter. It is not safe for concurrent use.
+// Engine decides what happens next in a run. Events are written before what follows from them is done: each method
+// notes events and actions, and Commit writes the former and then carries out the latter. It is not safe for concurrent
+// use.
 type Engine struct {
 	spec  run.Spec
 	state *run.State
@@ -72,8 +73,9 @@ func NewEngine(spec run.Spec, past *Past, log *folder.Log, sync func(), now func
 	}
 }
 
-// Open takes over from the monitors before: attempts that they left running (and of which nothing runs any more) are ended, a
-// new run is announced, an ended one is reopened if resume is set. rebooted says that the machine was started meanwhile.
+// Open takes over from the monitors before: attempts that they left running (and of which nothing runs any more) are
+// ended, a new run is announced, an ended one is reopened if resume is set. rebooted says that the machine was started
+// meanwhile.
 func (e *Engine) Open(resume, rebooted bool) {
 	if e.state.N == 0 {
 		e.emit(run.Event{Type: run.EventPlanned, Completions: e.spec.Completions, Parallelism: e.spec.Parallelism})
@@ -238,8 +240,8 @@ func loadReason(err *run.Error) run.Reason {
 	return run.ReasonProgram
 }
 
-// programFailed ends every trial: the top level that they all need does not run. The traceback is told once, with the first of
-// the attempts that were started. The trial except is about to be ended by the caller.
+// programFailed ends every trial: the top level that they all need does not run. The traceback is told once, with the
+// first of the attempts that were started. The trial except is about to be ended by the caller.
 func (e *Engine) programFailed(err *run.Error, except int) {
 	if e.unloadable {
 		return // several attempts found out
@@ -345,8 +347,8 @@ func (e *Engine) Next() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// Commit starts what may be started, ends the run if nothing is left to do, writes the events of all this and carries out the
-// actions. If writing fails, nothing was carried out and the engine must not be used but for [Engine.Fail].
+// Commit starts what may be started, ends the run if nothing is left to do, writes the events of all this and carries
+// out the actions. If writing fails, nothing was carried out and the engine must not be used but for [Engine.Fail].
 func (e *Engine) Commit() error {
 	if !e.ended {
 		e.schedule()
@@ -460,8 +462,8 @@ func (e *Engine) abort(reason run.Reason, text string) {
 	e.ended = true
 }
 
-// Fail ends the run after Commit could not write, keeping what says how trials ended and leaving out the rest. The caller has
-// closed the supervisor.
+// Fail ends the run after Commit could not write, keeping what says how trials ended and leaving out the rest. The
+// caller has closed the supervisor.
 func (e *Engine) Fail(reason run.Reason, text string) error {
 	kept := e.batch[:0]
 	for _, ev := range e.batch {

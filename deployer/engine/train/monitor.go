@@ -23,9 +23,9 @@ type Options struct {
 	Notify func(context.Context, *run.Spec, *run.State) *Note
 }
 
-// Run is the life of a monitor: it takes the run over from the monitors before, and returns when the run has ended. That it
-// returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns [folder.ErrLocked] at once
-// if a monitor is there.
+// Run is the life of a monitor: it takes the run over from the monitors before, and returns when the run has ended.
+// That it returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns
+// [folder.ErrLocked] at once if a monitor is there.
 func Run(ctx context.Context, o Options) error {
 	spec, state, err := look(ctx, o)
 	if state != nil && state.Phase.Final() && ctx.Err() == nil && o.Notify != nil && spec.Notify != "" {

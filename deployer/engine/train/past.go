@@ -8,8 +8,8 @@ type Past struct {
 	spec        run.Spec
 	retries     map[int]int
 	disruptions map[int]int
-	// owed are the trials that ended but have another attempt coming, of which nothing is written yet: events that belong
-	// together can be torn apart by a crash.
+	// owed are the trials that ended but have another attempt coming, of which nothing is written yet: events that
+	// belong together can be torn apart by a crash.
 	owed map[int]bool
 }
 

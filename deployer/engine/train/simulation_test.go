@@ -16,9 +16,9 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// A simulation is a run whose monitor is cut off again and again: in the middle of a write, between a write and what follows
-// from it, between two actions; and now and then the machine loses power and what was not synced. Everything follows from the
-// seed.
+// A simulation is a run whose monitor is cut off again and again: in the middle of a write, between a write and what
+// follows from it, between two actions; and now and then the machine loses power and what was not synced. Everything
+// follows from the seed.
 
 const simulations = 12_000
 

@@ -7,8 +7,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// Supervisor runs attempts of trials as processes. Its methods return at once; what comes of them arrives on Updates. Package
-// agent has the real one.
+// Supervisor runs attempts of trials as processes. Its methods return at once; what comes of them arrives on Updates.
+// Package agent has the real one.
 type Supervisor interface {
 	// Start begins an attempt. It is answered by Started and Ended, or by Ended alone.
 	Start(Attempt)
@@ -22,8 +22,8 @@ type Supervisor interface {
 	Close()
 }
 
-// Sweeper is the other ability of a Supervisor, needed once, before anything is started: it kills what monitors before this
-// one left behind, and returns when nothing is left of it. running are the attempts that had not ended.
+// Sweeper is the other ability of a Supervisor, needed once, before anything is started: it kills what monitors before
+// this one left behind, and returns when nothing is left of it. running are the attempts that had not ended.
 type Sweeper interface {
 	Sweep(ctx context.Context, running []ID) error
 }

@@ -1,5 +1,5 @@
-// Package board keeps a TensorBoard beside a run that asked for one: a [train.Supervisor] around another that starts it when
-// the first trial starts, announces its address as a note, and ends it with the run.
+// Package board keeps a TensorBoard beside a run that asked for one: a [train.Supervisor] around another that starts it
+// when the first trial starts, announces its address as a note, and ends it with the run.
 //
 // Read [Wrap] first. It imports deployer/engine/train, deployer/run and the Python module.
 package board
@@ -105,7 +105,8 @@ const grace = 3 * time.Second
 // announced is how TensorBoard says where it is.
 var announced = regexp.MustCompile(`TensorBoard \S+ at (http://\S+)`)
 
-// serve runs the TensorBoard until the run is closed. The thread stays locked because the process is bound to die with it.
+// serve runs the TensorBoard until the run is closed. The thread stays locked because the process is bound to die with
+// it.
 func (s *supervisor) serve() {
 	defer s.served.Done()
 	runtime.LockOSThread()
@@ -117,7 +118,8 @@ func (s *supervisor) serve() {
 	python := s.job.Spec.Python
 	cmd := exec.CommandContext(s.board, python, pymodule.RunTensorBoard(logs, 0, "--reload_interval", "2")...)
 	cmd.SysProcAttr = dieWithUs()
-	// What it writes for others to find it, it removes at SIGTERM but not when it dies with us: so that stays in the run's folder.
+	// What it writes for others to find it, it removes at SIGTERM but not when it dies with us: so that stays in the
+	// run's folder.
 	temporary := filepath.Join(string(s.job.Folder), "tensorboard")
 	if err := os.MkdirAll(temporary, 0o700); err != nil {
 		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")

@@ -1,5 +1,5 @@
-// Package scalars lets the scalars that a trial writes for TensorBoard count as its metrics: a [train.Supervisor] around
-// another that reads the trials' event files while they run and adds what it finds to their reports.
+// Package scalars lets the scalars that a trial writes for TensorBoard count as its metrics: a [train.Supervisor]
+// around another that reads the trials' event files while they run and adds what it finds to their reports.
 //
 // Read [Wrap] first. It imports deployer/engine/train, its reader tfevents, deployer/folder and deployer/run.
 package scalars
@@ -27,8 +27,9 @@ const (
 	pauseRatio = 50          // a look takes at most this part of the time
 )
 
-// Wrap gives a Supervisor that adds TensorBoard's scalars to the reports of sup. A metric that the trial reports itself is left
-// alone. Event files are found under the trial's output folder and, by the process id in their names, in its working directory.
+// Wrap gives a Supervisor that adds TensorBoard's scalars to the reports of sup. A metric that the trial reports itself
+// is left alone. Event files are found under the trial's output folder and, by the process id in their names, in its
+// working directory.
 func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
 	s := &supervisor{
 		Supervisor: sup, job: job, out: make(chan train.Update, cap(sup.Updates())+1),
@@ -188,8 +189,8 @@ func (a *attempt) add(path string) bool {
 	return true
 }
 
-// findInCwd looks for files of running attempts in the working directory that they share, and links them into the run's folder,
-// where its TensorBoard sees them.
+// findInCwd looks for files of running attempts in the working directory that they share, and links them into the run's
+// folder, where its TensorBoard sees them.
 func (s *supervisor) findInCwd() {
 	if s.job.Spec.TrialCwd || s.job.Spec.Cwd == "" || time.Now().Before(s.cwdNext) {
 		return

@@ -1,9 +1,10 @@
-// Package tfevents reads scalars out of the event files that TensorBoard's writers leave (TensorFlow, PyTorch, tensorboard's own,
-// tensorboardX), while they are still being written.
+// Package tfevents reads scalars out of the event files that TensorBoard's writers leave (TensorFlow, PyTorch,
+// tensorboard's own, tensorboardX), while they are still being written.
 //
-// A file is a sequence of records, each `u64 length, u32 masked crc32c of the length, data, u32 masked crc32c of the data`,
-// little-endian (TensorFlow, core/lib/io/record_writer.h); data is a tensorflow.Event message (core/util/event.proto), of which
-// this package reads the step, the wall time and the scalar values of its summary (core/framework/summary.proto).
+// A file is a sequence of records, each `u64 length, u32 masked crc32c of the length, data, u32 masked crc32c of the
+// data`, little-endian (TensorFlow, core/lib/io/record_writer.h); data is a tensorflow.Event message
+// (core/util/event.proto), of which this package reads the step, the wall time and the scalar values of its summary
+// (core/framework/summary.proto).
 //
 // Read [Reader] first. The package imports the protocol buffers' wire format and the standard library.
 package tfevents
@@ -39,8 +40,8 @@ type Reader struct {
 	broken bool
 }
 
-// Read calls fn for every scalar in the records that have become complete since the last call. A record that is damaged ends
-// the reading of that file for good; what came before it counts.
+// Read calls fn for every scalar in the records that have become complete since the last call. A record that is damaged
+// ends the reading of that file for good; what came before it counts.
 func (r *Reader) Read(fn func(Scalar)) error {
 	if r.broken {
 		return nil

@@ -12,7 +12,8 @@ import (
 	"github.com/metaml/metaml/test/venv"
 )
 
-// write makes an event file with TensorBoard's own writer: simple values as PyTorch writes them, tensors as TensorFlow does.
+// write makes an event file with TensorBoard's own writer: simple values as PyTorch writes them, tensors as TensorFlow
+// does.
 const write = `
 import sys
 from tensorboard.compat.proto.event_pb2 import Event
