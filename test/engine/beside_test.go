@@ -11,7 +11,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// What looks otherwise than in the session is told in one note; what cannot be compared, or is damaged, stops nothing.
+// One note names what differs from the session. A value that cannot be compared and a damaged file stop nothing.
 func TestNamesThatDifferFromTheSessionAreTold(t *testing.T) {
 	b := newBench(t)
 	source := `

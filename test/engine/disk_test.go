@@ -221,7 +221,7 @@ func testAServerOnAFullDisk(t *testing.T) {
 		"print('x' * 10_000)\n    return {'twice': 2 * input['n']}\n"
 	done := s.deploy(s.revisionSpec(1), talks)
 	s.fill()
-	// What is printed is lost, and the answer is not; nor is that of who is told that it is wrong.
+	// What the function prints is lost, but answers and error answers are not.
 	for range 3 {
 		s.expectAnswer(`{"n": 2}`, `{"twice":4}`)
 	}
@@ -269,7 +269,7 @@ func testAServerOnAFullDisk(t *testing.T) {
 	if !ended[run.EventFrontEnded] || !ended[run.EventWorkerEnded] {
 		t.Error(s.describe())
 	}
-	// Who stops it for the room that it takes can do so.
+	// A stop works while the disk is full.
 	s.waitFor("the reserve", func() bool {
 		info, err := os.Stat(s.Folder(s.name).Reserve())
 		return err == nil && info.Size() == 256<<10

@@ -3,7 +3,7 @@
 // it.
 //
 // Read harness_test.go first: a bench is a target in a folder of the test's own, which checks in the end that no
-// process is left. server_harness_test.go adds a server and those who ask it.
+// process is left. server_harness_test.go adds a server and requests to it.
 //
 // It imports deployer/run, deployer/folder and deployer/local.
 package engine

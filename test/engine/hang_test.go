@@ -7,7 +7,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// A fork that waits for a lock which nobody will give back is named, one that sleeps is not.
+// A note names a fork that waits for a lock that is never released, and not one that sleeps.
 func TestAForkThatMayHangIsNamed(t *testing.T) {
 	agent, err := impatientAgent()
 	if err != nil {
@@ -35,7 +35,7 @@ def train(i):
 	}
 }
 
-// Outside of its own process and forks a trial cannot report; it is told where the values go lost.
+// Only a trial's own process and its forks can report; in others report() prints that the values are lost.
 func TestReportsOfProcessesThatATrialStarts(t *testing.T) {
 	b := newBench(t)
 	l := b.run(b.spec(1), `

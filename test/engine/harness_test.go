@@ -190,7 +190,7 @@ func (b *bench) submit(spec run.Spec, source string, table []run.Row) string {
 	return done.Spec.Name
 }
 
-// await follows a run to its end and gives what it looks like then.
+// await follows a run to its end and gives its state then.
 func (b *bench) await(name string) local.Listed {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 60*time.Second)

@@ -63,7 +63,7 @@ def train(i):
 			!strings.Contains(user.Text, "stopped already") {
 			t.Errorf("stopping twice: %v", err)
 		}
-		// And on it goes: those that were stopped, as attempts of their own.
+		// A resume runs the stopped trials as further attempts.
 		if err := b.Resume(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +177,7 @@ def train(how):
 	if c := l.State.Count(); c.Succeeded != 6 || c.Failed != 1 {
 		t.Error(b.describe(l))
 	}
-	// Follow returns with the last event: of what has a name nothing may be left now.
+	// Follow returns with the last event: no process of the trial may be left then.
 	for _, text := range []string{"sleep 601", "sleep 602", "sleep 603", "sleep 604", "sleep 607", "spawn_main"} {
 		if left := b.processes(text); len(left) > 0 {
 			t.Errorf("%q is left: %v", text, left)
@@ -227,8 +227,8 @@ def train():
 	}
 }
 
-// once is a training function that two processes of the same trial cannot be in at the same time, and that tells how
-// often it came to its end.
+// once is a training function that notices when two processes of one trial execute it at the same time, and counts how
+// often it has ended.
 const once = `
 import fcntl, os, time, random as r
 

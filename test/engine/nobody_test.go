@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// asNobody runs a program as a user without rights.
+// asNobody runs a program as the user nobody.
 func asNobody(t *testing.T, dir, variable string, argv ...string) ([]byte, error) {
 	t.Helper()
 	c := exec.Command(argv[0], argv[1:]...)

@@ -43,7 +43,7 @@ func newServer(t *testing.T) *server {
 		}
 	})
 	t.Cleanup(func() {
-		// Before the bench looks what is left: the front has no mark.
+		// Before the bench checks what is left: the front does not have the mark.
 		if s.name != "" {
 			fronts := s.fronts()
 			s.stop()
@@ -65,7 +65,7 @@ func (s *server) revisionSpec(workers int) run.Spec {
 
 var keys atomic.Int64
 
-// submit asks for a revision.
+// submit submits a revision.
 func (s *server) submit(spec run.Spec, source string) local.Submitted {
 	s.t.Helper()
 	done, err := s.Submit(s.t.Context(), local.Submission{Spec: spec, Program: s.program(source)})
@@ -76,7 +76,7 @@ func (s *server) submit(spec run.Spec, source string) local.Submitted {
 	return done
 }
 
-// deploy asks for a revision and waits until it answers.
+// deploy submits a revision and waits until it answers.
 func (s *server) deploy(spec run.Spec, source string) local.Submitted {
 	s.t.Helper()
 	done := s.submit(spec, source)

@@ -46,7 +46,7 @@ func TestAKilledProcessOfAServerIsReplaced(t *testing.T) {
 	}
 }
 
-// With both of them nobody is left that could help: the next who asks for the server does.
+// When front and monitor are both killed, the next submission or follower of the server starts them again.
 func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 	s := newServer(t)
 	done := s.deploy(s.revisionSpec(1), double)
@@ -63,7 +63,7 @@ func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 	if s.url() != url || s.load().State.Server.Revision != 1 {
 		t.Error(s.describe())
 	}
-	// And so does who only watches.
+	// Following it does so, too.
 	s.killBoth()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	watched := make(chan error, 1)
@@ -76,7 +76,7 @@ func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 	}
 }
 
-// What loaded once may not load again: then the server ends with the reason, and not before it was tried some times.
+// A program that loaded once may not load again: after some attempts the server ends with the reason.
 func TestAProgramThatDoesNotLoadAgainEndsTheServer(t *testing.T) {
 	s := newServer(t)
 	weights := filepath.Join(s.cwd, "weights")
@@ -114,7 +114,7 @@ def serve(input: int):
     return input
 `
 
-// begin asks for something that the slow function is at work on when begin returns.
+// begin sends a request that the slow function works on when begin returns.
 func (s *server) begin(n int) <-chan string {
 	s.t.Helper()
 	url := s.url()
@@ -162,7 +162,7 @@ func TestAStoppedServerAnswersWhatItHas(t *testing.T) {
 	if l := s.await(s.name); l.State.Phase != run.Stopped {
 		t.Error(s.describe())
 	}
-	// And on it goes, at the same address, with the next name for what is submitted while it was stopped.
+	// A resume continues at the same address; what is submitted while it is stopped gets the next name.
 	if err := s.Resume(t.Context(), s.name); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestAStoppedServerAnswersWhatItHas(t *testing.T) {
 	}
 	s.release(3)
 	s.expectAnswer("3", "3")
-	// At once, and whoever waits is told.
+	// At once; requests that wait get an error.
 	said = s.begin(4)
 	if err := s.Stop(t.Context(), s.name, nil, true); err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestAServerAfterTheMachineWasRestarted(t *testing.T) {
 	s.submit(s.revisionSpec(1), "undefined\ndef serve(input): pass\n")
 	s.waitForOutcome(2)
 	url, f := s.url(), s.Folder(s.name)
-	// The machine takes everything at once.
+	// A restart of the machine ends all processes at once.
 	m := f.ReadMonitor()
 	s.killBoth()
 	s.waitFor("all to be gone", func() bool {
@@ -241,7 +241,7 @@ func TestADeletedFolderEndsTheServer(t *testing.T) {
 	s.deploy(s.revisionSpec(2), double)
 	url := s.url()
 	supervisors := append(s.fronts(), s.Folder(s.name).ReadMonitor().PID) // which have no mark
-	// The server may be writing in it.
+	// The server may be writing into it.
 	s.waitFor("the folder to be gone", func() bool { return os.RemoveAll(string(s.Folder(s.name))) == nil })
 	s.waitFor("everything to be gone", func() bool { return len(s.processes("")) == 0 && !anyAlive(supervisors) })
 	if _, _, err := s.post(url, "1"); err == nil {

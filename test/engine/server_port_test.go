@@ -46,7 +46,7 @@ func TestPorts(t *testing.T) {
 	if got := s.load().State.Server.Port(); got != spec.Server.Port {
 		t.Errorf("port %d, asked for %d", got, spec.Server.Port)
 	}
-	// Another server cannot have it, and is told whose it is; the same one keeps it.
+	// Another server cannot have it, and the error names the holder; the same server keeps it.
 	other := s.revisionSpec(1)
 	other.Series, other.Server.Port = "other", spec.Server.Port
 	if _, err = s.Submit(t.Context(), local.Submission{Spec: other, Program: s.program(double)}); !errors.As(err,
@@ -80,7 +80,7 @@ func TestPorts(t *testing.T) {
 	s.expectAnswer("2", `{"twice":4}`)
 }
 
-// As nobody, in a process of its own, since only a user without rights is refused a port below 1024.
+// A port below 1024 is refused only to a user without rights, so this runs in a process of the user nobody.
 func TestAPortBelow1024(t *testing.T) {
 	const inner = "METAML_TEST_LOW_PORT"
 	if dir := os.Getenv(inner); dir != "" {
@@ -107,7 +107,7 @@ func TestAPortBelow1024(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil { // for nobody
 		t.Fatal(err)
 	}
-	// A copy of this program, where nobody may execute it.
+	// A copy of this program, where the user nobody may execute it.
 	self, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)

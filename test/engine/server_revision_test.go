@@ -187,7 +187,7 @@ func TestAnExampleOfOursThatTheFunctionCannotTake(t *testing.T) {
 			if !noted {
 				t.Error(s.describe())
 			}
-			// The same in place of one that answers: nobody knows whether that one was better.
+			// In place of one that answers it is refused, since it may be the worse of the two.
 			spec := s.revisionSpec(1)
 			e := s.waitForOutcome(s.submit(spec, source+"\n# again\n").Spec.Server.Revision)
 			if name == "a result of its own" {

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// Twenty seconds in the life of a server on a bad day: its processes are killed at any moment, also while others of
-// them are being started again, and now and then it is replaced. Never is an answer wrong, never is a connection
-// refused, and after each kill it answers again, without anybody's help.
+// For twenty seconds the processes of a server are killed at random moments, also while others of them are being
+// started again, and now and then the server is replaced. No answer may be wrong and no connection refused, and after
+// each kill the server answers again without help.
 func TestServerSoak(t *testing.T) {
 	const kills, people = 40, 4
 	s := newServer(t)
@@ -111,7 +111,7 @@ func TestServerSoak(t *testing.T) {
 	}
 }
 
-// askSquare asks the soak's function, and checks what it says.
+// askSquare sends a request to the soak's function and checks the answer.
 func askSquare(client *http.Client, url string, n int) (revision int, err error) {
 	r, err := client.Post(url, "application/json", strings.NewReader(strconv.Itoa(n)))
 	if err != nil {

@@ -73,7 +73,7 @@ func TestAServer(t *testing.T) {
 	}
 }
 
-// Who may ask is the revision's: another one may let others.
+// The allowed hosts and origins belong to a revision; the next one may allow others.
 func TestWhoMayAskAServer(t *testing.T) {
 	s := newServer(t)
 	asks := func(header, value string) (int, string) {

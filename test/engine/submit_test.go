@@ -239,7 +239,7 @@ func TestFilesThatSeveralTrialsWroteAreNamed(t *testing.T) {
 	b := newBench(t)
 	spec := b.spec(2)
 	spec.Parallelism = 1
-	// What the one who waits redirects its own lines to grows while trials run, and is no trial's doing.
+	// A file into which the waiting process writes its own output grows while trials run, and is no trial's.
 	redirected, err := os.Create(filepath.Join(spec.Cwd, "out1.txt"))
 	if err != nil {
 		t.Fatal(err)

@@ -297,8 +297,8 @@ def train():
 	}
 }
 
-// TestWhichTrial asks the module, in the trial and in a process that the trial starts, at top level and in a second
-// attempt.
+// TestWhichTrial calls trial(), attempt() and seed() in a trial, in a process that it starts, at top level and in a
+// second attempt.
 func TestWhichTrial(t *testing.T) {
 	b := newBench(t)
 	source := `
