@@ -32,7 +32,8 @@ func frontMain(args []string) int {
 	// The monitor says when to end; a terminal's signals are for whoever sits there.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	control := os.NewFile(controlDescriptor, "control")
-	if err := front.Main(context.Background(), front.MainOptions{Folder: path, Control: control, Log: os.Stderr}); err != nil {
+	options := front.MainOptions{Folder: path, Control: control, Log: os.Stderr}
+	if err := front.Main(context.Background(), options); err != nil {
 		fmt.Fprintln(os.Stderr, "metaml-agent:", err)
 		return 1
 	}

@@ -56,10 +56,13 @@ func main() {
 func monitorMain(args []string) int {
 	flags := flag.NewFlagSet("metaml-agent monitor", flag.ContinueOnError)
 	dir := flags.String("dir", "", "the run's folder")
-	resume := flags.Bool("resume", false, "go on with the unfinished trials of a run that has ended, or start a server again")
+	resume := flags.Bool("resume", false,
+		"go on with the unfinished trials of a run that has ended, or start a server again")
 	apart := flags.Bool("detach", false, "start the monitor as nobody's child, and end")
-	descriptors := flags.String("listener", "", "the descriptors of a server's listening sockets, from a front whose monitor died: 4,5")
-	takeover := flags.String("takeover", "", "the descriptor on which that front waits for the news that there is another")
+	descriptors := flags.String("listener", "",
+		"the descriptors of a server's listening sockets, from a front whose monitor died: 4,5")
+	takeover := flags.String("takeover", "",
+		"the descriptor on which that front waits for the news that there is another")
 	if flags.Parse(args) != nil || *dir == "" || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2
@@ -115,7 +118,7 @@ func monitorRun(ctx context.Context, f folder.Run, resume bool, listeners, takeo
 	}
 	return train.Run(ctx, train.Options{
 		Folder: f, Resume: resume, Supervise: supervise,
-		Notify: func(ctx context.Context, spec *run.Spec, state *run.State) *train.Note {
+		Notify: func(ctx context.Context, spec *run.Spec, state *run.State) *run.Note {
 			return notify.Run(ctx, spec, f, state, notify.Patience)
 		},
 	})

@@ -35,7 +35,9 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 		Folder: f, Resume: resume, Listeners: listeners,
 		Sweep: func(ctx context.Context, spec run.Spec) error { return agent.SweepServer(ctx, procs, f, spec.Name) },
 		Supervise: func(job serve.Job) (serve.Supervisor, error) {
-			return agent.New(agent.Options{Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ})
+			return agent.New(agent.Options{
+				Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ,
+			})
 		},
 		StartFront: func(tell func(run.FrontUpdate)) (serve.Front, error) {
 			log, err := folder.OpenOwn(f.FrontLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)

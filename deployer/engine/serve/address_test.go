@@ -14,7 +14,9 @@ import (
 )
 
 func serving(host string, port int) run.Spec {
-	return run.Spec{Name: "serve-1", Series: "serve", Server: &run.ServerSpec{Revision: 1, Host: host, Port: port, Path: "/predict"}}
+	return run.Spec{
+		Name: "serve-1", Series: "serve", Server: &run.ServerSpec{Revision: 1, Host: host, Port: port, Path: "/predict"},
+	}
 }
 
 func TestAServerThatAsksForNoPortGetsAlwaysTheSame(t *testing.T) {
@@ -67,14 +69,17 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	short, _, _ := strings.Cut(machine, ".")
-	for host, others := range map[string]bool{"": false, "127.0.0.1": false, "localhost": false, "::1": false, "0.0.0.0": true, "::": true, "192.0.2.7": true} {
+	for host, others := range map[string]bool{
+		"": false, "127.0.0.1": false, "localhost": false, "::1": false, "0.0.0.0": true, "::": true, "192.0.2.7": true,
+	} {
 		spec := serving(host, 0)
 		spec.Server.Hosts = []string{"hub.example"}
 		hosts, addresses := names(spec, hostOf(spec))
 		if addresses != others || slices.Contains(hosts, machine) != others || slices.Contains(hosts, short) != others {
 			t.Errorf("%q is known by %q, by any address: %v", host, hosts, addresses)
 		}
-		if !slices.Contains(hosts, "hub.example") || host != "" && !slices.Contains(hosts, host) || slices.Contains(hosts, "") {
+		if !slices.Contains(hosts, "hub.example") || host != "" && !slices.Contains(hosts, host) ||
+			slices.Contains(hosts, "") {
 			t.Errorf("%q is known by %q", host, hosts)
 		}
 	}
@@ -87,7 +92,8 @@ func TestAPortThatIsGivenUpSoonIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listen(t.Context(), newVersion(serving("127.0.0.1", held.port())), 0); !errors.Is(err, syscall.EADDRINUSE) {
+	_, err = listen(t.Context(), newVersion(serving("127.0.0.1", held.port())), 0)
+	if !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a port that somebody else has: %v", err)
 	}
 	time.AfterFunc(50*time.Millisecond, held.close)
@@ -96,7 +102,8 @@ func TestAPortThatIsGivenUpSoonIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.close()
-	if l.port() != held.port() || !l.matches(newVersion(serving("localhost", 0))) || l.matches(newVersion(serving("0.0.0.0", 0))) || l.matches(newVersion(serving("", 1))) {
+	if l.port() != held.port() || !l.matches(newVersion(serving("localhost", 0))) ||
+		l.matches(newVersion(serving("0.0.0.0", 0))) || l.matches(newVersion(serving("", 1))) {
 		t.Errorf("%+v", l)
 	}
 }

@@ -53,7 +53,8 @@ type input struct {
 
 func newDriver(ctx context.Context, o Options, j *journal) *driver {
 	d := &driver{
-		ctx: ctx, opts: o, folder: o.Folder, inbox: make(chan input, 256), done: make(chan struct{}), running: map[int]*running{},
+		ctx: ctx, opts: o, folder: o.Folder, inbox: make(chan input, 256), done: make(chan struct{}),
+		running:   map[int]*running{},
 		takenOver: sync.OnceFunc(o.TakenOver),
 	}
 	j.reserve = diskReserve(o.Folder)
@@ -79,13 +80,13 @@ func (d *driver) drive(resumed bool) error {
 		return err
 	}
 	defer watch.Close()
-	look := time.NewTicker(common.LookEvery)
-	defer look.Stop()
+	check := time.NewTicker(common.LookEvery)
+	defer check.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	d.engine.open(resumed, d.inherited())
 	d.readStops()
-	logged := false // that events wait for room on the disk, since the last look
+	logged := false // that events wait for room on the disk, since the last check
 	for {
 		if err := d.engine.commit(); err != nil && !logged {
 			logged = true
@@ -110,7 +111,7 @@ func (d *driver) drive(resumed bool) error {
 		case <-watch.C:
 			d.readStops()
 			d.engine.scan()
-		case <-look.C:
+		case <-check.C:
 			if d.folder.Gone() {
 				return common.ErrDeleted
 			}
@@ -134,7 +135,7 @@ func (d *driver) post(in input) {
 func (d *driver) handle(in input) {
 	switch {
 	case in.notice != nil:
-		d.engine.frontSays(in.front, *in.notice)
+		d.engine.frontUpdate(in.front, *in.notice)
 	case in.update != nil:
 		d.engine.update(in.revision, *in.update)
 	case in.closed:
@@ -197,7 +198,7 @@ func (d *driver) readStops() {
 	}
 	d.stops = offset
 	for _, s := range stops {
-		d.engine.asked(s)
+		d.engine.stopRequest(s)
 	}
 }
 

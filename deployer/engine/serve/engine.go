@@ -49,7 +49,7 @@ type processes interface {
 	Supervise(n int, v *version) (Supervisor, error)
 	// CloseRevision closes the supervisor of revision n, whose workers have ended; engine.closed is called after that.
 	CloseRevision(n int)
-	// StartFront starts a front. What it says is handed to engine.frontSays, with the attempt.
+	// StartFront starts a front. What it says is handed to engine.frontUpdate, with the attempt.
 	StartFront(attempt int) (Front, error)
 	// TakenOver is called when a front knows all that it must know.
 	TakenOver()
@@ -159,8 +159,9 @@ func (e *engine) open(resumed bool, inherited []*listener) {
 	for _, w := range slices.Clone(s.Workers) {
 		if !w.Ended {
 			e.emit(run.Event{
-				Type: run.EventWorkerEnded, Revision: w.Revision, Worker: &w.Index, Attempt: w.Attempt, Reason: run.ReasonLost,
-				Text: "the process that watches over the server was killed, and the worker with it",
+				Type: run.EventWorkerEnded, Revision: w.Revision, Worker: &w.Index, Attempt: w.Attempt,
+				Reason: run.ReasonLost,
+				Text:   "the process that watches over the server was killed, and the worker with it",
 			})
 		}
 	}
@@ -187,7 +188,8 @@ func (e *engine) open(resumed bool, inherited []*listener) {
 	if err := e.listen(v, again > 0, inherited); err != nil {
 		refused := folder.PortError(err, v.host, v.spec.Server.Port)
 		e.emit(run.Event{
-			Type: run.EventServerFailed, Revision: first, Reason: run.ReasonPort, Text: refused.Text, Hint: refused.Hint,
+			Type: run.EventServerFailed, Revision: first, Reason: run.ReasonPort,
+			Text: refused.Text, Hint: refused.Hint,
 		})
 		e.finish(run.Failed, run.ReasonPort, refused.Text)
 		return
@@ -275,8 +277,8 @@ func (e *engine) scan() {
 	e.begin(n)
 }
 
-// asked takes in a request to stop the server, or the start of a revision.
-func (e *engine) asked(s folder.Stop) {
+// stopRequest takes in a request to stop the server, or the start of a revision.
+func (e *engine) stopRequest(s folder.Stop) {
 	switch {
 	case s.Revision > 0:
 		e.giveUp(s.Revision)
@@ -333,7 +335,7 @@ func (e *engine) finish(state run.Phase, reason run.Reason, text string) {
 	if e.stopNow || state == run.Failed {
 		grace = 0
 	}
-	e.tell(func(f Front) error { return f.Stop(grace) })
+	e.order(func(f Front) error { return f.Stop(grace) })
 	e.after(grace+stopGrace, func() {
 		if e.front == f {
 			f.Kill()

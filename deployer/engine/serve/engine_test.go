@@ -93,11 +93,11 @@ func (b *bench) wait(d time.Duration) {
 // process is a worker's process.
 func (b *bench) process(revision, index int) *simWorker {
 	b.t.Helper()
-	s := b.sups[revision]
-	if s == nil || s.workers[index] == nil {
+	p := b.world.process(revision, index)
+	if p == nil {
 		b.t.Fatalf("worker %d of revision %d does not run", index, revision)
 	}
-	return s.workers[index]
+	return p
 }
 
 func (b *bench) kill(revision, index int) {
@@ -204,7 +204,7 @@ func TestAStartThatIsGivenUpLeavesTheRevisionBefore(t *testing.T) {
 	b := openBench(t, 1, good)
 	b.run()
 	b.add(hangs, 1, "127.0.0.1", 0)
-	b.asked(folder.Stop{Revision: 2})
+	b.stopRequest(folder.Stop{Revision: 2})
 	b.run()
 	b.expect(b.told(servers...), "server.starting 1, server.ready 1, server.starting 2, server.failed 2 stopped")
 	if b.answers() != 1 || len(b.sups) != 1 {
@@ -244,7 +244,7 @@ func probeOf(t *testing.T) *bench {
 		}
 	}
 	b.world.front.orders = nil // the test is answered by this function
-	b.frontSays(b.engine.front.attempt, run.FrontUpdate{Probed: &run.Probed{Revision: 1, Status: 502, Example: "1"}})
+	b.frontUpdate(b.engine.front.attempt, run.FrontUpdate{Probed: &run.Probed{Revision: 1, Status: 502, Example: "1"}})
 	if b.starting.state != doubting {
 		t.Fatalf("state %d", b.starting.state)
 	}
@@ -298,7 +298,7 @@ func TestAConnectionToADeadWorkerDoesNotCount(t *testing.T) {
 	b.sups[1].workers[0] = nil
 	b.starting.workers[0].pace.quick = 1 // so that it is started again in a moment, not at once
 	b.update(1, run.Update{ID: run.AttemptID{Number: 1}, Ended: &run.AttemptEnd{Signal: 9}})
-	b.frontSays(front, run.FrontUpdate{Connected: &id})
+	b.frontUpdate(front, run.FrontUpdate{Connected: &id})
 	if b.starting.state != connecting {
 		t.Errorf("state %d: a dead worker is tested", b.starting.state)
 	}
@@ -315,7 +315,7 @@ func TestASocketThatCannotBeHadLeavesTheOneBefore(t *testing.T) {
 		want       string
 	}{
 		{"another port", "127.0.0.1", 7001, "server.failed 2 port"},
-		{"the same port on all addresses, known when the one before is given up", "0.0.0.0", 7000, "server.failed 2 port"},
+		{"the same port on all addresses, once the one before is given up", "0.0.0.0", 7000, "server.failed 2 port"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -328,7 +328,8 @@ func TestASocketThatCannotBeHadLeavesTheOneBefore(t *testing.T) {
 			b.scan()
 			b.run()
 			b.expect(b.told(servers...), "server.starting 1, server.ready 1, server.starting 2, "+test.want)
-			if _, listens := b.world.front.listening["127.0.0.1:7000"]; !listens || b.answers() != 1 || len(b.world.open) != 1 {
+			_, listens := b.world.front.listening["127.0.0.1:7000"]
+			if !listens || b.answers() != 1 || len(b.world.open) != 1 {
 				t.Errorf("%d answers at %v", b.answers(), b.world.front.listening)
 			}
 		})
@@ -379,7 +380,8 @@ func TestAFrontThatIsStartedAgainIsToldEverythingSocketsLast(t *testing.T) {
 	}
 	b.run()
 	b.expect(b.told(servers...), "server.starting 1, server.ready 1")
-	b.expect(b.told(run.EventFrontStarted, run.EventFrontEnded), "front.started 0, front.ended 0 signal, front.started 0")
+	b.expect(b.told(run.EventFrontStarted, run.EventFrontEnded),
+		"front.started 0, front.ended 0 signal, front.started 0")
 }
 
 func TestASocketThatIsInheritedIsKeptForTheSameAddressAlone(t *testing.T) {
@@ -435,7 +437,7 @@ func TestAStopAnswersWhatIsThereAndThenEndsWhatGoesOn(t *testing.T) {
 	b := openBench(t, 1, good)
 	b.run()
 	b.process(1, 0).deaf = true
-	b.asked(folder.Stop{})
+	b.stopRequest(folder.Stop{})
 	if len(b.world.open) > 0 || !b.world.front.told.over || b.sups[1].workers[0] == nil {
 		t.Errorf("%d sockets are open, the front is %+v", len(b.world.open), b.world.front)
 	}

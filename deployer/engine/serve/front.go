@@ -18,8 +18,8 @@ type front struct {
 	announced bool // the event that it started is written
 }
 
-// tell tells the front something, if there is one. One that cannot be told has ended, and the next is told all.
-func (e *engine) tell(f func(Front) error) {
+// order has the front do something, if there is one. Where that fails the front has ended, and the next gets all orders.
+func (e *engine) order(f func(Front) error) {
 	if e.front != nil {
 		_ = f(e.front.Front)
 	}
@@ -52,14 +52,14 @@ func (e *engine) startFront() {
 	}
 	switch {
 	case e.starting != nil && e.starting.state == switching:
-		e.tell(func(f Front) error { return f.Switch(e.starting.n) })
+		e.order(func(f Front) error { return f.Switch(e.starting.n) })
 	case e.answering != nil:
-		e.tell(func(f Front) error { return f.Switch(e.answering.n) })
+		e.order(func(f Front) error { return f.Switch(e.answering.n) })
 	}
 	// Last, so that the first request finds a revision.
 	for _, l := range e.listeners() {
 		if l == e.listener || e.starting != nil && e.starting.state == switching {
-			e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
+			e.order(func(f Front) error { return f.Listen(l.address, l.file) })
 		}
 	}
 	e.processes.TakenOver()
@@ -71,8 +71,8 @@ func (e *engine) startFront() {
 	})
 }
 
-// frontSays takes in what a front says.
-func (e *engine) frontSays(attempt int, u run.FrontUpdate) {
+// frontUpdate takes in what a front says.
+func (e *engine) frontUpdate(attempt int, u run.FrontUpdate) {
 	f := e.front
 	if f == nil || f.attempt != attempt {
 		return

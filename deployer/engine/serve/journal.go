@@ -78,7 +78,8 @@ func (j *journal) emit(e run.Event) {
 	j.state.Apply(e) // without a Seq, which only the log gives
 	j.count(e)
 	switch e.Type {
-	case run.EventWorkerStarted, run.EventWorkerReady, run.EventWorkerEnded, run.EventFrontStarted, run.EventFrontEnded, run.EventNote:
+	case run.EventWorkerStarted, run.EventWorkerReady, run.EventWorkerEnded,
+		run.EventFrontStarted, run.EventFrontEnded, run.EventNote:
 	default:
 		j.urgent = true
 	}

@@ -19,7 +19,7 @@ const (
 	loading    state = iota // its top level is being executed
 	connecting              // loaded; the front connects to its workers
 	probing                 // all are connected; the front calls the function as a test
-	doubting                // the test was answered, but not by the function: that its worker was killed may be known soon
+	doubting                // the front answered the test itself: that a worker was killed may be known soon
 	losing                  // a worker ended during the test: what it was tried with may be known soon
 	switching               // it passed; the front was told to give it the requests
 	reviving                // it has the requests again; its top level is being executed
@@ -82,7 +82,7 @@ func (e *engine) revive(n int, announce bool) {
 		e.emit(run.Event{Type: run.EventServerStarting, Revision: n})
 	}
 	e.introduce(r)
-	e.tell(func(f Front) error { return f.Switch(n) })
+	e.order(func(f Front) error { return f.Switch(n) })
 	e.startWorkers(r)
 }
 
@@ -144,7 +144,7 @@ func (e *engine) introduce(r *revision) {
 		Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: r.spec.RequestTimeout(),
 		Workers: len(r.workers), Hosts: r.names, Addresses: r.addresses, Origins: r.spec.Server.Origins,
 	}
-	e.tell(func(f Front) error { return f.Revision(known) })
+	e.order(func(f Front) error { return f.Revision(known) })
 }
 
 // update takes in what the supervisor of revision n says.
@@ -214,7 +214,7 @@ func (e *engine) connected(r *revision, w *worker) {
 	case loading, connecting:
 		r.state = probing
 		r.tests++
-		e.tell(func(f Front) error { return f.Probe(r.n, r.spec.Server.Example) })
+		e.order(func(f Front) error { return f.Probe(r.n, r.spec.Server.Example) })
 	case reviving, returning:
 		r.state = answering
 		e.ready(r)
@@ -233,7 +233,7 @@ func (e *engine) ready(r *revision) {
 // switchTo has new requests go to a revision that has passed its test.
 func (e *engine) switchTo(r *revision) {
 	if r.listener == nil && !e.listener.matches(r.version) {
-		e.tell(func(f Front) error { return f.Unlisten(e.listener.address) })
+		e.order(func(f Front) error { return f.Unlisten(e.listener.address) })
 		e.sockets.CloseListener(e.listener)
 		l, err := e.sockets.Listen(r.version, r.spec.Server.Port)
 		if err != nil {
@@ -242,13 +242,13 @@ func (e *engine) switchTo(r *revision) {
 			return
 		}
 		e.listener = l
-		e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
+		e.order(func(f Front) error { return f.Listen(l.address, l.file) })
 	}
 	r.state = switching
 	if l := r.listener; l != nil {
-		e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
+		e.order(func(f Front) error { return f.Listen(l.address, l.file) })
 	}
-	e.tell(func(f Front) error { return f.Switch(r.n) })
+	e.order(func(f Front) error { return f.Switch(r.n) })
 }
 
 // listenAgain listens where the server did, after that socket was given up for one that cannot be had.
@@ -261,7 +261,7 @@ func (e *engine) listenAgain() {
 		return
 	}
 	e.listener = l
-	e.tell(func(f Front) error { return f.Listen(l.address, l.file) })
+	e.order(func(f Front) error { return f.Listen(l.address, l.file) })
 }
 
 // switched takes in that requests go to the revision. The one before it answers what it has.
@@ -269,7 +269,7 @@ func (e *engine) switched(r *revision) {
 	old := e.answering
 	e.answering, e.starting, r.state = r, nil, answering
 	if r.listener != nil {
-		e.tell(func(f Front) error { return f.Unlisten(e.listener.address) })
+		e.order(func(f Front) error { return f.Unlisten(e.listener.address) })
 		e.sockets.CloseListener(e.listener)
 		e.listener, r.listener = r.listener, nil
 	}
@@ -289,7 +289,7 @@ func (e *engine) switched(r *revision) {
 
 // retire ends a revision that was replaced.
 func (e *engine) retire(r *revision) {
-	e.tell(func(f Front) error { return f.Retire(r.n) })
+	e.order(func(f Front) error { return f.Retire(r.n) })
 	e.end(r, false)
 	e.files.RemoveEnvironment(r.n) // this revision is never started again
 }
@@ -331,7 +331,7 @@ func (e *engine) forget(r *revision) {
 		e.sockets.CloseListener(r.listener)
 		r.listener = nil
 	}
-	e.tell(func(f Front) error { return f.Retire(r.n) })
+	e.order(func(f Front) error { return f.Retire(r.n) })
 	e.end(r, true)
 }
 

@@ -123,7 +123,7 @@ func (w *world) live(resume, rebooted, last bool) (over bool, err error) {
 	}
 	e.open(resume && (ended || rebooted), inherited)
 	for _, s := range w.stops {
-		e.asked(s)
+		e.stopRequest(s)
 	}
 	steps := 400
 	if last {
@@ -154,8 +154,8 @@ func (w *world) commit(e *engine) (over bool, err error) {
 	good := w.answers()
 	if w.good > 0 && good == 0 && !w.fault && !w.stopped {
 		last := w.revisions[len(w.revisions)-1]
-		return false, fmt.Errorf("revision %d does not answer any more, and nothing follows it; the newest asks for %s:%d, the front has %+v",
-			w.good, last.host, last.spec.Server.Port, w.front)
+		return false, fmt.Errorf("revision %d does not answer any more, and nothing follows it; the newest is for %s:%d, "+
+			"the front has %+v", w.good, last.host, last.spec.Server.Port, w.front)
 	}
 	w.good, w.fault = good, false
 	serving := 0
@@ -242,7 +242,7 @@ func (w *world) ask(e *engine, s folder.Stop) {
 	if s.Revision == 0 {
 		w.stopped = true
 	}
-	e.asked(s)
+	e.stopRequest(s)
 }
 
 // advance lets one process get on, if one can.
@@ -382,10 +382,12 @@ func (w *world) compare(e *engine) error {
 	}
 	s, newest := e.state.Server, len(w.revisions)
 	r := w.revisions[newest-1]
-	if r.fate == good && !r.breaks && !r.revoked && r.harmed <= maxDisrupted && r.spec.Server.Port == 0 && s.Revision != newest {
-		return fmt.Errorf("revision %d, which is good, does not answer: %d does; it failed: %+v", newest, s.Revision, s.Failed)
+	able := r.fate == good && !r.breaks && !r.revoked && r.harmed <= maxDisrupted && r.spec.Server.Port == 0
+	if able && s.Revision != newest {
+		return fmt.Errorf("revision %d is good and does not answer: %d does; it failed: %+v", newest, s.Revision, s.Failed)
 	}
-	if f := w.front; s.Revision > 0 && (f == nil || f.current != s.Revision || len(f.listening) != 1 || w.answers() != s.Revision) {
+	f := w.front
+	if s.Revision > 0 && (f == nil || f.current != s.Revision || len(f.listening) != 1 || w.answers() != s.Revision) {
 		return fmt.Errorf("revision %d is ready, and the front has %+v", s.Revision, f)
 	}
 	if s.Revision > 0 && !e.listener.matches(&w.revisions[s.Revision-1].version) {
@@ -420,7 +422,7 @@ func (w *world) compare(e *engine) error {
 // check reads the log of a server that has ended, as a stranger would.
 func (w *world) check() error {
 	if len(w.sups) > 0 || w.front != nil || len(w.open) > 0 {
-		return fmt.Errorf("of the ended server are left %d revisions, %d sockets and the front %v", len(w.sups), len(w.open), w.front)
+		return fmt.Errorf("%d revisions, %d sockets and the front %v are left", len(w.sups), len(w.open), w.front)
 	}
 	if n := bytes.Count(w.disk.Data, []byte("\n")); n == 0 || w.disk.Data[len(w.disk.Data)-1] != '\n' {
 		return errors.New("the log does not end with a line")
@@ -458,7 +460,8 @@ func (w *world) check() error {
 			begun[e.Revision] = true
 		case run.EventServerReady:
 			if !begun[e.Revision] || e.Revision < answered || e.Address == "" {
-				return fmt.Errorf("event %d: revision %d is ready after %d, started: %v", n, e.Revision, answered, begun[e.Revision])
+				return fmt.Errorf("event %d: revision %d is ready after %d, started: %v",
+					n, e.Revision, answered, begun[e.Revision])
 			}
 			answered = e.Revision
 		case run.EventWorkerStarted:

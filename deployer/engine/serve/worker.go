@@ -65,7 +65,7 @@ func (e *engine) worker(id run.WorkerID) (*revision, *worker) {
 // dial tells the front of a worker that listens.
 func (e *engine) dial(r *revision, w *worker) {
 	if w.state >= workerListening {
-		e.tell(func(f Front) error {
+		e.order(func(f Front) error {
 			return f.Worker(run.FrontWorker{WorkerID: w.of(r), PID: w.pid, Socket: w.socket})
 		})
 	}
@@ -170,7 +170,8 @@ func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 	if w.pace.quick >= noteAfter {
 		e.noteOnce(run.Event{
 			Revision: r.n, Code: run.NoteWorkerDies,
-			Text: fmt.Sprintf("worker %d of revision %d ended %d times within seconds: %s", w.index, r.n, w.pace.quick, text),
+			Text: fmt.Sprintf("worker %d of revision %d ended %d times within seconds: %s",
+				w.index, r.n, w.pace.quick, text),
 			Hint: fmt.Sprintf("metaml logs %s shows what it printed; it is started again after up to %d s each time",
 				r.spec.Name, int(maxWorkerDelay.Seconds())),
 		})

@@ -100,7 +100,9 @@ func (w *world) deliver(e *engine) bool {
 func (w *world) submit(f fate) {
 	n := len(w.revisions) + 1
 	r := &submitted{fate: f, breaks: !w.calm && w.rng.IntN(8) == 0}
-	r.spec = run.Spec{Name: "serve-1", Kind: run.Serve, Completions: 1 + w.rng.IntN(3), Server: &run.ServerSpec{Revision: n, Path: "/p"}}
+	r.spec = run.Spec{
+		Name: "serve-1", Kind: run.Serve, Completions: 1 + w.rng.IntN(3), Server: &run.ServerSpec{Revision: n, Path: "/p"},
+	}
 	if w.rng.IntN(2) == 0 {
 		r.spec.Server.Example = "1"
 	}
@@ -222,7 +224,10 @@ func (w *world) StartFront(attempt int) (Front, error) {
 		return nil, syscall.EAGAIN
 	}
 	w.fronts++
-	w.front = &simFront{w: w, attempt: attempt, pid: w.fronts, known: map[int]map[int]run.FrontWorker{}, connected: map[run.WorkerID]bool{}, listening: map[string]*listener{}, told: intent{addresses: map[string]bool{}}}
+	w.front = &simFront{
+		w: w, attempt: attempt, pid: w.fronts, known: map[int]map[int]run.FrontWorker{}, connected: map[run.WorkerID]bool{},
+		listening: map[string]*listener{}, told: intent{addresses: map[string]bool{}},
+	}
 	return w.front, nil
 }
 
@@ -360,7 +365,7 @@ func (f *simFront) order(o func()) error {
 
 func (f *simFront) say(u run.FrontUpdate) {
 	attempt := f.attempt
-	f.w.send(fmt.Sprint("front ", attempt), func(e *engine) { e.frontSays(attempt, u) })
+	f.w.send(fmt.Sprint("front ", attempt), func(e *engine) { e.frontUpdate(attempt, u) })
 }
 
 func (f *simFront) PID() int { return f.pid }
@@ -452,6 +457,14 @@ func (f *simFront) end(end run.FrontEnd) {
 	}
 }
 
+// process is a worker's process; nil is none.
+func (w *world) process(revision, index int) *simWorker {
+	if s := w.sups[revision]; s != nil {
+		return s.workers[index]
+	}
+	return nil
+}
+
 // advance lets the front do one thing.
 func (f *simFront) advance() bool {
 	if len(f.orders) > 0 {
@@ -466,8 +479,8 @@ func (f *simFront) advance() bool {
 	for _, n := range slices.Sorted(maps.Keys(f.known)) {
 		for i := range f.w.revisions[n-1].latest {
 			known, there := f.known[n][i]
-			s := f.w.sups[n]
-			if !there || f.connected[known.WorkerID] || s == nil || s.workers[i] == nil || s.workers[i].id.Number != known.Attempt {
+			p := f.w.process(n, i)
+			if !there || f.connected[known.WorkerID] || p == nil || p.id.Number != known.Attempt {
 				continue
 			}
 			f.connected[known.WorkerID] = true
@@ -498,8 +511,9 @@ func (f *simFront) probe(n int) {
 	p := run.Probed{Revision: n, Example: "1", Seconds: 0.1}
 	var at *simWorker
 	for i := range r.latest {
-		if s != nil && s.workers[i] != nil && f.connected[run.WorkerID{Revision: n, Index: i, Attempt: s.workers[i].id.Number}] {
-			at = s.workers[i]
+		p := f.w.process(n, i)
+		if p != nil && f.connected[run.WorkerID{Revision: n, Index: i, Attempt: p.id.Number}] {
+			at = p
 		}
 	}
 	r.tested = true

@@ -55,12 +55,12 @@ type Engine struct {
 
 // attempt is one that was started and has not ended.
 type attempt struct {
-	Attempt
+	run.Attempt
 	started  time.Time // zero until the supervisor says so
 	deadline time.Time // --timeout; zero is none
 	killAt   time.Time // when patience ends; zero before it was asked to end
 	killed   bool
-	asked    run.Reason // why it was asked to end
+	stopFor  run.Reason // why it was asked to end, if it was
 }
 
 // NewEngine makes an engine for a run whose events were folded into past. sync is called after state events were
@@ -69,7 +69,8 @@ func NewEngine(spec run.Spec, past *Past, log *folder.Log, sync func(), now func
 	return &Engine{
 		spec: spec, state: past.State, log: log, sync: sync, now: now, sup: sup,
 		running: map[int]*attempt{}, slots: make([]bool, max(spec.Parallelism, 1)),
-		retries: past.retries, disruptions: past.disruptions, owed: past.owed, ended: past.State.Phase.Final(), loads: past.State.Loaded != nil,
+		retries: past.retries, disruptions: past.disruptions, owed: past.owed,
+		ended: past.State.Phase.Final(), loads: past.State.Loaded != nil,
 	}
 }
 
@@ -95,7 +96,9 @@ func (e *Engine) Open(resume, rebooted bool) {
 		t := &e.state.Trials[i]
 		switch {
 		case t.Phase == run.Running && rebooted:
-			e.endTrial(t.Index, t.Attempt, run.Event{State: run.Failed, Reason: run.ReasonRestarted, Code: run.CodeDisruption})
+			e.endTrial(t.Index, t.Attempt, run.Event{
+				State: run.Failed, Reason: run.ReasonRestarted, Code: run.CodeDisruption,
+			})
 			e.requeue(t.Index, t.Attempt)
 		case t.Phase == run.Running:
 			e.disrupted(t)
@@ -132,7 +135,7 @@ func (e *Engine) requeue(trial, before int) {
 }
 
 // Update takes in what the supervisor says.
-func (e *Engine) Update(u Update) {
+func (e *Engine) Update(u run.Update) {
 	if e.ended {
 		return
 	}
@@ -140,7 +143,9 @@ func (e *Engine) Update(u Update) {
 	case u.Loaded != nil:
 		e.loads = true
 		if e.state.Loaded == nil || e.state.Loaded.Fork != u.Loaded.Fork {
-			e.emit(run.Event{Type: run.EventLoaded, Seconds: u.Loaded.Seconds, Fork: u.Loaded.Fork, Causes: u.Loaded.Causes})
+			e.emit(run.Event{
+				Type: run.EventLoaded, Seconds: u.Loaded.Seconds, Fork: u.Loaded.Fork, Causes: u.Loaded.Causes,
+			})
 		}
 		return
 	case u.LoadFailed != nil:
@@ -161,15 +166,19 @@ func (e *Engine) Update(u Update) {
 		if e.spec.Timeout > 0 {
 			a.deadline = a.started.Add(e.spec.Timeout)
 		}
-		e.emit(run.Event{Type: run.EventTrialStarted, Trial: &trial, Attempt: a.Number, PID: u.Started.PID, Seed: &a.Seed})
+		e.emit(run.Event{
+			Type: run.EventTrialStarted, Trial: &trial, Attempt: a.Number, PID: u.Started.PID, Seed: &a.Seed,
+		})
 	case u.Report != nil:
-		e.emit(run.Event{Type: run.EventTrialReport, Trial: &trial, Attempt: a.Number, Step: u.Report.Step, Metrics: u.Report.Metrics})
+		e.emit(run.Event{
+			Type: run.EventTrialReport, Trial: &trial, Attempt: a.Number, Step: u.Report.Step, Metrics: u.Report.Metrics,
+		})
 	case u.Ended != nil:
 		e.attemptEnded(a, u.Ended)
 	}
 }
 
-func (e *Engine) note(id ID, n Note) {
+func (e *Engine) note(id run.AttemptID, n run.Note) {
 	ev := run.Event{Type: run.EventNote, Code: n.Code, Text: n.Text, Hint: n.Hint}
 	if id.Number > 0 {
 		ev.Trial, ev.Attempt = &id.Trial, id.Number
@@ -177,19 +186,19 @@ func (e *Engine) note(id ID, n Note) {
 	e.emit(ev)
 }
 
-func (e *Engine) attemptEnded(a *attempt, end *Ended) {
+func (e *Engine) attemptEnded(a *attempt, end *run.AttemptEnd) {
 	delete(e.running, a.Trial)
 	e.slots[a.Slot] = false
-	if end.Program && !e.loads && a.asked == "" {
+	if end.Program && !e.loads && a.stopFor == "" {
 		// The first process to execute the top level failed: so would all others.
-		a.asked = loadReason(end.Error)
+		a.stopFor = loadReason(end.Error)
 		e.programFailed(end.Error, a.Trial)
 	}
 	if !end.Program && end.Internal == "" && !end.Lost {
 		e.loads = true
 	}
-	ev := outcome(a.asked, end)
-	if ev.Reason == a.asked && (a.asked == run.ReasonProgram || a.asked == run.ReasonDisk) { // asked by programFailed
+	ev := outcome(a.stopFor, end)
+	if ev.Reason == a.stopFor && (a.stopFor == run.ReasonProgram || a.stopFor == run.ReasonDisk) { // asked by programFailed
 		ev.Error, e.broken = e.broken, nil
 	}
 	ev.Seconds, ev.Output = end.Seconds, end.Output
@@ -199,8 +208,12 @@ func (e *Engine) attemptEnded(a *attempt, end *Ended) {
 	} else if !end.Lost && end.Internal == "" {
 		ev.Exit = &end.Exit
 	}
-	if end.Returned && end.Signal != 0 && a.asked == "" {
-		e.note(a.AttemptID, Note{Code: run.NoteCrashAtExit, Text: fmt.Sprintf("trial %d was ended by signal %d after it had returned; what it returned counts", a.Trial, end.Signal)})
+	if end.Returned && end.Signal != 0 && a.stopFor == "" {
+		e.note(a.AttemptID, run.Note{
+			Code: run.NoteCrashAtExit,
+			Text: fmt.Sprintf("trial %d was ended by signal %d after it had returned; what it returned counts",
+				a.Trial, end.Signal),
+		})
 	}
 	e.endTrial(a.Trial, a.Number, ev)
 	if ev.Reason.Retriable() {
@@ -213,15 +226,15 @@ func (e *Engine) attemptEnded(a *attempt, end *Ended) {
 	}
 }
 
-// outcome says in which state an attempt ended, and why. asked is why we asked it to end, if we did.
-func outcome(asked run.Reason, end *Ended) run.Event {
+// outcome says in which state an attempt ended, and why. stopFor is why we asked it to end, if we did.
+func outcome(stopFor run.Reason, end *run.AttemptEnd) run.Event {
 	switch {
 	case end.Returned:
 		return run.Event{State: run.Succeeded, Metrics: end.Metrics}
-	case asked == run.ReasonStopped:
+	case stopFor == run.ReasonStopped:
 		return run.Event{State: run.Stopped, Reason: run.ReasonStopped, Error: end.Error}
-	case asked != "":
-		return run.Event{State: run.Failed, Reason: asked, Error: end.Error}
+	case stopFor != "":
+		return run.Event{State: run.Failed, Reason: stopFor, Error: end.Error}
 	default:
 		reason, text := end.Why("trial")
 		ev := run.Event{State: run.Failed, Reason: reason, Text: text}
@@ -249,10 +262,12 @@ func (e *Engine) programFailed(err *run.Error, except int) {
 	e.unloadable, e.broken = true, err
 	for i := range e.state.Trials {
 		if a := e.running[i]; a != nil {
-			a.asked = loadReason(err)
+			a.stopFor = loadReason(err)
 			e.kill(a)
 		} else if t := &e.state.Trials[i]; !t.Phase.Final() && i != except {
-			e.endTrial(i, t.Attempt, run.Event{State: run.Failed, Reason: loadReason(err), Text: "the program's top level failed"})
+			e.endTrial(i, t.Attempt, run.Event{
+				State: run.Failed, Reason: loadReason(err), Text: "the program's top level failed",
+			})
 		}
 	}
 	e.queue, e.head, e.again = nil, 0, nil
@@ -284,7 +299,7 @@ func (e *Engine) Stop(s folder.Stop) {
 
 func (e *Engine) stopTrial(i int, now bool) {
 	if a := e.running[i]; a != nil {
-		e.ask(a, run.ReasonStopped, now)
+		e.askToEnd(a, run.ReasonStopped, now)
 		return
 	}
 	if t := &e.state.Trials[i]; !t.Phase.Final() {
@@ -292,10 +307,10 @@ func (e *Engine) stopTrial(i int, now bool) {
 	}
 }
 
-// ask asks an attempt to end; with now, or if it was asked before by a person who asks with now, it is killed.
-func (e *Engine) ask(a *attempt, why run.Reason, now bool) {
-	if a.asked == "" {
-		a.asked = why
+// askToEnd asks an attempt to end; with now, or if it was asked before by a person who asks with now, it is killed.
+func (e *Engine) askToEnd(a *attempt, why run.Reason, now bool) {
+	if a.stopFor == "" {
+		a.stopFor = why
 	}
 	switch {
 	case now:
@@ -320,8 +335,8 @@ func (e *Engine) kill(a *attempt) {
 func (e *Engine) Tick() {
 	now := e.now()
 	for _, a := range e.running {
-		if !a.deadline.IsZero() && a.asked == "" && !now.Before(a.deadline) {
-			e.ask(a, run.ReasonTimeout, false)
+		if !a.deadline.IsZero() && a.stopFor == "" && !now.Before(a.deadline) {
+			e.askToEnd(a, run.ReasonTimeout, false)
 		}
 		if !a.killAt.IsZero() && !now.Before(a.killAt) {
 			e.kill(a)
@@ -337,7 +352,7 @@ func (e *Engine) Next() (at time.Time, ok bool) {
 		}
 	}
 	for _, a := range e.running {
-		if a.asked == "" {
+		if a.stopFor == "" {
 			earliest(a.deadline)
 		}
 		if !a.killed {
@@ -384,8 +399,8 @@ func (e *Engine) schedule() {
 		if !ok {
 			return
 		}
-		a := &attempt{Attempt: Attempt{
-			AttemptID: ID{Trial: trial, Number: max(e.state.Trials[trial].Attempt, 1)}, Seed: e.spec.TrialSeed(trial),
+		a := &attempt{Attempt: run.Attempt{
+			AttemptID: run.AttemptID{Trial: trial, Number: max(e.state.Trials[trial].Attempt, 1)}, Seed: e.spec.TrialSeed(trial),
 		}}
 		for e.slots[a.Slot] {
 			a.Slot++
@@ -423,7 +438,7 @@ func (e *Engine) finish() {
 		return
 	}
 	for _, n := range e.sup.Finish() {
-		e.note(ID{}, n)
+		e.note(run.AttemptID{}, n)
 	}
 	end := run.Event{Type: run.EventEnded, State: outcome}
 	switch outcome {

@@ -20,14 +20,14 @@ type Options struct {
 	// Supervise makes what runs the attempts. It may start nothing before the first Start, or Sweep.
 	Supervise func(Job) (Supervisor, error)
 	// Notify is told when the run has ended, if its Spec asks for that. What went wrong is a note.
-	Notify func(context.Context, *run.Spec, *run.State) *Note
+	Notify func(context.Context, *run.Spec, *run.State) *run.Note
 }
 
 // Run is the life of a monitor: it takes the run over from the monitors before, and returns when the run has ended.
 // That it returns early, with the cause of ctx, is like being killed: the next monitor goes on. It returns
 // [folder.ErrLocked] at once if a monitor is there.
 func Run(ctx context.Context, o Options) error {
-	spec, state, err := look(ctx, o)
+	spec, state, err := own(ctx, o)
 	if state != nil && state.Phase.Final() && ctx.Err() == nil && o.Notify != nil && spec.Notify != "" {
 		// The run's lock is free: whoever resumes or deletes the run need not wait for a command.
 		if n := o.Notify(ctx, spec, state); n != nil {
@@ -37,8 +37,8 @@ func Run(ctx context.Context, o Options) error {
 	return err
 }
 
-// look looks after the run, and gives what it came to, if this monitor brought it to its end.
-func look(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
+// own is the time in which the run belongs to this monitor. It gives the state if this monitor brought the run to its end.
+func own(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
 	var past *Past
 	taken, err := engine.Take(ctx, engine.Options{
 		Folder: o.Folder, Resume: o.Resume,
@@ -82,7 +82,7 @@ func look(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
 }
 
 // noteAtTheEnd adds a note to a run that has ended, unless it goes on again.
-func noteAtTheEnd(f folder.Run, spec *run.Spec, n Note) {
+func noteAtTheEnd(f folder.Run, spec *run.Spec, n run.Note) {
 	lock, err := f.LockMonitor()
 	if err != nil {
 		return
@@ -124,8 +124,8 @@ func (d *driver) drive(ctx context.Context) error {
 		return err
 	}
 	defer watch.Close()
-	look := time.NewTicker(engine.LookEvery)
-	defer look.Stop()
+	check := time.NewTicker(engine.LookEvery)
+	defer check.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	if err := d.readStops(); err != nil {
@@ -155,7 +155,7 @@ func (d *driver) drive(ctx context.Context) error {
 			if err := d.readStops(); err != nil {
 				return err
 			}
-		case <-look.C:
+		case <-check.C:
 			if d.folder.Gone() {
 				return engine.ErrDeleted
 			}
@@ -202,7 +202,8 @@ func (d *driver) failed(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, engine.ErrDeleted), errors.Is(err, engine.ErrTerminated):
 		return err
 	case folder.NoSpace(err):
-		reason, text = run.ReasonDisk, fmt.Sprintf("no space left on the disk of %s; free some and metaml resume %s goes on", d.folder, d.engine.spec.Name)
+		reason, text = run.ReasonDisk, fmt.Sprintf(
+			"no space left on the disk of %s; free some and metaml resume %s goes on", d.folder, d.engine.spec.Name)
 	default:
 		reason, text = run.ReasonFolder, fmt.Sprintf("the run's folder cannot be written: %v", err)
 	}

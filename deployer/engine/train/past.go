@@ -15,7 +15,10 @@ type Past struct {
 
 // NewPast is the past of a run of which nothing was written.
 func NewPast(spec run.Spec) *Past {
-	return &Past{State: run.NewState(spec), spec: spec, retries: map[int]int{}, disruptions: map[int]int{}, owed: map[int]bool{}}
+	return &Past{
+		State: run.NewState(spec), spec: spec,
+		retries: map[int]int{}, disruptions: map[int]int{}, owed: map[int]bool{},
+	}
 }
 
 // Apply adds one event.
@@ -46,13 +49,13 @@ func (p *Past) Apply(e run.Event) {
 }
 
 // Running lists the attempts that had not ended.
-func (p *Past) Running() []ID {
-	var ids []ID
+func (p *Past) Running() []run.AttemptID {
+	var ids []run.AttemptID
 	for i := range p.State.Trials {
 		if t := &p.State.Trials[i]; t.Phase == run.Running {
-			ids = append(ids, ID{Trial: t.Index, Number: t.Attempt})
+			ids = append(ids, run.AttemptID{Trial: t.Index, Number: t.Attempt})
 		} else if t.Phase == run.Pending && t.Attempt > 0 {
-			ids = append(ids, ID{Trial: t.Index, Number: t.Attempt}) // perhaps started, with no time left to write it
+			ids = append(ids, run.AttemptID{Trial: t.Index, Number: t.Attempt}) // perhaps started, with no time left to write it
 		}
 	}
 	return ids

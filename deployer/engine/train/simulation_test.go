@@ -36,12 +36,12 @@ type world struct {
 	rng     *rand.Rand
 	disk    *crash.Disk
 	clock   time.Time
-	procs   map[int]*process // by trial
-	coming  []Update         // what the engine has not been told yet, in order for each attempt
-	started map[ID]int       // how often
-	fates   map[int]string   // of a trial's own code: the same in each attempt
-	stops   int              // requests that may still come
-	told    map[int]bool     // trials of which the log says that their code ended them
+	procs   map[int]*process      // by trial
+	coming  []run.Update          // what the engine has not been told yet, in order for each attempt
+	started map[run.AttemptID]int // how often
+	fates   map[int]string        // of a trial's own code: the same in each attempt
+	stops   int                   // requests that may still come
+	told    map[int]bool          // trials of which the log says that their code ended them
 	err     error
 
 	most     int  // attempts at once
@@ -49,7 +49,7 @@ type world struct {
 }
 
 type process struct {
-	id    ID
+	id    run.AttemptID
 	fate  string
 	deaf  bool // ignores being asked
 	ended bool
@@ -61,7 +61,7 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
-func (w *world) Start(a Attempt) {
+func (w *world) Start(a run.Attempt) {
 	w.disk.Cut()
 	if p := w.procs[a.Trial]; p != nil {
 		w.fail("trial %d: attempt %d was started while attempt %d runs", a.Trial, a.Number, p.id.Number)
@@ -81,30 +81,30 @@ func (w *world) Start(a Attempt) {
 		w.fail("trial %d was started after the stop was written", a.Trial)
 	}
 	w.procs[a.Trial] = &process{id: a.AttemptID, fate: fate, deaf: w.rng.IntN(3) == 0}
-	w.coming = append(w.coming, Update{ID: a.AttemptID, Started: &Started{PID: 1}})
+	w.coming = append(w.coming, run.Update{ID: a.AttemptID, Started: &run.Started{PID: 1}})
 	for i := range w.rng.IntN(3) {
-		w.coming = append(w.coming, Update{ID: a.AttemptID, Report: &Report{Metrics: run.Metrics{"loss": float64(i)}}})
+		w.coming = append(w.coming, run.Update{ID: a.AttemptID, Report: &run.Report{Metrics: run.Metrics{"loss": float64(i)}}})
 	}
 	w.disk.Cut()
 }
 
-func (w *world) Signal(id ID, kill bool) {
+func (w *world) Signal(id run.AttemptID, kill bool) {
 	w.disk.Cut()
 	p := w.procs[id.Trial]
 	if p == nil || p.id != id || p.ended || (p.deaf && !kill) {
 		return
 	}
-	w.end(p, &Ended{Signal: 15})
+	w.end(p, &run.AttemptEnd{Signal: 15})
 }
 
-func (w *world) end(p *process, e *Ended) {
+func (w *world) end(p *process, e *run.AttemptEnd) {
 	p.ended = true
-	w.coming = append(w.coming, Update{ID: p.id, Ended: e})
+	w.coming = append(w.coming, run.Update{ID: p.id, Ended: e})
 }
 
-func (w *world) Updates() <-chan Update { return nil }
-func (w *world) Finish() []Note         { return nil }
-func (w *world) Close()                 {}
+func (w *world) Updates() <-chan run.Update { return nil }
+func (w *world) Finish() []run.Note         { return nil }
+func (w *world) Close()                     {}
 
 // advance lets one process come to its end, if it has one.
 func (w *world) advance() {
@@ -118,9 +118,10 @@ func (w *world) advance() {
 		return
 	}
 	p := able[w.rng.IntN(len(able))]
-	w.end(p, map[string]*Ended{
-		"returns": {Returned: true, Metrics: run.Metrics{"score": float64(p.id.Trial)}}, "raises": {Error: &run.Error{Type: "ValueError"}, Exit: 42},
-		"exits": {Exit: 3}, "signal": {Signal: 11}, "lost": {Lost: true}, "internal": {Internal: "no"},
+	w.end(p, map[string]*run.AttemptEnd{
+		"returns": {Returned: true, Metrics: run.Metrics{"score": float64(p.id.Trial)}},
+		"raises":  {Error: &run.Error{Type: "ValueError"}, Exit: 42},
+		"exits":   {Exit: 3}, "signal": {Signal: 11}, "lost": {Lost: true}, "internal": {Internal: "no"},
 	}[p.fate])
 }
 
@@ -148,7 +149,8 @@ func simulate(seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	d := &crash.Disk{Rand: rng}
 	w := &world{
-		rng: rng, disk: d, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[ID]int{}, fates: map[int]string{}, told: map[int]bool{},
+		rng: rng, disk: d, clock: time.Unix(1e9, 0), procs: map[int]*process{},
+		started: map[run.AttemptID]int{}, fates: map[int]string{}, told: map[int]bool{},
 	}
 	spec := run.Spec{Name: "r-1", Completions: 1 + rng.IntN(6), Parallelism: 1 + rng.IntN(3), Retries: rng.IntN(3)}
 	w.most = spec.Parallelism
@@ -282,7 +284,7 @@ func (w *world) check(spec run.Spec, powerLost, stopAsked bool) error {
 	if err != nil {
 		return err
 	}
-	started, ended, counted, disrupted := map[ID]int{}, map[ID]int{}, map[int]int{}, map[int]int{}
+	started, ended, counted, disrupted := map[run.AttemptID]int{}, map[run.AttemptID]int{}, map[int]int{}, map[int]int{}
 	last := map[int]run.Event{} // the latest end of each trial
 	ends := 0
 	var n int64
@@ -302,12 +304,12 @@ func (w *world) check(spec run.Spec, powerLost, stopAsked bool) error {
 		}
 		switch e.Type {
 		case run.EventTrialStarted:
-			id := ID{Trial: *e.Trial, Number: e.Attempt}
+			id := run.AttemptID{Trial: *e.Trial, Number: e.Attempt}
 			if started[id]++; ended[id] > 0 {
 				return fmt.Errorf("%v started after its end", id)
 			}
 		case run.EventTrialEnded:
-			ended[ID{Trial: *e.Trial, Number: e.Attempt}]++
+			ended[run.AttemptID{Trial: *e.Trial, Number: e.Attempt}]++
 			last[*e.Trial] = e
 			switch {
 			case e.Code == run.CodeDisruption:
@@ -365,7 +367,7 @@ func TestAFullDiskEndsTheRunWithTheReason(t *testing.T) {
 	t.Parallel()
 	d := &crash.Disk{Rand: rand.New(rand.NewPCG(1, 1)), Left: -1}
 	w := &world{
-		rng: d.Rand, disk: d, most: 2, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[ID]int{},
+		rng: d.Rand, disk: d, most: 2, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[run.AttemptID]int{},
 		fates: map[int]string{0: "hangs", 1: "hangs"},
 	}
 	spec := run.Spec{Name: "r-1", Completions: 2, Parallelism: 2}
@@ -394,7 +396,8 @@ func TestAFullDiskEndsTheRunWithTheReason(t *testing.T) {
 	if _, err := folder.OpenLog(d, func(e run.Event) { again.Apply(e) }); err != nil {
 		t.Fatal(err)
 	}
-	if again.Phase != run.Failed || again.Reason != run.ReasonDisk || again.Trials[0].Reason != run.ReasonDisk || !strings.Contains(again.Text, "no space") {
+	if again.Phase != run.Failed || again.Reason != run.ReasonDisk ||
+		again.Trials[0].Reason != run.ReasonDisk || !strings.Contains(again.Text, "no space") {
 		t.Errorf("%+v", again)
 	}
 }

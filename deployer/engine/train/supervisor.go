@@ -11,13 +11,13 @@ import (
 // Package agent has the real one.
 type Supervisor interface {
 	// Start begins an attempt. It is answered by Started and Ended, or by Ended alone.
-	Start(Attempt)
+	Start(run.Attempt)
 	// Signal asks a running attempt to end, or kills it. For an attempt that is not there it does nothing.
-	Signal(id ID, kill bool)
+	Signal(id run.AttemptID, kill bool)
 	// Updates is what happened, in order for each attempt.
-	Updates() <-chan Update
+	Updates() <-chan run.Update
 	// Finish says what should be noted about the run, when all attempts have ended.
-	Finish() []Note
+	Finish() []run.Note
 	// Close kills what still runs and returns when nothing is left of it.
 	Close()
 }
@@ -25,7 +25,7 @@ type Supervisor interface {
 // Sweeper is the other ability of a Supervisor, needed once, before anything is started: it kills what monitors before
 // this one left behind, and returns when nothing is left of it. running are the attempts that had not ended.
 type Sweeper interface {
-	Sweep(ctx context.Context, running []ID) error
+	Sweep(ctx context.Context, running []run.AttemptID) error
 }
 
 // Job is what a Supervisor must know about the run.
@@ -34,23 +34,3 @@ type Job struct {
 	Folder folder.Run
 	Table  []run.Row // nil: the entry function is called without parameters
 }
-
-// The words of the interface, which deployer/run has for both sides.
-type (
-	// ID names an attempt of a trial.
-	ID = run.AttemptID
-	// Attempt is an attempt that is to be started.
-	Attempt = run.Attempt
-	// Update is one thing that happened.
-	Update = run.Update
-	// Loaded says that the program's top level was executed.
-	Loaded = run.Loaded
-	// Started says that an attempt's process runs.
-	Started = run.Started
-	// Report is what metaml.report gave.
-	Report = run.Report
-	// Note is something that people should know.
-	Note = run.Note
-	// Ended says that an attempt is over and nothing is left of its processes.
-	Ended = run.AttemptEnd
-)

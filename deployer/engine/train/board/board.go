@@ -28,75 +28,32 @@ func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
 	if !job.Spec.TensorBoard {
 		return sup
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // a plain end, not an error
-	board, end := context.WithCancel(ctx)                   //nolint:forbidigo // as above
-	return &supervisor{Supervisor: sup, job: job, out: make(chan train.Update, cap(sup.Updates())+1), ctx: ctx, cancel: cancel, board: board, end: end}
+	life, end := context.WithCancel(context.Background()) //nolint:forbidigo // a plain end, not an error
+	s := &supervisor{Relay: train.NewRelay(sup), job: job, life: life, end: end}
+	go s.Run(train.Watch{})
+	return s
 }
 
 type supervisor struct {
-	train.Supervisor
-	job    train.Job
-	out    chan train.Update // as deep as the inner one
-	once   sync.Once
-	group  sync.WaitGroup  // the relay
-	served sync.WaitGroup  // the TensorBoard
-	ctx    context.Context //nolint:containedctx // the life of the relay, which Close ends
-	cancel context.CancelFunc
-	board  context.Context //nolint:containedctx // the life of the TensorBoard, which Close ends first
-	end    context.CancelFunc
+	*train.Relay
+	job  train.Job
+	once sync.Once
+	wait sync.WaitGroup  // for the TensorBoard
+	life context.Context //nolint:containedctx // the life of the TensorBoard, which Close ends first
+	end  context.CancelFunc
 }
 
 // Start starts the TensorBoard before the first attempt.
-func (s *supervisor) Start(a train.Attempt) {
-	s.once.Do(func() {
-		s.group.Add(1)
-		s.served.Add(1)
-		go s.relay()
-		go s.serve()
-	})
-	s.Supervisor.Start(a)
-}
-
-// Updates is what happened, with the address among it.
-func (s *supervisor) Updates() <-chan train.Update { return s.out }
-
-// Sweep passes on, if the inner Supervisor can.
-func (s *supervisor) Sweep(ctx context.Context, running []train.ID) error {
-	if sweeper, ok := s.Supervisor.(train.Sweeper); ok {
-		return sweeper.Sweep(ctx, running)
-	}
-	return nil
+func (s *supervisor) Start(a run.Attempt) {
+	s.once.Do(func() { s.wait.Go(s.serve) })
+	s.Relay.Start(a)
 }
 
 // Close ends the TensorBoard, then the inner Supervisor, which kills whatever process is left, and waits for both.
 func (s *supervisor) Close() {
 	s.end()
-	s.served.Wait()
-	s.Supervisor.Close()
-	s.cancel()
-	s.group.Wait()
-}
-
-func (s *supervisor) relay() {
-	defer s.group.Done()
-	for {
-		select {
-		case u, ok := <-s.Supervisor.Updates():
-			if !ok {
-				return
-			}
-			s.send(u)
-		case <-s.ctx.Done():
-			return
-		}
-	}
-}
-
-func (s *supervisor) send(u train.Update) {
-	select {
-	case s.out <- u:
-	case <-s.ctx.Done():
-	}
+	s.wait.Wait()
+	s.Relay.Close()
 }
 
 // grace is how long a TensorBoard may take to end after SIGTERM; it takes 0.1 s here.
@@ -108,7 +65,6 @@ var announced = regexp.MustCompile(`TensorBoard \S+ at (http://\S+)`)
 // serve runs the TensorBoard until the run is closed. The thread stays locked because the process is bound to die with
 // it.
 func (s *supervisor) serve() {
-	defer s.served.Done()
 	runtime.LockOSThread()
 	logs := filepath.Join(string(s.job.Folder), "trials")
 	if err := os.MkdirAll(logs, 0o700); err != nil {
@@ -116,7 +72,7 @@ func (s *supervisor) serve() {
 		return
 	}
 	python := s.job.Spec.Python
-	cmd := exec.CommandContext(s.board, python, pymodule.RunTensorBoard(logs, 0, "--reload_interval", "2")...)
+	cmd := exec.CommandContext(s.life, python, pymodule.RunTensorBoard(logs, 0, "--reload_interval", "2")...)
 	cmd.SysProcAttr = dieWithUs()
 	// What it writes for others to find it, it removes at SIGTERM but not when it dies with us: so that stays in the
 	// run's folder.
@@ -147,14 +103,12 @@ func (s *supervisor) serve() {
 		}
 	}
 	_ = cmd.Wait() // how it ended is told by what it said
-	if address == "" && s.board.Err() == nil {
-		s.tell(run.NoteTensorBoardMissing, "there is no TensorBoard: "+last+".", fmt.Sprintf("Install it: %s -m pip install tensorboard", python))
+	if address == "" && s.life.Err() == nil {
+		s.tell(run.NoteTensorBoardMissing, "there is no TensorBoard: "+last+".",
+			fmt.Sprintf("Install it: %s -m pip install tensorboard", python))
 	}
 }
 
 func (s *supervisor) tell(code, text, hint string) {
-	select {
-	case s.out <- train.Update{Note: &train.Note{Code: code, Text: text, Hint: hint}}:
-	case <-s.board.Done():
-	}
+	s.Send(run.Update{Note: &run.Note{Code: code, Text: text, Hint: hint}}, s.life.Done())
 }

@@ -5,7 +5,6 @@
 package scalars
 
 import (
-	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -31,22 +30,17 @@ const (
 // is left alone. Event files are found under the trial's output folder and, by the process id in their names, in its
 // working directory.
 func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
-	s := &supervisor{
-		Supervisor: sup, job: job, out: make(chan train.Update, cap(sup.Updates())+1),
-		done: make(chan struct{}), ended: make(chan struct{}), watched: map[train.ID]*attempt{},
-	}
-	go s.relay()
+	s := &supervisor{Relay: train.NewRelay(sup), job: job, watched: map[run.AttemptID]*attempt{}}
+	go s.Run(train.Watch{Update: s.note, Every: interval, Look: s.look})
 	return s
 }
 
 type supervisor struct {
-	train.Supervisor
-	job         train.Job
-	out         chan train.Update // as deep as the inner one; the relay waits when it is full
-	done, ended chan struct{}
+	*train.Relay
+	job train.Job
 
-	// The following belong to relay.
-	watched map[train.ID]*attempt
+	// The following belong to the relay.
+	watched map[run.AttemptID]*attempt
 	cwdNext time.Time // before then the working directory is not looked through
 }
 
@@ -59,60 +53,13 @@ type attempt struct {
 	scalars  int
 }
 
-// Updates is what happened, with the scalars among it.
-func (s *supervisor) Updates() <-chan train.Update { return s.out }
-
-// Sweep passes on, if the inner Supervisor can.
-func (s *supervisor) Sweep(ctx context.Context, running []train.ID) error {
-	if sweeper, ok := s.Supervisor.(train.Sweeper); ok {
-		return sweeper.Sweep(ctx, running)
-	}
-	return nil
-}
-
-// Close ends the inner Supervisor and then the relay, which keeps taking updates until then.
-func (s *supervisor) Close() {
-	s.Supervisor.Close()
-	select {
-	case <-s.done:
-	default:
-		close(s.done)
-	}
-	<-s.ended
-}
-
-func (s *supervisor) relay() {
-	defer close(s.ended)
-	look := time.NewTicker(interval)
-	defer look.Stop()
-	for {
-		select {
-		case u, ok := <-s.Supervisor.Updates():
-			if !ok {
-				return
-			}
-			s.note(u)
-			s.send(u)
-		case <-look.C:
-			s.look()
-		case <-s.done:
-			return
-		}
-	}
-}
-
-func (s *supervisor) send(u train.Update) {
-	select {
-	case s.out <- u:
-	case <-s.done:
-	}
-}
-
 // note keeps track of which attempts run. An attempt's last scalars go out before its end does.
-func (s *supervisor) note(u train.Update) {
+func (s *supervisor) note(u run.Update) {
 	switch {
 	case u.Started != nil:
-		s.watched[u.ID] = &attempt{pid: u.Started.PID, started: time.Now(), files: map[string]*tfevents.Reader{}, reported: map[string]bool{}}
+		s.watched[u.ID] = &attempt{
+			pid: u.Started.PID, started: time.Now(), files: map[string]*tfevents.Reader{}, reported: map[string]bool{},
+		}
 	case u.Report != nil:
 		if a := s.watched[u.ID]; a != nil {
 			for name := range u.Report.Metrics {
@@ -142,18 +89,18 @@ func (s *supervisor) look() {
 }
 
 // read takes in what the files of one attempt have got, and sends it as reports.
-func (s *supervisor) read(id train.ID, a *attempt) {
+func (s *supervisor) read(id run.AttemptID, a *attempt) {
 	walk(s.job.Folder.Output(id.Trial), func(path string) { a.add(path) })
 	if s.job.Spec.TrialCwd {
 		walk(s.job.Folder.Cwd(id.Trial), func(path string) { a.add(path) })
 	}
 	var (
-		pending *train.Report
+		pending *run.Report
 		step    int64
 	)
 	flush := func() {
 		if pending != nil {
-			s.send(train.Update{ID: id, Report: pending})
+			s.Send(run.Update{ID: id, Report: pending}, nil)
 			pending = nil
 		}
 	}
@@ -163,22 +110,26 @@ func (s *supervisor) read(id train.ID, a *attempt) {
 				return
 			}
 			if a.scalars++; a.scalars == maxScalars {
-				s.send(train.Update{ID: id, Note: &train.Note{
-					Code: run.NoteScalars, Text: fmt.Sprintf("trial %d wrote more than %d scalars; the table goes on without them, TensorBoard has them all.", id.Trial, maxScalars),
-				}})
+				s.say(id, "trial %d wrote more than %d scalars; the table goes on without them, TensorBoard has them all.",
+					id.Trial, maxScalars)
 			}
 			if pending == nil || step != v.Step {
 				flush()
 				x := float64(v.Step)
-				pending, step = &train.Report{Step: &x, Metrics: run.Metrics{}}, v.Step
+				pending, step = &run.Report{Step: &x, Metrics: run.Metrics{}}, v.Step
 			}
 			pending.Metrics[v.Tag] = v.Value
 		})
 		if err != nil && !os.IsNotExist(err) {
-			s.send(train.Update{ID: id, Note: &train.Note{Code: run.NoteScalars, Text: fmt.Sprintf("%s of trial %d cannot be read on: it is damaged.", filepath.Base(r.Path), id.Trial)}})
+			s.say(id, "%s of trial %d cannot be read on: it is damaged.", filepath.Base(r.Path), id.Trial)
 		}
 	}
 	flush()
+}
+
+// say adds a note about an attempt.
+func (s *supervisor) say(id run.AttemptID, format string, args ...any) {
+	s.Send(run.Update{ID: id, Note: &run.Note{Code: run.NoteScalars, Text: fmt.Sprintf(format, args...)}}, nil)
 }
 
 func (a *attempt) add(path string) bool {
@@ -229,7 +180,9 @@ func walk(dir string, fn func(path string)) {
 		}
 		if d.IsDir() {
 			name := d.Name()
-			if path != dir && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "__pycache__" || strings.Count(path, string(filepath.Separator))-root > maxDepth) {
+			depth := strings.Count(path, string(filepath.Separator)) - root
+			hidden := strings.HasPrefix(name, ".") || name == "node_modules" || name == "__pycache__"
+			if path != dir && (hidden || depth > maxDepth) {
 				return fs.SkipDir
 			}
 			return nil
