@@ -64,7 +64,8 @@ func (a *attempt) deliver() {
 // errCancelled says that an attempt was to end before it had a process.
 var errCancelled = errors.New("asked to end before it was started")
 
-// run is the life of the attempt. What the machine has too little for at the moment is tried again until there is enough.
+// run is the life of the attempt. What the machine has too little for at the moment is tried again until there is
+// enough.
 func (a *attempt) run() run.AttemptEnd {
 	for wait := time.Duration(0); ; {
 		end, lacking := a.once()
@@ -144,7 +145,8 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 		return end, said.errno
 	}
 	end = run.AttemptEnd{
-		Returned: said.result != nil, Metrics: said.result, Error: said.err, Program: said.program, Internal: said.refused, Lost: lost,
+		Returned: said.result != nil, Metrics: said.result, Error: said.err, Program: said.program,
+		Internal: said.refused, Lost: lost,
 		Seconds: time.Since(begin).Seconds(), Output: t.output(),
 	}
 	if said.refused != "" {
@@ -203,7 +205,8 @@ func (a *attempt) prepare() (*things, error) {
 		Output: s.opts.Folder.Output(a.Trial), Seed: a.Seed, Env: s.trialEnv(a.Slot),
 	}}
 	if s.sockets != "" {
-		t.start.Socket = filepath.Join(s.sockets, fmt.Sprintf("%d-%d-%d", s.opts.Spec.Server.Revision, a.Trial, a.Number))
+		t.start.Socket = filepath.Join(s.sockets,
+			fmt.Sprintf("%d-%d-%d", s.opts.Spec.Server.Revision, a.Trial, a.Number))
 		if err := os.Remove(t.start.Socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("make the socket of worker %d: %w", a.Trial, err)
 		}
@@ -242,8 +245,8 @@ func (a *attempt) prepare() (*things, error) {
 	return t, nil
 }
 
-// makeFolder makes the attempt's folder and logs. A worker must be started again also where the disk has no room for another file:
-// then the attempt goes on in the folder of the one before it, and in its logs.
+// makeFolder makes the attempt's folder and logs. A worker must be started again also where the disk has no room for
+// another file: then the attempt goes on in the folder of the one before it, and in its logs.
 func (a *attempt) makeFolder(dir string) (out, errs *os.File, err error) {
 	f := a.sup.opts.Folder
 	out, errs, err = openLogs(dir, os.O_TRUNC)
@@ -370,24 +373,28 @@ func (a *attempt) fork(l *loader, t *things) (*mainProcess, error) {
 		forget()
 		return nil, fmt.Errorf("fork a trial: %w", syscall.Errno(max(started.Errno, 1)))
 	}
-	return &mainProcess{pid: started.PID, start: started.StartTime, forked: true, wait: func() (syscall.WaitStatus, bool) {
-		defer forget()
-		select {
-		case status := <-f.exited:
-			return status, false
-		case <-l.dead:
-		}
-		select {
-		case status := <-f.exited: // it was the last thing that the loader said
-			return status, false
-		default:
-		}
-		// The trial dies with its loader, at once; and now it is our child, to be reaped by us.
-		for wait := time.Millisecond; folder.StartTime(started.PID) == started.StartTime && started.StartTime != 0; wait = pause(wait) {
-			kill(started.PID, started.StartTime, syscall.SIGKILL)
-		}
-		return syscall.WaitStatus(syscall.SIGKILL), true
-	}}, nil
+	return &mainProcess{
+		pid: started.PID, start: started.StartTime, forked: true,
+		wait: func() (syscall.WaitStatus, bool) {
+			defer forget()
+			select {
+			case status := <-f.exited:
+				return status, false
+			case <-l.dead:
+			}
+			select {
+			case status := <-f.exited: // it was the last thing that the loader said
+				return status, false
+			default:
+			}
+			// The trial dies with its loader, at once; and now it is our child, to be reaped by us.
+			for wait := time.Millisecond; folder.StartTime(started.PID) == started.StartTime &&
+				started.StartTime != 0; wait = pause(wait) {
+				kill(started.PID, started.StartTime, syscall.SIGKILL)
+			}
+			return syscall.WaitStatus(syscall.SIGKILL), true
+		},
+	}, nil
 }
 
 // become makes the loader the trial: what it loaded need not be loaded again.
@@ -427,8 +434,9 @@ func (a *attempt) fresh(t *things) (*mainProcess, error) {
 		}
 	}
 	c, err := a.sup.procs.run(command{
-		argv: []string{a.sup.opts.Spec.Python, "-m", "metaml._loader.attempt"}, env: append(env, tokenVariable+"="+t.start.Token),
-		dir: t.start.Folder, files: []*os.File{null, t.out, t.err, theirs},
+		argv: []string{a.sup.opts.Spec.Python, "-m", "metaml._loader.attempt"},
+		env:  append(env, tokenVariable+"="+t.start.Token),
+		dir:  t.start.Folder, files: []*os.File{null, t.out, t.err, theirs},
 	})
 	if err != nil {
 		return nil, err

@@ -11,15 +11,15 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// What an attempt holds of our descriptors: while it is started two logs, both ends of its events, two of a connection to Python, a
-// third of its making, and /dev/null; afterwards our end of its events.
+// What an attempt holds of our descriptors: while it is started two logs, both ends of its events, two of a connection
+// to Python, a third of its making, and /dev/null; afterwards our end of its events.
 const (
 	startingDescriptors = 8
 	runningDescriptors  = 1
 )
 
-// descriptors share out what the system lets us open, so that an attempt waits for its turn instead of failing. Some are kept back for
-// what the monitor itself opens for a moment: logs, stop requests, the process table.
+// descriptors share out what the system lets us open, so that an attempt waits for its turn instead of failing. Some
+// are kept back for what the monitor itself opens for a moment: logs, stop requests, the process table.
 //
 // Go raises the soft limit to the hard one when it starts, and gives the processes that we start the limit that we got.
 type descriptors struct {
@@ -50,7 +50,8 @@ func newDescriptors() *descriptors {
 	return d
 }
 
-// take waits for n descriptors; it reports false if cancel is closed first. wait is called once if there are not enough.
+// take waits for n descriptors; it reports false if cancel is closed first. wait is called once if there are not
+// enough.
 func (d *descriptors) take(n int, cancel <-chan struct{}, wait func()) bool {
 	d.mu.Lock()
 	if len(d.waiting) == 0 && d.free >= n {
@@ -97,10 +98,13 @@ func (d *descriptors) next() {
 	}
 }
 
-// scarce reports whether an error says that the machine has too little of something at the moment: descriptors, also those under way to
-// a loader, processes, memory. That is no reason to fail: other attempts end.
+// scarce reports whether an error says that the machine has too little of something at the moment: descriptors, also
+// those under way to a loader, processes, memory. That is no reason to fail: other attempts end.
 func scarce(err error) bool {
-	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM, syscall.ENOBUFS, syscall.ETOOMANYREFS} {
+	for _, e := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM, syscall.ENOBUFS,
+		syscall.ETOOMANYREFS,
+	} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -114,7 +118,8 @@ const longestWait = time.Second
 // await waits until scarce things may be there again; it reports false if the attempt is to end.
 func (a *attempt) await(wait *time.Duration, err error) bool {
 	a.sup.note(run.AttemptID{}, run.Note{
-		Code: "scarce", Text: fmt.Sprintf("some %ss wait, since the machine cannot start more at the moment: %v", a.sup.what(), err),
+		Code: "scarce", Text: fmt.Sprintf("some %ss wait, since the machine cannot start more at the moment: %v",
+			a.sup.what(), err),
 		Hint: "run fewer at a time, or raise its limits (ulimit -n, ulimit -u)",
 	})
 	*wait = min(max(2**wait, 5*time.Millisecond), longestWait)
@@ -130,7 +135,9 @@ func (a *attempt) await(wait *time.Duration, err error) bool {
 func (a *attempt) crowded() {
 	a.sup.crowd.Do(func() {
 		a.sup.note(run.AttemptID{}, run.Note{
-			Code: "descriptors", Text: fmt.Sprintf("fewer %ss run at a time than asked for, since this process may open %d files: the others wait", a.sup.what(), a.sup.descriptors.limit),
+			Code: "descriptors",
+			Text: fmt.Sprintf("fewer %ss run at a time than asked for, since this process may open %d files: the "+
+				"others wait", a.sup.what(), a.sup.descriptors.limit),
 			Hint: "ulimit -Hn says how many a process may open at most",
 		})
 	})

@@ -39,7 +39,8 @@ func TestDescriptorsAreGivenInTurn(t *testing.T) {
 	d.mu.Unlock()
 	close(large)
 	group.Wait()
-	if !slices.Equal(order, []string{"large gave up", "small"}) && !slices.Equal(order, []string{"small", "large gave up"}) {
+	if !slices.Equal(order, []string{"large gave up", "small"}) &&
+		!slices.Equal(order, []string{"small", "large gave up"}) {
 		t.Error(order)
 	}
 	d.give(8)

@@ -114,13 +114,15 @@ func (a *attempt) listen(events *os.File, said *story) {
 	thin.flush()
 	if thin.merged > 0 {
 		a.sup.note(a.AttemptID, run.Note{
-			Code: "reports", Text: "a trial reports more often than 20 times a second; of what it reported beyond that the last values are kept",
+			Code: "reports",
+			Text: "a trial reports more often than 20 times a second; of what it reported beyond that the last " +
+				"values are kept",
 		})
 	}
 }
 
-// thinner keeps a trial that reports in a tight loop from filling the disk: the first reports all count, of later ones those that
-// come too fast are merged. The last value of each metric is never lost.
+// thinner keeps a trial that reports in a tight loop from filling the disk: the first reports all count, of later ones
+// those that come too fast are merged. The last value of each metric is never lost.
 type thinner struct {
 	send   func(*run.Report)
 	count  int

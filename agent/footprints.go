@@ -11,8 +11,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// footprints finds files in the working directory that trials share and overwrite: `model.keras`, where metaml.output() was
-// meant.
+// footprints finds files in the working directory that trials share and overwrite: `model.keras`, where metaml.output()
+// was meant.
 type footprints struct {
 	dir   string // "" if trials share none, or there is only one
 	run   string // how the tokens of the run's processes begin
@@ -26,8 +26,9 @@ type footprints struct {
 // footprint is what was seen of one file.
 type footprint struct {
 	modified time.Time
-	trials   int  // trials after whose end it was found changed
-	foreign  bool // some other process has it open for writing, such as the log that the run's own lines are redirected to
+	trials   int // trials after whose end it was found changed
+	// some other process has it open for writing, such as the log that the run's own lines are redirected to
+	foreign bool
 }
 
 const (

@@ -116,8 +116,10 @@ func (s *Supervisor) loadMessage() loadMessage {
 		serve = &serveMessage{Batch: s.Batch, Path: s.Path}
 	}
 	return loadMessage{
-		Type: "load", Serve: serve, Dir: code, Main: filepath.Join(code, "main.py"), Argv0: filepath.Join(code, "main.py"), Entry: spec.Entry,
-		Path: spec.Path, Env: spec.Env, Cwd: spec.Cwd, Seed: loadSeed(spec), SelfSeeded: spec.SelfSeeded, Reseed: spec.Reseed,
+		Type: "load", Serve: serve, Dir: code, Main: filepath.Join(code, "main.py"),
+		Argv0: filepath.Join(code, "main.py"), Entry: spec.Entry,
+		Path: spec.Path, Env: spec.Env, Cwd: spec.Cwd, Seed: loadSeed(spec), SelfSeeded: spec.SelfSeeded,
+		Reseed:   spec.Reseed,
 		Expected: expected,
 	}
 }
@@ -187,7 +189,8 @@ func (s *Supervisor) startLoader() (_ *loader, err error) {
 		return nil, err
 	}
 	l := &loader{
-		sup: s, child: c, conn: conn, ready: make(chan struct{}), dead: make(chan struct{}), forks: map[run.AttemptID]*forked{},
+		sup: s, child: c, conn: conn, ready: make(chan struct{}), dead: make(chan struct{}),
+		forks: map[run.AttemptID]*forked{},
 	}
 	s.group.Go(l.listen)
 	if err := l.write(s.loadMessage()); err != nil {
@@ -324,11 +327,16 @@ func (l *loader) diedLoading() {
 	if closed || (deaths < enough && status.Signaled()) {
 		return
 	}
-	how := fmt.Sprintf("Python ended with exit status %d while it executed the program's top level", status.ExitStatus())
+	how := fmt.Sprintf("Python ended with exit status %d while it executed the program's top level",
+		status.ExitStatus())
 	if status.Signaled() {
-		how = fmt.Sprintf("Python was ended by signal %d (%s) each time it executed the program's top level", status.Signal(), status.Signal())
+		how = fmt.Sprintf("Python was ended by signal %d (%s) each time it executed the program's top level",
+			status.Signal(), status.Signal())
 	}
-	l.failed = &run.Error{Type: "Error", Text: how, Traceback: folder.Tail(filepath.Join(s.opts.Folder.Loader(), folder.Stderr), 200, 16<<10)}
+	l.failed = &run.Error{
+		Type: "Error", Text: how, Traceback: folder.Tail(filepath.Join(s.opts.Folder.Loader(), folder.Stderr), 200,
+			16<<10),
+	}
 	s.send(run.Update{LoadFailed: l.failed})
 }
 
@@ -340,7 +348,8 @@ func (s *Supervisor) loaded(v run.Loaded, differs []difference) {
 	if first {
 		s.verdict = &v
 	}
-	tell := len(differs) > 0 && !s.compared // of fresh processes only one compares, and others may have loaded before it
+	// of fresh processes only one compares, and others may have loaded before it
+	tell := len(differs) > 0 && !s.compared
 	s.compared = s.compared || tell
 	s.mu.Unlock()
 	if first {

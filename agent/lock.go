@@ -26,7 +26,8 @@ func (s *Supervisor) lock(modules map[string]string) {
 	})
 }
 
-// writeLock starts over without courtesy when the run ends before the lock is written: then no trial is left to wait for it.
+// writeLock starts over without courtesy when the run ends before the lock is written: then no trial is left to wait
+// for it.
 func (s *Supervisor) writeLock(modules map[string]string) error {
 	c, err := s.startLock(modules)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// A log of a trial is written by the trial itself, straight into its file: nothing of it is lost whatever happens to us. What
-// keeps it from filling the disk is that its middle is given back to the file system while it grows.
+// A log of a trial is written by the trial itself, straight into its file: nothing of it is lost whatever happens to
+// us. What keeps it from filling the disk is that its middle is given back to the file system while it grows.
 const (
 	logLimit = 64 << 20 // bytes of one stream of one attempt, before its middle goes
 	logHead  = 16 << 20 // kept of its beginning
@@ -24,13 +24,15 @@ type cappedLog struct {
 	gap     folder.Gap
 }
 
-// capLog gives back the middle of a log that has grown too long, and says so once. The owner is whoever ends or watches the attempt.
+// capLog gives back the middle of a log that has grown too long, and says so once. The owner is whoever ends or watches
+// the attempt.
 func (a *attempt) capLog(l *cappedLog) {
 	// Not under the lock, which whoever takes in notes may want.
 	if a.cut(l) {
 		a.sup.note(a.AttemptID, run.Note{
 			Code: "log-capped",
-			Text: fmt.Sprintf("%s of %s %d is longer than %d MiB: its first %d MiB and its last %d MiB are kept", l.stream, a.sup.what(), a.Trial, logLimit>>20, logHead>>20, logTail>>20),
+			Text: fmt.Sprintf("%s of %s %d is longer than %d MiB: its first %d MiB and its last %d MiB are kept",
+				l.stream, a.sup.what(), a.Trial, logLimit>>20, logHead>>20, logTail>>20),
 			Hint: "print less, or write to a file in metaml.output()",
 		})
 	}

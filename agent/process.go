@@ -18,8 +18,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// Processes starts and reaps this process's children, and finds what they leave behind. There is one in a process: it reaps
-// every child, also those that were inherited from a trial whose own parent had died.
+// Processes starts and reaps this process's children, and finds what they leave behind. There is one in a process: it
+// reaps every child, also those that were inherited from a trial whose own parent had died.
 type Processes struct {
 	spawn    chan func()
 	signals  chan os.Signal
@@ -44,12 +44,13 @@ func NewProcesses() (*Processes, error) {
 		return nil, fmt.Errorf("become the parent of orphaned processes: %w", err)
 	}
 	p := &Processes{
-		spawn: make(chan func()), signals: make(chan os.Signal, 1), quit: make(chan struct{}), children: map[int]*child{},
+		spawn: make(chan func()), signals: make(chan os.Signal, 1), quit: make(chan struct{}),
+		children: map[int]*child{},
 	}
 	signal.Notify(p.signals, syscall.SIGCHLD)
 	p.done.Go(func() {
-		// Children die with the thread that started them (PR_SET_PDEATHSIG), so this thread lives as long as we do: the lock is
-		// never given back, and the goroutine ends only when all children have.
+		// Children die with the thread that started them (PR_SET_PDEATHSIG), so this thread lives as long as we do: the
+		// lock is never given back, and the goroutine ends only when all children have.
 		runtime.LockOSThread()
 		for {
 			select {
@@ -114,7 +115,8 @@ type command struct {
 	outlives bool // it does not die with us
 }
 
-// Spawn starts a process that leads a session of its own and outlives us. The files, its descriptors 0, 1, 2 …, stay the caller's.
+// Spawn starts a process that leads a session of its own and outlives us. The files, its descriptors 0, 1, 2 …, stay
+// the caller's.
 func (p *Processes) Spawn(argv []string, files []*os.File) (*Spawned, error) {
 	c, err := p.run(command{argv: argv, env: os.Environ(), files: files, outlives: true})
 	if err != nil {
@@ -155,7 +157,9 @@ func (p *Processes) run(c command) (*child, error) {
 			files[i] = f.Fd()
 		}
 		var pid int
-		pid, err = syscall.ForkExec(c.argv[0], c.argv, &syscall.ProcAttr{Dir: c.dir, Env: c.env, Files: files, Sys: childAttributes(!c.outlives)})
+		pid, err = syscall.ForkExec(c.argv[0], c.argv, &syscall.ProcAttr{
+			Dir: c.dir, Env: c.env, Files: files, Sys: childAttributes(!c.outlives),
+		})
 		if err == nil {
 			started = &child{pid: pid, start: folder.StartTime(pid), exited: make(chan struct{})}
 			p.children[pid] = started
@@ -202,8 +206,8 @@ func pause(d time.Duration) time.Duration {
 	return min(2*d, 50*time.Millisecond)
 }
 
-// token marks the processes of one attempt, in their environment. All tokens of a run begin alike and have the same length, since
-// a forked trial overwrites its loader's in place.
+// token marks the processes of one attempt, in their environment. All tokens of a run begin alike and have the same
+// length, since a forked trial overwrites its loader's in place.
 type tokens struct{ run string }
 
 // newTokens makes those of a run. All tokens of a server begin alike, whatever the revision.

@@ -25,8 +25,8 @@ func childAttributes(diesWithUs bool) *syscall.SysProcAttr {
 	return attributes
 }
 
-// eventsPair makes the channel on which a trial tells its events: ours and the trial's end. Each write is one packet, so that the
-// lines of a trial's forked children do not mix.
+// eventsPair makes the channel on which a trial tells its events: ours and the trial's end. Each write is one packet,
+// so that the lines of a trial's forked children do not mix.
 func eventsPair() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -104,8 +104,9 @@ func lastPID() int {
 	return pid
 }
 
-// clear kills what an attempt left behind and returns when it is gone: everything in its session, and every orphan with its
-// token. The attempt's main process has been reaped. short says that it ran so briefly that pids cannot have come round.
+// clear kills what an attempt left behind and returns when it is gone: everything in its session, and every orphan with
+// its token. The attempt's main process has been reaped. short says that it ran so briefly that pids cannot have come
+// round.
 func (p *Processes) clear(session int, since int64, token string, short bool) {
 	if p.noOrphans() {
 		return
@@ -137,9 +138,10 @@ func (p *Processes) clear(session int, since int64, token string, short bool) {
 	}
 }
 
-// noOrphans reports whether every child of ours is one that we started. Then an attempt whose main process was reaped has left
-// nothing: what it left would have become our child before its parent could be reaped, or the descendant of one that has. To ask
-// that takes a hundredth of the time that reading the process table does; false may also mean that the system does not tell.
+// noOrphans reports whether every child of ours is one that we started. Then an attempt whose main process was reaped
+// has left nothing: what it left would have become our child before its parent could be reaped, or the descendant of
+// one that has. To ask that takes a hundredth of the time that reading the process table does; false may also mean that
+// the system does not tell.
 func (p *Processes) noOrphans() bool {
 	p.reaping.Lock() // only reaping takes children off the list, so it is whole
 	defer p.reaping.Unlock()
@@ -199,7 +201,8 @@ func (p *Processes) orphans() {
 	}
 }
 
-// writtenByOthers reports whether a process that does not belong to the run, whose tokens begin so, has the file open for writing.
+// writtenByOthers reports whether a process that does not belong to the run, whose tokens begin so, has the file open
+// for writing.
 func writtenByOthers(path, run string) bool {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // as the system names what a process has open

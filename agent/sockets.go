@@ -18,10 +18,10 @@ import (
 // maxSocket is the length of the longest path that a socket may have on every system we know, without the closing zero.
 const maxSocket = 103
 
-// socketFolder makes the private folder of a server's sockets: in $XDG_RUNTIME_DIR, else in the folder for temporary files, the
-// first that can be written to and has a path short enough for the sockets in it. Its name follows from the server's, so that the next
-// monitor finds it. Where somebody else has taken the names in the folder for temporary files, it gets a name by chance, which is
-// kept in the server's folder.
+// socketFolder makes the private folder of a server's sockets: in $XDG_RUNTIME_DIR, else in the folder for temporary
+// files, the first that can be written to and has a path short enough for the sockets in it. Its name follows from the
+// server's, so that the next monitor finds it. Where somebody else has taken the names in the folder for temporary
+// files, it gets a name by chance, which is kept in the server's folder.
 func socketFolder(server folder.Run, name string) (string, error) {
 	mark := serverMark(server, name)
 	if kept := keptSockets(server); kept != "" {
@@ -62,7 +62,8 @@ func socketFolder(server folder.Run, name string) (string, error) {
 		}
 		tried = append(tried, fmt.Sprintf("%s (%v)", base, err))
 	}
-	return "", fmt.Errorf("no folder for the sockets of %s; tried %s: set XDG_RUNTIME_DIR or TMPDIR to a short path", name, strings.Join(tried, ", "))
+	return "", fmt.Errorf("no folder for the sockets of %s; tried %s: set XDG_RUNTIME_DIR or TMPDIR to a short path",
+		name, strings.Join(tried, ", "))
 }
 
 // chanceName is the beginning of a folder's name that is made by chance.
@@ -82,12 +83,13 @@ func fits(dir string) error {
 	return nil
 }
 
-// keptSockets is the folder whose name was made by chance, or "". What the file names may be removed with all that is in it, so
-// only what was made here is believed.
+// keptSockets is the folder whose name was made by chance, or "". What the file names may be removed with all that is
+// in it, so only what was made here is believed.
 func keptSockets(server folder.Run) string {
 	data, err := os.ReadFile(server.SocketsFile())
 	dir := string(data)
-	if err != nil || !slices.Contains(temporaryFolders(), filepath.Dir(dir)) || !strings.HasPrefix(filepath.Base(dir), chanceName) || private(dir) != nil {
+	if err != nil || !slices.Contains(temporaryFolders(), filepath.Dir(dir)) ||
+		!strings.HasPrefix(filepath.Base(dir), chanceName) || private(dir) != nil {
 		return ""
 	}
 	return dir

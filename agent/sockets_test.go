@@ -23,8 +23,8 @@ func shortTemp(t *testing.T) string {
 	return dir
 }
 
-// TestATakenNameOfTheSocketFolder: in a shared folder for temporary files somebody else may have made ours first, as a link too. It
-// is not used, nothing is made through it, and the server has its sockets elsewhere.
+// TestATakenNameOfTheSocketFolder: in a shared folder for temporary files somebody else may have made ours first, as a
+// link too. It is not used, nothing is made through it, and the server has its sockets elsewhere.
 func TestATakenNameOfTheSocketFolder(t *testing.T) {
 	temp := shortTemp(t)
 	victim := t.TempDir()
@@ -60,7 +60,8 @@ func TestOnlyAFolderOfOursIsBelieved(t *testing.T) {
 	temp := shortTemp(t)
 	server := folder.Run(t.TempDir())
 	precious := t.TempDir()
-	for _, path := range []string{precious, filepath.Join(temp, "metaml-sockets-x", "..", "..", filepath.Base(precious)), "/tmp", "", "relative"} {
+	for _, path := range []string{precious, filepath.Join(temp, "metaml-sockets-x", "..", "..",
+		filepath.Base(precious)), "/tmp", "", "relative"} {
 		if err := os.WriteFile(server.SocketsFile(), []byte(path), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,8 @@ func readSourceMap(path string) sourceMap {
 	return parseSourceMap(data)
 }
 
-// parseSourceMap reads {"source": path of the notebook or script, "lines": [{"script": line, "cell": seq, "label": what people call the cell, "line": line of the cell}]}.
+// parseSourceMap reads {"source": path of the notebook or script, "lines": [{"script": line, "cell": seq, "label": what
+// people call the cell, "line": line of the cell}]}.
 func parseSourceMap(data []byte) sourceMap {
 	var object struct {
 		Source string

@@ -27,8 +27,8 @@ type Options struct {
 	Environ   []string   // what the run's processes get; nil: what we have
 }
 
-// Supervisor runs the attempts of one run. Its methods may be called from any goroutine and return at once, but for Sweep and
-// Close; what comes of them arrives on Updates.
+// Supervisor runs the attempts of one run. Its methods may be called from any goroutine and return at once, but for
+// Sweep and Close; what comes of them arrives on Updates.
 type Supervisor struct {
 	opts    Options
 	env     []string // of the loader and of fresh processes
@@ -78,7 +78,8 @@ func New(o Options) (*Supervisor, error) {
 		}
 	}
 	s := &Supervisor{
-		opts: o, tokens: newTokens(o.Spec, o.Folder), gpus: findGPUs(), procs: procs, alone: o.Processes == nil, sockets: sockets,
+		opts: o, tokens: newTokens(o.Spec, o.Folder), gpus: findGPUs(), procs: procs, alone: o.Processes == nil,
+		sockets: sockets,
 		sources: readSourceMap(o.Folder.Map()),
 		updates: make(chan run.Update, 1024), closing: make(chan struct{}),
 		descriptors: newDescriptors(), footprints: newFootprints(o.Spec, newTokens(o.Spec, o.Folder)),
@@ -124,8 +125,8 @@ func (s *Supervisor) environment(of []string) []string {
 	return append(env, "PYTHONPATH="+path)
 }
 
-// metamlBinary is the `metaml` that was installed with us, or "": what the module asks about other runs. The interpreter may be one that
-// has no MetaML beside it.
+// metamlBinary is the `metaml` that was installed with us, or "": what the module asks about other runs. The
+// interpreter may be one that has no MetaML beside it.
 func metamlBinary() string {
 	self, err := os.Executable()
 	if err != nil {

@@ -17,7 +17,8 @@ const (
 	hangLooks  = 6                      // looks within hangAfter
 )
 
-// hangAfter is how long a fork may use no processor time and write nothing before it is suspected to hang. A test links its own.
+// hangAfter is how long a fork may use no processor time and write nothing before it is suspected to hang. A test links
+// its own.
 var hangAfter = "30s"
 
 // pulse is what a living trial changes.
@@ -72,7 +73,9 @@ func (s *Supervisor) watch() {
 			if time.Since(since[a.AttemptID]) >= patience && !sleeping(proc.pid) {
 				told = true
 				s.note(a.AttemptID, run.Note{
-					Code: "may-hang", Text: fmt.Sprintf("trial %d has used no processor time and written nothing for %d s; it may hang after the fork", a.Trial, int(patience.Seconds())),
+					Code: "may-hang",
+					Text: fmt.Sprintf("trial %d has used no processor time and written nothing for %d s; it may hang "+
+						"after the fork", a.Trial, int(patience.Seconds())),
 					Hint: "if it does, stop the run and use --fresh-process",
 				})
 			}

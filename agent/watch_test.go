@@ -12,7 +12,8 @@ func TestThePulseOfAProcess(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no process table to read")
 	}
-	cmd := exec.Command("sh", "-c", "read line; while read line; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; done")
+	cmd := exec.Command("sh", "-c",
+		"read line; while read line; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; done")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

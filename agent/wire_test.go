@@ -28,7 +28,10 @@ func FuzzLines(f *testing.F) {
 		if i := bytes.LastIndexByte(data, '\n'); i >= 0 {
 			want = strings.Split(string(data[:i]), "\n")
 		}
-		for _, got := range [][]string{collect(bytes.NewReader(data)), collect(iotest.OneByteReader(bytes.NewReader(data)))} {
+		for _, got := range [][]string{
+			collect(bytes.NewReader(data)),
+			collect(iotest.OneByteReader(bytes.NewReader(data))),
+		} {
 			if !slices.Equal(got, want) {
 				t.Fatalf("%q, want %q", got, want)
 			}

@@ -10,7 +10,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// A worker that has just ended is started again in milliseconds, and requests wait for it: that is not called "not answering".
+// A worker that has just ended is started again in milliseconds, and requests wait for it: that is not called "not
+// answering".
 func TestAServerThatAnswersAMomentLaterAnswers(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	target, err := deployer.Local("agent")
@@ -25,7 +26,9 @@ func TestAServerThatAnswersAMomentLaterAnswers(t *testing.T) {
 			}
 		}))
 		t.Cleanup(server.Close)
-		return &run.Listed{Liveness: run.Alive, State: &run.State{Server: &run.Server{Address: server.URL + "/predict"}}}
+		return &run.Listed{
+			Liveness: run.Alive, State: &run.State{Server: &run.Server{Address: server.URL + "/predict"}},
+		}
 	}
 	soon, never := serving(2), serving(1<<20)
 	target.Ask(t.Context(), soon, never)

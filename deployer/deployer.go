@@ -1,6 +1,6 @@
-// Package deployer runs programs. A [Client] takes a program folder and resolved settings, answers what would run ([Client.Plan]),
-// starts it ([Client.Submit]), and lists, follows, stops and deletes runs. It knows neither notebooks nor Jupyter; what it needs from
-// the user's Python (drawing hyperparameters) comes as a function.
+// Package deployer runs programs. A [Client] takes a program folder and resolved settings, answers what would run
+// ([Client.Plan]), starts it ([Client.Submit]), and lists, follows, stops and deletes runs. It knows neither notebooks
+// nor Jupyter; what it needs from the user's Python (drawing hyperparameters) comes as a function.
 //
 // Read [Request] first. It may import its targets and what lies below them: deployer/run, deployer/settings.
 package deployer
@@ -60,8 +60,8 @@ type Whole struct {
 	Annotated bool   // it says itself that it takes a dict
 }
 
-// takes reports whether it gets the rows of a table: none has its name, and they have several names, more than a function of one
-// parameter takes otherwise.
+// takes reports whether it gets the rows of a table: none has its name, and they have several names, more than a
+// function of one parameter takes otherwise.
 func (w Whole) takes(rows []run.Row) bool {
 	several := w.Annotated
 	for _, row := range rows {
@@ -143,12 +143,16 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 		name = ""
 	} else if name == "" && len(r.Required) > 0 {
 		return nil, &usererror.Error{
-			Code: usererror.CodeParameters, Text: fmt.Sprintf("%s needs a value for %s", r.Entry, prose.List(r.Required)),
+			Code: usererror.CodeParameters, Text: fmt.Sprintf("%s needs a value for %s", r.Entry,
+				prose.List(r.Required)),
 			Hint: "Name a generator, function, list or DataFrame that gives them: --hyper-parameters NAME.",
 		}
 	}
 	parallelism, completions := int(r.Settings.Int("parallelism")), int(r.Settings.Int("completions"))
-	draw := DrawRequest{Name: name, Completions: completions, Parallelism: parallelism, Parameters: r.Parameters, Required: r.Required, Whole: r.Whole}
+	draw := DrawRequest{
+		Name: name, Completions: completions, Parallelism: parallelism, Parameters: r.Parameters, Required: r.Required,
+		Whole: r.Whole,
+	}
 	if r.Settings.Has("seed") {
 		seed := r.Settings.Int("seed")
 		draw.Seed = &seed
@@ -195,14 +199,20 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return nil, err
 		}
 		if len(drawn.Rows) == 0 {
-			return nil, &usererror.Error{Code: usererror.CodeHyperParameters, Text: fmt.Sprintf("%s gives no hyperparameters", name), Hint: "It must give a dict for at least one trial."}
+			return nil, &usererror.Error{
+				Code: usererror.CodeHyperParameters, Text: fmt.Sprintf("%s gives no hyperparameters", name),
+				Hint: "It must give a dict for at least one trial.",
+			}
 		}
 		p.Table, p.Spec.Completions = drawn.Rows, len(drawn.Rows)
 		p.Notes = append(p.Notes, drawn.Notes...)
 		p.Spec.Whole = drawn.Whole
 	case r.Table != nil:
 		if completions > len(r.Table) {
-			return nil, &usererror.Error{Code: usererror.CodeCompletions, Text: fmt.Sprintf("--completions %d is more than the table's %d rows", completions, len(r.Table))}
+			return nil, &usererror.Error{
+				Code: usererror.CodeCompletions,
+				Text: fmt.Sprintf("--completions %d is more than the table's %d rows", completions, len(r.Table)),
+			}
 		}
 		p.Table = r.Table
 		if completions > 0 {
@@ -227,16 +237,20 @@ func (c *Client) Submit(ctx context.Context, p *Plan) (run.Submitted, error) {
 	if p.Attach != nil || p.Reuse != nil {
 		return run.Submitted{Spec: p.Spec, Attached: true, Differs: p.Differs}, nil
 	}
-	return c.Runs.Submit(ctx, run.Submission{Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again")})
+	return c.Runs.Submit(ctx, run.Submission{
+		Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again"),
+	})
 }
 
 func (c *Client) spec(r Request, source Drawn) run.Spec {
 	s := r.Settings
 	spec := run.Spec{
-		V: 1, Owner: owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(), Series: slug(cmp.Or(s.Text("name"), r.Entry)),
+		V: 1, Owner: owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(),
+		Series: slug(cmp.Or(s.Text("name"), r.Entry)),
 		Digest: r.Digest, Entry: r.Entry, Python: r.Python, Cwd: r.Cwd, Path: r.Path,
 		Parallelism: int(s.Int("parallelism")), Retries: int(s.Int("retries")), Timeout: s.Duration("timeout"),
-		TrialCwd: s.Text("cwd") == "trial", Fresh: s.Bool("fresh_process"), TensorBoard: s.Bool("tensorboard"), Notify: s.Text("notify"),
+		TrialCwd: s.Text("cwd") == "trial", Fresh: s.Bool("fresh_process"), TensorBoard: s.Bool("tensorboard"),
+		Notify: s.Text("notify"),
 		Reseed: r.Reseed, SelfSeeded: r.SelfSeeded, Settings: s.All(),
 	}
 	if text := s.Text("objective"); text != "" {
@@ -265,7 +279,8 @@ func key(spec run.Spec, r Request, source Drawn) string {
 		With, Packages                                            []string
 		Serving                                                   []string `json:",omitempty"`
 	}{
-		spec.Owner, spec.Source, spec.Series, spec.Digest, r.Settings.Text("target"), source.Digest, r.Settings.Text("completions"),
+		spec.Owner, spec.Source, spec.Series, spec.Digest, r.Settings.Text("target"), source.Digest,
+		r.Settings.Text("completions"),
 		pairs(r.With), pairs(r.Packages), servingKey(spec),
 	}
 	data, err := json.Marshal(parts)
@@ -285,12 +300,14 @@ func pairs(m map[string]string) []string {
 	return list
 }
 
-// hints are at most two: an older run of the series that is still active, and a finished one of this very key that nobody saw.
+// hints are at most two: an older run of the series that is still active, and a finished one of this very key that
+// nobody saw.
 func (p *Plan) hints(listed []run.Listed) {
 	for i := range listed {
 		l := &listed[i]
 		if l.Spec.Key == p.Spec.Key && l.State != nil && l.State.Phase.Final() && !l.Seen && l.Liveness == run.Ended {
-			p.Notes = append(p.Notes, fmt.Sprintf("%s ran the same and ended while nobody watched: %%metaml attach %s", l.Spec.Name, l.Spec.Name))
+			p.Notes = append(p.Notes, fmt.Sprintf("%s ran the same and ended while nobody watched: %%metaml attach %s",
+				l.Spec.Name, l.Spec.Name))
 			break
 		}
 	}
@@ -298,7 +315,9 @@ func (p *Plan) hints(listed []run.Listed) {
 		l := &listed[i]
 		same := l.Spec.Series == p.Spec.Series && l.Spec.Source == p.Spec.Source && l.Spec.Owner == p.Spec.Owner
 		if same && l.Active() && l.Spec.Key != p.Spec.Key {
-			p.Notes = append(p.Notes, fmt.Sprintf("%s of the same function, from before an edit, is still active: %%metaml stop %s", l.Spec.Name, l.Spec.Name))
+			p.Notes = append(p.Notes,
+				fmt.Sprintf("%s of the same function, from before an edit, is still active: %%metaml stop %s",
+					l.Spec.Name, l.Spec.Name))
 			return
 		}
 	}

@@ -49,7 +49,8 @@ func request(t *testing.T, line string, draws *int) deployer.Request {
 		t.Fatal(err)
 	}
 	return deployer.Request{
-		Digest: "code", Entry: "train_model", Parameters: []string{"x"}, Required: []string{"x"}, Settings: resolved, Source: "/n/a.ipynb",
+		Digest: "code", Entry: "train_model", Parameters: []string{"x"}, Required: []string{"x"}, Settings: resolved,
+		Source:   "/n/a.ipynb",
 		Packages: map[string]string{"numpy": "2.0"}, Now: time.Unix(0, 0),
 		Draw: func(_ context.Context, r deployer.DrawRequest) (deployer.Drawn, error) {
 			if r.Limit == 0 {
@@ -90,8 +91,10 @@ func TestTheKeyIsWhatMakesTwoSubmissionsTheSameRun(t *testing.T) {
 		"name":        key("--hyper-parameters g --name other", same),
 		"code":        key("--hyper-parameters g", func(r *deployer.Request) { r.Digest = "edited" }),
 		"notebook":    key("--hyper-parameters g", func(r *deployer.Request) { r.Source = "/n/b.ipynb" }),
-		"package":     key("--hyper-parameters g", func(r *deployer.Request) { r.Packages = map[string]string{"numpy": "2.1"} }),
-		"with":        key("--hyper-parameters g", func(r *deployer.Request) { r.With = map[string]string{"v": "1"} }),
+		"package": key("--hyper-parameters g", func(r *deployer.Request) {
+			r.Packages = map[string]string{"numpy": "2.1"}
+		}),
+		"with": key("--hyper-parameters g", func(r *deployer.Request) { r.With = map[string]string{"v": "1"} }),
 	} {
 		if other == first {
 			t.Errorf("another %s is the same run", what)
@@ -107,10 +110,12 @@ func TestAttachingDrawsNothingAndNamesWhatDiffers(t *testing.T) {
 	if p.Attach == nil || p.Spec.Name != "train-model-7" || draws != 0 {
 		t.Fatalf("attached to %v with %d draws", p.Attach, draws)
 	}
-	if got, want := strings.Join(p.Differs, "; "), "retries is 1 in the active run and stays so (asked: 4)"; got != want {
+	if got, want := strings.Join(p.Differs,
+		"; "), "retries is 1 in the active run and stays so (asked: 4)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if p := plan(t, target{active: &active}, request(t, "--hyper-parameters g --again", &draws)); p.Attach != nil || draws != 1 {
+	if p := plan(t, target{active: &active}, request(t, "--hyper-parameters g --again", &draws)); p.Attach != nil ||
+		draws != 1 {
 		t.Errorf("--again attached to %v with %d draws", p.Attach, draws)
 	}
 }
@@ -122,7 +127,8 @@ func TestReuseShowsASucceededRunOfTheSameKey(t *testing.T) {
 	if p := plan(t, target{listed: listed}, request(t, "--hyper-parameters g --reuse", &draws)); p.Reuse == nil {
 		t.Error("a succeeded run of the same key is not shown again")
 	}
-	if p := plan(t, target{listed: listed}, request(t, "--hyper-parameters g", &draws)); p.Reuse != nil || len(p.Notes) != 0 {
+	if p := plan(t, target{listed: listed}, request(t, "--hyper-parameters g", &draws)); p.Reuse != nil ||
+		len(p.Notes) != 0 {
 		t.Errorf("without --reuse: %v, %v", p.Reuse, p.Notes)
 	}
 }
@@ -171,7 +177,10 @@ func servingRequest(t *testing.T, line string) deployer.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return deployer.Request{Digest: "code", Entry: "serve", Parameters: []string{"input"}, Required: []string{"input"}, Settings: resolved, Source: "/n/a.ipynb", Now: time.Unix(0, 0)}
+	return deployer.Request{
+		Digest: "code", Entry: "serve", Parameters: []string{"input"}, Required: []string{"input"}, Settings: resolved,
+		Source: "/n/a.ipynb", Now: time.Unix(0, 0),
+	}
 }
 
 // A server is its series: what changes it, code or settings, is another revision; what does not is there already.
@@ -182,7 +191,8 @@ func TestRevisions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := first.Spec; s.Name != "serve-1" || s.Completions != 6 || s.Server.Path != "/predict" || s.Timeout != run.DefaultRequestTimeout || first.Replaces != 0 {
+	if s := first.Spec; s.Name != "serve-1" || s.Completions != 6 || s.Server.Path != "/predict" ||
+		s.Timeout != run.DefaultRequestTimeout || first.Replaces != 0 {
 		t.Errorf("planned %+v with %+v", s, s.Server)
 	}
 	answering := func(failed int) *deployer.Client {
@@ -210,7 +220,8 @@ func TestRevisions(t *testing.T) {
 		{"--replicas 2 --workers 3 --batch 8", 0, "", false, "serve-1"},
 		{"--replicas 2 --workers 3 --cors https://app.example", 0, "", false, "serve-1"},
 		{"--replicas 2 --workers 3 --allow-host app.example", 0, "", false, "serve-1"},
-		{"--replicas 2 --workers 3", 0, "/n/b.ipynb", false, "serve-1"}, // another server: its name is settled when it is submitted
+		// another server: its name is settled when it is submitted
+		{"--replicas 2 --workers 3", 0, "/n/b.ipynb", false, "serve-1"},
 	} {
 		r := servingRequest(t, c.line)
 		if c.source != "" {
@@ -225,16 +236,23 @@ func TestRevisions(t *testing.T) {
 			replaces = 2
 		}
 		if (p.Attach != nil) != c.attach || p.Spec.Name != c.name || p.Replaces != replaces {
-			t.Errorf("%q, revision %d failed: attach %v, name %s, replaces %d", c.line, c.failed, p.Attach != nil, p.Spec.Name, p.Replaces)
+			t.Errorf("%q, revision %d failed: attach %v, name %s, replaces %d", c.line, c.failed, p.Attach != nil,
+				p.Spec.Name, p.Replaces)
 		}
 	}
 }
 
-// Who may ask is part of a revision. Under a JupyterHub its name is one of the server's: the proxy passes on what the browser asked for.
+// Who may ask is part of a revision. Under a JupyterHub its name is one of the server's: the proxy passes on what the
+// browser asked for.
 func TestWhoMayAskAServer(t *testing.T) {
 	client := &deployer.Client{Runs: server{}}
-	r := servingRequest(t, "--allow-host b.example --allow-host a.example,b.example --cors https://app.example --cors http://localhost:3000")
-	r.Environ = []string{"JUPYTERHUB_PUBLIC_URL=https://hub.example:8443/user/me/", "JUPYTERHUB_HOST=", "JUPYTERHUB_PUBLIC_HUB_URL=https://hub.example:8443/hub/"}
+	r := servingRequest(t,
+		"--allow-host b.example --allow-host a.example,b.example --cors https://app.example --cors "+
+			"http://localhost:3000")
+	r.Environ = []string{
+		"JUPYTERHUB_PUBLIC_URL=https://hub.example:8443/user/me/", "JUPYTERHUB_HOST=",
+		"JUPYTERHUB_PUBLIC_HUB_URL=https://hub.example:8443/hub/",
+	}
 	p, err := client.Plan(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +266,10 @@ func TestWhoMayAskAServer(t *testing.T) {
 	if len(p.Notes) > 0 {
 		t.Errorf("it is warned of %q", p.Notes)
 	}
-	for line, want := range map[string]string{"--cors *": "--cors *: ", "--allow-host *": "--allow-host *: ", "--host 0.0.0.0": "--host 0.0.0.0: "} {
+	for line, want := range map[string]string{
+		"--cors *": "--cors *: ", "--allow-host *": "--allow-host *: ",
+		"--host 0.0.0.0": "--host 0.0.0.0: ",
+	} {
 		p, err := client.Plan(t.Context(), servingRequest(t, line))
 		if err != nil || len(p.Notes) != 1 || !strings.HasPrefix(p.Notes[0], want) {
 			t.Errorf("%s: warned of %q, %v", line, p.Notes, err)
@@ -289,8 +310,9 @@ func TestModels(t *testing.T) {
 		"some:-1": `--model takes RUN, RUN:TRIAL or RUN:best, not "some:-1"`,
 		"none":    "trial 0 of none kept no files, so it has no model to serve",
 		"vague":   "no trial of vague has a metric, so none is the best",
-		"number":  "the name `value` does not say whether more or less of it is better, so no trial of number is called the best: --objective min:value or max:value",
-		"bad":     "bad has no trial that succeeded, so it has no model to serve",
+		"number": "the name `value` does not say whether more or less of it is better, so no trial of number is " +
+			"called the best: --objective min:value or max:value",
+		"bad": "bad has no trial that succeeded, so it has no model to serve",
 	} {
 		m, err := client.Model(t.Context(), name)
 		got := m.Name
@@ -320,7 +342,11 @@ func (t trained) Load(_ context.Context, name string) (run.Listed, error) {
 
 // List has a server that is newer than the last training.
 func (t trained) List(context.Context) ([]run.Listed, error) {
-	return []run.Listed{{Spec: run.Spec{Name: "serve-1", Kind: run.Serve}}, {Spec: run.Spec{Name: "some", Kind: run.Train}}, {Spec: run.Spec{Name: "none", Kind: run.Train}}}, nil
+	return []run.Listed{
+		{Spec: run.Spec{Name: "serve-1", Kind: run.Serve}},
+		{Spec: run.Spec{Name: "some", Kind: run.Train}},
+		{Spec: run.Spec{Name: "none", Kind: run.Train}},
+	}, nil
 }
 
 func (t trained) Places(name string, trial, _ int) run.Places {
@@ -329,7 +355,8 @@ func (t trained) Places(name string, trial, _ int) run.Places {
 
 func TestATargetThatIsNotThereIsRefused(t *testing.T) {
 	draws := 0
-	_, err := (&deployer.Client{Runs: target{}}).Plan(t.Context(), request(t, "--target kubernetes --hyper-parameters g --cwd trial", &draws))
+	_, err := (&deployer.Client{Runs: target{}}).Plan(t.Context(),
+		request(t, "--target kubernetes --hyper-parameters g --cwd trial", &draws))
 	want := "target kubernetes is not in this version of MetaML\nLeave it out (cell): runs execute on this machine."
 	if err == nil || err.Error() != want || draws > 0 {
 		t.Errorf("got %v after %d draws, want %s", err, draws, want)

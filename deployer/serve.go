@@ -22,8 +22,8 @@ type Model struct {
 	Code   string // folder code/ of the program that made it: what its pickles name is defined there
 }
 
-// planServer works out the next revision of a server. A server is its series, and the key its revision: what is asked of a server
-// with this key that answers already, or is about to, is there.
+// planServer works out the next revision of a server. A server is its series, and the key its revision: what is asked
+// of a server with this key that answers already, or is about to, is there.
 func (c *Client) planServer(ctx context.Context, r Request) (*Plan, error) {
 	p := &Plan{Spec: c.spec(r, Drawn{}), request: r}
 	spec := &p.Spec
@@ -43,13 +43,18 @@ func (c *Client) planServer(ctx context.Context, r Request) (*Plan, error) {
 		spec.Name, p.Replaces = answers.Spec.Name, answers.State.Server.Revision
 	}
 	if host := spec.Server.Host; host != "127.0.0.1" && host != "::1" && host != "localhost" {
-		p.Notes = append(p.Notes, fmt.Sprintf("--host %s: whoever reaches this machine reaches the server, and it asks for no password", host))
+		p.Notes = append(p.Notes,
+			fmt.Sprintf("--host %s: whoever reaches this machine reaches the server, and it asks for no password",
+				host))
 	}
 	if slices.Contains(spec.Server.Origins, "*") {
-		p.Notes = append(p.Notes, "--cors *: every page that anybody opens in a browser here can call the server and read its answers")
+		p.Notes = append(p.Notes,
+			"--cors *: every page that anybody opens in a browser here can call the server and read its answers")
 	}
 	if slices.Contains(spec.Server.Hosts, "*") {
-		p.Notes = append(p.Notes, "--allow-host *: a page can give the server a name of its own and read its answers as if they came from there")
+		p.Notes = append(p.Notes,
+			"--allow-host *: a page can give the server a name of its own and read its answers as if they came from "+
+				"there")
 	}
 	p.Notes = append(p.Notes, r.Settings.Notes...)
 	spec.Env = threads(r.Environ, spec.Completions)
@@ -74,8 +79,8 @@ func serverSpec(s *settings.Resolved, r Request) *run.ServerSpec {
 	}
 }
 
-// hosts are the names by which a server may be called: those of --allow-host, and under a JupyterHub the Hub's, whose proxy passes on the
-// name that the browser used.
+// hosts are the names by which a server may be called: those of --allow-host, and under a JupyterHub the Hub's, whose
+// proxy passes on the name that the browser used.
 func hosts(s *settings.Resolved, environ []string) []string {
 	names := s.List("allow_host")
 	for _, kv := range environ {
@@ -98,7 +103,8 @@ func servingKey(spec run.Spec) []string {
 	}
 	s := spec.Server
 	key := []string{
-		s.Path, s.Host, strconv.Itoa(s.Port), strconv.Itoa(s.Batch), s.Model, s.Example, strconv.Itoa(spec.Completions), spec.Timeout.String(), strconv.FormatBool(spec.Fresh),
+		s.Path, s.Host, strconv.Itoa(s.Port), strconv.Itoa(s.Batch), s.Model, s.Example, strconv.Itoa(spec.Completions),
+		spec.Timeout.String(), strconv.FormatBool(spec.Fresh),
 	}
 	if len(s.Hosts)+len(s.Origins) > 0 {
 		key = append(key, strings.Join(s.Hosts, ","), strings.Join(s.Origins, ","))
@@ -129,7 +135,9 @@ func (c *Client) Model(ctx context.Context, name string) (Model, error) {
 	}
 	full := listed.Spec.Name
 	if listed.State == nil || listed.Spec.Kind == run.Serve {
-		return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: full + " is no training run, so it has no model to serve"}
+		return Model{}, &usererror.Error{
+			Code: usererror.CodeModel, Text: full + " is no training run, so it has no model to serve",
+		}
 	}
 	trials := listed.State.Trials
 	index := 0
@@ -137,29 +145,45 @@ func (c *Client) Model(ctx context.Context, name string) (Model, error) {
 	case which == "" && len(trials) == 1:
 	case which == "" || which == "best":
 		if listed.State.Count().Succeeded == 0 {
-			return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("%s has no trial that succeeded, so it has no model to serve", full)}
+			return Model{}, &usererror.Error{
+				Code: usererror.CodeModel,
+				Text: fmt.Sprintf("%s has no trial that succeeded, so it has no model to serve", full),
+			}
 		}
 		if index, err = listed.State.Best(); err != nil {
-			return Model{}, usererror.Wrap(err, usererror.CodeModel, err.Error(), fmt.Sprintf("A trial can be named: --model %s:0.", runName))
+			return Model{}, usererror.Wrap(err, usererror.CodeModel, err.Error(),
+				fmt.Sprintf("A trial can be named: --model %s:0.", runName))
 		}
 	default:
 		n, err := strconv.Atoi(which)
 		if err != nil || n < 0 {
-			return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("--model takes RUN, RUN:TRIAL or RUN:best, not %q", name)}
+			return Model{}, &usererror.Error{
+				Code: usererror.CodeModel, Text: fmt.Sprintf("--model takes RUN, RUN:TRIAL or RUN:best, not %q", name),
+			}
 		}
 		if n >= len(trials) {
-			return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", full, n, len(trials)-1)}
+			return Model{}, &usererror.Error{
+				Code: usererror.CodeModel, Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", full, n,
+					len(trials)-1),
+			}
 		}
 		index = n
 	}
 	places := c.Runs.Places(full, index, 1)
-	m := Model{Name: fmt.Sprintf("%s:%d", full, index), Folder: places.Output, Code: filepath.Join(places.Folder, "program", "code")}
+	m := Model{
+		Name: fmt.Sprintf("%s:%d", full, index), Folder: places.Output,
+		Code: filepath.Join(places.Folder, "program", "code"),
+	}
 	if !trials[index].Phase.Final() {
-		return Model{}, &usererror.Error{Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s has not ended yet, so its model is not there", index, full)}
+		return Model{}, &usererror.Error{
+			Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s has not ended yet, so its model is not there",
+				index, full),
+		}
 	}
 	if entries, err := os.ReadDir(m.Folder); err != nil || len(entries) == 0 {
 		return Model{}, &usererror.Error{
-			Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s kept no files, so it has no model to serve", index, full),
+			Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s kept no files, so it has no model to serve",
+				index, full),
 			Hint: "What the training function writes into metaml.output() is kept.",
 		}
 	}

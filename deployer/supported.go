@@ -7,8 +7,9 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Supported refuses a target that this version does not have, wherever it was named: in the cell, on the command line, in a decorator,
-// in the environment or in metaml.toml. Whoever resolves settings asks it before anything starts; [Client.Plan] asks it again.
+// Supported refuses a target that this version does not have, wherever it was named: in the cell, on the command line,
+// in a decorator, in the environment or in metaml.toml. Whoever resolves settings asks it before anything starts;
+// [Client.Plan] asks it again.
 func Supported(r *settings.Resolved) error {
 	target := r.Values["target"]
 	if target.Text == settings.Local {

@@ -38,8 +38,8 @@ type Target interface {
 	Events(ctx context.Context, name string, fn func(run.Event) error) error
 	// Follow calls fn for every event after cursor until the run ends.
 	Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error
-	// Log writes what a trial printed: attempt 0 is the latest; stream is "stdout", "stderr" or "both". Of a server it is what worker
-	// number trial printed, in all its attempts.
+	// Log writes what a trial printed: attempt 0 is the latest; stream is "stdout", "stderr" or "both". Of a server it
+	// is what worker number trial printed, in all its attempts.
 	Log(ctx context.Context, name string, trial, attempt int, stream string, follow bool, w io.Writer) error
 	// Places says where a run keeps things. It asks nobody.
 	Places(name string, trial, attempt int) run.Places
@@ -140,7 +140,9 @@ func (t localTarget) Load(ctx context.Context, name string) (run.Listed, error) 
 }
 
 func shared(l local.Listed) run.Listed {
-	listed := run.Listed{Spec: l.Spec, State: l.State, Liveness: run.Liveness(l.Liveness), Damage: l.Damaged, Size: l.Size}
+	listed := run.Listed{
+		Spec: l.Spec, State: l.State, Liveness: run.Liveness(l.Liveness), Damage: l.Damaged, Size: l.Size,
+	}
 	if l.Damaged != "" {
 		listed.Liveness = run.Damaged
 	}
@@ -168,7 +170,8 @@ func (t localTarget) RevisionPlaces(name string, revision, worker, attempt int) 
 func places(of, in folder.Run, trial, attempt int) run.Places {
 	logs := in.Attempt(trial, attempt)
 	return run.Places{
-		Folder: string(of), Output: in.Output(trial), Stdout: filepath.Join(logs, folder.Stdout), Stderr: filepath.Join(logs, folder.Stderr),
+		Folder: string(of), Output: in.Output(trial), Stdout: filepath.Join(logs, folder.Stdout),
+		Stderr: filepath.Join(logs, folder.Stderr),
 		Result: in.Result(trial, attempt),
 	}
 }

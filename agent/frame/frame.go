@@ -1,6 +1,6 @@
-// Package frame is how the processes of a run talk to each other over a socket pair: u32 little-endian length and JSON, with file
-// descriptors by SCM_RIGHTS (docs/internals/protocols.md §5, §6). Pair makes one (Descriptors its bare ends), Read and
-// Write are the rest, and Reader for who is sent descriptors.
+// Package frame is how the processes of a run talk to each other over a socket pair: u32 little-endian length and JSON,
+// with file descriptors by SCM_RIGHTS (docs/internals/protocols.md §5, §6). Pair makes one (Descriptors its bare ends),
+// Read and Write are the rest, and Reader for who is sent descriptors.
 //
 // It imports nothing of the product.
 package frame
@@ -58,7 +58,8 @@ func Encode(v any) ([]byte, error) {
 		return nil, fmt.Errorf("write a message: %w", err)
 	}
 	if len(body) > Max {
-		return nil, fmt.Errorf("write a message: %d bytes are more than %d; are the parameters that large?", len(body), Max)
+		return nil, fmt.Errorf("write a message: %d bytes are more than %d; are the parameters that large?", len(body),
+			Max)
 	}
 	return append(binary.LittleEndian.AppendUint32(make([]byte, 0, len(body)+4), uint32(len(body))), body...), nil
 }

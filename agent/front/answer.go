@@ -93,7 +93,8 @@ func (f *front) render(r *revision, c *call) (contentType string, body []byte, p
 		name := r.hello.Load().Function
 		return "", nil, problem{
 			status: 500, text: name + " failed; the log has the reason under this id",
-			log: fmt.Sprintf("%s returned a number at %s that JSON does not have (nan or infinity)", name, place(a.shape, at)),
+			log: fmt.Sprintf("%s returned a number at %s that JSON does not have (nan or infinity)", name,
+				place(a.shape, at)),
 		}
 	}
 	return typeJSON, a.data, p
@@ -138,7 +139,8 @@ func (f *front) stream(ctx *fasthttp.RequestCtx, r *revision, c *call, said head
 		return
 	}
 	// HTTP/1.0 has no chunks: the end of the connection is the end of the body.
-	head := fmt.Appendf(nil, "HTTP/1.0 %d %s\r\nConnection: close\r\n", c.answer.status, fasthttp.StatusMessage(c.answer.status))
+	head := fmt.Appendf(nil, "HTTP/1.0 %d %s\r\nConnection: close\r\n", c.answer.status,
+		fasthttp.StatusMessage(c.answer.status))
 	for name, value := range ctx.Response.Header.All() {
 		if string(name) != fasthttp.HeaderContentLength {
 			head = fmt.Appendf(head, "%s: %s\r\n", name, value)
@@ -234,7 +236,10 @@ func (s *streamed) Read(p []byte) (int, error) {
 		default:
 			s.ended = true
 			id, text := errorOf(c.answer.data)
-			s.front.log(logLine{ID: id, Status: c.answer.status, Method: s.method, Path: s.path, Milliseconds: since(c.arrived), Error: firstOf(text, "no error") + " (after the answer had begun)"})
+			s.front.log(logLine{
+				ID: id, Status: c.answer.status, Method: s.method, Path: s.path, Milliseconds: since(c.arrived),
+				Error: firstOf(text, "no error") + " (after the answer had begun)",
+			})
 			return 0, errBroken
 		}
 	}
@@ -247,7 +252,10 @@ func (s *streamed) Read(p []byte) (int, error) {
 func (s *streamed) broken(err error) (int, error) {
 	s.ended = true
 	p := s.front.problemOf(s.revision, err)
-	s.front.log(logLine{ID: newID(), Status: p.status, Method: s.method, Path: s.path, Milliseconds: since(s.call.arrived), Error: p.text + " (after the answer had begun)"})
+	s.front.log(logLine{
+		ID: newID(), Status: p.status, Method: s.method, Path: s.path, Milliseconds: since(s.call.arrived),
+		Error: p.text + " (after the answer had begun)",
+	})
 	return 0, err
 }
 

@@ -10,12 +10,12 @@ import (
 	"unsafe"
 )
 
-// From JSON to arrays. What is decoded here is what numpy would make of the same text, where null, a missing number, is NaN in an
-// array of floats; whatever is unusual (ragged, out of range, a string, a null among integers, an integer with a point) is left to the worker, which knows the annotation and words the error: see
-// [decodeArray].
+// From JSON to arrays. What is decoded here is what numpy would make of the same text, where null, a missing number, is
+// NaN in an array of floats; whatever is unusual (ragged, out of range, a string, a null among integers, an integer
+// with a point) is left to the worker, which knows the annotation and words the error: see [decodeArray].
 
-// arrayDecoder appends the number at the beginning of s to dst, in the bytes of its dtype, and gives what it took of s. 0 means
-// that it is no number of the dtype.
+// arrayDecoder appends the number at the beginning of s to dst, in the bytes of its dtype, and gives what it took of s.
+// 0 means that it is no number of the dtype.
 type arrayDecoder func(dst, s []byte) (_ []byte, took int)
 
 var decoders = map[string]arrayDecoder{
@@ -80,8 +80,9 @@ var decoders = map[string]arrayDecoder{
 	},
 }
 
-// decodeArray makes the item of a call of JSON text that is an array (or one number) and nothing else; ndim says how many dimensions
-// it must have, nil any. ok false means that the text is anything else, well formed or not: the worker is to see it as it came.
+// decodeArray makes the item of a call of JSON text that is an array (or one number) and nothing else; ndim says how
+// many dimensions it must have, nil any. ok false means that the text is anything else, well formed or not: the worker
+// is to see it as it came.
 func decodeArray(item, text []byte, number arrayDecoder, want *int) (_ []byte, ok bool) {
 	i := blank(text, 0)
 	ndim := 0
@@ -173,8 +174,8 @@ const null = "null"
 
 func isNull(s []byte) bool { return len(s) >= len(null) && string(s[:len(null)]) == null }
 
-// named gives the value of an object whose one key is name, which is as good as the value alone; of any other text, the text. That
-// nothing stands behind the value is left to who decodes it.
+// named gives the value of an object whose one key is name, which is as good as the value alone; of any other text, the
+// text. That nothing stands behind the value is left to who decodes it.
 func named(text []byte, name string) []byte {
 	i := blank(text, 0)
 	if name == "" || i == len(text) || text[i] != '{' {
@@ -281,11 +282,12 @@ func scanNumber(s []byte) (n scanned) {
 
 // powers are those of ten that a double has exactly.
 var powers = [...]float64{
-	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+	1e21, 1e22,
 }
 
-// parseFloat gives the double nearest to the number at the beginning of s, as strconv.ParseFloat does. What no double can hold
-// is no number.
+// parseFloat gives the double nearest to the number at the beginning of s, as strconv.ParseFloat does. What no double
+// can hold is no number.
 func parseFloat(s []byte) (v float64, size int) {
 	n := scanNumber(s)
 	if n.size == 0 {
@@ -322,7 +324,8 @@ func parseUint(s []byte, bits uint) (v uint64, size int) {
 	v = n.digits
 	if !n.exact { // 20 digits may fit still
 		var err error
-		if v, err = strconv.ParseUint(unsafe.String(unsafe.SliceData(s), n.size), 10, 64); err != nil { //nolint:gosec // as above
+		//nolint:gosec // as above
+		if v, err = strconv.ParseUint(unsafe.String(unsafe.SliceData(s), n.size), 10, 64); err != nil {
 			return 0, 0
 		}
 	}
@@ -435,8 +438,9 @@ func (e *arrayEncoder) encode(dst []byte, shape []uint32, data []byte) (_ []byte
 	return dst, -1
 }
 
-// appendFloat writes null for NaN, and else the shortest decimal that gives the number back, in the form that Python's repr gives it: 1.0, 1e-07, 1e+16.
-// A float32 (bits 32) is written with the digits that tell it from other float32, as metaml._values.to_json does.
+// appendFloat writes null for NaN, and else the shortest decimal that gives the number back, in the form that Python's
+// repr gives it: 1.0, 1e-07, 1e+16. A float32 (bits 32) is written with the digits that tell it from other float32, as
+// metaml._values.to_json does.
 func appendFloat(dst []byte, v float64, bits int) (_ []byte, ok bool) {
 	magnitude := math.Abs(v)
 	if magnitude == 0 {
@@ -490,7 +494,8 @@ func appendHalf(dst []byte, bits uint16) (_ []byte, ok bool) {
 	if v == 0 || math.IsInf(v, 0) || v != v {
 		return appendFloat(dst, v, 64)
 	}
-	// 5 digits tell all float16 apart; fewer may, also those next to the nearest ones where the spacing of float16 changes.
+	// 5 digits tell all float16 apart; fewer may, also those next to the nearest ones where the spacing of float16
+	// changes.
 	for precision := range 5 {
 		digits := strconv.AppendFloat(make([]byte, 0, 16), v, 'e', precision, 64)
 		nearest, _ := strconv.ParseFloat(string(digits), 64)

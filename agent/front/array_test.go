@@ -20,8 +20,10 @@ import (
 func TestNumbersAreReadAsStrconvReadsThem(t *testing.T) {
 	t.Parallel()
 	texts := []string{
-		"0", "-0.0", "0.1", "1e22", "1e23", "-1.5e-7", "9007199254740993", "9007199254740992.5", "1.7976931348623157e308", "1e400",
-		"4.9e-324", "2.4703282292062327e-324", "0.00000000000000000000000000001234567890123456789", "123456789012345678901234567890",
+		"0", "-0.0", "0.1", "1e22", "1e23", "-1.5e-7", "9007199254740993", "9007199254740992.5",
+		"1.7976931348623157e308", "1e400",
+		"4.9e-324", "2.4703282292062327e-324", "0.00000000000000000000000000001234567890123456789",
+		"123456789012345678901234567890",
 		"1e-400", "8.41", "1E5", "1e+5", "0e0", "0.000", "18446744073709551616", "1e99999999999", "0.1e-99999999999",
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -141,9 +143,13 @@ func itemArrayOf(t *testing.T, item []byte) (shape []uint32, data []byte) {
 	return shape, item[prefix : prefix+length]
 }
 
-// FuzzDecodeArray: what encoding/json reads as a rectangle of numbers is an array with the same numbers, and nothing else is.
+// FuzzDecodeArray: what encoding/json reads as a rectangle of numbers is an array with the same numbers, and nothing
+// else is.
 func FuzzDecodeArray(f *testing.F) {
-	for _, text := range []string{"[[1,2],[3,4.5e-3]]", "[]", "[[],[]]", "-0", "[1,[2]]", " [ 1 , 2 ] ", "[[[1]],[[2]]]", "[1e999]", "[-0]", "[1,null]", "null", "[[null],[2]]", "[nul]"} {
+	for _, text := range []string{
+		"[[1,2],[3,4.5e-3]]", "[]", "[[],[]]", "-0", "[1,[2]]", " [ 1 , 2 ] ",
+		"[[[1]],[[2]]]", "[1e999]", "[-0]", "[1,null]", "null", "[[null],[2]]", "[nul]",
+	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -160,7 +166,8 @@ func FuzzDecodeArray(f *testing.F) {
 		}
 		shape, data := itemArrayOf(t, item)
 		if !slices.Equal(shape, wantShape) || len(data) != 8*len(want) {
-			t.Fatalf("%q: shape %v with %d bytes, want %v with %d numbers", text, shape, len(data), wantShape, len(want))
+			t.Fatalf("%q: shape %v with %d bytes, want %v with %d numbers", text, shape, len(data), wantShape,
+				len(want))
 		}
 		for i, w := range want {
 			if got := binary.LittleEndian.Uint64(data[8*i:]); got != math.Float64bits(w) {
@@ -274,16 +281,18 @@ func TestArraysAreReadAsNumpyReadsThem(t *testing.T) {
 		"float64": func() string {
 			return strconv.FormatFloat(rng.NormFloat64()*math.Pow10(rng.IntN(600)-300), 'g', -1, 64)
 		},
-		"float32": func() string { return strconv.FormatFloat(rng.NormFloat64()*math.Pow10(rng.IntN(70)-35), 'g', -1, 64) },
-		"int64":   func() string { return fmt.Sprint(int64(rng.Uint64() >> rng.IntN(64))) },
-		"int32":   func() string { return fmt.Sprint(int32(rng.Uint32())) },
-		"int16":   func() string { return fmt.Sprint(int16(rng.Uint32())) },
-		"int8":    func() string { return fmt.Sprint(int8(rng.Uint32())) },
-		"uint64":  func() string { return fmt.Sprint(rng.Uint64() >> rng.IntN(64)) },
-		"uint32":  func() string { return fmt.Sprint(rng.Uint32()) },
-		"uint16":  func() string { return fmt.Sprint(uint16(rng.Uint32())) },
-		"uint8":   func() string { return fmt.Sprint(uint8(rng.Uint32())) },
-		"bool":    func() string { return fmt.Sprint(rng.IntN(2) == 0) },
+		"float32": func() string {
+			return strconv.FormatFloat(rng.NormFloat64()*math.Pow10(rng.IntN(70)-35), 'g', -1, 64)
+		},
+		"int64":  func() string { return fmt.Sprint(int64(rng.Uint64() >> rng.IntN(64))) },
+		"int32":  func() string { return fmt.Sprint(int32(rng.Uint32())) },
+		"int16":  func() string { return fmt.Sprint(int16(rng.Uint32())) },
+		"int8":   func() string { return fmt.Sprint(int8(rng.Uint32())) },
+		"uint64": func() string { return fmt.Sprint(rng.Uint64() >> rng.IntN(64)) },
+		"uint32": func() string { return fmt.Sprint(rng.Uint32()) },
+		"uint16": func() string { return fmt.Sprint(uint16(rng.Uint32())) },
+		"uint8":  func() string { return fmt.Sprint(uint8(rng.Uint32())) },
+		"bool":   func() string { return fmt.Sprint(rng.IntN(2) == 0) },
 	}
 	var input strings.Builder
 	var want []string
@@ -345,7 +354,8 @@ func TestArraysAreWrittenAsPythonWritesThem(t *testing.T) {
 	}
 	var doubles []byte
 	for _, v := range []float64{
-		0, math.Copysign(0, -1), 1, -1, 0.1, 1e15, 1e16, 9999999999999998, 1e17, 1e-4, 9.999999999999999e-5, 1e-5, 123456789, 1.5e300,
+		0, math.Copysign(0, -1), 1, -1, 0.1, 1e15, 1e16, 9999999999999998, 1e17, 1e-4, 9.999999999999999e-5, 1e-5,
+		123456789, 1.5e300,
 		5e-324, math.MaxFloat64, 1e22, 1e21, 0.30000000000000004, 1234567890123456.7,
 	} {
 		doubles = binary.LittleEndian.AppendUint64(doubles, math.Float64bits(v))
@@ -388,7 +398,8 @@ func TestArraysAreWrittenAsPythonWritesThem(t *testing.T) {
 		ours, theirs := strings.Split(want[i], ","), strings.Split(got, ",")
 		for j := range ours {
 			if j >= len(theirs) || ours[j] != theirs[j] {
-				t.Fatalf("%.8s…, number %d: we write %s, Python %s", strings.Split(input.String(), "\n")[i], j, ours[j], theirs[min(j, len(theirs)-1)])
+				t.Fatalf("%.8s…, number %d: we write %s, Python %s", strings.Split(input.String(), "\n")[i], j, ours[j],
+					theirs[min(j, len(theirs)-1)])
 			}
 		}
 	}

@@ -20,8 +20,8 @@ func (b *budget) take(n int64) bool {
 	return true
 }
 
-// buffer is a request's body, or the item of a call that was made of it. Its bytes count against the budget until it is released,
-// by the one who has it then.
+// buffer is a request's body, or the item of a call that was made of it. Its bytes count against the budget until it is
+// released, by the one who has it then.
 type buffer struct {
 	b       []byte
 	charged int64

@@ -87,9 +87,9 @@ func (c *client) waited() {
 
 func (c *client) answered() { c.waits.Store(0) }
 
-// crowd is the connections that there are. When they are as many as may be, those that have been waited for the
-// longest make room for new ones: connections that are idle, whose request does not come to its end, or who do not read. So those who
-// open many and send nothing keep nobody out.
+// crowd is the connections that there are. When they are as many as may be, those that have been waited for the longest
+// make room for new ones: connections that are idle, whose request does not come to its end, or who do not read. So
+// those who open many and send nothing keep nobody out.
 type crowd struct {
 	limit int
 	clock atomic.Int64

@@ -13,13 +13,15 @@ import (
 
 const typeEvents = "text/event-stream"
 
-// known are the content types that bytes are told by. net/http knows more: HTML, XML and text, which a browser would take for a page
-// that the function never meant, and formats that are guessed from two letters.
+// known are the content types that bytes are told by. net/http knows more: HTML, XML and text, which a browser would
+// take for a page that the function never meant, and formats that are guessed from two letters.
 var knownTypes = map[string]string{
 	"image/png": "image/png", "image/jpeg": "image/jpeg", "image/gif": "image/gif", "image/webp": "image/webp",
-	"audio/wave": "audio/wav", "audio/mpeg": "audio/mpeg", "audio/aiff": "audio/aiff", "application/ogg": "application/ogg",
-	"video/mp4": "video/mp4", "video/webm": "video/webm", "video/avi": "video/avi",
-	"application/pdf": "application/pdf", "application/zip": "application/zip", "application/x-gzip": "application/gzip",
+	"audio/wave": "audio/wav", "audio/mpeg": "audio/mpeg", "audio/aiff": "audio/aiff",
+	"application/ogg": "application/ogg",
+	"video/mp4":       "video/mp4", "video/webm": "video/webm", "video/avi": "video/avi",
+	"application/pdf": "application/pdf", "application/zip": "application/zip",
+	"application/x-gzip": "application/gzip",
 }
 
 // typeOfBytes tells what bytes are by the first of them.
@@ -69,7 +71,8 @@ type head struct {
 	Headers [][2]string `json:"headers"`
 }
 
-// readHead reads the head of an answer, which has none mostly. The worker has checked it: this is for what a program has sent past it.
+// readHead reads the head of an answer, which has none mostly. The worker has checked it: this is for what a program
+// has sent past it.
 func readHead(data []byte) (h head, err error) {
 	if len(data) == 0 {
 		return h, nil
@@ -82,7 +85,8 @@ func readHead(data []byte) (h head, err error) {
 	}
 	for _, one := range h.Headers {
 		name := strings.ToLower(one[0])
-		if !isToken(name) || slices.Contains(ours, name) || strings.HasPrefix(name, "access-control-") || !isValue(one[1]) {
+		if !isToken(name) || slices.Contains(ours, name) || strings.HasPrefix(name, "access-control-") ||
+			!isValue(one[1]) {
 			return head{}, fmt.Errorf("the header %.80q", one)
 		}
 	}
@@ -91,7 +95,8 @@ func readHead(data []byte) (h head, err error) {
 
 // ours are the headers that say where a message ends and what becomes of the connection.
 var ours = []string{
-	"connection", "content-length", "content-type", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+	"connection", "content-length", "content-type", "keep-alive", "proxy-connection", "te", "trailer",
+	"transfer-encoding", "upgrade",
 }
 
 func isToken(s string) bool {
@@ -100,13 +105,17 @@ func isToken(s string) bool {
 
 // isValue reports whether text can be the value of a header: it is ASCII on one line.
 func isValue(s string) bool {
-	return strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(r rune) bool { return r != '\t' && (r < ' ' || r > '~') })
+	return strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(r rune) bool {
+		return r != '\t' && (r < ' ' || r > '~')
+	})
 }
 
 // write sets the headers. Of those that are there it takes the place; of its own every one stays.
 func (h head) write(ctx *fasthttp.RequestCtx) {
 	for i, one := range h.Headers {
-		if slices.ContainsFunc(h.Headers[:i], func(before [2]string) bool { return strings.EqualFold(before[0], one[0]) }) {
+		if slices.ContainsFunc(h.Headers[:i], func(before [2]string) bool {
+			return strings.EqualFold(before[0], one[0])
+		}) {
 			ctx.Response.Header.Add(one[0], one[1])
 		} else {
 			ctx.Response.Header.Set(one[0], one[1])

@@ -41,8 +41,11 @@ func TestTheTypeOfBytes(t *testing.T) {
 func TestWhoAsksForEvents(t *testing.T) {
 	t.Parallel()
 	for accept, want := range map[string]bool{
-		"text/event-stream": true, "application/json, Text/Event-Stream;q=0.5": true, "text/event-stream; charset=utf-8": true,
-		"": false, "*/*": false, "text/*": false, "text/event-stream;q=0": false, "text/event-streams": false, "text/html, text/event-stream; q=0.0": false,
+		"text/event-stream": true, "application/json, Text/Event-Stream;q=0.5": true,
+		"text/event-stream; charset=utf-8": true,
+		"":                                 false, "*/*": false, "text/*": false, "text/event-stream;q=0": false,
+		"text/event-streams":                  false,
+		"text/html, text/event-stream; q=0.0": false,
 	} {
 		if got := asksForEvents([]byte(accept)); got != want {
 			t.Errorf("%q: %v, want %v", accept, got, want)
@@ -59,18 +62,44 @@ func TestAnswersThatTheFunctionWords(t *testing.T) {
 		header      string // "Name: value"
 	}{
 		{`{"what": "png"}`, "200 image/png \x89PNG\r\n\x1a\n" + strings.Repeat("\x00", 8), ""},
-		{`{"what": "bytes", "bytes": [60, 104, 116, 109, 108, 62]}`, "200 application/octet-stream <html>", "X-Content-Type-Options: nosniff"},
-		{`{"what": "response", "body": {"id": 7}, "how": {"status": 201, "headers": {"Location": "/items/7"}}}`, `201 application/json {"id":7}`, "Location: /items/7"},
-		{`{"what": "response", "body": "<h1>é</h1>", "how": {"type": "text/html"}}`, "200 text/html; charset=utf-8 <h1>é</h1>", ""},
-		{`{"what": "response", "body": "png", "how": {"type": "image/x-png"}}`, "200 image/x-png \x89PNG\r\n\x1a\n" + strings.Repeat("\x00", 8), ""},
-		{`{"what": "response", "body": [1], "how": {"type": "application/geo+json"}}`, "200 application/geo+json [1]", ""},
+		{
+			`{"what": "bytes", "bytes": [60, 104, 116, 109, 108, 62]}`, "200 application/octet-stream <html>",
+			"X-Content-Type-Options: nosniff",
+		},
+		{
+			`{"what": "response", "body": {"id": 7}, "how": {"status": 201, "headers": {"Location": "/items/7"}}}`,
+			`201 application/json {"id":7}`, "Location: /items/7",
+		},
+		{
+			`{"what": "response", "body": "<h1>é</h1>", "how": {"type": "text/html"}}`,
+			"200 text/html; charset=utf-8 <h1>é</h1>", "",
+		},
+		{
+			`{"what": "response", "body": "png", "how": {"type": "image/x-png"}}`,
+			"200 image/x-png \x89PNG\r\n\x1a\n" + strings.Repeat("\x00", 8), "",
+		},
+		{
+			`{"what": "response", "body": [1], "how": {"type": "application/geo+json"}}`,
+			"200 application/geo+json [1]", "",
+		},
 		{`{"what": "response", "how": {"status": 204}}`, "204  ", ""},
 		{`{"what": "response", "body": "gone", "how": {"status": 503}}`, "503 text/plain; charset=utf-8 gone", ""},
-		{`{"what": "stream", "parts": ["a", "b"], "how": {"type": "text/html", "status": 202, "headers": {"X-A": "b"}}}`, "202 text/html; charset=utf-8 ab", "X-A: b"},
+		{
+			`{"what": "stream", "parts": ["a", "b"], "how": {"type": "text/html", "status": 202, "headers": {"X-A": "b"}}}`, "202 text/html; charset=utf-8 ab", "X-A: b",
+		},
 		{`{"what": "stream", "parts": [], "how": {"type": "text/csv"}}`, "200 text/csv ", ""},
-		{`{"what": "stream", "parts": [{"a": 1}], "how": {"type": "text/event-stream"}}`, "200 text/event-stream data: {\"a\":1}\n\n", "Cache-Control: no-cache"},
-		{`{"what": "error", "error": [422, "age must not be negative"]}`, `422 application/json {"error":"age must not be negative"}`, ""},
-		{`{"what": "error", "error": [429, "later"], "how": {"headers": {"Retry-After": 5}}}`, `429 application/json {"error":"later"}`, "Retry-After: 5"},
+		{
+			`{"what": "stream", "parts": [{"a": 1}], "how": {"type": "text/event-stream"}}`,
+			"200 text/event-stream data: {\"a\":1}\n\n", "Cache-Control: no-cache",
+		},
+		{
+			`{"what": "error", "error": [422, "age must not be negative"]}`,
+			`422 application/json {"error":"age must not be negative"}`, "",
+		},
+		{
+			`{"what": "error", "error": [429, "later"], "how": {"headers": {"Retry-After": 5}}}`,
+			`429 application/json {"error":"later"}`, "Retry-After: 5",
+		},
 	} {
 		got := r.post(test.input)
 		if shown := fmt.Sprintf("%d %s %s", got.status, got.header.Get("Content-Type"), got.body); shown != test.want {
@@ -86,19 +115,23 @@ func TestAnswersThatTheFunctionWords(t *testing.T) {
 	}
 	got = r.post(`{"what": "error", "error": [503, "the model is being loaded"]}`)
 	var said struct{ Error, ID string }
-	if err := json.Unmarshal([]byte(got.body), &said); err != nil || got.status != 503 || said.Error != "the model is being loaded" || said.ID == "" {
+	if err := json.Unmarshal([]byte(got.body), &said); err != nil || got.status != 503 ||
+		said.Error != "the model is being loaded" || said.ID == "" {
 		t.Errorf("503: %v", got)
 	}
-	if want := said.ID + " worded answered 503 the model is being loaded"; !strings.Contains(p[0].stderr.String(), want) || !strings.Contains(r.log.String(), said.ID) {
+	if want := said.ID + " worded answered 503 the model is being loaded"; !strings.Contains(p[0].stderr.String(),
+		want) || !strings.Contains(r.log.String(), said.ID) {
 		t.Errorf("the logs have no %q: %s; %s", want, p[0].stderr, r.log)
 	}
 	// A head that no Response makes is not sent.
 	for _, input := range []string{
 		`{"what": "past", "headers": [["X-A", "b\r\nSet-Cookie: a=1"]]}`, `{"what": "past", "headers": [["X A", "b"]]}`,
-		`{"what": "past", "headers": [["Content-Length", "1"]]}`, `{"what": "past", "headers": [], "type": "text/html\r\nX: y"}`,
+		`{"what": "past", "headers": [["Content-Length", "1"]]}`,
+		`{"what": "past", "headers": [], "type": "text/html\r\nX: y"}`,
 		`{"what": "past", "headers": "abc"}`,
 	} {
-		if got := r.post(input); got.status != 500 || got.header.Get("Set-Cookie") != "" || !strings.Contains(got.body, `"id"`) {
+		if got := r.post(input); got.status != 500 || got.header.Get("Set-Cookie") != "" ||
+			!strings.Contains(got.body, `"id"`) {
 			t.Errorf("%s: %v %v", input, got, got.header)
 		}
 	}
@@ -127,10 +160,19 @@ func TestServerSentEvents(t *testing.T) {
 	r.serve(1, "events", run.FrontRevision{Timeout: 20 * time.Second})
 	for _, test := range []struct{ input, want string }{
 		{`{"parts": ["data: 0\n\n", "data: 1\n\n"]}`, "200 text/event-stream data: 0\n\ndata: 1\n\n"},
-		{`{"parts": ["event: a\r\ndata: 0\r\n\r\n", "data: [DONE]\n\n"]}`, "200 text/event-stream event: a\r\ndata: 0\r\n\r\ndata: [DONE]\n\n"},
-		{`{"parts": [{"a": 1}, 2, "data: [DONE]\n\n"]}`, "200 text/event-stream data: {\"a\":1}\n\ndata: 2\n\ndata: [DONE]\n\n"},
+		{
+			`{"parts": ["event: a\r\ndata: 0\r\n\r\n", "data: [DONE]\n\n"]}`,
+			"200 text/event-stream event: a\r\ndata: 0\r\n\r\ndata: [DONE]\n\n",
+		},
+		{
+			`{"parts": [{"a": 1}, 2, "data: [DONE]\n\n"]}`,
+			"200 text/event-stream data: {\"a\":1}\n\ndata: 2\n\ndata: [DONE]\n\n",
+		},
 		{`{"parts": ["data: 0\n\n", {"a": 1}]}`, "200 text/event-stream data: 0\n\ndata: {\"a\":1}\n\n"},
-		{`{"parts": ["one", ":", " two\nthree\r\n"]}`, "200 text/event-stream data: one\n\ndata: :\n\ndata:  two\ndata: three\ndata: \n\n"},
+		{
+			`{"parts": ["one", ":", " two\nthree\r\n"]}`,
+			"200 text/event-stream data: one\n\ndata: :\n\ndata:  two\ndata: three\ndata: \n\n",
+		},
 		{`{"parts": []}`, "200 text/event-stream "},
 		{`{"parts": [], "fail": true}`, `429 application/json {"error":"not now"}`},
 	} {
@@ -138,10 +180,12 @@ func TestServerSentEvents(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.input, got, test.want)
 		}
 	}
-	if got := r.askForEvents(`{"parts": [1, 2], "sleep": 0.2}`); !strings.Contains(got, "data: 1\n\n: keep-alive\n\n") || !strings.HasSuffix(got, "data: 2\n\n") {
+	if got := r.askForEvents(`{"parts": [1, 2], "sleep": 0.2}`); !strings.Contains(got,
+		"data: 1\n\n: keep-alive\n\n") || !strings.HasSuffix(got, "data: 2\n\n") {
 		t.Errorf("between two events: %q", got)
 	}
-	if got := r.post(`{"parts": [1, 2], "sleep": 0.1}`); got.header.Get("Content-Type") != typeLines || got.body != "1\n2\n" {
+	if got := r.post(`{"parts": [1, 2], "sleep": 0.1}`); got.header.Get("Content-Type") != typeLines ||
+		got.body != "1\n2\n" {
 		t.Errorf("who asks for no events: %v", got)
 	}
 }
@@ -156,7 +200,9 @@ func TestAClientOfEventsThatGoesAwayWhileOneIsDue(t *testing.T) {
 	const body = `{"parts": [1, 2], "sleep": 0.05}`
 	for range 20 {
 		c := r.dial()
-		_, err := fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		_, err := fmt.Fprintf(c,
+			"POST /predict HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nContent-Length: "+
+				"%d\r\n\r\n%s", len(body), body)
 		check(t, err)
 		var seen strings.Builder
 		buf := make([]byte, 1<<10)

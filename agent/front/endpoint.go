@@ -15,7 +15,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// server makes the HTTP side: fasthttp reads requests and writes responses, one goroutine for each connection, and calls handle.
+// server makes the HTTP side: fasthttp reads requests and writes responses, one goroutine for each connection, and
+// calls handle.
 func (f *front) newServer() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:            f.handle,
@@ -41,7 +42,8 @@ func (f *front) newServer() *fasthttp.Server {
 // headerSize bounds a request's header.
 const headerSize = 16 << 10
 
-// writeSlowly is how long a client may take for an answer, or a part of one; for a large one, a second more for each 64 KiB.
+// writeSlowly is how long a client may take for an answer, or a part of one; for a large one, a second more for each 64
+// KiB.
 const writeSlowly = time.Minute
 
 // silent is for fasthttp's log, which is about clients that broke off.
@@ -135,7 +137,9 @@ func (f *front) unknown(ctx *fasthttp.RequestCtx) {
 	}
 	path := ctx.Path()
 	shown := strings.ToValidUTF8(string(path[:min(len(path), 200)]), "\ufffd")
-	f.refuse(ctx, ctx.Time(), problem{status: 404, text: fmt.Sprintf("there is nothing at %s; the function answers at %s", shown, r.Path)})
+	f.refuse(ctx, ctx.Time(), problem{
+		status: 404, text: fmt.Sprintf("there is nothing at %s; the function answers at %s", shown, r.Path),
+	})
 }
 
 // only lets requests pass that read.
@@ -295,7 +299,8 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 		return
 	default:
 		f.refuse(ctx, since, problem{
-			status: 405, allow: "GET, HEAD, OPTIONS, POST", text: fmt.Sprintf("%s takes POST and GET, not %s", r.Path, method(ctx)),
+			status: 405, allow: "GET, HEAD, OPTIONS, POST",
+			text: fmt.Sprintf("%s takes POST and GET, not %s", r.Path, method(ctx)),
 		})
 		return
 	}
@@ -353,8 +358,8 @@ func (c *call) release() {
 // statusMoved says that another revision answers now. It is never seen by clients.
 const statusMoved = 1
 
-// call hands a request to a revision and waits for what comes of it, which is in c then. q's body is used up if the result is no
-// problem.
+// call hands a request to a revision and waits for what comes of it, which is in c then. q's body is used up if the
+// result is no problem.
 func (f *front) call(r *revision, c *call, q *request) problem {
 	c.deadline = c.arrived.Add(r.Timeout)
 	h := r.hello.Load()
@@ -420,7 +425,10 @@ func (f *front) problemOf(r *revision, err error) problem {
 	case errors.Is(err, errFull):
 		return problem{status: 503, text: "too many requests wait for an answer; try again", retry: true}
 	case errors.Is(err, errNobody):
-		return problem{status: 503, text: fmt.Sprintf("no worker of %s was there within %s; the server's log has the reason", name, seconds(r.Timeout)), retry: true}
+		return problem{
+			status: 503, text: fmt.Sprintf("no worker of %s was there within %s; the server's log has the reason", name,
+				seconds(r.Timeout)), retry: true,
+		}
 	case errors.Is(err, errTimeout):
 		return problem{status: 504, text: fmt.Sprintf("%s did not answer within %s", name, seconds(r.Timeout))}
 	case errors.Is(err, errGone):
@@ -432,7 +440,9 @@ func (f *front) problemOf(r *revision, err error) problem {
 	case errors.Is(err, errMonitor):
 		return problem{status: 503, text: "the server is being started again; try again", close: true, retry: true}
 	}
-	return problem{status: 502, text: fmt.Sprintf("the worker ended while %s answered; the server's log has the reason", name)}
+	return problem{
+		status: 502, text: fmt.Sprintf("the worker ended while %s answered; the server's log has the reason", name),
+	}
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }

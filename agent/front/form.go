@@ -33,14 +33,15 @@ type formPart struct {
 
 func (p formPart) MarshalJSON() ([]byte, error) { return json.Marshal([]any{p.name, p.size, p.file}) }
 
-// form makes an item of the parts of a multipart/form-data body: the bytes of them all, a list of their names and sizes in JSON, and
-// the length of that list.
+// form makes an item of the parts of a multipart/form-data body: the bytes of them all, a list of their names and sizes
+// in JSON, and the length of that list.
 func (f *front) form(c *call, q *request) problem {
 	_, parameters, err := mime.ParseMediaType(q.contentType)
 	if err != nil || parameters["boundary"] == "" {
 		return problem{status: 400, text: "the content type " + typeForm + " names no boundary"}
 	}
-	if !bytes.Contains(q.text(), []byte("--"+parameters["boundary"])) { // the reader takes that for a form without parts
+	// the reader takes that for a form without parts
+	if !bytes.Contains(q.text(), []byte("--"+parameters["boundary"])) {
 		return brokenForm()
 	}
 	item := newBuffer(&f.budget)
@@ -71,8 +72,12 @@ func (f *front) formParts(item *buffer, reader *multipart.Reader, size int) prob
 		if len(parts) == mostParts {
 			return problem{status: 413, text: fmt.Sprintf("the form has more than %d parts", mostParts)}
 		}
-		if encoding := part.Header.Get("Content-Transfer-Encoding"); !slices.Contains(plain, strings.ToLower(encoding)) {
-			return problem{status: 415, text: fmt.Sprintf("a part of the form is encoded as %.40q, and must be sent as it is", encoding)}
+		if encoding := part.Header.Get("Content-Transfer-Encoding"); !slices.Contains(plain,
+			strings.ToLower(encoding)) {
+			return problem{
+				status: 415, text: fmt.Sprintf("a part of the form is encoded as %.40q, and must be sent as it is",
+					encoding),
+			}
 		}
 		one := formPart{name: part.FormName()}
 		if one.name == "" {
@@ -111,7 +116,8 @@ func brokenForm() problem {
 	return problem{status: 400, text: "the form ends too soon, or its parts are broken"}
 }
 
-// readPart appends the bytes of a part. There is room for as many as the whole body has, which is more than all parts have.
+// readPart appends the bytes of a part. There is room for as many as the whole body has, which is more than all parts
+// have.
 func readPart(item *buffer, part io.Reader, room int) error {
 	for {
 		n, err := part.Read(item.b[len(item.b):room])

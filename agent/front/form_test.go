@@ -41,28 +41,51 @@ func TestAFormWithFiles(t *testing.T) {
 		status int
 		want   string
 	}{
-		{[][3]string{{`name="image"; filename="cat.jpg"`, "image/jpeg", image}}, 200, `{"size":9,"last":0,"top":3,"more":0}`},
-		{[][3]string{{`name="image"; filename*=UTF-8''c%C3%A4t.jpg`, "", image}, {`name="top"`, "", "7"}}, 200, `{"size":9,"last":0,"top":7,"more":0}`},
+		{
+			[][3]string{{`name="image"; filename="cat.jpg"`, "image/jpeg", image}},
+			200,
+			`{"size":9,"last":0,"top":3,"more":0}`,
+		},
+		{
+			[][3]string{{`name="image"; filename*=UTF-8''c%C3%A4t.jpg`, "", image}, {`name="top"`, "", "7"}},
+			200,
+			`{"size":9,"last":0,"top":7,"more":0}`,
+		},
 		{[][3]string{{`name="image"`, "image/jpeg", image}}, 200, `{"size":9,"last":0,"top":3,"more":0}`},
 		{
-			[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="more"; filename="b"`, "", "b"}, {`name="more"; filename="c"`, "", "c"}},
+			[][3]string{
+				{`name="image"; filename="a"`, "", "a"},
+				{`name="more"; filename="b"`, "", "b"},
+				{`name="more"; filename="c"`, "", "c"},
+			},
 			200, `{"size":1,"last":97,"top":3,"more":2}`,
 		},
 		{[][3]string{{`name="image"; filename="a"`, "", ""}}, 200, `{"size":0,"last":-1,"top":3,"more":0}`},
 		// A browser's field where no file was chosen.
 		{
-			[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="more"; filename=""`, "application/octet-stream", ""}},
+			[][3]string{
+				{`name="image"; filename="a"`, "", "a"}, {`name="more"; filename=""`, "application/octet-stream", ""},
+			},
 			200, `{"size":1,"last":97,"top":3,"more":0}`,
 		},
 		{[][3]string{{`name="image"; filename=""`, "application/octet-stream", ""}}, 422, `image is missing`},
-		{[][3]string{{`name="file"; filename="a"`, "", "a"}}, 422, `{"field":"file","error":"is no parameter of upload"}`},
-		{[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="top"`, "", "x"}}, 422, `top must be a whole number`},
+		{
+			[][3]string{{`name="file"; filename="a"`, "", "a"}},
+			422,
+			`{"field":"file","error":"is no parameter of upload"}`,
+		},
+		{
+			[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="top"`, "", "x"}},
+			422,
+			`top must be a whole number`,
+		},
 		{[][3]string{{`name="image"`, "", "\xff"}}, 400, `the field \"image\" is not UTF-8`},
 		{[][3]string{{`filename="a"`, "", "a"}}, 400, `a part of the form has no name`},
 		{nil, 422, "image is missing"},
 	} {
 		contentType, body := formOf(t, test.parts...)
-		if got := r.ask("POST", "/predict", contentType, body); got.status != test.status || !strings.Contains(got.body, test.want) {
+		if got := r.ask("POST", "/predict", contentType, body); got.status != test.status ||
+			!strings.Contains(got.body, test.want) {
 			t.Errorf("%q: got %v, want %d %s", test.parts, got, test.status, test.want)
 		}
 	}
@@ -77,10 +100,17 @@ func TestAFormWithFiles(t *testing.T) {
 		{contentType, `{"image": "YWJj"}`, 400, "the form ends too soon"},
 		{"multipart/form-data", body, 400, "names no boundary"},
 		{"Multipart/Form-Data; boundary=", body, 400, "names no boundary"},
-		{contentType, strings.Replace(body, "\r\n\r\n", "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n", 1), 415, "must be sent as it is"},
-		{contentType, strings.Replace(body, "\r\n\r\n", "\r\nContent-Transfer-Encoding: binary\r\n\r\n", 1), 200, `{"size":3`},
+		{
+			contentType, strings.Replace(body, "\r\n\r\n", "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+				1), 415, "must be sent as it is",
+		},
+		{
+			contentType, strings.Replace(body, "\r\n\r\n", "\r\nContent-Transfer-Encoding: binary\r\n\r\n", 1), 200,
+			`{"size":3`,
+		},
 	} {
-		if got := r.ask("POST", "/predict", test.contentType, test.body); got.status != test.status || !strings.Contains(got.body, test.want) {
+		if got := r.ask("POST", "/predict", test.contentType, test.body); got.status != test.status ||
+			!strings.Contains(got.body, test.want) {
 			t.Errorf("%s %q: got %v, want %d %s", test.contentType, test.body, got, test.status, test.want)
 		}
 	}
@@ -103,11 +133,13 @@ func TestAFormForAFunctionOfBytes(t *testing.T) {
 	if got := r.ask("POST", "/predict", contentType, body); got.status != 200 || got.body != "\xd8\xff" {
 		t.Errorf("got %v", got)
 	}
-	if got := r.ask("POST", "/predict", "application/json", `{"image": "YWI="}`); got.status != 200 || got.body != "ba" {
+	if got := r.ask("POST", "/predict", "application/json", `{"image": "YWI="}`); got.status != 200 ||
+		got.body != "ba" {
 		t.Errorf("by its name: %v", got)
 	}
 	contentType, body = formOf(t, [3]string{`name="file"; filename="cat.jpg"`, "image/jpeg", "\xff\xd8"})
-	if got := r.ask("POST", "/predict", contentType, body); got.status != 422 || !strings.Contains(got.body, "file is not expected") {
+	if got := r.ask("POST", "/predict", contentType, body); got.status != 422 ||
+		!strings.Contains(got.body, "file is not expected") {
 		t.Errorf("by another name: %v", got)
 	}
 }

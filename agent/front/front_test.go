@@ -24,7 +24,8 @@ func TestARequestIsAnswered(t *testing.T) {
 	r := newRig(t, defaultLimits)
 	r.serve(1, "double", run.FrontRevision{Timeout: 20 * time.Second})
 	got := r.post("[[1, 2.5], [1e-7, 1e16]]")
-	if got.status != 200 || got.body != "[[2.0,5.0],[2e-07,2e+16]]" || got.header.Get("Content-Type") != "application/json" {
+	if got.status != 200 || got.body != "[[2.0,5.0],[2e-07,2e+16]]" ||
+		got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %v %v", got, got.header)
 	}
 	if got := r.post("[[1], [1, 2]]"); got.status != 422 || !strings.Contains(got.body, "x[1]") {
@@ -48,10 +49,19 @@ func TestWhatTheFunctionGets(t *testing.T) {
 		{"POST", "/predict", "application/vnd.x+json; charset=utf-8", `"é"`, 200, `é`},
 		{"POST", "/predict", "", `[1]`, 200, `[1]`},
 		{"POST", "/predict", "application/x-www-form-urlencoded", `[1, 2]`, 200, `[1,2]`},
-		{"POST", "/predict", "application/x-www-form-urlencoded", `a=1&b=x+y&b=%C3%A9`, 200, `{"a":"1","b":["x y","é"]}`},
-		{"POST", "/predict", "application/x-www-form-urlencoded", `a=%ff`, 400, `{"error":"the field \"a\" is not UTF-8"}`},
+		{
+			"POST", "/predict", "application/x-www-form-urlencoded", `a=1&b=x+y&b=%C3%A9`, 200,
+			`{"a":"1","b":["x y","é"]}`,
+		},
+		{
+			"POST", "/predict", "application/x-www-form-urlencoded", `a=%ff`, 400,
+			`{"error":"the field \"a\" is not UTF-8"}`,
+		},
 		{"POST", "/predict", "application/x-www-form-urlencoded", `{"a": 1,}`, 400, ""},
-		{"POST", "/predict", "application/x-www-form-urlencoded", ` [NaN]`, 400, `{"error":"the body is not JSON: NaN is not JSON"}`},
+		{
+			"POST", "/predict", "application/x-www-form-urlencoded", ` [NaN]`, 400,
+			`{"error":"the body is not JSON: NaN is not JSON"}`,
+		},
 		{"GET", "/predict?a=1&a=2&a=3&b=", "", "", 200, `{"a":["1","2","3"],"b":""}`},
 		{"GET", "/predict", "", "", 200, `{}`},
 		{"POST", "/predict", "application/octet-stream", "\x00\xff", 200, "\x00\xff"},
@@ -65,7 +75,10 @@ func TestWhatTheFunctionGets(t *testing.T) {
 		{"GET", "/predict?input=a", "", "", 200, "a"},
 		{"POST", "/predict", "application/json", strings.Repeat("[", 200_000), 400, ""},
 		{"PUT", "/predict", "", "", 405, `{"error":"/predict takes POST and GET, not PUT"}`},
-		{"GET", "/predict/", "", "", 404, `{"error":"there is nothing at /predict/; the function answers at /predict"}`},
+		{
+			"GET", "/predict/", "", "", 404,
+			`{"error":"there is nothing at /predict/; the function answers at /predict"}`,
+		},
 		{"GET", "/", "", "", 404, `{"error":"there is nothing at /; the function answers at /predict"}`},
 		{"POST", "/healthz", "", "", 405, `{"error":"/healthz takes GET, not POST"}`},
 		{"GET", "/healthz", "", "", 200, "ok\n"},
@@ -74,11 +87,13 @@ func TestWhatTheFunctionGets(t *testing.T) {
 	} {
 		got := r.ask(test.method, test.path, test.contentType, test.body)
 		if got.status != test.status || test.want != "" && got.body != test.want {
-			t.Errorf("%s %s %s %.30q: got %v, want %d %s", test.method, test.path, test.contentType, test.body, got, test.status, test.want)
+			t.Errorf("%s %s %s %.30q: got %v, want %d %s", test.method, test.path, test.contentType, test.body, got,
+				test.status, test.want)
 		}
 		if got.status >= 400 {
 			var e struct{ Error string }
-			if err := json.Unmarshal([]byte(got.body), &e); err != nil || e.Error == "" || got.header.Get("Content-Type") != "application/json" {
+			if err := json.Unmarshal([]byte(got.body), &e); err != nil || e.Error == "" ||
+				got.header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s %s: %v is no error in JSON", test.method, test.path, got)
 			}
 		}
@@ -86,7 +101,8 @@ func TestWhatTheFunctionGets(t *testing.T) {
 			t.Errorf("%s %s: allowed is %q", test.method, test.path, got.header.Get("Allow"))
 		}
 	}
-	if got := r.ask("HEAD", "/predict?a=1", "", ""); got.status != 200 || got.body != "" || got.header.Get("Content-Length") != "9" {
+	if got := r.ask("HEAD", "/predict?a=1", "", ""); got.status != 200 || got.body != "" ||
+		got.header.Get("Content-Length") != "9" {
 		t.Errorf("HEAD: %v %v", got, got.header)
 	}
 	if got := r.ask("GET", "/openapi.json", "", ""); got.status != 200 || !strings.Contains(got.body, `"/predict"`) {
@@ -94,8 +110,10 @@ func TestWhatTheFunctionGets(t *testing.T) {
 	}
 	got := r.ask("GET", "/metrics", "", "")
 	for _, want := range []string{
-		`metaml_requests_total{code="200"} `, `metaml_requests_total{code="400"} `, "metaml_request_seconds_bucket", "metaml_queue_length 0",
-		"metaml_in_flight 0", "metaml_worker_restarts_total 0", `metaml_revision_info{revision="1",path="/predict"} 1`, "metaml_batch_size_sum",
+		`metaml_requests_total{code="200"} `, `metaml_requests_total{code="400"} `, "metaml_request_seconds_bucket",
+		"metaml_queue_length 0",
+		"metaml_in_flight 0", "metaml_worker_restarts_total 0", `metaml_revision_info{revision="1",path="/predict"} 1`,
+		"metaml_batch_size_sum",
 		`metaml_workers_ready{revision="1"} 1`, "metaml_queue_seconds_count", "process_resident_memory_bytes",
 	} {
 		if !strings.Contains(got.body, want) {
@@ -136,7 +154,8 @@ func TestErrorsOfTheFunction(t *testing.T) {
 	if got.status != 500 || strings.Contains(got.body, "secret") || strings.Contains(got.body, "Traceback") {
 		t.Errorf("raised: %v", got)
 	}
-	if name := id(got); name == "" || !strings.Contains(r.log.String(), name) || !strings.Contains(p[0].stderr.String(), name+" act raised ValueError: secret") {
+	if name := id(got); name == "" || !strings.Contains(r.log.String(), name) ||
+		!strings.Contains(p[0].stderr.String(), name+" act raised ValueError: secret") {
 		t.Errorf("raised: id %q; front's log %s; worker's %s", name, r.log, p[0].stderr)
 	}
 	got = r.post(`{"infinite": 1}`)
@@ -174,10 +193,13 @@ func TestARequestHasADeadline(t *testing.T) {
 	l.patience = 300 * time.Millisecond
 	r := newRig(t, l)
 	p := r.serve(1, "act", run.FrontRevision{Timeout: 300 * time.Millisecond})
-	if got := r.post(`{"sleep": 30}`); got.status != 504 || !strings.Contains(got.body, "act did not answer within 0.3 s") {
+	if got := r.post(`{"sleep": 30}`); got.status != 504 ||
+		!strings.Contains(got.body, "act did not answer within 0.3 s") {
 		t.Errorf("got %v", got)
 	}
-	r.find("the worker to be given up", func(u run.FrontUpdate) bool { return u.Hung != nil && *u.Hung == run.WorkerID{Revision: 1, Attempt: 1} })
+	r.find("the worker to be given up", func(u run.FrontUpdate) bool {
+		return u.Hung != nil && *u.Hung == run.WorkerID{Revision: 1, Attempt: 1}
+	})
 	_ = p[0].Process.Kill()
 	// Nobody is there now.
 	if got := r.post(`{"text": "x"}`); got.status != 503 || got.header.Get("Retry-After") == "" {
@@ -211,7 +233,8 @@ func TestBatches(t *testing.T) {
 		wait.Go(func() {
 			got := r.post(fmt.Sprintf(`[%d, 0.3]`, i))
 			var answer []float64
-			if err := json.Unmarshal([]byte(got.body), &answer); err != nil || got.status != 200 || answer[0] != float64(i) {
+			if err := json.Unmarshal([]byte(got.body), &answer); err != nil || got.status != 200 ||
+				answer[0] != float64(i) {
 				t.Errorf("request %d: %v", i, got)
 				return
 			}
@@ -292,7 +315,8 @@ func TestAStream(t *testing.T) {
 	response, err := http.Post(r.url+"/predict", "application/json", strings.NewReader(`{"count": 2, "sleep": 1}`))
 	check(t, err)
 	began := time.Now()
-	if line, err := bufio.NewReader(response.Body).ReadString('\n'); !strings.Contains(line, `"part":0`) || time.Since(began) > 900*time.Millisecond {
+	if line, err := bufio.NewReader(response.Body).ReadString('\n'); !strings.Contains(line, `"part":0`) ||
+		time.Since(began) > 900*time.Millisecond {
 		t.Errorf("the first part came after %v: %s %v", time.Since(began), line, err)
 	}
 	_, _ = io.Copy(io.Discard, response.Body)
@@ -305,15 +329,19 @@ func TestAStream(t *testing.T) {
 		t.Errorf("the log does not have it: %s", r.log)
 	}
 	c := r.dial()
-	fmt.Fprintf(c, "POST /predict HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"count\": 3}")
+	fmt.Fprintf(c,
+		"POST /predict HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"count\": 3}")
 	old, err := io.ReadAll(c)
 	check(t, err)
-	if !strings.HasPrefix(string(old), "HTTP/1.0 200 OK\r\n") || !strings.Contains(string(old), "X-Content-Type-Options: nosniff\r\n") || !strings.HasSuffix(string(old), "\r\n\r\n"+want) {
+	if !strings.HasPrefix(string(old), "HTTP/1.0 200 OK\r\n") ||
+		!strings.Contains(string(old), "X-Content-Type-Options: nosniff\r\n") ||
+		!strings.HasSuffix(string(old), "\r\n\r\n"+want) {
 		t.Errorf("HTTP/1.0 got %q", old)
 	}
 }
 
-// TestAStreamWaitsForItsClient: a client that does not read gets no more parts made, and does not keep the worker from others.
+// TestAStreamWaitsForItsClient: a client that does not read gets no more parts made, and does not keep the worker from
+// others.
 func TestAStreamWaitsForItsClient(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
@@ -321,7 +349,9 @@ func TestAStreamWaitsForItsClient(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "mark")
 	c := r.dial()
 	body := fmt.Sprintf(`{"count": 1000000, "size": 65536, "mark": %q}`, mark)
-	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	fmt.Fprintf(c,
+		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "+
+			"%d\r\n\r\n%s", len(body), body)
 	_, err := io.ReadFull(c, make([]byte, 1<<20))
 	check(t, err)
 	if got := r.post(`{"count": 1}`); got.status != 200 {
@@ -345,7 +375,8 @@ func TestAStreamHasADeadlineBetweenItsParts(t *testing.T) {
 	if got := r.post(`{"count": 10, "sleep": 0.1}`); got.status != 200 || strings.Count(got.body, "\n") != 10 {
 		t.Errorf("got %v", got)
 	}
-	if got, err := r.try("POST", "/predict", "application/json", `{"count": 2, "sleep": 0.9}`); err == nil && got.status != 504 {
+	if got, err := r.try("POST", "/predict", "application/json", `{"count": 2, "sleep": 0.9}`); err == nil &&
+		got.status != 504 {
 		t.Errorf("a part that came too late: %v", got)
 	}
 }
@@ -371,7 +402,9 @@ func TestClientsThatGoAway(t *testing.T) {
 	for range 5 {
 		c := r.dial()
 		body := fmt.Sprintf(`{"exit": 1, "text": %q}`, mark) // it would end the worker
-		fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		fmt.Fprintf(c,
+			"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "+
+				"%d\r\n\r\n%s", len(body), body)
 		gone = append(gone, c)
 	}
 	waitFor(t, "the others to wait", waiting(5))
@@ -441,13 +474,16 @@ func TestLargeBodies(t *testing.T) {
 	}
 	// One that says that it is 1 GB is not read, one that is too large without saying so is not read to its end.
 	c := r.dial()
-	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n%s", strings.Repeat("x", 8<<10))
-	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 413 ") || !strings.Contains(string(got), "larger than 8 MiB") {
+	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n%s",
+		strings.Repeat("x", 8<<10))
+	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 413 ") ||
+		!strings.Contains(string(got), "larger than 8 MiB") {
 		t.Errorf("1 GB: %q %v", got, err)
 	}
 	c = r.dial()
 	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n")
-	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 413 ") || !strings.Contains(string(got), "larger than 8 MiB") {
+	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 413 ") ||
+		!strings.Contains(string(got), "larger than 8 MiB") {
 		t.Errorf("1 GB, asked first: %q %v", got, err)
 	}
 	c = r.dial()
@@ -497,7 +533,8 @@ func TestExpectContinue(t *testing.T) {
 	}
 	c = r.dial()
 	fmt.Fprintf(c, "POST /wrong HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
-	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 404 ") || !strings.Contains(string(got), "answers at /predict") {
+	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 404 ") ||
+		!strings.Contains(string(got), "answers at /predict") {
 		t.Errorf("a wrong path: %q %v", got, err)
 	}
 }
@@ -533,10 +570,11 @@ func TestSlowSenders(t *testing.T) {
 	r := newRig(t, l)
 	r.serve(1, "echo", run.FrontRevision{Timeout: 20 * time.Second})
 	for name, text := range map[string]string{
-		"header":     "POST /predict HTTP/1.1\r\nHost:",
-		"body":       "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[1",
-		"large body": "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n[1" + strings.Repeat(" ", 20_000),
-		"chunks":     "POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[1",
+		"header": "POST /predict HTTP/1.1\r\nHost:",
+		"body":   "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[1",
+		"large body": "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n[1" +
+			strings.Repeat(" ", 20_000),
+		"chunks": "POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[1",
 	} {
 		c := r.dial()
 		_, _ = io.WriteString(c, text)
@@ -614,7 +652,8 @@ func TestSwitchesLoseNoRequest(t *testing.T) {
 	for number := 2; number <= 21; number++ {
 		before := count.Load()
 		waitFor(t, "requests between two switches", func() bool { return count.Load() > before+20 || t.Failed() })
-		started := r.serve(number, "say", run.FrontRevision{Timeout: 20 * time.Second, Workers: 1 + number%2}, fmt.Sprintf("SAYS=%d", number))
+		started := r.serve(number, "say", run.FrontRevision{Timeout: 20 * time.Second, Workers: 1 + number%2},
+			fmt.Sprintf("SAYS=%d", number))
 		newest.Store(int64(number))
 		r.find("the old revision to be drained", func(u run.FrontUpdate) bool { return u.Drained == number-1 })
 		check(t, r.Retire(number-1))
@@ -660,7 +699,8 @@ func TestAProbe(t *testing.T) {
 	probed := func(what string) run.Probed {
 		return *r.find(what, func(u run.FrontUpdate) bool { return u.Probed != nil && u.Probed.Example == what }).Probed
 	}
-	if p := probed(`{"text": "hello"}`); p.Status != 200 || p.Body != "hello" || p.ContentType != typeText || p.Seconds <= 0 || p.Error != "" {
+	if p := probed(`{"text": "hello"}`); p.Status != 200 || p.Body != "hello" || p.ContentType != typeText ||
+		p.Seconds <= 0 || p.Error != "" {
 		t.Errorf("got %+v", p)
 	}
 	check(t, r.Probe(7, `{"raise": "x"}`))

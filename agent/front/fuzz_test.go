@@ -39,7 +39,8 @@ func FuzzWorkerFrames(f *testing.F) {
 		for {
 			a, errA := whole.next()
 			b, errB := pieces.next()
-			if (errA == nil) != (errB == nil) || a.kind != b.kind || a.count != b.count || a.id != b.id || !bytes.Equal(a.body, b.body) {
+			if (errA == nil) != (errB == nil) || a.kind != b.kind || a.count != b.count || a.id != b.id ||
+				!bytes.Equal(a.body, b.body) {
 				t.Fatalf("at once %+v %v, in pieces %+v %v", a, errA, b, errB)
 			}
 			if errA != nil {
@@ -86,9 +87,15 @@ func FuzzOrders(f *testing.F) {
 		f.Add(all)
 	}
 	body := "1"
-	add(run.FrontOrder{Type: "revision", Revision: 1, Path: "/p", TimeoutMS: 1, Workers: 2}, run.FrontOrder{Type: "worker", Revision: 1, Attempt: 1, Socket: "nothing"},
-		run.FrontOrder{Type: "probe", Revision: 1, Body: &body}, run.FrontOrder{Type: "switch", Revision: 1}, run.FrontOrder{Type: "retire", Revision: 1})
-	add(run.FrontOrder{Type: "listen", Address: "x"}, run.FrontOrder{Type: "unlisten", Address: "x"}, run.FrontOrder{Type: "stop", GraceMS: 1})
+	add(run.FrontOrder{Type: "revision", Revision: 1, Path: "/p", TimeoutMS: 1, Workers: 2}, run.FrontOrder{
+		Type: "worker", Revision: 1, Attempt: 1, Socket: "nothing",
+	},
+		run.FrontOrder{Type: "probe", Revision: 1, Body: &body}, run.FrontOrder{
+			Type:     "switch",
+			Revision: 1,
+		}, run.FrontOrder{Type: "retire", Revision: 1})
+	add(run.FrontOrder{Type: "listen", Address: "x"}, run.FrontOrder{Type: "unlisten", Address: "x"},
+		run.FrontOrder{Type: "stop", GraceMS: 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if bytes.Contains(data, []byte("socket")) && !bytes.Contains(data, []byte("nothing")) {
 			return // do not dial what is not ours
@@ -118,7 +125,8 @@ func FuzzOrders(f *testing.F) {
 	})
 }
 
-// FuzzBodies: every body of every content type becomes the item of a call that says how long it is, or is refused with a status.
+// FuzzBodies: every body of every content type becomes the item of a call that says how long it is, or is refused with
+// a status.
 func FuzzBodies(f *testing.F) {
 	f.Add("application/json", []byte("[[1,2],[3,4]]"), "array")
 	f.Add("application/x-www-form-urlencoded", []byte("a=1&b=%20&a=2"), "json")
@@ -127,8 +135,11 @@ func FuzzBodies(f *testing.F) {
 	f.Add("", []byte(""), "bytes")
 	f.Add("application/json", []byte("\xef\xbb\xbf{\"x\": [1, null]}"), "array")
 	f.Add("application/json", []byte("\xef\xbb\xbf{\"y\": [1, null]}"), "json")
-	f.Add("multipart/form-data; boundary=b", []byte("--b\r\nContent-Disposition: form-data; name=\"x\"; filename=\"f\"\r\n\r\n\xff\r\n--b--\r\n"), "bytes")
-	f.Add("multipart/form-data; boundary=b", []byte("--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=\"\""), "json")
+	f.Add("multipart/form-data; boundary=b",
+		[]byte("--b\r\nContent-Disposition: form-data; name=\"x\"; filename=\"f\"\r\n\r\n\xff\r\n--b--\r\n"), "bytes")
+	f.Add("multipart/form-data; boundary=b",
+		[]byte("--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; "+
+			"name=\"\""), "json")
 	f.Fuzz(func(t *testing.T, contentType string, body []byte, kind string) {
 		if len(body) > 1<<16 {
 			return
@@ -179,14 +190,17 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
-// FuzzStrict: whether bytes come at once or one by one does not matter to what is wrong with them, and what is right is whole requests as
-// net/http sees them too.
+// FuzzStrict: whether bytes come at once or one by one does not matter to what is wrong with them, and what is right is
+// whole requests as net/http sees them too.
 func FuzzStrict(f *testing.F) {
 	for _, text := range []string{
 		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\n[1]\r\n0\r\nX: y\r\n\r\n", "\r\nGET / HTTP/1.0\r\n\r\n",
-		"GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nX: y\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: identity\r\n\r\n1",
-		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\n0\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\n[1]\r\n0\r\nX: y\r\n\r\n",
+		"\r\nGET / HTTP/1.0\r\n\r\n",
+		"GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nX: y\n\r\n",
+		"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: identity\r\n\r\n1",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\n0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n",
 	} {
 		f.Add([]byte(text))
 	}
@@ -199,7 +213,8 @@ func FuzzStrict(f *testing.F) {
 		for i := 0; i < len(data) && pieces.check(data[i:i+1]) == 1; i++ {
 		}
 		switch {
-		case (whole.wrong == nil) != (pieces.wrong == nil), whole.wrong != nil && whole.wrong.status != pieces.wrong.status:
+		case (whole.wrong == nil) != (pieces.wrong == nil),
+			whole.wrong != nil && whole.wrong.status != pieces.wrong.status:
 			t.Fatalf("%q: at once %v, one by one %v", data, whole.wrong, pieces.wrong)
 		case whole.wrong == nil && (whole.at != pieces.at || whole.left != pieces.left || whole.long != pieces.long):
 			t.Fatalf("%q: at once it ends at %d, one by one at %d", data, whole.at, pieces.at)
@@ -240,19 +255,27 @@ func checkForm(t *testing.T, data []byte) {
 	}
 }
 
-// FuzzHTTP sends random bytes and broken requests to a front: it answers or hangs up, and others are answered all the while.
+// FuzzHTTP sends random bytes and broken requests to a front: it answers or hangs up, and others are answered all the
+// while.
 func FuzzHTTP(f *testing.F) {
 	for _, text := range []string{
 		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]",
-		"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n",
-		"GET /predict?a=%ff&b=1 HTTP/1.0\r\n\r\n", "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS * HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", "POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-		"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n1", "\x16\x03\x01\x02\x00\x01\x00\x01", "",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\n\r\nGET /healthz " +
+			"HTTP/1.1\r\n\r\n",
+		"GET /predict?a=%ff&b=1 HTTP/1.0\r\n\r\n", "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+		"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+		"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n1",
+		"\x16\x03\x01\x02\x00\x01\x00\x01", "",
 		"POST /predict HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n\r\na=1&b",
-		"POST /predict HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"POST /predict HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\nTransfer-Encoding: " +
+			"chunked\r\n\r\n0\r\n\r\n",
 		"GET /" + strings.Repeat("x", 20_000) + " HTTP/1.1\r\n\r\n",
-		"GET /healthz HTTP/9.9\r\n\r\n", "GET /healthz HTTP/1.1\nHost: x\n\n", "GET http://evil.example/metrics HTTP/1.1\r\nHost: x\r\n\r\n",
-		"POST /predict HTTP/1.1\r\nHost: me@x\r\nOrigin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 99999999\r\n\r\n1",
+		"GET /healthz HTTP/9.9\r\n\r\n", "GET /healthz HTTP/1.1\nHost: x\n\n",
+		"GET http://evil.example/metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /predict HTTP/1.1\r\nHost: me@x\r\nOrigin: http://evil.example\r\nSec-Fetch-Site: " +
+			"cross-site\r\nContent-Length: 99999999\r\n\r\n1",
 		"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=\x01\r\n1\r\n0\r\nX: \n\r\n",
 		"OPTIONS /predict HTTP/1.1\r\nHost: x\r\nOrigin: http://y\r\nAccess-Control-Request-Method: POST\r\n\r\n",
 	} {

@@ -30,7 +30,8 @@ func (f *front) logRequest(ctx *fasthttp.RequestCtx, from time.Time, status int,
 	}
 	path := ctx.Path()
 	f.log(logLine{
-		ID: id, Status: status, Method: method(ctx), Path: strings.ToValidUTF8(string(path[:min(len(path), 200)]), "\ufffd"), Milliseconds: since(from), Error: text,
+		ID: id, Status: status, Method: method(ctx),
+		Path: strings.ToValidUTF8(string(path[:min(len(path), 200)]), "\ufffd"), Milliseconds: since(from), Error: text,
 	})
 }
 

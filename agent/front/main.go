@@ -29,7 +29,8 @@ type MainOptions struct {
 	Log     *os.File // one JSON line for each request that ended with a status of 500 or more
 }
 
-// memoryLimit is where the garbage collector works harder: twice the bytes of requests that are allowed, and what is fixed.
+// memoryLimit is where the garbage collector works harder: twice the bytes of requests that are allowed, and what is
+// fixed.
 const memoryLimit = 640 << 20
 
 // front is the process: what the monitor has told it, and the HTTP server.
@@ -78,7 +79,8 @@ type listener struct {
 
 func newFront(control *net.UnixConn, log io.Writer, l limits) *front {
 	f := &front{
-		limits: l, budget: budget{limit: l.bytes}, crowd: crowd{limit: l.conns}, ended: make(chan struct{}), revisions: map[int]*served{}, listeners: map[string]*listener{},
+		limits: l, budget: budget{limit: l.bytes}, crowd: crowd{limit: l.conns}, ended: make(chan struct{}),
+		revisions: map[int]*served{}, listeners: map[string]*listener{},
 		control: control, notices: make(chan run.FrontNotice, 256), told: make(chan struct{}), logTo: log,
 	}
 	f.server = f.newServer()
@@ -87,7 +89,8 @@ func newFront(control *net.UnixConn, log io.Writer, l limits) *front {
 	return f
 }
 
-// Main is the process of a front. It returns when it was told to stop and has, or when its monitor died and a new one was started.
+// Main is the process of a front. It returns when it was told to stop and has, or when its monitor died and a new one
+// was started.
 func Main(ctx context.Context, o MainOptions) error {
 	c, err := net.FileConn(o.Control)
 	if err != nil {
@@ -98,8 +101,8 @@ func Main(ctx context.Context, o MainOptions) error {
 	if !ok {
 		return fmt.Errorf("the control socket is a %T", c)
 	}
-	// The front's work is short and full of system calls; threads that look for more of it take the processors from the workers. On two
-	// cores one thread needs 33 instead of 51 µs of processor for a request, at 8 connections.
+	// The front's work is short and full of system calls; threads that look for more of it take the processors from the
+	// workers. On two cores one thread needs 33 instead of 51 µs of processor for a request, at 8 connections.
 	cores := runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, cores/2))
@@ -253,7 +256,8 @@ func (f *front) listen(address string, file *os.File) {
 	f.tasks.Go(func() { _ = f.server.Serve(patient{l, f}) })
 }
 
-// patient is a listener that goes on when there are too many open files, or a client was quicker in leaving: fasthttp would stop.
+// patient is a listener that goes on when there are too many open files, or a client was quicker in leaving: fasthttp
+// would stop.
 type patient struct {
 	net.Listener
 	front *front
@@ -285,7 +289,9 @@ func (p patient) Accept() (net.Conn, error) {
 // full is the answer where everybody waits for one.
 var full = func() []byte {
 	body := `{"error":"too many connections are open; try again"}`
-	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: %s\r\n%s: %s\r\nRetry-After: 1\r\nContent-Length: %d\r\n\r\n%s",
+	return fmt.Appendf(nil,
+		"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: %s\r\n%s: %s\r\nRetry-After: "+
+			"1\r\nContent-Length: %d\r\n\r\n%s",
 		typeJSON, nosniff, nosniffValue, len(body), body)
 }()
 
@@ -459,7 +465,8 @@ const (
 	probeParts  = 100
 )
 
-// probeRest reads what follows the first part of a stream, for a moment. What breaks there has a status already, so no caller is told.
+// probeRest reads what follows the first part of a stream, for a moment. What breaks there has a status already, so no
+// caller is told.
 func (f *front) probeRest(r *revision, c *call, n *run.Probed) {
 	over := time.NewTimer(probeStream)
 	defer over.Stop()
@@ -520,7 +527,8 @@ func (f *front) end(ctx context.Context, grace time.Duration) {
 func (f *front) orphan(ctx context.Context) {
 	f.stopping.Store(true)
 	close(f.ended)
-	// Shutdown misses a listener whose goroutine has not come to serve it yet. The descriptors are kept for another monitor.
+	// Shutdown misses a listener whose goroutine has not come to serve it yet. The descriptors are kept for another
+	// monitor.
 	f.mu.Lock()
 	for _, l := range f.listeners {
 		_ = l.Close()
@@ -563,9 +571,9 @@ const firstListener = 4
 // takeover is the descriptor on which a new monitor says that it has a front of its own.
 const takeover = 3
 
-// startMonitor starts a monitor in place of the one that died, with the sockets that it listened on, and leaves everything to it when
-// it has a front of its own. One that is killed before that, or cannot go on, is replaced: nobody else would. What is lacking may be
-// there again in a while: room on the disk, memory, processes, open files.
+// startMonitor starts a monitor in place of the one that died, with the sockets that it listened on, and leaves
+// everything to it when it has a front of its own. One that is killed before that, or cannot go on, is replaced: nobody
+// else would. What is lacking may be there again in a while: room on the disk, memory, processes, open files.
 func (f *front) startMonitor(ctx context.Context, o MainOptions) error {
 	defer f.release()
 	for wait, until := 10*time.Millisecond, time.Now().Add(monitorPatience); ; wait = min(2*wait, monitorPause) {
@@ -593,7 +601,8 @@ const (
 	monitorPause    = 5 * time.Second
 )
 
-// handOver starts a monitor and waits until it has a front, or needs none. It is not done when the monitor is killed before that.
+// handOver starts a monitor and waits until it has a front, or needs none. It is not done when the monitor is killed
+// before that.
 func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err error) {
 	binary, err := os.Executable()
 	if err != nil {
@@ -627,7 +636,9 @@ func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err err
 	if len(numbers) > 0 {
 		args = append(args, "--listener", strings.Join(numbers, ","))
 	}
-	p, err := os.StartProcess(binary, args, &os.ProcAttr{Dir: o.Folder, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
+	p, err := os.StartProcess(binary, args, &os.ProcAttr{
+		Dir: o.Folder, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
 	_ = says.Close()
 	if err != nil {
 		return false, fmt.Errorf("start a monitor: %w", err)
@@ -644,7 +655,8 @@ func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err err
 	case state.Success():
 		return true, nil // the server has ended, or another monitor is there
 	case state.Exited():
-		return false, fmt.Errorf("the new monitor ended with exit status %d; %s has the reason", state.ExitCode(), folder.Run(o.Folder).MonitorLog())
+		return false, fmt.Errorf("the new monitor ended with exit status %d; %s has the reason", state.ExitCode(),
+			folder.Run(o.Folder).MonitorLog())
 	default:
 		return false, nil
 	}

@@ -19,15 +19,21 @@ type meters struct {
 }
 
 var (
-	secondBounds = []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
-	batchBounds  = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
+	secondBounds = []float64{
+		0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+	}
+	batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
 )
 
 func newMeters(f *front) *meters {
 	metrics.ExposeMetadata(true) // each family's # TYPE
 	set := metrics.NewSet()
-	set.NewGauge("metaml_queue_length", func() float64 { return f.sum(func(r *revision) int { return r.waiting.len() }) })
-	set.NewGauge("metaml_in_flight", func() float64 { return f.sum(func(r *revision) int { return r.outstanding - r.waiting.len() }) })
+	set.NewGauge("metaml_queue_length", func() float64 {
+		return f.sum(func(r *revision) int { return r.waiting.len() })
+	})
+	set.NewGauge("metaml_in_flight", func() float64 {
+		return f.sum(func(r *revision) int { return r.outstanding - r.waiting.len() })
+	})
 	set.NewGauge("metaml_request_bytes", func() float64 { return float64(f.budget.used.Load()) })
 	set.NewGauge("metaml_connections", func() float64 { return float64(f.server.GetOpenConnectionsCount()) })
 	return &meters{
@@ -60,7 +66,8 @@ func (m *meters) answered(status int) {
 	counter.Inc()
 }
 
-// write gives everything. What belongs to one revision is written as it is now, so that a retired one leaves nothing behind.
+// write gives everything. What belongs to one revision is written as it is now, so that a retired one leaves nothing
+// behind.
 func (m *meters) write(w io.Writer, f *front) {
 	m.set.WritePrometheus(w)
 	now := metrics.NewSet()

@@ -18,8 +18,8 @@ type Options struct {
 	Folder string   // the run's, where a front whose monitor died starts a new one
 	Binary string   // metaml-agent
 	Log    *os.File // its standard output and error
-	// Spawn starts a process with the files as its descriptors 0, 1, 2 …, and does not make it die with its parent: a front
-	// outlives its monitor, to start another. The files are the caller's.
+	// Spawn starts a process with the files as its descriptors 0, 1, 2 …, and does not make it die with its parent: a
+	// front outlives its monitor, to start another. The files are the caller's.
 	Spawn func(argv []string, files []*os.File) (Child, error)
 }
 
@@ -30,8 +30,8 @@ type Child interface {
 	Kill()
 }
 
-// Process is a front, as its monitor sees it. Its methods may be called by several goroutines; the errors that they give mean that
-// the process is as good as gone, which Updates tells too.
+// Process is a front, as its monitor sees it. Its methods may be called by several goroutines; the errors that they
+// give mean that the process is as good as gone, which Updates tells too.
 type Process struct {
 	child   Child
 	conn    *net.UnixConn

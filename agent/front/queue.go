@@ -30,8 +30,8 @@ var defaultLimits = limits{
 	quiet: 15 * time.Second,
 }
 
-// call is one request on its way through a revision. Its handler makes it, hands it to push and waits on done; in between it
-// belongs to whoever has it in hand: the queue, or the worker that it was sent to.
+// call is one request on its way through a revision. Its handler makes it, hands it to push and waits on done; in
+// between it belongs to whoever has it in hand: the queue, or the worker that it was sent to.
 type call struct {
 	item     *buffer // of the call's frame; nil when it was sent
 	prefix   int     // of an array: where its data begins
@@ -111,13 +111,14 @@ type revision struct {
 
 func newRevision(f *front, r run.FrontRevision) *revision {
 	return &revision{
-		FrontRevision: r, route: newRoute(r.Path), sites: newSites(r), front: f, known: make(chan struct{}), gone: make(chan struct{}),
+		FrontRevision: r, route: newRoute(r.Path), sites: newSites(r), front: f, known: make(chan struct{}),
+		gone:    make(chan struct{}),
 		workers: make([]*worker, r.Workers), attempts: map[int]int{},
 	}
 }
 
-// push hands a call over. Without an error, c.done will be told, once; with one, the call is the caller's still. soon is the worker
-// that has it, if the answer is worth watching for.
+// push hands a call over. Without an error, c.done will be told, once; with one, the call is the caller's still. soon
+// is the worker that has it, if the answer is worth watching for.
 func (r *revision) push(c *call) (soon *worker, err error) {
 	r.mu.Lock()
 	switch {
@@ -142,8 +143,8 @@ func (r *revision) push(c *call) (soon *worker, err error) {
 			r.mu.Unlock()
 			return nil, nil
 		}
-		// What other goroutines have read is to go along, or every batch is followed by one of a single call. They only get their
-		// turn first: nothing is waited for.
+		// What other goroutines have read is to go along, or every batch is followed by one of a single call. They only
+		// get their turn first: nothing is waited for.
 		r.gathering = true
 		r.mu.Unlock()
 		runtime.Gosched()
@@ -184,8 +185,8 @@ func (r *revision) room(w *worker) int {
 	if w.hello.Concurrent > 1 {
 		return w.hello.Concurrent - w.busy
 	}
-	// One call at a time. Several short ones in a frame save system calls, but none may wait behind long ones, and every worker
-	// gets its share.
+	// One call at a time. Several short ones in a frame save system calls, but none may wait behind long ones, and
+	// every worker gets its share.
 	n := 1
 	if w.pace > 0 {
 		n = int(lookahead / w.pace)

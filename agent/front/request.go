@@ -28,7 +28,8 @@ type request struct {
 
 func (q *request) text() []byte { return q.body.b[8 : 8+q.size] }
 
-// byteOrderMark stands before the text that some programs write. It is no part of JSON, which a parser may ignore it for (RFC 8259).
+// byteOrderMark stands before the text that some programs write. It is no part of JSON, which a parser may ignore it
+// for (RFC 8259).
 const byteOrderMark = "\xef\xbb\xbf"
 
 // cutMark drops a byte order mark at the beginning of the body.
@@ -126,7 +127,9 @@ func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
 }
 
 func (f *front) noRoom() problem {
-	return problem{status: 503, text: "too many requests wait for an answer; try again", retry: true, close: true, unread: true}
+	return problem{
+		status: 503, text: "too many requests wait for an answer; try again", retry: true, close: true, unread: true,
+	}
 }
 
 // item makes what a worker gets of a request.
@@ -237,14 +240,15 @@ func isJSON(mediaType string) bool {
 	return mediaType == typeJSON || strings.HasSuffix(mediaType, "+json")
 }
 
-// looksJSON reports whether what came as a form is JSON in truth, which is what `curl -d` sends, or was to be: no form begins with a
-// brace, a bracket or a quotation mark, and who mistyped JSON is to be told so.
+// looksJSON reports whether what came as a form is JSON in truth, which is what `curl -d` sends, or was to be: no form
+// begins with a brace, a bracket or a quotation mark, and who mistyped JSON is to be told so.
 func looksJSON(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	if len(body) == 0 {
 		return false
 	}
-	return strings.IndexByte(`{["`, body[0]) >= 0 || strings.IndexByte("-0123456789tfn", body[0]) >= 0 && json.Valid(body)
+	return strings.IndexByte(`{["`, body[0]) >= 0 ||
+		strings.IndexByte("-0123456789tfn", body[0]) >= 0 && json.Valid(body)
 }
 
 // fields makes an item of the fields of a query or a form.

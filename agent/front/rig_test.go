@@ -123,22 +123,25 @@ func newRig(tb testing.TB, l limits) *rig {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	child := &inside{done: make(chan struct{}), cancel: cancel}
 	var err error
-	r.Process, err = Start(Options{Folder: tb.TempDir(), Binary: "front", Spawn: func(_ []string, files []*os.File) (Child, error) {
-		c, err := net.FileConn(files[3])
-		if err != nil {
-			return nil, err
-		}
-		r.front = newFront(c.(*net.UnixConn), r.log, l)
-		r.front.watching.on = true
-		go func() {
-			defer close(child.done)
-			defer cancel(nil)
-			if r.front.obey(ctx) {
-				r.front.release()
+	r.Process, err = Start(Options{
+		Folder: tb.TempDir(), Binary: "front",
+		Spawn: func(_ []string, files []*os.File) (Child, error) {
+			c, err := net.FileConn(files[3])
+			if err != nil {
+				return nil, err
 			}
-		}()
-		return child, nil
-	}})
+			r.front = newFront(c.(*net.UnixConn), r.log, l)
+			r.front.watching.on = true
+			go func() {
+				defer close(child.done)
+				defer cancel(nil)
+				if r.front.obey(ctx) {
+					r.front.release()
+				}
+			}()
+			return child, nil
+		},
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -215,7 +218,8 @@ func startWorker(tb testing.TB, function string, batch int, environment ...strin
 	check(tb, err)
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p := &process{socket: filepath.Join(dir, "w"), stderr: &lines{}}
-	p.Cmd = exec.Command(venv.Python(tb), filepath.Join("testdata", "worker.py"), p.socket, function, strconv.Itoa(batch))
+	p.Cmd = exec.Command(venv.Python(tb), filepath.Join("testdata", "worker.py"), p.socket, function,
+		strconv.Itoa(batch))
 	p.Env = append(os.Environ(), "PYTHONPATH="+module(tb), "OPENBLAS_NUM_THREADS=1", "PYTHONDONTWRITEBYTECODE=1")
 	p.Env = append(p.Env, environment...)
 	p.Stderr = p.stderr
@@ -260,7 +264,10 @@ func (r *rig) serve(number int, function string, o run.FrontRevision, environmen
 
 func (r *rig) worker(revision, index, attempt int, p *process) {
 	r.t.Helper()
-	check(r.t, r.Worker(run.FrontWorker{WorkerID: run.WorkerID{Revision: revision, Index: index, Attempt: attempt}, PID: p.Process.Pid, Socket: p.socket}))
+	check(r.t, r.Worker(run.FrontWorker{
+		WorkerID: run.WorkerID{Revision: revision, Index: index, Attempt: attempt}, PID: p.Process.Pid,
+		Socket: p.socket,
+	}))
 	r.find("a connection to the worker", func(u run.FrontUpdate) bool {
 		return u.Connected != nil && *u.Connected == run.WorkerID{Revision: revision, Index: index, Attempt: attempt}
 	})
@@ -321,7 +328,8 @@ func (r *rig) dial() net.Conn {
 	return c
 }
 
-// rogue is a worker that does not keep to the protocol: after the hello, the test says what it does with each connection.
+// rogue is a worker that does not keep to the protocol: after the hello, the test says what it does with each
+// connection.
 func rogue(tb testing.TB, hello string, then func(c *net.UnixConn)) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "front") //nolint:usetesting // as above

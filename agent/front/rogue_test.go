@@ -27,8 +27,8 @@ func replyTo(id uint64, count int, text string) []byte {
 	return b
 }
 
-// TestWorkersThatDoNotKeepToTheProtocol: who waits for one gets a clear error at once, and a worker that cannot be trusted is given
-// up, while another one's requests go on.
+// TestWorkersThatDoNotKeepToTheProtocol: who waits for one gets a clear error at once, and a worker that cannot be
+// trusted is given up, while another one's requests go on.
 func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 	t.Parallel()
 	part := func(id uint64) []byte {
@@ -41,14 +41,28 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 		then  func(c net.Conn, id uint64)
 		hung  bool // the monitor is told to kill it
 	}{
-		"hangs up":               {plainHello, func(net.Conn, uint64) {}, false},
-		"half a frame":           {plainHello, func(c net.Conn, id uint64) { _, _ = c.Write(replyTo(id, 1, "12345678")[:20]) }, false},
-		"garbage":                {plainHello, func(c net.Conn, _ uint64) { _, _ = c.Write([]byte(strings.Repeat("garbage!", 9))) }, true},
-		"an unknown frame":       {plainHello, func(c net.Conn, id uint64) { _, _ = c.Write(appendHeader(nil, 0, 9, 0, 0, id)) }, true},
-		"an answer to nothing":   {plainHello, func(c net.Conn, id uint64) { _, _ = c.Write(replyTo(id+1, 1, "1")) }, true},
-		"answers beyond the end": {plainHello, func(c net.Conn, id uint64) { _, _ = c.Write(replyTo(id, 5, "1")) }, true},
-		"an empty reply":         {plainHello, func(c net.Conn, id uint64) { _, _ = c.Write(appendHeader(nil, 0, frameReply, 0, 1, id)) }, true},
-		"too large a frame":      {plainHello, func(c net.Conn, id uint64) { _, _ = c.Write(appendHeader(nil, maxFrame+8, frameReply, 0, 1, id)) }, true},
+		"hangs up": {plainHello, func(net.Conn, uint64) {}, false},
+		"half a frame": {plainHello, func(c net.Conn, id uint64) {
+			_, _ = c.Write(replyTo(id, 1, "12345678")[:20])
+		}, false},
+		"garbage": {plainHello, func(c net.Conn, _ uint64) {
+			_, _ = c.Write([]byte(strings.Repeat("garbage!", 9)))
+		}, true},
+		"an unknown frame": {plainHello, func(c net.Conn, id uint64) {
+			_, _ = c.Write(appendHeader(nil, 0, 9, 0, 0, id))
+		}, true},
+		"an answer to nothing": {plainHello, func(c net.Conn, id uint64) {
+			_, _ = c.Write(replyTo(id+1, 1, "1"))
+		}, true},
+		"answers beyond the end": {plainHello, func(c net.Conn, id uint64) {
+			_, _ = c.Write(replyTo(id, 5, "1"))
+		}, true},
+		"an empty reply": {plainHello, func(c net.Conn, id uint64) {
+			_, _ = c.Write(appendHeader(nil, 0, frameReply, 0, 1, id))
+		}, true},
+		"too large a frame": {plainHello, func(c net.Conn, id uint64) {
+			_, _ = c.Write(appendHeader(nil, maxFrame+8, frameReply, 0, 1, id))
+		}, true},
 		"a second hello": {plainHello, func(c net.Conn, _ uint64) {
 			_, _ = c.Write(append(appendHeader(nil, 8, frameHello, 0, 0, 0), "{}      "...))
 		}, true},
@@ -103,12 +117,15 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 		r.find("the worker to be given up", func(u run.FrontUpdate) bool { return u.Hung != nil })
 	})
 	for name, hello := range map[string]string{
-		"a hello that is no JSON": "hello", "a hello of another version": `{"v":2}`, "a hello with a negative batch": `{"v":1,"batch":-1}`,
+		"a hello that is no JSON": "hello", "a hello of another version": `{"v":2}`,
+		"a hello with a negative batch": `{"v":1,"batch":-1}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, defaultLimits)
-			r.rogueRevision(run.FrontRevision{Timeout: 300 * time.Millisecond}, rogue(t, hello, func(c *net.UnixConn) { _, _ = io.Copy(io.Discard, c) }))
+			r.rogueRevision(run.FrontRevision{Timeout: 300 * time.Millisecond}, rogue(t, hello, func(c *net.UnixConn) {
+				_, _ = io.Copy(io.Discard, c)
+			}))
 			r.find("the worker to be given up", func(u run.FrontUpdate) bool { return u.Hung != nil })
 			if got := r.post("1"); got.status != 503 {
 				t.Errorf("got %v", got)
@@ -147,7 +164,8 @@ func TestNothingIsLeft(t *testing.T) {
 		r.serve(1, "parts", run.FrontRevision{Timeout: 20 * time.Second, Workers: 2})
 		c := r.dial() // idle, and never used
 		stream := r.dial()
-		_, _ = io.WriteString(stream, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\n{\"count\": 100000000, \"size\": 10000}")
+		_, _ = io.WriteString(stream,
+			"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\n{\"count\": 100000000, \"size\": 10000}")
 		if _, err := io.ReadFull(stream, make([]byte, 100)); err != nil {
 			t.Fatal(err)
 		}

@@ -11,14 +11,16 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// route is the path at which a function answers. In it, braces hold the names of parameters: /items/{id}, /v1/models/{model}:predict.
+// route is the path at which a function answers. In it, braces hold the names of parameters: /items/{id},
+// /v1/models/{model}:predict.
 type route struct {
 	path     string
 	segments []segment // nil: there are no parameters, nor anything encoded
 	named    bool      // there are parameters
 }
 
-// segment is what stands between two slashes, decoded: before, and if it has a parameter its name and what stands behind it.
+// segment is what stands between two slashes, decoded: before, and if it has a parameter its name and what stands
+// behind it.
 type segment struct{ before, name, after string }
 
 // own are the paths of every server, which no parameter can stand for.
@@ -78,7 +80,8 @@ func (s segment) value(text string) (value string, ok bool) {
 	return rest[:len(rest)-len(s.after)], true
 }
 
-// values gives the parameters in the path of a request that leads here, as a JSON object of text; nil if there are none.
+// values gives the parameters in the path of a request that leads here, as a JSON object of text; nil if there are
+// none.
 func (r *route) values(ctx *fasthttp.RequestCtx) ([]byte, problem) {
 	if !r.named {
 		return nil, problem{}

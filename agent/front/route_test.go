@@ -79,7 +79,8 @@ func TestParametersInThePath(t *testing.T) {
 		{"PUT", "/items/7", "", "", 405, "/items/{id} takes POST and GET"},
 		{"GET", "/readyz", "", "", 200, "ok"},
 	} {
-		if got := r.ask(test.method, test.path, test.contentType, test.body); got.status != test.status || !strings.Contains(got.body, test.want) {
+		if got := r.ask(test.method, test.path, test.contentType, test.body); got.status != test.status ||
+			!strings.Contains(got.body, test.want) {
 			t.Errorf("%s %s %s: got %v, want %d %s", test.method, test.path, test.body, got, test.status, test.want)
 		}
 	}
@@ -95,12 +96,14 @@ func TestParametersInThePath(t *testing.T) {
 func TestArraysOfDifferentPathsGoTogether(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
-	r.serve(1, "scaled", run.FrontRevision{Timeout: 20 * time.Second, Path: "/times/{factor}"}, "SERVE_PATH=/times/{factor}")
+	r.serve(1, "scaled", run.FrontRevision{Timeout: 20 * time.Second, Path: "/times/{factor}"},
+		"SERVE_PATH=/times/{factor}")
 	var wait sync.WaitGroup
 	for _, factor := range []string{"1", "2", "3", "4", "5"} {
 		wait.Go(func() {
 			for range 20 {
-				if got := r.ask("POST", "/times/"+factor, "application/json", "[1, null]"); got.String() != "200 ["+factor+".0,null]" {
+				if got := r.ask("POST", "/times/"+factor, "application/json",
+					"[1, null]"); got.String() != "200 ["+factor+".0,null]" {
 					t.Errorf("%s: %v", factor, got)
 				}
 			}

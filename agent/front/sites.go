@@ -99,7 +99,8 @@ func nameOf(authority string) (name string, valid bool) {
 	} else {
 		name, port, _ = strings.Cut(authority, ":")
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool {
-			return r >= 0x80 || !token[r] && strings.IndexByte("(),;=", byte(r)) < 0 || strings.IndexByte("#^`|", byte(r)) >= 0
+			return r >= 0x80 || !token[r] && strings.IndexByte("(),;=", byte(r)) < 0 ||
+				strings.IndexByte("#^`|", byte(r)) >= 0
 		}) {
 			return "", false
 		}
@@ -170,14 +171,17 @@ func (s *sites) refuses(h *fasthttp.RequestHeader, authority, origin string) (p 
 	name, _ := nameOf(authority)
 	switch {
 	case authority != "" && !s.knows(name):
-		text := "this server is not known by the name %[1]q; if it is one of its names, start it with --allow-host %[1]s"
+		text := "this server is not known by the name %[1]q; if it is one of its names, start it with --allow-host " +
+			"%[1]s"
 		return wrong(421, fmt.Sprintf(text, shorten(name))).problem
 	case !foreign(h, origin, authority), s.allows(origin):
 		return p
 	}
-	text := "a page of another site asks; type the address yourself, or start the server with --cors ORIGIN for its origin"
+	text := "a page of another site asks; type the address yourself, or start the server with --cors ORIGIN for its " +
+		"origin"
 	if origin != "" && origin != "null" {
-		text = fmt.Sprintf("a page of another site, %s, asks; start the server with --cors %[1]s to let it", shorten(origin))
+		text = fmt.Sprintf("a page of another site, %s, asks; start the server with --cors %[1]s to let it",
+			shorten(origin))
 	}
 	return wrong(403, text).problem
 }

@@ -81,11 +81,13 @@ func TestOnlyNamesOfTheServerAreAnswered(t *testing.T) {
 		}
 	}
 	// The second request of a connection is looked at as the first one is.
-	statuses, answers := loopback.say("GET /predict HTTP/1.1\r\nHost: localhost\r\n\r\nGET /predict HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+	statuses, answers := loopback.say("GET /predict HTTP/1.1\r\nHost: localhost\r\n\r\nGET /predict " +
+		"HTTP/1.1\r\nHost: evil.example\r\n\r\n")
 	if fmt.Sprint(statuses) != "[200 421]" {
 		t.Errorf("got %q", answers)
 	}
-	if got := loopback.ask("GET", "/metrics", "", ""); !strings.Contains(got.body, `metaml_requests_total{code="421"} `) {
+	if got := loopback.ask("GET", "/metrics", "", ""); !strings.Contains(got.body,
+		`metaml_requests_total{code="421"} `) {
 		t.Error("what was refused is not counted")
 	}
 }
@@ -98,16 +100,34 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 		header string
 		status int
 	}{
-		"no browser":                      {"localhost:5000", "X: y", 200},
-		"an address that was typed":       {"localhost:5000", "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1", 200},
-		"a page of its own":               {"localhost:5000", "Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost:5000", 200},
-		"a page of its own, long ago":     {"localhost:5000", "Origin: http://localhost:5000", 200},
-		"a page of its own, on port 80":   {"localhost", "Origin: http://localhost:80", 200},
-		"a page behind a proxy with TLS":  {"hub.example", "Origin: https://hub.example", 200},
-		"a page that a proxy renames":     {"localhost:5000", "Sec-Fetch-Site: same-origin\r\nOrigin: https://hub.example", 200},
-		"a form of another site":          {"localhost:5000", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nOrigin: http://evil.example", 403},
-		"an image of another site":        {"localhost:5000", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors", 403},
-		"another port of this machine":    {"localhost:5000", "Sec-Fetch-Site: same-site\r\nOrigin: http://localhost:8888", 403},
+		"no browser": {"localhost:5000", "X: y", 200},
+		"an address that was typed": {
+			"localhost:5000",
+			"Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1", 200,
+		},
+		"a page of its own": {
+			"localhost:5000",
+			"Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost:5000", 200,
+		},
+		"a page of its own, long ago":    {"localhost:5000", "Origin: http://localhost:5000", 200},
+		"a page of its own, on port 80":  {"localhost", "Origin: http://localhost:80", 200},
+		"a page behind a proxy with TLS": {"hub.example", "Origin: https://hub.example", 200},
+		"a page that a proxy renames": {
+			"localhost:5000",
+			"Sec-Fetch-Site: same-origin\r\nOrigin: https://hub.example", 200,
+		},
+		"a form of another site": {
+			"localhost:5000",
+			"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nOrigin: http://evil.example", 403,
+		},
+		"an image of another site": {
+			"localhost:5000", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors",
+			403,
+		},
+		"another port of this machine": {
+			"localhost:5000",
+			"Sec-Fetch-Site: same-site\r\nOrigin: http://localhost:8888", 403,
+		},
 		"another port, long ago":          {"localhost:5000", "Origin: http://localhost:8888", 403},
 		"a page that is a file":           {"localhost:5000", "Origin: null", 403},
 		"another scheme":                  {"localhost:5000", "Origin: ftp://localhost:5000", 403},
@@ -162,7 +182,8 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 		if got.status != 200 || allowed(got) != origin || got.header.Get("Vary") != "Origin" {
 			t.Errorf("%s: %v %v", origin, got, got.header)
 		}
-		if got.header.Get("Access-Control-Expose-Headers") != "*" { // those of the function, which it cannot name itself
+		// those of the function, which it cannot name itself
+		if got.header.Get("Access-Control-Expose-Headers") != "*" {
 			t.Errorf("%s: %v", origin, got.header)
 		}
 		// Errors can be read, too.
@@ -173,18 +194,23 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 		}
 		for _, wrong := range []string{"Content-Length: 67108865\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nx\r\n"} {
 			_, got := some.say("POST /predict HTTP/1.1\r\n" + from(origin) + "\r\n" + wrong)
-			if !strings.Contains(got, "HTTP/1.1 4") || !strings.Contains(got, "Access-Control-Allow-Origin: "+origin+"\r\n") {
+			if !strings.Contains(got, "HTTP/1.1 4") ||
+				!strings.Contains(got, "Access-Control-Allow-Origin: "+origin+"\r\n") {
 				t.Errorf("%q of %s: %s", wrong, origin, got)
 			}
 		}
 	}
-	for _, origin := range []string{"http://app.example", "https://app.example:8443", "https://app.example.evil.example", "null", "*"} {
+	for _, origin := range []string{
+		"http://app.example", "https://app.example:8443",
+		"https://app.example.evil.example", "null", "*",
+	} {
 		got := some.visit("POST", "/predict", from(origin))
 		if got.status != 403 || allowed(got) != "" || got.header.Get("Vary") != "Origin" {
 			t.Errorf("%s: %v %v", origin, got, got.header)
 		}
 	}
-	if got := some.visit("GET", "/predict", "Host: localhost"); got.status != 200 || got.header.Get("Vary") != "Origin" {
+	if got := some.visit("GET", "/predict", "Host: localhost"); got.status != 200 ||
+		got.header.Get("Vary") != "Origin" {
 		t.Errorf("no browser: %v %v", got, got.header)
 	}
 	if got := some.visit("POST", "/predict", "Host: evil.example\r\nSec-Fetch-Site: same-origin"); got.status != 421 {
@@ -199,17 +225,20 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 	got := some.visit("OPTIONS", "/predict", from("https://app.example")+asks)
 	for header, want := range map[string]string{
 		"Access-Control-Allow-Origin": "https://app.example", "Access-Control-Allow-Methods": "GET, HEAD, POST",
-		"Access-Control-Allow-Headers": "content-type,x-trace", "Access-Control-Max-Age": "7200", "Access-Control-Allow-Private-Network": "",
+		"Access-Control-Allow-Headers": "content-type,x-trace", "Access-Control-Max-Age": "7200",
+		"Access-Control-Allow-Private-Network": "",
 	} {
 		if got.header.Get(header) != want {
 			t.Errorf("a preflight has %s: %q, want %q", header, got.header.Get(header), want)
 		}
 	}
 	vary := got.header.Get("Vary")
-	if got.status != 204 || !strings.Contains(vary, "Origin") || !strings.Contains(vary, "Access-Control-Request-Headers") {
+	if got.status != 204 || !strings.Contains(vary, "Origin") ||
+		!strings.Contains(vary, "Access-Control-Request-Headers") {
 		t.Errorf("a preflight: %v %v", got, got.header)
 	}
-	got = some.visit("OPTIONS", "/predict", from("https://app.example")+asks+"\r\nAccess-Control-Request-Private-Network: true")
+	got = some.visit("OPTIONS", "/predict",
+		from("https://app.example")+asks+"\r\nAccess-Control-Request-Private-Network: true")
 	if got.header.Get("Access-Control-Allow-Private-Network") != "true" {
 		t.Errorf("a preflight to a private network: %v", got.header)
 	}

@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A write to a client wakes it, and it may run at once, on the same processor, before the write returns. To Go such a system call is
-// slow: its monitor thread takes the right to run goroutines from the thread that waits and gives it to another, and does not get to
-// rest. With the one processor that the front has for itself (see Main) that cost 3,200 wake-ups a second, and two threads that took
-// turns. So the front's sockets are read and written by system calls that the scheduler is not told of, which is right because none of
-// them waits: the descriptors do not block, and what is moved at once is bounded. On two cores, 64 connections had 39 % more
-// answers a second one by one, and 17 % more in batches.
+// A write to a client wakes it, and it may run at once, on the same processor, before the write returns. To Go such a
+// system call is slow: its monitor thread takes the right to run goroutines from the thread that waits and gives it to
+// another, and does not get to rest. With the one processor that the front has for itself (see Main) that cost 3,200
+// wake-ups a second, and two threads that took turns. So the front's sockets are read and written by system calls that
+// the scheduler is not told of, which is right because none of them waits: the descriptors do not block, and what is
+// moved at once is bounded. On two cores, 64 connections had 39 % more answers a second one by one, and 17 % more in
+// batches.
 
 // atOnce is the most bytes that one such call moves.
 const atOnce = 64 << 10

@@ -12,7 +12,8 @@ func write(fd uintptr, p []byte) (int, error) { return move(unix.SYS_WRITE, fd, 
 
 // move makes a system call that must not block: the scheduler thinks that the goroutine computes.
 func move(call, fd uintptr, p []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // as unsafe.Pointer allows it in a call
+	//nolint:gosec // as unsafe.Pointer allows it in a call
+	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	if errno != 0 {
 		return 0, errno
 	}

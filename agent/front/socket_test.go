@@ -53,7 +53,8 @@ func TestSocketKeepsDeadlinesAndSaysWhenItEnds(t *testing.T) {
 	ours, _ := pair(t)
 	check(t, ours.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 	var timeout net.Error
-	if _, err := ours.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := ours.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() ||
+		!errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a read over its deadline: %v", err)
 	}
 	check(t, ours.SetDeadline(time.Now().Add(50*time.Millisecond)))

@@ -273,7 +273,8 @@ func coding(value []byte) *fault {
 	names := strings.Split(string(value), ",")
 	for i, name := range names {
 		if chunked := strings.EqualFold(strings.Trim(name, " \t"), "chunked"); chunked != (i == len(names)-1) {
-			return wrong(400, "the request is not valid HTTP: its Transfer-Encoding does not end with chunked, or has it twice")
+			return wrong(400,
+				"the request is not valid HTTP: its Transfer-Encoding does not end with chunked, or has it twice")
 		}
 	}
 	return wrong(501, "this server knows no transfer coding but chunked")

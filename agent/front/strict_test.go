@@ -109,8 +109,14 @@ func TestWhatRFC9112Refuses(t *testing.T) {
 		{"a method that is no token", "G(T /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
 		{"a method in lower case", "get /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 405},
 		{"an absolute target", "GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", ok},
-		{"an absolute target goes before Host", "GET http://localhost/readyz HTTP/1.1\r\nHost: evil.example\r\n\r\n", ok},
-		{"an absolute target of another server", "GET http://evil.example/readyz HTTP/1.1\r\nHost: localhost\r\n\r\n", 421},
+		{
+			"an absolute target goes before Host", "GET http://localhost/readyz HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+			ok,
+		},
+		{
+			"an absolute target of another server",
+			"GET http://evil.example/readyz HTTP/1.1\r\nHost: localhost\r\n\r\n", 421,
+		},
 		{"an absolute target by TLS", "GET https://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 421},
 		{"an absolute target with a user", "GET http://me@localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
 		{"an absolute target without a server", "GET http:///healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
@@ -153,12 +159,24 @@ func TestWhatRFC9112Refuses(t *testing.T) {
 		{"chunked, gzip", post + "Transfer-Encoding: chunked, gzip\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400},
 		{"gzip", post + "Transfer-Encoding: gzip\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400},
 		{"chunked twice", post + "Transfer-Encoding: chunked, chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400},
-		{"chunked in two fields", post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400},
+		{
+			"chunked in two fields",
+			post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400,
+		},
 		{"chunked with a vertical tab", post + "Transfer-Encoding: \x0bchunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400},
 		{"an encoding of nothing", post + "Transfer-Encoding:\r\n\r\n1", 400},
-		{"an encoding in HTTP/1.0", "POST /predict HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400},
-		{"an encoding and a length", post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400},
-		{"a length and an encoding", post + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400},
+		{
+			"an encoding in HTTP/1.0",
+			"POST /predict HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400,
+		},
+		{
+			"an encoding and a length",
+			post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400,
+		},
+		{
+			"a length and an encoding",
+			post + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400,
+		},
 		// 6.2: Content-Length
 		{"a length", post + "Content-Length: 1\r\n\r\n1", ok},
 		{"two lengths", post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n11", 400},
@@ -186,7 +204,10 @@ func TestWhatRFC9112Refuses(t *testing.T) {
 		{"a blank before a size", chunked(" 1\r\n1\r\n0\r\n\r\n"), 400},
 		{"a size that no number holds", chunked("10000000000000001\r\n1\r\n0\r\n\r\n"), 400},
 		{"an extension that is too long", chunked("1;" + strings.Repeat("a", 5<<10) + "\r\n1\r\n0\r\n\r\n"), 400},
-		{"too much of extensions", chunked(strings.Repeat("1;"+strings.Repeat("a", 1<<10)+"\r\n1\r\n", 30) + "0\r\n\r\n"), 400},
+		{
+			"too much of extensions", chunked(strings.Repeat("1;"+strings.Repeat("a", 1<<10)+"\r\n1\r\n", 30) +
+				"0\r\n\r\n"), 400,
+		},
 		{"an end that is missing", chunked("1\r\n1\r\n"), 400},
 		// 7.1.2: trailer
 		{"a trailer", chunked("1\r\n1\r\n0\r\nX: a\r\n\r\n"), ok},
@@ -243,10 +264,21 @@ func TestATooLargeBodyIsRefusedAtOnce(t *testing.T) {
 		text string
 		want string
 	}{
-		"the function":    {"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 67108865\r\n\r\n", "HTTP/1.1 413 "},
-		"with some of it": {"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 67108865\r\n\r\n[1", "HTTP/1.1 413 "},
-		"another path":    {"POST /wrong HTTP/1.1\r\nHost: localhost\r\nContent-Length: 67108865\r\n\r\n", "HTTP/1.1 404 "},
-		"another server":  {"POST /predict HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 67108865\r\n\r\n", "HTTP/1.1 421 "},
+		"the function": {
+			"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 67108865\r\n\r\n",
+			"HTTP/1.1 413 ",
+		},
+		"with some of it": {
+			"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 67108865\r\n\r\n[1", "HTTP/1.1 413 ",
+		},
+		"another path": {
+			"POST /wrong HTTP/1.1\r\nHost: localhost\r\nContent-Length: 67108865\r\n\r\n",
+			"HTTP/1.1 404 ",
+		},
+		"another server": {
+			"POST /predict HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 67108865\r\n\r\n",
+			"HTTP/1.1 421 ",
+		},
 	} {
 		c := r.dial()
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second)) // it was 30 s
@@ -275,9 +307,10 @@ func TestThoseWhoSendNothingKeepNobodyOut(t *testing.T) {
 	l := defaultLimits
 	l.conns = 64
 	for name, text := range map[string]string{
-		"nothing":          "",
-		"half a header":    "POST /predict HTTP/1.1\r\nHost:",
-		"half a body":      "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n[1" + strings.Repeat(" ", 9<<10),
+		"nothing":       "",
+		"half a header": "POST /predict HTTP/1.1\r\nHost:",
+		"half a body": "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n[1" +
+			strings.Repeat(" ", 9<<10),
 		"half a chunk":     "POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[1",
 		"a whole request":  "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		"what is refused":  "GET /healthz HTTP/9.9\r\n\r\n",

@@ -11,16 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where a client sends one request after the other, all processors sleep most of the time, and to wake one takes longer than many a
-// function: on two cores 36 of 190 µs, twice for each request. So when nothing else is to be done, and there is more than one
-// processor, the front looks at a socket for a moment instead of sleeping. With both, one connection had 8,150 answers a second
-// instead of 5,060, for the same processor time in all.
+// Where a client sends one request after the other, all processors sleep most of the time, and to wake one takes longer
+// than many a function: on two cores 36 of 190 µs, twice for each request. So when nothing else is to be done, and
+// there is more than one processor, the front looks at a socket for a moment instead of sleeping. With both, one
+// connection had 8,150 answers a second instead of 5,060, for the same processor time in all.
 
-// watchable is how long a socket is watched, and the longest that a function may take, on the average, to be watched for.
+// watchable is how long a socket is watched, and the longest that a function may take, on the average, to be watched
+// for.
 const watchable = 150 * time.Microsecond
 
-// With GOMAXPROCS 1 nothing else is done meanwhile, so all this is for one client that has the front for itself: whose last two
-// requests no other client's came between.
+// With GOMAXPROCS 1 nothing else is done meanwhile, so all this is for one client that has the front for itself: whose
+// last two requests no other client's came between.
 
 // watching is what a front knows of it.
 type watching struct {

@@ -130,7 +130,8 @@ func readHello(r *frameReader) (*hello, error) {
 		return nil, fmt.Errorf("%w: %w", errGarbage, err)
 	}
 	if h.V != 1 || h.Batch < 0 || h.Concurrent < 0 {
-		return nil, fmt.Errorf("%w: a hello of version %d, for batches of %d and %d calls at a time", errGarbage, h.V, h.Batch, h.Concurrent)
+		return nil, fmt.Errorf("%w: a hello of version %d, for batches of %d and %d calls at a time", errGarbage, h.V,
+			h.Batch, h.Concurrent)
 	}
 	h.Batch, h.Concurrent = min(h.Batch, maxCount), max(h.Concurrent, 1)
 	if h.Input.Kind == "array" {
@@ -175,7 +176,8 @@ func (r *frameReader) next() (wireFrame, error) {
 	}
 	size := int(binary.LittleEndian.Uint32(head))
 	f := wireFrame{
-		kind: head[4], flags: head[5], count: int(binary.LittleEndian.Uint16(head[6:])), id: binary.LittleEndian.Uint64(head[8:]),
+		kind: head[4], flags: head[5], count: int(binary.LittleEndian.Uint16(head[6:])),
+		id: binary.LittleEndian.Uint64(head[8:]),
 	}
 	if size > maxFrame || size%8 != 0 {
 		return wireFrame{}, fmt.Errorf("%w: a frame of %d bytes", errGarbage, size)
@@ -241,7 +243,8 @@ func newReplyItems(f wireFrame) (*replyItems, error) {
 			return nil, err
 		}
 		if r.row.kind != replyArray || len(r.body) != pad8(length*f.count) {
-			return nil, fmt.Errorf("%w: a stacked reply of %d bytes for %d times %d", errGarbage, len(r.body), f.count, length)
+			return nil, fmt.Errorf("%w: a stacked reply of %d bytes for %d times %d", errGarbage, len(r.body), f.count,
+				length)
 		}
 		r.row.data = r.body[:length]
 	}

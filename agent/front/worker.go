@@ -74,7 +74,8 @@ func (w *worker) weight(n int) int {
 	return n
 }
 
-// helloTimeout is how long a worker may take to greet, beside the time that a call may take: an earlier front's is ended first.
+// helloTimeout is how long a worker may take to greet, beside the time that a call may take: an earlier front's is
+// ended first.
 const helloTimeout = 10 * time.Second
 
 // attach dials a worker and keeps the connection until it ends. It returns when the worker is gone, or ctx has ended.
@@ -321,8 +322,8 @@ func (w *worker) more(c *call) error {
 	return nil
 }
 
-// quit ends a stream of which no more parts are wanted. Ending one that has ended does nothing. due: a part was asked for, and
-// nothing will be heard of it any more.
+// quit ends a stream of which no more parts are wanted. Ending one that has ended does nothing. due: a part was asked
+// for, and nothing will be heard of it any more.
 func (w *worker) quit(c *call) (due bool) {
 	r := w.revision
 	r.mu.Lock()
@@ -444,7 +445,8 @@ func uint32At(b []byte, at int) uint32 {
 func stackable(jobs []job) bool {
 	head := jobs[0].item.b[:jobs[0].prefix]
 	for _, j := range jobs {
-		if j.kind != itemArray || j.prefix != len(head) || head[2]&flagPath != 0 || !bytes.Equal(j.item.b[:j.prefix], head) {
+		if j.kind != itemArray || j.prefix != len(head) || head[2]&flagPath != 0 ||
+			!bytes.Equal(j.item.b[:j.prefix], head) {
 			return false
 		}
 	}
@@ -472,7 +474,8 @@ func (w *worker) write(b []byte) {
 	w.flush()
 }
 
-// flush has what waits written by a goroutine that ends when nothing does, or the connection is closed. w.writing is held.
+// flush has what waits written by a goroutine that ends when nothing does, or the connection is closed. w.writing is
+// held.
 func (w *worker) flush() {
 	if w.flushing {
 		return

@@ -42,7 +42,9 @@ func (o *attachOptions) flags(f *pflag.FlagSet) {
 
 func (o *attachOptions) check() error {
 	if o.interrupt != "stop" && o.interrupt != "detach" {
-		return &usererror.Error{Code: usererror.CodeOption, Text: fmt.Sprintf("--interrupt takes stop or detach, not %q", o.interrupt)}
+		return &usererror.Error{
+			Code: usererror.CodeOption, Text: fmt.Sprintf("--interrupt takes stop or detach, not %q", o.interrupt),
+		}
 	}
 	return nil
 }
@@ -54,7 +56,9 @@ func attachLine(line string) (string, attachOptions, error) {
 	f.Usage = func() {}
 	o.flags(f)
 	if err := f.Parse(strings.Fields(line)); err != nil {
-		return "", o, &usererror.Error{Code: usererror.CodeOption, Text: err.Error(), Hint: "%metaml attach [RUN] [--interrupt stop|detach]"}
+		return "", o, &usererror.Error{
+			Code: usererror.CodeOption, Text: err.Error(), Hint: "%metaml attach [RUN] [--interrupt stop|detach]",
+		}
 	}
 	name := strings.Join(f.Args(), " ")
 	if name == "" {
@@ -78,13 +82,18 @@ func (a *app) load(ctx context.Context, args []string) (*deployer.Client, run.Li
 		return nil, run.Listed{}, err
 	}
 	if listed.Liveness == run.Damaged {
-		return nil, run.Listed{}, &usererror.Error{Code: usererror.CodeDamaged, Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name, listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it."}
+		return nil, run.Listed{}, &usererror.Error{
+			Code: usererror.CodeDamaged, Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name,
+				listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it.",
+		}
 	}
 	return client, listed, nil
 }
 
 // show watches a run on the standard error stream and answers with the exit code's error.
-func (a *app) show(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string) error {
+func (a *app) show(
+	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string,
+) error {
 	if spec.Kind == run.Serve {
 		return a.serve(ctx, client, spec, remarks, interrupt)
 	}
@@ -104,7 +113,8 @@ func (a *app) show(ctx context.Context, client *deployer.Client, spec run.Spec, 
 func (a *app) ended(e *ending, spec run.Spec) error {
 	switch e.name {
 	case "Detached":
-		fmt.Fprintf(a.err, "%s goes on; metaml attach %s shows it again, metaml stop %s stops it\n", spec.Name, spec.Name, spec.Name)
+		fmt.Fprintf(a.err, "%s goes on; metaml attach %s shows it again, metaml stop %s stops it\n", spec.Name,
+			spec.Name, spec.Name)
 		return nil
 	case "KeyboardInterrupt":
 		return errInterrupted

@@ -17,7 +17,9 @@ func stopCommand(a *app) *cobra.Command {
 		now   bool
 	)
 	c := &cobra.Command{
-		Use: "stop RUN[:TRIAL]", Short: "Stop a run, one trial of it, or a server: SIGTERM, 30 s to save or to answer, SIGKILL", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
+		Use:   "stop RUN[:TRIAL]",
+		Short: "Stop a run, one trial of it, or a server: SIGTERM, 30 s to save or to answer, SIGKILL",
+		Args:  cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var one *int
 			if len(args) > 0 {
@@ -36,10 +38,16 @@ func stopCommand(a *app) *cobra.Command {
 			}
 			name := listed.Spec.Name
 			if one != nil && listed.Spec.Kind == run.Serve {
-				return &usererror.Error{Code: usererror.CodeTrial, Text: name + " is a server, which is stopped as a whole", Hint: "metaml stop " + name + " does it"}
+				return &usererror.Error{
+					Code: usererror.CodeTrial, Text: name + " is a server, which is stopped as a whole",
+					Hint: "metaml stop " + name + " does it",
+				}
 			}
 			if one != nil && (*one < 0 || *one >= len(listed.State.Trials)) {
-				return &usererror.Error{Code: usererror.CodeTrial, Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *one, len(listed.State.Trials)-1)}
+				return &usererror.Error{
+					Code: usererror.CodeTrial,
+					Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *one, len(listed.State.Trials)-1),
+				}
 			}
 			if !listed.Active() {
 				fmt.Fprintf(a.err, "%s is not running: %s\n", name, stateWord(&listed))
@@ -76,7 +84,9 @@ func (a *app) stopped(ctx context.Context, client *deployer.Client, name string)
 func resumeCommand(a *app) *cobra.Command {
 	var detach bool
 	c := &cobra.Command{
-		Use: "resume [RUN]", Short: "Go on with what a run left unfinished after a stop, a crash or a restart of the machine", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
+		Use:   "resume [RUN]",
+		Short: "Go on with what a run left unfinished after a stop, a crash or a restart of the machine",
+		Args:  cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, listed, err := a.load(cmd.Context(), args)
 			if err != nil {

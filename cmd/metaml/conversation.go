@@ -23,7 +23,8 @@ import (
 // conversation serves one cell or one decorated call: `metaml run --session -` (docs/internals/protocols.md §1). What
 // goes wrong is told to the other side; the process itself ends with 0 unless even that failed.
 func (a *app) conversation(ctx context.Context, render, planOnly bool) error {
-	// Who interrupts a kernel may send the signal to all that it started. We are told to stop in words, by who knows the cell.
+	// Who interrupts a kernel may send the signal to all that it started. We are told to stop in words, by who knows
+	// the cell.
 	dropped := make(chan os.Signal, 1)
 	signal.Notify(dropped, os.Interrupt)
 	defer signal.Stop(dropped)
@@ -65,7 +66,10 @@ func (c *converse) serve(ctx context.Context) error {
 	}
 	c.kind = run.Kind(begin.Kind)
 	if c.kind != run.Train && c.kind != run.Serve {
-		return &usererror.Error{Code: usererror.CodeKind, Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train and %%%%serve", begin.Kind)}
+		return &usererror.Error{
+			Code: usererror.CodeKind,
+			Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train and %%%%serve", begin.Kind),
+		}
 	}
 	c.place = "%%" + begin.Kind + ": "
 	if begin.Settings != nil {
@@ -97,7 +101,10 @@ func (c *converse) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &submission{app: c.app, client: client, doc: doc, settings: resolved, cell: begin.Cell.Seq, function: begin.Function, python: c.peer, living: true, model: model}
+	s := &submission{
+		app: c.app, client: client, doc: doc, settings: resolved, cell: begin.Cell.Seq, function: begin.Function,
+		python: c.peer, living: true, model: model,
+	}
 	defer s.clean()
 	return c.submit(ctx, s)
 }
@@ -113,7 +120,8 @@ func (c *converse) resolve(begin talk.FromModule) (*settings.Resolved, error) {
 		from = filepath.Dir(begin.Source)
 	}
 	resolved, err := settings.Resolve(c.kind, settings.Sources{
-		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.settingsOf(begin), File: settings.FindFile(from),
+		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.settingsOf(begin),
+		File: settings.FindFile(from),
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +129,8 @@ func (c *converse) resolve(begin talk.FromModule) (*settings.Resolved, error) {
 	return resolved, deployer.Supported(resolved)
 }
 
-// settingsOf is the environment that settings are read from: the session's, which a cell can have changed (`%env METAML_SEED=3`).
+// settingsOf is the environment that settings are read from: the session's, which a cell can have changed (`%env
+// METAML_SEED=3`).
 func (c *converse) settingsOf(begin talk.FromModule) []string {
 	if begin.Environ == nil {
 		return c.environ
@@ -162,7 +171,8 @@ func (c *converse) submit(ctx context.Context, s *submission) error {
 		return err
 	}
 	if err := c.peer.Send(talk.Accepted{
-		Run: plan.Spec.Name, Kind: string(plan.Spec.Kind), Key: plan.Spec.Key, Attached: plan.Attach != nil, Into: s.settings.Text("into"),
+		Run: plan.Spec.Name, Kind: string(plan.Spec.Kind), Key: plan.Spec.Key, Attached: plan.Attach != nil,
+		Into:   s.settings.Text("into"),
 		Metaml: executable(), Detach: c.detach, Interrupt: interruptMeans(s.settings),
 	}); err != nil {
 		return err
@@ -185,13 +195,19 @@ func planNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 	var notes []string
 	switch {
 	case plan.Reuse != nil:
-		notes = append(notes, fmt.Sprintf("%s ran the same code with the same settings and is shown again; data files were not compared.", plan.Reuse.Name))
+		notes = append(notes,
+			fmt.Sprintf("%s ran the same code with the same settings and is shown again; data files were not compared.",
+				plan.Reuse.Name))
 	case submitted.Attached && plan.Spec.Kind == run.Serve:
-		notes = append(notes, fmt.Sprintf("%s runs this code with these settings already (--again starts another revision)", submitted.Spec.Name))
+		notes = append(notes,
+			fmt.Sprintf("%s runs this code with these settings already (--again starts another revision)",
+				submitted.Spec.Name))
 	case plan.Spec.Kind == run.Serve && plan.Replaces > 0:
-		notes = append(notes, fmt.Sprintf("revision %d in place of revision %d", submitted.Spec.Server.Revision, plan.Replaces))
+		notes = append(notes, fmt.Sprintf("revision %d in place of revision %d", submitted.Spec.Server.Revision,
+			plan.Replaces))
 	case submitted.Attached:
-		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)", submitted.Spec.Name))
+		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)",
+			submitted.Spec.Name))
 		notes = append(notes, submitted.Differs...)
 	}
 	return append(notes, plan.Notes...)
@@ -212,7 +228,10 @@ func interruptMeans(s *settings.Resolved) string {
 func (c *converse) showText(what, text string) error {
 	text = view.Visible(text)
 	if c.render {
-		if err := c.peer.Send(talk.Display{Bundle: map[string]string{"text/plain": text}, DisplayID: displayID(what)}); err != nil {
+		if err := c.peer.Send(talk.Display{
+			Bundle:    map[string]string{"text/plain": text},
+			DisplayID: displayID(what),
+		}); err != nil {
 			return err
 		}
 	} else if _, err := io.WriteString(c.err, text+"\n"); err != nil {
@@ -262,7 +281,8 @@ func (c *converse) attach(ctx context.Context, begin talk.FromModule) error {
 		return err
 	}
 	if err := c.peer.Send(talk.Accepted{
-		Run: listed.Spec.Name, Kind: string(listed.Spec.Kind), Key: listed.Spec.Key, Attached: true, Metaml: executable(), Interrupt: options.interrupt,
+		Run: listed.Spec.Name, Kind: string(listed.Spec.Kind), Key: listed.Spec.Key, Attached: true,
+		Metaml: executable(), Interrupt: options.interrupt,
 	}); err != nil {
 		return err
 	}
@@ -300,7 +320,8 @@ func (c *converse) refused(err error) talk.Refused {
 	return line
 }
 
-// executable is the path of our own binary, with which the module asks about runs later; it looks for one itself if it is "".
+// executable is the path of our own binary, with which the module asks about runs later; it looks for one itself if it
+// is "".
 func executable() string {
 	path, err := os.Executable()
 	if err != nil {

@@ -26,8 +26,10 @@ func deleteCommand(a *app) *cobra.Command {
 		yes, dry bool
 	)
 	c := &cobra.Command{
-		Use: "delete [RUN …]", Short: "Remove runs that have ended, with their outputs and logs", ValidArgsFunction: a.completeRuns,
-		Long: "Remove runs that have ended, with their outputs and logs.\n\nRuns that are named are removed at once. --older asks first; where nobody can be asked, it needs --yes.",
+		Use: "delete [RUN …]", Short: "Remove runs that have ended, with their outputs and logs",
+		ValidArgsFunction: a.completeRuns,
+		Long: "Remove runs that have ended, with their outputs and logs.\n\nRuns that are named are removed at once. " +
+			"--older asks first; where nobody can be asked, it needs --yes.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && older == "" {
 				return usageError{errors.New("delete needs the names of runs, or --older 30d")}
@@ -124,7 +126,8 @@ const maxAsked = 10
 
 // confirm asks on the terminal whether runs are to be removed, and refuses where nobody can be asked.
 func (a *app) confirm(ctx context.Context, older string, names []string) error {
-	what := fmt.Sprintf("%s that ended more than %s ago: %s", prose.Count(len(names), "run"), older, strings.Join(names[:min(len(names), maxAsked)], ", "))
+	what := fmt.Sprintf("%s that ended more than %s ago: %s", prose.Count(len(names), "run"), older,
+		strings.Join(names[:min(len(names), maxAsked)], ", "))
 	if more := len(names) - maxAsked; more > 0 {
 		what += fmt.Sprintf(" and %d more", more)
 	}
@@ -134,7 +137,10 @@ func (a *app) confirm(ctx context.Context, older string, names []string) error {
 		ask, _ = os.OpenFile("/dev/tty", os.O_WRONLY, 0) // whatever the streams are redirected to
 	}
 	if ask == nil {
-		return &usererror.Error{Code: usererror.CodeConfirm, Text: "--older would delete " + what, Hint: "--yes deletes them, with their outputs; --dry-run only lists them."}
+		return &usererror.Error{
+			Code: usererror.CodeConfirm, Text: "--older would delete " + what,
+			Hint: "--yes deletes them, with their outputs; --dry-run only lists them.",
+		}
 	}
 	defer ask.Close()
 	fmt.Fprintf(ask, "delete %s, with outputs and logs? [y/N] ", what)

@@ -111,7 +111,10 @@ func (a *app) examinePython(ctx context.Context, named string) []finding {
 		const ask = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
 		out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask, p.module)...).Output()
 		if err != nil {
-			all = append(all, finding{Name: p.module, OK: !p.needed, Text: "not installed; " + p.why, Remedy: python + " -m pip install " + p.module})
+			all = append(all, finding{
+				Name: p.module, OK: !p.needed, Text: "not installed; " + p.why,
+				Remedy: python + " -m pip install " + p.module,
+			})
 			continue
 		}
 		all = append(all, finding{Name: p.module, OK: true, Text: strings.TrimSpace(string(out))})
@@ -125,11 +128,16 @@ func examineRuns() finding {
 		return finding{Name: "runs", Text: err.Error()}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return finding{Name: "runs", Text: "cannot make " + dir, Remedy: "Set XDG_DATA_HOME to a folder that you can write to."}
+		return finding{
+			Name: "runs", Text: "cannot make " + dir, Remedy: "Set XDG_DATA_HOME to a folder that you can write to.",
+		}
 	}
 	probe, err := os.CreateTemp(dir, ".doctor-")
 	if err != nil {
-		return finding{Name: "runs", Text: "cannot write to " + dir, Remedy: "Set XDG_DATA_HOME to a folder that you can write to."}
+		return finding{
+			Name: "runs", Text: "cannot write to " + dir,
+			Remedy: "Set XDG_DATA_HOME to a folder that you can write to.",
+		}
 	}
 	_ = probe.Close()
 	_ = os.Remove(probe.Name())
@@ -160,5 +168,7 @@ func (a *app) examineSettings() finding {
 }
 
 func examineCores() finding {
-	return finding{Name: "machine", OK: true, Text: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+	return finding{
+		Name: "machine", OK: true, Text: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()),
+	}
 }

@@ -20,8 +20,8 @@ type look struct {
 	Type  string `json:"type,omitempty"`
 }
 
-// looks asks the session how the names look that the program's statements define, so that the loader can tell what came out
-// otherwise.
+// looks asks the session how the names look that the program's statements define, so that the loader can tell what came
+// out otherwise.
 func looks(ctx context.Context, p answers, statements []slicer.Statement) (map[string]look, error) {
 	var names []string
 	for _, s := range statements {

@@ -13,7 +13,8 @@ import (
 // maxFailures bounds the failures that are told one by one; the table counts them all.
 const maxFailures = 3
 
-// tellAfter is how long failures are kept back while nothing has succeeded: a run that fails as a whole says why at its end, once.
+// tellAfter is how long failures are kept back while nothing has succeeded: a run that fails as a whole says why at its
+// end, once.
 const tellAfter = 10 * time.Second
 
 // failures gathers the trials that failed, so that what several of them say alike is told once.
@@ -57,7 +58,8 @@ func failuresOf(s *run.State) *failures {
 	return f
 }
 
-// due gives the failures that are to be told now, each once. Those that outcome tells, when the run has failed, are left to it.
+// due gives the failures that are to be told now, each once. Those that outcome tells, when the run has failed, are
+// left to it.
 func (f *failures) due(s *run.State, now time.Time) []*failure {
 	switch {
 	case len(f.groups) == 0:

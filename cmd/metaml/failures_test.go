@@ -32,13 +32,47 @@ func TestFailuresThatAreAlikeAreToldOnce(t *testing.T) {
 		later  time.Duration
 		want   []string
 	}{
-		{"all fail alike: the end of the cell says it", run.Failed, []run.Trial{raised(0, 3, "no 0"), raised(1, 3, "no 1"), raised(2, 3, "no 2")}, 0, nil},
-		{"some fail alike", run.Succeeded, []run.Trial{raised(0, 3, "no"), {Phase: run.Succeeded}, raised(2, 3, "no")}, 0, []string{"trials 0 and 2 failed alike"}},
-		{"in several ways", run.Succeeded, []run.Trial{raised(0, 3, "no"), {Phase: run.Succeeded}, raised(2, 4, "no")}, 0, []string{"trial 0 failed", "trial 2 failed"}},
-		{"all in several ways: the end of the cell says the first", run.Failed, []run.Trial{raised(0, 3, "no"), raised(1, 4, "no")}, 0, []string{"trial 1 failed"}},
-		{"while nothing succeeded", run.Running, []run.Trial{raised(0, 3, "no"), {Phase: run.Running}}, time.Second, nil},
-		{"while nothing succeeded for long", run.Running, []run.Trial{raised(0, 3, "no"), {Phase: run.Running}}, time.Minute, []string{"trial 0 failed"}},
-		{"while others succeed", run.Running, []run.Trial{raised(0, 3, "no"), {Phase: run.Succeeded}, {Phase: run.Running}}, 0, []string{"trial 0 failed"}},
+		{
+			"all fail alike: the end of the cell says it", run.Failed,
+			[]run.Trial{raised(0, 3, "no 0"), raised(1, 3, "no 1"), raised(2, 3, "no 2")},
+			0, nil,
+		},
+		{
+			"some fail alike", run.Succeeded,
+			[]run.Trial{raised(0, 3, "no"), {Phase: run.Succeeded}, raised(2, 3, "no")},
+			0,
+			[]string{"trials 0 and 2 failed alike"},
+		},
+		{
+			"in several ways", run.Succeeded,
+			[]run.Trial{raised(0, 3, "no"), {Phase: run.Succeeded}, raised(2, 4, "no")},
+			0,
+			[]string{"trial 0 failed", "trial 2 failed"},
+		},
+		{
+			"all in several ways: the end of the cell says the first", run.Failed,
+			[]run.Trial{raised(0, 3, "no"), raised(1, 4, "no")},
+			0,
+			[]string{"trial 1 failed"},
+		},
+		{
+			"while nothing succeeded", run.Running,
+			[]run.Trial{raised(0, 3, "no"), {Phase: run.Running}},
+			time.Second,
+			nil,
+		},
+		{
+			"while nothing succeeded for long", run.Running,
+			[]run.Trial{raised(0, 3, "no"), {Phase: run.Running}},
+			time.Minute,
+			[]string{"trial 0 failed"},
+		},
+		{
+			"while others succeed", run.Running,
+			[]run.Trial{raised(0, 3, "no"), {Phase: run.Succeeded}, {Phase: run.Running}},
+			0,
+			[]string{"trial 0 failed"},
+		},
 	} {
 		s := &run.State{Phase: c.phase, Trials: c.trials}
 		var f failures

@@ -41,8 +41,11 @@ type watched struct {
 	detached    bool
 }
 
-// follow delivers the events of a run from its first, until it ends or end is called; then ended has why the following ended.
-func follow(ctx context.Context, client *deployer.Client, name string) (events <-chan run.Event, ended <-chan error, end func()) {
+// follow delivers the events of a run from its first, until it ends or end is called; then ended has why the following
+// ended.
+func follow(
+	ctx context.Context, client *deployer.Client, name string,
+) (events <-chan run.Event, ended <-chan error, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	queue := make(chan run.Event, 1024) // a burst of trials; the follower waits when it is full
 	why := make(chan error, 1)
@@ -74,7 +77,10 @@ const (
 )
 
 // watch follows a run to its end and shows it. asks delivers interrupts, and interrupt says what they mean.
-func watch(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (watched, error) {
+func watch(
+	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, s screen,
+	asks <-chan ask,
+) (watched, error) {
 	table, err := client.Runs.Table(ctx, spec.Name)
 	if err != nil {
 		return watched{}, err
@@ -182,7 +188,8 @@ func tensorboardOf(s *run.State) string {
 	return address
 }
 
-// reachable gives an address of this machine as the person's browser reaches it: through the Hub's proxy where there is one.
+// reachable gives an address of this machine as the person's browser reaches it: through the Hub's proxy where there is
+// one.
 func reachable(address string) string {
 	prefix := os.Getenv("JUPYTERHUB_SERVICE_PREFIX")
 	u, err := url.Parse(address)
@@ -202,7 +209,11 @@ type ending struct {
 func outcome(w watched, spec run.Spec) *ending {
 	switch {
 	case w.detached:
-		return &ending{name: "Detached", text: fmt.Sprintf("%s goes on; `%%metaml attach %s` shows it again, `%%metaml stop %s` stops it", spec.Name, spec.Name, spec.Name)}
+		return &ending{
+			name: "Detached",
+			text: fmt.Sprintf("%s goes on; `%%metaml attach %s` shows it again, `%%metaml stop %s` stops it", spec.Name,
+				spec.Name, spec.Name),
+		}
 	case w.interrupted:
 		return &ending{name: "KeyboardInterrupt", text: spec.Name + " was stopped"}
 	case w.state.Phase == run.Stopped:
@@ -220,7 +231,9 @@ func outcome(w watched, spec run.Spec) *ending {
 }
 
 // follow shows a run under the cell, or on the terminal where there is one, and ends the conversation.
-func (c *converse) follow(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string) error {
+func (c *converse) follow(
+	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string,
+) error {
 	asks := make(chan ask)
 	done := make(chan struct{})
 	defer close(done)
@@ -258,7 +271,9 @@ func (c *converse) follow(ctx context.Context, client *deployer.Client, spec run
 }
 
 // watch shows a run to its end, or a server until it is ready, and says how the cell ends.
-func (c *converse) watch(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, asks <-chan ask) (*run.State, *ending, error) {
+func (c *converse) watch(
+	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, asks <-chan ask,
+) (*run.State, *ending, error) {
 	if spec.Kind == run.Serve {
 		w, err := awaitServer(ctx, client, spec, remarks, interrupt, c.screen(), asks)
 		if err != nil {

@@ -68,7 +68,9 @@ func installCommand(a *app) *cobra.Command {
 		display string
 	)
 	c := &cobra.Command{
-		Use: "install", Short: "Make the kernel and its extension known to Jupyter (a kernelspec), for the Python named by --python", Args: cobra.NoArgs,
+		Use:   "install",
+		Short: "Make the kernel and its extension known to Jupyter (a kernelspec), for the Python named by --python",
+		Args:  cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			kernel, err := beside.Find("metaml-kernel")
 			if err != nil {
@@ -88,7 +90,8 @@ func installCommand(a *app) *cobra.Command {
 			}
 			fmt.Fprintf(a.err, "installed the kernel %q for %s in %s\n", display, python, dir)
 			for name, content := range labextension.Files(metaml.Version()) {
-				if err := writeFile(filepath.Join(extensionFolder(dir), filepath.FromSlash(name)), content); err != nil {
+				if err := writeFile(filepath.Join(extensionFolder(dir), filepath.FromSlash(name)),
+					content); err != nil {
 					return err
 				}
 			}
@@ -96,14 +99,16 @@ func installCommand(a *app) *cobra.Command {
 		},
 	}
 	w.flags(c)
-	c.Flags().StringVar(&w.python, "python", "", "the Python whose ipykernel it wraps; without it the active environment's")
+	c.Flags().StringVar(&w.python, "python", "",
+		"the Python whose ipykernel it wraps; without it the active environment's")
 	c.Flags().StringVar(&display, "display-name", "Python (MetaML)", "the name that people see")
 	return c
 }
 
 const kernelspecFile = "kernel.json"
 
-// extensionFolder is where JupyterLab and Notebook 7 look for our extension, beside the kernels of a kernelspec's folder.
+// extensionFolder is where JupyterLab and Notebook 7 look for our extension, beside the kernels of a kernelspec's
+// folder.
 func extensionFolder(kernel string) string {
 	return filepath.Join(filepath.Dir(filepath.Dir(kernel)), "labextensions", labextension.Name)
 }
@@ -111,8 +116,10 @@ func extensionFolder(kernel string) string {
 // writeFile puts a file for Jupyter in its place, whole.
 func writeFile(path string, content []byte) error {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: kernelspecs are for everyone to read, as Jupyter's are
-		return usererror.Wrap(err, usererror.CodeInstall, fmt.Sprintf("cannot make %s: %s", dir, errors.Unwrap(err)), "Choose another place: --user, --sys-prefix or --prefix DIR.")
+	//nolint:gosec // G301: kernelspecs are for everyone to read, as Jupyter's are
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return usererror.Wrap(err, usererror.CodeInstall, fmt.Sprintf("cannot make %s: %s", dir, errors.Unwrap(err)),
+			"Choose another place: --user, --sys-prefix or --prefix DIR.")
 	}
 	temporary := filepath.Join(dir, "."+filepath.Base(path)+".new")
 	if err := os.WriteFile(temporary, content, 0o644); err != nil { //nolint:gosec // G306: as above

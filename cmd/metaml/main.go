@@ -1,6 +1,6 @@
-// Command metaml runs what is in a notebook cell, a notebook, a script or a program folder, and looks after runs: plan, runs,
-// show, logs, attach, stop, resume, delete. The kernel and the Python module start it as well, and speak with it over its
-// standard streams (docs/internals/protocols.md §1, conversation.go).
+// Command metaml runs what is in a notebook cell, a notebook, a script or a program folder, and looks after runs: plan,
+// runs, show, logs, attach, stop, resume, delete. The kernel and the Python module start it as well, and speak with it
+// over its standard streams (docs/internals/protocols.md §1, conversation.go).
 //
 // A verb is a file; app.go has what they share. Everything but a verb's result goes to standard error.
 package main
@@ -17,8 +17,8 @@ func main() { os.Exit(mainCode()) }
 func mainCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	// A reader that has gone, as in `metaml plan … | head`, is an error of the write and no sudden end: what we made is removed. It is
-	// caught and dropped, since children would inherit that it is ignored.
+	// A reader that has gone, as in `metaml plan … | head`, is an error of the write and no sudden end: what we made is
+	// removed. It is caught and dropped, since children would inherit that it is ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return execute(ctx, newApp(), os.Args[1:])
 }

@@ -39,10 +39,12 @@ func planText(s *submission, plan *deployer.Plan) string {
 	spec := plan.Spec
 	var out strings.Builder
 	if spec.Kind == run.Serve {
-		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.settings.Text("port"), "PORT"),
+		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name,
+			prose.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.settings.Text("port"), "PORT"),
 			spec.Server.Path, s.settings.Text("target"), spec.Python)
 	} else {
-		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "trial"), spec.Parallelism, s.settings.Text("target"), spec.Python)
+		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "trial"),
+			spec.Parallelism, s.settings.Text("target"), spec.Python)
 	}
 	fmt.Fprintf(&out, "\n%s\n%s\n", s.summary(), s.body(s.settings.Bool("explain")))
 	if len(plan.Table) > 0 {
@@ -109,15 +111,19 @@ type statementJSON struct {
 
 func (a *app) printPlanJSON(s *submission, plan *deployer.Plan) error {
 	j := planJSON{
-		V: 1, Name: plan.Spec.Name, Key: plan.Spec.Key, Digest: plan.Spec.Digest, Entry: plan.Spec.Entry, Attach: plan.Attach != nil, Trials: plan.Spec.Completions,
-		Parallel: plan.Spec.Parallelism, Python: plan.Spec.Python, Packages: map[string]string{}, Environ: plan.Spec.Env, Settings: plan.Spec.Settings,
+		V: 1, Name: plan.Spec.Name, Key: plan.Spec.Key, Digest: plan.Spec.Digest, Entry: plan.Spec.Entry,
+		Attach: plan.Attach != nil, Trials: plan.Spec.Completions,
+		Parallel: plan.Spec.Parallelism, Python: plan.Spec.Python, Packages: map[string]string{},
+		Environ: plan.Spec.Env, Settings: plan.Spec.Settings,
 		Table: []any{}, Notes: append([]string{}, plan.Notes...),
 	}
 	for _, d := range s.packages {
 		j.Packages[d.Name] = d.Version
 	}
 	for _, st := range s.statements() {
-		j.Statements = append(j.Statements, statementJSON{Cell: st.Cell, Line: st.Line, Text: strings.TrimRight(st.Text, "\n"), Why: st.Why})
+		j.Statements = append(j.Statements, statementJSON{
+			Cell: st.Cell, Line: st.Line, Text: strings.TrimRight(st.Text, "\n"), Why: st.Why,
+		})
 	}
 	for _, row := range plan.Table {
 		text, err := folder.FormatRow(row)

@@ -29,12 +29,15 @@ import (
 // maxFile bounds a notebook or script that is run, in bytes.
 const maxFile = 256 << 20
 
-// magicCell recognises a %%train or %%serve cell in a saved notebook, as IPython does: after leading blank lines, on the first line.
+// magicCell recognises a %%train or %%serve cell in a saved notebook, as IPython does: after leading blank lines, on
+// the first line.
 var magicCell = regexp.MustCompile(`^(?:[ \t]*\n)*[ \t]*%%(train|serve)(?:[ \t]+([^\n]*))?(?:\n|$)`)
 
-// prepare makes a submission of a notebook or a script and starts the Python that answers for it. The returned function ends
-// that Python and may be called twice.
-func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) (*submission, func(), error) {
+// prepare makes a submission of a notebook or a script and starts the Python that answers for it. The returned function
+// ends that Python and may be called twice.
+func (a *app) prepare(
+	ctx context.Context, file string, o runOptions, flags *pflag.FlagSet,
+) (*submission, func(), error) {
 	nothing := func() {}
 	if o.kind != "" && o.kind != string(run.Train) && o.kind != string(run.Serve) {
 		return nil, nothing, usageError{errors.New("--kind takes train or serve")}
@@ -42,13 +45,18 @@ func (a *app) prepare(ctx context.Context, file string, o runOptions, flags *pfl
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nothing, &usererror.Error{Code: usererror.CodeFile, Text: "there is no file " + file, Hint: nearestFile(file)}
+		return nil, nothing, &usererror.Error{
+			Code: usererror.CodeFile, Text: "there is no file " + file, Hint: nearestFile(file),
+		}
 	case err != nil:
 		return nil, nothing, fmt.Errorf("look at %s: %w", file, err)
 	case info.IsDir() && isProgram(file):
 		return a.prepareFolder(ctx, file, o, flags)
 	case info.IsDir():
-		return nil, nothing, &usererror.Error{Code: usererror.CodeFile, Text: file + " is no program folder: it has no code/program.json", Hint: "metaml-nbconvert --to train makes one from a notebook."}
+		return nil, nothing, &usererror.Error{
+			Code: usererror.CodeFile, Text: file + " is no program folder: it has no code/program.json",
+			Hint: "metaml-nbconvert --to train makes one from a notebook.",
+		}
 	case info.Size() > maxFile:
 		return nil, nothing, &usererror.Error{Code: usererror.CodeFile, Text: file + " is larger than 256 MiB"}
 	}
@@ -109,7 +117,9 @@ func isProgram(dir string) bool {
 }
 
 // prepareFolder makes a submission of a program folder, whose hyperparameters come as a table.
-func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags *pflag.FlagSet) (*submission, func(), error) {
+func (a *app) prepareFolder(
+	ctx context.Context, dir string, o runOptions, flags *pflag.FlagSet,
+) (*submission, func(), error) {
 	nothing := func() {}
 	full, err := filepath.Abs(dir)
 	if err != nil {
@@ -117,25 +127,40 @@ func (a *app) prepareFolder(ctx context.Context, dir string, o runOptions, flags
 	}
 	s := &submission{app: a, doc: &session.Document{V: session.Version, Kind: session.Script, Source: full, Cwd: a.cwd}}
 	if s.program, err = program.Read(full); err != nil {
-		return nil, nothing, &usererror.Error{Code: usererror.CodeProgram, Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err)}
+		return nil, nothing, &usererror.Error{
+			Code: usererror.CodeProgram, Text: fmt.Sprintf("%s is no program folder that can be run: %s", dir, err),
+		}
 	}
 	if o.kind != "" && o.kind != s.program.Kind {
-		return nil, nothing, &usererror.Error{Code: usererror.CodeProgram, Text: fmt.Sprintf("%s is a program to %s, and --kind is %s", dir, s.program.Kind, o.kind)}
+		return nil, nothing, &usererror.Error{
+			Code: usererror.CodeProgram, Text: fmt.Sprintf("%s is a program to %s, and --kind is %s", dir,
+				s.program.Kind, o.kind),
+		}
 	}
 	if s.program.Kind == program.Draw {
-		return nil, nothing, &usererror.Error{Code: usererror.CodeProgram, Text: dir + " is a program that gives hyperparameters, which is neither trained nor served"}
+		return nil, nothing, &usererror.Error{
+			Code: usererror.CodeProgram,
+			Text: dir + " is a program that gives hyperparameters, which is neither trained nor served",
+		}
 	}
-	if s.settings, err = a.settingsFor(run.Kind(s.program.Kind), filepath.Join(a.cwd, "x"), "", nil, flags); err != nil {
+	if s.settings, err = a.settingsFor(run.Kind(s.program.Kind), filepath.Join(a.cwd, "x"), "", nil,
+		flags); err != nil {
 		return nil, nothing, err
 	}
 	if o.table != "" {
 		file, err := os.Open(o.table)
 		if err != nil {
-			return nil, nothing, &usererror.Error{Code: usererror.CodeTable, Text: fmt.Sprintf("cannot read the table %s: %s", o.table, errors.Unwrap(err))}
+			return nil, nothing, &usererror.Error{
+				Code: usererror.CodeTable, Text: fmt.Sprintf("cannot read the table %s: %s", o.table,
+					errors.Unwrap(err)),
+			}
 		}
 		defer file.Close()
 		if s.table, err = folder.ParseTable(file); err != nil {
-			return nil, nothing, &usererror.Error{Code: usererror.CodeTable, Text: fmt.Sprintf("%s is no table of hyperparameters: %s", o.table, err), Hint: "It has a JSON object on each line."}
+			return nil, nothing, &usererror.Error{
+				Code: usererror.CodeTable, Text: fmt.Sprintf("%s is no table of hyperparameters: %s", o.table, err),
+				Hint: "It has a JSON object on each line.",
+			}
 		}
 	}
 	if err := s.open(ctx, o.python); err != nil {
@@ -155,16 +180,21 @@ func (s *submission) open(ctx context.Context, named string) error {
 		return err
 	}
 	if !newEnough(s.doc.Interpreter.Version) {
-		return &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", python, s.doc.Interpreter.Version), Hint: "Name another: --python PATH."}
+		return &usererror.Error{
+			Code: usererror.CodePython, Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", python,
+				s.doc.Interpreter.Version), Hint: "Name another: --python PATH.",
+		}
 	}
 	s.doc.Interpreter.Path = python // as it was named: a venv's Python is a link
 	s.client, err = s.app.client()
 	return err
 }
 
-// chooseDecorated finds the function under @Train or @Serve in a script with its settings: of the kind and the name that are asked for,
-// else the last under @Train, else the last under @Serve.
-func chooseDecorated(src string, asked run.Kind, flags *pflag.FlagSet) (kind run.Kind, function string, given map[string]string, err error) {
+// chooseDecorated finds the function under @Train or @Serve in a script with its settings: of the kind and the name
+// that are asked for, else the last under @Train, else the last under @Serve.
+func chooseDecorated(
+	src string, asked run.Kind, flags *pflag.FlagSet,
+) (kind run.Kind, function string, given map[string]string, err error) {
 	entries, err := decorator.Find(src)
 	if err != nil {
 		return "", "", nil, err
@@ -173,7 +203,8 @@ func chooseDecorated(src string, asked run.Kind, flags *pflag.FlagSet) (kind run
 	named := flags.Lookup("function").Value.String()
 	for _, e := range entries {
 		k := run.Kind(e.Kind)
-		if asked != "" && k != asked || named != "" && named != e.Function || function != "" && kind == run.Train && k == run.Serve {
+		if asked != "" && k != asked || named != "" && named != e.Function ||
+			function != "" && kind == run.Train && k == run.Serve {
 			continue
 		}
 		kind, function, given = k, e.Function, e.Settings
@@ -208,7 +239,10 @@ func chooseCell(doc *session.Document, asked run.Kind, number int) (kind run.Kin
 		}
 		return "", 0, "", &usererror.Error{Code: usererror.CodeNoCell, Text: doc.Source + " has no " + what, Hint: hint}
 	case seq == 0:
-		return "", 0, "", &usererror.Error{Code: usererror.CodeNoCell, Text: fmt.Sprintf("cell %d of %s is no %s", number, doc.Source, what), Hint: "Those are: " + strings.Join(found, ", ") + "."}
+		return "", 0, "", &usererror.Error{
+			Code: usererror.CodeNoCell, Text: fmt.Sprintf("cell %d of %s is no %s", number, doc.Source, what),
+			Hint: "Those are: " + strings.Join(found, ", ") + ".",
+		}
 	}
 	return kind, seq, line, nil
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/metaml/metaml/internal/talk"
 )
 
-// progress shows a run where a display cannot be replaced: lines of text while it goes on, then the table once, and the failures.
+// progress shows a run where a display cannot be replaced: lines of text while it goes on, then the table once, and the
+// failures.
 type progress struct {
 	peer *talk.Writer
 	// once: nobody waits for the run, and what is displayed later would be lost or stand under another cell.
@@ -26,8 +27,8 @@ type progress struct {
 	failures []*failure
 }
 
-// A line is said each time something has changed, first after a second, later ever more rarely: a run may last for days, and a
-// notebook keeps every line.
+// A line is said each time something has changed, first after a second, later ever more rarely: a run may last for
+// days, and a notebook keeps every line.
 const (
 	firstLine = time.Second
 	rareLine  = time.Minute

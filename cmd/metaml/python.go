@@ -18,8 +18,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// findPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the one beside
-// our own binary, or python3 on PATH.
+// findPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the
+// one beside our own binary, or python3 on PATH.
 func (a *app) findPython(named string) (string, error) {
 	var looked []string
 	try := func(path, why string) (string, bool) {
@@ -38,7 +38,9 @@ func (a *app) findPython(named string) (string, error) {
 		if p, ok := try(named, "--python"); ok {
 			return p, nil
 		}
-		return "", &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("there is no Python at %s, which --python names", named)}
+		return "", &usererror.Error{
+			Code: usererror.CodePython, Text: fmt.Sprintf("there is no Python at %s, which --python names", named),
+		}
 	}
 	candidates := [][2]string{{a.getenv("METAML_PYTHON"), "METAML_PYTHON"}}
 	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
@@ -55,18 +57,22 @@ func (a *app) findPython(named string) (string, error) {
 			return p, nil
 		}
 	}
-	return "", &usererror.Error{Code: usererror.CodePython, Text: "found no Python: looked for " + strings.Join(looked, ", "), Hint: "Name one: --python PATH, or METAML_PYTHON."}
+	return "", &usererror.Error{
+		Code: usererror.CodePython, Text: "found no Python: looked for " + strings.Join(looked, ", "),
+		Hint: "Name one: --python PATH, or METAML_PYTHON.",
+	}
 }
 
-// answering is a short-lived Python that answers questions where there is no live session: it has executed the top level of the
-// program that draws the hyperparameters, if there is one.
+// answering is a short-lived Python that answers questions where there is no live session: it has executed the top
+// level of the program that draws the hyperparameters, if there is one.
 type answering struct {
 	*peer
 	cmd *exec.Cmd
 	in  io.Closer
 }
 
-// startPython starts metaml._session.standalone [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER alone.
+// startPython starts metaml._session.standalone [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER
+// alone.
 func startPython(ctx context.Context, python, folder, cwd string, errOut *os.File) (*answering, error) {
 	module, err := pymodule.Dir()
 	if err != nil {
@@ -98,7 +104,9 @@ func startPython(ctx context.Context, python, folder, cwd string, errOut *os.Fil
 func (p *answering) ask(ctx context.Context, question talk.Need) (talk.FromModule, error) {
 	have, err := p.peer.ask(ctx, question)
 	if errors.Is(err, talk.ErrClosed) {
-		return have, &usererror.Error{Code: usererror.CodePython, Text: p.cmd.Path + " ended before it answered; what it said stands above"}
+		return have, &usererror.Error{
+			Code: usererror.CodePython, Text: p.cmd.Path + " ended before it answered; what it said stands above",
+		}
 	}
 	return have, err
 }
@@ -130,7 +138,9 @@ func interpreterOf(ctx context.Context, python string) (session.Interpreter, err
 	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
 	out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask)...).Output()
 	if err != nil {
-		return session.Interpreter{}, &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("%s does not run: %s", python, err)}
+		return session.Interpreter{}, &usererror.Error{
+			Code: usererror.CodePython, Text: fmt.Sprintf("%s does not run: %s", python, err),
+		}
 	}
 	var i session.Interpreter
 	if err := json.Unmarshal(out, &i); err != nil {

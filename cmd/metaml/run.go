@@ -31,9 +31,10 @@ type runOptions struct {
 func runCommand(a *app) *cobra.Command {
 	var o runOptions
 	c := &cobra.Command{
-		Use:   "run NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
-		Short: "Run the %%train or %%serve cell of a notebook, the @Train or @Serve function of a script, or a program folder",
-		Args:  cobra.MaximumNArgs(1),
+		Use: "run NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
+		Short: "Run the %%train or %%serve cell of a notebook, the @Train or @Serve function of a script, or a " +
+			"program folder",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.session != "" {
 				return a.conversation(cmd.Context(), o.render, false)
@@ -54,7 +55,8 @@ func planCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
 		Short: "Show what would run: the slice, the table, the settings, the threads; start no trial",
-		Long: "Show what would run: the slice, the table, the settings, the threads. No trial and no server is started. Where the cell names hyperparameters\n" +
+		Long: "Show what would run: the slice, the table, the settings, the threads. No trial and no server is " +
+			"started. Where the cell names hyperparameters\n" +
 			"they are drawn, which executes the code that makes them; nothing else of the file is executed.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -74,12 +76,17 @@ func planCommand(a *app) *cobra.Command {
 }
 
 func fileFlags(c *cobra.Command, o *runOptions) {
-	c.Flags().IntVar(&o.cell, "cell", 0, "number of the %%train or %%serve cell, [N] or its place among the code cells where they have none; without it the last %%train cell, else the last %%serve cell")
-	c.Flags().StringVar(&o.python, "python", "", "the Python that runs it; without it the one of the active environment")
+	c.Flags().IntVar(&o.cell, "cell", 0,
+		"number of the %%train or %%serve cell, [N] or its place among the code cells where they have none; without "+
+			"it the last %%train cell, else the last %%serve cell")
+	c.Flags().StringVar(&o.python, "python", "",
+		"the Python that runs it; without it the one of the active environment")
 	c.Flags().StringVar(&o.table, "table", "", "hyperparameters, a JSON object a line, for a program folder")
-	c.Flags().StringVar(&o.kind, "kind", "", "train or serve; without it what the cell, the decorator or the program folder says, else train")
+	c.Flags().StringVar(&o.kind, "kind", "",
+		"train or serve; without it what the cell, the decorator or the program folder says, else train")
 	settingFlags(c.Flags())
-	c.Flags().StringVar(&o.session, "session", "", "read a session document from here (-), as the kernel and the module do")
+	c.Flags().StringVar(&o.session, "session", "",
+		"read a session document from here (-), as the kernel and the module do")
 	c.Flags().BoolVar(&o.render, "render", false, "answer with display bundles")
 	for _, name := range []string{"session", "render"} {
 		_ = c.Flags().MarkHidden(name) // it exists: just defined
@@ -143,7 +150,9 @@ func flagNames(c *cobra.Command) []string {
 
 func oneFile(cmd *cobra.Command, args []string) (string, error) {
 	if len(args) == 0 {
-		return "", usageError{fmt.Errorf("%s needs a notebook, a script or a program folder: metaml %s", cmd.Name(), cmd.Use)}
+		return "", usageError{
+			fmt.Errorf("%s needs a notebook, a script or a program folder: metaml %s", cmd.Name(), cmd.Use),
+		}
 	}
 	return args[0], nil
 }
@@ -168,9 +177,11 @@ func (a *app) runFile(ctx context.Context, file string, o runOptions, flags *pfl
 	return a.show(ctx, s.client, submitted.Spec, planNotes(plan, submitted), interruptMeans(s.settings))
 }
 
-// planned prepares and plans what is in a file. The returned function removes what that needed; it may be called twice. Until then an
-// interrupt ends the planning, or does nothing.
-func (a *app) planned(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) (*submission, *deployer.Plan, func(), error) {
+// planned prepares and plans what is in a file. The returned function removes what that needed; it may be called twice.
+// Until then an interrupt ends the planning, or does nothing.
+func (a *app) planned(
+	ctx context.Context, file string, o runOptions, flags *pflag.FlagSet,
+) (*submission, *deployer.Plan, func(), error) {
 	all := ctx
 	ctx, uncaught := signal.NotifyContext(ctx, os.Interrupt)
 	interrupted := func(err error) error {
@@ -195,7 +206,9 @@ func (a *app) planned(ctx context.Context, file string, o runOptions, flags *pfl
 }
 
 // settingsFor resolves the settings of a file: its own cell's line below the command line's.
-func (a *app) settingsFor(kind run.Kind, file, line string, decorated map[string]string, flags *pflag.FlagSet) (*settings.Resolved, error) {
+func (a *app) settingsFor(
+	kind run.Kind, file, line string, decorated map[string]string, flags *pflag.FlagSet,
+) (*settings.Resolved, error) {
 	given, err := settings.ParseLine(kind, line)
 	if err != nil && !errors.Is(err, settings.ErrHelp) {
 		return nil, err
@@ -205,7 +218,8 @@ func (a *app) settingsFor(kind run.Kind, file, line string, decorated map[string
 		return nil, err
 	}
 	resolved, err := settings.Resolve(kind, settings.Sources{
-		Line: typed, Typed: settings.FromCommand, Cell: given, Decorator: decorated, Environ: a.environ, File: settings.FindFile(filepath.Dir(file)),
+		Line: typed, Typed: settings.FromCommand, Cell: given, Decorator: decorated, Environ: a.environ,
+		File: settings.FindFile(filepath.Dir(file)),
 	})
 	if err != nil {
 		return nil, err

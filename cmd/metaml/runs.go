@@ -59,7 +59,8 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 			continue
 		}
 		if l.Spec.Kind == run.Serve {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), workersOf(l), addressOf(l), prose.Duration(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), workersOf(l), addressOf(l),
+				prose.Duration(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
 			continue
 		}
 		c := l.State.Count()
@@ -72,9 +73,11 @@ func printRuns(w io.Writer, listed []run.Listed, now time.Time) error {
 		}
 		best := ""
 		if o, i, err := decided(l.State); err == nil {
-			best = fmt.Sprintf("%s %s (%d)", view.OneLine(o.Metric), view.Number(l.State.Trials[i].Metrics[o.Metric]), i)
+			best = fmt.Sprintf("%s %s (%d)", view.OneLine(o.Metric),
+				view.Number(l.State.Trials[i].Metrics[o.Metric]), i)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), trials, best, prose.Duration(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s ago\t%s\n", l.Spec.Name, stateWord(l), trials, best,
+			prose.Duration(now.Sub(l.Spec.Created)), view.OneLine(deployer.SourceName(l.Spec)))
 	}
 	return table.Flush()
 }
@@ -194,7 +197,11 @@ func printRunsJSON(w io.Writer, client *deployer.Client, listed []run.Listed) er
 	out := make([]runJSON, 0, len(listed))
 	for i := range listed {
 		l := &listed[i]
-		j := runJSON{Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Ready: l.Answers(), Series: l.Spec.Series, Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source, Record: recordOf(client, l)}
+		j := runJSON{
+			Name: l.Spec.Name, Kind: l.Spec.Kind, URL: addressOf(l), Ready: l.Answers(), Series: l.Spec.Series,
+			Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source,
+			Record: recordOf(client, l),
+		}
 		if l.State != nil {
 			c := l.State.Count()
 			j.State, j.Reason, j.Trials, j.Done = l.State.Phase, l.State.Reason, len(l.State.Trials), c.Completed()

@@ -33,7 +33,9 @@ func (b *bundles) show(t drawing) error {
 	}
 	update := b.open
 	b.shown, b.open = html, true
-	return b.peer.Send(talk.Display{Bundle: map[string]string{"text/html": html, "text/plain": t.Text()}, DisplayID: b.id, Update: update})
+	return b.peer.Send(talk.Display{
+		Bundle: map[string]string{"text/html": html, "text/plain": t.Text()}, DisplayID: b.id, Update: update,
+	})
 }
 
 func bundle(d drawing) map[string]string {

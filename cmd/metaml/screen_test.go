@@ -42,7 +42,11 @@ func TestATerminalIsRedrawnInPlace(t *testing.T) {
 func TestAPipeGetsALineForEachChange(t *testing.T) {
 	var out bytes.Buffer
 	l := &lines{out: &out}
-	for _, phases := range [][]run.Phase{{run.Running, run.Pending}, {run.Running, run.Pending}, {run.Succeeded, run.Running}} {
+	for _, phases := range [][]run.Phase{
+		{run.Running, run.Pending},
+		{run.Running, run.Pending},
+		{run.Succeeded, run.Running},
+	} {
 		if err := l.show(tableOf(t, phases...)); err != nil {
 			t.Fatal(err)
 		}

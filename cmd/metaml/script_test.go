@@ -20,11 +20,12 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"metaml": func() { os.Exit(mainCode()) }})
 }
 
-// TestScripts runs testdata/script: each is a person at a shell. A script has a home folder of its own; runs that it leaves
-// behind are stopped at its end.
+// TestScripts runs testdata/script: each is a person at a shell. A script has a home folder of its own; runs that it
+// leaves behind are stopped at its end.
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../metaml-agent", "../metaml-kernel", "../metaml-nbconvert")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../metaml-agent", "../metaml-kernel",
+		"../metaml-nbconvert")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the other programs: %v\n%s", err, out)
 	}
@@ -49,7 +50,8 @@ func TestScripts(t *testing.T) {
 
 // waitFor waits until a file is there.
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // it waits for a state
+	//nolint:forbidigo // it waits for a state
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
 			return
 		}
@@ -59,7 +61,8 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 
 // waitNote waits until a run has a note, and leaves what `metaml show --json` says of it as the output of a command.
 func waitNote(ts *testscript.TestScript, _ bool, args []string) {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // it waits for a state
+	//nolint:forbidigo // it waits for a state
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		ts.Check(ts.Exec("metaml", "show", args[0], "--json"))
 		if strings.Contains(ts.ReadFile("stdout"), "--notify failed: exit status 3: cannot reach it") {
 			return
@@ -68,8 +71,8 @@ func waitNote(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s never had that note", args[0])
 }
 
-// signalIt sends a signal to the monitor, the front, or both ("all") of a server, at once: signal KILL all serve-1. It waits for
-// the end of what is killed.
+// signalIt sends a signal to the monitor, the front, or both ("all") of a server, at once: signal KILL all serve-1. It
+// waits for the end of what is killed.
 func signalIt(ts *testscript.TestScript, _ bool, args []string) {
 	name, which, folder := args[0], args[1], filepath.Join(ts.Getenv("XDG_DATA_HOME"), "metaml", "runs", args[2])
 	number := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}[name]

@@ -26,10 +26,13 @@ type waited struct {
 	detached    bool
 }
 
-// awaitServer shows a revision of a server until it is ready, or never will be. Ready is what was told of it after we came, or what
-// answers when it is asked; what is dead is started again by following it. asks delivers interrupts, which give the revision up:
-// one that would replace another leaves that one alone.
-func awaitServer(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, s screen, asks <-chan ask) (waited, error) {
+// awaitServer shows a revision of a server until it is ready, or never will be. Ready is what was told of it after we
+// came, or what answers when it is asked; what is dead is started again by following it. asks delivers interrupts,
+// which give the revision up: one that would replace another leaves that one alone.
+func awaitServer(
+	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string, s screen,
+	asks <-chan ask,
+) (waited, error) {
 	listed, err := client.Runs.Load(ctx, spec.Name)
 	if err != nil {
 		return waited{}, err
@@ -119,7 +122,8 @@ func awaitServer(ctx context.Context, client *deployer.Client, spec run.Spec, re
 	}
 }
 
-// looked gives the revision of a server that somebody who looks at it wants to see: the newest, unless that failed and another answers.
+// looked gives the revision of a server that somebody who looks at it wants to see: the newest, unless that failed and
+// another answers.
 func looked(client *deployer.Client, l *run.Listed) run.Spec {
 	s := l.State.Server
 	if s == nil || s.Revision == 0 || s.Failed == nil || s.Failed.Revision < l.Spec.Server.Revision {
@@ -147,17 +151,24 @@ func serverOutcome(w waited, spec run.Spec) *ending {
 	case w.ready:
 		return nil
 	case w.detached:
-		return &ending{name: "Detached", text: fmt.Sprintf("%s goes on starting; `%%metaml attach %s` shows it, `%%metaml stop %s` stops it", spec.Name, spec.Name, spec.Name)}
+		return &ending{
+			name: "Detached",
+			text: fmt.Sprintf("%s goes on starting; `%%metaml attach %s` shows it, `%%metaml stop %s` stops it",
+				spec.Name, spec.Name, spec.Name),
+		}
 	case w.interrupted:
 		text := spec.Name + " was given up before it was ready"
 		if w.state.Server.Answering() > 0 {
-			text = fmt.Sprintf("revision %d of %s was given up; revision %d goes on answering", spec.Server.Revision, spec.Name, w.state.Server.Revision)
+			text = fmt.Sprintf("revision %d of %s was given up; revision %d goes on answering", spec.Server.Revision,
+				spec.Name, w.state.Server.Revision)
 		}
 		return &ending{name: "KeyboardInterrupt", text: text}
 	case w.state.Phase == run.Stopped:
 		return &ending{name: "Stopped", text: spec.Name + " was stopped"}
 	}
-	e := &ending{name: "ServerFailed", text: fmt.Sprintf("%s: %s", spec.Name, view.ServerCause(w.state, spec.Server.Revision))}
+	e := &ending{
+		name: "ServerFailed", text: fmt.Sprintf("%s: %s", spec.Name, view.ServerCause(w.state, spec.Server.Revision)),
+	}
 	if n := w.state.Server.Revision; n > 0 && !w.state.Phase.Final() {
 		e.text += fmt.Sprintf("; revision %d goes on answering", n)
 	}
@@ -198,7 +209,8 @@ func resolveModel(ctx context.Context, client *deployer.Client, python answers, 
 
 const nameARun = "Name a run (metaml runs lists them), or last."
 
-// noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody here has.
+// noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody
+// here has.
 func noModel(err error, asked, hint string, variable bool) error {
 	var user *usererror.Error
 	if !errors.As(err, &user) || user.Code != "not-found" {
@@ -217,9 +229,17 @@ func resolveExample(ctx context.Context, python answers, text string) (string, e
 	case text == "" || json.Valid([]byte(text)):
 		return text, nil
 	case !identifier.MatchString(text):
-		return "", &usererror.Error{Code: usererror.CodeExample, Text: fmt.Sprintf("--example takes an input as JSON or the name of a variable, not %s", prose.Shorten(text, 60)), Hint: `In the cell, JSON needs quotes around it: --example '{"a": [1, 2]}'.`}
+		return "", &usererror.Error{
+			Code: usererror.CodeExample,
+			Text: fmt.Sprintf("--example takes an input as JSON or the name of a variable, not %s",
+				prose.Shorten(text, 60)), Hint: `In the cell, JSON needs quotes around it: --example '{"a": [1, 2]}'.`,
+		}
 	case python == nil:
-		return "", &usererror.Error{Code: usererror.CodeExample, Text: fmt.Sprintf("--example %s is a variable, and there is no session that has it", text), Hint: "Give the input as JSON."}
+		return "", &usererror.Error{
+			Code: usererror.CodeExample,
+			Text: fmt.Sprintf("--example %s is a variable, and there is no session that has it", text),
+			Hint: "Give the input as JSON.",
+		}
 	}
 	have, err := python.ask(ctx, talk.Need{JSON: text})
 	if err != nil {
@@ -232,7 +252,9 @@ func resolveExample(ctx context.Context, python answers, text string) (string, e
 }
 
 // serve shows a server until it is ready, on the standard error stream, and answers with the exit code's error.
-func (a *app) serve(ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string) error {
+func (a *app) serve(
+	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string,
+) error {
 	asks, stop := interrupts(ctx)
 	defer stop()
 	w, err := awaitServer(ctx, client, spec, remarks, interrupt, newScreen(a, a.err), asks)

@@ -32,7 +32,9 @@ func settingsCommand(a *app) *cobra.Command {
 			if kind != string(run.Train) && kind != string(run.Serve) {
 				return usageError{errors.New("--kind takes train or serve")}
 			}
-			r, err := settings.Resolve(run.Kind(kind), settings.Sources{Environ: a.environ, File: settings.FindFile(a.cwd)})
+			r, err := settings.Resolve(run.Kind(kind), settings.Sources{
+				Environ: a.environ, File: settings.FindFile(a.cwd),
+			})
 			if err != nil {
 				return err
 			}
@@ -43,7 +45,9 @@ func settingsCommand(a *app) *cobra.Command {
 				var out []settingJSON
 				for _, d := range settings.Of(r.Kind) {
 					v := r.Values[d.Name]
-					out = append(out, settingJSON{Def: d, Flag: "--" + d.Flag(), Variable: d.Variable(), Current: v.Text, Origin: v.Origin})
+					out = append(out, settingJSON{
+						Def: d, Flag: "--" + d.Flag(), Variable: d.Variable(), Current: v.Text, Origin: v.Origin,
+					})
 				}
 				return printJSON(a.out, out)
 			}

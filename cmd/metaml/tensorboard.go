@@ -19,7 +19,8 @@ import (
 func tensorboardCommand(a *app) *cobra.Command {
 	var port int
 	c := &cobra.Command{
-		Use: "tensorboard [RUN]", Short: "Show a run's TensorBoard; for a run that goes on with one, say where it is", Args: cobra.MaximumNArgs(1),
+		Use: "tensorboard [RUN]", Short: "Show a run's TensorBoard; for a run that goes on with one, say where it is",
+		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, listed, err := a.load(cmd.Context(), args)
@@ -27,7 +28,9 @@ func tensorboardCommand(a *app) *cobra.Command {
 				return err
 			}
 			if listed.Spec.Kind == run.Serve {
-				refused := &usererror.Error{Code: usererror.CodeTensorboard, Text: listed.Spec.Name + " is a server, and has no TensorBoard"}
+				refused := &usererror.Error{
+					Code: usererror.CodeTensorboard, Text: listed.Spec.Name + " is a server, and has no TensorBoard",
+				}
 				if u, err := url.Parse(addressOf(&listed)); err == nil && u.Host != "" {
 					refused.Hint = "its figures are at http://" + u.Host + "/metrics"
 				}
@@ -44,8 +47,12 @@ func tensorboardCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			if err := exec.CommandContext(cmd.Context(), python, pymodule.RunCode("import tensorboard")...).Run(); err != nil {
-				return &usererror.Error{Code: usererror.CodeTensorboard, Text: "TensorBoard is not installed for " + python, Hint: python + " -m pip install tensorboard"}
+			if err := exec.CommandContext(cmd.Context(), python,
+				pymodule.RunCode("import tensorboard")...).Run(); err != nil {
+				return &usererror.Error{
+					Code: usererror.CodeTensorboard, Text: "TensorBoard is not installed for " + python,
+					Hint: python + " -m pip install tensorboard",
+				}
 			}
 			// In our place, so that it ends with whoever ends us, however.
 			argv := append([]string{python}, pymodule.RunTensorBoard(filepath.Join(string(of), "trials"), port)...)

@@ -8,8 +8,8 @@ import (
 	"github.com/metaml/metaml/deployer/view"
 )
 
-// verdict says in one sentence why a run failed, with true numbers: trials may have succeeded all the same, when it ended for a
-// reason of its own or some could not be run. The trial is the one that it names, nil if none failed.
+// verdict says in one sentence why a run failed, with true numbers: trials may have succeeded all the same, when it
+// ended for a reason of its own or some could not be run. The trial is the one that it names, nil if none failed.
 func verdict(s *run.State, name string) (text string, named *run.Trial) {
 	named = telling(s)
 	if named == nil {

@@ -10,7 +10,9 @@ import (
 func TestTheVerdictCountsRight(t *testing.T) {
 	t.Parallel()
 	ok := run.Trial{Phase: run.Succeeded}
-	raised := run.Trial{Phase: run.Failed, Reason: run.ReasonException, Error: &run.Error{Type: "ValueError", Text: "no"}}
+	raised := run.Trial{
+		Phase: run.Failed, Reason: run.ReasonException, Error: &run.Error{Type: "ValueError", Text: "no"},
+	}
 	full := run.Trial{Phase: run.Failed, Reason: run.ReasonDisk, Error: &run.Error{Type: "OSError", Text: "no space"}}
 	cut := run.Trial{Phase: run.Failed, Reason: run.ReasonDisk}
 	lost := run.Trial{Phase: run.Failed, Reason: run.ReasonLost}
@@ -26,11 +28,28 @@ func TestTheVerdictCountsRight(t *testing.T) {
 		{[]run.Trial{raised, raised}, "", "all 2 trials of a-1 failed; trial 0: ValueError: no"},
 		{[]run.Trial{raised}, "", "the trial of a-1 failed: ValueError: no"},
 		{[]run.Trial{program, program}, "", "the program of a-1 could not be loaded: NameError: x"},
-		{[]run.Trial{ok, cut, full, pending}, space, "2 of 4 trials of a-1 failed, 1 succeeded, 1 never ended; trial 2: OSError: no space; " + space},
+		{
+			[]run.Trial{ok, cut, full, pending},
+			space,
+			"2 of 4 trials of a-1 failed, 1 succeeded, 1 never ended; trial 2: OSError: no space; " + space,
+		},
 		{[]run.Trial{ok, ok, pending}, space, "a-1 failed: " + space + ", 2 succeeded, 1 never ended"},
-		{[]run.Trial{ok, raised, unrun, stopped}, "", "2 of 4 trials of a-1 failed, 1 succeeded, 1 stopped; trial 2: no more processes; metaml resume a-1 goes on"},
-		{[]run.Trial{raised, lost, ok}, "", "2 of 3 trials of a-1 failed, 1 succeeded; trial 1: its process was lost; metaml resume a-1 goes on"},
-		{[]run.Trial{lost, lost}, "", "all 2 trials of a-1 failed; trial 0: its process was lost; metaml resume a-1 goes on"},
+		{
+			[]run.Trial{ok, raised, unrun, stopped},
+			"",
+			"2 of 4 trials of a-1 failed, 1 succeeded, 1 stopped; trial 2: no more processes; metaml resume a-1 goes " +
+				"on",
+		},
+		{
+			[]run.Trial{raised, lost, ok},
+			"",
+			"2 of 3 trials of a-1 failed, 1 succeeded; trial 1: its process was lost; metaml resume a-1 goes on",
+		},
+		{
+			[]run.Trial{lost, lost},
+			"",
+			"all 2 trials of a-1 failed; trial 0: its process was lost; metaml resume a-1 goes on",
+		},
 	} {
 		for i := range c.trials {
 			c.trials[i].Index = i

@@ -15,9 +15,13 @@ func versionCommand(a *app) *cobra.Command {
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if asJSON {
-				return printJSON(a.out, map[string]string{"version": metaml.Version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+				return printJSON(a.out, map[string]string{
+					"version": metaml.Version(), "go": runtime.Version(),
+					"platform": runtime.GOOS + "/" + runtime.GOARCH,
+				})
 			}
-			_, err := fmt.Fprintf(a.out, "metaml %s (%s, %s/%s)\n", metaml.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(a.out, "metaml %s (%s, %s/%s)\n", metaml.Version(), runtime.Version(), runtime.GOOS,
+				runtime.GOARCH)
 			return err
 		},
 	}

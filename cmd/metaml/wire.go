@@ -95,7 +95,10 @@ func (p *peer) ask(ctx context.Context, question talk.Need) (talk.FromModule, er
 			continue
 		}
 		if e := answer.Error; e != nil {
-			return talk.FromModule{}, &refusal{user: &usererror.Error{Code: usererror.Code(e.Code), Text: e.Text, Hint: e.Hint}, traceback: e.Traceback}
+			return talk.FromModule{}, &refusal{
+				user:      &usererror.Error{Code: usererror.Code(e.Code), Text: e.Text, Hint: e.Hint},
+				traceback: e.Traceback,
+			}
 		}
 		return answer, nil
 	}

@@ -1,6 +1,6 @@
 // Package decorator reads MetaML's decorators in the text of a script, `@Train(settings={…}, package={…})`, so that
-// `metaml run SCRIPT.py` does what `python SCRIPT.py` does, without executing it. Settings that are literals, names or calls
-// without arguments can be read so; what is computed is refused.
+// `metaml run SCRIPT.py` does what `python SCRIPT.py` does, without executing it. Settings that are literals, names or
+// calls without arguments can be read so; what is computed is refused.
 //
 // Read [Find] first. It may import the converter's syntax and complaint.
 package decorator
@@ -25,8 +25,8 @@ type Entry struct {
 // kinds are the decorators that make an entry.
 var kinds = map[string]string{"Train": "train", "Serve": "serve"}
 
-// Find gives the decorated functions at the top level of a script, in order. A setting that cannot be read without executing the
-// script is a *usererror.Error.
+// Find gives the decorated functions at the top level of a script, in order. A setting that cannot be read without
+// executing the script is a *usererror.Error.
 func Find(src string) ([]Entry, error) {
 	tree, err := syntax.Parse(src)
 	if err != nil {
@@ -164,7 +164,8 @@ func (e *Entry) set(name string, v *syntax.Node, prefix string) error {
 }
 
 func (e *Entry) computed(n *syntax.Node, what string) error {
-	return usererror.At(usererror.CodeDecorator, 1, n.Row+1, "the decorator of %s has %q as something that is only known when the script runs", e.Function, what).
+	return usererror.At(usererror.CodeDecorator, 1, n.Row+1,
+		"the decorator of %s has %q as something that is only known when the script runs", e.Function, what).
 		With("Run the script itself: python SCRIPT.py.")
 }
 
@@ -211,7 +212,8 @@ func asJSON(n *syntax.Node) (string, bool) {
 		f, err := strconv.ParseFloat(text, 64)
 		return strconv.FormatFloat(f, 'g', -1, 64), err == nil
 	case "unary_operator":
-		if a := n.Child("argument"); a != nil && strings.HasPrefix(n.Text(), "-") && (a.Kind == "integer" || a.Kind == "float") {
+		if a := n.Child("argument"); a != nil && strings.HasPrefix(n.Text(), "-") &&
+			(a.Kind == "integer" || a.Kind == "float") {
 			text, ok := asJSON(a)
 			return "-" + text, ok
 		}

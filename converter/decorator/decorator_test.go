@@ -13,16 +13,30 @@ import (
 func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
 	for src, want := range map[string][]decorator.Entry{
 		"def f(): pass": nil,
-		"from metaml import Train\n\n@Train\ndef f(): pass": {{Function: "f", Kind: "train", Line: 3, Settings: map[string]string{}}},
-		"import metaml as mm\n@mm.Train(settings={'parallelism': 4, 'hyper_parameters': draw(), 'tensorboard': True}, package={'name': 'x', 'publish': False})\n@other\ndef f(a): pass": {
-			{Function: "f", Kind: "train", Line: 2, Settings: map[string]string{"parallelism": "4", "hyper_parameters": "draw", "tensorboard": "true", "package.name": "x", "package.publish": "false"}},
+		"from metaml import Train\n\n@Train\ndef f(): pass": {
+			{Function: "f", Kind: "train", Line: 3, Settings: map[string]string{}},
 		},
-		"from metaml import Serve as S, Train as T\n@S({'url': \"/p\"})\ndef g(x): pass\n@T({'with': ['a', 'b']})\ndef f(): pass": {
+		"import metaml as mm\n@mm.Train(settings={'parallelism': 4, 'hyper_parameters': draw(), 'tensorboard': " +
+			"True}, package={'name': 'x', 'publish': False})\n@other\ndef f(a): pass": {
+			{
+				Function: "f", Kind: "train", Line: 2, Settings: map[string]string{
+					"parallelism": "4", "hyper_parameters": "draw", "tensorboard": "true", "package.name": "x",
+					"package.publish": "false",
+				},
+			},
+		},
+		"from metaml import Serve as S, Train as T\n@S({'url': \"/p\"})\ndef g(x): pass\n@T({'with': ['a', " +
+			"'b']})\ndef f(): pass": {
 			{Function: "g", Kind: "serve", Line: 2, Settings: map[string]string{"url": "/p"}},
 			{Function: "f", Kind: "train", Line: 4, Settings: map[string]string{"with": "a,b"}},
 		},
-		"from metaml import Serve\n@Serve(settings={'url': '/p'}, port=8080, example=[1, {'a': None}])\ndef f(x): pass": {
-			{Function: "f", Kind: "serve", Line: 2, Settings: map[string]string{"url": "/p", "port": "8080", "example": `[1,{"a":null}]`}},
+		"from metaml import Serve\n@Serve(settings={'url': '/p'}, port=8080, example=[1, {'a': None}])\ndef f(x): " +
+			"pass": {
+			{
+				Function: "f", Kind: "serve", Line: 2, Settings: map[string]string{
+					"url": "/p", "port": "8080", "example": `[1,{"a":null}]`,
+				},
+			},
 		},
 		"from elsewhere import Train\n@Train\ndef f(): pass": nil,
 		"def f(:": nil,
@@ -47,7 +61,8 @@ func TestAnExampleBecomesJSON(t *testing.T) {
 		`sample`:        `sample`,
 		`{'a': sample}`: "", `[f()]`: "", `{1: 2}`: "", `[b'x']`: "", `[~1]`: "", `{**a}`: "",
 	} {
-		entries, err := decorator.Find("from metaml import Serve\n@Serve(settings={'example': " + src + "})\ndef f(x): pass")
+		entries, err := decorator.Find("from metaml import Serve\n@Serve(settings={'example': " + src +
+			"})\ndef f(x): pass")
 		if want == "" {
 			if err == nil {
 				t.Errorf("%s: %+v", src, entries)
@@ -63,7 +78,8 @@ func TestAnExampleBecomesJSON(t *testing.T) {
 func TestWhatIsComputedIsRefused(t *testing.T) {
 	_, err := decorator.Find("from metaml import Train\n@Train(settings={'parallelism': cores() * 2})\ndef f(): pass")
 	var c *usererror.Error
-	if !errors.As(err, &c) || c.Line != 2 || c.Text != `the decorator of f has "parallelism" as something that is only known when the script runs` {
+	if !errors.As(err, &c) || c.Line != 2 ||
+		c.Text != `the decorator of f has "parallelism" as something that is only known when the script runs` {
 		t.Errorf("got %v", err)
 	}
 }

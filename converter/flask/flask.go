@@ -1,9 +1,10 @@
-// Package flask writes the function of a serving cell as one plain Flask application, which needs nothing of MetaML: the statements of
-// its slice as a person would have them in a file, and below them what the server does for it otherwise, as far as the function needs it.
+// Package flask writes the function of a serving cell as one plain Flask application, which needs nothing of MetaML:
+// the statements of its slice as a person would have them in a file, and below them what the server does for it
+// otherwise, as far as the function needs it.
 //
-// Read [Application] first. kinds.go reads annotations, returns.go what the function gives; imports.go and ours.go rewrite the notebook's
-// statements, parts.go has the Python that is added. docs/internals/slicing.md says what the application is, and what
-// it is not.
+// Read [Application] first. kinds.go reads annotations, returns.go what the function gives; imports.go and ours.go
+// rewrite the notebook's statements, parts.go has the Python that is added. docs/internals/slicing.md says what the
+// application is, and what it is not.
 //
 // It may import the converter's slice, session, syntax, token and complaint.
 package flask
@@ -101,7 +102,8 @@ func (w *writer) parse() error {
 		w.nodes = append(w.nodes, tree)
 		if slices.Contains(st.Defines, w.s.Entry.Name) {
 			tree.Root.Walk(func(n *syntax.Node) bool {
-				if n.Kind == "function_definition" && n.Child("name") != nil && n.Child("name").Text() == w.s.Entry.Name {
+				if n.Kind == "function_definition" && n.Child("name") != nil &&
+					n.Child("name").Text() == w.s.Entry.Name {
 					w.def = n
 				}
 				return n.Kind != "class_definition"
@@ -109,7 +111,8 @@ func (w *writer) parse() error {
 		}
 	}
 	if w.def == nil {
-		return usererror.At(usererror.CodeExport, w.s.Entry.Cell, w.s.Entry.Line, "`%s` is not written as a function", w.s.Entry.Name)
+		return usererror.At(usererror.CodeExport, w.s.Entry.Cell, w.s.Entry.Line, "`%s` is not written as a function",
+			w.s.Entry.Name)
 	}
 	return nil
 }
@@ -118,36 +121,48 @@ func (w *writer) parse() error {
 func (w *writer) refuse() error {
 	e := w.s.Entry
 	if strings.Contains(w.o.Path, "{") {
-		return usererror.At(usererror.CodeExport, e.Cell, e.Line, "--url %s has a parameter of %s, which the application would not take from there", w.o.Path, e.Name).
+		return usererror.At(usererror.CodeExport, e.Cell, e.Line,
+			"--url %s has a parameter of %s, which the application would not take from there", w.o.Path, e.Name).
 			With("Give it a path without braces.")
 	}
 	for _, p := range e.Parameters {
 		if p.Kind == slicer.Positional && len(e.Parameters) > 1 {
-			return usererror.At(usererror.CodeExport, e.Cell, e.Line, "parameter %s of %s has no name for callers (it stands before a /), and its value comes by name", p.Name, e.Name).
+			return usererror.At(usererror.CodeExport, e.Cell, e.Line,
+				"parameter %s of %s has no name for callers (it stands before a /), and its value comes by "+
+					"name", p.Name, e.Name).
 				With("Leave out the / in the parameters of %s.", e.Name)
 		}
 	}
 	switch named := w.parameters(); {
 	case len(named) == 0 && !w.more():
-		return usererror.At(usererror.CodeExport, e.Cell, e.Line, "%s has no parameters, and a request has to go somewhere", e.Name).With("Write def %s(input):", e.Name)
+		return usererror.At(usererror.CodeExport, e.Cell, e.Line,
+			"%s has no parameters, and a request has to go somewhere", e.Name).With("Write def %s(input):", e.Name)
 	case w.o.Batch && (len(named) != 1 || w.more()):
-		return usererror.At(usererror.CodeExport, e.Cell, e.Line, "%s has %d parameters, and with --batch a function gets one list of inputs", e.Name, len(named)).
+		return usererror.At(usererror.CodeExport, e.Cell, e.Line,
+			"%s has %d parameters, and with --batch a function gets one list of inputs", e.Name, len(named)).
 			With("Write def %s(inputs):, where each input is an object.", e.Name)
 	case w.o.Batch && e.IsGenerator:
-		return usererror.At(usererror.CodeExport, e.Cell, e.Line, "%s is a generator, which answers one input, and has --batch", e.Name).With("Leave out --batch, or return a list.")
+		return usererror.At(usererror.CodeExport, e.Cell, e.Line,
+			"%s is a generator, which answers one input, and has "+
+				"--batch", e.Name).With("Leave out --batch, or return a list.")
 	}
 	for _, st := range w.s.Statements {
 		if st.Await {
-			return usererror.At(usererror.CodeExport, st.Cell, st.Line, "%s awaits outside of a function (%s), and a Flask application has no loop for that", w.place(st), first(st.Text)).
+			return usererror.At(usererror.CodeExport, st.Cell, st.Line,
+				"%s awaits outside of a function (%s), and a Flask application has no loop for "+
+					"that", w.place(st), first(st.Text)).
 				With("Do it inside of the function.")
 		}
 	}
 	for name := range w.s.Carried {
-		return usererror.At(usererror.CodeExport, 0, 0, "the model's classes use %s, whose value was shipped to the training with --with, and one file cannot hold it", name).
+		return usererror.At(usererror.CodeExport, 0, 0,
+			"the model's classes use %s, whose value was shipped to the training with --with, and one file cannot "+
+				"hold it", name).
 			With("Define it in a cell.")
 	}
 	for _, name := range w.s.With {
-		return usererror.At(usererror.CodeExport, 0, 0, "%s is shipped by value, and one file cannot hold it", name).With("Define it in a cell.")
+		return usererror.At(usererror.CodeExport, 0, 0, "%s is shipped by value, and one file cannot hold it",
+			name).With("Define it in a cell.")
 	}
 	return nil
 }
@@ -161,7 +176,9 @@ func (w *writer) parameters() []slicer.Parameter {
 
 // more says that the function takes any further fields.
 func (w *writer) more() bool {
-	return slices.ContainsFunc(w.s.Entry.Parameters, func(p slicer.Parameter) bool { return p.Kind == slicer.VarKeyword })
+	return slices.ContainsFunc(w.s.Entry.Parameters, func(p slicer.Parameter) bool {
+		return p.Kind == slicer.VarKeyword
+	})
 }
 
 // single says that the function gets the whole input as its one argument.
@@ -285,7 +302,8 @@ func (w *writer) head() string {
 	slices.Sort(needs)
 	about := []string{"It imports " + prose.List(needs) + "."}
 	if w.ours.used["model"] {
-		about = append(about, "The environment variable MODEL names the folder of the model's files; else it is ./model.")
+		about = append(about,
+			"The environment variable MODEL names the folder of the model's files; else it is ./model.")
 	}
 	about = append(about, "One process answers one request at a time.")
 	module := strings.TrimSuffix(file, ".py")

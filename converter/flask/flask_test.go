@@ -209,7 +209,8 @@ class Rose(Flower):
 def f(rose: Rose):
     return rose`, flask.Options{}, []request{
 			post(`{"width": 2}`, `{"width": 2.0, "thorns": 0}`), get("width=3", `{"width": 3.0, "thorns": 0}`),
-			bad(422, `{"width": -1, "thorns": "x"}`, `{"error": "width: Input should be greater than 0; thorns: Input should be a valid integer`),
+			bad(422, `{"width": -1, "thorns": "x"}`,
+				`{"error": "width: Input should be greater than 0; thorns: Input should be a valid integer`),
 		}},
 		{"pydantic_list", `
 from pydantic import BaseModel
@@ -268,7 +269,8 @@ def f(x):
     if x:
         return object()
     return 1 / x`, flask.Options{Path: "/other"}, []request{
-			bad(500, `0`, `{"error": "f failed; the log has the reason under this id", "id": "`), bad(500, `1`, `{"error": "f failed;`),
+			bad(500, `0`, `{"error": "f failed; the log has the reason under this id", "id": "`),
+			bad(500, `1`, `{"error": "f failed;`),
 			{at: "/predict", status: 404, want: `{"error": "The requested URL was not found`},
 		}},
 		{"healthy", `
@@ -315,7 +317,8 @@ def f(age):
     if age == 1:
         return {"age": 1}
     return metaml.Response(b"<p>", type="text/html", status=201)`, flask.Options{Path: "/v1/people/a%3Ab:age"}, []request{
-			bad(422, "-1", `{"error": "age must not be negative"}`), bad(404, "300", `{"error": "nobody"}`), bad(404, "101", `{"error": "Not Found"}`),
+			bad(422, "-1", `{"error": "age must not be negative"}`), bad(404, "300", `{"error": "nobody"}`),
+			bad(404, "101", `{"error": "Not Found"}`),
 			bad(201, "2", "<p>").answers("text/html; charset=utf-8"),
 			post("0", "new").answers(text), post(`{"age": 1}`, `{"age": 1}`),
 		}},
@@ -364,14 +367,16 @@ def f(x):
 		}
 		files = append(files, file)
 	}
-	address, log := start(t, dir, regexp.MustCompile(`^(\d+)$`), append([]string{venv.Python(t), abs(t, "testdata/serve.py")}, files...)...)
+	address, log := start(t, dir, regexp.MustCompile(`^(\d+)$`),
+		append([]string{venv.Python(t), abs(t, "testdata/serve.py")}, files...)...)
 	for _, c := range cases {
 		path := cmp.Or(c.o.Path, "/predict")
 		for _, r := range c.requests {
 			ask(t, "http://127.0.0.1:"+address+"/"+c.name+cmp.Or(r.at, path), r)
 		}
 	}
-	if got := log(); !strings.Contains(got, "ZeroDivisionError: division by zero") || !strings.Contains(got, "object is not JSON serializable") {
+	if got := log(); !strings.Contains(got, "ZeroDivisionError: division by zero") ||
+		!strings.Contains(got, "object is not JSON serializable") {
 		t.Errorf("the log has no reasons:\n%s", got)
 	}
 }
@@ -401,8 +406,10 @@ func ask(t *testing.T, address string, r request) {
 	}
 	got, status := string(body), cmp.Or(r.status, 200)
 	same := got == r.want || status >= 400 && strings.HasPrefix(squeezed(got), squeezed(r.want))
-	if kind := a.Header.Get("Content-Type"); a.StatusCode != status || !same || kind != cmp.Or(r.answered, "application/json") {
-		t.Errorf("%s %s %.60q: %d %s %q; want %d %s %q", method, address, r.send, a.StatusCode, kind, got, status, cmp.Or(r.answered, "application/json"), r.want)
+	if kind := a.Header.Get("Content-Type"); a.StatusCode != status || !same ||
+		kind != cmp.Or(r.answered, "application/json") {
+		t.Errorf("%s %s %.60q: %d %s %q; want %d %s %q", method, address, r.send, a.StatusCode, kind, got, status,
+			cmp.Or(r.answered, "application/json"), r.want)
 	}
 	if strings.Contains(got, "Traceback") {
 		t.Errorf("%s: the caller got a traceback: %s", address, got)
@@ -411,7 +418,8 @@ func ask(t *testing.T, address string, r request) {
 
 func squeezed(s string) string { return strings.Join(strings.Fields(s), "") }
 
-// start runs a server until the end of the test, gives what the pattern finds in a line that it writes, and what it has written so far.
+// start runs a server until the end of the test, gives what the pattern finds in a line that it writes, and what it has
+// written so far.
 func start(t *testing.T, dir string, address *regexp.Regexp, command ...string) (string, func() string) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(t.Context()))
@@ -534,7 +542,8 @@ def train():
 		{venv.Python(t), "doubler_app.py"},
 		{venv.Python(t), "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", "2", "doubler_app:app"},
 	} {
-		address, log := start(t, dir, regexp.MustCompile(`(?:Running on|Listening at:) http://(127\.0\.0\.1:\d+)`), command...)
+		address, log := start(t, dir, regexp.MustCompile(`(?:Running on|Listening at:) http://(127\.0\.0\.1:\d+)`),
+			command...)
 		ask(t, "http://"+address+"/predict", post("21", "42"))
 		if t.Failed() {
 			t.Fatalf("%v:\n%s\n%s", command, log(), code)
@@ -551,16 +560,51 @@ func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 		want  string
 	}{
 		{"def f(): return 1", false, "f has no parameters, and a request has to go somewhere\nWrite def f(input):"},
-		{"def f(a, /, b): return 1", false, "parameter a of f has no name for callers (it stands before a /), and its value comes by name\nLeave out the / in the parameters of f."},
-		{"def f(a, b): return 1", true, "f has 2 parameters, and with --batch a function gets one list of inputs\nWrite def f(inputs):, where each input is an object."},
-		{"def f(a):\n    yield a", true, "f is a generator, which answers one input, and has --batch\nLeave out --batch, or return a list."},
-		{"import lib\nclient = await lib.connect()\ndef f(a): return client", false, "cell 1, line 3, awaits outside of a function (client = await lib.connect()), and a Flask application has no loop for that\nDo it inside of the function."},
-		{"import metaml\ndef f(a):\n    return metaml.run('x').best().output", false, "cell 1, line 4, uses metaml.run, which needs MetaML and cannot be in a plain application\nLeave it out, or load what it gives from the folder metaml.model()."},
-		{"from metaml import runs\ndef f(a): return runs()", false, "cell 1, line 3, uses metaml.runs, which needs MetaML and cannot be in a plain application\nLeave it out, or load what it gives from the folder metaml.model()."},
-		{"from datetime import datetime\ndef f(when: datetime): return 1", false, "parameter when of f (datetime) is of a class that the application would not know how to make from JSON\nTake what JSON has, such as a dict, or use a pydantic model."},
-		{"from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\n@dataclass\nclass B:\n    a: A\ndef f(b: B): return 1", false, "parameter b of f (B) has the field a (A), and the application makes a B of plain values alone\nTake what JSON has, such as a dict, or use a pydantic model."},
-		{"import numpy as np\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\ndef f(b: 'A | np.ndarray'): return 1", false, "parameter b of f ('A | np.ndarray') may be made in several ways, and the application cannot tell which\nTake what JSON has, such as a dict, or use a pydantic model."},
-		{"def f(a: bytes, b): return 1", false, "parameter a of f (bytes) is bytes beside other parameters, and a body that is bytes has no fields\nTake what JSON has, such as a dict, or use a pydantic model."},
+		{
+			"def f(a, /, b): return 1", false,
+			"parameter a of f has no name for callers (it stands before a /), and its value comes by name\nLeave out " +
+				"the / in the parameters of f.",
+		},
+		{
+			"def f(a, b): return 1", true,
+			"f has 2 parameters, and with --batch a function gets one list of inputs\nWrite def f(inputs):, where " +
+				"each input is an object.",
+		},
+		{
+			"def f(a):\n    yield a", true,
+			"f is a generator, which answers one input, and has --batch\nLeave out --batch, or return a list.",
+		},
+		{
+			"import lib\nclient = await lib.connect()\ndef f(a): return client", false,
+			"cell 1, line 3, awaits outside of a function (client = await lib.connect()), and a Flask application " +
+				"has no loop for that\nDo it inside of the function.",
+		},
+		{
+			"import metaml\ndef f(a):\n    return metaml.run('x').best().output", false,
+			"cell 1, line 4, uses metaml.run, which needs MetaML and cannot be in a plain application\nLeave it out, " +
+				"or load what it gives from the folder metaml.model().",
+		},
+		{
+			"from metaml import runs\ndef f(a): return runs()", false,
+			"cell 1, line 3, uses metaml.runs, which needs MetaML and cannot be in a plain application\nLeave it " +
+				"out, or load what it gives from the folder metaml.model().",
+		},
+		{
+			"from datetime import datetime\ndef f(when: datetime): return 1", false,
+			"parameter when of f (datetime) is of a class that the application would not know how to make from " +
+				"JSON\nTake what JSON has, such as a dict, or use a pydantic model.",
+		},
+		{
+			"from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\n@dataclass\nclass B:\n    a: A\ndef f(b: B): return 1", false, "parameter b of f (B) has the field a (A), and the application makes a B of plain values alone\nTake what JSON has, such as a dict, or use a pydantic model.",
+		},
+		{
+			"import numpy as np\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\ndef f(b: 'A | np.ndarray'): return 1", false, "parameter b of f ('A | np.ndarray') may be made in several ways, and the application cannot tell which\nTake what JSON has, such as a dict, or use a pydantic model.",
+		},
+		{
+			"def f(a: bytes, b): return 1", false,
+			"parameter a of f (bytes) is bytes beside other parameters, and a body that is bytes has no fields\nTake " +
+				"what JSON has, such as a dict, or use a pydantic model.",
+		},
 	} {
 		s, err := sliced(t, "%%serve\n"+c.cells)
 		if err != nil {
@@ -580,7 +624,8 @@ func TestAPathWithAParameterIsNotExported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "--url /items/{id} has a parameter of f, which the application would not take from there\nGive it a path without braces."
+	const want = "--url /items/{id} has a parameter of f, which the application would not take from there\nGive it a " +
+		"path without braces."
 	if _, err = flask.Application(s, flask.Options{Path: "/items/{id}"}); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -590,10 +635,14 @@ func TestAPathWithAParameterIsNotExported(t *testing.T) {
 func FuzzApplication(f *testing.F) {
 	for _, seed := range []string{
 		"import metaml as m\nx = m.model('a')\ndef f(a: 'int | None', *b, c=1, **d) -> str:\n    return m.report(1)",
-		"from dataclasses import dataclass as d\n@d(frozen=True)\nclass A(B[int]):\n    x: list['A']\ndef f(a: A): yield a",
-		"import numpy as np, a.b as b\nT = np.ndarray[1, np.dtype[np.int8]]\nasync def f(a: T | list[T]): return [a] if a else (b'x')",
-		"class A(B, A, T): pass\nclass B(A, B): pass\nT = list['T | A | B']\ndef f(a: 'A | T', b: dict[T, A]): return a",
-		"import os\nos.environ['a'] = 'b'\nfrom x import *\nfrom .y import z as z\nclass P(pydantic.BaseModel): pass\ndef f(a: dict[str, P], /): return a",
+		"from dataclasses import dataclass as d\n@d(frozen=True)\nclass A(B[int]):\n    x: list['A']\ndef f(a: A): " +
+			"yield a",
+		"import numpy as np, a.b as b\nT = np.ndarray[1, np.dtype[np.int8]]\nasync def f(a: T | list[T]): return [a] " +
+			"if a else (b'x')",
+		"class A(B, A, T): pass\nclass B(A, B): pass\nT = list['T | A | B']\ndef f(a: 'A | T', b: dict[T, A]): " +
+			"return a",
+		"import os\nos.environ['a'] = 'b'\nfrom x import *\nfrom .y import z as z\nclass P(pydantic.BaseModel): " +
+			"pass\ndef f(a: dict[str, P], /): return a",
 	} {
 		f.Add(seed, false)
 		f.Add(seed, true)

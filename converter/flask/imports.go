@@ -71,8 +71,8 @@ func readImport(n *syntax.Node) []imported {
 	return out
 }
 
-// arrange sorts the statements into imports at the top and the rest below them. An import stays where it was if its name means other
-// things too; a setting of the process that stands before an import stays before it.
+// arrange sorts the statements into imports at the top and the rest below them. An import stays where it was if its
+// name means other things too; a setting of the process that stands before an import stays before it.
 func (w *writer) arrange() error {
 	used := map[string]bool{}          // names that something mentions which is no import
 	bound := map[string]map[any]bool{} // name → the imports and statements that bind it
@@ -105,7 +105,9 @@ func (w *writer) arrange() error {
 				w.top = append(w.top, imports...)
 			}
 		case imports != nil && w.free(imports, bound):
-			kept := slices.DeleteFunc(slices.Clone(imports), func(m imported) bool { return m.name != "*" && !used[m.binds()] })
+			kept := slices.DeleteFunc(slices.Clone(imports), func(m imported) bool {
+				return m.name != "*" && !used[m.binds()]
+			})
 			if len(kept) == 0 {
 				kept = imports
 			}
@@ -128,7 +130,9 @@ func (w *writer) arrange() error {
 }
 
 func (w *writer) block(i int, st slicer.Statement, text string) block {
-	b := block{text: strings.Join(append(slices.Clone(st.Lead), text), "\n"), cell: st.Cell, model: st.Origin == "model"}
+	b := block{
+		text: strings.Join(append(slices.Clone(st.Lead), text), "\n"), cell: st.Cell, model: st.Origin == "model",
+	}
 	if children := w.nodes[i].Root.Children; len(children) == 1 {
 		switch children[0].Kind {
 		case "function_definition", "class_definition", "decorated_definition":
@@ -177,7 +181,8 @@ func (w *writer) free(imports []imported, bound map[string]map[any]bool) bool {
 func (w *writer) sets(i int) bool {
 	text := w.s.Statements[i].Text
 	return !strings.Contains(text, "\n") && len(w.s.Statements[i].Defines) == 0 &&
-		(strings.HasPrefix(text, "os.environ") || strings.HasPrefix(text, "sys.path") || strings.HasPrefix(text, "matplotlib.use("))
+		(strings.HasPrefix(text, "os.environ") || strings.HasPrefix(text, "sys.path") ||
+			strings.HasPrefix(text, "matplotlib.use("))
 }
 
 func (w *writer) importsFollow(i int) bool {
@@ -240,8 +245,11 @@ func (w *writer) sections(imports []imported) string {
 	}
 	imports = slices.Clone(imports)
 	slices.SortStableFunc(imports, func(a, b imported) int {
-		return cmp.Or(rank(a)-rank(b), cmp.Compare(min(len(a.name), 1), min(len(b.name), 1)), cmp.Compare(strings.ToLower(a.module), strings.ToLower(b.module)),
-			cmp.Compare(min(len(a.as)*len(a.name), 1), min(len(b.as)*len(b.name), 1)), weight(a.name)-weight(b.name), cmp.Compare(a.name, b.name), cmp.Compare(a.as, b.as))
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(min(len(a.name), 1), min(len(b.name), 1)),
+			cmp.Compare(strings.ToLower(a.module), strings.ToLower(b.module)),
+			cmp.Compare(min(len(a.as)*len(a.name), 1),
+				min(len(b.as)*len(b.name),
+					1)), weight(a.name)-weight(b.name), cmp.Compare(a.name, b.name), cmp.Compare(a.as, b.as))
 	})
 	imports = slices.Compact(imports)
 	var b strings.Builder
@@ -294,7 +302,8 @@ func aliased(name, as string) string {
 // importing gives the name by which a part of ours calls a module or a name in it, and sees that it is imported.
 func (w *writer) importing(m imported) string {
 	for _, have := range slices.Concat(w.top, w.need) {
-		submodule := m.name == "" && have.name == "" && have.as == "" && strings.HasPrefix(have.module, m.module+".") // import os.path binds os
+		// import os.path binds os
+		submodule := m.name == "" && have.name == "" && have.as == "" && strings.HasPrefix(have.module, m.module+".")
 		if submodule && m.as == "" || have.module == m.module && have.name == m.name {
 			return have.binds()
 		}

@@ -30,9 +30,11 @@ const (
 
 // kind is an annotation, as far as it is heeded.
 type kind struct {
-	how  how
-	name string // of a class, as the notebook calls it; of a scalar or container, Python's; of what is adapted, the whole annotation
-	of   *kind  // what is in it, if that must be converted
+	how how
+	// of a class, as the notebook calls it; of a scalar or container, Python's; of what is adapted, the whole
+	// annotation
+	name string
+	of   *kind // what is in it, if that must be converted
 
 	element *kind  // of a list, whatever it is
 	dtype   string // of an array, as source text
@@ -49,7 +51,8 @@ func (k *kind) converts() bool {
 	return false
 }
 
-// takesName says that an object whose one key is the parameter's name is the parameter: a value of the kind is no object itself.
+// takesName says that an object whose one key is the parameter's name is the parameter: a value of the kind is no
+// object itself.
 func (k *kind) takesName(annotation string) bool {
 	switch k.how {
 	case scalar, array:
@@ -83,7 +86,8 @@ func (w *writer) readKinds() error {
 		}
 		if err != nil {
 			e := w.s.Entry
-			return usererror.At(usererror.CodeExport, e.Cell, e.Line, "parameter %s of %s (%s) %v", p.Name, e.Name, p.Annotation, err).
+			return usererror.At(usererror.CodeExport, e.Cell, e.Line, "parameter %s of %s (%s) %v", p.Name, e.Name,
+				p.Annotation, err).
 				With("Take what JSON has, such as a dict, or use a pydantic model.")
 		}
 		w.kinds[p.Name] = k
@@ -113,7 +117,8 @@ func (w *writer) read(text string, depth int) (*kind, error) {
 		return &kind{}, nil //nolint:nilerr // Python reads it; it is not heeded
 	}
 	n := tree.Root
-	for len(n.Children) == 1 && (n.Kind == "module" || n.Kind == "expression_statement" || n.Kind == "parenthesized_expression" || n.Kind == "type") {
+	for len(n.Children) == 1 && (n.Kind == "module" || n.Kind == "expression_statement" ||
+		n.Kind == "parenthesized_expression" || n.Kind == "type") {
 		n = n.Children[0]
 	}
 	switch n.Kind {
@@ -188,7 +193,8 @@ func (w *writer) generic(whole string, n *syntax.Node, depth int) (*kind, error)
 		return k, nil
 	}
 	switch full := w.full(base); full {
-	case "list", "typing.List", "typing.Sequence", "collections.abc.Sequence", "typing.Iterable", "collections.abc.Iterable":
+	case "list", "typing.List", "typing.Sequence", "collections.abc.Sequence", "typing.Iterable",
+		"collections.abc.Iterable":
 		return element(args[0], "list")
 	case "dict", "typing.Dict", "typing.Mapping", "collections.abc.Mapping":
 		if len(args) == 2 {
@@ -217,12 +223,14 @@ func (w *writer) generic(whole string, n *syntax.Node, depth int) (*kind, error)
 	return &kind{}, nil
 }
 
-// dtype gives the type of an array's numbers, as source text: NDArray[np.float32], np.ndarray[Any, np.dtype[np.float32]].
+// dtype gives the type of an array's numbers, as source text: NDArray[np.float32], np.ndarray[Any,
+// np.dtype[np.float32]].
 func (w *writer) dtype(text string) string {
 	if base, rest, ok := strings.Cut(text, "["); ok && w.full(base) == "numpy.dtype" {
 		text = strings.TrimSuffix(rest, "]")
 	}
-	if full := w.full(text); full == "float" || full == "int" || full == "bool" || strings.HasPrefix(full, "numpy.") && !strings.ContainsAny(text, "[ ") {
+	if full := w.full(text); full == "float" || full == "int" || full == "bool" ||
+		strings.HasPrefix(full, "numpy.") && !strings.ContainsAny(text, "[ ") {
 		return text
 	}
 	return "float"
@@ -274,7 +282,8 @@ func (w *writer) defined(i int, name string, depth int) (*kind, error) {
 	switch n.Kind {
 	case "expression_statement":
 		if a := n.Children[0]; a.Kind == "assignment" && a.Child("right") != nil {
-			if right := a.Child("right"); right.Kind == "identifier" || right.Kind == "attribute" || right.Kind == "subscript" || right.Kind == "binary_operator" {
+			if right := a.Child("right"); right.Kind == "identifier" || right.Kind == "attribute" ||
+				right.Kind == "subscript" || right.Kind == "binary_operator" {
 				return w.read(right.Text(), depth+1)
 			}
 		}
@@ -320,7 +329,8 @@ func (w *writer) defined(i int, name string, depth int) (*kind, error) {
 			case "typing.TypedDict", "typing_extensions.TypedDict":
 				return &kind{how: typedDict, name: name}, w.flat(n, name, depth)
 			}
-			if k, err := w.class(text, depth+1); err == nil && (k.how == pydantic || k.how == typedDict || k.how == dataclass) {
+			if k, err := w.class(text, depth+1); err == nil &&
+				(k.how == pydantic || k.how == typedDict || k.how == dataclass) {
 				return &kind{how: k.how, name: name}, nil
 			}
 		}
@@ -341,7 +351,8 @@ func (w *writer) flat(class *syntax.Node, name string, depth int) error {
 			case err != nil:
 				wrong = fmt.Errorf("has the field %s, which %w", n.Child("left").Text(), err)
 			case k.converts():
-				wrong = fmt.Errorf("has the field %s (%s), and the application makes a %s of plain values alone", n.Child("left").Text(), n.Child("type").Text(), name)
+				wrong = fmt.Errorf("has the field %s (%s), and the application makes a %s of plain values alone",
+					n.Child("left").Text(), n.Child("type").Text(), name)
 			}
 		}
 		return true

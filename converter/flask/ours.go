@@ -31,7 +31,8 @@ var standIns = []string{"model", "output", "report", "checkpoint", "trial", "att
 // findOurs finds the imports of metaml and what is mentioned of it.
 func (w *writer) findOurs() error {
 	w.ours = references{
-		imports: map[int]bool{}, mentions: map[int]map[string]bool{}, used: map[string]bool{}, called: map[string]string{}, given: map[string]bool{}, edits: map[int][]edit{},
+		imports: map[int]bool{}, mentions: map[int]map[string]bool{}, used: map[string]bool{},
+		called: map[string]string{}, given: map[string]bool{}, edits: map[int][]edit{},
 	}
 	modules, names := map[string]bool{}, map[string]string{} // alias → what it is of ours
 	for i := range w.s.Statements {
@@ -71,17 +72,20 @@ func (w *writer) findOurs() error {
 			switch n.Kind {
 			case "call":
 				// metaml.model("a-run") is a call of ours with an argument that means nothing here.
-				if f := n.Child("function"); f != nil && f.Kind == "attribute" && modules[f.Child("object").Text()] && f.Child("attribute").Text() == "model" {
+				if f := n.Child("function"); f != nil && f.Kind == "attribute" && modules[f.Child("object").Text()] &&
+					f.Child("attribute").Text() == "model" {
 					w.ours.mention(i, "model")
 					w.ours.edits[i] = append(w.ours.edits[i], edit{n.Start, n.End, "model", true})
 					return false
 				}
-				if f, a := n.Child("function"), n.Child("arguments"); f != nil && a != nil && f.Kind == "identifier" && names[f.Text()] == "model" && len(a.Children) > 0 {
+				if f, a := n.Child("function"), n.Child("arguments"); f != nil && a != nil && f.Kind == "identifier" &&
+					names[f.Text()] == "model" && len(a.Children) > 0 {
 					w.ours.given["model"] = true
 				}
 				return true
 			case "attribute":
-				if o := n.Child("object"); o != nil && o.Kind == "identifier" && modules[o.Text()] && n.Child("attribute") != nil {
+				if o := n.Child("object"); o != nil && o.Kind == "identifier" && modules[o.Text()] &&
+					n.Child("attribute") != nil {
 					name = n.Child("attribute").Text()
 					w.ours.edits[i] = append(w.ours.edits[i], edit{n.Start, n.End, name, false})
 				}
@@ -111,7 +115,8 @@ func (w *writer) findOurs() error {
 		if wrong != nil {
 			st := w.s.Statements[i]
 			st.Line += wrong.Row
-			return usererror.At(usererror.CodeExport, st.Cell, st.Line, "%s uses %s, which needs MetaML and cannot be in a plain application", w.place(st), what).
+			return usererror.At(usererror.CodeExport, st.Cell, st.Line,
+				"%s uses %s, which needs MetaML and cannot be in a plain application", w.place(st), what).
 				With("Leave it out, or load what it gives from the folder metaml.model().")
 		}
 	}
@@ -124,7 +129,9 @@ func (w *writer) findOurs() error {
 			case "Response":
 				w.ours.called[name] = "make_response" // Flask has a Response
 			}
-			for slices.ContainsFunc(w.s.Statements, func(st statement) bool { return slices.Contains(st.Defines, w.ours.called[name]) }) {
+			for slices.ContainsFunc(w.s.Statements, func(st statement) bool {
+				return slices.Contains(st.Defines, w.ours.called[name])
+			}) {
 				w.ours.called[name] += "_"
 			}
 		}
@@ -155,7 +162,8 @@ func (w *writer) noneOfOurs(name, file string) error {
 		return !found
 	})
 	if found {
-		return usererror.At(usererror.CodeExport, 0, 0, "the local module %s imports metaml, and a plain application cannot", name).
+		return usererror.At(usererror.CodeExport, 0, 0,
+			"the local module %s imports metaml, and a plain application cannot", name).
 			With("Take what it needs of metaml as an argument.")
 	}
 	return nil

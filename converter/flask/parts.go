@@ -13,11 +13,15 @@ import (
 
 // library is what a part may mention of others, by the name that stands behind a $ there.
 var library = map[string]imported{
-	"asyncio": {module: "asyncio"}, "contextlib": {module: "contextlib"}, "dataclasses": {module: "dataclasses"}, "inspect": {module: "inspect"}, "itertools": {module: "itertools"}, "json": {module: "json"},
-	"os": {module: "os"}, "sys": {module: "sys"}, "uuid": {module: "uuid"}, "Path": {module: "pathlib", name: "Path"}, "np": {module: "numpy", as: "np"},
-	"Flask": {module: "flask", name: "Flask"}, "Response": {module: "flask", name: "Response"}, "abort": {module: "flask", name: "abort"}, "request": {module: "flask", name: "request"},
+	"asyncio": {module: "asyncio"}, "contextlib": {module: "contextlib"}, "dataclasses": {module: "dataclasses"},
+	"inspect": {module: "inspect"}, "itertools": {module: "itertools"}, "json": {module: "json"},
+	"os": {module: "os"}, "sys": {module: "sys"}, "uuid": {module: "uuid"}, "Path": {module: "pathlib", name: "Path"},
+	"np":    {module: "numpy", as: "np"},
+	"Flask": {module: "flask", name: "Flask"}, "Response": {module: "flask", name: "Response"},
+	"abort": {module: "flask", name: "abort"}, "request": {module: "flask", name: "request"},
 	"HTTPException": {module: "werkzeug.exceptions", name: "HTTPException"},
-	"BaseModel":     {module: "pydantic", name: "BaseModel"}, "TypeAdapter": {module: "pydantic", name: "TypeAdapter"}, "ValidationError": {module: "pydantic", name: "ValidationError"},
+	"BaseModel":     {module: "pydantic", name: "BaseModel"}, "TypeAdapter": {module: "pydantic", name: "TypeAdapter"},
+	"ValidationError": {module: "pydantic", name: "ValidationError"},
 }
 
 var mark = regexp.MustCompile(`\$\w+`)
@@ -32,7 +36,8 @@ func (w *writer) fill(text string) string {
 	})
 }
 
-const reexported = "# A pickle that was made in a notebook looks for its classes in __main__, which is\n# another module under gunicorn."
+const reexported = "# A pickle that was made in a notebook looks for its classes in __main__, which is\n# another " +
+	"module under gunicorn."
 
 // standInParts stand for what the notebook takes from metaml. NAME is what the file calls them.
 var standInParts = map[string]string{
@@ -279,7 +284,8 @@ func (w *writer) parts() []block {
 		add("@$app.get(\"/healthz\")\ndef $healthz():\n    return \"ok\\n\"")
 	}
 	add(strings.ReplaceAll(errorsPart, "FUNCTION", w.s.Entry.Name))
-	add(fmt.Sprintf("if __name__ == \"__main__\":\n    $app.run(host=%s, port=%d, threaded=False)", strconv.Quote(w.o.Host), w.o.Port))
+	add(fmt.Sprintf("if __name__ == \"__main__\":\n    $app.run(host=%s, port=%d, threaded=False)",
+		strconv.Quote(w.o.Host), w.o.Port))
 	return out
 }
 
@@ -298,11 +304,15 @@ func (w *writer) input(v *view) string {
 		text = cut(text, "        if $request.form and", "        $abort(400")
 	}
 	if v.other {
-		text = strings.Replace(text, "FORM", "files = {name: file.read() for name, file in $request.files.items()}\n        return {**$fields_of($request.form), **files}", 1)
-		return strings.NewReplacer("OTHERWISE", "return $request.get_data()", "DOC", doc+"; else its bytes.").Replace(text)
+		text = strings.Replace(text, "FORM",
+			"files = {name: file.read() for name, file in $request.files.items()}\n        return "+
+				"{**$fields_of($request.form), **files}", 1)
+		return strings.NewReplacer("OTHERWISE", "return $request.get_data()", "DOC",
+			doc+"; else its bytes.").Replace(text)
 	}
 	text = cut(text, "    if $request.mimetype", "    curl = ")
-	return strings.NewReplacer("OTHERWISE", `$abort(415, "the content type must be application/json")`, "DOC", doc+".").Replace(text)
+	return strings.NewReplacer("OTHERWISE", `$abort(415, "the content type must be application/json")`, "DOC",
+		doc+".").Replace(text)
 }
 
 // view decides how a request becomes the call.
@@ -375,7 +385,10 @@ func (w *writer) view() *view {
 }
 
 // localNames are the names of parts that a view mentions.
-var localNames = []string{"answer", "as_array", "app", "by_name", "check", "read_bytes", "check_arguments", "check_keys", "fields_of", "make", "read_input", "respond", "step_by_step", "stream", "to_json", "validate"}
+var localNames = []string{
+	"answer", "as_array", "app", "by_name", "check", "read_bytes", "check_arguments", "check_keys", "fields_of", "make",
+	"read_input", "respond", "step_by_step", "stream", "to_json", "validate",
+}
 
 // convert writes the lines that make a value of a kind, or refuse it.
 func (w *writer) convert(v *view, indent string, k *kind, target, value, name string) {
@@ -462,7 +475,8 @@ func (w *writer) answer(v *view) (string, []string) {
 	}
 	switch r {
 	case results{json: true}:
-		return "text = " + strings.Replace(dumps, "VALUE", v.value, 1) + "\n    " + `return $Response(text, mimetype="application/json")`, helpers
+		return "text = " + strings.Replace(dumps, "VALUE", v.value, 1) + "\n    " +
+			`return $Response(text, mimetype="application/json")`, helpers
 	case results{text: true}:
 		return "return $Response(" + v.value + `, mimetype="text/plain")`, helpers
 	case results{bytes: true}:
@@ -473,13 +487,15 @@ func (w *writer) answer(v *view) (string, []string) {
 		text += "    if isinstance(result, $Response):\n        return result\n"
 	}
 	if r.bytes {
-		text += "    if isinstance(result, bytes):\n        return $Response(result, mimetype=\"application/octet-stream\")\n"
+		text += "    if isinstance(result, bytes):\n        return $Response(result, " +
+			"mimetype=\"application/octet-stream\")\n"
 	}
 	if r.text && r.json {
 		text += "    if isinstance(result, str):\n        return $Response(result, mimetype=\"text/plain\")\n"
 	}
 	if r.json {
-		text += "    text = " + strings.Replace(dumps, "VALUE", "result", 1) + "\n    return $Response(text, mimetype=\"application/json\")"
+		text += "    text = " + strings.Replace(dumps, "VALUE", "result", 1) +
+			"\n    return $Response(text, mimetype=\"application/json\")"
 	} else {
 		text += "    return $Response(result, mimetype=\"text/plain\")"
 	}
@@ -499,16 +515,20 @@ func streamPart(r results, dumps string) string {
 		return text + "    return $Response(parts, mimetype=\"application/octet-stream\")"
 	}
 	if r.bytes {
-		text += "    if first and isinstance(first[0], bytes):\n        return $Response(parts, mimetype=\"application/octet-stream\")\n"
+		text += "    if first and isinstance(first[0], bytes):\n        return $Response(parts, " +
+			"mimetype=\"application/octet-stream\")\n"
 	}
 	if r.text {
-		text += "    if first and isinstance(first[0], str):\n        return $Response(parts, mimetype=\"text/plain\")\n"
+		text += "    if first and isinstance(first[0], str):\n        return $Response(parts, " +
+			"mimetype=\"text/plain\")\n"
 	}
-	text += "    encoded = (" + strings.Replace(dumps, "VALUE", "part", 1) + " for part in parts)\n    lines = (text + \"\\n\" for text in encoded)\n"
+	text += "    encoded = (" + strings.Replace(dumps, "VALUE", "part", 1) +
+		" for part in parts)\n    lines = (text + \"\\n\" for text in encoded)\n"
 	return text + "    return $Response(lines, mimetype=\"application/x-ndjson\")"
 }
 
-// plain writes the function that makes JSON of what json does not know, as far as the notebook's libraries have such values.
+// plain writes the function that makes JSON of what json does not know, as far as the notebook's libraries have such
+// values.
 func (w *writer) plain() string {
 	arrays, models, classes := false, false, false
 	for _, m := range w.s.Imports {

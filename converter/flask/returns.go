@@ -19,9 +19,12 @@ func (w *writer) results() results {
 			return results{text: true}
 		case text == "bytes":
 			return results{bytes: true}
-		case text == "object", text == "Any", strings.HasSuffix(text, ".Any"), strings.Contains(text, "str"), strings.Contains(text, "bytes"):
+		case text == "object", text == "Any", strings.HasSuffix(text, ".Any"), strings.Contains(text, "str"),
+			strings.Contains(text, "bytes"):
 			// list[str] is JSON, and str | None is not known: look at the statements.
-			if !strings.Contains(text, "|") && (strings.HasPrefix(text, "list[") || strings.HasPrefix(text, "dict[") || strings.HasPrefix(text, "tuple[")) {
+			if !strings.Contains(text, "|") &&
+				(strings.HasPrefix(text, "list[") || strings.HasPrefix(text, "dict[") ||
+					strings.HasPrefix(text, "tuple[")) {
 				return results{json: true}
 			}
 		default:
@@ -84,7 +87,8 @@ func resultOf(n *syntax.Node, batch bool) results {
 			return results{bytes: true}
 		}
 		return results{text: true}
-	case "dictionary", "list", "tuple", "set", "integer", "float", "true", "false", "none", "list_comprehension", "dictionary_comprehension", "comparison_operator",
+	case "dictionary", "list", "tuple", "set", "integer", "float", "true", "false", "none", "list_comprehension",
+		"dictionary_comprehension", "comparison_operator",
 		"not_operator", "expression_list":
 		return results{json: true}
 	case "conditional_expression":
@@ -97,11 +101,14 @@ func resultOf(n *syntax.Node, batch bool) results {
 	case "call":
 		f := n.Child("function")
 		switch name := f.Text(); {
-		case name == "str", strings.HasSuffix(name, ".decode"), strings.HasSuffix(name, ".join") && strings.ContainsAny(name[:1], `"'`):
+		case name == "str", strings.HasSuffix(name, ".decode"),
+			strings.HasSuffix(name, ".join") && strings.ContainsAny(name[:1], `"'`):
 			return results{text: true}
-		case name == "bytes", strings.HasSuffix(name, ".encode"), strings.HasSuffix(name, ".tobytes"), strings.HasSuffix(name, ".getvalue"):
+		case name == "bytes", strings.HasSuffix(name, ".encode"), strings.HasSuffix(name, ".tobytes"),
+			strings.HasSuffix(name, ".getvalue"):
 			return results{bytes: true}
-		case name == "int", name == "float", name == "bool", name == "len", name == "dict", name == "list", name == "sum", name == "round", name == "sorted",
+		case name == "int", name == "float", name == "bool", name == "len", name == "dict", name == "list",
+			name == "sum", name == "round", name == "sorted",
 			strings.HasSuffix(name, ".tolist"):
 			return results{json: true}
 		}

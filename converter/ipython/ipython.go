@@ -1,10 +1,10 @@
-// Package ipython turns the text of a notebook cell, which is IPython's dialect, into plain Python with the same number of lines, so that
-// a line of the result is the line of the cell. IPython's own rules decide what is a magic (its input transformers are the reference and
-// the oracle of the tests): the first line may be a cell magic, a logical line may be an escaped command (%, !, ?, the autocalls), an
-// assignment of one, or end in question marks. What has no meaning outside a notebook leaves a blank line or, inside a block, a pass;
-// what has one keeps it, commands of the shell among them ([Source]); what only the kernel can do stays as a call of get_ipython(), which
-// package slice refuses where it is needed.
-// Read [Transform] first.
+// Package ipython turns the text of a notebook cell, which is IPython's dialect, into plain Python with the same number
+// of lines, so that a line of the result is the line of the cell. IPython's own rules decide what is a magic (its input
+// transformers are the reference and the oracle of the tests): the first line may be a cell magic, a logical line may
+// be an escaped command (%, !, ?, the autocalls), an assignment of one, or end in question marks. What has no meaning
+// outside a notebook leaves a blank line or, inside a block, a pass; what has one keeps it, commands of the shell among
+// them ([Source]); what only the kernel can do stays as a call of get_ipython(), which package slice refuses where it
+// is needed. Read [Transform] first.
 //
 // It may import converter/token and converter/syntax.
 package ipython
@@ -59,7 +59,8 @@ type Options struct {
 
 // Transform translates a cell. It never fails: what is not IPython's comes out as it is.
 func Transform(src string, o Options) Result {
-	if !strings.ContainsAny(src, "%!?>,;/") && !strings.HasPrefix(strings.TrimLeft(src, "\n"), " ") && !strings.HasPrefix(src, "\t") && !strings.Contains(src, "In [") && !automagic.MatchString(src) {
+	if !strings.ContainsAny(src, "%!?>,;/") && !strings.HasPrefix(strings.TrimLeft(src, "\n"), " ") &&
+		!strings.HasPrefix(src, "\t") && !strings.Contains(src, "In [") && !automagic.MatchString(src) {
 		return Result{Code: src}
 	}
 	t := transformer{o: o, lines: strings.SplitAfter(src, "\n")}
@@ -178,7 +179,8 @@ func (t *transformer) cell(from int) {
 		if name == "" {
 			t.r.Opaque = "%%"
 		}
-		mg.Binds = name != "timeit" && name != "memit" && name != "writefile" && name != "html" && name != "markdown" && name != "latex" && name != "javascript" && name != "js" && name != "svg"
+		mg.Binds = name != "timeit" && name != "memit" && name != "writefile" && name != "html" && name != "markdown" &&
+			name != "latex" && name != "javascript" && name != "js" && name != "svg"
 		t.r.Magics = append(t.r.Magics, mg)
 		for j := i + 1; j < len(t.lines); j++ {
 			t.blank(j)
@@ -279,7 +281,8 @@ func (t *transformer) logical(src string, starts []int, i int, indent string, ch
 			continue
 		}
 		c := src[tok.Start]
-		if assign >= 0 && tok.Kind == token.Op && (c == '%' || c == '!') && strings.TrimLeft(src[assign+1:tok.Start], " \t\\\r\n") == "" {
+		if assign >= 0 && tok.Kind == token.Op && (c == '%' || c == '!') &&
+			strings.TrimLeft(src[assign+1:tok.Start], " \t\\\r\n") == "" {
 			if c == '!' || tok.End < len(src) && (src[tok.End] == '_' || isLetter(src[tok.End])) {
 				return t.assigned(src, starts, i, lineOf(tok.Start), assign, tok.Start, changed)
 			}
@@ -293,7 +296,8 @@ func (t *transformer) logical(src string, starts []int, i int, indent string, ch
 		}
 	}
 	next := lineOf(max(last.Start, starts[i])) + 1
-	if last.Kind == token.Bad && next == i+1 && strings.HasSuffix(strings.TrimRight(strings.TrimRight(src[last.Start:last.End], " \t\r\n"), "?"), "") {
+	if last.Kind == token.Bad && next == i+1 &&
+		strings.HasSuffix(strings.TrimRight(strings.TrimRight(src[last.Start:last.End], " \t\r\n"), "?"), "") {
 		// An unterminated string ends the analysis of this line; IPython would show the error.
 		return next
 	}
@@ -374,7 +378,9 @@ func isAutomagic(line string) bool {
 		// A bare word may as well be a variable that is shown; dropping either changes nothing.
 		return m[1] != "time" && m[1] != "env" && m[1] != "history" && m[1] != "config" && m[1] != "store"
 	}
-	return strings.IndexByte("=([,+*%&|^<>", rest[0]) < 0 && !strings.HasPrefix(rest, "in ") && !strings.HasPrefix(rest, "is ") &&
-		!strings.HasPrefix(rest, "if ") && !strings.HasPrefix(rest, "and ") && !strings.HasPrefix(rest, "or ") && !strings.HasPrefix(rest, "not ") &&
+	return strings.IndexByte("=([,+*%&|^<>", rest[0]) < 0 && !strings.HasPrefix(rest, "in ") &&
+		!strings.HasPrefix(rest, "is ") &&
+		!strings.HasPrefix(rest, "if ") && !strings.HasPrefix(rest, "and ") && !strings.HasPrefix(rest, "or ") &&
+		!strings.HasPrefix(rest, "not ") &&
 		(rest[0] != '-' || len(rest) > 1 && rest[1] != ' ') && (rest[0] != '/' || len(rest) > 1 && rest[1] != ' ')
 }

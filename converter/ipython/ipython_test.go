@@ -27,7 +27,10 @@ func TestTransform(t *testing.T) {
 		{"x = %who_ls", "x = get_ipython().run_line_magic('who_ls', '')"},
 		{"%time x = f(1)", "x = f(1)"},
 		{"%timeit f(1)", ""},
-		{"for i in range(3):\n    %time f(i)\n    !ls {i}", "for i in range(3):\n    f(i)\n    _metaml_run('ls {i}', lambda: 'ls {}'.format(i))"},
+		{
+			"for i in range(3):\n    %time f(i)\n    !ls {i}",
+			"for i in range(3):\n    f(i)\n    _metaml_run('ls {i}', lambda: 'ls {}'.format(i))",
+		},
 		{"if x:\n    %matplotlib inline", "if x:\n    pass"},
 		{"if x:\n    print?\ny", "if x:\n    pass\ny"},
 		{"print?", ""},
@@ -191,8 +194,8 @@ func generate(r *rand.Rand) string {
 	return b.String()
 }
 
-// TestAgreesWithIPython compares with IPython's own transformer on cells made by chance: the same magics are found, what IPython leaves
-// alone is left alone, and what compiles there compiles here.
+// TestAgreesWithIPython compares with IPython's own transformer on cells made by chance: the same magics are found,
+// what IPython leaves alone is left alone, and what compiles there compiles here.
 func TestAgreesWithIPython(t *testing.T) {
 	type input struct {
 		Source string `json:"source"`
@@ -249,7 +252,8 @@ func TestAgreesWithIPython(t *testing.T) {
 			}
 			compiled++
 			if strings.Join(theirs, "\n") != strings.Join(ours, "\n") || !a.Ours {
-				t.Errorf("%q\n theirs %q\n ours   %q\n code   %q, compiles: %v", cases[i].Source, theirs, ours, results[i].Code, a.Ours)
+				t.Errorf("%q\n theirs %q\n ours   %q\n code   %q, compiles: %v", cases[i].Source, theirs, ours,
+					results[i].Code, a.Ours)
 				bad++
 			}
 			if len(theirs) == 0 && strings.TrimSpace(a.Code) != strings.TrimSpace(results[i].Code) {

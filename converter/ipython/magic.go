@@ -7,16 +7,26 @@ import (
 
 // dropped are line magics that change the notebook or show something, and define nothing.
 var dropped = map[string]bool{
-	"matplotlib": true, "load_ext": true, "reload_ext": true, "unload_ext": true, "autoreload": true, "aimport": true, "config": true,
-	"precision": true, "timeit": true, "memit": true, "who": true, "whos": true, "who_ls": true, "pwd": true, "ls": true, "ll": true,
-	"cat": true, "pip": true, "conda": true, "mamba": true, "micromamba": true, "uv": true, "history": true, "hist": true, "xmode": true,
-	"colors": true, "debug": true, "pdb": true, "lsmagic": true, "magic": true, "quickref": true, "pinfo": true, "pinfo2": true, "pdoc": true,
-	"pdef": true, "psource": true, "pfile": true, "page": true, "psearch": true, "mkdir": true, "rmdir": true, "rm": true, "cp": true, "mv": true,
-	"man": true, "less": true, "more": true, "load": true, "loadpy": true, "notebook": true, "save": true, "dhist": true, "pushd": true, "popd": true,
-	"dirs": true, "alias": true, "unalias": true, "rehashx": true, "logstart": true, "logstop": true, "logon": true, "logoff": true,
-	"logstate": true, "automagic": true, "autocall": true, "autoawait": true, "gui": true, "killbgscripts": true, "tb": true,
-	"doctest_mode": true, "pprint": true, "metaml": true, "tensorboard": true, "watermark": true, "qtconsole": true, "connect_info": true,
-	"reset": true, "reset_selective": true, "xdel": true, "code_wrap": true, "subshell": true, "sx": true, "system": true, "sc": true,
+	"matplotlib": true, "load_ext": true, "reload_ext": true, "unload_ext": true, "autoreload": true, "aimport": true,
+	"config":    true,
+	"precision": true, "timeit": true, "memit": true, "who": true, "whos": true, "who_ls": true, "pwd": true,
+	"ls": true, "ll": true,
+	"cat": true, "pip": true, "conda": true, "mamba": true, "micromamba": true, "uv": true, "history": true,
+	"hist": true, "xmode": true,
+	"colors": true, "debug": true, "pdb": true, "lsmagic": true, "magic": true, "quickref": true, "pinfo": true,
+	"pinfo2": true, "pdoc": true,
+	"pdef": true, "psource": true, "pfile": true, "page": true, "psearch": true, "mkdir": true, "rmdir": true,
+	"rm": true, "cp": true, "mv": true,
+	"man": true, "less": true, "more": true, "load": true, "loadpy": true, "notebook": true, "save": true,
+	"dhist": true, "pushd": true, "popd": true,
+	"dirs": true, "alias": true, "unalias": true, "rehashx": true, "logstart": true, "logstop": true, "logon": true,
+	"logoff":   true,
+	"logstate": true, "automagic": true, "autocall": true, "autoawait": true, "gui": true, "killbgscripts": true,
+	"tb":           true,
+	"doctest_mode": true, "pprint": true, "metaml": true, "tensorboard": true, "watermark": true, "qtconsole": true,
+	"connect_info": true,
+	"reset":        true, "reset_selective": true, "xdel": true, "code_wrap": true, "subshell": true, "sx": true,
+	"system": true, "sc": true,
 }
 
 var environRE = regexp.MustCompile(`^([A-Za-z_]\w*)(?:\s*=\s*|\s+)(.*)$`)
@@ -29,7 +39,8 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 	}
 	add := func(m Magic) { m.Line = line; t.r.Magics = append(t.r.Magics, m) }
 	trimmed := strings.TrimRight(text, " \t")
-	if strings.HasSuffix(trimmed, "?") && text[0] != '!' && text[0] != ',' && text[0] != ';' && text[0] != '/' || text[0] == '?' {
+	if strings.HasSuffix(trimmed, "?") && text[0] != '!' && text[0] != ',' && text[0] != ';' && text[0] != '/' ||
+		text[0] == '?' {
 		add(Magic{Kind: Help, Args: strings.Trim(trimmed, "?% \t")})
 		return nothing
 	}
@@ -93,7 +104,8 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 		return "__import__('os').chdir(" + to + ")"
 	case name == "pylab":
 		add(m)
-		return "import numpy, matplotlib; from matplotlib import pylab, mlab, pyplot; import numpy as np; import matplotlib.pyplot as plt; from pylab import *; from numpy import *"
+		return "import numpy, matplotlib; from matplotlib import pylab, mlab, pyplot; import numpy as np; import " +
+			"matplotlib.pyplot as plt; from pylab import *; from numpy import *"
 	case (name == "sx" || name == "system") && indent != "" && args != "" && !installRE.MatchString(args):
 		add(m)
 		return command(Lines, args, "")
@@ -109,7 +121,8 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 	return call(name, args)
 }
 
-// assignedValue is the expression for what a magic or command gives: x = %magic, x = !command. It is false where only the kernel can do it.
+// assignedValue is the expression for what a magic or command gives: x = %magic, x = !command. It is false where only
+// the kernel can do it.
 func assignedValue(m Magic) (code string, ok bool) {
 	shell := m.Kind == Shell || m.Name == "sx" || m.Name == "system"
 	switch {

@@ -10,7 +10,8 @@ import (
 	"github.com/metaml/metaml/converter/token"
 )
 
-// The functions by which a program runs commands as a notebook does. Package slice puts [Source] before the first statement that calls one.
+// The functions by which a program runs commands as a notebook does. Package slice puts [Source] before the first
+// statement that calls one.
 const (
 	// Lines gives a command's output, errors included, as a list of lines: x = !command.
 	Lines = "_metaml_lines"
@@ -22,8 +23,8 @@ const (
 	Text = "_metaml_text"
 )
 
-// Source is the Python code of a function for commands, "" for other names. It defines nothing but that name, imports nothing outside of
-// functions, and uses the shell that IPython uses.
+// Source is the Python code of a function for commands, "" for other names. It defines nothing but that name, imports
+// nothing outside of functions, and uses the shell that IPython uses.
 func Source(function string) string {
 	switch function {
 	case Lines:
@@ -38,8 +39,8 @@ func Source(function string) string {
 	return ""
 }
 
-// The list that IPython gives knows more than a list: files.n, files.s, files.grep("a"). A command with a word that Python cannot
-// evaluate goes to the shell as it was typed: echo $HOME.
+// The list that IPython gives knows more than a list: files.n, files.s, files.grep("a"). A command with a word that
+// Python cannot evaluate goes to the shell as it was typed: echo $HOME.
 const linesSource = `class _metaml_lines(list):
     def __init__(self, command, expand=None):
         import os, subprocess, sys
@@ -120,7 +121,8 @@ const textSource = `def _metaml_text(text, expand):
 // installRE recognises commands that install packages: they are for the environment and not for the program.
 var installRE = regexp.MustCompile(`^(sudo\s+)?((\S*python[\d.]*|\{\s*sys\.executable\s*\}|\$sys\.executable)\s+-m\s+)?(pip[\d.]*|uv|conda|mamba|micromamba|apt|apt-get|brew)\s+(-\S+\s+)*(pip\s+)?(install|uninstall|remove|update|upgrade|sync|add)\b`)
 
-// command writes the call of one of our functions with a command. first is what stands before the expansion, such as ", 'the script'".
+// command writes the call of one of our functions with a command. first is what stands before the expansion, such as ",
+// 'the script'".
 func command(function, cmd, first string) string {
 	format, args, ok := expanded(cmd)
 	switch {
@@ -148,10 +150,12 @@ func expandedText(arg string) string {
 }
 
 // scripts are the cell magics that run their body by a program.
-var scripts = map[string]bool{"bash": true, "sh": true, "script": true, "perl": true, "ruby": true, "python": true, "python3": true, "pypy": true}
+var scripts = map[string]bool{
+	"bash": true, "sh": true, "script": true, "perl": true, "ruby": true, "python": true, "python3": true, "pypy": true,
+}
 
-// script translates a cell magic that runs a script and stores its output: %%bash --out x. It gives "" where nothing is stored, or where only
-// the kernel can do it.
+// script translates a cell magic that runs a script and stores its output: %%bash --out x. It gives "" where nothing is
+// stored, or where only the kernel can do it.
 func script(name, args string) string {
 	if !scripts[name] {
 		return ""
@@ -199,9 +203,10 @@ func script(name, args string) string {
 	return ""
 }
 
-// expanded does what IPython does to a command before the shell sees it: {expression} and $name stand for values, $$ for a dollar, {{ and
-// }} for braces. It gives a text for str.format with its arguments as Python code, or the plain text if there are none. It is false where
-// IPython gives up and hands the command to the shell as it was typed, because something in braces is no expression.
+// expanded does what IPython does to a command before the shell sees it: {expression} and $name stand for values, $$
+// for a dollar, {{ and }} for braces. It gives a text for str.format with its arguments as Python code, or the plain
+// text if there are none. It is false where IPython gives up and hands the command to the shell as it was typed,
+// because something in braces is no expression.
 func expanded(cmd string) (format string, args []string, ok bool) {
 	var b strings.Builder
 	literal := func(s string) { b.WriteString(strings.NewReplacer("{", "{{", "}", "}}").Replace(s)) }
@@ -239,7 +244,8 @@ func expanded(cmd string) (format string, args []string, ok bool) {
 // replacement is what stands in braces.
 type replacement struct{ expr, conversion string }
 
-// nextField parts a text at its first brace, as string.Formatter.parse does. A doubled brace ends the text with one of them.
+// nextField parts a text at its first brace, as string.Formatter.parse does. A doubled brace ends the text with one of
+// them.
 func nextField(s string) (text string, f *replacement, rest string, ok bool) {
 	i := strings.IndexAny(s, "{}")
 	if i < 0 {
@@ -304,7 +310,8 @@ func nextField(s string) (text string, f *replacement, rest string, ok bool) {
 	return text, f, s[end+1:], true
 }
 
-// dollars finds $name in a text. A name is left alone between single quotes, as in awk '{print $x}'; $$name is $name for the shell.
+// dollars finds $name in a text. A name is left alone between single quotes, as in awk '{print $x}'; $$name is $name
+// for the shell.
 func dollars(s string, literal func(string), field func(string) bool) bool {
 	from := 0
 	for i := 0; i < len(s); i++ {

@@ -16,7 +16,10 @@ import (
 func TestScripts(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"%%bash --out x\necho a\necho b\n", "x = _metaml_script('bash', 'echo a\\necho b\\n')[0]\n\n\n"},
-		{"%%bash --out x --err y -s \"$v\"\necho", "x, y = _metaml_script('bash -s \"$v\"', 'echo\\n', expand=lambda: 'bash -s \"{}\"'.format(v))\n"},
+		{
+			"%%bash --out x --err y -s \"$v\"\necho",
+			"x, y = _metaml_script('bash -s \"$v\"', 'echo\\n', expand=lambda: 'bash -s \"{}\"'.format(v))\n",
+		},
 		{"%%script perl -n --err=y --no-raise-error\np", "y = _metaml_script('perl -n', 'p\\n', False)[1]\n"},
 		{"%%bash --bg --out x\nls", "\n"},
 		{"%%bash\nls", "\n"},
@@ -53,9 +56,12 @@ func TestCommandsAreExpandedAsIPythonDoes(t *testing.T) {
 		Cases   []testCase `json:"cases"`
 	}{Sources: []string{linesSource, runSource, scriptSource, textSource}}
 	parts := []string{
-		"echo ", "$x", "$name", "{name}", "{x + 1}", "{d['k'][0:2]}", "{d[\"k\"]}", "{x!r}", "{s!r:>3}", "$s.upper", "{s.upper()}", "$HOME", "${HOME}", "$$x",
-		"$$", "$1", "$", "{{", "}}", "{", "}", "'", "\"", "'$x'", "awk '{print $1}'", "{missing}", "{}", "{ x }", "{x, 1}", "{len(words)}", "{x:3}", " | ", "$x.", "$name-$x", "\\", "$é",
-		"{x # y}", "{(lambda: 1)()}", "{[w for w in words]}", "{words[0]}{words[1]}", "#", "{x!z}", "{x=}", "{*words}", "{x if x else 1}", "$None", "$class", "`ls`", "%s", "{words[-1]}", "$1a", "{x}}", "{{x}",
+		"echo ", "$x", "$name", "{name}", "{x + 1}", "{d['k'][0:2]}", "{d[\"k\"]}", "{x!r}", "{s!r:>3}", "$s.upper",
+		"{s.upper()}", "$HOME", "${HOME}", "$$x",
+		"$$", "$1", "$", "{{", "}}", "{", "}", "'", "\"", "'$x'", "awk '{print $1}'", "{missing}", "{}", "{ x }",
+		"{x, 1}", "{len(words)}", "{x:3}", " | ", "$x.", "$name-$x", "\\", "$é",
+		"{x # y}", "{(lambda: 1)()}", "{[w for w in words]}", "{words[0]}{words[1]}", "#", "{x!z}", "{x=}", "{*words}",
+		"{x if x else 1}", "$None", "$class", "`ls`", "%s", "{words[-1]}", "$1a", "{x}}", "{{x}",
 	}
 	r := rand.New(rand.NewPCG(5, 6))
 	for i := range 4000 {
@@ -104,7 +110,9 @@ func TestScriptsRun(t *testing.T) {
 		"%%bash --out x --no-raise-error\necho 1\nexit 3":                               "['1\\n', 0]",
 		"if 1:\n    !echo $v {v + 1} > out; echo $v >> out\n    x = open('out').read()": "['7 8\\n7\\n', 0]",
 	} {
-		code := scriptSource + "\n\n" + runSource + "\n\n" + linesSource + "\n\nx = y = 0\nv = 7\ntry:\n    exec(" + quote(Transform(in, Options{}).Code) + ")\n    print([x, y])\nexcept Exception as e:\n    print(type(e).__name__)\n"
+		code := scriptSource + "\n\n" + runSource + "\n\n" + linesSource + "\n\nx = y = 0\nv = 7\ntry:\n    exec(" +
+			quote(Transform(in, Options{}).Code) +
+			")\n    print([x, y])\nexcept Exception as e:\n    print(type(e).__name__)\n"
 		dir := t.TempDir()
 		file := filepath.Join(dir, "a.py")
 		if err := os.WriteFile(file, []byte(code), 0o600); err != nil {

@@ -1,6 +1,6 @@
-// Package nbformat reads notebook documents of the versions 1 to 4.5 for their code: outputs and attachments are passed over, not held.
-// Read [Cells] first. It is lenient where Jupyter is lenient: a source may be a string or a list of strings, and metadata, ids and
-// execution counts may be missing.
+// Package nbformat reads notebook documents of the versions 1 to 4.5 for their code: outputs and attachments are passed
+// over, not held. Read [Cells] first. It is lenient where Jupyter is lenient: a source may be a string or a list of
+// strings, and metadata, ids and execution counts may be missing.
 //
 // It imports the standard library alone.
 package nbformat
@@ -133,7 +133,8 @@ func Read(data []byte) (*Notebook, error) {
 		switch rc.Type {
 		case "heading":
 			cell.Type = "markdown"
-			cell.Source = strings.Repeat("#", min(max(rc.Level, 1), 6)) + " " + strings.Join(strings.Fields(cell.Source), " ")
+			cell.Source = strings.Repeat("#", min(max(rc.Level, 1), 6)) + " " +
+				strings.Join(strings.Fields(cell.Source), " ")
 		case "html", "text":
 			cell.Type = "markdown"
 		case "":
@@ -176,7 +177,8 @@ func explain(data []byte, err error) error {
 	case errors.As(err, &syn):
 		return fmt.Errorf("this is not a notebook: byte %d is not JSON: %w", syn.Offset, err)
 	case errors.As(err, &typ):
-		return fmt.Errorf("this is not a notebook: %q is a JSON %s", "/"+strings.ReplaceAll(typ.Field, ".", "/"), typ.Value)
+		return fmt.Errorf("this is not a notebook: %q is a JSON %s", "/"+strings.ReplaceAll(typ.Field, ".", "/"),
+			typ.Value)
 	}
 	return fmt.Errorf("this is not a notebook: %w", err)
 }

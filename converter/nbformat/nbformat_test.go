@@ -21,7 +21,11 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Notebook{Format: 4, Minor: 5, Language: "python", Version: "3.12.1", Cells: []Cell{
-		{Type: "code", Source: "x = 1\ny", ID: "a", Count: 3, Tags: []string{"one"}}, {Type: "markdown"}, {Type: "raw", Source: "a\r\nb"}, {Type: "code"}, {Type: "code"},
+		{Type: "code", Source: "x = 1\ny", ID: "a", Count: 3, Tags: []string{"one"}},
+		{Type: "markdown"},
+		{Type: "raw", Source: "a\r\nb"},
+		{Type: "code"},
+		{Type: "code"},
 	}}
 	if !reflect.DeepEqual(nb, want) {
 		t.Errorf("got %+v\nwant %+v", nb, want)
@@ -30,7 +34,12 @@ func TestRead(t *testing.T) {
 
 func TestHeadingsAndOldTypes(t *testing.T) {
 	nb, err := Read([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":9,"source":"a\n b"},{"cell_type":"html","source":"<b>"}]},{"cells":[{"cell_type":"code","input":["a","b"]}]}]}`))
-	if err != nil || !reflect.DeepEqual(nb.Cells, []Cell{{Type: "markdown", Source: "###### a b"}, {Type: "markdown", Source: "<b>"}, {Type: "code", Source: "a\nb"}}) {
+	if err != nil || !reflect.DeepEqual(nb.Cells,
+		[]Cell{
+			{Type: "markdown", Source: "###### a b"},
+			{Type: "markdown", Source: "<b>"},
+			{Type: "code", Source: "a\nb"},
+		}) {
 		t.Errorf("got %+v, %v", nb, err)
 	}
 }
@@ -61,7 +70,8 @@ print(json.dumps([nbformat.writes(nbformat.convert(nb, v), version=v) for v in (
 				code = append(code, c.Source)
 			}
 		}
-		if !reflect.DeepEqual(code, []string{"a = 1\n\nb = 'é'\n", "%time f()", ""}) || nb.Cells[len(nb.Cells)-3].Count != 5 {
+		if !reflect.DeepEqual(code, []string{"a = 1\n\nb = 'é'\n", "%time f()", ""}) ||
+			nb.Cells[len(nb.Cells)-3].Count != 5 {
 			t.Errorf("version %d: got %+v", nb.Format, nb.Cells)
 		}
 	}
@@ -74,7 +84,8 @@ func TestErrorsNameThePlace(t *testing.T) {
 		`[]`:                          `this is not a notebook: "/" is a JSON array`,
 		`{"nbformat":"4","cells":[]}`: `this is not a notebook: "/nbformat" is a JSON string`,
 		`{"nbformat":0,"cells":[]}`:   "notebooks of version 0 are not known; versions 1 to 4 are",
-		`{"nbformat":4,"cells":[{"cell_type":"code","source":"a"},{"cell_type":"code","source":{}}]}`: "cell 2 of the notebook cannot be read (/cells/1): its source is neither a string nor a list of strings",
+		`{"nbformat":4,"cells":[{"cell_type":"code","source":"a"},{"cell_type":"code","source":{}}]}`: "cell 2 of " +
+			"the notebook cannot be read (/cells/1): its source is neither a string nor a list of strings",
 		`{"nbformat":4,"cells":[3]}`: "cell 1 of the notebook cannot be read (/cells/0)",
 	} {
 		if _, err := Read([]byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {

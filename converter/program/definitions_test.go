@@ -13,15 +13,21 @@ import (
 	"github.com/metaml/metaml/converter/slicer"
 )
 
-// TestPicklesOfTheTrainingLoad trains a pipeline whose pickle names classes and functions of __main__, and loads it in a server's program.
+// TestPicklesOfTheTrainingLoad trains a pipeline whose pickle names classes and functions of __main__, and loads it in
+// a server's program.
 func TestPicklesOfTheTrainingLoad(t *testing.T) {
 	training := sliced(t, []string{
-		"import joblib, numpy as np\nfrom dataclasses import dataclass\nfrom sklearn.base import BaseEstimator, ClassifierMixin\nfrom sklearn.pipeline import make_pipeline\nfrom sklearn.preprocessing import FunctionTransformer",
+		"import joblib, numpy as np\nfrom dataclasses import dataclass\nfrom sklearn.base import BaseEstimator, " +
+			"ClassifierMixin\nfrom sklearn.pipeline import make_pipeline\nfrom sklearn.preprocessing import " +
+			"FunctionTransformer",
 		"x, y = np.arange(12.0).reshape(6, 2), np.arange(6) % 2\nEDGE = 4",
 		"def halve(a):\n    return a / 2",
 		"@dataclass\nclass Rule:\n    edge: float = EDGE",
-		"class Above(ClassifierMixin, BaseEstimator):\n    def fit(self, x, y):\n        self.rule_, self.classes_ = Rule(), np.unique(y)\n        return self\n    def predict(self, x):\n        return (x.sum(axis=1) > self.rule_.edge).astype(int)",
-		"%%train\ndef train():\n    joblib.dump(make_pipeline(FunctionTransformer(halve), Above()).fit(x, y), 'model.joblib')",
+		"class Above(ClassifierMixin, BaseEstimator):\n    def fit(self, x, y):\n        self.rule_, self.classes_ = " +
+			"Rule(), np.unique(y)\n        return self\n    def predict(self, x):\n        return (x.sum(axis=1) > " +
+			"self.rule_.edge).astype(int)",
+		"%%train\ndef train():\n    joblib.dump(make_pipeline(FunctionTransformer(halve), Above()).fit(x, y), " +
+			"'model.joblib')",
 	}, slicer.Options{})
 	dir := filepath.Join(t.TempDir(), "training")
 	if err := training.Write(dir); err != nil {
@@ -29,7 +35,10 @@ func TestPicklesOfTheTrainingLoad(t *testing.T) {
 	}
 	code := filepath.Join(dir, "code")
 	runMain(t, code, "")
-	cells := []string{"import joblib\nimport numpy as np\nmodel = joblib.load('model.joblib')", "%%serve\ndef answer(rows: np.ndarray) -> list:\n    return model.predict(rows).tolist()"}
+	cells := []string{
+		"import joblib\nimport numpy as np\nmodel = joblib.load('model.joblib')",
+		"%%serve\ndef answer(rows: np.ndarray) -> list:\n    return model.predict(rows).tolist()",
+	}
 	cells[0] = strings.Replace(cells[0], "model.joblib", filepath.Join(code, "model.joblib"), 1)
 	server := served(t, cells, slicer.Options{Definitions: code})
 	if again := served(t, cells, slicer.Options{Definitions: code}); again.Digest != server.Digest {
@@ -52,8 +61,8 @@ func TestPicklesOfTheTrainingLoad(t *testing.T) {
 	}
 }
 
-// TestDefinitionsChangeNothing: with the definitions of a training before it, made by chance of the same notebook, a server's function gives
-// what it gives in the notebook.
+// TestDefinitionsChangeNothing: with the definitions of a training before it, made by chance of the same notebook, a
+// server's function gives what it gives in the notebook.
 func TestDefinitionsChangeNothing(t *testing.T) {
 	n := 400
 	if testing.Short() {
@@ -63,7 +72,10 @@ func TestDefinitionsChangeNothing(t *testing.T) {
 	var cases []map[string]any
 	brought := 0
 	for seed := range n {
-		g := &random{r: rand.New(rand.NewPCG(uint64(seed), 2)), names: []string{"a", "b", "c", "d", "e"}, live: map[string]string{}}
+		g := &random{
+			r: rand.New(rand.NewPCG(uint64(seed), 2)), names: []string{"a", "b", "c", "d", "e"},
+			live: map[string]string{},
+		}
 		cells := g.notebook()
 		half := cells[:1+g.r.IntN(len(cells)-1)]
 		var made []string
@@ -72,7 +84,8 @@ func TestDefinitionsChangeNothing(t *testing.T) {
 				made = append(made, n)
 			}
 		}
-		training := sliced(t, append(slices.Clone(half), "def train(): return ["+strings.Join(made, ", ")+"]"), slicer.Options{})
+		training := sliced(t, append(slices.Clone(half), "def train(): return ["+strings.Join(made, ", ")+"]"),
+			slicer.Options{})
 		code := filepath.Join(dir, strconv.Itoa(seed))
 		if err := training.Write(code); err != nil {
 			t.Fatal(err)
@@ -99,7 +112,9 @@ func TestDefinitionsChangeNothing(t *testing.T) {
 		}
 		ran++
 		if a["program_error"] != nil || !reflect.DeepEqual(a["notebook"], a["program"]) {
-			t.Errorf("seed %d: the notebook gives %v, the server %v %v\n%s\n=== program\n%s", i, a["notebook"], a["program"], a["program_error"], strings.Join(cases[i]["cells"].([]string), "\n---\n"), cases[i]["main"])
+			t.Errorf("seed %d: the notebook gives %v, the server %v %v\n%s\n=== program\n%s", i, a["notebook"],
+				a["program"], a["program_error"], strings.Join(cases[i]["cells"].([]string),
+					"\n---\n"), cases[i]["main"])
 		}
 	}
 	if ran < n/2 || brought < n/10 {

@@ -106,14 +106,17 @@ func (g *random) statement() string {
 			if n == l {
 				return fmt.Sprintf("def %s(x=0): return 1", n)
 			}
-			return fmt.Sprintf("def %s(x=0):\n    if isinstance(%s, list):\n        %s.append(x)\n    return x", n, l, l)
+			return fmt.Sprintf("def %s(x=0):\n    if isinstance(%s, list):\n        %s.append(x)\n    return x", n,
+				l, l)
 		}
 	case 16:
 		if f != "" {
 			return fmt.Sprintf("%s(%d)", f, k)
 		}
 	case 17:
-		return fmt.Sprintf("class %s:\n    def __init__(self, v=%d):\n        self.v = v\n        self.items = []\n    def add(self, x):\n        self.items.append(x)\n        return self\n    def look(self):\n        return self.v", g.bind("cls"), k)
+		return fmt.Sprintf("class %s:\n    def __init__(self, v=%d):\n        self.v = v\n        self.items = []\n  "+
+			"  def add(self, x):\n        self.items.append(x)\n        return self\n    def look(self):\n        "+
+			"return self.v", g.bind("cls"), k)
 	case 18:
 		if c != "" {
 			n := c
@@ -207,7 +210,8 @@ func (g *random) notebook() []string {
 	return append(cells, b.String())
 }
 
-// TestProgramsDoWhatTheirNotebooksDo makes notebooks by chance, and compares what the entry returns in the notebook and in its program.
+// TestProgramsDoWhatTheirNotebooksDo makes notebooks by chance, and compares what the entry returns in the notebook and
+// in its program.
 func TestProgramsDoWhatTheirNotebooksDo(t *testing.T) {
 	n := 2000
 	if testing.Short() {
@@ -215,7 +219,10 @@ func TestProgramsDoWhatTheirNotebooksDo(t *testing.T) {
 	}
 	var cases []map[string]any
 	for seed := range n {
-		g := &random{r: rand.New(rand.NewPCG(uint64(seed), 1)), names: []string{"a", "b", "c", "d", "e"}, live: map[string]string{}}
+		g := &random{
+			r: rand.New(rand.NewPCG(uint64(seed), 1)), names: []string{"a", "b", "c", "d", "e"},
+			live: map[string]string{},
+		}
 		cells := g.notebook()
 		p := sliced(t, cells, slicer.Options{})
 		cases = append(cases, map[string]any{"kind": "run", "cells": cells, "main": p.Main(), "entry": "entry"})
@@ -229,7 +236,9 @@ func TestProgramsDoWhatTheirNotebooksDo(t *testing.T) {
 		kept += strings.Count(strings.Split(cases[i]["main"].(string), Guard)[0], "\n")
 		typed += strings.Count(strings.Join(cases[i]["cells"].([]string), "\n"), "\n")
 		if a["program_error"] != nil || !reflect.DeepEqual(a["notebook"], a["program"]) {
-			t.Errorf("seed %d: the notebook gives %v, the program %v %v\n%s\n=== program\n%s", i, a["notebook"], a["program"], a["program_error"], strings.Join(cases[i]["cells"].([]string), "\n---\n"), cases[i]["main"])
+			t.Errorf("seed %d: the notebook gives %v, the program %v %v\n%s\n=== program\n%s", i, a["notebook"],
+				a["program"], a["program_error"], strings.Join(cases[i]["cells"].([]string),
+					"\n---\n"), cases[i]["main"])
 			if t.Failed() && testing.Verbose() {
 				return
 			}

@@ -18,15 +18,26 @@ const cut = "\n---\n"
 // FuzzProgram slices cells of any kind: no panic, and a program that parses when its cells do.
 func FuzzProgram(f *testing.F) {
 	for seed := range 20 {
-		g := &random{r: rand.New(rand.NewPCG(uint64(seed), 9)), names: []string{"a", "b", "c"}, live: map[string]string{}}
+		g := &random{
+			r: rand.New(rand.NewPCG(uint64(seed), 9)), names: []string{"a", "b", "c"}, live: map[string]string{},
+		}
 		f.Add(strings.Join(g.notebook(), cut), uint8(0))
 	}
 	for _, s := range []string{
-		"%%time\nx = !ls\n---\ndef f[T: int](a, /, *b: T, c=1, **d) -> x: return a", "class A(B := C): pass\n---\ndef f(): return A", "match x:\n case {'a': [*b, 1 | 2 as c], **d}: pass\n---\ndef f(): return b",
-		"async with a as (b, c): d = await e\n---\nasync def f(): yield d", "type A[T] = B\nwith a as b.c, d as e[0]: pass\n---\ndef f(): return A, e", "del (a, b[0]), c\nfor a.b in c: pass\nelse: d = 1\n---\ndef f(): return d",
-		"f'{a!r:>{b}}' f\"{f'{c}'}\"\n---\nx: int\ndef f(): return c", "a = b = c = 1; d += 1; (e := 2)\n---\ndef f(): global a; a = lambda x, *y: [z for z in a if (w := z)]",
-		"print 'a'\n---\ndef f(): exec 'x'", "@a.b(c)\n@d\nclass X: \n  def f(self): return __class__\n---\ndef f(): return X", "try: a\nexcept* B as c: pass\nfinally: d = 1\n---\ndef f(): return d",
-		"from . import a\nfrom .b import *\nimport c.d as e, f.g\n---\ndef f(): return e, a, zz", "def f():\n\treturn 1\n---\n\n  def f(): pass", "x = '''\n# no\n\n  '''  # yes\n---\ndef f(): return x # \\\n", "\\\n---\ndef f(): '",
+		"%%time\nx = !ls\n---\ndef f[T: int](a, /, *b: T, c=1, **d) -> x: return a",
+		"class A(B := C): pass\n---\ndef f(): return A",
+		"match x:\n case {'a': [*b, 1 | 2 as c], **d}: pass\n---\ndef f(): return b",
+		"async with a as (b, c): d = await e\n---\nasync def f(): yield d",
+		"type A[T] = B\nwith a as b.c, d as e[0]: pass\n---\ndef f(): return A, e",
+		"del (a, b[0]), c\nfor a.b in c: pass\nelse: d = 1\n---\ndef f(): return d",
+		"f'{a!r:>{b}}' f\"{f'{c}'}\"\n---\nx: int\ndef f(): return c",
+		"a = b = c = 1; d += 1; (e := 2)\n---\ndef f(): global a; a = lambda x, *y: [z for z in a if (w := z)]",
+		"print 'a'\n---\ndef f(): exec 'x'",
+		"@a.b(c)\n@d\nclass X: \n  def f(self): return __class__\n---\ndef f(): return X",
+		"try: a\nexcept* B as c: pass\nfinally: d = 1\n---\ndef f(): return d",
+		"from . import a\nfrom .b import *\nimport c.d as e, f.g\n---\ndef f(): return e, a, zz",
+		"def f():\n\treturn 1\n---\n\n  def f(): pass", "x = '''\n# no\n\n  '''  # yes\n---\ndef f(): return x # \\\n",
+		"\\\n---\ndef f(): '",
 	} {
 		f.Add(s, uint8(1))
 		f.Add(s, uint8(2))

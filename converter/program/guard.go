@@ -10,11 +10,12 @@ import (
 	"github.com/metaml/metaml/converter/token"
 )
 
-// Guard is the line that begins the last statement of main.py. Whoever executes the program itself leaves out what begins there.
+// Guard is the line that begins the last statement of main.py. Whoever executes the program itself leaves out what
+// begins there.
 const Guard = `if __name__ == "__main__":`
 
-// guard writes the command line: one option for each parameter, and the call of the entry. Its names are those of the module, so they
-// avoid every word of the program.
+// guard writes the command line: one option for each parameter, and the call of the entry. Its names are those of the
+// module, so they avoid every word of the program.
 func guard(s *slicer.Slice, kind, code string) string {
 	used := token.Words(code)
 	name := func(want string) string {
@@ -67,10 +68,13 @@ func guard(s *slicer.Slice, kind, code string) string {
 	b.WriteString(lines + "\n")
 	if needValue {
 		g.value = name("value")
-		fmt.Fprintf(&b, "    def %s(text):\n        try:\n            return %s.literal_eval(text)\n        except (ValueError, SyntaxError):\n            return text\n\n", g.value, ast)
+		fmt.Fprintf(&b,
+			"    def %s(text):\n        try:\n            return %s.literal_eval(text)\n        except (ValueError, "+
+				"SyntaxError):\n            return text\n\n", g.value, ast)
 	}
 	parser := name("parser")
-	fmt.Fprintf(&b, "    %s = %s.ArgumentParser(description=%s)\n", parser, g.argparse, strconv.Quote(describe(e, kind)))
+	fmt.Fprintf(&b, "    %s = %s.ArgumentParser(description=%s)\n", parser, g.argparse,
+		strconv.Quote(describe(e, kind)))
 	for _, p := range params {
 		b.WriteString("    " + parser + ".add_argument(" + g.option(p) + ")\n")
 	}
@@ -88,10 +92,13 @@ func guard(s *slicer.Slice, kind, code string) string {
 	case e.IsAsync && e.IsGenerator:
 		row := name("row")
 		rows := name("rows")
-		fmt.Fprintf(&b, "\n    async def %s():\n        async for %s in %s:\n            print(%s.dumps(%s, default=str))\n\n    %s.run(%s())", rows, row, call, g.json, row, asyncio, rows)
+		fmt.Fprintf(&b,
+			"\n    async def %s():\n        async for %s in %s:\n            print(%s.dumps(%s, default=str))\n\n    "+
+				"%s.run(%s())", rows, row, call, g.json, row, asyncio, rows)
 	case e.IsGenerator:
 		row := name("row")
-		fmt.Fprintf(&b, "    for %s in %s.islice(%s, 256):\n        print(%s.dumps(%s, default=str))", row, itertools, call, g.json, row)
+		fmt.Fprintf(&b, "    for %s in %s.islice(%s, 256):\n        print(%s.dumps(%s, default=str))", row, itertools,
+			call, g.json, row)
 	case e.IsAsync:
 		fmt.Fprintf(&b, "    print(%s.dumps(%s.run(%s), default=str))", g.json, asyncio, call)
 	default:
@@ -120,7 +127,8 @@ func options(params []slicer.Parameter) []slicer.Parameter {
 	return out
 }
 
-// argType says how an option's text becomes a value: by "int", "float", "str", "bool", or "value": a literal, else text.
+// argType says how an option's text becomes a value: by "int", "float", "str", "bool", or "value": a literal, else
+// text.
 func argType(p slicer.Parameter) string {
 	switch t := strings.Trim(p.Annotation, `"'`); t {
 	case "int", "float", "str", "bool":
@@ -160,7 +168,8 @@ func (g guardWriter) option(p slicer.Parameter) string {
 	if !p.HasDefault {
 		return flags + ", required=True"
 	}
-	return flags + ", default=" + g.argparse + ".SUPPRESS, help=" + pyQuote("default: "+strings.ReplaceAll(p.Default, "%", "%%"))
+	return flags + ", default=" + g.argparse + ".SUPPRESS, help=" +
+		pyQuote("default: "+strings.ReplaceAll(p.Default, "%", "%%"))
 }
 
 // pyQuote writes a Python string literal. Go's syntax is Python's but for a few escapes, which quoting to ASCII avoids.

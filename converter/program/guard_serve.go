@@ -29,13 +29,16 @@ const request = Guard + `
     $given = $parser.parse_args().input
 `
 
-// serveGuard writes the command line of a server: one request, by hand. Of annotations only those of bytes and arrays are heeded.
+// serveGuard writes the command line of a server: one request, by hand. Of annotations only those of bytes and arrays
+// are heeded.
 func serveGuard(e slicer.Function, name func(string) string) string {
 	var b strings.Builder
 	line := func(text string) { b.WriteString("    " + text + "\n") }
 	b.WriteString(strings.Replace(request, "DESCRIPTION", strconv.Quote("Answer one request by "+e.Name+"."), 1))
 	params := options(e.Parameters)
-	single := len(params) == 1 && !slices.ContainsFunc(e.Parameters, func(p slicer.Parameter) bool { return p.Kind == slicer.VarKeyword })
+	single := len(params) == 1 && !slices.ContainsFunc(e.Parameters, func(p slicer.Parameter) bool {
+		return p.Kind == slicer.VarKeyword
+	})
 	if single && strings.Trim(params[0].Annotation, `"'`) == "bytes" {
 		line("$body = $sys.stdin.buffer.read() if $given is None else $given.encode()")
 	} else {
@@ -85,20 +88,23 @@ func serveGuard(e slicer.Function, name func(string) string) string {
 		}
 		return names[mark]
 	})
-	return regexp.MustCompile(`import (\w+) as (\w+)\n`).ReplaceAllStringFunc(strings.TrimSuffix(code, "\n"), func(text string) string {
-		if f := strings.Fields(text); f[1] == f[3] {
-			return "import " + f[1] + "\n"
-		}
-		return text
-	})
+	return regexp.MustCompile(`import (\w+) as (\w+)\n`).ReplaceAllStringFunc(strings.TrimSuffix(code, "\n"),
+		func(text string) string {
+			if f := strings.Fields(text); f[1] == f[3] {
+				return "import " + f[1] + "\n"
+			}
+			return text
+		})
 }
 
 func isArray(p slicer.Parameter) bool {
 	text, _, _ := strings.Cut(strings.Trim(p.Annotation, `"' `), "[")
-	return text == "NDArray" || strings.HasSuffix(text, ".NDArray") || text == "ndarray" || strings.HasSuffix(text, ".ndarray")
+	return text == "NDArray" || strings.HasSuffix(text, ".NDArray") || text == "ndarray" ||
+		strings.HasSuffix(text, ".ndarray")
 }
 
-// spread writes the arguments of a call whose keywords are in a dictionary, from which those that have no name are taken out.
+// spread writes the arguments of a call whose keywords are in a dictionary, from which those that have no name are
+// taken out.
 func spread(params []slicer.Parameter, dict, variable string) string {
 	var only []string
 	for _, p := range params {
@@ -109,5 +115,6 @@ func spread(params []slicer.Parameter, dict, variable string) string {
 	if len(only) == 0 {
 		return "**" + dict
 	}
-	return "*[" + dict + ".pop(" + variable + ") for " + variable + " in (" + strings.Join(only, ", ") + ",) if " + variable + " in " + dict + "], **" + dict
+	return "*[" + dict + ".pop(" + variable + ") for " + variable + " in (" + strings.Join(only, ", ") + ",) if " +
+		variable + " in " + dict + "], **" + dict
 }

@@ -22,11 +22,17 @@ func TestServersAnswerOnTheCommandLine(t *testing.T) {
 		{"def f(*, only): return only", `7`, "7"},
 		{"def f(body: bytes): return body[::-1]", "not JSON", "NOSJ ton"},
 		{"import numpy as np\ndef f(x: np.ndarray): return x.mean(axis=0)", `[[1, 2], [3, 4]]`, "[2.0, 3.0]"},
-		{"from numpy.typing import NDArray\ndef f(x: 'NDArray[float]', k: int): return x.sum() * k", `{"x": [1, 2], "k": 3}`, "9"},
+		{
+			"from numpy.typing import NDArray\ndef f(x: 'NDArray[float]', k: int): return x.sum() * k",
+			`{"x": [1, 2], "k": 3}`, "9",
+		},
 		{"def f(n: int):\n    for i in range(n):\n        yield {'i': i}", `2`, "{\"i\": 0}\n{\"i\": 1}"},
 		{"import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return x", `[1]`, "[1]"},
 		{"async def f(x):\n    for i in x:\n        yield i", `["a", "b"]`, "a\nb"},
-		{"json, sys, show, given, body = 1, 2, 3, 4, 5\ndef f(parser): return [json, sys, show, given, body, parser]", `6`, "[1, 2, 3, 4, 5, 6]"},
+		{
+			"json, sys, show, given, body = 1, 2, 3, 4, 5\ndef f(parser): return [json, sys, show, given, body, " +
+				"parser]", `6`, "[1, 2, 3, 4, 5, 6]",
+		},
 	} {
 		dir := filepath.Join(t.TempDir(), "program")
 		p := served(t, []string{"%%serve\n" + c.function}, slicer.Options{})

@@ -11,8 +11,8 @@ import (
 	"github.com/metaml/metaml/converter/slicer"
 )
 
-// TestNotebooks slices notebooks as people write them: testdata/notebooks/*.txtar have the cells, the function f in the last one, and the
-// lines that must be kept, no more and no fewer. The program must also give what the notebook gives.
+// TestNotebooks slices notebooks as people write them: testdata/notebooks/*.txtar have the cells, the function f in the
+// last one, and the lines that must be kept, no more and no fewer. The program must also give what the notebook gives.
 func TestNotebooks(t *testing.T) {
 	t.Setenv("MPLBACKEND", "Agg")
 	files, err := filepath.Glob("testdata/notebooks/*.txtar")
@@ -46,7 +46,8 @@ func TestNotebooks(t *testing.T) {
 	}
 	for i, a := range check(t, cases) {
 		if a["notebook"] == nil || !reflect.DeepEqual(a["notebook"], a["program"]) {
-			t.Errorf("%s: the notebook gives %v (%v), the program %v (%v)", files[i], a["notebook"], a["notebook_error"], a["program"], a["program_error"])
+			t.Errorf("%s: the notebook gives %v (%v), the program %v (%v)", files[i], a["notebook"],
+				a["notebook_error"], a["program"], a["program_error"])
 		}
 	}
 }

@@ -1,9 +1,10 @@
-// Package program makes the program folder of a slice: a plain Python script with a real command line, the local modules that it imports,
-// and a source map back to the cells (docs/internals/protocols.md §2). Read [Make] first; [Program.Write] and [Read]
-// are the folder's two ends.
+// Package program makes the program folder of a slice: a plain Python script with a real command line, the local
+// modules that it imports, and a source map back to the cells (docs/internals/protocols.md §2). Read [Make] first;
+// [Program.Write] and [Read] are the folder's two ends.
 //
-// The digest is over the files of code/ alone. main.py holds code only: comments and blank lines are left out of it, so that rewording
-// one changes nothing; what the cells said beside their code is in the source map's cells and in the script that [Script] writes for people.
+// The digest is over the files of code/ alone. main.py holds code only: comments and blank lines are left out of it, so
+// that rewording one changes nothing; what the cells said beside their code is in the source map's cells and in the
+// script that [Script] writes for people.
 //
 // It may import the converter's slice, session, token and complaint.
 package program
@@ -111,8 +112,10 @@ func Make(s *slicer.Slice, kind string) (*Program, error) {
 		return nil, fmt.Errorf("a program is of the kind train, serve or draw, not %q", kind)
 	}
 	p := &Program{
-		Kind: kind, Entry: s.Entry.Name, IsAsync: s.Entry.IsAsync, IsGenerator: s.Entry.IsGenerator, IsValue: s.Entry.IsValue, Parameters: s.Entry.Parameters,
-		Python: minor(s.Python), Imports: s.Imports, With: s.With, Reseed: s.Reseed, Seeded: s.Seeded, SelfSeeded: s.SelfSeeded, UsesOutput: s.UsesOutput, Source: s.Source,
+		Kind: kind, Entry: s.Entry.Name, IsAsync: s.Entry.IsAsync, IsGenerator: s.Entry.IsGenerator,
+		IsValue: s.Entry.IsValue, Parameters: s.Entry.Parameters,
+		Python: minor(s.Python), Imports: s.Imports, With: s.With, Reseed: s.Reseed, Seeded: s.Seeded,
+		SelfSeeded: s.SelfSeeded, UsesOutput: s.UsesOutput, Source: s.Source,
 	}
 	if p.Parameters == nil {
 		p.Parameters = []slicer.Parameter{}
@@ -127,7 +130,9 @@ func Make(s *slicer.Slice, kind string) (*Program, error) {
 		}
 		name += ".py"
 		if name == Main {
-			return nil, fmt.Errorf("the local module %q cannot come along: the program itself is called main.py; rename %s", m.Name, m.File)
+			return nil,
+				fmt.Errorf("the local module %q cannot come along: the program itself is called main.py; rename %s",
+					m.Name, m.File)
 		}
 		data, err := os.ReadFile(m.File)
 		if err != nil {
@@ -143,8 +148,10 @@ func Make(s *slicer.Slice, kind string) (*Program, error) {
 		p.Files = append(p.Files, File{WithPath(name), 0o644, data})
 	}
 	data, err := json.MarshalIndent(manifest{
-		V: Version, Kind: p.Kind, Entry: p.Entry, Async: p.IsAsync, Generator: p.IsGenerator, Value: p.IsValue, Parameters: p.Parameters, Python: p.Python,
-		Imports: p.Imports, With: p.With, Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, UsesOutput: p.UsesOutput,
+		V: Version, Kind: p.Kind, Entry: p.Entry, Async: p.IsAsync, Generator: p.IsGenerator, Value: p.IsValue,
+		Parameters: p.Parameters, Python: p.Python,
+		Imports: p.Imports, With: p.With, Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded,
+		UsesOutput: p.UsesOutput,
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("writing program.json: %w", err)
@@ -216,7 +223,8 @@ func mode(m fs.FileMode) fs.FileMode {
 }
 
 func checkPath(p string) error {
-	if p == "" || path.IsAbs(p) || path.Clean(p) != p || strings.HasPrefix(p, "../") || p == ".." || strings.ContainsAny(p, "\x00\n\\") {
+	if p == "" || path.IsAbs(p) || path.Clean(p) != p || strings.HasPrefix(p, "../") || p == ".." ||
+		strings.ContainsAny(p, "\x00\n\\") {
 		return fmt.Errorf("%q is no path inside of a program folder", p)
 	}
 	return nil
@@ -245,7 +253,8 @@ func (p *Program) Write(dir string) (err error) {
 			return err
 		}
 		name := filepath.Join(tmp, "code", filepath.FromSlash(f.Path))
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // read by the trials, perhaps of another user in a pod
+		//nolint:gosec // read by the trials, perhaps of another user in a pod
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return fmt.Errorf("writing the program: %w", err)
 		}
 		if err := os.WriteFile(name, f.Data, mode(f.Mode)); err != nil {
@@ -256,7 +265,8 @@ func (p *Program) Write(dir string) (err error) {
 	if err != nil {
 		return fmt.Errorf("writing map.json: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(tmp, "map.json"), append(data, '\n'), 0o644); err != nil { //nolint:gosec // as above
+	//nolint:gosec // as above
+	if err := os.WriteFile(filepath.Join(tmp, "map.json"), append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("writing the program: %w", err)
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // as above
@@ -274,7 +284,8 @@ func (p *Program) Write(dir string) (err error) {
 // maxFolder bounds the code of a folder that is read.
 const maxFolder = 1 << 30
 
-// Read reads a folder, and checks its digest against the one in map.json, where there is one: a folder made by hand has none.
+// Read reads a folder, and checks its digest against the one in map.json, where there is one: a folder made by hand has
+// none.
 func Read(dir string) (*Program, error) {
 	p := &Program{}
 	root := filepath.Join(dir, "code")
@@ -350,7 +361,9 @@ func Read(dir string) (*Program, error) {
 		return nil, fmt.Errorf("reading %s: %w", filepath.Join(dir, "map.json"), err)
 	}
 	if sm.Digest != "" && sm.Digest != p.Digest {
-		return nil, fmt.Errorf("the program in %s was changed after it was made: its digest is %.12s, and %.12s was written down", dir, p.Digest, sm.Digest)
+		return nil,
+			fmt.Errorf("the program in %s was changed after it was made: its digest is %.12s, and %.12s was written "+
+				"down", dir, p.Digest, sm.Digest)
 	}
 	p.Map, p.Source = sm.Lines, sm.Source
 	return p, nil

@@ -18,12 +18,29 @@ func TestDigestIsOfTheCodeAlone(t *testing.T) {
 	base := []string{"import math\nK = 2", "def g(x):\n    return math.sin(x) * K", "def f(a=1):\n    return g(a)"}
 	want := sliced(t, base, slicer.Options{}).Digest
 	for name, cells := range map[string][]string{
-		"comments":            {"# why\nimport math  # m\nK = 2", "# g\n\ndef g(x):\n    # sine\n    return math.sin(x) * K  # yes", "def f(a=1):\n    return g(a)"},
-		"blank lines":         {"import math\n\n\nK = 2\n", "def g(x):\n\n    return math.sin(x) * K\n\n", "\n\ndef f(a=1):\n\n\n    return g(a)"},
-		"cells between":       {"import math\nK = 2", "print(K)", "def g(x):\n    return math.sin(x) * K", "%%train\ndef f(a=1):\n    return g(a)"},
-		"cells run again":     {"import math\nK = 2", "def g(x):\n    return math.sin(x) * K", "import math\nK = 2", "def g(x):\n    return math.sin(x) * K", "def f(a=1):\n    return g(a)", "def f(a=1):\n    return g(a)"},
-		"cells cut otherwise": {"import math", "K = 2\ndef g(x):\n    return math.sin(x) * K", "def f(a=1):\n    return g(a)"},
-		"space at the end":    {"import math   \nK = 2\t", "def g(x):\n    return math.sin(x) * K", "def f(a=1):  \n    return g(a)"},
+		"comments": {
+			"# why\nimport math  # m\nK = 2",
+			"# g\n\ndef g(x):\n    # sine\n    return math.sin(x) * K  # yes", "def f(a=1):\n    return g(a)",
+		},
+		"blank lines": {
+			"import math\n\n\nK = 2\n", "def g(x):\n\n    return math.sin(x) * K\n\n",
+			"\n\ndef f(a=1):\n\n\n    return g(a)",
+		},
+		"cells between": {
+			"import math\nK = 2", "print(K)", "def g(x):\n    return math.sin(x) * K",
+			"%%train\ndef f(a=1):\n    return g(a)",
+		},
+		"cells run again": {
+			"import math\nK = 2", "def g(x):\n    return math.sin(x) * K", "import math\nK = 2",
+			"def g(x):\n    return math.sin(x) * K", "def f(a=1):\n    return g(a)", "def f(a=1):\n    return g(a)",
+		},
+		"cells cut otherwise": {
+			"import math", "K = 2\ndef g(x):\n    return math.sin(x) * K", "def f(a=1):\n    return g(a)",
+		},
+		"space at the end": {
+			"import math   \nK = 2\t", "def g(x):\n    return math.sin(x) * K",
+			"def f(a=1):  \n    return g(a)",
+		},
 	} {
 		if p := sliced(t, cells, slicer.Options{}); p.Digest != want {
 			t.Errorf("%s change the digest:\n%s", name, p.Main())
@@ -41,7 +58,10 @@ func TestDigestIsOfTheCodeAlone(t *testing.T) {
 }
 
 func TestFolderComesBack(t *testing.T) {
-	p := sliced(t, []string{"import random\nr = random.Random()\nrandom.seed(1)", "from metaml import output\nasync def f(a: int, *, b='x'):\n    yield output(), r"}, slicer.Options{})
+	p := sliced(t, []string{
+		"import random\nr = random.Random()\nrandom.seed(1)",
+		"from metaml import output\nasync def f(a: int, *, b='x'):\n    yield output(), r",
+	}, slicer.Options{})
 	if err := p.Add(File{Path: "tools/run.sh", Mode: 0o755, Data: []byte("#!/bin/sh\n")}); err != nil {
 		t.Fatal(err)
 	}
@@ -70,15 +90,23 @@ func TestChangedFolderIsRefused(t *testing.T) {
 		"was changed after it was made": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "code", "main.py"), []byte("x = 1\n"), 0o600)
 		},
-		"no code/main.py":            func(dir string) error { return os.Remove(filepath.Join(dir, "code", "main.py")) },
-		"no code/program.json":       func(dir string) error { return os.Remove(filepath.Join(dir, "code", "program.json")) },
-		"not a regular file":         func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "code", "x.py")) },
+		"no code/main.py": func(dir string) error {
+			return os.Remove(filepath.Join(dir, "code", "main.py"))
+		},
+		"no code/program.json": func(dir string) error {
+			return os.Remove(filepath.Join(dir, "code", "program.json"))
+		},
+		"not a regular file": func(dir string) error {
+			return os.Symlink("/etc/passwd", filepath.Join(dir, "code", "x.py"))
+		},
 		"reading the program folder": func(dir string) error { return os.RemoveAll(filepath.Join(dir, "code")) },
 		"program folder of version 9": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "code", "program.json"), []byte(`{"v":9}`), 0o600)
 		},
-		"invalid character": func(dir string) error { return os.WriteFile(filepath.Join(dir, "map.json"), []byte(`nothing`), 0o600) },
-		"its digest is":     func(dir string) error { return os.Chmod(filepath.Join(dir, "code", "main.py"), 0o755) },
+		"invalid character": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "map.json"), []byte(`nothing`), 0o600)
+		},
+		"its digest is": func(dir string) error { return os.Chmod(filepath.Join(dir, "code", "main.py"), 0o755) },
 	} {
 		dir := filepath.Join(t.TempDir(), "program")
 		if err := p.Write(dir); err != nil {
@@ -107,7 +135,10 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 
 func TestLocalModulesRunInAnEmptyFolder(t *testing.T) {
 	src := t.TempDir()
-	for name, text := range map[string]string{"mylib.py": "from pkg import two\ndef g(): return two.x\n", "pkg/__init__.py": "", "pkg/two.py": "from .three import x\n", "pkg/three.py": "x = 42\n"} {
+	for name, text := range map[string]string{
+		"mylib.py":        "from pkg import two\ndef g(): return two.x\n",
+		"pkg/__init__.py": "", "pkg/two.py": "from .three import x\n", "pkg/three.py": "x = 42\n",
+	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(src, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +160,8 @@ func TestLocalModulesRunInAnEmptyFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Make(s, Train); err == nil || !strings.Contains(err.Error(), `the local module "main" cannot come along`) {
+	if _, err := Make(s, Train); err == nil ||
+		!strings.Contains(err.Error(), `the local module "main" cannot come along`) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -154,7 +186,8 @@ func runIt(t *testing.T, p *Program, args ...string) string {
 	if err := p.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), venv.Python(t), append([]string{filepath.Join(dir, "code", Main)}, args...)...)
+	cmd := exec.CommandContext(t.Context(), venv.Python(t),
+		append([]string{filepath.Join(dir, "code", Main)}, args...)...)
 	cmd.Dir = t.TempDir()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -166,10 +199,13 @@ func runIt(t *testing.T, p *Program, args ...string) string {
 }
 
 func TestShippedValueIsLoaded(t *testing.T) {
-	doc := notebook([]string{"class Net:\n    def out(self): return self.x", "net = 1 / 0", "y = net.out()", "def f(): return net.out() + y"})
+	doc := notebook([]string{
+		"class Net:\n    def out(self): return self.x", "net = 1 / 0", "y = net.out()", "def f(): return net.out() + y",
+	})
 	doc.Names = map[string]session.Name{"net": {Kind: "value", Type: "__main__.Net"}}
 	p := made(t, doc, slicer.Options{With: []string{"net"}})
-	cmd := exec.CommandContext(t.Context(), venv.Python(t), "-c", "import pickle, sys\nclass Net: pass\nn = Net(); n.x = 21\nsys.stdout.buffer.write(pickle.dumps(n))")
+	cmd := exec.CommandContext(t.Context(), venv.Python(t), "-c",
+		"import pickle, sys\nclass Net: pass\nn = Net(); n.x = 21\nsys.stdout.buffer.write(pickle.dumps(n))")
 	data, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +235,10 @@ func FuzzRead(f *testing.F) {
 		if err := os.Mkdir(filepath.Join(dir, "code"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for name, data := range map[string][]byte{"code/main.py": []byte("x"), "code/program.json": manifest, "map.json": sm} {
+		for name, data := range map[string][]byte{
+			"code/main.py": []byte("x"), "code/program.json": manifest,
+			"map.json": sm,
+		} {
 			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 				t.Fatal(err)
 			}

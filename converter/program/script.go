@@ -51,7 +51,8 @@ func shapeOf(code string) shape {
 	switch {
 	case strings.HasPrefix(first, "import ") || strings.HasPrefix(first, "from "):
 		return imports
-	case strings.HasPrefix(first, "def ") || strings.HasPrefix(first, "class ") || strings.HasPrefix(first, "@") || strings.HasPrefix(first, "async def "):
+	case strings.HasPrefix(first, "def ") || strings.HasPrefix(first, "class ") || strings.HasPrefix(first, "@") ||
+		strings.HasPrefix(first, "async def "):
 		return block
 	}
 	return plain
@@ -120,7 +121,8 @@ func at(st slicer.Statement, offset int) int {
 	return st.Line + offset
 }
 
-// await writes a statement that awaits outside of a function: the notebook's kernel has a running loop, a plain Python has none.
+// await writes a statement that awaits outside of a function: the notebook's kernel has a running loop, a plain Python
+// has none.
 func (t *text) await(st slicer.Statement, n int, people bool) {
 	if n == 1 {
 		t.own("import asyncio as _metaml_asyncio\n\n_metaml_loop = _metaml_asyncio.new_event_loop()\n\n")
@@ -147,7 +149,8 @@ type codeLine struct {
 	inString bool
 }
 
-// codeLines gives the lines of a statement, for machines without comments and blank lines, except those inside of strings.
+// codeLines gives the lines of a statement, for machines without comments and blank lines, except those inside of
+// strings.
 func codeLines(code string, people bool) []codeLine {
 	type span struct{ from, to int }
 	var comments []span

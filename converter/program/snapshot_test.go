@@ -19,8 +19,9 @@ import (
 
 var update = flag.Bool("update", false, "write the snapshots of testdata/*.txtar again")
 
-// TestSnapshots makes the program of each testdata/*.txtar: its parts named "cell" are the cells, "args" the command line. The parts
-// "main.py", "script.py" and "stdout" are what must come out; each main.py is run by Python, with its map read by other code than ours.
+// TestSnapshots makes the program of each testdata/*.txtar: its parts named "cell" are the cells, "args" the command
+// line. The parts "main.py", "script.py" and "stdout" are what must come out; each main.py is run by Python, with its
+// map read by other code than ours.
 func TestSnapshots(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -37,13 +38,17 @@ func TestSnapshots(t *testing.T) {
 			var args []string
 			entry := ""
 			typed := map[string]any{}
-			doc := &session.Document{V: 1, Kind: session.Live, Interpreter: session.Interpreter{Version: "3.11.2"}, Source: "story.ipynb"}
+			doc := &session.Document{
+				V: 1, Kind: session.Live, Interpreter: session.Interpreter{Version: "3.11.2"}, Source: "story.ipynb",
+			}
 			ok := true
 			for _, f := range ar.Files {
 				switch f.Name {
 				case "cell":
 					cells = append(cells, string(f.Data))
-					doc.Cells = append(doc.Cells, session.Cell{Seq: len(cells), Count: len(cells), Source: string(f.Data), OK: &ok})
+					doc.Cells = append(doc.Cells, session.Cell{
+						Seq: len(cells), Count: len(cells), Source: string(f.Data), OK: &ok,
+					})
 					typed[strconv.Itoa(len(cells))] = string(f.Data)
 				case "args":
 					args = strings.Fields(string(f.Data))
@@ -79,7 +84,10 @@ func TestSnapshots(t *testing.T) {
 			if err != nil || string(out) != got["stdout"] {
 				t.Errorf("the script for people gives %q (%v), the program %q", out, err, got["stdout"])
 			}
-			cases = append(cases, map[string]any{"kind": "map", "main": p.Main(), "map": p.Map, "typed": typed, "generated": strings.Contains(p.Main(), "_metaml_")})
+			cases = append(cases, map[string]any{
+				"kind": "map", "main": p.Main(), "map": p.Map, "typed": typed,
+				"generated": strings.Contains(p.Main(), "_metaml_"),
+			})
 			if *update {
 				var kept []txtar.File
 				for _, f := range ar.Files {
@@ -98,7 +106,8 @@ func TestSnapshots(t *testing.T) {
 			}
 			for _, f := range ar.Files {
 				if g, made := got[f.Name]; made && g != string(f.Data) {
-					t.Errorf("%s is stale (go test ./converter/program -update):\ngot:\n%s\nwant:\n%s", f.Name, g, f.Data)
+					t.Errorf("%s is stale (go test ./converter/program -update):\ngot:\n%s\nwant:\n%s", f.Name, g,
+						f.Data)
 				}
 				delete(got, f.Name)
 			}

@@ -7,22 +7,28 @@ import (
 
 func TestReadRefusesNonsenseWithOneSentence(t *testing.T) {
 	for in, want := range map[string]string{
-		``:                      "this is not a session document: ",
-		`[]`:                    "this is not a session document: ",
-		`{}`:                    "this is not a session document: it has no version",
-		`{"v":2,"kind":"live"}`: "the session document has version 2, and this metaml reads version 1: install the same version of metaml in the notebook and here",
-		`{"v":1,"kind":"odd"}`:  `the session document is of an unknown kind, "odd"`,
-		`{"v":1,"kind":"live","cells":[{"seq":0}]}`:                  "cell 1 of the session document has the number 0; numbers begin at 1",
-		`{"v":1,"kind":"live","cells":[{"seq":1},{"seq":1}]}`:        "two cells of the session document have the number 1",
-		`{"v":1,"kind":"live","cells":[{"seq":1,"parent":1}]}`:       "cell 1 of the session document is its own parent",
-		`{"v":1,"kind":"live","cells":[{"seq":1,"failed_line":-1}]}`: "cell 1 of the session document failed at line -1, which is no line",
+		``:   "this is not a session document: ",
+		`[]`: "this is not a session document: ",
+		`{}`: "this is not a session document: it has no version",
+		`{"v":2,"kind":"live"}`: "the session document has version 2, and this metaml reads version 1: install the " +
+			"same version of metaml in the notebook and here",
+		`{"v":1,"kind":"odd"}`: `the session document is of an unknown kind, "odd"`,
+		`{"v":1,"kind":"live","cells":[{"seq":0}]}`: "cell 1 of the session document has the number " +
+			"0; numbers begin at 1",
+		`{"v":1,"kind":"live","cells":[{"seq":1},{"seq":1}]}`: "two cells of the session document have the " +
+			"number 1",
+		`{"v":1,"kind":"live","cells":[{"seq":1,"parent":1}]}`: "cell 1 of the session document is its own " +
+			"parent",
+		`{"v":1,"kind":"live","cells":[{"seq":1,"failed_line":-1}]}`: "cell 1 of the session document failed at line " +
+			"-1, which is no line",
 	} {
 		_, err := Read(strings.NewReader(in))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s\n got %v\nwant %s", in, err, want)
 		}
 	}
-	if _, err := Read(strings.NewReader(`{"v":1,"x":"` + strings.Repeat("a", MaxBytes) + `"}`)); err == nil || err.Error() != "the session document is larger than 64 MiB" {
+	if _, err := Read(strings.NewReader(`{"v":1,"x":"` + strings.Repeat("a", MaxBytes) + `"}`)); err == nil ||
+		err.Error() != "the session document is larger than 64 MiB" {
 		t.Errorf("got %.80v", err)
 	}
 }
@@ -32,7 +38,8 @@ func TestReadKeepsWhatIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := d.Cell(5); c == nil || c.OK == nil || *c.OK || c.FailedLine != 2 || d.Cell(3).OK != nil || d.Cell(4) != nil {
+	if c := d.Cell(5); c == nil || c.OK == nil || *c.OK || c.FailedLine != 2 || d.Cell(3).OK != nil ||
+		d.Cell(4) != nil {
 		t.Errorf("got %+v", d.Cells)
 	}
 }
@@ -47,7 +54,8 @@ func TestFromNotebook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Cells) != 3 || d.Cells[0] != (Cell{Seq: 1, ID: "x", Source: "a = 1\nb"}) || d.Cells[1] != (Cell{Seq: 2, Source: "  \n"}) || d.Cells[2] != (Cell{Seq: 3, Source: "c"}) ||
+	if len(d.Cells) != 3 || d.Cells[0] != (Cell{Seq: 1, ID: "x", Source: "a = 1\nb"}) ||
+		d.Cells[1] != (Cell{Seq: 2, Source: "  \n"}) || d.Cells[2] != (Cell{Seq: 3, Source: "c"}) ||
 		d.Kind != Saved || d.Cwd != "/a" || d.Interpreter.Version != "3.11.2" {
 		t.Errorf("got %+v", d)
 	}
@@ -58,7 +66,10 @@ func TestSavedCountsAreLabelsIfEachCellHasOneOfItsOwn(t *testing.T) {
 		counts []string
 		want   []int
 	}{
-		{[]string{"3", "7"}, []int{3, 7}}, {[]string{"3", "null"}, []int{0, 0}}, {[]string{"3", "3"}, []int{0, 0}}, {[]string{"7", "3"}, []int{7, 3}},
+		{[]string{"3", "7"}, []int{3, 7}},
+		{[]string{"3", "null"}, []int{0, 0}},
+		{[]string{"3", "3"}, []int{0, 0}},
+		{[]string{"7", "3"}, []int{7, 3}},
 	} {
 		d, err := FromNotebook([]byte(`{"nbformat":4,"cells":[{"cell_type":"code","source":"a","execution_count":`+c.counts[0]+`},{"cell_type":"markdown","source":"m"},
 			{"cell_type":"code","source":""},{"cell_type":"code","source":"b","execution_count":`+c.counts[1]+`}]}`), "")
@@ -89,10 +100,14 @@ func TestFromNotebookRefuses(t *testing.T) {
 		`{"a":1}`:                   "a.ipynb: this is not a notebook: it has no cells",
 		`{"nbformat":9,"cells":[]}`: "a.ipynb: notebooks of version 9 are not known; versions 1 to 4 are",
 		`{"nbformat":4,"cells":{}}`: `a.ipynb: this is not a notebook: "/cells" is a JSON object`,
-		`{"nbformat":4,"cells":[{"cell_type":"code","source":7}]}`:                          "a.ipynb: cell 1 of the notebook cannot be read (/cells/0): its source is neither a string nor a list of strings",
-		`{"nbformat":4,"cells":[{"source":""}]}`:                                            "a.ipynb: cell 1 of the notebook has no type (/cells/0/cell_type)",
-		`{"nbformat":4,"metadata":{"kernelspec":{"language":"R"}},"cells":[]}`:              "a.ipynb: this is a notebook in R; programs are made from Python",
-		`{"nbformat":4,"nbformat_minor":5,"cells":[{"cell_type":"code","source":["a",1]}]}`: "a.ipynb: cell 1 of the notebook cannot be read (/cells/0): its source",
+		`{"nbformat":4,"cells":[{"cell_type":"code","source":7}]}`: "a.ipynb: cell 1 of the " +
+			"notebook cannot be read (/cells/0): its source is neither a string nor a list of strings",
+		`{"nbformat":4,"cells":[{"source":""}]}`: "a.ipynb: cell 1 of the " +
+			"notebook has no type (/cells/0/cell_type)",
+		`{"nbformat":4,"metadata":{"kernelspec":{"language":"R"}},"cells":[]}`: "a.ipynb: this is a " +
+			"notebook in R; programs are made from Python",
+		`{"nbformat":4,"nbformat_minor":5,"cells":[{"cell_type":"code","source":["a",1]}]}`: "a.ipynb: cell 1 of the " +
+			"notebook cannot be read (/cells/0): its source",
 	} {
 		if _, err := FromNotebook([]byte(in), "a.ipynb"); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s\n got %v\nwant %s", in, err, want)
@@ -105,7 +120,10 @@ func TestFromScript(t *testing.T) {
 	if err != nil || d.Kind != Script || d.Cells[0].Source != "x = 1\ny = 2\n" || d.Cwd != "/a" {
 		t.Errorf("got %+v, %v", d, err)
 	}
-	for in, want := range map[string]string{"\xff": "t.py: the file is not UTF-8", "a\x00": "t.py: byte 1 is zero, so this is not Python"} {
+	for in, want := range map[string]string{
+		"\xff":  "t.py: the file is not UTF-8",
+		"a\x00": "t.py: byte 1 is zero, so this is not Python",
+	} {
 		if _, err := FromScript([]byte(in), "t.py"); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -1,7 +1,7 @@
-// Package session reads the session document: what was executed in a notebook, a console or a script, and what is alive there.
-// It is the input of everything that MetaML does with a cell (docs/reference/rules.md §2). The document is made inside
-// Python (by hooks in the kernel or by the decorators) or here, from a saved notebook or a script ([FromNotebook],
-// [FromScript]).
+// Package session reads the session document: what was executed in a notebook, a console or a script, and what is alive
+// there. It is the input of everything that MetaML does with a cell (docs/reference/rules.md §2). The document is made
+// inside Python (by hooks in the kernel or by the decorators) or here, from a saved notebook or a script
+// ([FromNotebook], [FromScript]).
 //
 // It may import internal/usererror and converter/nbformat.
 package session
@@ -11,15 +11,17 @@ const Version = 1
 
 // Document is a session: executed cells and living names.
 type Document struct {
-	V           int             `json:"v"`
-	Kind        Kind            `json:"kind"`
-	Interpreter Interpreter     `json:"interpreter"`
-	Cwd         string          `json:"cwd"`
-	Path        []string        `json:"path"`              // sys.path
-	Source      string          `json:"source,omitempty"`  // notebook or file, as a path where it is known; for people and for the series
-	Cells       []Cell          `json:"cells"`             // in the order of their execution
-	Names       map[string]Name `json:"names,omitempty"`   // what is alive; absent for a saved notebook or script
-	Modules     []Module        `json:"modules,omitempty"` // loaded modules whose source lies outside the interpreter's own folders
+	V           int         `json:"v"`
+	Kind        Kind        `json:"kind"`
+	Interpreter Interpreter `json:"interpreter"`
+	Cwd         string      `json:"cwd"`
+	Path        []string    `json:"path"` // sys.path
+	// notebook or file, as a path where it is known; for people and for the series
+	Source string          `json:"source,omitempty"`
+	Cells  []Cell          `json:"cells"`           // in the order of their execution
+	Names  map[string]Name `json:"names,omitempty"` // what is alive; absent for a saved notebook or script
+	// loaded modules whose source lies outside the interpreter's own folders
+	Modules []Module `json:"modules,omitempty"`
 }
 
 // Kind says where a document came from.
@@ -42,22 +44,28 @@ type Interpreter struct {
 
 // Cell is one execution of one cell. The same cell executed twice is two of them.
 type Cell struct {
-	Seq        int     `json:"seq"`                   // our own number, from 1, never reused in a session
-	Count      int     `json:"count,omitempty"`       // execution count, In[n]: a label only; 0 where it is not known or names no single cell
-	ID         string  `json:"id,omitempty"`          // the front end's cell id: a label only
-	Source     string  `json:"source"`                // as typed, before IPython's transformation
-	Code       string  `json:"code,omitempty"`        // as executed; empty where nobody transformed it (saved notebooks)
-	OK         *bool   `json:"ok"`                    // nil: success unknown (a cell from before the module was loaded)
-	FailedLine int     `json:"failed_line,omitempty"` // line of Source, from 1, at which a failed cell stopped; 0 is unknown
+	Seq int `json:"seq"` // our own number, from 1, never reused in a session
+	// execution count, In[n]: a label only; 0 where it is not known or names no single cell
+	Count  int    `json:"count,omitempty"`
+	ID     string `json:"id,omitempty"` // the front end's cell id: a label only
+	Source string `json:"source"`       // as typed, before IPython's transformation
+	// as executed; empty where nobody transformed it (saved notebooks)
+	Code string `json:"code,omitempty"`
+	OK   *bool  `json:"ok"` // nil: success unknown (a cell from before the module was loaded)
+	// line of Source, from 1, at which a failed cell stopped; 0 is unknown
+	FailedLine int     `json:"failed_line,omitempty"`
 	Seconds    float64 `json:"seconds,omitempty"`
-	Parent     int     `json:"parent,omitempty"` // seq of the cell that executed this one (the body of %%capture); such a cell is never replayed beside its parent
-	Origin     string  `json:"origin,omitempty"` // "cell" (default), "history", "run" (%run of a file), "startup"
-	Kernel     int     `json:"kernel,omitempty"` // number of the kernel's life in this document, if it has cells from before a restart
+	// seq of the cell that executed this one (the body of %%capture); such a cell is never replayed beside its parent
+	Parent int    `json:"parent,omitempty"`
+	Origin string `json:"origin,omitempty"` // "cell" (default), "history", "run" (%run of a file), "startup"
+	// number of the kernel's life in this document, if it has cells from before a restart
+	Kernel int `json:"kernel,omitempty"`
 }
 
 // Name is a name that is alive at the top level of the session.
 type Name struct {
-	Kind     string `json:"kind"`               // "module", "function", "class", "value", "metaml" (bound to one of our objects)
+	// "module", "function", "class", "value", "metaml" (bound to one of our objects)
+	Kind     string `json:"kind"`
 	Module   string `json:"module,omitempty"`   // __module__, or the module's own name
 	Qualname string `json:"qualname,omitempty"` // __qualname__ of functions and classes
 	Type     string `json:"type,omitempty"`     // "numpy.ndarray", "builtins.int"

@@ -89,7 +89,8 @@ func (w *work) readCells() error {
 		}
 		w.out.counts[cc.Seq] = cc.label()
 		switch {
-		case cc.outer != nil && !counts[cc.outer] && cc.Kernel == life, reached && cc.outer == nil, outer != nil && cc.outer == nil:
+		case cc.outer != nil && !counts[cc.outer] && cc.Kernel == life, reached && cc.outer == nil,
+			outer != nil && cc.outer == nil:
 			continue
 		}
 		reached = reached || w.o.Cell != 0 && cc.Seq == w.o.Cell
@@ -119,7 +120,8 @@ func (w *work) readCells() error {
 		return fmt.Errorf("the session document has no cell %d", w.o.Cell)
 	}
 	if len(w.cells) == 0 {
-		return usererror.At(usererror.CodeNoCells, 0, 0, "no cell was executed, so there is nothing to run").With("Run the cell that defines the function first.")
+		return usererror.At(usererror.CodeNoCells, 0, 0,
+			"no cell was executed, so there is nothing to run").With("Run the cell that defines the function first.")
 	}
 	return nil
 }
@@ -177,12 +179,14 @@ func (w *work) forget(stmts []*stmt, why string) {
 func (w *work) split(c *cell) {
 	for _, n := range c.tree.Root.Children {
 		if c.broken > 0 && (n.Error || hasError(n)) {
-			// The parser is not CPython: what a kernel has executed is Python all the same. Such a piece is kept whole, to the end
-			// of the cell, and every name in it counts as read, bound and changed.
+			// The parser is not CPython: what a kernel has executed is Python all the same. Such a piece is kept whole,
+			// to the end of the cell, and every name in it counts as read, bound and changed.
 			c.stmts = append(c.stmts, opaque(c, n))
 			break
 		}
-		c.stmts = append(c.stmts, &stmt{cell: c, node: n, text: statementText(c.tree.Src, n), line: n.Row + 1, endLine: n.EndRow + 1})
+		c.stmts = append(c.stmts, &stmt{
+			cell: c, node: n, text: statementText(c.tree.Src, n), line: n.Row + 1, endLine: n.EndRow + 1,
+		})
 	}
 	c.aliases = w.aliases
 	for i, s := range c.stmts {

@@ -40,8 +40,9 @@ func (w *work) collect() error {
 // statement makes a kept statement of the program.
 func (w *work) statement(s *stmt) Statement {
 	st := Statement{
-		Cell: s.cell.Seq, Line: s.line, EndLine: s.endLine, Text: w.stripped(s), Why: slices.Clone(w.kept[s]), Await: s.e.await,
-		Lead: lead(s.cell.tree.Src, s.line), File: s.cell.runAt.file,
+		Cell: s.cell.Seq, Line: s.line, EndLine: s.endLine, Text: w.stripped(s), Why: slices.Clone(w.kept[s]),
+		Await: s.e.await,
+		Lead:  lead(s.cell.tree.Src, s.line), File: s.cell.runAt.file,
 	}
 	for _, b := range s.e.binds {
 		if !slices.Contains(st.Defines, b.name) {
@@ -83,18 +84,24 @@ func (w *work) cellNotes() {
 		}
 	}
 	if len(unknown) > 0 {
-		w.note("unknown-success", 0, 0, "", "%s ran before MetaML was loaded, so it is not known whether they succeeded", cellList(unknown))
+		w.note("unknown-success", 0, 0, "",
+			"%s ran before MetaML was loaded, so it is not known whether they succeeded", cellList(unknown))
 		if len(unknown) == 1 {
-			w.out.Notes[len(w.out.Notes)-1].Text = fmt.Sprintf("cell %d ran before MetaML was loaded, so it is not known whether it succeeded", unknown[0])
+			w.out.Notes[len(w.out.Notes)-1].Text = fmt.Sprintf("cell %d ran before MetaML was loaded, so it is not "+
+				"known whether it succeeded", unknown[0])
 		}
 	}
 	for _, c := range w.cells {
 		if c.Seconds > 10 && c.Seq != w.target.Seq {
 			if name := w.costly(c); name != "" {
-				w.note("slow-cell", c.Seq, 0, "", "cell %d took %s and runs once again; `--with %s` ships its value", c.label(), duration(c.Seconds), name)
+				w.note("slow-cell", c.Seq, 0, "", "cell %d took %s and runs once again; `--with %s` ships its value",
+					c.label(), duration(c.Seconds), name)
 			}
 		}
-		if c.broken > 0 && (c.OK == nil || !*c.OK) && !slices.ContainsFunc(c.stmts, func(s *stmt) bool { _, ok := w.kept[s]; return ok }) {
+		if c.broken > 0 && (c.OK == nil || !*c.OK) && !slices.ContainsFunc(c.stmts, func(s *stmt) bool {
+			_, ok := w.kept[s]
+			return ok
+		}) {
 			w.note("syntax", c.Seq, c.broken, "", "%s is not Python and was left out", w.position(c, c.broken))
 		}
 	}
@@ -108,7 +115,8 @@ func (w *work) costly(c *cell) string {
 			continue
 		}
 		switch s.node.Kind {
-		case "function_definition", "class_definition", "decorated_definition", "import_statement", "import_from_statement":
+		case "function_definition", "class_definition", "decorated_definition", "import_statement",
+			"import_from_statement":
 		default:
 			name = s.e.binds[0].name
 		}
@@ -136,7 +144,8 @@ func (w *work) namesModel(s *stmt) {
 		if n.Kind != "call" || s.cell.aliases.of(n) != "model" {
 			return true
 		}
-		if args := n.Child("arguments"); args != nil && len(args.Children) == 1 && args.Children[0].Kind == "string" && w.out.Model == "" {
+		if args := n.Child("arguments"); args != nil && len(args.Children) == 1 && args.Children[0].Kind == "string" &&
+			w.out.Model == "" {
 			w.out.Model, _ = literal(args.Children[0].Text())
 		}
 		return true

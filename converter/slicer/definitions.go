@@ -27,8 +27,8 @@ const pickled = "the model's pickles"
 // ByPickles is why such a definition is in.
 const ByPickles = "needed by " + pickled
 
-// definitions brings along what a pickle of the training program may name: its classes with all that they need, and those of its
-// functions that it passes on as values and that need nothing but definitions, imports and constants.
+// definitions brings along what a pickle of the training program may name: its classes with all that they need, and
+// those of its functions that it passes on as values and that need nothing but definitions, imports and constants.
 func (w *work) definitions() error {
 	if w.o.Definitions == "" {
 		return nil
@@ -92,7 +92,9 @@ func (w *work) openDefinitions() (*work, error) {
 	for _, s := range in.stmts {
 		switch {
 		case s.node == nil:
-			in.note("definitions", 0, 0, "", "the classes from line %d of the training program on do not come along: its Python is too new to be read", s.line)
+			in.note("definitions", 0, 0, "",
+				"the classes from line %d of the training program on do not come along: its Python is too new to be "+
+					"read", s.line)
 		case s.sets && len(s.e.binds) == 0:
 			s.skip = true // seeds and the like are the training's own
 		}
@@ -117,7 +119,8 @@ func (w *work) nameable(kind func(*value) bool) []*value {
 	for _, s := range w.stmts {
 		for _, v := range s.binds {
 			alive, _ := w.at(v.name, len(w.stmts))
-			if !s.skip && s.node != nil && slices.Contains(alive, v) && kind(v) && !strings.HasPrefix(v.name, "_metaml_") && !w.given(v.name, s.time) {
+			if !s.skip && s.node != nil && slices.Contains(alive, v) && kind(v) &&
+				!strings.HasPrefix(v.name, "_metaml_") && !w.given(v.name, s.time) {
 				out = append(out, v)
 			}
 		}
@@ -144,7 +147,8 @@ func (w *work) takeClasses() {
 		}
 		if len(heavy) > 0 {
 			w.note("definitions", 0, 0, "Give the class what it needs as an argument.",
-				"the model's class %s uses %s of the training program, so the server makes that too", v.name, prose.List(heavy))
+				"the model's class %s uses %s of the training program, so the server makes that "+
+					"too", v.name, prose.List(heavy))
 		}
 	}
 }
@@ -159,16 +163,20 @@ func (w *work) makesClass(v *value) bool {
 		return false
 	}
 	switch w.dotted(a.Child("right").Child("function"), v.stmt.time) {
-	case "collections.namedtuple", "typing.NamedTuple", "typing.TypedDict", "typing.NewType", "dataclasses.make_dataclass", "enum.Enum", "enum.IntEnum", "enum.Flag", "enum.StrEnum":
+	case "collections.namedtuple", "typing.NamedTuple", "typing.TypedDict", "typing.NewType",
+		"dataclasses.make_dataclass", "enum.Enum", "enum.IntEnum", "enum.Flag", "enum.StrEnum":
 		return true
 	}
 	return a.Child("right").Child("function").Text() == "type"
 }
 
-// takeFunctions takes the functions but the entry, where all that they need is cheap to make. One that is only called is in no pickle.
+// takeFunctions takes the functions but the entry, where all that they need is cheap to make. One that is only called
+// is in no pickle.
 func (w *work) takeFunctions() {
 	passed := w.mentionedAsValues()
-	for _, v := range w.nameable(func(v *value) bool { return v.bind.fn != nil && v.name != w.out.Entry.Name && passed[v.name] }) {
+	for _, v := range w.nameable(func(v *value) bool {
+		return v.bind.fn != nil && v.name != w.out.Entry.Name && passed[v.name]
+	}) {
 		kept, asked, holes := maps.Clone(w.kept), maps.Clone(w.asked), maps.Clone(w.holes)
 		w.need(v, len(w.stmts), pickled)
 		for _, s := range w.stmts {
@@ -211,7 +219,8 @@ func (w *work) light(s *stmt) bool {
 		switch n.Kind {
 		case "function_definition", "class_definition", "lambda", "decorator":
 			return false
-		case "for_statement", "while_statement", "with_statement", "await", "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression":
+		case "for_statement", "while_statement", "with_statement", "await", "list_comprehension", "set_comprehension",
+			"dictionary_comprehension", "generator_expression":
 			light = false
 		case "call":
 			light = light && w.lightCall(n, s.time)
@@ -223,8 +232,10 @@ func (w *work) light(s *stmt) bool {
 
 // lightModules have functions and classes that compute nothing to speak of.
 var lightModules = map[string]bool{
-	"abc": true, "argparse": true, "collections": true, "contextvars": true, "dataclasses": true, "datetime": true, "decimal": true, "enum": true,
-	"fractions": true, "functools": true, "logging": true, "math": true, "operator": true, "pathlib": true, "re": true, "string": true,
+	"abc": true, "argparse": true, "collections": true, "contextvars": true, "dataclasses": true, "datetime": true,
+	"decimal": true, "enum": true,
+	"fractions": true, "functools": true, "logging": true, "math": true, "operator": true, "pathlib": true, "re": true,
+	"string":    true,
 	"threading": true, "types": true, "typing": true, "typing_extensions": true,
 }
 
@@ -235,7 +246,8 @@ func (w *work) lightCall(n *syntax.Node, time int) bool {
 	}
 	if f.Kind == "identifier" {
 		switch f.Text() {
-		case "bool", "bytes", "complex", "dict", "float", "frozenset", "int", "len", "list", "max", "min", "object", "range", "round", "set", "str", "tuple", "type":
+		case "bool", "bytes", "complex", "dict", "float", "frozenset", "int", "len", "list", "max", "min", "object",
+			"range", "round", "set", "str", "tuple", "type":
 			return true
 		}
 	}
@@ -253,13 +265,15 @@ func (w *work) warnOfChanges(in *work) {
 				own = append(own, &w.out.Statements[i])
 			}
 		}
-		if len(vs) == 1 && vs[0].stmt != nil && !isImport(vs[0]) && len(own) == 1 && !sameCode(vs[0].stmt.text, own[0].Text) {
+		if len(vs) == 1 && vs[0].stmt != nil && !isImport(vs[0]) && len(own) == 1 &&
+			!sameCode(vs[0].stmt.text, own[0].Text) {
 			changed = append(changed, name)
 		}
 	}
 	if len(changed) > 0 {
 		slices.Sort(changed)
-		w.note("definitions", 0, 0, "", "%s changed since the training; the server takes what the notebook has now", prose.List(changed))
+		w.note("definitions", 0, 0, "", "%s changed since the training; the server takes what the notebook has now",
+			prose.List(changed))
 	}
 }
 
@@ -283,8 +297,8 @@ func codeWords(code string) []string {
 	}
 }
 
-// merge puts the definitions before the server's own statements; but after its imports, and after a statement that makes what one reads
-// at once, such as its base class.
+// merge puts the definitions before the server's own statements; but after its imports, and after a statement that
+// makes what one reads at once, such as its base class.
 func (w *work) merge(in *work) {
 	own := w.out.Statements
 	lead := 0
@@ -305,7 +319,9 @@ func (w *work) merge(in *work) {
 	}
 	var brought []placed
 	for _, s := range in.stmts {
-		if in.kept[s] == nil || len(s.e.binds) == 0 && slices.ContainsFunc(s.e.uses, func(u use) bool { return in.passed[u.name] && !importing(s.text) }) {
+		if in.kept[s] == nil || len(s.e.binds) == 0 && slices.ContainsFunc(s.e.uses, func(u use) bool {
+			return in.passed[u.name] && !importing(s.text)
+		}) {
 			continue // the second: it changes what is the server's own
 		}
 		p := placed{st: in.statement(s), at: lead}
@@ -337,7 +353,8 @@ func importing(code string) bool {
 	return strings.HasPrefix(code, "import ") || strings.HasPrefix(code, "from ")
 }
 
-// readsNow gives the names that a statement reads when it is executed, and those that the functions of the program read which it may call then.
+// readsNow gives the names that a statement reads when it is executed, and those that the functions of the program read
+// which it may call then.
 func (w *work) readsNow(s *stmt) []string {
 	seen := map[string]bool{}
 	var visit func(s *stmt, late bool)
@@ -364,8 +381,8 @@ func (w *work) readsNow(s *stmt) []string {
 	return sorted(seen)
 }
 
-// bring adds what belongs to the definitions: the modules that they import and the values that they read. All local modules of the training
-// program come along, since a pickle may name their classes too.
+// bring adds what belongs to the definitions: the modules that they import and the values that they read. All local
+// modules of the training program come along, since a pickle may name their classes too.
 func (w *work) bring(in *work) error {
 	p := newPacker(in)
 	for _, s := range in.stmts {

@@ -23,17 +23,21 @@ func (w *work) chooseCell() error {
 	case w.doc.Kind == session.Saved:
 		// The last cell with a magic; without one, the last that defines the function, or any function at all.
 		for _, c := range w.cells {
-			if c.code.Ours != "" && (w.o.Magic == "" || c.code.Ours == w.o.Magic) && (w.o.Function == "" || defines(c, w.o.Function)) {
+			if c.code.Ours != "" && (w.o.Magic == "" || c.code.Ours == w.o.Magic) &&
+				(w.o.Function == "" || defines(c, w.o.Function)) {
 				target = c
 			}
 		}
 		for _, c := range w.cells {
-			if target == nil && w.o.Magic != "" && slices.ContainsFunc(definitions(c), func(d definition) bool { return w.hasMagic(d.stmt) }) {
+			if target == nil && w.o.Magic != "" && slices.ContainsFunc(definitions(c), func(d definition) bool {
+				return w.hasMagic(d.stmt)
+			}) {
 				target = c // it has the decorator
 			}
 		}
 		for i := len(w.cells) - 1; i >= 0 && target == nil; i-- {
-			if c := w.cells[i]; w.o.Function != "" && defines(c, w.o.Function) || w.o.Function == "" && len(definitions(c)) > 0 {
+			if c := w.cells[i]; w.o.Function != "" && defines(c, w.o.Function) ||
+				w.o.Function == "" && len(definitions(c)) > 0 {
 				target = c
 			}
 		}
@@ -169,12 +173,15 @@ func (w *work) chooseEntry() error {
 	case w.o.Value:
 		e.IsValue = true
 	case v.bind.imp != nil:
-		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is imported in %s and has no source there", name, w.position(s.cell, s.line)).
+		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line,
+			"`%s` is imported in %s and has no source there", name, w.position(s.cell, s.line)).
 			With("Write a function in a cell that calls it.")
 	case def != nil:
-		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is a class; a function is needed", name).With("Write a function that makes one and uses it.")
+		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is a class; a function is needed",
+			name).With("Write a function that makes one and uses it.")
 	default:
-		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is not defined by def (%s)", name, w.position(s.cell, s.line)).
+		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is not defined by def (%s)", name,
+			w.position(s.cell, s.line)).
 			With("Write it as a function: def %s(…):", name)
 	}
 	w.out.Entry = e
@@ -214,11 +221,13 @@ func (w *work) position(c *cell, line int) string {
 }
 
 func (w *work) noFunction() error {
-	c := usererror.At(usererror.CodeNoFunction, w.target.Seq, 0, "%s defines no function, so there is nothing to run", w.place(w.target))
+	c := usererror.At(usererror.CodeNoFunction, w.target.Seq, 0, "%s defines no function, so there is nothing to run",
+		w.place(w.target))
 	for _, other := range slices.Backward(w.cells) {
 		if defs := definitions(other); len(defs) > 0 {
 			d := defs[len(defs)-1]
-			return c.With("Put the function into the cell, or name one: --function %s (cell %d).", d.name(), other.label())
+			return c.With("Put the function into the cell, or name one: --function %s (cell %d).", d.name(),
+				other.label())
 		}
 	}
 	return c.With("Put the function that is to run into the cell: def train_model(…):")

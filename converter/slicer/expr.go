@@ -92,7 +92,8 @@ func (s *scanner) assignment(n *syntax.Node) {
 		value = value.Child("right")
 	}
 	// a, b = x, y: each name is its own value
-	if left != nil && left.Kind == "pattern_list" && (value.Kind == "expression_list" || value.Kind == "tuple") && len(left.Children) == len(value.Children) && !has(left, "list_splat_pattern") && !has(value, "list_splat") {
+	if left != nil && left.Kind == "pattern_list" && (value.Kind == "expression_list" || value.Kind == "tuple") &&
+		len(left.Children) == len(value.Children) && !has(left, "list_splat_pattern") && !has(value, "list_splat") {
 		for i, c := range left.Children {
 			same, deep := s.refs(value.Children[i])
 			s.bindPattern(c, same, deep)
@@ -226,7 +227,8 @@ func (s *scanner) refs(n *syntax.Node) (same, deep []ref) {
 		return s.refs(n.Child("object"))
 	case "subscript":
 		return s.refs(n.Child("value"))
-	case "parenthesized_expression", "await", "list_splat", "conditional_expression", "boolean_operator", "as_pattern", "list_splat_pattern":
+	case "parenthesized_expression", "await", "list_splat", "conditional_expression", "boolean_operator", "as_pattern",
+		"list_splat_pattern":
 		for _, c := range n.Children {
 			x, y := s.refs(c)
 			same, deep = append(same, x...), append(deep, y...)
@@ -418,7 +420,8 @@ func (s *scanner) decorate(f *syntax.Node, definition []ref) {
 	s.e.calls = append(s.e.calls, c)
 }
 
-// shell notes the call of a function that runs a command. The words of the command are expanded at once, not later as in other lambdas.
+// shell notes the call of a function that runs a command. The words of the command are expanded at once, not later as
+// in other lambdas.
 func (s *scanner) shell(f, args *syntax.Node, discarded bool) {
 	s.use(f, false)
 	s.e.calls = append(s.e.calls, call{callee: f.Text(), plain: true, discarded: discarded, line: f.Row + 1})
@@ -439,10 +442,12 @@ func (s *scanner) shell(f, args *syntax.Node, discarded bool) {
 	}
 }
 
-// looksAtProcess recognises __import__('os').getcwd() and .getenv(…), which package ipython writes for magics: no settings.
+// looksAtProcess recognises __import__('os').getcwd() and .getenv(…), which package ipython writes for magics: no
+// settings.
 func looksAtProcess(f *syntax.Node) bool {
 	o, a := f.Child("object"), f.Child("attribute")
-	return o != nil && a != nil && o.Kind == "call" && strings.HasPrefix(o.Text(), "__import__(") && (a.Text() == "getcwd" || a.Text() == "getenv")
+	return o != nil && a != nil && o.Kind == "call" && strings.HasPrefix(o.Text(), "__import__(") &&
+		(a.Text() == "getcwd" || a.Text() == "getenv")
 }
 
 // parameters reads the parameters of a def or lambda.

@@ -48,9 +48,11 @@ func (w *work) files() error {
 	return nil
 }
 
-// maybePath leaves out strings that are names rather than paths: a folder called "adam" beside the notebook is no reason to ship it.
+// maybePath leaves out strings that are names rather than paths: a folder called "adam" beside the notebook is no
+// reason to ship it.
 func maybePath(s string) bool {
-	if s == "" || len(s) > 4096 || strings.ContainsAny(s, "\n\x00") || strings.Contains(s, "://") || s == "." || s == ".." || s == "/" {
+	if s == "" || len(s) > 4096 || strings.ContainsAny(s, "\n\x00") || strings.Contains(s, "://") || s == "." ||
+		s == ".." || s == "/" {
 		return false
 	}
 	return strings.ContainsAny(s, "./") || filepath.Ext(s) != ""

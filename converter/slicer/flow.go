@@ -57,8 +57,9 @@ func (w *work) set(name string, time int, values []*value) {
 	w.history[name] = h
 }
 
-// flow walks over the statements in the order of their execution. A repetition was left out in the hope that the object which it would
-// have made anew is not shared with another name and changed afterwards; where that was wrong, it walks again without leaving it out.
+// flow walks over the statements in the order of their execution. A repetition was left out in the hope that the object
+// which it would have made anew is not shared with another name and changed afterwards; where that was wrong, it walks
+// again without leaving it out.
 func (w *work) flow() error {
 	for {
 		if err := w.walk(); err != nil {
@@ -147,14 +148,17 @@ func (w *work) reset(c *cell, m ipython.Magic) {
 	}
 }
 
-// repeated says that the statement was executed before with the same text and the same values, and that nothing has changed since:
-// executing it once is enough. So re-running a cell leaves the program as it was. The cell with the magic stays where it was run last.
+// repeated says that the statement was executed before with the same text and the same values, and that nothing has
+// changed since: executing it once is enough. So re-running a cell leaves the program as it was. The cell with the
+// magic stays where it was run last.
 func (w *work) repeated(s *stmt) bool {
-	if s.distinct || s.node == nil || s.cell == w.target || len(s.e.binds) == 0 || len(s.e.changes) > 0 || len(s.e.deleted) > 0 {
+	if s.distinct || s.node == nil || s.cell == w.target || len(s.e.binds) == 0 || len(s.e.changes) > 0 ||
+		len(s.e.deleted) > 0 {
 		return false
 	}
 	switch s.node.Kind {
-	case "function_definition", "class_definition", "decorated_definition", "import_statement", "import_from_statement", "expression_statement",
+	case "function_definition", "class_definition", "decorated_definition", "import_statement", "import_from_statement",
+		"expression_statement",
 		"future_import_statement", "type_alias_statement":
 	default:
 		return false
@@ -325,7 +329,8 @@ func isImport(v *value) bool { return v.bind != nil && v.bind.imp != nil }
 
 // plain says that the statement is no compound one, so that what it does is done.
 func (w *work) plain(s *stmt) bool {
-	return s.node != nil && strings.HasSuffix(s.node.Kind, "_statement") && s.node.Of("block") == nil && s.node.Child("body") == nil
+	return s.node != nil && strings.HasSuffix(s.node.Kind, "_statement") && s.node.Of("block") == nil &&
+		s.node.Child("body") == nil
 }
 
 // bindValue makes a name mean the value; a statement that may not bind it leaves what it meant before beside it.

@@ -129,7 +129,9 @@ func (w *work) settle(h *hole) bool {
 		}
 	}
 	add := func(text, origin, why string, imp ...imported) {
-		w.generated = append(w.generated, generated{time, Statement{Text: text, Origin: origin, Defines: []string{h.name}, Why: []string{why}}, imp})
+		w.generated = append(w.generated, generated{
+			time, Statement{Text: text, Origin: origin, Defines: []string{h.name}, Why: []string{why}}, imp,
+		})
 	}
 	switch {
 	case h.stmt.skip:
@@ -164,9 +166,11 @@ func (w *work) settle(h *hole) bool {
 		w.out.Names = append(w.out.Names, h.name)
 		return true
 	case h.name == "display":
-		add("try:\n    from IPython.display import display\nexcept ImportError:\n    display = print", "display", "needed by "+h.user)
+		add("try:\n    from IPython.display import display\nexcept ImportError:\n    display = print", "display",
+			"needed by "+h.user)
 		return true
-	case len(w.stars) > 0 && w.stars[0].time <= h.stmt.time && (!alive || w.o.Describe == nil) && h.name != "get_ipython" && w.lost[h.name] == "":
+	case len(w.stars) > 0 && w.stars[0].time <= h.stmt.time && (!alive || w.o.Describe == nil) &&
+		h.name != "get_ipython" && w.lost[h.name] == "":
 		for _, s := range w.stars {
 			w.include(s, "may define "+h.name+", which "+h.user+" uses")
 		}
@@ -178,7 +182,8 @@ func (w *work) settle(h *hole) bool {
 // refuse makes the complaint about names without source.
 func (w *work) refuse(holes []*hole) error {
 	h := holes[0]
-	c := usererror.At(usererror.CodeNoSource, h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name, w.position(h.stmt.cell, h.use.line), w.whyNot(h))
+	c := usererror.At(usererror.CodeNoSource, h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name,
+		w.position(h.stmt.cell, h.use.line), w.whyNot(h))
 	c.Hint = w.remedy(h)
 	var more []string
 	for _, o := range holes[1:] {
@@ -283,7 +288,8 @@ func (w *work) remedy(h *hole) string {
 	case alive && n.Kind == "metaml" && n.Type == "metaml.Server":
 		return "Put what you need of it into a variable, such as its URL."
 	case alive && n.Kind == "metaml" && w.serves():
-		return fmt.Sprintf("Put --model %s on the line of the cell, and load the files that the run left from the folder metaml.model().", h.name)
+		return fmt.Sprintf("Put --model %s on the line of the cell, and load the files that the run left from the "+
+			"folder metaml.model().", h.name)
 	case alive && n.Kind == "metaml":
 		return "Call metaml.run(NAME) inside of the function, or put the values that it needs into a variable."
 	case alive && n.Size > 0:
@@ -315,7 +321,8 @@ func size(n int64) string {
 	return fmt.Sprintf("%.3g GB", float64(n)/1e9)
 }
 
-// unbuildable refuses kept statements that only a notebook can execute: commands, unknown magics, questions to the user.
+// unbuildable refuses kept statements that only a notebook can execute: commands, unknown magics, questions to the
+// user.
 func (w *work) unbuildable() error {
 	for _, s := range w.stmts {
 		if _, ok := w.kept[s]; !ok {
@@ -331,17 +338,24 @@ func (w *work) unbuildable() error {
 			}
 			switch {
 			case slices.ContainsFunc(s.e.uses, func(u use) bool { return u.name == "get_ipython" }):
-				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line, "%s uses `%s`, which was made by the magic %s in %s", user, name, magicText(m), w.position(s.cell, m.Line)).
+				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line,
+					"%s uses `%s`, which was made by the magic %s in %s", user, name, magicText(m), w.position(s.cell,
+						m.Line)).
 					With("Make it by Python in a cell, or ship its value with --with %s.", name)
 			case slices.ContainsFunc(s.e.late, func(u use) bool { return u.name == "get_ipython" }):
-				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line, "%s uses the magic %s (%s), which only a notebook can do", name, magicText(m), w.position(s.cell, m.Line)).
+				return usererror.At(usererror.CodeMagic, s.cell.Seq, m.Line,
+					"%s uses the magic %s (%s), which only a notebook can do", name, magicText(m), w.position(s.cell,
+						m.Line)).
 					With("Leave it out of the function.")
 			}
 		}
 		for i := range s.e.calls {
 			c := &s.e.calls[i]
-			if len(s.e.binds) > 0 && (c.callee == "input" && len(c.path) == 0 && c.plain && len(s.uses["input"]) == 0 || len(c.path) <= 1 && (c.callee == "getpass" || len(c.path) == 1 && c.path[0] == "getpass")) {
-				return usererror.At(usererror.CodeInteractive, s.cell.Seq, c.line, "%s uses `%s`, which was made by %s() in %s", user, name, strings.Join(append([]string{c.callee}, c.path...), "."), w.position(s.cell, c.line)).
+			if len(s.e.binds) > 0 && (c.callee == "input" && len(c.path) == 0 && c.plain && len(s.uses["input"]) == 0 ||
+				len(c.path) <= 1 && (c.callee == "getpass" || len(c.path) == 1 && c.path[0] == "getpass")) {
+				return usererror.At(usererror.CodeInteractive, s.cell.Seq, c.line,
+					"%s uses `%s`, which was made by %s() in %s", user, name, strings.Join(append([]string{c.callee},
+						c.path...), "."), w.position(s.cell, c.line)).
 					With("Define it in a cell, or ship its value with --with %s.", name)
 			}
 		}
@@ -368,10 +382,12 @@ func (w *work) shipped() error {
 	slices.Sort(names)
 	for _, name := range names {
 		if _, alive := w.doc.Names[name]; !alive && w.doc.Names != nil && w.doc.Kind == session.Live {
-			return usererror.At(usererror.CodeWith, w.target.Seq, 0, "--with %s: no such name is alive in the session", name)
+			return usererror.At(usererror.CodeWith, w.target.Seq, 0, "--with %s: no such name is alive in the session",
+				name)
 		}
 		if w.doc.Kind != session.Live {
-			return usererror.At(usererror.CodeWith, w.target.Seq, 0, "--with %s: values can be shipped from a running notebook only", name)
+			return usererror.At(usererror.CodeWith, w.target.Seq, 0,
+				"--with %s: values can be shipped from a running notebook only", name)
 		}
 		time := w.withs[name]
 		if vs, ok := w.at(name, len(w.stmts)); ok && vs[0].stmt != nil && vs[0].stmt.time < time {
@@ -390,7 +406,12 @@ func (w *work) shipped() error {
 		}
 		text := fmt.Sprintf("with open(__import__(\"os\").path.join(__import__(\"os\").path.dirname(__import__(\"os\").path.abspath(__file__)), \"with\", %q), \"rb\") as %s:\n    %s = __import__(\"pickle\").load(%s)",
 			name+".pickle", name, name, name)
-		w.generated = append(w.generated, generated{time, Statement{Text: text, Origin: "with", Defines: []string{name}, Why: []string{"shipped by --with " + name}}, nil})
+		w.generated = append(w.generated, generated{
+			time, Statement{
+				Text: text, Origin: "with", Defines: []string{name},
+				Why: []string{"shipped by --with " + name},
+			}, nil,
+		})
 		w.out.With = append(w.out.With, name)
 	}
 	return nil

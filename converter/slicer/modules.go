@@ -50,7 +50,8 @@ func (w *work) packages() error {
 	return nil
 }
 
-// roots are the folders in which local modules are looked for: the session's own, and those of its path outside the interpreter's.
+// roots are the folders in which local modules are looked for: the session's own, and those of its path outside the
+// interpreter's.
 func (w *work) roots() []string {
 	var out []string
 	add := func(dir string) {
@@ -71,8 +72,10 @@ func (w *work) roots() []string {
 			continue
 		}
 		clean := filepath.Clean(dir)
-		inside := prefix != "" && (clean == prefix || strings.HasPrefix(clean, filepath.Clean(prefix)+string(filepath.Separator))) && strings.Contains(clean, "python")
-		if inside || strings.Contains(clean, "site-packages") || strings.Contains(clean, "dist-packages") || strings.HasSuffix(clean, ".zip") ||
+		inside := prefix != "" && (clean == prefix || strings.HasPrefix(clean,
+			filepath.Clean(prefix)+string(filepath.Separator))) && strings.Contains(clean, "python")
+		if inside || strings.Contains(clean, "site-packages") || strings.Contains(clean, "dist-packages") ||
+			strings.HasSuffix(clean, ".zip") ||
 			strings.Contains(clean, "/lib/python") || strings.Contains(clean, "lib-dynload") {
 			continue
 		}
@@ -90,7 +93,10 @@ type packer struct {
 }
 
 func newPacker(w *work) *packer {
-	p := &packer{w: w, files: map[string]session.Module{}, known: map[string]session.Module{}, imports: map[string]bool{}, roots: w.roots()}
+	p := &packer{
+		w: w, files: map[string]session.Module{}, known: map[string]session.Module{}, imports: map[string]bool{},
+		roots: w.roots(),
+	}
 	for _, m := range w.doc.Modules {
 		p.known[m.Name] = m
 	}
@@ -166,7 +172,8 @@ func (p *packer) local(top string) bool {
 		return true
 	}
 	for _, r := range p.roots { // a namespace package: a folder of modules
-		if matches, err := filepath.Glob(filepath.Join(r, top, "*.py")); err == nil && len(matches) > 0 && isIdentifier(top) {
+		if matches, err := filepath.Glob(filepath.Join(r, top, "*.py")); err == nil && len(matches) > 0 &&
+			isIdentifier(top) {
 			return true
 		}
 	}

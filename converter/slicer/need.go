@@ -31,7 +31,10 @@ func (w *work) needs() error {
 	// Settings of the process reach everything. A statement that they bring may import more.
 	for n := -1; n != len(w.kept); {
 		n = len(w.kept)
-		for _, m := range []string{"os", "sys", "warnings", "logging", "locale", "multiprocessing", "signal", "decimal"} {
+		for _, m := range []string{
+			"os", "sys", "warnings", "logging", "locale", "multiprocessing", "signal",
+			"decimal",
+		} {
 			w.needModule(m, "the process")
 		}
 		third := false
@@ -67,9 +70,13 @@ const theEntry = "the entry"
 
 // related are modules whose settings another one uses.
 var related = map[string][]string{
-	"keras": {"tensorflow", "torch", "jax"}, "tf_keras": {"tensorflow"}, "tensorflow": {"keras"}, "lightning": {"torch"}, "pytorch_lightning": {"torch"},
-	"torchvision": {"torch"}, "torchaudio": {"torch"}, "transformers": {"torch", "tensorflow"}, "sentence_transformers": {"torch"},
-	"fastai": {"torch"}, "timm": {"torch"}, "accelerate": {"torch"}, "diffusers": {"torch"}, "torchmetrics": {"torch"}, "skorch": {"torch"},
+	"keras": {"tensorflow", "torch", "jax"}, "tf_keras": {"tensorflow"}, "tensorflow": {"keras"},
+	"lightning": {"torch"}, "pytorch_lightning": {"torch"},
+	"torchvision": {"torch"}, "torchaudio": {"torch"}, "transformers": {"torch", "tensorflow"},
+	"sentence_transformers": {"torch"},
+	"fastai":                {"torch"}, "timm": {"torch"}, "accelerate": {"torch"}, "diffusers": {"torch"},
+	"torchmetrics":           {"torch"},
+	"skorch":                 {"torch"},
 	"tensorflow_probability": {"tensorflow"}, "tensorflow_datasets": {"tensorflow"}, "flax": {"jax"}, "optax": {"jax"},
 }
 
@@ -117,8 +124,8 @@ func (w *work) future() {
 	}
 }
 
-// exclude marks what is never part of a program: guards and calls of entry functions in scripts, calls of decorated functions, changes
-// of the working directory that the session has already made.
+// exclude marks what is never part of a program: guards and calls of entry functions in scripts, calls of decorated
+// functions, changes of the working directory that the session has already made.
 func (w *work) exclude() {
 	ours := map[string]bool{}
 	for _, s := range w.stmts {
@@ -146,7 +153,8 @@ func (w *work) exclude() {
 				s.skip = true
 			case len(c.path) == 0 && c.callee == w.out.Entry.Name && (script || c.discarded):
 				s.skip = true
-			case w.doc.Kind == session.Live && c.discarded && len(c.path) > 0 && c.path[len(c.path)-1] == "chdir" && w.moduleOf(c.callee, s.time) == "os":
+			case w.doc.Kind == session.Live && c.discarded && len(c.path) > 0 && c.path[len(c.path)-1] == "chdir" &&
+				w.moduleOf(c.callee, s.time) == "os":
 				s.skip = true
 			}
 		}
@@ -248,7 +256,8 @@ func (w *work) changedBy(e *event, v *value, time int, user string) {
 	}
 }
 
-// needLate asks for a name that the body of a function reads: by the binding at the time of the call, or by the last one.
+// needLate asks for a name that the body of a function reads: by the binding at the time of the call, or by the last
+// one.
 func (w *work) needLate(u use, s *stmt, time int) {
 	by := u.by
 	if by == "" {
@@ -276,8 +285,8 @@ func (w *work) needLate(u use, s *stmt, time int) {
 	}
 }
 
-// boundSince says that a cell of ours has bound the name since: the magic does it without a statement, so what a cell bound to it before
-// is not what it means now.
+// boundSince says that a cell of ours has bound the name since: the magic does it without a statement, so what a cell
+// bound to it before is not what it means now.
 func (w *work) boundSince(values []*value) bool {
 	return len(values) > 0 && w.doc.Names[values[0].name].Kind == "metaml" && !values[0].ofOurs()
 }

@@ -38,7 +38,9 @@ func opaque(c *cell, n *syntax.Node) *stmt {
 			}
 		}
 		if tok.Kind == token.String && strings.ContainsAny(strings.ToLower(word[:strings.IndexAny(word, `"'`)]), "ft") {
-			for _, f := range strings.FieldsFunc(word, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			for _, f := range strings.FieldsFunc(word, func(r rune) bool {
+				return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+			}) {
 				e.uses = append(e.uses, use{name: f, line: line, soft: true})
 			}
 		}

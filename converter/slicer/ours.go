@@ -31,7 +31,10 @@ func (a *aliases) learn(n *syntax.Node) {
 		}
 	}
 	if m := n.Child("module_name"); m != nil && m.Text() == "metaml" && n.Of("wildcard_import") != nil {
-		for _, d := range append([]string{"report", "output", "checkpoint", "model", "run", "runs", "trial", "attempt", "seed"}, decorators...) {
+		for _, d := range append([]string{
+			"report", "output", "checkpoint", "model", "run", "runs", "trial", "attempt",
+			"seed",
+		}, decorators...) {
 			a.names[d] = d
 		}
 	}

@@ -9,18 +9,27 @@ import (
 
 // seeding are functions that seed a library.
 var seeding = map[string][]string{
-	"random.seed": {"random"}, "numpy.random.seed": {"numpy"}, "torch.manual_seed": {"torch"}, "torch.random.manual_seed": {"torch"},
-	"torch.cuda.manual_seed": {"torch"}, "torch.cuda.manual_seed_all": {"torch"}, "tensorflow.random.set_seed": {"tensorflow"},
+	"random.seed": {"random"}, "numpy.random.seed": {"numpy"}, "torch.manual_seed": {"torch"},
+	"torch.random.manual_seed": {"torch"},
+	"torch.cuda.manual_seed":   {"torch"}, "torch.cuda.manual_seed_all": {"torch"},
+	"tensorflow.random.set_seed": {"tensorflow"},
 	"tensorflow.set_random_seed": {"tensorflow"}, "tensorflow.compat.v1.set_random_seed": {"tensorflow"},
-	"tensorflow.keras.utils.set_random_seed": {"random", "numpy", "tensorflow"}, "keras.utils.set_random_seed": {"random", "numpy", "tensorflow"},
-	"pytorch_lightning.seed_everything": {"random", "numpy", "torch"}, "lightning.seed_everything": {"random", "numpy", "torch"},
-	"lightning.pytorch.seed_everything": {"random", "numpy", "torch"}, "lightning.fabric.seed_everything": {"random", "numpy", "torch"},
-	"transformers.set_seed": {"random", "numpy", "torch", "tensorflow"}, "transformers.trainer_utils.set_seed": {"random", "numpy", "torch", "tensorflow"},
-	"accelerate.utils.set_seed":  {"random", "numpy", "torch"},
-	"fastai.torch_core.set_seed": {"random", "numpy", "torch"}, "fastai.basics.set_seed": {"random", "numpy", "torch"},
-	"fastai.vision.all.set_seed": {"random", "numpy", "torch"}, "fastai.text.all.set_seed": {"random", "numpy", "torch"},
-	"fastai.tabular.all.set_seed": {"random", "numpy", "torch"},
-	"random.setstate":             {"random"}, "numpy.random.set_state": {"numpy"}, "torch.set_rng_state": {"torch"},
+	"tensorflow.keras.utils.set_random_seed": {"random", "numpy", "tensorflow"},
+	"keras.utils.set_random_seed":            {"random", "numpy", "tensorflow"},
+	"pytorch_lightning.seed_everything":      {"random", "numpy", "torch"},
+	"lightning.seed_everything":              {"random", "numpy", "torch"},
+	"lightning.pytorch.seed_everything":      {"random", "numpy", "torch"},
+	"lightning.fabric.seed_everything":       {"random", "numpy", "torch"},
+	"transformers.set_seed":                  {"random", "numpy", "torch", "tensorflow"},
+	"transformers.trainer_utils.set_seed":    {"random", "numpy", "torch", "tensorflow"},
+	"accelerate.utils.set_seed":              {"random", "numpy", "torch"},
+	"fastai.torch_core.set_seed":             {"random", "numpy", "torch"},
+	"fastai.basics.set_seed":                 {"random", "numpy", "torch"},
+	"fastai.vision.all.set_seed":             {"random", "numpy", "torch"},
+	"fastai.text.all.set_seed":               {"random", "numpy", "torch"},
+	"fastai.tabular.all.set_seed":            {"random", "numpy", "torch"},
+	"random.setstate":                        {"random"}, "numpy.random.set_state": {"numpy"},
+	"torch.set_rng_state": {"torch"},
 }
 
 // generator is a top-level name of a random generator that was made with a seed.
@@ -29,10 +38,12 @@ type generator struct {
 	stmt *stmt
 }
 
-// generators are classes and functions that make a random generator, seeded by the system if they are called without an argument.
+// generators are classes and functions that make a random generator, seeded by the system if they are called without an
+// argument.
 var generators = map[string]bool{
 	"random.Random": true, "numpy.random.default_rng": true, "numpy.random.RandomState": true, "torch.Generator": true,
-	"numpy.random.PCG64": true, "numpy.random.MT19937": true, "numpy.random.Philox": true, "numpy.random.SFC64": true, "numpy.random.PCG64DXSM": true,
+	"numpy.random.PCG64": true, "numpy.random.MT19937": true, "numpy.random.Philox": true, "numpy.random.SFC64": true,
+	"numpy.random.PCG64DXSM":          true,
 	"numpy.random.mtrand.RandomState": true,
 }
 
@@ -107,7 +118,8 @@ func (w *work) unseeded(n *syntax.Node, time int) bool {
 	}
 	for _, a := range args.Children {
 		switch {
-		case a.Kind == "none", a.Kind == "keyword_argument" && a.Child("value") != nil && a.Child("value").Kind == "none":
+		case a.Kind == "none", a.Kind == "keyword_argument" && a.Child("value") != nil &&
+			a.Child("value").Kind == "none":
 		case name == "torch.Generator": // its argument is a device
 		default:
 			return false
@@ -119,7 +131,8 @@ func (w *work) unseeded(n *syntax.Node, time int) bool {
 // seededLater says that a kept statement seeds the generator: g.manual_seed(0).
 func (w *work) seededLater(v *value) bool {
 	for _, e := range v.own {
-		if _, ok := w.kept[e.stmt]; ok && (strings.Contains(e.stmt.text, "seed(") || strings.Contains(e.stmt.text, "set_state(")) {
+		if _, ok := w.kept[e.stmt]; ok && (strings.Contains(e.stmt.text, "seed(") ||
+			strings.Contains(e.stmt.text, "set_state(")) {
 			return true
 		}
 	}

@@ -53,8 +53,8 @@ func runLines(magics []ipython.Magic) []runLine {
 	return out
 }
 
-// readRunFiles adds the files that %run executed, where the document does not have them: in saved notebooks, and in cells from before
-// MetaML was loaded. They become cells as a live document has them, of origin "run".
+// readRunFiles adds the files that %run executed, where the document does not have them: in saved notebooks, and in
+// cells from before MetaML was loaded. They become cells as a live document has them, of origin "run".
 func (w *work) readRunFiles(parsed []parsing) []parsing {
 	has := map[int]bool{}
 	seq := 0
@@ -73,7 +73,9 @@ func (w *work) readRunFiles(parsed []parsing) []parsing {
 			var cells []session.Cell
 			for _, source := range w.runFile(r.file) {
 				seq++
-				cells = append(cells, session.Cell{Seq: seq, Source: source, OK: c.OK, Origin: "run", Parent: c.Seq, Kernel: c.Kernel})
+				cells = append(cells, session.Cell{
+					Seq: seq, Source: source, OK: c.OK, Origin: "run", Parent: c.Seq, Kernel: c.Kernel,
+				})
 			}
 			for _, p := range parse(cells, w.doc.Kind == session.Live) {
 				p.cell.runAt = r
@@ -130,8 +132,8 @@ func (w *work) runFile(file string) []string {
 	return nil
 }
 
-// nest gives what %run executed to the cells that ran it. A live document does not say at which line that was; one file is one line, and
-// the cells of a notebook are at a line that runs one.
+// nest gives what %run executed to the cells that ran it. A live document does not say at which line that was; one file
+// is one line, and the cells of a notebook are at a line that runs one.
 func (w *work) nest(nested []*cell) {
 	var owners []*cell
 	for _, n := range nested {

@@ -344,7 +344,8 @@ func locals(body *syntax.Node, global map[string]bool) map[string]bool {
 		case "lambda", "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression":
 			walrus(n, out)
 			return
-		case "assignment", "augmented_assignment", "import_statement", "import_from_statement", "named_expression", "as_pattern_target",
+		case "assignment", "augmented_assignment", "import_statement", "import_from_statement", "named_expression",
+			"as_pattern_target",
 			"case_pattern", "for_statement", "type_alias_statement", "future_import_statement":
 			one := map[string]bool{}
 			switch n.Kind {

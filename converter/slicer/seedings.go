@@ -85,8 +85,8 @@ func isDefinition(n *syntax.Node) bool {
 	return slices.Contains([]string{"function_definition", "class_definition", "decorated_definition"}, n.Kind)
 }
 
-// seedingCalls lists what the calls in a node seed, those of the program's own functions with what these seed. in is the function whose
-// body it is, nil for the top level; m the local module that it is in, nil for the cells.
+// seedingCalls lists what the calls in a node seed, those of the program's own functions with what these seed. in is
+// the function whose body it is, nil for the top level; m the local module that it is in, nil for the cells.
 func (w *work) seedingCalls(n, in *syntax.Node, m *moduleCode, seeders map[*syntax.Node][]found) []found {
 	if in != nil {
 		if known, ok := seeders[in]; ok {
@@ -107,7 +107,9 @@ func (w *work) seedingCalls(n, in *syntax.Node, m *moduleCode, seeders map[*synt
 			all = append(all, found{library: lib, seed: w.constancy(c.Child("arguments"), in, locals, 0), row: c.Row})
 		}
 		if seed := w.ownSeed(c); seed != nil {
-			all = append(all, found{library: lastName(c.Child("function")), own: true, seed: w.constancy(seed, in, locals, 0), row: c.Row})
+			all = append(all, found{
+				library: lastName(c.Child("function")), own: true, seed: w.constancy(seed, in, locals, 0), row: c.Row,
+			})
 		}
 		if def, of := w.callee(c.Child("function"), m, imports); def != nil && def != in {
 			for _, f := range w.seedingCalls(def, def, of, seeders) {
@@ -184,7 +186,9 @@ func (w *work) moduleCode(name string) *moduleCode {
 	if err != nil {
 		return nil
 	}
-	m := &moduleCode{imports: map[string]*bind{}, assigned: map[string][]*syntax.Node{}, functions: map[string]*syntax.Node{}}
+	m := &moduleCode{
+		imports: map[string]*bind{}, assigned: map[string][]*syntax.Node{}, functions: map[string]*syntax.Node{},
+	}
 	for _, c := range tree.Root.Children {
 		if c.Kind == "decorated_definition" {
 			c = c.Child("definition")
@@ -203,8 +207,8 @@ func (w *work) moduleCode(name string) *moduleCode {
 	return m
 }
 
-// seeded gives the libraries that a call seeds. Without an argument, or with None, it asks the system for a seed, which every process
-// does by itself.
+// seeded gives the libraries that a call seeds. Without an argument, or with None, it asks the system for a seed, which
+// every process does by itself.
 func (w *work) seeded(call *syntax.Node, imports map[string]*bind) []string {
 	args := call.Child("arguments")
 	if args == nil || len(args.Children) == 0 || len(args.Children) == 1 && args.Children[0].Kind == "none" {
@@ -220,13 +224,15 @@ func (w *work) function(name string) *syntax.Node {
 		return nil
 	}
 	v := vs[len(vs)-1]
-	if v.stmt == nil || v.bind == nil || v.bind.def == nil || v.bind.def.Kind != "function_definition" || w.kept[v.stmt] == nil {
+	if v.stmt == nil || v.bind == nil || v.bind.def == nil || v.bind.def.Kind != "function_definition" ||
+		w.kept[v.stmt] == nil {
 		return nil
 	}
 	return v.bind.def
 }
 
-// localsOf gives what a piece of code imports by itself, and what it assigns to its names; nil stands for what no expression says.
+// localsOf gives what a piece of code imports by itself, and what it assigns to its names; nil stands for what no
+// expression says.
 func localsOf(n *syntax.Node) (imports map[string]*bind, assigned map[string][]*syntax.Node) {
 	imports, assigned = map[string]*bind{}, map[string][]*syntax.Node{}
 	n.Walk(func(c *syntax.Node) bool {
@@ -251,8 +257,8 @@ func localsOf(n *syntax.Node) (imports map[string]*bind, assigned map[string][]*
 	return imports, assigned
 }
 
-// constancy of an expression, or of the arguments of a call: literals, and names that were given literals, are fixed. in is the
-// function that they are in, whose parameters are as it is called.
+// constancy of an expression, or of the arguments of a call: literals, and names that were given literals, are fixed.
+// in is the function that they are in, whose parameters are as it is called.
 func (w *work) constancy(n, in *syntax.Node, locals map[string][]*syntax.Node, depth int) constancy {
 	switch {
 	case n == nil || depth > 8:
@@ -280,7 +286,9 @@ func (w *work) constancyOfName(name string, in *syntax.Node, locals map[string][
 	if in != nil {
 		values, assigned := locals[name]
 		given := fixed
-		if p := in.Child("parameters"); p != nil && slices.ContainsFunc(parameters(p), func(p Parameter) bool { return p.Name == name }) {
+		if p := in.Child("parameters"); p != nil && slices.ContainsFunc(parameters(p), func(p Parameter) bool {
+			return p.Name == name
+		}) {
 			given, assigned = asCalled, true
 		}
 		if assigned {
@@ -331,9 +339,11 @@ func (w *work) seededGenerator(n *syntax.Node, time int) bool {
 		return false
 	}
 	callee := n.Child("function")
-	if callee != nil && callee.Kind == "attribute" && callee.Child("object").Kind == "call" { // torch.Generator().manual_seed(0)
+	// torch.Generator().manual_seed(0)
+	if callee != nil && callee.Kind == "attribute" && callee.Child("object").Kind == "call" {
 		name := callee.Child("attribute").Text()
-		return (name == "manual_seed" || name == "seed") && generators[w.dotted(callee.Child("object").Child("function"), time)]
+		return (name == "manual_seed" || name == "seed") &&
+			generators[w.dotted(callee.Child("object").Child("function"), time)]
 	}
 	name := w.dotted(callee, time)
 	return generators[name] || slices.Contains([]string{
@@ -341,8 +351,8 @@ func (w *work) seededGenerator(n *syntax.Node, time int) bool {
 	}, name)
 }
 
-// ownSeed is the seed that a call gives to what it makes: the arguments of a generator's, or `random_state=0` of a model's. What
-// makes or divides data is left out: that is the same in all trials on purpose.
+// ownSeed is the seed that a call gives to what it makes: the arguments of a generator's, or `random_state=0` of a
+// model's. What makes or divides data is left out: that is the same in all trials on purpose.
 func (w *work) ownSeed(call *syntax.Node) *syntax.Node {
 	args := call.Child("arguments")
 	if args == nil {
@@ -353,11 +363,13 @@ func (w *work) ownSeed(call *syntax.Node) *syntax.Node {
 	}
 	name := strings.ToLower(lastName(call.Child("function")))
 	ofData := func(part string) bool { return strings.Contains(name, part) }
-	if name == "" || slices.ContainsFunc([]string{"split", "fold", "sample", "shuffle", "make_", "load", "fetch"}, ofData) {
+	if name == "" || slices.ContainsFunc([]string{"split", "fold", "sample", "shuffle", "make_", "load", "fetch"},
+		ofData) {
 		return nil
 	}
 	for _, a := range args.Children {
-		if a.Kind != "keyword_argument" || a.Child("name") == nil || a.Child("value") == nil || a.Child("value").Kind == "none" {
+		if a.Kind != "keyword_argument" || a.Child("name") == nil || a.Child("value") == nil ||
+			a.Child("value").Kind == "none" {
 			continue
 		}
 		if slices.Contains([]string{"random_state", "random_seed", "seed"}, a.Child("name").Text()) {
@@ -391,5 +403,7 @@ func sortSeedings(all []Seeding) {
 		}
 		return 0
 	}
-	slices.SortStableFunc(all, func(a, b Seeding) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.What, b.What)) })
+	slices.SortStableFunc(all, func(a, b Seeding) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.What, b.What))
+	})
 }

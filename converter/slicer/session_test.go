@@ -43,7 +43,9 @@ func TestFailedCellCountsUpToTheFailingLine(t *testing.T) {
 
 	doc = live("x = 1\ny = 1 / 0\nz = 3\n---\ndef f(): return z")
 	doc.Cells[0].OK, doc.Cells[0].FailedLine = &no, 2
-	wantText(t, complain(t, doc, Options{}).Error(), "f uses `z` (cell 2, line 1), which is not defined in this session: cell 1 failed before it was defined\nRun that cell again.")
+	wantText(t, complain(t, doc, Options{}).Error(),
+		"f uses `z` (cell 2, line 1), which is not defined in this session: cell 1 failed before it was defined\nRun "+
+			"that cell again.")
 }
 
 func TestSyntaxErrorOfAnEarlierCellIsNobodysBusiness(t *testing.T) {
@@ -68,7 +70,9 @@ func TestFilesRunByTheMagicCount(t *testing.T) {
 func TestBeforeTheRestart(t *testing.T) {
 	doc := live("x = 1\n---\ndef f(): return x")
 	doc.Cells[1].Kernel = 1
-	wantText(t, complain(t, doc, Options{}).Error(), "f uses `x` (cell 2, line 1), which is not defined in this session: cell 1 defined it before the kernel was restarted\nRun that cell again.")
+	wantText(t, complain(t, doc, Options{}).Error(),
+		"f uses `x` (cell 2, line 1), which is not defined in this session: cell 1 defined it before the kernel was "+
+			"restarted\nRun that cell again.")
 }
 
 func TestHistoryCells(t *testing.T) {
@@ -77,7 +81,8 @@ func TestHistoryCells(t *testing.T) {
 		doc.Cells[i].OK, doc.Cells[i].Origin = nil, "history"
 	}
 	doc.Cells[3].OK = nil // it is being executed
-	wantText(t, notes(of(t, doc, Options{})), "cells 1 and 2 ran before MetaML was loaded, so it is not known whether they succeeded")
+	wantText(t, notes(of(t, doc, Options{})),
+		"cells 1 and 2 ran before MetaML was loaded, so it is not known whether they succeeded")
 }
 
 func TestCellsAfterTheMagicDoNotCount(t *testing.T) {
@@ -93,23 +98,28 @@ func TestSlowCellIsNamed(t *testing.T) {
 
 func TestLivingNamesAreImported(t *testing.T) {
 	doc := live("%pylab inline\n---\ndef f(): return sin(arange(3)), plt, OrderedDict, Inner")
-	doc.Names = map[string]session.Name{"sin": {Kind: "function"}, "arange": {Kind: "function"}, "plt": {Kind: "module", Module: "matplotlib.pyplot"}}
+	doc.Names = map[string]session.Name{
+		"sin": {Kind: "function"}, "arange": {Kind: "function"}, "plt": {Kind: "module", Module: "matplotlib.pyplot"},
+	}
 	asked := 0
-	s := of(t, live("def f(): return sin(3), plt, OrderedDict, Inner, np"), Options{Describe: func(_ context.Context, names []string) (map[string]session.Name, error) {
-		asked++
-		wantText(t, strings.Join(names, " "), "Inner OrderedDict np plt sin")
-		return map[string]session.Name{
-			"sin":         {Kind: "function", Module: "numpy", Qualname: "sin", Importable: true},
-			"plt":         {Kind: "module", Module: "matplotlib.pyplot"},
-			"np":          {Kind: "module", Module: "numpy"},
-			"OrderedDict": {Kind: "class", Module: "collections", Qualname: "OrderedDict", Importable: true},
-			"Inner":       {Kind: "class", Module: "lib", Qualname: "Outer.Inner", Importable: true},
-		}, nil
-	}})
+	s := of(t, live("def f(): return sin(3), plt, OrderedDict, Inner, np"),
+		Options{Describe: func(_ context.Context, names []string) (map[string]session.Name, error) {
+			asked++
+			wantText(t, strings.Join(names, " "), "Inner OrderedDict np plt sin")
+			return map[string]session.Name{
+				"sin":         {Kind: "function", Module: "numpy", Qualname: "sin", Importable: true},
+				"plt":         {Kind: "module", Module: "matplotlib.pyplot"},
+				"np":          {Kind: "module", Module: "numpy"},
+				"OrderedDict": {Kind: "class", Module: "collections", Qualname: "OrderedDict", Importable: true},
+				"Inner":       {Kind: "class", Module: "lib", Qualname: "Outer.Inner", Importable: true},
+			}, nil
+		}})
 	if asked != 1 {
 		t.Errorf("the session was asked %d times", asked)
 	}
-	wantText(t, texts(s), "from lib import Outer\nInner = Outer.Inner\nfrom collections import OrderedDict\nimport numpy as np\nimport matplotlib.pyplot as plt\nfrom numpy import sin\ndef f(): return sin(3), plt, OrderedDict, Inner, np")
+	wantText(t, texts(s),
+		"from lib import Outer\nInner = Outer.Inner\nfrom collections import OrderedDict\nimport numpy as np\nimport "+
+			"matplotlib.pyplot as plt\nfrom numpy import sin\ndef f(): return sin(3), plt, OrderedDict, Inner, np")
 	wantText(t, strings.Join(s.Names, " "), "Inner OrderedDict np plt sin")
 	wantText(t, strings.Join(s.Imports, " "), "collections lib matplotlib numpy")
 }
@@ -120,20 +130,24 @@ func TestWithoutSourceIsRefusedWithItsSize(t *testing.T) {
 	c := complain(t, doc, Options{Describe: func(context.Context, []string) (map[string]session.Name, error) {
 		return map[string]session.Name{"vectorizer": {Kind: "value", Size: 1_200_000, Origin: "input() in cell 2"}}, nil
 	}})
-	wantText(t, c.Error(), "f uses `vectorizer` (cell 1, line 2), which no cell defines: it was made by input() in cell 2\nDefine it in a cell, or ship its value with --with vectorizer (1.2 MB).")
+	wantText(t, c.Error(),
+		"f uses `vectorizer` (cell 1, line 2), which no cell defines: it was made by input() in cell 2\nDefine it in "+
+			"a cell, or ship its value with --with vectorizer (1.2 MB).")
 }
 
 func TestRunsOfOursAreRefusedAndCanBeIgnored(t *testing.T) {
 	doc := live("def f(): return run")
 	doc.Names = map[string]session.Name{"run": {Kind: "metaml"}}
-	wantText(t, complain(t, doc, Options{}).Text, "f uses `run` (cell 1, line 1), which is a run of MetaML and not part of a program")
+	wantText(t, complain(t, doc, Options{}).Text,
+		"f uses `run` (cell 1, line 1), which is a run of MetaML and not part of a program")
 	wantText(t, texts(of(t, doc, Options{Ignore: []string{"run"}})), "def f(): return run")
 }
 
 func TestTheMagicBindsRunAfterTheCells(t *testing.T) {
 	doc := live("import metaml\nrun = 5\n---\ndef f(): return run")
 	doc.Names = map[string]session.Name{"run": {Kind: "metaml"}}
-	wantText(t, complain(t, doc, Options{}).Text, "f uses `run` (cell 2, line 1), which is a run of MetaML and not part of a program")
+	wantText(t, complain(t, doc, Options{}).Text,
+		"f uses `run` (cell 2, line 1), which is a run of MetaML and not part of a program")
 	doc = live("import metaml\nrun = metaml.run('a')\n---\ndef f(): return run")
 	doc.Names = map[string]session.Name{"run": {Kind: "metaml"}}
 	wantText(t, texts(of(t, doc, Options{})), "import metaml\nrun = metaml.run('a')\ndef f(): return run")
@@ -141,18 +155,28 @@ func TestTheMagicBindsRunAfterTheCells(t *testing.T) {
 
 // TestRunsInAServerPointToItsModel: what a serving cell mentions of a run has another way into the program.
 func TestRunsInAServerPointToItsModel(t *testing.T) {
-	const hint = "Put --model run on the line of the cell, and load the files that the run left from the folder metaml.model()."
+	const hint = "Put --model run on the line of the cell, and load the files that the run left from the folder " +
+		"metaml.model()."
 	for cells, want := range map[string]string{
-		"%%train\ndef t(): pass\n---\n%%serve\nw = open(run.best().output / 'w')\ndef f(x): return w":                      "w uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\n" + hint,
-		"%%train\ndef t(): pass\n---\nbest = run.best()\n---\n%%serve\ndef f(x): return best.output":                       "best uses `run` (cell 2, line 1), which is a run of MetaML and not part of a program\n" + hint,
-		"run = 5\n---\n%%train --into run\ndef t(): pass\n---\n%%serve\nw = run.best()\ndef f(x): return w":                "w uses `run` (cell 3, line 2), which is a run of MetaML and not part of a program\n" + hint,
-		"from metaml import Serve\n---\n@Serve\ndef f(x): return run.best()":                                               "f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\n" + hint,
-		"%%serve --into api\ndef g(x): return x\n---\n%%serve --model run\ndef f(x): return api.predict(x)":                "f uses `api` (cell 2, line 2), which is a server of MetaML and not part of a program\nPut what you need of it into a variable, such as its URL.",
-		"%%train\ndef t(): pass\n---\n%%train\ndef f(): return run.name":                                                   "f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\nCall metaml.run(NAME) inside of the function, or put the values that it needs into a variable.",
-		"import metaml\n---\n%%serve --model run\nfrom metaml import model\nw = model() / 'w'\ndef f(x): return w, metaml": "",
+		"%%train\ndef t(): pass\n---\n%%serve\nw = open(run.best().output / 'w')\ndef f(x): return " +
+			"w": "w uses `run` (cell 2, line 2), which is a run of MetaML and not part of a " +
+			"program\n" + hint,
+		"%%train\ndef t(): pass\n---\nbest = run.best()\n---\n%%serve\ndef f(x): return " +
+			"best.output": "best uses `run` (cell 2, line 1), which is a run of MetaML and not " +
+			"part of a program\n" + hint,
+		"run = 5\n---\n%%train --into run\ndef t(): pass\n---\n%%serve\nw = run.best()\ndef f(x): return " +
+			"w": "w uses `run` (cell 3, line 2), which is a run of MetaML and not part of a program\n" +
+			hint,
+		"from metaml import Serve\n---\n@Serve\ndef f(x): return run.best()":                                "f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\n" + hint,
+		"%%serve --into api\ndef g(x): return x\n---\n%%serve --model run\ndef f(x): return api.predict(x)": "f uses `api` (cell 2, line 2), which is a server of MetaML and not part of a program\nPut what you need of it into a variable, such as its URL.",
+		"%%train\ndef t(): pass\n---\n%%train\ndef f(): return run.name":                                    "f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\nCall metaml.run(NAME) inside of the function, or put the values that it needs into a variable.",
+		"import metaml\n---\n%%serve --model run\nfrom metaml import model\nw = model() / 'w'\ndef f(x): return w, " +
+			"metaml": "",
 	} {
 		alive := live(cells)
-		alive.Names = map[string]session.Name{"run": {Kind: "metaml", Type: "metaml.Run"}, "api": {Kind: "metaml", Type: "metaml.Server"}}
+		alive.Names = map[string]session.Name{
+			"run": {Kind: "metaml", Type: "metaml.Run"}, "api": {Kind: "metaml", Type: "metaml.Server"},
+		}
 		saved := live(cells)
 		saved.Kind = session.Saved
 		for _, doc := range []*session.Document{alive, saved} {
@@ -170,7 +194,8 @@ func TestRunsInAServerPointToItsModel(t *testing.T) {
 
 func TestReset(t *testing.T) {
 	wantText(t, complain(t, live("x = 1\n---\n%reset -f\ny = 2\n---\ndef f(): return x, y"), Options{}).Error(),
-		"f uses `x` (cell 3, line 1), which is not defined in this session: cell 2 reset the session\nDefine it in a cell.")
+		"f uses `x` (cell 3, line 1), which is not defined in this session: cell 2 reset the session\nDefine it in a "+
+			"cell.")
 }
 
 func TestShippedValueComesAfterItsClass(t *testing.T) {
@@ -178,7 +203,8 @@ func TestShippedValueComesAfterItsClass(t *testing.T) {
 	doc.Names = map[string]session.Name{"net": {Kind: "value", Type: "__main__.Net"}}
 	s := of(t, doc, Options{With: []string{"net", "other"}})
 	got := texts(s)
-	if !strings.HasPrefix(got, "class Net:\n    K = 1\nwith open(") || strings.Contains(got, "net = Net()") || strings.Contains(got, "train()") {
+	if !strings.HasPrefix(got, "class Net:\n    K = 1\nwith open(") || strings.Contains(got, "net = Net()") ||
+		strings.Contains(got, "train()") {
 		t.Errorf("got:\n%s", got)
 	}
 	wantText(t, strings.Join(s.With, " "), "net")
@@ -191,7 +217,8 @@ func TestStarImportOfASavedNotebook(t *testing.T) {
 }
 
 func TestSavedNotebookChoosesTheCellWithTheMagic(t *testing.T) {
-	doc := live("def helper(): return 1\n---\n%%train --parallelism 2\ndef f(): return helper()\n---\ndef later(): pass\n---\nhelper = None")
+	doc := live("def helper(): return 1\n---\n%%train --parallelism 2\ndef f(): return helper()\n---\ndef later(): " +
+		"pass\n---\nhelper = None")
 	doc.Kind = session.Saved
 	s := of(t, doc, Options{})
 	wantText(t, texts(s), "def helper(): return 1\ndef f(): return helper()")
@@ -226,7 +253,9 @@ if __name__ == "__main__":
 		t.Fatal(err)
 	}
 	s := of(t, doc, Options{})
-	wantText(t, texts(s), "from metaml import Train, report\nK = 3\ndef train(a):\n    report(loss=1)\n    return helper(a)\ndef helper(a): return a * K")
+	wantText(t, texts(s),
+		"from metaml import Train, report\nK = 3\ndef train(a):\n    report(loss=1)\n    return helper(a)\ndef "+
+			"helper(a): return a * K")
 	if s.Entry.Name != "train" || s.Entry.Line != 12 {
 		t.Errorf("the entry is %q at line %d", s.Entry.Name, s.Entry.Line)
 	}
@@ -256,11 +285,13 @@ func TestSeveralFunctionsTakeTheLast(t *testing.T) {
 	s := of(t, live("def g(): pass\ndef h(): pass\ndef f(): pass"), Options{})
 	wantText(t, notes(s), "cell 1 defines g, h and f; f, the last, is run")
 	wantText(t, of(t, live("def g(): pass\ndef f(): pass"), Options{Function: "g"}).Entry.Name, "g")
-	wantText(t, complain(t, live("def train_model(): pass"), Options{Function: "trainmodel"}).Error(), "no cell defines the function `trainmodel`\nDid you mean train_model?")
+	wantText(t, complain(t, live("def train_model(): pass"), Options{Function: "trainmodel"}).Error(),
+		"no cell defines the function `trainmodel`\nDid you mean train_model?")
 }
 
 func TestEntryMayBeAValue(t *testing.T) {
-	s := of(t, live("rates = [.1, .2]\n---\ngrid = [{'rate': r} for r in rates]\n---\ndef f(rate): pass"), Options{Function: "grid", Value: true})
+	s := of(t, live("rates = [.1, .2]\n---\ngrid = [{'rate': r} for r in rates]\n---\ndef f(rate): pass"),
+		Options{Function: "grid", Value: true})
 	wantText(t, texts(s), "rates = [.1, .2]\ngrid = [{'rate': r} for r in rates]")
 	if !s.Entry.IsValue {
 		t.Error("it is a value")
@@ -268,7 +299,12 @@ func TestEntryMayBeAValue(t *testing.T) {
 }
 
 func TestRandomGenerators(t *testing.T) {
-	s := of(t, live("import random, numpy as np, torch\nfrom numpy.random import default_rng as dr\nr = random.Random()\ns = random.Random(3)\nn = np.random.default_rng()\nm = dr(None)\ng = torch.Generator()\nh = torch.Generator().manual_seed(0)\nk = torch.Generator(device='cpu')\nk.manual_seed(0)\np = np.random.Generator(np.random.PCG64())\nunused = dr()\nnp.random.seed(0)\n---\ndef f():\n    torch.manual_seed(1)\n    return r, s, n, m, g, h, k, p"), Options{})
+	s := of(t,
+		live("import random, numpy as np, torch\nfrom numpy.random import default_rng as dr\nr = random.Random()\ns "+
+			"= random.Random(3)\nn = np.random.default_rng()\nm = dr(None)\ng = torch.Generator()\nh = "+
+			"torch.Generator().manual_seed(0)\nk = torch.Generator(device='cpu')\nk.manual_seed(0)\np = "+
+			"np.random.Generator(np.random.PCG64())\nunused = dr()\nnp.random.seed(0)\n---\ndef f():\n    "+
+			"torch.manual_seed(1)\n    return r, s, n, m, g, h, k, p"), Options{})
 	wantText(t, strings.Join(s.Reseed, " "), "g m n p r")
 	wantText(t, strings.Join(s.SelfSeeded, " "), "numpy torch")
 }
@@ -321,7 +357,8 @@ func TestLocalModulesComeAlong(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
 		"mylib.py": "import other, numpy\n", "other.py": "def g():\n    import pkg.deep.leaf as l\n", "unused.py": "",
-		"pkg/__init__.py": "from .near import *\n", "pkg/near.py": "import mylib\nfrom . import far\n", "pkg/far.py": "from ..nowhere import x\n", "pkg/deep/__init__.py": "",
+		"pkg/__init__.py": "from .near import *\n", "pkg/near.py": "import mylib\nfrom . import far\n",
+		"pkg/far.py": "from ..nowhere import x\n", "pkg/deep/__init__.py": "",
 		"pkg/deep/leaf.py": "from ..near import x\nimport scipy.stats\n", "names/one.py": "", "json.py": "",
 	})
 	doc := live("import mylib, json, sys\nfrom names import one\n---\ndef f(): return mylib, json, one")
@@ -341,13 +378,15 @@ func TestModuleNewerThanImported(t *testing.T) {
 	doc := live("import mylib\n---\ndef f(): return mylib")
 	doc.Cwd = dir
 	doc.Modules = []session.Module{{Name: "mylib", File: filepath.Join(dir, "mylib.py"), Modified: 1000}}
-	wantText(t, notes(of(t, doc, Options{})), "mylib.py was changed after it was imported; the program takes the file as it is now")
+	wantText(t, notes(of(t, doc, Options{})),
+		"mylib.py was changed after it was imported; the program takes the file as it is now")
 }
 
 func TestFilesAreMentioned(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"data/x.csv": "12345", "adam": "", "unused.csv": ""})
-	doc := live("p = 'data/x.csv'\nq = 'unused.csv'\n---\ndef f():\n    open('missing.csv'), 'adam', 'data/'\n    return p, 'https://a/b.csv'")
+	doc := live("p = 'data/x.csv'\nq = 'unused.csv'\n---\ndef f():\n    open('missing.csv'), 'adam', 'data/'\n    " +
+		"return p, 'https://a/b.csv'")
 	doc.Cwd = dir
 	s := of(t, doc, Options{})
 	var got []string
@@ -365,10 +404,12 @@ func TestSummary(t *testing.T) {
 }
 
 func TestRerunningACellChangesNothing(t *testing.T) {
-	once := "import numpy as np\nK = 2\n---\nx = np.arange(K)\nx[0] = 5\n---\ndef g(): return x * K\n---\ndef f(): return g()"
+	once := "import numpy as np\nK = 2\n---\nx = np.arange(K)\nx[0] = 5\n---\ndef g(): return x * K\n---\ndef f(): " +
+		"return g()"
 	want := texts(of(t, live(once), Options{}))
 	for _, again := range []string{
-		"import numpy as np\nK = 2\n---\nx = np.arange(K)\nx[0] = 5\n---\ndef g(): return x * K\n---\nimport numpy as np\nK = 2\n---\ndef g(): return x * K\n---\ndef f(): return g()\n---\ndef f(): return g()",
+		"import numpy as np\nK = 2\n---\nx = np.arange(K)\nx[0] = 5\n---\ndef g(): return x * K\n---\nimport numpy " +
+			"as np\nK = 2\n---\ndef g(): return x * K\n---\ndef f(): return g()\n---\ndef f(): return g()",
 		once + "\n---\n" + once,
 	} {
 		got := texts(of(t, live(again), Options{}))

@@ -1,10 +1,11 @@
-// Package slicer finds which statements of which executed cells a function needs, so that a program can be made of them alone.
+// Package slicer finds which statements of which executed cells a function needs, so that a program can be made of them
+// alone.
 //
-// The session is replayed on paper: [Of] parses every executed cell, notes for each statement what it reads, binds and changes
-// (scan.go), walks over them in the order of their execution (flow.go) so that every name has a value with an origin, and then goes
-// backwards from the entry function (need.go). The body of a function reads its names late, so they are resolved at the time of the
-// call. When in doubt, a statement that may change what the function sees is kept. docs/internals/slicing.md has the
-// rules in words.
+// The session is replayed on paper: [Of] parses every executed cell, notes for each statement what it reads, binds and
+// changes (scan.go), walks over them in the order of their execution (flow.go) so that every name has a value with an
+// origin, and then goes backwards from the entry function (need.go). The body of a function reads its names late, so
+// they are resolved at the time of the call. When in doubt, a statement that may change what the function sees is kept.
+// docs/internals/slicing.md has the rules in words.
 //
 // It may import the converter's session, ipython, syntax, token and complaint.
 package slicer
@@ -22,16 +23,17 @@ import (
 
 // Options say what is to be sliced. The zero value slices the function of the last cell.
 type Options struct {
-	Function string   // the entry; "" is the only function of the cell, of several the last
-	Cell     int      // seq of the cell with the magic; 0 is the last cell (of a saved notebook: the last one with a magic)
-	Magic    string   // "train" or "serve": of a saved notebook or a script only that magic or decorator counts
-	Ignore   []string // names that are not to be rebuilt although mentioned
-	With     []string // names that are shipped by value
-	Value    bool     // the entry may be any name, not only a function: a literal table of hyperparameters
+	Function string // the entry; "" is the only function of the cell, of several the last
+	// seq of the cell with the magic; 0 is the last cell (of a saved notebook: the last one with a magic)
+	Cell   int
+	Magic  string   // "train" or "serve": of a saved notebook or a script only that magic or decorator counts
+	Ignore []string // names that are not to be rebuilt although mentioned
+	With   []string // names that are shipped by value
+	Value  bool     // the entry may be any name, not only a function: a literal table of hyperparameters
 
-	// Definitions is the folder code/ of the training program whose model a server loads; "" is none. A pickle made there names its
-	// classes and functions (__main__.Network), so these come along with what they need, before the server's own statements. What
-	// the slice defines itself stays as it is.
+	// Definitions is the folder code/ of the training program whose model a server loads; "" is none. A pickle made
+	// there names its classes and functions (__main__.Network), so these come along with what they need, before the
+	// server's own statements. What the slice defines itself stays as it is.
 	Definitions string
 
 	// Describe asks the living session about names; nil where there is none.
@@ -41,19 +43,21 @@ type Options struct {
 // Slice is what the entry function needs.
 type Slice struct {
 	Entry      Function
-	Statements []Statement       // in the order of their execution
-	Imports    []string          // top-level names of the modules that are imported, sorted; local ones and metaml are not among them
-	Modules    []session.Module  // local modules that must come along as files, with the packages that they are in
-	Names      []string          // names taken from the living session by an import
-	With       []string          // names whose values are shipped, of those asked for the ones that are needed
-	Carried    map[string]string // names whose values were shipped to the training program and come along, and their files
-	Reseed     []string          // top-level names bound to random generators that were made without a seed
-	Seeded     []string          // top-level names bound to random generators that were made with a seed
-	Seedings   []Seeding         // where the program seeds itself
-	SelfSeeded []string          // libraries that the program itself seeds: random, numpy, torch, tensorflow
-	UsesOutput bool              // metaml.output() or checkpoint() is mentioned
-	Model      string            // the run that the program itself names, metaml.model("train-model:best"); "" is none
-	Files      []FileMention     // string literals that name existing local files
+	Statements []Statement // in the order of their execution
+	// top-level names of the modules that are imported, sorted; local ones and metaml are not among them
+	Imports []string
+	Modules []session.Module // local modules that must come along as files, with the packages that they are in
+	Names   []string         // names taken from the living session by an import
+	With    []string         // names whose values are shipped, of those asked for the ones that are needed
+	// names whose values were shipped to the training program and come along, and their files
+	Carried    map[string]string
+	Reseed     []string      // top-level names bound to random generators that were made without a seed
+	Seeded     []string      // top-level names bound to random generators that were made with a seed
+	Seedings   []Seeding     // where the program seeds itself
+	SelfSeeded []string      // libraries that the program itself seeds: random, numpy, torch, tensorflow
+	UsesOutput bool          // metaml.output() or checkpoint() is mentioned
+	Model      string        // the run that the program itself names, metaml.model("train-model:best"); "" is none
+	Files      []FileMention // string literals that name existing local files
 	Notes      []usererror.Error
 	Python     string // version of the session's Python: "3.11.7"; "" is unknown
 	Source     string // the notebook or file, where it is known
@@ -104,7 +108,9 @@ type Statement struct {
 	Defines []string
 	Why     []string // why it is in: "needed by train_model", "changes model, which train_model uses"
 	Await   bool     // it awaits outside of a function, which plain Python cannot
-	Origin  string   // how it differs from its cell: "import" (of a living name), "with" (a shipped value), "display", "shell" (a function that runs commands), "model" (of the program in [Options.Definitions], whose lines are counted)
+	// how it differs from its cell: "import" (of a living name), "with" (a shipped value), "display", "shell" (a
+	// function that runs commands), "model" (of the program in [Options.Definitions], whose lines are counted)
+	Origin string
 }
 
 // FileMention is a string literal that names an existing local file.
@@ -187,7 +193,11 @@ func cellList(cells []int) string {
 
 // Of slices a session. A user's mistake is a [*usererror.Error].
 func Of(ctx context.Context, doc *session.Document, o Options) (*Slice, error) {
-	w := &work{ctx: ctx, doc: doc, o: o, out: &Slice{Source: doc.Source, Python: doc.Interpreter.Version, counts: map[int]int{}}}
+	w := &work{
+		ctx: ctx, doc: doc, o: o, out: &Slice{
+			Source: doc.Source, Python: doc.Interpreter.Version, counts: map[int]int{},
+		},
+	}
 	for _, step := range []func() error{
 		w.readCells,  // cells.go: which cells count, parsed into statements
 		w.chooseCell, // entry.go: which cell, which function

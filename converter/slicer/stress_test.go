@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestLongSessions slices sessions of a thousand cells that grow one thing: it would not end in time if the work grew with the cube of the cells.
+// TestLongSessions slices sessions of a thousand cells that grow one thing: it would not end in time if the work grew
+// with the cube of the cells.
 func TestLongSessions(t *testing.T) {
 	const n = 1000
 	for name, make := range map[string]func(i int) string{
@@ -22,7 +23,10 @@ func TestLongSessions(t *testing.T) {
 		"hold itself": func(int) string { return "l.append(l)" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			cells := []string{"l = []\nx = 1\ndef g(a): return a\nclass O:\n    def __init__(self, l): self.l = l\n    def add(self, x): self.l.append(x)"}
+			cells := []string{
+				"l = []\nx = 1\ndef g(a): return a\nclass O:\n    def __init__(self, l): self.l = l\n    def " +
+					"add(self, x): self.l.append(x)",
+			}
 			for i := range n {
 				cells = append(cells, make(i))
 			}

@@ -25,14 +25,19 @@ type summary struct {
 // settings are functions of modules that change the module or the process, whatever they are called with.
 func isSetting(name string) bool {
 	switch name {
-	case "seed", "use", "filterwarnings", "simplefilter", "basicConfig", "insert", "append", "extend", "remove", "update", "setdefault", "config",
-		"configure", "init", "chdir", "makedirs", "mkdir", "setlocale", "putenv", "unsetenv", "umask", "download", "login", "setLevel", "addHandler",
-		"disable", "enable", "captureWarnings", "manual_seed", "manual_seed_all", "seed_everything", "load_dotenv", "run_functions_eagerly", "rc", "clear",
+	case "seed", "use", "filterwarnings", "simplefilter", "basicConfig", "insert", "append", "extend", "remove",
+		"update", "setdefault", "config",
+		"configure", "init", "chdir", "makedirs", "mkdir", "setlocale", "putenv", "unsetenv", "umask", "download",
+		"login", "setLevel", "addHandler",
+		"disable", "enable", "captureWarnings", "manual_seed", "manual_seed_all", "seed_everything", "load_dotenv",
+		"run_functions_eagerly", "rc", "clear",
 		"resetwarnings", "install", "patch", "patch_sklearn", "syspath", "addsitedir", "experimental_run_functions_eagerly", "clear_session", "style":
 		return true
 	}
-	return strings.HasPrefix(name, "set") || strings.HasPrefix(name, "enable_") || strings.HasPrefix(name, "disable_") ||
-		strings.HasPrefix(name, "register") || strings.HasPrefix(name, "add_") || strings.HasPrefix(name, "seed") || strings.HasSuffix(name, "_seed")
+	return strings.HasPrefix(name, "set") || strings.HasPrefix(name, "enable_") ||
+		strings.HasPrefix(name, "disable_") ||
+		strings.HasPrefix(name, "register") || strings.HasPrefix(name, "add_") || strings.HasPrefix(name, "seed") ||
+		strings.HasSuffix(name, "_seed")
 }
 
 // processWide says that a function of a module changes settings. Of os and sys only some do: os.remove is no setting.
@@ -49,13 +54,17 @@ func processWide(top string, c *call, imp *imported, name string) bool {
 		}
 		return len(path) > 1 && path[0] == "environ" && isSetting(name)
 	case "sys":
-		return strings.HasPrefix(name, "set") || len(path) > 1 && (path[0] == "path" || path[0] == "meta_path" || path[0] == "modules") && isSetting(name)
+		return strings.HasPrefix(name, "set") ||
+			len(path) > 1 && (path[0] == "path" || path[0] == "meta_path" || path[0] == "modules") && isSetting(name)
 	}
 	return isSetting(name)
 }
 
 func newSummary() *summary {
-	return &summary{changes: map[string]bool{}, inside: map[string]bool{}, params: map[string]bool{}, binds: map[string]bool{}, modules: map[string]bool{}, reads: map[string]bool{}}
+	return &summary{
+		changes: map[string]bool{}, inside: map[string]bool{}, params: map[string]bool{}, binds: map[string]bool{},
+		modules: map[string]bool{}, reads: map[string]bool{},
+	}
 }
 
 // sorted gives the names of a set in order: what is kept must not depend on chance.
@@ -64,7 +73,14 @@ func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set))
 // merge adds what a part of the code does.
 func (s *summary) merge(o *summary) {
 	s.stores = s.stores || o.stores
-	for _, p := range []struct{ to, from map[string]bool }{{s.changes, o.changes}, {s.inside, o.inside}, {s.params, o.params}, {s.binds, o.binds}, {s.modules, o.modules}, {s.reads, o.reads}} {
+	for _, p := range []struct{ to, from map[string]bool }{
+		{s.changes, o.changes},
+		{s.inside, o.inside},
+		{s.params, o.params},
+		{s.binds, o.binds},
+		{s.modules, o.modules},
+		{s.reads, o.reads},
+	} {
 		for n := range p.from {
 			p.to[n] = true
 		}
@@ -196,7 +212,8 @@ func (w *work) effect(c *call, time int, s *summary, add func([]ref)) {
 		return
 	}
 	switch method {
-	case "items", "values", "get", "parameters", "named_parameters", "children", "modules", "layers", "get_layer", "keys", "iterrows", "itertuples",
+	case "items", "values", "get", "parameters", "named_parameters", "children", "modules", "layers", "get_layer",
+		"keys", "iterrows", "itertuples",
 		"ravel", "reshape", "squeeze", "unsqueeze", "transpose", "swapaxes", "flatten", "permute", "expand", "repeat":
 		return
 	case "append", "appendleft", "extend", "extendleft", "insert", "add", "setdefault":
@@ -210,7 +227,8 @@ func (w *work) effect(c *call, time int, s *summary, add func([]ref)) {
 		add(c.args[0].refs)
 	}
 	lower := strings.ToLower(c.callee)
-	if strings.Contains(lower, "trainer") || strings.Contains(lower, "runner") || strings.Contains(lower, "engine") || strings.Contains(lower, "accelerator") {
+	if strings.Contains(lower, "trainer") || strings.Contains(lower, "runner") || strings.Contains(lower, "engine") ||
+		strings.Contains(lower, "accelerator") {
 		for _, a := range c.args {
 			add(a.refs)
 		}
@@ -269,8 +287,8 @@ func (w *work) moduleCall(c *call, imp *imported, method string, s *summary, add
 	}
 }
 
-// looksOnly says that the functions of a module give something new and leave their arguments alone, except those named in the tables. What
-// draws random numbers moves on the module's generator.
+// looksOnly says that the functions of a module give something new and leave their arguments alone, except those named
+// in the tables. What draws random numbers moves on the module's generator.
 func looksOnly(module string, path []string) bool {
 	top, rest, _ := strings.Cut(module, ".")
 	switch top {

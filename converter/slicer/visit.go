@@ -107,8 +107,8 @@ func (s *scanner) bindPattern(n *syntax.Node, same, deep []ref) {
 	}
 }
 
-// bindEach binds a target to the parts of what a loop goes over. Of zip and enumerate each name is a part of its own object, so that
-// `for ax, x in zip(axes, xs): ax.plot(x)` changes axes and not xs.
+// bindEach binds a target to the parts of what a loop goes over. Of zip and enumerate each name is a part of its own
+// object, so that `for ax, x in zip(axes, xs): ax.plot(x)` changes axes and not xs.
 func (s *scanner) bindEach(target, over *syntax.Node) {
 	if target == nil {
 		return
@@ -116,7 +116,8 @@ func (s *scanner) bindEach(target, over *syntax.Node) {
 	var args []*syntax.Node
 	name := ""
 	if over.Kind == "call" {
-		if f, a := over.Child("function"), over.Child("arguments"); f != nil && a != nil && a.Kind == "argument_list" && !has(a, "list_splat") && !has(a, "dictionary_splat") {
+		if f, a := over.Child("function"), over.Child("arguments"); f != nil && a != nil && a.Kind == "argument_list" &&
+			!has(a, "list_splat") && !has(a, "dictionary_splat") {
 			name = f.Text()
 			for _, c := range a.Children {
 				if c.Kind != "keyword_argument" {
@@ -132,7 +133,8 @@ func (s *scanner) bindEach(target, over *syntax.Node) {
 		}
 	}
 	parts := target.Children
-	several := (target.Kind == "pattern_list" || target.Kind == "tuple_pattern" || target.Kind == "list_pattern") && !has(target, "list_splat_pattern")
+	several := (target.Kind == "pattern_list" || target.Kind == "tuple_pattern" || target.Kind == "list_pattern") &&
+		!has(target, "list_splat_pattern")
 	switch {
 	case name == "zip" && several && len(parts) == len(args):
 		for i, p := range parts {
@@ -148,7 +150,8 @@ func (s *scanner) bindEach(target, over *syntax.Node) {
 		same, deep := s.refs(over)
 		s.bindPattern(parts[1], append(same, deep...), nil)
 		return
-	case (name == "tqdm" || name == "list" || name == "tuple" || name == "reversed" || name == "sorted" || name == "iter") && len(args) > 0:
+	case (name == "tqdm" || name == "list" || name == "tuple" || name == "reversed" || name == "sorted" ||
+		name == "iter") && len(args) > 0:
 		s.bindEach(target, args[0])
 		return
 	}
@@ -156,8 +159,8 @@ func (s *scanner) bindEach(target, over *syntax.Node) {
 	s.bindPattern(target, append(same, deep...), nil)
 }
 
-// change notes that the object at the root of a target is changed, and what it holds from now on. It is put there, if what was there
-// before is not changed itself.
+// change notes that the object at the root of a target is changed, and what it holds from now on. It is put there, if
+// what was there before is not changed itself.
 func (s *scanner) change(n *syntax.Node, held []ref, put bool) {
 	same, _ := s.refs(n)
 	if o := n.Children; put && len(o) > 0 && o[0].Kind == "identifier" {
@@ -217,7 +220,8 @@ func (s *scanner) statement(n *syntax.Node) {
 		}
 		// A decorator is called with the definition, which it may put somewhere: @register.
 		for _, c := range n.Children {
-			if name := d.Child("name"); c.Kind == "decorator" && len(c.Children) == 1 && name != nil && !s.ours.isDecorator(c) {
+			if name := d.Child("name"); c.Kind == "decorator" && len(c.Children) == 1 && name != nil &&
+				!s.ours.isDecorator(c) {
 				s.decorate(c.Children[0], s.resolve(name.Text()))
 			}
 		}
@@ -247,7 +251,8 @@ func (s *scanner) statement(n *syntax.Node) {
 		s.typeAlias(n)
 	case "case_clause":
 		s.caseClause(n)
-	case "block", "else_clause", "finally_clause", "elif_clause", "except_clause", "except_group_clause", "if_statement", "while_statement",
+	case "block", "else_clause", "finally_clause", "elif_clause", "except_clause", "except_group_clause",
+		"if_statement", "while_statement",
 		"try_statement", "with_clause", "match_statement":
 		for _, c := range n.Children {
 			s.statement(c)
@@ -391,7 +396,10 @@ func parentIsClass(root, d *syntax.Node) bool {
 }
 
 func (s *scanner) enter(kind scopeKind) {
-	s.sc = &scope{kind: kind, up: s.sc, local: map[string]bool{}, global: map[string]bool{}, params: map[string]bool{}, alias: map[string][]ref{}}
+	s.sc = &scope{
+		kind: kind, up: s.sc, local: map[string]bool{}, global: map[string]bool{}, params: map[string]bool{},
+		alias: map[string][]ref{},
+	}
 }
 
 func (s *scanner) leave() { s.sc = s.sc.up }

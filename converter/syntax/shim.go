@@ -6,9 +6,10 @@ package syntax
 #include <stdlib.h>
 #include <string.h>
 
-// The part of tree-sitter's interface that is used here, as in its api.h (version 15 of its ABI); the library itself is compiled and
-// linked by its Go binding. The binding's own calls cross from Go to C several times for each node, and its allocator crosses back for
-// each allocation: parsing a session of 50 cells took 13 ms that way and takes 6.5 ms this way, on the same busy machine.
+// The part of tree-sitter's interface that is used here, as in its api.h (version 15 of its ABI); the library itself is
+// compiled and linked by its Go binding. The binding's own calls cross from Go to C several times for each node, and
+// its allocator crosses back for each allocation: parsing a session of 50 cells took 13 ms that way and takes 6.5 ms
+// this way, on the same busy machine.
 typedef struct { uint32_t context[4]; const void *id; const void *tree; } TSNode;
 typedef struct { const void *tree; const void *id; uint32_t context[3]; } TSTreeCursor;
 void *ts_parser_new(void);
@@ -37,7 +38,8 @@ typedef struct { uint32_t start, end, depth; uint16_t symbol, field; uint8_t nam
 static void metaml_allocator(void) { ts_set_allocator(NULL, NULL, NULL, NULL); }
 
 // metaml_parse gives the named, missing and erroneous nodes of a text, or NULL if memory or the depth is exhausted.
-static flat *metaml_parse(const void *language, const char *text, uint32_t length, uint32_t max_depth, size_t *count, bool *deep) {
+static flat *metaml_parse(const void *language, const char *text, uint32_t length, uint32_t max_depth, size_t *count,
+	bool *deep) {
 	*count = 0;
 	*deep = false;
 	void *parser = ts_parser_new();
@@ -108,7 +110,8 @@ func parseFlat(language unsafe.Pointer, src string) (nodes []flat, release func(
 	if src == "" {
 		text = unsafe.StringData("\x00")
 	}
-	p := C.metaml_parse(language, (*C.char)(unsafe.Pointer(text)), C.uint32_t(len(src)), MaxDepth, &count, &deep) // bounded by MaxBytes
+	// bounded by MaxBytes
+	p := C.metaml_parse(language, (*C.char)(unsafe.Pointer(text)), C.uint32_t(len(src)), MaxDepth, &count, &deep)
 	release = func() { C.free(unsafe.Pointer(p)) }
 	switch {
 	case bool(deep):

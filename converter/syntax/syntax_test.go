@@ -22,7 +22,10 @@ func TestFieldsAndLines(t *testing.T) {
 }
 
 func TestErrorsHaveTheirLine(t *testing.T) {
-	for src, line := range map[string]int{"x = 1\ny = = 2\n": 2, "x = 1": 0, "": 0, "def f(:\n  pass": 1, "x = (1,\n": 1} {
+	for src, line := range map[string]int{
+		"x = 1\ny = = 2\n": 2, "x = 1": 0, "": 0, "def f(:\n  pass": 1,
+		"x = (1,\n": 1,
+	} {
 		tree, err := Parse(src)
 		if err != nil || tree.ErrorAt != line {
 			t.Errorf("%q: line %d, %v; want %d", src, tree.ErrorAt, err, line)
@@ -37,8 +40,10 @@ func TestDeepNestingIsRefused(t *testing.T) {
 	}
 	blocks.WriteString(strings.Repeat(" ", 3000) + "pass\n")
 	for name, src := range map[string]string{
-		"brackets": strings.Repeat("(", 100_000) + "x" + strings.Repeat(")", 100_000), "operators": strings.Repeat("-", 100_000) + "x",
-		"attributes": "x" + strings.Repeat(".a", 100_000), "blocks": blocks.String(), "open": strings.Repeat("[", 200_000),
+		"brackets":   strings.Repeat("(", 100_000) + "x" + strings.Repeat(")", 100_000),
+		"operators":  strings.Repeat("-", 100_000) + "x",
+		"attributes": "x" + strings.Repeat(".a", 100_000), "blocks": blocks.String(),
+		"open": strings.Repeat("[", 200_000),
 	} {
 		if tree, err := Parse(src); err != nil && !errors.Is(err, ErrTooDeep) || err == nil && tree.ErrorAt == 0 {
 			t.Errorf("%s: %v", name, err)

@@ -1,5 +1,6 @@
-// Package token knows just enough of Python's lexical grammar to find the ends of logical lines, strings and comments in text that
-// may not be Python yet (IPython cells). It is not a tokenizer for parsing; package syntax parses. Read [Scanner] first.
+// Package token knows just enough of Python's lexical grammar to find the ends of logical lines, strings and comments
+// in text that may not be Python yet (IPython cells). It is not a tokenizer for parsing; package syntax parses. Read
+// [Scanner] first.
 //
 // It imports the standard library alone.
 package token
@@ -92,7 +93,8 @@ func (s *Scanner) Next() (Token, bool) {
 			for s.Pos < len(src) && isWord(src[s.Pos]) {
 				if src[s.Pos] >= utf8.RuneSelf {
 					r, n := utf8.DecodeRuneInString(src[s.Pos:])
-					if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.Is(unicode.Mn, r) && !unicode.Is(unicode.Mc, r) && !unicode.Is(unicode.Pc, r) {
+					if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.Is(unicode.Mn, r) &&
+						!unicode.Is(unicode.Mc, r) && !unicode.Is(unicode.Pc, r) {
 						break
 					}
 					s.Pos += n
@@ -126,9 +128,12 @@ func (s *Scanner) Next() (Token, bool) {
 }
 
 var keywords = map[string]bool{
-	"False": true, "None": true, "True": true, "and": true, "as": true, "assert": true, "async": true, "await": true, "break": true, "class": true,
-	"continue": true, "def": true, "del": true, "elif": true, "else": true, "except": true, "finally": true, "for": true, "from": true, "global": true,
-	"if": true, "import": true, "in": true, "is": true, "lambda": true, "nonlocal": true, "not": true, "or": true, "pass": true, "raise": true,
+	"False": true, "None": true, "True": true, "and": true, "as": true, "assert": true, "async": true, "await": true,
+	"break": true, "class": true,
+	"continue": true, "def": true, "del": true, "elif": true, "else": true, "except": true, "finally": true,
+	"for": true, "from": true, "global": true,
+	"if": true, "import": true, "in": true, "is": true, "lambda": true, "nonlocal": true, "not": true, "or": true,
+	"pass": true, "raise": true,
 	"return": true, "try": true, "while": true, "with": true, "yield": true,
 }
 
@@ -147,7 +152,8 @@ func isPrefix(word string) bool {
 	return false
 }
 
-// str scans a string literal whose quotes begin at s.Pos. A format string may hold expressions that hold strings with the same quotes.
+// str scans a string literal whose quotes begin at s.Pos. A format string may hold expressions that hold strings with
+// the same quotes.
 func (s *Scanner) str(start int, prefix string) Token {
 	end, ok := scanString(s.Src, s.Pos, strings.ContainsAny(prefix, "ft"), 0)
 	s.Pos = end
@@ -157,7 +163,8 @@ func (s *Scanner) str(start int, prefix string) Token {
 	return Token{String, start, end}
 }
 
-// maxNesting bounds the nesting of format strings; deeper ones are taken as plain strings. Each level that has no end is read twice.
+// maxNesting bounds the nesting of format strings; deeper ones are taken as plain strings. Each level that has no end
+// is read twice.
 const maxNesting = 4
 
 func scanString(src string, pos int, format bool, nesting int) (end int, ok bool) {
@@ -196,7 +203,8 @@ func scanString(src string, pos int, format bool, nesting int) (end int, ok bool
 	return len(src), false
 }
 
-// scanField scans a replacement field after its brace and gives the offset after its closing one, or of what cannot belong to it.
+// scanField scans a replacement field after its brace and gives the offset after its closing one, or of what cannot
+// belong to it.
 func scanField(src string, pos int, q byte, triple bool, nesting int) int {
 	depth := 0
 	for pos < len(src) {

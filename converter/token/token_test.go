@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// tokens writes the tokens of a text: names and numbers as they are, strings in <>, comments in {}, newlines as ; and other ones as ,.
+// tokens writes the tokens of a text: names and numbers as they are, strings in <>, comments in {}, newlines as ; and
+// other ones as ,.
 func tokens(src string) string {
 	var out []string
 	for s := NewScanner(src, 0); ; {
@@ -75,7 +76,10 @@ func TestFromTheMiddle(t *testing.T) {
 }
 
 func TestKeywords(t *testing.T) {
-	for word, want := range map[string]bool{"class": true, "None": true, "match": false, "print": false, "type": false, "": false} {
+	for word, want := range map[string]bool{
+		"class": true, "None": true, "match": false, "print": false, "type": false,
+		"": false,
+	} {
 		if IsKeyword(word) != want {
 			t.Errorf("IsKeyword(%q) = %v", word, !want)
 		}
@@ -109,7 +113,9 @@ func FuzzTokens(f *testing.F) {
 
 func TestWords(t *testing.T) {
 	got := Words("print(f\"{größe} of {n}\")  # not me\nx = 'a-b'")
-	want := map[string]bool{"print": true, "f": true, "größe": true, "of": true, "n": true, "x": true, "a": true, "b": true}
+	want := map[string]bool{
+		"print": true, "f": true, "größe": true, "of": true, "n": true, "x": true, "a": true, "b": true,
+	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -23,15 +23,16 @@ type File interface {
 
 var _ File = (*os.File)(nil)
 
-// Log is the writer's side of events.jsonl. It belongs to whoever holds the monitor's lock; it is not safe for concurrent use.
+// Log is the writer's side of events.jsonl. It belongs to whoever holds the monitor's lock; it is not safe for
+// concurrent use.
 type Log struct {
 	file File
 	size int64
 	n    int64
 }
 
-// OpenLog reads the file from its start, hands each event to fold, cuts what a crash left behind the last whole event, and
-// gives a Log that continues there.
+// OpenLog reads the file from its start, hands each event to fold, cuts what a crash left behind the last whole event,
+// and gives a Log that continues there.
 func OpenLog(file File, fold func(run.Event)) (*Log, error) {
 	r := Reader{file: file}
 	l := &Log{file: file}
@@ -52,8 +53,8 @@ func OpenLog(file File, fold func(run.Event)) (*Log, error) {
 	return l, nil
 }
 
-// Append stamps events with their place in the file and writes them at once. If that fails, those are in the file whose N is at
-// most [Log.Last]: a reader may have seen them, so they are not taken back. Of the others nothing is left.
+// Append stamps events with their place in the file and writes them at once. If that fails, those are in the file whose
+// N is at most [Log.Last]: a reader may have seen them, so they are not taken back. Of the others nothing is left.
 func (l *Log) Append(events ...*run.Event) error {
 	var b bytes.Buffer
 	n := l.n
@@ -96,7 +97,8 @@ type Reader struct {
 	skip   int64  // events up to this one were seen before
 }
 
-// maxLine bounds one event, in bytes: a trial's own lines are limited to 256 KiB. What is longer is damage and is skipped.
+// maxLine bounds one event, in bytes: a trial's own lines are limited to 256 KiB. What is longer is damage and is
+// skipped.
 const maxLine = 4 << 20
 
 // NewReader reads from cursor on, which is "" for the start or was given by [Reader.Cursor].
@@ -111,8 +113,8 @@ func NewReader(file io.ReaderAt, cursor string) (*Reader, error) {
 	if !ok || err1 != nil || err2 != nil || n < 0 || offset < 0 {
 		return nil, fmt.Errorf("%q is no position in an event stream", cursor)
 	}
-	// After a crash of the machine the file may have been cut and grown again: the place is right only if a line ends there
-	// and the one after it has the next number. Otherwise read from the start and leave out what was seen.
+	// After a crash of the machine the file may have been cut and grown again: the place is right only if a line ends
+	// there and the one after it has the next number. Otherwise read from the start and leave out what was seen.
 	if fits(file, offset, n) {
 		r.offset, r.n = offset, n
 	} else {

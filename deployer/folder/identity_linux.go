@@ -17,8 +17,8 @@ var BootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(data))
 })
 
-// StartTime is when the process pid was started, in clock ticks since the machine's start; 0 if there is none. With the pid it
-// names a process for as long as the machine runs.
+// StartTime is when the process pid was started, in clock ticks since the machine's start; 0 if there is none. With the
+// pid it names a process for as long as the machine runs.
 func StartTime(pid int) int64 {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 // ErrLocked says that another process holds a lock.
 var ErrLocked = errors.New("another process holds the lock")
 
-// LockMonitor takes the lock that makes this process the run's monitor, for as long as it lives or until Close. It is a POSIX
-// record lock: children do not inherit it, and others can ask for it without taking it ([Run.Monitored]). The process must
-// open the file nowhere else, since closing any descriptor of it would give the lock up.
+// LockMonitor takes the lock that makes this process the run's monitor, for as long as it lives or until Close. It is a
+// POSIX record lock: children do not inherit it, and others can ask for it without taking it ([Run.Monitored]). The
+// process must open the file nowhere else, since closing any descriptor of it would give the lock up.
 func (r Run) LockMonitor() (io.Closer, error) {
 	f, err := OpenOwn(r.MonitorLock(), os.O_RDWR|os.O_CREATE)
 	if err != nil {
@@ -56,8 +56,8 @@ func (r Run) AttemptHeld(trial, attempt int) bool {
 	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
-// LockFile takes an exclusive lock on the file at path, which is made if it is missing, and waits for it until ctx ends. It is
-// held until the file is closed.
+// LockFile takes an exclusive lock on the file at path, which is made if it is missing, and waits for it until ctx
+// ends. It is held until the file is closed.
 func LockFile(ctx context.Context, path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 )
 
-// Order is the file in which an attempt notes in which order it wrote its streams, beside them: records of [orderRecord] bytes with the
-// lengths of stdout and stderr, little-endian; the highest bit of the first says that what follows is stderr.
+// Order is the file in which an attempt notes in which order it wrote its streams, beside them: records of
+// [orderRecord] bytes with the lengths of stdout and stderr, little-endian; the highest bit of the first says that what
+// follows is stderr.
 const Order = "order"
 
 const orderRecord = 16
@@ -26,7 +27,8 @@ func (r Run) NewLog(trial, attempt int, streams ...string) LogCopier {
 		return r.NewLogReader(trial, attempt, streams[0])
 	}
 	return &bothLogs{
-		order: filepath.Join(r.Attempt(trial, attempt), Order), out: r.NewLogReader(trial, attempt, Stdout), err: r.NewLogReader(trial, attempt, Stderr),
+		order: filepath.Join(r.Attempt(trial, attempt), Order), out: r.NewLogReader(trial, attempt, Stdout),
+		err: r.NewLogReader(trial, attempt, Stderr),
 	}
 }
 
@@ -40,7 +42,8 @@ type bothLogs struct {
 
 // CopyTo writes what is there beyond what it wrote before.
 func (l *bothLogs) CopyTo(w io.Writer) error {
-	// The lengths first: a note is written before what it is about, so that all notes about what is taken now are there.
+	// The lengths first: a note is written before what it is about, so that all notes about what is taken now are
+	// there.
 	out, err := l.out.size(), l.err.size()
 	notes, failed := l.notes()
 	if failed != nil {

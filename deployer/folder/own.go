@@ -14,8 +14,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// claim is what is kept of a run outside its folder, so that a folder that was copied here, with all that lies in it, is told from one
-// that was made here.
+// claim is what is kept of a run outside its folder, so that a folder that was copied here, with all that lies in it,
+// is told from one that was made here.
 type claim struct {
 	ID    string `json:"id"`    // as in run.json
 	Inode uint64 `json:"inode"` // of the folder
@@ -33,7 +33,8 @@ func (r Run) claimFile() string {
 	return filepath.Join(filepath.Dir(string(r)), ".own", filepath.Base(string(r)))
 }
 
-// Claim notes that the run with this identity is made here. It comes before the folder has its name: at is where it lies until then.
+// Claim notes that the run with this identity is made here. It comes before the folder has its name: at is where it
+// lies until then.
 func (r Run) Claim(id, at string) error {
 	inode, err := inodeOf(at)
 	if err != nil {
@@ -48,8 +49,8 @@ func (r Run) Claim(id, at string) error {
 // Disclaim forgets that the run was made here. It is called when the run is deleted.
 func (r Run) Disclaim() { _ = os.Remove(r.claimFile()) }
 
-// Own says why nothing that lies in the folder may be executed by this user, in words that follow "the folder of the run"; "" if it may:
-// this user made the run on this machine, and nobody else could write into its folder.
+// Own says why nothing that lies in the folder may be executed by this user, in words that follow "the folder of the
+// run"; "" if it may: this user made the run on this machine, and nobody else could write into its folder.
 func (r Run) Own(spec *run.Spec) string {
 	info, err := os.Lstat(string(r))
 	if err != nil {
@@ -90,8 +91,8 @@ func inodeOf(path string) (uint64, error) {
 	return stat.Ino, nil
 }
 
-// OpenOwn opens a file of a run folder that we write, 0600. A link there is refused: in a folder that came from elsewhere it could lead
-// to any file of the user's.
+// OpenOwn opens a file of a run folder that we write, 0600. A link there is refused: in a folder that came from
+// elsewhere it could lead to any file of the user's.
 func OpenOwn(path string, flag int) (*os.File, error) {
 	return os.OpenFile(path, flag|syscall.O_NOFOLLOW, 0o600)
 }

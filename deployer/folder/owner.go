@@ -14,8 +14,8 @@ import (
 
 // What the one process that owns a run does with its folder, whatever kind of run it is.
 
-// LockMonitorWithin takes the monitor's lock, and waits for it at most that long: whoever resumes a run that has just ended waits
-// until the monitor that ended it is gone.
+// LockMonitorWithin takes the monitor's lock, and waits for it at most that long: whoever resumes a run that has just
+// ended waits until the monitor that ended it is gone.
 func (r Run) LockMonitorWithin(ctx context.Context, patience time.Duration) (io.Closer, error) {
 	for end := time.Now().Add(patience); ; {
 		lock, err := r.LockMonitor()
@@ -36,10 +36,13 @@ func (r Run) Rebooted() bool {
 	return before.BootID != "" && before.BootID != BootID()
 }
 
-// WriteMonitor says in monitor.json that this process is the run's monitor. On a full disk it takes the reserve for that.
+// WriteMonitor says in monitor.json that this process is the run's monitor. On a full disk it takes the reserve for
+// that.
 func (r Run) WriteMonitor() error {
 	return r.withReserve(func() error {
-		return ReplaceJSON(r.MonitorFile(), Monitor{PID: os.Getpid(), StartTime: StartTime(os.Getpid()), BootID: BootID()})
+		return ReplaceJSON(r.MonitorFile(), Monitor{
+			PID: os.Getpid(), StartTime: StartTime(os.Getpid()), BootID: BootID(),
+		})
 	})
 }
 
@@ -97,7 +100,8 @@ func (r Run) withReserve(write func() error) error {
 // NoSpace reports whether an error says that the disk, or somebody's share of it, is full.
 func NoSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// Syncer brings events to the disk beside their writer's work: many are on their way at once, and one fsync does for all.
+// Syncer brings events to the disk beside their writer's work: many are on their way at once, and one fsync does for
+// all.
 type Syncer struct {
 	c    chan struct{}
 	done chan struct{}
@@ -133,7 +137,8 @@ func (s *Syncer) Close() {
 	<-s.done
 }
 
-// Tail gives the last lines of a file, at most size bytes of it, without a part of a line at the front. What cannot be read is "".
+// Tail gives the last lines of a file, at most size bytes of it, without a part of a line at the front. What cannot be
+// read is "".
 func Tail(path string, lines int, size int64) string {
 	f, err := os.Open(path)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// summary is summary.json: how a run that has ended looks in a list, so that nobody need fold its events for that. It is right
-// as long as the event file has the size that it had then.
+// summary is summary.json: how a run that has ended looks in a list, so that nobody need fold its events for that. It
+// is right as long as the event file has the size that it had then.
 type summary struct {
 	V           int            `json:"v"`
 	Size        int64          `json:"size"` // of events.jsonl, in bytes
@@ -62,8 +62,9 @@ func (r Run) WriteSummary(s *run.State, size int64) error {
 	return Replace(r.SummaryFile(), data)
 }
 
-// ReadSummary gives the state of a run that has ended without what only its events tell: the course of metrics, times of trials,
-// errors, notes; and the size of the event file. It is nil if there is no summary or the events have changed since.
+// ReadSummary gives the state of a run that has ended without what only its events tell: the course of metrics, times
+// of trials, errors, notes; and the size of the event file. It is nil if there is no summary or the events have changed
+// since.
 func (r Run) ReadSummary(spec run.Spec) (state *run.State, size int64) {
 	data, err := os.ReadFile(r.SummaryFile())
 	if err != nil {
@@ -74,7 +75,8 @@ func (r Run) ReadSummary(spec run.Spec) (state *run.State, size int64) {
 		return nil, 0
 	}
 	var in summary
-	if json.Unmarshal(data, &in) != nil || in.V != 1 || in.Size != info.Size() || !in.Phase.Final() || len(in.Trials) > maxCompletions {
+	if json.Unmarshal(data, &in) != nil || in.V != 1 || in.Size != info.Size() || !in.Phase.Final() ||
+		len(in.Trials) > maxCompletions {
 		return nil, 0
 	}
 	s := run.NewState(spec)
@@ -85,7 +87,9 @@ func (r Run) ReadSummary(spec run.Spec) (state *run.State, size int64) {
 	s.Completions = len(in.Trials)
 	s.Trials = make([]run.Trial, len(in.Trials))
 	for i, t := range in.Trials {
-		s.Trials[i] = run.Trial{Index: i, Phase: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Metrics: t.Metrics, Returned: t.Returned}
+		s.Trials[i] = run.Trial{
+			Index: i, Phase: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Metrics: t.Metrics, Returned: t.Returned,
+		}
 	}
 	return s, in.Size
 }

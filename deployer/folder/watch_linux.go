@@ -14,7 +14,8 @@ func NewWatch(paths ...string) *Watch {
 	}
 	file := os.NewFile(uintptr(fd), "inotify")
 	for _, p := range paths {
-		_, err := unix.InotifyAddWatch(fd, p, unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_DELETE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
+		_, err := unix.InotifyAddWatch(fd, p,
+			unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_DELETE|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
 		if err != nil && err != unix.ENOENT {
 			_ = file.Close()
 			return poll()

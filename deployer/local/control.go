@@ -12,19 +12,23 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Stop asks for the end of a run, or of one of its trials. Trials get a signal and 30 seconds to save something; with now they
-// are killed. It does not wait for the end: [Target.Follow] does.
+// Stop asks for the end of a run, or of one of its trials. Trials get a signal and 30 seconds to save something; with
+// now they are killed. It does not wait for the end: [Target.Follow] does.
 func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) error {
 	l, err := t.Load(ctx, name)
 	if err != nil {
 		return err
 	}
 	if !l.Liveness.Active() {
-		return &usererror.Error{Code: usererror.CodeEnded, Text: fmt.Sprintf("run %s is not going: it is %s already", l.Spec.Name, l.State.Phase)}
+		return &usererror.Error{
+			Code: usererror.CodeEnded, Text: fmt.Sprintf("run %s is not going: it is %s already", l.Spec.Name,
+				l.State.Phase),
+		}
 	}
 	if trial != nil && l.Spec.Kind == run.Serve {
 		return &usererror.Error{
-			Code: usererror.CodeTrial, Text: fmt.Sprintf("%s is a server: its workers are not stopped one by one", l.Spec.Name),
+			Code: usererror.CodeTrial, Text: fmt.Sprintf("%s is a server: its workers are not stopped one by one",
+				l.Spec.Name),
 			Hint: "metaml stop " + l.Spec.Name + " stops the server",
 		}
 	}
@@ -36,7 +40,10 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 			}
 		}
 		if p := l.State.Trials[*trial].Phase; p.Final() {
-			return &usererror.Error{Code: usererror.CodeEnded, Text: fmt.Sprintf("trial %d of run %s is %s already", *trial, l.Spec.Name, p)}
+			return &usererror.Error{
+				Code: usererror.CodeEnded, Text: fmt.Sprintf("trial %d of run %s is %s already", *trial, l.Spec.Name,
+					p),
+			}
 		}
 	}
 	return t.ask(l, folder.Stop{Trial: trial, Now: now})
@@ -54,8 +61,8 @@ func (t *Target) ask(l Listed, s folder.Stop) error {
 	return nil
 }
 
-// Resume goes on with the unfinished trials of a run that was stopped, whose machine was restarted or whose monitor was killed; a
-// server answers again. It returns when the run is going again.
+// Resume goes on with the unfinished trials of a run that was stopped, whose machine was restarted or whose monitor was
+// killed; a server answers again. It returns when the run is going again.
 func (t *Target) Resume(ctx context.Context, name string) error {
 	l, err := t.Load(ctx, name)
 	if err != nil {

@@ -7,11 +7,12 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 )
 
-// environmentKept is how long a run that ended unfinished keeps the environment of its submission, which may hold secrets, for a
-// resume. Afterwards it gets that of whoever resumes it.
+// environmentKept is how long a run that ended unfinished keeps the environment of its submission, which may hold
+// secrets, for a resume. Afterwards it gets that of whoever resumes it.
 const environmentKept = 30 * 24 * time.Hour
 
-// expireEnvironments removes environment.json of runs that ended long ago. What it cannot remove, it leaves to the next time.
+// expireEnvironments removes environment.json of runs that ended long ago. What it cannot remove, it leaves to the next
+// time.
 func (t *Target) expireEnvironments(now time.Time) {
 	names, err := t.names()
 	if err != nil {

@@ -20,9 +20,9 @@ func endOf(err error) error {
 	return err
 }
 
-// Follow hands out the events after cursor ("" is the start), each with the cursor after it, until the run has ended. If the
-// run's monitor was killed, Follow starts another; after a restart of the machine it starts nothing, and the last events, which
-// are in no file, say so.
+// Follow hands out the events after cursor ("" is the start), each with the cursor after it, until the run has ended.
+// If the run's monitor was killed, Follow starts another; after a restart of the machine it starts nothing, and the
+// last events, which are in no file, say so.
 func (t *Target) Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error {
 	full, err := t.resolve(ctx, name)
 	if err != nil {
@@ -126,7 +126,8 @@ func (w *watched) wait(ctx context.Context) (Liveness, error) {
 	case <-look.C:
 	}
 	if !exists(w.folder.Spec()) {
-		return Dead, usererror.Wrap(os.ErrNotExist, usererror.CodeDeleted, fmt.Sprintf("the folder of run %s was deleted", w.spec.Name), "")
+		return Dead, usererror.Wrap(os.ErrNotExist, usererror.CodeDeleted,
+			fmt.Sprintf("the folder of run %s was deleted", w.spec.Name), "")
 	}
 	return w.revive()
 }
@@ -142,7 +143,8 @@ func (w *watched) revive() (Liveness, error) {
 	}
 	if w.starts++; w.starts > maxStarts {
 		return Dead, &usererror.Error{
-			Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s ends as soon as it is started", w.spec.Name),
+			Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s ends as soon as it is started",
+				w.spec.Name),
 			Hint: "its last words are in " + w.folder.MonitorLog(),
 		}
 	}
@@ -154,9 +156,11 @@ const (
 	maxStarts = 5                      // monitors that may die without writing an event
 )
 
-// Log copies the output of a trial's attempt (0 is the latest) to w: folder.Stdout, folder.Stderr or "both". With follow it
-// goes on, through retries, until the trial has ended.
-func (t *Target) Log(ctx context.Context, name string, trial, attempt int, stream string, follow bool, out io.Writer) error {
+// Log copies the output of a trial's attempt (0 is the latest) to w: folder.Stdout, folder.Stderr or "both". With
+// follow it goes on, through retries, until the trial has ended.
+func (t *Target) Log(
+	ctx context.Context, name string, trial, attempt int, stream string, follow bool, out io.Writer,
+) error {
 	full, err := t.resolve(ctx, name)
 	if err != nil {
 		return err
@@ -194,7 +198,9 @@ func (t *Target) Log(ctx context.Context, name string, trial, attempt int, strea
 	return t.followLog(ctx, f, trial, attempt, latest, streams, out)
 }
 
-func (t *Target) followLog(ctx context.Context, f folder.Run, trial, attempt int, latest bool, streams []string, out io.Writer) error {
+func (t *Target) followLog(
+	ctx context.Context, f folder.Run, trial, attempt int, latest bool, streams []string, out io.Writer,
+) error {
 	for {
 		again, err := t.followAttempt(ctx, f, trial, attempt, latest, streams, out)
 		if err != nil || !again {
@@ -205,7 +211,9 @@ func (t *Target) followLog(ctx context.Context, f folder.Run, trial, attempt int
 }
 
 // followAttempt copies until the attempt has ended. again says that there is another attempt to go on with.
-func (t *Target) followAttempt(ctx context.Context, f folder.Run, trial, attempt int, latest bool, streams []string, out io.Writer) (again bool, err error) {
+func (t *Target) followAttempt(
+	ctx context.Context, f folder.Run, trial, attempt int, latest bool, streams []string, out io.Writer,
+) (again bool, err error) {
 	w, err := t.watch(f, f.Attempt(trial, attempt))
 	if err != nil {
 		return false, err

@@ -32,7 +32,8 @@ func Health(ctx context.Context, address string) run.Health {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	// A front knows this name whatever address it listens on.
-	if _, err := conn.Write([]byte("GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")); err != nil {
+	if _, err := conn.Write([]byte("GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: " +
+		"close\r\n\r\n")); err != nil {
 		return run.HealthSilent
 	}
 	line, err := bufio.NewReaderSize(conn, 256).ReadString('\n')

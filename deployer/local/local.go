@@ -1,8 +1,8 @@
-// Package local is the target "local": runs are processes on this machine, each run a folder (deployer/folder) and one detached
-// process, `metaml-agent monitor`, that owns it (docs/internals/engine.md).
+// Package local is the target "local": runs are processes on this machine, each run a folder (deployer/folder) and one
+// detached process, `metaml-agent monitor`, that owns it (docs/internals/engine.md).
 //
-// Read [Target] and [Target.Submit] first. The package itself starts nothing but monitors; every question about a run is
-// answered from its folder, so that it can be asked from any process, also after the machine was restarted.
+// Read [Target] and [Target.Submit] first. The package itself starts nothing but monitors; every question about a run
+// is answered from its folder, so that it can be asked from any process, also after the machine was restarted.
 //
 // It imports deployer/run and deployer/folder alone.
 package local
@@ -32,7 +32,8 @@ type Target struct {
 	Agent string // path of metaml-agent
 }
 
-// New gives the target whose monitors are started from the binary agent. Its folder is made when the first run is submitted.
+// New gives the target whose monitors are started from the binary agent. Its folder is made when the first run is
+// submitted.
 func New(agent string) (*Target, error) {
 	dir, err := folder.Runs()
 	if err != nil {
@@ -46,11 +47,13 @@ type Liveness string
 
 // The kinds of liveness.
 const (
-	Ended     Liveness = "ended"     // nobody needs to
-	Alive     Liveness = "alive"     // its monitor; or the front of a server, which starts another
-	Dead      Liveness = "dead"      // nobody, for all were killed; the next command that waits for the run starts another monitor
+	Ended Liveness = "ended" // nobody needs to
+	Alive Liveness = "alive" // its monitor; or the front of a server, which starts another
+	// nobody, for all were killed; the next command that waits for the run starts another monitor
+	Dead      Liveness = "dead"
 	Restarted Liveness = "restarted" // the machine was restarted meanwhile; nothing goes on before Resume
-	Copied    Liveness = "copied"    // its folder was not made here by this user; nothing of it is executed before Resume
+	// its folder was not made here by this user; nothing of it is executed before Resume
+	Copied Liveness = "copied"
 )
 
 // broken reports whether nobody goes on with a run that has not ended, unless it is resumed.
@@ -114,8 +117,8 @@ func (t *Target) names() ([]string, error) {
 	return names, nil
 }
 
-// List gives all runs, newest first. It starts nothing. Of runs that have ended it tells what their summary does, without the
-// course of metrics, errors and notes: [Target.Load] has these.
+// List gives all runs, newest first. It starts nothing. Of runs that have ended it tells what their summary does,
+// without the course of metrics, errors and notes: [Target.Load] has these.
 func (t *Target) List(ctx context.Context) ([]Listed, error) {
 	names, err := t.names()
 	if err != nil {
@@ -131,7 +134,9 @@ func (t *Target) List(ctx context.Context) ([]Listed, error) {
 			continue // deleted meanwhile
 		}
 		if err != nil {
-			l = Listed{Spec: run.Spec{Name: name}, State: &run.State{Name: name}, Folder: t.Folder(name), Damaged: err.Error()}
+			l = Listed{
+				Spec: run.Spec{Name: name}, State: &run.State{Name: name}, Folder: t.Folder(name), Damaged: err.Error(),
+			}
 		}
 		all = append(all, l)
 	}
@@ -331,7 +336,8 @@ func brokenOff(name string, state *run.State, why Liveness) []run.Event {
 	for i := range state.Trials {
 		if t := &state.Trials[i]; t.Phase == run.Running {
 			events = append(events, run.Event{
-				V: 1, Run: name, Time: now, Type: run.EventTrialEnded, Trial: &t.Index, Attempt: t.Attempt, State: run.Failed,
+				V: 1, Run: name, Time: now, Type: run.EventTrialEnded, Trial: &t.Index, Attempt: t.Attempt,
+				State:  run.Failed,
 				Reason: reason, Code: run.CodeDisruption,
 			})
 		}
@@ -343,7 +349,9 @@ func brokenOff(name string, state *run.State, why Liveness) []run.Event {
 	case why == Copied:
 		text = cause + "; metaml resume " + name + " runs its unfinished trials here"
 	}
-	return append(events, run.Event{V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: reason, Text: text})
+	return append(events, run.Event{
+		V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: reason, Text: text,
+	})
 }
 
 // Events hands out every event that is there now.
@@ -373,7 +381,8 @@ func exists(path string) bool {
 func friendly(err error, doing, path string) error {
 	switch {
 	case folder.NoSpace(err):
-		return usererror.Wrap(err, usererror.CodeDiskFull, fmt.Sprintf("no space left on the disk to %s %s", doing, path),
+		return usererror.Wrap(err, usererror.CodeDiskFull,
+			fmt.Sprintf("no space left on the disk to %s %s", doing, path),
 			"free some space, or set XDG_DATA_HOME to a folder on another disk")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return usererror.Wrap(err, usererror.CodeUnwritable, fmt.Sprintf("no permission to %s %s", doing, path),

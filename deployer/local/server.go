@@ -35,7 +35,8 @@ func (t *Target) Server(ctx context.Context, spec run.Spec) (*Listed, error) {
 			continue
 		}
 		l, err := t.read(name)
-		if err == nil && l.Liveness.Active() && !stopping(&l) && (newest == nil || l.Spec.Created.After(newest.Spec.Created)) {
+		if err == nil && l.Liveness.Active() && !stopping(&l) &&
+			(newest == nil || l.Spec.Created.After(newest.Spec.Created)) {
 			newest = &l
 		}
 	}
@@ -57,7 +58,9 @@ func (t *Target) submitServer(ctx context.Context, s Submission, lock *os.File) 
 	if folderOf := spec.Server.ModelFolder; folderOf != "" {
 		if info, err := os.Stat(folderOf); err != nil || !info.IsDir() {
 			return Submitted{}, &usererror.Error{
-				Code: usererror.CodeModel, Text: fmt.Sprintf("there is nothing left of the model %s: its folder %s is gone", spec.Server.Model, folderOf),
+				Code: usererror.CodeModel,
+				Text: fmt.Sprintf("there is nothing left of the model %s: its folder %s is gone", spec.Server.Model,
+					folderOf),
 				Hint: "a deleted run takes its outputs along; name another with --model",
 			}
 		}
@@ -105,15 +108,17 @@ func (t *Target) submitServer(ctx context.Context, s Submission, lock *os.File) 
 	return Submitted{Spec: spec, Replaces: server.State.Server.Revision}, nil
 }
 
-// currentRevision is the one that the server comes to if nobody does anything: the newest, unless it has failed, else the one that
-// answers. It is nil if there is none.
+// currentRevision is the one that the server comes to if nobody does anything: the newest, unless it has failed, else
+// the one that answers. It is nil if there is none.
 func currentRevision(l *Listed) *run.Spec {
 	n := newestRevision(l.Folder)
 	if failed := l.State.Server.Failed; failed != nil && failed.Revision >= n {
 		n = l.State.Server.Revision
 	}
 	stops, _, _ := l.Folder.ReadStops(0)
-	if n == 0 || slices.ContainsFunc(stops, func(s folder.Stop) bool { return s.Revision == n }) && n != l.State.Server.Revision {
+	if n == 0 || slices.ContainsFunc(stops, func(s folder.Stop) bool {
+		return s.Revision == n
+	}) && n != l.State.Server.Revision {
 		return nil
 	}
 	spec, err := l.Folder.Revision(n).ReadSpec()
@@ -135,8 +140,8 @@ func frontLives(f folder.Run) bool {
 	return isFront(pid, f)
 }
 
-// isFront reports whether a process is a front of a server. After a restart of the machine or of its container the number may be
-// another process's.
+// isFront reports whether a process is a front of a server. After a restart of the machine or of its container the
+// number may be another process's.
 func isFront(pid int, f folder.Run) bool {
 	if pid == 0 {
 		return false
@@ -213,8 +218,8 @@ func (t *Target) revise(f folder.Run, spec run.Spec, s Submission) (err error) {
 // maxModelDepth bounds folders in folders, which links can make endless.
 const maxModelDepth = 32
 
-// takeModel makes the files of a model the revision's own, so that deleting the training run does not take them away: links to the
-// same bytes where there can be such, else copies.
+// takeModel makes the files of a model the revision's own, so that deleting the training run does not take them away:
+// links to the same bytes where there can be such, else copies.
 func takeModel(from, to string, depth int) error {
 	if depth > maxModelDepth {
 		return fmt.Errorf("the folders in %s are nested more than %d deep", from, maxModelDepth)
@@ -281,7 +286,8 @@ func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *Listed) 
 	refused := folder.PortError(err, spec.Server.Host, port)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if other := t.holderOf(ctx, port); other != "" {
-			refused.Hint = fmt.Sprintf("%s answers there: metaml stop %s ends it; or ask for another one with --port", other, other)
+			refused.Hint = fmt.Sprintf("%s answers there: metaml stop %s ends it; or ask for another one with --port",
+				other, other)
 		}
 	}
 	return refused
@@ -294,7 +300,8 @@ func (t *Target) holderOf(ctx context.Context, port int) string {
 		return ""
 	}
 	for i := range all {
-		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness == Alive && l.State.Server != nil && l.State.Server.Port() == port {
+		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness == Alive && l.State.Server != nil &&
+			l.State.Server.Port() == port {
 			return l.Spec.Name
 		}
 	}
@@ -317,7 +324,9 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 		text = fmt.Sprintf("server %s has no revision %d", l.Spec.Name, revision)
 	case s.Revision >= revision:
 		return &usererror.Error{
-			Code: usererror.CodeReady, Text: fmt.Sprintf("revision %d of %s is not being started: it answers, or has done so", revision, l.Spec.Name),
+			Code: usererror.CodeReady,
+			Text: fmt.Sprintf("revision %d of %s is not being started: it answers, or has done so", revision,
+				l.Spec.Name),
 			Hint: "metaml stop " + l.Spec.Name + " stops the server",
 		}
 	}

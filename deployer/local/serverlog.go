@@ -38,9 +38,12 @@ func (l *workerLog) after() int {
 	return 0
 }
 
-// serverLog copies what a worker of the answering revision printed, else of the newest that was started: all its attempts in
-// their order, or one. With follow it goes on, also with the revision that replaces this one, until the server has ended.
-func (t *Target) serverLog(ctx context.Context, f folder.Run, worker, attempt int, streams []string, follow bool, out io.Writer) error {
+// serverLog copies what a worker of the answering revision printed, else of the newest that was started: all its
+// attempts in their order, or one. With follow it goes on, also with the revision that replaces this one, until the
+// server has ended.
+func (t *Target) serverLog(
+	ctx context.Context, f folder.Run, worker, attempt int, streams []string, follow bool, out io.Writer,
+) error {
 	w, err := t.watch(f)
 	if err != nil {
 		return err

@@ -20,8 +20,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Submission is what makes a run: its Spec's name may be empty or what [Target.Provisional] gave, and its program folder is moved into
-// the run if it can be, else copied.
+// Submission is what makes a run: its Spec's name may be empty or what [Target.Provisional] gave, and its program
+// folder is moved into the run if it can be, else copied.
 type Submission = run.Submission
 
 // Submitted is the run that a submission led to.
@@ -46,8 +46,8 @@ func badSeries(series string) error {
 	}
 }
 
-// seriesLock is the lock of a series; its content is the highest ordinal ever used, so that a deleted run's name stays free of
-// a second meaning.
+// seriesLock is the lock of a series; its content is the highest ordinal ever used, so that a deleted run's name stays
+// free of a second meaning.
 func (t *Target) seriesLock(series string) string {
 	return filepath.Join(t.Dir, ".series", series)
 }
@@ -90,15 +90,16 @@ func (t *Target) Active(ctx context.Context, key string) (*run.Spec, error) {
 	return newest, nil
 }
 
-// Submit makes the run's folder, whole or not at all, and starts its monitor; or it finds the active run of the same key. Two
-// submissions of one series at the same moment come one after the other.
+// Submit makes the run's folder, whole or not at all, and starts its monitor; or it finds the active run of the same
+// key. Two submissions of one series at the same moment come one after the other.
 func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	series := s.Spec.Series
 	if !seriesName.MatchString(series) {
 		return Submitted{}, badSeries(series)
 	}
 	if s.Table != nil && len(s.Table) < s.Spec.Completions {
-		return Submitted{}, fmt.Errorf("submit %q: %d rows of parameters for %d trials", series, len(s.Table), s.Spec.Completions)
+		return Submitted{}, fmt.Errorf("submit %q: %d rows of parameters for %d trials", series, len(s.Table),
+			s.Spec.Completions)
 	}
 	if err := os.MkdirAll(filepath.Join(t.Dir, ".series"), 0o700); err != nil {
 		return Submitted{}, friendly(err, "make the folder", t.Dir)
@@ -236,8 +237,8 @@ func takeIn(from, to string) error {
 	return os.CopyFS(to, os.DirFS(from))
 }
 
-// environment is what a run's processes get of the submitter's: not our own variables, and no plotting into a notebook that is
-// not there.
+// environment is what a run's processes get of the submitter's: not our own variables, and no plotting into a notebook
+// that is not there.
 func environment(of []string) []string {
 	env := slices.DeleteFunc(slices.Clone(of), func(v string) bool {
 		return strings.HasPrefix(v, "METAML_") || strings.HasPrefix(v, "_METAML_") || strings.HasPrefix(v, "JPY_") ||
@@ -290,7 +291,8 @@ func (t *Target) start(f folder.Run, resume bool) error {
 		err = fmt.Errorf("%s; %s has the reason", state, f.MonitorLog())
 	}
 	if err != nil {
-		return usererror.Wrap(err, usererror.CodeAgent, fmt.Sprintf("the run's monitor cannot be started from %s: %v", t.Agent, err),
+		return usererror.Wrap(err, usererror.CodeAgent,
+			fmt.Sprintf("the run's monitor cannot be started from %s: %v", t.Agent, err),
 			"metaml doctor says what is missing")
 	}
 	return nil

@@ -46,7 +46,8 @@ func TestNoticesOfAFrontKeepWhatTheyCarry(t *testing.T) {
 	t.Parallel()
 	id := run.WorkerID{Revision: 3, Index: 1, Attempt: 2}
 	probed := run.Probed{
-		Revision: 3, Status: 200, ContentType: "text/plain", Body: "b", Example: "1", Seconds: 0.5, Error: "e", Skipped: true,
+		Revision: 3, Status: 200, ContentType: "text/plain", Body: "b", Example: "1", Seconds: 0.5, Error: "e",
+		Skipped: true,
 	}
 	for _, test := range []struct {
 		notice run.FrontNotice

@@ -5,7 +5,8 @@ import "encoding/json"
 // Type says what a line is.
 type Type string
 
-// The types of lines. The first group comes from the module, the second from `metaml`, the third goes to `metaml` while a run is shown.
+// The types of lines. The first group comes from the module, the second from `metaml`, the third goes to `metaml` while
+// a run is shown.
 const (
 	TypeBegin   Type = "begin"
 	TypeRequest Type = "request"

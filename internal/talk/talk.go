@@ -1,5 +1,6 @@
-// Package talk has the lines of docs/internals/protocols.md §1, by which the Python module, the kernel and `metaml` carry on one cell: their
-// types, a reader with its limit, and a writer. It imports the standard library alone, so that the kernel stays small.
+// Package talk has the lines of docs/internals/protocols.md §1, by which the Python module, the kernel and `metaml`
+// carry on one cell: their types, a reader with its limit, and a writer. It imports the standard library alone, so that
+// the kernel stays small.
 //
 // Read [FromModule] and [FromMetaml] first.
 package talk
@@ -30,7 +31,8 @@ type Reader struct{ in *bufio.Reader }
 // NewReader reads lines from r.
 func NewReader(r io.Reader) *Reader { return &Reader{in: bufio.NewReaderSize(r, 64<<10)} }
 
-// Next gives the next line with its line feed, to be kept by the caller. An unfinished last line is none: the end is [io.EOF].
+// Next gives the next line with its line feed, to be kept by the caller. An unfinished last line is none: the end is
+// [io.EOF].
 func (r *Reader) Next() ([]byte, error) {
 	var long []byte
 	for {

@@ -12,15 +12,24 @@ import (
 func TestLinesAreWrittenWithVersionAndType(t *testing.T) {
 	no := false
 	for want, line := range map[string]Line{
-		`{"v":1,"type":"detach"}`:                                                          Detach{},
-		`{"v":1,"type":"stop","now":true}`:                                                 Stop{Now: true},
-		`{"v":1,"type":"need","id":3,"describe":["x"],"sizes":false}`:                      Need{ID: 3, Describe: []string{"x"}, Sizes: &no},
-		`{"v":1,"type":"done","state":"succeeded","error":null}`:                           Done{State: "succeeded"},
-		`{"v":1,"type":"refused","code":"option","text":"no","hint":"","cell":2,"line":1}`: Refused{Code: "option", Text: "no", Cell: 2, Line: 1},
-		`{"v":1,"type":"display","bundle":{"text/plain":"x"},"update":false}`:              Display{Bundle: map[string]string{"text/plain": "x"}},
-		`{"v":1,"type":"stream","text":"a\nb"}`:                                            Stream{Text: "a\nb"},
-		`{"v":1,"type":"submitted","run":"train-1","attached":true}`:                       Submitted{Run: "train-1", Attached: true},
-		`{"v":1,"type":"slice","bundle":{},"display_id":"d"}`:                              Slice{Bundle: map[string]string{}, DisplayID: "d"},
+		`{"v":1,"type":"detach"}`:          Detach{},
+		`{"v":1,"type":"stop","now":true}`: Stop{Now: true},
+		`{"v":1,"type":"need","id":3,"describe":["x"],"sizes":false}`: Need{
+			ID:       3,
+			Describe: []string{"x"}, Sizes: &no,
+		},
+		`{"v":1,"type":"done","state":"succeeded","error":null}`: Done{State: "succeeded"},
+		`{"v":1,"type":"refused","code":"option","text":"no","hint":"","cell":2,"line":1}`: Refused{
+			Code: "option",
+			Text: "no", Cell: 2, Line: 1,
+		},
+		`{"v":1,"type":"display","bundle":{"text/plain":"x"},"update":false}`: Display{Bundle: map[string]string{"text/plain": "x"}},
+		`{"v":1,"type":"stream","text":"a\nb"}`:                               Stream{Text: "a\nb"},
+		`{"v":1,"type":"submitted","run":"train-1","attached":true}`: Submitted{
+			Run:      "train-1",
+			Attached: true,
+		},
+		`{"v":1,"type":"slice","bundle":{},"display_id":"d"}`:                                                                           Slice{Bundle: map[string]string{}, DisplayID: "d"},
 		`{"v":1,"type":"need","id":1,"draw":{"name":"g","limit":0,"completions":2,"parallelism":3,"parameters":null,"required":["x"]}}`: Need{ID: 1, Draw: &Draw{Name: "g", Completions: 2, Parallelism: 3, Required: []string{"x"}}},
 	} {
 		t.Run(string(line.kind()), func(t *testing.T) {
@@ -63,7 +72,8 @@ func TestLinesAreReadOneByOne(t *testing.T) {
 }
 
 func TestALineHasALimit(t *testing.T) {
-	_, err := NewReader(io.MultiReader(strings.NewReader(strings.Repeat("x", MaxLine)), strings.NewReader("yz\n"))).Next()
+	_, err := NewReader(io.MultiReader(strings.NewReader(strings.Repeat("x", MaxLine)),
+		strings.NewReader("yz\n"))).Next()
 	if err == nil || err.Error() != "a line over 64 MiB" {
 		t.Errorf("got %v", err)
 	}

@@ -57,8 +57,9 @@ func (g *Gate) shownAgain(r *request) bool {
 	})
 }
 
-// showAgain takes in that r is held. The lines that showed the same cell to pages that are gone are over: each page that
-// is loaded again sends one, and only the cell itself stays, whose end is the one that counts for what waits behind it.
+// showAgain takes in that r is held. The lines that showed the same cell to pages that are gone are over: each page
+// that is loaded again sends one, and only the cell itself stays, whose end is the one that counts for what waits
+// behind it.
 func (g *Gate) showAgain(r *request) {
 	for _, h := range g.holding {
 		if h != r && h.reads && h.cellID == r.cellID && g.deserted(h) {
@@ -67,7 +68,8 @@ func (g *Gate) showAgain(r *request) {
 	}
 }
 
-// endAgain takes in that r has ended. Where an interrupt has ended it without its run, the cell that it showed ends too.
+// endAgain takes in that r has ended. Where an interrupt has ended it without its run, the cell that it showed ends
+// too.
 func (g *Gate) endAgain(r *request) {
 	if r.interrupts == 0 || r.outcome == nil || r.outcome.Name != "Detached" {
 		return

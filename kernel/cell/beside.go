@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// reading are the line magics that are answered while a run is shown: they look at runs and need nothing of the cells that
-// wait. `stop` is among them, since it is how a run is stopped from a page that does not show it.
+// reading are the line magics that are answered while a run is shown: they look at runs and need nothing of the cells
+// that wait. `stop` is among them, since it is how a run is stopped from a page that does not show it.
 var reading = []string{
 	"", "attach", "doctor", "logs", "plan", "runs", "settings", "show", "stop", "tensorboard", "version",
 }
@@ -28,11 +28,13 @@ func reads(content []byte) bool {
 	return slices.Contains(reading, append(words, "")[1])
 }
 
-// together is how close requests of one client follow one another that one action of a person sent, such as "Run selected cells".
+// together is how close requests of one client follow one another that one action of a person sent, such as "Run
+// selected cells".
 const together = 300 * time.Millisecond
 
-// past says whether an execute_request may go past the held cell: it only reads, and it is not one of several cells that are to be
-// executed in order. What came before the run was shown is the rest of a notebook that is run as a whole.
+// past says whether an execute_request may go past the held cell: it only reads, and it is not one of several cells
+// that are to be executed in order. What came before the run was shown is the rest of a notebook that is run as a
+// whole.
 func (g *Gate) past(r *request) bool {
 	if !r.execute || !g.current.held || !reads(r.msg.Content()) {
 		return false

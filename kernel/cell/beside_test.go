@@ -32,7 +32,8 @@ func TestReadingLinesGoPastAHeldCell(t *testing.T) {
 		f.gate.bound(talk, "a", false)
 		f.requestOf("page", "more", "execute_request", "%metaml show last")
 		for id, code := range map[string]string{
-			"statement": "1", "two lines": "%metaml runs\n1", "two lines, too": "1\n%metaml runs", "another verb": "%metaml resume x", "a train cell": "%%train\n",
+			"statement": "1", "two lines": "%metaml runs\n1", "two lines, too": "1\n%metaml runs",
+			"another verb": "%metaml resume x", "a train cell": "%%train\n",
 		} {
 			f.requestOf(id, id, "execute_request", code)
 		}
@@ -96,7 +97,10 @@ func TestAnInterruptOfARunThatNobodyWatchesLetsItGo(t *testing.T) {
 		if !f.gate.Interrupt() {
 			t.Fatal("the interrupt was nobody's")
 		}
-		for want, got := range map[string]string{`{"v":1,"type":"detach"}`: <-toTrain, `{"v":1,"type":"stop","now":false}`: <-toAttach} {
+		for want, got := range map[string]string{
+			`{"v":1,"type":"detach"}`:           <-toTrain,
+			`{"v":1,"type":"stop","now":false}`: <-toAttach,
+		} {
 			if got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}

@@ -228,7 +228,8 @@ func (t *Conversation) exited(err error) {
 
 // refuse tells the module why there will be no answer.
 func (t *Conversation) refuse(code, text, hint string) {
-	_ = talk.NewWriter(t.py).Send(talk.Refused{Code: code, Text: text, Hint: hint}) // a module that has left needs no reason
+	// a module that has left needs no reason
+	_ = talk.NewWriter(t.py).Send(talk.Refused{Code: code, Text: text, Hint: hint})
 }
 
 // restartGrace is how long a stop is kept back. A front end that restarts or ends the
@@ -236,8 +237,8 @@ func (t *Conversation) refuse(code, text, hint string) {
 // the run, not stop it.
 const restartGrace = 400 * time.Millisecond
 
-// interrupt asks `metaml` to stop the run, unless the kernel's end follows at once. Where the page that shows the run is
-// gone nobody can see what they would stop: it is let go instead, and the next cell says so.
+// interrupt asks `metaml` to stop the run, unless the kernel's end follows at once. Where the page that shows the run
+// is gone nobody can see what they would stop: it is let go instead, and the next cell says so.
 func (t *Conversation) interrupt(now bool) {
 	time.AfterFunc(restartGrace, func() {
 		switch {
@@ -258,7 +259,9 @@ func (t *Conversation) letGo() { time.AfterFunc(0, func() { _ = t.proc.send(enco
 func (t *Conversation) leave() {
 	t.left.Do(func() {
 		run := t.name()
-		t.gate.front.Notice(run + " goes on: its page was closed or loaded again, so the interrupt has ended the cell alone. `%metaml attach " +
+		t.gate.front.Notice(run +
+			" goes on: its page was closed or loaded again, so the interrupt has ended the cell alone. `%metaml " +
+			"attach " +
 			run + "` shows it, `%metaml stop " + run + "` stops it.")
 	})
 }

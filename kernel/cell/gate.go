@@ -86,7 +86,10 @@ func mayHold(content []byte) bool {
 
 // Request takes a client's message on shell and sends it on, now or in its turn.
 func (g *Gate) Request(client string, m wire.Message, h wire.Header) {
-	r := &request{id: h.ID, client: client, msg: m, execute: h.Type == "execute_request", subshell: h.Subshell() != "", came: time.Now()}
+	r := &request{
+		id: h.ID, client: client, msg: m, execute: h.Type == "execute_request", subshell: h.Subshell() != "",
+		came: time.Now(),
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.current != nil && !r.subshell && (r.execute || (len(g.waiting) > 0 && !g.current.held)) && !g.past(r) {
@@ -465,7 +468,8 @@ func (g *Gate) status(state string, r *request) {
 }
 
 func (g *Gate) publish(msgType string, parent []byte, content any) {
-	frames, err := g.maker.Make([][]byte{[]byte("kernel." + g.maker.Session() + "." + msgType)}, msgType, parent, nil, content)
+	frames, err := g.maker.Make([][]byte{[]byte("kernel." + g.maker.Session() + "." + msgType)}, msgType, parent, nil,
+		content)
 	if err != nil {
 		g.log.Error("a message could not be made", "type", msgType, "error", err)
 		return

@@ -100,7 +100,8 @@ func (f *fixture) message(id, msgType, parent string, content any) wire.Message 
 func (f *fixture) request(id, msgType, code string) { f.requestOf("client", id, msgType, code) }
 
 func (f *fixture) requestOf(client, id, msgType, code string) {
-	f.gate.Request(client, f.message(id, msgType, "", map[string]string{"code": code}), wire.Header{ID: id, Type: msgType})
+	f.gate.Request(client, f.message(id, msgType, "", map[string]string{"code": code}),
+		wire.Header{ID: id, Type: msgType})
 }
 
 // answer is ipykernel's reply and idle, which come by different sockets in any order.
@@ -114,7 +115,8 @@ func (f *fixture) answer(id, status string, idleFirst bool) {
 }
 
 func (f *fixture) reply(id, status string) {
-	f.gate.Reply("client", id, f.message("r", "execute_reply", id, map[string]any{"status": status, "execution_count": 1}).Frames)
+	f.gate.Reply("client", id, f.message("r", "execute_reply", id,
+		map[string]any{"status": status, "execution_count": 1}).Frames)
 }
 
 func (f *fixture) idle(id string) {
@@ -236,7 +238,8 @@ func TestACellThatOnlyMentionsTrainOpensTheGateWithItsReply(t *testing.T) {
 	} {
 		for _, idleFirst := range []bool{true, false} {
 			f := newFixture(t)
-			f.gate.Request("client", f.message("a", "execute_request", "", c.content), wire.Header{ID: "a", Type: "execute_request"})
+			f.gate.Request("client", f.message("a", "execute_request", "", c.content),
+				wire.Header{ID: "a", Type: "execute_request"})
 			f.request("b", "execute_request", "1")
 			f.request("c", "complete_request", "")
 			f.want(c.name+": behind it", f.forwarded, "a")
@@ -258,7 +261,9 @@ func TestACellThatOnlyMentionsTrainOpensTheGateWithItsReply(t *testing.T) {
 func TestASubshellsCellClosesNoGate(t *testing.T) {
 	f := newFixture(t)
 	header, _ := json.Marshal(map[string]string{"msg_id": "a", "msg_type": "execute_request", "subshell_id": "s"})
-	m, err := wire.Parse([][]byte{wire.Delimiter, nil, header, []byte("{}"), []byte("{}"), []byte(`{"code":"%%train"}`)})
+	m, err := wire.Parse([][]byte{
+		wire.Delimiter, nil, header, []byte("{}"), []byte("{}"), []byte(`{"code":"%%train"}`),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +375,8 @@ func TestAnyOrderEndsWithEveryRequestAnsweredOnce(t *testing.T) {
 		f := newFixture(t)
 		n := 2 + rng.IntN(6)
 		for i := range n {
-			f.requestOf([]string{"one", "other"}[rng.IntN(2)], fmt.Sprint(i), "execute_request", []string{"1", "%%train\n"}[rng.IntN(2)])
+			f.requestOf([]string{"one", "other"}[rng.IntN(2)], fmt.Sprint(i), "execute_request",
+				[]string{"1", "%%train\n"}[rng.IntN(2)])
 		}
 		for answered := 0; answered < len(f.forwarded); answered++ {
 			id := f.forwarded[answered]

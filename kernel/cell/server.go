@@ -28,7 +28,9 @@ type Server struct {
 
 // Listen makes the socket at path, readable by its owner alone. metaml gives the
 // command to start, or says why there is none.
-func Listen(ctx context.Context, path string, gate *Gate, metaml func() (argv, env []string, err error)) (*Server, error) {
+func Listen(
+	ctx context.Context, path string, gate *Gate, metaml func() (argv, env []string, err error),
+) (*Server, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen for cells: %w", err)
@@ -67,7 +69,8 @@ func (s *Server) accept(ctx context.Context) {
 		}
 		s.mu.Unlock()
 		if full {
-			(&Conversation{py: c}).refuse("too-many-cells", fmt.Sprintf("%d runs are followed by this kernel already", maxTalks),
+			(&Conversation{py: c}).refuse("too-many-cells",
+				fmt.Sprintf("%d runs are followed by this kernel already", maxTalks),
 				"restart the kernel: the runs go on, `%metaml attach` shows one again")
 			_ = c.Close()
 			continue

@@ -227,11 +227,13 @@ func TestPathsThatPackageCommentsNameAreThere(t *testing.T) {
 func TestRulesKeepTheirNumbers(t *testing.T) {
 	want := []string{
 		"1. From a cell to a request", "2. The session document", "3. What goes into the program", "4. Hyperparameters",
-		"5. Which run is this", "6. How a trial runs", "7. States", "8. Interrupt, detach, stop", "9. What the user holds",
+		"5. Which run is this", "6. How a trial runs", "7. States", "8. Interrupt, detach, stop",
+		"9. What the user holds",
 		"10. Nothing lost on the local target", "11. What people see",
 	}
 	var got []string
-	for _, m := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(read(t, "docs/reference/rules.md"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(read(t, "docs/reference/rules.md"),
+		-1) {
 		got = append(got, m[1])
 	}
 	if !slices.Equal(got, want) {

@@ -48,7 +48,8 @@ var forbidden = []struct{ pattern, reason string }{
 	{`/wo` + `rk/(main|shared)\b`, "a path of one machine"},
 }
 
-// repositoryFiles gives the files that git tracks or would add, with slashes. One that was just deleted may be among them.
+// repositoryFiles gives the files that git tracks or would add, with slashes. One that was just deleted may be among
+// them.
 func repositoryFiles(t *testing.T) []string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")

@@ -14,16 +14,47 @@ func TestWhatTheLogSaysOfAFailedCall(t *testing.T) {
 		entry, sentence, kind string
 		fatal                 bool
 	}{
-		{"serve raised ValueError: no\nTraceback (most recent call last):\n  x", "serve raised ValueError: no", "ValueError", false},
-		{"serve raised NameError: name 'np' is not defined\nTraceback", "serve raised NameError: name 'np' is not defined", "NameError", true},
-		{"serve raised UnboundLocalError: value\nTraceback", "serve raised UnboundLocalError: value", "UnboundLocalError", false},
-		{"serve raised ModuleNotFoundError: No module named 'x'\nTraceback\n  cell 1, line 2, in serve\n    import x\n", "serve raised ModuleNotFoundError: No module named 'x'", "ModuleNotFoundError", true},
-		{"serve raised ModuleNotFoundError: No module named 'x'\nTraceback\n  cell 1, line 2, in serve\n    importlib.import_module(name)\n", "serve raised ModuleNotFoundError: No module named 'x'", "ModuleNotFoundError", false},
-		{"serve raised ImportError: x\nTraceback\n  File \"a.py\", line 2, in serve\n    from y import x\n", "serve raised ImportError: x", "ImportError", true},
-		{"serve raised ImportError: x\nTraceback\n  File \"a.py\", line 2, in serve\n    y(x)\n  File \"/lib/y.py\", line 2, in y\n    import x\n", "serve raised ImportError: x", "ImportError", false},
-		{"serve returned infinity at [0], which cannot be JSON", "serve returned infinity at [0], which cannot be JSON", "TypeError", false},
-		{"serve returned 2 results for a list of 1 input", "serve returned 2 results for a list of 1 input", "TypeError", true},
-		{"serve returned a set at .labels, which cannot be JSON", "serve returned a set at .labels, which cannot be JSON", "TypeError", true},
+		{
+			"serve raised ValueError: no\nTraceback (most recent call last):\n  x", "serve raised ValueError: no",
+			"ValueError", false,
+		},
+		{
+			"serve raised NameError: name 'np' is not defined\nTraceback",
+			"serve raised NameError: name 'np' is not defined", "NameError", true,
+		},
+		{
+			"serve raised UnboundLocalError: value\nTraceback", "serve raised UnboundLocalError: value",
+			"UnboundLocalError", false,
+		},
+		{
+			"serve raised ModuleNotFoundError: No module named 'x'\nTraceback\n  cell 1, line 2, in serve\n    " +
+				"import x\n", "serve raised ModuleNotFoundError: No module named 'x'", "ModuleNotFoundError", true,
+		},
+		{
+			"serve raised ModuleNotFoundError: No module named 'x'\nTraceback\n  cell 1, line 2, in serve\n    " +
+				"importlib.import_module(name)\n", "serve raised ModuleNotFoundError: No module named 'x'",
+			"ModuleNotFoundError", false,
+		},
+		{
+			"serve raised ImportError: x\nTraceback\n  File \"a.py\", line 2, in serve\n    from y import x\n",
+			"serve raised ImportError: x", "ImportError", true,
+		},
+		{
+			"serve raised ImportError: x\nTraceback\n  File \"a.py\", line 2, in serve\n    y(x)\n  File " +
+				"\"/lib/y.py\", line 2, in y\n    import x\n", "serve raised ImportError: x", "ImportError", false,
+		},
+		{
+			"serve returned infinity at [0], which cannot be JSON",
+			"serve returned infinity at [0], which cannot be JSON", "TypeError", false,
+		},
+		{
+			"serve returned 2 results for a list of 1 input", "serve returned 2 results for a list of 1 input",
+			"TypeError", true,
+		},
+		{
+			"serve returned a set at .labels, which cannot be JSON",
+			"serve returned a set at .labels, which cannot be JSON", "TypeError", true,
+		},
 	} {
 		t.Run(c.entry, func(t *testing.T) {
 			t.Parallel()
@@ -36,18 +67,25 @@ func TestWhatTheLogSaysOfAFailedCall(t *testing.T) {
 
 func TestWhereAFailedCallFailed(t *testing.T) {
 	t.Parallel()
-	trace := "Traceback (most recent call last):\n  cell 5, line 3, in serve\n    return scale(x)\n           ^^^^^^^^\n" +
-		"  cell 2, line 7, in scale\n    return x * np.ones(7)\n  File \"/lib/x.py\", line 5, in y\n    z\nValueError: shapes"
+	trace := "Traceback (most recent call last):\n  cell 5, line 3, in serve\n    return scale(x)\n           " +
+		"^^^^^^^^\n" +
+		"  cell 2, line 7, in scale\n    return x * np.ones(7)\n  File \"/lib/x.py\", line 5, in y\n    " +
+		"z\nValueError: shapes"
 	f := explain("serve raised ValueError: shapes\n" + trace)
-	if n := len(f.err.Frames); n != 2 || f.err.Frames[1].Cell != 2 || f.err.Frames[1].CellLine != 7 || f.err.Frames[1].Text != "return x * np.ones(7)" {
+	if n := len(f.err.Frames); n != 2 || f.err.Frames[1].Cell != 2 || f.err.Frames[1].CellLine != 7 ||
+		f.err.Frames[1].Text != "return x * np.ones(7)" {
 		t.Errorf("%+v", f.err.Frames)
 	}
 }
 
 func TestWhereAFailedCallOfAScriptFailed(t *testing.T) {
 	t.Parallel()
-	f := explain("serve raised KeyError: 'a'\nTraceback (most recent call last):\n  File \"a.py\", line 3, in serve\n    return x['a']\nKeyError: 'a'")
-	if len(f.err.Frames) != 1 || f.err.Frames[0] != (run.Frame{File: "a.py", Line: 3, Function: "serve", Text: "return x['a']", Mine: true}) {
+	f := explain("serve raised KeyError: 'a'\nTraceback (most recent call last):\n  File \"a.py\", line 3, in " +
+		"serve\n    return x['a']\nKeyError: 'a'")
+	if len(f.err.Frames) != 1 || f.err.Frames[0] != (run.Frame{
+		File: "a.py", Line: 3, Function: "serve",
+		Text: "return x['a']", Mine: true,
+	}) {
 		t.Errorf("%+v", f.err.Frames)
 	}
 }

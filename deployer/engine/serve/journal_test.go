@@ -85,7 +85,8 @@ func TestEventsWaitWhileTheDiskIsFull(t *testing.T) {
 			t.Fatalf("line %d has the number %d", i+1, e.N)
 		}
 	}
-	if last := all[len(all)-1]; all[0].Type != run.EventSubmitted || last.Type != run.EventServerReady || len(all) > 2*maxWaiting+2 {
+	if last := all[len(all)-1]; all[0].Type != run.EventSubmitted || last.Type != run.EventServerReady ||
+		len(all) > 2*maxWaiting+2 {
 		t.Errorf("%d lines, the last %+v", len(all), last)
 	}
 	if _, err := os.Stat(f.Reserve()); err != nil {

@@ -60,7 +60,13 @@ func read(t *testing.T, r *tfevents.Reader) []point {
 
 func TestScalarsOfARealFile(t *testing.T) {
 	r := &tfevents.Reader{Path: eventFile(t)}
-	want := []point{{"loss", 0, 1}, {"loss", 1, 0.5}, {"loss", 2, float64(float32(1.0 / 3))}, {"accuracy", 7, 0.5}, {"accuracy", 9, 0.75}}
+	want := []point{
+		{"loss", 0, 1},
+		{"loss", 1, 0.5},
+		{"loss", 2, float64(float32(1.0 / 3))},
+		{"accuracy", 7, 0.5},
+		{"accuracy", 9, 0.75},
+	}
 	if d := cmp.Diff(want, read(t, r)); d != "" {
 		t.Errorf("scalars (-want +got)\n%s", d)
 	}
