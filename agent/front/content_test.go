@@ -85,7 +85,8 @@ func TestAnswersThatTheFunctionWords(t *testing.T) {
 		{`{"what": "response", "how": {"status": 204}}`, "204  ", ""},
 		{`{"what": "response", "body": "gone", "how": {"status": 503}}`, "503 text/plain; charset=utf-8 gone", ""},
 		{
-			`{"what": "stream", "parts": ["a", "b"], "how": {"type": "text/html", "status": 202, "headers": {"X-A": "b"}}}`, "202 text/html; charset=utf-8 ab", "X-A: b",
+			`{"what": "stream", "parts": ["a", "b"], "how": {"type": "text/html", "status": 202, "headers": {"X-A": ` +
+				`"b"}}}`, "202 text/html; charset=utf-8 ab", "X-A: b",
 		},
 		{`{"what": "stream", "parts": [], "how": {"type": "text/csv"}}`, "200 text/csv ", ""},
 		{
@@ -109,7 +110,8 @@ func TestAnswersThatTheFunctionWords(t *testing.T) {
 			t.Errorf("%s: %s is %q, want %q", test.input, name, got.header.Get(name), value)
 		}
 	}
-	got := r.post(`{"what": "response", "how": {"headers": [["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"], ["X-A", "1"], ["x-a", "2"]]}}`)
+	got := r.post(`{"what": "response", "how": {"headers": [["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"], ["X-A", ` +
+		`"1"], ["x-a", "2"]]}}`)
 	if cookies := got.header.Values("Set-Cookie"); len(cookies) != 2 || len(got.header.Values("X-A")) != 2 {
 		t.Errorf("headers of one name: %v", got.header)
 	}

@@ -35,7 +35,8 @@ func FuzzWorkerFrames(f *testing.F) {
 		if len(data) > 1<<16 {
 			return
 		}
-		whole, pieces := newFrameReader(bytes.NewReader(data)), newFrameReader(iotest.OneByteReader(bytes.NewReader(data)))
+		whole := newFrameReader(bytes.NewReader(data))
+		pieces := newFrameReader(iotest.OneByteReader(bytes.NewReader(data)))
 		for {
 			a, errA := whole.next()
 			b, errB := pieces.next()

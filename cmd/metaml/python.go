@@ -135,7 +135,8 @@ func newEnough(version string) bool {
 
 // interpreterOf asks a Python for its version and platform.
 func interpreterOf(ctx context.Context, python string) (session.Interpreter, error) {
-	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
+	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % ` +
+		`sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
 	out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask)...).Output()
 	if err != nil {
 		return session.Interpreter{}, &usererror.Error{

@@ -170,7 +170,8 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 }
 
 // mayBeDict are the annotations of a parameter that may take a whole row as one dict.
-var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)(\[.*\])?( *\| *None)?["']?$`)
+var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)` +
+	`(\[.*\])?( *\| *None)?["']?$`)
 
 // wholeRow is the function's only parameter, if that may be a dict, else the zero value.
 func wholeRow(parameters []slicer.Parameter) deployer.Whole {

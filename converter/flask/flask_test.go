@@ -152,7 +152,8 @@ def f(body: bytes) -> bytes:
 			post("--b\r\nContent-Disposition: form-data; name=\"body\"; filename=\"a\"\r\n\r\nabc\r\n--b--\r\n", "cba").
 				as("multipart/form-data; boundary=b").answers(raw),
 			bad(422, "--b\r\nContent-Disposition: form-data; name=\"c\"\r\n\r\nabc\r\n--b--\r\n",
-				`{"error": "body is missing: the form has no file of that name"}`).as("multipart/form-data; boundary=b"),
+				`{"error": "body is missing: the form has no file of that name"}`).as("multipart/form-data; " +
+				"boundary=b"),
 		}},
 		{"either", `
 def f(x):
@@ -263,7 +264,9 @@ def f(rows: np.ndarray):
     return rows.sum(axis=1)`, flask.Options{Batch: true}, []request{post(`[1, 2]`, "3.0")}},
 		{"batch_typed", `
 def f(numbers: list[int]):
-    return [n + 1 for n in numbers]`, flask.Options{Batch: true}, []request{post(`1`, "2"), bad(422, `"1"`, `{"error": "numbers must be int, not str"}`)}},
+    return [n + 1 for n in numbers]`, flask.Options{Batch: true}, []request{
+			post(`1`, "2"), bad(422, `"1"`, `{"error": "numbers must be int, not str"}`),
+		}},
 		{"failing", `
 def f(x):
     if x:
@@ -316,7 +319,9 @@ def f(age):
         return "new"
     if age == 1:
         return {"age": 1}
-    return metaml.Response(b"<p>", type="text/html", status=201)`, flask.Options{Path: "/v1/people/a%3Ab:age"}, []request{
+    return metaml.Response(b"<p>", type="text/html", status=201)`, flask.Options{
+			Path: "/v1/people/a%3Ab:age",
+		}, []request{
 			bad(422, "-1", `{"error": "age must not be negative"}`), bad(404, "300", `{"error": "nobody"}`),
 			bad(404, "101", `{"error": "Not Found"}`),
 			bad(201, "2", "<p>").answers("text/html; charset=utf-8"),
@@ -340,7 +345,9 @@ def mail():
 def f(x):
     """How blue it is."""
     mail()
-    return [os.environ["COLOUR"], colorsys.rgb_to_hsv(0, 0, x)[2], max(numbers)]`, flask.Options{Port: 80, Host: "0.0.0.0", Workers: 3, File: "blue_app.py"}, []request{
+    return [os.environ["COLOUR"], colorsys.rgb_to_hsv(0, 0, x)[2], max(numbers)]`, flask.Options{
+			Port: 80, Host: "0.0.0.0", Workers: 3, File: "blue_app.py",
+		}, []request{
 			post("1", `["blue", 1, 4]`),
 		}},
 	}
@@ -595,10 +602,18 @@ func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 				"JSON\nTake what JSON has, such as a dict, or use a pydantic model.",
 		},
 		{
-			"from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\n@dataclass\nclass B:\n    a: A\ndef f(b: B): return 1", false, "parameter b of f (B) has the field a (A), and the application makes a B of plain values alone\nTake what JSON has, such as a dict, or use a pydantic model.",
+			"from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\n@dataclass\nclass B:\n    a: A\n" +
+				"def f(b: B): return 1",
+			false,
+			"parameter b of f (B) has the field a (A), and the application makes a B of plain values alone\n" +
+				"Take what JSON has, such as a dict, or use a pydantic model.",
 		},
 		{
-			"import numpy as np\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\ndef f(b: 'A | np.ndarray'): return 1", false, "parameter b of f ('A | np.ndarray') may be made in several ways, and the application cannot tell which\nTake what JSON has, such as a dict, or use a pydantic model.",
+			"import numpy as np\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\n" +
+				"def f(b: 'A | np.ndarray'): return 1",
+			false,
+			"parameter b of f ('A | np.ndarray') may be made in several ways, and the application cannot tell which\n" +
+				"Take what JSON has, such as a dict, or use a pydantic model.",
 		},
 		{
 			"def f(a: bytes, b): return 1", false,

@@ -87,7 +87,9 @@ var (
 	indentRE       = regexp.MustCompile(`^[ \t]+`)
 	cellMagicRE    = regexp.MustCompile(`^%%(\w[\w.]*|[^\w\s]\S*)?(?:[ \t]+(.*))?`)
 	cellHelpRE     = regexp.MustCompile(`^%%\w+\?\??\s*$`)
-	automagic      = regexp.MustCompile(`^\s*(cd|ls|ll|la|lf|pwd|pip|conda|mamba|who|whos|cat|mkdir|rmdir|rm|cp|mv|man|less|more|matplotlib|pylab|time|timeit|run|load|load_ext|reload_ext|autoreload|reset|env|set_env|history|config|store|colors|debug|pdb|prun|psearch|magic|lsmagic|precision|xmode|uv)(?:[ \t]+(.*))?$`)
+	automagic      = regexp.MustCompile(`^\s*(cd|ls|ll|la|lf|pwd|pip|conda|mamba|who|whos|cat|mkdir|rmdir|rm|cp|mv|` +
+		`man|less|more|matplotlib|pylab|time|timeit|run|load|load_ext|reload_ext|autoreload|reset|env|set_env|` +
+		`history|config|store|colors|debug|pdb|prun|psearch|magic|lsmagic|precision|xmode|uv)(?:[ \t]+(.*))?$`)
 )
 
 func (t *transformer) first() int {

@@ -41,6 +41,8 @@ func Source(function string) string {
 
 // The list that IPython gives knows more than a list: files.n, files.s, files.grep("a"). A command with a word that
 // Python cannot evaluate goes to the shell as it was typed: echo $HOME.
+//
+//nolint:lll // Python, as it is written into programs
 const linesSource = `class _metaml_lines(list):
     def __init__(self, command, expand=None):
         import os, subprocess, sys
@@ -102,6 +104,7 @@ const runSource = `def _metaml_run(command, expand=None):
     sys.stdout.flush()
     subprocess.run(command, shell=True, executable=os.environ.get("SHELL"), stdin=subprocess.DEVNULL)`
 
+//nolint:lll // Python, as it is written into programs
 const scriptSource = `def _metaml_script(command, script, check=True, expand=None):
     import shlex, subprocess, sys
     try:
@@ -119,7 +122,9 @@ const textSource = `def _metaml_text(text, expand):
         return text`
 
 // installRE recognises commands that install packages: they are for the environment and not for the program.
-var installRE = regexp.MustCompile(`^(sudo\s+)?((\S*python[\d.]*|\{\s*sys\.executable\s*\}|\$sys\.executable)\s+-m\s+)?(pip[\d.]*|uv|conda|mamba|micromamba|apt|apt-get|brew)\s+(-\S+\s+)*(pip\s+)?(install|uninstall|remove|update|upgrade|sync|add)\b`)
+var installRE = regexp.MustCompile(`^(sudo\s+)?((\S*python[\d.]*|\{\s*sys\.executable\s*\}|` +
+	`\$sys\.executable)\s+-m\s+)?(pip[\d.]*|uv|conda|mamba|micromamba|apt|apt-get|` +
+	`brew)\s+(-\S+\s+)*(pip\s+)?(install|uninstall|remove|update|upgrade|sync|add)\b`)
 
 // command writes the call of one of our functions with a command. first is what stands before the expansion, such as ",
 // 'the script'".

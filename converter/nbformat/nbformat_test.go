@@ -11,8 +11,10 @@ import (
 )
 
 func TestRead(t *testing.T) {
-	nb, err := Read([]byte("\ufeff" + `{"nbformat":4,"nbformat_minor":5,"metadata":{"kernelspec":{"language":"python"},"language_info":{"version":"3.12.1"}},"cells":[
-		{"cell_type":"code","id":"a","execution_count":3,"metadata":{"tags":["one",2,""]},"source":["x = 1\n","y"],"outputs":[{"output_type":"stream","text":["…"]}]},
+	nb, err := Read([]byte("\ufeff" + `{"nbformat":4,"nbformat_minor":5,
+		"metadata":{"kernelspec":{"language":"python"},"language_info":{"version":"3.12.1"}},"cells":[
+		{"cell_type":"code","id":"a","execution_count":3,"metadata":{"tags":["one",2,""]},"source":["x = 1\n","y"],
+		"outputs":[{"output_type":"stream","text":["…"]}]},
 		{"cell_type":"markdown","source":null,"attachments":{"i.png":{"image/png":"AAAA"}}},
 		{"cell_type":"raw","source":["a\r\n","b"]},
 		{"cell_type":"code","id":7,"execution_count":-1,"source":[]},
@@ -33,7 +35,8 @@ func TestRead(t *testing.T) {
 }
 
 func TestHeadingsAndOldTypes(t *testing.T) {
-	nb, err := Read([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":9,"source":"a\n b"},{"cell_type":"html","source":"<b>"}]},{"cells":[{"cell_type":"code","input":["a","b"]}]}]}`))
+	nb, err := Read([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":9,"source":"a\n b"},` +
+		`{"cell_type":"html","source":"<b>"}]},{"cells":[{"cell_type":"code","input":["a","b"]}]}]}`))
 	if err != nil || !reflect.DeepEqual(nb.Cells,
 		[]Cell{
 			{Type: "markdown", Source: "###### a b"},
@@ -49,7 +52,9 @@ func TestJupyterWritesWhatWeRead(t *testing.T) {
 	const script = `
 import json, nbformat
 from nbformat import v4
-nb = v4.new_notebook(cells=[v4.new_markdown_cell("# Title\nx"), v4.new_code_cell("a = 1\n\nb = 'é'\n", execution_count=5), v4.new_code_cell("%time f()"), v4.new_code_cell("")])
+first = v4.new_code_cell("a = 1\n\nb = 'é'\n", execution_count=5)
+cells = [v4.new_markdown_cell("# Title\nx"), first, v4.new_code_cell("%time f()"), v4.new_code_cell("")]
+nb = v4.new_notebook(cells=cells)
 print(json.dumps([nbformat.writes(nbformat.convert(nb, v), version=v) for v in (3, 4)]))`
 	out, err := exec.CommandContext(t.Context(), venv.Python(t), "-W", "ignore", "-c", script).Output()
 	if err != nil {
@@ -95,7 +100,8 @@ func TestErrorsNameThePlace(t *testing.T) {
 }
 
 func FuzzCells(f *testing.F) {
-	f.Add([]byte(`{"nbformat":4,"cells":[{"cell_type":"code","source":["a\n","b"],"execution_count":1,"metadata":{"tags":["x"]}}]}`))
+	f.Add([]byte(`{"nbformat":4,"cells":[{"cell_type":"code","source":["a\n","b"],"execution_count":1,` +
+		`"metadata":{"tags":["x"]}}]}`))
 	f.Add([]byte(`{"worksheets":[{"cells":[{"cell_type":"heading","level":1e9,"code":"x","prompt_number":"1"}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		nb, err := Read(data)

@@ -34,7 +34,8 @@ func TestReadRefusesNonsenseWithOneSentence(t *testing.T) {
 }
 
 func TestReadKeepsWhatIsKnown(t *testing.T) {
-	d, err := Read(strings.NewReader(`{"v":1,"kind":"live","later":1,"cells":[{"seq":3,"count":7,"source":"x","ok":null},{"seq":5,"ok":false,"failed_line":2,"parent":3}],"names":{"x":{"kind":"value"}}}`))
+	d, err := Read(strings.NewReader(`{"v":1,"kind":"live","later":1,"cells":[{"seq":3,"count":7,"source":"x",` +
+		`"ok":null},{"seq":5,"ok":false,"failed_line":2,"parent":3}],"names":{"x":{"kind":"value"}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +46,11 @@ func TestReadKeepsWhatIsKnown(t *testing.T) {
 }
 
 func TestFromNotebook(t *testing.T) {
-	d, err := FromNotebook([]byte(`{"nbformat":4,"nbformat_minor":5,"metadata":{"language_info":{"name":"python","version":"3.11.2"}},"cells":[
+	d, err := FromNotebook([]byte(`{"nbformat":4,"nbformat_minor":5,
+		"metadata":{"language_info":{"name":"python","version":"3.11.2"}},"cells":[
 		{"cell_type":"markdown","source":["# a"]},
-		{"cell_type":"code","id":"x","execution_count":4,"source":["a = 1\r\n","b"],"outputs":[{"data":{"image/png":"AAAA"}}]},
+		{"cell_type":"code","id":"x","execution_count":4,"source":["a = 1\r\n","b"],
+		"outputs":[{"data":{"image/png":"AAAA"}}]},
 		{"cell_type":"code","source":"  \n"},
 		{"cell_type":"raw","source":"no"},
 		{"cell_type":"code","execution_count":null,"source":"c"}]}`), "/a/b.ipynb")
@@ -71,8 +74,10 @@ func TestSavedCountsAreLabelsIfEachCellHasOneOfItsOwn(t *testing.T) {
 		{[]string{"3", "3"}, []int{0, 0}},
 		{[]string{"7", "3"}, []int{7, 3}},
 	} {
-		d, err := FromNotebook([]byte(`{"nbformat":4,"cells":[{"cell_type":"code","source":"a","execution_count":`+c.counts[0]+`},{"cell_type":"markdown","source":"m"},
-			{"cell_type":"code","source":""},{"cell_type":"code","source":"b","execution_count":`+c.counts[1]+`}]}`), "")
+		d, err := FromNotebook([]byte(`{"nbformat":4,"cells":[
+			{"cell_type":"code","source":"a","execution_count":`+c.counts[0]+`},{"cell_type":"markdown","source":"m"},
+			{"cell_type":"code","source":""},
+			{"cell_type":"code","source":"b","execution_count":`+c.counts[1]+`}]}`), "")
 		if err != nil || d.Cells[0].Count != c.want[0] || d.Cells[2].Count != c.want[1] || d.Cells[2].Seq != 3 {
 			t.Errorf("%v: got %+v, %v", c.counts, d, err)
 		}
@@ -81,7 +86,8 @@ func TestSavedCountsAreLabelsIfEachCellHasOneOfItsOwn(t *testing.T) {
 
 func TestOldNotebooks(t *testing.T) {
 	for name, in := range map[string]string{
-		"3": `{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":2,"source":"h"},{"cell_type":"code","input":["a = 1\n","b"],"prompt_number":2}]}]}`,
+		"3": `{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":2,"source":"h"},` +
+			`{"cell_type":"code","input":["a = 1\n","b"],"prompt_number":2}]}]}`,
 		"2": `{"nbformat":2,"worksheets":[{"cells":[{"cell_type":"code","input":"a = 1\nb","prompt_number":2}]}]}`,
 		"1": `{"cells":[{"cell_type":"code","code":"a = 1\nb","prompt_number":2}]}`,
 	} {
@@ -141,7 +147,8 @@ func FuzzRead(f *testing.F) {
 }
 
 func FuzzFromNotebook(f *testing.F) {
-	f.Add([]byte(`{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[{"cell_type":"code","source":["x"],"outputs":[]}]}`))
+	f.Add([]byte(`{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[{"cell_type":"code","source":["x"],` +
+		`"outputs":[]}]}`))
 	f.Add([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":-4,"source":["a","b"]}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d, err := FromNotebook(data, "")

@@ -142,12 +142,14 @@ func TestDefinitions(t *testing.T) {
 
 // TestDefinitionsBringTheirFiles: local modules of the training program, and values that --with shipped to it.
 func TestDefinitionsBringTheirFiles(t *testing.T) {
-	with := "with open(__import__(\"os\").path.join(__import__(\"os\").path.dirname(__import__(\"os\").path.abspath(__file__)), \"with\", \"words.pickle\"), \"rb\") as words:\n    words = __import__(\"pickle\").load(words)"
+	with := "with open(__import__(\"os\").path.join(__import__(\"os\").path.dirname(__import__(\"os\").path." +
+		"abspath(__file__)), \"with\", \"words.pickle\"), \"rb\") as words:\n" +
+		"    words = __import__(\"pickle\").load(words)"
 	dir := training(t,
 		with+"\nfrom layers import Dense\nimport helpers\nimport torch\nclass Net:\n    def run(self): return words, "+
 			"helpers\ndef train(): return Net(), Dense, torch",
-		"layers.py", "import base\nclass Dense(base.Layer): "+
-			"pass\n", "base.py", "class Layer: pass\n", "helpers.py", "import json\n", "with/words.pickle", "value", "with/other.pickle", "value")
+		"layers.py", "import base\nclass Dense(base.Layer): pass\n", "base.py", "class Layer: pass\n",
+		"helpers.py", "import json\n", "with/words.pickle", "value", "with/other.pickle", "value")
 	s, err := Of(t.Context(), live("def f(x): return x"), Options{Definitions: dir})
 	if err != nil {
 		t.Fatal(err)

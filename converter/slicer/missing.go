@@ -404,7 +404,9 @@ func (w *work) shipped() error {
 				}
 			}
 		}
-		text := fmt.Sprintf("with open(__import__(\"os\").path.join(__import__(\"os\").path.dirname(__import__(\"os\").path.abspath(__file__)), \"with\", %q), \"rb\") as %s:\n    %s = __import__(\"pickle\").load(%s)",
+		text := fmt.Sprintf("with open(__import__(\"os\").path.join(__import__(\"os\").path.dirname("+
+			"__import__(\"os\").path.abspath(__file__)), \"with\", %q), \"rb\") as %s:\n"+
+			"    %s = __import__(\"pickle\").load(%s)",
 			name+".pickle", name, name, name)
 		w.generated = append(w.generated, generated{
 			time, Statement{

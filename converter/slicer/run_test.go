@@ -28,8 +28,10 @@ func TestFilesThatASavedNotebookRuns(t *testing.T) {
 	files := map[string]string{
 		"setup.py": "import os\nK = 3\nUNUSED = 4\ndef helper(): return K * SCALE\nif __name__ == '__main__':\n   " +
 			" MAIN = 1\n",
-		"other.ipynb": `{"nbformat":4,"cells":[{"cell_type":"code","source":"A = 1"},{"cell_type":"markdown","source":"x"},{"cell_type":"code","source":"%run setup.py\nB = K + A"}]}`,
-		"bad.py":      "x = 1\nl = [1\n",
+		"other.ipynb": `{"nbformat":4,"cells":[{"cell_type":"code","source":"A = 1"},{"cell_type":"markdown",` +
+			`"source":"x"},` +
+			`{"cell_type":"code","source":"%run setup.py\nB = K + A"}]}`,
+		"bad.py": "x = 1\nl = [1\n",
 	}
 	for _, c := range []struct{ name, cells, want string }{
 		{

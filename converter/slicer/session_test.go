@@ -167,9 +167,16 @@ func TestRunsInAServerPointToItsModel(t *testing.T) {
 		"run = 5\n---\n%%train --into run\ndef t(): pass\n---\n%%serve\nw = run.best()\ndef f(x): return " +
 			"w": "w uses `run` (cell 3, line 2), which is a run of MetaML and not part of a program\n" +
 			hint,
-		"from metaml import Serve\n---\n@Serve\ndef f(x): return run.best()":                                "f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\n" + hint,
-		"%%serve --into api\ndef g(x): return x\n---\n%%serve --model run\ndef f(x): return api.predict(x)": "f uses `api` (cell 2, line 2), which is a server of MetaML and not part of a program\nPut what you need of it into a variable, such as its URL.",
-		"%%train\ndef t(): pass\n---\n%%train\ndef f(): return run.name":                                    "f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\nCall metaml.run(NAME) inside of the function, or put the values that it needs into a variable.",
+		"from metaml import Serve\n---\n@Serve\ndef f(x): return run.best()": "f uses `run` (cell 2, line 2), which " +
+			"is a run of MetaML and not part of " +
+			"a program\n" + hint,
+		"%%serve --into api\ndef g(x): return x\n---\n%%serve --model run\ndef f(x): return api.predict(x)": "f uses " +
+			"`api` (cell 2, line 2), which is a server of MetaML and not part of a program\n" +
+			"Put what you need of it into a variable, such as its URL.",
+		"%%train\ndef t(): pass\n---\n%%train\ndef f(): return run.name": "f uses `run` (cell 2, line 2), which is a " +
+			"run of MetaML and not part " +
+			"of a program\nCall metaml.run(NAME) inside of the function, or put the values that it needs into a " +
+			"variable.",
 		"import metaml\n---\n%%serve --model run\nfrom metaml import model\nw = model() / 'w'\ndef f(x): return w, " +
 			"metaml": "",
 	} {

@@ -221,7 +221,10 @@ var keeps = []struct{ name, cells, want string }{
 	{
 		"annotations of fields",
 		"from dataclasses import dataclass\nfrom typing import TypedDict\nclass Petal(TypedDict):\n    width: " +
-			"float\n@dataclass\nclass Flower:\n    petal: 'Petal'\n    others: list[\"Flower\"]\n---\ndef f(a: Flower): pass", "from dataclasses import dataclass\nfrom typing import TypedDict\nclass Petal(TypedDict):\n    width: float\n@dataclass\nclass Flower:\n    petal: 'Petal'\n    others: list[\"Flower\"]",
+			"float\n@dataclass\nclass Flower:\n    petal: 'Petal'\n    others: list[\"Flower\"]\n---\ndef f(a: " +
+			"Flower): pass",
+		"from dataclasses import dataclass\nfrom typing import TypedDict\nclass Petal(TypedDict):\n    width: float\n" +
+			"@dataclass\nclass Flower:\n    petal: 'Petal'\n    others: list[\"Flower\"]",
 	},
 	{
 		"an alias",

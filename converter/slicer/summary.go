@@ -31,7 +31,8 @@ func isSetting(name string) bool {
 		"login", "setLevel", "addHandler",
 		"disable", "enable", "captureWarnings", "manual_seed", "manual_seed_all", "seed_everything", "load_dotenv",
 		"run_functions_eagerly", "rc", "clear",
-		"resetwarnings", "install", "patch", "patch_sklearn", "syspath", "addsitedir", "experimental_run_functions_eagerly", "clear_session", "style":
+		"resetwarnings", "install", "patch", "patch_sklearn", "syspath", "addsitedir",
+		"experimental_run_functions_eagerly", "clear_session", "style":
 		return true
 	}
 	return strings.HasPrefix(name, "set") || strings.HasPrefix(name, "enable_") ||

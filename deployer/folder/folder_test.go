@@ -383,7 +383,8 @@ func TestAFullDiskTakesBackNoEventThatWasRead(t *testing.T) {
 }
 
 func FuzzReadSummary(f *testing.F) {
-	f.Add([]byte(`{"v":1,"size":0,"phase":"succeeded","trials":[{"phase":"succeeded","attempt":1,"metrics":{"a":"nan"},"returned":["a"]}]}`))
+	f.Add([]byte(`{"v":1,"size":0,"phase":"succeeded","trials":[{"phase":"succeeded","attempt":1,` +
+		`"metrics":{"a":"nan"},"returned":["a"]}]}`))
 	f.Add([]byte(`{"v":1,"size":0,"phase":"failed","trials":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := Run(t.TempDir())

@@ -80,7 +80,8 @@ func (r Run) ReadSummary(spec run.Spec) (state *run.State, size int64) {
 		return nil, 0
 	}
 	s := run.NewState(spec)
-	s.Phase, s.Reason, s.Text, s.Submitted, s.Ended, s.Parallelism = in.Phase, in.Reason, in.Text, in.Submitted, in.Ended, in.Parallelism
+	s.Phase, s.Reason, s.Text, s.Parallelism = in.Phase, in.Reason, in.Text, in.Parallelism
+	s.Submitted, s.Ended = in.Submitted, in.Ended
 	if v := in.Server; v != nil {
 		s.Server = &run.Server{Revision: v.Revision, Address: v.Address, Ready: v.Ready, Restarts: v.Restarts}
 	}

@@ -23,14 +23,21 @@ func TestLinesAreWrittenWithVersionAndType(t *testing.T) {
 			Code: "option",
 			Text: "no", Cell: 2, Line: 1,
 		},
-		`{"v":1,"type":"display","bundle":{"text/plain":"x"},"update":false}`: Display{Bundle: map[string]string{"text/plain": "x"}},
-		`{"v":1,"type":"stream","text":"a\nb"}`:                               Stream{Text: "a\nb"},
+		`{"v":1,"type":"display","bundle":{"text/plain":"x"},` +
+			`"update":false}`: Display{Bundle: map[string]string{"text/plain": "x"}},
+		`{"v":1,"type":"stream","text":"a\nb"}`: Stream{Text: "a\nb"},
 		`{"v":1,"type":"submitted","run":"train-1","attached":true}`: Submitted{
 			Run:      "train-1",
 			Attached: true,
 		},
-		`{"v":1,"type":"slice","bundle":{},"display_id":"d"}`:                                                                           Slice{Bundle: map[string]string{}, DisplayID: "d"},
-		`{"v":1,"type":"need","id":1,"draw":{"name":"g","limit":0,"completions":2,"parallelism":3,"parameters":null,"required":["x"]}}`: Need{ID: 1, Draw: &Draw{Name: "g", Completions: 2, Parallelism: 3, Required: []string{"x"}}},
+		`{"v":1,"type":"slice","bundle":{},"display_id":"d"}`: Slice{
+			Bundle:    map[string]string{},
+			DisplayID: "d",
+		},
+		`{"v":1,"type":"need","id":1,"draw":{"name":"g","limit":0,"completions":2,"parallelism":3,"parameters":null,` +
+			`"required":["x"]}}`: Need{
+			ID: 1, Draw: &Draw{Name: "g", Completions: 2, Parallelism: 3, Required: []string{"x"}},
+		},
 	} {
 		t.Run(string(line.kind()), func(t *testing.T) {
 			var out bytes.Buffer

@@ -142,7 +142,8 @@ func TestPathsThatThePagesNameAreThere(t *testing.T) {
 
 // mention is a page that code, a script or a configuration file names, with the section that it names.
 var (
-	mention = regexp.MustCompile(`\b(docs/[\w./-]+\.(?:md|svg|png)|CONTRIBUTING\.md|SECURITY\.md)((?:,? ?(?:and )?§\d+)*)`)
+	mention = regexp.MustCompile(`\b(docs/[\w./-]+\.(?:md|svg|png)|CONTRIBUTING\.md|SECURITY\.md)((?:,? ?(?:and ` +
+		`)?§\d+)*)`)
 	section = regexp.MustCompile(`§(\d+)`)
 )
 

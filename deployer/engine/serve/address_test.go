@@ -15,7 +15,9 @@ import (
 
 func serving(host string, port int) run.Spec {
 	return run.Spec{
-		Name: "serve-1", Series: "serve", Server: &run.ServerSpec{Revision: 1, Host: host, Port: port, Path: "/predict"},
+		Name: "serve-1", Series: "serve", Server: &run.ServerSpec{
+			Revision: 1, Host: host, Port: port, Path: "/predict",
+		},
 	}
 }
 

@@ -18,7 +18,8 @@ type front struct {
 	announced bool // the event that it started is written
 }
 
-// order has the front do something, if there is one. Where that fails the front has ended, and the next gets all orders.
+// order has the front do something, if there is one. Where that fails the front has ended, and the next gets all
+// orders.
 func (e *engine) order(f func(Front) error) {
 	if e.front != nil {
 		_ = f(e.front.Front)

@@ -154,8 +154,9 @@ func (w *world) commit(e *engine) (over bool, err error) {
 	good := w.answers()
 	if w.good > 0 && good == 0 && !w.fault && !w.stopped {
 		last := w.revisions[len(w.revisions)-1]
-		return false, fmt.Errorf("revision %d does not answer any more, and nothing follows it; the newest is for %s:%d, "+
-			"the front has %+v", w.good, last.host, last.spec.Server.Port, w.front)
+		return false,
+			fmt.Errorf("revision %d does not answer any more, and nothing follows it; the newest is for %s:%d, "+
+				"the front has %+v", w.good, last.host, last.spec.Server.Port, w.front)
 	}
 	w.good, w.fault = good, false
 	serving := 0
@@ -384,7 +385,8 @@ func (w *world) compare(e *engine) error {
 	r := w.revisions[newest-1]
 	able := r.fate == good && !r.breaks && !r.revoked && r.harmed <= maxDisrupted && r.spec.Server.Port == 0
 	if able && s.Revision != newest {
-		return fmt.Errorf("revision %d is good and does not answer: %d does; it failed: %+v", newest, s.Revision, s.Failed)
+		return fmt.Errorf("revision %d is good and does not answer: %d does; it failed: %+v", newest, s.Revision,
+			s.Failed)
 	}
 	f := w.front
 	if s.Revision > 0 && (f == nil || f.current != s.Revision || len(f.listening) != 1 || w.answers() != s.Revision) {

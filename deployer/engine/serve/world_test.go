@@ -101,7 +101,8 @@ func (w *world) submit(f fate) {
 	n := len(w.revisions) + 1
 	r := &submitted{fate: f, breaks: !w.calm && w.rng.IntN(8) == 0}
 	r.spec = run.Spec{
-		Name: "serve-1", Kind: run.Serve, Completions: 1 + w.rng.IntN(3), Server: &run.ServerSpec{Revision: n, Path: "/p"},
+		Name: "serve-1", Kind: run.Serve, Completions: 1 + w.rng.IntN(3),
+		Server: &run.ServerSpec{Revision: n, Path: "/p"},
 	}
 	if w.rng.IntN(2) == 0 {
 		r.spec.Server.Example = "1"
@@ -225,7 +226,8 @@ func (w *world) StartFront(attempt int) (Front, error) {
 	}
 	w.fronts++
 	w.front = &simFront{
-		w: w, attempt: attempt, pid: w.fronts, known: map[int]map[int]run.FrontWorker{}, connected: map[run.WorkerID]bool{},
+		w: w, attempt: attempt, pid: w.fronts, known: map[int]map[int]run.FrontWorker{},
+		connected: map[run.WorkerID]bool{},
 		listening: map[string]*listener{}, told: intent{addresses: map[string]bool{}},
 	}
 	return w.front, nil

@@ -171,7 +171,8 @@ func (e *Engine) Update(u run.Update) {
 		})
 	case u.Report != nil:
 		e.emit(run.Event{
-			Type: run.EventTrialReport, Trial: &trial, Attempt: a.Number, Step: u.Report.Step, Metrics: u.Report.Metrics,
+			Type: run.EventTrialReport, Trial: &trial, Attempt: a.Number, Step: u.Report.Step,
+			Metrics: u.Report.Metrics,
 		})
 	case u.Ended != nil:
 		e.attemptEnded(a, u.Ended)
@@ -198,7 +199,8 @@ func (e *Engine) attemptEnded(a *attempt, end *run.AttemptEnd) {
 		e.loads = true
 	}
 	ev := outcome(a.stopFor, end)
-	if ev.Reason == a.stopFor && (a.stopFor == run.ReasonProgram || a.stopFor == run.ReasonDisk) { // asked by programFailed
+	// asked by programFailed
+	if ev.Reason == a.stopFor && (a.stopFor == run.ReasonProgram || a.stopFor == run.ReasonDisk) {
 		ev.Error, e.broken = e.broken, nil
 	}
 	ev.Seconds, ev.Output = end.Seconds, end.Output
@@ -400,7 +402,8 @@ func (e *Engine) schedule() {
 			return
 		}
 		a := &attempt{Attempt: run.Attempt{
-			AttemptID: run.AttemptID{Trial: trial, Number: max(e.state.Trials[trial].Attempt, 1)}, Seed: e.spec.TrialSeed(trial),
+			AttemptID: run.AttemptID{Trial: trial, Number: max(e.state.Trials[trial].Attempt, 1)},
+			Seed:      e.spec.TrialSeed(trial),
 		}}
 		for e.slots[a.Slot] {
 			a.Slot++

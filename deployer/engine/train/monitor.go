@@ -37,7 +37,8 @@ func Run(ctx context.Context, o Options) error {
 	return err
 }
 
-// own is the time in which the run belongs to this monitor. It gives the state if this monitor brought the run to its end.
+// own is the time in which the run belongs to this monitor. It gives the state if this monitor brought the run to its
+// end.
 func own(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
 	var past *Past
 	taken, err := engine.Take(ctx, engine.Options{

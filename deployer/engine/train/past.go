@@ -55,7 +55,8 @@ func (p *Past) Running() []run.AttemptID {
 		if t := &p.State.Trials[i]; t.Phase == run.Running {
 			ids = append(ids, run.AttemptID{Trial: t.Index, Number: t.Attempt})
 		} else if t.Phase == run.Pending && t.Attempt > 0 {
-			ids = append(ids, run.AttemptID{Trial: t.Index, Number: t.Attempt}) // perhaps started, with no time left to write it
+			// perhaps started, with no time left to write it
+			ids = append(ids, run.AttemptID{Trial: t.Index, Number: t.Attempt})
 		}
 	}
 	return ids

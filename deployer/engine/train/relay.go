@@ -8,8 +8,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// Relay is a Supervisor around another: it passes on what happens, in order. What embeds it can look at each update before that,
-// and send updates of its own.
+// Relay is a Supervisor around another: it passes on what happens, in order. What embeds it can look at each update
+// before that, and send updates of its own.
 type Relay struct {
 	Supervisor
 	out   chan run.Update // as deep as the inner one; the relay waits when it is full
@@ -28,7 +28,8 @@ type Watch struct {
 // NewRelay makes a relay around sup. Nothing is passed on before Run.
 func NewRelay(sup Supervisor) *Relay {
 	return &Relay{
-		Supervisor: sup, out: make(chan run.Update, cap(sup.Updates())+1), done: make(chan struct{}), ended: make(chan struct{}),
+		Supervisor: sup, out: make(chan run.Update, cap(sup.Updates())+1), done: make(chan struct{}),
+		ended: make(chan struct{}),
 	}
 }
 

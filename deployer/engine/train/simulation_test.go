@@ -83,7 +83,9 @@ func (w *world) Start(a run.Attempt) {
 	w.procs[a.Trial] = &process{id: a.AttemptID, fate: fate, deaf: w.rng.IntN(3) == 0}
 	w.coming = append(w.coming, run.Update{ID: a.AttemptID, Started: &run.Started{PID: 1}})
 	for i := range w.rng.IntN(3) {
-		w.coming = append(w.coming, run.Update{ID: a.AttemptID, Report: &run.Report{Metrics: run.Metrics{"loss": float64(i)}}})
+		w.coming = append(w.coming, run.Update{
+			ID: a.AttemptID, Report: &run.Report{Metrics: run.Metrics{"loss": float64(i)}},
+		})
 	}
 	w.disk.Cut()
 }
@@ -367,8 +369,9 @@ func TestAFullDiskEndsTheRunWithTheReason(t *testing.T) {
 	t.Parallel()
 	d := &crash.Disk{Rand: rand.New(rand.NewPCG(1, 1)), Left: -1}
 	w := &world{
-		rng: d.Rand, disk: d, most: 2, clock: time.Unix(1e9, 0), procs: map[int]*process{}, started: map[run.AttemptID]int{},
-		fates: map[int]string{0: "hangs", 1: "hangs"},
+		rng: d.Rand, disk: d, most: 2, clock: time.Unix(1e9, 0), procs: map[int]*process{},
+		started: map[run.AttemptID]int{},
+		fates:   map[int]string{0: "hangs", 1: "hangs"},
 	}
 	spec := run.Spec{Name: "r-1", Completions: 2, Parallelism: 2}
 	past := NewPast(spec)

@@ -110,7 +110,8 @@ func (s *supervisor) read(id run.AttemptID, a *attempt) {
 				return
 			}
 			if a.scalars++; a.scalars == maxScalars {
-				s.say(id, "trial %d wrote more than %d scalars; the table goes on without them, TensorBoard has them all.",
+				s.say(id,
+					"trial %d wrote more than %d scalars; the table goes on without them, TensorBoard has them all.",
 					id.Trial, maxScalars)
 			}
 			if pending == nil || step != v.Step {

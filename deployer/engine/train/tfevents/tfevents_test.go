@@ -22,9 +22,11 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 w = EventFileWriter(sys.argv[1])
 for step in range(3):
-    w.add_event(Event(wall_time=1700000000.0 + step, step=step, summary=Summary(value=[Summary.Value(tag="loss", simple_value=1.0 / (1 + step))])))
+    loss = Summary.Value(tag="loss", simple_value=1.0 / (1 + step))
+    w.add_event(Event(wall_time=1700000000.0 + step, step=step, summary=Summary(value=[loss])))
 w.add_event(Event(wall_time=1700000003.0, step=7, summary=scalar_pb("accuracy", 0.5)))
-w.add_event(Event(wall_time=1700000003.0, step=8, summary=Summary(value=[Summary.Value(tag="big", image=Summary.Image(encoded_image_string=b"x" * (2 << 20)))])))
+big = Summary.Value(tag="big", image=Summary.Image(encoded_image_string=b"x" * (2 << 20)))
+w.add_event(Event(wall_time=1700000003.0, step=8, summary=Summary(value=[big])))
 w.add_event(Event(wall_time=1700000003.0, step=9, summary=scalar_pb("accuracy", 0.75)))
 w.close()
 `
