@@ -136,7 +136,9 @@ func TestFinishLeavesASummaryAndNoReserve(t *testing.T) {
 	if _, err := os.Stat(f.Reserve()); err != nil {
 		t.Errorf("no reserve while the run goes on: %v", err)
 	}
-	end := run.Event{V: 1, Source: engine.Source, Run: "r-1", Type: run.EventEnded, State: run.Failed, Reason: run.ReasonDisk}
+	end := run.Event{
+		V: 1, Source: engine.Source, Run: "r-1", Type: run.EventEnded, State: run.Failed, Reason: run.ReasonDisk,
+	}
 	if err := r.Log.Append(&end); err != nil {
 		t.Fatal(err)
 	}
