@@ -99,7 +99,7 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 		return end, err
 	}
 	if broken := (*startError)(nil); errors.As(err, &broken) {
-		a.sup.send(run.Update{LoadFailed: &run.Error{Type: "Error", Text: broken.Error()}})
+		a.sup.send(run.Update{LoadFailed: &run.Error{Type: "Error", Origin: run.FromProcess, Text: broken.Error()}})
 		<-a.cancel // the engine ends all trials
 		err = errCancelled
 	}

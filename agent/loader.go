@@ -244,7 +244,7 @@ func (l *loader) listen() {
 			l.sup.lock(m.Modules)
 		case "load_failed":
 			if m.Error == nil {
-				m.Error = &run.Error{Type: "Error", Text: "the program's top level failed"}
+				m.Error = &run.Error{Type: "Error", Origin: run.FromProcess, Text: "the program's top level failed"}
 			}
 			l.sup.sources.mapError(m.Error)
 			l.failed, decided = m.Error, true
@@ -334,8 +334,8 @@ func (l *loader) diedLoading() {
 			status.Signal(), status.Signal())
 	}
 	l.failed = &run.Error{
-		Type: "Error", Text: how, Traceback: folder.Tail(filepath.Join(s.opts.Folder.Loader(), folder.Stderr), 200,
-			16<<10),
+		Type: "Error", Origin: run.FromProcess, Text: how,
+		Traceback: folder.Tail(filepath.Join(s.opts.Folder.Loader(), folder.Stderr), 200, 16<<10),
 	}
 	s.send(run.Update{LoadFailed: l.failed})
 }

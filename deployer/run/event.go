@@ -131,11 +131,22 @@ func (e *Error) DiskFull() bool {
 	return e != nil && (syscall.Errno(e.Errno) == syscall.ENOSPC || syscall.Errno(e.Errno) == syscall.EDQUOT)
 }
 
-// Error is an exception of the user's code.
+// ErrorOrigin says whose words an error is.
+type ErrorOrigin string
+
+// The origins of errors.
+const (
+	FromProgram ErrorOrigin = ""        // an exception of the user's code, or of a library
+	FromProcess ErrorOrigin = "process" // no exception: how the process ended, in a sentence
+	FromMetaML  ErrorOrigin = "metaml"  // what MetaML refuses, in a sentence
+)
+
+// Error is an exception of the user's code, or what stands in its place.
 type Error struct {
-	Type      string  `json:"type"`
-	Text      string  `json:"text"`
-	Frames    []Frame `json:"frames,omitempty"`
-	Traceback string  `json:"traceback,omitempty"` // as Python prints it, bounded
-	Errno     int     `json:"errno,omitempty"`     // ENOSPC or EDQUOT, if that is what it comes from
+	Type      string      `json:"type"`
+	Origin    ErrorOrigin `json:"origin,omitempty"`
+	Text      string      `json:"text"`
+	Frames    []Frame     `json:"frames,omitempty"`
+	Traceback string      `json:"traceback,omitempty"` // as Python prints it, bounded
+	Errno     int         `json:"errno,omitempty"`     // ENOSPC or EDQUOT, if that is what it comes from
 }

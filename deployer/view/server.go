@@ -156,12 +156,6 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 // NotAnswering is the word for a server that goes on and does not answer.
 const NotAnswering = "not answering"
 
-// Types of errors whose sentence says all: the process that loaded the program ended, and what MetaML itself refuses.
-const (
-	processEnded = "Error"
-	refused      = "Refused"
-)
-
 // ServerCause says in a sentence why a revision of a server never got ready, or why the server ended.
 func ServerCause(state *run.State, revision int) string { return OneLine(serverCause(state, revision)) }
 
@@ -179,7 +173,7 @@ func serverCause(state *run.State, revision int) string {
 	case f != nil && f.Error != nil:
 		text, _, _ := strings.Cut(f.Error.Text, "\n")
 		cause := strings.TrimSuffix(f.Error.Type+": "+text, ": ")
-		if f.Error.Type == processEnded || f.Error.Type == refused {
+		if f.Error.Origin != run.FromProgram {
 			cause = text
 		}
 		if place := innermost(f.Error.Frames); place != "" {
@@ -209,10 +203,10 @@ func ServerFailure(f *run.RevisionFailure) string {
 		if f.Reason == run.ReasonTest && f.Error.Traceback == f.Error.Text { // the cause is all there is
 			body = ""
 		}
-		if f.Error.Type == processEnded && f.Error.Traceback == "" {
+		if f.Error.Origin == run.FromProcess && f.Error.Traceback == "" {
 			return ""
 		}
-		if f.Error.Type == refused { // its sentence is the cause; the rest says what to do, and where
+		if f.Error.Origin == run.FromMetaML { // its sentence is the cause; the rest says what to do, and where
 			_, body, _ = strings.Cut(body, "\n")
 		}
 		return strings.TrimSpace(body + "\n" + f.Hint)

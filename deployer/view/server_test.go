@@ -144,7 +144,7 @@ func TestAServerWhoseProgramEnds(t *testing.T) {
 		{Type: run.EventServerStarting, Revision: 1},
 		{
 			Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram, Error: &run.Error{
-				Type: "Error", Text: "Python ended with exit status 3",
+				Type: "Error", Origin: run.FromProcess, Text: "Python ended with exit status 3",
 			},
 		},
 	}
@@ -159,6 +159,23 @@ func TestAServerWhoseProgramEnds(t *testing.T) {
 	last.Error.Traceback = "its last words"
 	if body := view.ServerFailure(last); !strings.Contains(body, "its last words") {
 		t.Errorf("%q", body)
+	}
+}
+
+// A class of the program may have any name.
+func TestAServerWhoseProgramRaisesAnErrorNamedError(t *testing.T) {
+	for _, name := range []string{"Error", "Refused"} {
+		failed := history{
+			{Type: run.EventServerStarting, Revision: 1},
+			{
+				Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonProgram,
+				Error: &run.Error{Type: name, Text: "no table"},
+			},
+		}
+		want := "serve-1   failed\nrevision 1 never got ready: " + name + ": no table"
+		if got := failed.at(2, 1).Text(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
@@ -177,7 +194,8 @@ func TestAServerWhoseResultIsNoJSON(t *testing.T) {
 // What MetaML refuses is said once, and what to do about it after that.
 func TestAServerWhoseFunctionIsRefused(t *testing.T) {
 	failed := &run.Error{
-		Type: "Refused", Text: "serve has only *images, and a request has to go somewhere\nWrite `def serve(input):`.",
+		Type: "Refused", Origin: run.FromMetaML,
+		Text: "serve has only *images, and a request has to go somewhere\nWrite `def serve(input):`.",
 		Frames: []run.Frame{{Cell: 1, CellLine: 2, Function: "serve", Text: "def serve(*images):", Mine: true}},
 	}
 	shown := history{

@@ -305,8 +305,8 @@ func (e *engine) fail(r *revision, reason run.Reason, err *run.Error, text, hint
 	}
 	switch {
 	case text != "" || err == nil:
-	case err.Type == "Error" || err.Type == "Refused":
-		text = err.Text // our own words
+	case err.Origin != run.FromProgram:
+		text = err.Text
 	default:
 		text = fmt.Sprintf("the program's top level raised %s: %s", err.Type, err.Text)
 	}

@@ -679,7 +679,7 @@ def test_a_fresh_process_serves_or_refuses(tmp_path: Path, source: str) -> None:
             worker.ended()
         else:
             error = worker.until("error")
-            assert error["program"] and error["error"]["type"] == "Refused"
+            assert error["program"] and error["error"]["type"] == "Refused" and error["error"]["origin"] == "metaml"
             assert (
                 error["error"]["text"].startswith("serve has no parameters")
                 and error["error"]["frames"][0]["line"] == 1

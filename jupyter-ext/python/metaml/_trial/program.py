@@ -133,4 +133,5 @@ class Program:
             frames = [
                 {"file": os.path.basename(self.main), "line": line, "function": self.entry, "text": text, "mine": True}
             ]
-        return {"type": "Refused", "text": str(error), "frames": frames, "traceback": f"{error}\n"}
+        text = str(error)
+        return {"type": "Refused", "origin": "metaml", "text": text, "frames": frames, "traceback": f"{text}\n"}
