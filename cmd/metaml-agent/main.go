@@ -84,10 +84,10 @@ func monitorMain(args []string) int {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGTERM)
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
 	go func() {
-		<-asked
+		<-terminated
 		cancel(engine.ErrTerminated)
 	}()
 	switch err := monitorRun(ctx, folder.Run(path), *resume, inherited(*descriptors), inherited(*takeover)); {

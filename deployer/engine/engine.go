@@ -23,8 +23,8 @@ const Source = "monitor"
 // LookEvery is how often a monitor makes sure that its folder is there.
 const LookEvery = 2 * time.Second
 
-// LockPatience is how long a monitor waits for the lock of the one before it, where that may be ending at this moment.
-const LockPatience = 5 * time.Second
+// LockWait is how long a monitor waits for the lock of the one before it, where that may be ending at this moment.
+const LockWait = 5 * time.Second
 
 var (
 	// ErrRestarted says that the machine was started again since the run's last monitor: nothing goes on by itself.
@@ -66,12 +66,12 @@ type Run struct {
 // the monitor. It gives nil if the run has ended and is not resumed, [folder.ErrLocked] if another monitor is there,
 // and [ErrRestarted] if only Resume may go on.
 func Take(ctx context.Context, o Options) (_ *Run, err error) {
-	patience := time.Duration(0)
+	wait := time.Duration(0)
 	if o.Resume || o.Wait {
-		patience = LockPatience
+		wait = LockWait
 	}
 	r := &Run{Folder: o.Folder}
-	if r.lock, err = o.Folder.LockMonitorWithin(ctx, patience); err != nil {
+	if r.lock, err = o.Folder.LockMonitorWithin(ctx, wait); err != nil {
 		return nil, err
 	}
 	taken := false

@@ -74,7 +74,7 @@ func (e *AttemptEnd) Why(what string) (Reason, string) {
 		return ReasonDisk, ""
 	case e.Program:
 		return ReasonProgram, ""
-	case e.Error != nil && e.Error.Type == "SystemExit":
+	case e.Error != nil && e.Error.Origin == FromExit:
 		return ReasonExit, ""
 	case e.Error != nil:
 		return ReasonException, ""

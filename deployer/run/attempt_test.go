@@ -36,6 +36,7 @@ func TestWhyAndHowAnAttemptEnded(t *testing.T) {
 			"no room", "because no room",
 		},
 		{"exception", run.AttemptEnd{Error: &run.Error{Type: "ValueError"}, Exit: 1}, run.ReasonException, "", ""},
+		{"sys.exit", run.AttemptEnd{Error: &run.Error{Origin: run.FromExit}}, run.ReasonExit, "", ""},
 		{"top level", run.AttemptEnd{Error: &run.Error{Type: "ValueError"}, Program: true}, run.ReasonProgram, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

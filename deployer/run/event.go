@@ -137,6 +137,7 @@ type ErrorOrigin string
 // The origins of errors.
 const (
 	FromProgram ErrorOrigin = ""        // an exception of the user's code, or of a library
+	FromExit    ErrorOrigin = "exit"    // the exception of sys.exit, in a trial
 	FromProcess ErrorOrigin = "process" // no exception: how the process ended, in a sentence
 	FromMetaML  ErrorOrigin = "metaml"  // what MetaML refuses, in a sentence
 )

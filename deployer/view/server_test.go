@@ -195,7 +195,7 @@ func TestAServerWhoseResultIsNoJSON(t *testing.T) {
 func TestAServerWhoseFunctionIsRefused(t *testing.T) {
 	failed := &run.Error{
 		Type: "Refused", Origin: run.FromMetaML,
-		Text: "serve has only *images, and a request has to go somewhere\nWrite `def serve(input):`.",
+		Text:   "serve has only *images, and a request has to go somewhere\nWrite `def serve(input):`.",
 		Frames: []run.Frame{{Cell: 1, CellLine: 2, Function: "serve", Text: "def serve(*images):", Mine: true}},
 	}
 	shown := history{

@@ -131,22 +131,22 @@ func newVersion(spec run.Spec) *version {
 	return v
 }
 
-// portPatience is how long a port may still be held by the front of a monitor that was killed.
-const portPatience = 10 * time.Second
+// portWait is how long a port may still be held by the front of a monitor that was killed.
+const portWait = 10 * time.Second
 
 // listen makes the socket of a revision. before is the port where the server answered last, or 0: it comes first, and
 // may still be held by what is about to end.
 func listen(ctx context.Context, v *version, before int) (*listener, error) {
 	host, port := v.host, v.spec.Server.Port
-	first, patience := port, time.Duration(0)
+	first, wait := port, time.Duration(0)
 	if port == 0 {
 		first = before
 	}
 	if first != 0 && first == before {
-		patience = portPatience
+		wait = portWait
 	}
 	if first != 0 {
-		l, err := bindWithin(ctx, host, first, patience)
+		l, err := bindWithin(ctx, host, first, wait)
 		if err == nil || port != 0 || ctx.Err() != nil {
 			return l, err
 		}
@@ -162,8 +162,8 @@ func listen(ctx context.Context, v *version, before int) (*listener, error) {
 }
 
 // bindWithin tries again while the port is in use.
-func bindWithin(ctx context.Context, host string, port int, patience time.Duration) (*listener, error) {
-	for end := time.Now().Add(patience); ; {
+func bindWithin(ctx context.Context, host string, port int, wait time.Duration) (*listener, error) {
+	for end := time.Now().Add(wait); ; {
 		l, err := bind(ctx, host, port)
 		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
 			return l, err

@@ -274,7 +274,7 @@ func (d *driver) StartFront(attempt int) (Front, error) {
 	return f, nil
 }
 
-// TakenOver says, once, that a front knows all that it must know.
+// TakenOver says, once, that a front has all its orders.
 func (d *driver) TakenOver() { d.takenOver() }
 
 // Listen makes the socket of a revision.

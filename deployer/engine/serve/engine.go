@@ -51,7 +51,7 @@ type processes interface {
 	CloseRevision(n int)
 	// StartFront starts a front. What it says is handed to engine.frontUpdate, with the attempt.
 	StartFront(attempt int) (Front, error)
-	// TakenOver is called when a front knows all that it must know.
+	// TakenOver is called when a front has all its orders.
 	TakenOver()
 }
 
@@ -152,7 +152,7 @@ func (e *engine) open(resumed bool, inherited []*listener) {
 	if e.state.N == 0 {
 		e.emit(run.Event{Type: run.EventSubmitted})
 	}
-	// Where no front has kept the socket nobody could answer, which readers are told.
+	// Where no front has kept the socket nobody could answer, which is a start in the events.
 	again, announce := s.Revision, s.Starting == s.Revision || resumed || len(inherited) == 0
 	// Before the resumption, which readers take for a new start: what ends after it would be of no revision that they
 	// know.
@@ -367,7 +367,7 @@ func (e *engine) over() bool {
 	return true
 }
 
-// noteOnce notes something that is told once for each revision.
+// noteOnce notes something, once for each revision.
 func (e *engine) noteOnce(n run.Event) {
 	n.Type = run.EventNote
 	key := fmt.Sprintf("%s of revision %d", n.Code, n.Revision)

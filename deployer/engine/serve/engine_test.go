@@ -105,8 +105,8 @@ func (b *bench) kill(revision, index int) {
 	b.sups[revision].end(b.process(revision, index), run.AttemptEnd{Signal: 9})
 }
 
-// told are the events of some types, as "type revision".
-func (b *bench) told(types ...string) string {
+// events lists the events of some types, as "type revision".
+func (b *bench) events(types ...string) string {
 	b.t.Helper()
 	var all []string
 	if _, err := folder.OpenLog(b.disk, func(e run.Event) {
@@ -145,9 +145,9 @@ func TestARevisionThatNeverGetsReadyLeavesTheOneBeforeItAlone(t *testing.T) {
 			b.add(f, 2, "127.0.0.1", 0)
 			b.scan()
 			b.run()
-			b.wait(lostPatience) // a test that a worker did not survive waits for the news of it
+			b.wait(lostWait) // a test that a worker did not survive waits for the news of it
 			b.run()
-			b.expect(b.told(servers...), "server.starting 1, server.ready 1, server.starting 2, "+want)
+			b.expect(b.events(servers...), "server.starting 1, server.ready 1, server.starting 2, "+want)
 			answers := 1
 			if f == good {
 				answers = 2
@@ -169,7 +169,7 @@ func TestAFirstRevisionThatNeverGetsReadyEndsTheServer(t *testing.T) {
 	if err := b.last(); err != nil {
 		t.Fatal(err)
 	}
-	b.expect(b.told(servers...), "server.starting 1, server.failed 1 program, run.ended 0 program")
+	b.expect(b.events(servers...), "server.starting 1, server.failed 1 program, run.ended 0 program")
 }
 
 func TestANewerRevisionSupersedesOneThatIsStarting(t *testing.T) {
@@ -179,7 +179,7 @@ func TestANewerRevisionSupersedesOneThatIsStarting(t *testing.T) {
 	b.add(good, 1, "127.0.0.1", 0)
 	b.scan()
 	b.run()
-	b.expect(b.told(servers...), "server.starting 1, server.failed 1 superseded, server.starting 2, server.ready 2")
+	b.expect(b.events(servers...), "server.starting 1, server.failed 1 superseded, server.starting 2, server.ready 2")
 }
 
 func TestANewerRevisionWaitsForOneThatIsSwitching(t *testing.T) {
@@ -195,7 +195,7 @@ func TestANewerRevisionWaitsForOneThatIsSwitching(t *testing.T) {
 	b.add(good, 1, "127.0.0.1", 0)
 	b.scan()
 	b.run()
-	b.expect(b.told(servers...),
+	b.expect(b.events(servers...),
 		"server.starting 1, server.failed 2 superseded, server.ready 1, server.starting 3, server.ready 3")
 }
 
@@ -206,7 +206,7 @@ func TestAStartThatIsGivenUpLeavesTheRevisionBefore(t *testing.T) {
 	b.add(hangs, 1, "127.0.0.1", 0)
 	b.stopRequest(folder.Stop{Revision: 2})
 	b.run()
-	b.expect(b.told(servers...), "server.starting 1, server.ready 1, server.starting 2, server.failed 2 stopped")
+	b.expect(b.events(servers...), "server.starting 1, server.ready 1, server.starting 2, server.failed 2 stopped")
 	if b.answers() != 1 || len(b.sups) != 1 {
 		t.Errorf("%d answers, %d have processes", b.answers(), len(b.sups))
 	}
@@ -229,7 +229,7 @@ func TestAWorkerThatIsKilledBeforeItsRevisionIsReadyIsStartedThreeTimes(t *testi
 			}
 			b.wait(time.Second)
 			b.run()
-			b.expect(b.told(servers...), want)
+			b.expect(b.events(servers...), want)
 		})
 	}
 }
@@ -256,15 +256,15 @@ func TestATestWhoseWorkerWasKilledIsMadeAgain(t *testing.T) {
 	b := probeOf(t)
 	b.kill(1, 0)
 	b.run()
-	b.expect(b.told(servers...), "server.starting 1, server.ready 1")
+	b.expect(b.events(servers...), "server.starting 1, server.ready 1")
 }
 
 func TestATestThatNoDeathExplainsFailsTheRevision(t *testing.T) {
 	t.Parallel()
 	b := probeOf(t)
-	b.wait(lostPatience)
+	b.wait(lostWait)
 	b.write()
-	b.expect(b.told(servers...), "server.starting 1, server.failed 1 test")
+	b.expect(b.events(servers...), "server.starting 1, server.failed 1 test")
 }
 
 // The worker was started again within the time that a test waits for the news of its death, and the second test takes
@@ -278,12 +278,12 @@ func TestASecondTestIsNotJudgedByTheAnswerToTheFirst(t *testing.T) {
 			t.Fatal("it is not tested again")
 		}
 	}
-	b.wait(lostPatience)
-	b.wait(lostPatience)
+	b.wait(lostWait)
+	b.wait(lostWait)
 	b.write()
-	b.expect(b.told(servers...), "server.starting 1")
+	b.expect(b.events(servers...), "server.starting 1")
 	b.run()
-	b.expect(b.told(servers...), "server.starting 1, server.ready 1")
+	b.expect(b.events(servers...), "server.starting 1, server.ready 1")
 }
 
 // The front's news of a connection may come after that of the worker's death.
@@ -304,7 +304,7 @@ func TestAConnectionToADeadWorkerDoesNotCount(t *testing.T) {
 	}
 	b.wait(time.Second)
 	b.run()
-	b.expect(b.told(servers...), "server.starting 1, server.ready 1")
+	b.expect(b.events(servers...), "server.starting 1, server.ready 1")
 }
 
 func TestASocketThatCannotBeHadLeavesTheOneBefore(t *testing.T) {
@@ -327,7 +327,7 @@ func TestASocketThatCannotBeHadLeavesTheOneBefore(t *testing.T) {
 			b.add(good, 1, test.host, test.port)
 			b.scan()
 			b.run()
-			b.expect(b.told(servers...), "server.starting 1, server.ready 1, server.starting 2, "+test.want)
+			b.expect(b.events(servers...), "server.starting 1, server.ready 1, server.starting 2, "+test.want)
 			_, listens := b.world.front.listening["127.0.0.1:7000"]
 			if !listens || b.answers() != 1 || len(b.world.open) != 1 {
 				t.Errorf("%d answers at %v", b.answers(), b.world.front.listening)
@@ -348,12 +348,12 @@ func TestARevisionThatWantsAnotherAddressListensThereBeforeTheSwitch(t *testing.
 			t.Fatal("it does not get ready")
 		}
 	}
-	if told := b.world.front.told.addresses; !told[before] || !told["127.0.0.1:7001"] {
-		t.Errorf("before the switch the front listens at %v", told)
+	if to := b.world.front.ordered.addresses; !to[before] || !to["127.0.0.1:7001"] {
+		t.Errorf("before the switch the front listens at %v", to)
 	}
 	b.run()
-	if told := b.world.front.told.addresses; told[before] || !told["127.0.0.1:7001"] || len(b.world.open) != 1 {
-		t.Errorf("after the switch the front listens at %v", told)
+	if to := b.world.front.ordered.addresses; to[before] || !to["127.0.0.1:7001"] || len(b.world.open) != 1 {
+		t.Errorf("after the switch the front listens at %v", to)
 	}
 }
 
@@ -370,8 +370,8 @@ func TestAFrontThatIsStartedAgainIsToldEverythingSocketsLast(t *testing.T) {
 		}
 	}
 	f := b.world.front
-	if f == nil || f.told.current != 1 || !f.told.addresses[address] {
-		t.Fatalf("the next front was told %+v", f)
+	if f == nil || f.ordered.current != 1 || !f.ordered.addresses[address] {
+		t.Fatalf("the next front has %+v", f)
 	}
 	for i := range f.orders {
 		if f.advance(); len(f.listening) > 0 && i < 4 {
@@ -379,8 +379,8 @@ func TestAFrontThatIsStartedAgainIsToldEverythingSocketsLast(t *testing.T) {
 		}
 	}
 	b.run()
-	b.expect(b.told(servers...), "server.starting 1, server.ready 1")
-	b.expect(b.told(run.EventFrontStarted, run.EventFrontEnded),
+	b.expect(b.events(servers...), "server.starting 1, server.ready 1")
+	b.expect(b.events(run.EventFrontStarted, run.EventFrontEnded),
 		"front.started 0, front.ended 0 signal, front.started 0")
 }
 
@@ -417,7 +417,7 @@ func TestASocketThatIsInheritedIsKeptForTheSameAddressAlone(t *testing.T) {
 func TestWorkersThatAResumedServerLostAreToldOnce(t *testing.T) {
 	t.Parallel()
 	b := openBench(t, 1, good)
-	for b.starting.state != connecting || b.told(run.EventWorkerStarted) == "" {
+	for b.starting.state != connecting || b.events(run.EventWorkerStarted) == "" {
 		if !b.deliver(b.engine) && !b.advance() {
 			t.Fatal("no worker is started")
 		}
@@ -429,7 +429,7 @@ func TestWorkersThatAResumedServerLostAreToldOnce(t *testing.T) {
 		b.take(true, false)
 		b.write()
 	}
-	b.expect(b.told(run.EventWorkerStarted, run.EventWorkerEnded), "worker.started 1, worker.ended 1 lost")
+	b.expect(b.events(run.EventWorkerStarted, run.EventWorkerEnded), "worker.started 1, worker.ended 1 lost")
 }
 
 func TestAStopAnswersWhatIsThereAndThenEndsWhatGoesOn(t *testing.T) {
@@ -438,7 +438,7 @@ func TestAStopAnswersWhatIsThereAndThenEndsWhatGoesOn(t *testing.T) {
 	b.run()
 	b.process(1, 0).deaf = true
 	b.stopRequest(folder.Stop{})
-	if len(b.world.open) > 0 || !b.world.front.told.over || b.sups[1].workers[0] == nil {
+	if len(b.world.open) > 0 || !b.world.front.ordered.over || b.sups[1].workers[0] == nil {
 		t.Errorf("%d sockets are open, the front is %+v", len(b.world.open), b.world.front)
 	}
 	f := b.world.front
@@ -502,8 +502,8 @@ func TestAWorkerThatKeepsDyingIsNotedOnce(t *testing.T) {
 		}
 	}
 	b.run()
-	b.expect(b.told(run.EventNote), "note 1")
-	b.expect(b.told(servers...), "server.starting 1, server.ready 1")
+	b.expect(b.events(run.EventNote), "note 1")
+	b.expect(b.events(servers...), "server.starting 1, server.ready 1")
 }
 
 func TestARevisionThatAnsweredAndCannotLoadAgainFails(t *testing.T) {
@@ -523,5 +523,5 @@ func TestARevisionThatAnsweredAndCannotLoadAgainFails(t *testing.T) {
 	if err := b.last(); err != nil {
 		t.Fatal(err)
 	}
-	b.expect(b.told(servers...), "server.starting 1, server.ready 1, server.failed 1 program, run.ended 0 program")
+	b.expect(b.events(servers...), "server.starting 1, server.ready 1, server.failed 1 program, run.ended 0 program")
 }

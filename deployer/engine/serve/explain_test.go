@@ -10,55 +10,35 @@ import (
 
 func TestWhatTheLogSaysOfAFailedCall(t *testing.T) {
 	t.Parallel()
+	const trace = "\nTraceback (most recent call last):\n  cell 1, line 2, in serve\n    "
 	for _, c := range []struct {
-		entry, sentence, kind string
-		fatal                 bool
+		sentence, rest, kind string
+		fatal                bool
 	}{
+		{"serve raised ValueError: no", "\nTraceback (most recent call last):\n  x", "ValueError", false},
+		{"serve raised NameError: name 'np' is not defined", "\nTraceback", "NameError", true},
+		{"serve raised UnboundLocalError: value", "\nTraceback", "UnboundLocalError", false},
+		{"serve raised ModuleNotFoundError: No module", trace + "import x\n", "ModuleNotFoundError", true},
+		{"serve raised ModuleNotFoundError: none", trace + "import_module(name)\n", "ModuleNotFoundError", false},
 		{
-			"serve raised ValueError: no\nTraceback (most recent call last):\n  x", "serve raised ValueError: no",
-			"ValueError", false,
+			"serve raised ImportError: x",
+			"\nTraceback\n  File \"a.py\", line 2, in serve\n    from y import x\n",
+			"ImportError", true,
 		},
 		{
-			"serve raised NameError: name 'np' is not defined\nTraceback",
-			"serve raised NameError: name 'np' is not defined", "NameError", true,
+			"serve raised ImportError: y",
+			"\nTraceback\n  File \"a.py\", line 2, in serve\n    y(x)\n" +
+				"  File \"/lib/y.py\", line 2, in y\n    import x\n",
+			"ImportError", false,
 		},
-		{
-			"serve raised UnboundLocalError: value\nTraceback", "serve raised UnboundLocalError: value",
-			"UnboundLocalError", false,
-		},
-		{
-			"serve raised ModuleNotFoundError: No module named 'x'\nTraceback\n  cell 1, line 2, in serve\n    " +
-				"import x\n", "serve raised ModuleNotFoundError: No module named 'x'", "ModuleNotFoundError", true,
-		},
-		{
-			"serve raised ModuleNotFoundError: No module named 'x'\nTraceback\n  cell 1, line 2, in serve\n    " +
-				"importlib.import_module(name)\n", "serve raised ModuleNotFoundError: No module named 'x'",
-			"ModuleNotFoundError", false,
-		},
-		{
-			"serve raised ImportError: x\nTraceback\n  File \"a.py\", line 2, in serve\n    from y import x\n",
-			"serve raised ImportError: x", "ImportError", true,
-		},
-		{
-			"serve raised ImportError: x\nTraceback\n  File \"a.py\", line 2, in serve\n    y(x)\n  File " +
-				"\"/lib/y.py\", line 2, in y\n    import x\n", "serve raised ImportError: x", "ImportError", false,
-		},
-		{
-			"serve returned infinity at [0], which cannot be JSON",
-			"serve returned infinity at [0], which cannot be JSON", "TypeError", false,
-		},
-		{
-			"serve returned 2 results for a list of 1 input", "serve returned 2 results for a list of 1 input",
-			"TypeError", true,
-		},
-		{
-			"serve returned a set at .labels, which cannot be JSON",
-			"serve returned a set at .labels, which cannot be JSON", "TypeError", true,
-		},
+		{"serve returned infinity at [0], which cannot be JSON", "", "TypeError", false},
+		{"serve returned 2 results for a list of 1 input", "", "TypeError", true},
+		{"serve returned a set at .labels, which cannot be JSON", "", "TypeError", true},
 	} {
-		t.Run(c.entry, func(t *testing.T) {
+		t.Run(c.sentence, func(t *testing.T) {
 			t.Parallel()
-			if f := explain(c.entry); f.sentence != c.sentence || f.err.Type != c.kind || f.fatal != c.fatal {
+			f := explain(c.sentence + c.rest)
+			if f.sentence != c.sentence || f.err.Type != c.kind || f.fatal != c.fatal {
 				t.Errorf("%+v %+v", f, f.err)
 			}
 		})

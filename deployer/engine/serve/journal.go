@@ -61,9 +61,9 @@ func (j *journal) count(e run.Event) {
 	}
 }
 
-// settle is how long a worker or a front that was started again must live before anything is told of it. A server lives
-// for months, and one that dies every second must not fill the disk: the more lines there are about deaths, the longer
-// it is, twice as long each 256 of them, so that there are never many thousands.
+// settle is how long a worker or a front that was started again must live before there is an event of it. A server
+// lives for months, and one that dies every second must not fill the disk: the more lines there are about deaths, the
+// longer it is, twice as long each 256 of them, so that there are never many thousands.
 func (j *journal) settle() time.Duration {
 	const lines = 256
 	if j.deaths < lines {

@@ -10,8 +10,8 @@ import (
 	"github.com/metaml/metaml/internal/prose"
 )
 
-// lostPatience is how long a test that was not answered by the function waits for the news that its worker was killed.
-const lostPatience = 250 * time.Millisecond
+// lostWait is how long a test that was not answered by the function waits for the news that its worker was killed.
+const lostWait = 250 * time.Millisecond
 
 // probed takes in the answer to a test.
 func (e *engine) probed(r *revision, p run.Probed) {
@@ -40,7 +40,7 @@ func (e *engine) judge(r *revision, p run.Probed) {
 		// The front's own answer: the worker may have been killed in the middle of it, and then is started again.
 		r.state = doubting
 		test := r.tests
-		e.after(lostPatience, func() {
+		e.after(lostWait, func() {
 			if e.starting == r && r.state == doubting && r.tests == test {
 				e.judge(r, p)
 			}
@@ -83,7 +83,7 @@ func (e *engine) lost(r *revision, fails func()) {
 		fails()
 	default:
 		r.state, r.fails = losing, fails
-		e.after(lostPatience, func() {
+		e.after(lostWait, func() {
 			if e.starting == r && r.state == losing {
 				fails()
 			}

@@ -21,7 +21,7 @@ const (
 	probing                 // all are connected; the front calls the function as a test
 	doubting                // the front answered the test itself: that a worker was killed may be known soon
 	losing                  // a worker ended during the test: what it was tried with may be known soon
-	switching               // it passed; the front was told to give it the requests
+	switching               // it passed; the front has the order to send it the requests
 	reviving                // it has the requests again; its top level is being executed
 	returning               // the same, loaded; the front connects to its workers
 	answering               // it has the requests
@@ -168,7 +168,7 @@ func (e *engine) update(n int, u run.Update) {
 	}
 }
 
-// loaded takes in that the top level was executed. It is told of a revision that is not ready yet, once.
+// loaded takes in that the top level was executed. There is an event of it before the revision is ready, once.
 func (e *engine) loaded(r *revision, l run.Loaded) {
 	r.broken = nil
 	switch r.state {
@@ -345,7 +345,7 @@ func (e *engine) orEnd(state run.Phase, reason run.Reason, text string) {
 	}
 }
 
-// end ends the processes of a revision: with patience, or at once.
+// end ends the processes of a revision: after some time to end by themselves, or at once.
 func (e *engine) end(r *revision, kill bool) {
 	if r.state == closing || r.state == ending && !kill {
 		return

@@ -32,7 +32,7 @@ type Options struct {
 	Supervise func(Job) (Supervisor, error)
 	// StartFront starts a front. What it tells goes to tell, until [run.FrontUpdate] Ended.
 	StartFront func(tell func(run.FrontUpdate)) (Front, error)
-	// TakenOver is called once, when the first front has been told all that it must know.
+	// TakenOver is called once, when the first front has all its orders.
 	TakenOver func()
 }
 

@@ -174,18 +174,18 @@ func (w *world) commit(e *engine) (over bool, err error) {
 	return false, nil
 }
 
-// answers is the revision that answers when the front has done what it was told; 0 is none.
+// answers is the revision that answers when the front has carried out its orders; 0 is none.
 func (w *world) answers() int {
 	f := w.front
-	if f == nil || f.told.over || f.told.current == 0 || len(f.told.addresses) == 0 {
+	if f == nil || f.ordered.over || f.ordered.current == 0 || len(f.ordered.addresses) == 0 {
 		return 0
 	}
-	for address := range f.told.addresses {
+	for address := range f.ordered.addresses {
 		if !slices.ContainsFunc(w.open, func(l *listener) bool { return l.address == address }) {
 			return 0
 		}
 	}
-	s := w.sups[f.told.current]
+	s := w.sups[f.ordered.current]
 	if s == nil {
 		return 0
 	}

@@ -14,7 +14,7 @@ type workerState int
 // The states of a worker, in their order.
 const (
 	workerDown      workerState = iota // it has no process
-	workerStarting                     // the supervisor was told to start it
+	workerStarting                     // the supervisor has the order to start it
 	workerRunning                      // its process runs
 	workerListening                    // it waits for the front
 	workerConnected                    // it can be called

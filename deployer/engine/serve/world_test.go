@@ -228,7 +228,7 @@ func (w *world) StartFront(attempt int) (Front, error) {
 	w.front = &simFront{
 		w: w, attempt: attempt, pid: w.fronts, known: map[int]map[int]run.FrontWorker{},
 		connected: map[run.WorkerID]bool{},
-		listening: map[string]*listener{}, told: intent{addresses: map[string]bool{}},
+		listening: map[string]*listener{}, ordered: intent{addresses: map[string]bool{}},
 	}
 	return w.front, nil
 }
@@ -332,7 +332,7 @@ func (s *simSupervisor) advance(p *simWorker) bool {
 	return true
 }
 
-// intent is what a front was told, whether it has got to it or not.
+// intent is what a front has orders for, whether it has got to them or not.
 type intent struct {
 	current   int
 	addresses map[string]bool
@@ -345,7 +345,7 @@ type simFront struct {
 	attempt   int
 	pid       int
 	orders    []func() // that it has not read yet
-	told      intent
+	ordered   intent
 	known     map[int]map[int]run.FrontWorker // revision → worker
 	connected map[run.WorkerID]bool
 	listening map[string]*listener
@@ -373,10 +373,10 @@ func (f *simFront) say(u run.FrontUpdate) {
 func (f *simFront) PID() int { return f.pid }
 
 func (f *simFront) Listen(address string, _ *os.File) error {
-	f.told.addresses[address] = true
+	f.ordered.addresses[address] = true
 	i := slices.IndexFunc(f.w.open, func(l *listener) bool { return l.address == address })
 	if i < 0 {
-		f.w.fail("the front was told to listen on %s, which is closed", address)
+		f.w.fail("the front is to listen on %s, which is closed", address)
 		return nil
 	}
 	l := f.w.open[i]
@@ -384,7 +384,7 @@ func (f *simFront) Listen(address string, _ *os.File) error {
 }
 
 func (f *simFront) Unlisten(address string) error {
-	delete(f.told.addresses, address)
+	delete(f.ordered.addresses, address)
 	return f.order(func() { delete(f.listening, address) })
 }
 
@@ -409,8 +409,8 @@ func (f *simFront) Switch(n int) error {
 	r, s := f.w.revisions[n-1], f.w.engine.state.Server
 	before := s.Revision == n // it was ready at some time
 	switch {
-	case n < s.Revision || n < f.told.current:
-		f.w.fail("requests go back from revision %d or %d to %d", s.Revision, f.told.current, n)
+	case n < s.Revision || n < f.ordered.current:
+		f.w.fail("requests go back from revision %d or %d to %d", s.Revision, f.ordered.current, n)
 	case before:
 	case r.passed:
 	case !r.tested:
@@ -418,7 +418,7 @@ func (f *simFront) Switch(n int) error {
 	case s.Revision != 0 || r.spec.Server.Example != "":
 		f.w.fail("requests go to revision %d (%s), which did not pass its test", n, r.fate)
 	}
-	f.told.current = n
+	f.ordered.current = n
 	return f.order(func() {
 		if old := f.current; old != 0 && old != n {
 			f.draining = append(f.draining, old)
@@ -429,8 +429,8 @@ func (f *simFront) Switch(n int) error {
 }
 
 func (f *simFront) Retire(n int) error {
-	if f.told.current == n {
-		f.told.current = 0
+	if f.ordered.current == n {
+		f.ordered.current = 0
 	}
 	return f.order(func() {
 		delete(f.known, n)
@@ -441,13 +441,13 @@ func (f *simFront) Retire(n int) error {
 }
 
 func (f *simFront) Stop(time.Duration) error {
-	f.told.over = true
+	f.ordered.over = true
 	return f.order(func() { f.stopping = true })
 }
 
 func (f *simFront) Kill() {
 	f.w.disk.Cut()
-	f.told.over = true
+	f.ordered.over = true
 	f.end(run.FrontEnd{Signal: 9})
 }
 

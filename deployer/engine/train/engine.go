@@ -46,7 +46,7 @@ type Engine struct {
 	ended       bool
 	loads       bool       // some attempt got beyond the program's top level
 	unloadable  bool       // the program's top level failed
-	broken      *run.Error // why the top level failed, until it is told
+	broken      *run.Error // why the top level failed, until an event has it
 
 	batch   []*run.Event
 	durable bool // batch has a state event
@@ -58,7 +58,7 @@ type attempt struct {
 	run.Attempt
 	started  time.Time // zero until the supervisor says so
 	deadline time.Time // --timeout; zero is none
-	killAt   time.Time // when patience ends; zero before it was asked to end
+	killAt   time.Time // when it is killed; zero before it was asked to end
 	killed   bool
 	stopFor  run.Reason // why it was asked to end, if it was
 }
@@ -255,7 +255,7 @@ func loadReason(err *run.Error) run.Reason {
 	return run.ReasonProgram
 }
 
-// programFailed ends every trial: the top level that they all need does not run. The traceback is told once, with the
+// programFailed ends every trial: the top level that they all need does not run. The traceback stands once, in the
 // first of the attempts that were started. The trial except is about to be ended by the caller.
 func (e *Engine) programFailed(err *run.Error, except int) {
 	if e.unloadable {

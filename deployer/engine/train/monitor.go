@@ -19,7 +19,7 @@ type Options struct {
 	Resume bool // go on with the unfinished trials of a run that has ended, or whose machine was restarted
 	// Supervise makes what runs the attempts. It may start nothing before the first Start, or Sweep.
 	Supervise func(Job) (Supervisor, error)
-	// Notify is told when the run has ended, if its Spec asks for that. What went wrong is a note.
+	// Notify is called when the run has ended, if its Spec asks for that. What went wrong is a note.
 	Notify func(context.Context, *run.Spec, *run.State) *run.Note
 }
 
@@ -182,7 +182,7 @@ func (d *driver) drain() {
 func (d *driver) readStops() error {
 	stops, offset, err := d.folder.ReadStops(d.stops)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		return nil // for the moment: it is looked again soon
+		return nil // for the moment: it is read again soon
 	}
 	if err != nil {
 		return err

@@ -102,7 +102,7 @@ func (s *supervisor) serve() {
 			s.tell(run.NoteTensorBoard, address, "")
 		}
 	}
-	_ = cmd.Wait() // how it ended is told by what it said
+	_ = cmd.Wait() // its last line says how it ended
 	if address == "" && s.life.Err() == nil {
 		s.tell(run.NoteTensorBoardMissing, "there is no TensorBoard: "+last+".",
 			fmt.Sprintf("Install it: %s -m pip install tensorboard", python))

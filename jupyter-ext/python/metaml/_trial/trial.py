@@ -82,7 +82,7 @@ class Trial:
             report.send({"type": "result", "metrics": {}})
             return 0
         code = error.code if isinstance(error.code, int) else 1
-        report.send({"type": "error", "error": describe(error, self.program)})
+        report.send({"type": "error", "error": describe(error, self.program) | {"origin": "exit"}})
         if not isinstance(error.code, int):
             say(f"{error.code}\n")
         return code & 0xFF or 1
