@@ -122,18 +122,22 @@ func TestWhatBecomesOfATrial(t *testing.T) {
 		state   string
 	}{
 		{"it returned", run.AttemptEnd{Returned: true}, 1, "start 0.1", "succeeded"},
-		{"its code raised: never again", run.AttemptEnd{Error: valueError, Exit: 1}, 1, "start 0.1", "failed exception"},
-		{"it left by itself: never again", run.AttemptEnd{Exit: 3}, 1, "start 0.1", "failed exit"},
+		{"its code raised: no retry", run.AttemptEnd{Error: valueError, Exit: 1}, 1, "start 0.1", "failed exception"},
+		{"it left by itself: no retry", run.AttemptEnd{Exit: 3}, 1, "start 0.1", "failed exit"},
 		{"a signal", run.AttemptEnd{Signal: 11}, 0, "start 0.1", "failed signal"},
 		{"a signal, with a retry left", run.AttemptEnd{Signal: 11}, 1, "start 0.1, start 0.2", "pending"},
 		{"its loader was killed", run.AttemptEnd{Lost: true}, 1, "start 0.1, start 0.2", "pending"},
 		{"killed after its return", run.AttemptEnd{Returned: true, Signal: 11}, 1, "start 0.1", "succeeded"},
 		{
-			"the disk is full: the run ends", run.AttemptEnd{Internal: "no room", Reason: run.ReasonDisk}, 1,
+			"the disk is full: the run ends",
+			run.AttemptEnd{Internal: "no room", Reason: run.ReasonDisk},
+			1,
 			"start 0.1", "failed disk full",
 		},
 		{
-			"the top level raised", run.AttemptEnd{Error: valueError, Program: true}, 1,
+			"the top level raised",
+			run.AttemptEnd{Error: valueError, Program: true},
+			1,
 			"start 0.1", "failed program",
 		},
 	} {
@@ -177,7 +181,9 @@ func TestAStop(t *testing.T) {
 		{"of the run, at once", []folder.Stop{{Now: true}}, "start 0.1, kill 0.1", "running, stopped stopped"},
 		{"twice", []folder.Stop{{}, {}}, "start 0.1, interrupt 0.1", "running, stopped stopped"},
 		{
-			"and then at once", []folder.Stop{{}, {Now: true}}, "start 0.1, interrupt 0.1, kill 0.1",
+			"and then at once",
+			[]folder.Stop{{}, {Now: true}},
+			"start 0.1, interrupt 0.1, kill 0.1",
 			"running, stopped stopped",
 		},
 		{"of a trial that waits", []folder.Stop{{Trial: &one}}, "start 0.1", "running, stopped stopped"},
