@@ -9,11 +9,20 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from conftest import Notebook
-from surroundings import BIN
+from surroundings import BIN, install_kernel
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder of the tutorial's own: its pages name the first runs of their series."""
+    home = tmp_path_factory.mktemp("tutorial")
+    install_kernel(home)
+    return home
 
 
 def cells(page: str) -> list[str]:
