@@ -1,0 +1,143 @@
+package usererror_test
+
+import (
+	"cmp"
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write docs/reference/errors.md anew")
+
+// elsewhere are the codes that the Python module and the kernel give by themselves, without `metaml`.
+var elsewhere = map[string]string{
+	"command":          "a `%metaml` command failed; its sentence is the command's",
+	"internal":         "a fault of MetaML itself",
+	"metaml-ended":     "`metaml` ended while it was needed",
+	"metaml-not-found": "the kernel does not find the program `metaml`",
+	"not-yet":          "this version does not do it",
+	"setting":          "a decorator's value cannot be the value of that setting",
+	"signature":        "the rows of hyperparameters do not fit the parameters of the function",
+	"too-few-rows":     "the hyperparameters have fewer rows than trials were asked for",
+	"too-many-cells":   "too many cells are in progress at the same time",
+	"unknown-need":     "`metaml` asks what this module does not know: their versions differ",
+	"unknown-setting":  "a decorator names a setting that does not exist",
+	"untransferable":   "a hyperparameter has a type that cannot be handed to a trial",
+}
+
+const head = `# Error codes
+
+<!-- Made from internal/usererror/codes.go by: go test ./internal/usererror -update -->
+
+A refusal or a failure that you can do something about is one sentence and a hint. Programs read its code, which is
+stable: ` + "`metaml.Refused.code`" + ` in Python, ` + "`code`" + ` in JSON. Nothing was started when a cell or a
+command was refused.
+
+| code | meaning |
+| --- | --- |
+`
+
+func TestCodesAreInTheDocs(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(head)
+	codes := codesOfPackage(t)
+	for _, name := range slices.Sorted(maps.Keys(codes)) {
+		b.WriteString("| `" + name + "` | " + strings.ReplaceAll(codes[name], "|", `\|`) + " |\n")
+	}
+	b.WriteString("\n## Of the Python module and the kernel\n\n| code | meaning |\n| --- | --- |\n")
+	for _, name := range slices.Sorted(maps.Keys(elsewhere)) {
+		b.WriteString("| `" + name + "` | " + elsewhere[name] + " |\n")
+	}
+	path := filepath.Join("..", "..", "docs", "reference", "errors.md")
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	docs, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := gocmp.Diff(b.String(), string(docs)); d != "" {
+		t.Errorf("docs/reference/errors.md differs (go test ./internal/usererror -update writes it)\n%s", d)
+	}
+}
+
+// codesOfPackage gives each code of codes.go with its comment, which stands behind it or above.
+func codesOfPackage(t *testing.T) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		literal, ok := spec.Values[0].(*ast.BasicLit)
+		if !ok {
+			return true
+		}
+		name, err := strconv.Unquote(literal.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		comment := cmp.Or(spec.Comment.Text(), spec.Doc.Text())
+		if codes[name] = strings.Join(strings.Fields(comment), " "); codes[name] == "" {
+			t.Errorf("the code %q has no comment", name)
+		}
+		return true
+	})
+	if len(codes) < 40 {
+		t.Fatalf("found %d codes", len(codes))
+	}
+	return codes
+}
+
+// pythonCode is a code in Python source: of an exception, or of an answer in JSON.
+var pythonCode = regexp.MustCompile(`(?:\bcode=|"error": \{\s*"code": )"([a-z-]+)"`)
+
+// Every code that the Python module gives is on the page, and the page lists none that nobody gives.
+func TestCodesOfThePythonModuleAreListed(t *testing.T) {
+	codes := codesOfPackage(t)
+	given := map[string]bool{}
+	module := filepath.Join("..", "..", "jupyter-ext", "python", "metaml")
+	err := filepath.WalkDir(module, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".py" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range pythonCode.FindAllStringSubmatch(string(text), -1) {
+			given[m[1]] = true
+			if codes[m[1]] == "" && elsewhere[m[1]] == "" {
+				t.Errorf("%s: the code %q is neither in codes.go nor listed here", path, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(given) < 10 {
+		t.Errorf("found %d codes in the module: the pattern does not see them", len(given))
+	}
+	for name := range elsewhere {
+		if codes[name] != "" {
+			t.Errorf("%q is in codes.go, too", name)
+		}
+	}
+}
