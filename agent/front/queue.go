@@ -14,7 +14,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// limits are what a front bounds. The defaults are documented (docs/reference/serving.md); tests have smaller ones.
+// limits are what a front bounds. The defaults are documented (docs/reference/limits.md); tests have smaller ones.
 type limits struct {
 	queued   int           // requests of a revision that wait for a worker
 	bytes    int64         // of requests in memory
