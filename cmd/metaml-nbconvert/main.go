@@ -118,9 +118,6 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// maxInput bounds a notebook, in bytes.
-const maxInput = 1 << 30
-
 func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) error {
 	doc, err := read(o.input, stdin)
 	if err != nil {
@@ -222,11 +219,11 @@ func read(input string, stdin io.Reader) (*session.Document, error) {
 		defer f.Close()
 		r = f
 	}
-	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	data, err := io.ReadAll(io.LimitReader(r, session.MaxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", input, err)
 	}
-	if len(data) > maxInput {
+	if len(data) > session.MaxFile {
 		return nil, fmt.Errorf("%s is larger than 1 GiB", input)
 	}
 	name := input

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/metaml/metaml/cmd/internal/staging"
 	"github.com/metaml/metaml/converter/decorator"
 	"github.com/metaml/metaml/converter/flask"
 	"github.com/metaml/metaml/converter/ipython"
@@ -17,24 +16,14 @@ import (
 	"github.com/metaml/metaml/converter/slicer"
 	runtypes "github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/staging"
 	"github.com/metaml/metaml/internal/usererror"
 )
-
-// magic gives our cell magic of a cell, and what stands behind it.
-func magic(c *session.Cell) (name, line string) {
-	r := ipython.Transform(c.Source, ipython.Options{})
-	for _, m := range r.Magics {
-		if m.Kind == ipython.Cell && m.Name == r.Ours {
-			return r.Ours, m.Args
-		}
-	}
-	return r.Ours, ""
-}
 
 // has says that a document has a cell with the magic, or a function with the decorator.
 func has(doc *session.Document, kind string) bool {
 	for i := range doc.Cells {
-		if name, _ := magic(&doc.Cells[i]); name == kind {
+		if name, _ := ipython.OwnMagic(doc.Cells[i].Source); name == kind {
 			return true
 		}
 		if strings.Contains(doc.Cells[i].Source, "metaml") {
@@ -64,7 +53,7 @@ func cutServer(ctx context.Context, o options, doc *session.Document) (*slicer.S
 	}
 	trained := 0 // the last training before the server
 	for i := range doc.Cells {
-		if name, _ := magic(&doc.Cells[i]); name == "train" && doc.Cells[i].Seq < s.Entry.Cell {
+		if name, _ := ipython.OwnMagic(doc.Cells[i].Source); name == "train" && doc.Cells[i].Seq < s.Entry.Cell {
 			trained = doc.Cells[i].Seq
 		}
 	}
@@ -112,7 +101,7 @@ func application(o options, doc *session.Document, s *slicer.Slice) (string, err
 		if c.Seq != s.Entry.Cell {
 			continue
 		}
-		name, line := magic(c)
+		name, line := ipython.OwnMagic(c.Source)
 		if name == "serve" {
 			given, err := settings.ParseLine(runtypes.Serve, line)
 			if err != nil {

@@ -11,18 +11,18 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/launch"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// app is what the verbs share: streams and the lazily opened target. What is written to out and err is for people and
-// goes through [view.Visible]; [raw] is for what is ours to the last byte, or is read by a program.
+// app is what the verbs share: streams and the lazily opened target. What is written to out and err is for people and goes through
+// [view.Visible]; [view.Raw] is for what is ours to the last byte, or is read by a program.
 type app struct {
 	in       io.Reader
 	out, err io.Writer
@@ -35,9 +35,7 @@ func newApp() *app {
 	if err != nil {
 		cwd = "/"
 	}
-	return &app{
-		in: os.Stdin, out: view.Stream{To: os.Stdout}, err: view.Stream{To: os.Stderr}, environ: os.Environ(), cwd: cwd,
-	}
+	return &app{in: os.Stdin, out: view.Stream{To: os.Stdout}, err: view.Stream{To: os.Stderr}, environ: os.Environ(), cwd: cwd}
 }
 
 // The exit codes, as `metaml help exit-codes` lists them.
@@ -49,14 +47,13 @@ const (
 	exitUnread      = 141 // nobody reads what it prints any more, 128 + SIGPIPE
 )
 
-// errRunFailed ends a verb whose run failed; the run has said why already.
-var errRunFailed = errors.New("the run failed")
+// errSaid ends a verb that failed and has said why already.
+var errSaid = errors.New("failed")
 
-// errInterrupted ends a verb that was interrupted.
-var errInterrupted = errors.New("interrupted")
-
-// usageError is a command line that cannot be used.
-type usageError struct{ error }
+// usage makes the error of a command line that cannot be used.
+func usage(format string, args ...any) error {
+	return usererror.New(usererror.CodeUsage, format, args...)
+}
 
 // execute runs one command line and gives its exit code: the one place where errors become codes and words.
 func execute(ctx context.Context, a *app, args []string) int {
@@ -68,41 +65,24 @@ func execute(ctx context.Context, a *app, args []string) int {
 	err := root.ExecuteContext(ctx)
 	var (
 		user   *usererror.Error
-		usage  usageError
 		gone   = errors.Is(err, syscall.EPIPE) // whoever read what we print
-		hidden = gone || errors.Is(err, errRunFailed) || errors.Is(err, errInterrupted)
+		hidden = gone || errors.Is(err, errSaid) || errors.Is(err, launch.ErrInterrupted)
 	)
 	if err != nil && !hidden {
-		fmt.Fprintln(a.err, "metaml: "+message(err))
+		fmt.Fprintln(a.err, "metaml: "+launch.Message(err))
 	}
 	switch {
 	case err == nil:
 		return exitOK
 	case gone:
 		return exitUnread
-	case errors.Is(err, errInterrupted):
+	case errors.Is(err, launch.ErrInterrupted):
 		return exitInterrupted
-	case errors.As(err, &user), errors.As(err, &usage):
+	case errors.As(err, &user):
 		return exitUsage
 	default:
 		return exitFailed
 	}
-}
-
-// message is an error as people read it, with the place in their code where it has one.
-func message(err error) string {
-	var cell *usererror.Error
-	if errors.As(err, &cell) && cell.Line > 0 {
-		return fmt.Sprintf("%s (cell %d, line %d)", cell.Text, cell.Cell, cell.Line) + hint(cell.Hint)
-	}
-	return err.Error()
-}
-
-func hint(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "\n" + s
 }
 
 const rootHelp = `MetaML runs what is in a notebook cell: a sweep of a training function on this machine.
@@ -131,16 +111,15 @@ func newRoot(a *app) *cobra.Command {
 			if n := prose.Nearest(args[0], verbs); n != "" {
 				text += fmt.Sprintf("; did you mean %q?", n)
 			}
-			return usageError{errors.New(text)}
+			return usage("%s", text)
 		},
 	}
 	root.SetVersionTemplate("metaml {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{flagError(cmd, err)} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		runCommand(a), planCommand(a), runsCommand(a), showCommand(a), logsCommand(a), attachCommand(a), stopCommand(a),
-		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a),
-		uninstallCommand(a),
+		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a), uninstallCommand(a),
 		doctorCommand(a), versionCommand(a),
 	)
 	return root
@@ -151,13 +130,13 @@ func flagError(cmd *cobra.Command, err error) error {
 	text := err.Error()
 	name, unknown := strings.CutPrefix(text, "unknown flag: --")
 	if !unknown {
-		return fmt.Errorf("%s: %s", cmd.Name(), text)
+		return usage("%s: %s", cmd.Name(), text)
 	}
 	text = fmt.Sprintf("%s has no option --%s", cmd.Name(), name)
 	if n := prose.Nearest(name, flagNames(cmd)); n != "" {
 		text += fmt.Sprintf("; did you mean --%s?", n)
 	}
-	return errors.New(text)
+	return usage("%s", text)
 }
 
 // target opens the local target: the runs folder of this user.
@@ -175,41 +154,6 @@ func (a *app) client() (*deployer.Client, error) {
 		return nil, err
 	}
 	return &deployer.Client{Runs: t}, nil
-}
-
-// raw gives the stream behind one that people read.
-func raw(w io.Writer) io.Writer {
-	if s, ok := w.(view.Stream); ok {
-		return s.To
-	}
-	return w
-}
-
-// terminal gives the size of the terminal that w is, or ok false.
-func terminal(w io.Writer) (width, height int, ok bool) {
-	f, isFile := raw(w).(*os.File)
-	if !isFile || !term.IsTerminal(int(f.Fd())) {
-		return 0, 0, false
-	}
-	width, height, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 20 {
-		return 80, 24, true
-	}
-	return width, height, true
-}
-
-// colour reports whether w wants colours (https://no-color.org).
-func (a *app) colour(w io.Writer) bool {
-	_, _, ok := terminal(w)
-	if !ok {
-		return false
-	}
-	for _, kv := range a.environ {
-		if strings.HasPrefix(kv, "NO_COLOR=") && kv != "NO_COLOR=" || kv == "TERM=dumb" {
-			return false
-		}
-	}
-	return true
 }
 
 // getenv looks a variable up in the app's environment.

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/launch"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -32,10 +32,10 @@ func deleteCommand(a *app) *cobra.Command {
 			"--older asks first; where nobody can be asked, it needs --yes.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && older == "" {
-				return usageError{errors.New("delete needs the names of runs, or --older 30d")}
+				return usage("delete needs the names of runs, or --older 30d")
 			}
 			if len(args) > 0 && older != "" { // are the names what goes too, or what stays?
-				return usageError{errors.New("delete takes the names of runs or --older, not both")}
+				return usage("delete takes the names of runs or --older, not both")
 			}
 			client, err := a.client()
 			if err != nil {
@@ -94,11 +94,11 @@ func named(ctx context.Context, client *deployer.Client, args []string) ([]strin
 // olderThan finds the runs that ended longer ago than age.
 func olderThan(ctx context.Context, client *deployer.Client, age string) ([]string, error) {
 	if strings.Trim(age, "0123456789.") == "" {
-		return nil, usageError{fmt.Errorf("--older takes a time with its unit, such as 12h or 30d, not %q", age)}
+		return nil, usage("--older takes a time with its unit, such as 12h or 30d, not %q", age)
 	}
 	least, err := settings.ParseDuration(age)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--older %w", err)}
+		return nil, usage("--older %s", err)
 	}
 	listed, err := client.Runs.List(ctx)
 	if err != nil {
@@ -155,7 +155,7 @@ func (a *app) confirm(ctx context.Context, older string, names []string) error {
 			return nil
 		}
 		fmt.Fprintln(a.err, "nothing was deleted")
-		return errInterrupted
+		return launch.ErrInterrupted
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

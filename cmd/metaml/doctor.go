@@ -11,13 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	pymodule "github.com/metaml/metaml/jupyter-ext/python"
-
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/launch"
 	"github.com/metaml/metaml/internal/usererror"
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
 // finding is one thing that doctor looked at.
@@ -58,7 +58,7 @@ func doctorCommand(a *app) *cobra.Command {
 				}
 			}
 			if ill {
-				return errRunFailed
+				return errSaid
 			}
 			return nil
 		},
@@ -94,16 +94,16 @@ var packages = []struct {
 }
 
 func (a *app) examinePython(ctx context.Context, named string) []finding {
-	python, err := a.findPython(named)
+	python, err := a.launcher().FindPython(named)
 	if err != nil {
-		return []finding{{Name: "python", Text: message(err)}}
+		return []finding{{Name: "python", Text: launch.Message(err)}}
 	}
-	i, err := interpreterOf(ctx, python)
+	i, err := launch.Interpreter(ctx, python)
 	if err != nil {
-		return []finding{{Name: "python", Text: message(err)}}
+		return []finding{{Name: "python", Text: launch.Message(err)}}
 	}
 	f := finding{Name: "python", OK: true, Text: fmt.Sprintf("%s (%s)", python, i.Version)}
-	if !newEnough(i.Version) {
+	if !launch.NewEnough(i.Version) {
 		f.OK, f.Remedy = false, "MetaML needs Python 3.10 or newer; name another with --python."
 	}
 	all := []finding{f}

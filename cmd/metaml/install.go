@@ -38,7 +38,7 @@ func (a *app) kernelFolder(w where) (string, error) {
 		dir, err := filepath.Abs(w.prefix)
 		return filepath.Join(dir, "share", "jupyter", "kernels", w.name), err
 	case w.sysPrefix:
-		python, err := a.findPython(w.python)
+		python, err := a.launcher().FindPython(w.python)
 		if err != nil {
 			return "", err
 		}
@@ -76,7 +76,7 @@ func installCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			python, err := a.findPython(w.python)
+			python, err := a.launcher().FindPython(w.python)
 			if err != nil {
 				return err
 			}

@@ -1,156 +1,56 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"io"
-	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
-	"github.com/metaml/metaml/converter/slicer"
-	"github.com/metaml/metaml/deployer"
-	"github.com/metaml/metaml/deployer/folder"
-	"github.com/metaml/metaml/deployer/run"
-	"github.com/metaml/metaml/deployer/view"
-	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/launch"
 )
 
-// planRows is how many rows of the table a plan shows.
-const planRows = 10
+func planCommand(a *app) *cobra.Command {
+	var o fileOptions
+	c := &cobra.Command{
+		Use:   "plan NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
+		Short: "Show what would run: the slice, the table, the settings, the threads; start no trial",
+		Long: "Show what would run: the slice, the table, the settings, the threads. No trial and no server is started. Where the cell names hyperparameters\n" +
+			"they are drawn, which executes the code that makes them; nothing else of the file is executed.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.session != "" {
+				return a.converse(cmd.Context(), o.render, true)
+			}
+			file, err := oneFile(cmd, args)
+			if err != nil {
+				return err
+			}
+			source, err := o.source(file, cmd.Flags())
+			if err != nil {
+				return err
+			}
+			return a.planFile(cmd.Context(), source, o.json)
+		},
+	}
+	fileFlags(c, &o)
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return c
+}
 
 // planFile says what would run and starts no trial.
-func (a *app) planFile(ctx context.Context, file string, o runOptions, flags *pflag.FlagSet) error {
-	s, plan, end, err := a.planned(ctx, file, o, flags)
+func (a *app) planFile(ctx context.Context, source launch.Source, asJSON bool) error {
+	s, plan, end, err := a.planned(ctx, source)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if o.json {
-		return a.printPlanJSON(s, plan)
+	if !asJSON {
+		_, err = io.WriteString(a.out, s.PlanText(plan))
+		return err
 	}
-	_, err = io.WriteString(a.out, planText(s, plan))
-	return err
-}
-
-// planText is a plan as people read it.
-func planText(s *submission, plan *deployer.Plan) string {
-	spec := plan.Spec
-	var out strings.Builder
-	if spec.Kind == run.Serve {
-		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name,
-			prose.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.settings.Text("port"), "PORT"),
-			spec.Server.Path, s.settings.Text("target"), spec.Python)
-	} else {
-		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "trial"),
-			spec.Parallelism, s.settings.Text("target"), spec.Python)
-	}
-	fmt.Fprintf(&out, "\n%s\n%s\n", s.summary(), s.body(s.settings.Bool("explain")))
-	if len(plan.Table) > 0 {
-		fmt.Fprintln(&out, "\nhyperparameters")
-		for i, row := range plan.Table {
-			if i == planRows {
-				fmt.Fprintf(&out, "  … %s more\n", prose.Count(len(plan.Table)-planRows, "row"))
-				break
-			}
-			fmt.Fprintf(&out, "  %d", i)
-			for _, p := range row {
-				fmt.Fprintf(&out, "  %s=%s", p.Name, view.Value(p.Value))
-			}
-			fmt.Fprintln(&out)
-		}
-	}
-	if files := s.files(); len(files) > 0 {
-		fmt.Fprintln(&out, "\nfiles that the program names; on this machine it reads them where they are")
-		for _, f := range files {
-			fmt.Fprintf(&out, "  %s  %s, line %d\n", f.Path, cmp.Or(s.cellLabel(f.Cell), "script"), f.Line)
-		}
-	}
-	fmt.Fprintln(&out, "\nsettings")
-	for _, v := range spec.Settings {
-		fmt.Fprintf(&out, "  %s = %s (%s)\n", v.Name, v.Value, v.Origin)
-	}
-	if n, ok := spec.Env["OMP_NUM_THREADS"]; ok {
-		fmt.Fprintf(&out, "  threads of numerical libraries = %s (cores / parallelism)\n", n)
-	}
-	if spec.Kind == run.Serve && spec.Server.Model != "" {
-		fmt.Fprintf(&out, "  metaml.model() = %s\n", spec.Server.ModelFolder)
-	}
-	for _, n := range planNotes(plan, run.Submitted{Spec: spec, Attached: plan.Attach != nil, Differs: plan.Differs}) {
-		fmt.Fprintln(&out, "\n"+n)
-	}
-	return out.String()
-}
-
-// planJSON is `metaml plan --json`.
-type planJSON struct {
-	V          int               `json:"v"`
-	Name       string            `json:"name"`
-	Key        string            `json:"key"`
-	Digest     string            `json:"digest"`
-	Entry      string            `json:"entry"`
-	Attach     bool              `json:"attach"`
-	Trials     int               `json:"trials"`
-	Parallel   int               `json:"parallelism"`
-	Python     string            `json:"python"`
-	Packages   map[string]string `json:"packages"`
-	Environ    map[string]string `json:"environment"`
-	Settings   []run.Setting     `json:"settings"`
-	Statements []statementJSON   `json:"statements"`
-	Table      []any             `json:"table"`
-	Notes      []string          `json:"notes"`
-}
-
-type statementJSON struct {
-	Cell int      `json:"cell"`
-	Line int      `json:"line"`
-	Text string   `json:"text"`
-	Why  []string `json:"why"`
-}
-
-func (a *app) printPlanJSON(s *submission, plan *deployer.Plan) error {
-	j := planJSON{
-		V: 1, Name: plan.Spec.Name, Key: plan.Spec.Key, Digest: plan.Spec.Digest, Entry: plan.Spec.Entry,
-		Attach: plan.Attach != nil, Trials: plan.Spec.Completions,
-		Parallel: plan.Spec.Parallelism, Python: plan.Spec.Python, Packages: map[string]string{},
-		Environ: plan.Spec.Env, Settings: plan.Spec.Settings,
-		Table: []any{}, Notes: append([]string{}, plan.Notes...),
-	}
-	for _, d := range s.packages {
-		j.Packages[d.Name] = d.Version
-	}
-	for _, st := range s.statements() {
-		j.Statements = append(j.Statements, statementJSON{
-			Cell: st.Cell, Line: st.Line, Text: strings.TrimRight(st.Text, "\n"), Why: st.Why,
-		})
-	}
-	for _, row := range plan.Table {
-		text, err := folder.FormatRow(row)
-		if err != nil {
-			return fmt.Errorf("encode a row of hyperparameters: %w", err)
-		}
-		j.Table = append(j.Table, rawJSON(text))
+	j, err := s.PlanJSON(plan)
+	if err != nil {
+		return err
 	}
 	return printJSON(a.out, j)
 }
-
-func (s *submission) files() []slicer.FileMention {
-	if s.slice == nil {
-		return nil
-	}
-	return s.slice.Files
-}
-
-func (s *submission) statements() []slicer.Statement {
-	if s.slice == nil {
-		return nil
-	}
-	return s.slice.Statements
-}
-
-// rawJSON is JSON that is passed on as it is.
-type rawJSON []byte
-
-// MarshalJSON gives the bytes.
-func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }

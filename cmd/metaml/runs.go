@@ -221,6 +221,6 @@ func printJSON(w io.Writer, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode JSON: %w", err)
 	}
-	_, err = fmt.Fprintln(raw(w), view.VisibleJSON(strings.TrimSpace(string(data))))
+	_, err = fmt.Fprintln(view.Raw(w), view.VisibleJSON(strings.TrimSpace(string(data))))
 	return err
 }

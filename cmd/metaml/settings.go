@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -30,7 +29,7 @@ func settingsCommand(a *app) *cobra.Command {
 		Use: "settings", Short: "Show every setting, its value here and where that came from", Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if kind != string(run.Train) && kind != string(run.Serve) {
-				return usageError{errors.New("--kind takes train or serve")}
+				return usage("--kind takes train or serve")
 			}
 			r, err := settings.Resolve(run.Kind(kind), settings.Sources{
 				Environ: a.environ, File: settings.FindFile(a.cwd),

@@ -14,6 +14,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/launch/watch"
 )
 
 func showCommand(a *app) *cobra.Command {
@@ -54,27 +55,22 @@ func showCommand(a *app) *cobra.Command {
 }
 
 func (a *app) printShow(client *deployer.Client, l *run.Listed, table []run.Row, all bool) error {
-	t := view.New(view.Facts{Spec: l.Spec, Table: table, AllRows: all, TensorBoard: tensorboardOf(l.State)}, l.State,
-		time.Now())
+	t := view.New(view.Facts{Spec: l.Spec, Table: table, AllRows: all, TensorBoard: watch.TensorBoard(l.State)}, l.State, time.Now())
 	text := t.Text()
-	if width, _, ok := terminal(a.out); ok { // its lines are safe, and have colours
-		text = strings.Join(t.Terminal(width, math.MaxInt, a.colour(a.out)), "\n")
+	if width, _, ok := watch.Terminal(a.out); ok { // its lines are safe, and have colours
+		text = strings.Join(t.Terminal(width, math.MaxInt, watch.Colours(a.out, a.environ)), "\n")
 	}
-	fmt.Fprintln(raw(a.out), text)
-	shown := 0
-	for _, f := range failuresOf(l.State).groups {
-		if _, body := f.text(); body != "" && shown < maxFailures {
-			shown++
-			fmt.Fprintf(a.out, "\n%s\n%s\n", f.heading(), body)
-		}
+	fmt.Fprintln(view.Raw(a.out), text)
+	for _, f := range watch.Failures(l.State) {
+		_, body := f.Text()
+		fmt.Fprintf(a.out, "\n%s\n%s\n", f.Heading(), body)
 	}
 	return a.printOrigin(client, l)
 }
 
 // printOrigin says where a run came from, with what settings, and where it keeps things.
 func (a *app) printOrigin(client *deployer.Client, l *run.Listed) error {
-	fmt.Fprintf(a.out, "\nfrom %s, submitted %s, %s\n", l.Spec.Source,
-		l.Spec.Created.Local().Format("2006-01-02 15:04:05"), stateWord(l))
+	fmt.Fprintf(a.out, "\nfrom %s, submitted %s, %s\n", l.Spec.Source, l.Spec.Created.Local().Format("2006-01-02 15:04:05"), stateWord(l))
 	for _, s := range l.Spec.Settings {
 		if s.Origin != "default" {
 			fmt.Fprintf(a.out, "  %s = %s (%s)\n", s.Name, s.Value, s.Origin)
@@ -129,8 +125,7 @@ type trialDetail struct {
 	Output     string            `json:"output"`
 	Seed       *int64            `json:"seed"`
 	Log        map[string]string `json:"log"`
-	// path of what it returned, pickled; or, with .txt, of why it is not there
-	Result string `json:"result"`
+	Result     string            `json:"result"` // path of what it returned, pickled; or, with .txt, of why it is not there
 }
 
 // loadedDetail tells how the program's top level was executed, and why the trials are not forks of it.
@@ -155,17 +150,12 @@ func notesJSON(notes []run.Note) []noteDetail {
 	return out
 }
 
-func showJSON(
-	ctx context.Context, client *deployer.Client, l *run.Listed, table []run.Row, history bool,
-) (*runDetail, error) {
+func showJSON(ctx context.Context, client *deployer.Client, l *run.Listed, table []run.Row, history bool) (*runDetail, error) {
 	s, now := l.State, time.Now()
 	j := &runDetail{
-		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source,
-		State: s.Phase, Reason: s.Reason,
-		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created,
-		TensorBoard: liveTensorBoard(l),
-		Folder:      client.Runs.Places(l.Spec.Name, 0, 1).Folder, Record: recordOf(client, l), NotOwn: l.NotOwn,
-		Settings: l.Spec.Settings, Trials: []trialDetail{},
+		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source, State: s.Phase, Reason: s.Reason,
+		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: watch.LiveTensorBoard(l),
+		Folder: client.Runs.Places(l.Spec.Name, 0, 1).Folder, Record: recordOf(client, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings, Trials: []trialDetail{},
 	}
 	if l := s.Loaded; l != nil {
 		j.Loaded = &loadedDetail{Seconds: l.Seconds, Fork: l.Fork, Causes: l.Causes}
@@ -185,10 +175,8 @@ func showJSON(
 		t := &s.Trials[i]
 		places := client.Runs.Places(l.Spec.Name, i, max(t.Attempt, 1))
 		d := trialDetail{
-			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(),
-			Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
-			Output: places.Output, Seed: t.Seed,
-			Log:    map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
+			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(), Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
+			Output: places.Output, Seed: t.Seed, Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
 			Result: places.Result,
 		}
 		if d.Metrics == nil {

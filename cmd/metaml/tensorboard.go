@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	pymodule "github.com/metaml/metaml/jupyter-ext/python"
-
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/launch/watch"
 	"github.com/metaml/metaml/internal/usererror"
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
 func tensorboardCommand(a *app) *cobra.Command {
@@ -36,14 +36,14 @@ func tensorboardCommand(a *app) *cobra.Command {
 				}
 				return refused
 			}
-			if address := liveTensorBoard(&listed); address != "" {
+			if address := watch.LiveTensorBoard(&listed); address != "" {
 				_, err := fmt.Fprintln(a.out, address)
 				return err
 			}
 			of := folder.Run(client.Runs.Places(listed.Spec.Name, 0, 1).Folder)
 			python := listed.Spec.Python
 			if listed.NotOwn != "" { // it names a program of somebody else's
-				if python, err = a.findPython(""); err != nil {
+				if python, err = a.launcher().FindPython(""); err != nil {
 					return err
 				}
 			}

@@ -197,3 +197,15 @@ func quote(s string) string {
 	b.WriteByte(q)
 	return b.String()
 }
+
+// OwnMagic gives the cell magic of MetaML over a cell, "train" or "serve", and what stands behind it on its line; both are
+// "" where there is none. It may stand below other cell magics, as in a cell that begins with %%time.
+func OwnMagic(source string) (name, line string) {
+	r := Transform(source, Options{})
+	for _, m := range r.Magics {
+		if m.Kind == Cell && m.Name == r.Ours {
+			return r.Ours, m.Args
+		}
+	}
+	return r.Ours, ""
+}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // MaxBytes bounds a document, in bytes of JSON.
@@ -39,8 +41,7 @@ func (d *Document) check() error {
 	case d.V == 0:
 		return errors.New("this is not a session document: it has no version")
 	case d.V != Version:
-		return fmt.Errorf("the session document has version %d, and this metaml reads version %d: install the same "+
-			"version of metaml in the notebook and here", d.V, Version)
+		return fmt.Errorf("the session document has version %d, and this metaml reads version %d: install the same version of metaml in the notebook and here", d.V, Version)
 	}
 	switch d.Kind {
 	case Live, Saved, Script:
@@ -58,8 +59,7 @@ func (d *Document) check() error {
 		case c.Parent == c.Seq:
 			return fmt.Errorf("cell %d of the session document is its own parent", c.Seq)
 		case c.FailedLine < 0:
-			return fmt.Errorf("cell %d of the session document failed at line %d, which is no line", c.Seq,
-				c.FailedLine)
+			return fmt.Errorf("cell %d of the session document failed at line %d, which is no line", c.Seq, c.FailedLine)
 		}
 		seen[c.Seq] = true
 	}
@@ -76,20 +76,40 @@ func (d *Document) Cell(seq int) *Cell {
 	return nil
 }
 
-// FromNotebook makes the document of a saved notebook: its code cells, once, in document order. They are called by the
-// execution counts that were saved if every cell has one of its own, else by their number among the code cells.
+// MaxFile bounds a notebook or a script, in bytes.
+const MaxFile = 1 << 30
+
+// FromFile makes the document of a file: of a notebook, if its name ends in .ipynb, else of a script. path is where it
+// is, name what messages call it.
+func FromFile(path, name string) (*Document, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", name, err)
+	}
+	if info.Size() > MaxFile {
+		return nil, usererror.New(usererror.CodeTooLarge, "%s is larger than 1 GiB", name)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if strings.EqualFold(filepath.Ext(path), ".ipynb") {
+		return FromNotebook(data, path)
+	}
+	return FromScript(data, path)
+}
+
+// FromNotebook makes the document of a saved notebook: its code cells, once, in document order. They are called by the execution counts
+// that were saved if every cell has one of its own, else by their number among the code cells.
 func FromNotebook(data []byte, path string) (*Document, error) {
 	nb, err := nbformat.Read(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name(path), err)
 	}
-	if l := strings.ToLower(nb.Language); l != "" && l != "python" && l != "ipython" &&
-		!strings.HasPrefix(l, "python3") {
+	if l := strings.ToLower(nb.Language); l != "" && l != "python" && l != "ipython" && !strings.HasPrefix(l, "python3") {
 		return nil, fmt.Errorf("%s: this is a notebook in %s; programs are made from Python", name(path), nb.Language)
 	}
-	d := &Document{
-		V: Version, Kind: Saved, Source: path, Cwd: folder(path), Interpreter: Interpreter{Version: nb.Version},
-	}
+	d := &Document{V: Version, Kind: Saved, Source: path, Cwd: folder(path), Interpreter: Interpreter{Version: nb.Version}}
 	counts := map[int]bool{}
 	counted := true
 	for _, c := range nb.Cells {
@@ -122,10 +142,7 @@ func FromScript(src []byte, path string) (*Document, error) {
 	if i := strings.IndexByte(string(src), 0); i >= 0 {
 		return nil, fmt.Errorf("%s: byte %d is zero, so this is not Python", name(path), i)
 	}
-	return &Document{
-		V: Version, Kind: Script, Source: path, Cwd: folder(path),
-		Cells: []Cell{{Seq: 1, Source: newlines(string(src))}},
-	}, nil
+	return &Document{V: Version, Kind: Script, Source: path, Cwd: folder(path), Cells: []Cell{{Seq: 1, Source: newlines(string(src))}}}, nil
 }
 
 func newlines(s string) string {

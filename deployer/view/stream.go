@@ -122,3 +122,11 @@ func unfinished(p []byte) int {
 	}
 	return 0
 }
+
+// Raw gives the stream behind one that people read, for what is meant to the last byte; another stream is given back.
+func Raw(w io.Writer) io.Writer {
+	if s, ok := w.(Stream); ok {
+		return s.To
+	}
+	return w
+}

@@ -55,6 +55,7 @@ const (
 	CodeTensorboard     Code = "tensorboard"      // TensorBoard is not there or has nothing to show
 	CodeTooLarge        Code = "too-large"        // the document exceeds a limit
 	CodeTrial           Code = "trial"            // the run has no such trial
+	CodeUsage           Code = "usage"            // the command line cannot be used
 	CodeUnwritable      Code = "unwritable"       // a file or folder cannot be written
 	CodeWith            Code = "with"             // the value named by --with cannot be handed over
 )

@@ -30,6 +30,17 @@ var layers = []layer{
 	{"internal/prose", nil, "it serves every package and needs none"},
 	{"internal/usererror", nil, "it serves every package and needs none"},
 	{"internal/talk", nil, "the kernel speaks these lines too, and stays small"},
+	{"internal/staging", []string{"deployer/folder", "deployer/run"}, "a folder for what a target takes over"},
+	{
+		"internal/launch/watch",
+		[]string{"deployer/...", "internal/talk", "converter/program", "converter/session", "converter/..."},
+		"showing a run needs neither Python nor a document",
+	},
+	{
+		"internal/launch",
+		[]string{"internal/launch/...", "internal/staging", "internal/talk", "converter/...", "deployer/..."},
+		"from a document to a run: below it are the converter and the deployer, above it commands and panels",
+	},
 	{"deployer/run", nil, "the types that all packages share depend on none of them"},
 	{
 		"deployer/folder",

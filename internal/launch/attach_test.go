@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"strings"
@@ -13,13 +13,13 @@ func TestWhatStandsBehindAttach(t *testing.T) {
 		"--interrupt stop":               {"last", "stop"},
 		"--interrupt detach train-model": {"train-model", "detach"},
 	} {
-		name, options, err := attachLine(line)
-		if err != nil || name != want[0] || options.interrupt != want[1] {
-			t.Errorf("%q: %s, %s, %v", line, name, options.interrupt, err)
+		name, interrupt, err := AttachLine(line)
+		if err != nil || name != want[0] || interrupt != want[1] {
+			t.Errorf("%q: %s, %s, %v", line, name, interrupt, err)
 		}
 	}
 	for line, want := range map[string]string{"--interrupt kill": "stop or detach", "--follow": "unknown flag"} {
-		if _, _, err := attachLine(line); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := AttachLine(line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", line, err)
 		}
 	}

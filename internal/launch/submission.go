@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"cmp"
@@ -13,24 +13,24 @@ import (
 	"strings"
 	"time"
 
-	"github.com/metaml/metaml/cmd/internal/staging"
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/staging"
 	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// submission is one way from a session document to a plan: slice → program → plan. Everything it needs from Python it
-// asks.
-type submission struct {
-	app      *app
+// Submission is the way from a session document to a plan: slice → program → plan. Everything it needs from Python it asks.
+type Submission struct {
+	Settings *settings.Resolved
+
+	launcher *Launcher
 	client   *deployer.Client
 	doc      *session.Document
-	settings *settings.Resolved
 	cell     int    // seq of the cell with the magic, 0 for the last
 	function string // entry, where the caller knows it; the setting wins
 	python   answers
@@ -45,17 +45,16 @@ type submission struct {
 	model    deployer.Model  // of a server
 	example  string          // of a server: an input, JSON
 	staging  *staging.Folder // holds the program folder until the target takes it
+	end      func()          // of the Python that answers for a file
 }
 
 // cut slices the session: which statements the entry needs. It asks nothing but names.
-func (s *submission) cut(ctx context.Context) error {
-	function := s.settings.Text("function")
+func (s *Submission) cut(ctx context.Context) error {
+	function := s.Settings.Text("function")
 	if function == "" {
 		function = s.function
 	}
-	options := slicer.Options{
-		Function: function, Cell: s.cell, With: s.settings.List("with"), Definitions: s.model.Code,
-	}
+	options := slicer.Options{Function: function, Cell: s.cell, With: s.Settings.List("with"), Definitions: s.model.Code}
 	if s.python != nil {
 		options.Describe = func(ctx context.Context, names []string) (map[string]session.Name, error) {
 			return describe(ctx, s.python, talk.Need{Describe: names})
@@ -65,16 +64,16 @@ func (s *submission) cut(ctx context.Context) error {
 	if s.slice, err = slicer.Of(ctx, s.doc, options); err != nil {
 		return err
 	}
-	if s.settings.Kind == run.Serve && s.model.Name == "" && s.slice.Model != "" {
+	if s.Settings.Kind == run.Serve && s.model.Name == "" && s.slice.Model != "" {
 		return s.named(ctx)
 	}
-	s.program, err = program.Make(s.slice, string(s.settings.Kind))
+	s.program, err = program.Make(s.slice, string(s.Settings.Kind))
 	return err
 }
 
-// named takes the run that the program itself names, metaml.model("train-model"), for its model, and cuts again with
-// what its pickles name: a worker that is started later loads the same, whatever was trained meanwhile.
-func (s *submission) named(ctx context.Context) error {
+// named takes the run that the program itself names, metaml.model("train-model"), for its model, and cuts again with what its pickles
+// name: a worker that is started later loads the same, whatever was trained meanwhile.
+func (s *Submission) named(ctx context.Context) error {
 	var err error
 	if s.model, err = s.client.Model(ctx, s.slice.Model); err != nil {
 		return noModel(err, fmt.Sprintf("metaml.model(%q)", s.slice.Model), nameARun, false)
@@ -83,7 +82,7 @@ func (s *submission) named(ctx context.Context) error {
 }
 
 // stage writes the program folder where the target can take it with a rename.
-func (s *submission) stage() error {
+func (s *Submission) stage() error {
 	var err error
 	if s.staging, err = staging.New(); err != nil {
 		return err
@@ -92,7 +91,7 @@ func (s *submission) stage() error {
 }
 
 // write writes the program folder, with what is known of the session.
-func (s *submission) write(folder string) error {
+func (s *Submission) write(folder string) error {
 	if err := s.program.Write(folder); err != nil {
 		return err
 	}
@@ -109,13 +108,19 @@ func (s *submission) write(folder string) error {
 	return os.WriteFile(filepath.Join(folder, "session.json"), doc, 0o600)
 }
 
-// clean removes what stage made and nobody took.
-func (s *submission) clean() { s.staging.Remove() }
+// Close ends the Python that answers for a file, and removes what nobody took. It may be called twice.
+func (s *Submission) Close() {
+	if s.end != nil {
+		s.end()
+		s.end = nil
+	}
+	s.staging.Remove()
+}
 
-// plan asks what the plan needs and makes it.
-func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
+// Plan asks what the plan needs and makes it.
+func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 	var err error
-	if s.example, err = resolveExample(ctx, s.session(), s.settings.Text("example")); err != nil {
+	if s.example, err = resolveExample(ctx, s.session(), s.Settings.Text("example")); err != nil {
 		return nil, err
 	}
 	if err := s.seedWins(); err != nil {
@@ -142,12 +147,9 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 		parameters = nil // it takes any
 	}
 	request := deployer.Request{
-		Program: filepath.Join(s.staging.Path, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters,
-		Required: required,
-		Whole:    wholeRow(p.Parameters), Settings: s.settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd),
-		Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.app.environ,
-		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{},
-		With: map[string]string{},
+		Program: filepath.Join(s.staging.Path, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
+		Whole: wholeRow(p.Parameters), Settings: s.Settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd), Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.launcher.Environ,
+		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
 		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
 	}
 	for _, d := range s.packages {
@@ -163,15 +165,14 @@ func (s *submission) plan(ctx context.Context) (*deployer.Plan, error) {
 	plan.Notes = append(plan.Notes, s.seedNotes(plan)...)
 	if s.slice != nil {
 		for i := range s.slice.Notes {
-			plan.Notes = append(plan.Notes, note(&s.slice.Notes[i]))
+			plan.Notes = append(plan.Notes, usererror.Sentences(s.slice.Notes[i].Text, s.slice.Notes[i].Hint))
 		}
 	}
 	return plan, nil
 }
 
 // mayBeDict are the annotations of a parameter that may take a whole row as one dict.
-var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)` +
-	`(\[.*\])?( *\| *None)?["']?$`)
+var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)(\[.*\])?( *\| *None)?["']?$`)
 
 // wholeRow is the function's only parameter, if that may be a dict, else the zero value.
 func wholeRow(parameters []slicer.Parameter) deployer.Whole {
@@ -179,8 +180,7 @@ func wholeRow(parameters []slicer.Parameter) deployer.Whole {
 	for i := range parameters {
 		switch q := &parameters[i]; {
 		case q.Kind == slicer.VarPosition:
-		case q.Kind == slicer.VarKeyword || only.Name != "" ||
-			q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
+		case q.Kind == slicer.VarKeyword || only.Name != "" || q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
 			return deployer.Whole{}
 		default:
 			only = deployer.Whole{Name: q.Name, Annotated: q.Annotation != ""}
@@ -190,7 +190,7 @@ func wholeRow(parameters []slicer.Parameter) deployer.Whole {
 }
 
 // session is who answers for the variables of a living session; nil where there is none.
-func (s *submission) session() answers {
+func (s *Submission) session() answers {
 	if !s.living {
 		return nil
 	}
@@ -198,7 +198,7 @@ func (s *submission) session() answers {
 }
 
 // ask asks Python for the versions of what the program imports and for the values that are shipped.
-func (s *submission) ask(ctx context.Context) error {
+func (s *Submission) ask(ctx context.Context) error {
 	if s.python == nil {
 		return nil
 	}
@@ -231,22 +231,14 @@ func (s *submission) ask(ctx context.Context) error {
 	return nil
 }
 
-func note(c *usererror.Error) string {
-	if c.Hint == "" {
-		return c.Text
-	}
-	return strings.TrimRight(c.Text, ".") + ". " + c.Hint
-}
-
 // draw asks Python for the hyperparameters.
-func (s *submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer.Drawn, error) {
+func (s *Submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer.Drawn, error) {
 	if s.python == nil {
 		return deployer.Drawn{}, fmt.Errorf("no Python to draw %s with", r.Name)
 	}
 	have, err := s.python.ask(ctx, talk.Need{Draw: &talk.Draw{
-		Name: r.Name, Limit: r.Limit, Completions: r.Completions, Parallelism: r.Parallelism, Parameters: r.Parameters,
-		Required: r.Required,
-		Whole:    r.Whole.Name, Annotated: r.Whole.Annotated, Seed: r.Seed,
+		Name: r.Name, Limit: r.Limit, Completions: r.Completions, Parallelism: r.Parallelism, Parameters: r.Parameters, Required: r.Required,
+		Whole: r.Whole.Name, Annotated: r.Whole.Annotated, Seed: r.Seed,
 	}})
 	if err != nil {
 		return deployer.Drawn{}, err
@@ -269,8 +261,8 @@ func (s *submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer
 	return drawn, nil
 }
 
-// summary is the one line over the folded slice: cells, lines, packages.
-func (s *submission) summary() string {
+// Summary is the one line over the folded slice: cells, lines, packages.
+func (s *Submission) Summary() string {
 	text := "the program " + s.program.Entry
 	if s.slice != nil {
 		text = s.slice.Summary()
@@ -288,7 +280,7 @@ func (s *submission) summary() string {
 }
 
 // body is the folded slice: each statement beside its cell and, where asked for, why it is in.
-func (s *submission) body(explain bool) string {
+func (s *Submission) body(explain bool) string {
 	if s.slice == nil {
 		return strings.TrimRight(s.program.Main(), "\n")
 	}
@@ -313,9 +305,14 @@ func (s *submission) body(explain bool) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-func (s *submission) cellLabel(seq int) string {
+func (s *Submission) cellLabel(seq int) string {
 	if s.doc.Kind == session.Script || seq == 0 {
 		return ""
 	}
 	return fmt.Sprintf("cell %d", s.slice.Label(seq))
+}
+
+// Submit starts the run of a plan.
+func (s *Submission) Submit(ctx context.Context, plan *deployer.Plan) (run.Submitted, error) {
+	return s.client.Submit(ctx, plan)
 }

@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"context"
@@ -70,7 +70,7 @@ func (p *peer) receive(ctx context.Context, kinds ...talk.Type) (talk.FromModule
 				return line, nil
 			}
 			if line.Type == talk.TypeStop {
-				return talk.FromModule{}, errInterrupted
+				return talk.FromModule{}, ErrInterrupted
 			}
 		case <-ctx.Done():
 			return talk.FromModule{}, context.Cause(ctx)
@@ -140,3 +140,16 @@ func distributions(ctx context.Context, p answers, modules []string) (map[string
 func (e *refusal) Error() string { return e.user.Error() }
 
 func (e *refusal) Unwrap() error { return e.user }
+
+// nextUntil gives the next line, unless done is closed first.
+func (p *peer) nextUntil(done <-chan struct{}) (talk.FromModule, error) {
+	select {
+	case line, ok := <-p.lines:
+		if !ok {
+			return talk.FromModule{}, talk.ErrClosed
+		}
+		return line, nil
+	case <-done:
+		return talk.FromModule{}, io.EOF
+	}
+}

@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"fmt"
@@ -13,19 +13,18 @@ import (
 // maxFailures bounds the failures that are told one by one; the table counts them all.
 const maxFailures = 3
 
-// tellAfter is how long failures are kept back while nothing has succeeded: a run that fails as a whole says why at its
-// end, once.
+// tellAfter is how long failures are kept back while nothing has succeeded: a run that fails as a whole says why at its end, once.
 const tellAfter = 10 * time.Second
 
 // failures gathers the trials that failed, so that what several of them say alike is told once.
 type failures struct {
-	groups []*failure // in the order of their first
+	groups []*Failure // in the order of their first
 	told   int
 	since  time.Time // of the first
 }
 
-// failure is trials that failed alike: by the same kind of error in the same place.
-type failure struct {
+// Failure is trials that failed alike: by the same kind of error in the same place.
+type Failure struct {
 	key    string
 	first  run.Trial
 	trials []int
@@ -44,23 +43,28 @@ func (f *failures) add(t *run.Trial, now time.Time) {
 			return
 		}
 	}
-	f.groups = append(f.groups, &failure{key: key, first: *t, trials: []int{t.Index}})
+	f.groups = append(f.groups, &Failure{key: key, first: *t, trials: []int{t.Index}})
 }
 
-// failuresOf are those of a run as it is.
-func failuresOf(s *run.State) *failures {
-	f := &failures{}
+// Failures are the first failures of a run as it is, of which there is something to tell.
+func Failures(s *run.State) []*Failure {
+	var f failures
 	for i := range s.Trials {
 		if t := &s.Trials[i]; t.Phase == run.Failed {
 			f.add(t, time.Time{})
 		}
 	}
-	return f
+	var some []*Failure
+	for i, g := range f.groups {
+		if _, body := view.Failure(&g.first); body != "" && i < maxFailures {
+			some = append(some, g)
+		}
+	}
+	return some
 }
 
-// due gives the failures that are to be told now, each once. Those that outcome tells, when the run has failed, are
-// left to it.
-func (f *failures) due(s *run.State, now time.Time) []*failure {
+// due gives the failures that are to be told now, each once. Those that outcome tells, when the run has failed, are left to it.
+func (f *failures) due(s *run.State, now time.Time) []*Failure {
 	switch {
 	case len(f.groups) == 0:
 		return nil
@@ -73,7 +77,7 @@ func (f *failures) due(s *run.State, now time.Time) []*failure {
 			leave = view.FailureKey(t)
 		}
 	}
-	var due []*failure
+	var due []*Failure
 	for _, g := range f.groups {
 		if g.told || g.key == leave || f.told == maxFailures {
 			continue
@@ -92,7 +96,7 @@ func (f *failures) due(s *run.State, now time.Time) []*failure {
 const maxAlike = 6
 
 // which names the trials: "trial 3", "trials 0, 1 and 2".
-func (g *failure) which() string {
+func (g *Failure) which() string {
 	if len(g.trials) == 1 {
 		return fmt.Sprintf("trial %d", g.trials[0])
 	}
@@ -107,22 +111,22 @@ func (g *failure) which() string {
 	return fmt.Sprintf("trials %s and %s", strings.Join(numbers[:last], ", "), numbers[last])
 }
 
-// heading says that they failed.
-func (g *failure) heading() string {
+// Heading says that they failed.
+func (g *Failure) Heading() string {
 	if len(g.trials) == 1 {
 		return g.which() + " failed"
 	}
 	return g.which() + " failed alike"
 }
 
-// bundle is what a front end shows of it.
-func (g *failure) bundle() map[string]string {
-	summary, body := g.text()
+// Bundle is what a front end shows of it.
+func (g *Failure) Bundle() map[string]string {
+	summary, body := g.Text()
 	return map[string]string{"text/html": view.Fold(summary, body), "text/plain": body}
 }
 
-// text is one line and, below it, the user's own frames.
-func (g *failure) text() (summary, body string) {
+// Text is one line and, below it, the user's own frames.
+func (g *Failure) Text() (summary, body string) {
 	summary, body = view.Failure(&g.first)
 	return g.which() + strings.TrimPrefix(summary, fmt.Sprintf("trial %d", g.first.Index)), body
 }

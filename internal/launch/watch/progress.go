@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"fmt"
@@ -18,13 +18,19 @@ type progress struct {
 	// before is displayed above the table, if there is anything.
 	before map[string]string
 
-	last     drawing
+	last     Drawing
 	shown    bool
 	said     string // what the last line was about
 	next     time.Time
 	every    time.Duration
 	notes    map[string]bool
-	failures []*failure
+	failures []*Failure
+}
+
+// NewProgress shows a run in a front end that does not replace displays. once: nobody waits for the run. before is
+// displayed above the table, if there is anything.
+func NewProgress(to *talk.Writer, once bool, before map[string]string) Screen {
+	return &progress{peer: to, once: once, before: before}
 }
 
 // A line is said each time something has changed, first after a second, later ever more rarely: a run may last for
@@ -34,14 +40,14 @@ const (
 	rareLine  = time.Minute
 )
 
-func (p *progress) show(d drawing) error {
+func (p *progress) show(d Drawing) error {
 	p.last = d
 	if p.once {
 		if p.shown {
 			return nil
 		}
 		p.shown = true
-		return p.display(bundle(d))
+		return p.display(Bundle(d))
 	}
 	subject, headline, remarks, over := "", "", []string(nil), false // over: what close displays follows
 	switch d := d.(type) {
@@ -68,7 +74,7 @@ func (p *progress) show(d drawing) error {
 	return p.peer.Send(talk.Stream{Text: view.Visible(b.String())})
 }
 
-func (p *progress) failed(f *failure) error {
+func (p *progress) failed(f *Failure) error {
 	if !p.once {
 		p.failures = append(p.failures, f)
 	}
@@ -84,11 +90,11 @@ func (p *progress) close() error {
 			return err
 		}
 	}
-	if err := p.display(bundle(p.last)); err != nil {
+	if err := p.display(Bundle(p.last)); err != nil {
 		return err
 	}
 	for _, f := range p.failures {
-		if err := p.display(f.bundle()); err != nil {
+		if err := p.display(f.Bundle()); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ func TestATerminalIsRedrawnInPlace(t *testing.T) {
 	}
 	first, second, found := strings.Cut(out.String(), "\x1b[5A\r")
 	if !found || strings.Count(first, "\n") != 5 || strings.Count(second, "\n") != 5 {
-		t.Errorf("the second drawing does not go back over the first:\n%q", out.String())
+		t.Errorf("the second Drawing does not go back over the first:\n%q", out.String())
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"context"
@@ -9,18 +9,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 
 	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/deployer/view"
 	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// findPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the
-// one beside our own binary, or python3 on PATH.
-func (a *app) findPython(named string) (string, error) {
+// FindPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the one beside
+// our own binary, or python3 on PATH.
+func (l *Launcher) FindPython(named string) (string, error) {
 	var looked []string
 	try := func(path, why string) (string, bool) {
 		if path == "" {
@@ -38,13 +40,11 @@ func (a *app) findPython(named string) (string, error) {
 		if p, ok := try(named, "--python"); ok {
 			return p, nil
 		}
-		return "", &usererror.Error{
-			Code: usererror.CodePython, Text: fmt.Sprintf("there is no Python at %s, which --python names", named),
-		}
+		return "", &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("there is no Python at %s, which --python names", named)}
 	}
-	candidates := [][2]string{{a.getenv("METAML_PYTHON"), "METAML_PYTHON"}}
+	candidates := [][2]string{{l.getenv("METAML_PYTHON"), "METAML_PYTHON"}}
 	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
-		if prefix := a.getenv(name); prefix != "" {
+		if prefix := l.getenv(name); prefix != "" {
 			candidates = append(candidates, [2]string{filepath.Join(prefix, "bin", "python"), name})
 		}
 	}
@@ -57,23 +57,19 @@ func (a *app) findPython(named string) (string, error) {
 			return p, nil
 		}
 	}
-	return "", &usererror.Error{
-		Code: usererror.CodePython, Text: "found no Python: looked for " + strings.Join(looked, ", "),
-		Hint: "Name one: --python PATH, or METAML_PYTHON.",
-	}
+	return "", &usererror.Error{Code: usererror.CodePython, Text: "found no Python: looked for " + strings.Join(looked, ", "), Hint: "Name one: --python PATH, or METAML_PYTHON."}
 }
 
-// answering is a short-lived Python that answers questions where there is no live session: it has executed the top
-// level of the program that draws the hyperparameters, if there is one.
+// answering is a short-lived Python that answers questions where there is no live session: it has executed the top level of the
+// program that draws the hyperparameters, if there is one.
 type answering struct {
 	*peer
 	cmd *exec.Cmd
 	in  io.Closer
 }
 
-// startPython starts metaml._session.standalone [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER
-// alone.
-func startPython(ctx context.Context, python, folder, cwd string, errOut *os.File) (*answering, error) {
+// startPython starts metaml._session.standalone [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER alone.
+func (l *Launcher) startPython(ctx context.Context, python, folder, cwd string) (*answering, error) {
 	module, err := pymodule.Dir()
 	if err != nil {
 		return nil, err
@@ -84,8 +80,8 @@ func startPython(ctx context.Context, python, folder, cwd string, errOut *os.Fil
 	}
 	cmd := exec.CommandContext(ctx, python, pymodule.RunModule("metaml._session.standalone", args...)...)
 	cmd.Dir = cwd
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+joinPath(module, os.Getenv("PYTHONPATH")))
-	cmd.Stderr = errOut
+	cmd.Env = append(slices.Clone(l.Environ), "PYTHONPATH="+joinPath(module, l.getenv("PYTHONPATH")))
+	cmd.Stderr = view.Raw(l.Err)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", python, err)
@@ -104,9 +100,7 @@ func startPython(ctx context.Context, python, folder, cwd string, errOut *os.Fil
 func (p *answering) ask(ctx context.Context, question talk.Need) (talk.FromModule, error) {
 	have, err := p.peer.ask(ctx, question)
 	if errors.Is(err, talk.ErrClosed) {
-		return have, &usererror.Error{
-			Code: usererror.CodePython, Text: p.cmd.Path + " ended before it answered; what it said stands above",
-		}
+		return have, &usererror.Error{Code: usererror.CodePython, Text: p.cmd.Path + " ended before it answered; what it said stands above"}
 	}
 	return have, err
 }
@@ -126,26 +120,35 @@ func joinPath(first, rest string) string {
 	return first + string(os.PathListSeparator) + rest
 }
 
-// newEnough reports whether a Python of this version can run programs: 3.10 is the oldest.
-func newEnough(version string) bool {
+// NewEnough reports whether a Python of this version can run programs: 3.10 is the oldest.
+func NewEnough(version string) bool {
 	var major, minor int
 	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
 	return err == nil && (major > 3 || major == 3 && minor >= 10)
 }
 
-// interpreterOf asks a Python for its version and platform.
-func interpreterOf(ctx context.Context, python string) (session.Interpreter, error) {
-	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % ` +
-		`sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
+// Interpreter asks a Python for its version and platform.
+func Interpreter(ctx context.Context, python string) (session.Interpreter, error) {
+	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
 	out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask)...).Output()
 	if err != nil {
-		return session.Interpreter{}, &usererror.Error{
-			Code: usererror.CodePython, Text: fmt.Sprintf("%s does not run: %s", python, err),
-		}
+		return session.Interpreter{}, &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("%s does not run: %s", python, err)}
 	}
 	var i session.Interpreter
 	if err := json.Unmarshal(out, &i); err != nil {
 		return i, fmt.Errorf("ask %s for its version: %w", python, err)
 	}
 	return i, nil
+}
+
+// usable refuses a Python that is too old to run programs.
+func usable(doc *session.Document) error {
+	if doc.Interpreter.Version == "" || NewEnough(doc.Interpreter.Version) {
+		return nil
+	}
+	return &usererror.Error{
+		Code: usererror.CodePython,
+		Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", doc.Interpreter.Path, doc.Interpreter.Version),
+		Hint: "Name another: --python PATH.",
+	}
 }

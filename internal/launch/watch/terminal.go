@@ -1,59 +1,51 @@
-package main
+package watch
 
 import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
+
+	"golang.org/x/term"
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
-	"github.com/metaml/metaml/internal/talk"
 )
 
-// drawing is one moment of a run or of a server, which can be drawn everywhere.
-type drawing interface {
-	HTML() string
-	Text() string
-	Terminal(width, height int, colour bool) []string
-}
-
-// bundles shows a run as display bundles: the table is one display that is updated, each failure one that never is.
-type bundles struct {
-	peer  *talk.Writer
-	id    string
-	shown string // the last HTML that was sent
-	open  bool
-}
-
-func (b *bundles) show(t drawing) error {
-	html := t.HTML()
-	if html == b.shown {
-		return nil
-	}
-	update := b.open
-	b.shown, b.open = html, true
-	return b.peer.Send(talk.Display{
-		Bundle: map[string]string{"text/html": html, "text/plain": t.Text()}, DisplayID: b.id, Update: update,
-	})
-}
-
-func bundle(d drawing) map[string]string {
-	return map[string]string{"text/html": d.HTML(), "text/plain": d.Text()}
-}
-
-func (b *bundles) failed(f *failure) error {
-	return b.peer.Send(talk.Display{Bundle: f.bundle(), DisplayID: displayID("failure")})
-}
-
-func (b *bundles) close() error { return nil }
-
-// newScreen shows a run on w: live where w is a terminal, else one line for each change.
-func newScreen(a *app, w io.Writer) screen {
-	if width, height, ok := terminal(w); ok {
-		return &live{out: raw(w), width: width, height: height, colour: a.colour(w)}
+// NewTerminal shows a run on w: live where w is a terminal, else one line for each change. environ says whether colours
+// are wanted.
+func NewTerminal(w io.Writer, environ []string) Screen {
+	if width, height, ok := Terminal(w); ok {
+		return &live{out: view.Raw(w), width: width, height: height, colour: colours(environ)}
 	}
 	return &lines{out: w}
+}
+
+// Terminal gives the size of the terminal that w is, or ok false.
+func Terminal(w io.Writer) (width, height int, ok bool) {
+	f, isFile := view.Raw(w).(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, 0, false
+	}
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 20 {
+		return 80, 24, true
+	}
+	return width, height, true
+}
+
+// Colours reports whether w is a terminal that wants colours (https://no-color.org).
+func Colours(w io.Writer, environ []string) bool {
+	_, _, ok := Terminal(w)
+	return ok && colours(environ)
+}
+
+func colours(environ []string) bool {
+	return !slices.ContainsFunc(environ, func(kv string) bool {
+		return strings.HasPrefix(kv, "NO_COLOR=") && kv != "NO_COLOR=" || kv == "TERM=dumb"
+	})
 }
 
 // live redraws a table in place on a terminal.
@@ -61,12 +53,12 @@ type live struct {
 	out           io.Writer
 	width, height int
 	colour        bool
-	drawn         int // lines of the last drawing, to go back over
+	drawn         int // lines of the last Drawing, to go back over
 	failures      []string
 }
 
-func (l *live) show(t drawing) error {
-	if width, height, ok := terminal(l.out); ok {
+func (l *live) show(t Drawing) error {
+	if width, height, ok := Terminal(l.out); ok {
 		l.width, l.height = width, height
 	}
 	var b bytes.Buffer
@@ -83,9 +75,9 @@ func (l *live) show(t drawing) error {
 	return err
 }
 
-func (l *live) failed(f *failure) error {
-	_, body := f.text()
-	l.failures = append(l.failures, "\n"+f.heading()+"\n"+body)
+func (l *live) failed(f *Failure) error {
+	_, body := f.Text()
+	l.failures = append(l.failures, "\n"+f.Heading()+"\n"+body)
 	return nil
 }
 
@@ -108,7 +100,7 @@ type lines struct {
 	notes map[string]bool
 }
 
-func (l *lines) show(d drawing) error {
+func (l *lines) show(d Drawing) error {
 	if l.rows == nil {
 		l.rows, l.notes = map[int]string{}, map[string]bool{}
 	}
@@ -162,9 +154,9 @@ func (l *lines) table(b *strings.Builder, t *view.Table) {
 	}
 }
 
-func (l *lines) failed(f *failure) error {
-	_, body := f.text()
-	_, err := fmt.Fprintf(l.out, "%s\n%s\n", f.heading(), body)
+func (l *lines) failed(f *Failure) error {
+	_, body := f.Text()
+	_, err := fmt.Fprintf(l.out, "%s\n%s\n", f.Heading(), body)
 	return err
 }
 

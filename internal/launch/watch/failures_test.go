@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"fmt"
@@ -15,10 +15,10 @@ func raised(index, line int, text string) run.Trial {
 	}}
 }
 
-func told(due []*failure) []string {
+func told(due []*Failure) []string {
 	var all []string
 	for _, f := range due {
-		all = append(all, f.heading())
+		all = append(all, f.Heading())
 	}
 	return all
 }
@@ -91,11 +91,11 @@ func TestFailuresThatAreAlikeAreToldOnce(t *testing.T) {
 }
 
 func TestManyTrialsThatFailedAlikeAreCounted(t *testing.T) {
-	f := failure{}
+	f := Failure{}
 	for i := range 9 {
 		f.trials = append(f.trials, 8-i)
 	}
-	if got := f.heading(); got != "trials 0, 1, 2, 3, 4, 5 and 3 more failed alike" {
+	if got := f.Heading(); got != "trials 0, 1, 2, 3, 4, 5 and 3 more failed alike" {
 		t.Error(got)
 	}
 }

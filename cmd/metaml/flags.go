@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/launch"
+)
+
+// fileOptions are the flags of `metaml run` and `metaml plan` beside the settings.
+type fileOptions struct {
+	session string // "-": speak the conversation on the standard streams
+	render  bool   // send display bundles
+	cell    int    // execution order number of the %%train cell, in a notebook
+	python  string
+	table   string // hyperparameters of a program folder
+	kind    string // train or serve; "": as the file says
+	json    bool
+}
+
+func fileFlags(c *cobra.Command, o *fileOptions) {
+	c.Flags().IntVar(&o.cell, "cell", 0, "number of the %%train or %%serve cell, [N] or its place among the code cells where they have none; without it the last %%train cell, else the last %%serve cell")
+	c.Flags().StringVar(&o.python, "python", "", "the Python that runs it; without it the one of the active environment")
+	c.Flags().StringVar(&o.table, "table", "", "hyperparameters, a JSON object a line, for a program folder")
+	c.Flags().StringVar(&o.kind, "kind", "", "train or serve; without it what the cell, the decorator or the program folder says, else train")
+	settingFlags(c.Flags())
+	c.Flags().StringVar(&o.session, "session", "", "read a session document from here (-), as the kernel and the module do")
+	c.Flags().BoolVar(&o.render, "render", false, "answer with display bundles")
+	for _, name := range []string{"session", "render"} {
+		_ = c.Flags().MarkHidden(name) // it exists: just defined
+	}
+}
+
+// settingFlags adds a flag for every setting; their values are checked by the settings package alone.
+func settingFlags(flags *pflag.FlagSet) {
+	for _, d := range settings.All {
+		f := flags.VarPF(&settingFlag{def: d}, d.Flag(), "", d.Help)
+		f.DefValue = d.Default
+		if d.Type == settings.Bool {
+			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// settingFlag holds a setting's text as it was typed.
+type settingFlag struct {
+	def   settings.Def
+	value string
+}
+
+func (f *settingFlag) String() string { return f.value }
+func (f *settingFlag) Type() string   { return f.def.Value }
+
+func (f *settingFlag) Set(text string) error {
+	if f.value != "" && f.def.Type.List() {
+		text = f.value + "," + text
+	}
+	f.value = text
+	return nil
+}
+
+// typedSettings gives the settings among the flags that were typed.
+func typedSettings(flags *pflag.FlagSet) ([]settings.Given, error) {
+	var (
+		given []settings.Given
+		first error
+	)
+	flags.Visit(func(f *pflag.Flag) {
+		s, ok := f.Value.(*settingFlag)
+		if !ok || first != nil {
+			return
+		}
+		g, err := settings.Give(s.def, s.value)
+		if err != nil {
+			first = err
+			return
+		}
+		given = append(given, g)
+	})
+	return given, first
+}
+
+func flagNames(c *cobra.Command) []string {
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+func oneFile(cmd *cobra.Command, args []string) (string, error) {
+	if len(args) == 0 {
+		return "", usage("%s needs a notebook, a script or a program folder: metaml %s", cmd.Name(), cmd.Use)
+	}
+	return args[0], nil
+}
+
+// source is the file that the flags name.
+func (o *fileOptions) source(file string, flags *pflag.FlagSet) (launch.Source, error) {
+	given, err := typedSettings(flags)
+	return launch.Source{
+		File: file, Kind: run.Kind(o.kind), Cell: o.cell, Python: o.python, Table: o.table, Given: given,
+	}, err
+}
+
+// parseTrial reads RUN or RUN:TRIAL.
+func parseTrial(name string) (runName string, trial *int, err error) {
+	runName, text, found := strings.Cut(name, ":")
+	if !found {
+		return name, nil, nil
+	}
+	var n int
+	if _, err := fmt.Sscanf(text, "%d", &n); err != nil || n < 0 {
+		return "", nil, usage("%q is not RUN or RUN:TRIAL", name)
+	}
+	return runName, &n, nil
+}

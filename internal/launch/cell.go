@@ -1,0 +1,382 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/launch/watch"
+	"github.com/metaml/metaml/internal/talk"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// Converse serves one cell or one decorated call: `metaml run --session -` (docs/internals/protocols.md §1). What goes
+// wrong is told to the other side; the error says that even that failed. planOnly says what would run and ends.
+func (l *Launcher) Converse(ctx context.Context, render, planOnly bool) error {
+	p := newPeer(l.In, view.Raw(l.Out))
+	c := &converse{Launcher: l, peer: p, render: render, planOnly: planOnly}
+	err := c.serve(ctx)
+	switch {
+	case err == nil, errors.Is(err, talk.ErrClosed), errors.Is(err, ErrInterrupted):
+		return nil // cancelled or detached; nobody is there to be told
+	default:
+		return p.Send(c.refused(err))
+	}
+}
+
+// converse is the state of one conversation.
+type converse struct {
+	*Launcher
+	peer     *peer
+	render   bool
+	planOnly bool              // `metaml plan`: say what would run and end
+	lines    bool              // the front end does not replace displays
+	detach   bool              // the cell does not wait for the run
+	slice    map[string]string // with lines: what runs, to be displayed with the table
+	place    string            // "%%train: " before a refusal
+	kind     run.Kind
+}
+
+func (c *converse) serve(ctx context.Context) error {
+	begin, err := c.peer.receive(ctx, talk.TypeBegin)
+	if err != nil {
+		return err
+	}
+	c.lines = begin.Cell.Lines
+	switch begin.Kind {
+	case talk.KindAttach:
+		return c.attach(ctx, begin)
+	case talk.KindShow:
+		return c.glance(ctx, begin)
+	}
+	c.kind = run.Kind(begin.Kind)
+	if c.kind != run.Train && c.kind != run.Serve {
+		return &usererror.Error{Code: usererror.CodeKind, Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train and %%%%serve", begin.Kind)}
+	}
+	c.place = "%%" + begin.Kind + ": "
+	if begin.Settings != nil {
+		c.place = "@" + strings.ToUpper(begin.Kind[:1]) + begin.Kind[1:] + ": "
+	}
+	resolved, err := c.resolve(begin)
+	if errors.Is(err, settings.ErrHelp) {
+		return c.showText("help", settings.Help(c.kind))
+	}
+	if err != nil {
+		return err
+	}
+	s := &Submission{
+		Settings: resolved, launcher: c.Launcher, doc: &session.Document{}, cell: begin.Cell.Seq, function: begin.Function,
+		python: c.peer, living: true,
+	}
+	defer s.Close()
+	if err := s.open(ctx, c.peer); err != nil {
+		return err
+	}
+	if err := c.options(resolved, s.model); err != nil {
+		return err
+	}
+	request, err := c.peer.receive(ctx, talk.TypeRequest)
+	if err != nil {
+		return err
+	}
+	if s.doc, err = session.Read(strings.NewReader(string(request.Session))); err != nil {
+		return err
+	}
+	if err := usable(s.doc); err != nil {
+		return err
+	}
+	return c.submit(ctx, s)
+}
+
+// resolve finds the values of the settings.
+func (c *converse) resolve(begin talk.FromModule) (*settings.Resolved, error) {
+	given, err := settings.ParseLine(c.kind, begin.Line)
+	if err != nil {
+		return nil, err
+	}
+	from := begin.Cwd
+	if begin.Source != "" && filepath.IsAbs(begin.Source) {
+		from = filepath.Dir(begin.Source)
+	}
+	return resolve(c.kind, settings.Sources{
+		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.settingsOf(begin),
+		File: settings.FindFile(from),
+	})
+}
+
+// settingsOf is the environment that settings are read from: the session's, which a cell can have changed (`%env METAML_SEED=3`).
+func (c *converse) settingsOf(begin talk.FromModule) []string {
+	if begin.Environ == nil {
+		return c.Environ
+	}
+	environ := make([]string, 0, len(begin.Environ))
+	for name, value := range begin.Environ {
+		environ = append(environ, name+"="+value)
+	}
+	return environ
+}
+
+// options tells the module what it needs before the body runs.
+func (c *converse) options(resolved *settings.Resolved, model deployer.Model) error {
+	line := talk.Options{
+		Settings: resolved.Values, Parallelism: resolved.Int("parallelism"), Completions: resolved.Int("completions"),
+		HyperParameters: resolved.Text("hyper_parameters"), With: resolved.List("with"), Into: resolved.Text("into"),
+		Function: resolved.Text("function"), Detach: resolved.Bool("detach"),
+	}
+	if model.Name != "" {
+		line.Model = &talk.Model{Name: model.Name, Folder: model.Folder}
+	}
+	return c.peer.Send(line)
+}
+
+func (c *converse) submit(ctx context.Context, s *Submission) error {
+	if err := s.cut(ctx); err != nil {
+		return err
+	}
+	plan, err := s.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	if c.planOnly {
+		return c.showText("plan", s.PlanText(plan))
+	}
+	c.detach = s.Settings.Has("detach") && s.Settings.Bool("detach")
+	if err := c.showSlice(s); err != nil {
+		return err
+	}
+	if err := c.peer.Send(talk.Accepted{
+		Run: plan.Spec.Name, Kind: string(plan.Spec.Kind), Key: plan.Spec.Key, Attached: plan.Attach != nil, Into: s.Settings.Text("into"),
+		Metaml: c.Binary, Detach: c.detach, Interrupt: InterruptMeans(s.Settings),
+	}); err != nil {
+		return err
+	}
+	if _, err := c.peer.receive(ctx, talk.TypeBound); err != nil {
+		return err
+	}
+	submitted, err := s.client.Submit(ctx, plan)
+	if err != nil {
+		return c.done(nil, &watch.End{Ending: watch.SubmissionFailed, Text: Message(err)})
+	}
+	if err := c.peer.Send(talk.Submitted{Run: submitted.Spec.Name, Attached: submitted.Attached}); err != nil {
+		return err
+	}
+	return c.follow(ctx, s.client, submitted.Spec, PlanNotes(plan, submitted), InterruptMeans(s.Settings))
+}
+
+// PlanNotes are the lines over the table: that it is an older run that is shown, and what is to be said about the plan.
+func PlanNotes(plan *deployer.Plan, submitted run.Submitted) []string {
+	var notes []string
+	switch {
+	case plan.Reuse != nil:
+		notes = append(notes, fmt.Sprintf("%s ran the same code with the same settings and is shown again; data files were not compared.", plan.Reuse.Name))
+	case submitted.Attached && plan.Spec.Kind == run.Serve:
+		notes = append(notes, fmt.Sprintf("%s runs this code with these settings already (--again starts another revision)", submitted.Spec.Name))
+	case plan.Spec.Kind == run.Serve && plan.Replaces > 0:
+		notes = append(notes, fmt.Sprintf("revision %d in place of revision %d", submitted.Spec.Server.Revision, plan.Replaces))
+	case submitted.Attached:
+		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)", submitted.Spec.Name))
+		notes = append(notes, submitted.Differs...)
+	}
+	return append(notes, plan.Notes...)
+}
+
+// showText displays a text in the place of a run and ends the conversation.
+func (c *converse) showText(what, text string) error {
+	text = view.Visible(text)
+	if c.render {
+		if err := c.peer.Send(talk.Display{Bundle: map[string]string{"text/plain": text}, DisplayID: watch.DisplayID(what)}); err != nil {
+			return err
+		}
+	} else if _, err := io.WriteString(c.Err, text+"\n"); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return c.done(nil, nil)
+}
+
+// showSlice says what will run, once, before anything starts.
+func (c *converse) showSlice(s *Submission) error {
+	explain := s.Settings.Bool("explain")
+	summary, body := s.Summary(), s.body(explain)
+	if !c.render {
+		if _, err := fmt.Fprintln(c.Err, summary); err != nil || !explain {
+			return err
+		}
+		_, err := fmt.Fprintln(c.Err, body)
+		return err
+	}
+	plain := summary
+	if explain {
+		plain += "\n" + body
+	}
+	plain = view.Visible(plain)
+	fold := view.Fold(summary, body)
+	if c.lines && !c.detach {
+		// First all text, then all displays: jupyverse fails on text behind a display.
+		c.slice = map[string]string{"text/html": fold}
+		return c.peer.Send(talk.Stream{Text: plain + "\n"})
+	}
+	what := map[string]string{"text/html": fold, "text/plain": plain}
+	return c.peer.Send(talk.Slice{Bundle: what, DisplayID: watch.DisplayID("slice")})
+}
+
+func (c *converse) attach(ctx context.Context, begin talk.FromModule) error {
+	c.place = "%metaml attach: "
+	client, err := c.Client()
+	if err != nil {
+		return err
+	}
+	name, interrupt, err := AttachLine(begin.Line)
+	if err != nil {
+		return err
+	}
+	listed, err := client.Runs.Load(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := c.peer.Send(talk.Accepted{
+		Run: listed.Spec.Name, Kind: string(listed.Spec.Kind), Key: listed.Spec.Key, Attached: true, Metaml: c.Binary, Interrupt: interrupt,
+	}); err != nil {
+		return err
+	}
+	if _, err := c.peer.receive(ctx, talk.TypeBound); err != nil {
+		return err
+	}
+	if err := c.peer.Send(talk.Submitted{Run: listed.Spec.Name, Attached: true}); err != nil {
+		return err
+	}
+	return c.follow(ctx, client, watch.Revision(client, &listed), nil, interrupt)
+}
+
+// refused words an error for the other side.
+func (c *converse) refused(err error) talk.Refused {
+	line := talk.Refused{Code: "internal", Text: err.Error()}
+	var (
+		user   *usererror.Error
+		python *refusal
+	)
+	switch {
+	case errors.As(err, &python):
+		line.Code, line.Text, line.Hint, line.Traceback = string(python.user.Code), python.user.Text, python.user.Hint, python.traceback
+	case errors.As(err, &user):
+		line.Code, line.Text, line.Hint = string(user.Code), user.Text, user.Hint
+		if user.Cell > 0 {
+			line.Cell, line.Line = user.Cell, user.Line
+		}
+	default:
+		line.Hint = "This is MetaML's own fault, not yours."
+		if _, ok := errors.AsType[syscall.Errno](err); ok {
+			line.Code, line.Hint = "system", "The system said so; %metaml doctor looks at what a run needs."
+		}
+	}
+	line.Text, line.Hint = view.Visible(c.place+line.Text), view.Visible(line.Hint)
+	return line
+}
+
+// glance shows a run or a server as it is now, for whoever has it as the value of a cell. Like all that only looks, it
+// starts nothing.
+func (c *converse) glance(ctx context.Context, begin talk.FromModule) error {
+	client, err := c.Client()
+	if err != nil {
+		return err
+	}
+	listed, err := client.Runs.Load(ctx, strings.TrimSpace(begin.Line))
+	if err != nil {
+		return err
+	}
+	d, failures, err := watch.Glance(ctx, client, &listed, c.proxy())
+	if err != nil {
+		return err
+	}
+	shows := func(what string, bundle map[string]string) error {
+		return c.peer.Send(talk.Display{Bundle: bundle, DisplayID: watch.DisplayID(what)})
+	}
+	if err := shows("table", watch.Bundle(d)); err != nil {
+		return err
+	}
+	for _, f := range failures {
+		if err := shows("failure", f.Bundle()); err != nil {
+			return err
+		}
+	}
+	return c.done(listed.State, nil)
+}
+
+// follow shows a run under the cell, or on the terminal where there is one, and ends the conversation.
+func (c *converse) follow(
+	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string,
+) error {
+	requests := make(chan watch.Request)
+	done := make(chan struct{})
+	defer close(done)
+	go c.requests(requests, done) // ends with the conversation, or when the other side closes it
+	options := watch.Options{Remarks: remarks, Interrupt: interrupt, Proxy: c.proxy()}
+	end, err := watch.Until(ctx, client, spec, options, c.screen(), requests)
+	if err != nil {
+		if errors.Is(err, talk.ErrClosed) || errors.Is(err, context.Canceled) {
+			return err
+		}
+		return c.done(end.State, &watch.End{Ending: watch.Broken, Text: Message(err)})
+	}
+	return c.done(end.State, &end)
+}
+
+// requests passes on what the other side asks, until it closes the conversation or done is closed.
+func (c *converse) requests(requests chan<- watch.Request, done <-chan struct{}) {
+	defer close(requests)
+	for {
+		line, err := c.peer.nextUntil(done)
+		if err != nil {
+			return
+		}
+		what := watch.Interrupt
+		switch {
+		case line.Type == talk.TypeDetach:
+			what = watch.Detach
+		case line.Type != talk.TypeStop:
+			continue
+		case line.Now:
+			what = watch.Now
+		}
+		select {
+		case requests <- what:
+		case <-done:
+			return
+		}
+	}
+}
+
+func (c *converse) screen() watch.Screen {
+	switch {
+	case c.render && c.lines:
+		return watch.NewProgress(c.peer.Writer, c.detach, c.slice)
+	case c.render:
+		return watch.NewBundles(c.peer.Writer)
+	}
+	return watch.NewTerminal(c.Err, c.Environ)
+}
+
+// done ends the conversation. end says how the cell ends; nil, or one that is well, raises nothing.
+func (c *converse) done(state *run.State, end *watch.End) error {
+	var line talk.Done
+	if state != nil {
+		line.State = string(state.Phase)
+	}
+	if end != nil && end.Ending != watch.Well {
+		text := view.Visible(end.Text)
+		traceback := []string{string(end.Ending) + ": " + text}
+		for _, line := range end.Traceback {
+			traceback = append(traceback, view.Visible(line))
+		}
+		line.Error = &talk.Failure{Name: string(end.Ending), Value: text, Traceback: traceback}
+	}
+	return c.peer.Send(line)
+}

@@ -1,0 +1,17 @@
+package launch
+
+import (
+	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/deployer/view"
+)
+
+// InterruptMeans says what an interrupt does to a run that is shown; nothing, where nobody waits for it.
+func InterruptMeans(s *settings.Resolved) string {
+	if s.Has("detach") && s.Bool("detach") {
+		return view.Unattended
+	}
+	if s.Has("interrupt") {
+		return s.Text("interrupt")
+	}
+	return "stop"
+}

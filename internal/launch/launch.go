@@ -1,0 +1,70 @@
+// Package launch goes from a document to a run: from a cell of a live session, a saved notebook, a script or a program
+// folder. A source says which document, which entry and which settings; everything after that is the same for all:
+// slice, program, plan, submission. It takes streams, environment and folder as values, so that any program can use it.
+//
+// Read [Launcher] and submission.go first: [Launcher.Open] makes a submission of a file (file.go), [Launcher.Converse]
+// one of a cell or a decorated call (cell.go). watch, below it, shows what was submitted. The package imports the
+// converter, the deployer and internal/talk.
+package launch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+// ErrInterrupted ends what whoever asked for it has given up; nothing was started.
+var ErrInterrupted = errors.New("interrupted")
+
+// Launcher is what every launch needs of the process that it is done in.
+type Launcher struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Environ  []string // NAME=VALUE
+	Dir      string   // the current folder, absolute
+	Binary   string   // path of metaml, with which the Python module asks about runs later; "": it looks for one
+	// Client opens the target of runs.
+	Client func() (*deployer.Client, error)
+}
+
+// getenv looks a variable up.
+func (l *Launcher) getenv(name string) string {
+	for _, v := range slices.Backward(l.Environ) {
+		if v, ok := strings.CutPrefix(v, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// proxy is the path below which a browser reaches ports of this machine, where a Hub has one.
+func (l *Launcher) proxy() string { return l.getenv("JUPYTERHUB_SERVICE_PREFIX") }
+
+// resolve finds the values of the settings and refuses those that nothing here can honour. Each source asks it.
+func resolve(kind run.Kind, from settings.Sources) (*settings.Resolved, error) {
+	resolved, err := settings.Resolve(kind, from)
+	if err != nil {
+		return nil, err
+	}
+	return resolved, deployer.Supported(resolved)
+}
+
+// open opens the target and finds the model that the settings name. python answers for a living session; nil: there is
+// none.
+func (s *Submission) open(ctx context.Context, python answers) error {
+	if err := usable(s.doc); err != nil {
+		return err
+	}
+	var err error
+	if s.client, err = s.launcher.Client(); err != nil {
+		return err
+	}
+	s.model, err = resolveModel(ctx, s.client, python, s.Settings.Text("model"))
+	return err
+}
