@@ -125,7 +125,7 @@ func monitorRun(ctx context.Context, f folder.Run, resume bool, listeners, takeo
 }
 
 // supervise makes what runs the attempts, with what is wrapped around it.
-func supervise(job train.Job) (train.Supervisor, error) {
+func supervise(job engine.Job) (train.Supervisor, error) {
 	module, err := pymodule.Dir()
 	if err != nil {
 		return nil, err

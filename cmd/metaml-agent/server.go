@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaml/metaml/agent"
 	"github.com/metaml/metaml/agent/front"
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/engine/serve"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
@@ -34,7 +35,7 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 	err = serve.Run(ctx, serve.Options{
 		Folder: f, Resume: resume, Listeners: listeners,
 		Sweep: func(ctx context.Context, spec run.Spec) error { return agent.SweepServer(ctx, procs, f, spec.Name) },
-		Supervise: func(job serve.Job) (serve.Supervisor, error) {
+		Supervise: func(job engine.Job) (engine.Supervisor, error) {
 			return agent.New(agent.Options{
 				Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ,
 			})

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	common "github.com/metaml/metaml/deployer/engine"
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -25,7 +25,7 @@ type driver struct {
 	ctx    context.Context //nolint:containedctx // the life of drive, which bounds the search for a port
 	opts   Options
 	folder folder.Run
-	engine *engine
+	engine *Engine
 	inbox  chan input
 	done   chan struct{} // closed when nobody takes from inbox any more
 	group  sync.WaitGroup
@@ -38,7 +38,7 @@ type driver struct {
 
 // running is a supervisor.
 type running struct {
-	sup    Supervisor
+	sup    engine.Supervisor
 	closed chan struct{}
 }
 
@@ -80,7 +80,7 @@ func (d *driver) drive(resumed bool) error {
 		return err
 	}
 	defer watch.Close()
-	check := time.NewTicker(common.LookEvery)
+	check := time.NewTicker(engine.LookEvery)
 	defer check.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -113,7 +113,7 @@ func (d *driver) drive(resumed bool) error {
 			d.engine.scan()
 		case <-check.C:
 			if d.folder.Gone() {
-				return common.ErrDeleted
+				return engine.ErrDeleted
 			}
 			logged = false
 			if d.engine.full == nil {
@@ -217,7 +217,7 @@ func (d *driver) capFrontLog() {
 }
 
 // Supervise makes the supervisor of a revision and hands over what it says.
-func (d *driver) Supervise(n int, v *version) (Supervisor, error) {
+func (d *driver) Supervise(n int, v *version) (engine.Supervisor, error) {
 	f := d.folder.Revision(n)
 	environ, err := f.ReadEnvironment()
 	if errors.Is(err, os.ErrNotExist) {
@@ -226,7 +226,7 @@ func (d *driver) Supervise(n int, v *version) (Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	sup, err := d.opts.Supervise(Job{Spec: v.spec, Folder: f, Environ: environ})
+	sup, err := d.opts.Supervise(engine.Job{Spec: v.spec, Folder: f, Environ: environ})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -45,20 +46,20 @@ type sockets interface {
 
 // processes are what serves: fronts and the supervisors of revisions.
 type processes interface {
-	// Supervise makes what runs the workers of revision n. What it says is handed to engine.update.
-	Supervise(n int, v *version) (Supervisor, error)
-	// CloseRevision closes the supervisor of revision n, whose workers have ended; engine.closed is called after that.
+	// Supervise makes what runs the workers of revision n. What it says is handed to Engine.update.
+	Supervise(n int, v *version) (engine.Supervisor, error)
+	// CloseRevision closes the supervisor of revision n, whose workers have ended; Engine.closed is called after that.
 	CloseRevision(n int)
-	// StartFront starts a front. What it says is handed to engine.frontUpdate, with the attempt.
+	// StartFront starts a front. What it says is handed to Engine.frontUpdate, with the attempt.
 	StartFront(attempt int) (Front, error)
 	// TakenOver is called when a front has all its orders.
 	TakenOver()
 }
 
-// engine decides what happens in a server. It is a state machine without goroutines, files or clocks of its own: what
+// Engine decides what happens in a server. It is a state machine without goroutines, files or clocks of its own: what
 // happened is handed to its methods, what is to happen goes to files, sockets and processes at once, and commit writes
 // the events after that. Time passes by calls of tick. It is not safe for concurrent use.
-type engine struct {
+type Engine struct {
 	*journal
 	files     files
 	sockets   sockets
@@ -79,8 +80,8 @@ type engine struct {
 	ending  *run.Event // how the server ends, once that is decided
 }
 
-func newEngine(j *journal, f files, s sockets, p processes) *engine {
-	return &engine{
+func newEngine(j *journal, f files, s sockets, p processes) *Engine {
+	return &Engine{
 		journal: j, files: f, sockets: s, processes: p, revisions: map[int]*revision{}, noted: map[string]bool{},
 		frontPace: pace{most: maxFrontDelay},
 	}
@@ -93,7 +94,7 @@ type timer struct {
 }
 
 // after calls f later, by tick.
-func (e *engine) after(d time.Duration, f func()) {
+func (e *Engine) after(d time.Duration, f func()) {
 	at := e.now().Add(d)
 	i, _ := slices.BinarySearchFunc(e.timers, at, func(t timer, at time.Time) int {
 		if t.at.After(at) {
@@ -105,7 +106,7 @@ func (e *engine) after(d time.Duration, f func()) {
 }
 
 // when calls f later, or now.
-func (e *engine) when(d time.Duration, f func()) {
+func (e *Engine) when(d time.Duration, f func()) {
 	if d == 0 {
 		f()
 		return
@@ -114,7 +115,7 @@ func (e *engine) when(d time.Duration, f func()) {
 }
 
 // next is when tick has something to do; ok is false if time alone changes nothing.
-func (e *engine) next() (at time.Time, ok bool) {
+func (e *Engine) next() (at time.Time, ok bool) {
 	if len(e.timers) == 0 {
 		return time.Time{}, false
 	}
@@ -122,7 +123,7 @@ func (e *engine) next() (at time.Time, ok bool) {
 }
 
 // tick does what is due.
-func (e *engine) tick() {
+func (e *Engine) tick() {
 	for now := e.now(); len(e.timers) > 0 && !e.timers[0].at.After(now); {
 		call := e.timers[0].call
 		e.timers = slices.Delete(e.timers, 0, 1)
@@ -131,7 +132,7 @@ func (e *engine) tick() {
 }
 
 // listeners are the sockets that we hold.
-func (e *engine) listeners() []*listener {
+func (e *Engine) listeners() []*listener {
 	var all []*listener
 	if e.listener != nil {
 		all = append(all, e.listener)
@@ -147,7 +148,7 @@ func (e *engine) listeners() []*listener {
 // open takes over from the monitors before. The revision that answered last is started again, and gets the requests at
 // once; beside it one that has not failed and is newer. resumed says that the server had ended; inherited are the
 // sockets of a front whose monitor died.
-func (e *engine) open(resumed bool, inherited []*listener) {
+func (e *Engine) open(resumed bool, inherited []*listener) {
 	s := e.state.Server
 	if e.state.N == 0 {
 		e.emit(run.Event{Type: run.EventSubmitted})
@@ -204,7 +205,7 @@ func (e *engine) open(resumed bool, inherited []*listener) {
 }
 
 // listen makes or takes over the socket of the revision that is first to answer. answered says that it has before.
-func (e *engine) listen(v *version, answered bool, inherited []*listener) error {
+func (e *Engine) listen(v *version, answered bool, inherited []*listener) error {
 	port := e.state.Server.Port()
 	for _, l := range inherited {
 		if e.listener == nil && (l.port() == port || port == 0 && l.matches(v)) {
@@ -225,7 +226,7 @@ func (e *engine) listen(v *version, answered bool, inherited []*listener) error 
 }
 
 // latest is the newest revision after n; 0 is none. What was submitted between is given up.
-func (e *engine) latest(all []int, n int) int {
+func (e *Engine) latest(all []int, n int) int {
 	after, _ := slices.BinarySearch(all, n+1)
 	all = all[after:]
 	if len(all) == 0 {
@@ -254,7 +255,7 @@ func failedRevision(s *run.Server) int {
 }
 
 // scan takes in revisions that were submitted.
-func (e *engine) scan() {
+func (e *Engine) scan() {
 	if e.ending != nil {
 		return
 	}
@@ -278,7 +279,7 @@ func (e *engine) scan() {
 }
 
 // stopRequest takes in a request to stop the server, or the start of a revision.
-func (e *engine) stopRequest(s folder.Stop) {
+func (e *Engine) stopRequest(s folder.Stop) {
 	switch {
 	case s.Revision > 0:
 		e.giveUp(s.Revision)
@@ -288,7 +289,7 @@ func (e *engine) stopRequest(s folder.Stop) {
 }
 
 // giveUp ends the start of a revision that is not wanted any more.
-func (e *engine) giveUp(n int) {
+func (e *Engine) giveUp(n int) {
 	e.scan()
 	const text = "it was given up before it was ready"
 	switch r := e.starting; {
@@ -302,7 +303,7 @@ func (e *engine) giveUp(n int) {
 }
 
 // stop ends the server: nothing new is taken, what is there is answered.
-func (e *engine) stop(now bool) {
+func (e *Engine) stop(now bool) {
 	if !e.state.StopAsked {
 		e.emit(run.Event{Type: run.EventStopAsked})
 	}
@@ -314,7 +315,7 @@ func (e *engine) stop(now bool) {
 }
 
 // finish begins the end of the server.
-func (e *engine) finish(state run.Phase, reason run.Reason, text string) {
+func (e *Engine) finish(state run.Phase, reason run.Reason, text string) {
 	if e.ending != nil {
 		return
 	}
@@ -344,7 +345,7 @@ func (e *engine) finish(state run.Phase, reason run.Reason, text string) {
 }
 
 // endAll ends front and workers.
-func (e *engine) endAll() {
+func (e *Engine) endAll() {
 	if e.front != nil && e.stopNow {
 		e.front.Kill()
 	}
@@ -354,7 +355,7 @@ func (e *engine) endAll() {
 }
 
 // over reports whether nothing is left of a server that was to end, and says so.
-func (e *engine) over() bool {
+func (e *Engine) over() bool {
 	if e.ending == nil || len(e.revisions) > 0 || e.front != nil {
 		return false
 	}
@@ -368,7 +369,7 @@ func (e *engine) over() bool {
 }
 
 // noteOnce notes something, once for each revision.
-func (e *engine) noteOnce(n run.Event) {
+func (e *Engine) noteOnce(n run.Event) {
 	n.Type = run.EventNote
 	key := fmt.Sprintf("%s of revision %d", n.Code, n.Revision)
 	if !e.noted[key] {

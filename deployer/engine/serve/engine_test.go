@@ -14,7 +14,7 @@ import (
 // bench is an engine in a world in which only that happens what a test says.
 type bench struct {
 	*world
-	*engine
+	*Engine
 	t *testing.T
 }
 
@@ -53,8 +53,8 @@ func (b *bench) take(resumed, inherit bool) {
 		b.t.Fatal(err)
 	}
 	j.log, j.sync, j.reserve = log, func() {}, b.world
-	b.engine = newEngine(j, b.world, b.world, b.world)
-	b.world.engine = b.engine
+	b.Engine = newEngine(j, b.world, b.world, b.world)
+	b.engine = b.Engine
 	var inherited []*listener
 	if inherit {
 		inherited = slices.Clone(b.world.open)

@@ -20,14 +20,14 @@ type front struct {
 
 // order has the front do something, if there is one. Where that fails the front has ended, and the next gets all
 // orders.
-func (e *engine) order(f func(Front) error) {
+func (e *Engine) order(f func(Front) error) {
 	if e.front != nil {
 		_ = f(e.front.Front)
 	}
 }
 
 // startFront starts a front and tells it all that it must know.
-func (e *engine) startFront() {
+func (e *Engine) startFront() {
 	if e.ending != nil || e.front != nil {
 		return
 	}
@@ -73,7 +73,7 @@ func (e *engine) startFront() {
 }
 
 // frontUpdate takes in what a front says.
-func (e *engine) frontUpdate(attempt int, u run.FrontUpdate) {
+func (e *Engine) frontUpdate(attempt int, u run.FrontUpdate) {
 	f := e.front
 	if f == nil || f.attempt != attempt {
 		return
@@ -106,7 +106,7 @@ func (e *engine) frontUpdate(attempt int, u run.FrontUpdate) {
 }
 
 // frontEnded starts another. Workers stay as they are, and connections wait in the listening socket.
-func (e *engine) frontEnded(f *front, end run.FrontEnd) {
+func (e *Engine) frontEnded(f *front, end run.FrontEnd) {
 	e.front = nil
 	text := end.Text
 	ev := run.Event{Type: run.EventFrontEnded, Attempt: f.attempt, Reason: run.ReasonExit, Exit: &end.Exit}
@@ -145,7 +145,7 @@ func (e *engine) frontEnded(f *front, end run.FrontEnd) {
 }
 
 // frontAgain starts a front in place of one that has ended.
-func (e *engine) frontAgain(f *front, text string) {
+func (e *Engine) frontAgain(f *front, text string) {
 	delay := e.frontPace.next(e.now().Sub(f.begun))
 	if e.frontPace.quick >= noteAfter {
 		e.noteOnce(run.Event{

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	common "github.com/metaml/metaml/deployer/engine"
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -74,7 +74,7 @@ func (j *journal) settle() time.Duration {
 
 // emit notes an event for the next commit and folds it into the state.
 func (j *journal) emit(e run.Event) {
-	e.V, e.Source, e.Run, e.Time = 1, common.Source, j.spec.Name, j.now().UTC()
+	e.V, e.Source, e.Run, e.Time = 1, engine.Source, j.spec.Name, j.now().UTC()
 	j.state.Apply(e) // without a Seq, which only the log gives
 	j.count(e)
 	switch e.Type {

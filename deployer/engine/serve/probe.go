@@ -14,7 +14,7 @@ import (
 const lostWait = 250 * time.Millisecond
 
 // probed takes in the answer to a test.
-func (e *engine) probed(r *revision, p run.Probed) {
+func (e *Engine) probed(r *revision, p run.Probed) {
 	r.tried = p.Example
 	switch r.state {
 	case probing:
@@ -26,7 +26,7 @@ func (e *engine) probed(r *revision, p run.Probed) {
 }
 
 // judge decides whether the answer to the test lets a revision be the one that answers.
-func (e *engine) judge(r *revision, p run.Probed) {
+func (e *Engine) judge(r *revision, p run.Probed) {
 	switch {
 	case p.Skipped:
 		r.example = p.Example
@@ -76,7 +76,7 @@ func (e *engine) judge(r *revision, p run.Probed) {
 
 // lost fails a revision of which a worker ended. During a test it waits for what that was made with: the front says it
 // at about the same time.
-func (e *engine) lost(r *revision, fails func()) {
+func (e *Engine) lost(r *revision, fails func()) {
 	switch {
 	case r.state == losing: // another worker of it: the first is the cause
 	case r.state != probing || r.tried != "":
@@ -115,7 +115,7 @@ func (r *revision) hint() string {
 
 // logged finds why the function failed, in the log of whichever worker has the id that is in the answer
 // (docs/reference/serving.md).
-func (e *engine) logged(r *revision, body string) finding {
+func (e *Engine) logged(r *revision, body string) finding {
 	var answer struct{ ID string }
 	if json.Unmarshal([]byte(body), &answer) != nil || answer.ID == "" {
 		return finding{}
@@ -131,7 +131,7 @@ func (e *engine) logged(r *revision, body string) finding {
 }
 
 // lastLines are the last lines of a worker's log, to be added to a sentence.
-func (e *engine) lastLines(w run.WorkerID) string {
+func (e *Engine) lastLines(w run.WorkerID) string {
 	if lines := e.files.Tail(w, 20, 8<<10); lines != "" {
 		return "\n" + lines
 	}

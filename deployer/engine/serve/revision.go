@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -50,7 +51,7 @@ type version struct {
 type revision struct {
 	*version
 	n       int
-	sup     Supervisor
+	sup     engine.Supervisor
 	state   state
 	begun   time.Time
 	workers []*worker
@@ -67,7 +68,7 @@ type revision struct {
 }
 
 // revive starts the revision again that answered before us. It gets the requests at once: they wait for its workers.
-func (e *engine) revive(n int, announce bool) {
+func (e *Engine) revive(n int, announce bool) {
 	r, err := e.load(n)
 	if err != nil {
 		e.emit(run.Event{Type: run.EventServerFailed, Revision: n, Reason: run.ReasonFolder, Text: err.Error()})
@@ -87,7 +88,7 @@ func (e *engine) revive(n int, announce bool) {
 }
 
 // begin starts a revision beside the one that answers.
-func (e *engine) begin(n int) {
+func (e *Engine) begin(n int) {
 	e.emit(run.Event{Type: run.EventServerStarting, Revision: n})
 	r, err := e.load(n)
 	if err != nil {
@@ -120,7 +121,7 @@ func (e *engine) begin(n int) {
 }
 
 // load makes a revision of its folder. It has no processes yet.
-func (e *engine) load(n int) (*revision, error) {
+func (e *Engine) load(n int) (*revision, error) {
 	v, err := e.files.Version(n)
 	if err != nil {
 		return nil, fmt.Errorf("revision %d: %w", n, err)
@@ -139,7 +140,7 @@ func (e *engine) load(n int) (*revision, error) {
 }
 
 // introduce tells the front of a revision.
-func (e *engine) introduce(r *revision) {
+func (e *Engine) introduce(r *revision) {
 	known := run.FrontRevision{
 		Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: r.spec.RequestTimeout(),
 		Workers: len(r.workers), Hosts: r.names, Addresses: r.addresses, Origins: r.spec.Server.Origins,
@@ -148,7 +149,7 @@ func (e *engine) introduce(r *revision) {
 }
 
 // update takes in what the supervisor of revision n says.
-func (e *engine) update(n int, u run.Update) {
+func (e *Engine) update(n int, u run.Update) {
 	r := e.revisions[n]
 	if r == nil {
 		return
@@ -169,7 +170,7 @@ func (e *engine) update(n int, u run.Update) {
 }
 
 // loaded takes in that the top level was executed. There is an event of it before the revision is ready, once.
-func (e *engine) loaded(r *revision, l run.Loaded) {
+func (e *Engine) loaded(r *revision, l run.Loaded) {
 	r.broken = nil
 	switch r.state {
 	case loading:
@@ -183,7 +184,7 @@ func (e *engine) loaded(r *revision, l run.Loaded) {
 }
 
 // loadFailed takes in that the top level raises. The supervisor's attempts wait to be ended.
-func (e *engine) loadFailed(r *revision, err *run.Error) {
+func (e *Engine) loadFailed(r *revision, err *run.Error) {
 	if !r.state.tested() {
 		e.fail(r, run.ReasonProgram, err, "", "")
 		return
@@ -197,7 +198,7 @@ func (e *engine) loadFailed(r *revision, err *run.Error) {
 }
 
 // connected takes in that a worker can be called. When all can, the revision is tested.
-func (e *engine) connected(r *revision, w *worker) {
+func (e *Engine) connected(r *revision, w *worker) {
 	if !w.ready && w.announced {
 		e.emit(w.event(run.EventWorkerReady, r))
 	}
@@ -223,7 +224,7 @@ func (e *engine) connected(r *revision, w *worker) {
 }
 
 // ready says that a revision answers.
-func (e *engine) ready(r *revision) {
+func (e *Engine) ready(r *revision) {
 	e.emit(run.Event{
 		Type: run.EventServerReady, Revision: r.n, Address: e.listener.url(r.spec.Server.Path),
 		Seconds: e.now().Sub(r.begun).Seconds(), Answer: r.answer, Example: r.example,
@@ -231,7 +232,7 @@ func (e *engine) ready(r *revision) {
 }
 
 // switchTo has new requests go to a revision that has passed its test.
-func (e *engine) switchTo(r *revision) {
+func (e *Engine) switchTo(r *revision) {
 	if r.listener == nil && !e.listener.matches(r.version) {
 		e.order(func(f Front) error { return f.Unlisten(e.listener.address) })
 		e.sockets.CloseListener(e.listener)
@@ -252,7 +253,7 @@ func (e *engine) switchTo(r *revision) {
 }
 
 // listenAgain listens where the server did, after that socket was given up for one that cannot be had.
-func (e *engine) listenAgain() {
+func (e *Engine) listenAgain() {
 	before := &version{host: e.listener.host(), spec: run.Spec{Server: &run.ServerSpec{Port: e.listener.port()}}}
 	l, err := e.sockets.Listen(before, e.listener.port())
 	if err != nil {
@@ -265,7 +266,7 @@ func (e *engine) listenAgain() {
 }
 
 // switched takes in that requests go to the revision. The one before it answers what it has.
-func (e *engine) switched(r *revision) {
+func (e *Engine) switched(r *revision) {
 	old := e.answering
 	e.answering, e.starting, r.state = r, nil, answering
 	if r.listener != nil {
@@ -288,7 +289,7 @@ func (e *engine) switched(r *revision) {
 }
 
 // retire ends a revision that was replaced.
-func (e *engine) retire(r *revision) {
+func (e *Engine) retire(r *revision) {
 	e.order(func(f Front) error { return f.Retire(r.n) })
 	e.end(r, false)
 	e.files.RemoveEnvironment(r.n) // this revision is never started again
@@ -296,7 +297,7 @@ func (e *engine) retire(r *revision) {
 
 // fail gives a revision up: it never gets ready, or had answered and cannot be started again. The one before it goes
 // on.
-func (e *engine) fail(r *revision, reason run.Reason, err *run.Error, text, hint string) {
+func (e *Engine) fail(r *revision, reason run.Reason, err *run.Error, text, hint string) {
 	e.emit(run.Event{Type: run.EventServerFailed, Revision: r.n, Reason: reason, Error: err, Text: text, Hint: hint})
 	e.forget(r)
 	state := run.Failed
@@ -314,13 +315,13 @@ func (e *engine) fail(r *revision, reason run.Reason, err *run.Error, text, hint
 }
 
 // failPort gives a revision up that cannot listen.
-func (e *engine) failPort(r *revision, err error) {
+func (e *Engine) failPort(r *revision, err error) {
 	refused := folder.PortError(err, r.host, r.spec.Server.Port)
 	e.fail(r, run.ReasonPort, nil, refused.Text, refused.Hint)
 }
 
 // forget ends a revision that gets no requests.
-func (e *engine) forget(r *revision) {
+func (e *Engine) forget(r *revision) {
 	if e.starting == r {
 		e.starting = nil
 	}
@@ -336,7 +337,7 @@ func (e *engine) forget(r *revision) {
 }
 
 // orEnd ends the server if no revision is left that answers or may come to.
-func (e *engine) orEnd(state run.Phase, reason run.Reason, text string) {
+func (e *Engine) orEnd(state run.Phase, reason run.Reason, text string) {
 	if e.answering == nil && e.starting == nil {
 		e.scan()
 	}
@@ -346,7 +347,7 @@ func (e *engine) orEnd(state run.Phase, reason run.Reason, text string) {
 }
 
 // end ends the processes of a revision: after some time to end by themselves, or at once.
-func (e *engine) end(r *revision, kill bool) {
+func (e *Engine) end(r *revision, kill bool) {
 	if r.state == closing || r.state == ending && !kill {
 		return
 	}
@@ -366,7 +367,7 @@ func (e *engine) end(r *revision, kill bool) {
 }
 
 // closeIfEmpty closes the supervisor of a revision whose workers have ended.
-func (e *engine) closeIfEmpty(r *revision) {
+func (e *Engine) closeIfEmpty(r *revision) {
 	for _, w := range r.workers {
 		if w.alive() {
 			return
@@ -377,4 +378,4 @@ func (e *engine) closeIfEmpty(r *revision) {
 }
 
 // closed takes in that nothing is left of a revision.
-func (e *engine) closed(n int) { delete(e.revisions, n) }
+func (e *Engine) closed(n int) { delete(e.revisions, n) }

@@ -16,7 +16,7 @@ import (
 	"os"
 	"time"
 
-	common "github.com/metaml/metaml/deployer/engine"
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -29,31 +29,11 @@ type Options struct {
 	// Sweep kills what monitors before this one left behind, and returns when nothing is left of it.
 	Sweep func(context.Context, run.Spec) error
 	// Supervise makes what runs the workers of a revision. It starts nothing before the first Start.
-	Supervise func(Job) (Supervisor, error)
+	Supervise func(engine.Job) (engine.Supervisor, error)
 	// StartFront starts a front. What it tells goes to tell, until [run.FrontUpdate] Ended.
 	StartFront func(tell func(run.FrontUpdate)) (Front, error)
 	// TakenOver is called once, when the first front has all its orders.
 	TakenOver func()
-}
-
-// Job is what a Supervisor must know about a revision.
-type Job struct {
-	Spec    run.Spec
-	Folder  folder.Run // of the revision
-	Environ []string   // of its submission
-}
-
-// Supervisor runs the workers of one revision: a worker is a trial that stays, and says Ready when it listens. Its
-// methods return at once, but for Close; what comes of them arrives on Updates.
-type Supervisor interface {
-	// Start begins an attempt of a worker. It is answered by Started, Ready and Ended, or by Ended alone.
-	Start(run.Attempt)
-	// Signal asks a running attempt to end, or kills it. For an attempt that is not there it does nothing.
-	Signal(id run.AttemptID, kill bool)
-	// Updates is what happened, in order for each attempt.
-	Updates() <-chan run.Update
-	// Close kills what still runs and returns when nothing is left of it.
-	Close()
 }
 
 // Front is the process that takes requests. Where a method fails the process is as good as gone, which it tells too.
@@ -75,7 +55,7 @@ type Front interface {
 // [folder.ErrLocked] at once if a monitor is there.
 func Run(ctx context.Context, o Options) error {
 	var j *journal
-	taken, err := common.Take(ctx, common.Options{
+	taken, err := engine.Take(ctx, engine.Options{
 		Folder: o.Folder, Resume: o.Resume,
 		Wait: len(o.Listeners) > 0, // a monitor that is killed hangs up on its front before it gives its locks away
 		Fold: func(spec run.Spec) (func(run.Event), *run.State) {

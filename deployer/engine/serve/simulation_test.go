@@ -142,7 +142,7 @@ func (w *world) live(resume, rebooted, last bool) (over bool, err error) {
 }
 
 // commit writes, and compares what answers with what did. over says that the server has ended.
-func (w *world) commit(e *engine) (over bool, err error) {
+func (w *world) commit(e *Engine) (over bool, err error) {
 	_ = e.commit() // what has no room waits
 	if e.over() {
 		w.disk.Full = false
@@ -198,7 +198,7 @@ func (w *world) answers() int {
 }
 
 // step lets one thing happen.
-func (w *world) step(e *engine) {
+func (w *world) step(e *Engine) {
 	switch n := w.rng.IntN(100); {
 	case n < 35:
 		w.deliver(e)
@@ -238,7 +238,7 @@ func (w *world) step(e *engine) {
 	}
 }
 
-func (w *world) ask(e *engine, s folder.Stop) {
+func (w *world) ask(e *Engine, s folder.Stop) {
 	w.stops = append(w.stops, s)
 	if s.Revision == 0 {
 		w.stopped = true
@@ -321,7 +321,7 @@ func (w *world) kill() {
 
 // rest lets a server come to rest to which nothing happens any more, compares it with what it must have become, and
 // ends it.
-func (w *world) rest(e *engine) (over bool, err error) {
+func (w *world) rest(e *Engine) (over bool, err error) {
 	w.calm, w.disk.Full, w.taken = true, false, false
 	for range w.rng.IntN(4) {
 		w.submit(good)
@@ -350,7 +350,7 @@ func (w *world) rest(e *engine) (over bool, err error) {
 }
 
 // settle goes on until nothing happens for some minutes.
-func (w *world) settle(e *engine) (over bool, err error) {
+func (w *world) settle(e *Engine) (over bool, err error) {
 	quiet := w.clock
 	for steps := 0; w.clock.Sub(quiet) < 5*time.Minute; steps++ {
 		if steps > 20_000 {
@@ -374,7 +374,7 @@ func (w *world) settle(e *engine) (over bool, err error) {
 }
 
 // compare compares a server that is at rest with what it must have become.
-func (w *world) compare(e *engine) error {
+func (w *world) compare(e *Engine) error {
 	if w.stopped {
 		return errors.New("the server does not end, which was asked for")
 	}

@@ -54,7 +54,7 @@ const (
 )
 
 // worker finds the attempt of a worker, if it is the one of now.
-func (e *engine) worker(id run.WorkerID) (*revision, *worker) {
+func (e *Engine) worker(id run.WorkerID) (*revision, *worker) {
 	r := e.revisions[id.Revision]
 	if r == nil || id.Index < 0 || id.Index >= len(r.workers) || r.workers[id.Index].attempt != id.Attempt {
 		return nil, nil
@@ -63,7 +63,7 @@ func (e *engine) worker(id run.WorkerID) (*revision, *worker) {
 }
 
 // dial tells the front of a worker that listens.
-func (e *engine) dial(r *revision, w *worker) {
+func (e *Engine) dial(r *revision, w *worker) {
 	if w.state >= workerListening {
 		e.order(func(f Front) error {
 			return f.Worker(run.FrontWorker{WorkerID: w.of(r), PID: w.pid, Socket: w.socket})
@@ -71,13 +71,13 @@ func (e *engine) dial(r *revision, w *worker) {
 	}
 }
 
-func (e *engine) startWorkers(r *revision) {
+func (e *Engine) startWorkers(r *revision) {
 	for _, w := range r.workers {
 		e.startWorker(r, w)
 	}
 }
 
-func (e *engine) startWorker(r *revision, w *worker) {
+func (e *Engine) startWorker(r *revision, w *worker) {
 	if r.state.over() || w.alive() {
 		return
 	}
@@ -89,7 +89,7 @@ func (e *engine) startWorker(r *revision, w *worker) {
 }
 
 // workerUpdate takes in what the supervisor says of a worker that is alive.
-func (e *engine) workerUpdate(r *revision, w *worker, u run.Update) {
+func (e *Engine) workerUpdate(r *revision, w *worker, u run.Update) {
 	switch {
 	case u.Started != nil:
 		w.state, w.pid, r.broken = max(w.state, workerRunning), u.Started.PID, nil
@@ -116,7 +116,7 @@ func (e *engine) workerUpdate(r *revision, w *worker, u run.Update) {
 }
 
 // workerEnded starts a worker again, unless it is the revision's own fault that it never gets ready.
-func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
+func (e *Engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 	if r.state == ending {
 		e.closeIfEmpty(r)
 		return
@@ -185,7 +185,7 @@ func (e *engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 }
 
 // failLost fails a revision because a worker ended before it was ready.
-func (e *engine) failLost(r *revision, w *worker, end *run.AttemptEnd, reason run.Reason, text string) {
+func (e *Engine) failLost(r *revision, w *worker, end *run.AttemptEnd, reason run.Reason, text string) {
 	what, hint := fmt.Sprintf("worker %d ended before the revision was ready", w.index), ""
 	if r.tried != "" {
 		what, hint = fmt.Sprintf("worker %d ended while it answered %s", w.index, r.input(r.tried)), r.hint()

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/engine/crash"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
@@ -60,7 +61,7 @@ type world struct {
 	taken     bool        // another program has port 7001, and port 7000 of another address
 	coming    []message   // for the engine, in order for each sender
 
-	engine  *engine
+	engine  *Engine
 	good    int  // the revision that answered at the last commit
 	fault   bool // something died since
 	stopped bool // a stop was asked for
@@ -70,7 +71,7 @@ type world struct {
 // message is one thing that the engine has not been told yet.
 type message struct {
 	from string
-	tell func(*engine)
+	tell func(*Engine)
 }
 
 func (w *world) fail(format string, args ...any) {
@@ -79,12 +80,12 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
-func (w *world) send(from string, tell func(*engine)) {
+func (w *world) send(from string, tell func(*Engine)) {
 	w.coming = append(w.coming, message{from, tell})
 }
 
 // deliver hands one message over. The order of messages of different senders is anybody's.
-func (w *world) deliver(e *engine) bool {
+func (w *world) deliver(e *Engine) bool {
 	if len(w.coming) == 0 {
 		return false
 	}
@@ -186,7 +187,7 @@ func (w *world) CloseListener(l *listener) {
 	}
 }
 
-func (w *world) Supervise(n int, v *version) (Supervisor, error) {
+func (w *world) Supervise(n int, v *version) (engine.Supervisor, error) {
 	w.disk.Cut()
 	if w.sups[n] != nil {
 		w.fail("revision %d has two supervisors", n)
@@ -210,7 +211,7 @@ func (w *world) CloseRevision(n int) {
 			w.fail("the supervisor of revision %d was closed while a worker runs", n)
 		}
 	}
-	w.send(s.name(), func(e *engine) {
+	w.send(s.name(), func(e *Engine) {
 		delete(w.sups, n)
 		e.closed(n)
 	})
@@ -258,7 +259,7 @@ type simWorker struct {
 func (s *simSupervisor) name() string { return fmt.Sprint("revision ", s.n) }
 
 func (s *simSupervisor) send(u run.Update) {
-	s.w.send(s.name(), func(e *engine) { e.update(s.n, u) })
+	s.w.send(s.name(), func(e *Engine) { e.update(s.n, u) })
 }
 
 func (s *simSupervisor) Start(a run.Attempt) {
@@ -301,7 +302,7 @@ func (s *simSupervisor) end(p *simWorker, end run.AttemptEnd) {
 		delete(s.w.front.connected, run.WorkerID{Revision: s.n, Index: p.id.Trial, Attempt: p.id.Number})
 	}
 	s.dead = append(s.dead, p)
-	s.w.send(s.name(), func(e *engine) {
+	s.w.send(s.name(), func(e *Engine) {
 		s.dead = slices.DeleteFunc(s.dead, func(dead *simWorker) bool { return dead == p })
 		s.w.fault = s.w.fault || !p.signaled
 		e.update(s.n, run.Update{ID: p.id, Ended: &end})
@@ -367,7 +368,7 @@ func (f *simFront) order(o func()) error {
 
 func (f *simFront) say(u run.FrontUpdate) {
 	attempt := f.attempt
-	f.w.send(fmt.Sprint("front ", attempt), func(e *engine) { e.frontUpdate(attempt, u) })
+	f.w.send(fmt.Sprint("front ", attempt), func(e *Engine) { e.frontUpdate(attempt, u) })
 }
 
 func (f *simFront) PID() int { return f.pid }

@@ -18,7 +18,7 @@ type Options struct {
 	Folder folder.Run
 	Resume bool // go on with the unfinished trials of a run that has ended, or whose machine was restarted
 	// Supervise makes what runs the attempts. It may start nothing before the first Start, or Sweep.
-	Supervise func(Job) (Supervisor, error)
+	Supervise func(engine.Job) (Supervisor, error)
 	// Notify is called when the run has ended, if its Spec asks for that. What went wrong is a note.
 	Notify func(context.Context, *run.Spec, *run.State) *run.Note
 }
@@ -56,7 +56,7 @@ func own(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	sup, err := o.Supervise(Job{Spec: taken.Spec, Folder: o.Folder, Table: table})
+	sup, err := o.Supervise(engine.Job{Spec: taken.Spec, Folder: o.Folder, Table: table})
 	if err != nil {
 		return nil, nil, err
 	}

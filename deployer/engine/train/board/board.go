@@ -19,12 +19,13 @@ import (
 
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/engine/train"
 	"github.com/metaml/metaml/deployer/run"
 )
 
 // Wrap gives sup as it is if the run asked for no TensorBoard.
-func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
+func Wrap(sup train.Supervisor, job engine.Job) train.Supervisor {
 	if !job.Spec.TensorBoard {
 		return sup
 	}
@@ -36,7 +37,7 @@ func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
 
 type supervisor struct {
 	*train.Relay
-	job  train.Job
+	job  engine.Job
 	once sync.Once
 	wait sync.WaitGroup  // for the TensorBoard
 	life context.Context //nolint:containedctx // the life of the TensorBoard, which Close ends first

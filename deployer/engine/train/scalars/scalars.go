@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/engine/train"
 	"github.com/metaml/metaml/deployer/engine/train/tfevents"
 	"github.com/metaml/metaml/deployer/folder"
@@ -29,7 +30,7 @@ const (
 // Wrap gives a Supervisor that adds TensorBoard's scalars to the reports of sup. A metric that the trial reports itself
 // is left alone. Event files are found under the trial's output folder and, by the process id in their names, in its
 // working directory.
-func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
+func Wrap(sup train.Supervisor, job engine.Job) train.Supervisor {
 	s := &supervisor{Relay: train.NewRelay(sup), job: job, watched: map[run.AttemptID]*attempt{}}
 	go s.Run(train.Watch{Update: s.note, Every: interval, Look: s.look})
 	return s
@@ -37,7 +38,7 @@ func Wrap(sup train.Supervisor, job train.Job) train.Supervisor {
 
 type supervisor struct {
 	*train.Relay
-	job train.Job
+	job engine.Job
 
 	// The following belong to the relay.
 	watched map[run.AttemptID]*attempt
