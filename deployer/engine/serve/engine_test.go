@@ -159,6 +159,80 @@ func TestARevisionThatNeverGetsReadyLeavesTheOneBeforeItAlone(t *testing.T) {
 	}
 }
 
+func TestATestThatTheFunctionFails(t *testing.T) {
+	t.Parallel()
+	const (
+		valueError = "metaml: abc serve raised ValueError: too short\nTraceback"
+		nameError  = "metaml: abc serve raised NameError: name 'np' is not defined\nTraceback"
+	)
+	for _, test := range []struct {
+		name    string
+		log     string
+		given   bool // the example, by whoever submitted it
+		answers bool // another revision
+		want    string
+	}{
+		{"the made example may be the cause, and nothing answers yet", valueError, false, false, "server.ready"},
+		{"no input can mend it", nameError, false, false, "server.failed"},
+		{"a revision answers that would be replaced", valueError, false, true, "server.failed"},
+		{"the example was given", valueError, true, false, "server.failed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			if test.answers {
+				b.add(good, 1, "127.0.0.1", 0)
+				b.take(false, false)
+				b.run()
+			}
+			b.log = test.log
+			b.add(wrong, 1, "127.0.0.1", 0)
+			n := len(b.world.revisions)
+			if !test.given {
+				b.world.revisions[n-1].spec.Server.Example = ""
+			}
+			if test.answers {
+				b.scan()
+			} else {
+				b.take(false, false)
+			}
+			b.run()
+			outcome := fmt.Sprint(test.want, " ", n)
+			if test.want == "server.failed" {
+				outcome += " test"
+			}
+			if got := b.events(servers...); !strings.HasSuffix(got, outcome) {
+				t.Errorf("%s, want %s at last", got, outcome)
+			}
+			if noted := b.events(run.EventNote) != ""; noted != (test.want == "server.ready") {
+				t.Errorf("noted: %v", noted)
+			}
+		})
+	}
+}
+
+func TestARevisionWhoseFolderCannotBeReadFails(t *testing.T) {
+	t.Parallel()
+	b := openBench(t, 1, good)
+	b.run()
+	b.add(good, 1, "127.0.0.1", 0)
+	b.world.revisions[1].damaged = true
+	b.scan()
+	b.run()
+	b.expect(b.events(servers...), "server.starting 1, server.ready 1, server.starting 2, server.failed 2 folder")
+	if b.answers() != 1 {
+		t.Errorf("revision %d answers", b.answers())
+	}
+	// The next monitor cannot start the one that answered either.
+	clear(b.sups)
+	b.coming, b.world.front, b.world.open = nil, nil, nil
+	b.world.revisions[0].damaged = true
+	b.take(false, false)
+	if !b.over() || b.ending.Reason != run.ReasonFolder {
+		t.Errorf("it ends with %+v", b.ending)
+	}
+}
+
 func TestAFirstRevisionThatNeverGetsReadyEndsTheServer(t *testing.T) {
 	t.Parallel()
 	b := openBench(t, 1, raises)

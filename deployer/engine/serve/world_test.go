@@ -40,6 +40,7 @@ type submitted struct {
 	latest  []int
 	tested  bool // a front has called it, with whatever result
 	passed  bool // and it answered
+	damaged bool // its folder cannot be read
 	revoked bool // its start was given up, or a newer one was submitted
 }
 
@@ -62,10 +63,11 @@ type world struct {
 	coming    []message   // for the engine, in order for each sender
 
 	engine  *Engine
-	good    int  // the revision that answered at the last commit
-	fault   bool // something died since
-	stopped bool // a stop was asked for
-	calm    bool // nothing dies any more
+	good    int    // the revision that answered at the last commit
+	fault   bool   // something died since
+	stopped bool   // a stop was asked for
+	calm    bool   // nothing dies any more
+	log     string // of each worker
 }
 
 // message is one thing that the engine has not been told yet.
@@ -131,7 +133,7 @@ func (w *world) Revisions() []int {
 }
 
 func (w *world) Version(n int) (*version, error) {
-	if n > len(w.revisions) {
+	if n > len(w.revisions) || w.revisions[n-1].damaged {
 		return nil, os.ErrNotExist
 	}
 	v := w.revisions[n-1].version
@@ -139,7 +141,7 @@ func (w *world) Version(n int) (*version, error) {
 	return &v, nil
 }
 
-func (w *world) Tail(run.WorkerID, int, int64) string { return "" }
+func (w *world) Tail(run.WorkerID, int, int64) string { return w.log }
 func (w *world) AppendLog(run.WorkerID, string)       {}
 func (w *world) RemoveAttempt(run.WorkerID)           {}
 func (w *world) RemoveEnvironment(int)                {}
@@ -527,7 +529,7 @@ func (f *simFront) probe(n int) {
 		s.end(at, run.AttemptEnd{Signal: 11})
 		p.Status, p.Error = 502, "the worker was lost"
 	case r.fate == wrong:
-		p.Status, p.Error = 500, "ValueError"
+		p.Status, p.Error, p.Body = 500, "ValueError", `{"id": "abc"}`
 	default:
 		r.passed = true
 		p.Status = 200
