@@ -24,12 +24,17 @@ type fileOptions struct {
 }
 
 func fileFlags(c *cobra.Command, o *fileOptions) {
-	c.Flags().IntVar(&o.cell, "cell", 0, "number of the %%train or %%serve cell, [N] or its place among the code cells where they have none; without it the last %%train cell, else the last %%serve cell")
-	c.Flags().StringVar(&o.python, "python", "", "the Python that runs it; without it the one of the active environment")
+	c.Flags().IntVar(&o.cell, "cell", 0,
+		"number of the %%train or %%serve cell, [N] or its place among the code cells where they have none; without "+
+			"it the last %%train cell, else the last %%serve cell")
+	c.Flags().StringVar(&o.python, "python", "",
+		"the Python that runs it; without it the one of the active environment")
 	c.Flags().StringVar(&o.table, "table", "", "hyperparameters, a JSON object a line, for a program folder")
-	c.Flags().StringVar(&o.kind, "kind", "", "train or serve; without it what the cell, the decorator or the program folder says, else train")
+	c.Flags().StringVar(&o.kind, "kind", "",
+		"train or serve; without it what the cell, the decorator or the program folder says, else train")
 	settingFlags(c.Flags())
-	c.Flags().StringVar(&o.session, "session", "", "read a session document from here (-), as the kernel and the module do")
+	c.Flags().StringVar(&o.session, "session", "",
+		"read a session document from here (-), as the kernel and the module do")
 	c.Flags().BoolVar(&o.render, "render", false, "answer with display bundles")
 	for _, name := range []string{"session", "render"} {
 		_ = c.Flags().MarkHidden(name) // it exists: just defined

@@ -14,7 +14,8 @@ func planCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
 		Short: "Show what would run: the slice, the table, the settings, the threads; start no trial",
-		Long: "Show what would run: the slice, the table, the settings, the threads. No trial and no server is started. Where the cell names hyperparameters\n" +
+		Long: "Show what would run: the slice, the table, the settings, the threads. No trial and no server is " +
+			"started. Where the cell names hyperparameters\n" +
 			"they are drawn, which executes the code that makes them; nothing else of the file is executed.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

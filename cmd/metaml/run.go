@@ -12,9 +12,10 @@ import (
 func runCommand(a *app) *cobra.Command {
 	var o fileOptions
 	c := &cobra.Command{
-		Use:   "run NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
-		Short: "Run the %%train or %%serve cell of a notebook, the @Train or @Serve function of a script, or a program folder",
-		Args:  cobra.MaximumNArgs(1),
+		Use: "run NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
+		Short: "Run the %%train or %%serve cell of a notebook, the @Train or @Serve function of a script, or a " +
+			"program folder",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.session != "" {
 				return a.converse(cmd.Context(), o.render, false)

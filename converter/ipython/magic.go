@@ -198,8 +198,8 @@ func quote(s string) string {
 	return b.String()
 }
 
-// OwnMagic gives the cell magic of MetaML over a cell, "train" or "serve", and what stands behind it on its line; both are
-// "" where there is none. It may stand below other cell magics, as in a cell that begins with %%time.
+// OwnMagic gives the cell magic of MetaML over a cell, "train" or "serve", and what stands behind it on its line; both
+// are "" where there is none. It may stand below other cell magics, as in a cell that begins with %%time.
 func OwnMagic(source string) (name, line string) {
 	r := Transform(source, Options{})
 	for _, m := range r.Magics {

@@ -41,7 +41,8 @@ func (d *Document) check() error {
 	case d.V == 0:
 		return errors.New("this is not a session document: it has no version")
 	case d.V != Version:
-		return fmt.Errorf("the session document has version %d, and this metaml reads version %d: install the same version of metaml in the notebook and here", d.V, Version)
+		return fmt.Errorf("the session document has version %d, and this metaml reads version %d: install the same "+
+			"version of metaml in the notebook and here", d.V, Version)
 	}
 	switch d.Kind {
 	case Live, Saved, Script:
@@ -59,7 +60,8 @@ func (d *Document) check() error {
 		case c.Parent == c.Seq:
 			return fmt.Errorf("cell %d of the session document is its own parent", c.Seq)
 		case c.FailedLine < 0:
-			return fmt.Errorf("cell %d of the session document failed at line %d, which is no line", c.Seq, c.FailedLine)
+			return fmt.Errorf("cell %d of the session document failed at line %d, which is no line", c.Seq,
+				c.FailedLine)
 		}
 		seen[c.Seq] = true
 	}
@@ -99,17 +101,20 @@ func FromFile(path, name string) (*Document, error) {
 	return FromScript(data, path)
 }
 
-// FromNotebook makes the document of a saved notebook: its code cells, once, in document order. They are called by the execution counts
-// that were saved if every cell has one of its own, else by their number among the code cells.
+// FromNotebook makes the document of a saved notebook: its code cells, once, in document order. They are called by the
+// execution counts that were saved if every cell has one of its own, else by their number among the code cells.
 func FromNotebook(data []byte, path string) (*Document, error) {
 	nb, err := nbformat.Read(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name(path), err)
 	}
-	if l := strings.ToLower(nb.Language); l != "" && l != "python" && l != "ipython" && !strings.HasPrefix(l, "python3") {
+	if l := strings.ToLower(nb.Language); l != "" && l != "python" && l != "ipython" &&
+		!strings.HasPrefix(l, "python3") {
 		return nil, fmt.Errorf("%s: this is a notebook in %s; programs are made from Python", name(path), nb.Language)
 	}
-	d := &Document{V: Version, Kind: Saved, Source: path, Cwd: folder(path), Interpreter: Interpreter{Version: nb.Version}}
+	d := &Document{
+		V: Version, Kind: Saved, Source: path, Cwd: folder(path), Interpreter: Interpreter{Version: nb.Version},
+	}
 	counts := map[int]bool{}
 	counted := true
 	for _, c := range nb.Cells {
@@ -142,7 +147,10 @@ func FromScript(src []byte, path string) (*Document, error) {
 	if i := strings.IndexByte(string(src), 0); i >= 0 {
 		return nil, fmt.Errorf("%s: byte %d is zero, so this is not Python", name(path), i)
 	}
-	return &Document{V: Version, Kind: Script, Source: path, Cwd: folder(path), Cells: []Cell{{Seq: 1, Source: newlines(string(src))}}}, nil
+	return &Document{
+		V: Version, Kind: Script, Source: path, Cwd: folder(path),
+		Cells: []Cell{{Seq: 1, Source: newlines(string(src))}},
+	}, nil
 }
 
 func newlines(s string) string {

@@ -25,7 +25,8 @@ func AttachLine(line string) (name, interrupt string, err error) {
 	f.Usage = func() {}
 	means, check := AttachFlags(f)
 	if err := f.Parse(strings.Fields(line)); err != nil {
-		return "", "", usererror.New(usererror.CodeOption, "%s", err).With("%%metaml attach [RUN] [--interrupt stop|detach]")
+		return "", "", usererror.New(usererror.CodeOption, "%s",
+			err).With("%%metaml attach [RUN] [--interrupt stop|detach]")
 	}
 	if name = strings.Join(f.Args(), " "); name == "" {
 		name = "last"

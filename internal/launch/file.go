@@ -93,11 +93,14 @@ func (s *Submission) locate(file string) (full string, folder bool, err error) {
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", false, &usererror.Error{Code: usererror.CodeFile, Text: "there is no file " + file, Hint: nearestFile(file)}
+		return "", false, &usererror.Error{
+			Code: usererror.CodeFile, Text: "there is no file " + file, Hint: nearestFile(file),
+		}
 	case err != nil:
 		return "", false, fmt.Errorf("look at %s: %w", file, err)
 	case info.IsDir() && !isProgram(file):
-		return "", false, usererror.New(usererror.CodeFile, "%s is no program folder: it has no code/program.json", file).
+		return "", false, usererror.New(usererror.CodeFile, "%s is no program folder: it has no code/program.json",
+			file).
 			With("metaml-nbconvert --to train makes one from a notebook.")
 	}
 	if full, err = filepath.Abs(file); err != nil {
@@ -192,8 +195,8 @@ func (s *Submission) findInterpreter(ctx context.Context, named string) error {
 	return nil
 }
 
-// chooseDecorated finds the function under @Train or @Serve in a script with its settings: of the kind and the name that are asked for,
-// else the last under @Train, else the last under @Serve.
+// chooseDecorated finds the function under @Train or @Serve in a script with its settings: of the kind and the name
+// that are asked for, else the last under @Train, else the last under @Serve.
 func chooseDecorated(
 	src string, asked run.Kind, named string,
 ) (kind run.Kind, function string, given map[string]string, err error) {
@@ -204,7 +207,8 @@ func chooseDecorated(
 	kind = cmp.Or(asked, run.Train)
 	for _, e := range entries {
 		k := run.Kind(e.Kind)
-		if asked != "" && k != asked || named != "" && named != e.Function || function != "" && kind == run.Train && k == run.Serve {
+		if asked != "" && k != asked || named != "" && named != e.Function ||
+			function != "" && kind == run.Train && k == run.Serve {
 			continue
 		}
 		kind, function, given = k, e.Function, e.Settings
@@ -239,7 +243,10 @@ func chooseCell(doc *session.Document, asked run.Kind, number int) (kind run.Kin
 		}
 		return "", 0, "", &usererror.Error{Code: usererror.CodeNoCell, Text: doc.Source + " has no " + what, Hint: hint}
 	case seq == 0:
-		return "", 0, "", &usererror.Error{Code: usererror.CodeNoCell, Text: fmt.Sprintf("cell %d of %s is no %s", number, doc.Source, what), Hint: "Those are: " + strings.Join(found, ", ") + "."}
+		return "", 0, "", &usererror.Error{
+			Code: usererror.CodeNoCell, Text: fmt.Sprintf("cell %d of %s is no %s", number, doc.Source, what),
+			Hint: "Those are: " + strings.Join(found, ", ") + ".",
+		}
 	}
 	return kind, seq, line, nil
 }

@@ -45,7 +45,8 @@ func resolveModel(ctx context.Context, client *deployer.Client, python answers, 
 
 const nameARun = "Name a run (metaml runs lists them), or last."
 
-// noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody here has.
+// noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody
+// here has.
 func noModel(err error, asked, hint string, variable bool) error {
 	var user *usererror.Error
 	if !errors.As(err, &user) || user.Code != "not-found" {
@@ -64,9 +65,17 @@ func resolveExample(ctx context.Context, python answers, text string) (string, e
 	case text == "" || json.Valid([]byte(text)):
 		return text, nil
 	case !identifier.MatchString(text):
-		return "", &usererror.Error{Code: usererror.CodeExample, Text: fmt.Sprintf("--example takes an input as JSON or the name of a variable, not %s", prose.Shorten(text, 60)), Hint: `In the cell, JSON needs quotes around it: --example '{"a": [1, 2]}'.`}
+		return "", &usererror.Error{
+			Code: usererror.CodeExample,
+			Text: fmt.Sprintf("--example takes an input as JSON or the name of a variable, not %s",
+				prose.Shorten(text, 60)), Hint: `In the cell, JSON needs quotes around it: --example '{"a": [1, 2]}'.`,
+		}
 	case python == nil:
-		return "", &usererror.Error{Code: usererror.CodeExample, Text: fmt.Sprintf("--example %s is a variable, and there is no session that has it", text), Hint: "Give the input as JSON."}
+		return "", &usererror.Error{
+			Code: usererror.CodeExample,
+			Text: fmt.Sprintf("--example %s is a variable, and there is no session that has it", text),
+			Hint: "Give the input as JSON.",
+		}
 	}
 	have, err := python.ask(ctx, talk.Need{JSON: text})
 	if err != nil {

@@ -22,10 +22,12 @@ func (s *Submission) PlanText(plan *deployer.Plan) string {
 	spec := plan.Spec
 	var out strings.Builder
 	if spec.Kind == run.Serve {
-		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.Settings.Text("port"), "PORT"),
+		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name,
+			prose.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.Settings.Text("port"), "PORT"),
 			spec.Server.Path, s.Settings.Text("target"), spec.Python)
 	} else {
-		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "trial"), spec.Parallelism, s.Settings.Text("target"), spec.Python)
+		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "trial"),
+			spec.Parallelism, s.Settings.Text("target"), spec.Python)
 	}
 	fmt.Fprintf(&out, "\n%s\n%s\n", s.Summary(), s.body(s.Settings.Bool("explain")))
 	if len(plan.Table) > 0 {
@@ -93,15 +95,19 @@ type statementJSON struct {
 // PlanJSON gives a plan for programs.
 func (s *Submission) PlanJSON(plan *deployer.Plan) (*PlanJSON, error) {
 	j := &PlanJSON{
-		V: 1, Name: plan.Spec.Name, Key: plan.Spec.Key, Digest: plan.Spec.Digest, Entry: plan.Spec.Entry, Attach: plan.Attach != nil, Trials: plan.Spec.Completions,
-		Parallel: plan.Spec.Parallelism, Python: plan.Spec.Python, Packages: map[string]string{}, Environ: plan.Spec.Env, Settings: plan.Spec.Settings,
+		V: 1, Name: plan.Spec.Name, Key: plan.Spec.Key, Digest: plan.Spec.Digest, Entry: plan.Spec.Entry,
+		Attach: plan.Attach != nil, Trials: plan.Spec.Completions,
+		Parallel: plan.Spec.Parallelism, Python: plan.Spec.Python, Packages: map[string]string{},
+		Environ: plan.Spec.Env, Settings: plan.Spec.Settings,
 		Table: []any{}, Notes: append([]string{}, plan.Notes...),
 	}
 	for _, d := range s.packages {
 		j.Packages[d.Name] = d.Version
 	}
 	for _, st := range s.statements() {
-		j.Statements = append(j.Statements, statementJSON{Cell: st.Cell, Line: st.Line, Text: strings.TrimRight(st.Text, "\n"), Why: st.Why})
+		j.Statements = append(j.Statements, statementJSON{
+			Cell: st.Cell, Line: st.Line, Text: strings.TrimRight(st.Text, "\n"), Why: st.Why,
+		})
 	}
 	for _, row := range plan.Table {
 		text, err := folder.FormatRow(row)

@@ -13,8 +13,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// seedings are where the program seeds itself: at top level, and in its function at each call, there what whole libraries draw, or
-// only what one generator or model does.
+// seedings are where the program seeds itself: at top level, and in its function at each call, there what whole
+// libraries draw, or only what one generator or model does.
 func (s *Submission) seedings() (above, inside, own []slicer.Seeding) {
 	if s.slice == nil || s.Settings.Kind != run.Train {
 		return nil, nil, nil
@@ -42,13 +42,14 @@ func (s *Submission) seedWins() error {
 		return nil // it is noted
 	}
 	return &usererror.Error{
-		Code: usererror.CodeSeed, Text: fmt.Sprintf("--seed %s would change nothing: %s seeds %s itself (%s)", s.Settings.Text("seed"), s.program.Entry, what(inside), places(inside)),
+		Code: usererror.CodeSeed, Text: fmt.Sprintf("--seed %s would change nothing: %s seeds %s itself (%s)",
+			s.Settings.Text("seed"), s.program.Entry, what(inside), places(inside)),
 		Hint: "Give metaml.seed() as the seed there, which --seed decides, or leave --seed out.",
 	}
 }
 
-// seedNotes says which seeds count where the program has seeds of its own: that its trials would all be the same, or that --seed goes
-// before them.
+// seedNotes says which seeds count where the program has seeds of its own: that its trials would all be the same, or
+// that --seed goes before them.
 func (s *Submission) seedNotes(p *deployer.Plan) []string {
 	above, inside, own := s.seedings()
 	if p.Attach != nil || p.Reuse != nil || len(above)+len(inside)+len(own) == 0 {
@@ -57,7 +58,8 @@ func (s *Submission) seedNotes(p *deployer.Plan) []string {
 	var notes []string
 	seed := s.Settings.Has("seed")
 	if seed && len(above) > 0 {
-		notes = append(notes, fmt.Sprintf("--seed %s goes before the seed that the program gives %s (%s)", s.Settings.Text("seed"), what(above), places(above)))
+		notes = append(notes, fmt.Sprintf("--seed %s goes before the seed that the program gives %s (%s)",
+			s.Settings.Text("seed"), what(above), places(above)))
 	}
 	if seed {
 		above = nil
@@ -65,15 +67,22 @@ func (s *Submission) seedNotes(p *deployer.Plan) []string {
 	if p.Spec.Completions < 2 || !allAlike(p.Table) {
 		return notes
 	}
-	same := fmt.Sprintf("and no hyperparameter differs, so all %d trials draw the same random numbers", p.Spec.Completions)
+	same := fmt.Sprintf("and no hyperparameter differs, so all %d trials draw the same random numbers",
+		p.Spec.Completions)
 	switch {
 	case len(inside) > 0:
-		notes = append(notes, fmt.Sprintf("%s seeds %s itself (%s), %s; metaml.seed() as the seed gives each trial its own", p.Spec.Entry, what(inside), places(inside), same))
+		notes = append(notes,
+			fmt.Sprintf("%s seeds %s itself (%s), %s; metaml.seed() as the seed gives each trial its own", p.Spec.Entry,
+				what(inside), places(inside), same))
 	case len(above) > 0:
-		notes = append(notes, fmt.Sprintf("the program seeds %s itself (%s), %s; --seed N gives each trial its own", what(above), places(above), same))
+		notes = append(notes, fmt.Sprintf("the program seeds %s itself (%s), %s; --seed N gives each trial its own",
+			what(above), places(above), same))
 	case len(own) > 0:
-		same = fmt.Sprintf("and no hyperparameter differs, so what it draws is the same in all %d trials", p.Spec.Completions)
-		notes = append(notes, fmt.Sprintf("%s seeds %s itself (%s), %s; metaml.seed() as the seed gives each trial its own", p.Spec.Entry, what(own), places(own), same))
+		same = fmt.Sprintf("and no hyperparameter differs, so what it draws is the same in all %d trials",
+			p.Spec.Completions)
+		notes = append(notes,
+			fmt.Sprintf("%s seeds %s itself (%s), %s; metaml.seed() as the seed gives each trial its own", p.Spec.Entry,
+				what(own), places(own), same))
 	}
 	return notes
 }
@@ -81,7 +90,9 @@ func (s *Submission) seedNotes(p *deployer.Plan) []string {
 // allAlike says that no row differs from the first.
 func allAlike(table []run.Row) bool {
 	for _, row := range table {
-		if !slices.EqualFunc(row, table[0], func(a, b run.Param) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) }) {
+		if !slices.EqualFunc(row, table[0], func(a, b run.Param) bool {
+			return a.Name == b.Name && bytes.Equal(a.Value, b.Value)
+		}) {
 			return false
 		}
 	}

@@ -13,7 +13,8 @@ import (
 // maxFailures bounds the failures that are told one by one; the table counts them all.
 const maxFailures = 3
 
-// tellAfter is how long failures are kept back while nothing has succeeded: a run that fails as a whole says why at its end, once.
+// tellAfter is how long failures are kept back while nothing has succeeded: a run that fails as a whole says why at its
+// end, once.
 const tellAfter = 10 * time.Second
 
 // failures gathers the trials that failed, so that what several of them say alike is told once.
@@ -63,7 +64,8 @@ func Failures(s *run.State) []*Failure {
 	return some
 }
 
-// due gives the failures that are to be told now, each once. Those that outcome tells, when the run has failed, are left to it.
+// due gives the failures that are to be told now, each once. Those that outcome tells, when the run has failed, are
+// left to it.
 func (f *failures) due(s *run.State, now time.Time) []*Failure {
 	switch {
 	case len(f.groups) == 0:

@@ -42,7 +42,8 @@ func TestWhatHasNotChangedIsNotSaidAgain(t *testing.T) {
 		state := run.NewState(spec)
 		draw := func() {
 			t.Helper()
-			if err := p.show(view.New(view.Facts{Spec: spec, Remarks: []string{"a remark"}}, state, time.Now())); err != nil {
+			if err := p.show(view.New(view.Facts{Spec: spec, Remarks: []string{"a remark"}}, state,
+				time.Now())); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
@@ -54,7 +55,10 @@ func TestWhatHasNotChangedIsNotSaidAgain(t *testing.T) {
 		draw()
 		state.Trials[0].Phase, state.Trials[1].Phase, state.Phase = run.Succeeded, run.Failed, run.Succeeded
 		draw()
-		if err := p.failed(&Failure{trials: []int{1}, first: run.Trial{Index: 1, Error: &run.Error{Type: "ValueError", Text: "x"}}}); err != nil {
+		if err := p.failed(&Failure{
+			trials: []int{1},
+			first:  run.Trial{Index: 1, Error: &run.Error{Type: "ValueError", Text: "x"}},
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.close(); err != nil {

@@ -32,8 +32,9 @@ func newServing(ctx context.Context, client *deployer.Client, spec run.Spec, o O
 		return nil, err
 	}
 	s := &serving{
-		client: client, spec: spec, state: run.NewState(spec), proof: newProof(ctx, client, spec), interrupt: o.Interrupt,
-		facts: view.ServerFacts{Spec: spec, Remarks: o.Remarks, Waiting: o.Interrupt != ""},
+		client: client, spec: spec, state: run.NewState(spec), proof: newProof(ctx, client, spec),
+		interrupt: o.Interrupt,
+		facts:     view.ServerFacts{Spec: spec, Remarks: o.Remarks, Waiting: o.Interrupt != ""},
 	}
 	if listed.State != nil {
 		s.past = listed.State.N

@@ -80,7 +80,8 @@ func (t *training) end(detached bool) End {
 	switch {
 	case detached:
 		end.Ending = Detached
-		end.Text = fmt.Sprintf("%s goes on; `%%metaml attach %s` shows it again, `%%metaml stop %s` stops it", name, name, name)
+		end.Text = fmt.Sprintf("%s goes on; `%%metaml attach %s` shows it again, `%%metaml stop %s` stops it", name,
+			name, name)
 	case t.state.Phase == run.Stopped && t.stopping:
 		end.Ending, end.Text = Interrupted, name+" was stopped"
 	case t.state.Phase == run.Stopped:
