@@ -1,6 +1,6 @@
 // Command metaml runs what is in a notebook cell, a notebook, a script or a program folder, and looks after runs: plan,
 // runs, show, logs, attach, stop, resume, delete. The kernel and the Python module start it as well, and speak with it
-// over its standard streams (docs/internals/protocols.md §1, conversation.go).
+// over its standard streams (docs/internals/protocols.md §1, internal/launch).
 //
 // A verb is a file; app.go has what they share. Everything but a verb's result goes to standard error.
 package main
