@@ -107,10 +107,12 @@ def test_describe() -> None:
 
 
 def test_distributions() -> None:
+    from importlib import import_module
     from importlib.metadata import version
 
     import numpy
 
+    import_module("dateutil")  # of what is not loaded nothing is told
     got = distributions(["numpy", "dateutil", "sys", "json", "IPython.display", "metaml_no_such"])
     assert got["numpy"] == {"name": "numpy", "version": numpy.__version__}
     assert got["dateutil"] == {"name": "python-dateutil", "version": version("python-dateutil")}
