@@ -8,7 +8,9 @@
         ├── TrialsFailed   all trials of a run failed
         ├── ServerFailed   a server, or a new revision of one, never got ready
         ├── RequestFailed  a server answered with an error
-        └── Detached       the cell ended, the run goes on
+        ├── Detached       the cell ended, the run goes on
+        ├── Stopped        somebody else stopped the run (private)
+        └── SubmissionFailed  a run was not started (private)
     KeyboardInterrupt
     └── Interrupted        the run was stopped by an interrupt (private)
 
@@ -96,6 +98,14 @@ class Detached(MetaMLError):
     """The cell ended but its run goes on; ``metaml.run(NAME)`` finds it again."""
 
 
+class Stopped(MetaMLError):
+    """Somebody else stopped the run."""
+
+
+class SubmissionFailed(MetaMLError):
+    """A run was not started, though nothing was refused."""
+
+
 class Interrupted(KeyboardInterrupt):
     """KeyboardInterrupt without a stack of ours."""
 
@@ -115,22 +125,28 @@ Interrupted.__name__ = Interrupted.__qualname__ = "KeyboardInterrupt"
 for _public in (MetaMLError, Refused, TrialsFailed, ServerFailed, RequestFailed, Detached):
     _public.__module__ = "metaml"
 
-_KNOWN: dict[str, type[MetaMLError]] = {
-    "Refused": Refused,
-    "TrialsFailed": TrialsFailed,
-    "ServerFailed": ServerFailed,
+#: The exception for each name of an ending in a ``done`` line (docs/internals/protocols.md §1). The constants of
+#: internal/launch/watch/end.go are the other side.
+_ENDINGS: dict[str, type[MetaMLError] | type[Interrupted]] = {
     "Detached": Detached,
+    "KeyboardInterrupt": Interrupted,
+    "MetaMLError": MetaMLError,
+    "Refused": Refused,
+    "ServerFailed": ServerFailed,
+    "Stopped": Stopped,
+    "SubmissionFailed": SubmissionFailed,
+    "TrialsFailed": TrialsFailed,
 }
 
 
+def ending_of(error: dict[str, Any]) -> type[MetaMLError] | type[Interrupted]:
+    """Which exception the error of a ``done`` line stands for: {ename, evalue, traceback}. An ending that this version
+    does not know is a MetaMLError.
+    """
+    return _ENDINGS.get(str(error.get("ename") or ""), MetaMLError)
+
+
 def from_done(error: dict[str, Any]) -> BaseException:
-    """Make the exception that a ``done`` line describes: {ename, evalue, traceback}."""
-    name = str(error.get("ename") or "MetaMLError")
-    text = str(error.get("evalue") or "")
+    """Make the exception that the error of a ``done`` line describes."""
     lines = [str(line) for line in error.get("traceback") or []] or None
-    if name == "KeyboardInterrupt":
-        return Interrupted(text, lines)
-    known = _KNOWN.get(name)
-    if known is None:
-        known = type(name, (MetaMLError,), {}) if name.isidentifier() else MetaMLError
-    return known(text, lines=lines)
+    return ending_of(error)(str(error.get("evalue") or ""), lines=lines)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from metaml._errors import MetaMLError
+from metaml._errors import Detached, MetaMLError, ending_of
 
 if TYPE_CHECKING:
     from metaml._binary.talk import Conversation
@@ -54,7 +54,7 @@ def _ended(held: Any) -> bool:
 def is_there(done: dict[str, Any]) -> bool:
     """Whether a `done` leaves a server that answers, or that goes on starting."""
     error = done.get("error")
-    return not isinstance(error, dict) or error.get("ename") == "Detached"
+    return not isinstance(error, dict) or ending_of(error) is Detached
 
 
 def when_it_answers(conversation: Conversation, name: Name, server: Run | Server) -> None:
