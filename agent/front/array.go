@@ -440,7 +440,7 @@ func (e *arrayEncoder) encode(dst []byte, shape []uint32, data []byte) (_ []byte
 
 // appendFloat writes null for NaN, and else the shortest decimal that gives the number back, in the form that Python's
 // repr gives it: 1.0, 1e-07, 1e+16. A float32 (bits 32) is written with the digits that tell it from other float32, as
-// metaml._values.to_json does.
+// metaml._values.json_text does.
 func appendFloat(dst []byte, v float64, bits int) (_ []byte, ok bool) {
 	magnitude := math.Abs(v)
 	if magnitude == 0 {

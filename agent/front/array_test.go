@@ -253,7 +253,7 @@ for line in sys.stdin:
 const pythonWrites = `
 import sys
 import numpy as np
-from metaml._values.to_json import to_json
+from metaml._values.json_text import to_json
 for line in sys.stdin:
     dtype, data = line.split("\t")
     print(to_json(np.frombuffer(bytes.fromhex(data), dtype)).decode())

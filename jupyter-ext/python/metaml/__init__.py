@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from metaml._errors import Detached, MetaMLError, Refused, RequestFailed, ServerFailed, TrialsFailed
+    from metaml._held.lookup import run, runs
     from metaml._held.model import model
-    from metaml._held.run import Run, run, runs
+    from metaml._held.run import Run
     from metaml._held.server import Server
     from metaml._session.decorators import DataIn, DataOut, Serve, Train
     from metaml._session.magics import load_ipython_extension, unload_ipython_extension
@@ -58,6 +59,7 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
+#: The module of each public name.
 _HOME = {
     "DataIn": "_session.decorators",
     "DataOut": "_session.decorators",
@@ -79,16 +81,23 @@ _HOME = {
     "Run": "_held.run",
     "Server": "_held.server",
     "model": "_held.model",
-    "run": "_held.run",
-    "runs": "_held.run",
+    "run": "_held.lookup",
+    "runs": "_held.lookup",
     "attempt": "_trial.identity",
     "seed": "_trial.identity",
     "trial": "_trial.identity",
 }
+#: Classes of what a Run or a Server gives. Nobody makes one, so they are not public, but a pickle names them.
+_GIVEN = {
+    "Comparison": "_held.compare",
+    "Report": "_held.trial",
+    "Trial": "_held.trial",
+    "Worker": "_held.server",
+}
 
 
 def __getattr__(name: str) -> "Any":
-    home = _HOME.get(name)
+    home = _HOME.get(name) or _GIVEN.get(name)
     if home is None:
         raise AttributeError(f"module 'metaml' has no attribute {name!r}")
     from importlib import import_module

@@ -12,8 +12,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import metaml
 from metaml._binary import find
-from metaml._held import run
-from metaml._session import complete as _complete
+from metaml._held.run import Run
+from metaml._held.trial import Trial
+from metaml._session import complete
 
 TRAIN: list[dict[str, Any]] = [
     {"flag": "--parallelism", "name": "parallelism", "type": "integer", "help": "Trials at a time."},
@@ -51,13 +52,13 @@ def completed(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(find, "call", call)
     loaded.user_ns.update(
         run=metaml.Run("f-1"),
-        best=run.Trial(0, "running", run="f-1"),
+        best=Trial(0, "running", run="f-1"),
         server=metaml.Server("s-1"),
         grid={"lr": [1]},
         scale=2.0,
         _hidden=1,
     )
-    monkeypatch.setattr(run.Run, "trials", property(lambda _: [run.Trial(0, "succeeded", metrics={"auc": 1.0})]))
+    monkeypatch.setattr(Run, "trials", property(lambda _: [Trial(0, "succeeded", metrics={"auc": 1.0})]))
 
     def complete(line: str, body: str = BODY) -> dict[str, str]:
         with provisionalcompleter():
@@ -136,4 +137,4 @@ def test_unloaded_it_is_gone(loaded: InteractiveShell) -> None:
 
 
 def test_metrics_of_a_cell_that_is_being_written() -> None:
-    assert list(_complete._metrics("report(loss=f(x=1), step=2)\nif a == b: return {'a': 1, 'b")) == ["loss", "x", "a"]
+    assert list(complete._metrics("report(loss=f(x=1), step=2)\nif a == b: return {'a': 1, 'b")) == ["loss", "x", "a"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,10 @@ from conftest import HANG_UP, Line, Peer, Turn, run_cell, well
 from IPython.core.interactiveshell import InteractiveShell
 
 import metaml
-from metaml._binary import talk as _talk
-from metaml._held import run as _run
-from metaml._session import answers as _answers
+from metaml import _errors
+from metaml._binary import talk as talks
+from metaml._held.trial import Trial
+from metaml._session.answers import Answers
 
 Make = Callable[[Turn], Peer]
 
@@ -138,12 +140,27 @@ def test_how_a_run_ends_is_how_the_cell_ends(
         ("TrialsFailed", metaml.TrialsFailed),
         ("Detached", metaml.Detached),
         ("KeyboardInterrupt", KeyboardInterrupt),
+        ("ServerFailed", metaml.ServerFailed),
+        ("Stopped", metaml.MetaMLError),
+        ("SubmissionFailed", metaml.MetaMLError),
     ):
         turn.ename = ename  # type: ignore[attr-defined]
         result = run_cell(loaded, "%%train\ndef f(): pass")
         assert isinstance(result.error_in_exec, kind)
         assert type(result.error_in_exec).__name__ == ename
         assert capsys.readouterr().out.strip() == "the user's\nlines"
+
+
+def test_the_module_knows_every_ending_that_metaml_names() -> None:
+    """Those of `metaml` are constants of one file."""
+    source = (Path(__file__).resolve().parents[3] / "internal" / "launch" / "watch" / "end.go").read_text()
+    named = set(re.findall(r'Ending = "(\w+)"', source))
+    assert "Detached" in named and named <= set(_errors._ENDINGS)
+
+
+def test_an_ending_of_a_newer_metaml_is_a_metaml_error() -> None:
+    error = _errors.from_done({"ename": "Postponed", "evalue": "it starts tomorrow", "traceback": []})
+    assert type(error) is metaml.MetaMLError and str(error) == "it starts tomorrow"
 
 
 def test_what_is_asked_is_answered(loaded: InteractiveShell, peer: Make) -> None:
@@ -216,7 +233,7 @@ def test_a_server_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: 
         well("serve-1", {"json": "x"}, before=before, model={"name": "fit-1:2", "folder": str(tmp_path)}, kind="serve")
     )
     run_cell(loaded, "import metaml, numpy\nrun = metaml.Run('fit-1')\ntmp = 1\nx = {'a': numpy.arange(2)}")
-    loaded.user_ns["best"] = _run.Trial(2, "succeeded", run="fit-1")
+    loaded.user_ns["best"] = Trial(2, "succeeded", run="fit-1")
     cell = "%%serve --model run --example x\nfolder = metaml.model()\nother = metaml.model('x')\ndef serve(input): pass"
     result = run_cell(loaded, cell)
     assert isinstance(result.result, metaml.Server)
@@ -246,7 +263,7 @@ def test_a_server_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: 
     ],
 )
 def test_what_a_serving_line_names_is_looked_at(need: Line, code: str, text: str) -> None:
-    answers = _answers.Answers({"x": [float("inf")], "s": metaml.Server("serve-1"), "f": well})
+    answers = Answers({"x": [float("inf")], "s": metaml.Server("serve-1"), "f": well})
     error = answers.answer({"id": 1, **need})["error"]
     assert (error["code"], error["text"]) == (code, text)
 
@@ -466,7 +483,7 @@ def test_a_plan_is_of_the_last_cell_of_ours(
     run_cell(loaded, "%%train\ndef f(): pass")
     run_cell(loaded, "%%serve\ndef serve(input): pass")
     run_cell(loaded, "def helper(): pass")
-    monkeypatch.setattr(_talk, "connect", lambda **_: _talk._socket(_talk.kernel_socket))
+    monkeypatch.setattr(talks, "connect", lambda **_: talks._socket(talks.kernel_socket))
     run_cell(loaded, "%metaml plan --replicas 2")
     begin = talk.said("begin")[2]
     assert (begin["kind"], begin["line"], begin["cell"]["seq"]) == ("serve", "--replicas 2", 2)
@@ -501,7 +518,7 @@ def test_shipped_values_keep_what_is_one_object(tmp_path: Path) -> None:
 
 def test_a_line_that_is_cut_anywhere_is_read_whole(tmp_path: Path) -> None:
     read, write = os.pipe()
-    talk = _talk.Conversation(read, write, lambda: "")
+    talk = talks.Conversation(read, write, lambda: "")
     text = json.dumps({"v": 1, "type": "x", "text": "é" * 100_000}).encode() + b"\n"
     import threading
 
@@ -514,6 +531,6 @@ def test_a_line_that_is_cut_anywhere_is_read_whole(tmp_path: Path) -> None:
     assert talk.receive()["text"] == talk.receive()["text"] == "é" * 100_000
     thread.join()
     os.close(write)
-    with pytest.raises(_talk.Closed):
+    with pytest.raises(talks.Closed):
         talk.receive()
     os.close(read)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from metaml._values.to_json import NotJSON, to_json
+from metaml._values.json_text import NotJSON, to_json
 
 
 class Color(enum.Enum):

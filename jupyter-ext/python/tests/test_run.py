@@ -13,7 +13,6 @@ import pytest
 import metaml
 from metaml import MetaMLError, Run
 from metaml._binary import find
-from metaml._held import run as _run
 
 SHOWN: dict[str, Any] = {
     "v": 1,
@@ -188,4 +187,4 @@ def test_a_run_that_cannot_be_read_still_has_a_repr(monkeypatch: pytest.MonkeyPa
         raise MetaMLError('there is no run "x"')
 
     monkeypatch.setattr(find, "call", call)
-    assert repr(_run.Run("x")) == '<Run x: there is no run "x">'
+    assert repr(Run("x")) == '<Run x: there is no run "x">'

@@ -22,7 +22,7 @@ import pytest
 import metaml
 from metaml import MetaMLError, RequestFailed, Server
 from metaml._binary import find
-from metaml._held import server as _server
+from metaml._held.server import Worker
 
 
 class Front(ThreadingHTTPServer):
@@ -153,7 +153,7 @@ def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
     )
     assert server.url == "http://127.0.0.1:9/predict"
     first, second = server.workers
-    assert first == _server.Worker(0, 2, attempt=1, pid=7, ready=True, log={"stdout": "/o"})
+    assert first == Worker(0, 2, attempt=1, pid=7, ready=True, log={"stdout": "/o"})
     assert (second.index, second.ready, second.reason) == (1, False, "signal")
     assert repr(server) == "<Server serve-1: running at http://127.0.0.1:9/predict, revision 2, 1 worker ready>"
     # What its record says of its workers is not what answers.

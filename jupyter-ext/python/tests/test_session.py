@@ -9,8 +9,8 @@ import pytest
 from conftest import run_cell
 from IPython.core.interactiveshell import InteractiveShell
 
-from metaml._session import document as _session
 from metaml._session import magics
+from metaml._session.document import script
 
 
 def document() -> dict[str, Any]:
@@ -163,14 +163,14 @@ def test_interpreter_and_place(loaded: InteractiveShell, tmp_path: Path) -> None
     assert (got["v"], got["kind"], got["cwd"]) == (1, "live", str(tmp_path))
     assert got["interpreter"]["path"] == sys.executable
     assert got["interpreter"]["version"] in sys.version
-    ours = str(Path(_session.__file__).parent.parent)
+    ours = str(Path(sys.modules["metaml"].__file__ or "").parent)
     assert ours not in got["path"]
 
 
 def test_a_script_is_one_cell(tmp_path: Path) -> None:
     path = tmp_path / "s.py"
     path.write_bytes(b"# coding: latin-1\nx = '\xe9'\n")
-    got = _session.script(str(path))
+    got = script(str(path))
     assert (got["kind"], got["source"]) == ("script", str(path))
     assert got["cells"] == [{"seq": 1, "source": "# coding: latin-1\nx = 'é'\n", "ok": None}]
 
@@ -182,8 +182,8 @@ def test_a_cell_looks_at_nothing_else(loaded: InteractiveShell, monkeypatch: pyt
     def never(*_: Any) -> Any:
         raise AssertionError("was looked at")
 
-    monkeypatch.setattr(_session, "name_of", never)
-    monkeypatch.setattr(_session, "_own_modules", never)
+    monkeypatch.setattr("metaml._session.document.name_of", never)
+    monkeypatch.setattr("metaml._session.document._own_modules", never)
     assert run_cell(loaded, "y = 2").success
     monkeypatch.undo()
     assert [cell["source"] for cell in cells()] == ["x = 1", "y = 2"]

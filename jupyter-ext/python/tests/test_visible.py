@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metaml._errors import MetaMLError
-from metaml._held.run import Trial
+from metaml._held.trial import Trial
 from metaml._visible import visible
 
 CASES = {

@@ -78,6 +78,9 @@ class Comparison:
         return f"<table>{''.join(body)}</table>{code}"
 
 
+Comparison.__module__ = "metaml"  # pickles and messages name it as people import it
+
+
 def compare(one: Run, other: Run) -> Comparison:
     """What two runs have otherwise."""
     a, b = one._read(), other._read()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from metaml._errors import MetaMLError
 
 if TYPE_CHECKING:
-    from metaml._held.run import Run, Trial
+    from metaml._held.run import Run
+    from metaml._held.trial import Trial
 
 _folder: Path | None = None  # what `--model` of the latest serving cell named
 _serving = False  # that cell is running: what it names is for its whole body
@@ -60,7 +61,8 @@ def model(run: Run | Trial | str | None = None) -> Path:
 
 
 def _resolved(run: Run | Trial | str) -> Path:
-    from metaml._held.run import Run, Trial
+    from metaml._held.run import Run
+    from metaml._held.trial import Trial
 
     if isinstance(run, Trial):
         return _kept(run)
@@ -79,7 +81,8 @@ def _resolved(run: Run | Trial | str) -> Path:
 
 
 def _training(name: str) -> Run:
-    from metaml._held.run import Run, run, runs
+    from metaml._held.lookup import run, runs
+    from metaml._held.run import Run
 
     if name == "last":  # a server does not come between
         last = next((one for one in runs() if isinstance(one, Run)), None)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from metaml._held.run import Report, Run, Trial
+    from metaml._held.run import Run
+    from metaml._held.trial import Report, Trial
 
 _Courses = dict[int, list[tuple[float, float]]]  # the points of each trial
 

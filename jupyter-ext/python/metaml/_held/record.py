@@ -1,11 +1,18 @@
-"""What was read of a run that has ended, for as long as it is so."""
+"""Reading a run through `metaml`, and keeping what was read of one that has ended for as long as it is so."""
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any, Generic, TypeVar
 
+from metaml._binary import find
+from metaml._errors import MetaMLError
+
 T = TypeVar("T")
+
+#: The states in which a run, or a server, has ended.
+ENDED = ("stopped", "failed", "succeeded")
 
 
 class Kept(Generic[T]):
@@ -29,3 +36,20 @@ class Kept(Generic[T]):
             return os.stat(self._file).st_size == self._size
         except OSError:
             return False
+
+
+def kept(data: dict[str, Any], value: T) -> Kept[T] | None:
+    """What was read of a run, to be used again if the run has ended."""
+    return Kept(value, data.get("record") or {}) if data.get("state") in ENDED else None
+
+
+def show_json(name: str, *more: str) -> dict[str, Any]:
+    """What `metaml show --json` says of a run or a server."""
+    text = find.call("show", name, "--json", *more)
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict) or "name" not in data:
+        raise MetaMLError(f"metaml show {name} --json gave something else than a run")
+    return data

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from metaml._binary import find
 from metaml._errors import Interrupted, MetaMLError, RequestFailed, ServerFailed
-from metaml._held.record import Kept
-from metaml._held.run import Held, show_json
+from metaml._held.held import Held
+from metaml._held.record import ENDED, Kept
 
 if TYPE_CHECKING:
     from metaml._held.connection import Response
 
-_FINAL = ("stopped", "failed")
 _POLL = 0.1  # seconds between two looks at a server that is waited for
 _STARTS = 5  # of what ends as soon as it is started
 _STOP = 90.0  # seconds that a server may take to answer what it has, and to end
@@ -151,7 +150,7 @@ class Server(Held):
         data = self._read()
         state = str(data.get("state") or "")
         self._url = str(data.get("url") or "")
-        if state in _FINAL:
+        if state in ENDED:
             text = f"{self.name} {'was stopped' if state == 'stopped' else 'failed'}, so nothing answers"
             why = str(data.get("text") or data.get("reason") or "").partition("\n")[0]
             if why and state != "stopped":
@@ -216,7 +215,7 @@ class Server(Held):
                     starts += 1
                     self._start(last=starts == _STARTS)
                 failed = data.get("failed")
-                if data.get("state") in _FINAL or (failed and not data.get("starting")):
+                if data.get("state") in ENDED or (failed and not data.get("starting")):
                     break
                 if data.get("revision") and not data.get("starting") and data.get("ready"):
                     return self
@@ -249,12 +248,12 @@ class Server(Held):
         Raises:
             KeyboardInterrupt: you interrupted the waiting; it ends all the same.
         """
-        if self.state in _FINAL:
+        if self.state in ENDED:
             return
         find.call("stop", self.name)
         until = time.monotonic() + _STOP
         try:
-            while self.state not in _FINAL:
+            while self.state not in ENDED:
                 if time.monotonic() >= until:
                     raise MetaMLError(
                         f"{self.name} has not ended {_STOP:g} s after it was asked to", "%metaml stop --now kills it."
@@ -262,9 +261,6 @@ class Server(Held):
                 time.sleep(_POLL)
         except KeyboardInterrupt:
             raise Interrupted(f"{self.name} was asked to stop") from None
-
-    def _read(self) -> dict[str, Any]:
-        return show_json(self.name)
 
     def __repr__(self) -> str:
         if self._listed is not None and self._listed.holds():
@@ -287,11 +283,14 @@ class Server(Held):
         return f"<Server {self.name}: {text}>"
 
 
+Server.__module__ = Worker.__module__ = "metaml"  # pickles and messages name it as people import it
+
+
 def _state(data: dict[str, Any]) -> str:
     state = str(data.get("state") or "")
-    if state not in _FINAL and data.get("liveness") == "dead":
+    if state not in ENDED and data.get("liveness") == "dead":
         return "dead"
-    if state in _FINAL or data.get("revision"):
+    if state in ENDED or data.get("revision"):
         return state
     # Its first revision failed, and it is about to end.
     return "failed" if data.get("failed") and not data.get("starting") else "starting"
@@ -332,7 +331,7 @@ def _request(name: str, url: str, given: tuple[Any, ...], arguments: dict[str, A
 
 
 def _json(name: str, value: Any) -> bytes:
-    from metaml._values.to_json import NotJSON, to_json
+    from metaml._values.json_text import NotJSON, to_json
 
     try:
         return to_json(value, base64=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metaml._binary.begin import begin
 from metaml._binary.cell import shell
 from metaml._binary.talk import connect
 from metaml._errors import MetaMLError
-
-if TYPE_CHECKING:
-    from metaml._held.run import Held
 
 
 def renders() -> bool:
@@ -19,13 +16,13 @@ def renders() -> bool:
     return getattr(shell(), "kernel", None) is not None
 
 
-def show_run(run: Held) -> bool:
+def show_run(name: str) -> bool:
     """Display a run or a server as it is now. Returns whether there was anything to show."""
     bundles: list[dict[str, Any]] = []
     conversation = None
     try:
         conversation = connect(render=True, own_child=True)
-        message = begin(conversation, "show", run.name, cell={"seq": 0, "alone": False}, source=os.getcwd())
+        message = begin(conversation, "show", name, cell={"seq": 0, "alone": False}, source=os.getcwd())
         while message.get("type") != "done":
             if isinstance(message.get("bundle"), dict):
                 bundles.append(message)

@@ -32,7 +32,10 @@ def service(program: Program, serve: dict[str, Any]) -> Service:
     """
     from metaml._worker.service import Service
 
-    return Service(program, serve)
+    made = Service(program, serve)
+    if made.signature.concurrent:  # its loop and asyncio, which the workers then share
+        from metaml._worker import concurrent  # noqa: F401
+    return made
 
 
 def work(program: Program, start: dict[str, Any]) -> int:

@@ -23,8 +23,7 @@ from metaml._loader.attempt import service, work
 from metaml._loader.channel import Channel
 from metaml._loader.watcher import Watcher
 from metaml._trial import identity, output_order, report
-from metaml._trial import process as processes
-from metaml._trial.process import Process
+from metaml._trial.process import Process, cannot, finish, keep_exit_handlers, say, settle, start_time
 from metaml._trial.program import Program
 from metaml._trial.seeds import Seeds
 
@@ -121,7 +120,7 @@ class Loader:
             except OSError:
                 pidfd = -1
         self.trials[pid] = (message, pidfd)
-        self.tell("started", message, pid=pid, start_time=processes.start_time(pid))
+        self.tell("started", message, pid=pid, start_time=start_time(pid))
 
     def forked(self, message: dict[str, Any], fds: list[int]) -> NoReturn:
         """The life of a forked trial."""
@@ -136,14 +135,14 @@ class Loader:
             self.limits.restore()
             self.process.adopt(message, fds, parent)
             random.setstate(self.random_state)
-            processes.keep_exit_handlers()
+            keep_exit_handlers()
             ready = True
             code = work(self.program, message)
-            code = processes.finish(code)
+            code = finish(code)
         except BaseException as error:
             if not ready:
-                report.send(processes.cannot(error))
-            processes.say(traceback.format_exc())
+                report.send(cannot(error))
+            say(traceback.format_exc())
         finally:
             os._exit(code)
 
@@ -197,7 +196,7 @@ def main() -> None:
     except BaseException as error:
         described = program.failure(error)
         channel.send(type="load_failed", error=described)
-        processes.say(described["traceback"])
+        say(described["traceback"])
         channel.receive()
         os._exit(44)
     causes = watcher.causes()
@@ -208,7 +207,7 @@ def main() -> None:
         causes = watcher.causes()
     seconds = time.monotonic() - begin
     differs = program.differs()
-    processes.settle()
+    settle()
     # What was loaded stays, so the collector need not touch (and copy) its pages in every trial.
     gc.freeze()
     channel.send(type="ready", fork=not causes, causes=causes, seconds=seconds, differs=differs)

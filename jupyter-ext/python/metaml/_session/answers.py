@@ -101,8 +101,9 @@ class Answers:
 
     def _runs(self, names: Iterable[str]) -> dict[str, str]:
         """The runs that variables hold, by variable; other names are left out."""
-        from metaml._held.run import Run, Trial
+        from metaml._held.run import Run
         from metaml._held.server import Server
+        from metaml._held.trial import Trial
 
         found = {}
         for name in names:
@@ -120,7 +121,7 @@ class Answers:
         return found
 
     def _json(self, name: str) -> str:
-        from metaml._values.to_json import NotJSON, to_json
+        from metaml._values.json_text import NotJSON, to_json
 
         try:
             example = self._find("--example", name, "example")

@@ -98,7 +98,9 @@ def _options(
 
 
 def _values(option: Mapping[str, Any], namespace: Mapping[str, Any], body: str) -> Iterator[Item]:
-    from metaml._held.run import Held, Run, Trial
+    from metaml._held.held import Held
+    from metaml._held.run import Run
+    from metaml._held.trial import Trial
 
     if option.get("name") == "objective":
         names = dict.fromkeys([*_metrics(body), *_known_metrics(namespace)])
@@ -142,7 +144,7 @@ def _known_metrics(namespace: Mapping[str, Any]) -> list[str]:
 def _command(
     given: list[str], word: str, settings: Settings, namespace: Mapping[str, Any], body: str
 ) -> Iterator[Item]:
-    from metaml._held.run import Held
+    from metaml._held.held import Held
     from metaml._session.line_magic import COMMANDS
 
     if given and given[0] == "plan":

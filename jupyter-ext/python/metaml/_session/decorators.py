@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaml._errors import Interrupted, MetaMLError, Refused
 from metaml._session import binding, document
-from metaml._session import settings as _settings
+from metaml._session.settings import PACKAGE, SERVE, TRAIN, check, text
 
 if TYPE_CHECKING:
     from metaml._held.run import Run
@@ -72,8 +72,8 @@ class _Submitting(_Decorator):
         **more: Any,
     ) -> None:
         given = {**(settings or {}), **more}
-        _settings.check(given, self._known, f"@{type(self).__name__}")
-        _settings.check(package or {}, _settings.PACKAGE, f"package of @{type(self).__name__}")
+        check(given, self._known, f"@{type(self).__name__}")
+        check(package or {}, PACKAGE, f"package of @{type(self).__name__}")
         self._sources: dict[str, Source] = {}
         self._texts: dict[str, str] = {}
         if not _in_trial():
@@ -88,10 +88,10 @@ class _Submitting(_Decorator):
             if name == "hyper_parameters" and not isinstance(value, str):
                 self._capture(value)
             else:
-                self._texts[name] = _settings.text(name, value)
+                self._texts[name] = text(name, value)
         for name, value in package.items():
             if value is not None:
-                self._texts[f"package.{name}"] = _settings.text(name, value)
+                self._texts[f"package.{name}"] = text(name, value)
 
     def _capture(self, value: Any) -> None:
         """Take a generator now, before anybody takes its first row."""
@@ -178,7 +178,7 @@ class Train(_Submitting):
     """
 
     _kind = "train"
-    _known = _settings.TRAIN
+    _known = TRAIN
 
 
 class Serve(_Submitting):
@@ -208,7 +208,7 @@ class Serve(_Submitting):
     """
 
     _kind = "serve"
-    _known = _settings.SERVE
+    _known = SERVE
 
 
 class _Data(_Decorator):
@@ -249,6 +249,10 @@ class DataIn(_Data):
 
 class DataOut(_Data):
     """Where a function's results go: `@DataOut(model="out/model")`. URLs are refused when the function is called."""
+
+
+# Pickles and messages name them as people import them.
+Train.__module__ = Serve.__module__ = DataIn.__module__ = DataOut.__module__ = "metaml"
 
 
 def _without_secrets(url: str) -> str:

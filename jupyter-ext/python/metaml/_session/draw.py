@@ -21,7 +21,7 @@ from typing import Any
 
 from metaml._errors import MetaMLError, Refused
 from metaml._session import distributions
-from metaml._trial import random_generators
+from metaml._trial import lent_generators
 from metaml._values.typed import a_kind_of, encode, kind_of
 
 LIMIT_ROWS = 256  # without completions: rows drawn from a source before it counts as endless
@@ -415,7 +415,7 @@ def draw(
         return answer
     notes: list[str] = []
     generators = distributions.Generators(seed)
-    with contextlib.nullcontext() if seed is None or source.literal else random_generators.lent(seed, source.functions):
+    with contextlib.nullcontext() if seed is None or source.literal else lent_generators.lent(seed, source.functions):
         if source.literal:
             rows = _literal_rows(source, completions, generators, notes)
         elif completions:

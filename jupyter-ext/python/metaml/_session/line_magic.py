@@ -73,7 +73,7 @@ class LineMagic:
 
     def _named(self, words: list[str]) -> list[str]:
         """A variable that holds one of our runs or servers stands for it."""
-        from metaml._held.run import Held
+        from metaml._held.held import Held
 
         namespace = self._extension.shell.user_ns
         named = []

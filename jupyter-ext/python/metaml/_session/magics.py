@@ -217,9 +217,9 @@ class _Extension:
             raise
         cell.conversation = _Open(conversation, answers, options, alone)
         if kind == "serve" and options.get("type") == "options":
-            from metaml._held import model as _model
+            from metaml._held import model
 
-            _model.use(str((options.get("model") or {}).get("folder") or ""))
+            model.use(str((options.get("model") or {}).get("folder") or ""))
 
     def _submit(self, _line: str) -> Run | Server | None:
         cell = self.recorder.current()
@@ -320,7 +320,8 @@ class _Extension:
         """Where the user gets it: under the name that they asked for, else `run` or `server` when that is free
         or ours.
         """
-        from metaml._held.run import Held, Run
+        from metaml._held.held import Held
+        from metaml._held.run import Run
 
         namespace = self.shell.user_ns
         what = "run" if isinstance(run, Run) else "server"

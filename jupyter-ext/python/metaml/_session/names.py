@@ -29,7 +29,7 @@ def name_of(value: Any) -> dict[str, Any]:
     if issubclass(kind, types.ModuleType):
         return {"kind": "module", "module": str(vars(value).get("__name__", ""))}
     home = kind.__module__ if isinstance(kind.__module__, str) else "?"
-    if home.startswith("metaml."):
+    if home.partition(".")[0] == "metaml":
         # A decorated function is still the user's function; a Run or a Server is ours.
         inner = value.__dict__.get("__wrapped__") if hasattr(value, "__dict__") else None
         if isinstance(inner, types.FunctionType):

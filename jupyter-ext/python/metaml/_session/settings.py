@@ -87,7 +87,7 @@ def text(name: str, value: Any) -> str:
         Refused: it has no such text.
     """
     if name == "example" and not isinstance(value, str):  # a text is JSON already, or the name of a variable
-        from metaml._values.to_json import NotJSON, to_json
+        from metaml._values.json_text import NotJSON, to_json
 
         try:
             return to_json(value).decode()
@@ -114,7 +114,8 @@ def text(name: str, value: Any) -> str:
 
 def _run(value: Any) -> str:
     """A Run or a Trial as the setting `model` names it, or ""."""
-    from metaml._held.run import Run, Trial
+    from metaml._held.run import Run
+    from metaml._held.trial import Trial
 
     if isinstance(value, Run):
         return value.name

@@ -1,4 +1,4 @@
-"""`metaml._answer [PROGRAM_DIR]`: answers for a notebook or script that is not running (`metaml run FILE`).
+"""`metaml._session.standalone [PROGRAM_DIR]`: answers for a notebook or script that is not running (`metaml run FILE`).
 
 It executes the top level of PROGRAM_DIR/code/main.py, without what stands under `if __name__ == "__main__"`, and then
 reads `need` lines from standard input and writes `have` lines to standard output, until its input ends. What the
@@ -106,5 +106,5 @@ def _entry(program: str) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        sys.exit("usage: metaml._answer [PROGRAM_DIR]")
+        sys.exit("usage: metaml._session.standalone [PROGRAM_DIR]")
     sys.exit(main(sys.argv[1] if len(sys.argv) == 2 else ""))

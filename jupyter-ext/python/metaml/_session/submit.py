@@ -121,7 +121,7 @@ def _until_accepted(
 
 
 def _accepted(message: dict[str, Any]) -> Run | Server:
-    from metaml._held.run import held
+    from metaml._held.lookup import held
 
     binary = str(message.get("metaml") or "")
     find.remember(binary)

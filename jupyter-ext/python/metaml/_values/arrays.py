@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from metaml._values.kinds import MOST, Definitions, FromJSON, Place, Problems, Scalar, Schema, unexpected, word, wrong
+from metaml._values.kinds import MOST, Definitions, FromJSON, Place, Problems, Schema, unexpected, word, wrong
+from metaml._values.scalars import Scalar
 
 __all__ = ["Array", "NumpyScalar", "Table"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from metaml._values.kinds import Schema
 
-__all__ = ["Unknown", "make"]
+__all__ = ["Unknown", "example_of"]
 
 _DEEPEST = 20
 _NUMBERS = 3  # in a list of them
@@ -24,7 +24,7 @@ class Unknown(Exception):
     """The schema leaves open what a value could be."""
 
 
-def make(schema: Schema, definitions: dict[str, Schema]) -> Any:
+def example_of(schema: Schema, definitions: dict[str, Schema]) -> Any:
     """A value that a schema allows.
 
     Args:
@@ -151,7 +151,7 @@ _TEXTS = {
     "password": "password",
 }
 
-# Of keys that are numbers (metaml._kinds.Dict).
+# Of keys that are numbers (metaml._values.containers.Dict).
 _PATTERNS = ("^-?[0-9]+$", "^-?[0-9]+(\\.[0-9]+)?$")
 
 

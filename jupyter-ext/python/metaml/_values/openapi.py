@@ -9,10 +9,11 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from metaml._errors import Refused
-from metaml._values import annotations as _annotations
-from metaml._values import example as _example
-from metaml._values.kinds import ANY, Bytes, Definitions, Kind, QueryField, Schema, with_default
+from metaml._values.annotations import kind_of
+from metaml._values.example import Unknown, example_of
+from metaml._values.kinds import ANY, Definitions, Kind, QueryField, Schema, with_default
 from metaml._values.response import EVENTS, Response
+from metaml._values.scalars import Bytes
 
 if TYPE_CHECKING:
     from metaml._values.signature import Parameter, Signature
@@ -62,14 +63,14 @@ def publish(signature: Signature, path: str) -> dict[str, Any]:
         document["components"] = {"schemas": definitions.schemas}
     found: dict[str, Any] = {"openapi": document}
     if "application/json" in content and body:
-        with contextlib.suppress(_example.Unknown):
-            example = _example.make(body, definitions.schemas)
+        with contextlib.suppress(Unknown):
+            example = example_of(body, definitions.schemas)
             if signature.path or _taken(signature, example):
                 content["application/json"]["example"] = found["example"] = example
     if signature.path:
         found.pop("example", None)
-        with contextlib.suppress(_example.Unknown):
-            example = _example.make(_object(signature.every, signature, definitions), definitions.schemas)
+        with contextlib.suppress(Unknown):
+            example = example_of(_object(signature.every, signature, definitions), definitions.schemas)
             if _taken(signature, example):
                 found["example"] = example
     return found
@@ -258,6 +259,6 @@ def _plain(returns: Any) -> dict[str, Any] | None:
 
 def _kind_of_result(returns: Any) -> Kind:
     try:
-        return _annotations.kind_of(returns, "the result")
+        return kind_of(returns, "the result")
     except Refused:  # it is converted when it is there
         return ANY

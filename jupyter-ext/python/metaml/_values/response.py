@@ -130,8 +130,8 @@ def _error(status: int, text: str, headers: Headers) -> HTTPError:
     return HTTPError(status, text, headers=headers)
 
 
-for _public in (Response, HTTPError):
-    _public.__module__ = "metaml"
+# Pickles and messages name them as people import them.
+Response.__module__ = HTTPError.__module__ = "metaml"
 
 
 def head_of(answer: Response | HTTPError, *, text: bool = False) -> bytes:

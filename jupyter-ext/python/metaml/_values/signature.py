@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from metaml._errors import Refused
-from metaml._values import annotations as _annotations
-from metaml._values.kinds import ANY, Bytes, Kind, Place, Problems, word, wrong
+from metaml._values.annotations import hints_of, kind_of
+from metaml._values.kinds import ANY, Kind, Place, Problems, word, wrong
+from metaml._values.scalars import Bytes
 from metaml._values.typed import a_kind_of
 
 if TYPE_CHECKING:
@@ -136,15 +137,15 @@ def read(function: Any, name: str, *, batch: int = 0, path: str = "") -> Signatu
     if not shape.names and not shape.varkeywords:
         what = f"only *{shape.varargs}" if shape.varargs else "no parameters"
         raise Refused(f"{name} has {what}, and a request has to go somewhere", f"Write `def {name}(input):`.")
-    hints = _annotations.hints_of(inner, name)
+    hints = hints_of(inner, name)
     parameters = []
     for called, required, keyword, default in shape.names:
-        kind = _annotations.kind_of(hints[called], f"parameter {called} of {name}") if called in hints else ANY
+        kind = kind_of(hints[called], f"parameter {called} of {name}") if called in hints else ANY
         parameters.append(Parameter(called, kind, called in hints, required, default, keyword))
     extra = None
     if shape.varkeywords:
         rest = shape.varkeywords
-        extra = _annotations.kind_of(hints[rest], f"parameter **{rest} of {name}") if rest in hints else ANY
+        extra = kind_of(hints[rest], f"parameter **{rest} of {name}") if rest in hints else ANY
     if batch:
         if len(parameters) != 1 or extra is not None:
             raise Refused(

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from metaml._values import signature as signatures
-from metaml._values import to_json
-from metaml._values.to_json import WrongResult
+from metaml._values.json_text import WrongResult, simpler
+from metaml._values.signature import Rejected
 from metaml._values.typed import a_kind_of
 from metaml._worker import wire
 
@@ -48,7 +47,7 @@ class Batch:
         if stacked is not None:
             try:
                 signature.from_array(stacked[0])
-            except signatures.Rejected as error:
+            except Rejected as error:
                 self.answers = dict.fromkeys(range(count), service.rejected(error))
                 return
             self._at = list(range(count))
@@ -65,7 +64,7 @@ class Batch:
             try:
                 self._values.append(service.argument(kind, data, path))
                 self._at.append(at)
-            except signatures.Rejected as error:
+            except Rejected as error:
                 self.answers[at] = service.rejected(error)
             except BaseException as error:
                 self.answers[at] = service.failed(error)
@@ -128,7 +127,7 @@ class Batch:
     def _sequence(self, results: Any, n: int) -> Any:
         kind, given = type(results), f"a list of {n} input{'s' * (n != 1)}"
         if kind.__module__.partition(".")[0] == "pandas":
-            results = to_json.simpler(results)
+            results = simpler(results)
         elif kind is not list and kind is not tuple:
             plain = isinstance(results, (str, bytes, bytearray, dict, set, frozenset))
             if plain or not hasattr(kind, "__len__") or not hasattr(kind, "__iter__"):

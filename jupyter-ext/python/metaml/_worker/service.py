@@ -10,10 +10,9 @@ from typing import Any
 
 from metaml._trial import failure
 from metaml._trial.program import Program
-from metaml._values import signature as signatures
-from metaml._values import to_json
+from metaml._values.json_text import NotJSON, WrongResult, to_json, utf8
 from metaml._values.response import HTTPError, Response, head_of
-from metaml._values.to_json import WrongResult
+from metaml._values.signature import Rejected, read
 from metaml._worker import wire
 from metaml._worker.stream import Stream
 from metaml._worker.wire import ARRAY, BYTES, ERROR, EVENTS, FIELDS, FORM, JSON, NAMED, TEXT, item
@@ -29,7 +28,7 @@ class Service:
         self.name = program.entry
         self.batch = int(serve.get("batch") or 0)
         path = str(serve.get("path") or "/predict")
-        self.signature = signatures.read(program.function(), self.name, batch=self.batch, path=path)
+        self.signature = read(program.function(), self.name, batch=self.batch, path=path)
         self.call = self.signature.call
         hello = {
             "function": self.name,
@@ -38,8 +37,6 @@ class Service:
             "concurrent": 64 if self.signature.concurrent else 1,
             **self.signature.published(path),
         }
-        if self.signature.concurrent:  # before the fork
-            from metaml._worker import concurrent  # noqa: F401
         # A schema of pydantic may have a NaN as a default, which is not JSON.
         hello = json.loads(json.dumps(hello), parse_constant=lambda _: None)
         self.hello = json.dumps(hello, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
@@ -74,9 +71,9 @@ class Service:
         """
         kind = type(value)
         if kind is dict or kind is list:
-            return item(JSON, to_json.to_json(value))
+            return item(JSON, to_json(value))
         if kind is str:
-            return item(TEXT, to_json.utf8(value))
+            return item(TEXT, utf8(value))
         if kind is int or (kind is float and math.isfinite(value)):
             return item(JSON, repr(value).encode())
         if kind is bytes or kind is bytearray or kind is memoryview:
@@ -89,25 +86,25 @@ class Service:
         ):
             value = _native(value)
             if _infinite(value, numpy):
-                to_json.to_json(value)  # which names the place
+                to_json(value)  # which names the place
             return wire.array_item(value)
         if isinstance(value, Response):
             return self._response(value)
         if isinstance(value, HTTPError):
             return self.failed(value)
         if isinstance(value, str):
-            return item(TEXT, to_json.utf8(value))
-        return item(JSON, to_json.to_json(value))
+            return item(TEXT, utf8(value))
+        return item(JSON, to_json(value))
 
     def _response(self, value: Response) -> bytes:
         body = value.body
         if value.status in (204, 304):
             return item(BYTES, b"", value.status, head_of(value))
         if isinstance(body, str):
-            return item(TEXT, to_json.utf8(body), value.status, head_of(value, text=True))
+            return item(TEXT, utf8(body), value.status, head_of(value, text=True))
         if isinstance(body, (bytes, bytearray, memoryview)):
             return item(BYTES, bytes(body), value.status, head_of(value))
-        return item(JSON, to_json.to_json(body), value.status, head_of(value))
+        return item(JSON, to_json(body), value.status, head_of(value))
 
     def stream(self, result: Any, asked: int) -> Stream | None:
         """The stream of a generator; None: the result is none."""
@@ -117,9 +114,9 @@ class Service:
             return Stream(source, bool(asked & EVENTS), response)
         return None
 
-    def rejected(self, error: signatures.Rejected) -> bytes:
+    def rejected(self, error: Rejected) -> bytes:
         """The item that tells a caller what is wrong with the input."""
-        return item(ERROR, to_json.to_json(error.body), error.status)
+        return item(ERROR, to_json(error.body), error.status)
 
     def failed(self, error: BaseException, *, begun: bool = False) -> bytes:
         """The item of a call that failed. The log has the reason, the caller an id that leads to it.
@@ -128,12 +125,12 @@ class Service:
         nobody else is told: the answer has begun, and is cut.
         """
         if isinstance(error, HTTPError) and error.status < 500 and not begun:
-            return item(ERROR, to_json.to_json({"error": error.text}), error.status, head_of(error))
+            return item(ERROR, to_json({"error": error.text}), error.status, head_of(error))
         number = os.urandom(6).hex()
         if isinstance(error, HTTPError):
             log(f"metaml: {number} {self.name} answered {error}{', in a stream that had begun' * begun}\n")
-            return item(ERROR, to_json.to_json({"error": error.text, "id": number}), error.status, head_of(error))
-        if isinstance(error, to_json.NotJSON):
+            return item(ERROR, to_json({"error": error.text, "id": number}), error.status, head_of(error))
+        if isinstance(error, NotJSON):
             text = f"metaml: {number} {self.name} returned {error}\n"
         elif isinstance(error, WrongResult):
             text = f"metaml: {number} {error}\n"
@@ -143,7 +140,7 @@ class Service:
             text = f"metaml: {number} {self.name} raised {described['type']}: {described['text']}\n{trace}\n"
         log(text)
         body = {"error": f"{self.name} failed; the log has the reason under this id", "id": number}
-        return item(ERROR, to_json.to_json(body), 500)
+        return item(ERROR, to_json(body), 500)
 
     def rows(self, value: Any) -> tuple[bytes, ...]:
         """The body of a stacked reply whose items are an array's rows; empty if they have to be looked at one

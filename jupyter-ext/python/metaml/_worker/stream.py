@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from metaml._values import to_json
+from metaml._values.json_text import NotJSON, to_json, utf8
 from metaml._values.response import EVENTS, Response, head_of
 from metaml._values.typed import a_kind_of
 from metaml._worker.wire import END, PART_BYTES, PART_EVENTS, PART_LINES, PART_TEXT, item
@@ -49,14 +49,14 @@ class Stream:
         if self._kind == PART_EVENTS:
             data = self._event(value, binary)
         elif self._kind == PART_LINES:
-            data = to_json.to_json(value) + b"\n"
+            data = to_json(value) + b"\n"
         elif binary and self._kind == PART_BYTES:
             data = bytes(value)
         elif isinstance(value, str):
-            data = to_json.utf8(value)
+            data = utf8(value)
         else:
             what = "bytes" if self._kind == PART_BYTES else "text"
-            raise to_json.NotJSON(f"{a_kind_of(value)} in a stream of {what}")
+            raise NotJSON(f"{a_kind_of(value)} in a stream of {what}")
         if first and self._response is not None:
             return item(self._kind, data, self._response.status, head_of(self._response, text=self._kind == PART_TEXT))
         return item(self._kind, data)
@@ -81,10 +81,10 @@ class Stream:
         if binary:
             if self._written:
                 return bytes(value)
-            raise to_json.NotJSON(f"{a_kind_of(value)} in a stream of events")
+            raise NotJSON(f"{a_kind_of(value)} in a stream of events")
         if not isinstance(value, str):
-            return b"data: " + to_json.to_json(value) + b"\n\n"
-        text = to_json.utf8(value)
+            return b"data: " + to_json(value) + b"\n\n"
+        text = utf8(value)
         if self._written is None:
             self._written = _EVENT.match(value) is not None
         if self._written:

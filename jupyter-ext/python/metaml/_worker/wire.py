@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from metaml._values.to_json import WrongResult
+from metaml._values.json_text import WrongResult
 
 if TYPE_CHECKING:
     from metaml._values.arrays import Array
