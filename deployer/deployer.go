@@ -12,16 +12,15 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os/user"
+	"maps"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/prose"
@@ -103,40 +102,66 @@ type Plan struct {
 	Notes   []string  // hints and warnings, a sentence each
 	// Replaces is the revision of a server that answers until this one is ready; 0 is none.
 	Replaces int
+	target   Target
 	request  Request
 }
 
-// Client plans, submits and controls runs, and reads them.
+// Client plans, submits and controls runs on their targets, and reads them.
 type Client struct {
-	Runs Target // reads runs
+	Runs    *record.Reader
+	targets map[string]Target
 }
 
 // Stop stops a run, or one trial of it.
 func (c *Client) Stop(ctx context.Context, name string, trial *int, now bool) error {
-	return c.Runs.Stop(ctx, name, trial, now)
+	full, t, err := c.of(ctx, name)
+	if err != nil {
+		return err
+	}
+	return t.Stop(ctx, full, trial, now)
 }
 
 // StopRevision gives up a revision of a server that does not answer yet.
 func (c *Client) StopRevision(ctx context.Context, name string, revision int) error {
-	return c.Runs.StopRevision(ctx, name, revision)
+	full, t, err := c.of(ctx, name)
+	if err != nil {
+		return err
+	}
+	return t.StopRevision(ctx, full, revision)
 }
 
 // Resume goes on with what a run left unfinished; a server answers again.
-func (c *Client) Resume(ctx context.Context, name string) error { return c.Runs.Resume(ctx, name) }
+func (c *Client) Resume(ctx context.Context, name string) error {
+	full, t, err := c.of(ctx, name)
+	if err != nil {
+		return err
+	}
+	return t.Resume(ctx, full)
+}
 
 // Delete removes a run that is not active, with all that it kept.
-func (c *Client) Delete(ctx context.Context, name string) error { return c.Runs.Delete(ctx, name) }
+func (c *Client) Delete(ctx context.Context, name string) error {
+	full, t, err := c.of(ctx, name)
+	if err != nil {
+		return err
+	}
+	return t.Delete(ctx, full)
+}
 
 // maxDrawn bounds the rows that are drawn from a source that never ends and has no --completions.
 const maxDrawn = 256
 
 // Plan works out what would run. It starts and writes nothing; hyperparameters are drawn only for a run that is new.
 func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
-	if err := Supported(r.Settings); err != nil {
+	if err := Supported(r.Settings, slices.Collect(maps.Keys(c.targets))...); err != nil {
+		return nil, err
+	}
+	at, err := c.target(r.Settings.Text("target"))
+	if err != nil {
 		return nil, err
 	}
 	if r.Settings.Kind == run.Serve {
-		return c.planServer(ctx, r)
+		return planServer(ctx, at, r)
 	}
 	name := r.Settings.Text("hyper_parameters")
 	if r.Table != nil {
@@ -159,14 +184,13 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 	}
 	var source Drawn
 	if name != "" {
-		var err error
 		if source, err = r.Draw(ctx, draw); err != nil {
 			return nil, err
 		}
 	}
-	p := &Plan{Spec: c.spec(r, source), request: r}
+	p := &Plan{Spec: newSpec(at, r, source), target: at, request: r}
 	if !r.Settings.Bool("again") {
-		active, err := c.Runs.Active(ctx, p.Spec.Key)
+		active, err := at.Active(ctx, p.Spec.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -187,7 +211,7 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return p, nil
 		}
 	}
-	if p.Spec.Name, err = c.Runs.Provisional(ctx, p.Spec.Series); err != nil {
+	if p.Spec.Name, err = at.Provisional(ctx, p.Spec.Series); err != nil {
 		return nil, err
 	}
 	p.Notes = append(p.Notes, r.Settings.Notes...)
@@ -228,24 +252,25 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 		p.Spec.Completions = parallelism
 	}
 	p.Spec.Parallelism = min(p.Spec.Parallelism, p.Spec.Completions)
-	p.Spec.Env = threads(r.Environ, p.Spec.Parallelism)
+	p.Spec.Env = at.Environment(r.Environ, p.Spec.Parallelism)
 	return p, nil
 }
 
-// Submit starts what was planned; for a plan that attaches or reuses it starts nothing.
-func (c *Client) Submit(ctx context.Context, p *Plan) (run.Submitted, error) {
+// Submit starts what was planned; for a plan that attaches or reuses it starts nothing. What goes on until then is told
+// to progress. It is done before ctx ends, or nothing was started.
+func (c *Client) Submit(ctx context.Context, p *Plan, progress func(run.Event)) (run.Submitted, error) {
 	if p.Attach != nil || p.Reuse != nil {
 		return run.Submitted{Spec: p.Spec, Attached: true, Differs: p.Differs}, nil
 	}
-	return c.Runs.Submit(ctx, run.Submission{
+	return p.target.Submit(ctx, run.Submission{
 		Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again"),
-	})
+	}, progress)
 }
 
-func (c *Client) spec(r Request, source Drawn) run.Spec {
+func newSpec(at Surroundings, r Request, source Drawn) run.Spec {
 	s := r.Settings
 	spec := run.Spec{
-		V: 1, Owner: owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(),
+		V: 1, Owner: at.Owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(),
 		Series: slug(cmp.Or(s.Text("name"), r.Entry)),
 		Digest: r.Digest, Entry: r.Entry, Python: r.Python, Cwd: r.Cwd, Path: r.Path,
 		Parallelism: int(s.Int("parallelism")), Retries: int(s.Int("retries")), Timeout: s.Duration("timeout"),
@@ -330,38 +355,6 @@ func reusable(listed []run.Listed, key string) *run.Spec {
 		}
 	}
 	return nil
-}
-
-// threadVariables bound the threads of the numerical libraries, so that parallel trials share the cores.
-var threadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
-
-func threads(environ []string, parallelism int) map[string]string {
-	for _, kv := range environ {
-		for _, name := range threadVariables {
-			if strings.HasPrefix(kv, name+"=") {
-				return nil // the user's own choice
-			}
-		}
-	}
-	n := strconv.Itoa(max(1, runtime.NumCPU()/max(1, parallelism)))
-	env := map[string]string{}
-	for _, name := range threadVariables {
-		env[name] = n
-	}
-	return env
-}
-
-// owner is who a run belongs to: the Hub's user, else the machine's.
-func owner(environ []string) string {
-	for _, kv := range environ {
-		if name, ok := strings.CutPrefix(kv, "JUPYTERHUB_USER="); ok && name != "" {
-			return name
-		}
-	}
-	if u, err := user.Current(); err == nil {
-		return u.Uid
-	}
-	return "unknown"
 }
 
 var notSlug = regexp.MustCompile(`[^a-z0-9]+`)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
@@ -31,7 +33,13 @@ func (t target) Active(_ context.Context, key string) (*run.Spec, error) {
 	return nil, nil
 }
 
-func (t target) List(context.Context) ([]run.Listed, error) { return t.listed, nil }
+func (t target) Owner([]string) string { return "me" }
+
+func (t target) Environment(environ []string, processes int) map[string]string {
+	return (*local.Target)(nil).Environment(environ, processes)
+}
+
+func (t target) Fetch(context.Context, string, int) error { return nil }
 
 func (t target) Provisional(_ context.Context, series string) (string, error) {
 	return series + "-1", nil
@@ -63,9 +71,66 @@ func request(t *testing.T, line string, draws *int) deployer.Request {
 	}
 }
 
+// clientOf gives a client of a target that stands for local, and of runs that there are, the newest first.
+func clientOf(t *testing.T, at deployer.Target, runs ...run.Listed) *deployer.Client {
+	t.Helper()
+	dir := t.TempDir()
+	for i, l := range runs {
+		l.Spec.V, l.Spec.Completions = 1, len(l.State.Trials)
+		l.Spec.ID, l.Spec.Created = folder.NewID(), time.Unix(int64(1000-i), 0)
+		f := folder.In(dir, l.Spec.Name)
+		if err := os.MkdirAll(string(f), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := folder.ReplaceJSON(f.Spec(), l.Spec); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Claim(l.Spec.ID, string(f)); err != nil {
+			t.Fatal(err)
+		}
+		writeEvents(t, f, l)
+		if l.Seen {
+			if err := os.WriteFile(f.SeenFile(), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return deployer.NewClient(dir, map[string]deployer.Target{"local": at})
+}
+
+// writeEvents writes events that lead to the state of a run.
+func writeEvents(t *testing.T, f folder.Run, l run.Listed) {
+	t.Helper()
+	var lines []byte
+	n := int64(0)
+	write := func(e run.Event) {
+		n++
+		e.V, e.Source, e.Seq, e.Run, e.Time = 1, "test", n, l.Spec.Name, time.Unix(n, 0)
+		line, err := json.Marshal(&e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(append(lines, line...), '\n')
+	}
+	for i, trial := range l.State.Trials {
+		write(run.Event{Type: run.EventTrialStarted, Trial: &i, Attempt: 1})
+		if trial.Phase.Final() {
+			write(run.Event{
+				Type: run.EventTrialEnded, Trial: &i, Attempt: 1, State: trial.Phase, Metrics: trial.Metrics,
+			})
+		}
+	}
+	if l.State.Phase.Final() {
+		write(run.Event{Type: run.EventEnded, State: l.State.Phase})
+	}
+	if err := os.WriteFile(f.Events(), lines, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func plan(t *testing.T, in target, r deployer.Request) *deployer.Plan {
 	t.Helper()
-	p, err := (&deployer.Client{Runs: in}).Plan(t.Context(), r)
+	p, err := clientOf(t, in, in.listed...).Plan(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +200,7 @@ func TestReuseShowsASucceededRunOfTheSameKey(t *testing.T) {
 
 func TestParametersWithoutASourceAreRefused(t *testing.T) {
 	var draws int
-	_, err := (&deployer.Client{Runs: target{}}).Plan(t.Context(), request(t, "", &draws))
+	_, err := clientOf(t, target{}).Plan(t.Context(), request(t, "", &draws))
 	var user *usererror.Error
 	if !errors.As(err, &user) || user.Text != "train_model needs a value for x" {
 		t.Errorf("got %v", err)
@@ -186,7 +251,7 @@ func servingRequest(t *testing.T, line string) deployer.Request {
 // A server is its series: what changes it, code or settings, is another revision; what does not is there already.
 func TestRevisions(t *testing.T) {
 	ctx := t.Context()
-	client := &deployer.Client{Runs: server{}}
+	client := clientOf(t, server{})
 	first, err := client.Plan(ctx, servingRequest(t, "--replicas 2 --workers 3"))
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +268,7 @@ func TestRevisions(t *testing.T) {
 		if failed > 0 {
 			state.Server.Failed = &run.RevisionFailure{Revision: failed}
 		}
-		return &deployer.Client{Runs: server{answers: &run.Listed{Spec: spec, State: state, Liveness: run.Alive}}}
+		return clientOf(t, server{answers: &run.Listed{Spec: spec, State: state, Liveness: run.Alive}})
 	}
 	for _, c := range []struct {
 		line   string
@@ -245,7 +310,7 @@ func TestRevisions(t *testing.T) {
 // Who may ask is part of a revision. Under a JupyterHub its name is one of the server's: the proxy passes on what the
 // browser asked for.
 func TestWhoMayAskAServer(t *testing.T) {
-	client := &deployer.Client{Runs: server{}}
+	client := clientOf(t, server{})
 	r := servingRequest(t,
 		"--allow-host b.example --allow-host a.example,b.example --cors https://app.example --cors "+
 			"http://localhost:3000")
@@ -278,31 +343,33 @@ func TestWhoMayAskAServer(t *testing.T) {
 }
 
 func TestModels(t *testing.T) {
-	folder := t.TempDir()
-	for name, trials := range map[string]int{"some": 3, "none": 1} {
-		for i := range trials {
-			dir := filepath.Join(folder, name, strconv.Itoa(i))
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if name == "some" {
-				if err := os.WriteFile(filepath.Join(dir, "net.bin"), nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
+	trial := func(p run.Phase, accuracy float64) run.Trial {
+		return run.Trial{Phase: p, Metrics: run.Metrics{"accuracy": accuracy}}
+	}
+	trained := func(name string, trials ...run.Trial) run.Listed {
+		return run.Listed{
+			Spec: run.Spec{Name: name, Kind: run.Train}, State: &run.State{Phase: run.Running, Trials: trials},
 		}
 	}
-	trial := func(p run.Phase, accuracy float64) run.Trial {
-		return run.Trial{Phase: p, Metrics: run.Metrics{"accuracy": accuracy}, Returned: []string{"accuracy"}}
+	number := run.Trial{Phase: run.Succeeded, Metrics: run.Metrics{"value": 1}}
+	client := clientOf(t, target{},
+		// A server that is newer than the last training.
+		run.Listed{Spec: run.Spec{Name: "serve-1", Kind: run.Serve}, State: &run.State{}},
+		trained("some", trial(run.Succeeded, 0.5), trial(run.Succeeded, 0.9), trial(run.Running, 0.1)),
+		trained("none", trial(run.Succeeded, 1)),
+		trained("vague", run.Trial{Phase: run.Succeeded}, run.Trial{Phase: run.Succeeded}),
+		trained("number", number, number),
+		trained("bad", trial(run.Failed, 0.1), trial(run.Failed, 0.2)),
+	)
+	for i := range 3 {
+		output := client.Runs.Attempt("some", i, 1).Output
+		if err := os.MkdirAll(output, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(output, "net.bin"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	number := run.Trial{Phase: run.Succeeded, Metrics: run.Metrics{"value": 1}, Returned: []string{"value"}}
-	client := &deployer.Client{Runs: trained{folder: folder, runs: map[string][]run.Trial{
-		"some":   {trial(run.Succeeded, 0.5), trial(run.Succeeded, 0.9), trial(run.Running, 0.1)},
-		"none":   {trial(run.Succeeded, 1)},
-		"vague":  {{Phase: run.Succeeded}, {Phase: run.Succeeded}},
-		"number": {number, number},
-		"bad":    {trial(run.Failed, 0.1), trial(run.Failed, 0.2)},
-	}}}
 	for name, want := range map[string]string{
 		"some": "some:1", "some:best": "some:1", "some:0": "some:0", "last": "some:1", "last:0": "some:0",
 		"some:2":  "trial 2 of some has not ended yet, so its model is not there",
@@ -322,40 +389,16 @@ func TestModels(t *testing.T) {
 		if got != want {
 			t.Errorf("--model %s: %s, want %s", name, got, want)
 		}
-		if err == nil && m.Folder != filepath.Join(folder, strings.Replace(want, ":", "/", 1)) {
+		_, index, _ := strings.Cut(want, ":")
+		if n, _ := strconv.Atoi(index); err == nil && m.Folder != client.Runs.Attempt("some", n, 1).Output {
 			t.Errorf("--model %s is in %s", name, m.Folder)
 		}
 	}
 }
 
-// trained is a target with training runs whose trial i kept its files in folder/RUN/i.
-type trained struct {
-	deployer.Target
-	folder string
-	runs   map[string][]run.Trial
-}
-
-func (t trained) Load(_ context.Context, name string) (run.Listed, error) {
-	spec := run.Spec{Name: name, Kind: run.Train}
-	return run.Listed{Spec: spec, State: &run.State{Name: name, Trials: t.runs[name]}, Liveness: run.Ended}, nil
-}
-
-// List has a server that is newer than the last training.
-func (t trained) List(context.Context) ([]run.Listed, error) {
-	return []run.Listed{
-		{Spec: run.Spec{Name: "serve-1", Kind: run.Serve}},
-		{Spec: run.Spec{Name: "some", Kind: run.Train}},
-		{Spec: run.Spec{Name: "none", Kind: run.Train}},
-	}, nil
-}
-
-func (t trained) Places(name string, trial, _ int) run.Places {
-	return run.Places{Folder: filepath.Join(t.folder, name), Output: filepath.Join(t.folder, name, strconv.Itoa(trial))}
-}
-
 func TestATargetThatIsNotThereIsRefused(t *testing.T) {
 	draws := 0
-	_, err := (&deployer.Client{Runs: target{}}).Plan(t.Context(),
+	_, err := clientOf(t, target{}).Plan(t.Context(),
 		request(t, "--target kubernetes --hyper-parameters g --cwd trial", &draws))
 	want := "target kubernetes is not in this version of MetaML\nLeave it out (cell): runs execute on this machine."
 	if err == nil || err.Error() != want || draws > 0 {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,16 +23,16 @@ type Model struct {
 
 // planServer works out the next revision of a server. A server is its series, and the key its revision: what is asked
 // of a server with this key that answers already, or is about to, is there.
-func (c *Client) planServer(ctx context.Context, r Request) (*Plan, error) {
-	p := &Plan{Spec: c.spec(r, Drawn{}), request: r}
+func planServer(ctx context.Context, at Target, r Request) (*Plan, error) {
+	p := &Plan{Spec: newSpec(at, r, Drawn{}), target: at, request: r}
 	spec := &p.Spec
-	answers, err := c.Runs.Server(ctx, *spec)
+	answers, err := at.Server(ctx, *spec)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case answers == nil:
-		if spec.Name, err = c.Runs.Provisional(ctx, spec.Series); err != nil {
+		if spec.Name, err = at.Provisional(ctx, spec.Series); err != nil {
 			return nil, err
 		}
 	case answers.Spec.Key == spec.Key && !r.Settings.Bool("again") && current(answers):
@@ -57,7 +56,7 @@ func (c *Client) planServer(ctx context.Context, r Request) (*Plan, error) {
 				"there")
 	}
 	p.Notes = append(p.Notes, r.Settings.Notes...)
-	spec.Env = threads(r.Environ, spec.Completions)
+	spec.Env = at.Environment(r.Environ, spec.Completions)
 	return p, nil
 }
 
@@ -128,7 +127,7 @@ func (c *Client) training(ctx context.Context, name string) (run.Listed, error) 
 
 // Model finds the outputs that RUN[:TRIAL|:best] names. Without a trial it is the run's only one, or the best.
 func (c *Client) Model(ctx context.Context, name string) (Model, error) {
-	runName, which, _ := strings.Cut(name, ":")
+	runName, which, _ := run.CutTrial(name)
 	listed, err := c.training(ctx, runName)
 	if err != nil {
 		return Model{}, err
@@ -169,17 +168,17 @@ func (c *Client) Model(ctx context.Context, name string) (Model, error) {
 		}
 		index = n
 	}
-	places := c.Runs.Places(full, index, 1)
-	m := Model{
-		Name: fmt.Sprintf("%s:%d", full, index), Folder: places.Output,
-		Code: filepath.Join(places.Folder, "program", "code"),
-	}
 	if !trials[index].Phase.Final() {
 		return Model{}, &usererror.Error{
 			Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s has not ended yet, so its model is not there",
 				index, full),
 		}
 	}
+	outputs, err := c.Runs.Outputs(ctx, full, index)
+	if err != nil {
+		return Model{}, err
+	}
+	m := Model{Name: fmt.Sprintf("%s:%d", full, index), Folder: outputs, Code: c.Runs.Code(full)}
 	if entries, err := os.ReadDir(m.Folder); err != nil || len(entries) == 0 {
 		return Model{}, &usererror.Error{
 			Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s kept no files, so it has no model to serve",

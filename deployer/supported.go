@@ -2,6 +2,7 @@ package deployer
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
@@ -9,10 +10,10 @@ import (
 
 // Supported refuses a target that this version does not have, wherever it was named: in the cell, on the command line,
 // in a decorator, in the environment or in metaml.toml. Whoever resolves settings asks it before anything starts;
-// [Client.Plan] asks it again.
-func Supported(r *settings.Resolved) error {
+// [Client.Plan] asks it again. targets are those there are beside local.
+func Supported(r *settings.Resolved, targets ...string) error {
 	target := r.Values["target"]
-	if target.Text == settings.Local {
+	if target.Text == settings.Local || slices.Contains(targets, target.Text) {
 		return nil
 	}
 	return &usererror.Error{

@@ -139,21 +139,13 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usage("%s", text)
 }
 
-// target opens the local target: the runs folder of this user.
-func (a *app) target() (deployer.Target, error) {
+// client opens the runs of this user.
+func (a *app) client() (*deployer.Client, error) {
 	agent, err := beside.Find("metaml-agent")
 	if err != nil {
 		return nil, err
 	}
-	return deployer.Local(agent)
-}
-
-func (a *app) client() (*deployer.Client, error) {
-	t, err := a.target()
-	if err != nil {
-		return nil, err
-	}
-	return &deployer.Client{Runs: t}, nil
+	return deployer.Open(agent, nil)
 }
 
 // getenv looks a variable up in the app's environment.

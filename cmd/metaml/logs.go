@@ -87,7 +87,7 @@ func (a *app) logs() (out io.Writer, end func() error) {
 // followed, each line as it comes with its worker's number.
 func workerLogs(ctx context.Context, to io.Writer, client *deployer.Client, l *run.Listed, stream string, follow bool) error {
 	spec := watch.Revision(client, l)
-	loader := folder.Run(client.Runs.Places(spec.Name, 0, 1).Folder).Revision(spec.Server.Revision).Loader()
+	loader := client.Runs.LoaderLog(spec.Name, spec.Server.Revision)
 	for _, name := range []string{folder.Stdout, folder.Stderr} {
 		if stream != "both" && stream != name {
 			continue
@@ -96,7 +96,7 @@ func workerLogs(ctx context.Context, to io.Writer, client *deployer.Client, l *r
 			fmt.Fprintf(to, "%s", text)
 		}
 	}
-	front := folder.Run(client.Runs.Places(spec.Name, 0, 1).Folder).NewFrontLogReader()
+	front := client.Runs.FrontLog(spec.Name)
 	if !follow {
 		for i := range spec.Completions {
 			if spec.Completions > 1 {

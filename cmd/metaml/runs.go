@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/metaml/metaml/deployer"
-	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
 	"github.com/metaml/metaml/internal/prose"
@@ -160,7 +159,8 @@ type recordJSON struct {
 }
 
 func recordOf(client *deployer.Client, l *run.Listed) recordJSON {
-	return recordJSON{File: folder.Run(client.Runs.Places(l.Spec.Name, 0, 1).Folder).Events(), Size: l.Size}
+	_, events := client.Runs.Where(l.Spec.Name)
+	return recordJSON{File: events, Size: l.Size}
 }
 
 type objectiveJSON struct {

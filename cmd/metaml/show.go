@@ -76,7 +76,7 @@ func (a *app) printOrigin(client *deployer.Client, l *run.Listed) error {
 			fmt.Fprintf(a.out, "  %s = %s (%s)\n", s.Name, s.Value, s.Origin)
 		}
 	}
-	_, err := fmt.Fprintf(a.out, "outputs and logs: %s\n", client.Runs.Places(l.Spec.Name, 0, 1).Folder)
+	_, err := fmt.Fprintf(a.out, "outputs and logs: %s\n", folderOf(client, l))
 	return err
 }
 
@@ -155,7 +155,7 @@ func showJSON(ctx context.Context, client *deployer.Client, l *run.Listed, table
 	j := &runDetail{
 		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source, State: s.Phase, Reason: s.Reason,
 		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: watch.LiveTensorBoard(l),
-		Folder: client.Runs.Places(l.Spec.Name, 0, 1).Folder, Record: recordOf(client, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings, Trials: []trialDetail{},
+		Folder: folderOf(client, l), Record: recordOf(client, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings, Trials: []trialDetail{},
 	}
 	if l := s.Loaded; l != nil {
 		j.Loaded = &loadedDetail{Seconds: l.Seconds, Fork: l.Fork, Causes: l.Causes}
@@ -173,7 +173,7 @@ func showJSON(ctx context.Context, client *deployer.Client, l *run.Listed, table
 	}
 	for i := range s.Trials {
 		t := &s.Trials[i]
-		places := client.Runs.Places(l.Spec.Name, i, max(t.Attempt, 1))
+		places := client.Runs.Attempt(l.Spec.Name, i, max(t.Attempt, 1))
 		d := trialDetail{
 			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(), Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
 			Output: places.Output, Seed: t.Seed, Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
@@ -217,4 +217,10 @@ func showJSON(ctx context.Context, client *deployer.Client, l *run.Listed, table
 		return nil
 	})
 	return j, err
+}
+
+// folderOf is where a run keeps everything.
+func folderOf(client *deployer.Client, l *run.Listed) string {
+	dir, _ := client.Runs.Where(l.Spec.Name)
+	return dir
 }

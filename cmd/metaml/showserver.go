@@ -116,7 +116,7 @@ func serverJSON(client *deployer.Client, l *run.Listed) *serverDetail {
 		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: addressOf(l), Revision: s.Answering(), Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
 		PerReplica: asked(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(), Host: spec.Server.Host, Port: spec.Server.Port,
 		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example, Made: s.Example != "" && spec.Server.Example == "", Restarts: s.Restarts, Answer: s.Answer, Submitted: spec.Created,
-		Folder: client.Runs.Places(spec.Name, 0, 1).Folder, Record: recordOf(client, l), Settings: spec.Settings, Notes: notesJSON(state.Notes),
+		Folder: folderOf(client, l), Record: recordOf(client, l), Settings: spec.Settings, Notes: notesJSON(state.Notes),
 	}
 	if f := s.Failed; f != nil {
 		j.Failed = &failedDetail{Revision: f.Revision, Reason: f.Reason, Text: f.Text, Hint: f.Hint, Error: f.Error}
@@ -130,7 +130,7 @@ func serverJSON(client *deployer.Client, l *run.Listed) *serverDetail {
 	for i := range s.Workers {
 		w := &s.Workers[i]
 		ready := w.Ready && l.Liveness != run.Dead
-		places := client.Runs.RevisionPlaces(spec.Name, w.Revision, w.Index, w.Attempt)
+		places := client.Runs.WorkerAttempt(spec.Name, w.Revision, w.Index, w.Attempt)
 		j.Workers = append(j.Workers, workerDetail{
 			Worker: w.Index, Revision: w.Revision, Attempt: w.Attempt, PID: w.PID, Ready: ready, Reason: w.Reason, Error: w.Error,
 			Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},

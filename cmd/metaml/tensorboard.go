@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"net/url"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/launch/watch"
 	"github.com/metaml/metaml/internal/usererror"
@@ -40,7 +38,6 @@ func tensorboardCommand(a *app) *cobra.Command {
 				_, err := fmt.Fprintln(a.out, address)
 				return err
 			}
-			of := folder.Run(client.Runs.Places(listed.Spec.Name, 0, 1).Folder)
 			python := listed.Spec.Python
 			if listed.NotOwn != "" { // it names a program of somebody else's
 				if python, err = a.launcher().FindPython(""); err != nil {
@@ -55,7 +52,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 				}
 			}
 			// In our place, so that it ends with whoever ends us, however.
-			argv := append([]string{python}, pymodule.RunTensorBoard(filepath.Join(string(of), "trials"), port)...)
+			argv := append([]string{python}, pymodule.RunTensorBoard(client.Runs.Scalars(listed.Spec.Name), port)...)
 			return fmt.Errorf("start TensorBoard: %w", syscall.Exec(python, argv, a.environ))
 		},
 	}

@@ -140,6 +140,14 @@ func (r Run) Loader() string { return r.join("loader") }
 // Trial is the folder of trial i.
 func (r Run) Trial(i int) string { return r.join("trials", fmt.Sprintf("%05d", i)) }
 
+// Trials is the folder with those of all trials.
+func (r Run) Trials() string { return r.join("trials") }
+
+// Stream is the file with what an attempt printed: [Stdout] or [Stderr].
+func (r Run) Stream(i, attempt int, stream string) string {
+	return filepath.Join(r.Attempt(i, attempt), stream)
+}
+
 // Output is what metaml.output() gives trial i.
 func (r Run) Output(i int) string { return filepath.Join(r.Trial(i), "output") }
 

@@ -32,3 +32,13 @@ func StartTime(pid int) int64 {
 	ticks, _ := strconv.ParseInt(string(fields[19]), 10, 64)
 	return ticks
 }
+
+// IsProcess reports whether a process was started for the run. After a restart of the machine or of its container the
+// number may be another process's.
+func (r Run) IsProcess(pid int) bool {
+	if pid == 0 {
+		return false
+	}
+	command, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	return err == nil && bytes.Contains(command, []byte("\x00"+string(r)+"\x00"))
+}

@@ -25,3 +25,6 @@ func StartTime(pid int) int64 {
 	}
 	return 1
 }
+
+// IsProcess reports whether a process was started for the run. Here only whether it lives is known.
+func (r Run) IsProcess(pid int) bool { return pid != 0 && unix.Kill(pid, 0) == nil }

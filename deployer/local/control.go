@@ -19,7 +19,7 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 	if err != nil {
 		return err
 	}
-	if !l.Liveness.Active() {
+	if !l.Active() {
 		return &usererror.Error{
 			Code: usererror.CodeEnded, Text: fmt.Sprintf("run %s is not going: it is %s already", l.Spec.Name,
 				l.State.Phase),
@@ -50,13 +50,14 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 }
 
 // ask leaves a request for the run's monitor, and sees to it that there is one.
-func (t *Target) ask(l Listed, s folder.Stop) error {
+func (t *Target) ask(l run.Listed, s folder.Stop) error {
+	f := t.Folder(l.Spec.Name)
 	s.Time = time.Now().UTC()
-	if err := l.Folder.AppendStop(s); err != nil {
-		return friendly(err, "ask for the stop in", string(l.Folder))
+	if err := f.AppendStop(s); err != nil {
+		return folder.Explain(err, "ask for the stop in", string(f))
 	}
-	if l.Liveness == Dead {
-		return t.start(l.Folder, false)
+	if l.Liveness == run.Dead {
+		return t.start(f, false)
 	}
 	return nil
 }
@@ -68,7 +69,7 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if l.Liveness == Alive {
+	if l.Liveness == run.Alive {
 		return &usererror.Error{
 			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is going already", l.Spec.Name),
 			Hint: "metaml attach " + l.Spec.Name + " shows it",
@@ -77,40 +78,38 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 	if err := t.adopt(&l); err != nil {
 		return err
 	}
-	if l.Liveness == Copied {
+	if l.Liveness == run.Copied {
 		if l, err = t.Load(ctx, l.Spec.Name); err != nil {
 			return err
 		}
 	}
-	if l.Liveness == Dead {
-		return t.start(l.Folder, false)
+	f := t.Folder(l.Spec.Name)
+	if l.Liveness == run.Dead {
+		return t.start(f, false)
 	}
-	if l.Liveness == Ended && !resumable(l.State) {
+	if l.Liveness == run.Ended && !resumable(l.State) {
 		return &usererror.Error{
 			Code: usererror.CodeFinished, Text: fmt.Sprintf("run %s has no unfinished trial", l.Spec.Name),
 			Hint: "a trial that failed by its own code is not run again; --again makes a new run",
 		}
 	}
-	w, err := t.watch(l.Folder)
-	if err != nil {
+	if err := t.start(f, true); err != nil {
 		return err
 	}
-	defer w.close()
-	if err := t.start(l.Folder, true); err != nil {
-		return err
-	}
-	return w.resumed(ctx, l.State.N)
+	_ = os.Remove(f.SeenFile()) // nobody has seen how it will end now
+	return t.resumed(ctx, l.Spec.Name, l.State.N)
 }
 
 // adopt makes a run that was made elsewhere this user's own, which who resumes it asks for.
-func (t *Target) adopt(l *Listed) error {
-	if l.Folder.Own(&l.Spec) == "" {
+func (t *Target) adopt(l *run.Listed) error {
+	f := t.Folder(l.Spec.Name)
+	if f.Own(&l.Spec) == "" {
 		return nil
 	}
-	if err := l.Folder.Claim(l.Spec.ID, string(l.Folder)); err != nil {
-		return friendly(err, "resume the run in", string(l.Folder))
+	if err := f.Claim(l.Spec.ID, string(f)); err != nil {
+		return folder.Explain(err, "resume the run in", string(f))
 	}
-	if why := l.Folder.Own(&l.Spec); why != "" {
+	if why := f.Own(&l.Spec); why != "" {
 		return &usererror.Error{
 			Code: usererror.CodeCopied, Text: fmt.Sprintf("run %s cannot be resumed: its folder %s", l.Spec.Name, why),
 			Hint: "a copy of your own, with cp -r and chmod -R go-w, can be",
@@ -120,34 +119,13 @@ func (t *Target) adopt(l *Listed) error {
 }
 
 // resumed waits for the event run.resumed that comes after the event n.
-func (w *watched) resumed(ctx context.Context, n int64) error {
+func (t *Target) resumed(ctx context.Context, name string, n int64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, &usererror.Error{
-		Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s did not start", w.spec.Name),
-		Hint: "its last words are in " + w.folder.MonitorLog(),
+		Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s did not start", name),
+		Hint: "its last words are in " + t.Folder(name).MonitorLog(),
 	})
 	defer cancel()
-	reader, err := folder.NewReader(w.events, "")
-	if err != nil {
-		return err
-	}
-	for {
-		e, err := reader.Next()
-		switch {
-		case err == nil:
-			if e.Type == run.EventResumed && e.N > n {
-				return nil
-			}
-			continue
-		case endOf(err) != nil:
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-w.watch.C:
-		case <-time.After(lookAfter):
-		}
-	}
+	return t.Await(ctx, name, func(e run.Event) bool { return e.Type == run.EventResumed && e.N > n })
 }
 
 func resumable(s *run.State) bool {
@@ -164,12 +142,12 @@ func resumable(s *run.State) bool {
 
 // Delete removes a run that has ended, with everything it wrote.
 func (t *Target) Delete(ctx context.Context, name string) error {
-	full, err := t.resolve(ctx, name)
+	full, _, err := t.Find(ctx, name)
 	if err != nil {
 		return err
 	}
 	f := t.Folder(full)
-	if l, err := t.read(full); err == nil && l.Liveness.Active() {
+	if l, err := t.Load(ctx, full); err == nil && l.Active() {
 		return &usererror.Error{
 			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is still going", full),
 			Hint: "metaml stop " + full + " ends it first",
@@ -186,14 +164,14 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 	// Out of sight at once, so that no listing sees half a folder.
 	gone := filepath.Join(t.Dir, ".deleted-"+full)
 	if err := os.RemoveAll(gone); err != nil {
-		return friendly(err, "delete", gone)
+		return folder.Explain(err, "delete", gone)
 	}
 	if err := os.Rename(string(f), gone); err != nil {
-		return friendly(err, "delete", string(f))
+		return folder.Explain(err, "delete", string(f))
 	}
 	f.Disclaim()
 	if err := os.RemoveAll(gone); err != nil {
-		return friendly(err, "delete", gone)
+		return folder.Explain(err, "delete", gone)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ const environmentKept = 30 * 24 * time.Hour
 // expireEnvironments removes environment.json of runs that ended long ago. What it cannot remove, it leaves to the next
 // time.
 func (t *Target) expireEnvironments(now time.Time) {
-	names, err := t.names()
+	names, err := folder.Names(t.Dir)
 	if err != nil {
 		return
 	}
@@ -26,14 +26,14 @@ func (t *Target) expireEnvironments(now time.Time) {
 		}
 		var kept []string
 		for _, of := range append([]folder.Run{f}, revisions(f)...) {
-			if exists(of.EnvironmentFile()) {
+			if there(of.EnvironmentFile()) {
 				kept = append(kept, of.EnvironmentFile())
 			}
 		}
 		if len(kept) == 0 {
 			continue
 		}
-		if l, err := t.glance(name); err != nil || l.Liveness.Active() {
+		if l, err := t.Exactly(name); err != nil || l.Active() {
 			continue
 		}
 		for _, path := range kept {
@@ -48,4 +48,9 @@ func revisions(f folder.Run) []folder.Run {
 		all = append(all, f.Revision(n))
 	}
 	return all
+}
+
+func there(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

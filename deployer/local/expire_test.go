@@ -15,11 +15,11 @@ func TestTheEnvironmentOfAFailedRunExpires(t *testing.T) {
 	f := b.Folder(spec.Name)
 	finish(t, f, spec, run.Event{Type: run.EventEnded, State: run.Failed})
 	b.expireEnvironments(time.Now().Add(environmentKept - time.Hour))
-	if !exists(f.EnvironmentFile()) {
+	if !there(f.EnvironmentFile()) {
 		t.Fatal("it is gone within its time")
 	}
 	b.expireEnvironments(time.Now().Add(environmentKept + time.Hour))
-	if exists(f.EnvironmentFile()) {
+	if there(f.EnvironmentFile()) {
 		t.Error("it is kept for ever")
 	}
 }
@@ -34,7 +34,7 @@ func TestTheEnvironmentOfAnActiveRunStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.expireEnvironments(time.Now())
-	if !exists(f.EnvironmentFile()) {
+	if !there(f.EnvironmentFile()) {
 		t.Error("it went while the run goes on")
 	}
 }

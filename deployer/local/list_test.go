@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -35,7 +36,7 @@ func TestListReadsNoEventsOfEndedRuns(t *testing.T) {
 	listed := func() *run.State {
 		t.Helper()
 		all, err := b.List(t.Context())
-		if err != nil || len(all) != 1 || all[0].Liveness != Ended {
+		if err != nil || len(all) != 1 || all[0].Liveness != run.Ended {
 			t.Fatalf("listed %v, %v", all, err)
 		}
 		return all[0].State
@@ -70,13 +71,13 @@ func TestListReadsNoEventsOfEndedRuns(t *testing.T) {
 // A run is found by its name, by the name of its series, by a prefix that no other has, and as the newest.
 func TestNames(t *testing.T) {
 	b := newTarget(t)
-	var missing *NotFound
-	if _, err := b.Load(t.Context(), Last); !errors.As(err, &missing) || err.Error() != "there is no run yet" {
+	var missing *record.NotFound
+	if _, err := b.Load(t.Context(), record.Last); !errors.As(err, &missing) || err.Error() != "there is no run yet" {
 		t.Errorf("no run: %v", err)
 	}
 	first := ended(t, b)
 	second := ended(t, b)
-	if l, err := b.Load(t.Context(), Last); err != nil || l.Spec.Name != second.Name {
+	if l, err := b.Load(t.Context(), record.Last); err != nil || l.Spec.Name != second.Name {
 		t.Errorf("last: %v %v", l.Spec.Name, err)
 	}
 	if _, err := b.Load(t.Context(), "trian-1"); !errors.As(err, &missing) || missing.Nearest != "train-1" {
@@ -114,17 +115,17 @@ func TestListNamesWhatIsDamaged(t *testing.T) {
 	write(t, b.Folder("broken-1").Spec(), "{")
 	all, err := b.List(t.Context())
 	if err != nil || len(all) != 2 || all[0].Spec.Name != whole.Name || all[1].Spec.Name != "broken-1" ||
-		all[1].Damaged == "" {
+		all[1].Damage == "" {
 		t.Errorf("%+v %v", all, err)
 	}
-	if err := b.Delete(t.Context(), "broken-1"); err != nil || exists(string(b.Folder("broken-1"))) {
+	if err := b.Delete(t.Context(), "broken-1"); err != nil || there(string(b.Folder("broken-1"))) {
 		t.Errorf("delete: %v", err)
 	}
 }
 
 // BenchmarkList lists 200 runs with 1,000 reports each.
 func BenchmarkList(b *testing.B) {
-	target := &Target{Dir: b.TempDir()}
+	target := In(b.TempDir(), "")
 	for i := range 200 {
 		spec := run.Spec{
 			V: 1, Name: fmt.Sprintf("train-%d",
@@ -150,16 +151,20 @@ func BenchmarkList(b *testing.B) {
 		}
 		finish(b, f, spec, append(events, run.Event{Type: run.EventEnded, State: run.Succeeded})...)
 	}
-	read := func(b *testing.B, read func(string) (Listed, error)) {
-		b.Helper()
+	b.Run("list, from summaries", func(b *testing.B) {
+		for b.Loop() {
+			if all, err := target.List(b.Context()); err != nil || len(all) != 200 {
+				b.Fatal(len(all), err)
+			}
+		}
+	})
+	b.Run("each, from events", func(b *testing.B) {
 		for b.Loop() {
 			for i := range 200 {
-				if l, err := read(fmt.Sprintf("train-%d", i+1)); err != nil || l.State.Phase != run.Succeeded {
+				if l, err := target.Exactly(fmt.Sprintf("train-%d", i+1)); err != nil || l.State.Phase != run.Succeeded {
 					b.Fatal(l.State, err)
 				}
 			}
 		}
-	}
-	b.Run("summary", func(b *testing.B) { read(b, target.glance) })
-	b.Run("events", func(b *testing.B) { read(b, target.read) })
+	})
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -21,12 +20,12 @@ import (
 )
 
 // Server gives the active server of which spec would be another revision, or nil.
-func (t *Target) Server(ctx context.Context, spec run.Spec) (*Listed, error) {
-	names, err := t.names()
+func (t *Target) Server(ctx context.Context, spec run.Spec) (*run.Listed, error) {
+	names, err := folder.Names(t.Dir)
 	if err != nil {
 		return nil, err
 	}
-	var newest *Listed
+	var newest *run.Listed
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
@@ -34,8 +33,8 @@ func (t *Target) Server(ctx context.Context, spec run.Spec) (*Listed, error) {
 		if s, err := t.Folder(name).ReadSpec(); err != nil || !run.SameServer(&s, &spec) {
 			continue
 		}
-		l, err := t.read(name)
-		if err == nil && l.Liveness.Active() && !stopping(&l) &&
+		l, err := t.Exactly(name)
+		if err == nil && l.Active() && !t.stopping(&l) &&
 			(newest == nil || l.Spec.Created.After(newest.Spec.Created)) {
 			newest = &l
 		}
@@ -44,20 +43,20 @@ func (t *Target) Server(ctx context.Context, spec run.Spec) (*Listed, error) {
 }
 
 // stopping reports whether the whole server was asked to end, be it that nobody has read that yet.
-func stopping(l *Listed) bool {
+func (t *Target) stopping(l *run.Listed) bool {
 	if l.State.StopAsked {
 		return true
 	}
-	stops, _, _ := l.Folder.ReadStops(0)
+	stops, _, _ := t.Folder(l.Spec.Name).ReadStops(0)
 	return slices.ContainsFunc(stops, func(s folder.Stop) bool { return s.Trial == nil && s.Revision == 0 })
 }
 
 // submitServer makes another revision of the server that is there, or a server. The series is locked.
-func (t *Target) submitServer(ctx context.Context, s Submission, lock *os.File) (Submitted, error) {
+func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.File) (run.Submitted, error) {
 	spec := s.Spec
 	if folderOf := spec.Server.ModelFolder; folderOf != "" {
 		if info, err := os.Stat(folderOf); err != nil || !info.IsDir() {
-			return Submitted{}, &usererror.Error{
+			return run.Submitted{}, &usererror.Error{
 				Code: usererror.CodeModel,
 				Text: fmt.Sprintf("there is nothing left of the model %s: its folder %s is gone", spec.Server.Model,
 					folderOf),
@@ -71,57 +70,58 @@ func (t *Target) submitServer(ctx context.Context, s Submission, lock *os.File) 
 	spec.V, spec.BootID = 1, folder.BootID()
 	server, err := t.Server(ctx, spec)
 	if err != nil {
-		return Submitted{}, err
+		return run.Submitted{}, err
 	}
 	if server != nil && !s.Again {
-		if current := currentRevision(server); current != nil && spec.Key != "" && current.Key == spec.Key {
-			if server.Liveness == Dead {
-				if err := t.start(server.Folder, false); err != nil {
-					return Submitted{}, err
+		if current := t.currentRevision(server); current != nil && spec.Key != "" && current.Key == spec.Key {
+			if server.Liveness == run.Dead {
+				if err := t.start(t.Folder(server.Spec.Name), false); err != nil {
+					return run.Submitted{}, err
 				}
 			}
-			return Submitted{Spec: *current, Attached: true, Replaces: server.State.Server.Revision}, nil
+			return run.Submitted{Spec: *current, Attached: true, Replaces: server.State.Server.Revision}, nil
 		}
 	}
 	if err := t.portIsFree(ctx, spec, server); err != nil {
-		return Submitted{}, err
+		return run.Submitted{}, err
 	}
 	if server == nil {
 		return t.newServer(spec, s, lock)
 	}
 	spec.ID, spec.Name, spec.Server = server.Spec.ID, server.Spec.Name, new(*spec.Server)
-	f := server.Folder
-	spec.Server.Revision = newestRevision(f) + 1
+	f := t.Folder(spec.Name)
+	spec.Server.Revision = f.NewestRevision() + 1
 	if err := t.revise(f, spec, s); err != nil {
-		return Submitted{}, friendly(err, "write the next revision of the server in", string(f))
+		return run.Submitted{}, folder.Explain(err, "write the next revision of the server in", string(f))
 	}
 	// A server that has ended in this very moment goes on, with what it is given here.
-	now, err := t.read(spec.Name)
+	now, err := t.Exactly(spec.Name)
 	if err != nil {
-		return Submitted{}, err
+		return run.Submitted{}, err
 	}
-	if now.Liveness != Alive {
-		if err := t.start(f, now.Liveness == Ended); err != nil {
-			return Submitted{}, errors.Join(err, os.RemoveAll(string(f.Revision(spec.Server.Revision))))
+	if now.Liveness != run.Alive {
+		if err := t.start(f, now.Liveness == run.Ended); err != nil {
+			return run.Submitted{}, errors.Join(err, os.RemoveAll(string(f.Revision(spec.Server.Revision))))
 		}
 	}
-	return Submitted{Spec: spec, Replaces: server.State.Server.Revision}, nil
+	return run.Submitted{Spec: spec, Replaces: server.State.Server.Revision}, nil
 }
 
 // currentRevision is the one that the server comes to if nobody does anything: the newest, unless it has failed, else
 // the one that answers. It is nil if there is none.
-func currentRevision(l *Listed) *run.Spec {
-	n := newestRevision(l.Folder)
+func (t *Target) currentRevision(l *run.Listed) *run.Spec {
+	f := t.Folder(l.Spec.Name)
+	n := f.NewestRevision()
 	if failed := l.State.Server.Failed; failed != nil && failed.Revision >= n {
 		n = l.State.Server.Revision
 	}
-	stops, _, _ := l.Folder.ReadStops(0)
+	stops, _, _ := f.ReadStops(0)
 	if n == 0 || slices.ContainsFunc(stops, func(s folder.Stop) bool {
 		return s.Revision == n
 	}) && n != l.State.Server.Revision {
 		return nil
 	}
-	spec, err := l.Folder.Revision(n).ReadSpec()
+	spec, err := f.Revision(n).ReadSpec()
 	if err != nil {
 		return nil
 	}
@@ -129,62 +129,43 @@ func currentRevision(l *Listed) *run.Spec {
 }
 
 // frontLives reports whether a front of a server is alive, which starts a monitor where there is none.
-func frontLives(f folder.Run) bool {
+func (t *Target) frontLives(f folder.Run) bool {
 	pid := 0
-	_ = each(f, func(e run.Event) error {
+	_ = t.Events(context.Background(), filepath.Base(string(f)), func(e run.Event) error {
 		if e.Type == run.EventFrontStarted {
 			pid = e.PID
 		}
 		return nil
 	})
-	return isFront(pid, f)
-}
-
-// isFront reports whether a process is a front of a server. After a restart of the machine or of its container the
-// number may be another process's.
-func isFront(pid int, f folder.Run) bool {
-	if pid == 0 {
-		return false
-	}
-	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return err == nil && strings.Contains(string(command), "\x00"+string(f)+"\x00")
-}
-
-// newestRevision is the number of the latest revision that was submitted; 0 is none.
-func newestRevision(f folder.Run) int {
-	all := f.Revisions()
-	if len(all) == 0 {
-		return 0
-	}
-	return all[len(all)-1]
+	return f.IsProcess(pid)
 }
 
 // newServer makes a run folder with its first revision.
-func (t *Target) newServer(spec run.Spec, s Submission, lock *os.File) (Submitted, error) {
+func (t *Target) newServer(spec run.Spec, s run.Submission, lock *os.File) (run.Submitted, error) {
 	name, err := t.take(lock, spec.Series)
 	if err != nil {
-		return Submitted{}, err
+		return run.Submitted{}, err
 	}
 	spec.ID, spec.Name, spec.Server = folder.NewID(), name, new(*spec.Server)
 	spec.Server.Revision = 1
 	dir, err := os.MkdirTemp(t.Dir, ".new-")
 	if err != nil {
-		return Submitted{}, friendly(err, "write the folder of the server in", t.Dir)
+		return run.Submitted{}, folder.Explain(err, "write the folder of the server in", t.Dir)
 	}
 	if err := t.revise(folder.Run(dir), spec, s); err != nil {
-		return Submitted{}, errors.Join(friendly(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
+		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
 	}
 	if err := t.place(dir, &spec); err != nil {
-		return Submitted{}, errors.Join(friendly(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
+		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
 	}
 	if err := t.start(t.Folder(name), false); err != nil {
-		return Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(name))))
+		return run.Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(name))))
 	}
-	return Submitted{Spec: spec}, nil
+	return run.Submitted{Spec: spec}, nil
 }
 
 // revise adds a revision to a server's folder, whole or not at all.
-func (t *Target) revise(f folder.Run, spec run.Spec, s Submission) (err error) {
+func (t *Target) revise(f folder.Run, spec run.Spec, s run.Submission) (err error) {
 	all := filepath.Dir(string(f.Revision(1)))
 	if err := os.MkdirAll(all, 0o700); err != nil {
 		return err
@@ -274,7 +255,7 @@ func linkOrCopy(from, to string) error {
 }
 
 // portIsFree refuses a port or an address that was asked for and cannot be had, before anything is written.
-func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *Listed) error {
+func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *run.Listed) error {
 	port := spec.Server.Port
 	if port != 0 && server != nil && server.State.Server.Port() == port {
 		return nil // its own
@@ -300,7 +281,7 @@ func (t *Target) holderOf(ctx context.Context, port int) string {
 		return ""
 	}
 	for i := range all {
-		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness == Alive && l.State.Server != nil &&
+		if l := &all[i]; l.Spec.Kind == run.Serve && l.Liveness == run.Alive && l.State.Server != nil &&
 			l.State.Server.Port() == port {
 			return l.Spec.Name
 		}
@@ -318,9 +299,9 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 	switch s := l.State.Server; {
 	case s == nil:
 		text = fmt.Sprintf("run %s is no server and has no revisions", l.Spec.Name)
-	case !l.Liveness.Active():
+	case !l.Active():
 		text = fmt.Sprintf("server %s is not going: it is %s already", l.Spec.Name, l.State.Phase)
-	case !exists(string(l.Folder.Revision(revision))):
+	case !slices.Contains(t.Folder(l.Spec.Name).Revisions(), revision):
 		text = fmt.Sprintf("server %s has no revision %d", l.Spec.Name, revision)
 	case s.Revision >= revision:
 		return &usererror.Error{

@@ -20,13 +20,6 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Submission is what makes a run: its Spec's name may be empty or what [Target.Provisional] gave, and its program
-// folder is moved into the run if it can be, else copied.
-type Submission = run.Submission
-
-// Submitted is the run that a submission led to.
-type Submitted = run.Submitted
-
 var seriesName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
 
 // Provisional is the name that the next run of a series will have if nobody else submits one meanwhile.
@@ -54,7 +47,7 @@ func (t *Target) seriesLock(series string) string {
 
 func (t *Target) next(series string, used []byte) (int, error) {
 	highest, _ := strconv.Atoi(strings.TrimSpace(string(used)))
-	names, err := t.names()
+	names, err := folder.Names(t.Dir)
 	if err != nil {
 		return 0, err
 	}
@@ -70,7 +63,7 @@ func (t *Target) next(series string, used []byte) (int, error) {
 
 // Active gives an active run with this key, or nil.
 func (t *Target) Active(ctx context.Context, key string) (*run.Spec, error) {
-	names, err := t.names()
+	names, err := folder.Names(t.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +75,8 @@ func (t *Target) Active(ctx context.Context, key string) (*run.Spec, error) {
 		if spec, err := t.Folder(name).ReadSpec(); err != nil || spec.Key != key {
 			continue
 		}
-		l, err := t.read(name)
-		if err == nil && l.Liveness.Active() && (newest == nil || l.Spec.Created.After(newest.Created)) {
+		l, err := t.Exactly(name)
+		if err == nil && l.Active() && (newest == nil || l.Spec.Created.After(newest.Created)) {
 			newest = &l.Spec
 		}
 	}
@@ -92,21 +85,23 @@ func (t *Target) Active(ctx context.Context, key string) (*run.Spec, error) {
 
 // Submit makes the run's folder, whole or not at all, and starts its monitor; or it finds the active run of the same
 // key. Two submissions of one series at the same moment come one after the other.
-func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
+//
+// It is done before ctx ends, or not at all. progress gets nothing: there is nothing to build here.
+func (t *Target) Submit(ctx context.Context, s run.Submission, _ func(run.Event)) (run.Submitted, error) {
 	series := s.Spec.Series
 	if !seriesName.MatchString(series) {
-		return Submitted{}, badSeries(series)
+		return run.Submitted{}, badSeries(series)
 	}
 	if s.Table != nil && len(s.Table) < s.Spec.Completions {
-		return Submitted{}, fmt.Errorf("submit %q: %d rows of parameters for %d trials", series, len(s.Table),
+		return run.Submitted{}, fmt.Errorf("submit %q: %d rows of parameters for %d trials", series, len(s.Table),
 			s.Spec.Completions)
 	}
 	if err := os.MkdirAll(filepath.Join(t.Dir, ".series"), 0o700); err != nil {
-		return Submitted{}, friendly(err, "make the folder", t.Dir)
+		return run.Submitted{}, folder.Explain(err, "make the folder", t.Dir)
 	}
 	lock, err := folder.LockFile(ctx, t.seriesLock(series))
 	if err != nil {
-		return Submitted{}, friendly(err, "lock the series in", t.Dir)
+		return run.Submitted{}, folder.Explain(err, "lock the series in", t.Dir)
 	}
 	defer lock.Close()
 	t.expireEnvironments(time.Now())
@@ -117,28 +112,31 @@ func (t *Target) Submit(ctx context.Context, s Submission) (Submitted, error) {
 	if !s.Again && s.Spec.Key != "" {
 		active, err := t.Active(ctx, s.Spec.Key)
 		if err != nil {
-			return Submitted{}, err
+			return run.Submitted{}, err
 		}
 		if active != nil {
-			return Submitted{Spec: *active, Attached: true, Differs: run.Differs(*active, s.Spec)}, nil
+			return run.Submitted{Spec: *active, Attached: true, Differs: run.Differs(*active, s.Spec)}, nil
 		}
 	}
 	name, err := t.take(lock, series)
 	if err != nil {
-		return Submitted{}, err
+		return run.Submitted{}, err
 	}
 	spec := s.Spec
 	spec.V, spec.ID, spec.Name, spec.BootID = 1, folder.NewID(), name, folder.BootID()
 	if spec.Created.IsZero() {
 		spec.Created = time.Now().UTC()
 	}
+	if err := ctx.Err(); err != nil {
+		return run.Submitted{}, context.Cause(ctx)
+	}
 	if err := t.make(spec, s); err != nil {
-		return Submitted{}, friendly(err, "write the folder of the run in", t.Dir)
+		return run.Submitted{}, folder.Explain(err, "write the folder of the run in", t.Dir)
 	}
 	if err := t.start(t.Folder(spec.Name), false); err != nil {
-		return Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(spec.Name))))
+		return run.Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(spec.Name))))
 	}
-	return Submitted{Spec: spec}, nil
+	return run.Submitted{Spec: spec}, nil
 }
 
 // abandoned is how old a folder without a name must be to count as left behind by a process that was killed.
@@ -164,7 +162,7 @@ func (t *Target) sweep(before time.Time) {
 func (t *Target) take(lock *os.File, series string) (string, error) {
 	used, err := io.ReadAll(lock)
 	if err != nil {
-		return "", friendly(err, "read the lock of the series in", t.Dir)
+		return "", folder.Explain(err, "read the lock of the series in", t.Dir)
 	}
 	ordinal, err := t.next(series, used)
 	if err != nil {
@@ -172,13 +170,13 @@ func (t *Target) take(lock *os.File, series string) (string, error) {
 	}
 	_, err = lock.WriteAt([]byte(strconv.Itoa(ordinal)), 0)
 	if err := errors.Join(lock.Truncate(int64(len(strconv.Itoa(ordinal)))), err); err != nil {
-		return "", friendly(err, "write the lock of the series in", t.Dir)
+		return "", folder.Explain(err, "write the lock of the series in", t.Dir)
 	}
 	return fmt.Sprintf("%s-%d", series, ordinal), nil
 }
 
 // make writes the run's folder under a temporary name and renames it.
-func (t *Target) make(spec run.Spec, s Submission) (err error) {
+func (t *Target) make(spec run.Spec, s run.Submission) (err error) {
 	dir, err := os.MkdirTemp(t.Dir, ".new-")
 	if err != nil {
 		return err
@@ -207,7 +205,7 @@ func (t *Target) place(dir string, spec *run.Spec) error {
 }
 
 // fill writes what a run, or a revision of a server, is made of beside its run.json.
-func fill(f folder.Run, s Submission) error {
+func fill(f folder.Run, s run.Submission) error {
 	if s.Table != nil {
 		if err := f.WriteTable(s.Table); err != nil {
 			return err
@@ -250,11 +248,11 @@ func environment(of []string) []string {
 
 // start starts a monitor for the run, as nobody's child. If one is alive already, the new one ends at once.
 func (t *Target) start(f folder.Run, resume bool) error {
-	if !resume && frontLives(f) {
+	if !resume && t.frontLives(f) {
 		return nil // it has the socket, and starts a monitor as soon as it has answered what it had
 	}
 	from := f
-	if n := newestRevision(f); n > 0 {
+	if n := f.NewestRevision(); n > 0 {
 		from = f.Revision(n)
 	}
 	env, err := from.ReadEnvironment()
@@ -263,11 +261,11 @@ func (t *Target) start(f folder.Run, resume bool) error {
 		err = folder.ReplaceJSON(from.EnvironmentFile(), env) // for the monitors after this one
 	}
 	if err != nil {
-		return friendly(err, "read the environment of the run in", string(f))
+		return folder.Explain(err, "read the environment of the run in", string(f))
 	}
 	log, err := folder.OpenOwn(f.MonitorLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 	if err != nil {
-		return friendly(err, "write the log of the monitor in", string(f))
+		return folder.Explain(err, "write the log of the monitor in", string(f))
 	}
 	defer log.Close()
 	null, err := os.Open(os.DevNull)

@@ -20,7 +20,7 @@ func newTarget(t *testing.T) *Target {
 	if err := os.WriteFile(agent, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return &Target{Dir: filepath.Join(dir, "runs"), Agent: agent}
+	return In(filepath.Join(dir, "runs"), agent)
 }
 
 // train describes a run with a number of trials.
@@ -45,7 +45,7 @@ func program(t *testing.T) string {
 // submit makes a run that nobody executes.
 func submit(t *testing.T, target *Target, trials int) run.Spec {
 	t.Helper()
-	done, err := target.Submit(t.Context(), Submission{Spec: train(t, trials), Program: program(t), Again: true})
+	done, err := target.Submit(t.Context(), run.Submission{Spec: train(t, trials), Program: program(t), Again: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func write(t *testing.T, path, text string) {
 // names is what lies in the target's folder and is a run.
 func names(t *testing.T, target *Target) []string {
 	t.Helper()
-	all, err := target.names()
+	all, err := folder.Names(target.Dir)
 	if err != nil {
 		t.Fatal(fmt.Errorf("list %s: %w", target.Dir, err))
 	}

@@ -35,6 +35,7 @@ const (
 type Listed struct {
 	Spec     Spec
 	State    *State
+	Target   string // where it runs
 	Liveness Liveness
 	NotOwn   string // why nothing of its folder may be executed here (folder.Run.Own), or ""
 	Damage   string // why the record cannot be read, when Damaged
@@ -53,13 +54,4 @@ func (l *Listed) Answers() bool { return l.Health == HealthReady }
 // (docs/reference/rules.md §5).
 func SameServer(a, b *Spec) bool {
 	return a.Kind == Serve && b.Kind == Serve && a.Owner == b.Owner && a.Source == b.Source && a.Series == b.Series
-}
-
-// Places says where a run keeps what belongs to one attempt of one trial, as paths on this machine.
-type Places struct {
-	Folder string // of the run
-	Output string // metaml.output() of the trial
-	Stdout string
-	Stderr string
-	Result string // what the function returned, pickled
 }

@@ -162,7 +162,7 @@ func (c *converse) submit(ctx context.Context, s *Submission) error {
 	if _, err := c.peer.receive(ctx, talk.TypeBound); err != nil {
 		return err
 	}
-	submitted, err := s.client.Submit(ctx, plan)
+	submitted, err := s.Submit(ctx, plan)
 	if err != nil {
 		return c.done(nil, &watch.End{Ending: watch.SubmissionFailed, Text: Message(err)})
 	}

@@ -12,12 +12,11 @@ import (
 	"slices"
 	"strings"
 
-	pymodule "github.com/metaml/metaml/jupyter-ext/python"
-
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/deployer/view"
 	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
+	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
 // FindPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the one beside

@@ -314,5 +314,5 @@ func (s *Submission) cellLabel(seq int) string {
 
 // Submit starts the run of a plan.
 func (s *Submission) Submit(ctx context.Context, plan *deployer.Plan) (run.Submitted, error) {
-	return s.client.Submit(ctx, plan)
+	return s.client.Submit(ctx, plan, func(run.Event) {})
 }

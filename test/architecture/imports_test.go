@@ -63,6 +63,12 @@ var layers = []layer{
 		[]string{"deployer/view/...", "deployer/run"},
 		"what people see is a fold of events, and needs no target",
 	},
+	{"deployer/record", []string{"deployer/run", "deployer/folder"}, "reading a run needs no target"},
+	{
+		"deployer/local",
+		[]string{"deployer/record", "deployer/run", "deployer/folder"},
+		"a target acts; what it knows of runs it reads as everybody does",
+	},
 	{
 		"deployer",
 		[]string{"deployer/...", "converter/program", "converter/session"},

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -60,7 +59,7 @@ def train():
 			if err := os.WriteFile(filepath.Join(program, "expected.json"), []byte(c.expected), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			done, err := b.Submit(t.Context(), local.Submission{Spec: spec, Program: program, Again: true})
+			done, err := b.Submit(t.Context(), run.Submission{Spec: spec, Program: program, Again: true}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +92,7 @@ func TestLockOfPackages(t *testing.T) {
 			spec := b.spec(2)
 			spec.Fresh, spec.Key = c.fresh, name
 			l := b.run(spec, c.source+"def train():\n    return 1\n", nil)
-			path := l.Folder.PackageLock()
+			path := b.Folder(l.Spec.Name).PackageLock()
 			b.waitFor("lock.txt", func() bool { return exists(path) })
 			data, err := os.ReadFile(path)
 			if err != nil {

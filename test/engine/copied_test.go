@@ -34,12 +34,12 @@ func TestACopiedFolder(t *testing.T) {
 	b := newBench(t)
 	name := b.abandoned()
 	elsewhere := *b
-	elsewhere.Target = &local.Target{Dir: filepath.Join(t.TempDir(), "runs"), Agent: b.Agent}
+	elsewhere.Target = local.In(filepath.Join(t.TempDir(), "runs"), b.Agent)
 	if err := os.CopyFS(string(elsewhere.Folder(name)), os.DirFS(string(b.Folder(name)))); err != nil {
 		t.Fatal(err)
 	}
 	l := elsewhere.await(name)
-	if l.Liveness != local.Copied || l.State.Phase != run.Failed || l.State.Reason != run.ReasonCopied ||
+	if l.Liveness != run.Copied || l.State.Phase != run.Failed || l.State.Reason != run.ReasonCopied ||
 		!strings.Contains(l.State.Text, "metaml resume "+name) {
 		t.Error(b.describe(l))
 	}
@@ -90,7 +90,7 @@ func TestARunUnderAnotherName(t *testing.T) {
 	if err := folder.ReplaceJSON(b.Folder(other).Spec(), spec); err != nil {
 		t.Fatal(err)
 	}
-	if l := b.await(other); l.Liveness != local.Copied {
+	if l := b.await(other); l.Liveness != run.Copied {
 		t.Error(b.describe(l))
 	}
 	if l := b.await(name); l.State.Phase != run.Succeeded {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/metaml/metaml/deployer/local"
+	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -39,7 +39,7 @@ func TestAFullDisk(t *testing.T) {
 	t.Run("submit", func(t *testing.T) {
 		b := newDiskBench(t)
 		b.fill()
-		_, err := b.Submit(t.Context(), local.Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
+		_, err := b.Submit(t.Context(), run.Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")}, nil)
 		var user *usererror.Error
 		if !errors.As(err, &user) || user.Code != "disk-full" || !strings.Contains(user.Hint, "XDG_DATA_HOME") {
 			t.Errorf("submitted to a full disk: %v", err)
@@ -79,7 +79,7 @@ func TestAFullDisk(t *testing.T) {
 		b.noneLeft()
 		remount("ro")
 		defer remount("rw")
-		_, err := b.Submit(t.Context(), local.Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")})
+		_, err := b.Submit(t.Context(), run.Submission{Spec: b.spec(1), Program: b.program("def train(): pass\n")}, nil)
 		var user *usererror.Error
 		if !errors.As(err, &user) || user.Code != "unwritable" {
 			t.Errorf("submitted to a read-only disk: %v", err)
@@ -88,7 +88,7 @@ func TestAFullDisk(t *testing.T) {
 		if all, err := b.List(t.Context()); err != nil || len(all) != 1 || all[0].State.Phase != run.Succeeded {
 			t.Errorf("listed %v, %v", all, err)
 		}
-		if err := b.Follow(t.Context(), local.Last, "", func(run.Event, string) error { return nil }); err != nil {
+		if err := b.Follow(t.Context(), record.Last, "", func(run.Event, string) error { return nil }); err != nil {
 			t.Errorf("followed: %v", err)
 		}
 	})
@@ -229,10 +229,10 @@ func testAServerOnAFullDisk(t *testing.T) {
 		t.Errorf("%d %q %v", status, got, err)
 	}
 	var user *usererror.Error
-	if _, err := s.Submit(t.Context(), local.Submission{
+	if _, err := s.Submit(t.Context(), run.Submission{
 		Spec:    s.revisionSpec(1),
 		Program: s.program(double),
-	}); !errors.As(err, &user) || user.Code != "disk-full" {
+	}, nil); !errors.As(err, &user) || user.Code != "disk-full" {
 		t.Errorf("submitted to a full disk: %v", err)
 	}
 	s.free()
@@ -249,9 +249,9 @@ func testAServerOnAFullDisk(t *testing.T) {
 	}
 	s.killBoth()
 	s.waitFor("the server to be dead", func() bool {
-		return s.load().Liveness == local.Dead && len(s.processes("")) == 0
+		return s.load().Liveness == run.Dead && len(s.processes("")) == 0
 	})
-	if again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(talks)}); err != nil ||
+	if again, err := s.Submit(t.Context(), run.Submission{Spec: done.Spec, Program: s.program(talks)}, nil); err != nil ||
 		!again.Attached {
 		t.Errorf("%+v %v", again, err)
 	}

@@ -69,7 +69,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{Target: &local.Target{Dir: filepath.Join(t.TempDir(), "runs"), Agent: agent}, t: t, cwd: t.TempDir()}
+	b := &bench{Target: local.In(filepath.Join(t.TempDir(), "runs"), agent), t: t, cwd: t.TempDir()}
 	t.Cleanup(b.noneLeft)
 	return b
 }
@@ -79,7 +79,7 @@ func (b *bench) noneLeft() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for _, name := range b.names() {
-		if l, err := b.Load(ctx, name); err == nil && l.Liveness.Active() {
+		if l, err := b.Load(ctx, name); err == nil && l.Active() {
 			_ = b.Stop(ctx, name, nil, true)
 			_ = b.Follow(ctx, name, "", func(run.Event, string) error { return nil })
 		}
@@ -183,7 +183,7 @@ func rows[T any](name string, values ...T) []run.Row {
 
 func (b *bench) submit(spec run.Spec, source string, table []run.Row) string {
 	b.t.Helper()
-	done, err := b.Submit(b.t.Context(), local.Submission{Spec: spec, Program: b.program(source), Table: table})
+	done, err := b.Submit(b.t.Context(), run.Submission{Spec: spec, Program: b.program(source), Table: table}, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func (b *bench) submit(spec run.Spec, source string, table []run.Row) string {
 }
 
 // await follows a run to its end and gives its state then.
-func (b *bench) await(name string) local.Listed {
+func (b *bench) await(name string) run.Listed {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 60*time.Second)
 	defer cancel()
@@ -207,7 +207,7 @@ func (b *bench) await(name string) local.Listed {
 }
 
 // run submits and awaits.
-func (b *bench) run(spec run.Spec, source string, table []run.Row) local.Listed {
+func (b *bench) run(spec run.Spec, source string, table []run.Row) run.Listed {
 	b.t.Helper()
 	return b.await(b.submit(spec, source, table))
 }
@@ -231,7 +231,7 @@ func (b *bench) waitForEvent(name, what string, ok func(run.Event) bool) {
 	})
 }
 
-func (b *bench) describe(l local.Listed) string {
+func (b *bench) describe(l run.Listed) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s %s %s %s\n", l.Spec.Name, l.State.Phase, l.State.Reason, l.State.Text)
 	for _, t := range l.State.Trials {

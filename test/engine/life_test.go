@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -69,7 +68,7 @@ def train(i):
 		}
 		b.waitForEvent(name, "a second attempt", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
 		if l, err := b.Load(t.Context(), name); err != nil || l.State.Phase != run.Running ||
-			l.Liveness != local.Alive {
+			l.Liveness != run.Alive {
 			t.Errorf("resumed: %v %s %s", err, l.State.Phase, l.Liveness)
 		}
 		if err := b.Stop(t.Context(), name, nil, true); err != nil {
@@ -214,7 +213,7 @@ def train():
 		t.Fatal(b.describe(l))
 	}
 	var info syscall.Stat_t
-	if err := syscall.Stat(filepath.Join(l.Folder.Attempt(0, 1), "stdout"), &info); err != nil {
+	if err := syscall.Stat(filepath.Join(b.Folder(l.Spec.Name).Attempt(0, 1), "stdout"), &info); err != nil {
 		t.Fatal(err)
 	}
 	if onDisk := info.Blocks * 512; onDisk > 64<<20 {
@@ -344,7 +343,7 @@ func TestAKilledMonitorTakesItsTrialsWithIt(t *testing.T) {
 	b.waitFor("the trial to die", func() bool { return folder.StartTime(pid) == 0 || zombie(pid) })
 	b.waitFor("the run to be dead", func() bool {
 		l, err := b.Load(t.Context(), name)
-		return err == nil && l.Liveness == local.Dead
+		return err == nil && l.Liveness == run.Dead
 	})
 	if l := b.await(name); l.State.Phase != run.Succeeded || l.State.Trials[0].Attempt != 2 {
 		t.Error(b.describe(l))
@@ -398,7 +397,7 @@ func TestAfterTheMachineWasRestarted(t *testing.T) {
 	if l.State.Trials[0].Phase != run.Failed || l.State.Trials[0].Reason != run.ReasonRestarted {
 		t.Errorf("the trial that ran is %s", l.State.Trials[0].Phase)
 	}
-	if l.Liveness != local.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted ||
+	if l.Liveness != run.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted ||
 		!strings.Contains(l.State.Text, "metaml resume "+name) {
 		t.Error(b.describe(l))
 	}

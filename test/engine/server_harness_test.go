@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -66,9 +65,9 @@ func (s *server) revisionSpec(workers int) run.Spec {
 var keys atomic.Int64
 
 // submit submits a revision.
-func (s *server) submit(spec run.Spec, source string) local.Submitted {
+func (s *server) submit(spec run.Spec, source string) run.Submitted {
 	s.t.Helper()
-	done, err := s.Submit(s.t.Context(), local.Submission{Spec: spec, Program: s.program(source)})
+	done, err := s.Submit(s.t.Context(), run.Submission{Spec: spec, Program: s.program(source)}, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -77,7 +76,7 @@ func (s *server) submit(spec run.Spec, source string) local.Submitted {
 }
 
 // deploy submits a revision and waits until it answers.
-func (s *server) deploy(spec run.Spec, source string) local.Submitted {
+func (s *server) deploy(spec run.Spec, source string) run.Submitted {
 	s.t.Helper()
 	done := s.submit(spec, source)
 	if e := s.waitForOutcome(done.Spec.Server.Revision); e.Type != run.EventServerReady {
@@ -107,7 +106,7 @@ func (s *server) waitForOutcome(revision int) (found run.Event) {
 }
 
 // load reads what the run folder says of the server.
-func (s *server) load() local.Listed {
+func (s *server) load() run.Listed {
 	s.t.Helper()
 	l, err := s.Load(s.t.Context(), s.name)
 	if err != nil {
@@ -151,7 +150,7 @@ func (s *server) waitForAnswer(body, want string) {
 
 func (s *server) stop() {
 	s.t.Helper()
-	if l, err := s.Load(context.Background(), s.name); err == nil && l.Liveness.Active() {
+	if l, err := s.Load(context.Background(), s.name); err == nil && l.Active() {
 		_ = s.Stop(context.Background(), s.name, nil, true)
 		_ = s.Follow(context.Background(), s.name, "", func(run.Event, string) error { return nil })
 	}

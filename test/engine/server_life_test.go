@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -38,7 +37,7 @@ func TestAKilledProcessOfAServerIsReplaced(t *testing.T) {
 				return len(v.Workers) == 2 && v.Workers[0].Ready && v.Workers[1].Ready
 			})
 			l := s.load()
-			if l.Liveness != local.Alive || l.State.Server.Revision != 1 || s.url() != url ||
+			if l.Liveness != run.Alive || l.State.Server.Revision != 1 || s.url() != url ||
 				kind != "front" && l.State.Server.Restarts < 3 {
 				t.Error(s.describe())
 			}
@@ -53,9 +52,9 @@ func TestAServerWhoseFrontAndMonitorWereKilled(t *testing.T) {
 	url := s.url()
 	s.killBoth()
 	s.waitFor("the server to be dead", func() bool {
-		return s.load().Liveness == local.Dead && len(s.processes("")) == 0
+		return s.load().Liveness == run.Dead && len(s.processes("")) == 0
 	})
-	again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(double)})
+	again, err := s.Submit(t.Context(), run.Submission{Spec: done.Spec, Program: s.program(double)}, nil)
 	if err != nil || !again.Attached {
 		t.Fatalf("%+v %v", again, err)
 	}
@@ -220,7 +219,7 @@ func TestAServerAfterTheMachineWasRestarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := s.await(s.name)
-	if l.Liveness != local.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted ||
+	if l.Liveness != run.Restarted || l.State.Phase != run.Failed || l.State.Reason != run.ReasonRestarted ||
 		!strings.Contains(l.State.Text, "metaml resume "+s.name) {
 		t.Error(s.describe())
 	}

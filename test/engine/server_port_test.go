@@ -26,14 +26,14 @@ func TestPorts(t *testing.T) {
 	spec := s.revisionSpec(1)
 	spec.Server.Port = held.Addr().(*net.TCPAddr).Port
 	var refused *usererror.Error
-	_, err = s.Submit(t.Context(), local.Submission{Spec: spec, Program: s.program(double)})
+	_, err = s.Submit(t.Context(), run.Submission{Spec: spec, Program: s.program(double)}, nil)
 	if !errors.As(err, &refused) || refused.Code != "port" ||
 		!strings.Contains(refused.Text, strconv.Itoa(spec.Server.Port)) || !strings.Contains(refused.Hint, "--port") {
 		t.Errorf("a port in use: %v", err)
 	}
 	elsewhere := s.revisionSpec(1)
 	elsewhere.Server.Host = "192.0.2.1"
-	_, err = s.Submit(t.Context(), local.Submission{Spec: elsewhere, Program: s.program(double)})
+	_, err = s.Submit(t.Context(), run.Submission{Spec: elsewhere, Program: s.program(double)}, nil)
 	if !errors.As(err, &refused) || refused.Code != "host" ||
 		!strings.Contains(refused.Text, "192.0.2.1 is no address of this machine") {
 		t.Errorf("an address of another machine: %v", err)
@@ -49,7 +49,7 @@ func TestPorts(t *testing.T) {
 	// Another server cannot have it, and the error names the holder; the same server keeps it.
 	other := s.revisionSpec(1)
 	other.Series, other.Server.Port = "other", spec.Server.Port
-	if _, err = s.Submit(t.Context(), local.Submission{Spec: other, Program: s.program(double)}); !errors.As(err,
+	if _, err = s.Submit(t.Context(), run.Submission{Spec: other, Program: s.program(double)}, nil); !errors.As(err,
 		&refused) || !strings.Contains(refused.Hint, "metaml stop serve-1") {
 		t.Errorf("another server's port: %v", err)
 	}
@@ -84,13 +84,13 @@ func TestPorts(t *testing.T) {
 func TestAPortBelow1024(t *testing.T) {
 	const inner = "METAML_TEST_LOW_PORT"
 	if dir := os.Getenv(inner); dir != "" {
-		target := &local.Target{Dir: dir, Agent: "unused"}
-		_, err := target.Submit(t.Context(), local.Submission{
+		target := local.In(dir, "unused")
+		_, err := target.Submit(t.Context(), run.Submission{
 			Spec: run.Spec{
 				Series: "serve", Kind: run.Serve,
 				Server: &run.ServerSpec{Path: "/predict", Host: "127.0.0.1", Port: 80},
 			},
-		})
+		}, nil)
 		var refused *usererror.Error
 		if !errors.As(err, &refused) || refused.Code != "port" ||
 			!strings.Contains(refused.Text, "port 80 may not be used by this user") {

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -25,7 +24,7 @@ func TestAServer(t *testing.T) {
 	s.expectAnswer("21", `{"twice":42}`)
 	l := s.load()
 	v := l.State.Server
-	if l.Liveness != local.Alive || l.State.Phase != run.Running || v.Revision != 1 || v.Starting != 0 ||
+	if l.Liveness != run.Alive || l.State.Phase != run.Running || v.Revision != 1 || v.Starting != 0 ||
 		len(v.Workers) != 2 || !v.Workers[0].Ready ||
 		v.Answer <= 0 || v.Example == "" || v.Port() < 20000 || v.Port() > 31999 || !l.State.Loaded.Fork {
 		t.Errorf("%+v", v)
@@ -39,7 +38,7 @@ func TestAServer(t *testing.T) {
 		t.Errorf("%+v %v", found, err)
 	}
 	// Asked for the same once more: it is there already.
-	again, err := s.Submit(t.Context(), local.Submission{Spec: done.Spec, Program: s.program(double)})
+	again, err := s.Submit(t.Context(), run.Submission{Spec: done.Spec, Program: s.program(double)}, nil)
 	if err != nil || !again.Attached || again.Spec.Server.Revision != 1 || again.Replaces != 1 {
 		t.Errorf("%+v %v", again, err)
 	}
@@ -141,7 +140,7 @@ def serve(input):
 	next := s.revisionSpec(1)
 	next.Server.Model, next.Server.ModelFolder = "train-1:0", trained
 	var refused *usererror.Error
-	_, err := s.Submit(t.Context(), local.Submission{Spec: next, Program: s.program(source)})
+	_, err := s.Submit(t.Context(), run.Submission{Spec: next, Program: s.program(source)}, nil)
 	if !errors.As(err, &refused) || refused.Code != "model" || !strings.Contains(refused.Text, "train-1:0") {
 		t.Errorf("a model that is gone: %v", err)
 	}
@@ -151,12 +150,12 @@ func TestTwoSubmissionsOfAServerAtOnce(t *testing.T) {
 	s := newServer(t)
 	spec := s.revisionSpec(1)
 	var both sync.WaitGroup
-	done := make([]local.Submitted, 4)
+	done := make([]run.Submitted, 4)
 	for i := range done {
 		program := s.program(double)
 		both.Go(func() {
 			var err error
-			if done[i], err = s.Submit(t.Context(), local.Submission{Spec: spec, Program: program}); err != nil {
+			if done[i], err = s.Submit(t.Context(), run.Submission{Spec: spec, Program: program}, nil); err != nil {
 				t.Error(err)
 			}
 		})

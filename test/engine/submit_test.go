@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -23,7 +22,7 @@ func (b *bench) writeGo() { write(b.t, filepath.Join(b.cwd, "go"), "x") }
 func TestTwoSubmissionsAtOnceMakeOneRun(t *testing.T) {
 	b := newBench(t)
 	const submitters = 6
-	done := make([]local.Submitted, submitters)
+	done := make([]run.Submitted, submitters)
 	var group sync.WaitGroup
 	for i := range submitters {
 		program := b.program(waits)
@@ -31,7 +30,7 @@ func TestTwoSubmissionsAtOnceMakeOneRun(t *testing.T) {
 			var err error
 			spec := b.spec(1)
 			spec.Settings = []run.Setting{{Name: "parallelism", Value: string(rune('1' + i))}}
-			if done[i], err = b.Submit(t.Context(), local.Submission{Spec: spec, Program: program}); err != nil {
+			if done[i], err = b.Submit(t.Context(), run.Submission{Spec: spec, Program: program}, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -54,7 +53,7 @@ func TestTwoSubmissionsAtOnceMakeOneRun(t *testing.T) {
 	if name, err := b.Provisional(t.Context(), "train"); err != nil || name != "train-2" {
 		t.Errorf("the next name: %q %v", name, err)
 	}
-	again, err := b.Submit(t.Context(), local.Submission{Spec: b.spec(1), Program: b.program(waits), Again: true})
+	again, err := b.Submit(t.Context(), run.Submission{Spec: b.spec(1), Program: b.program(waits), Again: true}, nil)
 	if err != nil || again.Attached || again.Spec.Name != "train-2" {
 		t.Errorf("another beside it: %+v %v", again, err)
 	}
@@ -68,7 +67,7 @@ func TestTwoSubmissionsAtOnceMakeOneRun(t *testing.T) {
 	if active, err := b.Active(t.Context(), t.Name()); err != nil || active != nil {
 		t.Errorf("active in the end: %+v %v", active, err)
 	}
-	next, err := b.Submit(t.Context(), local.Submission{Spec: b.spec(1), Program: b.program(waits)})
+	next, err := b.Submit(t.Context(), run.Submission{Spec: b.spec(1), Program: b.program(waits)}, nil)
 	if err != nil || next.Attached || next.Spec.Name != "train-3" {
 		t.Errorf("a finished run was attached to: %+v %v", next, err)
 	}

@@ -3,7 +3,6 @@ package engine_test
 import (
 	"testing"
 
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -21,7 +20,7 @@ def train(x):
     (metaml.output() / "model.txt").write_text(str(x))
     return {"score": x * 2, "pid": os.getpid()}
 `, rows("x", 1, 2, 3, 4))
-	if l.State.Phase != run.Succeeded || l.Liveness != local.Ended {
+	if l.State.Phase != run.Succeeded || l.Liveness != run.Ended {
 		t.Fatal(b.describe(l))
 	}
 	if l.State.Loaded == nil || !l.State.Loaded.Fork {
@@ -36,7 +35,7 @@ def train(x):
 		if got := b.log(l.Spec.Name, i, "stdout"); got != "hello "+string(rune('1'+i))+"\n" {
 			t.Errorf("log of trial %d: %q", i, got)
 		}
-		if trial.Output != b.OutputPath(l.Spec.Name, i) || !exists(trial.Output+"/model.txt") {
+		if trial.Output != b.Folder(l.Spec.Name).Output(i) || !exists(trial.Output+"/model.txt") {
 			t.Errorf("output of trial %d: %q", i, trial.Output)
 		}
 		pids[trial.Metrics["pid"]] = true

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -115,7 +114,7 @@ func TestABoardEndsWithItsRunAndItsMonitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.waitFor("the board to die with its monitor", func() bool { return len(b.boards()) == 0 })
-	done := make(chan local.Listed, 1)
+	done := make(chan run.Listed, 1)
 	go func() { done <- b.await(name) }()
 	announced()
 	if err := os.WriteFile(filepath.Join(b.cwd, "go"), []byte("1"), 0o600); err != nil {

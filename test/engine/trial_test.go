@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -104,7 +103,7 @@ def train(how):
 	}
 }
 
-func hasNote(l local.Listed, trial int, text string) bool {
+func hasNote(l run.Listed, trial int, text string) bool {
 	for _, n := range l.State.Notes {
 		if n.Trial != nil && *n.Trial == trial && strings.Contains(n.Text, text) {
 			return true
@@ -118,7 +117,7 @@ func TestAnErrorPointsAtTheCell(t *testing.T) {
 	dir := b.program("import helper\n\n\ndef train():\n    return helper.divide(1, 0)\n")
 	write(t, filepath.Join(dir, "code", "helper.py"), "def divide(a, b):\n    return a / b\n")
 	write(t, filepath.Join(dir, "map.json"), `{"v": 1, "lines": [{"script": 5, "cell": 9, "label": 7, "line": 2}]}`)
-	done, err := b.Submit(t.Context(), local.Submission{Spec: b.spec(1), Program: dir})
+	done, err := b.Submit(t.Context(), run.Submission{Spec: b.spec(1), Program: dir}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

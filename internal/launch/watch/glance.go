@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer"
-	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
 )
@@ -33,8 +32,7 @@ func Revision(client *deployer.Client, l *run.Listed) run.Spec {
 	if s == nil || s.Revision == 0 || s.Failed == nil || s.Failed.Revision < l.Spec.Server.Revision {
 		return l.Spec
 	}
-	root := folder.Run(client.Runs.Places(l.Spec.Name, 0, 1).Folder)
-	spec, err := root.Revision(s.Revision).ReadSpec()
+	spec, err := client.Runs.RevisionSpec(l.Spec.Name, s.Revision)
 	if err != nil {
 		return l.Spec
 	}

@@ -1,4 +1,4 @@
-package local
+package record
 
 import (
 	"context"
@@ -41,19 +41,16 @@ func (l *workerLog) after() int {
 // serverLog copies what a worker of the answering revision printed, else of the newest that was started: all its
 // attempts in their order, or one. With follow it goes on, also with the revision that replaces this one, until the
 // server has ended.
-func (t *Target) serverLog(
-	ctx context.Context, f folder.Run, worker, attempt int, streams []string, follow bool, out io.Writer,
+func (r *Reader) serverLog(
+	ctx context.Context, e entry, worker, attempt int, streams []string, follow bool, out io.Writer,
 ) error {
-	w, err := t.watch(f)
+	f := e.folder
+	w, err := r.watch(e, "")
 	if err != nil {
 		return err
 	}
 	defer func() { w.close() }()
-	events, err := folder.NewReader(w.events, "")
-	if err != nil {
-		return err
-	}
-	if err := w.catchUp(events); err != nil {
+	if err := w.catchUp(nil); err != nil {
 		return err
 	}
 	l := &workerLog{server: f, worker: worker}
@@ -94,10 +91,10 @@ func (t *Target) serverLog(
 				w.watch = folder.NewWatch(f.Events(), l.folder().Trial(worker), l.folder().Attempt(worker, l.attempt))
 				continue
 			}
-			if live, err := w.wait(ctx); err != nil || live.broken() {
+			if live, err := w.wait(ctx); err != nil || broken(live) {
 				return err
 			}
-			if err := w.catchUp(events); err != nil {
+			if err := w.catchUp(nil); err != nil {
 				return err
 			}
 		}
@@ -115,16 +112,5 @@ func loggedRevision(f folder.Run, state *run.State) int {
 			return n
 		}
 	}
-	return max(newestRevision(f), 1)
-}
-
-// catchUp applies the events that there are.
-func (w *watched) catchUp(events *folder.Reader) error {
-	for {
-		e, err := events.Next()
-		if err != nil {
-			return endOf(err)
-		}
-		w.state.Apply(e)
-	}
+	return max(f.NewestRevision(), 1)
 }

@@ -1,4 +1,4 @@
-package deployer_test
+package record
 
 import (
 	"net/http"
@@ -6,18 +6,13 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 )
 
 // A worker that has just ended is started again in milliseconds, and requests wait for it: that is not called "not
 // answering".
 func TestAServerThatAnswersAMomentLaterAnswers(t *testing.T) {
-	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	target, err := deployer.Local("agent")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := &Reader{Dir: t.TempDir()}
 	serving := func(waits int32) *run.Listed {
 		var asked atomic.Int32
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -31,7 +26,7 @@ func TestAServerThatAnswersAMomentLaterAnswers(t *testing.T) {
 		}
 	}
 	soon, never := serving(2), serving(1<<20)
-	target.Ask(t.Context(), soon, never)
+	reader.Ask(t.Context(), soon, never)
 	if soon.Health != run.HealthReady || never.Health != run.HealthWaiting {
 		t.Errorf("they are %s and %s", soon.Health, never.Health)
 	}

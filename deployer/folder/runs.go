@@ -1,0 +1,96 @@
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// In is the folder of the run called name among those in dir.
+func In(dir, name string) Run { return Run(filepath.Join(dir, name)) }
+
+// Names lists the runs in dir, unsorted; a folder that is not there has none.
+func Names(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, Explain(err, "list the runs in", dir)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// Mirrors are the run folders of one place of one target, kept here of runs that are elsewhere.
+type Mirrors struct {
+	Target string // "kubernetes"
+	Place  string // of the target: what stands behind the @ of a run's name
+	Dir    string // has their run folders
+}
+
+// MirrorOf is where mirrors of a target's place lie in the folder of all runs.
+func MirrorOf(dir, target, place string) Mirrors {
+	return Mirrors{target, place, filepath.Join(dir, mirrors, url.PathEscape(target), url.PathEscape(place))}
+}
+
+// MirrorsIn lists the mirrors that there are in the folder of all runs.
+func MirrorsIn(dir string) []Mirrors {
+	var all []Mirrors
+	targets, _ := os.ReadDir(filepath.Join(dir, mirrors)) // mostly there is none
+	for _, t := range targets {
+		places, _ := os.ReadDir(filepath.Join(dir, mirrors, t.Name()))
+		for _, p := range places {
+			target, err1 := url.PathUnescape(t.Name())
+			place, err2 := url.PathUnescape(p.Name())
+			if err1 == nil && err2 == nil {
+				all = append(all, MirrorOf(dir, target, place))
+			}
+		}
+	}
+	return all
+}
+
+const mirrors = ".mirrors"
+
+// SeenFile stands for "somebody was shown how the run ended".
+func (r Run) SeenFile() string { return r.join("seen") }
+
+// NewestRevision is the number of a server's latest revision that was submitted; 0 is none.
+func (r Run) NewestRevision() int {
+	all := r.Revisions()
+	if len(all) == 0 {
+		return 0
+	}
+	return all[len(all)-1]
+}
+
+// Explain turns what a full disk or a wrong permission says into a sentence.
+func Explain(err error, doing, path string) error {
+	switch {
+	case NoSpace(err):
+		return usererror.Wrap(err, usererror.CodeDiskFull,
+			fmt.Sprintf("no space left on the disk to %s %s", doing, path),
+			"free some space, or set XDG_DATA_HOME to a folder on another disk")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return usererror.Wrap(err, usererror.CodeUnwritable, fmt.Sprintf("no permission to %s %s", doing, path),
+			"make the folder writable, or set XDG_DATA_HOME to a folder of your own")
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return usererror.Wrap(err, usererror.CodeFolder, fmt.Sprintf("cannot %s %s: %s", doing, path, errno),
+			"see what is there, or set XDG_DATA_HOME to a folder of your own")
+	}
+	return fmt.Errorf("%s %s: %w", doing, path, err)
+}

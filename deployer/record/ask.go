@@ -1,0 +1,54 @@
+package record
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Ask asks servers whether they answer now, all at once and for a second at most. It starts nothing.
+func (r *Reader) Ask(ctx context.Context, listed ...*run.Listed) {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	var asked sync.WaitGroup
+	turns := make(chan struct{}, askAtOnce)
+	for _, l := range listed {
+		l.Health = ""
+		if l.Liveness != run.Alive || l.State.Server == nil || l.State.Server.Address == "" {
+			continue
+		}
+		asked.Go(func() { l.Health = health(ctx, l.State.Server.Address, turns) })
+	}
+	asked.Wait()
+}
+
+// health asks one server until it answers or the time is over: a worker or front that has just ended is there again in
+// milliseconds, and requests wait for it meanwhile.
+func health(ctx context.Context, address string, turns chan struct{}) run.Health {
+	found := run.HealthSilent
+	for {
+		turns <- struct{}{}
+		said := Health(ctx, address)
+		<-turns
+		if said == run.HealthReady {
+			return said
+		}
+		if said != run.HealthSilent { // of a silent one it is not known whether the time was over
+			found = said
+		}
+		select {
+		case <-ctx.Done():
+			return found
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+// How long servers are asked for their health, after what time again, and how many at a time.
+const (
+	askPatience = time.Second
+	askAgain    = 20 * time.Millisecond
+	askAtOnce   = 64
+)
