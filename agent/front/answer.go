@@ -85,7 +85,7 @@ func (f *front) render(r *revision, c *call) (contentType string, body []byte, p
 	case replyEnd: // a stream without parts
 		return typeBytes, a.data, p
 	case replyArray:
-		out, at := a.dtype.encode(c.out[:0], a.shape, a.data)
+		out, at := a.dtype.Append(c.out[:0], a.shape, a.data)
 		c.out = out
 		if at < 0 {
 			return typeJSON, out, p

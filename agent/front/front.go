@@ -4,8 +4,8 @@
 //
 // Read [Start] first: how the monitor starts a front and tells it what to do; its other end is [Main], the process.
 // Inside, a request goes from endpoint.go (HTTP) and request.go (what the function gets) through a revision's queue
-// (queue.go) to a worker (worker.go, wire.go) and back (answer.go). array.go turns JSON into arrays and arrays into
-// JSON.
+// (queue.go) to a worker (worker.go, wire.go) and back (answer.go). Package jsonarray turns JSON into arrays and
+// arrays into JSON.
 //
-// It imports agent/frame, deployer/run and deployer/folder alone, of the product.
+// It imports agent/frame, agent/front/jsonarray, deployer/run and deployer/folder alone, of the product.
 package front

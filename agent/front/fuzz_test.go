@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/agent/frame"
+	"github.com/metaml/metaml/agent/front/jsonarray"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -61,7 +62,7 @@ func FuzzWorkerFrames(f *testing.F) {
 					lists *= max(int(n), 1)
 				}
 				if lists < 1<<16 {
-					_, _ = item.dtype.encode(nil, item.shape, item.data)
+					_, _ = item.dtype.Append(nil, item.shape, item.data)
 				}
 			}
 			if err != nil && !errors.Is(err, errGarbage) {
@@ -148,7 +149,7 @@ func FuzzBodies(f *testing.F) {
 		fr := &front{limits: defaultLimits, budget: budget{limit: 1 << 24}}
 		h := &hello{}
 		if h.Input.Kind = kind; kind == "array" {
-			h.array, h.Input.Name = decoders["float64"], "x"
+			h.array, h.Input.Name = jsonarray.DecoderOf("float64"), "x"
 		}
 		q := request{contentType: contentType, body: newBuffer(&fr.budget), size: len(body)}
 		if !q.body.grow(8 + pad8(len(body))) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/metaml/metaml/agent/front/jsonarray"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -57,7 +58,7 @@ type call struct {
 type answer struct {
 	status int
 	kind   byte
-	dtype  *arrayEncoder
+	dtype  *jsonarray.Encoder
 	shape  []uint32
 	head   []byte // what the function says of the content type and the headers
 	data   []byte // ours

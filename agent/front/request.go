@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/metaml/metaml/agent/front/jsonarray"
 )
 
 // request is what of an HTTP request the function is to get.
@@ -195,11 +197,11 @@ func (f *front) input(h *hello, c *call, q *request) problem {
 	if h.array != nil {
 		item := newBuffer(&f.budget)
 		// Text of a number and what separates it is two bytes at least, a number eight at most.
-		if !item.grow(min(8*len(text)/2, f.limits.body) + itemPrefix(maxDims) + 16) {
+		if !item.grow(min(8*len(text)/2, f.limits.body) + itemPrefix(jsonarray.MaxDims) + 16) {
 			item.release()
 			return f.noRoom()
 		}
-		b, ok := decodeArray(item.b, named(text, h.Input.Name), h.array, h.Input.NDim)
+		b, ok := arrayItem(item.b, jsonarray.Unwrap(text, h.Input.Name), h.array, h.Input.NDim)
 		item.b = b
 		if ok {
 			c.item, c.kind, c.prefix = item, itemArray, itemPrefix(int(b[1]))
@@ -209,6 +211,24 @@ func (f *front) input(h *hello, c *call, q *request) problem {
 	}
 	c.item, c.kind, c.prefix = q.asItem(itemJSON), itemJSON, 8
 	return problem{}
+}
+
+// arrayItem makes the item of JSON text that is an array, or one number, and nothing else; want says how many
+// dimensions it must have, nil any. ok is false if the text is anything else, well formed or not.
+func arrayItem(item, text []byte, d *jsonarray.Decoder, want *int) (_ []byte, ok bool) {
+	ndim, ok := jsonarray.Dimensions(text)
+	if !ok || want != nil && *want != ndim {
+		return item, false
+	}
+	prefix := itemPrefix(ndim)
+	var shape [jsonarray.MaxDims]uint32
+	item, ok = d.Append(append(item[:0], make([]byte, prefix)...), text, shape[:ndim])
+	length := len(item) - prefix
+	if !ok || length > maxFrame/2 {
+		return item, false
+	}
+	putItemHeader(item, itemArray, shape[:ndim], length)
+	return appendPadding(item, length), true
 }
 
 // asItem makes the body itself an item.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/metaml/metaml/agent/front/jsonarray"
 )
 
 // Frames between us and a worker (docs/internals/protocols.md §7): a header of 16 bytes,
@@ -65,9 +67,6 @@ const flagEvents = 1
 // flagPath of a call's item: the parameters in the path follow it.
 const flagPath = 2
 
-// maxDims bounds the dimensions of an array: numpy has no more.
-const maxDims = 64
-
 func pad8(n int) int { return (n + 7) &^ 7 }
 
 // appendHeader writes a frame's header.
@@ -114,7 +113,7 @@ type hello struct {
 	OpenAPI    json.RawMessage `json:"openapi"`
 	Example    json.RawMessage `json:"example"`
 
-	array arrayDecoder // of the input; nil: JSON goes as it came
+	array *jsonarray.Decoder // of the input; nil: JSON goes as it came
 }
 
 func readHello(r *frameReader) (*hello, error) {
@@ -135,7 +134,7 @@ func readHello(r *frameReader) (*hello, error) {
 	}
 	h.Batch, h.Concurrent = min(h.Batch, maxCount), max(h.Concurrent, 1)
 	if h.Input.Kind == "array" {
-		h.array = decoders[h.Input.Dtype]
+		h.array = jsonarray.DecoderOf(h.Input.Dtype)
 	}
 	return &h, nil
 }
@@ -216,8 +215,8 @@ func unexpected(err error) error {
 type replyItem struct {
 	status int
 	kind   byte
-	dtype  *arrayEncoder // of an array
-	shape  []uint32      // of an array; valid until the next item is read
+	dtype  *jsonarray.Encoder // of an array
+	shape  []uint32           // of an array; valid until the next item is read
 	headed bool
 	head   []byte // JSON: what the function says of the content type and the headers
 	data   []byte
@@ -229,7 +228,7 @@ type replyItems struct {
 	left    int
 	stacked bool
 	row     replyItem // of a stacked reply
-	shape   [maxDims]uint32
+	shape   [jsonarray.MaxDims]uint32
 }
 
 func newReplyItems(f wireFrame) (*replyItems, error) {
@@ -307,7 +306,7 @@ func (r *replyItems) head(item *replyItem) (length int, err error) {
 		return length, nil
 	}
 	dims := pad8(4 * ndim)
-	if ndim > maxDims || len(r.body) < dims+8 {
+	if ndim > jsonarray.MaxDims || len(r.body) < dims+8 {
 		return 0, fmt.Errorf("%w: an array that ends too soon", errGarbage)
 	}
 	item.shape = r.shape[:ndim]
@@ -324,11 +323,11 @@ func (r *replyItems) head(item *replyItem) (length int, err error) {
 	for len(name) > 0 && name[len(name)-1] == 0 {
 		name = name[:len(name)-1]
 	}
-	item.dtype = encoders[string(name)]
+	item.dtype = jsonarray.EncoderOf(string(name))
 	if item.dtype == nil {
 		return 0, fmt.Errorf("%w: an array of %q", errGarbage, name)
 	}
-	if size*uint64(item.dtype.size) != uint64(length) {
+	if size*uint64(item.dtype.Size) != uint64(length) {
 		return 0, fmt.Errorf("%w: %d bytes for %d numbers of %s", errGarbage, length, size, name)
 	}
 	r.body = r.body[dims+8:]
