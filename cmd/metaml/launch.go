@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
@@ -34,28 +36,40 @@ func (a *app) converse(ctx context.Context, render, planOnly bool) error {
 	return a.launcher().Converse(ctx, render, planOnly)
 }
 
-// planned opens and plans what is in a file. The returned function removes what that needed; it may be called twice.
-// Until then an interrupt ends the planning, or does nothing.
-func (a *app) planned(
-	ctx context.Context, source launch.Source,
-) (*launch.Submission, *deployer.Plan, func(), error) {
-	all := ctx
-	ctx, uncaught := signal.NotifyContext(ctx, os.Interrupt)
+// interruptible gives a context that an interrupt ends, for what starts nothing before it is done, until the returned
+// function is called, which may be more than once.
+func interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	over := make(chan struct{})
+	go func() { // ends with the returned function
+		select {
+		case <-signals:
+			cancel(launch.ErrInterrupted)
+		case <-over:
+		}
+	}()
+	return ctx, sync.OnceFunc(func() {
+		signal.Stop(signals)
+		close(over)
+		cancel(nil)
+	})
+}
+
+// planned opens and plans what is in a file, until an interrupt ends ctx. Close the submission.
+func (a *app) planned(ctx context.Context, source launch.Source) (*launch.Submission, *deployer.Plan, error) {
 	s, err := a.launcher().Open(ctx, source)
-	end := uncaught
 	var plan *deployer.Plan
 	if err == nil {
-		end = func() { s.Close(); uncaught() }
-		plan, err = s.Plan(ctx)
-	}
-	if err != nil {
-		if ctx.Err() != nil && all.Err() == nil {
-			err = launch.ErrInterrupted
+		if plan, err = s.Plan(ctx); err != nil {
+			s.Close()
 		}
-		end()
-		return nil, nil, nil, err
 	}
-	return s, plan, end, nil
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, launch.ErrInterrupted) {
+		err = cause
+	}
+	return s, plan, err
 }
 
 // show watches a run to its end, or a server until it is ready, on the standard error stream; the error is that of the

@@ -40,11 +40,13 @@ func planCommand(a *app) *cobra.Command {
 
 // planFile says what would run and starts no trial.
 func (a *app) planFile(ctx context.Context, source launch.Source, asJSON bool) error {
-	s, plan, end, err := a.planned(ctx, source)
+	ctx, uncaught := interruptible(ctx)
+	defer uncaught()
+	s, plan, err := a.planned(ctx, source)
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer s.Close()
 	if !asJSON {
 		_, err = io.WriteString(a.out, s.PlanText(plan))
 		return err

@@ -37,17 +37,20 @@ func runCommand(a *app) *cobra.Command {
 
 // runFile plans, submits and shows what is in a file.
 func (a *app) runFile(ctx context.Context, source launch.Source) error {
-	s, plan, end, err := a.planned(ctx, source)
+	before, uncaught := interruptible(ctx)
+	defer uncaught()
+	s, plan, err := a.planned(before, source)
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer s.Close()
 	fmt.Fprintln(a.err, s.Summary())
-	submitted, err := s.Submit(ctx, plan)
+	submitted, err := s.Submit(before, plan)
 	if err != nil {
 		return err
 	}
-	end() // nothing of it is needed while the run is watched
+	uncaught()
+	s.Close() // nothing of it is needed while the run is watched
 	if s.Settings.Bool("detach") {
 		fmt.Fprintln(a.out, submitted.Spec.Name)
 		return nil

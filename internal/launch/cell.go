@@ -162,14 +162,20 @@ func (c *converse) submit(ctx context.Context, s *Submission) error {
 	if _, err := c.peer.receive(ctx, talk.TypeBound); err != nil {
 		return err
 	}
-	submitted, err := s.Submit(ctx, plan)
+	requests, done := make(chan watch.Request), make(chan struct{})
+	defer close(done)
+	go c.requests(requests, done) // ends with the conversation, or when the other side closes it
+	submitted, early, err := c.submitted(ctx, s, plan, requests)
+	if errors.Is(err, ErrInterrupted) {
+		return c.done(nil, &watch.End{Ending: watch.Interrupted, Text: "nothing was started"})
+	}
 	if err != nil {
 		return c.done(nil, &watch.End{Ending: watch.SubmissionFailed, Text: Message(err)})
 	}
 	if err := c.peer.Send(talk.Submitted{Run: submitted.Spec.Name, Attached: submitted.Attached}); err != nil {
 		return err
 	}
-	return c.follow(ctx, s.client, submitted.Spec, PlanNotes(plan, submitted), InterruptMeans(s.Settings))
+	return c.follow(ctx, s.client, submitted.Spec, PlanNotes(plan, submitted), InterruptMeans(s.Settings), requests, early...)
 }
 
 // PlanNotes are the lines over the table: that it is an older run that is shown, and what is to be said about the plan.
@@ -187,6 +193,35 @@ func PlanNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 		notes = append(notes, submitted.Differs...)
 	}
 	return append(notes, plan.Notes...)
+}
+
+// submitted submits a plan. A stop that comes meanwhile cancels it, and nothing was started; if it comes too late for
+// that, it is for the run, as what else is asked. A front end that goes away changes nothing: the run was wanted.
+func (c *converse) submitted(
+	ctx context.Context, s *Submission, plan *deployer.Plan, requests <-chan watch.Request,
+) (submitted run.Submitted, early []watch.Request, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	over := make(chan struct{})
+	go func() { // ends with Submit, which ends with ctx
+		defer close(over)
+		submitted, err = s.Submit(ctx, plan)
+	}()
+	for {
+		select {
+		case <-over:
+			return submitted, early, err
+		case request, ok := <-requests:
+			if !ok {
+				requests = nil
+				continue
+			}
+			early = append(early, request)
+			if request != watch.Detach {
+				cancel(ErrInterrupted)
+			}
+		}
+	}
 }
 
 // showText displays a text in the place of a run and ends the conversation.
@@ -253,7 +288,10 @@ func (c *converse) attach(ctx context.Context, begin talk.FromModule) error {
 	if err := c.peer.Send(talk.Submitted{Run: listed.Spec.Name, Attached: true}); err != nil {
 		return err
 	}
-	return c.follow(ctx, client, watch.Revision(client, &listed), nil, interrupt)
+	requests, done := make(chan watch.Request), make(chan struct{})
+	defer close(done)
+	go c.requests(requests, done) // ends with the conversation, or when the other side closes it
+	return c.follow(ctx, client, watch.Revision(client, &listed), nil, interrupt, requests)
 }
 
 // refused words an error for the other side.
@@ -313,12 +351,9 @@ func (c *converse) glance(ctx context.Context, begin talk.FromModule) error {
 // follow shows a run under the cell, or on the terminal where there is one, and ends the conversation.
 func (c *converse) follow(
 	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string,
+	requests <-chan watch.Request, early ...watch.Request,
 ) error {
-	requests := make(chan watch.Request)
-	done := make(chan struct{})
-	defer close(done)
-	go c.requests(requests, done) // ends with the conversation, or when the other side closes it
-	options := watch.Options{Remarks: remarks, Interrupt: interrupt, Proxy: c.proxy()}
+	options := watch.Options{Remarks: remarks, Interrupt: interrupt, Proxy: c.proxy(), Early: early}
 	end, err := watch.Until(ctx, client, spec, options, c.screen(), requests)
 	if err != nil {
 		if errors.Is(err, talk.ErrClosed) || errors.Is(err, context.Canceled) {

@@ -56,6 +56,8 @@ type Options struct {
 	Interrupt string   // what an interrupt means: stop or detach; "" where nobody waits for the run
 	Proxy     string   // path under which a browser reaches ports of this machine, from JUPYTERHUB_SERVICE_PREFIX
 
+	Early []Request // what was asked before the run was there
+
 	allRows bool // the screen has room for every trial
 }
 
@@ -98,6 +100,15 @@ func Until(
 	}
 	events, why, stop := follow(ctx, client, spec.Name)
 	defer stop()
+	for _, r := range o.Early {
+		detached, err := of.request(ctx, r)
+		if err != nil {
+			return of.end(false), err
+		}
+		if detached {
+			return of.end(true), s.close()
+		}
+	}
 	return loop(ctx, of, s, events, why, requests)
 }
 
