@@ -21,8 +21,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// app is what the verbs share: streams and the lazily opened target. What is written to out and err is for people and goes through
-// [view.Visible]; [view.Raw] is for what is ours to the last byte, or is read by a program.
+// app is what the verbs share: streams and the lazily opened target. What is written to out and err is for people and
+// goes through [view.Visible]; [view.Raw] is for what is ours to the last byte, or is read by a program.
 type app struct {
 	in       io.Reader
 	out, err io.Writer
@@ -35,7 +35,9 @@ func newApp() *app {
 	if err != nil {
 		cwd = "/"
 	}
-	return &app{in: os.Stdin, out: view.Stream{To: os.Stdout}, err: view.Stream{To: os.Stderr}, environ: os.Environ(), cwd: cwd}
+	return &app{
+		in: os.Stdin, out: view.Stream{To: os.Stdout}, err: view.Stream{To: os.Stderr}, environ: os.Environ(), cwd: cwd,
+	}
 }
 
 // The exit codes, as `metaml help exit-codes` lists them.
@@ -119,7 +121,8 @@ func newRoot(a *app) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		runCommand(a), planCommand(a), runsCommand(a), showCommand(a), logsCommand(a), attachCommand(a), stopCommand(a),
-		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a), uninstallCommand(a),
+		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a),
+		uninstallCommand(a),
 		doctorCommand(a), versionCommand(a),
 	)
 	return root

@@ -26,7 +26,10 @@ func (a *app) load(ctx context.Context, args []string) (*deployer.Client, run.Li
 		return nil, run.Listed{}, err
 	}
 	if listed.Liveness == run.Damaged {
-		return nil, run.Listed{}, &usererror.Error{Code: usererror.CodeDamaged, Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name, listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it."}
+		return nil, run.Listed{}, &usererror.Error{
+			Code: usererror.CodeDamaged, Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name,
+				listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it.",
+		}
 	}
 	return client, listed, nil
 }

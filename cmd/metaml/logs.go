@@ -33,7 +33,8 @@ func logsCommand(a *app) *cobra.Command {
 		stream         string
 	)
 	c := &cobra.Command{
-		Use: "logs [RUN[:TRIAL]]", Short: "Print what a trial, or a server's worker, printed", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
+		Use: "logs [RUN[:TRIAL]]", Short: "Print what a trial, or a server's worker, printed",
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				name, n, err := parseTrial(args[0])
@@ -73,8 +74,8 @@ func logsCommand(a *app) *cobra.Command {
 	return c
 }
 
-// logs gives the stream for what programs printed: a pipe or a file gets it as it is, a terminal with its colours alone. end must be
-// called when all is written.
+// logs gives the stream for what programs printed: a pipe or a file gets it as it is, a terminal with its colours
+// alone. end must be called when all is written.
 func (a *app) logs() (out io.Writer, end func() error) {
 	if _, _, ok := watch.Terminal(a.out); !ok {
 		return view.Raw(a.out), func() error { return nil }
@@ -83,9 +84,11 @@ func (a *app) logs() (out io.Writer, end func() error) {
 	return log, log.Close
 }
 
-// workerLogs prints what a server's top level printed, and the logs of all its workers: one after the other, or, when they are
-// followed, each line as it comes with its worker's number.
-func workerLogs(ctx context.Context, to io.Writer, client *deployer.Client, l *run.Listed, stream string, follow bool) error {
+// workerLogs prints what a server's top level printed, and the logs of all its workers: one after the other, or, when
+// they are followed, each line as it comes with its worker's number.
+func workerLogs(
+	ctx context.Context, to io.Writer, client *deployer.Client, l *run.Listed, stream string, follow bool,
+) error {
 	spec := watch.Revision(client, l)
 	loader := client.Runs.LoaderLog(spec.Name, spec.Server.Revision)
 	for _, name := range []string{folder.Stdout, folder.Stderr} {
@@ -159,8 +162,8 @@ func followFront(front *folder.LogReader, out io.Writer, stream string, over <-c
 	}
 }
 
-// refusedRequests writes for people what the front logged of requests that got no answer of a worker. Those whose function failed are in
-// the worker's own log. heading comes before the first, prefix before each.
+// refusedRequests writes for people what the front logged of requests that got no answer of a worker. Those whose
+// function failed are in the worker's own log. heading comes before the first, prefix before each.
 func refusedRequests(to io.Writer, heading, prefix string) *byLine {
 	return &byLine{do: func(line []byte) error {
 		text := refused(line)
@@ -193,7 +196,8 @@ func refused(line []byte) string {
 	}
 	why, _, _ := strings.Cut(l.Error, "; the server's log") // which this is
 	after := view.Moment(time.Duration(l.Milliseconds * float64(time.Millisecond)))
-	fmt.Fprintf(&text, "metaml: %s %s %s got %d after %s: %s\n", view.OneLine(l.ID), view.OneLine(l.Method), view.OneLine(l.Path), l.Status, after, view.OneLine(why))
+	fmt.Fprintf(&text, "metaml: %s %s %s got %d after %s: %s\n", view.OneLine(l.ID), view.OneLine(l.Method),
+		view.OneLine(l.Path), l.Status, after, view.OneLine(why))
 	return text.String()
 }
 

@@ -55,7 +55,8 @@ func showCommand(a *app) *cobra.Command {
 }
 
 func (a *app) printShow(client *deployer.Client, l *run.Listed, table []run.Row, all bool) error {
-	t := view.New(view.Facts{Spec: l.Spec, Table: table, AllRows: all, TensorBoard: watch.TensorBoard(l.State)}, l.State, time.Now())
+	t := view.New(view.Facts{Spec: l.Spec, Table: table, AllRows: all, TensorBoard: watch.TensorBoard(l.State)},
+		l.State, time.Now())
 	text := t.Text()
 	if width, _, ok := watch.Terminal(a.out); ok { // its lines are safe, and have colours
 		text = strings.Join(t.Terminal(width, math.MaxInt, watch.Colours(a.out, a.environ)), "\n")
@@ -70,7 +71,8 @@ func (a *app) printShow(client *deployer.Client, l *run.Listed, table []run.Row,
 
 // printOrigin says where a run came from, with what settings, and where it keeps things.
 func (a *app) printOrigin(client *deployer.Client, l *run.Listed) error {
-	fmt.Fprintf(a.out, "\nfrom %s, submitted %s, %s\n", l.Spec.Source, l.Spec.Created.Local().Format("2006-01-02 15:04:05"), stateWord(l))
+	fmt.Fprintf(a.out, "\nfrom %s, submitted %s, %s\n", l.Spec.Source,
+		l.Spec.Created.Local().Format("2006-01-02 15:04:05"), stateWord(l))
 	for _, s := range l.Spec.Settings {
 		if s.Origin != "default" {
 			fmt.Fprintf(a.out, "  %s = %s (%s)\n", s.Name, s.Value, s.Origin)
@@ -125,7 +127,8 @@ type trialDetail struct {
 	Output     string            `json:"output"`
 	Seed       *int64            `json:"seed"`
 	Log        map[string]string `json:"log"`
-	Result     string            `json:"result"` // path of what it returned, pickled; or, with .txt, of why it is not there
+	// path of what it returned, pickled; or, with .txt, of why it is not there
+	Result string `json:"result"`
 }
 
 // loadedDetail tells how the program's top level was executed, and why the trials are not forks of it.
@@ -150,12 +153,17 @@ func notesJSON(notes []run.Note) []noteDetail {
 	return out
 }
 
-func showJSON(ctx context.Context, client *deployer.Client, l *run.Listed, table []run.Row, history bool) (*runDetail, error) {
+func showJSON(
+	ctx context.Context, client *deployer.Client, l *run.Listed, table []run.Row, history bool,
+) (*runDetail, error) {
 	s, now := l.State, time.Now()
 	j := &runDetail{
-		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source, State: s.Phase, Reason: s.Reason,
-		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created, TensorBoard: watch.LiveTensorBoard(l),
-		Folder: folderOf(client, l), Record: recordOf(client, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings, Trials: []trialDetail{},
+		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source,
+		State: s.Phase, Reason: s.Reason,
+		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created,
+		TensorBoard: watch.LiveTensorBoard(l),
+		Folder:      folderOf(client, l), Record: recordOf(client, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings,
+		Trials: []trialDetail{},
 	}
 	if l := s.Loaded; l != nil {
 		j.Loaded = &loadedDetail{Seconds: l.Seconds, Fork: l.Fork, Causes: l.Causes}
@@ -175,8 +183,10 @@ func showJSON(ctx context.Context, client *deployer.Client, l *run.Listed, table
 		t := &s.Trials[i]
 		places := client.Runs.Attempt(l.Spec.Name, i, max(t.Attempt, 1))
 		d := trialDetail{
-			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(), Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
-			Output: places.Output, Seed: t.Seed, Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
+			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(),
+			Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
+			Output: places.Output, Seed: t.Seed,
+			Log:    map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
 			Result: places.Result,
 		}
 		if d.Metrics == nil {

@@ -15,7 +15,8 @@ import (
 
 // printServer shows a server: how it is, its workers, why its newest revision failed.
 func (a *app) printServer(client *deployer.Client, l *run.Listed) error {
-	p := view.NewPanel(view.ServerFacts{Spec: watch.Revision(client, l), Liveness: l.Liveness, Health: l.Health}, l.State, time.Now())
+	p := view.NewPanel(view.ServerFacts{Spec: watch.Revision(client, l), Liveness: l.Liveness, Health: l.Health},
+		l.State, time.Now())
 	text := p.Text()
 	if width, height, ok := watch.Terminal(a.out); ok {
 		text = strings.Join(p.Terminal(width, height, watch.Colours(a.out, a.environ)), "\n")
@@ -112,11 +113,17 @@ type workerDetail struct {
 func serverJSON(client *deployer.Client, l *run.Listed) *serverDetail {
 	s, state, spec := l.State.Server, l.State, watch.Revision(client, l)
 	j := &serverDetail{
-		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source, State: state.Phase, Reason: state.Reason, Text: state.Text,
-		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: addressOf(l), Revision: s.Answering(), Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
-		PerReplica: asked(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(), Host: spec.Server.Host, Port: spec.Server.Port,
-		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example, Made: s.Example != "" && spec.Server.Example == "", Restarts: s.Restarts, Answer: s.Answer, Submitted: spec.Created,
-		Folder: folderOf(client, l), Record: recordOf(client, l), Settings: spec.Settings, Notes: notesJSON(state.Notes),
+		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source,
+		State: state.Phase, Reason: state.Reason, Text: state.Text,
+		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: addressOf(l), Revision: s.Answering(),
+		Starting: s.Starting, Workers: []workerDetail{}, Replicas: asked(spec, "replicas"),
+		PerReplica: asked(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(),
+		Host: spec.Server.Host, Port: spec.Server.Port,
+		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example,
+		Made: s.Example != "" && spec.Server.Example == "", Restarts: s.Restarts, Answer: s.Answer,
+		Submitted: spec.Created,
+		Folder:    folderOf(client, l), Record: recordOf(client, l), Settings: spec.Settings,
+		Notes: notesJSON(state.Notes),
 	}
 	if f := s.Failed; f != nil {
 		j.Failed = &failedDetail{Revision: f.Revision, Reason: f.Reason, Text: f.Text, Hint: f.Hint, Error: f.Error}
@@ -132,8 +139,9 @@ func serverJSON(client *deployer.Client, l *run.Listed) *serverDetail {
 		ready := w.Ready && l.Liveness != run.Dead
 		places := client.Runs.WorkerAttempt(spec.Name, w.Revision, w.Index, w.Attempt)
 		j.Workers = append(j.Workers, workerDetail{
-			Worker: w.Index, Revision: w.Revision, Attempt: w.Attempt, PID: w.PID, Ready: ready, Reason: w.Reason, Error: w.Error,
-			Log: map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
+			Worker: w.Index, Revision: w.Revision, Attempt: w.Attempt, PID: w.PID, Ready: ready, Reason: w.Reason,
+			Error: w.Error,
+			Log:   map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
 		})
 	}
 	return j

@@ -161,7 +161,8 @@ func BenchmarkList(b *testing.B) {
 	b.Run("each, from events", func(b *testing.B) {
 		for b.Loop() {
 			for i := range 200 {
-				if l, err := target.Exactly(fmt.Sprintf("train-%d", i+1)); err != nil || l.State.Phase != run.Succeeded {
+				if l, err := target.Exactly(fmt.Sprintf("train-%d", i+1)); err != nil ||
+					l.State.Phase != run.Succeeded {
 					b.Fatal(l.State, err)
 				}
 			}

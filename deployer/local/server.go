@@ -153,10 +153,12 @@ func (t *Target) newServer(spec run.Spec, s run.Submission, lock *os.File) (run.
 		return run.Submitted{}, folder.Explain(err, "write the folder of the server in", t.Dir)
 	}
 	if err := t.revise(folder.Run(dir), spec, s); err != nil {
-		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
+		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir),
+			os.RemoveAll(dir))
 	}
 	if err := t.place(dir, &spec); err != nil {
-		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir), os.RemoveAll(dir))
+		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir),
+			os.RemoveAll(dir))
 	}
 	if err := t.start(t.Folder(name), false); err != nil {
 		return run.Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(name))))

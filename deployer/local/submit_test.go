@@ -24,7 +24,8 @@ func TestAFolderThatCannotBeWrittenIsOneSentence(t *testing.T) {
 	}
 	b.Dir = t.TempDir()
 	b.Agent = filepath.Join(b.Dir, "missing")
-	if _, err := b.Submit(t.Context(), run.Submission{Spec: train(t, 1), Program: program(t)}, nil); !errors.As(err, &user) ||
+	if _, err := b.Submit(t.Context(), run.Submission{Spec: train(t, 1), Program: program(t)}, nil); !errors.As(err,
+		&user) ||
 		user.Code != "agent" {
 		t.Errorf("without an agent: %v", err)
 	}

@@ -45,7 +45,8 @@ func program(t *testing.T) string {
 // submit makes a run that nobody executes.
 func submit(t *testing.T, target *Target, trials int) run.Spec {
 	t.Helper()
-	done, err := target.Submit(t.Context(), run.Submission{Spec: train(t, trials), Program: program(t), Again: true}, nil)
+	done, err := target.Submit(t.Context(), run.Submission{Spec: train(t, trials), Program: program(t), Again: true},
+		nil)
 	if err != nil {
 		t.Fatal(err)
 	}

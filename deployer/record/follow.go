@@ -12,9 +12,9 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Follow hands out the events after cursor ("" is the start), each with the cursor after it, until the run has ended. If nobody writes
-// the record any more, Follow asks the run's keeper; after a restart of the machine it does not, and the last events, which are in no
-// file, say so.
+// Follow hands out the events after cursor ("" is the start), each with the cursor after it, until the run has ended.
+// If nobody writes the record any more, Follow asks the run's keeper; after a restart of the machine it does not, and
+// the last events, which are in no file, say so.
 func (r *Reader) Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error {
 	e, err := r.find(ctx, name)
 	if err != nil {
@@ -153,7 +153,8 @@ func (w *watched) wait(ctx context.Context) (run.Liveness, error) {
 	case <-look.C:
 	}
 	if !exists(w.folder.Spec()) {
-		return run.Dead, usererror.Wrap(os.ErrNotExist, usererror.CodeDeleted, fmt.Sprintf("the folder of run %s was deleted", w.spec.Name), "")
+		return run.Dead, usererror.Wrap(os.ErrNotExist, usererror.CodeDeleted,
+			fmt.Sprintf("the folder of run %s was deleted", w.spec.Name), "")
 	}
 	return w.revive(ctx)
 }
@@ -169,7 +170,8 @@ func (w *watched) revive(ctx context.Context) (run.Liveness, error) {
 	}
 	if w.asked++; w.asked > maxAsked {
 		return run.Dead, &usererror.Error{
-			Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s ends as soon as it is started", w.spec.Name),
+			Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s ends as soon as it is started",
+				w.spec.Name),
 			Hint: "its last words are in " + w.folder.MonitorLog(),
 		}
 	}
@@ -181,9 +183,12 @@ const (
 	maxAsked  = 5                      // monitors that may die without writing an event
 )
 
-// Log copies what a trial's attempt printed (0 is the latest) to out: stream is [folder.Stdout], [folder.Stderr] or "both". With follow it
-// goes on, through retries, until the trial has ended. Of a server it is what worker number trial printed, in all its attempts.
-func (r *Reader) Log(ctx context.Context, name string, trial, attempt int, stream string, follow bool, out io.Writer) error {
+// Log copies what a trial's attempt printed (0 is the latest) to out: stream is [folder.Stdout], [folder.Stderr] or
+// "both". With follow it goes on, through retries, until the trial has ended. Of a server it is what worker number
+// trial printed, in all its attempts.
+func (r *Reader) Log(
+	ctx context.Context, name string, trial, attempt int, stream string, follow bool, out io.Writer,
+) error {
 	e, err := r.find(ctx, name)
 	if err != nil {
 		return err
@@ -220,7 +225,9 @@ func (r *Reader) Log(ctx context.Context, name string, trial, attempt int, strea
 	return r.followLog(ctx, e, trial, attempt, latest, streams, out)
 }
 
-func (r *Reader) followLog(ctx context.Context, e entry, trial, attempt int, latest bool, streams []string, out io.Writer) error {
+func (r *Reader) followLog(
+	ctx context.Context, e entry, trial, attempt int, latest bool, streams []string, out io.Writer,
+) error {
 	for {
 		again, err := r.followAttempt(ctx, e, trial, attempt, latest, streams, out)
 		if err != nil || !again {
@@ -231,7 +238,9 @@ func (r *Reader) followLog(ctx context.Context, e entry, trial, attempt int, lat
 }
 
 // followAttempt copies until the attempt has ended. again says that there is another attempt to go on with.
-func (r *Reader) followAttempt(ctx context.Context, e entry, trial, attempt int, latest bool, streams []string, out io.Writer) (again bool, err error) {
+func (r *Reader) followAttempt(
+	ctx context.Context, e entry, trial, attempt int, latest bool, streams []string, out io.Writer,
+) (again bool, err error) {
 	w, err := r.watch(e, "", e.folder.Attempt(trial, attempt))
 	if err != nil {
 		return false, err

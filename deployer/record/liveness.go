@@ -49,7 +49,8 @@ func brokenOff(name string, state *run.State, why run.Liveness) []run.Event {
 	for i := range state.Trials {
 		if t := &state.Trials[i]; t.Phase == run.Running {
 			events = append(events, run.Event{
-				V: 1, Run: name, Time: now, Type: run.EventTrialEnded, Trial: &t.Index, Attempt: t.Attempt, State: run.Failed,
+				V: 1, Run: name, Time: now, Type: run.EventTrialEnded, Trial: &t.Index, Attempt: t.Attempt,
+				State:  run.Failed,
 				Reason: reason, Code: run.CodeDisruption,
 			})
 		}
@@ -61,5 +62,7 @@ func brokenOff(name string, state *run.State, why run.Liveness) []run.Event {
 	case why == run.Copied:
 		text = cause + "; metaml resume " + name + " runs its unfinished trials here"
 	}
-	return append(events, run.Event{V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: reason, Text: text})
+	return append(events, run.Event{
+		V: 1, Run: name, Time: now, Type: run.EventEnded, State: run.Failed, Reason: reason, Text: text,
+	})
 }

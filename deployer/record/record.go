@@ -115,8 +115,8 @@ func entriesIn(dir, target, place string) ([]entry, error) {
 	return all, nil
 }
 
-// List gives all runs, newest first. Of runs that have ended it tells what their summary does, without the course of metrics, errors
-// and notes: [Reader.Load] has these.
+// List gives all runs, newest first. Of runs that have ended it tells what their summary does, without the course of
+// metrics, errors and notes: [Reader.Load] has these.
 func (r *Reader) List(ctx context.Context) ([]run.Listed, error) {
 	entries, err := r.entries()
 	if err != nil {
@@ -134,7 +134,8 @@ func (r *Reader) List(ctx context.Context) ([]run.Listed, error) {
 		if err != nil {
 			name := e.name.String()
 			l = run.Listed{
-				Spec: run.Spec{Name: name}, State: &run.State{Name: name}, Target: e.target, Liveness: run.Damaged, Damage: err.Error(),
+				Spec: run.Spec{Name: name}, State: &run.State{Name: name}, Target: e.target, Liveness: run.Damaged,
+				Damage: err.Error(),
 			}
 		}
 		l.Seen = exists(e.folder.SeenFile())
@@ -157,7 +158,8 @@ func (r *Reader) Load(ctx context.Context, name string) (run.Listed, error) {
 	}
 	l, err := e.read()
 	if err != nil {
-		return run.Listed{}, usererror.Wrap(err, usererror.CodeDamaged, fmt.Sprintf("run %s cannot be read: %v", e.name, err),
+		return run.Listed{}, usererror.Wrap(err, usererror.CodeDamaged,
+			fmt.Sprintf("run %s cannot be read: %v", e.name, err),
 			fmt.Sprintf("metaml delete %s removes it", e.name))
 	}
 	l.NotOwn = e.folder.Own(&l.Spec)
@@ -175,8 +177,8 @@ func (r *Reader) Exactly(name string) (run.Listed, error) {
 	return e.read()
 }
 
-// Find gives the whole name of the run that a name means, as [Reader.Load] takes it, and its target. It does not read the run, which may
-// be damaged.
+// Find gives the whole name of the run that a name means, as [Reader.Load] takes it, and its target. It does not read
+// the run, which may be damaged.
 func (r *Reader) Find(ctx context.Context, name string) (full, target string, err error) {
 	e, err := r.find(ctx, name)
 	return e.name.String(), e.target, err
@@ -194,8 +196,8 @@ func (r *Reader) find(ctx context.Context, name string) (entry, error) {
 	return e, err
 }
 
-// choose finds the run that a name means among all. A run of this machine goes before one elsewhere that has the same name without its
-// place.
+// choose finds the run that a name means among all. A run of this machine goes before one elsewhere that has the same
+// name without its place.
 func choose(ctx context.Context, entries []entry, text string) (entry, error) {
 	if text == Last {
 		return newest(ctx, entries)
@@ -247,7 +249,9 @@ func namesOf(entries []entry) []string {
 func ambiguous(text string, hits []entry) error {
 	names := namesOf(hits)
 	slices.Sort(names)
-	return &usererror.Error{Code: usererror.CodeAmbiguous, Text: text, Hint: "say which: " + strings.Join(names[:min(len(names), 8)], ", ")}
+	return &usererror.Error{
+		Code: usererror.CodeAmbiguous, Text: text, Hint: "say which: " + strings.Join(names[:min(len(names), 8)], ", "),
+	}
 }
 
 // newest finds the newest run without reading its events.

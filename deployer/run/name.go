@@ -2,8 +2,9 @@ package run
 
 import "strings"
 
-// Name is what a run is called: "train-model-7" on this machine, "train-model-7@PLACE" elsewhere. With its place a name means one run,
-// whatever else is called so; without it, one that a later run may take. So programs remember and show the whole name.
+// Name is what a run is called: "train-model-7" on this machine, "train-model-7@PLACE" elsewhere. With its place a name
+// means one run, whatever else is called so; without it, one that a later run may take. So programs remember and show
+// the whole name.
 type Name struct {
 	Run   string // series and ordinal, unique in its place
 	Place string // "" is this machine
@@ -23,8 +24,8 @@ func (n Name) String() string {
 	return n.Run + "@" + n.Place
 }
 
-// CutTrial splits RUN:TRIAL into its parts; found says that there is a trial. A place may have colons of its own, so behind one only a
-// number or "best" is a trial.
+// CutTrial splits RUN:TRIAL into its parts; found says that there is a trial. A place may have colons of its own, so
+// behind one only a number or "best" is a trial.
 func CutTrial(text string) (name, trial string, found bool) {
 	if !strings.Contains(text, "@") {
 		return strings.Cut(text, ":")

@@ -19,8 +19,8 @@ import (
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
-// FindPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the one beside
-// our own binary, or python3 on PATH.
+// FindPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the
+// one beside our own binary, or python3 on PATH.
 func (l *Launcher) FindPython(named string) (string, error) {
 	var looked []string
 	try := func(path, why string) (string, bool) {
@@ -39,7 +39,9 @@ func (l *Launcher) FindPython(named string) (string, error) {
 		if p, ok := try(named, "--python"); ok {
 			return p, nil
 		}
-		return "", &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("there is no Python at %s, which --python names", named)}
+		return "", &usererror.Error{
+			Code: usererror.CodePython, Text: fmt.Sprintf("there is no Python at %s, which --python names", named),
+		}
 	}
 	candidates := [][2]string{{l.getenv("METAML_PYTHON"), "METAML_PYTHON"}}
 	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
@@ -56,18 +58,22 @@ func (l *Launcher) FindPython(named string) (string, error) {
 			return p, nil
 		}
 	}
-	return "", &usererror.Error{Code: usererror.CodePython, Text: "found no Python: looked for " + strings.Join(looked, ", "), Hint: "Name one: --python PATH, or METAML_PYTHON."}
+	return "", &usererror.Error{
+		Code: usererror.CodePython, Text: "found no Python: looked for " + strings.Join(looked, ", "),
+		Hint: "Name one: --python PATH, or METAML_PYTHON.",
+	}
 }
 
-// answering is a short-lived Python that answers questions where there is no live session: it has executed the top level of the
-// program that draws the hyperparameters, if there is one.
+// answering is a short-lived Python that answers questions where there is no live session: it has executed the top
+// level of the program that draws the hyperparameters, if there is one.
 type answering struct {
 	*peer
 	cmd *exec.Cmd
 	in  io.Closer
 }
 
-// startPython starts metaml._session.standalone [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER alone.
+// startPython starts metaml._session.standalone [FOLDER] in cwd. What lies in cwd is imported by the program in FOLDER
+// alone.
 func (l *Launcher) startPython(ctx context.Context, python, folder, cwd string) (*answering, error) {
 	module, err := pymodule.Dir()
 	if err != nil {
@@ -99,7 +105,9 @@ func (l *Launcher) startPython(ctx context.Context, python, folder, cwd string) 
 func (p *answering) ask(ctx context.Context, question talk.Need) (talk.FromModule, error) {
 	have, err := p.peer.ask(ctx, question)
 	if errors.Is(err, talk.ErrClosed) {
-		return have, &usererror.Error{Code: usererror.CodePython, Text: p.cmd.Path + " ended before it answered; what it said stands above"}
+		return have, &usererror.Error{
+			Code: usererror.CodePython, Text: p.cmd.Path + " ended before it answered; what it said stands above",
+		}
 	}
 	return have, err
 }
@@ -128,10 +136,13 @@ func NewEnough(version string) bool {
 
 // Interpreter asks a Python for its version and platform.
 func Interpreter(ctx context.Context, python string) (session.Interpreter, error) {
-	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
+	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % ` +
+		`sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`
 	out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask)...).Output()
 	if err != nil {
-		return session.Interpreter{}, &usererror.Error{Code: usererror.CodePython, Text: fmt.Sprintf("%s does not run: %s", python, err)}
+		return session.Interpreter{}, &usererror.Error{
+			Code: usererror.CodePython, Text: fmt.Sprintf("%s does not run: %s", python, err),
+		}
 	}
 	var i session.Interpreter
 	if err := json.Unmarshal(out, &i); err != nil {
@@ -147,7 +158,8 @@ func usable(doc *session.Document) error {
 	}
 	return &usererror.Error{
 		Code: usererror.CodePython,
-		Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", doc.Interpreter.Path, doc.Interpreter.Version),
+		Text: fmt.Sprintf("%s is Python %s, and MetaML needs 3.10 or newer", doc.Interpreter.Path,
+			doc.Interpreter.Version),
 		Hint: "Name another: --python PATH.",
 	}
 }

@@ -24,7 +24,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Submission is the way from a session document to a plan: slice → program → plan. Everything it needs from Python it asks.
+// Submission is the way from a session document to a plan: slice → program → plan. Everything it needs from Python it
+// asks.
 type Submission struct {
 	Settings *settings.Resolved
 
@@ -54,7 +55,9 @@ func (s *Submission) cut(ctx context.Context) error {
 	if function == "" {
 		function = s.function
 	}
-	options := slicer.Options{Function: function, Cell: s.cell, With: s.Settings.List("with"), Definitions: s.model.Code}
+	options := slicer.Options{
+		Function: function, Cell: s.cell, With: s.Settings.List("with"), Definitions: s.model.Code,
+	}
 	if s.python != nil {
 		options.Describe = func(ctx context.Context, names []string) (map[string]session.Name, error) {
 			return describe(ctx, s.python, talk.Need{Describe: names})
@@ -71,8 +74,8 @@ func (s *Submission) cut(ctx context.Context) error {
 	return err
 }
 
-// named takes the run that the program itself names, metaml.model("train-model"), for its model, and cuts again with what its pickles
-// name: a worker that is started later loads the same, whatever was trained meanwhile.
+// named takes the run that the program itself names, metaml.model("train-model"), for its model, and cuts again with
+// what its pickles name: a worker that is started later loads the same, whatever was trained meanwhile.
 func (s *Submission) named(ctx context.Context) error {
 	var err error
 	if s.model, err = s.client.Model(ctx, s.slice.Model); err != nil {
@@ -147,9 +150,12 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 		parameters = nil // it takes any
 	}
 	request := deployer.Request{
-		Program: filepath.Join(s.staging.Path, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters, Required: required,
-		Whole: wholeRow(p.Parameters), Settings: s.Settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd), Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.launcher.Environ,
-		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{}, With: map[string]string{},
+		Program: filepath.Join(s.staging.Path, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters,
+		Required: required,
+		Whole:    wholeRow(p.Parameters), Settings: s.Settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd),
+		Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.launcher.Environ,
+		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{},
+		With: map[string]string{},
 		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
 	}
 	for _, d := range s.packages {
@@ -172,7 +178,8 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 }
 
 // mayBeDict are the annotations of a parameter that may take a whole row as one dict.
-var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)(\[.*\])?( *\| *None)?["']?$`)
+var mayBeDict = regexp.MustCompile(`^["']?(\w+\.)*(dict|Dict|Mapping|MutableMapping|Any|object)(\[.*\])?( *\| ` +
+	`*None)?["']?$`)
 
 // wholeRow is the function's only parameter, if that may be a dict, else the zero value.
 func wholeRow(parameters []slicer.Parameter) deployer.Whole {
@@ -180,7 +187,8 @@ func wholeRow(parameters []slicer.Parameter) deployer.Whole {
 	for i := range parameters {
 		switch q := &parameters[i]; {
 		case q.Kind == slicer.VarPosition:
-		case q.Kind == slicer.VarKeyword || only.Name != "" || q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
+		case q.Kind == slicer.VarKeyword || only.Name != "" ||
+			q.Annotation != "" && !mayBeDict.MatchString(q.Annotation):
 			return deployer.Whole{}
 		default:
 			only = deployer.Whole{Name: q.Name, Annotated: q.Annotation != ""}
@@ -237,8 +245,9 @@ func (s *Submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer
 		return deployer.Drawn{}, fmt.Errorf("no Python to draw %s with", r.Name)
 	}
 	have, err := s.python.ask(ctx, talk.Need{Draw: &talk.Draw{
-		Name: r.Name, Limit: r.Limit, Completions: r.Completions, Parallelism: r.Parallelism, Parameters: r.Parameters, Required: r.Required,
-		Whole: r.Whole.Name, Annotated: r.Whole.Annotated, Seed: r.Seed,
+		Name: r.Name, Limit: r.Limit, Completions: r.Completions, Parallelism: r.Parallelism, Parameters: r.Parameters,
+		Required: r.Required,
+		Whole:    r.Whole.Name, Annotated: r.Whole.Annotated, Seed: r.Seed,
 	}})
 	if err != nil {
 		return deployer.Drawn{}, err

@@ -251,7 +251,8 @@ func testAServerOnAFullDisk(t *testing.T) {
 	s.waitFor("the server to be dead", func() bool {
 		return s.load().Liveness == run.Dead && len(s.processes("")) == 0
 	})
-	if again, err := s.Submit(t.Context(), run.Submission{Spec: done.Spec, Program: s.program(talks)}, nil); err != nil ||
+	if again, err := s.Submit(t.Context(), run.Submission{Spec: done.Spec, Program: s.program(talks)},
+		nil); err != nil ||
 		!again.Attached {
 		t.Errorf("%+v %v", again, err)
 	}

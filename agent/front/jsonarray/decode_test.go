@@ -110,7 +110,8 @@ func FuzzDecodeArray(f *testing.F) {
 			return
 		}
 		if !slices.Equal(shape, wantShape) || len(data) != 8*len(want) {
-			t.Fatalf("%q: shape %v with %d bytes, want %v with %d numbers", text, shape, len(data), wantShape, len(want))
+			t.Fatalf("%q: shape %v with %d bytes, want %v with %d numbers", text, shape, len(data), wantShape,
+				len(want))
 		}
 		for i, w := range want {
 			if got := binary.LittleEndian.Uint64(data[8*i:]); got != math.Float64bits(w) {
@@ -200,16 +201,18 @@ func TestArraysAreReadAsNumpyReadsThem(t *testing.T) {
 		"float64": func() string {
 			return strconv.FormatFloat(rng.NormFloat64()*math.Pow10(rng.IntN(600)-300), 'g', -1, 64)
 		},
-		"float32": func() string { return strconv.FormatFloat(rng.NormFloat64()*math.Pow10(rng.IntN(70)-35), 'g', -1, 64) },
-		"int64":   func() string { return fmt.Sprint(int64(rng.Uint64() >> rng.IntN(64))) },
-		"int32":   func() string { return fmt.Sprint(int32(rng.Uint32())) },
-		"int16":   func() string { return fmt.Sprint(int16(rng.Uint32())) },
-		"int8":    func() string { return fmt.Sprint(int8(rng.Uint32())) },
-		"uint64":  func() string { return fmt.Sprint(rng.Uint64() >> rng.IntN(64)) },
-		"uint32":  func() string { return fmt.Sprint(rng.Uint32()) },
-		"uint16":  func() string { return fmt.Sprint(uint16(rng.Uint32())) },
-		"uint8":   func() string { return fmt.Sprint(uint8(rng.Uint32())) },
-		"bool":    func() string { return fmt.Sprint(rng.IntN(2) == 0) },
+		"float32": func() string {
+			return strconv.FormatFloat(rng.NormFloat64()*math.Pow10(rng.IntN(70)-35), 'g', -1, 64)
+		},
+		"int64":  func() string { return fmt.Sprint(int64(rng.Uint64() >> rng.IntN(64))) },
+		"int32":  func() string { return fmt.Sprint(int32(rng.Uint32())) },
+		"int16":  func() string { return fmt.Sprint(int16(rng.Uint32())) },
+		"int8":   func() string { return fmt.Sprint(int8(rng.Uint32())) },
+		"uint64": func() string { return fmt.Sprint(rng.Uint64() >> rng.IntN(64)) },
+		"uint32": func() string { return fmt.Sprint(rng.Uint32()) },
+		"uint16": func() string { return fmt.Sprint(uint16(rng.Uint32())) },
+		"uint8":  func() string { return fmt.Sprint(uint8(rng.Uint32())) },
+		"bool":   func() string { return fmt.Sprint(rng.IntN(2) == 0) },
 	}
 	var input strings.Builder
 	var want []string
