@@ -1,0 +1,106 @@
+package front
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+)
+
+// listener is an address where connections are taken, and the descriptor, which is kept for another monitor.
+type listener struct {
+	net.Listener
+	file *os.File
+}
+
+func (f *front) listen(address string, file *os.File) {
+	if file == nil {
+		f.log(logLine{Error: "the monitor sent no socket for " + address})
+		return
+	}
+	f.unlisten(address)
+	l, err := net.FileListener(file)
+	if err != nil {
+		_ = file.Close()
+		f.log(logLine{Error: fmt.Sprintf("listen on %s: %v", address, err)})
+		return
+	}
+	f.mu.Lock()
+	f.listeners[address] = &listener{l, file}
+	f.mu.Unlock()
+	f.tasks.Go(func() { _ = f.server.Serve(patient{l, f}) })
+}
+
+// patient is a listener that goes on when there are too many open files, or a client was quicker in leaving: fasthttp
+// would stop.
+type patient struct {
+	net.Listener
+	front *front
+}
+
+// Accept returns io.EOF when the listener is closed.
+func (p patient) Accept() (net.Conn, error) {
+	for wait := 5 * time.Millisecond; ; {
+		c, err := p.Listener.Accept()
+		if err == nil {
+			if c = p.front.welcome(c); c == nil {
+				continue
+			}
+			return c, nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil, io.EOF
+		}
+		p.front.crowd.makeRoom() // for want of descriptors, most likely
+		select {
+		case <-p.front.ended:
+			return nil, io.EOF
+		case <-time.After(wait):
+			wait = min(2*wait, time.Second)
+		}
+	}
+}
+
+// full is the answer where everybody waits for one.
+var full = func() []byte {
+	body := `{"error":"too many connections are open; try again"}`
+	return fmt.Appendf(nil,
+		"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: %s\r\n%s: %s\r\nRetry-After: "+
+			"1\r\nContent-Length: %d\r\n\r\n%s",
+		typeJSON, nosniff, nosniffValue, len(body), body)
+}()
+
+// welcome counts a connection, or ends it where there are too many: nil.
+func (f *front) welcome(c net.Conn) net.Conn {
+	made := newClient(c, f.limits.body)
+	if mine, ok := made.(*client); ok && !f.crowd.admit(mine) {
+		_, _ = mine.socket.writeNow(full)
+		_ = mine.Close()
+		return nil
+	}
+	return made
+}
+
+func (f *front) unlisten(address string) {
+	f.mu.Lock()
+	l := f.listeners[address]
+	delete(f.listeners, address)
+	f.mu.Unlock()
+	if l != nil {
+		_ = l.Close()
+		_ = l.file.Close()
+	}
+}
+
+// release closes the listeners' descriptors.
+func (f *front) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for address, l := range f.listeners {
+		_ = l.Close()
+		_ = l.file.Close()
+		delete(f.listeners, address)
+	}
+}

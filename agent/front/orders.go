@@ -1,0 +1,166 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/metaml/metaml/agent/frame"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// served is a revision and what ends its connections.
+type served struct {
+	*revision
+	ctx    context.Context //nolint:containedctx // the revision's life, which orders come to later
+	cancel context.CancelCauseFunc
+	slots  map[int]context.CancelCauseFunc
+}
+
+// obey does what the monitor says. It returns when everything has ended; orphaned: because the monitor did.
+func (f *front) obey(ctx context.Context) (orphaned bool) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		f.speak()
+	}()
+	defer func() {
+		cancel(nil)
+		f.tasks.Wait()
+		close(f.told)
+		<-said
+		_ = f.control.Close()
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = f.control.CloseRead() })
+	defer stop()
+	in := frame.NewReader(f.control)
+	defer in.Close()
+	for {
+		var o run.FrontOrder
+		if err := frame.Read(in, &o); err != nil {
+			if ctx.Err() != nil {
+				f.end(context.WithoutCancel(ctx), 0)
+				return false
+			}
+			if !errors.Is(err, io.EOF) {
+				f.log(logLine{Error: "the monitor: " + err.Error()})
+			}
+			f.orphan(ctx)
+			return true
+		}
+		switch o.Type {
+		case run.OrderListen:
+			f.listen(o.Address, in.Take())
+		case run.OrderUnlisten:
+			f.unlisten(o.Address)
+		case run.OrderRevision:
+			f.addRevision(ctx, o)
+		case run.OrderWorker:
+			f.addWorker(o) //nolint:contextcheck // its life is the revision's
+		case run.OrderProbe:
+			if r := f.revision(o.Revision); r != nil {
+				f.tasks.Go(func() {
+					probed := f.probe(r.revision, o.Body)
+					f.tell(probed.Notice())
+				})
+			}
+		case run.OrderSwitch:
+			f.switchTo(o.Revision)
+		case run.OrderRetire:
+			f.retire(o.Revision)
+		case run.OrderStop:
+			f.end(ctx, time.Duration(o.GraceMS)*time.Millisecond)
+			return false
+		}
+	}
+}
+
+// all gives the revisions that there are.
+func (f *front) all() []*revision {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]*revision, 0, len(f.revisions))
+	for _, r := range f.revisions {
+		all = append(all, r.revision)
+	}
+	return all
+}
+
+func (f *front) revision(number int) *served {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.revisions[number]
+}
+
+// maxWorkers bounds what an order can make us allocate.
+const maxWorkers = 1 << 12
+
+func (f *front) addRevision(ctx context.Context, o run.FrontOrder) {
+	if f.revision(o.Revision) != nil || o.Workers < 1 || o.Workers > maxWorkers || !strings.HasPrefix(o.Path, "/") {
+		return
+	}
+	r := newRevision(f, o.FrontRevision())
+	s := &served{revision: r, slots: map[int]context.CancelCauseFunc{}}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	f.mu.Lock()
+	f.revisions[o.Revision] = s
+	f.mu.Unlock()
+}
+
+func (f *front) addWorker(o run.FrontOrder) {
+	s := f.revision(o.Revision)
+	if s == nil || o.Worker < 0 || o.Worker >= s.Workers {
+		return
+	}
+	s.mu.Lock()
+	before := s.attempts[o.Worker]
+	if o.Attempt > before {
+		s.attempts[o.Worker] = o.Attempt
+	}
+	s.mu.Unlock()
+	if o.Attempt <= before {
+		return
+	}
+	if before > 0 {
+		f.metrics.restarts.Inc()
+		s.slots[o.Worker](errReplaced)
+	}
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	s.slots[o.Worker] = cancel
+	f.tasks.Go(func() {
+		s.attach(ctx, o.FrontWorker())
+	})
+}
+
+var errReplaced = errors.New("another attempt has taken its place")
+
+// switchTo has new requests go to a revision.
+func (f *front) switchTo(number int) {
+	s := f.revision(number)
+	if s == nil {
+		return
+	}
+	s.undrain()
+	before := f.current.Swap(s.revision)
+	f.tell(run.FrontNotice{Type: run.NoticeSwitched, Revision: number})
+	if before != nil && before != s.revision {
+		before.drain()
+	}
+}
+
+func (f *front) retire(number int) {
+	f.mu.Lock()
+	s := f.revisions[number]
+	delete(f.revisions, number)
+	f.mu.Unlock()
+	if s == nil {
+		return
+	}
+	f.current.CompareAndSwap(s.revision, nil)
+	s.drain()
+	s.close(errRetired)
+	s.cancel(errRetired)
+}

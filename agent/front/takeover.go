@@ -1,0 +1,110 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/metaml/metaml/deployer/folder"
+)
+
+// firstListener is the descriptor of a new monitor's first listener.
+const firstListener = 4
+
+// takeover is the descriptor on which a new monitor says that it has a front of its own.
+const takeover = 3
+
+// startMonitor starts a monitor in place of the one that died, with the sockets that it listened on, and leaves
+// everything to it when it has a front of its own. One that is killed before that, or cannot go on, is replaced: nobody
+// else would. What is lacking may be there again in a while: room on the disk, memory, processes, open files.
+func (f *front) startMonitor(ctx context.Context, o MainOptions) error {
+	defer f.release()
+	for wait, until := 10*time.Millisecond, time.Now().Add(monitorPatience); ; wait = min(2*wait, monitorPause) {
+		if _, err := os.Stat(folder.Run(o.Folder).Spec()); errors.Is(err, os.ErrNotExist) {
+			return nil // the run was deleted: nothing is left to serve
+		}
+		done, err := f.handOver(ctx, o)
+		if done || err != nil && time.Now().After(until) {
+			return err
+		}
+		if err != nil {
+			f.log(logLine{Error: err.Error()})
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// How long a front tries to start a monitor that ends by itself each time, and the longest pause meanwhile.
+const (
+	monitorPatience = time.Hour
+	monitorPause    = 5 * time.Second
+)
+
+// handOver starts a monitor and waits until it has a front, or needs none. It is not done when the monitor is killed
+// before that.
+func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return false, fmt.Errorf("start a monitor: %w", err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return false, fmt.Errorf("start a monitor: %w", err)
+	}
+	defer null.Close()
+	log, err := folder.OpenOwn(folder.Run(o.Folder).MonitorLog(), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
+	if err != nil {
+		log = o.Log
+	} else {
+		defer log.Close()
+	}
+	said, says, err := os.Pipe()
+	if err != nil {
+		return false, fmt.Errorf("start a monitor: %w", err)
+	}
+	defer said.Close()
+	args := []string{binary, "monitor", "--dir", o.Folder, "--takeover", fmt.Sprint(takeover)}
+	files := []*os.File{null, log, log, says}
+	var numbers []string
+	f.mu.Lock()
+	for _, l := range f.listeners {
+		numbers = append(numbers, fmt.Sprint(firstListener+len(numbers)))
+		files = append(files, l.file)
+	}
+	f.mu.Unlock()
+	if len(numbers) > 0 {
+		args = append(args, "--listener", strings.Join(numbers, ","))
+	}
+	p, err := os.StartProcess(binary, args, &os.ProcAttr{
+		Dir: o.Folder, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	_ = says.Close()
+	if err != nil {
+		return false, fmt.Errorf("start a monitor: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = said.Close() })
+	defer stop()
+	if n, _ := said.Read(make([]byte, 1)); n > 0 || ctx.Err() != nil {
+		return true, p.Release()
+	}
+	state, err := p.Wait()
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("wait for the new monitor: %w", err)
+	case state.Success():
+		return true, nil // the server has ended, or another monitor is there
+	case state.Exited():
+		return false, fmt.Errorf("the new monitor ended with exit status %d; %s has the reason", state.ExitCode(),
+			folder.Run(o.Folder).MonitorLog())
+	default:
+		return false, nil
+	}
+}
