@@ -3,10 +3,10 @@
 // otherwise, as far as the function needs it.
 //
 // Read [Application] first. kinds.go reads annotations, returns.go what the function gives; imports.go and ours.go
-// rewrite the notebook's statements, parts.go has the Python that is added. docs/internals/slicing.md says what the
-// application is, and what it is not.
+// rewrite the notebook's statements. parts/*.py is the Python that is added: parts.go chooses from it, template.go
+// fits it into the file. docs/internals/slicing.md says what the application is, and what it is not.
 //
-// It may import the converter's slice, session, syntax, token and complaint.
+// It may import the converter's slice, session, syntax and token, and internal/usererror and internal/prose.
 package flask
 
 import (
@@ -38,7 +38,7 @@ type writer struct {
 	nodes []*syntax.Tree // of each statement of the slice
 	def   *syntax.Node   // of the function
 	taken map[string]bool
-	names map[string]string // a name that a part uses, marked by $ there → what it is called in this file
+	names map[string]string // a name that the parts define → what it is called in this file
 	need  []imported        // what the parts import
 	ours  references
 	kinds map[string]*kind // of annotated parameters
@@ -86,8 +86,14 @@ func Application(s *slicer.Slice, o Options) (string, error) {
 		}
 	}
 	w.name("app")
-	model := w.model()
-	parts := w.parts()
+	model, err := w.model()
+	if err != nil {
+		return "", err
+	}
+	parts, err := w.parts()
+	if err != nil {
+		return "", err
+	}
 	w.reexport()
 	return w.assemble(model, parts), nil
 }
@@ -259,9 +265,9 @@ func (w *writer) reexport() {
 	}
 	lines := []string{reexported}
 	for _, n := range names {
-		lines = append(lines, "$sys.modules[\"__main__\"]."+n+" = "+n)
+		lines = append(lines, w.ref("sys")+".modules[\"__main__\"]."+n+" = "+n)
 	}
-	w.body = slices.Insert(w.body, at, block{text: w.fill(strings.Join(lines, "\n")), cell: -3})
+	w.body = slices.Insert(w.body, at, block{text: strings.Join(lines, "\n"), cell: -3})
 }
 
 // assemble puts the pieces together.

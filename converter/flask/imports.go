@@ -15,6 +15,8 @@ import (
 // imported is one name of an import: import module as as, or from module import name as as.
 type imported struct {
 	module, name, as string
+
+	setting string // a statement that stands among the imports instead
 }
 
 // binds is the name that it makes.
@@ -118,7 +120,7 @@ func (w *writer) arrange() error {
 				later[n] = true
 			}
 		case w.sets(i) && !mentions(st.Text, later) && w.importsFollow(i):
-			w.top = append(w.top, imported{module: "\x00" + text})
+			w.top = append(w.top, imported{setting: text})
 		default:
 			w.body = append(w.body, w.block(i, st, text))
 			for _, n := range st.Defines {
@@ -219,9 +221,9 @@ func (w *writer) importLines() string {
 	// What is needed by the parts stands with the first imports.
 	section = append(section, need...)
 	for _, m := range w.top {
-		if text, ok := strings.CutPrefix(m.module, "\x00"); ok {
+		if m.setting != "" {
 			flush()
-			b.WriteString("\n" + text + "\n")
+			b.WriteString("\n" + m.setting + "\n")
 			continue
 		}
 		section = append(section, m)
