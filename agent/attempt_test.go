@@ -119,11 +119,14 @@ func TestHowAnAttemptEnds(t *testing.T) {
 		want run.AttemptEnd
 		kind string // of the exception; "" is none
 	}{
-		"it returns nothing":      {body: "pass", want: run.AttemptEnd{Returned: true}},
-		"it returns metrics":      {body: "return {'loss': 0.5}", want: run.AttemptEnd{Returned: true}},
-		"it raises":               {body: "raise ValueError('no')", want: run.AttemptEnd{Exit: 42}, kind: "ValueError"},
-		"it exits with a status":  {body: "os._exit(3)", want: run.AttemptEnd{Exit: 3}},
-		"it kills itself":         {body: "os.kill(os.getpid(), 9)", want: run.AttemptEnd{Signal: int(syscall.SIGKILL)}},
+		"it returns nothing":     {body: "pass", want: run.AttemptEnd{Returned: true}},
+		"it returns metrics":     {body: "return {'loss': 0.5}", want: run.AttemptEnd{Returned: true}},
+		"it raises":              {body: "raise ValueError('no')", want: run.AttemptEnd{Exit: 42}, kind: "ValueError"},
+		"it exits with a status": {body: "os._exit(3)", want: run.AttemptEnd{Exit: 3}},
+		"it kills itself": {
+			body: "os.kill(os.getpid(), 9)",
+			want: run.AttemptEnd{Signal: int(syscall.SIGKILL)},
+		},
 		"it exits without result": {body: "os._exit(0)", want: run.AttemptEnd{}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,19 +21,23 @@ func TestAFrameIsMappedToItsCell(t *testing.T) {
 		want   run.Frame
 	}{
 		"a line of a cell": {
-			mapOfNotebook, run.Frame{File: "main.py", Line: 10, Mine: true},
+			mapOfNotebook,
+			run.Frame{File: "main.py", Line: 10, Mine: true},
 			run.Frame{File: "main.py", Line: 10, Mine: true, Cell: 7, CellLine: 2},
 		},
 		"a line of a script": {
-			mapOfScript, run.Frame{File: "main.py", Line: 10, Mine: true},
+			mapOfScript,
+			run.Frame{File: "main.py", Line: 10, Mine: true},
 			run.Frame{File: "train.py", Line: 25, Mine: true},
 		},
 		"a line that no cell has": {
-			mapOfNotebook, run.Frame{File: "main.py", Line: 11, Mine: true},
+			mapOfNotebook,
+			run.Frame{File: "main.py", Line: 11, Mine: true},
 			run.Frame{File: "main.py", Line: 11, Mine: true},
 		},
 		"another file": {
-			mapOfNotebook, run.Frame{File: "helper.py", Line: 10, Mine: true},
+			mapOfNotebook,
+			run.Frame{File: "helper.py", Line: 10, Mine: true},
 			run.Frame{File: "helper.py", Line: 10, Mine: true},
 		},
 		"a library": {

@@ -3,6 +3,7 @@ package deployer
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/record"
@@ -63,9 +64,7 @@ func Open(agent string, more map[string]Target) (*Client, error) {
 		return nil, err
 	}
 	targets := map[string]Target{settings.Local: here}
-	for name, t := range more {
-		targets[name] = t
-	}
+	maps.Copy(targets, more)
 	return NewClient(here.Dir, targets), nil
 }
 

@@ -38,7 +38,9 @@ func In(dir, agent string) *Target {
 }
 
 // Keep starts a monitor for a run that has none.
-func (t *Target) Keep(_ context.Context, name string) error { return t.start(t.Folder(name), false) }
+func (t *Target) Keep(ctx context.Context, name string) error {
+	return t.start(ctx, t.Folder(name), false)
+}
 
 // Fetch brings nothing: outputs are where their trials wrote them.
 func (t *Target) Fetch(context.Context, string, int) error { return nil }

@@ -60,7 +60,10 @@ func (c *converse) serve(ctx context.Context) error {
 	}
 	c.kind = run.Kind(begin.Kind)
 	if c.kind != run.Train && c.kind != run.Serve {
-		return &usererror.Error{Code: usererror.CodeKind, Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train and %%%%serve", begin.Kind)}
+		return &usererror.Error{
+			Code: usererror.CodeKind,
+			Text: fmt.Sprintf("%%%%%s is not in this version of MetaML, only %%%%train and %%%%serve", begin.Kind),
+		}
 	}
 	c.place = "%%" + begin.Kind + ": "
 	if begin.Settings != nil {
@@ -74,8 +77,9 @@ func (c *converse) serve(ctx context.Context) error {
 		return err
 	}
 	s := &Submission{
-		Settings: resolved, launcher: c.Launcher, doc: &session.Document{}, cell: begin.Cell.Seq, function: begin.Function,
-		python: c.peer, living: true,
+		Settings: resolved, launcher: c.Launcher, doc: &session.Document{}, cell: begin.Cell.Seq,
+		function: begin.Function,
+		python:   c.peer, living: true,
 	}
 	defer s.Close()
 	if err := s.open(ctx, c.peer); err != nil {
@@ -113,7 +117,8 @@ func (c *converse) resolve(begin talk.FromModule) (*settings.Resolved, error) {
 	})
 }
 
-// settingsOf is the environment that settings are read from: the session's, which a cell can have changed (`%env METAML_SEED=3`).
+// settingsOf is the environment that settings are read from: the session's, which a cell can have changed (`%env
+// METAML_SEED=3`).
 func (c *converse) settingsOf(begin talk.FromModule) []string {
 	if begin.Environ == nil {
 		return c.Environ
@@ -154,7 +159,8 @@ func (c *converse) submit(ctx context.Context, s *Submission) error {
 		return err
 	}
 	if err := c.peer.Send(talk.Accepted{
-		Run: plan.Spec.Name, Kind: string(plan.Spec.Kind), Key: plan.Spec.Key, Attached: plan.Attach != nil, Into: s.Settings.Text("into"),
+		Run: plan.Spec.Name, Kind: string(plan.Spec.Kind), Key: plan.Spec.Key, Attached: plan.Attach != nil,
+		Into:   s.Settings.Text("into"),
 		Metaml: c.Binary, Detach: c.detach, Interrupt: InterruptMeans(s.Settings),
 	}); err != nil {
 		return err
@@ -175,7 +181,8 @@ func (c *converse) submit(ctx context.Context, s *Submission) error {
 	if err := c.peer.Send(talk.Submitted{Run: submitted.Spec.Name, Attached: submitted.Attached}); err != nil {
 		return err
 	}
-	return c.follow(ctx, s.client, submitted.Spec, PlanNotes(plan, submitted), InterruptMeans(s.Settings), requests, early...)
+	return c.follow(ctx, s.client, submitted.Spec, PlanNotes(plan, submitted), InterruptMeans(s.Settings), requests,
+		early...)
 }
 
 // PlanNotes are the lines over the table: that it is an older run that is shown, and what is to be said about the plan.
@@ -183,13 +190,19 @@ func PlanNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 	var notes []string
 	switch {
 	case plan.Reuse != nil:
-		notes = append(notes, fmt.Sprintf("%s ran the same code with the same settings and is shown again; data files were not compared.", plan.Reuse.Name))
+		notes = append(notes,
+			fmt.Sprintf("%s ran the same code with the same settings and is shown again; data files were not compared.",
+				plan.Reuse.Name))
 	case submitted.Attached && plan.Spec.Kind == run.Serve:
-		notes = append(notes, fmt.Sprintf("%s runs this code with these settings already (--again starts another revision)", submitted.Spec.Name))
+		notes = append(notes,
+			fmt.Sprintf("%s runs this code with these settings already (--again starts another revision)",
+				submitted.Spec.Name))
 	case plan.Spec.Kind == run.Serve && plan.Replaces > 0:
-		notes = append(notes, fmt.Sprintf("revision %d in place of revision %d", submitted.Spec.Server.Revision, plan.Replaces))
+		notes = append(notes, fmt.Sprintf("revision %d in place of revision %d", submitted.Spec.Server.Revision,
+			plan.Replaces))
 	case submitted.Attached:
-		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)", submitted.Spec.Name))
+		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)",
+			submitted.Spec.Name))
 		notes = append(notes, submitted.Differs...)
 	}
 	return append(notes, plan.Notes...)
@@ -228,7 +241,10 @@ func (c *converse) submitted(
 func (c *converse) showText(what, text string) error {
 	text = view.Visible(text)
 	if c.render {
-		if err := c.peer.Send(talk.Display{Bundle: map[string]string{"text/plain": text}, DisplayID: watch.DisplayID(what)}); err != nil {
+		if err := c.peer.Send(talk.Display{
+			Bundle:    map[string]string{"text/plain": text},
+			DisplayID: watch.DisplayID(what),
+		}); err != nil {
 			return err
 		}
 	} else if _, err := io.WriteString(c.Err, text+"\n"); err != nil {
@@ -278,7 +294,8 @@ func (c *converse) attach(ctx context.Context, begin talk.FromModule) error {
 		return err
 	}
 	if err := c.peer.Send(talk.Accepted{
-		Run: listed.Spec.Name, Kind: string(listed.Spec.Kind), Key: listed.Spec.Key, Attached: true, Metaml: c.Binary, Interrupt: interrupt,
+		Run: listed.Spec.Name, Kind: string(listed.Spec.Kind), Key: listed.Spec.Key, Attached: true, Metaml: c.Binary,
+		Interrupt: interrupt,
 	}); err != nil {
 		return err
 	}

@@ -69,7 +69,8 @@ func TestAStopBeforeSubmittedCancels(t *testing.T) {
 		switch last.Type {
 		case "options":
 			session, err := json.Marshal(map[string]any{
-				"v": 1, "kind": "live", "interpreter": map[string]string{"path": "python3", "version": "3.11.0"}, "cwd": "/",
+				"v": 1, "kind": "live", "interpreter": map[string]string{"path": "python3", "version": "3.11.0"},
+				"cwd": "/",
 				"cells": []any{map[string]any{
 					"seq": 1, "source": "%%train\ndef train(): pass", "code": "def train(): pass\n", "ok": true,
 				}},
@@ -79,7 +80,9 @@ func TestAStopBeforeSubmittedCancels(t *testing.T) {
 			}
 			go send(`{"v":1,"type":"request","session":` + string(session) + `}`)
 		case "need":
-			answer, _ := json.Marshal(map[string]any{"v": 1, "type": "have", "id": last.ID, "describe": map[string]any{}})
+			answer, _ := json.Marshal(map[string]any{
+				"v": 1, "type": "have", "id": last.ID, "describe": map[string]any{},
+			})
 			go send(string(answer))
 		case "accepted":
 			go func() {
