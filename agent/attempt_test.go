@@ -131,6 +131,7 @@ func TestHowAnAttemptEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			//nolint:thelper // it is the test, not a helper
 			eachWay(t, func(t *testing.T, change func(*Options)) {
 				end := newBench(t, "import os\ndef train():\n    "+c.body+"\n", change).end()
 				got := run.AttemptEnd{Returned: end.Returned, Exit: end.Exit, Signal: end.Signal}
@@ -159,6 +160,7 @@ func TestSignalEndsAnAttempt(t *testing.T) {
 	}{"asked to end": {false, syscall.SIGTERM}, "killed": {true, syscall.SIGKILL}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			//nolint:thelper // it is the test, not a helper
 			eachWay(t, func(t *testing.T, change func(*Options)) {
 				b := newBench(t, "import time\ndef train():\n    time.sleep(600)\n", change)
 				b.Start(run.Attempt{AttemptID: firstAttempt})
@@ -193,6 +195,7 @@ func TestAnAttemptThatIsAskedToEndBeforeItHasAProcess(t *testing.T) {
 
 func TestNothingThatAnAttemptStartedIsLeft(t *testing.T) {
 	t.Parallel()
+	//nolint:thelper // it is the test, not a helper
 	eachWay(t, func(t *testing.T, change func(*Options)) {
 		b := newBench(t, `import subprocess
 def train():
@@ -209,6 +212,7 @@ def train():
 
 func TestTheFilesOfAnAttempt(t *testing.T) {
 	t.Parallel()
+	//nolint:thelper // it is the test, not a helper
 	eachWay(t, func(t *testing.T, change func(*Options)) {
 		b := newBench(t, `import os, sys
 def train():
@@ -243,6 +247,7 @@ func TestAnAttemptsOutputFolder(t *testing.T) {
 
 func TestTheEnvironmentOfAnAttempt(t *testing.T) {
 	t.Parallel()
+	//nolint:thelper // it is the test, not a helper
 	eachWay(t, func(t *testing.T, change func(*Options)) {
 		b := newBench(t, `import json, os
 def train(rate):
