@@ -41,11 +41,12 @@ func (f *front) answer(ctx *fasthttp.RequestCtx, r *revision, c *call) {
 		f.stream(ctx, r, c, said)
 		return
 	}
-	contentType, body, p := f.render(r, c)
+	contentType, body, failure := f.render(r, c)
 	if err != nil {
-		p = wrongHead(r, err)
+		failure = wrongHead(r, err)
 	}
-	if p.status != 0 {
+	if failure != nil {
+		p := f.problemOf(r, failure)
 		f.metrics.answered(p.status)
 		f.refuse(ctx, c.arrived, p)
 	} else {
@@ -75,29 +76,29 @@ func (f *front) answer(ctx *fasthttp.RequestCtx, r *revision, c *call) {
 }
 
 // render makes the body of a response of an answer that is no stream.
-func (f *front) render(r *revision, c *call) (contentType string, body []byte, p problem) {
+func (f *front) render(r *revision, c *call) (contentType string, body []byte, err error) {
 	a := &c.answer
 	switch a.kind {
 	case replyText:
-		return typeText, a.data, p
+		return typeText, a.data, nil
 	case replyBytes:
-		return typeOfBytes(a.data), a.data, p
+		return typeOfBytes(a.data), a.data, nil
 	case replyEnd: // a stream without parts
-		return typeBytes, a.data, p
+		return typeBytes, a.data, nil
 	case replyArray:
 		out, at := a.dtype.Append(c.out[:0], a.shape, a.data)
 		c.out = out
 		if at < 0 {
-			return typeJSON, out, p
+			return typeJSON, out, nil
 		}
 		name := r.hello.Load().Function
-		return "", nil, problem{
+		return "", nil, &problem{
 			status: 500, text: name + " failed; the log has the reason under this id",
 			log: fmt.Sprintf("%s returned a number at %s that JSON does not have (nan or infinity)", name,
 				place(a.shape, at)),
 		}
 	}
-	return typeJSON, a.data, p
+	return typeJSON, a.data, nil
 }
 
 // place names an element of an array, as Python would.

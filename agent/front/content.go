@@ -124,9 +124,9 @@ func (h head) write(ctx *fasthttp.RequestCtx) {
 }
 
 // wrongHead is what is answered in place of an answer whose head cannot be sent.
-func wrongHead(r *revision, err error) problem {
+func wrongHead(r *revision, err error) *problem {
 	name := r.hello.Load().Function
-	return problem{
+	return &problem{
 		status: 500, text: name + " failed; the log has the reason under this id",
 		log: fmt.Sprintf("%s answered with %v, which cannot be sent", name, err),
 	}

@@ -51,7 +51,7 @@ type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 
-// problem is an answer of our own that says what is wrong.
+// problem is why a request is not answered by the function, and what it is answered with.
 type problem struct {
 	status int
 	text   string
@@ -62,6 +62,8 @@ type problem struct {
 	unread bool   // and the client may still be sending
 	log    string // what the log says, if not text
 }
+
+func (p *problem) Error() string { return p.text }
 
 const (
 	typeJSON  = "application/json"
@@ -75,7 +77,7 @@ func (f *front) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if r := recover(); r != nil { // ours; the others' requests must not die of it
 			f.startOver(ctx)
-			f.refuse(ctx, time.Now(), problem{
+			f.refuse(ctx, time.Now(), &problem{
 				status: 500, text: "an error of the server's own; the log has it under this id", close: true,
 				log: fmt.Sprintf("panic: %v\n%s", r, debug.Stack()),
 			})
@@ -132,12 +134,12 @@ func (f *front) unknown(ctx *fasthttp.RequestCtx) {
 	}
 	r := f.current.Load()
 	if r == nil {
-		f.refuse(ctx, ctx.Time(), problem{status: 503, text: "the server is being started", retry: true})
+		f.refuse(ctx, ctx.Time(), &problem{status: 503, text: "the server is being started", retry: true})
 		return
 	}
 	path := ctx.Path()
 	shown := strings.ToValidUTF8(string(path[:min(len(path), 200)]), "\ufffd")
-	f.refuse(ctx, ctx.Time(), problem{
+	f.refuse(ctx, ctx.Time(), &problem{
 		status: 404, text: fmt.Sprintf("there is nothing at %s; the function answers at %s", shown, r.Path),
 	})
 }
@@ -151,7 +153,7 @@ func (f *front) only(ctx *fasthttp.RequestCtx) bool {
 		f.options(ctx, "GET, HEAD, OPTIONS")
 		return false
 	}
-	f.refuse(ctx, ctx.Time(), problem{
+	f.refuse(ctx, ctx.Time(), &problem{
 		status: 405, allow: "GET, HEAD, OPTIONS", text: fmt.Sprintf("%s takes GET, not %s", ctx.Path(), method(ctx)),
 	})
 	return false
@@ -194,17 +196,17 @@ func (f *front) openAPI(ctx *fasthttp.RequestCtx) {
 			return
 		}
 	}
-	f.refuse(ctx, ctx.Time(), problem{status: 503, text: "no worker has said yet what the function takes", retry: true})
+	f.refuse(ctx, ctx.Time(), &problem{status: 503, text: "no worker has said yet what the function takes", retry: true})
 }
 
 // malformed answers what is no HTTP, or comes too slowly.
 func (f *front) malformed(ctx *fasthttp.RequestCtx, err error) {
-	p := problem{status: 400, text: "the request is not valid HTTP", close: true, unread: true}
+	p := &problem{status: 400, text: "the request is not valid HTTP", close: true, unread: true}
 	var small *fasthttp.ErrSmallBuffer
 	var network net.Error
 	switch fault := faultOf(ctx); {
 	case fault != nil:
-		p = fault.problem
+		p = fault
 	case errors.As(err, &small):
 		p.status, p.text = 431, "the request's header is larger than 16 KiB"
 	case errors.As(err, &network) && network.Timeout():
@@ -233,21 +235,22 @@ func (f *front) expected(ctx *fasthttp.RequestCtx) int {
 	return fasthttp.StatusContinue
 }
 
-func (f *front) tooLarge() problem {
-	return problem{status: 413, text: tooLong(f.limits.body), close: true, unread: true}
+func (f *front) tooLarge() *problem {
+	return &problem{status: 413, text: tooLong(f.limits.body), close: true, unread: true}
 }
 
 func tooLong(limit int) string { return fmt.Sprintf("the body is larger than %d MiB", limit>>20) }
 
 // refuse answers with a problem.
-func (f *front) refuse(ctx *fasthttp.RequestCtx, since time.Time, p problem) {
-	if p.status >= 500 && p.id == "" {
-		p.id = newID()
+func (f *front) refuse(ctx *fasthttp.RequestCtx, since time.Time, p *problem) {
+	id := p.id
+	if p.status >= 500 && id == "" {
+		id = newID()
 	}
 	body, _ := json.Marshal(struct {
 		Error string `json:"error"`
 		ID    string `json:"id,omitempty"`
-	}{p.text, p.id})
+	}{p.text, id})
 	ctx.SetStatusCode(p.status)
 	ctx.SetContentType(typeJSON)
 	ctx.SetBody(body)
@@ -263,7 +266,7 @@ func (f *front) refuse(ctx *fasthttp.RequestCtx, since time.Time, p problem) {
 	if c, ok := ctx.Conn().(*client); ok && p.close && p.unread {
 		c.unread.Store(true)
 	}
-	f.logRequest(ctx, since, p.status, p.id, firstOf(p.log, p.text))
+	f.logRequest(ctx, since, p.status, id, firstOf(p.log, p.text))
 }
 
 func firstOf(a, b string) string {
@@ -287,8 +290,8 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 	case ctx.IsGet(), ctx.IsHead():
 		q.query = ctx.QueryArgs()
 	case ctx.IsPost():
-		p := f.readBody(ctx, &q)
-		if p.status != 0 {
+		if err := f.readBody(ctx, &q); err != nil {
+			p := f.problemOf(r, err)
 			f.metrics.answered(p.status)
 			f.refuse(ctx, since, p)
 			return
@@ -298,7 +301,7 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 		f.options(ctx, "GET, HEAD, OPTIONS, POST")
 		return
 	default:
-		f.refuse(ctx, since, problem{
+		f.refuse(ctx, since, &problem{
 			status: 405, allow: "GET, HEAD, OPTIONS, POST",
 			text: fmt.Sprintf("%s takes POST and GET, not %s", r.Path, method(ctx)),
 		})
@@ -308,14 +311,14 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 	c := newCall(since, ctx.Conn())
 	f.watching.request(ctx.Conn())
 	for {
-		var p problem
-		if q.path, p = r.route.values(ctx); p.status == 0 {
-			p = f.call(r, c, &q)
+		var err error
+		if q.path, err = r.route.values(ctx); err == nil {
+			err = f.call(r, c, &q)
 		}
-		if p.status == 0 {
+		if err == nil {
 			break
 		}
-		if p.status == statusMoved {
+		if errors.Is(err, errMoved) {
 			if moved := f.current.Load(); moved != nil && moved.route.leads(ctx) {
 				r = moved
 				continue
@@ -326,6 +329,7 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 			return
 		}
 		q.release()
+		p := f.problemOf(r, err)
 		f.metrics.answered(p.status)
 		f.refuse(ctx, since, p)
 		c.release()
@@ -355,22 +359,19 @@ func (c *call) release() {
 	calls.Put(c)
 }
 
-// statusMoved says that another revision answers now. It is never seen by clients.
-const statusMoved = 1
-
 // call hands a request to a revision and waits for what comes of it, which is in c then. q's body is used up if the
-// result is no problem.
-func (f *front) call(r *revision, c *call, q *request) problem {
+// result is nil; errMoved: another revision is to be called.
+func (f *front) call(r *revision, c *call, q *request) error {
 	c.deadline = c.arrived.Add(r.Timeout)
 	h := r.hello.Load()
 	if h == nil {
-		var p problem
-		if h, p = f.meet(r, c); p.status != 0 {
-			return p
+		var err error
+		if h, err = f.meet(r, c); err != nil {
+			return err
 		}
 	}
-	if p := f.item(h, c, q); p.status != 0 {
-		return p
+	if err := f.item(h, c, q); err != nil {
+		return err
 	}
 	same := c.item == q.body
 	soon, err := r.push(c)
@@ -379,7 +380,7 @@ func (f *front) call(r *revision, c *call, q *request) problem {
 			c.item.release()
 		}
 		c.item = nil
-		return f.problemOf(r, err)
+		return err
 	}
 	if same {
 		q.body = nil
@@ -389,58 +390,59 @@ func (f *front) call(r *revision, c *call, q *request) problem {
 		soon.watch(c)
 	}
 	<-c.done
-	return problem{}
+	return nil
 }
 
 // meet waits for the first worker of a revision, which says what the function takes.
-func (f *front) meet(r *revision, c *call) (*hello, problem) {
+func (f *front) meet(r *revision, c *call) (*hello, error) {
 	if f.meeting.Add(1) > int64(f.limits.queued) {
 		f.meeting.Add(-1)
-		return nil, f.problemOf(r, errFull)
+		return nil, errFull
 	}
 	defer f.meeting.Add(-1)
 	timer := time.NewTimer(time.Until(c.deadline))
 	defer timer.Stop()
 	select {
 	case <-r.known:
-		return r.hello.Load(), problem{}
+		return r.hello.Load(), nil
 	case <-timer.C:
-		return nil, f.problemOf(r, errNobody)
+		return nil, errNobody
 	case <-r.gone:
-		return nil, f.problemOf(r, r.why())
+		return nil, r.why()
 	case <-f.ended:
-		return nil, f.problemOf(r, errStopped)
+		return nil, errStopped
 	}
 }
 
-// problemOf says what a call without an answer is answered with.
-func (f *front) problemOf(r *revision, err error) problem {
+// problemOf says what a request is answered with that failed with err.
+func (f *front) problemOf(r *revision, err error) *problem {
+	if p := (*problem)(nil); errors.As(err, &p) {
+		return p
+	}
 	name := "the function"
 	if h := r.hello.Load(); h != nil && h.Function != "" {
 		name = h.Function
 	}
 	switch {
-	case errors.Is(err, errMoved):
-		return problem{status: statusMoved}
 	case errors.Is(err, errFull):
-		return problem{status: 503, text: "too many requests wait for an answer; try again", retry: true}
+		return &problem{status: 503, text: "too many requests wait for an answer; try again", retry: true}
 	case errors.Is(err, errNobody):
-		return problem{
+		return &problem{
 			status: 503, text: fmt.Sprintf("no worker of %s was there within %s; the server's log has the reason", name,
 				seconds(r.Timeout)), retry: true,
 		}
 	case errors.Is(err, errTimeout):
-		return problem{status: 504, text: fmt.Sprintf("%s did not answer within %s", name, seconds(r.Timeout))}
+		return &problem{status: 504, text: fmt.Sprintf("%s did not answer within %s", name, seconds(r.Timeout))}
 	case errors.Is(err, errGone):
-		return problem{status: 499, text: "the client has gone", close: true}
+		return &problem{status: 499, text: "the client has gone", close: true}
 	case errors.Is(err, errStopped):
-		return problem{status: 503, text: "the server is stopping", close: true, retry: true}
-	case errors.Is(err, errRetired):
-		return problem{status: 503, text: "the server was given another revision; try again", retry: true}
+		return &problem{status: 503, text: "the server is stopping", close: true, retry: true}
+	case errors.Is(err, errRetired), errors.Is(err, errMoved):
+		return &problem{status: 503, text: "the server was given another revision; try again", retry: true}
 	case errors.Is(err, errMonitor):
-		return problem{status: 503, text: "the server is being started again; try again", close: true, retry: true}
+		return &problem{status: 503, text: "the server is being started again; try again", close: true, retry: true}
 	}
-	return problem{
+	return &problem{
 		status: 502, text: fmt.Sprintf("the worker ended while %s answered; the server's log has the reason", name),
 	}
 }

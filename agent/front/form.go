@@ -35,26 +35,26 @@ func (p formPart) MarshalJSON() ([]byte, error) { return json.Marshal([]any{p.na
 
 // form makes an item of the parts of a multipart/form-data body: the bytes of them all, a list of their names and sizes
 // in JSON, and the length of that list.
-func (f *front) form(c *call, q *request) problem {
+func (f *front) form(c *call, q *request) error {
 	_, parameters, err := mime.ParseMediaType(q.contentType)
 	if err != nil || parameters["boundary"] == "" {
-		return problem{status: 400, text: "the content type " + typeForm + " names no boundary"}
+		return &problem{status: 400, text: "the content type " + typeForm + " names no boundary"}
 	}
 	// the reader takes that for a form without parts
 	if !bytes.Contains(q.text(), []byte("--"+parameters["boundary"])) {
 		return brokenForm()
 	}
 	item := newBuffer(&f.budget)
-	p := f.formParts(item, multipart.NewReader(bytes.NewReader(q.text()), parameters["boundary"]), q.size)
-	if p.status != 0 {
+	err = f.formParts(item, multipart.NewReader(bytes.NewReader(q.text()), parameters["boundary"]), q.size)
+	if err != nil {
 		item.release()
-		return p
+		return err
 	}
 	c.item, c.kind, c.prefix = item, itemForm, 8
-	return problem{}
+	return nil
 }
 
-func (f *front) formParts(item *buffer, reader *multipart.Reader, size int) problem {
+func (f *front) formParts(item *buffer, reader *multipart.Reader, size int) error {
 	if !item.grow(8 + pad8(size)) {
 		return f.noRoom()
 	}
@@ -70,18 +70,18 @@ func (f *front) formParts(item *buffer, reader *multipart.Reader, size int) prob
 			return brokenForm()
 		}
 		if len(parts) == mostParts {
-			return problem{status: 413, text: fmt.Sprintf("the form has more than %d parts", mostParts)}
+			return &problem{status: 413, text: fmt.Sprintf("the form has more than %d parts", mostParts)}
 		}
 		if encoding := part.Header.Get("Content-Transfer-Encoding"); !slices.Contains(plain,
 			strings.ToLower(encoding)) {
-			return problem{
+			return &problem{
 				status: 415, text: fmt.Sprintf("a part of the form is encoded as %.40q, and must be sent as it is",
 					encoding),
 			}
 		}
 		one := formPart{name: part.FormName()}
 		if one.name == "" {
-			return problem{status: 400, text: "a part of the form has no name"}
+			return &problem{status: 400, text: "a part of the form has no name"}
 		}
 		start := len(item.b)
 		if err := readPart(item, part, 8+size); err != nil {
@@ -93,7 +93,7 @@ func (f *front) formParts(item *buffer, reader *multipart.Reader, size int) prob
 			continue // what a browser sends where no file was chosen
 		}
 		if !one.file && !utf8.Valid(item.b[start:]) {
-			return problem{status: 400, text: fmt.Sprintf("the field %.80q is not UTF-8", one.name)}
+			return &problem{status: 400, text: fmt.Sprintf("the field %.80q is not UTF-8", one.name)}
 		}
 		parts = append(parts, one)
 	}
@@ -109,11 +109,11 @@ func (f *front) formParts(item *buffer, reader *multipart.Reader, size int) prob
 	length := len(item.b) - 8
 	putItemHeader(item.b, itemForm, nil, length)
 	item.b = appendPadding(item.b, length)
-	return problem{}
+	return nil
 }
 
-func brokenForm() problem {
-	return problem{status: 400, text: "the form ends too soon, or its parts are broken"}
+func brokenForm() *problem {
+	return &problem{status: 400, text: "the form ends too soon, or its parts are broken"}
 }
 
 // readPart appends the bytes of a part. There is room for as many as the whole body has, which is more than all parts

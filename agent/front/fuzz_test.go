@@ -157,11 +157,12 @@ func FuzzBodies(f *testing.F) {
 		}
 		q.body.b = append(append(q.body.b[:0], make([]byte, 8)...), body...)
 		c := newCall(time.Now(), nil)
-		p := fr.item(h, c, &q)
+		var p *problem
+		err := fr.item(h, c, &q)
 		switch {
-		case p.status != 0 && (p.status < 400 || p.status > 499 || p.text == ""):
-			t.Fatalf("refused with %+v", p)
-		case p.status == 0:
+		case err != nil && (!errors.As(err, &p) || p.status < 400 || p.status > 499 || p.text == ""):
+			t.Fatalf("refused with %+v", err)
+		case err == nil:
 			b := c.item.b
 			length := int(binary.LittleEndian.Uint32(b[4:]))
 			if len(b) != c.prefix+pad8(length) || b[0] != c.kind || c.prefix != itemPrefix(int(b[1])) {

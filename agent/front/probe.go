@@ -20,8 +20,9 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 	c.deadline = began.Add(r.Timeout)
 	h := r.hello.Load()
 	if h == nil {
-		var p problem
-		if h, p = f.meet(r, c); p.status != 0 {
+		var err error
+		if h, err = f.meet(r, c); err != nil {
+			p := f.problemOf(r, err)
 			n.Status, n.Error = p.status, p.text
 			return n
 		}
@@ -43,9 +44,9 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 		return n
 	}
 	q.body.b = append(append(q.body.b[:0], make([]byte, 8)...), text...)
-	p := f.call(r, c, &q)
-	if p.status != 0 {
+	if err := f.call(r, c, &q); err != nil {
 		q.release()
+		p := f.problemOf(r, err)
 		n.Status, n.Error = p.status, p.text
 		return n
 	}
@@ -64,11 +65,12 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 		f.probeRest(r, c, &n)
 		return n
 	}
-	contentType, data, p := f.render(r, c)
+	contentType, data, failure := f.render(r, c)
 	if err != nil {
-		p = wrongHead(r, err)
+		failure = wrongHead(r, err)
 	}
-	if p.status != 0 {
+	if failure != nil {
+		p := f.problemOf(r, failure)
 		f.log(logLine{ID: newID(), Status: p.status, Path: r.Path, Error: p.log})
 		n.Status, n.Error = p.status, p.log
 		return n

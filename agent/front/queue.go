@@ -159,7 +159,9 @@ func (r *revision) push(c *call) (soon *worker, err error) {
 		if r.outstanding == 1 && w.pace < watchable {
 			soon = w
 		}
-		r.dispatch(w) // unlocks
+		next := r.assign(w)
+		r.mu.Unlock()
+		w.dispatch(next)
 		r.mu.Lock()
 	}
 	r.mu.Unlock()
@@ -196,15 +198,21 @@ func (r *revision) room(w *worker) int {
 	return max(1, min(n, share, 64))
 }
 
-// dispatch hands what waits to a worker, as far as it has room. It is called with r.mu held, and releases it.
-func (r *revision) dispatch(w *worker) {
-	room := 0
-	if r.waiting.len() > 0 {
-		room = r.room(w)
+// assignment is what a worker is to be sent: calls whose numbers begin with id. Its zero value is none.
+type assignment struct {
+	id   uint64
+	jobs *[]job
+}
+
+// assign gives a worker what waits, as far as it has room. r.mu is held; once it is not, the caller hands what it got
+// to [worker.dispatch], so that nobody waits for a write.
+func (r *revision) assign(w *worker) assignment {
+	if r.waiting.len() == 0 {
+		return assignment{}
 	}
+	room := r.room(w)
 	if room == 0 {
-		r.mu.Unlock()
-		return
+		return assignment{}
 	}
 	now := time.Now()
 	n, bytes := 0, 0
@@ -231,9 +239,8 @@ func (r *revision) dispatch(w *worker) {
 		c.worker, c.id = w, id
 	}
 	if n == 0 {
-		r.mu.Unlock()
 		w.put(jobs)
-		return
+		return assignment{}
 	}
 	id := w.next
 	w.next += uint64(n)
@@ -244,10 +251,17 @@ func (r *revision) dispatch(w *worker) {
 		w.flights[id+i] = fl
 	}
 	w.busy += w.weight(n)
-	r.mu.Unlock()
-	r.front.metrics.batch.Update(float64(n))
-	w.send(id, *jobs)
-	w.put(jobs)
+	return assignment{id, jobs}
+}
+
+// dispatch sends a worker what it was assigned. revision.mu is not held.
+func (w *worker) dispatch(next assignment) {
+	if next.jobs == nil {
+		return
+	}
+	w.revision.front.metrics.batch.Update(float64(len(*next.jobs)))
+	w.send(next.id, *next.jobs)
+	w.put(next.jobs)
 }
 
 // finish ends a call without an answer. r.mu is held, and the call is in nobody's hands.

@@ -50,14 +50,14 @@ func (q *request) release() {
 }
 
 // readBody reads a body into memory, as far as there is room for it.
-func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
+func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) error {
 	header := &ctx.Request.Header
 	length := header.ContentLength()
 	if length > f.limits.body {
 		return f.tooLarge()
 	}
 	if encoding := header.ContentEncoding(); len(encoding) > 0 && !strings.EqualFold(string(encoding), "identity") {
-		return problem{status: 415, text: "the body must not be compressed", close: true, unread: true}
+		return &problem{status: 415, text: "the body must not be compressed", close: true, unread: true}
 	}
 	q.contentType = string(header.ContentType())
 	q.body = newBuffer(&f.budget)
@@ -112,54 +112,57 @@ func (f *front) readBody(ctx *fasthttp.RequestCtx, q *request) problem {
 		}
 		q.release()
 		if fault := faultOf(ctx); fault != nil {
-			return fault.problem
+			return fault
 		}
 		var network net.Error
 		if errors.As(err, &network) && network.Timeout() {
-			return problem{status: 408, text: "the body came too slowly", close: true}
+			return &problem{status: 408, text: "the body came too slowly", close: true}
 		}
-		return problem{status: 400, text: "the body ends too soon, or its chunks are broken", close: true, unread: true}
+		return &problem{
+			status: 400, text: "the body ends too soon, or its chunks are broken", close: true, unread: true,
+		}
 	}
 	if length >= 0 && len(b.b)-8 != length {
 		q.release()
-		return problem{status: 400, text: "the body ends too soon", close: true}
+		return &problem{status: 400, text: "the body ends too soon", close: true}
 	}
 	q.size = len(b.b) - 8
-	return problem{}
+	return nil
 }
 
-func (f *front) noRoom() problem {
-	return problem{
+func (f *front) noRoom() *problem {
+	return &problem{
 		status: 503, text: "too many requests wait for an answer; try again", retry: true, close: true, unread: true,
 	}
 }
 
 // item makes what a worker gets of a request.
-func (f *front) item(h *hello, c *call, q *request) problem {
-	p := f.input(h, c, q)
-	if p.status != 0 {
-		return p
+func (f *front) item(h *hello, c *call, q *request) error {
+	if err := f.input(h, c, q); err != nil {
+		return err
 	}
 	if q.events {
 		c.item.b[2] |= flagEvents
 	}
-	if q.path != nil {
-		if p = f.appendPath(c.item, q.path); p.status != 0 && c.item != q.body {
-			c.item.release()
-		}
+	if q.path == nil {
+		return nil
 	}
-	return p
+	err := f.appendPath(c.item, q.path)
+	if err != nil && c.item != q.body {
+		c.item.release()
+	}
+	return err
 }
 
 // input makes the item of what the function is to get.
-func (f *front) input(h *hello, c *call, q *request) problem {
+func (f *front) input(h *hello, c *call, q *request) error {
 	if q.query != nil {
 		return f.fields(c, q.query)
 	}
 	kind, form := itemBytes, false
 	if q.named {
 		c.item, c.kind, c.prefix = q.asItem(itemNamed), itemNamed, 8
-		return problem{}
+		return nil
 	}
 	if mediaType(q.contentType) == typeForm {
 		return f.form(c, q)
@@ -192,7 +195,7 @@ func (f *front) input(h *hello, c *call, q *request) problem {
 		putItemHeader(b, itemBytes, nil, size)
 		item.b = appendPadding(b, size)
 		c.item, c.kind, c.prefix = item, itemBytes, 8
-		return problem{}
+		return nil
 	}
 	if h.array != nil {
 		item := newBuffer(&f.budget)
@@ -205,12 +208,12 @@ func (f *front) input(h *hello, c *call, q *request) problem {
 		item.b = b
 		if ok {
 			c.item, c.kind, c.prefix = item, itemArray, itemPrefix(int(b[1]))
-			return problem{}
+			return nil
 		}
 		item.release()
 	}
 	c.item, c.kind, c.prefix = q.asItem(itemJSON), itemJSON, 8
-	return problem{}
+	return nil
 }
 
 // arrayItem makes the item of JSON text that is an array, or one number, and nothing else; want says how many
@@ -272,11 +275,11 @@ func looksJSON(body []byte) bool {
 }
 
 // fields makes an item of the fields of a query or a form.
-func (f *front) fields(c *call, args *fasthttp.Args) problem {
+func (f *front) fields(c *call, args *fasthttp.Args) error {
 	found := map[string]any{}
 	for key, value := range args.All() {
 		if !utf8.Valid(key) || !utf8.Valid(value) {
-			return problem{status: 400, text: fmt.Sprintf("the field %q is not UTF-8", url.QueryEscape(string(key)))}
+			return &problem{status: 400, text: fmt.Sprintf("the field %q is not UTF-8", url.QueryEscape(string(key)))}
 		}
 		name, text := string(key), string(value)
 		switch before := found[name].(type) {
@@ -290,7 +293,7 @@ func (f *front) fields(c *call, args *fasthttp.Args) problem {
 	}
 	data, err := json.Marshal(found)
 	if err != nil {
-		return problem{status: 400, text: "the fields cannot be read"}
+		return &problem{status: 400, text: "the fields cannot be read"}
 	}
 	item := newBuffer(&f.budget)
 	if !item.grow(8 + pad8(len(data))) {
@@ -301,5 +304,5 @@ func (f *front) fields(c *call, args *fasthttp.Args) problem {
 	putItemHeader(b, itemFields, nil, len(data))
 	item.b = appendPadding(b, len(data))
 	c.item, c.kind, c.prefix = item, itemFields, 8
-	return problem{}
+	return nil
 }

@@ -82,9 +82,9 @@ func (s segment) value(text string) (value string, ok bool) {
 
 // values gives the parameters in the path of a request that leads here, as a JSON object of text; nil if there are
 // none.
-func (r *route) values(ctx *fasthttp.RequestCtx) ([]byte, problem) {
+func (r *route) values(ctx *fasthttp.RequestCtx) ([]byte, error) {
 	if !r.named {
-		return nil, problem{}
+		return nil, nil
 	}
 	found := map[string]string{}
 	texts := strings.Split(string(ctx.URI().PathOriginal()), "/")
@@ -94,24 +94,24 @@ func (r *route) values(ctx *fasthttp.RequestCtx) ([]byte, problem) {
 		}
 		value, _ := s.value(texts[i])
 		if !utf8.ValidString(value) {
-			return nil, problem{status: 400, text: s.name + ", in the path, is not UTF-8", close: true, unread: true}
+			return nil, &problem{status: 400, text: s.name + ", in the path, is not UTF-8", close: true, unread: true}
 		}
 		found[s.name] = value
 	}
 	data, err := json.Marshal(found)
 	if err != nil {
-		return nil, problem{status: 400, text: "the path cannot be read"}
+		return nil, &problem{status: 400, text: "the path cannot be read"}
 	}
-	return data, problem{}
+	return data, nil
 }
 
 // appendPath adds the parameters in the path to the item of a call.
-func (f *front) appendPath(item *buffer, path []byte) problem {
+func (f *front) appendPath(item *buffer, path []byte) error {
 	if !item.grow(len(item.b) + 8 + pad8(len(path))) {
 		return f.noRoom()
 	}
 	item.b[2] |= flagPath
 	item.b = binary.LittleEndian.AppendUint64(item.b, uint64(len(path)))
 	item.b = appendPadding(append(item.b, path...), len(path))
-	return problem{}
+	return nil
 }

@@ -64,25 +64,25 @@ type known struct {
 }
 
 // authorityOf gives what a request calls the server: what its target says, else its Host header.
-func authorityOf(h *fasthttp.RequestHeader) (string, problem) {
+func authorityOf(h *fasthttp.RequestHeader) (string, *problem) {
 	authority, target := string(h.Host()), h.RequestURI()
 	if _, valid := nameOf(authority); !valid && authority != "" {
-		return "", wrong(400, "the request is not valid HTTP: its Host is no name of a server").problem
+		return "", wrong(400, "the request is not valid HTTP: its Host is no name of a server")
 	}
 	scheme, rest, absolute := bytes.Cut(target, []byte("://"))
 	if target[0] == '/' || !absolute {
-		return authority, problem{}
+		return authority, nil
 	}
 	if i := bytes.IndexAny(rest, "/?"); i >= 0 {
 		rest = rest[:i]
 	}
 	if _, valid := nameOf(string(rest)); !valid {
-		return "", wrong(400, "the request is not valid HTTP: its target names no server").problem
+		return "", wrong(400, "the request is not valid HTTP: its target names no server")
 	}
 	if !strings.EqualFold(string(scheme), "http") {
-		return "", wrong(421, fmt.Sprintf("this server is asked by http, not by %q", shorten(string(scheme)))).problem
+		return "", wrong(421, fmt.Sprintf("this server is asked by http, not by %q", shorten(string(scheme))))
 	}
-	return string(rest), problem{}
+	return string(rest), nil
 }
 
 // nameOf gives the name in what Host has beside a port (RFC 3986, section 3.2, without the user).
@@ -133,17 +133,17 @@ func (f *front) visit(ctx *fasthttp.RequestCtx, r *revision) bool {
 		return true // as most requests are
 	}
 	authority, p := authorityOf(h)
-	if p.status == 0 && string(ctx.Path()) == "/healthz" {
+	if p == nil && string(ctx.Path()) == "/healthz" {
 		return true
 	}
-	if p.status == 0 {
+	if p == nil {
 		p = s.refuses(h, authority, origin)
 	}
 	switch {
-	case p.status == 421 && r == nil:
+	case p != nil && p.status == 421 && r == nil:
 		f.unknown(ctx) // who is known by which names is not known yet
 		return false
-	case p.status != 0:
+	case p != nil:
 		if r != nil && r.route.leads(ctx) {
 			f.metrics.answered(p.status)
 		}
@@ -167,15 +167,15 @@ func (s *sites) remembers(ctx *fasthttp.RequestCtx) bool {
 }
 
 // refuses says why a request is none for the server, if it is not. Only what is no browser gives no name.
-func (s *sites) refuses(h *fasthttp.RequestHeader, authority, origin string) (p problem) {
+func (s *sites) refuses(h *fasthttp.RequestHeader, authority, origin string) *problem {
 	name, _ := nameOf(authority)
 	switch {
 	case authority != "" && !s.knows(name):
 		text := "this server is not known by the name %[1]q; if it is one of its names, start it with --allow-host " +
 			"%[1]s"
-		return wrong(421, fmt.Sprintf(text, shorten(name))).problem
+		return wrong(421, fmt.Sprintf(text, shorten(name)))
 	case !foreign(h, origin, authority), s.allows(origin):
-		return p
+		return nil
 	}
 	text := "a page of another site asks; type the address yourself, or start the server with --cors ORIGIN for its " +
 		"origin"
@@ -183,7 +183,7 @@ func (s *sites) refuses(h *fasthttp.RequestHeader, authority, origin string) (p 
 		text = fmt.Sprintf("a page of another site, %s, asks; start the server with --cors %[1]s to let it",
 			shorten(origin))
 	}
-	return wrong(403, text).problem
+	return wrong(403, text)
 }
 
 // nobody is who may ask before there is a revision that says so.

@@ -36,13 +36,9 @@ const (
 	wanted = 8 << 10
 )
 
-// fault is what is wrong with the bytes of a connection.
-type fault struct{ problem }
-
-func (f *fault) Error() string { return f.text }
-
-func wrong(status int, text string) *fault {
-	return &fault{problem{status: status, text: text, close: true, unread: true}}
+// wrong is what is wrong with the bytes of a connection.
+func wrong(status int, text string) *problem {
+	return &problem{status: status, text: text, close: true, unread: true}
 }
 
 var errUnwanted = errors.New("the body is not read")
@@ -57,7 +53,7 @@ type strict struct {
 	excess  int    // of the lines of chunks
 	length  int    // as the header says; -1: it does not
 	chunked bool
-	wrong   *fault
+	wrong   *problem
 	silent  bool // fasthttp has seen nothing of the request yet
 }
 
@@ -128,7 +124,7 @@ func (s *strict) instead(p []byte) (int, error) {
 }
 
 // begun takes the beginning of a line.
-func (s *strict) begun(p []byte) *fault {
+func (s *strict) begun(p []byte) *problem {
 	if s.long == 0 && s.at == atRequest && !token[p[0]] && p[0] != '\r' {
 		return errMethod() // a TLS client would wait for an answer
 	}
@@ -144,13 +140,15 @@ func (s *strict) begun(p []byte) *fault {
 	return nil
 }
 
-func errMethod() *fault { return wrong(400, "the request is not valid HTTP: it begins with no method") }
+func errMethod() *problem {
+	return wrong(400, "the request is not valid HTTP: it begins with no method")
+}
 
-func errChunks() *fault {
+func errChunks() *problem {
 	return wrong(400, "the request is not valid HTTP: the chunks of its body are broken")
 }
 
-func (s *strict) line(line []byte) *fault {
+func (s *strict) line(line []byte) *problem {
 	switch s.at {
 	case atRequest:
 		if len(line) == 0 {
@@ -181,7 +179,7 @@ func (s *strict) line(line []byte) *fault {
 }
 
 // requestLine looks at what fasthttp does not: it takes every version, and a fragment.
-func requestLine(line []byte) *fault {
+func requestLine(line []byte) *problem {
 	if !token[line[0]] {
 		return errMethod()
 	}
@@ -205,7 +203,7 @@ func requestLine(line []byte) *fault {
 }
 
 // split takes a field's line apart.
-func split(line []byte) (name, value []byte, f *fault) {
+func split(line []byte) (name, value []byte, f *problem) {
 	if line[0] == ' ' || line[0] == '\t' {
 		return nil, nil, wrong(400, "the request is not valid HTTP: a line of its header begins with a blank")
 	}
@@ -222,7 +220,7 @@ func split(line []byte) (name, value []byte, f *fault) {
 }
 
 // field notes what says how long the body is.
-func (s *strict) field(line []byte) *fault {
+func (s *strict) field(line []byte) *problem {
 	name, value, f := split(line)
 	if f != nil {
 		return f
@@ -266,7 +264,7 @@ func (s *strict) field(line []byte) *fault {
 }
 
 // coding refuses every transfer coding but chunked: where that is not the last one nobody knows where the body ends.
-func coding(value []byte) *fault {
+func coding(value []byte) *problem {
 	if strings.EqualFold(string(value), "chunked") {
 		return nil
 	}
@@ -281,7 +279,7 @@ func coding(value []byte) *fault {
 }
 
 // header takes in that a header has ended.
-func (s *strict) header() *fault {
+func (s *strict) header() *problem {
 	switch {
 	case s.chunked:
 		s.at = atChunk
@@ -296,7 +294,7 @@ func (s *strict) header() *fault {
 }
 
 // chunk reads the line with a chunk's size.
-func (s *strict) chunk(line []byte) *fault {
+func (s *strict) chunk(line []byte) *problem {
 	n, digits := 0, 0
 	for ; digits < len(line); digits++ {
 		d := strings.IndexByte("0123456789abcdef", line[digits]|0x20)
@@ -335,7 +333,7 @@ var token = func() (is [256]bool) {
 }()
 
 // faultOf gives what is wrong with the bytes of a request's connection, or nil.
-func faultOf(ctx *fasthttp.RequestCtx) *fault {
+func faultOf(ctx *fasthttp.RequestCtx) *problem {
 	if c, ok := ctx.Conn().(*client); ok {
 		return c.strict.wrong
 	}

@@ -191,7 +191,9 @@ func (r *revision) join(w *worker) bool {
 	first := r.hello.CompareAndSwap(nil, w.hello)
 	// Before it is given work, so that what the monitor hears is in order.
 	r.front.tell(w.Notice(run.NoticeConnected))
-	r.dispatch(w) // unlocks
+	next := r.assign(w)
+	r.mu.Unlock()
+	w.dispatch(next)
 	if first {
 		close(r.known)
 	}
@@ -256,7 +258,9 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 		c.borrowed = item.data
 		answered = append(answered, c)
 	}
-	r.dispatch(w) // unlocks
+	next := r.assign(w)
+	r.mu.Unlock()
+	w.dispatch(next)
 	w.deliver(answered, f.owned)
 	for _, id := range quit {
 		w.tell(frameQuit, id)
@@ -337,7 +341,9 @@ func (w *worker) quit(c *call) (due bool) {
 		w.busy--
 	}
 	r.left()
-	r.dispatch(w) // unlocks
+	next := r.assign(w)
+	r.mu.Unlock()
+	w.dispatch(next)
 	w.tell(frameQuit, c.id)
 	return due
 }
