@@ -34,15 +34,15 @@ def remember(path: str) -> None:
 
 
 def _find() -> str:
-    looked: list[str] = []
+    tried: list[str] = []
     for path in candidates():
-        if path in looked:
+        if path in tried:
             continue
-        looked.append(path)
+        tried.append(path)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     raise MetaMLError(
-        "cannot find the `metaml` binary; looked for\n" + "\n".join(f"  {path}" for path in looked),
+        "cannot find the `metaml` binary; looked for\n" + "\n".join(f"  {path}" for path in tried),
         "Install it with `pip install metaml`, or set METAML_BIN to its path.",
     )
 

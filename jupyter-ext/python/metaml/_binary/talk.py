@@ -135,8 +135,8 @@ class Conversation:
         return self._close()
 
     def _gone(self) -> Closed:
-        said = self.close().strip()
-        return Closed("metaml ended without an answer" + (f": {said[-2000:]}" if said else ""))
+        stderr = self.close().strip()
+        return Closed("metaml ended without an answer" + (f": {stderr[-2000:]}" if stderr else ""))
 
 
 @contextlib.contextmanager
@@ -201,10 +201,10 @@ def _socket(path: str) -> Conversation:
 
 def _child(render: bool, command: str) -> Conversation:
     argv = [metaml(), command, "--session", "-"]
-    said: IO[bytes] | None = None
+    stderr: IO[bytes] | None = None
     if render:
         argv.append("--render")
-        said = tempfile.TemporaryFile()  # noqa: SIM115 - close() below closes it
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - close() below closes it
     else:
         sys.stderr.flush()
     try:
@@ -213,13 +213,13 @@ def _child(render: bool, command: str) -> Conversation:
             argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=stderr,
             bufsize=0,
             start_new_session=True,
         )
     except OSError as error:
-        if said is not None:
-            said.close()
+        if stderr is not None:
+            stderr.close()
         raise MetaMLError(f"cannot start {argv[0]}: {error.strerror}") from None
     stdin, stdout = child.stdin, child.stdout
     assert stdin is not None  # noqa: S101 - pipes were asked for
@@ -238,10 +238,10 @@ def _child(render: bool, command: str) -> Conversation:
             child.kill()
             child.wait()
             raise
-        if said is None:
+        if stderr is None:
             return ""
-        with said:
-            said.seek(0)
-            return said.read().decode("utf-8", "replace")
+        with stderr:
+            stderr.seek(0)
+            return stderr.read().decode("utf-8", "replace")
 
     return Conversation(stdout.fileno(), stdin.fileno(), close)

@@ -16,12 +16,21 @@ from metaml._trial import identity, output_order, report
 from metaml._trial.process import PROGRAM, Process, cannot, say
 from metaml._trial.program import Program
 from metaml._trial.seeds import Seeds
-from metaml._trial.trial import Trial
 
 if TYPE_CHECKING:
     from metaml._worker.service import Service
 
-__all__ = ["main", "service", "work"]
+__all__ = ["import_role", "main", "service", "work"]
+
+
+def import_role(load: dict[str, Any]) -> None:
+    """Import what the processes of this program are for, and not the other. It is done before the program is executed,
+    which may change where modules are found, and before it is forked, so that the processes share it.
+    """
+    if load.get("serve") is None:
+        from metaml._trial import trial  # noqa: F401
+    else:
+        from metaml._worker import worker  # noqa: F401
 
 
 def service(program: Program, serve: dict[str, Any]) -> Service:
@@ -44,6 +53,8 @@ def work(program: Program, start: dict[str, Any]) -> int:
         from metaml._worker import worker
 
         return worker.work(program, start)
+    from metaml._trial.trial import Trial
+
     return Trial(program, start).run()
 
 
@@ -65,6 +76,7 @@ def main() -> int:
         raise
     begin = time.monotonic()
     try:
+        import_role(load)
         program.prepare()
         identity.loading(load["seed"])
         if start.get("cwd"):

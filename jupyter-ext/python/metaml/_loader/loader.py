@@ -19,7 +19,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from metaml._loader.attempt import service, work
+from metaml._loader.attempt import import_role, service, work
 from metaml._loader.channel import Channel
 from metaml._loader.watcher import Watcher
 from metaml._trial import identity, output_order, report
@@ -72,16 +72,16 @@ class Loader:
 
     def serve(self) -> None:
         """Until the supervisor is gone."""
-        told = False
+        modules_sent = False
         while True:
             while (message := self.channel.take()) is not None:
                 if message["type"] == "start":
-                    if message.get("become") and not told:
+                    if message.get("become") and not modules_sent:
                         self.tell_modules()
                     self.start(message, self.channel.descriptors(3))
-            if self.trials and not told:  # after the first forks, so that these need not wait for it
+            if self.trials and not modules_sent:  # after the first forks, so that these need not wait for it
                 self.tell_modules()
-                told = True
+                modules_sent = True
             blind = any(fd < 0 for _, fd in self.trials.values())
             ready = self.poll.poll(20 if blind else None)
             if any(fd == self.channel.sock.fileno() for fd, _ in ready) and not self.channel.fill():
@@ -188,6 +188,7 @@ def main() -> None:
     begin = time.monotonic()
     watcher = Watcher()
     try:
+        import_role(load)
         program.prepare()
         identity.loading(load["seed"])
         with Seeds(load["seed"], load.get("self_seeded") or []):

@@ -136,44 +136,39 @@ def _until_submitted(
     """Wait until the run has its name; gives the `done` that came instead. An interrupt that arrives now is for the
     run: the cell's end is no longer ours.
     """
-    stops = 0
-    while True:
-        try:
-            message = conversation.receive()
-        except Interrupt:
-            stops += 1
-            conversation.send("stop", now=stops > 1)
-            continue
-        except Closed:
-            if not held:
-                raise
-            return {}  # our kernel says what it knows
-        kind = message.get("type")
-        if kind == "submitted":
-            run._rename(str(message.get("run") or run.name))
-            return None
-        if kind == "done":
-            return message
-        if kind in _SHOWN:
-            _show(show, message)
-        else:
-            raise_refused(message)
+    try:
+        message = _until(("submitted", "done"), conversation, show)
+    except Closed:
+        if not held:
+            raise
+        return {}  # our kernel says what it knows
+    if message.get("type") == "done":
+        return message
+    run._rename(str(message.get("run") or run.name))
+    return None
 
 
 def _until_done(conversation: Conversation, run: Run | Server, show: Show | None) -> dict[str, Any]:
     """Show the run until it ends. The first interrupt stops it, the second kills it, a third gives up waiting."""
+    return _until(("done",), conversation, show, f"{run.name} may go on; metaml stop {run.name} stops it")
+
+
+def _until(types: tuple[str, ...], conversation: Conversation, show: Show | None, given_up: str = "") -> dict[str, Any]:
+    """Show what comes until a message of one of the types, and give that. Interrupts are passed on; the third one ends
+    the waiting with a sentence, if there is one.
+    """
     stops = 0
     while True:
         try:
             message = conversation.receive()
         except Interrupt:
             stops += 1
-            if stops > 2:
-                raise Interrupted(f"{run.name} may go on; metaml stop {run.name} stops it") from None
+            if given_up and stops > 2:
+                raise Interrupted(given_up) from None
             conversation.send("stop", now=stops > 1)
             continue
         kind = message.get("type")
-        if kind == "done":
+        if kind in types:
             return message
         if kind in _SHOWN:
             _show(show, message)

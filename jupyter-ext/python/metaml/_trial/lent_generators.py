@@ -17,7 +17,7 @@ __all__ = ["lent"]
 @contextlib.contextmanager
 def lent(seed: int, functions: Iterable[types.FunctionType]) -> Iterator[None]:
     """Seed ``random``, ``numpy.random``, ``torch`` and the generators that functions reach, and put all of them back
-    afterwards: what is drawn meanwhile depends on the seed alone, and the session's own numbers go on as if nothing had
+    afterwards: what is drawn meanwhile depends on the seed alone, and the session's own numbers go on as if novalue had
     been drawn.
 
     A library that is imported meanwhile is seeded too. TensorFlow, whose state cannot be had, is left alone.
@@ -25,11 +25,11 @@ def lent(seed: int, functions: Iterable[types.FunctionType]) -> Iterator[None]:
     libraries = [
         module for name in ("random", "numpy.random", "torch") if (module := sys.modules.get(name)) is not None
     ]
-    generators = [(name, thing) for name, thing in reached(functions) if thing not in libraries]
+    generators = [(name, value) for name, value in reached(functions) if value not in libraries]
     back = [
         restore
-        for _, thing in [*((m.__name__, m) for m in libraries), *generators]
-        if (restore := restorer(thing)) is not None
+        for _, value in [*((m.__name__, m) for m in libraries), *generators]
+        if (restore := restorer(value)) is not None
     ]
     try:
         with Seeds(seed, ["tensorflow"]):
@@ -52,18 +52,18 @@ def reached(functions: Iterable[types.FunctionType]) -> list[tuple[str, Any]]:
             continue
         seen.append(function)
         names = dict.fromkeys(_names(function.__code__))
-        things = [(name, function.__globals__[name]) for name in names if name in function.__globals__]
+        values = [(name, function.__globals__[name]) for name in names if name in function.__globals__]
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             with contextlib.suppress(ValueError):  # not bound yet
-                things.append((name, cell.cell_contents))
-        for name, thing in things:
-            if isinstance(thing, types.FunctionType):
-                waiting.append(thing)
-            elif isinstance(thing, types.ModuleType) or any(thing is other for other in seen):
+                values.append((name, cell.cell_contents))
+        for name, value in values:
+            if isinstance(value, types.FunctionType):
+                waiting.append(value)
+            elif isinstance(value, types.ModuleType) or any(value is other for other in seen):
                 continue
-            elif restorer(thing) is not None:
-                seen.append(thing)
-                found.append((name, thing))
+            elif restorer(value) is not None:
+                seen.append(value)
+                found.append((name, value))
     return found
 
 

@@ -93,10 +93,12 @@ class Program:
 
         try:
             with open(os.path.join(os.path.dirname(self.dir), "map.json"), encoding="utf-8") as f:
-                told = json.load(f)
-            source = os.path.basename(str(told.get("source") or ""))
+                source_map = json.load(f)
+            source = os.path.basename(str(source_map.get("source") or ""))
             script = source if source.endswith(".py") else ""
-            places = {entry["script"]: (entry.get("label") or entry["cell"], entry["line"]) for entry in told["lines"]}
+            places = {
+                entry["script"]: (entry.get("label") or entry["cell"], entry["line"]) for entry in source_map["lines"]
+            }
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return trace
 

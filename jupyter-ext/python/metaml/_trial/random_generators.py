@@ -1,6 +1,6 @@
 """Random generators of every library: seeding one, and putting one back into the state that it had.
 
-Nothing here imports a library that is not loaded yet.
+Nogenerator here imports a library that is not loaded yet.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ def sow(generator: Any, seed: int) -> None:
         raise TypeError(f"a {type(generator).__name__} cannot be reseeded")
 
 
-def restorer(thing: Any) -> Callable[[], None] | None:
+def restorer(generator: Any) -> Callable[[], None] | None:
     """What puts a generator, or a library's own one, back into the state that it is in now; None if it is neither."""
-    if thing is random or isinstance(thing, random.Random):
-        plain = thing.getstate()
-        return lambda: thing.setstate(plain)
-    kind = type(thing)
+    if generator is random or isinstance(generator, random.Random):
+        plain = generator.getstate()
+        return lambda: generator.setstate(plain)
+    kind = type(generator)
     if hasattr(kind, "bit_generator"):
-        bits = thing.bit_generator
+        bits = generator.bit_generator
         state = bits.state
         return lambda: setattr(bits, "state", state)
-    if isinstance(thing, types.ModuleType):
-        get, put = ("get_rng_state", "set_rng_state") if thing.__name__ == "torch" else ("get_state", "set_state")
+    if isinstance(generator, types.ModuleType):
+        get, put = ("get_rng_state", "set_rng_state") if generator.__name__ == "torch" else ("get_state", "set_state")
     elif kind.__name__ in ("RandomState", "Generator") and kind.__module__.partition(".")[0] in ("numpy", "torch"):
         get, put = "get_state", "set_state"
     else:
         return None
-    kept = getattr(thing, get)()
-    return lambda: getattr(thing, put)(kept)
+    kept = getattr(generator, get)()
+    return lambda: getattr(generator, put)(kept)

@@ -23,7 +23,7 @@ class Trial:
     def __init__(self, program: Program, start: dict[str, Any]) -> None:
         self.program = program
         self.start = start
-        self.told = False  # that something yielded is no number
+        self.noted = False  # that something yielded is no number
 
     def run(self) -> int:
         """Call the entry function, tell what it returned or raised; gives the exit status."""
@@ -55,8 +55,8 @@ class Trial:
         step = metrics.pop("step", None)
         if metrics:
             report.report(step, **metrics)
-        if (left_out or not metrics) and not self.told:
-            self.told = True
+        if (left_out or not metrics) and not self.noted:
+            self.noted = True
             names = "not reported, since not numbers: " + ", ".join(left_out[:10])
             text = names if metrics else f"the function yielded {_no_numbers(value)}"
             report.send({"type": "note", "code": "yielded", "text": text})

@@ -54,13 +54,13 @@ class Calls:
         self._cancel = cancel
         self._cancelled = cancelled
 
-    def one(self, number: int, kind: int, data: Any, asked: int, path: dict[str, str]) -> Steps | None:
+    def single(self, number: int, kind: int, data: Any, item_flags: int, path: dict[str, str]) -> Steps | None:
         """Call the function with one input; gives the steps that are left, or None: it is answered."""
         service = self.service
         try:
             result = service.call(service.argument(kind, data, path))
             if type(result) not in _PLAIN:
-                return self._rest(number, result, asked)
+                return self._rest(number, result, item_flags)
             answer = service.answer(result)
         except BaseException as error:
             answer = self._failed(error)
@@ -68,12 +68,12 @@ class Calls:
             self._send(number, answer)
         return None
 
-    def _rest(self, number: int, result: Any, asked: int) -> Steps:
+    def _rest(self, number: int, result: Any, item_flags: int) -> Steps:
         """What a call does with a result that may have to be awaited or drawn from."""
         try:
             if hasattr(result, "__await__"):
                 result = yield result
-            if (stream := self.service.stream(result, asked)) is not None:
+            if (stream := self.service.stream(result, item_flags)) is not None:
                 self.streams[number] = stream
                 yield from self.part(number, stream)
                 return

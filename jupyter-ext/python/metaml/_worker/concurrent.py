@@ -154,8 +154,8 @@ class _Front(asyncio.Protocol):
                 self._start(self._together(number, Batch(self.service, body, count, flags)))
                 return
             items = wire.inputs(body, count, flags, self.service.signature.array)
-            for at, (item_kind, data, asked, path) in enumerate(items):
-                if (rest := self.calls.one(number + at, item_kind, data, asked, path)) is not None:
+            for at, (item_kind, data, item_flags, path) in enumerate(items):
+                if (rest := self.calls.single(number + at, item_kind, data, item_flags, path)) is not None:
                     self._start(self._finish(rest))
         elif kind == MORE:
             if (stream := self.calls.streams.get(number)) is not None:

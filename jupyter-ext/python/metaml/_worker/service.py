@@ -106,12 +106,12 @@ class Service:
             return item(BYTES, bytes(body), value.status, head_of(value))
         return item(JSON, to_json(body), value.status, head_of(value))
 
-    def stream(self, result: Any, asked: int) -> Stream | None:
+    def stream(self, result: Any, item_flags: int) -> Stream | None:
         """The stream of a generator; None: the result is none."""
         response = result if isinstance(result, Response) else None
         source = result if response is None else response.body
         if hasattr(source, "__next__") or hasattr(source, "__anext__"):
-            return Stream(source, bool(asked & EVENTS), response)
+            return Stream(source, bool(item_flags & EVENTS), response)
         return None
 
     def rejected(self, error: Rejected) -> bytes:

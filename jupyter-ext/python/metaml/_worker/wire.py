@@ -91,12 +91,12 @@ def inputs(
     """
     if flags & STACKED:
         whole = stacked(body, count, array)
-        asked = body[2]
-        yield from ((ARRAY, whole[i, ...], asked, _NONE) for i in range(count))
+        item_flags = body[2]
+        yield from ((ARRAY, whole[i, ...], item_flags, _NONE) for i in range(count))
         return
     at = 0
     for _ in range(count):
-        kind, ndim, asked, length = _unpacked(body, at)
+        kind, ndim, item_flags, length = _unpacked(body, at)
         at, shape = _shape(body, ndim, at + 8)
         if at + length > len(body):
             raise Garbage("an item longer than its frame")
@@ -113,14 +113,14 @@ def inputs(
             raise Garbage(f"an item of kind {kind}")
         at += length + -length % 8
         path = _NONE
-        if asked & PATH:
+        if item_flags & PATH:
             length = int.from_bytes(body[at : at + 8], "little")
             at += 8
             if at + length > len(body):
                 raise Garbage("an item longer than its frame")
             path = _fields(body[at : at + length])
             at += length + -length % 8
-        yield kind, data, asked, path
+        yield kind, data, item_flags, path
 
 
 def stacked(body: bytearray, count: int, array: Array | None) -> Any:

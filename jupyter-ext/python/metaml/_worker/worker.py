@@ -107,8 +107,8 @@ class Worker:
                 else:
                     if count > 1:
                         replies.begin()
-                    for data_kind, data, asked, path in wire.inputs(body, count, flags, array):
-                        if (rest := calls.one(number, data_kind, data, asked, path)) is not None:
+                    for data_kind, data, item_flags, path in wire.inputs(body, count, flags, array):
+                        if (rest := calls.single(number, data_kind, data, item_flags, path)) is not None:
                             self.finish(rest)
                         number += 1
             elif kind == MORE:
