@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+from front import Front, Shared, Worker, serving
 from IPython import version_info
 from IPython.core.interactiveshell import InteractiveShell
+from signatures import PROGRAM
 from traitlets.config import Config
 
 from metaml import load_ipython_extension
 from metaml._binary import talk
 from metaml._session import magics
+from metaml._values.signature import Signature, read
 
 Line = dict[str, Any]
 # One turn of the script: what to send on the line that was received. None waits for the next line.
@@ -136,3 +142,31 @@ def well(
         return None
 
     return turn
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes functions in a program of their own, which is ``__main__``."""
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+
+    def make(source: str, *, batch: int = 0, before: str = PROGRAM, path: str = "") -> Signature:
+        namespace = sys.modules["__main__"].__dict__
+        exec(compile(before, "main.py", "exec"), namespace)
+        exec(compile(source, "main.py", "exec", dont_inherit=True), namespace)
+        return read(namespace["serve"], "serve", batch=batch, path=path)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """Gives a front of a worker for a source, the same for the same source."""
+    with contextlib.ExitStack() as stack:
+        made: dict[str, tuple[Front, Worker]] = {}
+
+        def make(source: str) -> tuple[Front, Worker]:
+            if source not in made:
+                made[source] = stack.enter_context(serving(tmp_path_factory.mktemp("shared"), source))
+            return made[source]
+
+        yield make

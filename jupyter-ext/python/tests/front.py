@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -195,17 +195,7 @@ class Loader:
         socket.send_fds(self.sock, [struct.pack("<I", len(data)) + data], fds or [])
 
     def receive(self) -> dict[str, Any]:
-        size = struct.unpack("<I", self._exactly(4))[0]
-        message: dict[str, Any] = json.loads(self._exactly(size))
-        return message
-
-    def _exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            more = self.sock.recv(size - len(data))
-            assert more, f"the loader hung up: {self.log.read_text()}"
-            data += more
-        return data
+        return received(self.sock, self.log)
 
     def until(self, *kinds: str) -> dict[str, Any]:
         while (message := self.receive())["type"] not in kinds:
@@ -317,3 +307,34 @@ def refusal(folder: Path, source: str, *, batch: int = 0) -> str:
         return text
     finally:
         loader.close()
+
+
+def received(sock: socket.socket, log: Path | None = None) -> dict[str, Any]:
+    """The next message of a loader, whose stderr may be in a log."""
+
+    def exactly(size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = sock.recv(size - len(data))
+            assert more, f"the loader hung up: {log.read_text() if log else ''}"
+            data += more
+        return data
+
+    message: dict[str, Any] = json.loads(exactly(struct.unpack("<I", exactly(4))[0]))
+    return message
+
+
+def doubles(*values: float) -> bytes:
+    return struct.pack(f"<{len(values)}d", *values)
+
+
+def failed(answer: Answer) -> str:
+    """The id of a call that failed."""
+    assert (answer.status, answer.kind) == (500, 4)
+    assert answer.body["error"] == "serve failed; the log has the reason under this id"
+    number: str = answer.body["id"]
+    return number
+
+
+#: Gives a front of a worker for a source, the same for the same source: the fixture `shared`.
+Shared = Callable[[str], "tuple[Front, Worker]"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import IPython
 import pytest
-from test_real import binary, until
+from test_session_real import binary, until
 
 import metaml
 from metaml import MetaMLError, Run

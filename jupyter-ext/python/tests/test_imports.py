@@ -74,6 +74,38 @@ def test_the_table_has_no_circle_and_nothing_that_is_not_there() -> None:
         assert all(order.index(other) < order.index(name) for other in below), f"{name} imports what stands above it"
 
 
+def test_no_modules_import_each_other() -> None:
+    """Within a package there is no circle either, also not by imports inside functions."""
+    modules = {".".join(("metaml", *path.relative_to(ROOT).with_suffix("").parts)): path for path in ROOT.rglob("*.py")}
+    below = {name: needed(path, modules) - {name} for name, path in modules.items()}
+    while True:
+        free = [name for name, needs in below.items() if not needs & set(below)]
+        if not free:
+            break
+        for name in free:
+            del below[name]
+    assert not below, f"these import each other, or one that does: {', '.join(sorted(below))}"
+
+
+def needed(path: Path, modules: dict[str, Path]) -> set[str]:
+    """The modules that a file imports; what is there for types alone does not count."""
+    found = set()
+    for node in executed(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in modules else str(node.module))
+    return found & set(modules)
+
+
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a tree outside of `if TYPE_CHECKING:`."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from executed(child)
+
+
 def test_every_package_says_what_it_is_for() -> None:
     for path in ROOT.rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text())), f"{path.relative_to(ROOT)} has no docstring"

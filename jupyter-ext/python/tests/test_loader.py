@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from front import received
 
 MODULE = Path(__file__).resolve().parents[1]
 
@@ -63,17 +64,7 @@ class Loader:
             os.close(fd)
 
     def receive(self) -> dict[str, Any]:
-        (size,) = struct.unpack("<I", self._exactly(4))
-        message: dict[str, Any] = json.loads(self._exactly(size))
-        return message
-
-    def _exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            more = self.sock.recv(size - len(data))
-            assert more, "the loader hung up"
-            data += more
-        return data
+        return received(self.sock)
 
     def until(self, kind: str) -> dict[str, Any]:
         while (message := self.receive())["type"] != kind:

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 import pytest
-from test_kernel import ROOT, SECONDS, Kernel, start
+from test_session_kernel import ROOT, SECONDS, Kernel, start
 
 import metaml
 from metaml._binary import find
