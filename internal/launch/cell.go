@@ -320,7 +320,8 @@ func (c *converse) refused(err error) talk.Refused {
 	)
 	switch {
 	case errors.As(err, &python):
-		line.Code, line.Text, line.Hint, line.Traceback = string(python.user.Code), python.user.Text, python.user.Hint, python.traceback
+		line.Code, line.Text, line.Hint = string(python.user.Code), python.user.Text, python.user.Hint
+		line.Traceback = python.traceback
 	case errors.As(err, &user):
 		line.Code, line.Text, line.Hint = string(user.Code), user.Text, user.Hint
 		if user.Cell > 0 {
