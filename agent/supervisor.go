@@ -25,6 +25,9 @@ type Options struct {
 
 	Processes *Processes // of this process, when others start children beside us; nil: we are alone
 	Environ   []string   // what the run's processes get; nil: what we have
+
+	// HangAfter is how long a fork may use no processor time and write nothing before it is suspected to hang; 0 is 30 s.
+	HangAfter time.Duration
 }
 
 // Supervisor runs the attempts of one run. Its methods may be called from any goroutine and return at once, but for

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -14,15 +15,12 @@ import (
 
 const (
 	watchEvery = 500 * time.Millisecond // between two looks at the logs
-	hangLooks  = 6                      // looks within hangAfter
+	hangLooks  = 6                      // looks within Options.HangAfter
+	hangAfter  = 30 * time.Second       // if Options has none
 )
 
-// hangAfter is how long a fork may use no processor time and write nothing before it is suspected to hang. A test links
-// its own.
-var hangAfter = "30s"
-
-// pulse is what a living trial changes.
-type pulse struct {
+// activity is what a trial changes while it works.
+type activity struct {
 	ticks, bytes int64
 }
 
@@ -30,14 +28,11 @@ type pulse struct {
 func (s *Supervisor) watch() {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	pulses := map[run.AttemptID]pulse{}
+	seen := map[run.AttemptID]activity{}
 	since := map[run.AttemptID]time.Time{}
-	told := false
-	patience, err := time.ParseDuration(hangAfter)
-	if err != nil {
-		patience = 30 * time.Second
-	}
-	every := max(1, int(patience/hangLooks/watchEvery))
+	noted := false
+	limit := cmp.Or(s.opts.HangAfter, hangAfter)
+	every := max(1, int(limit/hangLooks/watchEvery))
 	for look := 1; ; look++ {
 		select {
 		case <-s.closing:
@@ -59,41 +54,41 @@ func (s *Supervisor) watch() {
 					a.capLog(l)
 				}
 			}
-			if told || s.opts.Spec.Server != nil || proc == nil || !proc.forked || look%every != 0 {
+			if noted || s.opts.Spec.Server != nil || proc == nil || !proc.forked || look%every != 0 {
 				continue
 			}
-			now, ok := takePulse(proc.pid, logs)
+			now, ok := activityOf(proc.pid, logs)
 			if !ok {
 				continue
 			}
-			if before, seen := pulses[a.AttemptID]; !seen || before != now {
-				pulses[a.AttemptID], since[a.AttemptID] = now, time.Now()
+			if before, known := seen[a.AttemptID]; !known || before != now {
+				seen[a.AttemptID], since[a.AttemptID] = now, time.Now()
 				continue
 			}
-			if time.Since(since[a.AttemptID]) >= patience && !sleeping(proc.pid) {
-				told = true
+			if time.Since(since[a.AttemptID]) >= limit && !sleeping(proc.pid) {
+				noted = true
 				s.note(a.AttemptID, run.Note{
 					Code: "may-hang",
 					Text: fmt.Sprintf("trial %d has used no processor time and written nothing for %d s; it may hang "+
-						"after the fork", a.Trial, int(patience.Seconds())),
+						"after the fork", a.Trial, int(limit.Seconds())),
 					Hint: "if it does, stop the run and use --fresh-process",
 				})
 			}
 		}
 		if len(running) == 0 {
-			clear(pulses)
+			clear(seen)
 			clear(since)
 		}
 	}
 }
 
-// takePulse sums up what the trial's session has used and written.
-func takePulse(pid int, logs [2]*cappedLog) (pulse, bool) {
+// activityOf sums up what the trial's session has used and written.
+func activityOf(pid int, logs [2]*cappedLog) (activity, bool) {
 	main, ok := readProc(pid)
 	if !ok {
-		return pulse{}, false
+		return activity{}, false
 	}
-	p := pulse{ticks: main.ticks}
+	p := activity{ticks: main.ticks}
 	for _, q := range table(pid) {
 		if q.session == pid && q.pid != pid {
 			p.ticks += q.ticks

@@ -4,11 +4,14 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
-func TestThePulseOfAProcess(t *testing.T) {
+func TestTheActivityOfAProcess(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no process table to read")
 	}
@@ -26,9 +29,9 @@ func TestThePulseOfAProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = in.Close(); _ = cmd.Wait() }()
-	pulseOf := func() pulse {
+	now := func() activity {
 		t.Helper()
-		p, ok := takePulse(cmd.Process.Pid, [2]*cappedLog{})
+		p, ok := activityOf(cmd.Process.Pid, [2]*cappedLog{})
 		if !ok {
 			t.Fatal("the process is not seen")
 		}
@@ -36,26 +39,50 @@ func TestThePulseOfAProcess(t *testing.T) {
 	}
 	// It waits for input: sooner or later nothing changes any more.
 	still := func() bool {
-		before := pulseOf()
+		before := now()
 		<-time.After(20 * time.Millisecond)
-		return pulseOf() == before
+		return now() == before
 	}
 	for end := time.Now().Add(10 * time.Second); !still(); {
 		if time.Now().After(end) {
-			t.Fatal("a process that waits has a pulse")
+			t.Fatal("a process that waits is taken for one that works")
 		}
 	}
-	before := pulseOf()
+	before := now()
 	if _, err := io.WriteString(in, "x\nx\n"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadFull(out, make([]byte, 4)); err != nil {
 		t.Fatal(err)
 	}
-	if pulseOf() == before {
-		t.Error("a process that works has none")
+	if now() == before {
+		t.Error("a process that works is taken for one that waits")
 	}
 	if sleeping(cmd.Process.Pid) {
 		t.Error("waiting for input is taken for a sleep")
+	}
+}
+
+// A note names a fork that waits for a lock that is never released, and not one that sleeps.
+func TestAForkThatMayHangIsNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, `
+import threading, time
+lock = threading.Lock()
+lock.acquire()
+
+def train(i):
+    time.sleep(600) if i == 0 else lock.acquire()
+`, func(o *Options) {
+		o.Spec.Completions, o.Spec.Parallelism = 2, 2
+		o.HangAfter = time.Second
+		o.Table = []run.Row{{{Name: "i", Value: []byte("0")}}, {{Name: "i", Value: []byte("1")}}}
+	})
+	for trial := range 2 {
+		b.Start(run.Attempt{AttemptID: run.AttemptID{Trial: trial, Number: 1}, Slot: trial})
+	}
+	u := b.next(func(u run.Update) bool { return u.Note != nil && u.Note.Code == "may-hang" })
+	if u.ID.Trial != 1 || !strings.Contains(u.Note.Hint, "--fresh-process") {
+		t.Errorf("trial %d: %+v", u.ID.Trial, u.Note)
 	}
 }

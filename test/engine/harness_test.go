@@ -20,20 +20,13 @@ import (
 )
 
 // agentBinary builds metaml-agent once for all tests.
-var agentBinary = sync.OnceValues(func() (string, error) { return buildAgent("") })
-
-// impatientAgent takes a fork for hanging after a second.
-var impatientAgent = sync.OnceValues(func() (string, error) {
-	return buildAgent("-X github.com/metaml/metaml/agent.hangAfter=1s")
-})
-
-func buildAgent(ldflags string) (string, error) {
+var agentBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "metaml-agent-test-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "metaml-agent")
-	args := []string{"build", "-ldflags", ldflags, "-o", path}
+	args := []string{"build", "-o", path}
 	if raced {
 		args = append(args, "-race")
 	}
@@ -43,7 +36,7 @@ func buildAgent(ldflags string) (string, error) {
 	}
 	built = append(built, dir)
 	return path, nil
-}
+})
 
 // built are the folders of the binaries.
 var built []string
