@@ -196,7 +196,9 @@ func (f *front) openAPI(ctx *fasthttp.RequestCtx) {
 			return
 		}
 	}
-	f.refuse(ctx, ctx.Time(), &problem{status: 503, text: "no worker has said yet what the function takes", retry: true})
+	f.refuse(ctx, ctx.Time(), &problem{
+		status: 503, text: "no worker has said yet what the function takes", retry: true,
+	})
 }
 
 // malformed answers what is no HTTP, or comes too slowly.
