@@ -42,6 +42,13 @@ var agentBinary = sync.OnceValues(func() (string, error) {
 var built []string
 
 func TestMain(m *testing.M) {
+	if from, to, mirrors := strings.Cut(os.Getenv(mirrorOf), "\n"); mirrors {
+		if err := keepMirror(folder.Run(from), folder.Run(to)); err != nil {
+			fmt.Fprintln(os.Stderr, "the mirror of", from, "ended:", err)
+			os.Exit(1) //nolint:forbidigo // what TestMain is for
+		}
+		return
+	}
 	code := m.Run()
 	for _, dir := range built {
 		_ = os.RemoveAll(dir)
