@@ -2,7 +2,7 @@
 // `metaml run SCRIPT.py` does what `python SCRIPT.py` does, without executing it. Settings that are literals, names or
 // calls without arguments can be read so; what is computed is refused.
 //
-// Read [Find] first. It may import the converter's syntax and complaint.
+// Read [Find] first. It may import the converter's syntax, and internal/usererror.
 package decorator
 
 import (

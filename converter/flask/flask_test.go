@@ -558,7 +558,7 @@ def train():
 	}
 }
 
-// TestWhatCannotBeExportedIsNamed: complaints, with what to do.
+// TestWhatCannotBeExportedIsNamed: errors, with what to do.
 func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -566,7 +566,7 @@ func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 		batch bool
 		want  string
 	}{
-		{"def f(): return 1", false, "f has no parameters, and a request has to go somewhere\nWrite def f(input):"},
+		{"def f(): return 1", false, "f has no parameters, and a request has to go somewhere\nGive it one: def f(input)."},
 		{
 			"def f(a, /, b): return 1", false,
 			"parameter a of f has no name for callers (it stands before a /), and its value comes by name\nLeave out " +

@@ -59,7 +59,7 @@ func FuzzProgram(f *testing.F) {
 		s, err := slicer.Of(context.Background(), doc, slicer.Options{})
 		if err != nil {
 			if _, ok := errors.AsType[*usererror.Error](err); !ok {
-				t.Fatalf("%v is no complaint", err)
+				t.Fatalf("%v is no mistake of a user", err)
 			}
 			return
 		}

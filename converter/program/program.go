@@ -6,7 +6,7 @@
 // that rewording one changes nothing; what the cells said beside their code is in the source map's cells and in the
 // script that [Script] writes for people.
 //
-// It may import the converter's slice, session, token and complaint.
+// It may import the converter's slicer, session and token, and internal/usererror.
 package program
 
 import (
@@ -136,14 +136,14 @@ func Make(s *slicer.Slice, kind string) (*Program, error) {
 		}
 		data, err := os.ReadFile(m.File)
 		if err != nil {
-			return nil, fmt.Errorf("reading the local module %q: %w", m.Name, err)
+			return nil, fmt.Errorf("read the local module %q: %w", m.Name, err)
 		}
 		p.Files = append(p.Files, File{name, 0o644, data})
 	}
 	for name, file := range s.Carried {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("taking the value of %s from the training program: %w", name, err)
+			return nil, fmt.Errorf("take the value of %s from the training program: %w", name, err)
 		}
 		p.Files = append(p.Files, File{WithPath(name), 0o644, data})
 	}
@@ -154,7 +154,7 @@ func Make(s *slicer.Slice, kind string) (*Program, error) {
 		UsesOutput: p.UsesOutput,
 	}, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("writing program.json: %w", err)
+		return nil, fmt.Errorf("write program.json: %w", err)
 	}
 	p.Files = append(p.Files, File{"program.json", 0o644, append(data, '\n')})
 	p.finish()
@@ -234,14 +234,14 @@ func checkPath(p string) error {
 func (p *Program) Write(dir string) (err error) {
 	parent := filepath.Dir(dir)
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("writing the program: %s is not empty", dir)
+		return fmt.Errorf("write the program: %s is not empty", dir)
 	}
 	if err := os.MkdirAll(parent, 0o755); err != nil { //nolint:gosec // the caller's folder, as it would make it
-		return fmt.Errorf("writing the program: %w", err)
+		return fmt.Errorf("write the program: %w", err)
 	}
 	tmp, err := os.MkdirTemp(parent, ".program-*")
 	if err != nil {
-		return fmt.Errorf("writing the program: %w", err)
+		return fmt.Errorf("write the program: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -255,28 +255,28 @@ func (p *Program) Write(dir string) (err error) {
 		name := filepath.Join(tmp, "code", filepath.FromSlash(f.Path))
 		//nolint:gosec // read by the trials, perhaps of another user in a pod
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return fmt.Errorf("writing the program: %w", err)
+			return fmt.Errorf("write the program: %w", err)
 		}
 		if err := os.WriteFile(name, f.Data, mode(f.Mode)); err != nil {
-			return fmt.Errorf("writing the program: %w", err)
+			return fmt.Errorf("write the program: %w", err)
 		}
 	}
 	data, err := json.Marshal(sourceMap{V: Version, Digest: p.Digest, Source: p.Source, Lines: p.Map})
 	if err != nil {
-		return fmt.Errorf("writing map.json: %w", err)
+		return fmt.Errorf("write map.json: %w", err)
 	}
 	//nolint:gosec // as above
 	if err := os.WriteFile(filepath.Join(tmp, "map.json"), append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing the program: %w", err)
+		return fmt.Errorf("write the program: %w", err)
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // as above
-		return fmt.Errorf("writing the program: %w", err)
+		return fmt.Errorf("write the program: %w", err)
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("writing the program: %w", err)
+		return fmt.Errorf("write the program: %w", err)
 	}
 	if err := os.Rename(tmp, dir); err != nil {
-		return fmt.Errorf("writing the program: %w", err)
+		return fmt.Errorf("write the program: %w", err)
 	}
 	return nil
 }
@@ -292,7 +292,7 @@ func Read(dir string) (*Program, error) {
 	var total int64
 	folder, err := os.OpenRoot(root)
 	if err != nil {
-		return nil, fmt.Errorf("reading the program folder %s: %w", dir, err)
+		return nil, fmt.Errorf("read the program folder %s: %w", dir, err)
 	}
 	defer func() { _ = folder.Close() }()
 	err = fs.WalkDir(folder.FS(), ".", func(name string, d fs.DirEntry, err error) error {
@@ -323,7 +323,7 @@ func Read(dir string) (*Program, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the program folder %s: %w", dir, err)
+		return nil, fmt.Errorf("read the program folder %s: %w", dir, err)
 	}
 	p.finish()
 	var m manifest
@@ -332,7 +332,7 @@ func Read(dir string) (*Program, error) {
 		if f.Path == "program.json" {
 			found = true
 			if err := json.Unmarshal(f.Data, &m); err != nil {
-				return nil, fmt.Errorf("reading %s: %w", filepath.Join(root, f.Path), err)
+				return nil, fmt.Errorf("read %s: %w", filepath.Join(root, f.Path), err)
 			}
 		}
 	}
@@ -354,11 +354,11 @@ func Read(dir string) (*Program, error) {
 		return p, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the source map: %w", err)
+		return nil, fmt.Errorf("read the source map: %w", err)
 	}
 	var sm sourceMap
 	if err := json.Unmarshal(data, &sm); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", filepath.Join(dir, "map.json"), err)
+		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, "map.json"), err)
 	}
 	if sm.Digest != "" && sm.Digest != p.Digest {
 		return nil,

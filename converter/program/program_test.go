@@ -99,7 +99,7 @@ func TestChangedFolderIsRefused(t *testing.T) {
 		"not a regular file": func(dir string) error {
 			return os.Symlink("/etc/passwd", filepath.Join(dir, "code", "x.py"))
 		},
-		"reading the program folder": func(dir string) error { return os.RemoveAll(filepath.Join(dir, "code")) },
+		"read the program folder": func(dir string) error { return os.RemoveAll(filepath.Join(dir, "code")) },
 		"program folder of version 9": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "code", "program.json"), []byte(`{"v":9}`), 0o600)
 		},

@@ -21,7 +21,7 @@ const MaxBytes = 64 << 20
 func Read(r io.Reader) (*Document, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the session document: %w", err)
+		return nil, fmt.Errorf("read the session document: %w", err)
 	}
 	if len(data) > MaxBytes {
 		return nil, errors.New("the session document is larger than 64 MiB")

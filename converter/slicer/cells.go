@@ -98,7 +98,7 @@ func (w *work) readCells() error {
 		case errors.Is(err, syntax.ErrTooDeep), errors.Is(err, syntax.ErrTooLong):
 			return usererror.At(usererror.CodeTooLarge, cc.Seq, 0, "cell %d cannot be read: %v", cc.label(), err)
 		case err != nil:
-			return fmt.Errorf("parsing cell %d: %w", cc.Seq, err)
+			return fmt.Errorf("parse cell %d: %w", cc.Seq, err)
 		}
 		cc.tree, cc.broken = parsed[i].tree, parsed[i].tree.ErrorAt
 		w.split(cc)

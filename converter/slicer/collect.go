@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // collect makes the statements of the slice, in order, and the notes about their cells.
@@ -84,7 +85,7 @@ func (w *work) cellNotes() {
 		}
 	}
 	if len(unknown) > 0 {
-		w.note("unknown-success", 0, 0, "",
+		w.note(NoteUnknownSuccess, 0, 0, "",
 			"%s ran before MetaML was loaded, so it is not known whether they succeeded", cellList(unknown))
 		if len(unknown) == 1 {
 			w.out.Notes[len(w.out.Notes)-1].Text = fmt.Sprintf("cell %d ran before MetaML was loaded, so it is not "+
@@ -94,7 +95,7 @@ func (w *work) cellNotes() {
 	for _, c := range w.cells {
 		if c.Seconds > 10 && c.Seq != w.target.Seq {
 			if name := w.costly(c); name != "" {
-				w.note("slow-cell", c.Seq, 0, "", "cell %d took %s and runs once again; `--with %s` ships its value",
+				w.note(NoteSlowCell, c.Seq, 0, "", "cell %d took %s and runs once again; `--with %s` ships its value",
 					c.label(), duration(c.Seconds), name)
 			}
 		}
@@ -102,7 +103,7 @@ func (w *work) cellNotes() {
 			_, ok := w.kept[s]
 			return ok
 		}) {
-			w.note("syntax", c.Seq, c.broken, "", "%s is not Python and was left out", w.position(c, c.broken))
+			w.note(usererror.CodeSyntax, c.Seq, c.broken, "", "%s is not Python and was left out", w.position(c, c.broken))
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (w *work) definitions() error {
 	in, err := w.openDefinitions()
 	if c, ok := errors.AsType[*usererror.Error](err); ok {
 		// The server may well do without.
-		w.note("definitions", 0, 0, c.Hint, "the classes of the training program do not come along: %s", c.Text)
+		w.note(NoteDefinitions, 0, 0, c.Hint, "the classes of the training program do not come along: %s", c.Text)
 		return nil
 	}
 	if err != nil {
@@ -58,16 +58,16 @@ func (w *work) definitions() error {
 	return w.bring(in)
 }
 
-// openDefinitions replays the training program on paper. Names of the server's own statements are not looked for in it.
+// openDefinitions interprets the training program. Names of the server's own statements are not looked for in it.
 func (w *work) openDefinitions() (*work, error) {
 	main := filepath.Join(w.o.Definitions, "main.py")
 	src, err := readBounded(main, maxDefinitions)
 	if err != nil {
-		return nil, fmt.Errorf("reading the training program: %w", err)
+		return nil, fmt.Errorf("read the training program: %w", err)
 	}
 	doc, err := session.FromScript(src, main)
 	if err != nil {
-		return nil, fmt.Errorf("reading the training program: %w", err)
+		return nil, fmt.Errorf("read the training program: %w", err)
 	}
 	ran := true
 	doc.Cells[0].OK = &ran // it is Python even where the parser does not know it yet
@@ -92,7 +92,7 @@ func (w *work) openDefinitions() (*work, error) {
 	for _, s := range in.stmts {
 		switch {
 		case s.node == nil:
-			in.note("definitions", 0, 0, "",
+			in.note(NoteDefinitions, 0, 0, "",
 				"the classes from line %d of the training program on do not come along: its Python is too new to be "+
 					"read", s.line)
 		case s.sets && len(s.e.binds) == 0:
@@ -146,7 +146,7 @@ func (w *work) takeClasses() {
 			}
 		}
 		if len(heavy) > 0 {
-			w.note("definitions", 0, 0, "Give the class what it needs as an argument.",
+			w.note(NoteDefinitions, 0, 0, "Give the class what it needs as an argument.",
 				"the model's class %s uses %s of the training program, so the server makes that "+
 					"too", v.name, prose.List(heavy))
 		}
@@ -272,7 +272,7 @@ func (w *work) warnOfChanges(in *work) {
 	}
 	if len(changed) > 0 {
 		slices.Sort(changed)
-		w.note("definitions", 0, 0, "", "%s changed since the training; the server takes what the notebook has now",
+		w.note(NoteDefinitions, 0, 0, "", "%s changed since the training; the server takes what the notebook has now",
 			prose.List(changed))
 	}
 }
@@ -403,7 +403,7 @@ func (w *work) bring(in *work) error {
 				}
 				w.out.Carried[b.name] = file
 			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("reading the training program: %w", err)
+				return fmt.Errorf("read the training program: %w", err)
 			}
 		}
 	}

@@ -174,7 +174,7 @@ func TestDefinitionsBringTheirFiles(t *testing.T) {
 		t.Errorf("explained:\n%s", got)
 	}
 	if _, err := Of(t.Context(), live("def f(x): return x"), Options{Definitions: t.TempDir()}); err == nil ||
-		!strings.Contains(err.Error(), "reading the training program") {
+		!strings.Contains(err.Error(), "read the training program") {
 		t.Errorf("a folder without a program: %v", err)
 	}
 }

@@ -65,7 +65,7 @@ func (w *work) hasMagic(s *stmt) bool {
 	return s.decorator != "" && strings.ToLower(s.decorator) == w.o.Magic
 }
 
-// broken is the complaint about a cell that is not Python.
+// broken is the error about a cell that is not Python.
 func (w *work) broken(c *cell) error {
 	line := c.broken
 	lines := strings.Split(c.Source, "\n")
@@ -73,12 +73,10 @@ func (w *work) broken(c *cell) error {
 	if line-1 < len(lines) {
 		shown = strings.TrimSpace(lines[line-1])
 	}
-	if len(shown) > 60 {
-		shown = shown[:60] + "…"
-	}
+	shown = prose.Shorten(shown, 61)
 	if p2 := find(c.tree.Root, "print_statement"); p2 != nil {
 		line = p2.Row + 1
-		return usererror.At("python2", c.Seq, line, "%s is Python 2: print is a statement there", w.position(c, line)).
+		return usererror.At(usererror.CodePython2, c.Seq, line, "%s is Python 2: print is a statement there", w.position(c, line)).
 			With("Write print(…) with parentheses.")
 	}
 	return usererror.At(usererror.CodeSyntax, c.Seq, line, "%s is not Python: %s", w.position(c, line), shown)
@@ -149,7 +147,7 @@ func (w *work) chooseEntry() error {
 		}
 		name = names[len(names)-1]
 		if len(names) > 1 {
-			w.note("several-functions", w.target.Seq, 0, "Choose another with --function NAME.",
+			w.note(NoteSeveralFunctions, w.target.Seq, 0, "Choose another with --function NAME.",
 				"%s defines %s; %s, the last, is run", w.place(w.target), prose.List(names), name)
 		}
 	}
@@ -182,7 +180,7 @@ func (w *work) chooseEntry() error {
 	default:
 		return usererror.At(usererror.CodeNoFunction, s.cell.Seq, s.line, "`%s` is not defined by def (%s)", name,
 			w.position(s.cell, s.line)).
-			With("Write it as a function: def %s(…):", name)
+			With("Write it as a function: def %s(…).", name)
 	}
 	w.out.Entry = e
 	return nil
@@ -230,7 +228,7 @@ func (w *work) noFunction() error {
 				other.label())
 		}
 	}
-	return c.With("Put the function that is to run into the cell: def train_model(…):")
+	return c.With("Put the function that is to run into the cell, such as def train_model(…).")
 }
 
 func (w *work) unknownFunction(name string) error {

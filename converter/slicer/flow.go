@@ -107,7 +107,7 @@ func (w *work) walk() error {
 	return nil
 }
 
-// replay executes a cell on paper, with the files that it ran in their places.
+// replay interprets a cell, with the files that it ran in their places.
 func (w *work) replay(c *cell) {
 	magics, runs := c.code.Magics, c.runs
 	until := func(line int) {
@@ -202,7 +202,7 @@ func share(values []*value) []*value {
 	return values
 }
 
-// step executes a statement on paper.
+// step interprets a statement.
 func (w *work) step(s *stmt) {
 	t := s.time
 	s.uses = map[string][]*value{}

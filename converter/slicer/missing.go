@@ -82,7 +82,7 @@ func (w *work) describe(holes []*hole) error {
 	defer cancel(nil)
 	found, err := w.o.Describe(ctx, names)
 	if err != nil {
-		return fmt.Errorf("asking the session about %s: %w", prose.List(names), err)
+		return fmt.Errorf("ask the session about %s: %w", prose.List(names), err)
 	}
 	for k, n := range found {
 		if n.Kind != "" {
@@ -179,7 +179,7 @@ func (w *work) settle(h *hole) bool {
 	return false
 }
 
-// refuse makes the complaint about names without source.
+// refuse makes the error about names without source.
 func (w *work) refuse(holes []*hole) error {
 	h := holes[0]
 	c := usererror.At(usererror.CodeNoSource, h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name,

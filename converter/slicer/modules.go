@@ -43,7 +43,7 @@ func (w *work) packages() error {
 	for _, m := range w.out.Modules {
 		info, err := os.Stat(m.File)
 		if err == nil && m.Modified > 0 && float64(info.ModTime().UnixNano())/1e9 > m.Modified+1 {
-			w.note("module-newer", 0, 0, "Restart the kernel, or reload the module, to run the same code here.",
+			w.note(NoteModuleNewer, 0, 0, "Restart the kernel, or reload the module, to run the same code here.",
 				"%s was changed after it was imported; the program takes the file as it is now", filepath.Base(m.File))
 		}
 	}

@@ -364,7 +364,7 @@ func (w *work) include(s *stmt, why string) {
 	for i := range s.e.calls {
 		c := &s.e.calls[i]
 		if c.plain && (c.callee == "exec" || c.callee == "eval") && len(s.uses[c.callee]) == 0 && len(c.path) == 0 {
-			w.note("exec", s.cell.Seq, c.line, "Write the code in a cell if the function needs names that it makes.",
+			w.note(NoteExec, s.cell.Seq, c.line, "Write the code in a cell if the function needs names that it makes.",
 				"%s calls %s(), whose names cannot be seen", w.position(s.cell, c.line), c.callee)
 		}
 	}

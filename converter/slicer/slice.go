@@ -1,13 +1,13 @@
 // Package slicer finds which statements of which executed cells a function needs, so that a program can be made of them
 // alone.
 //
-// The session is replayed on paper: [Of] parses every executed cell, notes for each statement what it reads, binds and
-// changes (scan.go), walks over them in the order of their execution (flow.go) so that every name has a value with an
-// origin, and then goes backwards from the entry function (need.go). The body of a function reads its names late, so
-// they are resolved at the time of the call. When in doubt, a statement that may change what the function sees is kept.
-// docs/internals/slicing.md has the rules in words.
+// The session is interpreted abstractly: [Of] parses every executed cell, notes for each statement what it uses, defines
+// and mutates (scan.go), walks over them in the order of their execution (flow.go) so that it is known which object each
+// name is bound to, and then goes backwards from the entry function (need.go). The body of a function uses its names
+// late, so they are resolved at the time of the call. When in doubt, a statement that may mutate what the function uses
+// is kept. docs/internals/slicing.md has the rules in words.
 //
-// It may import the converter's session, ipython, syntax, token and complaint.
+// It may import the converter's session, ipython, syntax and token, and internal/usererror and internal/prose.
 package slicer
 
 import (
@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -172,23 +173,16 @@ func codeLines(text string) int {
 	return n
 }
 
+// cellList writes the numbers of cells for a sentence: "cell 3", "cells 1, 2 and 4".
 func cellList(cells []int) string {
 	if len(cells) == 1 {
 		return "cell " + strconv.Itoa(cells[0])
 	}
-	var b strings.Builder
-	b.WriteString("cells ")
+	numbers := make([]string, len(cells))
 	for i, c := range cells {
-		switch {
-		case i == 0:
-		case i == len(cells)-1:
-			b.WriteString(" and ")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString(strconv.Itoa(c))
+		numbers[i] = strconv.Itoa(c)
 	}
-	return b.String()
+	return "cells " + prose.List(numbers)
 }
 
 // Of slices a session. A user's mistake is a [*usererror.Error].
@@ -236,7 +230,7 @@ type work struct {
 
 	history     map[string][]binding   // name → its values over time
 	modules     map[string]*value      // top-level module → the module itself, whatever it is bound to
-	sums        map[*function]*summary // of the statement that is executed on paper
+	sums        map[*function]*summary // of the statement that is interpreted
 	stars       []*stmt                // import *
 	repetitions []repetition           // statements that were left out
 

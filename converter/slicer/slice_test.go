@@ -490,7 +490,7 @@ func complain(t *testing.T, doc *session.Document, o Options) *usererror.Error {
 	s, err := Of(context.Background(), doc, o)
 	var c *usererror.Error
 	if !errors.As(err, &c) {
-		t.Fatalf("want a complaint, got %v and %v", s, err)
+		t.Fatalf("want a mistake, got %v and %v", s, err)
 	}
 	return c
 }

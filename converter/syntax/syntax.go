@@ -1,6 +1,6 @@
 // Package syntax parses Python into a compact tree of named nodes. It is the converter's own small interface to the
-// parser, which is tree-sitter with its Python grammar, so that the parser can be changed without a change in the rooms
-// that use it. Read [Parse] and [Node] first; the kinds are the grammar's own.
+// parser, which is tree-sitter with its Python grammar, so that the parser can be changed without a change in the
+// packages that use it. Read [Parse] and [Node] first; the kinds are the grammar's own.
 //
 // It imports the parser and the standard library alone.
 package syntax

@@ -44,6 +44,7 @@ const (
 	CodePort            Code = "port"             // the port cannot be listened on
 	CodeProgram         Code = "program"          // the program folder cannot be used
 	CodePython          Code = "python"           // no Python interpreter that can be used was found
+	CodePython2         Code = "python2"          // the cell is Python 2
 	CodeReady           Code = "ready"            // the revision of the server is ready already
 	CodeRevision        Code = "revision"         // the server has no such revision
 	CodeSeed            Code = "seed"             // the seed is set in a way that --seed cannot decide
