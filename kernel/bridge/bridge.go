@@ -66,18 +66,17 @@ type Bridge struct {
 
 	requests, replies map[wire.Channel]map[string]*Intercept
 
-	subscribed  chan struct{} // closed when the wrapped kernel's iopub is ours
-	trim        *time.Timer   // gives memory back after a large message
-	subOnce     sync.Once
-	noticeMu    sync.Mutex
-	notice      string // told once on stderr of the next cell; guarded by noticeMu
-	standIn     atomic.Pointer[standIn]
-	moduleFault atomic.Pointer[string] // why there is no metaml module
-	awaitsCause bool                   // a traceback of the module is under way; childSaid's alone
-	quitting    atomic.Bool            // a shutdown was asked for
-	unsigned    atomic.Int64
-	strangers   sockets.Strangers
-	session     atomic.Pointer[string] // in the headers of the wrapped kernel's messages
+	subscribed chan struct{} // closed when the wrapped kernel's iopub is ours
+	trim       *time.Timer   // gives memory back after a large message
+	subOnce    sync.Once
+	noticeMu   sync.Mutex
+	notice     string // told once on stderr of the next cell; guarded by noticeMu
+	standIn    atomic.Pointer[standIn]
+	module     moduleFault
+	quitting   atomic.Bool // a shutdown was asked for
+	unsigned   atomic.Int64
+	strangers  sockets.Strangers
+	session    atomic.Pointer[string] // in the headers of the wrapped kernel's messages
 }
 
 // Run is the whole life of a kernel: it binds the front end's sockets, starts the

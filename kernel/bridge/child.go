@@ -29,7 +29,7 @@ type child struct {
 // lastLines is how many lines of standard error are kept for the log and for messages.
 const lastLines = 12
 
-// start starts the wrapped kernel; seen gets every line of its standard error.
+// startChild starts the wrapped kernel; seen gets every line of its standard error.
 func startChild(argv, env []string, seen func(string)) (*child, error) {
 	c := &child{ended: make(chan error, 1)}
 	c.cmd = exec.Command(argv[0], argv[1:]...) //nolint:noctx // it is ended by signals, in order
@@ -113,7 +113,7 @@ func exitCode(err error) int {
 	return exit.ExitCode()
 }
 
-// stopChild ends the child: politely, then not.
+// stop ends the child: politely, then not.
 func (c *child) stop(patience time.Duration) error {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {

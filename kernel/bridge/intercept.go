@@ -90,7 +90,7 @@ func (b *Bridge) kernelInfoReply(c *client, ch wire.Channel, m wire.Message) {
 // banner is our line; it says so when %%train will not be found.
 func (b *Bridge) banner() string {
 	line := "MetaML " + b.cfg.Version + " -- %%train over a cell runs its function as a sweep."
-	if text := b.moduleFault.Load(); text != nil {
+	if text := b.module.text.Load(); text != nil {
 		line += " " + *text
 	}
 	return line

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,7 +30,7 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 		return b.serveStandIn(ctx, interrupts, b.cfg.PythonError.Error())
 	}
 	iopub := b.subscribe()
-	c, err := startChild(b.childArgv(), b.childEnv(), b.childSaid)
+	c, err := startChild(b.childArgv(), b.childEnv(), b.childPrinted)
 	if err != nil {
 		return b.serveStandIn(ctx, interrupts,
 			fmt.Sprintf("%s; choose another with --python PATH or METAML_PYTHON", err))
@@ -182,31 +181,6 @@ func (b *Bridge) watchParent() <-chan struct{} {
 		}
 	})
 	return gone
-}
-
-// raised is the last line of a traceback.
-var raised = regexp.MustCompile(`^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)\b`)
-
-// childSaid reads the wrapped kernel's standard error for the one thing that ipykernel
-// says nowhere else: that our module did not load, and a traceback after it. It is
-// called from one goroutine.
-func (b *Bridge) childSaid(text string) {
-	switch {
-	case strings.Contains(text, "Error in loading extension: metaml"):
-		b.moduleFailed("the kernel's log has the traceback")
-		b.awaitsCause = true
-	case b.awaitsCause && raised.MatchString(text):
-		b.awaitsCause = false
-		b.moduleFailed(strings.TrimRight(text, "."))
-	}
-}
-
-// moduleFailed tells the front end, once, that there will be no %%train.
-func (b *Bridge) moduleFailed(why string) {
-	text := "MetaML could not be loaded into this Python, so %%train and %%serve are not known here: " + why + "."
-	b.moduleFault.Store(&text)
-	b.Notice(text)
-	b.log.Error(text)
 }
 
 // serveStandIn answers for an ipykernel that cannot run, until it is told to end.

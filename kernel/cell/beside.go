@@ -36,7 +36,7 @@ const together = 300 * time.Millisecond
 // that are to be executed in order. What came before the run was shown is the rest of a notebook that is run as a
 // whole.
 func (g *Gate) past(r *request) bool {
-	if !r.execute || !g.current.held || !reads(r.msg.Content()) {
+	if !r.execute || g.current.state != held || !reads(r.msg.Content()) {
 		return false
 	}
 	return !slices.ContainsFunc(g.waiting, func(w *request) bool {
@@ -46,10 +46,11 @@ func (g *Gate) past(r *request) bool {
 
 // explain says under a cell what it waits for, when the page that shows the run is gone and none shows it again.
 func (g *Gate) explain(r *request) {
-	if !g.current.held || r.client == g.current.client || g.front.Present(g.current.client) || g.shownAgain(g.current) {
+	shows := g.current
+	if shows.state != held || r.client == shows.client || g.front.Present(shows.client) || g.shownAgain(shows) {
 		return
 	}
-	if run := g.current.talk.name(); run != "" {
+	if run := shows.talk.name(); run != "" {
 		g.publish("stream", r.msg.Header(), map[string]string{
 			"name": "stderr", "text": "This cell waits for " + run + "; `%metaml attach " + run + "` shows it.\n",
 		})

@@ -63,11 +63,11 @@ type request struct {
 	came       time.Time
 
 	talk       *Conversation // the latest that named this request as its cell
-	pending    bool          // talk is not decided: neither bound nor ended
-	held       bool          // talk is bound and not done
+	state      holdState     // what talk means for the answer
 	outcome    *talk.Failure // what ends the cell when it is not the reply itself
-	reply      [][]byte      // the wrapped kernel's execute_reply, kept back
-	idle       [][]byte      // its idle, kept back
+	reply      [][]byte      // the wrapped kernel's execute_reply, kept back; nil: it has not come
+	idleState  idleState     // where its idle is
+	idle       [][]byte      // if idleKept
 	interrupts int           // interrupts so far
 
 	cellID      string // the notebook's cell, where it is held and has one
@@ -76,6 +76,24 @@ type request struct {
 	signalled   bool   // an interrupt came while it closed the gate
 	interrupted bool   // the reply was made up: an interrupt took the wrapped kernel's
 }
+
+// holdState says whether a request's answer waits for its conversation.
+type holdState int
+
+const (
+	notHeld   holdState = iota // it does not: no conversation began, or it has ended, or detached
+	undecided                  // the conversation is neither bound nor ended
+	held                       // the conversation is bound and not done
+)
+
+// idleState says what became of the idle status that ends a request.
+type idleState int
+
+const (
+	idleNotKept idleState = iota // it has not come, or was passed on as it came
+	idleKept                     // it is kept back until the reply may go
+	idlePassed                   // it was passed on, and the reply, which was lost, is made up after it
+)
 
 // mayHold says whether a cell's text can start a run. It only decides the order of
 // what follows; a wrong yes costs nothing but that the next cell is sent on later.
@@ -92,7 +110,7 @@ func (g *Gate) Request(client string, m wire.Message, h wire.Header) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.current != nil && !r.subshell && (r.execute || (len(g.waiting) > 0 && !g.current.held)) && !g.past(r) {
+	if g.current != nil && !r.subshell && (r.execute || (len(g.waiting) > 0 && g.current.state != held)) && !g.past(r) {
 		g.wait(r)
 		if r.execute {
 			g.explain(r)
@@ -155,8 +173,8 @@ func (g *Gate) Idle(id string, frames [][]byte) {
 	if r != nil && r.reply == nil {
 		time.AfterFunc(replyWait, func() { g.lost(r, replyPatience) })
 	}
-	if r != nil && (r.pending || r.held || r.outcome != nil) {
-		r.idle = frames
+	if r != nil && (r.state != notHeld || r.outcome != nil) {
+		r.idle, r.idleState = frames, idleKept
 		g.settle(r)
 		return
 	}
@@ -204,8 +222,8 @@ func (g *Gate) lost(r *request, patience time.Duration) {
 	}
 	r.reply = frames
 	r.interrupted = true
-	if r.idle == nil {
-		r.idle = [][]byte{} // it went out before
+	if r.idleState == idleNotKept {
+		r.idleState = idlePassed
 	}
 	g.settle(r)
 }
@@ -219,16 +237,16 @@ func (g *Gate) Input(id string, count int) {
 	}
 }
 
-// Interrupt asks the runs under held cells to stop; the second time at once. False: no
-// cell is held, or another is being executed, and the interrupt is the wrapped kernel's alone.
-func (g *Gate) Interrupt() bool {
+// Interrupt asks the runs under held cells to stop; the second time at once. When another cell
+// is being executed the interrupt is the wrapped kernel's alone.
+func (g *Gate) Interrupt() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.current != nil {
 		g.current.signalled = true
 	}
 	if len(g.holding) == 0 || g.executing() {
-		return false
+		return
 	}
 	for _, r := range g.holding {
 		if g.shownAgain(r) {
@@ -237,13 +255,12 @@ func (g *Gate) Interrupt() bool {
 		r.interrupts++
 		r.talk.interrupt(r.interrupts > 1)
 	}
-	return true
 }
 
 // executing says whether the wrapped kernel executes a cell beside the held ones.
 func (g *Gate) executing() bool {
 	for _, r := range g.inFlight {
-		if !r.held && !r.subshell && r.reply == nil {
+		if r.state != held && !r.subshell && r.reply == nil {
 			return true
 		}
 	}
@@ -266,8 +283,8 @@ func (g *Gate) begin(t *Conversation, id string, alone bool) (header []byte) {
 	if r == nil {
 		return nil
 	}
-	if alone && !r.subshell && r.execute && !r.held {
-		r.talk, r.pending = t, true
+	if alone && !r.subshell && r.execute && r.state != held {
+		r.talk, r.state = t, undecided
 		if g.current == nil {
 			g.current = r
 		}
@@ -280,15 +297,15 @@ func (g *Gate) bound(t *Conversation, id string, detach bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.inFlight[id]
-	if r == nil || r.talk != t || !r.pending {
+	if r == nil || r.talk != t || r.state != undecided {
 		return
 	}
-	r.pending = false
 	if detach {
+		r.state = notHeld
 		g.settle(r)
 		return
 	}
-	r.held = true
+	r.state = held
 	r.cellID, r.reads = cellID(r.msg.Metadata()), reads(r.msg.Content())
 	g.holding = append(g.holding, r)
 	g.showAgain(r)
@@ -317,14 +334,14 @@ func (g *Gate) end(t *Conversation, id string, f *talk.Failure) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.inFlight[id]
-	if r == nil || r.talk != t || (!r.pending && !r.held) {
+	if r == nil || r.talk != t || r.state == notHeld {
 		return
 	}
-	if r.held {
+	if r.state == held {
 		r.outcome = f
 		g.endAgain(r)
 	}
-	r.pending, r.held = false, false
+	r.state = notHeld
 	g.holding = slices.DeleteFunc(g.holding, func(h *request) bool { return h == r })
 	g.settle(r)
 }
@@ -333,7 +350,7 @@ func (g *Gate) end(t *Conversation, id string, f *talk.Failure) {
 // An idle that came first waits for its reply, so that an error of ours stands
 // before both.
 func (g *Gate) settle(r *request) {
-	if r.pending || r.held || r.reply == nil {
+	if r.state != notHeld || r.reply == nil {
 		return
 	}
 	if r.interrupted && r.outcome == nil {
@@ -341,13 +358,13 @@ func (g *Gate) settle(r *request) {
 	}
 	if r.outcome == nil {
 		g.front.Reply(r.client, r.reply)
-		if r.idle != nil {
+		if r.idleState == idleKept {
 			g.front.Publish(r.idle, false)
 		}
 		g.finish(r)
 		return
 	}
-	if r.idle == nil {
+	if r.idleState == idleNotKept {
 		return
 	}
 	if replyStatus(r.reply) == "ok" {
@@ -355,7 +372,7 @@ func (g *Gate) settle(r *request) {
 		r.reply = g.failedReply(r)
 	}
 	g.front.Reply(r.client, r.reply)
-	if len(r.idle) > 0 {
+	if r.idleState == idleKept {
 		g.front.Publish(r.idle, false)
 	}
 	g.finish(r)
@@ -364,7 +381,7 @@ func (g *Gate) settle(r *request) {
 // finish forgets an answered request and opens the gate if it was the one.
 func (g *Gate) finish(r *request) {
 	delete(g.inFlight, r.id)
-	if r.idle != nil && r.talk != nil {
+	if r.idleState != idleNotKept && r.talk != nil {
 		g.stillBusy()
 	}
 	if g.current != r {
