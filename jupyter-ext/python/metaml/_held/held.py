@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from metaml._binary import find
+from metaml._errors import MetaMLError
 from metaml._held.record import Kept, show_json
 
 _Held = TypeVar("_Held", bound="Held")
@@ -54,6 +55,22 @@ class Held:
             return
         if first or not show_run(self.name):  # a terminal has written "Out[1]: " already
             print(repr(self))
+
+    def _summary(self, data: dict[str, Any]) -> str:
+        """How it is, in a few words, by what :meth:`_read` gave."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        if self._listed is not None and self._listed.holds():
+            text = self._listed.value
+        else:
+            try:
+                data = self._read()
+            except (MetaMLError, OSError) as error:
+                text = str(error).splitlines()[0] if str(error) else "unknown"
+            else:
+                text = self._summary(data)
+        return f"<{type(self).__name__} {self.name}: {text}>"
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and getattr(other, "name", None) == self.name

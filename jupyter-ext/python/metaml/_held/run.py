@@ -273,13 +273,7 @@ class Run(Held):
         if self.state not in ENDED:
             find.call("stop", self.name)
 
-    def __repr__(self) -> str:
-        if self._listed is not None and self._listed.holds():
-            return f"<Run {self.name}: {self._listed.value}>"
-        try:
-            data = self._read()
-        except (MetaMLError, OSError) as error:
-            return f"<Run {self.name}: {str(error).splitlines()[0] if str(error) else 'unknown'}>"
+    def _summary(self, data: dict[str, Any]) -> str:
         trials = data.get("trials") or []
         states = [trial.get("state") for trial in trials]
         text = (
@@ -290,7 +284,7 @@ class Run(Held):
         if objective and isinstance(best, int) and objective["metric"] in trials[best].get("metrics", {}):
             value = trials[best].get("metrics", {}).get(objective["metric"])
             text += f", best {visible(objective['metric'])} {short(number(value))} (trial {best})"
-        return f"<Run {self.name}: {text}>"
+        return text
 
 
 Run.__module__ = "metaml"  # pickles and messages name it as people import it

@@ -262,13 +262,7 @@ class Server(Held):
         except KeyboardInterrupt:
             raise Interrupted(f"{self.name} was asked to stop") from None
 
-    def __repr__(self) -> str:
-        if self._listed is not None and self._listed.holds():
-            return f"<Server {self.name}: {self._listed.value}>"
-        try:
-            data = self._read()
-        except (MetaMLError, OSError) as error:
-            return f"<Server {self.name}: {str(error).splitlines()[0] if str(error) else 'unknown'}>"
+    def _summary(self, data: dict[str, Any]) -> str:
         text = _state(data)
         if text == "running":
             ready = sum(w.ready and w.revision == data["revision"] for w in _workers(data))
@@ -280,7 +274,7 @@ class Server(Held):
             )
         elif text == "dead":
             text += ", server.wait() starts it again"
-        return f"<Server {self.name}: {text}>"
+        return text
 
 
 Server.__module__ = Worker.__module__ = "metaml"  # pickles and messages name it as people import it
@@ -368,11 +362,11 @@ def _answer(name: str, response: Response) -> Any:
         raise MetaMLError(f"{name} answered with {kind} that cannot be read: {error}") from None
     if response.status < 400:
         return answer
-    said, identity = answer, ""
+    reason, identity = answer, ""
     if isinstance(answer, dict):
         identity = str(answer.get("id") or "")
-        said = answer.get("error") or answer.get("detail") or answer
-    text = said if isinstance(said, str) else json.dumps(said, default=repr)
+        reason = answer.get("error") or answer.get("detail") or answer
+    text = reason if isinstance(reason, str) else json.dumps(reason, default=repr)
     hint = ""
     if response.status >= 500:
         hint = f"The id is {identity}: server.logs() shows the log." if identity else "server.logs() may say why."

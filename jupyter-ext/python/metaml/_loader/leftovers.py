@@ -56,11 +56,11 @@ def _fonts(module: Any) -> None:
 
 def _pools(module: Any) -> None:
     """The pipes of process pools whose ``with`` block is over: such a pool refuses all work."""
-    for thing in gc.get_objects():
-        if isinstance(thing, module.Pool) and thing._state == module.TERMINATE:
-            for queue in (thing._inqueue, thing._outqueue, thing._change_notifier):
+    for value in gc.get_objects():
+        if isinstance(value, module.Pool) and value._state == module.TERMINATE:
+            for queue in (value._inqueue, value._outqueue, value._change_notifier):
                 queue.close()
-            for worker in thing._pool:
+            for worker in value._pool:
                 worker.close()
 
 

@@ -151,11 +151,13 @@ def _command(
         yield from _options(settings("train"), given[1:], word, namespace, body)
         return
     # The command completes itself: verbs, flags, the names of runs.
-    said = [line.split("\t") for line in find.call("__complete", *given, word).splitlines() if not line.startswith(":")]
-    for text, *what in said:
+    completions = [
+        line.split("\t") for line in find.call("__complete", *given, word).splitlines() if not line.startswith(":")
+    ]
+    for text, *what in completions:
         if given or text in COMMANDS:
             yield Item(text, what[0] if what else "")
-    if given and not word.startswith("-") and said:
+    if given and not word.startswith("-") and completions:
         yield from (
             Item(name, value.name) for name, value in namespace.items() if isinstance(value, Held) and name[0] != "_"
         )

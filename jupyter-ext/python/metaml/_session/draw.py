@@ -513,18 +513,18 @@ def _check_names(row: Row, where: str, parameters: Sequence[str] | None, require
     extra = [name for name in row if name not in parameters] if parameters is not None else []
     if not missing and not extra:
         return
-    said = []
+    complaints = []
     if missing:
-        said.append("lacks " + ", ".join(f"`{name}`" for name in missing))
+        complaints.append("lacks " + ", ".join(f"`{name}`" for name in missing))
     if extra:
-        said.append("has " + ", ".join(f"`{name}`" for name in extra) + ", which the function does not take")
+        complaints.append("has " + ", ".join(f"`{name}`" for name in extra) + ", which the function does not take")
     hints = []
     for name in extra:
         near = difflib.get_close_matches(name, [p for p in parameters or () if p not in row], n=1)
         if near:
             hints.append(f"Did you mean `{near[0]}` instead of `{name}`?")
     hint = " ".join(hints) or f"The function takes {', '.join(parameters or required) or 'no arguments'}."
-    raise Refused(f"{where} {' and '.join(said)}", hint, code="signature")
+    raise Refused(f"{where} {' and '.join(complaints)}", hint, code="signature")
 
 
 def _repeats(source: Source, typed: list[list[list[Any]]]) -> list[str]:

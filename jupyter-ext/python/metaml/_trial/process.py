@@ -208,10 +208,10 @@ def finish(code: int) -> int:
     except BaseException:
         say(traceback.format_exc())
     # Files that the trial opened and left open: what existed before the fork was frozen and is not among these.
-    for thing in gc.get_objects():
+    for value in gc.get_objects():
         try:
-            if isinstance(thing, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not thing.closed:
-                thing.flush()
+            if isinstance(value, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not value.closed:
+                value.flush()
         except Exception:  # noqa: S112 (a broken stream of the user's must not stop the others)
             continue
     for stream in (sys.stdout, sys.stderr):
