@@ -44,7 +44,7 @@ type stmt struct {
 
 	decorator string // Train or Serve, if that is one of them
 	e         *effects
-	own       map[string]bool     // the variables of a loop, which it binds before it reads them
+	loopNames map[string]bool     // the variables of a loop, which it binds before it reads them
 	uses      map[string][]*value // what its immediate names meant
 	binds     []*value
 }
@@ -205,7 +205,7 @@ func (w *work) split(c *cell) {
 			return true
 		})
 		s.e = scan(s.node, w.aliases)
-		s.own = loopNames(s.node)
+		s.loopNames = loopNames(s.node)
 		if s.last && !strings.HasSuffix(strings.TrimRight(c.tree.Src, " \t\r\n"), ";") {
 			for i := range s.e.calls {
 				s.e.calls[i].shown = s.e.calls[i].discarded && s.node.Kind == "expression_statement"

@@ -47,8 +47,8 @@ func (w *work) definitions() error {
 	if len(in.kept) > 0 {
 		in.future()
 	}
-	for _, name := range slices.Sorted(maps.Keys(in.holes)) {
-		in.settle(in.holes[name]) // import *
+	for _, name := range slices.Sorted(maps.Keys(in.unresolved)) {
+		in.settle(in.unresolved[name]) // import *
 	}
 	if err := in.random(); err != nil {
 		return err
@@ -177,11 +177,11 @@ func (w *work) takeFunctions() {
 	for _, v := range w.nameable(func(v *value) bool {
 		return v.bind.fn != nil && v.name != w.out.Entry.Name && passed[v.name]
 	}) {
-		kept, asked, holes := maps.Clone(w.kept), maps.Clone(w.asked), maps.Clone(w.holes)
+		kept, asked, unresolved := maps.Clone(w.kept), maps.Clone(w.asked), maps.Clone(w.unresolved)
 		w.need(v, len(w.stmts), pickled)
 		for _, s := range w.stmts {
 			if _, had := kept[s]; !had && w.kept[s] != nil && !w.light(s) {
-				w.kept, w.asked, w.holes = kept, asked, holes
+				w.kept, w.asked, w.unresolved = kept, asked, unresolved
 				break
 			}
 		}

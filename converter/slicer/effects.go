@@ -4,11 +4,11 @@ import "github.com/metaml/metaml/converter/syntax"
 
 // ref is a name in an effect: of the top level, or a parameter of the function that is described.
 type ref struct {
-	name  string
-	param bool
-	loose bool // it was given to a call, whose result may hold it or not
-	flat  bool // what is changed is the object itself, and nothing that it holds: x[k] = v
-	made  bool // it is what a method of the name gave: a part of an object, but nothing of a module
+	name    string
+	param   bool
+	loose   bool // it was given to a call, whose result may hold it or not
+	flat    bool // what is changed is the object itself, and nothing that it holds: x[k] = v
+	derived bool // it is what a method of the name gave: a part of an object, but nothing of a module
 }
 
 // use is a name that is read.
@@ -22,16 +22,16 @@ type use struct {
 
 // bind is a name of the top level that a statement binds.
 type bind struct {
-	name   string
-	must   bool  // surely, if the statement ends at all
-	same   []ref // names whose object, or a part of it, the value may be
-	deep   []ref // names whose object the value may hold inside
-	fn     *function
-	lambda bool
-	def    *syntax.Node // of a function or class
-	class  *class
-	imp    *imported
-	line   int
+	name    string
+	must    bool  // surely, if the statement ends at all
+	aliases []ref // names whose object, or a part of it, the value may be
+	parts   []ref // names whose object the value may hold inside
+	fn      *function
+	lambda  bool
+	def     *syntax.Node // of a function or class
+	class   *class
+	imp     *imported
+	line    int
 }
 
 // imported is what an import binds a name to.
@@ -64,24 +64,24 @@ type arg struct {
 
 // effects are what a piece of code does when it is executed.
 type effects struct {
-	uses    []use
-	late    []use // read by the bodies of functions
-	binds   []bind
-	deleted []string
-	changes []ref  // stores into attributes and items, augmented assignments
-	holds   []hold // what such a store puts in
-	calls   []call
-	stars   []string   // modules of `from module import *`
-	imports []imported // also those inside of functions
-	strings []*syntax.Node
-	await   bool // outside of a function
-	yields  bool
-	globals []string // bound by the function with `global`
-	names   map[string]bool
+	uses      []use
+	late      []use // read by the bodies of functions
+	binds     []bind
+	deleted   []string
+	changes   []ref         // stores into attributes and items, augmented assignments
+	contained []containment // what such a store puts in
+	calls     []call
+	stars     []string   // modules of `from module import *`
+	imports   []imported // also those inside of functions
+	strings   []*syntax.Node
+	await     bool // outside of a function
+	yields    bool
+	globals   []string // bound by the function with `global`
+	names     map[string]bool
 }
 
-// hold says that target holds what refs are.
-type hold struct {
+// containment says that target holds what refs are.
+type containment struct {
 	target ref
 	refs   []ref
 }

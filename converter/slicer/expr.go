@@ -50,7 +50,7 @@ func (s *scanner) expr(n *syntax.Node, discarded bool) {
 		s.expr(v, false)
 		same, deep := s.refs(v)
 		if t := n.Child("name"); t != nil {
-			s.bind(bind{name: t.Text(), same: same, deep: deep, line: t.Row + 1})
+			s.bind(bind{name: t.Text(), aliases: same, parts: deep, line: t.Row + 1})
 		}
 	case "as_pattern":
 		s.asPattern(n)
@@ -126,7 +126,7 @@ func (s *scanner) augmented(n *syntax.Node) {
 	}
 	old := s.resolve(left.Text())
 	s.e.changes = append(s.e.changes, old...)
-	s.bind(bind{name: left.Text(), same: old, deep: held, line: left.Row + 1})
+	s.bind(bind{name: left.Text(), aliases: old, parts: held, line: left.Row + 1})
 }
 
 // asPattern scans `value as target` of with and except.
@@ -303,7 +303,7 @@ func (s *scanner) callRefs(n *syntax.Node) (same, deep []ref) {
 		same, _ = s.refs(f.Child("object"))
 		same = slices.Clone(same)
 		for i := range same {
-			same[i].made = true
+			same[i].derived = true
 		}
 		return same, nil
 	case f.Kind == "identifier" && !builtins[name]:

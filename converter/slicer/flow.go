@@ -11,22 +11,22 @@ import (
 
 // value is what a name means from a statement on.
 type value struct {
-	name   string
-	stmt   *stmt // nil for a module itself
-	bind   *bind
-	same   []*value // it may be this object, or a part of it
-	deep   []*value // it holds this object inside
-	shared bool     // other values refer to it
-	lent   []*value // it was given this object, and may hold it
-	sees   []*value // it may look at this object later, but does not change it
-	made   []*value // functions and classes that were used to make it
-	// What may have changed it: events that change this very object, and events that change something which holds it.
-	own  []*event
-	held []*event
+	name     string
+	stmt     *stmt // nil for a module itself
+	bind     *bind
+	aliases  []*value // it may be this object, or a part of it
+	parts    []*value // it holds this object inside
+	shared   bool     // other values refer to it
+	mayHold  []*value // it was given this object, and may hold it
+	observes []*value // it may look at this object later, but does not change it
+	makers   []*value // functions and classes that were used to make it
+	// What may have changed it: mutations of this very object, and mutations of something which holds it.
+	mutations      []*mutation
+	outerMutations []*mutation
 }
 
-// event is a statement that may change values.
-type event struct {
+// mutation is a statement that may change values.
+type mutation struct {
 	stmt *stmt
 	name string // by which name, for people
 }
@@ -86,8 +86,8 @@ type repetition struct {
 }
 
 func (v *value) changedAfter(time int) bool {
-	after := func(e *event) bool { return e.stmt.time >= time }
-	return slices.ContainsFunc(v.own, after) || slices.ContainsFunc(v.held, after)
+	after := func(e *mutation) bool { return e.stmt.time >= time }
+	return slices.ContainsFunc(v.mutations, after) || slices.ContainsFunc(v.outerMutations, after)
 }
 
 func (w *work) walk() error {
@@ -173,7 +173,7 @@ func (w *work) repeated(s *stmt) bool {
 	}
 	for _, v := range old.binds {
 		now, _ := w.at(v.name, len(w.stmts))
-		if len(now) != 1 || now[0] != v || len(v.own) > 0 || len(v.held) > 0 {
+		if len(now) != 1 || now[0] != v || len(v.mutations) > 0 || len(v.outerMutations) > 0 {
 			return false
 		}
 	}
@@ -183,7 +183,7 @@ func (w *work) repeated(s *stmt) bool {
 			return false
 		}
 		for _, v := range now {
-			for _, e := range v.own {
+			for _, e := range v.mutations {
 				if e.stmt.time > old.time {
 					return false
 				}
@@ -202,118 +202,152 @@ func share(values []*value) []*value {
 	return values
 }
 
+// interpreter interprets one statement: what it uses, binds and mutates.
+type interpreter struct {
+	*work
+	s       *stmt
+	makers  []*value
+	sum     *summary
+	changed map[*value]string // what it mutates → the name by which it does
+	flat    map[*value]bool   // of these, the objects of which nothing inside is mutated
+}
+
 // step interprets a statement.
 func (w *work) step(s *stmt) {
-	t := s.time
+	in := &interpreter{work: w, s: s, changed: map[*value]string{}, flat: map[*value]bool{}}
+	in.use()
+	w.summaries = map[*function]*summary{}
+	in.sum = w.summarize(&s.e.changes, s.e, s.time, nil)
+	mutated := sorted(in.sum.changes)
+	in.mutate(mutated, s.time)
+	in.define()
+	in.remove()
+	in.mutate(mutated, s.time+1) // what the names are bound to now
+	in.contain()
+	for m := range in.sum.modules {
+		in.changed[w.module(m)] = m
+	}
+	s.changes, s.sets = len(in.changed) > 0, len(in.sum.modules) > 0
+	w.record(s, in.changed, in.flat)
+	if len(s.e.stars) > 0 {
+		w.stars = append(w.stars, s)
+	}
+}
+
+// use resolves the names that the statement uses, and collects the functions and classes that it runs.
+func (in *interpreter) use() {
+	s := in.s
 	s.uses = map[string][]*value{}
-	var made []*value
 	for _, u := range s.e.uses {
-		if s.own[u.name] {
+		if s.loopNames[u.name] {
 			continue
 		}
-		vs, _ := w.at(u.name, t)
+		vs, _ := in.at(u.name, s.time)
 		s.uses[u.name] = vs
 		for _, v := range vs {
 			for _, c := range codeOf(v) {
-				if !slices.Contains(made, c) {
-					made = append(made, c)
+				if !slices.Contains(in.makers, c) {
+					in.makers = append(in.makers, c)
 				}
 			}
 		}
 	}
-	w.sums = map[*function]*summary{}
-	sum := w.summarize(&s.e.changes, s.e, t, nil)
-	changed := map[*value]string{}
-	flat := map[*value]bool{}
-	note := func(name string, time int) {
-		vs, _ := w.at(name, time)
+}
+
+// mutate notes that the objects which the names are bound to at the time are mutated.
+func (in *interpreter) mutate(names []string, time int) {
+	for _, name := range names {
+		vs, _ := in.at(name, time)
 		for _, v := range vs {
-			if s.own[name] && v.stmt != s {
+			if in.s.loopNames[name] && v.stmt != in.s {
 				continue
 			}
-			if _, ok := changed[v]; !ok {
-				changed[v] = name
-				flat[v] = true
+			if _, ok := in.changed[v]; !ok {
+				in.changed[v] = name
+				in.flat[v] = true
 			}
-			flat[v] = flat[v] && !sum.inside[name]
+			in.flat[v] = in.flat[v] && !in.sum.inside[name]
 		}
 	}
-	changes := sorted(sum.changes)
-	for _, name := range changes {
-		note(name, t)
-	}
+}
+
+// define binds the names that the statement defines, itself or by the functions that it calls.
+func (in *interpreter) define() {
+	s := in.s
 	for i := range s.e.binds {
 		b := &s.e.binds[i]
-		v := &value{name: b.name, stmt: s, bind: b, made: made}
+		v := &value{name: b.name, stmt: s, bind: b, makers: in.makers}
 		s.binds = append(s.binds, v)
 		if b.imp != nil {
-			w.importValue(v, b.imp)
+			in.importValue(v, b.imp)
 		}
-		for _, r := range b.same {
-			vs := w.after(s, r.name)
-			for _, u := range vs {
-				if !r.made || !isImport(u) {
-					u.shared = true
-					v.same = append(v.same, u)
-				}
-			}
-		}
-		for _, r := range b.deep {
-			vs := w.after(s, r.name)
-			if r.loose || b.def != nil {
-				v.lent = append(v.lent, share(vs)...)
-			} else {
-				v.deep = append(v.deep, share(vs)...)
-			}
-		}
-		w.bindValue(s, v, b.must)
+		in.alias(v, b)
+		in.bindValue(s, v, b.must)
 	}
-	for _, name := range sorted(sum.binds) {
-		v := &value{name: name, stmt: s, bind: &bind{name: name}, made: made}
+	for _, name := range sorted(in.sum.binds) {
+		v := &value{name: name, stmt: s, bind: &bind{name: name}, makers: in.makers}
 		s.binds = append(s.binds, v)
-		w.bindValue(s, v, false)
+		in.bindValue(s, v, false)
 	}
+}
+
+// alias notes which objects a new value may be and hold.
+func (in *interpreter) alias(v *value, b *bind) {
+	for _, r := range b.aliases {
+		vs := in.after(in.s, r.name)
+		for _, u := range vs {
+			if !r.derived || !isImport(u) {
+				u.shared = true
+				v.aliases = append(v.aliases, u)
+			}
+		}
+	}
+	for _, r := range b.parts {
+		vs := in.after(in.s, r.name)
+		if r.loose || b.def != nil {
+			v.mayHold = append(v.mayHold, share(vs)...)
+		} else {
+			v.parts = append(v.parts, share(vs)...)
+		}
+	}
+}
+
+// remove unbinds the names that the statement deletes.
+func (in *interpreter) remove() {
+	s := in.s
 	for _, name := range s.e.deleted {
-		if !slices.ContainsFunc(s.e.binds, func(b bind) bool { return b.name == name }) && w.plain(s) {
-			w.set(name, t, nil)
-			w.lost[name] = "cell " + itoa(s.cell.label()) + " deleted it"
+		if !slices.ContainsFunc(s.e.binds, func(b bind) bool { return b.name == name }) && in.plain(s) {
+			in.set(name, s.time, nil)
+			in.lost[name] = "cell " + itoa(s.cell.label()) + " deleted it"
 		}
 	}
-	for _, name := range changes {
-		note(name, t+1)
+}
+
+// contain notes what objects hold and observe from now on.
+func (in *interpreter) contain() {
+	for _, c := range append(in.sum.contained, in.s.e.contained...) {
+		in.eachPair(c, func(target *value, vs []*value) { target.parts = append(target.parts, share(vs)...) })
 	}
-	for _, h := range append(sum.holds, s.e.holds...) {
-		targets := w.after(s, h.target.name)
-		for _, r := range h.refs {
-			vs := w.after(s, r.name)
-			for _, v := range targets {
-				v.deep = append(v.deep, share(vs)...)
-			}
+	for _, c := range in.sum.observed {
+		in.eachPair(c, func(target *value, vs []*value) { target.observes = append(target.observes, vs...) })
+	}
+}
+
+// eachPair gives each target of a containment together with what each of its references is bound to.
+func (in *interpreter) eachPair(c containment, pair func(target *value, vs []*value)) {
+	targets := in.after(in.s, c.target.name)
+	for _, r := range c.refs {
+		vs := in.after(in.s, r.name)
+		for _, v := range targets {
+			pair(v, vs)
 		}
-	}
-	for _, h := range sum.sees {
-		targets := w.after(s, h.target.name)
-		for _, r := range h.refs {
-			vs := w.after(s, r.name)
-			for _, v := range targets {
-				v.sees = append(v.sees, vs...)
-			}
-		}
-	}
-	for m := range sum.modules {
-		changed[w.module(m)] = m
-	}
-	s.changes, s.sets = len(changed) > 0, len(sum.modules) > 0
-	w.record(s, changed, flat)
-	if len(s.e.stars) > 0 {
-		w.stars = append(w.stars, s)
 	}
 }
 
 // after gives what a name means when the statement has been executed.
 func (w *work) after(s *stmt, name string) []*value {
 	vs, _ := w.at(name, s.time+1)
-	if !s.own[name] {
+	if !s.loopNames[name] {
 		return vs
 	}
 	var own []*value
@@ -366,29 +400,29 @@ func (w *work) importValue(v *value, imp *imported) {
 	}
 	m := w.module(imp.module)
 	if imp.name == "" {
-		v.same = append(v.same, m)
+		v.aliases = append(v.aliases, m)
 	} else {
-		v.lent = append(v.lent, m)
+		v.mayHold = append(v.mayHold, m)
 	}
 }
 
-// record notes an event at everything that it may have changed.
+// record notes a mutation at everything that it may have changed.
 func (w *work) record(s *stmt, changed map[*value]string, flat map[*value]bool) {
 	for v, name := range changed {
-		e := &event{stmt: s, name: name}
+		e := &mutation{stmt: s, name: name}
 		if flat[v] {
 			for u := range reach(v, itself) {
-				u.own = append(u.own, e)
+				u.mutations = append(u.mutations, e)
 			}
 			continue
 		}
 		own := reach(v, inside)
 		for u := range own {
-			u.own = append(u.own, e)
+			u.mutations = append(u.mutations, e)
 		}
-		for u := range reach(v, lent) {
+		for u := range reach(v, held) {
 			if !own[u] {
-				u.held = append(u.held, e)
+				u.outerMutations = append(u.outerMutations, e)
 			}
 		}
 	}
@@ -398,10 +432,10 @@ func (w *work) record(s *stmt, changed map[*value]string, flat map[*value]bool) 
 type nearness uint8
 
 const (
-	itself nearness = iota // the objects that a value may be
-	inside                 // also those that it holds
-	lent                   // also those that it was given when it was made
-	seen                   // also those that it may look at
+	itself   nearness = iota // the objects that a value may be
+	inside                   // also those that it holds
+	held                     // also those that it was given when it was made
+	observed                 // also those that it may look at
 )
 
 // reach gives the objects that belong to a value.
@@ -413,21 +447,21 @@ func reach(v *value, how nearness) map[*value]bool {
 			return
 		}
 		out[v] = true
-		for _, u := range v.same {
+		for _, u := range v.aliases {
 			visit(u)
 		}
 		if how >= inside {
-			for _, u := range v.deep {
+			for _, u := range v.parts {
 				visit(u)
 			}
 		}
-		if how >= lent {
-			for _, u := range v.lent {
+		if how >= held {
+			for _, u := range v.mayHold {
 				visit(u)
 			}
 		}
-		if how >= seen {
-			for _, u := range v.sees {
+		if how >= observed {
+			for _, u := range v.observes {
 				visit(u)
 			}
 		}
@@ -449,7 +483,7 @@ func codeOf(v *value) []*value {
 		if v.stmt != nil && len(v.stmt.e.late) > 0 || v.bind != nil && (v.bind.fn != nil || v.bind.class != nil) {
 			out = append(out, v)
 		}
-		for _, list := range [][]*value{v.same, v.deep, v.lent, v.made} {
+		for _, list := range [][]*value{v.aliases, v.parts, v.mayHold, v.makers} {
 			for _, u := range list {
 				visit(u)
 			}

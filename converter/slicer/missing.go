@@ -28,12 +28,12 @@ func (w *work) missing() error {
 	if err := w.unbuildable(); err != nil {
 		return err
 	}
-	holes := make([]*hole, 0, len(w.holes))
-	for _, h := range w.holes {
-		holes = append(holes, h)
+	unresolved := make([]*unresolvedName, 0, len(w.unresolved))
+	for _, h := range w.unresolved {
+		unresolved = append(unresolved, h)
 	}
-	sort.Slice(holes, func(i, j int) bool {
-		a, b := holes[i], holes[j]
+	sort.Slice(unresolved, func(i, j int) bool {
+		a, b := unresolved[i], unresolved[j]
 		if a.stmt.time != b.stmt.time {
 			return a.stmt.time < b.stmt.time
 		}
@@ -42,11 +42,11 @@ func (w *work) missing() error {
 		}
 		return a.name < b.name
 	})
-	if err := w.describe(holes); err != nil {
+	if err := w.describe(unresolved); err != nil {
 		return err
 	}
-	var refused []*hole
-	for _, h := range holes {
+	var refused []*unresolvedName
+	for _, h := range unresolved {
 		if !w.settle(h) && (!h.soft || h.word && w.bare(h.name)) {
 			refused = append(refused, h)
 		}
@@ -64,10 +64,10 @@ func (w *work) bare(name string) bool {
 }
 
 // describe asks the living session about the names, where there is one.
-func (w *work) describe(holes []*hole) error {
+func (w *work) describe(unresolved []*unresolvedName) error {
 	w.live = map[string]session.Name{}
 	var names []string
-	for _, h := range holes {
+	for _, h := range unresolved {
 		if n, ok := w.doc.Names[h.name]; ok {
 			w.live[h.name] = n
 		} else if kind := w.boundByMagic(h.name); kind != "" && w.doc.Kind == session.Saved {
@@ -119,7 +119,7 @@ func (w *work) serves() bool {
 }
 
 // settle finds a source for a name without one. It gives false where there is none.
-func (w *work) settle(h *hole) bool {
+func (w *work) settle(h *unresolvedName) bool {
 	n, alive := w.live[h.name]
 	time := h.time
 	for _, s := range w.stars {
@@ -180,15 +180,15 @@ func (w *work) settle(h *hole) bool {
 }
 
 // refuse makes the error about names without source.
-func (w *work) refuse(holes []*hole) error {
-	h := holes[0]
+func (w *work) refuse(unresolved []*unresolvedName) error {
+	h := unresolved[0]
 	c := usererror.At(usererror.CodeNoSource, h.stmt.cell.Seq, h.use.line, "%s uses `%s` (%s)%s", h.user, h.name,
 		w.position(h.stmt.cell, h.use.line), w.whyNot(h))
 	c.Hint = w.remedy(h)
 	var more []string
-	for _, o := range holes[1:] {
+	for _, o := range unresolved[1:] {
 		if len(more) == 4 {
-			more = append(more, fmt.Sprintf("%d more", len(holes)-5))
+			more = append(more, fmt.Sprintf("%d more", len(unresolved)-5))
 			break
 		}
 		more = append(more, fmt.Sprintf("`%s` (%s)", o.name, w.position(o.stmt.cell, o.use.line)))
@@ -200,7 +200,7 @@ func (w *work) refuse(holes []*hole) error {
 }
 
 // whyNot says why a name has no source.
-func (w *work) whyNot(h *hole) string {
+func (w *work) whyNot(h *unresolvedName) string {
 	n, alive := w.live[h.name]
 	if h.stmt.skip {
 		return ", which calls a function that MetaML runs"
@@ -273,7 +273,7 @@ func magicText(m ipython.Magic) string {
 	return "%" + m.Name
 }
 
-func (w *work) remedy(h *hole) string {
+func (w *work) remedy(h *unresolvedName) string {
 	n, alive := w.live[h.name]
 	var names []string
 	for name := range w.history {

@@ -13,8 +13,8 @@ type needKey struct {
 	time int
 }
 
-// hole is a name that is needed and has no source in the cells.
-type hole struct {
+// unresolvedName is a name that is needed and has no source in the cells.
+type unresolvedName struct {
 	name string
 	use  use
 	stmt *stmt // that mentions it
@@ -58,10 +58,10 @@ func (w *work) needs() error {
 func (w *work) begin() {
 	w.kept = map[*stmt][]string{}
 	w.asked = map[needKey]bool{}
-	w.holes = map[string]*hole{}
+	w.unresolved = map[string]*unresolvedName{}
 	w.withs = map[string]int{}
 	w.passed = map[string]bool{}
-	w.infos = map[*value]*info{}
+	w.facts = map[*value]*facts{}
 	w.exclude()
 }
 
@@ -92,7 +92,7 @@ func (w *work) needModule(name, user string) {
 	if m == nil {
 		return
 	}
-	for _, e := range m.own {
+	for _, e := range m.mutations {
 		if !e.stmt.skip {
 			w.include(e.stmt, "sets up "+name+" for "+user)
 		}
@@ -175,43 +175,43 @@ func isGuard(s *stmt) bool {
 	return t == "__name__=='__main__'" || t == "'__main__'==__name__"
 }
 
-// info is what belongs to a value once the flow is known.
-type info struct {
-	events   []*event // that may have changed it
-	code     []*value // functions and classes whose bodies may run when it is used
-	timeless bool     // it is the same at any time
+// facts are what is known of a value once the flow is known.
+type facts struct {
+	mutations []*mutation // that may have changed it
+	code      []*value    // functions and classes whose bodies may run when it is used
+	timeless  bool        // it is the same at any time
 }
 
-func (w *work) infoOf(v *value) *info {
-	if in := w.infos[v]; in != nil {
+func (w *work) factsOf(v *value) *facts {
+	if in := w.facts[v]; in != nil {
 		return in
 	}
-	in := &info{code: codeOf(v)}
-	known := map[*event]bool{}
-	add := func(events []*event) {
+	in := &facts{code: codeOf(v)}
+	known := map[*mutation]bool{}
+	add := func(events []*mutation) {
 		for _, e := range events {
 			if !known[e] {
 				known[e] = true
-				in.events = append(in.events, e)
+				in.mutations = append(in.mutations, e)
 			}
 		}
 	}
 	own := reach(v, inside)
-	for u := range reach(v, seen) {
-		add(u.own)
+	for u := range reach(v, observed) {
+		add(u.mutations)
 		if own[u] {
-			add(u.held)
+			add(u.outerMutations)
 		}
 	}
-	slices.SortFunc(in.events, func(a, b *event) int { return a.stmt.time - b.stmt.time })
-	in.timeless = len(in.events) == 0 && len(in.code) == 0
-	w.infos[v] = in
+	slices.SortFunc(in.mutations, func(a, b *mutation) int { return a.stmt.time - b.stmt.time })
+	in.timeless = len(in.mutations) == 0 && len(in.code) == 0
+	w.facts[v] = in
 	return in
 }
 
 // need asks for a value as it is at a time.
 func (w *work) need(v *value, time int, user string) {
-	in := w.infoOf(v)
+	in := w.factsOf(v)
 	k := needKey{v, time}
 	if in.timeless {
 		k.time = -1
@@ -225,7 +225,7 @@ func (w *work) need(v *value, time int, user string) {
 	w.asked[k] = true
 	if v.stmt != nil {
 		if v.stmt.skip {
-			w.hole(v.name, use{name: v.name, line: v.stmt.line, by: user}, v.stmt, true)
+			w.addUnresolved(v.name, use{name: v.name, line: v.stmt.line, by: user}, v.stmt, true)
 			return
 		}
 		if user == theEntry {
@@ -234,7 +234,7 @@ func (w *work) need(v *value, time int, user string) {
 			w.include(v.stmt, "needed by "+user)
 		}
 	}
-	for _, e := range in.events {
+	for _, e := range in.mutations {
 		w.changedBy(e, v, time, user)
 	}
 	for _, c := range in.code {
@@ -247,7 +247,7 @@ func (w *work) need(v *value, time int, user string) {
 	}
 }
 
-func (w *work) changedBy(e *event, v *value, time int, user string) {
+func (w *work) changedBy(e *mutation, v *value, time int, user string) {
 	if e.stmt.time >= time || e.stmt.skip || v.stmt == e.stmt {
 		return
 	}
@@ -272,12 +272,12 @@ func (w *work) needLate(u use, s *stmt, time int) {
 		vs, ok = w.at(u.name, time)
 	}
 	if !ok {
-		w.hole(u.name, u, s, u.soft)
+		w.addUnresolved(u.name, u, s, u.soft)
 		return
 	}
 	if time == len(w.stmts) && w.boundSince(vs) {
-		delete(w.holes, u.name)
-		w.hole(u.name, u, s, u.soft)
+		delete(w.unresolved, u.name)
+		w.addUnresolved(u.name, u, s, u.soft)
 		return
 	}
 	for _, v := range vs {
@@ -345,7 +345,7 @@ func (w *work) include(s *stmt, why string) {
 			case u.soft && !u.word:
 				w.needLate(u, s, s.time) // an annotation may name what comes later
 			default:
-				w.hole(u.name, u, s, u.soft)
+				w.addUnresolved(u.name, u, s, u.soft)
 			}
 			continue
 		}
@@ -390,11 +390,11 @@ func (w *work) given(name string, time int) bool {
 	return false
 }
 
-func (w *work) hole(name string, u use, s *stmt, soft bool) {
+func (w *work) addUnresolved(name string, u use, s *stmt, soft bool) {
 	if builtins[name] && !s.skip {
 		return
 	}
-	if h := w.holes[name]; h != nil {
+	if h := w.unresolved[name]; h != nil {
 		h.soft = h.soft && soft
 		h.word = h.word && u.word
 		h.time = min(h.time, s.time)
@@ -404,5 +404,5 @@ func (w *work) hole(name string, u use, s *stmt, soft bool) {
 	if user == "" {
 		user = s.name()
 	}
-	w.holes[name] = &hole{name: name, use: u, stmt: s, user: user, time: s.time, soft: soft && !s.skip, word: u.word}
+	w.unresolved[name] = &unresolvedName{name: name, use: u, stmt: s, user: user, time: s.time, soft: soft && !s.skip, word: u.word}
 }

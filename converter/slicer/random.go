@@ -130,7 +130,7 @@ func (w *work) unseeded(n *syntax.Node, time int) bool {
 
 // seededLater says that a kept statement seeds the generator: g.manual_seed(0).
 func (w *work) seededLater(v *value) bool {
-	for _, e := range v.own {
+	for _, e := range v.mutations {
 		if _, ok := w.kept[e.stmt]; ok && (strings.Contains(e.stmt.text, "seed(") ||
 			strings.Contains(e.stmt.text, "set_state(")) {
 			return true

@@ -230,19 +230,19 @@ type work struct {
 
 	history     map[string][]binding   // name → its values over time
 	modules     map[string]*value      // top-level module → the module itself, whatever it is bound to
-	sums        map[*function]*summary // of the statement that is interpreted
+	summaries   map[*function]*summary // of the statement that is interpreted
 	stars       []*stmt                // import *
 	repetitions []repetition           // statements that were left out
 
-	entry     *value
-	kept      map[*stmt][]string // why
-	asked     map[needKey]bool
-	infos     map[*value]*info
-	holes     map[string]*hole // names without source
-	withs     map[string]int   // names shipped by value → the time at which they are needed first
-	passed    map[string]bool  // names of [Options.Ignore] that something mentions
-	live      map[string]session.Name
-	generated []generated
+	entry      *value
+	kept       map[*stmt][]string // why
+	asked      map[needKey]bool
+	facts      map[*value]*facts
+	unresolved map[string]*unresolvedName // names without source
+	withs      map[string]int             // names shipped by value → the time at which they are needed first
+	passed     map[string]bool            // names of [Options.Ignore] that something mentions
+	live       map[string]session.Name
+	generated  []generated
 
 	generators []generator
 	sources    map[string]*moduleCode // of local modules, as far as they were looked into

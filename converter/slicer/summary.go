@@ -11,15 +11,15 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // summary is what executing a piece of code may do to the names of the top level.
 type summary struct {
-	changes map[string]bool // names whose objects it may change
-	inside  map[string]bool // those of them that may hold something which it changes
-	params  map[string]bool // parameters of the function whose arguments it may change
-	binds   map[string]bool // names that it may bind by `global`
-	modules map[string]bool // modules whose settings it changes
-	reads   map[string]bool // names that the functions it calls read
-	holds   []hold          // what the changed objects may hold from now on
-	sees    []hold          // what they may look at later, but do not change
-	stores  bool            // it puts one object into another
+	changes   map[string]bool // names whose objects it may change
+	inside    map[string]bool // those of them that may hold something which it changes
+	params    map[string]bool // parameters of the function whose arguments it may change
+	binds     map[string]bool // names that it may bind by `global`
+	modules   map[string]bool // modules whose settings it changes
+	reads     map[string]bool // names that the functions it calls read
+	contained []containment   // what the changed objects may hold from now on
+	observed  []containment   // what they may look at later, but do not change
+	stores    bool            // it puts one object into another
 }
 
 // settings are functions of modules that change the module or the process, whatever they are called with.
@@ -91,14 +91,14 @@ func (s *summary) merge(o *summary) {
 // summarize says what effects do at a time.
 func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *summary {
 	s := newSummary()
-	s.stores = len(e.holds) > 0
+	s.stores = len(e.contained) > 0
 	part := s
 	add := func(refs []ref) {
 		for _, r := range refs {
 			switch {
 			case r.param && fn != nil:
 				part.params[r.name] = true
-			case !r.param && (!r.made || w.importOf(r.name, time) == nil):
+			case !r.param && (!r.derived || w.importOf(r.name, time) == nil):
 				part.changes[r.name] = true
 				if !r.flat {
 					part.inside[r.name] = true
@@ -108,7 +108,7 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 	}
 	add(*changes)
 	for _, r := range *changes {
-		if !r.param && !r.made {
+		if !r.param && !r.derived {
 			if m := w.moduleOf(r.name, time); m != "" {
 				s.modules[m] = true
 			}
@@ -134,9 +134,9 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 				switch {
 				case len(held) == 0 || w.importOf(n, time) != nil:
 				case part.stores:
-					s.holds = append(s.holds, hold{ref{name: n}, held})
+					s.contained = append(s.contained, containment{ref{name: n}, held})
 				default:
-					s.sees = append(s.sees, hold{ref{name: n}, held})
+					s.observed = append(s.observed, containment{ref{name: n}, held})
 				}
 			}
 		}
@@ -408,7 +408,7 @@ func (w *work) method(c *class, name string, time, depth int) *function {
 
 // apply adds what calling a function of the session does, with the arguments in the place of its parameters.
 func (w *work) apply(f *function, args []arg, time int, s *summary, add func([]ref)) {
-	sum := w.sums[f]
+	sum := w.summaries[f]
 	if sum == nil {
 		if f.busy {
 			return
@@ -416,7 +416,7 @@ func (w *work) apply(f *function, args []arg, time int, s *summary, add func([]r
 		f.busy = true
 		sum = w.summarize(&f.e.changes, &f.e, time, f)
 		f.busy = false
-		w.sums[f] = sum
+		w.summaries[f] = sum
 	}
 	for n := range sum.changes {
 		s.changes[n] = true

@@ -83,8 +83,8 @@ func (s *scanner) bind(b bind) {
 			s.top.binds = append(s.top.binds, b)
 		}
 	default:
-		sc.alias[b.name] = append(sc.alias[b.name], b.same...)
-		sc.alias[b.name] = append(sc.alias[b.name], b.deep...)
+		sc.alias[b.name] = append(sc.alias[b.name], b.aliases...)
+		sc.alias[b.name] = append(sc.alias[b.name], b.parts...)
 	}
 }
 
@@ -95,7 +95,7 @@ func (s *scanner) bindPattern(n *syntax.Node, same, deep []ref) {
 	}
 	switch n.Kind {
 	case "identifier":
-		s.bind(bind{name: n.Text(), same: same, deep: deep, line: n.Row + 1})
+		s.bind(bind{name: n.Text(), aliases: same, parts: deep, line: n.Row + 1})
 	case "attribute", "subscript":
 		s.expr(n, false)
 		s.change(n, append(slices.Clone(same), deep...), true)
@@ -169,7 +169,7 @@ func (s *scanner) change(n *syntax.Node, held []ref, put bool) {
 	s.e.changes = append(s.e.changes, same...)
 	if len(held) > 0 {
 		for _, r := range same {
-			s.e.holds = append(s.e.holds, hold{r, held})
+			s.e.contained = append(s.e.contained, containment{r, held})
 		}
 	}
 }
@@ -413,7 +413,7 @@ func (s *scanner) function(n *syntax.Node, decorators []ref) {
 	name := nameNode.Text()
 	outerFn, outerBy, outerE := s.fn, s.by, s.e
 	fn := &function{name: name}
-	b := bind{name: name, line: n.Row + 1, deep: decorators, def: n}
+	b := bind{name: name, line: n.Row + 1, parts: decorators, def: n}
 	top := s.sc.kind == moduleScope || s.sc.kind == classScope && s.sc.up.kind == moduleScope
 	if top && s.sc.kind == moduleScope {
 		b.fn = fn
@@ -426,7 +426,7 @@ func (s *scanner) function(n *syntax.Node, decorators []ref) {
 		s.typeParameters(typeParams)
 	}
 	if params != nil {
-		b.deep = append(b.deep, s.parameters(params)...)
+		b.parts = append(b.parts, s.parameters(params)...)
 	}
 	if r := n.Child("return_type"); r != nil {
 		s.annotation(r)
@@ -568,7 +568,7 @@ func (s *scanner) class(n *syntax.Node, decorators []ref) {
 	}
 	name := nameNode.Text()
 	cl := &class{name: name, methods: map[string]*function{}}
-	b := bind{name: name, line: n.Row + 1, deep: decorators, def: n}
+	b := bind{name: name, line: n.Row + 1, parts: decorators, def: n}
 	outerBy, outerClass := s.by, s.current
 	if s.sc.kind == moduleScope {
 		b.class = cl
@@ -589,7 +589,7 @@ func (s *scanner) class(n *syntax.Node, decorators []ref) {
 				cl.bases = append(cl.bases, c.Text())
 			}
 			same, _ := s.refs(c)
-			b.deep = append(b.deep, same...)
+			b.parts = append(b.parts, same...)
 		}
 	}
 	s.enter(classScope)
