@@ -23,11 +23,11 @@ type attempt struct {
 	cancel chan struct{}     // closed when it is to end before it has a process
 	main   chan *mainProcess // its process, once: taken and put back by whoever looks
 
-	mu     sync.Mutex
-	asked  bool // to end
-	killed bool
-	proc   *mainProcess
-	logs   [2]*cappedLog
+	mu      sync.Mutex
+	stopped bool // it was asked to end
+	killed  bool
+	proc    *mainProcess
+	logs    [2]*cappedLog
 }
 
 // mainProcess is the process that is the trial.
@@ -42,8 +42,8 @@ type mainProcess struct {
 func (a *attempt) signal(hard bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.asked {
-		a.asked = true
+	if !a.stopped {
+		a.stopped = true
 		close(a.cancel)
 	}
 	a.killed = a.killed || hard
@@ -56,7 +56,7 @@ func (a *attempt) deliver() {
 	case a.proc == nil:
 	case a.killed:
 		kill(a.proc.pid, a.proc.start, syscall.SIGKILL)
-	case a.asked:
+	case a.stopped:
 		kill(a.proc.pid, a.proc.start, syscall.SIGTERM)
 	}
 }
@@ -119,11 +119,11 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 	a.deliver()
 	a.mu.Unlock()
 	a.sup.send(run.Update{ID: a.AttemptID, Started: &run.Started{PID: proc.pid}})
-	var said story
+	var outcome trialOutcome
 	listened := make(chan struct{})
 	go func() {
 		defer close(listened)
-		a.listen(t.events, &said)
+		a.listen(t.events, &outcome)
 	}()
 	status, lost := proc.wait()
 	token := a.sup.tokens.attempt(a.Trial, a.Number)
@@ -141,16 +141,16 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 	a.mu.Lock()
 	a.proc = nil
 	a.mu.Unlock()
-	if said.refused != "" && scarce(said.errno) {
-		return end, said.errno
+	if outcome.refused != "" && scarce(outcome.errno) {
+		return end, outcome.errno
 	}
 	end = run.AttemptEnd{
-		Returned: said.result != nil, Metrics: said.result, Error: said.err, Program: said.program,
-		Internal: said.refused, Lost: lost,
+		Returned: outcome.result != nil, Metrics: outcome.result, Error: outcome.err, Program: outcome.program,
+		Internal: outcome.refused, Lost: lost,
 		Seconds: time.Since(begin).Seconds(), Output: t.output(),
 	}
-	if said.refused != "" {
-		end.Reason = whose(said.errno)
+	if outcome.refused != "" {
+		end.Reason = whose(outcome.errno)
 	}
 	if status.Signaled() {
 		end.Signal = int(status.Signal())
@@ -160,8 +160,8 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 	return end, nil
 }
 
-// things are the files of an attempt.
-type things struct {
+// attemptFiles are the files of an attempt.
+type attemptFiles struct {
 	start  startMessage
 	out    *os.File
 	err    *os.File
@@ -170,20 +170,20 @@ type things struct {
 	logs   [2]*cappedLog
 }
 
-func (t *things) close() {
+func (t *attemptFiles) close() {
 	t.handedOver()
 	_ = t.events.Close()
 }
 
 // handedOver closes what the trial has its own descriptors of.
-func (t *things) handedOver() {
+func (t *attemptFiles) handedOver() {
 	_ = t.out.Close()
 	_ = t.err.Close()
 	_ = t.theirs.Close()
 }
 
 // output is the trial's output folder if there is something in it. An empty one is removed.
-func (t *things) output() string {
+func (t *attemptFiles) output() string {
 	if os.Remove(t.start.Output) == nil {
 		return ""
 	}
@@ -194,13 +194,13 @@ func (t *things) output() string {
 }
 
 // prepare makes the attempt's folder and files. Nothing of an earlier process of the same attempt is left running.
-func (a *attempt) prepare() (*things, error) {
+func (a *attempt) prepare() (*attemptFiles, error) {
 	s := a.sup
 	dir := s.opts.Folder.Attempt(a.Trial, a.Number)
 	if _, err := os.Lstat(s.opts.Folder.Spec()); err != nil {
 		return nil, fmt.Errorf("the run's folder is gone: %w", err)
 	}
-	t := &things{start: startMessage{
+	t := &attemptFiles{start: startMessage{
 		Type: "start", Trial: a.Trial, Attempt: a.Number, Token: s.tokens.attempt(a.Trial, a.Number), Folder: dir,
 		Output: s.opts.Folder.Output(a.Trial), Seed: a.Seed, Env: s.trialEnv(a.Slot),
 	}}
@@ -299,7 +299,7 @@ func findGPUs() []string {
 var errLost = errors.New("the loader was killed")
 
 // start gets the attempt a process: a fork of the loader, the loader itself, or a fresh one.
-func (a *attempt) start(t *things) (*mainProcess, error) {
+func (a *attempt) start(t *attemptFiles) (*mainProcess, error) {
 	if a.sup.opts.Spec.Fresh {
 		return a.fresh(t)
 	}
@@ -343,9 +343,11 @@ func (l *loader) claim() bool {
 	return !taken
 }
 
-func (t *things) fds() []int { return []int{int(t.out.Fd()), int(t.err.Fd()), int(t.theirs.Fd())} }
+func (t *attemptFiles) fds() []int {
+	return []int{int(t.out.Fd()), int(t.err.Fd()), int(t.theirs.Fd())}
+}
 
-func (a *attempt) fork(l *loader, t *things) (*mainProcess, error) {
+func (a *attempt) fork(l *loader, t *attemptFiles) (*mainProcess, error) {
 	f := &forked{started: make(chan loaderMessage, 1), exited: make(chan syscall.WaitStatus, 1)}
 	l.mu.Lock()
 	l.forks[a.AttemptID] = f
@@ -398,7 +400,7 @@ func (a *attempt) fork(l *loader, t *things) (*mainProcess, error) {
 }
 
 // become makes the loader the trial: what it loaded need not be loaded again.
-func (a *attempt) become(l *loader, t *things) (*mainProcess, error) {
+func (a *attempt) become(l *loader, t *attemptFiles) (*mainProcess, error) {
 	start := t.start
 	start.Become = true
 	if err := l.write(start, t.fds()...); err != nil {
@@ -415,7 +417,7 @@ func childProcess(c *child) *mainProcess {
 }
 
 // fresh starts a process that loads the program itself.
-func (a *attempt) fresh(t *things) (*mainProcess, error) {
+func (a *attempt) fresh(t *attemptFiles) (*mainProcess, error) {
 	conn, theirs, err := frame.Pair()
 	if err != nil {
 		return nil, fmt.Errorf("make a connection to Python: %w", err)

@@ -32,8 +32,8 @@ type trialMessage struct {
 	Modules map[string]string `json:"modules"` // modules
 }
 
-// story is what a trial told of its end.
-type story struct {
+// trialOutcome is what a trial reported of its end.
+type trialOutcome struct {
 	result  run.Metrics
 	err     *run.Error
 	program bool
@@ -79,7 +79,7 @@ func readLines(r io.Reader, fn func(line []byte)) {
 }
 
 // listen takes in what the trial tells until nobody can tell anything any more.
-func (a *attempt) listen(events *os.File, said *story) {
+func (a *attempt) listen(events *os.File, outcome *trialOutcome) {
 	thin := thinner{send: func(r *run.Report) { a.sup.send(run.Update{ID: a.AttemptID, Report: r}) }}
 	readLines(events, func(line []byte) {
 		var m trialMessage
@@ -90,13 +90,13 @@ func (a *attempt) listen(events *os.File, said *story) {
 		case "report":
 			thin.add(m.Step, m.Metrics, time.Now())
 		case "result":
-			if said.result = m.Metrics; said.result == nil {
-				said.result = run.Metrics{}
+			if outcome.result = m.Metrics; outcome.result == nil {
+				outcome.result = run.Metrics{}
 			}
 		case "error":
 			if m.Error != nil {
 				a.sup.sources.mapError(m.Error)
-				said.err, said.program = m.Error, m.Program
+				outcome.err, outcome.program = m.Error, m.Program
 			}
 		case "note":
 			a.sup.note(a.AttemptID, run.Note{Code: m.Code, Text: m.Text, Hint: m.Hint})
@@ -108,7 +108,7 @@ func (a *attempt) listen(events *os.File, said *story) {
 		case "ready":
 			a.sup.send(run.Update{ID: a.AttemptID, Ready: &run.Ready{Socket: m.Socket}})
 		case "refused":
-			said.refused, said.errno = m.Text, syscall.Errno(max(m.Errno, 0))
+			outcome.refused, outcome.errno = m.Text, syscall.Errno(max(m.Errno, 0))
 		}
 	})
 	thin.flush()

@@ -26,7 +26,7 @@ type Options struct {
 	Processes *Processes // of this process, when others start children beside us; nil: we are alone
 	Environ   []string   // what the run's processes get; nil: what we have
 
-	// HangAfter is how long a fork may use no processor time and write nothing before it is suspected to hang; 0 is 30 s.
+	// HangAfter is how long a fork may use no processor time and write nothing before it is suspected to hang; 0: 30 s.
 	HangAfter time.Duration
 }
 
@@ -48,14 +48,14 @@ type Supervisor struct {
 
 	footprints  *footprints
 	descriptors *descriptors
-	crowd       sync.Once // it was told that attempts wait for descriptors
+	crowd       sync.Once // it was noted that attempts wait for descriptors
 
 	mu       sync.Mutex
 	closed   bool
 	attempts map[run.AttemptID]*attempt
 	loader   *loader
 	locking  bool           // lock.txt is being written, or was
-	compared bool           // it was told what looks otherwise than in the session
+	compared bool           // it was noted what looks otherwise than in the session
 	verdict  *run.Loaded    // what the first loader found
 	deaths   int            // loaders that ended before they had loaded, one after the other
 	notes    map[string]int // notes by code: the same complaint of 10,000 trials is told a few times

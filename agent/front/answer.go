@@ -27,7 +27,7 @@ func (f *front) answer(ctx *fasthttp.RequestCtx, r *revision, c *call) {
 		return
 	}
 	a := &c.answer
-	said, err := readHead(a.head)
+	given, err := readHead(a.head)
 	if isPart(a.kind) {
 		if err != nil {
 			c.worker.quit(c)
@@ -38,7 +38,7 @@ func (f *front) answer(ctx *fasthttp.RequestCtx, r *revision, c *call) {
 			return
 		}
 		f.metrics.answered(a.status)
-		f.stream(ctx, r, c, said)
+		f.stream(ctx, r, c, given)
 		return
 	}
 	contentType, body, failure := f.render(r, c)
@@ -55,8 +55,8 @@ func (f *front) answer(ctx *fasthttp.RequestCtx, r *revision, c *call) {
 		if a.status == fasthttp.StatusNoContent || a.status == fasthttp.StatusNotModified {
 			contentType = "" // there is none of it
 		}
-		ctx.Response.Header.SetContentType(firstOf(said.Type, contentType))
-		said.write(ctx)
+		ctx.Response.Header.SetContentType(firstOf(given.Type, contentType))
+		given.write(ctx)
 		if a.status >= 500 {
 			id, text := errorOf(body)
 			f.logRequest(ctx, c.arrived, a.status, id, text)
@@ -125,16 +125,16 @@ func errorOf(body []byte) (id, text string) {
 }
 
 // stream answers with the parts of a stream, each when the client has taken the one before.
-func (f *front) stream(ctx *fasthttp.RequestCtx, r *revision, c *call, said head) {
+func (f *front) stream(ctx *fasthttp.RequestCtx, r *revision, c *call, given head) {
 	s := &streamed{front: f, revision: r, call: c, rest: c.answer.data, method: method(ctx), path: string(ctx.Path())}
 	ctx.SetStatusCode(c.answer.status)
-	ctx.SetContentType(firstOf(said.Type, typeOfPart(c.answer.kind, c.answer.data)))
+	ctx.SetContentType(firstOf(given.Type, typeOfPart(c.answer.kind, c.answer.data)))
 	if c.answer.kind == replyPartEvent {
 		s.events = true
 		ctx.Response.Header.Set("Cache-Control", "no-cache")
 		ctx.Response.Header.Set("X-Accel-Buffering", "no") // nginx would keep events until it has a page full of them
 	}
-	said.write(ctx)
+	given.write(ctx)
 	if ctx.Request.Header.IsHTTP11() || ctx.IsHead() {
 		ctx.SetBodyStream(s, -1)
 		return
@@ -178,7 +178,7 @@ type streamed struct {
 	method   string
 	path     string
 	events   bool // server-sent ones
-	asked    bool // a part is due
+	partDue  bool // the worker was asked for a part
 	ended    bool
 	closed   bool
 }
@@ -214,17 +214,17 @@ func (s *streamed) Read(p []byte) (int, error) {
 		if c.gone() {
 			return 0, errGone
 		}
-		if !s.asked {
+		if !s.partDue {
 			if err := c.worker.more(c); err != nil {
 				return s.broken(err)
 			}
-			s.asked = true
+			s.partDue = true
 		}
 		if !s.next() {
 			s.rest = []byte(keepAlive)
 			break
 		}
-		s.asked = false
+		s.partDue = false
 		if c.failure != nil {
 			return s.broken(c.failure)
 		}
@@ -266,7 +266,7 @@ func (s *streamed) Close() error {
 		return nil
 	}
 	s.closed = true
-	if !s.ended && !s.call.worker.quit(s.call) && s.asked {
+	if !s.ended && !s.call.worker.quit(s.call) && s.partDue {
 		<-s.call.done // it is on its way, and the call must not be anybody else's when it comes
 	}
 	s.front.metrics.latency.UpdateDuration(s.call.arrived)

@@ -368,7 +368,7 @@ func (f *front) call(r *revision, c *call, q *request) error {
 	h := r.hello.Load()
 	if h == nil {
 		var err error
-		if h, err = f.meet(r, c); err != nil {
+		if h, err = f.awaitHello(r, c); err != nil {
 			return err
 		}
 	}
@@ -376,7 +376,7 @@ func (f *front) call(r *revision, c *call, q *request) error {
 		return err
 	}
 	same := c.item == q.body
-	soon, err := r.push(c)
+	toWatch, err := r.push(c)
 	if err != nil {
 		if !same {
 			c.item.release()
@@ -388,20 +388,20 @@ func (f *front) call(r *revision, c *call, q *request) error {
 		q.body = nil
 	}
 	q.release()
-	if soon != nil && f.watching.alone.Load() {
-		soon.watch(c)
+	if toWatch != nil && f.watching.alone.Load() {
+		toWatch.watch(c)
 	}
 	<-c.done
 	return nil
 }
 
-// meet waits for the first worker of a revision, which says what the function takes.
-func (f *front) meet(r *revision, c *call) (*hello, error) {
-	if f.meeting.Add(1) > int64(f.limits.queued) {
-		f.meeting.Add(-1)
+// awaitHello waits for the first worker of a revision, which says what the function takes.
+func (f *front) awaitHello(r *revision, c *call) (*hello, error) {
+	if f.awaiting.Add(1) > int64(f.limits.queued) {
+		f.awaiting.Add(-1)
 		return nil, errFull
 	}
-	defer f.meeting.Add(-1)
+	defer f.awaiting.Add(-1)
 	timer := time.NewTimer(time.Until(c.deadline))
 	defer timer.Stop()
 	select {

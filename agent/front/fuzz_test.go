@@ -112,7 +112,7 @@ func FuzzOrders(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			fr.obey(context.Background())
+			fr.serveOrders(context.Background())
 			fr.release()
 		}()
 		_, _ = ends[0].Write(data)

@@ -30,22 +30,22 @@ func (f *front) listen(address string, file *os.File) {
 	f.mu.Lock()
 	f.listeners[address] = &listener{l, file}
 	f.mu.Unlock()
-	f.tasks.Go(func() { _ = f.server.Serve(patient{l, f}) })
+	f.tasks.Go(func() { _ = f.server.Serve(retryingListener{l, f}) })
 }
 
-// patient is a listener that goes on when there are too many open files, or a client was quicker in leaving: fasthttp
-// would stop.
-type patient struct {
+// retryingListener is a listener that goes on when there are too many open files, or a client was quicker in leaving:
+// fasthttp would stop.
+type retryingListener struct {
 	net.Listener
 	front *front
 }
 
 // Accept returns io.EOF when the listener is closed.
-func (p patient) Accept() (net.Conn, error) {
+func (r retryingListener) Accept() (net.Conn, error) {
 	for wait := 5 * time.Millisecond; ; {
-		c, err := p.Listener.Accept()
+		c, err := r.Listener.Accept()
 		if err == nil {
-			if c = p.front.welcome(c); c == nil {
+			if c = r.front.welcome(c); c == nil {
 				continue
 			}
 			return c, nil
@@ -53,9 +53,9 @@ func (p patient) Accept() (net.Conn, error) {
 		if errors.Is(err, net.ErrClosed) {
 			return nil, io.EOF
 		}
-		p.front.crowd.makeRoom() // for want of descriptors, most likely
+		r.front.crowd.makeRoom() // for want of descriptors, most likely
 		select {
-		case <-p.front.ended:
+		case <-r.front.ended:
 			return nil, io.EOF
 		case <-time.After(wait):
 			wait = min(2*wait, time.Second)

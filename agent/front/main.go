@@ -37,7 +37,7 @@ type front struct {
 	server   *fasthttp.Server
 	current  atomic.Pointer[revision] // nil: nothing was switched to yet
 	stopping atomic.Bool
-	meeting  atomic.Int64 // requests that wait for a revision's first worker
+	awaiting atomic.Int64 // requests that wait for a revision's first worker
 	ended    chan struct{}
 	watching watching
 	crowd    crowd
@@ -48,9 +48,9 @@ type front struct {
 	revisions map[int]*served
 	listeners map[string]*listener
 
-	control *net.UnixConn
-	notices chan run.FrontNotice // for the monitor, in order; written by one goroutine, so that no request waits for it
-	told    chan struct{}        // closed when nothing more is to be said
+	control     *net.UnixConn
+	notices     chan run.FrontNotice // for the monitor, in order; one goroutine writes them, so that no request waits
+	noticesDone chan struct{}        // closed when there will be no more of them
 
 	logging   sync.Mutex
 	logTo     io.Writer
@@ -63,7 +63,7 @@ func newFront(control *net.UnixConn, log io.Writer, l limits) *front {
 	f := &front{
 		limits: l, budget: budget{limit: l.bytes}, crowd: crowd{limit: l.conns}, ended: make(chan struct{}),
 		revisions: map[int]*served{}, listeners: map[string]*listener{},
-		control: control, notices: make(chan run.FrontNotice, 256), told: make(chan struct{}), logTo: log,
+		control: control, notices: make(chan run.FrontNotice, 256), noticesDone: make(chan struct{}), logTo: log,
 	}
 	f.server = f.newServer()
 	f.server.ConnState = f.connState
@@ -95,7 +95,7 @@ func Main(ctx context.Context, o MainOptions) error {
 	l.conns = connsWithin(l.conns)
 	f := newFront(control, o.Log, l)
 	f.watching.on = cores > 1
-	orphaned := f.obey(ctx)
+	orphaned := f.serveOrders(ctx)
 	if !orphaned {
 		return nil
 	}
@@ -113,12 +113,12 @@ func Main(ctx context.Context, o MainOptions) error {
 func (f *front) tell(n run.FrontNotice) {
 	select {
 	case f.notices <- n:
-	case <-f.told:
+	case <-f.noticesDone:
 	}
 }
 
-// speak writes what is told. If the monitor is gone, obey will see it.
-func (f *front) speak() {
+// writeNotices writes to the monitor what tell was given. If it is gone, serveOrders will see it.
+func (f *front) writeNotices() {
 	gone := false
 	write := func(n run.FrontNotice) {
 		if gone {
@@ -131,7 +131,7 @@ func (f *front) speak() {
 		select {
 		case n := <-f.notices:
 			write(n)
-		case <-f.told:
+		case <-f.noticesDone:
 			for {
 				select {
 				case n := <-f.notices:

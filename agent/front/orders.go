@@ -19,19 +19,19 @@ type served struct {
 	slots  map[int]context.CancelCauseFunc
 }
 
-// obey does what the monitor says. It returns when everything has ended; orphaned: because the monitor did.
-func (f *front) obey(ctx context.Context) (orphaned bool) {
+// serveOrders does what the monitor says. It returns when everything has ended; orphaned: because the monitor did.
+func (f *front) serveOrders(ctx context.Context) (orphaned bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	said := make(chan struct{})
+	written := make(chan struct{})
 	go func() {
-		defer close(said)
-		f.speak()
+		defer close(written)
+		f.writeNotices()
 	}()
 	defer func() {
 		cancel(nil)
 		f.tasks.Wait()
-		close(f.told)
-		<-said
+		close(f.noticesDone)
+		<-written
 		_ = f.control.Close()
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = f.control.CloseRead() })

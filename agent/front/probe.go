@@ -21,7 +21,7 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 	h := r.hello.Load()
 	if h == nil {
 		var err error
-		if h, err = f.meet(r, c); err != nil {
+		if h, err = f.awaitHello(r, c); err != nil {
 			p := f.problemOf(r, err)
 			n.Status, n.Error = p.status, p.text
 			return n
@@ -58,9 +58,9 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 		return n
 	}
 	n.Status = c.answer.status
-	said, err := readHead(c.answer.head)
+	given, err := readHead(c.answer.head)
 	if isPart(c.answer.kind) {
-		n.ContentType = firstOf(said.Type, typeOfPart(c.answer.kind, c.answer.data))
+		n.ContentType = firstOf(given.Type, typeOfPart(c.answer.kind, c.answer.data))
 		n.Body = shown(c.answer.data)
 		f.probeRest(r, c, &n)
 		return n
@@ -75,7 +75,7 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 		n.Status, n.Error = p.status, p.log
 		return n
 	}
-	n.ContentType, n.Body = firstOf(said.Type, contentType), shown(data)
+	n.ContentType, n.Body = firstOf(given.Type, contentType), shown(data)
 	if n.Status >= 400 {
 		_, n.Error = errorOf(data)
 		n.Error = firstOf(n.Error, fasthttp.StatusMessage(n.Status))

@@ -49,12 +49,12 @@ type call struct {
 	answer   answer
 	sent     time.Time // when it was handed to a worker; zero: never
 
-	// Of a stream, while it goes on: what its worker must be told.
+	// Of a stream, while it goes on: what its worker must know.
 	worker *worker
 	id     uint64
 }
 
-// answer is what a worker has said.
+// answer is what a worker has answered.
 type answer struct {
 	status int
 	kind   byte
@@ -118,9 +118,9 @@ func newRevision(f *front, r run.FrontRevision) *revision {
 	}
 }
 
-// push hands a call over. Without an error, c.done will be told, once; with one, the call is the caller's still. soon
+// push hands a call over. Without an error, c.done receives, once; with one, the call is the caller's still. toWatch
 // is the worker that has it, if the answer is worth watching for.
-func (r *revision) push(c *call) (soon *worker, err error) {
+func (r *revision) push(c *call) (toWatch *worker, err error) {
 	r.mu.Lock()
 	switch {
 	case r.draining:
@@ -157,7 +157,7 @@ func (r *revision) push(c *call) (soon *worker, err error) {
 			continue
 		}
 		if r.outstanding == 1 && w.pace < watchable {
-			soon = w
+			toWatch = w
 		}
 		next := r.assign(w)
 		r.mu.Unlock()
@@ -165,7 +165,7 @@ func (r *revision) push(c *call) (soon *worker, err error) {
 		r.mu.Lock()
 	}
 	r.mu.Unlock()
-	return soon, nil
+	return toWatch, nil
 }
 
 // free reports whether a worker can be handed calls. revision.mu is held.

@@ -135,7 +135,7 @@ func newRig(tb testing.TB, l limits) *rig {
 			go func() {
 				defer close(child.done)
 				defer cancel(nil)
-				if r.front.obey(ctx) {
+				if r.front.serveOrders(ctx) {
 					r.front.release()
 				}
 			}()

@@ -205,7 +205,7 @@ func TestTooManyOpenFilesEndNoListener(t *testing.T) {
 	f := newFront(nil, io.Discard, defaultLimits)
 	idle, theirs := pair(t)
 	f.crowd.admit(idle.(*client))
-	p := patient{&exhausted{l, 3}, f}
+	p := retryingListener{&exhausted{l, 3}, f}
 	c, err := net.Dial("tcp", l.Addr().String())
 	check(t, err)
 	defer c.Close()

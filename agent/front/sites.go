@@ -236,17 +236,17 @@ const preflightAge = "7200"
 // preflight answers a browser that asks whether a page may send a request. Whether there is something at the path the
 // request itself is told, so that the page can read it.
 func preflight(ctx *fasthttp.RequestCtx) {
-	asked, header := &ctx.Request.Header, &ctx.Response.Header
+	request, header := &ctx.Request.Header, &ctx.Response.Header
 	header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
-	if names := string(asked.Peek("Access-Control-Request-Headers")); names != "" && isList(names) {
+	if names := string(request.Peek("Access-Control-Request-Headers")); names != "" && isList(names) {
 		header.Set("Access-Control-Allow-Headers", names)
 	}
-	if string(asked.Peek("Access-Control-Request-Private-Network")) == "true" {
+	if string(request.Peek("Access-Control-Request-Private-Network")) == "true" {
 		header.Set("Access-Control-Allow-Private-Network", "true")
 	}
 	header.Set("Access-Control-Max-Age", preflightAge)
-	const request = ", Access-Control-Request-"
-	header.Set("Vary", "Origin"+request+"Method"+request+"Headers"+request+"Private-Network")
+	const asksFor = ", Access-Control-Request-"
+	header.Set("Vary", "Origin"+asksFor+"Method"+asksFor+"Headers"+asksFor+"Private-Network")
 	ctx.SetStatusCode(204)
 }
 

@@ -66,13 +66,13 @@ func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err err
 	} else {
 		defer log.Close()
 	}
-	said, says, err := os.Pipe()
+	ready, readyWriter, err := os.Pipe()
 	if err != nil {
 		return false, fmt.Errorf("start a monitor: %w", err)
 	}
-	defer said.Close()
+	defer ready.Close()
 	args := []string{binary, "monitor", "--dir", o.Folder, "--takeover", fmt.Sprint(takeover)}
-	files := []*os.File{null, log, log, says}
+	files := []*os.File{null, log, log, readyWriter}
 	var numbers []string
 	f.mu.Lock()
 	for _, l := range f.listeners {
@@ -86,13 +86,13 @@ func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err err
 	p, err := os.StartProcess(binary, args, &os.ProcAttr{
 		Dir: o.Folder, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
-	_ = says.Close()
+	_ = readyWriter.Close()
 	if err != nil {
 		return false, fmt.Errorf("start a monitor: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = said.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = ready.Close() })
 	defer stop()
-	if n, _ := said.Read(make([]byte, 1)); n > 0 || ctx.Err() != nil {
+	if n, _ := ready.Read(make([]byte, 1)); n > 0 || ctx.Err() != nil {
 		return true, p.Release()
 	}
 	state, err := p.Wait()

@@ -25,10 +25,10 @@ const watchable = 150 * time.Microsecond
 
 // watching is what a front knows of it.
 type watching struct {
-	on    bool // there are processors enough
-	luck  luck // with clients
-	last  atomic.Pointer[client]
-	alone atomic.Bool
+	on      bool    // there are processors enough
+	backoff backoff // of watching clients
+	last    atomic.Pointer[client]
+	alone   atomic.Bool
 }
 
 // request notes that a client has sent one.
@@ -43,34 +43,34 @@ func (w *watching) request(conn net.Conn) {
 	}
 }
 
-// luck keeps what does not help from being tried again and again: negative, so many times it is not.
-type luck struct{ atomic.Int32 }
+// backoff keeps what does not help from being tried again and again: negative, so many times it is not.
+type backoff struct{ atomic.Int32 }
 
-// badLuck is how often nothing is tried after something was tried in vain.
-const badLuck = -16
+// afterVain is how often nothing is tried after something was tried in vain.
+const afterVain = -16
 
 // watch looks at a socket until there is something to read, or for a moment. enough may end it earlier.
-func (l *luck) watch(socket syscall.RawConn, enough func() bool) {
-	if l.Load() < 0 {
-		l.Add(1)
+func (b *backoff) watch(socket syscall.RawConn, enough func() bool) {
+	if b.Load() < 0 {
+		b.Add(1)
 		return
 	}
 	seen := false
 	_ = socket.Control(func(fd uintptr) {
-		var b [1]byte
+		var peeked [1]byte
 		for began := time.Now(); !seen && time.Since(began) < watchable; {
-			_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			_, _, err := unix.Recvfrom(int(fd), peeked[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 			seen = !errors.Is(err, unix.EAGAIN) || enough()
 		}
 	})
 	if !seen {
-		l.Store(badLuck)
+		b.Store(afterVain)
 	}
 }
 
 // watch waits for the answer of a call that nobody else has.
 func (w *worker) watch(c *call) {
-	w.luck.watch(w.socket.raw, func() bool { return len(c.done) > 0 })
+	w.backoff.watch(w.socket.raw, func() bool { return len(c.done) > 0 })
 }
 
 // connState watches for the next request of a client that has the front for itself, when its last one was answered.
@@ -83,7 +83,7 @@ func (f *front) connState(conn net.Conn, state fasthttp.ConnState) {
 		return
 	}
 	if r := f.current.Load(); r != nil && r.idle() {
-		f.watching.luck.watch(c.socket.raw, func() bool { return !r.idle() })
+		f.watching.backoff.watch(c.socket.raw, func() bool { return !r.idle() })
 	}
 }
 

@@ -28,7 +28,7 @@ type worker struct {
 	pace    time.Duration     // moving average of the function's time, in which a longer one counts more
 	gone    bool
 
-	luck luck // of watching it
+	backoff backoff // of watching it
 
 	writing  sync.Mutex
 	scratch  []byte

@@ -4,7 +4,10 @@ import "testing"
 
 func TestWhyTheModuleWasNotLoaded(t *testing.T) {
 	t.Parallel()
-	const begins, log = "[IPKernelApp] WARNING | Error in loading extension: metaml", "the kernel's log has the traceback"
+	const (
+		begins = "[IPKernelApp] WARNING | Error in loading extension: metaml"
+		log    = "the kernel's log has the traceback"
+	)
 	for name, c := range map[string]struct {
 		lines, want []string
 	}{
@@ -13,7 +16,9 @@ func TestWhyTheModuleWasNotLoaded(t *testing.T) {
 			[]string{begins, "Traceback (most recent call last):", "  File \"x.py\"", "ImportError: no module."},
 			[]string{log, "", "", "ImportError: no module"},
 		},
-		"and no exception after it": {[]string{begins, "SystemExit: 1", "KeyError: 2"}, []string{log, "SystemExit: 1", ""}},
+		"another exception after it": {
+			[]string{begins, "SystemExit: 1", "KeyError: 2"}, []string{log, "SystemExit: 1", ""},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
