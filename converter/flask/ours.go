@@ -28,13 +28,53 @@ type edit struct {
 // standIns are those functions of ours which a plain function can stand for.
 var standIns = []string{"model", "output", "report", "checkpoint", "trial", "attempt", "seed", "HTTPError", "Response"}
 
+// mentionFinder finds what one statement mentions of metaml.
+type mentionFinder struct {
+	*references
+	statement int
+	modules   map[string]bool   // names of the module
+	names     map[string]string // a name → what it is of ours
+	wrong     *syntax.Node      // the first that no plain function can stand for
+	what      string            // it
+}
+
 // findOurs finds the imports of metaml and what is mentioned of it.
 func (w *writer) findOurs() error {
 	w.ours = references{
 		imports: map[int]bool{}, mentions: map[int]map[string]bool{}, used: map[string]bool{},
 		called: map[string]string{}, given: map[string]bool{}, edits: map[int][]edit{},
 	}
-	modules, names := map[string]bool{}, map[string]string{} // alias → what it is of ours
+	modules, names := w.importsOfOurs()
+	for _, m := range w.s.Modules {
+		if err := w.noneOfOurs(m.Name, m.File); err != nil {
+			return err
+		}
+	}
+	if len(w.ours.imports) == 0 {
+		return nil
+	}
+	for i, tree := range w.nodes {
+		if w.ours.imports[i] {
+			continue
+		}
+		w.ours.mentions[i] = map[string]bool{}
+		f := &mentionFinder{references: &w.ours, statement: i, modules: modules, names: names}
+		tree.Root.Walk(f.visit)
+		if f.wrong != nil {
+			st := w.s.Statements[i]
+			st.Line += f.wrong.Row
+			return usererror.At(usererror.CodeExport, st.Cell, st.Line,
+				"%s uses %s, which needs MetaML and cannot be in a plain application", w.place(st), f.what).
+				With("Leave it out, or load what it gives from the folder metaml.model().")
+		}
+	}
+	w.nameStandIns()
+	return nil
+}
+
+// importsOfOurs finds the statements that import metaml, the names of the module and those of what is in it.
+func (w *writer) importsOfOurs() (modules map[string]bool, names map[string]string) {
+	modules, names = map[string]bool{}, map[string]string{}
 	for i := range w.s.Statements {
 		for _, m := range w.importsOf(i) {
 			switch {
@@ -52,91 +92,87 @@ func (w *writer) findOurs() error {
 			w.ours.imports[i] = true
 		}
 	}
-	for _, m := range w.s.Modules {
-		if err := w.noneOfOurs(m.Name, m.File); err != nil {
-			return err
+	return modules, names
+}
+
+// visit looks at one node, and says whether what is below it is to be visited too.
+func (f *mentionFinder) visit(n *syntax.Node) bool {
+	switch n.Kind {
+	case "call":
+		return f.call(n)
+	case "attribute":
+		if o := n.Child("object"); o != nil && o.Kind == "identifier" && f.modules[o.Text()] &&
+			n.Child("attribute") != nil {
+			name := n.Child("attribute").Text()
+			f.edits[f.statement] = append(f.edits[f.statement], edit{n.Start, n.End, name, false})
+			return f.found(n, name, "")
+		}
+	case "identifier":
+		if n.Field != "attribute" && n.Field != "name" && f.names[n.Text()] != "" {
+			return f.found(n, f.names[n.Text()], n.Text())
+		}
+		if f.modules[n.Text()] && f.wrong == nil {
+			f.wrong, f.what = n, n.Text()
 		}
 	}
-	if len(w.ours.imports) == 0 {
-		return nil
+	return true
+}
+
+// call notes calls of model that give it an argument, which means nothing here.
+func (f *mentionFinder) call(n *syntax.Node) bool {
+	function, arguments := n.Child("function"), n.Child("arguments")
+	if function == nil {
+		return true
 	}
-	for i, tree := range w.nodes {
-		if w.ours.imports[i] {
+	if function.Kind == "attribute" && f.modules[function.Child("object").Text()] &&
+		function.Child("attribute").Text() == "model" {
+		f.mention(f.statement, "model")
+		f.edits[f.statement] = append(f.edits[f.statement], edit{n.Start, n.End, "model", true})
+		return false
+	}
+	if arguments != nil && function.Kind == "identifier" && f.names[function.Text()] == "model" &&
+		len(arguments.Children) > 0 {
+		f.given["model"] = true
+	}
+	return true
+}
+
+// found notes that a node is something of ours, under an alias or as an attribute of the module.
+func (f *mentionFinder) found(n *syntax.Node, name, alias string) bool {
+	if name == "" {
+		return true
+	}
+	if !slices.Contains(standIns, name) {
+		if f.wrong == nil {
+			f.wrong, f.what = n, "metaml."+name
+		}
+		return false
+	}
+	f.mention(f.statement, name)
+	if alias != "" {
+		f.called[name] = alias
+	}
+	return false
+}
+
+// nameStandIns gives a name to each stand-in that the notebook has by no name of its own.
+func (w *writer) nameStandIns() {
+	for _, name := range standIns {
+		if !w.ours.used[name] || w.ours.called[name] != "" {
 			continue
 		}
-		var wrong *syntax.Node
-		var what string
-		w.ours.mentions[i] = map[string]bool{}
-		tree.Root.Walk(func(n *syntax.Node) bool {
-			name, alias := "", ""
-			switch n.Kind {
-			case "call":
-				// metaml.model("a-run") is a call of ours with an argument that means nothing here.
-				if f := n.Child("function"); f != nil && f.Kind == "attribute" && modules[f.Child("object").Text()] &&
-					f.Child("attribute").Text() == "model" {
-					w.ours.mention(i, "model")
-					w.ours.edits[i] = append(w.ours.edits[i], edit{n.Start, n.End, "model", true})
-					return false
-				}
-				if f, a := n.Child("function"), n.Child("arguments"); f != nil && a != nil && f.Kind == "identifier" &&
-					names[f.Text()] == "model" && len(a.Children) > 0 {
-					w.ours.given["model"] = true
-				}
-				return true
-			case "attribute":
-				if o := n.Child("object"); o != nil && o.Kind == "identifier" && modules[o.Text()] &&
-					n.Child("attribute") != nil {
-					name = n.Child("attribute").Text()
-					w.ours.edits[i] = append(w.ours.edits[i], edit{n.Start, n.End, name, false})
-				}
-			case "identifier":
-				if n.Field != "attribute" && n.Field != "name" && names[n.Text()] != "" {
-					name, alias = names[n.Text()], n.Text()
-				} else if modules[n.Text()] && wrong == nil {
-					wrong, what = n, n.Text()
-				}
-			}
-			switch {
-			case name == "":
-			case !slices.Contains(standIns, name):
-				if wrong == nil {
-					wrong, what = n, "metaml."+name
-				}
-				return false
-			default:
-				w.ours.mention(i, name)
-				if alias != "" {
-					w.ours.called[name] = alias
-				}
-				return false
-			}
-			return true
-		})
-		if wrong != nil {
-			st := w.s.Statements[i]
-			st.Line += wrong.Row
-			return usererror.At(usererror.CodeExport, st.Cell, st.Line,
-				"%s uses %s, which needs MetaML and cannot be in a plain application", w.place(st), what).
-				With("Leave it out, or load what it gives from the folder metaml.model().")
+		called := name
+		switch name {
+		case "model", "output":
+			called += "_folder"
+		case "Response":
+			called = "make_response" // Flask has a Response
 		}
-	}
-	for _, name := range standIns {
-		if w.ours.used[name] && w.ours.called[name] == "" {
-			w.ours.called[name] = name
-			switch name {
-			case "model", "output":
-				w.ours.called[name] += "_folder"
-			case "Response":
-				w.ours.called[name] = "make_response" // Flask has a Response
-			}
-			for slices.ContainsFunc(w.s.Statements, func(st statement) bool {
-				return slices.Contains(st.Defines, w.ours.called[name])
-			}) {
-				w.ours.called[name] += "_"
-			}
+		for slices.ContainsFunc(w.s.Statements, func(st statement) bool { return slices.Contains(st.Defines, called) }) {
+			called += "_"
 		}
+		w.ours.called[name] = called
 	}
-	return nil
 }
 
 func (r *references) mention(i int, name string) {

@@ -404,5 +404,7 @@ func (w *work) addUnresolved(name string, u use, s *stmt, soft bool) {
 	if user == "" {
 		user = s.name()
 	}
-	w.unresolved[name] = &unresolvedName{name: name, use: u, stmt: s, user: user, time: s.time, soft: soft && !s.skip, word: u.word}
+	w.unresolved[name] = &unresolvedName{
+		name: name, use: u, stmt: s, user: user, time: s.time, soft: soft && !s.skip, word: u.word,
+	}
 }
