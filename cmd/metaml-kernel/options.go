@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
+
+	"github.com/metaml/metaml/internal/interpreter"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 const usage = `usage: metaml-kernel -f CONNECTION_FILE [--python PATH] [arguments for ipykernel]
@@ -56,31 +57,13 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// findPython chooses the interpreter to wrap: --python, the one of the prefix that
-// this binary lives in, METAML_PYTHON, python3 on PATH.
+// findPython chooses the interpreter to wrap. Jupyter's environment is not a choice of the user's.
 func findPython(self, chosen string) (string, error) {
-	if chosen != "" {
-		path, err := exec.LookPath(chosen)
-		if err != nil {
-			return "", fmt.Errorf("there is no Python at %s (--python): %w", chosen, err)
-		}
-		return filepath.Abs(path)
+	path, err := interpreter.Find(interpreter.Search{
+		Named: chosen, Getenv: os.Getenv, Inherited: true, Self: self, Binary: "metaml-kernel",
+	})
+	if user, ok := errors.AsType[*usererror.Error](err); ok {
+		return "", errors.New(usererror.Sentences(user.Text, user.Hint)) // one line
 	}
-	beside := filepath.Join(filepath.Dir(self), "python3")
-	looked := []string{beside}
-	if path, err := exec.LookPath(beside); err == nil {
-		return path, nil
-	}
-	for _, name := range []string{os.Getenv("METAML_PYTHON"), "python3"} {
-		if name == "" {
-			looked = append(looked, "METAML_PYTHON (not set)")
-			continue
-		}
-		if path, err := exec.LookPath(name); err == nil {
-			return filepath.Abs(path)
-		}
-		looked = append(looked, name)
-	}
-	return "", fmt.Errorf("no Python was found: looked for %s (on PATH); give one with --python PATH",
-		strings.Join(looked, ", "))
+	return path, err
 }

@@ -54,7 +54,11 @@ func TestPythonIsFoundInOrderAndTheErrorSaysWhere(t *testing.T) {
 	other := program(t, filepath.Join(dir, "other/python3.12"))
 	t.Setenv("METAML_PYTHON", other)
 	want("", other)
-	want("", program(t, filepath.Join(dir, "bin/python3")))
+	beside := program(t, filepath.Join(dir, "bin/python3"))
+	want("", other)
+	t.Setenv("METAML_PYTHON", "")
+	t.Setenv("VIRTUAL_ENV", filepath.Dir(filepath.Dir(program(t, filepath.Join(dir, "venv/bin/python")))))
+	want("", beside)
 	chosen := program(t, filepath.Join(dir, "chosen"))
 	want(chosen, chosen)
 }

@@ -65,7 +65,8 @@ func TestACellIsRefusedBeforeAnythingStarts(t *testing.T) {
 	}
 	document := func(version, source string) string {
 		return `{"v":1,"type":"request","session":{"v":1,"kind":"live","cwd":"/",` +
-			`"interpreter":{"path":"/p","version":"` + version + `"},"cells":[{"seq":1,"source":"` + source + `","code":"` + source + `","ok":true}]}}`
+			`"interpreter":{"path":"/p","version":"` + version + `"},"cells":[{"seq":1,"source":"` + source +
+			`","code":"` + source + `","ok":true}]}}`
 	}
 	const hint = "Leave it out (%s): runs execute on this machine."
 	for _, c := range []struct {

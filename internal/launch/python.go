@@ -8,60 +8,23 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/interpreter"
 	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
 
-// FindPython gives the interpreter that runs a file: the one named, else METAML_PYTHON, the active environment's, the
-// one beside our own binary, or python3 on PATH.
+// FindPython gives the interpreter that runs a file.
 func (l *Launcher) FindPython(named string) (string, error) {
-	var looked []string
-	try := func(path, why string) (string, bool) {
-		if path == "" {
-			return "", false
-		}
-		if found, err := exec.LookPath(path); err == nil {
-			if abs, err := filepath.Abs(found); err == nil {
-				return abs, true
-			}
-		}
-		looked = append(looked, path+" ("+why+")")
-		return "", false
+	self, err := os.Executable()
+	if err != nil {
+		self = "" // nothing is beside it
 	}
-	if named != "" {
-		if p, ok := try(named, "--python"); ok {
-			return p, nil
-		}
-		return "", &usererror.Error{
-			Code: usererror.CodePython, Text: fmt.Sprintf("there is no Python at %s, which --python names", named),
-		}
-	}
-	candidates := [][2]string{{l.getenv("METAML_PYTHON"), "METAML_PYTHON"}}
-	for _, name := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
-		if prefix := l.getenv(name); prefix != "" {
-			candidates = append(candidates, [2]string{filepath.Join(prefix, "bin", "python"), name})
-		}
-	}
-	if self, err := os.Executable(); err == nil {
-		candidates = append(candidates, [2]string{filepath.Join(filepath.Dir(self), "python3"), "beside metaml"})
-	}
-	candidates = append(candidates, [2]string{"python3", "PATH"})
-	for _, c := range candidates {
-		if p, ok := try(c[0], c[1]); ok {
-			return p, nil
-		}
-	}
-	return "", &usererror.Error{
-		Code: usererror.CodePython, Text: "found no Python: looked for " + strings.Join(looked, ", "),
-		Hint: "Name one: --python PATH, or METAML_PYTHON.",
-	}
+	return interpreter.Find(interpreter.Search{Named: named, Getenv: l.getenv, Self: self, Binary: "metaml"})
 }
 
 // answering is a short-lived Python that answers questions where there is no live session: it has executed the top

@@ -29,6 +29,7 @@ type layer struct {
 var layers = []layer{
 	{"internal/prose", nil, "it serves every package and needs none"},
 	{"internal/usererror", nil, "it serves every package and needs none"},
+	{"internal/interpreter", nil, "the kernel finds its Python by it too, and stays small"},
 	{"internal/talk", nil, "the kernel speaks these lines too, and stays small"},
 	{"internal/staging", []string{"deployer/folder", "deployer/run"}, "a folder for what a target takes over"},
 	{
@@ -38,7 +39,7 @@ var layers = []layer{
 	},
 	{
 		"internal/launch",
-		[]string{"internal/launch/...", "internal/staging", "internal/talk", "converter/...", "deployer/..."},
+		[]string{"internal/launch/...", "internal/interpreter", "internal/staging", "internal/talk", "converter/...", "deployer/..."},
 		"from a document to a run: below it are the converter and the deployer, above it commands and panels",
 	},
 	{"deployer/run", nil, "the types that all packages share depend on none of them"},

@@ -85,7 +85,7 @@ func TestTheLoopDrawsAndEnds(t *testing.T) {
 				for range 3 {
 					c.events <- run.Event{}
 				}
-				time.Sleep(500 * time.Millisecond)
+				<-time.After(500 * time.Millisecond) // of the test's own clock
 				c.events <- run.Event{}
 			},
 			drawn: ms(100, 500),
@@ -93,7 +93,7 @@ func TestTheLoopDrawsAndEnds(t *testing.T) {
 		{
 			name: "the clock goes on while nothing happens", of: counted{early: true, rest: time.Second, enough: 1},
 			do: func(c channels) {
-				time.Sleep(2500 * time.Millisecond)
+				<-time.After(2500 * time.Millisecond)
 				c.events <- run.Event{}
 			},
 			drawn: ms(0, 1000, 2000, 2500),
