@@ -717,6 +717,18 @@ func TestAProbe(t *testing.T) {
 	}
 }
 
+func TestAProbeOfARevisionThatWasReplaced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, defaultLimits)
+	r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second})
+	r.serve(2, "act", run.FrontRevision{Timeout: 20 * time.Second})
+	check(t, r.Probe(1, "1"))
+	p := r.find("the probe", func(u run.FrontUpdate) bool { return u.Probed != nil && u.Probed.Revision == 1 }).Probed
+	if p.Status != 503 || p.Error != "the server was given another revision; try again" {
+		t.Errorf("got %+v", p)
+	}
+}
+
 func TestStopAnswersWhatIsThere(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
