@@ -132,8 +132,8 @@ def compile_ours() -> None:
 
 def main() -> None:
     """Write the lock of one run, then see to it that the next loader starts faster."""
-    asked: dict[str, Any] = json.load(sys.stdin)
-    _replace(asked["file"], "".join(f"{line}\n" for line in locked(asked["modules"], SITE)))
+    request: dict[str, Any] = json.load(sys.stdin)
+    _replace(request["file"], "".join(f"{line}\n" for line in locked(request["modules"], SITE)))
     if sys.dont_write_bytecode:
         compile_ours()
 
