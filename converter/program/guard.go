@@ -17,97 +17,108 @@ const Guard = `if __name__ == "__main__":`
 // guard writes the command line: one option for each parameter, and the call of the entry. Its names are those of the
 // module, so they avoid every word of the program.
 func guard(s *slicer.Slice, kind, code string) string {
-	used := token.Words(code)
-	name := func(want string) string {
-		for used[want] {
-			want = "_" + want
-		}
-		used[want] = true
-		return want
-	}
+	g := guardWriter{entry: s.Entry, used: token.Words(code)}
 	if kind == Serve {
-		return serveGuard(s.Entry, name)
+		return serveGuard(s.Entry, g.name)
 	}
-	imported := func(module string) string {
-		n := name(module)
-		if n == module {
-			return "    import " + module + "\n"
-		}
-		return "    import " + module + " as " + n + "\n"
-	}
-	g := guardWriter{argparse: "argparse", json: "json"}
-	var b strings.Builder
-	b.WriteString(Guard + "\n")
-	e := s.Entry
-	params := options(e.Parameters)
-	lines := ""
-	add := func(module string) string {
-		text := imported(module)
-		lines += text
-		text = strings.TrimSpace(text)
-		return text[strings.LastIndexByte(text, ' ')+1:]
-	}
-	g.argparse = add("argparse")
-	needValue := false
-	for _, p := range params {
-		needValue = needValue || argType(p) == "value"
-	}
-	ast := ""
+	params := options(s.Entry.Parameters)
+	needValue := slices.ContainsFunc(params, func(p slicer.Parameter) bool { return argType(p) == "value" })
+	g.imports(needValue)
 	if needValue {
-		ast = add("ast")
+		g.value = g.name("value")
+		g.write("    def %s(text):\n        try:\n            return %s.literal_eval(text)\n        except (ValueError, "+
+			"SyntaxError):\n            return text\n\n", g.value, g.ast)
 	}
-	asyncio := ""
-	if e.IsAsync {
-		asyncio = add("asyncio")
-	}
-	itertools := ""
-	if e.IsGenerator && !e.IsAsync {
-		itertools = add("itertools")
-	}
-	g.json = add("json")
-	b.WriteString(lines + "\n")
-	if needValue {
-		g.value = name("value")
-		fmt.Fprintf(&b,
-			"    def %s(text):\n        try:\n            return %s.literal_eval(text)\n        except (ValueError, "+
-				"SyntaxError):\n            return text\n\n", g.value, ast)
-	}
-	parser := name("parser")
-	fmt.Fprintf(&b, "    %s = %s.ArgumentParser(description=%s)\n", parser, g.argparse,
-		strconv.Quote(describe(e, kind)))
+	parser := g.name("parser")
+	g.write("    %s = %s.ArgumentParser(description=%s)\n", parser, g.argparse, strconv.Quote(describe(s.Entry, kind)))
 	for _, p := range params {
-		b.WriteString("    " + parser + ".add_argument(" + g.option(p) + ")\n")
+		g.write("    %s.add_argument(%s)\n", parser, g.option(p))
 	}
-	opts := name("options")
-	fmt.Fprintf(&b, "    %s = vars(%s.parse_args())\n", opts, parser)
-	call := e.Name
-	if !e.IsValue {
-		n := ""
-		if slices.ContainsFunc(e.Parameters, func(p slicer.Parameter) bool { return p.Kind == slicer.Positional }) {
-			n = name("name")
-		}
-		call = e.Name + "(" + spread(e.Parameters, opts, n) + ")"
-	}
-	switch {
-	case e.IsAsync && e.IsGenerator:
-		row := name("row")
-		rows := name("rows")
-		fmt.Fprintf(&b,
-			"\n    async def %s():\n        async for %s in %s:\n            print(%s.dumps(%s, default=str))\n\n    "+
-				"%s.run(%s())", rows, row, call, g.json, row, asyncio, rows)
-	case e.IsGenerator:
-		row := name("row")
-		fmt.Fprintf(&b, "    for %s in %s.islice(%s, 256):\n        print(%s.dumps(%s, default=str))", row, itertools,
-			call, g.json, row)
-	case e.IsAsync:
-		fmt.Fprintf(&b, "    print(%s.dumps(%s.run(%s), default=str))", g.json, asyncio, call)
-	default:
-		fmt.Fprintf(&b, "    print(%s.dumps(%s, default=str))", g.json, call)
-	}
-	return b.String()
+	opts := g.name("options")
+	g.write("    %s = vars(%s.parse_args())\n", opts, parser)
+	g.print(g.call(opts))
+	return g.text.String()
 }
 
-type guardWriter struct{ argparse, json, value string }
+// guardWriter is a command line that is being written.
+type guardWriter struct {
+	entry slicer.Function
+	used  map[string]bool // words that are no free names
+	text  strings.Builder
+
+	argparse, ast, asyncio, itertools, json string // the modules, as they are called here; "" is not imported
+	value                                   string // the function that reads literals
+}
+
+// name gives a free name.
+func (g *guardWriter) name(want string) string {
+	for g.used[want] {
+		want = "_" + want
+	}
+	g.used[want] = true
+	return want
+}
+
+func (g *guardWriter) write(format string, args ...any) { fmt.Fprintf(&g.text, format, args...) }
+
+// imports writes the first line, and the imports that the command line needs.
+func (g *guardWriter) imports(needValue bool) {
+	g.write("%s\n", Guard)
+	g.argparse = g.imported("argparse")
+	if needValue {
+		g.ast = g.imported("ast")
+	}
+	if g.entry.IsAsync {
+		g.asyncio = g.imported("asyncio")
+	}
+	if g.entry.IsGenerator && !g.entry.IsAsync {
+		g.itertools = g.imported("itertools")
+	}
+	g.json = g.imported("json")
+	g.write("\n")
+}
+
+// imported writes an import, and gives what the module is called.
+func (g *guardWriter) imported(module string) string {
+	n := g.name(module)
+	if n == module {
+		g.write("    import %s\n", module)
+	} else {
+		g.write("    import %s as %s\n", module, n)
+	}
+	return n
+}
+
+// call is the expression of what the entry gives.
+func (g *guardWriter) call(opts string) string {
+	if g.entry.IsValue {
+		return g.entry.Name
+	}
+	params, n := g.entry.Parameters, ""
+	if slices.ContainsFunc(params, func(p slicer.Parameter) bool { return p.Kind == slicer.Positional }) {
+		n = g.name("name")
+	}
+	return g.entry.Name + "(" + spread(params, opts, n) + ")"
+}
+
+// print writes the lines that print the result of the call as JSON, a generator's row by row.
+func (g *guardWriter) print(call string) {
+	switch e := g.entry; {
+	case e.IsAsync && e.IsGenerator:
+		row := g.name("row")
+		rows := g.name("rows")
+		g.write("\n    async def %s():\n        async for %s in %s:\n            print(%s.dumps(%s, default=str))\n\n    "+
+			"%s.run(%s())", rows, row, call, g.json, row, g.asyncio, rows)
+	case e.IsGenerator:
+		row := g.name("row")
+		g.write("    for %s in %s.islice(%s, 256):\n        print(%s.dumps(%s, default=str))", row, g.itertools, call,
+			g.json, row)
+	case e.IsAsync:
+		g.write("    print(%s.dumps(%s.run(%s), default=str))", g.json, g.asyncio, call)
+	default:
+		g.write("    print(%s.dumps(%s, default=str))", g.json, call)
+	}
+}
 
 func describe(e slicer.Function, kind string) string {
 	if kind == Draw {
@@ -144,7 +155,7 @@ func argType(p slicer.Parameter) string {
 }
 
 // option writes the arguments of add_argument.
-func (g guardWriter) option(p slicer.Parameter) string {
+func (g *guardWriter) option(p slicer.Parameter) string {
 	dashed := "--" + strings.ReplaceAll(p.Name, "_", "-")
 	if strings.HasPrefix(p.Name, "_") {
 		dashed = "--" + p.Name
