@@ -621,15 +621,17 @@ func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 				"what JSON has, such as a dict, or use a pydantic model.",
 		},
 	} {
-		s, err := sliced(t, "%%serve\n"+c.cells)
-		if err != nil {
-			t.Errorf("%s: %v", c.cells, err)
-			continue
-		}
-		_, err = flask.Application(s, flask.Options{Batch: c.batch})
-		if _, ok := errors.AsType[*usererror.Error](err); !ok || err.Error() != c.want {
-			t.Errorf("%s:\n%v\nwant\n%s", c.cells, err, c.want)
-		}
+		t.Run(c.cells, func(t *testing.T) {
+			s, err := sliced(t, "%%serve\n"+c.cells)
+			if err != nil {
+				t.Errorf("%s: %v", c.cells, err)
+				return
+			}
+			_, err = flask.Application(s, flask.Options{Batch: c.batch})
+			if _, ok := errors.AsType[*usererror.Error](err); !ok || err.Error() != c.want {
+				t.Errorf("%s:\n%v\nwant\n%s", c.cells, err, c.want)
+			}
+		})
 	}
 }
 

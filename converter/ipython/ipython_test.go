@@ -91,13 +91,15 @@ func TestTransform(t *testing.T) {
 		{"x = '", "x = '"},
 		{"(", "("},
 	} {
-		got := Transform(c.in, Options{}).Code
-		if got != c.want {
-			t.Errorf("%q\n got %q\nwant %q", c.in, got, c.want)
-		}
-		if a, b := strings.Count(got, "\n"), strings.Count(c.in, "\n"); a != b {
-			t.Errorf("%q has %d lines, its code %d", c.in, b, a)
-		}
+		t.Run(c.in, func(t *testing.T) {
+			got := Transform(c.in, Options{}).Code
+			if got != c.want {
+				t.Errorf("%q\n got %q\nwant %q", c.in, got, c.want)
+			}
+			if a, b := strings.Count(got, "\n"), strings.Count(c.in, "\n"); a != b {
+				t.Errorf("%q has %d lines, its code %d", c.in, b, a)
+			}
+		})
 	}
 }
 

@@ -34,18 +34,20 @@ func TestServersAnswerOnTheCommandLine(t *testing.T) {
 				"parser]", `6`, "[1, 2, 3, 4, 5, 6]",
 		},
 	} {
-		dir := filepath.Join(t.TempDir(), "program")
-		p := served(t, []string{"%%serve\n" + c.function}, slicer.Options{})
-		if err := p.Write(dir); err != nil {
-			t.Fatal(err)
-		}
-		code := filepath.Join(dir, "code")
-		if got := runMain(t, code, "", c.input); strings.TrimSpace(got) != c.want {
-			t.Errorf("%s\nwith the argument %s: %q, want %q", c.function, c.input, got, c.want)
-		}
-		if got := runMain(t, code, c.input); strings.TrimSpace(got) != c.want {
-			t.Errorf("%s\nwith %s on standard input: %q, want %q", c.function, c.input, got, c.want)
-		}
+		t.Run(c.function, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "program")
+			p := served(t, []string{"%%serve\n" + c.function}, slicer.Options{})
+			if err := p.Write(dir); err != nil {
+				t.Fatal(err)
+			}
+			code := filepath.Join(dir, "code")
+			if got := runMain(t, code, "", c.input); strings.TrimSpace(got) != c.want {
+				t.Errorf("%s\nwith the argument %s: %q, want %q", c.function, c.input, got, c.want)
+			}
+			if got := runMain(t, code, c.input); strings.TrimSpace(got) != c.want {
+				t.Errorf("%s\nwith %s on standard input: %q, want %q", c.function, c.input, got, c.want)
+			}
+		})
 	}
 }
 

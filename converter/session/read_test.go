@@ -74,13 +74,15 @@ func TestSavedCountsAreLabelsIfEachCellHasOneOfItsOwn(t *testing.T) {
 		{[]string{"3", "3"}, []int{0, 0}},
 		{[]string{"7", "3"}, []int{7, 3}},
 	} {
-		d, err := FromNotebook([]byte(`{"nbformat":4,"cells":[
-			{"cell_type":"code","source":"a","execution_count":`+c.counts[0]+`},{"cell_type":"markdown","source":"m"},
-			{"cell_type":"code","source":""},
-			{"cell_type":"code","source":"b","execution_count":`+c.counts[1]+`}]}`), "")
-		if err != nil || d.Cells[0].Count != c.want[0] || d.Cells[2].Count != c.want[1] || d.Cells[2].Seq != 3 {
-			t.Errorf("%v: got %+v, %v", c.counts, d, err)
-		}
+		t.Run(strings.Join(c.counts, " "), func(t *testing.T) {
+			d, err := FromNotebook([]byte(`{"nbformat":4,"cells":[
+				{"cell_type":"code","source":"a","execution_count":`+c.counts[0]+`},{"cell_type":"markdown","source":"m"},
+				{"cell_type":"code","source":""},
+				{"cell_type":"code","source":"b","execution_count":`+c.counts[1]+`}]}`), "")
+			if err != nil || d.Cells[0].Count != c.want[0] || d.Cells[2].Count != c.want[1] || d.Cells[2].Seq != 3 {
+				t.Errorf("%v: got %+v, %v", c.counts, d, err)
+			}
+		})
 	}
 }
 
@@ -91,10 +93,12 @@ func TestOldNotebooks(t *testing.T) {
 		"2": `{"nbformat":2,"worksheets":[{"cells":[{"cell_type":"code","input":"a = 1\nb","prompt_number":2}]}]}`,
 		"1": `{"cells":[{"cell_type":"code","code":"a = 1\nb","prompt_number":2}]}`,
 	} {
-		d, err := FromNotebook([]byte(in), "")
-		if err != nil || len(d.Cells) != 1 || d.Cells[0].Source != "a = 1\nb" || d.Cells[0].Count != 2 {
-			t.Errorf("version %s: got %+v, %v", name, d, err)
-		}
+		t.Run("version "+name, func(t *testing.T) {
+			d, err := FromNotebook([]byte(in), "")
+			if err != nil || len(d.Cells) != 1 || d.Cells[0].Source != "a = 1\nb" || d.Cells[0].Count != 2 {
+				t.Errorf("version %s: got %+v, %v", name, d, err)
+			}
+		})
 	}
 }
 
@@ -115,9 +119,11 @@ func TestFromNotebookRefuses(t *testing.T) {
 		`{"nbformat":4,"nbformat_minor":5,"cells":[{"cell_type":"code","source":["a",1]}]}`: "a.ipynb: cell 1 of the " +
 			"notebook cannot be read (/cells/0): its source",
 	} {
-		if _, err := FromNotebook([]byte(in), "a.ipynb"); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s\n got %v\nwant %s", in, err, want)
-		}
+		t.Run(in, func(t *testing.T) {
+			if _, err := FromNotebook([]byte(in), "a.ipynb"); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s\n got %v\nwant %s", in, err, want)
+			}
+		})
 	}
 }
 

@@ -122,21 +122,23 @@ func TestDefinitions(t *testing.T) {
 			"the classes from line 1 of the training program on do not come along: its Python is too new to be read",
 		},
 	} {
-		s, err := Of(t.Context(), live(c.cells), Options{Definitions: training(t, c.training)})
-		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		if got := strings.TrimSpace(texts(s)); got != c.want {
-			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, c.want)
-		}
-		var notes []string
-		for _, n := range s.Notes {
-			notes = append(notes, n.Text)
-		}
-		if got := strings.Join(notes, "\n"); got != c.notes {
-			t.Errorf("%s: notes %q, want %q", c.name, got, c.notes)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			s, err := Of(t.Context(), live(c.cells), Options{Definitions: training(t, c.training)})
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+				return
+			}
+			if got := strings.TrimSpace(texts(s)); got != c.want {
+				t.Errorf("%s:\n%s\nwant\n%s", c.name, got, c.want)
+			}
+			var notes []string
+			for _, n := range s.Notes {
+				notes = append(notes, n.Text)
+			}
+			if got := strings.Join(notes, "\n"); got != c.notes {
+				t.Errorf("%s: notes %q, want %q", c.name, got, c.notes)
+			}
+		})
 	}
 }
 

@@ -80,7 +80,9 @@ func TestFilesThatASavedNotebookRuns(t *testing.T) {
 		"%run setup.py\n---\ndel helper\n---\n%%train\ndef f(): helper()": "f uses `helper` (cell 3, line 2), which " +
 			"is not defined in this session: cell 2 deleted it\nDefine it in a cell.",
 	} {
-		wantText(t, complain(t, saved(t, cells, files), Options{}).Error(), want)
+		t.Run(cells, func(t *testing.T) {
+			wantText(t, complain(t, saved(t, cells, files), Options{}).Error(), want)
+		})
 	}
 }
 

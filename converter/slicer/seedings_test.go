@@ -93,22 +93,24 @@ func TestWhereAProgramSeedsItself(t *testing.T) {
 				"split([1, 2], random_state=0)", "",
 		},
 	} {
-		s := of(t, live(c.cells), Options{})
-		var all []string
-		for _, p := range s.Seedings {
-			text := p.What
-			if p.Own {
-				text += "*"
+		t.Run(c.cells, func(t *testing.T) {
+			s := of(t, live(c.cells), Options{})
+			var all []string
+			for _, p := range s.Seedings {
+				text := p.What
+				if p.Own {
+					text += "*"
+				}
+				if p.Inside {
+					all = append(all, text+" inside, "+p.Place)
+				} else {
+					all = append(all, text+" at "+p.Place)
+				}
 			}
-			if p.Inside {
-				all = append(all, text+" inside, "+p.Place)
-			} else {
-				all = append(all, text+" at "+p.Place)
+			if got := strings.Join(all, "; "); got != c.want {
+				t.Errorf("%s\ngot  %s\nwant %s", c.cells, got, c.want)
 			}
-		}
-		if got := strings.Join(all, "; "); got != c.want {
-			t.Errorf("%s\ngot  %s\nwant %s", c.cells, got, c.want)
-		}
+		})
 	}
 }
 

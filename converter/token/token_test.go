@@ -60,10 +60,12 @@ func TestTokens(t *testing.T) {
 		{")x\n", ") x ;"},
 		{"", ""},
 	} {
-		got := tokens(c.in)
-		if got != c.want {
-			t.Errorf("%q\n got %s\nwant %s", c.in, got, c.want)
-		}
+		t.Run(c.in, func(t *testing.T) {
+			got := tokens(c.in)
+			if got != c.want {
+				t.Errorf("%q\n got %s\nwant %s", c.in, got, c.want)
+			}
+		})
 	}
 }
 
