@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
-	"github.com/metaml/metaml/internal/usererror"
 )
 
 // load opens the target and finds the run that args name; without a name it is the last.
@@ -22,16 +20,7 @@ func (a *app) load(ctx context.Context, args []string) (*deployer.Client, run.Li
 		name = args[0]
 	}
 	listed, err := client.Runs.Load(ctx, name)
-	if err != nil {
-		return nil, run.Listed{}, err
-	}
-	if listed.Liveness == run.Damaged {
-		return nil, run.Listed{}, &usererror.Error{
-			Code: usererror.CodeDamaged, Text: fmt.Sprintf("the record of %s cannot be read: %s", listed.Spec.Name,
-				listed.Damage), Hint: "metaml delete " + listed.Spec.Name + " removes it.",
-		}
-	}
-	return client, listed, nil
+	return client, listed, err
 }
 
 // completeRuns completes the names of runs for a shell.

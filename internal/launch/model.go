@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
@@ -48,11 +49,14 @@ const nameARun = "Name a run (metaml runs lists them), or last."
 // noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody
 // here has.
 func noModel(err error, asked, hint string, variable bool) error {
-	var user *usererror.Error
-	if !errors.As(err, &user) || user.Code != "not-found" {
+	missing, ok := errors.AsType[*record.NotFound](err)
+	if !ok {
 		return err
 	}
-	what := strings.TrimSuffix(user.Text, "; metaml runs lists them") // as the hint does
+	what := missing.Error()
+	if missing.Nearest == "" && missing.Name != record.Last {
+		what = fmt.Sprintf("there is no run %q", missing.Name) // the hint says how to list them
+	}
 	if variable {
 		what += ", and no session here that could have such a variable"
 	}
