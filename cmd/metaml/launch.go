@@ -57,6 +57,9 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 	})
 }
 
+// ignoreInterrupt is a context for what must be finished once it began.
+func ignoreInterrupt(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
+
 // planned opens and plans what is in a file, until an interrupt ends ctx. Close the submission.
 func (a *app) planned(ctx context.Context, source launch.Source) (*launch.Submission, *deployer.Plan, error) {
 	s, err := a.launcher().Open(ctx, source)
