@@ -142,7 +142,8 @@ func (w *writer) refuse() error {
 	switch named := w.parameters(); {
 	case len(named) == 0 && !w.more():
 		return usererror.At(usererror.CodeExport, e.Cell, e.Line,
-			"%s has no parameters, and a request has to go somewhere", e.Name).With("Give it one: def %s(input).", e.Name)
+			"%s has no parameters, and a request has to go somewhere", e.Name).
+			With("Give it one: def %s(input).", e.Name)
 	case w.o.Batch && (len(named) != 1 || w.more()):
 		return usererror.At(usererror.CodeExport, e.Cell, e.Line,
 			"%s has %d parameters, and with --batch a function gets one list of inputs", e.Name, len(named)).

@@ -566,7 +566,10 @@ func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 		batch bool
 		want  string
 	}{
-		{"def f(): return 1", false, "f has no parameters, and a request has to go somewhere\nGive it one: def f(input)."},
+		{
+			"def f(): return 1", false,
+			"f has no parameters, and a request has to go somewhere\nGive it one: def f(input).",
+		},
 		{
 			"def f(a, /, b): return 1", false,
 			"parameter a of f has no name for callers (it stands before a /), and its value comes by name\nLeave out " +
@@ -622,6 +625,7 @@ func TestWhatCannotBeExportedIsNamed(t *testing.T) {
 		},
 	} {
 		t.Run(c.cells, func(t *testing.T) {
+			t.Parallel()
 			s, err := sliced(t, "%%serve\n"+c.cells)
 			if err != nil {
 				t.Errorf("%s: %v", c.cells, err)

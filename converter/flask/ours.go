@@ -168,7 +168,8 @@ func (w *writer) nameStandIns() {
 		case "Response":
 			called = "make_response" // Flask has a Response
 		}
-		for slices.ContainsFunc(w.s.Statements, func(st statement) bool { return slices.Contains(st.Defines, called) }) {
+		defines := func(st statement) bool { return slices.Contains(st.Defines, called) }
+		for slices.ContainsFunc(w.s.Statements, defines) {
 			called += "_"
 		}
 		w.ours.called[name] = called

@@ -26,8 +26,8 @@ func guard(s *slicer.Slice, kind, code string) string {
 	g.imports(needValue)
 	if needValue {
 		g.value = g.name("value")
-		g.write("    def %s(text):\n        try:\n            return %s.literal_eval(text)\n        except (ValueError, "+
-			"SyntaxError):\n            return text\n\n", g.value, g.ast)
+		g.write("    def %s(text):\n        try:\n            return %s.literal_eval(text)\n        "+
+			"except (ValueError, SyntaxError):\n            return text\n\n", g.value, g.ast)
 	}
 	parser := g.name("parser")
 	g.write("    %s = %s.ArgumentParser(description=%s)\n", parser, g.argparse, strconv.Quote(describe(s.Entry, kind)))
@@ -107,8 +107,8 @@ func (g *guardWriter) print(call string) {
 	case e.IsAsync && e.IsGenerator:
 		row := g.name("row")
 		rows := g.name("rows")
-		g.write("\n    async def %s():\n        async for %s in %s:\n            print(%s.dumps(%s, default=str))\n\n    "+
-			"%s.run(%s())", rows, row, call, g.json, row, g.asyncio, rows)
+		g.write("\n    async def %s():\n        async for %s in %s:\n            print(%s.dumps(%s, default=str))\n\n"+
+			"    %s.run(%s())", rows, row, call, g.json, row, g.asyncio, rows)
 	case e.IsGenerator:
 		row := g.name("row")
 		g.write("    for %s in %s.islice(%s, 256):\n        print(%s.dumps(%s, default=str))", row, g.itertools, call,

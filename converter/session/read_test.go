@@ -76,7 +76,8 @@ func TestSavedCountsAreLabelsIfEachCellHasOneOfItsOwn(t *testing.T) {
 	} {
 		t.Run(strings.Join(c.counts, " "), func(t *testing.T) {
 			d, err := FromNotebook([]byte(`{"nbformat":4,"cells":[
-				{"cell_type":"code","source":"a","execution_count":`+c.counts[0]+`},{"cell_type":"markdown","source":"m"},
+				{"cell_type":"code","source":"a","execution_count":`+c.counts[0]+`},
+				{"cell_type":"markdown","source":"m"},
 				{"cell_type":"code","source":""},
 				{"cell_type":"code","source":"b","execution_count":`+c.counts[1]+`}]}`), "")
 			if err != nil || d.Cells[0].Count != c.want[0] || d.Cells[2].Count != c.want[1] || d.Cells[2].Seq != 3 {

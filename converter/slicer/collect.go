@@ -103,7 +103,8 @@ func (w *work) cellNotes() {
 			_, ok := w.kept[s]
 			return ok
 		}) {
-			w.note(usererror.CodeSyntax, c.Seq, c.broken, "", "%s is not Python and was left out", w.position(c, c.broken))
+			w.note(usererror.CodeSyntax, c.Seq, c.broken, "",
+				"%s is not Python and was left out", w.position(c, c.broken))
 		}
 	}
 }

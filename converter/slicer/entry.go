@@ -76,7 +76,8 @@ func (w *work) broken(c *cell) error {
 	shown = prose.Shorten(shown, 61)
 	if p2 := find(c.tree.Root, "print_statement"); p2 != nil {
 		line = p2.Row + 1
-		return usererror.At(usererror.CodePython2, c.Seq, line, "%s is Python 2: print is a statement there", w.position(c, line)).
+		return usererror.At(usererror.CodePython2, c.Seq, line, "%s is Python 2: print is a statement there",
+			w.position(c, line)).
 			With("Write print(…) with parentheses.")
 	}
 	return usererror.At(usererror.CodeSyntax, c.Seq, line, "%s is not Python: %s", w.position(c, line), shown)

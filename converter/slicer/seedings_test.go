@@ -94,6 +94,7 @@ func TestWhereAProgramSeedsItself(t *testing.T) {
 		},
 	} {
 		t.Run(c.cells, func(t *testing.T) {
+			t.Parallel()
 			s := of(t, live(c.cells), Options{})
 			var all []string
 			for _, p := range s.Seedings {

@@ -1,11 +1,11 @@
 // Package slicer finds which statements of which executed cells a function needs, so that a program can be made of them
 // alone.
 //
-// The session is interpreted abstractly: [Of] parses every executed cell, notes for each statement what it uses, defines
-// and mutates (scan.go), walks over them in the order of their execution (flow.go) so that it is known which object each
-// name is bound to, and then goes backwards from the entry function (need.go). The body of a function uses its names
-// late, so they are resolved at the time of the call. When in doubt, a statement that may mutate what the function uses
-// is kept. docs/internals/slicing.md has the rules in words.
+// The session is interpreted abstractly: [Of] parses every executed cell, notes for each statement what it uses,
+// defines and mutates (scan.go), walks over them in the order of their execution (flow.go) so that it is known which
+// object each name is bound to, and then goes backwards from the entry function (need.go). The body of a function uses
+// its names late, so they are resolved at the time of the call. When in doubt, a statement that may mutate what the
+// function uses is kept. docs/internals/slicing.md has the rules in words.
 //
 // It may import the converter's session, ipython, syntax and token, and internal/usererror and internal/prose.
 package slicer
