@@ -31,6 +31,7 @@ func eventsPair() (ours, theirs *os.File, err error) {
 type proc struct {
 	pid, session int
 	ticks        int64
+	zombie       bool
 }
 
 func table(int) []proc { return nil }

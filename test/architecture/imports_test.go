@@ -39,7 +39,10 @@ var layers = []layer{
 	},
 	{
 		"internal/launch",
-		[]string{"internal/launch/...", "internal/interpreter", "internal/staging", "internal/talk", "converter/...", "deployer/..."},
+		[]string{
+			"internal/launch/...", "internal/interpreter", "internal/staging", "internal/talk", "converter/...",
+			"deployer/...",
+		},
 		"from a document to a run: below it are the converter and the deployer, above it commands and panels",
 	},
 	{"deployer/run", nil, "the types that all packages share depend on none of them"},
