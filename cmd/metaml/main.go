@@ -2,7 +2,8 @@
 // runs, show, logs, attach, stop, resume, delete. The kernel and the Python module start it as well, and speak with it
 // over its standard streams (docs/internals/protocols.md §1, internal/launch).
 //
-// A verb is a file; root.go lists them, app.go has what they share. Everything but a verb's result goes to standard error.
+// A verb is a file; root.go lists them, app.go has what they share. Everything but a verb's result goes to standard
+// error.
 package main
 
 import (

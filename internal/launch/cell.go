@@ -313,7 +313,7 @@ func (c *converse) attach(ctx context.Context, begin talk.FromModule) error {
 
 // refused words an error for the other side.
 func (c *converse) refused(err error) talk.Refused {
-	line := talk.Refused{Code: "internal", Text: err.Error()}
+	line := talk.Refused{Code: string(usererror.CodeInternal), Text: err.Error()}
 	var (
 		user   *usererror.Error
 		python *refusal
@@ -330,7 +330,8 @@ func (c *converse) refused(err error) talk.Refused {
 	default:
 		line.Hint = "This is MetaML's own fault, not yours."
 		if _, ok := errors.AsType[syscall.Errno](err); ok {
-			line.Code, line.Hint = "system", "The system said so; %metaml doctor looks at what a run needs."
+			line.Code = string(usererror.CodeSystem)
+			line.Hint = "The system said so; %metaml doctor looks at what a run needs."
 		}
 	}
 	line.Text, line.Hint = view.Visible(c.place+line.Text), view.Visible(line.Hint)

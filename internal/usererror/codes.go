@@ -27,9 +27,12 @@ const (
 	CodeHost            Code = "host"             // the server cannot listen on the host
 	CodeHyperParameters Code = "hyper-parameters" // the hyperparameters are missing, empty or of a wrong type
 	CodeInstall         Code = "install"          // the kernel spec cannot be written
+	CodeInternal        Code = "internal"         // a fault of MetaML itself
 	CodeInteractive     Code = "interactive"      // the code needs a person who answers
 	CodeKind            Code = "kind"             // the program is of another kind than was asked
 	CodeMagic           Code = "magic"            // a magic has no meaning outside of the notebook
+	CodeMetamlEnded     Code = "metaml-ended"     // `metaml` ended while it was needed
+	CodeMetamlNotFound  Code = "metaml-not-found" // the kernel does not find the program `metaml`
 	CodeModel           Code = "model"            // the run named by --model cannot give a model
 	CodeMonitor         Code = "monitor"          // the monitor of a run did not start or ended
 	CodeName            Code = "name"             // the name cannot be the name of a run
@@ -50,11 +53,13 @@ const (
 	CodeSeed            Code = "seed"             // the seed is set in a way that --seed cannot decide
 	CodeSettingsFile    Code = "settings-file"    // metaml.toml cannot be read
 	CodeSyntax          Code = "syntax"           // the code is not valid Python
+	CodeSystem          Code = "system"           // the system refused something that a run needs
 	CodeTable           Code = "table"            // the table of hyperparameters cannot be read
 	CodeTarget          Code = "target"           // there is no such target
 	CodeTemporaryFolder Code = "temporary-folder" // the temporary folder cannot be used
 	CodeTensorboard     Code = "tensorboard"      // TensorBoard is not there or has nothing to show
 	CodeTooLarge        Code = "too-large"        // the document exceeds a limit
+	CodeTooManyCells    Code = "too-many-cells"   // too many cells are in progress at the same time
 	CodeTrial           Code = "trial"            // the run has no such trial
 	CodeUsage           Code = "usage"            // the command line cannot be used
 	CodeUnwritable      Code = "unwritable"       // a file or folder cannot be written

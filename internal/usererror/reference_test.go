@@ -23,18 +23,14 @@ var update = flag.Bool("update", false, "write docs/reference/errors.md anew")
 
 // elsewhere are the codes that the Python module and the kernel give by themselves, without `metaml`.
 var elsewhere = map[string]string{
-	"command":          "a `%metaml` command failed; its sentence is the command's",
-	"internal":         "a fault of MetaML itself",
-	"metaml-ended":     "`metaml` ended while it was needed",
-	"metaml-not-found": "the kernel does not find the program `metaml`",
-	"not-yet":          "this version does not do it",
-	"setting":          "a decorator's value cannot be the value of that setting",
-	"signature":        "the rows of hyperparameters do not fit the parameters of the function",
-	"too-few-rows":     "the hyperparameters have fewer rows than trials were asked for",
-	"too-many-cells":   "too many cells are in progress at the same time",
-	"unknown-need":     "`metaml` asks what this module does not know: their versions differ",
-	"unknown-setting":  "a decorator names a setting that does not exist",
-	"untransferable":   "a hyperparameter has a type that cannot be handed to a trial",
+	"command":         "a `%metaml` command failed; its sentence is the command's",
+	"not-yet":         "this version does not do it",
+	"setting":         "a decorator's value cannot be the value of that setting",
+	"signature":       "the rows of hyperparameters do not fit the parameters of the function",
+	"too-few-rows":    "the hyperparameters have fewer rows than trials were asked for",
+	"unknown-need":    "`metaml` asks what this module does not know: their versions differ",
+	"unknown-setting": "a decorator names a setting that does not exist",
+	"untransferable":  "a hyperparameter has a type that cannot be handed to a trial",
 }
 
 const head = `# Error codes
@@ -140,4 +136,90 @@ func TestCodesOfThePythonModuleAreListed(t *testing.T) {
 			t.Errorf("%q is in codes.go, too", name)
 		}
 	}
+}
+
+// A code is a constant: elsewhere in the product no text stands where a code is meant.
+func TestNoCodeIsATextLiteral(t *testing.T) {
+	codes := codesOfPackage(t)
+	for _, folder := range []string{"agent", "cmd", "converter", "deployer", "internal", "kernel"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", folder), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			set := token.NewFileSet()
+			file, err := parser.ParseFile(set, path, nil, 0)
+			if err != nil {
+				return err
+			}
+			for _, literal := range codeLiterals(file) {
+				name, err := strconv.Unquote(literal.Value)
+				if err != nil {
+					return err
+				}
+				if codes[name] != "" {
+					t.Errorf("%s: the code %q is not one of the constants", set.Position(literal.Pos()), name)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// codeLiterals finds the texts that stand where a code is meant: Code: "…", x.Code = "…", x.Code == "…", and the first
+// argument of what makes or gives a refusal.
+func codeLiterals(file *ast.File) (found []*ast.BasicLit) {
+	isCode := func(e ast.Expr) bool {
+		switch e := e.(type) {
+		case *ast.Ident:
+			return e.Name == "Code"
+		case *ast.SelectorExpr:
+			return e.Sel.Name == "Code"
+		}
+		return false
+	}
+	add := func(values ...ast.Expr) {
+		for _, v := range values {
+			if l, ok := v.(*ast.BasicLit); ok && l.Kind == token.STRING {
+				found = append(found, l)
+			}
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.KeyValueExpr:
+			if isCode(n.Key) {
+				add(n.Value)
+			}
+		case *ast.AssignStmt:
+			for i, left := range n.Lhs {
+				if isCode(left) && len(n.Rhs) == len(n.Lhs) {
+					add(n.Rhs[i])
+				}
+			}
+		case *ast.BinaryExpr:
+			if isCode(n.X) || isCode(n.Y) {
+				add(n.X, n.Y)
+			}
+		case *ast.CallExpr:
+			of, ok := n.Fun.(*ast.SelectorExpr)
+			if !ok {
+				break
+			}
+			pkg, _ := of.X.(*ast.Ident)
+			ours := pkg != nil && pkg.Name == "usererror"
+			switch {
+			case ours && (of.Sel.Name == "New" || of.Sel.Name == "At" || of.Sel.Name == "Code"):
+				add(n.Args[0])
+			case ours && of.Sel.Name == "Wrap":
+				add(n.Args[1])
+			case of.Sel.Name == "refuse" && len(n.Args) == 3:
+				add(n.Args[0])
+			}
+		}
+		return true
+	})
+	return found
 }

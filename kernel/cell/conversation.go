@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/internal/talk"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Conversation is one cell's connection and the `metaml` process behind it.
@@ -58,7 +59,7 @@ func (g *Gate) talk(ctx context.Context, py net.Conn, start func() (*process, er
 	}
 	proc, err := start()
 	if err != nil {
-		t.refuse("metaml-not-found", err.Error(), "")
+		t.refuse(usererror.CodeMetamlNotFound, err.Error(), "")
 		g.end(t, t.parent, nil)
 		return
 	}
@@ -213,7 +214,7 @@ func (t *Conversation) exited(err error) {
 		why += "; its last words: " + tail
 	}
 	if !bound {
-		t.refuse("metaml-ended", why, "run the cell again; `metaml doctor` checks the installation")
+		t.refuse(usererror.CodeMetamlEnded, why, "run the cell again; `metaml doctor` checks the installation")
 		t.gate.end(t, t.parent, nil)
 		return
 	}
@@ -227,9 +228,9 @@ func (t *Conversation) exited(err error) {
 }
 
 // refuse tells the module why there will be no answer.
-func (t *Conversation) refuse(code, text, hint string) {
+func (t *Conversation) refuse(code usererror.Code, text, hint string) {
 	// a module that has left needs no reason
-	_ = talk.NewWriter(t.py).Send(talk.Refused{Code: code, Text: text, Hint: hint})
+	_ = talk.NewWriter(t.py).Send(talk.Refused{Code: string(code), Text: text, Hint: hint})
 }
 
 // restartGrace is how long a stop is kept back. A front end that restarts or ends the

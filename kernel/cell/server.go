@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // maxTalks bounds the conversations at one time; detached ones count.
@@ -69,7 +71,7 @@ func (s *Server) accept(ctx context.Context) {
 		}
 		s.mu.Unlock()
 		if full {
-			(&Conversation{py: c}).refuse("too-many-cells",
+			(&Conversation{py: c}).refuse(usererror.CodeTooManyCells,
 				fmt.Sprintf("%d runs are followed by this kernel already", maxTalks),
 				"restart the kernel: the runs go on, `%metaml attach` shows one again")
 			_ = c.Close()
