@@ -118,7 +118,7 @@ const longestWait = time.Second
 // await waits until scarce things may be there again; it reports false if the attempt is to end.
 func (a *attempt) await(wait *time.Duration, err error) bool {
 	a.sup.note(run.AttemptID{}, run.Note{
-		Code: "scarce", Text: fmt.Sprintf("some %ss wait, since the machine cannot start more at the moment: %v",
+		Code: run.NoteScarce, Text: fmt.Sprintf("some %ss wait, since the machine cannot start more at the moment: %v",
 			a.sup.what(), err),
 		Hint: "run fewer at a time, or raise its limits (ulimit -n, ulimit -u)",
 	})
@@ -135,7 +135,7 @@ func (a *attempt) await(wait *time.Duration, err error) bool {
 func (a *attempt) crowded() {
 	a.sup.crowd.Do(func() {
 		a.sup.note(run.AttemptID{}, run.Note{
-			Code: "descriptors",
+			Code: run.NoteDescriptors,
 			Text: fmt.Sprintf("fewer %ss run at a time than asked for, since this process may open %d files: the "+
 				"others wait", a.sup.what(), a.sup.descriptors.limit),
 			Hint: "ulimit -Hn says how many a process may open at most",

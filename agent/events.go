@@ -114,7 +114,7 @@ func (a *attempt) listen(events *os.File, outcome *trialOutcome) {
 	thin.flush()
 	if thin.merged > 0 {
 		a.sup.note(a.AttemptID, run.Note{
-			Code: "reports",
+			Code: run.NoteReports,
 			Text: "a trial reports more often than 20 times a second; of what it reported beyond that the last " +
 				"values are kept",
 		})

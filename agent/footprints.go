@@ -100,7 +100,7 @@ func (f *footprints) notes() []run.Note {
 	}
 	text := listed(names, maxNamed)
 	return []run.Note{{
-		Code: "shared-file", Text: fmt.Sprintf("%s written by several trials in %s", text, f.dir),
+		Code: run.NoteSharedFile, Text: fmt.Sprintf("%s written by several trials in %s", text, f.dir),
 		Hint: "write to metaml.output(), or give each trial a folder of its own with --cwd trial",
 	}}
 }

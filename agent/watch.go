@@ -68,7 +68,7 @@ func (s *Supervisor) watch() {
 			if time.Since(since[a.AttemptID]) >= limit && !sleeping(proc.pid) {
 				noted = true
 				s.note(a.AttemptID, run.Note{
-					Code: "may-hang",
+					Code: run.NoteMayHang,
 					Text: fmt.Sprintf("trial %d has used no processor time and written nothing for %d s; it may hang "+
 						"after the fork", a.Trial, int(limit.Seconds())),
 					Hint: "if it does, stop the run and use --fresh-process",

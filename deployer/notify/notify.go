@@ -96,7 +96,7 @@ func note(text, output string) *run.Note {
 	if output != "" {
 		text += ": " + output
 	}
-	return &run.Note{Code: "notify", Text: text}
+	return &run.Note{Code: run.NoteNotify, Text: text}
 }
 
 // newMessage says how a run ended.

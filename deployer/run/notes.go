@@ -1,6 +1,6 @@
 package run
 
-// The codes of notes that the engines and what is wrapped around them give.
+// The codes of notes that the agent, the engines and what is wrapped around them give.
 const (
 	NoteCrashAtExit        = "crash-at-exit"       // a trial was ended by a signal after it had returned
 	NoteExample            = "example"             // the made example was answered with an error; the server is ready
@@ -11,4 +11,12 @@ const (
 	NoteTensorBoardMissing = "tensorboard-missing" // TensorBoard is not installed
 	NoteWorkerDies         = "worker-dies"         // a worker of a server keeps ending
 	NoteTensorBoard        = "tensorboard"         // Text is the address of the run's TensorBoard
+	NoteSharedFile         = "shared-file"         // several trials wrote the same file
+	NoteDiffers            = "differs"             // a name of the program looks otherwise than in the session
+	NoteScarce             = "scarce"              // the machine cannot start more processes at the moment
+	NoteDescriptors        = "descriptors"         // the limit of open files bounds how many trials run at once
+	NoteMayHang            = "may-hang"            // a trial that was forked may hang
+	NoteReports            = "reports"             // reports of a trial came too fast and were merged
+	NoteLogCapped          = "log-capped"          // a log reached its limit, and its middle is left out
+	NoteNotify             = "notify"              // the command of --notify failed
 )
