@@ -35,7 +35,7 @@ var elsewhere = map[string]string{
 
 const head = `# Error codes
 
-<!-- Made from internal/usererror/codes.go by: go test ./internal/usererror -update -->
+<!-- Made from internal/usererror/codes.go and deployer/run/notes.go by: go test ./internal/usererror -update -->
 
 A refusal or a failure that you can do something about is one sentence and a hint. Programs read its code, which is
 stable: ` + "`metaml.Refused.code`" + ` in Python, ` + "`code`" + ` in JSON. Nothing was started when a cell or a
@@ -56,6 +56,11 @@ func TestCodesAreInTheDocs(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(elsewhere)) {
 		b.WriteString("| `" + name + "` | " + elsewhere[name] + " |\n")
 	}
+	b.WriteString("\n## Of notes over a run's table\n\n| code | meaning |\n| --- | --- |\n")
+	notes := codesOf(t, filepath.Join("..", "..", "deployer", "run", "notes.go"))
+	for _, name := range slices.Sorted(maps.Keys(notes)) {
+		b.WriteString("| `" + name + "` | " + notes[name] + " |\n")
+	}
 	path := filepath.Join("..", "..", "docs", "reference", "errors.md")
 	if *update {
 		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
@@ -74,7 +79,17 @@ func TestCodesAreInTheDocs(t *testing.T) {
 // codesOfPackage gives each code of codes.go with its comment, which stands behind it or above.
 func codesOfPackage(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, parser.ParseComments)
+	codes := codesOf(t, "codes.go")
+	if len(codes) < 40 {
+		t.Fatalf("found %d codes", len(codes))
+	}
+	return codes
+}
+
+// codesOf gives the text constants of a file with their comments.
+func codesOf(t *testing.T, path string) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,9 +113,6 @@ func codesOfPackage(t *testing.T) map[string]string {
 		}
 		return true
 	})
-	if len(codes) < 40 {
-		t.Fatalf("found %d codes", len(codes))
-	}
 	return codes
 }
 
