@@ -4,10 +4,11 @@
 //	metaml-kernel -f CONNECTION_FILE [--python PATH] [arguments for ipykernel]
 //
 // It honours METAML_PYTHON (the interpreter to wrap, when --python is not given),
-// JPY_PARENT_PID (the process whose end ends it), and XDG_RUNTIME_DIR or
-// TMPDIR (for its private sockets). To the wrapped kernel it sets JPY_PARENT_PID, _METAML_SOCKET, PYTHONPATH and _METAML_OLD_PYTHONPATH. It ends with
-// the wrapped kernel's exit code, 128 + signal when that was killed, 1 when it could
-// not begin, 2 when it was called wrongly.
+// JPY_PARENT_PID (the process whose end ends it), and XDG_RUNTIME_DIR or TMPDIR (for
+// its private sockets). To the wrapped kernel it sets JPY_PARENT_PID, _METAML_SOCKET,
+// PYTHONPATH and _METAML_OLD_PYTHONPATH. It ends with the wrapped kernel's exit code,
+// 128 + signal when that was killed, 1 when it could not begin, 2 when it was called
+// wrongly.
 //
 // Read kernel/bridge for what it does.
 package main
