@@ -75,16 +75,22 @@ func (e entry) away() bool { return e.target != Local }
 
 // Folder is where the record of the run of exactly this name lies.
 func (r *Reader) Folder(name string) folder.Run {
-	n := run.ParseName(name)
-	if n.Place == "" {
-		return folder.In(r.Dir, n.Run)
+	return r.exactly(name).folder
+}
+
+// exactly is the entry of a whole name, be there such a run or not.
+func (r *Reader) exactly(name string) entry {
+	e := entry{name: run.ParseName(name), target: Local, folder: folder.In(r.Dir, name)}
+	if e.name.Place == "" {
+		return e
 	}
 	for _, m := range folder.MirrorsIn(r.Dir) {
-		if m.Place == n.Place {
-			return folder.In(m.Dir, n.Run)
+		if m.Place == e.name.Place {
+			e.target, e.folder = m.Target, folder.In(m.Dir, e.name.Run)
+			break
 		}
 	}
-	return folder.In(r.Dir, name) // which is nowhere
+	return e
 }
 
 // entries lists the run folders, unsorted.
@@ -167,15 +173,7 @@ func (r *Reader) Load(ctx context.Context, name string) (run.Listed, error) {
 }
 
 // Exactly gives the run of exactly this name. It looks for no other.
-func (r *Reader) Exactly(name string) (run.Listed, error) {
-	e := entry{name: run.ParseName(name), target: Local, folder: r.Folder(name)}
-	for _, m := range folder.MirrorsIn(r.Dir) {
-		if m.Place == e.name.Place {
-			e.target = m.Target
-		}
-	}
-	return e.read()
-}
+func (r *Reader) Exactly(name string) (run.Listed, error) { return r.exactly(name).read() }
 
 // Find gives the whole name of the run that a name means, as [Reader.Load] takes it, and its target. It does not read
 // the run, which may be damaged.
