@@ -3,12 +3,11 @@ package main
 import (
 	"io"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/launch"
 )
 
 // app is what the verbs share: streams and the lazily opened target. What is written to out and err is for people and
@@ -41,10 +40,5 @@ func (a *app) client() (*deployer.Client, error) {
 
 // getenv looks a variable up in the app's environment.
 func (a *app) getenv(name string) string {
-	for _, v := range slices.Backward(a.environ) {
-		if v, ok := strings.CutPrefix(v, name+"="); ok {
-			return v
-		}
-	}
-	return ""
+	return launch.Getenv(a.environ, name)
 }

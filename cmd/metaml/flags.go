@@ -96,18 +96,15 @@ func flagNames(c *cobra.Command) []string {
 	return names
 }
 
-func oneFile(cmd *cobra.Command, args []string) (string, error) {
+// source is the file that a command line names, with its options.
+func (o *fileOptions) source(cmd *cobra.Command, args []string) (launch.Source, error) {
 	if len(args) == 0 {
-		return "", usage("%s needs a notebook, a script or a program folder: metaml %s", cmd.Name(), cmd.Use)
+		return launch.Source{},
+			usage("%s needs a notebook, a script or a program folder: metaml %s", cmd.Name(), cmd.Use)
 	}
-	return args[0], nil
-}
-
-// source is the file that the flags name.
-func (o *fileOptions) source(file string, flags *pflag.FlagSet) (launch.Source, error) {
-	given, err := typedSettings(flags)
+	given, err := typedSettings(cmd.Flags())
 	return launch.Source{
-		File: file, Kind: run.Kind(o.kind), Cell: o.cell, Python: o.python, Table: o.table, Given: given,
+		File: args[0], Kind: run.Kind(o.kind), Cell: o.cell, Python: o.python, Table: o.table, Given: given,
 	}, err
 }
 

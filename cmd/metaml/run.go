@@ -20,11 +20,7 @@ func runCommand(a *app) *cobra.Command {
 			if o.session != "" {
 				return a.converse(cmd.Context(), o.render, false)
 			}
-			file, err := oneFile(cmd, args)
-			if err != nil {
-				return err
-			}
-			source, err := o.source(file, cmd.Flags())
+			source, err := o.source(cmd, args)
 			if err != nil {
 				return err
 			}

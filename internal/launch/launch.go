@@ -33,9 +33,9 @@ type Launcher struct {
 	Client func() (*deployer.Client, error)
 }
 
-// getenv looks a variable up.
-func (l *Launcher) getenv(name string) string {
-	for _, v := range slices.Backward(l.Environ) {
+// Getenv looks a variable up in an environment, of which the last entry counts; "" where it has none.
+func Getenv(environ []string, name string) string {
+	for _, v := range slices.Backward(environ) {
 		if v, ok := strings.CutPrefix(v, name+"="); ok {
 			return v
 		}
@@ -44,7 +44,7 @@ func (l *Launcher) getenv(name string) string {
 }
 
 // proxy is the path below which a browser reaches ports of this machine, where a Hub has one.
-func (l *Launcher) proxy() string { return l.getenv("JUPYTERHUB_SERVICE_PREFIX") }
+func (l *Launcher) proxy() string { return Getenv(l.Environ, "JUPYTERHUB_SERVICE_PREFIX") }
 
 // resolve finds the values of the settings and refuses those that nothing here can honour. Each source asks it.
 func resolve(kind run.Kind, from settings.Sources) (*settings.Resolved, error) {

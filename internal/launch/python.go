@@ -24,7 +24,8 @@ func (l *Launcher) FindPython(named string) (string, error) {
 	if err != nil {
 		self = "" // nothing is beside it
 	}
-	return interpreter.Find(interpreter.Search{Named: named, Getenv: l.getenv, Self: self, Binary: "metaml"})
+	getenv := func(name string) string { return Getenv(l.Environ, name) }
+	return interpreter.Find(interpreter.Search{Named: named, Getenv: getenv, Self: self, Binary: "metaml"})
 }
 
 // answering is a short-lived Python that answers questions where there is no live session: it has executed the top
@@ -48,7 +49,7 @@ func (l *Launcher) startPython(ctx context.Context, python, folder, cwd string) 
 	}
 	cmd := exec.CommandContext(ctx, python, pymodule.RunModule("metaml._session.standalone", args...)...)
 	cmd.Dir = cwd
-	cmd.Env = append(slices.Clone(l.Environ), "PYTHONPATH="+joinPath(module, l.getenv("PYTHONPATH")))
+	cmd.Env = append(slices.Clone(l.Environ), "PYTHONPATH="+joinPath(module, Getenv(l.Environ, "PYTHONPATH")))
 	cmd.Stderr = view.Raw(l.Err)
 	in, err := cmd.StdinPipe()
 	if err != nil {
