@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -13,7 +14,7 @@ import (
 // [Client.Plan] asks it again. targets are those there are beside local.
 func Supported(r *settings.Resolved, targets ...string) error {
 	target := r.Values["target"]
-	if target.Text == settings.Local || slices.Contains(targets, target.Text) {
+	if target.Text == run.Local || slices.Contains(targets, target.Text) {
 		return nil
 	}
 	return &usererror.Error{

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
-	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -18,6 +18,7 @@ type Target interface {
 	Submitter
 	Controller
 	Surroundings
+	Examiner
 	record.Keeper
 }
 
@@ -30,7 +31,8 @@ type Submitter interface {
 	// Server gives the active server of which spec would be another revision, or nil.
 	Server(ctx context.Context, spec run.Spec) (*run.Listed, error)
 	// Submit takes the program folder over and starts the run. Two submissions of one key at once make one run. What
-	// goes on until then is told to progress, as events. It is done before ctx ends, or nothing was started.
+	// goes on until then is told to progress, as events. It is done before ctx ends, or nothing was started. Once it
+	// is done the record has the run's spec and table, and those of a server's revision.
 	Submit(ctx context.Context, s run.Submission, progress func(run.Event)) (run.Submitted, error)
 }
 
@@ -54,6 +56,12 @@ type Surroundings interface {
 	Environment(environ []string, processes int) map[string]string
 }
 
+// Examiner checks a target before anybody needs it.
+type Examiner interface {
+	// Examine checks what the target needs, and says what is missing. It starts nothing.
+	Examine(ctx context.Context) []run.Check
+}
+
 var _ Target = (*local.Target)(nil)
 
 // Open gives a client of the runs of this machine's user, whose monitors are started from the binary agent. more are
@@ -63,7 +71,7 @@ func Open(agent string, more map[string]Target) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets := map[string]Target{settings.Local: here}
+	targets := map[string]Target{run.Local: here}
 	maps.Copy(targets, more)
 	return NewClient(here.Dir, targets), nil
 }
@@ -73,6 +81,17 @@ func NewClient(dir string, targets map[string]Target) *Client {
 	c := &Client{targets: targets}
 	c.Runs = &record.Reader{Dir: dir, Keepers: func(name string) (record.Keeper, error) { return c.target(name) }}
 	return c
+}
+
+// Examine checks what each target needs, local first.
+func (c *Client) Examine(ctx context.Context) []run.Check {
+	all := c.targets[run.Local].Examine(ctx)
+	for _, name := range slices.Sorted(maps.Keys(c.targets)) {
+		if name != run.Local {
+			all = append(all, c.targets[name].Examine(ctx)...)
+		}
+	}
+	return all
 }
 
 // target gives a target by its name.

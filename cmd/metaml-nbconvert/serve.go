@@ -74,7 +74,7 @@ func cutServer(ctx context.Context, o options, doc *session.Document) (*slicer.S
 	if err := p.Write(filepath.Join(dir, "program")); err != nil {
 		return nil, err
 	}
-	chosen.Definitions = filepath.Join(dir, "program", "code")
+	chosen.Definitions = program.Code(filepath.Join(dir, "program"))
 	if s, err = slicer.Of(ctx, doc, chosen); err == nil {
 		asTyped(s, training)
 	}

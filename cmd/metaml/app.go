@@ -2,7 +2,9 @@ package main
 
 import (
 	"io"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer"
@@ -17,7 +19,11 @@ type app struct {
 	out, err io.Writer
 	environ  []string
 	cwd      string
+	targets  map[string]newTarget // the targets beside local, by name
 }
+
+// newTarget opens a target, given the path of metaml-agent.
+type newTarget func(agent string) (deployer.Target, error)
 
 func newApp() *app {
 	cwd, err := os.Getwd()
@@ -35,8 +41,17 @@ func (a *app) client() (*deployer.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return deployer.Open(agent, nil)
+	targets := map[string]deployer.Target{}
+	for name, open := range a.targets {
+		if targets[name], err = open(agent); err != nil {
+			return nil, err
+		}
+	}
+	return deployer.Open(agent, targets)
 }
+
+// others are the names of the targets beside local.
+func (a *app) others() []string { return slices.Sorted(maps.Keys(a.targets)) }
 
 // getenv looks a variable up in the app's environment.
 func (a *app) getenv(name string) string {

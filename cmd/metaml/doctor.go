@@ -4,29 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer"
-	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/launch"
 	"github.com/metaml/metaml/internal/usererror"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
-
-// finding is one thing that doctor looked at.
-type finding struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Text   string `json:"text"`
-	Remedy string `json:"remedy,omitempty"`
-}
 
 func doctorCommand(a *app) *cobra.Command {
 	var (
@@ -68,19 +58,21 @@ func doctorCommand(a *app) *cobra.Command {
 	return c
 }
 
-func (a *app) examine(ctx context.Context, named string) []finding {
-	var all []finding
+func (a *app) examine(ctx context.Context, named string) []run.Check {
+	var all []run.Check
 	for _, name := range []string{"metaml-agent", "metaml-kernel"} {
 		path, err := beside.Find(name)
 		if err != nil {
-			all = append(all, finding{Name: name, Text: err.Error(), Remedy: "Install MetaML again."})
+			all = append(all, run.Check{Name: name, Text: err.Error(), Remedy: "Install MetaML again."})
 			continue
 		}
-		all = append(all, finding{Name: name, OK: true, Text: path})
+		all = append(all, run.Check{Name: name, OK: true, Text: path})
 	}
 	all = append(all, a.examinePython(ctx, named)...)
-	all = append(all, examineRuns(), a.examineSettings(), examineCores())
-	return all
+	if client, err := a.client(); err == nil { // else metaml-agent is missing, which was said
+		all = append(all, client.Examine(ctx)...)
+	}
+	return append(all, a.examineSettings())
 }
 
 // packages are what a run or a notebook needs of the user's Python, and what else makes them nicer.
@@ -93,65 +85,43 @@ var packages = []struct {
 	{"pandas", "run.to_pandas() needs it", false},
 }
 
-func (a *app) examinePython(ctx context.Context, named string) []finding {
+func (a *app) examinePython(ctx context.Context, named string) []run.Check {
 	python, err := a.launcher().FindPython(named)
 	if err != nil {
-		return []finding{{Name: "python", Text: launch.Message(err)}}
+		return []run.Check{{Name: "python", Text: launch.Message(err)}}
 	}
 	i, err := launch.Interpreter(ctx, python)
 	if err != nil {
-		return []finding{{Name: "python", Text: launch.Message(err)}}
+		return []run.Check{{Name: "python", Text: launch.Message(err)}}
 	}
-	f := finding{Name: "python", OK: true, Text: fmt.Sprintf("%s (%s)", python, i.Version)}
+	f := run.Check{Name: "python", OK: true, Text: fmt.Sprintf("%s (%s)", python, i.Version)}
 	if !launch.NewEnough(i.Version) {
 		f.OK, f.Remedy = false, "MetaML needs Python 3.10 or newer; name another with --python."
 	}
-	all := []finding{f}
+	all := []run.Check{f}
 	for _, p := range packages {
 		const ask = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
 		out, err := exec.CommandContext(ctx, python, pymodule.RunCode(ask, p.module)...).Output()
 		if err != nil {
-			all = append(all, finding{
+			all = append(all, run.Check{
 				Name: p.module, OK: !p.needed, Text: "not installed; " + p.why,
 				Remedy: python + " -m pip install " + p.module,
 			})
 			continue
 		}
-		all = append(all, finding{Name: p.module, OK: true, Text: strings.TrimSpace(string(out))})
+		all = append(all, run.Check{Name: p.module, OK: true, Text: strings.TrimSpace(string(out))})
 	}
 	return all
 }
 
-func examineRuns() finding {
-	dir, err := folder.Runs()
-	if err != nil {
-		return finding{Name: "runs", Text: err.Error()}
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return finding{
-			Name: "runs", Text: "cannot make " + dir, Remedy: "Set XDG_DATA_HOME to a folder that you can write to.",
-		}
-	}
-	probe, err := os.CreateTemp(dir, ".doctor-")
-	if err != nil {
-		return finding{
-			Name: "runs", Text: "cannot write to " + dir,
-			Remedy: "Set XDG_DATA_HOME to a folder that you can write to.",
-		}
-	}
-	_ = probe.Close()
-	_ = os.Remove(probe.Name())
-	return finding{Name: "runs", OK: true, Text: dir}
-}
-
-func (a *app) examineSettings() finding {
+func (a *app) examineSettings() run.Check {
 	file := settings.FindFile(a.cwd)
 	resolved, err := settings.Resolve("train", settings.Sources{Environ: a.environ, File: file})
 	if err == nil {
-		err = deployer.Supported(resolved)
+		err = deployer.Supported(resolved, a.others()...)
 	}
 	if err != nil {
-		f := finding{Name: "settings", Text: err.Error()}
+		f := run.Check{Name: "settings", Text: err.Error()}
 		if u, ok := errors.AsType[*usererror.Error](err); ok {
 			f.Text, f.Remedy = u.Text, u.Hint
 		}
@@ -164,11 +134,5 @@ func (a *app) examineSettings() finding {
 	if file.Ignored != "" {
 		text += "; " + file.Ignored
 	}
-	return finding{Name: "settings", OK: true, Text: text}
-}
-
-func examineCores() finding {
-	return finding{
-		Name: "machine", OK: true, Text: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()),
-	}
+	return run.Check{Name: "settings", OK: true, Text: text}
 }

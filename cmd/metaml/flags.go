@@ -1,8 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"strings"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -110,12 +109,12 @@ func (o *fileOptions) source(cmd *cobra.Command, args []string) (launch.Source, 
 
 // parseTrial reads RUN or RUN:TRIAL.
 func parseTrial(name string) (runName string, trial *int, err error) {
-	runName, text, found := strings.Cut(name, ":")
+	runName, text, found := run.CutTrial(name)
 	if !found {
 		return name, nil, nil
 	}
-	var n int
-	if _, err := fmt.Sscanf(text, "%d", &n); err != nil || n < 0 {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
 		return "", nil, usage("%q is not RUN or RUN:TRIAL", name)
 	}
 	return runName, &n, nil

@@ -22,7 +22,8 @@ func (a *app) launcher() *launch.Launcher {
 		binary = "" // the module looks for one itself
 	}
 	return &launch.Launcher{
-		In: a.in, Out: a.out, Err: a.err, Environ: a.environ, Dir: a.cwd, Binary: binary, Client: a.client,
+		In: a.in, Out: a.out, Err: a.err, Environ: a.environ, Dir: a.cwd, Binary: binary, Targets: a.others(),
+		Client: a.client,
 	}
 }
 

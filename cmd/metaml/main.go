@@ -13,13 +13,13 @@ import (
 	"syscall"
 )
 
-func main() { os.Exit(mainCode()) }
+func main() { os.Exit(mainCode(newApp())) }
 
-func mainCode() int {
+func mainCode(a *app) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	// A reader that has gone, as in `metaml plan … | head`, is an error of the write and no sudden end: what we made is
 	// removed. It is caught and dropped, since children would inherit that it is ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	return execute(ctx, newApp(), os.Args[1:])
+	return execute(ctx, a, os.Args[1:])
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,17 +13,77 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/test/elsewhere"
 	"github.com/metaml/metaml/test/venv"
 )
 
 // TestMain makes this test binary the command `metaml` of the scripts and builds the others.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"metaml": func() { os.Exit(mainCode()) }})
+	if elsewhere.Mirror() {
+		return
+	}
+	testscript.Main(m, map[string]func(){"metaml": func() {
+		a := newApp()
+		if there := a.getenv(elsewhere.Variable); there != "" {
+			a.targets = map[string]newTarget{elsewhere.Name: func(agent string) (deployer.Target, error) {
+				here, err := folder.Runs()
+				return elsewhere.New(here, there, agent), err
+			}}
+		}
+		os.Exit(mainCode(a))
+	}})
 }
 
 // TestScripts runs testdata/script: each is a person at a shell. A script has a home folder of its own; runs that it
 // leaves behind are stopped at its end.
 func TestScripts(t *testing.T) {
+	runScripts(t, filepath.Join("testdata", "script"))
+}
+
+// TestScriptsElsewhere runs those scripts of testdata/script that act on runs once more, with a target whose runs are
+// elsewhere: each verb does the same with them, under names that say where they are.
+func TestScriptsElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	scripts, err := filepath.Glob(filepath.Join("testdata", "script", "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range scripts {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(path)
+		if hereAlone[name] != "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(placed(string(text))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runScripts(t, dir, "METAML_TARGET="+elsewhere.Name)
+}
+
+// hereAlone are the scripts about this machine alone, with the reason.
+var hereAlone = map[string]string{
+	"doctor.txt":  "what is said of targets is said once",
+	"refused.txt": "the target is refused where it is not there",
+	"install.txt": "nothing runs",
+	"notify.txt":  "the command runs where the run does, and names it as it is called there",
+}
+
+var runName = regexp.MustCompile(`\b(train|serve|answer|apply|named|never|quick|saves|plain|a)-[0-9]+\b`)
+
+// placed gives the runs that a script names their place. Its files stay: a name without a place is found as well.
+func placed(script string) string {
+	commands, files, _ := strings.Cut(script, "\n-- ")
+	return runName.ReplaceAllString(commands, "${0}@"+elsewhere.Place) + "\n-- " + files
+}
+
+func runScripts(t *testing.T, dir string, environ ...string) {
+	t.Helper()
 	bin := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../metaml-agent", "../metaml-kernel",
 		"../metaml-nbconvert")
@@ -31,7 +92,7 @@ func TestScripts(t *testing.T) {
 	}
 	python := venv.Python(t)
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitfor": waitFor, "askit": askIt, "waitnote": waitNote, "signal": signalIt,
 		},
@@ -42,6 +103,14 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 			env.Setenv("METAML_PYTHON", python)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv(elsewhere.Variable, "")
+			if len(environ) > 0 {
+				env.Setenv(elsewhere.Variable, filepath.Join(home, "elsewhere"))
+			}
+			for _, v := range environ {
+				name, value, _ := strings.Cut(v, "=")
+				env.Setenv(name, value)
+			}
 			env.Defer(func() { stopAll(t, env) })
 			return os.MkdirAll(home, 0o700)
 		},
@@ -74,7 +143,11 @@ func waitNote(ts *testscript.TestScript, _ bool, args []string) {
 // signalIt sends a signal to the monitor, the front, or both ("all") of a server, at once: signal KILL all serve-1. It
 // waits for the end of what is killed.
 func signalIt(ts *testscript.TestScript, _ bool, args []string) {
-	name, which, folder := args[0], args[1], filepath.Join(ts.Getenv("XDG_DATA_HOME"), "metaml", "runs", args[2])
+	name, which := args[0], args[1]
+	folder := filepath.Join(ts.Getenv("XDG_DATA_HOME"), "metaml", "runs", args[2])
+	if bare, _, away := strings.Cut(args[2], "@"); away {
+		folder = filepath.Join(ts.Getenv(elsewhere.Variable), bare)
+	}
 	number := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}[name]
 	find := func() (pids []int) {
 		all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -103,6 +176,15 @@ func signalIt(ts *testscript.TestScript, _ bool, args []string) {
 	for name == "KILL" && len(find()) > 0 {
 		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // it waits for a state
 	}
+	catchUp(ts, args[2])
+}
+
+// catchUp waits, where a run is elsewhere, until what it has written there can be read here.
+func catchUp(ts *testscript.TestScript, name string) {
+	if there := ts.Getenv(elsewhere.Variable); there != "" {
+		here := filepath.Join(ts.Getenv("XDG_DATA_HOME"), "metaml", "runs")
+		ts.Check(elsewhere.New(here, there, "").CatchUp(name))
+	}
 }
 
 // askIt runs the command line that asks a server, as `metaml show` tells it.
@@ -111,6 +193,7 @@ func askIt(ts *testscript.TestScript, _ bool, args []string) {
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
 		if strings.HasPrefix(line, "curl ") {
 			ts.Check(ts.Exec("sh", "-c", strings.TrimSpace(line)+" --silent --show-error"))
+			catchUp(ts, args[0])
 			return
 		}
 	}
@@ -125,8 +208,13 @@ func stopAll(t *testing.T, env *testscript.Env) {
 		return
 	}
 	runs, _ := filepath.Glob(filepath.Join(env.Getenv("XDG_DATA_HOME"), "metaml", "runs", "*"))
-	for _, r := range runs {
-		stop := exec.Command(metaml, "stop", "--now", filepath.Base(r))
+	away, _ := filepath.Glob(filepath.Join(env.Getenv(elsewhere.Variable), "*"))
+	for i, r := range append(away, runs...) {
+		name := filepath.Base(r)
+		if i < len(away) {
+			name += "@" + elsewhere.Place
+		}
+		stop := exec.Command(metaml, "stop", "--now", name)
 		stop.Env = env.Vars
 		_ = stop.Run() // most have ended
 	}

@@ -252,7 +252,7 @@ func (p *Program) Write(dir string) (err error) {
 		if err := checkPath(f.Path); err != nil {
 			return err
 		}
-		name := filepath.Join(tmp, "code", filepath.FromSlash(f.Path))
+		name := filepath.Join(Code(tmp), filepath.FromSlash(f.Path))
 		//nolint:gosec // read by the trials, perhaps of another user in a pod
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return fmt.Errorf("write the program: %w", err)
@@ -281,6 +281,9 @@ func (p *Program) Write(dir string) (err error) {
 	return nil
 }
 
+// Code is the folder of the code in the program folder dir, which is what a run executes.
+func Code(dir string) string { return filepath.Join(dir, "code") }
+
 // maxFolder bounds the code of a folder that is read.
 const maxFolder = 1 << 30
 
@@ -288,7 +291,7 @@ const maxFolder = 1 << 30
 // none.
 func Read(dir string) (*Program, error) {
 	p := &Program{}
-	root := filepath.Join(dir, "code")
+	root := Code(dir)
 	var total int64
 	folder, err := os.OpenRoot(root)
 	if err != nil {

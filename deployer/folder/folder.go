@@ -103,8 +103,12 @@ func (r Run) FrontLog() string { return r.join("front.log") }
 // Map is the source map.
 func (r Run) Map() string { return r.join("program", "map.json") }
 
-// Expected says how top-level names looked in the session that the program was cut from.
-func (r Run) Expected() string { return r.join("program", "expected.json") }
+// ExpectedName is the file of a program folder that says how top-level names looked in the session that the program was
+// cut from.
+const ExpectedName = "expected.json"
+
+// Expected is the run's file of that name.
+func (r Run) Expected() string { return r.join("program", ExpectedName) }
 
 // PackageLock lists the distributions that the program loaded.
 func (r Run) PackageLock() string { return r.join("lock.txt") }
@@ -142,6 +146,12 @@ func (r Run) Trial(i int) string { return r.join("trials", fmt.Sprintf("%05d", i
 
 // Trials is the folder with those of all trials.
 func (r Run) Trials() string { return r.join("trials") }
+
+// Scalars is the folder with trial i's metrics as TensorBoard reads them.
+func (r Run) Scalars(i int) string { return filepath.Join(r.Trial(i), "tensorboard") }
+
+// TensorBoard is the folder for temporary files of the run's TensorBoard.
+func (r Run) TensorBoard() string { return r.join("tensorboard") }
 
 // Stream is the file with what an attempt printed: [Stdout] or [Stderr].
 func (r Run) Stream(i, attempt int, stream string) string {

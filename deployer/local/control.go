@@ -46,18 +46,18 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 			}
 		}
 	}
-	return t.ask(ctx, l, folder.Stop{Trial: trial, Now: now})
+	return t.ask(l, folder.Stop{Trial: trial, Now: now})
 }
 
 // ask leaves a request for the run's monitor, and sees to it that there is one.
-func (t *Target) ask(ctx context.Context, l run.Listed, s folder.Stop) error {
+func (t *Target) ask(l run.Listed, s folder.Stop) error {
 	f := t.Folder(l.Spec.Name)
 	s.Time = time.Now().UTC()
 	if err := f.AppendStop(s); err != nil {
 		return folder.Explain(err, "ask for the stop in", string(f))
 	}
 	if l.Liveness == run.Dead {
-		return t.start(ctx, f, false)
+		return t.start(f, false)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 	}
 	f := t.Folder(l.Spec.Name)
 	if l.Liveness == run.Dead {
-		return t.start(ctx, f, false)
+		return t.start(f, false)
 	}
 	if l.Liveness == run.Ended && !resumable(l.State) {
 		return &usererror.Error{
@@ -93,7 +93,7 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 			Hint: "a trial that failed by its own code is not run again; --again makes a new run",
 		}
 	}
-	if err := t.start(ctx, f, true); err != nil {
+	if err := t.start(f, true); err != nil {
 		return err
 	}
 	_ = os.Remove(f.SeenFile()) // nobody has seen how it will end now

@@ -39,7 +39,7 @@ func In(dir, agent string) *Target {
 
 // Keep starts a monitor for a run that has none.
 func (t *Target) Keep(ctx context.Context, name string) error {
-	return t.start(ctx, t.Folder(name), false)
+	return t.start(t.Folder(name), false)
 }
 
 // Fetch brings nothing: outputs are where their trials wrote them.

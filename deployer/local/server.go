@@ -75,7 +75,7 @@ func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.Fi
 	if server != nil && !s.Again {
 		if current := t.currentRevision(server); current != nil && spec.Key != "" && current.Key == spec.Key {
 			if server.Liveness == run.Dead {
-				if err := t.start(ctx, t.Folder(server.Spec.Name), false); err != nil {
+				if err := t.start(t.Folder(server.Spec.Name), false); err != nil {
 					return run.Submitted{}, err
 				}
 			}
@@ -86,7 +86,7 @@ func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.Fi
 		return run.Submitted{}, err
 	}
 	if server == nil {
-		return t.newServer(ctx, spec, s, lock)
+		return t.newServer(spec, s, lock)
 	}
 	spec.ID, spec.Name, spec.Server = server.Spec.ID, server.Spec.Name, new(*spec.Server)
 	f := t.Folder(spec.Name)
@@ -100,7 +100,7 @@ func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.Fi
 		return run.Submitted{}, err
 	}
 	if now.Liveness != run.Alive {
-		if err := t.start(ctx, f, now.Liveness == run.Ended); err != nil {
+		if err := t.start(f, now.Liveness == run.Ended); err != nil {
 			return run.Submitted{}, errors.Join(err, os.RemoveAll(string(f.Revision(spec.Server.Revision))))
 		}
 	}
@@ -129,20 +129,13 @@ func (t *Target) currentRevision(l *run.Listed) *run.Spec {
 }
 
 // frontLives reports whether a front of a server is alive, which starts a monitor where there is none.
-func (t *Target) frontLives(ctx context.Context, f folder.Run) bool {
-	pid := 0
-	// Read to its end, also for a caller that gives up meanwhile: a half look would miss the front.
-	_ = t.Events(context.WithoutCancel(ctx), filepath.Base(string(f)), func(e run.Event) error {
-		if e.Type == run.EventFrontStarted {
-			pid = e.PID
-		}
-		return nil
-	})
-	return f.IsProcess(pid)
+func (t *Target) frontLives(f folder.Run) bool {
+	l, err := t.Exactly(filepath.Base(string(f)))
+	return err == nil && l.State.Server != nil && f.IsProcess(l.State.Server.Front)
 }
 
 // newServer makes a run folder with its first revision.
-func (t *Target) newServer(ctx context.Context, spec run.Spec, s run.Submission, lock *os.File) (run.Submitted, error) {
+func (t *Target) newServer(spec run.Spec, s run.Submission, lock *os.File) (run.Submitted, error) {
 	name, err := t.take(lock, spec.Series)
 	if err != nil {
 		return run.Submitted{}, err
@@ -161,7 +154,7 @@ func (t *Target) newServer(ctx context.Context, spec run.Spec, s run.Submission,
 		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir),
 			os.RemoveAll(dir))
 	}
-	if err := t.start(ctx, t.Folder(name), false); err != nil {
+	if err := t.start(t.Folder(name), false); err != nil {
 		return run.Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(name))))
 	}
 	return run.Submitted{Spec: spec}, nil
@@ -317,5 +310,5 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 	if text != "" {
 		return &usererror.Error{Code: usererror.CodeRevision, Text: text}
 	}
-	return t.ask(ctx, l, folder.Stop{Revision: revision})
+	return t.ask(l, folder.Stop{Revision: revision})
 }

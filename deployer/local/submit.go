@@ -133,7 +133,7 @@ func (t *Target) Submit(ctx context.Context, s run.Submission, _ func(run.Event)
 	if err := t.make(spec, s); err != nil {
 		return run.Submitted{}, folder.Explain(err, "write the folder of the run in", t.Dir)
 	}
-	if err := t.start(ctx, t.Folder(spec.Name), false); err != nil {
+	if err := t.start(t.Folder(spec.Name), false); err != nil {
 		return run.Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(spec.Name))))
 	}
 	return run.Submitted{Spec: spec}, nil
@@ -247,8 +247,8 @@ func environment(of []string) []string {
 }
 
 // start starts a monitor for the run, as nobody's child. If one is alive already, the new one ends at once.
-func (t *Target) start(ctx context.Context, f folder.Run, resume bool) error {
-	if !resume && t.frontLives(ctx, f) {
+func (t *Target) start(f folder.Run, resume bool) error {
+	if !resume && t.frontLives(f) {
 		return nil // it has the socket, and starts a monitor as soon as it has answered what it had
 	}
 	from := f

@@ -25,9 +25,6 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Local is the target of the runs that are not elsewhere.
-const Local = "local"
-
 // Last is the name that stands for the newest run.
 const Last = "last"
 
@@ -71,7 +68,7 @@ type entry struct {
 	folder folder.Run
 }
 
-func (e entry) away() bool { return e.target != Local }
+func (e entry) away() bool { return e.target != run.Local }
 
 // Folder is where the record of the run of exactly this name lies.
 func (r *Reader) Folder(name string) folder.Run {
@@ -80,7 +77,7 @@ func (r *Reader) Folder(name string) folder.Run {
 
 // exactly is the entry of a whole name, be there such a run or not.
 func (r *Reader) exactly(name string) entry {
-	e := entry{name: run.ParseName(name), target: Local, folder: folder.In(r.Dir, name)}
+	e := entry{name: run.ParseName(name), target: run.Local, folder: folder.In(r.Dir, name)}
 	if e.name.Place == "" {
 		return e
 	}
@@ -95,7 +92,7 @@ func (r *Reader) exactly(name string) entry {
 
 // entries lists the run folders, unsorted.
 func (r *Reader) entries() ([]entry, error) {
-	all, err := entriesIn(r.Dir, Local, "")
+	all, err := entriesIn(r.Dir, run.Local, "")
 	if err != nil {
 		return nil, err
 	}

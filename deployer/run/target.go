@@ -1,5 +1,19 @@
 package run
 
+// The targets that settings may name.
+const (
+	Local      = "local" // processes on this machine
+	Kubernetes = "kubernetes"
+)
+
+// Check is what a target, or the command, found out about one part that a run needs.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Text   string `json:"text"`             // what was found, or what is wrong
+	Remedy string `json:"remedy,omitempty"` // what to do, a sentence
+}
+
 // Submission is a run that is ready to start.
 type Submission struct {
 	Spec    Spec   // Name may be provisional; the target has the last word

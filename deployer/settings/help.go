@@ -53,13 +53,13 @@ and listed once as unused where it came from elsewhere.
 		fmt.Fprintf(&b, "\n## %%%%%s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n",
 			kind)
 		for _, d := range Of(kind) {
-			if !slices.Contains(d.Targets, Local) {
+			if !slices.Contains(d.Targets, run.Local) {
 				continue
 			}
 			takes := d.Type.article()
 			switch {
 			case d.Name == "target":
-				takes = "`" + Local + "`"
+				takes = "`" + run.Local + "`"
 			case d.Type == Choice:
 				takes = "`" + strings.Join(d.Choices, "` or `") + "`"
 			case d.Type == Int && d.Max > 0:
@@ -81,7 +81,7 @@ decorator or a file may have them already.
 
 `)
 	for _, d := range All {
-		if !slices.Contains(d.Targets, Local) {
+		if !slices.Contains(d.Targets, run.Local) {
 			fmt.Fprintf(&b, "- `%s`: %s\n", d.Name, d.Help)
 		}
 	}

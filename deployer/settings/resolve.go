@@ -144,7 +144,7 @@ func (r *Resolved) decorator(given map[string]string) error {
 // honoured refuses what was typed and cannot be honoured by the target, and lists what came from elsewhere.
 func (r *Resolved) honoured(typed string) error {
 	target := r.Text("target")
-	if target == Kubernetes {
+	if target == run.Kubernetes {
 		return nil // which the deployer refuses as a whole, whatever else was asked for
 	}
 	var unused []string

@@ -55,18 +55,12 @@ func (d Def) Flag() string { return strings.ReplaceAll(d.Name, "_", "-") }
 // Variable is the setting's name in the environment.
 func (d Def) Variable() string { return "METAML_" + strings.ToUpper(d.Name) }
 
-// The targets.
-const (
-	Local      = "local"
-	Kubernetes = "kubernetes"
-)
-
 var (
 	train      = []run.Kind{run.Train}
 	serve      = []run.Kind{run.Serve}
 	both       = []run.Kind{run.Train, run.Serve}
-	everywhere = []string{Local, Kubernetes}
-	cluster    = []string{Kubernetes}
+	everywhere = []string{run.Local, run.Kubernetes}
+	cluster    = []string{run.Kubernetes}
 )
 
 // MaxCompletions bounds the number of trials of one run.
@@ -100,7 +94,7 @@ var All = []Def{
 			"notebook, and 80 in a cluster.",
 	},
 	{
-		Name: "host", Type: Text, Default: "127.0.0.1", Value: "ADDRESS", Kinds: serve, Targets: []string{Local},
+		Name: "host", Type: Text, Default: "127.0.0.1", Value: "ADDRESS", Kinds: serve, Targets: []string{run.Local},
 		Help: "The address to listen on; 0.0.0.0 lets everybody in who can reach this machine.",
 	},
 	{
@@ -141,7 +135,7 @@ var All = []Def{
 		Help: "Show a TensorBoard of the run while it lasts.",
 	},
 	{
-		Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: []string{Local}, NoFile: true,
+		Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: []string{run.Local}, NoFile: true,
 		Help: "A command that is told when the run is done, by METAML_RUN, METAML_STATE and METAML_SUMMARY in its " +
 			"environment and as JSON on its standard input; never taken from metaml.toml.",
 	},
@@ -159,7 +153,7 @@ var All = []Def{
 		Help: "Names whose values are shipped (pickled) because no cell can make them again.",
 	},
 	{
-		Name: "target", Type: Choice, Default: Local, Value: "TARGET", Choices: []string{Local, Kubernetes},
+		Name: "target", Type: Choice, Default: run.Local, Value: "TARGET", Choices: []string{run.Local, run.Kubernetes},
 		Kinds: both, Targets: everywhere, Help: "Where it runs: `local` is processes on this machine.",
 	},
 	{
@@ -190,7 +184,7 @@ var All = []Def{
 	},
 	{
 		Name: "cwd", Type: Choice, Default: "session", Value: "WHERE", Choices: []string{"session", "trial"},
-		Kinds: train, Targets: []string{Local},
+		Kinds: train, Targets: []string{run.Local},
 		Help: "The trials' working directory: `session` is the notebook's, `trial` gives each a folder of its own.",
 	},
 	{

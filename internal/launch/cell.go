@@ -111,7 +111,7 @@ func (c *converse) resolve(begin talk.FromModule) (*settings.Resolved, error) {
 	if begin.Source != "" && filepath.IsAbs(begin.Source) {
 		from = filepath.Dir(begin.Source)
 	}
-	return resolve(c.kind, settings.Sources{
+	return c.Launcher.resolve(c.kind, settings.Sources{
 		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.settingsOf(begin),
 		File: settings.FindFile(from),
 	})

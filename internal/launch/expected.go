@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/metaml/metaml/converter/slicer"
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/internal/talk"
 )
 
@@ -55,7 +56,7 @@ func looks(ctx context.Context, p answers, statements []slicer.Statement) (map[s
 }
 
 // writeExpected keeps the looks beside the program's code.
-func writeExpected(folder string, expected map[string]look) error {
+func writeExpected(dir string, expected map[string]look) error {
 	if len(expected) == 0 {
 		return nil
 	}
@@ -63,5 +64,5 @@ func writeExpected(folder string, expected map[string]look) error {
 	if err != nil {
 		return fmt.Errorf("write how the names look: %w", err)
 	}
-	return os.WriteFile(filepath.Join(folder, "expected.json"), data, 0o600)
+	return os.WriteFile(filepath.Join(dir, folder.ExpectedName), data, 0o600)
 }

@@ -73,7 +73,7 @@ func (s *Submission) read(ctx context.Context, src Source) error {
 	if kind, err = read(src, full, &from); err != nil {
 		return err
 	}
-	if s.Settings, err = resolve(kind, from); err != nil {
+	if s.Settings, err = s.launcher.resolve(kind, from); err != nil {
 		return err
 	}
 	if err := s.findInterpreter(ctx, src.Python); err != nil {
@@ -142,7 +142,7 @@ func (s *Submission) readFile(src Source, full string, from *settings.Sources) (
 }
 
 func isProgram(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "code", "program.json"))
+	_, err := os.Stat(filepath.Join(program.Code(dir), "program.json"))
 	return err == nil
 }
 

@@ -69,7 +69,7 @@ func launcherIn(t *testing.T, dir string, environ ...string) *Launcher {
 	return &Launcher{
 		In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, Dir: dir, Environ: environ,
 		Client: func() (*deployer.Client, error) {
-			return deployer.NewClient(runs, map[string]deployer.Target{settings.Local: idle{}}), nil
+			return deployer.NewClient(runs, map[string]deployer.Target{run.Local: idle{}}), nil
 		},
 	}
 }

@@ -29,7 +29,8 @@ type Launcher struct {
 	Environ  []string // NAME=VALUE
 	Dir      string   // the current folder, absolute
 	Binary   string   // path of metaml, with which the Python module asks about runs later; "": it looks for one
-	// Client opens the target of runs.
+	Targets  []string // names of the targets beside local
+	// Client opens the targets.
 	Client func() (*deployer.Client, error)
 }
 
@@ -47,12 +48,12 @@ func Getenv(environ []string, name string) string {
 func (l *Launcher) proxy() string { return Getenv(l.Environ, "JUPYTERHUB_SERVICE_PREFIX") }
 
 // resolve finds the values of the settings and refuses those that nothing here can honour. Each source asks it.
-func resolve(kind run.Kind, from settings.Sources) (*settings.Resolved, error) {
+func (l *Launcher) resolve(kind run.Kind, from settings.Sources) (*settings.Resolved, error) {
 	resolved, err := settings.Resolve(kind, from)
 	if err != nil {
 		return nil, err
 	}
-	return resolved, deployer.Supported(resolved)
+	return resolved, deployer.Supported(resolved, l.Targets...)
 }
 
 // open opens the target and finds the model that the settings name. python answers for a living session; nil: there is

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/record"
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
@@ -22,7 +22,7 @@ func resolveModel(ctx context.Context, client *deployer.Client, python answers, 
 	if text == "" {
 		return deployer.Model{}, nil
 	}
-	name, which, trial := strings.Cut(text, ":")
+	name, which, trial := run.CutTrial(text)
 	if python != nil && identifier.MatchString(name) {
 		have, err := python.ask(ctx, talk.Need{Runs: []string{name}})
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/elsewhere"
 	"github.com/metaml/metaml/test/venv"
 )
 
@@ -42,11 +43,7 @@ var agentBinary = sync.OnceValues(func() (string, error) {
 var built []string
 
 func TestMain(m *testing.M) {
-	if from, to, mirrors := strings.Cut(os.Getenv(mirrorOf), "\n"); mirrors {
-		if err := keepMirror(folder.Run(from), folder.Run(to)); err != nil {
-			fmt.Fprintln(os.Stderr, "the mirror of", from, "ended:", err)
-			os.Exit(1) //nolint:forbidigo // what TestMain is for
-		}
+	if elsewhere.Mirror() {
 		return
 	}
 	code := m.Run()

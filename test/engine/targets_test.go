@@ -10,6 +10,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/elsewhere"
 )
 
 // placed is a bench whose runs go to one of two targets, and are read and acted on as everybody does.
@@ -22,11 +23,14 @@ type placed struct {
 // onEachTarget runs a test on this machine, and on a target whose runs are elsewhere.
 func onEachTarget(t *testing.T, test func(p *placed)) {
 	t.Helper()
-	for _, name := range []string{"local", "elsewhere"} {
+	for _, name := range []string{run.Local, elsewhere.Name} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			far := &elsewhere{there: local.In(filepath.Join(t.TempDir(), "far"), b.Agent), here: b.Dir, t: t}
-			targets := map[string]deployer.Target{"local": b.Target, "elsewhere": far}
+			there := &bench{Target: local.In(filepath.Join(t.TempDir(), "there"), b.Agent), t: t, cwd: b.cwd}
+			far := elsewhere.New(b.Dir, there.Dir, b.Agent)
+			t.Cleanup(func() { b.waitFor("the mirrors to end", func() bool { return !far.Mirrors() }) })
+			t.Cleanup(there.noneLeft)
+			targets := map[string]deployer.Target{run.Local: b.Target, elsewhere.Name: far}
 			test(&placed{bench: b, client: deployer.NewClient(b.Dir, targets), at: targets[name]})
 		})
 	}

@@ -6,7 +6,9 @@ import atexit
 import contextlib
 import json
 import os
+import shutil
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -170,3 +172,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
             return made[source]
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of the command with one more target, for tests: the runs of "kubernetes" are in a place called "lab". The
+    other programs are beside it.
+    """
+    folder = tmp_path_factory.mktemp("bin")
+    path = str(folder / "metaml")
+    subprocess.run(["go", "test", "-c", "-o", path, "./cmd/metaml"], cwd=Path(__file__).parents[3], check=True)
+    for name in ("metaml-kernel", "metaml-agent"):
+        shutil.copy(str(shutil.which(name)), folder)
+    return path

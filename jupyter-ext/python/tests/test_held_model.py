@@ -104,3 +104,19 @@ def test_the_option_of_a_cell_is_for_its_whole_body(outputs: list[Path], tmp_pat
     model.use("")
     with pytest.raises(MetaMLError):
         metaml.model()
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("train-7", ("train-7", "")),
+        ("train-7:3", ("train-7", "3")),
+        ("train-7:best", ("train-7", "best")),
+        ("train-7@a/b", ("train-7@a/b", "")),
+        ("train-7@arn:a:b", ("train-7@arn:a:b", "")),
+        ("train-7@arn:a:b:3", ("train-7@arn:a:b", "3")),
+        ("train-7@arn:a:b:best", ("train-7@arn:a:b", "best")),
+    ],
+)
+def test_the_place_of_a_run_may_have_colons(text: str, parts: tuple[str, str]) -> None:
+    assert model.cut_trial(text) == parts

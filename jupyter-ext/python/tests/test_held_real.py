@@ -1,4 +1,5 @@
-"""What the user holds of real runs: it says what is, whoever did it, and gives what the function returned.
+"""What the user holds of real runs: it says what is, whoever did it, and gives what the function returned. It does so
+for runs of this machine, and for those of a target whose runs are elsewhere and have names that say where.
 
 `make test` puts the binaries on the PATH.
 """
@@ -38,12 +39,13 @@ def wait(x):
 class Shell:
     """Another shell than this process, in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: str) -> None:
         self.folder = folder
+        self.place = place  # behind the names of its runs; "" is this machine
 
     def metaml(self, *arguments: str) -> str:
         done = subprocess.run(
-            [binary("metaml"), *arguments],
+            [os.environ["METAML_BIN"], *arguments],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -64,18 +66,24 @@ class Shell:
         until((self.folder / f"started.{trial}").exists)
 
 
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+@pytest.fixture(params=["local", "elsewhere"])
+def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    place = ""
     monkeypatch.setenv("METAML_BIN", binary("metaml"))
+    if request.param == "elsewhere":
+        monkeypatch.setenv("METAML_BIN", request.getfixturevalue("elsewhere"))
+        monkeypatch.setenv("METAML_TEST_ELSEWHERE", str(tmp_path / "elsewhere"))
+        monkeypatch.setenv("METAML_TARGET", "kubernetes")
+        place = "@lab"
     monkeypatch.setenv("METAML_PYTHON", sys.executable)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(find, "_found", None)
     work = tmp_path / "work"
     work.mkdir()
-    opened = Shell(work)
+    opened = Shell(work, place)
     yield opened
     (work / "gate").touch()
-    for name in sorted(path.name for path in (tmp_path / "data/metaml/runs").glob("[!.]*")):
+    for name in [run.name for run in metaml.runs()]:
         opened.metaml("stop", "--now", name)
         opened.metaml("attach", name)
 
@@ -86,12 +94,12 @@ def test_a_run_says_what_is_after_a_resume_elsewhere(shell: Shell) -> None:
     shell.metaml("stop", "--now", run.name)
     assert run.wait(30).state == "stopped"
     [listed] = metaml.runs()
-    assert repr(listed) == "<Run wait-1: stopped, 1 of 3 trials, 2 stopped>"
+    assert repr(listed) == f"<Run wait-1{shell.place}: stopped, 1 of 3 trials, 2 stopped>"
     assert len(run.history) == 0
     (shell.folder / "gate").touch()
     assert "succeeded" in shell.metaml("resume", run.name)
     assert (run.state, run.best("loss", mode="max").index) == ("succeeded", 2)
-    assert repr(listed).startswith("<Run wait-1: succeeded, 3 of 3 trials")
+    assert repr(listed).startswith(f"<Run wait-1{shell.place}: succeeded, 3 of 3 trials")
 
 
 def test_resumed_from_python(shell: Shell) -> None:
@@ -101,7 +109,7 @@ def test_resumed_from_python(shell: Shell) -> None:
     assert run.wait(30).state == "stopped"
     (shell.folder / "gate").touch()
     assert run.resume().wait(30).state == "succeeded"
-    with pytest.raises(MetaMLError, match="wait-1 has no unfinished trial"):
+    with pytest.raises(MetaMLError, match=f"wait-1{shell.place} has no unfinished trial"):
         run.resume()
 
 
@@ -109,9 +117,9 @@ def test_a_run_that_was_deleted_elsewhere_is_gone(shell: Shell) -> None:
     run = shell.run("def fit():\n    return 1\n", "fit")
     assert (run.state, bool(run)) == ("succeeded", True)
     shell.metaml("delete", run.name)
-    with pytest.raises(MetaMLError, match='there is no run "fit-1"'):
+    with pytest.raises(MetaMLError, match=f'there is no run "fit-1{shell.place}"'):
         run.state  # noqa: B018
-    assert repr(run) == '<Run fit-1: there is no run "fit-1"; metaml runs lists them>'
+    assert repr(run) == f'<Run {run.name}: there is no run "{run.name}"; metaml runs lists them>'
     assert bool(run)
 
 
@@ -126,7 +134,7 @@ def test_a_server_that_stopped_elsewhere_is_not_asked_where_it_was(shell: Shell)
     port = one.url.rpartition(":")[2].partition("/")[0]
     shell.metaml("stop", "one")
     shell.metaml("run", "two.py", "--kind", "serve", "--function", "serve", "--name", "two", "--port", port)
-    with pytest.raises(MetaMLError, match="one-1 was stopped, so nothing answers"):
+    with pytest.raises(MetaMLError, match=f"one-1{shell.place} was stopped, so nothing answers"):
         one.predict(1)
     shell.metaml("stop", "two")
     assert one.resume().wait(30).predict(1) == 2
@@ -172,11 +180,11 @@ def test_results_are_what_was_returned(shell: Shell, monkeypatch: pytest.MonkeyP
         5,
         [4, 5],
     )
-    with pytest.raises(IndexError, match="fit-1 has no trial 6, only 0 to 5"):
+    with pytest.raises(IndexError, match=f"fit-1{shell.place} has no trial 6, only 0 to 5"):
         run[6]
     with pytest.raises(TypeError, match="a trial is named by its number, not by 'best'"):
         run["best"]  # type: ignore[call-overload]
-    with pytest.raises(MetaMLError, match="the result of trial 0 of fit-1 needs `Net`, which is not defined here"):
+    with pytest.raises(MetaMLError, match=f"trial 0 of {run.name} needs `Net`, which is not defined here"):
         run[0].result  # noqa: B018
     monkeypatch.setattr(sys.modules["__main__"], "Net", Net, raising=False)
     net, numbers = run[0].result
@@ -186,7 +194,7 @@ def test_results_are_what_was_returned(shell: Shell, monkeypatch: pytest.MonkeyP
         (1, "cannot be pickled: .*local object"),
         (2, "larger than 64 MiB"),
         (3, r"ended by sys.exit\(\)"),
-        (4, "trial 4 of fit-1 failed, so it has no result"),
+        (4, f"trial 4 of fit-1{shell.place} failed, so it has no result"),
     ):
         with pytest.raises(MetaMLError, match=why):
             run[index].result  # noqa: B018
@@ -324,7 +332,8 @@ def test_plots_show_courses_and_hyperparameters(shell: Shell, monkeypatch: pytes
     assert (scatter.get_xlabel(), scatter.get_ylabel(), scatter.get_xscale()) == ("lr", "loss", "log")
     run = shell.run(SWEEPS, "fit", "--hyper-parameters", "one", "--completions", "1")
     assert [axes.get_ylabel() for axes in run.plot("loss").axes] == ["loss"]
-    for asked, why in (("los", "no trial of fit-2 has a metric 'los'"), (None, "nothing-1 has no metric yet")):
+    missing = f"no trial of fit-2{shell.place} has a metric 'los'"
+    for asked, why in (("los", missing), (None, f"nothing-1{shell.place} has no metric yet")):
         with pytest.raises(MetaMLError, match=why):
             (run if asked else shell.run(SWEEPS, "nothing")).plot(asked)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -346,7 +355,7 @@ def test_two_runs_compared(shell: Shell) -> None:
     assert '-    return {"loss": lr, "accuracy": math.exp(-lr)}' in compared.code
     assert '+    return {"loss": lr, "accuracy": math.exp(-2 * lr)}' in compared.code
     text = repr(one.compare("fit-2"))
-    assert text.splitlines()[0].split() == ["fit-1", "fit-2"]
+    assert text.splitlines()[0].split() == [one.name, other.name]
     assert "  parallelism" in text and compared.code in text
     assert "<td style='text-align:left'>parallelism</td>" in compared._repr_html_()
     assert "&quot;loss&quot;" in compared._repr_html_()

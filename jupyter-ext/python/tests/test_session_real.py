@@ -35,8 +35,15 @@ def binary(name: str) -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of a person who never used MetaML."""
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a person who never used MetaML; with the parameter "elsewhere" of one whose runs go there."""
+    there = {}
+    if getattr(request, "param", "") == "elsewhere":
+        there = {
+            "METAML_BIN": request.getfixturevalue("elsewhere"),
+            "METAML_TEST_ELSEWHERE": str(tmp_path / "elsewhere"),
+            "METAML_TARGET": "kubernetes",
+        }
     with tempfile.TemporaryDirectory() as short:  # sockets have short paths
         yield {
             "METAML_BIN": binary("metaml"),
@@ -44,6 +51,7 @@ def home(tmp_path: Path) -> Iterator[dict[str, str]]:
             "XDG_DATA_HOME": str(tmp_path / "data"),
             "XDG_CACHE_HOME": str(tmp_path / "cache"),
             "XDG_RUNTIME_DIR": short,
+            **there,
         }
 
 
@@ -51,7 +59,8 @@ def home(tmp_path: Path) -> Iterator[dict[str, str]]:
 def kernel(request: pytest.FixtureRequest, tmp_path: Path, home: dict[str, str]) -> Iterator[Kernel]:
     """Our kernel, and a plain ipykernel with `%load_ext metaml`."""
     plain = request.param == "plain"
-    argv = None if plain else [binary("metaml-kernel"), "-f", "{connection_file}", "--python", sys.executable]
+    program = os.path.join(os.path.dirname(home["METAML_BIN"]), "metaml-kernel")
+    argv = None if plain else [program, "-f", "{connection_file}", "--python", sys.executable]
     manager, client = start(tmp_path, argv=argv, **home)
     try:
         running = Kernel(client)
@@ -94,12 +103,13 @@ def train_model(lr, size):
 """
 
 
-def test_a_sweep_from_a_cell(kernel: Kernel) -> None:
+@pytest.mark.parametrize(("home", "place"), [("local", ""), ("elsewhere", "@lab")], indirect=["home"])
+def test_a_sweep_from_a_cell(kernel: Kernel, place: str) -> None:
     assert kernel.execute(HELPERS)[-1]["content"]["status"] == "ok"
     *shown, reply = kernel.execute(TRAIN, store_history=True)
     assert reply["content"]["status"] == "ok", reply["content"]
     assert "succeeded" in texts(shown)
-    assert kernel.value("(run.state, run.name, run in Out.values())") == "('succeeded', 'train-model-1', True)"
+    assert kernel.value("(run.state, run.name, run in Out.values())") == f"('succeeded', 'train-model-1{place}', True)"
     assert kernel.value("[t.parameters for t in run.trials]") == repr([{"lr": i, "size": 128} for i in range(4)])
     assert kernel.value("(run.best().index, run.best('loss').index, run.objective)") == "(3, 0, ('accuracy', 'max'))"
     assert kernel.value("sorted(r[2:] for r in run.history if r.trial == 1)") == repr(

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"sync"
@@ -67,7 +66,7 @@ var announced = regexp.MustCompile(`TensorBoard \S+ at (http://\S+)`)
 // it.
 func (s *supervisor) serve() {
 	runtime.LockOSThread()
-	logs := filepath.Join(string(s.job.Folder), "trials")
+	logs := s.job.Folder.Trials()
 	if err := os.MkdirAll(logs, 0o700); err != nil {
 		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
 		return
@@ -77,7 +76,7 @@ func (s *supervisor) serve() {
 	cmd.SysProcAttr = dieWithUs()
 	// What it writes for others to find it, it removes at SIGTERM but not when it dies with us: so that stays in the
 	// run's folder.
-	temporary := filepath.Join(string(s.job.Folder), "tensorboard")
+	temporary := s.job.Folder.TensorBoard()
 	if err := os.MkdirAll(temporary, 0o700); err != nil {
 		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
 		return

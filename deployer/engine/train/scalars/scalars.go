@@ -160,7 +160,7 @@ func (s *supervisor) findInCwd() {
 }
 
 func link(f folder.Run, trial int, path string) {
-	dir := filepath.Join(f.Trial(trial), "tensorboard")
+	dir := f.Scalars(trial)
 	if os.MkdirAll(dir, 0o700) == nil {
 		_ = os.Symlink(path, filepath.Join(dir, filepath.Base(path))) // only so that TensorBoard finds it too
 	}

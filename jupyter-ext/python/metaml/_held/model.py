@@ -66,7 +66,7 @@ def _resolved(run: Run | Trial | str) -> Path:
 
     if isinstance(run, Trial):
         return _kept(run)
-    name, _, which = (run.name if isinstance(run, Run) else str(run)).partition(":")
+    name, which = cut_trial(run.name if isinstance(run, Run) else str(run))
     found = run if isinstance(run, Run) else _training(name)
     trials = found.trials
     if which == "" and len(trials) == 1:
@@ -78,6 +78,16 @@ def _resolved(run: Run | Trial | str) -> Path:
     if int(which) >= len(trials):
         raise MetaMLError(f"{found.name} has no trial {which}, only 0 to {len(trials) - 1}")
     return _kept(trials[int(which)])
+
+
+def cut_trial(text: str) -> tuple[str, str]:
+    """Split RUN[:TRIAL] into run and trial, "" where there is none. A place, behind "@", may have colons of its own."""
+    name, colon, which = text.rpartition(":")
+    if "@" not in text:
+        name, _, which = text.partition(":")
+    elif not colon or not (which == "best" or which.isdecimal()):
+        name, which = text, ""
+    return name, which
 
 
 def _training(name: str) -> Run:
