@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from metaml._values.openapi import publish
 from metaml._values.signature import Rejected, Signature
 
 PROGRAM = """
@@ -73,7 +74,7 @@ def post(signature: Signature, body: Any) -> Any:
 
 def check_inputs(signature: Signature, n: int) -> None:
     """Make inputs from what is published, and give them to the signature."""
-    document = signature.published("/predict")["openapi"]
+    document = publish(signature, "/predict")["openapi"]
     schema = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     whole = {**schema, "components": document.get("components", {})}
     Draft202012Validator.check_schema(whole)

@@ -119,8 +119,7 @@ def test_what_is_loaded_is_told_once_and_after_the_first_fork(loader: Loader) ->
     ],
 )
 def test_tracebacks_name_the_place_that_the_user_knows(tmp_path: Path, source: str, line: str) -> None:
-    from metaml._trial.failure import describe
-    from metaml._trial.program import Program
+    from metaml._trial.failure import describe, placed
 
     code = tmp_path / "code"
     code.mkdir()
@@ -128,13 +127,12 @@ def test_tracebacks_name_the_place_that_the_user_knows(tmp_path: Path, source: s
     lines = [{"script": 2, "cell": 3, "label": 7, "line": 2}]
     (tmp_path / "map.json").write_text(json.dumps({"source": f"/n/{source}", "lines": lines}))
     main = str(code / "main.py")
-    program = Program({"dir": str(code), "main": main, "entry": "train"})
     names: dict[str, Any] = {}
     exec(compile((code / "main.py").read_text(), main, "exec"), names)
     try:
         names["train"]()
     except KeyError as error:
-        trace = describe(error, program)["traceback"]
+        trace = describe(error, main)["traceback"]
     assert line in trace.splitlines() and main not in trace
     (tmp_path / "map.json").write_text("damaged")
-    assert program.placed(f'File "{main}", line 2') == f'File "{main}", line 2'
+    assert placed(f'File "{main}", line 2', main) == f'File "{main}", line 2'

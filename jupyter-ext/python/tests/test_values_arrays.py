@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from signatures import check_inputs, post
 
+from metaml._values.openapi import publish
 from metaml._values.signature import Rejected
 
 
@@ -120,7 +121,7 @@ def test_the_front_is_told_what_to_send(program: Any, annotation: str, batch: in
     signature = program(f"def serve(input: {annotation}): pass", batch=batch, before=NUMPY)
     assert signature.input == expected
     # Nobody can guess the shape of an array, so there is no example.
-    assert ("example" in signature.published("/p")) == (annotation == "int")
+    assert ("example" in publish(signature, "/p")) == (annotation == "int")
 
 
 def test_tables_of_pandas(program: Any) -> None:
@@ -131,7 +132,7 @@ def test_tables_of_pandas(program: Any) -> None:
     missing = post(signature, [{"a": 1, "b": "x", "c": None}, {"a": None, "b": None, "c": None}])
     assert missing.dtypes.astype(str)[["a", "c"]].to_list() == ["float64", "float64"]
     assert missing.isna().to_dict("list") == {"a": [False, True], "b": [False, True], "c": [True, True]}
-    assert "example" not in signature.published("/predict")  # nobody knows its columns
+    assert "example" not in publish(signature, "/predict")  # nobody knows its columns
     column = program("def serve(s: pd.Series): pass", before="import pandas as pd\n")
     assert post(column, [1, None]).isna().to_list() == [False, True] and str(post(column, [None]).dtype) == "float64"
     for body, expected in [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from signatures import PYDANTIC, post
 
+from metaml._values.openapi import publish
 from metaml._values.signature import Rejected
 
 
@@ -77,7 +78,7 @@ def test_a_model_in_a_query_is_json(program: Any) -> None:
     made = person.from_fields({"name": "N", "homes": '[{"street": "S", "number": 3}]'})
     assert made.homes[0].number == 3
     assert person.from_fields({"name": "N", "homes": '{"street": "S", "number": 3}'}).homes[0].street == "S"
-    query = {one["name"]: one for one in person.published("/p")["openapi"]["paths"]["/p"]["get"]["parameters"]}
+    query = {one["name"]: one for one in publish(person, "/p")["openapi"]["paths"]["/p"]["get"]["parameters"]}
     assert "content" in query["homes"] and "schema" in query["born"]
 
 

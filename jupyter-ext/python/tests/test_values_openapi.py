@@ -9,6 +9,7 @@ import pytest
 from signatures import PYDANTIC, check_inputs, post
 
 from metaml._values import openapi
+from metaml._values.openapi import publish
 from metaml._values.signature import Rejected
 
 
@@ -51,7 +52,7 @@ from metaml._values.signature import Rejected
 )
 def test_an_example_is_made_where_the_signature_says_enough(program: Any, source: str, expected: Any) -> None:
     signature = program(source)
-    published = signature.published("/predict")
+    published = publish(signature, "/predict")
     assert published.get("example") == expected
     if expected is not None:
         post(signature, expected)
@@ -88,7 +89,7 @@ def test_inputs_made_from_the_schema_are_taken(program: Any) -> None:
     ],
 )
 def test_the_document_tells_what_is_answered(program: Any, source: str, content: str) -> None:
-    document = program(source).published("/p")["openapi"]
+    document = publish(program(source), "/p")["openapi"]
     answers = document["paths"]["/p"]["post"]["responses"]
     assert list(answers["200"]["content"]) == content.split()
     assert list(answers) == ["200", *openapi._STATUSES, "default"] and {"400", "413", "415", "501", "505"} < set(
@@ -98,7 +99,7 @@ def test_the_document_tells_what_is_answered(program: Any, source: str, content:
 
 
 def test_the_document_has_the_functions_name_words_and_query(program: Any) -> None:
-    document = program(EVERY).published("/p")["openapi"]
+    document = publish(program(EVERY), "/p")["openapi"]
     assert document["info"] == {"title": "serve", "version": "1", "description": "Does it all."}
     query = {one["name"]: one for one in document["paths"]["/p"]["get"]["parameters"]}
     assert query["a"] == {"name": "a", "in": "query", "required": True, "schema": {"type": "integer"}}
@@ -118,7 +119,7 @@ def test_the_document_has_the_functions_name_words_and_query(program: Any) -> No
     ],
 )
 def test_the_document_is_valid_openapi(program: Any, source: str) -> None:
-    pytest.importorskip("openapi_spec_validator").validate(program(source).published("/p")["openapi"])
+    pytest.importorskip("openapi_spec_validator").validate(publish(program(source), "/p")["openapi"])
 
 
 def test_an_example_has_what_is_in_the_path_too(program: Any) -> None:
@@ -146,7 +147,7 @@ def test_the_document_has_parameters_in_their_places(program: Any) -> None:
         "datetime.date | None = None): pass"
     )
     signature = program(source, path="/items/{id}")
-    published = signature.published("/items/{id}")
+    published = publish(signature, "/items/{id}")
     item = published["openapi"]["paths"]["/items/{id}"]
     assert item["parameters"] == [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}]
     query = {one["name"]: one for one in item["get"]["parameters"]}
@@ -165,7 +166,7 @@ def test_the_document_has_parameters_in_their_places(program: Any) -> None:
         published["example"]["id"] == 1
         and "id" not in item["post"]["requestBody"]["content"]["application/json"]["example"]
     )
-    alone = program("def serve(id: int): pass", path="/{id}").published("/{id}")
+    alone = publish(program("def serve(id: int): pass", path="/{id}"), "/{id}")
     assert "requestBody" not in alone["openapi"]["paths"]["/{id}"]["post"] and alone["example"] == {"id": 1}
     openapi = pytest.importorskip("openapi_spec_validator")
     for one in (published, alone):
@@ -174,7 +175,7 @@ def test_the_document_has_parameters_in_their_places(program: Any) -> None:
 
 def test_the_document_tells_of_forms_with_files(program: Any) -> None:
     for source in ("def serve(image: bytes): pass", "def serve(image: bytes | None, top: int = 3): pass"):
-        document = program(source).published("/p")["openapi"]
+        document = publish(program(source), "/p")["openapi"]
         form = document["paths"]["/p"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
         assert form["properties"]["image"] == {"type": "string", "contentMediaType": "application/octet-stream"}
         pytest.importorskip("openapi_spec_validator").validate(document)
@@ -204,7 +205,7 @@ def test_the_document_tells_of_forms_with_files(program: Any) -> None:
 def test_an_example_keeps_to_what_pydantic_checks(program: Any, source: str, expected: Any) -> None:
     pytest.importorskip("pydantic")
     signature = program(source, before=PYDANTIC)
-    published = signature.published("/predict")
+    published = publish(signature, "/predict")
     assert published.get("example") == expected
     content = published["openapi"]["paths"]["/predict"]["post"]["requestBody"]["content"]
     assert content["application/json"].get("example") == expected

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from signatures import PYDANTIC, check_inputs, post
 
+from metaml._values.openapi import publish
 from metaml._values.signature import Rejected, Signature
 
 
@@ -28,9 +29,9 @@ def test_pydantic_models_are_honoured(program: Any) -> None:
         {"field": "p.homes[0].number", "error": "must be greater than or equal to 1"},
     ]
     assert person.from_fields({"name": "N", "born": "2024-01-02"}).born.year == 2024
-    query = person.published("/p")["openapi"]["paths"]["/p"]["get"]["parameters"]
+    query = publish(person, "/p")["openapi"]["paths"]["/p"]["get"]["parameters"]
     assert [(one["name"], one["required"]) for one in query] == [("name", True), ("homes", False), ("born", False)]
-    assert person.published("/p")["example"]["name"] == "text"
+    assert publish(person, "/p")["example"]["name"] == "text"
     assert post(make("def serve(s: Strict): pass"), {"day": "2024-01-02"}).day.year == 2024
     assert post(make("def serve(ps: list[Pair]): pass"), [{"a": 1, "b": 2}])[0].b == 2
     assert post(make("def serve(n: Positive): pass"), 3) == 3
@@ -41,4 +42,4 @@ def test_pydantic_models_are_honoured(program: Any) -> None:
     check_inputs(every, 100)
     openapi = pytest.importorskip("openapi_spec_validator")
     for signature in (person, every):
-        openapi.validate(signature.published("/p")["openapi"])
+        openapi.validate(publish(signature, "/p")["openapi"])

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from signatures import PROGRAM, post
 
 from metaml import Refused
+from metaml._values.openapi import publish
 from metaml._values.signature import Rejected
 
 # Annotation, JSON that is taken, repr of what the function gets.
@@ -78,7 +79,7 @@ TAKEN = [
 def test_a_body_becomes_what_the_annotation_says(program: Any, annotation: str, body: Any, expected: str) -> None:
     signature = program(f"def serve(input: {annotation}): pass")
     assert repr(post(signature, body)) == expected
-    published = signature.published("/predict")
+    published = publish(signature, "/predict")
     schema = {
         **published["openapi"]["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"].get(
             "schema", {}
@@ -363,10 +364,10 @@ def test_nothing_is_imported_that_the_program_has_not(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from metaml._loader import loader\n"
-        "from metaml._values import signature\n"
+        "from metaml._values import openapi, signature\n"
         "from metaml._worker import worker\n"
         "def serve(a: int, b: list[str] = []) -> dict[str, float]: pass\n"
-        "signature.read(serve, 'serve').published('/p')\n"
+        "openapi.publish(signature.read(serve, 'serve'), '/p')\n"
         "print(sorted({'inspect', 'asyncio', 'numpy', 'dataclasses', 'datetime', 'typing_extensions', "
         "'pydantic', 'http'} & set(sys.modules)))\n"
     )

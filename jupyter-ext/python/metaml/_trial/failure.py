@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 import traceback
 import types
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metaml._package import FOLDER
 
-if TYPE_CHECKING:
-    from metaml._trial.program import Program
-
-__all__ = ["describe", "disk_full", "safe_repr"]
+__all__ = ["describe", "disk_full", "placed", "safe_repr"]
 
 
 _MAX_TRACEBACK = 64 * 1024
@@ -46,8 +44,13 @@ def disk_full(error: BaseException | None) -> int:
     return 0
 
 
-def describe(error: BaseException, program: Program) -> dict[str, Any]:
-    """An exception as data: type, text, frames and traceback, without our own frames."""
+def describe(error: BaseException, main: str) -> dict[str, Any]:
+    """An exception as data: type, text, frames and traceback, without our own frames.
+
+    Args:
+        main: path of the program's main.py; what stands in its folder is the user's.
+    """
+    folder = os.path.dirname(main)
     ours = FOLDER + os.sep
     tb = error.__traceback__
     while tb is not None and (tb.tb_frame.f_code.co_filename.startswith(ours) or _machinery(tb)):
@@ -58,8 +61,8 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
         text = f"<its text raised {type(other).__name__}>"
     frames = []
     for frame in _without(ours, traceback.extract_tb(tb)):
-        mine = frame.filename.startswith(program.dir + os.sep)
-        name = os.path.relpath(frame.filename, program.dir) if mine else frame.filename
+        mine = frame.filename.startswith(folder + os.sep)
+        name = os.path.relpath(frame.filename, folder) if mine else frame.filename
         frames.append(
             {
                 "file": name,
@@ -70,8 +73,8 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
             }
         )
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        mine = error.filename.startswith(program.dir + os.sep)
-        name = os.path.relpath(error.filename, program.dir) if mine else error.filename
+        mine = error.filename.startswith(folder + os.sep)
+        name = os.path.relpath(error.filename, folder) if mine else error.filename
         line = (error.text or "").strip()[:500]
         frames.append({"file": name, "line": error.lineno, "function": "<module>", "text": line, "mine": mine})
     if len(frames) > 100:  # endless recursion
@@ -86,9 +89,37 @@ def describe(error: BaseException, program: Program) -> dict[str, Any]:
         "type": name if module in ("builtins", "__main__") else f"{module}.{name}",
         "text": _bounded(text, 4096),
         "frames": frames,
-        "traceback": _bounded(program.placed(full), _MAX_TRACEBACK),
+        "traceback": _bounded(placed(full, main), _MAX_TRACEBACK),
         "errno": disk_full(error),
     }
+
+
+def placed(trace: str, main: str) -> str:
+    """A traceback whose lines of main.py are called by cell and line of the notebook, or by line of the script, as
+    map.json beside the program has them.
+    """
+    if main not in trace:
+        return trace
+    import re
+
+    try:
+        with open(os.path.join(os.path.dirname(os.path.dirname(main)), "map.json"), encoding="utf-8") as f:
+            source_map = json.load(f)
+        source = os.path.basename(str(source_map.get("source") or ""))
+        script = source if source.endswith(".py") else ""
+        places = {
+            entry["script"]: (entry.get("label") or entry["cell"], entry["line"]) for entry in source_map["lines"]
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return trace
+
+    def place(match: re.Match[str]) -> str:
+        if (known := places.get(int(match[1]))) is None:
+            return match[0]
+        label, line = known
+        return f'File "{script}", line {line}' if script else f"cell {label}, line {line}"
+
+    return re.sub(rf'File "{re.escape(main)}", line (\d+)', place, trace)
 
 
 def _formatted(

@@ -83,32 +83,6 @@ class Program:
         except (OSError, ValueError, AttributeError):
             return []  # a damaged file of ours is no reason to run nothing
 
-    def placed(self, trace: str) -> str:
-        """A traceback whose lines of main.py are called by cell and line of the notebook, or by line of the script, as
-        map.json beside the program has them.
-        """
-        if self.main not in trace:
-            return trace
-        import re
-
-        try:
-            with open(os.path.join(os.path.dirname(self.dir), "map.json"), encoding="utf-8") as f:
-                source_map = json.load(f)
-            source = os.path.basename(str(source_map.get("source") or ""))
-            script = source if source.endswith(".py") else ""
-            places = {
-                entry["script"]: (entry.get("label") or entry["cell"], entry["line"]) for entry in source_map["lines"]
-            }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return trace
-
-        def place(match: re.Match[str]) -> str:
-            if (found := places.get(int(match[1]))) is None:
-                return match[0]
-            return f'File "{script}", line {found[1]}' if script else f"cell {found[0]}, line {found[1]}"
-
-        return re.sub(rf'File "{re.escape(self.main)}", line (\d+)', place, trace)
-
     def function(self) -> Any:
         """The entry function."""
         return getattr(self.module, self.entry)
@@ -126,7 +100,7 @@ class Program:
     def failure(self, error: BaseException) -> dict[str, Any]:
         """Why the program cannot be loaded, as data."""
         if not isinstance(error, Refused):
-            return failure.describe(error, self)
+            return failure.describe(error, self.main)
         code = getattr(self.module.__dict__.get(self.entry), "__code__", None)
         frames = []
         if code is not None and code.co_filename == self.main:

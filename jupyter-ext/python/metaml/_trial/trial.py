@@ -82,13 +82,13 @@ class Trial:
             report.send({"type": "result", "metrics": {}})
             return 0
         code = error.code if isinstance(error.code, int) else 1
-        report.send({"type": "error", "error": describe(error, self.program) | {"origin": "exit"}})
+        report.send({"type": "error", "error": describe(error, self.program.main) | {"origin": "exit"}})
         if not isinstance(error.code, int):
             say(f"{error.code}\n")
         return code & 0xFF or 1
 
     def raised(self, error: BaseException) -> int:
-        described = describe(error, self.program)
+        described = describe(error, self.program.main)
         report.send({"type": "error", "error": described})
         say(described["traceback"])
         return EXCEPTION

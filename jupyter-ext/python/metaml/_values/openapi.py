@@ -6,7 +6,7 @@ import collections.abc as abc
 import contextlib
 import json
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metaml._errors import Refused
 from metaml._values.annotations import kind_of
@@ -14,9 +14,7 @@ from metaml._values.example import Unknown, example_of
 from metaml._values.kinds import ANY, Definitions, Kind, QueryField, Schema, with_default
 from metaml._values.response import EVENTS, Response
 from metaml._values.scalars import Bytes
-
-if TYPE_CHECKING:
-    from metaml._values.signature import Parameter, Signature
+from metaml._values.signature import Parameter, Signature
 
 __all__ = ["publish"]
 

@@ -1,8 +1,7 @@
-"""What a serving function takes, read once from its signature: how a request becomes its arguments, and what is
-published of it.
+"""What a serving function takes, read once from its signature: how a request becomes its arguments.
 
 :func:`read` gives a :class:`Signature`, or refuses what cannot be served. The annotations themselves are
-``annotations.py``'s, the document is ``openapi.py``'s.
+``annotations.py``'s; what is published of a signature is ``openapi.py``'s.
 """
 
 from __future__ import annotations
@@ -248,12 +247,6 @@ class Signature:
         if self.array is not None:
             return {"kind": "array", "dtype": self.array.dtype.name, "ndim": self.array.ndim, "name": self.only}
         return {"kind": "bytes" if isinstance(self.kind, Bytes) else "json"}
-
-    def published(self, path: str) -> dict[str, Any]:
-        """The OpenAPI document and the example of an input, if there is one."""
-        from metaml._values import openapi
-
-        return openapi.publish(self, path)
 
     def with_path(self, values: dict[str, str], rest: Callable[[], Any]) -> Any:
         """The arguments of a function that has some in the path of the URL: their texts, and what gives all the

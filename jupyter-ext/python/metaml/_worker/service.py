@@ -11,6 +11,7 @@ from typing import Any
 from metaml._trial import failure
 from metaml._trial.program import Program
 from metaml._values.json_text import NotJSON, WrongResult, to_json, utf8
+from metaml._values.openapi import publish
 from metaml._values.response import HTTPError, Response, head_of
 from metaml._values.signature import Rejected, read
 from metaml._worker import wire
@@ -35,7 +36,7 @@ class Service:
             "input": self.signature.input,
             "batch": self.batch,
             "concurrent": 64 if self.signature.concurrent else 1,
-            **self.signature.published(path),
+            **publish(self.signature, path),
         }
         # A schema of pydantic may have a NaN as a default, which is not JSON.
         hello = json.loads(json.dumps(hello), parse_constant=lambda _: None)
@@ -135,7 +136,7 @@ class Service:
         elif isinstance(error, WrongResult):
             text = f"metaml: {number} {error}\n"
         else:
-            described = failure.describe(error, self.program)
+            described = failure.describe(error, self.program.main)
             trace = described["traceback"].rstrip("\n")
             text = f"metaml: {number} {self.name} raised {described['type']}: {described['text']}\n{trace}\n"
         log(text)
