@@ -9,14 +9,14 @@ import pytest
 from conftest import run_cell
 from IPython.core.interactiveshell import InteractiveShell
 
-from metaml._session import magics
+from metaml._session import live
 from metaml._session.document import script
 
 
 def document() -> dict[str, Any]:
-    extension = magics.live()
-    assert extension is not None
-    return extension.recorder.document("")
+    session = live.current
+    assert session is not None
+    return session.recorder.document("")
 
 
 def cells() -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from metaml._held.run import Run
     from metaml._held.server import Server
     from metaml._session.draw import Source
+    from metaml._session.live import Live
     from metaml._session.submit import Place
 
 Function = Callable[..., Any]
@@ -283,20 +284,20 @@ def _where(function: Function, label: str) -> _Where:
         Refused: there is neither a notebook nor a file.
     """
     plain = inspect.unwrap(function)
-    live = _live()
-    if live is not None and plain.__globals__ is live.shell.user_ns:
-        where = _Where(live.shell.user_ns, live.source())
-        where.renders = live.renders()
-        where.show = live.show if where.renders else None
-        where.document = lambda: live.recorder.document(live.source())
-        running = live.recorder.current()
+    session = _session()
+    if session is not None and plain.__globals__ is session.shell.user_ns:
+        where = _Where(session.shell.user_ns, session.source())
+        where.renders = session.renders()
+        where.show = session.show if where.renders else None
+        where.document = lambda: session.recorder.document(session.source())
+        running = session.recorder.current()
         # 0 is the last cell that defines the function, and the call may stand in a later one.
-        where.cell = {**(live.about(running, False) if running else where.cell), "seq": 0}
+        where.cell = {**(session.about(running, False) if running else where.cell), "seq": 0}
         count = running.count if running else 0
 
         def place(run: Run | Server, into: str) -> binding.Name:
             # Without one the call's value is what the user has.
-            return live.place(run, into, count) if into else binding.Name()
+            return session.place(run, into, count) if into else binding.Name()
 
         where.place = place
         return where
@@ -316,9 +317,10 @@ def _where(function: Function, label: str) -> _Where:
     return where
 
 
-def _live() -> Any:
-    magic = sys.modules.get("metaml._session.magics")
-    return magic.live() if magic is not None else None
+def _session() -> Live | None:
+    from metaml._session import live
+
+    return live.current
 
 
 _hooked = False
@@ -329,7 +331,7 @@ def quiet_excepthook() -> None:
     lines alone.
     """
     global _hooked
-    if _hooked or _live() is not None:
+    if _hooked or _session() is not None:
         return
     _hooked = True
     before = sys.excepthook

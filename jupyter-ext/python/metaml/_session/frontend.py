@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-#: Process that started the kernel. Where our kernel stands between, it says which; _magic takes that out of the
+#: Process that started the kernel. Where our kernel stands between, it says which; magics.py takes that out of the
 #: environment.
 starter = ""
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from metaml._binary import find
 from metaml._errors import Interrupted, Refused
+from metaml._session.live import Live
 
 if TYPE_CHECKING:
     from metaml._held.run import Run
     from metaml._held.server import Server
-    from metaml._session.magics import _Extension
 
 COMMANDS = (
     "attach",
@@ -35,7 +35,7 @@ COMMANDS = (
 )
 
 
-_COMPLAINT = "metaml: "  # what the command says last, when it cannot do what it was asked
+_COMPLAINT = "metaml: "  # what the command says last, when it cannot do its work
 
 
 class LineMagic:
@@ -50,8 +50,8 @@ class LineMagic:
     a Server will do.
     """
 
-    def __init__(self, extension: _Extension) -> None:
-        self._extension = extension
+    def __init__(self, live: Live) -> None:
+        self._live = live
         self.__name__ = "metaml"
 
     def __call__(self, line: str) -> Run | Server | None:
@@ -75,7 +75,7 @@ class LineMagic:
         """A variable that holds one of our runs or servers stands for it."""
         from metaml._held.held import Held
 
-        namespace = self._extension.shell.user_ns
+        namespace = self._live.shell.user_ns
         named = []
         for word in words:
             head, colon, tail = word.partition(":")
@@ -88,31 +88,31 @@ class LineMagic:
         from metaml._session.answers import Answers
         from metaml._session.submit import submit
 
-        extension = self._extension
-        cell = extension.recorder.current()
+        live = self._live
+        cell = live.recorder.current()
         if cell is None:
             raise Refused("%metaml attach works in a cell only")
         alone = (
             command == "run"
-            and extension.alone(cell)
+            and live.alone(cell)
             and cell.source.strip().startswith("%metaml")
             and "\n" not in cell.source.strip()
         )
-        conversation = extension.open(command)
-        answers = Answers(extension.shell.user_ns)
+        conversation = live.open(command)
+        answers = Answers(live.shell.user_ns)
         try:
-            about = extension.about(cell, alone)
+            about = live.about(cell, alone)
             if command == "plan":
-                kind, about["seq"] = extension.recorder.last_entry()
-            first = begin(conversation, kind, line, answers, cell=about, source=extension.source())
+                kind, about["seq"] = live.recorder.last_entry()
+            first = begin(conversation, kind, line, answers, cell=about, source=live.source())
             return submit(
                 conversation,
                 first,
-                lambda: extension.recorder.document(extension.source()),
+                lambda: live.recorder.document(live.source()),
                 answers,
-                place=lambda run, into: extension.place(run, into, cell.count),
-                show=extension.show if extension.renders() else None,
-                held=extension.holds(alone),
+                place=lambda run, into: live.place(run, into, cell.count),
+                show=live.show if live.renders() else None,
+                held=live.holds(alone),
             )
         finally:
             answers.close()

@@ -11,15 +11,13 @@ import linecache
 import os
 import re
 import sys
-import threading
 import types
 from typing import TYPE_CHECKING, Any
 
 from metaml._binary import find, talk
-from metaml._binary.cell import request
 from metaml._errors import Refused
 from metaml._package import below_our_frames
-from metaml._session import binding, complete, document, frontend
+from metaml._session import binding, complete, document, frontend, live
 from metaml._session.line_magic import LineMagic
 
 # The rest is imported by the first cell that needs it: this module is loaded while the kernel starts.
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 
 KINDS = ("train", "serve")
 _HEAD = re.compile(r"%%(train|serve)(?:[ \t]+(.*?))?\s*$")
-# The magic is the cell, and not the body of `%%time`, which runs it in its own way. (`%metaml` checks the rest of its
-# line.)
-_ALONE = re.compile(r"\s*(?:>>> |In \[\d+\]: )?(?:%%(?:train|serve)\b|%metaml\b)")
 _BEGIN = "get_ipython().run_line_magic('_metaml_begin', "
 _SUBMIT = "get_ipython().run_line_magic('_metaml_submit', "
 # Braces of a path are names of parameters, and no variables of the notebook, which IPython would put there: it gets
@@ -54,6 +49,7 @@ def load_ipython_extension(shell: Any) -> None:
     _take_environment()
     _installed = _Extension(shell)
     _installed.install()
+    live.current = _installed.live
 
 
 def unload_ipython_extension(shell: Any) -> None:
@@ -61,12 +57,7 @@ def unload_ipython_extension(shell: Any) -> None:
     global _installed
     if _installed is not None and _installed.shell is shell:
         _installed.remove()
-        _installed = None
-
-
-def live() -> _Extension | None:
-    """The extension of the running shell, if it is loaded."""
-    return _installed
+        _installed = live.current = None
 
 
 def _take_environment() -> None:
@@ -158,26 +149,26 @@ class _Extension:
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
-        self.recorder = document.Recorder(shell)
+        self.live = live.Live(shell)
         self._settings: dict[str, list[dict[str, Any]]] = {}
         self._complete: Any = None  # IPython's completer has it
 
     def install(self) -> None:
         shell = self.shell
-        self.recorder.install()
-        self.recorder.ended.append(_close_conversation)
+        self.live.recorder.install()
+        self.live.recorder.ended.append(_close_conversation)
         shell.events.register("pre_execute", binding.settle)
         shell.input_transformers_cleanup.append(transform)
         for kind in KINDS:
             shell.register_magic_function(_CellMagic(self, kind), "cell", kind)
         shell.register_magic_function(self._begin, "line", "_metaml_begin")
         shell.register_magic_function(self._submit, "line", "_metaml_submit")
-        shell.register_magic_function(LineMagic(self), "line", "metaml")
+        shell.register_magic_function(LineMagic(self.live), "line", "metaml")
         self._complete = complete.matcher(self.settings, shell.user_ns)
         shell.Completer.custom_matchers.append(self._complete)
 
     def remove(self) -> None:
-        self.recorder.remove()
+        self.live.recorder.remove()
         self.shell.events.unregister("pre_execute", binding.settle)
         if self._complete in self.shell.Completer.custom_matchers:
             self.shell.Completer.custom_matchers.remove(self._complete)
@@ -195,7 +186,7 @@ class _Extension:
         line = line.translate(_BRACES_BACK)
         kind, _, rest = line.partition(" ")
         _as_typed(sys._getframe(1), f"%%{line}")
-        cell = self.recorder.current()
+        cell = self.live.recorder.current()
         if cell is None:
             raise Refused(f"%%{kind} works in a cell of a notebook or a console only")
         self.start(cell, kind, rest.strip())
@@ -206,11 +197,12 @@ class _Extension:
         from metaml._session.answers import Answers
 
         _close_conversation(cell)
-        alone = self.alone(cell)
-        conversation = self.open()
+        alone = self.live.alone(cell)
+        conversation = self.live.open()
         answers = Answers(self.shell.user_ns)
         try:
-            options = begin(conversation, kind, line, answers, cell=self.about(cell, alone), source=self.source())
+            about = self.live.about(cell, alone)
+            options = begin(conversation, kind, line, answers, cell=about, source=self.live.source())
         except BaseException:
             answers.close()
             conversation.close()
@@ -222,7 +214,7 @@ class _Extension:
             model.use(str((options.get("model") or {}).get("folder") or ""))
 
     def _submit(self, _line: str) -> Run | Server | None:
-        cell = self.recorder.current()
+        cell = self.live.recorder.current()
         if cell is None or cell.conversation is None:
             raise Refused("there is nothing to submit: this line belongs to a %%train or %%serve cell")
         return self.finish(cell)
@@ -239,16 +231,16 @@ class _Extension:
     def _show_as_users(self, opened: _Open, count: int) -> Run | Server | None:
         from metaml._session.submit import submit
 
-        answers = opened.answers
+        answers, session = opened.answers, self.live
         try:
             return submit(
                 opened.conversation,
                 opened.options,
-                lambda: self.recorder.document(self.source()),
+                lambda: session.recorder.document(session.source()),
                 answers,
-                place=lambda run, into: self.place(run, into, count),
-                show=self.show if self.renders() else None,
-                held=self.holds(opened.alone),
+                place=lambda run, into: session.place(run, into, count),
+                show=session.show if session.renders() else None,
+                held=session.holds(opened.alone),
                 background=True,
             )
         except BaseException as error:
@@ -265,78 +257,10 @@ class _Extension:
         except AttributeError:  # an exception class with slots is shown with our frames
             return
 
-    # What the conversation needs to know about this shell.
-
-    def renders(self) -> bool:
-        """Whether there is a front end that takes display bundles; on a terminal `metaml` draws by itself."""
-        return getattr(self.shell, "kernel", None) is not None
-
-    def open(self, command: str = "run") -> Conversation:
-        return talk.connect(render=self.renders(), own_child=command != "run", command=command)
-
-    def alone(self, cell: document.Cell) -> bool:
-        """Whether the magic is the whole of a cell that the front end asked for, on the main shell."""
-        message = request(self.shell)
-        return (
-            cell is self.recorder.outermost()
-            and _ALONE.match(cell.source) is not None
-            and threading.current_thread() is threading.main_thread()
-            and message.get("header", {}).get("msg_type") == "execute_request"
-            and message.get("content", {}).get("code") == cell.source
-        )
-
-    def holds(self, alone: bool) -> bool:
-        """Whether our kernel keeps the cell open and displays; else this module does."""
-        return alone and bool(talk.kernel_socket)
-
-    def about(self, cell: document.Cell, alone: bool) -> dict[str, Any]:
-        lines = self.renders() and not frontend.updates(request(self.shell))
-        return {
-            "seq": cell.seq,
-            "count": cell.count,
-            "id": cell.id,
-            "parent": cell.message,
-            "alone": alone,
-            "lines": lines,
-        }
-
-    def source(self) -> str:
-        """The notebook's path, as far as anybody told this process."""
-        name = os.environ.get("JPY_SESSION_NAME", "") or self.shell.user_ns.get("__vsc_ipynb_file__", "")
-        return name if isinstance(name, str) else ""
-
-    def show(self, message: dict[str, Any]) -> None:
-        from IPython.display import display
-
-        if message.get("type") == "stream":
-            print(message.get("text", ""), end="", flush=True)
-            return
-        options: dict[str, Any] = {"raw": True, "metadata": message.get("metadata") or {}}
-        if message.get("display_id"):
-            options.update(display_id=str(message["display_id"]), update=bool(message.get("update")))
-        display(message["bundle"], **options)
-
-    def place(self, run: Run | Server, into: str, count: int) -> binding.Name:
-        """Where the user gets it: under the name that they asked for, else `run` or `server` when that is free
-        or ours.
-        """
-        from metaml._held.held import Held
-        from metaml._held.run import Run
-
-        namespace = self.shell.user_ns
-        what = "run" if isinstance(run, Run) else "server"
-        name = into or what
-        if not into and name in namespace and not isinstance(namespace[name], Held):
-            where = f"Out[{count}]" if count else "_"
-            print(f"`{name}` is yours, so the {what} is in {where}; --into NAME gives it a name.")
-            return binding.Name()
-        self.shell.user_ns_hidden.pop(name, None)  # `%who` shows it
-        return binding.Name(name, namespace)
-
     # Help and completion.
 
     def settings(self, kind: str) -> list[dict[str, Any]]:
-        """Every setting of a kind as `metaml settings --json` describes it; asked once."""
+        """Every setting of a kind as `metaml settings --json` describes it; read once."""
         if kind not in self._settings:
             from metaml._session.settings import described
 
@@ -395,7 +319,7 @@ class _CellMagic:
     def __call__(self, line: str, cell: str = "") -> Run | Server | None:
         extension, shell = self._extension, self._extension.shell
         code = shell.input_transformer_manager.transform_cell(cell)
-        record = extension.recorder.add(f"%%{self._kind} {line}\n{cell}", code="\n" + code)
+        record = extension.live.recorder.add(f"%%{self._kind} {line}\n{cell}", code="\n" + code)
         try:
             extension.start(record, self._kind, line.strip())
             name = shell.compile.cache(code, shell.execution_count, raw_code=cell)
