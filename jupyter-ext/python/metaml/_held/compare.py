@@ -7,12 +7,10 @@ import html
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metaml._errors import MetaMLError
-
-if TYPE_CHECKING:
-    from metaml._held.run import Run
+from metaml._held.results import Results
 
 _CODE = ("program", "code")
 _LONGEST = 60  # characters of a cell in the table
@@ -81,11 +79,11 @@ class Comparison:
 Comparison.__module__ = "metaml"  # pickles and messages name it as people import it
 
 
-def compare(one: Run, other: Run) -> Comparison:
+def compare(first: Results, second: Results) -> Comparison:
     """What two runs have otherwise."""
-    a, b = one._read(), other._read()
+    a, b = first._read(), second._read()
     return Comparison(
-        names=(one.name, other.name),
+        names=(first.name, second.name),
         about={
             "state": (str(a.get("state")), str(b.get("state"))),
             "trials": (str(len(a.get("trials") or [])), str(len(b.get("trials") or []))),
@@ -93,27 +91,27 @@ def compare(one: Run, other: Run) -> Comparison:
             **_differing({"from": str(a.get("source"))}, {"from": str(b.get("source"))}),
         },
         settings=_differing(_settings(a), _settings(b)),
-        parameters=_differing(_values(one), _values(other)),
+        parameters=_differing(_values(first), _values(second)),
         packages=_differing(_packages(a), _packages(b)),
-        metrics=_both(_metrics(one), _metrics(other)),
+        metrics=_both(_metrics(first), _metrics(second)),
         code=_diff(a, b),
     )
 
 
-def _both(one: dict[str, str], other: dict[str, str]) -> dict[str, Pair]:
-    names = [*one, *(name for name in other if name not in one)]
-    return {name: (one.get(name, "–"), other.get(name, "–")) for name in names}
+def _both(first: dict[str, str], second: dict[str, str]) -> dict[str, Pair]:
+    names = [*first, *(name for name in second if name not in first)]
+    return {name: (first.get(name, "–"), second.get(name, "–")) for name in names}
 
 
-def _differing(one: dict[str, str], other: dict[str, str]) -> dict[str, Pair]:
-    return {name: pair for name, pair in _both(one, other).items() if pair[0] != pair[1]}
+def _differing(first: dict[str, str], second: dict[str, str]) -> dict[str, Pair]:
+    return {name: pair for name, pair in _both(first, second).items() if pair[0] != pair[1]}
 
 
 def _settings(data: dict[str, Any]) -> dict[str, str]:
     return {str(s.get("name")): str(s.get("value")) for s in data.get("settings") or []}
 
 
-def _values(run: Run) -> dict[str, str]:
+def _values(run: Results) -> dict[str, str]:
     """What each hyperparameter was: the value, all of a few, or from where to where."""
     seen: dict[str, list[Any]] = {}
     for trial in run.trials:
@@ -134,7 +132,7 @@ def _range(values: list[Any]) -> str:
     return f"{_number(low)} … {_number(high)} ({len(values)} values)"
 
 
-def _metrics(run: Run) -> dict[str, str]:
+def _metrics(run: Results) -> dict[str, str]:
     trials = run.trials
     try:
         best = run.best()
@@ -153,21 +151,21 @@ def _metrics(run: Run) -> dict[str, str]:
 
 
 def _packages(data: dict[str, Any]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for line in _text(Path(str(data.get("folder") or ""), "lock.txt")).splitlines():
         name, equal, version = line.partition("==")
         if equal:
-            found[name] = version
-    return found
+            versions[name] = version
+    return versions
 
 
 def _diff(a: dict[str, Any], b: dict[str, Any]) -> str:
     """The diff of the programs' files."""
-    one, other = (Path(str(data.get("folder") or ""), *_CODE) for data in (a, b))
-    files = sorted({path.relative_to(folder) for folder in (one, other) for path in folder.rglob("*.py")})
+    first, second = (Path(str(data.get("folder") or ""), *_CODE) for data in (a, b))
+    files = sorted({path.relative_to(folder) for folder in (first, second) for path in folder.rglob("*.py")})
     lines: list[str] = []
     for file in files:
-        before, after = _text(one / file).splitlines(), _text(other / file).splitlines()
+        before, after = _text(first / file).splitlines(), _text(second / file).splitlines()
         names = f"{a.get('name')}/{file}", f"{b.get('name')}/{file}"
         lines += difflib.unified_diff(before, after, *names, lineterm="")
     return "\n".join(lines)

@@ -7,13 +7,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from metaml._errors import MetaMLError
+from metaml._held.results import Results
+from metaml._held.trial import Report, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from metaml._held.run import Run
-    from metaml._held.trial import Report, Trial
 
 _Courses = dict[int, list[tuple[float, float]]]  # the points of each trial
 
@@ -25,7 +24,7 @@ _MOST_TICKS = 8  # values of a text parameter that are written out
 _GREY = "0.7"
 
 
-def plot(run: Run, metric: str | None) -> Figure:
+def plot(run: Results, metric: str | None) -> Figure:
     """The courses of metrics, and how hyperparameters and results go together.
 
     Raises:
@@ -73,7 +72,7 @@ def plot(run: Run, metric: str | None) -> Figure:
     return figure
 
 
-def _best(run: Run, metric: str) -> int:
+def _best(run: Results, metric: str) -> int:
     try:
         objective = run.objective
         return run.best().index if objective is None or objective[0] == metric else run.best(metric).index
