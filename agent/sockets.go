@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/internal/atomicfile"
 )
 
 // maxSocket is the length of the longest path that a socket may have on every system we know, without the closing zero.
@@ -55,7 +56,7 @@ func socketFolder(server folder.Run, name string) (string, error) {
 	for _, base := range temporary {
 		dir, err := os.MkdirTemp(base, chanceName)
 		if err == nil {
-			if err = errors.Join(fits(dir), folder.Replace(server.SocketsFile(), []byte(dir))); err == nil {
+			if err = errors.Join(fits(dir), atomicfile.Write(server.SocketsFile(), []byte(dir), 0o600)); err == nil {
 				return dir, nil
 			}
 			_ = os.Remove(dir)

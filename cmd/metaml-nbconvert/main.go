@@ -19,6 +19,7 @@ import (
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/atomicfile"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -171,7 +172,7 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 		_, _ = fmt.Fprintf(stderr, "%s: the script imports %s, which must stand beside it%s\n", o.input,
 			filepath.Base(m.File), hint)
 	}
-	return replace(out, []byte(text))
+	return atomicfile.Write(out, []byte(text), 0o644)
 }
 
 // cut slices the document as it is asked for.
@@ -248,26 +249,4 @@ func explain(s *slicer.Slice, asJSON bool, w io.Writer) error {
 	}
 	_, err := io.WriteString(w, s.Explain())
 	return err
-}
-
-// replace writes a file whole or not at all.
-func replace(name string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".nbconvert-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", name, err), os.Remove(tmp.Name()))
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/metaml/metaml/internal/atomicfile"
 	"github.com/metaml/metaml/internal/usererror"
 	"github.com/metaml/metaml/jupyter-ext/labextension"
 )
@@ -75,11 +76,7 @@ func writeFile(path string, content []byte) error {
 		return usererror.Wrap(err, usererror.CodeInstall, fmt.Sprintf("cannot make %s: %s", dir, errors.Unwrap(err)),
 			"Choose another place: --user, --sys-prefix or --prefix DIR.")
 	}
-	temporary := filepath.Join(dir, "."+filepath.Base(path)+".new")
-	if err := os.WriteFile(temporary, content, 0o644); err != nil { //nolint:gosec // G306: as above
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(temporary, path)
+	return atomicfile.Write(path, content, 0o644)
 }
 
 // removeExtension removes our extension when the last of our kernels beside it has gone, and says whether it did.

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/atomicfile"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -322,42 +323,16 @@ func (r Run) WriteTable(rows []run.Row) error {
 		b.Write(line)
 		b.WriteByte('\n')
 	}
-	return Replace(r.TableFile(), b.Bytes())
+	return atomicfile.Write(r.TableFile(), b.Bytes(), 0o600)
 }
 
-// ReplaceJSON replaces a file by v as JSON.
+// ReplaceJSON replaces a file by v as JSON: readers see the old content or the new.
 func ReplaceJSON(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return fmt.Errorf("write %q: %w", path, err)
 	}
-	return Replace(path, append(data, '\n'))
-}
-
-// Replace writes a file whole: readers see the old content or the new.
-func Replace(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return fmt.Errorf("write %q: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-			err = fmt.Errorf("write %q: %w", path, err)
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		_ = f.Close()
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		_ = f.Close()
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return atomicfile.Write(path, append(data, '\n'), 0o600)
 }
 
 // Monitor is monitor.json: the latest monitor of a run.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/atomicfile"
 )
 
 // summary is summary.json: how a run that has ended looks in a list, so that nobody need fold its events for that. It
@@ -59,7 +60,7 @@ func (r Run) WriteSummary(s *run.State, size int64) error {
 	if err != nil {
 		return err
 	}
-	return Replace(r.SummaryFile(), data)
+	return atomicfile.Write(r.SummaryFile(), data, 0o600)
 }
 
 // ReadSummary gives the state of a run that has ended without what only its events tell: the course of metrics, times

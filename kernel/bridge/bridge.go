@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-zeromq/zmq4"
 
+	"github.com/metaml/metaml/internal/atomicfile"
 	"github.com/metaml/metaml/kernel/cell"
 	"github.com/metaml/metaml/kernel/sockets"
 	"github.com/metaml/metaml/kernel/wire"
@@ -188,11 +189,10 @@ func rewrite(path string, ports map[string]int) error {
 	if data, err = json.MarshalIndent(fields, "", "  "); err != nil {
 		return fmt.Errorf("write the chosen ports: %w", err)
 	}
-	temporary := path + ".metaml"
-	if err := os.WriteFile(temporary, data, 0o600); err != nil {
+	if err := atomicfile.Write(path, data, 0o600); err != nil {
 		return fmt.Errorf("write the chosen ports: %w", err)
 	}
-	return os.Rename(temporary, path)
+	return nil
 }
 
 func (b *Bridge) handler(ch wire.Channel) sockets.Handler {

@@ -14,6 +14,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/atomicfile"
 )
 
 // mirrors names, in the environment of a process that keeps a mirror, the folders that it keeps alike: from and to.
@@ -168,7 +169,7 @@ func appendTo(path string, data []byte) error {
 		return nil
 	}
 	if !strings.HasPrefix(string(data), string(old)) {
-		return folder.Replace(path, data)
+		return atomicfile.Write(path, data, 0o600)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

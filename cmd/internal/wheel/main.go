@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/metaml/metaml"
+	"github.com/metaml/metaml/internal/atomicfile"
 )
 
 // inputs are what a wheel is made of.
@@ -77,12 +78,8 @@ func build(in inputs, out, tag string) (string, error) {
 		return "", fmt.Errorf("make the folder for the wheel: %w", err)
 	}
 	path := filepath.Join(out, w.name())
-	//nolint:gosec // G306: a wheel is for everyone to read
-	if err := os.WriteFile(path+".part", data, 0o644); err != nil {
-		return "", fmt.Errorf("write the wheel: %w", err)
-	}
-	if err := os.Rename(path+".part", path); err != nil {
-		return "", fmt.Errorf("write the wheel: %w", err)
+	if err := atomicfile.Write(path, data, 0o644); err != nil { // a wheel is for everyone to read
+		return "", err
 	}
 	return path, removeOthers(out, path, tag)
 }
