@@ -1,6 +1,7 @@
 package ipython
 
 import (
+	_ "embed" // the functions are files
 	"regexp"
 	"strings"
 	"unicode"
@@ -23,103 +24,29 @@ const (
 	Text = "_metaml_text"
 )
 
-// Source is the Python code of a function for commands, "" for other names. It defines nothing but that name, imports
-// nothing outside of functions, and uses the shell that IPython uses.
-func Source(function string) string {
-	switch function {
-	case Lines:
-		return linesSource
-	case Run:
-		return runSource
-	case Script:
-		return scriptSource
-	case Text:
-		return textSource
-	}
-	return ""
-}
-
 // The list that IPython gives knows more than a list: files.n, files.s, files.grep("a"). A command with a word that
 // Python cannot evaluate goes to the shell as it was typed: echo $HOME.
-//
-//nolint:lll // Python, as it is written into programs
-const linesSource = `class _metaml_lines(list):
-    def __init__(self, command, expand=None):
-        import os, subprocess, sys
-        try:
-            command = expand() if expand else command
-        except Exception:
-            pass
-        sys.stdout.flush()
-        done = subprocess.run(command, shell=True, executable=os.environ.get("SHELL"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        super().__init__(done.stdout.decode(errors="replace").splitlines())
+var (
+	//go:embed shell/lines.py
+	linesFile string
+	//go:embed shell/run.py
+	runFile string
+	//go:embed shell/script.py
+	scriptFile string
+	//go:embed shell/text.py
+	textFile string
+)
 
-    def __reduce__(self):
-        return self[:].__class__, (self[:],)
+var sources = map[string]string{
+	Lines:  strings.TrimSuffix(linesFile, "\n"),
+	Run:    strings.TrimSuffix(runFile, "\n"),
+	Script: strings.TrimSuffix(scriptFile, "\n"),
+	Text:   strings.TrimSuffix(textFile, "\n"),
+}
 
-    l = property(lambda self: self)
-    n = nlstr = property(lambda self: "\n".join(self))
-    s = spstr = property(lambda self: " ".join(self))
-
-    @property
-    def p(self):
-        import os, pathlib
-        return [pathlib.Path(line) for line in self if os.path.exists(line)]
-
-    paths = p
-
-    def _like(self, lines):
-        new = self.__class__.__new__(self.__class__)
-        new.extend(lines)
-        return new
-
-    def grep(self, pattern, prune=False, field=None):
-        import re
-        matches = pattern if callable(pattern) else lambda text: re.search(pattern, text, re.IGNORECASE)
-        def text(line):
-            return line if field is None else "".join(line.split()[field:][:1])
-        return self._like(line for line in self if bool(matches(text(line))) != bool(prune))
-
-    def fields(self, *fields):
-        rows = [line.split() for line in self]
-        if not fields:
-            return rows
-        chosen = (" ".join(row[i] for i in fields if -len(row) <= i < len(row)) for row in rows)
-        return self._like(line for line in chosen if line)
-
-    def sort(self, field=None, nums=False):
-        def key(line):
-            text = line if field is None else "".join(line.split()[field:][:1])
-            return int("".join(c for c in text if c.isdigit()) or 0) if nums else text
-        return self._like(sorted(self, key=lambda line: (key(line), line)))
-
-    list = l`
-
-const runSource = `def _metaml_run(command, expand=None):
-    import os, subprocess, sys
-    try:
-        command = expand() if expand else command
-    except Exception:
-        pass
-    sys.stdout.flush()
-    subprocess.run(command, shell=True, executable=os.environ.get("SHELL"), stdin=subprocess.DEVNULL)`
-
-//nolint:lll // Python, as it is written into programs
-const scriptSource = `def _metaml_script(command, script, check=True, expand=None):
-    import shlex, subprocess, sys
-    try:
-        command = expand() if expand else command
-    except Exception:
-        pass
-    sys.stdout.flush()
-    done = subprocess.run(shlex.split(command), input=script.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=check)
-    return done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")`
-
-const textSource = `def _metaml_text(text, expand):
-    try:
-        return expand()
-    except Exception:
-        return text`
+// Source is the Python code of a function for commands, "" for other names. It defines nothing but that name, imports
+// nothing outside of functions, and uses the shell that IPython uses.
+func Source(function string) string { return sources[function] }
 
 // installRE recognises commands that install packages: they are for the environment and not for the program.
 var installRE = regexp.MustCompile(`^(sudo\s+)?((\S*python[\d.]*|\{\s*sys\.executable\s*\}|` +

@@ -54,7 +54,7 @@ func TestCommandsAreExpandedAsIPythonDoes(t *testing.T) {
 	given := struct {
 		Sources []string   `json:"sources"`
 		Cases   []testCase `json:"cases"`
-	}{Sources: []string{linesSource, runSource, scriptSource, textSource}}
+	}{Sources: []string{Source(Lines), Source(Run), Source(Script), Source(Text)}}
 	parts := []string{
 		"echo ", "$x", "$name", "{name}", "{x + 1}", "{d['k'][0:2]}", "{d[\"k\"]}", "{x!r}", "{s!r:>3}", "$s.upper",
 		"{s.upper()}", "$HOME", "${HOME}", "$$x",
@@ -110,7 +110,8 @@ func TestScriptsRun(t *testing.T) {
 		"%%bash --out x --no-raise-error\necho 1\nexit 3":                               "['1\\n', 0]",
 		"if 1:\n    !echo $v {v + 1} > out; echo $v >> out\n    x = open('out').read()": "['7 8\\n7\\n', 0]",
 	} {
-		code := scriptSource + "\n\n" + runSource + "\n\n" + linesSource + "\n\nx = y = 0\nv = 7\ntry:\n    exec(" +
+		functions := Source(Script) + "\n\n" + Source(Run) + "\n\n" + Source(Lines)
+		code := functions + "\n\nx = y = 0\nv = 7\ntry:\n    exec(" +
 			quote(Transform(in, Options{}).Code) +
 			")\n    print([x, y])\nexcept Exception as e:\n    print(type(e).__name__)\n"
 		dir := t.TempDir()

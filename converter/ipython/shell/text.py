@@ -1,0 +1,5 @@
+def _metaml_text(text, expand):
+    try:
+        return expand()
+    except Exception:
+        return text
