@@ -13,6 +13,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/deployer/view"
 	"github.com/metaml/metaml/internal/launch"
 	"github.com/metaml/metaml/internal/usererror"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
@@ -32,7 +33,7 @@ func doctorCommand(a *app) *cobra.Command {
 				ill = ill || !f.OK
 			}
 			if asJSON {
-				if err := printJSON(a.out, findings); err != nil {
+				if err := view.PrintJSON(a.out, findings); err != nil {
 					return err
 				}
 			} else {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/metaml/metaml/deployer/view"
 	"github.com/metaml/metaml/internal/launch"
 )
 
@@ -51,5 +52,5 @@ func (a *app) planFile(ctx context.Context, source launch.Source, asJSON bool) e
 	if err != nil {
 		return err
 	}
-	return printJSON(a.out, j)
+	return view.PrintJSON(a.out, j)
 }

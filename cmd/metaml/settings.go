@@ -48,7 +48,7 @@ func settingsCommand(a *app) *cobra.Command {
 						Def: d, Flag: "--" + d.Flag(), Variable: d.Variable(), Current: v.Text, Origin: v.Origin,
 					})
 				}
-				return printJSON(a.out, out)
+				return view.PrintJSON(a.out, out)
 			}
 			table := tabwriter.NewWriter(a.out, 0, 0, 3, ' ', 0)
 			fmt.Fprintln(table, "SETTING\tVALUE\tFROM\t")

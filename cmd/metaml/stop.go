@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/report"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -50,7 +51,7 @@ func stopCommand(a *app) *cobra.Command {
 				}
 			}
 			if !listed.Active() {
-				fmt.Fprintf(a.err, "%s is not running: %s\n", name, stateWord(&listed))
+				fmt.Fprintf(a.err, "%s is not running: %s\n", name, report.StateWord(&listed))
 				return nil
 			}
 			if err := client.Stop(ignoreInterrupt(cmd.Context()), name, one, now); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/launch/watch"
+	"github.com/metaml/metaml/internal/report"
 	"github.com/metaml/metaml/internal/usererror"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
@@ -29,7 +30,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 				refused := &usererror.Error{
 					Code: usererror.CodeTensorboard, Text: listed.Spec.Name + " is a server, and has no TensorBoard",
 				}
-				if u, err := url.Parse(addressOf(&listed)); err == nil && u.Host != "" {
+				if u, err := url.Parse(report.Address(&listed)); err == nil && u.Host != "" {
 					refused.Hint = "its figures are at http://" + u.Host + "/metrics"
 				}
 				return refused

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/metaml/metaml"
+	"github.com/metaml/metaml/deployer/view"
 )
 
 func versionCommand(a *app) *cobra.Command {
@@ -15,7 +16,7 @@ func versionCommand(a *app) *cobra.Command {
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if asJSON {
-				return printJSON(a.out, map[string]string{
+				return view.PrintJSON(a.out, map[string]string{
 					"version": metaml.Version(), "go": runtime.Version(),
 					"platform": runtime.GOOS + "/" + runtime.GOARCH,
 				})

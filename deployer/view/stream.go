@@ -2,6 +2,8 @@ package view
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
 	"regexp"
 	"strconv"
@@ -129,4 +131,14 @@ func Raw(w io.Writer) io.Writer {
 		return s.To
 	}
 	return w
+}
+
+// PrintJSON writes v as indented JSON in which what a terminal would obey is escaped, past [Stream].
+func PrintJSON(w io.Writer, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode JSON: %w", err)
+	}
+	_, err = fmt.Fprintln(Raw(w), VisibleJSON(strings.TrimSpace(string(data))))
+	return err
 }

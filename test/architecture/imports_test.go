@@ -41,6 +41,11 @@ var layers = []layer{
 		"showing a run needs neither Python nor a document",
 	},
 	{
+		"internal/report",
+		[]string{"internal/launch/watch", "internal/talk", "deployer/...", "converter/..."},
+		"what is said of runs needs neither Python nor a document",
+	},
+	{
 		"internal/launch",
 		[]string{
 			"internal/launch/...", "internal/interpreter", "internal/staging", "internal/talk", "converter/...",

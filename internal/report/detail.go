@@ -1,0 +1,163 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/launch/watch"
+)
+
+// Detail is `metaml show --json`: what the Run object in Python is made of.
+type Detail struct {
+	V           int               `json:"v"`
+	Name        string            `json:"name"`
+	Series      string            `json:"series"`
+	Key         string            `json:"key"`
+	Kind        run.Kind          `json:"kind"`
+	Source      string            `json:"source"`
+	State       run.Phase         `json:"state"`
+	Reason      run.Reason        `json:"reason"`
+	Liveness    run.Liveness      `json:"liveness"`
+	Completions int               `json:"completions"`
+	Parallelism int               `json:"parallelism"`
+	Created     time.Time         `json:"created"`
+	Ended       *time.Time        `json:"ended"`
+	Seconds     float64           `json:"seconds"`
+	Objective   *Objective        `json:"objective"`
+	Best        *int              `json:"best"`
+	NoBest      string            `json:"no_best,omitempty"` // why no trial is the best, a sentence
+	Directions  map[string]string `json:"directions"`        // of the metrics whose names have one: "max" or "min"
+	TensorBoard string            `json:"tensorboard,omitempty"`
+	Folder      string            `json:"folder"`
+	Record      Record            `json:"record"`
+	NotOwn      string            `json:"not_own,omitempty"` // why nothing in the folder may be executed here
+	Settings    []run.Setting     `json:"settings"`
+	Loaded      *Loaded           `json:"loaded"`
+	Trials      []Trial           `json:"trials"`
+	Notes       []Note            `json:"notes"`
+	History     [][5]any          `json:"history,omitempty"`
+}
+
+// Trial is one of its trials.
+type Trial struct {
+	Index      int               `json:"index"`
+	State      run.Phase         `json:"state"`
+	Reason     run.Reason        `json:"reason"`
+	Attempt    int               `json:"attempt"`
+	Started    *time.Time        `json:"started"`
+	Seconds    float64           `json:"seconds"`
+	Parameters json.RawMessage   `json:"parameters"`
+	Metrics    run.Metrics       `json:"metrics"`
+	Error      *run.Error        `json:"error"`
+	Exit       *int              `json:"exit"`
+	Output     string            `json:"output"`
+	Seed       *int64            `json:"seed"`
+	Log        map[string]string `json:"log"`
+	// path of what it returned, pickled; or, with .txt, of why it is not there
+	Result string `json:"result"`
+}
+
+// Loaded tells how the program's top level was executed, and why the trials are not forks of it.
+type Loaded struct {
+	Seconds float64  `json:"seconds"`
+	Fork    bool     `json:"fork"`
+	Causes  []string `json:"causes,omitempty"`
+}
+
+// Note is something that was noticed, once for its code.
+type Note struct {
+	Code  string `json:"code"`
+	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"`
+	Trial *int   `json:"trial,omitempty"`
+}
+
+func notesJSON(notes []run.Note) []Note {
+	out := []Note{}
+	for _, n := range notes {
+		out = append(out, Note{Code: n.Code, Text: n.Text, Hint: n.Hint, Trial: n.Trial})
+	}
+	return out
+}
+
+// DetailOf gives a training run as `metaml show --json` prints it; with history, every report of its trials.
+func DetailOf(
+	ctx context.Context, client *deployer.Client, l *run.Listed, table []run.Row, history bool,
+) (*Detail, error) {
+	s, now := l.State, time.Now()
+	j := &Detail{
+		V: 1, Name: l.Spec.Name, Series: l.Spec.Series, Key: l.Spec.Key, Kind: l.Spec.Kind, Source: l.Spec.Source,
+		State: s.Phase, Reason: s.Reason,
+		Liveness: l.Liveness, Completions: len(s.Trials), Parallelism: s.Parallelism, Created: l.Spec.Created,
+		TensorBoard: watch.LiveTensorBoard(l),
+		Folder:      folderOf(client, l), Record: recordOf(client, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings,
+		Trials: []Trial{},
+	}
+	if l := s.Loaded; l != nil {
+		j.Loaded = &Loaded{Seconds: l.Seconds, Fork: l.Fork, Causes: l.Causes}
+	}
+	end := now
+	if !s.Ended.IsZero() {
+		end = s.Ended
+		j.Ended = &s.Ended
+	}
+	j.Seconds = end.Sub(l.Spec.Created).Seconds()
+	j.Objective, j.Best = bestOf(s)
+	j.Directions = s.Directions()
+	if _, err := s.Best(); err != nil {
+		j.NoBest = err.Error()
+	}
+	for i := range s.Trials {
+		t := &s.Trials[i]
+		places := client.Runs.Attempt(l.Spec.Name, i, max(t.Attempt, 1))
+		d := Trial{
+			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(),
+			Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
+			Output: places.Output, Seed: t.Seed,
+			Log:    map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
+			Result: places.Result,
+		}
+		if d.Metrics == nil {
+			d.Metrics = run.Metrics{}
+		}
+		if !t.Started.IsZero() {
+			d.Started = &t.Started
+		}
+		d.Parameters = json.RawMessage("{}")
+		if i < len(table) {
+			row, err := folder.FormatRow(table[i])
+			if err != nil {
+				return nil, fmt.Errorf("encode the parameters of trial %d: %w", i, err)
+			}
+			d.Parameters = row
+		}
+		j.Trials = append(j.Trials, d)
+	}
+	j.Notes = notesJSON(s.Notes)
+	if !history {
+		return j, nil
+	}
+	err := client.Runs.Events(ctx, l.Spec.Name, func(e run.Event) error {
+		if e.Type != run.EventTrialReport || e.Trial == nil {
+			return nil
+		}
+		metrics, err := json.Marshal(e.Metrics)
+		if err != nil {
+			return fmt.Errorf("encode a report: %w", err)
+		}
+		var plain map[string]any
+		if err := json.Unmarshal(metrics, &plain); err != nil {
+			return fmt.Errorf("encode a report: %w", err)
+		}
+		for name, v := range plain {
+			j.History = append(j.History, [5]any{e.Step, float64(e.Time.UnixMicro()) / 1e6, *e.Trial, name, v})
+		}
+		return nil
+	})
+	return j, err
+}

@@ -1,0 +1,119 @@
+package report
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/launch/watch"
+)
+
+// ServerDetail is `metaml show --json` of a server: what the Server object in Python is made of.
+type ServerDetail struct {
+	V          int             `json:"v"`
+	Name       string          `json:"name"`
+	Kind       run.Kind        `json:"kind"`
+	Series     string          `json:"series"`
+	Key        string          `json:"key"`
+	Source     string          `json:"source"`
+	State      run.Phase       `json:"state"`
+	Reason     run.Reason      `json:"reason"`
+	Text       string          `json:"text"`
+	Liveness   run.Liveness    `json:"liveness"`
+	Ready      bool            `json:"ready"` // it answered when it was asked
+	URL        string          `json:"url"`
+	Revision   int             `json:"revision"` // that answers; 0 is none
+	Starting   int             `json:"starting"` // that is being started; 0 is none
+	Failed     *FailedRevision `json:"failed"`
+	Workers    []Worker        `json:"workers"`
+	Replicas   int             `json:"replicas"`
+	PerReplica int             `json:"workers_per_replica"`
+	Batch      int             `json:"batch"`
+	Timeout    float64         `json:"timeout"` // seconds
+	Host       string          `json:"host"`
+	Port       int             `json:"port"` // as asked; 0: chosen
+	Path       string          `json:"path"`
+	Model      string          `json:"model"`
+	Example    string          `json:"example"`      // JSON
+	Made       bool            `json:"example_made"` // from the signature
+	Restarts   int             `json:"restarts"`
+	Answer     float64         `json:"answer"` // seconds that its first answer took
+	Submitted  time.Time       `json:"submitted"`
+	ReadySince *time.Time      `json:"ready_since"`
+	Ended      *time.Time      `json:"ended"`
+	Folder     string          `json:"folder"`
+	Record     Record          `json:"record"`
+	Settings   []run.Setting   `json:"settings"`
+	Notes      []Note          `json:"notes"`
+}
+
+// FailedRevision is the newest revision that never got ready.
+type FailedRevision struct {
+	Revision int        `json:"revision"`
+	Reason   run.Reason `json:"reason"`
+	Text     string     `json:"text"`
+	Hint     string     `json:"hint"`
+	Error    *run.Error `json:"error"`
+}
+
+// Worker is one of the processes that answer.
+type Worker struct {
+	Worker   int               `json:"worker"`
+	Revision int               `json:"revision"`
+	Attempt  int               `json:"attempt"`
+	PID      int               `json:"pid"`
+	Ready    bool              `json:"ready"`
+	Reason   run.Reason        `json:"reason"`
+	Error    *run.Error        `json:"error"`
+	Log      map[string]string `json:"log"`
+}
+
+// ServerDetailOf gives a server as `metaml show --json` prints it.
+func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
+	s, state, spec := l.State.Server, l.State, watch.Revision(client, l)
+	j := &ServerDetail{
+		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source,
+		State: state.Phase, Reason: state.Reason, Text: state.Text,
+		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: Address(l), Revision: s.Answering(),
+		Starting: s.Starting, Workers: []Worker{}, Replicas: numberOf(spec, "replicas"),
+		PerReplica: numberOf(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(),
+		Host: spec.Server.Host, Port: spec.Server.Port,
+		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example,
+		Made: s.Example != "" && spec.Server.Example == "", Restarts: s.Restarts, Answer: s.Answer,
+		Submitted: spec.Created,
+		Folder:    folderOf(client, l), Record: recordOf(client, l), Settings: spec.Settings,
+		Notes: notesJSON(state.Notes),
+	}
+	if f := s.Failed; f != nil {
+		j.Failed = &FailedRevision{Revision: f.Revision, Reason: f.Reason, Text: f.Text, Hint: f.Hint, Error: f.Error}
+	}
+	if !s.Ready.IsZero() {
+		j.ReadySince = &s.Ready
+	}
+	if !state.Ended.IsZero() {
+		j.Ended = &state.Ended
+	}
+	for i := range s.Workers {
+		w := &s.Workers[i]
+		ready := w.Ready && l.Liveness != run.Dead
+		places := client.Runs.WorkerAttempt(spec.Name, w.Revision, w.Index, w.Attempt)
+		j.Workers = append(j.Workers, Worker{
+			Worker: w.Index, Revision: w.Revision, Attempt: w.Attempt, PID: w.PID, Ready: ready, Reason: w.Reason,
+			Error: w.Error,
+			Log:   map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
+		})
+	}
+	return j
+}
+
+// numberOf is the value of a setting that is a number.
+func numberOf(spec run.Spec, name string) int {
+	for _, s := range spec.Settings {
+		if s.Name == name {
+			n, _ := strconv.Atoi(s.Value) // checked when it was resolved
+			return n
+		}
+	}
+	return 0
+}
