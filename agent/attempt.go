@@ -21,10 +21,10 @@ type attempt struct {
 	run.Attempt
 	sup    *Supervisor
 	cancel chan struct{}     // closed when it is to end before it has a process
-	main   chan *mainProcess // its process, once: taken and put back by whoever looks
+	main   chan *mainProcess // its process, once: taken and put back by whoever reads it
 
 	mu      sync.Mutex
-	stopped bool // it was asked to end
+	stopped bool // it was signalled to end
 	killed  bool
 	proc    *mainProcess
 	logs    [2]*cappedLog
@@ -38,7 +38,7 @@ type mainProcess struct {
 	wait   func() (status syscall.WaitStatus, lost bool)
 }
 
-// signal asks the attempt to end, or kills it.
+// signal sends the attempt SIGTERM, or kills it.
 func (a *attempt) signal(hard bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

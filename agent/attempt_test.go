@@ -157,7 +157,7 @@ func TestSignalEndsAnAttempt(t *testing.T) {
 	for name, c := range map[string]struct {
 		hard bool
 		want syscall.Signal
-	}{"asked to end": {false, syscall.SIGTERM}, "killed": {true, syscall.SIGKILL}} {
+	}{"signalled to end": {false, syscall.SIGTERM}, "killed": {true, syscall.SIGKILL}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			//nolint:thelper // it is the test, not a helper

@@ -131,12 +131,12 @@ func (a *attempt) await(wait *time.Duration, err error) bool {
 	}
 }
 
-// crowded notes once that fewer attempts run at a time than were asked for.
+// crowded notes once that fewer attempts run at a time than were requested.
 func (a *attempt) crowded() {
 	a.sup.crowd.Do(func() {
 		a.sup.note(run.AttemptID{}, run.Note{
 			Code: run.NoteDescriptors,
-			Text: fmt.Sprintf("fewer %ss run at a time than asked for, since this process may open %d files: the "+
+			Text: fmt.Sprintf("fewer %ss run at a time than requested, since this process may open %d files: the "+
 				"others wait", a.sup.what(), a.sup.descriptors.limit),
 			Hint: "ulimit -Hn says how many a process may open at most",
 		})

@@ -78,7 +78,7 @@ func readLines(r io.Reader, fn func(line []byte)) {
 	}
 }
 
-// listen takes in what the trial tells until nobody can tell anything any more.
+// listen takes in what the trial sends until nobody can send anything any more.
 func (a *attempt) listen(events *os.File, outcome *trialOutcome) {
 	thin := thinner{send: func(r *run.Report) { a.sup.send(run.Update{ID: a.AttemptID, Report: r}) }}
 	readLines(events, func(line []byte) {

@@ -33,7 +33,7 @@ type footprint struct {
 
 const (
 	looksEvery = time.Second // between two looks, so that short trials cost nothing
-	maxEntries = 2000        // a folder with more is not looked through
+	maxEntries = 2000        // a folder with more is not searched
 	maxNamed   = 5           // files that are named
 )
 
@@ -45,7 +45,7 @@ func newFootprints(spec run.Spec, tokens tokens) *footprints {
 	return f
 }
 
-// ended looks for files that changed while a trial that began at begin was running.
+// ended searches for files that changed while a trial that began at begin was running.
 func (f *footprints) ended(begin time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -283,7 +283,7 @@ func (l *loader) fork(m loaderMessage) *forked {
 	return l.forks[run.AttemptID{Trial: m.Trial, Number: m.Attempt}]
 }
 
-// patience is how long a loader that was told to go may take: it runs the program's exit handlers.
+// patience is how long a loader may take whose input was closed: it runs the program's exit handlers.
 const patience = 2 * time.Second
 
 func (l *loader) wait() {
@@ -340,7 +340,7 @@ func (l *loader) diedLoading() {
 	s.send(run.Update{LoadFailed: l.failed})
 }
 
-// loaded tells once how the program was loaded, and what came out otherwise than in the session.
+// loaded reports once how the program was loaded, and what came out otherwise than in the session.
 func (s *Supervisor) loaded(v run.Loaded, differs []difference) {
 	s.mu.Lock()
 	first := s.verdict == nil
@@ -349,13 +349,13 @@ func (s *Supervisor) loaded(v run.Loaded, differs []difference) {
 		s.verdict = &v
 	}
 	// of fresh processes only one compares, and others may have loaded before it
-	tell := len(differs) > 0 && !s.compared
-	s.compared = s.compared || tell
+	report := len(differs) > 0 && !s.compared
+	s.compared = s.compared || report
 	s.mu.Unlock()
 	if first {
 		s.send(run.Update{Loaded: &v})
 	}
-	if tell {
+	if report {
 		s.note(run.AttemptID{}, differNote(differs))
 	}
 }

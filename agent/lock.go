@@ -70,7 +70,7 @@ func (s *Supervisor) startLock(modules map[string]string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	// If it cannot be told, it has ended, and said why.
+	// If it does not read this, it has ended, and said why.
 	_ = json.NewEncoder(out).Encode(map[string]any{"file": s.opts.Folder.PackageLock(), "modules": modules})
 	return c, nil
 }

@@ -202,7 +202,7 @@ func kill(pid int, start int64, sig syscall.Signal) {
 
 // pause waits a little, more each time it is called with its result.
 func pause(d time.Duration) time.Duration {
-	time.Sleep(d) //nolint:forbidigo // the process table has no channel that tells of its changes
+	time.Sleep(d) //nolint:forbidigo // the process table has no channel that reports its changes
 	return min(2*d, 50*time.Millisecond)
 }
 

@@ -25,7 +25,7 @@ func childAttributes(diesWithUs bool) *syscall.SysProcAttr {
 	return attributes
 }
 
-// eventsPair makes the channel on which a trial tells its events: ours and the trial's end. Each write is one packet,
+// eventsPair makes the channel on which a trial sends its events: ours and the trial's end. Each write is one packet,
 // so that the lines of a trial's forked children do not mix.
 func eventsPair() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -141,7 +141,7 @@ func (p *Processes) clear(session int, since int64, token string, short bool) {
 // noOrphans reports whether every child of ours is one that we started. Then an attempt whose main process was reaped
 // has left nothing: what it left would have become our child before its parent could be reaped, or the descendant of
 // one that has. To ask that takes a hundredth of the time that reading the process table does; false may also mean that
-// the system does not tell.
+// the system does not say.
 func (p *Processes) noOrphans() bool {
 	p.reaping.Lock() // only reaping takes children off the list, so it is whole
 	defer p.reaping.Unlock()

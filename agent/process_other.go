@@ -45,7 +45,7 @@ func (p *Processes) clear(session int, _ int64, _ string, _ bool) {
 	}
 }
 
-// writtenByOthers cannot be asked here.
+// writtenByOthers cannot be known here.
 func writtenByOthers(string, string) bool { return false }
 
 func (p *Processes) sweep(context.Context, string) error { return nil }

@@ -11,7 +11,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// sourceMap tells which line of which notebook cell, or of which script, a line of main.py came from
+// sourceMap has which line of which notebook cell, or of which script, a line of main.py came from
 // (docs/internals/protocols.md §2).
 type sourceMap struct {
 	script string // name of the script that main.py was made of; "" of a notebook

@@ -58,7 +58,7 @@ type Supervisor struct {
 	compared bool           // it was noted what looks otherwise than in the session
 	verdict  *run.Loaded    // what the first loader found
 	deaths   int            // loaders that ended before they had loaded, one after the other
-	notes    map[string]int // notes by code: the same complaint of 10,000 trials is told a few times
+	notes    map[string]int // notes by code: the same complaint of 10,000 trials is sent a few times
 }
 
 // New makes a Supervisor. It starts nothing before the first Start.
@@ -96,7 +96,7 @@ func New(o Options) (*Supervisor, error) {
 	return s, nil
 }
 
-// environment is that of the loader: ours, what the run asks for, and what the module needs.
+// environment is that of the loader: ours, what the run sets, and what the module needs.
 func (s *Supervisor) environment(of []string) []string {
 	extra := map[string]string{}
 	maps.Copy(extra, s.opts.Spec.Env)
@@ -128,7 +128,7 @@ func (s *Supervisor) environment(of []string) []string {
 	return append(env, "PYTHONPATH="+path)
 }
 
-// metamlBinary is the `metaml` that was installed with us, or "": what the module asks about other runs. The
+// metamlBinary is the `metaml` that was installed with us, or "": what the module reads other runs by. The
 // interpreter may be one that has no MetaML beside it.
 func metamlBinary() string {
 	self, err := os.Executable()
@@ -173,7 +173,7 @@ func (s *Supervisor) Start(a run.Attempt) {
 	})
 }
 
-// Signal asks a running attempt to end, or kills it.
+// Signal sends a running attempt SIGTERM, or kills it.
 func (s *Supervisor) Signal(id run.AttemptID, kill bool) {
 	s.mu.Lock()
 	a := s.attempts[id]

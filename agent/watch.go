@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	watchEvery = 500 * time.Millisecond // between two looks at the logs
-	hangLooks  = 6                      // looks within Options.HangAfter
+	watchEvery = 500 * time.Millisecond // between two checks of the logs
+	hangLooks  = 6                      // checks within Options.HangAfter
 	hangAfter  = 30 * time.Second       // if Options has none
 )
 
@@ -24,7 +24,7 @@ type activity struct {
 	ticks, bytes int64
 }
 
-// watch looks at running attempts: logs that grow too long, forks that may hang.
+// watch checks running attempts: logs that grow too long, forks that may hang.
 func (s *Supervisor) watch() {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -109,7 +109,7 @@ func activityOf(pid int, logs [2]*cappedLog) (activity, bool) {
 	return p, true
 }
 
-// sleeping reports whether the process waits for a time, as it was told to.
+// sleeping reports whether the process waits for a time, as its program has it.
 func sleeping(pid int) bool {
 	where, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/wchan")
 	return err == nil && strings.Contains(string(where), "nanosleep")

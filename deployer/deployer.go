@@ -72,10 +72,10 @@ func (w Whole) takes(rows []run.Row) bool {
 	return w.Name != "" && several
 }
 
-// DrawRequest asks for hyperparameters.
+// DrawRequest requests hyperparameters.
 type DrawRequest struct {
 	Name        string
-	Limit       int // 0 asks for the digest alone
+	Limit       int // 0 requests the digest alone
 	Completions int // 0: as many as the source gives
 	Parallelism int
 	Parameters  []string
@@ -256,7 +256,7 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 	return p, nil
 }
 
-// Submit starts what was planned; for a plan that attaches or reuses it starts nothing. What goes on until then is told
+// Submit starts what was planned; for a plan that attaches or reuses it starts nothing. What goes on until then is sent
 // to progress. It is done before ctx ends, or nothing was started.
 func (c *Client) Submit(ctx context.Context, p *Plan, progress func(run.Event)) (run.Submitted, error) {
 	if p.Attach != nil || p.Reuse != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// target gives fixed answers: what a client asks before anything starts.
+// target gives fixed answers: what a client reads before anything starts.
 type target struct {
 	deployer.Target
 	active *run.Spec

@@ -21,8 +21,8 @@ type Model struct {
 	Code   string // folder code/ of the program that made it: what its pickles name is defined there
 }
 
-// planServer works out the next revision of a server. A server is its series, and the key its revision: what is asked
-// of a server with this key that answers already, or is about to, is there.
+// planServer works out the next revision of a server. A server is its series, and the key its revision: where one with
+// this key answers already, or is about to, nothing is left to do.
 func planServer(ctx context.Context, at Target, r Request) (*Plan, error) {
 	p := &Plan{Spec: newSpec(at, r, Drawn{}), target: at, request: r}
 	spec := &p.Spec

@@ -10,8 +10,8 @@ import (
 )
 
 // Supported refuses a target that this version does not have, wherever it was named: in the cell, on the command line,
-// in a decorator, in the environment or in metaml.toml. Whoever resolves settings asks it before anything starts;
-// [Client.Plan] asks it again. targets are those there are beside local.
+// in a decorator, in the environment or in metaml.toml. Whoever resolves settings calls it before anything starts;
+// [Client.Plan] calls it again. targets are those there are beside local.
 func Supported(r *settings.Resolved, targets ...string) error {
 	target := r.Values["target"]
 	if target.Text == run.Local || slices.Contains(targets, target.Text) {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Max bounds one message, in bytes. It is more than docs/internals/protocols.md §5 asks for, so that a parameter may be
+// Max bounds one message, in bytes. It is more than docs/internals/protocols.md §5 requires, so that a parameter may be
 // a sizeable array.
 const Max = 16 << 20
 

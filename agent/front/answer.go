@@ -178,7 +178,7 @@ type streamed struct {
 	method   string
 	path     string
 	events   bool // server-sent ones
-	partDue  bool // the worker was asked for a part
+	partDue  bool // a part was requested from the worker
 	ended    bool
 	closed   bool
 }

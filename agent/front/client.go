@@ -59,7 +59,7 @@ func (c *client) Write(p []byte) (int, error) {
 }
 
 // What is still taken of a body that is not wanted, so that the client reads the answer before it is cut off: to close
-// a socket with unread bytes resets the connection, and most clients report that instead of what they were told.
+// a socket with unread bytes resets the connection, and most clients report that instead of the answer.
 const (
 	drainTime  = 2 * time.Second
 	drainBytes = 32 << 20
@@ -127,7 +127,7 @@ func (w *crowd) makeRoom() {
 	w.shrink()
 }
 
-// shrink cuts connections off: some at once, so that not each new one has all looked at. false: nobody is waited for.
+// shrink cuts connections off: some at once, so that not each new one has all checked. false: nobody is waited for.
 func (w *crowd) shrink() bool {
 	type waiting struct {
 		*client

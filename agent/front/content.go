@@ -13,8 +13,8 @@ import (
 
 const typeEvents = "text/event-stream"
 
-// known are the content types that bytes are told by. net/http knows more: HTML, XML and text, which a browser would
-// take for a page that the function never meant, and formats that are guessed from two letters.
+// known are the content types that bytes are recognised by. net/http knows more: HTML, XML and text, which a browser
+// would take for a page that the function never meant, and formats that are guessed from two letters.
 var knownTypes = map[string]string{
 	"image/png": "image/png", "image/jpeg": "image/jpeg", "image/gif": "image/gif", "image/webp": "image/webp",
 	"audio/wave": "audio/wav", "audio/mpeg": "audio/mpeg", "audio/aiff": "audio/aiff",
@@ -24,7 +24,7 @@ var knownTypes = map[string]string{
 	"application/x-gzip": "application/gzip",
 }
 
-// typeOfBytes tells what bytes are by the first of them.
+// typeOfBytes recognises bytes by the first of them.
 func typeOfBytes(data []byte) string {
 	if found, ok := knownTypes[http.DetectContentType(data)]; ok {
 		return found

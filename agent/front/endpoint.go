@@ -220,7 +220,7 @@ func (f *front) malformed(ctx *fasthttp.RequestCtx, err error) {
 	f.refuse(ctx, time.Now(), p)
 }
 
-// expected decides whether a client that asks first (Expect: 100-continue) is to send its body.
+// expected decides whether a client that waits for leave (Expect: 100-continue) is to send its body.
 func (f *front) expected(ctx *fasthttp.RequestCtx) int {
 	r := f.current.Load()
 	if !f.visit(ctx, r) {

@@ -24,7 +24,7 @@ const (
 // plain are the encodings of a part that leave it as it is.
 var plain = []string{"", "binary", "8bit", "7bit"}
 
-// formPart is a part of a form, as the worker is told of it.
+// formPart is a part of a form, as the worker is sent it.
 type formPart struct {
 	name string
 	size int
@@ -131,7 +131,8 @@ func readPart(item *buffer, part io.Reader, room int) error {
 	}
 }
 
-// isFile tells a file from the text of a field: it has a name (empty: nothing was chosen), or a type that is no text.
+// isFile distinguishes a file from the text of a field: it has a name (empty: nothing was chosen), or a type that is no
+// text.
 func isFile(part *multipart.Part) (file, empty bool) {
 	_, disposition, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
 	if name, has := disposition["filename"]; err == nil && has {

@@ -126,7 +126,7 @@ func TestWhatTheFunctionGets(t *testing.T) {
 		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
 			family, _, _ = strings.Cut(rest, " ")
 			if typed[family] {
-				t.Errorf("the type of %s is told twice", family)
+				t.Errorf("the type of %s is written twice", family)
 			}
 			typed[family] = true
 		} else if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, family) {
@@ -134,7 +134,7 @@ func TestWhatTheFunctionGets(t *testing.T) {
 		}
 	}
 	if !typed["metaml_request_seconds"] || !typed["metaml_workers_ready"] {
-		t.Errorf("types are told of %v", typed)
+		t.Errorf("types are written of %v", typed)
 	}
 }
 
@@ -381,7 +381,7 @@ func TestAStreamHasADeadlineBetweenItsParts(t *testing.T) {
 	}
 }
 
-// TestClientsThatGoAway: what they asked for is not computed when they are gone before a worker has it.
+// TestClientsThatGoAway: what they requested is not computed when they are gone before a worker has it.
 func TestClientsThatGoAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, defaultLimits)
@@ -484,7 +484,7 @@ func TestLargeBodies(t *testing.T) {
 	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n")
 	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 413 ") ||
 		!strings.Contains(string(got), "larger than 8 MiB") {
-		t.Errorf("1 GB, asked first: %q %v", got, err)
+		t.Errorf("1 GB, with 100-continue: %q %v", got, err)
 	}
 	c = r.dial()
 	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -29,7 +29,7 @@ type MainOptions struct {
 // fixed.
 const memoryLimit = 640 << 20
 
-// front is the process: what the monitor has told it, and the HTTP server.
+// front is the process: what the monitor has ordered, and the HTTP server.
 type front struct {
 	limits   limits
 	budget   budget
@@ -71,8 +71,8 @@ func newFront(control *net.UnixConn, log io.Writer, l limits) *front {
 	return f
 }
 
-// Main is the process of a front. It returns when it was told to stop and has, or when its monitor died and a new one
-// was started.
+// Main is the process of a front. It returns when it was ordered to stop and has, or when its monitor died and a new
+// one was started.
 func Main(ctx context.Context, o MainOptions) error {
 	c, err := net.FileConn(o.Control)
 	if err != nil {
@@ -109,15 +109,15 @@ func Main(ctx context.Context, o MainOptions) error {
 	return f.startMonitor(ctx, o)
 }
 
-// tell says something to the monitor.
-func (f *front) tell(n run.FrontNotice) {
+// notify sends a notice to the monitor.
+func (f *front) notify(n run.FrontNotice) {
 	select {
 	case f.notices <- n:
 	case <-f.noticesDone:
 	}
 }
 
-// writeNotices writes to the monitor what tell was given. If it is gone, serveOrders will see it.
+// writeNotices writes to the monitor what notify was given. If it is gone, serveOrders will see it.
 func (f *front) writeNotices() {
 	gone := false
 	write := func(n run.FrontNotice) {

@@ -64,7 +64,7 @@ func (f *front) serveOrders(ctx context.Context) (orphaned bool) {
 			if r := f.revision(o.Revision); r != nil {
 				f.tasks.Go(func() {
 					probed := f.probe(r.revision, o.Body)
-					f.tell(probed.Notice())
+					f.notify(probed.Notice())
 				})
 			}
 		case run.OrderSwitch:
@@ -145,7 +145,7 @@ func (f *front) switchTo(number int) {
 	}
 	s.undrain()
 	before := f.current.Swap(s.revision)
-	f.tell(run.FrontNotice{Type: run.NoticeSwitched, Revision: number})
+	f.notify(run.FrontNotice{Type: run.NoticeSwitched, Revision: number})
 	if before != nil && before != s.revision {
 		before.drain()
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// probeBody is how much of an answer the monitor is told.
+// probeBody is how much of an answer the monitor is sent.
 const probeBody = 64 << 10
 
 // probe calls the function as a request would.
@@ -90,7 +90,7 @@ const (
 )
 
 // probeRest reads what follows the first part of a stream, for a moment. What breaks there has a status already, so no
-// caller is told.
+// caller learns of it.
 func (f *front) probeRest(r *revision, c *call, n *run.Probed) {
 	over := time.NewTimer(probeStream)
 	defer over.Stop()

@@ -31,7 +31,7 @@ type Child interface {
 }
 
 // Process is a front, as its monitor sees it. Its methods may be called by several goroutines; the errors that they
-// give mean that the process is as good as gone, which Updates tells too.
+// give mean that the process is as good as gone, which Updates says too.
 type Process struct {
 	child   Child
 	conn    *net.UnixConn
@@ -46,7 +46,7 @@ type Process struct {
 // writeTimeout bounds how long a front may leave its control socket unread, which it does nothing else for.
 const writeTimeout = 10 * time.Second
 
-// Start starts a front. It knows nothing yet: tell it listeners, revisions and workers, and then to switch.
+// Start starts a front. It knows nothing yet: give it listeners, revisions and workers, and then to switch.
 func Start(o Options) (*Process, error) {
 	conn, theirs, err := frame.Pair()
 	if err != nil {
@@ -72,7 +72,7 @@ func Start(o Options) (*Process, error) {
 // PID is the process's.
 func (p *Process) PID() int { return p.child.PID() }
 
-// Updates are what the front tells, until it has ended; the channel is closed then. Somebody must read it.
+// Updates are what the front reports, until it has ended; the channel is closed then. Somebody must read it.
 func (p *Process) Updates() <-chan run.FrontUpdate { return p.updates }
 
 // Listen has the front take connections. The listener stays the caller's.
@@ -100,7 +100,7 @@ func (p *Process) Probe(revision int, body string) error {
 	return p.send(o)
 }
 
-// Switch has new requests go to a revision. The one before answers what it has, which Drained tells.
+// Switch has new requests go to a revision. The one before answers what it has, which Drained says.
 func (p *Process) Switch(revision int) error {
 	return p.send(run.FrontOrder{Type: run.OrderSwitch, Revision: revision})
 }
@@ -140,7 +140,7 @@ func (p *Process) send(o run.FrontOrder, fds ...int) error {
 	_ = p.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err := frame.Write(p.conn, o, fds...); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			p.fail("it did not read what it was told")
+			p.fail("it did not read its orders")
 		}
 		return fmt.Errorf("tell the front to %s: %w", o.Type, err)
 	}
@@ -166,7 +166,7 @@ func (p *Process) listen() {
 			break
 		}
 		if u, known := n.Update(); known {
-			p.tell(u)
+			p.update(u)
 		}
 	}
 	// A front without its control socket would start another monitor beside this one.
@@ -177,10 +177,10 @@ func (p *Process) listen() {
 	p.mu.Lock()
 	end.Text = p.fault
 	p.mu.Unlock()
-	p.tell(run.FrontUpdate{Ended: end})
+	p.update(run.FrontUpdate{Ended: end})
 }
 
-func (p *Process) tell(u run.FrontUpdate) {
+func (p *Process) update(u run.FrontUpdate) {
 	select {
 	case p.updates <- u:
 	case <-p.quit:

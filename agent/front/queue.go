@@ -77,7 +77,7 @@ var (
 	errMonitor = errors.New("the server is being started again")
 )
 
-// slowEnough is how long a request must have waited for its client to be looked after.
+// slowEnough is how long a request must have waited for its client to count as slow.
 const slowEnough = 10 * time.Millisecond
 
 // lookahead is how much work, by its measured time, a worker is handed at once where it cannot be done at once.
@@ -285,7 +285,7 @@ func (r *revision) left() {
 func (r *revision) settle() {
 	if r.draining && r.outstanding == 0 && !r.drained {
 		r.drained = true
-		r.front.tell(run.FrontNotice{Type: run.NoticeDrained, Revision: r.Number})
+		r.front.notify(run.FrontNotice{Type: run.NoticeDrained, Revision: r.Number})
 	}
 }
 
@@ -352,12 +352,12 @@ func (r *revision) closeWaiting(cause error) {
 	}
 }
 
-// tick is how often deadlines are looked at, so that no request needs a timer of its own.
+// tick is how often deadlines are checked, so that no request needs a timer of its own.
 func (r *revision) tick() time.Duration {
 	return min(max(r.Timeout/20, 5*time.Millisecond), 100*time.Millisecond)
 }
 
-// arm has the deadlines looked at while there are calls. r.mu is held.
+// arm has the deadlines checked while there are calls. r.mu is held.
 func (r *revision) arm() {
 	r.armed = true
 	if r.timer == nil {

@@ -23,7 +23,7 @@ type request struct {
 	contentType string
 	body        *buffer // its first 8 bytes are free, for the header of an item
 	size        int     // of the body
-	events      bool    // server-sent events are asked for
+	events      bool    // server-sent events are accepted
 	path        []byte  // the parameters in the path, as JSON
 	named       bool    // the body, which is JSON, has all parameters by name, those of the path too
 }
@@ -264,7 +264,7 @@ func isJSON(mediaType string) bool {
 }
 
 // looksJSON reports whether what came as a form is JSON in truth, which is what `curl -d` sends, or was to be: no form
-// begins with a brace, a bracket or a quotation mark, and who mistyped JSON is to be told so.
+// begins with a brace, a bracket or a quotation mark, and who mistyped JSON is to read that.
 func looksJSON(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	if len(body) == 0 {

@@ -78,7 +78,7 @@ type rig struct {
 	seen  *updates
 }
 
-// updates are what the front told.
+// updates are what the front sent.
 type updates struct {
 	mu      sync.Mutex
 	all     []run.FrontUpdate
@@ -111,7 +111,7 @@ func (r *rig) find(what string, fits func(run.FrontUpdate) bool) run.FrontUpdate
 		select {
 		case <-changed:
 		case <-end:
-			r.t.Fatalf("waited in vain for %s; the front told %s, and its log has %s", what, all, r.log)
+			r.t.Fatalf("waited in vain for %s; the front sent %s, and its log has %s", what, all, r.log)
 		}
 	}
 }
@@ -145,9 +145,9 @@ func newRig(tb testing.TB, l limits) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	told := make(chan struct{})
+	sent := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(sent)
 		for u := range r.Updates() {
 			r.seen.add(u)
 		}
@@ -158,7 +158,7 @@ func newRig(tb testing.TB, l limits) *rig {
 		if err := r.Close(ctx); err != nil {
 			tb.Error(err)
 		}
-		<-told
+		<-sent
 		// Connections that were cut give their bytes back as their handlers end, which nobody waits for.
 		for used := r.front.budget.used.Load(); used != 0; used = r.front.budget.used.Load() {
 			select {

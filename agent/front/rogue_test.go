@@ -39,7 +39,7 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 	for name, test := range map[string]struct {
 		hello string
 		then  func(c net.Conn, id uint64)
-		hung  bool // the monitor is told to kill it
+		hung  bool // the monitor gets the notice to kill it
 	}{
 		"hangs up": {plainHello, func(net.Conn, uint64) {}, false},
 		"half a frame": {plainHello, func(c net.Conn, id uint64) {
@@ -102,7 +102,7 @@ func TestWorkersThatDoNotKeepToTheProtocol(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a part that was not asked for", func(t *testing.T) {
+	t.Run("a part that was not requested", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, defaultLimits)
 		r.rogueRevision(run.FrontRevision{Timeout: 20 * time.Second}, rogue(t, plainHello, func(c *net.UnixConn) {

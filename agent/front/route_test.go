@@ -13,7 +13,7 @@ import (
 
 func TestWhereAPathLeads(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ path, asked, want string }{ // want: the parameters, "" none, "-" it leads elsewhere
+	for _, test := range []struct{ path, url, want string }{ // want: the parameters, "" none, "-" it leads elsewhere
 		{"/predict", "/predict", ""},
 		{"/predict", "/predict/", "-"},
 		{"/predict", "/p%72edict", ""},
@@ -42,7 +42,7 @@ func TestWhereAPathLeads(t *testing.T) {
 		{"/{x}", "/y", `{"x":"y"}`},
 	} {
 		var ctx fasthttp.RequestCtx
-		ctx.Request.SetRequestURI(test.asked)
+		ctx.Request.SetRequestURI(test.url)
 		r := newRoute(test.path)
 		got := "-"
 		if r.leads(&ctx) {
@@ -52,7 +52,7 @@ func TestWhereAPathLeads(t *testing.T) {
 			}
 		}
 		if got != test.want {
-			t.Errorf("%s at %s: %q, want %q", test.asked, test.path, got, test.want)
+			t.Errorf("%s at %s: %q, want %q", test.url, test.path, got, test.want)
 		}
 	}
 }

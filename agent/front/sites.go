@@ -13,8 +13,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// A browser sends what any page tells it to, from inside the user's machine. Two things tell such requests apart. A
-// page whose name was made to point here (DNS rebinding) asks in its own name, which the Host header has: only names
+// A browser sends what any page has it send, from inside the user's machine. Two things distinguish such requests. A
+// page whose name was made to point here (DNS rebinding) sends its own name, which the Host header has: only names
 // that the server is known by are answered. Every other page is one of another site, which Sec-Fetch-Site says, or
 // else Origin: it is refused unless --cors lets it. Who is no browser sends neither of the two.
 
@@ -112,7 +112,7 @@ func nameOf(authority string) (name string, valid bool) {
 	return name, err == nil
 }
 
-// The headers that are looked at in each request, as fasthttp keeps them.
+// The headers that are read in each request, as fasthttp keeps them.
 var (
 	headerOrigin    = []byte("Origin")
 	headerFetchSite = []byte("Sec-Fetch-Site")
@@ -233,8 +233,8 @@ func (s *sites) answerTo(ctx *fasthttp.RequestCtx, origin string) {
 // preflightAge is for how many seconds a browser need not ask again: the most that all of them keep.
 const preflightAge = "7200"
 
-// preflight answers a browser that asks whether a page may send a request. Whether there is something at the path the
-// request itself is told, so that the page can read it.
+// preflight answers a browser whether a page may send a request. Whether there is something at the path the
+// request itself is answered, so that the page can read it.
 func preflight(ctx *fasthttp.RequestCtx) {
 	request, header := &ctx.Request.Header, &ctx.Response.Header
 	header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")

@@ -80,7 +80,7 @@ func TestOnlyNamesOfTheServerAreAnswered(t *testing.T) {
 			}
 		}
 	}
-	// The second request of a connection is looked at as the first one is.
+	// The second request of a connection is checked as the first one is.
 	statuses, answers := loopback.say("GET /predict HTTP/1.1\r\nHost: localhost\r\n\r\nGET /predict " +
 		"HTTP/1.1\r\nHost: evil.example\r\n\r\n")
 	if fmt.Sprint(statuses) != "[200 421]" {
@@ -153,7 +153,7 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 			}
 			for header := range got.header {
 				if strings.HasPrefix(header, "Access-Control-") {
-					t.Errorf("%s: nobody asked for %s", name, header)
+					t.Errorf("%s: nobody requested %s", name, header)
 				}
 			}
 		}
@@ -221,8 +221,8 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 	}
 
 	before := calls.Load()
-	asks := "\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type,x-trace"
-	got := some.visit("OPTIONS", "/predict", from("https://app.example")+asks)
+	preflight := "\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type,x-trace"
+	got := some.visit("OPTIONS", "/predict", from("https://app.example")+preflight)
 	for header, want := range map[string]string{
 		"Access-Control-Allow-Origin": "https://app.example", "Access-Control-Allow-Methods": "GET, HEAD, POST",
 		"Access-Control-Allow-Headers": "content-type,x-trace", "Access-Control-Max-Age": "7200",
@@ -238,11 +238,11 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 		t.Errorf("a preflight: %v %v", got, got.header)
 	}
 	got = some.visit("OPTIONS", "/predict",
-		from("https://app.example")+asks+"\r\nAccess-Control-Request-Private-Network: true")
+		from("https://app.example")+preflight+"\r\nAccess-Control-Request-Private-Network: true")
 	if got.header.Get("Access-Control-Allow-Private-Network") != "true" {
 		t.Errorf("a preflight to a private network: %v", got.header)
 	}
-	got = some.visit("OPTIONS", "/predict", from("https://evil.example")+asks)
+	got = some.visit("OPTIONS", "/predict", from("https://evil.example")+preflight)
 	if got.status != 403 || allowed(got) != "" || got.header.Get("Access-Control-Allow-Methods") != "" {
 		t.Errorf("a preflight of another origin: %v %v", got, got.header)
 	}

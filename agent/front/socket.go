@@ -13,7 +13,7 @@ import (
 // system call is slow: its monitor thread takes the right to run goroutines from the thread that waits and gives it to
 // another, and does not get to rest. With the one processor that the front has for itself (see Main) that cost 3,200
 // wake-ups a second, and two threads that took turns. So the front's sockets are read and written by system calls that
-// the scheduler is not told of, which is right because none of them waits: the descriptors do not block, and what is
+// the scheduler does not know of, which is right because none of them waits: the descriptors do not block, and what is
 // moved at once is bounded. On two cores, 64 connections had 39 % more answers a second one by one, and 17 % more in
 // batches.
 

@@ -57,7 +57,7 @@ type strict struct {
 	silent  bool // fasthttp has seen nothing of the request yet
 }
 
-// check looks at bytes that have come and gives how many of them may be read. What makes it fewer is in s.wrong, or in
+// check reads bytes that have come and gives how many of them may be read. What makes it fewer is in s.wrong, or in
 // s.at.
 func (s *strict) check(p []byte) int {
 	for i := 0; i < len(p); {
@@ -178,7 +178,7 @@ func (s *strict) line(line []byte) *problem {
 	return nil
 }
 
-// requestLine looks at what fasthttp does not: it takes every version, and a fragment.
+// requestLine checks what fasthttp does not: that takes every version, and a fragment.
 func requestLine(line []byte) *problem {
 	if !token[line[0]] {
 		return errMethod()

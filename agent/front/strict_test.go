@@ -375,7 +375,7 @@ func TestThoseWhoDoNotReadKeepNobodyOut(t *testing.T) {
 }
 
 // TestThoseWhoWaitForAnswersAreNotCutOff: where all connections have a request that is being answered, a new one
-// is told to come later.
+// gets the answer to come later.
 func TestThoseWhoWaitForAnswersAreNotCutOff(t *testing.T) {
 	t.Parallel()
 	l := defaultLimits
@@ -395,12 +395,12 @@ func TestThoseWhoWaitForAnswersAreNotCutOff(t *testing.T) {
 			}
 		}
 	}))
-	var asked []net.Conn
+	var sent []net.Conn
 	for range l.conns {
 		c := r.dial()
 		const last = "POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1"
 		_, _ = io.WriteString(c, last)
-		asked = append(asked, c)
+		sent = append(sent, c)
 	}
 	revision := r.front.revision(1)
 	waitFor(t, "the requests", func() bool {
@@ -413,7 +413,7 @@ func TestThoseWhoWaitForAnswersAreNotCutOff(t *testing.T) {
 		t.Errorf("one more: %q %v", late, err)
 	}
 	close(answer)
-	for i, c := range asked {
+	for i, c := range sent {
 		if got, err := io.ReadAll(c); err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 200 ")) {
 			t.Errorf("client %d: %q %v", i, got, err)
 		}

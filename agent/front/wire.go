@@ -56,12 +56,12 @@ const (
 	replyHeaded = 0x80 // is added where a head follows the body
 )
 
-// isPart tells the parts of a stream from what is an answer by itself.
+// isPart distinguishes the parts of a stream from what is an answer by itself.
 func isPart(kind byte) bool {
 	return kind >= replyPartBytes && kind <= replyPartLines || kind == replyPartEvent
 }
 
-// flagEvents of a call's item: the client asks for server-sent events.
+// flagEvents of a call's item: the client accepts server-sent events.
 const flagEvents = 1
 
 // flagPath of a call's item: the parameters in the path follow it.

@@ -24,7 +24,7 @@ type worker struct {
 	// Under revision.mu.
 	flights map[uint64]flight // what it was sent and has not finished
 	next    uint64            // id of the next call
-	busy    int               // calls of the function that it has not answered; parts of streams that it was asked for
+	busy    int               // calls of the function that it has not answered; parts of streams requested from it
 	pace    time.Duration     // moving average of the function's time, in which a longer one counts more
 	gone    bool
 
@@ -88,7 +88,7 @@ func (r *revision) attach(ctx context.Context, info run.FrontWorker) {
 		}
 		if errors.Is(err, errGarbage) {
 			r.front.log(logLine{Error: fmt.Sprintf("worker %d of revision %d: %v", info.Index, info.Revision, err)})
-			r.front.tell(info.Notice(run.NoticeHung))
+			r.front.notify(info.Notice(run.NoticeHung))
 			return
 		}
 		if lacking(err) {
@@ -190,7 +190,7 @@ func (r *revision) join(w *worker) bool {
 	r.connected++
 	first := r.hello.CompareAndSwap(nil, w.hello)
 	// Before it is given work, so that what the monitor hears is in order.
-	r.front.tell(w.Notice(run.NoticeConnected))
+	r.front.notify(w.Notice(run.NoticeConnected))
 	next := r.assign(w)
 	r.mu.Unlock()
 	w.dispatch(next)
@@ -245,7 +245,7 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 			if fl.shipment == nil && fl.deadline.IsZero() {
 				r.mu.Unlock()
 				w.deliver(answered, f.owned)
-				return answered, fmt.Errorf("%w: a part of a stream that was not asked for", errGarbage)
+				return answered, fmt.Errorf("%w: a part of a stream that was not requested", errGarbage)
 			}
 			w.flights[id] = flight{call: c}
 		} else {
@@ -263,7 +263,7 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 	w.dispatch(next)
 	w.deliver(answered, f.owned)
 	for _, id := range quit {
-		w.tell(frameQuit, id)
+		w.writeFrame(frameQuit, id)
 	}
 	return answered, nil
 }
@@ -306,7 +306,7 @@ func (w *worker) account(fl flight, now time.Time) {
 	}
 }
 
-// more asks for the next part of a stream, which will come like the first.
+// more requests the next part of a stream, which will come like the first.
 func (w *worker) more(c *call) error {
 	r := w.revision
 	r.mu.Lock()
@@ -322,12 +322,12 @@ func (w *worker) more(c *call) error {
 		r.arm()
 	}
 	r.mu.Unlock()
-	w.tell(frameMore, c.id)
+	w.writeFrame(frameMore, c.id)
 	return nil
 }
 
-// quit ends a stream of which no more parts are wanted. Ending one that has ended does nothing. due: a part was asked
-// for, and nothing will be heard of it any more.
+// quit ends a stream of which no more parts are wanted. Ending one that has ended does nothing. due: a part was
+// requested, and will not come any more.
 func (w *worker) quit(c *call) (due bool) {
 	r := w.revision
 	r.mu.Lock()
@@ -344,7 +344,7 @@ func (w *worker) quit(c *call) (due bool) {
 	next := r.assign(w)
 	r.mu.Unlock()
 	w.dispatch(next)
-	w.tell(frameQuit, c.id)
+	w.writeFrame(frameQuit, c.id)
 	return due
 }
 
@@ -363,7 +363,7 @@ func (w *worker) drop(cause error) {
 			if fl.call == nil {
 				continue
 			}
-			if fl.shipment == nil && fl.deadline.IsZero() { // the client's turn: it will ask and be told
+			if fl.shipment == nil && fl.deadline.IsZero() { // the client's turn: its next request is answered
 				r.left()
 				continue
 			}
@@ -377,7 +377,7 @@ func (w *worker) drop(cause error) {
 // hung gives up a worker that has not answered long after a deadline.
 func (w *worker) hung() {
 	w.drop(errLost)
-	w.revision.front.tell(w.Notice(run.NoticeHung))
+	w.revision.front.notify(w.Notice(run.NoticeHung))
 }
 
 // chunk is a piece of a frame that waits for the socket, and the buffer that it lies in, if any.
@@ -459,8 +459,8 @@ func stackable(jobs []job) bool {
 	return true
 }
 
-// tell writes a frame without a body.
-func (w *worker) tell(kind byte, id uint64) {
+// writeFrame writes a frame without a body.
+func (w *worker) writeFrame(kind byte, id uint64) {
 	w.writing.Lock()
 	defer w.writing.Unlock()
 	w.scratch = appendHeader(w.scratch[:0], 0, kind, 0, 0, id)

@@ -40,7 +40,7 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 				Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ,
 			})
 		},
-		StartFront: func(tell func(run.FrontUpdate)) (serve.Front, error) {
+		StartFront: func(update func(run.FrontUpdate)) (serve.Front, error) {
 			log, err := folder.OpenOwn(f.FrontLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 			if err != nil {
 				return nil, fmt.Errorf("make the front's log: %w", err)
@@ -55,7 +55,7 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 			}
 			go func() {
 				for u := range process.Updates() {
-					tell(u)
+					update(u)
 				}
 			}()
 			return process, nil

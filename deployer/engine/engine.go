@@ -31,7 +31,7 @@ var (
 	ErrRestarted = errors.New("the machine was restarted")
 	// ErrDeleted says that the run's folder is gone.
 	ErrDeleted = errors.New("the run's folder was deleted")
-	// ErrTerminated is the cause with which the context of an engine ends when its process is asked to end.
+	// ErrTerminated is the cause with which the context of an engine ends when its process is signalled to end.
 	ErrTerminated = errors.New("the monitor was asked to end")
 )
 

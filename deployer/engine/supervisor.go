@@ -11,7 +11,7 @@ import (
 type Supervisor interface {
 	// Start begins an attempt. It is answered by Started, Ready for a worker, and Ended, or by Ended alone.
 	Start(run.Attempt)
-	// Signal asks a running attempt to end, or kills it. For an attempt that is not there it does nothing.
+	// Signal sends a running attempt SIGTERM, or kills it. For an attempt that is not there it does nothing.
 	Signal(id run.AttemptID, kill bool)
 	// Updates is what happened, in order for each attempt.
 	Updates() <-chan run.Update

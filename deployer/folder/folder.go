@@ -360,7 +360,7 @@ type Stop struct {
 	Time     time.Time `json:"time"`
 }
 
-// AppendStop asks the monitor to stop. One line is one write, so that several commands may ask at once.
+// AppendStop requests a stop of the monitor. One line is one write, so that several commands may do it at once.
 func (r Run) AppendStop(s Stop) error {
 	line, err := json.Marshal(s)
 	if err != nil {

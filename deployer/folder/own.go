@@ -15,7 +15,7 @@ import (
 )
 
 // claim is what is kept of a run outside its folder, so that a folder that was copied here, with all that lies in it,
-// is told from one that was made here.
+// is distinguished from one that was made here.
 type claim struct {
 	ID    string `json:"id"`    // as in run.json
 	Inode uint64 `json:"inode"` // of the folder

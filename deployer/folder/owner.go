@@ -55,7 +55,7 @@ func (r Run) OpenEvents() (*os.File, error) {
 	return file, nil
 }
 
-// ForgetStops removes the stop requests: what was asked of a run before it is resumed does not count.
+// ForgetStops removes the stop requests: what was requested of a run before it is resumed does not count.
 func (r Run) ForgetStops() error {
 	if err := os.Remove(r.StopFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("resume: %w", err)
@@ -123,7 +123,7 @@ func NewSyncer(log *Log) *Syncer {
 	return s
 }
 
-// Wake asks for an fsync of what was written so far.
+// Wake requests an fsync of what was written so far.
 func (s *Syncer) Wake() {
 	select {
 	case s.c <- struct{}{}:

@@ -10,7 +10,7 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// PortError says why nothing can listen on the address that was asked for.
+// PortError says why nothing can listen on the address that was chosen.
 func PortError(cause error, host string, port int) *usererror.Error {
 	var unknown *net.DNSError
 	switch {

@@ -63,7 +63,7 @@ func (r Run) WriteSummary(s *run.State, size int64) error {
 	return atomicfile.Write(r.SummaryFile(), data, 0o600)
 }
 
-// ReadSummary gives the state of a run that has ended without what only its events tell: the course of metrics, times
+// ReadSummary gives the state of a run that has ended without what only its events have: the course of metrics, times
 // of trials, errors, notes; and the size of the event file. It is nil if there is no summary or the events have changed
 // since.
 func (r Run) ReadSummary(spec run.Spec) (state *run.State, size int64) {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Watch tells when something at some paths changes: a file is written, a folder gets or loses an entry. C gets a value
-// after a change, at most one at a time; it may also get one for nothing. Where the system has no means left for it, C
-// gets one ten times a second.
+// Watch notices when something at some paths changes: a file is written, a folder gets or loses an entry. C gets a
+// value after a change, at most one at a time; it may also get one for nothing. Where the system has no means left for
+// it, C gets one ten times a second.
 type Watch struct {
 	C     chan struct{}
 	close func()

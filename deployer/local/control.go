@@ -12,7 +12,7 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Stop asks for the end of a run, or of one of its trials. Trials get a signal and 30 seconds to save something; with
+// Stop requests the end of a run, or of one of its trials. Trials get a signal and 30 seconds to save something; with
 // now they are killed. It does not wait for the end: [Target.Follow] does.
 func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) error {
 	l, err := t.Load(ctx, name)
@@ -100,7 +100,7 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 	return t.resumed(ctx, l.Spec.Name, l.State.N)
 }
 
-// adopt makes a run that was made elsewhere this user's own, which who resumes it asks for.
+// adopt makes a run that was made elsewhere this user's own, which who resumes it wants.
 func (t *Target) adopt(l *run.Listed) error {
 	f := t.Folder(l.Spec.Name)
 	if f.Own(&l.Spec) == "" {

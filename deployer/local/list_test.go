@@ -16,7 +16,7 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// A list looks at the summary of a run that has ended and not at its events, as long as the two belong together.
+// A list reads the summary of a run that has ended and not at its events, as long as the two belong together.
 func TestListReadsNoEventsOfEndedRuns(t *testing.T) {
 	b := newTarget(t)
 	spec := submit(t, b, 2)

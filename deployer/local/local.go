@@ -1,7 +1,7 @@
 // Package local is the target "local": runs are processes on this machine, each run a folder (deployer/folder) and one
 // detached process, `metaml-agent monitor`, that owns it (docs/internals/engine.md).
 //
-// Read [Target] and [Target.Submit] first. The package starts monitors and asks things of them; whoever looks at a run
+// Read [Target] and [Target.Submit] first. The package starts monitors and sends them requests; whoever reads a run
 // reads its folder with deployer/record, from any process, also after the machine was restarted.
 //
 // It imports deployer/run, deployer/folder and deployer/record.

@@ -42,7 +42,7 @@ func (t *Target) Server(ctx context.Context, spec run.Spec) (*run.Listed, error)
 	return newest, nil
 }
 
-// stopping reports whether the whole server was asked to end, be it that nobody has read that yet.
+// stopping reports whether the end of the whole server was requested, be it that nobody has read that yet.
 func (t *Target) stopping(l *run.Listed) bool {
 	if l.State.StopAsked {
 		return true
@@ -250,7 +250,7 @@ func linkOrCopy(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// portIsFree refuses a port or an address that was asked for and cannot be had, before anything is written.
+// portIsFree refuses a port or an address that was set and cannot be had, before anything is written.
 func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *run.Listed) error {
 	port := spec.Server.Port
 	if port != 0 && server != nil && server.State.Server.Port() == port {

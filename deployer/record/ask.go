@@ -8,24 +8,24 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// Ask asks servers whether they answer now, all at once and for a second at most. It starts nothing.
+// Ask requests of servers whether they answer now, all at once and for a second at most. It starts nothing.
 func (r *Reader) Ask(ctx context.Context, listed ...*run.Listed) {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	var asked sync.WaitGroup
+	var requests sync.WaitGroup
 	turns := make(chan struct{}, askAtOnce)
 	for _, l := range listed {
 		l.Health = ""
 		if l.Liveness != run.Alive || l.State.Server == nil || l.State.Server.Address == "" {
 			continue
 		}
-		asked.Go(func() { l.Health = health(ctx, l.State.Server.Address, turns) })
+		requests.Go(func() { l.Health = health(ctx, l.State.Server.Address, turns) })
 	}
-	asked.Wait()
+	requests.Wait()
 }
 
-// health asks one server until it answers or the time is over: a worker or front that has just ended is there again in
-// milliseconds, and requests wait for it meanwhile.
+// health sends one server requests until it answers or the time is over: a worker or front that has just ended is there
+// again in milliseconds, and requests wait for it meanwhile.
 func health(ctx context.Context, address string, turns chan struct{}) run.Health {
 	found := run.HealthSilent
 	for {
@@ -46,7 +46,7 @@ func health(ctx context.Context, address string, turns chan struct{}) run.Health
 	}
 }
 
-// How long servers are asked for their health, after what time again, and how many at a time.
+// How long requests for servers' health go on, after what time again, and how many at a time.
 const (
 	askPatience = time.Second
 	askAgain    = 20 * time.Millisecond

@@ -14,9 +14,9 @@ import (
 func TestAServerThatAnswersAMomentLaterAnswers(t *testing.T) {
 	reader := &Reader{Dir: t.TempDir()}
 	serving := func(waits int32) *run.Listed {
-		var asked atomic.Int32
+		var requests atomic.Int32
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if asked.Add(1) <= waits {
+			if requests.Add(1) <= waits {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 		}))

@@ -13,8 +13,8 @@ import (
 )
 
 // Follow hands out the events after cursor ("" is the start), each with the cursor after it, until the run has ended.
-// If nobody writes the record any more, Follow asks the run's keeper; after a restart of the machine it does not, and
-// the last events, which are in no file, say so.
+// If nobody writes the record any more, Follow has the run's keeper start it again; after a restart of the machine it
+// does not, and the last events, which are in no file, say so.
 func (r *Reader) Follow(ctx context.Context, name, cursor string, fn func(e run.Event, cursor string) error) error {
 	e, err := r.find(ctx, name)
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *Reader) Follow(ctx context.Context, name, cursor string, fn func(e run.
 	}
 }
 
-// Await returns when the record of a run has an event that ok accepts. It asks no keeper.
+// Await returns when the record of a run has an event that ok accepts. It starts nothing again.
 func (r *Reader) Await(ctx context.Context, name string, ok func(run.Event) bool) error {
 	e, err := r.find(ctx, name)
 	if err != nil {
@@ -91,7 +91,7 @@ type watched struct {
 	file   *os.File
 	events *folder.Reader
 	watch  *folder.Watch
-	asked  int   // times that the keeper was asked since the last event
+	kept   int   // times that the keeper was called since the last event
 	n      int64 // the last event seen when it was
 }
 
@@ -159,16 +159,16 @@ func (w *watched) wait(ctx context.Context) (run.Liveness, error) {
 	return w.revive(ctx)
 }
 
-// revive looks who writes the record, and asks the keeper if it is nobody.
+// revive finds who writes the record, and calls the keeper if it is nobody.
 func (w *watched) revive(ctx context.Context) (run.Liveness, error) {
 	l := w.liveness(w.spec, w.state)
 	if l != run.Dead || w.keeper == nil {
 		return l, nil
 	}
 	if w.state.N != w.n {
-		w.asked, w.n = 0, w.state.N
+		w.kept, w.n = 0, w.state.N
 	}
-	if w.asked++; w.asked > maxAsked {
+	if w.kept++; w.kept > maxKept {
 		return run.Dead, &usererror.Error{
 			Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s ends as soon as it is started",
 				w.spec.Name),
@@ -179,8 +179,8 @@ func (w *watched) revive(ctx context.Context) (run.Liveness, error) {
 }
 
 const (
-	lookAfter = 500 * time.Millisecond // how long nothing may happen before one looks whether the record is written
-	maxAsked  = 5                      // monitors that may die without writing an event
+	lookAfter = 500 * time.Millisecond // how long nothing may happen before it is checked whether the record is written
+	maxKept   = 5                      // monitors that may die without writing an event
 )
 
 // Log copies what a trial's attempt printed (0 is the latest) to out: stream is [folder.Stdout], [folder.Stderr] or

@@ -15,8 +15,8 @@ import (
 // millisecond.
 const healthPatience = time.Second
 
-// Health asks a server, at the address of its endpoint, whether it can answer now. One line of the answer says it, for
-// which net/http would make metaml larger by megabytes.
+// Health requests of a server, at the address of its endpoint, whether it can answer now. One line of the answer says
+// it, for which net/http would make metaml larger by megabytes.
 func Health(ctx context.Context, address string) run.Health {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {

@@ -27,7 +27,7 @@ func TestHealth(t *testing.T) {
 			defer c.Close()
 			r, err := http.ReadRequest(bufio.NewReader(c))
 			if err != nil || r.URL.Path != "/readyz" || r.Host != "localhost" {
-				t.Errorf("asked %+v %v", r, err)
+				t.Errorf("got the request %+v %v", r, err)
 			}
 			if text == "" {
 				<-t.Context().Done()
@@ -55,7 +55,7 @@ func TestHealth(t *testing.T) {
 			}
 		})
 	}
-	// Who asks many servers waits for none of them longer than they want.
+	// Who requests the health of many servers waits for none of them longer than they want.
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(nil)
 	if got := Health(ctx, server("")); got != run.HealthSilent {

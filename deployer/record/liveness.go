@@ -35,7 +35,7 @@ func (e entry) liveness(spec run.Spec, state *run.State) run.Liveness {
 	return run.Dead
 }
 
-// startup is how long a new run may be without a monitor before that is told to people.
+// startup is how long a new run may be without a monitor before people are shown that.
 const startup = 5 * time.Second
 
 // brokenOff gives the events that stand, for readers, for what nobody was there to write.

@@ -1,6 +1,6 @@
 // Package record reads runs: their list, states, events, logs, tables, outputs, and the revisions of servers. A run is
 // read from its folder on this machine, wherever it runs: its monitor writes the folder here, or its target keeps a
-// mirror of one that is elsewhere. So whoever looks at a run need not know where it is.
+// mirror of one that is elsewhere. So whoever reads a run need not know where it is.
 //
 // Read [Reader] first. Reading starts no process by itself; [Reader.Follow] and [Reader.Log] ask a [Keeper] to have one
 // started where nobody writes a record that they wait for.
@@ -118,7 +118,7 @@ func entriesIn(dir, target, place string) ([]entry, error) {
 	return all, nil
 }
 
-// List gives all runs, newest first. Of runs that have ended it tells what their summary does, without the course of
+// List gives all runs, newest first. Of runs that have ended it gives what their summary has, without the course of
 // metrics, errors and notes: [Reader.Load] has these.
 func (r *Reader) List(ctx context.Context) ([]run.Listed, error) {
 	entries, err := r.entries()
@@ -430,7 +430,7 @@ type Attempt struct {
 	Result string // what the function returned, pickled
 }
 
-// Attempt gives the paths of an attempt of a trial. It asks nobody; the files may not be there.
+// Attempt gives the paths of an attempt of a trial. It checks nothing; the files may not be there.
 func (r *Reader) Attempt(name string, trial, attempt int) Attempt {
 	return attemptIn(r.Folder(name), trial, attempt)
 }

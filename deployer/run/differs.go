@@ -11,9 +11,9 @@ var aboutTheRun = []string{
 	"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard", "notify",
 }
 
-// Differs names every setting that an active run has otherwise than a submission asks that attaches to it, a sentence
+// Differs names every setting that an active run has otherwise than a submission that attaches to it, a sentence
 // each. None is applied.
-func Differs(active, asked Spec) []string {
+func Differs(active, submitted Spec) []string {
 	value := func(s Spec, name string) string {
 		for _, v := range s.Settings {
 			if v.Name == name {
@@ -24,7 +24,7 @@ func Differs(active, asked Spec) []string {
 	}
 	var differ []string
 	for _, name := range aboutTheRun {
-		if was, is := value(active, name), value(asked, name); was != is {
+		if was, is := value(active, name), value(submitted, name); was != is {
 			differ = append(differ, fmt.Sprintf("%s is %s in the active run and stays so (asked: %s)", name,
 				cmp.Or(was, "not set"), cmp.Or(is, "not set")))
 		}

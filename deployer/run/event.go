@@ -11,7 +11,7 @@ const (
 	EventSubmitted    = "run.submitted"  //
 	EventLoaded       = "run.loaded"     // the program's top level was executed: Seconds, Fork, Causes
 	EventStopAsked    = "run.stop_asked" // Trial nil: the whole run
-	EventResumed      = "run.resumed"    // an ended run goes on: what was asked of it and how it ended are void
+	EventResumed      = "run.resumed"    // an ended run goes on: what was requested of it and how it ended are void
 	EventEnded        = "run.ended"      // State, Reason; Text: the sentence for a Reason that is not its trials'
 	EventTrialQueued  = "trial.queued"   // Attempt will be started: a retry, or a trial of a resumed run
 	EventTrialStarted = "trial.started"  // PID, Seed
@@ -88,7 +88,7 @@ const (
 	ReasonExit      Reason = "exit"              // ended by sys.exit or os._exit
 	ReasonTimeout   Reason = "timeout"           // --timeout
 	ReasonLost      Reason = "lost"              // its supervisor or loader went away
-	ReasonStopped   Reason = "stopped"           // stop was asked
+	ReasonStopped   Reason = "stopped"           // a stop was requested
 	ReasonDisk      Reason = "disk full"         // no space left for the run's own files
 	ReasonFolder    Reason = "folder"            // the run's folder was deleted, or cannot be written
 	ReasonRestarted Reason = "machine restarted" // the machine was started again meanwhile

@@ -112,7 +112,7 @@ func TestTheFoldDoesNotDependOnTheOrderBetweenSources(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		streams := history(t)
-		var looks []string
+		var texts []string
 		for range 2 {
 			s := &State{}
 			for _, e := range interleave(t, streams) {
@@ -123,10 +123,10 @@ func TestTheFoldDoesNotDependOnTheOrderBetweenSources(t *testing.T) {
 					t.Fatalf("%v counted twice", e)
 				}
 			}
-			looks = append(looks, look(s))
+			texts = append(texts, look(s))
 		}
-		if looks[0] != looks[1] {
-			t.Fatalf("one order:\n%s\nanother:\n%s", looks[0], looks[1])
+		if texts[0] != texts[1] {
+			t.Fatalf("one order:\n%s\nanother:\n%s", texts[0], texts[1])
 		}
 	})
 }

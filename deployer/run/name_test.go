@@ -29,7 +29,7 @@ func TestCutTrial(t *testing.T) {
 		"train-7":           {"train-7", "", false},
 		"train-7:3":         {"train-7", "3", true},
 		"train-7:best":      {"train-7", "best", true},
-		"train-7:x":         {"train-7", "x", true}, // who asked for it refuses it
+		"train-7:x":         {"train-7", "x", true}, // who wants it refuses it
 		"train-7@a/b":       {"train-7@a/b", "", false},
 		"train-7@a/b:3":     {"train-7@a/b", "3", true},
 		"train-7@arn:a:b":   {"train-7@arn:a:b", "", false},

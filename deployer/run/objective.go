@@ -66,9 +66,9 @@ func nearestKnown(metric string) string {
 	return ""
 }
 
-// Direction gives Max or Min: as asked for, else by the metric's name; "" is neither.
+// Direction gives Max or Min: as chosen, else by the metric's name; "" is neither.
 func (o Objective) Direction() string {
-	if o.Mode != "" { // asked at every comparison
+	if o.Mode != "" { // read at every comparison
 		return o.Mode
 	}
 	return Direction(o.Metric)
@@ -89,10 +89,10 @@ func (o Objective) Better(a, b float64) bool {
 	}
 }
 
-// Objective chooses the metric that decides (docs/reference/rules.md §4): the one asked for, else, of the returned
-// metrics (of those that were reported, if none was returned) whose names have a direction, the first by what it was
-// measured on, by what it says, and by the table of directions. The error, a [*usererror.Error], says why there is
-// none.
+// Objective chooses the metric that decides (docs/reference/rules.md §4): the one chosen by the user, else, of the
+// returned metrics (of those that were reported, if none was returned) whose names have a direction, the first by what
+// it was measured on, by what it says, and by the table of directions. The error, a [*usererror.Error], says why there
+// is none.
 func (s *State) Objective() (Objective, error) {
 	returned, all := s.metricNames()
 	if s.Asked.Metric != "" {
@@ -149,7 +149,7 @@ func quoted(value string) string {
 	return value
 }
 
-// missing says that the metric that was asked for is none that a trial which ended well has; "" while that is open.
+// missing says that the metric that was chosen is none that a trial which ended well has; "" while that is open.
 func (s *State) missing(all []string) string {
 	if s.Count().Succeeded == 0 || slices.Contains(all, s.Asked.Metric) {
 		return ""
@@ -267,8 +267,8 @@ func (s *State) BestBy(o Objective) (index int, ok bool) {
 	return index, ok
 }
 
-// Directions gives the direction of every metric of the run whose name has one, and of the objective as it was asked
-// for.
+// Directions gives the direction of every metric of the run whose name has one, and of the objective as it was
+// chosen.
 func (s *State) Directions() map[string]string {
 	_, all := s.metricNames()
 	directions := map[string]string{}

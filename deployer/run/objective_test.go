@@ -92,17 +92,17 @@ func TestBestTrial(t *testing.T) {
 	nan := math.NaN()
 	for name, test := range map[string]struct {
 		trials []map[string]float64 // nil: it failed
-		asked  string
+		chosen string
 		want   int
 		err    string
 	}{
-		"less of an error is better":       {trials: rows("rmse", 56.4, 70.4), want: 0},
-		"more of a score is better":        {trials: rows("acc", 56.4, 70.4), want: 1},
-		"as asked for":                     {trials: rows("rmse", 56.4, 70.4), asked: "maximize:rmse", want: 1},
-		"NaN is never best":                {trials: rows("rmse", nan, 70.4), want: 1},
-		"the only one that succeeded":      {trials: []map[string]float64{nil, {"value": nan}, nil}, want: 1},
-		"the only one, without a metric":   {trials: []map[string]float64{{}}, want: 0},
-		"the only one, whatever was asked": {trials: rows("rmse", 1), asked: "max:typo", want: 0},
+		"less of an error is better":        {trials: rows("rmse", 56.4, 70.4), want: 0},
+		"more of a score is better":         {trials: rows("acc", 56.4, 70.4), want: 1},
+		"as chosen":                         {trials: rows("rmse", 56.4, 70.4), chosen: "maximize:rmse", want: 1},
+		"NaN is never best":                 {trials: rows("rmse", nan, 70.4), want: 1},
+		"the only one that succeeded":       {trials: []map[string]float64{nil, {"value": nan}, nil}, want: 1},
+		"the only one, without a metric":    {trials: []map[string]float64{{}}, want: 0},
+		"the only one, whatever was chosen": {trials: rows("rmse", 1), chosen: "max:typo", want: 0},
 		"a number has no direction": {
 			trials: rows("value", 1, 2),
 			err: "the name `value` does not say whether more or less of it is better, so no trial of fit-1 is called " +
@@ -131,11 +131,11 @@ func TestBestTrial(t *testing.T) {
 				"the best: --objective min:a or max:a",
 		},
 		"a metric that no trial has": {
-			trials: rows("accuracy", 1, 2), asked: "max:accuracz",
+			trials: rows("accuracy", 1, 2), chosen: "max:accuracz",
 			err: "--objective accuracz: the trials of fit-1 have no such metric; did you mean accuracy?",
 		},
 		"a metric that is like none of these": {
-			trials: rows("accuracy", 1, 2), asked: "loss",
+			trials: rows("accuracy", 1, 2), chosen: "loss",
 			err: "--objective loss: the trials of fit-1 have no such metric, only accuracy",
 		},
 		"no metric at all": {
@@ -149,8 +149,8 @@ func TestBestTrial(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := state(nil, test.trials)
-			if test.asked != "" {
-				o, err := run.ParseObjective(test.asked)
+			if test.chosen != "" {
+				o, err := run.ParseObjective(test.chosen)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -45,12 +45,12 @@ type Spec struct {
 	// attempts beyond the first, for causes that are not the user's code
 	Retries     int           `json:"retries"`
 	Timeout     time.Duration `json:"timeout,omitempty"`   // per attempt; 0 is none
-	Objective   Objective     `json:"objective,omitzero"`  // as asked for; the zero value means "choose"
-	Seed        *int64        `json:"seed,omitempty"`      // base seed asked for by --seed
+	Objective   Objective     `json:"objective,omitzero"`  // as set; the zero value means "choose"
+	Seed        *int64        `json:"seed,omitempty"`      // base seed set by --seed
 	TrialCwd    bool          `json:"trial_cwd,omitempty"` // --cwd trial: each trial in a folder of its own
 	Fresh       bool          `json:"fresh,omitempty"`     // --fresh-process: never fork
 	TensorBoard bool          `json:"tensorboard,omitempty"`
-	Notify      string        `json:"notify,omitempty"` // a command that is told when the run is done
+	Notify      string        `json:"notify,omitempty"` // a command that is started when the run is done
 	Whole       string        `json:"whole,omitempty"`  // the parameter that gets a row of the table as one dict
 	// names of top-level random generators to reseed in each trial
 	Reseed []string `json:"reseed,omitempty"`

@@ -23,7 +23,7 @@ type Server struct {
 	Front    int              // process of the front that was started last; 0 is none that is known
 }
 
-// Health is what a server says when it is asked whether it answers now.
+// Health is what a server answers to the request whether it answers now.
 type Health string
 
 // The kinds of health.
@@ -167,7 +167,7 @@ func (s *Server) applyWorker(e Event) {
 	switch e.Type {
 	case EventWorkerStarted:
 		if w.Attempt > 0 && e.Attempt > w.Attempt && e.Revision == s.Revision {
-			s.Restarts += e.Attempt - w.Attempt // of a worker that keeps dying not each is told
+			s.Restarts += e.Attempt - w.Attempt // of a worker that keeps dying not each is an event
 		}
 		*w = Worker{Revision: e.Revision, Index: w.Index, Attempt: e.Attempt, PID: e.PID, Started: e.Time}
 	case EventWorkerReady:

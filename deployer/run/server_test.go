@@ -35,7 +35,7 @@ func TestTheFoldOfAServer(t *testing.T) {
 	if v.Revision != 1 || v.Starting != 0 || v.Port() != 21873 {
 		t.Errorf("ready: %+v", v)
 	}
-	// One that is submitted while another starts, and a worker that keeps dying, of which not each end is told.
+	// One that is submitted while another starts, and a worker that keeps dying, of which not each end is reported.
 	apply(Event{Type: EventServerStarting, Revision: 2}, Event{
 		Type: EventServerFailed, Revision: 2, Reason: ReasonSuperseded,
 	})

@@ -35,7 +35,7 @@ type State struct {
 	seen map[string]int64 // source → highest Seq applied
 }
 
-// Loaded tells how the program's top level was executed.
+// Loaded says how the program's top level was executed.
 type Loaded struct {
 	Seconds float64
 	Fork    bool     // trials are forks of the loaded process
@@ -339,7 +339,7 @@ func (s *State) Count() Counts {
 	return c
 }
 
-// Outcome is the state that a run with these trials ends in (docs/reference/rules.md §7): stopped if a stop was asked
+// Outcome is the state that a run with these trials ends in (docs/reference/rules.md §7): stopped if one was requested
 // and a trial is stopped, failed if none succeeded or one failed for a reason that is not its own ([Reason.Ours]), else
 // succeeded. It is Running while a trial is not final.
 func (s *State) Outcome() Phase {

@@ -26,7 +26,7 @@ type Submission struct {
 type Submitted struct {
 	Spec     Spec
 	Attached bool     // an active run with the same key was there already: this is it
-	Differs  []string // when attached: the settings that it has otherwise than asked, as sentences; none was applied
+	Differs  []string // when attached: settings that it has otherwise than submitted, as sentences; none was applied
 	Replaces int      // of a server: the revision that answers until this one is ready; 0 is none
 }
 
@@ -55,13 +55,13 @@ type Listed struct {
 	Damage   string // why the record cannot be read, when Damaged
 	Size     int64  // of its record when it was read: as long as it has that size, nothing has changed
 	Seen     bool   // somebody was shown how it ended
-	Health   Health // of a server that was asked; "" is one that was not, or is not going
+	Health   Health // of a server that was sent a request; "" is one that was not, or is not going
 }
 
 // Active reports whether trials of the run may still start by themselves.
 func (l *Listed) Active() bool { return l.Liveness == Alive || l.Liveness == Dead }
 
-// Answers reports whether a server answered when it was asked.
+// Answers reports whether a server answered the request.
 func (l *Listed) Answers() bool { return l.Health == HealthReady }
 
 // SameServer reports whether two serving runs are revisions of one server: a server is its series

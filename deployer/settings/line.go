@@ -15,7 +15,7 @@ type Given struct {
 	Value string
 }
 
-// ErrHelp is returned by [ParseLine] when the line asks for help.
+// ErrHelp is returned by [ParseLine] when the line has --help.
 var ErrHelp = errors.New("help was asked for")
 
 // ParseLine reads what stands after %%train or %%serve: --name value, --name=value, --flag and --no-flag, quoted as in

@@ -145,7 +145,7 @@ func (r *Resolved) decorator(given map[string]string) error {
 func (r *Resolved) honoured(typed string) error {
 	target := r.Text("target")
 	if target == run.Kubernetes {
-		return nil // which the deployer refuses as a whole, whatever else was asked for
+		return nil // which the deployer refuses as a whole, whatever else was set
 	}
 	var unused []string
 	for _, d := range Of(r.Kind) {

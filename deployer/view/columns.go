@@ -19,7 +19,7 @@ type columns struct {
 }
 
 // chooseColumns chooses what stands in the rows: the parameters that differ and the metrics that a row has. What is the
-// same in all trials is told once, in a line above.
+// same in all trials is shown once, in a line above.
 func (t *Table) chooseColumns(state *run.State, shown []int) columns {
 	var c columns
 	for _, p := range parameters(t.Facts.Table) {
@@ -164,7 +164,7 @@ func (t *Table) heading() string {
 	}
 }
 
-// has tells which of the columns hold something in some row.
+// has reports which of the columns have something in some row.
 func (t *Table) has() (lead, course, elapsed, errs bool) {
 	for i := range t.Rows {
 		r := &t.Rows[i]

@@ -12,7 +12,7 @@ import (
 const maxCauses = 2
 
 // unforked says why each trial loads the program by itself, which takes longer; "" where they are forks of one that has
-// loaded it, or where somebody asked for it, or where it costs nothing.
+// loaded it, or where it was set, or where it costs nothing.
 func (t *Table) unforked() string {
 	l := t.Loaded
 	if l == nil || l.Fork || len(l.Causes) == 0 || t.Facts.Spec.Fresh || t.Total < 2 {

@@ -27,7 +27,7 @@ func TestWhyTrialsAreNoForksIsSaid(t *testing.T) {
 		},
 		{"many", run.Loaded{Seconds: 1.2, Causes: []string{"a", "b", "c", "d"}}, 2, false, line + "a; b (and 2 more)"},
 		{"one trial", run.Loaded{Seconds: 1.2, Causes: []string{"a"}}, 1, false, ""},
-		{"as asked", run.Loaded{Seconds: 1.2, Causes: []string{"--fresh-process"}}, 2, true, ""},
+		{"as set", run.Loaded{Seconds: 1.2, Causes: []string{"--fresh-process"}}, 2, true, ""},
 		{"forks", run.Loaded{Seconds: 1.2, Fork: true}, 2, false, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

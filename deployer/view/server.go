@@ -30,7 +30,7 @@ type Panel struct {
 	State   string // "ready", "starting", "not answering", "dead", "failed", "stopped"
 	Address string // of what answers now, or ""
 	Parts   []string
-	Curl    string // a command line that asks it, or ""
+	Curl    string // a command line that sends it a request, or ""
 	Lines   []string
 	Failed  bool
 	Waiting bool
@@ -221,7 +221,7 @@ const maxTried = 60
 // maxExample bounds the example in a command line that people are to copy, in bytes.
 const maxExample = 2000
 
-// Curl is a command line that asks a server, with an example of its input where one is known.
+// Curl is a command line that sends a server a request, with an example of its input where one is known.
 func Curl(address, example string) string {
 	if strings.Contains(address, "{") {
 		var get bool
@@ -264,8 +264,8 @@ func fill(address, example string) (filled, rest string, get bool) {
 	return filled, string(left), len(all) == 0
 }
 
-// quoted is an address as a shell takes it. Braces are for curl a list of addresses, unless it is told that they are
-// none.
+// quoted is an address as a shell takes it. Braces are for curl a list of addresses, unless an option says that they
+// are none.
 func quoted(address string) string {
 	if !strings.ContainsAny(address, "!$&'()*;{}") {
 		return address

@@ -88,9 +88,9 @@ func TestAParameterThatSomeTrialsHaveIsAColumn(t *testing.T) {
 
 func TestWhyNoTrialIsTheBestIsSaid(t *testing.T) {
 	for name, test := range map[string]struct {
-		asked string
-		gave  []run.Metrics
-		want  string
+		objective string
+		gave      []run.Metrics
+		want      string
 	}{
 		"no direction": {
 			gave: []run.Metrics{{"value": 1}, {"value": 2}},
@@ -98,7 +98,7 @@ func TestWhyNoTrialIsTheBestIsSaid(t *testing.T) {
 				"called the best: --objective min:value or max:value",
 		},
 		"a typo": {
-			asked: "max:accuracz", gave: []run.Metrics{{"accuracy": 1}},
+			objective: "max:accuracz", gave: []run.Metrics{{"accuracy": 1}},
 			want: "--objective accuracz: the trials of fit-1 have no such metric; did you mean accuracy?",
 		},
 		"one trial":   {gave: []run.Metrics{{"value": 1}}},
@@ -107,7 +107,7 @@ func TestWhyNoTrialIsTheBestIsSaid(t *testing.T) {
 		"a direction": {gave: []run.Metrics{{"mae": 1}, {"mae": 2}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			facts, state := ended(t, test.asked, nil, test.gave...)
+			facts, state := ended(t, test.objective, nil, test.gave...)
 			table := view.New(facts, state, start)
 			if table.Undecided != test.want {
 				t.Errorf("%s: %q, want %q", name, table.Undecided, test.want)

@@ -76,7 +76,7 @@ func FuzzVisible(f *testing.F) {
 
 var colours = regexp.MustCompile("\x1b\\[[0-9;:]*m")
 
-// FuzzDrawings puts bytes of a stranger wherever a run has text, and looks at every drawing.
+// FuzzDrawings puts bytes of a stranger wherever a run has text, and checks every drawing.
 func FuzzDrawings(f *testing.F) {
 	for _, s := range []string{
 		"x", "\x1b]0;title\x07", "\x1b[2J\x1b[31m", "a\u202eb", "line\nline", "\u009b",

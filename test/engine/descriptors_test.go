@@ -58,14 +58,14 @@ func TestFewerFilesThanTrials(t *testing.T) {
 			if l.State.Phase != run.Succeeded || l.State.Count().Succeeded != 30 {
 				t.Fatal(b.describe(l))
 			}
-			told := 0
+			notes := 0
 			for _, n := range l.State.Notes {
 				if strings.Contains(n.Text,
-					"fewer trials run at a time than asked for, since this process may open 40 files") {
-					told++
+					"fewer trials run at a time than requested, since this process may open 40 files") {
+					notes++
 				}
 			}
-			if told != 1 {
+			if notes != 1 {
 				t.Errorf("noted %+v", l.State.Notes)
 			}
 		})

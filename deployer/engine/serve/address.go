@@ -88,7 +88,7 @@ func bind(ctx context.Context, host string, port int) (*listener, error) {
 	return &listener{address: l.Addr().String(), file: file}, nil
 }
 
-// hostOf is the address that a spec asks to listen on.
+// hostOf is the address that a spec has to listen on.
 func hostOf(spec run.Spec) string {
 	if spec.Server.Host == "" {
 		return "127.0.0.1"
@@ -99,9 +99,9 @@ func hostOf(spec run.Spec) string {
 	return spec.Server.Host
 }
 
-// names are those that a revision is known by: what it listens on, and what it was told. Where others can reach it,
-// they may also call it by this machine's name, and by any address: no page can have a name that is an address and
-// point it elsewhere.
+// names are those that a revision is known by: what it listens on, and the names that it is set to have. Where others
+// can reach it, they may also call it by this machine's name, and by any address: no page can have a name that is an
+// address and point it elsewhere.
 func names(spec run.Spec, host string) (hosts []string, addresses bool) {
 	hosts = append(hosts, spec.Server.Hosts...)
 	if spec.Server.Host != "" {
@@ -119,7 +119,7 @@ func names(spec run.Spec, host string) (hosts []string, addresses bool) {
 	return hosts, true
 }
 
-// matches reports whether a revision that asks for an address and a port can do with this one.
+// matches reports whether a revision with an address and a port can do with this one.
 func (l *listener) matches(v *version) bool {
 	return v.host == l.host() && (v.spec.Server.Port == 0 || v.spec.Server.Port == l.port())
 }

@@ -14,7 +14,7 @@ import (
 const (
 	drainGrace   = 30 * time.Second // for requests that a replaced revision or a stopped server still has
 	stopGrace    = 5 * time.Second  // beyond that, for a front to end
-	workerGrace  = 10 * time.Second // for a worker that was asked to end
+	workerGrace  = 10 * time.Second // for a worker that was signalled to end
 	slowLoad     = time.Minute      // after which a note says that a revision still loads
 	maxDisrupted = 3                // workers of a revision that is being started that may be killed from outside
 )

@@ -26,7 +26,7 @@ func (e *Engine) order(f func(Front) error) {
 	}
 }
 
-// startFront starts a front and tells it all that it must know.
+// startFront starts a front and sends it all that it must know.
 func (e *Engine) startFront() {
 	if e.ending != nil || e.front != nil {
 		return

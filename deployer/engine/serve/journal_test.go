@@ -94,7 +94,7 @@ func TestEventsWaitWhileTheDiskIsFull(t *testing.T) {
 	}
 }
 
-// Some months of a worker that is killed as soon as it is ready: what is told of it is bounded, and true in the end.
+// Some months of a worker that is killed as soon as it is ready: what is written of it is bounded, and true in the end.
 func TestAWorkerThatKeepsDyingDoesNotFillTheDisk(t *testing.T) {
 	t.Parallel()
 	j, _, _ := newTestJournal(t)

@@ -40,7 +40,7 @@ func (s state) over() bool { return s >= ending }
 // version is what a revision is, as it was submitted.
 type version struct {
 	spec      run.Spec
-	host      string   // the address that it asks to listen on
+	host      string   // the address that its spec has to listen on
 	names     []string // by which the server may be called
 	addresses bool     // it may also be called by any address
 	attempts  []int    // the latest attempt of each worker; 0 is none
@@ -139,7 +139,7 @@ func (e *Engine) load(n int) (*revision, error) {
 	return r, nil
 }
 
-// introduce tells the front of a revision.
+// introduce sends the front a revision.
 func (e *Engine) introduce(r *revision) {
 	known := run.FrontRevision{
 		Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: r.spec.RequestTimeout(),

@@ -30,13 +30,14 @@ type Options struct {
 	Sweep func(context.Context, run.Spec) error
 	// Supervise makes what runs the workers of a revision. It starts nothing before the first Start.
 	Supervise func(engine.Job) (engine.Supervisor, error)
-	// StartFront starts a front. What it tells goes to tell, until [run.FrontUpdate] Ended.
-	StartFront func(tell func(run.FrontUpdate)) (Front, error)
+	// StartFront starts a front. Its updates go to update, until [run.FrontUpdate] Ended.
+	StartFront func(update func(run.FrontUpdate)) (Front, error)
 	// TakenOver is called once, when the first front has all its orders.
 	TakenOver func()
 }
 
-// Front is the process that takes requests. Where a method fails the process is as good as gone, which it tells too.
+// Front is the process that takes requests. Where a method fails the process is as good as gone, which an update says
+// too.
 type Front interface {
 	PID() int
 	Listen(address string, listener *os.File) error // the listener stays the caller's

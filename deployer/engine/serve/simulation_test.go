@@ -344,7 +344,7 @@ func (w *world) rest(e *Engine) (over bool, err error) {
 	w.ask(e, folder.Stop{Now: w.rng.IntN(2) == 0})
 	over, err = w.settle(e)
 	if err == nil && !over {
-		err = errors.New("the server does not end, which was asked for")
+		err = errors.New("the server does not end, which was requested")
 	}
 	return over, err
 }
@@ -376,7 +376,7 @@ func (w *world) settle(e *Engine) (over bool, err error) {
 // compare compares a server that is at rest with what it must have become.
 func (w *world) compare(e *Engine) error {
 	if w.stopped {
-		return errors.New("the server does not end, which was asked for")
+		return errors.New("the server does not end, which was requested")
 	}
 	if e.ending != nil {
 		return errors.New("the server does not come to its end")
@@ -487,7 +487,7 @@ func (w *world) check() error {
 		return fmt.Errorf("the log says %s", state.Phase)
 	}
 	if diff := cmp.Diff(w.engine.state.Server, state.Server); diff != "" {
-		return fmt.Errorf("the log tells of another server (-engine +log):\n%s", diff)
+		return fmt.Errorf("the log is of another server (-engine +log):\n%s", diff)
 	}
 	return nil
 }

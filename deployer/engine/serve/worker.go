@@ -62,7 +62,7 @@ func (e *Engine) worker(id run.WorkerID) (*revision, *worker) {
 	return r, r.workers[id.Index]
 }
 
-// dial tells the front of a worker that listens.
+// dial has the front connect to a worker that listens.
 func (e *Engine) dial(r *revision, w *worker) {
 	if w.state >= workerListening {
 		e.order(func(f Front) error {

@@ -65,12 +65,12 @@ type world struct {
 	engine  *Engine
 	good    int    // the revision that answered at the last commit
 	fault   bool   // something died since
-	stopped bool   // a stop was asked for
+	stopped bool   // a stop was requested
 	calm    bool   // nothing dies any more
 	log     string // of each worker
 }
 
-// message is one thing that the engine has not been told yet.
+// message is one thing that the engine has not been sent yet.
 type message struct {
 	from string
 	tell func(*Engine)
@@ -254,7 +254,7 @@ type simWorker struct {
 	started  bool
 	ready    bool
 	signaled bool // the engine ends it
-	deaf     bool // it goes on when it is asked to end
+	deaf     bool // it goes on when it is signalled to end
 	hung     bool // a front reported that it does not answer
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// Grace is how long a trial may go on after it was asked to end.
+// Grace is how long a trial may go on after it was signalled to end.
 const Grace = 30 * time.Second
 
 // maxDisruptions bounds how often one trial is started again because its monitor was killed: a trial that takes its
@@ -58,9 +58,9 @@ type attempt struct {
 	run.Attempt
 	started  time.Time // zero until the supervisor says so
 	deadline time.Time // --timeout; zero is none
-	killAt   time.Time // when it is killed; zero before it was asked to end
+	killAt   time.Time // when it is killed; zero before it was signalled
 	killed   bool
-	stopFor  run.Reason // why it was asked to end, if it was
+	stopFor  run.Reason // why it was signalled to end, if it was
 }
 
 // NewEngine makes an engine for a run whose events were folded into past. sync is called after state events were
@@ -199,7 +199,7 @@ func (e *Engine) attemptEnded(a *attempt, end *run.AttemptEnd) {
 		e.loads = true
 	}
 	ev := outcome(a.stopFor, end)
-	// asked by programFailed
+	// read by programFailed
 	if ev.Reason == a.stopFor && (a.stopFor == run.ReasonProgram || a.stopFor == run.ReasonDisk) {
 		ev.Error, e.broken = e.broken, nil
 	}
@@ -228,7 +228,7 @@ func (e *Engine) attemptEnded(a *attempt, end *run.AttemptEnd) {
 	}
 }
 
-// outcome says in which state an attempt ended, and why. stopFor is why we asked it to end, if we did.
+// outcome says in which state an attempt ended, and why. stopFor is why we signalled it to end, if we did.
 func outcome(stopFor run.Reason, end *run.AttemptEnd) run.Event {
 	switch {
 	case end.Returned:
@@ -309,7 +309,7 @@ func (e *Engine) stopTrial(i int, now bool) {
 	}
 }
 
-// askToEnd asks an attempt to end; with now, or if it was asked before by a person who asks with now, it is killed.
+// askToEnd signals an attempt to end, once; with now it is killed.
 func (e *Engine) askToEnd(a *attempt, why run.Reason, now bool) {
 	if a.stopFor == "" {
 		a.stopFor = why

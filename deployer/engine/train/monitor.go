@@ -19,7 +19,7 @@ type Options struct {
 	Resume bool // go on with the unfinished trials of a run that has ended, or whose machine was restarted
 	// Supervise makes what runs the attempts. It may start nothing before the first Start, or Sweep.
 	Supervise func(engine.Job) (Supervisor, error)
-	// Notify is called when the run has ended, if its Spec asks for that. What went wrong is a note.
+	// Notify is called when the run has ended, if its Spec has a command for that. What went wrong is a note.
 	Notify func(context.Context, *run.Spec, *run.State) *run.Note
 }
 

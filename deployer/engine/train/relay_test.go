@@ -77,20 +77,20 @@ func TestARelayThatNobodyReadsCanBeClosed(t *testing.T) {
 
 func TestARelayLooksNowAndThen(t *testing.T) {
 	t.Parallel()
-	looks := make(chan struct{})
+	polls := make(chan struct{})
 	r := train.NewRelay(&supervisor{updates: make(chan run.Update)})
 	go r.Run(train.Watch{Every: time.Millisecond, Look: func() {
 		select {
-		case looks <- struct{}{}:
+		case polls <- struct{}{}:
 		case <-t.Context().Done():
 		}
 	}})
-	<-looks
-	<-looks
+	<-polls
+	<-polls
 	go func() {
-		for range looks { // until the relay has ended
+		for range polls { // until the relay has ended
 		}
 	}()
 	r.Close()
-	close(looks)
+	close(polls)
 }

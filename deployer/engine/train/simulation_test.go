@@ -37,21 +37,21 @@ type world struct {
 	disk    *crash.Disk
 	clock   time.Time
 	procs   map[int]*process      // by trial
-	coming  []run.Update          // what the engine has not been told yet, in order for each attempt
+	coming  []run.Update          // what the engine has not been sent yet, in order for each attempt
 	started map[run.AttemptID]int // how often
 	fates   map[int]string        // of a trial's own code: the same in each attempt
 	stops   int                   // requests that may still come
-	told    map[int]bool          // trials of which the log says that their code ended them
+	ended   map[int]bool          // trials of which the log says that their code ended them
 	err     error
 
-	most     int  // attempts at once
-	stopTold bool // the log says that the run is to stop
+	most      int  // attempts at once
+	stopNoted bool // the log says that the run is to stop
 }
 
 type process struct {
 	id    run.AttemptID
 	fate  string
-	deaf  bool // ignores being asked
+	deaf  bool // ignores signals
 	ended bool
 }
 
@@ -66,7 +66,7 @@ func (w *world) Start(a run.Attempt) {
 	if p := w.procs[a.Trial]; p != nil {
 		w.fail("trial %d: attempt %d was started while attempt %d runs", a.Trial, a.Number, p.id.Number)
 	}
-	if w.told[a.Trial] {
+	if w.ended[a.Trial] {
 		w.fail("trial %d was started again although its own code had ended it", a.Trial)
 	}
 	w.started[a.AttemptID]++
@@ -77,7 +77,7 @@ func (w *world) Start(a run.Attempt) {
 	if len(w.procs) >= w.most {
 		w.fail("%d attempts at once", len(w.procs)+1)
 	}
-	if w.stopTold {
+	if w.stopNoted {
 		w.fail("trial %d was started after the stop was written", a.Trial)
 	}
 	w.procs[a.Trial] = &process{id: a.AttemptID, fate: fate, deaf: w.rng.IntN(3) == 0}
@@ -127,7 +127,7 @@ func (w *world) advance() {
 	}[p.fate])
 }
 
-// deliver tells the engine one thing. The order of what different attempts tell is anybody's.
+// deliver sends the engine one update. The order of those of different attempts is anybody's.
 func (w *world) deliver(e *Engine) {
 	if len(w.coming) == 0 {
 		return
@@ -152,7 +152,7 @@ func simulate(seed uint64) error {
 	d := &crash.Disk{Rand: rng}
 	w := &world{
 		rng: rng, disk: d, clock: time.Unix(1e9, 0), procs: map[int]*process{},
-		started: map[run.AttemptID]int{}, fates: map[int]string{}, told: map[int]bool{},
+		started: map[run.AttemptID]int{}, fates: map[int]string{}, ended: map[int]bool{},
 	}
 	spec := run.Spec{Name: "r-1", Completions: 1 + rng.IntN(6), Parallelism: 1 + rng.IntN(3), Retries: rng.IntN(3)}
 	w.most = spec.Parallelism
@@ -196,7 +196,7 @@ func simulate(seed uint64) error {
 			powerLost, rebooted, resume = true, true, true
 			d.LosePower()
 			stops = nil
-			w.told, w.stopTold = map[int]bool{}, false
+			w.ended, w.stopNoted = map[int]bool{}, false
 		}
 	}
 	return w.check(spec, powerLost, len(stops) > 0)
@@ -221,7 +221,7 @@ func (w *world) live(spec run.Spec, resume, rebooted bool, stops *[]folder.Stop)
 	}
 	w.note(past.State)
 	if resume {
-		w.stopTold = false
+		w.stopNoted = false
 	}
 	e := NewEngine(spec, past, log, func() { _ = log.Sync() }, func() time.Time { return w.clock }, w)
 	e.Open(resume, rebooted)
@@ -266,12 +266,12 @@ func (w *world) live(spec run.Spec, resume, rebooted bool, stops *[]folder.Stop)
 	}
 }
 
-// note remembers whose own code ended them, as far as the log tells: no power of ours may start these again.
+// note remembers whose own code ended them, as far as the log says: no power of ours may start these again.
 func (w *world) note(s *run.State) {
-	w.stopTold = s.StopAsked
+	w.stopNoted = s.StopAsked
 	for i := range s.Trials {
 		if t := &s.Trials[i]; t.Phase.Final() && !t.Unfinished() {
-			w.told[i] = true
+			w.ended[i] = true
 		}
 	}
 }
@@ -353,7 +353,7 @@ func (w *world) check(spec run.Spec, powerLost, stopAsked bool) error {
 		case t.Phase == run.Succeeded && (w.fates[i] != "returns" || t.Metrics["score"] != float64(i)):
 			return fmt.Errorf("trial %d succeeded with %v", i, t.Metrics)
 		case t.Phase == run.Stopped && !stopAsked && !powerLost:
-			return fmt.Errorf("trial %d is stopped, which nobody asked for", i)
+			return fmt.Errorf("trial %d is stopped, which nobody requested", i)
 		case t.Phase == run.Failed && t.Reason == "":
 			return fmt.Errorf("trial %d failed for no reason", i)
 		case last[i].Code == run.CodeDisruption && disrupted[i] <= maxDisruptions:

@@ -1,5 +1,5 @@
-// Package board keeps a TensorBoard beside a run that asked for one: a [train.Supervisor] around another that starts it
-// when the first trial starts, announces its address as a note, and ends it with the run.
+// Package board keeps a TensorBoard beside a run that is set to have one: a [train.Supervisor] around another that
+// starts it when the first trial starts, announces its address as a note, and ends it with the run.
 //
 // Read [Wrap] first. It imports deployer/engine/train, deployer/run and the Python module.
 package board
@@ -23,7 +23,7 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// Wrap gives sup as it is if the run asked for no TensorBoard.
+// Wrap gives sup as it is if the run is set to have no TensorBoard.
 func Wrap(sup train.Supervisor, job engine.Job) train.Supervisor {
 	if !job.Spec.TensorBoard {
 		return sup
@@ -68,7 +68,7 @@ func (s *supervisor) serve() {
 	runtime.LockOSThread()
 	logs := s.job.Folder.Trials()
 	if err := os.MkdirAll(logs, 0o700); err != nil {
-		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
 		return
 	}
 	python := s.job.Spec.Python
@@ -78,7 +78,7 @@ func (s *supervisor) serve() {
 	// run's folder.
 	temporary := s.job.Folder.TensorBoard()
 	if err := os.MkdirAll(temporary, 0o700); err != nil {
-		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
 		return
 	}
 	defer func() { _ = os.RemoveAll(temporary) }() // else it goes with the run
@@ -90,7 +90,7 @@ func (s *supervisor) serve() {
 		err = cmd.Start()
 	}
 	if err != nil {
-		s.tell(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
 		return
 	}
 	address, last := "", ""
@@ -99,16 +99,16 @@ func (s *supervisor) serve() {
 		last = lines.Text()
 		if m := announced.FindStringSubmatch(last); m != nil && address == "" {
 			address = m[1]
-			s.tell(run.NoteTensorBoard, address, "")
+			s.note(run.NoteTensorBoard, address, "")
 		}
 	}
 	_ = cmd.Wait() // its last line says how it ended
 	if address == "" && s.life.Err() == nil {
-		s.tell(run.NoteTensorBoardMissing, "there is no TensorBoard: "+last+".",
+		s.note(run.NoteTensorBoardMissing, "there is no TensorBoard: "+last+".",
 			fmt.Sprintf("Install it: %s -m pip install tensorboard", python))
 	}
 }
 
-func (s *supervisor) tell(code, text, hint string) {
+func (s *supervisor) note(code, text, hint string) {
 	s.Send(run.Update{Note: &run.Note{Code: code, Text: text, Hint: hint}}, s.life.Done())
 }

@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	interval   = time.Second // how often files are looked at
+	interval   = time.Second // how often files are read
 	maxScalars = 100_000     // of one attempt; the rest is in its event files alone
 	maxEntries = 5_000       // files and folders that one look passes
-	maxDepth   = 5           // folders below the one that is looked through
+	maxDepth   = 5           // folders below the one that is searched
 	pauseRatio = 50          // a look takes at most this part of the time
 )
 
@@ -42,7 +42,7 @@ type supervisor struct {
 
 	// The following belong to the relay.
 	watched map[run.AttemptID]*attempt
-	cwdNext time.Time // before then the working directory is not looked through
+	cwdNext time.Time // before then the working directory is not searched
 }
 
 // attempt is one running attempt and its event files.
@@ -142,8 +142,8 @@ func (a *attempt) add(path string) bool {
 	return true
 }
 
-// findInCwd looks for files of running attempts in the working directory that they share, and links them into the run's
-// folder, where its TensorBoard sees them.
+// findInCwd searches for files of running attempts in the working directory that they share, and links them into the
+// run's folder, where its TensorBoard sees them.
 func (s *supervisor) findInCwd() {
 	if s.job.Spec.TrialCwd || s.job.Spec.Cwd == "" || time.Now().Before(s.cwdNext) {
 		return

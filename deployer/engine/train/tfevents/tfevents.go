@@ -30,7 +30,7 @@ type Scalar struct {
 	Time  time.Time
 }
 
-// maxRecord bounds a record that is looked into, in bytes; images and graphs are larger, and are passed over.
+// maxRecord bounds a record that is read, in bytes; images and graphs are larger, and are passed over.
 const maxRecord = 1 << 20
 
 // Reader reads one event file from where it stopped the last time. Its zero value with a Path reads from the start.
