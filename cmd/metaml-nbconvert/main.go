@@ -175,7 +175,7 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 	return atomicfile.Write(out, []byte(text), 0o644)
 }
 
-// cut slices the document as it is asked for.
+// cut slices the document as the options say.
 func cut(ctx context.Context, o options, doc *session.Document) (*slicer.Slice, error) {
 	if o.to == "serve" {
 		return cutServer(ctx, o, doc)

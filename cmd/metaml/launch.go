@@ -19,7 +19,7 @@ import (
 func (a *app) launcher() *launch.Launcher {
 	binary, err := os.Executable()
 	if err != nil {
-		binary = "" // the module looks for one itself
+		binary = "" // the module searches for one itself
 	}
 	return &launch.Launcher{
 		In: a.in, Out: a.out, Err: a.err, Environ: a.environ, Dir: a.cwd, Binary: binary, Targets: a.others(),
@@ -29,7 +29,7 @@ func (a *app) launcher() *launch.Launcher {
 
 // converse serves one cell or one decorated call.
 func (a *app) converse(ctx context.Context, render, planOnly bool) error {
-	// Who interrupts a kernel may send the signal to all that it started. We are told to stop by a line, from who knows
+	// Who interrupts a kernel may send the signal to all that it started. We are stopped by a line, from who knows
 	// the cell.
 	dropped := make(chan os.Signal, 1)
 	signal.Notify(dropped, os.Interrupt)
@@ -91,7 +91,7 @@ func (a *app) show(
 	return a.ended(end, spec)
 }
 
-// ended tells how a run or a server ended.
+// ended says how a run or a server ended.
 func (a *app) ended(end watch.End, spec run.Spec) error {
 	name, server := spec.Name, spec.Kind == run.Serve
 	switch end.Ending {

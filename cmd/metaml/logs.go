@@ -136,7 +136,7 @@ func workerLogs(
 	return errors.Join(append(errs, <-watched)...)
 }
 
-// frontEvery is how often the log of a front is looked at while it is followed.
+// frontEvery is how often the log of a front is read while it is followed.
 const frontEvery = 200 * time.Millisecond
 
 // followFront copies what a front logs until over is closed.

@@ -187,7 +187,7 @@ func catchUp(ts *testscript.TestScript, name string) {
 	}
 }
 
-// askIt runs the command line that asks a server, as `metaml show` tells it.
+// askIt runs the command line that sends a server a request, as `metaml show` gives it.
 func askIt(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("metaml", "show", args[0]))
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
@@ -197,7 +197,7 @@ func askIt(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("metaml show %s has no command line that asks it", args[0])
+	ts.Fatalf("metaml show %s has no command line that sends it a request", args[0])
 }
 
 // stopAll ends what a script left running.

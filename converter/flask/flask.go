@@ -43,7 +43,7 @@ type writer struct {
 	ours  references
 	kinds map[string]*kind // of annotated parameters
 
-	looked int // how many names of annotations were looked up
+	lookups int // of names of annotations
 
 	top  []imported // the notebook's imports that stand at the top, and the settings among them
 	body []block

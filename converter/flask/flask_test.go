@@ -80,7 +80,7 @@ const (
 	form  = "application/x-www-form-urlencoded"
 )
 
-// TestApplicationsAnswer runs generated applications with Flask and asks them over HTTP.
+// TestApplicationsAnswer runs generated applications with Flask and sends them requests.
 func TestApplicationsAnswer(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

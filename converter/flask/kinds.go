@@ -238,7 +238,7 @@ func (w *writer) dtype(text string) string {
 
 // class is what a name means as an annotation.
 func (w *writer) class(text string, depth int) (*kind, error) {
-	if w.looked++; depth > 8 || w.looked > 500 {
+	if w.lookups++; depth > 8 || w.lookups > 500 {
 		return nil, fmt.Errorf("is nested too deeply")
 	}
 	switch full := w.full(text); full {

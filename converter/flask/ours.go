@@ -95,7 +95,7 @@ func (w *writer) importsOfOurs() (modules map[string]bool, names map[string]stri
 	return modules, names
 }
 
-// visit looks at one node, and says whether what is below it is to be visited too.
+// visit reads one node, and says whether what is below it is to be visited too.
 func (f *mentionFinder) visit(n *syntax.Node) bool {
 	switch n.Kind {
 	case "call":
@@ -185,7 +185,7 @@ func (r *references) mention(i int, name string) {
 func (w *writer) noneOfOurs(name, file string) error {
 	src, err := os.ReadFile(file)
 	if err != nil {
-		return nil //nolint:nilerr // it is only looked into; whoever runs the application needs it
+		return nil //nolint:nilerr // it is only read; whoever runs the application needs it
 	}
 	tree, err := syntax.Parse(string(src))
 	if err != nil {

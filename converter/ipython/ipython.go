@@ -319,7 +319,7 @@ func (t *transformer) logical(src string, starts []int, i int, indent string, ch
 
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 }
 
-// isAssign tells an assignment's sign from ==, <=, :=, += and the like.
+// isAssign distinguishes an assignment's sign from ==, <=, :=, += and the like.
 func isAssign(src string, pos int) bool {
 	if pos+1 < len(src) && src[pos+1] == '=' {
 		return false

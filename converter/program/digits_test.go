@@ -8,7 +8,7 @@ import (
 	"github.com/metaml/metaml/converter/slicer"
 )
 
-// TestExampleKeepsItsDigest slices the example's notebook, then looks at the results, runs cells again and
+// TestExampleKeepsItsDigest slices the example's notebook, then checks the results, runs cells again and
 // trains again: it is the same program each time, and the one of the saved notebook.
 func TestExampleKeepsItsDigest(t *testing.T) {
 	data, err := os.ReadFile("../../examples/digits.ipynb")

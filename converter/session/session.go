@@ -69,7 +69,7 @@ type Name struct {
 	Module   string `json:"module,omitempty"`   // __module__, or the module's own name
 	Qualname string `json:"qualname,omitempty"` // __qualname__ of functions and classes
 	Type     string `json:"type,omitempty"`     // "numpy.ndarray", "builtins.int"
-	// The following are filled in when the name is asked for (need {describe}).
+	// The following are filled in when the name is requested (need {describe}).
 	Importable bool   `json:"importable,omitempty"` // "from Module import Qualname" gives this very object
 	Repr       string `json:"repr,omitempty"`       // of a scalar: int, float, bool, None, short str
 	Shape      []int  `json:"shape,omitempty"`

@@ -58,7 +58,7 @@ func (w *work) definitions() error {
 	return w.bring(in)
 }
 
-// openDefinitions interprets the training program. Names of the server's own statements are not looked for in it.
+// openDefinitions interprets the training program. Names of the server's own statements are not searched for in it.
 func (w *work) openDefinitions() (*work, error) {
 	main := filepath.Join(w.o.Definitions, "main.py")
 	src, err := readBounded(main, maxDefinitions)
@@ -177,11 +177,11 @@ func (w *work) takeFunctions() {
 	for _, v := range w.nameable(func(v *value) bool {
 		return v.bind.fn != nil && v.name != w.out.Entry.Name && passed[v.name]
 	}) {
-		kept, asked, unresolved := maps.Clone(w.kept), maps.Clone(w.asked), maps.Clone(w.unresolved)
+		kept, demanded, unresolved := maps.Clone(w.kept), maps.Clone(w.demanded), maps.Clone(w.unresolved)
 		w.need(v, len(w.stmts), pickled)
 		for _, s := range w.stmts {
 			if _, had := kept[s]; !had && w.kept[s] != nil && !w.light(s) {
-				w.kept, w.asked, w.unresolved = kept, asked, unresolved
+				w.kept, w.demanded, w.unresolved = kept, demanded, unresolved
 				break
 			}
 		}

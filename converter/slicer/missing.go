@@ -57,13 +57,13 @@ func (w *work) missing() error {
 	return nil
 }
 
-// bare says that a name is alive although no cell defines it: a command that mentions it cannot be told what it is.
+// bare says that a name is alive although no cell defines it: a command that mentions it cannot expand it.
 func (w *work) bare(name string) bool {
 	_, alive := w.live[name]
 	return alive && len(w.history[name]) == 0
 }
 
-// describe asks the living session about the names, where there is one.
+// describe has the live session describe the names, where there is one.
 func (w *work) describe(unresolved []*unresolvedName) error {
 	w.live = map[string]session.Name{}
 	var names []string

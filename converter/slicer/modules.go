@@ -50,7 +50,7 @@ func (w *work) packages() error {
 	return nil
 }
 
-// roots are the folders in which local modules are looked for: the session's own, and those of its path outside the
+// roots are the folders in which local modules are searched for: the session's own, and those of its path outside the
 // interpreter's.
 func (w *work) roots() []string {
 	var out []string

@@ -57,7 +57,7 @@ func (w *work) needs() error {
 // begin makes ready to go backwards.
 func (w *work) begin() {
 	w.kept = map[*stmt][]string{}
-	w.asked = map[needKey]bool{}
+	w.demanded = map[needKey]bool{}
 	w.unresolved = map[string]*unresolvedName{}
 	w.withs = map[string]int{}
 	w.passed = map[string]bool{}
@@ -209,20 +209,20 @@ func (w *work) factsOf(v *value) *facts {
 	return in
 }
 
-// need asks for a value as it is at a time.
+// need demands a value as it is at a time.
 func (w *work) need(v *value, time int, user string) {
 	in := w.factsOf(v)
 	k := needKey{v, time}
 	if in.timeless {
 		k.time = -1
 	}
-	if w.asked[k] {
+	if w.demanded[k] {
 		if v.stmt != nil && !v.stmt.skip && user != theEntry {
 			w.because(v.stmt, "needed by "+user)
 		}
 		return
 	}
-	w.asked[k] = true
+	w.demanded[k] = true
 	if v.stmt != nil {
 		if v.stmt.skip {
 			w.addUnresolved(v.name, use{name: v.name, line: v.stmt.line, by: user}, v.stmt, true)
@@ -256,7 +256,7 @@ func (w *work) changedBy(e *mutation, v *value, time int, user string) {
 	}
 }
 
-// needLate asks for a name that the body of a function reads: by the binding at the time of the call, or by the last
+// needLate demands a name that the body of a function reads: by the binding at the time of the call, or by the last
 // one.
 func (w *work) needLate(u use, s *stmt, time int) {
 	by := u.by
@@ -324,7 +324,7 @@ func (w *work) because(s *stmt, why string) {
 	}
 }
 
-// include keeps a statement, and asks for what it reads when it is executed.
+// include keeps a statement, and demands what it reads when it is executed.
 func (w *work) include(s *stmt, why string) {
 	_, ok := w.kept[s]
 	w.because(s, why)
@@ -375,7 +375,7 @@ func (s *stmt) bindsItself(name string) bool {
 	return slices.ContainsFunc(s.e.binds, func(b bind) bool { return b.name == name })
 }
 
-// given says that a name is not looked for in the cells.
+// given says that a name is not searched for in the cells.
 func (w *work) given(name string, time int) bool {
 	if slices.Contains(w.o.Ignore, name) {
 		w.passed[name] = true

@@ -33,7 +33,7 @@ func runLines(magics []ipython.Magic) []runLine {
 		for strings.HasPrefix(args, "-") {
 			option, rest, _ := strings.Cut(args, " ")
 			if option == "-m" {
-				rest = "" // a module; its source is not looked for
+				rest = "" // a module; its source is not searched for
 			}
 			r.noMain = r.noMain || option == "-n"
 			args = strings.TrimSpace(rest)

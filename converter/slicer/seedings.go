@@ -207,8 +207,8 @@ func (w *work) moduleCode(name string) *moduleCode {
 	return m
 }
 
-// seeded gives the libraries that a call seeds. Without an argument, or with None, it asks the system for a seed, which
-// every process does by itself.
+// seeded gives the libraries that a call seeds. Without an argument, or with None, it takes a seed from the system,
+// which every process does by itself.
 func (w *work) seeded(call *syntax.Node, imports map[string]*bind) []string {
 	args := call.Child("arguments")
 	if args == nil || len(args.Children) == 0 || len(args.Children) == 1 && args.Children[0].Kind == "none" {

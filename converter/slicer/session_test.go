@@ -101,10 +101,10 @@ func TestLivingNamesAreImported(t *testing.T) {
 	doc.Names = map[string]session.Name{
 		"sin": {Kind: "function"}, "arange": {Kind: "function"}, "plt": {Kind: "module", Module: "matplotlib.pyplot"},
 	}
-	asked := 0
+	requests := 0
 	s := of(t, live("def f(): return sin(3), plt, OrderedDict, Inner, np"),
 		Options{Describe: func(_ context.Context, names []string) (map[string]session.Name, error) {
-			asked++
+			requests++
 			wantText(t, strings.Join(names, " "), "Inner OrderedDict np plt sin")
 			return map[string]session.Name{
 				"sin":         {Kind: "function", Module: "numpy", Qualname: "sin", Importable: true},
@@ -114,8 +114,8 @@ func TestLivingNamesAreImported(t *testing.T) {
 				"Inner":       {Kind: "class", Module: "lib", Qualname: "Outer.Inner", Importable: true},
 			}, nil
 		}})
-	if asked != 1 {
-		t.Errorf("the session was asked %d times", asked)
+	if requests != 1 {
+		t.Errorf("the session got %d requests", requests)
 	}
 	wantText(t, texts(s),
 		"from lib import Outer\nInner = Outer.Inner\nfrom collections import OrderedDict\nimport numpy as np\nimport "+

@@ -37,7 +37,7 @@ type Options struct {
 	// server's own statements. What the slice defines itself stays as it is.
 	Definitions string
 
-	// Describe asks the living session about names; nil where there is none.
+	// Describe has the live session describe names; nil where there is none.
 	Describe func(ctx context.Context, names []string) (map[string]session.Name, error)
 }
 
@@ -49,7 +49,7 @@ type Slice struct {
 	Imports []string
 	Modules []session.Module // local modules that must come along as files, with the packages that they are in
 	Names   []string         // names taken from the living session by an import
-	With    []string         // names whose values are shipped, of those asked for the ones that are needed
+	With    []string         // names whose values are shipped, of those that --with names the ones that are needed
 	// names whose values were shipped to the training program and come along, and their files
 	Carried    map[string]string
 	Reseed     []string      // top-level names bound to random generators that were made without a seed
@@ -236,7 +236,7 @@ type work struct {
 
 	entry      *value
 	kept       map[*stmt][]string // why
-	asked      map[needKey]bool
+	demanded   map[needKey]bool
 	facts      map[*value]*facts
 	unresolved map[string]*unresolvedName // names without source
 	withs      map[string]int             // names shipped by value → the time at which they are needed first
@@ -245,7 +245,7 @@ type work struct {
 	generated  []generated
 
 	generators []generator
-	sources    map[string]*moduleCode // of local modules, as far as they were looked into
+	sources    map[string]*moduleCode // of local modules, as far as they were read
 }
 
 // Explain says for each statement where it stands and why it is in, one line each.

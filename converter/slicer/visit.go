@@ -313,7 +313,7 @@ func (s *scanner) typeAlias(n *syntax.Node) {
 	for name := range names {
 		s.bind(bind{name: name, line: n.Row + 1})
 	}
-	s.enter(functionScope) // a type alias is evaluated when it is asked for
+	s.enter(functionScope) // a type alias is evaluated when it is read
 	defer s.leave()
 	if l := n.Child("left"); l != nil {
 		if p := find(l, "type_parameter"); p != nil {

@@ -32,7 +32,7 @@ bool ts_node_is_named(TSNode);
 bool ts_node_is_missing(TSNode);
 void ts_set_allocator(void *(*)(size_t), void *(*)(size_t, size_t), void *(*)(void *, size_t), void (*)(void *));
 
-// A node in preorder; depth tells its parent.
+// A node in preorder; its parent follows from depth.
 typedef struct { uint32_t start, end, depth; uint16_t symbol, field; uint8_t named, missing; } flat;
 
 static void metaml_allocator(void) { ts_set_allocator(NULL, NULL, NULL, NULL); }

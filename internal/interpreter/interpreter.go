@@ -11,12 +11,12 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Search is where to look. Its fields stand in the order in which they are asked.
+// Search is where to look. Its fields stand in the order in which they are tried.
 type Search struct {
 	Named  string              // by --python; no other is taken in its place
 	Getenv func(string) string // METAML_PYTHON, and then the active environment
 	// Inherited says that the process was not started from the user's shell: the active environment is that of whoever
-	// started it, as Jupyter starts a kernel, and is not asked.
+	// started it, as Jupyter starts a kernel, and is not read.
 	Inherited bool
 	Self      string // path of our own program, which lies beside the Python of the environment that it is installed in
 	Binary    string // what our own program is called in messages
@@ -31,14 +31,14 @@ func Find(s Search) (string, error) {
 		}
 		return "", usererror.New(usererror.CodePython, "there is no Python at %s, which --python names", s.Named)
 	}
-	var looked []string
+	var tried []string
 	for _, c := range s.candidates() {
 		if path, ok := look(c.path); ok {
 			return path, nil
 		}
-		looked = append(looked, fmt.Sprintf("%s (%s)", c.path, c.why))
+		tried = append(tried, fmt.Sprintf("%s (%s)", c.path, c.why))
 	}
-	return "", usererror.New(usererror.CodePython, "found no Python: looked for %s", strings.Join(looked, ", ")).
+	return "", usererror.New(usererror.CodePython, "found no Python: looked for %s", strings.Join(tried, ", ")).
 		With("Name one: --python PATH, or METAML_PYTHON.")
 }
 

@@ -20,14 +20,14 @@ import (
 )
 
 // Converse serves one cell or one decorated call: `metaml run --session -` (docs/internals/protocols.md §1). What goes
-// wrong is told to the other side; the error says that even that failed. planOnly says what would run and ends.
+// wrong is sent to the other side; the error says that even that failed. planOnly says what would run and ends.
 func (l *Launcher) Converse(ctx context.Context, render, planOnly bool) error {
 	p := newPeer(l.In, view.Raw(l.Out))
 	c := &converse{Launcher: l, peer: p, render: render, planOnly: planOnly}
 	err := c.serve(ctx)
 	switch {
 	case err == nil, errors.Is(err, talk.ErrClosed), errors.Is(err, ErrInterrupted):
-		return nil // cancelled or detached; nobody is there to be told
+		return nil // cancelled or detached; nobody is there to read it
 	default:
 		return p.Send(c.refused(err))
 	}
@@ -130,7 +130,7 @@ func (c *converse) settingsOf(begin talk.FromModule) []string {
 	return environ
 }
 
-// options tells the module what it needs before the body runs.
+// options sends the module what it needs before the body runs.
 func (c *converse) options(resolved *settings.Resolved, model deployer.Model) error {
 	line := talk.Options{
 		Settings: resolved.Values, Parallelism: resolved.Int("parallelism"), Completions: resolved.Int("completions"),
@@ -209,7 +209,7 @@ func PlanNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 }
 
 // submitted submits a plan. A stop that comes meanwhile cancels it, and nothing was started; if it comes too late for
-// that, it is for the run, as what else is asked. A front end that goes away changes nothing: the run was wanted.
+// that, it is for the run, as what else is requested. A front end that goes away changes nothing: the run was wanted.
 func (c *converse) submitted(
 	ctx context.Context, s *Submission, plan *deployer.Plan, requests <-chan watch.Request,
 ) (submitted run.Submitted, early []watch.Request, err error) {
@@ -338,7 +338,7 @@ func (c *converse) refused(err error) talk.Refused {
 	return line
 }
 
-// glance shows a run or a server as it is now, for whoever has it as the value of a cell. Like all that only looks, it
+// glance shows a run or a server as it is now, for whoever has it as the value of a cell. Like all that only reads, it
 // starts nothing.
 func (c *converse) glance(ctx context.Context, begin talk.FromModule) error {
 	client, err := c.Client()
@@ -383,7 +383,7 @@ func (c *converse) follow(
 	return c.done(end.State, &end)
 }
 
-// requests passes on what the other side asks, until it closes the conversation or done is closed.
+// requests passes on what the other side requests, until it closes the conversation or done is closed.
 func (c *converse) requests(requests chan<- watch.Request, done <-chan struct{}) {
 	defer close(requests)
 	for {

@@ -21,9 +21,9 @@ type look struct {
 	Type  string `json:"type,omitempty"`
 }
 
-// looks asks the session how the names look that the program's statements define, so that the loader can tell what came
+// describeValues requests how the names look that the program's statements define, so that the loader can see what came
 // out otherwise.
-func looks(ctx context.Context, p answers, statements []slicer.Statement) (map[string]look, error) {
+func describeValues(ctx context.Context, p answers, statements []slicer.Statement) (map[string]look, error) {
 	var names []string
 	for _, s := range statements {
 		if s.Origin != "with" && s.Origin != "model" { // a shipped value is the session's own, a model's class is not

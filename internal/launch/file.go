@@ -135,7 +135,7 @@ func (s *Submission) readFile(src Source, full string, from *settings.Sources) (
 		return "", err
 	}
 	from.Cell, err = settings.ParseLine(kind, line)
-	if errors.Is(err, settings.ErrHelp) { // the cell asks for it in the notebook
+	if errors.Is(err, settings.ErrHelp) { // in the notebook the cell shows it
 		err = nil
 	}
 	return kind, err
@@ -196,18 +196,18 @@ func (s *Submission) findInterpreter(ctx context.Context, named string) error {
 }
 
 // chooseDecorated finds the function under @Train or @Serve in a script with its settings: of the kind and the name
-// that are asked for, else the last under @Train, else the last under @Serve.
+// that are named, else the last under @Train, else the last under @Serve.
 func chooseDecorated(
-	src string, asked run.Kind, named string,
+	src string, only run.Kind, named string,
 ) (kind run.Kind, function string, given map[string]string, err error) {
 	entries, err := decorator.Find(src)
 	if err != nil {
 		return "", "", nil, err
 	}
-	kind = cmp.Or(asked, run.Train)
+	kind = cmp.Or(only, run.Train)
 	for _, e := range entries {
 		k := run.Kind(e.Kind)
-		if asked != "" && k != asked || named != "" && named != e.Function ||
+		if only != "" && k != only || named != "" && named != e.Function ||
 			function != "" && kind == run.Train && k == run.Serve {
 			continue
 		}
@@ -216,16 +216,16 @@ func chooseDecorated(
 	return kind, function, given, nil
 }
 
-// chooseCell finds the cell that is to run: the one asked for, else the last %%train cell, else the last %%serve cell.
-func chooseCell(doc *session.Document, asked run.Kind, number int) (kind run.Kind, seq int, line string, err error) {
+// chooseCell finds the cell that is to run: the one named, else the last %%train cell, else the last %%serve cell.
+func chooseCell(doc *session.Document, only run.Kind, number int) (kind run.Kind, seq int, line string, err error) {
 	what := "%%train or %%serve cell"
-	if asked != "" {
-		what = "%%" + string(asked) + " cell"
+	if only != "" {
+		what = "%%" + string(only) + " cell"
 	}
 	var found []string
 	for i, c := range doc.Cells {
 		magic, rest := ipython.OwnMagic(c.Source)
-		if magic == "" || asked != "" && run.Kind(magic) != asked {
+		if magic == "" || only != "" && run.Kind(magic) != only {
 			continue
 		}
 		label := cmp.Or(c.Count, i+1) // as the slice and tracebacks call it
@@ -238,7 +238,7 @@ func chooseCell(doc *session.Document, asked run.Kind, number int) (kind run.Kin
 	switch {
 	case len(found) == 0:
 		hint := "Put %%train over the cell that defines the function."
-		if asked == run.Serve {
+		if only == run.Serve {
 			hint = "Put %%serve over the cell that defines the function."
 		}
 		return "", 0, "", &usererror.Error{Code: usererror.CodeNoCell, Text: doc.Source + " has no " + what, Hint: hint}

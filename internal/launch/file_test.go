@@ -108,7 +108,7 @@ func TestEachSourceBecomesASubmission(t *testing.T) {
 		{"the last of two cells", Source{File: "two.ipynb"}, run.Train, "b", ""},
 		{"a cell by its number", Source{File: "two.ipynb", Cell: 1}, run.Train, "a", ""},
 		{"training before serving", Source{File: "both.ipynb"}, run.Train, "a", ""},
-		{"serving when asked for", Source{File: "both.ipynb", Kind: run.Serve}, run.Serve, "b", ""},
+		{"serving when named", Source{File: "both.ipynb", Kind: run.Serve}, run.Serve, "b", ""},
 		{"script with a decorator", Source{File: "fit.py"}, run.Train, "fit", "3"},
 		{"script without", Source{File: "plain.py"}, run.Train, "train", ""},
 		{
@@ -225,7 +225,7 @@ func TestAFileIsRefusedBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
-// The example is looked at when the submission is planned.
+// The example is checked when the submission is planned.
 func TestAnExampleThatIsAVariableNeedsASession(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -19,7 +19,7 @@ import (
 	"github.com/metaml/metaml/deployer/settings"
 )
 
-// ErrInterrupted ends what whoever asked for it has given up; nothing was started.
+// ErrInterrupted ends what whoever requested it has given up; nothing was started.
 var ErrInterrupted = errors.New("interrupted")
 
 // Launcher is what every launch needs of the process that it is done in.
@@ -28,7 +28,7 @@ type Launcher struct {
 	Out, Err io.Writer
 	Environ  []string // NAME=VALUE
 	Dir      string   // the current folder, absolute
-	Binary   string   // path of metaml, with which the Python module asks about runs later; "": it looks for one
+	Binary   string   // path of metaml, with which the Python module reads runs later; "": it searches for one
 	Targets  []string // names of the targets beside local
 	// Client opens the targets.
 	Client func() (*deployer.Client, error)
@@ -47,7 +47,7 @@ func Getenv(environ []string, name string) string {
 // proxy is the path below which a browser reaches ports of this machine, where a Hub has one.
 func (l *Launcher) proxy() string { return Getenv(l.Environ, "JUPYTERHUB_SERVICE_PREFIX") }
 
-// resolve finds the values of the settings and refuses those that nothing here can honour. Each source asks it.
+// resolve finds the values of the settings and refuses those that nothing here can honour. Each source calls it.
 func (l *Launcher) resolve(kind run.Kind, from settings.Sources) (*settings.Resolved, error) {
 	resolved, err := settings.Resolve(kind, from)
 	if err != nil {

@@ -48,7 +48,7 @@ const nameARun = "Name a run (metaml runs lists them), or last."
 
 // noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody
 // here has.
-func noModel(err error, asked, hint string, variable bool) error {
+func noModel(err error, setting, hint string, variable bool) error {
 	missing, ok := errors.AsType[*record.NotFound](err)
 	if !ok {
 		return err
@@ -60,7 +60,7 @@ func noModel(err error, asked, hint string, variable bool) error {
 	if variable {
 		what += ", and no session here that could have such a variable"
 	}
-	return usererror.Wrap(err, usererror.CodeModel, asked+": "+what, hint)
+	return usererror.Wrap(err, usererror.CodeModel, setting+": "+what, hint)
 }
 
 // resolveExample gives --example as JSON: as it was written, or the value of a variable.

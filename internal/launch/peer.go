@@ -109,7 +109,7 @@ type answers interface {
 	ask(ctx context.Context, question talk.Need) (talk.FromModule, error)
 }
 
-// describe asks how names look. What nobody asks has no answer.
+// describe requests how names look. Without names there is nothing to request.
 func describe(ctx context.Context, p answers, question talk.Need) (map[string]session.Name, error) {
 	if len(question.Describe) == 0 {
 		return nil, nil

@@ -65,7 +65,7 @@ func (l *Launcher) startPython(ctx context.Context, python, folder, cwd string) 
 	return &answering{peer: newPeer(out, in), cmd: cmd, in: in}, nil
 }
 
-// ask asks the Python and words its sudden end.
+// ask sends the Python a request and words its sudden end.
 func (p *answering) ask(ctx context.Context, question talk.Need) (talk.FromModule, error) {
 	have, err := p.peer.ask(ctx, question)
 	if errors.Is(err, talk.ErrClosed) {
@@ -98,7 +98,7 @@ func NewEnough(version string) bool {
 	return err == nil && (major > 3 || major == 3 && minor >= 10)
 }
 
-// Interpreter asks a Python for its version and platform.
+// Interpreter reads a Python's version and platform.
 func Interpreter(ctx context.Context, python string) (session.Interpreter, error) {
 	const ask = `import json, sys, sysconfig; print(json.dumps({"path": sys.executable, "version": "%d.%d.%d" % ` +
 		`sys.version_info[:3], "platform": sysconfig.get_platform(), "prefix": sys.prefix}))`

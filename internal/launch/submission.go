@@ -25,7 +25,7 @@ import (
 )
 
 // Submission is the way from a session document to a plan: slice → program → plan. Everything it needs from Python it
-// asks.
+// requests.
 type Submission struct {
 	Settings *settings.Resolved
 
@@ -49,7 +49,7 @@ type Submission struct {
 	end      func()          // of the Python that answers for a file
 }
 
-// cut slices the session: which statements the entry needs. It asks nothing but names.
+// cut slices the session: which statements the entry needs. It requests nothing but names.
 func (s *Submission) cut(ctx context.Context) error {
 	function := s.Settings.Text("function")
 	if function == "" {
@@ -120,7 +120,7 @@ func (s *Submission) Close() {
 	s.staging.Remove()
 }
 
-// Plan asks what the plan needs and makes it.
+// Plan requests what the plan needs and makes it.
 func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 	var err error
 	if s.example, err = resolveExample(ctx, s.session(), s.Settings.Text("example")); err != nil {
@@ -205,7 +205,7 @@ func (s *Submission) session() answers {
 	return s.python
 }
 
-// ask asks Python for the versions of what the program imports and for the values that are shipped.
+// ask requests of Python the versions of what the program imports and for the values that are shipped.
 func (s *Submission) ask(ctx context.Context) error {
 	if s.python == nil {
 		return nil
@@ -215,7 +215,7 @@ func (s *Submission) ask(ctx context.Context) error {
 		return err
 	}
 	if s.doc.Kind == session.Live && s.slice != nil {
-		if s.expected, err = looks(ctx, s.python, s.slice.Statements); err != nil {
+		if s.expected, err = describeValues(ctx, s.python, s.slice.Statements); err != nil {
 			return err
 		}
 	}
@@ -239,7 +239,7 @@ func (s *Submission) ask(ctx context.Context) error {
 	return nil
 }
 
-// draw asks Python for the hyperparameters.
+// draw requests the hyperparameters of Python.
 func (s *Submission) draw(ctx context.Context, r deployer.DrawRequest) (deployer.Drawn, error) {
 	if s.python == nil {
 		return deployer.Drawn{}, fmt.Errorf("no Python to draw %s with", r.Name)
@@ -288,7 +288,7 @@ func (s *Submission) Summary() string {
 	return text
 }
 
-// body is the folded slice: each statement beside its cell and, where asked for, why it is in.
+// body is the folded slice: each statement beside its cell and, where requested, why it is in.
 func (s *Submission) body(explain bool) string {
 	if s.slice == nil {
 		return strings.TrimRight(s.program.Main(), "\n")

@@ -62,7 +62,7 @@ type Trial struct {
 	Result string `json:"result"`
 }
 
-// Loaded tells how the program's top level was executed, and why the trials are not forks of it.
+// Loaded says how the program's top level was executed, and why the trials are not forks of it.
 type Loaded struct {
 	Seconds float64  `json:"seconds"`
 	Fork    bool     `json:"fork"`

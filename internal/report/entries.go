@@ -25,11 +25,11 @@ type Entry struct {
 	Objective *Objective   `json:"objective"`
 	Best      *int         `json:"best"`
 	URL       string       `json:"url,omitempty"` // of a server that answers, or did
-	Ready     bool         `json:"ready"`         // a server answered when it was asked
+	Ready     bool         `json:"ready"`         // a server answered the request
 	Record    Record       `json:"record"`
 }
 
-// Record tells when what was said of a run is no longer so: when its event file has another size.
+// Record shows when what was said of a run is no longer so: when its event file has another size.
 type Record struct {
 	File string `json:"file"`
 	Size int64  `json:"size"`

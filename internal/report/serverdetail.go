@@ -21,7 +21,7 @@ type ServerDetail struct {
 	Reason     run.Reason      `json:"reason"`
 	Text       string          `json:"text"`
 	Liveness   run.Liveness    `json:"liveness"`
-	Ready      bool            `json:"ready"` // it answered when it was asked
+	Ready      bool            `json:"ready"` // it answered the request
 	URL        string          `json:"url"`
 	Revision   int             `json:"revision"` // that answers; 0 is none
 	Starting   int             `json:"starting"` // that is being started; 0 is none
@@ -32,7 +32,7 @@ type ServerDetail struct {
 	Batch      int             `json:"batch"`
 	Timeout    float64         `json:"timeout"` // seconds
 	Host       string          `json:"host"`
-	Port       int             `json:"port"` // as asked; 0: chosen
+	Port       int             `json:"port"` // as set; 0: chosen
 	Path       string          `json:"path"`
 	Model      string          `json:"model"`
 	Example    string          `json:"example"`      // JSON

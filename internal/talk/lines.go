@@ -130,7 +130,7 @@ type Need struct {
 	JSON          string   `json:"json,omitempty"`
 }
 
-// Draw asks for hyperparameters.
+// Draw requests hyperparameters.
 type Draw struct {
 	Name        string   `json:"name"`
 	Limit       int      `json:"limit"`
@@ -143,7 +143,7 @@ type Draw struct {
 	Seed        *int64   `json:"seed,omitempty"`
 }
 
-// Options tell the module what it needs before the body runs.
+// Options have what the module needs before the body runs.
 type Options struct {
 	Settings        any      `json:"settings"` // name → {value, origin}
 	Parallelism     int64    `json:"parallelism"`

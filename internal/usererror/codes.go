@@ -29,7 +29,7 @@ const (
 	CodeInstall         Code = "install"          // the kernel spec cannot be written
 	CodeInternal        Code = "internal"         // a fault of MetaML itself
 	CodeInteractive     Code = "interactive"      // the code needs a person who answers
-	CodeKind            Code = "kind"             // the program is of another kind than was asked
+	CodeKind            Code = "kind"             // the program is of another kind than was named
 	CodeMagic           Code = "magic"            // a magic has no meaning outside of the notebook
 	CodeMetamlEnded     Code = "metaml-ended"     // `metaml` ended while it was needed
 	CodeMetamlNotFound  Code = "metaml-not-found" // the kernel does not find the program `metaml`

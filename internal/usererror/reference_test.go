@@ -27,7 +27,7 @@ var elsewhere = map[string]string{
 	"not-yet":         "this version does not do it",
 	"setting":         "a decorator's value cannot be the value of that setting",
 	"signature":       "the rows of hyperparameters do not fit the parameters of the function",
-	"too-few-rows":    "the hyperparameters have fewer rows than trials were asked for",
+	"too-few-rows":    "the hyperparameters have fewer rows than trials were requested",
 	"unknown-need":    "`metaml` asks what this module does not know: their versions differ",
 	"unknown-setting": "a decorator names a setting that does not exist",
 	"untransferable":  "a hyperparameter has a type that cannot be handed to a trial",

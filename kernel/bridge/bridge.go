@@ -37,7 +37,7 @@ type Config struct {
 	// ModuleDir is put on the interpreter's path; the metaml module is there.
 	// Empty: ipykernel is started without the module.
 	ModuleDir string
-	// ModuleError says why there is no ModuleDir; the front end is told.
+	// ModuleError says why there is no ModuleDir; the front end shows it.
 	ModuleError error
 	// Metaml gives the command that runs a cell, or says why there is none.
 	Metaml func() (argv, env []string, err error)
@@ -71,10 +71,10 @@ type Bridge struct {
 	trim       *time.Timer   // gives memory back after a large message
 	subOnce    sync.Once
 	noticeMu   sync.Mutex
-	notice     string // told once on stderr of the next cell; guarded by noticeMu
+	notice     string // shown once on stderr of the next cell; guarded by noticeMu
 	standIn    atomic.Pointer[standIn]
 	module     moduleFault
-	quitting   atomic.Bool // a shutdown was asked for
+	quitting   atomic.Bool // a shutdown was requested
 	unsigned   atomic.Int64
 	strangers  sockets.Strangers
 	session    atomic.Pointer[string] // in the headers of the wrapped kernel's messages
@@ -283,7 +283,7 @@ const (
 	trimAfter    = 2 * time.Second
 )
 
-// freed is told what peers that never signed give back.
+// freed gets what peers that never signed give back.
 func (b *Bridge) freed(bytes int) {
 	if bytes >= largeUnsigned {
 		b.trim.Reset(trimAfter)
@@ -365,14 +365,14 @@ func (b *Bridge) Publish(frames [][]byte, progress bool) {
 // Present implements cell.Front.
 func (b *Bridge) Present(identity string) bool { return b.present(identity, wire.Shell) }
 
-// Notice implements cell.Front. A notice that is not told yet gives way: the next is newer.
+// Notice implements cell.Front. A notice that is not shown yet gives way: the next is newer.
 func (b *Bridge) Notice(text string) {
 	b.noticeMu.Lock()
 	defer b.noticeMu.Unlock()
 	b.notice = text
 }
 
-// takeNotice gives the notice that is to be told, once.
+// takeNotice gives the notice that is to be shown, once.
 func (b *Bridge) takeNotice() string {
 	b.noticeMu.Lock()
 	defer b.noticeMu.Unlock()

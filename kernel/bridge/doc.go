@@ -5,7 +5,7 @@
 // Read table.go first: it lists all that is intercepted and why. [Run] starts the
 // wrapped kernel and ends with it. clients.go keeps, for each front end, sockets of
 // its own to the wrapped kernel under the same identity, so that ipykernel answers,
-// asks for input and hands over as if the front end were connected to it.
+// requests input and hands over as if the front end were connected to it.
 //
 // It imports kernel/wire, kernel/sockets and kernel/cell.
 package bridge

@@ -8,7 +8,7 @@ import (
 
 // moduleFault is why the metaml module was not loaded into the wrapped kernel, if it was not.
 type moduleFault struct {
-	text atomic.Pointer[string] // what the front end is told; nil: no fault is known
+	text atomic.Pointer[string] // what the front end shows; nil: no fault is known
 
 	inTraceback bool // the traceback of the failure is being printed; of readLine alone
 }
@@ -44,7 +44,7 @@ func (b *Bridge) childPrinted(line string) {
 	}
 }
 
-// moduleFailed tells the front end that there will be no %%train.
+// moduleFailed has the front end show that there will be no %%train.
 func (b *Bridge) moduleFailed(why string) {
 	text := b.module.set(why)
 	b.Notice(text)

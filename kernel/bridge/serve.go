@@ -17,7 +17,7 @@ import (
 const (
 	stopPatience = 3 * time.Second        // from SIGTERM to SIGKILL
 	flushWait    = time.Second            // for front ends to take the last messages
-	parentEvery  = 500 * time.Millisecond // how often the parent is looked at
+	parentEvery  = 500 * time.Millisecond // how often the parent is checked
 	closeWait    = 2 * time.Second        // from ipykernel's iopub's end to that of its other sockets
 )
 
@@ -50,7 +50,7 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 			_ = c.stop(stopPatience)
 			return 1, nil
 		case <-stuck:
-			b.log.Warn("the wrapped kernel was asked to shut down and hangs while it closes its sockets; ending it")
+			b.log.Warn("the wrapped kernel was to shut down and hangs while it closes its sockets; ending it")
 			_ = c.stop(stopPatience)
 			b.drain()
 			return 0, nil
@@ -63,7 +63,7 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 			switch {
 			case b.quitting.Load() && crashed(code):
 				// The same race as in watchEnd may end in libzmq's abort(). The user's program is over by then.
-				b.log.Warn("the wrapped kernel was asked to shut down and crashed while it closed its sockets", "code",
+				b.log.Warn("the wrapped kernel was to shut down and crashed while it closed its sockets", "code",
 					code, "its last lines", c.tail())
 				return 0, nil
 			case code != 0 && !b.quitting.Load():
@@ -183,7 +183,7 @@ func (b *Bridge) watchParent() <-chan struct{} {
 	return gone
 }
 
-// serveStandIn answers for an ipykernel that cannot run, until it is told to end.
+// serveStandIn answers for an ipykernel that cannot run, until it is shut down.
 func (b *Bridge) serveStandIn(ctx context.Context, interrupts <-chan os.Signal, why string) (int, error) {
 	b.log.Error(why)
 	s := &standIn{bridge: b, why: why, quit: make(chan struct{})}

@@ -46,7 +46,7 @@ var Table = []Intercept{
 	{
 		Direction: ToChild, Channel: wire.Control, Type: "interrupt_request",
 		What: "passed on; also stops the run under the held cell (a second one at once), or lets it go when the " +
-			"front end that asked for the cell has left",
+			"front end that executed the cell has left",
 		Why:     "the run is not in ipykernel's process; nobody stops what they cannot see",
 		request: (*Bridge).interruptRequest,
 	},
@@ -112,7 +112,7 @@ var Table = []Intercept{
 		Direction: ToFrontEnd, Channel: wire.IOPub, Type: "execute_input",
 		What: "passed on, its execution_count is noted; the first is followed by a stream on stderr when the " +
 			"metaml module could not be loaded",
-		Why:     "the front end must be told before %%train is not found",
+		Why:     "the front end must show it before %%train is not found",
 		publish: (*Bridge).childInput,
 	},
 }

@@ -47,7 +47,7 @@ func cellID(metadata []byte) string {
 	return named.CellID
 }
 
-// deserted says whether the page that asked for a held cell is gone.
+// deserted says whether the page that executed a held cell is gone.
 func (g *Gate) deserted(r *request) bool { return r.cellID != "" && !g.front.Present(r.client) }
 
 // shownAgain says whether a page that was loaded again shows a held cell whose own page is gone.

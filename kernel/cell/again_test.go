@@ -12,7 +12,7 @@ import (
 	"github.com/metaml/metaml/kernel/wire"
 )
 
-// holdAs makes id a held cell of the client that names a cell of a notebook, and gives what its process is told.
+// holdAs makes id a held cell of the client that names a cell of a notebook, and gives what its process is sent.
 func (f *fixture) holdAs(client, id, cell, code string) (*Conversation, <-chan string) {
 	f.t.Helper()
 	m := f.message(id, "execute_request", "", map[string]string{"code": code})
@@ -60,12 +60,12 @@ func TestAnInterruptIsForTheCellThatIsShownAgain(t *testing.T) {
 		f.want("what waits needs no word", f.published)
 		f.gate.Interrupt()
 		if got := <-toAttach; got != `{"v":1,"type":"stop","now":false}` {
-			t.Errorf("the cell that is shown is told %s", got)
+			t.Errorf("the cell that is shown is sent %s", got)
 		}
 		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
 		select {
 		case got := <-toTrain:
-			t.Errorf("the cell whose page is gone is told %s", got)
+			t.Errorf("the cell whose page is gone is sent %s", got)
 		default:
 		}
 		if len(f.notices) > 0 {
@@ -74,7 +74,7 @@ func TestAnInterruptIsForTheCellThatIsShownAgain(t *testing.T) {
 		// Where the interrupt ends the cell and not the run, nothing holds the kernel any longer.
 		f.gate.end(attach, "b", failure("Detached"))
 		if got := <-toTrain; got != lets {
-			t.Errorf("the cell whose page is gone is told %s", got)
+			t.Errorf("the cell whose page is gone is sent %s", got)
 		}
 		f.gate.end(train, "a", failure("Detached"))
 		train.proc.closeInput()
@@ -92,14 +92,14 @@ func TestEachPageThatIsLoadedAgainTakesThePlaceOfTheOneBefore(t *testing.T) {
 		f.gone = "second"
 		third, _ := f.holdAs("third", "d", "cell-1", "%metaml attach train-1")
 		if got := <-toSecond; got != lets {
-			t.Errorf("the line of the page before is told %s", got)
+			t.Errorf("the line of the page before is sent %s", got)
 		}
 		synctest.Wait()
 		select {
 		case got := <-toTrain:
-			t.Errorf("the cell itself is told %s", got)
+			t.Errorf("the cell itself is sent %s", got)
 		case got := <-toOther:
-			t.Errorf("another cell is told %s", got)
+			t.Errorf("another cell is sent %s", got)
 		default:
 		}
 		for _, talk := range []*Conversation{train, second, other, third} {

@@ -65,7 +65,7 @@ func TestTwoHeldCells(t *testing.T) {
 	f.want("replies", f.replies, "a ok", "b ok")
 }
 
-// heard gives what a conversation tells its process.
+// heard gives what a conversation sends its process.
 func (t *Conversation) heard() <-chan string {
 	read, write := io.Pipe()
 	t.proc = &process{in: write}
@@ -93,7 +93,7 @@ func TestAnInterruptOfARunThatNobodyWatchesLetsItGo(t *testing.T) {
 		toTrain, toAttach := train.heard(), attach.heard()
 		f.gone = "page"
 		f.requestOf("other", "c", "execute_request", "1")
-		f.want("what waits is told why", f.published, "stream c ")
+		f.want("what waits gets the reason", f.published, "stream c ")
 		f.gate.Interrupt()
 		for want, got := range map[string]string{
 			`{"v":1,"type":"detach"}`:           <-toTrain,

@@ -20,7 +20,7 @@ type Conversation struct {
 	py   net.Conn
 	proc *process
 	// ending is done when the kernel lets every run go.
-	ending context.Context //nolint:containedctx // asked when a timer fires
+	ending context.Context //nolint:containedctx // read when a timer fires
 
 	parent string // message id of the cell's execute_request
 	header []byte // its header, for the parent of what is shown
@@ -227,18 +227,18 @@ func (t *Conversation) exited(err error) {
 	})
 }
 
-// refuse tells the module why there will be no answer.
+// refuse sends the module why there will be no answer.
 func (t *Conversation) refuse(code usererror.Code, text, hint string) {
 	// a module that has left needs no reason
 	_ = talk.NewWriter(t.py).Send(talk.Refused{Code: string(code), Text: text, Hint: hint})
 }
 
 // restartGrace is how long a stop is kept back. A front end that restarts or ends the
-// kernel interrupts it first and asks (or kills) right after; that must detach from
+// kernel interrupts it first and shuts it down right after; that must detach from
 // the run, not stop it.
 const restartGrace = 400 * time.Millisecond
 
-// interrupt asks `metaml` to stop the run, unless the kernel's end follows at once. Where the page that shows the run
+// interrupt has `metaml` stop the run, unless the kernel's end follows at once. Where the page that shows the run
 // is gone nobody can see what they would stop: it is let go instead, and the next cell says so.
 func (t *Conversation) interrupt(now bool) {
 	time.AfterFunc(restartGrace, func() {

@@ -237,7 +237,7 @@ func (g *Gate) Input(id string, count int) {
 	}
 }
 
-// Interrupt asks the runs under held cells to stop; the second time at once. When another cell
+// Interrupt has the runs under held cells stop; the second time at once. When another cell
 // is being executed the interrupt is the wrapped kernel's alone.
 func (g *Gate) Interrupt() {
 	g.mu.Lock()
@@ -267,7 +267,7 @@ func (g *Gate) executing() bool {
 	return false
 }
 
-// Watched says whether the client that asked for a cell is still there. A page that was reloaded is another client.
+// Watched says whether the client that executed a cell is still there. A page that was reloaded is another client.
 func (g *Gate) Watched(id string) bool {
 	g.mu.Lock()
 	r := g.inFlight[id]

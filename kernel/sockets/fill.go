@@ -24,7 +24,7 @@ func newFill() *Fill {
 	return f
 }
 
-// read reads frame whole, telling those who wait as it goes.
+// read reads frame whole, waking those who wait as it goes.
 func (f *Fill) read(r *bufio.Reader, frame []byte) error {
 	for n := 0; n < len(frame); {
 		got, err := r.Read(frame[n:min(len(frame), n+batchSize)])

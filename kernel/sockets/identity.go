@@ -10,7 +10,7 @@ import (
 // Who gets what is sent to an identity, and who gives way when there are too many.
 //
 // Over TCP everybody on the machine can connect, under any identity: those of the front
-// ends are published with each output. What tells a front end is that it signs. So a
+// ends are published with each output. A front end is known by its signature. So a
 // connection takes an identity over from another only by a signed message, or when the
 // other has ended, and before that it gets nothing.
 

@@ -45,7 +45,7 @@ type Peer struct {
 
 	server *Server     // nil: dialed
 	signed atomic.Bool // it has sent a message with the right signature
-	proven atomic.Bool // it is a front end, as far as can be told
+	proven atomic.Bool // it is a front end, as far as can be known
 
 	mu      sync.Mutex
 	opening net.Conn        // being greeted; closed when the peer is

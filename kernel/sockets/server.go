@@ -73,7 +73,7 @@ type Server struct {
 }
 
 // Listen opens a server socket and begins to accept. A REP echoes what it gets, which
-// is all a Jupyter heartbeat asks for. ctx is for the call alone; Close the server to
+// is all a Jupyter heartbeat needs. ctx is for the call alone; Close the server to
 // end all its goroutines.
 func Listen(ctx context.Context, kind zmq4.SocketType, network, address string, h Handler) (*Server, error) {
 	switch kind {
@@ -288,7 +288,7 @@ func (s *Server) readAll(p *Peer, r *bufio.Reader) (err error) {
 	})
 }
 
-// Bounds of a peer that nobody can tell from a stranger: one that subscribes, or sends
+// Bounds of a peer that may be a stranger's: one that subscribes, or sends
 // heartbeats.
 const (
 	maxTopics  = 64

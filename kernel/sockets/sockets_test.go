@@ -44,7 +44,7 @@ func until(t *testing.T, why string, ok func() bool) {
 	}
 }
 
-// within looks for a state until limit.
+// within waits for a state until limit.
 func within(limit time.Duration, ok func() bool) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

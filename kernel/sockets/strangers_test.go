@@ -117,7 +117,7 @@ func TestWhoIsAskedIsTheFirstOfAnIdentity(t *testing.T) {
 	greet(t, s, zmq4.Dealer, "same")
 	ready(t, s, 2)
 	if !s.Send("same", text("name?")) || string(receive(t, got)[0]) != "name?" {
-		t.Error("the first one was not asked")
+		t.Error("the first one was not called")
 	}
 }
 
@@ -224,7 +224,7 @@ func TestStrangersHoldSoMuchTogether(t *testing.T) {
 		t.Errorf("%d bytes are held for a message that was taken", after-used)
 	}
 	if len(freed) == 0 {
-		t.Error("nobody was told that memory is free")
+		t.Error("nobody was notified that memory is free")
 	}
 	shell.Close()
 	control.Close()

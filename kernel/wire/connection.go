@@ -58,7 +58,7 @@ func ParseConnection(data []byte) (*Connection, error) {
 	for name := range c.raw {
 		if strings.HasPrefix(name, "curve_") {
 			return nil,
-				errors.New("asks for encrypted sockets (CurveZMQ), which this version of metaml-kernel does not " +
+				errors.New("requires encrypted sockets (CurveZMQ), which this version of metaml-kernel does not " +
 					"speak; " +
 					"set transport_encryption to \"disabled\", or transport=ipc to stay off the network")
 		}

@@ -73,7 +73,7 @@ func Size(frames [][]byte) int {
 	return n
 }
 
-// Header is the part of a header that the kernel looks at.
+// Header is the part of a header that the kernel reads.
 type Header struct {
 	ID         string  `json:"msg_id"`
 	Session    string  `json:"session"`

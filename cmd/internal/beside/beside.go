@@ -1,4 +1,4 @@
-// Package beside finds MetaML's other binaries: they are installed in one folder, so each looks beside itself first,
+// Package beside finds MetaML's other binaries: they are installed in one folder, so each searches beside itself first,
 // through symbolic links, and then on PATH. Commands use it; it imports the standard library alone.
 package beside
 
@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Find gives the path of the binary called name. The error says where it was looked for.
+// Find gives the path of the binary called name. The error says where it was searched for.
 func Find(name string) (string, error) {
-	var looked []string
+	var tried []string
 	if self, err := os.Executable(); err == nil {
 		folders := []string{filepath.Dir(self)}
 		if real, err := filepath.EvalSymlinks(self); err == nil && filepath.Dir(real) != folders[0] {
@@ -23,7 +23,7 @@ func Find(name string) (string, error) {
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 				return path, nil
 			}
-			looked = append(looked, folder)
+			tried = append(tried, folder)
 		}
 	}
 	if path, err := exec.LookPath(name); err == nil {
@@ -31,5 +31,5 @@ func Find(name string) (string, error) {
 	}
 	return "",
 		fmt.Errorf("cannot find %s: looked in %s and on PATH; install MetaML again, its binaries belong in one folder",
-			name, strings.Join(looked, ", "))
+			name, strings.Join(tried, ", "))
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestTheWheelHasTheLicencesOfWhatIsLinked looks at two programs of ours that share some modules.
+// TestTheWheelHasTheLicencesOfWhatIsLinked checks two programs of ours that share some modules.
 func TestTheWheelHasTheLicencesOfWhatIsLinked(t *testing.T) {
 	var programs [][]byte
 	for _, name := range []string{"metaml-kernel", "metaml-agent"} {

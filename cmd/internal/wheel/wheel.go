@@ -126,7 +126,7 @@ func (w *wheel) collectModule(module fs.FS) error {
 
 func (w *wheel) info() string { return fmt.Sprintf("metaml-%s.dist-info/", w.version) }
 
-// pack writes the zip. RECORD comes last, as the format asks.
+// pack writes the zip. RECORD comes last, as the format requires.
 func (w *wheel) pack() ([]byte, error) {
 	slices.SortFunc(w.entries, func(a, b entry) int { return cmp.Compare(a.path, b.path) })
 	// The metadata goes to the end, so that a reader of the tail finds it.

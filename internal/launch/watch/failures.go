@@ -10,17 +10,17 @@ import (
 	"github.com/metaml/metaml/deployer/view"
 )
 
-// maxFailures bounds the failures that are told one by one; the table counts them all.
+// maxFailures bounds the failures that are shown one by one; the table counts them all.
 const maxFailures = 3
 
 // tellAfter is how long failures are kept back while nothing has succeeded: a run that fails as a whole says why at its
 // end, once.
 const tellAfter = 10 * time.Second
 
-// failures gathers the trials that failed, so that what several of them say alike is told once.
+// failures gathers the trials that failed, so that what several of them say alike is shown once.
 type failures struct {
 	groups []*Failure // in the order of their first
-	told   int
+	shown  int
 	since  time.Time // of the first
 }
 
@@ -29,7 +29,7 @@ type Failure struct {
 	key    string
 	first  run.Trial
 	trials []int
-	told   bool
+	shown  bool
 }
 
 // add takes in a trial that failed.
@@ -47,7 +47,7 @@ func (f *failures) add(t *run.Trial, now time.Time) {
 	f.groups = append(f.groups, &Failure{key: key, first: *t, trials: []int{t.Index}})
 }
 
-// Failures are the first failures of a run as it is, of which there is something to tell.
+// Failures are the first failures of a run as it is, of which there is something to show.
 func Failures(s *run.State) []*Failure {
 	var f failures
 	for i := range s.Trials {
@@ -64,7 +64,7 @@ func Failures(s *run.State) []*Failure {
 	return some
 }
 
-// due gives the failures that are to be told now, each once. Those that outcome tells, when the run has failed, are
+// due gives the failures that are to be shown now, each once. Those that outcome shows, when the run has failed, are
 // left to it.
 func (f *failures) due(s *run.State, now time.Time) []*Failure {
 	switch {
@@ -81,14 +81,14 @@ func (f *failures) due(s *run.State, now time.Time) []*Failure {
 	}
 	var due []*Failure
 	for _, g := range f.groups {
-		if g.told || g.key == leave || f.told == maxFailures {
+		if g.shown || g.key == leave || f.shown == maxFailures {
 			continue
 		}
 		if _, body := view.Failure(&g.first); body == "" {
 			continue
 		}
-		g.told = true
-		f.told++
+		g.shown = true
+		f.shown++
 		due = append(due, g)
 	}
 	return due

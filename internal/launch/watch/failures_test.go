@@ -15,7 +15,7 @@ func raised(index, line int, text string) run.Trial {
 	}}
 }
 
-func told(due []*Failure) []string {
+func shown(due []*Failure) []string {
 	var all []string
 	for _, f := range due {
 		all = append(all, f.Heading())
@@ -81,11 +81,11 @@ func TestFailuresThatAreAlikeAreToldOnce(t *testing.T) {
 				f.add(&s.Trials[i], now)
 			}
 		}
-		if got := told(f.due(s, now.Add(c.later))); fmt.Sprint(got) != fmt.Sprint(c.want) {
-			t.Errorf("%s: told %q, right %q", c.what, got, c.want)
+		if got := shown(f.due(s, now.Add(c.later))); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s: shown %q, right %q", c.what, got, c.want)
 		}
 		if again := f.due(s, now.Add(c.later)); len(again) > 0 {
-			t.Errorf("%s: told twice: %q", c.what, told(again))
+			t.Errorf("%s: shown twice: %q", c.what, shown(again))
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/metaml/metaml/deployer/view"
 )
 
-// Glance gives a run or a server as it is now, and the first failures of its trials. Like all that only looks, it
+// Glance gives a run or a server as it is now, and the first failures of its trials. Like all that only reads, it
 // starts nothing.
 func Glance(ctx context.Context, client *deployer.Client, l *run.Listed, proxy string) (Drawing, []*Failure, error) {
 	if l.Spec.Kind == run.Serve {

@@ -17,7 +17,7 @@ type counted struct {
 	early           bool // it draws before any event
 	rest            time.Duration
 	events, enough  int
-	asked           []Request
+	requests        []Request
 	refuse          error
 	answers         chan bool
 	drawn           []time.Duration // since the start
@@ -39,7 +39,7 @@ func (c *counted) draw(now time.Time) (Drawing, []*Failure) {
 }
 
 func (c *counted) request(_ context.Context, r Request) (bool, error) {
-	c.asked = append(c.asked, r)
+	c.requests = append(c.requests, r)
 	return r == Detach, c.refuse
 }
 
@@ -76,7 +76,7 @@ func TestTheLoopDrawsAndEnds(t *testing.T) {
 		want     error
 		drawn    []time.Duration
 		detached bool
-		asked    []Request
+		wanted   []Request
 		open     bool // the display stays as it was: nobody is there to see it closed
 	}{
 		{
@@ -118,7 +118,7 @@ func TestTheLoopDrawsAndEnds(t *testing.T) {
 		},
 		{
 			name: "whoever watches leaves it alone", of: counted{rest: time.Second},
-			do: func(c channels) { c.requests <- Detach }, detached: true, asked: []Request{Detach},
+			do: func(c channels) { c.requests <- Detach }, detached: true, wanted: []Request{Detach},
 		},
 		{
 			name: "a stop, a further one, and the end", of: counted{rest: time.Second},
@@ -128,12 +128,12 @@ func TestTheLoopDrawsAndEnds(t *testing.T) {
 				c.why <- nil
 				close(c.events)
 			},
-			drawn: ms(0), asked: []Request{Interrupt, Now},
+			drawn: ms(0), wanted: []Request{Interrupt, Now},
 		},
 		{
 			name: "a stop that fails", of: counted{rest: time.Second, refuse: errRefused},
 			do:   func(c channels) { c.requests <- Interrupt },
-			want: errRefused, asked: []Request{Interrupt}, open: true,
+			want: errRefused, wanted: []Request{Interrupt}, open: true,
 		},
 		{
 			name: "whoever watches is gone", of: counted{rest: time.Second},
@@ -161,8 +161,8 @@ func TestTheLoopDrawsAndEnds(t *testing.T) {
 				if !errors.Is(err, c.want) || c.want == nil && err != nil {
 					t.Errorf("it ended with %v", err)
 				}
-				if !slices.Equal(of.drawn, c.drawn) || !slices.Equal(of.asked, c.asked) {
-					t.Errorf("drawn at %v, asked %v", of.drawn, of.asked)
+				if !slices.Equal(of.drawn, c.drawn) || !slices.Equal(of.requests, c.wanted) {
+					t.Errorf("drawn at %v, requests %v", of.drawn, of.requests)
 				}
 				if of.ended != 1 || of.detached != c.detached || (of.closed == 0) != c.open {
 					t.Errorf("ended %d times, detached %v, closed %d times", of.ended, of.detached, of.closed)

@@ -25,15 +25,15 @@ func newProof(ctx context.Context, client *deployer.Client, spec run.Spec) *proo
 	return p
 }
 
-// see takes in an event. What came after the event past was told just now.
+// see takes in an event. What came after the event past happened just now.
 func (p *proof) see(e run.Event, past int64) {
 	if e.Type == run.EventServerReady && e.N > past && e.Revision >= p.spec.Server.Revision {
 		p.given = true
 	}
 }
 
-// ask asks the server, unless it is being asked.
-func (p *proof) ask() {
+// request sends the server a request, unless one is under way.
+func (p *proof) request() {
 	if p.asking {
 		return
 	}

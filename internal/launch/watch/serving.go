@@ -11,9 +11,9 @@ import (
 	"github.com/metaml/metaml/deployer/view"
 )
 
-// serving is a revision of a server that is watched until it is ready, or never will be. Ready is what was told of it
-// after watching began, or what answers when it is asked; what is dead is started again by following it. An interrupt
-// gives the revision up: one that would replace another leaves that one alone.
+// serving is a revision of a server that is watched until it is ready, or never will be. It is ready when an event
+// says so after watching began, or when it answers a request; what is dead is started again by following it. An
+// interrupt gives the revision up: one that would replace another leaves that one alone.
 type serving struct {
 	client    *deployer.Client
 	spec      run.Spec
@@ -52,8 +52,8 @@ func (s *serving) apply(e run.Event) {
 	s.proof.see(e, s.past)
 }
 
-// told reports whether the events say that the revision, or a later one, answers.
-func (s *serving) told() bool {
+// saidReady reports whether the events say that the revision, or a later one, answers.
+func (s *serving) saidReady() bool {
 	return !s.state.Phase.Final() && s.state.Server.Answering() >= s.spec.Server.Revision
 }
 
@@ -62,8 +62,8 @@ func (s *serving) decided() bool {
 		return false
 	}
 	v := s.state.Server
-	if s.ready = s.told(); s.ready && !s.proof.given {
-		s.proof.ask()
+	if s.ready = s.saidReady(); s.ready && !s.proof.given {
+		s.proof.request()
 		s.ready = false
 	}
 	// Where no other revision answers, the end of the run follows, and only then can it be deleted.
@@ -72,14 +72,14 @@ func (s *serving) decided() bool {
 }
 
 func (s *serving) draw(now time.Time) (Drawing, []*Failure) {
-	if s.facts.Again = s.told() && !s.proof.given; s.facts.Again {
-		s.proof.ask()
+	if s.facts.Again = s.saidReady() && !s.proof.given; s.facts.Again {
+		s.proof.request()
 	}
 	return view.NewPanel(s.facts, s.state, now), nil
 }
 
 func (s *serving) request(ctx context.Context, r Request) (detached bool, err error) {
-	if r.detaches(s.interrupt) || s.told() { // what had answered is not given up
+	if r.detaches(s.interrupt) || s.saidReady() { // what had answered is not given up
 		return true, nil
 	}
 	if s.state.Server.Answering() > 0 {

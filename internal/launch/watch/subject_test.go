@@ -13,19 +13,19 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// asked is a target that notes how runs are stopped.
-type asked struct {
+// stopping is a target that notes how runs are stopped.
+type stopping struct {
 	deployer.Target
 	calls *[]string
 }
 
-func (a asked) Stop(_ context.Context, name string, _ *int, now bool) error {
-	*a.calls = append(*a.calls, fmt.Sprintf("stop %s %v", name, now))
+func (s stopping) Stop(_ context.Context, name string, _ *int, now bool) error {
+	*s.calls = append(*s.calls, fmt.Sprintf("stop %s %v", name, now))
 	return nil
 }
 
-func (a asked) StopRevision(_ context.Context, name string, revision int) error {
-	*a.calls = append(*a.calls, fmt.Sprintf("give up %d of %s", revision, name))
+func (s stopping) StopRevision(_ context.Context, name string, revision int) error {
+	*s.calls = append(*s.calls, fmt.Sprintf("give up %d of %s", revision, name))
 	return nil
 }
 
@@ -37,10 +37,10 @@ func clientOf(t *testing.T, name string) (client *deployer.Client, calls *[]stri
 		t.Fatal(err)
 	}
 	calls = new([]string)
-	return deployer.NewClient(dir, map[string]deployer.Target{"local": asked{calls: calls}}), calls
+	return deployer.NewClient(dir, map[string]deployer.Target{"local": stopping{calls: calls}}), calls
 }
 
-// requested asks all, and reports whether one of them ended the watching.
+// requested makes all requests, and reports whether one of them ended the watching.
 func requested(t *testing.T, s subject, requests []Request) bool {
 	t.Helper()
 	for _, r := range requests {
@@ -158,7 +158,7 @@ func TestHowWatchingAServerEnds(t *testing.T) {
 				client: client, spec: spec, state: run.NewState(spec), interrupt: "stop",
 				proof: newProof(t.Context(), client, spec),
 			}
-			s.proof.given = true // as if the server had been asked
+			s.proof.given = true // as if the server had answered a request
 			*s.state.Server = c.before
 			detached := requested(t, s, c.requests)
 			*s.state.Server, s.state.Phase = c.after, c.phase

@@ -21,7 +21,7 @@ type training struct {
 	proxy  string
 
 	interrupt string
-	stopping  bool  // a stop was asked through this watch
+	stopping  bool  // a stop was requested through this watch
 	failed    []int // trials since the last Drawing
 	alike     failures
 }
@@ -33,7 +33,7 @@ func newTraining(ctx context.Context, client *deployer.Client, spec run.Spec, o 
 	}
 	return &training{
 		ctx: ctx, client: client, spec: spec, state: run.NewState(spec), proxy: o.Proxy, interrupt: o.Interrupt,
-		// A screen shows what fits; lines in a pipe tell of every trial.
+		// A screen shows what fits; lines in a pipe are of every trial.
 		facts: view.Facts{Spec: spec, Table: table, Remarks: o.Remarks, Interrupt: o.Interrupt, AllRows: o.allRows},
 	}, nil
 }

@@ -1,7 +1,7 @@
 // Package watch shows a run to somebody until it ends, or a server until it is ready: events in, drawings out. Under a
 // cell the drawings are display bundles, on a terminal a table that is redrawn, in a pipe a line for each change.
 //
-// Read [Until] first: it is the one loop, and training.go and serving.go are what it asks about the two kinds of runs.
+// Read [Until] first: it is the one loop, and training.go and serving.go are what it reads of the two kinds of runs.
 // The package imports the deployer and internal/talk.
 package watch
 
@@ -29,13 +29,13 @@ type Drawing interface {
 type Screen interface {
 	// show draws the run or the server as it is now.
 	show(d Drawing) error
-	// failed tells of trials that failed alike, once.
+	// failed shows trials that failed alike, once.
 	failed(f *Failure) error
 	// close ends the live display; the last Drawing stays.
 	close() error
 }
 
-// Request is what somebody asks of a run that is shown to them.
+// Request is what somebody wants of a run that is shown to them.
 type Request int
 
 // The requests.
@@ -56,12 +56,12 @@ type Options struct {
 	Interrupt string   // what an interrupt means: stop or detach; "" where nobody waits for the run
 	Proxy     string   // path under which a browser reaches ports of this machine, from JUPYTERHUB_SERVICE_PREFIX
 
-	Early []Request // what was asked before the run was there
+	Early []Request // what was requested before the run was there
 
 	allRows bool // the screen has room for every trial
 }
 
-// subject is what the loop asks about a run: of a kind, as it is now.
+// subject is what the loop reads of a run: of a kind, as it is now.
 type subject interface {
 	// first draws before any event came, or leaves it to the first refresh.
 	first() bool
@@ -71,19 +71,19 @@ type subject interface {
 	apply(e run.Event)
 	// decided reports whether there is nothing more to wait for, though more events may follow.
 	decided() bool
-	// draw gives the drawing, and the failures that are to be told with it.
+	// draw gives the drawing, and the failures that are to be shown with it.
 	draw(now time.Time) (Drawing, []*Failure)
-	// answered delivers what a question of its own was answered with, for take; nil where it asks nothing.
+	// answered delivers what a question of its own was answered with, for take; nil where it requests nothing.
 	answered() <-chan bool
 	take(answer bool)
-	// request does what somebody asks, and reports whether the watching ends with it.
+	// request does what somebody requests, and reports whether the watching ends with it.
 	request(ctx context.Context, r Request) (detached bool, err error)
 	// end says how watching ended. It is called once, at the end.
 	end(detached bool) End
 }
 
-// Until shows a run until it ends, or a server until it is ready or never will be. requests delivers what somebody asks
-// meanwhile; its end is that of whoever watches: [talk.ErrClosed].
+// Until shows a run until it ends, or a server until it is ready or never will be. requests delivers what somebody
+// wants meanwhile; its end is that of whoever watches: [talk.ErrClosed].
 func Until(
 	ctx context.Context, client *deployer.Client, spec run.Spec, o Options, s Screen, requests <-chan Request,
 ) (End, error) {
