@@ -81,11 +81,11 @@ func (a *attempt) run() run.AttemptEnd {
 // once is the attempt's life. If lacking is set it has not begun: the machine has too little of something.
 func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 	begin := time.Now()
-	held := startingDescriptors
-	if !a.sup.descriptors.take(held, a.cancel, a.crowded) {
+	descriptors := startingDescriptors
+	if !a.sup.descriptors.take(descriptors, a.cancel, a.crowded) {
 		return run.AttemptEnd{Signal: int(syscall.SIGTERM)}, nil
 	}
-	defer func() { a.sup.descriptors.give(held) }()
+	defer func() { a.sup.descriptors.give(descriptors) }()
 	t, err := a.prepare()
 	if scarce(err) {
 		return end, err
@@ -112,8 +112,8 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 		return internal(err), nil
 	}
 	t.handedOver()
-	a.sup.descriptors.give(held - runningDescriptors)
-	held = runningDescriptors
+	a.sup.descriptors.give(descriptors - runningDescriptors)
+	descriptors = runningDescriptors
 	a.mu.Lock()
 	a.proc = proc
 	a.deliver()

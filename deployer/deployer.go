@@ -338,8 +338,8 @@ func (p *Plan) hints(listed []run.Listed) {
 	}
 	for i := range listed {
 		l := &listed[i]
-		same := l.Spec.Series == p.Spec.Series && l.Spec.Source == p.Spec.Source && l.Spec.Owner == p.Spec.Owner
-		if same && l.Active() && l.Spec.Key != p.Spec.Key {
+		sameFunction := l.Spec.Series == p.Spec.Series && l.Spec.Source == p.Spec.Source && l.Spec.Owner == p.Spec.Owner
+		if sameFunction && l.Active() && l.Spec.Key != p.Spec.Key {
 			p.Notes = append(p.Notes,
 				fmt.Sprintf("%s of the same function, from before an edit, is still active: %%metaml stop %s",
 					l.Spec.Name, l.Spec.Name))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 MARK = "METAML_UNDISTURBED"
 
-# Processes that were told to end get this long, in seconds, to do so.
+# Processes that were signalled to end get this long, in seconds, to do so.
 GRACE = 5.0
 
 
@@ -62,7 +62,7 @@ def surroundings(base: Path, token: str) -> dict[str, str]:
 def left_processes(token: str) -> dict[int, str]:
     """Processes that carry the token, by pid, with their command lines.
 
-    A process that starts a program has no environment for a moment: only if two looks find none is there none.
+    A process that starts a program has no environment for a moment: only if it is read twice as none is there none.
     """
     found = carriers(token)
     if not found:

@@ -26,8 +26,8 @@ var knownTypes = map[string]string{
 
 // typeOfBytes recognises bytes by the first of them.
 func typeOfBytes(data []byte) string {
-	if found, ok := knownTypes[http.DetectContentType(data)]; ok {
-		return found
+	if known, ok := knownTypes[http.DetectContentType(data)]; ok {
+		return known
 	}
 	return typeBytes
 }
@@ -50,11 +50,11 @@ func asksForEvents(accept []byte) bool {
 	if len(accept) < len(typeEvents) { // of most
 		return false
 	}
-	for one := range strings.SplitSeq(string(accept), ",") {
-		if mediaType(one) != typeEvents {
+	for accepted := range strings.SplitSeq(string(accept), ",") {
+		if mediaType(accepted) != typeEvents {
 			continue
 		}
-		for parameter := range strings.SplitSeq(one, ";") {
+		for parameter := range strings.SplitSeq(accepted, ";") {
 			name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
 			if q, err := strconv.ParseFloat(value, 64); strings.EqualFold(name, "q") && err == nil && q == 0 {
 				return false
@@ -83,11 +83,11 @@ func readHead(data []byte) (h head, err error) {
 	if h.Type != "" && !isValue(h.Type) {
 		return head{}, fmt.Errorf("the content type %.80q", h.Type)
 	}
-	for _, one := range h.Headers {
-		name := strings.ToLower(one[0])
+	for _, header := range h.Headers {
+		name := strings.ToLower(header[0])
 		if !isToken(name) || slices.Contains(ours, name) || strings.HasPrefix(name, "access-control-") ||
-			!isValue(one[1]) {
-			return head{}, fmt.Errorf("the header %.80q", one)
+			!isValue(header[1]) {
+			return head{}, fmt.Errorf("the header %.80q", header)
 		}
 	}
 	return h, nil
@@ -112,13 +112,13 @@ func isValue(s string) bool {
 
 // write sets the headers. Of those that are there it takes the place; of its own every one stays.
 func (h head) write(ctx *fasthttp.RequestCtx) {
-	for i, one := range h.Headers {
+	for i, header := range h.Headers {
 		if slices.ContainsFunc(h.Headers[:i], func(before [2]string) bool {
-			return strings.EqualFold(before[0], one[0])
+			return strings.EqualFold(before[0], header[0])
 		}) {
-			ctx.Response.Header.Add(one[0], one[1])
+			ctx.Response.Header.Add(header[0], header[1])
 		} else {
-			ctx.Response.Header.Set(one[0], one[1])
+			ctx.Response.Header.Set(header[0], header[1])
 		}
 	}
 }

@@ -375,16 +375,16 @@ func (f *front) call(r *revision, c *call, q *request) error {
 	if err := f.item(h, c, q); err != nil {
 		return err
 	}
-	same := c.item == q.body
+	unread := c.item == q.body
 	toWatch, err := r.push(c)
 	if err != nil {
-		if !same {
+		if !unread {
 			c.item.release()
 		}
 		c.item = nil
 		return err
 	}
-	if same {
+	if unread {
 		q.body = nil
 	}
 	q.release()

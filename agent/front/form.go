@@ -79,23 +79,23 @@ func (f *front) formParts(item *buffer, reader *multipart.Reader, size int) erro
 					encoding),
 			}
 		}
-		one := formPart{name: part.FormName()}
-		if one.name == "" {
+		field := formPart{name: part.FormName()}
+		if field.name == "" {
 			return &problem{status: 400, text: "a part of the form has no name"}
 		}
 		start := len(item.b)
 		if err := readPart(item, part, 8+size); err != nil {
 			return brokenForm()
 		}
-		one.size = len(item.b) - start
+		field.size = len(item.b) - start
 		var empty bool
-		if one.file, empty = isFile(part); empty && one.size == 0 {
+		if field.file, empty = isFile(part); empty && field.size == 0 {
 			continue // what a browser sends where no file was chosen
 		}
-		if !one.file && !utf8.Valid(item.b[start:]) {
-			return &problem{status: 400, text: fmt.Sprintf("the field %.80q is not UTF-8", one.name)}
+		if !field.file && !utf8.Valid(item.b[start:]) {
+			return &problem{status: 400, text: fmt.Sprintf("the field %.80q is not UTF-8", field.name)}
 		}
-		parts = append(parts, one)
+		parts = append(parts, field)
 	}
 	head, err := json.Marshal(parts)
 	if err != nil {

@@ -276,22 +276,22 @@ func looksJSON(body []byte) bool {
 
 // fields makes an item of the fields of a query or a form.
 func (f *front) fields(c *call, args *fasthttp.Args) error {
-	found := map[string]any{}
+	fields := map[string]any{}
 	for key, value := range args.All() {
 		if !utf8.Valid(key) || !utf8.Valid(value) {
 			return &problem{status: 400, text: fmt.Sprintf("the field %q is not UTF-8", url.QueryEscape(string(key)))}
 		}
 		name, text := string(key), string(value)
-		switch before := found[name].(type) {
+		switch before := fields[name].(type) {
 		case nil:
-			found[name] = text
+			fields[name] = text
 		case string:
-			found[name] = []string{before, text}
+			fields[name] = []string{before, text}
 		case []string:
-			found[name] = append(before, text)
+			fields[name] = append(before, text)
 		}
 	}
-	data, err := json.Marshal(found)
+	data, err := json.Marshal(fields)
 	if err != nil {
 		return &problem{status: 400, text: "the fields cannot be read"}
 	}

@@ -86,7 +86,7 @@ func (r *route) values(ctx *fasthttp.RequestCtx) ([]byte, error) {
 	if !r.named {
 		return nil, nil
 	}
-	found := map[string]string{}
+	parameters := map[string]string{}
 	texts := strings.Split(string(ctx.URI().PathOriginal()), "/")
 	for i, s := range r.segments {
 		if s.name == "" || i >= len(texts) {
@@ -96,9 +96,9 @@ func (r *route) values(ctx *fasthttp.RequestCtx) ([]byte, error) {
 		if !utf8.ValidString(value) {
 			return nil, &problem{status: 400, text: s.name + ", in the path, is not UTF-8", close: true, unread: true}
 		}
-		found[s.name] = value
+		parameters[s.name] = value
 	}
-	data, err := json.Marshal(found)
+	data, err := json.Marshal(parameters)
 	if err != nil {
 		return nil, &problem{status: 400, text: "the path cannot be read"}
 	}

@@ -46,16 +46,16 @@ func deleteCommand(a *app) *cobra.Command {
 				return err
 			}
 			if older != "" {
-				found, err := olderThan(cmd.Context(), client, older)
+				old, err := olderThan(cmd.Context(), client, older)
 				if err != nil {
 					return err
 				}
-				if len(found) > 0 && !dry && !yes {
-					if err := a.confirm(cmd.Context(), older, found); err != nil {
+				if len(old) > 0 && !dry && !yes {
+					if err := a.confirm(cmd.Context(), older, old); err != nil {
 						return err
 					}
 				}
-				names = append(names, found...)
+				names = append(names, old...)
 			}
 			for _, name := range names {
 				if dry {

@@ -48,9 +48,9 @@ func logsCommand(a *app) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT)
 			defer stop()
-			one := cmd.Flags().Changed("worker") || cmd.Flags().Changed("trial") || trial > 0 || attempt > 0
+			single := cmd.Flags().Changed("worker") || cmd.Flags().Changed("trial") || trial > 0 || attempt > 0
 			out, end := a.logs()
-			if listed.Spec.Kind == run.Serve && !one {
+			if listed.Spec.Kind == run.Serve && !single {
 				err = workerLogs(ctx, out, client, &listed, stream, follow)
 			} else {
 				err = client.Runs.Log(ctx, listed.Spec.Name, trial, attempt, stream, follow, out)

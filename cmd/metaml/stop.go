@@ -22,46 +22,46 @@ func stopCommand(a *app) *cobra.Command {
 		Short: "Stop a run, one trial of it, or a server: SIGTERM, 30 s to save or to answer, SIGKILL",
 		Args:  cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var one *int
+			var only *int
 			if len(args) > 0 {
 				name, n, err := parseTrial(args[0])
 				if err != nil {
 					return err
 				}
-				args[0], one = name, n
+				args[0], only = name, n
 			}
 			if cmd.Flags().Changed("trial") {
-				one = &trial
+				only = &trial
 			}
 			client, listed, err := a.load(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
 			name := listed.Spec.Name
-			if one != nil && listed.Spec.Kind == run.Serve {
+			if only != nil && listed.Spec.Kind == run.Serve {
 				return &usererror.Error{
 					Code: usererror.CodeTrial, Text: name + " is a server, which is stopped as a whole",
 					Hint: "metaml stop " + name + " does it",
 				}
 			}
-			if one != nil && (*one < 0 || *one >= len(listed.State.Trials)) {
+			if only != nil && (*only < 0 || *only >= len(listed.State.Trials)) {
 				return &usererror.Error{
 					Code: usererror.CodeTrial,
-					Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *one, len(listed.State.Trials)-1),
+					Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *only, len(listed.State.Trials)-1),
 				}
 			}
 			if !listed.Active() {
 				fmt.Fprintf(a.err, "%s is not running: %s\n", name, report.StateWord(&listed))
 				return nil
 			}
-			if err := client.Stop(ignoreInterrupt(cmd.Context()), name, one, now); err != nil {
+			if err := client.Stop(ignoreInterrupt(cmd.Context()), name, only, now); err != nil {
 				return err
 			}
 			if listed.Spec.Kind == run.Serve {
 				return a.stopped(cmd.Context(), client, name)
 			}
-			if one != nil {
-				fmt.Fprintf(a.err, "asked trial %d of %s to stop\n", *one, name)
+			if only != nil {
+				fmt.Fprintf(a.err, "asked trial %d of %s to stop\n", *only, name)
 				return nil
 			}
 			fmt.Fprintf(a.err, "asked %s to stop; metaml attach %s shows it\n", name, name)

@@ -36,7 +36,7 @@ func Find(src string) ([]Entry, error) {
 		return nil, nil // the slicer has the words for a syntax error
 	}
 	names := map[string]string{} // as written → kind: "T", "metaml.Train"
-	var found []Entry
+	var entries []Entry
 	for _, n := range tree.Root.Children {
 		switch n.Kind {
 		case "import_from_statement":
@@ -63,11 +63,11 @@ func Find(src string) ([]Entry, error) {
 				return nil, err
 			}
 			if e != nil {
-				found = append(found, *e)
+				entries = append(entries, *e)
 			}
 		}
 	}
-	return found, nil
+	return entries, nil
 }
 
 // imported gives the name of an import and the name that it gets here.

@@ -148,10 +148,10 @@ func (w *writer) block(i int, st slicer.Statement, text string) block {
 			return b
 		}
 	}
-	found := map[string]bool{}
-	maps.Copy(found, token.Words(st.Text))
+	words := map[string]bool{}
+	maps.Copy(words, token.Words(st.Text))
 	for _, n := range []string{"joblib", "pickle", "cloudpickle", "dill", "torch", "load"} {
-		b.loads = b.loads || found[n]
+		b.loads = b.loads || words[n]
 	}
 	b.loads = b.loads || w.ours.mentions[i]["model"]
 	return b
@@ -197,9 +197,9 @@ func (w *writer) importsFollow(i int) bool {
 }
 
 func mentions(text string, names map[string]bool) bool {
-	found := map[string]bool{}
-	maps.Copy(found, token.Words(text))
-	for n := range found {
+	words := map[string]bool{}
+	maps.Copy(words, token.Words(text))
+	for n := range words {
 		if names[n] {
 			return true
 		}

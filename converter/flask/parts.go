@@ -189,10 +189,10 @@ func (w *writer) convert(v *view, indent string, k *kind, target, value, name st
 	outer := *k
 	outer.of = nil
 	line(w.converted(v, &outer, value, name))
-	if one := w.converted(v, k.of, "one", name); k.name == "dict" {
-		line("{key: " + one + " for key, one in " + target + ".items()}")
+	if item := w.converted(v, k.of, "one", name); k.name == "dict" {
+		line("{key: " + item + " for key, one in " + target + ".items()}")
 	} else {
-		line("[" + one + " for one in " + target + "]")
+		line("[" + item + " for one in " + target + "]")
 	}
 }
 

@@ -89,18 +89,18 @@ func (s *scanner) function(n *syntax.Node, decorators []ref) {
 
 // parameters scans defaults and annotations, and gives what the defaults may hold.
 func (s *scanner) parameters(n *syntax.Node) []ref {
-	var held []ref
+	var defaults []ref
 	for _, p := range n.Children {
 		if v := p.Child("value"); v != nil {
 			s.expr(v, false)
-			same, deep := s.refs(v)
-			held = append(append(held, same...), deep...)
+			aliases, parts := s.refs(v)
+			defaults = append(append(defaults, aliases...), parts...)
 		}
 		if t := p.Child("type"); t != nil {
 			s.annotation(t)
 		}
 	}
-	return held
+	return defaults
 }
 
 func (s *scanner) annotation(n *syntax.Node) {
@@ -201,8 +201,8 @@ func (s *scanner) class(n *syntax.Node, decorators []ref) {
 			if c.Kind == "identifier" {
 				cl.bases = append(cl.bases, c.Text())
 			}
-			same, _ := s.refs(c)
-			b.parts = append(b.parts, same...)
+			aliases, _ := s.refs(c)
+			b.parts = append(b.parts, aliases...)
 		}
 	}
 	s.enter(classScope)

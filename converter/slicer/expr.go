@@ -48,9 +48,9 @@ func (s *scanner) expr(n *syntax.Node, discarded bool) {
 			return
 		}
 		s.expr(v, false)
-		same, deep := s.refs(v)
+		aliases, parts := s.refs(v)
 		if t := n.Child("name"); t != nil {
-			s.bind(bind{name: t.Text(), aliases: same, parts: deep, line: t.Row + 1})
+			s.bind(bind{name: t.Text(), aliases: aliases, parts: parts, line: t.Row + 1})
 		}
 	case "as_pattern":
 		s.asPattern(n)
@@ -95,13 +95,13 @@ func (s *scanner) assignment(n *syntax.Node) {
 	if left != nil && left.Kind == "pattern_list" && (value.Kind == "expression_list" || value.Kind == "tuple") &&
 		len(left.Children) == len(value.Children) && !has(left, "list_splat_pattern") && !has(value, "list_splat") {
 		for i, c := range left.Children {
-			same, deep := s.refs(value.Children[i])
-			s.bindPattern(c, same, deep)
+			aliases, parts := s.refs(value.Children[i])
+			s.bindPattern(c, aliases, parts)
 		}
 		return
 	}
-	same, deep := s.refs(value)
-	s.bindPattern(left, same, deep)
+	aliases, parts := s.refs(value)
+	s.bindPattern(left, aliases, parts)
 	if left != nil && left.Kind == "identifier" && s.sc.kind == moduleScope && value.Kind == "lambda" {
 		s.top.binds[len(s.top.binds)-1].lambda = true
 	}
@@ -118,28 +118,28 @@ func (s *scanner) augmented(n *syntax.Node) {
 	}
 	s.expr(left, false)
 	s.expr(right, false)
-	same, deep := s.refs(right)
-	held := append(same, deep...)
+	aliases, parts := s.refs(right)
+	added := append(aliases, parts...)
 	if left.Kind != "identifier" {
-		s.change(left, held, false)
+		s.change(left, added, false)
 		return
 	}
 	old := s.resolve(left.Text())
 	s.e.changes = append(s.e.changes, old...)
-	s.bind(bind{name: left.Text(), aliases: old, parts: held, line: left.Row + 1})
+	s.bind(bind{name: left.Text(), aliases: old, parts: added, line: left.Row + 1})
 }
 
 // asPattern scans `value as target` of with and except.
 func (s *scanner) asPattern(n *syntax.Node) {
-	var same, deep []ref
+	var aliases, parts []ref
 	for _, c := range n.Children {
 		if c.Kind != "as_pattern_target" {
 			s.expr(c, false)
-			same, deep = s.refs(c)
+			aliases, parts = s.refs(c)
 			continue
 		}
 		for _, t := range c.Children {
-			s.bindPattern(t, append(slices.Clone(same), deep...), nil)
+			s.bindPattern(t, append(slices.Clone(aliases), parts...), nil)
 		}
 	}
 }
@@ -198,9 +198,9 @@ func (s *scanner) comprehension(n *syntax.Node) {
 			if first {
 				s.sc = outer
 			}
-			same, deep := s.refs(r)
+			aliases, parts := s.refs(r)
 			s.sc = inner
-			refs = append(append(refs, same...), deep...)
+			refs = append(append(refs, aliases...), parts...)
 		}
 		for name := range names {
 			s.sc.local[name] = true
@@ -216,7 +216,7 @@ func (s *scanner) comprehension(n *syntax.Node) {
 }
 
 // refs gives the names whose object an expression may be or be a part of, and those that its value may hold inside.
-func (s *scanner) refs(n *syntax.Node) (same, deep []ref) {
+func (s *scanner) refs(n *syntax.Node) (aliases, parts []ref) {
 	if n == nil {
 		return nil, nil
 	}
@@ -231,9 +231,9 @@ func (s *scanner) refs(n *syntax.Node) (same, deep []ref) {
 		"list_splat_pattern":
 		for _, c := range n.Children {
 			x, y := s.refs(c)
-			same, deep = append(same, x...), append(deep, y...)
+			aliases, parts = append(aliases, x...), append(parts, y...)
 		}
-		return same, deep
+		return aliases, parts
 	case "named_expression":
 		return s.refs(n.Child("value"))
 	case "assignment":
@@ -241,17 +241,17 @@ func (s *scanner) refs(n *syntax.Node) (same, deep []ref) {
 	case "tuple", "list", "set", "dictionary", "pair", "expression_list", "pattern_list", "dictionary_splat":
 		for _, c := range n.Children {
 			x, y := s.refs(c)
-			deep = append(append(deep, x...), y...)
+			parts = append(append(parts, x...), y...)
 		}
-		return nil, deep
+		return nil, parts
 	case "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression":
 		for _, c := range n.Children {
 			if c.Kind == "for_in_clause" {
 				x, y := s.refs(c.Child("right"))
-				deep = append(append(deep, x...), y...)
+				parts = append(append(parts, x...), y...)
 			}
 		}
-		return nil, deep
+		return nil, parts
 	case "call":
 		return s.callRefs(n)
 	}
@@ -259,7 +259,7 @@ func (s *scanner) refs(n *syntax.Node) (same, deep []ref) {
 }
 
 // callRefs says what the result of a call may be or hold.
-func (s *scanner) callRefs(n *syntax.Node) (same, deep []ref) {
+func (s *scanner) callRefs(n *syntax.Node) (aliases, parts []ref) {
 	f, args := n.Child("function"), n.Child("arguments")
 	if f == nil {
 		return nil, nil
@@ -289,23 +289,23 @@ func (s *scanner) callRefs(n *syntax.Node) (same, deep []ref) {
 	case method && fresh[name], !method && (name == "deepcopy" || name == "clone"):
 		return nil, nil
 	case views[name]:
-		same = inside()
+		aliases = inside()
 		if method {
 			x, _ := s.refs(f.Child("object"))
-			same = append(same, x...)
+			aliases = append(aliases, x...)
 		}
-		return same, nil
+		return aliases, nil
 	case containers[name]:
 		return nil, inside()
 	case isClassName(name):
 		return nil, loosely(inside())
 	case method:
-		same, _ = s.refs(f.Child("object"))
-		same = slices.Clone(same)
-		for i := range same {
-			same[i].derived = true
+		aliases, _ = s.refs(f.Child("object"))
+		aliases = slices.Clone(aliases)
+		for i := range aliases {
+			aliases[i].derived = true
 		}
-		return same, nil
+		return aliases, nil
 	case f.Kind == "identifier" && !builtins[name]:
 		// An object that is called, or a function: what it gives may hold what it was given.
 		return nil, loosely(inside())
@@ -379,8 +379,8 @@ func (s *scanner) call(n *syntax.Node, discarded bool) {
 				if a == nil {
 					continue
 				}
-				same, deep := s.refs(a)
-				g.refs = append(same, deep...)
+				aliases, parts := s.refs(a)
+				g.refs = append(aliases, parts...)
 				g.none = a.Kind == "none"
 				if g.key == "inplace" && a.Kind == "true" {
 					c.inplace = true

@@ -80,11 +80,11 @@ func (w *work) describe(unresolved []*unresolvedName) error {
 	}
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	defer cancel(nil)
-	found, err := w.o.Describe(ctx, names)
+	described, err := w.o.Describe(ctx, names)
 	if err != nil {
 		return fmt.Errorf("ask the session about %s: %w", prose.List(names), err)
 	}
-	for k, n := range found {
+	for k, n := range described {
 		if n.Kind != "" {
 			w.live[k] = n
 		}

@@ -347,18 +347,18 @@ func locals(body *syntax.Node, global map[string]bool) map[string]bool {
 		case "assignment", "augmented_assignment", "import_statement", "import_from_statement", "named_expression",
 			"as_pattern_target",
 			"case_pattern", "for_statement", "type_alias_statement", "future_import_statement":
-			one := map[string]bool{}
+			names := map[string]bool{}
 			switch n.Kind {
 			case "assignment", "augmented_assignment", "for_statement":
-				pattern(n.Child("left"), one) // an annotation alone makes a name local, too
+				pattern(n.Child("left"), names) // an annotation alone makes a name local, too
 			case "named_expression":
 				if c := n.Child("name"); c != nil {
-					one[c.Text()] = true
+					names[c.Text()] = true
 				}
 			default:
-				targets(n, one)
+				targets(n, names)
 			}
-			for k := range one {
+			for k := range names {
 				out[k] = true
 			}
 		case "delete_statement":

@@ -19,8 +19,8 @@ type Seeding struct {
 	Own    bool   // What is a generator, or what was called with a seed of its own
 }
 
-// found is a call that seeds a library, seen from the function that it is in.
-type found struct {
+// seedingCall is a call that seeds a library, seen from the function that it is in.
+type seedingCall struct {
 	library string
 	own     bool // library is the name of what has a seed of its own
 	seed    constancy
@@ -41,7 +41,7 @@ func (w *work) seedings() {
 	if w.entry == nil || w.entry.bind.def == nil {
 		return
 	}
-	seeders := map[*syntax.Node][]found{}
+	seeders := map[*syntax.Node][]seedingCall{}
 	for _, s := range w.stmts {
 		if _, ok := w.kept[s]; !ok || s.node == nil || isDefinition(s.node) {
 			continue
@@ -75,8 +75,8 @@ func (w *work) seedings() {
 
 // seeds notes a place, each thing once at top level and once inside.
 func (w *work) seeds(s Seeding) {
-	same := func(o Seeding) bool { return o.What == s.What && o.Inside == s.Inside }
-	if !slices.ContainsFunc(w.out.Seedings, same) {
+	equal := func(o Seeding) bool { return o.What == s.What && o.Inside == s.Inside }
+	if !slices.ContainsFunc(w.out.Seedings, equal) {
 		w.out.Seedings = append(w.out.Seedings, s)
 	}
 }
@@ -87,7 +87,7 @@ func isDefinition(n *syntax.Node) bool {
 
 // seedingCalls lists what the calls in a node seed, those of the program's own functions with what these seed. in is
 // the function whose body it is, nil for the top level; m the local module that it is in, nil for the cells.
-func (w *work) seedingCalls(n, in *syntax.Node, m *moduleCode, seeders map[*syntax.Node][]found) []found {
+func (w *work) seedingCalls(n, in *syntax.Node, m *moduleCode, seeders map[*syntax.Node][]seedingCall) []seedingCall {
 	if in != nil {
 		if known, ok := seeders[in]; ok {
 			return known
@@ -98,16 +98,17 @@ func (w *work) seedingCalls(n, in *syntax.Node, m *moduleCode, seeders map[*synt
 	if m != nil {
 		imports, locals = under(m.imports, imports), under(m.assigned, locals)
 	}
-	var all []found
+	var all []seedingCall
 	n.Walk(func(c *syntax.Node) bool {
 		if c.Kind != "call" {
 			return true
 		}
 		for _, lib := range w.seeded(c, imports) {
-			all = append(all, found{library: lib, seed: w.constancy(c.Child("arguments"), in, locals, 0), row: c.Row})
+			seed := w.constancy(c.Child("arguments"), in, locals, 0)
+			all = append(all, seedingCall{library: lib, seed: seed, row: c.Row})
 		}
 		if seed := w.ownSeed(c); seed != nil {
-			all = append(all, found{
+			all = append(all, seedingCall{
 				library: lastName(c.Child("function")), own: true, seed: w.constancy(seed, in, locals, 0), row: c.Row,
 			})
 		}
@@ -116,7 +117,7 @@ func (w *work) seedingCalls(n, in *syntax.Node, m *moduleCode, seeders map[*synt
 				if f.seed == asCalled {
 					f.seed = w.constancy(c.Child("arguments"), in, locals, 0)
 				}
-				all = append(all, found{f.library, f.own, f.seed, c.Row})
+				all = append(all, seedingCall{f.library, f.own, f.seed, c.Row})
 			}
 		}
 		return true

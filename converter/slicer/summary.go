@@ -123,20 +123,20 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 		w.effect(c, time, part, add)
 		// What a call changes may hold what it was given, and what the functions that it runs read.
 		if fn == nil && len(part.changes) > 0 {
-			var held []ref
+			var contents []ref
 			for _, a := range c.args {
-				held = append(held, a.refs...)
+				contents = append(contents, a.refs...)
 			}
 			for _, n := range sorted(part.reads) {
-				held = append(held, ref{name: n})
+				contents = append(contents, ref{name: n})
 			}
 			for _, n := range sorted(part.changes) {
 				switch {
-				case len(held) == 0 || w.importOf(n, time) != nil:
+				case len(contents) == 0 || w.importOf(n, time) != nil:
 				case part.stores:
-					s.contained = append(s.contained, containment{ref{name: n}, held})
+					s.contained = append(s.contained, containment{ref{name: n}, contents})
 				default:
-					s.observed = append(s.observed, containment{ref{name: n}, held})
+					s.observed = append(s.observed, containment{ref{name: n}, contents})
 				}
 			}
 		}

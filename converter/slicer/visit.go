@@ -89,20 +89,20 @@ func (s *scanner) bind(b bind) {
 }
 
 // bindPattern binds every name in a target, and notes stores into attributes and items.
-func (s *scanner) bindPattern(n *syntax.Node, same, deep []ref) {
+func (s *scanner) bindPattern(n *syntax.Node, aliases, parts []ref) {
 	if n == nil {
 		return
 	}
 	switch n.Kind {
 	case "identifier":
-		s.bind(bind{name: n.Text(), aliases: same, parts: deep, line: n.Row + 1})
+		s.bind(bind{name: n.Text(), aliases: aliases, parts: parts, line: n.Row + 1})
 	case "attribute", "subscript":
 		s.expr(n, false)
-		s.change(n, append(slices.Clone(same), deep...), true)
+		s.change(n, append(slices.Clone(aliases), parts...), true)
 	default:
-		same = append(slices.Clone(same), deep...)
+		aliases = append(slices.Clone(aliases), parts...)
 		for _, c := range n.Children {
-			s.bindPattern(c, same, nil)
+			s.bindPattern(c, aliases, nil)
 		}
 	}
 }
@@ -132,44 +132,44 @@ func (s *scanner) bindEach(target, over *syntax.Node) {
 			}
 		}
 	}
-	parts := target.Children
+	names := target.Children
 	several := (target.Kind == "pattern_list" || target.Kind == "tuple_pattern" || target.Kind == "list_pattern") &&
 		!has(target, "list_splat_pattern")
 	switch {
-	case name == "zip" && several && len(parts) == len(args):
-		for i, p := range parts {
+	case name == "zip" && several && len(names) == len(args):
+		for i, p := range names {
 			s.bindEach(p, args[i])
 		}
 		return
-	case name == "enumerate" && several && len(parts) == 2 && len(args) > 0:
-		s.bindPattern(parts[0], nil, nil)
-		s.bindEach(parts[1], args[0])
+	case name == "enumerate" && several && len(names) == 2 && len(args) > 0:
+		s.bindPattern(names[0], nil, nil)
+		s.bindEach(names[1], args[0])
 		return
-	case name == ".items" && several && len(parts) == 2:
-		s.bindPattern(parts[0], nil, nil) // a key does not change
-		same, deep := s.refs(over)
-		s.bindPattern(parts[1], append(same, deep...), nil)
+	case name == ".items" && several && len(names) == 2:
+		s.bindPattern(names[0], nil, nil) // a key does not change
+		aliases, parts := s.refs(over)
+		s.bindPattern(names[1], append(aliases, parts...), nil)
 		return
 	case (name == "tqdm" || name == "list" || name == "tuple" || name == "reversed" || name == "sorted" ||
 		name == "iter") && len(args) > 0:
 		s.bindEach(target, args[0])
 		return
 	}
-	same, deep := s.refs(over)
-	s.bindPattern(target, append(same, deep...), nil)
+	aliases, parts := s.refs(over)
+	s.bindPattern(target, append(aliases, parts...), nil)
 }
 
 // change notes that the object at the root of a target is changed, and what it holds from now on. It is put there, if
 // what was there before is not changed itself.
-func (s *scanner) change(n *syntax.Node, held []ref, put bool) {
-	same, _ := s.refs(n)
+func (s *scanner) change(n *syntax.Node, contents []ref, put bool) {
+	aliases, _ := s.refs(n)
 	if o := n.Children; put && len(o) > 0 && o[0].Kind == "identifier" {
-		same = flatly(same)
+		aliases = flatly(aliases)
 	}
-	s.e.changes = append(s.e.changes, same...)
-	if len(held) > 0 {
-		for _, r := range same {
-			s.e.contained = append(s.e.contained, containment{r, held})
+	s.e.changes = append(s.e.changes, aliases...)
+	if len(contents) > 0 {
+		for _, r := range aliases {
+			s.e.contained = append(s.e.contained, containment{r, contents})
 		}
 	}
 }
@@ -204,8 +204,8 @@ func (s *scanner) statement(n *syntax.Node) {
 			if c.Kind == "decorator" && !s.ours.isDecorator(c) {
 				s.expr(c, false)
 				for _, d := range c.Children {
-					same, deep := s.refs(d)
-					refs = append(append(refs, same...), deep...)
+					aliases, parts := s.refs(d)
+					refs = append(append(refs, aliases...), parts...)
 				}
 			}
 		}

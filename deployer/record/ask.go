@@ -27,7 +27,7 @@ func (r *Reader) Ask(ctx context.Context, listed ...*run.Listed) {
 // health sends one server requests until it answers or the time is over: a worker or front that has just ended is there
 // again in milliseconds, and requests wait for it meanwhile.
 func health(ctx context.Context, address string, turns chan struct{}) run.Health {
-	found := run.HealthSilent
+	latest := run.HealthSilent
 	for {
 		turns <- struct{}{}
 		said := Health(ctx, address)
@@ -36,11 +36,11 @@ func health(ctx context.Context, address string, turns chan struct{}) run.Health
 			return said
 		}
 		if said != run.HealthSilent { // of a silent one it is not known whether the time was over
-			found = said
+			latest = said
 		}
 		select {
 		case <-ctx.Done():
-			return found
+			return latest
 		case <-time.After(askAgain):
 		}
 	}

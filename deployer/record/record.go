@@ -198,11 +198,11 @@ func choose(ctx context.Context, entries []entry, text string) (entry, error) {
 		return newest(ctx, entries)
 	}
 	name := run.ParseName(text)
-	var same, hits []entry
+	var exact, hits []entry
 	var latest entry // of the series that is called so
 	highest := 0
 	for _, e := range entries { // those of this machine come first, and go before others that begin alike
-		if e.away() && name.Place == "" && (len(same) > 0 && !same[0].away() || len(hits) > 0 && !hits[0].away()) {
+		if e.away() && name.Place == "" && (len(exact) > 0 && !exact[0].away() || len(hits) > 0 && !hits[0].away()) {
 			break
 		}
 		if name.Place != "" && e.name.Place != name.Place {
@@ -210,7 +210,7 @@ func choose(ctx context.Context, entries []entry, text string) (entry, error) {
 		}
 		switch {
 		case e.name.Run == name.Run:
-			same = append(same, e)
+			exact = append(exact, e)
 		case name.Run != "" && strings.HasPrefix(e.name.Run, name.Run):
 			hits = append(hits, e)
 			if n, err := strconv.Atoi(strings.TrimPrefix(e.name.Run, name.Run+"-")); err == nil && n > highest {
@@ -219,10 +219,10 @@ func choose(ctx context.Context, entries []entry, text string) (entry, error) {
 		}
 	}
 	switch {
-	case len(same) == 1 || len(same) > 1 && !same[0].away(): // those of this machine come first
-		return same[0], nil
-	case len(same) > 1:
-		return entry{}, ambiguous(fmt.Sprintf("%q is the name of several runs", text), same)
+	case len(exact) == 1 || len(exact) > 1 && !exact[0].away(): // those of this machine come first
+		return exact[0], nil
+	case len(exact) > 1:
+		return entry{}, ambiguous(fmt.Sprintf("%q is the name of several runs", text), exact)
 	case highest > 0:
 		return latest, nil
 	case len(hits) == 1:
@@ -252,8 +252,8 @@ func ambiguous(text string, hits []entry) error {
 // newest finds the newest run without reading its events.
 func newest(ctx context.Context, entries []entry) (entry, error) {
 	var (
-		found entry
-		of    run.Spec
+		latest entry
+		of     run.Spec
 	)
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
@@ -261,13 +261,13 @@ func newest(ctx context.Context, entries []entry) (entry, error) {
 		}
 		spec, err := e.folder.ReadSpec()
 		if err == nil && (of.Name == "" || !spec.Created.Before(of.Created)) {
-			found, of = e, spec
+			latest, of = e, spec
 		}
 	}
 	if of.Name == "" {
 		return entry{}, &NotFound{Name: Last}
 	}
-	return found, nil
+	return latest, nil
 }
 
 // open reads a run's description.

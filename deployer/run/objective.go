@@ -189,14 +189,14 @@ func sortedKeys(set map[string]bool) []string {
 
 // choose gives the first of names, in the order of the rules, that has a direction.
 func choose(names []string) (Objective, bool) {
-	best, found := trait{}, ""
+	best, metric := trait{}, ""
 	for _, name := range names { // sorted: of equals the first in the alphabet
 		t := traitOf(name)
-		if t.mode != "" && (found == "" || t.before(best)) {
-			best, found = t, name
+		if t.mode != "" && (metric == "" || t.before(best)) {
+			best, metric = t, name
 		}
 	}
-	return Objective{Mode: best.mode, Metric: found}, found != ""
+	return Objective{Mode: best.mode, Metric: metric}, metric != ""
 }
 
 func (t trait) before(u trait) bool {

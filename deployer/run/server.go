@@ -75,13 +75,13 @@ func (s *Server) Answering() int {
 
 // WorkersOf gives the workers of a revision, by index.
 func (s *Server) WorkersOf(revision int) []Worker {
-	var found []Worker
+	var workers []Worker
 	for _, w := range s.Workers {
 		if w.Revision == revision {
-			found = append(found, w)
+			workers = append(workers, w)
 		}
 	}
-	return found
+	return workers
 }
 
 // CountWorkers counts the workers of a revision that are known, and those among them that answer.

@@ -63,10 +63,10 @@ func (s Search) candidates() []candidate {
 }
 
 func look(name string) (string, bool) {
-	found, err := exec.LookPath(name)
+	named, err := exec.LookPath(name)
 	if err != nil {
 		return "", false
 	}
-	path, err := filepath.Abs(found)
+	path, err := filepath.Abs(named)
 	return path, err == nil
 }

@@ -40,19 +40,19 @@ func describeValues(ctx context.Context, p answers, statements []slicer.Statemen
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]look{}
+	values := map[string]look{}
 	for name, n := range described {
 		switch {
 		case n.Kind != "value":
 		case n.Repr != "":
-			found[name] = look{Repr: n.Repr}
+			values[name] = look{Repr: n.Repr}
 		case n.Shape != nil:
-			found[name] = look{Shape: &n.Shape, Dtype: n.Dtype}
+			values[name] = look{Shape: &n.Shape, Dtype: n.Dtype}
 		default:
-			found[name] = look{Type: n.Type}
+			values[name] = look{Type: n.Type}
 		}
 	}
-	return found, nil
+	return values, nil
 }
 
 // writeExpected keeps the looks beside the program's code.

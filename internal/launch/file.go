@@ -222,21 +222,21 @@ func chooseCell(doc *session.Document, only run.Kind, number int) (kind run.Kind
 	if only != "" {
 		what = "%%" + string(only) + " cell"
 	}
-	var found []string
+	var cells []string
 	for i, c := range doc.Cells {
 		magic, rest := ipython.OwnMagic(c.Source)
 		if magic == "" || only != "" && run.Kind(magic) != only {
 			continue
 		}
 		label := cmp.Or(c.Count, i+1) // as the slice and tracebacks call it
-		found = append(found, strconv.Itoa(label))
+		cells = append(cells, strconv.Itoa(label))
 		passed := kind == run.Train && run.Kind(magic) == run.Serve
 		if number == 0 && !passed || number == label {
 			kind, seq, line = run.Kind(magic), c.Seq, rest
 		}
 	}
 	switch {
-	case len(found) == 0:
+	case len(cells) == 0:
 		hint := "Put %%train over the cell that defines the function."
 		if only == run.Serve {
 			hint = "Put %%serve over the cell that defines the function."
@@ -245,7 +245,7 @@ func chooseCell(doc *session.Document, only run.Kind, number int) (kind run.Kind
 	case seq == 0:
 		return "", 0, "", &usererror.Error{
 			Code: usererror.CodeNoCell, Text: fmt.Sprintf("cell %d of %s is no %s", number, doc.Source, what),
-			Hint: "Those are: " + strings.Join(found, ", ") + ".",
+			Hint: "Those are: " + strings.Join(cells, ", ") + ".",
 		}
 	}
 	return kind, seq, line, nil

@@ -28,8 +28,8 @@ func resolveModel(ctx context.Context, client *deployer.Client, python answers, 
 		if err != nil {
 			return deployer.Model{}, err
 		}
-		if found := have.Runs[name]; found != "" {
-			name = found
+		if held := have.Runs[name]; held != "" { // a variable
+			name = held
 			if trial {
 				name += ":" + which
 			}

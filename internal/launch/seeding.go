@@ -67,22 +67,22 @@ func (s *Submission) seedNotes(p *deployer.Plan) []string {
 	if p.Spec.Completions < 2 || !allAlike(p.Table) {
 		return notes
 	}
-	same := fmt.Sprintf("and no hyperparameter differs, so all %d trials draw the same random numbers",
+	because := fmt.Sprintf("and no hyperparameter differs, so all %d trials draw the same random numbers",
 		p.Spec.Completions)
 	switch {
 	case len(inside) > 0:
 		notes = append(notes,
 			fmt.Sprintf("%s seeds %s itself (%s), %s; metaml.seed() as the seed gives each trial its own", p.Spec.Entry,
-				what(inside), places(inside), same))
+				what(inside), places(inside), because))
 	case len(above) > 0:
 		notes = append(notes, fmt.Sprintf("the program seeds %s itself (%s), %s; --seed N gives each trial its own",
-			what(above), places(above), same))
+			what(above), places(above), because))
 	case len(own) > 0:
-		same = fmt.Sprintf("and no hyperparameter differs, so what it draws is the same in all %d trials",
+		because = fmt.Sprintf("and no hyperparameter differs, so what it draws is the same in all %d trials",
 			p.Spec.Completions)
 		notes = append(notes,
 			fmt.Sprintf("%s seeds %s itself (%s), %s; metaml.seed() as the seed gives each trial its own", p.Spec.Entry,
-				what(own), places(own), same))
+				what(own), places(own), because))
 	}
 	return notes
 }

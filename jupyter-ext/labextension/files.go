@@ -14,7 +14,7 @@ const Name = "metaml"
 //go:embed remoteEntry.js
 var script []byte
 
-// Files are the extension's files by their path in its folder. The script is asked for anew by every page (Jupyter
+// Files are the extension's files by their path in its folder. The script is requested anew by every page (Jupyter
 // serves it with no-cache), so its name need not change with its content.
 func Files(version string) map[string][]byte {
 	return map[string][]byte{

@@ -11,7 +11,7 @@ const withoutCurrentFolder = "import sys\nif not getattr(sys.flags, 'safe_path',
 const runModule = withoutCurrentFolder +
 	"import runpy\nrunpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 
-// RunModule gives the arguments for a Python that runs a module as -m does, but looks for no module in the current
+// RunModule gives the arguments for a Python that runs a module as -m does, but searches for no module in the current
 // folder.
 func RunModule(name string, args ...string) []string {
 	return append([]string{"-c", runModule, name}, args...)
@@ -24,7 +24,7 @@ func RunTensorBoard(logs string, port int, more ...string) []string {
 	return RunModule("tensorboard.main", append(args, more...)...)
 }
 
-// RunCode gives the arguments for a Python that runs code as -c does, but looks for no module in the current folder.
+// RunCode gives the arguments for a Python that runs code as -c does, but searches for no module in the current folder.
 func RunCode(code string, args ...string) []string {
 	return append([]string{"-c", withoutCurrentFolder + code}, args...)
 }

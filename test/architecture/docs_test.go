@@ -34,7 +34,7 @@ func pages(t *testing.T) []string {
 		}
 	}
 	if len(found) < 25 {
-		t.Fatalf("only %d pages: this test looks at the wrong folder", len(found))
+		t.Fatalf("only %d pages: this test reads the wrong folder", len(found))
 	}
 	return found
 }
@@ -121,7 +121,7 @@ func TestPathsThatThePagesNameAreThere(t *testing.T) {
 	paths := 0
 	for _, page := range pages(t) {
 		if page == "CHANGELOG.md" {
-			continue // it tells of what was
+			continue // it is about what was
 		}
 		text := blank(read(t, page), fence)
 		for _, m := range repositoryPath.FindAllStringSubmatchIndex(text, -1) {

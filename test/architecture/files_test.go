@@ -60,7 +60,7 @@ func repositoryFiles(t *testing.T) []string {
 	}
 	names := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 	if len(names) < 20 {
-		t.Fatalf("git ls-files found %d files, this test looks at the wrong folder", len(names))
+		t.Fatalf("git ls-files found %d files, this test reads the wrong folder", len(names))
 	}
 	return names
 }

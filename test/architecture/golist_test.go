@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// goPackage is what `go list` tells of a package.
+// goPackage is what `go list` prints of a package.
 type goPackage struct {
 	Dir, ImportPath, Name                        string
 	GoFiles, CgoFiles, TestGoFiles, XTestGoFiles []string
@@ -49,7 +49,7 @@ func packages(t *testing.T) []goPackage {
 		t.Fatalf("go list ./...: %v", err)
 	}
 	if len(all) < 5 {
-		t.Fatalf("go list ./... found %d packages, this test looks at the wrong folder", len(all))
+		t.Fatalf("go list ./... found %d packages, this test reads the wrong folder", len(all))
 	}
 	return all
 }

@@ -99,7 +99,7 @@ var layers = []layer{
 	{"converter", []string{"converter/..."}, "the converter knows neither sockets nor Kubernetes nor runs"},
 	{"jupyter-ext", []string{"jupyter-ext/..."}, "the module is carried by every binary and knows none of them"},
 	{"cmd", []string{"..."}, "commands put the packages together"},
-	{"test", []string{"..."}, "tests may look at everything"},
+	{"test", []string{"..."}, "tests may use everything"},
 	{".", nil, "the version is what everything else may import"},
 }
 
@@ -133,7 +133,7 @@ var denied = []struct {
 	{".", []string{"log"}, nil, "messages go where the caller sent them; log/slog for the rest"},
 }
 
-// TestImportsRunDownward looks at all dependencies of a package, the direct ones and those through others.
+// TestImportsRunDownward checks all dependencies of a package, the direct ones and those through others.
 func TestImportsRunDownward(t *testing.T) {
 	for _, p := range packages(t) {
 		t.Run(folderOf(p.ImportPath), func(t *testing.T) {
@@ -256,7 +256,7 @@ func within(folder, pattern string) bool {
 	return folder == base || below && base != "." && strings.HasPrefix(folder, base+"/")
 }
 
-// TestEveryPackageSaysWhatItIsFor looks into the files, since go list does not show the comment of a package that has
+// TestEveryPackageSaysWhatItIsFor reads the files, since go list does not show the comment of a package that has
 // tests alone.
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range packages(t) {

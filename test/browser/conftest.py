@@ -85,7 +85,7 @@ def lab(prefix: Path, browser: Browser, tmp_path: Path) -> Iterator[Lab]:
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
     environment.pop("XDG_CONFIG_HOME", None)
-    # JupyterLab would ask whether it may fetch news, over the very place that is looked at.
+    # JupyterLab would ask whether it may fetch news, over the very place that is read.
     settings = tmp_path / "settings"
     news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     news.parent.mkdir(parents=True)

@@ -107,7 +107,7 @@ class Lab:
         return self.cell(text).locator(".jp-OutputArea-child")
 
     def metaml(self, *arguments: str) -> Any:
-        """What a command of ours tells as JSON, from the same environment as the kernel's."""
+        """What a command of ours prints as JSON, from the same environment as the kernel's."""
         done = subprocess.run(
             [self.prefix / "bin" / "metaml", *arguments, "--json"],
             env=self.environment,

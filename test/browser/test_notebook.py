@@ -14,7 +14,7 @@ PICTURES = Path(__file__).parents[2] / "docs" / "images"
 
 def test_the_table_under_the_cell_changes_in_place(lab: Lab) -> None:
     lab.open("digits.ipynb")
-    # Every text that the table shows is noted inside the page, so that none is missed between two looks.
+    # Every text that the table shows is noted inside the page, so that none is missed between two readings.
     lab.page.evaluate(
         """() => {
             window.seen = []

@@ -76,8 +76,8 @@ def test_jupyter_server_documents(server: Server) -> None:
         json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernelspec}, "cells": [cell]})
     )
     _, file, _ = server.ask("POST", f"/api/fileid/index?path={path.name}")
-    asked = {"path": path.name, "name": path.name, "type": "notebook", "kernel": {"name": "metaml"}}
-    _, session, _ = server.ask("POST", "/api/sessions", asked)
+    request = {"path": path.name, "name": path.name, "type": "notebook", "kernel": {"name": "metaml"}}
+    _, session, _ = server.ask("POST", "/api/sessions", request)
     room = f"json:notebook:{file['id']}"
     cells = [{"cell_id": "a1", "source_hash": digest(CELL)}]
     server.ask("POST", f"/api/kernels/{session['kernel']['id']}/execute", {"document_id": room, "cells": cells})

@@ -34,7 +34,7 @@ class Kernel:
         self.manager.start_kernel(env={**os.environ, **env})
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
-        self.client.allow_stdin = False  # as nbclient; a test of input() asks otherwise
+        self.client.allow_stdin = False  # as nbclient; a test of input() sets it
         self.client.wait_for_ready(timeout=TIMEOUT)
 
     @property
@@ -64,7 +64,7 @@ class Kernel:
                 return got
 
     def reply(self, parent: str, channel: str = "shell", timeout: float = TIMEOUT) -> Message:
-        """The reply to a request; replies to others are kept for who asks for them."""
+        """The reply to a request; replies to others are kept for who reads them."""
         get = self.client.get_shell_msg if channel == "shell" else self.client.get_control_msg
         end = time.monotonic() + timeout
         while parent not in self.replies:

@@ -1,4 +1,4 @@
-"""A program that speaks the conversation of a cell (docs/internals/protocols.md §1) as a test tells it to.
+"""A program that speaks the conversation of a cell (docs/internals/protocols.md §1) as a test has it do.
 
 It stands where ``metaml run --session - --render`` stands, only in tests of what the real one cannot be made to do at a
 given moment: dying in the middle, ending late, displaying between two messages. It obeys lines appended to

@@ -157,8 +157,8 @@ def test_everything_else_goes_on(k: Kernel, script: Script) -> None:
 
 def test_the_kernel_stays_busy_for_who_looks_at_the_latest_status(k: Kernel, script: Script) -> None:
     parent = begin(k)
-    asked = k.client.kernel_info()
-    k.iopub(asked)
+    request = k.client.kernel_info()
+    k.iopub(request)
     after = k.client.get_iopub_msg(timeout=TIMEOUT)
     assert (after["parent_header"]["msg_id"], after["content"]) == (parent, {"execution_state": "busy"})
     script.order("done")
@@ -364,15 +364,15 @@ def test_a_front_end_that_comes_later_sees_a_busy_kernel_and_waits_its_turn(k: K
         late.iopub(info)
         status = late.client.get_iopub_msg(timeout=TIMEOUT)
         assert (status["parent_header"]["msg_id"], status["content"]) == (parent, {"execution_state": "busy"})
-        asked = late.client.execute("order.append(2); print(order)")
-        late.reply(late.client.kernel_info())  # what it asked before has arrived
+        order = late.client.execute("order.append(2); print(order)")
+        late.reply(late.client.kernel_info())  # what it sent before has arrived
         last = k.client.execute("order.append(3)")
-        late.no_reply(asked)
+        late.no_reply(order)
         script.order("done")
-        asked_in_order = ((k, parent), (k, behind), (late, asked), (k, last))
-        counts = [who.reply(what)["content"]["execution_count"] for who, what in asked_in_order]
+        in_order = ((k, parent), (k, behind), (late, order), (k, last))
+        counts = [who.reply(what)["content"]["execution_count"] for who, what in in_order]
         assert counts == list(range(counts[0], counts[0] + 4))
-        assert any(m["content"].get("text") == "[1, 2]\n" for m in late.iopub(asked))
+        assert any(m["content"].get("text") == "[1, 2]\n" for m in late.iopub(order))
 
 
 def test_a_page_that_is_reloaded_goes_on_seeing_the_run(k: Kernel, script: Script) -> None:
@@ -409,16 +409,16 @@ def test_an_interrupt_from_a_page_that_does_not_show_the_run_lets_it_go(k: Kerne
         parent = begin(page)
     with k.another("reloaded") as page:
         behind = page.client.execute("print('behind')")
-        told = page.iopub(behind, last=lambda m: m["msg_type"] == "stream")[-1]["content"]["text"]
-        assert "waits for script-1" in told and "%metaml attach script-1" in told
+        notice = page.iopub(behind, last=lambda m: m["msg_type"] == "stream")[-1]["content"]["text"]
+        assert "waits for script-1" in notice and "%metaml attach script-1" in notice
         k.manager.interrupt_kernel()
         script.wait("detach")
         assert page.reply(behind)["content"]["status"] == "aborted"
         [error] = [m for m in page.iopub(parent) if m["msg_type"] == "error"]
         assert error["content"]["ename"] == "Detached"
         assert not any(m["type"] == "stop" for m in script.heard())
-        told = page.text("print('next')")
-        assert "script-1 goes on" in told and "%metaml stop script-1" in told and told.endswith("next\n")
+        notice = page.text("print('next')")
+        assert "script-1 goes on" in notice and "%metaml stop script-1" in notice and notice.endswith("next\n")
         assert page.text("print('again')") == "again\n"
 
 

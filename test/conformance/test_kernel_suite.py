@@ -42,7 +42,7 @@ class SuiteTests(jkt.KernelTests):  # type: ignore[misc]  # it ships no types
 
 
 class WelcomeTests(jkt.IopubWelcomeTests):  # type: ignore[misc]  # it ships no types
-    """The message that tells a subscriber that it will miss nothing from now on."""
+    """The message by which a subscriber knows that it will miss nothing from now on."""
 
     kernel_name = NAME
     support_iopub_welcome = True

@@ -160,7 +160,7 @@ def test_strangers_keep_nobody_out_and_take_little_memory(
         assert other.is_alive()
         parent = other.execute("print(input())", allow_stdin=True)
         other.get_stdin_msg(timeout=TIMEOUT)
-        other.input("what was asked for")
+        other.input("what was requested")
         reply = other.get_shell_msg(timeout=TIMEOUT)
         assert reply["parent_header"]["msg_id"] == parent and reply["content"]["status"] == "ok"
     finally:
@@ -229,7 +229,7 @@ def test_a_front_end_that_comes_back_gets_its_replies(fresh: Kernel) -> None:
     channel.disconnect("tcp://{}:{}".format(*address(fresh, "shell")))
     connect(channel, fresh, "shell")
     with pytest.raises(Empty):
-        fresh.reply(parent, timeout=2)  # who it is must be told first
-    asked = fresh.client.kernel_info()
+        fresh.reply(parent, timeout=2)  # who it is must be known first
+    request = fresh.client.kernel_info()
     assert fresh.reply(parent)["content"]["status"] == "ok"
-    assert fresh.reply(asked)["content"]["implementation"] == "metaml"
+    assert fresh.reply(request)["content"]["implementation"] == "metaml"

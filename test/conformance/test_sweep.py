@@ -89,7 +89,7 @@ def test_a_notebook_without_a_front_end_fails_when_all_trials_do(tmp_path: Path,
     done = nbformat.read(tmp_path / "done.ipynb", as_version=4)
     sweep, last = [c for c in done.cells if c.cell_type == "code" and "injected" not in str(c.source)][-2:]
     kinds = [o.output_type for o in sweep.outputs]
-    # The slice and the table; trials that fail alike are told once, at the end of the cell.
+    # The slice and the table; trials that fail alike are shown once, at the end of the cell.
     assert kinds == ["display_data", "display_data", *(["error"] if fails else [])]
     assert "2 trials" in sweep.outputs[1].data["text/plain"]
     assert [o.get("text") for o in last.outputs] == ([] if fails else ["succeeded {'accuracy': 0.75}\n"])

@@ -226,10 +226,10 @@ func named(err error, bare string) error {
 	if !ok || bare == "" {
 		return err
 	}
-	told := *mistake
-	told.Text = strings.ReplaceAll(told.Text, bare, whole(bare))
-	told.Hint = strings.ReplaceAll(told.Hint, bare, whole(bare))
-	return &told
+	mirrored := *mistake
+	mirrored.Text = strings.ReplaceAll(mirrored.Text, bare, whole(bare))
+	mirrored.Hint = strings.ReplaceAll(mirrored.Hint, bare, whole(bare))
+	return &mirrored
 }
 
 func await(what string, ok func() bool) error {

@@ -64,14 +64,14 @@ def train():
 				t.Fatal(err)
 			}
 			l := b.await(done.Spec.Name)
-			var told []string
+			var notes []string
 			for _, n := range l.State.Notes {
 				if n.Code == "differs" {
-					told = append(told, n.Text)
+					notes = append(notes, n.Text)
 				}
 			}
-			if got := strings.Join(told, "\n"); l.State.Phase != run.Succeeded || got != c.want {
-				t.Errorf("told %q, want %q\n%s", got, c.want, b.describe(l))
+			if got := strings.Join(notes, "\n"); l.State.Phase != run.Succeeded || got != c.want {
+				t.Errorf("the notes are %q, want %q\n%s", got, c.want, b.describe(l))
 			}
 		})
 	}

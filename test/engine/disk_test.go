@@ -84,7 +84,7 @@ func TestAFullDisk(t *testing.T) {
 		if !errors.As(err, &user) || user.Code != "unwritable" {
 			t.Errorf("submitted to a read-only disk: %v", err)
 		}
-		// What is there can still be looked at.
+		// What is there can still be read.
 		if all, err := b.List(t.Context()); err != nil || len(all) != 1 || all[0].State.Phase != run.Succeeded {
 			t.Errorf("listed %v, %v", all, err)
 		}

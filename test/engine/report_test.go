@@ -28,6 +28,6 @@ def train():
 	}
 	said := b.log(l.Spec.Name, 0, "stderr")
 	if strings.Count(said, "metaml: report() is kept only from a trial's own process and its forks") != 2 {
-		t.Errorf("it was told %q", said)
+		t.Errorf("it got %q", said)
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// server is a server in a bench, with a client that asks it. revisionSpec describes a revision; submit and deploy
-// submit one, and deploy waits until it answers; load reads what the run folder says. post sends a request,
+// server is a server in a bench, with a client that sends it requests. revisionSpec describes a revision; submit and
+// deploy submit one, and deploy waits until it answers; load reads what the run folder says. post sends a request,
 // expectAnswer wants its answer to be right at once, waitForAnswer wants it to become right. liveProcess, kill and
 // killBoth find and kill processes by their role.
 type server struct {

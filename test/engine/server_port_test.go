@@ -44,7 +44,7 @@ func TestPorts(t *testing.T) {
 	_ = held.Close()
 	s.deploy(spec, double)
 	if got := s.load().State.Server.Port(); got != spec.Server.Port {
-		t.Errorf("port %d, asked for %d", got, spec.Server.Port)
+		t.Errorf("port %d, want %d", got, spec.Server.Port)
 	}
 	// Another server cannot have it, and the error names the holder; the same server keeps it.
 	other := s.revisionSpec(1)

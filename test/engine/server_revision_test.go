@@ -28,7 +28,7 @@ func TestReplacedUnderLoadWithoutAFailedRequest(t *testing.T) {
 	url := s.url()
 	quit := make(chan struct{})
 	var people sync.WaitGroup
-	var latest, asked atomic.Int64
+	var latest, requests atomic.Int64
 	latest.Store(1)
 	for i := range connections {
 		people.Go(func() {
@@ -54,7 +54,7 @@ func TestReplacedUnderLoadWithoutAFailedRequest(t *testing.T) {
 					t.Errorf("request %d: %d %q %v, when revision %d was ready", n, r.StatusCode, body, err, before)
 					return
 				}
-				asked.Add(1)
+				requests.Add(1)
 			}
 		})
 	}
@@ -70,10 +70,10 @@ func TestReplacedUnderLoadWithoutAFailedRequest(t *testing.T) {
 	}
 	close(quit)
 	people.Wait()
-	if asked.Load() == 0 {
-		t.Error("nobody asked")
+	if requests.Load() == 0 {
+		t.Error("nobody sent a request")
 	}
-	t.Logf("%d requests", asked.Load())
+	t.Logf("%d requests", requests.Load())
 	s.waitFor("the replaced workers to end", func() bool { return len(s.processes("metaml._")) <= 3 })
 	if t.Failed() {
 		t.Log(s.describe())

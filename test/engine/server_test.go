@@ -58,7 +58,7 @@ func TestAServer(t *testing.T) {
 		t.Error(s.describe())
 	}
 	if _, _, err := s.post(url, "1"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("a stopped server was asked: %v", err)
+		t.Errorf("a stopped server was sent a request: %v", err)
 	}
 	if all, err := s.List(t.Context()); err != nil || all[0].State.Server.Address != url ||
 		all[0].State.Server.Revision != 1 {
@@ -75,7 +75,7 @@ func TestAServer(t *testing.T) {
 // The allowed hosts and origins belong to a revision; the next one may allow others.
 func TestWhoMayAskAServer(t *testing.T) {
 	s := newServer(t)
-	asks := func(header, value string) (int, string) {
+	visit := func(header, value string) (int, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url(), strings.NewReader("21"))
 		if err != nil {
@@ -93,19 +93,19 @@ func TestWhoMayAskAServer(t *testing.T) {
 		return answer.StatusCode, answer.Header.Get("Access-Control-Allow-Origin")
 	}
 	s.deploy(s.revisionSpec(1), double)
-	if status, _ := asks("Host", "hub.example"); status != 421 {
+	if status, _ := visit("Host", "hub.example"); status != 421 {
 		t.Errorf("a name that is not its own: %d", status)
 	}
-	if status, _ := asks("Origin", "https://app.example"); status != 403 {
+	if status, _ := visit("Origin", "https://app.example"); status != 403 {
 		t.Errorf("a page of another site: %d", status)
 	}
 	spec := s.revisionSpec(1)
 	spec.Server.Hosts, spec.Server.Origins = []string{"hub.example"}, []string{"https://app.example"}
 	s.deploy(spec, double)
-	if status, _ := asks("Host", "hub.example"); status != 200 {
+	if status, _ := visit("Host", "hub.example"); status != 200 {
 		t.Errorf("a name that it was given: %d", status)
 	}
-	if status, allowed := asks("Origin", "https://app.example"); status != 200 || allowed != "https://app.example" {
+	if status, allowed := visit("Origin", "https://app.example"); status != 200 || allowed != "https://app.example" {
 		t.Errorf("a page that may: %d, %q", status, allowed)
 	}
 }

@@ -86,10 +86,10 @@ def train(x):
 		if rest, _ := p.follow(name, cursors[half-1]); strings.Join(rest, " ") != strings.Join(types[half:], " ") {
 			t.Errorf("after a cursor came %v, want %v", rest, types[half:])
 		}
-		for _, asked := range []string{name, "train", "train-", "last"} {
-			l := p.load(asked)
+		for _, given := range []string{name, "train", "train-", "last"} {
+			l := p.load(given)
 			if l.Spec.Name != name || l.State.Phase != run.Succeeded || l.Liveness != run.Ended {
-				t.Errorf("%q is %s %s %s", asked, l.Spec.Name, l.State.Phase, l.Liveness)
+				t.Errorf("%q is %s %s %s", given, l.Spec.Name, l.State.Phase, l.Liveness)
 			}
 		}
 		all, err := p.client.Runs.List(ctx)

@@ -179,13 +179,13 @@ func TestAProgramThatDoesNotLoad(t *testing.T) {
 				if l.State.Phase != run.Failed || l.State.Reason != run.ReasonProgram {
 					t.Error(b.describe(l))
 				}
-				told := 0
+				shown := 0
 				for _, trial := range l.State.Trials {
 					if trial.Phase != run.Failed || trial.Reason != run.ReasonProgram {
 						t.Errorf("trial %d: %s %s", trial.Index, trial.Phase, trial.Reason)
 					}
 					if e := trial.Error; e != nil {
-						told++
+						shown++
 						if e.Type != c.kind || (c.text != "" && e.Text != c.text) {
 							t.Errorf("error %s: %s", e.Type, e.Text)
 						}
@@ -194,8 +194,8 @@ func TestAProgramThatDoesNotLoad(t *testing.T) {
 						}
 					}
 				}
-				if told != 1 {
-					t.Errorf("the traceback is told %d times\n%s", told, b.describe(l))
+				if shown != 1 {
+					t.Errorf("the traceback is shown %d times\n%s", shown, b.describe(l))
 				}
 			})
 		}
@@ -213,14 +213,14 @@ func TestAnInterpreterThatIsNotThere(t *testing.T) {
 			if l.State.Reason != run.ReasonProgram || c.Failed != 3 {
 				t.Error(b.describe(l))
 			}
-			told := ""
+			text := ""
 			for _, trial := range l.State.Trials {
 				if trial.Error != nil {
-					told += trial.Error.Text
+					text += trial.Error.Text
 				}
 			}
-			if told != "the Python interpreter /nowhere/python cannot be started: no such file or directory" {
-				t.Errorf("%q", told)
+			if text != "the Python interpreter /nowhere/python cannot be started: no such file or directory" {
+				t.Errorf("%q", text)
 			}
 		})
 	}

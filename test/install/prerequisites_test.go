@@ -11,7 +11,7 @@ import (
 
 // A machine on which one thing is missing: a PATH of its own, made of links to
 // the few programs that the check itself uses and of stand-ins for what it
-// looks at.
+// checks.
 type machine struct {
 	t   *testing.T
 	bin string

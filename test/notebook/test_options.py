@@ -259,8 +259,8 @@ def test_the_same_seed_draws_and_trains_the_same(notebook: Notebook) -> None:
         "%%train --completions 3 --seed 5\ndef seeded(x=1):\n    return {'r': random.random(), 'n': np.random.rand()}"
     )
     metrics = "[tuple(t.metrics.values()) for t in run.trials]"
-    told = notebook.run(cell).plain
-    assert f"--seed 5 goes before the seed that the program gives numpy, random (cell {seeds}, line 2)" in told
+    shown = notebook.run(cell).plain
+    assert f"--seed 5 goes before the seed that the program gives numpy, random (cell {seeds}, line 2)" in shown
     first = notebook.run(metrics).results
     notebook.run(cell)
     assert notebook.run(metrics).results == first

@@ -174,13 +174,13 @@ def test_100_mb_of_output_is_bounded(notebook: Notebook) -> None:
 
 def test_a_function_that_never_returns_can_be_stopped(notebook: Notebook) -> None:
     def stop(shown: object) -> None:
-        if "●" in shown.plain and not asked:  # type: ignore[attr-defined]
-            asked.append(True)
+        if "●" in shown.plain and not interrupted:  # type: ignore[attr-defined]
+            interrupted.append(True)
             notebook.manager.interrupt_kernel()
 
-    asked: list[bool] = []
+    interrupted: list[bool] = []
     shown = notebook.run("%%train\nimport time\ndef train():\n    while True: time.sleep(0.01)", when=stop)
-    assert asked, shown
+    assert interrupted, shown
     assert shown.error.startswith("KeyboardInterrupt: train-")
     assert notebook.run("1 + 1").results == ["2"]
 

@@ -113,14 +113,14 @@ def test_attach_says_what_differs(notebook: Notebook, gate: Gate) -> None:
     parent = notebook.client.execute(gate.cell("--retries 3"))
     text = ""
 
-    def told() -> bool:
+    def differs() -> bool:
         nonlocal text
         message = notebook.client.get_iopub_msg(timeout=30)
         if message["parent_header"].get("msg_id") == parent and "data" in message["content"]:
             text += message["content"]["data"].get("text/plain", "")
         return "retries" in text
 
-    until(told, "the differing setting is named")
+    until(differs, "the differing setting is named")
     assert "attached to attach-says-what-differs-1" in text
     gate.open()
     assert notebook.client.get_shell_msg(timeout=30)["content"]["status"] == "ok"
@@ -140,11 +140,11 @@ def test_completion_answers_while_a_run_is_shown(notebook: Notebook, gate: Gate)
 
 def test_interrupt_can_mean_detach(notebook: Notebook, gate: Gate) -> None:
     def interrupt(shown: Shown) -> None:
-        if "●" in shown.plain and not asked:
-            asked.append(True)
+        if "●" in shown.plain and not interrupted:
+            interrupted.append(True)
             notebook.manager.interrupt_kernel()
 
-    asked: list[bool] = []
+    interrupted: list[bool] = []
     shown = notebook.run(gate.cell("--interrupt detach"), when=interrupt)
     assert shown.error.startswith("Detached: interrupt-can-mean-detach-1 goes on"), shown.error
     assert show(notebook, "interrupt-can-mean-detach")["state"] == "running"
@@ -275,8 +275,8 @@ def test_what_comes_out_otherwise_than_in_the_notebook_is_told(notebook: Noteboo
     shown = notebook.run("%%train --name otherwise\ndef train():\n    return n_files + kept")
     assert shown.status == "ok", shown.traceback
     there = int(notebook.run("n_files").results[0])
-    told = f"`n_files` is {there + 1} here and {there} in the notebook: something beside the cells"
-    assert told in shown.plain and "`kept`" not in shown.plain.partition(told)[2].splitlines()[0]
+    line = f"`n_files` is {there + 1} here and {there} in the notebook: something beside the cells"
+    assert line in shown.plain and "`kept`" not in shown.plain.partition(line)[2].splitlines()[0]
 
 
 def test_a_function_that_yields_is_run_and_its_yields_are_reports(notebook: Notebook) -> None:

@@ -76,7 +76,7 @@ def test_the_cell_says_where_and_how_to_ask(notebook: Notebook) -> None:
     assert len(shown.displays) == 2, "the slice and the server"
     [line] = [line for line in shown.plain.splitlines() if line.startswith("curl ")]
     answer = json.loads(subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True).stdout)
-    assert answer == {"score": 3.0, "n": 2}, "the very line asks the function"
+    assert answer == {"score": 3.0, "n": 2}, "the very line calls the function"
     assert post(url, [1, 2]) == {"score": 5.0, "n": 2}
     # What the user holds.
     assert notebook.run(f"server.name, _.name, Out[{shown.count}].url").results == [f"('score-1', 'score-1', '{url}')"]
@@ -128,16 +128,16 @@ def add(a: int, b: int = 2):
         "(3, 6, 5)"
     ]
     failed = notebook.run("server.predict(a=1, b=0)")
-    told = re.fullmatch(
+    message = re.fullmatch(
         r"RequestFailed: several-1 answered 500: .*\nThe id is (\w+): server.logs\(\) shows the log\.", failed.error
     )
-    assert told, failed.error
+    assert message, failed.error
     logs = str(notebook.run("print(server.logs())").text)
-    assert told[1] in logs
+    assert message[1] in logs
     assert "ValueError: no zero here" in logs
     assert "adding 1 5" in logs
     assert notebook.run("print(server.logs(tail=1))").text.count("\n") == 2
-    assert told[1] in notebook.run("%metaml logs server").plain
+    assert message[1] in notebook.run("%metaml logs server").plain
 
     assert notebook.run("%%serve --name raw\ndef shout(x: bytes) -> bytes:\n    return x.upper()").status == "ok"
     assert notebook.run("server.predict(b'abc')").results == ["b'ABC'"]
@@ -440,11 +440,11 @@ def test_a_program_whose_top_level_fails(notebook: Notebook) -> None:
 
 def test_an_interrupt_gives_up_the_start(notebook: Notebook) -> None:
     def interrupt(shown: Shown) -> None:
-        if "sluggish-1" in shown.plain and not asked:
-            asked.append(True)
+        if "sluggish-1" in shown.plain and not interrupted:
+            interrupted.append(True)
             notebook.manager.interrupt_kernel()
 
-    asked: list[bool] = []
+    interrupted: list[bool] = []
     cell = (
         "%%serve --name sluggish\nimport sys, time\nslept = 'ipykernel' in sys.modules or time.sleep(600)\n"
         "def serve(x): return slept"

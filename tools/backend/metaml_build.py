@@ -34,7 +34,7 @@ def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata
 
 
 def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
-    """Writes what pip asks before it decides to build; the folder's name."""
+    """Writes what pip requires before it decides to build; the folder's name."""
     text = metadata()
     folder = Path(metadata_directory) / f"metaml-{version()}.dist-info"
     folder.mkdir()

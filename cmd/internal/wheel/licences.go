@@ -91,13 +91,13 @@ func moduleFolders(modules []linkedModule) (map[linkedModule]string, error) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(out))
 	for {
-		var found struct{ Path, Version, Dir string }
-		if err := decoder.Decode(&found); errors.Is(err, io.EOF) {
+		var module struct{ Path, Version, Dir string }
+		if err := decoder.Decode(&module); errors.Is(err, io.EOF) {
 			return folders, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("find the sources of what is linked: %w", err)
 		}
-		folders[linkedModule{found.Path, found.Version}] = found.Dir
+		folders[linkedModule{module.Path, module.Version}] = module.Dir
 	}
 }
 

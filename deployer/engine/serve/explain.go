@@ -51,7 +51,7 @@ var placed = regexp.MustCompile(`(?m)^  (?:cell (\d+)|File "([^/"]+\.py)"), line
 // frames are the lines of a traceback that the user wrote, outermost first.
 func frames(trace string) []run.Frame {
 	const most = 50
-	var found []run.Frame
+	var all []run.Frame
 	for _, m := range placed.FindAllStringSubmatch(trace, most) {
 		cell, _ := strconv.Atoi(m[1]) // digits, or "" in a script
 		line, _ := strconv.Atoi(m[3])
@@ -59,7 +59,7 @@ func frames(trace string) []run.Frame {
 		if cell > 0 {
 			f.File, f.Line, f.Cell, f.CellLine = "main.py", 0, cell, line
 		}
-		found = append(found, f)
+		all = append(all, f)
 	}
-	return found
+	return all
 }

@@ -47,13 +47,13 @@ func (e *Engine) judge(r *revision, p run.Probed) {
 		})
 		return
 	}
-	found := e.logged(r, p.Body)
+	logged := e.logged(r, p.Body)
 	what := p.Error
-	if found.sentence != "" {
-		what = found.sentence
+	if logged.sentence != "" {
+		what = logged.sentence
 	}
 	hint := r.hint()
-	if found.fatal {
+	if logged.fatal {
 		hint = ""
 	}
 	input := r.input(p.Example)
@@ -61,17 +61,17 @@ func (e *Engine) judge(r *revision, p run.Probed) {
 		input += ","
 	}
 	text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
-	if r.made() && e.answering == nil && !found.fatal {
+	if r.made() && e.answering == nil && !logged.fatal {
 		// It may be our example that is wrong, and nobody is served worse by this revision than by none.
 		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: run.NoteExample, Text: text, Hint: hint})
 		r.example = p.Example
 		e.switchTo(r)
 		return
 	}
-	if found.err == nil {
+	if logged.err == nil {
 		text += e.lastLines(r.workers[0].of(r))
 	}
-	e.fail(r, run.ReasonTest, found.err, text, hint)
+	e.fail(r, run.ReasonTest, logged.err, text, hint)
 }
 
 // lost fails a revision of which a worker ended. During a test it waits for what that was made with: the front says it

@@ -126,7 +126,7 @@ def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 def well(
     name: str = "f-1", *needs: Line, before: Sequence[Line] = (), model: Line | None = None, **accepted: Any
 ) -> Turn:
-    """The script of a conversation that goes well: needs are asked one after the other, those of `before` ahead of the
+    """The script of a conversation that goes well: needs are sent one after the other, those of `before` ahead of the
     options.
     """
     first = [{"type": "need", "id": 100 + i, **need} for i, need in enumerate(before)]

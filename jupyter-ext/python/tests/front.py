@@ -142,7 +142,7 @@ class Front:
         return self.call(json_item(json.dumps(value)))[0]
 
     def stream(self, value: Any) -> Iterator[Answer]:
-        """The parts of a stream, and its end; the next one is asked for when it is wanted."""
+        """The parts of a stream, and its end; the next one is requested when it is wanted."""
         [number] = self.send(json_item(json.dumps(value)))
         while True:
             answer = self.reply()[number]
@@ -287,9 +287,9 @@ def serving(folder: Path, source: str, *, batch: int = 0) -> Iterator[tuple[Fron
     folder.mkdir(exist_ok=True)
     loader = Loader(folder, source, batch=batch)
     try:
-        told = loader.until("ready", "load_failed")
-        assert told["type"] == "ready", told["error"]["traceback"]
-        worker = loader.start(become=not told["fork"])
+        said = loader.until("ready", "load_failed")
+        assert said["type"] == "ready", said["error"]["traceback"]
+        worker = loader.start(become=not said["fork"])
         worker.until("ready")
         yield worker.front(), worker
     finally:
@@ -301,9 +301,9 @@ def refusal(folder: Path, source: str, *, batch: int = 0) -> str:
     folder.mkdir(exist_ok=True)
     loader = Loader(folder, source, batch=batch)
     try:
-        told = loader.until("ready", "load_failed")
-        assert told["type"] == "load_failed", "it can be served"
-        text: str = told["error"]["text"]
+        said = loader.until("ready", "load_failed")
+        assert said["type"] == "load_failed", "it can be served"
+        text: str = said["error"]["text"]
         return text
     finally:
         loader.close()

@@ -1,4 +1,4 @@
-"""The `metaml` binary is found wherever pip may put it; else the error lists where it was looked for."""
+"""The `metaml` binary is found wherever pip may put it; else the error lists where it was searched for."""
 
 from __future__ import annotations
 

@@ -333,9 +333,9 @@ def test_plots_show_courses_and_hyperparameters(shell: Shell, monkeypatch: pytes
     run = shell.run(SWEEPS, "fit", "--hyper-parameters", "one", "--completions", "1")
     assert [axes.get_ylabel() for axes in run.plot("loss").axes] == ["loss"]
     missing = f"no trial of fit-2{shell.place} has a metric 'los'"
-    for asked, why in (("los", missing), (None, f"nothing-1{shell.place} has no metric yet")):
+    for metric, why in (("los", missing), (None, f"nothing-1{shell.place} has no metric yet")):
         with pytest.raises(MetaMLError, match=why):
-            (run if asked else shell.run(SWEEPS, "nothing")).plot(asked)
+            (run if metric else shell.run(SWEEPS, "nothing")).plot(metric)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MetaMLError, match="plot\\(\\) needs matplotlib\npip install matplotlib"):
         run.plot()

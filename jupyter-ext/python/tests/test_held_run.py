@@ -54,7 +54,7 @@ SHOWN: dict[str, Any] = {
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
     calls: list[tuple[str, ...]] = []
     (tmp_path / "events.jsonl").write_text("{}")
     record = {"file": str(tmp_path / "events.jsonl"), "size": 2}
@@ -73,7 +73,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
     return calls
 
 
-def test_trials(asked: list[tuple[str, ...]]) -> None:
+def test_trials(commands: list[tuple[str, ...]]) -> None:
     first, *_, last = Run("fit-1").trials
     assert first.started == datetime.datetime(2026, 11, 24, 7, 52, 23, 164940, tzinfo=datetime.timezone.utc)
     assert (first.index, first.seconds, first.seed, first.output) == (
@@ -87,24 +87,24 @@ def test_trials(asked: list[tuple[str, ...]]) -> None:
     assert math.isnan(Run("fit-1").trials[2].metrics["accuracy"])
 
 
-def test_a_run_that_has_ended_is_read_once(asked: list[tuple[str, ...]]) -> None:
+def test_a_run_that_has_ended_is_read_once(commands: list[tuple[str, ...]]) -> None:
     run = Run("fit-1")
     assert (run.state, run.reason, len(run.trials), run.tensorboard) == ("succeeded", "", 4, None)
     assert repr(run) == "<Run fit-1: succeeded, 4 of 4 trials, 1 failed, best accuracy 0.5 (trial 0)>"
     run.stop()  # does nothing
-    assert asked == [("show", "fit-1", "--json")]
+    assert commands == [("show", "fit-1", "--json")]
 
 
-def test_what_happens_to_a_run_that_has_ended_is_read(asked: list[tuple[str, ...]], tmp_path: Path) -> None:
+def test_what_happens_to_a_run_that_has_ended_is_read(commands: list[tuple[str, ...]], tmp_path: Path) -> None:
     run = Run("fit-1")
     assert (run.state, len(run.history), run.state, len(run.history)) == ("succeeded", 2, "succeeded", 2)
-    assert len(asked) == 2
+    assert len(commands) == 2
     (tmp_path / "events.jsonl").write_text("{}\n")
     assert (run.state, len(run.history)) == ("succeeded", 2)
-    assert len(asked) == 4
+    assert len(commands) == 4
 
 
-def test_history(asked: list[tuple[str, ...]]) -> None:
+def test_history(commands: list[tuple[str, ...]]) -> None:
     first, second = Run("fit-1").history
     assert (first.step, first.time, first.trial, first.name, first.value) == (0, 1.5, 0, "loss", 2.5)
     assert second.step is None
@@ -120,11 +120,11 @@ def test_history(asked: list[tuple[str, ...]]) -> None:
         ({"metric": "accuracy", "mode": "min"}, 0),
     ],
 )
-def test_best(asked: list[tuple[str, ...]], arguments: dict[str, str], index: int) -> None:
+def test_best(commands: list[tuple[str, ...]], arguments: dict[str, str], index: int) -> None:
     assert Run("fit-1").best(**arguments).index == index
 
 
-def test_best_of_nothing_is_refused_by_name(asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_best_of_nothing_is_refused_by_name(commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
     for metric, text in (
         ("acuracy", "no trial of fit-1 has a metric 'acuracy'\nDid you mean 'accuracy'?"),
         ("only", "no trial of fit-1 that did not fail has a metric 'only'"),
@@ -142,7 +142,9 @@ def test_best_of_nothing_is_refused_by_name(asked: list[tuple[str, ...]], monkey
         Run("fit-1").best()
 
 
-def test_a_direction_is_the_one_that_metaml_told(asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_direction_is_the_one_that_metaml_gives(
+    commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(SHOWN, "directions", {"accuracy": "min"})
     assert Run("fit-1").best("accuracy").index == 0
     with pytest.raises(MetaMLError, match="the name `loss` does not say whether more or less of it is better"):
@@ -150,20 +152,20 @@ def test_a_direction_is_the_one_that_metaml_told(asked: list[tuple[str, ...]], m
     assert Run("fit-1").best("lr").index == 0  # only one trial has it
 
 
-def test_listing_asks_nothing_more(asked: list[tuple[str, ...]]) -> None:
+def test_listing_calls_nothing_more(commands: list[tuple[str, ...]]) -> None:
     assert repr(metaml.runs()) == "[<Run fit-1: succeeded, 4 of 5 trials, 1 stopped>]"
-    assert asked == [("runs", "--json")]
+    assert commands == [("runs", "--json")]
 
 
-def test_found_by_name(asked: list[tuple[str, ...]]) -> None:
+def test_found_by_name(commands: list[tuple[str, ...]]) -> None:
     assert metaml.run().name == "fit-1"
-    assert asked == [("show", "last", "--json")]
+    assert commands == [("show", "last", "--json")]
     assert metaml.run("fit") == Run("fit-1")
     assert len({metaml.run("fit"), Run("fit-1")}) == 1
 
 
 @pytest.mark.skipif(IPython.version_info < (9,), reason="only in the newest environment, which has pandas")
-def test_to_pandas(asked: list[tuple[str, ...]]) -> None:
+def test_to_pandas(commands: list[tuple[str, ...]]) -> None:
     table = Run("fit-1").to_pandas()
     assert table.index.name == "trial"
     assert list(table.columns) == [

@@ -81,7 +81,7 @@ def front() -> Iterator[Front]:
         made.server_close()
 
 
-Asked = list[tuple[str, ...]]
+Commands = list[tuple[str, ...]]
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ def shown() -> dict[str, Any]:
 
 
 @pytest.fixture
-def asked(shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
-    calls: Asked = []
+def commands(shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Commands:
+    calls: Commands = []
     (tmp_path / "events.jsonl").touch()
     record = {"file": str(tmp_path / "events.jsonl"), "size": 0}
 
@@ -136,12 +136,12 @@ def asked(shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.fixture
-def server(front: Front, shown: dict[str, Any], asked: Asked) -> Server:
+def server(front: Front, shown: dict[str, Any], commands: Commands) -> Server:
     shown["url"] = front.url
     return Server("serve-1")
 
 
-def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
+def test_what_it_is(commands: Commands, shown: dict[str, Any]) -> None:
     server = metaml.run("serve-1")
     assert isinstance(server, Server)
     assert (server.name, server.state, server.ready, server.revision, server.reason) == (
@@ -177,7 +177,7 @@ def test_what_it_is(asked: Asked, shown: dict[str, Any]) -> None:
     assert server.state == "failed"
 
 
-def test_it_travels_by_its_name(asked: Asked) -> None:
+def test_it_travels_by_its_name(commands: Commands) -> None:
     assert pickle.loads(pickle.dumps(Server("serve-1"))) == Server("serve-1") != metaml.Run("serve-1")
     assert repr(metaml.runs()) == "[<Server serve-1: stopped>, <Run fit-1: succeeded, 1 of 1 trial>]"
 
@@ -333,7 +333,7 @@ class Hanging:
 
 
 @pytest.fixture
-def hanging(shown: dict[str, Any], asked: Asked) -> Iterator[Callable[..., Hanging]]:
+def hanging(shown: dict[str, Any], commands: Commands) -> Iterator[Callable[..., Hanging]]:
     with contextlib.ExitStack() as stack:
 
         def make(*answers: int) -> Hanging:
@@ -360,7 +360,7 @@ def test_a_request_that_may_have_been_taken_is_not_sent_again(hanging: Callable[
     assert len(peer.requests) == 1
 
 
-def test_an_answer_in_spite_of_a_body_not_taken(shown: dict[str, Any], asked: Asked) -> None:
+def test_an_answer_in_spite_of_a_body_not_taken(shown: dict[str, Any], commands: Commands) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         shown["url"] = f"http://127.0.0.1:{listener.getsockname()[1]}/predict"
 
@@ -380,7 +380,7 @@ def test_an_answer_in_spite_of_a_body_not_taken(shown: dict[str, Any], asked: As
     assert error.value.status == 413
 
 
-def test_no_answer_in_time(shown: dict[str, Any], asked: Asked) -> None:
+def test_no_answer_in_time(shown: dict[str, Any], commands: Commands) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         shown["url"] = f"http://127.0.0.1:{listener.getsockname()[1]}/predict"
         with pytest.raises(TimeoutError, match=r"serve-1 did not answer within 0\.05 s"):
@@ -394,7 +394,7 @@ def test_it_is_found_where_it_went(server: Server, front: Front, shown: dict[str
     assert server._url == front.url
 
 
-def test_why_nothing_answers(asked: Asked, shown: dict[str, Any]) -> None:
+def test_why_nothing_answers(commands: Commands, shown: dict[str, Any]) -> None:
     server = Server("serve-1")
 
     def why() -> str:
@@ -424,7 +424,7 @@ def test_why_nothing_answers(asked: Asked, shown: dict[str, Any]) -> None:
     assert why() == "serve-1 is not ready yet\nserver.wait() waits until it is."
 
 
-def test_waiting(asked: Asked, shown: dict[str, Any]) -> None:
+def test_waiting(commands: Commands, shown: dict[str, Any]) -> None:
     server = Server("serve-1")
     assert server.wait() is server
     shown.update(starting=3)
@@ -441,7 +441,7 @@ def test_waiting(asked: Asked, shown: dict[str, Any]) -> None:
 
 
 def test_waiting_for_what_is_dead_starts_it(
-    asked: Asked, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    commands: Commands, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown.update(liveness="dead", ready=False)
     server, call = Server("serve-1"), find.call
@@ -453,7 +453,7 @@ def test_waiting_for_what_is_dead_starts_it(
 
     monkeypatch.setattr(find, "call", resume)
     assert server.wait() is server
-    assert [args for args in asked if args[0] == "resume"] == [("resume", "serve-1", "--detach")]
+    assert [args for args in commands if args[0] == "resume"] == [("resume", "serve-1", "--detach")]
 
     def refuse(*args: str) -> str:
         if args[0] == "resume":
@@ -466,12 +466,12 @@ def test_waiting_for_what_is_dead_starts_it(
         server.wait()
 
 
-def test_logs_stop_and_delete(asked: Asked) -> None:
+def test_logs_stop_and_delete(commands: Commands) -> None:
     server = Server("serve-1")
     assert server.logs() == "one\ntwo\nthree\n"
     assert (server.logs(worker=1, tail=2), server.logs(tail=0)) == ("two\nthree\n", "")
-    assert asked == [("logs", "serve-1"), ("logs", "serve-1", "--worker", "1"), ("logs", "serve-1")]
+    assert commands == [("logs", "serve-1"), ("logs", "serve-1", "--worker", "1"), ("logs", "serve-1")]
     server.stop()
     server.stop()  # does nothing
     server.delete()
-    assert [args for args in asked[3:] if args[0] != "show"] == [("stop", "serve-1"), ("delete", "serve-1")]
+    assert [args for args in commands[3:] if args[0] != "show"] == [("stop", "serve-1"), ("delete", "serve-1")]

@@ -38,10 +38,10 @@ def fit(lr):
 @pytest.fixture
 def completed(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The texts and their types that IPython gives at the end of a first line, with a body below it."""
-    asked: list[tuple[str, ...]] = []
+    calls: list[tuple[str, ...]] = []
 
     def call(*words: str) -> str:
-        asked.append(words)
+        calls.append(words)
         if words[0] == "settings":
             return json.dumps(TRAIN if words[-1] == "train" else SERVE)
         given = words[1:-1]

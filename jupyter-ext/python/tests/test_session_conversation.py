@@ -241,9 +241,9 @@ def test_a_server_becomes_the_value_of_the_cell(loaded: InteractiveShell, peer: 
     assert loaded.user_ns["folder"] == loaded.user_ns["other"] == tmp_path
     assert loaded.user_ns["run"] == metaml.Run("fit-1")
     assert [line["type"] for line in talk.heard] == ["begin", "have", "request", "have", "bound"]
-    asked, example = talk.said("have")
+    runs, example = talk.said("have")
     assert (talk.heard[0]["kind"], talk.heard[0]["line"]) == ("serve", "--model run --example x")
-    assert asked == {"v": 1, "type": "have", "id": 100, "runs": {"run": "fit-1", "best": "fit-1:2"}}
+    assert runs == {"v": 1, "type": "have", "id": 100, "runs": {"run": "fit-1", "best": "fit-1:2"}}
     assert example["json"] == '{"a":[0,1]}'
     assert run_cell(loaded, "metaml.model()").result == tmp_path
     peer_of_next = well("serve-1", kind="serve")
@@ -279,7 +279,7 @@ def test_a_name_of_the_users_keeps_its_value(
 
 
 def ending(name: str, ename: str = "", *, submitted: bool = True, **accepted: Any) -> Turn:
-    """A conversation that is accepted, and ends as it is told to."""
+    """A conversation that is accepted, and ends as its script says."""
     other = well(name, **accepted)
 
     def turn(line: Line) -> list[Line] | None:

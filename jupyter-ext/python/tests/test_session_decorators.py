@@ -1,4 +1,4 @@
-"""`Train` and its siblings: the plain function where one expects it, a submission where one asks for it."""
+"""`Train` and its siblings: the plain function where one expects it, a submission where one calls for it."""
 
 from __future__ import annotations
 

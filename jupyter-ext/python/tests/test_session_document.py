@@ -176,11 +176,11 @@ def test_a_script_is_one_cell(tmp_path: Path) -> None:
 
 
 def test_a_cell_looks_at_nothing_else(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names and modules are looked at when a document is asked for, never after each cell."""
+    """Names and modules are read when a document is made, never after each cell."""
     run_cell(loaded, "x = 1")
 
     def never(*_: Any) -> Any:
-        raise AssertionError("was looked at")
+        raise AssertionError("was read")
 
     monkeypatch.setattr("metaml._session.document.name_of", never)
     monkeypatch.setattr("metaml._session.document._own_modules", never)

@@ -355,15 +355,15 @@ def test_distributions_of_optuna_are_drawn_with_the_seed() -> None:
 def test_one_parameter_may_get_the_whole_row() -> None:
     rows = [{"lr": 0.1, "n": 1}, {"lr": 0.2, "n": 2}]
 
-    def asked(given: Any, **options: Any) -> Any:
+    def drawn(given: Any, **options: Any) -> Any:
         return draw(Source(given, "rows"), parameters=["params"], required=["params"], **options)
 
-    answer = asked(rows, whole="params")
+    answer = drawn(rows, whole="params")
     assert answer["whole"] == "params"
     assert answer["rows"] == [[["lr", 0.1], ["n", 1]], [["lr", 0.2], ["n", 2]]]
     assert answer["notes"] == ["`params` gets each row of `rows` as one dict"]
-    assert "whole" not in asked([{"params": 1}, {"params": 2}], whole="params")
-    assert asked([{"lr": 1}], whole="params", annotated=True)["whole"] == "params"
+    assert "whole" not in drawn([{"params": 1}, {"params": 2}], whole="params")
+    assert drawn([{"lr": 1}], whole="params", annotated=True)["whole"] == "params"
     for given, whole in ((rows, ""), ([{"params": 1}, {"lr": 2}], "params"), ([{"lr": 1}], "params")):
         with pytest.raises(Refused, match="lacks `params`"):
-            asked(given, whole=whole)
+            drawn(given, whole=whole)

@@ -112,7 +112,7 @@ def test_distributions() -> None:
 
     import numpy
 
-    import_module("dateutil")  # of what is not loaded nothing is told
+    import_module("dateutil")  # of what is not loaded nothing is written
     got = distributions(["numpy", "dateutil", "sys", "json", "IPython.display", "metaml_no_such"])
     assert got["numpy"] == {"name": "numpy", "version": numpy.__version__}
     assert got["dateutil"] == {"name": "python-dateutil", "version": version("python-dateutil")}

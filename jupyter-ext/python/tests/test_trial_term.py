@@ -12,8 +12,8 @@ CHILDREN = """
 import os, signal, time
 from metaml._trial.process import on_term
 
-asked = []
-on_term(lambda: asked.append(1))
+calls = []
+on_term(lambda: calls.append(1))
 ended = []
 for _ in range(100):
     pid = os.fork()
@@ -24,7 +24,7 @@ for _ in range(100):
     ended.append(os.waitpid(pid, 0)[1])
 assert set(ended) == {signal.SIGTERM}, ended
 os.kill(os.getpid(), signal.SIGTERM)
-assert asked == [1]
+assert calls == [1]
 """
 
 

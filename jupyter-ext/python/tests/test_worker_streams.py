@@ -108,7 +108,7 @@ def test_an_error_within_a_stream_is_in_the_log_since_no_caller_gets_it(tmp_path
 
 
 def test_who_asks_for_events_gets_them(tmp_path: Path) -> None:
-    asked = bytearray(json_item("[1]"))
-    asked[2] = 1
+    call = bytearray(json_item("[1]"))
+    call[2] = 1
     with serving(tmp_path, "def serve(parts):\n    yield from parts\n") as (front, _):
-        assert front.call(bytes(asked))[0] == (200, 9, b"data: 1\n\n")
+        assert front.call(bytes(call))[0] == (200, 9, b"data: 1\n\n")

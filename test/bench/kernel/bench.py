@@ -103,7 +103,7 @@ MEASURES = {
     "memory": memory,
 }
 for line in sys.stdin:
-    asked, _, count = line.partition(" ")
-    print(json.dumps([MEASURES[asked]() for _ in range(int(count))]), flush=True)
+    name, _, count = line.partition(" ")
+    print(json.dumps([MEASURES[name]() for _ in range(int(count))]), flush=True)
 client.stop_channels()
 manager.shutdown_kernel(now=True)

@@ -27,7 +27,7 @@ def begin(
     """Send `begin` and wait for `options`: the line is right and the body may run.
 
     Args:
-        answers: what answers if something is asked first, such as the Run that `--model` names.
+        answers: what answers if something is requested first, such as the Run that `--model` names.
 
     Raises:
         Refused: the line is wrong.

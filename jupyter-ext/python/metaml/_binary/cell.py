@@ -26,7 +26,7 @@ def request(shell: Any) -> dict[str, Any]:
 
 
 def this_cell() -> object:
-    """What tells the cell that is executed from every other; None outside IPython.
+    """What distinguishes the cell that is executed from every other; None outside IPython.
 
     It is the request's id: cells without history reuse the count, and a cell in a subshell may see another one raise
     it.

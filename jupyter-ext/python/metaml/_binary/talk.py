@@ -222,7 +222,7 @@ def _child(render: bool, command: str) -> Conversation:
             stderr.close()
         raise MetaMLError(f"cannot start {argv[0]}: {error.strerror}") from None
     stdin, stdout = child.stdin, child.stdout
-    assert stdin is not None  # noqa: S101 - pipes were asked for
+    assert stdin is not None  # noqa: S101 - Popen made pipes
     assert stdout is not None  # noqa: S101
 
     def close() -> str:

@@ -1,4 +1,4 @@
-"""Pictures of a run: :meth:`metaml.Run.plot`. matplotlib is imported when somebody asks for one."""
+"""Pictures of a run: :meth:`metaml.Run.plot`. matplotlib is imported when one is drawn."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ ENDED = ("stopped", "failed", "succeeded")
 class Kept(Generic[T]):
     """Something that was read of a run, and how large the run's event file was then.
 
-    Events are only ever added: with the file of the same size nothing has happened since, and nobody need be asked.
+    Events are only ever added: with the file of the same size nothing has happened since, and nothing need be read.
     After `metaml resume` or `delete`, from wherever, the size is another one, or there is no file.
 
     Attributes:

@@ -1,7 +1,7 @@
 """What the user holds after a `%%train` cell: :class:`Run`.
 
-A run is read from `metaml show --json` each time something about it is asked. Of one that has ended it is kept for as
-long as nothing happens to the run, wherever that is done.
+A run is read from `metaml show --json` with each of its attributes. Of one that has ended it is kept for as long as
+nothing happens to the run, wherever that is done.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from metaml._held.record import ENDED, Kept
 if TYPE_CHECKING:
     from metaml._held.connection import Response
 
-_POLL = 0.1  # seconds between two looks at a server that is waited for
+_POLL = 0.1  # seconds between two requests to a server that is waited for
 _STARTS = 5  # of what ends as soon as it is started
 _STOP = 90.0  # seconds that a server may take to answer what it has, and to end
 _JSON_LINES = ("application/x-ndjson", "application/jsonl")
@@ -84,7 +84,7 @@ class Server(Held):
 
     @property
     def ready(self) -> bool:
-        """Whether it answers now: it is asked."""
+        """Whether it answers now, by a request to it."""
         return bool(self._read().get("ready"))
 
     @property

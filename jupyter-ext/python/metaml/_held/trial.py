@@ -60,7 +60,7 @@ class Trial:
 
     @property
     def result(self) -> Any:
-        """What its function returned, as it was: unpickled each time that it is asked for.
+        """What its function returned, as it was: unpickled each time that it is read.
 
         Classes are found by name, those of the notebook or script in this one.
 

@@ -3,7 +3,7 @@
 It is started as ``python -m metaml._loader``; descriptor 3 is the supervisor.
 
 The program's top level is executed as the real ``__main__``, statement by statement, so that whatever forbids a fork
-can be told with the line that caused it. What the loader says and hears is in docs/internals/protocols.md §5.
+can be reported with the line that caused it. What the loader says and hears is in docs/internals/protocols.md §5.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Limits:
 
 
 class Loader:
-    """The loop that forks trials on request and tells how they ended."""
+    """The loop that forks trials on request and reports how they ended."""
 
     def __init__(self, channel: Channel, program: Program, process: Process) -> None:
         self.channel = channel

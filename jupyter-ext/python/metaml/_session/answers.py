@@ -1,4 +1,4 @@
-"""Answers to what `metaml` asks about the live session: `need` lines in, `have` lines out
+"""Answers to what `metaml` requests of the live session: `need` lines in, `have` lines out
 (docs/internals/protocols.md §1)."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Answers:
     Args:
         namespace: the session's top level.
         function: name of the entry function, for its annotations; "" if unknown.
-        sources: objects that a decorator captured, by the name under which they are asked for.
+        sources: objects that a decorator captured, by the name under which they are requested.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What may follow on the line of `%%train`, `%%serve` or `%metaml`: options with their help, and the values that an
 option takes.
 
-:func:`matcher` is what IPython asks. On such a line nothing else is a completion, and the others are left out.
+:func:`matcher` is what IPython calls. On such a line nothing else is a completion, and the others are left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Item(NamedTuple):
 
 
 class _Alone(list[Any]):
-    """Completions beside which there are no others. IPython asks the others when it counts none, so an empty list has
+    """Completions beside which there are no others. IPython calls the others when it counts none, so an empty list has
     one.
     """
 

@@ -16,7 +16,7 @@ from metaml._values.typed import kind_of
 
 Draw = Callable[["Generators"], Any]
 
-# Of these nothing need be asked.
+# Of these nothing need be checked.
 _PLAIN = (int, float, str, bool, bytes, type(None), list, tuple, dict)
 
 
@@ -70,7 +70,7 @@ def sample(value: Any, name: str, source: str, generators: Generators) -> Any:
 
 
 def described(value: Any) -> str | None:
-    """What tells a distribution from another, as text: its kind and what it was made with. None if the value is none.
+    """What distinguishes distributions, as text: its kind and what it was made with. None if the value is none.
 
     The pickle of scipy's would have the state of global random numbers in it.
     """

@@ -3,7 +3,7 @@
 docs/reference/rules.md §2 says what is in it, converter/session/session.go reads it.
 
 :class:`Recorder` notes every executed cell by IPython's hooks, in microseconds; everything else is looked up when a
-document is asked for.
+document is made.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Recorder:
             events.register(name, function)
             self._undo.append(functools.partial(events.unregister, name, function))
         # First in line, so that it sees what was typed. IPython leaves transformers with side effects out when it only
-        # asks whether a cell is complete.
+        # checks whether a cell is complete.
         self._see_typed.__func__.has_side_effects = True  # type: ignore[attr-defined]
         cleanup = self.shell.input_transformers_cleanup
         cleanup.insert(0, self._see_typed)
@@ -134,14 +134,14 @@ class Recorder:
         return None
 
     def outermost(self) -> Cell | None:
-        """The cell that the front end asked for."""
+        """The cell that the front end executes."""
         for entry in self._stack():
             if isinstance(entry, Cell):
                 return entry
         return None
 
     def add(self, source: str, *, code: str | None = None, origin: str = "") -> Cell:
-        """Record something that no hook tells about; it belongs to the cell that is running."""
+        """Record something that no hook is called for; it belongs to the cell that is running."""
         self._seq += 1
         cell = Cell(self._seq, source)
         cell.code = code

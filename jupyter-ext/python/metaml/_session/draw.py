@@ -1,6 +1,6 @@
 """Drawing hyperparameters: from whatever a person gives to a table of typed rows (docs/reference/rules.md §4).
 
-:class:`Source` looks at the object and remembers how to start it anew; :func:`draw` makes the rows. Both are plain
+:class:`Source` reads the object and remembers how to start it anew; :func:`draw` makes the rows. Both are plain
 functions of what they are given; nothing here knows notebooks.
 """
 
@@ -26,7 +26,7 @@ from metaml._values.typed import a_kind_of, encode, kind_of
 
 LIMIT_ROWS = 256  # without completions: rows drawn from a source before it counts as endless
 LIMIT_SECONDS = 2.0  # without completions: time before it counts as endless
-MOST_LITERAL = 1_000_000  # rows of a literal source that are looked at
+MOST_LITERAL = 1_000_000  # rows of a literal source that are read
 
 Row = dict[str, Any]
 
@@ -342,7 +342,7 @@ def _choices(value: Any) -> list[Any]:
 
 
 def _described(row: Row) -> Row:
-    """A row whose distributions are told by kind and arguments."""
+    """A row whose distributions are known by kind and arguments."""
     return {name: value if (text := distributions.described(value)) is None else text for name, value in row.items()}
 
 

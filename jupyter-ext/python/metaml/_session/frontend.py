@@ -1,4 +1,4 @@
-"""Which front end asked for a cell, and whether it replaces a display when it is told to.
+"""Which front end executes a cell, and whether it replaces a display when that is updated.
 
 Many clients show an `update_display_data` where the display stands. Some of those that execute on the server, and most
 consoles, ignore it or show it as one more output. They get progress as lines of text and the table once

@@ -153,7 +153,7 @@ def _lines(child: subprocess.Popen[bytes]) -> Iterator[tuple[str, bool]]:
     with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as pipes:
         unfinished: dict[int, bytes] = {}
         for pipe in (child.stdout, child.stderr):
-            assert pipe is not None  # noqa: S101 - pipes were asked for
+            assert pipe is not None  # noqa: S101 - Popen made pipes
             pipes.enter_context(pipe)
             waiting.register(pipe, selectors.EVENT_READ, pipe is child.stdout)
             unfinished[pipe.fileno()] = b""

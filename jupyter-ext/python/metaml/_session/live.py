@@ -43,7 +43,7 @@ class Live:
         return talk.connect(render=self.renders(), own_child=command != "run", command=command)
 
     def alone(self, cell: document.Cell) -> bool:
-        """Whether the magic is the whole of a cell that the front end asked for, on the main shell."""
+        """Whether the magic is the whole of a cell that the front end executes, on the main shell."""
         message = request(self.shell)
         return (
             cell is self.recorder.outermost()

@@ -102,8 +102,8 @@ def transform(lines: list[str]) -> list[str]:
     return [*first, *body, f"{_SUBMIT}'')\n"]
 
 
-# IPython asks whether a cell is complete without transformers that have side effects; then its own rule for cell magics
-# holds.
+# IPython checks whether a cell is complete without transformers that have side effects; then its own rule for cell
+# magics holds.
 transform.has_side_effects = True  # type: ignore[attr-defined]
 
 

@@ -81,11 +81,11 @@ def main(program: str) -> int:
     return 0
 
 
-_PATIENCE = 1.0  # seconds for an orderly end, when nobody asks any more
+_PATIENCE = 1.0  # seconds for an orderly end, when nobody requests anything any more
 
 
 def _end_with_the_input(fd: int) -> None:
-    """Whoever asked was killed: then what the program draws, which may take for ever, is of no use to anybody."""
+    """Whoever sent the request was killed: then what the program draws, which may take for ever, is of no use."""
     hung_up = select.poll()
     hung_up.register(fd, 0)  # the other end alone, and not what is there to read
     hung_up.poll()

@@ -1,4 +1,4 @@
-"""One submission from Python: the whole of a conversation, whoever asks for it (the magics and the decorators)."""
+"""One submission from Python: the whole of a conversation, whoever starts it (the magics and the decorators)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metaml._session.answers import Answers
 
 Show = Callable[[dict[str, Any]], None]
-# Finds the name under which a run is given to the user, of the one that was asked for.
+# Finds the name under which a run is given to the user, of the one that --into names.
 Place = Callable[["Run | Server", str], binding.Name]
 
 _SHOWN = ("display", "slice", "stream")  # types of lines that are for the front end
@@ -45,7 +45,7 @@ def submit(
     Args:
         first: what :func:`begin` returned.
         document: makes the session document.
-        place: finds the name under which the user gets the Run or Server, of the one that `accepted` asks for.
+        place: finds the name under which the user gets the Run or Server, of the one that `accepted` has.
         show: displays a bundle; None where the other side draws by itself.
         held: our kernel holds the cell: it displays and waits, and this returns once the run is submitted.
         background: with `--detach`, go on showing the table in a thread.
@@ -100,7 +100,7 @@ def _until_accepted(
     answers: Answers,
     show: Show | None,
 ) -> dict[str, Any] | None:
-    """Answer what is asked until the run is accepted; None when there is nothing to run."""
+    """Answer what is requested until the run is accepted; None when there is nothing to run."""
     if message.get("type") == "options":
         conversation.send("request", session=document())
         message = conversation.receive()

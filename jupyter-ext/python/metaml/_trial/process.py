@@ -1,4 +1,4 @@
-"""The process of an attempt: how it becomes one, how it is asked to end, what it says at its end
+"""The process of an attempt: how it becomes one, how it is signalled to end, what it says at its end
 (docs/internals/engine.md).
 """
 
@@ -82,7 +82,7 @@ class Process:
             os.close(source)
         output_order.begin(start["folder"])
         settle()
-        environ = os.environ  # one by one: update() asks abc what it was given, which touches many pages
+        environ = os.environ  # one by one: update() checks by abc what it was given, which touches many pages
         for name, value in (start.get("env") or {}).items():
             environ[name] = value
         environ["_METAML_TRIAL"] = str(start["trial"])
@@ -168,7 +168,7 @@ def on_term(act: Callable[[], None]) -> None:
 
 def say(text: str) -> None:
     """Print to standard error, after what was printed before. What cannot be written, since the disk is full, is left
-    out: it was told to the supervisor first.
+    out: it was sent to the supervisor first.
     """
     for stream, last in ((sys.stdout, ""), (sys.stderr, text + "\n" if text and not text.endswith("\n") else text)):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # full, closed by the program, set to None

@@ -1,4 +1,4 @@
-"""What a training function tells MetaML while it runs: :func:`report`, :func:`output` and :func:`checkpoint`.
+"""What a training function sends MetaML while it runs: :func:`report`, :func:`output` and :func:`checkpoint`.
 
 All three also work outside a trial (in a notebook cell, in a plain ``python train.py``), so that a training function
 needs no second version: ``report`` then only checks its arguments, ``output`` is a folder beside the script,
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["checkpoint", "output", "report"]
 
-#: The descriptor on which a trial tells its events; -1 outside a trial. Forked children of a trial share it.
+#: The descriptor on which a trial sends its events; -1 outside a trial. Forked children of a trial share it.
 _events = -1
 _told = False
 
@@ -132,7 +132,7 @@ def output() -> Path:
 
     Outside a trial it is ``output`` in the working directory or, where that cannot be written, a temporary folder.
     """
-    from pathlib import Path  # every trial imports this module, and not every one asks for its folder
+    from pathlib import Path  # every trial imports this module, and not every one reads its folder
 
     named = os.environ.get("_METAML_OUTPUT")
     folder = Path(named) if named else Path("output").absolute()

@@ -1,7 +1,7 @@
-"""The object that a training function returned: kept beside the trial's logs, and loaded when somebody asks for it.
+"""The object that a training function returned: kept beside the trial's logs, and loaded when somebody reads it.
 
-A pickle executes what it says, so it is loaded only when asked for, and only of a run that this user made on this
-machine: `metaml` tells whether that is so (``not_own`` of `metaml show --json`).
+A pickle executes what it says, so it is loaded only when it is read, and only of a run that this user made on this
+machine: `metaml` says whether that is so (``not_own`` of `metaml show --json`).
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _unpickled(file: Any, whose: str) -> Any:
     except (AttributeError, ImportError) as error:
         name = getattr(error, "name", None)
         if isinstance(error, AttributeError):
-            # "Can't get attribute 'Net' on <module '__main__'>": Python tells the name only in the sentence.
+            # "Can't get attribute 'Net' on <module '__main__'>": Python has the name only in the sentence.
             found = re.search(r"attribute '([^']+)'", str(error))
             name = found[1] if found else name
             raise MetaMLError(

@@ -1,7 +1,7 @@
 """What a value looks like, in a few words that can be compared between two processes: its repr, or shape and dtype, or
 type.
 
-The session tells them of the names that a program keeps, the loader compares (docs/internals/engine.md). Imported by
+The session sends those of the names that a program keeps, the loader compares (docs/internals/engine.md). Imported by
 every loader that is given something to compare, so it imports next to nothing.
 """
 
@@ -14,7 +14,7 @@ __all__ = ["LONGEST_REPR", "differing", "look", "type_name"]
 
 LONGEST_REPR = 200  # characters
 _SCALARS = (int, float, bool, type(None), str)
-_MOST = 5  # differences that are told
+_MOST = 5  # differences that are reported
 
 
 def type_name(value: Any) -> str:
@@ -50,7 +50,7 @@ def differing(expected: Mapping[str, Mapping[str, Any]], namespace: Mapping[str,
                 now: dict[str, Any] = {"type": "not defined"}
             else:
                 now = {**look(namespace[name]), "type": type_name(namespace[name])}
-        except Exception:  # noqa: S112 (whatever the value does when it is looked at; it is the program's, and it runs)
+        except Exception:  # noqa: S112 (whatever the value does when its repr is made; it is the program's, and it runs)
             continue
         if any(now.get(key) != value for key, value in then.items()):
             found.append({"name": name, "live": _words(then), "here": _words(now)})

@@ -195,7 +195,7 @@ class FromJSON(Kind):
 
 
 def with_default(schema: Schema, required: bool, default: Any) -> Schema:
-    """A schema that tells the default too, if that is JSON."""
+    """A schema that has the default too, if that is JSON."""
     if required or default is None:
         return schema
     from metaml._values.json_text import to_json

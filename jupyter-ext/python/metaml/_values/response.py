@@ -135,10 +135,10 @@ Response.__module__ = HTTPError.__module__ = "metaml"
 
 
 def head_of(answer: Response | HTTPError, *, text: bool = False) -> bytes:
-    """What a worker tells the front beside the body; empty if there is nothing.
+    """What a worker sends the front beside the body; empty if there is nothing.
 
     Args:
-        answer: of which the type and the headers are told.
+        answer: of which the type and the headers are sent.
         text: the body is text, which goes in UTF-8.
     """
     kind = getattr(answer, "type", "")

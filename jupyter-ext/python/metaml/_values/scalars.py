@@ -180,7 +180,7 @@ class FromText(Scalar):
 
 
 class Choice(Scalar):
-    """Literal and Enum: one of some values, told by value and type."""
+    """Literal and Enum: one of some values, known by value and type."""
 
     def __init__(self, label: str, choices: Sequence[tuple[Any, Any]]) -> None:
         self.label = label

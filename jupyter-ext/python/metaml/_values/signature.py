@@ -391,7 +391,7 @@ class Signature:
             return None
         key = json.dumps(self.only, ensure_ascii=False).encode()
         start = body[:1] == b"{" and body[1 : len(key) + 64].lstrip().startswith(key)
-        if not start:  # anything else is looked at by nobody: it may be large
+        if not start:  # anything else is parsed by nobody: it may be large
             return None
         try:
             value = json.loads(body)

@@ -20,7 +20,7 @@ __all__ = ["Calls", "Steps"]
 #: What a call does: yields what must be awaited.
 Steps = Generator[Awaitable[Any], Any, None]
 
-#: Types of results that are neither awaited nor drawn from, which need not be asked about it.
+#: Types of results that are neither awaited nor drawn from, which need not be checked for it.
 _PLAIN: set[type] = {dict, list, str, bytes, int, float, bool, type(None), tuple}
 
 

@@ -116,14 +116,14 @@ class Service:
         return None
 
     def rejected(self, error: Rejected) -> bytes:
-        """The item that tells a caller what is wrong with the input."""
+        """The item by which a caller learns what is wrong with the input."""
         return item(ERROR, to_json(error.body), error.status)
 
     def failed(self, error: BaseException, *, begun: bool = False) -> bytes:
         """The item of a call that failed. The log has the reason, the caller an id that leads to it.
 
         An HTTPError is the function's own answer, and the log has it only where it is the server's fault, or where
-        nobody else is told: the answer has begun, and is cut.
+        nobody else learns of it: the answer has begun, and is cut.
         """
         if isinstance(error, HTTPError) and error.status < 500 and not begun:
             return item(ERROR, to_json({"error": error.text}), error.status, head_of(error))
@@ -144,7 +144,7 @@ class Service:
         return item(ERROR, to_json(body), 500)
 
     def rows(self, value: Any) -> tuple[bytes, ...]:
-        """The body of a stacked reply whose items are an array's rows; empty if they have to be looked at one
+        """The body of a stacked reply whose items are an array's rows; empty if they have to be converted one
         by one.
         """
         if not wire.travels(value.dtype) or value.nbytes > wire.MAX_FRAME - 1024 or not value.size:

@@ -42,7 +42,7 @@ JSON, BYTES, FIELDS, ARRAY, FORM, NAMED = 0, 1, 2, 3, 4, 5
 # Of an item of a reply; 0, 1 and 3 as above.
 TEXT, ERROR, PART_BYTES, PART_TEXT, PART_LINES, END, PART_EVENTS = 2, 4, 5, 6, 7, 8, 9
 HEADED = 0x80  # is added where a head follows the body: what the function says of the content type and the headers
-# Flags of an item of a call: the client asks for server-sent events; the parameters in the path follow the item.
+# Flags of an item of a call: the client accepts server-sent events; the parameters in the path follow the item.
 EVENTS, PATH = 1, 2
 
 _FRAME = struct.Struct("<IBBHQ")  # size, type, flags, count, id
