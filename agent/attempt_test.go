@@ -157,18 +157,21 @@ func TestSignalEndsAnAttempt(t *testing.T) {
 	for name, c := range map[string]struct {
 		hard bool
 		want syscall.Signal
-	}{"signalled to end": {false, syscall.SIGTERM}, "killed": {true, syscall.SIGKILL}} {
+		kind string // of the exception; "" is none
+	}{"signalled to end": {false, 0, "KeyboardInterrupt"}, "killed": {true, syscall.SIGKILL, ""}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			//nolint:thelper // it is the test, not a helper
 			eachWay(t, func(t *testing.T, change func(*Options)) {
-				b := newBench(t, "import time\ndef train():\n    time.sleep(600)\n", change)
+				const source = "import metaml, time\ndef train():\n    metaml.report(x=1)\n    time.sleep(600)\n"
+				b := newBench(t, source, change)
 				b.Start(run.Attempt{AttemptID: firstAttempt})
-				b.next(func(u run.Update) bool { return u.Started != nil })
+				b.next(func(u run.Update) bool { return u.Report != nil }) // a signal before the function is its end
 				b.Signal(firstAttempt, c.hard)
 				end := b.next(func(u run.Update) bool { return u.Ended != nil }).Ended
-				if end.Signal != int(c.want) || end.Returned {
-					t.Errorf("%+v, want signal %d", end, c.want)
+				if end.Signal != int(c.want) || end.Returned || (end.Error != nil) != (c.kind != "") ||
+					end.Error != nil && end.Error.Type != c.kind {
+					t.Errorf("%+v, %+v, want signal %d or %s", end, end.Error, c.want, c.kind)
 				}
 			})
 		})
