@@ -227,12 +227,14 @@ def train():
 		for stream, want := range map[string][]string{
 			folder.Stdout: {"to stdout\n", "of a child\n"}, folder.Stderr: {"to stderr\n"},
 		} {
-			got := readFile(t, b.opts.Folder.Stream(0, 1, stream))
-			for _, line := range want {
-				if !strings.Contains(got, line) {
-					t.Errorf("%s is %q, and has no %q", stream, got, line)
+			t.Run(stream, func(t *testing.T) {
+				got := readFile(t, b.opts.Folder.Stream(0, 1, stream))
+				for _, line := range want {
+					if !strings.Contains(got, line) {
+						t.Errorf("%q has no %q", got, line)
+					}
 				}
-			}
+			})
 		}
 		if _, err := os.Lstat(b.opts.Folder.Output(0)); end.Output != "" || err == nil {
 			t.Errorf("there was no output, and its folder is %q (%v)", end.Output, err)
@@ -278,9 +280,11 @@ def train(rate):
 			"rate": "low", "cwd": cwd, "OMP_NUM_THREADS": "7", "KEPT": "yes", "CUDA_VISIBLE_DEVICES": "5",
 			"_METAML_RUN": "train-1", tokenVariable: b.tokens.attempt(0, 1),
 		} {
-			if got[name] != want {
-				t.Errorf("%s is %q, want %q", name, got[name], want)
-			}
+			t.Run(name, func(t *testing.T) {
+				if got[name] != want {
+					t.Errorf("got %q, want %q", got[name], want)
+				}
+			})
 		}
 	})
 }

@@ -90,16 +90,19 @@ func TestGPUsAreDealtOutLikeCards(t *testing.T) {
 	}{
 		{4, 2, "[0,2 1,3]"}, {4, 4, "[0 1 2 3]"}, {2, 4, "[0 1 0 1]"}, {3, 1, "[0,1,2]"}, {0, 2, "[ ]"},
 	} {
-		s := &Supervisor{opts: Options{Spec: run.Spec{Parallelism: c.parallelism, Completions: 100}}}
-		for i := range c.gpus {
-			s.gpus = append(s.gpus, fmt.Sprint(i))
-		}
-		var got []string
-		for slot := range c.parallelism {
-			got = append(got, s.trialEnv(slot)["CUDA_VISIBLE_DEVICES"])
-		}
-		if fmt.Sprint(got) != c.want {
-			t.Errorf("%d GPUs, %d slots: %v, want %s", c.gpus, c.parallelism, got, c.want)
-		}
+		t.Run(fmt.Sprintf("%d GPUs, %d slots", c.gpus, c.parallelism), func(t *testing.T) {
+			t.Parallel()
+			s := &Supervisor{opts: Options{Spec: run.Spec{Parallelism: c.parallelism, Completions: 100}}}
+			for i := range c.gpus {
+				s.gpus = append(s.gpus, fmt.Sprint(i))
+			}
+			var got []string
+			for slot := range c.parallelism {
+				got = append(got, s.trialEnv(slot)["CUDA_VISIBLE_DEVICES"])
+			}
+			if fmt.Sprint(got) != c.want {
+				t.Errorf("got %v, want %s", got, c.want)
+			}
+		})
 	}
 }

@@ -161,9 +161,11 @@ func TestTheKeyIsWhatMakesTwoSubmissionsTheSameRun(t *testing.T) {
 		}),
 		"with": key("--hyper-parameters g", func(r *deployer.Request) { r.With = map[string]string{"v": "1"} }),
 	} {
-		if other == first {
-			t.Errorf("another %s is the same run", what)
-		}
+		t.Run(what, func(t *testing.T) {
+			if other == first {
+				t.Error("the run is the same")
+			}
+		})
 	}
 }
 
@@ -271,39 +273,42 @@ func TestRevisions(t *testing.T) {
 		return clientOf(t, server{answers: &run.Listed{Spec: spec, State: state, Liveness: run.Alive}})
 	}
 	for _, c := range []struct {
-		line   string
-		failed int // the revision that failed last
-		source string
-		attach bool
-		name   string
+		name, line string
+		failed     int // the revision that failed last
+		source     string
+		attach     bool
 	}{
-		{"--replicas 2 --workers 3", 0, "", true, "serve-1"},
-		{"--replicas 2 --workers 3", 2, "", true, "serve-1"},
-		{"--replicas 2 --workers 3", 3, "", false, "serve-1"}, // this very code failed: perhaps it does not now
-		{"--replicas 2 --workers 3 --again", 0, "", false, "serve-1"},
-		{"--replicas 2 --workers 2", 0, "", false, "serve-1"},
-		{"--replicas 2 --workers 3 --batch 8", 0, "", false, "serve-1"},
-		{"--replicas 2 --workers 3 --cors https://app.example", 0, "", false, "serve-1"},
-		{"--replicas 2 --workers 3 --allow-host app.example", 0, "", false, "serve-1"},
+		{"nothing changed", "--replicas 2 --workers 3", 0, "", true},
+		{"nothing changed since an older revision failed", "--replicas 2 --workers 3", 2, "", true},
+		{
+			"nothing changed since this revision failed",
+			"--replicas 2 --workers 3", 3, "", false, // this very code failed: perhaps it does not now
+		},
+		{"again", "--replicas 2 --workers 3 --again", 0, "", false},
+		{"fewer workers", "--replicas 2 --workers 2", 0, "", false},
+		{"another batch", "--replicas 2 --workers 3 --batch 8", 0, "", false},
+		{"another origin", "--replicas 2 --workers 3 --cors https://app.example", 0, "", false},
+		{"another allowed host", "--replicas 2 --workers 3 --allow-host app.example", 0, "", false},
 		// another server: its name is settled when it is submitted
-		{"--replicas 2 --workers 3", 0, "/n/b.ipynb", false, "serve-1"},
+		{"another notebook", "--replicas 2 --workers 3", 0, "/n/b.ipynb", false},
 	} {
-		r := servingRequest(t, c.line)
-		if c.source != "" {
-			r.Source = c.source
-		}
-		p, err := answering(c.failed).Plan(ctx, r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		replaces := 0
-		if !c.attach && c.source == "" {
-			replaces = 2
-		}
-		if (p.Attach != nil) != c.attach || p.Spec.Name != c.name || p.Replaces != replaces {
-			t.Errorf("%q, revision %d failed: attach %v, name %s, replaces %d", c.line, c.failed, p.Attach != nil,
-				p.Spec.Name, p.Replaces)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			r := servingRequest(t, c.line)
+			if c.source != "" {
+				r.Source = c.source
+			}
+			p, err := answering(c.failed).Plan(ctx, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			replaces := 0
+			if !c.attach && c.source == "" {
+				replaces = 2
+			}
+			if (p.Attach != nil) != c.attach || p.Spec.Name != "serve-1" || p.Replaces != replaces {
+				t.Errorf("attach %v, name %s, replaces %d", p.Attach != nil, p.Spec.Name, p.Replaces)
+			}
+		})
 	}
 }
 
@@ -335,10 +340,12 @@ func TestWhoMayAskAServer(t *testing.T) {
 		"--cors *": "--cors *: ", "--allow-host *": "--allow-host *: ",
 		"--host 0.0.0.0": "--host 0.0.0.0: ",
 	} {
-		p, err := client.Plan(t.Context(), servingRequest(t, line))
-		if err != nil || len(p.Notes) != 1 || !strings.HasPrefix(p.Notes[0], want) {
-			t.Errorf("%s: warned of %q, %v", line, p.Notes, err)
-		}
+		t.Run(line, func(t *testing.T) {
+			p, err := client.Plan(t.Context(), servingRequest(t, line))
+			if err != nil || len(p.Notes) != 1 || !strings.HasPrefix(p.Notes[0], want) {
+				t.Errorf("warned of %q, %v", p.Notes, err)
+			}
+		})
 	}
 }
 
@@ -381,18 +388,20 @@ func TestModels(t *testing.T) {
 			"called the best: --objective min:value or max:value",
 		"bad": "bad has no trial that succeeded, so it has no model to serve",
 	} {
-		m, err := client.Model(t.Context(), name)
-		got := m.Name
-		if user, ok := errors.AsType[*usererror.Error](err); ok {
-			got = user.Text
-		}
-		if got != want {
-			t.Errorf("--model %s: %s, want %s", name, got, want)
-		}
-		_, index, _ := strings.Cut(want, ":")
-		if n, _ := strconv.Atoi(index); err == nil && m.Folder != client.Runs.Attempt("some", n, 1).Output {
-			t.Errorf("--model %s is in %s", name, m.Folder)
-		}
+		t.Run(name, func(t *testing.T) {
+			m, err := client.Model(t.Context(), name)
+			got := m.Name
+			if user, ok := errors.AsType[*usererror.Error](err); ok {
+				got = user.Text
+			}
+			if got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			_, index, _ := strings.Cut(want, ":")
+			if n, _ := strconv.Atoi(index); err == nil && m.Folder != client.Runs.Attempt("some", n, 1).Output {
+				t.Errorf("it is in %s", m.Folder)
+			}
+		})
 	}
 }
 

@@ -32,9 +32,12 @@ func TestTheTypeOfBytes(t *testing.T) {
 		"plain text":     typeBytes,
 		"":               typeBytes,
 	} {
-		if got := typeOfBytes([]byte(data)); got != want {
-			t.Errorf("%q: %s, want %s", data, got, want)
-		}
+		t.Run(fmt.Sprintf("%q", data), func(t *testing.T) {
+			t.Parallel()
+			if got := typeOfBytes([]byte(data)); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
 	}
 }
 
@@ -47,68 +50,90 @@ func TestWhoAsksForEvents(t *testing.T) {
 		"text/event-streams":                  false,
 		"text/html, text/event-stream; q=0.0": false,
 	} {
-		if got := asksForEvents([]byte(accept)); got != want {
-			t.Errorf("%q: %v, want %v", accept, got, want)
-		}
+		t.Run(fmt.Sprintf("%q", accept), func(t *testing.T) {
+			t.Parallel()
+			if got := asksForEvents([]byte(accept)); got != want {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
 	}
 }
 
-func TestAnswersThatTheFunctionWords(t *testing.T) {
+func TestAnswersThatTheFunctionWords(t *testing.T) { //nolint:tparallel // the cases share a server with one worker
 	t.Parallel()
 	r := newRig(t, defaultLimits)
 	p := r.serve(1, "worded", run.FrontRevision{Timeout: 20 * time.Second})
 	for _, test := range []struct {
-		input, want string // the status, the content type and the body
+		name, input string
+		want        string // the status, the content type and the body
 		header      string // "Name: value"
 	}{
-		{`{"what": "png"}`, "200 image/png \x89PNG\r\n\x1a\n" + strings.Repeat("\x00", 8), ""},
+		{"an image", `{"what": "png"}`, "200 image/png \x89PNG\r\n\x1a\n" + strings.Repeat("\x00", 8), ""},
 		{
+			"bytes that a browser could take for a page",
 			`{"what": "bytes", "bytes": [60, 104, 116, 109, 108, 62]}`, "200 application/octet-stream <html>",
 			"X-Content-Type-Options: nosniff",
 		},
 		{
+			"a status and a header",
 			`{"what": "response", "body": {"id": 7}, "how": {"status": 201, "headers": {"Location": "/items/7"}}}`,
 			`201 application/json {"id":7}`, "Location: /items/7",
 		},
 		{
+			"a page",
 			`{"what": "response", "body": "<h1>é</h1>", "how": {"type": "text/html"}}`,
 			"200 text/html; charset=utf-8 <h1>é</h1>", "",
 		},
 		{
+			"bytes with a type",
 			`{"what": "response", "body": "png", "how": {"type": "image/x-png"}}`,
 			"200 image/x-png \x89PNG\r\n\x1a\n" + strings.Repeat("\x00", 8), "",
 		},
 		{
+			"JSON with a type",
 			`{"what": "response", "body": [1], "how": {"type": "application/geo+json"}}`,
 			"200 application/geo+json [1]", "",
 		},
-		{`{"what": "response", "how": {"status": 204}}`, "204  ", ""},
-		{`{"what": "response", "body": "gone", "how": {"status": 503}}`, "503 text/plain; charset=utf-8 gone", ""},
+		{"no content", `{"what": "response", "how": {"status": 204}}`, "204  ", ""},
 		{
+			"an error's status with a text",
+			`{"what": "response", "body": "gone", "how": {"status": 503}}`, "503 text/plain; charset=utf-8 gone", "",
+		},
+		{
+			"a stream with a status and a header",
 			`{"what": "stream", "parts": ["a", "b"], "how": {"type": "text/html", "status": 202, "headers": {"X-A": ` +
 				`"b"}}}`, "202 text/html; charset=utf-8 ab", "X-A: b",
 		},
-		{`{"what": "stream", "parts": [], "how": {"type": "text/csv"}}`, "200 text/csv ", ""},
 		{
+			"an empty stream with a type",
+			`{"what": "stream", "parts": [], "how": {"type": "text/csv"}}`, "200 text/csv ", "",
+		},
+		{
+			"a stream of events",
 			`{"what": "stream", "parts": [{"a": 1}], "how": {"type": "text/event-stream"}}`,
 			"200 text/event-stream data: {\"a\":1}\n\n", "Cache-Control: no-cache",
 		},
 		{
+			"an error",
 			`{"what": "error", "error": [422, "age must not be negative"]}`,
 			`422 application/json {"error":"age must not be negative"}`, "",
 		},
 		{
+			"an error with a header",
 			`{"what": "error", "error": [429, "later"], "how": {"headers": {"Retry-After": 5}}}`,
 			`429 application/json {"error":"later"}`, "Retry-After: 5",
 		},
 	} {
-		got := r.post(test.input)
-		if shown := fmt.Sprintf("%d %s %s", got.status, got.header.Get("Content-Type"), got.body); shown != test.want {
-			t.Errorf("%s: %q, want %q", test.input, shown, test.want)
-		}
-		if name, value, _ := strings.Cut(test.header, ": "); got.header.Get(name) != value {
-			t.Errorf("%s: %s is %q, want %q", test.input, name, got.header.Get(name), value)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			got := r.post(test.input)
+			shown := fmt.Sprintf("%d %s %s", got.status, got.header.Get("Content-Type"), got.body)
+			if shown != test.want {
+				t.Errorf("got %q, want %q", shown, test.want)
+			}
+			if name, value, _ := strings.Cut(test.header, ": "); got.header.Get(name) != value {
+				t.Errorf("%s is %q, want %q", name, got.header.Get(name), value)
+			}
+		})
 	}
 	got := r.post(`{"what": "response", "how": {"headers": [["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"], ["X-A", ` +
 		`"1"], ["x-a", "2"]]}}`)
@@ -154,33 +179,44 @@ func (r *rig) askForEvents(body string) string {
 	return fmt.Sprintf("%d %s %s", response.StatusCode, response.Header.Get("Content-Type"), text)
 }
 
-func TestServerSentEvents(t *testing.T) {
+func TestServerSentEvents(t *testing.T) { //nolint:tparallel // the cases share a server with one worker
 	t.Parallel()
 	l := defaultLimits
 	l.quiet = 20 * time.Millisecond
 	r := newRig(t, l)
 	r.serve(1, "events", run.FrontRevision{Timeout: 20 * time.Second})
-	for _, test := range []struct{ input, want string }{
-		{`{"parts": ["data: 0\n\n", "data: 1\n\n"]}`, "200 text/event-stream data: 0\n\ndata: 1\n\n"},
+	for _, test := range []struct{ name, input, want string }{
 		{
+			"events as they are",
+			`{"parts": ["data: 0\n\n", "data: 1\n\n"]}`, "200 text/event-stream data: 0\n\ndata: 1\n\n",
+		},
+		{
+			"events with CRLF",
 			`{"parts": ["event: a\r\ndata: 0\r\n\r\n", "data: [DONE]\n\n"]}`,
 			"200 text/event-stream event: a\r\ndata: 0\r\n\r\ndata: [DONE]\n\n",
 		},
 		{
+			"values and an event",
 			`{"parts": [{"a": 1}, 2, "data: [DONE]\n\n"]}`,
 			"200 text/event-stream data: {\"a\":1}\n\ndata: 2\n\ndata: [DONE]\n\n",
 		},
-		{`{"parts": ["data: 0\n\n", {"a": 1}]}`, "200 text/event-stream data: 0\n\ndata: {\"a\":1}\n\n"},
 		{
+			"an event and a value",
+			`{"parts": ["data: 0\n\n", {"a": 1}]}`, "200 text/event-stream data: 0\n\ndata: {\"a\":1}\n\n",
+		},
+		{
+			"texts that are no events",
 			`{"parts": ["one", ":", " two\nthree\r\n"]}`,
 			"200 text/event-stream data: one\n\ndata: :\n\ndata:  two\ndata: three\ndata: \n\n",
 		},
-		{`{"parts": []}`, "200 text/event-stream "},
-		{`{"parts": [], "fail": true}`, `429 application/json {"error":"not now"}`},
+		{"no event", `{"parts": []}`, "200 text/event-stream "},
+		{"an error before the first", `{"parts": [], "fail": true}`, `429 application/json {"error":"not now"}`},
 	} {
-		if got := r.askForEvents(test.input); got != test.want {
-			t.Errorf("%s: %q, want %q", test.input, got, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			if got := r.askForEvents(test.input); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 	if got := r.askForEvents(`{"parts": [1, 2], "sleep": 0.2}`); !strings.Contains(got,
 		"data: 1\n\n: keep-alive\n\n") || !strings.HasSuffix(got, "data: 2\n\n") {

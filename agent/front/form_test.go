@@ -31,28 +31,36 @@ func formOf(t *testing.T, parts ...[3]string) (contentType, body string) {
 	return w.FormDataContentType(), b.String()
 }
 
-func TestAFormWithFiles(t *testing.T) {
+func TestAFormWithFiles(t *testing.T) { //nolint:tparallel // the cases share a server with one worker
 	t.Parallel()
 	r := newRig(t, defaultLimits)
 	r.serve(1, "upload", run.FrontRevision{Timeout: 20 * time.Second})
 	const image = "\xff\xd8\xff\xe0\r\n--\x00"
 	for _, test := range []struct {
+		name   string
 		parts  [][3]string
 		status int
 		want   string
 	}{
 		{
+			"a file",
 			[][3]string{{`name="image"; filename="cat.jpg"`, "image/jpeg", image}},
 			200,
 			`{"size":9,"last":0,"top":3,"more":0}`,
 		},
 		{
+			"a file with an encoded name, and a field",
 			[][3]string{{`name="image"; filename*=UTF-8''c%C3%A4t.jpg`, "", image}, {`name="top"`, "", "7"}},
 			200,
 			`{"size":9,"last":0,"top":7,"more":0}`,
 		},
-		{[][3]string{{`name="image"`, "image/jpeg", image}}, 200, `{"size":9,"last":0,"top":3,"more":0}`},
 		{
+			"a field with a content type",
+			[][3]string{{`name="image"`, "image/jpeg", image}},
+			200, `{"size":9,"last":0,"top":3,"more":0}`,
+		},
+		{
+			"several files of one name",
 			[][3]string{
 				{`name="image"; filename="a"`, "", "a"},
 				{`name="more"; filename="b"`, "", "b"},
@@ -60,59 +68,80 @@ func TestAFormWithFiles(t *testing.T) {
 			},
 			200, `{"size":1,"last":97,"top":3,"more":2}`,
 		},
-		{[][3]string{{`name="image"; filename="a"`, "", ""}}, 200, `{"size":0,"last":-1,"top":3,"more":0}`},
+		{
+			"an empty file",
+			[][3]string{{`name="image"; filename="a"`, "", ""}},
+			200, `{"size":0,"last":-1,"top":3,"more":0}`,
+		},
 		// A browser's field where no file was chosen.
 		{
+			"no file chosen for an optional parameter",
 			[][3]string{
 				{`name="image"; filename="a"`, "", "a"}, {`name="more"; filename=""`, "application/octet-stream", ""},
 			},
 			200, `{"size":1,"last":97,"top":3,"more":0}`,
 		},
-		{[][3]string{{`name="image"; filename=""`, "application/octet-stream", ""}}, 422, `image is missing`},
 		{
+			"no file chosen for a required parameter",
+			[][3]string{{`name="image"; filename=""`, "application/octet-stream", ""}},
+			422, `image is missing`,
+		},
+		{
+			"a name that is no parameter",
 			[][3]string{{`name="file"; filename="a"`, "", "a"}},
 			422,
 			`{"field":"file","error":"is no parameter of upload"}`,
 		},
 		{
+			"a field of another type",
 			[][3]string{{`name="image"; filename="a"`, "", "a"}, {`name="top"`, "", "x"}},
 			422,
 			`top must be a whole number`,
 		},
-		{[][3]string{{`name="image"`, "", "\xff"}}, 400, `the field \"image\" is not UTF-8`},
-		{[][3]string{{`filename="a"`, "", "a"}}, 400, `a part of the form has no name`},
-		{nil, 422, "image is missing"},
+		{
+			"a field that is not UTF-8",
+			[][3]string{{`name="image"`, "", "\xff"}},
+			400, `the field \"image\" is not UTF-8`,
+		},
+		{"a part without a name", [][3]string{{`filename="a"`, "", "a"}}, 400, `a part of the form has no name`},
+		{"no parts", nil, 422, "image is missing"},
 	} {
-		contentType, body := formOf(t, test.parts...)
-		if got := r.ask("POST", "/predict", contentType, body); got.status != test.status ||
-			!strings.Contains(got.body, test.want) {
-			t.Errorf("%q: got %v, want %d %s", test.parts, got, test.status, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			contentType, body := formOf(t, test.parts...)
+			if got := r.ask("POST", "/predict", contentType, body); got.status != test.status ||
+				!strings.Contains(got.body, test.want) {
+				t.Errorf("got %v, want %d %s", got, test.status, test.want)
+			}
+		})
 	}
 	contentType, body := formOf(t, [3]string{`name="image"; filename="a"`, "", "abc"})
 	for _, test := range []struct {
-		contentType, body string
-		status            int
-		want              string
+		name, contentType, body string
+		status                  int
+		want                    string
 	}{
-		{contentType, body[:len(body)-6], 400, "the form ends too soon"},
-		{contentType, "", 400, "the form ends too soon"},
-		{contentType, `{"image": "YWJj"}`, 400, "the form ends too soon"},
-		{"multipart/form-data", body, 400, "names no boundary"},
-		{"Multipart/Form-Data; boundary=", body, 400, "names no boundary"},
+		{"cut off", contentType, body[:len(body)-6], 400, "the form ends too soon"},
+		{"empty", contentType, "", 400, "the form ends too soon"},
+		{"JSON", contentType, `{"image": "YWJj"}`, 400, "the form ends too soon"},
+		{"no boundary", "multipart/form-data", body, 400, "names no boundary"},
+		{"an empty boundary", "Multipart/Form-Data; boundary=", body, 400, "names no boundary"},
 		{
+			"quoted-printable",
 			contentType, strings.Replace(body, "\r\n\r\n", "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
 				1), 415, "must be sent as it is",
 		},
 		{
+			"binary",
 			contentType, strings.Replace(body, "\r\n\r\n", "\r\nContent-Transfer-Encoding: binary\r\n\r\n", 1), 200,
 			`{"size":3`,
 		},
 	} {
-		if got := r.ask("POST", "/predict", test.contentType, test.body); got.status != test.status ||
-			!strings.Contains(got.body, test.want) {
-			t.Errorf("%s %q: got %v, want %d %s", test.contentType, test.body, got, test.status, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			if got := r.ask("POST", "/predict", test.contentType, test.body); got.status != test.status ||
+				!strings.Contains(got.body, test.want) {
+				t.Errorf("got %v, want %d %s", got, test.status, test.want)
+			}
+		})
 	}
 	var many [][3]string
 	for i := range mostParts + 1 {

@@ -36,70 +36,84 @@ func TestARequestIsAnswered(t *testing.T) {
 	}
 }
 
-func TestWhatTheFunctionGets(t *testing.T) {
+func TestWhatTheFunctionGets(t *testing.T) { //nolint:tparallel // the cases share a server with one worker
 	t.Parallel()
 	r := newRig(t, defaultLimits)
 	r.serve(1, "echo", run.FrontRevision{Timeout: 20 * time.Second})
 	for _, test := range []struct {
-		method, path, contentType, body string
-		status                          int
-		want                            string
+		name, method, path, contentType, body string
+		status                                int
+		want                                  string
 	}{
-		{"POST", "/predict", "application/json", `{"a": [1, 2.5, null]}`, 200, `{"a":[1,2.5,null]}`},
-		{"POST", "/predict", "application/vnd.x+json; charset=utf-8", `"é"`, 200, `é`},
-		{"POST", "/predict", "", `[1]`, 200, `[1]`},
-		{"POST", "/predict", "application/x-www-form-urlencoded", `[1, 2]`, 200, `[1,2]`},
+		{"JSON", "POST", "/predict", "application/json", `{"a": [1, 2.5, null]}`, 200, `{"a":[1,2.5,null]}`},
+		{"a JSON type with a charset", "POST", "/predict", "application/vnd.x+json; charset=utf-8", `"é"`, 200, `é`},
+		{"JSON without a type", "POST", "/predict", "", `[1]`, 200, `[1]`},
 		{
+			"JSON that curl calls a form",
+			"POST", "/predict", "application/x-www-form-urlencoded", `[1, 2]`, 200, `[1,2]`,
+		},
+		{
+			"a form",
 			"POST", "/predict", "application/x-www-form-urlencoded", `a=1&b=x+y&b=%C3%A9`, 200,
 			`{"a":"1","b":["x y","é"]}`,
 		},
 		{
+			"a form that is not UTF-8",
 			"POST", "/predict", "application/x-www-form-urlencoded", `a=%ff`, 400,
 			`{"error":"the field \"a\" is not UTF-8"}`,
 		},
-		{"POST", "/predict", "application/x-www-form-urlencoded", `{"a": 1,}`, 400, ""},
 		{
+			"broken JSON that curl calls a form",
+			"POST", "/predict", "application/x-www-form-urlencoded", `{"a": 1,}`, 400, "",
+		},
+		{
+			"NaN that curl calls a form",
 			"POST", "/predict", "application/x-www-form-urlencoded", ` [NaN]`, 400,
 			`{"error":"the body is not JSON: NaN is not JSON"}`,
 		},
-		{"GET", "/predict?a=1&a=2&a=3&b=", "", "", 200, `{"a":["1","2","3"],"b":""}`},
-		{"GET", "/predict", "", "", 200, `{}`},
-		{"POST", "/predict", "application/octet-stream", "\x00\xff", 200, "\x00\xff"},
-		{"POST", "/predict", "text/plain", "abc", 200, "abc"},
-		{"POST", "/predict", "application/json", "{\"a\": \n x}", 400, ""},
-		{"POST", "/predict", "application/json", "\"\xff\"", 400, ""},
-		{"POST", "/predict", "application/json", "", 400, ""},
-		{"POST", "/predict", "application/json", "\ufeff[1]", 200, "[1]"},
-		{"POST", "/predict", "application/x-www-form-urlencoded", "\ufeff{\"a\": 1}", 200, `{"a":1}`},
-		{"POST", "/predict", "application/json", `{"input": [1]}`, 200, "[1]"},
-		{"GET", "/predict?input=a", "", "", 200, "a"},
-		{"POST", "/predict", "application/json", strings.Repeat("[", 200_000), 400, ""},
-		{"PUT", "/predict", "", "", 405, `{"error":"/predict takes POST and GET, not PUT"}`},
+		{"a query", "GET", "/predict?a=1&a=2&a=3&b=", "", "", 200, `{"a":["1","2","3"],"b":""}`},
+		{"no query", "GET", "/predict", "", "", 200, `{}`},
+		{"bytes", "POST", "/predict", "application/octet-stream", "\x00\xff", 200, "\x00\xff"},
+		{"text", "POST", "/predict", "text/plain", "abc", 200, "abc"},
+		{"broken JSON", "POST", "/predict", "application/json", "{\"a\": \n x}", 400, ""},
+		{"JSON that is not UTF-8", "POST", "/predict", "application/json", "\"\xff\"", 400, ""},
+		{"no JSON at all", "POST", "/predict", "application/json", "", 400, ""},
+		{"JSON behind a byte order mark", "POST", "/predict", "application/json", "\ufeff[1]", 200, "[1]"},
 		{
+			"JSON behind a byte order mark that curl calls a form",
+			"POST", "/predict", "application/x-www-form-urlencoded", "\ufeff{\"a\": 1}", 200, `{"a":1}`,
+		},
+		{"the input by its name", "POST", "/predict", "application/json", `{"input": [1]}`, 200, "[1]"},
+		{"the input by its name in a query", "GET", "/predict?input=a", "", "", 200, "a"},
+		{"deep JSON", "POST", "/predict", "application/json", strings.Repeat("[", 200_000), 400, ""},
+		{"PUT", "PUT", "/predict", "", "", 405, `{"error":"/predict takes POST and GET, not PUT"}`},
+		{
+			"a slash too many",
 			"GET", "/predict/", "", "", 404,
 			`{"error":"there is nothing at /predict/; the function answers at /predict"}`,
 		},
-		{"GET", "/", "", "", 404, `{"error":"there is nothing at /; the function answers at /predict"}`},
-		{"POST", "/healthz", "", "", 405, `{"error":"/healthz takes GET, not POST"}`},
-		{"GET", "/healthz", "", "", 200, "ok\n"},
-		{"GET", "/readyz", "", "", 200, "ok\n"},
-		{"OPTIONS", "/predict", "", "", 204, ""},
+		{"the root", "GET", "/", "", "", 404, `{"error":"there is nothing at /; the function answers at /predict"}`},
+		{"POST to healthz", "POST", "/healthz", "", "", 405, `{"error":"/healthz takes GET, not POST"}`},
+		{"healthz", "GET", "/healthz", "", "", 200, "ok\n"},
+		{"readyz", "GET", "/readyz", "", "", 200, "ok\n"},
+		{"OPTIONS", "OPTIONS", "/predict", "", "", 204, ""},
 	} {
-		got := r.ask(test.method, test.path, test.contentType, test.body)
-		if got.status != test.status || test.want != "" && got.body != test.want {
-			t.Errorf("%s %s %s %.30q: got %v, want %d %s", test.method, test.path, test.contentType, test.body, got,
-				test.status, test.want)
-		}
-		if got.status >= 400 {
-			var e struct{ Error string }
-			if err := json.Unmarshal([]byte(got.body), &e); err != nil || e.Error == "" ||
-				got.header.Get("Content-Type") != "application/json" {
-				t.Errorf("%s %s: %v is no error in JSON", test.method, test.path, got)
+		t.Run(test.name, func(t *testing.T) {
+			got := r.ask(test.method, test.path, test.contentType, test.body)
+			if got.status != test.status || test.want != "" && got.body != test.want {
+				t.Errorf("got %v, want %d %s", got, test.status, test.want)
 			}
-		}
-		if (got.status == 405 || got.status == 204) && !strings.Contains(got.header.Get("Allow"), "GET") {
-			t.Errorf("%s %s: allowed is %q", test.method, test.path, got.header.Get("Allow"))
-		}
+			if got.status >= 400 {
+				var e struct{ Error string }
+				if err := json.Unmarshal([]byte(got.body), &e); err != nil || e.Error == "" ||
+					got.header.Get("Content-Type") != "application/json" {
+					t.Errorf("%v is no error in JSON", got)
+				}
+			}
+			if (got.status == 405 || got.status == 204) && !strings.Contains(got.header.Get("Allow"), "GET") {
+				t.Errorf("allowed is %q", got.header.Get("Allow"))
+			}
+		})
 	}
 	if got := r.ask("HEAD", "/predict?a=1", "", ""); got.status != 200 || got.body != "" ||
 		got.header.Get("Content-Length") != "9" {
@@ -576,17 +590,20 @@ func TestSlowSenders(t *testing.T) {
 			strings.Repeat(" ", 20_000),
 		"chunks": "POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[1",
 	} {
-		c := r.dial()
-		_, _ = io.WriteString(c, text)
-		if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 408 ") {
-			t.Errorf("%s: got %q %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := r.dial()
+			_, _ = io.WriteString(c, text)
+			if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 408 ") {
+				t.Errorf("got %q %v", got, err)
+			}
+		})
 	}
 	// Slow, but not too slow for so much.
 	c := r.dial()
 	fmt.Fprintf(c, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n\"", 20*(64<<10)+2)
 	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
+	t.Cleanup(tick.Stop)
 	for range 20 {
 		<-tick.C
 		_, err := io.WriteString(c, strings.Repeat("x", 64<<10))

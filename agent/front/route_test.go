@@ -41,48 +41,56 @@ func TestWhereAPathLeads(t *testing.T) {
 		{"/{x}", "/metrics", "-"},
 		{"/{x}", "/y", `{"x":"y"}`},
 	} {
-		var ctx fasthttp.RequestCtx
-		ctx.Request.SetRequestURI(test.url)
-		r := newRoute(test.path)
-		got := "-"
-		if r.leads(&ctx) {
-			values, err := r.values(&ctx)
-			if got = string(values); err != nil {
-				got = "400"
+		t.Run(test.url+" at "+test.path, func(t *testing.T) {
+			t.Parallel()
+			var ctx fasthttp.RequestCtx
+			ctx.Request.SetRequestURI(test.url)
+			r := newRoute(test.path)
+			got := "-"
+			if r.leads(&ctx) {
+				values, err := r.values(&ctx)
+				if got = string(values); err != nil {
+					got = "400"
+				}
 			}
-		}
-		if got != test.want {
-			t.Errorf("%s at %s: %q, want %q", test.url, test.path, got, test.want)
-		}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 
-func TestParametersInThePath(t *testing.T) {
+func TestParametersInThePath(t *testing.T) { //nolint:tparallel // the cases share a server with one worker
 	t.Parallel()
 	r := newRig(t, defaultLimits)
 	r.serve(1, "item", run.FrontRevision{Timeout: 20 * time.Second, Path: "/items/{id}"}, "SERVE_PATH=/items/{id}")
 	for _, test := range []struct {
-		method, path, contentType, body string
-		status                          int
-		want                            string
+		name, method, path, contentType, body string
+		status                                int
+		want                                  string
 	}{
-		{"GET", "/items/7", "", "", 200, `{"id":7,"text":"none"}`},
-		{"GET", "/items/7?text=a", "", "", 200, `{"id":7,"text":"a"}`},
-		{"POST", "/items/7", "application/json", `"a"`, 200, `{"id":7,"text":"a"}`},
-		{"POST", "/items/7", "application/json", `{"text": "a"}`, 200, `{"id":7,"text":"a"}`},
-		{"POST", "/items/7", "", "", 200, `{"id":7,"text":"none"}`},
-		{"POST", "/items/7", "text/plain", "a", 200, `{"id":7,"text":"a"}`},
-		{"POST", "/items/7", "application/x-www-form-urlencoded", "text=a", 200, `{"id":7,"text":"a"}`},
-		{"POST", "/items/x", "application/json", `"a"`, 422, "id must be a whole number"},
-		{"POST", "/items/%ff", "application/json", `"a"`, 400, "is not UTF-8"},
-		{"GET", "/items/", "", "", 404, "the function answers at /items/{id}"},
-		{"PUT", "/items/7", "", "", 405, "/items/{id} takes POST and GET"},
-		{"GET", "/readyz", "", "", 200, "ok"},
+		{"GET", "GET", "/items/7", "", "", 200, `{"id":7,"text":"none"}`},
+		{"GET with a query", "GET", "/items/7?text=a", "", "", 200, `{"id":7,"text":"a"}`},
+		{"the input alone", "POST", "/items/7", "application/json", `"a"`, 200, `{"id":7,"text":"a"}`},
+		{"an object", "POST", "/items/7", "application/json", `{"text": "a"}`, 200, `{"id":7,"text":"a"}`},
+		{"no body", "POST", "/items/7", "", "", 200, `{"id":7,"text":"none"}`},
+		{"text", "POST", "/items/7", "text/plain", "a", 200, `{"id":7,"text":"a"}`},
+		{"a form", "POST", "/items/7", "application/x-www-form-urlencoded", "text=a", 200, `{"id":7,"text":"a"}`},
+		{
+			"a parameter of another type",
+			"POST", "/items/x", "application/json", `"a"`, 422, "id must be a whole number",
+		},
+		{"a parameter that is not UTF-8", "POST", "/items/%ff", "application/json", `"a"`, 400, "is not UTF-8"},
+		{"no parameter", "GET", "/items/", "", "", 404, "the function answers at /items/{id}"},
+		{"PUT", "PUT", "/items/7", "", "", 405, "/items/{id} takes POST and GET"},
+		{"readyz", "GET", "/readyz", "", "", 200, "ok"},
 	} {
-		if got := r.ask(test.method, test.path, test.contentType, test.body); got.status != test.status ||
-			!strings.Contains(got.body, test.want) {
-			t.Errorf("%s %s %s: got %v, want %d %s", test.method, test.path, test.body, got, test.status, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			if got := r.ask(test.method, test.path, test.contentType, test.body); got.status != test.status ||
+				!strings.Contains(got.body, test.want) {
+				t.Errorf("got %v, want %d %s", got, test.status, test.want)
+			}
+		})
 	}
 	example := `{"id": 7, "text": "a"}`
 	check(t, r.Probe(1, example))

@@ -31,7 +31,7 @@ func (r *rig) visit(method, path string, headers ...string) reply {
 	return reply{response.StatusCode, response.Header, string(body)}
 }
 
-func TestOnlyNamesOfTheServerAreAnswered(t *testing.T) {
+func TestOnlyNamesOfTheServerAreAnswered(t *testing.T) { //nolint:tparallel // the cases share their servers
 	t.Parallel()
 	loopback, _ := yes(t, defaultLimits, run.FrontRevision{Hosts: []string{"My.Host.", "2001:db8::7"}})
 	wide, _ := yes(t, defaultLimits, run.FrontRevision{Hosts: []string{"0.0.0.0", "gpu-box"}, Addresses: true})
@@ -61,24 +61,29 @@ func TestOnlyNamesOfTheServerAreAnswered(t *testing.T) {
 		{"0x7f.1", 421, 421, 200},
 		{"a,b", 421, 421, 200},
 	} {
-		for name, one := range map[string]struct {
-			*rig
-			want int
-		}{"loopback": {loopback, test.loopback}, "wide": {wide, test.wide}, "all": {all, test.all}} {
-			for _, path := range []string{"/predict", "/predict?a=1", "/metrics", "/readyz"} {
-				if got := one.visit("GET", path, "Host: "+test.host); got.status != one.want {
-					t.Errorf("%s: %s of %s: %v, want %d", name, path, test.host, got, one.want)
-				} else if got.status == 421 && !strings.Contains(got.body, "--allow-host ") {
-					t.Errorf("%s: %s: %s does not say what to do", name, test.host, got.body)
-				}
+		t.Run(test.host, func(t *testing.T) {
+			for name, one := range map[string]struct {
+				*rig
+				want int
+			}{"loopback": {loopback, test.loopback}, "wide": {wide, test.wide}, "all": {all, test.all}} {
+				t.Run(name, func(t *testing.T) {
+					for _, path := range []string{"/predict", "/predict?a=1", "/metrics", "/readyz"} {
+						if got := one.visit("GET", path, "Host: "+test.host); got.status != one.want {
+							t.Errorf("%s: %v, want %d", path, got, one.want)
+						} else if got.status == 421 && !strings.Contains(got.body, "--allow-host ") {
+							t.Errorf("%s: %s does not say what to do", path, got.body)
+						}
+					}
+					if got := one.visit("GET", "/healthz", "Host: "+test.host); got.status != 200 {
+						t.Errorf("/healthz: %v", got)
+					}
+					got := one.visit("GET", "/nothing", "Host: "+test.host)
+					if (got.status == 421) != (one.want == 421) {
+						t.Errorf("another path: %v", got)
+					}
+				})
 			}
-			if got := one.visit("GET", "/healthz", "Host: "+test.host); got.status != 200 {
-				t.Errorf("%s: /healthz of %s: %v", name, test.host, got)
-			}
-			if got := one.visit("GET", "/nothing", "Host: "+test.host); (got.status == 421) != (one.want == 421) {
-				t.Errorf("%s: another path of %s: %v", name, test.host, got)
-			}
-		}
+		})
 	}
 	// The second request of a connection is checked as the first one is.
 	statuses, answers := loopback.say("GET /predict HTTP/1.1\r\nHost: localhost\r\n\r\nGET /predict " +
@@ -92,7 +97,7 @@ func TestOnlyNamesOfTheServerAreAnswered(t *testing.T) {
 	}
 }
 
-func TestPagesOfOtherSitesAreRefused(t *testing.T) {
+func TestPagesOfOtherSitesAreRefused(t *testing.T) { //nolint:tparallel // the calls of a shared server are counted
 	t.Parallel()
 	r, calls := yes(t, defaultLimits, run.FrontRevision{Hosts: []string{"hub.example"}})
 	for name, test := range map[string]struct {
@@ -135,41 +140,43 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 		"a name that begins like its own": {"localhost", "Origin: http://localhost.evil.example", 403},
 		"something that is not known yet": {"localhost:5000", "Sec-Fetch-Site: elsewhere", 403},
 	} {
-		for _, method := range []string{"GET", "POST", "OPTIONS"} {
-			before := calls.Load()
-			got := r.visit(method, "/predict", "Host: "+test.host, test.header)
-			want := test.status
-			if want == 200 && method == "OPTIONS" {
-				want = 204
-			}
-			if got.status != want {
-				t.Errorf("%s: %s: %v, want %d", name, method, got, want)
-			}
-			if (calls.Load() != before) != (want == 200) {
-				t.Errorf("%s: %s called the function %d times", name, method, calls.Load()-before)
-			}
-			if got.status == 403 && !strings.Contains(got.body, "--cors ") {
-				t.Errorf("%s: %s does not say what to do", name, got.body)
-			}
-			for header := range got.header {
-				if strings.HasPrefix(header, "Access-Control-") {
-					t.Errorf("%s: nobody requested %s", name, header)
+		t.Run(name, func(t *testing.T) {
+			for _, method := range []string{"GET", "POST", "OPTIONS"} {
+				before := calls.Load()
+				got := r.visit(method, "/predict", "Host: "+test.host, test.header)
+				want := test.status
+				if want == 200 && method == "OPTIONS" {
+					want = 204
+				}
+				if got.status != want {
+					t.Errorf("%s: %v, want %d", method, got, want)
+				}
+				if (calls.Load() != before) != (want == 200) {
+					t.Errorf("%s called the function %d times", method, calls.Load()-before)
+				}
+				if got.status == 403 && !strings.Contains(got.body, "--cors ") {
+					t.Errorf("%s: %s does not say what to do", method, got.body)
+				}
+				for header := range got.header {
+					if strings.HasPrefix(header, "Access-Control-") {
+						t.Errorf("%s: nobody requested %s", method, header)
+					}
 				}
 			}
-		}
-		if got := r.visit("GET", "/metrics", "Host: "+test.host, test.header); got.status != test.status {
-			t.Errorf("%s: /metrics: %v", name, got)
-		}
-		if got := r.visit("GET", "/healthz", "Host: "+test.host, test.header); got.status != 200 {
-			t.Errorf("%s: /healthz: %v", name, got)
-		}
+			if got := r.visit("GET", "/metrics", "Host: "+test.host, test.header); got.status != test.status {
+				t.Errorf("/metrics: %v", got)
+			}
+			if got := r.visit("GET", "/healthz", "Host: "+test.host, test.header); got.status != 200 {
+				t.Errorf("/healthz: %v", got)
+			}
+		})
 	}
 }
 
 // allowed is the origin whose pages may read an answer.
 func allowed(r reply) string { return r.header.Get("Access-Control-Allow-Origin") }
 
-func TestPagesOfOriginsThatMay(t *testing.T) {
+func TestPagesOfOriginsThatMay(t *testing.T) { //nolint:tparallel // the cases look at one answer
 	t.Parallel()
 	l := defaultLimits
 	some, calls := yes(t, l, run.FrontRevision{Origins: []string{"https://app.example", "http://localhost:3000"}})
@@ -228,9 +235,11 @@ func TestPagesOfOriginsThatMay(t *testing.T) {
 		"Access-Control-Allow-Headers": "content-type,x-trace", "Access-Control-Max-Age": "7200",
 		"Access-Control-Allow-Private-Network": "",
 	} {
-		if got.header.Get(header) != want {
-			t.Errorf("a preflight has %s: %q, want %q", header, got.header.Get(header), want)
-		}
+		t.Run(header, func(t *testing.T) {
+			if got.header.Get(header) != want {
+				t.Errorf("a preflight has %q, want %q", got.header.Get(header), want)
+			}
+		})
 	}
 	vary := got.header.Get("Vary")
 	if got.status != 204 || !strings.Contains(vary, "Origin") ||

@@ -257,7 +257,7 @@ func TestWhatRFC9112Refuses(t *testing.T) {
 }
 
 // TestATooLargeBodyIsRefusedAtOnce: nobody waits for bytes of a body that is refused whatever they are.
-func TestATooLargeBodyIsRefusedAtOnce(t *testing.T) {
+func TestATooLargeBodyIsRefusedAtOnce(t *testing.T) { //nolint:tparallel // the calls of a shared server are counted
 	t.Parallel()
 	r, calls := yes(t, defaultLimits, run.FrontRevision{})
 	for name, test := range map[string]struct {
@@ -280,13 +280,15 @@ func TestATooLargeBodyIsRefusedAtOnce(t *testing.T) {
 			"HTTP/1.1 421 ",
 		},
 	} {
-		c := r.dial()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second)) // it was 30 s
-		_, _ = io.WriteString(c, test.text)
-		got, err := io.ReadAll(c)
-		if err != nil || !strings.HasPrefix(string(got), test.want) || strings.Count(string(got), "HTTP/1.1") != 1 {
-			t.Errorf("%s: %q %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			c := r.dial()
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second)) // it was 30 s
+			_, _ = io.WriteString(c, test.text)
+			got, err := io.ReadAll(c)
+			if err != nil || !strings.HasPrefix(string(got), test.want) || strings.Count(string(got), "HTTP/1.1") != 1 {
+				t.Errorf("got %q %v", got, err)
+			}
+		})
 	}
 	// Who sends it all the same, and reads then, learns why.
 	c := r.dial()

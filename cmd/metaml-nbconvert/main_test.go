@@ -177,34 +177,47 @@ func TestExplain(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	name := notebook(t, "def f(a): return b")
 	for _, c := range []struct {
+		name string
 		args []string
 		code int
 		want string
 	}{
-		{nil, 2, "which notebook?"},
-		{[]string{name, name}, 2, "one notebook at a time"},
-		{[]string{name, "--to", "html"}, 2, `--to is script, train or serve, not "html"`},
+		{"no notebook", nil, 2, "which notebook?"},
+		{"two notebooks", []string{name, name}, 2, "one notebook at a time"},
+		{"another form", []string{name, "--to", "html"}, 2, `--to is script, train or serve, not "html"`},
 		{
+			"nothing to serve",
 			[]string{name, "--to", "serve"},
 			1,
 			"nothing says which function is to answer: there is no %%serve cell and no @Serve\nName it: --function " +
 				"NAME.",
 		},
 		{
+			"a misspelt option of the cell",
 			[]string{notebook(t, "%%serve --prot 80\ndef f(a): return a"), "--to", "serve"},
 			1,
 			"cell 1: there is no option --prot; did you mean --port?",
 		},
-		{[]string{notebook(t, "%%serve\ndef f(): return 1"), "--to", "serve"}, 1, "f has no parameters"},
-		{[]string{name, "--nonsense"}, 2, "nonsense"},
-		{[]string{name, "--stdout", "-o", "x"}, 2, "--stdout goes with --to script or serve"},
-		{[]string{"missing.ipynb"}, 1, "missing.ipynb"},
-		{[]string{name}, 1, "f uses `b` (cell 1, line 1), which no cell defines"},
+		{
+			"a served function without parameters",
+			[]string{notebook(t, "%%serve\ndef f(): return 1"), "--to", "serve"},
+			1, "f has no parameters",
+		},
+		{"an unknown option", []string{name, "--nonsense"}, 2, "nonsense"},
+		{
+			"a program to two places",
+			[]string{name, "--stdout", "-o", "x"},
+			2, "--stdout goes with --to script or serve",
+		},
+		{"a missing notebook", []string{"missing.ipynb"}, 1, "missing.ipynb"},
+		{"an undefined name", []string{name}, 1, "f uses `b` (cell 1, line 1), which no cell defines"},
 	} {
-		if code, out, errs := command(t, "", c.args...); code != c.code || !strings.Contains(errs, c.want) ||
-			out != "" {
-			t.Errorf("%v: %d %q %q", c.args, code, out, errs)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if code, out, errs := command(t, "", c.args...); code != c.code || !strings.Contains(errs, c.want) ||
+				out != "" {
+				t.Errorf("%d %q %q", code, out, errs)
+			}
+		})
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(name), "*"))
 	if err != nil || len(left) != 1 {

@@ -11,43 +11,64 @@ import (
 )
 
 func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
-	for src, want := range map[string][]decorator.Entry{
-		"def f(): pass": nil,
-		"from metaml import Train\n\n@Train\ndef f(): pass": {
-			{Function: "f", Kind: "train", Line: 3, Settings: map[string]string{}},
+	for _, c := range []struct {
+		name, src string
+		want      []decorator.Entry
+	}{
+		{"none", "def f(): pass", nil},
+		{
+			"without settings",
+			"from metaml import Train\n\n@Train\ndef f(): pass",
+			[]decorator.Entry{
+				{Function: "f", Kind: "train", Line: 3, Settings: map[string]string{}},
+			},
 		},
-		"import metaml as mm\n@mm.Train(settings={'parallelism': 4, 'hyper_parameters': draw(), 'tensorboard': " +
-			"True}, package={'name': 'x', 'publish': False})\n@other\ndef f(a): pass": {
-			{
-				Function: "f", Kind: "train", Line: 2, Settings: map[string]string{
-					"parallelism": "4", "hyper_parameters": "draw", "tensorboard": "true", "package.name": "x",
-					"package.publish": "false",
+		{
+			"with settings and others around it",
+			"import metaml as mm\n@mm.Train(settings={'parallelism': 4, 'hyper_parameters': draw(), 'tensorboard': " +
+				"True}, package={'name': 'x', 'publish': False})\n@other\ndef f(a): pass",
+			[]decorator.Entry{
+				{
+					Function: "f", Kind: "train", Line: 2, Settings: map[string]string{
+						"parallelism": "4", "hyper_parameters": "draw", "tensorboard": "true", "package.name": "x",
+						"package.publish": "false",
+					},
 				},
 			},
 		},
-		"from metaml import Serve as S, Train as T\n@S({'url': \"/p\"})\ndef g(x): pass\n@T({'with': ['a', " +
-			"'b']})\ndef f(): pass": {
-			{Function: "g", Kind: "serve", Line: 2, Settings: map[string]string{"url": "/p"}},
-			{Function: "f", Kind: "train", Line: 4, Settings: map[string]string{"with": "a,b"}},
+		{
+			"two by other names",
+			"from metaml import Serve as S, Train as T\n@S({'url': \"/p\"})\ndef g(x): pass\n@T({'with': ['a', " +
+				"'b']})\ndef f(): pass",
+			[]decorator.Entry{
+				{Function: "g", Kind: "serve", Line: 2, Settings: map[string]string{"url": "/p"}},
+				{Function: "f", Kind: "train", Line: 4, Settings: map[string]string{"with": "a,b"}},
+			},
 		},
-		"from metaml import Serve\n@Serve(settings={'url': '/p'}, port=8080, example=[1, {'a': None}])\ndef f(x): " +
-			"pass": {
-			{
-				Function: "f", Kind: "serve", Line: 2, Settings: map[string]string{
-					"url": "/p", "port": "8080", "example": `[1,{"a":null}]`,
+		{
+			"an example",
+			"from metaml import Serve\n@Serve(settings={'url': '/p'}, port=8080, example=[1, {'a': None}])\n" +
+				"def f(x): pass",
+			[]decorator.Entry{
+				{
+					Function: "f", Kind: "serve", Line: 2, Settings: map[string]string{
+						"url": "/p", "port": "8080", "example": `[1,{"a":null}]`,
+					},
 				},
 			},
 		},
-		"from elsewhere import Train\n@Train\ndef f(): pass": nil,
-		"def f(:": nil,
+		{"of another module", "from elsewhere import Train\n@Train\ndef f(): pass", nil},
+		{"a syntax error", "def f(:", nil},
 	} {
-		got, err := decorator.Find(src)
-		if err != nil {
-			t.Errorf("%s: %v", src, err)
-		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("%s (-want +got)\n%s", src, d)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			got, err := decorator.Find(c.src)
+			if err != nil {
+				t.Error(err)
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
 	}
 }
 
@@ -61,17 +82,19 @@ func TestAnExampleBecomesJSON(t *testing.T) {
 		`sample`:        `sample`,
 		`{'a': sample}`: "", `[f()]`: "", `{1: 2}`: "", `[b'x']`: "", `[~1]`: "", `{**a}`: "",
 	} {
-		entries, err := decorator.Find("from metaml import Serve\n@Serve(settings={'example': " + src +
-			"})\ndef f(x): pass")
-		if want == "" {
-			if err == nil {
-				t.Errorf("%s: %+v", src, entries)
+		t.Run(src, func(t *testing.T) {
+			entries, err := decorator.Find("from metaml import Serve\n@Serve(settings={'example': " + src +
+				"})\ndef f(x): pass")
+			if want == "" {
+				if err == nil {
+					t.Errorf("got %+v", entries)
+				}
+				return
 			}
-			continue
-		}
-		if err != nil || len(entries) != 1 || entries[0].Settings["example"] != want {
-			t.Errorf("%s: %+v, %v; want %s", src, entries, err, want)
-		}
+			if err != nil || len(entries) != 1 || entries[0].Settings["example"] != want {
+				t.Errorf("got %+v, %v; want %s", entries, err, want)
+			}
+		})
 	}
 }
 

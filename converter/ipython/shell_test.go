@@ -14,34 +14,40 @@ import (
 )
 
 func TestScripts(t *testing.T) {
-	for _, c := range []struct{ in, want string }{
-		{"%%bash --out x\necho a\necho b\n", "x = _metaml_script('bash', 'echo a\\necho b\\n')[0]\n\n\n"},
+	for _, c := range []struct{ name, in, want string }{
+		{"output", "%%bash --out x\necho a\necho b\n", "x = _metaml_script('bash', 'echo a\\necho b\\n')[0]\n\n\n"},
 		{
+			"output, errors and arguments",
 			"%%bash --out x --err y -s \"$v\"\necho",
 			"x, y = _metaml_script('bash -s \"$v\"', 'echo\\n', expand=lambda: 'bash -s \"{}\"'.format(v))\n",
 		},
-		{"%%script perl -n --err=y --no-raise-error\np", "y = _metaml_script('perl -n', 'p\\n', False)[1]\n"},
-		{"%%bash --bg --out x\nls", "\n"},
-		{"%%bash\nls", "\n"},
-		{"%%script --out x\nls", "\n"},
-		{"%%capture o\n%%sh --out x\nls", "\nx = _metaml_script('sh', 'ls\\n')[0]\n"},
-		{"%%latex --out x\nls", "\n"},
-		{"if a:\n    !pip install -q numpy", "if a:\n    pass"},
-		{"if a:\n    !{sys.executable} -m pip install x", "if a:\n    pass"},
-		{"_ = !pip install x", "_ = []"},
-		{"v = !pip list", "v = _metaml_lines('pip list')"},
-		{"if a:\n    !!ls", "if a:\n    _metaml_lines('ls')"},
-		{"x = %sx ls {d}", "x = _metaml_lines('ls {d}', lambda: 'ls {}'.format(d))"},
-		{"if a:\n    %sx ls", "if a:\n    _metaml_lines('ls')"},
-		{"x = %pwd", "x = __import__('os').getcwd()"},
-		{"x = %env HOME", "x = __import__('os').getenv('HOME')"},
-		{"%cd $d", "__import__('os').chdir(_metaml_text('$d', lambda: '{}'.format(d)))"},
-		{"x = !awk '{print $1}' f", "x = _metaml_lines(\"awk '{print $1}' f\")"},
-		{"x = %timeit -o f()", "x = get_ipython().run_line_magic('timeit', '-o f()')"},
+		{
+			"no error raised",
+			"%%script perl -n --err=y --no-raise-error\np", "y = _metaml_script('perl -n', 'p\\n', False)[1]\n",
+		},
+		{"in the background", "%%bash --bg --out x\nls", "\n"},
+		{"nothing bound", "%%bash\nls", "\n"},
+		{"no program", "%%script --out x\nls", "\n"},
+		{"below %%capture", "%%capture o\n%%sh --out x\nls", "\nx = _metaml_script('sh', 'ls\\n')[0]\n"},
+		{"a magic that is no script", "%%latex --out x\nls", "\n"},
+		{"pip install", "if a:\n    !pip install -q numpy", "if a:\n    pass"},
+		{"pip install by this Python", "if a:\n    !{sys.executable} -m pip install x", "if a:\n    pass"},
+		{"a bound pip install", "_ = !pip install x", "_ = []"},
+		{"a bound pip list", "v = !pip list", "v = _metaml_lines('pip list')"},
+		{"lines of a command", "if a:\n    !!ls", "if a:\n    _metaml_lines('ls')"},
+		{"%sx, bound", "x = %sx ls {d}", "x = _metaml_lines('ls {d}', lambda: 'ls {}'.format(d))"},
+		{"%sx", "if a:\n    %sx ls", "if a:\n    _metaml_lines('ls')"},
+		{"%pwd", "x = %pwd", "x = __import__('os').getcwd()"},
+		{"%env", "x = %env HOME", "x = __import__('os').getenv('HOME')"},
+		{"%cd to a variable", "%cd $d", "__import__('os').chdir(_metaml_text('$d', lambda: '{}'.format(d)))"},
+		{"braces that are no expression", "x = !awk '{print $1}' f", "x = _metaml_lines(\"awk '{print $1}' f\")"},
+		{"another magic, bound", "x = %timeit -o f()", "x = get_ipython().run_line_magic('timeit', '-o f()')"},
 	} {
-		if got := Transform(c.in, Options{}).Code; got != c.want {
-			t.Errorf("%q\n got %q\nwant %q", c.in, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := Transform(c.in, Options{}).Code; got != c.want {
+				t.Errorf("got %q\nwant %q", got, c.want)
+			}
+		})
 	}
 }
 
@@ -104,27 +110,37 @@ func TestCommandsAreExpandedAsIPythonDoes(t *testing.T) {
 
 // TestScriptsRun runs a translated cell by Python.
 func TestScriptsRun(t *testing.T) {
-	for in, want := range map[string]string{
-		"%%bash --out x --err y -s $v\necho \"got $1\"\necho bad >&2": "['got 7\\n', 'bad\\n']",
-		"%%bash --out x\nexit 3":                                                        "CalledProcessError",
-		"%%bash --out x --no-raise-error\necho 1\nexit 3":                               "['1\\n', 0]",
-		"if 1:\n    !echo $v {v + 1} > out; echo $v >> out\n    x = open('out').read()": "['7 8\\n7\\n', 0]",
+	for _, c := range []struct{ name, in, want string }{
+		{
+			"arguments and errors",
+			"%%bash --out x --err y -s $v\necho \"got $1\"\necho bad >&2",
+			"['got 7\\n', 'bad\\n']",
+		},
+		{"an exit code is an error", "%%bash --out x\nexit 3", "CalledProcessError"},
+		{"an exit code without an error", "%%bash --out x --no-raise-error\necho 1\nexit 3", "['1\\n', 0]"},
+		{
+			"commands in a block",
+			"if 1:\n    !echo $v {v + 1} > out; echo $v >> out\n    x = open('out').read()",
+			"['7 8\\n7\\n', 0]",
+		},
 	} {
-		functions := Source(Script) + "\n\n" + Source(Run) + "\n\n" + Source(Lines)
-		code := functions + "\n\nx = y = 0\nv = 7\ntry:\n    exec(" +
-			quote(Transform(in, Options{}).Code) +
-			")\n    print([x, y])\nexcept Exception as e:\n    print(type(e).__name__)\n"
-		dir := t.TempDir()
-		file := filepath.Join(dir, "a.py")
-		if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), venv.Python(t), file)
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		if err != nil || strings.TrimSpace(string(out)) != want {
-			t.Errorf("%q gives %s (%v), want %s", in, out, err, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			functions := Source(Script) + "\n\n" + Source(Run) + "\n\n" + Source(Lines)
+			code := functions + "\n\nx = y = 0\nv = 7\ntry:\n    exec(" +
+				quote(Transform(c.in, Options{}).Code) +
+				")\n    print([x, y])\nexcept Exception as e:\n    print(type(e).__name__)\n"
+			dir := t.TempDir()
+			file := filepath.Join(dir, "a.py")
+			if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), venv.Python(t), file)
+			cmd.Dir = dir
+			out, err := cmd.CombinedOutput()
+			if err != nil || strings.TrimSpace(string(out)) != c.want {
+				t.Errorf("got %s (%v), want %s", out, err, c.want)
+			}
+		})
 	}
 }
 

@@ -83,19 +83,28 @@ print(json.dumps([nbformat.writes(nbformat.convert(nb, v), version=v) for v in (
 }
 
 func TestErrorsNameThePlace(t *testing.T) {
-	for in, want := range map[string]string{
-		` `:                           "the notebook is empty",
-		`{"cells":[{],"x":1}`:         "this is not a notebook: byte 12 is not JSON",
-		`[]`:                          `this is not a notebook: "/" is a JSON array`,
-		`{"nbformat":"4","cells":[]}`: `this is not a notebook: "/nbformat" is a JSON string`,
-		`{"nbformat":0,"cells":[]}`:   "notebooks of version 0 are not known; versions 1 to 4 are",
-		`{"nbformat":4,"cells":[{"cell_type":"code","source":"a"},{"cell_type":"code","source":{}}]}`: "cell 2 of " +
-			"the notebook cannot be read (/cells/1): its source is neither a string nor a list of strings",
-		`{"nbformat":4,"cells":[3]}`: "cell 1 of the notebook cannot be read (/cells/0)",
+	for _, c := range []struct{ name, in, want string }{
+		{"empty", ` `, "the notebook is empty"},
+		{"not JSON", `{"cells":[{],"x":1}`, "this is not a notebook: byte 12 is not JSON"},
+		{"an array", `[]`, `this is not a notebook: "/" is a JSON array`},
+		{
+			"a version that is a text",
+			`{"nbformat":"4","cells":[]}`,
+			`this is not a notebook: "/nbformat" is a JSON string`,
+		},
+		{"version 0", `{"nbformat":0,"cells":[]}`, "notebooks of version 0 are not known; versions 1 to 4 are"},
+		{
+			"a source that is an object",
+			`{"nbformat":4,"cells":[{"cell_type":"code","source":"a"},{"cell_type":"code","source":{}}]}`,
+			"cell 2 of the notebook cannot be read (/cells/1): its source is neither a string nor a list of strings",
+		},
+		{"a cell that is a number", `{"nbformat":4,"cells":[3]}`, "cell 1 of the notebook cannot be read (/cells/0)"},
 	} {
-		if _, err := Read([]byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s\n got %v\nwant %s", in, err, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := Read([]byte(c.in)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
 	}
 }
 

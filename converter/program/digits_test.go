@@ -39,10 +39,12 @@ func TestExampleKeepsItsDigest(t *testing.T) {
 		"trained, and trained again":  append(append([]string{}, all[:train+1]...), all[train], all[train]),
 		"the imports at the very end": append(append([]string{}, all...), all[0], all[train]),
 	} {
-		doc := notebook(cells)
-		doc.Names = map[string]session.Name{"run": {Kind: "metaml"}, "best": {Kind: "metaml"}}
-		if got := made(t, doc, slicer.Options{Cell: len(cells)}); got.Digest != want.Digest {
-			t.Errorf("%s: another program:\n%s\nwant:\n%s", name, got.Main(), want.Main())
-		}
+		t.Run(name, func(t *testing.T) {
+			doc := notebook(cells)
+			doc.Names = map[string]session.Name{"run": {Kind: "metaml"}, "best": {Kind: "metaml"}}
+			if got := made(t, doc, slicer.Options{Cell: len(cells)}); got.Digest != want.Digest {
+				t.Errorf("another program:\n%s\nwant:\n%s", got.Main(), want.Main())
+			}
+		})
 	}
 }

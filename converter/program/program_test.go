@@ -42,18 +42,22 @@ func TestDigestIsOfTheCodeAlone(t *testing.T) {
 			"def f(a=1):  \n    return g(a)",
 		},
 	} {
-		if p := sliced(t, cells, slicer.Options{}); p.Digest != want {
-			t.Errorf("%s change the digest:\n%s", name, p.Main())
-		}
+		t.Run(name, func(t *testing.T) {
+			if p := sliced(t, cells, slicer.Options{}); p.Digest != want {
+				t.Errorf("the digest changed:\n%s", p.Main())
+			}
+		})
 	}
 	for name, cells := range map[string][]string{
 		"a constant":  {"import math\nK = 3", base[1], base[2]},
 		"a docstring": {base[0], "def g(x):\n    'sine'\n    return math.sin(x) * K", base[2]},
 		"a default":   {base[0], base[1], "def f(a=2):\n    return g(a)"},
 	} {
-		if p := sliced(t, cells, slicer.Options{}); p.Digest == want {
-			t.Errorf("%s does not change the digest:\n%s", name, p.Main())
-		}
+		t.Run(name, func(t *testing.T) {
+			if p := sliced(t, cells, slicer.Options{}); p.Digest == want {
+				t.Errorf("the digest did not change:\n%s", p.Main())
+			}
+		})
 	}
 }
 
@@ -108,16 +112,18 @@ func TestChangedFolderIsRefused(t *testing.T) {
 		},
 		"its digest is": func(dir string) error { return os.Chmod(filepath.Join(dir, "code", "main.py"), 0o755) },
 	} {
-		dir := filepath.Join(t.TempDir(), "program")
-		if err := p.Write(dir); err != nil {
-			t.Fatal(err)
-		}
-		if err := damage(dir); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("want %q, got %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "program")
+			if err := p.Write(dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := damage(dir); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("want %q, got %v", name, err)
+			}
+		})
 	}
 }
 

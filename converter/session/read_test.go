@@ -6,26 +6,44 @@ import (
 )
 
 func TestReadRefusesNonsenseWithOneSentence(t *testing.T) {
-	for in, want := range map[string]string{
-		``:   "this is not a session document: ",
-		`[]`: "this is not a session document: ",
-		`{}`: "this is not a session document: it has no version",
-		`{"v":2,"kind":"live"}`: "the session document has version 2, and this metaml reads version 1: install the " +
-			"same version of metaml in the notebook and here",
-		`{"v":1,"kind":"odd"}`: `the session document is of an unknown kind, "odd"`,
-		`{"v":1,"kind":"live","cells":[{"seq":0}]}`: "cell 1 of the session document has the number " +
-			"0; numbers begin at 1",
-		`{"v":1,"kind":"live","cells":[{"seq":1},{"seq":1}]}`: "two cells of the session document have the " +
-			"number 1",
-		`{"v":1,"kind":"live","cells":[{"seq":1,"parent":1}]}`: "cell 1 of the session document is its own " +
-			"parent",
-		`{"v":1,"kind":"live","cells":[{"seq":1,"failed_line":-1}]}`: "cell 1 of the session document failed at line " +
-			"-1, which is no line",
+	for _, c := range []struct{ name, in, want string }{
+		{"empty", ``, "this is not a session document: "},
+		{"an array", `[]`, "this is not a session document: "},
+		{"no version", `{}`, "this is not a session document: it has no version"},
+		{
+			"another version",
+			`{"v":2,"kind":"live"}`,
+			"the session document has version 2, and this metaml reads version 1: install the " +
+				"same version of metaml in the notebook and here",
+		},
+		{"an unknown kind", `{"v":1,"kind":"odd"}`, `the session document is of an unknown kind, "odd"`},
+		{
+			"a cell with the number 0",
+			`{"v":1,"kind":"live","cells":[{"seq":0}]}`,
+			"cell 1 of the session document has the number 0; numbers begin at 1",
+		},
+		{
+			"two cells with one number",
+			`{"v":1,"kind":"live","cells":[{"seq":1},{"seq":1}]}`,
+			"two cells of the session document have the number 1",
+		},
+		{
+			"a cell that is its own parent",
+			`{"v":1,"kind":"live","cells":[{"seq":1,"parent":1}]}`,
+			"cell 1 of the session document is its own parent",
+		},
+		{
+			"a failure at no line",
+			`{"v":1,"kind":"live","cells":[{"seq":1,"failed_line":-1}]}`,
+			"cell 1 of the session document failed at line -1, which is no line",
+		},
 	} {
-		_, err := Read(strings.NewReader(in))
-		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s\n got %v\nwant %s", in, err, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Read(strings.NewReader(c.in))
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
 	}
 	if _, err := Read(strings.NewReader(`{"v":1,"x":"` + strings.Repeat("a", MaxBytes) + `"}`)); err == nil ||
 		err.Error() != "the session document is larger than 64 MiB" {
@@ -133,13 +151,15 @@ func TestFromScript(t *testing.T) {
 	if err != nil || d.Kind != Script || d.Cells[0].Source != "x = 1\ny = 2\n" || d.Cwd != "/a" {
 		t.Errorf("got %+v, %v", d, err)
 	}
-	for in, want := range map[string]string{
-		"\xff":  "t.py: the file is not UTF-8",
-		"a\x00": "t.py: byte 1 is zero, so this is not Python",
+	for _, c := range []struct{ name, in, want string }{
+		{"not UTF-8", "\xff", "t.py: the file is not UTF-8"},
+		{"a zero byte", "a\x00", "t.py: byte 1 is zero, so this is not Python"},
 	} {
-		if _, err := FromScript([]byte(in), "t.py"); err == nil || err.Error() != want {
-			t.Errorf("got %v, want %s", err, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := FromScript([]byte(c.in), "t.py"); err == nil || err.Error() != c.want {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
 	}
 }
 

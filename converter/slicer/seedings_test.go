@@ -132,22 +132,43 @@ func TestALocalModuleThatSeeds(t *testing.T) {
 			"random.seed(seed)\n    _more(seed)\n\ndef _more(seed):\n    np.random.seed(seed)\n\ndef fixed():\n    " +
 			"random.seed(DEFAULT)\n\ndef other(): pass\n",
 	}
-	for cells, want := range map[string]string{
-		"import helpers\n---\n%%train\ndef f():\n    helpers.set_seed(42)\n    return 1": "numpy random [{numpy " +
-			"cell 2, line 3 true false} {random cell 2, line 3 true false}]",
-		"from helpers import set_seed as s\n---\n%%train\ndef f():\n    s()\n    return 1": "numpy random [{numpy " +
-			"cell 2, line 3 true false} {random cell 2, line 3 true false}]",
-		"1\n---\n%%train\ndef f():\n    import helpers as h\n    h.fixed()\n    return " +
-			"1": "random [{random cell 2, line 4 true false}]",
-		"from helpers import set_seed\n---\n%%train\ndef f(seed):\n    set_seed(seed)\n    return " +
-			"1": "numpy random []",
-		"from helpers import set_seed\nimport metaml\n---\n%%train\ndef f():\n    " +
-			"set_seed(metaml.seed())": "numpy random []",
-		"from helpers import other\n---\n%%train\ndef f():\n    other()\n    return 1": " []",
+	for _, c := range []struct{ name, cells, want string }{
+		{
+			"a number",
+			"import helpers\n---\n%%train\ndef f():\n    helpers.set_seed(42)\n    return 1",
+			"numpy random [{numpy cell 2, line 3 true false} {random cell 2, line 3 true false}]",
+		},
+		{
+			"the default of the module",
+			"from helpers import set_seed as s\n---\n%%train\ndef f():\n    s()\n    return 1",
+			"numpy random [{numpy cell 2, line 3 true false} {random cell 2, line 3 true false}]",
+		},
+		{
+			"imported in the function",
+			"1\n---\n%%train\ndef f():\n    import helpers as h\n    h.fixed()\n    return 1",
+			"random [{random cell 2, line 4 true false}]",
+		},
+		{
+			"a parameter",
+			"from helpers import set_seed\n---\n%%train\ndef f(seed):\n    set_seed(seed)\n    return 1",
+			"numpy random []",
+		},
+		{
+			"metaml.seed",
+			"from helpers import set_seed\nimport metaml\n---\n%%train\ndef f():\n    set_seed(metaml.seed())",
+			"numpy random []",
+		},
+		{
+			"another function of the module",
+			"from helpers import other\n---\n%%train\ndef f():\n    other()\n    return 1",
+			" []",
+		},
 	} {
-		s := of(t, saved(t, cells, files), Options{})
-		if got := fmt.Sprintf("%s %v", strings.Join(s.SelfSeeded, " "), s.Seedings); got != want {
-			t.Errorf("%s\ngot  %s\nwant %s", cells, got, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			s := of(t, saved(t, c.cells, files), Options{})
+			if got := fmt.Sprintf("%s %v", strings.Join(s.SelfSeeded, " "), s.Seedings); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
 	}
 }

@@ -157,45 +157,66 @@ func TestTheMagicBindsRunAfterTheCells(t *testing.T) {
 func TestRunsInAServerPointToItsModel(t *testing.T) {
 	const hint = "Put --model run on the line of the cell, and load the files that the run left from the folder " +
 		"metaml.model()."
-	for cells, want := range map[string]string{
-		"%%train\ndef t(): pass\n---\n%%serve\nw = open(run.best().output / 'w')\ndef f(x): return " +
-			"w": "w uses `run` (cell 2, line 2), which is a run of MetaML and not part of a " +
-			"program\n" + hint,
-		"%%train\ndef t(): pass\n---\nbest = run.best()\n---\n%%serve\ndef f(x): return " +
-			"best.output": "best uses `run` (cell 2, line 1), which is a run of MetaML and not " +
-			"part of a program\n" + hint,
-		"run = 5\n---\n%%train --into run\ndef t(): pass\n---\n%%serve\nw = run.best()\ndef f(x): return " +
-			"w": "w uses `run` (cell 3, line 2), which is a run of MetaML and not part of a program\n" +
-			hint,
-		"from metaml import Serve\n---\n@Serve\ndef f(x): return run.best()": "f uses `run` (cell 2, line 2), which " +
-			"is a run of MetaML and not part of " +
-			"a program\n" + hint,
-		"%%serve --into api\ndef g(x): return x\n---\n%%serve --model run\ndef f(x): return api.predict(x)": "f uses " +
-			"`api` (cell 2, line 2), which is a server of MetaML and not part of a program\n" +
-			"Put what you need of it into a variable, such as its URL.",
-		"%%train\ndef t(): pass\n---\n%%train\ndef f(): return run.name": "f uses `run` (cell 2, line 2), which is a " +
-			"run of MetaML and not part " +
-			"of a program\nCall metaml.run(NAME) inside of the function, or put the values that it needs into a " +
-			"variable.",
-		"import metaml\n---\n%%serve --model run\nfrom metaml import model\nw = model() / 'w'\ndef f(x): return w, " +
-			"metaml": "",
+	for _, c := range []struct{ name, cells, want string }{
+		{
+			"an output",
+			"%%train\ndef t(): pass\n---\n%%serve\nw = open(run.best().output / 'w')\ndef f(x): return w",
+			"w uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\n" + hint,
+		},
+		{
+			"a trial in a variable",
+			"%%train\ndef t(): pass\n---\nbest = run.best()\n---\n%%serve\ndef f(x): return best.output",
+			"best uses `run` (cell 2, line 1), which is a run of MetaML and not part of a program\n" + hint,
+		},
+		{
+			"a run of another name",
+			"run = 5\n---\n%%train --into run\ndef t(): pass\n---\n%%serve\nw = run.best()\ndef f(x): return w",
+			"w uses `run` (cell 3, line 2), which is a run of MetaML and not part of a program\n" +
+				hint,
+		},
+		{
+			"a decorated function",
+			"from metaml import Serve\n---\n@Serve\ndef f(x): return run.best()",
+			"f uses `run` (cell 2, line 2), which is a run of MetaML and not part of a program\n" + hint,
+		},
+		{
+			"a server",
+			"%%serve --into api\ndef g(x): return x\n---\n%%serve --model run\ndef f(x): return api.predict(x)",
+			"f uses `api` (cell 2, line 2), which is a server of MetaML and not part of a program\n" +
+				"Put what you need of it into a variable, such as its URL.",
+		},
+		{
+			"a run in a run",
+			"%%train\ndef t(): pass\n---\n%%train\ndef f(): return run.name",
+			"f uses `run` (cell 2, line 2), which is a run of MetaML and not part " +
+				"of a program\nCall metaml.run(NAME) inside of the function, or put the values that it needs into a " +
+				"variable.",
+		},
+		{
+			"what a server may use",
+			"import metaml\n---\n%%serve --model run\nfrom metaml import model\nw = model() / 'w'\n" +
+				"def f(x): return w, metaml",
+			"",
+		},
 	} {
-		alive := live(cells)
-		alive.Names = map[string]session.Name{
-			"run": {Kind: "metaml", Type: "metaml.Run"}, "api": {Kind: "metaml", Type: "metaml.Server"},
-		}
-		saved := live(cells)
-		saved.Kind = session.Saved
-		for _, doc := range []*session.Document{alive, saved} {
-			if doc == saved && (strings.HasPrefix(cells, "run = 5") || strings.Contains(cells, "@Serve")) {
-				continue // what the magic has bound since is known in a session alone
+		t.Run(c.name, func(t *testing.T) {
+			alive := live(c.cells)
+			alive.Names = map[string]session.Name{
+				"run": {Kind: "metaml", Type: "metaml.Run"}, "api": {Kind: "metaml", Type: "metaml.Server"},
 			}
-			if want == "" {
-				of(t, doc, Options{})
-				continue
+			saved := live(c.cells)
+			saved.Kind = session.Saved
+			for _, doc := range []*session.Document{alive, saved} {
+				if doc == saved && (strings.HasPrefix(c.cells, "run = 5") || strings.Contains(c.cells, "@Serve")) {
+					continue // what the magic has bound since is known in a session alone
+				}
+				if c.want == "" {
+					of(t, doc, Options{})
+					continue
+				}
+				wantText(t, complain(t, doc, Options{}).Error(), c.want)
 			}
-			wantText(t, complain(t, doc, Options{}).Error(), want)
-		}
+		})
 	}
 }
 
@@ -317,33 +338,40 @@ func TestRandomGenerators(t *testing.T) {
 }
 
 func TestOutputIsSeen(t *testing.T) {
-	for cells, want := range map[string]bool{
-		"from metaml import output, report\n---\ndef f(): report(a=1)":      false,
-		"from metaml import output\n---\ndef f(): return output()":          true,
-		"import metaml as mm\n---\ndef g(): mm.checkpoint()\ndef f(): g()":  true,
-		"import metaml as mm\n---\nx = mm.run('a')\ndef f(): return x":      false,
-		"from metaml import output as o\n---\ndef f(): return o() / 'a.h5'": true,
+	for _, c := range []struct {
+		name, cells string
+		want        bool
+	}{
+		{"report alone", "from metaml import output, report\n---\ndef f(): report(a=1)", false},
+		{"output", "from metaml import output\n---\ndef f(): return output()", true},
+		{"checkpoint in another function", "import metaml as mm\n---\ndef g(): mm.checkpoint()\ndef f(): g()", true},
+		{"another run", "import metaml as mm\n---\nx = mm.run('a')\ndef f(): return x", false},
+		{"output by another name", "from metaml import output as o\n---\ndef f(): return o() / 'a.h5'", true},
 	} {
-		if got := of(t, live(cells), Options{}).UsesOutput; got != want {
-			t.Errorf("%q: got %v", cells, got)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := of(t, live(c.cells), Options{}).UsesOutput; got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
 	}
 }
 
 func TestTheModelThatTheProgramNames(t *testing.T) {
-	for cells, want := range map[string]string{
-		"import metaml\n---\nm = metaml.model('train-model:2')\ndef f(x): return m":              "train-model:2",
-		"from metaml import model as mo\n---\ndef f(x): return mo(\"last\") / 'a'":               "last",
-		"from metaml import model\n---\nm = model()\ndef f(x): return m":                         "",
-		"import metaml\n---\nother = metaml.model('unused')\n---\ndef f(x): return x":            "",
-		"def model(name): return name\n---\nm = model('my own')\ndef f(x): return m":             "",
-		"import metaml\nwhich = 'a'\n---\nm = metaml.model(which)\ndef f(x): return m":           "",
-		"import metaml\n---\nm = metaml.model(f'a-{1}')\ndef f(x): return m":                     "",
-		"import metaml\n---\nm = [metaml.model('first'), metaml.model('b')]\ndef f(x): return m": "first",
+	for _, c := range []struct{ name, cells, want string }{
+		{"metaml.model", "import metaml\n---\nm = metaml.model('train-model:2')\ndef f(x): return m", "train-model:2"},
+		{"model by another name", "from metaml import model as mo\n---\ndef f(x): return mo(\"last\") / 'a'", "last"},
+		{"model without a name", "from metaml import model\n---\nm = model()\ndef f(x): return m", ""},
+		{"a cell that is left out", "import metaml\n---\nother = metaml.model('unused')\n---\ndef f(x): return x", ""},
+		{"a function of the user", "def model(name): return name\n---\nm = model('my own')\ndef f(x): return m", ""},
+		{"a variable", "import metaml\nwhich = 'a'\n---\nm = metaml.model(which)\ndef f(x): return m", ""},
+		{"an f-string", "import metaml\n---\nm = metaml.model(f'a-{1}')\ndef f(x): return m", ""},
+		{"two", "import metaml\n---\nm = [metaml.model('first'), metaml.model('b')]\ndef f(x): return m", "first"},
 	} {
-		if got := of(t, live(cells), Options{}).Model; got != want {
-			t.Errorf("%q: got %q, want %q", cells, got, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := of(t, live(c.cells), Options{}).Model; got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -26,10 +27,12 @@ func TestErrorsHaveTheirLine(t *testing.T) {
 		"x = 1\ny = = 2\n": 2, "x = 1": 0, "": 0, "def f(:\n  pass": 1,
 		"x = (1,\n": 1,
 	} {
-		tree, err := Parse(src)
-		if err != nil || tree.ErrorAt != line {
-			t.Errorf("%q: line %d, %v; want %d", src, tree.ErrorAt, err, line)
-		}
+		t.Run(fmt.Sprintf("%q", src), func(t *testing.T) {
+			tree, err := Parse(src)
+			if err != nil || tree.ErrorAt != line {
+				t.Errorf("line %d, %v; want %d", tree.ErrorAt, err, line)
+			}
+		})
 	}
 }
 
@@ -45,9 +48,11 @@ func TestDeepNestingIsRefused(t *testing.T) {
 		"attributes": "x" + strings.Repeat(".a", 100_000), "blocks": blocks.String(),
 		"open": strings.Repeat("[", 200_000),
 	} {
-		if tree, err := Parse(src); err != nil && !errors.Is(err, ErrTooDeep) || err == nil && tree.ErrorAt == 0 {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if tree, err := Parse(src); err != nil && !errors.Is(err, ErrTooDeep) || err == nil && tree.ErrorAt == 0 {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -82,9 +83,11 @@ func TestKeywords(t *testing.T) {
 		"class": true, "None": true, "match": false, "print": false, "type": false,
 		"": false,
 	} {
-		if IsKeyword(word) != want {
-			t.Errorf("IsKeyword(%q) = %v", word, !want)
-		}
+		t.Run(fmt.Sprintf("%q", word), func(t *testing.T) {
+			if IsKeyword(word) != want {
+				t.Errorf("got %v", !want)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -13,14 +14,18 @@ func TestWhatStandsBehindAttach(t *testing.T) {
 		"--interrupt stop":               {"last", "stop"},
 		"--interrupt detach train-model": {"train-model", "detach"},
 	} {
-		name, interrupt, err := AttachLine(line)
-		if err != nil || name != want[0] || interrupt != want[1] {
-			t.Errorf("%q: %s, %s, %v", line, name, interrupt, err)
-		}
+		t.Run(fmt.Sprintf("%q", line), func(t *testing.T) {
+			name, interrupt, err := AttachLine(line)
+			if err != nil || name != want[0] || interrupt != want[1] {
+				t.Errorf("got %s, %s, %v", name, interrupt, err)
+			}
+		})
 	}
 	for line, want := range map[string]string{"--interrupt kill": "stop or detach", "--follow": "unknown flag"} {
-		if _, _, err := AttachLine(line); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", line, err)
-		}
+		t.Run(line, func(t *testing.T) {
+			if _, _, err := AttachLine(line); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

@@ -67,9 +67,11 @@ func TestNearest(t *testing.T) {
 
 func TestCount(t *testing.T) {
 	for want, n := range map[string]int{"0 trials": 0, "1 trial": 1, "999 trials": 999, "12,345 trials": 12345} {
-		if got := Count(n, "trial"); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if got := Count(n, "trial"); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
 
@@ -78,8 +80,10 @@ func TestDuration(t *testing.T) {
 		"340 ms": 340 * time.Millisecond, "9.8 s": 9800 * time.Millisecond, "42 s": 42 * time.Second,
 		"3 min 20 s": 200 * time.Second, "2 h": 2 * time.Hour, "3 d 4 h": 76 * time.Hour,
 	} {
-		if got := Duration(d); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if got := Duration(d); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package cell
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -154,12 +155,14 @@ func TestReads(t *testing.T) {
 		"%metaml": true, "%metaml attach": true, "  %metaml logs -f last\n": true, "%metaml stop x": true,
 		"%metaml delete x": false, "%metaml_x": false, "x = %metaml runs": false, "!ls": false, "": false,
 	} {
-		content, err := json.Marshal(map[string]string{"code": code})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if reads(content) != want {
-			t.Errorf("%q: %v", code, !want)
-		}
+		t.Run(fmt.Sprintf("%q", code), func(t *testing.T) {
+			content, err := json.Marshal(map[string]string{"code": code})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reads(content) != want {
+				t.Errorf("got %v", !want)
+			}
+		})
 	}
 }

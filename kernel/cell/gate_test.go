@@ -173,15 +173,17 @@ func TestARefusedCellEndsLikeAnyOther(t *testing.T) {
 
 func TestAReplyBeforeTheDecisionWaitsForIt(t *testing.T) {
 	for _, idleFirst := range []bool{true, false} {
-		f := newFixture(t)
-		f.request("a", "execute_request", "%%train\n")
-		talk := &Conversation{}
-		f.gate.begin(talk, "a", true)
-		f.answer("a", "ok", idleFirst)
-		f.want("undecided", f.replies)
-		f.gate.bound(talk, "a", true) // --detach
-		f.want("detached", f.replies, "a ok")
-		f.want("published", f.published, "status a idle")
+		t.Run(fmt.Sprintf("idle first %t", idleFirst), func(t *testing.T) {
+			f := newFixture(t)
+			f.request("a", "execute_request", "%%train\n")
+			talk := &Conversation{}
+			f.gate.begin(talk, "a", true)
+			f.answer("a", "ok", idleFirst)
+			f.want("undecided", f.replies)
+			f.gate.bound(talk, "a", true) // --detach
+			f.want("detached", f.replies, "a ok")
+			f.want("published", f.published, "status a idle")
+		})
 	}
 }
 
@@ -192,15 +194,17 @@ func TestADecisionBetweenIdleAndReply(t *testing.T) {
 		"a refusal":          func(g *Gate, talk *Conversation) { g.end(talk, "a", nil) },
 		"--detach":           func(g *Gate, talk *Conversation) { g.bound(talk, "a", true) },
 	} {
-		f := newFixture(t)
-		f.request("a", "execute_request", "%%train\n")
-		talk := &Conversation{}
-		f.gate.begin(talk, "a", true)
-		f.idle("a")
-		decide(f.gate, talk)
-		f.reply("a", "ok")
-		f.want(name+": replies", f.replies, "a ok")
-		f.want(name+": published", f.published, "status a idle")
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.request("a", "execute_request", "%%train\n")
+			talk := &Conversation{}
+			f.gate.begin(talk, "a", true)
+			f.idle("a")
+			decide(f.gate, talk)
+			f.reply("a", "ok")
+			f.want("replies", f.replies, "a ok")
+			f.want("published", f.published, "status a idle")
+		})
 	}
 }
 
@@ -236,25 +240,29 @@ func TestACellThatOnlyMentionsTrainOpensTheGateWithItsReply(t *testing.T) {
 		{"not in history, an error", map[string]any{"code": text, "store_history": false}, "error", true},
 		{"aborted by a cell before", map[string]any{"code": text}, "aborted", true},
 	} {
-		for _, idleFirst := range []bool{true, false} {
-			f := newFixture(t)
-			f.gate.Request("client", f.message("a", "execute_request", "", c.content),
-				wire.Header{ID: "a", Type: "execute_request"})
-			f.request("b", "execute_request", "1")
-			f.request("c", "complete_request", "")
-			f.want(c.name+": behind it", f.forwarded, "a")
-			f.answer("a", c.status, idleFirst)
-			if c.aborts {
-				f.want(c.name, f.forwarded, "a", "c")
-				f.want(c.name, f.replies, "a "+c.status, "b aborted")
-			} else {
-				f.want(c.name, f.forwarded, "a", "b", "c")
-				f.want(c.name, f.replies, "a "+c.status)
+		t.Run(c.name, func(t *testing.T) {
+			for _, idleFirst := range []bool{true, false} {
+				t.Run(fmt.Sprintf("idle first %t", idleFirst), func(t *testing.T) {
+					f := newFixture(t)
+					f.gate.Request("client", f.message("a", "execute_request", "", c.content),
+						wire.Header{ID: "a", Type: "execute_request"})
+					f.request("b", "execute_request", "1")
+					f.request("c", "complete_request", "")
+					f.want("behind it", f.forwarded, "a")
+					f.answer("a", c.status, idleFirst)
+					if c.aborts {
+						f.want("forwarded", f.forwarded, "a", "c")
+						f.want("replies", f.replies, "a "+c.status, "b aborted")
+					} else {
+						f.want("forwarded", f.forwarded, "a", "b", "c")
+						f.want("replies", f.replies, "a "+c.status)
+					}
+					if f.gate.current != nil {
+						t.Error("the gate is left closed")
+					}
+				})
 			}
-			if f.gate.current != nil {
-				t.Errorf("%s: the gate is left closed", c.name)
-			}
-		}
+		})
 	}
 }
 
@@ -301,28 +309,30 @@ func TestARequestThatIsNeverAnsweredOpensTheGate(t *testing.T) {
 // only an interrupt takes it.
 func TestALateReplyIsNoLostOne(t *testing.T) {
 	for _, interrupted := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			f := newFixture(t)
-			f.request("a", "execute_request", "%%train")
-			talk := &Conversation{}
-			f.gate.begin(talk, "a", true)
-			f.gate.bound(talk, "a", true)
-			if interrupted {
-				f.gate.Interrupt()
-			}
-			f.idle("a")
-			time.Sleep(replyPatience / 2) //nolint:forbidigo // the bubble's clock
-			synctest.Wait()
-			if interrupted {
-				f.want("replies", f.replies, "a error")
-				return
-			}
-			f.want("replies", f.replies)
-			f.answer("a", "ok", false)
-			f.want("replies", f.replies, "a ok")
-			time.Sleep(replyPatience) //nolint:forbidigo // the bubble's clock
-			synctest.Wait()
-			f.want("replies", f.replies, "a ok")
+		t.Run(fmt.Sprintf("interrupted %t", interrupted), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t)
+				f.request("a", "execute_request", "%%train")
+				talk := &Conversation{}
+				f.gate.begin(talk, "a", true)
+				f.gate.bound(talk, "a", true)
+				if interrupted {
+					f.gate.Interrupt()
+				}
+				f.idle("a")
+				time.Sleep(replyPatience / 2) //nolint:forbidigo // the bubble's clock
+				synctest.Wait()
+				if interrupted {
+					f.want("replies", f.replies, "a error")
+					return
+				}
+				f.want("replies", f.replies)
+				f.answer("a", "ok", false)
+				f.want("replies", f.replies, "a ok")
+				time.Sleep(replyPatience) //nolint:forbidigo // the bubble's clock
+				synctest.Wait()
+				f.want("replies", f.replies, "a ok")
+			})
 		})
 	}
 }

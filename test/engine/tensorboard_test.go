@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,9 +53,11 @@ def train(i):
 			"inside": float64(10*i + 2), "beside": float64(20*i + 2),
 			"loss": 0.5,
 		} {
-			if got, ok := trial.Metrics[name]; !ok || got != want {
-				t.Errorf("trial %d: %s is %v, want %v", i, name, got, want)
-			}
+			t.Run(fmt.Sprintf("%s of trial %d", name, i), func(t *testing.T) {
+				if got, ok := trial.Metrics[name]; !ok || got != want {
+					t.Errorf("got %v, want %v", got, want)
+				}
+			})
 		}
 		if n := len(trial.Series["inside"].Values); n != 3 {
 			t.Errorf("trial %d: %d values of inside", i, n)

@@ -79,22 +79,24 @@ def train(how):
 			spec.Fresh, spec.Key = fresh, t.Name()
 			l := b.run(spec, source, rows("how", how...))
 			for i, c := range cases {
-				trial := l.State.Trials[i]
-				if trial.Phase != c.phase || trial.Reason != c.reason || trial.Attempt != c.attempt {
-					t.Errorf("%s: %s %s in attempt %d", c.how, trial.Phase, trial.Reason, trial.Attempt)
-				}
-				if trial.Exit == nil || *trial.Exit != c.exit {
-					t.Errorf("%s: exit %v", c.how, trial.Exit)
-				}
-				if got := fmt.Sprint(map[string]float64(trial.Metrics)); got != c.metrics {
-					t.Errorf("%s: metrics %s", c.how, got)
-				}
-				if c.text != "" && (trial.Error == nil || trial.Error.Text != c.text) {
-					t.Errorf("%s: error %+v", c.how, trial.Error)
-				}
-				if c.note != "" && !hasNote(l, i, c.note) {
-					t.Errorf("%s: no note %q in %+v", c.how, c.note, l.State.Notes)
-				}
+				t.Run(c.how, func(t *testing.T) {
+					trial := l.State.Trials[i]
+					if trial.Phase != c.phase || trial.Reason != c.reason || trial.Attempt != c.attempt {
+						t.Errorf("%s %s in attempt %d", trial.Phase, trial.Reason, trial.Attempt)
+					}
+					if trial.Exit == nil || *trial.Exit != c.exit {
+						t.Errorf("exit %v", trial.Exit)
+					}
+					if got := fmt.Sprint(map[string]float64(trial.Metrics)); got != c.metrics {
+						t.Errorf("metrics %s", got)
+					}
+					if c.text != "" && (trial.Error == nil || trial.Error.Text != c.text) {
+						t.Errorf("error %+v", trial.Error)
+					}
+					if c.note != "" && !hasNote(l, i, c.note) {
+						t.Errorf("no note %q in %+v", c.note, l.State.Notes)
+					}
+				})
 			}
 			if t.Failed() {
 				t.Log(b.describe(l))
@@ -444,11 +446,13 @@ def train(how):
 					"log-": "WARNING:root:kept\n", "open-": "flushed",
 					"exit-": "ran",
 				} {
-					got, _ := os.ReadFile(filepath.Join(b.cwd, file+how))
-					if string(got) != want {
-						t.Errorf("fresh=%v: %s%s holds %q", fresh, file, how, got)
-					}
-					_ = os.Remove(filepath.Join(b.cwd, file+how))
+					t.Run(how+" "+file, func(t *testing.T) {
+						got, _ := os.ReadFile(filepath.Join(b.cwd, file+how))
+						if string(got) != want {
+							t.Errorf("got %q, want %q", got, want)
+						}
+						_ = os.Remove(filepath.Join(b.cwd, file+how))
+					})
 				}
 			}
 			if t.Failed() {

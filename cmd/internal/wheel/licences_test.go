@@ -62,8 +62,10 @@ func TestNamesOfLicenceFiles(t *testing.T) {
 		"COPYING": true, "NOTICE": true, "PATENTS": true, "UNLICENSE": true,
 		"licenses.go": false, "notices": false, "README.md": false, "license": true, "copyingfile.go": false,
 	} {
-		if got := licenceName.MatchString(name); got != want {
-			t.Errorf("%s: %v, want %v", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := licenceName.MatchString(name); got != want {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -74,16 +75,20 @@ func TestNames(t *testing.T) {
 	for host, others := range map[string]bool{
 		"": false, "127.0.0.1": false, "localhost": false, "::1": false, "0.0.0.0": true, "::": true, "192.0.2.7": true,
 	} {
-		spec := serving(host, 0)
-		spec.Server.Hosts = []string{"hub.example"}
-		hosts, addresses := names(spec, hostOf(spec))
-		if addresses != others || slices.Contains(hosts, machine) != others || slices.Contains(hosts, short) != others {
-			t.Errorf("%q is known by %q, by any address: %v", host, hosts, addresses)
-		}
-		if !slices.Contains(hosts, "hub.example") || host != "" && !slices.Contains(hosts, host) ||
-			slices.Contains(hosts, "") {
-			t.Errorf("%q is known by %q", host, hosts)
-		}
+		t.Run(fmt.Sprintf("%q", host), func(t *testing.T) {
+			t.Parallel()
+			spec := serving(host, 0)
+			spec.Server.Hosts = []string{"hub.example"}
+			hosts, addresses := names(spec, hostOf(spec))
+			if addresses != others || slices.Contains(hosts, machine) != others ||
+				slices.Contains(hosts, short) != others {
+				t.Errorf("known by %q, by any address: %v", hosts, addresses)
+			}
+			if !slices.Contains(hosts, "hub.example") || host != "" && !slices.Contains(hosts, host) ||
+				slices.Contains(hosts, "") {
+				t.Errorf("known by %q", hosts)
+			}
+		})
 	}
 }
 

@@ -74,19 +74,21 @@ func TestFailuresThatAreAlikeAreToldOnce(t *testing.T) {
 			[]string{"trial 0 failed"},
 		},
 	} {
-		s := &run.State{Phase: c.phase, Trials: c.trials}
-		var f failures
-		for i := range s.Trials {
-			if s.Trials[i].Phase == run.Failed {
-				f.add(&s.Trials[i], now)
+		t.Run(c.what, func(t *testing.T) {
+			s := &run.State{Phase: c.phase, Trials: c.trials}
+			var f failures
+			for i := range s.Trials {
+				if s.Trials[i].Phase == run.Failed {
+					f.add(&s.Trials[i], now)
+				}
 			}
-		}
-		if got := shown(f.due(s, now.Add(c.later))); fmt.Sprint(got) != fmt.Sprint(c.want) {
-			t.Errorf("%s: shown %q, right %q", c.what, got, c.want)
-		}
-		if again := f.due(s, now.Add(c.later)); len(again) > 0 {
-			t.Errorf("%s: shown twice: %q", c.what, shown(again))
-		}
+			if got := shown(f.due(s, now.Add(c.later))); fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("shown %q, right %q", got, c.want)
+			}
+			if again := f.due(s, now.Add(c.later)); len(again) > 0 {
+				t.Errorf("shown twice: %q", shown(again))
+			}
+		})
 	}
 }
 

@@ -21,45 +21,61 @@ func TestTheVerdictCountsRight(t *testing.T) {
 	stopped, pending := run.Trial{Phase: run.Stopped}, run.Trial{Phase: run.Pending}
 	const space = "no space left on the disk; free some and metaml resume a-1 goes on"
 	for _, c := range []struct {
+		name   string
 		trials []run.Trial
 		text   string // of the run
 		want   string
 	}{
-		{[]run.Trial{raised, raised}, "", "all 2 trials of a-1 failed; trial 0: ValueError: no"},
-		{[]run.Trial{raised}, "", "the trial of a-1 failed: ValueError: no"},
-		{[]run.Trial{program, program}, "", "the program of a-1 could not be loaded: NameError: x"},
+		{"all failed", []run.Trial{raised, raised}, "", "all 2 trials of a-1 failed; trial 0: ValueError: no"},
+		{"the only one failed", []run.Trial{raised}, "", "the trial of a-1 failed: ValueError: no"},
 		{
+			"the program could not be loaded",
+			[]run.Trial{program, program},
+			"", "the program of a-1 could not be loaded: NameError: x",
+		},
+		{
+			"the disk was full",
 			[]run.Trial{ok, cut, full, pending},
 			space,
 			"2 of 4 trials of a-1 failed, 1 succeeded, 1 never ended; trial 2: OSError: no space; " + space,
 		},
-		{[]run.Trial{ok, ok, pending}, space, "a-1 failed: " + space + ", 2 succeeded, 1 never ended"},
 		{
+			"the disk was full and no trial failed",
+			[]run.Trial{ok, ok, pending},
+			space, "a-1 failed: " + space + ", 2 succeeded, 1 never ended",
+		},
+		{
+			"a lack of processes is named before an exception",
 			[]run.Trial{ok, raised, unrun, stopped},
 			"",
 			"2 of 4 trials of a-1 failed, 1 succeeded, 1 stopped; trial 2: no more processes; metaml resume a-1 goes " +
 				"on",
 		},
 		{
+			"a lost process is named before an exception",
 			[]run.Trial{raised, lost, ok},
 			"",
 			"2 of 3 trials of a-1 failed, 1 succeeded; trial 1: its process was lost; metaml resume a-1 goes on",
 		},
 		{
+			"all were lost",
 			[]run.Trial{lost, lost},
 			"",
 			"all 2 trials of a-1 failed; trial 0: its process was lost; metaml resume a-1 goes on",
 		},
 	} {
-		for i := range c.trials {
-			c.trials[i].Index = i
-		}
-		got, named := verdict(&run.State{Phase: run.Failed, Trials: c.trials, Text: c.text}, "a-1")
-		if got != c.want {
-			t.Errorf("%s\nwant %s", got, c.want)
-		}
-		if named != nil && named.Phase != run.Failed {
-			t.Errorf("%s: it names a trial that is %s", got, named.Phase)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for i := range c.trials {
+				c.trials[i].Index = i
+			}
+			got, named := verdict(&run.State{Phase: run.Failed, Trials: c.trials, Text: c.text}, "a-1")
+			if got != c.want {
+				t.Errorf("%s\nwant %s", got, c.want)
+			}
+			if named != nil && named.Phase != run.Failed {
+				t.Errorf("%s: it names a trial that is %s", got, named.Phase)
+			}
+		})
 	}
 }
