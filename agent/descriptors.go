@@ -120,7 +120,7 @@ func (a *attempt) await(wait *time.Duration, err error) bool {
 	a.sup.note(run.AttemptID{}, run.Note{
 		Code: run.NoteScarce, Text: fmt.Sprintf("some %ss wait, since the machine cannot start more at the moment: %v",
 			a.sup.what(), err),
-		Hint: "run fewer at a time, or raise its limits (ulimit -n, ulimit -u)",
+		Hint: "Run fewer at a time, or raise its limits (ulimit -n, ulimit -u).",
 	})
 	*wait = min(max(2**wait, 5*time.Millisecond), longestWait)
 	select {
@@ -138,7 +138,7 @@ func (a *attempt) crowded() {
 			Code: run.NoteDescriptors,
 			Text: fmt.Sprintf("fewer %ss run at a time than requested, since this process may open %d files: the "+
 				"others wait", a.sup.what(), a.sup.descriptors.limit),
-			Hint: "ulimit -Hn says how many a process may open at most",
+			Hint: "`ulimit -Hn` says how many a process may open at most.",
 		})
 	})
 }

@@ -32,6 +32,6 @@ func differNote(all []difference) run.Note {
 		Code: run.NoteDiffers,
 		Text: fmt.Sprintf("%s: something beside the cells (files, time, random numbers) changed %s",
 			strings.Join(words, ", "), what),
-		Hint: "--with " + all[0].Name + " gives the trials the notebook's value",
+		Hint: "--with " + all[0].Name + " gives the trials the notebook's value.",
 	}
 }

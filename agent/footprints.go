@@ -101,6 +101,6 @@ func (f *footprints) notes() []run.Note {
 	text := listed(names, maxNamed)
 	return []run.Note{{
 		Code: run.NoteSharedFile, Text: fmt.Sprintf("%s written by several trials in %s", text, f.dir),
-		Hint: "write to metaml.output(), or give each trial a folder of its own with --cwd trial",
+		Hint: "Write to metaml.output(), or give each trial a folder of its own with --cwd trial.",
 	}}
 }

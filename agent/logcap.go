@@ -33,7 +33,7 @@ func (a *attempt) capLog(l *cappedLog) {
 			Code: run.NoteLogCapped,
 			Text: fmt.Sprintf("%s of %s %d is longer than %d MiB: its first %d MiB and its last %d MiB are kept",
 				l.stream, a.sup.what(), a.Trial, logLimit>>20, logHead>>20, logTail>>20),
-			Hint: "print less, or write to a file in metaml.output()",
+			Hint: "Print less, or write to a file in metaml.output().",
 		})
 	}
 }

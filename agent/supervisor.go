@@ -246,7 +246,7 @@ func (s *Supervisor) note(id run.AttemptID, n run.Note) {
 		return
 	}
 	if count == enough {
-		n.Hint = strings.TrimSpace(n.Hint + " (there may be more like this; they are left out)")
+		n.Hint = strings.TrimSpace(n.Hint + " There may be more like this, which are left out.")
 	}
 	s.send(run.Update{ID: id, Note: &n})
 }

@@ -71,7 +71,7 @@ func (s *Supervisor) watch() {
 					Code: run.NoteMayHang,
 					Text: fmt.Sprintf("trial %d has used no processor time and written nothing for %d s; it may hang "+
 						"after the fork", a.Trial, int(limit.Seconds())),
-					Hint: "if it does, stop the run and use --fresh-process",
+					Hint: "If it does, stop the run and use --fresh-process.",
 				})
 			}
 		}

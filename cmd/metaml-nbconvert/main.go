@@ -132,7 +132,7 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	for _, n := range s.Notes {
-		_, _ = fmt.Fprintf(stderr, "%s: %s\n", o.input, strings.ReplaceAll(n.Error(), "\n", ". "))
+		_, _ = fmt.Fprintf(stderr, "%s: %s\n", o.input, usererror.Sentences(n.Text, n.Hint))
 	}
 	if o.explain {
 		if !o.asJSON {
@@ -165,12 +165,12 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 		return fmt.Errorf("%s: the script would replace its own source; name another file with -o", o.input)
 	}
 	for _, m := range s.Modules {
-		hint := ""
+		remark := ""
 		if o.to == "script" {
-			hint = " (--to train brings it along)"
+			remark = " (--to train brings it along)"
 		}
 		_, _ = fmt.Fprintf(stderr, "%s: the script imports %s, which must stand beside it%s\n", o.input,
-			filepath.Base(m.File), hint)
+			filepath.Base(m.File), remark)
 	}
 	return atomicfile.Write(out, []byte(text), 0o644)
 }

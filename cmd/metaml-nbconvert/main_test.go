@@ -196,7 +196,7 @@ func TestMistakes(t *testing.T) {
 			"a misspelt option of the cell",
 			[]string{notebook(t, "%%serve --prot 80\ndef f(a): return a"), "--to", "serve"},
 			1,
-			"cell 1: there is no option --prot; did you mean --port?",
+			"cell 1: there is no option --prot\nDid you mean --port?",
 		},
 		{
 			"a served function without parameters",

@@ -97,7 +97,7 @@ func (a *app) examinePython(ctx context.Context, named string) []run.Check {
 	}
 	f := run.Check{Name: "python", OK: true, Text: fmt.Sprintf("%s (%s)", python, i.Version)}
 	if !launch.NewEnough(i.Version) {
-		f.OK, f.Remedy = false, "MetaML needs Python 3.10 or newer; name another with --python."
+		f.OK, f.Remedy = false, "MetaML needs Python 3.10 or newer. Name another with --python."
 	}
 	all := []run.Check{f}
 	for _, p := range packages {
@@ -106,7 +106,7 @@ func (a *app) examinePython(ctx context.Context, named string) []run.Check {
 		if err != nil {
 			all = append(all, run.Check{
 				Name: p.module, OK: !p.needed, Text: "not installed; " + p.why,
-				Remedy: python + " -m pip install " + p.module,
+				Remedy: fmt.Sprintf("Install it with `%s -m pip install %s`.", python, p.module),
 			})
 			continue
 		}

@@ -23,7 +23,7 @@ const (
 var errSaid = errors.New("failed")
 
 // usage makes the error of a command line that cannot be used.
-func usage(format string, args ...any) error {
+func usage(format string, args ...any) *usererror.Error {
 	return usererror.New(usererror.CodeUsage, format, args...)
 }
 

@@ -32,11 +32,11 @@ func newRoot(a *app) *cobra.Command {
 			for _, c := range cmd.Commands() {
 				verbs = append(verbs, c.Name())
 			}
-			text := fmt.Sprintf("there is no command %q", args[0])
+			refused := usage("there is no command %q", args[0])
 			if n := prose.Nearest(args[0], verbs); n != "" {
-				text += fmt.Sprintf("; did you mean %q?", n)
+				refused.Hint = fmt.Sprintf("Did you mean %q?", n)
 			}
-			return usage("%s", text)
+			return refused
 		},
 	}
 	root.SetVersionTemplate("metaml {{.Version}}\n")
@@ -58,9 +58,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	if !unknown {
 		return usage("%s: %s", cmd.Name(), text)
 	}
-	text = fmt.Sprintf("%s has no option --%s", cmd.Name(), name)
+	refused := usage("%s has no option --%s", cmd.Name(), name)
 	if n := prose.Nearest(name, flagNames(cmd)); n != "" {
-		text += fmt.Sprintf("; did you mean --%s?", n)
+		refused.Hint = fmt.Sprintf("Did you mean --%s?", n)
 	}
-	return usage("%s", text)
+	return refused
 }

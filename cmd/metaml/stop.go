@@ -41,7 +41,7 @@ func stopCommand(a *app) *cobra.Command {
 			if only != nil && listed.Spec.Kind == run.Serve {
 				return &usererror.Error{
 					Code: usererror.CodeTrial, Text: name + " is a server, which is stopped as a whole",
-					Hint: "metaml stop " + name + " does it",
+					Hint: "metaml stop " + name + " does it.",
 				}
 			}
 			if only != nil && (*only < 0 || *only >= len(listed.State.Trials)) {

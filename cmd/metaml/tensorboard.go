@@ -31,7 +31,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 					Code: usererror.CodeTensorboard, Text: listed.Spec.Name + " is a server, and has no TensorBoard",
 				}
 				if u, err := url.Parse(report.Address(&listed)); err == nil && u.Host != "" {
-					refused.Hint = "its figures are at http://" + u.Host + "/metrics"
+					refused.Hint = "See http://" + u.Host + "/metrics for its figures."
 				}
 				return refused
 			}
@@ -49,7 +49,7 @@ func tensorboardCommand(a *app) *cobra.Command {
 				pymodule.RunCode("import tensorboard")...).Run(); err != nil {
 				return &usererror.Error{
 					Code: usererror.CodeTensorboard, Text: "TensorBoard is not installed for " + python,
-					Hint: python + " -m pip install tensorboard",
+					Hint: "Install it with `" + python + " -m pip install tensorboard`.",
 				}
 			}
 			// In our place, so that it ends with whoever ends us, however.

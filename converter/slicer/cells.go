@@ -57,7 +57,7 @@ func (w *work) note(code usererror.Code, cell, line int, hint, format string, ar
 
 // readCells decides which executed cells count, and parses them.
 func (w *work) readCells() error {
-	w.lost = map[string]string{}
+	w.lost = map[string]loss{}
 	w.aliases = &aliases{module: map[string]bool{}, names: map[string]string{}}
 	life := 0
 	for i := range w.doc.Cells {
@@ -166,11 +166,17 @@ func parse(cells []session.Cell, live bool) []parsing {
 	return out
 }
 
-// forget notes why names are not defined although a cell defines them.
+// loss is why a name is not defined although a cell defines it.
+type loss struct {
+	why   string
+	again bool // the cell in why defines it when it runs once more
+}
+
+// forget notes of what a cell defines why that is not defined.
 func (w *work) forget(stmts []*stmt, why string) {
 	for _, s := range stmts {
 		for _, b := range s.e.binds {
-			w.lost[b.name] = why
+			w.lost[b.name] = loss{why: why, again: true}
 		}
 	}
 }

@@ -233,10 +233,15 @@ func (w *work) noFunction() error {
 }
 
 func (w *work) unknownFunction(name string) error {
-	c := usererror.At(usererror.CodeNoFunction, w.target.Seq, 0, "no cell defines the function `%s`", name)
-	if why := w.lost[name]; why != "" {
-		return c.With("%s; run that cell again.", upper(why))
+	if lost := w.lost[name]; lost != (loss{}) {
+		hint := "Define it in a cell."
+		if lost.again {
+			hint = "Run that cell again."
+		}
+		return usererror.At(usererror.CodeNoFunction, w.target.Seq, 0,
+			"the function `%s` is not defined in this session: %s", name, lost.why).With("%s", hint)
 	}
+	c := usererror.At(usererror.CodeNoFunction, w.target.Seq, 0, "no cell defines the function `%s`", name)
 	var names []string
 	for _, cc := range w.cells {
 		for _, d := range definitions(cc) {
@@ -247,11 +252,4 @@ func (w *work) unknownFunction(name string) error {
 		return c.With("Did you mean %s?", n)
 	}
 	return c
-}
-
-func upper(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

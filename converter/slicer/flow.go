@@ -143,7 +143,7 @@ func (w *work) reset(c *cell, m ipython.Magic) {
 	for name, h := range w.history {
 		if len(h[len(h)-1].values) > 0 {
 			w.set(name, len(w.stmts)-1, nil)
-			w.lost[name] = "cell " + itoa(c.label()) + " reset the session"
+			w.lost[name] = loss{why: "cell " + itoa(c.label()) + " reset the session"}
 		}
 	}
 }
@@ -318,7 +318,7 @@ func (in *interpreter) remove() {
 	for _, name := range s.e.deleted {
 		if !slices.ContainsFunc(s.e.binds, func(b bind) bool { return b.name == name }) && in.plain(s) {
 			in.set(name, s.time, nil)
-			in.lost[name] = "cell " + itoa(s.cell.label()) + " deleted it"
+			in.lost[name] = loss{why: "cell " + itoa(s.cell.label()) + " deleted it"}
 		}
 	}
 }

@@ -170,7 +170,7 @@ func (w *work) settle(h *unresolvedName) bool {
 			"needed by "+h.user)
 		return true
 	case len(w.stars) > 0 && w.stars[0].time <= h.stmt.time && (!alive || w.o.Describe == nil) &&
-		h.name != "get_ipython" && w.lost[h.name] == "":
+		h.name != "get_ipython" && w.lost[h.name] == (loss{}):
 		for _, s := range w.stars {
 			w.include(s, "may define "+h.name+", which "+h.user+" uses")
 		}
@@ -216,8 +216,8 @@ func (w *work) whyNot(h *unresolvedName) string {
 		return ", which is a server of MetaML and not part of a program"
 	case alive && n.Kind == "metaml":
 		return ", which is a run of MetaML and not part of a program"
-	case w.lost[h.name] != "":
-		return ", which is not defined in this session: " + w.lost[h.name]
+	case w.lost[h.name] != (loss{}):
+		return ", which is not defined in this session: " + w.lost[h.name].why
 	case w.doc.Kind == session.Live && !alive && w.doc.Names != nil:
 		return ", which is not defined in this session"
 	case w.doc.Kind == session.Script:
@@ -273,7 +273,7 @@ func magicText(m ipython.Magic) string {
 	return "%" + m.Name
 }
 
-func (w *work) remedy(h *unresolvedName) string {
+func (w *work) remedy(h *unresolvedName) (hint string) {
 	n, alive := w.live[h.name]
 	var names []string
 	for name := range w.history {
@@ -298,7 +298,7 @@ func (w *work) remedy(h *unresolvedName) string {
 		return "Define it in a cell; its value cannot be shipped."
 	case alive:
 		return fmt.Sprintf("Define it in a cell, or ship its value with --with %s.", h.name)
-	case strings.HasSuffix(w.lost[h.name], "restarted"), strings.HasSuffix(w.lost[h.name], "defined"):
+	case w.lost[h.name].again:
 		return "Run that cell again."
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == h.name }) // which a later cell defines

@@ -75,6 +75,28 @@ func TestBeforeTheRestart(t *testing.T) {
 			"restarted\nRun that cell again.")
 }
 
+func TestAFunctionThatIsLostIsNamedWithTheReason(t *testing.T) {
+	for reason, c := range map[string]struct {
+		cells, want string
+		restarted   bool
+	}{
+		"restart": {
+			"def f(): pass\n---\nx = 1",
+			"cell 1 defined it before the kernel was restarted\nRun that cell again.", true,
+		},
+		"deleted": {"def f(): pass\n---\ndel f", "cell 2 deleted it\nDefine it in a cell.", false},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			doc := live(c.cells)
+			if c.restarted {
+				doc.Cells[1].Kernel = 1
+			}
+			wantText(t, complain(t, doc, Options{Function: "f"}).Error(),
+				"the function `f` is not defined in this session: "+c.want)
+		})
+	}
+}
+
 func TestHistoryCells(t *testing.T) {
 	doc := live("x = 1\n---\ny = x\n---\nz = 1\n---\ndef f(): return y")
 	for i := range 3 {

@@ -225,8 +225,8 @@ type work struct {
 	cells   []*cell
 	stmts   []*stmt // of all cells that count, in the order of execution; a statement's time is its index
 	target  *cell
-	aliases *aliases          // names of ours, as they are learned
-	lost    map[string]string // name → why no cell that counts defines it
+	aliases *aliases        // names of ours, as they are learned
+	lost    map[string]loss // name → why no cell that counts defines it
 
 	history     map[string][]binding   // name → its values over time
 	modules     map[string]*value      // top-level module → the module itself, whatever it is bound to

@@ -83,14 +83,14 @@ func Explain(err error, doing, path string) error {
 	case NoSpace(err):
 		return usererror.Wrap(err, usererror.CodeDiskFull,
 			fmt.Sprintf("no space left on the disk to %s %s", doing, path),
-			"free some space, or set XDG_DATA_HOME to a folder on another disk")
+			"Free some space, or set XDG_DATA_HOME to a folder on another disk.")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return usererror.Wrap(err, usererror.CodeUnwritable, fmt.Sprintf("no permission to %s %s", doing, path),
-			"make the folder writable, or set XDG_DATA_HOME to a folder of your own")
+			"Make the folder writable, or set XDG_DATA_HOME to a folder of your own.")
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return usererror.Wrap(err, usererror.CodeFolder, fmt.Sprintf("cannot %s %s: %s", doing, path, errno),
-			"see what is there, or set XDG_DATA_HOME to a folder of your own")
+			"See what is there, or set XDG_DATA_HOME to a folder of your own.")
 	}
 	return fmt.Errorf("%s %s: %w", doing, path, err)
 }

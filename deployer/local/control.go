@@ -29,14 +29,14 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 		return &usererror.Error{
 			Code: usererror.CodeTrial, Text: fmt.Sprintf("%s is a server: its workers are not stopped one by one",
 				l.Spec.Name),
-			Hint: "metaml stop " + l.Spec.Name + " stops the server",
+			Hint: "metaml stop " + l.Spec.Name + " stops the server.",
 		}
 	}
 	if trial != nil {
 		if *trial < 0 || *trial >= len(l.State.Trials) {
 			return &usererror.Error{
 				Code: usererror.CodeTrial, Text: fmt.Sprintf("run %s has no trial %d", l.Spec.Name, *trial),
-				Hint: fmt.Sprintf("its trials are 0 to %d", len(l.State.Trials)-1),
+				Hint: fmt.Sprintf("Its trials are 0 to %d.", len(l.State.Trials)-1),
 			}
 		}
 		if p := l.State.Trials[*trial].Phase; p.Final() {
@@ -72,7 +72,7 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 	if l.Liveness == run.Alive {
 		return &usererror.Error{
 			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is going already", l.Spec.Name),
-			Hint: "metaml attach " + l.Spec.Name + " shows it",
+			Hint: "metaml attach " + l.Spec.Name + " shows it.",
 		}
 	}
 	if err := t.adopt(&l); err != nil {
@@ -90,7 +90,7 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 	if l.Liveness == run.Ended && !resumable(l.State) {
 		return &usererror.Error{
 			Code: usererror.CodeFinished, Text: fmt.Sprintf("run %s has no unfinished trial", l.Spec.Name),
-			Hint: "a trial that failed by its own code is not run again; --again makes a new run",
+			Hint: "A trial that failed by its own code is not run again; --again makes a new run.",
 		}
 	}
 	if err := t.start(f, true); err != nil {
@@ -112,7 +112,7 @@ func (t *Target) adopt(l *run.Listed) error {
 	if why := f.Own(&l.Spec); why != "" {
 		return &usererror.Error{
 			Code: usererror.CodeCopied, Text: fmt.Sprintf("run %s cannot be resumed: its folder %s", l.Spec.Name, why),
-			Hint: "a copy of your own, with cp -r and chmod -R go-w, can be",
+			Hint: "A copy of your own, with cp -r and chmod -R go-w, can be.",
 		}
 	}
 	return nil
@@ -122,7 +122,7 @@ func (t *Target) adopt(l *run.Listed) error {
 func (t *Target) resumed(ctx context.Context, name string, n int64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, &usererror.Error{
 		Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s did not start", name),
-		Hint: "its last words are in " + t.Folder(name).MonitorLog(),
+		Hint: "See " + t.Folder(name).MonitorLog() + " for its last words.",
 	})
 	defer cancel()
 	return t.Await(ctx, name, func(e run.Event) bool { return e.Type == run.EventResumed && e.N > n })
@@ -150,7 +150,7 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 	if l, err := t.Load(ctx, full); err == nil && l.Active() {
 		return &usererror.Error{
 			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is still going", full),
-			Hint: "metaml stop " + full + " ends it first",
+			Hint: "metaml stop " + full + " ends it first.",
 		}
 	}
 	// Between its last event and its end a monitor tidies up.

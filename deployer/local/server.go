@@ -60,7 +60,7 @@ func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.Fi
 				Code: usererror.CodeModel,
 				Text: fmt.Sprintf("there is nothing left of the model %s: its folder %s is gone", spec.Server.Model,
 					folderOf),
-				Hint: "a deleted run takes its outputs along; name another with --model",
+				Hint: "A deleted run takes its outputs along. Name another with --model.",
 			}
 		}
 	}
@@ -263,8 +263,8 @@ func (t *Target) portIsFree(ctx context.Context, spec run.Spec, server *run.List
 	refused := folder.PortError(err, spec.Server.Host, port)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if other := t.holderOf(ctx, port); other != "" {
-			refused.Hint = fmt.Sprintf("%s answers there: metaml stop %s ends it; or ask for another one with --port",
-				other, other)
+			refused.Hint = fmt.Sprintf(
+				"%s answers there, and metaml stop %s ends it. Or ask for another one with --port.", other, other)
 		}
 	}
 	return refused
@@ -304,7 +304,7 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 			Code: usererror.CodeReady,
 			Text: fmt.Sprintf("revision %d of %s is not being started: it answers, or has done so", revision,
 				l.Spec.Name),
-			Hint: "metaml stop " + l.Spec.Name + " stops the server",
+			Hint: "metaml stop " + l.Spec.Name + " stops the server.",
 		}
 	}
 	if text != "" {

@@ -35,7 +35,7 @@ func (t *Target) Provisional(_ context.Context, series string) (string, error) {
 func badSeries(series string) error {
 	return &usererror.Error{
 		Code: usererror.CodeName, Text: fmt.Sprintf("%q cannot be the name of a series of runs", series),
-		Hint: "use letters, digits, '-', '_' and '.', at most 100, and begin with a letter or a digit",
+		Hint: "Use letters, digits, '-', '_' and '.', at most 100, and begin with a letter or a digit.",
 	}
 }
 
@@ -291,7 +291,7 @@ func (t *Target) start(f folder.Run, resume bool) error {
 	if err != nil {
 		return usererror.Wrap(err, usererror.CodeAgent,
 			fmt.Sprintf("the run's monitor cannot be started from %s: %v", t.Agent, err),
-			"metaml doctor says what is missing")
+			"metaml doctor says what is missing.")
 	}
 	return nil
 }

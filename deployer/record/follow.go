@@ -172,7 +172,7 @@ func (w *watched) revive(ctx context.Context) (run.Liveness, error) {
 		return run.Dead, &usererror.Error{
 			Code: usererror.CodeMonitor, Text: fmt.Sprintf("the monitor of run %s ends as soon as it is started",
 				w.spec.Name),
-			Hint: "its last words are in " + w.folder.MonitorLog(),
+			Hint: "See " + w.folder.MonitorLog() + " for its last words.",
 		}
 	}
 	return l, w.keeper.Keep(ctx, w.spec.Name)
@@ -212,7 +212,7 @@ func (r *Reader) Log(
 	if trial < 0 || trial >= spec.Completions {
 		return &usererror.Error{
 			Code: usererror.CodeTrial, Text: fmt.Sprintf("run %s has no trial %d", e.name, trial),
-			Hint: fmt.Sprintf("its trials are 0 to %d", spec.Completions-1),
+			Hint: fmt.Sprintf("Its trials are 0 to %d.", spec.Completions-1),
 		}
 	}
 	latest := attempt == 0

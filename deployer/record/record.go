@@ -163,7 +163,7 @@ func (r *Reader) Load(ctx context.Context, name string) (run.Listed, error) {
 	if err != nil {
 		return run.Listed{}, usererror.Wrap(err, usererror.CodeDamaged,
 			fmt.Sprintf("run %s cannot be read: %v", e.name, err),
-			fmt.Sprintf("metaml delete %s removes it", e.name))
+			fmt.Sprintf("metaml delete %s removes it.", e.name))
 	}
 	l.NotOwn = e.folder.Own(&l.Spec)
 	return l, nil
@@ -245,7 +245,8 @@ func ambiguous(text string, hits []entry) error {
 	names := namesOf(hits)
 	slices.Sort(names)
 	return &usererror.Error{
-		Code: usererror.CodeAmbiguous, Text: text, Hint: "say which: " + strings.Join(names[:min(len(names), 8)], ", "),
+		Code: usererror.CodeAmbiguous, Text: text,
+		Hint: "Say which: " + strings.Join(names[:min(len(names), 8)], ", ") + ".",
 	}
 }
 

@@ -58,7 +58,7 @@ func (r *Reader) serverLog(
 	if spec, err := f.Revision(revision).ReadSpec(); err == nil && (worker < 0 || worker >= spec.Completions) {
 		return &usererror.Error{
 			Code: usererror.CodeTrial, Text: fmt.Sprintf("server %s has no worker %d", w.spec.Name, worker),
-			Hint: fmt.Sprintf("its workers are 0 to %d", spec.Completions-1),
+			Hint: fmt.Sprintf("Its workers are 0 to %d.", spec.Completions-1),
 		}
 	}
 	l.open(revision, attempt, streams)

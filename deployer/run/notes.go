@@ -18,5 +18,5 @@ const (
 	NoteMayHang            = "may-hang"            // a trial that was forked may hang
 	NoteReports            = "reports"             // reports of a trial came too fast and were merged
 	NoteLogCapped          = "log-capped"          // a log reached its limit, and its middle is left out
-	NoteNotify             = "notify"              // the command of --notify failed
+	NoteNotify             = "notify"              // the command of --notify was not started, failed or was killed
 )

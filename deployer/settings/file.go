@@ -191,11 +191,11 @@ func fileSetting(path string, line int, name string, value any) (fileValue, erro
 	}
 	def, ok := Lookup(canonical)
 	if !ok {
-		text := fmt.Sprintf("there is no setting %q", name)
+		refused := fileError(path, line, "there is no setting %q", name)
 		if n := nearest(name, All); n != "" {
-			text += fmt.Sprintf("; did you mean %q?", strings.ReplaceAll(n, "-", "_"))
+			refused.Hint = fmt.Sprintf("Did you mean %q?", strings.ReplaceAll(n, "-", "_"))
 		}
-		return fileValue{}, fileError(path, line, "%s", text)
+		return fileValue{}, refused
 	}
 	if def.NoFile {
 		return fileValue{},

@@ -91,7 +91,7 @@ func find(kind run.Kind, name string) (def Def, negated bool, err error) {
 	}
 	e := refuse("there is no option --%s", name)
 	if n := nearest(name, defs); n != "" {
-		e.Text += fmt.Sprintf("; did you mean --%s?", n)
+		e.Hint = fmt.Sprintf("Did you mean --%s?", n)
 	} else {
 		e.Hint = fmt.Sprintf("metaml settings --kind %s lists them all.", kind)
 	}
@@ -102,7 +102,7 @@ func strayWord(kind run.Kind, words []string, i int) error {
 	word := words[i]
 	e := refuse("%q is not an option", word)
 	if n := nearest(strings.TrimLeft(word, "-"), Of(kind)); n != "" {
-		e.Text += fmt.Sprintf("; did you mean --%s?", n)
+		e.Hint = fmt.Sprintf("Did you mean --%s?", n)
 	} else if i > 0 {
 		e.Text += fmt.Sprintf(" and %s takes no second value", words[i-1])
 	}

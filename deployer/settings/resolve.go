@@ -129,7 +129,7 @@ func (r *Resolved) decorator(given map[string]string) error {
 				Code: usererror.CodeOption, Text: fmt.Sprintf("the decorator has no setting %q", name),
 			}
 			if n := nearest(name, Of(r.Kind)); n != "" {
-				e.Text += fmt.Sprintf("; did you mean %q?", strings.ReplaceAll(n, "-", "_"))
+				e.Hint = fmt.Sprintf("Did you mean %q?", strings.ReplaceAll(n, "-", "_"))
 			}
 			return e
 		}

@@ -14,7 +14,7 @@ import (
 
 func TestRefusedLines(t *testing.T) {
 	for line, want := range map[string]string{
-		"--paralelism 4":       "there is no option --paralelism; did you mean --parallelism?",
+		"--paralelism 4":       "there is no option --paralelism\nDid you mean --parallelism?",
 		"--parallelism 0":      "--parallelism must be from 1 to 10,000, not 0",
 		"--parallelism four":   `--parallelism takes a whole number, not "four"`,
 		"--parallelism":        "--parallelism needs a value: --parallelism N",
@@ -27,7 +27,7 @@ func TestRefusedLines(t *testing.T) {
 		"--objective best:accuracy": `--objective takes [max:|min:]METRIC, not "best:accuracy"`,
 		"--timeout soon":            `--timeout takes a time such as 90s, 5m, 1.5h or 2d, not "soon"`,
 		"--cwd /tmp":                `--cwd takes session or trial, not "/tmp"`,
-		"parallelism 4":             `"parallelism" is not an option; did you mean --parallelism?`,
+		"parallelism 4":             "\"parallelism\" is not an option\nDid you mean --parallelism?",
 		"--name 'open":              "a quote (') is not closed",
 		"--xyzzy":                   "there is no option --xyzzy\nmetaml settings --kind train lists them all.",
 	} {
@@ -128,7 +128,7 @@ func TestPrecedenceAndOrigins(t *testing.T) {
 
 func TestRefusedFiles(t *testing.T) {
 	for text, want := range map[string]string{
-		"\nparalelism = 2":       `:2: there is no setting "paralelism"; did you mean "parallelism"?`,
+		"\nparalelism = 2":       ":2: there is no setting \"paralelism\"\nDid you mean \"parallelism\"?",
 		"parallelism = \"2\"":    `:1: parallelism takes an integer, not the text "2"`,
 		"a = 1\n":                `:1: there is no setting "a"`,
 		"# x\ntensorboard = 3\n": `:2: tensorboard takes a boolean, not 3`,
@@ -140,7 +140,7 @@ func TestRefusedFiles(t *testing.T) {
 			write(t, file, text)
 			_, err := settings.Resolve(run.Train, settings.Sources{File: settings.File{Path: file}})
 			var user *usererror.Error
-			if !errors.As(err, &user) || !strings.HasPrefix(user.Text, file+want) {
+			if !errors.As(err, &user) || !strings.HasPrefix(user.Error(), file+want) {
 				t.Errorf("%q\n got %v\nwant %s%s", text, err, file, want)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // progress says how far the run is; of one that has ended, what became of its trials.
@@ -119,7 +120,7 @@ func (t *Table) constants() string {
 	return "the same in all: " + line
 }
 
-// Remarks are the notes that people should read, one sentence each, without repetitions.
+// Remarks are the notes that people should read, one line each, without repetitions.
 func (t *Table) Remarks() []string {
 	said := slices.Concat([]string{t.Undecided}, t.Facts.Remarks, []string{t.unforked()})
 	return remarks(t.Name, said, t.Notes)
@@ -134,7 +135,7 @@ func remarks(name string, first []string, notes []run.Note) []string {
 		if n.Code == run.NoteTensorBoard {
 			continue // an address, which has a place of its own
 		}
-		said = append(said, sentence(n.Text, n.Hint))
+		said = append(said, usererror.Sentences(n.Text, n.Hint))
 	}
 	for _, line := range said {
 		line = OneLine(line)
@@ -149,14 +150,6 @@ func remarks(name string, first []string, notes []run.Note) []string {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// sentence puts what to do behind what happened.
-func sentence(text, hint string) string {
-	if hint == "" || strings.HasSuffix(text, ".") || strings.HasSuffix(text, ":") || strings.HasPrefix(hint, "(") {
-		return strings.TrimSpace(text + " " + hint)
-	}
-	return text + "; " + hint
 }
 
 // footer says what is not shown and what one can do. unfolds: all trials are there to be unfolded.

@@ -92,7 +92,7 @@ func TestWhatAServerWasTriedWith(t *testing.T) {
 		{
 			Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonTest,
 			Text: "the example made from the signature, 1, was answered with 500: serve raised KeyError: 1",
-			Hint: "name an input that it takes with --example",
+			Hint: "Name an input that it takes with --example.",
 			Error: &run.Error{
 				Type: "KeyError", Text: "1", Frames: []run.Frame{
 					{Cell: 4, CellLine: 2, Function: "serve", Text: "return d[n]", Mine: true},
@@ -106,7 +106,7 @@ func TestWhatAServerWasTriedWith(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	body := view.ServerFailure(&run.RevisionFailure{Error: tried[1].Error, Hint: tried[1].Hint})
-	if !strings.HasSuffix(body, "return d[n]\nname an input that it takes with --example") {
+	if !strings.HasSuffix(body, "return d[n]\nName an input that it takes with --example.") {
 		t.Errorf("%q", body)
 	}
 	spec := run.Spec{

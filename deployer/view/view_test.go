@@ -76,8 +76,8 @@ func sample(t *testing.T) (view.Facts, *run.State) {
 		}},
 	})
 	apply(11*time.Second, run.Event{
-		Type: run.EventNote, Code: "files", Text: "`model.keras` was written by several trials:",
-		Hint: "use metaml.output().",
+		Type: run.EventNote, Code: "files", Text: "`model.keras` was written by several trials",
+		Hint: "Write to metaml.output().",
 	})
 	return view.Facts{Spec: spec, Table: table, Interrupt: "stop", TensorBoard: "http://127.0.0.1:6006/"}, s
 }

@@ -26,7 +26,7 @@ func AttachLine(line string) (name, interrupt string, err error) {
 	means, check := AttachFlags(f)
 	if err := f.Parse(strings.Fields(line)); err != nil {
 		return "", "", usererror.New(usererror.CodeOption, "%s",
-			err).With("%%metaml attach [RUN] [--interrupt stop|detach]")
+			err).With("Write it as %%metaml attach [RUN] [--interrupt stop|detach].")
 	}
 	if name = strings.Join(f.Args(), " "); name == "" {
 		name = "last"

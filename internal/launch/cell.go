@@ -331,7 +331,7 @@ func (c *converse) refused(err error) talk.Refused {
 		line.Hint = "This is MetaML's own fault, not yours."
 		if _, ok := errors.AsType[syscall.Errno](err); ok {
 			line.Code = string(usererror.CodeSystem)
-			line.Hint = "The system said so; %metaml doctor looks at what a run needs."
+			line.Hint = "The system said so. %metaml doctor looks at what a run needs."
 		}
 	}
 	line.Text, line.Hint = view.Visible(c.place+line.Text), view.Visible(line.Hint)

@@ -287,7 +287,7 @@ func (s *Submission) answerFor(ctx context.Context, python string) error {
 }
 
 // nearestFile suggests a file of the folder whose name is close.
-func nearestFile(file string) string {
+func nearestFile(file string) (hint string) {
 	entries, err := os.ReadDir(filepath.Dir(file))
 	if err != nil {
 		return ""

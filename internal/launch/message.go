@@ -13,9 +13,5 @@ func Message(err error) string {
 	if !errors.As(err, &user) || user.Line == 0 {
 		return err.Error()
 	}
-	text := fmt.Sprintf("%s (cell %d, line %d)", user.Text, user.Cell, user.Line)
-	if user.Hint != "" {
-		text += "\n" + user.Hint
-	}
-	return text
+	return usererror.Lines(fmt.Sprintf("%s (cell %d, line %d)", user.Text, user.Cell, user.Line), user.Hint)
 }

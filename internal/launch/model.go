@@ -39,12 +39,12 @@ func resolveModel(ctx context.Context, client *deployer.Client, python answers, 
 	m, err := client.Model(ctx, text)
 	hint := "Name a run (metaml runs lists them), last, or a variable that holds one."
 	if python == nil {
-		hint = nameARun
+		hint = runHint
 	}
 	return m, noModel(err, "--model "+text, hint, python == nil && identifier.MatchString(name))
 }
 
-const nameARun = "Name a run (metaml runs lists them), or last."
+const runHint = "Name a run (metaml runs lists them), or last."
 
 // noModel says of a run that does not exist where it was named. variable: the name may be one of a variable that nobody
 // here has.

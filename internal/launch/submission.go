@@ -79,7 +79,7 @@ func (s *Submission) cut(ctx context.Context) error {
 func (s *Submission) named(ctx context.Context) error {
 	var err error
 	if s.model, err = s.client.Model(ctx, s.slice.Model); err != nil {
-		return noModel(err, fmt.Sprintf("metaml.model(%q)", s.slice.Model), nameARun, false)
+		return noModel(err, fmt.Sprintf("metaml.model(%q)", s.slice.Model), runHint, false)
 	}
 	return s.cut(ctx)
 }

@@ -23,6 +23,9 @@ func join(names []string, last string) string {
 	return strings.Join(names[:len(names)-1], ", ") + last + names[len(names)-1]
 }
 
+// Clause gives what somebody else said as the end of a sentence of ours, which ends without a full stop.
+func Clause(said string) string { return strings.TrimRight(strings.TrimSpace(said), ".") }
+
 // Shorten gives s, or as many of its first characters as fit into n with an ellipsis behind them. n is at least 1.
 func Shorten(s string, n int) string {
 	if len(s) <= n {

@@ -20,6 +20,18 @@ func TestList(t *testing.T) {
 	}
 }
 
+func TestClause(t *testing.T) {
+	for said, want := range map[string]string{
+		"": "", "no": "no", "It is full.": "It is full", " and so on...\n": "and so on",
+	} {
+		t.Run(said, func(t *testing.T) {
+			if got := Clause(said); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
 func TestShorten(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -35,15 +35,23 @@ var elsewhere = map[string]string{
 
 const head = `# Error codes
 
-<!-- Made from internal/usererror/codes.go and deployer/run/notes.go by: go test ./internal/usererror -update -->
+<!-- Made from internal/usererror/codes.go, deployer/run/notes.go and converter/slicer/notes.go by:
+     go test ./internal/usererror -update -->
 
-A refusal or a failure that you can do something about is one sentence and a hint. Programs read its code, which is
-stable: ` + "`metaml.Refused.code`" + ` in Python, ` + "`code`" + ` in JSON. Nothing was started when a cell or a
-command was refused.
+A refusal or a failure that you can do something about has a text, which is one clause: what is wrong, on which name;
+and often a hint, which says in full sentences what to do. Programs read its code, which is stable:
+` + "`metaml.Refused.code`" + ` in Python, ` + "`code`" + ` in JSON. ` +
+	`Nothing was started when a cell or a command was refused.
 
 | code | meaning |
 | --- | --- |
 `
+
+// notesOfProduct are the files with the codes of notes: what a person may want to know though nothing was refused.
+var notesOfProduct = []struct{ file, heading string }{
+	{"deployer/run/notes.go", "Of notes over a run's table"},
+	{"converter/slicer/notes.go", "Of notes on the program that is cut out of a notebook"},
+}
 
 func TestCodesAreInTheDocs(t *testing.T) {
 	var b strings.Builder
@@ -56,10 +64,12 @@ func TestCodesAreInTheDocs(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(elsewhere)) {
 		b.WriteString("| `" + name + "` | " + elsewhere[name] + " |\n")
 	}
-	b.WriteString("\n## Of notes over a run's table\n\n| code | meaning |\n| --- | --- |\n")
-	notes := codesOf(t, filepath.Join("..", "..", "deployer", "run", "notes.go"))
-	for _, name := range slices.Sorted(maps.Keys(notes)) {
-		b.WriteString("| `" + name + "` | " + notes[name] + " |\n")
+	for _, notes := range notesOfProduct {
+		b.WriteString("\n## " + notes.heading + "\n\n| code | meaning |\n| --- | --- |\n")
+		codes := codesOf(t, filepath.FromSlash("../../"+notes.file))
+		for _, name := range slices.Sorted(maps.Keys(codes)) {
+			b.WriteString("| `" + name + "` | " + codes[name] + " |\n")
+		}
 	}
 	path := filepath.Join("..", "..", "docs", "reference", "errors.md")
 	if *update {
@@ -153,85 +163,76 @@ func TestCodesOfThePythonModuleAreListed(t *testing.T) {
 // A code is a constant: elsewhere in the product no text stands where a code is meant.
 func TestNoCodeIsATextLiteral(t *testing.T) {
 	codes := codesOfPackage(t)
-	for _, folder := range []string{"agent", "cmd", "converter", "deployer", "internal", "kernel"} {
-		err := filepath.WalkDir(filepath.Join("..", "..", folder), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			set := token.NewFileSet()
-			file, err := parser.ParseFile(set, path, nil, 0)
+	for _, notes := range notesOfProduct {
+		maps.Copy(codes, codesOf(t, filepath.FromSlash("../../"+notes.file)))
+	}
+	set, files := productFiles(t)
+	for _, file := range files {
+		surely, maybe := codeLiterals(file)
+		for _, literal := range surely {
+			t.Errorf("%s: the code %s is not a constant", set.Position(literal.Pos()), literal.Value)
+		}
+		for _, literal := range maybe {
+			name, err := strconv.Unquote(literal.Value)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
-			for _, literal := range codeLiterals(file) {
-				name, err := strconv.Unquote(literal.Value)
-				if err != nil {
-					return err
-				}
-				if codes[name] != "" {
-					t.Errorf("%s: the code %q is not one of the constants", set.Position(literal.Pos()), name)
-				}
+			if codes[name] != "" {
+				t.Errorf("%s: the code %q is not one of the constants", set.Position(literal.Pos()), name)
 			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
 		}
 	}
 }
 
-// codeLiterals finds the texts that stand where a code is meant: Code: "…", x.Code = "…", x.Code == "…", and the first
-// argument of what makes or gives a refusal.
-func codeLiterals(file *ast.File) (found []*ast.BasicLit) {
-	isCode := func(e ast.Expr) bool {
-		switch e := e.(type) {
-		case *ast.Ident:
-			return e.Name == "Code"
-		case *ast.SelectorExpr:
-			return e.Sel.Name == "Code"
-		}
-		return false
-	}
-	add := func(values ...ast.Expr) {
+// codeLiterals finds the texts that stand where a code is meant: surely in an error, a note or an event, and as the
+// first argument of what makes one; maybe in Code: "…", x.Code = "…" and x.Code == "…" of anything else.
+func codeLiterals(file *ast.File) (surely, maybe []*ast.BasicLit) {
+	isCode := func(e ast.Expr) bool { return nameOf(e) == "Code" }
+	add := func(found *[]*ast.BasicLit, values ...ast.Expr) {
 		for _, v := range values {
 			if l, ok := v.(*ast.BasicLit); ok && l.Kind == token.STRING {
-				found = append(found, l)
+				*found = append(*found, l)
 			}
 		}
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
-		case *ast.KeyValueExpr:
-			if isCode(n.Key) {
-				add(n.Value)
+		case *ast.CompositeLit:
+			found := &maybe
+			if name := nameOf(n.Type); name == "Error" || name == "Note" || name == "Event" {
+				found = &surely
+			}
+			for _, e := range n.Elts {
+				if field, ok := e.(*ast.KeyValueExpr); ok && isCode(field.Key) {
+					add(found, field.Value)
+				}
 			}
 		case *ast.AssignStmt:
 			for i, left := range n.Lhs {
 				if isCode(left) && len(n.Rhs) == len(n.Lhs) {
-					add(n.Rhs[i])
+					add(&maybe, n.Rhs[i])
 				}
 			}
 		case *ast.BinaryExpr:
 			if isCode(n.X) || isCode(n.Y) {
-				add(n.X, n.Y)
+				add(&maybe, n.X, n.Y)
 			}
 		case *ast.CallExpr:
 			of, ok := n.Fun.(*ast.SelectorExpr)
 			if !ok {
 				break
 			}
-			pkg, _ := of.X.(*ast.Ident)
-			ours := pkg != nil && pkg.Name == "usererror"
-			switch {
-			case ours && (of.Sel.Name == "New" || of.Sel.Name == "At" || of.Sel.Name == "Code"):
-				add(n.Args[0])
-			case ours && of.Sel.Name == "Wrap":
-				add(n.Args[1])
-			case of.Sel.Name == "refuse" && len(n.Args) == 3:
-				add(n.Args[0])
+			ours := nameOf(of.X) == "usererror"
+			switch name := of.Sel.Name; {
+			case ours && (name == "New" || name == "At" || name == "Code"):
+				add(&surely, n.Args[0])
+			case ours && name == "Wrap":
+				add(&surely, n.Args[1])
+			case name == "note", name == "tell", name == "refuse" && len(n.Args) == 3:
+				add(&surely, n.Args[0])
 			}
 		}
 		return true
 	})
-	return found
+	return surely, maybe
 }

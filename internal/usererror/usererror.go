@@ -1,12 +1,16 @@
 // Package usererror has the one type for a mistake or a circumstance that a person can do something about, apart from
 // our own faults: it is shown as it is, never with a stack. It imports the standard library alone, and every package
 // may import it.
+//
+// A text is one clause without a full stop at its end, as it stands behind "metaml: ". A hint is one or more full
+// sentences: it begins with a capital letter, or with what is typed literally, such as `metaml stop NAME` or --port,
+// and ends with a full stop or a question mark. So they join without a look at either: [Lines] and [Sentences] are the
+// only places that do. The notes of runs and of slices keep to the same rule.
 package usererror
 
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 )
 
@@ -14,8 +18,8 @@ import (
 // records (docs/internals/protocols.md).
 type Error struct {
 	Code Code   `json:"code"`           // stable, for programs
-	Text string `json:"text"`           // one sentence: what is wrong, on which name
-	Hint string `json:"hint,omitempty"` // one sentence: what to do
+	Text string `json:"text"`           // one clause: what is wrong, on which name
+	Hint string `json:"hint,omitempty"` // full sentences: what to do
 	Cell int    `json:"cell,omitempty"` // number of the cell in the session document; 0 is none
 	Line int    `json:"line,omitempty"` // line within the cell as typed, from 1; 0 is none
 
@@ -43,23 +47,23 @@ func (e *Error) With(format string, args ...any) *Error {
 	return e
 }
 
-// Error gives the sentence and, on a line of its own, the hint.
-func (e *Error) Error() string {
-	if e.Hint == "" {
-		return e.Text
-	}
-	return e.Text + "\n" + e.Hint
-}
+// Error gives the text and the hint as [Lines].
+func (e *Error) Error() string { return Lines(e.Text, e.Hint) }
 
 // Unwrap gives the cause, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Sentences joins a text and its hint in one line, each a sentence of its own.
-func Sentences(text, hint string) string {
+// Lines joins a text and its hint, each on a line of its own.
+func Lines(text, hint string) string { return join(text, "\n", hint) }
+
+// Sentences joins a text and its hint in one line.
+func Sentences(text, hint string) string { return join(text, ". ", hint) }
+
+func join(text, between, hint string) string {
 	if hint == "" {
 		return text
 	}
-	return strings.TrimRight(text, ".") + ". " + hint
+	return text + between + hint
 }
 
 // SystemReason is what the system said about a file or a folder, without its name, which the sentence has already.

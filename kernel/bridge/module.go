@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // moduleFault is why the metaml module was not loaded into the wrapped kernel, if it was not.
@@ -25,7 +27,7 @@ func (f *moduleFault) readLine(line string) (why string) {
 		return "the kernel's log has the traceback"
 	case f.inTraceback && exceptionLine.MatchString(line):
 		f.inTraceback = false
-		return strings.TrimRight(line, ".")
+		return prose.Clause(line)
 	}
 	return ""
 }

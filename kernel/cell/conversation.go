@@ -214,14 +214,15 @@ func (t *Conversation) exited(err error) {
 		why += "; its last words: " + tail
 	}
 	if !bound {
-		t.refuse(usererror.CodeMetamlEnded, why, "run the cell again; `metaml doctor` checks the installation")
+		t.refuse(usererror.CodeMetamlEnded, why, "Run the cell again. `metaml doctor` checks the installation.")
 		t.gate.end(t, t.parent, nil)
 		return
 	}
-	value := fmt.Sprintf("%s. Run %s goes on: `%%metaml attach %s` shows it again.", why, run, run)
+	hint := fmt.Sprintf("Run %s goes on: `%%metaml attach %s` shows it again.", run, run)
 	if !exists {
-		value = fmt.Sprintf("%s. It was about to start run %s: `%%metaml runs` shows whether it did.", why, run)
+		hint = fmt.Sprintf("It was about to start run %s: `%%metaml runs` shows whether it did.", run)
 	}
+	value := usererror.Sentences(why, hint)
 	t.gate.end(t, t.parent, &talk.Failure{
 		Name: "Detached", Value: value, Traceback: []string{"Detached: " + value},
 	})

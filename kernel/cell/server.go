@@ -73,7 +73,7 @@ func (s *Server) accept(ctx context.Context) {
 		if full {
 			(&Conversation{py: c}).refuse(usererror.CodeTooManyCells,
 				fmt.Sprintf("%d runs are followed by this kernel already", maxTalks),
-				"restart the kernel: the runs go on, `%metaml attach` shows one again")
+				"Restart the kernel: the runs go on, and `%metaml attach` shows one again.")
 			_ = c.Close()
 			continue
 		}

@@ -79,7 +79,7 @@ func TestAnActiveRunIsNotDeleted(t *testing.T) {
 	name := b.submit(b.spec(1), waits, nil)
 	b.waitForFile("up")
 	var user *usererror.Error
-	if err := b.Delete(t.Context(), name); !errors.As(err, &user) || user.Hint != "metaml stop "+name+" ends it first" {
+	if err := b.Delete(t.Context(), name); !errors.As(err, &user) || user.Hint != "metaml stop "+name+" ends it first." {
 		t.Errorf("%v", err)
 	}
 	if err := b.Resume(t.Context(), name); !errors.As(err, &user) || user.Code != "active" {
@@ -154,7 +154,7 @@ def train():
 	}
 	var user *usererror.Error
 	if err := b.Log(t.Context(), name, 1, 0, "stdout", false, &text); !errors.As(err, &user) ||
-		user.Hint != "its trials are 0 to 0" {
+		user.Hint != "Its trials are 0 to 0." {
 		t.Errorf("a trial that is none: %v", err)
 	}
 }

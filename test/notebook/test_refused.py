@@ -40,7 +40,7 @@ TRAIN = "\ndef train(x):\n    return x"
 REFUSED = {
     "unknown option": (
         "%%train --paralelism 4" + TRAIN,
-        "there is no option --paralelism; did you mean --parallelism?",
+        "there is no option --paralelism\nDid you mean --parallelism?",
     ),
     "wrong type": ("%%train --parallelism four" + TRAIN, '--parallelism takes a whole number, not "four"'),
     "parallelism 0": ("%%train --parallelism 0" + TRAIN, "--parallelism must be from 1 to 10,000, not 0"),
@@ -196,7 +196,7 @@ def test_a_settings_file_with_a_mistake(notebook: Notebook) -> None:
     file.write_text("# ours\nparalelism = 3\n")
     try:
         shown = notebook.run("%%train\ndef train():\n    return 1")
-        assert f'{file}:2: there is no setting "paralelism"; did you mean "parallelism"?' in shown.error
+        assert f'{file}:2: there is no setting "paralelism"\nDid you mean "parallelism"?' in shown.error
         file.write_text("parallelism = 'two'\n")
         assert f"{file}:1: parallelism takes an integer" in notebook.run("%%train\ndef train():\n    return 1").error
     finally:

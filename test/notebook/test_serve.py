@@ -256,7 +256,7 @@ def test_an_input_of_ours_that_fails(notebook: Notebook) -> None:
     ), shown.error
     assert (
         "revision 1 goes on answering" in shown.error
-        and "name an input that it takes with --example" in shown.traceback
+        and "Name an input that it takes with --example." in shown.traceback
     )
     assert notebook.run("server.revision, server.predict(3)").results == ["(1, 4)"]
 
@@ -371,7 +371,7 @@ def keeps_what_answers(notebook: Notebook) -> None:
 
 
 REFUSED = {
-    "unknown option": ("%%serve --replica 2" + FUNCTION, "there is no option --replica; did you mean --replicas?"),
+    "unknown option": ("%%serve --replica 2" + FUNCTION, "there is no option --replica\nDid you mean --replicas?"),
     "wrong port": ("%%serve --port 70000" + FUNCTION, "--port must be from 1 to 65,535, not 70000"),
     "wrong path": (
         "%%serve --url predict" + FUNCTION,

@@ -151,7 +151,7 @@ func (e *Engine) frontAgain(f *front, text string) {
 		e.noteOnce(run.Event{
 			Code: run.NoteFrontDies,
 			Text: fmt.Sprintf("the front of the server ended %d times within seconds: %s", e.frontPace.quick, text),
-			Hint: "its last words are in " + e.frontLog,
+			Hint: "See " + e.frontLog + " for its last words.",
 		})
 	}
 	e.when(delay, e.startFront)

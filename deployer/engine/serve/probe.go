@@ -50,7 +50,7 @@ func (e *Engine) judge(r *revision, p run.Probed) {
 	logged := e.logged(r, p.Body)
 	what := p.Error
 	if logged.sentence != "" {
-		what = logged.sentence
+		what = prose.Clause(logged.sentence)
 	}
 	hint := r.hint()
 	if logged.fatal {
@@ -106,9 +106,9 @@ func (r *revision) input(example string) string {
 const maxExample = 200
 
 // hint is what may help where the example is the cause.
-func (r *revision) hint() string {
+func (r *revision) hint() (hint string) {
 	if r.made() {
-		return "name an input that it takes with --example"
+		return "Name an input that it takes with --example."
 	}
 	return ""
 }

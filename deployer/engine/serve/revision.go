@@ -114,7 +114,7 @@ func (e *Engine) begin(n int) {
 				Revision: n, Code: run.NoteSlowLoad,
 				Text: fmt.Sprintf(
 					"the top level of revision %d has been running for %d s, and goes on", n, int(slowLoad.Seconds())),
-				Hint: "what it prints is in " + r.loaderLog,
+				Hint: "See " + r.loaderLog + " for what it prints.",
 			})
 		}
 	})

@@ -172,7 +172,7 @@ func (e *Engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 			Revision: r.n, Code: run.NoteWorkerDies,
 			Text: fmt.Sprintf("worker %d of revision %d ended %d times within seconds: %s",
 				w.index, r.n, w.pace.quick, text),
-			Hint: fmt.Sprintf("metaml logs %s shows what it printed; it is started again after up to %d s each time",
+			Hint: fmt.Sprintf("metaml logs %s shows what it printed. It is started again after up to %d s each time.",
 				r.spec.Name, int(maxWorkerDelay.Seconds())),
 		})
 	}

@@ -3,7 +3,7 @@
 ::
 
     Exception
-    └── MetaMLError        everything below; a sentence, and often a hint
+    └── MetaMLError        everything below; a text, and often a hint
         ├── Refused        the user's mistake: nothing was started
         ├── TrialsFailed   all trials of a run failed
         ├── ServerFailed   a server, or a new revision of one, never got ready
@@ -30,8 +30,8 @@ class MetaMLError(Exception):
     """Something about a run went wrong.
 
     Attributes:
-        text (str): one sentence: what failed, on which name.
-        hint (str): what to do about it, or "".
+        text (str): one clause: what failed, on which name.
+        hint (str): what to do about it, in full sentences, or "".
     """
 
     def __init__(self, text: str = "", hint: str = "", *, lines: list[str] | None = None) -> None:

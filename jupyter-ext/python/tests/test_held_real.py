@@ -337,7 +337,7 @@ def test_plots_show_courses_and_hyperparameters(shell: Shell, monkeypatch: pytes
         with pytest.raises(MetaMLError, match=why):
             (run if metric else shell.run(SWEEPS, "nothing")).plot(metric)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MetaMLError, match="plot\\(\\) needs matplotlib\npip install matplotlib"):
+    with pytest.raises(MetaMLError, match="plot\\(\\) needs matplotlib\nInstall it with `pip install matplotlib`"):
         run.plot()
 
 

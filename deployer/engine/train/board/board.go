@@ -21,6 +21,7 @@ import (
 	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/engine/train"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // Wrap gives sup as it is if the run is set to have no TensorBoard.
@@ -68,7 +69,7 @@ func (s *supervisor) serve() {
 	runtime.LockOSThread()
 	logs := s.job.Folder.Trials()
 	if err := os.MkdirAll(logs, 0o700); err != nil {
-		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v", err), "")
 		return
 	}
 	python := s.job.Spec.Python
@@ -78,7 +79,7 @@ func (s *supervisor) serve() {
 	// run's folder.
 	temporary := s.job.Folder.TensorBoard()
 	if err := os.MkdirAll(temporary, 0o700); err != nil {
-		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v", err), "")
 		return
 	}
 	defer func() { _ = os.RemoveAll(temporary) }() // else it goes with the run
@@ -90,7 +91,7 @@ func (s *supervisor) serve() {
 		err = cmd.Start()
 	}
 	if err != nil {
-		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v.", err), "")
+		s.note(run.NoteTensorBoardFailed, fmt.Sprintf("TensorBoard did not start: %v", err), "")
 		return
 	}
 	address, last := "", ""
@@ -104,8 +105,8 @@ func (s *supervisor) serve() {
 	}
 	_ = cmd.Wait() // its last line says how it ended
 	if address == "" && s.life.Err() == nil {
-		s.note(run.NoteTensorBoardMissing, "there is no TensorBoard: "+last+".",
-			fmt.Sprintf("Install it: %s -m pip install tensorboard", python))
+		s.note(run.NoteTensorBoardMissing, "there is no TensorBoard: "+prose.Clause(last),
+			fmt.Sprintf("Install it with `%s -m pip install tensorboard`.", python))
 	}
 }
 

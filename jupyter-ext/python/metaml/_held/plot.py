@@ -34,7 +34,7 @@ def plot(run: Results, metric: str | None) -> Figure:
         import matplotlib as mpl
         from matplotlib import pyplot
     except ImportError:
-        raise MetaMLError("plot() needs matplotlib", "pip install matplotlib") from None
+        raise MetaMLError("plot() needs matplotlib", "Install it with `pip install matplotlib`.") from None
     trials = run.trials
     known = sorted({name for trial in trials for name in trial.metrics})
     if metric is not None and metric not in known:

@@ -173,7 +173,7 @@ class Run(Held):
         try:
             import pandas
         except ImportError:
-            raise MetaMLError("to_pandas() needs pandas", "pip install pandas") from None
+            raise MetaMLError("to_pandas() needs pandas", "Install it with `pip install pandas`.") from None
         rows = []
         for trial in self.trials:
             row: dict[str, Any] = dict(trial.parameters)

@@ -104,7 +104,7 @@ def load(index: int, run: str, data: dict[str, Any]) -> Any:
     if data.get("not_own"):
         raise MetaMLError(
             f"the result of {whose} is not loaded: the folder of the run {data['not_own']}",
-            "Loading it executes what it says. Who trusts it can do so with pickle: " + str(trial.get("result") or ""),
+            f"Loading it executes what it says. Who trusts it can load {trial.get('result') or 'it'} with pickle.",
         )
     path = str(trial.get("result") or "")
     try:
