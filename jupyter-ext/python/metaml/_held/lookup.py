@@ -18,10 +18,10 @@ def run(name: str = "last") -> Run | Server:
         MetaMLError: there is none, with the nearest name; or several begin so.
     """
     data = show_json(name)
-    found = held(str(data["name"]), str(data.get("kind") or ""))
-    if isinstance(found, Run):
-        found._known = kept(data, data)
-    return found
+    named = held(str(data["name"]), str(data.get("kind") or ""))
+    if isinstance(named, Run):
+        named._known = kept(data, data)
+    return named
 
 
 def runs() -> list[Run | Server]:
@@ -29,7 +29,7 @@ def runs() -> list[Run | Server]:
     listed = json.loads(find.call("runs", "--json"))
     if isinstance(listed, dict):
         listed = listed.get("runs")
-    found = []
+    listing = []
     for entry in listed or []:
         run = held(str(entry["name"]), str(entry.get("kind") or ""))
         line = str(entry.get("state") or "")
@@ -37,8 +37,8 @@ def runs() -> list[Run | Server]:
             done, failed, stopped = (int(entry.get(name) or 0) for name in ("done", "failed", "stopped"))
             line += f", {progress(int(entry.get('trials') or 0), done - failed, failed, stopped)}"
         run._listed = kept(entry, line)
-        found.append(run)
-    return found
+        listing.append(run)
+    return listing
 
 
 def held(name: str, kind: str) -> Run | Server:

@@ -67,16 +67,16 @@ def _resolved(run: Run | Trial | str) -> Path:
     if isinstance(run, Trial):
         return _kept(run)
     name, which = cut_trial(run.name if isinstance(run, Run) else str(run))
-    found = run if isinstance(run, Run) else _training(name)
-    trials = found.trials
+    training = run if isinstance(run, Run) else _training(name)
+    trials = training.trials
     if which == "" and len(trials) == 1:
         return _kept(trials[0])
     if which in ("", "best"):
-        return _kept(found.best())
+        return _kept(training.best())
     if not which.isdecimal():
         raise MetaMLError(f"metaml.model() takes RUN, RUN:TRIAL or RUN:best, not {run!r}")
     if int(which) >= len(trials):
-        raise MetaMLError(f"{found.name} has no trial {which}, only 0 to {len(trials) - 1}")
+        raise MetaMLError(f"{training.name} has no trial {which}, only 0 to {len(trials) - 1}")
     return _kept(trials[int(which)])
 
 
@@ -95,14 +95,14 @@ def _training(name: str) -> Run:
     from metaml._held.run import Run
 
     if name == "last":  # a server does not come between
-        last = next((one for one in runs() if isinstance(one, Run)), None)
+        last = next((entry for entry in runs() if isinstance(entry, Run)), None)
         if last is None:
             raise MetaMLError("there is no training run yet, so there is no model to serve")
         return last
-    found = run(name)
-    if not isinstance(found, Run):
-        raise MetaMLError(f"{found.name} is no training run, so it has no model to serve")
-    return found
+    named = run(name)
+    if not isinstance(named, Run):
+        raise MetaMLError(f"{named.name} is no training run, so it has no model to serve")
+    return named
 
 
 def _kept(trial: Trial) -> Path:

@@ -82,11 +82,11 @@ def _best(run: Results, metric: str) -> int:
 
 def _courses(history: list[Report]) -> dict[str, _Courses]:
     """The points (step, value) of each metric and trial; without steps they are counted. One point is no course."""
-    found: dict[str, _Courses] = {}
+    courses: dict[str, _Courses] = {}
     for report in history:
-        points = found.setdefault(report.name, {}).setdefault(report.trial, [])
+        points = courses.setdefault(report.name, {}).setdefault(report.trial, [])
         points.append((float(len(points)) if report.step is None else float(report.step), report.value))
-    return {name: trials for name, trials in found.items() if any(len(points) > 1 for points in trials.values())}
+    return {name: trials for name, trials in courses.items() if any(len(points) > 1 for points in trials.values())}
 
 
 def _varying(trials: list[Trial]) -> list[str]:

@@ -107,8 +107,8 @@ class Run(Held):
     @property
     def objective(self) -> tuple[str, str] | None:
         """Name of the metric that decides, and "max" or "min"; None when no metric does."""
-        found = self._read().get("objective")
-        return (str(found["metric"]), str(found["mode"])) if found else None
+        objective = self._read().get("objective")
+        return (str(objective["metric"]), str(objective["mode"])) if objective else None
 
     @property
     def tensorboard(self) -> str | None:

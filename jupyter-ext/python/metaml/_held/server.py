@@ -308,7 +308,7 @@ def _workers(data: dict[str, Any]) -> list[Worker]:
 
 def _request(name: str, url: str, given: tuple[Any, ...], arguments: dict[str, Any]) -> tuple[str, bytes, str]:
     """The address of a request, its body and its content type."""
-    in_path = [one.partition("}")[0] for one in url.split("{")[1:]]
+    in_path = [part.partition("}")[0] for part in url.split("{")[1:]]
     for called in in_path:
         if called not in arguments:
             raise TypeError(f"predict() needs {called}=…, which {url} has in its path")

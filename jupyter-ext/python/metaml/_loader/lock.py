@@ -20,7 +20,7 @@ __all__ = ["compile_ours", "locked", "modules"]
 
 def modules() -> dict[str, str]:
     """The top-level modules that are loaded and not Python's own, with their file or folder."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for name, module in list(sys.modules.items()):
         if "." in name or name in sys.stdlib_module_names or name in ("__main__", "metaml"):
             continue
@@ -31,8 +31,8 @@ def modules() -> dict[str, str]:
         except Exception:  # noqa: S112 (anything may be in sys.modules)
             continue
         if isinstance(place, str):
-            found[name] = place
-    return found
+            files[name] = place
+    return files
 
 
 def locked(places: Mapping[str, str], cache: str | None = None) -> list[str]:
@@ -74,16 +74,16 @@ def _known(folder: str, cache: str | None) -> dict[str, list[str]]:
                 return dict(kept["modules"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
-    found = _distributions(folder)
+    owners = _distributions(folder)
     if file is not None:
-        _replace(file, json.dumps({"folder": folder, "modified": stamp, "modules": found}))
-    return found
+        _replace(file, json.dumps({"folder": folder, "modified": stamp, "modules": owners}))
+    return owners
 
 
 def _distributions(folder: str) -> dict[str, list[str]]:
     from importlib import metadata
 
-    found: dict[str, list[str]] = {}
+    owners: dict[str, list[str]] = {}
     for dist in metadata.distributions(path=[folder]):
         name = dist.metadata["Name"]
         if not name:
@@ -97,8 +97,8 @@ def _distributions(folder: str) -> dict[str, list[str]]:
             elif not deeper and path.endswith((".py", ".so")):
                 tops.add(top.partition(".")[0])
         for top in tops:
-            found.setdefault(top, []).append(f"{name}=={dist.version}")
-    return found
+            owners.setdefault(top, []).append(f"{name}=={dist.version}")
+    return owners
 
 
 def _replace(path: str, text: str) -> None:

@@ -68,7 +68,7 @@ class Watcher:
         """Why trials may not be forks, with lines of main.py (0 is unknown). Empty if they may."""
         if not self.linux:
             return [{"text": f"forks are not safe on {sys.platform}", "line": 0}]
-        found: list[dict[str, Any]] = []
+        causes: list[dict[str, Any]] = []
         pids: set[int] = set()
         fds: set[int] = set()
         if self._has_child():
@@ -78,13 +78,13 @@ class Watcher:
         for thread in threading.enumerate():
             if thread is not threading.main_thread():
                 line = self.thread_line.get(thread.native_id or 0, 0)
-                found.append({"text": f"thread {thread.name!r} is running", "line": line})
-        if not found:
-            found += self._foreign_threads()
+                causes.append({"text": f"thread {thread.name!r} is running", "line": line})
+        if not causes:
+            causes += self._foreign_threads()
         if self._has_child() and self._children() - pids:
-            found.append({"text": "a child process is running", "line": self.child_line})
-        found += self._open_files(fds)
-        return [cause for i, cause in enumerate(found) if cause not in found[:i]]
+            causes.append({"text": "a child process is running", "line": self.child_line})
+        causes += self._open_files(fds)
+        return [cause for i, cause in enumerate(causes) if cause not in causes[:i]]
 
     @staticmethod
     def _children() -> set[int]:
@@ -130,7 +130,7 @@ class Watcher:
     def _open_files(self, known: set[int]) -> list[dict[str, Any]]:
         mapped = _mapped_files()
         by_file: dict[tuple[int, int], int] = {}
-        found: list[tuple[int, str, tuple[int, int] | None]] = []
+        descriptors: list[tuple[int, str, tuple[int, int] | None]] = []
         for fd in sorted(set(self._fds()) - self.before - known):
             try:
                 target = os.readlink(f"/proc/self/fd/{fd}")
@@ -145,9 +145,9 @@ class Watcher:
             read_only = flags & os.O_ACCMODE == os.O_RDONLY
             if read_only:
                 by_file[key] = by_file.get(key, 0) + 1
-            found.append((fd, target, key if read_only else None))
+            descriptors.append((fd, target, key if read_only else None))
         causes = []
-        for fd, target, readable in found:
+        for fd, target, readable in descriptors:
             # A mapping keeps a descriptor of its own, which nobody reads through.
             if readable is not None and by_file[readable] <= mapped.get(readable, 0):
                 continue

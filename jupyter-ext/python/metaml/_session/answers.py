@@ -84,8 +84,8 @@ class Answers:
         name = str(need.get("name") or "")
         source = self._sources.get(name)
         if source is None:
-            found = self._find("--hyper-parameters", name, "hyper-parameters")
-            source = self._sources[name] = draw.Source(found, name)
+            drawn = self._find("--hyper-parameters", name, "hyper-parameters")
+            source = self._sources[name] = draw.Source(drawn, name)
         return draw.draw(
             source,
             completions=int(need.get("completions") or 0),
@@ -105,20 +105,20 @@ class Answers:
         from metaml._held.server import Server
         from metaml._held.trial import Trial
 
-        found = {}
+        held = {}
         for name in names:
             value = self._namespace.get(name)
             if isinstance(value, Run):
-                found[name] = value.name
+                held[name] = value.name
             elif isinstance(value, Trial) and value.run:
-                found[name] = f"{value.run}:{value.index}"
+                held[name] = f"{value.run}:{value.index}"
             elif isinstance(value, Server):
                 raise Refused(
                     f"--model {name}: `{name}` is the server {value.name}, and a model comes from a training run",
                     "Name the Run of the %%train cell.",
                     code="model",
                 )
-        return found
+        return held
 
     def _json(self, name: str) -> str:
         from metaml._values.json_text import NotJSON, to_json

@@ -157,8 +157,8 @@ class Recorder:
         """
         for pattern in (_OURS, _FUNCTION):
             for cell in reversed(self.cells):
-                if found := pattern.search(cell.source):
-                    return (found[1] if pattern is _OURS else "train"), cell.seq
+                if magic := pattern.search(cell.source):
+                    return (magic[1] if pattern is _OURS else "train"), cell.seq
         return "train", 0
 
     def _stack(self) -> list[Cell | _Pending]:
@@ -478,7 +478,7 @@ def _foreign() -> tuple[str, ...]:
 def _own_modules() -> list[tuple[str, str]]:
     """Loaded modules of the user's: name and source file."""
     foreign = _foreign()
-    found = []
+    modules = []
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or name in ("__main__", "__mp_main__"):
@@ -493,8 +493,8 @@ def _own_modules() -> list[tuple[str, str]]:
             continue
         if name == "ipykernel_launcher":
             continue
-        found.append((name, file))
-    return found
+        modules.append((name, file))
+    return modules
 
 
 def _reloaded(shell: Any) -> dict[str, float]:

@@ -84,7 +84,7 @@ def transform(lines: list[str]) -> list[str]:
     if head is None:
         return lines
     line = f"{head[1]} {head[2] or ''}".strip()
-    call = f"{_BEGIN}{_PATH.sub(lambda found: found[0].translate(_BRACES), line)!r})"
+    call = f"{_BEGIN}{_PATH.sub(lambda match: match[0].translate(_BRACES), line)!r})"
     body = _dedented(lines[1:])
     last = next((i for i, line in enumerate(body) if line.strip() and not line.lstrip().startswith("#")), None)
     future = None

@@ -199,7 +199,7 @@ def distributions(modules: Iterable[str]) -> dict[str, dict[str, str]]:
     """
     from importlib import metadata
 
-    found: dict[str, dict[str, str]] = {}
+    distributions: dict[str, dict[str, str]] = {}
     others: list[str] = []
     for module in modules:
         top = module.partition(".")[0]
@@ -212,10 +212,10 @@ def distributions(modules: Iterable[str]) -> dict[str, dict[str, str]]:
         except metadata.PackageNotFoundError:
             others.append(module)
             continue
-        found[module] = {"name": dist.metadata["Name"], "version": dist.version}
+        distributions[module] = {"name": dist.metadata["Name"], "version": dist.version}
     if others:
-        found.update(_by_folder(others))
-    return found
+        distributions.update(_by_folder(others))
+    return distributions
 
 
 # Modules whose distribution has another name; only a short cut, what is not here is found by its folder.
@@ -254,9 +254,9 @@ def _by_folder(modules: list[str]) -> dict[str, dict[str, str]]:
         origin = getattr(loaded, "__file__", None) or next(iter(getattr(loaded, "__path__", ())), None)
         if origin is not None and ("site-packages" in origin or "dist-packages" in origin):
             wanted.setdefault(top, []).append(module)
-    found: dict[str, dict[str, str]] = {}
+    distributions: dict[str, dict[str, str]] = {}
     if not wanted:
-        return found
+        return distributions
     for dist in metadata.distributions():
         tops = (dist.read_text("top_level.txt") or "").split() or {
             part.partition(".")[0] if "/" not in part and part.endswith(".py") else part.partition("/")[0]
@@ -264,8 +264,8 @@ def _by_folder(modules: list[str]) -> dict[str, dict[str, str]]:
         }
         for top in tops:
             for module in wanted.get(top, ()):
-                found.setdefault(module, {"name": dist.metadata["Name"], "version": dist.version})
-    return found
+                distributions.setdefault(module, {"name": dist.metadata["Name"], "version": dist.version})
+    return distributions
 
 
 def _record(dist: Any) -> list[str]:

@@ -124,8 +124,8 @@ def _run(value: Any) -> str:
 
 def described(kind: str = "train") -> list[dict[str, Any]]:
     """Ask `metaml` for every setting: name, flag, type, default, choices, help."""
-    found = json.loads(find.call("settings", "--json", "--kind", kind))
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    entries = json.loads(find.call("settings", "--json", "--kind", kind))
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 _FIRST = {

@@ -129,10 +129,10 @@ def _formatted(
     whole = traceback.TracebackException(kind, error, tb, compact=True)
     left = [whole]
     while left:
-        one = left.pop()
-        _without(ours, one.stack)
+        part = left.pop()
+        _without(ours, part.stack)
         left += [
-            other for other in (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())) if other
+            other for other in (part.__cause__, part.__context__, *(getattr(part, "exceptions", None) or ())) if other
         ]
     return whole.format()
 

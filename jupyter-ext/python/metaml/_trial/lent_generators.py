@@ -43,7 +43,7 @@ def lent(seed: int, functions: Iterable[types.FunctionType]) -> Iterator[None]:
 
 def reached(functions: Iterable[types.FunctionType]) -> list[tuple[str, Any]]:
     """The generators that functions, and those that they call by name, find in their globals and closures, by name."""
-    found: list[tuple[str, Any]] = []
+    generators: list[tuple[str, Any]] = []
     waiting = list(functions)
     seen: list[Any] = []
     while waiting:
@@ -63,8 +63,8 @@ def reached(functions: Iterable[types.FunctionType]) -> list[tuple[str, Any]]:
                 continue
             elif restorer(value) is not None:
                 seen.append(value)
-                found.append((name, value))
-    return found
+                generators.append((name, value))
+    return generators
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

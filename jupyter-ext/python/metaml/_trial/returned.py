@@ -139,8 +139,8 @@ def _unpickled(file: Any, whose: str) -> Any:
         name = getattr(error, "name", None)
         if isinstance(error, AttributeError):
             # "Can't get attribute 'Net' on <module '__main__'>": Python has the name only in the sentence.
-            found = re.search(r"attribute '([^']+)'", str(error))
-            name = found[1] if found else name
+            match = re.search(r"attribute '([^']+)'", str(error))
+            name = match[1] if match else name
             raise MetaMLError(
                 f"the result of {whose} needs `{name}`, which is not defined here",
                 "Run the cell that defines it first.",

@@ -101,8 +101,8 @@ def metrics_of(value: Any) -> tuple[dict[str, float], list[str]]:
         value = {k: v[-1] for k, v in history.items() if isinstance(v, list) and v}
     metrics: dict[str, float] = {}
     left_out: list[str] = []
-    for name, one in value.items() if isinstance(value, dict) else (("value", value),):
-        plain = report.number(one)
+    for name, entry in value.items() if isinstance(value, dict) else (("value", value),):
+        plain = report.number(entry)
         if plain is not None:
             metrics[str(name)] = plain
         elif isinstance(value, dict):

@@ -34,7 +34,7 @@ def publish(signature: Signature, path: str) -> dict[str, Any]:
         operation["description"] = signature.document
     post: dict[str, Any] = {**operation, "operationId": signature.name, "responses": _answers(result, _OF_A_BODY)}
     if content:
-        needed = bool(signature.batch) or any(one.required for one in signature.parameters)
+        needed = bool(signature.batch) or any(parameter.required for parameter in signature.parameters)
         post["requestBody"] = {"content": content, "required": needed}
         if signature.single and not signature.kind.as_json:
             post["requestBody"]["description"] = (
@@ -42,7 +42,9 @@ def publish(signature: Signature, path: str) -> dict[str, Any]:
             )
     item: dict[str, Any] = {"post": post}
     if signature.path:
-        item["parameters"] = [_parameter("path", _field_of(one, definitions, required=True)) for one in signature.path]
+        item["parameters"] = [
+            _parameter("path", _field_of(parameter, definitions, required=True)) for parameter in signature.path
+        ]
     if not (isinstance(signature.kind, Bytes) and signature.single):
         item["get"] = {
             **operation,
@@ -59,19 +61,19 @@ def publish(signature: Signature, path: str) -> dict[str, Any]:
         document["info"]["description"] = signature.document
     if definitions.schemas:
         document["components"] = {"schemas": definitions.schemas}
-    found: dict[str, Any] = {"openapi": document}
+    published: dict[str, Any] = {"openapi": document}
     if "application/json" in content and body:
         with contextlib.suppress(Unknown):
             example = example_of(body, definitions.schemas)
             if signature.path or _taken(signature, example):
-                content["application/json"]["example"] = found["example"] = example
+                content["application/json"]["example"] = published["example"] = example
     if signature.path:
-        found.pop("example", None)
+        published.pop("example", None)
         with contextlib.suppress(Unknown):
             example = example_of(_object(signature.every, signature, definitions), definitions.schemas)
             if _taken(signature, example):
-                found["example"] = example
-    return found
+                published["example"] = example
+    return published
 
 
 def _taken(signature: Signature, example: Any) -> bool:
@@ -98,9 +100,11 @@ def _body(signature: Signature, definitions: Definitions) -> Schema:
 def _object(parameters: list[Parameter], signature: Signature, definitions: Definitions) -> Schema:
     """An object with parameters by name."""
     schema: Schema = {"type": "object", "properties": {}}
-    for one in parameters:
-        schema["properties"][one.name] = with_default(one.kind.schema(definitions), one.required, one.default)
-    if needed := [one.name for one in parameters if one.required]:
+    for parameter in parameters:
+        schema["properties"][parameter.name] = with_default(
+            parameter.kind.schema(definitions), parameter.required, parameter.default
+        )
+    if needed := [parameter.name for parameter in parameters if parameter.required]:
         schema["required"] = needed
     schema["additionalProperties"] = False if signature.extra is None else signature.extra.schema(definitions)
     return schema
@@ -117,7 +121,7 @@ def _content(signature: Signature, definitions: Definitions, body: Schema) -> di
         content = {"application/json": {}, "application/octet-stream": {}}
     elif signature.single and signature.kind.takes_text:
         content["text/plain"] = {"schema": body}
-    if any(one.kind.takes_bytes for one in signature.parameters) or signature.kind.takes_bytes:
+    if any(parameter.kind.takes_bytes for parameter in signature.parameters) or signature.kind.takes_bytes:
         content["multipart/form-data"] = {"schema": _form(signature, definitions)}
     return content
 
@@ -125,21 +129,24 @@ def _content(signature: Signature, definitions: Definitions, body: Schema) -> di
 def _form(signature: Signature, definitions: Definitions) -> Schema:
     """The fields of a form; what takes bytes may be a file."""
     schema: Schema = {"type": "object", "properties": {}}
-    for one in signature.parameters:
-        kind = signature.kind if signature.single else one.kind
-        schema["properties"][one.name] = (
+    for parameter in signature.parameters:
+        kind = signature.kind if signature.single else parameter.kind
+        schema["properties"][parameter.name] = (
             {"type": "string", "contentMediaType": "application/octet-stream"}
             if kind.takes_bytes
             else kind.schema(definitions)
         )
-    if needed := [one.name for one in signature.parameters if one.required]:
+    if needed := [parameter.name for parameter in signature.parameters if parameter.required]:
         schema["required"] = needed
     return schema
 
 
-def _field_of(one: Parameter, definitions: Definitions, *, required: bool) -> QueryField:
+def _field_of(parameter: Parameter, definitions: Definitions, *, required: bool) -> QueryField:
     return QueryField(
-        one.name, with_default(one.kind.schema(definitions), required, one.default), required, one.kind.as_json
+        parameter.name,
+        with_default(parameter.kind.schema(definitions), required, parameter.default),
+        required,
+        parameter.kind.as_json,
     )
 
 
@@ -147,10 +154,10 @@ def _parameter(place: str, field: QueryField) -> dict[str, Any]:
     """A parameter of the path or the query. Without a style a list is given by its name several times, and text is
     text.
     """
-    found: dict[str, Any] = {"name": field.name, "in": place, "required": field.required}
+    described: dict[str, Any] = {"name": field.name, "in": place, "required": field.required}
     if field.as_json:
-        return found | {"content": {"application/json": {"schema": field.schema}}}
-    return found | {"schema": field.schema}
+        return described | {"content": {"application/json": {"schema": field.schema}}}
+    return described | {"schema": field.schema}
 
 
 def _query(signature: Signature, definitions: Definitions) -> list[dict[str, Any]]:
@@ -161,13 +168,16 @@ def _query(signature: Signature, definitions: Definitions) -> list[dict[str, Any
         return _parameter("query", field) | {"style": "form", "explode": True}
 
     if not signature.single:
-        found = [
-            _parameter("query", _field_of(one, definitions, required=one.required)) for one in signature.parameters
+        fields = [
+            _parameter("query", _field_of(parameter, definitions, required=parameter.required))
+            for parameter in signature.parameters
         ]
-        return found if signature.extra is None else [*found, any_fields("fields", signature.extra.schema(definitions))]
+        return (
+            fields if signature.extra is None else [*fields, any_fields("fields", signature.extra.schema(definitions))]
+        )
     kind, only = signature.kind, signature.parameters[0]
     if (known := kind.query(definitions)) is not None:
-        return [_parameter("query", one) for one in known]
+        return [_parameter("query", field) for field in known]
     if kind.fields:
         return [any_fields(only.name, {})]
     required = only.required or bool(signature.batch)

@@ -53,16 +53,16 @@ class Record(Object):
         made = {}
         left = len(value)
         at.append("")
-        for one in self.fields_of:
-            at[-1] = one.name
-            if one.name in value:
+        for field in self.fields_of:
+            at[-1] = field.name
+            if field.name in value:
                 left -= 1
-                convert = one.kind.text if text else one.kind.convert
-                made[one.name] = convert(value[one.name], at, problems)
-            elif one.required:
+                convert = field.kind.text if text else field.kind.convert
+                made[field.name] = convert(value[field.name], at, problems)
+            elif field.required:
                 wrong(problems, at, "is missing")
         if left:
-            known = {one.name for one in self.fields_of}
+            known = {field.name for field in self.fields_of}
             for key in value:
                 if key not in known:
                     at[-1] = key
@@ -78,9 +78,11 @@ class Record(Object):
     def schema(self, definitions: Definitions) -> Schema:
         def make() -> Schema:
             schema: Schema = {"type": "object", "title": self.label, "properties": {}, "additionalProperties": False}
-            for one in self.fields_of:
-                schema["properties"][one.name] = with_default(one.kind.schema(definitions), one.required, one.default)
-            if needed := [one.name for one in self.fields_of if one.required]:
+            for field in self.fields_of:
+                schema["properties"][field.name] = with_default(
+                    field.kind.schema(definitions), field.required, field.default
+                )
+            if needed := [field.name for field in self.fields_of if field.required]:
                 schema["required"] = needed
             return schema
 
@@ -89,10 +91,10 @@ class Record(Object):
     def query(self, definitions: Definitions) -> list[QueryField] | None:
         return [
             QueryField(
-                one.name,
-                with_default(one.kind.schema(definitions), one.required, one.default),
-                one.required,
-                one.kind.as_json,
+                field.name,
+                with_default(field.kind.schema(definitions), field.required, field.default),
+                field.required,
+                field.kind.as_json,
             )
-            for one in self.fields_of
+            for field in self.fields_of
         ]

@@ -161,7 +161,7 @@ def read(function: Any, name: str, *, batch: int = 0, path: str = "") -> Signatu
 def _in_path(path: str, parameters: list[Parameter], extra: Kind | None, name: str, batch: int) -> list[Parameter]:
     """The parameters that the path of the URL has, in its order."""
     names = {parameter.name: parameter for parameter in parameters}
-    found = []
+    in_path = []
     for called in names_in(path):
         if batch:
             raise Refused(
@@ -173,13 +173,13 @@ def _in_path(path: str, parameters: list[Parameter], extra: Kind | None, name: s
                 f"--url {path} has {{{called}}}, and {name} has no parameter of that name",
                 f"It has {', '.join(names)}." if names else "",
             )
-        found.append(names.get(called) or Parameter(called, extra or ANY, True, True, None, True))
-    return found
+        in_path.append(names.get(called) or Parameter(called, extra or ANY, True, True, None, True))
+    return in_path
 
 
 def names_in(path: str) -> list[str]:
     """The names in braces in the path of a URL."""
-    return [one.partition("}")[0] for one in path.split("{")[1:]]
+    return [part.partition("}")[0] for part in path.split("{")[1:]]
 
 
 class Signature:
@@ -199,10 +199,10 @@ class Signature:
     ) -> None:
         self.name = name
         self.path = path
-        self.every = [*parameters, *(one for one in path if one not in parameters)]
+        self.every = [*parameters, *(parameter for parameter in path if parameter not in parameters)]
         # What the body, the form or the query has. The parameters in the path are not among them, as if the function
         # had not got them.
-        parameters = [one for one in parameters if one not in path]
+        parameters = [parameter for parameter in parameters if parameter not in path]
         self.parameters = parameters
         self.extra = extra  # of what else there is in a body, for **kwargs
         self.returns = returns
@@ -253,7 +253,10 @@ class Signature:
         others.
         """
         problems: Problems = []
-        named = {one.name: one.kind.text(values.get(one.name, ""), [one.name], problems) for one in self.path}
+        named = {
+            parameter.name: parameter.kind.text(values.get(parameter.name, ""), [parameter.name], problems)
+            for parameter in self.path
+        }
         if problems:
             raise _invalid(problems)
         return self._joined(named, rest())
@@ -262,21 +265,21 @@ class Signature:
         """The same from one JSON object, which an example is: all parameters by name."""
         value = _parse(body)
         if type(value) is not dict:
-            names = ", ".join(one.name for one in self.every)
+            names = ", ".join(parameter.name for parameter in self.every)
             raise _invalid([("example", f"must be an object with {names}, not {word(value)}")])
         problems: Problems = []
         named = {}
-        for one in self.path:
-            if one.name not in value:
-                wrong(problems, [one.name], "is missing")
-            elif isinstance(text := value[one.name], str):
-                named[one.name] = one.kind.text(text, [one.name], problems)
+        for parameter in self.path:
+            if parameter.name not in value:
+                wrong(problems, [parameter.name], "is missing")
+            elif isinstance(text := value[parameter.name], str):
+                named[parameter.name] = parameter.kind.text(text, [parameter.name], problems)
             else:
-                named[one.name] = one.kind.convert(text, [one.name], problems)
+                named[parameter.name] = parameter.kind.convert(text, [parameter.name], problems)
         if problems:
             raise _invalid(problems)
         positional, others = self._arguments(
-            {name: one for name, one in value.items() if name not in named}, text=False
+            {name: given for name, given in value.items() if name not in named}, text=False
         )
         if not self.single:
             return self._joined(named, (positional, others))
@@ -288,10 +291,9 @@ class Signature:
             named[self.only] = rest
         else:
             positional, others = rest
-            named |= (
-                dict(zip([one.name for one in self.parameters if not one.keyword], positional, strict=True)) | others
-            )
-        return [named.pop(one.name) for one in self.every if not one.keyword], named
+            by_position = [parameter.name for parameter in self.parameters if not parameter.keyword]
+            named |= dict(zip(by_position, positional, strict=True)) | others
+        return [named.pop(parameter.name) for parameter in self.every if not parameter.keyword], named
 
     def from_array(self, value: Any) -> Any:
         """An array of the hello's dtype, as the front made it."""
@@ -452,7 +454,7 @@ class Signature:
                 for name, value in values.items():
                     if name in names:
                         continue
-                    if any(name == one.name for one in self.path):
+                    if any(name == other.name for other in self.path):
                         wrong(problems, [name], "is in the path already")
                     elif self.extra is None:
                         wrong(problems, [name], f"is no parameter of {self.name}")

@@ -155,10 +155,10 @@ def reference(value: Any, name: str) -> str:
 
 def resolve(module: str, qualname: str) -> Any:
     """The object behind a module's (already imported) name and a dotted path in it, or None."""
-    found: Any = sys.modules.get(module)
+    value: Any = sys.modules.get(module)
     for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found
+        value = getattr(value, part, None)
+    return value
 
 
 def kind_of(value: Any) -> str:
@@ -229,8 +229,8 @@ def decode(data: Any) -> Any:
         return {decode(key): decode(item) for key, item in value}
     if kind == "ref":
         module, _, qualname = value.partition(":")
-        found = importlib.import_module(module)
+        target = importlib.import_module(module)
         for part in qualname.split("."):
-            found = getattr(found, part)
-        return found
+            target = getattr(target, part)
+        return target
     raise ValueError(f"unknown typed value {kind!r}")

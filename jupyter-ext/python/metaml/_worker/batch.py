@@ -27,7 +27,7 @@ def _stack(results: Any) -> Any:
     if type(results) is not list or not results or type(results[0]) is not numpy.ndarray:
         return None
     dtype, shape = results[0].dtype, results[0].shape
-    if all(type(one) is numpy.ndarray and one.dtype is dtype and one.shape == shape for one in results):
+    if all(type(result) is numpy.ndarray and result.dtype is dtype and result.shape == shape for result in results):
         return numpy.stack(results)
     return None
 
@@ -93,8 +93,8 @@ class Batch:
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for i, value in enumerate(values):
             by_shape.setdefault(value.shape, []).append(i)
-        for found in by_shape.values():
-            yield [self._at[i] for i in found], sys.modules["numpy"].stack([values[i] for i in found])
+        for rows in by_shape.values():
+            yield [self._at[i] for i in rows], sys.modules["numpy"].stack([values[i] for i in rows])
 
     def _one_by_one(self, positions: list[int], argument: Any) -> Generator[Any, Any, None]:
         for i, at in enumerate(positions):

@@ -160,35 +160,35 @@ def _view(array: Array | None, body: bytearray, at: int, shape: tuple[int, ...],
 
 def _fields(data: bytearray) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        fields = json.loads(data)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        fields = None
+    if not isinstance(fields, dict):
         raise Garbage("fields that are no object")
-    return found
+    return fields
 
 
 def _form(data: bytearray) -> dict[str, Any]:
     """The parts of a form by name: text or, of a file, bytes; a list of these where a name comes several times."""
-    found: dict[str, Any] = {}
+    form: dict[str, Any] = {}
     at, end = 0, len(data) - 4
     try:
         (size,) = struct.unpack_from("<I", data, end)
         end -= size
         for name, length, is_file in json.loads(data[end : end + size]):
-            one = bytes(data[at : at + length])
+            content = bytes(data[at : at + length])
             at += length
-            value = one if is_file else one.decode()
-            if name in found:
-                before = found[name]
-                found[name] = [*before, value] if isinstance(before, list) else [before, value]
+            value = content if is_file else content.decode()
+            if name in form:
+                before = form[name]
+                form[name] = [*before, value] if isinstance(before, list) else [before, value]
             else:
-                found[name] = value
+                form[name] = value
     except (ValueError, TypeError, struct.error):
         raise Garbage("a form that is none") from None
     if at != end:
         raise Garbage("a form of another length than it says")
-    return found
+    return form
 
 
 def _too_large(size: int) -> WrongResult:
