@@ -62,7 +62,7 @@ func (a *attempt) deliver() {
 }
 
 // errCancelled says that an attempt was to end before it had a process.
-var errCancelled = errors.New("asked to end before it was started")
+var errCancelled = errors.New("signalled to end before it was started")
 
 // run is the life of the attempt. What the machine has too little for at the moment is tried again until there is
 // enough.

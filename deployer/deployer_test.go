@@ -313,7 +313,7 @@ func TestRevisions(t *testing.T) {
 }
 
 // Who may ask is part of a revision. Under a JupyterHub its name is one of the server's: the proxy passes on what the
-// browser asked for.
+// browser requested.
 func TestWhoMayAskAServer(t *testing.T) {
 	client := clientOf(t, server{})
 	r := servingRequest(t,

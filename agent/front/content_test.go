@@ -25,7 +25,7 @@ func TestTheTypeOfBytes(t *testing.T) {
 		"%PDF-1.7":     "application/pdf",
 		"PK\x03\x04":   "application/zip",
 		"\x1f\x8b\x08": "application/gzip",
-		// What a browser could take for a page, and what is told by two letters.
+		// What a browser could take for a page, and what is guessed from two letters.
 		"<html><script>": typeBytes,
 		"<?xml":          typeBytes,
 		"BM":             typeBytes,

@@ -80,7 +80,7 @@ func authorityOf(h *fasthttp.RequestHeader) (string, *problem) {
 		return "", wrong(400, "the request is not valid HTTP: its target names no server")
 	}
 	if !strings.EqualFold(string(scheme), "http") {
-		return "", wrong(421, fmt.Sprintf("this server is asked by http, not by %q", shorten(string(scheme))))
+		return "", wrong(421, fmt.Sprintf("this server speaks http, not %q", shorten(string(scheme))))
 	}
 	return string(rest), nil
 }

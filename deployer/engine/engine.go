@@ -32,7 +32,7 @@ var (
 	// ErrDeleted says that the run's folder is gone.
 	ErrDeleted = errors.New("the run's folder was deleted")
 	// ErrTerminated is the cause with which the context of an engine ends when its process is signalled to end.
-	ErrTerminated = errors.New("the monitor was asked to end")
+	ErrTerminated = errors.New("the monitor was signalled to end")
 )
 
 // Options say which run is taken over.

@@ -71,7 +71,7 @@ func (r Run) Own(spec *run.Spec) string {
 		return "was not made here: it was copied, or by an older MetaML"
 	}
 	if err != nil {
-		return "cannot be told from a copied one"
+		return "cannot be distinguished from a copied one"
 	}
 	if mine.ID == "" || mine.ID != spec.ID || mine.Inode != stat.Ino {
 		return "was not made here: it was copied"
@@ -86,7 +86,7 @@ func inodeOf(path string) (uint64, error) {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return 0, fmt.Errorf("look at %q: the system tells no inode", path)
+		return 0, fmt.Errorf("look at %q: the system gives no inode", path)
 	}
 	return stat.Ino, nil
 }

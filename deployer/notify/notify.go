@@ -52,12 +52,12 @@ type best struct {
 // What went wrong comes back as a note; nil is none.
 func Run(ctx context.Context, spec *run.Spec, in folder.Run, state *run.State, patience time.Duration) *run.Note {
 	if why := in.Own(spec); why != "" {
-		return note("--notify was not told: the folder of the run "+why, "")
+		return note("--notify was not started: the folder of the run "+why, "")
 	}
 	m := newMessage(spec, in, state)
 	data, err := json.Marshal(m)
 	if err != nil {
-		return note(fmt.Sprintf("--notify was not told: %v", err), "")
+		return note(fmt.Sprintf("--notify was not started: %v", err), "")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errHung)
 	defer cancel()

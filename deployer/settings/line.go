@@ -16,7 +16,7 @@ type Given struct {
 }
 
 // ErrHelp is returned by [ParseLine] when the line has --help.
-var ErrHelp = errors.New("help was asked for")
+var ErrHelp = errors.New("help was requested")
 
 // ParseLine reads what stands after %%train or %%serve: --name value, --name=value, --flag and --no-flag, quoted as in
 // a shell.

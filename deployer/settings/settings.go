@@ -136,8 +136,8 @@ var All = []Def{
 	},
 	{
 		Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: []string{run.Local}, NoFile: true,
-		Help: "A command that is told when the run is done, by METAML_RUN, METAML_STATE and METAML_SUMMARY in its " +
-			"environment and as JSON on its standard input; never taken from metaml.toml.",
+		Help: "A command that is started when the run is done, with METAML_RUN, METAML_STATE and METAML_SUMMARY in " +
+			"its environment and as JSON on its standard input; never taken from metaml.toml.",
 	},
 	{
 		Name: "name", Type: Text, Value: "NAME", Kinds: both, Targets: everywhere,

@@ -187,7 +187,7 @@ def test_a_page_without_the_cell_sees_the_run_by_attach(lab: Lab) -> None:
     (lab.notebooks / "go").touch()
     expect(attach).to_contain_text(re.compile(r"[1-9]\d* of 40"))
 
-    # Nothing is stopped that the page does not show: the run goes on, and the person is told how to stop it.
+    # Nothing is stopped that the page does not show: the run goes on, and the person reads how to stop it.
     lab.command("notebook:interrupt-kernel")
     expect(attach).to_contain_text("wait-1 goes on")
     expect(indicator(lab)).to_have_attribute("data-status", "idle")

@@ -65,7 +65,7 @@ def respond(result):
 
 
 def stream(parts):
-    """The parts, as they come. The first is waited for, so that an early error can be told."""
+    """The parts, as they come. The first is waited for, so that an early error is an answer."""
     first = list(itertools.islice(parts, 1))
     parts = itertools.chain(first, parts)
     # if json:

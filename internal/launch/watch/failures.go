@@ -75,7 +75,7 @@ func (f *failures) due(s *run.State, now time.Time) []*Failure {
 	}
 	var leave string
 	if s.Phase == run.Failed {
-		if t := telling(s); t != nil {
+		if t := decisive(s); t != nil {
 			leave = view.FailureKey(t)
 		}
 	}

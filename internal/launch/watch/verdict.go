@@ -11,7 +11,7 @@ import (
 // verdict says in one sentence why a run failed, with true numbers: trials may have succeeded all the same, when it
 // ended for a reason of its own or some could not be run. The trial is the one that it names, nil if none failed.
 func verdict(s *run.State, name string) (text string, named *run.Trial) {
-	named = telling(s)
+	named = decisive(s)
 	if named == nil {
 		return fmt.Sprintf("%s failed: %s%s", name, why(s), others(s)), nil
 	}
@@ -35,8 +35,9 @@ func verdict(s *run.State, name string) (text string, named *run.Trial) {
 	return text, named
 }
 
-// telling is the failed trial that says most about why the run failed: the first that could not be run, else the first.
-func telling(s *run.State) *run.Trial {
+// decisive is the failed trial that says most about why the run failed: the first that could not be run, else the
+// first.
+func decisive(s *run.State) *run.Trial {
 	var first *run.Trial
 	for i := range s.Trials {
 		t := &s.Trials[i]

@@ -67,7 +67,7 @@ def step_by_step(parts):
 
 
 def stream(parts):
-    """The parts, as they come. The first is waited for, so that an early error can be told."""
+    """The parts, as they come. The first is waited for, so that an early error is an answer."""
     first = list(itertools.islice(parts, 1))
     parts = itertools.chain(first, parts)
     return Response(parts, mimetype="application/octet-stream")

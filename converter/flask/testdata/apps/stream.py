@@ -55,7 +55,7 @@ def by_name(value, name):
 
 
 def stream(parts):
-    """The parts, as they come. The first is waited for, so that an early error can be told."""
+    """The parts, as they come. The first is waited for, so that an early error is an answer."""
     first = list(itertools.islice(parts, 1))
     parts = itertools.chain(first, parts)
     encoded = (json.dumps(part, allow_nan=False) for part in parts)

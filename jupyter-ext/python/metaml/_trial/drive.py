@@ -12,7 +12,7 @@ __all__ = ["drive", "waits"]
 
 
 def waits(called: Any) -> bool:
-    """Whether what a call gave is a body that has not run yet. Told by its methods, so that compiled functions count
+    """Whether what a call gave is a body that has not run yet. Known by its methods, so that compiled functions count
     too, and without abc, whose checks touch many pages of a forked trial. An iterator or a future is none of these, but
     a value.
     """
