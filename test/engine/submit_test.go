@@ -79,7 +79,8 @@ func TestAnActiveRunIsNotDeleted(t *testing.T) {
 	name := b.submit(b.spec(1), waits, nil)
 	b.waitForFile("up")
 	var user *usererror.Error
-	if err := b.Delete(t.Context(), name); !errors.As(err, &user) || user.Hint != "metaml stop "+name+" ends it first." {
+	err := b.Delete(t.Context(), name)
+	if !errors.As(err, &user) || user.Hint != "metaml stop "+name+" ends it first." {
 		t.Errorf("%v", err)
 	}
 	if err := b.Resume(t.Context(), name); !errors.As(err, &user) || user.Code != "active" {
