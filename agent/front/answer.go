@@ -255,7 +255,7 @@ func (s *streamed) broken(err error) (int, error) {
 	p := s.front.problemOf(s.revision, err)
 	s.front.log(logLine{
 		ID: newID(), Status: p.status, Method: s.method, Path: s.path, Milliseconds: since(s.call.arrived),
-		Error: p.text + " (after the answer had begun)",
+		Error: p.logged() + " (after the answer had begun)",
 	})
 	return 0, err
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 const typeEvents = "text/event-stream"
@@ -65,10 +67,11 @@ func asksForEvents(accept []byte) bool {
 	return false
 }
 
-// head is what a function says of its answer beside the body.
+// head is what a worker says of an answer beside the body.
 type head struct {
-	Type    string      `json:"type"`
-	Headers [][2]string `json:"headers"`
+	Type    string           `json:"type"`
+	Headers [][2]string      `json:"headers"`
+	Failure *run.CallFailure `json:"failure"` // for the monitor; it is never sent to a client
 }
 
 // readHead reads the head of an answer, which has none mostly. The worker has checked it: this is for what a program

@@ -65,6 +65,9 @@ type problem struct {
 
 func (p *problem) Error() string { return p.text }
 
+// logged is the problem for those who have the log.
+func (p *problem) logged() string { return firstOf(p.log, p.text) }
+
 const (
 	typeJSON  = "application/json"
 	typeText  = "text/plain; charset=utf-8"
@@ -268,7 +271,7 @@ func (f *front) refuse(ctx *fasthttp.RequestCtx, since time.Time, p *problem) {
 	if c, ok := ctx.Conn().(*client); ok && p.close && p.unread {
 		c.unread.Store(true)
 	}
-	f.logRequest(ctx, since, p.status, id, firstOf(p.log, p.text))
+	f.logRequest(ctx, since, p.status, id, p.logged())
 }
 
 func firstOf(a, b string) string {
@@ -429,10 +432,8 @@ func (f *front) problemOf(r *revision, err error) *problem {
 	case errors.Is(err, errFull):
 		return &problem{status: 503, text: "too many requests wait for an answer; try again", retry: true}
 	case errors.Is(err, errNobody):
-		return &problem{
-			status: 503, text: fmt.Sprintf("no worker of %s was there within %s; the server's log has the reason", name,
-				seconds(r.Timeout)), retry: true,
-		}
+		what := fmt.Sprintf("no worker of %s was there within %s", name, seconds(r.Timeout))
+		return &problem{status: 503, text: what + logHasIt, log: what, retry: true}
 	case errors.Is(err, errTimeout):
 		return &problem{status: 504, text: fmt.Sprintf("%s did not answer within %s", name, seconds(r.Timeout))}
 	case errors.Is(err, errGone):
@@ -444,9 +445,11 @@ func (f *front) problemOf(r *revision, err error) *problem {
 	case errors.Is(err, errMonitor):
 		return &problem{status: 503, text: "the server is being started again; try again", close: true, retry: true}
 	}
-	return &problem{
-		status: 502, text: fmt.Sprintf("the worker ended while %s answered; the server's log has the reason", name),
-	}
+	what := fmt.Sprintf("the worker ended while %s answered", name)
+	return &problem{status: 502, text: what + logHasIt, log: what}
 }
+
+// logHasIt is for a client, who does not get the reason.
+const logHasIt = "; the server's log has the reason"
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }

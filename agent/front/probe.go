@@ -23,7 +23,7 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 		var err error
 		if h, err = f.awaitHello(r, c); err != nil {
 			p := f.problemOf(r, err)
-			n.Status, n.Error = p.status, p.text
+			n.Status, n.Error = p.status, p.logged()
 			return n
 		}
 	}
@@ -47,18 +47,19 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 	if err := f.call(r, c, &q); err != nil {
 		q.release()
 		p := f.problemOf(r, err)
-		n.Status, n.Error = p.status, p.text
+		n.Status, n.Error = p.status, p.logged()
 		return n
 	}
 	n.Seconds = time.Since(began).Seconds()
 	defer c.release()
 	if c.failure != nil {
 		p := f.problemOf(r, c.failure)
-		n.Status, n.Error = p.status, p.text
+		n.Status, n.Error = p.status, p.logged()
 		return n
 	}
 	n.Status = c.answer.status
 	given, err := readHead(c.answer.head)
+	n.Failure = given.Failure
 	if isPart(c.answer.kind) {
 		n.ContentType = firstOf(given.Type, typeOfPart(c.answer.kind, c.answer.data))
 		n.Body = shown(c.answer.data)
@@ -71,8 +72,8 @@ func (f *front) probe(r *revision, body *string) run.Probed {
 	}
 	if failure != nil {
 		p := f.problemOf(r, failure)
-		f.log(logLine{ID: newID(), Status: p.status, Path: r.Path, Error: p.log})
-		n.Status, n.Error = p.status, p.log
+		f.log(logLine{ID: newID(), Status: p.status, Path: r.Path, Error: p.logged()})
+		n.Status, n.Error = p.status, p.logged()
 		return n
 	}
 	n.ContentType, n.Body = firstOf(given.Type, contentType), shown(data)
@@ -97,7 +98,7 @@ func (f *front) probeRest(r *revision, c *call, n *run.Probed) {
 	for range probeParts {
 		if err := c.worker.more(c); err != nil {
 			p := f.problemOf(r, err)
-			n.Status, n.Error = p.status, p.text
+			n.Status, n.Error = p.status, p.logged()
 			return
 		}
 		select {
@@ -111,12 +112,15 @@ func (f *front) probeRest(r *revision, c *call, n *run.Probed) {
 		switch {
 		case c.failure != nil:
 			p := f.problemOf(r, c.failure)
-			n.Status, n.Error = p.status, p.text
+			n.Status, n.Error = p.status, p.logged()
 			return
 		case c.answer.kind == replyEnd:
 			return
 		case !isPart(c.answer.kind):
 			_, n.Error = errorOf(c.answer.data)
+			if given, err := readHead(c.answer.head); err == nil {
+				n.Failure = given.Failure
+			}
 			n.Status, n.Body, n.Error = c.answer.status, shown(c.answer.data), firstOf(n.Error, "the stream broke off")
 			return
 		}

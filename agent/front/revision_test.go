@@ -120,7 +120,8 @@ func TestAProbe(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 	check(t, r.Probe(7, `{"raise": "x"}`))
-	if p := probed(`{"raise": "x"}`); p.Status != 500 || p.Error == "" {
+	if p := probed(`{"raise": "x"}`); p.Status != 500 || p.Error == "" || p.Failure == nil ||
+		p.Failure.Text != "act raised ValueError: x" || p.Failure.Error.Type != "ValueError" || p.Failure.Fatal {
 		t.Errorf("got %+v", p)
 	}
 	check(t, r.Probe(7, `{"exit": 1}`))

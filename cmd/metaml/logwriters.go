@@ -45,10 +45,9 @@ func refused(line []byte) string {
 	if l.LeftOut > 0 {
 		fmt.Fprintf(&text, "metaml: %s of refused requests left out\n", prose.Count(l.LeftOut, "line"))
 	}
-	why, _, _ := strings.Cut(l.Error, "; the server's log") // which this is
 	after := view.Moment(time.Duration(l.Milliseconds * float64(time.Millisecond)))
 	fmt.Fprintf(&text, "metaml: %s %s %s got %d after %s: %s\n", view.OneLine(l.ID), view.OneLine(l.Method),
-		view.OneLine(l.Path), l.Status, after, view.OneLine(why))
+		view.OneLine(l.Path), l.Status, after, view.OneLine(l.Error))
 	return text.String()
 }
 

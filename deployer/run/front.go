@@ -54,6 +54,14 @@ type Probed struct {
 	Seconds     float64 // that the answer took
 	Error       string  // a sentence, where the status is not one of success
 	Skipped     bool    // there was no input to try
+	Failure     *CallFailure
+}
+
+// CallFailure is why a call of the function failed, as its worker says it. Callers get an id alone.
+type CallFailure struct {
+	Text  string `json:"text"`            // what happened, as the worker's log has it under the id
+	Fatal bool   `json:"fatal,omitempty"` // no input can make it right
+	Error Error  `json:"error"`
 }
 
 // FrontEnd is how a front ended.
@@ -146,6 +154,8 @@ type FrontNotice struct {
 	Seconds     float64 `json:"seconds,omitempty"`
 	Error       string  `json:"error,omitempty"`
 	Skipped     bool    `json:"skipped,omitempty"`
+
+	Failure *CallFailure `json:"failure,omitempty"`
 }
 
 // Notice is a notice about a worker, connected or hung.
@@ -157,7 +167,7 @@ func (id WorkerID) Notice(kind string) FrontNotice {
 func (p *Probed) Notice() FrontNotice {
 	return FrontNotice{
 		Type: NoticeProbed, Revision: p.Revision, Status: p.Status, ContentType: p.ContentType, Body: p.Body,
-		Example: p.Example, Seconds: p.Seconds, Error: p.Error, Skipped: p.Skipped,
+		Example: p.Example, Seconds: p.Seconds, Error: p.Error, Skipped: p.Skipped, Failure: p.Failure,
 	}
 }
 
@@ -176,7 +186,7 @@ func (n *FrontNotice) Update() (u FrontUpdate, known bool) {
 	case NoticeProbed:
 		u.Probed = &Probed{
 			Revision: n.Revision, Status: n.Status, ContentType: n.ContentType, Body: n.Body, Example: n.Example,
-			Seconds: n.Seconds, Error: n.Error, Skipped: n.Skipped,
+			Seconds: n.Seconds, Error: n.Error, Skipped: n.Skipped, Failure: n.Failure,
 		}
 	default:
 		return u, false

@@ -161,21 +161,21 @@ func TestARevisionThatNeverGetsReadyLeavesTheOneBeforeItAlone(t *testing.T) {
 
 func TestATestThatTheFunctionFails(t *testing.T) {
 	t.Parallel()
-	const (
-		valueError = "metaml: abc serve raised ValueError: too short\nTraceback"
-		nameError  = "metaml: abc serve raised NameError: name 'np' is not defined\nTraceback"
-	)
+	mayBeInput := run.CallFailure{Text: "serve raised ValueError: too short", Error: run.Error{Type: "ValueError"}}
+	fatal := run.CallFailure{
+		Text: "serve raised NameError: name 'np' is not defined", Fatal: true, Error: run.Error{Type: "NameError"},
+	}
 	for _, test := range []struct {
 		name    string
-		log     string
+		failure run.CallFailure
 		given   bool // the example, by whoever submitted it
 		answers bool // another revision
 		want    string
 	}{
-		{"the made example may be the cause, and nothing answers yet", valueError, false, false, "server.ready"},
-		{"no input can mend it", nameError, false, false, "server.failed"},
-		{"a revision answers that would be replaced", valueError, false, true, "server.failed"},
-		{"the example was given", valueError, true, false, "server.failed"},
+		{"the made example may be the cause, and nothing answers yet", mayBeInput, false, false, "server.ready"},
+		{"no input can mend it", fatal, false, false, "server.failed"},
+		{"a revision answers that would be replaced", mayBeInput, false, true, "server.failed"},
+		{"the example was given", mayBeInput, true, false, "server.failed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +185,7 @@ func TestATestThatTheFunctionFails(t *testing.T) {
 				b.take(false, false)
 				b.run()
 			}
-			b.log = test.log
+			b.failure = &test.failure
 			b.add(wrong, 1, "127.0.0.1", 0)
 			n := len(b.world.revisions)
 			if !test.given {
@@ -598,4 +598,23 @@ func TestARevisionThatAnsweredAndCannotLoadAgainFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.expect(b.events(servers...), "server.starting 1, server.ready 1, server.failed 1 program, run.ended 0 program")
+}
+
+func TestWhatKeepsEndingIsStartedEverMoreSlowly(t *testing.T) {
+	t.Parallel()
+	p := pace{most: maxWorkerDelay}
+	for i, want := range []int64{0, 100, 200, 400, 800, 1600} {
+		if got := p.next(time.Second); got.Milliseconds() != want {
+			t.Errorf("end %d: %v", i+1, got)
+		}
+	}
+	for range 100 {
+		p.next(time.Second)
+	}
+	if got := p.next(time.Second); got != maxWorkerDelay {
+		t.Errorf("in the end %v", got)
+	}
+	if got := p.next(quickly); got != 0 {
+		t.Errorf("after a good while %v", got)
+	}
 }

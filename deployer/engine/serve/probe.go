@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -47,13 +46,13 @@ func (e *Engine) judge(r *revision, p run.Probed) {
 		})
 		return
 	}
-	logged := e.logged(r, p.Body)
-	what := p.Error
-	if logged.sentence != "" {
-		what = prose.Clause(logged.sentence)
+	what, hint, fatal := p.Error, r.hint(), false
+	var failed *run.Error
+	if f := p.Failure; f != nil {
+		first, _, _ := strings.Cut(f.Text, "\n")
+		what, fatal, failed = prose.Clause(first), f.Fatal, &f.Error
 	}
-	hint := r.hint()
-	if logged.fatal {
+	if fatal {
 		hint = ""
 	}
 	input := r.input(p.Example)
@@ -61,17 +60,17 @@ func (e *Engine) judge(r *revision, p run.Probed) {
 		input += ","
 	}
 	text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
-	if r.made() && e.answering == nil && !logged.fatal {
+	if r.made() && e.answering == nil && !fatal {
 		// It may be our example that is wrong, and nobody is served worse by this revision than by none.
 		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: run.NoteExample, Text: text, Hint: hint})
 		r.example = p.Example
 		e.switchTo(r)
 		return
 	}
-	if logged.err == nil {
+	if failed == nil {
 		text += e.lastLines(r.workers[0].of(r))
 	}
-	e.fail(r, run.ReasonTest, logged.err, text, hint)
+	e.fail(r, run.ReasonTest, failed, text, hint)
 }
 
 // lost fails a revision of which a worker ended. During a test it waits for what that was made with: the front says it
@@ -111,23 +110,6 @@ func (r *revision) hint() (hint string) {
 		return "Name an input that it takes with --example."
 	}
 	return ""
-}
-
-// logged finds why the function failed, in the log of whichever worker has the id that is in the answer
-// (docs/reference/serving.md).
-func (e *Engine) logged(r *revision, body string) finding {
-	var answer struct{ ID string }
-	if json.Unmarshal([]byte(body), &answer) != nil || answer.ID == "" {
-		return finding{}
-	}
-	for _, w := range r.workers {
-		_, entry, found := strings.Cut(e.files.Tail(w.of(r), 400, 64<<10), "metaml: "+answer.ID+" ")
-		if found {
-			entry, _, _ = strings.Cut(entry, "\nmetaml: ")
-			return explain(entry)
-		}
-	}
-	return finding{}
 }
 
 // lastLines are the last lines of a worker's log, to be added to a sentence.

@@ -63,11 +63,11 @@ type world struct {
 	coming    []message   // for the engine, in order for each sender
 
 	engine  *Engine
-	good    int    // the revision that answered at the last commit
-	fault   bool   // something died since
-	stopped bool   // a stop was requested
-	calm    bool   // nothing dies any more
-	log     string // of each worker
+	good    int              // the revision that answered at the last commit
+	fault   bool             // something died since
+	stopped bool             // a stop was requested
+	calm    bool             // nothing dies any more
+	failure *run.CallFailure // of a test of a wrong revision
 }
 
 // message is one thing that the engine has not been sent yet.
@@ -141,7 +141,7 @@ func (w *world) Version(n int) (*version, error) {
 	return &v, nil
 }
 
-func (w *world) Tail(run.WorkerID, int, int64) string { return w.log }
+func (w *world) Tail(run.WorkerID, int, int64) string { return "" }
 func (w *world) AppendLog(run.WorkerID, string)       {}
 func (w *world) RemoveAttempt(run.WorkerID)           {}
 func (w *world) RemoveEnvironment(int)                {}
@@ -529,7 +529,7 @@ func (f *simFront) probe(n int) {
 		s.end(at, run.AttemptEnd{Signal: 11})
 		p.Status, p.Error = 502, "the worker was lost"
 	case r.fate == wrong:
-		p.Status, p.Error, p.Body = 500, "ValueError", `{"id": "abc"}`
+		p.Status, p.Error, p.Failure = 500, "ValueError", f.w.failure
 	default:
 		r.passed = true
 		p.Status = 200

@@ -57,6 +57,12 @@ def array_item(shape: tuple[int, ...], data: bytes) -> bytes:
     return array_head(shape, len(data)) + padded(data)
 
 
+def head_of(body: bytes) -> tuple[bytes, Any]:
+    """What is before the head of an item that has one, and the head."""
+    (size,) = struct.unpack_from("<I", body, len(body) - 4)
+    return body[: -4 - size], json.loads(body[-4 - size : -4])
+
+
 def frame(kind: int, number: int, body: bytes = b"", count: int = 0, flags: int = 0) -> bytes:
     return FRAME.pack(len(body), kind, flags, count, number) + body
 
@@ -72,6 +78,7 @@ class Front:
         assert kind == HELLO
         self.hello: dict[str, Any] = json.loads(body)
         self.number = 0
+        self.failure: dict[str, Any] = {}  # why the last call that failed did, as the monitor has it
 
     def close(self) -> None:
         self.sock.close()
@@ -123,6 +130,8 @@ class Front:
                 answer = (dtype, shape, body[at : at + length])
             else:
                 data = body[at : at + length]
+                if item_kind == 4 | 0x80 and "failure" in (head := head_of(data)[1]):
+                    item_kind, data, self.failure = 4, head_of(data)[0], head["failure"]
                 answer = json.loads(data) if item_kind in (0, 4) else data.decode() if item_kind == 2 else data
             found[number + i] = Answer(status, item_kind, answer)
             at += length + -length % 8

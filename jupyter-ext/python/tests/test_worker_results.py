@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from front import Shared, doubles, failed, serving
+from front import Shared, doubles, failed, head_of, json_item, serving
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks are for Linux")
 
@@ -116,6 +116,86 @@ def test_what_a_function_raises_is_in_the_log_under_an_id(shared: Shared, body: 
     assert files and all(os.path.basename(file) == "main.py" for file in files)
 
 
+FATAL = """
+import importlib, io
+from metaml import HTTPError
+
+def serve(what):
+    if what == "name":
+        return missing_name
+    if what == "unbound":
+        if what == "other":
+            value = 1
+        return value
+    if what == "import":
+        import no_such_module
+    if what == "from":
+        from os import no_such_name
+    if what == "by name":
+        return importlib.import_module("no_such_module")
+    if what == "library":
+        import json.no_such_module
+    if what == "value":
+        raise ValueError("first line.\\nsecond line")
+    if what == "ours":
+        raise HTTPError(503, "later")
+    if what == "infinity":
+        return [float("inf")]
+    if what == "kind":
+        return {1, io}
+    if what == "large":
+        return bytes(256 << 20)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "fatal"),
+    [
+        ("name", "NameError", True),
+        ("unbound", "UnboundLocalError", False),
+        ("import", "ModuleNotFoundError", True),
+        ("from", "ImportError", True),
+        ("by name", "ModuleNotFoundError", False),
+        ("library", "ModuleNotFoundError", True),
+        ("value", "ValueError", False),
+        ("ours", "metaml.HTTPError", False),
+        ("infinity", "TypeError", False),
+        ("kind", "TypeError", True),
+        ("large", "TypeError", False),
+    ],
+)
+def test_the_monitor_learns_why_a_call_failed_and_whether_an_input_can_mend_it(
+    shared: Shared, what: str, kind: str, fatal: bool
+) -> None:
+    front, worker = shared(FATAL)
+    number = front.post(what).body["id"]
+    failure = front.failure
+    assert (failure["error"]["type"], failure["fatal"]) == (kind, fatal)
+    assert f"metaml: {number} {failure['text']}\n" in worker.log()
+    if frames := failure["error"].get("frames"):
+        assert [(frame["function"], frame["mine"]) for frame in frames] == [("serve", True)]
+
+
+def test_a_failure_is_in_the_cells_of_the_notebook(tmp_path: Path) -> None:
+    source_map = {"source": "a.ipynb", "lines": [{"script": 2, "cell": 3, "label": 5, "line": 1}]}
+    (tmp_path / "map.json").write_text(json.dumps(source_map))
+    (tmp_path / "code").mkdir()
+    with serving(tmp_path / "code", "def serve(x):\n    return 1 / x\n") as (front, _):
+        failed(front.post(0))
+        [frame] = front.failure["error"]["frames"]
+        assert (frame["cell"], frame["cell_line"], frame["text"]) == (5, 1, "return 1 / x")
+        assert "cell 5, line 1, in serve" in front.failure["error"]["traceback"]
+
+
+def test_of_several_inputs_the_failure_is_not_repeated(tmp_path: Path) -> None:
+    with serving(tmp_path, "def serve(xs):\n    raise ValueError(1)\n", batch=4) as (front, _):
+        for answer in front.call(json_item("1"), json_item("2")):
+            failed(answer)
+        assert front.failure == {}
+        failed(front.post(1))
+        assert front.failure["text"] == "serve raised ValueError: 1"
+
+
 def test_endless_recursion_and_a_broken_stderr_fail_only_the_call(tmp_path: Path) -> None:
     source = "import sys\ndef serve(x):\n    sys.stderr = None\n    return serve(x) if x else 'fine'\n"
     with serving(tmp_path, source) as (front, _):
@@ -142,24 +222,18 @@ def test_an_answer_that_the_function_words(tmp_path: Path, word: str) -> None:
         assert front.post({"body": "x"}) == (200, 2, "x")
         assert front.post({"body": {"a": 1}, "status": 201}) == (201, 0, {"a": 1})
         status, kind, body = front.post({"body": "<p>", "type": "text/html"})
-        assert (status, kind) == (200, 2 | 0x80) and head(body) == (
-            "<p>",
+        assert (status, kind) == (200, 2 | 0x80) and head_of(body) == (
+            b"<p>",
             {"type": "text/html; charset=utf-8", "headers": []},
         )
         assert front.post("error") == (422, 4, {"error": "age must not be negative"})
         status, kind, body = front.post("returned")
-        assert (status, kind) == (404, 4 | 0x80) and head(body)[1] == {"type": "", "headers": [["X-A", "b"]]}
+        assert (status, kind) == (404, 4 | 0x80) and head_of(body)[1] == {"type": "", "headers": [["X-A", "b"]]}
         assert worker.log() == ""
         answer = front.post("ours")
         assert answer.status == 503 and answer.body["error"] == "the model is being loaded"
         assert worker.log() == f"metaml: {answer.body['id']} serve answered 503 the model is being loaded\n"
         assert failed(front.post({"headers": {"A\r\nB": "c"}})) in worker.log()
-
-
-def head(body: bytes) -> tuple[str, Any]:
-    """What is before the head, and the head."""
-    (size,) = struct.unpack_from("<I", body, len(body) - 4)
-    return body[: -4 - size].decode(), json.loads(body[-4 - size : -4])
 
 
 @pytest.mark.parametrize("made", ["Response('x', headers={'A': 'a\\nb'})", "HTTPError(200)"])

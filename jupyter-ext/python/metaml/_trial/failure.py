@@ -13,7 +13,7 @@ from typing import Any
 
 from metaml._package import FOLDER
 
-__all__ = ["describe", "disk_full", "placed", "safe_repr"]
+__all__ = ["by_import", "describe", "disk_full", "in_cells", "placed", "safe_repr"]
 
 
 _MAX_TRACEBACK = 64 * 1024
@@ -94,24 +94,61 @@ def describe(error: BaseException, main: str) -> dict[str, Any]:
     }
 
 
-def placed(trace: str, main: str) -> str:
-    """A traceback whose lines of main.py are called by cell and line of the notebook, or by line of the script, as
-    map.json beside the program has them.
+def by_import(error: BaseException, main: str) -> bool:
+    """Whether an import statement of the program's own raised it. A call such as import_module did not: what it looks
+    up may come from an input.
     """
-    if main not in trace:
-        return trace
-    import re
+    import opcode
 
+    folder = os.path.dirname(main) + os.sep
+    innermost, tb = None, error.__traceback__
+    while tb is not None:
+        if tb.tb_frame.f_code.co_filename.startswith(folder):
+            innermost = tb
+        tb = tb.tb_next
+    if innermost is None:
+        return False
+    code = innermost.tb_frame.f_code.co_code
+    return opcode.opname[code[innermost.tb_lasti]] in ("IMPORT_NAME", "IMPORT_FROM")
+
+
+def _places(main: str) -> tuple[str, dict[int, tuple[int, int]]]:
+    """The script's name, "" for a notebook, and by line of main.py the cell, as people call it, and its line, as
+    map.json beside the program has them; nothing where it cannot be read.
+    """
     try:
         with open(os.path.join(os.path.dirname(os.path.dirname(main)), "map.json"), encoding="utf-8") as f:
             source_map = json.load(f)
         source = os.path.basename(str(source_map.get("source") or ""))
-        script = source if source.endswith(".py") else ""
-        places = {
+        return source if source.endswith(".py") else "", {
             entry["script"]: (entry.get("label") or entry["cell"], entry["line"]) for entry in source_map["lines"]
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "", {}
+
+
+def in_cells(frames: list[dict[str, Any]], main: str) -> list[dict[str, Any]]:
+    """Described frames, those in main.py with cell and line of the notebook, or with the line of the script."""
+    script, places = _places(main)
+    found = []
+    for frame in frames:
+        known = places.get(frame["line"]) if frame["mine"] and frame["file"] == os.path.basename(main) else None
+        if known is None:
+            found.append(frame)
+        elif script:
+            found.append({**frame, "file": script, "line": known[1]})
+        else:
+            found.append({**frame, "cell": known[0], "cell_line": known[1]})
+    return found
+
+
+def placed(trace: str, main: str) -> str:
+    """A traceback whose lines of main.py are called by cell and line of the notebook, or by line of the script."""
+    if main not in trace:
         return trace
+    import re
+
+    script, places = _places(main)
 
     def place(match: re.Match[str]) -> str:
         if (known := places.get(int(match[1]))) is None:

@@ -25,16 +25,26 @@ class NotJSON(Exception):
     Attributes:
         what (str): what it is, with its article: "a Socket", "NaN".
         place (str): where it is in the whole, as Python would write it: '["a"][3]', or "".
+        number (bool): it is a number, of which another one can be JSON.
     """
 
-    def __init__(self, what: str, place: str = "") -> None:
+    def __init__(self, what: str, place: str = "", *, number: bool = False) -> None:
         self.what = what
         self.place = place
+        self.number = number
         super().__init__(f"{what}{' at ' + place if place else ''}, which cannot be JSON")
 
 
 class WrongResult(Exception):
-    """A result that is too large, or not a result for each input of a batch."""
+    """A result that is too large, or not a result for each input of a batch.
+
+    Attributes:
+        too_large (bool): which of the two.
+    """
+
+    def __init__(self, text: str, *, too_large: bool = False) -> None:
+        self.too_large = too_large
+        super().__init__(text)
 
 
 def to_json(value: Any, *, base64: bool = False) -> bytes:
@@ -212,7 +222,7 @@ def _plain(value: Any, place: str, above: list[Any], base64: bool) -> Any:
         return int(value)
     if isinstance(value, float):
         if math.isinf(value):
-            raise NotJSON("infinity" if value > 0 else "-infinity", place)
+            raise NotJSON("infinity" if value > 0 else "-infinity", place, number=True)
         return None if math.isnan(value) else float(value)
     if base64 and isinstance(value, (bytes, bytearray, memoryview)):
         return _base64(value)
@@ -231,7 +241,7 @@ def _plain(value: Any, place: str, above: list[Any], base64: bool) -> Any:
         try:
             step = simpler(value)
         except NotJSON as error:
-            raise NotJSON(error.what, place) from None
+            raise NotJSON(error.what, place, number=error.number) from None
         return _plain(step, place, above, base64)
     finally:
         above.pop()

@@ -67,7 +67,7 @@ class Batch:
             except Rejected as error:
                 self.answers[at] = service.rejected(error)
             except BaseException as error:
-                self.answers[at] = service.failed(error)
+                self.answers[at] = service.failed(error, several=self.count > 1)
 
     def steps(self) -> Generator[Any, Any, None]:
         """The arguments with which to call the function; gets what it returned or raised."""
@@ -76,7 +76,7 @@ class Batch:
                 results = yield argument
             except BaseException as error:
                 if len(positions) == 1:
-                    self.answers[positions[0]] = self.service.failed(error)
+                    self.answers[positions[0]] = self.service.failed(error, several=self.count > 1)
                 else:
                     yield from self._one_by_one(positions, argument)
             else:
@@ -101,7 +101,7 @@ class Batch:
             try:
                 results = yield argument[i : i + 1]
             except BaseException as error:
-                self.answers[at] = self.service.failed(error)
+                self.answers[at] = self.service.failed(error, several=self.count > 1)
             else:
                 self._take([at], results)
 
@@ -116,13 +116,13 @@ class Batch:
             results = self._sequence(results, len(positions))
         except BaseException as error:
             for at in positions:
-                self.answers[at] = service.failed(error)
+                self.answers[at] = service.failed(error, several=self.count > 1)
             return
         for at, result in zip(positions, results, strict=True):
             try:
                 self.answers[at] = service.answer(result)
             except BaseException as error:
-                self.answers[at] = service.failed(error)
+                self.answers[at] = service.failed(error, several=self.count > 1)
 
     def _sequence(self, results: Any, n: int) -> Any:
         kind, given = type(results), f"a list of {n} input{'s' * (n != 1)}"

@@ -119,29 +119,50 @@ class Service:
         """The item by which a caller learns what is wrong with the input."""
         return item(ERROR, to_json(error.body), error.status)
 
-    def failed(self, error: BaseException, *, begun: bool = False) -> bytes:
-        """The item of a call that failed. The log has the reason, the caller an id that leads to it.
+    def failed(self, error: BaseException, *, begun: bool = False, several: bool = False) -> bytes:
+        """The item of a call that failed. The log has the reason, the caller an id that leads to it. The head, which no
+        caller gets, has the reason for the monitor, which decides by it when it tests a revision.
 
         An HTTPError is the function's own answer, and the log has it only where it is the server's fault, or where
         nobody else learns of it: the answer has begun, and is cut.
+
+        Args:
+            error: what was raised.
+            begun: a part of the answer was sent.
+            several: the error is that of many inputs at once, and as many heads would be too much memory; a test has
+                one input.
         """
         if isinstance(error, HTTPError) and error.status < 500 and not begun:
             return item(ERROR, to_json({"error": error.text}), error.status, head_of(error))
         number = os.urandom(6).hex()
+        why = self._why(error, begun)
+        entry, trace = why["text"], why["error"]["traceback"].rstrip("\n")
+        log(f"metaml: {number} {entry}\n" + (f"{trace}\n" if trace != entry else ""))
+        said, status, head = f"{self.name} failed; the log has the reason under this id", 500, b""
         if isinstance(error, HTTPError):
-            log(f"metaml: {number} {self.name} answered {error}{', in a stream that had begun' * begun}\n")
-            return item(ERROR, to_json({"error": error.text, "id": number}), error.status, head_of(error))
-        if isinstance(error, NotJSON):
-            text = f"metaml: {number} {self.name} returned {error}\n"
+            said, status, head = error.text, error.status, head_of(error)
+        if not several:
+            head = json.dumps({**json.loads(head or b"{}"), "failure": why}).encode()
+        return item(ERROR, to_json({"error": said, "id": number}), status, head)
+
+    def _why(self, error: BaseException, begun: bool) -> dict[str, Any]:
+        """Why a call failed: {text, fatal, error}, a CallFailure of deployer/run. Fatal: no input can make it right."""
+        kind, fatal = "TypeError", False
+        if isinstance(error, HTTPError):
+            kind, text = "metaml.HTTPError", f"{self.name} answered {error}{', in a stream that had begun' * begun}"
+        elif isinstance(error, NotJSON):
+            text, fatal = f"{self.name} returned {error}", not error.number
         elif isinstance(error, WrongResult):
-            text = f"metaml: {number} {error}\n"
+            text, fatal = str(error), not error.too_large
         else:
-            described = failure.describe(error, self.program.main)
-            trace = described["traceback"].rstrip("\n")
-            text = f"metaml: {number} {self.name} raised {described['type']}: {described['text']}\n{trace}\n"
-        log(text)
-        body = {"error": f"{self.name} failed; the log has the reason under this id", "id": number}
-        return item(ERROR, to_json(body), 500)
+            main = self.program.main
+            described = failure.describe(error, main)
+            described["frames"] = failure.in_cells([frame for frame in described["frames"] if frame["mine"]], main)
+            # A local variable without a value may come of what the input is.
+            fatal = type(error) is NameError or (isinstance(error, ImportError) and failure.by_import(error, main))
+            text = f"{self.name} raised {described['type']}: {described['text']}"
+            return {"text": text, "fatal": fatal, "error": described}
+        return {"text": text, "fatal": fatal, "error": {"type": kind, "text": text, "traceback": text}}
 
     def rows(self, value: Any) -> tuple[bytes, ...]:
         """The body of a stacked reply whose items are an array's rows; empty if they have to be converted one

@@ -41,7 +41,8 @@ STACKED = 1  # a flag
 JSON, BYTES, FIELDS, ARRAY, FORM, NAMED = 0, 1, 2, 3, 4, 5
 # Of an item of a reply; 0, 1 and 3 as above.
 TEXT, ERROR, PART_BYTES, PART_TEXT, PART_LINES, END, PART_EVENTS = 2, 4, 5, 6, 7, 8, 9
-HEADED = 0x80  # is added where a head follows the body: what the function says of the content type and the headers
+#: Is added where a head follows the body: what the function says of the content type and the headers, or why it failed.
+HEADED = 0x80
 # Flags of an item of a call: the client accepts server-sent events; the parameters in the path follow the item.
 EVENTS, PATH = 1, 2
 
@@ -192,7 +193,7 @@ def _form(data: bytearray) -> dict[str, Any]:
 
 
 def _too_large(size: int) -> WrongResult:
-    return WrongResult(f"a result of {size >> 20} MiB, more than the 256 MiB that an answer may have")
+    return WrongResult(f"a result of {size >> 20} MiB, more than the 256 MiB that an answer may have", too_large=True)
 
 
 def item(kind: int, data: bytes, status: int = 200, head: bytes = b"") -> bytes:
