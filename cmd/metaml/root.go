@@ -1,10 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/internal/prose"
@@ -53,11 +54,11 @@ func newRoot(a *app) *cobra.Command {
 
 // flagError rewords pflag's complaint and names the nearest flag.
 func flagError(cmd *cobra.Command, err error) error {
-	text := err.Error()
-	name, unknown := strings.CutPrefix(text, "unknown flag: --")
-	if !unknown {
-		return usage("%s: %s", cmd.Name(), text)
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || unknown.GetSpecifiedShortnames() != "" {
+		return usage("%s: %s", cmd.Name(), err)
 	}
+	name := unknown.GetSpecifiedName()
 	refused := usage("%s has no option --%s", cmd.Name(), name)
 	if n := prose.Nearest(name, flagNames(cmd)); n != "" {
 		refused.Hint = fmt.Sprintf("Did you mean --%s?", n)

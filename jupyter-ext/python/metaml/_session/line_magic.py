@@ -35,7 +35,9 @@ COMMANDS = (
 )
 
 
-_COMPLAINT = "metaml: "  # what the command says last, when it cannot do its work
+#: Before what the command says last, when it cannot do its work. Only this tells it from the lines of progress on the
+#: same stream: the exit code, which comes later, says that there is one.
+_COMPLAINT = "metaml: "
 
 
 class LineMagic:

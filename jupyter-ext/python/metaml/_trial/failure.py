@@ -34,7 +34,7 @@ def disk_full(error: BaseException | None) -> int:
         number = getattr(error, "errno", None)
         if isinstance(error, OSError) and number in (errno.ENOSPC, errno.EDQUOT):
             return int(number)
-        # Libraries in C that write files by themselves: HDF5, SQLite.
+        # Libraries in C that write files by themselves, HDF5 and SQLite, say it by their text alone.
         if type(error).__module__ not in ("builtins", "__main__") or isinstance(error, (OSError, RuntimeError)):
             text = str(error)
             if os.strerror(errno.ENOSPC) in text or "disk is full" in text:

@@ -469,7 +469,7 @@ class Signature:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise Rejected(400, f"the body is not JSON: {name} is not JSON")
 
 
 _decoder = json.JSONDecoder(parse_constant=_no_constant)
@@ -493,8 +493,6 @@ def _parse(body: bytearray) -> Any:
         raise Rejected(400, f"the body is not JSON: {what} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise Rejected(400, "the body is nested too deeply") from None
-    except ValueError as error:
-        text = str(error)
-        if "digits" in text:
-            text = f"a number of more than {sys.get_int_max_str_digits()} digits"
+    except ValueError:  # of int(), the only other one
+        text = f"a number of more than {sys.get_int_max_str_digits()} digits"
         raise Rejected(400, f"the body is not JSON: {text}") from None
