@@ -173,10 +173,28 @@ func signalIt(ts *testscript.TestScript, _ bool, args []string) {
 	for _, pid := range found {
 		ts.Check(syscall.Kill(pid, number))
 	}
-	for name == "KILL" && len(find()) > 0 {
-		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // it waits for a state
+	// A signal takes effect when a thread is next scheduled, and a process keeps its locks until its last thread ends.
+	for _, pid := range found {
+		for name != "CONT" && !allThreads(pid, map[string]string{"KILL": "Z", "STOP": "T"}[name]) {
+			time.Sleep(time.Millisecond) //nolint:forbidigo // it waits for a state
+		}
 	}
 	catchUp(ts, args[2])
+}
+
+// allThreads reports whether every thread of a process is in a state, as /proc/PID/task/TID/stat has it, or gone.
+func allThreads(pid int, state string) bool {
+	threads, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "stat"))
+	if state == "Z" && len(threads) > 1 {
+		return false
+	}
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if _, after, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(after, state) {
+			return false
+		}
+	}
+	return true
 }
 
 // catchUp waits, where a run is elsewhere, until what it has written there can be read here.

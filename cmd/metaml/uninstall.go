@@ -2,38 +2,29 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/metaml/metaml/internal/usererror"
+	"github.com/metaml/metaml/cmd/internal/jupyter"
 )
 
 func uninstallCommand(a *app) *cobra.Command {
-	var w where
+	var p kernelPlace
 	c := &cobra.Command{
 		Use: "uninstall", Short: "Remove what install made", Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
-			dir, err := a.kernelFolder(w)
+			place, err := a.place(p)
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(filepath.Join(dir, kernelspecFile)); err != nil {
-				return &usererror.Error{Code: usererror.CodeNotFound, Text: "there is no kernelspec in " + dir}
-			}
-			if err := os.RemoveAll(dir); err != nil {
-				return fmt.Errorf("remove the kernelspec: %w", err)
-			}
-			fmt.Fprintf(a.err, "removed %s\n", dir)
-			removed, err := removeExtension(dir)
-			if removed {
-				fmt.Fprintf(a.err, "removed %s\n", extensionFolder(dir))
+			removed, err := jupyter.Uninstall(place)
+			for _, dir := range removed {
+				fmt.Fprintf(a.err, "removed %s\n", dir)
 			}
 			return err
 		},
 	}
-	w.flags(c)
-	c.Flags().StringVar(&w.python, "python", "", "the Python whose environment is meant, with --sys-prefix")
+	p.flags(c)
+	c.Flags().StringVar(&p.python, "python", "", "the Python whose environment is meant, with --sys-prefix")
 	return c
 }

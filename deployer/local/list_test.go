@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,4 +169,25 @@ func BenchmarkList(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestRunsThatEndedBeforeAMoment(t *testing.T) {
+	b := newTarget(t)
+	ended, going, damaged := submit(t, b, 1), submit(t, b, 1), submit(t, b, 1)
+	finish(t, b.Folder(ended.Name), ended, run.Event{Type: run.EventEnded, State: run.Stopped, Time: time.Now()})
+	write(t, b.Folder(damaged.Name).Spec(), "{")
+	for name, c := range map[string]struct {
+		moment time.Time
+		want   []string
+	}{
+		"longer ago than it is":    {time.Now().Add(-time.Hour), nil},
+		"not as long ago as it is": {time.Now().Add(time.Hour), []string{ended.Name}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := b.EndedBefore(t.Context(), c.moment)
+			if err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("%v, %v; want %v, and neither %s nor %s", got, err, c.want, going.Name, damaged.Name)
+			}
+		})
+	}
 }

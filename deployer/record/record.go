@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
@@ -151,6 +152,30 @@ func (r *Reader) List(ctx context.Context) ([]run.Listed, error) {
 		return strings.Compare(b.Spec.Name, a.Spec.Name)
 	})
 	return all, nil
+}
+
+// EndedBefore gives the names of the runs that ended before a moment, newest first. Of a run whose end nobody was there
+// to write it counts when it was made; damaged ones are left out.
+func (r *Reader) EndedBefore(ctx context.Context, moment time.Time) ([]string, error) {
+	all, err := r.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range all {
+		l := &all[i]
+		if l.Liveness == run.Damaged || l.Active() {
+			continue
+		}
+		ended := l.State.Ended
+		if ended.IsZero() || l.Liveness == run.Restarted {
+			ended = l.Spec.Created
+		}
+		if ended.Before(moment) {
+			names = append(names, l.Spec.Name)
+		}
+	}
+	return names, nil
 }
 
 // Load gives one run by its name, a prefix that only it has, the name of its series, or "last".
