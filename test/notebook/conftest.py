@@ -107,9 +107,12 @@ class Notebook:
         return done.stdout
 
     def close_kernel(self) -> None:
-        """Kill the kernel, and nothing that it started for a run."""
+        """Kill the kernel, and nothing that it started for a run; what it had started for itself ends by itself."""
+        own = psutil.Process(self.pid).children(recursive=True)
         os.killpg(os.getpgid(self.pid), signal.SIGKILL)
         self.client.stop_channels()
+        _, alive = psutil.wait_procs(own, timeout=TIMEOUT)
+        assert not alive, f"{alive} outlive the kernel"
 
     def close(self) -> None:
         """End kernel and runs."""
