@@ -10,6 +10,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // ServerFacts is what a view knows of a server besides its state.
@@ -209,10 +210,10 @@ func ServerFailure(f *run.RevisionFailure) string {
 		if f.Error.Origin == run.FromMetaML { // its sentence is the cause; the rest says what to do, and where
 			_, body, _ = strings.Cut(body, "\n")
 		}
-		return strings.TrimSpace(body + "\n" + f.Hint)
+		return usererror.Lines(strings.TrimSpace(body), f.Hint)
 	}
 	_, more, _ := strings.Cut(f.Text, "\n")
-	return Visible(strings.TrimSpace(strings.TrimSpace(more) + "\n" + f.Hint))
+	return Visible(usererror.Lines(strings.TrimSpace(more), f.Hint))
 }
 
 // maxTried bounds the input in a sentence, in letters.

@@ -68,16 +68,17 @@ func TestWhatIsWrongWithAHint(t *testing.T) {
 }
 
 func TestATextAndItsHintAreJoined(t *testing.T) {
-	for hint, want := range map[string][2]string{
-		"":              {"port 80 is in use", "port 80 is in use"},
-		"Name another.": {"port 80 is in use\nName another.", "port 80 is in use. Name another."},
+	for name, c := range map[string]struct{ text, hint, lines, sentences string }{
+		"both":    {"it is in use", "Name another.", "it is in use\nName another.", "it is in use. Name another."},
+		"no hint": {"it is in use", "", "it is in use", "it is in use"},
+		"no text": {"", "Name another.", "Name another.", "Name another."},
 	} {
-		t.Run(hint, func(t *testing.T) {
-			if got := usererror.Lines("port 80 is in use", hint); got != want[0] {
-				t.Errorf("lines: %q, want %q", got, want[0])
+		t.Run(name, func(t *testing.T) {
+			if got := usererror.Lines(c.text, c.hint); got != c.lines {
+				t.Errorf("lines: %q, want %q", got, c.lines)
 			}
-			if got := usererror.Sentences("port 80 is in use", hint); got != want[1] {
-				t.Errorf("sentences: %q, want %q", got, want[1])
+			if got := usererror.Sentences(c.text, c.hint); got != c.sentences {
+				t.Errorf("sentences: %q, want %q", got, c.sentences)
 			}
 		})
 	}

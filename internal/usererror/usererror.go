@@ -53,15 +53,15 @@ func (e *Error) Error() string { return Lines(e.Text, e.Hint) }
 // Unwrap gives the cause, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Lines joins a text and its hint, each on a line of its own.
+// Lines joins a text and its hint, each on a line of its own. Either may be empty.
 func Lines(text, hint string) string { return join(text, "\n", hint) }
 
-// Sentences joins a text and its hint in one line.
+// Sentences joins a text and its hint in one line. Either may be empty.
 func Sentences(text, hint string) string { return join(text, ". ", hint) }
 
 func join(text, between, hint string) string {
-	if hint == "" {
-		return text
+	if text == "" || hint == "" {
+		return text + hint
 	}
 	return text + between + hint
 }

@@ -64,14 +64,22 @@ var packages = []struct {
 	{"pandas", "run.to_pandas() needs it", false},
 }
 
+// failed is the check of what cannot be used.
+func failed(name string, err error) run.Check {
+	if u, ok := errors.AsType[*usererror.Error](err); ok {
+		return run.Check{Name: name, Text: u.Text, Remedy: u.Hint}
+	}
+	return run.Check{Name: name, Text: err.Error()}
+}
+
 func examinePython(ctx context.Context, l *launch.Launcher, named string) []run.Check {
 	python, err := l.FindPython(named)
 	if err != nil {
-		return []run.Check{{Name: "python", Text: launch.Message(err)}}
+		return []run.Check{failed("python", err)}
 	}
 	i, err := launch.Interpreter(ctx, python)
 	if err != nil {
-		return []run.Check{{Name: "python", Text: launch.Message(err)}}
+		return []run.Check{failed("python", err)}
 	}
 	f := run.Check{Name: "python", OK: true, Text: fmt.Sprintf("%s (%s)", python, i.Version)}
 	if !launch.NewEnough(i.Version) {
@@ -100,11 +108,7 @@ func examineSettings(l *launch.Launcher) run.Check {
 		err = deployer.Supported(resolved, l.Targets...)
 	}
 	if err != nil {
-		f := run.Check{Name: "settings", Text: err.Error()}
-		if u, ok := errors.AsType[*usererror.Error](err); ok {
-			f.Text, f.Remedy = u.Text, u.Hint
-		}
-		return f
+		return failed("settings", err)
 	}
 	text := "no metaml.toml here or above"
 	if file.Path != "" {
