@@ -23,6 +23,7 @@ type Options struct {
 	Table  []run.Row // nil: the entry function is called without parameters
 	Module string    // the folder that holds the Python module, for PYTHONPATH
 
+	KeepGPUs  bool       // CUDA_VISIBLE_DEVICES stays as it is: what is visible here is all this run's
 	Processes *Processes // of this process, when others start children beside us; nil: we are alone
 	Environ   []string   // what the run's processes get; nil: what we have
 
@@ -81,7 +82,7 @@ func New(o Options) (*Supervisor, error) {
 		}
 	}
 	s := &Supervisor{
-		opts: o, tokens: newTokens(o.Spec, o.Folder), gpus: findGPUs(), procs: procs, alone: o.Processes == nil,
+		opts: o, tokens: newTokens(o.Spec, o.Folder), procs: procs, alone: o.Processes == nil,
 		sockets: sockets,
 		sources: readSourceMap(o.Folder.Map()),
 		updates: make(chan run.Update, 1024), closing: make(chan struct{}),
@@ -92,6 +93,9 @@ func New(o Options) (*Supervisor, error) {
 		o.Environ = os.Environ()
 	}
 	s.env = s.environment(o.Environ)
+	if !o.KeepGPUs {
+		s.gpus = findGPUs()
+	}
 	s.group.Go(s.watch)
 	return s, nil
 }

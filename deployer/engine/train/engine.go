@@ -44,9 +44,10 @@ type Engine struct {
 	disruptions map[int]int      // attempts of a trial that were disrupted
 	owed        map[int]bool     // until Open: see Past
 	ended       bool
-	loads       bool       // some attempt got beyond the program's top level
-	unloadable  bool       // the program's top level failed
-	broken      *run.Error // why the top level failed, until an event has it
+	loads       bool           // some attempt got beyond the program's top level
+	unloadable  bool           // the program's top level failed
+	broken      *run.Error     // why the top level failed, until an event has it
+	only        *run.AttemptID // see Options
 
 	batch   []*run.Event
 	durable bool // batch has a state event
@@ -92,9 +93,13 @@ func (e *Engine) Open(resume, rebooted bool) {
 	if e.ended {
 		return
 	}
+	if e.only != nil && e.only.Number > 1 && e.state.Trials[e.only.Trial].Attempt == 0 {
+		e.emit(run.Event{Type: run.EventTrialQueued, Trial: &e.only.Trial, Attempt: e.only.Number})
+	}
 	for i := range e.state.Trials {
 		t := &e.state.Trials[i]
 		switch {
+		case !e.owns(i):
 		case t.Phase == run.Running && rebooted:
 			e.endTrial(t.Index, t.Attempt, run.Event{
 				State: run.Failed, Reason: run.ReasonRestarted, Code: run.CodeDisruption,
@@ -111,6 +116,9 @@ func (e *Engine) Open(resume, rebooted bool) {
 		}
 	}
 }
+
+// owns reports whether a trial is this engine's to run.
+func (e *Engine) owns(trial int) bool { return e.only == nil || e.only.Trial == trial }
 
 // disrupted ends an attempt whose monitor was killed.
 func (e *Engine) disrupted(t *run.Trial) {
@@ -266,7 +274,7 @@ func (e *Engine) programFailed(err *run.Error, except int) {
 		if a := e.running[i]; a != nil {
 			a.stopFor = loadReason(err)
 			e.kill(a)
-		} else if t := &e.state.Trials[i]; !t.Phase.Final() && i != except {
+		} else if t := &e.state.Trials[i]; !t.Phase.Final() && i != except && e.owns(i) {
 			e.endTrial(i, t.Attempt, run.Event{
 				State: run.Failed, Reason: loadReason(err), Text: "the program's top level failed",
 			})
@@ -304,7 +312,7 @@ func (e *Engine) stopTrial(i int, now bool) {
 		e.askToEnd(a, run.ReasonStopped, now)
 		return
 	}
-	if t := &e.state.Trials[i]; !t.Phase.Final() {
+	if t := &e.state.Trials[i]; !t.Phase.Final() && e.owns(i) {
 		e.endTrial(i, t.Attempt, run.Event{State: run.Stopped, Reason: run.ReasonStopped})
 	}
 }
@@ -434,9 +442,12 @@ func (e *Engine) take() (int, bool) {
 	}
 }
 
-// finish ends the run if all its trials are final.
+// finish ends the run if all its trials are final, or the only one that is run here.
 func (e *Engine) finish() {
 	outcome := e.state.Outcome()
+	if e.only != nil {
+		outcome = e.state.Trials[e.only.Trial].Phase
+	}
 	if !outcome.Final() {
 		return
 	}

@@ -20,6 +20,7 @@ type bench struct {
 	disk  *crash.Disk
 	clock time.Time
 	done  []string
+	only  *run.AttemptID
 }
 
 func newBench(t *testing.T, spec run.Spec) *bench {
@@ -41,6 +42,7 @@ func (b *bench) monitor(resume, rebooted bool) {
 		b.t.Fatal(err)
 	}
 	b.Engine = NewEngine(b.spec, past, log, func() {}, func() time.Time { return b.clock }, b)
+	b.Engine.only = b.only
 	b.Open(resume, rebooted)
 	b.commit()
 }
@@ -149,6 +151,58 @@ func TestWhatBecomesOfATrial(t *testing.T) {
 			b.expect(test.actions, test.state)
 			if ends := test.state != "pending"; b.Ended() != ends {
 				t.Errorf("the run has ended: %v", b.Ended())
+			}
+		})
+	}
+}
+
+func TestOneAttemptAloneIsRun(t *testing.T) {
+	t.Parallel()
+	valueError := &run.Error{Type: "ValueError", Text: "no"}
+	const other, others = "pending, ", ", pending"
+	for _, test := range []struct {
+		name    string
+		act     func(b *bench)
+		actions string
+		states  string
+		outcome run.Phase
+	}{
+		{
+			"it returns", func(b *bench) { b.ended(1, 3, run.AttemptEnd{Returned: true}) },
+			"start 1.3", other + "succeeded" + others, run.Succeeded,
+		},
+		{
+			"it fails", func(b *bench) { b.ended(1, 3, run.AttemptEnd{Error: valueError, Exit: 42}) },
+			"start 1.3", other + "failed exception" + others, run.Failed,
+		},
+		{
+			"the top level fails",
+			func(b *bench) { b.ended(1, 3, run.AttemptEnd{Error: valueError, Program: true}) },
+			"start 1.3", other + "failed program" + others, run.Failed,
+		},
+		{
+			"the run is stopped",
+			func(b *bench) {
+				b.Stop(folder.Stop{})
+				b.commit()
+				b.ended(1, 3, run.AttemptEnd{Signal: 15})
+			},
+			"start 1.3, interrupt 1.3", other + "stopped stopped" + others, run.Stopped,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := &bench{
+				t: t, spec: run.Spec{Name: "r-1", Completions: 3, Parallelism: 1}, clock: time.Unix(1e9, 0),
+				disk: &crash.Disk{Rand: rand.New(rand.NewPCG(1, 1)), Left: -1},
+				only: &run.AttemptID{Trial: 1, Number: 3},
+			}
+			b.monitor(false, false)
+			b.started(1, 3)
+			test.act(b)
+			b.expect(test.actions, test.states)
+			if !b.Ended() || b.State().Phase != test.outcome {
+				t.Errorf("the run has ended: %v, as %s", b.Ended(), b.State().Phase)
 			}
 		})
 	}

@@ -17,6 +17,9 @@ import (
 type Options struct {
 	Folder folder.Run
 	Resume bool // go on with the unfinished trials of a run that has ended, or whose machine was restarted
+	// Only is the attempt of a trial that is run here, once: somebody else decides on other trials and attempts. nil is
+	// all of them.
+	Only *run.AttemptID
 	// Supervise makes what runs the attempts. It may start nothing before the first Start, or Sweep.
 	Supervise func(engine.Job) (Supervisor, error)
 	// Notify is called when the run has ended, if its Spec has a command for that. What went wrong is a note.
@@ -67,6 +70,7 @@ func own(ctx context.Context, o Options) (*run.Spec, *run.State, error) {
 		}
 	}
 	e := NewEngine(taken.Spec, past, taken.Log, taken.Sync, time.Now, sup)
+	e.only = o.Only
 	e.Open(o.Resume, taken.Rebooted)
 	d := driver{folder: o.Folder, engine: e, sup: sup}
 	if err := d.drive(ctx); err != nil {

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/venv"
+)
+
+// TestMain makes this test binary the program.
+func TestMain(m *testing.M) {
+	if os.Getenv("METAML_TEST_POD") != "" {
+		os.Exit(mainCode(os.Args[1:])) //nolint:forbidigo // what TestMain is for
+	}
+	os.Exit(m.Run()) //nolint:forbidigo // what TestMain is for
+}
+
+// container is a pod's container as the process sees it, without the container.
+type container struct {
+	t           *testing.T
+	dir         string
+	annotations string
+	environ     []string
+	out         bytes.Buffer
+	errs        bytes.Buffer
+}
+
+// newContainer makes the container of a run of trials whose program is source.
+func newContainer(t *testing.T, source string, trials int) *container {
+	t.Helper()
+	c := &container{t: t, dir: t.TempDir(), environ: []string{pod.IndexVariable + "=0"}}
+	c.annotations = filepath.Join(c.dir, "annotations")
+	c.write("annotations", nil)
+	spec, err := json.Marshal(run.Spec{
+		V: 1, ID: "id", Name: "fit-1", Series: "fit", Kind: run.Train, Entry: "fit", Completions: trials, Parallelism: 4,
+		Retries: 3, Python: "/not/here", Cwd: "/nor/here", Seed: new(int64(7)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.write(filepath.Join("in", pod.SpecName), spec)
+	var table strings.Builder
+	for i := range trials {
+		table.WriteString(`{"x": ` + string(rune('0'+i)) + "}\n")
+	}
+	c.write(filepath.Join("in", pod.TableName), []byte(table.String()))
+	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{"code/main.py": source}))
+	return c
+}
+
+func (c *container) write(name string, data []byte) {
+	c.t.Helper()
+	path := filepath.Join(c.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// start starts the program.
+func (c *container) start() *exec.Cmd {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	c.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], "--in", filepath.Join(c.dir, "in"), "--dir", filepath.Join(c.dir, "run"),
+		"--message", filepath.Join(c.dir, "message"), "--annotations", c.annotations)
+	cmd.Env = append([]string{
+		"METAML_TEST_POD=1", "HOME=" + c.dir, "PATH=" + filepath.Dir(venv.Python(c.t)) + ":/usr/bin:/bin",
+	}, c.environ...)
+	cmd.Stdout, cmd.Stderr = &c.out, &c.errs
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	return cmd
+}
+
+// wait gives the exit code and the termination message.
+func (c *container) wait(cmd *exec.Cmd) (int, pod.Message) {
+	c.t.Helper()
+	err := cmd.Wait()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		c.t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(c.dir, "message"))
+	if err != nil {
+		c.t.Fatalf("%v; standard error: %s", err, c.errs.String())
+	}
+	m, ok := pod.Decode(string(text))
+	if !ok {
+		c.t.Fatalf("the termination message is %q", text)
+	}
+	return cmd.ProcessState.ExitCode(), m
+}
+
+// waitForFile waits until the trial has made a file.
+func (c *container) waitForFile(name string) {
+	c.t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		if _, err := os.Stat(filepath.Join(c.dir, name)); err == nil {
+			return
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	c.t.Fatalf("there is no %s; standard error: %s", name, c.errs.String())
+}
+
+func TestAPodRunsItsTrial(t *testing.T) {
+	c := newContainer(t, `
+import os, sys
+import metaml
+print("loaded")
+def fit(x):
+    print("x is", x, "attempt", metaml.attempt())
+    print("to standard error", file=sys.stderr)
+    metaml.report(1, loss=x)
+    (metaml.output() / "model").write_text("kept")
+    return {"accuracy": x / 2}
+`, 3)
+	c.environ = []string{pod.IndexVariable + "=2", pod.FailuresVariable + "=1", pod.IgnoredVariable + "=1"}
+	code, m := c.wait(c.start())
+	if code != 0 || m.State != run.Succeeded || m.Trial != 2 || m.Attempt != 3 {
+		t.Errorf("exit code %d, %+v; standard error: %s", code, m, c.errs.String())
+	}
+	if m.Metrics["accuracy"] != 1 || m.Metrics["loss"] != 2 {
+		t.Errorf("metrics %v", m.Metrics)
+	}
+	if seed := (&run.Spec{Seed: new(int64(7))}).TrialSeed(2); m.Seed == nil || *m.Seed != seed {
+		t.Errorf("the seed is %v, and not that of trial 2 anywhere, %d", m.Seed, seed)
+	}
+	if c.out.String() != "x is 2 attempt 3\n" || !strings.Contains(c.errs.String(), "to standard error\n") {
+		t.Errorf("it printed %q and %q", c.out.String(), c.errs.String())
+	}
+}
+
+func TestHowAPodEnds(t *testing.T) {
+	for _, c := range []struct {
+		name, source string
+		code         int
+		state        run.Phase
+		reason       run.Reason
+		text         string // of the error, or of the message
+	}{
+		{"its code raises", "def fit(x):\n    raise ValueError('no')\n", 42, run.Failed, run.ReasonException, "no"},
+		{"its code ends it", "def fit(x):\n    raise SystemExit(5)\n", 42, run.Failed, run.ReasonExit, "5"},
+		{"the top level raises", "1 / 0\ndef fit(x):\n    pass\n", 44, run.Failed, run.ReasonProgram, "division by zero"},
+		{
+			"something kills it", "import os\ndef fit(x):\n    os.kill(os.getpid(), 9)\n", 137, run.Failed, run.ReasonSignal,
+			"ended by signal 9 (killed)",
+		},
+		{"a package is missing", "import nowhere\n", 44, run.Failed, run.ReasonProgram, "No module named 'nowhere'"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newContainer(t, c.source, 2)
+			code, m := p.wait(p.start())
+			text := m.Text
+			if m.Error != nil {
+				text = m.Error.Text
+			}
+			if code != c.code || m.State != c.state || m.Reason != c.reason || text != c.text {
+				t.Errorf("exit code %d, %+v, %q; standard error: %s", code, m, text, p.errs.String())
+			}
+		})
+	}
+}
+
+const saves = `
+import os, time
+def fit(x):
+    try:
+        open(os.environ["HOME"] + "/started", "w").close()
+        while True:
+            time.sleep(0.01)
+    finally:
+        time.sleep(0.2)
+        open(os.environ["HOME"] + "/saved", "w").close()
+`
+
+func TestATrialSavesBeforeItsPodEnds(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(c *container, cmd *exec.Cmd) error
+		code int
+	}{
+		{
+			"it is evicted", func(_ *container, cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGTERM) },
+			pod.ExitEvicted,
+		},
+		{"a stop is requested", func(c *container, _ *exec.Cmd) error {
+			c.write("annotations", []byte("a=\"b\"\n"+pod.StopAnnotation+"=\"now\"\n"))
+			return nil
+		}, pod.ExitStopped},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newContainer(t, saves, 2)
+			cmd := p.start()
+			p.waitForFile("started")
+			if err := c.end(p, cmd); err != nil {
+				t.Fatal(err)
+			}
+			code, m := p.wait(cmd)
+			if code != c.code || m.State != run.Stopped {
+				t.Errorf("exit code %d, %+v", code, m)
+			}
+			p.waitForFile("saved")
+		})
+	}
+}
+
+func TestAPodThatCannotRunSaysWhy(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(c *container)
+		code   int
+		text   string
+	}{
+		{
+			"the image has no Python", func(c *container) { c.environ = append(c.environ, "PATH=/nowhere") }, 44,
+			"the image has no Python: neither python3 nor python is on its PATH",
+		},
+		{
+			"an index of another run", func(c *container) { c.environ = []string{pod.IndexVariable + "=9"} }, 44,
+			`JOB_COMPLETION_INDEX is "9", and the run has trials 0 to 1`,
+		},
+		{
+			"a program that is cut off",
+			func(c *container) {
+				whole := archive(c.t, map[string]string{"code/main.py": strings.Repeat("x = 1\n", 9000)})
+				c.write(filepath.Join("in", pod.ProgramName), whole[:len(whole)/2])
+			}, 44, "of the program: unexpected EOF",
+		},
+		{"an input that is missing", func(c *container) {
+			if err := os.Remove(filepath.Join(c.dir, "in", pod.SpecName)); err != nil {
+				c.t.Fatal(err)
+			}
+		}, 43, "read what is to run: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newContainer(t, "def fit(x):\n    pass\n", 2)
+			c.change(p)
+			code, m := p.wait(p.start())
+			if code != c.code || !strings.Contains(m.Text, c.text) {
+				t.Errorf("exit code %d, %q", code, m.Text)
+			}
+		})
+	}
+}

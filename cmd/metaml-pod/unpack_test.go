@@ -1,0 +1,94 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// archive packs files by their names.
+func archive(t testing.TB, files map[string]string) []byte {
+	t.Helper()
+	var headers []*tar.Header
+	for name := range files {
+		headers = append(headers, &tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Typeflag: tar.TypeReg})
+	}
+	return pack(t, headers, files)
+}
+
+func pack(t testing.TB, headers []*tar.Header, files map[string]string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for _, h := range headers {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(files[h.Name])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestNothingIsUnpackedOutsideTheProgram(t *testing.T) {
+	for name, header := range map[string]*tar.Header{
+		"a path upward":         {Name: "../escaped", Typeflag: tar.TypeReg, Size: 1},
+		"an absolute path":      {Name: "/escaped", Typeflag: tar.TypeReg, Size: 1},
+		"a symbolic link":       {Name: "link", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"},
+		"a hard link":           {Name: "link", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"},
+		"a device":              {Name: "null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3},
+		"a file as two entries": {Name: "twice", Typeflag: tar.TypeReg, Size: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			headers := []*tar.Header{header}
+			if header.Name == "twice" {
+				headers = append(headers, header)
+			}
+			path := filepath.Join(dir, "program.tar.gz")
+			files := map[string]string{"../escaped": "x", "/escaped": "x", "twice": "x"}
+			if err := os.WriteFile(path, pack(t, headers, files), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := unpack(path, filepath.Join(dir, "in", "program")); err == nil {
+				t.Error("it was unpacked")
+			}
+			if _, err := os.Lstat(filepath.Join(dir, "in", "escaped")); err == nil {
+				t.Error("a file lies outside the program")
+			}
+		})
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	f.Add(archive(f, map[string]string{"code/main.py": "x = 1"}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "program.tar.gz")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_ = unpack(path, filepath.Join(dir, "program"))
+		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && !d.Type().IsRegular() {
+				t.Errorf("%s is no file", name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
