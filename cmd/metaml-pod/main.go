@@ -33,7 +33,12 @@ func mainCode(args []string) int {
 	dir := flags.String("dir", "", "the run's folder, which is made")
 	t := &trial{}
 	flags.StringVar(&t.message, "message", "/dev/termination-log", "the file of the termination message")
-	flags.StringVar(&t.annotations, "annotations", "", "the file with the pod's annotations, as the downward API has them")
+	flags.StringVar(
+		&t.annotations,
+		"annotations",
+		"",
+		"the file with the pod's annotations, as the downward API has them",
+	)
 	flags.StringVar(&t.python, "python", "", "the Python that runs it; without it python3 or python of PATH")
 	if flags.Parse(args) != nil || *in == "" || *dir == "" || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, usage)

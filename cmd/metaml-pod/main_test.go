@@ -21,9 +21,9 @@ import (
 // TestMain makes this test binary the program.
 func TestMain(m *testing.M) {
 	if os.Getenv("METAML_TEST_POD") != "" {
-		os.Exit(mainCode(os.Args[1:])) //nolint:forbidigo // what TestMain is for
+		os.Exit(mainCode(os.Args[1:]))
 	}
-	os.Exit(m.Run()) //nolint:forbidigo // what TestMain is for
+	os.Exit(m.Run())
 }
 
 // container is a pod's container as the process sees it, without the container.
@@ -43,8 +43,18 @@ func newContainer(t *testing.T, source string, trials int) *container {
 	c.annotations = filepath.Join(c.dir, "annotations")
 	c.write("annotations", nil)
 	spec, err := json.Marshal(run.Spec{
-		V: 1, ID: "id", Name: "fit-1", Series: "fit", Kind: run.Train, Entry: "fit", Completions: trials, Parallelism: 4,
-		Retries: 3, Python: "/not/here", Cwd: "/nor/here", Seed: new(int64(7)),
+		V:           1,
+		ID:          "id",
+		Name:        "fit-1",
+		Series:      "fit",
+		Kind:        run.Train,
+		Entry:       "fit",
+		Completions: trials,
+		Parallelism: 4,
+		Retries:     3,
+		Python:      "/not/here",
+		Cwd:         "/nor/here",
+		Seed:        new(int64(7)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -75,8 +85,18 @@ func (c *container) start() *exec.Cmd {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	c.t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], "--in", filepath.Join(c.dir, "in"), "--dir", filepath.Join(c.dir, "run"),
-		"--message", filepath.Join(c.dir, "message"), "--annotations", c.annotations)
+	cmd := exec.CommandContext(
+		ctx,
+		os.Args[0],
+		"--in",
+		filepath.Join(c.dir, "in"),
+		"--dir",
+		filepath.Join(c.dir, "run"),
+		"--message",
+		filepath.Join(c.dir, "message"),
+		"--annotations",
+		c.annotations,
+	)
 	cmd.Env = append([]string{
 		"METAML_TEST_POD=1", "HOME=" + c.dir, "PATH=" + filepath.Dir(venv.Python(c.t)) + ":/usr/bin:/bin",
 	}, c.environ...)
@@ -118,6 +138,7 @@ func (c *container) waitForFile(name string) {
 }
 
 func TestAPodRunsItsTrial(t *testing.T) {
+	t.Parallel()
 	c := newContainer(t, `
 import os, sys
 import metaml
@@ -146,6 +167,7 @@ def fit(x):
 }
 
 func TestHowAPodEnds(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, source string
 		code         int
@@ -155,9 +177,10 @@ func TestHowAPodEnds(t *testing.T) {
 	}{
 		{"its code raises", "def fit(x):\n    raise ValueError('no')\n", 42, run.Failed, run.ReasonException, "no"},
 		{"its code ends it", "def fit(x):\n    raise SystemExit(5)\n", 42, run.Failed, run.ReasonExit, "5"},
-		{"the top level raises", "1 / 0\ndef fit(x):\n    pass\n", 44, run.Failed, run.ReasonProgram, "division by zero"},
+		{"the top level raises", "1 / 0\n", 44, run.Failed, run.ReasonProgram, "division by zero"},
 		{
-			"something kills it", "import os\ndef fit(x):\n    os.kill(os.getpid(), 9)\n", 137, run.Failed, run.ReasonSignal,
+			"something kills it", "import os\ndef fit(x):\n    os.kill(os.getpid(), 9)\n",
+			137, run.Failed, run.ReasonSignal,
 			"ended by signal 9 (killed)",
 		},
 		{"a package is missing", "import nowhere\n", 44, run.Failed, run.ReasonProgram, "No module named 'nowhere'"},
@@ -190,6 +213,7 @@ def fit(x):
 `
 
 func TestATrialSavesBeforeItsPodEnds(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		end  func(c *container, cmd *exec.Cmd) error
@@ -222,6 +246,7 @@ func TestATrialSavesBeforeItsPodEnds(t *testing.T) {
 }
 
 func TestAPodThatCannotRunSaysWhy(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(c *container)

@@ -46,12 +46,12 @@ func (t *trial) run() int {
 	if err := t.prepare(); err != nil {
 		return t.unable(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	var beside sync.WaitGroup
 	beside.Go(func() { t.await(ctx, terminated) })
 	beside.Go(func() { t.copyStreams(ctx) })
 	err := train.Run(ctx, train.Options{Folder: t.folder, Only: &t.attempt, Supervise: supervise})
-	cancel()
+	cancel(nil)
 	beside.Wait()
 	state, readErr := t.state()
 	if err := errors.Join(err, readErr); err != nil {

@@ -31,7 +31,7 @@ func unpack(archive, to string) error {
 	if err != nil {
 		return fmt.Errorf("make the folder of the program: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	entries := tar.NewReader(io.LimitReader(plain, maxProgram))
 	for {
 		header, err := entries.Next()

@@ -11,33 +11,36 @@ import (
 )
 
 // archive packs files by their names.
-func archive(t testing.TB, files map[string]string) []byte {
-	t.Helper()
+func archive(tb testing.TB, files map[string]string) []byte {
+	tb.Helper()
 	var headers []*tar.Header
 	for name := range files {
-		headers = append(headers, &tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Typeflag: tar.TypeReg})
+		headers = append(
+			headers,
+			&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Typeflag: tar.TypeReg},
+		)
 	}
-	return pack(t, headers, files)
+	return pack(tb, headers, files)
 }
 
-func pack(t testing.TB, headers []*tar.Header, files map[string]string) []byte {
-	t.Helper()
+func pack(tb testing.TB, headers []*tar.Header, files map[string]string) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
 	for _, h := range headers {
 		if err := w.WriteHeader(h); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if _, err := w.Write([]byte(files[h.Name])); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }

@@ -48,8 +48,8 @@ func TestTheExitCodeTellsTheJobWhatToDo(t *testing.T) {
 		{"success although it was stopped", run.Trial{Phase: run.Succeeded}, true, true, 0},
 		{"its code raised", run.Trial{Phase: run.Failed, Reason: run.ReasonException}, false, false, 42},
 		{"sys.exit", run.Trial{Phase: run.Failed, Reason: run.ReasonExit, Exit: new(3)}, false, false, 42},
-		{"its time was over", run.Trial{Phase: run.Failed, Reason: run.ReasonTimeout, Exit: new(143)}, false, false, 42},
-		{"killed by somebody", run.Trial{Phase: run.Failed, Reason: run.ReasonSignal, Exit: new(137)}, false, false, 137},
+		{"it took too long", run.Trial{Phase: run.Failed, Reason: run.ReasonTimeout, Exit: new(143)}, false, false, 42},
+		{"it was killed", run.Trial{Phase: run.Failed, Reason: run.ReasonSignal, Exit: new(137)}, false, false, 137},
 		{"the disk is full", run.Trial{Phase: run.Failed, Reason: run.ReasonDisk}, false, false, 43},
 		{"its supervisor is gone", run.Trial{Phase: run.Failed, Reason: run.ReasonLost}, false, false, 43},
 		{"ours", run.Trial{Phase: run.Failed, Reason: run.ReasonInternal}, false, false, 43},
@@ -88,7 +88,9 @@ func TestAMessageFitsAndSaysWhatMattersMost(t *testing.T) {
 		},
 		{
 			"the traceback goes first",
-			run.Trial{Metrics: run.Metrics{"loss": 1}, Error: &run.Error{Text: "no", Frames: frames[:2], Traceback: long}},
+			run.Trial{
+				Metrics: run.Metrics{"loss": 1}, Error: &run.Error{Text: "no", Frames: frames[:2], Traceback: long},
+			},
 			func(m pod.Message) bool {
 				return m.Cut && m.Error.Text == "no" && len(m.Error.Frames) == 2 && m.Metrics["loss"] == 1
 			},
@@ -102,11 +104,13 @@ func TestAMessageFitsAndSaysWhatMattersMost(t *testing.T) {
 			},
 		},
 		{
-			"then metrics", run.Trial{Metrics: metrics, Error: &run.Error{Text: "no", Frames: frames[:1]}},
+			"then metrics",
+			run.Trial{Metrics: metrics, Error: &run.Error{Text: "no", Frames: frames[:1]}},
 			func(m pod.Message) bool { return m.Metrics == nil && len(m.Error.Frames) == 1 },
 		},
 		{
-			"then the ends of texts", run.Trial{Text: long, Error: &run.Error{Type: long, Text: long}},
+			"then the ends of texts",
+			run.Trial{Text: long, Error: &run.Error{Type: long, Text: long}},
 			func(m pod.Message) bool {
 				return strings.HasSuffix(m.Error.Text, "é…") && strings.HasPrefix(m.Text, "éé")
 			},
@@ -116,7 +120,8 @@ func TestAMessageFitsAndSaysWhatMattersMost(t *testing.T) {
 			c.trial.Index, c.trial.Attempt, c.trial.Phase, c.trial.Seed = 7, 2, run.Failed, new(int64(5))
 			data := pod.Of(&c.trial).Encode()
 			m, ok := pod.Decode(string(data))
-			if len(data) > pod.MaxMessage || !ok || m.Trial != 7 || m.Attempt != 2 || m.State != run.Failed || *m.Seed != 5 {
+			if len(data) > pod.MaxMessage || !ok || m.Trial != 7 || m.Attempt != 2 || m.State != run.Failed ||
+				*m.Seed != 5 {
 				t.Fatalf("%d bytes, %v: %s", len(data), ok, data)
 			}
 			if !c.check(m) {

@@ -13,10 +13,10 @@ import (
 
 var update = flag.Bool("update", false, "write the dependency lists anew")
 
-// TestDependenciesOfSmallBinariesAreListed keeps what kernel and agent link, in
+// TestDependenciesOfSmallBinariesAreListed keeps what kernel, agent and pod link, in
 // a file, so that a new dependency is seen in the diff of a review.
 func TestDependenciesOfSmallBinariesAreListed(t *testing.T) {
-	for _, name := range []string{"metaml-agent", "metaml-kernel"} {
+	for _, name := range []string{"metaml-agent", "metaml-kernel", "metaml-pod"} {
 		t.Run(name, func(t *testing.T) {
 			command := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
 				"{{if not .Standard}}{{.ImportPath}}{{end}}", "./cmd/"+name)

@@ -53,6 +53,11 @@ var layers = []layer{
 		},
 		"from a document to a run: below it are the converter and the deployer, above it commands and panels",
 	},
+	{
+		"deployer/pod",
+		[]string{"deployer/run"},
+		"the process in a pod and the target that reads it agree here, and on this",
+	},
 	{"deployer/run", nil, "the types that all packages share depend on none of them"},
 	{
 		"deployer/folder",
