@@ -9,7 +9,6 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/report"
-	"github.com/metaml/metaml/internal/usererror"
 )
 
 func stopCommand(a *app) *cobra.Command {
@@ -38,16 +37,9 @@ func stopCommand(a *app) *cobra.Command {
 				return err
 			}
 			name := listed.Spec.Name
-			if only != nil && listed.Spec.Kind == run.Serve {
-				return &usererror.Error{
-					Code: usererror.CodeTrial, Text: name + " is a server, which is stopped as a whole",
-					Hint: "metaml stop " + name + " does it.",
-				}
-			}
-			if only != nil && (*only < 0 || *only >= len(listed.State.Trials)) {
-				return &usererror.Error{
-					Code: usererror.CodeTrial,
-					Text: fmt.Sprintf("%s has no trial %d, only 0 to %d", name, *only, len(listed.State.Trials)-1),
+			if only != nil {
+				if err := listed.CheckTrial(*only); err != nil {
+					return err
 				}
 			}
 			if !listed.Active() {

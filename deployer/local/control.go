@@ -25,19 +25,9 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 				l.State.Phase),
 		}
 	}
-	if trial != nil && l.Spec.Kind == run.Serve {
-		return &usererror.Error{
-			Code: usererror.CodeTrial, Text: fmt.Sprintf("%s is a server: its workers are not stopped one by one",
-				l.Spec.Name),
-			Hint: "metaml stop " + l.Spec.Name + " stops the server.",
-		}
-	}
 	if trial != nil {
-		if *trial < 0 || *trial >= len(l.State.Trials) {
-			return &usererror.Error{
-				Code: usererror.CodeTrial, Text: fmt.Sprintf("run %s has no trial %d", l.Spec.Name, *trial),
-				Hint: fmt.Sprintf("Its trials are 0 to %d.", len(l.State.Trials)-1),
-			}
+		if err := l.CheckTrial(*trial); err != nil {
+			return err
 		}
 		if p := l.State.Trials[*trial].Phase; p.Final() {
 			return &usererror.Error{

@@ -1,5 +1,7 @@
 package run
 
+import "github.com/metaml/metaml/internal/usererror"
+
 // The targets that settings may name.
 const (
 	Local      = "local" // processes on this machine
@@ -60,6 +62,19 @@ type Listed struct {
 
 // Active reports whether trials of the run may still start by themselves.
 func (l *Listed) Active() bool { return l.Liveness == Alive || l.Liveness == Dead }
+
+// CheckTrial refuses to stop a trial that there is not: of a server, or of another number.
+func (l *Listed) CheckTrial(trial int) error {
+	name, trials := l.Spec.Name, len(l.State.Trials)
+	switch {
+	case l.Spec.Kind == Serve:
+		return usererror.New(usererror.CodeTrial, "%s is a server, which is stopped as a whole", name).
+			With("metaml stop %s does it.", name)
+	case trial < 0 || trial >= trials:
+		return usererror.New(usererror.CodeTrial, "%s has no trial %d, only 0 to %d", name, trial, trials-1)
+	}
+	return nil
+}
 
 // Answers reports whether a server answered the request.
 func (l *Listed) Answers() bool { return l.Health == HealthReady }
