@@ -53,8 +53,11 @@ func (t *trial) run() int {
 	err := train.Run(ctx, train.Options{Folder: t.folder, Only: &t.attempt, Supervise: supervise})
 	cancel(nil)
 	beside.Wait()
-	state, readErr := t.state()
-	if err := errors.Join(err, readErr); err != nil {
+	state := run.NewState(t.spec)
+	if err == nil {
+		err = t.folder.EachEvent(func(e run.Event) error { state.Apply(e); return nil })
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "metaml-pod:", err)
 		return t.say(pod.ExitOurs, &run.Trial{
 			Index: t.attempt.Trial, Attempt: t.attempt.Number, Phase: run.Failed, Reason: run.ReasonInternal,
@@ -200,30 +203,6 @@ func (t *trial) copyStreams(ctx context.Context) {
 			last = true
 		case <-tick.C:
 		}
-	}
-}
-
-// state reads what the engine wrote.
-func (t *trial) state() (*run.State, error) {
-	file, err := os.Open(t.folder.Events())
-	if err != nil {
-		return nil, fmt.Errorf("read what became of the trial: %w", err)
-	}
-	defer file.Close()
-	events, err := folder.NewReader(file, "")
-	if err != nil {
-		return nil, err
-	}
-	state := run.NewState(t.spec)
-	for {
-		e, err := events.Next()
-		if errors.Is(err, io.EOF) {
-			return state, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		state.Apply(e)
 	}
 }
 

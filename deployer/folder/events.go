@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -156,6 +157,39 @@ func (r *Reader) Next() (run.Event, error) {
 		r.n = e.N
 		return e, nil
 	}
+}
+
+// Each hands out the events that Next has not given yet and that are there now, until fn fails.
+func (r *Reader) Each(fn func(run.Event) error) error {
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+}
+
+// EachEvent hands out the events that are there now; a run that has no file of them yet has none.
+func (r Run) EachEvent(fn func(run.Event) error) error {
+	file, err := os.Open(r.Events())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the events: %w", err)
+	}
+	defer file.Close()
+	events, err := NewReader(file, "")
+	if err != nil {
+		return err
+	}
+	return events.Each(fn)
 }
 
 // line gives the next whole line without its end and moves past it.

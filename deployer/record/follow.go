@@ -27,7 +27,7 @@ func (r *Reader) Follow(ctx context.Context, name, cursor string, fn func(e run.
 	defer w.close()
 	// What was before the cursor decides whether the run has ended as much as what comes after it.
 	if cursor != "" {
-		if err := each(e.folder, func(e run.Event) error { w.state.Apply(e); return nil }); err != nil {
+		if err := e.folder.EachEvent(func(e run.Event) error { w.state.Apply(e); return nil }); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (w *watched) close() {
 
 // catchUp applies the events that there are, and hands each to fn, which may be nil.
 func (w *watched) catchUp(fn func(run.Event) error) error {
-	return drain(w.events, func(e run.Event) error {
+	return w.events.Each(func(e run.Event) error {
 		w.state.Apply(e)
 		if fn == nil {
 			return nil

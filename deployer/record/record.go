@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -338,7 +337,7 @@ func (e entry) fold(l *run.Listed) error {
 	if info, err := os.Stat(e.folder.Events()); err == nil {
 		l.Size = info.Size()
 	}
-	if err := each(e.folder, func(e run.Event) error { l.State.Apply(e); return nil }); err != nil {
+	if err := e.folder.EachEvent(func(e run.Event) error { l.State.Apply(e); return nil }); err != nil {
 		return err
 	}
 	if l.Liveness = e.liveness(l.Spec, l.State); broken(l.Liveness) {
@@ -349,46 +348,13 @@ func (e entry) fold(l *run.Listed) error {
 	return nil
 }
 
-// each hands out the events that are there now.
-func each(f folder.Run, fn func(run.Event) error) error {
-	file, err := os.Open(f.Events())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the events: %w", err)
-	}
-	defer file.Close()
-	r, err := folder.NewReader(file, "")
-	if err != nil {
-		return err
-	}
-	return drain(r, fn)
-}
-
-// drain hands out the events that a reader has not given yet and that are there now.
-func drain(r *folder.Reader, fn func(run.Event) error) error {
-	for {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := fn(e); err != nil {
-			return err
-		}
-	}
-}
-
 // Events hands out every event that is there now.
 func (r *Reader) Events(ctx context.Context, name string, fn func(run.Event) error) error {
 	e, err := r.find(ctx, name)
 	if err != nil {
 		return err
 	}
-	return each(e.folder, fn)
+	return e.folder.EachEvent(fn)
 }
 
 // Table gives the hyperparameters of a run, or nil.

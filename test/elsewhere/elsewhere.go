@@ -142,7 +142,7 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 	}
 	return await("the event of the resume", func() bool {
 		state := run.NewState(l.Spec)
-		_ = readEvents(t.mirror(name), state)
+		_ = t.mirror(name).EachEvent(func(e run.Event) error { state.Apply(e); return nil })
 		return state.N >= l.State.N
 	})
 }

@@ -3,7 +3,6 @@ package elsewhere
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,25 +70,6 @@ func mirror(from, to folder.Run) error {
 		}
 		<-time.After(5 * time.Millisecond)
 	}
-}
-
-func readEvents(f folder.Run, state *run.State) error {
-	file, err := os.Open(f.Events())
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	events, err := folder.NewReader(file, "")
-	for err == nil {
-		var e run.Event
-		if e, err = events.Next(); err == nil {
-			state.Apply(e)
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
 
 // Mirrors reports whether a process keeps a mirror.
