@@ -19,6 +19,7 @@ import metaml
 from metaml import _errors
 from metaml._binary import talk as talks
 from metaml._held.trial import Trial
+from metaml._session import submit
 from metaml._session.answers import Answers
 
 Make = Callable[[Turn], Peer]
@@ -410,6 +411,27 @@ def test_an_interrupt_while_it_runs_stops_and_a_second_stops_now(
     assert [line["now"] for line in talk.said("stop")] == [False, True]
     assert capsys.readouterr().out.strip() == "KeyboardInterrupt: f-1 was stopped"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_before_the_run_has_its_name_counts(
+    loaded: InteractiveShell, peer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def turn(line: Line) -> list[Line] | None:
+        if line["type"] == "bound":
+            os.kill(os.getpid(), signal.SIGINT)
+            return None
+        if line["type"] == "stop" and not line["now"]:
+            return [{"type": "submitted", "run": "f-1"}, {"type": "display", "bundle": {"text/plain": "table"}}]
+        if line["type"] == "stop":
+            return [{"type": "done", "state": "stopped", "error": {"ename": "KeyboardInterrupt", "evalue": "stopped"}}]
+        return well()(line)
+
+    # What is shown comes after the name, so the second interrupt does too.
+    monkeypatch.setattr(submit, "_show", lambda _show, _message: os.kill(os.getpid(), signal.SIGINT))
+    talk = peer(turn)
+    result = run_cell(loaded, "%%train\ndef f(): pass")
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert [line["now"] for line in talk.said("stop")] == [False, True]
 
 
 def test_an_interrupt_before_submission_starts_nothing(

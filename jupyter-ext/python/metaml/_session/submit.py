@@ -69,8 +69,9 @@ def submit(
     # From here an interrupt is for the run. It must not arrive between `bound` and the waiting.
     with interrupts_held(conversation):
         run = _accepted(accepted)
+        waiting = _Waiting(conversation, show_here)
         conversation.send("bound")
-        ended = _until_submitted(conversation, run, show_here, held)
+        ended = _until_submitted(waiting, run, held)
         if ended is not None:
             if held and not detach:
                 return None  # our kernel ends the cell with what it says
@@ -81,7 +82,7 @@ def submit(
         if not answers_first:
             place(run, into).give(run)
         if not held and not detach:
-            ended = _until_done(conversation, run, show_here)
+            ended = waiting.until(("done",), f"{run.name} may go on; metaml stop {run.name} stops it")
             if answers_first:
                 place(run, into).settle(run, ended)
     if held and answers_first:
@@ -130,14 +131,12 @@ def _accepted(message: dict[str, Any]) -> Run | Server:
     return run
 
 
-def _until_submitted(
-    conversation: Conversation, run: Run | Server, show: Show | None, held: bool
-) -> dict[str, Any] | None:
+def _until_submitted(waiting: _Waiting, run: Run | Server, held: bool) -> dict[str, Any] | None:
     """Wait until the run has its name; gives the `done` that came instead. An interrupt that arrives now is for the
     run: the cell's end is no longer ours.
     """
     try:
-        message = _until(("submitted", "done"), conversation, show)
+        message = waiting.until(("submitted", "done"))
     except Closed:
         if not held:
             raise
@@ -148,32 +147,42 @@ def _until_submitted(
     return None
 
 
-def _until_done(conversation: Conversation, run: Run | Server, show: Show | None) -> dict[str, Any]:
-    """Show the run until it ends. The first interrupt stops it, the second kills it, a third gives up waiting."""
-    return _until(("done",), conversation, show, f"{run.name} may go on; metaml stop {run.name} stops it")
-
-
-def _until(types: tuple[str, ...], conversation: Conversation, show: Show | None, given_up: str = "") -> dict[str, Any]:
-    """Show what comes until a message of one of the types, and give that. Interrupts are passed on; the third one ends
-    the waiting with a sentence, if there is one.
+class _Waiting:
+    """Waits for messages about a run that was accepted, shows what comes before them and passes interrupts on: the
+    first stops the run and the second kills it, whether it has its name by then or not.
     """
-    stops = 0
-    while True:
-        try:
-            message = conversation.receive()
-        except Interrupt:
-            stops += 1
-            if given_up and stops > 2:
-                raise Interrupted(given_up) from None
-            conversation.send("stop", now=stops > 1)
-            continue
-        kind = message.get("type")
-        if kind in types:
-            return message
-        if kind in _SHOWN:
-            _show(show, message)
-        else:
-            raise_refused(message)
+
+    def __init__(self, conversation: Conversation, show: Show | None) -> None:
+        self._conversation = conversation
+        self._show = show
+        self._interrupts = 0
+
+    def until(self, types: tuple[str, ...], given_up: str = "") -> dict[str, Any]:
+        """Wait for a message of one of the types.
+
+        Args:
+            given_up: the sentence with which the third interrupt ends the waiting; without one it goes on.
+
+        Raises:
+            Interrupted: the third interrupt.
+            Closed: the other side ended.
+        """
+        while True:
+            try:
+                message = self._conversation.receive()
+            except Interrupt:
+                self._interrupts += 1
+                if given_up and self._interrupts > 2:
+                    raise Interrupted(given_up) from None
+                self._conversation.send("stop", now=self._interrupts > 1)
+                continue
+            kind = message.get("type")
+            if kind in types:
+                return message
+            if kind in _SHOWN:
+                _show(self._show, message)
+            else:
+                raise_refused(message)
 
 
 def _go_on(conversation: Conversation, show: Show) -> None:
