@@ -102,7 +102,7 @@ type Plan struct {
 	Notes   []string  // hints and warnings, a sentence each
 	// Replaces is the revision of a server that answers until this one is ready; 0 is none.
 	Replaces int
-	target   Target
+	place    Place
 	request  Request
 }
 
@@ -156,7 +156,11 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err := Supported(r.Settings, slices.Collect(maps.Keys(c.targets))...); err != nil {
 		return nil, err
 	}
-	at, err := c.target(r.Settings.Text("target"))
+	target, err := c.target(r.Settings.Text("target"))
+	if err != nil {
+		return nil, err
+	}
+	at, err := target.At(ctx, r.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +192,7 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return nil, err
 		}
 	}
-	p := &Plan{Spec: newSpec(at, r, source), target: at, request: r}
+	p := &Plan{Spec: newSpec(at, r, source), place: at, request: r}
 	if !r.Settings.Bool("again") {
 		active, err := at.Active(ctx, p.Spec.Key)
 		if err != nil {
@@ -262,12 +266,12 @@ func (c *Client) Submit(ctx context.Context, p *Plan, progress func(run.Event)) 
 	if p.Attach != nil || p.Reuse != nil {
 		return run.Submitted{Spec: p.Spec, Attached: true, Differs: p.Differs}, nil
 	}
-	return p.target.Submit(ctx, run.Submission{
+	return p.place.Submit(ctx, run.Submission{
 		Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again"),
 	}, progress)
 }
 
-func newSpec(at Surroundings, r Request, source Drawn) run.Spec {
+func newSpec(at Place, r Request, source Drawn) run.Spec {
 	s := r.Settings
 	spec := run.Spec{
 		V: 1, Owner: at.Owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(),
@@ -292,19 +296,19 @@ func newSpec(at Surroundings, r Request, source Drawn) run.Spec {
 		spec.Parallelism, spec.Server, spec.Retries = spec.Completions, serverSpec(s, r), 0
 		spec.Timeout = spec.RequestTimeout()
 	}
-	spec.Key = key(spec, r, source)
+	spec.Key = key(at, spec, r, source)
 	return spec
 }
 
 // key is the run key (docs/reference/rules.md §5): what makes two submissions the same run. The drawn table,
 // parallelism, resources and the full lock are not in it.
-func key(spec run.Spec, r Request, source Drawn) string {
+func key(at Place, spec run.Spec, r Request, source Drawn) string {
 	parts := struct {
 		Owner, Source, Series, Digest, Target, Hyper, Completions string
 		With, Packages                                            []string
 		Serving                                                   []string `json:",omitempty"`
 	}{
-		spec.Owner, spec.Source, spec.Series, spec.Digest, r.Settings.Text("target"), source.Digest,
+		spec.Owner, spec.Source, spec.Series, spec.Digest, r.Settings.Text("target") + at.ID(), source.Digest,
 		r.Settings.Text("completions"),
 		pairs(r.With), pairs(r.Packages), servingKey(spec),
 	}

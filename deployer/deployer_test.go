@@ -33,6 +33,16 @@ func (t target) Active(_ context.Context, key string) (*run.Spec, error) {
 	return nil, nil
 }
 
+func (t target) At(context.Context, *settings.Resolved) (deployer.Place, error) { return t, nil }
+
+func (t target) Submit(context.Context, run.Submission, func(run.Event)) (run.Submitted, error) {
+	return run.Submitted{}, errors.New("nothing is to be submitted")
+}
+
+func (t target) Server(context.Context, run.Spec) (*run.Listed, error) { return nil, nil }
+
+func (t target) ID() string { return "" }
+
 func (t target) Owner([]string) string { return "me" }
 
 func (t target) Environment(environ []string, processes int) map[string]string {
@@ -226,6 +236,8 @@ type server struct {
 	target
 	answers *run.Listed
 }
+
+func (s server) At(context.Context, *settings.Resolved) (deployer.Place, error) { return s, nil }
 
 func (s server) Server(_ context.Context, spec run.Spec) (*run.Listed, error) {
 	if s.answers == nil || !run.SameServer(&s.answers.Spec, &spec) {

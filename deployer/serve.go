@@ -23,8 +23,8 @@ type Model struct {
 
 // planServer works out the next revision of a server. A server is its series, and the key its revision: where one with
 // this key answers already, or is about to, nothing is left to do.
-func planServer(ctx context.Context, at Target, r Request) (*Plan, error) {
-	p := &Plan{Spec: newSpec(at, r, Drawn{}), target: at, request: r}
+func planServer(ctx context.Context, at Place, r Request) (*Plan, error) {
+	p := &Plan{Spec: newSpec(at, r, Drawn{}), place: at, request: r}
 	spec := &p.Spec
 	answers, err := at.Server(ctx, *spec)
 	if err != nil {

@@ -4,22 +4,28 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Target is where runs execute. It only acts: what a run is and was, deployer/record reads from the folder that the
 // target writes, or mirrors, on this machine.
 type Target interface {
-	Submitter
+	// At gives the place of the target that the settings name, where runs can be submitted.
+	At(ctx context.Context, s *settings.Resolved) (Place, error)
 	Controller
-	Surroundings
 	Examiner
 	record.Keeper
+}
+
+// Place is where runs of one target are together: each has a name of its own there.
+type Place interface {
+	Submitter
+	Surroundings
 }
 
 // Submitter starts runs.
@@ -50,6 +56,8 @@ type Controller interface {
 
 // Surroundings are what a target knows of its runs before they start.
 type Surroundings interface {
+	// ID distinguishes the place from all others of its target, however people call it.
+	ID() string
 	// Owner is who a run that is submitted from here belongs to.
 	Owner(environ []string) string
 	// Environment gives variables for each process of a run, of which so many go on at a time.
@@ -58,11 +66,18 @@ type Surroundings interface {
 
 // Examiner checks a target before anybody needs it.
 type Examiner interface {
-	// Examine checks what the target needs, and says what is missing. It starts nothing.
-	Examine(ctx context.Context) []run.Check
+	// Examine checks what the target needs for runs with these settings, and says what is missing. It starts nothing.
+	Examine(ctx context.Context, s *settings.Resolved) []run.Check
 }
 
-var _ Target = (*local.Target)(nil)
+// localTarget is the target local, which is one place.
+type localTarget struct{ *local.Target }
+
+func (t localTarget) At(context.Context, *settings.Resolved) (Place, error) { return t.Target, nil }
+
+func (t localTarget) Examine(ctx context.Context, _ *settings.Resolved) []run.Check {
+	return t.Target.Examine(ctx)
+}
 
 // Open gives a client of the runs of this machine's user, whose monitors are started from the binary agent. more are
 // targets beside local, by name.
@@ -71,10 +86,13 @@ func Open(agent string, more map[string]Target) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets := map[string]Target{run.Local: here}
+	targets := map[string]Target{run.Local: Local(here)}
 	maps.Copy(targets, more)
 	return NewClient(here.Dir, targets), nil
 }
+
+// Local makes a target of the runs on this machine.
+func Local(here *local.Target) Target { return localTarget{here} }
 
 // NewClient gives a client of the runs whose folders, and mirrors, are in dir.
 func NewClient(dir string, targets map[string]Target) *Client {
@@ -83,13 +101,11 @@ func NewClient(dir string, targets map[string]Target) *Client {
 	return c
 }
 
-// Examine checks what each target needs, local first.
-func (c *Client) Examine(ctx context.Context) []run.Check {
-	all := c.targets[run.Local].Examine(ctx)
-	for _, name := range slices.Sorted(maps.Keys(c.targets)) {
-		if name != run.Local {
-			all = append(all, c.targets[name].Examine(ctx)...)
-		}
+// Examine checks what runs on this machine need, and the target that the settings name.
+func (c *Client) Examine(ctx context.Context, s *settings.Resolved) []run.Check {
+	all := c.targets[run.Local].Examine(ctx, s)
+	if t := c.targets[s.Text("target")]; t != nil && s.Text("target") != run.Local {
+		all = append(all, t.Examine(ctx, s)...)
 	}
 	return all
 }

@@ -18,7 +18,11 @@ func doctorCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "doctor", Short: "Check that everything a run needs is here, and say what is missing", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			checks := doctor.Examine(cmd.Context(), a.launcher(), python)
+			given, err := typedSettings(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			checks := doctor.Examine(cmd.Context(), a.launcher(), python, given)
 			if !asJSON {
 				doctor.Print(a.out, checks)
 			} else if err := view.PrintJSON(a.out, checks); err != nil {
@@ -32,5 +36,6 @@ func doctorCommand(a *app) *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().StringVar(&python, "python", "", "the Python to look at; without it the active environment's")
+	settingFlags(c.Flags(), "target", "context", "namespace")
 	return c
 }

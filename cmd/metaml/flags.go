@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -40,9 +41,13 @@ func fileFlags(c *cobra.Command, o *fileOptions) {
 	}
 }
 
-// settingFlags adds a flag for every setting; their values are checked by the settings package alone.
-func settingFlags(flags *pflag.FlagSet) {
+// settingFlags adds a flag for every setting, or for those that are named; their values are checked by the settings
+// package alone.
+func settingFlags(flags *pflag.FlagSet, names ...string) {
 	for _, d := range settings.All {
+		if len(names) > 0 && !slices.Contains(names, d.Name) {
+			continue
+		}
 		f := flags.VarPF(&settingFlag{def: d}, d.Flag(), "", d.Help)
 		f.DefValue = d.Default
 		if d.Type == settings.Bool {

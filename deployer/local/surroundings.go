@@ -28,6 +28,9 @@ func (t *Target) Environment(environ []string, processes int) map[string]string 
 	return env
 }
 
+// ID is "": there is one place on this machine.
+func (t *Target) ID() string { return "" }
+
 // Owner is the Hub's user, else the machine's.
 func (t *Target) Owner(environ []string) string {
 	for _, kv := range environ {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
 )
 
 // slow is a target whose submissions take until they are cancelled.
@@ -21,10 +22,13 @@ type slow struct {
 	started chan struct{}
 }
 
-func (s slow) Owner([]string) string                               { return "me" }
-func (s slow) Environment([]string, int) map[string]string         { return nil }
-func (s slow) Provisional(context.Context, string) (string, error) { return "train-1", nil }
-func (s slow) Active(context.Context, string) (*run.Spec, error)   { return nil, nil }
+func (s slow) At(context.Context, *settings.Resolved) (deployer.Place, error) { return s, nil }
+func (s slow) ID() string                                                     { return "" }
+func (s slow) Server(context.Context, run.Spec) (*run.Listed, error)          { return nil, nil }
+func (s slow) Owner([]string) string                                          { return "me" }
+func (s slow) Environment([]string, int) map[string]string                    { return nil }
+func (s slow) Provisional(context.Context, string) (string, error)            { return "train-1", nil }
+func (s slow) Active(context.Context, string) (*run.Spec, error)              { return nil, nil }
 func (s slow) Submit(ctx context.Context, _ run.Submission, _ func(run.Event)) (run.Submitted, error) {
 	close(s.started)
 	<-ctx.Done()

@@ -18,6 +18,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -44,6 +45,12 @@ func New(here, there, agent string) *Target {
 	return &Target{there: local.In(there, agent), here: here}
 }
 
+// At is the one place that there is elsewhere.
+func (t *Target) At(context.Context, *settings.Resolved) (deployer.Place, error) { return t, nil }
+
+// ID distinguishes the place from others.
+func (t *Target) ID() string { return Place }
+
 // Owner is who a run belongs to.
 func (t *Target) Owner(environ []string) string { return t.there.Owner(environ) }
 
@@ -53,7 +60,7 @@ func (t *Target) Environment(environ []string, processes int) map[string]string 
 }
 
 // Examine checks what the target needs, which is nothing more than its folder.
-func (t *Target) Examine(context.Context) []run.Check {
+func (t *Target) Examine(context.Context, *settings.Resolved) []run.Check {
 	return []run.Check{{Name: Place, OK: true, Text: "runs are in " + t.there.Dir}}
 }
 

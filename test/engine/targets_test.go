@@ -17,7 +17,7 @@ import (
 type placed struct {
 	*bench
 	client *deployer.Client
-	at     deployer.Target
+	at     deployer.Place
 }
 
 // onEachTarget runs a test on this machine, and on a target whose runs are elsewhere.
@@ -30,8 +30,9 @@ func onEachTarget(t *testing.T, test func(p *placed)) {
 			far := elsewhere.New(b.Dir, there.Dir, b.Agent)
 			t.Cleanup(func() { b.waitFor("the mirrors to end", func() bool { return !far.Mirrors() }) })
 			t.Cleanup(there.noneLeft)
-			targets := map[string]deployer.Target{run.Local: b.Target, elsewhere.Name: far}
-			test(&placed{bench: b, client: deployer.NewClient(b.Dir, targets), at: targets[name]})
+			targets := map[string]deployer.Target{run.Local: deployer.Local(b.Target), elsewhere.Name: far}
+			places := map[string]deployer.Place{run.Local: b.Target, elsewhere.Name: far}
+			test(&placed{bench: b, client: deployer.NewClient(b.Dir, targets), at: places[name]})
 		})
 	}
 }

@@ -22,8 +22,8 @@ import (
 )
 
 // Examine checks everything that a run needs: our programs, the Python that python names or else the active one, the
-// targets, the settings. It starts nothing.
-func Examine(ctx context.Context, l *launch.Launcher, python string) []run.Check {
+// target, the settings, some of which are given. It starts nothing.
+func Examine(ctx context.Context, l *launch.Launcher, python string, given []settings.Given) []run.Check {
 	var all []run.Check
 	for _, name := range []string{"metaml-agent", "metaml-kernel"} {
 		path, err := beside.Find(name)
@@ -34,10 +34,11 @@ func Examine(ctx context.Context, l *launch.Launcher, python string) []run.Check
 		all = append(all, run.Check{Name: name, OK: true, Text: path})
 	}
 	all = append(all, examinePython(ctx, l, python)...)
+	check, resolved := examineSettings(l, given)
 	if client, err := l.Client(); err == nil { // else metaml-agent is missing, which was said
-		all = append(all, client.Examine(ctx)...)
+		all = append(all, client.Examine(ctx, resolved)...)
 	}
-	return append(all, examineSettings(l))
+	return append(all, check)
 }
 
 // Print writes checks for people, one each line, with what to do below it.
@@ -101,14 +102,17 @@ func examinePython(ctx context.Context, l *launch.Launcher, named string) []run.
 	return all
 }
 
-func examineSettings(l *launch.Launcher) run.Check {
+// examineSettings checks what the settings come from, and gives their values, none where they cannot be used.
+func examineSettings(l *launch.Launcher, given []settings.Given) (run.Check, *settings.Resolved) {
 	file := settings.FindFile(l.Dir)
-	resolved, err := settings.Resolve("train", settings.Sources{Environ: l.Environ, File: file})
+	resolved, err := settings.Resolve(run.Train, settings.Sources{
+		Line: given, Typed: settings.FromCommand, Environ: l.Environ, File: file,
+	})
 	if err == nil {
 		err = deployer.Supported(resolved, l.Targets...)
 	}
 	if err != nil {
-		return failed("settings", err)
+		return failed("settings", err), new(settings.Resolved)
 	}
 	text := "no metaml.toml here or above"
 	if file.Path != "" {
@@ -117,5 +121,5 @@ func examineSettings(l *launch.Launcher) run.Check {
 	if file.Ignored != "" {
 		text += "; " + file.Ignored
 	}
-	return run.Check{Name: "settings", OK: true, Text: text}
+	return run.Check{Name: "settings", OK: true, Text: text}, resolved
 }
