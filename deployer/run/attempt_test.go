@@ -54,3 +54,27 @@ func TestWhyAndHowAnAttemptEnded(t *testing.T) {
 		t.Errorf("of a trial: %q", text)
 	}
 }
+
+func TestWhatAReasonMeansForTheRun(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason                      run.Reason
+		ours, retriable, unfinished bool
+	}{
+		{run.ReasonException, false, false, false},
+		{run.ReasonSignal, false, true, true},
+		{run.ReasonMemory, false, false, true}, // the next attempt would get as little
+		{run.ReasonEvicted, true, true, true},
+		{run.ReasonDeleted, true, true, true},
+		{run.ReasonImage, true, false, true}, // the next attempt would get the same
+	} {
+		t.Run(string(c.reason), func(t *testing.T) {
+			t.Parallel()
+			trial := run.Trial{Phase: run.Failed, Reason: c.reason}
+			if c.reason.Ours() != c.ours || c.reason.Retriable() != c.retriable || trial.Unfinished() != c.unfinished {
+				t.Errorf("ours %v, retriable %v, unfinished %v", c.reason.Ours(), c.reason.Retriable(),
+					trial.Unfinished())
+			}
+		})
+	}
+}

@@ -7,16 +7,18 @@ import (
 
 // The event types (docs/internals/protocols.md §3). Readers ignore types they do not know.
 const (
-	EventPlanned      = "run.planned"    // Spec facts for the reader: Completions, Parallelism
-	EventSubmitted    = "run.submitted"  //
-	EventLoaded       = "run.loaded"     // the program's top level was executed: Seconds, Fork, Causes
-	EventStopAsked    = "run.stop_asked" // Trial nil: the whole run
-	EventResumed      = "run.resumed"    // an ended run goes on: what was requested of it and how it ended are void
-	EventEnded        = "run.ended"      // State, Reason; Text: the sentence for a Reason that is not its trials'
-	EventTrialQueued  = "trial.queued"   // Attempt will be started: a retry, or a trial of a resumed run
-	EventTrialStarted = "trial.started"  // PID, Seed
-	EventTrialReport  = "trial.report"   // Step, Metrics
-	// State, Reason, Exit, Metrics, Error; Code CodeDisruption: not the trial's doing
+	EventPlanned     = "run.planned"    // Spec facts for the reader: Completions, Parallelism
+	EventSubmitted   = "run.submitted"  //
+	EventLoaded      = "run.loaded"     // the program's top level was executed: Seconds, Fork, Causes
+	EventStopAsked   = "run.stop_asked" // Trial nil: the whole run
+	EventResumed     = "run.resumed"    // an ended run goes on: what was requested of it and how it ended are void
+	EventEnded       = "run.ended"      // State, Reason; Text: the sentence for a Reason that is not its trials'
+	EventTrialQueued = "trial.queued"   // Attempt will be started: a retry, or a trial of a resumed run
+	// Reason, Text, Hint: why Attempt has not started; without a Reason nothing holds it any more
+	EventTrialWaiting = "trial.waiting"
+	EventTrialStarted = "trial.started" // PID, Seed
+	EventTrialReport  = "trial.report"  // Step, Metrics; Last: reports before it may be missing
+	// State, Reason, Exit, Metrics, Error; Text, Hint; Code CodeDisruption: not the trial's doing
 	EventTrialEnded = "trial.ended"
 	EventNote       = "note" // Code, Text, Hint: something people should know
 
@@ -60,8 +62,9 @@ type Event struct {
 	Seed        *int64   `json:"seed,omitempty"`        // trial.started
 	Step        *float64 `json:"step,omitempty"`        // trial.report
 	Metrics     Metrics  `json:"metrics,omitempty"`     // trial.report; trial.ended: the returned metrics
+	Last        bool     `json:"last,omitempty"`        // trial.report: the values before it are not all in the stream
 	State       Phase    `json:"state,omitempty"`       // trial.ended, run.ended
-	Reason      Reason   `json:"reason,omitempty"`      // trial.ended, run.ended
+	Reason      Reason   `json:"reason,omitempty"`      // trial.ended, trial.waiting, run.ended
 	Exit        *int     `json:"exit,omitempty"`        // trial.ended: exit code, 128 + signal
 	Error       *Error   `json:"error,omitempty"`       // trial.ended: the user's exception
 	Output      string   `json:"output,omitempty"`      // trial.ended: where output() was kept
@@ -72,15 +75,15 @@ type Event struct {
 	Answer  float64 `json:"answer,omitempty"`
 	Example string  `json:"example,omitempty"` // server.ready: the input that was tested, JSON, or one to show
 	Code    string  `json:"code,omitempty"`    // note; trial.ended
-	// note; trial.ended, run.ended: what happened, where Error is not it
+	// note; trial.ended, run.ended: what happened, where Error is not it; trial.waiting: what it waits for
 	Text string `json:"text,omitempty"`
-	Hint string `json:"hint,omitempty"` // note
+	Hint string `json:"hint,omitempty"` // note, trial.ended, trial.waiting: what to do, in full sentences
 }
 
 // Reason says in one word why a state was reached.
 type Reason string
 
-// The reasons of trials and runs on the local target; a cluster adds its own.
+// The reasons of the ends of trials and runs.
 const (
 	ReasonException Reason = "exception"         // the user's code raised
 	ReasonProgram   Reason = "program"           // the program's top level failed
@@ -95,6 +98,12 @@ const (
 	ReasonCopied    Reason = "copied"            // its folder was not made here
 	ReasonInternal  Reason = "internal"          // ours
 
+	// Of a cluster. An end that is given with CodeDisruption is no retry.
+	ReasonMemory  Reason = "memory"  // killed for using more than its memory: Text limit and peak, Hint what to ask for
+	ReasonEvicted Reason = "evicted" // the cluster took its node or its place on it; always with CodeDisruption
+	ReasonImage   Reason = "image"   // nothing could run in its image, or the image could not be had
+	ReasonDeleted Reason = "deleted" // somebody deleted its pod, or the run, from the cluster
+
 	ReasonPort       Reason = "port"       // the port is in use, or may not be used
 	ReasonTest       Reason = "test"       // the answer to the example was an error
 	ReasonHung       Reason = "hung"       // a worker did not answer in time and was killed
@@ -105,15 +114,19 @@ const (
 // trial that failed so counts for nothing, and a resumed run goes on with it.
 func (r Reason) Ours() bool {
 	switch r {
-	case ReasonLost, ReasonRestarted, ReasonCopied, ReasonDisk, ReasonFolder, ReasonInternal:
+	case ReasonLost, ReasonRestarted, ReasonCopied, ReasonDisk, ReasonFolder, ReasonInternal, ReasonEvicted,
+		ReasonImage, ReasonDeleted:
 		return true
 	default:
 		return false
 	}
 }
 
-// Retriable reports whether another attempt may help: never for what the user's own code did.
-func (r Reason) Retriable() bool { return r == ReasonSignal || r == ReasonLost }
+// Retriable reports whether another attempt may help: never for what the user's own code did, nor where the next one
+// would get as little memory, or the same image.
+func (r Reason) Retriable() bool {
+	return r == ReasonSignal || r == ReasonLost || r == ReasonEvicted || r == ReasonDeleted
+}
 
 // Frame is one line of a traceback, in the program's own files.
 type Frame struct {

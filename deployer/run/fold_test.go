@@ -17,33 +17,53 @@ func history(t *rapid.T) [][]Event {
 		{Type: EventSubmitted},
 		{Type: EventLoaded, Seconds: 1, Fork: true},
 	}
+	at := func() time.Time {
+		return start.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "time")) * time.Second)
+	}
+	var follower []Event
 	if rapid.Bool().Draw(t, "stop") {
 		monitor = append(monitor, Event{Type: EventStopAsked})
 	}
 	finals := []Phase{Stopped, Failed, Succeeded}
-	reasons := []Reason{ReasonException, ReasonLost, ReasonSignal}
+	reasons := []Reason{ReasonException, ReasonLost, ReasonSignal, ReasonEvicted}
 	var streams [][]Event
 	for i := range trials {
 		for attempt := 1; attempt <= rapid.IntRange(1, 3).Draw(t, "attempts"); attempt++ {
-			at := start.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "time")) * time.Second)
-			agent := []Event{{Type: EventTrialStarted, Trial: &i, Attempt: attempt, PID: 100*i + attempt, Time: at}}
+			for range rapid.IntRange(0, 2).Draw(t, "waits") {
+				waiting := Event{
+					Type: EventTrialWaiting, Trial: &i, Attempt: attempt, Time: at(),
+					Reason: rapid.SampledFrom([]Reason{WaitingQuota, WaitingPulling, ""}).Draw(t, "waiting"),
+				}
+				if rapid.Bool().Draw(t, "by the monitor") {
+					monitor = append(monitor, waiting)
+				} else {
+					follower = append(follower, waiting)
+				}
+			}
+			begun := at()
+			agent := []Event{{Type: EventTrialStarted, Trial: &i, Attempt: attempt, PID: 100*i + attempt, Time: begun}}
+			if rapid.Bool().Draw(t, "never began") {
+				agent = nil
+			}
 			for range rapid.IntRange(0, 3).Draw(t, "reports") {
 				agent = append(agent, Event{
 					Type: EventTrialReport, Trial: &i, Attempt: attempt, Metrics: drawMetrics(t),
+					Last: rapid.Bool().Draw(t, "last"),
 				})
 			}
 			if rapid.Bool().Draw(t, "ends") {
 				agent = append(agent, Event{
 					Type: EventTrialEnded, Trial: &i, Attempt: attempt,
 					State: rapid.SampledFrom(finals).Draw(t, "state"), Metrics: drawMetrics(t),
-					Time: at.Add(time.Second),
+					Reason: rapid.SampledFrom(reasons).Draw(t, "reason"),
+					Time:   begun.Add(time.Second),
 				})
 			}
 			if rapid.Bool().Draw(t, "given up") {
 				monitor = append(monitor, Event{
 					Type: EventTrialEnded, Trial: &i, Attempt: attempt, State: Failed,
 					Reason: rapid.SampledFrom(reasons).Draw(t, "reason"),
-					Time:   start.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "time")) * time.Second),
+					Time:   at(),
 				})
 			}
 			if rapid.Bool().Draw(t, "queued") {
@@ -59,10 +79,10 @@ func history(t *rapid.T) [][]Event {
 	if rapid.Bool().Draw(t, "over") {
 		monitor = append(monitor, Event{Type: EventEnded, State: Failed, Reason: ReasonException, Time: start})
 		if rapid.Bool().Draw(t, "resumed") {
-			monitor = append(monitor, Event{Type: EventResumed})
+			monitor = append(monitor, Event{Type: EventResumed, Time: at()})
 		}
 	}
-	streams = append(streams, monitor)
+	streams = append(streams, monitor, follower)
 	for i := range streams {
 		for j := range streams[i] {
 			streams[i][j].Source, streams[i][j].Seq = fmt.Sprint("source ", i), int64(j+1)
@@ -102,8 +122,8 @@ func look(s *State) string {
 		s.Notes)
 	for i := range s.Trials {
 		t := &s.Trials[i]
-		text += fmt.Sprintf("%d %s %s %d %v %v %d %v %v %v\n", i, t.Phase, t.Reason, t.Attempt, t.Started, t.Ended,
-			t.PID, t.Metrics, t.Returned, t.Series)
+		text += fmt.Sprintf("%d %s %s %d %v %v %d %v %v %v %v %v %v\n", i, t.Phase, t.Reason, t.Attempt, t.Started,
+			t.Ended, t.PID, t.Metrics, t.Returned, t.Series, t.LastOnly, t.Waiting, t.Past)
 	}
 	return text
 }

@@ -52,12 +52,12 @@ type Note struct {
 	Hint     string
 }
 
-// Trial is what one trial looks like now. Its fields belong to its highest attempt.
+// Trial is what one trial looks like now. Its fields belong to its highest attempt, all but Past.
 type Trial struct {
 	Index     int
 	Phase     Phase
 	Reason    Reason
-	Attempt   int // from 1; 0 before the first start
+	Attempt   int // from 1; 0 before the first of which anything is known
 	Started   time.Time
 	Ended     time.Time
 	PID       int
@@ -66,13 +66,19 @@ type Trial struct {
 	Metrics   Metrics           // last value of each metric; what was returned wins over what was reported
 	Series    map[string]Series // the course of each metric, thinned
 	Returned  []string          // names of the returned metrics, sorted
+	LastOnly  bool              // Series lacks values: of its reports only the last ones are known
 	Error     *Error
 	Text      string // what happened, where Error is not it
+	Hint      string // what to do about it, in full sentences
 	Output    string
 	StopAsked bool
+	Waiting   *Waiting      // why it has not started, if anybody knows
+	Past      []PastAttempt // its earlier attempts, of which at least the end is known
 
-	reported Metrics // last reported value of each metric, whatever was returned
-	ended    origin  // the event that Phase comes from, once it is final
+	reported Metrics  // last reported value of each metric, whatever was returned
+	ended    origin   // the event that Phase comes from, once it is final
+	why      *Waiting // the latest reason to wait, whether or not it still is one
+	said     origin   // the event that it comes from
 }
 
 // Series is the course of one metric, thinned to at most [seriesPoints] values: every Stride-th report.
@@ -174,7 +180,8 @@ func (s *State) Apply(e Event) bool {
 		} else if t := s.trial(e); t != nil {
 			t.StopAsked = true
 		}
-	case EventTrialQueued, EventTrialStarted, EventTrialReport, EventTrialEnded:
+		s.awaitAll()
+	case EventTrialQueued, EventTrialWaiting, EventTrialStarted, EventTrialReport, EventTrialEnded:
 		s.applyTrial(e)
 	case EventServerStarting, EventServerReady, EventServerFailed, EventWorkerStarted, EventWorkerReady,
 		EventWorkerEnded,
@@ -193,6 +200,7 @@ func (s *State) Apply(e Event) bool {
 			s.Server.Workers, s.Server.Starting = nil, 0
 		}
 		s.Phase, s.Reason, s.Text, s.Ended = e.State, e.Reason, e.Text, e.Time
+		s.awaitAll()
 	case EventResumed:
 		s.Resumed = e.Time
 		s.Phase, s.Reason, s.Text, s.Ended, s.StopAsked = Running, "", "", time.Time{}, false
@@ -202,6 +210,7 @@ func (s *State) Apply(e Event) bool {
 		for i := range s.Trials {
 			s.Trials[i].StopAsked = false
 		}
+		s.awaitAll()
 	}
 	return true
 }
@@ -227,25 +236,39 @@ const maxTrials = 1 << 20
 
 func (s *State) applyTrial(e Event) {
 	t := s.trial(e)
-	if t == nil || e.Attempt < t.Attempt {
+	if t == nil {
 		return
 	}
-	if s.Phase == Pending {
+	if s.Phase == Pending && e.Type != EventTrialWaiting {
 		s.Phase = Running
 	}
+	if e.Attempt < t.Attempt {
+		if e.Type == EventTrialEnded {
+			t.remember(PastAttempt{e.Attempt, e.State, e.Reason, e.Text, originOf(e)})
+		}
+		return
+	}
 	if e.Attempt > t.Attempt {
-		*t = Trial{Index: t.Index, Attempt: e.Attempt, Phase: Pending, StopAsked: t.StopAsked}
+		before := *t
+		*t = Trial{
+			Index: t.Index, Attempt: e.Attempt, Phase: Pending, StopAsked: t.StopAsked, Past: t.Past,
+		}
+		t.remember(PastAttempt{before.Attempt, before.Phase, before.Reason, before.Text, before.ended})
 	}
 	switch e.Type {
+	case EventTrialWaiting:
+		t.wait(e)
 	case EventTrialStarted:
 		t.Started, t.PID, t.Seed = e.Time, e.PID, e.Seed
 		t.raise(Running)
 	case EventTrialReport:
 		t.raise(Running)
 		t.report(e.Metrics)
+		t.LastOnly = t.LastOnly || e.Last
 	case EventTrialEnded:
 		t.end(e)
 	}
+	s.await(t)
 }
 
 // end takes over how the attempt ended. Of several ends of one attempt (an agent's and its monitor's) the higher state
@@ -254,11 +277,12 @@ func (t *Trial) end(e Event) {
 	if !e.State.Final() {
 		return
 	}
-	if c := cmp.Compare(order[e.State], order[t.Phase]); c < 0 || c == 0 && !t.ended.after(e) {
+	if c := cmp.Compare(order[e.State], order[t.Phase]); c < 0 || c == 0 && t.ended.compare(originOf(e)) <= 0 {
 		return
 	}
-	t.Phase, t.ended = e.State, origin{e.Time, e.Source, e.Seq}
-	t.Reason, t.Ended, t.Exit, t.Error, t.Text, t.Output = e.Reason, e.Time, e.Exit, e.Error, e.Text, e.Output
+	t.Phase, t.ended = e.State, originOf(e)
+	t.Reason, t.Ended, t.Exit, t.Output = e.Reason, e.Time, e.Exit, e.Output
+	t.Error, t.Text, t.Hint = e.Error, e.Text, e.Hint
 	t.Metrics, t.Returned = nil, nil
 	for name, v := range t.reported {
 		t.set(name, v)
@@ -270,15 +294,17 @@ func (t *Trial) end(e Event) {
 	sort.Strings(t.Returned)
 }
 
-// origin identifies an event and orders two ends of one attempt in the same state, the same way whatever came first.
+// origin identifies an event and orders two that say the same of one attempt, the same way whatever came first.
 type origin struct {
 	time   time.Time
 	source string
 	seq    int64
 }
 
-func (o origin) after(e Event) bool {
-	return cmp.Or(o.time.Compare(e.Time), cmp.Compare(o.source, e.Source), cmp.Compare(o.seq, e.Seq)) > 0
+func originOf(e Event) origin { return origin{e.Time, e.Source, e.Seq} }
+
+func (o origin) compare(p origin) int {
+	return cmp.Or(o.time.Compare(p.time), cmp.Compare(o.source, p.source), cmp.Compare(o.seq, p.seq))
 }
 
 func (t *Trial) set(name string, v float64) {
@@ -368,7 +394,7 @@ func (t *Trial) Unfinished() bool {
 	case Succeeded:
 		return false
 	case Failed:
-		return t.Reason.Ours() || t.Reason == ReasonSignal || t.Reason == ReasonStopped
+		return t.Reason.Ours() || t.Reason == ReasonSignal || t.Reason == ReasonMemory || t.Reason == ReasonStopped
 	default:
 		return true
 	}
