@@ -77,7 +77,7 @@ func TestAnAttemptIsRememberedByItsEnd(t *testing.T) {
 		{"one before the next", []Event{
 			end(1, ReasonEvicted), {Type: EventTrialQueued, Trial: new(0), Attempt: 2},
 		}, "[1 evicted]"},
-		{"one that is told of late", []Event{
+		{"one whose end is reported late", []Event{
 			{Type: EventTrialStarted, Trial: new(0), Attempt: 3}, end(2, ReasonMemory), end(1, ReasonEvicted),
 		}, "[1 evicted 2 memory]"},
 		{"one that nobody saw end", []Event{
