@@ -31,6 +31,7 @@ type container struct {
 	t           *testing.T
 	dir         string
 	annotations string
+	python      string // as it is named; "" is that of the PATH
 	environ     []string
 	out         bytes.Buffer
 	errs        bytes.Buffer
@@ -96,6 +97,8 @@ func (c *container) start() *exec.Cmd {
 		filepath.Join(c.dir, "message"),
 		"--annotations",
 		c.annotations,
+		"--python",
+		c.python,
 	)
 	cmd.Env = append([]string{
 		"METAML_TEST_POD=1", "HOME=" + c.dir, "PATH=" + filepath.Dir(venv.Python(c.t)) + ":/usr/bin:/bin",
@@ -208,6 +211,7 @@ def fit(x):
         while True:
             time.sleep(0.01)
     finally:
+        open(os.environ["HOME"] + "/asked", "w").close()
         time.sleep(0.2)
         open(os.environ["HOME"] + "/saved", "w").close()
 `
@@ -224,7 +228,11 @@ func TestATrialSavesBeforeItsPodEnds(t *testing.T) {
 			pod.ExitEvicted,
 		},
 		{"a stop is requested", func(c *container, _ *exec.Cmd) error {
-			c.write("annotations", []byte("a=\"b\"\n"+pod.StopAnnotation+"=\"now\"\n"))
+			c.write("annotations", []byte("a=\"b\"\n"+pod.StopAnnotation+"=\"\"\n"))
+			return nil
+		}, pod.ExitStopped},
+		{"the run's stop names it", func(c *container, _ *exec.Cmd) error {
+			c.write(filepath.Join("in", pod.StopName), []byte(`{"trials": [0]}`))
 			return nil
 		}, pod.ExitStopped},
 	} {
@@ -242,6 +250,81 @@ func TestATrialSavesBeforeItsPodEnds(t *testing.T) {
 			}
 			p.waitForFile("saved")
 		})
+	}
+}
+
+func TestATrialThatIsToEndAtOnceGetsNoTime(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, strings.Replace(saves, "0.2", "60", 1), 2)
+	cmd := c.start()
+	c.waitForFile("started")
+	c.write("annotations", []byte(pod.StopAnnotation+"=\"\"\n"))
+	c.waitForFile("asked")
+	c.write("annotations", []byte(pod.StopAnnotation+"=\"now\"\n"))
+	if code, m := c.wait(cmd); code != pod.ExitStopped || m.State != run.Stopped {
+		t.Errorf("exit code %d, %+v", code, m)
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, "saved")); err == nil {
+		t.Error("it got the time to save")
+	}
+}
+
+func TestNoFunctionBeginsAfterAStopWasAsked(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, file, text string }{
+		{"by the annotation", "annotations", pod.StopAnnotation + "=\"\"\n"},
+		{"of the run", filepath.Join("in", pod.StopName), `{"all": true, "round": 2}`},
+		{"of the trial", filepath.Join("in", pod.StopName), `{"trials": [5, 1]}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newContainer(t, saves, 2)
+			p.environ = []string{pod.IndexVariable + "=1", pod.RoundVariable + "=2"}
+			p.write(c.file, []byte(c.text))
+			code, m := p.wait(p.start())
+			if code != pod.ExitStopped || m.State != run.Stopped || m.Trial != 1 || m.Text != errStopped.Error() {
+				t.Errorf("exit code %d, %+v", code, m)
+			}
+			if _, err := os.Stat(filepath.Join(p.dir, "started")); err == nil {
+				t.Error("the function began")
+			}
+		})
+	}
+}
+
+func TestAPodOfAResumedRunGoesOn(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, "import metaml\ndef fit(x):\n    print(x, metaml.attempt())\n", 3)
+	c.environ = []string{pod.IndexVariable + "=0", pod.RoundVariable + "=2"}
+	c.write(filepath.Join("in", pod.RowsName), []byte(`[{"trial": 2, "attempts": 3}]`))
+	c.write(filepath.Join("in", pod.StopName), []byte(`{"all": true, "round": 1}`))
+	code, m := c.wait(c.start())
+	if code != 0 || m.Trial != 2 || m.Attempt != 4 || c.out.String() != "2 4\n" {
+		t.Errorf("exit code %d, %+v, %q; standard error: %s", code, m, c.out.String(), c.errs.String())
+	}
+}
+
+// A volume of Kubernetes shows files as links into a folder of their current version.
+func TestAProgramComesInParts(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, "def fit(x):\n    print('ran')\n", 1)
+	in := filepath.Join(c.dir, "in")
+	whole, err := os.ReadFile(filepath.Join(in, pod.ProgramName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(in, pod.ProgramName)); err != nil {
+		t.Fatal(err)
+	}
+	for i, part := range [][]byte{whole[:10], whole[10:50], whole[50:]} {
+		name := pod.ProgramPart(i)
+		c.write(filepath.Join("in", "..data", name), part)
+		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(in, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, m := c.wait(c.start()); code != 0 || c.out.String() != "ran\n" {
+		t.Errorf("exit code %d, %+v; standard error: %s", code, m, c.errs.String())
 	}
 }
 
@@ -267,6 +350,19 @@ func TestAPodThatCannotRunSaysWhy(t *testing.T) {
 				whole := archive(c.t, map[string]string{"code/main.py": strings.Repeat("x = 1\n", 9000)})
 				c.write(filepath.Join("in", pod.ProgramName), whole[:len(whole)/2])
 			}, 44, "of the program: unexpected EOF",
+		},
+		{
+			"a named Python that is missing", func(c *container) { c.python = "/opt/python" }, 44,
+			`the image has no Python "/opt/python", which --image-python names`,
+		},
+		{
+			"rows of another run",
+			func(c *container) { c.write(filepath.Join("in", pod.RowsName), []byte(`[{"trial": 7}]`)) }, 44,
+			"row 0 of rows.json is trial 7, and the run has trials 0 to 1",
+		},
+		{
+			"a damaged stop", func(c *container) { c.write(filepath.Join("in", pod.StopName), []byte("{")) }, 44,
+			"read stop.json: unexpected end of JSON input",
 		},
 		{"an input that is missing", func(c *container) {
 			if err := os.Remove(filepath.Join(c.dir, "in", pod.SpecName)); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +36,8 @@ type trial struct {
 
 	spec    run.Spec
 	attempt run.AttemptID
-	stopped atomic.Bool // the stop annotation was seen
+	round   int         // of the Job, from 1
+	stopped atomic.Bool // a stop was requested
 	evicted atomic.Bool // SIGTERM came
 }
 
@@ -43,7 +45,9 @@ type trial struct {
 func (t *trial) run() int {
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
-	if err := t.prepare(); err != nil {
+	if err := t.prepare(); errors.Is(err, errStopped) {
+		return t.neverBegun()
+	} else if err != nil {
 		return t.unable(err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -80,6 +84,18 @@ func (t *trial) unable(err error) int {
 	})
 }
 
+// errStopped is what became of a trial that was to stop before it began.
+var errStopped = errors.New("the trial was stopped before it began")
+
+// neverBegun ends a pod whose trial is not begun, since a stop was asked.
+func (t *trial) neverBegun() int {
+	fmt.Fprintln(os.Stderr, "metaml-pod:", errStopped)
+	return t.say(pod.ExitStopped, &run.Trial{
+		Index: t.attempt.Trial, Attempt: t.attempt.Number, Phase: run.Stopped, Reason: run.ReasonStopped,
+		Text: errStopped.Error(),
+	})
+}
+
 // say writes the termination message.
 func (t *trial) say(code int, ended *run.Trial) int {
 	if err := os.WriteFile(t.message, pod.Of(ended).Encode(), 0o600); err != nil {
@@ -88,17 +104,22 @@ func (t *trial) say(code int, ended *run.Trial) int {
 	return code
 }
 
-// prepare makes the run folder of this pod.
+// prepare makes the run folder of this pod. The error is errStopped if its trial is not to begin.
 func (t *trial) prepare() error {
-	data, err := os.ReadFile(filepath.Join(t.in, pod.SpecName))
+	data, err := t.input(pod.SpecName)
 	if err != nil {
-		return fmt.Errorf("read what is to run: %w", err)
+		return err
 	}
 	if err := json.Unmarshal(data, &t.spec); err != nil {
 		return fmt.Errorf("read %s: %w", pod.SpecName, err)
 	}
-	if t.attempt, err = pod.Attempt(os.Getenv, t.spec.Completions); err != nil {
+	if err := t.identify(); err != nil {
 		return err
+	}
+	if asked, _, err := t.stopRequested(); err != nil {
+		return err
+	} else if asked {
+		return errStopped
 	}
 	python, err := findPython(t.python)
 	if err != nil {
@@ -111,71 +132,137 @@ func (t *trial) prepare() error {
 	// What belongs to where the run was submitted is left behind, and who retries is the Job.
 	t.spec.Python, t.spec.Cwd, t.spec.Path, t.spec.Env = python, work, nil, nil
 	t.spec.Retries, t.spec.Parallelism, t.spec.BootID, t.spec.Notify = 0, 1, "", ""
-	if err := unpack(filepath.Join(t.in, pod.ProgramName), t.folder.Program()); err != nil {
+	if err := t.unpackProgram(); err != nil {
 		return err
 	}
-	if err := copyFile(filepath.Join(t.in, pod.TableName), t.folder.TableFile()); err != nil {
+	table, err := t.input(pod.TableName)
+	if err == nil {
+		err = os.WriteFile(t.folder.TableFile(), table, 0o600)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("read the hyperparameters: %w", err)
 	}
 	return folder.ReplaceJSON(t.folder.Spec(), t.spec)
 }
 
+// input reads a file of what is run.
+func (t *trial) input(name string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(t.in, name))
+	if err != nil {
+		return nil, fmt.Errorf("read what is to run: %w", err)
+	}
+	return data, nil
+}
+
+// identify finds out which attempt of which trial this is, and of which Job.
+func (t *trial) identify() error {
+	var rows []pod.Row
+	data, err := t.input(pod.RowsName)
+	if err == nil {
+		rows, err = pod.ParseRows(data, t.spec.Completions)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if t.attempt, err = pod.Attempt(os.Getenv, rows, t.spec.Completions); err != nil {
+		return err
+	}
+	t.round, err = pod.Round(os.Getenv)
+	return err
+}
+
+// stopRequested reports whether the trial is to end, and whether at once: its pod is annotated, or the run's stop.json
+// names it.
+func (t *trial) stopRequested() (asked, now bool, err error) {
+	if t.annotations != "" {
+		text, err := os.ReadFile(t.annotations)
+		if err != nil {
+			return false, false, fmt.Errorf("read the annotations of the pod: %w", err)
+		}
+		asked, now = pod.StopRequested(text)
+	}
+	data, err := t.input(pod.StopName)
+	if errors.Is(err, os.ErrNotExist) {
+		return asked, now, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	s, err := pod.ParseStop(data)
+	if err == nil && s.Of(t.attempt.Trial, t.round) {
+		asked, now = true, now || s.Now
+	}
+	return asked, now, err
+}
+
+// unpackProgram unpacks the program folder, which comes whole or in parts.
+func (t *trial) unpackProgram() error {
+	names := []string{pod.ProgramName}
+	if _, err := os.Stat(filepath.Join(t.in, pod.ProgramPart(0))); err == nil {
+		names = nil
+		for i := 0; err == nil; i++ {
+			names = append(names, pod.ProgramPart(i))
+			_, err = os.Stat(filepath.Join(t.in, pod.ProgramPart(i+1)))
+		}
+	}
+	parts := make([]io.Reader, 0, len(names))
+	for _, name := range names {
+		data, err := t.input(name)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, bytes.NewReader(data))
+	}
+	return unpack(io.MultiReader(parts...), t.folder.Program())
+}
+
 // findPython finds the image's Python.
 func findPython(named string) (string, error) {
-	names := []string{"python3", "python"}
 	if named != "" {
-		names = []string{named}
+		path, err := exec.LookPath(named)
+		if err != nil {
+			return "", fmt.Errorf("the image has no Python %q, which --image-python names", named)
+		}
+		return filepath.Abs(path)
 	}
-	for _, name := range names {
+	for _, name := range []string{"python3", "python"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return filepath.Abs(path)
 		}
 	}
-	return "", fmt.Errorf("the image has no Python: neither %s nor %s is on its PATH; --image-python names another",
-		names[0], names[len(names)-1])
-}
-
-// copyFile copies a file that need not be there.
-func copyFile(from, to string) error {
-	data, err := os.ReadFile(from)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, data, 0o600)
+	return "", errors.New(pod.NoPython)
 }
 
 // lookEvery is how often the annotations are read, and the streams copied.
 const lookEvery = 50 * time.Millisecond
 
-// await asks the trial to end when SIGTERM comes or the stop annotation is there.
+// await asks the trial to end when SIGTERM comes or a stop is requested.
 func (t *trial) await(ctx context.Context, terminated <-chan os.Signal) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	killed := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-terminated:
 			t.evicted.Store(true)
-			t.stop()
+			t.stop(false)
 		case <-tick.C:
-			if t.stopped.Load() || t.annotations == "" {
-				continue
-			}
-			if text, err := os.ReadFile(t.annotations); err == nil && pod.StopRequested(text) {
+			asked, now, err := t.stopRequested()
+			if err == nil && asked && (!t.stopped.Load() || now && !killed) {
 				t.stopped.Store(true)
-				t.stop()
+				killed = now
+				t.stop(now)
 			}
 		}
 	}
 }
 
-// stop asks the engine to end the trial, which has 30 seconds to keep what it has.
-func (t *trial) stop() {
-	if err := t.folder.AppendStop(folder.Stop{Trial: &t.attempt.Trial, Time: time.Now().UTC()}); err != nil {
+// stop asks the engine to end the trial, which has 30 seconds to keep what it has, unless it is to end now.
+func (t *trial) stop(now bool) {
+	s := folder.Stop{Trial: &t.attempt.Trial, Now: now, Time: time.Now().UTC()}
+	if err := t.folder.AppendStop(s); err != nil {
 		fmt.Fprintln(os.Stderr, "metaml-pod:", err)
 	}
 }

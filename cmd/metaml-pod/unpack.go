@@ -14,13 +14,8 @@ import (
 const maxProgram = 1 << 30
 
 // unpack unpacks a program folder into a new folder, and nothing outside it.
-func unpack(archive, to string) error {
-	file, err := os.Open(archive)
-	if err != nil {
-		return fmt.Errorf("read the program: %w", err)
-	}
-	defer file.Close()
-	plain, err := gzip.NewReader(file)
+func unpack(archive io.Reader, to string) error {
+	plain, err := gzip.NewReader(archive)
 	if err != nil {
 		return fmt.Errorf("read the program: %w", err)
 	}

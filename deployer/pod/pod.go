@@ -5,9 +5,7 @@
 package pod
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -29,51 +27,20 @@ const (
 	IndexVariable    = "JOB_COMPLETION_INDEX" // set by the Job controller
 	FailuresVariable = "METAML_POD_FAILURES"  // annotation batch.kubernetes.io/job-index-failure-count
 	IgnoredVariable  = "METAML_POD_IGNORED"   // annotation batch.kubernetes.io/job-index-ignored-failure-count
+	RoundVariable    = "METAML_POD_ROUND"     // 1 (where it is not set) in the first Job of a run, 2 in what resumed it
 )
 
 // The files that a pod finds in its input folder.
 const (
 	SpecName    = "run.json"
 	TableName   = "table.jsonl"
-	ProgramName = "program.tar.gz" // the program folder without what must stay where it was made
+	ProgramName = "program.tar.gz" // the program folder without what must stay where it was made; or its parts
+	RowsName    = "rows.json"      // of a resumed run: which trials there are ([ParseRows])
+	StopName    = "stop.json"      // once a stop was asked ([ParseStop])
 )
 
-// StopAnnotation on a pod asks its trial to end.
-const StopAnnotation = "metaml/stop"
-
-// StopRequested reports whether the annotations of a pod, in a file of the downward API, ask its trial to end: a line
-// KEY="VALUE" each (Kubernetes, "Downward API").
-func StopRequested(annotations []byte) bool {
-	for line := range bytes.Lines(annotations) {
-		if name, _, _ := bytes.Cut(line, []byte("=")); string(name) == StopAnnotation {
-			return true
-		}
-	}
-	return false
-}
-
-// Attempt is the attempt of a trial that a pod runs, by its variables: getenv is [os.Getenv].
-func Attempt(getenv func(string) string, completions int) (run.AttemptID, error) {
-	id := run.AttemptID{Number: 1}
-	index, err := strconv.Atoi(getenv(IndexVariable))
-	if err != nil || index < 0 || index >= completions {
-		return id, fmt.Errorf("%s is %q, and the run has trials 0 to %d", IndexVariable, getenv(IndexVariable),
-			completions-1)
-	}
-	id.Trial = index
-	for _, name := range []string{FailuresVariable, IgnoredVariable} {
-		text := getenv(name)
-		if text == "" {
-			continue // there has been none
-		}
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 {
-			return id, fmt.Errorf("%s is %q, which is no number of attempts", name, text)
-		}
-		id.Number += n
-	}
-	return id, nil
-}
+// ProgramPart is the name of part i, from 0, of a program that one object does not hold.
+func ProgramPart(i int) string { return ProgramName + "." + strconv.Itoa(i) }
 
 // MaxMessage is how long a termination message may be, in bytes (Kubernetes, "Determine the Reason for Pod Failure").
 const MaxMessage = 4096

@@ -9,34 +9,6 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-func TestWhichAttemptAPodRuns(t *testing.T) {
-	for _, c := range []struct {
-		name, index, failures, ignored string
-		want                           run.AttemptID
-		err                            string
-	}{
-		{"the first", "2", "", "", run.AttemptID{Trial: 2, Number: 1}, ""},
-		{"after a failure", "0", "1", "0", run.AttemptID{Trial: 0, Number: 2}, ""},
-		{"after failures and evictions", "0", "2", "3", run.AttemptID{Trial: 0, Number: 6}, ""},
-		{"no index", "", "", "", run.AttemptID{}, "JOB_COMPLETION_INDEX is"},
-		{"an index of another run", "3", "", "", run.AttemptID{}, "the run has trials 0 to 2"},
-		{"no number", "0", "many", "", run.AttemptID{}, "METAML_POD_FAILURES is \"many\""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			variables := map[string]string{
-				pod.IndexVariable: c.index, pod.FailuresVariable: c.failures, pod.IgnoredVariable: c.ignored,
-			}
-			id, err := pod.Attempt(func(name string) string { return variables[name] }, 3)
-			switch {
-			case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
-				t.Errorf("the error is %v, want %q", err, c.err)
-			case c.err == "" && (err != nil || id != c.want):
-				t.Errorf("it is %+v, %v", id, err)
-			}
-		})
-	}
-}
-
 func TestTheExitCodeTellsTheJobWhatToDo(t *testing.T) {
 	for _, c := range []struct {
 		name             string
@@ -126,22 +98,6 @@ func TestAMessageFitsAndSaysWhatMattersMost(t *testing.T) {
 			}
 			if !c.check(m) {
 				t.Errorf("it says %s", data)
-			}
-		})
-	}
-}
-
-func TestOnlyTheStopAnnotationStops(t *testing.T) {
-	for text, want := range map[string]bool{
-		"":                             false,
-		"metaml/stop=\"2026\"":         true,
-		"a=\"metaml/stop=\"\nb=\"\"\n": false,
-		"a=\"1\"\nmetaml/stop=\"\"\n":  true,
-		"metaml/stopped=\"1\"\n":       false,
-	} {
-		t.Run(text, func(t *testing.T) {
-			if got := pod.StopRequested([]byte(text)); got != want {
-				t.Errorf("%q stops: %v", text, got)
 			}
 		})
 	}
