@@ -23,7 +23,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
 
 .PHONY: build
-build: ## build the four programs into bin/
+build: ## build the programs into bin/
 	@tools/prerequisites go cc
 	@mkdir -p bin
 	@tools/build-programs bin

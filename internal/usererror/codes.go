@@ -6,7 +6,7 @@ type Code string
 // The codes. The comment of each is its line in docs/reference/errors.md.
 const (
 	CodeActive      Code = "active"      // the run is active, and only an ended one can be treated so
-	CodeAgent       Code = "agent"       // the program metaml-agent was not found
+	CodeAgent       Code = "agent"       // a program of MetaML that executes trials was not found
 	CodeAmbiguous   Code = "ambiguous"   // several runs begin with the name
 	CodeCompletions Code = "completions" // the number of trials does not fit the hyperparameters
 	CodeConfirm     Code = "confirm"     // the command would delete, and --yes was not given

@@ -54,6 +54,11 @@ var layers = []layer{
 		"from a document to a run: below it are the converter and the deployer, above it commands and panels",
 	},
 	{
+		"deployer/pod/ship",
+		[]string{"deployer/pod", "deployer/folder", "deployer/run"},
+		"what leaves this machine is files and bytes, and needs no cluster",
+	},
+	{
 		"deployer/pod",
 		[]string{"deployer/run"},
 		"the process in a pod and the target that reads it agree here, and on this",

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/test/venv"
 )
 
@@ -103,6 +105,13 @@ func TestTheWheelIsAllThatAUserNeeds(t *testing.T) {
 	want := []string{"jupyter-metaml-nbconvert", "metaml", "metaml-agent", "metaml-kernel", "metaml-nbconvert"}
 	if diff := cmp.Diff(want, programs); diff != "" {
 		t.Errorf("programs (-want +got):\n%s", diff)
+	}
+
+	for _, arch := range ship.Architectures {
+		data, err := os.ReadFile(filepath.Join(prefix, ship.Installed, pod.BinaryName(arch)))
+		if parts := len(ship.Parts(data)); err != nil || parts > 2 {
+			t.Errorf("the program of pods comes in %d parts, want 2 at most: %v", parts, err)
+		}
 	}
 
 	// Not activated: the prefix's bin folder is not on the PATH, and nothing says VIRTUAL_ENV.

@@ -4,10 +4,12 @@ import (
 	"archive/zip"
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -17,6 +19,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/jupyter-ext/labextension"
 	"github.com/metaml/metaml/kernel/kernelspec"
 )
@@ -81,6 +85,14 @@ func (w *wheel) collect(in inputs) error {
 		w.add(data+"scripts/"+name, 0o755, content)
 		programs = append(programs, content)
 	}
+	for _, arch := range ship.Architectures {
+		packed, program, err := podBinary(in.bin, arch)
+		if err != nil {
+			return err
+		}
+		w.add(data+"data/"+ship.Installed+"/"+pod.BinaryName(arch), 0o644, packed)
+		programs = append(programs, program)
+	}
 	w.add(data+"scripts/jupyter-metaml-nbconvert", 0o755, []byte(subcommand))
 	for _, file := range kernelspecFiles() {
 		w.add(data+"data/share/jupyter/kernels/"+kernelspec.Name+"/"+file.path, 0o644, file.data)
@@ -103,6 +115,25 @@ func (w *wheel) collect(in inputs) error {
 	w.add(info+"WHEEL", 0o644, fmt.Appendf(nil,
 		"Wheel-Version: 1.0\nGenerator: metaml\nRoot-Is-Purelib: false\nTag: py3-none-%s\n", w.tag))
 	return nil
+}
+
+// podBinary reads the program of pods, which is Linux's in every wheel: as it is shipped, and unpacked.
+func podBinary(bin, arch string) (packed, program []byte, err error) {
+	name := pod.BinaryName(arch)
+	if packed, err = os.ReadFile(filepath.Join(bin, name)); err != nil {
+		return nil, nil, fmt.Errorf("read the binary %q (run make build first): %w", name, err)
+	}
+	reader, err := gzip.NewReader(bytes.NewReader(packed))
+	if err == nil {
+		program, err = io.ReadAll(reader)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("unpack the binary %q: %w", name, err)
+	}
+	if err := check("linux_"+machines[arch], program); err != nil {
+		return nil, nil, fmt.Errorf("the binary %q does not fit pods: %w", name, err)
+	}
+	return packed, program, nil
 }
 
 // collectModule adds the Python package, without the caches that Python left in it.
@@ -164,10 +195,13 @@ func (w *wheel) pack() ([]byte, error) {
 	return buffer.Bytes(), nil
 }
 
+// machines are Linux's names of architectures, by Go's.
+var machines = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+
 // hostTag is the tag that pip on this very machine accepts, for a wheel that
 // goes nowhere else. Wheels for others are built by zig and carry their tag.
 func hostTag() (string, error) {
-	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	machine := machines[runtime.GOARCH]
 	switch {
 	case machine == "":
 	case runtime.GOOS == "linux":

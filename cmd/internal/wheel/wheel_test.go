@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -17,6 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metaml/metaml"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/pod/ship"
 )
 
 // program compiles a program that does nothing, for some machine.
@@ -45,6 +48,17 @@ func small(t *testing.T) inputs {
 	content := program(t, "linux", "amd64")
 	for _, name := range binaries {
 		write(t, filepath.Join(bin, name), string(content))
+	}
+	for _, arch := range ship.Architectures {
+		var packed strings.Builder
+		w := gzip.NewWriter(&packed)
+		if _, err := w.Write(program(t, "linux", arch)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(bin, pod.BinaryName(arch)), packed.String())
 	}
 	write(t, filepath.Join(module, "metaml", "__init__.py"), "__all__ = []\n")
 	write(t, filepath.Join(module, "metaml", "py.typed"), "")
@@ -111,6 +125,8 @@ func TestTheWheelHoldsModuleBinariesKernelspecAndExtension(t *testing.T) {
 		}
 	}
 	want := []string{
+		v + ".data/data/lib/metaml/metaml-pod-linux-amd64.gz",
+		v + ".data/data/lib/metaml/metaml-pod-linux-arm64.gz",
 		v + ".data/data/share/jupyter/kernels/metaml/kernel.json",
 		v + ".data/data/share/jupyter/kernels/metaml/logo-svg.svg",
 		v + ".data/data/share/jupyter/labextensions/metaml/install.json",
@@ -225,12 +241,17 @@ func TestAnOlderVersionsWheelMakesRoom(t *testing.T) {
 }
 
 func TestAMissingBinaryIsNamed(t *testing.T) {
-	in := small(t)
-	if err := os.Remove(filepath.Join(in.bin, "metaml-agent")); err != nil {
-		t.Fatal(err)
-	}
-	_, err := build(in, t.TempDir(), "linux_x86_64")
-	if err == nil || !strings.Contains(err.Error(), `"metaml-agent"`) || !strings.Contains(err.Error(), "make build") {
-		t.Errorf("error %v, want the name and what to run", err)
+	for _, name := range []string{"metaml-agent", "metaml-pod-linux-arm64.gz"} {
+		t.Run(name, func(t *testing.T) {
+			in := small(t)
+			if err := os.Remove(filepath.Join(in.bin, name)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := build(in, t.TempDir(), "linux_x86_64")
+			if err == nil || !strings.Contains(err.Error(), `"`+name+`"`) ||
+				!strings.Contains(err.Error(), "make build") {
+				t.Errorf("error %v, want the name and what to run", err)
+			}
+		})
 	}
 }
