@@ -120,7 +120,9 @@ func (t *Table) metricColumns(state *run.State, shown []int) []string {
 func (t *Table) row(c columns, trial *run.Trial, now time.Time) Row {
 	r := Row{
 		Trial: trial.Index, Phase: trial.Phase, Elapsed: trial.Elapsed(now), Attempt: trial.Attempt,
-		Best: trial.Index == t.BestTrial && trial.Phase == run.Succeeded,
+		After: after(trial), Waiting: t.waitingInRow(trial),
+		Passes: trial.Waiting != nil && trial.Waiting.Reason.Passes(),
+		Best:   trial.Index == t.BestTrial && trial.Phase == run.Succeeded,
 	}
 	var given run.Row
 	if trial.Index < len(t.Facts.Table) {
@@ -164,14 +166,15 @@ func (t *Table) heading() string {
 	}
 }
 
-// has reports which of the columns have something in some row.
-func (t *Table) has() (lead, course, elapsed, errs bool) {
+// has reports which of the columns have something in some row: why is an error, what a trial waits for, or why it
+// is tried again.
+func (t *Table) has() (lead, course, elapsed, why bool) {
 	for i := range t.Rows {
 		r := &t.Rows[i]
 		lead = lead || r.Lead != nothing
 		course = course || r.Spark != ""
 		elapsed = elapsed || r.Elapsed > 0
-		errs = errs || r.Error != ""
+		why = why || r.Error != "" || r.Waiting != "" || r.After != ""
 	}
-	return lead && t.Lead != "", course, elapsed, errs
+	return lead && t.Lead != "", course, elapsed, why
 }

@@ -46,6 +46,7 @@ func (t *Table) pace() []string {
 	if t.Loading {
 		parts = append(parts, "loading the program")
 	}
+	parts = append(parts, t.passes()...)
 	switch {
 	case t.Phase.Final():
 		parts = append(parts, string(t.Phase)+t.why()+" in "+prose.Duration(t.Elapsed))
@@ -111,6 +112,9 @@ func (t *Table) attempt(r Row) string {
 	return ""
 }
 
+// attemptAfter says which attempt a trial is at and what made it necessary, unless it is the first.
+func (t *Table) attemptAfter(r Row) string { return strings.TrimSpace(t.attempt(r) + " " + r.After) }
+
 // constants is what all trials have in common, in one line, or "".
 func (t *Table) constants() string {
 	line := strings.Join(t.Constants, " · ")
@@ -122,7 +126,7 @@ func (t *Table) constants() string {
 
 // Remarks are the notes that people should read, one line each, without repetitions.
 func (t *Table) Remarks() []string {
-	said := slices.Concat([]string{t.Undecided}, t.Facts.Remarks, []string{t.unforked()})
+	said := slices.Concat([]string{t.Undecided}, t.hintLines(), t.Facts.Remarks, []string{t.unforked()})
 	return remarks(t.Name, said, t.Notes)
 }
 

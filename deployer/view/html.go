@@ -58,6 +58,7 @@ type htmlTable struct {
 	Best                 string
 	BestTrial            int
 	Bar                  []htmlBar
+	Waits                []string
 	Constants            string
 	Grid                 *htmlGrid // nil: no rows
 	Remarks              []string
@@ -69,10 +70,10 @@ type htmlBar struct{ Class, Percent string }
 
 // htmlGrid is the rows with the heads of their columns; a column that no row has a value for is left out.
 type htmlGrid struct {
-	Lead                    string
-	Course, Elapsed, Errors bool
-	Names                   []string // of parameters and metrics
-	Rows                    []htmlRow
+	Lead                 string
+	Course, Elapsed, Why bool
+	Names                []string // of parameters and metrics
+	Rows                 []htmlRow
 }
 
 // htmlRow is one trial.
@@ -81,6 +82,7 @@ type htmlRow struct {
 	Mark                                 string
 	Best, Failed, Open                   bool // Open: it has not ended
 	Lead, Spark, Attempt, Elapsed, Error string
+	Why                                  string // it waits, or had to be tried again
 	Values                               []string
 }
 
@@ -92,7 +94,7 @@ type htmlPart struct{ Before, Code, Link, Label, After string }
 func (t *Table) HTML() string {
 	page := htmlTable{
 		Name: t.Name, Progress: t.progress(), Pace: strings.Join(t.pace(), " · "), Best: t.Best, BestTrial: t.BestTrial,
-		Bar: t.htmlBar(), Constants: t.constants(), Remarks: t.Remarks(), Footer: t.htmlFooter(),
+		Bar: t.htmlBar(), Waits: t.WaitLines(), Constants: t.constants(), Remarks: t.Remarks(), Footer: t.htmlFooter(),
 	}
 	if len(t.Rows) > 0 {
 		page.Grid = t.htmlGrid()
@@ -105,7 +107,7 @@ func (t *Table) HTML() string {
 func (t *Table) htmlGrid() *htmlGrid {
 	g := &htmlGrid{Names: slices.Concat(t.Parameters, t.Metrics), Rows: make([]htmlRow, 0, len(t.Rows))}
 	var lead bool
-	if lead, g.Course, g.Elapsed, g.Errors = t.has(); lead {
+	if lead, g.Course, g.Elapsed, g.Why = t.has(); lead {
 		g.Lead = t.heading()
 	}
 	for i := range t.Rows {
@@ -115,6 +117,10 @@ func (t *Table) htmlGrid() *htmlGrid {
 			Lead: r.Lead, Spark: r.Spark, Values: slices.Concat(r.Parameters, r.Metrics),
 			Attempt: t.attempt(*r), Error: prose.Shorten(r.Error, maxHTMLError),
 		}
+		if r.Error == "" {
+			row.Why = prose.Shorten(strings.TrimSpace(r.After+" "+r.Waiting), maxHTMLError)
+		}
+		g.Elapsed = g.Elapsed || row.Attempt != ""
 		if r.Elapsed > 0 {
 			row.Elapsed = prose.Duration(r.Elapsed)
 		}

@@ -12,8 +12,7 @@ import (
 
 // Text draws the table as plain text: the headline and the rows.
 func (t *Table) Text() string {
-	lines := append([]string{t.Headline()}, t.Above()...)
-	lines = append(lines, t.textRows()...)
+	lines := slices.Concat([]string{t.Headline()}, t.WaitLines(), t.Above(), t.textRows())
 	lines = append(lines, t.Remarks()...)
 	if f := t.footer(false); len(f) > 0 {
 		lines = append(lines, strings.Join(f, " · "))
@@ -104,7 +103,8 @@ func (t *Table) textRows() []string {
 			}
 		}
 		if n > 0 {
-			for _, more := range []string{t.attempt(t.Rows[n-1]), prose.Shorten(t.Rows[n-1].Error, maxTextError)} {
+			r := t.Rows[n-1]
+			for _, more := range []string{t.attemptAfter(r), prose.Shorten(r.Error+r.Waiting, maxTextError)} {
 				if more != "" {
 					b.WriteString("  " + more)
 				}
@@ -115,7 +115,7 @@ func (t *Table) textRows() []string {
 	return lines
 }
 
-// maxTextError is how much of an error stands in its row.
+// maxTextError is how much of an error, or of what a trial waits for, stands in its row.
 const maxTextError = 100
 
 // The colours of a terminal: an accent, red for what failed, and dim.
@@ -135,11 +135,20 @@ func (t *Table) Terminal(width, height int, colour bool) []string {
 	if t.Total > 1 && !t.Phase.Final() {
 		lines = append(lines, t.terminalBar(min(width, barPieces), paint))
 	}
+	for _, line := range t.WaitLines() {
+		for _, part := range wrapped(line, width) {
+			lines = append(lines, paint("", part))
+		}
+	}
 	for _, line := range t.Above() {
 		lines = append(lines, paint(dim, cut(line, width)))
 	}
 	rows := t.textRows()
-	footer := append(t.Remarks(), t.footer(false)...)
+	var footer []string
+	for _, remark := range t.Remarks() {
+		footer = append(footer, wrapped(remark, width)...)
+	}
+	footer = append(footer, t.footer(false)...)
 	switch {
 	case t.Facts.TensorBoard == "":
 	case t.Phase.Final():
@@ -157,7 +166,7 @@ func (t *Table) Terminal(width, height int, colour bool) []string {
 			footer = append(footer, "metaml stop "+t.Name+" stops it")
 		}
 	}
-	if room := height - len(lines) - len(footer) - 1; len(rows) > room && room > 1 {
+	if room := max(height-len(lines)-len(footer)-1, minRows); len(rows) > room {
 		rows = append(rows[:room-1], fmt.Sprintf("… %d more rows", len(rows)-room+1))
 	}
 	for i, row := range rows {
@@ -196,6 +205,30 @@ func (t *Table) terminalBar(width int, paint func(code, s string) string) string
 		paint(accent, strings.Repeat("╍", running)) + paint(dim, strings.Repeat("─", max(rest, 0)))
 }
 
+// minRows is how many lines of rows are drawn where there is no room for them: their head and how many there are.
+const minRows = 2
+
+// maxWrapped is how many lines of a terminal a sentence may take.
+const maxWrapped = 3
+
+// wrapped breaks a sentence into lines of at most width columns, between words where that is possible.
+func wrapped(s string, width int) []string {
+	var lines []string
+	for len(lines) < maxWrapped-1 && width > 0 && utf8.RuneCountInString(s) > width {
+		characters := []rune(s)
+		at := width
+		for at > 0 && characters[at] != ' ' {
+			at--
+		}
+		if at == 0 {
+			at = width
+		}
+		lines = append(lines, string(characters[:at]))
+		s = strings.TrimPrefix(string(characters[at:]), " ")
+	}
+	return append(lines, cut(s, width))
+}
+
 // cut shortens a line of text to width columns.
 func cut(s string, width int) string {
 	if width <= 0 || utf8.RuneCountInString(s) <= width {
@@ -207,7 +240,7 @@ func cut(s string, width int) string {
 // Line is one trial as one line of plain text: what a pipe gets when its state changes.
 func (t *Table) Line(r Row) string {
 	parts := []string{fmt.Sprintf("%s: trial %d %s", t.Name, r.Trial, r.Phase)}
-	if a := t.attempt(r); a != "" {
+	if a := t.attemptAfter(r); a != "" {
 		parts = append(parts, a)
 	}
 	if r.Phase.Final() && t.Lead != "" && r.Lead != nothing {
@@ -222,8 +255,10 @@ func (t *Table) Line(r Row) string {
 		}
 		parts = append(parts, prose.Duration(r.Elapsed))
 	}
-	if r.Error != "" {
-		parts = append(parts, r.Error)
+	for _, why := range []string{r.Error, r.Waiting} {
+		if why != "" {
+			parts = append(parts, why)
+		}
 	}
 	return OneLine(strings.Join(parts, "  "))
 }

@@ -7,6 +7,7 @@
 package view
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -67,10 +68,14 @@ type Table struct {
 	Columns    int   // columns that are not shown
 	All        []Row // of a run that is over: every trial, the best first, where Rows leaves some out
 	Undecided  string
+	Waits      []Wait // what several trials wait for, most trials first
 	Notes      []run.Note
 	Facts      Facts
 	Loaded     *run.Loaded
 	Loading    bool // the program's top level is being executed; no trial runs before
+
+	passing []Wait // what is over in moments
+	hints   []hint // what to do about trials
 }
 
 // Row is one trial.
@@ -82,7 +87,10 @@ type Row struct {
 	Metrics    []string
 	Spark      string
 	Error      string // of a failed trial: "ValueError: …", or its reason
+	Waiting    string // why a pending trial has not started, where that is not said for several
+	Passes     bool   // waiting is over in moments
 	Attempt    int
+	After      string // what made another attempt necessary: "after an eviction"
 	Elapsed    time.Duration
 	Best       bool
 }
@@ -104,6 +112,8 @@ func New(facts Facts, state *run.State, now time.Time) *Table {
 	}
 	objective := t.decide(state)
 	shown, hidden := chosen(state, objective, facts.AllRows)
+	t.chooseWaits(state, shown)
+	t.chooseHints(state)
 	c := t.chooseColumns(state, shown)
 	for _, i := range shown {
 		t.Rows = append(t.Rows, t.row(c, &state.Trials[i], now))
@@ -115,7 +125,9 @@ func New(facts Facts, state *run.State, now time.Time) *Table {
 		}
 	}
 	t.Left = left(state, now)
-	t.Loading = !t.Phase.Final() && state.Loaded == nil && t.Counts.Pending == t.Total
+	waits := func(trial run.Trial) bool { return trial.Waiting != nil }
+	t.Loading = !t.Phase.Final() && state.Loaded == nil && t.Counts.Pending == t.Total &&
+		!slices.ContainsFunc(state.Trials, waits)
 	return t
 }
 
@@ -169,7 +181,8 @@ func left(state *run.State, now time.Time) time.Duration {
 			n++
 		}
 	}
-	if n == 0 || state.Phase.Final() {
+	atATime := pace(state)
+	if n == 0 || state.Phase.Final() || atATime == 0 {
 		return 0
 	}
 	mean := sum / time.Duration(n)
@@ -187,12 +200,15 @@ func left(state *run.State, now time.Time) time.Duration {
 		case run.Stopped, run.Failed, run.Succeeded:
 		}
 	}
-	return max(work/time.Duration(max(state.Parallelism, 1)), longest)
+	return max(work/time.Duration(atATime), longest)
 }
+
+// endedFromOutside are the reasons beside which an exception says nothing: it came of the signal to end.
+var endedFromOutside = []run.Reason{run.ReasonTimeout, run.ReasonMemory, run.ReasonEvicted, run.ReasonDeleted}
 
 // Cause says in one line why a trial failed.
 func Cause(t *run.Trial) string {
-	if t.Error != nil && t.Reason != run.ReasonTimeout {
+	if t.Error != nil && !slices.Contains(endedFromOutside, t.Reason) {
 		text, _, _ := strings.Cut(t.Error.Text, "\n")
 		if text == "" {
 			return t.Error.Type
@@ -216,6 +232,14 @@ func Cause(t *run.Trial) string {
 		return "its process was lost"
 	case run.ReasonProgram:
 		return "the program could not be loaded"
+	case run.ReasonMemory:
+		return cmp.Or(t.Text, "killed for using more memory than it may")
+	case run.ReasonEvicted:
+		return cmp.Or(t.Text, "evicted from its node")
+	case run.ReasonDeleted:
+		return cmp.Or(t.Text, "it was deleted from the cluster")
+	case run.ReasonImage:
+		return cmp.Or(t.Text, "nothing can run in its image")
 	case "":
 		return string(t.Phase)
 	default:

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +54,11 @@ func (p *progress) show(d Drawing) error {
 	switch d := d.(type) {
 	case *view.Table:
 		over = d.Phase.Final()
-		subject, headline, remarks = fmt.Sprint(d.Counts, d.Phase, d.Loading), d.Headline(), d.Remarks()
+		subject, headline = fmt.Sprint(d.Counts, d.Phase, d.Loading), d.Headline()
+		for i := range d.Waits {
+			subject += "\n" + d.Waits[i].Text
+		}
+		remarks = slices.Concat(d.WaitLines(), d.Remarks())
 	case *view.Panel:
 		over = d.State != "starting"
 		subject, headline, remarks = d.State, d.Headline(), d.Lines

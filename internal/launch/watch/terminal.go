@@ -139,9 +139,15 @@ func sayOnce(b *strings.Builder, said map[string]bool, notes []string) {
 
 func (l *lines) table(b *strings.Builder, t *view.Table) {
 	sayOnce(b, l.notes, t.Above())
+	for i := range t.Waits { // how many it are changes all the time
+		if w := &t.Waits[i]; !l.notes[w.Text+"\n"+w.Hint] {
+			l.notes[w.Text+"\n"+w.Hint] = true
+			b.WriteString(w.Line() + "\n")
+		}
+	}
 	for _, r := range t.Rows {
-		key := fmt.Sprintf("%s %d", r.Phase, r.Attempt)
-		if r.Phase == run.Pending || l.rows[r.Trial] == key {
+		key := fmt.Sprintf("%s %d %s", r.Phase, r.Attempt, r.Waiting)
+		if r.Phase == run.Pending && (r.Waiting == "" || r.Passes) || l.rows[r.Trial] == key {
 			continue
 		}
 		l.rows[r.Trial] = key

@@ -61,3 +61,31 @@ func TestAPipeGetsALineForEachChange(t *testing.T) {
 		t.Errorf("got %q, want %q\n%s", got, want, out.String())
 	}
 }
+
+func TestAPipeGetsOnceWhatTrialsWaitFor(t *testing.T) {
+	t.Parallel()
+	waiting := func(trial int, reason run.Reason, text string) run.Event {
+		return run.Event{
+			Type: run.EventTrialWaiting, Trial: &trial, Attempt: 1, Reason: reason, Text: text, Time: time.Unix(100, 0),
+		}
+	}
+	s := run.NewState(run.Spec{Name: "train-1", Completions: 4, Parallelism: 4})
+	var out bytes.Buffer
+	l := &lines{out: &out}
+	for _, e := range []run.Event{
+		waiting(0, run.WaitingQuota, "there is no room"), waiting(1, run.WaitingQuota, "there is no room"),
+		waiting(2, run.WaitingQuota, "there is no room"), waiting(3, run.WaitingStarting, ""),
+		waiting(3, run.WaitingImage, "there is no image"),
+	} {
+		s.Apply(e)
+		if err := l.show(view.New(view.Facts{Spec: run.Spec{Name: "train-1"}}, s, time.Unix(102, 0))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, got, _ := strings.Cut(out.String(), "train-1: ")
+	want := "trial 0 pending  there is no room\ntrain-1   0 of 4 trials   4 at a time   0 ms\n" +
+		"2 trials wait: there is no room\ntrain-1: trial 3 pending  there is no image\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // verdict says in one sentence why a run failed, with true numbers: trials may have succeeded all the same, when it
@@ -28,6 +29,9 @@ func verdict(s *run.State, name string) (text string, named *run.Trial) {
 	}
 	if s.Text != "" {
 		return text + "; " + s.Text, named
+	}
+	if named.Hint != "" {
+		return usererror.Sentences(text, named.Hint), named
 	}
 	if named.Reason.Ours() {
 		text += fmt.Sprintf("; metaml resume %s goes on", name)

@@ -18,6 +18,9 @@ func TestTheVerdictCountsRight(t *testing.T) {
 	lost := run.Trial{Phase: run.Failed, Reason: run.ReasonLost}
 	unrun := run.Trial{Phase: run.Failed, Reason: run.ReasonInternal, Text: "no more processes"}
 	program := run.Trial{Phase: run.Failed, Reason: run.ReasonProgram, Error: &run.Error{Type: "NameError", Text: "x"}}
+	memory := run.Trial{
+		Phase: run.Failed, Reason: run.ReasonMemory, Text: "killed for memory at 2 of 2 GiB", Hint: "Try --memory 4Gi.",
+	}
 	stopped, pending := run.Trial{Phase: run.Stopped}, run.Trial{Phase: run.Pending}
 	const space = "no space left on the disk; free some and metaml resume a-1 goes on"
 	for _, c := range []struct {
@@ -56,6 +59,12 @@ func TestTheVerdictCountsRight(t *testing.T) {
 			[]run.Trial{raised, lost, ok},
 			"",
 			"2 of 3 trials of a-1 failed, 1 succeeded; trial 1: its process was lost; metaml resume a-1 goes on",
+		},
+		{
+			"all ran out of memory",
+			[]run.Trial{memory, memory},
+			"",
+			"all 2 trials of a-1 failed; trial 0: killed for memory at 2 of 2 GiB. Try --memory 4Gi.",
 		},
 		{
 			"all were lost",
