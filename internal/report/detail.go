@@ -41,6 +41,8 @@ type Detail struct {
 	Trials      []Trial           `json:"trials"`
 	Notes       []Note            `json:"notes"`
 	History     [][5]any          `json:"history,omitempty"`
+	// of a history: values are missing, since only the last ones of a moment were seen
+	LastOnly bool `json:"last_only,omitempty"`
 }
 
 // Trial is one of its trials.
@@ -48,7 +50,11 @@ type Trial struct {
 	Index      int               `json:"index"`
 	State      run.Phase         `json:"state"`
 	Reason     run.Reason        `json:"reason"`
+	Text       string            `json:"text"` // what happened, where error is not it
+	Hint       string            `json:"hint"` // what to do about it
+	Waiting    *Waiting          `json:"waiting"`
 	Attempt    int               `json:"attempt"`
+	Past       []PastAttempt     `json:"past"`
 	Started    *time.Time        `json:"started"`
 	Seconds    float64           `json:"seconds"`
 	Parameters json.RawMessage   `json:"parameters"`
@@ -60,6 +66,22 @@ type Trial struct {
 	Log        map[string]string `json:"log"`
 	// path of what it returned, pickled; or, with .txt, of why it is not there
 	Result string `json:"result"`
+}
+
+// Waiting says why a trial has not started.
+type Waiting struct {
+	Reason run.Reason `json:"reason"`
+	Text   string     `json:"text"`
+	Hint   string     `json:"hint"`
+	Since  time.Time  `json:"since"`
+}
+
+// PastAttempt is how an earlier attempt of a trial ended.
+type PastAttempt struct {
+	Attempt int        `json:"attempt"`
+	State   run.Phase  `json:"state"`
+	Reason  run.Reason `json:"reason"`
+	Text    string     `json:"text"`
 }
 
 // Loaded says how the program's top level was executed, and why the trials are not forks of it.
@@ -116,8 +138,8 @@ func DetailOf(
 		t := &s.Trials[i]
 		places := client.Runs.Attempt(l.Spec.Name, i, max(t.Attempt, 1))
 		d := Trial{
-			Index: i, State: t.Phase, Reason: t.Reason, Attempt: t.Attempt, Seconds: t.Elapsed(now).Seconds(),
-			Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
+			Index: i, State: t.Phase, Reason: t.Reason, Text: t.Text, Hint: t.Hint, Attempt: t.Attempt,
+			Past: []PastAttempt{}, Seconds: t.Elapsed(now).Seconds(), Metrics: t.Metrics, Error: t.Error, Exit: t.Exit,
 			Output: places.Output, Seed: t.Seed,
 			Log:    map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
 			Result: places.Result,
@@ -127,6 +149,12 @@ func DetailOf(
 		}
 		if !t.Started.IsZero() {
 			d.Started = &t.Started
+		}
+		if w := t.Waiting; w != nil {
+			d.Waiting = &Waiting{Reason: w.Reason, Text: w.Text, Hint: w.Hint, Since: w.Since}
+		}
+		for _, p := range t.Past {
+			d.Past = append(d.Past, PastAttempt{Attempt: p.Attempt, State: p.State, Reason: p.Reason, Text: p.Text})
 		}
 		d.Parameters = json.RawMessage("{}")
 		if i < len(table) {
@@ -146,6 +174,7 @@ func DetailOf(
 		if e.Type != run.EventTrialReport || e.Trial == nil {
 			return nil
 		}
+		j.LastOnly = j.LastOnly || e.Last
 		metrics, err := json.Marshal(e.Metrics)
 		if err != nil {
 			return fmt.Errorf("encode a report: %w", err)

@@ -10,6 +10,7 @@ import (
 // Entry is a run in `metaml runs --json`.
 type Entry struct {
 	Name      string       `json:"name"`
+	Target    string       `json:"target"`
 	Kind      run.Kind     `json:"kind"`
 	Series    string       `json:"series"`
 	State     run.Phase    `json:"state"`
@@ -20,6 +21,7 @@ type Entry struct {
 	Done      int          `json:"done"` // came to an end of their own: succeeded or failed
 	Failed    int          `json:"failed"`
 	Stopped   int          `json:"stopped"`
+	Waiting   int          `json:"waiting"` // are pending for a reason that is known
 	Created   time.Time    `json:"created"`
 	Source    string       `json:"source"`
 	Objective *Objective   `json:"objective"`
@@ -67,7 +69,8 @@ func Entries(client *deployer.Client, listed []run.Listed) []Entry {
 	for i := range listed {
 		l := &listed[i]
 		j := Entry{
-			Name: l.Spec.Name, Kind: l.Spec.Kind, URL: Address(l), Ready: l.Answers(), Series: l.Spec.Series,
+			Name: l.Spec.Name, Target: l.Target, Kind: l.Spec.Kind, URL: Address(l), Ready: l.Answers(),
+			Series:   l.Spec.Series,
 			Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source,
 			Record: recordOf(client, l),
 		}
@@ -75,6 +78,7 @@ func Entries(client *deployer.Client, listed []run.Listed) []Entry {
 			c := l.State.Count()
 			j.State, j.Reason, j.Trials, j.Done = l.State.Phase, l.State.Reason, len(l.State.Trials), c.Completed()
 			j.Failed, j.Stopped = c.Failed, c.Stopped
+			j.Waiting, _ = waiting(l.State)
 			j.Objective, j.Best = bestOf(l.State)
 			if l.Liveness == run.Restarted && !j.State.Final() {
 				j.State, j.Reason = run.Failed, run.ReasonRestarted

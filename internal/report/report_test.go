@@ -41,6 +41,12 @@ func ended(trial int, phase run.Phase, metrics run.Metrics) run.Event {
 	return run.Event{Type: run.EventTrialEnded, Trial: &trial, Attempt: 1, State: phase, Metrics: metrics}
 }
 
+func waiting(trial int, reason run.Reason) run.Event {
+	return run.Event{
+		Type: run.EventTrialWaiting, Trial: &trial, Attempt: 1, Reason: reason, Text: "no room", Hint: "Make some.",
+	}
+}
+
 // ready are the events of a server that answers.
 var ready = []run.Event{
 	{Type: run.EventServerStarting, Revision: 1},
@@ -62,6 +68,15 @@ func TestRunsAreListedForPeople(t *testing.T) {
 			listed("fit-1", run.Ended, ended(0, run.Succeeded, run.Metrics{"loss": 0.5}), ended(1, run.Failed, nil),
 				run.Event{Type: run.EventEnded, State: run.Failed}),
 			"fit-1   failed   2 of 2, 1 failed   loss 0.500 (0)" + notebook,
+		},
+		{
+			"one of which all trials wait", listed("fit-6@lab/team", run.Alive,
+				waiting(0, run.WaitingQuota), waiting(1, run.WaitingQuota)),
+			"fit-6@lab/team   pending (2 waiting: quota)   0 of 2" + notebook,
+		},
+		{
+			"one of which a trial waits", listed("fit-7@lab/team", run.Alive, begun, waiting(1, run.WaitingQuota)),
+			"fit-7@lab/team   running   0 of 2" + notebook,
 		},
 		{"one that goes on", listed("fit-2", run.Alive, begun), "fit-2   running   0 of 2" + notebook},
 		{
@@ -93,7 +108,7 @@ func TestRunsAreListedForPeople(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var text strings.Builder
-			if err := report.Runs(&text, []run.Listed{c.run}, start.Add(time.Minute)); err != nil {
+			if err := report.Runs(&text, []run.Listed{c.run}, "", start.Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			_, line, _ := strings.Cut(strings.TrimSpace(text.String()), "\n")
@@ -116,14 +131,16 @@ func fields(line string) []string {
 }
 
 func TestNoRunsIsASentence(t *testing.T) {
-	var text strings.Builder
-	if err := report.Runs(
-		&text,
-		nil,
-		start,
-	); err != nil ||
-		!strings.HasPrefix(text.String(), "no runs yet; put %%train") {
-		t.Errorf("%q, %v", text.String(), err)
+	for target, want := range map[string]string{
+		"":             "no runs yet; put %%train",
+		run.Kubernetes: "no runs on kubernetes are known here; metaml runs lists",
+	} {
+		t.Run(target, func(t *testing.T) {
+			var text strings.Builder
+			if err := report.Runs(&text, nil, target, start); err != nil || !strings.HasPrefix(text.String(), want) {
+				t.Errorf("%q, %v", text.String(), err)
+			}
+		})
 	}
 }
 
@@ -153,5 +170,27 @@ func TestProgramsReadWhatPeopleDo(t *testing.T) {
 	}
 	if string(d.Trials[0].Parameters) != `{"lr": 0.1}` || string(d.Trials[1].Parameters) != "{}" || d.Seconds != 2 {
 		t.Errorf("trials have %s and %s, after %v s", d.Trials[0].Parameters, d.Trials[1].Parameters, d.Seconds)
+	}
+}
+
+func TestProgramsReadWhyATrialWaitsAndWasTriedAgain(t *testing.T) {
+	client := deployer.NewClient(t.TempDir(), nil)
+	evicted := ended(1, run.Failed, nil)
+	evicted.Reason, evicted.Code = run.ReasonEvicted, run.CodeDisruption
+	l := listed("fit-1", run.Alive, waiting(0, run.WaitingQuota), evicted,
+		run.Event{Type: run.EventTrialQueued, Trial: new(1), Attempt: 2})
+	if e := report.Entries(client, []run.Listed{l})[0]; e.Waiting != 1 || e.Target != run.Local {
+		t.Errorf("the run is %+v", e)
+	}
+	d, err := report.DetailOf(t.Context(), client, &l, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := report.Waiting{Reason: run.WaitingQuota, Text: "no room", Hint: "Make some.", Since: start}
+	if w := d.Trials[0].Waiting; w == nil || *w != want {
+		t.Errorf("trial 0 waits for %+v, want %+v", w, want)
+	}
+	if p := d.Trials[1].Past; len(p) != 1 || p[0].Attempt != 1 || p[0].Reason != run.ReasonEvicted {
+		t.Errorf("trial 1 has the earlier attempts %+v", p)
 	}
 }

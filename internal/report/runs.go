@@ -12,8 +12,13 @@ import (
 	"github.com/metaml/metaml/internal/prose"
 )
 
-// Runs lists runs for people: one each line, or a sentence where there are none.
-func Runs(w io.Writer, listed []run.Listed, now time.Time) error {
+// Runs lists runs for people: one each line, or a sentence where there are none. target says that they are those of one
+// target, or is "".
+func Runs(w io.Writer, listed []run.Listed, target string, now time.Time) error {
+	if len(listed) == 0 && target != "" {
+		_, err := fmt.Fprintf(w, "no runs on %s are known here; metaml runs lists those everywhere\n", target)
+		return err
+	}
 	if len(listed) == 0 {
 		_, err := fmt.Fprintf(w, "no runs yet; put %%%%train over a cell, or: metaml run NOTEBOOK.ipynb\n")
 		return err
@@ -95,8 +100,28 @@ func StateWord(l *run.Listed) string {
 	case run.Restarted:
 		return "failed (machine restarted: metaml resume " + l.Spec.Name + ")"
 	default:
+		if n, reason := waiting(l.State); n > 0 && l.State.Count().Running == 0 {
+			s += fmt.Sprintf(" (%d waiting: %s)", n, view.OneLine(string(reason)))
+		}
 		return s
 	}
+}
+
+// waiting counts the trials that wait for a reason, and gives the one of most of them, of equals the first.
+func waiting(s *run.State) (n int, reason run.Reason) {
+	counts := map[run.Reason]int{}
+	for i := range s.Trials {
+		if w := s.Trials[i].Waiting; w != nil {
+			n++
+			counts[w.Reason]++
+		}
+	}
+	for i := range s.Trials {
+		if w := s.Trials[i].Waiting; w != nil && (reason == "" || counts[w.Reason] > counts[reason]) {
+			reason = w.Reason
+		}
+	}
+	return n, reason
 }
 
 // decided gives the objective of a run and its best trial, where it has both.

@@ -190,3 +190,46 @@ def test_a_run_that_cannot_be_read_still_has_a_repr(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(find, "call", call)
     assert repr(Run("x")) == '<Run x: there is no run "x">'
+
+
+WAITING: dict[str, Any] = {"reason": "unschedulable", "text": "no node has 2 free GPUs", "hint": "Ask for fewer."}
+
+
+def test_what_a_trial_waits_for(commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"state": "pending", "waiting": {**WAITING, "since": "2026-11-24T07:52:23.5Z"}}
+    trials = [{"index": i, **entry} for i in range(3)] + [{"index": 3, "state": "running"}]
+    monkeypatch.setitem(SHOWN, "trials", trials)
+    monkeypatch.setitem(SHOWN, "state", "running")
+    monkeypatch.setitem(SHOWN, "best", None)
+    run = Run("fit-1@lab/team")
+    since = datetime.datetime(2026, 11, 24, 7, 52, 23, 500000, tzinfo=datetime.timezone.utc)
+    assert run[0].waiting == {**WAITING, "since": since}
+    assert run[3].waiting is None
+    assert repr(run[0]) == "<Trial 0: pending (no node has 2 free GPUs)>"
+    assert repr(run) == "<Run fit-1@lab/team: running, 0 of 4 trials, 3 wait: no node has 2 free GPUs>"
+
+
+@pytest.mark.parametrize(
+    ("entry", "want"),
+    [
+        ({"reason": "memory", "text": "killed for memory at 2 of 2 GiB"}, "failed (killed for memory at 2 of 2 GiB)"),
+        ({"reason": "evicted", "attempt": 2}, "failed (evicted), attempt 2"),
+        ({"reason": "exception", "error": {"type": "E", "text": "x"}}, "failed"),
+    ],
+    ids=["memory", "evicted again", "an exception"],
+)
+def test_what_ended_a_trial(
+    commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, entry: dict[str, Any], want: str
+) -> None:
+    past = [{"attempt": 1, "state": "failed", "reason": "evicted", "text": ""}]
+    trial = {"index": 0, "state": "failed", "hint": "Try --memory 4Gi.", "past": past, **entry}
+    monkeypatch.setitem(SHOWN, "trials", [trial])
+    only = Run("fit-1")[0]
+    assert repr(only) == f"<Trial 0: {want}>"
+    assert (only.hint, only.past) == ("Try --memory 4Gi.", past)
+
+
+def test_a_history_of_last_values_says_so(commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHOWN, "last_only", True)
+    with pytest.warns(UserWarning, match=r"not every report of fit-1 is known"):
+        assert len(Run("fit-1").history) == 2

@@ -11,6 +11,8 @@ import math
 import operator
 import subprocess
 import time
+import warnings
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,7 +20,7 @@ from metaml._binary import find
 from metaml._errors import Interrupted, MetaMLError
 from metaml._held.held import Held
 from metaml._held.record import ENDED, Kept, kept, show_json
-from metaml._held.trial import Report, Trial, number, short, trial_of
+from metaml._held.trial import Report, Trial, number, short, trial_of, waits_for
 from metaml._visible import visible
 
 if TYPE_CHECKING:
@@ -93,10 +95,17 @@ class Run(Held):
 
     @property
     def history(self) -> list[Report]:
-        """Every report of every trial: step, time (seconds since 1970), trial, name, value; in the order of arrival."""
+        """Every report of every trial: step, time (seconds since 1970), trial, name, value; in the order of arrival.
+
+        Of a run on a cluster only the last values of each moment are known, about one a second; a warning says so.
+        """
         if self._reports is not None and self._reports.holds():
             return self._reports.value
         data = show_json(self.name, "--history")
+        if data.get("last_only"):
+            warnings.warn(
+                f"not every report of {self.name} is known: of each moment only the last values are", stacklevel=2
+            )
         reports = [
             Report(entry[0], float(entry[1]), int(entry[2]), str(entry[3]), number(entry[4]))
             for entry in data.get("history") or []
@@ -280,6 +289,9 @@ class Run(Held):
             f"{data.get('state')}, "
             f"{progress(len(states), states.count('succeeded'), states.count('failed'), states.count('stopped'))}"
         )
+        waiting = Counter(waits_for(trial["waiting"]) for trial in trials if trial.get("waiting"))
+        for reason, count in waiting.most_common(1):
+            text += f", {count} {'waits' if count == 1 else 'wait'}: {visible(reason)}"
         objective, best = data.get("objective"), data.get("best")
         if objective and isinstance(best, int) and objective["metric"] in trials[best].get("metrics", {}):
             value = trials[best].get("metrics", {}).get(objective["metric"])

@@ -31,8 +31,13 @@ class Trial:
     Attributes:
         index: its number, from 0; row `index` of the hyperparameters is its own.
         state: "pending", "running", "stopped", "failed" or "succeeded".
-        reason: more about the state, or "".
-        attempt: how often it was started.
+        reason: more about the state, or "": why it ended, such as "exception", "memory" or "evicted".
+        text: what happened, where `error` is not it, or "".
+        hint: what to do about it, or "".
+        waiting: {"reason", "text", "hint", "since"} of what a pending trial waits for, on a cluster; None while nothing
+            is known to hold it.
+        attempt: which attempt it is at, from 1; 0 before the first.
+        past: {"attempt", "state", "reason", "text"} of each earlier attempt whose end is known.
         seconds: how long the latest attempt took so far.
         parameters: its hyperparameters, by name.
         metrics: the last value of each metric, by name.
@@ -46,7 +51,11 @@ class Trial:
     index: int
     state: str
     reason: str = ""
+    text: str = ""
+    hint: str = ""
+    waiting: dict[str, Any] | None = None
     attempt: int = 0
+    past: list[dict[str, Any]] = field(default_factory=list)
     started: datetime.datetime | None = None
     seconds: float = 0.0
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -77,7 +86,21 @@ class Trial:
     def __repr__(self) -> str:
         known = [f"{visible(name)}={value!r}" for name, value in self.parameters.items()]
         known += [f"{visible(name)} {short(value)}" for name, value in self.metrics.items()]
-        return f"<Trial {self.index}: {', '.join([self.state, *known])}>"
+        return f"<Trial {self.index}: {', '.join([self._state(), *known])}>"
+
+    def _state(self) -> str:
+        """Its state, with what it waits for, what ended it if that was not its code, and which attempt it is."""
+        text = self.state
+        if self.waiting:
+            text += f" ({visible(waits_for(self.waiting))})"
+        elif self.state == "failed" and self.error is None and (self.text or self.reason):
+            text += f" ({visible(self.text or self.reason)})"
+        return f"{text}, attempt {self.attempt}" if self.attempt > 1 else text
+
+
+def waits_for(waiting: dict[str, Any]) -> str:
+    """What a trial waits for, in a few words."""
+    return str(waiting.get("text") or waiting.get("reason") or "")
 
 
 # Pickles and messages name them as people reach them, wherever they stand in here.
@@ -86,12 +109,16 @@ Report.__module__ = Trial.__module__ = "metaml"
 
 def trial_of(entry: dict[str, Any], run: Held) -> Trial:
     """A trial as `metaml show --json` describes it."""
-    started = entry.get("started")
+    started, waiting = entry.get("started"), entry.get("waiting")
     return Trial(
         index=int(entry["index"]),
         state=str(entry.get("state") or "pending"),
         reason=str(entry.get("reason") or ""),
+        text=str(entry.get("text") or ""),
+        hint=str(entry.get("hint") or ""),
+        waiting={**waiting, "since": _time(waiting.get("since"))} if waiting else None,
         attempt=int(entry.get("attempt") or 0),
+        past=[dict(attempt) for attempt in entry.get("past") or []],
         started=_time(started) if started else None,
         seconds=float(entry.get("seconds") or 0.0),
         parameters={name: _value(value) for name, value in (entry.get("parameters") or {}).items()},
