@@ -15,6 +15,7 @@ import (
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/test/elsewhere"
 	"github.com/metaml/metaml/test/venv"
 )
@@ -104,8 +105,12 @@ func runScripts(t *testing.T, dir string, environ ...string) {
 			env.Setenv("METAML_PYTHON", python)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv(elsewhere.Variable, "")
+			env.Setenv("WHERE", run.Local)
+			env.Setenv("NOT_WHERE", elsewhere.Name)
 			if len(environ) > 0 {
 				env.Setenv(elsewhere.Variable, filepath.Join(home, "elsewhere"))
+				env.Setenv("WHERE", elsewhere.Name)
+				env.Setenv("NOT_WHERE", run.Local)
 			}
 			for _, v := range environ {
 				name, value, _ := strings.Cut(v, "=")
