@@ -43,16 +43,12 @@ type trialOutcome struct {
 
 // readLines hands out the lines of r until its end. A line that is too long is left out, the others are not.
 func readLines(r io.Reader, fn func(line []byte)) {
-	buf := make([]byte, 16<<10) // grows to what a line needs
+	buf := make([]byte, maxLine) // a packet that found no room would lose its end
 	have := 0
 	skipping := false
 	for {
 		if have == len(buf) {
-			if len(buf) >= maxLine {
-				have, skipping = 0, true
-			} else {
-				buf = append(buf, make([]byte, len(buf))...)
-			}
+			have, skipping = 0, true
 		}
 		n, err := r.Read(buf[have:])
 		have += n

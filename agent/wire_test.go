@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -47,6 +48,33 @@ func TestALineThatIsTooLongIsLeftOut(t *testing.T) {
 	})
 	if fmt.Sprint(got) != "[before after]" {
 		t.Errorf("%q", got)
+	}
+}
+
+// A packet that does not fit into what is read at once would lose its end.
+func TestALongLineOfATrialComesWhole(t *testing.T) {
+	t.Parallel()
+	ours, theirs, err := eventsPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	written := make(chan error, 1)
+	go func() {
+		var err error
+		for _, line := range []string{"before\n", strings.Repeat("x", maxLine-1) + "\n", "after\n"} {
+			_, e := io.WriteString(theirs, line)
+			err = errors.Join(err, e)
+		}
+		written <- errors.Join(err, theirs.Close())
+	}()
+	var lengths []int
+	readLines(ours, func(line []byte) { lengths = append(lengths, len(line)) })
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{6, maxLine - 1, 5}; !slices.Equal(lengths, want) {
+		t.Errorf("lines of %v bytes, want %v", lengths, want)
 	}
 }
 
