@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,6 +167,44 @@ def fit(x):
 	}
 	if c.out.String() != "x is 2 attempt 3\n" || !strings.Contains(c.errs.String(), "to standard error\n") {
 		t.Errorf("it printed %q and %q", c.out.String(), c.errs.String())
+	}
+}
+
+// reports gives what a pod reported in its log, and what else is on its standard error.
+func (c *container) reports() (metrics run.Metrics, rest string) {
+	metrics = run.Metrics{}
+	for line := range strings.Lines(c.errs.String()) {
+		if e, ok := pod.ParseLine([]byte(line)); ok {
+			maps.Copy(metrics, e.Metrics)
+		} else {
+			rest += line
+		}
+	}
+	return metrics, rest
+}
+
+func TestAPodReportsInItsLog(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, `
+import sys
+import metaml
+def fit(x):
+    for i in range(200):
+        metaml.report(i, loss=i)
+        print(i, "%", sep="", end="\r", file=sys.stderr)
+    print(file=sys.stderr)
+    return {f"metric {i}": i for i in range(1000)}
+`, 1)
+	code, m := c.wait(c.start())
+	metrics, rest := c.reports()
+	if code != 0 || m.Metrics != nil || !m.Cut {
+		t.Errorf("exit code %d, %+v", code, m)
+	}
+	if len(metrics) != 1001 || metrics["loss"] != 199 || metrics["metric 999"] != 999 {
+		t.Errorf("%d metrics: %v", len(metrics), metrics)
+	}
+	if !strings.HasPrefix(rest, "0%\r1%\r") || !strings.HasSuffix(rest, "199%\r\n") {
+		t.Errorf("beside its reports it printed %q", rest)
 	}
 }
 

@@ -37,6 +37,8 @@ type trial struct {
 	spec    run.Spec
 	attempt run.AttemptID
 	round   int         // of the Job, from 1
+	notes   []run.Note  // of what was found out before the trial began
+	output  *output     // nil until then
 	stopped atomic.Bool // a stop was requested
 	evicted atomic.Bool // SIGTERM came
 }
@@ -53,7 +55,8 @@ func (t *trial) run() int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	var beside sync.WaitGroup
 	beside.Go(func() { t.await(ctx, terminated) })
-	beside.Go(func() { t.copyStreams(ctx) })
+	t.output = newOutput(t.folder, t.attempt, os.Stdout, os.Stderr)
+	beside.Go(func() { t.output.keep(ctx, t.notes) })
 	err := train.Run(ctx, train.Options{Folder: t.folder, Only: &t.attempt, Supervise: supervise})
 	cancel(nil)
 	beside.Wait()
@@ -98,7 +101,11 @@ func (t *trial) neverBegun() int {
 
 // say writes the termination message.
 func (t *trial) say(code int, ended *run.Trial) int {
-	if err := os.WriteFile(t.message, pod.Of(ended).Encode(), 0o600); err != nil {
+	message := pod.Of(ended).Encode()
+	if m, _ := pod.Decode(string(message)); len(m.Metrics) < len(ended.Metrics) && t.output != nil {
+		t.output.writeEnd(ended.Metrics)
+	}
+	if err := os.WriteFile(t.message, message, 0o600); err != nil {
 		fmt.Fprintln(os.Stderr, "metaml-pod: the termination message cannot be written:", err)
 	}
 	return code
@@ -233,7 +240,7 @@ func findPython(named string) (string, error) {
 	return "", errors.New(pod.NoPython)
 }
 
-// lookEvery is how often the annotations are read, and the streams copied.
+// lookEvery is how often the annotations are read, and what goes into the pod's log.
 const lookEvery = 50 * time.Millisecond
 
 // await asks the trial to end when SIGTERM comes or a stop is requested.
@@ -264,32 +271,6 @@ func (t *trial) stop(now bool) {
 	s := folder.Stop{Trial: &t.attempt.Trial, Now: now, Time: time.Now().UTC()}
 	if err := t.folder.AppendStop(s); err != nil {
 		fmt.Fprintln(os.Stderr, "metaml-pod:", err)
-	}
-}
-
-// copyStreams copies what the trial prints to the pod's own streams, to the last byte, until ctx ends.
-func (t *trial) copyStreams(ctx context.Context) {
-	streams := []struct {
-		from *folder.LogReader
-		to   io.Writer
-	}{
-		{t.folder.NewLogReader(t.attempt.Trial, t.attempt.Number, folder.Stdout), os.Stdout},
-		{t.folder.NewLogReader(t.attempt.Trial, t.attempt.Number, folder.Stderr), os.Stderr},
-	}
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for last := false; ; {
-		for _, s := range streams {
-			_ = s.from.CopyTo(s.to) // it is in the file
-		}
-		if last {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			last = true
-		case <-tick.C:
-		}
 	}
 }
 
