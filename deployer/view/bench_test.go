@@ -56,3 +56,17 @@ func BenchmarkHTML(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkWaiting draws a run of which every trial waits for a reason of its own.
+func BenchmarkWaiting(b *testing.B) {
+	var events []run.Event
+	for i := range 1000 {
+		events = append(events, waits(i, run.WaitingStorage, fmt.Sprint("volume ", i), "Ask for it."))
+	}
+	facts, state := clustered(1000, events...)
+	facts.AllRows = true
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = view.New(facts, state, start.Add(time.Minute)).Text()
+	}
+}

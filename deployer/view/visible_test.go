@@ -91,7 +91,7 @@ func FuzzDrawings(f *testing.F) {
 		}
 		frames := []run.Frame{{File: s, Line: 1, Function: s, Text: s, Mine: true}}
 		spec := run.Spec{
-			Name: s, Source: s, Completions: 3, Parallelism: 1, Server: &run.ServerSpec{Revision: 1, Model: s, Host: s},
+			Name: s, Source: s, Completions: 6, Parallelism: 1, Server: &run.ServerSpec{Revision: 1, Model: s, Host: s},
 		}
 		state := run.NewState(spec)
 		trial := func(i int) *int { return &i }
@@ -101,8 +101,13 @@ func FuzzDrawings(f *testing.F) {
 		})
 		state.Apply(run.Event{
 			Type: run.EventTrialEnded, Trial: trial(1), Attempt: 1, State: run.Failed,
-			Error: &run.Error{Type: s, Text: s, Frames: frames, Traceback: s},
+			Error: &run.Error{Type: s, Text: s, Frames: frames, Traceback: s}, Hint: s,
 		})
+		for i, reason := range map[int]string{3: s, 4: s, 5: "a" + s} {
+			state.Apply(run.Event{
+				Type: run.EventTrialWaiting, Trial: trial(i), Attempt: 1, Reason: run.Reason(reason), Text: s, Hint: s,
+			})
+		}
 		state.Apply(run.Event{
 			Type: run.EventTrialEnded, Trial: trial(2), Attempt: 1, State: run.Failed, Reason: run.Reason(s),
 		})

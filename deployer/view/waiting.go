@@ -18,10 +18,14 @@ type Wait struct {
 	Trials []int // sorted
 }
 
+// maxWaitText is how much of what trials wait for is shown, and how much of what to do: a cluster's rules may answer
+// with pages.
+const maxWaitText = 300
+
 // Line says that they wait, and for what.
 func (w *Wait) Line() string {
 	return OneLine(fmt.Sprintf("%s %s: %s", who(w.Trials), plural(len(w.Trials), "waits", "wait"),
-		usererror.Sentences(w.Text, w.Hint)))
+		usererror.Sentences(prose.Shorten(w.Text, maxWaitText), prose.Shorten(w.Hint, maxWaitText))))
 }
 
 // maxWaits is how many things that trials wait for are named above the rows.
@@ -56,7 +60,7 @@ func (t *Table) chooseWaits(state *run.State, shown []int) {
 		one := len(w.Trials) == 1 && slices.Contains(shown, w.Trials[0])
 		switch {
 		case one && w.Hint != "":
-			t.hints = append(t.hints, hint{w.Trials, w.Hint})
+			t.addHint(w.Trials[0], w.Hint)
 		case one:
 		case w.Reason.Passes():
 			t.passing = append(t.passing, *w)
@@ -145,12 +149,20 @@ func (t *Table) chooseHints(state *run.State) {
 		if trial.Phase != run.Failed || trial.Hint == "" {
 			continue
 		}
-		at := slices.IndexFunc(t.hints, func(h hint) bool { return h.text == trial.Hint })
-		if at < 0 {
-			at = len(t.hints)
-			t.hints = append(t.hints, hint{text: trial.Hint})
-		}
-		t.hints[at].trials = append(t.hints[at].trials, i)
+		t.addHint(i, trial.Hint)
+	}
+}
+
+// maxHints is how many hints are gathered: below the table is room for as many lines.
+const maxHints = 6
+
+func (t *Table) addHint(trial int, text string) {
+	at := slices.IndexFunc(t.hints, func(h hint) bool { return h.text == text })
+	switch {
+	case at >= 0:
+		t.hints[at].trials = append(t.hints[at].trials, trial)
+	case len(t.hints) < maxHints:
+		t.hints = append(t.hints, hint{[]int{trial}, text})
 	}
 }
 
@@ -159,7 +171,7 @@ func (t *Table) hintLines() []string {
 	lines := make([]string, 0, len(t.hints))
 	slices.SortStableFunc(t.hints, func(a, b hint) int { return cmp.Compare(a.trials[0], b.trials[0]) })
 	for _, h := range t.hints {
-		text := h.text
+		text := prose.Shorten(h.text, maxWaitText)
 		if t.Total > 1 {
 			text = who(h.trials) + ": " + text
 		}

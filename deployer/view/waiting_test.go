@@ -128,6 +128,15 @@ func TestWhatTrialsWaitForIsSaidOnce(t *testing.T) {
 			nil,
 			"3.0 s",
 		},
+		{
+			"pages of text", 2,
+			[]run.Event{
+				waits(0, run.WaitingAdmission, strings.Repeat("x", 9000), ""),
+				waits(1, run.WaitingAdmission, strings.Repeat("x", 9000), ""),
+			},
+			[]string{"2 trials wait: " + strings.Repeat("x", 299) + "…"},
+			nil, "3.0 s",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			facts, state := clustered(c.trials, c.events...)
@@ -206,5 +215,17 @@ func TestASentenceIsWrappedOnATerminal(t *testing.T) {
 		if n := len([]rune(line)); n > 40 {
 			t.Errorf("a line of %d columns: %q", n, line)
 		}
+	}
+}
+
+func TestWhatToDoIsSaidOnceForAllThatItHelps(t *testing.T) {
+	const more = "Try --memory 4Gi."
+	facts, state := clustered(5, failed(0, 1, run.ReasonMemory, "killed at 2 GiB", more), started(1, 1),
+		failed(2, 1, run.ReasonMemory, "killed at 1.9 GiB", more),
+		waits(3, run.WaitingStorage, "the volume a is not there", "Ask for it."),
+		waits(4, run.WaitingStorage, "the volume b is not there", "Ask for it."))
+	got := view.New(facts, state, start).Remarks()
+	if want := []string{"2 trials: " + more, "2 trials: Ask for it."}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
