@@ -132,7 +132,7 @@ func ExitCode(t *run.Trial, stopped, evicted bool) int {
 		return ExitStopped
 	case evicted:
 		return ExitEvicted
-	case t.Reason == run.ReasonProgram:
+	case t.Reason == run.ReasonProgram, t.Reason == run.ReasonImage:
 		return ExitProgram
 	case t.Reason == run.ReasonSignal && t.Exit != nil && *t.Exit > 128:
 		return *t.Exit

@@ -25,6 +25,7 @@ func TestTheExitCodeTellsTheJobWhatToDo(t *testing.T) {
 		{"the disk is full", run.Trial{Phase: run.Failed, Reason: run.ReasonDisk}, false, false, 43},
 		{"its supervisor is gone", run.Trial{Phase: run.Failed, Reason: run.ReasonLost}, false, false, 43},
 		{"ours", run.Trial{Phase: run.Failed, Reason: run.ReasonInternal}, false, false, 43},
+		{"nothing runs in its image", run.Trial{Phase: run.Failed, Reason: run.ReasonImage}, false, false, 44},
 		{"the top level raised", run.Trial{Phase: run.Failed, Reason: run.ReasonProgram}, false, false, 44},
 		{"stopped", run.Trial{Phase: run.Stopped, Reason: run.ReasonStopped}, true, false, 45},
 		{"stopped and then deleted", run.Trial{Phase: run.Stopped, Reason: run.ReasonStopped}, true, true, 45},

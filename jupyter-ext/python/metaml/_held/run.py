@@ -97,14 +97,15 @@ class Run(Held):
     def history(self) -> list[Report]:
         """Every report of every trial: step, time (seconds since 1970), trial, name, value; in the order of arrival.
 
-        Of a run on a cluster only the last values of each moment are known, about one a second; a warning says so.
+        Of a run on a cluster at most one report a second is known, with the last values; where some are missing, a
+        warning says so.
         """
         if self._reports is not None and self._reports.holds():
             return self._reports.value
         data = show_json(self.name, "--history")
         if data.get("last_only"):
             warnings.warn(
-                f"not every report of {self.name} is known: of each moment only the last values are", stacklevel=2
+                f"not every report of {self.name} is known: of each second only the last values are", stacklevel=2
             )
         reports = [
             Report(entry[0], float(entry[1]), int(entry[2]), str(entry[3]), number(entry[4]))
