@@ -46,11 +46,14 @@ type Request struct {
 	SelfSeeded []string          // libraries that the program seeds itself
 	With       map[string]string // name → digest of its shipped value
 	Packages   map[string]string // distribution → version, of the direct imports
-	Draw       func(ctx context.Context, r DrawRequest) (Drawn, error)
-	Table      []run.Row // hyperparameters that are there already; then nothing is drawn
-	Model      Model     // of a server
-	Example    string    // of a server: an input for its test, JSON
-	Now        time.Time
+	Modules    map[string]string // module that is imported directly → its distribution
+	// PythonVersion is the version of Python, "3.11"; "" is unknown.
+	PythonVersion string
+	Draw          func(ctx context.Context, r DrawRequest) (Drawn, error)
+	Table         []run.Row // hyperparameters that are there already; then nothing is drawn
+	Model         Model     // of a server
+	Example       string    // of a server: an input for its test, JSON
+	Now           time.Time
 }
 
 // Whole is a function's only parameter, which may get a row of hyperparameters as one dict.
@@ -268,6 +271,7 @@ func (c *Client) Submit(ctx context.Context, p *Plan, progress func(run.Event)) 
 	}
 	return p.place.Submit(ctx, run.Submission{
 		Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again"),
+		PythonVersion: p.request.PythonVersion, Packages: p.request.Packages, Modules: p.request.Modules,
 	}, progress)
 }
 

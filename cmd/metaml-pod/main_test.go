@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -66,6 +67,7 @@ func newContainer(t *testing.T, source string, trials int) *container {
 	for i := range trials {
 		table.WriteString(`{"x": ` + string(rune('0'+i)) + "}\n")
 	}
+	c.write(filepath.Join("in", pod.RequiresName), []byte("{}"))
 	c.write(filepath.Join("in", pod.TableName), []byte(table.String()))
 	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{"code/main.py": source}))
 	return c
@@ -205,6 +207,28 @@ def fit(x):
 	}
 	if !strings.HasPrefix(rest, "0%\r1%\r") || !strings.HasSuffix(rest, "199%\r\n") {
 		t.Errorf("beside its reports it printed %q", rest)
+	}
+}
+
+func TestAPodNotesOtherVersionsOfPackages(t *testing.T) {
+	t.Parallel()
+	for _, strict := range []bool{false, true} {
+		t.Run(fmt.Sprint("strict ", strict), func(t *testing.T) {
+			t.Parallel()
+			c := newContainer(t, "def fit(x):\n    return x\n", 1)
+			c.write(filepath.Join("in", pod.RequiresName), fmt.Appendf(nil,
+				`{"packages": {"numpy": "0.1", "not-pip": "1"}, "modules": {"pip": "not-pip"}, "strict": %v}`, strict))
+			code, m := c.wait(c.start())
+			events, _ := lines(&c.errs)
+			said := m.Text
+			if len(events) > 0 {
+				said = events[0].Text
+			}
+			want := map[bool]int{false: pod.ExitSucceeded, true: pod.ExitProgram}[strict]
+			if code != want || !strings.HasPrefix(said, "the image has another package in place of not-pip 1 and numpy ") {
+				t.Errorf("exit code %d, %q; standard error: %s", code, said, c.errs.String())
+			}
+		})
 	}
 }
 
@@ -402,6 +426,22 @@ func TestAPodThatCannotRunSaysWhy(t *testing.T) {
 		{
 			"a damaged stop", func(c *container) { c.write(filepath.Join("in", pod.StopName), []byte("{")) }, 44,
 			"read stop.json: unexpected end of JSON input",
+		},
+		{
+			"an image without a package",
+			func(c *container) {
+				c.write(filepath.Join("in", pod.RequiresName),
+					[]byte(`{"packages": {"no-such-thing": "1.2", "numpy": "0.1"}}`))
+			}, 44, "the image lacks no-such-thing 1.2",
+		},
+		{
+			"an image with another Python",
+			func(c *container) { c.write(filepath.Join("in", pod.RequiresName), []byte(`{"python": "3.1"}`)) }, 44,
+			" in place of 3.1",
+		},
+		{
+			"a Python that is none", func(c *container) { c.python = "/bin/false" }, 44,
+			`the image's Python "/bin/false" cannot be used: `,
 		},
 		{"an input that is missing", func(c *container) {
 			if err := os.Remove(filepath.Join(c.dir, "in", pod.SpecName)); err != nil {

@@ -79,7 +79,8 @@ func (t *trial) run() int {
 func (t *trial) unable(err error) int {
 	fmt.Fprintln(os.Stderr, "metaml-pod:", err)
 	code, reason := pod.ExitProgram, run.ReasonProgram
-	if _, isPath := errors.AsType[*os.PathError](err); isPath {
+	_, isPath := errors.AsType[*os.PathError](err)
+	if isPath || errors.Is(err, context.DeadlineExceeded) {
 		code, reason = pod.ExitOurs, run.ReasonFolder
 	}
 	return t.say(code, &run.Trial{
@@ -130,6 +131,9 @@ func (t *trial) prepare() error {
 	}
 	python, err := findPython(t.python)
 	if err != nil {
+		return err
+	}
+	if err := t.checkImage(python); err != nil {
 		return err
 	}
 	work := filepath.Join(string(t.folder), "work")

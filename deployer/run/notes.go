@@ -18,5 +18,6 @@ const (
 	NoteMayHang            = "may-hang"            // a trial that was forked may hang
 	NoteReports            = "reports"             // reports of a trial came too fast and were merged
 	NoteLogCapped          = "log-capped"          // a log reached its limit, and its middle is left out
+	NotePackages           = "packages"            // the image has other versions of packages than the session
 	NoteNotify             = "notify"              // the command of --notify was not started, failed or was killed
 )

@@ -22,6 +22,10 @@ type Submission struct {
 	Program string // program folder, taken over by the target
 	Table   []Row  // hyperparameters, row i for trial i; nil when the function takes none
 	Again   bool   // start it although a run with the same key is active
+	// What the program was made with, for a place that has a Python of its own.
+	PythonVersion string            // major and minor, "3.11"; "" is unknown
+	Packages      map[string]string // distribution → version, of the direct imports
+	Modules       map[string]string // module that is imported directly → its distribution
 }
 
 // Submitted is what became of a submission.

@@ -155,11 +155,12 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 		Whole:    wholeRow(p.Parameters), Settings: s.Settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd),
 		Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.launcher.Environ,
 		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{},
-		With: map[string]string{},
+		Modules: map[string]string{}, PythonVersion: p.Python, With: map[string]string{},
 		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
 	}
-	for _, d := range s.packages {
+	for module, d := range s.packages {
 		request.Packages[d.Name] = d.Version
+		request.Modules[module] = d.Name
 	}
 	for name, v := range s.shipped {
 		request.With[name] = v.Digest
