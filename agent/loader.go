@@ -30,7 +30,9 @@ type loadMessage struct {
 	SelfSeeded []string          `json:"self_seeded"`
 	Reseed     []string          `json:"reseed"`
 	Expected   string            `json:"expected,omitempty"` // the file that says how kept names look in the session
-	Serve      *serveMessage     `json:"serve,omitempty"`    // of a server's program
+	// the key with which that file was made, where it has no values
+	ExpectedKey string        `json:"expected_key,omitempty"`
+	Serve       *serveMessage `json:"serve,omitempty"` // of a server's program
 }
 
 // serveMessage says how the entry function is served.
@@ -120,7 +122,7 @@ func (s *Supervisor) loadMessage() loadMessage {
 		Argv0: filepath.Join(code, "main.py"), Entry: spec.Entry,
 		Path: spec.Path, Env: spec.Env, Cwd: spec.Cwd, Seed: loadSeed(spec), SelfSeeded: spec.SelfSeeded,
 		Reseed:   spec.Reseed,
-		Expected: expected,
+		Expected: expected, ExpectedKey: s.opts.ExpectedKey,
 	}
 }
 

@@ -26,6 +26,8 @@ type Options struct {
 	KeepGPUs  bool       // CUDA_VISIBLE_DEVICES stays as it is: what is visible here is all this run's
 	Processes *Processes // of this process, when others start children beside us; nil: we are alone
 	Environ   []string   // what the run's processes get; nil: what we have
+	// ExpectedKey is the key of the codes in expected.json, where it has no values.
+	ExpectedKey string
 
 	// HangAfter is how long a fork may use no processor time and write nothing before it is suspected to hang; 0: 30 s.
 	HangAfter time.Duration

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/test/venv"
 )
@@ -225,10 +226,36 @@ func TestAPodNotesOtherVersionsOfPackages(t *testing.T) {
 				said = events[0].Text
 			}
 			want := map[bool]int{false: pod.ExitSucceeded, true: pod.ExitProgram}[strict]
-			if code != want || !strings.HasPrefix(said, "the image has another package in place of not-pip 1 and numpy ") {
+			if code != want || !strings.HasPrefix(said, "the image has another package in place of not-pip 1 and nump") {
 				t.Errorf("exit code %d, %q; standard error: %s", code, said, c.errs.String())
 			}
 		})
+	}
+}
+
+// A value that came out otherwise than in the session is noted, and neither of the two is in the log.
+func TestValuesAreComparedWithoutBeingSaid(t *testing.T) {
+	t.Parallel()
+	masked, err := ship.Masked([]byte(`{"token": {"repr": "'of the session'"}, "same": {"repr": "1"}}`), "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newContainer(t, "", 1)
+	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{
+		"code/main.py": "import os\ntoken = 'of the pod'\nsame = 1\n" +
+			"def fit(x):\n    print(os.environ.get('" + pod.ExpectedKeyVariable + "'))\n",
+		"expected.json": string(masked),
+	}))
+	c.environ = append(c.environ, pod.ExpectedKeyVariable+"=key")
+	code, _ := c.wait(c.start())
+	events, _ := lines(bytes.NewBuffer(c.errs.Bytes()))
+	const want = "`token` is one str here and another in the notebook: something beside the cells (files, time, " +
+		"random numbers) changed it"
+	if code != 0 || len(events) != 1 || events[0].Text != want {
+		t.Errorf("exit code %d, %+v", code, events)
+	}
+	if log := c.errs.String() + c.out.String(); strings.Contains(log, "of the") || c.out.String() != "None\n" {
+		t.Errorf("the log is %q", log)
 	}
 }
 

@@ -39,6 +39,7 @@ type trial struct {
 	round   int         // of the Job, from 1
 	notes   []run.Note  // of what was found out before the trial began
 	output  *output     // nil until then
+	key     string      // of the codes in expected.json
 	stopped atomic.Bool // a stop was requested
 	evicted atomic.Bool // SIGTERM came
 }
@@ -57,7 +58,7 @@ func (t *trial) run() int {
 	beside.Go(func() { t.await(ctx, terminated) })
 	t.output = newOutput(t.folder, t.attempt, os.Stdout, os.Stderr)
 	beside.Go(func() { t.output.keep(ctx, t.notes) })
-	err := train.Run(ctx, train.Options{Folder: t.folder, Only: &t.attempt, Supervise: supervise})
+	err := train.Run(ctx, train.Options{Folder: t.folder, Only: &t.attempt, Supervise: t.supervise})
 	cancel(nil)
 	beside.Wait()
 	state := run.NewState(t.spec)
@@ -122,6 +123,10 @@ func (t *trial) prepare() error {
 		return fmt.Errorf("read %s: %w", pod.SpecName, err)
 	}
 	if err := t.identify(); err != nil {
+		return err
+	}
+	t.key = os.Getenv(pod.ExpectedKeyVariable)
+	if err := os.Unsetenv(pod.ExpectedKeyVariable); err != nil { // it is not the program's
 		return err
 	}
 	if asked, _, err := t.stopRequested(); err != nil {
@@ -279,13 +284,14 @@ func (t *trial) stop(now bool) {
 }
 
 // supervise makes what runs the trial.
-func supervise(job engine.Job) (train.Supervisor, error) {
+func (t *trial) supervise(job engine.Job) (train.Supervisor, error) {
 	module, err := pymodule.Dir()
 	if err != nil {
 		return nil, err
 	}
 	sup, err := agent.New(agent.Options{
 		Spec: job.Spec, Folder: job.Folder, Table: job.Table, Module: module, KeepGPUs: true,
+		ExpectedKey: t.key,
 	})
 	if err != nil {
 		return nil, err

@@ -28,6 +28,9 @@ const (
 	FailuresVariable = "METAML_POD_FAILURES"  // annotation batch.kubernetes.io/job-index-failure-count
 	IgnoredVariable  = "METAML_POD_IGNORED"   // annotation batch.kubernetes.io/job-index-ignored-failure-count
 	RoundVariable    = "METAML_POD_ROUND"     // 1 (where it is not set) in the first Job of a run, 2 in what resumed it
+
+	// ExpectedKeyVariable has the key of the codes in expected.json (deployer/pod/ship), out of a Secret.
+	ExpectedKeyVariable = "METAML_EXPECTED_KEY"
 )
 
 // The files that a pod finds in its input folder.

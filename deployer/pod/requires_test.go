@@ -1,6 +1,7 @@
 package pod_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/metaml/metaml/deployer/pod"
@@ -14,9 +15,7 @@ func TestWhatAnImageMustHave(t *testing.T) {
 		i := pod.Installed{Python: python, Packages: map[string]*string{
 			"numpy": new("1.26.4"), "scikit-learn": new("1.5.0"), "local": new("7"),
 		}}
-		for name, version := range changes {
-			i.Packages[name] = version
-		}
+		maps.Copy(i.Packages, changes)
 		return i
 	}
 	for _, c := range []struct {

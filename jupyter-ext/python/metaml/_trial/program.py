@@ -79,7 +79,7 @@ class Program:
 
         try:
             with open(path, encoding="utf-8") as f:
-                return fingerprint.differing(json.load(f), self.module.__dict__)
+                return fingerprint.differing(json.load(f), self.module.__dict__, self.load.get("expected_key") or "")
         except (OSError, ValueError, AttributeError):
             return []  # a damaged file of ours is no reason to run nothing
 
