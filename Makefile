@@ -105,7 +105,8 @@ wheels: ## build the wheels of all platforms into dist/all/ (macOS is built here
 	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
 	@tools/release dist/all linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
-# The locks are valid for Python 3.10 to 3.14 on every platform. uv comes with the tools.
+# The locks are valid for Python 3.10 to 3.14 on every platform, the image's for its own Python alone. uv comes with the
+# tools.
 .PHONY: locks
 locks: ## bring the lock files in requirements/ up to date
 	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
@@ -113,6 +114,8 @@ locks: ## bring the lock files in requirements/ up to date
 		$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --upgrade \
 			-o requirements/$$name.txt requirements/$$name.in || exit 1; \
 	done
+	@$(TOOLS)/bin/uv pip compile --quiet --python-version 3.11 --python-platform linux --generate-hashes --no-header --no-annotate --upgrade \
+		-o requirements/image.txt requirements/image.in
 
 .PHONY: clean
 clean: ## remove everything that was made here

@@ -1,0 +1,72 @@
+package inside
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// KillPod ends every process of a pod at once, as kill -9 does, its pause process too, and says how many it were.
+func KillPod(uid string) (killed int, err error) {
+	groups, err := podGroups(uid)
+	if err != nil {
+		return 0, err
+	}
+	if len(groups) == 0 {
+		return 0, fmt.Errorf("kill pod %s: no control group is its", uid)
+	}
+	seen := map[int]bool{}
+	for _, group := range groups {
+		err := filepath.WalkDir(group, func(path string, item fs.DirEntry, err error) error {
+			if err != nil || item.Name() != "cgroup.procs" {
+				return ignoreGone(err)
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return ignoreGone(err)
+			}
+			for line := range strings.Lines(string(text)) {
+				if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 1 && !seen[pid] {
+					seen[pid] = true
+					if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+						return fmt.Errorf("kill process %d of pod %s: %w", pid, uid, err)
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return len(seen), err
+		}
+	}
+	return len(seen), nil
+}
+
+// podGroups are the folders of a pod's control group, one for each tree that Linux has.
+func podGroups(uid string) ([]string, error) {
+	var found []string
+	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, item fs.DirEntry, err error) error {
+		if err != nil || !item.IsDir() {
+			return ignoreGone(err)
+		}
+		if item.Name() == "pod"+uid {
+			found = append(found, path)
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return found, err
+}
+
+// ignoreGone leaves out that a control group was removed while it was looked at.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,142 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/test/cluster/internal/inside"
+	"github.com/metaml/metaml/test/cluster/internal/parts"
+)
+
+// server is a program that runs for as long as the cluster does.
+type server struct {
+	name string
+	args []string
+	// ready says what is still missing until others can use it.
+	ready func(context.Context) error
+}
+
+// servers are all that the cluster has. KWOK is started when nodes are simulated.
+func servers(here inside.Cluster, admin user, from parts.Parts) []server {
+	file := func(name string) string { return filepath.Join(here.Folder, name) }
+	pki := func(name string) string { return filepath.Join(here.Folder, "pki", name) }
+	answers := func(path string) func(context.Context) error {
+		return func(ctx context.Context) error { return admin.get(ctx, path, nil) }
+	}
+	return []server{
+		{"etcd", []string{
+			"etcd", "--data-dir=/var/lib/etcd", "--unsafe-no-fsync",
+			"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
+			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+			"--initial-cluster=default=http://127.0.0.1:2380",
+		}, listens("tcp", "127.0.0.1:2379")},
+		{"kube-apiserver", []string{
+			"kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443", "--bind-address=0.0.0.0",
+			"--advertise-address=" + nodeIP, "--service-cluster-ip-range=" + services,
+			"--tls-cert-file=" + pki("kube-apiserver.crt"), "--tls-private-key-file=" + pki("kube-apiserver.key"),
+			"--client-ca-file=" + pki("ca.crt"), "--token-auth-file=" + pki("tokens.csv"),
+			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true",
+			"--service-account-issuer=https://kubernetes.default.svc",
+			"--service-account-key-file=" + pki("accounts.key"),
+			"--service-account-signing-key-file=" + pki("accounts.key"),
+			"--kubelet-client-certificate=" + pki("asks-kubelet.crt"), "--kubelet-client-key=" + pki("asks-kubelet.key"),
+			"--kubelet-preferred-address-types=InternalIP",
+			"--audit-policy-file=" + file("audit.yaml"), "--audit-log-path=" + here.AuditLog(),
+		}, answers("/readyz")},
+		{"kube-controller-manager", []string{
+			"kube-controller-manager", "--kubeconfig=" + file("kube-controller-manager.kubeconfig"),
+			"--leader-elect=false", "--bind-address=127.0.0.1", "--controllers=*,-nodeipam",
+			"--use-service-account-credentials=true", "--root-ca-file=" + pki("ca.crt"),
+			"--service-account-private-key-file=" + pki("accounts.key"),
+		}, listens("tcp", "127.0.0.1:10257")},
+		{"kube-scheduler", []string{
+			"kube-scheduler", "--kubeconfig=" + file("kube-scheduler.kubeconfig"),
+			"--leader-elect=false", "--bind-address=127.0.0.1",
+		}, listens("tcp", "127.0.0.1:10259")},
+		{"containerd", []string{"containerd", "-c", file("containerd.toml")},
+			listens("unix", "/run/containerd/containerd.sock")},
+		{"kubelet", []string{
+			"kubelet", "--kubeconfig=" + file("kubelet.kubeconfig"), "--config=" + file("kubelet.yaml"),
+			"--hostname-override=" + nodeName, "--node-ip=" + nodeIP,
+		}, nodeReady(admin)},
+		{"kube-proxy", []string{"kube-proxy", "--config=" + file("kube-proxy.yaml")}, healthy("127.0.0.1:10256")},
+		{"registry", []string{"crane", "registry", "serve", "--address=0.0.0.0:5000", "--disk=/var/lib/registry"},
+			listens("tcp", "127.0.0.1:5000")},
+		{"buildkitd", []string{
+			"buildkitd", "--root=/var/lib/buildkit", "--oci-worker=true", "--containerd-worker=false",
+			"--oci-worker-net=host",
+		}, listens("unix", "/run/buildkit/buildkitd.sock")},
+		{"kwok", []string{
+			"kwok", "--kubeconfig=" + here.Kubeconfig(inside.Admin), "--manage-all-nodes=false",
+			"--manage-nodes-with-label-selector=" + inside.SimulatedLabel + "=" + inside.SimulatedValue,
+			"--config=" + stagesFile(from), "--server-address=127.0.0.1:20247", "--node-lease-duration-seconds=200",
+		}, listens("tcp", "127.0.0.1:20247")},
+	}
+}
+
+// stagesFile is what KWOK's nodes and pods do. It lies beside KWOK.
+func stagesFile(from parts.Parts) string {
+	folders := filepath.SplitList(from.Bins)
+	at := slices.IndexFunc(folders, func(folder string) bool {
+		return strings.HasPrefix(filepath.Base(folder), "tools-")
+	})
+	return filepath.Join(folders[max(0, at)], "stages.yaml")
+}
+
+func listens(network, address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		connection, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	}
+}
+
+func healthy(address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", nil)
+		if err != nil {
+			return err
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answers %s", address, answer.Status)
+		}
+		return nil
+	}
+}
+
+// nodeReady waits until the kubelet has answered itself and has told the API server that pods can run.
+func nodeReady(admin user) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := healthy("127.0.0.1:10248")(ctx); err != nil {
+			return err
+		}
+		var node struct {
+			Status struct {
+				Conditions []struct{ Type, Status, Message string }
+			}
+		}
+		if err := admin.get(ctx, "/api/v1/nodes/"+nodeName, &node); err != nil {
+			return err
+		}
+		for _, one := range node.Status.Conditions {
+			if one.Type == "Ready" && one.Status == "True" {
+				return nil
+			}
+		}
+		return fmt.Errorf("the node is not ready: %+v", node.Status.Conditions)
+	}
+}

@@ -1,0 +1,3 @@
+module github.com/metaml/metaml/test/cluster/modules/pause
+
+go 1.26.8
