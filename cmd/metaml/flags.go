@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -48,7 +49,8 @@ func settingFlags(flags *pflag.FlagSet, names ...string) {
 		if len(names) > 0 && !slices.Contains(names, d.Name) {
 			continue
 		}
-		f := flags.VarPF(&settingFlag{def: d}, d.Flag(), "", d.Help)
+		// pflag would take a word between backquotes for the name of the value.
+		f := flags.VarPF(&settingFlag{def: d}, d.Flag(), "", strings.ReplaceAll(d.Help, "`", ""))
 		f.DefValue = d.Default
 		if d.Type == settings.Bool {
 			f.NoOptDefVal = "true"
@@ -66,10 +68,7 @@ func (f *settingFlag) String() string { return f.value }
 func (f *settingFlag) Type() string   { return f.def.Value }
 
 func (f *settingFlag) Set(text string) error {
-	if f.value != "" && f.def.Type.List() {
-		text = f.value + "," + text
-	}
-	f.value = text
+	f.value = f.def.Add(f.value, text)
 	return nil
 }
 

@@ -71,6 +71,7 @@ func TestScriptsElsewhere(t *testing.T) {
 var hereAlone = map[string]string{
 	"doctor.txt":  "what is said of targets is said once",
 	"refused.txt": "the target is refused where it is not there",
+	"host.txt":    "an address to listen on is one of this machine",
 	"install.txt": "nothing runs",
 	"notify.txt":  "the command runs where the run does, and names it as it is called there",
 }

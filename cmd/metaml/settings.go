@@ -14,10 +14,11 @@ import (
 // settingJSON is one setting in `metaml settings --json`: its definition, its value here and where that came from.
 type settingJSON struct {
 	settings.Def
-	Flag     string `json:"flag"`
-	Variable string `json:"variable"`
-	Current  string `json:"current"`
-	Origin   string `json:"origin"`
+	Separator string `json:"separator,omitempty"` // of the items of a list
+	Flag      string `json:"flag"`
+	Variable  string `json:"variable"`
+	Current   string `json:"current"`
+	Origin    string `json:"origin"`
 }
 
 func settingsCommand(a *app) *cobra.Command {
@@ -32,7 +33,7 @@ func settingsCommand(a *app) *cobra.Command {
 				return usage("--kind takes train or serve")
 			}
 			r, err := settings.Resolve(run.Kind(kind), settings.Sources{
-				Environ: a.environ, File: settings.FindFile(a.cwd),
+				Environ: a.environ, File: settings.FindFile(a.cwd), Dir: a.cwd,
 			})
 			if err != nil {
 				return err
@@ -45,7 +46,8 @@ func settingsCommand(a *app) *cobra.Command {
 				for _, d := range settings.Of(r.Kind) {
 					v := r.Values[d.Name]
 					out = append(out, settingJSON{
-						Def: d, Flag: "--" + d.Flag(), Variable: d.Variable(), Current: v.Text, Origin: v.Origin,
+						Def: d, Separator: d.Type.Separator(), Flag: "--" + d.Flag(), Variable: d.Variable(),
+						Current: v.Text, Origin: v.Origin,
 					})
 				}
 				return view.PrintJSON(a.out, out)
@@ -54,7 +56,8 @@ func settingsCommand(a *app) *cobra.Command {
 			fmt.Fprintln(table, "SETTING\tVALUE\tFROM\t")
 			for _, d := range settings.Of(r.Kind) {
 				v := r.Values[d.Name]
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Name, view.OneLine(v.Text), view.OneLine(v.Origin), d.Help)
+				words := run.Setting{Value: v.Text}.Words()
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", d.Name, view.OneLine(words), view.OneLine(v.Origin), d.Help)
 			}
 			return table.Flush()
 		},

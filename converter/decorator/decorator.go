@@ -7,6 +7,7 @@ package decorator
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,9 +18,9 @@ import (
 // Entry is a decorated function.
 type Entry struct {
 	Function string
-	Kind     string            // "train" or "serve"
-	Line     int               // of the decorator, from 1
-	Settings map[string]string // as settings.Sources takes a decorator's; package={…} as "package.name"
+	Kind     string         // "train" or "serve"
+	Line     int            // of the decorator, from 1
+	Settings map[string]any // as settings.Sources takes a decorator's; package={…} as "package.name"
 }
 
 // kinds are the decorators that make an entry.
@@ -98,7 +99,7 @@ func entry(n *syntax.Node, names map[string]string) (*Entry, error) {
 		if kind == "" {
 			continue
 		}
-		e := &Entry{Function: def.Child("name").Text(), Kind: kind, Line: c.Row + 1, Settings: map[string]string{}}
+		e := &Entry{Function: def.Child("name").Text(), Kind: kind, Line: c.Row + 1, Settings: map[string]any{}}
 		if call.Kind == "call" {
 			if err := e.arguments(call.Child("arguments")); err != nil {
 				return nil, err
@@ -152,14 +153,22 @@ func (e *Entry) arguments(list *syntax.Node) error {
 }
 
 func (e *Entry) set(name string, v *syntax.Node, prefix string) error {
-	text, ok := plain(v)
-	if name == "example" && v.Kind != "string" && v.Kind != "identifier" {
-		text, ok = asJSON(v) // a text is JSON already, and an identifier names a variable
+	var (
+		value any
+		ok    bool
+	)
+	switch {
+	case name == "example" && v.Kind != "string" && v.Kind != "identifier":
+		value, ok = asJSON(v) // a text is JSON already, and an identifier names a variable
+	case name != "hyper_parameters" && slices.Contains([]string{"list", "tuple", "dictionary"}, v.Kind):
+		value, ok = several(v)
+	default:
+		value, ok = plain(v)
 	}
 	if !ok {
 		return e.computed(v, name)
 	}
-	e.Settings[prefix+name] = text
+	e.Settings[prefix+name] = value
 	return nil
 }
 
@@ -183,18 +192,21 @@ func plain(n *syntax.Node) (string, bool) {
 		if f != nil && f.Kind == "identifier" && args != nil && len(args.Children) == 0 {
 			return f.Text(), true // a generator object, remade by calling the function again
 		}
-	case "list", "tuple":
-		var names []string
-		for _, c := range n.Children {
-			text, ok := plain(c)
-			if !ok {
-				return "", false
-			}
-			names = append(names, text)
-		}
-		return strings.Join(names, ","), len(names) > 0
 	}
 	return "", false
+}
+
+// several gives a list or a dict of literals as encoding/json reads it; the digits of a number are kept.
+func several(n *syntax.Node) (any, bool) {
+	text, ok := asJSON(n)
+	if !ok {
+		return nil, false
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	err := decoder.Decode(&value)
+	return value, err == nil
 }
 
 // asJSON gives a value as JSON text.

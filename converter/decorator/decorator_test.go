@@ -1,6 +1,7 @@
 package decorator_test
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
 			"without settings",
 			"from metaml import Train\n\n@Train\ndef f(): pass",
 			[]decorator.Entry{
-				{Function: "f", Kind: "train", Line: 3, Settings: map[string]string{}},
+				{Function: "f", Kind: "train", Line: 3, Settings: map[string]any{}},
 			},
 		},
 		{
@@ -29,7 +30,7 @@ func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
 				"True}, package={'name': 'x', 'publish': False})\n@other\ndef f(a): pass",
 			[]decorator.Entry{
 				{
-					Function: "f", Kind: "train", Line: 2, Settings: map[string]string{
+					Function: "f", Kind: "train", Line: 2, Settings: map[string]any{
 						"parallelism": "4", "hyper_parameters": "draw", "tensorboard": "true", "package.name": "x",
 						"package.publish": "false",
 					},
@@ -41,8 +42,8 @@ func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
 			"from metaml import Serve as S, Train as T\n@S({'url': \"/p\"})\ndef g(x): pass\n@T({'with': ['a', " +
 				"'b']})\ndef f(): pass",
 			[]decorator.Entry{
-				{Function: "g", Kind: "serve", Line: 2, Settings: map[string]string{"url": "/p"}},
-				{Function: "f", Kind: "train", Line: 4, Settings: map[string]string{"with": "a,b"}},
+				{Function: "g", Kind: "serve", Line: 2, Settings: map[string]any{"url": "/p"}},
+				{Function: "f", Kind: "train", Line: 4, Settings: map[string]any{"with": []any{"a", "b"}}},
 			},
 		},
 		{
@@ -51,8 +52,21 @@ func TestDecoratorsAreReadWithoutRunning(t *testing.T) {
 				"def f(x): pass",
 			[]decorator.Entry{
 				{
-					Function: "f", Kind: "serve", Line: 2, Settings: map[string]string{
+					Function: "f", Kind: "serve", Line: 2, Settings: map[string]any{
 						"url": "/p", "port": "8080", "example": `[1,{"a":null}]`,
+					},
+				},
+			},
+		},
+		{
+			"lists and dicts",
+			"from metaml import Train\n@Train(env={'A': 1_0, 'B': None, 'C': True}, mount=('pvc:a:/a',), cpu=0.5)\n" +
+				"def f(): pass",
+			[]decorator.Entry{
+				{
+					Function: "f", Kind: "train", Line: 2, Settings: map[string]any{
+						"env":   map[string]any{"A": json.Number("10"), "B": nil, "C": true},
+						"mount": []any{"pvc:a:/a"}, "cpu": "0.5",
 					},
 				},
 			},
@@ -99,11 +113,18 @@ func TestAnExampleBecomesJSON(t *testing.T) {
 }
 
 func TestWhatIsComputedIsRefused(t *testing.T) {
-	_, err := decorator.Find("from metaml import Train\n@Train(settings={'parallelism': cores() * 2})\ndef f(): pass")
-	var c *usererror.Error
-	if !errors.As(err, &c) || c.Line != 2 ||
-		c.Text != `the decorator of f has "parallelism" as something that is only known when the script runs` {
-		t.Errorf("got %v", err)
+	for name, value := range map[string]string{
+		"parallelism": "cores() * 2", "with": "[a]", "env": "{'A': f'{x}'}", "hyper_parameters": "[{'a': 1}]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := decorator.Find("from metaml import Train\n@Train(settings={'" + name + "': " + value +
+				"})\ndef f(): pass")
+			var c *usererror.Error
+			if !errors.As(err, &c) || c.Line != 2 ||
+				c.Text != `the decorator of f has "`+name+`" as something that is only known when the script runs` {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 // to show or find it (into, detach, again …) is not among them.
 var aboutTheRun = []string{
 	"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard", "notify",
+	"cpu", "memory", "gpu", "gpu_type", "include", "service_account", "image_pull_secret", "node_selector",
+	"toleration", "queue", "start_timeout", "strict", "agent_image",
 }
 
 // Differs names every setting that an active run has otherwise than a submission that attaches to it, a sentence
@@ -17,7 +19,7 @@ func Differs(active, submitted Spec) []string {
 	value := func(s Spec, name string) string {
 		for _, v := range s.Settings {
 			if v.Name == name {
-				return v.Value
+				return v.Words()
 			}
 		}
 		return ""

@@ -8,6 +8,7 @@ package run
 import (
 	"cmp"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -94,6 +95,9 @@ type Setting struct {
 	Value  string `json:"value"`
 	Origin string `json:"origin"` // "cell", "decorator", "environment METAML_X", "metaml.toml:4", "default"
 }
+
+// Words gives a setting's value on one line: the items of a list that are on lines of their own with commas.
+func (s Setting) Words() string { return strings.ReplaceAll(s.Value, "\n", ", ") }
 
 // Param is one hyperparameter of one trial: its name and its typed value, in the encoding of
 // docs/internals/protocols.md §2.

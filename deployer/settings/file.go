@@ -91,6 +91,7 @@ func userName(uid int) string {
 
 type fileValue struct {
 	Given
+	name string // as it is written
 	line int
 }
 
@@ -141,8 +142,15 @@ func parseFile(path string, data []byte) ([]fileValue, error) {
 		case unstable.Table, unstable.ArrayTable:
 			table = keys(e)
 		case unstable.KeyValue:
-			name := strings.Join(append(append([]string{}, table...), keys(e)...), ".")
-			v, err := fileSetting(path, keyLine(&parser, e), name, lookup(whole, table, keys(e)))
+			name := append(slices.Clone(table), keys(e)...)
+			if isTable(name[0]) {
+				name = name[:1]
+			}
+			joined := strings.Join(name, ".")
+			if slices.ContainsFunc(values, func(v fileValue) bool { return v.name == joined }) {
+				continue // another line of a table that was read whole; TOML has no other name twice
+			}
+			v, err := fileSetting(path, keyLine(&parser, e), joined, lookup(whole, name))
 			if err != nil {
 				return nil, err
 			}
@@ -150,6 +158,12 @@ func parseFile(path string, data []byte) ([]fileValue, error) {
 		}
 	}
 	return values, nil
+}
+
+// isTable reports whether a setting may be a table.
+func isTable(name string) bool {
+	d, ok := Lookup(name)
+	return ok && d.Type.Table()
 }
 
 // keyLine is the line of a key, from 1.
@@ -167,9 +181,9 @@ func keys(e *unstable.Node) []string {
 	return names
 }
 
-func lookup(whole map[string]any, table, names []string) any {
+func lookup(whole map[string]any, names []string) any {
 	var at any = whole
-	for _, name := range append(append([]string{}, table...), names...) {
+	for _, name := range names {
 		m, ok := at.(map[string]any)
 		if !ok {
 			return nil
@@ -210,35 +224,31 @@ func fileSetting(path string, line int, name string, value any) (fileValue, erro
 	if err != nil {
 		return fileValue{}, fileError(path, line, "%s %s", name, err)
 	}
-	return fileValue{Given: Given{Def: def, Value: text}, line: line}, nil
+	if def.Type == LocalFile && !filepath.IsAbs(text) {
+		text = filepath.Join(filepath.Dir(path), text)
+	}
+	return fileValue{Given: Given{Def: def, Value: text}, name: name, line: line}, nil
 }
 
 // tomlText gives a TOML value as the text that a cell would hold, or says that its type is wrong.
 func tomlText(def Def, value any) (string, error) {
-	switch v := value.(type) {
+	text, _ := scalar(value)
+	switch value.(type) {
 	case bool:
 		if def.Type == Bool {
-			return fmt.Sprint(v), nil
+			return text, nil
 		}
 	case int64, float64:
-		if def.Type == Int || def.Type == Duration {
-			return fmt.Sprint(v), nil
+		if slices.Contains([]Type{Int, Duration, Cores, Memory}, def.Type) {
+			return text, nil
 		}
 	case string:
 		if def.Type != Int && def.Type != Bool {
-			return v, nil
+			return text, nil
 		}
-		return "", fmt.Errorf("takes %s, not the text %q", def.Type.article(), v)
-	case []any:
-		if def.Type.List() {
-			names := make([]string, 0, len(v))
-			for _, n := range v {
-				names = append(names, fmt.Sprint(n))
-			}
-			return strings.Join(names, ","), nil
-		}
+		return "", fmt.Errorf("takes %s, not the text %q", def.Type.article(), text)
 	}
-	return "", fmt.Errorf("takes %s, not %v", def.Type.article(), value)
+	return def.several(value)
 }
 
 func fileError(path string, line int, format string, args ...any) *usererror.Error {

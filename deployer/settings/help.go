@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -50,40 +51,105 @@ before anything starts, with its place. A setting that the target cannot honour 
 and listed once as unused where it came from elsewhere.
 `)
 	for _, kind := range []run.Kind{run.Train, run.Serve} {
-		fmt.Fprintf(&b, "\n## %%%%%s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n",
-			kind)
-		for _, d := range Of(kind) {
-			if !slices.Contains(d.Targets, run.Local) {
-				continue
-			}
-			takes := d.Type.article()
-			switch {
-			case d.Name == "target":
-				takes = "`" + run.Local + "`"
-			case d.Type == Choice:
-				takes = "`" + strings.Join(d.Choices, "` or `") + "`"
-			case d.Type == Int && d.Max > 0:
-				takes = fmt.Sprintf("%s from %s to %s", takes, people(d.Min), people(d.Max))
-			}
-			value := d.Default
-			if value == "" {
-				value = "–"
-			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, takes, value, strings.ReplaceAll(d.Help, "|", `\|`))
-		}
+		section(&b, fmt.Sprintf("%%%%%s", kind), slices.DeleteFunc(Of(kind), func(d Def) bool {
+			return !slices.Contains(d.Targets, run.Local)
+		}))
 	}
+	section(&b, "%%train on a cluster", slices.DeleteFunc(Of(run.Train), func(d Def) bool {
+		return slices.Contains(d.Targets, run.Local) || len(d.Targets) == 0
+	}))
 	b.WriteString(`
+A number of cores and an amount of memory are written as Kubernetes writes them: ` + "`500m`" + ` is half a core, ` +
+		"`4Gi`" + ` is
+4 × 1024³ bytes, ` + "`4G`" + ` is 4 × 1000³.
+
+A list is given by the flag once for each item, as a list in a decorator and in ` + "`metaml.toml`" + `, and in the
+environment with commas where names are listed, else with an item on each line. Variables, secrets and labels may be a
+dict and a table as well. A list of one place is never joined with that of another.
+
+` + "```toml" + `
+image = "registry.example/team/python:3.11"
+memory = "8Gi"
+mount = ["pvc:data:/data"]
+
+[env]
+MODE = "fast"
+
+[secret]
+TOKEN = "hub/token"
+
+[node_selector]
+"kubernetes.io/arch" = "amd64"
+` + "```" + `
+
+A relative path of ` + "`pod_template`" + ` begins in the folder of the ` + "`metaml.toml`" + ` that has it, any other
+in the working directory.
+
 ## Reserved
 
-This version runs on one machine, and refuses any other ` + "`target`" + ` wherever it is named. These settings are for
-clusters; on ` + "`local`" + ` they are refused where they are typed, and listed as unused elsewhere, so that a
-decorator or a file may have them already.
+This version runs on one machine, and refuses any other ` + "`target`" + ` wherever it is named. The settings of a
+cluster are refused on ` + "`local`" + ` where they are typed, and listed as unused elsewhere, so that a decorator or a
+file may have them already. No target honours these, whose names are kept:
 
 `)
 	for _, d := range All {
-		if !slices.Contains(d.Targets, run.Local) {
+		if len(d.Targets) == 0 {
 			fmt.Fprintf(&b, "- `%s`: %s\n", d.Name, d.Help)
 		}
 	}
+	return b.String()
+}
+
+// section is the table of some settings.
+func section(b *strings.Builder, title string, defs []Def) {
+	fmt.Fprintf(b, "\n## %s\n\n| setting | takes | default | what it does |\n| --- | --- | --- | --- |\n", title)
+	for _, d := range defs {
+		takes := d.Type.article()
+		switch {
+		case d.Name == "target":
+			takes = "`" + run.Local + "`"
+		case d.Type == Choice:
+			takes = "`" + strings.Join(d.Choices, "` or `") + "`"
+		case d.Type == Int && d.Max > 0:
+			takes = fmt.Sprintf("%s from %s to %s", takes, people(d.Min), people(d.Max))
+		case d.Type.Separator() == "\n":
+			takes += ": `" + d.Value + "`"
+		}
+		value := d.Default
+		if value == "" {
+			value = "–"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", d.Name, takes, value, strings.ReplaceAll(d.Help, "|", `\|`))
+	}
+}
+
+// PythonNames is the module with the names that decorators take: asking for them at every decoration would start a
+// process. jupyter-ext/python/metaml/_session/setting_names.py is made from it, and a test compares the two.
+func PythonNames() string {
+	var b strings.Builder
+	b.WriteString(`"""The names that a decorator takes.
+
+Made from deployer/settings by: go test ./deployer/settings -update. DO NOT EDIT.
+"""
+`)
+	names := func(variable string, names []string) {
+		fmt.Fprintf(&b, "\n%s = (\n", variable)
+		for _, name := range names {
+			fmt.Fprintf(&b, "    %q,\n", name)
+		}
+		b.WriteString(")\n")
+	}
+	for _, kind := range []run.Kind{run.Train, run.Serve} {
+		var all []string
+		for _, d := range Of(kind) {
+			all = append(all, d.Name)
+		}
+		names(strings.ToUpper(string(kind)), all)
+	}
+	var packaged []string
+	for _, name := range slices.Sorted(maps.Keys(packageKeys)) {
+		packaged = append(packaged, strings.TrimPrefix(name, "package."))
+	}
+	names("PACKAGE", packaged)
 	return b.String()
 }

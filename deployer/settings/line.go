@@ -59,6 +59,11 @@ func ParseLine(kind run.Kind, line string) ([]Given, error) {
 		}
 		given = appendGiven(given, Given{Def: def, Value: value})
 	}
+	for _, g := range given {
+		if err := g.Def.check(g.Value); err != nil { // each value was right by itself
+			return nil, refuse("--%s %s", g.Def.Flag(), err)
+		}
+	}
 	return given, nil
 }
 
@@ -67,11 +72,7 @@ func ParseLine(kind run.Kind, line string) ([]Given, error) {
 func appendGiven(given []Given, g Given) []Given {
 	for i := range given {
 		if given[i].Def.Name == g.Def.Name {
-			if g.Def.Type.List() {
-				given[i].Value += "," + g.Value
-			} else {
-				given[i].Value = g.Value
-			}
+			given[i].Value = g.Def.Add(given[i].Value, g.Value)
 			return given
 		}
 	}

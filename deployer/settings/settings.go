@@ -3,7 +3,8 @@
 // a decorator, METAML_HYPER_PARAMETERS in the environment and hyper_parameters in metaml.toml. The first of them that
 // has a value wins.
 //
-// Read [All] first, then [Resolve]. The package imports deployer/run, a TOML reader and the standard library.
+// Read [All] first, then [Resolve]. What the items of a cluster's settings mean is in cluster.go, as plain data. The
+// package imports deployer/run, a TOML reader and the standard library.
 package settings
 
 import (
@@ -29,10 +30,48 @@ const (
 	Duration  Type = "duration"  // 90, 90s, 5m, 1.5h: a number without a unit is seconds
 	Objective Type = "objective" // [max:|min:]METRIC
 	Choice    Type = "choice"    // one of Choices
+	LocalFile Type = "file"      // a path, of metaml.toml from its folder, else from the working directory
+
+	// What a cluster's settings take. The items of a list stand each on a line of its own, since they may hold commas.
+	Cores        Type = "cores"         // 2, 0.5, 500m
+	Memory       Type = "memory"        // 4Gi, 500M
+	Image        Type = "image"         // [REGISTRY/]NAME[:TAG][@DIGEST]
+	Namespace    Type = "namespace"     // a label of DNS
+	Object       Type = "object name"   // of Kubernetes, at most Max characters
+	Objects      Type = "object names"  // separated by commas; a flag may be repeated
+	Resource     Type = "resource"      // such as nvidia.com/gpu
+	ImagePath    Type = "image path"    // absolute, in an image
+	Variables    Type = "variables"     // a list of NAME[=VALUE]
+	SecretValues Type = "secret values" // a list of NAME[=SECRET/KEY]
+	Labels       Type = "labels"        // a list of KEY=VALUE
+	Tolerations  Type = "tolerations"   // a list of KEY[=VALUE][:EFFECT]
+	Mounts       Type = "mounts"        // a list of pvc:NAME[/SUB]:PATH
+	Paths        Type = "paths"         // a list of files and folders below the working directory
 )
 
-// List reports whether a value is several, with commas between them.
-func (t Type) List() bool { return t == Names || t == Hosts || t == Origins }
+// Separator is what stands between the items of a list; of other types it is "".
+func (t Type) Separator() string {
+	switch t {
+	case Names, Hosts, Origins, Objects:
+		return ","
+	case Variables, SecretValues, Labels, Tolerations, Mounts, Paths:
+		return "\n"
+	default:
+		return ""
+	}
+}
+
+// Table reports whether a list may be written as a table too: a dict of a decorator, a table of metaml.toml.
+func (t Type) Table() bool { return t == Variables || t == SecretValues || t == Labels }
+
+// Add gives a setting's text with one more value of it, as a repeated flag does: a list gets longer, of anything else
+// the last value counts.
+func (d Def) Add(text, more string) string {
+	if separator := d.Type.Separator(); separator != "" && text != "" {
+		return text + separator + more
+	}
+	return more
+}
 
 // Def defines one setting.
 type Def struct {
@@ -41,11 +80,12 @@ type Def struct {
 	Default string     `json:"default"`
 	Value   string     `json:"value,omitempty"` // what stands for the value in help: N, NAME, SECONDS
 	Min     int64      `json:"min,omitempty"`   // Int: smallest value
-	Max     int64      `json:"max,omitempty"`   // Int: largest value; 0 is none
+	Max     int64      `json:"max,omitempty"`   // Int: largest value; Object: most characters; 0 is none
 	Choices []string   `json:"choices,omitempty"`
 	Kinds   []run.Kind `json:"kinds"`
-	Targets []string   `json:"targets"` // the targets that honour it
+	Targets []string   `json:"targets"` // the targets that honour it; none is a name that is kept for later
 	NoFile  bool       `json:"-"`       // metaml.toml may not have it
+	Key     bool       `json:"-"`       // part of [Resolved.Key]
 	Help    string     `json:"help"`    // one sentence
 }
 
@@ -60,7 +100,9 @@ var (
 	serve      = []run.Kind{run.Serve}
 	both       = []run.Kind{run.Train, run.Serve}
 	everywhere = []string{run.Local, run.Kubernetes}
+	here       = []string{run.Local}
 	cluster    = []string{run.Kubernetes}
+	later      = []string{}
 )
 
 // MaxCompletions bounds the number of trials of one run.
@@ -94,7 +136,7 @@ var All = []Def{
 			"notebook, and 80 in a cluster.",
 	},
 	{
-		Name: "host", Type: Text, Default: "127.0.0.1", Value: "ADDRESS", Kinds: serve, Targets: []string{run.Local},
+		Name: "host", Type: Text, Default: "127.0.0.1", Value: "ADDRESS", Kinds: serve, Targets: here,
 		Help: "The address to listen on; 0.0.0.0 lets everybody in who can reach this machine.",
 	},
 	{
@@ -131,11 +173,11 @@ var All = []Def{
 		Help: "The function to run, where the cell defines several; without it the last.",
 	},
 	{
-		Name: "tensorboard", Type: Bool, Default: "false", Kinds: train, Targets: everywhere,
+		Name: "tensorboard", Type: Bool, Default: "false", Kinds: train, Targets: here,
 		Help: "Show a TensorBoard of the run while it lasts.",
 	},
 	{
-		Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: []string{run.Local}, NoFile: true,
+		Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: here, NoFile: true,
 		Help: "A command that is started when the run is done, with METAML_RUN, METAML_STATE and METAML_SUMMARY in " +
 			"its environment and as JSON on its standard input; never taken from metaml.toml.",
 	},
@@ -184,7 +226,7 @@ var All = []Def{
 	},
 	{
 		Name: "cwd", Type: Choice, Default: "session", Value: "WHERE", Choices: []string{"session", "trial"},
-		Kinds: train, Targets: []string{run.Local},
+		Kinds: train, Targets: here,
 		Help: "The trials' working directory: `session` is the notebook's, `trial` gives each a folder of its own.",
 	},
 	{
@@ -202,19 +244,108 @@ var All = []Def{
 		Help: "Say for each statement of the program why it is in.",
 	},
 	{
-		Name: "repository", Type: Text, Value: "REGISTRY/PATH", Kinds: both, Targets: cluster,
+		Name: "image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster, Key: true,
+		Help: "The image that trials run in, which the cluster can pull: a Python with what the program imports.",
+	},
+	{
+		Name: "cpu", Type: Cores, Default: "1", Value: "CORES", Kinds: train, Targets: cluster,
+		Help: "Cores that a trial gets at least, and threads of its numerical libraries.",
+	},
+	{
+		Name: "memory", Type: Memory, Value: "SIZE", Kinds: train, Targets: cluster,
+		Help: "Memory that a trial gets, and the most that it may use; without it 2Gi, or more where the session has " +
+			"more in use.",
+	},
+	{
+		Name: "gpu", Type: Int, Value: "N", Min: 0, Max: 1024, Kinds: train, Targets: cluster,
+		Help: "GPUs that a trial gets.",
+	},
+	{
+		Name: "gpu_type", Type: Resource, Default: "nvidia.com/gpu", Value: "RESOURCE", Kinds: train, Targets: cluster,
+		Help: "The resource that counts the cluster's GPUs, such as amd.com/gpu or nvidia.com/mig-1g.5gb; a model " +
+			"is chosen by node_selector.",
+	},
+	{
+		Name: "env", Type: Variables, Value: "NAME[=VALUE]", Kinds: train, Targets: cluster, Key: true,
+		Help: "A variable in the environment of the trials; without a value it has the session's. No other variable " +
+			"of the session travels.",
+	},
+	{
+		Name: "secret", Type: SecretValues, Value: "NAME[=SECRET/KEY]", Kinds: train, Targets: cluster, Key: true,
+		Help: "A variable whose value is a key of a Secret that is in the namespace; without one, the session's " +
+			"value in a Secret of the run.",
+	},
+	{
+		Name: "mount", Type: Mounts, Value: "pvc:NAME[/SUB]:PATH", Kinds: train, Targets: cluster, Key: true,
+		Help: "A PersistentVolumeClaim, or a folder in it, as folder PATH of the trials.",
+	},
+	{
+		Name: "include", Type: Paths, Value: "PATH", Kinds: train, Targets: cluster,
+		Help: "A file or folder below the working directory that goes with the program.",
+	},
+	{
+		Name: "context", Type: Text, Value: "NAME", Kinds: train, Targets: cluster,
+		Help: "The context of the kubeconfig that names cluster and user; without it the current one.",
+	},
+	{
+		Name: "namespace", Type: Namespace, Value: "NAME", Kinds: train, Targets: cluster,
+		Help: "The namespace; without it the context's.",
+	},
+	{
+		Name: "service_account", Type: Object, Value: "NAME", Kinds: train, Targets: cluster,
+		Help: "The service account of the pods; without it the namespace's default. Its token is not mounted.",
+	},
+	{
+		Name: "image_pull_secret", Type: Objects, Value: "NAME", Kinds: train, Targets: cluster,
+		Help: "A Secret of the namespace that holds the login for the image's registry.",
+	},
+	{
+		Name: "node_selector", Type: Labels, Value: "KEY=VALUE", Kinds: train, Targets: cluster,
+		Help: "A label that a node must have.",
+	},
+	{
+		Name: "toleration", Type: Tolerations, Value: "KEY[=VALUE][:EFFECT]", Kinds: train, Targets: cluster,
+		Help: "A taint that a node may have.",
+	},
+	{
+		Name: "queue", Type: Object, Value: "NAME", Max: maxLabel, Kinds: train, Targets: cluster,
+		Help: "The local queue of Kueue that admits the run.",
+	},
+	{
+		Name: "start_timeout", Type: Duration, Value: "DURATION", Kinds: train, Targets: cluster,
+		Help: "The longest that a trial whose turn it is may wait to start; without it, as long as it takes.",
+	},
+	{
+		Name: "image_python", Type: ImagePath, Value: "PATH", Kinds: train, Targets: cluster, Key: true,
+		Help: "The Python of the image; without it python3, else python, of its PATH.",
+	},
+	{
+		Name: "strict", Type: Bool, Default: "false", Kinds: train, Targets: cluster,
+		Help: "Refuse an image whose packages have other versions than the session's, which else is one line above " +
+			"the table.",
+	},
+	{
+		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster,
+		Help: "An image that holds MetaML's program for pods; without it that comes with the run.",
+	},
+	{
+		Name: "pod_template", Type: LocalFile, Value: "FILE", Kinds: train, Targets: cluster, Key: true,
+		Help: "A PodTemplateSpec, as YAML, with what no other setting names.",
+	},
+	{
+		Name: "repository", Type: Text, Value: "REGISTRY/PATH", Kinds: both, Targets: later,
 		Help: "Where images are pushed.",
 	},
 	{
-		Name: "image_name", Type: Text, Value: "NAME", Kinds: both, Targets: cluster,
+		Name: "image_name", Type: Text, Value: "NAME", Kinds: both, Targets: later,
 		Help: "The image's name (a decorator's package={'name': …}); without it the series'.",
 	},
 	{
-		Name: "publish", Type: Bool, Default: "true", Kinds: both, Targets: cluster,
+		Name: "publish", Type: Bool, Default: "true", Kinds: both, Targets: later,
 		Help: "Push the image to its repository.",
 	},
 	{
-		Name: "distributed_settings", Type: Text, Kinds: train, Targets: cluster,
+		Name: "distributed_settings", Type: Text, Kinds: train, Targets: later,
 		Help: "Processes of one distributed trial: {ps: N, workers: N}.",
 	},
 }

@@ -104,7 +104,7 @@ func TestPrecedenceAndOrigins(t *testing.T) {
 	r, err := settings.Resolve(run.Train, settings.Sources{
 		Line: line, Typed: settings.FromCell, File: settings.File{Path: file},
 		Environ:   []string{"METAML_PARALLELISM=4", "METAML_RETRIES=3", "METAML_PORT=tcp://10.0.0.1:80"},
-		Decorator: map[string]string{"retries": "2"},
+		Decorator: map[string]any{"retries": "2"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -148,12 +148,12 @@ func TestRefusedFiles(t *testing.T) {
 }
 
 func TestWhatATargetCannotHonourIsRefusedWhenTyped(t *testing.T) {
-	line, err := settings.ParseLine(run.Train, "--repository example/team")
+	line, err := settings.ParseLine(run.Train, "--memory 4Gi")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = settings.Resolve(run.Train, settings.Sources{Line: line, Typed: settings.FromCell})
-	if want := "--repository means nothing on target local\nLeave it out, or name a target that honours it: " +
+	if want := "--memory means nothing on target local\nLeave it out, or name a target that honours it: " +
 		"kubernetes."; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

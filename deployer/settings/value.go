@@ -68,10 +68,12 @@ func (d Def) check(text string) error {
 		}
 	case Path:
 		return checkPath(text)
-	case Text:
+	case Text, LocalFile:
 		if text == "" {
-			return fmt.Errorf("takes a text, not an empty one")
+			return fmt.Errorf("takes %s, not an empty one", d.Type.article())
 		}
+	default:
+		return d.checkCluster(text)
 	}
 	return nil
 }
@@ -100,15 +102,21 @@ func isOrigin(text string) bool {
 		(strings.HasPrefix(host, "[") || !strings.Contains(host, ":"))
 }
 
+// articles are the types that need other words in a sentence than their names.
+var articles = map[Type]string{ //nolint:gosec // they are words for types, and no credentials
+	Names:   "names, with commas",
+	Hosts:   "names of hosts, with commas",
+	Origins: "origins, with commas",
+	Cores:   "a number of cores", Memory: "an amount of memory", Object: "the name of an object",
+	Objects: "names of objects, with commas", ImagePath: "a path in the image",
+	Variables: "a list of variables", SecretValues: "a list of variables and secrets", Labels: "a list of labels",
+	Tolerations: "a list of taints", Mounts: "a list of volumes", Paths: "a list of paths",
+}
+
 // article gives the type as it stands in a sentence.
 func (t Type) article() string {
-	switch t {
-	case Names:
-		return "names, with commas"
-	case Hosts:
-		return "names of hosts, with commas"
-	case Origins:
-		return "origins, with commas"
+	if words := articles[t]; words != "" {
+		return words
 	}
 	if strings.ContainsRune("aeio", rune(t[0])) {
 		return "an " + string(t)

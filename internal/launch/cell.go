@@ -111,9 +111,13 @@ func (c *converse) resolve(begin talk.FromModule) (*settings.Resolved, error) {
 	if begin.Source != "" && filepath.IsAbs(begin.Source) {
 		from = filepath.Dir(begin.Source)
 	}
+	decorator, err := settings.FromPython(begin.Settings)
+	if err != nil {
+		return nil, err
+	}
 	return c.Launcher.resolve(c.kind, settings.Sources{
-		Line: given, Typed: settings.FromCell, Decorator: begin.Settings, Environ: c.settingsOf(begin),
-		File: settings.FindFile(from),
+		Line: given, Typed: settings.FromCell, Decorator: decorator, Environ: c.settingsOf(begin),
+		File: settings.FindFile(from), Dir: begin.Cwd,
 	})
 }
 

@@ -65,7 +65,9 @@ func (s *Submission) read(ctx context.Context, src Source) error {
 		return err
 	}
 	var kind run.Kind
-	from := settings.Sources{Line: src.Given, Typed: settings.FromCommand, Environ: s.launcher.Environ}
+	from := settings.Sources{
+		Line: src.Given, Typed: settings.FromCommand, Environ: s.launcher.Environ, Dir: s.launcher.Dir,
+	}
 	read := s.readFile
 	if folder {
 		read = s.readFolder
@@ -199,7 +201,7 @@ func (s *Submission) findInterpreter(ctx context.Context, named string) error {
 // that are named, else the last under @Train, else the last under @Serve.
 func chooseDecorated(
 	src string, only run.Kind, named string,
-) (kind run.Kind, function string, given map[string]string, err error) {
+) (kind run.Kind, function string, given map[string]any, err error) {
 	entries, err := decorator.Find(src)
 	if err != nil {
 		return "", "", nil, err

@@ -52,7 +52,7 @@ func (s *Submission) PlanText(plan *deployer.Plan) string {
 	}
 	fmt.Fprintln(&out, "\nsettings")
 	for _, v := range spec.Settings {
-		fmt.Fprintf(&out, "  %s = %s (%s)\n", v.Name, v.Value, v.Origin)
+		fmt.Fprintf(&out, "  %s = %s (%s)\n", v.Name, v.Words(), v.Origin)
 	}
 	if n, ok := spec.Env["OMP_NUM_THREADS"]; ok {
 		fmt.Fprintf(&out, "  threads of numerical libraries = %s (cores / parallelism)\n", n)

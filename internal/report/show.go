@@ -43,7 +43,7 @@ func (o Output) origin(client *deployer.Client, l *run.Listed) error {
 		l.Spec.Created.Local().Format("2006-01-02 15:04:05"), StateWord(l))
 	for _, s := range l.Spec.Settings {
 		if s.Origin != "default" {
-			fmt.Fprintf(o.To, "  %s = %s (%s)\n", s.Name, s.Value, s.Origin)
+			fmt.Fprintf(o.To, "  %s = %s (%s)\n", s.Name, s.Words(), s.Origin)
 		}
 	}
 	_, err := fmt.Fprintf(o.To, "outputs and logs: %s\n", folderOf(client, l))

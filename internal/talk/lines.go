@@ -38,15 +38,16 @@ type Line interface{ kind() Type }
 
 // FromModule is a line that the module sends; which fields it has depends on Type.
 type FromModule struct {
-	V        int               `json:"v"`
-	Type     Type              `json:"type"`
-	Kind     string            `json:"kind"`
-	Line     string            `json:"line"`
-	Cell     Cell              `json:"cell"`
-	Cwd      string            `json:"cwd"`
-	Source   string            `json:"source"`
-	Settings map[string]string `json:"settings"`
-	Environ  map[string]string `json:"environment"` // the variables METAML_* of the session; nil if it does not say
+	V        int                        `json:"v"`
+	Type     Type                       `json:"type"`
+	Kind     string                     `json:"kind"`
+	Line     string                     `json:"line"`
+	Cell     Cell                       `json:"cell"`
+	Cwd      string                     `json:"cwd"`
+	Source   string                     `json:"source"`
+	Settings map[string]json.RawMessage `json:"settings"` // of a decorator: texts, lists, dicts
+	// variables of the session: in begin METAML_*, nil if it does not say; in have those that were requested
+	Environ  map[string]string `json:"environment"`
 	Function string            `json:"function"`
 	Session  json.RawMessage   `json:"session"`
 	Now      bool              `json:"now"`
@@ -128,6 +129,7 @@ type Need struct {
 	Draw          *Draw    `json:"draw,omitempty"`
 	Runs          []string `json:"runs,omitempty"`
 	JSON          string   `json:"json,omitempty"`
+	Environment   []string `json:"environment,omitempty"` // variables; only those that are set are answered
 }
 
 // Draw requests hyperparameters.

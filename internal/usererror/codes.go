@@ -26,6 +26,7 @@ const (
 	CodeHome            Code = "home"             // there is no home folder to keep runs in
 	CodeHost            Code = "host"             // the server cannot listen on the host
 	CodeHyperParameters Code = "hyper-parameters" // the hyperparameters are missing, empty or of a wrong type
+	CodeImage           Code = "image"            // a run on a cluster has no image that it could run in
 	CodeInstall         Code = "install"          // the kernel spec cannot be written
 	CodeInternal        Code = "internal"         // a fault of MetaML itself
 	CodeInteractive     Code = "interactive"      // the code needs a person who answers

@@ -106,7 +106,7 @@ func examinePython(ctx context.Context, l *launch.Launcher, named string) []run.
 func examineSettings(l *launch.Launcher, given []settings.Given) (run.Check, *settings.Resolved) {
 	file := settings.FindFile(l.Dir)
 	resolved, err := settings.Resolve(run.Train, settings.Sources{
-		Line: given, Typed: settings.FromCommand, Environ: l.Environ, File: file,
+		Line: given, Typed: settings.FromCommand, Environ: l.Environ, File: file, Dir: l.Dir,
 	})
 	if err == nil {
 		err = deployer.Supported(resolved, l.Targets...)

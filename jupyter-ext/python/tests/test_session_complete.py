@@ -22,7 +22,8 @@ TRAIN: list[dict[str, Any]] = [
     {"flag": "--objective", "name": "objective", "type": "objective", "help": "The metric."},
     {"flag": "--function", "name": "function", "type": "name", "help": "The function."},
     {"flag": "--cwd", "name": "cwd", "type": "choice", "choices": ["session", "trial"], "help": "Where."},
-    {"flag": "--with", "name": "with", "type": "names", "help": "Names."},
+    {"flag": "--with", "name": "with", "type": "names", "separator": ",", "help": "Names."},
+    {"flag": "--env", "name": "env", "type": "variables", "separator": "\n", "help": "A variable."},
     {"flag": "--detach", "name": "detach", "type": "boolean", "help": "At once."},
     {"flag": "--into", "name": "into", "type": "name", "help": "The variable."},
 ]
@@ -76,6 +77,7 @@ def completed(loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Any:
         ("  %%train --par", ["--parallelism"]),
         ("%%train --parallelism 2 --detach --p", []),
         ("%%train --detach --d", []),
+        ("%%train --env A=1 --e", ["--env"]),
         ("%%train --parallelism ", []),
         ("%%train --cwd ", ["session", "trial"]),
         ("%%train --cwd=t", ["--cwd=trial"]),

@@ -20,6 +20,8 @@ from metaml import DataIn, DataOut, Refused, Serve, Train
 Make = Callable[[Turn], Peer]
 
 SCRIPT = """
+from pathlib import Path
+
 from metaml import Train
 
 def rows():
@@ -28,7 +30,8 @@ def rows():
 
 @Train(
     settings={"parallelism": 4, "hyper_parameters": rows(), "tensorboard": True,
-              "distributed_settings": {"ps": 1, "workers": 2}},
+              "distributed_settings": {"ps": 1, "workers": 2}, "env": {"A": 1, "B": None}, "cpu": 0.5,
+              "mount": ["pvc:data:/data"], "pod_template": Path("pod.yaml")},
     package={"repository": "example.org/team", "name": "digits", "publish": True},
 )
 def train_model(lr=1.0):
@@ -61,7 +64,11 @@ def test_called_without_it_submits_and_returns_the_run(script: ModuleType, peer:
         "parallelism": "4",
         "hyper_parameters": "rows",
         "tensorboard": "true",
-        "distributed_settings": '{"ps":1,"workers":2}',
+        "distributed_settings": {"ps": 1, "workers": 2},
+        "env": {"A": 1, "B": None},
+        "cpu": "0.5",
+        "mount": ["pvc:data:/data"],
+        "pod_template": "pod.yaml",
         "package.repository": "example.org/team",
         "package.name": "digits",
         "package.publish": "true",
@@ -113,6 +120,8 @@ def test_in_a_notebook_it_waits_itself(loaded: InteractiveShell, peer: Make) -> 
         (lambda: Train(package={"repo": 1}), "package of @Train has no setting 'repo'"),
         (lambda: Serve(settings={"replica": 1}), "@Serve has no setting 'replica'\nDid you mean 'replicas'?"),
         (lambda: Train(settings={"seed": object()}), "the decorator's 'seed' is a object"),
+        (lambda: Train(env={"A": object()}), "the decorator's 'env' has a object in it"),
+        (lambda: Train(env=[float("nan")]), "the decorator's 'env' has nan in it"),
         (lambda: Serve(example=[float("inf")]), "the decorator's 'example' has infinity at [0], which cannot be JSON"),
         (lambda: Serve(model=metaml.Server("s-1")), "the decorator's 'model' is a Server"),
         (lambda: Train(5), "@Train goes over a function, not over a int"),  # type: ignore[arg-type]

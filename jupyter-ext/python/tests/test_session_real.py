@@ -24,7 +24,7 @@ from test_session_kernel import ROOT, SECONDS, Kernel, start
 
 import metaml
 from metaml._binary import find
-from metaml._session import settings
+from metaml._session import setting_names, settings
 
 
 def binary(name: str) -> str:
@@ -135,7 +135,7 @@ def test_completion(kernel: Kernel) -> None:
     kernel.execute("%%train --name sweep\ndef f():\n    return 1")
     options = completions(kernel, "%%train --")
     assert options["--parallelism"] == "Trials that run at the same time."
-    assert set(options) == {f"--{name.replace('_', '-')}" for name in settings.TRAIN}
+    assert set(options) == {f"--{name.replace('_', '-')}" for name in setting_names.TRAIN}
     assert list(completions(kernel, "%%train --cwd ")) == ["session", "trial"]
     assert completions(kernel, "%metaml attach ") == {
         "sweep-1": "succeeded",
@@ -423,7 +423,7 @@ def test_a_decorators_settings_are_the_cells(kind: str, home: dict[str, str], mo
     monkeypatch.setenv("METAML_BIN", home["METAML_BIN"])
     monkeypatch.setattr(find, "_found", None)
     described = tuple(entry["name"] for entry in json.loads(find.call("settings", "--json", "--kind", kind)))
-    assert {"train": settings.TRAIN, "serve": settings.SERVE}[kind] == described
+    assert {"train": setting_names.TRAIN, "serve": setting_names.SERVE}[kind] == described
     help_text = settings.usage(kind)
     assert all(f"--{name.replace('_', '-')}" in help_text for name in described)
 

@@ -88,12 +88,12 @@ def _options(
         return
     before = options.get(given[-1]) if given else None
     if before is not None and before.get("type") != "boolean":
-        # A list of names is completed at its last.
-        done = word[: word.rfind(",") + 1] if before.get("type") == "names" else ""
+        # A list with commas is completed at its last item.
+        done = word[: word.rfind(",") + 1] if before.get("separator") == "," else ""
         yield from (Item(done + item.text, item.what) for item in _values(before, namespace, body))
         return
     for flag, entry in options.items():
-        if flag not in given or entry.get("type") == "names":
+        if flag not in given or entry.get("separator"):
             yield Item(flag, str(entry.get("help") or ""))
 
 

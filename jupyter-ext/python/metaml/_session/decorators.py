@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from metaml._errors import Interrupted, MetaMLError, Refused
 from metaml._session import binding, document
-from metaml._session.settings import PACKAGE, SERVE, TRAIN, check, text
+from metaml._session.setting_names import PACKAGE, SERVE, TRAIN
+from metaml._session.settings import check, plain
 
 if TYPE_CHECKING:
     from metaml._held.run import Run
@@ -76,7 +77,7 @@ class _Submitting(_Decorator):
         check(given, self._known, f"@{type(self).__name__}")
         check(package or {}, PACKAGE, f"package of @{type(self).__name__}")
         self._sources: dict[str, Source] = {}
-        self._texts: dict[str, str] = {}
+        self._settings: dict[str, Any] = {}
         if not _in_trial():
             self._take(given, package or {})
         if function is not None:
@@ -89,10 +90,10 @@ class _Submitting(_Decorator):
             if name == "hyper_parameters" and not isinstance(value, str):
                 self._capture(value)
             else:
-                self._texts[name] = text(name, value)
+                self._settings[name] = plain(name, value)
         for name, value in package.items():
             if value is not None:
-                self._texts[f"package.{name}"] = text(name, value)
+                self._settings[f"package.{name}"] = plain(name, value)
 
     def _capture(self, value: Any) -> None:
         """Take a generator now, before anybody takes its first row."""
@@ -103,7 +104,7 @@ class _Submitting(_Decorator):
         if not isinstance(name, str) or not name.isidentifier():
             name = "hyper_parameters"
         self._sources[name] = Source(value, name)
-        self._texts["hyper_parameters"] = name
+        self._settings["hyper_parameters"] = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.__wrapped__ is None and len(args) == 1 and not kwargs and callable(args[0]):
@@ -130,7 +131,7 @@ class _Submitting(_Decorator):
                 self._kind,
                 "",
                 answers,
-                settings=self._texts,
+                settings=self._settings,
                 function=self._function.__name__,
                 cell=where.cell,
                 source=where.source,
@@ -169,7 +170,8 @@ class Train(_Submitting):
 
     Args:
         settings: the settings of `%%train` by name (docs/reference/settings.md). `hyper_parameters` is the generator,
-            function, list, dict of lists or DataFrame itself, or the name of one.
+            function, list, dict of lists or DataFrame itself, or the name of one. A setting that is a list takes a
+            list, and `env`, `secret` and `node_selector` take a dict too.
         package: `repository`, `name` and `publish` of the image; only targets that make images use it.
         more: settings as keyword arguments.
 

@@ -4,66 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from metaml._binary import find
 from metaml._errors import MetaMLError, Refused
-
-# The names that a decorator takes. Their one definition is in Go (deployer/settings); asking for it at every decoration
-# would start a process, so the names stand here too, and a test compares them.
-TRAIN = (
-    "parallelism",
-    "completions",
-    "hyper_parameters",
-    "objective",
-    "function",
-    "tensorboard",
-    "notify",
-    "name",
-    "into",
-    "with",
-    "target",
-    "detach",
-    "again",
-    "reuse",
-    "seed",
-    "retries",
-    "timeout",
-    "cwd",
-    "fresh_process",
-    "interrupt",
-    "explain",
-    "repository",
-    "image_name",
-    "publish",
-    "distributed_settings",
-)
-SERVE = (
-    "url",
-    "port",
-    "host",
-    "allow_host",
-    "cors",
-    "replicas",
-    "workers",
-    "batch",
-    "model",
-    "example",
-    "function",
-    "name",
-    "into",
-    "with",
-    "target",
-    "again",
-    "timeout",
-    "fresh_process",
-    "explain",
-    "repository",
-    "image_name",
-    "publish",
-)
-PACKAGE = ("repository", "name", "publish")
 
 
 def check(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
@@ -80,11 +27,12 @@ def check(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
         raise Refused(f"{where} has no setting {name!r}", hint, code="unknown-setting")
 
 
-def text(name: str, value: Any) -> str:
-    """A decorator's value as the text that a cell would have.
+def plain(name: str, value: Any) -> Any:
+    """A decorator's value as the other side reads it: the text that a cell would have, or a list or a dict of texts,
+    numbers and booleans.
 
     Raises:
-        Refused: it has no such text.
+        Refused: it is neither.
     """
     if name == "example" and not isinstance(value, str):  # a text is JSON already, or the name of a variable
         from metaml._values.json_text import NotJSON, to_json
@@ -99,17 +47,29 @@ def text(name: str, value: Any) -> str:
         return named
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (str, int, float)):
+    if isinstance(value, (int, float)):
         return str(value)
-    if isinstance(value, dict):
-        return json.dumps(value, separators=(",", ":"), default=str)
-    if isinstance(value, (list, tuple)):
-        return ",".join(str(item) for item in value)
+    if isinstance(value, (str, dict, list, tuple, os.PathLike)):
+        return _item(name, value)
     raise Refused(
         f"the decorator's {name!r} is a {type(value).__name__}",
-        "Give it a text, a number or a boolean.",
+        "Give it a text, a number, a boolean, a list or a dict.",
         code="setting",
     )
+
+
+def _item(name: str, value: Any) -> Any:
+    """A value in a list or a dict, as JSON can have it."""
+    if isinstance(value, dict):
+        return {str(key): _item(name, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_item(name, item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    what = str(value) if isinstance(value, float) else f"a {type(value).__name__}"
+    raise Refused(f"the decorator's {name!r} has {what} in it", "Give it texts, numbers and booleans.", code="setting")
 
 
 def _run(value: Any) -> str:

@@ -1,0 +1,283 @@
+package settings
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// Variable is an item of the setting env: NAME[=VALUE].
+type Variable struct {
+	Name, Value string
+	Session     bool // the value is the session's
+}
+
+// SecretValue is an item of the setting secret: NAME[=SECRET/KEY]. Without a Secret the value is the session's, and
+// gets into a Secret of the run.
+type SecretValue struct {
+	Name, Secret, Key string
+}
+
+// Label is an item of the setting node_selector: KEY=VALUE.
+type Label struct {
+	Key, Value string
+}
+
+// Toleration is an item of the setting toleration: KEY[=VALUE][:EFFECT].
+type Toleration struct {
+	Key, Value string
+	Any        bool   // whatever the taint's value is
+	Effect     string // "" is each
+}
+
+// Mount is an item of the setting mount: pvc:NAME[/SUB]:PATH.
+type Mount struct {
+	Claim string // a PersistentVolumeClaim of the namespace
+	Sub   string // a folder in it, relative; "" is all of it
+	Path  string // in the pod, absolute
+}
+
+// maxName and maxLabel are the most characters of an object's name and of a label's value.
+const (
+	maxName  = 253
+	maxLabel = 63
+)
+
+// What names are in Kubernetes (its package apimachinery/pkg/util/validation), and what is the name of an image in the
+// grammar of the package distribution/reference.
+var (
+	objectName   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	namespace    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	labelText    = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+	secretKey    = regexp.MustCompile(`^[-._A-Za-z0-9]+$`)
+	imageName    = regexp.MustCompile(strings.NewReplacer(
+		"HOST", `[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?`, "PART", `[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*`).Replace(
+		`^(?:(?:localhost|HOST(?:\.HOST)+|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?/|HOST:[0-9]+/)?PART(?:/PART)*` +
+			`(?::[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(?:@[A-Za-z][0-9A-Za-z+._-]*:[0-9A-Fa-f]{32,})?$`))
+)
+
+func isObject(text string) bool { return len(text) <= maxName && objectName.MatchString(text) }
+
+func isLabelValue(text string) bool {
+	return text == "" || len(text) <= maxLabel && labelText.MatchString(text)
+}
+
+// isLabelKey reports whether text is [PREFIX/]NAME.
+func isLabelKey(text string) bool {
+	prefix, name, found := strings.Cut(text, "/")
+	if !found {
+		prefix, name = "", text
+	}
+	return (!found || isObject(prefix)) && name != "" && isLabelValue(name)
+}
+
+// checkCluster is [Def.check] for the types that only a cluster's settings have.
+func (d Def) checkCluster(text string) error {
+	switch d.Type {
+	case Cores:
+		_, err := ParseCores(text)
+		return err
+	case Memory:
+		_, err := ParseMemory(text)
+		return err
+	case Image:
+		if !imageName.MatchString(text) {
+			return fmt.Errorf("takes the name of an image, such as registry.example/team/image:tag, not %q", text)
+		}
+	case Namespace:
+		if len(text) > maxLabel || !namespace.MatchString(text) {
+			return fmt.Errorf("takes the name of a namespace, in small letters, digits and dashes, not %q", text)
+		}
+	case Object:
+		return checkObject(text, int(d.Max))
+	case Objects:
+		return d.each(text, func(item string) (string, error) { return item, checkObject(item, 0) })
+	case Resource:
+		if !strings.Contains(text, "/") || !isLabelKey(text) {
+			return fmt.Errorf("takes the resource that counts GPUs, such as nvidia.com/gpu, not %q", text)
+		}
+	case ImagePath:
+		if !path.IsAbs(text) || strings.ContainsFunc(text, isControl) {
+			return fmt.Errorf("takes an absolute path in the image, such as /opt/venv/bin/python, not %q", text)
+		}
+	case Variables:
+		return d.each(text, named(ParseVariable, func(v Variable) string { return v.Name }))
+	case SecretValues:
+		return d.each(text, named(ParseSecretValue, func(v SecretValue) string { return v.Name }))
+	case Labels:
+		return d.each(text, named(ParseLabel, func(l Label) string { return l.Key }))
+	case Tolerations:
+		return d.each(text, func(item string) (string, error) {
+			_, err := ParseToleration(item)
+			return item, err
+		})
+	case Mounts:
+		return d.each(text, named(ParseMount, func(m Mount) string { return m.Path }))
+	case Paths:
+		return d.each(text, named(ParsePath, strings.Clone))
+	}
+	return nil
+}
+
+func checkObject(text string, most int) error {
+	if !isObject(text) || most > 0 && len(text) > most {
+		return fmt.Errorf("takes the name of an object: small letters, digits, dashes and dots, not %q", text)
+	}
+	return nil
+}
+
+// named reads an item and gives what only one item of the list may have.
+func named[T any](parse func(string) (T, error), name func(T) string) func(string) (string, error) {
+	return func(item string) (string, error) {
+		v, err := parse(item)
+		return name(v), err
+	}
+}
+
+// each checks the items of a list; read gives what only one of them may have.
+func (d Def) each(text string, read func(item string) (string, error)) error {
+	var names []string
+	for _, item := range d.items(text) {
+		if strings.ContainsFunc(item, isControl) {
+			return fmt.Errorf("takes no control characters, as in %q", item)
+		}
+		name, err := read(item)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(names, name) {
+			return fmt.Errorf("has %s twice", name)
+		}
+		names = append(names, name)
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+// items gives what stands in the text of a list.
+func (d Def) items(text string) []string {
+	separator := d.Type.Separator()
+	if separator == "" {
+		return nil
+	}
+	var items []string
+	for item := range strings.SplitSeq(text, separator) {
+		if separator == "," || strings.TrimSpace(item) == "" {
+			item = strings.TrimSpace(item)
+		}
+		if item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// ours are the beginnings of variables that a pod gets from MetaML and the Job.
+var ours = []string{"METAML_", "_METAML_", "JOB_COMPLETION_INDEX"}
+
+// checkVariable checks the name of a variable, and never shows its value.
+func checkVariable(name, form string) error {
+	if !variableName.MatchString(name) {
+		return fmt.Errorf("takes %s with the name of a variable, not %q", form, name)
+	}
+	for _, prefix := range ours {
+		if strings.HasPrefix(name, prefix) {
+			return fmt.Errorf("cannot have %s, which a pod gets from MetaML", name)
+		}
+	}
+	return nil
+}
+
+// ParseVariable reads NAME[=VALUE]. Its error, as those of the functions below, is the rest of a sentence that begins
+// with the name of the setting.
+func ParseVariable(item string) (Variable, error) {
+	name, value, given := strings.Cut(item, "=")
+	return Variable{Name: name, Value: value, Session: !given}, checkVariable(name, "NAME or NAME=VALUE")
+}
+
+// ParseSecretValue reads NAME[=SECRET/KEY].
+func ParseSecretValue(item string) (SecretValue, error) {
+	name, from, given := strings.Cut(item, "=")
+	v := SecretValue{Name: name}
+	if err := checkVariable(name, "NAME or NAME=SECRET/KEY"); err != nil || !given {
+		return v, err
+	}
+	v.Secret, v.Key, _ = strings.Cut(from, "/")
+	if !isObject(v.Secret) || len(v.Key) > maxName || !secretKey.MatchString(v.Key) {
+		// What stands there may be the secret itself, so it is not shown.
+		return v, fmt.Errorf("takes %s=SECRET/KEY, a Secret of the namespace and one of its keys, and something else "+
+			"stands behind %s=", name, name)
+	}
+	return v, nil
+}
+
+// ParseLabel reads KEY=VALUE.
+func ParseLabel(item string) (Label, error) {
+	key, value, given := strings.Cut(item, "=")
+	if !given || !isLabelKey(key) || !isLabelValue(value) {
+		return Label{}, fmt.Errorf("takes KEY=VALUE, such as kubernetes.io/arch=arm64, not %q", item)
+	}
+	return Label{Key: key, Value: value}, nil
+}
+
+// effects are those that a taint can have.
+var effects = []string{"NoSchedule", "PreferNoSchedule", "NoExecute"}
+
+// ParseToleration reads KEY[=VALUE][:EFFECT], as `kubectl taint` writes it.
+func ParseToleration(item string) (Toleration, error) {
+	taint, effect, hasEffect := strings.Cut(item, ":")
+	key, value, given := strings.Cut(taint, "=")
+	switch {
+	case !isLabelKey(key) || !isLabelValue(value):
+		return Toleration{}, fmt.Errorf("takes KEY[=VALUE][:EFFECT], such as gpu=yes:NoSchedule, not %q", item)
+	case hasEffect && !slices.Contains(effects, effect):
+		return Toleration{}, fmt.Errorf("takes the effect %s, not %q", strings.Join(effects, " or "), effect)
+	}
+	return Toleration{Key: key, Value: value, Any: !given, Effect: effect}, nil
+}
+
+// ParseMount reads pvc:NAME[/SUB]:PATH.
+func ParseMount(item string) (Mount, error) {
+	rest, isClaim := strings.CutPrefix(item, "pvc:")
+	source, target, found := strings.Cut(rest, ":")
+	claim, sub, hasSub := strings.Cut(source, "/")
+	switch {
+	case !isClaim || !found || !isObject(claim):
+		return Mount{}, fmt.Errorf("takes pvc:NAME[/SUB]:PATH, such as pvc:data:/data, not %q", item)
+	case hasSub && (!fs.ValidPath(sub) || sub == "."):
+		return Mount{}, fmt.Errorf("takes a folder of the volume without . and .., such as pvc:data/2024:/data, not %q",
+			item)
+	case !path.IsAbs(target) || path.Clean(target) == "/" || strings.Contains(target, ":") ||
+		slices.Contains(strings.Split(target, "/"), ".."):
+		return Mount{}, fmt.Errorf("takes an absolute folder for the volume, such as /data, not %q", target)
+	}
+	return Mount{Claim: claim, Sub: sub, Path: path.Clean(target)}, nil
+}
+
+// ParsePath reads a path below the working directory, and gives it with slashes and without a . in it.
+func ParsePath(item string) (string, error) {
+	clean := path.Clean(item)
+	if !fs.ValidPath(clean) {
+		return "", fmt.Errorf("takes a path below the working directory, such as data/train.csv, not %q", item)
+	}
+	return clean, nil
+}
+
+// NeedsImage refuses settings without an image, for a target that does not make any.
+func NeedsImage(r *Resolved) error {
+	if r.Has("image") {
+		return nil
+	}
+	target := r.Values["target"]
+	return usererror.New(usererror.CodeImage, "target %s needs an image that trials run in, and --image names none",
+		target.Text).
+		With("Ask whoever runs the cluster for one that it can pull, with this Python and the packages that the "+
+			"program imports: --image REGISTRY/NAME:TAG, or image = \"…\" in %s.", FileName)
+}
