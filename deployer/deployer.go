@@ -54,6 +54,7 @@ type Request struct {
 	Model         Model     // of a server
 	Example       string    // of a server: an input for its test, JSON
 	Now           time.Time
+	key           []string // what of the target's own settings is in the key
 }
 
 // Whole is a function's only parameter, which may get a row of hyperparameters as one dict.
@@ -165,6 +166,9 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 	}
 	at, err := target.At(ctx, r.Settings)
 	if err != nil {
+		return nil, err
+	}
+	if r.key, err = r.Settings.Key(r.Environ); err != nil {
 		return nil, err
 	}
 	if r.Settings.Kind == run.Serve {
@@ -311,10 +315,11 @@ func key(at Place, spec run.Spec, r Request, source Drawn) string {
 		Owner, Source, Series, Digest, Target, Hyper, Completions string
 		With, Packages                                            []string
 		Serving                                                   []string `json:",omitempty"`
+		Settings                                                  []string `json:",omitempty"`
 	}{
 		spec.Owner, spec.Source, spec.Series, spec.Digest, r.Settings.Text("target") + at.ID(), source.Digest,
 		r.Settings.Text("completions"),
-		pairs(r.With), pairs(r.Packages), servingKey(spec),
+		pairs(r.With), pairs(r.Packages), servingKey(spec), r.key,
 	}
 	data, err := json.Marshal(parts)
 	if err != nil {

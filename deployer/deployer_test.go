@@ -179,6 +179,27 @@ func TestTheKeyIsWhatMakesTwoSubmissionsTheSameRun(t *testing.T) {
 	}
 }
 
+func TestAnotherImageMakesAnotherRun(t *testing.T) {
+	var draws int
+	key := func(line string) string {
+		p, err := deployer.NewClient(t.TempDir(), map[string]deployer.Target{"kubernetes": target{}}).
+			Plan(t.Context(), request(t, "--hyper-parameters g --target kubernetes "+line, &draws))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Spec.Key
+	}
+	first := key("--image a --env A=1 --memory 4Gi")
+	if key("--image a --env A=1 --memory 8Gi --cpu 2") != first {
+		t.Error("what a trial gets makes another run")
+	}
+	for _, line := range []string{"--image b --env A=1", "--image a --env A=2", "--image a"} {
+		if key(line) == first {
+			t.Errorf("%s makes the same run", line)
+		}
+	}
+}
+
 func TestAttachingDrawsNothingAndNamesWhatDiffers(t *testing.T) {
 	var draws int
 	active := plan(t, target{}, request(t, "--hyper-parameters g", &draws)).Spec
@@ -420,7 +441,7 @@ func TestModels(t *testing.T) {
 func TestATargetThatIsNotThereIsRefused(t *testing.T) {
 	draws := 0
 	_, err := clientOf(t, target{}).Plan(t.Context(),
-		request(t, "--target kubernetes --hyper-parameters g --cwd trial", &draws))
+		request(t, "--target kubernetes --hyper-parameters g", &draws))
 	want := "target kubernetes is not in this version of MetaML\nLeave it out (cell): runs execute on this machine."
 	if err == nil || err.Error() != want || draws > 0 {
 		t.Errorf("got %v after %d draws, want %s", err, draws, want)
