@@ -135,6 +135,10 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 	if err := s.stage(); err != nil {
 		return nil, err
 	}
+	environ, err := s.environ(ctx)
+	if err != nil {
+		return nil, err
+	}
 	p := s.program
 	var parameters, required []string
 	for _, q := range p.Parameters {
@@ -153,7 +157,7 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 		Program: filepath.Join(s.staging.Path, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters,
 		Required: required,
 		Whole:    wholeRow(p.Parameters), Settings: s.Settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd),
-		Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: s.launcher.Environ,
+		Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: environ,
 		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{},
 		Modules: map[string]string{}, PythonVersion: p.Python, With: map[string]string{},
 		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
@@ -204,6 +208,27 @@ func (s *Submission) session() answers {
 		return nil
 	}
 	return s.python
+}
+
+// environ is the environment of the session: of a living one with what its cells have set since its start, as far as
+// settings name it.
+func (s *Submission) environ(ctx context.Context) ([]string, error) {
+	names, python := s.Settings.FromSession(), s.session()
+	if len(names) == 0 || python == nil {
+		return s.launcher.Environ, nil
+	}
+	have, err := python.ask(ctx, talk.Need{Environment: names})
+	if err != nil {
+		return nil, err
+	}
+	environ := slices.DeleteFunc(slices.Clone(s.launcher.Environ), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(names, name)
+	})
+	for name, value := range have.Environ {
+		environ = append(environ, name+"="+value)
+	}
+	return environ, nil
 }
 
 // ask requests of Python the versions of what the program imports and for the values that are shipped.

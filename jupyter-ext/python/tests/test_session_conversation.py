@@ -269,6 +269,13 @@ def test_what_a_serving_line_names_is_looked_at(need: Line, code: str, text: str
     assert (error["code"], error["text"]) == (code, text)
 
 
+def test_variables_are_those_that_cells_have_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODE", "fast")
+    monkeypatch.delenv("GONE", raising=False)
+    answer = Answers({}).answer({"id": 1, "environment": ["MODE", "GONE"]})
+    assert answer == {"id": 1, "environment": {"MODE": "fast"}}
+
+
 def test_a_name_of_the_users_keeps_its_value(
     loaded: InteractiveShell, peer: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:

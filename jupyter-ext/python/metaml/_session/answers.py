@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import tempfile
 import traceback
 from collections.abc import Iterable, Mapping
@@ -52,6 +53,8 @@ class Answers:
                 answer["draw"] = self._draw(need["draw"] or {})
             elif "runs" in need:
                 answer["runs"] = self._runs(need["runs"] or ())
+            elif "environment" in need:
+                answer["environment"] = {name: os.environ[name] for name in need["environment"] if name in os.environ}
             elif "json" in need:
                 answer["json"] = self._json(str(need["json"]))
             else:
