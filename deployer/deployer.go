@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -157,14 +156,14 @@ const maxDrawn = 256
 
 // Plan works out what would run. It starts and writes nothing; hyperparameters are drawn only for a run that is new.
 func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
-	if err := Supported(r.Settings, slices.Collect(maps.Keys(c.targets))...); err != nil {
+	if err := c.Check(r.Settings); err != nil {
 		return nil, err
 	}
 	target, err := c.target(r.Settings.Text("target"))
 	if err != nil {
 		return nil, err
 	}
-	at, err := target.At(ctx, r.Settings)
+	at, err := target.At(ctx, r.Settings, r.Environ)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +262,7 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 		p.Spec.Completions = parallelism
 	}
 	p.Spec.Parallelism = min(p.Spec.Parallelism, p.Spec.Completions)
-	p.Spec.Env = at.Environment(r.Environ, p.Spec.Parallelism)
+	p.Spec.Env = at.Environment(p.Spec.Parallelism)
 	return p, nil
 }
 
@@ -273,16 +272,29 @@ func (c *Client) Submit(ctx context.Context, p *Plan, progress func(run.Event)) 
 	if p.Attach != nil || p.Reuse != nil {
 		return run.Submitted{Spec: p.Spec, Attached: true, Differs: p.Differs}, nil
 	}
-	return p.place.Submit(ctx, run.Submission{
+	return p.place.Submit(ctx, p.submission(), progress)
+}
+
+// submission is what the place gets of a plan.
+func (p *Plan) submission() run.Submission {
+	return run.Submission{
 		Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again"),
 		PythonVersion: p.request.PythonVersion, Packages: p.request.Packages, Modules: p.request.Modules,
-	}, progress)
+	}
+}
+
+// Outline says what the place of a plan would do with it, for people.
+func (p *Plan) Outline(ctx context.Context) ([]run.Section, error) {
+	if p.Attach != nil || p.Reuse != nil {
+		return nil, nil
+	}
+	return p.place.Outline(ctx, p.submission())
 }
 
 func newSpec(at Place, r Request, source Drawn) run.Spec {
 	s := r.Settings
 	spec := run.Spec{
-		V: 1, Owner: at.Owner(r.Environ), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(),
+		V: 1, Owner: at.Owner(), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(),
 		Series: slug(cmp.Or(s.Text("name"), r.Entry)),
 		Digest: r.Digest, Entry: r.Entry, Python: r.Python, Cwd: r.Cwd, Path: r.Path,
 		Parallelism: int(s.Int("parallelism")), Retries: int(s.Int("retries")), Timeout: s.Duration("timeout"),

@@ -22,8 +22,9 @@ import (
 // target gives fixed answers: what a client reads before anything starts.
 type target struct {
 	deployer.Target
-	active *run.Spec
-	listed []run.Listed
+	active  *run.Spec
+	environ []string
+	listed  []run.Listed
 }
 
 func (t target) Active(_ context.Context, key string) (*run.Spec, error) {
@@ -33,7 +34,10 @@ func (t target) Active(_ context.Context, key string) (*run.Spec, error) {
 	return nil, nil
 }
 
-func (t target) At(context.Context, *settings.Resolved) (deployer.Place, error) { return t, nil }
+func (t target) At(_ context.Context, _ *settings.Resolved, environ []string) (deployer.Place, error) {
+	t.environ = environ
+	return t, nil
+}
 
 func (t target) Submit(context.Context, run.Submission, func(run.Event)) (run.Submitted, error) {
 	return run.Submitted{}, errors.New("nothing is to be submitted")
@@ -41,12 +45,16 @@ func (t target) Submit(context.Context, run.Submission, func(run.Event)) (run.Su
 
 func (t target) Server(context.Context, run.Spec) (*run.Listed, error) { return nil, nil }
 
+func (t target) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
+
+func (t target) Check(*settings.Resolved) error { return nil }
+
 func (t target) ID() string { return "" }
 
-func (t target) Owner([]string) string { return "me" }
+func (t target) Owner() string { return "me" }
 
-func (t target) Environment(environ []string, processes int) map[string]string {
-	return (*local.Target)(nil).Environment(environ, processes)
+func (t target) Environment(processes int) map[string]string {
+	return (*local.Target)(nil).From(t.environ).Environment(processes)
 }
 
 func (t target) Fetch(context.Context, string, int) error { return nil }
@@ -258,7 +266,9 @@ type server struct {
 	answers *run.Listed
 }
 
-func (s server) At(context.Context, *settings.Resolved) (deployer.Place, error) { return s, nil }
+func (s server) At(context.Context, *settings.Resolved, []string) (deployer.Place, error) {
+	return s, nil
+}
 
 func (s server) Server(_ context.Context, spec run.Spec) (*run.Listed, error) {
 	if s.answers == nil || !run.SameServer(&s.answers.Spec, &spec) {

@@ -56,7 +56,7 @@ func planServer(ctx context.Context, at Place, r Request) (*Plan, error) {
 				"there")
 	}
 	p.Notes = append(p.Notes, r.Settings.Notes...)
-	spec.Env = at.Environment(r.Environ, spec.Completions)
+	spec.Env = at.Environment(spec.Completions)
 	return p, nil
 }
 

@@ -3,8 +3,8 @@ package deployer
 import (
 	"context"
 	"fmt"
-	"maps"
 
+	"github.com/metaml/metaml/deployer/kube"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
@@ -15,9 +15,13 @@ import (
 // Target is where runs execute. It only acts: what a run is and was, deployer/record reads from the folder that the
 // target writes, or mirrors, on this machine.
 type Target interface {
-	// At gives the place of the target that the settings name, where runs can be submitted.
-	At(ctx context.Context, s *settings.Resolved) (Place, error)
+	// Check refuses settings that no place of the target can honour. It looks at nothing else.
+	Check(s *settings.Resolved) error
+	// At gives the place of the target that the settings name, for runs that are submitted from a session with this
+	// environment.
+	At(ctx context.Context, s *settings.Resolved, environ []string) (Place, error)
 	Controller
+	Finder
 	Examiner
 	record.Keeper
 }
@@ -59,9 +63,19 @@ type Surroundings interface {
 	// ID distinguishes the place from all others of its target, however people call it.
 	ID() string
 	// Owner is who a run that is submitted from here belongs to.
-	Owner(environ []string) string
+	Owner() string
+	// Outline says what the place would do with a submission beside starting processes, and refuses what it would
+	// refuse. It makes nothing.
+	Outline(ctx context.Context, s run.Submission) ([]run.Section, error)
 	// Environment gives variables for each process of a run, of which so many go on at a time.
-	Environment(environ []string, processes int) map[string]string
+	Environment(processes int) map[string]string
+}
+
+// Finder finds runs that were submitted from other machines.
+type Finder interface {
+	// Discover brings the records of our runs in a place here: in the one that is named, as behind the @ of a run's
+	// name, or where that is "" in the one that the settings name.
+	Discover(ctx context.Context, place string, s *settings.Resolved) error
 }
 
 // Examiner checks a target before anybody needs it.
@@ -73,23 +87,44 @@ type Examiner interface {
 // localTarget is the target local, which is one place.
 type localTarget struct{ *local.Target }
 
-func (t localTarget) At(context.Context, *settings.Resolved) (Place, error) { return t.Target, nil }
+func (t localTarget) Check(*settings.Resolved) error { return nil }
+
+func (t localTarget) At(_ context.Context, _ *settings.Resolved, environ []string) (Place, error) {
+	return t.Target.From(environ), nil
+}
+
+// Discover finds nothing: all runs of this machine are here.
+func (t localTarget) Discover(context.Context, string, *settings.Resolved) error { return nil }
 
 func (t localTarget) Examine(ctx context.Context, _ *settings.Resolved) []run.Check {
 	return t.Target.Examine(ctx)
 }
 
-// Open gives a client of the runs of this machine's user, whose monitors are started from the binary agent. more are
-// targets beside local, by name.
-func Open(agent string, more map[string]Target) (*Client, error) {
+// kubeTarget is the target kubernetes, whose places are namespaces of clusters.
+type kubeTarget struct{ *kube.Target }
+
+func (t kubeTarget) At(ctx context.Context, s *settings.Resolved, environ []string) (Place, error) {
+	place, err := t.Target.At(ctx, s, environ)
+	if err != nil {
+		return nil, err
+	}
+	return place, nil
+}
+
+// Open gives a client of the runs of this machine's user. Monitors are started from the binary agent; follow is the
+// command, to which a name is appended, that follows a run in a cluster.
+func Open(agent string, follow ...string) (*Client, error) {
 	here, err := local.New(agent)
 	if err != nil {
 		return nil, err
 	}
-	targets := map[string]Target{run.Local: Local(here)}
-	maps.Copy(targets, more)
-	return NewClient(here.Dir, targets), nil
+	return NewClient(here.Dir, map[string]Target{
+		run.Local: Local(here), run.Kubernetes: kubeTarget{kube.New(here.Dir, follow...)},
+	}), nil
 }
+
+// Use makes another target the one of a name.
+func (c *Client) Use(name string, target Target) { c.targets[name] = target }
 
 // Local makes a target of the runs on this machine.
 func Local(here *local.Target) Target { return localTarget{here} }
@@ -97,7 +132,9 @@ func Local(here *local.Target) Target { return localTarget{here} }
 // NewClient gives a client of the runs whose folders, and mirrors, are in dir.
 func NewClient(dir string, targets map[string]Target) *Client {
 	c := &Client{targets: targets}
-	c.Runs = &record.Reader{Dir: dir, Keepers: func(name string) (record.Keeper, error) { return c.target(name) }}
+	c.Runs = &record.Reader{
+		Dir: dir, Keepers: func(name string) (record.Keeper, error) { return c.target(name) }, Missing: c.discover,
+	}
 	return c
 }
 
@@ -108,6 +145,35 @@ func (c *Client) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 		all = append(all, t.Examine(ctx, s)...)
 	}
 	return all
+}
+
+// Check refuses a target that is not there, and settings that it cannot honour, wherever they come from. Whoever resolves
+// settings calls it before anything else; [Client.Plan] calls it again.
+func (c *Client) Check(s *settings.Resolved) error {
+	t, err := c.target(s.Text("target"))
+	if err != nil {
+		return usererror.Wrap(err, usererror.CodeTarget, err.Error(),
+			fmt.Sprintf("Leave it out (%s): runs execute on this machine.", s.Values["target"].Origin))
+	}
+	return t.Check(s)
+}
+
+// Discover brings the records of the runs here that are in the place which the settings name.
+func (c *Client) Discover(ctx context.Context, s *settings.Resolved) error {
+	t, err := c.target(s.Text("target"))
+	if err != nil {
+		return err
+	}
+	return t.Discover(ctx, "", s)
+}
+
+// discover finds the run of a name with a place that is not known here.
+func (c *Client) discover(ctx context.Context, name run.Name) error {
+	t := c.targets[run.Kubernetes] // the only one with several places
+	if t == nil || name.Place == "" {
+		return nil
+	}
+	return t.Discover(ctx, name.Place, nil)
 }
 
 // target gives a target by its name.

@@ -1,10 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer"
@@ -19,7 +18,7 @@ type app struct {
 	out, err io.Writer
 	environ  []string
 	cwd      string
-	targets  map[string]newTarget // the targets beside local, by name
+	targets  map[string]newTarget // for tests: what stands in for the targets of these names
 }
 
 // newTarget opens a target, given the path of metaml-agent.
@@ -41,17 +40,23 @@ func (a *app) client() (*deployer.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets := map[string]deployer.Target{}
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	client, err := deployer.Open(agent, binary, "follow")
+	if err != nil {
+		return nil, err
+	}
 	for name, open := range a.targets {
-		if targets[name], err = open(agent); err != nil {
+		target, err := open(agent)
+		if err != nil {
 			return nil, err
 		}
+		client.Use(name, target)
 	}
-	return deployer.Open(agent, targets)
+	return client, nil
 }
-
-// others are the names of the targets beside local.
-func (a *app) others() []string { return slices.Sorted(maps.Keys(a.targets)) }
 
 // getenv looks a variable up in the app's environment.
 func (a *app) getenv(name string) string {

@@ -22,7 +22,7 @@ func (a *app) launcher() *launch.Launcher {
 		binary = "" // the module searches for one itself
 	}
 	return &launch.Launcher{
-		In: a.in, Out: a.out, Err: a.err, Environ: a.environ, Dir: a.cwd, Binary: binary, Targets: a.others(),
+		In: a.in, Out: a.out, Err: a.err, Environ: a.environ, Dir: a.cwd, Binary: binary,
 		Client: a.client,
 	}
 }

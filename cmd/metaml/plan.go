@@ -44,11 +44,15 @@ func (a *app) planFile(ctx context.Context, source launch.Source, asJSON bool) e
 		return err
 	}
 	defer s.Close()
-	if !asJSON {
-		_, err = io.WriteString(a.out, s.PlanText(plan))
+	outline, err := plan.Outline(ctx)
+	if err != nil {
 		return err
 	}
-	j, err := s.PlanJSON(plan)
+	if !asJSON {
+		_, err = io.WriteString(a.out, s.PlanText(plan, outline))
+		return err
+	}
+	j, err := s.PlanJSON(plan, outline)
 	if err != nil {
 		return err
 	}

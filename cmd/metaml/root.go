@@ -47,7 +47,7 @@ func newRoot(a *app) *cobra.Command {
 		runCommand(a), planCommand(a), runsCommand(a), showCommand(a), logsCommand(a), attachCommand(a), stopCommand(a),
 		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a),
 		uninstallCommand(a),
-		doctorCommand(a), versionCommand(a),
+		doctorCommand(a), versionCommand(a), setupCommand(a), followCommand(),
 	)
 	return root
 }

@@ -64,7 +64,7 @@ func TestScriptsElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	runScripts(t, dir, "METAML_TARGET="+elsewhere.Name)
+	runScripts(t, dir, "METAML_TARGET="+elsewhere.Name, "METAML_INTERRUPT=stop")
 }
 
 // hereAlone are the scripts about this machine alone, with the reason.

@@ -16,6 +16,9 @@ import (
 // In is the folder of the run called name among those in dir.
 func In(dir, name string) Run { return Run(filepath.Join(dir, name)) }
 
+// Parent is the folder that has this run folder beside others.
+func (r Run) Parent() string { return filepath.Dir(string(r)) }
+
 // Names lists the runs in dir, unsorted; a folder that is not there has none.
 func Names(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)

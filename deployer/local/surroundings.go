@@ -1,19 +1,25 @@
 package local
 
 import (
+	"context"
 	"os/user"
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // threadVariables bound the threads of the numerical libraries, so that parallel trials share the cores.
 var threadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
 
-// Environment shares the cores of this machine between so many processes, unless environ says how many threads each
+// Outline has nothing to say: processes are all there is.
+func (Place) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
+
+// Environment shares the cores of this machine between so many processes, unless the session says how many threads each
 // has.
-func (t *Target) Environment(environ []string, processes int) map[string]string {
-	for _, kv := range environ {
+func (p Place) Environment(processes int) map[string]string {
+	for _, kv := range p.environ {
 		for _, name := range threadVariables {
 			if strings.HasPrefix(kv, name+"=") {
 				return nil // the user's own choice
@@ -28,12 +34,21 @@ func (t *Target) Environment(environ []string, processes int) map[string]string 
 	return env
 }
 
+// Place is this machine, for runs that are submitted from a session.
+type Place struct {
+	*Target
+	environ []string
+}
+
+// From gives the place for a session with this environment.
+func (t *Target) From(environ []string) Place { return Place{t, environ} }
+
 // ID is "": there is one place on this machine.
-func (t *Target) ID() string { return "" }
+func (Place) ID() string { return "" }
 
 // Owner is the Hub's user, else the machine's.
-func (t *Target) Owner(environ []string) string {
-	for _, kv := range environ {
+func (p Place) Owner() string {
+	for _, kv := range p.environ {
 		if name, ok := strings.CutPrefix(kv, "JUPYTERHUB_USER="); ok && name != "" {
 			return name
 		}

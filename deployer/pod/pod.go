@@ -59,15 +59,17 @@ type Message struct {
 	Seed    *int64      `json:"seed,omitempty"`
 	Exit    *int        `json:"exit,omitempty"`
 	Metrics run.Metrics `json:"metrics,omitempty"`
-	Error   *run.Error  `json:"error,omitempty"`
-	Cut     bool        `json:"cut,omitempty"` // something was left out, for the length
+	// Returned are the metrics that the function returned; the others are the last that were reported.
+	Returned []string   `json:"returned,omitempty"`
+	Error    *run.Error `json:"error,omitempty"`
+	Cut      bool       `json:"cut,omitempty"` // something was left out, for the length
 }
 
 // Of is the message about a trial.
 func Of(t *run.Trial) Message {
 	return Message{
 		V: 1, Trial: t.Index, Attempt: t.Attempt, State: t.Phase, Reason: t.Reason, Text: t.Text, Seed: t.Seed,
-		Exit: t.Exit, Metrics: t.Metrics, Error: t.Error,
+		Exit: t.Exit, Metrics: t.Metrics, Returned: t.Returned, Error: t.Error,
 	}
 }
 
@@ -87,7 +89,7 @@ func (m Message) Encode() []byte {
 		}
 	}
 	if len(data) > MaxMessage {
-		m.Metrics = nil
+		m.Metrics, m.Returned = nil, nil
 		data = m.encode()
 	}
 	for limit := 1024; len(data) > MaxMessage && limit > 0; limit /= 2 {

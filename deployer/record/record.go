@@ -33,6 +33,9 @@ type Reader struct {
 	Dir string // the folder that holds the run folders
 	// Keepers gives the keeper of a target's runs. Without it nothing is started and nothing is fetched.
 	Keepers func(target string) (Keeper, error)
+	// Missing is called for a name that no record has, before it is said that there is no such run: it may bring one
+	// here that was submitted elsewhere.
+	Missing func(ctx context.Context, name run.Name) error
 }
 
 // Keeper sees to the records of one target's runs.
@@ -209,6 +212,15 @@ func (r *Reader) find(ctx context.Context, name string) (entry, error) {
 		return entry{}, err
 	}
 	e, err := choose(ctx, entries, name)
+	if _, ok := errors.AsType[*NotFound](err); ok && r.Missing != nil {
+		if err := r.Missing(ctx, run.ParseName(name)); err != nil {
+			return entry{}, err
+		}
+		if entries, err = r.entries(); err != nil {
+			return entry{}, err
+		}
+		e, err = choose(ctx, entries, name)
+	}
 	if _, ok := errors.AsType[*NotFound](err); ok {
 		err = usererror.Wrap(err, usererror.CodeNotFound, err.Error(), "")
 	}

@@ -2,6 +2,8 @@ package run
 
 // The codes of notes that the agent, the engines and what is wrapped around them give.
 const (
+	NoteCluster            = "cluster"             // the cluster of a run does not answer, or does so again
+	NoteLog                = "log"                 // what a trial printed is not all kept
 	NoteCrashAtExit        = "crash-at-exit"       // a trial was ended by a signal after it had returned
 	NoteExample            = "example"             // the made example was answered with an error; the server is ready
 	NoteFrontDies          = "front-dies"          // the front of a server keeps ending

@@ -387,6 +387,20 @@ func (s *State) Outcome() Phase {
 	}
 }
 
+// FailedAlike is the reason for which all failed trials failed, or "".
+func (s *State) FailedAlike() Reason {
+	var common Reason
+	for i := range s.Trials {
+		if t := &s.Trials[i]; t.Phase == Failed {
+			if common != "" && t.Reason != common {
+				return ""
+			}
+			common = t.Reason
+		}
+	}
+	return common
+}
+
 // Unfinished reports whether a resumed run would go on with the trial: it has not ended, or what ended it was neither
 // its own code nor its success.
 func (t *Trial) Unfinished() bool {

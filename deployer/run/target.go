@@ -16,6 +16,12 @@ type Check struct {
 	Remedy string `json:"remedy,omitempty"` // what to do, a sentence
 }
 
+// Section is a part of what a place would do with a submission, in lines for people.
+type Section struct {
+	Title string   `json:"title"`
+	Lines []string `json:"lines"`
+}
+
 // Submission is a run that is ready to start.
 type Submission struct {
 	Spec    Spec   // Name may be provisional; the target has the last word

@@ -156,7 +156,11 @@ func (c *converse) submit(ctx context.Context, s *Submission) error {
 		return err
 	}
 	if c.planOnly {
-		return c.showText("plan", s.PlanText(plan))
+		outline, err := plan.Outline(ctx)
+		if err != nil {
+			return err
+		}
+		return c.showText("plan", s.PlanText(plan, outline))
 	}
 	c.detach = s.Settings.Has("detach") && s.Settings.Bool("detach")
 	if err := c.showSlice(s); err != nil {

@@ -28,7 +28,9 @@ func (t taking) Submit(_ context.Context, s run.Submission, _ func(run.Event)) (
 	return run.Submitted{Spec: s.Spec}, nil
 }
 
-func (t taking) At(context.Context, *settings.Resolved) (deployer.Place, error) { return t, nil }
+func (t taking) At(context.Context, *settings.Resolved, []string) (deployer.Place, error) {
+	return t, nil
+}
 
 // submitted gives what a target is to start of a file.
 func submitted(t *testing.T, dir string, src Source) run.Submission {

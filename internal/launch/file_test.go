@@ -58,16 +58,20 @@ func files(t *testing.T, content map[string]string) string {
 // idle is a target that nobody has submitted anything to.
 type idle struct{ deployer.Target }
 
-func (i idle) At(context.Context, *settings.Resolved) (deployer.Place, error) { return i, nil }
+func (i idle) At(context.Context, *settings.Resolved, []string) (deployer.Place, error) {
+	return i, nil
+}
 func (idle) Submit(context.Context, run.Submission, func(run.Event)) (run.Submitted, error) {
 	return run.Submitted{}, errors.New("nothing is to be submitted")
 }
-func (idle) ID() string                                            { return "" }
-func (idle) Server(context.Context, run.Spec) (*run.Listed, error) { return nil, nil }
-func (idle) Owner([]string) string                                 { return "me" }
-func (idle) Environment([]string, int) map[string]string           { return nil }
-func (idle) Provisional(context.Context, string) (string, error)   { return "train-1", nil }
-func (idle) Active(context.Context, string) (*run.Spec, error)     { return nil, nil }
+func (idle) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
+func (idle) Check(*settings.Resolved) error                                 { return nil }
+func (idle) ID() string                                                     { return "" }
+func (idle) Server(context.Context, run.Spec) (*run.Listed, error)          { return nil, nil }
+func (idle) Owner() string                                                  { return "me" }
+func (idle) Environment(int) map[string]string                              { return nil }
+func (idle) Provisional(context.Context, string) (string, error)            { return "train-1", nil }
+func (idle) Active(context.Context, string) (*run.Spec, error)              { return nil, nil }
 
 func launcherIn(t *testing.T, dir string, environ ...string) *Launcher {
 	t.Helper()

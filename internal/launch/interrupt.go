@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/deployer/view"
 )
@@ -12,6 +13,9 @@ func InterruptMeans(s *settings.Resolved) string {
 	}
 	if s.Has("interrupt") {
 		return s.Text("interrupt")
+	}
+	if s.Text("target") == run.Kubernetes {
+		return "detach" // it need not end because somebody does not wait for it
 	}
 	return "stop"
 }

@@ -22,11 +22,15 @@ type slow struct {
 	started chan struct{}
 }
 
-func (s slow) At(context.Context, *settings.Resolved) (deployer.Place, error) { return s, nil }
+func (s slow) At(context.Context, *settings.Resolved, []string) (deployer.Place, error) {
+	return s, nil
+}
+func (s slow) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
+func (s slow) Check(*settings.Resolved) error                                 { return nil }
 func (s slow) ID() string                                                     { return "" }
 func (s slow) Server(context.Context, run.Spec) (*run.Listed, error)          { return nil, nil }
-func (s slow) Owner([]string) string                                          { return "me" }
-func (s slow) Environment([]string, int) map[string]string                    { return nil }
+func (s slow) Owner() string                                                  { return "me" }
+func (s slow) Environment(int) map[string]string                              { return nil }
 func (s slow) Provisional(context.Context, string) (string, error)            { return "train-1", nil }
 func (s slow) Active(context.Context, string) (*run.Spec, error)              { return nil, nil }
 func (s slow) Submit(ctx context.Context, _ run.Submission, _ func(run.Event)) (run.Submitted, error) {

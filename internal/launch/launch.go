@@ -29,7 +29,6 @@ type Launcher struct {
 	Environ  []string // NAME=VALUE
 	Dir      string   // the current folder, absolute
 	Binary   string   // path of metaml, with which the Python module reads runs later; "": it searches for one
-	Targets  []string // names of the targets beside local
 	// Client opens the targets.
 	Client func() (*deployer.Client, error)
 }
@@ -47,13 +46,17 @@ func Getenv(environ []string, name string) string {
 // proxy is the path below which a browser reaches ports of this machine, where a Hub has one.
 func (l *Launcher) proxy() string { return Getenv(l.Environ, "JUPYTERHUB_SERVICE_PREFIX") }
 
-// resolve finds the values of the settings and refuses those that nothing here can honour. Each source calls it.
+// resolve finds the values of the settings and refuses those that their target cannot honour. Each source calls it.
 func (l *Launcher) resolve(kind run.Kind, from settings.Sources) (*settings.Resolved, error) {
 	resolved, err := settings.Resolve(kind, from)
 	if err != nil {
 		return nil, err
 	}
-	return resolved, deployer.Supported(resolved, l.Targets...)
+	client, err := l.Client()
+	if err != nil {
+		return nil, err
+	}
+	return resolved, client.Check(resolved)
 }
 
 // open opens the target and finds the model that the settings name. python answers for a living session; nil: there is

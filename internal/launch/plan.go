@@ -17,8 +17,8 @@ import (
 // planRows is how many rows of the table a plan shows.
 const planRows = 10
 
-// PlanText is a plan as people read it.
-func (s *Submission) PlanText(plan *deployer.Plan) string {
+// PlanText is a plan as people read it. outline is what its place would do.
+func (s *Submission) PlanText(plan *deployer.Plan, outline []run.Section) string {
 	spec := plan.Spec
 	var out strings.Builder
 	if spec.Kind == run.Serve {
@@ -54,6 +54,12 @@ func (s *Submission) PlanText(plan *deployer.Plan) string {
 	for _, v := range spec.Settings {
 		fmt.Fprintf(&out, "  %s = %s (%s)\n", v.Name, v.Words(), v.Origin)
 	}
+	for _, section := range outline {
+		fmt.Fprintf(&out, "\n%s\n", section.Title)
+		for _, line := range section.Lines {
+			fmt.Fprintf(&out, "  %s\n", line)
+		}
+	}
 	if n, ok := spec.Env["OMP_NUM_THREADS"]; ok {
 		fmt.Fprintf(&out, "  threads of numerical libraries = %s (cores / parallelism)\n", n)
 	}
@@ -82,6 +88,7 @@ type PlanJSON struct {
 	Settings   []run.Setting     `json:"settings"`
 	Statements []statementJSON   `json:"statements"`
 	Table      []any             `json:"table"`
+	Outline    []run.Section     `json:"outline,omitempty"`
 	Notes      []string          `json:"notes"`
 }
 
@@ -92,14 +99,14 @@ type statementJSON struct {
 	Why  []string `json:"why"`
 }
 
-// PlanJSON gives a plan for programs.
-func (s *Submission) PlanJSON(plan *deployer.Plan) (*PlanJSON, error) {
+// PlanJSON gives a plan for programs. outline is what its place would do.
+func (s *Submission) PlanJSON(plan *deployer.Plan, outline []run.Section) (*PlanJSON, error) {
 	j := &PlanJSON{
 		V: 1, Name: plan.Spec.Name, Key: plan.Spec.Key, Digest: plan.Spec.Digest, Entry: plan.Spec.Entry,
 		Attach: plan.Attach != nil, Trials: plan.Spec.Completions,
 		Parallel: plan.Spec.Parallelism, Python: plan.Spec.Python, Packages: map[string]string{},
 		Environ: plan.Spec.Env, Settings: plan.Spec.Settings,
-		Table: []any{}, Notes: append([]string{}, plan.Notes...),
+		Table: []any{}, Outline: outline, Notes: append([]string{}, plan.Notes...),
 	}
 	for _, d := range s.packages {
 		j.Packages[d.Name] = d.Version

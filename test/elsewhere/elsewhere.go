@@ -45,19 +45,39 @@ func New(here, there, agent string) *Target {
 	return &Target{there: local.In(there, agent), here: here}
 }
 
+// Check refuses nothing.
+func (t *Target) Check(*settings.Resolved) error { return nil }
+
 // At is the one place that there is elsewhere.
-func (t *Target) At(context.Context, *settings.Resolved) (deployer.Place, error) { return t, nil }
+func (t *Target) At(_ context.Context, _ *settings.Resolved, environ []string) (deployer.Place, error) {
+	return t.From(environ), nil
+}
+
+// From gives the place for a session with this environment.
+func (t *Target) From(environ []string) deployer.Place { return place{t, t.there.From(environ)} }
+
+// place is elsewhere, for runs that are submitted from a session.
+type place struct {
+	*Target
+	there local.Place
+}
 
 // ID distinguishes the place from others.
-func (t *Target) ID() string { return Place }
+func (p place) ID() string { return Place }
+
+// Outline has nothing to say.
+func (p place) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
 
 // Owner is who a run belongs to.
-func (t *Target) Owner(environ []string) string { return t.there.Owner(environ) }
+func (p place) Owner() string { return p.there.Owner() }
 
 // Environment gives variables for each process of a run.
-func (t *Target) Environment(environ []string, processes int) map[string]string {
-	return t.there.Environment(environ, processes)
+func (p place) Environment(processes int) map[string]string {
+	return p.there.Environment(processes)
 }
+
+// Discover finds nothing: whoever submits there is here.
+func (t *Target) Discover(context.Context, string, *settings.Resolved) error { return nil }
 
 // Examine checks what the target needs, which is nothing more than its folder.
 func (t *Target) Examine(context.Context, *settings.Resolved) []run.Check {

@@ -31,7 +31,7 @@ func onEachTarget(t *testing.T, test func(p *placed)) {
 			t.Cleanup(func() { b.waitFor("the mirrors to end", func() bool { return !far.Mirrors() }) })
 			t.Cleanup(there.noneLeft)
 			targets := map[string]deployer.Target{run.Local: deployer.Local(b.Target), elsewhere.Name: far}
-			places := map[string]deployer.Place{run.Local: b.Target, elsewhere.Name: far}
+			places := map[string]deployer.Place{run.Local: b.From(nil), elsewhere.Name: far.From(nil)}
 			test(&placed{bench: b, client: deployer.NewClient(b.Dir, targets), at: places[name]})
 		})
 	}

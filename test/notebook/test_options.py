@@ -149,7 +149,7 @@ def test_settings_of_the_environment_are_those_of_the_session(home: Path, tmp_pa
         assert settings["retries"] == ("1", "default")
         other.run("%env METAML_TARGET=kubernetes")
         shown = other.run("%%train --name elsewhere\ndef f():\n    return 1")
-        assert "target kubernetes is not in this version" in shown.traceback
+        assert "target kubernetes needs an image" in shown.traceback
         assert "there is no run" in other.metaml("show", "elsewhere")
     finally:
         other.close()

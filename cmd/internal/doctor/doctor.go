@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/metaml/metaml/cmd/internal/beside"
-	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/launch"
@@ -108,9 +107,6 @@ func examineSettings(l *launch.Launcher, given []settings.Given) (run.Check, *se
 	resolved, err := settings.Resolve(run.Train, settings.Sources{
 		Line: given, Typed: settings.FromCommand, Environ: l.Environ, File: file, Dir: l.Dir,
 	})
-	if err == nil {
-		err = deployer.Supported(resolved, l.Targets...)
-	}
 	if err != nil {
 		return failed("settings", err), new(settings.Resolved)
 	}

@@ -459,25 +459,11 @@ func (e *Engine) finish() {
 	case run.Stopped:
 		end.Reason = run.ReasonStopped
 	case run.Failed:
-		end.Reason = e.commonReason()
+		end.Reason = e.state.FailedAlike()
 	case run.Pending, run.Running, run.Succeeded:
 	}
 	e.emit(end)
 	e.ended = true
-}
-
-// commonReason is the reason for which all failed trials failed, or "".
-func (e *Engine) commonReason() run.Reason {
-	var common run.Reason
-	for i := range e.state.Trials {
-		if t := &e.state.Trials[i]; t.Phase == run.Failed {
-			if common != "" && t.Reason != common {
-				return ""
-			}
-			common = t.Reason
-		}
-	}
-	return common
 }
 
 // abort ends the run although trials are left: nothing can be kept of them.

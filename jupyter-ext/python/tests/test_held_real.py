@@ -74,6 +74,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("METAML_BIN", request.getfixturevalue("elsewhere"))
         monkeypatch.setenv("METAML_TEST_ELSEWHERE", str(tmp_path / "elsewhere"))
         monkeypatch.setenv("METAML_TARGET", "kubernetes")
+        monkeypatch.setenv("METAML_INTERRUPT", "stop")
         place = "@lab"
     monkeypatch.setenv("METAML_PYTHON", sys.executable)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))

@@ -43,6 +43,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, s
             "METAML_BIN": request.getfixturevalue("elsewhere"),
             "METAML_TEST_ELSEWHERE": str(tmp_path / "elsewhere"),
             "METAML_TARGET": "kubernetes",
+            "METAML_INTERRUPT": "stop",
         }
     with tempfile.TemporaryDirectory() as short:  # sockets have short paths
         yield {

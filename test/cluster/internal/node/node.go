@@ -24,7 +24,7 @@ import (
 	"github.com/metaml/metaml/test/cluster/internal/sandbox"
 )
 
-// job is what the inside is told.
+// job is what the inside gets.
 type job struct {
 	Parts parts.Parts
 	// Simulated is the number of nodes that KWOK plays.

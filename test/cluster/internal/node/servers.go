@@ -118,7 +118,7 @@ func healthy(address string) func(context.Context) error {
 	}
 }
 
-// nodeReady waits until the kubelet has answered itself and has told the API server that pods can run.
+// nodeReady waits until the kubelet has answered itself and has reported to the API server that pods can run.
 func nodeReady(admin user) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := healthy("127.0.0.1:10248")(ctx); err != nil {

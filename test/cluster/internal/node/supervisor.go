@@ -23,14 +23,14 @@ type supervisor struct {
 	// mu guards what is below.
 	mu      sync.Mutex
 	running map[string]*process
-	ended   []string // sentences about servers that ended without being told
+	ended   []string // sentences about servers that ended of their own
 }
 
 // process is a server that was started.
 type process struct {
 	command *exec.Cmd
-	// told says that somebody wanted it to end.
-	told bool
+	// meant says that somebody wanted it to end.
+	meant bool
 	// over is closed when it has ended.
 	over chan struct{}
 }
@@ -79,7 +79,7 @@ func (s *supervisor) watch(name string, started *process) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, name)
-	if !started.told {
+	if !started.meant {
 		s.ended = append(s.ended, fmt.Sprintf("%s ended by itself: %v\n%s", name, started.command.ProcessState,
 			lastLines(logFolder+"/"+name+".log")))
 	}
@@ -125,7 +125,7 @@ func (s *supervisor) signal(name string, signal syscall.Signal) error {
 	s.mu.Lock()
 	started := s.running[name]
 	if started != nil {
-		started.told = true
+		started.meant = true
 	}
 	s.mu.Unlock()
 	if started == nil {
@@ -138,7 +138,7 @@ func (s *supervisor) signal(name string, signal syscall.Signal) error {
 	return nil
 }
 
-// unexpected are sentences about the servers that ended without being told.
+// unexpected are sentences about the servers that ended of their own.
 func (s *supervisor) unexpected() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -96,7 +96,7 @@ func MakeGroups(name string) error {
 		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make a control group: %w", err)
 		}
-		// In version 1 a new group has no processors and no memory until it is told which.
+		// In version 1 a new group has no processors and no memory until they are written into it.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 			all, err := os.ReadFile(filepath.Join(tree, file))
 			if err != nil || len(trees) == 1 {

@@ -1,4 +1,4 @@
-// Command pause holds the namespaces of a pod open until it is told to end: the kubelet starts one for each pod.
+// Command pause holds the namespaces of a pod open until it gets a signal: the kubelet starts one for each pod.
 package main
 
 import (

@@ -1,0 +1,253 @@
+// Package cluster is a namespace of a Kubernetes cluster as MetaML uses it: how a kubeconfig leads to it, who we are
+// there, which rights we have, and what its answers mean in words.
+//
+// Read [Connect] and [Pin] first. It imports client-go, deployer/run and internal/usererror.
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
+	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
+	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	batchclient "k8s.io/client-go/kubernetes/typed/batch/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/klog/v2"
+
+	"github.com/metaml/metaml"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Pin says which namespace of which cluster is meant. What was pinned stays the same, whatever context is the current
+// one later, and whatever a kubeconfig calls it.
+type Pin struct {
+	Context   string `json:"context"` // of the kubeconfig when it was pinned; [InCluster] within a pod
+	Namespace string `json:"namespace"`
+	Server    string `json:"server"` // address of the API server
+	CA        string `json:"ca"`     // hex sha256 of its certificate authority, "" where the system's are trusted
+}
+
+// InCluster is the name of the context of a pod that has no kubeconfig.
+const InCluster = "in-cluster"
+
+// Place is how people write it: CONTEXT/NAMESPACE.
+func (p Pin) Place() string { return p.Context + "/" + p.Namespace }
+
+// ID distinguishes the namespace from all others.
+func (p Pin) ID() string {
+	sum := sha256.Sum256([]byte(p.Server + "\x00" + p.CA + "\x00" + p.Namespace))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Same reports whether both are one namespace of one cluster, whatever their contexts are called.
+func (p Pin) Same(q Pin) bool { return p.ID() == q.ID() }
+
+// Cluster is a connection to a namespace.
+type Cluster struct {
+	Pin
+	Core          coreclient.CoreV1Interface
+	Batch         batchclient.BatchV1Interface
+	authn         authenticationclient.AuthenticationV1Interface
+	authorization authorizationclient.AuthorizationV1Interface
+	login         login
+}
+
+// login is how we authenticate, for what is said when that fails.
+type login struct {
+	plugin string // command of an exec plugin, "" for another way
+	hint   string // the kubeconfig's own words on how to install it
+}
+
+// Patience is how long a cluster may take to answer before people hear that it does not.
+const Patience = 5 * time.Second
+
+// quiet keeps client-go's own log out of the user's terminal; what it would say there is in our errors.
+var quiet = sync.OnceFunc(func() {
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+})
+
+// Connect finds the namespace that a context ("": the current one) and a namespace ("": the context's) name. Nothing is
+// sent yet.
+func Connect(context, namespace string) (*Cluster, error) {
+	quiet()
+	config, rules, err := kubeconfig()
+	if err != nil {
+		return nil, err
+	}
+	if context == InCluster || len(config.Contexts) == 0 && context == "" && os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
+		return inCluster(namespace)
+	}
+	if context == "" {
+		context = config.CurrentContext
+	}
+	if err := checkContext(config, rules, context); err != nil {
+		return nil, err
+	}
+	overrides := &clientcmd.ConfigOverrides{}
+	overrides.Context.Namespace = namespace
+	client := clientcmd.NewNonInteractiveClientConfig(*config, context, overrides, rules)
+	to, err := client.ClientConfig()
+	if err != nil {
+		return nil, unusable(context, err)
+	}
+	if namespace, _, err = client.Namespace(); err != nil {
+		return nil, unusable(context, err)
+	}
+	return open(to, context, namespace)
+}
+
+// Find connects to what was pinned: by the address and certificate of the API server, in whichever context it is now.
+func Find(pin Pin) (*Cluster, error) {
+	quiet()
+	if pin.Context == InCluster {
+		return Connect(InCluster, pin.Namespace)
+	}
+	config, _, err := kubeconfig()
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(config.Contexts))
+	for name := range config.Contexts {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { // the context that it had first
+		switch {
+		case a == pin.Context:
+			return -1
+		case b == pin.Context:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	for _, name := range names {
+		c, err := Connect(name, pin.Namespace)
+		if err == nil && c.Same(pin) {
+			c.Context = pin.Context
+			return c, nil
+		}
+	}
+	return nil, goneFromKubeconfig(pin)
+}
+
+func kubeconfig() (*clientcmdapi.Config, *clientcmd.ClientConfigLoadingRules, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.WarnIfAllMissing = false
+	config, err := rules.Load()
+	if err != nil {
+		return nil, nil, unreadable(rules, err)
+	}
+	return config, rules, nil
+}
+
+func inCluster(namespace string) (*Cluster, error) {
+	to, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, unusable(InCluster, err)
+	}
+	if namespace == "" {
+		data, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+		if err != nil {
+			return nil, unusable(InCluster, err)
+		}
+		namespace = strings.TrimSpace(string(data))
+	}
+	return open(to, InCluster, namespace)
+}
+
+func open(to *rest.Config, context, namespace string) (*Cluster, error) {
+	to.QPS = -1 // the server says how much is too much
+	to.UserAgent = "metaml/" + metaml.Version()
+	to.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	to.ContentType = "application/vnd.kubernetes.protobuf"
+	to.Dial = (&net.Dialer{Timeout: Patience - time.Second, KeepAlive: 15 * time.Second}).DialContext
+	if err := rest.LoadTLSFiles(to); err != nil {
+		return nil, unusable(context, err)
+	}
+	c := &Cluster{Pin: Pin{Context: context, Namespace: namespace, Server: to.Host}}
+	if len(to.CAData) > 0 {
+		sum := sha256.Sum256(to.CAData)
+		c.CA = hex.EncodeToString(sum[:])
+	}
+	if plugin := to.ExecProvider; plugin != nil {
+		c.login = login{plugin: plugin.Command, hint: plugin.InstallHint}
+		plugin.StdinUnavailable = true
+		plugin.StdinUnavailableMessage = "nobody can answer it here"
+	}
+	client, err := rest.HTTPClientFor(to)
+	if err == nil {
+		err = c.clients(to, client)
+	}
+	if err != nil {
+		return nil, unusable(context, err)
+	}
+	return c, nil
+}
+
+func (c *Cluster) clients(to *rest.Config, client *http.Client) (err error) {
+	if c.Core, err = coreclient.NewForConfigAndClient(to, client); err != nil {
+		return err
+	}
+	if c.Batch, err = batchclient.NewForConfigAndClient(to, client); err != nil {
+		return err
+	}
+	if c.authn, err = authenticationclient.NewForConfigAndClient(to, client); err != nil {
+		return err
+	}
+	c.authorization, err = authorizationclient.NewForConfigAndClient(to, client)
+	return err
+}
+
+// User is who the API server says that we are.
+func (c *Cluster) User(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	review, err := c.authn.SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{},
+		metav1.CreateOptions{})
+	if err != nil {
+		return "", c.Explain(err, "ask who you are")
+	}
+	return review.Status.UserInfo.Username, nil
+}
+
+// oldest is the first minor version of Kubernetes 1 whose Jobs count failures by index without a feature gate
+// (kubernetes.io, "Feature Gates": JobBackoffLimitPerIndex).
+const oldest = 29
+
+// Version checks that the API server is new enough.
+func (c *Cluster) Version(ctx context.Context) (run.Check, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	data, err := c.Core.RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return run.Check{}, c.Explain(err, "ask for its version")
+	}
+	var is version.Info
+	if err := json.Unmarshal(data, &is); err != nil {
+		return run.Check{}, fmt.Errorf("read the version of cluster %s: %w", c.Context, err)
+	}
+	check := run.Check{Name: "cluster", OK: true, Text: "Kubernetes " + is.GitVersion}
+	minor, err := strconv.Atoi(strings.TrimRight(is.Minor, "+"))
+	if err == nil && is.Major == "1" && minor < oldest {
+		check.OK, check.Remedy = false, fmt.Sprintf("MetaML needs Kubernetes 1.%d or newer.", oldest)
+	}
+	return check, nil
+}

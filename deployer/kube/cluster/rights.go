@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// Rule is a right that runs need: these verbs on these resources of one API group.
+type Rule struct {
+	Group     string
+	Resources []string
+	Verbs     []string
+	Why       string // what it is for, after "to"
+}
+
+// Needed are the rights that runs need in their namespace, and nothing more.
+var Needed = []Rule{
+	{
+		Resources: []string{"configmaps"}, Verbs: []string{"create", "get", "list", "watch", "patch", "delete"},
+		Why: "keep what is run and what became of it",
+	},
+	{
+		Resources: []string{"secrets"}, Verbs: []string{"create"},
+		Why: "give the pods the key under which values are compared",
+	},
+	{
+		Group: "batch", Resources: []string{"jobs"}, Verbs: []string{"create", "get", "list", "watch", "patch", "delete"},
+		Why: "run the trials",
+	},
+	{
+		Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "patch", "delete"},
+		Why: "watch trials, and stop one",
+	},
+	{Resources: []string{"pods/log"}, Verbs: []string{"get"}, Why: "read what trials print"},
+	{Resources: []string{"events"}, Verbs: []string{"list"}, Why: "say why a trial waits"},
+}
+
+// Missing gives the rights of [Needed] that we lack in the namespace; where the cluster cannot list rights, none.
+func (c *Cluster) Missing(ctx context.Context) ([]Rule, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	review, err := c.authorization.SelfSubjectRulesReviews().Create(ctx, &authorizationv1.SelfSubjectRulesReview{
+		Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: c.Namespace},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, c.Explain(err, "ask what you may do")
+	}
+	if review.Status.Incomplete {
+		return nil, nil // a webhook decides; each request will say it
+	}
+	var missing []Rule
+	for _, need := range Needed {
+		lacks := need
+		lacks.Resources, lacks.Verbs = nil, nil
+		for _, resource := range need.Resources {
+			for _, verb := range need.Verbs {
+				if !allowed(review.Status.ResourceRules, need.Group, resource, verb) {
+					if !slices.Contains(lacks.Resources, resource) {
+						lacks.Resources = append(lacks.Resources, resource)
+					}
+					if !slices.Contains(lacks.Verbs, verb) {
+						lacks.Verbs = append(lacks.Verbs, verb)
+					}
+				}
+			}
+		}
+		if len(lacks.Verbs) > 0 {
+			missing = append(missing, lacks)
+		}
+	}
+	return missing, nil
+}
+
+func allowed(rules []authorizationv1.ResourceRule, group, resource, verb string) bool {
+	return slices.ContainsFunc(rules, func(r authorizationv1.ResourceRule) bool {
+		return len(r.ResourceNames) == 0 && has(r.APIGroups, group) && has(r.Verbs, verb) &&
+			(has(r.Resources, resource) || strings.Contains(resource, "/") &&
+				slices.Contains(r.Resources, "*/"+resource[strings.Index(resource, "/")+1:]))
+	})
+}
+
+func has(list []string, item string) bool {
+	return slices.Contains(list, item) || slices.Contains(list, "*")
+}
+
+// CheckRights refuses where a right is missing, before anything is made.
+func (c *Cluster) CheckRights(ctx context.Context) error {
+	missing, err := c.Missing(ctx)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	var lacks []string
+	for _, r := range missing {
+		lacks = append(lacks, fmt.Sprintf("%s %s (to %s)", strings.Join(r.Verbs, ", "), strings.Join(r.Resources, ", "),
+			r.Why))
+	}
+	return &usererror.Error{
+		Code: usererror.CodeRights,
+		Text: fmt.Sprintf("you may not do all that runs need in namespace %s of cluster %s: %s are missing", c.Namespace,
+			c.Context, strings.Join(lacks, "; ")),
+		Hint: "An administrator can give it: " + strings.Join(c.Grant(missing), "; ") + ".",
+	}
+}
+
+// Grant gives the kubectl commands by which an administrator gives rights. USER stands for who gets them.
+func (c *Cluster) Grant(rules []Rule) []string {
+	var commands []string
+	for i, r := range rules {
+		name := "metaml"
+		if len(rules) > 1 {
+			name = fmt.Sprintf("metaml-%d", i+1)
+		}
+		resources := make([]string, len(r.Resources))
+		for i, resource := range r.Resources {
+			resources[i] = resource
+			if r.Group != "" {
+				resources[i] += "." + r.Group
+			}
+		}
+		commands = append(commands,
+			fmt.Sprintf("kubectl -n %s create role %s --verb=%s --resource=%s", c.Namespace, name,
+				strings.Join(r.Verbs, ","), strings.Join(resources, ",")),
+			fmt.Sprintf("kubectl -n %s create rolebinding %s --role=%s --user=USER", c.Namespace, name, name))
+	}
+	return commands
+}

@@ -1,0 +1,348 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"path"
+	"slices"
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+// Options are what people choose of the pods, and what the cluster demands of them.
+type Options struct {
+	Image            string
+	PullSecrets      []string
+	CPU              resource.Quantity // request, and limit where LimitCPU
+	LimitCPU         bool              // a quota of the namespace counts limits
+	Memory           resource.Quantity // request and limit
+	EphemeralStorage resource.Quantity // limit; zero where nodes do not share their disks out
+	GPU              int64
+	GPUResource      corev1.ResourceName // "nvidia.com/gpu"
+	ServiceAccount   string
+	Env              []settings.Variable
+	Secrets          []settings.SecretValue // from Secrets that are there
+	SessionSecrets   map[string]string      // variables whose values go into the run's own Secret
+	NodeSelector     map[string]string
+	Tolerations      []settings.Toleration
+	Mounts           []settings.Mount
+	Queue            string // of Kueue
+	ImagePython      string
+	PodTemplate      []byte // JSON of a PodTemplateSpec: what we do not set
+	NumericUser      bool   // set a user: the cluster does not assign one of its own
+}
+
+// The folders of a pod.
+const (
+	inDir    = "/metaml/in"    // what is run
+	agentDir = "/metaml/agent" // the agent's parts
+	infoDir  = "/metaml/info"  // what the pod knows of itself
+	workDir  = "/metaml/work"  // writable: the run folder, the agent, the home folder
+	message  = "/dev/termination-log"
+)
+
+// user is who trials run as where the cluster does not say: nobody's, in every distribution.
+const user = 65532
+
+// TrialContainer is the name of the container of a trial.
+const TrialContainer = "trial"
+
+// Job runs the trials of a run, one index each.
+func (r *Run) Job(owner *corev1.ConfigMap) (*batchv1.Job, error) {
+	template, err := r.template()
+	if err != nil {
+		return nil, err
+	}
+	parallelism, completions := int32(r.Spec.Parallelism), int32(r.Spec.Completions)
+	retries, indexed := int32(min(r.Spec.Retries, math.MaxInt32)), batchv1.IndexedCompletion
+	job := &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: r.meta(JobName(r.Spec.Name, 0), ComponentTrial, owner),
+		Spec: batchv1.JobSpec{
+			Completions: &completions, Parallelism: &parallelism, CompletionMode: &indexed, BackoffLimitPerIndex: &retries,
+			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: failureRules()}, Template: *template,
+		},
+	}
+	if r.Options.Queue != "" {
+		suspended := true
+		job.Labels[LabelQueue] = r.Options.Queue
+		job.Spec.Suspend = &suspended // Kueue starts it
+	}
+	return job, nil
+}
+
+// failureRules say which ends of a pod are followed by another attempt, first match first: none other counts as one of
+// the retries.
+func failureRules() []batchv1.PodFailurePolicyRule {
+	container := TrialContainer
+	codes := func(action batchv1.PodFailurePolicyAction, codes ...int32) batchv1.PodFailurePolicyRule {
+		return batchv1.PodFailurePolicyRule{
+			Action: action, OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+				ContainerName: &container, Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: codes,
+			},
+		}
+	}
+	return []batchv1.PodFailurePolicyRule{
+		codes(batchv1.PodFailurePolicyActionFailIndex, pod.ExitFailed, pod.ExitStopped),
+		codes(batchv1.PodFailurePolicyActionFailJob, pod.ExitProgram),
+		{
+			Action: batchv1.PodFailurePolicyActionIgnore,
+			OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{
+				{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
+			},
+		},
+	}
+}
+
+// template is the pod of a trial.
+func (r *Run) template() (*corev1.PodTemplateSpec, error) {
+	o := &r.Options
+	no, yes, grace, id := false, true, int64(60), int64(user)
+	security := &corev1.PodSecurityContext{
+		RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	if o.NumericUser {
+		security.RunAsUser, security.RunAsGroup, security.FSGroup = &id, &id, &id
+	}
+	t := &corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{
+			Labels: labels(&r.Spec, r.User, ComponentTrial),
+			Annotations: map[string]string{
+				"karpenter.sh/do-not-disrupt":                    "true",
+				"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+				"sidecar.istio.io/inject":                        "false",
+				"linkerd.io/inject":                              "disabled",
+			},
+		},
+		Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: &no, EnableServiceLinks: &no,
+			TerminationGracePeriodSeconds: &grace, SecurityContext: security, ServiceAccountName: o.ServiceAccount,
+			NodeSelector: merged(map[string]string{
+				corev1.LabelOSStable: "linux", corev1.LabelArchStable: r.Agent.Arch,
+			}, o.NodeSelector),
+			Tolerations: r.tolerations(), Volumes: r.volumes(), Containers: []corev1.Container{r.container()},
+		},
+	}
+	t.Labels["sidecar.istio.io/inject"] = "false"
+	for _, name := range o.PullSecrets {
+		t.Spec.ImagePullSecrets = append(t.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: name})
+	}
+	if len(o.PodTemplate) == 0 {
+		return t, nil
+	}
+	return mergeTemplate(o.PodTemplate, t)
+}
+
+// mergeTemplate adds to ours what the user's template has and ours does not set.
+func mergeTemplate(theirs []byte, ours *corev1.PodTemplateSpec) (*corev1.PodTemplateSpec, error) {
+	patch, err := json.Marshal(ours)
+	if err != nil {
+		return nil, fmt.Errorf("write the pod template: %w", err)
+	}
+	data, err := strategicpatch.StrategicMergePatch(theirs, patch, corev1.PodTemplateSpec{})
+	if err != nil {
+		return nil, fmt.Errorf("merge --pod-template: %w", err)
+	}
+	var both corev1.PodTemplateSpec
+	if err := json.Unmarshal(data, &both); err != nil {
+		return nil, fmt.Errorf("merge --pod-template: %w", err)
+	}
+	return &both, nil
+}
+
+// container runs the trial.
+func (r *Run) container() corev1.Container {
+	o := &r.Options
+	no, yes := false, true
+	return corev1.Container{
+		Name: TrialContainer, Image: o.Image, ImagePullPolicy: corev1.PullIfNotPresent,
+		Command: pod.Start{
+			Python: o.ImagePython, Parts: agentDir, To: workDir, Digests: map[string]string{r.Agent.Arch: r.Agent.Digest},
+			Message: message, Args: []string{
+				"--in", inDir, "--dir", path.Join(workDir, "run"), "--message", message,
+				"--annotations", path.Join(infoDir, "annotations"),
+			},
+		}.Command(),
+		WorkingDir: workDir, Env: r.env(), Resources: r.resources(),
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+		SecurityContext: &corev1.SecurityContext{
+			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		},
+		VolumeMounts: r.mounts(),
+	}
+}
+
+// threadVariables bound the threads of the numerical libraries.
+var threadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
+
+func (r *Run) env() []corev1.EnvVar {
+	annotation := func(name, key string) corev1.EnvVar {
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{
+			FieldPath: fmt.Sprintf("metadata.annotations['%s']", key),
+		}}}
+	}
+	home := path.Join(workDir, "home")
+	env := []corev1.EnvVar{
+		{Name: "HOME", Value: home}, {Name: "USER", Value: "metaml"}, {Name: "LOGNAME", Value: "metaml"},
+		{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"},
+		annotation(pod.FailuresVariable, "batch.kubernetes.io/job-index-failure-count"),
+		annotation(pod.IgnoredVariable, "batch.kubernetes.io/job-index-ignored-failure-count"),
+		{Name: pod.ExpectedKeyVariable, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.Spec.Name)}, Key: keyName,
+		}}},
+	}
+	threads := strconv.FormatInt(max(1, r.Options.CPU.Value()), 10)
+	for _, name := range threadVariables {
+		env = append(env, corev1.EnvVar{Name: name, Value: threads})
+	}
+	// The user's own come last, and go before ours of the same name.
+	for _, v := range r.Options.Env {
+		env = replaced(env, corev1.EnvVar{Name: v.Name, Value: v.Value})
+	}
+	for _, v := range r.Options.Secrets {
+		env = replaced(env, corev1.EnvVar{Name: v.Name, ValueFrom: &corev1.EnvVarSource{
+			SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: v.Secret}, Key: v.Key,
+			},
+		}})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Options.SessionSecrets)) {
+		env = replaced(env, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
+			SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.Spec.Name)}, Key: sessionPrefix + name,
+			},
+		}})
+	}
+	return env
+}
+
+func replaced(env []corev1.EnvVar, v corev1.EnvVar) []corev1.EnvVar {
+	return append(slices.DeleteFunc(env, func(old corev1.EnvVar) bool { return old.Name == v.Name }), v)
+}
+
+func (r *Run) resources() corev1.ResourceRequirements {
+	o := &r.Options
+	need := corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceCPU: o.CPU, corev1.ResourceMemory: o.Memory},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: o.Memory},
+	}
+	if !o.EphemeralStorage.IsZero() {
+		need.Requests[corev1.ResourceEphemeralStorage] = resource.MustParse("256Mi")
+		need.Limits[corev1.ResourceEphemeralStorage] = o.EphemeralStorage
+	}
+	if o.LimitCPU {
+		need.Limits[corev1.ResourceCPU] = o.CPU
+	}
+	if o.GPU > 0 {
+		need.Limits[o.GPUResource] = *resource.NewQuantity(o.GPU, resource.DecimalSI)
+	}
+	return need
+}
+
+// tolerations are the user's, and that of the taint which nodes with GPUs commonly have: the resource's own name.
+func (r *Run) tolerations() []corev1.Toleration {
+	var all []corev1.Toleration
+	if r.Options.GPU > 0 {
+		all = append(all, corev1.Toleration{
+			Key: string(r.Options.GPUResource), Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule,
+		})
+	}
+	for _, t := range r.Options.Tolerations {
+		one := corev1.Toleration{Key: t.Key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffect(t.Effect)}
+		if !t.Any {
+			one.Operator, one.Value = corev1.TolerationOpEqual, t.Value
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// inVolume is the volume with what is run.
+const inVolume = "in"
+
+func configMapProjection(name string) corev1.VolumeProjection {
+	return corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
+		LocalObjectReference: corev1.LocalObjectReference{Name: name},
+	}}
+}
+
+func (r *Run) volumes() []corev1.Volume {
+	in := []corev1.VolumeProjection{configMapProjection(r.Spec.Name), configMapProjection(TableName(r.Spec.Name))}
+	for i := range r.Programs {
+		in = append(in, configMapProjection(ProgramName(r.Spec.Name, i)))
+	}
+	var agent []corev1.VolumeProjection
+	for i := range r.Agent.Parts {
+		agent = append(agent, configMapProjection(r.Agent.Name(i)))
+	}
+	projected := func(sources []corev1.VolumeProjection) corev1.VolumeSource {
+		return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}}
+	}
+	empty := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+	// What is in it counts as memory of the pod.
+	shm := r.Options.Memory.DeepCopy()
+	shm.Set(shm.Value() / 2)
+	volumes := []corev1.Volume{
+		{Name: inVolume, VolumeSource: projected(in)},
+		{Name: "agent", VolumeSource: projected(agent)},
+		{Name: "work", VolumeSource: empty}, {Name: "tmp", VolumeSource: empty},
+		{Name: "shm", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+			Medium: corev1.StorageMediumMemory, SizeLimit: &shm,
+		}}},
+		{Name: "info", VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{
+			Items: []corev1.DownwardAPIVolumeFile{{
+				Path: "annotations", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations"},
+			}},
+		}}},
+	}
+	for i, m := range r.Options.Mounts {
+		volumes = append(volumes, corev1.Volume{Name: mountName(i), VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: m.Claim},
+		}})
+	}
+	return volumes
+}
+
+func mountName(i int) string { return fmt.Sprintf("mount-%d", i) }
+
+func (r *Run) mounts() []corev1.VolumeMount {
+	mounts := []corev1.VolumeMount{
+		{Name: inVolume, MountPath: inDir, ReadOnly: true},
+		{Name: "agent", MountPath: agentDir, ReadOnly: true},
+		{Name: "work", MountPath: workDir}, {Name: "tmp", MountPath: "/tmp"}, {Name: "shm", MountPath: "/dev/shm"},
+		{Name: "info", MountPath: infoDir, ReadOnly: true},
+	}
+	for i, m := range r.Options.Mounts {
+		mounts = append(mounts, corev1.VolumeMount{Name: mountName(i), MountPath: m.Path, SubPath: m.Sub})
+	}
+	return mounts
+}
+
+// Takes is what so many pods of the run take of a quota.
+func (r *Run) Takes(pods int64) corev1.ResourceList {
+	times := func(q resource.Quantity) resource.Quantity { q = q.DeepCopy(); q.Mul(pods); return q }
+	o := &r.Options
+	all := corev1.ResourceList{
+		corev1.ResourceCPU: times(o.CPU), corev1.ResourceRequestsCPU: times(o.CPU),
+		corev1.ResourceMemory: times(o.Memory), corev1.ResourceRequestsMemory: times(o.Memory),
+		corev1.ResourceLimitsMemory: times(o.Memory), corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI),
+	}
+	if o.LimitCPU {
+		all[corev1.ResourceLimitsCPU] = times(o.CPU)
+	}
+	if o.GPU > 0 {
+		all["requests."+o.GPUResource] = *resource.NewQuantity(o.GPU*pods, resource.DecimalSI)
+	}
+	return all
+}

@@ -1,0 +1,61 @@
+// Package manifest makes the objects of a run on Kubernetes: the owner that everything belongs to, the table, the
+// program, the agent and the Indexed Job. It is pure: the same input gives the same objects, and nothing is sent.
+//
+// Read [Run] and [Job] first. It imports deployer/run, deployer/pod, deployer/settings and the Kubernetes API types.
+package manifest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The labels of our objects.
+const (
+	LabelManagedBy = "app.kubernetes.io/managed-by" // "metaml" on every object
+	LabelComponent = "app.kubernetes.io/component"  // what the object is: see the components
+	LabelRun       = "metaml/run"                   // name of the run
+	LabelSeries    = "metaml/series"                // name of its series
+	LabelKind      = "metaml/kind"                  // train or serve
+	LabelKey       = "metaml/key"                   // the first 40 digits of the run key
+	LabelUser      = "metaml/user"                  // the first 40 hex digits of the user's sha256
+	LabelQueue     = "kueue.x-k8s.io/queue-name"    // of a Job that Kueue is to start
+)
+
+// ManagedBy is the value of [LabelManagedBy].
+const ManagedBy = "metaml"
+
+// The components, values of [LabelComponent].
+const (
+	ComponentRun     = "run"     // the owner: ConfigMap with run.json
+	ComponentTable   = "table"   // ConfigMap with the hyperparameters
+	ComponentProgram = "program" // ConfigMap with a part of the program
+	ComponentKey     = "key"     // Secret with the key of expected.json
+	ComponentRows    = "rows"    // ConfigMap that maps the indexes of a resumed run's Job
+	ComponentAgent   = "agent"   // ConfigMap with a part of metaml-pod, shared by runs
+	ComponentTrial   = "trial"   // Job and pods
+)
+
+// The annotations of the owner.
+const (
+	AnnotationUser    = "metaml/user-name" // who submitted the run, as the API server calls them
+	AnnotationResumed = "metaml/resumed"   // the run was resumed, at least once
+)
+
+// UserLabel is the value of [LabelUser]: a label cannot hold every user name.
+func UserLabel(user string) string { return digest40(user) }
+
+// KeyLabel is the value of [LabelKey].
+func KeyLabel(key string) string { return key[:min(len(key), 40)] }
+
+func digest40(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:40]
+}
+
+// OwnedBy is the reference by which the owner's deletion deletes an object.
+func OwnedBy(owner *corev1.ConfigMap) metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: owner.Name, UID: owner.UID}
+}

@@ -1,0 +1,213 @@
+package manifest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+func sweep() *manifest.Run {
+	return &manifest.Run{
+		Spec: run.Spec{
+			V: 1, ID: "id", Name: "train-model-7", Series: "train-model", Kind: run.Train, Key: strings.Repeat("a", 64),
+			Source: "/home/someone/secret-project/digits.ipynb", Cwd: "/home/someone/secret-project",
+			Python: "/home/someone/venv/bin/python", Path: []string{"/home/someone/lib"}, Env: map[string]string{"A": "b"},
+			Completions: 6, Parallelism: 2, Retries: 3, Created: time.Unix(0, 0).UTC(),
+		},
+		Namespace: "team", User: "someone@example.org",
+		Options: manifest.Options{
+			Image: "registry.example/python:3.11", CPU: resource.MustParse("1500m"), Memory: resource.MustParse("2Gi"),
+			EphemeralStorage: resource.MustParse("20Gi"), NumericUser: true,
+		},
+		Agent: manifest.Agent{Arch: "amd64", Digest: strings.Repeat("d", 64), Parts: 2}, Programs: 1,
+	}
+}
+
+func owner() *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "train-model-7", Namespace: "team", UID: "uid"}}
+}
+
+func jobOf(t *testing.T, r *manifest.Run) *batchv1.Job {
+	t.Helper()
+	job, err := r.Job(owner())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job
+}
+
+func container(t *testing.T, job *batchv1.Job) *corev1.Container {
+	t.Helper()
+	for i := range job.Spec.Template.Spec.Containers {
+		if c := &job.Spec.Template.Spec.Containers[i]; c.Name == manifest.TrialContainer {
+			return c
+		}
+	}
+	t.Fatal("there is no container for the trial")
+	return nil
+}
+
+func TestNothingOfThisMachineIsInAnObject(t *testing.T) {
+	r := sweep()
+	made, err := r.Owner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range []any{made, jobOf(t, r)} {
+		data, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(data), "/home/someone") || strings.Contains(string(data), "secret-project") {
+			t.Errorf("a path of this machine is in %s", data)
+		}
+	}
+	spec, err := manifest.ReadOwner(made)
+	if err != nil || spec.Name != "train-model-7" || spec.Source != "digits.ipynb" {
+		t.Errorf("the owner is read as %+v, %v", spec, err)
+	}
+}
+
+func TestTheJobKnowsWhatFollowsEachEnd(t *testing.T) {
+	job := jobOf(t, sweep())
+	if *job.Spec.Completions != 6 || *job.Spec.Parallelism != 2 || *job.Spec.BackoffLimitPerIndex != 3 {
+		t.Errorf("the Job is %+v", job.Spec)
+	}
+	actions := map[int32]batchv1.PodFailurePolicyAction{}
+	for _, rule := range job.Spec.PodFailurePolicy.Rules {
+		if rule.OnExitCodes != nil {
+			for _, code := range rule.OnExitCodes.Values {
+				actions[code] = rule.Action
+			}
+		}
+	}
+	for code, want := range map[int32]batchv1.PodFailurePolicyAction{
+		pod.ExitFailed: batchv1.PodFailurePolicyActionFailIndex, pod.ExitStopped: batchv1.PodFailurePolicyActionFailIndex,
+		pod.ExitProgram: batchv1.PodFailurePolicyActionFailJob, pod.ExitOurs: "", pod.ExitEvicted: "", 137: "",
+	} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			if actions[code] != want {
+				t.Errorf("it is followed by %q, want %q", actions[code], want)
+			}
+		})
+	}
+}
+
+func TestWhatIsAskedForAPod(t *testing.T) {
+	r := sweep()
+	c := container(t, jobOf(t, r))
+	if cpu := c.Resources.Limits.Cpu(); !cpu.IsZero() {
+		t.Errorf("the CPU is limited to %s", cpu)
+	}
+	threads := c.Env[slices.IndexFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == "OMP_NUM_THREADS" })]
+	if threads.Value != "2" {
+		t.Errorf("1500m CPU are %s threads", threads.Value)
+	}
+	for _, list := range []corev1.ResourceList{c.Resources.Requests, c.Resources.Limits} {
+		if list.Memory().String() != "2Gi" || list.StorageEphemeral().IsZero() {
+			t.Errorf("it asks for %v", list)
+		}
+	}
+	r.Options.LimitCPU, r.Options.GPU, r.Options.GPUResource = true, 2, "nvidia.com/gpu"
+	job := jobOf(t, r)
+	c = container(t, job)
+	if cpu := c.Resources.Limits.Cpu(); cpu.String() != "1500m" {
+		t.Errorf("where limits are counted the limit is %s", cpu)
+	}
+	gpus := c.Resources.Limits["nvidia.com/gpu"]
+	if gpus.Value() != 2 || !slices.ContainsFunc(job.Spec.Template.Spec.Tolerations, func(t corev1.Toleration) bool {
+		return t.Key == "nvidia.com/gpu" && t.Operator == corev1.TolerationOpExists
+	}) {
+		t.Errorf("it has %s GPUs and tolerates %v", &gpus, job.Spec.Template.Spec.Tolerations)
+	}
+}
+
+func TestVariablesAndSecrets(t *testing.T) {
+	r := sweep()
+	r.Options.Env = []settings.Variable{{Name: "MODE", Value: "fast"}, {Name: "OMP_NUM_THREADS", Value: "7"}}
+	r.Options.Secrets = []settings.SecretValue{{Name: "TOKEN", Secret: "hub", Key: "token"}}
+	r.Options.SessionSecrets = map[string]string{"WANDB_API_KEY": "planted"}
+	job := jobOf(t, r)
+	values := map[string]corev1.EnvVar{}
+	for _, v := range container(t, job).Env {
+		if _, twice := values[v.Name]; twice {
+			t.Errorf("%s is there twice", v.Name)
+		}
+		values[v.Name] = v
+	}
+	if values["MODE"].Value != "fast" || values["OMP_NUM_THREADS"].Value != "7" {
+		t.Errorf("the variables are %v", values)
+	}
+	if from := values["TOKEN"].ValueFrom.SecretKeyRef; from.Name != "hub" || from.Key != "token" {
+		t.Errorf("TOKEN comes from %v", from)
+	}
+	from := values["WANDB_API_KEY"].ValueFrom.SecretKeyRef
+	if secret := r.Key(owner(), "k"); from.Name != secret.Name || string(secret.Data[from.Key]) != "planted" {
+		t.Errorf("WANDB_API_KEY comes from %v", from)
+	}
+	if data, err := json.Marshal(job); err != nil || strings.Contains(string(data), "planted") {
+		t.Errorf("the Job has a secret of the session: %v", err)
+	}
+}
+
+func TestAPodTemplateAddsWhatWeDoNotSet(t *testing.T) {
+	r := sweep()
+	r.Options.PodTemplate = []byte(`{"metadata":{"labels":{"team":"blue","metaml/run":"theirs"}},"spec":{
+		"priorityClassName":"low","restartPolicy":"Always","containers":[
+		{"name":"trial","image":"theirs","envFrom":[{"secretRef":{"name":"all"}}]},{"name":"sidecar","image":"side"}]}}`)
+	job := jobOf(t, r)
+	template := job.Spec.Template
+	c := container(t, job)
+	if template.Labels["team"] != "blue" || template.Spec.PriorityClassName != "low" || len(c.EnvFrom) != 1 ||
+		len(template.Spec.Containers) != 2 {
+		t.Errorf("theirs is missing in %+v", template)
+	}
+	if template.Labels["metaml/run"] != "train-model-7" || template.Spec.RestartPolicy != corev1.RestartPolicyNever ||
+		c.Image != "registry.example/python:3.11" {
+		t.Errorf("ours is missing in %+v", template)
+	}
+}
+
+func TestAResumedJobIsLikeTheOneBefore(t *testing.T) {
+	r := sweep()
+	at := owner()
+	whole, err := r.Owner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.Data = whole.Data
+	before := jobOf(t, r)
+	before.Spec.Template.Labels["batch.kubernetes.io/controller-uid"] = "old"
+	resumed := manifest.Resumed(at, before, 1, 3)
+	again := manifest.Resumed(at, resumed, 2, 1)
+	if resumed.Name != "train-model-7-r1" || *resumed.Spec.Completions != 3 || *resumed.Spec.Parallelism != 2 ||
+		*again.Spec.Parallelism != 1 {
+		t.Errorf("it is %s with %+v", resumed.Name, resumed.Spec)
+	}
+	if _, old := resumed.Spec.Template.Labels["batch.kubernetes.io/controller-uid"]; old {
+		t.Error("it has the label of the Job before")
+	}
+	sources := again.Spec.Template.Spec.Volumes[0].Projected.Sources
+	last := sources[len(sources)-1].ConfigMap.Name
+	if last != manifest.RowsName(again.Name) || len(sources) != len(before.Spec.Template.Spec.Volumes[0].Projected.Sources)+1 {
+		t.Errorf("its files are %v", sources)
+	}
+	for _, v := range container(t, again).Env {
+		if v.Name == pod.RoundVariable && v.Value != "3" {
+			t.Errorf("it is round %s", v.Value)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// Run is a run as its objects need it.
+type Run struct {
+	Spec      run.Spec // its name is without the place
+	Namespace string
+	User      string // as the API server calls them
+	Requires  pod.Requires
+	Options   Options
+	Agent     Agent
+	Programs  int // parts of the program
+}
+
+// Agent says which build of metaml-pod a run's pods are started with.
+type Agent struct {
+	Arch   string // GOARCH of the nodes
+	Digest string // hex sha256 of the program, compressed
+	Parts  int    // ConfigMaps that hold it
+}
+
+// The names of a run's objects follow from the run's.
+
+// TableName is the name of the ConfigMap with the hyperparameters.
+func TableName(run string) string { return run + "-table" }
+
+// ProgramName is the name of the ConfigMap with part i of the program.
+func ProgramName(run string, i int) string { return fmt.Sprintf("%s-program-%d", run, i) }
+
+// KeyName is the name of the Secret with the key of expected.json.
+func KeyName(run string) string { return run + "-key" }
+
+// JobName is the name of the Job of a run that was resumed so often.
+func JobName(run string, resumed int) string {
+	if resumed == 0 {
+		return run
+	}
+	return fmt.Sprintf("%s-r%d", run, resumed)
+}
+
+// RowsName is the name of the ConfigMap with the rows of a resumed run's Job.
+func RowsName(job string) string { return job + "-rows" }
+
+// Name is the name of the ConfigMap with part i of the agent: the same for all runs of a namespace with this build.
+func (a Agent) Name(i int) string {
+	return fmt.Sprintf("metaml-pod-%s-%s-%d", a.Arch, a.Digest[:16], i)
+}
+
+func labels(spec *run.Spec, user, component string) map[string]string {
+	return map[string]string{
+		LabelManagedBy: ManagedBy, LabelComponent: component, LabelRun: spec.Name, LabelSeries: spec.Series,
+		LabelKind: string(spec.Kind), LabelKey: KeyLabel(spec.Key), LabelUser: UserLabel(user),
+	}
+}
+
+func (r *Run) meta(name, component string, owner *corev1.ConfigMap) metav1.ObjectMeta {
+	m := metav1.ObjectMeta{Name: name, Namespace: r.Namespace, Labels: labels(&r.Spec, r.User, component)}
+	if owner != nil {
+		m.OwnerReferences = []metav1.OwnerReference{OwnedBy(owner)}
+	}
+	return m
+}
+
+// Public is what leaves this machine of a run's spec: not where it was submitted, nor what is there.
+func Public(spec run.Spec) run.Spec {
+	spec.Python, spec.Cwd, spec.Path, spec.BootID, spec.Notify, spec.Env = "", "", nil, "", "", nil
+	spec.Source = path.Base(spec.Source)
+	return spec
+}
+
+// Owner is the object that all others of the run belong to. Who makes it has the run's name.
+func (r *Run) Owner() (*corev1.ConfigMap, error) {
+	spec, err := json.Marshal(Public(r.Spec))
+	if err != nil {
+		return nil, fmt.Errorf("write the run's description: %w", err)
+	}
+	requires, err := json.Marshal(r.Requires)
+	if err != nil {
+		return nil, fmt.Errorf("write what the run requires: %w", err)
+	}
+	m := r.meta(r.Spec.Name, ComponentRun, nil)
+	m.Annotations = map[string]string{AnnotationUser: r.User}
+	return &corev1.ConfigMap{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: m,
+		Data: map[string]string{pod.SpecName: string(spec), pod.RequiresName: string(requires)},
+	}, nil
+}
+
+// ReadOwner reads the spec of a run from its owner.
+func ReadOwner(owner *corev1.ConfigMap) (run.Spec, error) {
+	var spec run.Spec
+	if err := json.Unmarshal([]byte(owner.Data[pod.SpecName]), &spec); err != nil {
+		return spec, fmt.Errorf("read the description of run %s: %w", owner.Name, err)
+	}
+	if spec.Name != owner.Name || spec.Completions < 0 || spec.Completions > MaxCompletions {
+		return spec, fmt.Errorf("the description of run %s is damaged", owner.Name)
+	}
+	return spec, nil
+}
+
+// MaxCompletions bounds the trials of one run on Kubernetes.
+const MaxCompletions = 1000
+
+// MaxTable bounds the hyperparameters of one run, in bytes as JSON: a ConfigMap has at most 1 MiB.
+const MaxTable = 900 << 10
+
+// Table is the run's hyperparameters as JSON lines.
+func Table(rows []run.Row) ([]byte, error) {
+	var b bytes.Buffer
+	for i, row := range rows {
+		line, err := folder.FormatRow(row)
+		if err != nil {
+			return nil, fmt.Errorf("write row %d of the hyperparameters: %w", i, err)
+		}
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	return b.Bytes(), nil
+}
+
+// TableObject holds the hyperparameters, which never change.
+func (r *Run) TableObject(owner *corev1.ConfigMap, table []byte) *corev1.ConfigMap {
+	return r.file(TableName(r.Spec.Name), ComponentTable, owner, pod.TableName, table)
+}
+
+// Program holds a part of the program.
+func (r *Run) Program(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
+	return r.file(ProgramName(r.Spec.Name, i), ComponentProgram, owner, pod.ProgramPart(i), part)
+}
+
+// Key holds the key under which the values of expected.json are compared, and the variables of the session that are
+// secret.
+func (r *Run) Key(owner *corev1.ConfigMap, key string) *corev1.Secret {
+	yes := true
+	data := map[string][]byte{keyName: []byte(key)}
+	for name, value := range r.Options.SessionSecrets {
+		data[sessionPrefix+name] = []byte(value)
+	}
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: r.meta(KeyName(r.Spec.Name), ComponentKey, owner), Immutable: &yes,
+		Data: data,
+	}
+}
+
+// The keys of the run's Secret.
+const (
+	keyName       = "key"
+	sessionPrefix = "env." // of a variable's name
+)
+
+// AgentPart holds a part of the agent. It is made once for each namespace and build, and belongs to every run that uses
+// it.
+func (r *Run) AgentPart(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
+	c := r.file(r.Agent.Name(i), ComponentAgent, owner, pod.BinaryPart(r.Agent.Arch, i), part)
+	c.Labels = map[string]string{LabelManagedBy: ManagedBy, LabelComponent: ComponentAgent}
+	return c
+}
+
+// file is an immutable ConfigMap with one file.
+func (r *Run) file(name, component string, owner *corev1.ConfigMap, file string, data []byte) *corev1.ConfigMap {
+	yes := true
+	return &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: r.meta(name, component, owner), Immutable: &yes, BinaryData: map[string][]byte{file: data},
+	}
+}
+
+func merged(sets ...map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, set := range sets {
+		maps.Copy(all, set)
+	}
+	return all
+}

@@ -1,0 +1,191 @@
+package mirror
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// The annotations of a pod by which the Job controller says which attempt of its index it is (Kubernetes, "Backoff limit
+// per index").
+const (
+	indexAnnotation   = "batch.kubernetes.io/job-completion-index"
+	failureAnnotation = "batch.kubernetes.io/job-index-failure-count"
+	ignoredAnnotation = "batch.kubernetes.io/job-index-ignored-failure-count"
+)
+
+// attempt is what a pod says about the attempt of a trial that it runs.
+type attempt struct {
+	run.AttemptID
+	pod     *corev1.Pod
+	started time.Time   // the zero value: its container does not run yet
+	ended   time.Time   // the zero value: it has not ended
+	end     run.Event   // how, where it has: State, Reason and what goes with them
+	report  run.Metrics // the last values of what it reported, as it said at the end
+	again   bool        // the Job will start another
+}
+
+// rowsOf are the trials that the indexes of a Job stand for; nil: each is the trial of its number.
+type rowsOf []pod.Row
+
+// id finds which attempt of which trial a pod of the Job runs.
+func (rows rowsOf) id(p *corev1.Pod, trials int) (id run.AttemptID, ok bool) {
+	index, err := strconv.Atoi(p.Annotations[indexAnnotation])
+	if err != nil || index < 0 {
+		return id, false
+	}
+	id = run.AttemptID{Trial: index, Number: 1 + count(p, failureAnnotation) + count(p, ignoredAnnotation)}
+	if rows != nil {
+		if index >= len(rows) {
+			return id, false
+		}
+		id.Trial, id.Number = rows[index].Trial, id.Number+rows[index].Attempts
+	}
+	return id, id.Trial >= 0 && id.Trial < trials
+}
+
+func count(p *corev1.Pod, annotation string) int {
+	n, err := strconv.Atoi(p.Annotations[annotation])
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
+}
+
+// read says what a pod says. retries is how many attempts may follow a failed one.
+func (rows rowsOf) read(p *corev1.Pod, spec *run.Spec) (a attempt, ok bool) {
+	a = attempt{pod: p}
+	if a.AttemptID, ok = rows.id(p, spec.Completions); !ok {
+		return a, false
+	}
+	status := containerStatus(p)
+	switch {
+	case status == nil:
+	case status.State.Running != nil:
+		a.started = status.State.Running.StartedAt.Time
+	case status.State.Terminated != nil:
+		a.started, a.ended = status.State.Terminated.StartedAt.Time, status.State.Terminated.FinishedAt.Time
+	}
+	if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+		return a, true
+	}
+	if a.ended.IsZero() { // its node went, or it was evicted before it began
+		a.ended = ending(p)
+	}
+	a.end, a.report = howEnded(p, status)
+	a.again = a.end.State == run.Failed && followed(p, status, spec.Retries)
+	return a, true
+}
+
+// containerStatus is that of the trial's container, or nil.
+func containerStatus(p *corev1.Pod) *corev1.ContainerStatus {
+	for i := range p.Status.ContainerStatuses {
+		if s := &p.Status.ContainerStatuses[i]; s.Name == manifest.TrialContainer {
+			return s
+		}
+	}
+	return nil
+}
+
+// ending is when a pod ended of which no container says it.
+func ending(p *corev1.Pod) time.Time {
+	if p.DeletionTimestamp != nil {
+		return p.DeletionTimestamp.Time
+	}
+	latest := p.CreationTimestamp.Time
+	for i := range p.Status.Conditions {
+		if at := p.Status.Conditions[i].LastTransitionTime.Time; at.After(latest) {
+			latest = at
+		}
+	}
+	return latest
+}
+
+// howEnded says how an attempt ended: by the message that the pod left, else by what its kubelet knows.
+func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, reported run.Metrics) {
+	var t *corev1.ContainerStateTerminated
+	if status != nil {
+		t = status.State.Terminated
+	}
+	end = run.Event{Type: run.EventTrialEnded, State: run.Failed}
+	disrupted := condition(p, corev1.DisruptionTarget)
+	if disrupted != nil {
+		end.Code = run.CodeDisruption
+	}
+	if t != nil {
+		if m, ok := pod.Decode(t.Message); ok && t.Reason != "OOMKilled" {
+			end.State, end.Reason, end.Text, end.Exit, end.Error = m.State, m.Reason, m.Text, m.Exit, m.Error
+			end.Metrics, reported = sorted(m)
+			if m.State == run.Stopped && t.ExitCode != pod.ExitStopped { // it was ended, and will be run again
+				end.State, end.Reason, end.Text = run.Failed, run.ReasonEvicted, evicted(p, disrupted)
+				end.Code = run.CodeDisruption
+			}
+			return end, reported
+		}
+		exit := int(t.ExitCode)
+		end.Exit = &exit
+	}
+	switch {
+	case t != nil && t.Reason == "OOMKilled":
+		end.Reason = run.ReasonMemory
+		end.Text, end.Hint = outOfMemory(p)
+	case disrupted != nil || t == nil || p.Status.Reason == "Evicted":
+		end.Reason, end.Text = run.ReasonEvicted, evicted(p, disrupted)
+	case t.ExitCode == pod.ExitSucceeded:
+		end.State, end.Reason = run.Succeeded, ""
+	case t.ExitCode == pod.ExitStopped:
+		end.State, end.Reason = run.Stopped, run.ReasonStopped
+	case t.ExitCode == pod.ExitFailed:
+		end.Reason = run.ReasonException
+	case t.ExitCode == pod.ExitProgram:
+		end.Reason, end.Text = run.ReasonProgram, lastLine(t.Message)
+	case t.ExitCode > 128:
+		end.Reason, end.Text = run.ReasonSignal, fmt.Sprintf("ended by signal %d, with the process that watched over it",
+			t.ExitCode-128)
+	default:
+		end.Reason, end.Text = run.ReasonInternal, lastLine(t.Message)
+	}
+	return end, nil
+}
+
+// sorted gives the metrics that were returned, and those that were only reported.
+func sorted(m pod.Message) (returned, reported run.Metrics) {
+	for name, value := range m.Metrics {
+		to := &reported
+		if slices.Contains(m.Returned, name) {
+			to = &returned
+		}
+		if *to == nil {
+			*to = run.Metrics{}
+		}
+		(*to)[name] = value
+	}
+	return returned, reported
+}
+
+// followed reports whether the Job starts another attempt after a failed one, by the rules that its manifest has.
+func followed(p *corev1.Pod, status *corev1.ContainerStatus, retries int) bool {
+	if status != nil && status.State.Terminated != nil {
+		switch status.State.Terminated.ExitCode {
+		case pod.ExitFailed, pod.ExitStopped, pod.ExitProgram:
+			return false
+		}
+	}
+	return condition(p, corev1.DisruptionTarget) != nil || count(p, failureAnnotation) < retries
+}
+
+func condition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		if c := &p.Status.Conditions[i]; c.Type == kind && c.Status == corev1.ConditionTrue {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,302 @@
+package mirror
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// maxStreams bounds the logs that are followed at the same time. Of the other attempts what they printed is read when
+// they have ended.
+const maxStreams = 64
+
+// logKeeper copies what pods print into the record. A pod's log has both streams of its process in one; so has the
+// record, as standard output.
+type logKeeper struct {
+	cluster *cluster.Cluster
+	folder  folder.Run
+	wake    func()        // something is new
+	turns   chan struct{} // one for each stream
+
+	mu      sync.Mutex
+	copying map[run.AttemptID]*copied
+	said    []run.Event // by pods, in lines of their own
+	all     sync.WaitGroup
+}
+
+// copied is the log of one attempt.
+type copied struct {
+	ended bool // its pod has: what is there is all
+	whole bool
+}
+
+func newLogKeeper(c *cluster.Cluster, f folder.Run, wake func()) *logKeeper {
+	return &logKeeper{
+		cluster: c, folder: f, wake: wake, turns: make(chan struct{}, maxStreams),
+		copying: map[run.AttemptID]*copied{},
+	}
+}
+
+// keep sees to it that the log of an attempt is copied, until ctx ends. ended says that its pod has.
+func (k *logKeeper) keep(ctx context.Context, id run.AttemptID, p *corev1.Pod, ended bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.copying[id]
+	if c != nil {
+		c.ended = c.ended || ended
+		return
+	}
+	c = &copied{ended: ended}
+	k.copying[id] = c
+	k.all.Go(func() { k.copy(ctx, id, p, c) })
+}
+
+// whole reports whether everything that an attempt printed is in the record.
+func (k *logKeeper) whole(id run.AttemptID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.copying[id]
+	return c != nil && c.whole
+}
+
+// take gives what pods have said since the last time.
+func (k *logKeeper) take() []run.Event {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	said := k.said
+	k.said = nil
+	return said
+}
+
+// wait waits for the end of all copying, after ctx has ended.
+func (k *logKeeper) wait() { k.all.Wait() }
+
+func (k *logKeeper) ended(c *copied) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return c.ended
+}
+
+const (
+	logAgain   = time.Second      // after what time a log that broke off is read on
+	logGivenUp = 30 * time.Second // how long the log of a pod that has ended may be impossible to read
+)
+
+// copy copies the log of an attempt to its end.
+func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c *copied) {
+	defer func() {
+		k.mu.Lock()
+		c.whole = true
+		k.mu.Unlock()
+		k.wake()
+	}()
+	file, err := openCopy(k.folder, id)
+	if err != nil {
+		k.note(id, fmt.Sprintf("what trial %d prints cannot be kept here: %v", id.Trial, err))
+		return
+	}
+	defer file.Close()
+	var failing time.Time
+	for {
+		ended := k.ended(c)
+		err := k.read(ctx, id, p, file, !ended)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && ended, apierrors.IsNotFound(err):
+			return
+		case err == nil:
+			failing = time.Time{}
+		case ended && failing.IsZero():
+			failing = time.Now()
+		case ended && time.Since(failing) > logGivenUp:
+			k.note(id, fmt.Sprintf("the end of what trial %d printed is missing: %v", id.Trial, err))
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(logAgain):
+		}
+	}
+}
+
+// read reads the log on from where the copy ends.
+func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, to *logCopy, follow bool) error {
+	select {
+	case k.turns <- struct{}{}:
+		defer func() { <-k.turns }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	options := &corev1.PodLogOptions{Container: manifest.TrialContainer, Follow: follow, Timestamps: true}
+	if !to.at.Time.IsZero() {
+		since := metav1.NewTime(to.at.Time)
+		options.SinceTime = &since
+	}
+	stream, err := k.cluster.Core.Pods(p.Namespace).GetLogs(p.Name, options).Stream(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	return to.copyFrom(stream, func(e run.Event) { k.say(id, e) })
+}
+
+// say takes in what a pod said of its trial.
+func (k *logKeeper) say(id run.AttemptID, e run.Event) {
+	e.Trial, e.Attempt, e.Last = &id.Trial, id.Number, e.Type == run.EventTrialReport
+	k.mu.Lock()
+	k.said = append(k.said, e)
+	k.mu.Unlock()
+	k.wake()
+}
+
+func (k *logKeeper) note(id run.AttemptID, text string) {
+	k.say(id, run.Event{Type: run.EventNote, Time: time.Now(), Code: run.NoteLog, Text: text})
+}
+
+// logCopy is a file with the log of a pod, and the place in the pod's log up to which it goes.
+type logCopy struct {
+	file  *os.File
+	at    place
+	path  string // of the file with the place
+	skip  int    // lines of the time at.Time that were copied before
+	saved time.Time
+}
+
+// place is where in a pod's log a copy ends. A log has no offsets; its lines have times, and several may have the same.
+type place struct {
+	Time  time.Time `json:"time"`
+	Lines int       `json:"lines"` // copied of those that have the time
+	Size  int64     `json:"size"`  // of the copy
+}
+
+// openCopy opens the copy of an attempt's log, without what a crash left behind its last place.
+func openCopy(f folder.Run, id run.AttemptID) (*logCopy, error) {
+	dir := f.Attempt(id.Trial, id.Number)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	file, err := folder.OpenOwn(f.Stream(id.Trial, id.Number, folder.Stdout), os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	c := &logCopy{file: file, path: filepath.Join(dir, "log.json")}
+	if data, err := os.ReadFile(c.path); err == nil {
+		_ = json.Unmarshal(data, &c.at) // else it is copied again
+	}
+	if err := file.Truncate(c.at.Size); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	if _, err := file.Seek(c.at.Size, io.SeekStart); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return c, nil
+}
+
+// Close notes how far the copy goes.
+func (c *logCopy) Close() error {
+	return errors.Join(folder.ReplaceJSON(c.path, c.at), c.file.Close())
+}
+
+// longestLine bounds a line of a log, in bytes; a longer one becomes several.
+const longestLine = 256 << 10
+
+// copyFrom copies the lines of a log that are new: each has its time in front. What the pod itself says goes to say.
+func (c *logCopy) copyFrom(log io.Reader, say func(run.Event)) error {
+	c.skip = c.at.Lines
+	lines := bufio.NewReaderSize(log, 64<<10)
+	var batch bytes.Buffer
+	for {
+		line, err := readLine(lines)
+		if len(line) > 0 && (err == nil || errors.Is(err, io.EOF)) {
+			c.line(line, &batch, say)
+		}
+		if batch.Len() > 0 && (err != nil || lines.Buffered() == 0 || batch.Len() >= longestLine) {
+			if err := c.write(&batch); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func readLine(r *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) || len(line) >= longestLine {
+			if errors.Is(err, bufio.ErrBufferFull) {
+				err = nil
+			}
+			return line, err
+		}
+	}
+}
+
+// line takes one line of the log into the batch, unless it was copied before.
+func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) {
+	stamp, text, found := bytes.Cut(line, []byte(" "))
+	at, err := time.Parse(time.RFC3339Nano, string(stamp))
+	switch {
+	case !found || err != nil: // the rest of a line that was too long
+		batch.Write(line)
+		return
+	case at.Before(c.at.Time):
+		return // the API takes times in whole seconds
+	case at.Equal(c.at.Time) && c.skip > 0:
+		c.skip--
+		return
+	case at.Equal(c.at.Time):
+		c.at.Lines++
+	default:
+		c.at.Time, c.at.Lines, c.skip = at, 1, 0
+	}
+	if e, ok := pod.ParseLine(bytes.TrimRight(text, "\n")); ok {
+		if e.Time.IsZero() {
+			e.Time = at
+		}
+		say(e)
+		return
+	}
+	batch.Write(text)
+}
+
+// saveEvery is how often it is noted up to where a copy goes. What lies beyond that is copied again after a crash.
+const saveEvery = time.Second
+
+// write appends what was copied.
+func (c *logCopy) write(batch *bytes.Buffer) error {
+	n, err := c.file.Write(batch.Bytes())
+	c.at.Size += int64(n)
+	batch.Reset()
+	if err != nil || time.Since(c.saved) < saveEvery {
+		return err
+	}
+	c.saved = time.Now()
+	return folder.ReplaceJSON(c.path, c.at)
+}

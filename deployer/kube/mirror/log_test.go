@@ -1,0 +1,148 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+var first = run.AttemptID{Trial: 0, Number: 1}
+
+// copyOf opens the copy of a log in a run folder of the test's.
+func copyOf(t *testing.T, f folder.Run) *logCopy {
+	t.Helper()
+	c, err := openCopy(f, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// take copies a log, and checks that it went well.
+func take(t *testing.T, c *logCopy, log string) {
+	t.Helper()
+	if err := c.copyFrom(strings.NewReader(log), func(run.Event) {}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func content(t *testing.T, f folder.Run) string {
+	t.Helper()
+	data, err := os.ReadFile(f.Stream(0, 1, folder.Stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+const threeLines = "2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z b\n2026-01-02T03:04:05.2Z b\n"
+
+// A log is read again from a whole second, whatever was read of it before, and may have lines of the same time.
+func TestALogThatIsReadAgainHasEachLineOnce(t *testing.T) {
+	for _, before := range []string{
+		"", "2026-01-02T03:04:05.1Z a\n", "2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z b\n", threeLines,
+	} {
+		t.Run(fmt.Sprintf("after %d lines", strings.Count(before, "\n")), func(t *testing.T) {
+			f := folder.Run(t.TempDir())
+			c := copyOf(t, f)
+			take(t, c, before)
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c = copyOf(t, f)
+			take(t, c, threeLines)
+			take(t, c, threeLines+"2026-01-02T03:04:05.3Z c\n")
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := content(t, f); got != "a\nb\nb\nc\n" {
+				t.Errorf("the copy is %q", got)
+			}
+		})
+	}
+}
+
+func TestWhatACrashLeftBehindIsCopiedAgain(t *testing.T) {
+	f := folder.Run(t.TempDir())
+	c := copyOf(t, f)
+	take(t, c, threeLines)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.file.WriteString("x"); !errors.Is(err, os.ErrClosed) {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(f.Stream(0, 1, folder.Stdout), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString("half a li"); err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+	c = copyOf(t, f)
+	take(t, c, threeLines+"2026-01-02T03:04:05.3Z c\n")
+	if got := content(t, f); got != "a\nb\nb\nc\n" {
+		t.Errorf("the copy is %q", got)
+	}
+}
+
+func TestALogThatBreaksOffIsReadOn(t *testing.T) {
+	f := folder.Run(t.TempDir())
+	c := copyOf(t, f)
+	broken := io.MultiReader(strings.NewReader("2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z hal"), failing{})
+	if err := c.copyFrom(broken, nil); err == nil {
+		t.Fatal("no error")
+	}
+	take(t, c, "2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z half\n")
+	if got := content(t, f); got != "a\nhalf\n" {
+		t.Errorf("the copy is %q", got)
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
+
+func TestWhatAPodSaysIsNoPartOfTheLog(t *testing.T) {
+	f := folder.Run(t.TempDir())
+	c := copyOf(t, f)
+	var said []run.Event
+	log := "2026-01-02T03:04:05Z before\n" +
+		`2026-01-02T03:04:06Z [metaml] {"type":"trial.report","metrics":{"loss":0.5}}` + "\n" +
+		"2026-01-02T03:04:07Z after\n"
+	if err := c.copyFrom(strings.NewReader(log), func(e run.Event) { said = append(said, e) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, f); got != "before\nafter\n" {
+		t.Errorf("the copy is %q", got)
+	}
+	if len(said) != 1 || said[0].Metrics["loss"] != 0.5 || said[0].Time.Second() != 6 {
+		t.Errorf("it said %+v", said)
+	}
+}
+
+// FuzzLog checks that no log, however damaged, is copied with a line twice when it is read again.
+func FuzzLog(f *testing.F) {
+	f.Add(threeLines)
+	f.Add("no time\n2026-01-02T03:04:05Z a\n2026-01-02T03:04:04Z earlier\n\n ")
+	f.Fuzz(func(t *testing.T, log string) {
+		at := folder.Run(t.TempDir())
+		c := copyOf(t, at)
+		take(t, c, log)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c = copyOf(t, at)
+		defer c.Close()
+		if c.at.Size != int64(len(content(t, at))) {
+			t.Errorf("the copy has %d bytes, and its place says %d", len(content(t, at)), c.at.Size)
+		}
+	})
+}

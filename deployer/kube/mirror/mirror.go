@@ -1,0 +1,407 @@
+// Package mirror keeps the record of a run that is in a cluster: a run folder on this machine, of the layout that every
+// run has here, which whoever reads runs reads. The cluster is the truth; a mirror can be thrown away and made anew from
+// what is left there.
+//
+// Read [Follow] first, then planner in plan.go, which decides what the record lacks and does no I/O. The package imports
+// client-go's informers, deployer/folder, deployer/run, deployer/pod and what lies beside it in deployer/kube.
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/halt"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// source is the source of the events in a mirror.
+const source = "cluster"
+
+// Follow keeps the mirror of a run until the run has ended or ctx ends. Only one process does so at a time: if another
+// does already, there is nothing left to do.
+func Follow(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
+	lock, err := f.LockMonitorWithin(ctx, 0)
+	if errors.Is(err, folder.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := f.WriteMonitor(); err != nil {
+		return err
+	}
+	m, err := open(c, f)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	return m.follow(ctx)
+}
+
+// Once brings the mirror of a run up to date with what the cluster has now, and reads the logs of the trials that have
+// ended. It does nothing if somebody follows the run.
+func Once(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
+	lock, err := f.LockMonitor()
+	if errors.Is(err, folder.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	m, err := open(c, f)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	return m.once(ctx)
+}
+
+// Halt does at once what following a run does about a stop that was requested: it announces it to the pods.
+func Halt(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
+	spec, err := f.ReadSpec()
+	if err != nil {
+		return err
+	}
+	m := &mirror{cluster: c, folder: f, name: spec.Name, spec: spec, rows: map[string]rowsOf{}}
+	s, err := m.look(ctx)
+	if err != nil || s.owner == nil {
+		return err
+	}
+	halt.Continue(ctx, c, m.haltable(s))
+	return nil
+}
+
+// mirror is the record of one run while it is written.
+type mirror struct {
+	cluster *cluster.Cluster
+	folder  folder.Run
+	name    string // of the run, in its namespace
+	spec    run.Spec
+	file    *os.File
+	log     *folder.Log
+	planner planner
+	logs    *logKeeper
+	dirty   chan struct{} // something may be new
+	rows    map[string]rowsOf
+	said    string    // last about the way to the cluster
+	looked  time.Time // when events were listed last
+	events  []corev1.Event
+}
+
+func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
+	spec, err := f.ReadSpec()
+	if err != nil {
+		return nil, err
+	}
+	file, err := f.OpenEvents()
+	if err != nil {
+		return nil, err
+	}
+	m := &mirror{
+		cluster: c, folder: f, name: spec.Name, spec: spec, file: file, dirty: make(chan struct{}, 1),
+		rows: map[string]rowsOf{},
+	}
+	state := run.NewState(spec)
+	if m.log, err = folder.OpenLog(file, func(e run.Event) { state.Apply(e) }); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	m.planner = planner{spec: &m.spec, state: state}
+	m.logs = newLogKeeper(c, f, m.wake)
+	return m, nil
+}
+
+func (m *mirror) close() { _ = m.file.Close() }
+
+// wake has the record brought up to date.
+func (m *mirror) wake() {
+	select {
+	case m.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// apart is the shortest time between two writings of the record.
+const apart = 100 * time.Millisecond
+
+// lookAgain is after what time the record is brought up to date although nothing was heard.
+const lookAgain = 5 * time.Second
+
+func (m *mirror) follow(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := m.watch(ctx)
+	defer func() {
+		cancel(nil)
+		w.wait()
+		m.logs.wait()
+	}()
+	for {
+		synced, err := w.state()
+		if err := m.tellWay(err); err != nil {
+			return err
+		}
+		if synced {
+			s, err := w.seen(ctx, m)
+			if err == nil {
+				err = m.step(ctx, s)
+			}
+			if err != nil {
+				return err
+			}
+			if m.planner.state.Phase.Final() {
+				return nil
+			}
+			if s.owner != nil {
+				halt.Continue(ctx, m.cluster, m.haltable(s))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-m.dirty:
+		case <-time.After(lookAgain):
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(apart):
+		}
+		if m.folder.Gone() {
+			return nil
+		}
+	}
+}
+
+// haltable is what is left to do about a stop that was requested.
+func (m *mirror) haltable(s seen) halt.Run {
+	last := s.jobs
+	if len(last) == 0 {
+		return halt.Run{}
+	}
+	j := last[len(last)-1]
+	h := halt.Run{Stop: stopOf(s.owner), Job: j.Job}
+	for _, p := range j.pods {
+		if id, ok := j.rows.id(p, m.spec.Completions); ok {
+			h.Pods = append(h.Pods, halt.Pod{Pod: p, Trial: id.Trial})
+		}
+	}
+	return h
+}
+
+// once looks one time, and once more when the logs have been read.
+func (m *mirror) once(ctx context.Context) error {
+	s, err := m.look(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := m.step(ctx, s); err != nil {
+			return err
+		}
+		if m.planner.state.Phase.Final() || !m.reading(&s) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-m.dirty:
+		}
+	}
+}
+
+// reading reports whether the log of an attempt that has ended is still being read.
+func (m *mirror) reading(s *seen) bool {
+	for i := range s.jobs {
+		for _, p := range s.jobs[i].pods {
+			if a, ok := s.jobs[i].rows.read(p, &m.spec); ok && a.end.Type != "" && !m.logs.whole(a.AttemptID) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// step writes what the record lacks.
+func (m *mirror) step(ctx context.Context, s seen) error {
+	for i := range s.jobs {
+		for _, p := range s.jobs[i].pods {
+			a, ok := s.jobs[i].rows.read(p, &m.spec)
+			if !ok || a.started.IsZero() && a.end.Type == "" {
+				continue
+			}
+			if t := &m.planner.state.Trials[a.Trial]; t.Attempt > a.Number || t.Attempt == a.Number && t.Phase.Final() {
+				continue // it is in the record already
+			}
+			m.logs.keep(ctx, a.AttemptID, p, a.end.Type != "")
+		}
+	}
+	s.events = m.listEvents(ctx, &s)
+	var events []run.Event
+	for _, e := range m.logs.take() {
+		m.planner.state.Apply(e)
+		events = append(events, e)
+	}
+	return m.write(append(events, m.planner.catchUp(s, m.logs)...))
+}
+
+// write appends events that were applied already.
+func (m *mirror) write(events []run.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	batch := make([]*run.Event, len(events))
+	for i := range events {
+		e := &events[i]
+		e.V, e.Source, e.Run = 1, source, m.name
+		if e.Time.IsZero() {
+			e.Time = time.Now()
+		}
+		batch[i] = e
+	}
+	if err := m.log.Append(batch...); err != nil {
+		return err
+	}
+	m.planner.state.N = m.log.Last()
+	if !m.planner.state.Phase.Final() {
+		return nil
+	}
+	if err := m.log.Sync(); err != nil {
+		return fmt.Errorf("write the events to the disk: %w", err)
+	}
+	return m.folder.WriteSummary(m.planner.state, m.log.Size())
+}
+
+// tellWay notes in the record what stands between us and the cluster, once, and that it is over.
+func (m *mirror) tellWay(err error) error {
+	text, hint := "", ""
+	if err != nil {
+		text, hint = wayText(m.cluster, err)
+	}
+	if text == m.said {
+		return nil
+	}
+	m.said = text
+	note := run.Event{Type: run.EventNote, Time: time.Now(), Code: run.NoteCluster, Text: text, Hint: hint}
+	if text == "" {
+		note.Text = fmt.Sprintf("cluster %s answers again", m.cluster.Context)
+	}
+	m.planner.state.Apply(note)
+	return m.write([]run.Event{note})
+}
+
+// selector finds the objects of the run.
+func (m *mirror) selector() string { return manifest.LabelRun + "=" + m.name }
+
+// look reads what the cluster has now.
+func (m *mirror) look(ctx context.Context) (seen, error) {
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	var (
+		s                  = seen{now: time.Now()}
+		jobs               *batchv1.JobList
+		pods               *corev1.PodList
+		owner, jobsE, podE error
+		all                sync.WaitGroup
+	)
+	options := metav1.ListOptions{LabelSelector: m.selector()}
+	all.Go(func() {
+		s.owner, owner = m.cluster.Core.ConfigMaps(m.cluster.Namespace).Get(ctx, m.name, metav1.GetOptions{})
+	})
+	all.Go(func() { jobs, jobsE = m.cluster.Batch.Jobs(m.cluster.Namespace).List(ctx, options) })
+	all.Go(func() { pods, podE = m.cluster.Core.Pods(m.cluster.Namespace).List(ctx, options) })
+	all.Wait()
+	if apierrors.IsNotFound(owner) {
+		s.owner = nil
+		return s, nil
+	}
+	if err := errors.Join(owner, jobsE, podE); err != nil {
+		return s, m.cluster.Explain(err, "read run "+m.name)
+	}
+	s.owner = ours(s.owner, &m.spec)
+	jobList, podList := make([]*batchv1.Job, len(jobs.Items)), make([]*corev1.Pod, len(pods.Items))
+	for i := range jobs.Items {
+		jobList[i] = &jobs.Items[i]
+	}
+	for i := range pods.Items {
+		podList[i] = &pods.Items[i]
+	}
+	var err error
+	s.jobs, err = m.together(ctx, jobList, podList)
+	return s, err
+}
+
+// ours gives the owner if it is that of this very run: another may have its name by now.
+func ours(owner *corev1.ConfigMap, spec *run.Spec) *corev1.ConfigMap {
+	if owner == nil {
+		return nil
+	}
+	if of, err := manifest.ReadOwner(owner); err != nil || of.ID != spec.ID {
+		return nil
+	}
+	return owner
+}
+
+// together sorts Jobs and gives each its pods and rows.
+func (m *mirror) together(ctx context.Context, jobs []*batchv1.Job, pods []*corev1.Pod) ([]jobSeen, error) {
+	all := make([]jobSeen, 0, len(jobs))
+	for _, j := range jobs {
+		rows, err := m.rowsOf(ctx, j.Name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, jobSeen{Job: j, rows: rows})
+	}
+	slices.SortFunc(all, func(a, b jobSeen) int {
+		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
+			return c
+		}
+		return len(a.Name) - len(b.Name)
+	})
+	byJob := map[string]*jobSeen{}
+	for i := range all {
+		byJob[all[i].Name] = &all[i]
+	}
+	for _, p := range pods {
+		if j := byJob[p.Labels[batchv1.JobNameLabel]]; j != nil {
+			j.pods = append(j.pods, p)
+		}
+	}
+	return all, nil
+}
+
+// rowsOf reads which trials the indexes of a Job stand for. They never change.
+func (m *mirror) rowsOf(ctx context.Context, job string) (rowsOf, error) {
+	if !strings.HasPrefix(job, m.name+"-r") {
+		return nil, nil
+	}
+	if rows, ok := m.rows[job]; ok {
+		return rows, nil
+	}
+	object, err := m.cluster.Core.ConfigMaps(m.cluster.Namespace).Get(ctx, manifest.RowsName(job), metav1.GetOptions{})
+	if err != nil {
+		return nil, m.cluster.Explain(err, "read which trials run "+m.name+" went on with")
+	}
+	var rows []pod.Row
+	if err := json.Unmarshal(object.BinaryData[pod.RowsName], &rows); err != nil {
+		return nil, fmt.Errorf("read the rows of the Job %s: %w", job, err)
+	}
+	m.rows[job] = rows
+	return rows, nil
+}

@@ -1,0 +1,248 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// eventsEvery is how often the cluster's events are read while a trial waits.
+const eventsEvery = 2 * time.Second
+
+// listEvents reads what the cluster notes about the run's Jobs and pods, if something waits long enough that somebody
+// wants to know why.
+func (m *mirror) listEvents(ctx context.Context, s *seen) []corev1.Event {
+	if !m.waits(s) {
+		return nil
+	}
+	if time.Since(m.looked) < eventsEvery {
+		return m.events
+	}
+	m.looked = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	list, err := m.cluster.Core.Events(m.cluster.Namespace).List(ctx, metav1.ListOptions{Limit: 1000})
+	if err != nil {
+		return m.events // it says less, and nothing wrong
+	}
+	m.events = slices.DeleteFunc(list.Items, func(e corev1.Event) bool {
+		return !strings.HasPrefix(e.InvolvedObject.Name, m.name)
+	})
+	return m.events
+}
+
+// waits reports whether a pod does not run yet, or is missing.
+func (m *mirror) waits(s *seen) bool {
+	if len(s.jobs) == 0 {
+		return false
+	}
+	j := s.jobs[len(s.jobs)-1]
+	going := 0
+	for _, p := range j.pods {
+		if p.Status.Phase == corev1.PodPending && s.now.Sub(p.CreationTimestamp.Time) > time.Second {
+			return true
+		}
+		if p.Status.Phase == corev1.PodPending || p.Status.Phase == corev1.PodRunning {
+			going++
+		}
+	}
+	return going == 0 && !manifest.Finished(j.Job) && s.now.Sub(j.CreationTimestamp.Time) > time.Second
+}
+
+// newest finds the last event about an object that has one of the reasons.
+func (s *seen) newest(name string, reasons ...string) *corev1.Event {
+	var last *corev1.Event
+	for i := range s.events {
+		e := &s.events[i]
+		if e.InvolvedObject.Name == name && slices.Contains(reasons, e.Reason) && (last == nil ||
+			when(e).After(when(last))) {
+			last = e
+		}
+	}
+	return last
+}
+
+func when(e *corev1.Event) time.Time {
+	return slices.MaxFunc([]time.Time{e.EventTime.Time, e.LastTimestamp.Time, e.FirstTimestamp.Time,
+		e.CreationTimestamp.Time}, time.Time.Compare)
+}
+
+// whyPodWaits says why a pod does not run yet; nil where there is nothing to say yet.
+func whyPodWaits(p *corev1.Pod, s seen) *run.Waiting {
+	waiting := func(reason run.Reason, text, hint string) *run.Waiting {
+		return &run.Waiting{Reason: reason, Text: text, Hint: hint, Since: s.now}
+	}
+	for i := range p.Status.Conditions {
+		c := &p.Status.Conditions[i]
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			if e := s.newest(p.Name, "TriggeredScaleUp"); e != nil {
+				return waiting(run.WaitingNode, "a node is being added", "")
+			}
+			return waiting(run.WaitingUnschedulable, unschedulable(c.Message), unschedulableHint(c.Message, p))
+		}
+	}
+	if p.Spec.NodeName == "" {
+		return nil // the scheduler has not looked at it
+	}
+	if status := containerStatus(p); status != nil && status.State.Waiting != nil {
+		switch w := status.State.Waiting; w.Reason {
+		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+			"RegistryUnavailable", "SignatureValidationFailed":
+			text, hint := imageTrouble(status.Image, w, s.newest(p.Name, "Failed"))
+			return waiting(run.WaitingImage, text, hint)
+		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
+			text, hint := containerTrouble(w.Message)
+			return waiting(run.WaitingConfiguration, text, hint)
+		}
+	}
+	if e := s.newest(p.Name, "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"); e != nil &&
+		s.now.Sub(p.CreationTimestamp.Time) > 3*time.Second {
+		return waiting(run.WaitingStorage, "its pod cannot be set up: "+sentence(e.Message), "")
+	}
+	if e := s.newest(p.Name, "Pulling"); e != nil && s.newest(p.Name, "Pulled") == nil {
+		return waiting(run.WaitingPulling, fmt.Sprintf("node %s is pulling the image", p.Spec.NodeName), "")
+	}
+	return waiting(run.WaitingStarting, "its container is being started", "")
+}
+
+// nodesMessage is what the scheduler says: "0/3 nodes are available: 2 Insufficient cpu, 1 node(s) had …. preemption: …".
+var nodesMessage = regexp.MustCompile(`^0/(\d+) nodes are available: (.*?)\.?( preemption:.*| no new claims.*)?$`)
+
+// unschedulable says why no node takes a pod.
+func unschedulable(message string) string {
+	m := nodesMessage.FindStringSubmatch(sentence(message))
+	if m == nil {
+		return "no node takes it: " + sentence(message)
+	}
+	why := strings.NewReplacer("node(s)", "nodes").Replace(m[2])
+	if m[1] == "1" {
+		why = strings.TrimPrefix(strings.ReplaceAll(m[2], "node(s) ", "it "), "1 ")
+		return "the only node does not take it: " + why
+	}
+	return fmt.Sprintf("none of %s nodes takes it: %s", m[1], why)
+}
+
+// unschedulableHint names the setting that asks for what is missing.
+func unschedulableHint(message string, p *corev1.Pod) string {
+	var c *corev1.Container
+	for i := range p.Spec.Containers {
+		if p.Spec.Containers[i].Name == manifest.TrialContainer {
+			c = &p.Spec.Containers[i]
+		}
+	}
+	if c == nil {
+		return ""
+	}
+	switch {
+	case strings.Contains(message, "Insufficient cpu"):
+		return fmt.Sprintf("It asks for --cpu %s.", c.Resources.Requests.Cpu())
+	case strings.Contains(message, "Insufficient memory"):
+		return fmt.Sprintf("It asks for --memory %s.", c.Resources.Requests.Memory())
+	case strings.Contains(message, "Insufficient ephemeral-storage"):
+		return "It needs room for its files on the node's disk."
+	case strings.Contains(message, "/gpu"):
+		return "It asks for --gpu; perhaps others hold all of them."
+	case strings.Contains(message, "node affinity/selector"):
+		return "Its --node-selector, --gpu-type or architecture fits none of them."
+	case strings.Contains(message, "untolerated taint"):
+		return "--toleration KEY[=VALUE][:EFFECT] lets it run on tainted nodes."
+	case strings.Contains(message, "persistentvolumeclaim"):
+		return "Check the claim that --mount names: kubectl get pvc."
+	}
+	return ""
+}
+
+// imageTrouble says why an image cannot be pulled.
+func imageTrouble(image string, w *corev1.ContainerStateWaiting, failed *corev1.Event) (text, hint string) {
+	why := w.Message
+	if failed != nil && (w.Reason == "ImagePullBackOff" || why == "") {
+		why = failed.Message
+	}
+	switch lower := strings.ToLower(why); {
+	case w.Reason == "InvalidImageName":
+		return fmt.Sprintf("%q is not the name of an image", image), "Correct --image."
+	case strings.Contains(lower, "not found") || strings.Contains(lower, "manifest unknown"):
+		return fmt.Sprintf("there is no image %s", image), "Check the name and tag of --image."
+	case strings.Contains(lower, "unauthorized") || strings.Contains(lower, "denied") ||
+		strings.Contains(lower, "authentication required") || strings.Contains(lower, "401") ||
+		strings.Contains(lower, "403"):
+		return fmt.Sprintf("the registry does not let the nodes pull %s", image),
+			"Name a Secret that has the login with --image-pull-secret."
+	case strings.Contains(lower, "no match for platform"):
+		return fmt.Sprintf("the image %s is not made for the nodes' architecture", image),
+			"Choose nodes with --node-selector kubernetes.io/arch=ARCH, or another image."
+	}
+	return fmt.Sprintf("the image %s cannot be pulled: %s", image, cmp.Or(sentence(why), w.Reason)),
+		"It is tried again and again; metaml stop ends it."
+}
+
+// containerTrouble says why a container cannot be made.
+func containerTrouble(message string) (text, hint string) {
+	switch {
+	case strings.Contains(message, "secret") && strings.Contains(message, "not found"):
+		return "a Secret that it needs is not there: " + sentence(message), "Make it, or correct --secret."
+	case strings.Contains(message, "couldn't find key"):
+		return "a Secret lacks the key that it needs: " + sentence(message), "Correct --secret NAME=SECRET/KEY."
+	case strings.Contains(message, "executable file not found") || strings.Contains(message, "no such file"):
+		return "the image cannot run it: " + sentence(message), "Name the image's Python with --image-python."
+	}
+	return "its container cannot be made: " + sentence(message), ""
+}
+
+// whyJobWaits says why a Job has fewer pods than it may have; nil where there is nothing to say.
+func whyJobWaits(j *batchv1.Job, s seen) *run.Waiting {
+	since := s.now
+	if manifest.Suspended(j) {
+		if queue := j.Labels[manifest.LabelQueue]; queue != "" {
+			return &run.Waiting{Reason: run.WaitingQueue, Text: "it waits in queue " + queue, Since: since}
+		}
+		return &run.Waiting{
+			Reason: run.WaitingQueue, Text: "its Job was suspended by somebody else",
+			Hint: fmt.Sprintf("Let it go on: kubectl patch job %s -p '{\"spec\":{\"suspend\":false}}'.", j.Name), Since: since,
+		}
+	}
+	e := s.newest(j.Name, "FailedCreate")
+	if e == nil {
+		return nil
+	}
+	if made := s.newest(j.Name, "SuccessfulCreate"); made != nil && !when(made).Before(when(e)) {
+		return nil
+	}
+	_, why, found := strings.Cut(e.Message, " is forbidden: ")
+	if !found {
+		why = e.Message
+	}
+	if rest, quota := strings.CutPrefix(why, "exceeded quota: "); quota {
+		return &run.Waiting{
+			Reason: run.WaitingQuota, Text: "the namespace's quota is used up: " + sentence(rest),
+			Hint: "It goes on when something else ends, or with a higher quota.", Since: since,
+		}
+	}
+	return &run.Waiting{
+		Reason: run.WaitingAdmission, Text: "the cluster refuses its pod: " + sentence(why),
+		Hint: "An administrator of the namespace knows the rule.", Since: since,
+	}
+}
+
+// wayText words an error on the way to the cluster.
+func wayText(c *cluster.Cluster, err error) (text, hint string) {
+	err = c.Explain(err, "follow the run")
+	if u, ok := errors.AsType[*usererror.Error](err); ok {
+		return u.Text, u.Hint
+	}
+	return err.Error(), ""
+}

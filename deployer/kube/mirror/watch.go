@@ -1,0 +1,174 @@
+package mirror
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+)
+
+// watching is what informers hold of a run's objects: they list, watch, and list anew where a watch broke off or is too
+// old to go on.
+type watching struct {
+	cluster           *cluster.Cluster
+	owners, jobs, pod cache.SharedIndexInformer
+	all               sync.WaitGroup
+
+	mu    sync.Mutex
+	err   error                     // of the last list or watch; nil: the last one went well
+	since time.Time                 // when err was seen first
+	gone  map[types.UID]*corev1.Pod // pods that are no longer there, as they were last
+}
+
+// watch starts the informers of a run, until ctx ends.
+func (m *mirror) watch(ctx context.Context) *watching {
+	ns, c := m.cluster.Namespace, m.cluster
+	w := &watching{cluster: c, gone: map[types.UID]*corev1.Pod{}}
+	pick := m.selector()
+	w.owners = w.inform(m, &corev1.ConfigMap{}, lists(pick+","+manifest.LabelComponent+"="+manifest.ComponentRun,
+		func(o metav1.ListOptions) (runtime.Object, error) { return c.Core.ConfigMaps(ns).List(ctx, o) },
+		func(o metav1.ListOptions) (watch.Interface, error) { return c.Core.ConfigMaps(ns).Watch(ctx, o) }))
+	w.jobs = w.inform(m, &batchv1.Job{}, lists(pick,
+		func(o metav1.ListOptions) (runtime.Object, error) { return c.Batch.Jobs(ns).List(ctx, o) },
+		func(o metav1.ListOptions) (watch.Interface, error) { return c.Batch.Jobs(ns).Watch(ctx, o) }))
+	w.pod = w.inform(m, &corev1.Pod{}, lists(pick,
+		func(o metav1.ListOptions) (runtime.Object, error) { return c.Core.Pods(ns).List(ctx, o) },
+		func(o metav1.ListOptions) (watch.Interface, error) { return c.Core.Pods(ns).Watch(ctx, o) }))
+	for _, i := range []cache.SharedIndexInformer{w.owners, w.jobs, w.pod} {
+		w.all.Go(func() { i.RunWithContext(ctx) })
+	}
+	return w
+}
+
+// lists picks the objects with a label.
+func lists(
+	pick string, list func(metav1.ListOptions) (runtime.Object, error),
+	watchFn func(metav1.ListOptions) (watch.Interface, error),
+) *cache.ListWatch {
+	return &cache.ListWatch{
+		ListFunc:  func(o metav1.ListOptions) (runtime.Object, error) { o.LabelSelector = pick; return list(o) },
+		WatchFunc: func(o metav1.ListOptions) (watch.Interface, error) { o.LabelSelector = pick; return watchFn(o) },
+	}
+}
+
+func (w *watching) inform(m *mirror, of runtime.Object, from *cache.ListWatch) cache.SharedIndexInformer {
+	i := cache.NewSharedIndexInformer(from, of, 0, cache.Indexers{})
+	_ = i.SetTransform(slim) // fails only when the informer runs already, as SetWatchErrorHandler does
+	_ = i.SetWatchErrorHandler(func(_ *cache.Reflector, err error) {
+		w.mu.Lock()
+		if w.err == nil {
+			w.since = time.Now()
+		}
+		w.err = err
+		w.mu.Unlock()
+		m.wake()
+	})
+	_, _ = i.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { w.well(); m.wake() },
+		UpdateFunc: func(any, any) { w.well(); m.wake() },
+		DeleteFunc: func(o any) {
+			if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {
+				o = unknown.Obj
+			}
+			if p, ok := o.(*corev1.Pod); ok {
+				w.remember(p)
+			}
+			w.well()
+			m.wake()
+		},
+	})
+	return i
+}
+
+// slim drops what nobody reads here, which is most of an object.
+func slim(o any) (any, error) {
+	switch o := o.(type) {
+	case *corev1.Pod:
+		o.ManagedFields = nil
+		o.Spec.Volumes = nil
+		for i := range o.Spec.Containers {
+			c := &o.Spec.Containers[i]
+			c.Command, c.Args, c.Env, c.VolumeMounts = nil, nil, nil, nil
+		}
+	case *batchv1.Job:
+		o.ManagedFields, o.Spec.Template = nil, corev1.PodTemplateSpec{}
+	case *corev1.ConfigMap:
+		o.ManagedFields = nil
+	}
+	return o, nil
+}
+
+func (w *watching) well() {
+	w.mu.Lock()
+	w.err = nil
+	w.mu.Unlock()
+}
+
+// remember keeps a pod that was deleted: how it ended may not be in the record yet.
+func (w *watching) remember(p *corev1.Pod) {
+	if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+		p = p.DeepCopy()
+		p.Status.Phase = corev1.PodFailed
+		if p.DeletionTimestamp == nil {
+			now := metav1.Now()
+			p.DeletionTimestamp = &now
+		}
+	}
+	w.mu.Lock()
+	w.gone[p.UID] = p
+	w.mu.Unlock()
+}
+
+// wait waits for the end of the informers, after their context has ended.
+func (w *watching) wait() { w.all.Wait() }
+
+// state says whether all was listed once, and what has been wrong for some time.
+func (w *watching) state() (synced bool, err error) {
+	synced = w.owners.HasSynced() && w.jobs.HasSynced() && w.pod.HasSynced()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil && (!synced || time.Since(w.since) > cluster.Patience) {
+		return synced, w.err
+	}
+	return synced, nil
+}
+
+// seen is what the informers hold now.
+func (w *watching) seen(ctx context.Context, m *mirror) (seen, error) {
+	s := seen{now: time.Now()}
+	for _, o := range w.owners.GetStore().List() {
+		if c, ok := o.(*corev1.ConfigMap); ok && c.Name == m.name {
+			s.owner = ours(c, &m.spec)
+		}
+	}
+	var jobs []*batchv1.Job
+	for _, o := range w.jobs.GetStore().List() {
+		if j, ok := o.(*batchv1.Job); ok {
+			jobs = append(jobs, j)
+		}
+	}
+	var pods []*corev1.Pod
+	for _, o := range w.pod.GetStore().List() {
+		if p, ok := o.(*corev1.Pod); ok {
+			pods = append(pods, p)
+		}
+	}
+	w.mu.Lock()
+	for _, p := range w.gone {
+		pods = append(pods, p)
+	}
+	w.mu.Unlock()
+	var err error
+	s.jobs, err = m.together(ctx, jobs, pods)
+	return s, err
+}

@@ -1,0 +1,141 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
+)
+
+// Outline says which objects a submission would make, and what the namespace has left for it.
+func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, error) {
+	s.Spec.Name = run.ParseName(s.Spec.Name).Run
+	load, err := p.pack(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	r, o := &load.run, &load.run.Options
+	size := 0
+	for _, part := range load.program {
+		size += len(part)
+	}
+	trial := fmt.Sprintf("%s CPU, %s memory", &o.CPU, &o.Memory)
+	if o.GPU > 0 {
+		trial += fmt.Sprintf(", %d %s", o.GPU, o.GPUResource)
+	}
+	objects := []string{
+		fmt.Sprintf("Job %s: %s, %d at a time, each with %s, on linux/%s", r.Spec.Name,
+			prose.Count(r.Spec.Completions, "pod"), r.Spec.Parallelism, trial, r.Agent.Arch),
+		"image " + o.Image,
+		fmt.Sprintf("ConfigMap %s: what all others belong to", r.Spec.Name),
+		fmt.Sprintf("ConfigMap %s: the hyperparameters, %d KiB", manifest.TableName(r.Spec.Name), (len(load.table)+1023)>>10),
+		fmt.Sprintf("ConfigMap %s…: the program, %d KiB", manifest.ProgramName(r.Spec.Name, 0), (size+1023)>>10),
+		"Secret " + manifest.KeyName(r.Spec.Name),
+		fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.Name(0)),
+	}
+	sections := []run.Section{{
+		Title: fmt.Sprintf("objects in namespace %s of cluster %s, as %s", p.cluster.Namespace, p.cluster.Context, p.user),
+		Lines: objects,
+	}}
+	if quotas := p.quotas(ctx, load); len(quotas) > 0 {
+		sections = append(sections, run.Section{Title: "quota", Lines: quotas})
+	}
+	return sections, nil
+}
+
+// quotas says what the namespace's quotas have left, beside what the run takes when all its trials run that may.
+func (p *Place) quotas(ctx context.Context, load *shipment) []string {
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	list, err := p.cluster.Core.ResourceQuotas(p.cluster.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil // it may not be read
+	}
+	atOnce := int64(load.run.Spec.Parallelism)
+	takes := load.run.Takes(atOnce)
+	var lines []string
+	for i := range list.Items {
+		q := &list.Items[i]
+		for _, name := range []corev1.ResourceName{
+			corev1.ResourceRequestsCPU, corev1.ResourceCPU, corev1.ResourceLimitsCPU, corev1.ResourceRequestsMemory,
+			corev1.ResourceMemory, corev1.ResourceLimitsMemory, corev1.ResourcePods,
+			"requests." + load.run.Options.GPUResource,
+		} {
+			hard, limited := q.Status.Hard[name]
+			need, takes := takes[name]
+			if !limited || !takes {
+				continue
+			}
+			used := q.Status.Used[name]
+			left := hard.DeepCopy()
+			left.Sub(used)
+			line := fmt.Sprintf("%s: %s of %s left, and %s takes %s", name, &left, &hard,
+				prose.Count(int(atOnce), "trial"), &need)
+			if need.Cmp(left) > 0 {
+				line += "; some of them wait"
+			}
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// Export gives the objects of a submission as YAML that kubectl apply takes, and that works without us.
+func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, error) {
+	s.Spec.Name = run.ParseName(s.Spec.Name).Run
+	load, err := p.pack(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return load.yaml()
+}
+
+// maxApplied bounds what one object of an export holds: kubectl apply writes all of it into an annotation as well, in
+// base64, and all annotations together may have 256 KiB (Kubernetes API conventions, annotations).
+const maxApplied = 150 << 10
+
+// yaml writes all objects. They belong to no owner, of which the identity is not known before it is made.
+func (load *shipment) yaml() ([]byte, error) {
+	r := &load.run
+	small := *load
+	small.program, small.agent = split(load.program, maxApplied), split(load.agent, maxApplied)
+	r.Programs, r.Agent.Parts = len(small.program), len(small.agent)
+	owner, err := r.Owner()
+	if err != nil {
+		return nil, err
+	}
+	job, err := r.Job(nil)
+	if err != nil {
+		return nil, err
+	}
+	objects := []any{owner, r.TableObject(nil, load.table), r.Key(nil, load.key)}
+	for i, part := range small.program {
+		objects = append(objects, r.Program(nil, i, part))
+	}
+	for i, part := range small.agent {
+		objects = append(objects, r.AgentPart(nil, i, part))
+	}
+	var all []byte
+	for _, object := range append(objects, job) {
+		data, err := yaml.Marshal(object)
+		if err != nil {
+			return nil, fmt.Errorf("write the objects of the run: %w", err)
+		}
+		all = append(append(all, "---\n"...), data...)
+	}
+	return all, nil
+}
+
+// split cuts what the parts are together into smaller ones.
+func split(parts [][]byte, size int) [][]byte {
+	whole := slices.Concat(parts...)
+	return slices.Collect(slices.Chunk(whole, size))
+}

@@ -1,0 +1,300 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/pod/ship"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// manager is the field manager of what we write.
+const manager = "metaml"
+
+// shipment is what a submission brings into the cluster, made and checked before anything is.
+type shipment struct {
+	run     manifest.Run
+	key     string
+	table   []byte
+	program [][]byte
+	agent   [][]byte
+}
+
+// Submit makes the objects of the run, its owner first and its Job last, and starts the process that follows it; or it
+// finds the active run of the same key. Two submissions of one key at once make one run: the name is taken by making
+// the owner, which only one can.
+//
+// Until the Job is there an interrupt leaves nothing: the owner is deleted, and all that belongs to it.
+func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.Event)) (run.Submitted, error) {
+	load, err := p.pack(ctx, s)
+	if err != nil {
+		return run.Submitted{}, err
+	}
+	owner, attached, err := p.take(ctx, load, s.Again)
+	if err != nil {
+		return run.Submitted{}, err
+	}
+	if attached != nil {
+		return run.Submitted{Spec: *attached, Attached: true, Differs: run.Differs(*attached, s.Spec)}, nil
+	}
+	if err := p.make(ctx, owner, load); err != nil {
+		return run.Submitted{}, errors.Join(err, p.remove(context.WithoutCancel(ctx), owner))
+	}
+	done := run.Submitted{Spec: load.run.Spec}
+	done.Spec.Name = p.whole(owner.Name)
+	if err := p.mirror(load.run.Spec, s.Table); err != nil {
+		return done, err
+	}
+	return done, p.target.Keep(ctx, done.Spec.Name)
+}
+
+// ephemeralStorage is the most that a trial may write on the disk of its node.
+const ephemeralStorage = "20Gi"
+
+// pack makes what is to be brought into the cluster, and refuses what cannot be.
+func (p *Place) pack(ctx context.Context, s run.Submission) (*shipment, error) {
+	if s.Spec.Completions > manifest.MaxCompletions {
+		return nil, &usererror.Error{
+			Code: usererror.CodeCompletions,
+			Text: fmt.Sprintf("%s are more than the %d that one run on kubernetes can have",
+				prose.Count(s.Spec.Completions, "trial"), manifest.MaxCompletions),
+			Hint: "Run them as several runs, with --completions and other hyperparameters.",
+		}
+	}
+	options, err := p.options(ctx)
+	if err != nil {
+		return nil, err
+	}
+	load := &shipment{key: ship.NewKey()}
+	if load.table, err = manifest.Table(s.Table); err != nil {
+		return nil, err
+	}
+	if len(load.table) > manifest.MaxTable {
+		return nil, &usererror.Error{
+			Code: usererror.CodeTooLarge,
+			Text: fmt.Sprintf("the hyperparameters are %d KiB, and at most %d KiB can be handed to the pods of a run",
+				len(load.table)>>10, manifest.MaxTable>>10),
+			Hint: "Hand large values over with --with, or read them from a volume: --mount pvc:NAME:PATH.",
+		}
+	}
+	program, err := ship.Program(s.Program, load.key)
+	if err != nil {
+		return nil, err
+	}
+	load.program = ship.Parts(program)
+	at := p.nodes(ctx)
+	arch := cmp.Or(options.NodeSelector[corev1.LabelArchStable], at.arch)
+	if at.storage {
+		options.EphemeralStorage = resource.MustParse(ephemeralStorage)
+	}
+	agent, err := ship.Find(arch)
+	if err != nil {
+		return nil, err
+	}
+	load.agent = ship.Parts(agent.Data)
+	spec := s.Spec
+	spec.ID, spec.V = folder.NewID(), 1
+	if spec.Created.IsZero() {
+		spec.Created = time.Now().UTC()
+	}
+	load.run = manifest.Run{
+		Spec: spec, Namespace: p.cluster.Namespace, User: p.user, Requires: pod.NewRequires(s.PythonVersion, s.Packages, s.Modules, p.settings.Bool("strict")), Options: *options,
+		Agent: manifest.Agent{Arch: arch, Digest: agent.Digest, Parts: len(load.agent)}, Programs: len(load.program),
+	}
+	return load, p.cluster.CheckRights(ctx)
+}
+
+// take makes the run's owner under the first name of its series that is free, or finds the active run of its key.
+func (p *Place) take(ctx context.Context, load *shipment, again bool) (*corev1.ConfigMap, *run.Spec, error) {
+	spec := &load.run.Spec
+	for range 50 { // others who submit the same series at this moment
+		if !again {
+			active, err := p.Active(ctx, spec.Key)
+			if err != nil || active != nil {
+				return nil, active, err
+			}
+		}
+		n, err := p.next(ctx, spec.Series)
+		if err != nil {
+			return nil, nil, err
+		}
+		spec.Name = fmt.Sprintf("%s-%d", spec.Series, n)
+		object, err := load.run.Owner()
+		if err != nil {
+			return nil, nil, err
+		}
+		made, err := p.cluster.Core.ConfigMaps(p.cluster.Namespace).Create(ctx, object, created)
+		switch {
+		case err == nil:
+			return made, nil, nil
+		case apierrors.IsAlreadyExists(err):
+			if err := p.foreign(ctx, spec); err != nil {
+				return nil, nil, err
+			}
+		default:
+			return nil, nil, p.cluster.Explain(err, "make run "+spec.Name)
+		}
+	}
+	return nil, nil, fmt.Errorf("find a free name for a run of %s: others took 50 of them meanwhile", spec.Series)
+}
+
+var created = metav1.CreateOptions{FieldManager: manager}
+
+// foreign refuses a name that an object has which is no run: no number of attempts would get past it.
+func (p *Place) foreign(ctx context.Context, spec *run.Spec) error {
+	object, err := p.cluster.Core.ConfigMaps(p.cluster.Namespace).Get(ctx, spec.Name, metav1.GetOptions{})
+	if err != nil || object.Labels[manifest.LabelSeries] == spec.Series {
+		return nil // it was made, or is gone, since we looked
+	}
+	return &usererror.Error{
+		Code: usererror.CodeName,
+		Text: fmt.Sprintf("a ConfigMap %q that is no run is in namespace %s already", spec.Name, p.cluster.Namespace),
+		Hint: "Give the runs another name: --name NAME.",
+	}
+}
+
+// make makes everything that belongs to the owner; the Job last, when all that its pods need is there.
+func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipment) error {
+	r, c := &load.run, p.cluster
+	maps := c.Core.ConfigMaps(c.Namespace)
+	var tasks []func() error
+	add := func(object *corev1.ConfigMap) {
+		tasks = append(tasks, func() error { _, err := maps.Create(ctx, object, created); return err })
+	}
+	add(r.TableObject(owner, load.table))
+	for i, part := range load.program {
+		add(r.Program(owner, i, part))
+	}
+	tasks = append(tasks, func() error {
+		_, err := c.Core.Secrets(c.Namespace).Create(ctx, r.Key(owner, load.key), created)
+		return err
+	})
+	for i, part := range load.agent {
+		tasks = append(tasks, func() error { return p.share(ctx, r.AgentPart(owner, i, part), owner) })
+	}
+	job, err := r.Job(owner)
+	if err != nil {
+		return err
+	}
+	if err := together(tasks); err != nil {
+		return c.Explain(err, "make the objects of run "+owner.Name)
+	}
+	if _, err := c.Batch.Jobs(c.Namespace).Create(ctx, job, created); err != nil {
+		return c.Explain(err, "make the Job of run "+owner.Name)
+	}
+	return nil
+}
+
+// share makes an object that several runs use, or adds the run to those that it belongs to.
+func (p *Place) share(ctx context.Context, object *corev1.ConfigMap, owner *corev1.ConfigMap) error {
+	maps := p.cluster.Core.ConfigMaps(p.cluster.Namespace)
+	reference := manifest.OwnedBy(owner)
+	// Strategic merge adds to the list by uid, whoever else adds to it meanwhile (Kubernetes API, ObjectMeta).
+	patch := fmt.Appendf(nil,
+		`{"metadata":{"ownerReferences":[{"apiVersion":%q,"kind":%q,"name":%q,"uid":%q}]}}`,
+		reference.APIVersion, reference.Kind, reference.Name, reference.UID)
+	for range 5 { // it may be made, or deleted, at this moment
+		found, err := maps.Patch(ctx, object.Name, types.StrategicMergePatchType, patch,
+			metav1.PatchOptions{FieldManager: manager})
+		if err == nil && found.DeletionTimestamp == nil {
+			return nil
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+		if _, err = maps.Create(ctx, object, created); err == nil || !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("ConfigMap %s was made and deleted several times meanwhile", object.Name)
+}
+
+// together does tasks beside each other and gives the first error.
+func together(tasks []func() error) error {
+	var all sync.WaitGroup
+	turns, errs := make(chan struct{}, 16), make([]error, len(tasks))
+	for i, task := range tasks {
+		turns <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turns }()
+			errs[i] = task()
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes the owner of a run that did not come about, and with it what belongs to it.
+func (p *Place) remove(ctx context.Context, owner *corev1.ConfigMap) error {
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	return removeOwner(ctx, p.cluster, owner.Name, owner.UID)
+}
+
+func removeOwner(ctx context.Context, c *cluster.Cluster, name string, uid types.UID) error {
+	policy := metav1.DeletePropagationBackground
+	err := c.Core.ConfigMaps(c.Namespace).Delete(ctx, name, metav1.DeleteOptions{
+		PropagationPolicy: &policy, Preconditions: &metav1.Preconditions{UID: &uid},
+	})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return c.Explain(err, "delete run "+name)
+}
+
+// mirror makes the folder in which the run is read on this machine.
+func (p *Place) mirror(spec run.Spec, table []run.Row) error {
+	f := folder.In(p.mirrors.Dir, spec.Name)
+	if err := makeMirror(f, spec, table); err != nil {
+		return folder.Explain(err, "write the folder of the run in", string(f))
+	}
+	return nil
+}
+
+// makeMirror makes a run folder whole, or not at all.
+func makeMirror(f folder.Run, spec run.Spec, table []run.Row) (err error) {
+	dir, err := os.MkdirTemp(f.Parent(), ".new-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	in := folder.Run(dir)
+	if err := folder.ReplaceJSON(in.Spec(), spec); err != nil {
+		return err
+	}
+	if table != nil {
+		if err := in.WriteTable(table); err != nil {
+			return err
+		}
+	}
+	if err := f.Claim(spec.ID, dir); err != nil {
+		return err
+	}
+	return os.Rename(dir, string(f))
+}
