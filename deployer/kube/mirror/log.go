@@ -77,6 +77,18 @@ func (k *logKeeper) whole(id run.AttemptID) bool {
 	return c != nil && c.whole
 }
 
+// reading reports whether the log of an attempt that has ended is still being read.
+func (k *logKeeper) reading() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range k.copying {
+		if c.ended && !c.whole {
+			return true
+		}
+	}
+	return false
+}
+
 // take gives what pods have said since the last time.
 func (k *logKeeper) take() []run.Event {
 	k.mu.Lock()

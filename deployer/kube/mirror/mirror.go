@@ -215,7 +215,7 @@ func (m *mirror) once(ctx context.Context) error {
 		if err := m.step(ctx, s); err != nil {
 			return err
 		}
-		if m.planner.state.Phase.Final() || !m.reading(&s) {
+		if m.planner.state.Phase.Final() || !m.logs.reading() {
 			return nil
 		}
 		select {
@@ -224,18 +224,6 @@ func (m *mirror) once(ctx context.Context) error {
 		case <-m.dirty:
 		}
 	}
-}
-
-// reading reports whether the log of an attempt that has ended is still being read.
-func (m *mirror) reading(s *seen) bool {
-	for i := range s.jobs {
-		for _, p := range s.jobs[i].pods {
-			if a, ok := s.jobs[i].rows.read(p, &m.spec); ok && a.end.Type != "" && !m.logs.whole(a.AttemptID) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // step writes what the record lacks.

@@ -208,6 +208,9 @@ func (p *planner) waits(trial, attempt int, why *run.Waiting) {
 // withoutPod says why the trials wait that would have a pod by now.
 func (p *planner) withoutPod(j *jobSeen, attempts []attempt, s seen) {
 	why := whyJobWaits(j.Job, s)
+	if why == nil && len(attempts) == 0 {
+		why = &run.Waiting{Reason: run.WaitingStarting, Text: "its pod is being made", Since: s.now}
+	}
 	if why == nil {
 		return
 	}

@@ -124,7 +124,7 @@ func (s *scene) expect(want ...string) {
 
 func TestASweepThatGoesWell(t *testing.T) {
 	s := newScene(t, 2)
-	s.expect("run.planned", "run.submitted")
+	s.expect("run.planned", "run.submitted", "trial.waiting 0/1 starting", "trial.waiting 1/1 starting")
 	first := s.pod(0, 0, corev1.PodRunning, running())
 	s.expect("trial.started 0/1")
 	first.Status.Phase = corev1.PodSucceeded
@@ -207,7 +207,7 @@ func TestAProgramThatCannotRunEndsAllTrials(t *testing.T) {
 	s.pod(0, 0, corev1.PodFailed, terminated(44, "Error",
 		ended(&run.Trial{Attempt: 1, Phase: run.Failed, Reason: run.ReasonProgram, Text: "no numpy"})))
 	s.finish(batchv1.JobFailed, batchv1.JobReasonPodFailurePolicy)
-	s.expect("trial.started 0/1", "trial.ended 0/1 failed program", "trial.ended 1/0 failed program",
+	s.expect("trial.started 0/1", "trial.ended 0/1 failed program", "trial.ended 1/1 failed program",
 		"trial.ended 2/0 failed program", "run.ended failed program")
 }
 
@@ -234,7 +234,7 @@ func TestAStopEndsWhatNeverBegan(t *testing.T) {
 	s.expect("trial.ended 0/1 stopped stopped")
 	suspended := true
 	last.Spec.Suspend = &suspended
-	s.expect("trial.ended 1/0 stopped stopped", "trial.ended 2/0 stopped stopped", "run.ended stopped stopped")
+	s.expect("trial.ended 1/1 stopped stopped", "trial.ended 2/0 stopped stopped", "run.ended stopped stopped")
 }
 
 func TestAResumedRunGoesOnWithItsRows(t *testing.T) {
@@ -244,15 +244,15 @@ func TestAResumedRunGoesOnWithItsRows(t *testing.T) {
 	suspended := true
 	s.seen.jobs[0].Spec.Suspend = &suspended
 	s.pod(0, 0, corev1.PodSucceeded, terminated(0, "Completed", ended(&run.Trial{Attempt: 1, Phase: run.Succeeded})))
-	s.expect("run.stop_asked", "trial.started 0/1", "trial.ended 0/1 succeeded", "trial.ended 1/0 stopped stopped",
+	s.expect("run.stop_asked", "trial.started 0/1", "trial.ended 0/1 succeeded", "trial.ended 1/1 stopped stopped",
 		"run.ended stopped stopped")
 	s.seen.owner.Data = nil
 	s.seen.jobs = append(s.seen.jobs, jobSeen{Job: &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
 		Name: "train-1-r1", CreationTimestamp: metav1.NewTime(start.Add(time.Hour)),
-	}}, rows: rowsOf{{Trial: 1}}})
-	s.expect("run.resumed", "trial.queued 1/1")
+	}}, rows: rowsOf{{Trial: 1, Attempts: 1}}})
+	s.expect("run.resumed", "trial.queued 1/2", "trial.waiting 1/2 starting")
 	s.pod(0, 0, corev1.PodRunning, running())
-	s.expect("trial.started 1/1")
+	s.expect("trial.started 1/2")
 }
 
 func TestADeletedRunIsKeptAsStopped(t *testing.T) {
@@ -261,7 +261,7 @@ func TestADeletedRunIsKeptAsStopped(t *testing.T) {
 	s.pod(0, 0, corev1.PodRunning, running())
 	s.plans()
 	s.seen.owner = nil
-	s.expect("trial.ended 0/1 stopped deleted", "trial.ended 1/0 stopped deleted", "run.ended stopped deleted")
+	s.expect("trial.ended 0/1 stopped deleted", "trial.ended 1/1 stopped deleted", "run.ended stopped deleted")
 }
 
 // unread says that no log is in the record yet.
