@@ -50,9 +50,10 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--service-account trainer.v1":  "",
 		"--image-pull-secret a,b":       "",
 		"--image-pull-secret a --queue": "--queue needs a value: --queue NAME",
-		"--queue Team":                  `--queue takes the name of an object: small letters, digits, dashes and dots, not "Team"`,
-		"--image python":                "", "--image localhost:5000/python:3.11": "", "--image registry.example/a/b_c@sha256:" +
-			strings.Repeat("0", 64): "", "--image [::1]:5000/a": "", "--image box:5000/a": "",
+		"--queue Team": `--queue takes the name of an object: small letters, digits, dashes and dots, ` +
+			`not "Team"`,
+		"--image python": "", "--image localhost:5000/python:3.11": "", "--image [::1]:5000/a": "",
+		"--image box:5000/a": "", "--image registry.example/a/b_c@sha256:" + strings.Repeat("0", 64): "",
 		"--image https://registry.example/a": `--image takes the name of an image, such as ` +
 			`registry.example/team/image:tag, not "https://registry.example/a"`,
 		"--image Team/app": `--image takes the name of an image, such as registry.example/team/image:tag, not ` +
