@@ -79,7 +79,7 @@ func (t *trial) run() int {
 // unable ends a pod in which nothing can run: so it would be in all others, unless the pod itself is to blame.
 func (t *trial) unable(err error) int {
 	fmt.Fprintln(os.Stderr, "metaml-pod:", err)
-	code, reason := pod.ExitProgram, run.ReasonProgram
+	code, reason := pod.ExitProgram, run.ReasonImage
 	_, isPath := errors.AsType[*os.PathError](err)
 	if isPath || errors.Is(err, context.DeadlineExceeded) {
 		code, reason = pod.ExitOurs, run.ReasonFolder

@@ -77,8 +77,10 @@ func (p *Place) quotas(ctx context.Context, load *shipment) []string {
 			used := q.Status.Used[name]
 			left := hard.DeepCopy()
 			left.Sub(used)
-			line := fmt.Sprintf("%s: %s of %s left, and %s takes %s", name, &left, &hard,
-				prose.Count(int(atOnce), "trial"), &need)
+			if left.Sign() < 0 { // the quota was made later
+				left.Set(0)
+			}
+			line := fmt.Sprintf("%s: %s of %s left, and this takes %s", name, &left, &hard, &need)
 			if need.Cmp(left) > 0 {
 				line += "; some of them wait"
 			}

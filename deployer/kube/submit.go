@@ -3,9 +3,11 @@ package kube
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/kube/mirror"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
@@ -35,6 +38,7 @@ type shipment struct {
 	table   []byte
 	program [][]byte
 	agent   [][]byte
+	notes   []run.Note // what people should know
 }
 
 // Submit makes the objects of the run, its owner first and its Job last, and starts the process that follows it; or it
@@ -60,6 +64,9 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	done := run.Submitted{Spec: load.run.Spec}
 	done.Spec.Name = p.whole(owner.Name)
 	if err := p.mirror(load.run.Spec, s.Table); err != nil {
+		return done, err
+	}
+	if err := mirror.Begin(folder.In(p.mirrors.Dir, owner.Name), load.notes...); err != nil {
 		return done, err
 	}
 	return done, p.target.Keep(ctx, done.Spec.Name)
@@ -94,6 +101,12 @@ func (p *Place) pack(ctx context.Context, s run.Submission) (*shipment, error) {
 			Hint: "Hand large values over with --with, or read them from a volume: --mount pvc:NAME:PATH.",
 		}
 	}
+	if usesOutput(s.Program) {
+		load.notes = append(load.notes, run.Note{
+			Code: run.NoteOutputs, Text: "files in metaml.output() go with the pods of the trials",
+			Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
+		})
+	}
 	program, err := ship.Program(s.Program, load.key)
 	if err != nil {
 		return nil, err
@@ -119,6 +132,15 @@ func (p *Place) pack(ctx context.Context, s run.Submission) (*shipment, error) {
 		Agent: manifest.Agent{Arch: arch, Digest: agent.Digest, Parts: len(load.agent)}, Programs: len(load.program),
 	}
 	return load, p.cluster.CheckRights(ctx)
+}
+
+// usesOutput reports whether a program writes files into metaml.output().
+func usesOutput(dir string) bool {
+	data, err := os.ReadFile(filepath.Join(dir, "code", "program.json"))
+	var is struct {
+		UsesOutput bool `json:"uses_output"`
+	}
+	return err == nil && json.Unmarshal(data, &is) == nil && is.UsesOutput
 }
 
 // take makes the run's owner under the first name of its series that is free, or finds the active run of its key.

@@ -2,6 +2,7 @@ package run
 
 // The codes of notes that the agent, the engines and what is wrapped around them give.
 const (
+	NoteOutputs            = "outputs"             // what trials write into metaml.output() is not kept
 	NoteCluster            = "cluster"             // the cluster of a run does not answer, or does so again
 	NoteLog                = "log"                 // what a trial printed is not all kept
 	NoteCrashAtExit        = "crash-at-exit"       // a trial was ended by a signal after it had returned

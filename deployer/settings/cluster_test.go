@@ -85,7 +85,8 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--mount pvc:data/../x:/data": `--mount takes a folder of the volume without . and .., such as ` +
 			`pvc:data/2024:/data, not "pvc:data/../x:/data"`,
 		"--mount pvc:a:/data --mount pvc:b:/data/": "--mount has /data twice",
-		"--include data/a.csv --include 'my data'": "",
+		"--include data/a.csv": "--include means nothing on target kubernetes\nLeave it out: its name is kept for a " +
+			"later version.",
 		"--include ../a.csv": `--include takes a path below the working directory, such as data/train.csv, not ` +
 			`"../a.csv"`,
 		"--include /etc/passwd": `--include takes a path below the working directory, such as data/train.csv, not ` +
@@ -93,7 +94,7 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--image-python /opt/venv/bin/python": "",
 		"--image-python python3": `--image-python takes an absolute path in the image, such as ` +
 			`/opt/venv/bin/python, not "python3"`,
-		"--start-timeout 10m --strict --agent-image a/b:1": "",
+		"--strict": "",
 		"--env A --secret A=s/k": "A is both in env (cell) and in secret (cell)\n" +
 			"Leave it out of one of them.",
 		"--tensorboard": "--tensorboard means nothing on target kubernetes\nLeave it out, or name a target that " +

@@ -280,7 +280,7 @@ var All = []Def{
 		Help: "A PersistentVolumeClaim, or a folder in it, as folder PATH of the trials.",
 	},
 	{
-		Name: "include", Type: Paths, Value: "PATH", Kinds: train, Targets: cluster,
+		Name: "include", Type: Paths, Value: "PATH", Kinds: train, Targets: later,
 		Help: "A file or folder below the working directory that goes with the program.",
 	},
 	{
@@ -312,7 +312,7 @@ var All = []Def{
 		Help: "The local queue of Kueue that admits the run.",
 	},
 	{
-		Name: "start_timeout", Type: Duration, Value: "DURATION", Kinds: train, Targets: cluster,
+		Name: "start_timeout", Type: Duration, Value: "DURATION", Kinds: train, Targets: later,
 		Help: "The longest that a trial whose turn it is may wait to start; without it, as long as it takes.",
 	},
 	{
@@ -325,7 +325,7 @@ var All = []Def{
 			"the table.",
 	},
 	{
-		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster,
+		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: train, Targets: later,
 		Help: "An image that holds MetaML's program for pods; without it that comes with the run.",
 	},
 	{

@@ -119,11 +119,12 @@ func announce(ctx context.Context, c *cluster.Cluster, r Run) {
 	all.Wait()
 }
 
-// dwindle lets a Job start no more pods than there are, and none when there are none.
+// dwindle lets a Job have no more pods than run, and none when none does. Of pods that are too many the Job controller
+// deletes those first that do not run (Kubernetes, the package controller: ActivePods), which may never.
 func dwindle(ctx context.Context, c *cluster.Cluster, r Run) error {
 	left := 0
 	for _, p := range r.Pods {
-		if !over(p.Pod) {
+		if p.Status.Phase == corev1.PodRunning {
 			left++
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,6 +95,15 @@ func containerStatus(p *corev1.Pod) *corev1.ContainerStatus {
 	return nil
 }
 
+// messageOf is what a pod said of its trial at the end, if it could.
+func messageOf(p *corev1.Pod) (m pod.Message, ok bool) {
+	status := containerStatus(p)
+	if status == nil || status.State.Terminated == nil {
+		return m, false
+	}
+	return pod.Decode(status.State.Terminated.Message)
+}
+
 // ending is when a pod ended of which no container says it.
 func ending(p *corev1.Pod) time.Time {
 	if p.DeletionTimestamp != nil {
@@ -120,7 +130,7 @@ func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, rep
 		end.Code = run.CodeDisruption
 	}
 	if t != nil {
-		if m, ok := pod.Decode(t.Message); ok && t.Reason != "OOMKilled" {
+		if m, ok := messageOf(p); ok && t.Reason != "OOMKilled" {
 			end.State, end.Reason, end.Text, end.Exit, end.Error = m.State, m.Reason, m.Text, m.Exit, m.Error
 			end.Metrics, reported = sorted(m)
 			if m.State == run.Stopped && t.ExitCode != pod.ExitStopped { // it was ended, and will be run again
@@ -145,7 +155,7 @@ func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, rep
 	case t.ExitCode == pod.ExitFailed:
 		end.Reason = run.ReasonException
 	case t.ExitCode == pod.ExitProgram:
-		end.Reason, end.Text = run.ReasonProgram, lastLine(t.Message)
+		end.Reason, end.Text = run.ReasonImage, strings.TrimPrefix(lastLine(t.Message), "metaml-pod: ")
 	case t.ExitCode > 128:
 		end.Reason, end.Text = run.ReasonSignal, fmt.Sprintf("ended by signal %d, with the process that watched over it",
 			t.ExitCode-128)

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -74,6 +75,26 @@ func Once(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 	return m.once(ctx)
 }
 
+// Begin writes the beginning of the record of a run that was just submitted, with what people should know of it: so it
+// is there before anything is heard of the cluster.
+func Begin(f folder.Run, notes ...run.Note) error {
+	m, err := open(nil, f)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	p := &m.planner
+	p.announce()
+	now := time.Now()
+	for _, n := range notes {
+		p.add(run.Event{Type: run.EventNote, Time: now, Code: n.Code, Text: n.Text, Hint: n.Hint})
+	}
+	for i := range min(m.spec.Parallelism, m.spec.Completions) {
+		p.waits(i, 1, beingMade(now))
+	}
+	return m.write(p.plan)
+}
+
 // Halt does at once what following a run does about a stop that was requested: it announces it to the pods.
 func Halt(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 	spec, err := f.ReadSpec()
@@ -123,7 +144,12 @@ func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
 	if m.log, err = folder.OpenLog(file, func(e run.Event) { state.Apply(e) }); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	m.planner = planner{spec: &m.spec, state: state}
+	m.planner = planner{spec: &m.spec, state: state, said: map[int]said{}}
+	for i := range state.Trials {
+		if t := &state.Trials[i]; t.Waiting != nil {
+			m.planner.said[i] = said{t.Attempt, t.Waiting.Reason, t.Waiting.Text}
+		}
+	}
 	m.logs = newLogKeeper(c, f, m.wake)
 	return m, nil
 }
@@ -267,6 +293,13 @@ func (m *mirror) write(events []run.Event) error {
 		return err
 	}
 	m.planner.state.N = m.log.Last()
+	for i := range events {
+		if e := &events[i]; e.Type == run.EventTrialEnded && e.State == run.Succeeded {
+			if err := m.noResult(*e.Trial, e.Attempt); err != nil {
+				return err
+			}
+		}
+	}
 	if !m.planner.state.Phase.Final() {
 		return nil
 	}
@@ -274,6 +307,18 @@ func (m *mirror) write(events []run.Event) error {
 		return fmt.Errorf("write the events to the disk: %w", err)
 	}
 	return m.folder.WriteSummary(m.planner.state, m.log.Size())
+}
+
+// noResult says, where what a function returned would be, that it is not here.
+func (m *mirror) noResult(trial, attempt int) error {
+	if attempt == 0 {
+		return nil
+	}
+	path := m.folder.Result(trial, attempt) + ".txt"
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte("it went with its pod; the metrics that it returned are kept"), 0o600)
 }
 
 // tellWay notes in the record what stands between us and the cluster, once, and that it is over.

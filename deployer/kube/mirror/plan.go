@@ -177,6 +177,12 @@ func (p *planner) attempt(a *attempt, s seen, logs logs) {
 			})
 		}
 		stopped := p.state.StopAsked || p.state.Trials[a.Trial].StopAsked
+		if _, said := messageOf(a.pod); stopped && !said && a.pod.DeletionTimestamp != nil {
+			// It was deleted before it could end by itself: it did not run yet.
+			end = run.Event{
+				Type: run.EventTrialEnded, Time: a.ended, Attempt: a.Number, State: run.Stopped, Reason: run.ReasonStopped,
+			}
+		}
 		p.trial(a.Trial, end)
 		if a.again && !stopped {
 			p.trial(a.Trial, run.Event{Type: run.EventTrialQueued, Time: a.ended, Attempt: a.Number + 1})
@@ -209,7 +215,7 @@ func (p *planner) waits(trial, attempt int, why *run.Waiting) {
 func (p *planner) withoutPod(j *jobSeen, attempts []attempt, s seen) {
 	why := whyJobWaits(j.Job, s)
 	if why == nil && len(attempts) == 0 {
-		why = &run.Waiting{Reason: run.WaitingStarting, Text: "its pod is being made", Since: s.now}
+		why = beingMade(s.now)
 	}
 	if why == nil {
 		return
@@ -245,6 +251,11 @@ func (p *planner) resumed(j *jobSeen, number int) {
 			p.trial(r.Trial, run.Event{Type: run.EventTrialQueued, Time: at, Attempt: r.Attempts + 1})
 		}
 	}
+}
+
+// beingMade is why a trial waits that has no pod yet.
+func beingMade(now time.Time) *run.Waiting {
+	return &run.Waiting{Reason: run.WaitingStarting, Text: "its pod is being made", Since: now}
 }
 
 // trials are those of the Job, in the order of its indexes.

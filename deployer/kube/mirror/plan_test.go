@@ -237,6 +237,22 @@ func TestAStopEndsWhatNeverBegan(t *testing.T) {
 	s.expect("trial.ended 1/1 stopped stopped", "trial.ended 2/0 stopped stopped", "run.ended stopped stopped")
 }
 
+// A pod that cannot start is deleted by a stop, and the kubelet says that it was killed.
+func TestAStopEndsAPodThatNeverRan(t *testing.T) {
+	s := newScene(t, 1)
+	s.plans()
+	p := s.pod(0, 0, corev1.PodPending, corev1.ContainerState{})
+	s.seen.owner.Data = map[string]string{pod.StopName: `{"all":true}`}
+	s.expect("run.stop_asked")
+	now := metav1.NewTime(start)
+	p.DeletionTimestamp, p.Status.Phase = &now, corev1.PodFailed
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name: manifest.TrialContainer, State: terminated(137, "ContainerStatusUnknown", "gone"),
+	}}
+	p.Status.ContainerStatuses[0].State.Terminated.StartedAt = metav1.Time{}
+	s.expect("trial.ended 0/1 stopped stopped")
+}
+
 func TestAResumedRunGoesOnWithItsRows(t *testing.T) {
 	s := newScene(t, 2)
 	s.plans()

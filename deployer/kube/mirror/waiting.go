@@ -102,7 +102,7 @@ func whyPodWaits(p *corev1.Pod, s seen) *run.Waiting {
 		switch w := status.State.Waiting; w.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 			"RegistryUnavailable", "SignatureValidationFailed":
-			text, hint := imageTrouble(status.Image, w, s.newest(p.Name, "Failed"))
+			text, hint := imageTrouble(status.Image, w, s.pullFailure(p.Name))
 			return waiting(run.WaitingImage, text, hint)
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 			text, hint := containerTrouble(w.Message)
@@ -164,6 +164,16 @@ func unschedulableHint(message string, p *corev1.Pod) string {
 		return "Check the claim that --mount names: kubectl get pvc."
 	}
 	return ""
+}
+
+// pullFailure finds the last event that says why an image could not be pulled: between those stand others which say that
+// it will be tried again.
+func (s *seen) pullFailure(pod string) *corev1.Event {
+	why := *s
+	why.events = slices.DeleteFunc(slices.Clone(s.events), func(e corev1.Event) bool {
+		return strings.HasPrefix(e.Message, "Error: ")
+	})
+	return why.newest(pod, "Failed")
 }
 
 // imageTrouble says why an image cannot be pulled.
