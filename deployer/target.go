@@ -90,7 +90,7 @@ type localTarget struct{ *local.Target }
 func (t localTarget) Check(*settings.Resolved) error { return nil }
 
 func (t localTarget) At(_ context.Context, _ *settings.Resolved, environ []string) (Place, error) {
-	return t.Target.From(environ), nil
+	return t.From(environ), nil
 }
 
 // Discover finds nothing: all runs of this machine are here.
@@ -147,8 +147,8 @@ func (c *Client) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 	return all
 }
 
-// Check refuses a target that is not there, and settings that it cannot honour, wherever they come from. Whoever resolves
-// settings calls it before anything else; [Client.Plan] calls it again.
+// Check refuses a target that is not there, and settings that it cannot honour, wherever they come from. Whoever
+// resolves settings calls it before anything else; [Client.Plan] calls it again.
 func (c *Client) Check(s *settings.Resolved) error {
 	t, err := c.target(s.Text("target"))
 	if err != nil {

@@ -226,7 +226,8 @@ func TestAPodNotesOtherVersionsOfPackages(t *testing.T) {
 				said = events[0].Text
 			}
 			want := map[bool]int{false: pod.ExitSucceeded, true: pod.ExitProgram}[strict]
-			if code != want || !strings.HasPrefix(said, "the image has another package in place of not-pip 1 and nump") {
+			if code != want ||
+				!strings.HasPrefix(said, "the image has another package in place of not-pip 1 and nump") {
 				t.Errorf("exit code %d, %q; standard error: %s", code, said, c.errs.String())
 			}
 		})

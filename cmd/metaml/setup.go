@@ -21,8 +21,8 @@ func setupRBACCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "rbac", Short: "Print the rights that runs on Kubernetes need in their namespace, and nothing more",
 		Long: "Print a Role with the rights that runs on Kubernetes need in their namespace, and nothing more, and a " +
-			"RoleBinding that gives it to a user.\nWho may edit the namespace has them already. An administrator gives " +
-			"them with:\n\n  metaml setup rbac --namespace TEAM --user NAME | kubectl apply -f -",
+			"RoleBinding that gives it to a user.\nWho may edit the namespace has them already. An administrator " +
+			"gives them with:\n\n  metaml setup rbac --namespace TEAM --user NAME | kubectl apply -f -",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			data, err := cluster.Role(namespace, user)

@@ -210,7 +210,8 @@ func goOn(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, rows
 	}
 	if len(jobs.Items) == 0 {
 		return &usererror.Error{
-			Code: usererror.CodeDeleted, Text: fmt.Sprintf("the Job of run %s is gone, so it cannot be resumed", owner.Name),
+			Code: usererror.CodeDeleted,
+			Text: fmt.Sprintf("the Job of run %s is gone, so it cannot be resumed", owner.Name),
 			Hint: "Run its cell again with --again.",
 		}
 	}
@@ -222,7 +223,8 @@ func goOn(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, rows
 	if err := halt.Forget(ctx, c, owner); err != nil {
 		return err
 	}
-	if _, err := c.Core.ConfigMaps(c.Namespace).Create(ctx, manifest.RowsOf(owner, job.Name, data), created); err != nil {
+	if _, err := c.Core.ConfigMaps(c.Namespace).
+		Create(ctx, manifest.RowsOf(owner, job.Name, data), created); err != nil {
 		return c.Explain(err, doing)
 	}
 	if _, err := c.Batch.Jobs(c.Namespace).Create(ctx, job, created); err != nil {
@@ -266,8 +268,12 @@ const vanish = time.Minute
 
 // vanished waits until nothing of a run is in the cluster.
 func vanished(ctx context.Context, c *cluster.Cluster, name string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, vanish, fmt.Errorf("the cluster has not deleted all of run %s within %s",
-		name, vanish))
+	ctx, cancel := context.WithTimeoutCause(
+		ctx,
+		vanish,
+		fmt.Errorf("the cluster has not deleted all of run %s within %s",
+			name, vanish),
+	)
 	defer cancel()
 	pick := metav1.ListOptions{LabelSelector: manifest.LabelRun + "=" + name, Limit: 1}
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,8 +116,8 @@ func (p *Place) variables(o *manifest.Options) error {
 
 // session gives a variable of the session.
 func (p *Place) session(setting, name string) (string, error) {
-	for i := len(p.environ) - 1; i >= 0; i-- {
-		if value, found := strings.CutPrefix(p.environ[i], name+"="); found {
+	for _, kv := range slices.Backward(p.environ) {
+		if value, found := strings.CutPrefix(kv, name+"="); found {
 			return value, nil
 		}
 	}
@@ -125,7 +126,8 @@ func (p *Place) session(setting, name string) (string, error) {
 		hint = fmt.Sprintf("Set it before, or name a Secret of the namespace: --secret %s=SECRET/KEY.", name)
 	}
 	return "", &usererror.Error{
-		Code: usererror.CodeEnvironment, Text: fmt.Sprintf("--%s %s: the session has no variable of this name", setting, name),
+		Code: usererror.CodeEnvironment,
+		Text: fmt.Sprintf("--%s %s: the session has no variable of this name", setting, name),
 		Hint: hint,
 	}
 }
@@ -144,8 +146,16 @@ func readTemplate(path string) ([]byte, error) {
 	}
 	var template corev1.PodTemplateSpec
 	if err := yaml.UnmarshalStrict(data, &template); err != nil {
-		return nil, usererror.Wrap(err, usererror.CodeFile,
-			fmt.Sprintf("--pod-template: %s is no PodTemplateSpec: %v", path, err), "It has metadata: and spec: at its top.")
+		return nil, usererror.Wrap(
+			err,
+			usererror.CodeFile,
+			fmt.Sprintf(
+				"--pod-template: %s is no PodTemplateSpec: %v",
+				path,
+				err,
+			),
+			"It has metadata: and spec: at its top.",
+		)
 	}
 	return yaml.YAMLToJSON(data)
 }

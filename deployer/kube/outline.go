@@ -36,15 +36,26 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 			prose.Count(r.Spec.Completions, "pod"), r.Spec.Parallelism, trial, r.Agent.Arch),
 		"image " + o.Image,
 		fmt.Sprintf("ConfigMap %s: what all others belong to", r.Spec.Name),
-		fmt.Sprintf("ConfigMap %s: the hyperparameters, %d KiB", manifest.TableName(r.Spec.Name), (len(load.table)+1023)>>10),
+		fmt.Sprintf(
+			"ConfigMap %s: the hyperparameters, %d KiB",
+			manifest.TableName(r.Spec.Name),
+			(len(load.table)+1023)>>10,
+		),
 		fmt.Sprintf("ConfigMap %s…: the program, %d KiB", manifest.ProgramName(r.Spec.Name, 0), (size+1023)>>10),
 		"Secret " + manifest.KeyName(r.Spec.Name),
 		fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.Name(0)),
 	}
-	sections := []run.Section{{
-		Title: fmt.Sprintf("objects in namespace %s of cluster %s, as %s", p.cluster.Namespace, p.cluster.Context, p.user),
-		Lines: objects,
-	}}
+	sections := []run.Section{
+		{
+			Title: fmt.Sprintf(
+				"objects in namespace %s of cluster %s, as %s",
+				p.cluster.Namespace,
+				p.cluster.Context,
+				p.user,
+			),
+			Lines: objects,
+		},
+	}
 	if quotas := p.quotas(ctx, load); len(quotas) > 0 {
 		sections = append(sections, run.Section{Title: "quota", Lines: quotas})
 	}

@@ -29,7 +29,12 @@ type Place struct {
 }
 
 // place makes the place of a cluster's namespace: it asks the cluster who we are.
-func (t *Target) place(ctx context.Context, c *cluster.Cluster, s *settings.Resolved, environ []string) (*Place, error) {
+func (t *Target) place(
+	ctx context.Context,
+	c *cluster.Cluster,
+	s *settings.Resolved,
+	environ []string,
+) (*Place, error) {
 	user, err := c.User(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +91,8 @@ func (p *Place) next(ctx context.Context, series string) (int, error) {
 	defer cancel()
 	// Runs of others have names, too.
 	list, err := p.cluster.Core.ConfigMaps(p.cluster.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: manifest.LabelComponent + "=" + manifest.ComponentRun + "," + manifest.LabelSeries + "=" + series,
+		LabelSelector: fmt.Sprintf("%s=%s,%s=%s", manifest.LabelComponent, manifest.ComponentRun, manifest.LabelSeries,
+			series),
 	})
 	if err != nil {
 		return 0, p.cluster.Explain(err, "list the runs")
@@ -100,7 +106,10 @@ func (p *Place) next(ctx context.Context, series string) (int, error) {
 	}
 	highest := 0
 	for _, name := range names {
-		if n, err := strconv.Atoi(strings.TrimPrefix(name, series+"-")); err == nil && strings.HasPrefix(name, series+"-") {
+		if n, err := strconv.Atoi(
+			strings.TrimPrefix(name, series+"-"),
+		); err == nil &&
+			strings.HasPrefix(name, series+"-") {
 			highest = max(highest, n)
 		}
 	}

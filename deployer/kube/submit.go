@@ -128,8 +128,13 @@ func (p *Place) pack(ctx context.Context, s run.Submission) (*shipment, error) {
 		spec.Created = time.Now().UTC()
 	}
 	load.run = manifest.Run{
-		Spec: spec, Namespace: p.cluster.Namespace, User: p.user, Requires: pod.NewRequires(s.PythonVersion, s.Packages, s.Modules, p.settings.Bool("strict")), Options: *options,
-		Agent: manifest.Agent{Arch: arch, Digest: agent.Digest, Parts: len(load.agent)}, Programs: len(load.program),
+		Spec:      spec,
+		Namespace: p.cluster.Namespace,
+		User:      p.user,
+		Requires:  pod.NewRequires(s.PythonVersion, s.Packages, s.Modules, p.settings.Bool("strict")),
+		Options:   *options,
+		Agent:     manifest.Agent{Arch: arch, Digest: agent.Digest, Parts: len(load.agent)},
+		Programs:  len(load.program),
 	}
 	return load, p.cluster.CheckRights(ctx)
 }
@@ -182,8 +187,11 @@ var created = metav1.CreateOptions{FieldManager: manager}
 // foreign refuses a name that an object has which is no run: no number of attempts would get past it.
 func (p *Place) foreign(ctx context.Context, spec *run.Spec) error {
 	object, err := p.cluster.Core.ConfigMaps(p.cluster.Namespace).Get(ctx, spec.Name, metav1.GetOptions{})
-	if err != nil || object.Labels[manifest.LabelSeries] == spec.Series {
-		return nil // it was made, or is gone, since we looked
+	if apierrors.IsNotFound(err) || err == nil && object.Labels[manifest.LabelSeries] == spec.Series {
+		return nil // it was made, or deleted, since we looked
+	}
+	if err != nil {
+		return p.cluster.Explain(err, "make run "+spec.Name)
 	}
 	return &usererror.Error{
 		Code: usererror.CodeName,

@@ -61,6 +61,7 @@ type idle struct{ deployer.Target }
 func (i idle) At(context.Context, *settings.Resolved, []string) (deployer.Place, error) {
 	return i, nil
 }
+
 func (idle) Submit(context.Context, run.Submission, func(run.Event)) (run.Submitted, error) {
 	return run.Submitted{}, errors.New("nothing is to be submitted")
 }

@@ -59,27 +59,37 @@ var layers = []layer{
 		"what leaves this machine is files and bytes, and needs no cluster",
 	},
 	{
-		"deployer/kube/cluster", []string{"deployer/run"},
+		"deployer/kube/cluster",
+		[]string{"deployer/run"},
 		"the way to a cluster knows nothing of what is run there",
 	},
 	{
-		"deployer/kube/manifest", []string{"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder"},
+		"deployer/kube/manifest",
+		[]string{"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder"},
 		"the objects of a run are made of plain data, and nothing is sent",
 	},
 	{
-		"deployer/kube/halt", []string{"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder",
-			"deployer/kube/cluster", "deployer/kube/manifest"},
+		"deployer/kube/halt",
+		[]string{
+			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder",
+			"deployer/kube/cluster", "deployer/kube/manifest",
+		},
 		"how a run is ended",
 	},
 	{
-		"deployer/kube/mirror", []string{"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder",
-			"deployer/kube/cluster", "deployer/kube/manifest", "deployer/kube/halt"},
+		"deployer/kube/mirror",
+		[]string{
+			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder",
+			"deployer/kube/cluster", "deployer/kube/manifest", "deployer/kube/halt",
+		},
 		"the record is written from what the cluster says",
 	},
 	{
 		"deployer/kube",
-		[]string{"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder", "deployer/record",
-			"deployer/pod/ship", "deployer/kube/..."},
+		[]string{
+			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder", "deployer/record",
+			"deployer/pod/ship", "deployer/kube/...",
+		},
 		"a target knows no other target",
 	},
 	{

@@ -93,7 +93,8 @@ func Connect(context, namespace string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if context == InCluster || len(config.Contexts) == 0 && context == "" && os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
+	if context == InCluster ||
+		len(config.Contexts) == 0 && context == "" && os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
 		return inCluster(namespace)
 	}
 	if context == "" {

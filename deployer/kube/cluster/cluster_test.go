@@ -32,7 +32,9 @@ apiVersion: v1
 kind: Config
 clusters: [{name: c, cluster: {server: "SERVER"}}]
 users: [{name: u, user: {token: secret}}]
-contexts: [{name: research, context: {cluster: c, user: u, namespace: team}}, {name: prod, context: {cluster: c, user: u}}]
+contexts:
+- {name: research, context: {cluster: c, user: u, namespace: team}}
+- {name: prod, context: {cluster: c, user: u}}
 `
 
 // mistake checks what is said to the user.
@@ -52,11 +54,15 @@ func TestWhatNoClusterIsFoundFor(t *testing.T) {
 		{"no kubeconfig", "", "", "there is no kubeconfig, so no cluster is known: ", "Ask whoever runs your cluster"},
 		{"no kubeconfig, but a context", "", "prod", "there is no kubeconfig", "Ask whoever runs your cluster"},
 		{"no context", "apiVersion: v1\nkind: Config\n", "", "has no context", "Ask whoever runs your cluster"},
-		{"no current context", twoContexts, "", "has no current context", "Name one with --context: prod and research."},
+		{
+			"no current context", twoContexts, "", "has no current context",
+			"Name one with --context: prod and research.",
+		},
 		{"another context", twoContexts, "reserch", `has no context "reserch"`, `Did you mean "research"?`},
 		{"what is no kubeconfig", "{", "", "cannot be read", "kubectl config view"},
 		{
-			"a context without a cluster", "apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: b}}]", "a",
+			"a context without a cluster",
+			"apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: b}}]", "a",
 			`the context "a" of the kubeconfig cannot be used`, "kubectl config view",
 		},
 	} {
@@ -96,7 +102,13 @@ func TestFindGoesByTheServer(t *testing.T) {
 	}
 	kubeconfig(t, strings.ReplaceAll(twoContexts, "SERVER", "https://two.example"))
 	_, err = cluster.Find(before.Pin)
-	mistake(t, err, usererror.CodeKubeconfig, "no context of the kubeconfig leads to the cluster of research/team", "KUBECONFIG")
+	mistake(
+		t,
+		err,
+		usererror.CodeKubeconfig,
+		"no context of the kubeconfig leads to the cluster of research/team",
+		"KUBECONFIG",
+	)
 }
 
 func TestAClusterThatCannotBeReached(t *testing.T) {
@@ -107,7 +119,9 @@ func TestAClusterThatCannotBeReached(t *testing.T) {
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Unauthorized","code":401}`))
+		_, _ = w.Write(
+			[]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Unauthorized","code":401}`),
+		)
 	}))
 	defer refusing.Close()
 	for _, c := range []struct {
@@ -139,10 +153,14 @@ func TestALoginByAProgram(t *testing.T) {
 	}
 	for _, c := range []struct{ name, program, text, hint string }{
 		{
-			"one that is not there", "no-such-login-program", "needs the program no-such-login-program, which is not on PATH",
+			"one that is not there", "no-such-login-program",
+			"needs the program no-such-login-program, which is not on PATH",
 			"Install it from the intranet.",
 		},
-		{"one that fails", fails, "the login to cluster a does not work", "Log in again in a terminal: gcloud auth login."},
+		{
+			"one that fails", fails, "the login to cluster a does not work",
+			"Log in again in a terminal: gcloud auth login.",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			kubeconfig(t, `

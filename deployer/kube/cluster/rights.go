@@ -31,8 +31,10 @@ var Needed = []Rule{
 		Why: "give the pods the key under which values are compared",
 	},
 	{
-		Group: "batch", Resources: []string{"jobs"}, Verbs: []string{"create", "get", "list", "watch", "patch", "delete"},
-		Why: "run the trials",
+		Group:     "batch",
+		Resources: []string{"jobs"},
+		Verbs:     []string{"create", "get", "list", "watch", "patch", "delete"},
+		Why:       "run the trials",
 	},
 	{
 		Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "patch", "delete"},
@@ -103,8 +105,12 @@ func (c *Cluster) CheckRights(ctx context.Context) error {
 	}
 	return &usererror.Error{
 		Code: usererror.CodeRights,
-		Text: fmt.Sprintf("you may not do all that runs need in namespace %s of cluster %s: %s are missing", c.Namespace,
-			c.Context, strings.Join(lacks, "; ")),
+		Text: fmt.Sprintf(
+			"you may not do all that runs need in namespace %s of cluster %s: %s are missing",
+			c.Namespace,
+			c.Context,
+			strings.Join(lacks, "; "),
+		),
 		Hint: "An administrator can give it: " + strings.Join(c.Grant(missing), "; ") + ".",
 	}
 }

@@ -164,9 +164,15 @@ func (c *Cluster) loginFailed(err error) error {
 
 // renewals are the commands that log in again, by the plugin that the kubeconfig names.
 var renewals = map[string]string{
-	"aws": "aws sso login", "aws-iam-authenticator": "aws sso login", "gke-gcloud-auth-plugin": "gcloud auth login",
-	"gcloud": "gcloud auth login", "kubelogin": "az login", "oc": "oc login", "tsh": "tsh login", "doctl": "doctl auth init",
-	"kubectl-oidc_login": "kubectl oidc-login get-token",
+	"aws":                    "aws sso login",
+	"aws-iam-authenticator":  "aws sso login",
+	"gke-gcloud-auth-plugin": "gcloud auth login",
+	"gcloud":                 "gcloud auth login",
+	"kubelogin":              "az login",
+	"oc":                     "oc login",
+	"tsh":                    "tsh login",
+	"doctl":                  "doctl auth init",
+	"kubectl-oidc_login":     "kubectl oidc-login get-token",
 }
 
 // renew says how to log in again.

@@ -1,9 +1,9 @@
-// Package halt ends a run in a cluster, or some of its trials, without losing what they have: a stop is written into the
-// run's owner, where pods that start later find it, and announced to the pods that run by an annotation, which they see
-// in a quarter of a second. Only when no trial is left the Job is suspended, since that deletes its pods.
+// Package halt ends a run in a cluster, or some of its trials, without losing what they have: a stop is written into
+// the run's owner, where pods that start later find it, and announced to the pods that run by an annotation, which
+// they see in a quarter of a second. Only when no trial is left the Job is suspended, since that deletes its pods.
 //
-// Read [Request] first: it is what a command does. [Continue] is done by whoever follows the run; where nobody does, the
-// pods end by themselves, one after the other.
+// Read [Request] first: it is what a command does. [Continue] is done by whoever follows the run; where nobody does,
+// the pods end by themselves, one after the other.
 package halt
 
 import (
@@ -84,8 +84,8 @@ func Request(ctx context.Context, c *cluster.Cluster, run string, more pod.Stop)
 // atOnce bounds the requests that are on their way at the same time.
 const atOnce = 16
 
-// Continue does what is left to do about the stop of a run: it announces it to the pods that do not know yet, sees to it
-// that no others start, and suspends the Job when none is left. What fails is done the next time.
+// Continue does what is left to do about the stop of a run: it announces it to the pods that do not know yet, sees to
+// it that no others start, and suspends the Job when none is left. What fails is done the next time.
 func Continue(ctx context.Context, c *cluster.Cluster, r Run) {
 	if !r.Stop.All && len(r.Stop.Trials) == 0 {
 		return
@@ -107,7 +107,8 @@ func announce(ctx context.Context, c *cluster.Cluster, r Run) {
 	turns := make(chan struct{}, atOnce)
 	for _, p := range r.Pods {
 		known := p.Annotations[pod.StopAnnotation]
-		if over(p.Pod) || known == value || known == pod.StopNow || !r.Stop.All && !slices.Contains(r.Stop.Trials, p.Trial) {
+		if over(p.Pod) || known == value || known == pod.StopNow ||
+			!r.Stop.All && !slices.Contains(r.Stop.Trials, p.Trial) {
 			continue
 		}
 		turns <- struct{}{}

@@ -69,8 +69,12 @@ func (r *Run) Job(owner *corev1.ConfigMap) (*batchv1.Job, error) {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: r.meta(JobName(r.Spec.Name, 0), ComponentTrial, owner),
 		Spec: batchv1.JobSpec{
-			Completions: &completions, Parallelism: &parallelism, CompletionMode: &indexed, BackoffLimitPerIndex: &retries,
-			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: failureRules()}, Template: *template,
+			Completions:          &completions,
+			Parallelism:          &parallelism,
+			CompletionMode:       &indexed,
+			BackoffLimitPerIndex: &retries,
+			PodFailurePolicy:     &batchv1.PodFailurePolicy{Rules: failureRules()},
+			Template:             *template,
 		},
 	}
 	if r.Options.Queue != "" {
@@ -167,8 +171,12 @@ func (r *Run) container() corev1.Container {
 	return corev1.Container{
 		Name: TrialContainer, Image: o.Image, ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: pod.Start{
-			Python: o.ImagePython, Parts: agentDir, To: workDir, Digests: map[string]string{r.Agent.Arch: r.Agent.Digest},
-			Message: message, Args: []string{
+			Python:  o.ImagePython,
+			Parts:   agentDir,
+			To:      workDir,
+			Digests: map[string]string{r.Agent.Arch: r.Agent.Digest},
+			Message: message,
+			Args: []string{
 				"--in", inDir, "--dir", path.Join(workDir, "run"), "--message", message,
 				"--annotations", path.Join(infoDir, "annotations"),
 			},
@@ -194,7 +202,9 @@ func (r *Run) env() []corev1.EnvVar {
 	}
 	home := path.Join(workDir, "home")
 	env := []corev1.EnvVar{
-		{Name: "HOME", Value: home}, {Name: "USER", Value: "metaml"}, {Name: "LOGNAME", Value: "metaml"},
+		{Name: "HOME", Value: home},
+		{Name: "USER", Value: "metaml"},
+		{Name: "LOGNAME", Value: "metaml"},
 		{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"},
 		annotation(pod.FailuresVariable, "batch.kubernetes.io/job-index-failure-count"),
 		annotation(pod.IgnoredVariable, "batch.kubernetes.io/job-index-ignored-failure-count"),
@@ -220,7 +230,10 @@ func (r *Run) env() []corev1.EnvVar {
 	for _, name := range slices.Sorted(maps.Keys(r.Options.SessionSecrets)) {
 		env = replaced(env, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
 			SecretKeyRef: &corev1.SecretKeySelector{
-				LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.Spec.Name)}, Key: sessionPrefix + name,
+				LocalObjectReference: corev1.LocalObjectReference{
+					Name: KeyName(r.Spec.Name),
+				},
+				Key: sessionPrefix + name,
 			},
 		}})
 	}
@@ -255,7 +268,11 @@ func (r *Run) tolerations() []corev1.Toleration {
 	var all []corev1.Toleration
 	if r.Options.GPU > 0 {
 		all = append(all, corev1.Toleration{
-			Key: string(r.Options.GPUResource), Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule,
+			Key: string(
+				r.Options.GPUResource,
+			),
+			Operator: corev1.TolerationOpExists,
+			Effect:   corev1.TaintEffectNoSchedule,
 		})
 	}
 	for _, t := range r.Options.Tolerations {
@@ -296,7 +313,8 @@ func (r *Run) volumes() []corev1.Volume {
 	volumes := []corev1.Volume{
 		{Name: inVolume, VolumeSource: projected(in)},
 		{Name: "agent", VolumeSource: projected(agent)},
-		{Name: "work", VolumeSource: empty}, {Name: "tmp", VolumeSource: empty},
+		{Name: "work", VolumeSource: empty},
+		{Name: "tmp", VolumeSource: empty},
 		{Name: "shm", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 			Medium: corev1.StorageMediumMemory, SizeLimit: &shm,
 		}}},
@@ -320,7 +338,9 @@ func (r *Run) mounts() []corev1.VolumeMount {
 	mounts := []corev1.VolumeMount{
 		{Name: inVolume, MountPath: inDir, ReadOnly: true},
 		{Name: "agent", MountPath: agentDir, ReadOnly: true},
-		{Name: "work", MountPath: workDir}, {Name: "tmp", MountPath: "/tmp"}, {Name: "shm", MountPath: "/dev/shm"},
+		{Name: "work", MountPath: workDir},
+		{Name: "tmp", MountPath: "/tmp"},
+		{Name: "shm", MountPath: "/dev/shm"},
 		{Name: "info", MountPath: infoDir, ReadOnly: true},
 	}
 	for i, m := range r.Options.Mounts {
@@ -334,9 +354,14 @@ func (r *Run) Takes(pods int64) corev1.ResourceList {
 	times := func(q resource.Quantity) resource.Quantity { q = q.DeepCopy(); q.Mul(pods); return q }
 	o := &r.Options
 	all := corev1.ResourceList{
-		corev1.ResourceCPU: times(o.CPU), corev1.ResourceRequestsCPU: times(o.CPU),
-		corev1.ResourceMemory: times(o.Memory), corev1.ResourceRequestsMemory: times(o.Memory),
-		corev1.ResourceLimitsMemory: times(o.Memory), corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI),
+		corev1.ResourceCPU:            times(o.CPU),
+		corev1.ResourceRequestsCPU:    times(o.CPU),
+		corev1.ResourceMemory:         times(o.Memory),
+		corev1.ResourceRequestsMemory: times(o.Memory),
+		corev1.ResourceLimitsMemory: times(
+			o.Memory,
+		),
+		corev1.ResourcePods: *resource.NewQuantity(pods, resource.DecimalSI),
 	}
 	if o.LimitCPU {
 		all[corev1.ResourceLimitsCPU] = times(o.CPU)

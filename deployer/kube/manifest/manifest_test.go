@@ -22,10 +22,21 @@ import (
 func sweep() *manifest.Run {
 	return &manifest.Run{
 		Spec: run.Spec{
-			V: 1, ID: "id", Name: "train-model-7", Series: "train-model", Kind: run.Train, Key: strings.Repeat("a", 64),
-			Source: "/home/someone/secret-project/digits.ipynb", Cwd: "/home/someone/secret-project",
-			Python: "/home/someone/venv/bin/python", Path: []string{"/home/someone/lib"}, Env: map[string]string{"A": "b"},
-			Completions: 6, Parallelism: 2, Retries: 3, Created: time.Unix(0, 0).UTC(),
+			V:           1,
+			ID:          "id",
+			Name:        "train-model-7",
+			Series:      "train-model",
+			Kind:        run.Train,
+			Key:         strings.Repeat("a", 64),
+			Source:      "/home/someone/secret-project/digits.ipynb",
+			Cwd:         "/home/someone/secret-project",
+			Python:      "/home/someone/venv/bin/python",
+			Path:        []string{"/home/someone/lib"},
+			Env:         map[string]string{"A": "b"},
+			Completions: 6,
+			Parallelism: 2,
+			Retries:     3,
+			Created:     time.Unix(0, 0).UTC(),
 		},
 		Namespace: "team", User: "someone@example.org",
 		Options: manifest.Options{
@@ -95,7 +106,8 @@ func TestTheJobKnowsWhatFollowsEachEnd(t *testing.T) {
 		}
 	}
 	for code, want := range map[int32]batchv1.PodFailurePolicyAction{
-		pod.ExitFailed: batchv1.PodFailurePolicyActionFailIndex, pod.ExitStopped: batchv1.PodFailurePolicyActionFailIndex,
+		pod.ExitFailed:  batchv1.PodFailurePolicyActionFailIndex,
+		pod.ExitStopped: batchv1.PodFailurePolicyActionFailIndex,
 		pod.ExitProgram: batchv1.PodFailurePolicyActionFailJob, pod.ExitOurs: "", pod.ExitEvicted: "", 137: "",
 	} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
@@ -167,7 +179,8 @@ func TestAPodTemplateAddsWhatWeDoNotSet(t *testing.T) {
 	r := sweep()
 	r.Options.PodTemplate = []byte(`{"metadata":{"labels":{"team":"blue","metaml/run":"theirs"}},"spec":{
 		"priorityClassName":"low","restartPolicy":"Always","containers":[
-		{"name":"trial","image":"theirs","envFrom":[{"secretRef":{"name":"all"}}]},{"name":"sidecar","image":"side"}]}}`)
+		{"name":"trial","image":"theirs","envFrom":[{"secretRef":{"name":"all"}}]},
+		{"name":"sidecar","image":"side"}]}}`)
 	job := jobOf(t, r)
 	template := job.Spec.Template
 	c := container(t, job)
@@ -202,7 +215,8 @@ func TestAResumedJobIsLikeTheOneBefore(t *testing.T) {
 	}
 	sources := again.Spec.Template.Spec.Volumes[0].Projected.Sources
 	last := sources[len(sources)-1].ConfigMap.Name
-	if last != manifest.RowsName(again.Name) || len(sources) != len(before.Spec.Template.Spec.Volumes[0].Projected.Sources)+1 {
+	if last != manifest.RowsName(again.Name) ||
+		len(sources) != len(before.Spec.Template.Spec.Volumes[0].Projected.Sources)+1 {
 		t.Errorf("its files are %v", sources)
 	}
 	for _, v := range container(t, again).Env {

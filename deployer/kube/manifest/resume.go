@@ -41,11 +41,12 @@ func Going(owner *corev1.ConfigMap, jobs []batchv1.Job) bool {
 	}
 	last := Last(jobs)
 	stop, _ := pod.ParseStop([]byte(owner.Data[pod.StopName])) // nothing was requested
-	return !Finished(last) && !(stop.All && Suspended(last) && last.Status.Active == 0)
+	ended := stop.All && Suspended(last) && last.Status.Active == 0
+	return !Finished(last) && !ended
 }
 
-// Resumed makes the Job that goes on with what a run left: like the last one, with another table of rows. resumed counts
-// from 1.
+// Resumed makes the Job that goes on with what a run left: like the last one, with another table of rows. resumed
+// counts from 1.
 func Resumed(owner *corev1.ConfigMap, last *batchv1.Job, resumed, indexes int) *batchv1.Job {
 	name := JobName(owner.Name, resumed)
 	completions, suspend := int32(indexes), last.Labels[LabelQueue] != ""

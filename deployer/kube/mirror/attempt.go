@@ -14,8 +14,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// The annotations of a pod by which the Job controller says which attempt of its index it is (Kubernetes, "Backoff limit
-// per index").
+// The annotations of a pod by which the Job controller says which attempt of its index it is (Kubernetes, "Backoff
+// limit per index").
 const (
 	indexAnnotation   = "batch.kubernetes.io/job-completion-index"
 	failureAnnotation = "batch.kubernetes.io/job-index-failure-count"
@@ -157,8 +157,10 @@ func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, rep
 	case t.ExitCode == pod.ExitProgram:
 		end.Reason, end.Text = run.ReasonImage, strings.TrimPrefix(lastLine(t.Message), "metaml-pod: ")
 	case t.ExitCode > 128:
-		end.Reason, end.Text = run.ReasonSignal, fmt.Sprintf("ended by signal %d, with the process that watched over it",
-			t.ExitCode-128)
+		end.Reason, end.Text = run.ReasonSignal, fmt.Sprintf(
+			"ended by signal %d, with the process that watched over it",
+			t.ExitCode-128,
+		)
 	default:
 		end.Reason, end.Text = run.ReasonInternal, lastLine(t.Message)
 	}

@@ -125,7 +125,7 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 		k.note(id, fmt.Sprintf("what trial %d prints cannot be kept here: %v", id.Trial, err))
 		return
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	var failing time.Time
 	for {
 		ended := k.ended(c)

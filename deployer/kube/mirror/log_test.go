@@ -140,7 +140,7 @@ func FuzzLog(f *testing.F) {
 			t.Fatal(err)
 		}
 		c = copyOf(t, at)
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		if c.at.Size != int64(len(content(t, at))) {
 			t.Errorf("the copy has %d bytes, and its place says %d", len(content(t, at)), c.at.Size)
 		}

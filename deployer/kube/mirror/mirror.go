@@ -1,9 +1,9 @@
-// Package mirror keeps the record of a run that is in a cluster: a run folder on this machine, of the layout that every
-// run has here, which whoever reads runs reads. The cluster is the truth; a mirror can be thrown away and made anew from
-// what is left there.
+// Package mirror keeps the record of a run that is in a cluster: a run folder on this machine, of the layout that
+// every run has here, which whoever reads runs reads. The cluster is the truth; a mirror can be thrown away and made
+// anew from what is left there.
 //
-// Read [Follow] first, then planner in plan.go, which decides what the record lacks and does no I/O. The package imports
-// client-go's informers, deployer/folder, deployer/run, deployer/pod and what lies beside it in deployer/kube.
+// Read [Follow] first, then planner in plan.go, which decides what the record lacks and does no I/O. The package
+// imports client-go's informers, deployer/folder, deployer/run, deployer/pod and what lies beside it in deployer/kube.
 package mirror
 
 import (

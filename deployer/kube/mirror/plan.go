@@ -51,7 +51,8 @@ type said struct {
 // catchUp gives the events that the record lacks.
 func (p *planner) catchUp(s seen, logs logs) []run.Event {
 	p.plan = nil
-	if p.state.N == 0 && len(p.state.Notes) == 0 && p.state.Phase == run.Pending && p.state.Parallelism == p.spec.Parallelism {
+	if p.state.N == 0 && len(p.state.Notes) == 0 && p.state.Phase == run.Pending &&
+		p.state.Parallelism == p.spec.Parallelism {
 		p.announce()
 	}
 	if s.owner == nil {
@@ -180,7 +181,11 @@ func (p *planner) attempt(a *attempt, s seen, logs logs) {
 		if _, said := messageOf(a.pod); stopped && !said && a.pod.DeletionTimestamp != nil {
 			// It was deleted before it could end by itself: it did not run yet.
 			end = run.Event{
-				Type: run.EventTrialEnded, Time: a.ended, Attempt: a.Number, State: run.Stopped, Reason: run.ReasonStopped,
+				Type:    run.EventTrialEnded,
+				Time:    a.ended,
+				Attempt: a.Number,
+				State:   run.Stopped,
+				Reason:  run.ReasonStopped,
 			}
 		}
 		p.trial(a.Trial, end)
@@ -341,7 +346,8 @@ func (p *planner) end(s seen) {
 	}
 	outcome := p.state.Outcome()
 	last := s.jobs[len(s.jobs)-1]
-	if outcome == run.Running || !manifest.Finished(last.Job) && !(p.state.StopAsked && idle(&last)) {
+	over := manifest.Finished(last.Job) || p.state.StopAsked && idle(&last)
+	if outcome == run.Running || !over {
 		return
 	}
 	e := run.Event{Type: run.EventEnded, Time: s.now, State: outcome}

@@ -128,8 +128,19 @@ func TestASweepThatGoesWell(t *testing.T) {
 	first := s.pod(0, 0, corev1.PodRunning, running())
 	s.expect("trial.started 0/1")
 	first.Status.Phase = corev1.PodSucceeded
-	first.Status.ContainerStatuses[0].State = terminated(0, "Completed",
-		ended(&run.Trial{Index: 0, Attempt: 1, Phase: run.Succeeded, Metrics: run.Metrics{"loss": 0.5}, Returned: []string{"loss"}}))
+	first.Status.ContainerStatuses[0].State = terminated(
+		0,
+		"Completed",
+		ended(
+			&run.Trial{
+				Index:    0,
+				Attempt:  1,
+				Phase:    run.Succeeded,
+				Metrics:  run.Metrics{"loss": 0.5},
+				Returned: []string{"loss"},
+			},
+		),
+	)
 	s.pod(1, 0, corev1.PodSucceeded, terminated(0, "Completed",
 		ended(&run.Trial{Index: 1, Attempt: 1, Phase: run.Succeeded})))
 	s.expect("trial.ended 0/1 succeeded", "trial.started 1/1", "trial.ended 1/1 succeeded")
@@ -185,7 +196,9 @@ func TestAFailedTrialIsFollowedByWhatTheJobDoes(t *testing.T) {
 			[]string{"trial.started 0/1", "trial.ended 0/1 failed evicted", "trial.queued 0/2"},
 		},
 		{
-			"its node went before it began", 0, corev1.ContainerState{}, nil,
+			"its node went before it began", 0,
+			corev1.ContainerState{},
+			nil,
 			[]string{"trial.ended 0/1 failed evicted", "trial.queued 0/2"},
 		},
 	} {

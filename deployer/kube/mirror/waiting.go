@@ -77,8 +77,10 @@ func (s *seen) newest(name string, reasons ...string) *corev1.Event {
 }
 
 func when(e *corev1.Event) time.Time {
-	return slices.MaxFunc([]time.Time{e.EventTime.Time, e.LastTimestamp.Time, e.FirstTimestamp.Time,
-		e.CreationTimestamp.Time}, time.Time.Compare)
+	return slices.MaxFunc([]time.Time{
+		e.EventTime.Time, e.LastTimestamp.Time, e.FirstTimestamp.Time,
+		e.CreationTimestamp.Time,
+	}, time.Time.Compare)
 }
 
 // whyPodWaits says why a pod does not run yet; nil where there is nothing to say yet.
@@ -119,7 +121,8 @@ func whyPodWaits(p *corev1.Pod, s seen) *run.Waiting {
 	return waiting(run.WaitingStarting, "its container is being started", "")
 }
 
-// nodesMessage is what the scheduler says: "0/3 nodes are available: 2 Insufficient cpu, 1 node(s) had …. preemption: …".
+// nodesMessage is what the scheduler says: "0/3 nodes are available: 2 Insufficient cpu, 1 node(s) had …. preemption:
+// …".
 var nodesMessage = regexp.MustCompile(`^0/(\d+) nodes are available: (.*?)\.?( preemption:.*| no new claims.*)?$`)
 
 // unschedulable says why no node takes a pod.
@@ -166,8 +169,8 @@ func unschedulableHint(message string, p *corev1.Pod) string {
 	return ""
 }
 
-// pullFailure finds the last event that says why an image could not be pulled: between those stand others which say that
-// it will be tried again.
+// pullFailure finds the last event that says why an image could not be pulled: between those stand others which say
+// that it will be tried again.
 func (s *seen) pullFailure(pod string) *corev1.Event {
 	why := *s
 	why.events = slices.DeleteFunc(slices.Clone(s.events), func(e corev1.Event) bool {
@@ -221,8 +224,13 @@ func whyJobWaits(j *batchv1.Job, s seen) *run.Waiting {
 			return &run.Waiting{Reason: run.WaitingQueue, Text: "it waits in queue " + queue, Since: since}
 		}
 		return &run.Waiting{
-			Reason: run.WaitingQueue, Text: "its Job was suspended by somebody else",
-			Hint: fmt.Sprintf("Let it go on: kubectl patch job %s -p '{\"spec\":{\"suspend\":false}}'.", j.Name), Since: since,
+			Reason: run.WaitingQueue,
+			Text:   "its Job was suspended by somebody else",
+			Hint: fmt.Sprintf(
+				"Let it go on: kubectl patch job %s -p '{\"spec\":{\"suspend\":false}}'.",
+				j.Name,
+			),
+			Since: since,
 		}
 	}
 	e := s.newest(j.Name, "FailedCreate")

@@ -36,14 +36,26 @@ func (m *mirror) watch(ctx context.Context) *watching {
 	w := &watching{cluster: c, gone: map[types.UID]*corev1.Pod{}}
 	pick := m.selector()
 	w.owners = w.inform(m, &corev1.ConfigMap{}, lists(pick+","+manifest.LabelComponent+"="+manifest.ComponentRun,
-		func(o metav1.ListOptions) (runtime.Object, error) { return c.Core.ConfigMaps(ns).List(ctx, o) },
-		func(o metav1.ListOptions) (watch.Interface, error) { return c.Core.ConfigMaps(ns).Watch(ctx, o) }))
+		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return c.Core.ConfigMaps(ns).List(ctx, o)
+		},
+		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return c.Core.ConfigMaps(ns).Watch(ctx, o)
+		}))
 	w.jobs = w.inform(m, &batchv1.Job{}, lists(pick,
-		func(o metav1.ListOptions) (runtime.Object, error) { return c.Batch.Jobs(ns).List(ctx, o) },
-		func(o metav1.ListOptions) (watch.Interface, error) { return c.Batch.Jobs(ns).Watch(ctx, o) }))
+		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return c.Batch.Jobs(ns).List(ctx, o)
+		},
+		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return c.Batch.Jobs(ns).Watch(ctx, o)
+		}))
 	w.pod = w.inform(m, &corev1.Pod{}, lists(pick,
-		func(o metav1.ListOptions) (runtime.Object, error) { return c.Core.Pods(ns).List(ctx, o) },
-		func(o metav1.ListOptions) (watch.Interface, error) { return c.Core.Pods(ns).Watch(ctx, o) }))
+		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return c.Core.Pods(ns).List(ctx, o)
+		},
+		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return c.Core.Pods(ns).Watch(ctx, o)
+		}))
 	for _, i := range []cache.SharedIndexInformer{w.owners, w.jobs, w.pod} {
 		w.all.Go(func() { i.RunWithContext(ctx) })
 	}
@@ -51,13 +63,16 @@ func (m *mirror) watch(ctx context.Context) *watching {
 }
 
 // lists picks the objects with a label.
-func lists(
-	pick string, list func(metav1.ListOptions) (runtime.Object, error),
-	watchFn func(metav1.ListOptions) (watch.Interface, error),
-) *cache.ListWatch {
+func lists(pick string, list cache.ListWithContextFunc, watches cache.WatchFuncWithContext) *cache.ListWatch {
 	return &cache.ListWatch{
-		ListFunc:  func(o metav1.ListOptions) (runtime.Object, error) { o.LabelSelector = pick; return list(o) },
-		WatchFunc: func(o metav1.ListOptions) (watch.Interface, error) { o.LabelSelector = pick; return watchFn(o) },
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = pick
+			return list(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = pick
+			return watches(ctx, o)
+		},
 	}
 }
 

@@ -38,7 +38,13 @@ func outOfMemory(p *corev1.Pod) (text, hint string) {
 	}
 	twice := limit.DeepCopy()
 	twice.Add(limit)
-	return fmt.Sprintf("it used more than its %s of memory and was killed", &limit), fmt.Sprintf("Try --memory %s.", &twice)
+	return fmt.Sprintf(
+			"it used more than its %s of memory and was killed",
+			&limit,
+		), fmt.Sprintf(
+			"Try --memory %s.",
+			&twice,
+		)
 }
 
 // sentence is what the cluster says as one line without its end.

@@ -27,8 +27,8 @@ func NewKey() string {
 	return rand.Text()
 }
 
-// Masked is expected.json without values. The repr of a text or a number becomes its type and a code, the HMAC-SHA256 of
-// name and repr under a key; names, shapes and types stay. What it does not know is refused, for it may be a value.
+// Masked is expected.json without values. The repr of a text or a number becomes its type and a code, the HMAC-SHA256
+// of name and repr under a key; names, shapes and types stay. What it does not know is refused, for it may be a value.
 func Masked(expected []byte, key string) ([]byte, error) {
 	if key == "" {
 		return nil, fmt.Errorf("take values out of the expected names: there is no key")

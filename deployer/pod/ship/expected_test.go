@@ -46,7 +46,8 @@ func TestExpectedNamesLeaveWithoutValues(t *testing.T) {
 // test_values_fingerprint.py has the same code: it is made here and compared there.
 func TestTheCodeOfAValue(t *testing.T) {
 	masked, err := ship.Masked([]byte(`{"x": {"repr": "'é'"}}`), "key")
-	const want = `{"x":{"mac":"680e2eba89022f73cd9f6839808c7dc67b9bfa683072823688272f2b2e32c3ea","type":"builtins.str"}}`
+	const want = `{"x":{"mac":"680e2eba89022f73cd9f6839808c7dc67b9bfa683072823688272f2b2e32c3ea",` +
+		`"type":"builtins.str"}}`
 	if err != nil || string(masked) != want {
 		t.Errorf("%s, %v, want %s", masked, err, want)
 	}

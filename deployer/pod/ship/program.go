@@ -116,7 +116,7 @@ func (p *packer) packFile(dir fs.FS, name string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil {
 		return err

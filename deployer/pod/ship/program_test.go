@@ -106,7 +106,7 @@ func TestTheSameProgramIsTheSameBytes(t *testing.T) {
 }
 
 func TestWhatIsTooLargeIsNamed(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // G404: what cannot be compressed is enough
+	random := rand.New(rand.NewPCG(1, 2))
 	data := make([]byte, ship.MaxProgram+1)
 	for i := range data {
 		data[i] = byte(random.Uint32())
