@@ -20,7 +20,7 @@ RACED := '^[^/]*/[^/]*/[^/]*/(agent|cmd/metaml[^/]*|deployer|kernel|test/engine)
 
 .PHONY: help
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: build
 build: ## build the programs into bin/
@@ -45,7 +45,7 @@ lab: demo-venv ## open JupyterLab on examples/
 
 .PHONY: test
 test: build test-venvs ## run every test, in an empty home folder, and check that nothing is left behind
-	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-notebook test-clients test-browser
+	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-notebook test-clients test-browser test-cluster
 
 .PHONY: test-venvs
 test-venvs:
@@ -82,6 +82,11 @@ test-clients:
 
 test-browser:
 	@test/browser/run $(TEST)
+
+# After the others: servers and pods take all that this machine has.
+.PHONY: test-cluster
+test-cluster: ## run the tests that need a cluster (Linux, root), in one of their own
+	@test/cluster/run
 
 .PHONY: bench
 bench: build test-venvs ## measure, beside the peers in the same run

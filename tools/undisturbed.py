@@ -37,6 +37,7 @@ def surroundings(base: Path, token: str) -> dict[str, str]:
         "GOMODCACHE": go_env("GOMODCACHE"),
         "GOENV": go_env("GOENV"),
         "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(Path(cache) / "pip"),
+        "METAML_CLUSTER_CACHE": os.environ.get("METAML_CLUSTER_CACHE") or str(Path(cache) / "metaml-cluster"),
     }
     # A person's pip settings say where packages come from, and may be in the home folder.
     for settings in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf"):

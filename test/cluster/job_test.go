@@ -78,9 +78,9 @@ func ends(t *testing.T, namespace, name string) batchv1.JobConditionType {
 }
 
 // podsOf are a Job's pods.
-func podsOf(t *testing.T, namespace, job string) []corev1.Pod {
+func podsOf(ctx context.Context, t *testing.T, namespace, job string) []corev1.Pod {
 	t.Helper()
-	list, err := client(t, inside.Admin).CoreV1().Pods(namespace).List(t.Context(),
+	list, err := client(t, inside.Admin).CoreV1().Pods(namespace).List(ctx,
 		metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job})
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +92,8 @@ func podsOf(t *testing.T, namespace, job string) []corev1.Pod {
 func running(t *testing.T, namespace, job string) corev1.Pod {
 	t.Helper()
 	var pod corev1.Pod
-	eventually(t, "a pod of "+job+" runs", func(context.Context) (bool, error) {
-		for _, one := range podsOf(t, namespace, job) {
+	eventually(t, "a pod of "+job+" runs", func(ctx context.Context) (bool, error) {
+		for _, one := range podsOf(ctx, t, namespace, job) {
 			if one.Status.Phase == corev1.PodRunning {
 				pod = one
 			}
@@ -111,7 +111,7 @@ print(os.environ["JOB_COMPLETION_INDEX"], numpy.arange(4).sum(), sklearn.__name_
 	if how := ends(t, space, "sweep"); how != batchv1.JobComplete {
 		t.Fatalf("the Job ended as %s", how)
 	}
-	for _, pod := range podsOf(t, space, "sweep") {
+	for _, pod := range podsOf(t.Context(), t, space, "sweep") {
 		want := pod.Annotations[batchv1.JobCompletionIndexAnnotation] + " 6 sklearn 1000\n"
 		if got := logs(t, space, pod.Name); got != want {
 			t.Errorf("the log of %s is %q, want %q", pod.Name, got, want)
@@ -123,8 +123,8 @@ print(os.environ["JOB_COMPLETION_INDEX"], numpy.arange(4).sum(), sklearn.__name_
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "no pod is left", func(context.Context) (bool, error) {
-		return len(podsOf(t, space, "sweep")) == 0, nil
+	eventually(t, "no pod is left", func(ctx context.Context) (bool, error) {
+		return len(podsOf(ctx, t, space, "sweep")) == 0, nil
 	})
 }
 
@@ -162,7 +162,8 @@ func TestImageWithoutPackages(t *testing.T) {
 	if how := ends(t, space, "bare"); how != batchv1.JobFailed {
 		t.Errorf("the Job ended as %s", how)
 	}
-	if got := logs(t, space, podsOf(t, space, "bare")[0].Name); !strings.Contains(got, "No module named 'numpy'") {
+	pod := podsOf(t.Context(), t, space, "bare")[0]
+	if got := logs(t, space, pod.Name); !strings.Contains(got, "No module named 'numpy'") {
 		t.Errorf("the log is %q", got)
 	}
 }

@@ -50,6 +50,9 @@ func run(ctx context.Context, args []string) (code int, err error) {
 		return 0, nil
 	case "build":
 		_, err := build(ctx, os.Stderr)
+		if errors.Is(err, parts.ErrUnusable) {
+			return 3, fmt.Errorf("tests in a cluster not run: %w", err)
+		}
 		return 0, err
 	case "run":
 		flags := flag.NewFlagSet("run", flag.ContinueOnError)

@@ -26,8 +26,10 @@ type Write struct {
 }
 
 // Writes gives every request that wrote, in the order in which they were answered.
-func (c Cluster) Writes() ([]Write, error) {
-	file, err := os.Open(c.AuditLog())
+func (c Cluster) Writes() ([]Write, error) { return writes(c.AuditLog()) }
+
+func writes(path string) ([]Write, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read what was written: %w", err)
 	}

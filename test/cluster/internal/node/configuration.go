@@ -83,7 +83,8 @@ func writeKeys(pki string) (authority, error) {
 		addresses []string
 	}{
 		{"kube-apiserver", pkix.Name{CommonName: "kube-apiserver"}, []string{
-			"127.0.0.1", nodeIP, firstService, "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+			"127.0.0.1", nodeIP, firstService, "localhost",
+			"kubernetes", "kubernetes.default", "kubernetes.default.svc",
 		}},
 		{"asks-kubelet", pkix.Name{CommonName: "kube-apiserver", Organization: []string{"system:masters"}}, nil},
 		{"kube-controller-manager", pkix.Name{CommonName: "system:kube-controller-manager"}, nil},
@@ -140,8 +141,8 @@ rules:
   {"type": "portmap", "capabilities": {"portMappings": true}}
 ]}
 `, nodePods),
-		// Both versions of control groups do; nothing is evicted because this machine's disk is rather full. There is no
-		// DNS of the cluster: pods ask the one that the node asks.
+		// Both versions of control groups do, and nothing is evicted because this machine's disk is rather full. There
+		// is no DNS of the cluster: pods ask the one that the node asks.
 		"kubelet.yaml": fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: false}, x509: {clientCAFile: %[1]s/pki/ca.crt}}

@@ -75,7 +75,7 @@ func hideHost(folder string) error {
 		return err
 	}
 	const resolver = "/run/resolv.conf"
-	if err := os.WriteFile(resolver, []byte("nameserver "+nameServer+"\n"), 0o644); err != nil { //nolint:gosec // public
+	if err := os.WriteFile(resolver, []byte("nameserver "+nameServer+"\n"), 0o644); err != nil {
 		return err
 	}
 	// Where it is a link, it may point to a file of /run, which is hidden now.
@@ -134,7 +134,6 @@ func network(ctx context.Context) error {
 			return fmt.Errorf("ip %s: %w: %s", line, err, out)
 		}
 	}
-	//nolint:gosec // as every router has it, and only in this network namespace
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
 		return fmt.Errorf("let packets through to pods: %w", err)
 	}

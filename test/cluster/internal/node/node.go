@@ -88,7 +88,9 @@ func start(ctx context.Context, folder string, job job) (int, error) {
 	if err := hideHost(folder); err != nil {
 		return 0, err
 	}
-	os.Setenv("PATH", job.Parts.Bins+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	if err := os.Setenv("PATH", job.Parts.Bins+":"+os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		return 0, err
+	}
 	here := inside.Cluster{Folder: inside.Folder}
 	users, err := writeConfiguration(here, group)
 	if err != nil {
@@ -176,8 +178,7 @@ func command(ctx context.Context, here inside.Cluster, args []string) (int, erro
 	for {
 		select {
 		case err := <-ended:
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
+			if _, is := errors.AsType[*exec.ExitError](err); is {
 				err = nil
 			}
 			if status, is := process.ProcessState.Sys().(syscall.WaitStatus); is && status.Signaled() {
@@ -185,7 +186,7 @@ func command(ctx context.Context, here inside.Cluster, args []string) (int, erro
 			}
 			return process.ProcessState.ExitCode(), err
 		case <-over:
-			process.Process.Signal(syscall.SIGTERM)
+			_ = process.Process.Signal(syscall.SIGTERM) // it may have ended
 			over = nil
 		}
 	}

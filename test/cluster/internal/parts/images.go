@@ -120,7 +120,9 @@ func writeImages(ctx context.Context, images Images, root, requirements, pause s
 	if err != nil {
 		return err
 	}
-	holder, err := images.layer(func(w io.Writer) error { return writeTar(w, filepath.Dir(pause), filepath.Base(pause)) })
+	holder, err := images.layer(func(w io.Writer) error {
+		return writeTar(w, filepath.Dir(pause), filepath.Base(pause))
+	})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,16 +53,19 @@ func there(file string) bool {
 	return false
 }
 
-// Usable says in one sentence why no cluster can run on this machine; nil if one can.
+// ErrUnusable is why no cluster can run on this machine.
+var ErrUnusable = errors.New("a cluster needs")
+
+// Usable says in one sentence why no cluster can run on this machine, as an ErrUnusable; nil if one can.
 func Usable(all []Package) error {
 	if runtime.GOOS != "linux" {
-		return fmt.Errorf("a cluster needs Linux, and this is %s", runtime.GOOS)
+		return fmt.Errorf("%w Linux, and this is %s", ErrUnusable, runtime.GOOS)
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("a cluster needs root")
+		return fmt.Errorf("%w root", ErrUnusable)
 	}
 	if missing := Missing(all); len(missing) > 0 {
-		return fmt.Errorf("a cluster needs what is not installed: apt-get install %s", strings.Join(missing, " "))
+		return fmt.Errorf("%w what is not installed: apt-get install %s", ErrUnusable, strings.Join(missing, " "))
 	}
 	return nil
 }

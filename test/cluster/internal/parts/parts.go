@@ -39,7 +39,7 @@ const unused = 30 * 24 * time.Hour
 
 // Make makes what the cache does not have, and says on log what takes long. Sources is the folder test/cluster.
 func Make(ctx context.Context, sources string, unpack Unpack, log io.Writer) (Parts, error) {
-	cache, err := cacheFolder()
+	cache, err := CacheFolder()
 	if err != nil {
 		return Parts{}, err
 	}
@@ -73,8 +73,8 @@ func Make(ctx context.Context, sources string, unpack Unpack, log io.Writer) (Pa
 	return made, nil
 }
 
-// cacheFolder is METAML_CLUSTER_CACHE, else metaml-cluster in the folder for caches of this user.
-func cacheFolder() (string, error) {
+// CacheFolder is METAML_CLUSTER_CACHE, else metaml-cluster in the folder for caches of this user.
+func CacheFolder() (string, error) {
 	folder := os.Getenv("METAML_CLUSTER_CACHE")
 	if folder == "" {
 		caches, err := os.UserCacheDir()

@@ -55,7 +55,7 @@ func waitFor(pid int) {
 	if err != nil {
 		return // it has ended
 	}
-	defer unix.Close(handle)
+	defer func() { _ = unix.Close(handle) }()
 	for {
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, -1)
 		if !errors.Is(err, unix.EINTR) {

@@ -60,8 +60,12 @@ func Stage(inside func(ctx context.Context, folder string, given json.RawMessage
 		fmt.Fprintf(os.Stderr, "cluster: read the sandbox's description: %v\n", err)
 		return 1, true
 	}
-	os.Unsetenv(stageName)
-	os.Unsetenv(boxName)
+	for _, name := range []string{stageName, boxName} {
+		if err := os.Unsetenv(name); err != nil {
+			fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
+			return 1, true
+		}
+	}
 	switch stage {
 	case "janitor":
 		return janitor(box), true
@@ -149,10 +153,10 @@ func Run(ctx context.Context, box Box) (code int, err error) {
 			return exitCode(command.ProcessState), realError(err)
 		case got := <-signals:
 			if got == syscall.SIGTERM {
-				command.Process.Signal(syscall.SIGTERM)
+				terminate(command.Process)
 			}
 		case <-over:
-			command.Process.Signal(syscall.SIGTERM)
+			terminate(command.Process)
 			over = nil
 		}
 	}
@@ -260,7 +264,7 @@ func first(box Box) int {
 			return code
 		case got := <-signals:
 			if got == syscall.SIGTERM {
-				command.Process.Signal(syscall.SIGTERM)
+				terminate(command.Process)
 			}
 		}
 	}
@@ -306,12 +310,14 @@ func exitCode(state *os.ProcessState) int {
 
 // realError leaves out that a process's exit code is not 0.
 func realError(err error) error {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, is := errors.AsType[*exec.ExitError](err); is {
 		return nil
 	}
 	return err
 }
+
+// terminate asks a process to end. It may have ended.
+func terminate(process *os.Process) { _ = process.Signal(syscall.SIGTERM) }
 
 // Left are the folders of runs in a folder that nobody holds any more: their janitor was killed, too.
 func Left(pattern string) []string {
