@@ -133,7 +133,7 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err == nil && ended, apierrors.IsNotFound(err):
+		case err == nil && ended, apierrors.IsNotFound(err) && k.gone(ctx, p):
 			return
 		case err == nil:
 			failing = time.Time{}
@@ -149,6 +149,13 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 		case <-time.After(logAgain):
 		}
 	}
+}
+
+// gone reports whether a pod is no longer there. A kubelet that was just started does not know its pods yet, and answers
+// as if they were gone.
+func (k *logKeeper) gone(ctx context.Context, p *corev1.Pod) bool {
+	now, err := k.cluster.Core.Pods(p.Namespace).Get(ctx, p.Name, metav1.GetOptions{})
+	return apierrors.IsNotFound(err) || err == nil && now.UID != p.UID
 }
 
 // read reads the log on from where the copy ends.

@@ -51,6 +51,9 @@ func (m *mirror) waits(s *seen) bool {
 		return false
 	}
 	j := s.jobs[len(s.jobs)-1]
+	if manifest.Finished(j.Job) || s.now.Sub(j.CreationTimestamp.Time) < time.Second {
+		return false
+	}
 	going := 0
 	for _, p := range j.pods {
 		if p.Status.Phase == corev1.PodPending && s.now.Sub(p.CreationTimestamp.Time) > time.Second {
@@ -60,7 +63,8 @@ func (m *mirror) waits(s *seen) bool {
 			going++
 		}
 	}
-	return going == 0 && !manifest.Finished(j.Job) && s.now.Sub(j.CreationTimestamp.Time) > time.Second
+	left := m.planner.state.Completions - m.planner.state.Count().Done()
+	return j.Spec.Parallelism != nil && going < min(int(*j.Spec.Parallelism), left)
 }
 
 // newest finds the last event about an object that has one of the reasons.

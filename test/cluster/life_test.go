@@ -1,0 +1,292 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/test/cluster/internal/inside"
+)
+
+// saves is a sweep of 8 trials, 2 at a time, whose trials go on until they are stopped, and take a while to save.
+const saves = `
+import time
+import metaml
+
+rows = [{"x": i} for i in range(8)]
+
+@metaml.Train(settings={"hyper_parameters": "rows", "parallelism": 2})
+def fit(x):
+    print("began", x, flush=True)
+    metaml.report(loss=x)
+    try:
+        time.sleep(1000)
+    except KeyboardInterrupt:
+        time.sleep(2)
+        print("saved", x, flush=True)
+        raise
+`
+
+// counts says how many trials are in a state.
+func (s shown) counts(state string) int {
+	n := 0
+	for _, t := range s.Trials {
+		if t.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+func TestASweepIsStoppedResumedAndDeletedFromAnotherMachine(t *testing.T) {
+	space := namespace(t)
+	first, second := newPerson(t, inside.Admin, space), newPerson(t, inside.Admin, space)
+	name := first.submits(saves)
+	if again := first.submits(saves); again != name {
+		t.Errorf("the same once more is %s", again)
+	}
+	second.briefly("attach", name)
+	second.sees(name, "two trials run", func(s shown) bool { return s.counts("running") == 2 })
+	second.must("stop", name)
+	if out, code := first.metaml("attach", name); code != 1 || !strings.Contains(out, "was stopped") {
+		t.Errorf("attach ended with %d: %s", code, out)
+	}
+	s := first.show(name)
+	if s.State != "stopped" || s.counts("stopped") != 8 {
+		t.Errorf("it is %+v", s)
+	}
+	for _, trial := range []string{":0", ":1"} {
+		if log := first.must("logs", name+trial); !strings.Contains(log, "began") || !strings.Contains(log, "saved") {
+			t.Errorf("trial %s printed %q", trial, log)
+		}
+	}
+	for _, trial := range []string{":2", ":7"} {
+		if log := first.must("logs", name+trial); strings.Contains(log, "began") {
+			t.Errorf("trial %s began after the stop", trial)
+		}
+	}
+
+	first.briefly("resume", name)
+	first.sees(name, "two trials run again", func(s shown) bool { return s.counts("running") == 2 })
+	first.must("stop", "--now", name)
+	first.sees(name, "it is stopped", func(s shown) bool { return s.State == "stopped" })
+	if s := first.show(name); s.Trials[0].Attempt != 2 {
+		t.Errorf("trial 0 is in attempt %d", s.Trials[0].Attempt)
+	}
+	first.must("delete", name)
+	bare, _, _ := strings.Cut(name, "@")
+	if names := left(t, space, bare); len(names) > 0 {
+		t.Errorf("%s are left", names)
+	}
+}
+
+// briefly runs a command that watches a run, and leaves it after a while.
+func (p *person) briefly(args ...string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 8*time.Second)
+	defer cancel()
+	c := exec.CommandContext(ctx, binary(p.t), args...)
+	c.Env, c.Dir = p.env, p.home
+	_ = c.Run() // until the time is over
+}
+
+func TestWhatTrialsWaitFor(t *testing.T) {
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	for _, c := range []struct {
+		name, reason, text string
+		args               []string
+	}{
+		{
+			"image", "image cannot be pulled", "there is no image localhost:5000/nowhere:1",
+			[]string{"--image", "localhost:5000/nowhere:1"},
+		},
+		{"memory", "unschedulable", "Insufficient memory", []string{"--memory", "900Gi"}},
+		{"node", "unschedulable", "node affinity", []string{"--node-selector", "disk=fast"}},
+		{"secret", "configuration", `secret "nowhere" not found`, []string{"--secret", "TOKEN=nowhere/key"}},
+		{"volume", "unschedulable", `persistentvolumeclaim "nowhere" not found`, []string{"--mount", "pvc:nowhere:/data"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &person{t: t, home: p.home, env: p.env}
+			name := p.submits(saves, append(c.args, "--name", c.name)...)
+			s := p.sees(name, "it says why it waits", func(s shown) bool {
+				return s.Trials[0].Waiting != nil && s.Trials[0].Waiting.Reason == c.reason
+			})
+			if w := s.Trials[0].Waiting; !strings.Contains(w.Text, c.text) || w.Hint == "" {
+				t.Errorf("it says %q %q", w.Text, w.Hint)
+			}
+			p.must("stop", name)
+			p.sees(name, "it is stopped", func(s shown) bool { return s.State == "stopped" && s.counts("stopped") == 8 })
+		})
+	}
+}
+
+func TestAQuotaHoldsTrialsBack(t *testing.T) {
+	space := namespace(t)
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "small"},
+		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
+			corev1.ResourcePods: resource.MustParse("1"), corev1.ResourceLimitsCPU: resource.MustParse("1"),
+		}},
+	}
+	if _, err := client(t, inside.Admin).CoreV1().ResourceQuotas(space).Create(t.Context(), quota,
+		metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p := newPerson(t, inside.Admin, space)
+	name := p.submits(saves)
+	p.sees(name, "one runs and one waits for the quota", func(s shown) bool {
+		return s.counts("running") == 1 && s.Trials[1].Waiting != nil && s.Trials[1].Waiting.Reason == "quota"
+	})
+	p.must("stop", "--now", name)
+	p.sees(name, "it is stopped", func(s shown) bool { return s.State == "stopped" })
+}
+
+const counts = `
+import os, time
+import metaml
+
+rows = [{"x": i} for i in range(3)]
+
+@metaml.Train(settings={"hyper_parameters": "rows", "parallelism": 3})
+def fit(x):
+    print("began", flush=True)
+    time.sleep(6)
+    return {"loss": x}
+`
+
+// Whatever is killed meanwhile, each trial is counted once and the run ends right.
+func TestARunSurvivesWhatIsKilled(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		attempts int // of trial 0
+		kill     func(t *testing.T, space, name string)
+	}{
+		{"the follower", 1, func(t *testing.T, _, name string) {
+			if err := exec.Command("pkill", "-KILL", "-f", "metaml follow "+name).Run(); err != nil {
+				t.Error("nobody followed it:", err)
+			}
+		}},
+		{"the API server", 1, func(t *testing.T, _, _ string) {
+			if err := here(t).Restart(t.Context(), "kube-apiserver"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"the kubelet", 1, func(t *testing.T, _, _ string) {
+			if err := here(t).Restart(t.Context(), "kubelet"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"every process of a pod", 2, func(t *testing.T, space, _ string) {
+			if _, err := inside.KillPod(string(trialPod(t, space, "0").UID)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a pod, by an eviction", 2, func(t *testing.T, space, _ string) {
+			pod := trialPod(t, space, "0")
+			if err := client(t, inside.Admin).CoreV1().Pods(space).EvictV1(t.Context(), &policyv1.Eviction{
+				ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: space},
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			space := namespace(t)
+			p := newPerson(t, inside.Admin, space)
+			name := p.submits(counts)
+			p.sees(name, "all run", func(s shown) bool { return s.counts("running") == 3 })
+			c.kill(t, space, name)
+			if out, code := p.metaml("attach", name); code != 0 {
+				t.Fatalf("it ended with %d: %s", code, out)
+			}
+			s := p.show(name)
+			if s.State != "succeeded" || s.counts("succeeded") != 3 || s.Trials[0].Attempt != c.attempts ||
+				s.Trials[1].Attempt != 1 {
+				t.Errorf("it is %+v", s)
+			}
+			for _, trial := range []string{":0", ":1", ":2"} {
+				if log := p.must("logs", name+trial); log != "began\n" {
+					t.Errorf("trial %s printed %q", trial, log)
+				}
+			}
+		})
+	}
+}
+
+// trialPod finds the pod of an index.
+func trialPod(t *testing.T, space, index string) *corev1.Pod {
+	t.Helper()
+	list, err := client(t, inside.Admin).CoreV1().Pods(space).List(t.Context(), metav1.ListOptions{
+		LabelSelector: "batch.kubernetes.io/job-completion-index=" + index,
+	})
+	if err != nil || len(list.Items) == 0 {
+		t.Fatal("there is no pod of the index", index, err)
+	}
+	return &list.Items[0]
+}
+
+const secretive = `
+import os
+import metaml
+
+PLANTED = "planted-in-a-name-that-nobody-needs"
+token = os.environ.get("PLANTED_TOKEN", "")
+
+@metaml.Train
+def fit():
+    return {"loss": len(os.environ.get("GIVEN", ""))}
+`
+
+// Of the session's environment nothing leaves this machine but what was named, and of the program only what is needed.
+func TestNothingLeavesThisMachineThatNobodyNamed(t *testing.T) {
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	p.env = append(p.env, "PLANTED_TOKEN=planted-in-the-environment", "GIVEN=12345")
+	name := p.submits(secretive, "--secret", "GIVEN")
+	p.metaml("attach", name)
+	if s := p.show(name); s.Trials[0].Metrics["loss"] != 5 {
+		t.Errorf("it got another variable than was named: %+v", s)
+	}
+	ctx, admin := t.Context(), client(t, inside.Admin)
+	maps, err := admin.CoreV1().ConfigMaps(space).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods, err := admin.CoreV1().Pods(space).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := admin.BatchV1().Jobs(space).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := admin.CoreV1().Secrets(space).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, objects := range []any{maps, pods, jobs, secrets} {
+		data, err := json.Marshal(objects)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"planted-in", p.home} {
+			if strings.Contains(string(data), word) {
+				t.Errorf("%q is in %T", word, objects)
+			}
+		}
+	}
+	if out := p.must("logs", name); strings.Contains(out, "planted-in") {
+		t.Errorf("it is in the log: %s", out)
+	}
+}
