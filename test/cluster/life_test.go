@@ -114,7 +114,10 @@ func TestWhatTrialsWaitFor(t *testing.T) {
 		{"memory", "unschedulable", "Insufficient memory", []string{"--memory", "900Gi"}},
 		{"node", "unschedulable", "node affinity", []string{"--node-selector", "disk=fast"}},
 		{"secret", "configuration", `secret "nowhere" not found`, []string{"--secret", "TOKEN=nowhere/key"}},
-		{"volume", "unschedulable", `persistentvolumeclaim "nowhere" not found`, []string{"--mount", "pvc:nowhere:/data"}},
+		{
+			"volume", "unschedulable", `persistentvolumeclaim "nowhere" not found`,
+			[]string{"--mount", "pvc:nowhere:/data"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &person{t: t, home: p.home, env: p.env}
@@ -126,7 +129,9 @@ func TestWhatTrialsWaitFor(t *testing.T) {
 				t.Errorf("it says %q %q", w.Text, w.Hint)
 			}
 			p.must("stop", name)
-			p.sees(name, "it is stopped", func(s shown) bool { return s.State == "stopped" && s.counts("stopped") == 8 })
+			p.sees(name, "it is stopped", func(s shown) bool {
+				return s.State == "stopped" && s.counts("stopped") == 8
+			})
 		})
 	}
 }
@@ -173,26 +178,32 @@ func TestARunSurvivesWhatIsKilled(t *testing.T) {
 		kill     func(t *testing.T, space, name string)
 	}{
 		{"the follower", 1, func(t *testing.T, _, name string) {
-			if err := exec.Command("pkill", "-KILL", "-f", "metaml follow "+name).Run(); err != nil {
+			t.Helper()
+			kill := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", "metaml follow "+name)
+			if err := kill.Run(); err != nil {
 				t.Error("nobody followed it:", err)
 			}
 		}},
 		{"the API server", 1, func(t *testing.T, _, _ string) {
+			t.Helper()
 			if err := here(t).Restart(t.Context(), "kube-apiserver"); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"the kubelet", 1, func(t *testing.T, _, _ string) {
+			t.Helper()
 			if err := here(t).Restart(t.Context(), "kubelet"); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"every process of a pod", 2, func(t *testing.T, space, _ string) {
+			t.Helper()
 			if _, err := inside.KillPod(string(trialPod(t, space, "0").UID)); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"a pod, by an eviction", 2, func(t *testing.T, space, _ string) {
+			t.Helper()
 			pod := trialPod(t, space, "0")
 			if err := client(t, inside.Admin).CoreV1().Pods(space).EvictV1(t.Context(), &policyv1.Eviction{
 				ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: space},

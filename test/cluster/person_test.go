@@ -33,8 +33,9 @@ func newPerson(t *testing.T, user, namespace string) *person {
 		"HOME="+home, "XDG_DATA_HOME="+filepath.Join(home, "data"), "KUBECONFIG="+here(t).Kubeconfig(user),
 		"METAML_TARGET=kubernetes", "METAML_NAMESPACE="+namespace, "METAML_IMAGE="+inside.BarePython,
 		"METAML_CPU=50m", "METAML_MEMORY=128Mi")}
-	t.Cleanup(func() { // nobody follows what the test leaves behind
-		_ = exec.Command("pkill", "-f", "metaml follow .*/"+namespace+"$").Run()
+	t.Cleanup(func() { // nobody follows what the test leaves behind, and its context has ended
+		ctx := context.Background()
+		_ = exec.CommandContext(ctx, "pkill", "-f", "metaml follow .*/"+namespace+"$").Run()
 	})
 	return p
 }
@@ -109,12 +110,16 @@ func (p *person) show(name string) shown {
 // sees waits until a run looks so.
 func (p *person) sees(name, what string, is func(shown) bool) shown {
 	p.t.Helper()
-	var last shown
-	eventually(p.t, what, func(context.Context) (bool, error) {
-		last = p.show(name)
-		return is(last), nil
-	})
-	return last
+	for end := time.Now().Add(time.Minute); ; {
+		last := p.show(name)
+		if is(last) {
+			return last
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("not within a minute: %s; it is %+v", what, last)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
 }
 
 // binary is the built command.

@@ -151,8 +151,8 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 	}
 }
 
-// gone reports whether a pod is no longer there. A kubelet that was just started does not know its pods yet, and answers
-// as if they were gone.
+// gone reports whether a pod is no longer there. A kubelet that was just started does not know its pods yet, and
+// answers as if they were gone.
 func (k *logKeeper) gone(ctx context.Context, p *corev1.Pod) bool {
 	now, err := k.cluster.Core.Pods(p.Namespace).Get(ctx, p.Name, metav1.GetOptions{})
 	return apierrors.IsNotFound(err) || err == nil && now.UID != p.UID
