@@ -44,8 +44,8 @@ def differing(
 ) -> list[dict[str, str]]:
     """Names whose value looks otherwise here than it did in the session: {name, live, here}, a few at most.
 
-    Where no value may leave the session's machine, expected has codes in the place of reprs (mac), made with a key. What
-    is found out with a key says no value of here either.
+    Where no value may leave the session's machine, expected has codes in the place of reprs (mac), made with a key.
+    What is found out with a key says no value of here either.
     """
     found: list[dict[str, str]] = []
     for name, then in expected.items():
