@@ -135,6 +135,13 @@ func TestDocsNameOptionsThatExist(t *testing.T) {
 				t.Errorf("%s: there is no command %q", page, "metaml "+verb)
 				continue
 			}
+			if words := strings.Fields(rest); len(words) > 1 { // a command may have commands of its own
+				for _, below := range command.Commands() {
+					if below.Name() == words[1] {
+						command = below
+					}
+				}
+			}
 			for _, option := range docOption.FindAllStringSubmatch(rest, -1) {
 				seen++
 				if command.Flags().Lookup(option[1]) == nil {
