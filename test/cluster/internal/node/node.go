@@ -167,7 +167,8 @@ func bringUp(ctx context.Context, supervisor *supervisor, images parts.Images, a
 // command runs what the user wants to have run.
 func command(ctx context.Context, here inside.Cluster, args []string) (int, error) {
 	process := exec.Command(args[0], args[1:]...) //nolint:noctx // it gets SIGTERM, and ends with the namespaces
-	process.Env = append(os.Environ(), "KUBECONFIG="+here.Kubeconfig(inside.Admin), inside.Variable+"="+here.Folder)
+	process.Env = append(os.Environ(), "KUBECONFIG="+here.Kubeconfig(inside.Admin), inside.Variable+"="+here.Folder,
+		"KUBECACHEDIR="+filepath.Join(here.Folder, "kubectl")) // kubectl leaves nothing in the home folder
 	process.Stdin, process.Stdout, process.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := process.Start(); err != nil {
 		return 0, fmt.Errorf("start %q in the cluster: %w", strings.Join(args, " "), err)
