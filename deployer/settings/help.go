@@ -87,9 +87,8 @@ in the working directory.
 
 ## Reserved
 
-This version runs on one machine, and refuses any other ` + "`target`" + ` wherever it is named. The settings of a
-cluster are refused on ` + "`local`" + ` where they are typed, and listed as unused elsewhere, so that a decorator or a
-file may have them already. No target honours these, whose names are kept:
+No target honours these yet. Their names are kept: they are refused where they are typed, and listed as unused
+elsewhere.
 
 `)
 	for _, d := range All {
@@ -106,8 +105,6 @@ func section(b *strings.Builder, title string, defs []Def) {
 	for _, d := range defs {
 		takes := d.Type.article()
 		switch {
-		case d.Name == "target":
-			takes = "`" + run.Local + "`"
 		case d.Type == Choice:
 			takes = "`" + strings.Join(d.Choices, "` or `") + "`"
 		case d.Type == Int && d.Max > 0:
