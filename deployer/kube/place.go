@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -74,9 +75,20 @@ func (p *Place) owners(ctx context.Context, label, value string) ([]corev1.Confi
 	}
 	list, err := p.cluster.Core.ConfigMaps(p.cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: pick})
 	if err != nil {
-		return nil, p.cluster.Explain(err, "list the runs")
+		return nil, p.cannotList(ctx, err)
 	}
 	return list.Items, nil
+}
+
+// cannotList puts into words that runs were not listed, which is the first thing that every command does: who may not
+// do that hears of all rights that are missing, and how an administrator gives them.
+func (p *Place) cannotList(ctx context.Context, err error) error {
+	if apierrors.IsForbidden(err) {
+		if missing := p.cluster.CheckRights(ctx); missing != nil {
+			return missing
+		}
+	}
+	return p.cluster.Explain(err, "list the runs")
 }
 
 // Provisional gives the name that the next run of a series would get.
@@ -95,7 +107,7 @@ func (p *Place) next(ctx context.Context, series string) (int, error) {
 			series),
 	})
 	if err != nil {
-		return 0, p.cluster.Explain(err, "list the runs")
+		return 0, p.cannotList(ctx, err)
 	}
 	names, err := folder.Names(p.mirrors.Dir)
 	if err != nil {
@@ -159,7 +171,7 @@ func (p *Place) active(ctx context.Context, owner *corev1.ConfigMap) (bool, erro
 		LabelSelector: manifest.LabelRun + "=" + owner.Name,
 	})
 	if err != nil {
-		return false, p.cluster.Explain(err, "list the runs")
+		return false, p.cannotList(ctx, err)
 	}
 	if len(jobs.Items) == 0 {
 		return time.Since(owner.CreationTimestamp.Time) < half, nil
