@@ -84,10 +84,7 @@ func TestASweepIsStoppedResumedAndDeletedFromAnotherMachine(t *testing.T) {
 		t.Errorf("trial 0 is in attempt %d", s.Trials[0].Attempt)
 	}
 	first.must("delete", name)
-	bare, _, _ := strings.Cut(name, "@")
-	if names := left(t, space, bare); len(names) > 0 {
-		t.Errorf("%s are left", names)
-	}
+	leavesNothing(t, space)
 }
 
 // briefly runs a command that watches a run, and leaves it after a while.

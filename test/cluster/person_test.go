@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,10 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
@@ -81,15 +86,18 @@ func (p *person) submits(script string, args ...string) string {
 
 // shown is what `metaml show --json` says.
 type shown struct {
+	Name   string `json:"name"`
 	State  string `json:"state"`
 	Reason string `json:"reason"`
+	Best   *int   `json:"best"`
 	Trials []struct {
-		State   string             `json:"state"`
-		Reason  string             `json:"reason"`
-		Text    string             `json:"text"`
-		Attempt int                `json:"attempt"`
-		Metrics map[string]float64 `json:"metrics"`
-		Waiting *struct {
+		State      string             `json:"state"`
+		Reason     string             `json:"reason"`
+		Text       string             `json:"text"`
+		Attempt    int                `json:"attempt"`
+		Parameters map[string]any     `json:"parameters"`
+		Metrics    map[string]float64 `json:"metrics"`
+		Waiting    *struct {
 			Reason string `json:"reason"`
 			Text   string `json:"text"`
 			Hint   string `json:"hint"`
@@ -135,49 +143,73 @@ func binary(t *testing.T) string {
 	return path
 }
 
-// python is the one of the tests, which has what metaml needs to read a script.
+// python is the one of the tests, which has what metaml needs to read a script. A test is skipped where its version is
+// not that of the images, and fails then under CI.
 func python(t *testing.T) string {
 	t.Helper()
-	path, err := filepath.Abs("../../build/venv-test/bin/python")
+	path := os.Getenv("METAML_TEST_PYTHON")
+	if path == "" {
+		path = "../../build/venv-test/bin/python"
+	}
+	path, err := filepath.Abs(path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	const version = "import sys; print('%d.%d' % sys.version_info[:2], end='')"
+	out, err := exec.CommandContext(t.Context(), path, "-c", version).Output()
+	if err != nil {
+		t.Fatalf("make test-venvs comes first: %v", err)
+	}
+	if is := string(out); is != inside.PythonVersion {
+		problem := fmt.Sprintf("the images have Python %s, and %s is %s", inside.PythonVersion, path, is)
+		if os.Getenv("CI") == "true" {
+			t.Fatal(problem)
+		}
+		t.Skip("not run: " + problem)
 	}
 	return path
 }
 
-// left are the names of what a namespace has of a run.
-func left(t *testing.T, namespace, run string) []string {
+// left is what a namespace has of metaml's, of whatever kind.
+func left(ctx context.Context, t *testing.T, namespace string) []string {
 	t.Helper()
-	ctx, pick := t.Context(), metav1.ListOptions{LabelSelector: "metaml/run=" + run}
-	admin := client(t, inside.Admin)
+	config, err := clientcmd.BuildConfigFromFlags("", here(t).Kubeconfig(inside.Admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS, config.WarningHandler = -1, rest.NoWarnings{} // of kinds that nobody should use any more
+	asked, err := metadata.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists, err := client(t, inside.Admin).Discovery().ServerPreferredNamespacedResources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists = discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list"}}, lists)
+	resources, err := discovery.GroupVersionResources(lists)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var names []string
-	maps, err := admin.CoreV1().ConfigMaps(namespace).List(ctx, pick)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range maps.Items {
-		names = append(names, "configmap/"+maps.Items[i].Name)
-	}
-	secrets, err := admin.CoreV1().Secrets(namespace).List(ctx, pick)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range secrets.Items {
-		names = append(names, "secret/"+secrets.Items[i].Name)
-	}
-	jobs, err := admin.BatchV1().Jobs(namespace).List(ctx, pick)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range jobs.Items {
-		names = append(names, "job/"+jobs.Items[i].Name)
-	}
-	pods, err := admin.CoreV1().Pods(namespace).List(ctx, pick)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range pods.Items {
-		names = append(names, "pod/"+pods.Items[i].Name)
+	for one := range resources {
+		list, err := asked.Resource(one).Namespace(namespace).List(ctx,
+			metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=metaml"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range list.Items {
+			names = append(names, one.Resource+"/"+list.Items[i].Name)
+		}
 	}
 	return names
+}
+
+// leavesNothing waits until nothing of metaml's is in a namespace: what belongs to a deleted object goes after it.
+func leavesNothing(t *testing.T, namespace string) {
+	t.Helper()
+	eventually(t, "nothing is left in the namespace", func(ctx context.Context) (bool, error) {
+		names := left(ctx, t, namespace)
+		return len(names) == 0, fmt.Errorf("%q are left", names)
+	})
 }

@@ -36,6 +36,8 @@ const (
 	Python = "localhost:5000/python:3.11"
 	// BarePython is the same without packages.
 	BarePython = "localhost:5000/python:3.11-bare"
+	// PythonVersion is that of both.
+	PythonVersion = "3.11"
 )
 
 // Simulated nodes have this label, and a taint of the same key and value that keeps other pods away (NoSchedule).
@@ -135,8 +137,8 @@ metadata:
   labels: {%s: %s, kubernetes.io/os: linux, kubernetes.io/arch: amd64}
 spec: {taints: [{key: %[2]s, value: %[3]s, effect: NoSchedule}]}
 status:
-  capacity: {cpu: "32", memory: 256Gi, pods: "250", nvidia.com/gpu: "8"}
-  allocatable: {cpu: "32", memory: 256Gi, pods: "250", nvidia.com/gpu: "8"}
+  capacity: {cpu: "32", memory: 256Gi, ephemeral-storage: 500Gi, pods: "250", nvidia.com/gpu: "8"}
+  allocatable: {cpu: "32", memory: 256Gi, ephemeral-storage: 500Gi, pods: "250", nvidia.com/gpu: "8"}
 `, i, SimulatedLabel, SimulatedValue)
 	}
 	command := exec.CommandContext(ctx, "kubectl", "--kubeconfig="+c.Kubeconfig(Admin),

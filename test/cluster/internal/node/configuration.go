@@ -162,7 +162,6 @@ registryPullQPS: 0
 eventRecordQPS: 0
 imageGCHighThresholdPercent: 100
 evictionHard: {nodefs.available: "1%%", imagefs.available: "1%%", memory.available: "100Mi"}
-localStorageCapacityIsolation: false
 `, folder, group, nameServer),
 		"kube-proxy.yaml": fmt.Sprintf(`apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
