@@ -158,6 +158,9 @@ func (k *logKeeper) gone(ctx context.Context, p *corev1.Pod) bool {
 	return apierrors.IsNotFound(err) || err == nil && now.UID != p.UID
 }
 
+// disorder bounds by how much a line of a log may be earlier than one before it. Microseconds are usual.
+const disorder = 2 * time.Second
+
 // read reads the log on from where the copy ends.
 func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, to *logCopy, follow bool) error {
 	select {
@@ -168,7 +171,8 @@ func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, t
 	}
 	options := &corev1.PodLogOptions{Container: manifest.TrialContainer, Follow: follow, Timestamps: true}
 	if !to.at.Time.IsZero() {
-		since := metav1.NewTime(to.at.Time)
+		// The line of that time, and later ones in the log that are a little earlier.
+		since := metav1.NewTime(to.at.Time.Add(-disorder))
 		options.SinceTime = &since
 	}
 	stream, err := k.cluster.Core.Pods(p.Namespace).GetLogs(p.Name, options).Stream(ctx)
@@ -197,14 +201,21 @@ type logCopy struct {
 	file  *os.File
 	at    place
 	path  string // of the file with the place
-	skip  int    // lines of the time at.Time that were copied before
 	saved time.Time
+
+	// While a log is read again.
+	seeking bool // nothing of the time at.Time was seen yet
+	skip    int  // lines from there on that were copied before
+	inLine  bool // the last part that was read is not the end of its line
+	skipped bool // it was copied before
 }
 
-// place is where in a pod's log a copy ends. A log has no offsets; its lines have times, and several may have the same.
+// place is where in a pod's log a copy ends. A log has no offsets, and its lines have times, which several may share.
+// The container runtime gives each stream's lines the time at which it reads them, and writes both into one log, in
+// which a line may so be a little earlier than the one before.
 type place struct {
-	Time  time.Time `json:"time"`
-	Lines int       `json:"lines"` // copied of those that have the time
+	Time  time.Time `json:"time"`  // the latest of a line that was copied
+	Lines int       `json:"lines"` // copied from the first line of that time on
 	Size  int64     `json:"size"`  // of the copy
 }
 
@@ -241,7 +252,8 @@ const longestLine = 256 << 10
 
 // copyFrom copies the lines of a log that are new: each has its time in front. What the pod itself says goes to say.
 func (c *logCopy) copyFrom(log io.Reader, say func(run.Event)) error {
-	c.skip = c.at.Lines
+	c.seeking = c.at.Lines > 0 || c.at.Size > 0
+	c.skip, c.inLine, c.skipped = 0, false, c.seeking
 	lines := bufio.NewReaderSize(log, 64<<10)
 	var batch bytes.Buffer
 	for {
@@ -277,23 +289,26 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// line takes one line of the log into the batch, unless it was copied before.
+// line takes one line of the log, or a part of a long one, into the batch, unless it was copied before.
 func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) {
+	rest := c.inLine
+	c.inLine = !bytes.HasSuffix(line, []byte("\n"))
 	stamp, text, found := bytes.Cut(line, []byte(" "))
 	at, err := time.Parse(time.RFC3339Nano, string(stamp))
-	switch {
-	case !found || err != nil: // the rest of a line that was too long
-		batch.Write(line)
+	if rest || !found || err != nil { // it has no time of its own
+		if !c.skipped {
+			batch.Write(line)
+		}
 		return
-	case at.Before(c.at.Time):
-		return // the API takes times in whole seconds
-	case at.Equal(c.at.Time) && c.skip > 0:
-		c.skip--
+	}
+	c.skipped = c.before(at)
+	if c.skipped {
 		return
-	case at.Equal(c.at.Time):
+	}
+	if at.After(c.at.Time) {
+		c.at.Time, c.at.Lines = at, 1
+	} else {
 		c.at.Lines++
-	default:
-		c.at.Time, c.at.Lines, c.skip = at, 1, 0
 	}
 	if e, ok := pod.ParseLine(bytes.TrimRight(text, "\n")); ok {
 		if e.Time.IsZero() {
@@ -303,6 +318,25 @@ func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) {
 		return
 	}
 	batch.Write(text)
+}
+
+// before reports whether the next line of the log, which has this time, was copied before. All lines ahead of the first
+// with the place's time are earlier; where the log no longer has that one, what is later is new.
+func (c *logCopy) before(at time.Time) bool {
+	if c.seeking {
+		if at.Before(c.at.Time) {
+			return true
+		}
+		c.seeking = false
+		if at.Equal(c.at.Time) {
+			c.skip = c.at.Lines
+		}
+	}
+	if c.skip > 0 {
+		c.skip--
+		return true
+	}
+	return false
 }
 
 // saveEvery is how often it is noted up to where a copy goes. What lies beyond that is copied again after a crash.

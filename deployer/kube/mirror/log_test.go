@@ -68,6 +68,61 @@ func TestALogThatIsReadAgainHasEachLineOnce(t *testing.T) {
 	}
 }
 
+// Two streams are one log, whose lines have the times at which they were read: one may be earlier than the one before.
+func TestALineThatIsEarlierThanTheOneBeforeIsKept(t *testing.T) {
+	lines := []string{
+		"2026-01-02T03:04:05.1Z a\n", "2026-01-02T03:04:05.3Z b\n", "2026-01-02T03:04:05.2Z c\n",
+		"2026-01-02T03:04:05.3Z d\n", "2026-01-02T03:04:05.25Z e\n", "2026-01-02T03:04:05.4Z f\n",
+	}
+	for n := range len(lines) + 1 {
+		t.Run(fmt.Sprintf("read on after %d lines", n), func(t *testing.T) {
+			f := folder.Run(t.TempDir())
+			c := copyOf(t, f)
+			take(t, c, strings.Join(lines[:n], ""))
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c = copyOf(t, f)
+			take(t, c, strings.Join(lines, ""))
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := content(t, f); got != "a\nb\nc\nd\ne\nf\n" {
+				t.Errorf("the copy is %q", got)
+			}
+		})
+	}
+}
+
+// The container runtime removes the beginning of a long log, so the place up to which it was copied may be gone.
+func TestALogWhoseBeginningIsGoneIsReadOn(t *testing.T) {
+	f := folder.Run(t.TempDir())
+	c := copyOf(t, f)
+	take(t, c, "2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.1Z b\n")
+	take(t, c, "2026-01-02T03:04:05.2Z c\n2026-01-02T03:04:05.3Z d\n")
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, f); got != "a\nb\nc\nd\n" {
+		t.Errorf("the copy is %q", got)
+	}
+}
+
+func TestTheRestOfALongLineIsCopiedOnce(t *testing.T) {
+	f := folder.Run(t.TempDir())
+	c := copyOf(t, f)
+	long := strings.Repeat("x", 2*longestLine) + "\n"
+	for range 2 {
+		take(t, c, "2026-01-02T03:04:05.1Z "+long)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, f); got != long {
+		t.Errorf("the copy has %d bytes, want %d", len(got), len(long))
+	}
+}
+
 func TestWhatACrashLeftBehindIsCopiedAgain(t *testing.T) {
 	f := folder.Run(t.TempDir())
 	c := copyOf(t, f)
@@ -141,8 +196,13 @@ func FuzzLog(f *testing.F) {
 		}
 		c = copyOf(t, at)
 		defer func() { _ = c.Close() }()
-		if c.at.Size != int64(len(content(t, at))) {
-			t.Errorf("the copy has %d bytes, and its place says %d", len(content(t, at)), c.at.Size)
+		once := content(t, at)
+		if c.at.Size != int64(len(once)) {
+			t.Errorf("the copy has %d bytes, and its place says %d", len(once), c.at.Size)
+		}
+		take(t, c, log)
+		if twice := content(t, at); twice != once {
+			t.Errorf("read again, %q became %q", once, twice)
 		}
 	})
 }
