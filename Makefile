@@ -45,7 +45,7 @@ lab: demo-venv ## open JupyterLab on examples/
 
 .PHONY: test
 test: build test-venvs ## run every test, in an empty home folder, and check that nothing is left behind
-	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-notebook test-clients test-browser test-cluster
+	@$(PYTHON) tools/undisturbed.py $(MAKE) --no-print-directory --keep-going test-vet test-go test-race test-python test-oldest test-notebook test-clients test-browser in-cluster
 
 .PHONY: test-venvs
 test-venvs:
@@ -84,8 +84,11 @@ test-browser:
 	@test/browser/run $(TEST)
 
 # After the others: servers and pods take all that this machine has.
-.PHONY: test-cluster
-test-cluster: ## run the tests that need a cluster (Linux, root), in one of their own
+.PHONY: in-cluster test-cluster
+in-cluster:
+	@test/cluster/run
+
+test-cluster: build test-venvs ## run the tests that need a cluster (Linux, root), in one of their own
 	@test/cluster/run
 
 .PHONY: bench
