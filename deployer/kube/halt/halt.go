@@ -38,11 +38,6 @@ type Pod struct {
 	Trial int
 }
 
-// over reports whether a pod has ended.
-func over(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
 // Request writes a stop of a run into its owner, beside what was requested before.
 func Request(ctx context.Context, c *cluster.Cluster, run string, more pod.Stop) error {
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
@@ -107,7 +102,7 @@ func announce(ctx context.Context, c *cluster.Cluster, r Run) {
 	turns := make(chan struct{}, atOnce)
 	for _, p := range r.Pods {
 		known := p.Annotations[pod.StopAnnotation]
-		if over(p.Pod) || known == value || known == pod.StopNow ||
+		if manifest.Ended(p.Pod) || known == value || known == pod.StopNow ||
 			!r.Stop.All && !slices.Contains(r.Stop.Trials, p.Trial) {
 			continue
 		}

@@ -31,6 +31,11 @@ func Finished(j *batchv1.Job) bool {
 	})
 }
 
+// Ended reports whether nothing of a pod runs any more.
+func Ended(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
 // Suspended reports whether a Job starts no pods.
 func Suspended(j *batchv1.Job) bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }
 

@@ -60,12 +60,15 @@ func count(p *corev1.Pod, annotation string) int {
 	return max(n, 0)
 }
 
-// read says what a pod says. retries is how many attempts may follow a failed one.
-func (rows rowsOf) read(p *corev1.Pod, spec *run.Spec) (a attempt, ok bool) {
-	a = attempt{pod: p}
-	if a.AttemptID, ok = rows.id(p, spec.Completions); !ok {
-		return a, false
-	}
+// began reports whether a pod has a log: its container runs, or it has ended.
+func began(p *corev1.Pod) bool {
+	status := containerStatus(p)
+	return manifest.Ended(p) || status != nil && (status.State.Running != nil || status.State.Terminated != nil)
+}
+
+// read says what a pod says about the attempt that it runs.
+func read(p *corev1.Pod, id run.AttemptID, spec *run.Spec) attempt {
+	a := attempt{AttemptID: id, pod: p}
 	status := containerStatus(p)
 	switch {
 	case status == nil:
@@ -74,15 +77,15 @@ func (rows rowsOf) read(p *corev1.Pod, spec *run.Spec) (a attempt, ok bool) {
 	case status.State.Terminated != nil:
 		a.started, a.ended = status.State.Terminated.StartedAt.Time, status.State.Terminated.FinishedAt.Time
 	}
-	if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
-		return a, true
+	if !manifest.Ended(p) {
+		return a
 	}
 	if a.ended.IsZero() { // its node went, or it was evicted before it began
 		a.ended = ending(p)
 	}
 	a.end, a.report = howEnded(p, status)
 	a.again = a.end.State == run.Failed && followed(p, status, spec.Retries)
-	return a, true
+	return a
 }
 
 // containerStatus is that of the trial's container, or nil.

@@ -256,14 +256,11 @@ func (m *mirror) once(ctx context.Context) error {
 func (m *mirror) step(ctx context.Context, s seen) error {
 	for i := range s.jobs {
 		for _, p := range s.jobs[i].pods {
-			a, ok := s.jobs[i].rows.read(p, &m.spec)
-			if !ok || a.started.IsZero() && a.end.Type == "" {
+			id, ok := s.jobs[i].rows.id(p, m.spec.Completions)
+			if !ok || m.planner.recorded(id) || !began(p) {
 				continue
 			}
-			if t := &m.planner.state.Trials[a.Trial]; t.Attempt > a.Number || t.Attempt == a.Number && t.Phase.Final() {
-				continue // it is in the record already
-			}
-			m.logs.keep(ctx, a.AttemptID, p, a.end.Type != "")
+			m.logs.keep(ctx, id, p, manifest.Ended(p))
 		}
 	}
 	s.events = m.listEvents(ctx, &s)

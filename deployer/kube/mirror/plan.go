@@ -62,6 +62,9 @@ func (p *planner) catchUp(s seen, logs logs) []run.Event {
 	p.stops(s)
 	for i := range s.jobs {
 		p.resumed(&s.jobs[i], i)
+		if i+1 < len(s.jobs) && !s.jobs[i+1].CreationTimestamp.After(p.state.Resumed) {
+			continue // what it left is the next one's, and the rest is in the record
+		}
 		p.job(&s.jobs[i], s, logs, i == len(s.jobs)-1)
 	}
 	p.end(s)
@@ -127,8 +130,8 @@ func stopOf(owner *corev1.ConfigMap) pod.Stop {
 func (p *planner) job(j *jobSeen, s seen, logs logs, last bool) {
 	attempts := make([]attempt, 0, len(j.pods))
 	for _, at := range j.pods {
-		if a, ok := j.rows.read(at, p.spec); ok {
-			attempts = append(attempts, a)
+		if id, ok := j.rows.id(at, p.spec.Completions); ok && !p.recorded(id) {
+			attempts = append(attempts, read(at, id, p.spec))
 		}
 	}
 	slices.SortFunc(attempts, func(a, b attempt) int {
@@ -146,12 +149,18 @@ func (p *planner) job(j *jobSeen, s seen, logs logs, last bool) {
 	}
 }
 
+// recorded reports whether the record has the end of an attempt, or a later one.
+func (p *planner) recorded(id run.AttemptID) bool {
+	t := &p.state.Trials[id.Trial]
+	return id.Number < t.Attempt || id.Number == t.Attempt && t.Phase.Final()
+}
+
 // attempt catches up with one attempt of a trial.
 func (p *planner) attempt(a *attempt, s seen, logs logs) {
-	t := &p.state.Trials[a.Trial]
-	if a.Number < t.Attempt || a.Number == t.Attempt && t.Phase.Final() {
-		return
+	if p.recorded(a.AttemptID) {
+		return // by another pod of the same attempt
 	}
+	t := &p.state.Trials[a.Trial]
 	at := run.Event{Attempt: a.Number}
 	if a.Number > max(t.Attempt, 1) {
 		at.Type, at.Time = run.EventTrialQueued, a.pod.CreationTimestamp.Time
@@ -219,7 +228,7 @@ func (p *planner) waits(trial, attempt int, why *run.Waiting) {
 // withoutPod says why the trials wait that would have a pod by now.
 func (p *planner) withoutPod(j *jobSeen, attempts []attempt, s seen) {
 	why := whyJobWaits(j.Job, s)
-	if why == nil && len(attempts) == 0 {
+	if why == nil && len(j.pods) == 0 {
 		why = beingMade(s.now)
 	}
 	if why == nil {
@@ -325,9 +334,7 @@ func whyFailed(j *batchv1.Job) (run.Reason, string) {
 // idle reports whether a Job is suspended and none of its pods is left.
 func idle(j *jobSeen) bool {
 	return manifest.Suspended(j.Job) && j.Status.Active == 0 &&
-		!slices.ContainsFunc(j.pods, func(p *corev1.Pod) bool {
-			return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
-		})
+		!slices.ContainsFunc(j.pods, func(p *corev1.Pod) bool { return !manifest.Ended(p) })
 }
 
 func overSince(j *batchv1.Job, now time.Time) time.Time {

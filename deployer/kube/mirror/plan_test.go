@@ -284,6 +284,19 @@ func TestAResumedRunGoesOnWithItsRows(t *testing.T) {
 	s.expect("trial.started 1/2")
 }
 
+// What the Job before left is no longer its own once the run was resumed, also where its pods are gone.
+func TestAResumedTrialIsNotEndedByTheJobBefore(t *testing.T) {
+	s := newScene(t, 2)
+	failed := "1"
+	s.seen.jobs[0].Status.CompletedIndexes, s.seen.jobs[0].Status.FailedIndexes = "0", &failed
+	s.finish(batchv1.JobFailed, batchv1.JobReasonFailedIndexes)
+	s.plans()
+	s.seen.jobs = append(s.seen.jobs, jobSeen{Job: &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Name: "train-1-r1", CreationTimestamp: metav1.NewTime(start.Add(time.Hour)),
+	}}, rows: rowsOf{{Trial: 1}}})
+	s.expect("run.resumed", "trial.queued 1/1", "trial.waiting 1/1 starting")
+}
+
 func TestADeletedRunIsKeptAsStopped(t *testing.T) {
 	s := newScene(t, 2)
 	s.plans()

@@ -131,7 +131,7 @@ func (w *watching) well() {
 
 // remember keeps a pod that was deleted: how it ended may not be in the record yet.
 func (w *watching) remember(p *corev1.Pod) {
-	if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+	if !manifest.Ended(p) {
 		p = p.DeepCopy()
 		p.Status.Phase = corev1.PodFailed
 		if p.DeletionTimestamp == nil {
