@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,28 +29,15 @@ func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 		Queue: s.Text("queue"), ImagePython: s.Text("image_python"), NodeSelector: map[string]string{},
 	}
 	o.CPU, o.Memory = quantity(s, "cpu", "1"), quantity(s, "memory", memory)
-	for _, item := range s.List("node_selector") {
-		l, err := settings.ParseLabel(item)
-		if err != nil {
-			return nil, refused("node_selector", err)
-		}
+	for _, l := range s.Selector() {
 		o.NodeSelector[l.Key] = l.Value
 	}
-	for _, item := range s.List("toleration") {
-		t, err := settings.ParseToleration(item)
-		if err != nil {
-			return nil, refused("toleration", err)
-		}
-		o.Tolerations = append(o.Tolerations, t)
+	o.Tolerations, o.Mounts = s.Tolerations(), s.Mounts()
+	var err error
+	if o.Env, err = s.Variables(p.environ); err != nil {
+		return nil, err
 	}
-	for _, item := range s.List("mount") {
-		m, err := settings.ParseMount(item)
-		if err != nil {
-			return nil, refused("mount", err)
-		}
-		o.Mounts = append(o.Mounts, m)
-	}
-	if err := p.variables(o); err != nil {
+	if o.Secrets, o.SessionSecrets, err = s.Secrets(p.environ); err != nil {
 		return nil, err
 	}
 	if file := s.Text("pod_template"); file != "" {
@@ -72,64 +57,6 @@ func quantity(s *settings.Resolved, name, otherwise string) resource.Quantity {
 		}
 	}
 	return resource.MustParse(otherwise)
-}
-
-// refused is a setting that was recorded and cannot be read any more.
-func refused(name string, err error) error {
-	return usererror.New(usererror.CodeOption, "--%s %s", strings.ReplaceAll(name, "_", "-"), err)
-}
-
-// variables takes over what of the session's environment is to travel, and nothing else.
-func (p *Place) variables(o *manifest.Options) error {
-	for _, item := range p.settings.List("env") {
-		v, err := settings.ParseVariable(item)
-		if err != nil {
-			return refused("env", err)
-		}
-		if v.Session {
-			if v.Value, err = p.session("env", v.Name); err != nil {
-				return err
-			}
-		}
-		o.Env = append(o.Env, v)
-	}
-	for _, item := range p.settings.List("secret") {
-		v, err := settings.ParseSecretValue(item)
-		if err != nil {
-			return refused("secret", err)
-		}
-		if v.Secret != "" {
-			o.Secrets = append(o.Secrets, v)
-			continue
-		}
-		value, err := p.session("secret", v.Name)
-		if err != nil {
-			return err
-		}
-		if o.SessionSecrets == nil {
-			o.SessionSecrets = map[string]string{}
-		}
-		o.SessionSecrets[v.Name] = value
-	}
-	return nil
-}
-
-// session gives a variable of the session.
-func (p *Place) session(setting, name string) (string, error) {
-	for _, kv := range slices.Backward(p.environ) {
-		if value, found := strings.CutPrefix(kv, name+"="); found {
-			return value, nil
-		}
-	}
-	hint := fmt.Sprintf("Set it before, or give its value: --env %s=VALUE.", name)
-	if setting == "secret" {
-		hint = fmt.Sprintf("Set it before, or name a Secret of the namespace: --secret %s=SECRET/KEY.", name)
-	}
-	return "", &usererror.Error{
-		Code: usererror.CodeEnvironment,
-		Text: fmt.Sprintf("--%s %s: the session has no variable of this name", setting, name),
-		Hint: hint,
-	}
 }
 
 // maxTemplate bounds a pod template, in bytes.

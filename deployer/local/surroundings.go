@@ -10,30 +10,6 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// threadVariables bound the threads of the numerical libraries, so that parallel trials share the cores.
-var threadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
-
-// Outline has nothing to say: processes are all there is.
-func (Place) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
-
-// Environment shares the cores of this machine between so many processes, unless the session says how many threads each
-// has.
-func (p Place) Environment(processes int) map[string]string {
-	for _, kv := range p.environ {
-		for _, name := range threadVariables {
-			if strings.HasPrefix(kv, name+"=") {
-				return nil // the user's own choice
-			}
-		}
-	}
-	n := strconv.Itoa(max(1, runtime.NumCPU()/max(1, processes)))
-	env := map[string]string{}
-	for _, name := range threadVariables {
-		env[name] = n
-	}
-	return env
-}
-
 // Place is this machine, for runs that are submitted from a session.
 type Place struct {
 	*Target
@@ -45,6 +21,27 @@ func (t *Target) From(environ []string) Place { return Place{t, environ} }
 
 // ID is "": there is one place on this machine.
 func (Place) ID() string { return "" }
+
+// Outline has nothing to say: processes are all there is.
+func (Place) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
+
+// Environment shares the cores of this machine between so many processes, unless the session says how many threads each
+// has.
+func (p Place) Environment(processes int) map[string]string {
+	for _, kv := range p.environ {
+		for _, name := range run.ThreadVariables {
+			if strings.HasPrefix(kv, name+"=") {
+				return nil // the user's own choice
+			}
+		}
+	}
+	n := strconv.Itoa(max(1, runtime.NumCPU()/max(1, processes)))
+	env := map[string]string{}
+	for _, name := range run.ThreadVariables {
+		env[name] = n
+	}
+	return env
+}
 
 // Owner is the Hub's user, else the machine's.
 func (p Place) Owner() string {

@@ -83,6 +83,9 @@ type ServerSpec struct {
 	Example     string `json:"example,omitempty"` // an input for the test before it is ready, JSON
 }
 
+// ThreadVariables bound the threads of the numerical libraries, in the environment of a trial or worker.
+var ThreadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
+
 // DefaultRequestTimeout is how long a request may take when no --timeout says otherwise.
 const DefaultRequestTimeout = 30 * time.Second
 

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 )
 
@@ -191,9 +192,6 @@ func (r *Run) container() corev1.Container {
 	}
 }
 
-// threadVariables bound the threads of the numerical libraries.
-var threadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
-
 func (r *Run) env() []corev1.EnvVar {
 	annotation := func(name, key string) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{
@@ -213,7 +211,7 @@ func (r *Run) env() []corev1.EnvVar {
 		}}},
 	}
 	threads := strconv.FormatInt(max(1, r.Options.CPU.Value()), 10)
-	for _, name := range threadVariables {
+	for _, name := range run.ThreadVariables {
 		env = append(env, corev1.EnvVar{Name: name, Value: threads})
 	}
 	// The user's own come last, and go before ours of the same name.
