@@ -3,11 +3,9 @@ package kube
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
@@ -99,56 +97,4 @@ func (p *Place) quotas(ctx context.Context, load *shipment) []string {
 		}
 	}
 	return lines
-}
-
-// Export gives the objects of a submission as YAML that kubectl apply takes, and that works without us.
-func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, error) {
-	s.Spec.Name = run.ParseName(s.Spec.Name).Run
-	load, err := p.pack(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	return load.yaml()
-}
-
-// maxApplied bounds what one object of an export holds: kubectl apply writes all of it into an annotation as well, in
-// base64, and all annotations together may have 256 KiB (Kubernetes API conventions, annotations).
-const maxApplied = 150 << 10
-
-// yaml writes all objects. They belong to no owner, of which the identity is not known before it is made.
-func (load *shipment) yaml() ([]byte, error) {
-	r := &load.run
-	small := *load
-	small.program, small.agent = split(load.program, maxApplied), split(load.agent, maxApplied)
-	r.Programs, r.Agent.Parts = len(small.program), len(small.agent)
-	owner, err := r.Owner()
-	if err != nil {
-		return nil, err
-	}
-	job, err := r.Job(nil)
-	if err != nil {
-		return nil, err
-	}
-	objects := []any{owner, r.TableObject(nil, load.table), r.Key(nil, load.key)}
-	for i, part := range small.program {
-		objects = append(objects, r.Program(nil, i, part))
-	}
-	for i, part := range small.agent {
-		objects = append(objects, r.AgentPart(nil, i, part))
-	}
-	var all []byte
-	for _, object := range append(objects, job) {
-		data, err := yaml.Marshal(object)
-		if err != nil {
-			return nil, fmt.Errorf("write the objects of the run: %w", err)
-		}
-		all = append(append(all, "---\n"...), data...)
-	}
-	return all, nil
-}
-
-// split cuts what the parts are together into smaller ones.
-func split(parts [][]byte, size int) [][]byte {
-	whole := slices.Concat(parts...)
-	return slices.Collect(slices.Chunk(whole, size))
 }
