@@ -52,6 +52,7 @@ type Request struct {
 	Table         []run.Row // hyperparameters that are there already; then nothing is drawn
 	Model         Model     // of a server
 	Example       string    // of a server: an input for its test, JSON
+	Export        bool      // it is for [Client.Export], so another run than all that there are
 	Now           time.Time
 	key           []string // what of the target's own settings is in the key
 }
@@ -199,7 +200,7 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 		}
 	}
 	p := &Plan{Spec: newSpec(at, r, source), place: at, request: r}
-	if !r.Settings.Bool("again") {
+	if !r.Settings.Bool("again") && !r.Export {
 		active, err := at.Active(ctx, p.Spec.Key)
 		if err != nil {
 			return nil, err
@@ -215,7 +216,7 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 		return nil, err
 	}
 	p.hints(listed)
-	if r.Settings.Bool("reuse") {
+	if r.Settings.Bool("reuse") && !r.Export {
 		if p.Reuse = reusable(listed, p.Spec.Key); p.Reuse != nil {
 			p.Spec = *p.Reuse
 			return p, nil

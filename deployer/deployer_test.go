@@ -89,6 +89,49 @@ func request(t *testing.T, line string, draws *int) deployer.Request {
 	}
 }
 
+// exporting keeps what it is to export.
+type exporting struct {
+	target
+	exported *run.Submission
+}
+
+func (e exporting) CheckExport(*settings.Resolved) error { return nil }
+
+func (e exporting) Export(
+	_ context.Context, _ *settings.Resolved, _ []string, what run.Submission,
+) ([]byte, []run.Note, error) {
+	*e.exported = what
+	return []byte("exported"), nil, nil
+}
+
+func TestAnExportIsAnotherRunThanTheOneThatIsActive(t *testing.T) {
+	draws := 0
+	r := request(t, "--hyper-parameters generator", &draws)
+	before, err := clientOf(t, target{}).Plan(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := exporting{target: target{active: &before.Spec}, exported: &run.Submission{}}
+	c := clientOf(t, at)
+	r.Export = true
+	plan, err := c.Plan(t.Context(), r)
+	if err != nil || plan.Attach != nil {
+		t.Fatalf("it attaches to %v: %v", plan.Attach, err)
+	}
+	text, _, err := c.Export(t.Context(), plan)
+	if err != nil || string(text) != "exported" || len(at.exported.Table) != 2 || at.exported.Spec.Name == "" {
+		t.Errorf("exported is %+v: %s, %v", at.exported, text, err)
+	}
+}
+
+func TestATargetThatCannotExportRefuses(t *testing.T) {
+	draws := 0
+	err := clientOf(t, target{}).CheckExport(request(t, "", &draws).Settings)
+	if u, ok := errors.AsType[*usererror.Error](err); !ok || u.Code != usererror.CodeTarget || u.Hint == "" {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // clientOf gives a client of a target that stands for local, and of runs that there are, the newest first.
 func clientOf(t *testing.T, at deployer.Target, runs ...run.Listed) *deployer.Client {
 	t.Helper()

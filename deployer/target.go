@@ -84,6 +84,16 @@ type Examiner interface {
 	Examine(ctx context.Context, s *settings.Resolved) []run.Check
 }
 
+// Exporter is a target that can also write what a run is made of, for another program to make it.
+type Exporter interface {
+	// CheckExport refuses settings with which nothing can be exported. It looks at nothing else.
+	CheckExport(s *settings.Resolved) error
+	// Export writes what a submission would make, and says what people should know of it. It makes nothing.
+	Export(
+		ctx context.Context, s *settings.Resolved, environ []string, what run.Submission,
+	) (text []byte, notes []run.Note, err error)
+}
+
 // localTarget is the target local, which is one place.
 type localTarget struct{ *local.Target }
 
@@ -110,6 +120,18 @@ func (t kubeTarget) At(ctx context.Context, s *settings.Resolved, environ []stri
 	}
 	return place, nil
 }
+
+func (t kubeTarget) Export(
+	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission,
+) ([]byte, []run.Note, error) {
+	place, err := t.Target.At(ctx, s, environ)
+	if err != nil {
+		return nil, nil, err
+	}
+	return place.Export(ctx, what)
+}
+
+var _ Exporter = kubeTarget{}
 
 // Open gives a client of the runs of this machine's user. Monitors are started from the binary agent; follow is the
 // command, to which a name is appended, that follows a run in a cluster.
@@ -156,6 +178,41 @@ func (c *Client) Check(s *settings.Resolved) error {
 			fmt.Sprintf("Leave it out (%s): runs execute on this machine.", s.Values["target"].Origin))
 	}
 	return t.Check(s)
+}
+
+// CheckExport refuses a target whose runs cannot be exported, and settings with which they cannot be.
+func (c *Client) CheckExport(s *settings.Resolved) error {
+	e, err := c.exporter(s)
+	if err != nil {
+		return err
+	}
+	return e.CheckExport(s)
+}
+
+// Export writes what a plan that was made for it would start, for another program to start it.
+func (c *Client) Export(ctx context.Context, p *Plan) (text []byte, notes []run.Note, err error) {
+	r := &p.request
+	e, err := c.exporter(r.Settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.Export(ctx, r.Settings, r.Environ, p.submission())
+}
+
+func (c *Client) exporter(s *settings.Resolved) (Exporter, error) {
+	name := s.Text("target")
+	t, err := c.target(name)
+	if err != nil {
+		return nil, err
+	}
+	e, ok := t.(Exporter)
+	if !ok {
+		return nil, &usererror.Error{
+			Code: usererror.CodeTarget, Text: fmt.Sprintf("runs on target %s cannot be exported", name),
+			Hint: fmt.Sprintf("Those on a cluster can: --target %s.", run.Kubernetes),
+		}
+	}
+	return e, nil
 }
 
 // Discover brings the records of the runs here that are in the place which the settings name.

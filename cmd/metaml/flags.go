@@ -13,7 +13,7 @@ import (
 	"github.com/metaml/metaml/internal/launch"
 )
 
-// fileOptions are the flags of `metaml run` and `metaml plan` beside the settings.
+// fileOptions are the flags of `metaml run`, `metaml plan` and `metaml export` beside the settings.
 type fileOptions struct {
 	session string // "-": speak the conversation on the standard streams
 	render  bool   // send display bundles
@@ -24,6 +24,7 @@ type fileOptions struct {
 	json    bool
 }
 
+// fileFlags are the flags of what runs a file.
 func fileFlags(c *cobra.Command, o *fileOptions) {
 	c.Flags().IntVar(&o.cell, "cell", 0,
 		"number of the %%train or %%serve cell, [N] or its place among the code cells where they have none; without "+
@@ -34,6 +35,10 @@ func fileFlags(c *cobra.Command, o *fileOptions) {
 	c.Flags().StringVar(&o.kind, "kind", "",
 		"train or serve; without it what the cell, the decorator or the program folder says, else train")
 	settingFlags(c.Flags())
+}
+
+// conversationFlags are the flags of what the kernel and the module start.
+func conversationFlags(c *cobra.Command, o *fileOptions) {
 	c.Flags().StringVar(&o.session, "session", "",
 		"read a session document from here (-), as the kernel and the module do")
 	c.Flags().BoolVar(&o.render, "render", false, "answer with display bundles")

@@ -31,6 +31,7 @@ func planCommand(a *app) *cobra.Command {
 		},
 	}
 	fileFlags(c, &o)
+	conversationFlags(c, &o)
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }

@@ -28,6 +28,7 @@ func runCommand(a *app) *cobra.Command {
 		},
 	}
 	fileFlags(c, &o)
+	conversationFlags(c, &o)
 	return c
 }
 

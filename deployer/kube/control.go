@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -254,6 +255,10 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 			Hint: "metaml stop " + name + " ends it first.",
 		}
 	}
+	// The owner last: as long as it is there, a deletion that was cut short can be repeated.
+	if err := removeUnowned(ctx, c, owner, jobs.Items); err != nil {
+		return c.Explain(err, "delete run "+owner.Name)
+	}
 	if err := removeOwner(ctx, c, owner.Name, owner.UID); err != nil {
 		return err
 	}
@@ -261,6 +266,39 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	return removeMirror(ctx, f)
+}
+
+// removeUnowned deletes what belongs to a run by its labels alone, as all of an exported run does.
+func removeUnowned(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, jobs []batchv1.Job) error {
+	maps, err := c.Core.ConfigMaps(c.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: manifest.LabelRun + "=" + owner.Name,
+	})
+	if err != nil {
+		return err
+	}
+	var tasks []func() error
+	add := func(o *metav1.ObjectMeta, remove func(context.Context, string, metav1.DeleteOptions) error) {
+		ours := func(r metav1.OwnerReference) bool { return r.UID == owner.UID }
+		if slices.ContainsFunc(o.OwnerReferences, ours) || o.UID == owner.UID ||
+			o.Labels[manifest.LabelManagedBy] != manifest.ManagedBy {
+			return
+		}
+		policy := metav1.DeletePropagationBackground
+		options := metav1.DeleteOptions{PropagationPolicy: &policy, Preconditions: &metav1.Preconditions{UID: &o.UID}}
+		tasks = append(tasks, func() error {
+			if err := remove(ctx, o.Name, options); !apierrors.IsNotFound(err) {
+				return err
+			}
+			return nil
+		})
+	}
+	for i := range jobs {
+		add(&jobs[i].ObjectMeta, c.Batch.Jobs(c.Namespace).Delete)
+	}
+	for i := range maps.Items {
+		add(&maps.Items[i].ObjectMeta, c.Core.ConfigMaps(c.Namespace).Delete)
+	}
+	return together(tasks)
 }
 
 // vanish bounds how long the cluster may take to delete what belongs to a run.

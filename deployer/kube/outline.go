@@ -16,8 +16,11 @@ import (
 // Outline says which objects a submission would make, and what the namespace has left for it.
 func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, error) {
 	s.Spec.Name = run.ParseName(s.Spec.Name).Run
-	load, err := p.pack(ctx, s)
+	load, err := p.pack(ctx, s, false)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.cluster.CheckRights(ctx); err != nil {
 		return nil, err
 	}
 	r, o := &load.run, &load.run.Options

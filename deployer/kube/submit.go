@@ -47,8 +47,11 @@ type shipment struct {
 //
 // Until the Job is there an interrupt leaves nothing: the owner is deleted, and all that belongs to it.
 func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.Event)) (run.Submitted, error) {
-	load, err := p.pack(ctx, s)
+	load, err := p.pack(ctx, s, false)
 	if err != nil {
+		return run.Submitted{}, err
+	}
+	if err := p.cluster.CheckRights(ctx); err != nil {
 		return run.Submitted{}, err
 	}
 	owner, attached, err := p.take(ctx, load, s.Again)
@@ -75,8 +78,8 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 // ephemeralStorage is the most that a trial may write on the disk of its node.
 const ephemeralStorage = "20Gi"
 
-// pack makes what is to be brought into the cluster, and refuses what cannot be.
-func (p *Place) pack(ctx context.Context, s run.Submission) (*shipment, error) {
+// pack makes what is to be brought into the cluster, by us or after an export, and refuses what cannot be.
+func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shipment, error) {
 	if s.Spec.Completions > manifest.MaxCompletions {
 		return nil, &usererror.Error{
 			Code: usererror.CodeCompletions,
@@ -89,7 +92,10 @@ func (p *Place) pack(ctx context.Context, s run.Submission) (*shipment, error) {
 	if err != nil {
 		return nil, err
 	}
-	load := &shipment{key: ship.NewKey()}
+	load := &shipment{}
+	if !exported {
+		load.key = ship.NewKey()
+	}
 	if load.table, err = manifest.Table(s.Table); err != nil {
 		return nil, err
 	}
@@ -135,8 +141,9 @@ func (p *Place) pack(ctx context.Context, s run.Submission) (*shipment, error) {
 		Options:   *options,
 		Agent:     manifest.Agent{Arch: arch, Digest: agent.Digest, Parts: len(load.agent)},
 		Programs:  len(load.program),
+		Exported:  exported,
 	}
-	return load, p.cluster.CheckRights(ctx)
+	return load, nil
 }
 
 // usesOutput reports whether a program writes files into metaml.output().

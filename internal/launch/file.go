@@ -33,6 +33,7 @@ type Source struct {
 	Python string           // the interpreter that runs it; "" is the one of the active environment
 	Table  string           // of a program folder: a file of hyperparameters
 	Given  []settings.Given // options of the command line
+	Export bool             // what runs is exported, not submitted
 }
 
 // value gives an option of the command line, or "".
@@ -47,7 +48,7 @@ func (src *Source) value(name string) string {
 
 // Open makes a submission of a file and starts the Python that answers for it. Close the submission.
 func (l *Launcher) Open(ctx context.Context, src Source) (*Submission, error) {
-	s := &Submission{launcher: l}
+	s := &Submission{launcher: l, export: src.Export}
 	if err := s.read(ctx, src); err != nil {
 		s.Close()
 		return nil, err
@@ -77,6 +78,15 @@ func (s *Submission) read(ctx context.Context, src Source) error {
 	}
 	if s.Settings, err = s.launcher.resolve(kind, from); err != nil {
 		return err
+	}
+	if s.export {
+		client, err := s.launcher.Client()
+		if err != nil {
+			return err
+		}
+		if err := client.CheckExport(s.Settings); err != nil {
+			return err
+		}
 	}
 	if err := s.findInterpreter(ctx, src.Python); err != nil {
 		return err

@@ -36,6 +36,7 @@ type Submission struct {
 	function string // entry, where the caller knows it; the setting wins
 	python   answers
 	living   bool // python is the session itself, with its variables, not a process that answers for a file
+	export   bool // what is planned is exported
 
 	slice    *slicer.Slice
 	program  *program.Program
@@ -160,7 +161,7 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 		Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: environ,
 		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{},
 		Modules: map[string]string{}, PythonVersion: p.Python, With: map[string]string{},
-		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Now: time.Now(),
+		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Export: s.export, Now: time.Now(),
 	}
 	for module, d := range s.packages {
 		request.Packages[d.Name] = d.Version
@@ -350,4 +351,14 @@ func (s *Submission) cellLabel(seq int) string {
 // Submit starts the run of a plan.
 func (s *Submission) Submit(ctx context.Context, plan *deployer.Plan) (run.Submitted, error) {
 	return s.client.Submit(ctx, plan, func(run.Event) {})
+}
+
+// Export writes what the plan of a source that is exported would start, and gives what people should know of it.
+func (s *Submission) Export(ctx context.Context, plan *deployer.Plan) (text []byte, remarks []string, err error) {
+	text, notes, err := s.client.Export(ctx, plan)
+	remarks = append(remarks, plan.Notes...)
+	for _, n := range notes {
+		remarks = append(remarks, usererror.Sentences(n.Text, n.Hint))
+	}
+	return text, remarks, err
 }

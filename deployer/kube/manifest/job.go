@@ -206,9 +206,13 @@ func (r *Run) env() []corev1.EnvVar {
 		{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"},
 		annotation(pod.FailuresVariable, "batch.kubernetes.io/job-index-failure-count"),
 		annotation(pod.IgnoredVariable, "batch.kubernetes.io/job-index-ignored-failure-count"),
-		{Name: pod.ExpectedKeyVariable, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
-			LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.Spec.Name)}, Key: keyName,
-		}}},
+	}
+	if !r.Exported {
+		env = append(env, corev1.EnvVar{Name: pod.ExpectedKeyVariable, ValueFrom: &corev1.EnvVarSource{
+			SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.Spec.Name)}, Key: keyName,
+			},
+		}})
 	}
 	threads := strconv.FormatInt(max(1, r.Options.CPU.Value()), 10)
 	for _, name := range run.ThreadVariables {
@@ -299,7 +303,7 @@ func (r *Run) volumes() []corev1.Volume {
 	}
 	var agent []corev1.VolumeProjection
 	for i := range r.Agent.Parts {
-		agent = append(agent, configMapProjection(r.Agent.Name(i)))
+		agent = append(agent, configMapProjection(r.AgentName(i)))
 	}
 	projected := func(sources []corev1.VolumeProjection) corev1.VolumeSource {
 		return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}}

@@ -92,6 +92,29 @@ func TestNothingOfThisMachineIsInAnObject(t *testing.T) {
 	}
 }
 
+// Whoever applies an export again, after it was deleted, has another run.
+func TestAnExportedRunIsWhatTheClusterMakesOfIt(t *testing.T) {
+	r := sweep()
+	r.Exported = true
+	made, err := r.Owner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.UID, made.CreationTimestamp = "first", metav1.Unix(1000, 0)
+	first, err := manifest.ReadOwner(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.UID = "second"
+	second, err := manifest.ReadOwner(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.ID != "first" || second.ID != "second" || !first.Created.Equal(time.Unix(1000, 0)) {
+		t.Errorf("they are %s of %s and %s", first.ID, first.Created, second.ID)
+	}
+}
+
 func TestTheJobKnowsWhatFollowsEachEnd(t *testing.T) {
 	job := jobOf(t, sweep())
 	if *job.Spec.Completions != 6 || *job.Spec.Parallelism != 2 || *job.Spec.BackoffLimitPerIndex != 3 {

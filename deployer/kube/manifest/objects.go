@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +25,11 @@ type Run struct {
 	Options   Options
 	Agent     Agent
 	Programs  int // parts of the program
+
+	// Exported is a run that somebody else makes, by kubectl apply. It shares no object with other runs, and has no
+	// Secret. What only the cluster can say of it is left to the cluster: its identity, when it was made, and what
+	// belongs to its owner, which its labels say instead.
+	Exported bool
 }
 
 // Agent says which build of metaml-pod a run's pods are started with.
@@ -60,6 +66,14 @@ func (a Agent) Name(i int) string {
 	return fmt.Sprintf("metaml-pod-%s-%s-%d", a.Arch, a.Digest[:16], i)
 }
 
+// AgentName is the name of the ConfigMap with part i of the agent that the run's pods use.
+func (r *Run) AgentName(i int) string {
+	if r.Exported {
+		return fmt.Sprintf("%s-agent-%d", r.Spec.Name, i)
+	}
+	return r.Agent.Name(i)
+}
+
 func labels(spec *run.Spec, user, component string) map[string]string {
 	return map[string]string{
 		LabelManagedBy: ManagedBy, LabelComponent: component, LabelRun: spec.Name, LabelSeries: spec.Series,
@@ -84,7 +98,11 @@ func Public(spec run.Spec) run.Spec {
 
 // Owner is the object that all others of the run belong to. Who makes it has the run's name.
 func (r *Run) Owner() (*corev1.ConfigMap, error) {
-	spec, err := json.Marshal(Public(r.Spec))
+	public := Public(r.Spec)
+	if r.Exported {
+		public.ID, public.Created = "", time.Time{}
+	}
+	spec, err := json.Marshal(public)
 	if err != nil {
 		return nil, fmt.Errorf("write the run's description: %w", err)
 	}
@@ -108,6 +126,9 @@ func ReadOwner(owner *corev1.ConfigMap) (run.Spec, error) {
 	}
 	if spec.Name != owner.Name || spec.Completions < 0 || spec.Completions > MaxCompletions {
 		return spec, fmt.Errorf("the description of run %s is damaged", owner.Name)
+	}
+	if spec.ID == "" { // it was exported, and may be made and deleted again and again
+		spec.ID, spec.Created = string(owner.UID), owner.CreationTimestamp.UTC()
 	}
 	return spec, nil
 }
@@ -164,10 +185,12 @@ const (
 )
 
 // AgentPart holds a part of the agent. It is made once for each namespace and build, and belongs to every run that uses
-// it.
+// it; an exported run has its own.
 func (r *Run) AgentPart(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
-	c := r.file(r.Agent.Name(i), ComponentAgent, owner, pod.BinaryPart(r.Agent.Arch, i), part)
-	c.Labels = map[string]string{LabelManagedBy: ManagedBy, LabelComponent: ComponentAgent}
+	c := r.file(r.AgentName(i), ComponentAgent, owner, pod.BinaryPart(r.Agent.Arch, i), part)
+	if !r.Exported {
+		c.Labels = map[string]string{LabelManagedBy: ManagedBy, LabelComponent: ComponentAgent}
+	}
 	return c
 }
 

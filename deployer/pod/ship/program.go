@@ -26,8 +26,8 @@ const (
 )
 
 // Program packs what of a program folder leaves this machine, for program.tar.gz: the code, the map of its lines to
-// cells, and how names looked in the session, without values ([Masked] under key). The same folder and key give the
-// same bytes. A program that is too long is a user's mistake.
+// cells, and how names looked in the session, without values ([Masked] under key; it stays where key is ""). The same
+// folder and key give the same bytes. A program that is too long is a user's mistake.
 func Program(dir, key string) ([]byte, error) {
 	p, err := newPacker()
 	if err != nil {
@@ -90,8 +90,10 @@ func (p *packer) packAll(dir fs.FS, key string) error {
 	if err := p.packFile(dir, mapName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := p.packExpected(dir, key); err != nil {
-		return err
+	if key != "" {
+		if err := p.packExpected(dir, key); err != nil {
+			return err
+		}
 	}
 	return errors.Join(p.archive.Close(), p.compress.Close())
 }

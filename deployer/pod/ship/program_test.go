@@ -87,6 +87,16 @@ func TestOfAProgramOnlyWhatIsExecutedLeaves(t *testing.T) {
 	}
 }
 
+func TestWithoutAKeyNothingIsSaidOfTheSession(t *testing.T) {
+	packed, err := ship.Program(folderOf(t, program), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, is := unpacked(t, packed)["expected.json"]; is {
+		t.Error("how names looked leaves without a key")
+	}
+}
+
 func TestTheSameProgramIsTheSameBytes(t *testing.T) {
 	var packed [2][]byte
 	for i := range packed {

@@ -1,0 +1,92 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// CheckExport refuses what would put a secret of the session into a text that people keep in files.
+func (t *Target) CheckExport(s *settings.Resolved) error {
+	for _, item := range s.List("secret") {
+		v, err := settings.ParseSecretValue(item)
+		if err != nil {
+			return refused("secret", err)
+		}
+		if v.Secret == "" {
+			return &usererror.Error{
+				Code: usererror.CodeOption,
+				Text: fmt.Sprintf("--secret %s would put the value of a secret into what is exported", v.Name),
+				Hint: fmt.Sprintf("Name a Secret of the namespace that has it: --secret %s=SECRET/KEY.", v.Name),
+			}
+		}
+	}
+	return nil
+}
+
+// Export gives the objects of a submission as YAML that kubectl apply takes, and that works without us, and what people
+// should know of it.
+func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, []run.Note, error) {
+	s.Spec.Name = run.ParseName(s.Spec.Name).Run
+	load, err := p.pack(ctx, s, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := export(*load)
+	return text, load.notes, err
+}
+
+// maxApplied bounds what one object of an export holds: kubectl apply writes all of it into an annotation as well, in
+// base64, and all annotations together may have 256 KiB (Kubernetes API conventions, annotations).
+const maxApplied = 150 << 10
+
+// export writes all objects, the Job last.
+func export(load shipment) ([]byte, error) {
+	if len(load.table) > maxApplied {
+		return nil, &usererror.Error{
+			Code: usererror.CodeTooLarge,
+			Text: fmt.Sprintf("the hyperparameters are %d KiB, and kubectl apply takes at most %d KiB in one object",
+				len(load.table)>>10, maxApplied>>10),
+			Hint: "Hand large values over with --with, or read them from a volume: --mount pvc:NAME:PATH.",
+		}
+	}
+	program, agent := split(load.program, maxApplied), split(load.agent, maxApplied)
+	r := load.run
+	r.Programs, r.Agent.Parts = len(program), len(agent)
+	owner, err := r.Owner()
+	if err != nil {
+		return nil, err
+	}
+	objects := []any{owner, r.TableObject(nil, load.table)}
+	for i, part := range program {
+		objects = append(objects, r.Program(nil, i, part))
+	}
+	for i, part := range agent {
+		objects = append(objects, r.AgentPart(nil, i, part))
+	}
+	job, err := r.Job(nil)
+	if err != nil {
+		return nil, err
+	}
+	all := fmt.Appendf(nil, "# Run %s on Kubernetes. kubectl apply -f FILE starts it, and kubectl delete -f FILE "+
+		"removes all of it.\n", r.Spec.Name)
+	for _, object := range append(objects, job) {
+		data, err := yaml.Marshal(object)
+		if err != nil {
+			return nil, fmt.Errorf("write the objects of the run: %w", err)
+		}
+		all = append(append(all, "---\n"...), data...)
+	}
+	return all, nil
+}
+
+// split cuts what the parts are together into smaller ones.
+func split(parts [][]byte, size int) [][]byte {
+	return slices.Collect(slices.Chunk(slices.Concat(parts...), size))
+}
