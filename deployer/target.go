@@ -74,8 +74,9 @@ type Surroundings interface {
 // Finder finds runs that were submitted from other machines.
 type Finder interface {
 	// Discover brings the records of our runs in a place here: in the one that is named, as behind the @ of a run's
-	// name, or where that is "" in the one that the settings name.
-	Discover(ctx context.Context, place string, s *settings.Resolved) error
+	// name, or where that is "" in the one that the settings name. It gives the place, "" being this machine, also
+	// with an error, as far as it is known.
+	Discover(ctx context.Context, place string, s *settings.Resolved) (string, error)
 }
 
 // Examiner checks a target before anybody needs it.
@@ -104,7 +105,9 @@ func (t localTarget) At(_ context.Context, _ *settings.Resolved, environ []strin
 }
 
 // Discover finds nothing: all runs of this machine are here.
-func (t localTarget) Discover(context.Context, string, *settings.Resolved) error { return nil }
+func (t localTarget) Discover(context.Context, string, *settings.Resolved) (string, error) {
+	return "", nil
+}
 
 func (t localTarget) Examine(ctx context.Context, _ *settings.Resolved) []run.Check {
 	return t.Target.Examine(ctx)
@@ -215,11 +218,12 @@ func (c *Client) exporter(s *settings.Resolved) (Exporter, error) {
 	return e, nil
 }
 
-// Discover brings the records of the runs here that are in the place which the settings name.
-func (c *Client) Discover(ctx context.Context, s *settings.Resolved) error {
+// Discover brings the records of the runs here that are in the place which the settings name. It gives that place, also
+// with an error, as far as it is known.
+func (c *Client) Discover(ctx context.Context, s *settings.Resolved) (place string, err error) {
 	t, err := c.target(s.Text("target"))
 	if err != nil {
-		return err
+		return "", err
 	}
 	return t.Discover(ctx, "", s)
 }
@@ -230,7 +234,8 @@ func (c *Client) discover(ctx context.Context, name run.Name) error {
 	if t == nil || name.Place == "" {
 		return nil
 	}
-	return t.Discover(ctx, name.Place, nil)
+	_, err := t.Discover(ctx, name.Place, nil)
+	return err
 }
 
 // target gives a target by its name.

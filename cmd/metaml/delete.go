@@ -22,13 +22,22 @@ func deleteCommand(a *app) *cobra.Command {
 		Use: "delete [RUN …]", Short: "Remove runs that have ended, with their outputs and logs",
 		ValidArgsFunction: a.completeRuns,
 		Long: "Remove runs that have ended, with their outputs and logs.\n\nRuns that are named are removed at once. " +
-			"--older asks first; where nobody can be asked, it needs --yes.",
+			"--older asks first; where nobody can be asked, it needs --yes.\nWith --target kubernetes it means runs " +
+			"in clusters alone, with --context or --namespace those in one namespace; the\n" +
+			"cluster is asked for them before.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && older == "" {
 				return usage("delete needs the names of runs, or --older 30d")
 			}
 			if len(args) > 0 && older != "" { // are the names what goes too, or what stays?
 				return usage("delete takes the names of runs or --older, not both")
+			}
+			_, given, err := typedWhere(cmd)
+			if err != nil {
+				return err
+			}
+			if len(given) > 0 && older == "" {
+				return usage("--%s is for --older: the name of a run says where it is", given[0].Def.Flag())
 			}
 			client, err := a.client()
 			if err != nil {
@@ -39,7 +48,7 @@ func deleteCommand(a *app) *cobra.Command {
 				return err
 			}
 			if older != "" {
-				old, err := olderThan(cmd.Context(), client, older)
+				old, err := a.olderThan(cmd, client, older)
 				if err != nil {
 					return err
 				}
@@ -64,6 +73,7 @@ func deleteCommand(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&older, "older", "", "every run that ended longer ago than this: 12h, 30d")
+	whereFlags(c)
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVar(&dry, "dry-run", false, "say what would be removed, and remove nothing")
 	return c
@@ -84,8 +94,8 @@ func named(ctx context.Context, client *deployer.Client, args []string) ([]strin
 	return names, nil
 }
 
-// olderThan finds the runs that ended longer ago than age.
-func olderThan(ctx context.Context, client *deployer.Client, age string) ([]string, error) {
+// olderThan finds the runs that ended longer ago than age, of those that are meant.
+func (a *app) olderThan(cmd *cobra.Command, client *deployer.Client, age string) ([]string, error) {
 	if strings.Trim(age, "0123456789.") == "" {
 		return nil, usage("--older takes a time with its unit, such as 12h or 30d, not %q", age)
 	}
@@ -93,5 +103,20 @@ func olderThan(ctx context.Context, client *deployer.Client, age string) ([]stri
 	if err != nil {
 		return nil, usage("--older %s", err)
 	}
-	return client.Runs.EndedBefore(ctx, time.Now().Add(-least))
+	means, unasked, err := a.discover(cmd, client)
+	if err != nil {
+		return nil, err
+	}
+	if unasked != nil { // nothing could be deleted there
+		return nil, unasked
+	}
+	old, err := client.Runs.EndedBefore(cmd.Context(), time.Now().Add(-least))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, l := range means.only(old) {
+		names = append(names, l.Spec.Name)
+	}
+	return names, nil
 }

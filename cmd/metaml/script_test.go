@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -95,6 +96,12 @@ func runScripts(t *testing.T, dir string, environ ...string) {
 	python := venv.Python(t)
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
+		Condition: func(name string) (bool, error) {
+			if name != "elsewhere" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return len(environ) > 0, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitfor": waitFor, "askit": askIt, "waitnote": waitNote, "signal": signalIt,
 		},
@@ -107,11 +114,9 @@ func runScripts(t *testing.T, dir string, environ ...string) {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv(elsewhere.Variable, "")
 			env.Setenv("WHERE", run.Local)
-			env.Setenv("NOT_WHERE", elsewhere.Name)
 			if len(environ) > 0 {
 				env.Setenv(elsewhere.Variable, filepath.Join(home, "elsewhere"))
 				env.Setenv("WHERE", elsewhere.Name)
-				env.Setenv("NOT_WHERE", run.Local)
 			}
 			for _, v := range environ {
 				name, value, _ := strings.Cut(v, "=")

@@ -177,8 +177,9 @@ func noOutputs(name string) error {
 	}
 }
 
-// Discover makes the mirrors of our runs in a namespace, and brings those up to date that nobody follows.
-func (t *Target) Discover(ctx context.Context, place string, s *settings.Resolved) error {
+// Discover makes the mirrors of our runs in a namespace, and brings those up to date that nobody follows. It gives the
+// namespace as it is called in the names of runs, also where the cluster does not answer.
+func (t *Target) Discover(ctx context.Context, place string, s *settings.Resolved) (string, error) {
 	var (
 		c   *cluster.Cluster
 		err error
@@ -189,13 +190,13 @@ func (t *Target) Discover(ctx context.Context, place string, s *settings.Resolve
 		c, err = cluster.Connect(s.Text("context"), s.Text("namespace"))
 	}
 	if err != nil {
-		return err
+		return place, err
 	}
 	p, err := t.place(ctx, c, s, nil)
 	if err != nil {
-		return err
+		return c.Place(), err
 	}
-	return p.Discover(ctx)
+	return p.mirrors.Place, p.Discover(ctx)
 }
 
 // named connects to a place as people write it, CONTEXT/NAMESPACE: to what it was here before, else to the context that

@@ -156,14 +156,14 @@ func (r *Reader) List(ctx context.Context) ([]run.Listed, error) {
 	return all, nil
 }
 
-// EndedBefore gives the names of the runs that ended before a moment, newest first. Of a run whose end nobody was there
-// to write it counts when it was made; damaged ones are left out.
-func (r *Reader) EndedBefore(ctx context.Context, moment time.Time) ([]string, error) {
+// EndedBefore gives the runs that ended before a moment, newest first. Of a run whose end nobody was there to write it
+// counts when it was made; damaged ones are left out.
+func (r *Reader) EndedBefore(ctx context.Context, moment time.Time) ([]run.Listed, error) {
 	all, err := r.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var old []run.Listed
 	for i := range all {
 		l := &all[i]
 		if l.Liveness == run.Damaged || l.Active() {
@@ -174,10 +174,10 @@ func (r *Reader) EndedBefore(ctx context.Context, moment time.Time) ([]string, e
 			ended = l.Spec.Created
 		}
 		if ended.Before(moment) {
-			names = append(names, l.Spec.Name)
+			old = append(old, *l)
 		}
 	}
-	return names, nil
+	return old, nil
 }
 
 // Load gives one run by its name, a prefix that only it has, the name of its series, or "last".

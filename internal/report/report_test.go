@@ -84,6 +84,15 @@ func TestRunsAreListedForPeople(t *testing.T) {
 			"fit-3   running (its monitor is gone: metaml attach fit-3 goes on)   0 of 2" + notebook,
 		},
 		{
+			"one in a cluster that nobody follows here", func() run.Listed {
+				l := listed("fit-8@lab/team", run.Dead, begun)
+				l.Target = run.Kubernetes
+				return l
+			}(),
+			"fit-8@lab/team   running when last looked at (metaml attach fit-8@lab/team follows it)   0 of 2" +
+				notebook,
+		},
+		{
 			"one of before a restart of the machine", listed("fit-4", run.Restarted, begun),
 			"fit-4   failed (machine restarted: metaml resume fit-4)   0 of 2" + notebook,
 		},

@@ -13,7 +13,7 @@ import (
 )
 
 // Runs lists runs for people: one each line, or a sentence where there are none. target says that they are those of one
-// target, or is "".
+// target, or place, or is "".
 func Runs(w io.Writer, listed []run.Listed, target string, now time.Time) error {
 	if len(listed) == 0 && target != "" {
 		_, err := fmt.Fprintf(w, "no runs on %s are known here; metaml runs lists those everywhere\n", target)
@@ -96,6 +96,9 @@ func StateWord(l *run.Listed) string {
 	}
 	switch l.Liveness {
 	case run.Dead:
+		if l.Target == run.Kubernetes { // the cluster goes on with it
+			return s + " when last looked at (metaml attach " + l.Spec.Name + " follows it)"
+		}
 		return s + " (its monitor is gone: metaml attach " + l.Spec.Name + " goes on)"
 	case run.Restarted:
 		return "failed (machine restarted: metaml resume " + l.Spec.Name + ")"

@@ -77,7 +77,9 @@ func (p place) Environment(processes int) map[string]string {
 }
 
 // Discover finds nothing: whoever submits there is here.
-func (t *Target) Discover(context.Context, string, *settings.Resolved) error { return nil }
+func (t *Target) Discover(context.Context, string, *settings.Resolved) (string, error) {
+	return Place, nil
+}
 
 // Examine checks what the target needs, which is nothing more than its folder.
 func (t *Target) Examine(context.Context, *settings.Resolved) []run.Check {
