@@ -21,7 +21,9 @@ func attachCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.show(cmd.Context(), client, watch.Revision(client, &listed), nil, *interrupt)
+		caught := catchInterrupts()
+		defer caught.release()
+		return a.show(cmd.Context(), client, watch.Revision(client, &listed), nil, caught, *interrupt)
 	}
 	return c
 }

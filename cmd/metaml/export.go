@@ -38,8 +38,10 @@ func exportCommand(a *app) *cobra.Command {
 
 // exportFile prints what would run and starts nothing.
 func (a *app) exportFile(ctx context.Context, source launch.Source) error {
-	ctx, uncaught := interruptible(ctx)
-	defer uncaught()
+	caught := catchInterrupts()
+	defer caught.release()
+	ctx, stop := caught.end(ctx)
+	defer stop()
 	source.Export = true
 	s, plan, err := a.planned(ctx, source)
 	if err != nil {

@@ -37,25 +37,72 @@ func (a *app) converse(ctx context.Context, render, planOnly bool) error {
 	return a.launcher().Converse(ctx, render, planOnly)
 }
 
-// interruptible gives a context that an interrupt ends, for what starts nothing before it is done, until the returned
-// function is called, which may be more than once.
-func interruptible(ctx context.Context) (context.Context, func()) {
+// interrupts are what Ctrl-C delivers to a command from its beginning, so that none is lost between two steps of it.
+type interrupts struct {
+	signals chan os.Signal
+	early   []watch.Request // what came while it was submitted
+}
+
+// catchInterrupts is followed by release.
+func catchInterrupts() *interrupts {
+	i := &interrupts{signals: make(chan os.Signal, 4)} // a few impatient presses
+	signal.Notify(i.signals, os.Interrupt)
+	return i
+}
+
+func (i *interrupts) release() { signal.Stop(i.signals) }
+
+// next is what another interrupt requests: the second and all later ones mean "now".
+func (i *interrupts) next() watch.Request {
+	if len(i.early) > 0 {
+		return watch.Now
+	}
+	return watch.Interrupt
+}
+
+// end gives a context that an interrupt ends, for what starts nothing before it is done, until the returned function is
+// called, which may be more than once. What could not be ended any more is requested of the run then.
+func (i *interrupts) end(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt)
-	over := make(chan struct{})
+	over, ended := make(chan struct{}), make(chan struct{})
 	go func() { // ends with the returned function
-		select {
-		case <-signals:
-			cancel(launch.ErrInterrupted)
-		case <-over:
+		defer close(ended)
+		for {
+			select {
+			case <-i.signals:
+				i.early = append(i.early, i.next())
+				cancel(launch.ErrInterrupted)
+			case <-over:
+				return
+			}
 		}
 	}()
 	return ctx, sync.OnceFunc(func() {
-		signal.Stop(signals)
 		close(over)
+		<-ended
 		cancel(nil)
 	})
+}
+
+// requests delivers each further one, until the returned function is called.
+func (i *interrupts) requests(ctx context.Context) (<-chan watch.Request, func()) {
+	requests := make(chan watch.Request)
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() { // ends with the returned function
+		for what := i.next(); ; what = watch.Now {
+			select {
+			case <-i.signals:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case requests <- what:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return requests, func() { cancel(nil) }
 }
 
 // ignoreInterrupt is a context for what must be finished once it began.
@@ -77,13 +124,15 @@ func (a *app) planned(ctx context.Context, source launch.Source) (*launch.Submis
 }
 
 // show watches a run to its end, or a server until it is ready, on the standard error stream; the error is that of the
-// exit code.
+// exit code. interrupt is what Ctrl-C means.
 func (a *app) show(
-	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, interrupt string,
+	ctx context.Context, client *deployer.Client, spec run.Spec, remarks []string, caught *interrupts, interrupt string,
 ) error {
-	requests, stop := interrupts(ctx)
+	requests, stop := caught.requests(ctx)
 	defer stop()
-	options := watch.Options{Remarks: remarks, Interrupt: interrupt, Proxy: a.getenv("JUPYTERHUB_SERVICE_PREFIX")}
+	options := watch.Options{
+		Remarks: remarks, Interrupt: interrupt, Proxy: a.getenv("JUPYTERHUB_SERVICE_PREFIX"), Early: caught.early,
+	}
 	end, err := watch.Until(ctx, client, spec, options, watch.NewTerminal(a.err, a.environ), requests)
 	if err != nil {
 		return err
@@ -113,29 +162,4 @@ func (a *app) ended(end watch.End, spec run.Spec) error {
 		fmt.Fprintln(a.err, body)
 	}
 	return errSaid
-}
-
-// interrupts delivers each Ctrl-C; the second and all later ones mean "now".
-func interrupts(ctx context.Context) (<-chan watch.Request, func()) {
-	signals := make(chan os.Signal, 4) // a few impatient presses
-	signal.Notify(signals, os.Interrupt)
-	requests := make(chan watch.Request)
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() { // ends with the returned function
-		what := watch.Interrupt
-		for {
-			select {
-			case <-signals:
-				select {
-				case requests <- what:
-					what = watch.Now
-				case <-ctx.Done():
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return requests, func() { signal.Stop(signals); cancel(nil) }
 }

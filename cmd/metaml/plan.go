@@ -38,8 +38,10 @@ func planCommand(a *app) *cobra.Command {
 
 // planFile says what would run and starts no trial.
 func (a *app) planFile(ctx context.Context, source launch.Source, asJSON bool) error {
-	ctx, uncaught := interruptible(ctx)
-	defer uncaught()
+	caught := catchInterrupts()
+	defer caught.release()
+	ctx, stop := caught.end(ctx)
+	defer stop()
 	s, plan, err := a.planned(ctx, source)
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/metaml/metaml/internal/launch"
 )
 
 func resumeCommand(a *app) *cobra.Command {
@@ -17,6 +19,8 @@ func resumeCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			caught := catchInterrupts()
+			defer caught.release()
 			if err := client.Resume(cmd.Context(), listed.Spec.Name); err != nil {
 				return err
 			}
@@ -24,7 +28,7 @@ func resumeCommand(a *app) *cobra.Command {
 				fmt.Fprintln(a.out, listed.Spec.Name)
 				return nil
 			}
-			return a.show(cmd.Context(), client, listed.Spec, nil, "stop")
+			return a.show(cmd.Context(), client, listed.Spec, nil, caught, launch.InterruptAgain(listed.Spec))
 		},
 	}
 	c.Flags().BoolVar(&detach, "detach", false, "return at once")

@@ -34,8 +34,10 @@ func runCommand(a *app) *cobra.Command {
 
 // runFile plans, submits and shows what is in a file.
 func (a *app) runFile(ctx context.Context, source launch.Source) error {
-	before, uncaught := interruptible(ctx)
-	defer uncaught()
+	caught := catchInterrupts()
+	defer caught.release()
+	before, submitting := caught.end(ctx)
+	defer submitting()
 	s, plan, err := a.planned(before, source)
 	if err != nil {
 		return err
@@ -46,7 +48,7 @@ func (a *app) runFile(ctx context.Context, source launch.Source) error {
 	if err != nil {
 		return err
 	}
-	uncaught()
+	submitting()
 	s.Close() // nothing of it is needed while the run is watched
 	if s.Settings.Bool("detach") {
 		fmt.Fprintln(a.out, submitted.Spec.Name)
@@ -56,5 +58,6 @@ func (a *app) runFile(ctx context.Context, source launch.Source) error {
 	if err != nil {
 		return err
 	}
-	return a.show(ctx, client, submitted.Spec, launch.PlanNotes(plan, submitted), launch.InterruptMeans(s.Settings))
+	return a.show(ctx, client, submitted.Spec, launch.PlanNotes(plan, submitted), caught,
+		launch.InterruptMeans(s.Settings))
 }

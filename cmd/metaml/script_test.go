@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 		if there := a.getenv(elsewhere.Variable); there != "" {
 			a.targets = map[string]newTarget{elsewhere.Name: func(agent string) (deployer.Target, error) {
 				here, err := folder.Runs()
-				return elsewhere.New(here, there, agent), err
+				times, _ := strconv.Atoi(a.getenv(pressing))
+				return pressed{elsewhere.New(here, there, agent), times}, err
 			}}
 		}
 		os.Exit(mainCode(a))
@@ -96,6 +97,8 @@ func runScripts(t *testing.T, dir string, environ ...string) {
 	python := venv.Python(t)
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
+		// What hangs is named, before the whole package is out of time.
+		Deadline: time.Now().Add(10 * time.Minute),
 		Condition: func(name string) (bool, error) {
 			if name != "elsewhere" {
 				return false, fmt.Errorf("there is no condition %q", name)
@@ -186,7 +189,11 @@ func signalIt(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	// A signal takes effect when a thread is next scheduled, and a process keeps its locks until its last thread ends.
 	for _, pid := range found {
+		end := time.Now().Add(30 * time.Second)
 		for name != "CONT" && !allThreads(pid, map[string]string{"KILL": "Z", "STOP": "T"}[name]) {
+			if time.Now().After(end) {
+				ts.Fatalf("process %d of %s does not take %s", pid, args[2], name)
+			}
 			time.Sleep(time.Millisecond) //nolint:forbidigo // it waits for a state
 		}
 	}
@@ -221,7 +228,7 @@ func askIt(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("metaml", "show", args[0]))
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
 		if strings.HasPrefix(line, "curl ") {
-			ts.Check(ts.Exec("sh", "-c", strings.TrimSpace(line)+" --silent --show-error"))
+			ts.Check(ts.Exec("sh", "-c", strings.TrimSpace(line)+" --silent --show-error --max-time 60"))
 			catchUp(ts, args[0])
 			return
 		}

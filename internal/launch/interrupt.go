@@ -11,6 +11,15 @@ func InterruptMeans(s *settings.Resolved) string {
 	if s.Has("detach") && s.Bool("detach") {
 		return view.Unattended
 	}
+	return interruptMeans(s)
+}
+
+// InterruptAgain says what an interrupt does to a run that goes on and is shown, however it was submitted.
+func InterruptAgain(spec run.Spec) string {
+	return interruptMeans(settings.Recorded(spec.Kind, spec.Settings))
+}
+
+func interruptMeans(s *settings.Resolved) string {
 	if s.Has("interrupt") {
 		return s.Text("interrupt")
 	}
