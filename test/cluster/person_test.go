@@ -16,7 +16,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -173,12 +173,28 @@ func python(t *testing.T) string {
 // left is what a namespace has of metaml's, of whatever kind.
 func left(ctx context.Context, t *testing.T, namespace string) []string {
 	t.Helper()
+	var names []string
+	for _, one := range objects(ctx, t, namespace, "app.kubernetes.io/managed-by=metaml") {
+		names = append(names, one.name)
+	}
+	return names
+}
+
+// object is an object of the cluster: its name with the resource before it, and all of it.
+type object struct {
+	name    string
+	content map[string]any
+}
+
+// objects is what a namespace has, of every kind that the cluster knows.
+func objects(ctx context.Context, t *testing.T, namespace, selector string) []object {
+	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", here(t).Kubeconfig(inside.Admin))
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.QPS, config.WarningHandler = -1, rest.NoWarnings{} // of kinds that nobody should use any more
-	asked, err := metadata.NewForConfig(config)
+	asked, err := dynamic.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,18 +207,17 @@ func left(ctx context.Context, t *testing.T, namespace string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
+	var all []object
 	for one := range resources {
-		list, err := asked.Resource(one).Namespace(namespace).List(ctx,
-			metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=metaml"})
+		list, err := asked.Resource(one).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range list.Items {
-			names = append(names, one.Resource+"/"+list.Items[i].Name)
+			all = append(all, object{one.Resource + "/" + list.Items[i].GetName(), list.Items[i].Object})
 		}
 	}
-	return names
+	return all
 }
 
 // leavesNothing waits until nothing of metaml's is in a namespace: what belongs to a deleted object goes after it.
