@@ -24,8 +24,8 @@ import (
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// maxStreams bounds the logs that are followed at the same time. Of the other attempts what they printed is read when
-// they have ended.
+// maxStreams bounds the logs that are followed at the same time, and those of attempts that have ended and are read. Of
+// the attempts that are not followed what they printed is read when they have ended.
 const maxStreams = 64
 
 // logKeeper copies what pods print into the record. A pod's log has both streams of its process in one; so has the
@@ -34,7 +34,9 @@ type logKeeper struct {
 	cluster *cluster.Cluster
 	folder  folder.Run
 	wake    func()        // something is new
-	turns   chan struct{} // one for each stream
+	follow  chan struct{} // has one for each log that is followed
+	rest    chan struct{} // has one for each that is read to its end
+	grace   time.Duration // how long a log may be followed after its pod has ended
 
 	mu      sync.Mutex
 	copying map[run.AttemptID]*copied
@@ -44,14 +46,23 @@ type logKeeper struct {
 
 // copied is the log of one attempt.
 type copied struct {
-	ended bool // its pod has: what is there is all
+	over  chan struct{} // is closed when its pod has ended: what is there is all
 	whole bool
+}
+
+func (c *copied) ended() bool {
+	select {
+	case <-c.over:
+		return true
+	default:
+		return false
+	}
 }
 
 func newLogKeeper(c *cluster.Cluster, f folder.Run, wake func()) *logKeeper {
 	return &logKeeper{
-		cluster: c, folder: f, wake: wake, turns: make(chan struct{}, maxStreams),
-		copying: map[run.AttemptID]*copied{},
+		cluster: c, folder: f, wake: wake, follow: make(chan struct{}, maxStreams),
+		rest: make(chan struct{}, maxStreams), grace: logGrace, copying: map[run.AttemptID]*copied{},
 	}
 }
 
@@ -60,13 +71,17 @@ func (k *logKeeper) keep(ctx context.Context, id run.AttemptID, p *corev1.Pod, e
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c := k.copying[id]
-	if c != nil {
-		c.ended = c.ended || ended
-		return
+	begun := c != nil
+	if !begun {
+		c = &copied{over: make(chan struct{})}
+		k.copying[id] = c
 	}
-	c = &copied{ended: ended}
-	k.copying[id] = c
-	k.all.Go(func() { k.copy(ctx, id, p, c) })
+	if ended && !c.ended() {
+		close(c.over)
+	}
+	if !begun {
+		k.all.Go(func() { k.copy(ctx, id, p, c) })
+	}
 }
 
 // whole reports whether everything that an attempt printed is in the record.
@@ -82,7 +97,7 @@ func (k *logKeeper) reading() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, c := range k.copying {
-		if c.ended && !c.whole {
+		if c.ended() && !c.whole {
 			return true
 		}
 	}
@@ -101,15 +116,10 @@ func (k *logKeeper) take() []run.Event {
 // wait waits for the end of all copying, after ctx has ended.
 func (k *logKeeper) wait() { k.all.Wait() }
 
-func (k *logKeeper) ended(c *copied) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return c.ended
-}
-
 const (
 	logAgain   = time.Second      // after what time a log that broke off is read on
 	logGivenUp = 30 * time.Second // how long the log of a pod that has ended may be impossible to read
+	logGrace   = 5 * time.Second  // how long a node may go on with the log of a pod that has ended
 )
 
 // copy copies the log of an attempt to its end.
@@ -128,8 +138,8 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 	defer func() { _ = file.Close() }()
 	var failing time.Time
 	for {
-		ended := k.ended(c)
-		err := k.read(ctx, id, p, file, !ended)
+		ended := c.ended()
+		err := k.read(ctx, id, p, file, c)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -143,9 +153,14 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 			k.note(id, fmt.Sprintf("the end of what trial %d printed is missing: %v", id.Trial, err))
 			return
 		}
+		over := c.over
+		if ended {
+			over = nil // it is tried again, and not at once
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-over:
 		case <-time.After(logAgain):
 		}
 	}
@@ -161,13 +176,40 @@ func (k *logKeeper) gone(ctx context.Context, p *corev1.Pod) bool {
 // disorder bounds by how much a line of a log may be earlier than one before it. Microseconds are usual.
 const disorder = 2 * time.Second
 
-// read reads the log on from where the copy ends.
-func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, to *logCopy, follow bool) error {
+// errFollowed is why a log is not followed any longer.
+var errFollowed = errors.New("its pod has ended")
+
+// read reads the log on from where the copy ends: to its end if the pod has ended, else for as long as the pod goes on,
+// once another log leaves room for that.
+func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, to *logCopy, c *copied) error {
+	turns, over, follow := k.follow, c.over, !c.ended()
+	if !follow {
+		turns, over = k.rest, nil
+	}
 	select {
-	case k.turns <- struct{}{}:
-		defer func() { <-k.turns }()
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
+	case <-over:
+		return nil // now it is read to its end
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+	if follow {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		k.all.Go(func() { // a node that does not end the log with its pod holds nobody up
+			select {
+			case <-c.over:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-time.After(k.grace):
+				cancel(errFollowed)
+			case <-ctx.Done():
+			}
+		})
 	}
 	options := &corev1.PodLogOptions{Container: manifest.TrialContainer, Follow: follow, Timestamps: true}
 	if !to.at.Time.IsZero() {
@@ -254,7 +296,7 @@ const longestLine = 256 << 10
 func (c *logCopy) copyFrom(log io.Reader, say func(run.Event)) error {
 	c.seeking = c.at.Lines > 0 || c.at.Size > 0
 	c.skip, c.inLine, c.skipped = 0, false, c.seeking
-	lines := bufio.NewReaderSize(log, 64<<10)
+	lines := bufio.NewReaderSize(log, 16<<10) // of up to maxStreams logs
 	var batch bytes.Buffer
 	for {
 		line, err := readLine(lines)
