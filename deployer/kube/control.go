@@ -131,25 +131,44 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 	if err != nil {
 		return err
 	}
-	c, f, _, err := t.found(ctx, name)
+	c, f, owner, err := t.found(ctx, name)
 	if err != nil {
 		return err
 	}
-	stop := pod.Stop{All: trial == nil, Now: now}
+	stop := pod.Stop{All: trial == nil, Now: now, Round: 1}
 	if trial != nil {
 		if err := l.CheckTrial(*trial); err != nil {
 			return err
 		}
 		stop.Trials = []int{*trial}
 	}
-	bare := run.ParseName(name).Run
-	if err := halt.Request(ctx, c, bare, stop); err != nil {
+	jobs, err := jobsOf(ctx, c, owner, "stop")
+	if err != nil {
+		return err
+	}
+	if len(jobs) > 0 {
+		stop.Round = manifest.Round(manifest.Last(jobs))
+	}
+	if err := halt.Request(ctx, c, owner.Name, stop); err != nil {
 		return err
 	}
 	if err := mirror.Halt(ctx, c, f); err != nil {
 		return err
 	}
 	return t.Keep(ctx, name)
+}
+
+// jobsOf lists the Jobs of a run: one, and one more for each time it was resumed. do is what they are listed for.
+func jobsOf(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, do string) ([]batchv1.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	jobs, err := c.Batch.Jobs(c.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: manifest.LabelRun + "=" + owner.Name,
+	})
+	if err != nil {
+		return nil, c.Explain(err, do+" run "+owner.Name)
+	}
+	return jobs.Items, nil
 }
 
 // StopRevision refuses: there are no servers.
@@ -203,13 +222,11 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 // goOn makes another Job of a run, like its last one.
 func goOn(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, rows []pod.Row) error {
 	doing := "resume run " + owner.Name
-	jobs, err := c.Batch.Jobs(c.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: manifest.LabelRun + "=" + owner.Name,
-	})
+	jobs, err := jobsOf(ctx, c, owner, "resume")
 	if err != nil {
-		return c.Explain(err, doing)
+		return err
 	}
-	if len(jobs.Items) == 0 {
+	if len(jobs) == 0 {
 		return &usererror.Error{
 			Code: usererror.CodeDeleted,
 			Text: fmt.Sprintf("the Job of run %s is gone, so it cannot be resumed", owner.Name),
@@ -220,7 +237,7 @@ func goOn(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, rows
 	if err != nil {
 		return err
 	}
-	job := manifest.Resumed(owner, manifest.Last(jobs.Items), len(jobs.Items), len(rows))
+	job := manifest.Resumed(owner, manifest.Last(jobs), len(jobs), len(rows))
 	if err := halt.Forget(ctx, c, owner); err != nil {
 		return err
 	}
@@ -243,20 +260,18 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	jobs, err := c.Batch.Jobs(c.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: manifest.LabelRun + "=" + owner.Name,
-	})
+	jobs, err := jobsOf(ctx, c, owner, "delete")
 	if err != nil {
-		return c.Explain(err, "delete run "+owner.Name)
+		return err
 	}
-	if manifest.Going(owner, jobs.Items) {
+	if manifest.Going(owner, jobs) {
 		return &usererror.Error{
 			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is still going", name),
 			Hint: "metaml stop " + name + " ends it first.",
 		}
 	}
 	// The owner last: as long as it is there, a deletion that was cut short can be repeated.
-	if err := removeUnowned(ctx, c, owner, jobs.Items); err != nil {
+	if err := removeUnowned(ctx, c, owner, jobs); err != nil {
 		return c.Explain(err, "delete run "+owner.Name)
 	}
 	if err := removeOwner(ctx, c, owner.Name, owner.UID); err != nil {

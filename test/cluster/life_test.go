@@ -82,6 +82,12 @@ func TestASweepIsStoppedResumedAndDeletedFromAnotherMachine(t *testing.T) {
 	if s := first.show(name); s.Trials[0].Attempt != 2 {
 		t.Errorf("trial 0 is in attempt %d", s.Trials[0].Attempt)
 	}
+	// A node that still has this file when the run is resumed once more does not stop it.
+	bare, _, _ := strings.Cut(name, "@")
+	owner, err := client(t, inside.Admin).CoreV1().ConfigMaps(space).Get(t.Context(), bare, metav1.GetOptions{})
+	if err != nil || !strings.Contains(owner.Data["stop.json"], `"round":2`) {
+		t.Errorf("the stop of the second round is %q, %v", owner.Data["stop.json"], err)
+	}
 	first.must("delete", name)
 	leavesNothing(t, space)
 }

@@ -37,6 +37,10 @@ func sweep() *manifest.Run {
 			Parallelism: 2,
 			Retries:     3,
 			Created:     time.Unix(0, 0).UTC(),
+			Settings: []run.Setting{
+				{Name: "pod_template", Value: "/home/someone/secret-project/pod.yaml", Origin: "cell"},
+				{Name: "cpu", Value: "1", Origin: "/home/someone/secret-project/metaml.toml:4"},
+			},
 		},
 		Namespace: "team", User: "someone@example.org",
 		Options: manifest.Options{
@@ -87,7 +91,8 @@ func TestNothingOfThisMachineIsInAnObject(t *testing.T) {
 		}
 	}
 	spec, err := manifest.ReadOwner(made)
-	if err != nil || spec.Name != "train-model-7" || spec.Source != "digits.ipynb" {
+	if err != nil || spec.Name != "train-model-7" || spec.Source != "digits.ipynb" ||
+		spec.Settings[0].Value != "pod.yaml" || spec.Settings[1].Origin != "metaml.toml:4" {
 		t.Errorf("the owner is read as %+v, %v", spec, err)
 	}
 }
@@ -242,9 +247,9 @@ func TestAResumedJobIsLikeTheOneBefore(t *testing.T) {
 		len(sources) != len(before.Spec.Template.Spec.Volumes[0].Projected.Sources)+1 {
 		t.Errorf("its files are %v", sources)
 	}
-	for _, v := range container(t, again).Env {
-		if v.Name == pod.RoundVariable && v.Value != "3" {
-			t.Errorf("it is round %s", v.Value)
+	for round, job := range map[int]*batchv1.Job{1: before, 2: resumed, 3: again} {
+		if is := manifest.Round(job); is != round {
+			t.Errorf("%s is round %d, not %d", job.Name, is, round)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
 )
 
 // Run is a run as its objects need it.
@@ -93,6 +94,17 @@ func (r *Run) meta(name, component string, owner *corev1.ConfigMap) metav1.Objec
 func Public(spec run.Spec) run.Spec {
 	spec.Python, spec.Cwd, spec.Path, spec.BootID, spec.Notify, spec.Env = "", "", nil, "", "", nil
 	spec.Source = path.Base(spec.Source)
+	public := make([]run.Setting, len(spec.Settings))
+	for i, s := range spec.Settings {
+		if d, ok := settings.Lookup(s.Name); ok && d.Type == settings.LocalFile {
+			s.Value = path.Base(s.Value)
+		}
+		if s.Origin != "" {
+			s.Origin = path.Base(s.Origin) // of a file: its name, and the line
+		}
+		public[i] = s
+	}
+	spec.Settings = public
 	return spec
 }
 

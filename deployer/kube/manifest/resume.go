@@ -93,6 +93,18 @@ func Resumed(owner *corev1.ConfigMap, last *batchv1.Job, resumed, indexes int) *
 	return job
 }
 
+// Round is which of a run's Jobs one is: 1 the first, 2 the one that resumed it.
+func Round(j *batchv1.Job) int {
+	for _, c := range j.Spec.Template.Spec.Containers {
+		for _, v := range c.Env {
+			if n, err := strconv.Atoi(v.Value); err == nil && c.Name == TrialContainer && v.Name == pod.RoundVariable {
+				return n
+			}
+		}
+	}
+	return 1
+}
+
 // RowsOf holds which trial each index of a resumed run's Job is.
 func RowsOf(owner *corev1.ConfigMap, job string, rows []byte) *corev1.ConfigMap {
 	yes := true

@@ -4,12 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -26,7 +28,7 @@ const (
 )
 
 // Program packs what of a program folder leaves this machine, for program.tar.gz: the code, the map of its lines to
-// cells, and how names looked in the session, without values ([Masked] under key; it stays where key is ""). The same
+// cells of a file that has a name and no path, and how names looked in the session, without values ([Masked] under key; it stays where key is ""). The same
 // folder and key give the same bytes. A program that is too long is a user's mistake.
 func Program(dir, key string) ([]byte, error) {
 	p, err := newPacker()
@@ -87,7 +89,7 @@ func (p *packer) packAll(dir fs.FS, key string) error {
 	}); err != nil {
 		return err
 	}
-	if err := p.packFile(dir, mapName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := p.packMap(dir); err != nil {
 		return err
 	}
 	if key != "" {
@@ -96,6 +98,29 @@ func (p *packer) packAll(dir fs.FS, key string) error {
 		}
 	}
 	return errors.Join(p.archive.Close(), p.compress.Close())
+}
+
+// packMap packs the map of the program's lines, if there is one. Where on this machine its source is stays here: the
+// file's name is all that a traceback says of it.
+func (p *packer) packMap(dir fs.FS) error {
+	data, err := fs.ReadFile(dir, mapName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var lines map[string]any
+	if err := json.Unmarshal(data, &lines); err != nil {
+		return fmt.Errorf("read %s: %w", mapName, err)
+	}
+	if source, ok := lines["source"].(string); ok {
+		lines["source"] = filepath.Base(source)
+	}
+	if data, err = json.Marshal(lines); err != nil {
+		return err
+	}
+	return p.pack(mapName, 0o644, int64(len(data)), bytes.NewReader(data))
 }
 
 // packExpected packs how names looked, if it is known.

@@ -65,7 +65,8 @@ func unpacked(t *testing.T, packed []byte) map[string]string {
 }
 
 var program = map[string]string{
-	"code/main.py": "x = 1\n", "code/with/x.pickle": "value", "map.json": "{}", "code/program.json": "{}",
+	"code/main.py": "x = 1\n", "code/with/x.pickle": "value", "code/program.json": "{}",
+	"map.json":      `{"lines":[],"source":"/home/planted/notes/digits.ipynb"}`,
 	"expected.json": `{"x": {"repr": "'ghp_plantedToken'"}}`, "session.json": "planted", "other": "planted",
 }
 
@@ -80,7 +81,8 @@ func TestOfAProgramOnlyWhatIsExecutedLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]string{
-		"code/main.py": "x = 1\n", "code/program.json": "{}", "code/with/x.pickle": "value", "map.json": "{}",
+		"code/main.py": "x = 1\n", "code/program.json": "{}", "code/with/x.pickle": "value",
+		"map.json":      `{"lines":[],"source":"digits.ipynb"}`,
 		"expected.json": string(masked),
 	}, files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
