@@ -103,6 +103,7 @@ type Plan struct {
 	Attach  *run.Spec // an active run with the same key: nothing new starts
 	Differs []string  // settings that differ from Attach's, in words
 	Reuse   *run.Spec // a succeeded run with the same key that --reuse shows again
+	Before  []string  // what people should know before anything starts, a line each
 	Notes   []string  // hints and warnings, a sentence each
 	// Replaces is the revision of a server that answers until this one is ready; 0 is none.
 	Replaces int
@@ -261,6 +262,9 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 		p.Spec.Completions = completions
 	default:
 		p.Spec.Completions = parallelism
+	}
+	for _, n := range at.Remarks(r.Program) {
+		p.Before = append(p.Before, usererror.Sentences(n.Text, n.Hint))
 	}
 	p.Spec.Parallelism = min(p.Spec.Parallelism, p.Spec.Completions)
 	p.Spec.Env = at.Environment(p.Spec.Parallelism)

@@ -45,6 +45,7 @@ func (t target) Submit(context.Context, run.Submission, func(run.Event)) (run.Su
 
 func (t target) Server(context.Context, run.Spec) (*run.Listed, error) { return nil, nil }
 
+func (t target) Remarks(string) []run.Note                                      { return nil }
 func (t target) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
 
 func (t target) Check(*settings.Resolved) error { return nil }
@@ -99,9 +100,9 @@ func (e exporting) CheckExport(*settings.Resolved) error { return nil }
 
 func (e exporting) Export(
 	_ context.Context, _ *settings.Resolved, _ []string, what run.Submission,
-) ([]byte, []run.Note, error) {
+) ([]byte, error) {
 	*e.exported = what
-	return []byte("exported"), nil, nil
+	return []byte("exported"), nil
 }
 
 func TestAnExportIsAnotherRunThanTheOneThatIsActive(t *testing.T) {
@@ -118,7 +119,7 @@ func TestAnExportIsAnotherRunThanTheOneThatIsActive(t *testing.T) {
 	if err != nil || plan.Attach != nil {
 		t.Fatalf("it attaches to %v: %v", plan.Attach, err)
 	}
-	text, _, err := c.Export(t.Context(), plan)
+	text, err := c.Export(t.Context(), plan)
 	if err != nil || string(text) != "exported" || len(at.exported.Table) != 2 || at.exported.Spec.Name == "" {
 		t.Errorf("exported is %+v: %s, %v", at.exported, text, err)
 	}

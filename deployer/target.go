@@ -64,6 +64,8 @@ type Surroundings interface {
 	ID() string
 	// Owner is who a run that is submitted from here belongs to.
 	Owner() string
+	// Remarks gives what people should know of a program here before anything starts. It requests nothing.
+	Remarks(program string) []run.Note
 	// Outline says what the place would do with a submission beside starting processes, and refuses what it would
 	// refuse. It makes nothing.
 	Outline(ctx context.Context, s run.Submission) ([]run.Section, error)
@@ -89,10 +91,8 @@ type Examiner interface {
 type Exporter interface {
 	// CheckExport refuses settings with which nothing can be exported. It looks at nothing else.
 	CheckExport(s *settings.Resolved) error
-	// Export writes what a submission would make, and says what people should know of it. It makes nothing.
-	Export(
-		ctx context.Context, s *settings.Resolved, environ []string, what run.Submission,
-	) (text []byte, notes []run.Note, err error)
+	// Export writes what a submission would make. It makes nothing.
+	Export(ctx context.Context, s *settings.Resolved, environ []string, what run.Submission) ([]byte, error)
 }
 
 // localTarget is the target local, which is one place.
@@ -126,10 +126,10 @@ func (t kubeTarget) At(ctx context.Context, s *settings.Resolved, environ []stri
 
 func (t kubeTarget) Export(
 	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission,
-) ([]byte, []run.Note, error) {
+) ([]byte, error) {
 	place, err := t.Target.At(ctx, s, environ)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	return place.Export(ctx, what)
 }
@@ -193,11 +193,11 @@ func (c *Client) CheckExport(s *settings.Resolved) error {
 }
 
 // Export writes what a plan that was made for it would start, for another program to start it.
-func (c *Client) Export(ctx context.Context, p *Plan) (text []byte, notes []run.Note, err error) {
+func (c *Client) Export(ctx context.Context, p *Plan) ([]byte, error) {
 	r := &p.request
 	e, err := c.exporter(r.Settings)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	return e.Export(ctx, r.Settings, r.Environ, p.submission())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -48,14 +49,14 @@ func (a *app) exportFile(ctx context.Context, source launch.Source) error {
 		return err
 	}
 	defer s.Close()
-	text, remarks, err := s.Export(ctx, plan)
+	text, err := s.Export(ctx, plan)
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, launch.ErrInterrupted) {
 		return cause
 	}
 	if err != nil {
 		return err
 	}
-	for _, remark := range remarks {
+	for _, remark := range slices.Concat(plan.Before, plan.Notes) {
 		fmt.Fprintln(a.err, remark)
 	}
 	_, err = view.Raw(a.out).Write(text)

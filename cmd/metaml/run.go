@@ -44,6 +44,9 @@ func (a *app) runFile(ctx context.Context, source launch.Source) error {
 	}
 	defer s.Close()
 	fmt.Fprintln(a.err, s.Summary())
+	for _, remark := range plan.Before {
+		fmt.Fprintln(a.err, remark)
+	}
 	submitted, err := s.Submit(before, plan)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ type Document struct {
 	V           int         `json:"v"`
 	Kind        Kind        `json:"kind"`
 	Interpreter Interpreter `json:"interpreter"`
+	Memory      int64       `json:"memory,omitempty"` // of a live session: bytes that its process has in memory
 	Cwd         string      `json:"cwd"`
 	Path        []string    `json:"path"` // sys.path
 	// notebook or file, as a path where it is known; for people and for the series

@@ -34,6 +34,7 @@ func (w *work) collect() error {
 	}
 	emit(len(w.stmts) + 1)
 	slices.Sort(w.out.Names)
+	w.out.Environment = w.environment()
 	w.cellNotes()
 	return nil
 }

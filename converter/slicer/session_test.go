@@ -378,6 +378,23 @@ func TestOutputIsSeen(t *testing.T) {
 	}
 }
 
+func TestVariablesOfTheEnvironmentAreSeen(t *testing.T) {
+	for _, c := range []struct{ name, cells, want string }{
+		{"an item", "import os\n---\ndef f(): return os.environ['A']", "A"},
+		{"get and getenv", "import os\nx = os.getenv('B', '')\n---\ndef f(): return x, os.environ.get('A')", "B A"},
+		{"by another name", "from os import environ as e, getenv\n---\ndef f(): return e['A'], getenv('B')", "A B"},
+		{"imported in the function", "def f():\n    import os\n    return os.environ['A']", "A"},
+		{"set by the program", "import os\nos.environ['A'] = '1'\n---\ndef f(): return os.environ['A']", ""},
+		{"not in the slice", "import os\nx = os.environ['A']\n---\ndef f(): return 1", ""},
+		{"not named literally", "import os\nn = 'A'\n---\ndef f(): return os.environ[n]", ""},
+		{"of something else", "os = {}\n---\ndef f(): return os.environ['A']", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			wantText(t, strings.Join(of(t, live(c.cells), Options{}).Environment, " "), c.want)
+		})
+	}
+}
+
 func TestTheModelThatTheProgramNames(t *testing.T) {
 	for _, c := range []struct{ name, cells, want string }{
 		{"metaml.model", "import metaml\n---\nm = metaml.model('train-model:2')\ndef f(x): return m", "train-model:2"},

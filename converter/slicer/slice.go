@@ -52,16 +52,18 @@ type Slice struct {
 	With    []string         // names whose values are shipped, of those that --with names the ones that are needed
 	// names whose values were shipped to the training program and come along, and their files
 	Carried    map[string]string
-	Reseed     []string      // top-level names bound to random generators that were made without a seed
-	Seeded     []string      // top-level names bound to random generators that were made with a seed
-	Seedings   []Seeding     // where the program seeds itself
-	SelfSeeded []string      // libraries that the program itself seeds: random, numpy, torch, tensorflow
-	UsesOutput bool          // metaml.output() or checkpoint() is mentioned
-	Model      string        // the run that the program itself names, metaml.model("train-model:best"); "" is none
-	Files      []FileMention // string literals that name existing local files
-	Notes      []usererror.Error
-	Python     string // version of the session's Python: "3.11.7"; "" is unknown
-	Source     string // the notebook or file, where it is known
+	Reseed     []string  // top-level names bound to random generators that were made without a seed
+	Seeded     []string  // top-level names bound to random generators that were made with a seed
+	Seedings   []Seeding // where the program seeds itself
+	SelfSeeded []string  // libraries that the program itself seeds: random, numpy, torch, tensorflow
+	UsesOutput bool      // metaml.output() or checkpoint() is mentioned
+	// variables of the environment that are read, of those that are named literally and that the program does not set
+	Environment []string
+	Model       string        // the run that the program itself names, metaml.model("train-model:best"); "" is none
+	Files       []FileMention // string literals that name existing local files
+	Notes       []usererror.Error
+	Python      string // version of the session's Python: "3.11.7"; "" is unknown
+	Source      string // the notebook or file, where it is known
 
 	counts map[int]int // seq → execution count
 }

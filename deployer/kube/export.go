@@ -27,16 +27,14 @@ func (t *Target) CheckExport(s *settings.Resolved) error {
 	return nil
 }
 
-// Export gives the objects of a submission as YAML that kubectl apply takes, and that works without us, and what people
-// should know of it.
-func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, []run.Note, error) {
+// Export gives the objects of a submission as YAML that kubectl apply takes, and that works without us.
+func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, error) {
 	s.Spec.Name = run.ParseName(s.Spec.Name).Run
 	load, err := p.pack(ctx, s, true)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	text, err := export(*load)
-	return text, load.notes, err
+	return export(*load)
 }
 
 // maxApplied bounds what one object of an export holds: kubectl apply writes all of it into an annotation as well, in

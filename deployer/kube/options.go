@@ -17,9 +17,6 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// memory is what a trial gets where --memory does not say.
-const memory = "2Gi"
-
 // options are the settings as the manifest needs them, with what only the cluster knows.
 func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 	s := p.settings
@@ -28,7 +25,7 @@ func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 		GPUResource: corev1.ResourceName(s.Text("gpu_type")), ServiceAccount: s.Text("service_account"),
 		Queue: s.Text("queue"), ImagePython: s.Text("image_python"), NodeSelector: map[string]string{},
 	}
-	o.CPU, o.Memory = quantity(s, "cpu", "1"), quantity(s, "memory", memory)
+	o.CPU, o.Memory = quantity(s, "cpu"), quantity(s, "memory")
 	for _, l := range s.Selector() {
 		o.NodeSelector[l.Key] = l.Value
 	}
@@ -50,13 +47,9 @@ func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 	return o, p.fit(ctx, o)
 }
 
-func quantity(s *settings.Resolved, name, otherwise string) resource.Quantity {
-	if text := s.Text(name); text != "" {
-		if q, err := resource.ParseQuantity(text); err == nil { // it was checked when it was resolved
-			return q
-		}
-	}
-	return resource.MustParse(otherwise)
+func quantity(s *settings.Resolved, name string) resource.Quantity {
+	q, _ := resource.ParseQuantity(s.Text(name)) // it was checked when it was resolved
+	return q
 }
 
 // maxTemplate bounds a pod template, in bytes.

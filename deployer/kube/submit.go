@@ -38,7 +38,6 @@ type shipment struct {
 	table   []byte
 	program [][]byte
 	agent   [][]byte
-	notes   []run.Note // what people should know
 }
 
 // Submit makes the objects of the run, its owner first and its Job last, and starts the process that follows it; or it
@@ -69,7 +68,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	if err := p.mirror(load.run.Spec, s.Table); err != nil {
 		return done, err
 	}
-	if err := mirror.Begin(folder.In(p.mirrors.Dir, owner.Name), load.notes...); err != nil {
+	if err := mirror.Begin(folder.In(p.mirrors.Dir, owner.Name)); err != nil {
 		return done, err
 	}
 	return done, p.target.Keep(ctx, done.Spec.Name)
@@ -107,12 +106,6 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 			Hint: "Hand large values over with --with, or read them from a volume: --mount pvc:NAME:PATH.",
 		}
 	}
-	if usesOutput(s.Program) {
-		load.notes = append(load.notes, run.Note{
-			Code: run.NoteOutputs, Text: "files in metaml.output() go with the pods of the trials",
-			Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
-		})
-	}
 	program, err := ship.Program(s.Program, load.key)
 	if err != nil {
 		return nil, err
@@ -144,6 +137,17 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 		Exported:  exported,
 	}
 	return load, nil
+}
+
+// Remarks gives what people should know of a program here before anything starts.
+func (p *Place) Remarks(program string) []run.Note {
+	if !usesOutput(program) {
+		return nil
+	}
+	return []run.Note{{
+		Code: run.NoteOutputs, Text: "files in metaml.output() go with the pods of the trials",
+		Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
+	}}
 }
 
 // usesOutput reports whether a program writes files into metaml.output().

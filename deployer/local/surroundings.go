@@ -22,6 +22,9 @@ func (t *Target) From(environ []string) Place { return Place{t, environ} }
 // ID is "": there is one place on this machine.
 func (Place) ID() string { return "" }
 
+// Remarks has nothing to say.
+func (Place) Remarks(string) []run.Note { return nil }
+
 // Outline has nothing to say: processes are all there is.
 func (Place) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
 

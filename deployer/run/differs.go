@@ -16,17 +16,19 @@ var aboutTheRun = []string{
 // Differs names every setting that an active run has otherwise than a submission that attaches to it, a sentence
 // each. None is applied.
 func Differs(active, submitted Spec) []string {
-	value := func(s Spec, name string) string {
+	value := func(s Spec, name string) (words string, chosen bool) {
 		for _, v := range s.Settings {
 			if v.Name == name {
-				return v.Words()
+				return v.Words(), v.Origin != "default" && v.Origin != "session"
 			}
 		}
-		return ""
+		return "", false
 	}
 	var differ []string
 	for _, name := range aboutTheRun {
-		if was, is := value(active, name), value(submitted, name); was != is {
+		was, wasChosen := value(active, name)
+		is, isChosen := value(submitted, name)
+		if was != is && (wasChosen || isChosen) {
 			differ = append(differ, fmt.Sprintf("%s is %s in the active run and stays so (asked: %s)", name,
 				cmp.Or(was, "not set"), cmp.Or(is, "not set")))
 		}

@@ -30,6 +30,7 @@ const (
 	FromCommand   = "command line"
 	FromDecorator = "decorator"
 	FromDefault   = "default"
+	FromSession   = "session" // it follows from what the session uses
 )
 
 // Sources is where values are looked for.
@@ -240,6 +241,12 @@ func (r *Resolved) fit() error {
 // Text gives a setting's value, or "".
 func (r *Resolved) Text(name string) string { return r.Values[name].Text }
 
+// Honours reports whether the target does something with a setting.
+func (r *Resolved) Honours(name string) bool {
+	d, ok := Lookup(name)
+	return ok && slices.Contains(d.Kinds, r.Kind) && slices.Contains(d.Targets, r.Text("target"))
+}
+
 // Bool gives a boolean setting's value.
 func (r *Resolved) Bool(name string) bool {
 	v, err := parseBool(r.Text(name))
@@ -304,6 +311,12 @@ func (r *Resolved) Mounts() []Mount { return parsed(r, "mount", ParseMount) }
 
 // Include gives the paths of include, with slashes.
 func (r *Resolved) Include() []string { return parsed(r, "include", ParsePath) }
+
+// Gives reports whether the trials have a variable by one of the settings.
+func (r *Resolved) Gives(variable string) bool {
+	return slices.ContainsFunc(r.variables(), func(v Variable) bool { return v.Name == variable }) ||
+		slices.ContainsFunc(r.secrets(), func(v SecretValue) bool { return v.Name == variable })
+}
 
 // FromSession names the variables whose values are the session's.
 func (r *Resolved) FromSession() []string {

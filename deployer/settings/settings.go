@@ -253,9 +253,9 @@ var All = []Def{
 		Help: "Cores that a trial gets at least, and threads of its numerical libraries.",
 	},
 	{
-		Name: "memory", Type: Memory, Value: "SIZE", Kinds: train, Targets: cluster,
-		Help: "Memory that a trial gets, and the most that it may use; without it 2Gi, or more where the session has " +
-			"more in use.",
+		Name: "memory", Type: Memory, Default: "2Gi", Value: "SIZE", Kinds: train, Targets: cluster,
+		Help: "Memory that a trial gets, and the most that it may use; without it 1.5 times what the session has in " +
+			"use, where that is more.",
 	},
 	{
 		Name: "gpu", Type: Int, Value: "N", Min: 0, Max: 1024, Kinds: train, Targets: cluster,

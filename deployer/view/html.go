@@ -240,9 +240,12 @@ func (p *Panel) HTML() string {
 	}{p, strings.Join(p.Parts, " · "), p.Waiting && p.State == "starting"})
 }
 
-// Fold draws something long behind one line that unfolds it. It is displayed once and never updated.
-func Fold(summary, body string) string {
-	return style() + draw("fold", struct{ Summary, Body string }{summary, bounded(body)})
+// Fold draws something long behind one line that unfolds it, and remarks below. It is displayed once and never updated.
+func Fold(summary, body string, remarks ...string) string {
+	return style() + draw("fold", struct {
+		Summary, Body string
+		Remarks       []string
+	}{summary, bounded(body), remarks})
 }
 
 // maxFold bounds what a fold holds, in bytes.

@@ -154,7 +154,7 @@ func FuzzDrawings(f *testing.F) {
 				drawn = append(drawn, colours.ReplaceAllString(line, ""))
 			}
 		}
-		drawn = append(drawn, view.Fold(s, s))
+		drawn = append(drawn, view.Fold(s, s, s))
 		for _, d := range drawn {
 			if bad := obeyed(d); bad != "" {
 				t.Errorf("%q is drawn raw: %q", s, bad)

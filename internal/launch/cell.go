@@ -163,7 +163,7 @@ func (c *converse) submit(ctx context.Context, s *Submission) error {
 		return c.showText("plan", s.PlanText(plan, outline))
 	}
 	c.detach = s.Settings.Has("detach") && s.Settings.Bool("detach")
-	if err := c.showSlice(s); err != nil {
+	if err := c.showSlice(s, plan.Before); err != nil {
 		return err
 	}
 	if err := c.peer.Send(talk.Accepted{
@@ -261,23 +261,20 @@ func (c *converse) showText(what, text string) error {
 	return c.done(nil, nil)
 }
 
-// showSlice says what will run, once, before anything starts.
-func (c *converse) showSlice(s *Submission) error {
-	explain := s.Settings.Bool("explain")
-	summary, body := s.Summary(), s.body(explain)
+// showSlice says what will run, once, before anything starts, with what people should know of it.
+func (c *converse) showSlice(s *Submission, remarks []string) error {
+	summary, body := s.Summary(), s.body(s.Settings.Bool("explain"))
+	lines := []string{summary}
+	if s.Settings.Bool("explain") {
+		lines = append(lines, body)
+	}
+	plain := strings.Join(append(lines, remarks...), "\n")
 	if !c.render {
-		if _, err := fmt.Fprintln(c.Err, summary); err != nil || !explain {
-			return err
-		}
-		_, err := fmt.Fprintln(c.Err, body)
+		_, err := fmt.Fprintln(c.Err, plain)
 		return err
 	}
-	plain := summary
-	if explain {
-		plain += "\n" + body
-	}
 	plain = view.Visible(plain)
-	fold := view.Fold(summary, body)
+	fold := view.Fold(summary, body, remarks...)
 	if c.lines && !c.detach {
 		// First all text, then all displays: jupyverse fails on text behind a display.
 		c.slice = map[string]string{"text/html": fold}

@@ -65,6 +65,7 @@ func (i idle) At(context.Context, *settings.Resolved, []string) (deployer.Place,
 func (idle) Submit(context.Context, run.Submission, func(run.Event)) (run.Submitted, error) {
 	return run.Submitted{}, errors.New("nothing is to be submitted")
 }
+func (idle) Remarks(string) []run.Note                                      { return nil }
 func (idle) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
 func (idle) Check(*settings.Resolved) error                                 { return nil }
 func (idle) ID() string                                                     { return "" }

@@ -25,6 +25,7 @@ type slow struct {
 func (s slow) At(context.Context, *settings.Resolved, []string) (deployer.Place, error) {
 	return s, nil
 }
+func (s slow) Remarks(string) []run.Note                                      { return nil }
 func (s slow) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
 func (s slow) Check(*settings.Resolved) error                                 { return nil }
 func (s slow) ID() string                                                     { return "" }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/slicer"
@@ -66,6 +67,9 @@ func (s *Submission) PlanText(plan *deployer.Plan, outline []run.Section) string
 	if spec.Kind == run.Serve && spec.Server.Model != "" {
 		fmt.Fprintf(&out, "  metaml.model() = %s\n", spec.Server.ModelFolder)
 	}
+	for _, remark := range plan.Before {
+		fmt.Fprintln(&out, "\n"+remark)
+	}
 	for _, n := range PlanNotes(plan, run.Submitted{Spec: spec, Attached: plan.Attach != nil, Differs: plan.Differs}) {
 		fmt.Fprintln(&out, "\n"+n)
 	}
@@ -106,7 +110,7 @@ func (s *Submission) PlanJSON(plan *deployer.Plan, outline []run.Section) (*Plan
 		Attach: plan.Attach != nil, Trials: plan.Spec.Completions,
 		Parallel: plan.Spec.Parallelism, Python: plan.Spec.Python, Packages: map[string]string{},
 		Environ: plan.Spec.Env, Settings: plan.Spec.Settings,
-		Table: []any{}, Outline: outline, Notes: append([]string{}, plan.Notes...),
+		Table: []any{}, Outline: outline, Notes: slices.Concat([]string{}, plan.Before, plan.Notes),
 	}
 	for _, d := range s.packages {
 		j.Packages[d.Name] = d.Version

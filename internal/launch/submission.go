@@ -130,6 +130,7 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 	if err := s.seedWins(); err != nil {
 		return nil, err
 	}
+	s.memory()
 	if err := s.ask(ctx); err != nil {
 		return nil, err
 	}
@@ -172,6 +173,9 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 	}
 	plan, err := s.client.Plan(ctx, request)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.before(ctx, plan); err != nil {
 		return nil, err
 	}
 	plan.Notes = append(plan.Notes, s.seedNotes(plan)...)
@@ -353,12 +357,7 @@ func (s *Submission) Submit(ctx context.Context, plan *deployer.Plan) (run.Submi
 	return s.client.Submit(ctx, plan, func(run.Event) {})
 }
 
-// Export writes what the plan of a source that is exported would start, and gives what people should know of it.
-func (s *Submission) Export(ctx context.Context, plan *deployer.Plan) (text []byte, remarks []string, err error) {
-	text, notes, err := s.client.Export(ctx, plan)
-	remarks = append(remarks, plan.Notes...)
-	for _, n := range notes {
-		remarks = append(remarks, usererror.Sentences(n.Text, n.Hint))
-	}
-	return text, remarks, err
+// Export writes what the plan of a source that is exported would start.
+func (s *Submission) Export(ctx context.Context, plan *deployer.Plan) ([]byte, error) {
+	return s.client.Export(ctx, plan)
 }

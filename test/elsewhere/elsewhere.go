@@ -65,6 +65,9 @@ type place struct {
 // ID distinguishes the place from others.
 func (p place) ID() string { return Place }
 
+// Remarks has nothing to say.
+func (p place) Remarks(string) []run.Note { return nil }
+
 // Outline has nothing to say.
 func (p place) Outline(context.Context, run.Submission) ([]run.Section, error) { return nil, nil }
 

@@ -75,9 +75,9 @@ func Once(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 	return m.once(ctx)
 }
 
-// Begin writes the beginning of the record of a run that was just submitted, with what people should know of it: so it
-// is there before anything is heard of the cluster.
-func Begin(f folder.Run, notes ...run.Note) error {
+// Begin writes the beginning of the record of a run that was just submitted: so it is there before anything is heard of
+// the cluster.
+func Begin(f folder.Run) error {
 	m, err := open(nil, f)
 	if err != nil {
 		return err
@@ -86,9 +86,6 @@ func Begin(f folder.Run, notes ...run.Note) error {
 	p := &m.planner
 	p.announce()
 	now := time.Now()
-	for _, n := range notes {
-		p.add(run.Event{Type: run.EventNote, Time: now, Code: n.Code, Text: n.Text, Hint: n.Hint})
-	}
 	for i := range min(m.spec.Parallelism, m.spec.Completions) {
 		p.waits(i, 1, beingMade(now))
 	}

@@ -320,6 +320,7 @@ class Recorder:
         self._see_modules()
         return {
             **surroundings("live", source),
+            "memory": _memory(),
             "cells": self._cells(),
             "names": self._names(),
             "modules": self._module_list(),
@@ -387,6 +388,18 @@ class Recorder:
                 entry["package"] = True
             modules.append(entry)
         return modules
+
+
+def _memory() -> int:
+    """Bytes that this process has in memory now; where the system does not say that, the most that it ever had."""
+    import resource
+
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def surroundings(kind: str, source: str) -> dict[str, Any]:
