@@ -195,3 +195,9 @@ def test_a_lazy_proxy_is_not_loaded(loaded: InteractiveShell) -> None:
 
     loaded.user_ns["proxy"] = type("Proxy", (), {"__class__": property(load)})()
     assert document()["names"]["proxy"]["kind"] == "value"
+
+
+def test_it_says_how_much_memory_the_session_has_in_use(loaded: InteractiveShell) -> None:
+    before = document()["memory"]
+    held = bytearray(b"x") * (64 << 20)
+    assert 1 << 20 < before < document()["memory"] - len(held) // 2
