@@ -168,12 +168,15 @@ func (t *Target) Fetch(_ context.Context, name string, _ int) error {
 	return noOutputs(name)
 }
 
+// Kept says the same.
+func (t *Target) Kept(name string) error { return noOutputs(name) }
+
 // noOutputs is what is said wherever files of a trial are needed.
 func noOutputs(name string) error {
 	return &usererror.Error{
 		Code: usererror.CodeOutputs,
-		Text: fmt.Sprintf("the files that the trials of %s wrote went with their pods", name),
-		Hint: "Write them to a volume: --mount pvc:NAME:PATH.",
+		Text: fmt.Sprintf("what the trials of %s wrote and returned went with their pods", name),
+		Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
 	}
 }
 

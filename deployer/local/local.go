@@ -42,5 +42,8 @@ func (t *Target) Keep(ctx context.Context, name string) error {
 	return t.start(t.Folder(name), false)
 }
 
+// Kept says that everything is.
+func (t *Target) Kept(string) error { return nil }
+
 // Fetch brings nothing: outputs are where their trials wrote them.
 func (t *Target) Fetch(context.Context, string, int) error { return nil }

@@ -44,6 +44,8 @@ type Keeper interface {
 	Keep(ctx context.Context, name string) error
 	// Fetch brings the outputs of a trial to where the record has them, unless they are there.
 	Fetch(ctx context.Context, name string, trial int) error
+	// Kept says why what the trials of a run wrote and returned is not kept; nil where it is. It requests nothing.
+	Kept(name string) error
 }
 
 // NotFound says that no run has a name.
@@ -424,6 +426,15 @@ func (r *Reader) Outputs(ctx context.Context, name string, trial int) (string, e
 		}
 	}
 	return e.folder.Output(trial), nil
+}
+
+// Kept says why what the trials of a run wrote and returned is not kept; nil where it is.
+func (r *Reader) Kept(name string) error {
+	k, err := r.keeper(r.exactly(name))
+	if err != nil || k == nil {
+		return err
+	}
+	return k.Kept(name)
 }
 
 // Attempt is where the record has what belongs to an attempt of a trial, or of a worker, as paths on this machine.

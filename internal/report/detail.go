@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/launch/watch"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Detail is `metaml show --json`: what the Run object in Python is made of.
@@ -43,6 +45,14 @@ type Detail struct {
 	History     [][5]any          `json:"history,omitempty"`
 	// of a history: values are missing, since only the last ones of a moment were seen
 	LastOnly bool `json:"last_only,omitempty"`
+	// why what the trials wrote and returned is not kept, and the paths of it are ""
+	NotKept *Reason `json:"not_kept,omitempty"`
+}
+
+// Reason says why something is not there.
+type Reason struct {
+	Text string `json:"text"`
+	Hint string `json:"hint"` // what to do about it
 }
 
 // Trial is one of its trials.
@@ -134,6 +144,12 @@ func DetailOf(
 	if _, err := s.Best(); err != nil {
 		j.NoBest = err.Error()
 	}
+	if err := client.Runs.Kept(l.Spec.Name); err != nil {
+		j.NotKept = &Reason{Text: err.Error()}
+		if mistake, ok := errors.AsType[*usererror.Error](err); ok {
+			j.NotKept.Text, j.NotKept.Hint = mistake.Text, mistake.Hint
+		}
+	}
 	for i := range s.Trials {
 		t := &s.Trials[i]
 		places := client.Runs.Attempt(l.Spec.Name, i, max(t.Attempt, 1))
@@ -143,6 +159,9 @@ func DetailOf(
 			Output: places.Output, Seed: t.Seed,
 			Log:    map[string]string{"stdout": places.Stdout, "stderr": places.Stderr},
 			Result: places.Result,
+		}
+		if j.NotKept != nil {
+			d.Output, d.Result = "", ""
 		}
 		if d.Metrics == nil {
 			d.Metrics = run.Metrics{}

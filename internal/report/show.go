@@ -46,7 +46,11 @@ func (o Output) origin(client *deployer.Client, l *run.Listed) error {
 			fmt.Fprintf(o.To, "  %s = %s (%s)\n", s.Name, s.Words(), s.Origin)
 		}
 	}
-	_, err := fmt.Fprintf(o.To, "outputs and logs: %s\n", folderOf(client, l))
+	what := "outputs and logs"
+	if client.Runs.Kept(l.Spec.Name) != nil {
+		what = "logs"
+	}
+	_, err := fmt.Fprintf(o.To, "%s: %s\n", what, folderOf(client, l))
 	return err
 }
 

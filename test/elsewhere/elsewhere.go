@@ -200,6 +200,9 @@ func (t *Target) Fetch(_ context.Context, name string, trial int) error {
 	return os.CopyFS(to, os.DirFS(from))
 }
 
+// Kept says that everything is.
+func (t *Target) Kept(string) error { return nil }
+
 // Keep has a run there looked after again, and starts a process that mirrors it, unless one does.
 func (t *Target) Keep(ctx context.Context, name string) error {
 	bare, to := run.ParseName(name).Run, t.mirror(name)

@@ -233,3 +233,15 @@ def test_a_history_of_last_values_says_so(commands: list[tuple[str, ...]], monke
     monkeypatch.setitem(SHOWN, "last_only", True)
     with pytest.warns(UserWarning, match=r"not every report of fit-1 is known"):
         assert len(Run("fit-1").history) == 2
+
+
+def test_what_a_run_has_not_kept_is_refused(commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = {"index": 0, "state": "succeeded", "output": "", "result": ""}
+    monkeypatch.setitem(SHOWN, "trials", [trial])
+    monkeypatch.setitem(
+        SHOWN, "not_kept", {"text": "what the trials wrote went with their pods", "hint": "Use --mount."}
+    )
+    only = Run("fit-1")[0]
+    for read in ("output", "result"):
+        with pytest.raises(MetaMLError, match=r"went with their pods\nUse --mount\."):
+            getattr(only, read)

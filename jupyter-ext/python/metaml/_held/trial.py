@@ -42,7 +42,6 @@ class Trial:
         parameters: its hyperparameters, by name.
         metrics: the last value of each metric, by name.
         error: {"type", "text", "frames", "traceback"} of the exception that ended it, or None.
-        output: folder of what it wrote into `metaml.output()`, as a pathlib.Path.
         seed: seed of its random numbers.
         log: {"stdout", "stderr"}: paths.
         run: name of its run.
@@ -61,11 +60,22 @@ class Trial:
     parameters: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     error: dict[str, Any] | None = None
-    output: Path = field(default_factory=Path)
     seed: int | None = None
     log: dict[str, str] = field(default_factory=dict)
     run: str = ""
+    _output: str = ""
     _of: Held | None = field(default=None, compare=False)
+
+    @property
+    def output(self) -> Path:
+        """Folder of what it wrote into `metaml.output()`.
+
+        Raises:
+            MetaMLError: it is not kept, as that of a run on a cluster; and why.
+        """
+        if self._of is not None and (why := self._of._read().get("not_kept")):
+            raise MetaMLError(str(why.get("text") or ""), str(why.get("hint") or ""))
+        return Path(self._output)
 
     @property
     def result(self) -> Any:
@@ -124,7 +134,7 @@ def trial_of(entry: dict[str, Any], run: Held) -> Trial:
         parameters={name: _value(value) for name, value in (entry.get("parameters") or {}).items()},
         metrics={name: number(value) for name, value in (entry.get("metrics") or {}).items()},
         error=entry.get("error"),
-        output=Path(str(entry.get("output") or "")),
+        _output=str(entry.get("output") or ""),
         seed=entry.get("seed"),
         log=dict(entry.get("log") or {}),
         run=run.name,

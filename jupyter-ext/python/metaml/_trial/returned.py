@@ -101,6 +101,8 @@ def load(index: int, run: str, data: dict[str, Any]) -> Any:
         }.get(str(state), "is not there")
         hint = {"pending": "run.wait() waits for it.", "running": "run.wait() waits for it."}.get(str(state), "")
         raise MetaMLError(f"{whose} {text}, so it has no result", hint)
+    if why := data.get("not_kept"):
+        raise MetaMLError(str(why.get("text") or ""), str(why.get("hint") or ""))
     if data.get("not_own"):
         raise MetaMLError(
             f"the result of {whose} is not loaded: the folder of the run {data['not_own']}",
