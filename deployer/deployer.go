@@ -44,6 +44,7 @@ type Request struct {
 	Seeded     []string          // of those that were made with one
 	SelfSeeded []string          // libraries that the program seeds itself
 	With       map[string]string // name → digest of its shipped value
+	Include    map[string]string // path of a file that goes with the program → its digest
 	Packages   map[string]string // distribution → version, of the direct imports
 	Modules    map[string]string // module that is imported directly → its distribution
 	// PythonVersion is the version of Python, "3.11"; "" is unknown.
@@ -333,10 +334,11 @@ func key(at Place, spec run.Spec, r Request, source Drawn) string {
 		With, Packages                                            []string
 		Serving                                                   []string `json:",omitempty"`
 		Settings                                                  []string `json:",omitempty"`
+		Include                                                   []string `json:",omitempty"`
 	}{
 		spec.Owner, spec.Source, spec.Series, spec.Digest, r.Settings.Text("target") + at.ID(), source.Digest,
 		r.Settings.Text("completions"),
-		pairs(r.With), pairs(r.Packages), servingKey(spec), r.key,
+		pairs(r.With), pairs(r.Packages), servingKey(spec), r.key, pairs(r.Include),
 	}
 	data, err := json.Marshal(parts)
 	if err != nil {

@@ -2,6 +2,8 @@
 // that the Job gave its index, with the engine and the supervisor that run it on a machine of one's own. Its exit code
 // tells the Job what to do next, and its termination message what became of the trial (deployer/pod).
 //
+// `metaml-pod install PATH` copies it out of an image that has nothing else, for the container that comes after.
+//
 // It joins deployer/engine/train with agent, as cmd/metaml-agent does; start with [trial.run].
 package main
 
@@ -19,6 +21,7 @@ import (
 )
 
 const usage = `usage: metaml-pod --in DIR --dir RUNDIR [--message FILE] [--annotations FILE] [--python PATH]
+       metaml-pod install PATH
        metaml-pod version`
 
 func main() { os.Exit(mainCode(os.Args[1:])) }
@@ -26,6 +29,13 @@ func main() { os.Exit(mainCode(os.Args[1:])) }
 func mainCode(args []string) int {
 	if len(args) == 1 && (args[0] == "version" || args[0] == "--version") {
 		fmt.Println("metaml-pod", metaml.Version())
+		return 0
+	}
+	if len(args) == 2 && args[0] == "install" {
+		if err := install(args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, "metaml-pod:", err)
+			return pod.ExitOurs
+		}
 		return 0
 	}
 	flags := flag.NewFlagSet("metaml-pod", flag.ContinueOnError)
@@ -52,4 +62,21 @@ func mainCode(args []string) int {
 	t.in, t.folder = *in, folder.Run(path)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	return t.run()
+}
+
+// install copies this program to a path.
+func install(to string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	data, err := os.ReadFile(self)
+	if err != nil {
+		return fmt.Errorf("read this program: %w", err)
+	}
+	//nolint:gosec // it is executed by the user of another container
+	if err := os.WriteFile(to, data, 0o755); err != nil {
+		return fmt.Errorf("install this program: %w", err)
+	}
+	return nil
 }

@@ -173,6 +173,24 @@ def fit(x):
 	}
 }
 
+func TestWhatGoesWithTheProgramIsWhereItWas(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, "", 1)
+	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{
+		"code/main.py": `
+def fit(x):
+    with open("data/x.csv") as f:
+        print(f.read())
+    with open("data/new", "w") as f:
+        f.write("1")
+`,
+		"include/data/x.csv": "1,2",
+	}))
+	if code, m := c.wait(c.start()); code != 0 || c.out.String() != "1,2\n" {
+		t.Errorf("exit code %d, %+v; it printed %q", code, m, c.out.String())
+	}
+}
+
 // reports gives what a pod reported in its log, and what else is on its standard error.
 func (c *container) reports() (metrics run.Metrics, rest string) {
 	metrics = run.Metrics{}

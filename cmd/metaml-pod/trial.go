@@ -229,7 +229,18 @@ func (t *trial) unpackProgram() error {
 		}
 		parts = append(parts, bytes.NewReader(data))
 	}
-	return unpack(io.MultiReader(parts...), t.folder.Program())
+	if err := unpack(io.MultiReader(parts...), t.folder.Program()); err != nil {
+		return err
+	}
+	// What goes with the program is where it was: below the working directory.
+	goes := filepath.Join(t.folder.Program(), folder.IncludeName)
+	if _, err := os.Lstat(goes); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := errors.Join(os.Remove(t.spec.Cwd), os.Rename(goes, t.spec.Cwd)); err != nil {
+		return fmt.Errorf("put what goes with the program into the working directory: %w", err)
+	}
+	return nil
 }
 
 // findPython finds the image's Python.

@@ -104,6 +104,10 @@ func (r Run) FrontLog() string { return r.join("front.log") }
 // Map is the source map.
 func (r Run) Map() string { return r.join("program", "map.json") }
 
+// IncludeName is the folder of a program folder with the files that go with the program, under their paths below the
+// working directory.
+const IncludeName = "include"
+
 // ExpectedName is the file of a program folder that says how top-level names looked in the session that the program was
 // cut from.
 const ExpectedName = "expected.json"

@@ -116,11 +116,15 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 	if at.storage {
 		options.EphemeralStorage = resource.MustParse(ephemeralStorage)
 	}
-	agent, err := ship.Find(arch)
-	if err != nil {
-		return nil, err
+	agent := manifest.Agent{Arch: arch}
+	if options.AgentImage == "" {
+		binary, err := ship.Find(arch)
+		if err != nil {
+			return nil, err
+		}
+		load.agent = ship.Parts(binary.Data)
+		agent.Digest, agent.Parts = binary.Digest, len(load.agent)
 	}
-	load.agent = ship.Parts(agent.Data)
 	spec := s.Spec
 	spec.ID, spec.V = folder.NewID(), 1
 	if spec.Created.IsZero() {
@@ -132,7 +136,7 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 		User:      p.user,
 		Requires:  pod.NewRequires(s.PythonVersion, s.Packages, s.Modules, p.settings.Bool("strict")),
 		Options:   *options,
-		Agent:     manifest.Agent{Arch: arch, Digest: agent.Digest, Parts: len(load.agent)},
+		Agent:     agent,
 		Programs:  len(load.program),
 		Exported:  exported,
 	}

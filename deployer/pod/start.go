@@ -15,6 +15,9 @@ func BinaryName(arch string) string { return "metaml-pod-linux-" + arch + ".gz" 
 // BinaryPart is the name of its part i, from 0, in the folder that a container unpacks it from.
 func BinaryPart(arch string, i int) string { return BinaryName(arch) + "." + strconv.Itoa(i) }
 
+// InAgentImage is where an image for --agent-image has metaml-pod.
+const InAgentImage = "/metaml-pod"
+
 // NoPython says that an image has no interpreter.
 const NoPython = "the image has no Python: neither python3 nor python is on its PATH; --image-python names another"
 

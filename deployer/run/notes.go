@@ -8,6 +8,7 @@ const (
 	NoteCrashAtExit        = "crash-at-exit"       // a trial was ended by a signal after it had returned
 	NoteExample            = "example"             // the made example was answered with an error; the server is ready
 	NoteFrontDies          = "front-dies"          // the front of a server keeps ending
+	NoteStartTimeout       = "start-timeout"       // no trial of a run on a cluster started in time
 	NoteScalars            = "scalars"             // not all scalars of a trial are in the table
 	NoteSlowLoad           = "slow-load"           // the top level of a server has been running for long
 	NoteTensorBoardFailed  = "tensorboard-failed"  // TensorBoard did not start

@@ -281,8 +281,9 @@ var All = []Def{
 		Help: "A PersistentVolumeClaim, or a folder in it, as folder PATH of the trials.",
 	},
 	{
-		Name: "include", Type: Paths, Value: "PATH", Kinds: train, Targets: later,
-		Help: "A file or folder below the working directory that goes with the program.",
+		Name: "include", Type: Paths, Value: "PATH", Kinds: train, Targets: cluster,
+		Help: "A file or folder below the working directory that goes with the program, to the same place in the " +
+			"trial's; 8 MiB compressed, in all.",
 	},
 	{
 		Name: "context", Type: Text, Value: "NAME", Kinds: train, Targets: cluster,
@@ -313,8 +314,9 @@ var All = []Def{
 		Help: "The local queue of Kueue that admits the run.",
 	},
 	{
-		Name: "start_timeout", Type: Duration, Value: "DURATION", Kinds: train, Targets: later,
-		Help: "The longest that a trial whose turn it is may wait to start; without it, as long as it takes.",
+		Name: "start_timeout", Type: Duration, Value: "DURATION", Kinds: train, Targets: cluster,
+		Help: "The longest that a run waits for a trial to start while none runs; then it is stopped. Without it, as " +
+			"long as it takes.",
 	},
 	{
 		Name: "image_python", Type: ImagePath, Value: "PATH", Kinds: train, Targets: cluster, Key: true,
@@ -326,8 +328,8 @@ var All = []Def{
 			"the table.",
 	},
 	{
-		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: train, Targets: later,
-		Help: "An image that holds MetaML's program for pods; without it that comes with the run.",
+		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster,
+		Help: "An image that holds the program metaml-pod, which the pods start; without it that comes with the run.",
 	},
 	{
 		Name: "pod_template", Type: LocalFile, Value: "FILE", Kinds: train, Targets: cluster, Key: true,

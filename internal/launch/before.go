@@ -3,6 +3,8 @@ package launch
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -25,6 +27,14 @@ func (s *Submission) before(ctx context.Context, plan *deployer.Plan) error {
 				"use; --memory SIZE gives another amount", v.Text),
 		)
 	}
+	if files := s.filesThatStay(); len(files) > 0 {
+		verb, them := "stays", "it"
+		if len(files) > 1 {
+			verb, them = "stay", "them"
+		}
+		plan.Before = append(plan.Before, fmt.Sprintf("the program names %s, which %s here; --include %s takes %s along",
+			prose.List(files), verb, strings.Join(files, " --include "), them))
+	}
 	stays, err := s.stays(ctx)
 	if err != nil || len(stays) == 0 {
 		return err
@@ -36,6 +46,26 @@ func (s *Submission) before(ctx context.Context, plan *deployer.Plan) error {
 	plan.Before = append(plan.Before, fmt.Sprintf("the program reads %s from its environment, which %s here; "+
 		"--env %s or, for a secret, --secret %[3]s takes %[4]s along", prose.List(stays), verb, stays[0], them))
 	return nil
+}
+
+// filesThatStay names the files below the working directory that the program mentions and that do not go with it.
+func (s *Submission) filesThatStay() []string {
+	if s.slice == nil || !s.Settings.Honours("include") {
+		return nil
+	}
+	goes := s.Settings.Include()
+	var stay []string
+	for _, f := range s.slice.Files {
+		below, err := filepath.Rel(s.doc.Cwd, f.File)
+		if err != nil || !fs.ValidPath(filepath.ToSlash(below)) || slices.Contains(stay, below) ||
+			slices.ContainsFunc(goes, func(p string) bool {
+				return p == "." || below == p || strings.HasPrefix(below, p+"/")
+			}) {
+			continue
+		}
+		stay = append(stay, below)
+	}
+	return stay
 }
 
 // stays names the variables that the program reads, that are set here, and that do not go with it.

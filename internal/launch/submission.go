@@ -45,6 +45,7 @@ type Submission struct {
 	expected map[string]look // how the names that the program keeps look in the session
 	table    []run.Row       // hyperparameters that were given as a file
 	model    deployer.Model  // of a server
+	included map[string]string // path that goes with the program → digest
 	example  string          // of a server: an input, JSON
 	staging  *staging.Folder // holds the program folder until the target takes it
 	end      func()          // of the Python that answers for a file
@@ -97,6 +98,10 @@ func (s *Submission) stage() error {
 // write writes the program folder, with what is known of the session.
 func (s *Submission) write(folder string) error {
 	if err := s.program.Write(folder); err != nil {
+		return err
+	}
+	var err error
+	if s.included, err = s.include(folder); err != nil {
 		return err
 	}
 	if s.slice == nil {
@@ -162,7 +167,7 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 		Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: environ,
 		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{},
 		Modules: map[string]string{}, PythonVersion: p.Python, With: map[string]string{},
-		Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Export: s.export, Now: time.Now(),
+		Include: s.included, Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Export: s.export, Now: time.Now(),
 	}
 	for module, d := range s.packages {
 		request.Packages[d.Name] = d.Version

@@ -39,6 +39,7 @@ type Options struct {
 	Mounts           []settings.Mount
 	Queue            string // of Kueue
 	ImagePython      string
+	AgentImage       string // has metaml-pod; "": it comes in ConfigMaps
 	PodTemplate      []byte // JSON of a PodTemplateSpec: what we do not set
 	NumericUser      bool   // set a user: the cluster does not assign one of its own
 }
@@ -55,8 +56,11 @@ const (
 // user is who trials run as where the cluster does not say: nobody's, in every distribution.
 const user = 65532
 
-// TrialContainer is the name of the container of a trial.
-const TrialContainer = "trial"
+// The names of a pod's containers.
+const (
+	TrialContainer = "trial"
+	AgentContainer = "agent" // brings metaml-pod out of the image of --agent-image, before the trial's
+)
 
 // Job runs the trials of a run, one index each.
 func (r *Run) Job(owner *corev1.ConfigMap) (*batchv1.Job, error) {
@@ -135,7 +139,8 @@ func (r *Run) template() (*corev1.PodTemplateSpec, error) {
 			NodeSelector: merged(map[string]string{
 				corev1.LabelOSStable: "linux", corev1.LabelArchStable: r.Agent.Arch,
 			}, o.NodeSelector),
-			Tolerations: r.tolerations(), Volumes: r.volumes(), Containers: []corev1.Container{r.container()},
+			Tolerations: r.tolerations(), Volumes: r.volumes(), InitContainers: r.bringers(),
+			Containers: []corev1.Container{r.container()},
 		},
 	}
 	t.Labels["sidecar.istio.io/inject"] = "false"
@@ -168,28 +173,56 @@ func mergeTemplate(theirs []byte, ours *corev1.PodTemplateSpec) (*corev1.PodTemp
 // container runs the trial.
 func (r *Run) container() corev1.Container {
 	o := &r.Options
-	no, yes := false, true
 	return corev1.Container{
 		Name: TrialContainer, Image: o.Image, ImagePullPolicy: corev1.PullIfNotPresent,
-		Command: pod.Start{
-			Python:  o.ImagePython,
-			Parts:   agentDir,
-			To:      workDir,
-			Digests: map[string]string{r.Agent.Arch: r.Agent.Digest},
-			Message: message,
-			Args: []string{
-				"--in", inDir, "--dir", path.Join(workDir, "run"), "--message", message,
-				"--annotations", path.Join(infoDir, "annotations"),
-			},
-		}.Command(),
+		Command:    r.command(),
 		WorkingDir: workDir, Env: r.env(), Resources: r.resources(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
-			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-		},
-		VolumeMounts: r.mounts(),
+		SecurityContext:          confined(),
+		VolumeMounts:             r.mounts(),
 	}
+}
+
+// confined is what the restricted standard demands of a container (Kubernetes, "Pod Security Standards").
+func confined() *corev1.SecurityContext {
+	no, yes := false, true
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+}
+
+// command starts metaml-pod: it is put together by the image's Python, or was brought by the container before.
+func (r *Run) command() []string {
+	args := []string{
+		"--in", inDir, "--dir", path.Join(workDir, "run"), "--message", message, "--annotations",
+		path.Join(infoDir, "annotations"),
+	}
+	if r.Options.AgentImage == "" {
+		return pod.Start{
+			Python: r.Options.ImagePython, Parts: agentDir, To: workDir, Message: message, Args: args,
+			Digests: map[string]string{r.Agent.Arch: r.Agent.Digest},
+		}.Command()
+	}
+	if r.Options.ImagePython != "" {
+		args = append(args, "--python", r.Options.ImagePython)
+	}
+	return append([]string{path.Join(workDir, "metaml-pod")}, args...)
+}
+
+// bringers is the container that brings metaml-pod out of an image of its own. What it requests is what the trial does,
+// which runs after it, so that a pod requests no more.
+func (r *Run) bringers() []corev1.Container {
+	if r.Options.AgentImage == "" {
+		return nil
+	}
+	return []corev1.Container{{
+		Name: AgentContainer, Image: r.Options.AgentImage, ImagePullPolicy: corev1.PullIfNotPresent,
+		Command:                  []string{pod.InAgentImage, "install", path.Join(workDir, "metaml-pod")},
+		Resources:                r.resources(),
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+		SecurityContext:          confined(), VolumeMounts: []corev1.VolumeMount{{Name: "work", MountPath: workDir}},
+	}}
 }
 
 func (r *Run) env() []corev1.EnvVar {
@@ -287,8 +320,11 @@ func (r *Run) tolerations() []corev1.Toleration {
 	return all
 }
 
-// inVolume is the volume with what is run.
-const inVolume = "in"
+// The volumes with what is run, and with the parts of metaml-pod.
+const (
+	inVolume    = "in"
+	agentVolume = "agent"
+)
 
 func configMapProjection(name string) corev1.VolumeProjection {
 	return corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{
@@ -314,7 +350,6 @@ func (r *Run) volumes() []corev1.Volume {
 	shm.Set(shm.Value() / 2)
 	volumes := []corev1.Volume{
 		{Name: inVolume, VolumeSource: projected(in)},
-		{Name: "agent", VolumeSource: projected(agent)},
 		{Name: "work", VolumeSource: empty},
 		{Name: "tmp", VolumeSource: empty},
 		{Name: "shm", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
@@ -325,6 +360,9 @@ func (r *Run) volumes() []corev1.Volume {
 				Path: "annotations", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations"},
 			}},
 		}}},
+	}
+	if len(agent) > 0 {
+		volumes = append(volumes, corev1.Volume{Name: agentVolume, VolumeSource: projected(agent)})
 	}
 	for i, m := range r.Options.Mounts {
 		volumes = append(volumes, corev1.Volume{Name: mountName(i), VolumeSource: corev1.VolumeSource{
@@ -339,11 +377,13 @@ func mountName(i int) string { return fmt.Sprintf("mount-%d", i) }
 func (r *Run) mounts() []corev1.VolumeMount {
 	mounts := []corev1.VolumeMount{
 		{Name: inVolume, MountPath: inDir, ReadOnly: true},
-		{Name: "agent", MountPath: agentDir, ReadOnly: true},
 		{Name: "work", MountPath: workDir},
 		{Name: "tmp", MountPath: "/tmp"},
 		{Name: "shm", MountPath: "/dev/shm"},
 		{Name: "info", MountPath: infoDir, ReadOnly: true},
+	}
+	if r.Agent.Parts > 0 {
+		mounts = append(mounts, corev1.VolumeMount{Name: agentVolume, MountPath: agentDir, ReadOnly: true})
 	}
 	for i, m := range r.Options.Mounts {
 		mounts = append(mounts, corev1.VolumeMount{Name: mountName(i), MountPath: m.Path, SubPath: m.Sub})

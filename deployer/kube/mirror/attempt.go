@@ -90,9 +90,18 @@ func read(p *corev1.Pod, id run.AttemptID, spec *run.Spec) attempt {
 
 // containerStatus is that of the trial's container, or nil.
 func containerStatus(p *corev1.Pod) *corev1.ContainerStatus {
-	for i := range p.Status.ContainerStatuses {
-		if s := &p.Status.ContainerStatuses[i]; s.Name == manifest.TrialContainer {
-			return s
+	return statusOf(p.Status.ContainerStatuses, manifest.TrialContainer)
+}
+
+// agentStatus is that of the container which brings metaml-pod, or nil.
+func agentStatus(p *corev1.Pod) *corev1.ContainerStatus {
+	return statusOf(p.Status.InitContainerStatuses, manifest.AgentContainer)
+}
+
+func statusOf(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i]
 		}
 	}
 	return nil
@@ -146,6 +155,8 @@ func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, rep
 		end.Exit = &exit
 	}
 	switch {
+	case t == nil && brought(p) != "":
+		end.Reason, end.Text = run.ReasonImage, brought(p)
 	case t != nil && t.Reason == "OOMKilled":
 		end.Reason = run.ReasonMemory
 		end.Text, end.Hint = outOfMemory(p)
@@ -168,6 +179,16 @@ func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, rep
 		end.Reason, end.Text = run.ReasonInternal, lastLine(t.Message)
 	}
 	return end, nil
+}
+
+// brought says what is wrong with the image of --agent-image, where metaml-pod could not be brought out of it, else "".
+func brought(p *corev1.Pod) string {
+	status := agentStatus(p)
+	if status == nil || status.State.Terminated == nil || status.State.Terminated.ExitCode == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the image of --agent-image, %s, has no metaml-pod that can be started: %s", status.Image,
+		sentence(status.State.Terminated.Message))
 }
 
 // sorted gives the metrics that were returned, and those that were only reported.

@@ -191,6 +191,9 @@ func (m *mirror) follow(ctx context.Context) error {
 			if m.planner.state.Phase.Final() {
 				return nil
 			}
+			if err := m.giveUp(ctx, s); err != nil {
+				return err
+			}
 			if s.owner != nil {
 				halt.Continue(ctx, m.cluster, m.haltable(s))
 			}

@@ -332,3 +332,38 @@ func TestIndexes(t *testing.T) {
 		})
 	}
 }
+
+// A run waits while none of its trials runs, from the moment at which the last one ended.
+func TestSinceWhenARunWaits(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		tell  func(*scene)
+		since time.Duration
+		waits bool
+	}{
+		{"nothing was made yet", func(*scene) {}, 0, true},
+		{"a pod waits", func(s *scene) { s.pod(0, 0, corev1.PodPending, corev1.ContainerState{}) }, 0, true},
+		{"one runs, another waits", func(s *scene) {
+			s.pod(0, 0, corev1.PodRunning, running())
+			s.pod(1, 0, corev1.PodPending, corev1.ContainerState{})
+		}, 0, false},
+		{"one has ended, another waits", func(s *scene) {
+			s.pod(0, 0, corev1.PodSucceeded, terminated(0, "Completed", ""))
+			s.pod(1, 0, corev1.PodPending, corev1.ContainerState{})
+		}, 30 * time.Second, true},
+		{"a queue holds it", func(s *scene) { s.seen.jobs[0].Spec.Suspend = new(true) }, 0, false},
+		{"a queue let it go", func(s *scene) {
+			s.seen.jobs[0].Status.StartTime = new(metav1.NewTime(start.Add(time.Second)))
+		}, time.Second, true},
+		{"it is over", func(s *scene) { s.finish(batchv1.JobComplete, "") }, 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t, 2)
+			c.tell(s)
+			since, waits := s.seen.idle()
+			if waits != c.waits || waits && since != start.Add(c.since) {
+				t.Errorf("it waits: %v, since %s", waits, since.Sub(start))
+			}
+		})
+	}
+}

@@ -104,14 +104,18 @@ func whyPodWaits(p *corev1.Pod, s seen) *run.Waiting {
 	if p.Spec.NodeName == "" {
 		return nil // the scheduler has not looked at it
 	}
-	if status := containerStatus(p); status != nil && status.State.Waiting != nil {
+	status, option := containerStatus(p), "--image"
+	if agent := agentStatus(p); agent != nil && agent.State.Waiting != nil {
+		status, option = agent, "--agent-image"
+	}
+	if status != nil && status.State.Waiting != nil {
 		switch w := status.State.Waiting; w.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
 			"RegistryUnavailable", "SignatureValidationFailed":
-			text, hint := imageTrouble(status.Image, w, s.pullFailure(p.Name))
+			text, hint := imageTrouble(status.Image, option, w, s.pullFailure(p.Name))
 			return waiting(run.WaitingImage, text, hint)
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
-			text, hint := containerTrouble(w.Message)
+			text, hint := containerTrouble(option, w.Message)
 			return waiting(run.WaitingConfiguration, text, hint)
 		}
 	}
@@ -184,16 +188,16 @@ func (s *seen) pullFailure(pod string) *corev1.Event {
 }
 
 // imageTrouble says why an image cannot be pulled.
-func imageTrouble(image string, w *corev1.ContainerStateWaiting, failed *corev1.Event) (text, hint string) {
+func imageTrouble(image, option string, w *corev1.ContainerStateWaiting, failed *corev1.Event) (text, hint string) {
 	why := w.Message
 	if failed != nil && (w.Reason == "ImagePullBackOff" || why == "") {
 		why = failed.Message
 	}
 	switch lower := strings.ToLower(why); {
 	case w.Reason == "InvalidImageName":
-		return fmt.Sprintf("%q is not the name of an image", image), "Correct --image."
+		return fmt.Sprintf("%q is not the name of an image", image), "Correct " + option + "."
 	case strings.Contains(lower, "not found") || strings.Contains(lower, "manifest unknown"):
-		return fmt.Sprintf("there is no image %s", image), "Check the name and tag of --image."
+		return fmt.Sprintf("there is no image %s", image), "Check the name and tag of " + option + "."
 	case strings.Contains(lower, "unauthorized") || strings.Contains(lower, "denied") ||
 		strings.Contains(lower, "authentication required") || strings.Contains(lower, "401") ||
 		strings.Contains(lower, "403"):
@@ -208,12 +212,14 @@ func imageTrouble(image string, w *corev1.ContainerStateWaiting, failed *corev1.
 }
 
 // containerTrouble says why a container cannot be made.
-func containerTrouble(message string) (text, hint string) {
+func containerTrouble(option, message string) (text, hint string) {
 	switch {
 	case strings.Contains(message, "secret") && strings.Contains(message, "not found"):
 		return "a Secret that it needs is not there: " + sentence(message), "Make it, or correct --secret."
 	case strings.Contains(message, "couldn't find key"):
 		return "a Secret lacks the key that it needs: " + sentence(message), "Correct --secret NAME=SECRET/KEY."
+	case option == "--agent-image":
+		return "its image has no metaml-pod that can be started: " + sentence(message), "Correct --agent-image."
 	case strings.Contains(message, "executable file not found") || strings.Contains(message, "no such file"):
 		return "the image cannot run it: " + sentence(message), "Name the image's Python with --image-python."
 	}

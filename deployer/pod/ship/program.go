@@ -27,7 +27,7 @@ const (
 	mapName    = "map.json"
 )
 
-// Program packs what of a program folder leaves this machine, for program.tar.gz: the code, the map of its lines to
+// Program packs what of a program folder leaves this machine, for program.tar.gz: the code, what goes with it, the map of its lines to
 // cells of a file that has a name and no path, and how names looked in the session, without values ([Masked] under key; it stays where key is ""). The same
 // folder and key give the same bytes. A program that is too long is a user's mistake.
 func Program(dir, key string) ([]byte, error) {
@@ -77,16 +77,10 @@ func newPacker() (*packer, error) {
 }
 
 func (p *packer) packAll(dir fs.FS, key string) error {
-	// WalkDir goes in the order of names.
-	if err := fs.WalkDir(dir, codeFolder, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if !d.Type().IsRegular() {
-			return fmt.Errorf("%q is no file", name)
-		}
-		return p.packFile(dir, name)
-	}); err != nil {
+	if err := p.packFolder(dir, codeFolder); err != nil {
+		return err
+	}
+	if err := p.packFolder(dir, folder.IncludeName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := p.packMap(dir); err != nil {
@@ -98,6 +92,19 @@ func (p *packer) packAll(dir fs.FS, key string) error {
 		}
 	}
 	return errors.Join(p.archive.Close(), p.compress.Close())
+}
+
+// packFolder packs a folder, in the order of names.
+func (p *packer) packFolder(dir fs.FS, name string) error {
+	return fs.WalkDir(dir, name, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if !d.Type().IsRegular() {
+			return fmt.Errorf("%q is no file", name)
+		}
+		return p.packFile(dir, name)
+	})
 }
 
 // packMap packs the map of the program's lines, if there is one. Where on this machine its source is stays here: the
@@ -170,7 +177,8 @@ func (p *packer) pack(name string, mode, size int64, content io.Reader) error {
 
 // tooLong is the mistake of a program that takes too much along.
 func (p *packer) tooLong() error {
-	what := fmt.Sprintf("the file %q", strings.TrimPrefix(p.largest, codeFolder+"/"))
+	_, file, _ := strings.Cut(p.largest, "/")
+	what := fmt.Sprintf("the file %q", file)
 	if name, ok := strings.CutSuffix(path.Base(p.largest), ".pickle"); ok && path.Dir(p.largest) == "code/with" {
 		what = fmt.Sprintf("the value of %s, which --with ships,", name)
 	}

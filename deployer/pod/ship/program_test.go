@@ -66,8 +66,9 @@ func unpacked(t *testing.T, packed []byte) map[string]string {
 
 var program = map[string]string{
 	"code/main.py": "x = 1\n", "code/with/x.pickle": "value", "code/program.json": "{}",
-	"map.json":      `{"lines":[],"source":"/home/planted/notes/digits.ipynb"}`,
-	"expected.json": `{"x": {"repr": "'ghp_plantedToken'"}}`, "session.json": "planted", "other": "planted",
+	"include/data/x.csv": "1,2\n",
+	"map.json":           `{"lines":[],"source":"/home/planted/notes/digits.ipynb"}`,
+	"expected.json":      `{"x": {"repr": "'ghp_plantedToken'"}}`, "session.json": "planted", "other": "planted",
 }
 
 func TestOfAProgramOnlyWhatIsExecutedLeaves(t *testing.T) {
@@ -82,8 +83,9 @@ func TestOfAProgramOnlyWhatIsExecutedLeaves(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{
 		"code/main.py": "x = 1\n", "code/program.json": "{}", "code/with/x.pickle": "value",
-		"map.json":      `{"lines":[],"source":"digits.ipynb"}`,
-		"expected.json": string(masked),
+		"include/data/x.csv": "1,2\n",
+		"map.json":           `{"lines":[],"source":"digits.ipynb"}`,
+		"expected.json":      string(masked),
 	}, files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
@@ -126,6 +128,7 @@ func TestWhatIsTooLargeIsNamed(t *testing.T) {
 	for _, c := range []struct{ name, file, text string }{
 		{"a value", "code/with/images.pickle", "the value of images, which --with ships, has 8.0 MiB"},
 		{"a module", "code/data/big.py", `the file "data/big.py" has 8.0 MiB`},
+		{"what goes with it", "include/data/big.csv", `the file "data/big.csv" has 8.0 MiB`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := ship.Program(folderOf(t, map[string]string{"code/main.py": "", c.file: string(data)}), "key")
