@@ -85,8 +85,7 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--mount pvc:data/../x:/data": `--mount takes a folder of the volume without . and .., such as ` +
 			`pvc:data/2024:/data, not "pvc:data/../x:/data"`,
 		"--mount pvc:a:/data --mount pvc:b:/data/": "--mount has /data twice",
-		"--include data/a.csv": "--include means nothing on target kubernetes\nLeave it out: its name is kept for a " +
-			"later version.",
+		"--include data/a.csv":                     "",
 		"--include ../a.csv": `--include takes a path below the working directory, such as data/train.csv, not ` +
 			`"../a.csv"`,
 		"--include /etc/passwd": `--include takes a path below the working directory, such as data/train.csv, not ` +

@@ -32,8 +32,11 @@ func (s *Submission) before(ctx context.Context, plan *deployer.Plan) error {
 		if len(files) > 1 {
 			verb, them = "stay", "them"
 		}
-		plan.Before = append(plan.Before, fmt.Sprintf("the program names %s, which %s here; --include %s takes %s along",
-			prose.List(files), verb, strings.Join(files, " --include "), them))
+		plan.Before = append(
+			plan.Before,
+			fmt.Sprintf("the program names %s, which %s here; --include %s takes %s along",
+				prose.List(files), verb, strings.Join(files, " --include "), them),
+		)
 	}
 	stays, err := s.stays(ctx)
 	if err != nil || len(stays) == 0 {

@@ -65,17 +65,20 @@ func TestWhatIsSaidBeforeAnythingStarts(t *testing.T) {
 		{"nothing", cluster, gib, nil, ""},
 		{
 			"a large session", cluster, 2 * gib, nil,
-			"each trial gets 3072Mi of memory, 1.5 times what the session has in use; --memory SIZE gives another amount",
+			"each trial gets 3072Mi of memory, 1.5 times what the session has in use; --memory SIZE gives another " +
+				"amount",
 		},
 		{"a large session, and memory that was chosen", cluster + "--memory 1Gi", 2 * gib, nil, ""},
 		{"a large session here", "", 2 * gib, nil, ""},
 		{
-			"a variable", cluster, 0, []string{"TOKEN", "UNSET"},
+			"a variable", cluster, 0,
+			[]string{"TOKEN", "UNSET"},
 			"the program reads TOKEN from its environment, which stays here; --env TOKEN or, for a secret, " +
 				"--secret TOKEN takes it along",
 		},
 		{
-			"two", cluster, 0, []string{"TOKEN", "HOME"},
+			"two", cluster, 0,
+			[]string{"TOKEN", "HOME"},
 			"the program reads TOKEN and HOME from its environment, which stay here; --env TOKEN or, for a secret, " +
 				"--secret TOKEN takes them along",
 		},

@@ -34,12 +34,17 @@ func (s *Submission) include(to string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--include: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	c := copied{from: root, to: filepath.Join(to, folder.IncludeName), digests: map[string]string{}}
 	for _, name := range paths {
 		_, err := root.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, usererror.New(usererror.CodeFile, "--include %s: there is no such file or folder in %s", name, from)
+			return nil, usererror.New(
+				usererror.CodeFile,
+				"--include %s: there is no such file or folder in %s",
+				name,
+				from,
+			)
 		}
 		if err == nil {
 			err = fs.WalkDir(root.FS(), name, c.add)

@@ -42,13 +42,13 @@ type Submission struct {
 	program  *program.Program
 	packages map[string]talk.Distribution
 	shipped  map[string]talk.Shipped
-	expected map[string]look // how the names that the program keeps look in the session
-	table    []run.Row       // hyperparameters that were given as a file
-	model    deployer.Model  // of a server
+	expected map[string]look   // how the names that the program keeps look in the session
+	table    []run.Row         // hyperparameters that were given as a file
+	model    deployer.Model    // of a server
 	included map[string]string // path that goes with the program → digest
-	example  string          // of a server: an input, JSON
-	staging  *staging.Folder // holds the program folder until the target takes it
-	end      func()          // of the Python that answers for a file
+	example  string            // of a server: an input, JSON
+	staging  *staging.Folder   // holds the program folder until the target takes it
+	end      func()            // of the Python that answers for a file
 }
 
 // cut slices the session: which statements the entry needs. It requests nothing but names.
@@ -161,13 +161,32 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 		parameters = nil // it takes any
 	}
 	request := deployer.Request{
-		Program: filepath.Join(s.staging.Path, "program"), Digest: p.Digest, Entry: p.Entry, Parameters: parameters,
-		Required: required,
-		Whole:    wholeRow(p.Parameters), Settings: s.Settings, Source: cmp.Or(s.doc.Source, s.doc.Cwd),
-		Python: s.doc.Interpreter.Path, Cwd: s.doc.Cwd, Path: s.doc.Path, Environ: environ,
-		Reseed: p.Reseed, Seeded: p.Seeded, SelfSeeded: p.SelfSeeded, Packages: map[string]string{},
-		Modules: map[string]string{}, PythonVersion: p.Python, With: map[string]string{},
-		Include: s.included, Draw: s.draw, Table: s.table, Model: s.model, Example: s.example, Export: s.export, Now: time.Now(),
+		Program:       filepath.Join(s.staging.Path, "program"),
+		Digest:        p.Digest,
+		Entry:         p.Entry,
+		Parameters:    parameters,
+		Required:      required,
+		Whole:         wholeRow(p.Parameters),
+		Settings:      s.Settings,
+		Source:        cmp.Or(s.doc.Source, s.doc.Cwd),
+		Python:        s.doc.Interpreter.Path,
+		Cwd:           s.doc.Cwd,
+		Path:          s.doc.Path,
+		Environ:       environ,
+		Reseed:        p.Reseed,
+		Seeded:        p.Seeded,
+		SelfSeeded:    p.SelfSeeded,
+		Packages:      map[string]string{},
+		Modules:       map[string]string{},
+		PythonVersion: p.Python,
+		With:          map[string]string{},
+		Include:       s.included,
+		Draw:          s.draw,
+		Table:         s.table,
+		Model:         s.model,
+		Example:       s.example,
+		Export:        s.export,
+		Now:           time.Now(),
 	}
 	for module, d := range s.packages {
 		request.Packages[d.Name] = d.Version

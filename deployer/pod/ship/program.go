@@ -27,9 +27,10 @@ const (
 	mapName    = "map.json"
 )
 
-// Program packs what of a program folder leaves this machine, for program.tar.gz: the code, what goes with it, the map of its lines to
-// cells of a file that has a name and no path, and how names looked in the session, without values ([Masked] under key; it stays where key is ""). The same
-// folder and key give the same bytes. A program that is too long is a user's mistake.
+// Program packs what of a program folder leaves this machine, for program.tar.gz: the code, what goes with it, the map
+// of its lines to cells of a file that has a name and no path, and how names looked in the session, without values
+// ([Masked] under key; it stays where key is ""). The same folder and key give the same bytes. A program that is too
+// long is a user's mistake.
 func Program(dir, key string) ([]byte, error) {
 	p, err := newPacker()
 	if err != nil {
