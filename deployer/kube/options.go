@@ -108,6 +108,7 @@ func (p *Place) fit(ctx context.Context, o *manifest.Options) error {
 type nodes struct {
 	arch    string // as Go calls it
 	storage bool   // their disks are shared out by request and limit
+	known   bool   // they may be read
 }
 
 // nodes looks at the nodes. Users of a namespace may not read them: then they are taken for what most are.
@@ -119,7 +120,7 @@ func (p *Place) nodes(ctx context.Context) nodes {
 	if err != nil || len(list.Items) == 0 {
 		return usual
 	}
-	is := nodes{arch: list.Items[0].Status.NodeInfo.Architecture}
+	is := nodes{arch: list.Items[0].Status.NodeInfo.Architecture, known: true}
 	for i := range list.Items {
 		status := &list.Items[i].Status
 		if status.NodeInfo.Architecture != is.arch {

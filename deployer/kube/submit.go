@@ -50,7 +50,10 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	if err != nil {
 		return run.Submitted{}, err
 	}
-	if err := p.cluster.CheckRights(ctx); err != nil {
+	if err := together([]func() error{
+		func() error { return p.cluster.CheckRights(ctx) },
+		func() error { return p.cluster.CheckVersion(ctx) },
+	}); err != nil {
 		return run.Submitted{}, err
 	}
 	owner, attached, err := p.take(ctx, load, s.Again)
@@ -74,8 +77,11 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	return done, p.target.Keep(ctx, done.Spec.Name)
 }
 
-// ephemeralStorage is the most that a trial may write on the disk of its node.
-const ephemeralStorage = "20Gi"
+// What a trial gets of the disk of its node: at least, and at most.
+const (
+	ephemeralRequest = "256Mi"
+	ephemeralStorage = "20Gi"
+)
 
 // pack makes what is to be brought into the cluster, by us or after an export, and refuses what cannot be.
 func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shipment, error) {
@@ -115,6 +121,9 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 	arch := cmp.Or(options.NodeSelector[corev1.LabelArchStable], at.arch)
 	if at.storage {
 		options.EphemeralStorage = resource.MustParse(ephemeralStorage)
+		if at.known { // a node that does not share its disk out takes no pod that requests some
+			options.EphemeralRequest = resource.MustParse(ephemeralRequest)
+		}
 	}
 	agent := manifest.Agent{Arch: arch}
 	if options.AgentImage == "" {

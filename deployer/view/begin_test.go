@@ -36,6 +36,13 @@ func TestTheProgramIsLoadedBeforeATrialRuns(t *testing.T) {
 	}
 }
 
+func TestNothingIsLoadedForATrialThatIsElsewhere(t *testing.T) {
+	spec := run.Spec{Name: "train-1@lab/team", Completions: 2, Created: start}
+	if text := view.New(view.Facts{Spec: spec}, run.NewState(spec), start).Text(); strings.Contains(text, "loading") {
+		t.Errorf("it says %q", text)
+	}
+}
+
 func TestWhatAnInterruptDoesIsSaidWhereItDoesSomething(t *testing.T) {
 	facts, s := sample(t)
 	for interrupt, want := range map[string][]string{

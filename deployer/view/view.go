@@ -126,7 +126,9 @@ func New(facts Facts, state *run.State, now time.Time) *Table {
 	}
 	t.Left = left(state, now)
 	waits := func(trial run.Trial) bool { return trial.Waiting != nil }
-	t.Loading = !t.Phase.Final() && state.Loaded == nil && t.Counts.Pending == t.Total &&
+	// Elsewhere each trial loads the program by itself.
+	t.Loading = run.ParseName(facts.Spec.Name).Place == "" && !t.Phase.Final() && state.Loaded == nil &&
+		t.Counts.Pending == t.Total &&
 		!slices.ContainsFunc(state.Trials, waits)
 	return t
 }

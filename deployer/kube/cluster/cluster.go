@@ -34,6 +34,7 @@ import (
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Pin says which namespace of which cluster is meant. What was pinned stays the same, whatever context is the current
@@ -251,4 +252,14 @@ func (c *Cluster) Version(ctx context.Context) (run.Check, error) {
 		check.OK, check.Remedy = false, fmt.Sprintf("MetaML needs Kubernetes 1.%d or newer.", oldest)
 	}
 	return check, nil
+}
+
+// CheckVersion refuses an API server that is too old. One that does not say its version is taken for new enough.
+func (c *Cluster) CheckVersion(ctx context.Context) error {
+	is, err := c.Version(ctx)
+	if err != nil || is.OK {
+		return nil //nolint:nilerr // the other requests say what is wrong
+	}
+	return usererror.New(usererror.CodeTarget, "cluster %s runs %s, which is too old", c.Context, is.Text).
+		With("%s", is.Remedy)
 }

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -142,6 +143,27 @@ func TestAClusterThatCannotBeReached(t *testing.T) {
 			}
 			_, err = to.User(t.Context())
 			mistake(t, err, c.code, c.text, c.hint)
+		})
+	}
+}
+
+func TestAnOldClusterIsRefused(t *testing.T) {
+	for minor, want := range map[string]usererror.Code{"27": usererror.CodeTarget, "29": "", "34+": "", "what": ""} {
+		t.Run(minor, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = fmt.Fprintf(w, `{"major":"1","minor":%q,"gitVersion":"v1.%[1]s.3"}`, minor)
+			}))
+			defer server.Close()
+			kubeconfig(t, strings.ReplaceAll(twoContexts, "SERVER", server.URL))
+			to, err := cluster.Connect("prod", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err = to.CheckVersion(t.Context()); want == "" && err != nil {
+				t.Errorf("refused: %v", err)
+			} else if want != "" {
+				mistake(t, err, want, "runs Kubernetes v1.27.3, which is too old", "needs Kubernetes 1.29 or newer")
+			}
 		})
 	}
 }

@@ -111,12 +111,24 @@ func (c *Cluster) CheckRights(ctx context.Context) error {
 			c.Context,
 			strings.Join(lacks, "; "),
 		),
-		Hint: "An administrator can give it: " + strings.Join(c.Grant(missing), "; ") + ".",
+		Hint: "An administrator can give it: " + strings.Join(c.grant(ctx, missing), "; ") + ".",
 	}
 }
 
-// Grant gives the kubectl commands by which an administrator gives rights. USER stands for who gets them.
-func (c *Cluster) Grant(rules []Rule) []string {
+// many is from how many rules on a Role that has them all is shorter than a Role for each, as kubectl makes them.
+const many = 3
+
+// grant gives the commands by which an administrator gives us rights.
+func (c *Cluster) grant(ctx context.Context, rules []Rule) []string {
+	user, err := c.User(ctx)
+	if err != nil {
+		user = "USER"
+	}
+	if len(rules) >= many {
+		return []string{
+			fmt.Sprintf("metaml setup rbac --namespace %s --user %s | kubectl apply -f -", c.Namespace, user),
+		}
+	}
 	var commands []string
 	for i, r := range rules {
 		name := "metaml"
@@ -133,7 +145,7 @@ func (c *Cluster) Grant(rules []Rule) []string {
 		commands = append(commands,
 			fmt.Sprintf("kubectl -n %s create role %s --verb=%s --resource=%s", c.Namespace, name,
 				strings.Join(r.Verbs, ","), strings.Join(resources, ",")),
-			fmt.Sprintf("kubectl -n %s create rolebinding %s --role=%s --user=USER", c.Namespace, name, name))
+			fmt.Sprintf("kubectl -n %s create rolebinding %s --role=%s --user=%s", c.Namespace, name, name, user))
 	}
 	return commands
 }

@@ -28,6 +28,7 @@ type Options struct {
 	LimitCPU         bool              // a quota of the namespace counts limits
 	Memory           resource.Quantity // request and limit
 	EphemeralStorage resource.Quantity // limit; zero where nodes do not share their disks out
+	EphemeralRequest resource.Quantity // zero where nodes may not share their disks out
 	GPU              int64
 	GPUResource      corev1.ResourceName // "nvidia.com/gpu"
 	ServiceAccount   string
@@ -286,7 +287,7 @@ func (r *Run) resources() corev1.ResourceRequirements {
 		Limits:   corev1.ResourceList{corev1.ResourceMemory: o.Memory},
 	}
 	if !o.EphemeralStorage.IsZero() {
-		need.Requests[corev1.ResourceEphemeralStorage] = resource.MustParse("256Mi")
+		need.Requests[corev1.ResourceEphemeralStorage] = o.EphemeralRequest
 		need.Limits[corev1.ResourceEphemeralStorage] = o.EphemeralStorage
 	}
 	if o.LimitCPU {

@@ -45,7 +45,8 @@ func sweep() *manifest.Run {
 		Namespace: "team", User: "someone@example.org",
 		Options: manifest.Options{
 			Image: "registry.example/python:3.11", CPU: resource.MustParse("1500m"), Memory: resource.MustParse("2Gi"),
-			EphemeralStorage: resource.MustParse("20Gi"), NumericUser: true,
+			EphemeralStorage: resource.MustParse("20Gi"), EphemeralRequest: resource.MustParse("256Mi"),
+			NumericUser: true,
 		},
 		Agent: manifest.Agent{Arch: "amd64", Digest: strings.Repeat("d", 64), Parts: 2}, Programs: 1,
 	}

@@ -144,6 +144,9 @@ func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, rep
 	if t != nil {
 		if m, ok := messageOf(p); ok && t.Reason != "OOMKilled" {
 			end.State, end.Reason, end.Text, end.Exit, end.Error = m.State, m.Reason, m.Text, m.Exit, m.Error
+			if m.Reason == run.ReasonImage {
+				end.Hint = otherImage
+			}
 			end.Metrics, reported = sorted(m)
 			if m.State == run.Stopped && t.ExitCode != pod.ExitStopped { // it was ended, and will be run again
 				end.State, end.Reason, end.Text = run.Failed, run.ReasonEvicted, evicted(p, disrupted)
@@ -156,7 +159,7 @@ func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, rep
 	}
 	switch {
 	case t == nil && brought(p) != "":
-		end.Reason, end.Text = run.ReasonImage, brought(p)
+		end.Reason, end.Text, end.Hint = run.ReasonImage, brought(p), "Correct --agent-image."
 	case t != nil && t.Reason == "OOMKilled":
 		end.Reason = run.ReasonMemory
 		end.Text, end.Hint = outOfMemory(p)
@@ -170,6 +173,7 @@ func howEnded(p *corev1.Pod, status *corev1.ContainerStatus) (end run.Event, rep
 		end.Reason = run.ReasonException
 	case t.ExitCode == pod.ExitProgram:
 		end.Reason, end.Text = run.ReasonImage, strings.TrimPrefix(lastLine(t.Message), "metaml-pod: ")
+		end.Hint = otherImage
 	case t.ExitCode > 128:
 		end.Reason, end.Text = run.ReasonSignal, fmt.Sprintf(
 			"ended by signal %d, with the process that watched over it",
@@ -190,6 +194,9 @@ func brought(p *corev1.Pod) string {
 	return fmt.Sprintf("the image of --agent-image, %s, has no metaml-pod that can be started: %s", status.Image,
 		sentence(status.State.Terminated.Message))
 }
+
+// otherImage is what to do about an image in which nothing can run.
+const otherImage = "Name another image with --image."
 
 // sorted gives the metrics that were returned, and those that were only reported.
 func sorted(m pod.Message) (returned, reported run.Metrics) {

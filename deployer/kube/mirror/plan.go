@@ -310,10 +310,22 @@ func (p *planner) left(j *jobSeen, attempts []attempt, s seen, logs logs) {
 		case failed[index]:
 			e.Reason, e.Text = run.ReasonLost, "it failed, and why is gone with its pod"
 		default:
-			e.Reason, e.Text = whyFailed(j.Job)
+			if e.Reason, e.Text = whyFailed(j.Job); e.Reason == run.ReasonProgram {
+				e.Reason, e.Text = p.sameForAll()
+			}
 		}
 		p.trial(i, e)
 	}
+}
+
+// sameForAll says why no trial can run, as the one says that found it out.
+func (p *planner) sameForAll() (run.Reason, string) {
+	for i := range p.state.Trials {
+		if t := &p.state.Trials[i]; t.Reason == run.ReasonImage {
+			return t.Reason, t.Text
+		}
+	}
+	return run.ReasonProgram, "the program's top level failed"
 }
 
 // whyFailed says why the trials of a Job failed that never began.
@@ -324,7 +336,7 @@ func whyFailed(j *batchv1.Job) (run.Reason, string) {
 			continue
 		}
 		if c.Reason == batchv1.JobReasonPodFailurePolicy {
-			return run.ReasonProgram, "the program's top level failed"
+			return run.ReasonProgram, ""
 		}
 		return run.ReasonLost, sentence(c.Message)
 	}

@@ -224,6 +224,39 @@ func TestAProgramThatCannotRunEndsAllTrials(t *testing.T) {
 		"trial.ended 2/0 failed program", "run.ended failed program")
 }
 
+func TestEveryTrialSaysWhatTheImageLacks(t *testing.T) {
+	s := newScene(t, 3)
+	s.plans()
+	s.pod(0, 0, corev1.PodFailed, terminated(44, "Error",
+		ended(&run.Trial{Attempt: 1, Phase: run.Failed, Reason: run.ReasonImage, Text: "the image lacks numpy"})))
+	s.finish(batchv1.JobFailed, batchv1.JobReasonPodFailurePolicy)
+	s.expect("trial.started 0/1", "trial.ended 0/1 failed image", "trial.ended 1/1 failed image",
+		"trial.ended 2/0 failed image", "run.ended failed image")
+	if last := s.planner.state.Trials[2].Text; last != "the image lacks numpy" {
+		t.Errorf("trial 2 says %q", last)
+	}
+}
+
+func TestAServiceAccountThatIsNotThere(t *testing.T) {
+	s := newScene(t, 2)
+	s.plans()
+	s.seen.events = []corev1.Event{
+		{
+			InvolvedObject: corev1.ObjectReference{
+				Name: "train-1",
+			},
+			Reason:        "FailedCreate",
+			LastTimestamp: metav1.NewTime(start),
+			Message: `Error creating: pods "train-1-0-" is forbidden: error looking up service account team/robot: ` +
+				`serviceaccount "robot" not found`,
+		},
+	}
+	s.plans()
+	if w := s.planner.state.Trials[0].Waiting; w == nil || w.Text != "there is no service account team/robot" {
+		t.Errorf("it waits for %+v", w)
+	}
+}
+
 func TestAMirrorMadeAnewFromWhatIsLeft(t *testing.T) {
 	s := newScene(t, 4)
 	failed := "1"

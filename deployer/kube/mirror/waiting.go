@@ -260,6 +260,13 @@ func whyJobWaits(j *batchv1.Job, s seen) *run.Waiting {
 			Hint: "It goes on when something else ends, or with a higher quota.", Since: since,
 		}
 	}
+	if rest, account := strings.CutPrefix(why, "error looking up service account "); account {
+		name, _, _ := strings.Cut(rest, ": ")
+		return &run.Waiting{
+			Reason: run.WaitingConfiguration, Text: "there is no service account " + name,
+			Hint: "Correct --service-account, or ask an administrator of the namespace to make it.", Since: since,
+		}
+	}
 	return &run.Waiting{
 		Reason: run.WaitingAdmission, Text: "the cluster refuses its pod: " + sentence(why),
 		Hint: "An administrator of the namespace knows the rule.", Since: since,
