@@ -53,7 +53,11 @@ func (rows rowsOf) id(p *corev1.Pod, trials int) (id run.AttemptID, ok bool) {
 }
 
 func count(p *corev1.Pod, annotation string) int {
-	n, err := strconv.Atoi(p.Annotations[annotation])
+	text, ok := p.Annotations[annotation]
+	if !ok {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
 	if err != nil {
 		return 0
 	}

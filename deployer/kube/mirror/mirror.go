@@ -109,19 +109,19 @@ func Halt(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 
 // mirror is the record of one run while it is written.
 type mirror struct {
-	cluster *cluster.Cluster
-	folder  folder.Run
-	name    string // of the run, in its namespace
-	spec    run.Spec
-	file    *os.File
-	log     *folder.Log
-	planner planner
-	logs    *logKeeper
-	dirty   chan struct{} // something may be new
-	rows    map[string]rowsOf
-	said    string    // last about the way to the cluster
-	looked  time.Time // when events were listed last
-	events  []corev1.Event
+	cluster  *cluster.Cluster
+	folder   folder.Run
+	name     string // of the run, in its namespace
+	spec     run.Spec
+	file     *os.File
+	log      *folder.Log
+	planner  planner
+	logs     *logKeeper
+	dirty    chan struct{} // something may be new
+	rows     map[string]rowsOf
+	said     string    // last about the way to the cluster
+	lookAt   time.Time // when events are listed again
+	happened []happening
 }
 
 func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
@@ -223,6 +223,9 @@ func (m *mirror) haltable(s seen) halt.Run {
 	}
 	j := last[len(last)-1]
 	h := halt.Run{Stop: stopOf(s.owner), Job: j.Job}
+	if !h.Stop.All && len(h.Stop.Trials) == 0 {
+		return halt.Run{}
+	}
 	for _, p := range j.pods {
 		if id, ok := j.rows.id(p, m.spec.Completions); ok {
 			h.Pods = append(h.Pods, halt.Pod{Pod: p, Trial: id.Trial})

@@ -19,7 +19,7 @@ import (
 type seen struct {
 	owner  *corev1.ConfigMap // nil: the run was deleted
 	jobs   []jobSeen         // the first and those of each time that it was resumed, in their order
-	events []corev1.Event    // about its Jobs and pods
+	events []happening       // to its Jobs, and to pods that wait
 	now    time.Time
 }
 
@@ -128,7 +128,7 @@ func stopOf(owner *corev1.ConfigMap) pod.Stop {
 
 // job catches up with the trials of one Job. The last is the one that may still be going.
 func (p *planner) job(j *jobSeen, s seen, logs logs, last bool) {
-	attempts := make([]attempt, 0, len(j.pods))
+	var attempts []attempt // few of many, once most have ended
 	for _, at := range j.pods {
 		if id, ok := j.rows.id(at, p.spec.Completions); ok && !p.recorded(id) {
 			attempts = append(attempts, read(at, id, p.spec))

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -12,80 +11,12 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
-
-// eventsEvery is how often the cluster's events are read while a trial waits.
-const eventsEvery = 2 * time.Second
-
-// listEvents reads what the cluster notes about the run's Jobs and pods, if something waits long enough that somebody
-// wants to know why.
-func (m *mirror) listEvents(ctx context.Context, s *seen) []corev1.Event {
-	if !m.waits(s) {
-		return nil
-	}
-	if time.Since(m.looked) < eventsEvery {
-		return m.events
-	}
-	m.looked = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
-	defer cancel()
-	list, err := m.cluster.Core.Events(m.cluster.Namespace).List(ctx, metav1.ListOptions{Limit: 1000})
-	if err != nil {
-		return m.events // it says less, and nothing wrong
-	}
-	m.events = slices.DeleteFunc(list.Items, func(e corev1.Event) bool {
-		return !strings.HasPrefix(e.InvolvedObject.Name, m.name)
-	})
-	return m.events
-}
-
-// waits reports whether a pod does not run yet, or is missing.
-func (m *mirror) waits(s *seen) bool {
-	if len(s.jobs) == 0 {
-		return false
-	}
-	j := s.jobs[len(s.jobs)-1]
-	if manifest.Finished(j.Job) || s.now.Sub(j.CreationTimestamp.Time) < time.Second {
-		return false
-	}
-	going := 0
-	for _, p := range j.pods {
-		if p.Status.Phase == corev1.PodPending && s.now.Sub(p.CreationTimestamp.Time) > time.Second {
-			return true
-		}
-		if p.Status.Phase == corev1.PodPending || p.Status.Phase == corev1.PodRunning {
-			going++
-		}
-	}
-	left := m.planner.state.Completions - m.planner.state.Count().Done()
-	return j.Spec.Parallelism != nil && going < min(int(*j.Spec.Parallelism), left)
-}
-
-// newest finds the last event about an object that has one of the reasons.
-func (s *seen) newest(name string, reasons ...string) *corev1.Event {
-	var last *corev1.Event
-	for i := range s.events {
-		e := &s.events[i]
-		if e.InvolvedObject.Name == name && slices.Contains(reasons, e.Reason) && (last == nil ||
-			when(e).After(when(last))) {
-			last = e
-		}
-	}
-	return last
-}
-
-func when(e *corev1.Event) time.Time {
-	return slices.MaxFunc([]time.Time{
-		e.EventTime.Time, e.LastTimestamp.Time, e.FirstTimestamp.Time,
-		e.CreationTimestamp.Time,
-	}, time.Time.Compare)
-}
 
 // whyPodWaits says why a pod does not run yet; nil where there is nothing to say yet.
 func whyPodWaits(p *corev1.Pod, s seen) *run.Waiting {
@@ -121,7 +52,7 @@ func whyPodWaits(p *corev1.Pod, s seen) *run.Waiting {
 	}
 	if e := s.newest(p.Name, "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"); e != nil &&
 		s.now.Sub(p.CreationTimestamp.Time) > 3*time.Second {
-		return waiting(run.WaitingStorage, "its pod cannot be set up: "+sentence(e.Message), "")
+		return waiting(run.WaitingStorage, "its pod cannot be set up: "+sentence(e.message), "")
 	}
 	if e := s.newest(p.Name, "Pulling"); e != nil && s.newest(p.Name, "Pulled") == nil {
 		return waiting(run.WaitingPulling, fmt.Sprintf("node %s is pulling the image", p.Spec.NodeName), "")
@@ -179,19 +110,19 @@ func unschedulableHint(message string, p *corev1.Pod) string {
 
 // pullFailure finds the last event that says why an image could not be pulled: between those stand others which say
 // that it will be tried again.
-func (s *seen) pullFailure(pod string) *corev1.Event {
+func (s *seen) pullFailure(pod string) *happening {
 	why := *s
-	why.events = slices.DeleteFunc(slices.Clone(s.events), func(e corev1.Event) bool {
-		return strings.HasPrefix(e.Message, "Error: ")
+	why.events = slices.DeleteFunc(slices.Clone(s.events), func(e happening) bool {
+		return strings.HasPrefix(e.message, "Error: ")
 	})
 	return why.newest(pod, "Failed")
 }
 
 // imageTrouble says why an image cannot be pulled.
-func imageTrouble(image, option string, w *corev1.ContainerStateWaiting, failed *corev1.Event) (text, hint string) {
+func imageTrouble(image, option string, w *corev1.ContainerStateWaiting, failed *happening) (text, hint string) {
 	why := w.Message
 	if failed != nil && (w.Reason == "ImagePullBackOff" || why == "") {
-		why = failed.Message
+		why = failed.message
 	}
 	switch lower := strings.ToLower(why); {
 	case w.Reason == "InvalidImageName":
@@ -247,12 +178,12 @@ func whyJobWaits(j *batchv1.Job, s seen) *run.Waiting {
 	if e == nil {
 		return nil
 	}
-	if made := s.newest(j.Name, "SuccessfulCreate"); made != nil && !when(made).Before(when(e)) {
+	if made := s.newest(j.Name, "SuccessfulCreate"); made != nil && !made.at.Before(e.at) {
 		return nil
 	}
-	_, why, found := strings.Cut(e.Message, " is forbidden: ")
+	_, why, found := strings.Cut(e.message, " is forbidden: ")
 	if !found {
-		why = e.Message
+		why = e.message
 	}
 	if rest, quota := strings.CutPrefix(why, "exceeded quota: "); quota {
 		return &run.Waiting{

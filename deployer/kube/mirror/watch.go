@@ -2,11 +2,13 @@ package mirror
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/pod"
 )
 
 // watching is what informers hold of a run's objects: they list, watch, and list anew where a watch broke off or is too
@@ -78,7 +81,7 @@ func lists(pick string, list cache.ListWithContextFunc, watches cache.WatchFuncW
 
 func (w *watching) inform(m *mirror, of runtime.Object, from *cache.ListWatch) cache.SharedIndexInformer {
 	i := cache.NewSharedIndexInformer(from, of, 0, cache.Indexers{})
-	_ = i.SetTransform(slim) // fails only when the informer runs already, as SetWatchErrorHandler does
+	_ = i.SetTransform(new(slimmer).slim) // fails only when the informer runs already, as SetWatchErrorHandler does
 	_ = i.SetWatchErrorHandler(func(_ *cache.Reflector, err error) {
 		w.mu.Lock()
 		if w.err == nil {
@@ -105,22 +108,65 @@ func (w *watching) inform(m *mirror, of runtime.Object, from *cache.ListWatch) c
 	return i
 }
 
-// slim drops what nobody reads here, which is most of an object.
-func slim(o any) (any, error) {
+// slimmer drops what nobody reads here, which is most of an object: a run may have a thousand pods.
+type slimmer struct {
+	mu   sync.Mutex
+	last *corev1.Pod // what the next one has as well, both share
+}
+
+func (s *slimmer) slim(o any) (any, error) {
 	switch o := o.(type) {
 	case *corev1.Pod:
-		o.ManagedFields = nil
-		o.Spec.Volumes = nil
-		for i := range o.Spec.Containers {
-			c := &o.Spec.Containers[i]
-			c.Command, c.Args, c.Env, c.VolumeMounts = nil, nil, nil, nil
-		}
+		return s.pod(o), nil
 	case *batchv1.Job:
-		o.ManagedFields, o.Spec.Template = nil, corev1.PodTemplateSpec{}
+		o.ManagedFields = nil
 	case *corev1.ConfigMap:
 		o.ManagedFields = nil
 	}
 	return o, nil
+}
+
+func (s *slimmer) pod(p *corev1.Pod) *corev1.Pod {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		s.last = &corev1.Pod{}
+	}
+	some := &corev1.Pod{}
+	some.Name, some.Namespace, some.UID, some.ResourceVersion = p.Name, p.Namespace, p.UID, p.ResourceVersion
+	some.CreationTimestamp, some.DeletionTimestamp = p.CreationTimestamp, p.DeletionTimestamp
+	some.Labels = map[string]string{batchv1.JobNameLabel: p.Labels[batchv1.JobNameLabel]}
+	if maps.Equal(some.Labels, s.last.Labels) {
+		some.Labels = s.last.Labels
+	}
+	some.Annotations = map[string]string{}
+	for _, key := range []string{indexAnnotation, failureAnnotation, ignoredAnnotation, pod.StopAnnotation} {
+		if value, ok := p.Annotations[key]; ok {
+			some.Annotations[key] = value
+		}
+	}
+	some.Spec.NodeName = p.Spec.NodeName
+	for i := range p.Spec.Containers {
+		c := &p.Spec.Containers[i]
+		some.Spec.Containers = append(some.Spec.Containers, corev1.Container{Name: c.Name, Resources: c.Resources})
+	}
+	if equality.Semantic.DeepEqual(some.Spec.Containers, s.last.Spec.Containers) {
+		some.Spec.Containers = s.last.Spec.Containers
+	}
+	some.Status.Phase, some.Status.Reason, some.Status.Message = p.Status.Phase, p.Status.Reason, p.Status.Message
+	some.Status.Conditions = p.Status.Conditions
+	some.Status.ContainerStatuses = slimStatuses(p.Status.ContainerStatuses)
+	some.Status.InitContainerStatuses = slimStatuses(p.Status.InitContainerStatuses)
+	s.last = some
+	return some
+}
+
+func slimStatuses(all []corev1.ContainerStatus) []corev1.ContainerStatus {
+	var some []corev1.ContainerStatus
+	for i := range all {
+		some = append(some, corev1.ContainerStatus{Name: all[i].Name, Image: all[i].Image, State: all[i].State})
+	}
+	return some
 }
 
 func (w *watching) well() {

@@ -91,6 +91,16 @@ func TestTheLoopDrawsAndEnds(t *testing.T) {
 			drawn: ms(100, 500),
 		},
 		{
+			name: "events that come all the time are ten pictures a second", of: counted{rest: time.Second, enough: 95},
+			do: func(c channels) {
+				for range 95 {
+					<-time.After(7 * time.Millisecond)
+					c.events <- run.Event{}
+				}
+			},
+			drawn: ms(100, 200, 300, 400, 500, 600, 665),
+		},
+		{
 			name: "the clock goes on while nothing happens", of: counted{early: true, rest: time.Second, enough: 1},
 			do: func(c channels) {
 				<-time.After(2500 * time.Millisecond)

@@ -46,6 +46,13 @@ const (
 	SimulatedValue = "simulated"
 )
 
+// What every simulated pod has in its log: a line that a program prints, and one in which MetaML's own program reports
+// a metric.
+const (
+	SimulatedPrints  = "simulated"
+	SimulatedReports = `[metaml] {"type":"trial.report","step":7,"metrics":{"loss":0.5}}`
+)
+
 // Patience is how long a server may take to be ready again.
 const Patience = time.Minute
 
@@ -122,7 +129,7 @@ func (c Cluster) ask(ctx context.Context, request Request) error {
 }
 
 // Simulate adds nodes that KWOK plays, with 32 processors and 8 GPUs each: a Job's pod that tolerates them runs and
-// succeeds there at once, without a container.
+// succeeds there at once, without a container. All have the same log.
 func (c Cluster) Simulate(ctx context.Context, nodes int) error {
 	if err := c.Start(ctx, "kwok"); err != nil {
 		return err

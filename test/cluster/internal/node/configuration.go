@@ -171,5 +171,13 @@ clientConnection: {kubeconfig: %[1]s/kube-proxy.kubeconfig}
 hostnameOverride: %[3]s
 conntrack: {maxPerCore: 0}
 `, folder, pods, nodeName),
+		// Every simulated pod has the same log, in the form in which container runtimes keep one.
+		"kwok.yaml": fmt.Sprintf(`apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterLogs
+metadata: {name: pods}
+spec: {logs: [{logsFile: %s/simulated.log}]}
+`, folder),
+		"simulated.log": "2026-01-01T00:00:00.000000001Z stdout F " + inside.SimulatedPrints + "\n" +
+			"2026-01-01T00:00:00.000000002Z stderr F " + inside.SimulatedReports + "\n",
 	}
 }
