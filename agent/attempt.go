@@ -234,10 +234,7 @@ func (a *attempt) prepare() (*attemptFiles, error) {
 		return nil, err
 	}
 	for i, stream := range []string{folder.Stdout, folder.Stderr} {
-		t.logs[i] = &cappedLog{
-			stream: stream, path: filepath.Join(dir, stream), gapFile: s.opts.Folder.GapFile(a.Trial, a.Number, stream),
-		}
-		_ = os.Remove(t.logs[i].gapFile)
+		t.logs[i] = &cappedLog{s.opts.Folder.CapLog(a.Trial, a.Number, stream), stream}
 	}
 	a.mu.Lock()
 	a.logs = t.logs

@@ -98,7 +98,7 @@ func activityOf(pid int, logs [2]*cappedLog) (activity, bool) {
 		if l == nil {
 			continue
 		}
-		if info, err := os.Lstat(l.path); err == nil {
+		if info, err := os.Lstat(l.Path()); err == nil {
 			p.bytes += info.Size()
 		}
 	}

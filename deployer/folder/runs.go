@@ -71,6 +71,18 @@ const mirrors = ".mirrors"
 // SeenFile stands for "somebody was shown how the run ended".
 func (r Run) SeenFile() string { return r.join("seen") }
 
+// GoneFile stands for "the run that this is a mirror of is no longer where it was": what is kept here is all there is.
+func (r Run) GoneFile() string { return r.join("gone") }
+
+// MarkGone notes that.
+func (r Run) MarkGone() error {
+	f, err := OpenOwn(r.GoneFile(), os.O_CREATE|os.O_WRONLY)
+	if err != nil {
+		return Explain(err, "note that the run is no longer in the cluster in", string(r))
+	}
+	return f.Close()
+}
+
 // NewestRevision is the number of a server's latest revision that was submitted; 0 is none.
 func (r Run) NewestRevision() int {
 	all := r.Revisions()

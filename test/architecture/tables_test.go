@@ -12,7 +12,7 @@ import (
 
 // inOrder are the loops over a table that are no subtests, by file and function, with the reason.
 var inOrder = map[string]string{
-	"agent/logcap_test.go TestTheMiddleOfALongLogIsGivenBack":                   "one log grows from row to row",
+	"deployer/folder/cap_test.go TestTheMiddleOfALongLogIsGivenBack":            "one log grows from row to row",
 	"deployer/run/fold_test.go TestAResumedRunIsRunningUntilItEndsAgain":        "the rows are the events of one run",
 	"kernel/cell/beside_test.go TestAnInterruptOfARunThatNobodyWatchesLetsItGo": "synctest has no subtests",
 }

@@ -1,25 +1,21 @@
-package agent
+package folder
 
 import (
-	"encoding/json"
 	"io"
 	"os"
-	"path/filepath"
 	"testing"
-
-	"github.com/metaml/metaml/deployer/folder"
 )
 
 func TestTheMiddleOfALongLogIsGivenBack(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20
-	dir := t.TempDir()
-	l := &cappedLog{
-		stream: folder.Stdout, path: filepath.Join(dir, folder.Stdout), gapFile: filepath.Join(dir, "stdout.gap"),
-	}
-	a := &attempt{}
-	if a.cut(l) {
+	r := Run(t.TempDir())
+	l := r.CapLog(0, 1, Stdout)
+	if l.Cut() {
 		t.Error("a log that is not there was cut")
+	}
+	if err := os.MkdirAll(r.Attempt(0, 1), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	f, err := os.Create(l.path)
 	if err != nil {
@@ -33,12 +29,12 @@ func TestTheMiddleOfALongLogIsGivenBack(t *testing.T) {
 		name  string
 		size  int64
 		first bool
-		gap   folder.Gap
+		gap   Gap
 	}{
-		{"as long as it may be", logLimit, false, folder.Gap{}},
-		{"longer", logLimit + 1, true, folder.Gap{From: logHead, To: logLimit - logTail}},
-		{"a little longer than that", logLimit + 10*mib, false, folder.Gap{From: logHead, To: logLimit - logTail}},
-		{"too long again", logLimit + 20*mib, false, folder.Gap{From: logHead, To: logLimit + 20*mib - logTail}},
+		{"as long as it may be", logLimit, false, Gap{}},
+		{"longer", logLimit + 1, true, Gap{From: logHead, To: logLimit - logTail}},
+		{"a little longer than that", logLimit + 10*mib, false, Gap{From: logHead, To: logLimit - logTail}},
+		{"too long again", logLimit + 20*mib, false, Gap{From: logHead, To: logLimit + 20*mib - logTail}},
 	} {
 		// In order: the same log grows.
 		if err := f.Truncate(c.size); err != nil {
@@ -47,15 +43,14 @@ func TestTheMiddleOfALongLogIsGivenBack(t *testing.T) {
 		if _, err := f.WriteAt([]byte("end"), c.size-3); err != nil {
 			t.Fatal(err)
 		}
-		if first := a.cut(l); first != c.first || l.gap != c.gap {
+		if first := l.Cut(); first != c.first || l.gap != c.gap {
 			t.Errorf("%s: gap %v, first %t; want %v, %t", c.name, l.gap, first, c.gap, c.first)
 		}
-		if c.gap == (folder.Gap{}) {
+		if c.gap == (Gap{}) {
 			continue
 		}
-		var written folder.Gap
-		if err := json.Unmarshal([]byte(readFile(t, l.gapFile)), &written); err != nil || written != c.gap {
-			t.Errorf("%s: the gap's file says %v (%v), want %v", c.name, written, err, c.gap)
+		if written := r.CapLogOn(0, 1, Stdout).gap; written != c.gap {
+			t.Errorf("%s: the gap's file says %v, want %v", c.name, written, c.gap)
 		}
 		begin, end := make([]byte, 5), make([]byte, 3)
 		if _, err := f.ReadAt(begin, 0); err != nil || string(begin) != "begin" {
