@@ -197,3 +197,21 @@ func TestAResumedRunIsRunningUntilItEndsAgain(t *testing.T) {
 		t.Errorf("stop %v, outcome %s", s.StopAsked, s.Outcome())
 	}
 }
+
+// What is said of the way to a cluster is what is so now: a second fault in the words of the first stands last.
+func TestTheLastNoteAboutTheClusterCounts(t *testing.T) {
+	t.Parallel()
+	s := NewState(Spec{Name: "r-1", Completions: 1})
+	for i, e := range []Event{
+		{Code: NoteCluster, Text: "it does not answer"},
+		{Code: NotePackages, Text: "another version"},
+		{Code: NoteCluster, Text: "it answers again"},
+		{Code: NoteCluster, Text: "it does not answer"},
+	} {
+		e.Type, e.Source, e.Seq, e.Time = EventNote, "x", int64(i+1), time.Unix(int64(i), 0)
+		s.Apply(e)
+	}
+	if len(s.Notes) != 2 || s.Notes[0].Code != NotePackages || s.Notes[1].Text != "it does not answer" {
+		t.Errorf("the notes are %+v", s.Notes)
+	}
+}

@@ -195,6 +195,7 @@ func (s *State) Apply(e Event) bool {
 			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Text, b.Text),
 				cmp.Compare(a.Hint, b.Hint), cmp.Compare(number(a.Trial), number(b.Trial)))
 		})
+		s.Notes = lastOfCluster(s.Notes)
 	case EventEnded:
 		if s.Server != nil {
 			s.Server.Workers, s.Server.Starting = nil, 0
@@ -213,6 +214,18 @@ func (s *State) Apply(e Event) bool {
 		s.awaitAll()
 	}
 	return true
+}
+
+// lastOfCluster leaves of the notes about the way to the cluster the last one: what is so now.
+func lastOfCluster(notes []Note) []Note {
+	later := false
+	for i, n := range slices.Backward(notes) {
+		if n.Code == NoteCluster && later {
+			notes = slices.Delete(notes, i, i+1)
+		}
+		later = later || n.Code == NoteCluster
+	}
+	return notes
 }
 
 func number(trial *int) int {

@@ -103,6 +103,9 @@ func New(facts Facts, state *run.State, now time.Time) *Table {
 		Parallel: min(max(state.Parallelism, 1),
 			max(len(state.Trials), 1)), BestTrial: -1, Notes: state.Notes, Facts: facts, Loaded: state.Loaded,
 	}
+	if t.Phase.Final() { // the way to the cluster has brought all that there was
+		t.Notes = slices.DeleteFunc(slices.Clone(t.Notes), func(n run.Note) bool { return n.Code == run.NoteCluster })
+	}
 	end := now
 	if !state.Ended.IsZero() {
 		end = state.Ended

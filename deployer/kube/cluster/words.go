@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -120,6 +121,10 @@ func (c *Cluster) Explain(err error, doing string) error {
 	case apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err):
 		return usererror.Wrap(err, usererror.CodeUnreachable,
 			fmt.Sprintf("cluster %s is busy: %s", c.Context, message), "Try again in a moment.")
+	case status.Status().Code >= http.StatusInternalServerError:
+		return usererror.Wrap(err, usererror.CodeUnreachable,
+			fmt.Sprintf("cluster %s has a failure of its own: %s", c.Context, message),
+			"Try again in a moment; if it lasts, tell whoever runs the cluster.")
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return usererror.Wrap(err, usererror.CodeRefused,
 			fmt.Sprintf("cluster %s refuses to %s: %s", c.Context, doing, message), "")
@@ -160,6 +165,12 @@ func (c *Cluster) loginFailed(err error) error {
 			fmt.Sprintf("cluster %s does not accept your login; it may have expired", c.Context), c.renew())
 	}
 	return nil
+}
+
+// IsLogin reports whether an error of [Cluster.Explain] says that the login does not work.
+func IsLogin(err error) bool {
+	words, ok := errors.AsType[*usererror.Error](err)
+	return ok && words.Code == usererror.CodeLogin
 }
 
 // renewals are the commands that log in again, by the plugin that the kubeconfig names.

@@ -41,6 +41,7 @@ type logKeeper struct {
 	mu      sync.Mutex
 	copying map[run.AttemptID]*copied
 	said    []run.Event // by pods, in lines of their own
+	held    bool        // the cluster does not answer: no log is given up
 	all     sync.WaitGroup
 }
 
@@ -64,6 +65,20 @@ func newLogKeeper(c *cluster.Cluster, f folder.Run, wake func()) *logKeeper {
 		cluster: c, folder: f, wake: wake, follow: make(chan struct{}, maxStreams),
 		rest: make(chan struct{}, maxStreams), grace: logGrace, copying: map[run.AttemptID]*copied{},
 	}
+}
+
+// again is a keeper that goes on with the same logs, after this one has ended.
+func (k *logKeeper) again(c *cluster.Cluster) *logKeeper {
+	next := newLogKeeper(c, k.folder, k.wake)
+	next.said = k.take()
+	return next
+}
+
+// hold says whether the cluster cannot be asked at the moment: what cannot be read then is read later.
+func (k *logKeeper) hold(held bool) {
+	k.mu.Lock()
+	k.held = held
+	k.mu.Unlock()
 }
 
 // keep sees to it that the log of an attempt is copied, until ctx ends. ended says that its pod has.
@@ -116,6 +131,12 @@ func (k *logKeeper) take() []run.Event {
 // wait waits for the end of all copying, after ctx has ended.
 func (k *logKeeper) wait() { k.all.Wait() }
 
+func (k *logKeeper) isHeld() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.held
+}
+
 const (
 	logAgain   = time.Second      // after what time a log that broke off is read on
 	logGivenUp = 30 * time.Second // how long the log of a pod that has ended may be impossible to read
@@ -136,6 +157,13 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 		return
 	}
 	defer func() { _ = file.Close() }()
+	file.full = func() {
+		k.say(id, run.Event{
+			Type: run.EventNote, Time: time.Now(), Code: run.NoteLogCapped,
+			Text: folder.Capped(fmt.Sprintf("the log of trial %d", id.Trial)),
+			Hint: "Print less, or write to a volume: --mount pvc:NAME:PATH.",
+		})
+	}
 	var failing time.Time
 	for {
 		ended := c.ended()
@@ -145,7 +173,7 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 			return
 		case err == nil && ended, apierrors.IsNotFound(err) && k.gone(ctx, p):
 			return
-		case err == nil:
+		case err == nil, k.isHeld():
 			failing = time.Time{}
 		case ended && failing.IsZero():
 			failing = time.Now()
@@ -222,7 +250,7 @@ func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, t
 		return err
 	}
 	defer stream.Close()
-	return to.copyFrom(stream, func(e run.Event) { k.say(id, e) })
+	return to.copyFrom(stream, !follow, func(e run.Event) { k.say(id, e) })
 }
 
 // say takes in what a pod said of its trial.
@@ -244,6 +272,8 @@ type logCopy struct {
 	at    place
 	path  string // of the file with the place
 	saved time.Time
+	limit *folder.LogCap
+	full  func() // it became too long, for the first time
 
 	// While a log is read again.
 	seeking bool // nothing of the time at.Time was seen yet
@@ -271,7 +301,10 @@ func openCopy(f folder.Run, id run.AttemptID) (*logCopy, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &logCopy{file: file, path: filepath.Join(dir, "log.json")}
+	c := &logCopy{
+		file: file, path: filepath.Join(dir, "log.json"), limit: f.CapLogOn(id.Trial, id.Number, folder.Stdout),
+		full: func() {},
+	}
 	if data, err := os.ReadFile(c.path); err == nil {
 		_ = json.Unmarshal(data, &c.at) // else it is copied again
 	}
@@ -293,15 +326,18 @@ func (c *logCopy) Close() error {
 const longestLine = 256 << 10
 
 // copyFrom copies the lines of a log that are new: each has its time in front. What the pod itself says goes to say.
-func (c *logCopy) copyFrom(log io.Reader, say func(run.Event)) error {
+// over says that nothing more will be in the log: else a line without an end was cut by the connection's end, which an
+// API server does not tell from the log's. A line without a time is no line of the log: a kubelet that cannot go on
+// writes why.
+func (c *logCopy) copyFrom(log io.Reader, over bool, say func(run.Event)) error {
 	c.seeking = c.at.Lines > 0 || c.at.Size > 0
 	c.skip, c.inLine, c.skipped = 0, false, c.seeking
 	lines := bufio.NewReaderSize(log, 16<<10) // of up to maxStreams logs
 	var batch bytes.Buffer
 	for {
 		line, err := readLine(lines)
-		if len(line) > 0 && (err == nil || errors.Is(err, io.EOF)) {
-			c.line(line, &batch, say)
+		if len(line) > 0 && (err == nil || over && errors.Is(err, io.EOF)) && !c.line(line, &batch, say) {
+			err = fmt.Errorf("its node says: %s", bytes.TrimSpace(line))
 		}
 		if batch.Len() > 0 && (err != nil || lines.Buffered() == 0 || batch.Len() >= longestLine) {
 			if err := c.write(&batch); err != nil {
@@ -331,21 +367,25 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// line takes one line of the log, or a part of a long one, into the batch, unless it was copied before.
-func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) {
+// line takes one line of the log, or a part of a long one, into the batch, unless it was copied before. ok says that
+// it is one.
+func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) (ok bool) {
 	rest := c.inLine
 	c.inLine = !bytes.HasSuffix(line, []byte("\n"))
-	stamp, text, found := bytes.Cut(line, []byte(" "))
-	at, err := time.Parse(time.RFC3339Nano, string(stamp))
-	if rest || !found || err != nil { // it has no time of its own
+	if rest { // it has no time of its own
 		if !c.skipped {
 			batch.Write(line)
 		}
-		return
+		return true
+	}
+	stamp, text, found := bytes.Cut(line, []byte(" "))
+	at, err := time.Parse(time.RFC3339Nano, string(stamp))
+	if !found || err != nil {
+		return false
 	}
 	c.skipped = c.before(at)
 	if c.skipped {
-		return
+		return true
 	}
 	if at.After(c.at.Time) {
 		c.at.Time, c.at.Lines = at, 1
@@ -357,9 +397,10 @@ func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) {
 			e.Time = at
 		}
 		say(e)
-		return
+		return true
 	}
 	batch.Write(text)
+	return true
 }
 
 // before reports whether the next line of the log, which has this time, was copied before. All lines ahead of the first
@@ -389,9 +430,16 @@ func (c *logCopy) write(batch *bytes.Buffer) error {
 	n, err := c.file.Write(batch.Bytes())
 	c.at.Size += int64(n)
 	batch.Reset()
-	if err != nil || time.Since(c.saved) < saveEvery {
+	full := c.limit.Full(c.at.Size)
+	if err != nil || time.Since(c.saved) < saveEvery && !full {
 		return err
 	}
 	c.saved = time.Now()
-	return folder.ReplaceJSON(c.path, c.at)
+	if err := folder.ReplaceJSON(c.path, c.at); err != nil || !full {
+		return err
+	}
+	if c.limit.Cut() { // what is left out is never copied again: its place was saved
+		c.full()
+	}
+	return nil
 }

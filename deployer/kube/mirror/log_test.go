@@ -1,12 +1,14 @@
 package mirror
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
@@ -27,7 +29,7 @@ func copyOf(t *testing.T, f folder.Run) *logCopy {
 // take copies a log, and checks that it went well.
 func take(t *testing.T, c *logCopy, log string) {
 	t.Helper()
-	if err := c.copyFrom(strings.NewReader(log), func(run.Event) {}); err != nil {
+	if err := c.copyFrom(strings.NewReader(log), true, func(run.Event) {}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -152,12 +154,78 @@ func TestALogThatBreaksOffIsReadOn(t *testing.T) {
 	f := folder.Run(t.TempDir())
 	c := copyOf(t, f)
 	broken := io.MultiReader(strings.NewReader("2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z hal"), failing{})
-	if err := c.copyFrom(broken, nil); err == nil {
+	if err := c.copyFrom(broken, true, nil); err == nil {
 		t.Fatal("no error")
 	}
 	take(t, c, "2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z half\n")
 	if got := content(t, f); got != "a\nhalf\n" {
 		t.Errorf("the copy is %q", got)
+	}
+}
+
+// A log that is followed ends with its connection, also within a line.
+func TestALineThatIsCutIsReadAgain(t *testing.T) {
+	f := folder.Run(t.TempDir())
+	c := copyOf(t, f)
+	const cut = "2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z hal"
+	if err := c.copyFrom(strings.NewReader(cut), false, nil); err != nil {
+		t.Fatal(err)
+	}
+	take(t, c, "2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z half\n2026-01-02T03:04:05.3Z no end")
+	if got := content(t, f); got != "a\nhalf\nno end" {
+		t.Errorf("the copy is %q", got)
+	}
+}
+
+// A kubelet whose node has no file handles left writes that to who follows a log (kubernetes, kubelet/server).
+func TestWhatAKubeletSaysIsNoPartOfTheLog(t *testing.T) {
+	f := folder.Run(t.TempDir())
+	c := copyOf(t, f)
+	const says = "failed to create fsnotify watcher: too many open files"
+	err := c.copyFrom(strings.NewReader("2026-01-02T03:04:05.1Z a\n"+says), true, nil)
+	if err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("the error is %v", err)
+	}
+	take(t, c, "2026-01-02T03:04:05.1Z a\n2026-01-02T03:04:05.2Z b\n")
+	if got := content(t, f); got != "a\nb\n" {
+		t.Errorf("the copy is %q", got)
+	}
+}
+
+func TestTheMiddleOfALongLogIsLeftOut(t *testing.T) {
+	f := folder.Run(t.TempDir())
+	c := copyOf(t, f)
+	full := 0
+	c.full = func() { full++ }
+	const lines = 80 << 10 // of a KiB each
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	log, to := io.Pipe()
+	go func() {
+		w := bufio.NewWriter(to)
+		for i := range lines {
+			fmt.Fprintf(w, "%s %08d%s\n", at.Add(time.Duration(i)*time.Millisecond).Format(time.RFC3339Nano), i,
+				strings.Repeat(".", 1015))
+		}
+		_ = w.Flush()
+		_ = to.Close()
+	}()
+	if err := c.copyFrom(log, true, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = copyOf(t, f)
+	take(t, c, at.Add(lines*time.Millisecond).Format(time.RFC3339Nano)+" the end\n")
+	var text strings.Builder
+	if err := f.NewLogReader(0, 1, folder.Stdout).CopyTo(&text); err != nil {
+		t.Fatal(err)
+	}
+	got := text.String()
+	if !strings.HasPrefix(got, "00000000.") || !strings.HasSuffix(got, "\nthe end\n") ||
+		!strings.Contains(got, " MiB left out …]\n") || len(got) > 64<<20 || full != 1 {
+		t.Errorf("it has %d bytes, was said to be full %d times, begins with %q and ends with %q", len(got), full,
+			got[:9], got[len(got)-20:])
 	}
 }
 
@@ -172,7 +240,7 @@ func TestWhatAPodSaysIsNoPartOfTheLog(t *testing.T) {
 	log := "2026-01-02T03:04:05Z before\n" +
 		`2026-01-02T03:04:06Z [metaml] {"type":"trial.report","metrics":{"loss":0.5}}` + "\n" +
 		"2026-01-02T03:04:07Z after\n"
-	if err := c.copyFrom(strings.NewReader(log), func(e run.Event) { said = append(said, e) }); err != nil {
+	if err := c.copyFrom(strings.NewReader(log), true, func(e run.Event) { said = append(said, e) }); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, f); got != "before\nafter\n" {
@@ -190,7 +258,7 @@ func FuzzLog(f *testing.F) {
 	f.Fuzz(func(t *testing.T, log string) {
 		at := folder.Run(t.TempDir())
 		c := copyOf(t, at)
-		take(t, c, log)
+		_ = c.copyFrom(strings.NewReader(log), true, func(run.Event) {}) // up to what is no line of a log
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +268,7 @@ func FuzzLog(f *testing.F) {
 		if c.at.Size != int64(len(once)) {
 			t.Errorf("the copy has %d bytes, and its place says %d", len(once), c.at.Size)
 		}
-		take(t, c, log)
+		_ = c.copyFrom(strings.NewReader(log), true, func(run.Event) {})
 		if twice := content(t, at); twice != once {
 			t.Errorf("read again, %q became %q", once, twice)
 		}

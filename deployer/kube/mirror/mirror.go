@@ -119,6 +119,7 @@ type mirror struct {
 	logs     *logKeeper
 	dirty    chan struct{} // something may be new
 	rows     map[string]rowsOf
+	link     link
 	said     string    // last about the way to the cluster
 	lookAt   time.Time // when events are listed again
 	happened []happening
@@ -148,6 +149,7 @@ func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
 		}
 	}
 	m.logs = newLogKeeper(c, f, m.wake)
+	m.link.changed, m.link.pulse = m.wake, time.Now()
 	return m, nil
 }
 
@@ -167,52 +169,96 @@ const apart = 100 * time.Millisecond
 // lookAgain is after what time the record is brought up to date although nothing was heard.
 const lookAgain = 5 * time.Second
 
+// follow keeps the record until the run has ended. Whenever the cluster has not answered for a while, it begins anew:
+// what was listed may be old, and what is watched and read may be connections that nothing comes through any more.
 func (m *mirror) follow(ctx context.Context) error {
+	for gone := (pods{}); ; {
+		renewed, err := m.followOnce(ctx, gone)
+		if !renewed {
+			return err
+		}
+		m.logs = m.logs.again(m.cluster)
+	}
+}
+
+// followOnce keeps the record until the run has ended, or the cluster answers again that did not.
+func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := m.watch(ctx)
+	w := m.watch(ctx, gone)
 	defer func() {
 		cancel(nil)
 		w.wait()
 		m.logs.wait()
 	}()
 	for {
-		synced, err := w.state()
-		if err := m.tellWay(err); err != nil {
-			return err
+		s, synced, trouble := m.current(ctx, w)
+		m.logs.hold(trouble != nil)
+		if err := m.tellWay(trouble); err != nil {
+			return false, err
 		}
 		if synced {
-			s, err := w.seen(ctx, m)
-			if err == nil {
-				err = m.step(ctx, s)
-			}
-			if err != nil {
-				return err
+			if err := m.step(ctx, s); err != nil {
+				return false, err
 			}
 			if m.planner.state.Phase.Final() {
-				return nil
+				return false, nil
 			}
-			if err := m.giveUp(ctx, s); err != nil {
-				return err
-			}
-			if s.owner != nil {
-				halt.Continue(ctx, m.cluster, m.haltable(s))
+			if err := m.act(ctx, s, trouble != nil); err != nil {
+				return false, err
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		case <-m.dirty:
+			m.link.pulse = time.Now()
 		case <-time.After(lookAgain):
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		case <-time.After(apart):
 		}
 		if m.folder.Gone() {
-			return nil
+			return false, nil
+		}
+		if m.check(ctx, trouble) {
+			return true, nil
 		}
 	}
+}
+
+// current is what the informers hold, if they have listed all, and what has been wrong for some time.
+func (m *mirror) current(ctx context.Context, w *watching) (s seen, synced bool, trouble error) {
+	synced, trouble = w.state()
+	if trouble == nil {
+		trouble = m.link.trouble(false)
+	}
+	if !synced {
+		return s, false, trouble
+	}
+	s, err := w.seen(ctx, m)
+	if err != nil {
+		return s, false, err
+	}
+	return s, true, trouble
+}
+
+// act does in the cluster what the run needs: it gives up what does not start, unless what is seen may be old, and goes
+// on with a stop that was requested.
+func (m *mirror) act(ctx context.Context, s seen, old bool) error {
+	if s.owner == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	if !old {
+		if err := m.giveUp(ctx, s); err != nil {
+			return err
+		}
+	}
+	halt.Continue(ctx, m.cluster, m.haltable(s))
+	return nil
 }
 
 // haltable is what is left to do about a stop that was requested.
@@ -264,6 +310,11 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 				continue
 			}
 			m.logs.keep(ctx, id, p, manifest.Ended(p))
+		}
+	}
+	if s.owner == nil {
+		if err := m.folder.MarkGone(); err != nil {
+			return err
 		}
 	}
 	s.events = m.listEvents(ctx, &s)
@@ -427,6 +478,8 @@ func (m *mirror) rowsOf(ctx context.Context, job string) (rowsOf, error) {
 	if rows, ok := m.rows[job]; ok {
 		return rows, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
 	object, err := m.cluster.Core.ConfigMaps(m.cluster.Namespace).Get(ctx, manifest.RowsName(job), metav1.GetOptions{})
 	if err != nil {
 		return nil, m.cluster.Explain(err, "read which trials run "+m.name+" went on with")

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/pod"
 )
@@ -23,36 +22,41 @@ import (
 // watching is what informers hold of a run's objects: they list, watch, and list anew where a watch broke off or is too
 // old to go on.
 type watching struct {
-	cluster           *cluster.Cluster
 	owners, jobs, pod cache.SharedIndexInformer
+	ways              [3]way // of each of them
 	all               sync.WaitGroup
 
-	mu    sync.Mutex
-	err   error                     // of the last list or watch; nil: the last one went well
-	since time.Time                 // when err was seen first
-	gone  map[types.UID]*corev1.Pod // pods that are no longer there, as they were last
+	mu   sync.Mutex
+	gone pods // that are no longer there, as they were last
 }
 
-// watch starts the informers of a run, until ctx ends.
-func (m *mirror) watch(ctx context.Context) *watching {
+// pods are those of a run, by their identity.
+type pods map[types.UID]*corev1.Pod
+
+// watch starts the informers of a run, until ctx ends. It goes on with the pods that were gone before.
+func (m *mirror) watch(ctx context.Context, gone pods) *watching {
 	ns, c := m.cluster.Namespace, m.cluster
-	w := &watching{cluster: c, gone: map[types.UID]*corev1.Pod{}}
+	w := &watching{gone: gone}
+	for i := range w.ways {
+		w.ways[i].changed = m.wake
+	}
 	pick := m.selector()
-	w.owners = w.inform(m, &corev1.ConfigMap{}, lists(pick+","+manifest.LabelComponent+"="+manifest.ComponentRun,
+	owners := pick + "," + manifest.LabelComponent + "=" + manifest.ComponentRun
+	w.owners = w.inform(m, &corev1.ConfigMap{}, w.ways[0].lists(owners,
 		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return c.Core.ConfigMaps(ns).List(ctx, o)
 		},
 		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return c.Core.ConfigMaps(ns).Watch(ctx, o)
 		}))
-	w.jobs = w.inform(m, &batchv1.Job{}, lists(pick,
+	w.jobs = w.inform(m, &batchv1.Job{}, w.ways[1].lists(pick,
 		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return c.Batch.Jobs(ns).List(ctx, o)
 		},
 		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return c.Batch.Jobs(ns).Watch(ctx, o)
 		}))
-	w.pod = w.inform(m, &corev1.Pod{}, lists(pick,
+	w.pod = w.inform(m, &corev1.Pod{}, w.ways[2].lists(pick,
 		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return c.Core.Pods(ns).List(ctx, o)
 		},
@@ -66,34 +70,29 @@ func (m *mirror) watch(ctx context.Context) *watching {
 }
 
 // lists picks the objects with a label.
-func lists(pick string, list cache.ListWithContextFunc, watches cache.WatchFuncWithContext) *cache.ListWatch {
+func (w *way) lists(pick string, list cache.ListWithContextFunc, watches cache.WatchFuncWithContext) *cache.ListWatch {
 	return &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (all runtime.Object, err error) {
 			o.LabelSelector = pick
-			return list(ctx, o)
+			err = w.try(ctx, func(ctx context.Context) error { all, err = list(ctx, o); return err })
+			return all, err
 		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (events watch.Interface, err error) {
 			o.LabelSelector = pick
-			return watches(ctx, o)
+			err = w.try(ctx, func(ctx context.Context) error { events, err = watches(ctx, o); return err })
+			return events, err
 		},
 	}
 }
 
 func (w *watching) inform(m *mirror, of runtime.Object, from *cache.ListWatch) cache.SharedIndexInformer {
 	i := cache.NewSharedIndexInformer(from, of, 0, cache.Indexers{})
-	_ = i.SetTransform(new(slimmer).slim) // fails only when the informer runs already, as SetWatchErrorHandler does
-	_ = i.SetWatchErrorHandler(func(_ *cache.Reflector, err error) {
-		w.mu.Lock()
-		if w.err == nil {
-			w.since = time.Now()
-		}
-		w.err = err
-		w.mu.Unlock()
-		m.wake()
-	})
+	// Both fail only when the informer runs already.
+	_ = i.SetTransform(new(slimmer).slim)
+	_ = i.SetWatchErrorHandler(func(*cache.Reflector, error) {}) // the way has it
 	_, _ = i.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { w.well(); m.wake() },
-		UpdateFunc: func(any, any) { w.well(); m.wake() },
+		AddFunc:    func(any) { m.wake() },
+		UpdateFunc: func(any, any) { m.wake() },
 		DeleteFunc: func(o any) {
 			if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {
 				o = unknown.Obj
@@ -101,7 +100,6 @@ func (w *watching) inform(m *mirror, of runtime.Object, from *cache.ListWatch) c
 			if p, ok := o.(*corev1.Pod); ok {
 				w.remember(p)
 			}
-			w.well()
 			m.wake()
 		},
 	})
@@ -169,12 +167,6 @@ func slimStatuses(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 	return some
 }
 
-func (w *watching) well() {
-	w.mu.Lock()
-	w.err = nil
-	w.mu.Unlock()
-}
-
 // remember keeps a pod that was deleted: how it ended may not be in the record yet.
 func (w *watching) remember(p *corev1.Pod) {
 	if !manifest.Ended(p) {
@@ -196,10 +188,10 @@ func (w *watching) wait() { w.all.Wait() }
 // state says whether all was listed once, and what has been wrong for some time.
 func (w *watching) state() (synced bool, err error) {
 	synced = w.owners.HasSynced() && w.jobs.HasSynced() && w.pod.HasSynced()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.err != nil && (!synced || time.Since(w.since) > cluster.Patience) {
-		return synced, w.err
+	for i := range w.ways {
+		if err := w.ways[i].trouble(!synced); err != nil {
+			return synced, err
+		}
 	}
 	return synced, nil
 }
@@ -218,18 +210,18 @@ func (w *watching) seen(ctx context.Context, m *mirror) (seen, error) {
 			jobs = append(jobs, j)
 		}
 	}
-	var pods []*corev1.Pod
+	var all []*corev1.Pod
 	for _, o := range w.pod.GetStore().List() {
 		if p, ok := o.(*corev1.Pod); ok {
-			pods = append(pods, p)
+			all = append(all, p)
 		}
 	}
 	w.mu.Lock()
 	for _, p := range w.gone {
-		pods = append(pods, p)
+		all = append(all, p)
 	}
 	w.mu.Unlock()
 	var err error
-	s.jobs, err = m.together(ctx, jobs, pods)
+	s.jobs, err = m.together(ctx, jobs, all)
 	return s, err
 }

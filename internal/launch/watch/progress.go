@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
 	"github.com/metaml/metaml/internal/talk"
 )
@@ -57,6 +58,11 @@ func (p *progress) show(d Drawing) error {
 		subject, headline = fmt.Sprint(d.Counts, d.Phase, d.Loading), d.Headline()
 		for i := range d.Waits {
 			subject += "\n" + d.Waits[i].Text
+		}
+		for i := range d.Notes {
+			if d.Notes[i].Code == run.NoteCluster {
+				subject += "\n" + d.Notes[i].Text
+			}
 		}
 		remarks = slices.Concat(d.WaitLines(), d.Remarks())
 	case *view.Panel:
