@@ -37,6 +37,7 @@ func (p *Place) adopt(ctx context.Context, owner *corev1.ConfigMap) error {
 	}
 	if here, err := f.ReadSpec(); err == nil {
 		if here.ID == spec.ID {
+			_ = os.Remove(f.GoneFile()) // somebody has made its objects again; mostly there is none
 			return nil
 		}
 		// Another run had the name, which is no longer in the cluster.
@@ -74,10 +75,16 @@ func setAside(f folder.Run, spec run.Spec) error {
 // Discover makes the mirrors of our runs in the cluster, and brings those that nobody follows up to date.
 func (p *Place) Discover(ctx context.Context) error {
 	owners, err := p.owners(ctx, "", "")
+	if err == nil && len(owners) == 0 {
+		err = p.cluster.CheckNamespace(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	tasks := make([]func() error, 0, len(owners))
+	tasks, err := p.lookAfterLost(ctx, owners)
+	if err != nil {
+		return err
+	}
 	for i := range owners {
 		tasks = append(tasks, func() error {
 			if err := p.adopt(ctx, &owners[i]); err != nil {
@@ -92,6 +99,29 @@ func (p *Place) Discover(ctx context.Context) error {
 		})
 	}
 	return together(tasks)
+}
+
+// lookAfterLost gives what is to do about the mirrors of runs that are not among ours in the cluster.
+func (p *Place) lookAfterLost(ctx context.Context, owners []corev1.ConfigMap) ([]func() error, error) {
+	names, err := folder.Names(p.mirrors.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var tasks []func() error
+	for _, name := range names {
+		f := folder.In(p.mirrors.Dir, name)
+		if slices.ContainsFunc(owners, func(o corev1.ConfigMap) bool { return o.Name == name }) || f.Gone() {
+			continue
+		}
+		if _, err := os.Stat(f.GoneFile()); err == nil {
+			continue // that is known
+		}
+		if _, err := f.ReadSpec(); err != nil {
+			continue // a list says that it is damaged
+		}
+		tasks = append(tasks, func() error { return mirror.Once(ctx, p.cluster, f) })
+	}
+	return tasks, nil
 }
 
 // found reads the run's owner. The run may have been deleted by somebody else, or another may have its name.
@@ -111,6 +141,11 @@ func (t *Target) found(ctx context.Context, name string) (*cluster.Cluster, fold
 	if err == nil && readErr == nil {
 		if spec, err := manifest.ReadOwner(owner); err == nil && spec.ID == here.ID {
 			return c, f, owner, nil
+		}
+	}
+	if readErr == nil {
+		if err := f.MarkGone(); err != nil {
+			return c, f, nil, err
 		}
 	}
 	return c, f, nil, gone(name)

@@ -243,6 +243,9 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 		return append(all, failed("cluster", err))
 	}
 	all = append(all, version, run.Check{Name: "login", OK: true, Text: user})
+	if err := c.CheckNamespace(ctx); err != nil {
+		return append(all, failed("namespace", err))
+	}
 	if err := c.CheckRights(ctx); err != nil {
 		return append(all, failed("rights", err))
 	}

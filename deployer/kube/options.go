@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -87,6 +88,9 @@ func (p *Place) fit(ctx context.Context, o *manifest.Options) error {
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
 	ns, err := p.cluster.Core.Namespaces().Get(ctx, p.cluster.Namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return p.cluster.Explain(err, "look for namespace "+p.cluster.Namespace)
+	}
 	assigned := false
 	if err == nil { // else it may not be read; clusters that assign users let everybody
 		_, assigned = ns.Annotations["openshift.io/sa.scc.uid-range"]

@@ -75,6 +75,8 @@ type entry struct {
 
 func (e entry) away() bool { return e.target != run.Local }
 
+func (e entry) gone() bool { return e.away() && exists(e.folder.GoneFile()) }
+
 // Folder is where the record of the run of exactly this name lies.
 func (r *Reader) Folder(name string) folder.Run {
 	return r.exactly(name).folder
@@ -146,7 +148,7 @@ func (r *Reader) List(ctx context.Context) ([]run.Listed, error) {
 				Damage: err.Error(),
 			}
 		}
-		l.Seen = exists(e.folder.SeenFile())
+		l.Seen, l.Gone = exists(e.folder.SeenFile()), e.gone()
 		all = append(all, l)
 	}
 	slices.SortFunc(all, func(a, b run.Listed) int {
@@ -194,7 +196,7 @@ func (r *Reader) Load(ctx context.Context, name string) (run.Listed, error) {
 			fmt.Sprintf("run %s cannot be read: %v", e.name, err),
 			fmt.Sprintf("metaml delete %s removes it.", e.name))
 	}
-	l.NotOwn = e.folder.Own(&l.Spec)
+	l.NotOwn, l.Gone = e.folder.Own(&l.Spec), e.gone()
 	return l, nil
 }
 

@@ -67,6 +67,7 @@ type Listed struct {
 	Damage   string // why the record cannot be read, when Damaged
 	Size     int64  // of its record when it was read: as long as it has that size, nothing has changed
 	Seen     bool   // somebody was shown how it ended
+	Gone     bool   // it is no longer in its cluster: what is kept here is all there is
 	Health   Health // of a server that was sent a request; "" is one that was not, or is not going
 }
 

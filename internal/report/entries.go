@@ -17,6 +17,7 @@ type Entry struct {
 	Reason    run.Reason   `json:"reason"`
 	Liveness  run.Liveness `json:"liveness"`
 	Damage    string       `json:"damage,omitempty"`
+	Gone      bool         `json:"gone,omitempty"` // no longer in its cluster: what is kept here is all there is
 	Trials    int          `json:"trials"`
 	Done      int          `json:"done"` // came to an end of their own: succeeded or failed
 	Failed    int          `json:"failed"`
@@ -71,7 +72,7 @@ func Entries(client *deployer.Client, listed []run.Listed) []Entry {
 		j := Entry{
 			Name: l.Spec.Name, Target: l.Target, Kind: l.Spec.Kind, URL: Address(l), Ready: l.Answers(),
 			Series:   l.Spec.Series,
-			Liveness: l.Liveness, Damage: l.Damage, Created: l.Spec.Created, Source: l.Spec.Source,
+			Liveness: l.Liveness, Damage: l.Damage, Gone: l.Gone, Created: l.Spec.Created, Source: l.Spec.Source,
 			Record: recordOf(client, l),
 		}
 		if l.State != nil {

@@ -93,6 +93,15 @@ func TestRunsAreListedForPeople(t *testing.T) {
 				notebook,
 		},
 		{
+			"one that was deleted in its cluster", func() run.Listed {
+				l := listed("fit-9@lab/team", run.Ended, ended(0, run.Succeeded, nil), ended(1, run.Succeeded, nil),
+					run.Event{Type: run.EventEnded, State: run.Succeeded})
+				l.Target, l.Gone = run.Kubernetes, true
+				return l
+			}(),
+			"fit-9@lab/team   succeeded (kept here; no longer in the cluster)   2 of 2" + notebook,
+		},
+		{
 			"one of before a restart of the machine", listed("fit-4", run.Restarted, begun),
 			"fit-4   failed (machine restarted: metaml resume fit-4)   0 of 2" + notebook,
 		},

@@ -79,6 +79,9 @@ func Address(l *run.Listed) string {
 // StateWord is a run's state with what people must know beside it.
 func StateWord(l *run.Listed) string {
 	s := string(l.State.Phase)
+	if l.Gone {
+		return s + " (kept here; no longer in the cluster)"
+	}
 	if l.State.Phase.Final() {
 		return s
 	}

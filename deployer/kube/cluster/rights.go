@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/internal/usererror"
@@ -90,6 +91,16 @@ func allowed(rules []authorizationv1.ResourceRule, group, resource, verb string)
 
 func has(list []string, item string) bool {
 	return slices.Contains(list, item) || slices.Contains(list, "*")
+}
+
+// CheckNamespace refuses a namespace that is not there. Many may not ask for it; then it is taken to be there.
+func (c *Cluster) CheckNamespace(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	if _, err := c.Core.Namespaces().Get(ctx, c.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		return c.Explain(err, "look for namespace "+c.Namespace)
+	}
+	return nil
 }
 
 // CheckRights refuses where a right is missing, before anything is made.
