@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -92,6 +93,15 @@ func TestASweepIsStoppedResumedAndDeletedFromAnotherMachine(t *testing.T) {
 	leavesNothing(t, space)
 }
 
+// reads waits until a trial has printed a text.
+func (p *person) reads(trial, text string) {
+	p.t.Helper()
+	eventually(p.t, trial+" prints "+text, func(context.Context) (bool, error) {
+		log, _ := p.metaml("logs", trial)
+		return strings.Contains(log, text), nil
+	})
+}
+
 // briefly runs a command that watches a run, and leaves it after a while.
 func (p *person) briefly(args ...string) {
 	p.t.Helper()
@@ -100,6 +110,45 @@ func (p *person) briefly(args ...string) {
 	c := exec.CommandContext(ctx, binary(p.t), args...)
 	c.Env, c.Dir = p.env, p.home
 	_ = c.Run() // until the time is over
+}
+
+// slow is a sweep of 20 trials, 2 at a time, of which the first takes 20 seconds to save.
+const slow = `
+import time
+import metaml
+
+rows = [{"x": i} for i in range(20)]
+
+@metaml.Train(settings={"hyper_parameters": "rows", "parallelism": 2})
+def fit(x):
+    print("began", x, flush=True)
+    try:
+        time.sleep(1000)
+    except KeyboardInterrupt:
+        time.sleep(20 if x == 0 else 0)
+        print("saved", x, flush=True)
+        raise
+`
+
+func TestAStopWaitsForWhatIsSavedAndNoTrialBeginsMeanwhile(t *testing.T) {
+	p := newPerson(t, inside.Admin, namespace(t))
+	name := p.submits(slow)
+	p.reads(name+":0", "began")
+	p.reads(name+":1", "began")
+	p.must("stop", name)
+	if out, code := p.metaml("attach", name); code != 1 || !strings.Contains(out, "was stopped") {
+		t.Errorf("attach ended with %d: %s", code, out)
+	}
+	if s := p.show(name); s.counts("stopped") != 20 {
+		t.Errorf("it is %+v", s)
+	}
+	for i := range 20 {
+		began := fmt.Sprintf("began %d\nsaved %[1]d\nTraceback", i)
+		if log := p.must("logs", fmt.Sprintf("%s:%d", name, i)); i < 2 != strings.HasPrefix(log, began) ||
+			i >= 2 && log != "" {
+			t.Errorf("trial %d printed %q", i, log)
+		}
+	}
 }
 
 func TestWhatTrialsWaitFor(t *testing.T) {
@@ -116,6 +165,9 @@ func TestWhatTrialsWaitFor(t *testing.T) {
 		{"memory", "unschedulable", "Insufficient memory", []string{"--memory", "900Gi"}},
 		{"node", "unschedulable", "node affinity", []string{"--node-selector", "disk=fast"}},
 		{"secret", "configuration", `secret "nowhere" not found`, []string{"--secret", "TOKEN=nowhere/key"}},
+		{
+			"account", "configuration", "there is no service account", []string{"--service-account", "nobody"},
+		},
 		{
 			"volume", "unschedulable", `persistentvolumeclaim "nowhere" not found`,
 			[]string{"--mount", "pvc:nowhere:/data"},
@@ -204,6 +256,20 @@ func TestARunSurvivesWhatIsKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
+		{"the process of a trial", 2, func(t *testing.T, space, _ string) {
+			t.Helper()
+			if n, err := inside.KillInPod(string(trialPod(t, space, "0").UID), "metaml._loader"); n == 0 || err != nil {
+				t.Fatalf("killed %d processes: %v", n, err)
+			}
+		}},
+		{"a pod, by deleting it", 2, func(t *testing.T, space, _ string) {
+			t.Helper()
+			pod := trialPod(t, space, "0")
+			if err := client(t, inside.Admin).CoreV1().Pods(space).Delete(t.Context(), pod.Name,
+				metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"a pod, by an eviction", 2, func(t *testing.T, space, _ string) {
 			t.Helper()
 			pod := trialPod(t, space, "0")
@@ -218,7 +284,9 @@ func TestARunSurvivesWhatIsKilled(t *testing.T) {
 			space := namespace(t)
 			p := newPerson(t, inside.Admin, space)
 			name := p.submits(counts)
-			p.sees(name, "all run", func(s shown) bool { return s.counts("running") == 3 })
+			for _, trial := range []string{":0", ":1", ":2"} {
+				p.reads(name+trial, "began")
+			}
 			c.kill(t, space, name)
 			if out, code := p.metaml("attach", name); code != 0 {
 				t.Fatalf("it ended with %d: %s", code, out)

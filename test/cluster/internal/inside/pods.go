@@ -12,7 +12,10 @@ import (
 )
 
 // KillPod ends every process of a pod at once, as kill -9 does, its pause process too, and says how many it were.
-func KillPod(uid string) (killed int, err error) {
+func KillPod(uid string) (killed int, err error) { return KillInPod(uid, "") }
+
+// KillInPod ends those processes of a pod whose command line has a text in it.
+func KillInPod(uid, text string) (killed int, err error) {
 	groups, err := podGroups(uid)
 	if err != nil {
 		return 0, err
@@ -26,12 +29,13 @@ func KillPod(uid string) (killed int, err error) {
 			if err != nil || item.Name() != "cgroup.procs" {
 				return ignoreGone(err)
 			}
-			text, err := os.ReadFile(path)
+			processes, err := os.ReadFile(path)
 			if err != nil {
 				return ignoreGone(err)
 			}
-			for line := range strings.Lines(string(text)) {
-				if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 1 && !seen[pid] {
+			for line := range strings.Lines(string(processes)) {
+				pid, err := strconv.Atoi(strings.TrimSpace(line))
+				if err == nil && pid > 1 && !seen[pid] && strings.Contains(commandLine(pid), text) {
 					seen[pid] = true
 					if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 						return fmt.Errorf("kill process %d of pod %s: %w", pid, uid, err)
@@ -45,6 +49,12 @@ func KillPod(uid string) (killed int, err error) {
 		}
 	}
 	return len(seen), nil
+}
+
+// commandLine is that of a process, its words separated by spaces; "" where it is gone.
+func commandLine(pid int) string {
+	words, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline")) // it may be gone
+	return strings.ReplaceAll(strings.TrimRight(string(words), "\x00"), "\x00", " ")
 }
 
 // podGroups are the folders of a pod's control group, one for each tree that Linux has.
