@@ -54,7 +54,7 @@ func TestAThousandTrialsAreSubmittedAndFollowed(t *testing.T) {
 	}
 
 	follower := followerOf(t, name)
-	watcher := p.watches("attach", name)
+	watcher := p.draws("attach", name)
 	var memory memory
 	for going := true; going; {
 		select {
@@ -150,7 +150,7 @@ type watcher struct {
 }
 
 // watches runs a command on a terminal of its own, which must end well.
-func (p *person) watches(args ...string) *watcher {
+func (p *person) draws(args ...string) *watcher {
 	p.t.Helper()
 	// The other end is /dev/pts/N (pty(7)).
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
