@@ -375,7 +375,7 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 			p.env = append(p.env, "KUBECONFIG="+n.kubeconfig)
 			name := p.submits(lasting)
 			p.sees(name, "all run", func(s shown) bool { return s.counts("running") == 3 })
-			table := p.watches("attach", name)
+			table := p.begins("attach", name)
 			began := time.Now()
 			c.fault(t, n)
 			over := time.Now()
@@ -397,17 +397,23 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 					over.Sub(began).Round(time.Second))
 			}
 			table.ends(0)
-			s := p.show(name)
-			if s.State != "succeeded" || s.counts("succeeded") != 3 {
-				t.Errorf("it is %+v", s)
-			}
-			for i, lines := range []int{80, 250, 450} {
-				if s.Trials[i].Attempt != 1 {
-					t.Errorf("trial %d is in attempt %d", i, s.Trials[i].Attempt)
-				}
-				numbered(t, p.must("logs", fmt.Sprint(name, ":", i)), lines)
-			}
+			p.ended(name, 80, 250, 450)
 		})
+	}
+}
+
+// ended checks that a run has succeeded, that each trial needed one attempt, and how many numbered lines each printed.
+func (p *person) ended(name string, lines ...int) {
+	p.t.Helper()
+	s := p.show(name)
+	if s.State != "succeeded" || s.counts("succeeded") != len(lines) {
+		p.t.Errorf("it is %+v", s)
+	}
+	for i, n := range lines {
+		if s.Trials[i].Attempt != 1 {
+			p.t.Errorf("trial %d is in attempt %d", i, s.Trials[i].Attempt)
+		}
+		numbered(p.t, p.must("logs", fmt.Sprint(name, ":", i)), n)
 	}
 }
 
@@ -436,8 +442,8 @@ type watching struct {
 	out     bytes.Buffer
 }
 
-// watches starts a command that goes on until the run has ended.
-func (p *person) watches(args ...string) *watching {
+// begins starts a command that goes on until the run has ended.
+func (p *person) begins(args ...string) *watching {
 	p.t.Helper()
 	w := &watching{t: p.t, command: exec.CommandContext(p.t.Context(), binary(p.t), args...)}
 	w.command.Env, w.command.Dir, w.command.Stdout, w.command.Stderr = p.env, p.home, w, w
