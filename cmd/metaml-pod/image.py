@@ -2,12 +2,14 @@
 
 import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 
 def installed(name):
     """The version of a distribution, "" where it has none, None where it is not there."""
+    # It takes longer than all else here, and a program may need no package.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name) or ""
     except PackageNotFoundError:

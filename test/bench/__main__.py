@@ -1,6 +1,6 @@
 """`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
 
-    python test/bench [first-line|sweep|many|serving|kernel …]
+    python test/bench [first-line|sweep|many|serving|cluster|kernel …]
 
 Each measurement says what it compares and the goal; none of them fails. `kernel` is a Go program of its own.
 """
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cluster
 import first_line
 import many
 import serving
@@ -35,6 +36,7 @@ MEASUREMENTS = {
     "sweep": sweep.main,
     "many": many.main,
     "serving": serving.main,
+    "cluster": cluster.main,
     "kernel": kernel,
 }
 

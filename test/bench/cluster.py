@@ -1,0 +1,182 @@
+"""On a cluster: Shift-Enter to the pod's first line, a look at a run, and the submission of 1,000 trials.
+
+The measurement is this file, executed by test/cluster's `cluster run` inside a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from measure import BIN, environment, execute, folder, kernel, table
+
+ROOT = Path(__file__).resolve().parents[2]
+CLUSTER = ROOT / "build" / "cluster"
+
+# As test/cluster/internal/inside has them.
+IMAGE = "localhost:5000/python:3.11-bare"
+VERSION = (3, 11)
+CONTEXT = "admin"
+
+NAMESPACE = "bench"
+RUNS = 7
+LOOKS = 21
+SUBMISSIONS = 5
+SETTINGS = f"--target kubernetes --namespace {NAMESPACE} --image {IMAGE} --cpu 100m --memory 256Mi"
+TRAIN = "def train():\n    import time\n    print(time.time(), flush=True)\n    return 1.0\n"
+SWEEP = """import metaml
+
+rows = [{"x": i, "rate": i / 1000} for i in range(1000)]
+
+@metaml.Train(settings={"hyper_parameters": "rows"})
+def fit(x, rate):
+    return {"loss": rate}
+"""
+
+
+def main() -> None:
+    """On a cluster, beside the same Job made with kubectl: the pod's first line, `metaml show`, 1,000 trials"""
+    problem = missing()
+    if problem:
+        print(f"  not run: {problem}", flush=True)
+        return
+    # It has a network and mounts of its own, so what measures runs inside.
+    subprocess.run([CLUSTER, "run", sys.executable, __file__], cwd=ROOT, check=True)
+
+
+def missing() -> str | None:
+    """What it takes to run a cluster here and is not there, after its parts were made."""
+    if not sys.platform.startswith("linux"):
+        return "a cluster needs Linux"
+    if sys.version_info[:2] != VERSION:
+        return f"the images have Python {VERSION[0]}.{VERSION[1]}, and this is {sys.version.split()[0]}"
+    subprocess.run(["go", "build", "-o", CLUSTER, "."], cwd=ROOT / "test" / "cluster", check=True)
+    built = subprocess.run([CLUSTER, "build"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    if built.returncode == 0:
+        return None
+    return built.stderr.strip().splitlines()[-1].removeprefix("cluster: ")
+
+
+def inside() -> None:
+    """Measure, in a cluster."""
+    kubectl("create", "namespace", NAMESPACE)
+    kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    with folder() as home:
+        first_line(home)
+        look(home, "first-1", "metaml show, one trial")
+        submission(home)
+        timed(home, "stop", "--now", "fit-1")
+        look(home, "fit-1", "metaml show, 1,000 trials")
+
+
+def first_line(home: Path) -> None:
+    ours: list[float] = []
+    theirs: dict[str, list[float]] = {"a Job with ConfigMap by kubectl": [], "a Job without volumes by kubectl": []}
+    with kernel(home) as (_manager, client):
+        for i in range(RUNS + 1):
+            begin = time.time()
+            execute(client, f"%%train --name first --again {SETTINGS}\n{TRAIN}")
+            mine = float((mirror(home, f"first-{i + 1}") / "stdout").read_text().splitlines()[0]) - begin
+            others = [by_hand(f"by-hand-{i}", volumes=True), by_hand(f"alone-{i}", volumes=False)]
+            if i > 0:  # the first warms caches up
+                ours.append(1000 * mine)
+                for of, other in zip(theirs.values(), others, strict=True):
+                    of.append(1000 * other)
+    print("  Shift-Enter, or kubectl apply, to the pod's first line:")
+    table("ms", ours, theirs, "at most 1.2 ×")
+
+
+def by_hand(name: str, *, volumes: bool) -> float:
+    """Seconds from kubectl apply to the first line."""
+    begin = time.time()
+    kubectl("apply", "-f", "-", stdin=json.dumps(job(name, volumes=volumes)))
+    kubectl("wait", "--for=condition=complete", "--timeout=60s", f"job/{name}")
+    return float(kubectl("logs", f"job/{name}")) - begin
+
+
+def look(home: Path, run: str, what: str) -> None:
+    times = [timed(home, "show", run) for _ in range(LOOKS + 1)][1:]
+    print(f"  {what}:")
+    table("ms", times, {}, "at most 15 ms")
+
+
+def submission(home: Path) -> None:
+    script = home / "sweep.py"
+    script.write_text(SWEEP)
+    # No node takes its pods, whose running is not measured here.
+    options = [*SETTINGS.split(), "--node-selector", "runs=nowhere", "--python", sys.executable, "--again", "--detach"]
+    times = []
+    for i in range(SUBMISSIONS + 1):
+        times.append(timed(home, "run", str(script), *options))
+        if i > 0:  # the first is looked at
+            timed(home, "stop", "--now", f"fit-{i + 1}")
+    print("  metaml run --detach of 1,000 trials:")
+    table("ms", times[1:], {}, "at most 1,000 ms")
+
+
+def timed(home: Path, *line: str) -> float:
+    begin = time.monotonic()
+    subprocess.run([BIN / "metaml", *line], env=environment(home), cwd=home, check=True, capture_output=True)
+    return 1000 * (time.monotonic() - begin)
+
+
+def mirror(home: Path, run: str) -> Path:
+    place = home / "data" / "metaml" / "runs" / ".mirrors" / "kubernetes" / f"{CONTEXT}%2F{NAMESPACE}"
+    return place / run / "trials" / "00000" / "attempt-1"
+
+
+def kubectl(*line: str, stdin: str | None = None) -> str:
+    command = ["kubectl", "--namespace", NAMESPACE, *line]
+    done = subprocess.run(command, input=stdin, text=True, capture_output=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+    return done.stdout
+
+
+def job(name: str, *, volumes: bool) -> dict[str, Any]:
+    """What somebody would write who wants to run the same: the program in a ConfigMap, and a folder to write to. Or the
+    least that says the time: a node starts a pod without volumes sooner, since it waits for those in steps of 300 ms
+    (Kubernetes, volumemanager: podAttachAndMountRetryInterval)."""
+    line = "import time\nprint(time.time(), flush=True)"
+    resources = {"cpu": "100m", "memory": "256Mi"}
+    container: dict[str, Any] = {
+        "name": "trial",
+        "image": IMAGE,
+        "command": ["python3", "/program/main.py"] if volumes else ["python3", "-c", line],
+        "resources": {"requests": resources, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
+    whole = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {"completionMode": "Indexed", "completions": 1, "parallelism": 1, "template": {"spec": pod}},
+    }
+    if not volumes:
+        return whole
+    container["volumeMounts"] = [{"name": "program", "mountPath": "/program"}, {"name": "tmp", "mountPath": "/tmp"}]
+    pod["volumes"] = [{"name": "program", "configMap": {"name": name}}, {"name": "tmp", "emptyDir": {}}]
+    program = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"main.py": line}}
+    return {"apiVersion": "v1", "kind": "List", "items": [program, whole]}
+
+
+if __name__ == "__main__":
+    inside()
