@@ -30,7 +30,7 @@ func differNote(all []difference) run.Note {
 	}
 	return run.Note{
 		Code: run.NoteDiffers,
-		Text: fmt.Sprintf("%s: something beside the cells (files, time, random numbers) changed %s",
+		Text: fmt.Sprintf("%s: something beside the cells (files, variables, time, random numbers) changed %s",
 			strings.Join(words, ", "), what),
 		Hint: "--with " + all[0].Name + " gives the trials the notebook's value.",
 	}

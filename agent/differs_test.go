@@ -10,12 +10,13 @@ func TestTheNoteOnNamesThatDiffer(t *testing.T) {
 	}{
 		"one": {
 			[]difference{{"x", "1", "2"}},
-			"`x` is 2 here and 1 in the notebook: something beside the cells (files, time, random numbers) changed it",
+			"`x` is 2 here and 1 in the notebook: something beside the cells (files, variables, time, random " +
+				"numbers) changed it",
 			"--with x gives the trials the notebook's value.",
 		},
 		"two": {
 			[]difference{{"x", "1", "2"}, {"y", "a list", "a dict"}},
-			"`x` is 2 here and 1 in the notebook, `y` is a dict and a list: something beside the cells (files, time, " +
+			"`x` is 2 here and 1 in the notebook, `y` is a dict and a list: something beside the cells (files, variables, time, " +
 				"random numbers) changed them",
 			"--with x gives the trials the notebook's value.",
 		},

@@ -40,13 +40,12 @@ def train():
 			"`n_rows` is 1797 here and 1500 in the notebook, `kind` is builtins.list and builtins.dict, " +
 				"`data` is float32 2×3 and float32 2×4, `text` is 'new' and 'old', `gone` is not defined and " +
 				"builtins.list: " +
-				"something beside the cells (files, time, random numbers) changed them",
+				"something beside the cells (files, variables, time, random numbers) changed them",
 		},
 		"fresh": {
 			true, `{"n_rows": {"repr": "1500"}}`,
-			"`n_rows` is 1797 here and 1500 in the notebook: something beside the cells (files, time, random " +
-				"numbers) " +
-				"changed it",
+			"`n_rows` is 1797 here and 1500 in the notebook: something beside the cells (files, variables, time, " +
+				"random numbers) changed it",
 		},
 		"alike":   {false, `{"n_rows": {"repr": "1797"}, "data": {"shape": [2, 3], "dtype": "float32"}}`, ""},
 		"damaged": {false, `{"n_rows": "what", "same`, ""},
