@@ -16,8 +16,8 @@ func TestTheNoteOnNamesThatDiffer(t *testing.T) {
 		},
 		"two": {
 			[]difference{{"x", "1", "2"}, {"y", "a list", "a dict"}},
-			"`x` is 2 here and 1 in the notebook, `y` is a dict and a list: something beside the cells (files, variables, time, " +
-				"random numbers) changed them",
+			"`x` is 2 here and 1 in the notebook, `y` is a dict and a list: something beside the cells (files, " +
+				"variables, time, random numbers) changed them",
 			"--with x gives the trials the notebook's value.",
 		},
 	} {
