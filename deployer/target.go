@@ -41,7 +41,7 @@ type Submitter interface {
 	// Server gives the active server of which spec would be another revision, or nil.
 	Server(ctx context.Context, spec run.Spec) (*run.Listed, error)
 	// Submit takes the program folder over and starts the run. Two submissions of one key at once make one run. What
-	// goes on until then is sent to progress, as events. It is done before ctx ends, or nothing was started. Once it
+	// goes on until then is sent to progress, as notes. It is done before ctx ends, or nothing was started. Once it
 	// is done the record has the run's spec and table, and those of a server's revision.
 	Submit(ctx context.Context, s run.Submission, progress func(run.Event)) (run.Submitted, error)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,12 +41,25 @@ type shipment struct {
 	agent   [][]byte
 }
 
+// size is how much is sent, in bytes, at most: what starts the trials may be there already.
+func (load *shipment) size() int64 {
+	n := len(load.table)
+	for _, part := range slices.Concat(load.program, load.agent) {
+		n += len(part)
+	}
+	return int64(n)
+}
+
 // Submit makes the objects of the run, its owner first and its Job last, and starts the process that follows it; or it
 // finds the active run of the same key. Two submissions of one key at once make one run: the name is taken by making
 // the owner, which only one can.
 //
 // Until the Job is there an interrupt leaves nothing: the owner is deleted, and all that belongs to it.
 func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.Event)) (run.Submitted, error) {
+	does := func(format string, args ...any) {
+		progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: fmt.Sprintf(format, args...)})
+	}
+	does("asking cluster %s what it has and what you may do there", p.cluster.Context)
 	load, err := p.pack(ctx, s, false)
 	if err != nil {
 		return run.Submitted{}, err
@@ -63,6 +77,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	if attached != nil {
 		return run.Submitted{Spec: *attached, Attached: true, Differs: run.Differs(*attached, s.Spec)}, nil
 	}
+	does("sending %.1f MiB to %s", float64(load.size())/(1<<20), p.mirrors.Place)
 	if err := p.make(ctx, owner, load); err != nil {
 		return run.Submitted{}, errors.Join(err, p.remove(context.WithoutCancel(ctx), owner))
 	}

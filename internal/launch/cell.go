@@ -226,7 +226,9 @@ func (c *converse) submitted(
 	over := make(chan struct{})
 	go func() { // ends with Submit, which ends with ctx
 		defer close(over)
-		submitted, err = s.Submit(ctx, plan)
+		submitted, err = s.Submit(ctx, plan, func(text string) {
+			_ = c.say(text) // a front end that went away is seen by what follows
+		})
 	}()
 	for {
 		select {
@@ -243,6 +245,16 @@ func (c *converse) submitted(
 			}
 		}
 	}
+}
+
+// say prints a line of progress.
+func (c *converse) say(text string) error {
+	text = view.Visible(text) + "\n"
+	if c.render {
+		return c.peer.Send(talk.Stream{Text: text})
+	}
+	_, err := io.WriteString(c.Err, text)
+	return err
 }
 
 // showText displays a text in the place of a run and ends the conversation.

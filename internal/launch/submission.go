@@ -376,9 +376,12 @@ func (s *Submission) cellLabel(seq int) string {
 	return fmt.Sprintf("cell %d", s.slice.Label(seq))
 }
 
-// Submit starts the run of a plan.
-func (s *Submission) Submit(ctx context.Context, plan *deployer.Plan) (run.Submitted, error) {
-	return s.client.Submit(ctx, plan, func(run.Event) {})
+// Submit starts the run of a plan. What takes long is said, by one goroutine at a time.
+func (s *Submission) Submit(ctx context.Context, plan *deployer.Plan, say func(string)) (run.Submitted, error) {
+	p := &progress{say: say}
+	p.begin()
+	defer p.end()
+	return s.client.Submit(ctx, plan, p.note)
 }
 
 // Export writes what the plan of a source that is exported would start.
