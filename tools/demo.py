@@ -1,17 +1,23 @@
 """Executes a notebook without a front end and prints what its cells print, as they do.
 
-    python tools/demo.py NOTEBOOK FOLDER
+    python tools/demo.py [--target TARGET] [--image IMAGE] [--namespace NAMESPACE] NOTEBOOK FOLDER
 
 Leaves FOLDER/NAME.ipynb with the outputs, also when a cell failed, and FOLDER/NAME.html, one page that needs no
 network. Ends with 0, with 1 if a cell failed, with 130 if it was interrupted. nbclient does the work, as for `jupyter
 execute`, which prints nothing.
+
+On another target than local the notebook's runs are deleted at the end, however it ended.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -135,14 +141,43 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     return str(page)
 
 
+def metaml(*line: str) -> str:
+    """What one of MetaML's commands prints. What it says goes to the terminal, and its exit code to nobody."""
+    return subprocess.run(["metaml", *line], stdout=subprocess.PIPE, text=True).stdout
+
+
+def delete_runs() -> None:
+    """Deletes the runs that are known here, and stops those that go on."""
+    for run in json.loads(metaml("runs", "--json") or "[]"):
+        if run["liveness"] != "ended":
+            metaml("stop", "--now", run["name"])
+            metaml("attach", run["name"])  # until it has ended
+        metaml("delete", run["name"])
+        print(f"{run['name']} is deleted")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="execute a notebook and print what its cells print")
+    parser.add_argument("--target", default="local", help="where sweeps run: local or kubernetes")
+    for name, what in (("image", "the image of its pods"), ("namespace", "the namespace in the cluster")):
+        parser.add_argument(f"--{name}", default="", help=what)
     parser.add_argument("notebook", type=Path)
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     notebook = nbformat.read(arguments.notebook, as_version=4)
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    code = execute(notebook, arguments.notebook.parent)
+    for name in ("target", "image", "namespace"):
+        if getattr(arguments, name):
+            os.environ[f"METAML_{name.upper()}"] = getattr(arguments, name)
+    if arguments.target == "local":
+        code = execute(notebook, arguments.notebook.parent)
+    else:
+        with tempfile.TemporaryDirectory(prefix="metaml-demo-", ignore_cleanup_errors=True) as data:
+            os.environ["XDG_DATA_HOME"] = data  # it knows no runs but the notebook's
+            try:
+                code = execute(notebook, arguments.notebook.parent)
+            finally:
+                delete_runs()
     stem = arguments.folder / arguments.notebook.stem
     nbformat.write(notebook, f"{stem}.ipynb")
     Path(f"{stem}.html").write_text(to_html(notebook, arguments.notebook.stem), encoding="utf-8")
