@@ -228,7 +228,7 @@ func codeLiterals(file *ast.File) (surely, maybe []*ast.BasicLit) {
 				add(&surely, n.Args[0])
 			case ours && name == "Wrap":
 				add(&surely, n.Args[1])
-			case name == "note", name == "tell", name == "refuse" && len(n.Args) == 3:
+			case len(n.Args) > 0 && (name == "note" || name == "tell"), name == "refuse" && len(n.Args) == 3:
 				add(&surely, n.Args[0])
 			}
 		}
