@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/alike"
 	"github.com/metaml/metaml/test/elsewhere"
 	"github.com/metaml/metaml/test/venv"
 )
@@ -155,28 +155,10 @@ func (b *bench) spec(trials int) run.Spec {
 }
 
 // program writes a program folder.
-func (b *bench) program(source string) string {
-	b.t.Helper()
-	dir := b.t.TempDir()
-	code := filepath.Join(dir, "program", "code")
-	if err := os.MkdirAll(code, 0o700); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(code, "main.py"), []byte(source), 0o600); err != nil {
-		b.t.Fatal(err)
-	}
-	return filepath.Join(dir, "program")
-}
+func (b *bench) program(source string) string { return alike.Program(b.t, source) }
 
 // rows makes a table with one column.
-func rows[T any](name string, values ...T) []run.Row {
-	var table []run.Row
-	for _, v := range values {
-		text, _ := json.Marshal(v)
-		table = append(table, run.Row{{Name: name, Value: text}})
-	}
-	return table
-}
+func rows[T any](name string, values ...T) []run.Row { return alike.Rows(name, values...) }
 
 func (b *bench) submit(spec run.Spec, source string, table []run.Row) string {
 	b.t.Helper()

@@ -2,14 +2,13 @@ package engine_test
 
 import (
 	"context"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/alike"
 	"github.com/metaml/metaml/test/elsewhere"
 )
 
@@ -68,98 +67,17 @@ func (p *placed) load(name string) run.Listed {
 	return l
 }
 
+// alike is what the tests of every target need of it.
+func (p *placed) alike() alike.Bench {
+	return alike.Bench{Client: p.client, Place: p.at, Spec: p.spec, Keeps: true}
+}
+
 func TestARunIsReadAlikeWhereverItIs(t *testing.T) {
-	onEachTarget(t, func(p *placed) {
-		t, ctx := p.t, p.t.Context()
-		name := p.submitTo(p.spec(2), `
-import metaml
-def train(x):
-    print("x is", x)
-    (metaml.output() / "model.txt").write_text(str(x))
-    metaml.report(1, loss=x)
-    return {"loss": x}
-`, rows("x", 3, 5))
-		types, cursors := p.follow(name, "")
-		if types[len(types)-1] != run.EventEnded {
-			t.Fatalf("the last of %v", types)
-		}
-		half := len(types) / 2
-		if rest, _ := p.follow(name, cursors[half-1]); strings.Join(rest, " ") != strings.Join(types[half:], " ") {
-			t.Errorf("after a cursor came %v, want %v", rest, types[half:])
-		}
-		for _, given := range []string{name, "train", "train-", "last"} {
-			l := p.load(given)
-			if l.Spec.Name != name || l.State.Phase != run.Succeeded || l.Liveness != run.Ended {
-				t.Errorf("%q is %s %s %s", given, l.Spec.Name, l.State.Phase, l.Liveness)
-			}
-		}
-		all, err := p.client.Runs.List(ctx)
-		if err != nil || len(all) != 1 || all[0].Spec.Name != name || all[0].State.Phase != run.Succeeded {
-			t.Errorf("listed %v, %v", all, err)
-		}
-		var log strings.Builder
-		if err := p.client.Runs.Log(ctx, name, 1, 0, "stdout", true, &log); err != nil || log.String() != "x is 5\n" {
-			t.Errorf("log %q, %v", log.String(), err)
-		}
-		table, err := p.client.Runs.Table(ctx, name)
-		if err != nil || len(table) != 2 || string(table[1][0].Value) != "5" {
-			t.Errorf("table %v, %v", table, err)
-		}
-		dir, err := p.client.Runs.Outputs(ctx, name, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if text, err := os.ReadFile(filepath.Join(dir, "model.txt")); err != nil || string(text) != "5" {
-			t.Errorf("output %q, %v", text, err)
-		}
-		if m, err := p.client.Model(ctx, name+":0"); err != nil || m.Name != name+":0" {
-			t.Errorf("model %+v, %v", m, err)
-		}
-	})
+	onEachTarget(t, func(p *placed) { alike.Read(p.t, p.alike()) })
 }
 
 func TestARunIsStoppedResumedAndDeletedWhereverItIs(t *testing.T) {
-	onEachTarget(t, func(p *placed) {
-		t, ctx := p.t, p.t.Context()
-		marker := filepath.Join(t.TempDir(), "go")
-		name := p.submitTo(p.spec(2), `
-import os, time
-def train():
-    while not os.path.exists(`+"'"+marker+"'"+`):
-        time.sleep(0.01)
-    return {"loss": 1}
-`, nil)
-		p.waitFor("both trials to run", func() bool { return p.load(name).State.Count().Running == 2 })
-		first := 0
-		if err := p.client.Stop(ctx, name, &first, true); err != nil {
-			t.Fatal(err)
-		}
-		p.waitFor("one trial to stop", func() bool { return p.load(name).State.Trials[0].Phase == run.Stopped })
-		if err := p.client.Delete(ctx, name); err == nil || !strings.Contains(err.Error(), "is still going") {
-			t.Errorf("deleted an active run: %v", err)
-		}
-		if err := p.client.Stop(ctx, name, nil, true); err != nil {
-			t.Fatal(err)
-		}
-		p.follow(name, "")
-		if l := p.load(name); l.State.Phase != run.Stopped || l.Liveness != run.Ended {
-			t.Fatalf("stopped: %s %s", l.State.Phase, l.Liveness)
-		}
-		if err := os.WriteFile(marker, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.client.Resume(ctx, name); err != nil {
-			t.Fatal(err)
-		}
-		p.waitFor("the run to succeed", func() bool { return p.load(name).State.Phase == run.Succeeded })
-		if err := p.client.Runs.Seen(ctx, name); err != nil {
-			t.Error(err)
-		}
-		p.waitFor("the run to be deleted", func() bool { return p.client.Delete(ctx, name) == nil })
-		if _, err := p.client.Runs.Load(ctx, name); err == nil {
-			t.Error("it is still there")
-		}
-	})
+	onEachTarget(t, func(p *placed) { alike.Control(p.t, p.alike()) })
 }
 
 func TestAServerIsReadAlikeWhereverItIs(t *testing.T) {
