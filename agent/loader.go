@@ -243,7 +243,9 @@ func (l *loader) listen() {
 			l.sup.loaded(l.loaded, m.Differs)
 			close(l.ready)
 		case "modules":
-			l.sup.lock(m.Modules)
+			if !l.sup.opts.NoLock {
+				l.sup.lock(m.Modules)
+			}
 		case "load_failed":
 			if m.Error == nil {
 				m.Error = &run.Error{Type: "Error", Origin: run.FromProcess, Text: "the program's top level failed"}

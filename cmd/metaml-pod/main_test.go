@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
@@ -171,6 +172,10 @@ def fit(x):
 	if c.out.String() != "x is 2 attempt 3\n" || !strings.Contains(c.errs.String(), "to standard error\n") {
 		t.Errorf("it printed %q and %q", c.out.String(), c.errs.String())
 	}
+	lock := folder.Run(filepath.Join(c.dir, "run")).PackageLock()
+	if _, err := os.Lstat(lock); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its end waited for a list of packages that goes with the pod (%v)", err)
+	}
 }
 
 func TestWhatGoesWithTheProgramIsWhereItWas(t *testing.T) {
@@ -268,8 +273,8 @@ func TestValuesAreComparedWithoutBeingSaid(t *testing.T) {
 	c.environ = append(c.environ, pod.ExpectedKeyVariable+"=key")
 	code, _ := c.wait(c.start())
 	events, _ := lines(bytes.NewBuffer(c.errs.Bytes()))
-	const want = "`token` is one str here and another in the notebook: something beside the cells (files, time, " +
-		"random numbers) changed it"
+	const want = "`token` is one str here and another in the notebook: something beside the cells (files, " +
+		"variables, time, random numbers) changed it"
 	if code != 0 || len(events) != 1 || events[0].Text != want {
 		t.Errorf("exit code %d, %+v", code, events)
 	}

@@ -302,6 +302,7 @@ func (t *trial) supervise(job engine.Job) (train.Supervisor, error) {
 	}
 	sup, err := agent.New(agent.Options{
 		Spec: job.Spec, Folder: job.Folder, Table: job.Table, Module: module, KeepGPUs: true,
+		NoLock:      true, // the folder goes with the pod
 		ExpectedKey: t.key,
 	})
 	if err != nil {
