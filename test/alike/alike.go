@@ -93,6 +93,7 @@ func (b Bench) waitFor(t *testing.T, what string, ok func() bool) {
 
 // Read submits a run and reads it in every way there is.
 func Read(t *testing.T, b Bench) {
+	t.Helper()
 	ctx := t.Context()
 	name := b.submit(t, b.Spec(2), `
 import metaml
@@ -154,6 +155,7 @@ func (b Bench) readOutputs(t *testing.T, name string) {
 
 // Control stops a trial, stops the run, resumes and deletes it.
 func Control(t *testing.T, b Bench) {
+	t.Helper()
 	ctx := t.Context()
 	name := b.submit(t, b.Spec(2), `
 import time

@@ -96,10 +96,15 @@ func TestASweepIsStoppedResumedAndDeletedFromAnotherMachine(t *testing.T) {
 // reads waits until a trial has printed a text.
 func (p *person) reads(trial, text string) {
 	p.t.Helper()
-	eventually(p.t, trial+" prints "+text, func(context.Context) (bool, error) {
+	for end := time.Now().Add(time.Minute); ; <-time.After(100 * time.Millisecond) {
 		log, _ := p.metaml("logs", trial)
-		return strings.Contains(log, text), nil
-	})
+		if strings.Contains(log, text) {
+			return
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("%s did not print %q within a minute, but %q", trial, text, log)
+		}
+	}
 }
 
 // briefly runs a command that watches a run, and leaves it after a while.

@@ -42,7 +42,8 @@ func TestASweepNeedsTheMinimalRoleAlone(t *testing.T) {
 		"--target", "kubernetes", "--image", inside.BarePython, "--namespace", space,
 	}
 	said, code := p.metaml(command...)
-	if want := "metaml setup rbac --namespace " + space + " --user researcher | kubectl apply -f -"; code != 2 || !strings.Contains(said, want) {
+	want := "metaml setup rbac --namespace " + space + " --user researcher | kubectl apply -f -"
+	if code != 2 || !strings.Contains(said, want) {
 		t.Errorf("without rights it ended with %d, want 2 and what an administrator can do: %s", code, said)
 	}
 	if names := left(t.Context(), t, space); len(names) > 0 {
