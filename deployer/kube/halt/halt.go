@@ -1,6 +1,7 @@
 // Package halt ends a run in a cluster, or some of its trials, without losing what they have: a stop is written into
 // the run's owner, where pods that start later find it, and announced to the pods that run by an annotation, which
-// they see in a quarter of a second. Only when no trial is left the Job is suspended, since that deletes its pods.
+// they see in a quarter of a second. Only when no trial is left the Job is suspended, since that deletes its pods. (One
+// in a queue gets a deadline instead.)
 //
 // Read [Request] first: it is what a command does. [Continue] is done by whoever follows the run; where nobody does,
 // the pods end by themselves, one after the other.
@@ -126,8 +127,16 @@ func dwindle(ctx context.Context, c *cluster.Cluster, r Run) error {
 	}
 	spec := r.Job.Spec
 	switch {
-	case manifest.Suspended(r.Job) || manifest.Finished(r.Job):
+	case manifest.Halted(r.Job) || manifest.Finished(r.Job):
 		return nil
+	case r.Job.Labels[manifest.LabelQueue] != "":
+		// Kueue takes back a Job with fewer pods than it let in, and with it those that save something; and it starts
+		// one again that it let in and somebody suspended. So others may start meanwhile, which end by themselves, and
+		// a deadline that is over ends the Job, now or when the queue lets it in.
+		if left > 0 {
+			return nil
+		}
+		return patchJob(ctx, c, r.Job.Name, `{"spec":{"activeDeadlineSeconds":1}}`)
 	case left == 0:
 		return patchJob(ctx, c, r.Job.Name, `{"spec":{"suspend":true}}`)
 	case spec.Parallelism == nil || int(*spec.Parallelism) > left:

@@ -87,6 +87,9 @@ func (r *Run) Job(owner *corev1.ConfigMap) (*batchv1.Job, error) {
 		suspended := true
 		job.Labels[LabelQueue] = r.Options.Queue
 		job.Spec.Suspend = &suspended // Kueue starts it
+		if err := notePlacement(job); err != nil {
+			return nil, err
+		}
 	}
 	return job, nil
 }

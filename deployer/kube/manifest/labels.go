@@ -44,6 +44,10 @@ const (
 	AnnotationResumed = "metaml/resumed"   // the run was resumed, at least once
 )
 
+// AnnotationPlacement is on a Job that a queue is to start: where the run itself asks its pods to be placed, as JSON of
+// [placement].
+const AnnotationPlacement = "metaml/placement"
+
 // UserLabel is the value of [LabelUser]: a label cannot hold every user name.
 func UserLabel(user string) string { return digest40(user) }
 

@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -250,5 +251,32 @@ func TestAResumedJobIsLikeTheOneBefore(t *testing.T) {
 	}
 	if r := [...]int{manifest.Round(before), manifest.Round(resumed), manifest.Round(again)}; r != [...]int{1, 2, 3} {
 		t.Errorf("their rounds are %v", r)
+	}
+}
+
+// What a queue adds to a Job when it starts it would keep it from starting the next.
+func TestAResumedJobHasNothingOfItsQueue(t *testing.T) {
+	r := sweep()
+	r.Options.Queue, r.Options.NodeSelector = "team", map[string]string{"disk": "fast"}
+	made := jobOf(t, r)
+	last := made.DeepCopy()
+	template := &last.Spec.Template
+	template.Annotations["kueue.x-k8s.io/workload"] = "job-train-model-7"
+	template.Labels["kueue.x-k8s.io/podset"] = "main"
+	template.Spec.NodeSelector["pool"] = "spot"
+	template.Spec.Tolerations = append(template.Spec.Tolerations, corev1.Toleration{Key: "spot"})
+	template.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "kueue.x-k8s.io/topology"}}
+	for _, job := range []*batchv1.Job{
+		manifest.Resumed(owner(), last, 1, 3), manifest.Resumed(owner(), manifest.Resumed(owner(), last, 1, 3), 2, 1),
+	} {
+		got, want := job.Spec.Template, made.Spec.Template
+		if !maps.Equal(got.Labels, want.Labels) || !maps.Equal(got.Annotations, want.Annotations) ||
+			!maps.Equal(got.Spec.NodeSelector, want.Spec.NodeSelector) ||
+			len(got.Spec.Tolerations)+len(got.Spec.SchedulingGates) > 0 {
+			t.Errorf("the pods of %s have %v %+v", job.Name, got.ObjectMeta, got.Spec)
+		}
+		if job.Labels[manifest.LabelQueue] != "team" || !manifest.Suspended(job) || manifest.Halted(job) {
+			t.Errorf("%s does not wait for its queue", job.Name)
+		}
 	}
 }

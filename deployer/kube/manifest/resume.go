@@ -39,6 +39,12 @@ func Ended(p *corev1.Pod) bool {
 // Suspended reports whether a Job starts no pods.
 func Suspended(j *batchv1.Job) bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }
 
+// Halted reports whether a Job starts no pods any more. A queue may start one that is suspended; the deadline, which
+// only a stop sets, ends it before it has a pod.
+func Halted(j *batchv1.Job) bool {
+	return j.Spec.ActiveDeadlineSeconds != nil || Suspended(j) && j.Labels[LabelQueue] == ""
+}
+
 // Going reports whether something of a run goes on, of which these are all Jobs.
 func Going(owner *corev1.ConfigMap, jobs []batchv1.Job) bool {
 	if len(jobs) == 0 {
@@ -46,7 +52,7 @@ func Going(owner *corev1.ConfigMap, jobs []batchv1.Job) bool {
 	}
 	last := Last(jobs)
 	stop, _ := pod.ParseStop([]byte(owner.Data[pod.StopName])) // nothing was requested
-	ended := stop.All && Suspended(last) && last.Status.Active == 0
+	ended := stop.All && Halted(last) && last.Status.Active == 0
 	return !Finished(last) && !ended
 }
 
@@ -71,6 +77,7 @@ func Resumed(owner *corev1.ConfigMap, last *batchv1.Job, resumed, indexes int) *
 			Suspend: &suspend, Template: *last.Spec.Template.DeepCopy(),
 		},
 	}
+	restorePlacement(job, last)
 	for label := range job.Spec.Template.Labels { // the Job controller gives each Job its own
 		if strings.HasPrefix(label, "batch.kubernetes.io/") || label == "controller-uid" || label == "job-name" {
 			delete(job.Spec.Template.Labels, label)

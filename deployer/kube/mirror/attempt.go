@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/metaml/metaml/deployer/kube/manifest"
@@ -89,6 +90,20 @@ func read(p *corev1.Pod, id run.AttemptID, spec *run.Spec) attempt {
 	}
 	a.end, a.report = howEnded(p, status)
 	a.again = a.end.State == run.Failed && followed(p, status, spec.Retries)
+	return a
+}
+
+// takenBack sees to an attempt that was ended because its Job was suspended: that is not one of the retries.
+func (a attempt) takenBack(j *batchv1.Job) attempt {
+	if a.end.State != run.Failed || a.pod.DeletionTimestamp == nil || !manifest.Suspended(j) ||
+		endsIndex(containerStatus(a.pod)) {
+		return a
+	}
+	a.again, a.end.Reason, a.end.Code = true, run.ReasonEvicted, run.CodeDisruption
+	a.end.Text, a.end.Hint = "its Job was suspended", ""
+	if queue := j.Labels[manifest.LabelQueue]; queue != "" {
+		a.end.Text = "its queue " + queue + " took it back"
+	}
 	return a
 }
 
@@ -219,13 +234,22 @@ func sorted(m pod.Message) (returned, reported run.Metrics) {
 
 // followed reports whether the Job starts another attempt after a failed one, by the rules that its manifest has.
 func followed(p *corev1.Pod, status *corev1.ContainerStatus, retries int) bool {
-	if status != nil && status.State.Terminated != nil {
-		switch status.State.Terminated.ExitCode {
-		case pod.ExitFailed, pod.ExitStopped, pod.ExitProgram:
-			return false
-		}
+	if endsIndex(status) {
+		return false
 	}
 	return condition(p, corev1.DisruptionTarget) != nil || count(p, failureAnnotation) < retries
+}
+
+// endsIndex reports whether a container ended in a way that no other attempt follows.
+func endsIndex(status *corev1.ContainerStatus) bool {
+	if status == nil || status.State.Terminated == nil {
+		return false
+	}
+	switch status.State.Terminated.ExitCode {
+	case pod.ExitFailed, pod.ExitStopped, pod.ExitProgram:
+		return true
+	}
+	return false
 }
 
 func condition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {

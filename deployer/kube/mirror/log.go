@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/kube/cluster"
@@ -151,7 +152,7 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 		k.mu.Unlock()
 		k.wake()
 	}()
-	file, err := openCopy(k.folder, id)
+	file, err := openCopy(k.folder, id, p.UID)
 	if err != nil {
 		k.note(id, fmt.Sprintf("what trial %d prints cannot be kept here: %v", id.Trial, err))
 		return
@@ -289,10 +290,25 @@ type place struct {
 	Time  time.Time `json:"time"`  // the latest of a line that was copied
 	Lines int       `json:"lines"` // copied from the first line of that time on
 	Size  int64     `json:"size"`  // of the copy
+	Pod   types.UID `json:"pod"`
 }
 
-// openCopy opens the copy of an attempt's log, without what a crash left behind its last place.
-func openCopy(f folder.Run, id run.AttemptID) (*logCopy, error) {
+// placeFile is where the place is noted.
+func placeFile(f folder.Run, id run.AttemptID) string {
+	return filepath.Join(f.Attempt(id.Trial, id.Number), "log.json")
+}
+
+// readPlace gives the place that was noted; without one the log is copied again.
+func readPlace(f folder.Run, id run.AttemptID) (at place) {
+	if data, err := os.ReadFile(placeFile(f, id)); err == nil {
+		_ = json.Unmarshal(data, &at)
+	}
+	return at
+}
+
+// openCopy opens the copy of an attempt's log, without what a crash left behind its last place. The attempt is noted as
+// the pod's.
+func openCopy(f folder.Run, id run.AttemptID, pod types.UID) (*logCopy, error) {
 	dir := f.Attempt(id.Trial, id.Number)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -302,11 +318,14 @@ func openCopy(f folder.Run, id run.AttemptID) (*logCopy, error) {
 		return nil, err
 	}
 	c := &logCopy{
-		file: file, path: filepath.Join(dir, "log.json"), limit: f.CapLogOn(id.Trial, id.Number, folder.Stdout),
-		full: func() {},
+		file: file, path: placeFile(f, id), at: readPlace(f, id),
+		limit: f.CapLogOn(id.Trial, id.Number, folder.Stdout), full: func() {},
 	}
-	if data, err := os.ReadFile(c.path); err == nil {
-		_ = json.Unmarshal(data, &c.at) // else it is copied again
+	if c.at.Pod != pod {
+		c.at.Pod = pod
+		if err := folder.ReplaceJSON(c.path, c.at); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
 	}
 	if err := file.Truncate(c.at.Size); err != nil {
 		return nil, errors.Join(err, file.Close())

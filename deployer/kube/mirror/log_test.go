@@ -19,7 +19,7 @@ var first = run.AttemptID{Trial: 0, Number: 1}
 // copyOf opens the copy of a log in a run folder of the test's.
 func copyOf(t *testing.T, f folder.Run) *logCopy {
 	t.Helper()
-	c, err := openCopy(f, first)
+	c, err := openCopy(f, first, "uid")
 	if err != nil {
 		t.Fatal(err)
 	}

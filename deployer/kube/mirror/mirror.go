@@ -23,6 +23,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/halt"
@@ -116,6 +118,7 @@ type mirror struct {
 	file     *os.File
 	log      *folder.Log
 	planner  planner
+	claims   claims
 	logs     *logKeeper
 	dirty    chan struct{} // something may be new
 	rows     map[string]rowsOf
@@ -148,6 +151,7 @@ func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
 			m.planner.said[i] = said{t.Attempt, t.Waiting.Reason, t.Waiting.Text}
 		}
 	}
+	m.claims = claims{folder: f, pods: map[run.AttemptID]types.UID{}}
 	m.logs = newLogKeeper(c, f, m.wake)
 	m.link.changed, m.link.pulse = m.wake, time.Now()
 	return m, nil
@@ -273,7 +277,7 @@ func (m *mirror) haltable(s seen) halt.Run {
 		return halt.Run{}
 	}
 	for _, p := range j.pods {
-		if id, ok := j.rows.id(p, m.spec.Completions); ok {
+		if id, ok := j.id(p, m.spec.Completions); ok {
 			h.Pods = append(h.Pods, halt.Pod{Pod: p, Trial: id.Trial})
 		}
 	}
@@ -304,8 +308,9 @@ func (m *mirror) once(ctx context.Context) error {
 // step writes what the record lacks.
 func (m *mirror) step(ctx context.Context, s seen) error {
 	for i := range s.jobs {
+		m.claims.number(&s.jobs[i], m.spec.Completions)
 		for _, p := range s.jobs[i].pods {
-			id, ok := s.jobs[i].rows.id(p, m.spec.Completions)
+			id, ok := s.jobs[i].id(p, m.spec.Completions)
 			if !ok || m.planner.recorded(id) || !began(p) {
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/pod"
@@ -28,6 +29,15 @@ type jobSeen struct {
 	*batchv1.Job
 	rows rowsOf
 	pods []*corev1.Pod
+	ids  map[types.UID]run.AttemptID // what pods run, where that is another attempt than they say
+}
+
+// id finds which attempt of which trial a pod of the Job runs.
+func (j *jobSeen) id(p *corev1.Pod, trials int) (id run.AttemptID, ok bool) {
+	if id, ok = j.ids[p.UID]; ok {
+		return id, true
+	}
+	return j.rows.id(p, trials)
 }
 
 // logs says of which attempts everything that they printed is in the mirror.
@@ -130,8 +140,8 @@ func stopOf(owner *corev1.ConfigMap) pod.Stop {
 func (p *planner) job(j *jobSeen, s seen, logs logs, last bool) {
 	var attempts []attempt // few of many, once most have ended
 	for _, at := range j.pods {
-		if id, ok := j.rows.id(at, p.spec.Completions); ok && !p.recorded(id) {
-			attempts = append(attempts, read(at, id, p.spec))
+		if id, ok := j.id(at, p.spec.Completions); ok && !p.recorded(id) {
+			attempts = append(attempts, read(at, id, p.spec).takenBack(j.Job))
 		}
 	}
 	slices.SortFunc(attempts, func(a, b attempt) int {
@@ -343,9 +353,9 @@ func whyFailed(j *batchv1.Job) (run.Reason, string) {
 	return run.ReasonLost, "its Job was stopped by somebody else"
 }
 
-// idle reports whether a Job is suspended and none of its pods is left.
+// idle reports whether a Job starts no pods any more and none of its pods is left.
 func idle(j *jobSeen) bool {
-	return manifest.Suspended(j.Job) && j.Status.Active == 0 &&
+	return manifest.Halted(j.Job) && j.Status.Active == 0 &&
 		!slices.ContainsFunc(j.pods, func(p *corev1.Pod) bool { return !manifest.Ended(p) })
 }
 
