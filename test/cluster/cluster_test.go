@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,6 +95,18 @@ func namespace(t *testing.T) string {
 		return err == nil, err
 	})
 	return made.Name
+}
+
+// administer runs kubectl as the administrator, with a text as its input.
+func administer(t *testing.T, input string, args ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "kubectl", args...)
+	command.Stdin = strings.NewReader(input)
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }
 
 // eventually asks again until it is so, for a minute.

@@ -86,23 +86,27 @@ func (p *person) submits(script string, args ...string) string {
 
 // shown is what `metaml show --json` says.
 type shown struct {
-	Name   string `json:"name"`
-	State  string `json:"state"`
+	Name   string  `json:"name"`
+	State  string  `json:"state"`
+	Reason string  `json:"reason"`
+	Best   *int    `json:"best"`
+	Trials []trial `json:"trials"`
+}
+
+type trial struct {
+	State      string             `json:"state"`
+	Reason     string             `json:"reason"`
+	Text       string             `json:"text"`
+	Attempt    int                `json:"attempt"`
+	Parameters map[string]any     `json:"parameters"`
+	Metrics    map[string]float64 `json:"metrics"`
+	Waiting    *waiting           `json:"waiting"`
+}
+
+type waiting struct {
 	Reason string `json:"reason"`
-	Best   *int   `json:"best"`
-	Trials []struct {
-		State      string             `json:"state"`
-		Reason     string             `json:"reason"`
-		Text       string             `json:"text"`
-		Attempt    int                `json:"attempt"`
-		Parameters map[string]any     `json:"parameters"`
-		Metrics    map[string]float64 `json:"metrics"`
-		Waiting    *struct {
-			Reason string `json:"reason"`
-			Text   string `json:"text"`
-			Hint   string `json:"hint"`
-		} `json:"waiting"`
-	} `json:"trials"`
+	Text   string `json:"text"`
+	Hint   string `json:"hint"`
 }
 
 func (p *person) show(name string) shown {

@@ -99,11 +99,7 @@ func TestASweepNeedsTheMinimalRoleAlone(t *testing.T) {
 // mayRun gives a user the rights in a namespace that `metaml setup rbac` prints, and waits until they count.
 func (p *person) mayRun(space, user string) {
 	p.t.Helper()
-	apply := exec.CommandContext(p.t.Context(), "kubectl", "apply", "-f", "-") // as the administrator
-	apply.Stdin = strings.NewReader(p.must("setup", "rbac", "--namespace", space, "--user", user))
-	if out, err := apply.CombinedOutput(); err != nil {
-		p.t.Fatalf("apply the role: %v\n%s", err, out)
-	}
+	administer(p.t, p.must("setup", "rbac", "--namespace", space, "--user", user), "apply", "-f", "-")
 	eventually(p.t, "the role counts", func(ctx context.Context) (bool, error) {
 		_, err := client(p.t, user).BatchV1().Jobs(space).List(ctx, metav1.ListOptions{})
 		return err == nil, err

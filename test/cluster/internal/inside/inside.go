@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -148,11 +147,8 @@ status:
   allocatable: {cpu: "32", memory: 256Gi, ephemeral-storage: 500Gi, pods: "250", nvidia.com/gpu: "8"}
 `, i, SimulatedLabel, SimulatedValue)
 	}
-	command := exec.CommandContext(ctx, "kubectl", "--kubeconfig="+c.Kubeconfig(Admin),
-		"apply", "--server-side", "-f", "-")
-	command.Stdin = &list
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("add simulated nodes: %w\n%s", err, out)
+	if err := c.kubectl(ctx, &list, "apply", "--server-side", "-f", "-"); err != nil {
+		return fmt.Errorf("add simulated nodes: %w", err)
 	}
 	return nil
 }

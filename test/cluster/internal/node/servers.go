@@ -23,7 +23,7 @@ type server struct {
 	ready func(context.Context) error
 }
 
-// servers are all that the cluster has. KWOK is started when nodes are simulated.
+// servers are all that the cluster has. KWOK is started when nodes are simulated, and Kueue when a test wants queues.
 func servers(here inside.Cluster, admin user, from parts.Parts) []server {
 	file := func(name string) string { return filepath.Join(here.Folder, name) }
 	pki := func(name string) string { return filepath.Join(here.Folder, "pki", name) }
@@ -87,6 +87,9 @@ func servers(here inside.Cluster, admin user, from parts.Parts) []server {
 			"--config=" + stagesFile(from), "--config=" + file("kwok.yaml"), "--node-lease-duration-seconds=200",
 			"--server-address=127.0.0.1:20247", "--node-ip=127.0.0.1", "--node-port=20247",
 		}, listens("tcp", "127.0.0.1:20247")},
+		{"kueue", []string{
+			"kueue", "--kubeconfig=" + here.Kubeconfig(inside.Admin), "--certificate=" + pki("kueue.crt"),
+		}, listens("tcp", inside.KueueWebhooks)},
 	}
 }
 

@@ -32,6 +32,7 @@ var modules = []module{
 		also: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"},
 	},
 	{name: "tools", tools: true, extra: stages},
+	{name: "kueue", own: true, extra: kueueKinds},
 }
 
 // modulesVersion changes when the code below makes other files from the same modules.
@@ -108,6 +109,27 @@ func stages(ctx context.Context, sources, folder string) error {
 		}
 	}
 	return os.WriteFile(filepath.Join(folder, "stages.yaml"), []byte(strings.Join(all, "\n---\n")), 0o600)
+}
+
+// kueueKinds writes the kinds of objects that Kueue brings, as its module has them.
+func kueueKinds(ctx context.Context, sources, folder string) error {
+	module, err := goCommand(ctx, sources, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kueue")
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(module, "config/components/crd/bases/*.yaml"))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no kinds of objects in %s", module)
+	}
+	var all []byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		all = append(append(all, text...), "\n---\n"...)
+	}
+	return os.WriteFile(filepath.Join(folder, "kueue.yaml"), all, 0o600)
 }
 
 // goCommand runs go in a module's folder and gives its output without the last line end.
