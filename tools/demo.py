@@ -141,19 +141,20 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     return str(page)
 
 
-def metaml(*line: str) -> str:
-    """What one of MetaML's commands prints. What it says goes to the terminal, and its exit code to nobody."""
-    return subprocess.run(["metaml", *line], stdout=subprocess.PIPE, text=True).stdout
+def metaml(*line: str) -> subprocess.CompletedProcess[str]:
+    """Runs one of MetaML's commands. What it says, beside its result, goes to the terminal."""
+    return subprocess.run(["metaml", *line], stdout=subprocess.PIPE, text=True)
 
 
-def delete_runs() -> None:
-    """Deletes the runs that are known here, and stops those that go on."""
-    for run in json.loads(metaml("runs", "--json") or "[]"):
+def delete_runs() -> int:
+    """Deletes the runs that are known here, after those that go on have been stopped, and answers the exit code."""
+    code = 0
+    for run in json.loads(metaml("runs", "--json").stdout or "[]"):
         if run["liveness"] != "ended":
             metaml("stop", "--now", run["name"])
             metaml("attach", run["name"])  # until it has ended
-        metaml("delete", run["name"])
-        print(f"{run['name']} is deleted")
+        code = max(code, metaml("delete", run["name"]).returncode)
+    return code
 
 
 def main() -> int:
@@ -177,7 +178,8 @@ def main() -> int:
             try:
                 code = execute(notebook, arguments.notebook.parent)
             finally:
-                delete_runs()
+                left = delete_runs()
+            code = code or left
     stem = arguments.folder / arguments.notebook.stem
     nbformat.write(notebook, f"{stem}.ipynb")
     Path(f"{stem}.html").write_text(to_html(notebook, arguments.notebook.stem), encoding="utf-8")

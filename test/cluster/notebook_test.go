@@ -166,7 +166,7 @@ func TestTheDemoRunsOnTheClusterAndLeavesNothing(t *testing.T) {
 		t.Fatalf("the demo: %v\n%s", err, said)
 	}
 	name := "train-model-1@" + inside.Researcher + "/" + space
-	for _, want := range []string{name + "   4 trials   succeeded", "wins with", name + " is deleted\n"} {
+	for _, want := range []string{name + "   4 trials   succeeded", "wins with", "deleted " + name + "\n"} {
 		if !bytes.Contains(said, []byte(want)) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
