@@ -99,6 +99,28 @@ func TestNothingOfThisMachineIsInAnObject(t *testing.T) {
 	}
 }
 
+// A cluster keeps all objects in memory: what a run has beside its program, its table and metaml-pod is small, however
+// many trials it has.
+func TestWhatARunHasOfItsOwnIsSmall(t *testing.T) {
+	r := sweep()
+	r.Spec.Completions, r.Spec.Parallelism, r.Programs = 1000, 1000, 10
+	made, err := r.Owner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for _, object := range []any{made, r.Key(made, "key"), jobOf(t, r)} {
+		data, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += len(data)
+	}
+	if size > 100_000 {
+		t.Errorf("it has %d bytes", size)
+	}
+}
+
 // Whoever applies an export again, after it was deleted, has another run.
 func TestAnExportedRunIsWhatTheClusterMakesOfIt(t *testing.T) {
 	r := sweep()
