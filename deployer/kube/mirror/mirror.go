@@ -294,8 +294,11 @@ func (m *mirror) once(ctx context.Context) error {
 		if err := m.step(ctx, s); err != nil {
 			return err
 		}
-		if m.planner.state.Phase.Final() || !m.logs.reading() {
+		if m.planner.state.Phase.Final() {
 			return nil
+		}
+		if !m.logs.reading() {
+			return m.step(ctx, s) // the last log may have come to its end since
 		}
 		select {
 		case <-ctx.Done():
