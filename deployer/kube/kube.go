@@ -230,9 +230,12 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 	if err != nil {
 		return append(all, failed("kubeconfig", err))
 	}
+	from := "context " + c.Context
+	if c.Context == cluster.InCluster {
+		from = "none; in this pod its account is used"
+	}
 	all = append(all, run.Check{
-		Name: "kubeconfig", OK: true,
-		Text: fmt.Sprintf("context %s, namespace %s, %s", c.Context, c.Namespace, c.Server),
+		Name: "kubeconfig", OK: true, Text: fmt.Sprintf("%s, namespace %s, %s", from, c.Namespace, c.Server),
 	})
 	user, err := c.User(ctx)
 	if err != nil {

@@ -163,12 +163,12 @@ func kubeconfig() (*clientcmdapi.Config, *clientcmd.ClientConfigLoadingRules, er
 func inCluster(namespace string) (*Cluster, error) {
 	to, err := rest.InClusterConfig()
 	if err != nil {
-		return nil, unusable(InCluster, err)
+		return nil, noAccount(err)
 	}
 	if namespace == "" {
 		data, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 		if err != nil {
-			return nil, unusable(InCluster, err)
+			return nil, noAccount(err)
 		}
 		namespace = strings.TrimSpace(string(data))
 	}

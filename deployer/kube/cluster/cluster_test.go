@@ -202,3 +202,18 @@ contexts: [{name: a, context: {cluster: c, user: u}}]
 		})
 	}
 }
+
+func TestAnAccountThatIsNotThereIsSaid(t *testing.T) {
+	for _, c := range []struct{ name, host, context, text, hint string }{
+		{"outside of a cluster", "", cluster.InCluster, "and this is none", "--context"},
+		{"a pod without a token", "127.0.0.1", "", "the account of this pod cannot be used", "service account"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			kubeconfig(t, "")
+			t.Setenv("KUBERNETES_SERVICE_HOST", c.host)
+			t.Setenv("KUBERNETES_SERVICE_PORT", "1")
+			_, err := cluster.Connect(c.context, "")
+			mistake(t, err, usererror.CodeKubeconfig, c.text, c.hint)
+		})
+	}
+}

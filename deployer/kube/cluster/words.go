@@ -14,6 +14,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -69,6 +70,18 @@ func unusable(context string, err error) error {
 	return usererror.Wrap(err, usererror.CodeKubeconfig,
 		fmt.Sprintf("the context %q of the kubeconfig cannot be used: %v", context, err),
 		"See what is wrong with it: kubectl config view.")
+}
+
+// noAccount is a pod whose account cannot be used, or no pod.
+func noAccount(err error) error {
+	if errors.Is(err, rest.ErrNotInCluster) {
+		return usererror.Wrap(err, usererror.CodeKubeconfig,
+			fmt.Sprintf("the context %s is for programs in a pod of a cluster, and this is none", InCluster),
+			"Name a context of the kubeconfig with --context.")
+	}
+	return usererror.Wrap(err, usererror.CodeKubeconfig,
+		fmt.Sprintf("there is no kubeconfig, and the account of this pod cannot be used: %v", err),
+		"Ask whoever made this pod for a service account with its token in it, or for a kubeconfig.")
 }
 
 // goneFromKubeconfig says that no context leads to a cluster any more.
@@ -188,6 +201,9 @@ var renewals = map[string]string{
 
 // renew says how to log in again.
 func (c *Cluster) renew() string {
+	if c.Context == InCluster {
+		return "The cluster renews the token of a pod's account; if that lasts, ask whoever made this pod."
+	}
 	name := c.login.plugin[strings.LastIndex(c.login.plugin, "/")+1:]
 	if command, ok := renewals[name]; ok {
 		return fmt.Sprintf("Log in again in a terminal: %s.", command)
