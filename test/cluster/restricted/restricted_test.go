@@ -29,7 +29,9 @@ var choices = []struct {
 	{"gpu", func(o *manifest.Options) { o.GPU, o.GPUResource = 2, "nvidia.com/gpu" }},
 	{"limits", func(o *manifest.Options) {
 		o.LimitCPU, o.EphemeralStorage = true, resource.MustParse("20Gi")
+		o.EphemeralRequest = resource.MustParse("256Mi")
 	}},
+	{"agent image", func(o *manifest.Options) { o.AgentImage = "registry.example/metaml-pod:1" }},
 	{"mounts", func(o *manifest.Options) {
 		o.Mounts = []settings.Mount{{Claim: "data", Path: "/data"}, {Claim: "data", Sub: "a/b", Path: "/more"}}
 	}},
