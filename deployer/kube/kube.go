@@ -252,7 +252,15 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 	if err := c.CheckRights(ctx); err != nil {
 		return append(all, failed("rights", err))
 	}
-	return append(all, run.Check{Name: "rights", OK: true, Text: "all that runs need"})
+	all = append(all, run.Check{Name: "rights", OK: true, Text: "all that runs need"})
+	queue := s.Text("queue")
+	if queue == "" {
+		return all
+	}
+	if err := c.CheckQueue(ctx, queue); err != nil {
+		return append(all, failed("queue", err))
+	}
+	return append(all, run.Check{Name: "queue", OK: true, Text: queue})
 }
 
 // failed is the check of what cannot be used.

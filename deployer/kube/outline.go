@@ -23,6 +23,9 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 	if err := p.cluster.CheckRights(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.cluster.CheckQueue(ctx, p.settings.Text("queue")); err != nil {
+		return nil, err
+	}
 	r, o := &load.run, &load.run.Options
 	size := 0
 	for _, part := range load.program {

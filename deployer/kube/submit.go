@@ -67,6 +67,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	if err := together([]func() error{
 		func() error { return p.cluster.CheckRights(ctx) },
 		func() error { return p.cluster.CheckVersion(ctx) },
+		func() error { return p.cluster.CheckQueue(ctx, p.settings.Text("queue")) },
 	}); err != nil {
 		return run.Submitted{}, err
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +120,22 @@ func TestAQueueLetsARunIn(t *testing.T) {
 	}
 	q.idles()
 	p.must("delete", name)
+	leavesNothing(t, q.space)
+}
+
+func TestAQueueThatIsNotThereIsRefused(t *testing.T) {
+	q := newQueue(t)
+	p := newPerson(t, inside.Admin, q.space) // who may read queues
+	if err := os.WriteFile(filepath.Join(p.home, "sweep.py"), []byte(counts), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"run", "plan"} {
+		said, code := p.metaml(verb, "sweep.py", "--python", python(t), "--queue", "teem")
+		want := "namespace " + q.space + " of cluster admin has no queue teem\nIt has team.\n"
+		if code != 2 || !strings.HasSuffix(said, want) {
+			t.Errorf("%s ended with %d: %s", verb, code, said)
+		}
+	}
 	leavesNothing(t, q.space)
 }
 
