@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,6 +53,19 @@ func here(t *testing.T) inside.Cluster {
 	}
 	return cluster
 }
+
+// simulated adds nodes that KWOK plays to the cluster, once for all tests.
+func simulated(t *testing.T) {
+	t.Helper()
+	if err := simulating(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var simulating = sync.OnceValue(func() error {
+	cluster, _ := inside.Here() // all tests are
+	return cluster.Simulate(context.Background(), 8)
+})
 
 // client asks the API server as a user.
 func client(t *testing.T, user string) *kubernetes.Clientset {

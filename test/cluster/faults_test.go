@@ -56,9 +56,7 @@ func TestKilledPodFails(t *testing.T) {
 
 func TestSimulatedNodesRunManyPods(t *testing.T) {
 	space := namespace(t)
-	if err := here(t).Simulate(t.Context(), 2); err != nil {
-		t.Fatal(err)
-	}
+	simulated(t)
 	job := indexedJob("many", "none", "", 40)
 	job.Spec.Template.Spec.NodeSelector = map[string]string{inside.SimulatedLabel: inside.SimulatedValue}
 	job.Spec.Template.Spec.Tolerations = []corev1.Toleration{{

@@ -38,9 +38,7 @@ func TestAThousandTrialsAreSubmittedAndFollowed(t *testing.T) {
 		mostWrites = 12         // there are nine, as of a run of one trial
 		mostOwn    = 32_000_000 // bytes of the follower, beside its program, which all share that run it
 	)
-	if err := here(t).Simulate(t.Context(), 8); err != nil {
-		t.Fatal(err)
-	}
+	simulated(t)
 	space := namespace(t)
 	p := newPerson(t, inside.Researcher, space)
 	p.mayRun(space, inside.Researcher)
