@@ -41,6 +41,7 @@ type network struct {
 	user       string
 	token      string // of the user
 	kubeconfig string // leads the user through the network
+	fails      string // file that has the program of the login fail, if there is one
 
 	mu      sync.Mutex
 	answer  func(http.ResponseWriter, *http.Request) bool // stands in for the API server; false: the API server answers
@@ -51,7 +52,7 @@ type network struct {
 }
 
 // newNetwork starts the proxy for a user.
-func newNetwork(t *testing.T, user string) *network {
+func newNetwork(t *testing.T, user string, http2 bool) *network {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", here(t).Kubeconfig(user))
 	if err != nil {
@@ -90,30 +91,49 @@ func newNetwork(t *testing.T, user string) *network {
 		ended: make(chan struct{}),
 	}
 	n.server.Listener = n.listener
-	n.server.EnableHTTP2, n.server.Config.ErrorLog = true, log.New(io.Discard, "", 0)
+	n.server.EnableHTTP2, n.server.Config.ErrorLog = http2, log.New(io.Discard, "", 0)
 	n.server.StartTLS()
 	t.Cleanup(func() {
 		n.cut()
 		n.server.Close()
 	})
 	n.user, n.kubeconfig = user, filepath.Join(t.TempDir(), "kubeconfig")
-	n.login(t, n.token)
+	n.login(t, "token: "+n.token)
 	return n
 }
 
-// login writes the kubeconfig with a token.
-func (n *network) login(t *testing.T, token string) {
+// login writes the kubeconfig with what a user logs in by.
+func (n *network) login(t *testing.T, by string) {
 	t.Helper()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.server.Certificate().Raw})
 	if err := os.WriteFile(n.kubeconfig, fmt.Appendf(nil, `apiVersion: v1
 kind: Config
 clusters: [{name: far, cluster: {server: %q, certificate-authority-data: %s}}]
-users: [{name: %s, user: {token: %s}}]
+users: [{name: %s, user: {%s}}]
 contexts: [{name: %[3]s, context: {cluster: far, user: %[3]s}}]
 current-context: %[3]s
-`, n.server.URL, base64.StdEncoding.EncodeToString(ca), n.user, token), 0o600); err != nil {
+`, n.server.URL, base64.StdEncoding.EncodeToString(ca), n.user, by), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// plugin has the user log in by a program, whose logins last for a second, and which fails while there is the file
+// fails.
+func (n *network) plugin(t *testing.T) {
+	t.Helper()
+	folder := t.TempDir()
+	n.fails = filepath.Join(folder, "fails")
+	program := filepath.Join(folder, "gke-gcloud-auth-plugin")
+	script := fmt.Sprintf(`#!/bin/sh
+[ ! -e %s ] || { echo "open a browser" >&2; exit 1; }
+echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "%s",
+"expirationTimestamp": "'$(date -u -d +1second +%%Y-%%m-%%dT%%H:%%M:%%SZ)'"}}'
+`, n.fails, n.token)
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n.login(t, fmt.Sprintf(
+		"exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, command: %q}", program))
 }
 
 func (n *network) watched(ctx context.Context) (context.Context, func()) {
@@ -303,14 +323,16 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 	}
 	watch := func(r *http.Request) bool { return r.URL.Query().Get("watch") != "" }
 	for _, c := range []struct {
-		name  string
-		fault func(t *testing.T, n *network)
-		says  []string // what the view says; none: nothing is wrong
+		name   string
+		fault  func(t *testing.T, n *network)
+		says   []string // what the view says; none: nothing is wrong
+		http1  bool     // the network does not know HTTP/2
+		plugin bool     // the login is by a program
 	}{
 		{"what is watched is too old", answers(func(w http.ResponseWriter, r *http.Request) bool {
 			return watch(r) && r.URL.Query().Get("sendInitialEvents") == "" &&
 				status(w, http.StatusGone, "Expired", "too old resource version: 1 (2)")
-		}), nil},
+		}), nil, false, false},
 		{"a watch ends as too old", answers(func(w http.ResponseWriter, r *http.Request) bool {
 			if !watch(r) || r.URL.Query().Get("sendInitialEvents") != "" {
 				return false
@@ -319,29 +341,31 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 			_, _ = io.WriteString(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure",`+
 				`"reason":"Expired","message":"too old resource version: 1 (2)","code":410}}`+"\n")
 			return true
-		}), nil},
+		}), nil, false, false},
 		{"watches end", func(_ *testing.T, n *network) {
 			for end := time.Now().Add(lasts); time.Now().Before(end); {
 				n.endWatches()
 				<-time.After(500 * time.Millisecond)
 			}
-		}, nil},
+		}, nil, false, false},
 		{"it is busy", answers(func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Retry-After", "1")
 			return status(w, http.StatusTooManyRequests, "TooManyRequests", "too many requests, please try again later")
-		}), []string{"cluster admin is busy", "Try again in a moment"}},
+		}), []string{"cluster admin is busy", "Try again in a moment"}, false, false},
 		{"it is broken", answers(func(w http.ResponseWriter, _ *http.Request) bool {
 			return status(w, http.StatusInternalServerError, "InternalError", "etcdserver: request timed out")
-		}), []string{"cluster admin has a failure of its own", "etcdserver: request timed out"}},
+		}), []string{"cluster admin has a failure of its own", "etcdserver: request timed out"}, false, false},
 		{"a load balancer has nobody behind it", answers(func(w http.ResponseWriter, _ *http.Request) bool {
 			http.Error(w, "<html>no healthy upstream</html>", http.StatusServiceUnavailable)
 			return true
-		}), []string{"cluster admin has a failure of its own", "is currently unable to handle the request"}},
+		}), []string{
+			"cluster admin has a failure of its own", "is currently unable to handle the request",
+		}, false, false},
 		{"the login has expired", answers(func(w http.ResponseWriter, _ *http.Request) bool {
 			return status(w, http.StatusUnauthorized, "Unauthorized", "Unauthorized")
 		}), []string{
 			"cluster admin does not accept your login; it may have expired", "kubectl --context admin get pods",
-		}},
+		}, false, false},
 		{"the login is renewed in the kubeconfig", func(t *testing.T, n *network) {
 			t.Helper()
 			n.answers(func(w http.ResponseWriter, r *http.Request) bool {
@@ -353,24 +377,44 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 			})
 			n.endWatches()
 			<-time.After(lasts)
-			n.login(t, "renewed")
-		}, []string{"cluster admin does not accept your login; it may have expired"}},
+			n.login(t, "token: renewed")
+		}, []string{"cluster admin does not accept your login; it may have expired"}, false, false},
 		{"connections are refused", func(t *testing.T, n *network) {
 			t.Helper()
 			listen := n.listener.refuse(t)
 			<-time.After(lasts)
 			listen()
-		}, []string{"cluster admin cannot be reached at https://", "Check the network or VPN"}},
+		}, []string{"cluster admin cannot be reached at https://", "Check the network or VPN"}, false, false},
 		{"nothing comes through", func(_ *testing.T, n *network) {
 			n.dies(true)
 			<-time.After(lasts)
 			n.dies(false)
-		}, []string{"cluster admin cannot be reached at https://", "does not answer within 5s"}},
+		}, []string{"cluster admin cannot be reached at https://", "does not answer within 5s"}, false, false},
+		// Without HTTP/2 nobody asks by himself whether a connection is dead.
+		{name: "nothing comes through a proxy of HTTP 1.1", http1: true, fault: func(_ *testing.T, n *network) {
+			n.dies(true)
+			<-time.After(lasts)
+			n.dies(false)
+		}, says: []string{"cluster admin cannot be reached at https://", "does not answer within 5s"}},
+		{name: "the program of the login wants a browser", plugin: true, fault: func(t *testing.T, n *network) {
+			t.Helper()
+			if err := os.WriteFile(n.fails, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			n.endWatches()
+			<-time.After(lasts)
+			if err := os.Remove(n.fails); err != nil {
+				t.Fatal(err)
+			}
+		}, says: []string{"the login to cluster admin does not work", "Log in again in a terminal: gcloud auth login"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			space := namespace(t)
-			n := newNetwork(t, inside.Admin)
+			n := newNetwork(t, inside.Admin, !c.http1)
+			if c.plugin {
+				n.plugin(t)
+			}
 			p := newPerson(t, inside.Admin, space)
 			p.env = append(p.env, "KUBECONFIG="+n.kubeconfig)
 			name := p.submits(lasting)
