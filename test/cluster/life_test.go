@@ -194,7 +194,7 @@ func TestWhatTrialsWaitFor(t *testing.T) {
 	}
 }
 
-func TestAQuotaHoldsTrialsBack(t *testing.T) {
+func TestAQuotaAndALimitRangeHoldTrialsBack(t *testing.T) {
 	space := namespace(t)
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "small"},
@@ -206,7 +206,29 @@ func TestAQuotaHoldsTrialsBack(t *testing.T) {
 		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	limits := &corev1.LimitRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "small"},
+		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+			Type: corev1.LimitTypeContainer,
+			Max: corev1.ResourceList{
+				corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("1Gi"),
+			},
+		}}},
+	}
+	if _, err := client(t, inside.Admin).CoreV1().LimitRanges(space).Create(t.Context(), limits,
+		metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	p := newPerson(t, inside.Admin, space)
+	refused := p.submits(saves, "--name", "large", "--memory", "2Gi")
+	s := p.sees(refused, "a rule refuses it", func(s shown) bool {
+		return s.Trials[0].Waiting != nil && s.Trials[0].Waiting.Reason == "refused by admission"
+	})
+	if w := s.Trials[0].Waiting; !strings.Contains(w.Text, "maximum memory usage per Container is 1Gi") {
+		t.Errorf("it says %q", w.Text)
+	}
+	p.must("stop", refused)
+	p.sees(refused, "it is stopped", func(s shown) bool { return s.State == "stopped" })
 	name := p.submits(saves)
 	p.sees(name, "one runs and one waits for the quota", func(s shown) bool {
 		return s.counts("running") == 1 && s.Trials[1].Waiting != nil && s.Trials[1].Waiting.Reason == "quota"

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,9 +82,11 @@ func digits(t *testing.T, epochs int) []string {
 	return cells
 }
 
-// executes runs cells in our kernel by nbclient, as one notebook. An interrupt comes once a cell shows the text
-// interruptAt, if there is one.
-func (p *person) executes(interruptAt string, sources ...string) (cells []cell, failed bool) {
+// at is what is done to a kernel, "interrupt" or "kill", once a cell shows a text.
+type at struct{ act, text string }
+
+// executes runs cells in our kernel by nbclient, as one notebook.
+func (p *person) executes(at at, sources ...string) (cells []cell, failed bool) {
 	p.t.Helper()
 	ctx := p.t.Context()
 	type notebook struct {
@@ -112,7 +115,7 @@ func (p *person) executes(interruptAt string, sources ...string) (cells []cell, 
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	c := exec.CommandContext(ctx, python(p.t), script, file, interruptAt)
+	c := exec.CommandContext(ctx, python(p.t), script, file, at.act, at.text)
 	c.Dir, c.Env = p.home, p.jupyter()
 	out, err := c.CombinedOutput()
 	exit, ended := errors.AsType[*exec.ExitError](err)
@@ -185,7 +188,7 @@ func TestTheDigitsNotebookSweepsOnTheCluster(t *testing.T) {
 	p.env = append(p.env, "METAML_IMAGE="+inside.Python, "METAML_MEMORY=512Mi")
 	const after = "best = run.best('accuracy')\n" +
 		"print(run.name, best.index, best.metrics['accuracy'] > 0.9, best.parameters['learning_rate'] > 0)"
-	cells, failed := p.executes("", append(digits(t, 20), after)...)
+	cells, failed := p.executes(at{}, append(digits(t, 20), after)...)
 	sweep, last := cells[len(cells)-2].shows(), cells[len(cells)-1].shows()
 	if failed {
 		t.Fatalf("a cell failed: %s%s", sweep, last)
@@ -227,7 +230,7 @@ func TestASweepThatANotebookLeftIsStoppedFromAnotherMachine(t *testing.T) {
 	*sweep = strings.Replace(*sweep, line, says+line, 1)
 	*sweep = strings.Replace(*sweep, "--parallelism 4 --completions 16", "--parallelism 2 --completions 6", 1)
 	sources = slices.Concat(secretive[:len(secretive)-1], sources)
-	cells, failed := first.executes("●", sources...) // once a trial runs
+	cells, failed := first.executes(at{"interrupt", "●"}, sources...) // once a trial runs
 	name := "train-model-1@" + inside.Admin + "/" + space
 	if shown := cells[len(cells)-1].shows(); !failed || !strings.Contains(shown, "Detached"+name+" goes on") {
 		t.Fatalf("■ ended the cell with %s", shown)
@@ -260,5 +263,58 @@ func TestASweepThatANotebookLeftIsStoppedFromAnotherMachine(t *testing.T) {
 	}
 	if having(t, first.home, planted) == "" {
 		t.Error("this test does not see what the first machine has")
+	}
+}
+
+// Who started a run on a cluster may be killed: it is followed without them.
+func TestASweepOutlivesWhoStartedIt(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		kill func(t *testing.T, p *person)
+	}{
+		{"a kernel", func(t *testing.T, p *person) {
+			t.Helper()
+			before, after, _ := strings.Cut(counts, "@metaml.Train")
+			_, function, _ := strings.Cut(after, "\n")
+			executed, failed := p.executes(at{"kill", "●"}, before,
+				"%%train --hyper-parameters rows --parallelism 3\n"+function)
+			if !failed {
+				t.Errorf("the kernel was killed, and under the cell is %s", executed[1].shows())
+			}
+		}},
+		{"a command", func(t *testing.T, p *person) {
+			t.Helper()
+			if err := os.WriteFile(filepath.Join(p.home, "sweep.py"), []byte(counts), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			command := exec.CommandContext(t.Context(), binary(t), "run", "sweep.py", "--python", python(t))
+			command.Dir, command.Env = p.home, p.env
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is listed", func(context.Context) (bool, error) {
+				out, code := p.metaml("show", "fit-1") //nolint:contextcheck // it is the test's, whose end ends this
+				return code == 0 && strings.Contains(out, "●"), errors.New(out)
+			})
+			if err := command.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = command.Wait() // it was killed
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			space := namespace(t)
+			p := newPerson(t, inside.Admin, space)
+			c.kill(t, p)
+			s := p.sees("fit-1", "it ends", func(s shown) bool { return s.State == "succeeded" })
+			if s.counts("succeeded") != 3 {
+				t.Errorf("it is %+v", s)
+			}
+			for i, one := range s.Trials {
+				if one.Attempt != 1 || one.Metrics["loss"] != float64(i) {
+					t.Errorf("trial %d is %+v", i, one)
+				}
+			}
+		})
 	}
 }
