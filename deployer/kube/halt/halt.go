@@ -136,7 +136,7 @@ func dwindle(ctx context.Context, c *cluster.Cluster, r Run) error {
 		if left > 0 {
 			return nil
 		}
-		return patchJob(ctx, c, r.Job.Name, `{"spec":{"activeDeadlineSeconds":1}}`)
+		return patchJob(ctx, c, r.Job.Name, `{"spec":{"activeDeadlineSeconds":0}}`)
 	case left == 0:
 		return patchJob(ctx, c, r.Job.Name, `{"spec":{"suspend":true}}`)
 	case spec.Parallelism == nil || int(*spec.Parallelism) > left:
