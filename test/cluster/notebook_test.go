@@ -234,6 +234,8 @@ func TestASweepThatANotebookLeftIsStoppedFromAnotherMachine(t *testing.T) {
 	name := "train-model-1@" + inside.Admin + "/" + space
 	if shown := cells[len(cells)-1].shows(); !failed || !strings.Contains(shown, "Detached"+name+" goes on") {
 		t.Fatalf("■ ended the cell with %s", shown)
+	} else if !strings.Contains(shown, "PLANTED_TOKEN") || strings.Contains(shown, planted) {
+		t.Errorf("it does not name the variable alone that the trials do not get: %s", shown)
 	}
 	if s := first.show(name); s.State != "running" {
 		t.Errorf("after the kernel it is %+v", s)
