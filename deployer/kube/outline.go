@@ -47,7 +47,7 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 		),
 		fmt.Sprintf("ConfigMap %s…: the program, %d KiB", manifest.ProgramName(r.Spec.Name, 0), (size+1023)>>10),
 		"Secret " + manifest.KeyName(r.Spec.Name),
-		fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.Name(0)),
+		fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.OwnerName()),
 	}
 	sections := []run.Section{
 		{

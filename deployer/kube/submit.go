@@ -256,8 +256,8 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 		_, err := c.Core.Secrets(c.Namespace).Create(ctx, r.Key(owner, load.key), created)
 		return err
 	})
-	for i, part := range load.agent {
-		tasks = append(tasks, func() error { return p.share(ctx, r.AgentPart(owner, i, part), owner) })
+	if len(load.agent) > 0 {
+		tasks = append(tasks, func() error { return p.shareAgent(ctx, load, owner) })
 	}
 	job, err := r.Job(owner)
 	if err != nil {
@@ -272,8 +272,47 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 	return nil
 }
 
-// share makes an object that several runs use, or adds the run to those that it belongs to.
-func (p *Place) share(ctx context.Context, object *corev1.ConfigMap, owner *corev1.ConfigMap) error {
+// shareAgent makes what starts the trials of all runs with this build, or adds the run to those that it belongs to.
+func (p *Place) shareAgent(ctx context.Context, load *shipment, owner *corev1.ConfigMap) error {
+	r := &load.run
+	all, err := p.share(ctx, r.AgentOwner(owner), owner)
+	if err != nil || all.Annotations[manifest.AnnotationComplete] != "" && p.haveAgent(ctx, r.Agent) {
+		return err
+	}
+	maps := p.cluster.Core.ConfigMaps(p.cluster.Namespace)
+	tasks := make([]func() error, len(load.agent))
+	for i, data := range load.agent {
+		tasks[i] = func() error {
+			part := r.AgentPart(all, i, data)
+			_, err := maps.Create(ctx, part, created)
+			if apierrors.IsAlreadyExists(err) { // somebody makes it as well, or what it belonged to was deleted
+				_, err = p.share(ctx, part, all)
+			}
+			return err
+		}
+	}
+	if err := together(tasks); err != nil {
+		return err
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"true"}}}`, manifest.AnnotationComplete)
+	_, err = maps.Patch(ctx, all.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+	return err
+}
+
+// haveAgent reports whether all parts of the agent are there: somebody may have deleted one. It reads no part.
+func (p *Place) haveAgent(ctx context.Context, a manifest.Agent) bool {
+	tasks := make([]func() error, a.Parts)
+	for i := range tasks {
+		tasks[i] = func() error {
+			return p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace).Resource("configmaps").Name(a.Name(i)).
+				SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1").Do(ctx).Error()
+		}
+	}
+	return together(tasks) == nil
+}
+
+// share makes an object that belongs to several others, or adds one of them.
+func (p *Place) share(ctx context.Context, object, owner *corev1.ConfigMap) (*corev1.ConfigMap, error) {
 	maps := p.cluster.Core.ConfigMaps(p.cluster.Namespace)
 	reference := manifest.OwnedBy(owner)
 	// Strategic merge adds to the list by uid, whoever else adds to it meanwhile (Kubernetes API, ObjectMeta).
@@ -284,16 +323,16 @@ func (p *Place) share(ctx context.Context, object *corev1.ConfigMap, owner *core
 		found, err := maps.Patch(ctx, object.Name, types.StrategicMergePatchType, patch,
 			metav1.PatchOptions{FieldManager: manager})
 		if err == nil && found.DeletionTimestamp == nil {
-			return nil
+			return found, nil
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
-			return err
+			return nil, err
 		}
-		if _, err = maps.Create(ctx, object, created); err == nil || !apierrors.IsAlreadyExists(err) {
-			return err
+		if made, err := maps.Create(ctx, object, created); err == nil || !apierrors.IsAlreadyExists(err) {
+			return made, err
 		}
 	}
-	return fmt.Errorf("ConfigMap %s was made and deleted several times meanwhile", object.Name)
+	return nil, fmt.Errorf("ConfigMap %s was made and deleted several times meanwhile", object.Name)
 }
 
 // together does tasks beside each other and gives the first error.

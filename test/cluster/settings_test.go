@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
@@ -78,6 +80,30 @@ func TestTheAgentComesFromAnImage(t *testing.T) {
 	if text := s.Trials[0].Text; !strings.Contains(text, "the image of --agent-image, "+inside.BarePython) {
 		t.Errorf("with an image that has no agent it says %q", text)
 	}
+}
+
+func TestAPartOfTheAgentThatSomebodyDeletedIsMadeAgain(t *testing.T) {
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	first := p.submits(rates)
+	maps := client(t, inside.Admin).CoreV1().ConfigMaps(space)
+	list, err := maps.List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=agent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range list.Items {
+		if name := list.Items[i].Name; strings.HasSuffix(name, "-1") {
+			if err := maps.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	second := p.submits(rates, "--again")
+	p.sees(second, "it has succeeded", func(s shown) bool { return s.State == "succeeded" })
+	p.must("stop", "--now", first)
+	p.sees(first, "it has ended", func(s shown) bool { return s.State == "stopped" || s.State == "succeeded" })
+	p.must("delete", first, second)
+	leavesNothing(t, space)
 }
 
 // pushAgent gives the registry an image that has metaml-pod and nothing else, as docs/reference/kubernetes.md shows

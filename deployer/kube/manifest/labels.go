@@ -44,6 +44,9 @@ const (
 	AnnotationResumed = "metaml/resumed"   // the run was resumed, at least once
 )
 
+// AnnotationComplete is on what the parts of the agent belong to, once all of them are there.
+const AnnotationComplete = "metaml/complete"
+
 // AnnotationPlacement is on a Job that a queue is to start: where the run itself asks its pods to be placed, as JSON of
 // [placement].
 const AnnotationPlacement = "metaml/placement"

@@ -62,10 +62,12 @@ func JobName(run string, resumed int) string {
 // RowsName is the name of the ConfigMap with the rows of a resumed run's Job.
 func RowsName(job string) string { return job + "-rows" }
 
-// Name is the name of the ConfigMap with part i of the agent: the same for all runs of a namespace with this build.
-func (a Agent) Name(i int) string {
-	return fmt.Sprintf("metaml-pod-%s-%s-%d", a.Arch, a.Digest[:16], i)
-}
+// OwnerName is the name of the ConfigMap that the parts of the agent belong to: the same for all runs of a namespace
+// with this build.
+func (a Agent) OwnerName() string { return fmt.Sprintf("metaml-pod-%s-%s", a.Arch, a.Digest[:16]) }
+
+// Name is the name of the ConfigMap with part i of the agent.
+func (a Agent) Name(i int) string { return fmt.Sprintf("%s-%d", a.OwnerName(), i) }
 
 // AgentName is the name of the ConfigMap with part i of the agent that the run's pods use.
 func (r *Run) AgentName(i int) string {
@@ -196,8 +198,21 @@ const (
 	sessionPrefix = "env." // of a variable's name
 )
 
-// AgentPart holds a part of the agent. It is made once for each namespace and build, and belongs to every run that uses
-// it; an exported run has its own.
+// AgentOwner is what the parts of the agent belong to. It belongs to every run that uses them: a run is added to what is
+// small, since the API server reads and writes all of an object whose owners change.
+func (r *Run) AgentOwner(owner *corev1.ConfigMap) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: r.Agent.OwnerName(), Namespace: r.Namespace,
+			Labels:          map[string]string{LabelManagedBy: ManagedBy, LabelComponent: ComponentAgent},
+			OwnerReferences: []metav1.OwnerReference{OwnedBy(owner)},
+		},
+	}
+}
+
+// AgentPart holds a part of the agent. It is made once for each namespace and build, and belongs to [Run.AgentOwner]; an
+// exported run has its own.
 func (r *Run) AgentPart(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
 	c := r.file(r.AgentName(i), ComponentAgent, owner, pod.BinaryPart(r.Agent.Arch, i), part)
 	if !r.Exported {
