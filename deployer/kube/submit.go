@@ -304,8 +304,8 @@ func (p *Place) haveAgent(ctx context.Context, a manifest.Agent) bool {
 	tasks := make([]func() error, a.Parts)
 	for i := range tasks {
 		tasks[i] = func() error {
-			return p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace).Resource("configmaps").Name(a.Name(i)).
-				SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1").Do(ctx).Error()
+			get := p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace).Resource("configmaps").Name(a.Name(i))
+			return get.SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1").Do(ctx).Error()
 		}
 	}
 	return together(tasks) == nil

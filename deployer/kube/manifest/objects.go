@@ -198,8 +198,8 @@ const (
 	sessionPrefix = "env." // of a variable's name
 )
 
-// AgentOwner is what the parts of the agent belong to. It belongs to every run that uses them: a run is added to what is
-// small, since the API server reads and writes all of an object whose owners change.
+// AgentOwner is what the parts of the agent belong to. It belongs to every run that uses them: a run is added to what
+// is small, since the API server reads and writes all of an object whose owners change.
 func (r *Run) AgentOwner(owner *corev1.ConfigMap) *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
@@ -211,8 +211,8 @@ func (r *Run) AgentOwner(owner *corev1.ConfigMap) *corev1.ConfigMap {
 	}
 }
 
-// AgentPart holds a part of the agent. It is made once for each namespace and build, and belongs to [Run.AgentOwner]; an
-// exported run has its own.
+// AgentPart holds a part of the agent. It is made once for each namespace and build, and belongs to [Run.AgentOwner];
+// an exported run has its own.
 func (r *Run) AgentPart(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
 	c := r.file(r.AgentName(i), ComponentAgent, owner, pod.BinaryPart(r.Agent.Arch, i), part)
 	if !r.Exported {
