@@ -299,13 +299,18 @@ func (p *Place) shareAgent(ctx context.Context, load *shipment, owner *corev1.Co
 	return err
 }
 
+// metadataAlone is the Accept header of a request for an object without its content (Kubernetes API concepts,
+// "Alternate representations of resources").
+const metadataAlone = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
 // haveAgent reports whether all parts of the agent are there: somebody may have deleted one. It reads no part.
 func (p *Place) haveAgent(ctx context.Context, a manifest.Agent) bool {
 	tasks := make([]func() error, a.Parts)
 	for i := range tasks {
 		tasks[i] = func() error {
-			get := p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace).Resource("configmaps").Name(a.Name(i))
-			return get.SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1").Do(ctx).Error()
+			get := p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace)
+			get = get.Resource("configmaps").Name(a.Name(i)).SetHeader("Accept", metadataAlone)
+			return get.Do(ctx).Error()
 		}
 	}
 	return together(tasks) == nil
