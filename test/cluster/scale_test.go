@@ -35,7 +35,7 @@ def fit(x, rate):
 func TestAThousandTrialsAreSubmittedAndFollowed(t *testing.T) {
 	const (
 		trials     = 1000
-		mostWrites = 12         // there are nine, as of a run of one trial
+		mostWrites = 12         // there are ten, as of a run of one trial, the first of its namespace
 		mostOwn    = 32_000_000 // bytes of the follower, beside its program, which all share that run it
 	)
 	simulated(t)
