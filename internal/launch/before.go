@@ -14,40 +14,36 @@ import (
 	"github.com/metaml/metaml/internal/talk"
 )
 
-// before completes what people should know before anything starts: which of the session's variables the program reads,
-// where it runs without them, and how much memory a trial gets, where the session decides that.
+// before completes what people should know before anything starts: how much memory a trial gets, where the session
+// decides that, and which files and variables the program uses that it will not have.
 func (s *Submission) before(ctx context.Context, plan *deployer.Plan) error {
 	if plan.Attach != nil || plan.Reuse != nil {
 		return nil
 	}
+	say := func(format string, args ...any) {
+		plan.Before = append(plan.Before, fmt.Sprintf(format, args...))
+	}
 	if v := s.Settings.Values["memory"]; v.Origin == settings.FromSession {
-		plan.Before = append(
-			plan.Before,
-			fmt.Sprintf("each trial gets %s of memory, 1.5 times what the session has in "+
-				"use; --memory SIZE gives another amount", v.Text),
-		)
+		say("each trial gets %s of memory, 1.5 times what the session has in use; --memory SIZE gives another amount",
+			v.Text)
 	}
-	if files := s.filesThatStay(); len(files) > 0 {
-		verb, them := "stays", "it"
-		if len(files) > 1 {
-			verb, them = "stay", "them"
-		}
-		plan.Before = append(
-			plan.Before,
-			fmt.Sprintf("the program names %s, which %s here; --include %s takes %s along",
-				prose.List(files), verb, strings.Join(files, " --include "), them),
-		)
+	switch files := s.filesThatStay(); len(files) {
+	case 0:
+	case 1:
+		say("the program names %s, which stays here; --include %[1]s takes it along", files[0])
+	default:
+		say("the program names %s, which stay here; --include PATH takes one along", prose.List(files))
 	}
-	stays, err := s.stays(ctx)
-	if err != nil || len(stays) == 0 {
+	switch names, err := s.variablesThatStay(ctx); {
+	case err != nil:
 		return err
+	case len(names) == 1:
+		say("the program reads %s from its environment, which stays here; --env %[1]s, or --secret %[1]s for a "+
+			"secret, takes it along", names[0])
+	case len(names) > 1:
+		say("the program reads %s from its environment, which stay here; --env NAME, or --secret NAME for a secret, "+
+			"takes one along", prose.List(names))
 	}
-	verb, them := "stays", "it"
-	if len(stays) > 1 {
-		verb, them = "stay", "them"
-	}
-	plan.Before = append(plan.Before, fmt.Sprintf("the program reads %s from its environment, which %s here; "+
-		"--env %s or, for a secret, --secret %[3]s takes %[4]s along", prose.List(stays), verb, stays[0], them))
 	return nil
 }
 
@@ -71,8 +67,8 @@ func (s *Submission) filesThatStay() []string {
 	return stay
 }
 
-// stays names the variables that the program reads, that are set here, and that do not go with it.
-func (s *Submission) stays(ctx context.Context) ([]string, error) {
+// variablesThatStay names those that the program reads, that are set here, and that do not go with it.
+func (s *Submission) variablesThatStay(ctx context.Context) ([]string, error) {
 	if s.slice == nil || len(s.slice.Environment) == 0 || !s.Settings.Honours("env") {
 		return nil, nil
 	}

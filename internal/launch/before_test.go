@@ -73,14 +73,14 @@ func TestWhatIsSaidBeforeAnythingStarts(t *testing.T) {
 		{
 			"a variable", cluster, 0,
 			[]string{"TOKEN", "UNSET"},
-			"the program reads TOKEN from its environment, which stays here; --env TOKEN or, for a secret, " +
-				"--secret TOKEN takes it along",
+			"the program reads TOKEN from its environment, which stays here; --env TOKEN, or --secret TOKEN for a " +
+				"secret, takes it along",
 		},
 		{
 			"two", cluster, 0,
 			[]string{"TOKEN", "HOME"},
-			"the program reads TOKEN and HOME from its environment, which stay here; --env TOKEN or, for a secret, " +
-				"--secret TOKEN takes them along",
+			"the program reads TOKEN and HOME from its environment, which stay here; --env NAME, or --secret NAME " +
+				"for a secret, takes one along",
 		},
 		{"one that goes", cluster + "--secret TOKEN", 0, []string{"TOKEN"}, ""},
 		{"a variable here", "", 0, []string{"TOKEN"}, ""},
