@@ -41,12 +41,21 @@ class _Bounded:
 
 
 def keep(folder: str, result: Any) -> None:
-    """Write what a function returned into the folder of the attempt, or why that cannot be done. It never raises."""
+    """Write what a function returned into the folder of the attempt, or why that cannot be done. It never raises.
+
+    Whoever looks meanwhile sees all of it or nothing.
+    """
     path = os.path.join(folder, NAME)
-    why = _write(path, result)
+    begun = path + ".new"
+    why = _write(begun, result)
+    if not why:
+        try:
+            os.replace(begun, path)
+        except OSError as error:
+            why = f"it cannot be written: {error}"
     if why:
         with suppress(OSError):
-            os.unlink(path)
+            os.unlink(begun)
         with suppress(OSError), open(path + WHY, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(why)
 
