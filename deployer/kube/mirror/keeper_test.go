@@ -51,6 +51,7 @@ func podOf(trial int) *corev1.Pod {
 func becomesWhole(t *testing.T, k *logKeeper, id run.AttemptID) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !k.whole(id); <-time.After(10 * time.Millisecond) {
+		k.take()
 		if time.Now().After(end) {
 			t.Fatalf("the log of trial %d is not whole after 10 s", id.Trial)
 		}

@@ -42,6 +42,7 @@ type logKeeper struct {
 	mu      sync.Mutex
 	copying map[run.AttemptID]*copied
 	said    []run.Event // by pods, in lines of their own
+	done    []*copied   // read to their ends, since said was taken last
 	held    bool        // the cluster does not answer: no log is given up
 	all     sync.WaitGroup
 }
@@ -49,7 +50,7 @@ type logKeeper struct {
 // copied is the log of one attempt.
 type copied struct {
 	over  chan struct{} // is closed when its pod has ended: what is there is all
-	whole bool
+	whole bool          // it was read as a whole, and what its pod said in it was taken
 }
 
 func (c *copied) ended() bool {
@@ -120,12 +121,16 @@ func (k *logKeeper) reading() bool {
 	return false
 }
 
-// take gives what pods have said since the last time.
+// take gives what pods have said since the last time. A log counts as whole from then on, and not before: else a trial
+// could end in the record, and the run with it, before what it reported.
 func (k *logKeeper) take() []run.Event {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for _, c := range k.done {
+		c.whole = true
+	}
 	said := k.said
-	k.said = nil
+	k.said, k.done = nil, nil
 	return said
 }
 
@@ -148,7 +153,7 @@ const (
 func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c *copied) {
 	defer func() {
 		k.mu.Lock()
-		c.whole = true
+		k.done = append(k.done, c)
 		k.mu.Unlock()
 		k.wake()
 	}()

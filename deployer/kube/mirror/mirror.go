@@ -294,11 +294,8 @@ func (m *mirror) once(ctx context.Context) error {
 		if err := m.step(ctx, s); err != nil {
 			return err
 		}
-		if m.planner.state.Phase.Final() {
+		if m.planner.state.Phase.Final() || !m.logs.reading() {
 			return nil
-		}
-		if !m.logs.reading() {
-			return m.step(ctx, s) // the last log may have come to its end since
 		}
 		select {
 		case <-ctx.Done():
@@ -310,6 +307,12 @@ func (m *mirror) once(ctx context.Context) error {
 
 // step writes what the record lacks.
 func (m *mirror) step(ctx context.Context, s seen) error {
+	// Before others are read: the start of whatever said something is in the record.
+	var events []run.Event
+	for _, e := range m.logs.take() {
+		m.planner.state.Apply(e)
+		events = append(events, e)
+	}
 	for i := range s.jobs {
 		m.claims.number(&s.jobs[i], m.spec.Completions)
 		for _, p := range s.jobs[i].pods {
@@ -326,11 +329,6 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 		}
 	}
 	s.events = m.listEvents(ctx, &s)
-	var events []run.Event
-	for _, e := range m.logs.take() {
-		m.planner.state.Apply(e)
-		events = append(events, e)
-	}
 	return m.write(append(events, m.planner.catchUp(s, m.logs)...))
 }
 

@@ -29,6 +29,7 @@ func over(t *testing.T, spec run.Spec) http.HandlerFunc {
 	var pods []corev1.Pod
 	for i := range spec.Completions {
 		p := s.pod(i, 0, corev1.PodSucceeded, terminated(0, "Completed", ""))
+		p.Namespace = "team"
 		p.Labels = map[string]string{batchv1.JobNameLabel: spec.Name}
 		pods = append(pods, *p)
 	}
@@ -37,6 +38,7 @@ func over(t *testing.T, spec run.Spec) http.HandlerFunc {
 		switch _, last, _ := strings.Cut(r.URL.Path, "/namespaces/team/"); {
 		case strings.HasSuffix(last, "/log"):
 			fmt.Fprintln(w, "2026-01-02T03:04:05Z done")
+			fmt.Fprintln(w, `2026-01-02T03:04:06Z [metaml] {"type":"trial.report","metrics":{"loss":0.5}}`)
 			return
 		case last == "configmaps/"+spec.Name:
 			answer = &corev1.ConfigMap{
@@ -79,9 +81,17 @@ func TestALookAtARunThatIsOverSeesItsEnd(t *testing.T) {
 		if err := Once(t.Context(), to, f); err != nil {
 			t.Fatal(err)
 		}
-		s, _ := f.ReadSummary(spec)
-		if s == nil || s.Phase != run.Succeeded {
+		s := run.NewState(spec)
+		if err := f.EachEvent(func(e run.Event) error { s.Apply(e); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if s.Phase != run.Succeeded {
 			t.Fatalf("it is seen as %+v", s)
+		}
+		for i := range s.Trials {
+			if s.Trials[i].Metrics["loss"] != 0.5 || s.Trials[i].Started.IsZero() {
+				t.Fatalf("of trial %d it is not known what it reported, or when it began: %+v", i, s.Trials[i])
+			}
 		}
 	}
 }
