@@ -136,9 +136,16 @@ func (p *person) executes(at at, sources ...string) (cells []cell, failed bool) 
 func (p *person) jupyter() []string {
 	p.t.Helper()
 	p.must("install", "--prefix", filepath.Join(p.home, "prefix"), "--python", python(p.t))
+	// What a killed kernel leaves there goes with it.
+	sockets, err := os.MkdirTemp("", "k") //nolint:usetesting // paths of sockets are short
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = os.RemoveAll(sockets) })
 	return append(slices.Clone(p.env),
 		"JUPYTER_PATH="+filepath.Join(p.home, "prefix", "share", "jupyter"),
-		"JUPYTER_RUNTIME_DIR="+filepath.Join(p.home, "runtime"), "IPYTHONDIR="+filepath.Join(p.home, "ipython"))
+		"JUPYTER_RUNTIME_DIR="+filepath.Join(p.home, "runtime"), "IPYTHONDIR="+filepath.Join(p.home, "ipython"),
+		"XDG_RUNTIME_DIR="+sockets)
 }
 
 // `make demo TARGET=kubernetes` does this with the whole notebook.
