@@ -136,8 +136,8 @@ func (p *person) executes(at at, sources ...string) (cells []cell, failed bool) 
 func (p *person) jupyter() []string {
 	p.t.Helper()
 	p.must("install", "--prefix", filepath.Join(p.home, "prefix"), "--python", python(p.t))
-	// What a killed kernel leaves there goes with it.
-	sockets, err := os.MkdirTemp("", "k") //nolint:usetesting // paths of sockets are short
+	// Its path is short, as those of sockets must be. What a killed kernel leaves there goes with it.
+	sockets, err := os.MkdirTemp("", "k")
 	if err != nil {
 		p.t.Fatal(err)
 	}
