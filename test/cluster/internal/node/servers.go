@@ -84,7 +84,7 @@ func servers(here inside.Cluster, admin user, from parts.Parts) []server {
 		{"kwok", []string{
 			"kwok", "--kubeconfig=" + here.Kubeconfig(inside.Admin), "--manage-all-nodes=false",
 			"--manage-nodes-with-label-selector=" + inside.SimulatedLabel + "=" + inside.SimulatedValue,
-			"--config=" + stagesFile(from), "--config=" + file("kwok.yaml"), "--node-lease-duration-seconds=200",
+			"--config=" + stagesFile(from), "--config=" + file("kwok.yaml"), "--node-lease-duration-seconds=40",
 			"--server-address=127.0.0.1:20247", "--node-ip=127.0.0.1", "--node-port=20247",
 		}, listens("tcp", "127.0.0.1:20247")},
 		{"kueue", []string{
