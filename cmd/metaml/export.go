@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -39,9 +38,7 @@ func exportCommand(a *app) *cobra.Command {
 
 // exportFile prints what would run and starts nothing.
 func (a *app) exportFile(ctx context.Context, source launch.Source) error {
-	caught := catchInterrupts()
-	defer caught.release()
-	ctx, stop := caught.end(ctx)
+	ctx, stop := interruptible(ctx)
 	defer stop()
 	source.Export = true
 	s, plan, err := a.planned(ctx, source)
@@ -50,11 +47,8 @@ func (a *app) exportFile(ctx context.Context, source launch.Source) error {
 	}
 	defer s.Close()
 	text, err := s.Export(ctx, plan)
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, launch.ErrInterrupted) {
-		return cause
-	}
 	if err != nil {
-		return err
+		return orInterrupted(ctx, err)
 	}
 	for _, remark := range slices.Concat(plan.Before, plan.Notes) {
 		fmt.Fprintln(a.err, remark)

@@ -84,6 +84,22 @@ func (i *interrupts) end(ctx context.Context) (context.Context, func()) {
 	})
 }
 
+// interruptible gives a context that an interrupt ends, for a command that starts nothing, until the returned function
+// is called.
+func interruptible(ctx context.Context) (context.Context, func()) {
+	caught := catchInterrupts()
+	ctx, stop := caught.end(ctx)
+	return ctx, func() { stop(); caught.release() }
+}
+
+// orInterrupted gives the interrupt that ended ctx in place of an error that came of it.
+func orInterrupted(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, launch.ErrInterrupted) {
+		return cause
+	}
+	return err
+}
+
 // requests delivers each further one, until the returned function is called.
 func (i *interrupts) requests(ctx context.Context) (<-chan watch.Request, func()) {
 	requests := make(chan watch.Request)
@@ -117,10 +133,7 @@ func (a *app) planned(ctx context.Context, source launch.Source) (*launch.Submis
 			s.Close()
 		}
 	}
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, launch.ErrInterrupted) {
-		err = cause
-	}
-	return s, plan, err
+	return s, plan, orInterrupted(ctx, err)
 }
 
 // show watches a run to its end, or a server until it is ready, on the standard error stream; the error is that of the

@@ -38,9 +38,7 @@ func planCommand(a *app) *cobra.Command {
 
 // planFile says what would run and starts no trial.
 func (a *app) planFile(ctx context.Context, source launch.Source, asJSON bool) error {
-	caught := catchInterrupts()
-	defer caught.release()
-	ctx, stop := caught.end(ctx)
+	ctx, stop := interruptible(ctx)
 	defer stop()
 	s, plan, err := a.planned(ctx, source)
 	if err != nil {
