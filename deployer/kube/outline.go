@@ -20,10 +20,7 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 	if err != nil {
 		return nil, err
 	}
-	if err := p.cluster.CheckRights(ctx); err != nil {
-		return nil, err
-	}
-	if err := p.cluster.CheckQueue(ctx, p.settings.Text("queue")); err != nil {
+	if err := p.check(ctx); err != nil {
 		return nil, err
 	}
 	r, o := &load.run, &load.run.Options

@@ -64,11 +64,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	if err != nil {
 		return run.Submitted{}, err
 	}
-	if err := together([]func() error{
-		func() error { return p.cluster.CheckRights(ctx) },
-		func() error { return p.cluster.CheckVersion(ctx) },
-		func() error { return p.cluster.CheckQueue(ctx, p.settings.Text("queue")) },
-	}); err != nil {
+	if err := p.check(ctx); err != nil {
 		return run.Submitted{}, err
 	}
 	owner, attached, err := p.take(ctx, load, s.Again)
@@ -91,6 +87,15 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 		return done, err
 	}
 	return done, p.target.Keep(ctx, done.Spec.Name)
+}
+
+// check refuses a cluster in which a submission could not run.
+func (p *Place) check(ctx context.Context) error {
+	return together([]func() error{
+		func() error { return p.cluster.CheckRights(ctx) },
+		func() error { return p.cluster.CheckVersion(ctx) },
+		func() error { return p.cluster.CheckQueue(ctx, p.settings.Text("queue")) },
+	})
 }
 
 // What a trial gets of the disk of its node: at least, and at most.
