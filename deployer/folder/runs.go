@@ -74,6 +74,12 @@ func (r Run) SeenFile() string { return r.join("seen") }
 // GoneFile stands for "the run that this is a mirror of is no longer where it was": what is kept here is all there is.
 func (r Run) GoneFile() string { return r.join("gone") }
 
+// MarkedGone reports whether that was noted.
+func (r Run) MarkedGone() bool {
+	_, err := os.Lstat(r.GoneFile())
+	return err == nil
+}
+
 // MarkGone notes that.
 func (r Run) MarkGone() error {
 	f, err := OpenOwn(r.GoneFile(), os.O_CREATE|os.O_WRONLY)

@@ -110,11 +110,9 @@ func (p *Place) lookAfterLost(ctx context.Context, owners []corev1.ConfigMap) ([
 	var tasks []func() error
 	for _, name := range names {
 		f := folder.In(p.mirrors.Dir, name)
-		if slices.ContainsFunc(owners, func(o corev1.ConfigMap) bool { return o.Name == name }) || f.Gone() {
+		if slices.ContainsFunc(owners, func(o corev1.ConfigMap) bool { return o.Name == name }) || f.Gone() ||
+			f.MarkedGone() {
 			continue
-		}
-		if _, err := os.Stat(f.GoneFile()); err == nil {
-			continue // that is known
 		}
 		if _, err := f.ReadSpec(); err != nil {
 			continue // a list says that it is damaged

@@ -75,7 +75,7 @@ type entry struct {
 
 func (e entry) away() bool { return e.target != run.Local }
 
-func (e entry) gone() bool { return e.away() && exists(e.folder.GoneFile()) }
+func (e entry) gone() bool { return e.away() && e.folder.MarkedGone() }
 
 // Folder is where the record of the run of exactly this name lies.
 func (r *Reader) Folder(name string) folder.Run {

@@ -212,9 +212,7 @@ func (r *Resolved) honoured(typed string) error {
 }
 
 // uses reports whether the target honours a setting that has a value.
-func (r *Resolved) uses(d Def) bool {
-	return r.Has(d.Name) && slices.Contains(d.Targets, r.Text("target"))
-}
+func (r *Resolved) uses(d Def) bool { return r.Has(d.Name) && r.Honours(d.Name) }
 
 // fit refuses what is right by itself, and wrong together or on this machine.
 func (r *Resolved) fit() error {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -87,7 +86,7 @@ func (c *copied) add(name string, d fs.DirEntry, err error) error {
 		return err
 	}
 	defer file.Close()
-	if err := os.MkdirAll(path.Dir(to), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
 	copied, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

@@ -22,7 +22,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -31,6 +30,7 @@ import (
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
 )
 
 // source is the source of the events in a mirror.
@@ -115,6 +115,7 @@ type mirror struct {
 	folder   folder.Run
 	name     string // of the run, in its namespace
 	spec     run.Spec
+	patience time.Duration // --start-timeout; 0 is none
 	file     *os.File
 	log      *folder.Log
 	planner  planner
@@ -151,6 +152,7 @@ func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
 			m.planner.said[i] = said{t.Attempt, t.Waiting.Reason, t.Waiting.Text}
 		}
 	}
+	m.patience = settings.Recorded(spec.Kind, spec.Settings).Duration("start_timeout")
 	m.claims = claims{folder: f, pods: map[run.AttemptID]types.UID{}}
 	m.logs = newLogKeeper(c, f, m.wake)
 	m.link.changed, m.link.pulse = m.wake, time.Now()

@@ -395,7 +395,7 @@ func TestSinceWhenARunWaits(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, 2)
 			c.tell(s)
-			since, waits := s.seen.idle()
+			since, waits := s.seen.waitsSince()
 			if waits != c.waits || waits && since != start.Add(c.since) {
 				t.Errorf("it waits: %v, since %s", waits, since.Sub(start))
 			}

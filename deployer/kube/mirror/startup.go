@@ -11,18 +11,17 @@ import (
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/run"
-	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/prose"
 )
 
-// giveUp stops a run of which nothing has run for as long as --start-timeout lets it wait, and notes why.
+// giveUp stops a run of which nothing has run for as long as --start-timeout lets it wait, and notes why. The run is
+// there.
 func (m *mirror) giveUp(ctx context.Context, s seen) error {
-	limit := settings.Recorded(m.spec.Kind, m.spec.Settings).Duration("start_timeout")
-	if limit == 0 || s.owner == nil || stopOf(s.owner).All {
+	if m.patience == 0 || stopOf(s.owner).All {
 		return nil
 	}
-	since, waits := s.idle()
-	if !waits || s.now.Sub(since) < limit {
+	since, waits := s.waitsSince()
+	if !waits || s.now.Sub(since) < m.patience {
 		return nil
 	}
 	stop := pod.Stop{All: true, Round: manifest.Round(s.jobs[len(s.jobs)-1].Job)}
@@ -31,7 +30,7 @@ func (m *mirror) giveUp(ctx context.Context, s seen) error {
 	}
 	note := run.Event{
 		Type: run.EventNote, Time: s.now, Code: run.NoteStartTimeout,
-		Text: fmt.Sprintf("it was stopped, since no trial started within %s", prose.Duration(limit)),
+		Text: fmt.Sprintf("it was stopped, since no trial started within %s", prose.Duration(m.patience)),
 	}
 	for i := range m.planner.state.Trials {
 		if w := m.planner.state.Trials[i].Waiting; w != nil {
@@ -43,8 +42,8 @@ func (m *mirror) giveUp(ctx context.Context, s seen) error {
 	return m.write([]run.Event{note})
 }
 
-// idle reports whether trials wait to start while none runs, and since when.
-func (s *seen) idle() (since time.Time, waits bool) {
+// waitsSince reports whether trials wait to start while none runs, and since when.
+func (s *seen) waitsSince() (since time.Time, waits bool) {
 	if len(s.jobs) == 0 {
 		return since, false
 	}
