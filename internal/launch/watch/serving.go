@@ -87,11 +87,11 @@ func (s *serving) request(ctx context.Context, r Request) (detached bool, err er
 	} else {
 		err = s.client.Stop(ctx, s.spec.Name, nil, r == Now || s.givenUp)
 	}
-	if err != nil {
-		return false, err
+	if hasEnded(err) {
+		return false, nil
 	}
-	s.givenUp = true
-	return false, nil
+	s.givenUp = s.givenUp || err == nil
+	return false, err
 }
 
 func (s *serving) end(detached bool) End {

@@ -11,16 +11,21 @@ import (
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // stopping is a target that notes how runs are stopped.
 type stopping struct {
 	deployer.Target
 	calls *[]string
+	once  bool // a run has ended when it is stopped again
 }
 
 func (s stopping) Stop(_ context.Context, name string, _ *int, now bool) error {
 	*s.calls = append(*s.calls, fmt.Sprintf("stop %s %v", name, now))
+	if s.once && len(*s.calls) > 1 {
+		return usererror.New(usererror.CodeEnded, "run %s is not going: it is stopped already", name)
+	}
 	return nil
 }
 
@@ -53,6 +58,28 @@ func requested(t *testing.T, s subject, requests []Request) bool {
 		}
 	}
 	return false
+}
+
+// The second interrupt may come when the first has ended the run already, and its last event is not read yet.
+func TestARunThatHasEndedIsNotStoppedAgain(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []run.Kind{run.Train, run.Serve} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			client, calls := clientOf(t, "a-1")
+			client.Use("local", stopping{calls: calls, once: true})
+			spec := run.Spec{Name: "a-1", Kind: kind}
+			var s subject = &training{ctx: t.Context(), client: client, spec: spec, interrupt: "stop"}
+			if kind == run.Serve {
+				spec.Server = &run.ServerSpec{Revision: 2}
+				s = &serving{client: client, spec: spec, interrupt: "stop", state: run.NewState(spec)}
+			}
+			requested(t, s, []Request{Interrupt, Now})
+			if want := []string{"stop a-1 false", "stop a-1 true"}; !slices.Equal(*calls, want) {
+				t.Errorf("it did %q", *calls)
+			}
+		})
+	}
 }
 
 func TestHowWatchingATrainingEnds(t *testing.T) {

@@ -65,11 +65,12 @@ func (t *training) request(ctx context.Context, r Request) (detached bool, err e
 	if r.detaches(t.interrupt) {
 		return true, nil
 	}
-	if err := t.client.Stop(ctx, t.spec.Name, nil, r == Now || t.stopping); err != nil {
-		return false, err
+	err = t.client.Stop(ctx, t.spec.Name, nil, r == Now || t.stopping)
+	if hasEnded(err) {
+		return false, nil
 	}
-	t.stopping = true
-	return false, nil
+	t.stopping = t.stopping || err == nil
+	return false, err
 }
 
 func (t *training) end(detached bool) End {

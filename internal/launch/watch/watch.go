@@ -13,6 +13,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/talk"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // refresh is the shortest time between two drawings: at most ten a second.
@@ -44,6 +45,12 @@ const (
 	Now                      // a further interrupt
 	Detach                   // to be left alone with it: the run goes on
 )
+
+// hasEnded reports whether a run could not be stopped since it has ended, as its events are about to say.
+func hasEnded(err error) bool {
+	mistake, ok := errors.AsType[*usererror.Error](err)
+	return ok && mistake.Code == usererror.CodeEnded
+}
 
 // detaches reports whether a request ends the watching alone. interrupt is the setting: stop or detach.
 func (r Request) detaches(interrupt string) bool {
