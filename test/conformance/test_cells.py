@@ -230,12 +230,13 @@ def test_interrupt_stops_and_a_second_one_stops_now(k: Kernel, script: Script, h
 
 
 def test_an_interrupt_that_takes_ipykernels_reply_leaves_no_cell_busy(k: Kernel, script: Script) -> None:
-    # Between a cell's last statement and its reply an interrupt is "caught in kernel", and no reply follows.
+    # Between a cell's last statement and its reply an interrupt is "caught in kernel", and no reply follows. Where the
+    # cell waits for its run, the interrupt is for the run and reaches nothing else.
     k.run(
         "kernel = get_ipython().kernel; finish = kernel.finish_metadata\ndef once(*a):\n    "
         "kernel.finish_metadata = finish; import os; os.killpg(0, 2)"
     )
-    parent = k.client.execute(CELL.format("").replace("def f", "kernel.finish_metadata = once\ndef f"))
+    parent = k.client.execute(CELL.format(" --detach").replace("def f", "kernel.finish_metadata = once\ndef f"))
     behind = k.client.execute("1")
     k.iopub(parent, last=shows("begun"))
     script.order("done")
@@ -420,6 +421,22 @@ def test_an_interrupt_from_a_page_that_does_not_show_the_run_lets_it_go(k: Kerne
         notice = page.text("print('next')")
         assert "script-1 goes on" in notice and "%metaml stop script-1" in notice and notice.endswith("next\n")
         assert page.text("print('again')") == "again\n"
+
+
+def test_an_interrupt_is_for_the_run_alone_while_ipykernel_is_still_in_its_cell(k: Kernel, script: Script) -> None:
+    slow = "def slow():\n    import time; open({!r}, 'w').close(); time.sleep(1)\n"
+    reached = script.folder / "reached"
+    k.run(slow.format(str(reached)) + "get_ipython().events.register('post_execute', slow)")
+    reached.unlink(missing_ok=True)
+    parent = begin(k)
+    until(reached.exists, "the hook after the cell is running")
+    k.manager.interrupt_kernel()
+    script.wait("stop")
+    script.order("fail Detached")
+    [error] = [m for m in k.iopub(parent) if m["msg_type"] == "error"]
+    assert error["content"]["ename"] == "Detached"
+    assert k.reply(parent)["content"]["ename"] == "Detached"
+    k.run("get_ipython().events.unregister('post_execute', slow)")
 
 
 def test_memory_is_flat_while_a_table_updates(k: Kernel, script: Script) -> None:

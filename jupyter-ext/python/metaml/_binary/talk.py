@@ -140,9 +140,13 @@ class Conversation:
 
 
 @contextlib.contextmanager
-def interrupts_held(conversation: Conversation) -> Iterator[None]:
+def interrupts_held(conversation: Conversation, *, to_the_end: bool = False) -> Iterator[None]:
     """Within it an interrupt makes :meth:`Conversation.receive` raise :class:`Interrupt`, and never cuts a line
     in two.
+
+    Args:
+        to_the_end: after it an interrupt does nothing here, until ipykernel sets its own handler at the end of the
+            cell: our kernel hears it too and acts on it, and what is left of the cell is no code of the user's.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # no interrupt ever reaches another thread
@@ -160,7 +164,8 @@ def interrupts_held(conversation: Conversation) -> Iterator[None]:
         yield
     finally:
         conversation._wake = None
-        signal.signal(signal.SIGINT, before)
+        # A function, since a child process would inherit SIG_IGN.
+        signal.signal(signal.SIGINT, (lambda _signal, _frame: None) if to_the_end else before)
         os.close(wake)
         os.close(ring)
 

@@ -67,7 +67,7 @@ def submit(
         return None
     detach, into = bool(accepted.get("detach")), str(accepted.get("into") or "")
     # From here an interrupt is for the run. It must not arrive between `bound` and the waiting.
-    with interrupts_held(conversation):
+    with interrupts_held(conversation, to_the_end=held and not detach):
         run = _accepted(accepted)
         waiting = _Waiting(conversation, show_here)
         conversation.send("bound")
