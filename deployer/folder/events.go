@@ -96,6 +96,7 @@ type Reader struct {
 	ahead  []byte // what was read from offset on
 	n      int64  // of the last event handed out
 	skip   int64  // events up to this one were seen before
+	parser run.EventParser
 }
 
 // maxLine bounds one event, in bytes: a trial's own lines are limited to 256 KiB. What is longer is damage and is
@@ -147,8 +148,8 @@ func (r *Reader) Next() (run.Event, error) {
 		if err != nil {
 			return run.Event{}, err
 		}
-		var e run.Event
-		if json.Unmarshal(line, &e) != nil || e.Type == "" {
+		e, err := r.parser.Parse(line)
+		if err != nil || e.Type == "" {
 			continue // damage
 		}
 		if e.N != 0 && e.N <= r.skip {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/atomicfile"
+	"github.com/metaml/metaml/internal/jsonscan"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -269,6 +270,13 @@ func ParseTable(from io.Reader) ([]run.Row, error) {
 }
 
 func parseRow(text []byte) (run.Row, error) {
+	if row, ok := scanRow(text); ok {
+		return row, nil
+	}
+	return decodeRow(text)
+}
+
+func decodeRow(text []byte) (run.Row, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, errors.New("not a JSON object")
@@ -292,6 +300,36 @@ func parseRow(text []byte) (run.Row, error) {
 		return nil, errors.New("more than one value")
 	}
 	return row, nil
+}
+
+// scanRow reads a row as [FormatRow] and Python write it, and leaves others to decodeRow. It keeps parts of the text.
+func scanRow(text []byte) (run.Row, bool) {
+	s := jsonscan.New(bytes.TrimRight(text, "\n"))
+	if !s.Skip('{') {
+		return nil, false
+	}
+	row := run.Row{}
+	for ; !s.Skip('}'); s.Skip(' ') {
+		if len(row) > 0 && !s.Skip(',') {
+			return nil, false
+		}
+		if len(row) > 0 {
+			s.Skip(' ')
+		}
+		name, ok := s.Plain()
+		if !ok || !s.Skip(':') {
+			return nil, false
+		}
+		s.Skip(' ')
+		value := s.Number()
+		if len(value) == 0 {
+			if value, ok = s.Value(); !ok || !json.Valid(value) {
+				return nil, false
+			}
+		}
+		row = append(row, run.Param{Name: string(name), Value: slices.Clip(value)})
+	}
+	return row, s.AtEnd()
 }
 
 // FormatRow writes a row as one JSON object, in its order.

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -307,7 +309,17 @@ func FuzzReader(f *testing.F) {
 func FuzzTable(f *testing.F) {
 	f.Add([]byte(`{"b": 1, "a": 2.0, "c": {"$": "float", "v": "nan"}}` + "\n{}\n"))
 	f.Add([]byte("[1]\n"))
+	f.Add([]byte(`{"a": [1, "}"], "b" : true , "c": "\u00e9", "d":-1e5,"a":null}` + "\n" + `{"a":1} ` + "\n" +
+		`{"0":  {}}` + "\n" + `{"a":01}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		for line := range bytes.Lines(data) {
+			if row, ok := scanRow(line); ok {
+				want, err := decodeRow(line)
+				if d := cmp.Diff(want, row); err != nil || d != "" {
+					t.Fatalf("%q (-encoding/json +scanned): %v\n%s", line, err, d)
+				}
+			}
+		}
 		rows, err := ParseTable(bytes.NewReader(data))
 		if err != nil {
 			return

@@ -106,7 +106,7 @@ func newMessage(spec *run.Spec, in folder.Run, s *run.State) message {
 		V: 1, Name: spec.Name, State: s.Phase, Reason: s.Reason, Trials: len(s.Trials), Succeeded: c.Succeeded,
 		Failed: c.Failed, Stopped: c.Stopped,
 		Seconds: s.Ended.Sub(spec.Created).Seconds(), Source: spec.Source, Folder: string(in),
-		Summary: view.New(view.Facts{Spec: *spec}, s, s.Ended).Headline(),
+		Summary: view.New(view.Facts{Spec: *spec, NoPage: true}, s, s.Ended).Headline(),
 	}
 	if i, err := s.Best(); err == nil {
 		m.Best = &best{Trial: i, Metrics: s.Trials[i].Metrics}

@@ -137,6 +137,7 @@ func NewState(spec Spec) *State {
 }
 
 func (s *State) grow(n int) {
+	s.Trials = slices.Grow(s.Trials, max(n-len(s.Trials), 0))
 	for i := len(s.Trials); i < n; i++ {
 		s.Trials = append(s.Trials, Trial{Index: i, Phase: Pending})
 	}

@@ -39,6 +39,7 @@ type Facts struct {
 	Remarks     []string  // sentences to show above the run's own notes
 	TensorBoard string    // address, or ""
 	AllRows     bool      // show every trial, for logs
+	NoPage      bool      // it is drawn as text alone: the rows of [Table.All] are not made
 	// what ■ and Ctrl-C do: "stop", "detach" or [Unattended]; "" in a view that nobody can interrupt
 	Interrupt string
 }
@@ -122,7 +123,7 @@ func New(facts Facts, state *run.State, now time.Time) *Table {
 		t.Rows = append(t.Rows, t.row(c, &state.Trials[i], now))
 	}
 	t.sparks(state, shown)
-	if t.Hidden = len(hidden); t.Hidden > 0 && t.Phase.Final() {
+	if t.Hidden = len(hidden); t.Hidden > 0 && t.Phase.Final() && !facts.NoPage {
 		for _, i := range ranked(state, objective) {
 			t.All = append(t.All, t.row(c, &state.Trials[i], now))
 		}

@@ -23,8 +23,10 @@ type Output struct {
 // Run shows a training run: its table, failures, settings and where it keeps things. With all, the table has every
 // trial.
 func (o Output) Run(client *deployer.Client, l *run.Listed, table []run.Row, all bool) error {
-	t := view.New(view.Facts{Spec: l.Spec, Table: table, AllRows: all, TensorBoard: watch.TensorBoard(l.State)},
-		l.State, time.Now())
+	facts := view.Facts{
+		Spec: l.Spec, Table: table, AllRows: all, NoPage: true, TensorBoard: watch.TensorBoard(l.State),
+	}
+	t := view.New(facts, l.State, time.Now())
 	text := t.Text()
 	if width, _, ok := watch.Terminal(o.To); ok { // its lines are safe, and have colours
 		text = strings.Join(t.Terminal(width, math.MaxInt, watch.Colours(o.To, o.Environ)), "\n")

@@ -16,7 +16,8 @@ const product = "github.com/metaml/metaml"
 // everywhere may be imported by every package: the version, the Python module that the binaries carry, and leaves that
 // need the standard library alone.
 var everywhere = []string{
-	".", "jupyter-ext/python", "internal/atomicfile", "internal/prose", "internal/usererror",
+	".", "jupyter-ext/python", "internal/atomicfile", "internal/jsonscan", "internal/prose",
+	"internal/usererror",
 }
 
 // layer is what the packages in a folder and below it may reach within the product, directly or through others.
@@ -30,6 +31,7 @@ type layer struct {
 // ones come first. "a/..." is a and all below.
 var layers = []layer{
 	{"internal/atomicfile", nil, "it serves every package that does I/O and needs none"},
+	{"internal/jsonscan", nil, "it serves every package that reads many lines and needs none"},
 	{"internal/prose", nil, "it serves every package and needs none"},
 	{"internal/usererror", nil, "it serves every package and needs none"},
 	{"internal/interpreter", nil, "the kernel finds its Python by it too, and stays small"},
