@@ -13,6 +13,25 @@ import (
 
 var update = flag.Bool("update", false, "write the dependency lists anew")
 
+// TestNothingRegistersEveryGroupOfKubernetes keeps client-go's clientset and its typed clients out: each imports a
+// scheme of all groups that Kubernetes has, for which every start of a program would pay.
+func TestNothingRegistersEveryGroupOfKubernetes(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/...")
+	command.Dir = filepath.Join("..", "..")
+	command.Stderr = os.Stderr
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list -deps: %v", err)
+	}
+	for imported := range strings.FieldsSeq(string(text)) {
+		for _, all := range []string{"k8s.io/client-go/kubernetes", "k8s.io/client-go/applyconfigurations"} {
+			if imported == all || strings.HasPrefix(imported, all+"/") {
+				t.Errorf("a program links %s; deployer/kube/cluster has the clients that there are", imported)
+			}
+		}
+	}
+}
+
 // TestDependenciesOfSmallBinariesAreListed keeps what kernel, agent and pod link, in
 // a file, so that a new dependency is seen in the diff of a review.
 func TestDependenciesOfSmallBinariesAreListed(t *testing.T) {

@@ -21,12 +21,9 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/version"
-	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
-	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
-	batchclient "k8s.io/client-go/kubernetes/typed/batch/v1"
-	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -64,11 +61,11 @@ func (p Pin) Same(q Pin) bool { return p.ID() == q.ID() }
 // Cluster is a connection to a namespace.
 type Cluster struct {
 	Pin
-	Core          coreclient.CoreV1Interface
-	Batch         batchclient.BatchV1Interface
-	authn         authenticationclient.AuthenticationV1Interface
-	authorization authorizationclient.AuthorizationV1Interface
-	login         login
+	Core  *Core
+	Batch *Batch
+	// of reviews of who we are, and of what we may do
+	authentication, authorization rest.Interface
+	login                         login
 }
 
 // login is how we authenticate, for what is said when that fails.
@@ -205,16 +202,18 @@ func open(to *rest.Config, context, namespace string) (*Cluster, error) {
 }
 
 func (c *Cluster) clients(to *rest.Config, client *http.Client) (err error) {
-	if c.Core, err = coreclient.NewForConfigAndClient(to, client); err != nil {
+	if c.Core, err = NewCore(to, client); err != nil {
 		return err
 	}
-	if c.Batch, err = batchclient.NewForConfigAndClient(to, client); err != nil {
+	batch, err := group(to, client, "/apis", batchv1.SchemeGroupVersion)
+	if err != nil {
 		return err
 	}
-	if c.authn, err = authenticationclient.NewForConfigAndClient(to, client); err != nil {
+	c.Batch = &Batch{batch}
+	if c.authentication, err = group(to, client, "/apis", authenticationv1.SchemeGroupVersion); err != nil {
 		return err
 	}
-	c.authorization, err = authorizationclient.NewForConfigAndClient(to, client)
+	c.authorization, err = group(to, client, "/apis", authorizationv1.SchemeGroupVersion)
 	return err
 }
 
@@ -222,8 +221,8 @@ func (c *Cluster) clients(to *rest.Config, client *http.Client) (err error) {
 func (c *Cluster) User(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	review, err := c.authn.SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{},
-		metav1.CreateOptions{})
+	review, err := into[authenticationv1.SelfSubjectReview](ctx,
+		c.authentication.Post().Resource("selfsubjectreviews").Body(&authenticationv1.SelfSubjectReview{}))
 	if err != nil {
 		return "", c.Explain(err, "ask who you are")
 	}

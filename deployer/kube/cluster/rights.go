@@ -49,9 +49,10 @@ var Needed = []Rule{
 func (c *Cluster) Missing(ctx context.Context) ([]Rule, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	review, err := c.authorization.SelfSubjectRulesReviews().Create(ctx, &authorizationv1.SelfSubjectRulesReview{
-		Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: c.Namespace},
-	}, metav1.CreateOptions{})
+	review, err := into[authorizationv1.SelfSubjectRulesReview](ctx,
+		c.authorization.Post().Resource("selfsubjectrulesreviews").Body(&authorizationv1.SelfSubjectRulesReview{
+			Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: c.Namespace},
+		}))
 	if err != nil {
 		return nil, c.Explain(err, "ask what you may do")
 	}

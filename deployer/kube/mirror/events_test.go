@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/metaml/metaml/deployer/kube/cluster"
@@ -43,7 +42,7 @@ func mirrorOfEvents(t *testing.T, all []corev1.Event) *mirror {
 		_ = json.NewEncoder(w).Encode(list)
 	}))
 	t.Cleanup(server.Close)
-	core, err := coreclient.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	core, err := cluster.NewCore(&rest.Config{Host: server.URL, QPS: -1}, server.Client())
 	if err != nil {
 		t.Fatal(err)
 	}

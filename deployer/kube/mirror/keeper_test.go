@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -28,7 +27,7 @@ func keeperOfEndless(t *testing.T, followed chan<- string) (*logKeeper, context.
 			<-r.Context().Done()
 		}
 	}))
-	core, err := coreclient.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	core, err := cluster.NewCore(&rest.Config{Host: server.URL, QPS: -1}, server.Client())
 	if err != nil {
 		t.Fatal(err)
 	}

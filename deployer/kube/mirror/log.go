@@ -251,7 +251,7 @@ func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, t
 		since := metav1.NewTime(to.at.Time.Add(-disorder))
 		options.SinceTime = &since
 	}
-	stream, err := k.cluster.Core.Pods(p.Namespace).GetLogs(p.Name, options).Stream(ctx)
+	stream, err := k.cluster.Core.Log(p.Namespace, p.Name, options).Stream(ctx)
 	if err != nil {
 		return err
 	}
