@@ -67,6 +67,19 @@ var simulating = sync.OnceValue(func() error {
 	return cluster.Simulate(context.Background(), 8)
 })
 
+// queues installs Kueue, once for all tests.
+func queues(t *testing.T) {
+	t.Helper()
+	if err := queueing(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var queueing = sync.OnceValue(func() error {
+	cluster, _ := inside.Here() // all tests are
+	return cluster.Queues(context.Background())
+})
+
 // client asks the API server as a user.
 func client(t *testing.T, user string) *kubernetes.Clientset {
 	t.Helper()
@@ -123,10 +136,14 @@ func administer(t *testing.T, input string, args ...string) string {
 	return string(out)
 }
 
-// eventually asks again until it is so, for a minute.
+// patience is how long something may take that happens by itself. Several tests run at once, perhaps on a slow machine:
+// only what never happens takes so long.
+const patience = 3 * time.Minute
+
+// eventually asks again until it is so.
 func eventually(t *testing.T, what string, is func(context.Context) (bool, error)) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	for {
 		so, err := is(ctx)
@@ -135,7 +152,7 @@ func eventually(t *testing.T, what string, is func(context.Context) (bool, error
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("not within a minute: %s (%v)", what, err)
+			t.Fatalf("not within %s: %s (%v)", patience, what, err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

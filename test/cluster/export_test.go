@@ -30,6 +30,7 @@ func kubectl(t *testing.T, namespace, input string, args ...string) string {
 
 // What is exported runs with kubectl alone. Then it is a run as any other, though nothing of it has an owner.
 func TestAnExportRunsWithoutUsAndIsARun(t *testing.T) {
+	t.Parallel()
 	const name = "exported-1"
 	space := namespace(t)
 	first, second := newPerson(t, inside.Researcher, space), newPerson(t, inside.Researcher, space)
@@ -64,6 +65,7 @@ func TestAnExportRunsWithoutUsAndIsARun(t *testing.T) {
 
 // An export and a run that was submitted share no object: neither breaks when the other is deleted.
 func TestAnExportGoesBesideARunThatWasSubmitted(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Researcher, space)
 	p.mayRun(space, inside.Researcher)

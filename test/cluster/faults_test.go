@@ -42,6 +42,7 @@ func TestKilledServersAreStartedAgain(t *testing.T) {
 }
 
 func TestKilledPodFails(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	start(t, space, indexedJob("long", inside.BarePython, "import time; time.sleep(1000)", 1))
 	pod := running(t, space, "long")

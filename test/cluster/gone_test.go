@@ -15,6 +15,7 @@ import (
 
 // A run that somebody else deleted in the cluster is kept here, and says so.
 func TestARunThatIsDeletedInTheClusterIsKeptHere(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	p, elsewhere := newPerson(t, inside.Admin, space), newPerson(t, inside.Admin, space)
 	if err := os.WriteFile(filepath.Join(p.home, "sweep.py"), []byte(rates), 0o600); err != nil {

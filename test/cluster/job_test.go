@@ -104,6 +104,7 @@ func running(t *testing.T, namespace, job string) corev1.Pod {
 }
 
 func TestJobRunsInARestrictedNamespaceAndLeavesNothing(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	const program = `import os, numpy, sklearn
 print(os.environ["JOB_COMPLETION_INDEX"], numpy.arange(4).sum(), sklearn.__name__, os.getuid())`
@@ -129,6 +130,7 @@ print(os.environ["JOB_COMPLETION_INDEX"], numpy.arange(4).sum(), sklearn.__name_
 }
 
 func TestPodThatIsNotRestrictedIsRefused(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "root"},
@@ -141,6 +143,7 @@ func TestPodThatIsNotRestrictedIsRefused(t *testing.T) {
 }
 
 func TestUserMayDoWhatARoleAllows(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	researcher := client(t, inside.Researcher).CoreV1()
 	if _, err := researcher.Pods(space).List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
@@ -157,6 +160,7 @@ func TestUserMayDoWhatARoleAllows(t *testing.T) {
 }
 
 func TestImageWithoutPackages(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	start(t, space, indexedJob("bare", inside.BarePython, "import numpy", 1))
 	if how := ends(t, space, "bare"); how != batchv1.JobFailed {

@@ -5,8 +5,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +51,7 @@ func (s shown) counts(state string) int {
 }
 
 func TestASweepIsStoppedResumedAndDeletedFromAnotherMachine(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	first, second := newPerson(t, inside.Admin, space), newPerson(t, inside.Admin, space)
 	name := first.submits(saves)
@@ -96,13 +99,13 @@ func TestASweepIsStoppedResumedAndDeletedFromAnotherMachine(t *testing.T) {
 // reads waits until a trial has printed a text.
 func (p *person) reads(trial, text string) {
 	p.t.Helper()
-	for end := time.Now().Add(time.Minute); ; <-time.After(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
 		log, _ := p.metaml("logs", trial)
 		if strings.Contains(log, text) {
 			return
 		}
 		if time.Now().After(end) {
-			p.t.Fatalf("%s did not print %q within a minute, but %q", trial, text, log)
+			p.t.Fatalf("%s did not print %q within %s, but %q", trial, text, patience, log)
 		}
 	}
 }
@@ -136,6 +139,7 @@ def fit(x):
 `
 
 func TestAStopWaitsForWhatIsSavedAndNoTrialBeginsMeanwhile(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t, inside.Admin, namespace(t))
 	name := p.submits(slow)
 	p.reads(name+":0", "began")
@@ -156,8 +160,7 @@ func TestAStopWaitsForWhatIsSavedAndNoTrialBeginsMeanwhile(t *testing.T) {
 }
 
 func TestWhatTrialsWaitFor(t *testing.T) {
-	space := namespace(t)
-	p := newPerson(t, inside.Admin, space)
+	t.Parallel()
 	for _, c := range []struct {
 		name, reason, text string
 		args               []string
@@ -178,7 +181,8 @@ func TestWhatTrialsWaitFor(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &person{t: t, home: p.home, env: p.env}
+			t.Parallel()
+			p := newPerson(t, inside.Admin, namespace(t))
 			name := p.submits(saves, append(c.args, "--name", c.name)...)
 			s := p.sees(name, "it says why it waits", func(s shown) bool {
 				return s.Trials[0].Waiting != nil && s.Trials[0].Waiting.Reason == c.reason
@@ -195,6 +199,7 @@ func TestWhatTrialsWaitFor(t *testing.T) {
 }
 
 func TestAQuotaAndALimitRangeHoldTrialsBack(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "small"},
@@ -250,11 +255,82 @@ def fit(x):
     return {"loss": x}
 `
 
-// Whatever is killed meanwhile, each trial is counted once and the run ends right.
+// waits is counts, with trials that go on until they are released.
+var waits = strings.Replace(counts, "time.sleep(6)",
+	`while not os.path.exists("`+released+`"):
+        time.sleep(0.1)`, 1)
+
+// released is the file in a pod that lets a trial of waits end.
+const released = "/tmp/released"
+
+// releases lets the trials of waits end that are in a namespace, and those that begin from now on.
+func releases(t *testing.T, space string) {
+	t.Helper()
+	ctx := t.Context() // it ends before what is called at the end
+	var over sync.WaitGroup
+	over.Go(func() {
+		for ; ctx.Err() == nil; <-time.After(200 * time.Millisecond) {
+			pods, err := client(t, inside.Admin).CoreV1().Pods(space).List(ctx, metav1.ListOptions{})
+			if err != nil {
+				continue // the server is killed in some tests
+			}
+			for i := range pods.Items {
+				processes, _ := inside.InPod(string(pods.Items[i].UID), "metaml._loader") // it may be gone
+				for _, pid := range processes {
+					_ = os.WriteFile(fmt.Sprintf("/proc/%d/root%s", pid, released), nil, 0o600)
+				}
+			}
+		}
+	})
+	t.Cleanup(over.Wait)
+}
+
+// survives submits a run, kills something while its trials run, and sees each trial counted once and the run end right.
+// attempts is how often trial 0 is run.
+func survives(t *testing.T, attempts int, kill func(t *testing.T, space, name string)) {
+	t.Helper()
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	name := p.submits(waits)
+	for _, trial := range []string{":0", ":1", ":2"} {
+		p.reads(name+trial, "began")
+	}
+	kill(t, space, name)
+	releases(t, space)
+	if out, code := p.metaml("attach", name); code != 0 {
+		t.Fatalf("it ended with %d: %s", code, out)
+	}
+	s := p.show(name)
+	if s.State != "succeeded" || s.counts("succeeded") != 3 || s.Trials[0].Attempt != attempts ||
+		s.Trials[1].Attempt != 1 {
+		t.Errorf("it is %+v", s)
+	}
+	for _, trial := range []string{":0", ":1", ":2"} {
+		if log := p.must("logs", name+trial); log != "began\n" {
+			t.Errorf("trial %s printed %q", trial, log)
+		}
+	}
+}
+
+// All tests share the servers, so nothing else runs meanwhile.
+func TestARunSurvivesAServerThatIsKilled(t *testing.T) {
+	for _, server := range []string{"kube-apiserver", "kubelet"} {
+		t.Run(server, func(t *testing.T) {
+			survives(t, 1, func(t *testing.T, _, _ string) {
+				t.Helper()
+				if err := here(t).Restart(t.Context(), server); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
 func TestARunSurvivesWhatIsKilled(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
-		attempts int // of trial 0
+		attempts int
 		kill     func(t *testing.T, space, name string)
 	}{
 		{"the follower", 1, func(t *testing.T, _, name string) {
@@ -262,18 +338,6 @@ func TestARunSurvivesWhatIsKilled(t *testing.T) {
 			kill := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", "metaml follow "+name)
 			if err := kill.Run(); err != nil {
 				t.Error("nobody followed it:", err)
-			}
-		}},
-		{"the API server", 1, func(t *testing.T, _, _ string) {
-			t.Helper()
-			if err := here(t).Restart(t.Context(), "kube-apiserver"); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		{"the kubelet", 1, func(t *testing.T, _, _ string) {
-			t.Helper()
-			if err := here(t).Restart(t.Context(), "kubelet"); err != nil {
-				t.Fatal(err)
 			}
 		}},
 		{"every process of a pod", 2, func(t *testing.T, space, _ string) {
@@ -307,26 +371,8 @@ func TestARunSurvivesWhatIsKilled(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			space := namespace(t)
-			p := newPerson(t, inside.Admin, space)
-			name := p.submits(counts)
-			for _, trial := range []string{":0", ":1", ":2"} {
-				p.reads(name+trial, "began")
-			}
-			c.kill(t, space, name)
-			if out, code := p.metaml("attach", name); code != 0 {
-				t.Fatalf("it ended with %d: %s", code, out)
-			}
-			s := p.show(name)
-			if s.State != "succeeded" || s.counts("succeeded") != 3 || s.Trials[0].Attempt != c.attempts ||
-				s.Trials[1].Attempt != 1 {
-				t.Errorf("it is %+v", s)
-			}
-			for _, trial := range []string{":0", ":1", ":2"} {
-				if log := p.must("logs", name+trial); log != "began\n" {
-					t.Errorf("trial %s printed %q", trial, log)
-				}
-			}
+			t.Parallel()
+			survives(t, c.attempts, c.kill)
 		})
 	}
 }

@@ -418,7 +418,7 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 			p := newPerson(t, inside.Admin, space)
 			p.env = append(p.env, "KUBECONFIG="+n.kubeconfig)
 			name := p.submits(lasting)
-			p.sees(name, "all run", func(s shown) bool { return s.counts("running") == 3 })
+			p.sees(name, "all have begun", func(s shown) bool { return s.counts("running")+s.counts("succeeded") == 3 })
 			table := p.begins("attach", name)
 			began := time.Now()
 			c.fault(t, n)

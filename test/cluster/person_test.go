@@ -48,7 +48,7 @@ func newPerson(t *testing.T, user, namespace string) *person {
 // metaml runs a command line, and gives what it printed and its exit code.
 func (p *person) metaml(args ...string) (out string, code int) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, binary(p.t), args...)
 	c.Env, c.Dir = p.env, p.home
@@ -122,13 +122,13 @@ func (p *person) show(name string) shown {
 // sees waits until a run looks so.
 func (p *person) sees(name, what string, is func(shown) bool) shown {
 	p.t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(patience); ; {
 		last := p.show(name)
 		if is(last) {
 			return last
 		}
 		if time.Now().After(end) {
-			p.t.Fatalf("not within a minute: %s; it is %+v", what, last)
+			p.t.Fatalf("not within %s: %s; it is %+v", patience, what, last)
 		}
 		<-time.After(100 * time.Millisecond)
 	}

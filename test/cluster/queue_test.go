@@ -27,9 +27,7 @@ type queue struct {
 // newQueue gives a namespace that has the queue "team", which lets nobody in yet.
 func newQueue(t *testing.T) queue {
 	t.Helper()
-	if err := here(t).Queues(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	queues(t)
 	q := queue{t, namespace(t)}
 	administer(t, "", "label", "namespace", q.space, inside.QueuesLabel+"=true")
 	administer(t, strings.ReplaceAll(`
@@ -106,6 +104,7 @@ func waitsInQueue(s shown) bool {
 }
 
 func TestAQueueLetsARunIn(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	p := q.person()
 	name := p.submits(counts)
@@ -124,6 +123,7 @@ func TestAQueueLetsARunIn(t *testing.T) {
 }
 
 func TestAQueueThatIsNotThereIsRefused(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	p := newPerson(t, inside.Admin, q.space) // who may read queues
 	if err := os.WriteFile(filepath.Join(p.home, "sweep.py"), []byte(counts), 0o600); err != nil {
@@ -141,14 +141,16 @@ func TestAQueueThatIsNotThereIsRefused(t *testing.T) {
 
 // A queue that needs the room for others puts a run back.
 func TestAQueuePutsARunBack(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	q.lets("None")
 	p := q.person()
-	name := p.submits(counts, "--retries", "0") // it is not one of them
+	name := p.submits(waits, "--retries", "0") // it is not one of them
 	p.sees(name, "all run", func(s shown) bool { return s.counts("running") == 3 })
 	q.lets("HoldAndDrain")
 	p.sees(name, "it waits in the queue again", waitsInQueue)
 	q.lets("None")
+	releases(t, q.space)
 	p.must("attach", name)
 	s := p.show(name)
 	if s.State != "succeeded" || s.counts("succeeded") != 3 {
@@ -166,6 +168,7 @@ func TestAQueuePutsARunBack(t *testing.T) {
 
 // A run that waits in a queue and is stopped does not begin when its turn comes.
 func TestARunThatWaitsInAQueueIsStopped(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	p := q.person()
 	name := p.submits(saves)
@@ -193,6 +196,7 @@ func TestARunThatWaitsInAQueueIsStopped(t *testing.T) {
 
 // A run that its queue has let in is stopped as any other, and gives back what the queue held for it.
 func TestARunThatAQueueLetInIsStoppedAndResumed(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	q.lets("None")
 	p := q.person()

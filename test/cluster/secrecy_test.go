@@ -46,6 +46,7 @@ func (p *person) plants() {
 
 // Of the session's environment nothing leaves this machine but what was named, and of the program only what is needed.
 func TestNothingLeavesThisMachineThatNobodyNamed(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
 	p.plants()

@@ -34,6 +34,7 @@ func (p *person) writes(name, text string) {
 }
 
 func TestWhatIsIncludedIsWhereItWas(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t, inside.Admin, namespace(t))
 	p.writes("data/rows.csv", "1,2,3")
 	name := p.submits(`
@@ -51,6 +52,7 @@ def fit():
 }
 
 func TestARunThatCannotStartIsStopped(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t, inside.Admin, namespace(t))
 	name := p.submits(saves, "--memory", "900Gi", "--start-timeout", "3s")
 	out, code := p.metaml("attach", name)
@@ -64,6 +66,7 @@ func TestARunThatCannotStartIsStopped(t *testing.T) {
 }
 
 func TestTheAgentComesFromAnImage(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
 	image := pushAgent(t)
@@ -83,6 +86,7 @@ func TestTheAgentComesFromAnImage(t *testing.T) {
 }
 
 func TestAPartOfTheAgentThatSomebodyDeletedIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
 	first := p.submits(rates)

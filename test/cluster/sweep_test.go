@@ -30,6 +30,7 @@ def fit(rate):
 `
 
 func TestASweepNeedsTheMinimalRoleAlone(t *testing.T) {
+	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Researcher, space)
 	if err := os.WriteFile(filepath.Join(p.home, "train.py"), []byte(rates), 0o600); err != nil {

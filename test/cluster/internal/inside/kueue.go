@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // QueuesLabel is on the namespaces in which Kueue sees each Job before it is stored; its value is "true".
@@ -18,7 +17,7 @@ const QueuesLabel = "queues"
 // KueueWebhooks is where Kueue answers the API server.
 const KueueWebhooks = "127.0.0.1:9443"
 
-// Queues installs Kueue, as an administrator does, and starts it, unless that was done.
+// Queues installs Kueue, as an administrator does, and starts it.
 func (c Cluster) Queues(ctx context.Context) error {
 	program, err := exec.LookPath("kueue")
 	if err != nil {
@@ -34,7 +33,7 @@ func (c Cluster) Queues(ctx context.Context) error {
 	if err := c.kubectl(ctx, bytes.NewReader(kinds), "wait", "--for=condition=Established", "-f", "-"); err != nil {
 		return fmt.Errorf("install Kueue's kinds of objects: %w", err)
 	}
-	if err := c.Start(ctx, "kueue"); err != nil && !strings.Contains(err.Error(), "runs already") {
+	if err := c.Start(ctx, "kueue"); err != nil {
 		return err
 	}
 	authority, err := os.ReadFile(filepath.Join(c.Folder, "pki", "ca.crt"))

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,14 +17,29 @@ func KillPod(uid string) (killed int, err error) { return KillInPod(uid, "") }
 
 // KillInPod ends those processes of a pod whose command line has a text in it.
 func KillInPod(uid, text string) (killed int, err error) {
-	groups, err := podGroups(uid)
+	found, err := InPod(uid, text)
 	if err != nil {
 		return 0, err
 	}
-	if len(groups) == 0 {
-		return 0, fmt.Errorf("kill pod %s: no control group is its", uid)
+	for _, pid := range found {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return killed, fmt.Errorf("kill process %d of pod %s: %w", pid, uid, err)
+		}
+		killed++
 	}
-	seen := map[int]bool{}
+	return killed, nil
+}
+
+// InPod finds those processes of a pod whose command line has a text in it. What they see as their files is below
+// /proc/PID/root.
+func InPod(uid, text string) (found []int, err error) {
+	groups, err := podGroups(uid)
+	if err != nil {
+		return nil, err
+	}
+	if len(groups) == 0 {
+		return nil, fmt.Errorf("find processes of pod %s: no control group is its", uid)
+	}
 	for _, group := range groups {
 		err := filepath.WalkDir(group, func(path string, item fs.DirEntry, err error) error {
 			if err != nil || item.Name() != "cgroup.procs" {
@@ -35,20 +51,17 @@ func KillInPod(uid, text string) (killed int, err error) {
 			}
 			for line := range strings.Lines(string(processes)) {
 				pid, err := strconv.Atoi(strings.TrimSpace(line))
-				if err == nil && pid > 1 && !seen[pid] && strings.Contains(commandLine(pid), text) {
-					seen[pid] = true
-					if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-						return fmt.Errorf("kill process %d of pod %s: %w", pid, uid, err)
-					}
+				if err == nil && pid > 1 && !slices.Contains(found, pid) && strings.Contains(commandLine(pid), text) {
+					found = append(found, pid)
 				}
 			}
 			return nil
 		})
 		if err != nil {
-			return len(seen), err
+			return found, err
 		}
 	}
-	return len(seen), nil
+	return found, nil
 }
 
 // commandLine is that of a process, its words separated by spaces; "" where it is gone.
