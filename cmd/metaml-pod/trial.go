@@ -138,9 +138,20 @@ func (t *trial) prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := t.checkImage(python); err != nil {
-		return err
+	// A processor is free while the image's Python starts.
+	var image error
+	var beside sync.WaitGroup
+	beside.Go(func() { image = t.checkImage(python) })
+	err = t.lay(python)
+	beside.Wait()
+	if image != nil {
+		return image
 	}
+	return err
+}
+
+// lay puts what is to run into the run folder.
+func (t *trial) lay(python string) error {
 	work := filepath.Join(string(t.folder), "work")
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		return fmt.Errorf("make the working directory: %w", err)
@@ -151,6 +162,7 @@ func (t *trial) prepare() error {
 	if err := t.unpackProgram(); err != nil {
 		return err
 	}
+	_, _ = pymodule.Dir() // supervise says why it cannot be put on disk
 	table, err := t.input(pod.TableName)
 	if err == nil {
 		err = os.WriteFile(t.folder.TableFile(), table, 0o600)

@@ -33,6 +33,43 @@ def read(folder, name):
     return b"".join(parts)
 
 
+def members(packed):
+    """The members of a gzip file, each of which says in its extra field how long it is (cmd/internal/podbinary)."""
+    at = 0
+    while at < len(packed):
+        size = len(packed)
+        if packed[at + 3] & 4 and packed[at + 12 : at + 16] == b"ML\x04\x00":
+            size = int.from_bytes(packed[at + 16 : at + 20], "little")
+        yield packed[at : at + size]
+        at += max(size, 1)
+
+
+def unpack(packed):
+    """Unpacks the members of a gzip file beside each other: zlib lets other threads run meanwhile."""
+    import _thread
+    import zlib
+
+    def begin(member):
+        done, data = _thread.allocate_lock(), []
+        done.acquire()
+
+        def work():
+            try:
+                data.append(zlib.decompress(member, 31))  # 31: gzip
+            finally:
+                done.release()
+
+        try:
+            _thread.start_new_thread(work, ())
+        except RuntimeError:  # no more threads may be started
+            work()
+        return done, data
+
+    for done, data in [begin(member) for member in members(packed)]:
+        done.acquire()
+        yield data[0]
+
+
 def start(message, folder, to, digests, *arguments):
     """Starts metaml-pod. digests is ARCHITECTURE=SHA256 of what the folder has, with commas between them."""
     version = ".".join(map(str, sys.version_info[:2]))
@@ -40,7 +77,7 @@ def start(message, folder, to, digests, *arguments):
         fail(message, 44, "the image has Python " + version + ", and MetaML needs 3.10 or newer")
     try:
         import hashlib
-        import zlib
+        import zlib  # noqa: F401
     except ImportError as e:
         fail(message, 44, "the image's Python is incomplete: " + str(e))
     machine = os.uname()[4]
@@ -54,7 +91,8 @@ def start(message, folder, to, digests, *arguments):
         if hashlib.sha256(packed).hexdigest() != known[architecture]:
             fail(message, 43, "metaml-pod did not come whole: " + str(len(packed)) + " bytes of it are in " + folder)
         with open(program, "wb") as f:
-            f.write(zlib.decompress(packed, 31))  # 31: gzip
+            for data in unpack(packed):
+                f.write(data)
         os.chmod(program, 0o700)
     except OSError as e:
         fail(message, 43, "metaml-pod cannot be unpacked: " + str(e))

@@ -1,12 +1,17 @@
 // Command podbinary compresses metaml-pod as it travels to a cluster: `podbinary FILE` writes FILE.gz and removes FILE.
 // The same file gives the same bytes everywhere, since Go's own compressor makes them.
 //
+// FILE.gz has two members (RFC 1952), each with half of FILE. The extra field of each, with the identification ML, has
+// its length in four bytes, the lowest first, so that a pod finds the second without the first and unpacks both at once
+// (deployer/pod/start.py).
+//
 // tools/build-programs uses it; it imports the standard library alone.
 package main
 
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"fmt"
 	"os"
 )
@@ -27,19 +32,36 @@ func compress(path string) error {
 	if err != nil {
 		return fmt.Errorf("read the program: %w", err)
 	}
-	var packed bytes.Buffer
-	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	packed, err := member(data[:len(data)/2])
 	if err != nil {
-		return err
-	}
-	if _, err := w.Write(data); err != nil {
 		return fmt.Errorf("compress %q: %w", path, err)
 	}
-	if err := w.Close(); err != nil {
+	second, err := member(data[len(data)/2:])
+	if err != nil {
 		return fmt.Errorf("compress %q: %w", path, err)
 	}
-	if err := os.WriteFile(path+".gz", packed.Bytes(), 0o644); err != nil { //nolint:gosec // G306: read by every user
+	packed = append(packed, second...)
+	if err := os.WriteFile(path+".gz", packed, 0o644); err != nil { //nolint:gosec // G306: read by every user
 		return fmt.Errorf("write the compressed program: %w", err)
 	}
 	return os.Remove(path)
+}
+
+// member compresses data into one member that says how long it is.
+func member(data []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	w.Extra = []byte{'M', 'L', 4, 0, 0, 0, 0, 0}
+	if _, err := w.Write(data); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	const at = 16 // a header of 10 bytes, the length of the extra field in 2, its identification and length in 4
+	binary.LittleEndian.PutUint32(packed.Bytes()[at:], uint32(packed.Len()))
+	return packed.Bytes(), nil
 }
