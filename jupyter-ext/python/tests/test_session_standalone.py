@@ -136,3 +136,12 @@ def test_only_the_guard_itself_is_left_out(code: str, guard: bool) -> None:
     from metaml._trial.main_guard import is_guard
 
     assert is_guard(ast.parse(code).body[0]) is guard
+
+
+def test_the_lock_of_a_file_is_that_of_its_interpreter(tmp_path: Path) -> None:
+    import numpy
+
+    (got,) = answers(tmp_path, "", {"lock": ["numpy"]})
+    (package,) = got["lock"]["packages"]
+    assert (package["name"], package["version"]) == ("numpy", numpy.__version__)
+    assert (package["root"], package["loaded"]) == (True, False)

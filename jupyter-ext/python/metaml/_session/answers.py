@@ -14,6 +14,7 @@ from typing import Any
 from metaml._errors import Refused
 from metaml._package import below_our_frames
 from metaml._session import draw
+from metaml._session.lock import lock
 from metaml._session.names import describe, distributions, private_folder, ship
 
 
@@ -45,6 +46,8 @@ class Answers:
                 answer["describe"] = {name: value for name, value in about.items() if value is not None}
             elif "distributions" in need:
                 answer["distributions"] = distributions(need["distributions"] or ())
+            elif "lock" in need:
+                answer["lock"] = lock(need["lock"] or ())
             elif "with" in need:
                 if self._folder is None:
                     self._folder = private_folder()
