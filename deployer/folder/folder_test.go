@@ -493,3 +493,14 @@ func FuzzOrder(f *testing.F) {
 		}
 	})
 }
+
+func TestAMirrorIsAskedForMore(t *testing.T) {
+	f := Run(t.TempDir())
+	never := f.Asked()
+	f.Ask()
+	once := f.Asked()
+	f.Ask()
+	if again := f.Asked(); !never.IsZero() || !once.After(never) || !again.After(once) {
+		t.Errorf("asked at %s, %s and %s", never, once, again)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -70,6 +71,29 @@ const mirrors = ".mirrors"
 
 // SeenFile stands for "somebody was shown how the run ended".
 func (r Run) SeenFile() string { return r.join("seen") }
+
+// AskedFile was last changed when somebody wanted to know of the run what its mirror here does not have yet.
+func (r Run) AskedFile() string { return r.join("asked") }
+
+// Ask has whoever writes the mirror look again, where the last try was in vain.
+func (r Run) Ask() {
+	now := time.Now()
+	if os.Chtimes(r.AskedFile(), now, now) == nil {
+		return
+	}
+	if f, err := OpenOwn(r.AskedFile(), os.O_CREATE|os.O_WRONLY); err == nil { // else it looks again a little later
+		_ = f.Close()
+	}
+}
+
+// Asked is when somebody did, or the zero time.
+func (r Run) Asked() time.Time {
+	info, err := os.Lstat(r.AskedFile())
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
 
 // GoneFile stands for "the run that this is a mirror of is no longer where it was": what is kept here is all there is.
 func (r Run) GoneFile() string { return r.join("gone") }

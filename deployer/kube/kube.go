@@ -133,11 +133,12 @@ func (t *Target) FollowRun(ctx context.Context, name string) error {
 	return mirror.Follow(ctx, c, f)
 }
 
-// Keep starts a process that follows a run, unless one does.
+// Keep starts a process that follows a run. One that does, and has lost the way to the cluster, tries it again.
 func (t *Target) Keep(_ context.Context, name string) error {
 	n := run.ParseName(name)
 	f := folder.In(folder.MirrorOf(t.Dir, run.Kubernetes, n.Place).Dir, n.Run)
 	if f.Monitored() {
+		f.Ask()
 		return nil
 	}
 	log, err := folder.OpenOwn(f.MonitorLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)

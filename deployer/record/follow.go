@@ -37,7 +37,7 @@ func (r *Reader) Follow(ctx context.Context, name, cursor string, fn func(e run.
 			return err
 		}
 		if first { // what is dead is not waited for
-			if _, err := w.revive(ctx); err != nil {
+			if err := w.begin(ctx); err != nil {
 				return err
 			}
 		}
@@ -157,6 +157,15 @@ func (w *watched) wait(ctx context.Context) (run.Liveness, error) {
 			fmt.Sprintf("the folder of run %s was deleted", w.spec.Name), "")
 	}
 	return w.revive(ctx)
+}
+
+// begin has the record written by somebody. Who writes the copy of a run that is elsewhere may have lost the way there,
+// and hears that somebody waits.
+func (w *watched) begin(ctx context.Context) error {
+	if _, err := w.revive(ctx); err != nil || w.keeper == nil || !w.away() || !w.folder.Monitored() {
+		return err
+	}
+	return w.keeper.Keep(ctx, w.spec.Name)
 }
 
 // revive finds who writes the record, and calls the keeper if it is nobody.

@@ -41,7 +41,9 @@ type network struct {
 	user       string
 	token      string // of the user
 	kubeconfig string // leads the user through the network
-	fails      string // file that has the program of the login fail, if there is one
+	program    string // of the login, if there is one
+	fails      string // file that has it fail
+	failed     string // file with a line for each time that it failed
 
 	mu      sync.Mutex
 	answer  func(http.ResponseWriter, *http.Request) bool // stands in for the API server; false: the API server answers
@@ -117,23 +119,38 @@ current-context: %[3]s
 	}
 }
 
-// plugin has the user log in by a program, whose logins last for a second, and which fails while there is the file
-// fails.
-func (n *network) plugin(t *testing.T) {
+const (
+	known   = "gke-gcloud-auth-plugin" // is called by its path: some machines have the real one
+	nobodys = "metaml-test-login"      // is on the PATH
+)
+
+// plugin has the user log in by a program of this name, whose logins last for a second, and which fails while there is
+// the file fails.
+func (n *network) plugin(t *testing.T, name string) {
 	t.Helper()
 	folder := t.TempDir()
-	n.fails = filepath.Join(folder, "fails")
-	program := filepath.Join(folder, "gke-gcloud-auth-plugin")
+	n.fails, n.failed = filepath.Join(folder, "fails"), filepath.Join(folder, "failed")
+	n.program = filepath.Join(folder, name)
 	script := fmt.Sprintf(`#!/bin/sh
-[ ! -e %s ] || { echo "open a browser" >&2; exit 1; }
+[ ! -e %s ] || { date +%%T.%%N >> %s; echo "open a browser" >&2; exit 1; }
 echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "%s",
 "expirationTimestamp": "'$(date -u -d +1second +%%Y-%%m-%%dT%%H:%%M:%%SZ)'"}}'
-`, n.fails, n.token)
-	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+`, n.fails, n.failed, n.token)
+	if err := os.WriteFile(n.program, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	command := n.program
+	if name == nobodys {
+		command = name
+	}
 	n.login(t, fmt.Sprintf(
-		"exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, command: %q}", program))
+		"exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, command: %q}", command))
+}
+
+// asks is how often the program of the login asked somebody to do something.
+func (n *network) asks() int {
+	data, _ := os.ReadFile(n.failed) // it has not failed yet
+	return bytes.Count(data, []byte("\n"))
 }
 
 func (n *network) watched(ctx context.Context) (context.Context, func()) {
@@ -327,12 +344,12 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 		fault  func(t *testing.T, n *network)
 		says   []string // what the view says; none: nothing is wrong
 		http1  bool     // the network does not know HTTP/2
-		plugin bool     // the login is by a program
+		plugin string   // the login is by a program of this name
 	}{
 		{"what is watched is too old", answers(func(w http.ResponseWriter, r *http.Request) bool {
 			return watch(r) && r.URL.Query().Get("sendInitialEvents") == "" &&
 				status(w, http.StatusGone, "Expired", "too old resource version: 1 (2)")
-		}), nil, false, false},
+		}), nil, false, ""},
 		{"a watch ends as too old", answers(func(w http.ResponseWriter, r *http.Request) bool {
 			if !watch(r) || r.URL.Query().Get("sendInitialEvents") != "" {
 				return false
@@ -341,31 +358,31 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 			_, _ = io.WriteString(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure",`+
 				`"reason":"Expired","message":"too old resource version: 1 (2)","code":410}}`+"\n")
 			return true
-		}), nil, false, false},
+		}), nil, false, ""},
 		{"watches end", func(_ *testing.T, n *network) {
 			for end := time.Now().Add(lasts); time.Now().Before(end); {
 				n.endWatches()
 				<-time.After(500 * time.Millisecond)
 			}
-		}, nil, false, false},
+		}, nil, false, ""},
 		{"it is busy", answers(func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Retry-After", "1")
 			return status(w, http.StatusTooManyRequests, "TooManyRequests", "too many requests, please try again later")
-		}), []string{"cluster admin is busy", "Try again in a moment"}, false, false},
+		}), []string{"cluster admin is busy", "Try again in a moment"}, false, ""},
 		{"it is broken", answers(func(w http.ResponseWriter, _ *http.Request) bool {
 			return status(w, http.StatusInternalServerError, "InternalError", "etcdserver: request timed out")
-		}), []string{"cluster admin has a failure of its own", "etcdserver: request timed out"}, false, false},
+		}), []string{"cluster admin has a failure of its own", "etcdserver: request timed out"}, false, ""},
 		{"a load balancer has nobody behind it", answers(func(w http.ResponseWriter, _ *http.Request) bool {
 			http.Error(w, "<html>no healthy upstream</html>", http.StatusServiceUnavailable)
 			return true
 		}), []string{
 			"cluster admin has a failure of its own", "is currently unable to handle the request",
-		}, false, false},
+		}, false, ""},
 		{"the login has expired", answers(func(w http.ResponseWriter, _ *http.Request) bool {
 			return status(w, http.StatusUnauthorized, "Unauthorized", "Unauthorized")
 		}), []string{
 			"cluster admin does not accept your login; it may have expired", "kubectl --context admin get pods",
-		}, false, false},
+		}, false, ""},
 		{"the login is renewed in the kubeconfig", func(t *testing.T, n *network) {
 			t.Helper()
 			n.answers(func(w http.ResponseWriter, r *http.Request) bool {
@@ -378,45 +395,64 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 			n.endWatches()
 			<-time.After(lasts)
 			n.login(t, "token: renewed")
-		}, []string{"cluster admin does not accept your login; it may have expired"}, false, false},
+		}, []string{"cluster admin does not accept your login; it may have expired"}, false, ""},
 		{"connections are refused", func(t *testing.T, n *network) {
 			t.Helper()
 			listen := n.listener.refuse(t)
 			<-time.After(lasts)
 			listen()
-		}, []string{"cluster admin cannot be reached at https://", "Check the network or VPN"}, false, false},
+		}, []string{"cluster admin cannot be reached at https://", "Check the network or VPN"}, false, ""},
 		{"nothing comes through", func(_ *testing.T, n *network) {
 			n.dies(true)
 			<-time.After(lasts)
 			n.dies(false)
-		}, []string{"cluster admin cannot be reached at https://", "does not answer within 5s"}, false, false},
+		}, []string{"cluster admin cannot be reached at https://", "does not answer within 5s"}, false, ""},
 		// Without HTTP/2 nobody asks by himself whether a connection is dead.
 		{name: "nothing comes through a proxy of HTTP 1.1", http1: true, fault: func(_ *testing.T, n *network) {
 			n.dies(true)
 			<-time.After(lasts)
 			n.dies(false)
 		}, says: []string{"cluster admin cannot be reached at https://", "does not answer within 5s"}},
-		{name: "the program of the login wants a browser", plugin: true, fault: func(t *testing.T, n *network) {
+		{name: "the program of the login wants a browser", plugin: known, fault: func(t *testing.T, n *network) {
 			t.Helper()
 			if err := os.WriteFile(n.fails, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			n.endWatches()
+			n.cut()
 			<-time.After(lasts)
+			if asks := n.asks(); asks > 3 { // now, 15 seconds later, and 30 seconds after that
+				t.Errorf("it wanted a browser %d times", asks)
+			}
 			if err := os.Remove(n.fails); err != nil {
 				t.Fatal(err)
 			}
 		}, says: []string{"the login to cluster admin does not work", "Log in again in a terminal: gcloud auth login"}},
+		{name: "the program of the login is not there", plugin: nobodys, fault: func(t *testing.T, n *network) {
+			t.Helper()
+			away := n.program + ".away"
+			if err := os.Rename(n.program, away); err != nil {
+				t.Fatal(err)
+			}
+			n.cut()
+			<-time.After(lasts)
+			if err := os.Rename(away, n.program); err != nil {
+				t.Fatal(err)
+			}
+		}, says: []string{
+			"the login to cluster admin needs the program metaml-test-login, which is not on PATH",
+			"Put metaml-test-login on the PATH",
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			space := namespace(t)
 			n := newNetwork(t, inside.Admin, !c.http1)
-			if c.plugin {
-				n.plugin(t)
-			}
 			p := newPerson(t, inside.Admin, space)
 			p.env = append(p.env, "KUBECONFIG="+n.kubeconfig)
+			if c.plugin != "" {
+				n.plugin(t, c.plugin)
+				p.env = append(p.env, "PATH="+filepath.Dir(n.program)+":"+os.Getenv("PATH"))
+			}
 			name := p.submits(lasting)
 			p.sees(name, "all have begun", func(s shown) bool { return s.counts("running")+s.counts("succeeded") == 3 })
 			table := p.begins("attach", name)
@@ -444,6 +480,34 @@ func TestTheWayToTheClusterIsLostForAWhile(t *testing.T) {
 			p.ended(name, 80, 250, 450)
 		})
 	}
+}
+
+// Who has logged in again sees at once how a run goes, however long the login has not worked.
+func TestALoginIsTriedAtOnceWhereSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	n, p := newNetwork(t, inside.Admin, true), newPerson(t, inside.Admin, namespace(t))
+	n.plugin(t, known)
+	p.env = append(p.env, "KUBECONFIG="+n.kubeconfig)
+	name := p.submits(lasting)
+	p.sees(name, "all run", func(s shown) bool { return s.counts("running") == 3 })
+	if err := os.WriteFile(n.fails, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.cut()
+	eventually(t, "the login is tried twice", func(context.Context) (bool, error) { return n.asks() == 2, nil })
+	if err := os.Remove(n.fails); err != nil {
+		t.Fatal(err)
+	}
+	looks := time.Now()
+	table := p.begins("attach", name)
+	eventually(t, "it goes on", func(context.Context) (bool, error) {
+		return strings.Contains(table.text(), "cluster admin answers again"), errors.New(table.text())
+	})
+	if took := time.Since(looks); took > 10*time.Second { // by itself after 30
+		t.Errorf("it went on after %s", took)
+	}
+	table.ends(0)
+	p.ended(name, 80, 250, 450)
 }
 
 // ended checks that a run has succeeded, that each trial needed one attempt, and how many numbered lines each printed.

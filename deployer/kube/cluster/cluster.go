@@ -66,12 +66,15 @@ type Cluster struct {
 	// of reviews of who we are, and of what we may do
 	authentication, authorization rest.Interface
 	login                         login
+	gate                          *gate
+	anonymous                     func() (http.RoundTripper, error) // sends requests without a login
 }
 
-// login is how we authenticate, for what is said when that fails.
+// login is how we authenticate.
 type login struct {
-	plugin string // command of an exec plugin, "" for another way
-	hint   string // the kubeconfig's own words on how to install it
+	plugin string   // command of an exec plugin, "" for another way
+	hint   string   // the kubeconfig's own words on how to install it
+	files  []string // that say how: where they change, the login may work again
 }
 
 // Patience is how long a cluster may take to answer before people hear that it does not.
@@ -173,6 +176,8 @@ func inCluster(namespace string) (*Cluster, error) {
 }
 
 func open(to *rest.Config, context, namespace string) (*Cluster, error) {
+	files := append(clientcmd.NewDefaultClientConfigLoadingRules().GetLoadingPrecedence(), to.BearerTokenFile,
+		to.CAFile, to.CertFile, to.KeyFile)
 	to.QPS = -1 // the server says how much is too much
 	to.UserAgent = "metaml/" + metaml.Version()
 	to.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
@@ -182,20 +187,24 @@ func open(to *rest.Config, context, namespace string) (*Cluster, error) {
 		return nil, unusable(context, err)
 	}
 	c := &Cluster{Pin: Pin{Context: context, Namespace: namespace, Server: to.Host}}
+	c.login.files = slices.DeleteFunc(files, func(path string) bool { return path == "" })
 	if len(to.CAData) > 0 {
 		sum := sha256.Sum256(to.CAData)
 		c.CA = hex.EncodeToString(sum[:])
 	}
 	if plugin := to.ExecProvider; plugin != nil {
-		c.login = login{plugin: plugin.Command, hint: plugin.InstallHint}
+		c.login.plugin, c.login.hint = plugin.Command, plugin.InstallHint
 		plugin.StdinUnavailable = true
 		plugin.StdinUnavailableMessage = "nobody can answer it here"
 	}
-	client, err := rest.HTTPClientFor(to)
-	if err == nil {
-		err = c.clients(to, client)
+	var err error
+	if c.gate, err = newGate(to); err != nil {
+		return nil, unusable(context, err)
 	}
-	if err != nil {
+	c.anonymous = sync.OnceValues(func() (http.RoundTripper, error) {
+		return rest.TransportFor(rest.AnonymousClientConfig(to))
+	})
+	if err := c.clients(to, &http.Client{Transport: c.gate}); err != nil {
 		return nil, unusable(context, err)
 	}
 	return c, nil

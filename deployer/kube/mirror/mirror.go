@@ -63,6 +63,7 @@ func Follow(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 func Once(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 	lock, err := f.LockMonitor()
 	if errors.Is(err, folder.ErrLocked) {
+		f.Ask() // whoever follows it may have lost the way
 		return nil
 	}
 	if err != nil {
@@ -178,6 +179,7 @@ const lookAgain = 5 * time.Second
 // follow keeps the record until the run has ended. Whenever the cluster has not answered for a while, it begins anew:
 // what was listed may be old, and what is watched and read may be connections that nothing comes through any more.
 func (m *mirror) follow(ctx context.Context) error {
+	m.use(m.cluster)
 	for gone := (pods{}); ; {
 		renewed, err := m.followOnce(ctx, gone)
 		if !renewed {
@@ -237,8 +239,8 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 // current is what the informers hold, if they have listed all, and what has been wrong for some time.
 func (m *mirror) current(ctx context.Context, w *watching) (s seen, synced bool, trouble error) {
 	synced, trouble = w.state()
-	if trouble == nil {
-		trouble = m.link.trouble(false)
+	if asked := m.link.trouble(false); trouble == nil || asked != nil && m.cluster.Shut() != nil {
+		trouble = asked // nothing else is sent by then
 	}
 	if !synced {
 		return s, false, trouble

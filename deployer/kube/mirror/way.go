@@ -75,52 +75,108 @@ func (w *way) trouble(atOnce bool) error {
 	return nil
 }
 
-const (
-	quiet      = 15 * time.Second // how long nothing may be heard before it is asked whether the cluster answers
-	loginAgain = 15 * time.Second // how often a login is tried that does not work, which may open a browser
-)
+// quiet is how long nothing may be heard before it is asked whether the cluster answers.
+const quiet = 15 * time.Second
 
 // link is the connection of a follower to the cluster: a watch of which nothing is heard may be of a cluster where
 // nothing happens, or of a connection that went with the network that this machine was in before it slept.
 type link struct {
 	way              // of the questions whether it answers
 	pulse  time.Time // when something was heard last
-	pinged time.Time // when it was asked last
 	lost   bool      // it did not answer since the informers were started
+	files  string    // [cluster.Cluster.LoginFiles] when it was made
+	logins logins
 }
 
 // check asks the cluster whether it is there, if nothing was heard for long or something is wrong. Where it does not
-// answer, it is asked once more in a new connection, with the login that the kubeconfig has by now. renewed says that
-// the informers are to be started anew.
+// answer, it is asked once more in a new connection. renewed says that the informers are to be started anew.
 func (m *mirror) check(ctx context.Context, wrong error) (renewed bool) {
-	l, now := &m.link, time.Now()
+	l := &m.link
+	if refused := m.cluster.Shut(); refused != nil {
+		return m.logIn(ctx, refused)
+	}
 	if wrong == nil {
 		wrong = l.trouble(true)
 	}
-	if wrong == nil && now.Sub(l.pulse) < quiet || cluster.IsLogin(m.cluster.Explain(wrong, "")) &&
-		now.Sub(l.pinged) < loginAgain {
+	if wrong == nil && time.Since(l.pulse) < quiet {
 		return false
 	}
-	l.pinged = now
-	if m.ping(ctx, m.cluster) == nil {
+	if m.ping(ctx) == nil {
 		renewed, l.lost = l.lost, false
 		return renewed
 	}
 	l.lost = true
-	c, err := cluster.Find(m.cluster.Pin)
-	if err != nil || m.ping(ctx, c) != nil {
+	if m.cluster.Shut() != nil || m.connect() != nil || m.ping(ctx) != nil {
 		return false // what is wrong is said
 	}
-	m.cluster, l.lost = c, false
+	l.lost = false
 	return true
 }
 
+// logIn tries the login that did not work, when it is time for that. Nothing else is sent meanwhile.
+func (m *mirror) logIn(ctx context.Context, refused error) (renewed bool) {
+	l := &m.link
+	var (
+		now   = time.Now().Round(0) // without the monotonic clock, which stands still while this machine sleeps
+		files = m.cluster.LoginFiles()
+		asked = m.folder.Asked()
+	)
+	if !l.lost {
+		l.lost = true
+		l.logins.begin(now, files, asked, apierrors.IsUnauthorized(refused))
+		l.note(ctx, refused)
+	}
+	if l.logins.looks(now) {
+		// A login may need the network, too: while there is none, it is not tried.
+		err := m.cluster.Answers(ctx)
+		l.logins.answered(now, err == nil)
+		if err != nil {
+			l.note(ctx, err)
+		}
+	}
+	if !l.logins.due(now, files, asked) {
+		return false
+	}
+	if files != l.files {
+		if err := m.connect(); err != nil {
+			l.note(ctx, err)
+		}
+	}
+	if m.ping(ctx) == nil {
+		l.lost = false
+		return true
+	}
+	l.logins.failed(now, m.cluster.LoginFiles(), m.cluster.LoginDisturbs())
+	return false
+}
+
+// connect makes another connection to the cluster, with the login that the kubeconfig has by now.
+func (m *mirror) connect() error {
+	c, err := cluster.Find(m.cluster.Pin)
+	if err != nil {
+		return err
+	}
+	m.use(c)
+	return nil
+}
+
+// use has the cluster asked in a connection from now on.
+func (m *mirror) use(c *cluster.Cluster) {
+	c.Guard(m.wake)
+	m.cluster, m.link.files = c, c.LoginFiles()
+}
+
+// note notes how it fares without a request.
+func (l *link) note(ctx context.Context, err error) {
+	_ = l.try(ctx, func(context.Context) error { return err })
+}
+
 // ping asks for the run's owner. It is well whatever the answer is.
-func (m *mirror) ping(ctx context.Context, c *cluster.Cluster) error {
-	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+func (m *mirror) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(cluster.Try(ctx), cluster.Patience)
 	defer cancel()
 	return m.link.try(ctx, func(ctx context.Context) error {
-		_, err := c.Core.ConfigMaps(c.Namespace).Get(ctx, m.name, metav1.GetOptions{})
+		_, err := m.cluster.Core.ConfigMaps(m.cluster.Namespace).Get(ctx, m.name, metav1.GetOptions{})
 		if err == nil || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 			m.link.pulse = time.Now()
 			return nil

@@ -85,7 +85,7 @@ func TestWhatIsWrongOnTheWayIsKnown(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			to, _, _ := far(t, c.answer)
 			m := &mirror{cluster: to, name: "fit-1", link: link{way: way{changed: func() {}}}}
-			_ = m.ping(t.Context(), to)
+			_ = m.ping(t.Context())
 			text := ""
 			if err := m.link.trouble(true); err != nil {
 				text, _ = wayText(to, err)
@@ -117,12 +117,21 @@ func TestALoginThatWasRenewedIsUsed(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusNotFound)
 	})
-	m := &mirror{cluster: to, name: "fit-1", link: link{way: way{changed: func() {}}}}
+	m := &mirror{
+		folder: folder.Run(t.TempDir()), name: "fit-1", dirty: make(chan struct{}, 1),
+		link: link{way: way{changed: func() {}}},
+	}
+	m.use(to)
+	for range 3 {
+		if m.check(t.Context(), nil) {
+			t.Error("it goes on with a login that has expired")
+		}
+	}
+	login(t, kubeconfig, server, "renewed in vain")
 	if m.check(t.Context(), nil) {
-		t.Error("it goes on with a login that has expired")
+		t.Error("it goes on with another login that has expired")
 	}
 	login(t, kubeconfig, server, "new")
-	m.link.pinged = time.Time{}
 	if !m.check(t.Context(), nil) {
 		t.Error("it does not go on with the new login")
 	}
