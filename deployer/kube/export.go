@@ -29,6 +29,9 @@ func (t *Target) CheckExport(s *settings.Resolved) error {
 
 // Export gives the objects of a submission as YAML that kubectl apply takes, and that works without us.
 func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, error) {
+	if err := p.cluster.CheckQueue(ctx, p.settings.Text("queue")); err != nil {
+		return nil, err
+	}
 	s.Spec.Name = run.ParseName(s.Spec.Name).Run
 	load, err := p.pack(ctx, s, true)
 	if err != nil {

@@ -129,7 +129,7 @@ func TestAQueueThatIsNotThereIsRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(p.home, "sweep.py"), []byte(counts), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, verb := range []string{"run", "plan"} {
+	for _, verb := range []string{"run", "plan", "export"} {
 		said, code := p.metaml(verb, "sweep.py", "--python", python(t), "--queue", "teem")
 		want := "namespace " + q.space + " of cluster admin has no queue teem\nIt has team.\n"
 		if code != 2 || !strings.HasSuffix(said, want) {
