@@ -27,6 +27,7 @@ const (
 	CodeHost            Code = "host"             // the server cannot listen on the host
 	CodeHyperParameters Code = "hyper-parameters" // the hyperparameters are missing, empty or of a wrong type
 	CodeImage           Code = "image"            // a run on a cluster has no image that it could run in
+	CodeIndex           Code = "index"            // a package index does not answer, or does not have what it said
 	CodeInstall         Code = "install"          // the kernel spec cannot be written
 	CodeInternal        Code = "internal"         // a fault of MetaML itself
 	CodeInteractive     Code = "interactive"      // the code needs a person who answers
@@ -56,6 +57,8 @@ const (
 	CodeQuota           Code = "quota"            // a quota of the namespace is used up
 	CodeReady           Code = "ready"            // the revision of the server is ready already
 	CodeRefused         Code = "refused"          // the cluster refuses what a run needs
+	CodeRegistry        Code = "registry"         // a registry of images does not answer, or refuses
+	CodeResolve         Code = "resolve"          // the packages of an image cannot be found together
 	CodeRevision        Code = "revision"         // the server has no such revision
 	CodeRights          Code = "rights"           // the user may not do what a run needs in the namespace
 	CodeSeed            Code = "seed"             // the seed is set in a way that --seed cannot decide
@@ -71,6 +74,7 @@ const (
 	CodeTrial           Code = "trial"            // the run has no such trial
 	CodeUnreachable     Code = "unreachable"      // the cluster does not answer
 	CodeUsage           Code = "usage"            // the command line cannot be used
+	CodeUV              Code = "uv"               // the program uv was not found or does not work
 	CodeUnwritable      Code = "unwritable"       // a file or folder cannot be written
 	CodeWith            Code = "with"             // the value named by --with cannot be handed over
 )

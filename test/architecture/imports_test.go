@@ -55,6 +55,30 @@ var layers = []layer{
 		},
 		"from a document to a run: below it are the converter and the deployer, above it commands and panels",
 	},
+	{"deployer/image/layer", nil, "a layer is made of files, whatever they are"},
+	{
+		"deployer/image/wheel",
+		[]string{"deployer/image/layer"},
+		"what becomes of a wheel is a matter of its content",
+	},
+	{
+		"deployer/image/bytecode",
+		[]string{"deployer/image/layer", "deployer/image/wheel"},
+		"sources are compiled as they lie in a wheel",
+	},
+	{"deployer/image/resolve", nil, "which packages are needed has nothing to do with where they go"},
+	{
+		"deployer/image/fetch",
+		[]string{"deployer/image/resolve", "deployer/folder", "deployer/run"},
+		"a download needs to know what to load, and why a file cannot be written",
+	},
+	{"deployer/image/base", nil, "an image is looked into as it is"},
+	{"deployer/image/lock", nil, "what a session has is plain data"},
+	{
+		"deployer/image",
+		[]string{"deployer/image/...", "deployer/folder", "deployer/run"},
+		"an image is made without knowing who runs it",
+	},
 	{
 		"deployer/pod/ship",
 		[]string{"deployer/pod", "deployer/folder", "deployer/run"},

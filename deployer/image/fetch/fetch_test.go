@@ -1,0 +1,136 @@
+package fetch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metaml/metaml/deployer/image/resolve"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+const content = "the content of a wheel"
+
+func wheelAt(address, text string) resolve.Wheel {
+	sum := sha256.Sum256([]byte(text))
+	return resolve.Wheel{
+		Name: "x", Version: "1", File: "x-1-py3-none-any.whl", URL: address, SHA256: hex.EncodeToString(sum[:]),
+		Size: int64(len(text)),
+	}
+}
+
+// index is a server whose answers are those of the functions, one after the other, and then the wheel.
+func index(t *testing.T, answers ...http.HandlerFunc) (address string, asked *atomic.Int32) {
+	t.Helper()
+	asked = &atomic.Int32{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := int(asked.Add(1)); n <= len(answers) {
+			answers[n-1](w, r)
+			return
+		}
+		_, _ = w.Write([]byte(content))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/x-1-py3-none-any.whl", asked
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+// breaks ends a connection in the middle of its answer.
+func breaks(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Length", "22")
+	_, _ = w.Write([]byte("the con"))
+	panic(http.ErrAbortHandler)
+}
+
+func TestAWheelIsLoadedOnce(t *testing.T) {
+	address, asked := index(t, status(http.StatusBadGateway), breaks)
+	var last, all int64
+	f := &Fetcher{Folder: t.TempDir(), Progress: func(n, of int64) { last, all = n, of }}
+	for range 2 {
+		paths, err := f.Fetch(t.Context(), []resolve.Wheel{wheelAt(address, content)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err := os.ReadFile(paths[0]); err != nil || string(data) != content {
+			t.Errorf("it is %q, %v", data, err)
+		}
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("it was asked for %d times", n)
+	}
+	if last != int64(len(content)) || all != last {
+		t.Errorf("%d of %d bytes were loaded", last, all)
+	}
+}
+
+func TestWhatIsNotTheWheelIsRefusedAndNotKept(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		answer     http.HandlerFunc
+		tries      int32
+	}{
+		{"another file", "gives another file", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("changed"))
+		}, 1},
+		{"no login", "does not give x-1-py3-none-any.whl: 401", status(http.StatusUnauthorized), 1},
+		{"a file that is gone", "does not have x-1-py3-none-any.whl any more", status(http.StatusNotFound), 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address, asked := index(t, c.answer)
+			f := &Fetcher{Folder: t.TempDir()}
+			_, err := f.Fetch(t.Context(), []resolve.Wheel{wheelAt(address, content)})
+			is, ok := errors.AsType[*usererror.Error](err)
+			if !ok || is.Code != usererror.CodeIndex || !strings.Contains(is.Text, c.want) {
+				t.Errorf("got %v", err)
+			}
+			if n := asked.Load(); n != c.tries {
+				t.Errorf("it was asked for %d times", n)
+			}
+			if left, err := os.ReadDir(f.Folder + "/" + wheelAt(address, content).SHA256); err != nil || len(left) > 0 {
+				t.Errorf("it left %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestALoginIsSentToItsHostAlone(t *testing.T) {
+	var got []string
+	note := func(_ http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		got = append(got, user+":"+password)
+	}
+	address, _ := index(t, func(w http.ResponseWriter, r *http.Request) {
+		note(w, r)
+		_, _ = w.Write([]byte(content))
+	})
+	logins := FindLogins([]string{
+		"PIP_INDEX_URL=https://one:secret@127.0.0.1:8080/simple",
+		"UV_INDEX=https://a.example/x private=https://two:word@b.example/y",
+	}, "machine c.example login three password pass\ndefault login no password no\n")
+	f := &Fetcher{Folder: t.TempDir(), Logins: logins}
+	if _, err := f.Fetch(t.Context(), []resolve.Wheel{wheelAt(address, content)}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"one:secret"}, got); d != "" {
+		t.Error(d)
+	}
+	found := map[string]string{}
+	for host, user := range logins {
+		found[host] = user.String()
+	}
+	want := map[string]string{"127.0.0.1": "one:secret", "b.example": "two:word", "c.example": "three:pass"}
+	if d := cmp.Diff(want, found); d != "" {
+		t.Error(d)
+	}
+}

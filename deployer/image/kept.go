@@ -1,0 +1,99 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/image/layer"
+	"github.com/metaml/metaml/internal/atomicfile"
+)
+
+// kept is a layer in a file of this machine.
+type kept struct {
+	layer.Written
+	file string
+}
+
+var _ v1.Layer = kept{}
+
+func (k kept) Digest() (v1.Hash, error) {
+	return v1.Hash{Algorithm: "sha256", Hex: k.Written.Digest}, nil
+}
+
+func (k kept) DiffID() (v1.Hash, error) {
+	return v1.Hash{Algorithm: "sha256", Hex: k.Written.DiffID}, nil
+}
+func (k kept) Size() (int64, error) { return k.Written.Size, nil }
+
+func (k kept) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
+
+func (k kept) Compressed() (io.ReadCloser, error) { return os.Open(k.file) }
+
+func (k kept) Uncompressed() (io.ReadCloser, error) {
+	f, err := os.Open(k.file)
+	if err != nil {
+		return nil, err
+	}
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return both{z, f}, nil
+}
+
+// both reads one and closes the other, too.
+type both struct {
+	io.ReadCloser
+	below io.Closer
+}
+
+func (b both) Close() error { return errors.Join(b.ReadCloser.Close(), b.below.Close()) }
+
+// keep gives the layer of a key. Where it is not here yet, files say what is in it.
+func (m *Maker) keep(ctx context.Context, key string, files func() ([]layer.File, error)) (kept, error) {
+	dir := filepath.Join(m.Cache, "layers")
+	k := kept{file: filepath.Join(dir, key+".tar.gz")}
+	about := filepath.Join(dir, key+".json")
+	if data, err := os.ReadFile(about); err == nil && json.Unmarshal(data, &k.Written) == nil {
+		if info, err := os.Stat(k.file); err == nil && info.Size() == k.Written.Size {
+			now := time.Now()
+			_ = os.Chtimes(k.file, now, now) // it was used; what nobody uses is removed one day
+			return k, nil
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return k, folder.Explain(err, "keep layers in", dir)
+	}
+	all, err := files()
+	if err != nil {
+		return k, err
+	}
+	half, err := os.CreateTemp(dir, ".half-")
+	if err != nil {
+		return k, folder.Explain(err, "keep layers in", dir)
+	}
+	defer func() { _ = os.Remove(half.Name()) }() // it has another name if it is whole
+	k.Written, err = layer.Write(ctx, half, all)
+	if err = errors.Join(err, half.Close()); err != nil {
+		return k, folder.Explain(err, "keep layers in", dir)
+	}
+	if err := os.Rename(half.Name(), k.file); err != nil {
+		return k, folder.Explain(err, "keep layers in", dir)
+	}
+	data, err := json.Marshal(k.Written)
+	if err != nil {
+		return k, fmt.Errorf("keep layers: %w", err)
+	}
+	return k, atomicfile.Write(about, data, 0o600)
+}
