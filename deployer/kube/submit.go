@@ -60,11 +60,11 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 		progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: fmt.Sprintf(format, args...)})
 	}
 	does("asking cluster %s what it has and what you may do there", p.cluster.Context)
-	load, err := p.pack(ctx, s, false)
-	if err != nil {
-		return run.Submitted{}, err
-	}
-	if err := p.check(ctx); err != nil {
+	var load *shipment
+	if err := together([]func() error{
+		func() (err error) { load, err = p.pack(ctx, s, false); return err },
+		func() error { return p.check(ctx) },
+	}); err != nil {
 		return run.Submitted{}, err
 	}
 	owner, attached, err := p.take(ctx, load, s.Again)
