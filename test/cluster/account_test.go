@@ -47,8 +47,10 @@ func newNotebook(t *testing.T, space, name, account string) notebook {
 				Name: "notebook", Image: inside.BarePython, Command: []string{"sleep", "infinity"},
 				WorkingDir: notebookHome,
 				Env: []corev1.EnvVar{
-					{Name: "HOME", Value: notebookHome}, {Name: "METAML_TARGET", Value: "kubernetes"},
-					{Name: "METAML_IMAGE", Value: inside.BarePython}, {Name: "METAML_CPU", Value: "50m"},
+					{Name: "HOME", Value: notebookHome},
+					{Name: "METAML_TARGET", Value: "kubernetes"},
+					{Name: "METAML_IMAGE", Value: inside.BarePython},
+					{Name: "METAML_CPU", Value: "50m"},
 					{Name: "METAML_MEMORY", Value: "128Mi"},
 				},
 				VolumeMounts: []corev1.VolumeMount{
