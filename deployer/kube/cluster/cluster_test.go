@@ -180,6 +180,10 @@ func TestALoginByAProgram(t *testing.T) {
 			"Install it from the intranet.",
 		},
 		{
+			"a path where nothing is", "/no/such/login", "needs the program /no/such/login, which is not there",
+			"Install it again",
+		},
+		{
 			"one that fails", fails, "the login to cluster a does not work",
 			"Log in again in a terminal: gcloud auth login.",
 		},

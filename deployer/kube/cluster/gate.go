@@ -226,6 +226,10 @@ func (c *Cluster) Guard(changed func()) {
 // Try marks what is sent to find out whether the login works.
 func Try(ctx context.Context) context.Context { return context.WithValue(ctx, trying{}, true) }
 
+// LoggingIn reports whether the program of the login is being executed. It may wait for somebody; another connection
+// would execute it again.
+func (c *Cluster) LoggingIn() bool { return len(c.gate.turn) > 0 }
+
 // Shut is why a connection that is guarded sends nothing, or nil.
 func (c *Cluster) Shut() error {
 	r := c.gate.refused()

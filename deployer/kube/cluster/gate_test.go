@@ -204,3 +204,25 @@ func TestALoginMayWorkWhereItsFilesChange(t *testing.T) {
 		t.Error("it goes by the same, or would execute what is not there")
 	}
 }
+
+// A program that needs a terminal cannot have one here.
+func TestAProgramThatNeedsATerminalIsNotExecuted(t *testing.T) {
+	_, p := loginBy(t, accepting(t, "good"), fmt.Sprintf(giving, "good"))
+	text, err := os.ReadFile(os.Getenv("KUBECONFIG"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	always := strings.Replace(string(text), "IfAvailable", "Always", 1)
+	if err := os.WriteFile(os.Getenv("KUBECONFIG"), []byte(always), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.Connect("a", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mistake(t, get(t.Context(), c), usererror.CodeLogin, "the login to cluster a does not work: exec plugin cannot "+
+		"support interactive mode: standard input is", "Log in again in a terminal")
+	if n := p.executed(t); n != 0 {
+		t.Errorf("it was executed %d times", n)
+	}
+}

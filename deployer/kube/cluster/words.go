@@ -169,6 +169,10 @@ func (c *Cluster) loginFailed(err error) error {
 		return usererror.Wrap(err, usererror.CodeLogin,
 			fmt.Sprintf("the login to cluster %s needs the program %s, which is not on PATH", c.Context,
 				c.login.plugin), hint)
+	case c.login.plugin != "" && strings.Contains(text, "fork/exec "+c.login.plugin+": no such file"):
+		return usererror.Wrap(err, usererror.CodeLogin,
+			fmt.Sprintf("the login to cluster %s needs the program %s, which is not there", c.Context, c.login.plugin),
+			"Install it again, or correct the kubeconfig: kubectl config view shows it.")
 	case c.login.plugin != "" && strings.Contains(text, "getting credentials"):
 		return usererror.Wrap(err, usererror.CodeLogin,
 			fmt.Sprintf("the login to cluster %s does not work: %s", c.Context, after(text, "getting credentials: ")),

@@ -47,6 +47,13 @@ func (l *logins) due(now time.Time, files string, asked time.Time) bool {
 	return !l.away && !now.Before(l.next)
 }
 
+// waits notes that a try goes on: the pause begins when it ends.
+func (l *logins) waits(now time.Time) {
+	if !l.next.IsZero() {
+		l.next = now.Add(l.pause)
+	}
+}
+
 // failed notes that it was tried. disturbs says that it may have disturbed somebody.
 func (l *logins) failed(now time.Time, files string, disturbs bool) {
 	l.pause = min(max(2*l.pause, loginFirst), loginLast)

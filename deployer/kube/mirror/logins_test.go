@@ -84,6 +84,20 @@ func TestALoginIsTriedAtOnceWhereItMayWork(t *testing.T) {
 	}
 }
 
+// A program may wait for minutes before it fails.
+func TestThePauseBeginsWhenALoginHasFailed(t *testing.T) {
+	var l logins
+	l.waits(time.Now()) // the first is not one that is tried again
+	now := time.Now()
+	l.begin(now, "", now, true)
+	l.failed(now, "", true)
+	now = now.Add(10 * time.Minute)
+	l.waits(now)
+	if l.due(now, "", now.Add(-time.Hour)) || !l.due(now.Add(loginFirst), "", now.Add(-time.Hour)) {
+		t.Error("it is tried at once, or not at all")
+	}
+}
+
 // The cluster may not know a login any more that its program can renew.
 func TestALoginThatWasNotAcceptedIsTriedAtOnce(t *testing.T) {
 	var l logins

@@ -92,9 +92,14 @@ type link struct {
 // answer, it is asked once more in a new connection. renewed says that the informers are to be started anew.
 func (m *mirror) check(ctx context.Context, wrong error) (renewed bool) {
 	l := &m.link
+	if m.cluster.LoggingIn() {
+		l.logins.waits(time.Now().Round(0))
+		return false
+	}
 	if refused := m.cluster.Shut(); refused != nil {
 		return m.logIn(ctx, refused)
 	}
+	l.logins = logins{}
 	if wrong == nil {
 		wrong = l.trouble(true)
 	}
@@ -106,7 +111,7 @@ func (m *mirror) check(ctx context.Context, wrong error) (renewed bool) {
 		return renewed
 	}
 	l.lost = true
-	if m.cluster.Shut() != nil || m.connect() != nil || m.ping(ctx) != nil {
+	if m.cluster.Shut() != nil || m.cluster.LoggingIn() || m.connect() != nil || m.ping(ctx) != nil {
 		return false // what is wrong is said
 	}
 	l.lost = false
@@ -121,8 +126,7 @@ func (m *mirror) logIn(ctx context.Context, refused error) (renewed bool) {
 		files = m.cluster.LoginFiles()
 		asked = m.folder.Asked()
 	)
-	if !l.lost {
-		l.lost = true
+	if l.lost = true; l.logins.next.IsZero() {
 		l.logins.begin(now, files, asked, apierrors.IsUnauthorized(refused))
 		l.note(ctx, refused)
 	}

@@ -145,6 +145,58 @@ func TestALoginThatWasRenewedIsUsed(t *testing.T) {
 	}
 }
 
+// A program of a login may wait for somebody who is away. Whoever came back would find what was started meanwhile.
+func TestAProgramThatWaitsIsExecutedOnce(t *testing.T) {
+	server := httptest.NewTLSServer(with(http.StatusNotFound))
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	program, calls, answer := filepath.Join(dir, "login"), filepath.Join(dir, "calls"), filepath.Join(dir, "answer")
+	script := "#!/bin/sh\necho >> " + calls + "\nwhile [ ! -e " + answer + " ]; do sleep 0.05; done\nexit 1\n"
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(dir, "config")
+	if err := os.WriteFile(kubeconfig, []byte(`
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "`+server.URL+`", insecure-skip-tls-verify: true}}]
+users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: "`+program+`",
+  interactiveMode: Never}}}]
+contexts: [{name: far, context: {cluster: c, user: u, namespace: team}}]
+current-context: far
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", kubeconfig)
+	to, err := cluster.Connect("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mirror{
+		folder: folder.Run(t.TempDir()), name: "fit-1", dirty: make(chan struct{}, 1),
+		link: link{way: way{changed: func() {}}},
+	}
+	m.use(to)
+	for range 2 {
+		if m.check(t.Context(), nil) {
+			t.Error("it goes on without a login")
+		}
+	}
+	if text, _ := wayText(to, m.link.trouble(true)); !strings.Contains(text, "it may wait for you") {
+		t.Errorf("it says %q", text)
+	}
+	if err := os.WriteFile(answer, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); m.cluster.LoggingIn() && time.Now().Before(end); {
+		<-time.After(10 * time.Millisecond)
+	}
+	m.check(t.Context(), nil)
+	if data, err := os.ReadFile(calls); err != nil || len(data) != 1 {
+		t.Errorf("it was executed %d times (%v)", len(data), err)
+	}
+}
+
 // The log of a trial is given up where its node does not give it, and never while nobody can be asked.
 func TestALogIsNotGivenUpWhileTheClusterDoesNotAnswer(t *testing.T) {
 	k := newLogKeeper(nil, folder.Run(t.TempDir()), func() {})
