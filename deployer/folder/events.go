@@ -93,9 +93,10 @@ func (l *Log) Sync() error { return l.file.Sync() }
 type Reader struct {
 	file   io.ReaderAt
 	offset int64  // of the first byte that was not handed out
-	ahead  []byte // what was read from offset on
-	n      int64  // of the last event handed out
-	skip   int64  // events up to this one were seen before
+	ahead  []byte // what was read from offset on, in buffer
+	buffer []byte
+	n      int64 // of the last event handed out
+	skip   int64 // events up to this one were seen before
 	parser run.EventParser
 }
 
@@ -193,7 +194,7 @@ func (r Run) EachEvent(fn func(run.Event) error) error {
 	return events.Each(fn)
 }
 
-// line gives the next whole line without its end and moves past it.
+// line gives the next whole line without its end and moves past it. The line is there until the next call.
 func (r *Reader) line() ([]byte, error) {
 	for searched := 0; ; {
 		if end := bytes.IndexByte(r.ahead[searched:], '\n'); end >= 0 {
@@ -208,8 +209,12 @@ func (r *Reader) line() ([]byte, error) {
 			r.offset += int64(searched)
 			r.ahead, searched = nil, 0
 		}
-		chunk := make([]byte, 32<<10)
-		n, err := r.file.ReadAt(chunk, r.offset+int64(len(r.ahead)))
+		const chunk = 32 << 10
+		if len(r.buffer)-len(r.ahead) < chunk {
+			r.buffer = make([]byte, max(2*len(r.ahead), 2*chunk))
+		}
+		kept := copy(r.buffer, r.ahead)
+		n, err := r.file.ReadAt(r.buffer[kept:], r.offset+int64(kept))
 		if n == 0 {
 			// Keep nothing of a line that is not whole: its writer may cut it and write another.
 			r.ahead = nil
@@ -221,6 +226,6 @@ func (r *Reader) line() ([]byte, error) {
 			}
 			return nil, fmt.Errorf("read the event file: %w", err)
 		}
-		r.ahead = append(r.ahead, chunk[:n]...)
+		r.ahead = r.buffer[:kept+n]
 	}
 }
