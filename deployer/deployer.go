@@ -47,6 +47,8 @@ type Request struct {
 	Include    map[string]string // path of a file that goes with the program → its digest
 	Packages   map[string]string // distribution → version, of the direct imports
 	Modules    map[string]string // module that is imported directly → its distribution
+	// Environment is what an image for the program is made of; nil where one was named.
+	Environment *run.Environment
 	// PythonVersion is the version of Python, "3.11"; "" is unknown.
 	PythonVersion string
 	Draw          func(ctx context.Context, r DrawRequest) (Drawn, error)
@@ -286,6 +288,7 @@ func (p *Plan) submission() run.Submission {
 	return run.Submission{
 		Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again"),
 		PythonVersion: p.request.PythonVersion, Packages: p.request.Packages, Modules: p.request.Modules,
+		Environment: p.request.Environment,
 	}
 }
 

@@ -75,6 +75,10 @@ const (
 	alone = 20 << 20
 	// user is who executes: nobody that a node knows.
 	user = 65532
+	// often is how often a download says how far it is.
+	often = 5 * time.Second
+	// unused is how long what is kept between images may lie there without being used.
+	unused = 30 * 24 * time.Hour
 	// version changes when the same input gives another image.
 	version = "1"
 )
@@ -135,7 +139,26 @@ func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
 	if err := m.push(ctx, repository, picture, layers, "env-"+input[:12]); err != nil {
 		return nil, err
 	}
-	return made, m.remember(repository, made)
+	if err := m.remember(repository, made); err != nil {
+		return nil, err
+	}
+	m.prune()
+	return made, nil
+}
+
+// prune removes what no image has used for long, and what was left half-made then. What cannot be removed stays.
+func (m *Maker) prune() {
+	for _, folder := range []string{"wheels", "bytecode", "layers", "made", "bases"} {
+		entries, err := os.ReadDir(filepath.Join(m.Cache, folder))
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > unused {
+				_ = os.RemoveAll(filepath.Join(m.Cache, folder, e.Name()))
+			}
+		}
+	}
 }
 
 // ground is the image that packages are put on.
@@ -220,6 +243,8 @@ func (m *Maker) known(ctx context.Context, repository name.Repository, key strin
 		return nil // it is made again, which says what is wrong
 	}
 	made.Known = true
+	now := time.Now()
+	_ = os.Chtimes(m.memory(repository, key), now, now) // it was used
 	return &made
 }
 
@@ -237,20 +262,22 @@ func (m *Maker) remember(repository name.Repository, made *Made) error {
 
 // layers makes the layers of an environment: its frame, the small wheels together, and each large one alone.
 func (m *Maker) layers(ctx context.Context, on *ground, wheels []resolve.Wheel) ([]kept, error) {
-	began, shown := time.Now(), time.Time{}
+	began := time.Now()
+	shown := began
 	var turn sync.Mutex
 	loader := &fetch.Fetcher{
 		Folder: filepath.Join(m.Cache, "wheels"), Logins: fetch.FindLogins(m.Environ, fetch.Netrc(m.Environ)),
 		Progress: func(loaded, all int64) {
 			turn.Lock()
 			defer turn.Unlock()
-			if now := time.Now(); now.Sub(shown) > time.Second/2 || loaded == all {
+			if now := time.Now(); now.Sub(shown) > often {
 				shown = now
 				m.Say(fmt.Sprintf("loading packages: %s of %s, %s/s", megabytes(loaded), megabytes(all),
-					megabytes(int64(float64(loaded)/max(now.Sub(began).Seconds(), 0.001)))))
+					megabytes(int64(float64(loaded)/now.Sub(began).Seconds()))))
 			}
 		},
 	}
+	m.Say("loading what is not here of " + prose.Count(len(wheels), "package"))
 	files, err := loader.Fetch(ctx, wheels)
 	if err != nil {
 		return nil, err

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -212,7 +214,9 @@ func TestAnEnvironmentIsPutOnItsBase(t *testing.T) {
 		if err != nil || again.Reference != made.Reference || !again.Known || len(*said) > 0 {
 			t.Errorf("it is %+v, and said %q: %v", again, *said, err)
 		}
-		t.Logf("%d requests", s.asked.Load())
+		if n := s.asked.Load(); n > 4 { // two of them ask how to log in
+			t.Errorf("the registry was asked %d times", n)
+		}
 	})
 	t.Run("on another machine it is the same", func(t *testing.T) {
 		other, _ := maker(t, m.Environ[2][len("PIP_INDEX_URL="):])
@@ -286,5 +290,41 @@ func TestABaseWithoutWhatIsNeededIsRefused(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// What nobody has used for long is not kept, and what is used is.
+func TestWhatIsKeptGoesWhenItIsOld(t *testing.T) {
+	s := newStore(t)
+	m, _ := maker(t, packages(t))
+	request := Request{Requirements: "below\n", Arch: "amd64", Base: s.has(t, debian), Repository: s.host + "/env"}
+	if _, err := m.Make(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	count := func(folder string) int {
+		entries, err := os.ReadDir(filepath.Join(m.Cache, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	before := count("layers")
+	old := time.Now().Add(-2 * unused)
+	entries, err := filepath.Glob(filepath.Join(m.Cache, "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := os.Chtimes(e, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request.Constraints = "below==1.0\n"
+	if _, err := m.Make(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	// The frame is the same, and what is new is that of the other version.
+	if after := count("layers"); after != before || count("wheels") != 1 {
+		t.Errorf("%d files of layers, and were %d; %d wheels", after, before, count("wheels"))
 	}
 }

@@ -68,7 +68,9 @@ func (m *Maker) keep(ctx context.Context, key string, files func() ([]layer.File
 	if data, err := os.ReadFile(about); err == nil && json.Unmarshal(data, &k.Written) == nil {
 		if info, err := os.Stat(k.file); err == nil && info.Size() == k.Written.Size {
 			now := time.Now()
-			_ = os.Chtimes(k.file, now, now) // it was used; what nobody uses is removed one day
+			for _, used := range []string{k.file, about} {
+				_ = os.Chtimes(used, now, now) // what nobody uses is removed one day
+			}
 			return k, nil
 		}
 	}

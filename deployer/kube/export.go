@@ -12,7 +12,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// CheckExport refuses what would put a secret of the session into a text that people keep in files.
+// CheckExport refuses what has no image yet, since nothing is made, and what would put a secret of the session into a
+// text that people keep in files.
 func (t *Target) CheckExport(s *settings.Resolved) error {
 	for _, item := range s.List("secret") {
 		// The settings were checked when they were resolved.
@@ -24,7 +25,7 @@ func (t *Target) CheckExport(s *settings.Resolved) error {
 			}
 		}
 	}
-	return nil
+	return settings.NeedsImage(s)
 }
 
 // Export gives the objects of a submission as YAML that kubectl apply takes, and that works without us.

@@ -48,7 +48,7 @@ func (t *Target) Check(s *settings.Resolved) error {
 			Hint: fmt.Sprintf("Leave the target out (%s): the server runs on this machine.", s.Values["target"].Origin),
 		}
 	}
-	return settings.NeedsImage(s)
+	return settings.NeedsPlaceForImage(s)
 }
 
 // At gives the namespace that the settings name.
@@ -223,8 +223,10 @@ func (t *Target) named(place string) (*cluster.Cluster, error) {
 // Examine checks the way to the cluster that the settings name, and what may be done there. It makes nothing.
 func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check {
 	image := run.Check{Name: "image", OK: true, Text: s.Text("image")}
-	if err := settings.NeedsImage(s); err != nil {
+	if err := settings.NeedsPlaceForImage(s); err != nil {
 		image = failed("image", err)
+	} else if !s.Has("image") {
+		image.Text = "made of the packages that the session has, for " + s.Repository()
 	}
 	all := []run.Check{image}
 	c, err := cluster.Connect(s.Text("context"), s.Text("namespace"))

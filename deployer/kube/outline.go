@@ -35,7 +35,7 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 	objects := []string{
 		fmt.Sprintf("Job %s: %s, %d at a time, each with %s, on linux/%s", r.Spec.Name,
 			prose.Count(r.Spec.Completions, "pod"), r.Spec.Parallelism, trial, r.Agent.Arch),
-		"image " + o.Image,
+		p.imageLine(o.Image),
 		fmt.Sprintf("ConfigMap %s: what all others belong to", r.Spec.Name),
 		fmt.Sprintf(
 			"ConfigMap %s: the hyperparameters, %d KiB",
@@ -61,6 +61,15 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 		sections = append(sections, run.Section{Title: "quota", Lines: quotas})
 	}
 	return sections, nil
+}
+
+// imageLine says which image the trials run in.
+func (p *Place) imageLine(named string) string {
+	if named != "" {
+		return "image " + named
+	}
+	return "image of the packages that this session has, sent to " + p.settings.Repository() +
+		" unless it is there"
 }
 
 // quotas says what the namespace's quotas have left, beside what the run takes when all its trials run that may.

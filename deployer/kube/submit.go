@@ -67,6 +67,13 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	}); err != nil {
 		return run.Submitted{}, err
 	}
+	if load.run.Options.Image == "" {
+		made, err := p.image(ctx, load, s, does)
+		if err != nil {
+			return run.Submitted{}, err
+		}
+		load.run.Options.Image = made
+	}
 	owner, attached, err := p.take(ctx, load, s.Again)
 	if err != nil {
 		return run.Submitted{}, err

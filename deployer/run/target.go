@@ -32,6 +32,15 @@ type Submission struct {
 	PythonVersion string            // major and minor, "3.11"; "" is unknown
 	Packages      map[string]string // distribution → version, of the direct imports
 	Modules       map[string]string // module that is imported directly → its distribution
+	// Environment is what an image for the program is made of; nil where one was named.
+	Environment *Environment
+}
+
+// Environment is what a session has installed of all that a program needs.
+type Environment struct {
+	Python       string // full version of the session's Python, "3.11.7"
+	Requirements string // requirements.txt of what the program imports
+	Constraints  string // another, with the versions of all that these need
 }
 
 // Submitted is what became of a submission.

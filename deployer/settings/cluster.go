@@ -90,6 +90,13 @@ func (d Def) checkCluster(text string) error {
 		if !imageName.MatchString(text) {
 			return fmt.Errorf("takes the name of an image, such as registry.example/team/image:tag, not %q", text)
 		}
+	case Repository:
+		if last := path.Base(text); !imageName.MatchString(text) || strings.ContainsAny(last, ":@") {
+			return fmt.Errorf(
+				"takes the name of a repository, such as registry.example/team/environments, not %q",
+				text,
+			)
+		}
 	case Namespace:
 		if len(text) > maxLabel || !namespace.MatchString(text) {
 			return fmt.Errorf("takes the name of a namespace, in small letters, digits and dashes, not %q", text)
@@ -270,14 +277,24 @@ func ParsePath(item string) (string, error) {
 	return clean, nil
 }
 
-// NeedsImage refuses settings without an image, for a target that does not make any.
+// NeedsImage refuses settings that name no image, for what makes none.
 func NeedsImage(r *Resolved) error {
 	if r.Has("image") {
+		return nil
+	}
+	return usererror.New(usererror.CodeImage, "an image that trials run in is needed, and --image names none").
+		With("Name one that the cluster can pull: --image REGISTRY/NAME:TAG, or image = \"…\" in %s.", FileName)
+}
+
+// NeedsPlaceForImage refuses settings that neither name an image nor say where one could go that is made.
+func NeedsPlaceForImage(r *Resolved) error {
+	if r.Has("image") || r.Has("repository") {
 		return nil
 	}
 	target := r.Values["target"]
 	return usererror.New(usererror.CodeImage, "target %s needs an image that trials run in, and --image names none",
 		target.Text).
-		With("Ask whoever runs the cluster for one that it can pull, with this Python and the packages that the "+
-			"program imports: --image REGISTRY/NAME:TAG, or image = \"…\" in %s.", FileName)
+		With("Name a repository, which gets one with the packages of this session: --repository REGISTRY/NAME; or an "+
+			"image that has them: --image REGISTRY/NAME:TAG. Whoever runs the cluster knows which it can pull. Both "+
+			"may stand in %s.", FileName)
 }

@@ -101,8 +101,12 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--no-tensorboard": "",
 		"--cwd trial": "--cwd means nothing on target kubernetes\nLeave it out, or name a target that honours it: " +
 			"local.",
-		"--repository example/team": "--repository means nothing on target kubernetes\nLeave it out: its name is " +
-			"kept for a later version.",
+		"--repository example/team": "",
+		"--repository a.example:5000/team/env --image-name x --base python:3.11": "",
+		"--repository example/team:1": "--repository takes the name of a repository, such as " +
+			`registry.example/team/environments, not "example/team:1"`,
+		"--no-publish": "--publish means nothing on target kubernetes\nLeave it out: its name is kept for a " +
+			"later version.",
 	} {
 		t.Run(line, func(t *testing.T) {
 			got := ""
@@ -377,20 +381,34 @@ func TestWhatIsNotInTheKeyIsNamedWhenAttaching(t *testing.T) {
 	}
 }
 
-func TestWithoutAnImageNothingStarts(t *testing.T) {
-	r, err := onCluster(t, "", settings.Sources{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = settings.NeedsImage(r)
-	user, ok := errors.AsType[*usererror.Error](err)
-	if !ok || user.Code != usererror.CodeImage ||
-		user.Text != "target kubernetes needs an image that trials run in, and --image names none" {
-		t.Errorf("got %v", err)
-	}
-	r, err = onCluster(t, "", settings.Sources{Environ: []string{"METAML_IMAGE=a"}})
-	if err = errors.Join(err, settings.NeedsImage(r)); err != nil {
-		t.Error(err)
+func TestWithoutAnImageOrAPlaceForOneNothingStarts(t *testing.T) {
+	for _, c := range []struct {
+		environ       string
+		needs, places bool // what is refused
+		makes         bool
+		repository    string
+	}{
+		{"", true, true, false, ""},
+		{"METAML_IMAGE=a", false, false, false, ""},
+		{"METAML_REPOSITORY=a/b", true, false, true, "a/b"},
+		{"METAML_REPOSITORY=a/b METAML_IMAGE_NAME=c", true, false, true, "a/b/c"},
+		{"METAML_REPOSITORY=a/b METAML_IMAGE=c", false, false, false, "a/b"},
+	} {
+		t.Run(c.environ, func(t *testing.T) {
+			r, err := onCluster(t, "", settings.Sources{Environ: strings.Fields(c.environ)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			needs, places := settings.NeedsImage(r), settings.NeedsPlaceForImage(r)
+			if (needs != nil) != c.needs || (places != nil) != c.places || r.MakesImage() != c.makes ||
+				r.Repository() != c.repository {
+				t.Errorf("got %v, %v, made %t for %q", needs, places, r.MakesImage(), r.Repository())
+			}
+			if user, ok := errors.AsType[*usererror.Error](places); c.places && (!ok ||
+				user.Code != usererror.CodeImage || !strings.Contains(user.Hint, "--repository REGISTRY/NAME")) {
+				t.Errorf("got %v", places)
+			}
+		})
 	}
 }
 

@@ -245,6 +245,17 @@ func (r *Resolved) Honours(name string) bool {
 	return ok && slices.Contains(d.Kinds, r.Kind) && slices.Contains(d.Targets, r.Text("target"))
 }
 
+// MakesImage reports whether an image is made, for a repository, of what the session has installed.
+func (r *Resolved) MakesImage() bool {
+	d, _ := Lookup("repository")
+	return r.uses(d) && !r.Has("image")
+}
+
+// Repository is what gets the image that is made, "" where none is named.
+func (r *Resolved) Repository() string {
+	return strings.TrimPrefix(strings.TrimSuffix(r.Text("repository")+"/"+r.Text("image_name"), "/"), "/")
+}
+
 // Bool gives a boolean setting's value.
 func (r *Resolved) Bool(name string) bool {
 	v, err := parseBool(r.Text(name))

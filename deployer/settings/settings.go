@@ -36,6 +36,7 @@ const (
 	Cores        Type = "cores"         // 2, 0.5, 500m
 	Memory       Type = "memory"        // 4Gi, 500M
 	Image        Type = "image"         // [REGISTRY/]NAME[:TAG][@DIGEST]
+	Repository   Type = "repository"    // [REGISTRY/]NAME
 	Namespace    Type = "namespace"     // a label of DNS
 	Object       Type = "object name"   // of Kubernetes, at most Max characters
 	Objects      Type = "object names"  // separated by commas; a flag may be repeated
@@ -246,7 +247,22 @@ var All = []Def{
 	},
 	{
 		Name: "image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster, Key: true,
-		Help: "The image that trials run in, which the cluster can pull: a Python with what the program imports.",
+		Help: "The image that trials run in, which the cluster can pull: a Python with what the program imports. " +
+			"Without it one is made of the packages that the session has, for a repository.",
+	},
+	{
+		Name: "repository", Type: Repository, Value: "REPOSITORY", Kinds: both, Targets: cluster,
+		Help: "Where images of the session's packages go, and the cluster can pull them from, such as " +
+			"registry.example/team/environments.",
+	},
+	{
+		Name: "image_name", Type: Repository, Value: "NAME", Kinds: both, Targets: cluster,
+		Help: "The image's name below repository: REPOSITORY/NAME gets it. Without it, REPOSITORY itself.",
+	},
+	{
+		Name: "base", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster, Key: true,
+		Help: "The image that the session's packages are put on, which has a Python of the same minor version; " +
+			"without it python:X.Y-slim.",
 	},
 	{
 		Name: "cpu", Type: Cores, Default: "1", Value: "CORES", Kinds: train, Targets: cluster,
@@ -334,14 +350,6 @@ var All = []Def{
 	{
 		Name: "pod_template", Type: LocalFile, Value: "FILE", Kinds: train, Targets: cluster, Key: true,
 		Help: "A PodTemplateSpec, as YAML, with what no other setting names.",
-	},
-	{
-		Name: "repository", Type: Text, Value: "REGISTRY/PATH", Kinds: both, Targets: later,
-		Help: "Where images are pushed.",
-	},
-	{
-		Name: "image_name", Type: Text, Value: "NAME", Kinds: both, Targets: later,
-		Help: "The image's name (a decorator's package={'name': …}); without it the series'.",
 	},
 	{
 		Name: "publish", Type: Bool, Default: "true", Kinds: both, Targets: later,

@@ -41,14 +41,16 @@ type Submission struct {
 	slice    *slicer.Slice
 	program  *program.Program
 	packages map[string]talk.Distribution
-	shipped  map[string]talk.Shipped
-	expected map[string]look   // how the names that the program keeps look in the session
-	table    []run.Row         // hyperparameters that were given as a file
-	model    deployer.Model    // of a server
-	included map[string]string // path that goes with the program → digest
-	example  string            // of a server: an input, JSON
-	staging  *staging.Folder   // holds the program folder until the target takes it
-	end      func()            // of the Python that answers for a file
+	// environment is what an image is made of; nil where none is.
+	environment *run.Environment
+	shipped     map[string]talk.Shipped
+	expected    map[string]look   // how the names that the program keeps look in the session
+	table       []run.Row         // hyperparameters that were given as a file
+	model       deployer.Model    // of a server
+	included    map[string]string // path that goes with the program → digest
+	example     string            // of a server: an input, JSON
+	staging     *staging.Folder   // holds the program folder until the target takes it
+	end         func()            // of the Python that answers for a file
 }
 
 // cut slices the session: which statements the entry needs. It requests nothing but names.
@@ -178,6 +180,7 @@ func (s *Submission) Plan(ctx context.Context) (*deployer.Plan, error) {
 		SelfSeeded:    p.SelfSeeded,
 		Packages:      map[string]string{},
 		Modules:       map[string]string{},
+		Environment:   s.environment,
 		PythonVersion: p.Python,
 		With:          map[string]string{},
 		Include:       s.included,
@@ -268,6 +271,11 @@ func (s *Submission) ask(ctx context.Context) error {
 	var err error
 	if s.packages, err = distributions(ctx, s.python, s.program.Imports); err != nil {
 		return err
+	}
+	if s.Settings.MakesImage() {
+		if s.environment, err = environment(ctx, s.python, s.program.Imports); err != nil {
+			return err
+		}
 	}
 	if s.doc.Kind == session.Live && s.slice != nil {
 		if s.expected, err = describeValues(ctx, s.python, s.slice.Statements); err != nil {

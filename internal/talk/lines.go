@@ -55,6 +55,7 @@ type FromModule struct {
 	ID            int                        `json:"id"`
 	Describe      map[string]json.RawMessage `json:"describe"` // name → session.Name
 	Distributions map[string]Distribution    `json:"distributions"`
+	Lock          json.RawMessage            `json:"lock"`
 	With          map[string]Shipped         `json:"with"`
 	Draw          *Drawn                     `json:"draw"`
 	Runs          map[string]string          `json:"runs"` // variable → name of the Run that it holds
@@ -125,6 +126,7 @@ type Need struct {
 	Describe      []string `json:"describe,omitempty"`
 	Sizes         *bool    `json:"sizes,omitempty"` // false: Describe leaves out sizes, which take pickling
 	Distributions []string `json:"distributions,omitempty"`
+	Lock          []string `json:"lock,omitempty"` // modules that the program imports
 	With          []string `json:"with,omitempty"`
 	Draw          *Draw    `json:"draw,omitempty"`
 	Runs          []string `json:"runs,omitempty"`

@@ -114,7 +114,7 @@ var layers = []layer{
 		"deployer/kube",
 		[]string{
 			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder", "deployer/record",
-			"deployer/pod/ship", "deployer/kube/...",
+			"deployer/pod/ship", "deployer/kube/...", "deployer/image/...",
 		},
 		"a target knows no other target",
 	},

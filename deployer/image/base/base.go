@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -42,6 +43,8 @@ func Inspect(ctx context.Context, image v1.Image, python, cache string) (About, 
 	kept := filepath.Join(cache, digest.Hex+"-"+python+".json")
 	var about About
 	if data, err := os.ReadFile(kept); err == nil && json.Unmarshal(data, &about) == nil {
+		now := time.Now()
+		_ = os.Chtimes(kept, now, now) // it was used; what nobody uses is removed one day
 		return about, nil
 	}
 	if about, err = inspect(ctx, image, python); err != nil {

@@ -82,7 +82,7 @@ func (r *Resolver) Resolve(ctx context.Context, in Input) (*Locked, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve packages: %w", err)
 	}
-	return Parse(text)
+	return Parse(text, in.Python)
 }
 
 // The files that uv reads and writes.

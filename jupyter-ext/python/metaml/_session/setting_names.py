@@ -26,6 +26,9 @@ TRAIN = (
     "interrupt",
     "explain",
     "image",
+    "repository",
+    "image_name",
+    "base",
     "cpu",
     "memory",
     "gpu",
@@ -46,8 +49,6 @@ TRAIN = (
     "strict",
     "agent_image",
     "pod_template",
-    "repository",
-    "image_name",
     "publish",
     "distributed_settings",
 )

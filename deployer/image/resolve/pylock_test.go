@@ -1,0 +1,90 @@
+package resolve
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// lockFile is a lock file of a package x with wheels of these tags.
+func lockFile(tags ...string) string {
+	var b strings.Builder
+	b.WriteString("lock-version = \"1.0\"\n[[packages]]\nname = \"x\"\nversion = \"1\"\nwheels = [\n")
+	for _, tag := range tags {
+		fmt.Fprintf(&b, "{url = \"https://index.example/x-1-%s.whl\", size = 3, hashes = {sha256 = \"%s\"}},\n", tag,
+			strings.Repeat("ab", 32))
+	}
+	return b.String() + "]\n"
+}
+
+func TestTheNearestWheelIsTaken(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		tags []string // the nearest first
+	}{
+		{"code before none", []string{"py3-none-manylinux_2_17_x86_64", "py3-none-any"}},
+		{"this Python before others", []string{
+			"cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64",
+			"cp37-abi3-manylinux1_x86_64.manylinux_2_28_x86_64.manylinux_2_5_x86_64", "py3-none-any",
+		}},
+		{"its own ABI before the stable one", []string{
+			"cp311-cp311-manylinux_2_17_x86_64", "cp311-abi3-manylinux_2_28_x86_64", "cp39-abi3-manylinux_2_28_x86_64",
+		}},
+		{"a younger system before an older one", []string{
+			"cp311-cp311-manylinux_2_28_x86_64", "cp311-cp311-manylinux_2_17_x86_64", "cp311-cp311-manylinux1_x86_64",
+		}},
+		{"CPython before any", []string{"cp311-none-any", "py311-none-any", "py2.py3-none-any"}},
+		{"a later build before an earlier one", []string{"10-py3-none-any", "2-py3-none-any", "py3-none-any"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for i := range c.tags { // in whichever order they are
+				turned := append(c.tags[i:len(c.tags):len(c.tags)], c.tags[:i]...)
+				locked, err := Parse([]byte(lockFile(turned...)), "3.11")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := locked.Wheels[0].File; got != "x-1-"+c.tags[0]+".whl" {
+					t.Errorf("of %q it is %s", turned, got)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatIsNoLockFileIsRefused(t *testing.T) {
+	good := lockFile("py3-none-any")
+	for _, c := range []struct{ name, text, want string }{
+		{"no TOML", "[", "read a lock file"},
+		{"a later version", strings.Replace(good, "1.0", "2.0", 1), `version "2.0"`},
+		{"no wheel", lockFile(), "no wheel for the image: x 1"},
+		{"a source distribution", strings.Replace(good, "-py3-none-any.whl", ".tar.gz", 1), "is no wheel"},
+		{"a path", strings.Replace(good, "https://index.example/", "", 1), "is no address"},
+		{"no digest", strings.Replace(good, "sha256", "md5", 1), "no digest by sha256"},
+		{
+			"a name with a folder", strings.Replace(good, "{url", `{name = "../x-1-py3-none-any.whl", url`, 1),
+			"is no wheel",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := Parse([]byte(c.text), "3.11"); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// Whatever an index says, the names of what is kept are names of files.
+func FuzzLockFile(f *testing.F) {
+	f.Add(lockFile("py3-none-any", "1-cp311-abi3-manylinux_2_28_x86_64"))
+	f.Fuzz(func(t *testing.T, text string) {
+		locked, err := Parse([]byte(text), "3.11")
+		if err != nil {
+			return
+		}
+		for _, w := range locked.Wheels {
+			if strings.ContainsAny(w.File, "/\\\x00") || !strings.HasSuffix(w.File, ".whl") || len(w.SHA256) != 64 {
+				t.Errorf("%+v", w)
+			}
+		}
+	})
+}

@@ -1,0 +1,53 @@
+//go:build linux
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/test/cluster/internal/inside"
+)
+
+// registry is that of the cluster, as this machine and the nodes see it.
+var registry, _, _ = strings.Cut(inside.BarePython, "/")
+
+// The digits notebook runs on the packages that its kernel has, on a plain Python: nobody names an image. A second
+// machine with nothing in its home makes the same one of the same packages.
+func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	var images []string
+	for _, name := range []string{"train-model-1", "train-model-2"} {
+		p := newPerson(t, inside.Researcher, space)
+		p.mayRun(space, inside.Researcher)
+		p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "METAML_IMAGE=") })
+		p.env = append(p.env, "METAML_REPOSITORY="+registry+"/"+space+"/environments",
+			"METAML_BASE="+inside.BarePython, "METAML_MEMORY=512Mi")
+		sources := digits(t, 5)
+		sweep := &sources[len(sources)-1]
+		*sweep = strings.Replace(*sweep, "--completions 16", "--completions 2 --again", 1)
+		cells, failed := p.executes(at{}, sources...)
+		if failed {
+			t.Fatalf("the cell shows %s", cells[len(cells)-1].shows())
+		}
+		if s := p.show(name); s.State != "succeeded" || s.counts("succeeded") != 2 {
+			t.Errorf("it is %+v", s)
+		}
+		job, err := client(t, inside.Admin).BatchV1().Jobs(space).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := job.Spec.Template.Spec.Containers[0].Image
+		if !strings.HasPrefix(image, registry+"/"+space+"/environments@sha256:") {
+			t.Errorf("its image is %s", image)
+		}
+		images = append(images, image)
+	}
+	if images[0] != images[1] {
+		t.Errorf("two machines made %q", images)
+	}
+}
