@@ -33,6 +33,7 @@ const (
 	CodeInteractive     Code = "interactive"      // the code needs a person who answers
 	CodeKind            Code = "kind"             // the program is of another kind than was named
 	CodeKubeconfig      Code = "kubeconfig"       // the kubeconfig leads to no cluster
+	CodeLock            Code = "lock"             // what is installed here cannot be installed again for an image
 	CodeLogin           Code = "login"            // the cluster does not accept the login, or its program is missing
 	CodeMagic           Code = "magic"            // a magic has no meaning outside of the notebook
 	CodeMetamlEnded     Code = "metaml-ended"     // `metaml` ended while it was needed
@@ -58,6 +59,7 @@ const (
 	CodeReady           Code = "ready"            // the revision of the server is ready already
 	CodeRefused         Code = "refused"          // the cluster refuses what a run needs
 	CodeRegistry        Code = "registry"         // a registry of images does not answer, or refuses
+	CodeRequirements    Code = "requirements"     // the file of requirements cannot be used
 	CodeResolve         Code = "resolve"          // the packages of an image cannot be found together
 	CodeRevision        Code = "revision"         // the server has no such revision
 	CodeRights          Code = "rights"           // the user may not do what a run needs in the namespace
