@@ -273,7 +273,7 @@ func (s *Submission) ask(ctx context.Context) error {
 		return err
 	}
 	if s.Settings.MakesImage() {
-		if s.environment, err = environment(ctx, s.python, s.program.Imports); err != nil {
+		if s.environment, err = environment(ctx, s.python, s.program.Imports, s.launcher.Environ); err != nil {
 			return err
 		}
 	}

@@ -126,7 +126,7 @@ type Need struct {
 	Describe      []string `json:"describe,omitempty"`
 	Sizes         *bool    `json:"sizes,omitempty"` // false: Describe leaves out sizes, which take pickling
 	Distributions []string `json:"distributions,omitempty"`
-	Lock          []string `json:"lock,omitempty"` // modules that the program imports
+	Lock          []string `json:"lock,omitzero"` // modules that the program imports, maybe none; nil is no question
 	With          []string `json:"with,omitempty"`
 	Draw          *Draw    `json:"draw,omitempty"`
 	Runs          []string `json:"runs,omitempty"`
