@@ -110,6 +110,10 @@ func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.Say("looking into " + r.Base)
+	if err := m.inspect(ctx, on, r.Base); err != nil {
+		return nil, err
+	}
 	m.Say("resolving packages for linux/" + r.Arch)
 	locked, err := (&resolve.Resolver{UV: uv, Environ: m.Environ}).Resolve(ctx, resolve.Input{
 		Requirements: r.Requirements, Constraints: r.Constraints, Python: m.python(), Arch: r.Arch, Newest: r.Newest,
@@ -169,7 +173,7 @@ type ground struct {
 	about  base.About
 }
 
-// base finds the base image for the platform, and looks into it.
+// base finds the base image for the platform.
 func (m *Maker) base(ctx context.Context, r Request) (*ground, error) {
 	at, err := name.ParseReference(r.Base)
 	if err != nil {
@@ -186,11 +190,15 @@ func (m *Maker) base(ctx context.Context, r Request) (*ground, error) {
 	if err != nil {
 		return nil, explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
 	}
-	about, err := base.Inspect(ctx, found, m.python(), filepath.Join(m.Cache, "bases"))
-	if err != nil {
-		return nil, explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
+	return &ground{name: at, image: found, digest: digest.String()}, nil
+}
+
+// inspect looks into the base, and refuses one that no packages can be put on.
+func (m *Maker) inspect(ctx context.Context, on *ground, called string) (err error) {
+	if on.about, err = base.Inspect(ctx, on.image, m.python(), filepath.Join(m.Cache, "bases")); err != nil {
+		return explain(err, "read the base image "+called, on.name.Context().RegistryStr())
 	}
-	return &ground{at, found, digest.String(), about}, about.Check(r.Base, m.python())
+	return on.about.Check(called, m.python())
 }
 
 func (m *Maker) options(ctx context.Context, more ...remote.Option) []remote.Option {
@@ -277,7 +285,9 @@ func (m *Maker) layers(ctx context.Context, on *ground, wheels []resolve.Wheel) 
 			}
 		},
 	}
-	m.Say("loading what is not here of " + prose.Count(len(wheels), "package"))
+	if size := loader.Missing(wheels); size > 0 {
+		m.Say(fmt.Sprintf("loading %s of packages", megabytes(size)))
+	}
 	files, err := loader.Fetch(ctx, wheels)
 	if err != nil {
 		return nil, err

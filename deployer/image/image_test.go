@@ -286,7 +286,7 @@ func TestABaseWithoutWhatIsNeededIsRefused(t *testing.T) {
 				Requirements: "below", Arch: "amd64", Base: s.has(t, c.files), Repository: s.host + "/env",
 			})
 			is, ok := errors.AsType[*usererror.Error](err)
-			if !ok || !strings.Contains(is.Text, c.want) || len(*said) > 0 {
+			if !ok || !strings.Contains(is.Text, c.want) || len(*said) != 1 { // that it looks into it
 				t.Errorf("got %v", err)
 			}
 		})

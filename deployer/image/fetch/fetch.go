@@ -41,13 +41,26 @@ const (
 	maxWheel = 8 << 30          // bytes
 )
 
+// path is where a wheel is kept.
+func (f *Fetcher) path(w resolve.Wheel) string { return filepath.Join(f.Folder, w.SHA256, w.File) }
+
+// Missing says how many bytes are to be loaded, as far as the index said how large its files are.
+func (f *Fetcher) Missing(wheels []resolve.Wheel) (size int64) {
+	for _, w := range wheels {
+		if _, err := os.Stat(f.path(w)); err != nil {
+			size += w.Size
+		}
+	}
+	return size
+}
+
 // Fetch gives the paths of the wheels, in their order.
 func (f *Fetcher) Fetch(ctx context.Context, wheels []resolve.Wheel) ([]string, error) {
 	paths := make([]string, len(wheels))
 	var missing []int
 	var loaded, all atomic.Int64
 	for i, w := range wheels {
-		paths[i] = filepath.Join(f.Folder, w.SHA256, w.File)
+		paths[i] = f.path(w)
 		if _, err := os.Stat(paths[i]); err == nil {
 			now := time.Now()
 			_ = os.Chtimes(filepath.Dir(paths[i]), now, now) // it was used; what nobody uses is removed one day

@@ -57,7 +57,10 @@ func TestAWheelIsLoadedOnce(t *testing.T) {
 	address, asked := index(t, status(http.StatusBadGateway), breaks)
 	var last, all int64
 	f := &Fetcher{Folder: t.TempDir(), Progress: func(n, of int64) { last, all = n, of }}
-	for range 2 {
+	for _, missing := range []int64{int64(len(content)), 0} {
+		if n := f.Missing([]resolve.Wheel{wheelAt(address, content)}); n != missing {
+			t.Errorf("%d bytes are missing", n)
+		}
 		paths, err := f.Fetch(t.Context(), []resolve.Wheel{wheelAt(address, content)})
 		if err != nil {
 			t.Fatal(err)
