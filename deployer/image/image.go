@@ -106,7 +106,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
 	if made := m.known(ctx, repository, input); made != nil {
 		return made, nil
 	}
-	uv, err := resolve.Find(m.UV, m.Python, m.Environ)
+	uv, err := m.uv(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,136 @@
+package image
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/image/resolve"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// uvVersion is the version of uv that is loaded where there is none, and uvs are the digests of its wheels, by system
+// and architecture as Go calls them. They are among those of requirements/test.txt, which a test compares.
+const uvVersion = "0.13.9"
+
+var uvs = map[string]string{
+	"linux/amd64":  "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",
+	"linux/arm64":  "5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe",
+	"darwin/amd64": "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
+	"darwin/arm64": "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
+}
+
+// uv gives the path of uv: the one that there is, else one that the session's pip loads from where it loads packages.
+func (m *Maker) uv(ctx context.Context) (string, error) {
+	found, err := resolve.Find(m.UV, m.Python, m.Environ)
+	if err == nil || m.UV != "" {
+		return found, err
+	}
+	digest, is := uvs[runtime.GOOS+"/"+runtime.GOARCH]
+	if !is {
+		return "", err
+	}
+	return m.ownUV(ctx, digest)
+}
+
+// ownUV has uv loaded, once. Only a file with the digest is taken.
+func (m *Maker) ownUV(ctx context.Context, digest string) (string, error) {
+	home := filepath.Join(m.Cache, "uv", uvVersion+"-"+digest[:12])
+	program := filepath.Join(home, "uv")
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	m.Say("loading uv " + uvVersion)
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return "", folder.Explain(err, "keep uv in", m.Cache)
+	}
+	to, err := os.MkdirTemp(home, ".half-")
+	if err != nil {
+		return "", folder.Explain(err, "keep uv in", m.Cache)
+	}
+	defer func() { _ = os.RemoveAll(to) }()
+	wanted := filepath.Join(to, "requirements.txt")
+	line := fmt.Sprintf("uv==%s --hash=sha256:%s\n", uvVersion, digest)
+	if err := os.WriteFile(wanted, []byte(line), 0o600); err != nil {
+		return "", folder.Explain(err, "keep uv in", m.Cache)
+	}
+	command := exec.CommandContext(
+		ctx,
+		m.Python,
+		"-m",
+		"pip",
+		"download",
+		"--quiet",
+		"--no-deps",
+		"--no-cache-dir",
+		"--disable-pip-version-check",
+		"--only-binary",
+		":all:",
+		"--require-hashes",
+		"--dest",
+		to,
+		"--requirement",
+		wanted,
+	)
+	command.Env = m.Environ
+	if out, err := command.CombinedOutput(); err != nil {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		reason := err.Error()
+		for line := range strings.Lines(string(out)) {
+			if text, is := strings.CutPrefix(line, "ERROR: "); is {
+				reason = strings.TrimSpace(text)
+			}
+		}
+		return "", usererror.Wrap(err, usererror.CodeUV, "there is no uv, and pip cannot load it: "+reason,
+			"Install it: pip install uv. Or name an image that has the packages: --image IMAGE.")
+	}
+	wheels, err := filepath.Glob(filepath.Join(to, "uv-*.whl"))
+	if err != nil || len(wheels) != 1 {
+		return "", fmt.Errorf("load uv: pip gave %q, %w", wheels, err)
+	}
+	if err := extract(wheels[0], program); err != nil {
+		return "", folder.Explain(err, "keep uv in", m.Cache)
+	}
+	return program, nil
+}
+
+// extract takes the program out of uv's wheel, whole or not at all.
+func extract(file, to string) error {
+	archive, err := zip.OpenReader(file)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = archive.Close() }()
+	for _, f := range archive.File {
+		if path.Base(f.Name) != "uv" || !strings.HasSuffix(path.Dir(f.Name), ".data/scripts") {
+			continue
+		}
+		from, err := f.Open()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = from.Close() }()
+		half, err := os.CreateTemp(filepath.Dir(to), ".half-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(half.Name()) }() // it has another name if it is whole
+		_, err = io.CopyN(half, from, int64(f.UncompressedSize64))
+		if err := errors.Join(err, half.Chmod(0o700), half.Close()); err != nil {
+			return err
+		}
+		return os.Rename(half.Name(), to)
+	}
+	return fmt.Errorf("%s has no program uv", filepath.Base(file))
+}
