@@ -27,6 +27,10 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 		p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "METAML_IMAGE=") })
 		p.env = append(p.env, "METAML_REPOSITORY="+registry+"/"+space+"/environments",
 			"METAML_BASE="+inside.BarePython, "METAML_MEMORY=512Mi")
+		if out, _ := p.metaml("doctor", "--target", "kubernetes", "--repository", registry+"/env"); !strings.Contains(out,
+			"made of the packages that the session has, for "+registry+"/env") {
+			t.Errorf("doctor says %s", out)
+		}
 		sources := digits(t, 5)
 		sweep := &sources[len(sources)-1]
 		*sweep = strings.Replace(*sweep, "--completions 16", "--completions 2 --again", 1)
