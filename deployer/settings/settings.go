@@ -198,7 +198,7 @@ var All = []Def{
 	{
 		Name: "target", Type: Choice, Default: run.Local, Value: "TARGET", Choices: []string{run.Local, run.Kubernetes},
 		Kinds: both, Targets: everywhere,
-		Help: "Where it runs: `local` is processes on this machine, `kubernetes` a cluster (sweeps, with an image).",
+		Help: "Where it runs: `local` is processes on this machine, `kubernetes` a cluster (sweeps).",
 	},
 	{
 		Name: "detach", Type: Bool, Default: "false", Kinds: train, Targets: everywhere,
