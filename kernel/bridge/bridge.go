@@ -75,6 +75,7 @@ type Bridge struct {
 	standIn    atomic.Pointer[standIn]
 	module     moduleFault
 	quitting   atomic.Bool // a shutdown was requested
+	shutdowns  shutdowns
 	unsigned   atomic.Int64
 	strangers  sockets.Strangers
 	session    atomic.Pointer[string] // in the headers of the wrapped kernel's messages

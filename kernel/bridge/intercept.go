@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+	"sync"
 
 	"github.com/metaml/metaml/kernel/wire"
 )
@@ -19,10 +20,68 @@ func (b *Bridge) interruptRequest(c *client, ch wire.Channel, m wire.Message, _ 
 	c.socket(b, ch).Send(m.Frames)
 }
 
-func (b *Bridge) shutdownRequest(c *client, ch wire.Channel, m wire.Message, _ wire.Header) {
+func (b *Bridge) shutdownRequest(c *client, ch wire.Channel, m wire.Message, h wire.Header) {
 	b.quitting.Store(true)
+	b.shutdowns.note(h.ID, shutdown{c.identity, ch, m})
 	b.cells.Detach()
 	c.socket(b, ch).Send(m.Frames)
+}
+
+func (b *Bridge) shutdownReply(c *client, ch wire.Channel, m wire.Message) {
+	if parent, err := wire.ParseHeader(m.Parent()); err == nil {
+		b.shutdowns.answered(parent.ID)
+	}
+	b.servers[ch].Send(c.identity, m.Frames)
+}
+
+// shutdown is a request to end that the wrapped kernel has not answered yet.
+type shutdown struct {
+	client  string
+	channel wire.Channel
+	request wire.Message
+}
+
+type shutdowns struct {
+	mu      sync.Mutex
+	waiting map[string]shutdown // by the request's id
+}
+
+// maxShutdowns bounds what is kept: who asks more often than that does not wait for each reply.
+const maxShutdowns = 64
+
+func (s *shutdowns) note(id string, one shutdown) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting == nil {
+		s.waiting = map[string]shutdown{}
+	}
+	if len(s.waiting) < maxShutdowns {
+		s.waiting[id] = one
+	}
+}
+
+func (s *shutdowns) answered(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, id)
+}
+
+// answerShutdowns answers in place of a wrapped kernel that has ended.
+func (b *Bridge) answerShutdowns() {
+	b.shutdowns.mu.Lock()
+	defer b.shutdowns.mu.Unlock()
+	for _, s := range b.shutdowns.waiting {
+		var asked struct {
+			Restart bool `json:"restart"`
+		}
+		_ = json.Unmarshal(s.request.Content(), &asked) // what is no object wants no restart
+		frames, err := b.maker.Make(s.request.Routing(), "shutdown_reply", s.request.Header(), nil,
+			map[string]any{"status": "ok", "restart": asked.Restart})
+		if err == nil {
+			b.servers[s.channel].Send(s.client, frames)
+		}
+	}
+	b.shutdowns.waiting = nil
 }
 
 func (b *Bridge) executeReply(c *client, _ wire.Channel, m wire.Message) {

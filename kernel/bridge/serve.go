@@ -52,6 +52,7 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 		case <-stuck:
 			b.log.Warn("the wrapped kernel was to shut down and hangs while it closes its sockets; ending it")
 			_ = c.stop(stopPatience)
+			b.answerShutdowns()
 			b.drain()
 			return 0, nil
 		case err := <-c.ended:
@@ -59,6 +60,8 @@ func (b *Bridge) serve(ctx context.Context, interrupts <-chan os.Signal) (int, e
 				return b.serveStandIn(ctx, interrupts, missing)
 			}
 			b.drain(append(b.clients.all(), iopub)...)
+			b.answerShutdowns()
+			b.drain()
 			code := exitCode(err)
 			switch {
 			case b.quitting.Load() && crashed(code):

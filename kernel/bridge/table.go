@@ -96,6 +96,18 @@ var Table = []Intercept{
 		reply: (*Bridge).connectReply,
 	},
 	{
+		Direction: ToFrontEnd, Channel: wire.Control, Type: "shutdown_reply",
+		What:  "passed on; made up when ipykernel ended without it",
+		Why:   "ipykernel may crash while it closes its sockets, and the reply goes with them",
+		reply: (*Bridge).shutdownReply,
+	},
+	{
+		Direction: ToFrontEnd, Channel: wire.Shell, Type: "shutdown_reply",
+		What:  "the same",
+		Why:   "older clients ask on shell",
+		reply: (*Bridge).shutdownReply,
+	},
+	{
 		Direction: ToFrontEnd, Channel: wire.IOPub, Type: "iopub_welcome",
 		What:    "dropped; our socket welcomes each subscriber itself (JEP 65)",
 		Why:     "ipykernel's answers our own subscription",

@@ -98,6 +98,13 @@ def test_an_ipykernel_that_crashes_at_its_end_has_ended_well(fresh: Kernel) -> N
     assert process.wait(timeout=TIMEOUT) == 0
 
 
+def test_a_shutdown_that_ipykernel_did_not_survive_to_answer_is_answered(fresh: Kernel) -> None:
+    process = fresh.process
+    fresh.run("import os; get_ipython().kernel.do_shutdown = lambda restart: os.abort()")
+    assert fresh.control("shutdown_request", {"restart": False})["content"] == {"status": "ok", "restart": False}
+    assert process.wait(timeout=TIMEOUT) == 0
+
+
 def test_a_killed_kernel_takes_the_wrapped_one_with_it(fresh: Kernel) -> None:
     child = fresh.child().pid
     parent = fresh.client.execute("import time\nprint(1, flush=True)\nwhile True: pass")

@@ -127,14 +127,14 @@ func (g *gate) logIn(ctx context.Context, tries bool) *refusal {
 	case <-ctx.Done():
 		return g.waits()
 	}
-	if r := g.refused(); r != nil && !tries { // the program has failed for another request meanwhile
-		<-g.turn
-		return r
-	}
 	ended := make(chan *refusal, 1)
 	go func() { // ends with the program, or with this process
 		defer func() { <-g.turn }()
-		r := g.execute(context.WithoutCancel(ctx))
+		r, refused := g.execute(context.WithoutCancel(ctx), tries)
+		if refused {
+			ended <- r
+			return
+		}
 		if was := g.refused(); r != nil || was != nil && was.err != nil {
 			g.set(r)
 		}
@@ -148,9 +148,14 @@ func (g *gate) logIn(ctx context.Context, tries bool) *refusal {
 	}
 }
 
-// execute has client-go see to it that there is a login, and another one if the cluster refused the last.
-func (g *gate) execute(ctx context.Context) *refusal {
+// execute has client-go see to it that there is a login, and another one if the cluster refused the last. refused says
+// that it did not: nothing is sent but what tries the login, since that of another request has failed meanwhile.
+func (g *gate) execute(ctx context.Context, tries bool) (r *refusal, refused bool) {
 	g.mu.Lock()
+	if g.guarded && g.shut != nil && !tries {
+		defer g.mu.Unlock()
+		return g.shut, true
+	}
 	stale := g.stale
 	if stale {
 		g.stale = false
@@ -159,10 +164,10 @@ func (g *gate) execute(ctx context.Context) *refusal {
 	g.mu.Unlock()
 	if stale {
 		if r := g.ask(context.WithValue(ctx, renewing{}, true)); r != nil {
-			return r
+			return r, false
 		}
 	}
-	return g.ask(ctx)
+	return g.ask(ctx), false
 }
 
 // ask sends what needs a login and goes nowhere.
@@ -187,11 +192,16 @@ func (g *gate) waits() *refusal {
 // notAccepted notes that the cluster refused the login that was renewed so often.
 func (g *gate) notAccepted(renewed int) {
 	g.mu.Lock()
-	other := g.renewed != renewed // there is another one since
-	g.stale = g.stale || !other
+	if g.renewed != renewed { // there is another one since
+		g.mu.Unlock()
+		return
+	}
+	// Both at once: who saw the one alone would have another login made.
+	was, changed := g.shut, g.changed
+	g.stale, g.shut = true, &refusal{}
 	g.mu.Unlock()
-	if !other {
-		g.set(&refusal{})
+	if was == nil {
+		changed()
 	}
 }
 
