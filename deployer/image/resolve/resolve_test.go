@@ -21,8 +21,9 @@ func resolver(t *testing.T, address string) *Resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Resolver{UV: uv, Environ: append(os.Environ(), "PIP_INDEX_URL="+address, "UV_CACHE_DIR="+t.TempDir(),
-		"UV_HTTP_RETRIES=0", "PIP_FIND_LINKS=", "UV_FIND_LINKS=", "NO_PROXY=127.0.0.1")}
+	home := t.TempDir() // uv writes into it
+	return &Resolver{UV: uv, Environ: append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "UV_CACHE_DIR="+home,
+		"PIP_INDEX_URL="+address, "UV_HTTP_RETRIES=0", "PIP_FIND_LINKS=", "UV_FIND_LINKS=", "NO_PROXY=127.0.0.1")}
 }
 
 func packages(l *Locked) []string {
