@@ -27,8 +27,8 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 		p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "METAML_IMAGE=") })
 		p.env = append(p.env, "METAML_REPOSITORY="+registry+"/"+space+"/environments",
 			"METAML_BASE="+inside.BarePython, "METAML_MEMORY=512Mi")
-		if out, _ := p.metaml("doctor", "--target", "kubernetes", "--repository", registry+"/env"); !strings.Contains(out,
-			"made of the packages that the session has, for "+registry+"/env") {
+		out, _ := p.metaml("doctor", "--target", "kubernetes", "--repository", registry+"/env")
+		if !strings.Contains(out, "made of the packages that the session has, for "+registry+"/env") {
 			t.Errorf("doctor says %s", out)
 		}
 		sources := digits(t, 5)
