@@ -30,11 +30,21 @@ func (w *way) try(ctx context.Context, request func(context.Context) error) erro
 	w.mu.Lock()
 	w.asked, w.heard = time.Now(), false
 	w.mu.Unlock()
+	late := false
 	err := request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() {
 		w.mu.Lock()
-		w.heard = w.heard || ctx.Err() == nil // a server may answer that the connection is closed by us
-		w.mu.Unlock()
+		defer w.mu.Unlock()
+		if ctx.Err() != nil { // a server may answer that the connection is closed by us
+			late = true
+			return
+		}
+		w.heard = true
 	}}))
+	w.mu.Lock()
+	if late && err != nil {
+		err = ctx.Err() // what is wrong is that it came too late, not what it was
+	}
+	w.mu.Unlock()
 	w.done(err)
 	return err
 }

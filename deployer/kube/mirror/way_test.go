@@ -1,10 +1,13 @@
 package mirror
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,6 +97,21 @@ func TestWhatIsWrongOnTheWayIsKnown(t *testing.T) {
 				t.Errorf("it says %q, want %q", text, c.says)
 			}
 		})
+	}
+}
+
+// A server may notice before us that our time is over, and answer with nothing.
+func TestAnAnswerThatComesTooLateIsNone(t *testing.T) {
+	w := way{changed: func() {}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_ = w.try(ctx, func(ctx context.Context) error {
+		<-ctx.Done()
+		httptrace.ContextClientTrace(ctx).GotFirstResponseByte()
+		return errors.New("0-length response with status code: 200")
+	})
+	if err := w.trouble(true); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }
 
