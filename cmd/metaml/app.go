@@ -8,7 +8,7 @@ import (
 	"github.com/metaml/metaml/cmd/internal/beside"
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/view"
-	"github.com/metaml/metaml/internal/launch"
+	"github.com/metaml/metaml/internal/environ"
 )
 
 // app is what the verbs share: streams and the lazily opened target. What is written to out and err is for people and
@@ -60,5 +60,5 @@ func (a *app) client() (*deployer.Client, error) {
 
 // getenv looks a variable up in the app's environment.
 func (a *app) getenv(name string) string {
-	return launch.Getenv(a.environ, name)
+	return environ.Get(a.environ, name)
 }

@@ -30,8 +30,10 @@ import (
 
 	"github.com/metaml/metaml/deployer/image/base"
 	"github.com/metaml/metaml/deployer/image/bytecode"
+	"github.com/metaml/metaml/deployer/image/cache"
 	"github.com/metaml/metaml/deployer/image/fetch"
 	"github.com/metaml/metaml/deployer/image/layer"
+	"github.com/metaml/metaml/deployer/image/lock"
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/deployer/image/wheel"
 	"github.com/metaml/metaml/internal/atomicfile"
@@ -84,10 +86,7 @@ const (
 )
 
 // python is the minor version, "3.11".
-func (m *Maker) python() string {
-	parts := strings.SplitN(m.PythonVersion, ".", 3)
-	return strings.Join(parts[:min(2, len(parts))], ".")
-}
+func (m *Maker) python() string { return lock.Minor(m.PythonVersion) }
 
 // Make makes an image and puts it into its repository. What is there already is not made again: then neither a package
 // index nor a builder is asked.
@@ -251,8 +250,7 @@ func (m *Maker) known(ctx context.Context, repository name.Repository, key strin
 		return nil // it is made again, which says what is wrong
 	}
 	made.Known = true
-	now := time.Now()
-	_ = os.Chtimes(m.memory(repository, key), now, now) // it was used
+	cache.Used(m.memory(repository, key))
 	return &made
 }
 
@@ -341,7 +339,7 @@ func (m *Maker) together(ctx context.Context, wheels []resolve.Wheel, paths []st
 	}
 	return m.keep(ctx, hex.EncodeToString(sum.Sum(nil)), func() ([]layer.File, error) {
 		var all []layer.File
-		whose := map[string]string{}
+		known := map[string]int{} // where the file of a path is among all
 		for _, i := range members {
 			w, err := wheel.Open(paths[i])
 			if err != nil {
@@ -359,10 +357,11 @@ func (m *Maker) together(ctx context.Context, wheels []resolve.Wheel, paths []st
 			}
 			for _, f := range files {
 				// Namespaces share a file now and then; the last one installed wins, as with pip.
-				if before := whose[f.Path]; before != "" {
-					all = slices.DeleteFunc(all, func(is layer.File) bool { return is.Path == f.Path })
+				if i, is := known[f.Path]; is {
+					all[i] = f
+					continue
 				}
-				whose[f.Path] = w.Name
+				known[f.Path] = len(all)
 				all = append(all, f)
 			}
 		}

@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/image/cache"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/internal/atomicfile"
 )
@@ -67,30 +67,18 @@ func (m *Maker) keep(ctx context.Context, key string, files func() ([]layer.File
 	about := filepath.Join(dir, key+".json")
 	if data, err := os.ReadFile(about); err == nil && json.Unmarshal(data, &k.Written) == nil {
 		if info, err := os.Stat(k.file); err == nil && info.Size() == k.Written.Size {
-			now := time.Now()
-			for _, used := range []string{k.file, about} {
-				_ = os.Chtimes(used, now, now) // what nobody uses is removed one day
-			}
+			cache.Used(k.file, about)
 			return k, nil
 		}
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return k, folder.Explain(err, "keep layers in", dir)
 	}
 	all, err := files()
 	if err != nil {
 		return k, err
 	}
-	half, err := os.CreateTemp(dir, ".half-")
-	if err != nil {
-		return k, folder.Explain(err, "keep layers in", dir)
-	}
-	defer func() { _ = os.Remove(half.Name()) }() // it has another name if it is whole
-	k.Written, err = layer.Write(ctx, half, all)
-	if err = errors.Join(err, half.Close()); err != nil {
-		return k, folder.Explain(err, "keep layers in", dir)
-	}
-	if err := os.Rename(half.Name(), k.file); err != nil {
+	if err := cache.Write(k.file, func(half *os.File) (err error) {
+		k.Written, err = layer.Write(ctx, half, all)
+		return err
+	}); err != nil {
 		return k, folder.Explain(err, "keep layers in", dir)
 	}
 	data, err := json.Marshal(k.Written)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/image/cache"
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -121,16 +122,10 @@ func extract(file, to string) error {
 			return err
 		}
 		defer func() { _ = from.Close() }()
-		half, err := os.CreateTemp(filepath.Dir(to), ".half-")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.Remove(half.Name()) }() // it has another name if it is whole
-		_, err = io.CopyN(half, from, int64(f.UncompressedSize64))
-		if err := errors.Join(err, half.Chmod(0o700), half.Close()); err != nil {
-			return err
-		}
-		return os.Rename(half.Name(), to)
+		return cache.Write(to, func(half *os.File) error {
+			_, err := io.CopyN(half, from, int64(f.UncompressedSize64))
+			return errors.Join(err, half.Chmod(0o700))
+		})
 	}
 	return fmt.Errorf("%s has no program uv", filepath.Base(file))
 }

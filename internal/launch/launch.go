@@ -11,12 +11,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/environ"
 )
 
 // ErrInterrupted ends what whoever requested it has given up; nothing was started.
@@ -33,18 +32,8 @@ type Launcher struct {
 	Client func() (*deployer.Client, error)
 }
 
-// Getenv looks a variable up in an environment, of which the last entry counts; "" where it has none.
-func Getenv(environ []string, name string) string {
-	for _, v := range slices.Backward(environ) {
-		if v, ok := strings.CutPrefix(v, name+"="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
 // proxy is the path below which a browser reaches ports of this machine, where a Hub has one.
-func (l *Launcher) proxy() string { return Getenv(l.Environ, "JUPYTERHUB_SERVICE_PREFIX") }
+func (l *Launcher) proxy() string { return environ.Get(l.Environ, "JUPYTERHUB_SERVICE_PREFIX") }
 
 // resolve finds the values of the settings and refuses those that their target cannot honour. Each source calls it.
 func (l *Launcher) resolve(kind run.Kind, from settings.Sources) (*settings.Resolved, error) {

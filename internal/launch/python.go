@@ -12,6 +12,7 @@ import (
 
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/environ"
 	"github.com/metaml/metaml/internal/interpreter"
 	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
@@ -24,7 +25,7 @@ func (l *Launcher) FindPython(named string) (string, error) {
 	if err != nil {
 		self = "" // nothing is beside it
 	}
-	getenv := func(name string) string { return Getenv(l.Environ, name) }
+	getenv := func(name string) string { return environ.Get(l.Environ, name) }
 	return interpreter.Find(interpreter.Search{Named: named, Getenv: getenv, Self: self, Binary: "metaml"})
 }
 
@@ -49,7 +50,7 @@ func (l *Launcher) startPython(ctx context.Context, python, folder, cwd string) 
 	}
 	cmd := exec.CommandContext(ctx, python, pymodule.RunModule("metaml._session.standalone", args...)...)
 	cmd.Dir = cwd
-	cmd.Env = append(slices.Clone(l.Environ), "PYTHONPATH="+joinPath(module, Getenv(l.Environ, "PYTHONPATH")))
+	cmd.Env = append(slices.Clone(l.Environ), "PYTHONPATH="+joinPath(module, environ.Get(l.Environ, "PYTHONPATH")))
 	cmd.Stderr = view.Raw(l.Err)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -16,8 +16,8 @@ const product = "github.com/metaml/metaml"
 // everywhere may be imported by every package: the version, the Python module that the binaries carry, and leaves that
 // need the standard library alone.
 var everywhere = []string{
-	".", "jupyter-ext/python", "internal/atomicfile", "internal/jsonscan", "internal/prose",
-	"internal/usererror",
+	".", "jupyter-ext/python", "internal/atomicfile", "internal/environ",
+	"internal/jsonscan", "internal/prose", "internal/usererror",
 }
 
 // layer is what the packages in a folder and below it may reach within the product, directly or through others.
@@ -31,6 +31,7 @@ type layer struct {
 // ones come first. "a/..." is a and all below.
 var layers = []layer{
 	{"internal/atomicfile", nil, "it serves every package that does I/O and needs none"},
+	{"internal/environ", nil, "it serves every package that reads a session's variables and needs none"},
 	{"internal/jsonscan", nil, "it serves every package that reads many lines and needs none"},
 	{"internal/prose", nil, "it serves every package and needs none"},
 	{"internal/usererror", nil, "it serves every package and needs none"},
@@ -55,6 +56,7 @@ var layers = []layer{
 		},
 		"from a document to a run: below it are the converter and the deployer, above it commands and panels",
 	},
+	{"deployer/image/cache", nil, "how a file is kept does not depend on what is in it"},
 	{"deployer/image/layer", nil, "a layer is made of files, whatever they are"},
 	{
 		"deployer/image/wheel",
@@ -63,16 +65,16 @@ var layers = []layer{
 	},
 	{
 		"deployer/image/bytecode",
-		[]string{"deployer/image/layer", "deployer/image/wheel"},
+		[]string{"deployer/image/cache", "deployer/image/layer", "deployer/image/wheel"},
 		"sources are compiled as they lie in a wheel",
 	},
 	{"deployer/image/resolve", nil, "which packages are needed has nothing to do with where they go"},
 	{
 		"deployer/image/fetch",
-		[]string{"deployer/image/resolve", "deployer/folder", "deployer/run"},
+		[]string{"deployer/image/cache", "deployer/image/resolve", "deployer/folder", "deployer/run"},
 		"a download needs to know what to load, and why a file cannot be written",
 	},
-	{"deployer/image/base", nil, "an image is looked into as it is"},
+	{"deployer/image/base", []string{"deployer/image/cache"}, "an image is looked into as it is"},
 	{"deployer/image/lock", nil, "what a session has is plain data"},
 	{
 		"deployer/image",

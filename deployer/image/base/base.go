@@ -1,7 +1,7 @@
 // Package base looks into the image that an environment is put on: where its Python is, and who its users are. It reads
 // the layers once for each image, and remembers what it found.
 //
-// [Inspect] is the door. It may import what everybody may.
+// [Inspect] is the door. It may import deployer/image/cache.
 package base
 
 import (
@@ -16,10 +16,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/metaml/metaml/deployer/image/cache"
 	"github.com/metaml/metaml/internal/atomicfile"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -34,17 +34,16 @@ type About struct {
 
 const maxText = 1 << 20 // of a file that is read, in bytes
 
-// Inspect looks into an image. Python is the wanted version, "3.11"; cache is a folder.
-func Inspect(ctx context.Context, image v1.Image, python, cache string) (About, error) {
+// Inspect looks into an image. Python is the wanted version, "3.11"; what is found is kept in folder.
+func Inspect(ctx context.Context, image v1.Image, python, folder string) (About, error) {
 	digest, err := image.Digest()
 	if err != nil {
 		return About{}, fmt.Errorf("look into the base image: %w", err)
 	}
-	kept := filepath.Join(cache, digest.Hex+"-"+python+".json")
+	kept := filepath.Join(folder, digest.Hex+"-"+python+".json")
 	var about About
 	if data, err := os.ReadFile(kept); err == nil && json.Unmarshal(data, &about) == nil {
-		now := time.Now()
-		_ = os.Chtimes(kept, now, now) // it was used; what nobody uses is removed one day
+		cache.Used(kept)
 		return about, nil
 	}
 	if about, err = inspect(ctx, image, python); err != nil {
@@ -54,7 +53,7 @@ func Inspect(ctx context.Context, image v1.Image, python, cache string) (About, 
 	if err != nil {
 		return About{}, err
 	}
-	if err := os.MkdirAll(cache, 0o700); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return About{}, fmt.Errorf("keep what the base image has: %w", err)
 	}
 	return about, atomicfile.Write(kept, data, 0o600)

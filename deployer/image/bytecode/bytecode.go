@@ -2,7 +2,7 @@
 // machine: a pod that finds bytecode starts seconds earlier than one that compiles it, each time. The same wheel and
 // the same Python give the same bytes.
 //
-// [Compiler] is the door. It may import deployer/image/wheel and deployer/image/layer.
+// [Compiler] is the door. It may import deployer/image/wheel, layer and cache.
 package bytecode
 
 import (
@@ -24,10 +24,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/klauspost/compress/flate"
 
+	"github.com/metaml/metaml/deployer/image/cache"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/wheel"
 )
@@ -65,8 +65,7 @@ func (c *Compiler) Compile(
 			return nil, fmt.Errorf("compile %s %s: %w", w.Name, w.Version, err)
 		}
 	} else if err == nil {
-		now := time.Now()
-		_ = os.Chtimes(kept, now, now) // it was used; what nobody uses is removed one day
+		cache.Used(kept)
 	}
 	archive, err := zip.OpenReader(kept)
 	if err != nil {
@@ -113,18 +112,7 @@ func (c *Compiler) compile(ctx context.Context, file string, w *wheel.Wheel, at 
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Folder, 0o700); err != nil {
-		return err
-	}
-	half, err := os.CreateTemp(c.Folder, ".half-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(half.Name()) }() // it has another name if it is whole
-	if err := errors.Join(pack(half, outputs), half.Close()); err != nil {
-		return err
-	}
-	return os.Rename(half.Name(), to)
+	return cache.Write(to, func(half *os.File) error { return pack(half, outputs) })
 }
 
 // isTest says of a source that it belongs to a package's own tests. They are half of the sources of numpy and its like,

@@ -1,7 +1,8 @@
 // Package fetch brings wheels from package indexes into a folder of this machine, each once: under its digest, which is
 // checked.
 //
-// [Fetcher] is the door. It may import deployer/image/resolve and deployer/folder.
+// [Fetcher] is the door. It may import deployer/image/cache, deployer/image/resolve and
+// deployer/folder.
 package fetch
 
 import (
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/image/cache"
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -62,8 +64,7 @@ func (f *Fetcher) Fetch(ctx context.Context, wheels []resolve.Wheel) ([]string, 
 	for i, w := range wheels {
 		paths[i] = f.path(w)
 		if _, err := os.Stat(paths[i]); err == nil {
-			now := time.Now()
-			_ = os.Chtimes(filepath.Dir(paths[i]), now, now) // it was used; what nobody uses is removed one day
+			cache.Used(filepath.Dir(paths[i]))
 			continue
 		}
 		missing = append(missing, i)
@@ -102,19 +103,11 @@ func (f *Fetcher) bring(ctx context.Context, w resolve.Wheel, to string, note fu
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return folder.Explain(err, "keep a package in", f.Folder)
-	}
-	half, err := os.CreateTemp(filepath.Dir(to), ".half-")
-	if err != nil {
-		return folder.Explain(err, "keep a package in", f.Folder)
-	}
-	defer func() { _ = os.Remove(half.Name()) }() // it has another name if it is whole
-	err = f.load(ctx, w, half, note)
-	if err = errors.Join(err, half.Close()); err != nil {
+	err := cache.Write(to, func(half *os.File) error { return f.load(ctx, w, half, note) })
+	if _, said := errors.AsType[*usererror.Error](err); said || err == nil {
 		return err
 	}
-	return os.Rename(half.Name(), to)
+	return folder.Explain(err, "keep a package in", f.Folder)
 }
 
 // load loads a wheel into a file, again where the connection breaks off.

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"github.com/metaml/metaml/internal/environ"
 )
 
 // Logins are user names and passwords by host, as pip and uv find them: in the addresses of the indexes that the
@@ -17,7 +19,7 @@ var indexes = []string{
 }
 
 // FindLogins finds them in an environment as os.Environ gives it, and in the text of a netrc file.
-func FindLogins(environ []string, netrc string) Logins {
+func FindLogins(variables []string, netrc string) Logins {
 	found := Logins{}
 	words := strings.Fields(netrc)
 	var host, user string
@@ -39,7 +41,7 @@ func FindLogins(environ []string, netrc string) Logins {
 		}
 		i++
 	}
-	for _, v := range environ {
+	for _, v := range variables {
 		name, value, _ := strings.Cut(v, "=")
 		for _, index := range indexes {
 			if name != index {
@@ -59,17 +61,9 @@ func FindLogins(environ []string, netrc string) Logins {
 }
 
 // Netrc reads the netrc file of an environment, or nothing.
-func Netrc(environ []string) string {
-	file, home := "", ""
-	for _, v := range environ {
-		if value, is := strings.CutPrefix(v, "NETRC="); is {
-			file = value
-		}
-		if value, is := strings.CutPrefix(v, "HOME="); is {
-			home = value
-		}
-	}
-	if file == "" && home != "" {
+func Netrc(variables []string) string {
+	file := environ.Get(variables, "NETRC")
+	if home := environ.Get(variables, "HOME"); file == "" && home != "" {
 		file = home + "/.netrc"
 	}
 	data, _ := os.ReadFile(file) // most people have none

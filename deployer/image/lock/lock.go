@@ -98,7 +98,7 @@ func (l *Lock) Requirements() (requirements, constraints string) {
 // key, and so the same session gets the same again.
 func (l *Lock) Key() string {
 	requirements, constraints := l.Requirements()
-	return digest(l.Implementation, minor(l.Python), requirements, constraints)
+	return digest(l.Implementation, Minor(l.Python), requirements, constraints)
 }
 
 // again is the address by which the same file is fetched.
@@ -116,8 +116,8 @@ func (d *DirectURL) again() string {
 	return d.URL + "#" + strings.Join(with, "&")
 }
 
-// minor is "3.11" of "3.11.7".
-func minor(version string) string {
+// Minor is "3.11" of "3.11.7".
+func Minor(version string) string {
 	parts := strings.SplitN(version, ".", 3)
 	return strings.Join(parts[:min(2, len(parts))], ".")
 }

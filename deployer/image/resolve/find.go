@@ -3,21 +3,21 @@ package resolve
 import (
 	"os/exec"
 	"path/filepath"
-	"strings"
 
+	"github.com/metaml/metaml/internal/environ"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Find gives the path of uv: of the one that is named, which no other takes the place of, else of the one on the
-// environment's PATH, or beside the interpreter python.
-func Find(named, python string, environ []string) (string, error) {
+// PATH of the variables, or beside the interpreter python.
+func Find(named, python string, variables []string) (string, error) {
 	if named != "" {
 		if path, err := exec.LookPath(named); err == nil {
 			return path, nil
 		}
 		return "", usererror.New(usererror.CodeUV, "there is no uv at %s, which --uv names", named)
 	}
-	folders := filepath.SplitList(value(environ, "PATH"))
+	folders := filepath.SplitList(environ.Get(variables, "PATH"))
 	if python != "" {
 		folders = append(folders, filepath.Dir(python))
 	}
@@ -31,15 +31,4 @@ func Find(named, python string, environ []string) (string, error) {
 	}
 	return "", usererror.New(usererror.CodeUV, "an image of this environment is made with uv, and there is none").
 		With("Install it: pip install uv. Or name an image that has the packages: --image IMAGE.")
-}
-
-// value is that of a variable of an environment; the last one counts, as for os.Getenv of a child.
-func value(environ []string, name string) string {
-	found := ""
-	for _, v := range environ {
-		if is, has := strings.CutPrefix(v, name+"="); has {
-			found = is
-		}
-	}
-	return found
 }

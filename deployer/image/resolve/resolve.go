@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/internal/environ"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -95,12 +96,15 @@ const (
 // environ is what uv gets: it reads no variables of pip, which people may have set in its place.
 func (r *Resolver) environ() []string {
 	env := slices.Clone(r.Environ)
-	for name, uvs := range map[string]string{
-		"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS",
-		"PIP_CERT": "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE": "SSL_CERT_FILE",
+	for _, pair := range [][2]string{
+		{"PIP_INDEX_URL", "UV_DEFAULT_INDEX"},
+		{"PIP_EXTRA_INDEX_URL", "UV_INDEX"},
+		{"PIP_FIND_LINKS", "UV_FIND_LINKS"},
+		{"PIP_CERT", "SSL_CERT_FILE"},
+		{"REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}, // the first that there is
 	} {
-		if is := value(r.Environ, name); is != "" && value(r.Environ, uvs) == "" {
-			env = append(env, uvs+"="+is)
+		if is := environ.Get(env, pair[0]); is != "" && environ.Get(env, pair[1]) == "" {
+			env = append(env, pair[1]+"="+is)
 		}
 	}
 	return env

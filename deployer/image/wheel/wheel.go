@@ -201,7 +201,7 @@ func (w *Wheel) Sources() map[string]*zip.File {
 // Files are what the wheel is in an environment. With them is what its sources compile to, by the path of the source
 // below the folder of the packages.
 func (w *Wheel) Files(at Scheme, compiled map[string]layer.Content) ([]layer.File, error) {
-	in := &installation{Scheme: at, wheel: w}
+	in := &installation{Scheme: at, wheel: w, moved: map[string]string{}, edited: map[string]bool{}}
 	for _, f := range w.files {
 		if err := in.file(f); err != nil {
 			return nil, fmt.Errorf("install %s %s: %w", w.Name, w.Version, err)
@@ -297,11 +297,8 @@ func (in *installation) file(f *zip.File) error {
 	}
 	if changed, is := file.Content.(layer.Bytes); is {
 		in.note(file.Path, changed)
-		in.without(f.Name)
+		in.edited[f.Name] = true
 	} else if file.Path != in.Packages()+"/"+f.Name {
-		if in.moved == nil {
-			in.moved = map[string]string{}
-		}
 		in.moved[f.Name] = in.relative(file.Path)
 	}
 	in.add(file)
@@ -314,13 +311,6 @@ func (in *installation) relative(at string) string {
 		return below
 	}
 	return "../../../" + strings.TrimPrefix(at, in.Prefix+"/")
-}
-
-func (in *installation) without(name string) {
-	if in.edited == nil {
-		in.edited = map[string]bool{}
-	}
-	in.edited[name] = true
 }
 
 // note adds a line to RECORD for a file that is written here.
