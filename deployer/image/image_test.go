@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/metaml/metaml/deployer/image/publish"
 	"github.com/metaml/metaml/internal/usererror"
 	"github.com/metaml/metaml/test/index"
 	"github.com/metaml/metaml/test/venv"
@@ -107,8 +108,21 @@ func maker(t *testing.T, index string) (m *Maker, said *[]string) {
 		Environ: []string{
 			"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "PIP_INDEX_URL=" + index, "UV_CACHE_DIR=" + t.TempDir(),
 		},
-		Say: func(text string) { *said = append(*said, text) },
+		Step: func(s Step) {
+			if !s.Ended && s.Done == 0 {
+				*said = append(*said, s.Text)
+			}
+		},
 	}, said
+}
+
+func registryAt(t *testing.T, repository string) publish.Publisher {
+	t.Helper()
+	to, err := publish.NewRegistry(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
 }
 
 func packages(t *testing.T) string {
@@ -163,7 +177,7 @@ func TestAnEnvironmentIsPutOnItsBase(t *testing.T) {
 	s := newStore(t)
 	request := Request{
 		Requirements: "top\n", Constraints: "below==1.0\n", Arch: "amd64", Base: s.has(t, debian),
-		Repository: s.host + "/team/env",
+		To: registryAt(t, s.host+"/team/env"),
 	}
 	m, said := maker(t, packages(t))
 	made, err := m.Make(t.Context(), request)
@@ -237,7 +251,12 @@ func TestAnEnvironmentIsPutOnItsBase(t *testing.T) {
 func TestWhatARegistrySaysIsSaid(t *testing.T) {
 	s := newStore(t)
 	address := packages(t)
-	request := Request{Requirements: "below\n", Arch: "amd64", Base: s.has(t, debian), Repository: s.host + "/team/env"}
+	request := Request{
+		Requirements: "below\n",
+		Arch:         "amd64",
+		Base:         s.has(t, debian),
+		To:           registryAt(t, s.host+"/team/env"),
+	}
 	for _, c := range []struct {
 		name, want string
 		status     int
@@ -283,7 +302,7 @@ func TestABaseWithoutWhatIsNeededIsRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m, said := maker(t, "http://127.0.0.1:1")
 			_, err := m.Make(t.Context(), Request{
-				Requirements: "below", Arch: "amd64", Base: s.has(t, c.files), Repository: s.host + "/env",
+				Requirements: "below", Arch: "amd64", Base: s.has(t, c.files), To: registryAt(t, s.host+"/env"),
 			})
 			is, ok := errors.AsType[*usererror.Error](err)
 			if !ok || !strings.Contains(is.Text, c.want) || len(*said) != 1 { // that it looks into it
@@ -297,7 +316,7 @@ func TestABaseWithoutWhatIsNeededIsRefused(t *testing.T) {
 func TestWhatIsKeptGoesWhenItIsOld(t *testing.T) {
 	s := newStore(t)
 	m, _ := maker(t, packages(t))
-	request := Request{Requirements: "below\n", Arch: "amd64", Base: s.has(t, debian), Repository: s.host + "/env"}
+	request := Request{Requirements: "below\n", Arch: "amd64", Base: s.has(t, debian), To: registryAt(t, s.host+"/env")}
 	if _, err := m.Make(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}

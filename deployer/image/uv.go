@@ -50,19 +50,25 @@ func (m *Maker) ownUV(ctx context.Context, digest string) (string, error) {
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
 	}
-	m.Say("loading uv " + uvVersion)
+	return program, m.step("uv", "loading uv "+uvVersion, func(func(int64, int64)) error {
+		return m.loadUV(ctx, home, program, digest)
+	})
+}
+
+// loadUV has the session's pip load uv.
+func (m *Maker) loadUV(ctx context.Context, home, program, digest string) error {
 	if err := os.MkdirAll(home, 0o700); err != nil {
-		return "", folder.Explain(err, "keep uv in", m.Cache)
+		return folder.Explain(err, "keep uv in", m.Cache)
 	}
 	to, err := os.MkdirTemp(home, ".half-")
 	if err != nil {
-		return "", folder.Explain(err, "keep uv in", m.Cache)
+		return folder.Explain(err, "keep uv in", m.Cache)
 	}
 	defer func() { _ = os.RemoveAll(to) }()
 	wanted := filepath.Join(to, "requirements.txt")
 	line := fmt.Sprintf("uv==%s --hash=sha256:%s\n", uvVersion, digest)
 	if err := os.WriteFile(wanted, []byte(line), 0o600); err != nil {
-		return "", folder.Explain(err, "keep uv in", m.Cache)
+		return folder.Explain(err, "keep uv in", m.Cache)
 	}
 	command := exec.CommandContext(
 		ctx,
@@ -85,7 +91,7 @@ func (m *Maker) ownUV(ctx context.Context, digest string) (string, error) {
 	command.Env = m.Environ
 	if out, err := command.CombinedOutput(); err != nil {
 		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 		reason := err.Error()
 		for line := range strings.Lines(string(out)) {
@@ -93,17 +99,17 @@ func (m *Maker) ownUV(ctx context.Context, digest string) (string, error) {
 				reason = strings.TrimSpace(text)
 			}
 		}
-		return "", usererror.Wrap(err, usererror.CodeUV, "there is no uv, and pip cannot load it: "+reason,
+		return usererror.Wrap(err, usererror.CodeUV, "there is no uv, and pip cannot load it: "+reason,
 			"Install it: pip install uv. Or name an image that has the packages: --image IMAGE.")
 	}
 	wheels, err := filepath.Glob(filepath.Join(to, "uv-*.whl"))
 	if err != nil || len(wheels) != 1 {
-		return "", fmt.Errorf("load uv: pip gave %q, %w", wheels, err)
+		return fmt.Errorf("load uv: pip gave %q, %w", wheels, err)
 	}
 	if err := extract(wheels[0], program); err != nil {
-		return "", folder.Explain(err, "keep uv in", m.Cache)
+		return folder.Explain(err, "keep uv in", m.Cache)
 	}
-	return program, nil
+	return nil
 }
 
 // extract takes the program out of uv's wheel, whole or not at all.

@@ -67,8 +67,12 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	}); err != nil {
 		return run.Submitted{}, err
 	}
+	var build run.Build
 	if load.run.Options.Image == "" {
-		made, err := p.image(ctx, load, s, does)
+		made, err := p.image(ctx, load, s, func(step run.BuildStep) {
+			build.Apply(step)
+			progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
+		})
 		if err != nil {
 			return run.Submitted{}, err
 		}
@@ -90,7 +94,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	if err := p.mirror(load.run.Spec, s.Table); err != nil {
 		return done, err
 	}
-	if err := mirror.Begin(folder.In(p.mirrors.Dir, owner.Name)); err != nil {
+	if err := mirror.Begin(folder.In(p.mirrors.Dir, owner.Name), build); err != nil {
 		return done, err
 	}
 	return done, p.target.Keep(ctx, done.Spec.Name)

@@ -20,7 +20,8 @@ const (
 	EventTrialReport  = "trial.report"  // Step, Metrics; Last: reports before it may be missing
 	// State, Reason, Exit, Metrics, Error; Text, Hint; Code CodeDisruption: not the trial's doing
 	EventTrialEnded = "trial.ended"
-	EventNote       = "note" // Code, Text, Hint: something people should know
+	EventNote       = "note"       // Code, Text, Hint: something people should know
+	EventBuildStep  = "build.step" // Build: a part of making the image that the run gets
 
 	EventServerStarting = "server.starting" // Revision is being started
 	// Revision answers now: Address, Seconds (from starting), Answer, Example; it replaces an older one
@@ -76,8 +77,9 @@ type Event struct {
 	Example string  `json:"example,omitempty"` // server.ready: the input that was tested, JSON, or one to show
 	Code    string  `json:"code,omitempty"`    // note; trial.ended
 	// note; trial.ended, run.ended: what happened, where Error is not it; trial.waiting: what it waits for
-	Text string `json:"text,omitempty"`
-	Hint string `json:"hint,omitempty"` // note, trial.ended, trial.waiting: what to do, in full sentences
+	Text  string     `json:"text,omitempty"`
+	Hint  string     `json:"hint,omitempty"`  // note, trial.ended, trial.waiting: what to do, in full sentences
+	Build *BuildStep `json:"build,omitempty"` // build.step
 }
 
 // Reason says in one word why a state was reached.

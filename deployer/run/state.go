@@ -31,6 +31,7 @@ type State struct {
 	Asked       Objective // what the user named; the zero value lets Objective choose
 	N           int64     // the highest stamp applied: a reader's position
 	Server      *Server   // of a serving run, which has no trials
+	Build       Build     // how its image was made, where one was
 
 	seen map[string]int64 // source → highest Seq applied
 }
@@ -188,6 +189,10 @@ func (s *State) Apply(e Event) bool {
 		EventWorkerEnded,
 		EventFrontStarted, EventFrontEnded:
 		s.applyServer(e)
+	case EventBuildStep:
+		if e.Build != nil {
+			s.Build.Apply(*e.Build)
+		}
 	case EventNote:
 		s.Notes = append(s.Notes, Note{
 			Time: e.Time, Trial: e.Trial, Revision: e.Revision, Code: e.Code, Text: e.Text, Hint: e.Hint,

@@ -78,9 +78,9 @@ func Once(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 	return m.once(ctx)
 }
 
-// Begin writes the beginning of the record of a run that was just submitted: so it is there before anything is heard of
-// the cluster.
-func Begin(f folder.Run) error {
+// Begin writes the beginning of the record of a run that was just submitted, with how its image was made: so it is
+// there before anything is heard of the cluster.
+func Begin(f folder.Run, build run.Build) error {
 	m, err := open(nil, f)
 	if err != nil {
 		return err
@@ -89,6 +89,9 @@ func Begin(f folder.Run) error {
 	p := &m.planner
 	p.announce()
 	now := time.Now()
+	for i := range build {
+		p.add(run.Event{Type: run.EventBuildStep, Time: now, Build: &build[i]})
+	}
 	for i := range min(m.spec.Parallelism, m.spec.Completions) {
 		p.waits(i, 1, beingMade(now))
 	}

@@ -1,4 +1,4 @@
-package image
+package publish
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// explain puts into words what a registry says, or that it says nothing. Doing is like "send the image to NAME".
-func explain(err error, doing, registry string) error {
+// Explain puts into words what a registry says, or that it says nothing. Doing is like "send the image to NAME".
+func Explain(err error, doing, registry string) error {
 	if is, ok := errors.AsType[*usererror.Error](err); ok {
 		return is
 	}

@@ -1,0 +1,150 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/metaml/metaml/deployer/image/base"
+	"github.com/metaml/metaml/deployer/image/layer"
+	"github.com/metaml/metaml/deployer/image/publish"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// ground is the image that packages are put on.
+type ground struct {
+	name   name.Reference
+	image  v1.Image
+	digest string
+	about  base.About
+}
+
+// base finds the base image for the platform.
+func (m *Maker) base(ctx context.Context, r Request) (*ground, error) {
+	at, err := name.ParseReference(r.Base)
+	if err != nil {
+		return nil, usererror.Wrap(err, usererror.CodeOption, fmt.Sprintf("--base %s: %v", r.Base, err),
+			"It is like python:"+m.python()+"-slim.")
+	}
+	found, err := remote.Image(
+		at,
+		publish.Options(
+			remote.WithContext(ctx),
+			remote.WithPlatform(v1.Platform{OS: "linux", Architecture: r.Arch}),
+		)...)
+	if err != nil {
+		return nil, publish.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
+	}
+	digest, err := found.Digest()
+	if err != nil {
+		return nil, publish.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
+	}
+	return &ground{name: at, image: found, digest: digest.String()}, nil
+}
+
+// inspect looks into the base, and refuses one that no packages can be put on.
+func (m *Maker) inspect(ctx context.Context, on *ground, called string) (err error) {
+	if on.about, err = base.Inspect(ctx, on.image, m.python(), filepath.Join(m.Cache, "bases")); err != nil {
+		return publish.Explain(err, "read the base image "+called, on.name.Context().RegistryStr())
+	}
+	return on.about.Check(called, m.python())
+}
+
+// digestOf is that of files in memory.
+func digestOf(files []layer.File) string {
+	sum := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(sum, "%q %o %q %v %d %q\n", f.Path, f.Mode, f.Link, f.Folder, f.Owner, f.Content)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// frame are the files of an environment beside its packages: those by which Python knows it (PEP 405), and the user
+// that programs are executed by, with a home.
+func (on *ground) frame(python string) []layer.File {
+	text := func(at, content string) layer.File {
+		return layer.File{Path: at, Mode: 0o644, Content: layer.Bytes(content)}
+	}
+	link := func(at, to string) layer.File { return layer.File{Path: at, Link: to} }
+	home, _, _ := strings.Cut(on.about.Python, "/python"+python)
+	files := []layer.File{
+		text(prefix+"/pyvenv.cfg", "home = "+home+"\ninclude-system-site-packages = false\nversion = "+python+"\n"),
+		link(prefix+"/bin/python", on.about.Python), link(prefix+"/bin/python3", "python"),
+		link(prefix+"/bin/python"+python, "python"), link(prefix+"/lib64", "lib"),
+		{Path: prefix + "/lib/python" + python + "/site-packages", Mode: 0o755, Folder: true},
+		{Path: "home/metaml", Mode: 0o755, Folder: true, Owner: user},
+	}
+	if on.about.Users != "" && !strings.Contains(on.about.Users, fmt.Sprintf(":x:%d:", user)) {
+		files = append(files, text("etc/passwd", ended(on.about.Users)+
+			fmt.Sprintf("metaml:x:%d:%d::/home/metaml:/usr/sbin/nologin\n", user, user)))
+		files = append(files, text("etc/group", ended(on.about.Groups)+fmt.Sprintf("metaml:x:%d:\n", user)))
+	}
+	return files
+}
+
+// ended has a line end at its end, unless it is empty.
+func ended(text string) string {
+	if text == "" || strings.HasSuffix(text, "\n") {
+		return text
+	}
+	return text + "\n"
+}
+
+// assemble puts layers on the base.
+func assemble(on *ground, layers []kept) (v1.Image, error) {
+	config, err := on.image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.Config.Env = environment(config.Config.Env)
+	config.Config.User = fmt.Sprintf("%d:%d", user, user)
+	config.Config.WorkingDir = "/home/metaml"
+	config.Config.Entrypoint, config.Config.Cmd = nil, []string{"/" + prefix + "/bin/python"}
+	if config.Config.Labels == nil {
+		config.Config.Labels = map[string]string{}
+	}
+	config.Config.Labels["org.opencontainers.image.base.name"] = on.name.Name()
+	config.Config.Labels["org.opencontainers.image.base.digest"] = on.digest
+	picture, err := mutate.ConfigFile(mutate.MediaType(on.image, types.OCIManifestSchema1), config)
+	if err != nil {
+		return nil, err
+	}
+	picture = mutate.ConfigMediaType(picture, types.OCIConfigJSON)
+	var additions []mutate.Addendum
+	for _, l := range layers {
+		additions = append(additions, mutate.Addendum{
+			Layer: l, History: v1.History{CreatedBy: "metaml", Created: v1.Time{Time: time.Unix(0, 0).UTC()}},
+		})
+	}
+	return mutate.Append(picture, additions...)
+}
+
+// environment are the variables of an image with the environment in front.
+func environment(of []string) []string {
+	at := "/" + prefix + "/bin"
+	all, has := []string{}, false
+	for _, v := range of {
+		switch key, value, _ := strings.Cut(v, "="); key {
+		case "PATH":
+			all, has = append(all, "PATH="+at+":"+value), true
+		case "VIRTUAL_ENV":
+		default:
+			all = append(all, v)
+		}
+	}
+	if !has {
+		all = append(all, "PATH="+at+":/usr/local/bin:/usr/bin:/bin")
+	}
+	return append(all, "VIRTUAL_ENV=/"+prefix)
+}

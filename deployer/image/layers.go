@@ -1,0 +1,126 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/metaml/metaml/deployer/image/bytecode"
+	"github.com/metaml/metaml/deployer/image/fetch"
+	"github.com/metaml/metaml/deployer/image/layer"
+	"github.com/metaml/metaml/deployer/image/resolve"
+	"github.com/metaml/metaml/deployer/image/wheel"
+	"github.com/metaml/metaml/internal/prose"
+)
+
+// layers makes the layers of an environment: its frame, the small wheels together, and each large one alone.
+func (m *Maker) layers(ctx context.Context, on *ground, wheels []resolve.Wheel) (all []kept, err error) {
+	loader := &fetch.Fetcher{
+		Folder: filepath.Join(m.Cache, "wheels"), Logins: fetch.FindLogins(m.Environ, fetch.Netrc(m.Environ)),
+	}
+	var files []string
+	fetched := func(far func(int64, int64)) (err error) {
+		loader.Progress = far
+		files, err = loader.Fetch(ctx, wheels)
+		return err
+	}
+	if size := loader.Missing(wheels); size > 0 {
+		err = m.step("load", fmt.Sprintf("loading %s of packages", megabytes(size)), fetched)
+	} else {
+		err = fetched(nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = m.step("pack", "packing "+prose.Count(len(wheels), "package"), func(func(int64, int64)) error {
+		all, err = m.pack(ctx, on, wheels, files)
+		return err
+	})
+	return all, err
+}
+
+// pack makes the layers of wheels that are here.
+func (m *Maker) pack(ctx context.Context, on *ground, wheels []resolve.Wheel, files []string) ([]kept, error) {
+	var small []int
+	groups := [][]int{nil} // of wheels that share a layer; the first is that of the small ones
+	for i, w := range wheels {
+		info, err := os.Stat(files[i])
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", w.File, err)
+		}
+		if info.Size() > alone {
+			groups = append(groups, []int{i})
+			continue
+		}
+		small = append(small, i)
+	}
+	groups[0] = small
+	all, errs := make([]kept, len(groups)+1), make([]error, len(groups)+1)
+	var group sync.WaitGroup
+	group.Go(func() {
+		frame := on.frame(m.python())
+		all[0], errs[0] = m.keep(ctx, "frame-"+digestOf(frame), func() ([]layer.File, error) { return frame, nil })
+	})
+	for n, members := range groups {
+		group.Go(func() { all[n+1], errs[n+1] = m.together(ctx, wheels, files, members) })
+	}
+	group.Wait()
+	return all, errors.Join(errs...)
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// together makes the layer of some wheels.
+func (m *Maker) together(ctx context.Context, wheels []resolve.Wheel, paths []string, members []int) (kept, error) {
+	at := wheel.Scheme{Prefix: prefix, Python: m.python()}
+	sum := sha256.New()
+	fmt.Fprintln(sum, version, layer.Version, m.PythonVersion, at)
+	for _, i := range members {
+		fmt.Fprintln(sum, wheels[i].SHA256)
+	}
+	var closers []io.Closer
+	defer func() {
+		for _, c := range closers {
+			_ = c.Close() // they were read
+		}
+	}()
+	compiler := &bytecode.Compiler{
+		Python: m.Python, Version: m.PythonVersion, Folder: filepath.Join(m.Cache, "bytecode"),
+	}
+	return m.keep(ctx, hex.EncodeToString(sum.Sum(nil)), func() ([]layer.File, error) {
+		var all []layer.File
+		known := map[string]int{} // where the file of a path is among all
+		for _, i := range members {
+			w, err := wheel.Open(paths[i])
+			if err != nil {
+				return nil, err
+			}
+			closers = append(closers, w)
+			compiled, err := compiler.Compile(ctx, paths[i], wheels[i].SHA256, w, at)
+			if err != nil {
+				return nil, err
+			}
+			closers = append(closers, compiled)
+			files, err := w.Files(at, compiled.Code)
+			if err != nil {
+				return nil, err
+			}
+			for _, f := range files {
+				// Namespaces share a file now and then; the last one installed wins, as with pip.
+				if i, is := known[f.Path]; is {
+					all[i] = f
+					continue
+				}
+				known[f.Path] = len(all)
+				all = append(all, f)
+			}
+		}
+		return all, nil
+	})
+}
