@@ -48,7 +48,7 @@ func newRoot(a *app) *cobra.Command {
 		attachCommand(a), stopCommand(a),
 		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a),
 		uninstallCommand(a),
-		doctorCommand(a), versionCommand(a), setupCommand(a), followCommand(),
+		doctorCommand(a), loginCommand(a), logoutCommand(a), versionCommand(a), setupCommand(a), followCommand(),
 	)
 	return root
 }

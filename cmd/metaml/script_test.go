@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +77,7 @@ var hereAlone = map[string]string{
 	"refused.txt": "the target is refused where it is not there",
 	"host.txt":    "an address to listen on is one of this machine",
 	"install.txt": "nothing runs",
+	"login.txt":   "nothing runs",
 	"notify.txt":  "the command runs where the run does, and names it as it is called there",
 }
 
@@ -106,7 +109,7 @@ func runScripts(t *testing.T, dir string, environ ...string) {
 			return len(environ) > 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfor": waitFor, "askit": askIt, "waitnote": waitNote, "signal": signalIt,
+			"waitfor": waitFor, "askit": askIt, "waitnote": waitNote, "signal": signalIt, "registry": lockedRegistry,
 		},
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, ".home")
@@ -140,6 +143,18 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s never appeared", args[0])
+}
+
+// lockedRegistry starts a registry of images that knows ann by her password "secret", and sets REGISTRY to its host.
+func lockedRegistry(ts *testscript.TestScript, _ bool, _ []string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "ann" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
 }
 
 // waitNote waits until a run has a note, and leaves what `metaml show --json` says of it as the output of a command.

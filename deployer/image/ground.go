@@ -18,6 +18,7 @@ import (
 	"github.com/metaml/metaml/deployer/image/base"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
+	"github.com/metaml/metaml/deployer/image/registry"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -43,11 +44,11 @@ func (m *Maker) base(ctx context.Context, r Request) (*ground, error) {
 			remote.WithPlatform(v1.Platform{OS: "linux", Architecture: r.Arch}),
 		)...)
 	if err != nil {
-		return nil, publish.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
+		return nil, registry.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
 	}
 	digest, err := found.Digest()
 	if err != nil {
-		return nil, publish.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
+		return nil, registry.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
 	}
 	return &ground{name: at, image: found, digest: digest.String()}, nil
 }
@@ -55,7 +56,7 @@ func (m *Maker) base(ctx context.Context, r Request) (*ground, error) {
 // inspect looks into the base, and refuses one that no packages can be put on.
 func (m *Maker) inspect(ctx context.Context, on *ground, called string) (err error) {
 	if on.about, err = base.Inspect(ctx, on.image, m.python(), filepath.Join(m.Cache, "bases")); err != nil {
-		return publish.Explain(err, "read the base image "+called, on.name.Context().RegistryStr())
+		return registry.Explain(err, "read the base image "+called, on.name.Context().RegistryStr())
 	}
 	return on.about.Check(called, m.python())
 }

@@ -264,8 +264,8 @@ func TestWhatARegistrySaysIsSaid(t *testing.T) {
 	}{
 		{"no login", "does not know you", http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED"}]}`},
 		{
-			"no right", "does not let you: quota of team is used up", http.StatusForbidden,
-			`{"errors":[{"code":"DENIED","message":"quota of team is used up"}]}`,
+			"no right", "does not let you: team is not yours", http.StatusForbidden,
+			`{"errors":[{"code":"DENIED","message":"team is not yours"}]}`,
 		},
 		{"busy", "is busy", http.StatusTooManyRequests, `{}`},
 		{"broken", "has a failure of its own: 500", http.StatusInternalServerError, `{}`},

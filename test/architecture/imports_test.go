@@ -76,6 +76,9 @@ var layers = []layer{
 	},
 	{"deployer/image/base", []string{"deployer/image/cache"}, "an image is looked into as it is"},
 	{"deployer/image/lock", nil, "what a session has is plain data"},
+	{"deployer/image/registry", nil, "what a registry says does not depend on what is asked of it"},
+	{"deployer/image/login", []string{"deployer/image/registry"}, "a login is tried at a registry, and kept"},
+	{"deployer/image/publish", []string{"deployer/image/registry"}, "an image is brought as it is, whatever is in it"},
 	{
 		"deployer/image",
 		[]string{"deployer/image/...", "deployer/folder", "deployer/run"},

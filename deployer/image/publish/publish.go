@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/metaml/metaml/deployer/image/registry"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -71,10 +72,10 @@ func (r *Registry) Publish(ctx context.Context, image v1.Image, tag string, _ fu
 		return fmt.Errorf("send the image: %w", err)
 	}
 	if err := r.pusher.Push(ctx, r.repository.Digest(digest.String()), image); err != nil {
-		return Explain(err, "send the image to "+r.String(), r.repository.RegistryStr())
+		return registry.Explain(err, "send the image to "+r.String(), r.repository.RegistryStr())
 	}
 	if err := r.pusher.Push(ctx, r.repository.Tag(tag), image); err != nil {
-		return Explain(err, "name the image in "+r.String(), r.repository.RegistryStr())
+		return registry.Explain(err, "name the image in "+r.String(), r.repository.RegistryStr())
 	}
 	return nil
 }
