@@ -21,6 +21,7 @@ import (
 )
 
 const usage = `usage: metaml-pod --in DIR --dir RUNDIR [--message FILE] [--annotations FILE] [--python PATH]
+                  [--program DIR]
        metaml-pod install PATH
        metaml-pod version`
 
@@ -48,6 +49,12 @@ func mainCode(args []string) int {
 		"annotations",
 		"",
 		"the file with the pod's annotations, as the downward API has them",
+	)
+	flags.StringVar(
+		&t.program,
+		"program",
+		"",
+		"the folder of the program in the image, of which program.tar.gz has the rest",
 	)
 	flags.StringVar(&t.python, "python", "", "the Python that runs it; without it python3 or python of PATH")
 	if flags.Parse(args) != nil || *in == "" || *dir == "" || flags.NArg() > 0 {

@@ -33,6 +33,7 @@ type trial struct {
 	message     string // file of the termination message
 	annotations string // file of the pod's annotations; "" is none
 	python      string
+	program     string // folder of the program in the image; "" where all of it comes in program.tar.gz
 
 	spec    run.Spec
 	attempt run.AttemptID
@@ -240,6 +241,11 @@ func (t *trial) unpackProgram() error {
 			return err
 		}
 		parts = append(parts, bytes.NewReader(data))
+	}
+	if t.program != "" {
+		if err := os.CopyFS(t.folder.Program(), os.DirFS(t.program)); err != nil {
+			return fmt.Errorf("copy the program out of the image: %w", err)
+		}
 	}
 	if err := unpack(io.MultiReader(parts...), t.folder.Program()); err != nil {
 		return err

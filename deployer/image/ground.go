@@ -30,35 +30,39 @@ type ground struct {
 	about  base.About
 }
 
-// base finds the base image for the platform.
+// base finds the base image. Where it is named by a tag its registry is asked what that stands for now.
 func (m *Maker) base(ctx context.Context, r Request) (*ground, error) {
 	at, err := name.ParseReference(r.Base)
 	if err != nil {
 		return nil, usererror.Wrap(err, usererror.CodeOption, fmt.Sprintf("--base %s: %v", r.Base, err),
 			"It is like python:"+m.python()+"-slim.")
 	}
-	found, err := remote.Image(
-		at,
-		publish.Options(
-			remote.WithContext(ctx),
-			remote.WithPlatform(v1.Platform{OS: "linux", Architecture: r.Arch}),
-		)...)
+	if digest, is := at.(name.Digest); is {
+		return &ground{name: at, digest: digest.DigestStr()}, nil
+	}
+	is, err := remote.Head(at, publish.Options(remote.WithContext(ctx))...)
 	if err != nil {
 		return nil, registry.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
 	}
-	digest, err := found.Digest()
-	if err != nil {
-		return nil, registry.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
-	}
-	return &ground{name: at, image: found, digest: digest.String()}, nil
+	return &ground{name: at, digest: is.Digest.String()}, nil
 }
 
-// inspect looks into the base, and refuses one that no packages can be put on.
-func (m *Maker) inspect(ctx context.Context, on *ground, called string) (err error) {
-	if on.about, err = base.Inspect(ctx, on.image, m.python(), filepath.Join(m.Cache, "bases")); err != nil {
-		return registry.Explain(err, "read the base image "+called, on.name.Context().RegistryStr())
+// inspect looks into the base for the platform, and refuses one that no packages can be put on.
+func (m *Maker) inspect(ctx context.Context, on *ground, r Request) (err error) {
+	failed := func(err error) error {
+		return registry.Explain(err, "read the base image "+r.Base, on.name.Context().RegistryStr())
 	}
-	return on.about.Check(called, m.python())
+	platform := remote.WithPlatform(v1.Platform{OS: "linux", Architecture: r.Arch})
+	on.image, err = remote.Image(
+		on.name.Context().Digest(on.digest),
+		publish.Options(remote.WithContext(ctx), platform)...)
+	if err != nil {
+		return failed(err)
+	}
+	if on.about, err = base.Inspect(ctx, on.image, m.python(), filepath.Join(m.Cache, "bases")); err != nil {
+		return failed(err)
+	}
+	return on.about.Check(r.Base, m.python())
 }
 
 // digestOf is that of files in memory.
@@ -108,7 +112,7 @@ func assemble(on *ground, layers []kept) (v1.Image, error) {
 		return nil, err
 	}
 	config = config.DeepCopy()
-	config.Config.Env = environment(config.Config.Env)
+	config.Config.Env = variables(config.Config.Env)
 	config.Config.User = fmt.Sprintf("%d:%d", user, user)
 	config.Config.WorkingDir = "/home/metaml"
 	config.Config.Entrypoint, config.Config.Cmd = nil, []string{"/" + prefix + "/bin/python"}
@@ -124,15 +128,16 @@ func assemble(on *ground, layers []kept) (v1.Image, error) {
 	picture = mutate.ConfigMediaType(picture, types.OCIConfigJSON)
 	var additions []mutate.Addendum
 	for _, l := range layers {
-		additions = append(additions, mutate.Addendum{
-			Layer: l, History: v1.History{CreatedBy: "metaml", Created: v1.Time{Time: time.Unix(0, 0).UTC()}},
-		})
+		additions = append(additions, mutate.Addendum{Layer: l, History: history})
 	}
 	return mutate.Append(picture, additions...)
 }
 
-// environment are the variables of an image with the environment in front.
-func environment(of []string) []string {
+// history is that of each of our layers, the same whenever it is made.
+var history = v1.History{CreatedBy: "metaml", Created: v1.Time{Time: time.Unix(0, 0).UTC()}}
+
+// variables are those of an image with the environment in front.
+func variables(of []string) []string {
 	at := "/" + prefix + "/bin"
 	all, has := []string{}, false
 	for _, v := range of {

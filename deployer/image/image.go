@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,6 +47,9 @@ type Request struct {
 	Arch         string    // of Linux, as Go calls it
 	Base         string    // image that it is put on; "" is python:X.Y-slim
 	To           publish.Publisher
+	// Program is put on top of the environment, in a layer that changes with each edit; without one the image is the
+	// environment alone.
+	Program []layer.File
 }
 
 // Made is an image in a repository.
@@ -57,6 +61,12 @@ type Made struct {
 	Layers    []layer.Written `json:"layers"` // that were put on the base
 	Base      string          `json:"base"`   // by digest
 	Known     bool            `json:"-"`      // nothing was resolved or sent: it was there
+
+	// What describes the image of the environment, by which a program is put on it.
+	Manifest json.RawMessage `json:"manifest"`
+	Config   json.RawMessage `json:"config"`
+
+	image v1.Image // with the program
 }
 
 const (
@@ -75,7 +85,7 @@ const (
 func (m *Maker) python() string { return lock.Minor(m.PythonVersion) }
 
 // Make makes an image and puts it into its place. What is there already is not made again: then neither a package
-// index nor a builder is asked.
+// index nor a builder is asked. With a program the image gets no name yet: see [Maker.Tag].
 func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
 	r.Base = cmp.Or(r.Base, "python:"+m.python()+"-slim")
 	on, err := m.base(ctx, r)
@@ -83,11 +93,60 @@ func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
 		return nil, err
 	}
 	key := m.key(r, on.digest)
-	if made := m.known(ctx, r.To, key); made != nil {
-		return made, nil
+	if made := m.known(r.To, key); made != nil {
+		found, err := m.onKnown(ctx, made, r)
+		if err == nil || !errors.Is(err, errGone) {
+			return found, err
+		}
 	}
+	made, err := m.environment(ctx, r, on, key)
+	if err != nil || r.Program == nil {
+		return made, err
+	}
+	return m.onTop(ctx, made, r)
+}
+
+// onKnown makes an image of which the environment was made before; errGone says that it is not there any more.
+func (m *Maker) onKnown(ctx context.Context, made *Made, r Request) (*Made, error) {
+	if r.Program != nil {
+		return m.onTop(ctx, made, r)
+	}
+	if !r.To.Has(ctx, made.Digest) {
+		return nil, errGone // or nobody can say: it is made again, which says what is wrong
+	}
+	made.Known = true
+	return made, nil
+}
+
+// onTop puts the program on an environment.
+func (m *Maker) onTop(ctx context.Context, made *Made, r Request) (*Made, error) {
+	picture, err := m.put(ctx, r.Program, made)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := picture.Digest()
+	if err != nil {
+		return nil, fmt.Errorf("put the program on its environment: %w", err)
+	}
+	with := *made
+	with.Digest, with.Reference, with.image = digest, r.To.Reference(digest), picture
+	if r.To.Has(ctx, digest) {
+		with.Known = true
+		return &with, nil
+	}
+	return &with, r.To.Publish(ctx, picture, "", nil)
+}
+
+// Tag calls an image with a program by a name, when everything that a run needs is there: a registry's cleaner keeps
+// what has one.
+func (m *Maker) Tag(ctx context.Context, to publish.Publisher, made *Made, tag string) error {
+	return to.Tag(ctx, made.image, tag)
+}
+
+// environment makes the image of an environment.
+func (m *Maker) environment(ctx context.Context, r Request, on *ground, key string) (*Made, error) {
 	if err := m.step("base", "looking into "+r.Base, func(func(int64, int64)) error {
-		return m.inspect(ctx, on, r.Base)
+		return m.inspect(ctx, on, r)
 	}); err != nil {
 		return nil, err
 	}
@@ -99,18 +158,15 @@ func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
+	made := &Made{Key: key, Wheels: wheels, Base: on.name.Context().Digest(on.digest).String()}
 	picture, err := assemble(on, layers)
+	if err == nil {
+		err = made.describe(picture)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("put the packages on %s: %w", r.Base, err)
 	}
-	digest, err := picture.Digest()
-	if err != nil {
-		return nil, fmt.Errorf("put the packages on %s: %w", r.Base, err)
-	}
-	made := &Made{
-		Reference: r.To.Reference(digest), Digest: digest, Key: key, Wheels: wheels,
-		Base: on.name.Context().Digest(on.digest).String(),
-	}
+	made.Reference = r.To.Reference(made.Digest)
 	var size int64
 	for _, l := range layers {
 		made.Layers = append(made.Layers, l.Written)
@@ -120,11 +176,23 @@ func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
 		func(far func(int64, int64)) error { return r.To.Publish(ctx, picture, "env-"+key[:12], far) }); err != nil {
 		return nil, err
 	}
-	if err := m.remember(r.To, made); err != nil {
+	if err := m.keepMade(r.To, made); err != nil {
 		return nil, err
 	}
 	m.prune()
 	return made, nil
+}
+
+// describe notes what describes the image.
+func (made *Made) describe(picture v1.Image) (err error) {
+	if made.Digest, err = picture.Digest(); err != nil {
+		return err
+	}
+	if made.Manifest, err = picture.RawManifest(); err != nil {
+		return err
+	}
+	made.Config, err = picture.RawConfigFile()
+	return err
 }
 
 // resolve finds the wheels.
@@ -191,19 +259,18 @@ func (m *Maker) memory(to publish.Publisher, key string) string {
 	return filepath.Join(m.Cache, "made", key+"-"+hex.EncodeToString(sum[:6])+".json")
 }
 
-// known gives an image that was made before and still is in its place, or nil.
-func (m *Maker) known(ctx context.Context, to publish.Publisher, key string) *Made {
+// known gives an environment that was made before; whether it still is in its place is not known.
+func (m *Maker) known(to publish.Publisher, key string) *Made {
 	var made Made
 	data, err := os.ReadFile(m.memory(to, key))
-	if err != nil || json.Unmarshal(data, &made) != nil || !to.Has(ctx, made.Digest) {
-		return nil // it is made again, which says what is wrong
+	if err != nil || json.Unmarshal(data, &made) != nil || made.Manifest == nil {
+		return nil
 	}
-	made.Known = true
 	cache.Used(m.memory(to, key))
 	return &made
 }
 
-func (m *Maker) remember(to publish.Publisher, made *Made) error {
+func (m *Maker) keepMade(to publish.Publisher, made *Made) error {
 	data, err := json.Marshal(made)
 	if err != nil {
 		return fmt.Errorf("keep what was made: %w", err)

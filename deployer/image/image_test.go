@@ -34,6 +34,7 @@ import (
 // store is a registry that counts what it is asked.
 type store struct {
 	host   string
+	inner  http.Handler
 	asked  atomic.Int32
 	answer atomic.Pointer[http.HandlerFunc] // in place of its own; it says no more if it writes nothing
 }
@@ -41,14 +42,14 @@ type store struct {
 func newStore(t *testing.T) *store {
 	t.Helper()
 	s := &store{}
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	s.inner = registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.asked.Add(1)
 		if other := s.answer.Load(); other != nil {
 			(*other)(w, r)
 			return
 		}
-		inner.ServeHTTP(w, r)
+		s.inner.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	s.host = strings.TrimPrefix(server.URL, "http://")

@@ -4,24 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/metaml/metaml/deployer/image"
+	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
 )
 
-// image makes the image of what the session has installed, unless it is there, and gives its name by digest.
-func (p *Place) image(
-	ctx context.Context, load *shipment, s run.Submission, built func(run.BuildStep),
-) (string, error) {
+// environment is an image that was made for a run.
+type environment struct {
+	maker *image.Maker
+	made  *image.Made
+	to    publish.Publisher
+}
+
+// tag gives the image a name with the run's in it, so that what cleans up a registry keeps it.
+func (e *environment) tag(ctx context.Context, name string) error {
+	return e.maker.Tag(ctx, e.to, e.made, name)
+}
+
+// image makes the image of what the session has installed with the program on it, unless it is there.
+func (p *Place) image(ctx context.Context, load *shipment, s run.Submission, built func(run.BuildStep)) error {
 	if s.Environment == nil {
-		return "", errors.New("an image is to be made, and nobody said of what")
+		return errors.New("an image is to be made, and nobody said of what")
 	}
 	caches, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find a folder for what images are made of: %w", err)
+		return fmt.Errorf("find a folder for what images are made of: %w", err)
 	}
 	maker := &image.Maker{
 		Cache: filepath.Join(caches, "metaml", "images"), Environ: p.environ, Python: s.Spec.Python,
@@ -29,17 +44,44 @@ func (p *Place) image(
 	}
 	to, err := publish.NewRegistry(p.settings.Repository())
 	if err != nil {
-		return "", err
+		return err
+	}
+	files, err := programLayer(s.Program)
+	if err != nil {
+		return err
 	}
 	made, err := maker.Make(ctx, image.Request{
 		Requirements: s.Environment.Requirements, Constraints: s.Environment.Constraints, Arch: load.run.Agent.Arch,
-		Base: p.settings.Text("base"), To: to,
+		Base: p.settings.Text("base"), To: to, Program: files,
 	})
 	if err != nil {
-		return "", err
+		return err
 	}
-	return made.Reference, nil
+	load.image = &environment{maker: maker, made: made, to: to}
+	load.run.Options.Image = made.Reference
+	return nil
 }
+
+// programLayer gives the files of a program folder as they are in an image.
+func programLayer(dir string) ([]layer.File, error) {
+	files, err := ship.Files(dir)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]layer.File, len(files))
+	for i := range files {
+		all[i] = layer.File{
+			Path: path.Join(pod.InImage, files[i].Name), Mode: files[i].Mode, Content: shipped{&files[i]},
+		}
+	}
+	return all, nil
+}
+
+// shipped is a file of a program as the content of one in a layer.
+type shipped struct{ of *ship.File }
+
+func (s shipped) Size() int64                  { return s.of.Size }
+func (s shipped) Open() (io.ReadCloser, error) { return s.of.Open() }
 
 // buildStep is a step as events have it.
 func buildStep(is image.Step) run.BuildStep {

@@ -39,6 +39,8 @@ type shipment struct {
 	table   []byte
 	program [][]byte
 	agent   [][]byte
+
+	image *environment // that is made for the run; nil where one is named
 }
 
 // size is how much is sent, in bytes, at most: what starts the trials may be there already.
@@ -68,15 +70,13 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 		return run.Submitted{}, err
 	}
 	var build run.Build
-	if load.run.Options.Image == "" {
-		made, err := p.image(ctx, load, s, func(step run.BuildStep) {
+	if load.run.InImage {
+		if err := p.image(ctx, load, s, func(step run.BuildStep) {
 			build.Apply(step)
 			progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
-		})
-		if err != nil {
+		}); err != nil {
 			return run.Submitted{}, err
 		}
-		load.run.Options.Image = made
 	}
 	owner, attached, err := p.take(ctx, load, s.Again)
 	if err != nil {
@@ -144,7 +144,12 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 			Hint: "Hand large values over with --with, or read them from a volume: --mount pvc:NAME:PATH.",
 		}
 	}
-	program, err := ship.Program(s.Program, load.key)
+	inImage := !exported && p.settings.MakesImage()
+	pack := ship.Program
+	if inImage {
+		pack = ship.Expected
+	}
+	program, err := pack(s.Program, load.key)
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +184,7 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 		Options:   *options,
 		Agent:     agent,
 		Programs:  len(load.program),
+		InImage:   inImage,
 		Exported:  exported,
 	}
 	return load, nil
@@ -259,6 +265,7 @@ func (p *Place) foreign(ctx context.Context, spec *run.Spec) error {
 // make makes everything that belongs to the owner; the Job last, when all that its pods need is there.
 func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipment) error {
 	r, c := &load.run, p.cluster
+	spec := &r.Spec
 	maps := c.Core.ConfigMaps(c.Namespace)
 	var tasks []func() error
 	add := func(object *corev1.ConfigMap) {
@@ -272,6 +279,9 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 		_, err := c.Core.Secrets(c.Namespace).Create(ctx, r.Key(owner, load.key), created)
 		return err
 	})
+	if load.image != nil {
+		tasks = append(tasks, func() error { return load.image.tag(ctx, owner.Name+"-"+spec.ID[:8]) })
+	}
 	if len(load.agent) > 0 {
 		tasks = append(tasks, func() error { return p.shareAgent(ctx, load, owner) })
 	}

@@ -37,9 +37,10 @@ const (
 const (
 	SpecName    = "run.json"
 	TableName   = "table.jsonl"
-	ProgramName = "program.tar.gz" // the program folder without what must stay where it was made; or its parts
-	RowsName    = "rows.json"      // of a resumed run: which trials there are ([ParseRows])
-	StopName    = "stop.json"      // once a stop was asked ([ParseStop])
+	InImage     = "opt/metaml/program" // folder of an image that has the program: code/, include/ and map.json
+	ProgramName = "program.tar.gz"     // the program folder without what must stay where it was made; or its parts
+	RowsName    = "rows.json"          // of a resumed run: which trials there are ([ParseRows])
+	StopName    = "stop.json"          // once a stop was asked ([ParseStop])
 )
 
 // ProgramPart is the name of part i, from 0, of a program that one object does not hold.

@@ -6,6 +6,7 @@ package publish
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -20,8 +21,11 @@ import (
 type Publisher interface {
 	// Has reports whether all of an image is there, by the digest of its manifest.
 	Has(ctx context.Context, digest v1.Hash) bool
-	// Publish brings an image there, and calls it by a tag when all of it is there. What is there is not sent again.
+	// Publish brings an image there, and calls it by a tag when all of it is there, unless it is "". What is there is
+	// not sent again. progress may be nil.
 	Publish(ctx context.Context, image v1.Image, tag string, progress func(sent, all int64)) error
+	// Tag calls an image that is there by another tag.
+	Tag(ctx context.Context, image v1.Image, tag string) error
 	// Reference is what a pod calls the image of a digest.
 	Reference(digest v1.Hash) string
 	// String names the place, for people.
@@ -31,7 +35,9 @@ type Publisher interface {
 // Registry is a repository of a registry.
 type Registry struct {
 	repository name.Repository
-	pusher     *remote.Pusher // one for all, which keeps connections and logins
+
+	turn   sync.Mutex
+	pusher *remote.Pusher // one for all, which keeps connections, logins and what is there
 }
 
 var _ Publisher = (*Registry)(nil)
@@ -61,7 +67,7 @@ func Options(more ...remote.Option) []remote.Option {
 func (r *Registry) Has(ctx context.Context, digest v1.Hash) bool {
 	_, err := remote.Head(
 		r.repository.Digest(digest.String()),
-		Options(remote.WithContext(ctx), remote.Reuse(r.pusher))...)
+		r.options(ctx)...)
 	return err == nil // what is wrong is said when it is sent
 }
 
@@ -71,18 +77,46 @@ func (r *Registry) Publish(ctx context.Context, image v1.Image, tag string, _ fu
 	if err != nil {
 		return fmt.Errorf("send the image: %w", err)
 	}
-	if err := r.pusher.Push(ctx, r.repository.Digest(digest.String()), image); err != nil {
+	if err := r.sender().Push(ctx, r.repository.Digest(digest.String()), image); err != nil {
+		r.forget()
 		return registry.Explain(err, "send the image to "+r.String(), r.repository.RegistryStr())
 	}
-	if err := r.pusher.Push(ctx, r.repository.Tag(tag), image); err != nil {
+	if tag == "" {
+		return nil
+	}
+	return r.Tag(ctx, image, tag)
+}
+
+// Tag implements [Publisher].
+func (r *Registry) Tag(ctx context.Context, image v1.Image, tag string) error {
+	if err := remote.Put(r.repository.Tag(tag), image, r.options(ctx)...); err != nil {
 		return registry.Explain(err, "name the image in "+r.String(), r.repository.RegistryStr())
 	}
 	return nil
 }
 
+func (r *Registry) options(ctx context.Context) []remote.Option {
+	return Options(remote.WithContext(ctx), remote.Reuse(r.sender()))
+}
+
 // Reference implements [Publisher].
 func (r *Registry) Reference(digest v1.Hash) string {
 	return r.repository.Digest(digest.String()).String()
+}
+
+func (r *Registry) sender() *remote.Pusher {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return r.pusher
+}
+
+// forget has the registry asked anew: a pusher keeps what it knows of each layer, failures as well.
+func (r *Registry) forget() {
+	if other, err := remote.NewPusher(Options()...); err == nil {
+		r.turn.Lock()
+		defer r.turn.Unlock()
+		r.pusher = other
+	}
 }
 
 func (r *Registry) String() string { return r.repository.String() }

@@ -211,6 +211,9 @@ func (r *Run) command() []string {
 	if r.Options.ImagePython != "" {
 		args = append(args, "--python", r.Options.ImagePython)
 	}
+	if r.InImage {
+		args = append(args, "--program", "/"+pod.InImage)
+	}
 	return append([]string{path.Join(workDir, "metaml-pod")}, args...)
 }
 

@@ -25,7 +25,8 @@ type Run struct {
 	Requires  pod.Requires
 	Options   Options
 	Agent     Agent
-	Programs  int // parts of the program
+	Programs  int  // parts of the program
+	InImage   bool // the image has the program; the parts have what else there is
 
 	// Exported is a run that somebody else makes, by kubectl apply. It shares no object with other runs, and has no
 	// Secret. What only the cluster can say of it is left to the cluster: its identity, when it was made, and what

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -27,16 +28,70 @@ const (
 	mapName    = "map.json"
 )
 
-// Program packs what of a program folder leaves this machine, for program.tar.gz: the code, what goes with it, the map
-// of its lines to cells of a file that has a name and no path, and how names looked in the session, without values
+// File is a file of a program that leaves this machine. Nothing of it is kept but its name, its content and whether it
+// is a program.
+type File struct {
+	Name string // "code/main.py"
+	Mode int64  // 0o644 or 0o755
+	Size int64
+	Path string // of the file on this machine; "" where Data is what is in it
+	Data []byte
+}
+
+// Open reads it.
+func (f *File) Open() (io.ReadCloser, error) {
+	if f.Path == "" {
+		return io.NopCloser(bytes.NewReader(f.Data)), nil
+	}
+	return os.Open(f.Path)
+}
+
+// Files are what of a program folder leaves this machine: the code, what goes with it, and the map of its lines to cells
+// of a file that has a name and no path. The same folder gives the same files.
+func Files(dir string) ([]File, error) {
+	code, err := below(dir, codeFolder)
+	if err != nil {
+		return nil, fmt.Errorf("pack the program: %w", err)
+	}
+	included, err := below(dir, folder.IncludeName)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("pack the program: %w", err)
+	}
+	lines, err := mapOf(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("pack the program: %w", err)
+	}
+	return slices.Concat(code, included, lines), nil
+}
+
+// Program packs the files of a program folder for program.tar.gz, and how names looked in the session, without values
 // ([Masked] under key; it stays where key is ""). The same folder and key give the same bytes. A program that is too
 // long is a user's mistake.
 func Program(dir, key string) ([]byte, error) {
+	files, err := Files(dir)
+	if err != nil {
+		return nil, err
+	}
+	return packed(files, dir, key)
+}
+
+// Expected packs for program.tar.gz how names looked in the session and nothing else: the program itself is in the
+// image.
+func Expected(dir, key string) ([]byte, error) { return packed(nil, dir, key) }
+
+func packed(files []File, dir, key string) ([]byte, error) {
+	if key != "" {
+		expected, err := expectedOf(dir, key)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("pack the program: %w", err)
+		}
+		files = append(files, expected...)
+	}
 	p, err := newPacker()
 	if err != nil {
 		return nil, err
 	}
-	err = p.packAll(os.DirFS(dir), key)
+	err = p.packAll(files)
 	if errors.Is(err, errTooLong) {
 		return nil, p.tooLong()
 	}
@@ -77,103 +132,94 @@ func newPacker() (*packer, error) {
 	return p, nil
 }
 
-func (p *packer) packAll(dir fs.FS, key string) error {
-	if err := p.packFolder(dir, codeFolder); err != nil {
-		return err
-	}
-	if err := p.packFolder(dir, folder.IncludeName); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := p.packMap(dir); err != nil {
-		return err
-	}
-	if key != "" {
-		if err := p.packExpected(dir, key); err != nil {
+func (p *packer) packAll(files []File) error {
+	for i := range files {
+		if err := p.pack(&files[i]); err != nil {
 			return err
 		}
 	}
 	return errors.Join(p.archive.Close(), p.compress.Close())
 }
 
-// packFolder packs a folder, in the order of names.
-func (p *packer) packFolder(dir fs.FS, name string) error {
-	return fs.WalkDir(dir, name, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if !d.Type().IsRegular() {
-			return fmt.Errorf("%q is no file", name)
-		}
-		return p.packFile(dir, name)
-	})
-}
-
-// packMap packs the map of the program's lines, if there is one. Where on this machine its source is stays here: the
-// file's name is all that a traceback says of it.
-func (p *packer) packMap(dir fs.FS) error {
-	data, err := fs.ReadFile(dir, mapName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// pack adds a file.
+func (p *packer) pack(f *File) error {
+	if f.Size > p.size {
+		p.largest, p.size = f.Name, f.Size
 	}
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: f.Name, Mode: f.Mode, Size: f.Size, Format: tar.FormatPAX}
+	if err := p.archive.WriteHeader(header); err != nil {
+		return err
+	}
+	content, err := f.Open()
 	if err != nil {
 		return err
 	}
+	defer func() { _ = content.Close() }()
+	_, err = io.Copy(p.archive, content)
+	return err
+}
+
+// below gives the files of a folder, in the order of names.
+func below(dir, name string) (files []File, err error) {
+	err = filepath.WalkDir(filepath.Join(dir, name), func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		relative, err := filepath.Rel(dir, at)
+		if err != nil {
+			return err
+		}
+		if !d.Type().IsRegular() {
+			return fmt.Errorf("%q is no file", relative)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		mode := int64(0o644)
+		if info.Mode()&0o100 != 0 {
+			mode = 0o755
+		}
+		files = append(files, File{Name: filepath.ToSlash(relative), Mode: mode, Size: info.Size(), Path: at})
+		return nil
+	})
+	return files, err
+}
+
+// mapOf is the map of the program's lines, if there is one. Where on this machine its source is stays here: the file's
+// name is all that a traceback says of it.
+func mapOf(dir string) ([]File, error) {
+	data, err := os.ReadFile(filepath.Join(dir, mapName))
+	if err != nil {
+		return nil, err
+	}
 	var lines map[string]any
 	if err := json.Unmarshal(data, &lines); err != nil {
-		return fmt.Errorf("read %s: %w", mapName, err)
+		return nil, fmt.Errorf("read %s: %w", mapName, err)
 	}
 	if source, ok := lines["source"].(string); ok {
 		lines["source"] = filepath.Base(source)
 	}
 	if data, err = json.Marshal(lines); err != nil {
-		return err
+		return nil, err
 	}
-	return p.pack(mapName, 0o644, int64(len(data)), bytes.NewReader(data))
+	return []File{inMemory(mapName, data)}, nil
 }
 
-// packExpected packs how names looked, if it is known.
-func (p *packer) packExpected(dir fs.FS, key string) error {
-	data, err := fs.ReadFile(dir, folder.ExpectedName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// expectedOf is how names looked, if it is known.
+func expectedOf(dir, key string) ([]File, error) {
+	data, err := os.ReadFile(filepath.Join(dir, folder.ExpectedName))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if data, err = Masked(data, key); err != nil {
-		return err
+		return nil, err
 	}
-	return p.pack(folder.ExpectedName, 0o644, int64(len(data)), bytes.NewReader(data))
+	return []File{inMemory(folder.ExpectedName, data)}, nil
 }
 
-func (p *packer) packFile(dir fs.FS, name string) error {
-	file, err := dir.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	mode := int64(0o644)
-	if info.Mode()&0o100 != 0 {
-		mode = 0o755
-	}
-	return p.pack(name, mode, info.Size(), file)
-}
-
-// pack adds a file of which nothing but its name, content and whether it is a program is kept.
-func (p *packer) pack(name string, mode, size int64, content io.Reader) error {
-	if size > p.size {
-		p.largest, p.size = name, size
-	}
-	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: size, Format: tar.FormatPAX}
-	if err := p.archive.WriteHeader(header); err != nil {
-		return err
-	}
-	_, err := io.Copy(p.archive, content)
-	return err
+func inMemory(name string, data []byte) File {
+	return File{Name: name, Mode: 0o644, Size: int64(len(data)), Data: data}
 }
 
 // tooLong is the mistake of a program that takes too much along.
