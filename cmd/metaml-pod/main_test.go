@@ -39,6 +39,7 @@ type container struct {
 	environ     []string
 	out         bytes.Buffer
 	errs        bytes.Buffer
+	flags       []string // further ones
 }
 
 // newContainer makes the container of a run of trials whose program is source.
@@ -91,20 +92,11 @@ func (c *container) start() *exec.Cmd {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	c.t.Cleanup(cancel)
-	cmd := exec.CommandContext(
-		ctx,
-		os.Args[0],
-		"--in",
-		filepath.Join(c.dir, "in"),
-		"--dir",
-		filepath.Join(c.dir, "run"),
-		"--message",
-		filepath.Join(c.dir, "message"),
-		"--annotations",
-		c.annotations,
-		"--python",
-		c.python,
-	)
+	args := []string{
+		"--in", filepath.Join(c.dir, "in"), "--dir", filepath.Join(c.dir, "run"), "--message",
+		filepath.Join(c.dir, "message"), "--annotations", c.annotations, "--python", c.python,
+	}
+	cmd := exec.CommandContext(ctx, os.Args[0], append(args, c.flags...)...)
 	cmd.Env = append([]string{
 		"METAML_TEST_POD=1", "HOME=" + c.dir, "PATH=" + filepath.Dir(venv.Python(c.t)) + ":/usr/bin:/bin",
 	}, c.environ...)
@@ -180,8 +172,7 @@ def fit(x):
 
 func TestWhatGoesWithTheProgramIsWhereItWas(t *testing.T) {
 	t.Parallel()
-	c := newContainer(t, "", 1)
-	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{
+	files := map[string]string{
 		"code/main.py": `
 def fit(x):
     with open("data/x.csv") as f:
@@ -190,9 +181,27 @@ def fit(x):
         f.write("1")
 `,
 		"include/data/x.csv": "1,2",
-	}))
-	if code, m := c.wait(c.start()); code != 0 || c.out.String() != "1,2\n" {
-		t.Errorf("exit code %d, %+v; it printed %q", code, m, c.out.String())
+	}
+	for name, in := range map[string]func(c *container){
+		"an object of the cluster": func(c *container) {
+			c.write(filepath.Join("in", pod.ProgramName), archive(t, files))
+		},
+		"the image": func(c *container) {
+			c.write(filepath.Join("in", pod.ProgramName), archive(t, nil))
+			for name, text := range files {
+				c.write(filepath.Join("image", name), []byte(text))
+			}
+			c.flags = []string{"--program", filepath.Join(c.dir, "image")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newContainer(t, "", 1)
+			in(c)
+			if code, m := c.wait(c.start()); code != 0 || c.out.String() != "1,2\n" {
+				t.Errorf("exit code %d, %+v; it printed %q", code, m, c.out.String())
+			}
+		})
 	}
 }
 

@@ -202,6 +202,9 @@ func (r *Run) command() []string {
 		"--in", inDir, "--dir", path.Join(workDir, "run"), "--message", message, "--annotations",
 		path.Join(infoDir, "annotations"),
 	}
+	if r.InImage {
+		args = append(args, "--program", "/"+pod.InImage)
+	}
 	if r.Options.AgentImage == "" {
 		return pod.Start{
 			Python: r.Options.ImagePython, Parts: agentDir, To: workDir, Message: message, Args: args,
@@ -210,9 +213,6 @@ func (r *Run) command() []string {
 	}
 	if r.Options.ImagePython != "" {
 		args = append(args, "--python", r.Options.ImagePython)
-	}
-	if r.InImage {
-		args = append(args, "--program", "/"+pod.InImage)
 	}
 	return append([]string{path.Join(workDir, "metaml-pod")}, args...)
 }

@@ -46,8 +46,8 @@ func (f *File) Open() (io.ReadCloser, error) {
 	return os.Open(f.Path)
 }
 
-// Files are what of a program folder leaves this machine: the code, what goes with it, and the map of its lines to cells
-// of a file that has a name and no path. The same folder gives the same files.
+// Files are what of a program folder leaves this machine: the code, what goes with it, and the map of its lines to the
+// cells of a file that has a name and no path. The same folder gives the same files.
 func Files(dir string) ([]File, error) {
 	code, err := below(dir, codeFolder)
 	if err != nil {
