@@ -47,7 +47,7 @@ func (a *app) runFile(ctx context.Context, source launch.Source) error {
 	for _, remark := range plan.Before {
 		fmt.Fprintln(a.err, remark)
 	}
-	submitted, err := s.Submit(before, plan, func(text string) { fmt.Fprintln(a.err, text) })
+	submitted, err := s.Submit(before, plan, launch.Progress{Say: func(text string) { fmt.Fprintln(a.err, text) }})
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/metaml/metaml/deployer/image/publish"
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/atomicfile"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // Maker makes images.
@@ -172,7 +173,7 @@ func (m *Maker) environment(ctx context.Context, r Request, on *ground, key stri
 		made.Layers = append(made.Layers, l.Written)
 		size += l.Written.Size
 	}
-	if err := m.step("send", fmt.Sprintf("sending what %s does not have, of %s", r.To, megabytes(size)),
+	if err := m.step("send", fmt.Sprintf("sending what %s does not have, of %s", r.To, prose.Bytes(size)),
 		func(far func(int64, int64)) error { return r.To.Publish(ctx, picture, "env-"+key[:12], far) }); err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (m *Maker) layers(ctx context.Context, on *ground, wheels []resolve.Wheel) 
 		return err
 	}
 	if size := loader.Missing(wheels); size > 0 {
-		err = m.step("load", fmt.Sprintf("loading %s of packages", megabytes(size)), fetched)
+		err = m.step("load", fmt.Sprintf("loading %s of packages", prose.Bytes(size)), fetched)
 	} else {
 		err = fetched(nil)
 	}
@@ -73,8 +73,6 @@ func (m *Maker) pack(ctx context.Context, on *ground, wheels []resolve.Wheel, fi
 	group.Wait()
 	return all, errors.Join(errs...)
 }
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // together makes the layer of some wheels.
 func (m *Maker) together(ctx context.Context, wheels []resolve.Wheel, paths []string, members []int) (kept, error) {

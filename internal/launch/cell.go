@@ -226,9 +226,7 @@ func (c *converse) submitted(
 	over := make(chan struct{})
 	go func() { // ends with Submit, which ends with ctx
 		defer close(over)
-		submitted, err = s.Submit(ctx, plan, func(text string) {
-			_ = c.say(text) // a front end that went away is seen by what follows
-		})
+		submitted, err = s.Submit(ctx, plan, c.progress())
 	}()
 	for {
 		select {
@@ -245,6 +243,20 @@ func (c *converse) submitted(
 			}
 		}
 	}
+}
+
+// progress shows what a submission does. A front end that went away is seen by what follows.
+func (c *converse) progress() Progress {
+	to := Progress{Say: func(text string) { _ = c.say(text) }}
+	if c.render && !c.lines {
+		id, update := watch.DisplayID("image"), false
+		to.Draw = func(is view.Build) {
+			bundle := map[string]string{"text/html": is.HTML(), "text/plain": is.Headline()}
+			_ = c.peer.Send(talk.Display{Bundle: bundle, DisplayID: id, Update: update})
+			update = true
+		}
+	}
+	return to
 }
 
 // say prints a line of progress.

@@ -49,7 +49,7 @@ func submitted(t *testing.T, dir string, src Source) run.Submission {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Submit(t.Context(), plan, nil); err != nil {
+	if _, err := s.Submit(t.Context(), plan, Progress{}); err != nil {
 		t.Fatal(err)
 	}
 	return *at.taken

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/view"
 )
 
 func TestASubmissionSaysWhatItDoesWhereItTakesLong(t *testing.T) {
@@ -22,7 +23,7 @@ func TestASubmissionSaysWhatItDoesWhereItTakesLong(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var said []string
-				p := &progress{say: func(text string) { said = append(said, text) }}
+				p := &progress{Progress: Progress{Say: func(text string) { said = append(said, text) }}}
 				p.begin()
 				for _, step := range []string{"first", "second"} {
 					p.note(run.Event{Text: step})
@@ -37,4 +38,30 @@ func TestASubmissionSaysWhatItDoesWhereItTakesLong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An image that takes long is one picture, which is drawn anew as its steps go on and folded at its end.
+func TestAnImageThatIsMadeIsDrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		var drawn []view.Build
+		p := &progress{Progress: Progress{
+			Say:  func(text string) { said = append(said, text) },
+			Draw: func(is view.Build) { drawn = append(drawn, is) },
+		}}
+		step := func(name string, state run.Phase) {
+			p.note(run.Event{Type: run.EventBuildStep, Build: &run.BuildStep{Name: name, Text: name, State: state}})
+			time.Sleep(quiet) //nolint:forbidigo // the clock of the test
+		}
+		p.begin()
+		step("resolve", run.Running)
+		step("resolve", run.Succeeded)
+		step("load", run.Running)
+		step("load", run.Succeeded)
+		p.end()
+		last := drawn[len(drawn)-1]
+		if len(said) > 0 || len(drawn) < 4 || !last.Over || len(last.Steps) != 2 || drawn[len(drawn)-2].Over {
+			t.Errorf("said %q, drawn %+v", said, drawn)
+		}
+	})
 }

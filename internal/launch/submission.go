@@ -385,8 +385,8 @@ func (s *Submission) cellLabel(seq int) string {
 }
 
 // Submit starts the run of a plan. What takes long is said, by one goroutine at a time.
-func (s *Submission) Submit(ctx context.Context, plan *deployer.Plan, say func(string)) (run.Submitted, error) {
-	p := &progress{say: say}
+func (s *Submission) Submit(ctx context.Context, plan *deployer.Plan, to Progress) (run.Submitted, error) {
+	p := &progress{Progress: to}
 	p.begin()
 	defer p.end()
 	return s.client.Submit(ctx, plan, p.note)
