@@ -63,7 +63,7 @@ test-venvs:
 # What needs no C is also vetted for macOS; nothing of it runs there.
 test-vet:
 	go vet ./...
-	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet ./agent/... ./deployer/... ./kernel/... ./test/engine ./cmd/metaml-agent ./cmd/metaml-kernel
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet ./agent/... ./deployer/... ./kernel/... ./test/engine ./cmd/metaml-agent ./cmd/metaml-build ./cmd/metaml-kernel
 
 test-go:
 	go test -timeout 30m $$(go list ./... | grep -v -E $(RACED))

@@ -105,8 +105,8 @@ func ended(text string) string {
 	return text + "\n"
 }
 
-// assemble puts layers on the base.
-func assemble(on *ground, layers []kept) (v1.Image, error) {
+// configuration is that of the image, on the layers of the base.
+func (on *ground) configuration() (*v1.ConfigFile, error) {
 	config, err := on.image.ConfigFile()
 	if err != nil {
 		return nil, err
@@ -121,6 +121,15 @@ func assemble(on *ground, layers []kept) (v1.Image, error) {
 	}
 	config.Config.Labels["org.opencontainers.image.base.name"] = on.name.Name()
 	config.Config.Labels["org.opencontainers.image.base.digest"] = on.digest
+	return config, nil
+}
+
+// assemble puts layers on the base.
+func assemble(on *ground, layers []kept) (v1.Image, error) {
+	config, err := on.configuration()
+	if err != nil {
+		return nil, err
+	}
 	picture, err := mutate.ConfigFile(mutate.MediaType(on.image, types.OCIManifestSchema1), config)
 	if err != nil {
 		return nil, err

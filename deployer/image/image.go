@@ -21,6 +21,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/metaml/metaml/deployer/image/builder"
 	"github.com/metaml/metaml/deployer/image/cache"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/lock"
@@ -48,6 +49,10 @@ type Request struct {
 	Arch         string    // of Linux, as Go calls it
 	Base         string    // image that it is put on; "" is python:X.Y-slim
 	To           publish.Publisher
+	// Builder makes all of the environment; nil: it is made here, of wheels alone.
+	Builder *builder.Builder
+	System  []string   // packages of the system
+	After   [][]string // commands that are executed in the image when all is installed
 	// Program is put on top of the environment, in a layer that changes with each edit; without one the image is the
 	// environment alone.
 	Program []layer.File
@@ -88,6 +93,9 @@ func (m *Maker) python() string { return lock.Minor(m.PythonVersion) }
 // Make makes an image and puts it into its place. What is there already is not made again: then neither a package
 // index nor a builder is asked. With a program the image gets no name yet: see [Maker.Tag].
 func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	r.Base = cmp.Or(r.Base, "python:"+m.python()+"-slim")
 	on, err := m.base(ctx, r)
 	if err != nil {
@@ -151,27 +159,22 @@ func (m *Maker) environment(ctx context.Context, r Request, on *ground, key stri
 	}); err != nil {
 		return nil, err
 	}
-	wheels, err := m.resolve(ctx, r)
+	made := &Made{Key: key, Base: on.name.Context().Digest(on.digest).String()}
+	makes := m.compose
+	if r.Builder != nil {
+		makes = m.build
+	}
+	picture, err := makes(ctx, on, r, made)
 	if err != nil {
 		return nil, err
 	}
-	layers, err := m.layers(ctx, on, wheels)
-	if err != nil {
-		return nil, err
-	}
-	made := &Made{Key: key, Wheels: wheels, Base: on.name.Context().Digest(on.digest).String()}
-	picture, err := assemble(on, layers)
-	if err == nil {
-		err = made.describe(picture)
-	}
-	if err != nil {
+	if err := made.describe(picture); err != nil {
 		return nil, fmt.Errorf("put the packages on %s: %w", r.Base, err)
 	}
 	made.Reference = r.To.Reference(made.Digest)
 	var size int64
-	for _, l := range layers {
-		made.Layers = append(made.Layers, l.Written)
-		size += l.Written.Size
+	for _, l := range made.Layers {
+		size += l.Size
 	}
 	if err := m.step("send", fmt.Sprintf("sending what %s does not have, of %s", r.To, prose.Bytes(size)),
 		func(far func(int64, int64)) error { return r.To.Publish(ctx, picture, "env-"+key[:12], far) }); err != nil {
@@ -194,6 +197,27 @@ func (made *Made) describe(picture v1.Image) (err error) {
 	}
 	made.Config, err = picture.RawConfigFile()
 	return err
+}
+
+// compose makes the image here, of wheels.
+func (m *Maker) compose(ctx context.Context, on *ground, r Request, made *Made) (v1.Image, error) {
+	wheels, err := m.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := m.layers(ctx, on, wheels)
+	if err != nil {
+		return nil, err
+	}
+	made.Wheels = wheels
+	for _, l := range layers {
+		made.Layers = append(made.Layers, l.Written)
+	}
+	picture, err := assemble(on, layers)
+	if err != nil {
+		return nil, fmt.Errorf("put the packages on %s: %w", r.Base, err)
+	}
+	return picture, nil
 }
 
 // resolve finds the wheels.
@@ -240,7 +264,7 @@ func (m *Maker) key(r Request, baseDigest string) string {
 		}
 	}
 	slices.Sort(indexes)
-	data, _ := json.Marshal([]any{ // of plain values
+	of := []any{
 		version,
 		layer.Version,
 		r.Requirements,
@@ -250,7 +274,11 @@ func (m *Maker) key(r Request, baseDigest string) string {
 		baseDigest,
 		m.PythonVersion,
 		indexes,
-	})
+	}
+	if r.Builder != nil { // whichever it is
+		of = append(of, "built", r.System, r.After)
+	}
+	data, _ := json.Marshal(of) // of plain values
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }

@@ -43,20 +43,34 @@ func (m *Maker) uv(ctx context.Context) (string, error) {
 	return m.ownUV(ctx, digest)
 }
 
+// uvFor gives the path of uv for Linux on an architecture, which a builder executes.
+func (m *Maker) uvFor(ctx context.Context, arch string) (string, error) {
+	if runtime.GOOS == "linux" && runtime.GOARCH == arch {
+		found, err := m.uv(ctx)
+		if err != nil {
+			return "", err
+		}
+		return filepath.EvalSymlinks(found)
+	}
+	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[arch]
+	return m.ownUV(ctx, uvs["linux/"+arch], "--platform", "manylinux_2_17_"+machine, "--platform",
+		"manylinux2014_"+machine, "--platform", "manylinux_2_28_"+machine)
+}
+
 // ownUV has uv loaded, once. Only a file with the digest is taken.
-func (m *Maker) ownUV(ctx context.Context, digest string) (string, error) {
+func (m *Maker) ownUV(ctx context.Context, digest string, platform ...string) (string, error) {
 	home := filepath.Join(m.Cache, "uv", uvVersion+"-"+digest[:12])
 	program := filepath.Join(home, "uv")
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
 	}
 	return program, m.step("uv", "loading uv "+uvVersion, func(func(int64, int64)) error {
-		return m.loadUV(ctx, home, program, digest)
+		return m.loadUV(ctx, home, program, digest, platform)
 	})
 }
 
 // loadUV has the session's pip load uv.
-func (m *Maker) loadUV(ctx context.Context, home, program, digest string) error {
+func (m *Maker) loadUV(ctx context.Context, home, program, digest string, platform []string) error {
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return folder.Explain(err, "keep uv in", m.Cache)
 	}
@@ -70,24 +84,11 @@ func (m *Maker) loadUV(ctx context.Context, home, program, digest string) error 
 	if err := os.WriteFile(wanted, []byte(line), 0o600); err != nil {
 		return folder.Explain(err, "keep uv in", m.Cache)
 	}
-	command := exec.CommandContext(
-		ctx,
-		m.Python,
-		"-m",
-		"pip",
-		"download",
-		"--quiet",
-		"--no-deps",
-		"--no-cache-dir",
-		"--disable-pip-version-check",
-		"--only-binary",
-		":all:",
-		"--require-hashes",
-		"--dest",
-		to,
-		"--requirement",
-		wanted,
-	)
+	args := []string{
+		"-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--disable-pip-version-check",
+		"--only-binary", ":all:", "--require-hashes", "--dest", to, "--requirement", wanted,
+	}
+	command := exec.CommandContext(ctx, m.Python, append(args, platform...)...)
 	command.Env = m.Environ
 	if out, err := command.CombinedOutput(); err != nil {
 		if ctx.Err() != nil {

@@ -8,6 +8,7 @@ const (
 	CodeActive      Code = "active"      // the run is active, and only an ended one can be treated so
 	CodeAgent       Code = "agent"       // a program of MetaML that executes trials was not found
 	CodeAmbiguous   Code = "ambiguous"   // several runs begin with the name
+	CodeBuilder     Code = "builder"     // a builder of images does not answer, is missing, or fails
 	CodeCompletions Code = "completions" // the number of trials does not fit the hyperparameters
 	CodeConfirm     Code = "confirm"     // the command would delete, and --yes was not given
 	// the run folder is a copy or somebody else's, so nothing of it is executed

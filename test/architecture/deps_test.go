@@ -32,6 +32,22 @@ func TestNothingRegistersEveryGroupOfKubernetes(t *testing.T) {
 	}
 }
 
+// TestOneProgramAloneSpeaksToBuilders keeps BuildKit's client out of the others: it costs each start 3 ms.
+func TestOneProgramAloneSpeaksToBuilders(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/metaml", "./cmd/metaml-nbconvert")
+	command.Dir = filepath.Join("..", "..")
+	command.Stderr = os.Stderr
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list -deps: %v", err)
+	}
+	for imported := range strings.FieldsSeq(string(text)) {
+		if strings.HasPrefix(imported, "github.com/moby/buildkit/") {
+			t.Errorf("metaml links %s; what needs a builder is in metaml-build", imported)
+		}
+	}
+}
+
 // TestDependenciesOfSmallBinariesAreListed keeps what kernel, agent and pod link, in
 // a file, so that a new dependency is seen in the diff of a review.
 func TestDependenciesOfSmallBinariesAreListed(t *testing.T) {

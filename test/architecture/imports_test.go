@@ -80,6 +80,12 @@ var layers = []layer{
 	{"deployer/image/login", []string{"deployer/image/registry"}, "a login is tried at a registry, and kept"},
 	{"deployer/image/publish", []string{"deployer/image/registry"}, "an image is brought as it is, whatever is in it"},
 	{
+		"deployer/image/builder/solve",
+		[]string{"deployer/image/builder"},
+		"the program that speaks to a builder needs to know what is asked of it",
+	},
+	{"deployer/image/builder", nil, "what is asked of a builder is plain data"},
+	{
 		"deployer/image",
 		[]string{"deployer/image/...", "deployer/folder", "deployer/run"},
 		"an image is made without knowing who runs it",

@@ -26,7 +26,7 @@ import (
 )
 
 // binaries are the programs a wheel brings; pip puts them beside python.
-var binaries = []string{"metaml", "metaml-agent", "metaml-kernel", "metaml-nbconvert"}
+var binaries = []string{"metaml", "metaml-agent", "metaml-build", "metaml-kernel", "metaml-nbconvert"}
 
 // subcommand makes `jupyter metaml-nbconvert` work: jupyter looks for a program
 // of this name. It finds the real one beside itself, so that nothing depends on

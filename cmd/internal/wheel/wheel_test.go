@@ -135,6 +135,7 @@ func TestTheWheelHoldsModuleBinariesKernelspecAndExtension(t *testing.T) {
 		v + ".data/scripts/jupyter-metaml-nbconvert",
 		v + ".data/scripts/metaml",
 		v + ".data/scripts/metaml-agent",
+		v + ".data/scripts/metaml-build",
 		v + ".data/scripts/metaml-kernel",
 		v + ".data/scripts/metaml-nbconvert",
 		"metaml/__init__.py",

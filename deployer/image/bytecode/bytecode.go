@@ -32,8 +32,10 @@ import (
 	"github.com/metaml/metaml/deployer/image/wheel"
 )
 
+// Program compiles sources: compile.py says how it is called.
+//
 //go:embed compile.py
-var script string
+var Program string
 
 // Compiler compiles wheels.
 type Compiler struct {
@@ -57,7 +59,7 @@ func (c *Compiler) Compile(
 	at wheel.Scheme,
 ) (*Compiled, error) {
 	sum := fnv.New64a()
-	_, _ = io.WriteString(sum, script) // never fails
+	_, _ = io.WriteString(sum, Program) // never fails
 	name := fmt.Sprintf("%s-%s-%s-%x.zip", digest, c.Version, strings.ReplaceAll(at.Prefix, "/", "_"), sum.Sum64())
 	kept := filepath.Join(c.Folder, name)
 	if _, err := os.Stat(kept); errors.Is(err, os.ErrNotExist) {
@@ -121,7 +123,7 @@ func isTest(path string) bool { return strings.Contains("/"+path, "/tests/") }
 
 // run has an interpreter compile some sources. It sees neither the user's packages nor their settings.
 func (c *Compiler) run(ctx context.Context, file, packages, lines string) ([]byte, error) {
-	command := exec.CommandContext(ctx, c.Python, "-S", "-s", "-c", script, file, packages)
+	command := exec.CommandContext(ctx, c.Python, "-S", "-s", "-c", Program, file, packages)
 	// With a seed of its own the order of sets of strings would be another one each time.
 	command.Env, command.Dir = []string{"PYTHONHASHSEED=0"}, "/"
 	command.Stdin = strings.NewReader(lines)

@@ -119,4 +119,7 @@ func (r *Registry) forget() {
 	}
 }
 
+// Repository is where the images are.
+func (r *Registry) Repository() name.Repository { return r.repository }
+
 func (r *Registry) String() string { return r.repository.String() }

@@ -13,14 +13,13 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
-
-	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Locked is a list of wheels.
 type Locked struct {
-	Text   []byte // the lock file
-	Wheels []Wheel
+	Text    []byte // the lock file
+	Wheels  []Wheel
+	Sources []Wheel // packages without one, by the archive that they are built from
 }
 
 // Wheel is a file that an index has.
@@ -67,8 +66,13 @@ func Parse(text []byte, python string) (*Locked, error) {
 			files = append(slices.Clone(files), *p.Archive)
 		}
 		if len(files) == 0 {
-			return nil, usererror.New(usererror.CodeResolve, "a package has no wheel for the image: %s %s", p.Name,
-				p.Version).With("Name an image that has it: --image IMAGE.")
+			source := Wheel{Name: p.Name, Version: p.Version}
+			if p.Sdist != nil {
+				source.File, source.URL, source.SHA256 = p.Sdist.Name, p.Sdist.URL, p.Sdist.Hashes["sha256"]
+				source.Size = p.Sdist.Size
+			}
+			locked.Sources = append(locked.Sources, source)
+			continue
 		}
 		var wheels []Wheel
 		for _, f := range files {

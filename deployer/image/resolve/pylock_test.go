@@ -56,7 +56,6 @@ func TestWhatIsNoLockFileIsRefused(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"no TOML", "[", "read a lock file"},
 		{"a later version", strings.Replace(good, "1.0", "2.0", 1), `version "2.0"`},
-		{"no wheel", lockFile(), "no wheel for the image: x 1"},
 		{"a source distribution", strings.Replace(good, "-py3-none-any.whl", ".tar.gz", 1), "is no wheel"},
 		{"a path", strings.Replace(good, "https://index.example/", "", 1), "is no address"},
 		{"no digest", strings.Replace(good, "sha256", "md5", 1), "no digest by sha256"},
@@ -70,6 +69,13 @@ func TestWhatIsNoLockFileIsRefused(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestWhatHasNoWheelIsListedApart(t *testing.T) {
+	locked, err := Parse([]byte(lockFile()), "3.11")
+	if err != nil || len(locked.Wheels) > 0 || len(locked.Sources) != 1 || locked.Sources[0].Name != "x" {
+		t.Errorf("got %+v, %v", locked, err)
 	}
 }
 

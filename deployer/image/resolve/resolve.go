@@ -43,34 +43,21 @@ var platforms = map[string]string{"amd64": "x86_64-manylinux_2_28", "arm64": "aa
 
 // Resolve gives the wheels. It asks the package indexes that the environment names.
 func (r *Resolver) Resolve(ctx context.Context, in Input) (*Locked, error) {
-	platform := platforms[in.Arch]
-	if platform == "" {
-		return nil, usererror.New(
-			usererror.CodeResolve,
-			"no packages can be found for linux/%s, only for amd64 and arm64",
-			in.Arch,
-		)
+	if err := in.Check(); err != nil {
+		return nil, err
 	}
 	folder, err := os.MkdirTemp("", "metaml-resolve-")
 	if err != nil {
 		return nil, fmt.Errorf("resolve packages: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	for name, text := range map[string]string{requirementsName: in.Requirements, constraintsName: in.Constraints} {
+	for name, text := range in.Files() {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			return nil, fmt.Errorf("resolve packages: %w", err)
 		}
 	}
-	args := []string{
-		"pip", "compile", requirementsName, "--constraints", constraintsName, "--python-version", in.Python,
-		"--python-platform", platform, "--no-build", "--format", "pylock.toml", "--output-file", lockedName,
-		"--no-header", "--no-progress", "--quiet", "--color", "never",
-	}
-	if !in.Newest.IsZero() {
-		args = append(args, "--exclude-newer", in.Newest.UTC().Format(time.RFC3339))
-	}
-	command := exec.CommandContext(ctx, r.UV, args...)
-	command.Dir, command.Env = folder, r.environ()
+	command := exec.CommandContext(ctx, r.UV, in.Arguments(false)...)
+	command.Dir, command.Env = folder, Environment(r.Environ)
 	var failed bytes.Buffer
 	command.Stderr = &failed
 	if err := command.Run(); err != nil {
@@ -79,23 +66,65 @@ func (r *Resolver) Resolve(ctx context.Context, in Input) (*Locked, error) {
 		}
 		return nil, r.explain(err, failed.String())
 	}
-	text, err := os.ReadFile(filepath.Join(folder, lockedName))
+	text, err := os.ReadFile(filepath.Join(folder, LockName))
 	if err != nil {
 		return nil, fmt.Errorf("resolve packages: %w", err)
 	}
-	return Parse(text, in.Python)
+	locked, err := Parse(text, in.Python)
+	if err == nil && len(locked.Sources) > 0 {
+		return nil, withoutWheel(nil, locked.Sources[0].Name+" "+locked.Sources[0].Version)
+	}
+	return locked, err
 }
 
 // The files that uv reads and writes.
 const (
 	requirementsName = "requirements.txt"
 	constraintsName  = "constraints.txt"
-	lockedName       = "pylock.toml"
+	// LockName is the file that uv writes.
+	LockName = "pylock.toml"
 )
 
-// environ is what uv gets: it reads no variables of pip, which people may have set in its place.
-func (r *Resolver) environ() []string {
-	env := slices.Clone(r.Environ)
+// Check refuses what nothing can be resolved for.
+func (in Input) Check() error {
+	if platforms[in.Arch] == "" {
+		return usererror.New(usererror.CodeResolve,
+			"no packages can be found for linux/%s, only for amd64 and arm64", in.Arch)
+	}
+	return nil
+}
+
+// Files are those that uv reads, by their names in the folder in which it is executed.
+func (in Input) Files() map[string]string {
+	return map[string]string{requirementsName: in.Requirements, constraintsName: in.Constraints}
+}
+
+// Arguments are those of uv. Where it is executed on the platform itself it may build what has no wheel: some packages
+// say only then what they require.
+func (in Input) Arguments(mayBuild bool) []string {
+	args := []string{
+		"pip", "compile", requirementsName, "--constraints", constraintsName, "--python-version", in.Python,
+		"--python-platform", platforms[in.Arch], "--format", "pylock.toml", "--output-file", LockName,
+		"--no-header", "--no-progress", "--quiet", "--color", "never",
+	}
+	if !mayBuild {
+		args = append(args, "--no-build")
+	}
+	if !in.Newest.IsZero() {
+		args = append(args, "--exclude-newer", in.Newest.UTC().Format(time.RFC3339))
+	}
+	return args
+}
+
+// withoutWheel refuses a package that would have to be built.
+func withoutWheel(cause error, which string) error {
+	return usererror.Wrap(cause, usererror.CodeResolve, "a package has no wheel for the image: "+which,
+		"Name a BuildKit that builds it, --builder ADDRESS, or an image that has it, --image IMAGE.")
+}
+
+// Environment is what uv gets: it reads no variables of pip, which people may have set in its place.
+func Environment(of []string) []string {
+	env := slices.Clone(of)
 	for _, pair := range [][2]string{
 		{"PIP_INDEX_URL", "UV_DEFAULT_INDEX"},
 		{"PIP_EXTRA_INDEX_URL", "UV_INDEX"},
@@ -132,8 +161,7 @@ func (r *Resolver) explain(err error, stderr string) error {
 	reason, _, _ := strings.Cut(strings.TrimPrefix(last, "Because "), ", we can conclude")
 	switch {
 	case strings.Contains(last, "no usable wheels"), strings.Contains(last, "no wheels with a matching"):
-		return usererror.Wrap(err, usererror.CodeResolve, "a package has no wheel for the image: "+reason,
-			"Name an image that has it: --image IMAGE.")
+		return withoutWheel(err, reason)
 	case strings.Contains(stderr, "No solution found"):
 		return usererror.Wrap(err, usererror.CodeResolve, "the packages cannot be had together: "+reason,
 			"Install versions that can, and run the cell again; or name an image: --image IMAGE.")

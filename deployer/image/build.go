@@ -1,0 +1,256 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/metaml/metaml/deployer/image/builder"
+	"github.com/metaml/metaml/deployer/image/bytecode"
+	"github.com/metaml/metaml/deployer/image/fetch"
+	"github.com/metaml/metaml/deployer/image/layer"
+	"github.com/metaml/metaml/deployer/image/publish"
+	"github.com/metaml/metaml/deployer/image/registry"
+	"github.com/metaml/metaml/deployer/image/resolve"
+	"github.com/metaml/metaml/internal/environ"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// repository is a [publish.Publisher] that others can send images to.
+type repository interface {
+	publish.Publisher
+	// Repository is its name.
+	Repository() name.Repository
+}
+
+// check refuses what only a builder can do where there is none.
+func (r Request) check() error {
+	if r.Builder != nil {
+		return nil
+	}
+	var asked string
+	switch {
+	case len(r.System) > 0:
+		asked = "--apt " + r.System[0]
+	case len(r.After) > 0:
+		asked = "--post-install " + r.After[0][0]
+	default:
+		return nil
+	}
+	return usererror.New(usererror.CodeBuilder, "%s is executed in the image, and no builder is named", asked).
+		With("Name a BuildKit: --builder ADDRESS, such as docker:// or unix:///run/buildkit/buildkitd.sock.")
+}
+
+// build has a builder make the image, and gives it as it is in the repository then, or in a folder.
+func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_ v1.Image, err error) {
+	in := resolve.Input{
+		Requirements: r.Requirements, Constraints: r.Constraints, Python: m.python(), Arch: r.Arch, Newest: r.Newest,
+	}
+	if err := in.Check(); err != nil {
+		return nil, err
+	}
+	uv, err := m.uvFor(ctx, r.Arch)
+	if err != nil {
+		return nil, err
+	}
+	b := builder.Build{
+		Arch: r.Arch, Base: hub(made.Base), Python: on.about.Python, Prefix: "/" + prefix,
+		Packages: "/" + prefix + "/lib/python" + m.python() + "/site-packages",
+		System:   r.System, After: r.After, UV: uv, Resolve: in.Arguments(true), Files: in.Files(),
+		Lock: resolve.LockName, Compile: bytecode.Program,
+	}
+	if b.BaseConfig, err = on.image.RawConfigFile(); err != nil {
+		return nil, registry.Explain(err, "read the base image "+r.Base, on.name.Context().RegistryStr())
+	}
+	config, err := on.configuration()
+	if err != nil {
+		return nil, fmt.Errorf("describe the image: %w", err)
+	}
+	if b.Config, err = json.Marshal(config); err != nil {
+		return nil, fmt.Errorf("describe the image: %w", err)
+	}
+	for _, f := range on.frame(m.python()) {
+		b.Frame = append(b.Frame, sent(f))
+	}
+	b.Variables, b.Secrets = hidden(m.Environ)
+	to, isRepository := r.To.(repository)
+	if isRepository {
+		b.Target, b.Plain = hub(to.Repository().Name()), to.Repository().Scheme() == "http"
+	} else {
+		if b.Folder, err = os.MkdirTemp("", "metaml-image-"); err != nil {
+			return nil, fmt.Errorf("make room for the image: %w", err)
+		}
+		defer func() {
+			if err != nil {
+				_ = os.RemoveAll(b.Folder)
+			}
+		}()
+	}
+	steps := &buildSteps{to: m.Step, open: map[string]Step{}}
+	built, err := r.Builder.Build(ctx, b, steps.show)
+	steps.end(err)
+	if err != nil {
+		return nil, err
+	}
+	locked, err := resolve.Parse(built.Lock, m.python())
+	if err != nil {
+		return nil, err
+	}
+	made.Wheels = slices.Concat(locked.Wheels, locked.Sources)
+	var picture v1.Image
+	if isRepository {
+		at := to.Repository().Digest(built.Digest)
+		if picture, err = remote.Image(at, publish.Options(remote.WithContext(ctx))...); err != nil {
+			return nil, registry.Explain(err, "read the image that the builder has sent to "+to.String(),
+				at.RegistryStr())
+		}
+	} else if picture, err = laidOut(b.Folder, built.Digest); err != nil {
+		return nil, fmt.Errorf("read the image that the builder has made: %w", err)
+	}
+	made.Layers, err = added(on.image, picture)
+	return picture, err
+}
+
+// laidOut is the image in a folder.
+func laidOut(folder, digest string) (v1.Image, error) {
+	hash, err := v1.NewHash(digest)
+	if err != nil {
+		return nil, err
+	}
+	at, err := layout.FromPath(folder)
+	if err != nil {
+		return nil, err
+	}
+	return at.Image(hash)
+}
+
+// added are the layers that an image has and its base has not.
+func added(base, picture v1.Image) ([]layer.Written, error) {
+	below, err := base.Layers()
+	if err != nil {
+		return nil, err
+	}
+	all, err := picture.Layers()
+	if err != nil {
+		return nil, err
+	}
+	config, err := picture.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	if len(all) < len(below) || len(config.RootFS.DiffIDs) != len(all) {
+		return nil, errors.New("the image that the builder has made is not on its base")
+	}
+	manifest, err := picture.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	var layers []layer.Written
+	for i := len(below); i < len(all); i++ {
+		layers = append(layers, layer.Written{
+			Digest: manifest.Layers[i].Digest.Hex, DiffID: config.RootFS.DiffIDs[i].Hex, Size: manifest.Layers[i].Size,
+		})
+	}
+	return layers, nil
+}
+
+// sent is a file of the frame as a builder gets it.
+func sent(f layer.File) builder.File {
+	to := builder.File{Path: "/" + f.Path, Mode: f.Mode, Link: f.Link, Folder: f.Folder, Owner: f.Owner}
+	if text, is := f.Content.(layer.Bytes); is {
+		to.Text = text
+	}
+	return to
+}
+
+// passed are the variables by which uv finds packages, and all reach the network, on whichever machine.
+var passed = regexp.MustCompile(`^(UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|INDEX_STRATEGY|FIND_LINKS|` +
+	`INDEX_.+_(USERNAME|PASSWORD)|PRERELEASE|RESOLUTION|INSECURE_HOST|HTTP_TIMEOUT|TORCH_BACKEND)|` +
+	`(?i:https?_proxy|all_proxy|no_proxy))$`)
+
+// hidden is what a builder gets and keeps in no layer: variables of the session, and files that variables name.
+func hidden(of []string) (variables map[string]string, files map[string][]byte) {
+	variables, files = map[string]string{}, map[string][]byte{}
+	env := resolve.Environment(of)
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		if name == "UV_FIND_LINKS" { // folders of this machine are not there
+			value = strings.Join(slices.DeleteFunc(strings.FieldsFunc(value, func(r rune) bool {
+				return r == ',' || r == ' '
+			}), func(one string) bool { return !strings.Contains(one, "://") || strings.HasPrefix(one, "file:") }), ",")
+		}
+		if value != "" && passed.MatchString(name) {
+			variables[name] = value
+		}
+	}
+	var netrc strings.Builder
+	netrc.WriteString(fetch.Netrc(of))
+	logins := fetch.FindLogins(of, "")
+	for _, host := range slices.Sorted(maps.Keys(logins)) {
+		password, _ := logins[host].Password()
+		fmt.Fprintf(&netrc, "\nmachine %s login %s password %s\n", host, logins[host].Username(), password)
+	}
+	if netrc.Len() > 0 {
+		files["NETRC"] = []byte(netrc.String())
+	}
+	if authority := environ.Get(env, "SSL_CERT_FILE"); authority != "" {
+		if text, err := os.ReadFile(authority); err == nil { // else it is of no use here either
+			files["SSL_CERT_FILE"] = text
+		}
+	}
+	return variables, files
+}
+
+// buildSteps shows what a builder does as steps of ours.
+type buildSteps struct {
+	to func(Step)
+
+	mu   sync.Mutex
+	open map[string]Step // by name
+}
+
+func (b *buildSteps) show(s builder.Step) {
+	if b.to == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	step := Step{
+		Name: "build: " + s.Name, Text: s.Name, Done: s.Done, Total: s.All, Elapsed: s.Elapsed(), Ended: s.Ended,
+	}
+	b.open[step.Name] = step
+	if s.Ended {
+		delete(b.open, step.Name)
+	}
+	b.to(step)
+}
+
+// end ends what is still going on.
+func (b *buildSteps) end(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, step := range b.open {
+		step.Ended, step.Failed = true, err != nil
+		b.to(step)
+	}
+}
+
+// hub is Docker Hub as its web address has it. Logins and mirrors of a builder know it by its short name.
+func hub(name string) string {
+	if rest, is := strings.CutPrefix(name, "index.docker.io/"); is {
+		return "docker.io/" + rest
+	}
+	return name
+}
