@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/metaml/metaml/deployer/image/login"
+	"github.com/metaml/metaml/deployer/image/registry"
 )
 
 // loginOptions are the flags of `metaml login`.
@@ -50,10 +51,10 @@ func logoutCommand(a *app) *cobra.Command {
 				return err
 			}
 			if !was {
-				fmt.Fprintf(a.err, "there was no login for %s in %s\n", login.Called(at), file.Path)
+				fmt.Fprintf(a.err, "there was no login for %s in %s\n", registry.Called(at), file.Path)
 				return nil
 			}
-			fmt.Fprintf(a.err, "logged out of %s\n", login.Called(at))
+			fmt.Fprintf(a.err, "logged out of %s\n", registry.Called(at))
 			return nil
 		},
 	}
@@ -67,8 +68,8 @@ func oneRegistry(cmd *cobra.Command, args []string) error {
 		With("Type metaml %s registry.example, or docker.io for Docker Hub.", cmd.Name())
 }
 
-func (a *app) login(ctx context.Context, registry string, o loginOptions) error {
-	at, err := login.Parse(registry)
+func (a *app) login(ctx context.Context, host string, o loginOptions) error {
+	at, err := login.Parse(host)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (a *app) login(ctx context.Context, registry string, o loginOptions) error 
 	if o.stdin {
 		l.Password, err = a.password(ctx)
 	} else {
-		l, err = a.askLogin(ctx, login.Called(at), o.user)
+		l, err = a.askLogin(ctx, registry.Called(at), o.user)
 	}
 	if err != nil {
 		return err
@@ -94,7 +95,7 @@ func (a *app) login(ctx context.Context, registry string, o loginOptions) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.err, "logged in at %s as %s; %s has the login\n", login.Called(at), l.User, where)
+	fmt.Fprintf(a.err, "logged in at %s as %s; %s has the login\n", registry.Called(at), l.User, where)
 	return nil
 }
 
@@ -116,14 +117,14 @@ func (a *app) password(ctx context.Context) (string, error) {
 }
 
 // askLogin asks at the terminal for what is missing of a login.
-func (a *app) askLogin(ctx context.Context, registry, user string) (login.Login, error) {
+func (a *app) askLogin(ctx context.Context, host, user string) (login.Login, error) {
 	in, ok := a.in.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return login.Login{}, usage("metaml login asks for a password, and nobody is at a terminal").With(
-			"In a script: printf %%s \"$TOKEN\" | metaml login %s -u NAME --password-stdin.", registry)
+			"In a script: printf %%s \"$TOKEN\" | metaml login %s -u NAME --password-stdin.", host)
 	}
 	if user == "" {
-		fmt.Fprintf(a.err, "User name at %s: ", registry)
+		fmt.Fprintf(a.err, "User name at %s: ", host)
 		line, err := inTime(ctx, func() (string, error) { return bufio.NewReader(in).ReadString('\n') })
 		if err != nil && !errors.Is(err, io.EOF) {
 			return login.Login{}, err
@@ -136,7 +137,7 @@ func (a *app) askLogin(ctx context.Context, registry, user string) (login.Login,
 	}
 	// Whoever interrupts gets the terminal back as it was, with what is typed shown.
 	defer func() { _ = term.Restore(int(in.Fd()), before) }()
-	fmt.Fprintf(a.err, "Password or token of %s at %s, which is not shown: ", user, registry)
+	fmt.Fprintf(a.err, "Password or token of %s at %s, which is not shown: ", user, host)
 	password, err := inTime(ctx, func() (string, error) {
 		typed, err := term.ReadPassword(int(in.Fd()))
 		return string(typed), err

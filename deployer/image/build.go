@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/metaml/metaml/deployer/image/builder"
 	"github.com/metaml/metaml/deployer/image/bytecode"
@@ -112,9 +113,13 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 	var picture v1.Image
 	if isRepository {
 		at := to.Repository().Digest(built.Digest)
-		if picture, err = remote.Image(at, publish.Options(remote.WithContext(ctx))...); err != nil {
+		err := m.Registries.Do(ctx, to.Repository(), transport.PullScope, nil, func(o ...remote.Option) (err error) {
+			picture, err = remote.Image(at, o...)
+			return err
+		})
+		if err != nil {
 			return nil, registry.Explain(err, "read the image that the builder has sent to "+to.String(),
-				at.RegistryStr())
+				registry.Called(at.Registry))
 		}
 	} else if picture, err = laidOut(b.Folder, built.Digest); err != nil {
 		return nil, fmt.Errorf("read the image that the builder has made: %w", err)

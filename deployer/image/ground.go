@@ -13,56 +13,75 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/metaml/metaml/deployer/image/base"
 	"github.com/metaml/metaml/deployer/image/layer"
-	"github.com/metaml/metaml/deployer/image/publish"
 	"github.com/metaml/metaml/deployer/image/registry"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
 // ground is the image that packages are put on.
 type ground struct {
+	called string
 	name   name.Reference
 	image  v1.Image
-	digest string
+	digest string // of what has the name: an image, or a list of images for platforms
 	about  base.About
 }
 
-// base finds the base image. Where it is named by a tag its registry is asked what that stands for now.
+// base finds out which base image there is. It asks for the digest alone, and not even for that where the name has it.
 func (m *Maker) base(ctx context.Context, r Request) (*ground, error) {
 	at, err := name.ParseReference(r.Base)
 	if err != nil {
 		return nil, usererror.Wrap(err, usererror.CodeOption, fmt.Sprintf("--base %s: %v", r.Base, err),
 			"It is like python:"+m.python()+"-slim.")
 	}
+	on := &ground{called: r.Base, name: at}
 	if digest, is := at.(name.Digest); is {
-		return &ground{name: at, digest: digest.DigestStr()}, nil
+		on.digest = digest.DigestStr()
+		return on, nil
 	}
-	is, err := remote.Head(at, publish.Options(remote.WithContext(ctx))...)
-	if err != nil {
-		return nil, registry.Explain(err, "read the base image "+r.Base, at.Context().RegistryStr())
-	}
-	return &ground{name: at, digest: is.Digest.String()}, nil
+	err = m.ask(ctx, on, func(options ...remote.Option) error {
+		found, err := remote.Head(at, options...)
+		if err != nil { // without a digest, or without a reason: an answer to HEAD has no text
+			var all *remote.Descriptor
+			if all, err = remote.Get(at, options...); err == nil {
+				found = &all.Descriptor
+			}
+		}
+		if err == nil {
+			on.digest = found.Digest.String()
+		}
+		return err
+	})
+	return on, err
+}
+
+// ask does something at the registry of the base.
+func (m *Maker) ask(ctx context.Context, on *ground, task func(...remote.Option) error) error {
+	at := on.name.Context()
+	err := m.Registries.Do(ctx, at, transport.PullScope, nil, task)
+	return registry.Explain(err, "read the base image "+on.called, registry.Called(at.Registry))
 }
 
 // inspect looks into the base for the platform, and refuses one that no packages can be put on.
-func (m *Maker) inspect(ctx context.Context, on *ground, r Request) (err error) {
-	failed := func(err error) error {
-		return registry.Explain(err, "read the base image "+r.Base, on.name.Context().RegistryStr())
-	}
-	platform := remote.WithPlatform(v1.Platform{OS: "linux", Architecture: r.Arch})
-	on.image, err = remote.Image(
-		on.name.Context().Digest(on.digest),
-		publish.Options(remote.WithContext(ctx), platform)...)
+func (m *Maker) inspect(ctx context.Context, on *ground, r Request) error {
+	err := m.ask(ctx, on, func(options ...remote.Option) error {
+		found, err := remote.Image(on.name.Context().Digest(on.digest),
+			append(options, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: r.Arch}))...)
+		if err != nil {
+			return err
+		}
+		on.image = found
+		on.about, err = base.Inspect(ctx, found, m.python(), filepath.Join(m.Cache, "bases"))
+		return err
+	})
 	if err != nil {
-		return failed(err)
+		return err
 	}
-	if on.about, err = base.Inspect(ctx, on.image, m.python(), filepath.Join(m.Cache, "bases")); err != nil {
-		return failed(err)
-	}
-	return on.about.Check(r.Base, m.python())
+	return on.about.Check(on.called, m.python())
 }
 
 // digestOf is that of files in memory.

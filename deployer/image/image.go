@@ -26,6 +26,7 @@ import (
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/lock"
 	"github.com/metaml/metaml/deployer/image/publish"
+	"github.com/metaml/metaml/deployer/image/registry"
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/atomicfile"
 	"github.com/metaml/metaml/internal/prose"
@@ -33,11 +34,12 @@ import (
 
 // Maker makes images.
 type Maker struct {
-	Cache         string     // folder for what is kept between images
-	Environ       []string   // of the session: indexes, logins, proxies
-	Python        string     // path of the session's interpreter, which compiles
-	PythonVersion string     // its full version, "3.11.7"
-	UV            string     // path of uv that --uv names; "" is the one that there is
+	Cache         string   // folder for what is kept between images
+	Environ       []string // of the session: indexes, logins, proxies
+	Python        string   // path of the session's interpreter, which compiles
+	PythonVersion string   // its full version, "3.11.7"
+	UV            string   // path of uv that --uv names; "" is the one that there is
+	Registries    *registry.Client
 	Step          func(Step) // what goes on; one call at a time. nil: nobody wants to know
 }
 
@@ -242,7 +244,7 @@ func (m *Maker) resolve(ctx context.Context, r Request) ([]resolve.Wheel, error)
 
 // prune removes what no image has used for long, and what was left half-made then. What cannot be removed stays.
 func (m *Maker) prune() {
-	for _, folder := range []string{"wheels", "bytecode", "layers", "made", "bases"} {
+	for _, folder := range []string{"wheels", "bytecode", "layers", "made", "bases", "registries"} {
 		entries, err := os.ReadDir(filepath.Join(m.Cache, folder))
 		if err != nil {
 			continue

@@ -50,7 +50,7 @@ func TestAProgramIsPutOnItsEnvironment(t *testing.T) {
 	}
 	again := make("1")
 	if again.Reference != first.Reference || !again.Known ||
-		s.asked.Load() > 4 { // the base, the image, and how to log in
+		s.asked.Load() > 2 { // the base and the image
 		t.Errorf("without an edit it is %s after %d requests", again.Reference, s.asked.Load())
 	}
 	if err := m.Tag(t.Context(), request.To, first, "train-1"); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/metaml/metaml/deployer/image"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
+	"github.com/metaml/metaml/deployer/image/registry"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
@@ -38,11 +39,13 @@ func (p *Place) image(ctx context.Context, load *shipment, s run.Submission, bui
 	if err != nil {
 		return fmt.Errorf("find a folder for what images are made of: %w", err)
 	}
+	folder := filepath.Join(caches, "metaml", "images")
+	registries := &registry.Client{Folder: filepath.Join(folder, "registries")}
 	maker := &image.Maker{
-		Cache: filepath.Join(caches, "metaml", "images"), Environ: p.environ, Python: s.Spec.Python,
+		Cache: folder, Registries: registries, Environ: p.environ, Python: s.Spec.Python,
 		PythonVersion: s.Environment.Python, Step: func(is image.Step) { built(buildStep(is)) },
 	}
-	to, err := publish.NewRegistry(p.settings.Repository())
+	to, err := publish.NewRegistry(registries, p.settings.Repository())
 	if err != nil {
 		return err
 	}

@@ -46,14 +46,6 @@ func Parse(text string) (name.Registry, error) {
 	return at, nil
 }
 
-// Called is how people call a registry.
-func Called(at name.Registry) string {
-	if at.RegistryStr() == name.DefaultRegistry {
-		return "docker.io"
-	}
-	return at.RegistryStr()
-}
-
 // Try asks a registry whether it knows a login.
 func Try(ctx context.Context, at name.Registry, l Login) error {
 	who := authn.FromConfig(authn.AuthConfig{Username: l.User, Password: l.Password})
@@ -64,7 +56,7 @@ func Try(ctx context.Context, at name.Registry, l Login) error {
 	if err == nil {
 		return nil
 	}
-	host := Called(at)
+	host := registry.Called(at)
 	if answer, is := errors.AsType[*transport.Error](err); is &&
 		(answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
 		return usererror.Wrap(err, usererror.CodeRegistry,

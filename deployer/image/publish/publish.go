@@ -1,17 +1,18 @@
 // Package publish brings images to where the nodes of a cluster can have them.
 //
-// [Publisher] is the door; [Registry] is one. The package may import what everybody may.
+// [Publisher] is the door; [Registry] is one. It may import deployer/image/registry.
 package publish
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/metaml/metaml/deployer/image/registry"
 	"github.com/metaml/metaml/internal/usererror"
@@ -35,88 +36,126 @@ type Publisher interface {
 // Registry is a repository of a registry.
 type Registry struct {
 	repository name.Repository
+	client     *registry.Client
 
 	turn   sync.Mutex
-	pusher *remote.Pusher // one for all, which keeps connections, logins and what is there
+	pusher *remote.Pusher // that has sent images before: it keeps what is there, and failures as well
 }
 
 var _ Publisher = (*Registry)(nil)
 
 // NewRegistry gives the repository of a name, "registry.example/team/environments". It asks nothing of the registry.
-func NewRegistry(repository string) (*Registry, error) {
+func NewRegistry(client *registry.Client, repository string) (*Registry, error) {
 	named, err := name.NewRepository(repository)
 	if err != nil {
 		return nil, usererror.Wrap(err, usererror.CodeOption, fmt.Sprintf("--repository %s: %v", repository, err),
 			"It is like registry.example/team/environments.")
 	}
-	pusher, err := remote.NewPusher(Options()...)
-	if err != nil {
-		return nil, fmt.Errorf("send images to %s: %w", repository, err)
-	}
-	return &Registry{repository: named, pusher: pusher}, nil
-}
-
-// Options are those of each request to a registry.
-func Options(more ...remote.Option) []remote.Option {
-	return append(
-		[]remote.Option{remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("metaml")},
-		more...)
+	return &Registry{repository: named, client: client}, nil
 }
 
 // Has implements [Publisher].
 func (r *Registry) Has(ctx context.Context, digest v1.Hash) bool {
-	_, err := remote.Head(
-		r.repository.Digest(digest.String()),
-		r.options(ctx)...)
-	return err == nil // what is wrong is said when it is sent
+	return r.client.Do(ctx, r.repository, transport.PullScope, nil, func(options ...remote.Option) error {
+		_, err := remote.Head(r.repository.Digest(digest.String()), options...)
+		return err
+	}) == nil // what is wrong is said when it is sent
 }
 
 // Publish implements [Publisher].
-func (r *Registry) Publish(ctx context.Context, image v1.Image, tag string, _ func(sent, all int64)) error {
+func (r *Registry) Publish(ctx context.Context, image v1.Image, tag string, progress func(sent, all int64)) error {
 	digest, err := image.Digest()
 	if err != nil {
 		return fmt.Errorf("send the image: %w", err)
 	}
-	if err := r.sender().Push(ctx, r.repository.Digest(digest.String()), image); err != nil {
-		r.forget()
-		return registry.Explain(err, "send the image to "+r.String(), r.repository.RegistryStr())
+	others, err := sources(image)
+	if err != nil {
+		return fmt.Errorf("send the image: %w", err)
 	}
-	if tag == "" {
-		return nil
+	at := r.repository.Digest(digest.String())
+	// The manifest comes after all that it names, and the tag after the manifest: nothing half-written has a name.
+	if err := r.do(ctx, "send the image to", others, func(options ...remote.Option) error {
+		if progress == nil {
+			return r.push(ctx, at, image, options)
+		}
+		return pushSaying(at, image, progress, options)
+	}); err != nil || tag == "" {
+		return err
 	}
 	return r.Tag(ctx, image, tag)
 }
 
 // Tag implements [Publisher].
 func (r *Registry) Tag(ctx context.Context, image v1.Image, tag string) error {
-	if err := remote.Put(r.repository.Tag(tag), image, r.options(ctx)...); err != nil {
-		return registry.Explain(err, "name the image in "+r.String(), r.repository.RegistryStr())
-	}
-	return nil
+	return r.do(ctx, "name the image in", nil, func(options ...remote.Option) error {
+		return remote.Put(r.repository.Tag(tag), image, options...)
+	})
 }
 
-func (r *Registry) options(ctx context.Context) []remote.Option {
-	return Options(remote.WithContext(ctx), remote.Reuse(r.sender()))
+func (r *Registry) do(
+	ctx context.Context, doing string, others []name.Repository, task func(...remote.Option) error,
+) error {
+	err := r.client.Do(ctx, r.repository, transport.PushScope, others, task)
+	return registry.Explain(err, doing+" "+r.String(), registry.Called(r.repository.Registry))
+}
+
+// push sends an image, and asks for no layer that was seen there before.
+func (r *Registry) push(ctx context.Context, at name.Digest, image v1.Image, options []remote.Option) error {
+	keep := func(pusher *remote.Pusher) {
+		r.turn.Lock()
+		defer r.turn.Unlock()
+		r.pusher = pusher
+	}
+	r.turn.Lock()
+	pusher := r.pusher
+	r.turn.Unlock()
+	if pusher == nil {
+		var err error
+		if pusher, err = remote.NewPusher(options...); err != nil {
+			return err
+		}
+	}
+	err := pusher.Push(ctx, at, image)
+	if err != nil {
+		pusher = nil
+	}
+	keep(pusher)
+	return err
+}
+
+// pushSaying sends an image, and says how far it is.
+func pushSaying(at name.Digest, image v1.Image, progress func(sent, all int64), options []remote.Option) error {
+	updates, ended := make(chan v1.Update), make(chan struct{})
+	defer func() { <-ended }()
+	go func() { // ends when the push does, which closes the updates
+		defer close(ended)
+		for u := range updates {
+			if u.Error == nil {
+				progress(u.Complete, u.Total)
+			}
+		}
+	}()
+	return remote.Push(at, image, append(options, remote.WithProgress(updates))...)
+}
+
+// sources are the repositories that have layers of an image already: a registry may take them from there.
+func sources(image v1.Image) ([]name.Repository, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	var all []name.Repository
+	for _, l := range layers {
+		if from, is := l.(*remote.MountableLayer); is && !slices.Contains(all, from.Reference.Context()) {
+			all = append(all, from.Reference.Context())
+		}
+	}
+	return all, nil
 }
 
 // Reference implements [Publisher].
 func (r *Registry) Reference(digest v1.Hash) string {
 	return r.repository.Digest(digest.String()).String()
-}
-
-func (r *Registry) sender() *remote.Pusher {
-	r.turn.Lock()
-	defer r.turn.Unlock()
-	return r.pusher
-}
-
-// forget has the registry asked anew: a pusher keeps what it knows of each layer, failures as well.
-func (r *Registry) forget() {
-	if other, err := remote.NewPusher(Options()...); err == nil {
-		r.turn.Lock()
-		defer r.turn.Unlock()
-		r.pusher = other
-	}
 }
 
 // Repository is where the images are.

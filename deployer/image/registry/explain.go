@@ -14,10 +14,19 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/metaml/metaml/internal/usererror"
 )
+
+// Called is how people call a registry.
+func Called(at name.Registry) string {
+	if at.RegistryStr() == name.DefaultRegistry {
+		return "docker.io"
+	}
+	return at.RegistryStr()
+}
 
 // Explain puts into words what a registry says, or that it says nothing. Doing is like "send the image to NAME".
 func Explain(err error, doing, registry string) error {
@@ -128,9 +137,6 @@ func unreachable(err error, registry string) (text, hint string) {
 	case errors.As(err, &invalid):
 		return fmt.Sprintf("the certificate of registry %s is not valid: %v", registry, invalid),
 			"Check the clock of this machine, or ask who runs the registry."
-	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return fmt.Sprintf("registry %s does not speak https", registry),
-			"Check its port. Without encryption MetaML speaks to localhost and to private addresses alone."
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Sprintf("there is no host of the name of registry %s", registry), "Check its name and the network."
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -139,6 +145,9 @@ func unreachable(err error, registry string) (text, hint string) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return fmt.Sprintf("registry %s, or a proxy before it, closed the connection", registry), later
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return fmt.Sprintf("registry %s does not speak https", registry),
+			"Check its port. Without encryption MetaML speaks to localhost and to private addresses alone."
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("registry %s does not answer", registry), "Check its name and the network."
 	}
