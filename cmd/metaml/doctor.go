@@ -36,6 +36,6 @@ func doctorCommand(a *app) *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().StringVar(&python, "python", "", "the Python to look at; without it the active environment's")
-	settingFlags(c.Flags(), "target", "context", "namespace", "image", "repository")
+	settingFlags(c.Flags(), "target", "context", "namespace", "image", "repository", "builder")
 	return c
 }

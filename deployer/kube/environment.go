@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +11,15 @@ import (
 	"path/filepath"
 
 	"github.com/metaml/metaml/deployer/image"
+	"github.com/metaml/metaml/deployer/image/builder"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
 	"github.com/metaml/metaml/deployer/image/registry"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // environment is an image that was made for a run.
@@ -53,9 +57,14 @@ func (p *Place) image(ctx context.Context, load *shipment, s run.Submission, bui
 	if err != nil {
 		return err
 	}
+	builds, err := p.builder()
+	if err != nil {
+		return err
+	}
 	made, err := maker.Make(ctx, image.Request{
 		Requirements: s.Environment.Requirements, Constraints: s.Environment.Constraints, Arch: load.run.Agent.Arch,
-		Base: p.settings.Text("base"), To: to, Program: files,
+		Base: p.settings.Text("base"), Builder: builds, System: p.settings.System(),
+		After: p.settings.Commands(), To: to, Program: files,
 	})
 	if err != nil {
 		return err
@@ -97,5 +106,46 @@ func buildStep(is image.Step) run.BuildStep {
 	}
 	return run.BuildStep{
 		Name: is.Name, Text: is.Text, Done: is.Done, Total: is.Total, Seconds: is.Elapsed.Seconds(), State: state,
+	}
+}
+
+// buildProgram speaks to builders. It is beside metaml.
+const buildProgram = "metaml-build"
+
+// builder is the one that the settings name, or the session, or nil.
+func (p *Place) builder() (*builder.Builder, error) {
+	return p.target.builder(p.settings, p.environ)
+}
+
+func (t *Target) builder(s *settings.Resolved, environ []string) (*builder.Builder, error) {
+	address, err := builder.Find(s.Text("builder"), environ)
+	if err != nil || address.URL == "" {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	if len(t.Follow) > 0 { // which is metaml
+		self = t.Follow[0]
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
+	}
+	return &builder.Builder{
+		Program: filepath.Join(filepath.Dir(self), buildProgram), Environ: environ, Address: address,
+	}, nil
+}
+
+// examineBuilder says which builder there is, and whether it answers.
+func examineBuilder(ctx context.Context, b *builder.Builder) run.Check {
+	is, err := b.Probe(ctx)
+	if err != nil {
+		return failed("builder", err)
+	}
+	return run.Check{
+		Name: "builder", OK: true,
+		Text: fmt.Sprintf("%s, BuildKit %s, for %s", b.Address.URL, cmp.Or(is.Version, "of an unknown version"),
+			prose.List(is.Platforms)),
 	}
 }

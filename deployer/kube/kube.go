@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/image/builder"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/mirror"
 	"github.com/metaml/metaml/deployer/run"
@@ -47,6 +48,15 @@ func (t *Target) Check(s *settings.Resolved) error {
 			Code: usererror.CodeTarget, Text: "servers on kubernetes are not in this version of MetaML",
 			Hint: fmt.Sprintf("Leave the target out (%s): the server runs on this machine.", s.Values["target"].Origin),
 		}
+	}
+	for _, name := range []string{"apt", "post_install"} {
+		if d, _ := settings.Lookup(name); s.Has("image") && s.Has(name) {
+			return usererror.New(usererror.CodeOption, "--%s is for an image that is made, and --image names one (%s)",
+				d.Flag(), s.Values["image"].Origin).With("Leave one of them out.")
+		}
+	}
+	if _, err := builder.Find(s.Text("builder"), nil); err != nil {
+		return err
 	}
 	return settings.NeedsPlaceForImage(s)
 }
@@ -229,6 +239,11 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 		image.Text = "made of the packages that the session has, for " + s.Repository()
 	}
 	all := []run.Check{image}
+	if b, err := t.builder(s, os.Environ()); err != nil {
+		all = append(all, failed("builder", err))
+	} else if b != nil && !s.Has("image") {
+		all = append(all, examineBuilder(ctx, b))
+	}
 	c, err := cluster.Connect(s.Text("context"), s.Text("namespace"))
 	if err != nil {
 		return append(all, failed("kubeconfig", err))

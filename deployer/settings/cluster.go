@@ -126,6 +126,18 @@ func (d Def) checkCluster(text string) error {
 		})
 	case Mounts:
 		return d.each(text, named(ParseMount, func(m Mount) string { return m.Path }))
+	case System:
+		return d.each(text, func(item string) (string, error) {
+			if !systemPackage.MatchString(item) {
+				return "", fmt.Errorf("takes the name of a package, such as libyaml-dev, not %q", item)
+			}
+			return item, nil
+		})
+	case Commands:
+		return d.each(text, func(item string) (string, error) {
+			_, err := ParseCommand(item)
+			return item, err
+		})
 	case Paths:
 		return d.each(text, named(ParsePath, strings.Clone))
 	}
@@ -266,6 +278,22 @@ func ParseMount(item string) (Mount, error) {
 		return Mount{}, fmt.Errorf("takes an absolute folder for the volume, such as /data, not %q", target)
 	}
 	return Mount{Claim: claim, Sub: sub, Path: path.Clean(target)}, nil
+}
+
+// systemPackage is the name of a package of Debian, with an architecture and a version where somebody wants one
+// (Debian Policy, 5.6.1, 5.6.12).
+var systemPackage = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[0-9A-Za-z.+:~-]+)?$`)
+
+// ParseCommand cuts a command into words as a POSIX shell does, without any expansion.
+func ParseCommand(item string) ([]string, error) {
+	words, err := split(item)
+	if err != nil {
+		return nil, fmt.Errorf("takes a command, and in %q %w", item, err)
+	}
+	if len(words) == 0 || words[0] == "" {
+		return nil, fmt.Errorf("takes a command, such as \"python -m spacy download en_core_web_sm\", not %q", item)
+	}
+	return words, nil
 }
 
 // ParsePath reads a path below the working directory, and gives it with slashes and without a . in it.

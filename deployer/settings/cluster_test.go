@@ -105,6 +105,11 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--repository a.example:5000/team/env --image-name x --base python:3.11": "",
 		"--repository example/team:1": "--repository takes the name of a repository, such as " +
 			`registry.example/team/environments, not "example/team:1"`,
+		"--builder docker:// --apt libyaml-dev,g++ --apt zlib1g-dev:arm64=1:1.2": "",
+		"--apt 'a; reboot'": `--apt takes the name of a package, such as libyaml-dev, not "a; reboot"`,
+		"--apt=--force":     `--apt takes the name of a package, such as libyaml-dev, not "--force"`,
+		"--post-install 'python -c \"print(1)\"' --post-install ldconfig": "",
+		"--post-install 'a \"b'": `--post-install takes a command, and in "a \"b" a quote (") is not closed`,
 		"--no-publish": "--publish means nothing on target kubernetes\nLeave it out: its name is kept for a " +
 			"later version.",
 	} {

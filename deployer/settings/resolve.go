@@ -321,6 +321,14 @@ func (r *Resolved) Mounts() []Mount { return parsed(r, "mount", ParseMount) }
 // Include gives the paths of include, with slashes.
 func (r *Resolved) Include() []string { return parsed(r, "include", ParsePath) }
 
+// Commands gives the commands of post_install, in words.
+func (r *Resolved) Commands() [][]string { return parsed(r, "post_install", ParseCommand) }
+
+// System gives the packages of apt.
+func (r *Resolved) System() []string {
+	return parsed(r, "apt", func(item string) (string, error) { return item, nil })
+}
+
 // Gives reports whether the trials have a variable by one of the settings.
 func (r *Resolved) Gives(variable string) bool {
 	return slices.ContainsFunc(r.variables(), func(v Variable) bool { return v.Name == variable }) ||

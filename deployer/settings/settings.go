@@ -48,14 +48,16 @@ const (
 	Tolerations  Type = "tolerations"   // a list of KEY[=VALUE][:EFFECT]
 	Mounts       Type = "mounts"        // a list of pvc:NAME[/SUB]:PATH
 	Paths        Type = "paths"         // a list of files and folders below the working directory
+	System       Type = "packages"      // of Debian or Ubuntu, separated by commas; a flag may be repeated
+	Commands     Type = "commands"      // a list of commands, in words as a shell cuts them
 )
 
 // Separator is what stands between the items of a list; of other types it is "".
 func (t Type) Separator() string {
 	switch t {
-	case Names, Hosts, Origins, Objects:
+	case Names, Hosts, Origins, Objects, System:
 		return ","
-	case Variables, SecretValues, Labels, Tolerations, Mounts, Paths:
+	case Variables, SecretValues, Labels, Tolerations, Mounts, Paths, Commands:
 		return "\n"
 	default:
 		return ""
@@ -263,6 +265,19 @@ var All = []Def{
 		Name: "base", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster, Key: true,
 		Help: "The image that the session's packages are put on, which has a Python of the same minor version; " +
 			"without it python:X.Y-slim.",
+	},
+	{
+		Name: "builder", Type: Text, Value: "ADDRESS", Kinds: train, Targets: cluster,
+		Help: "A BuildKit that makes the image, such as docker:// or unix:///run/buildkit/buildkitd.sock; without it " +
+			"BUILDKIT_HOST's, else none: then all packages need wheels.",
+	},
+	{
+		Name: "apt", Type: System, Value: "PACKAGE", Kinds: train, Targets: cluster, Key: true,
+		Help: "A package of Debian or Ubuntu that the image gets, by the builder.",
+	},
+	{
+		Name: "post_install", Type: Commands, Value: "COMMAND", Kinds: train, Targets: cluster, Key: true,
+		Help: "A command that the builder executes in the image when all packages are installed; no shell reads it.",
 	},
 	{
 		Name: "cpu", Type: Cores, Default: "1", Value: "CORES", Kinds: train, Targets: cluster,

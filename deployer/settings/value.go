@@ -111,6 +111,7 @@ var articles = map[Type]string{ //nolint:gosec // they are words for types, and 
 	Objects: "names of objects, with commas", ImagePath: "a path in the image",
 	Variables: "a list of variables", SecretValues: "a list of variables and secrets", Labels: "a list of labels",
 	Tolerations: "a list of taints", Mounts: "a list of volumes", Paths: "a list of paths",
+	System: "names of packages, with commas", Commands: "a list of commands",
 }
 
 // article gives the type as it stands in a sentence.
