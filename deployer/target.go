@@ -95,6 +95,14 @@ type Exporter interface {
 	Export(ctx context.Context, s *settings.Resolved, environ []string, what run.Submission) ([]byte, error)
 }
 
+// ImageMaker is a target that makes images for what it runs.
+type ImageMaker interface {
+	// MakeImage makes the image that a submission would get, and starts nothing.
+	MakeImage(
+		ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
+	) (run.Image, error)
+}
+
 // localTarget is the target local, which is one place.
 type localTarget struct{ *local.Target }
 
@@ -134,7 +142,10 @@ func (t kubeTarget) Export(
 	return place.Export(ctx, what)
 }
 
-var _ Exporter = kubeTarget{}
+var (
+	_ Exporter   = kubeTarget{}
+	_ ImageMaker = kubeTarget{}
+)
 
 // Open gives a client of the runs of this machine's user. Monitors are started from the binary agent; follow is the
 // command, to which a name is appended, that follows a run in a cluster.
@@ -200,6 +211,22 @@ func (c *Client) Export(ctx context.Context, p *Plan) ([]byte, error) {
 		return nil, err
 	}
 	return e.Export(ctx, r.Settings, r.Environ, p.submission())
+}
+
+// MakeImage makes the image that a submission would get, and starts nothing.
+func (c *Client) MakeImage(
+	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
+) (run.Image, error) {
+	name := s.Text("target")
+	t, err := c.target(name)
+	if err != nil {
+		return run.Image{}, err
+	}
+	m, ok := t.(ImageMaker)
+	if !ok {
+		return run.Image{}, fmt.Errorf("target %s makes no images", name)
+	}
+	return m.MakeImage(ctx, s, environ, what, progress)
 }
 
 func (c *Client) exporter(s *settings.Resolved) (Exporter, error) {

@@ -28,13 +28,13 @@ func (a *app) launcher() *launch.Launcher {
 }
 
 // converse serves one cell or one decorated call.
-func (a *app) converse(ctx context.Context, render, planOnly bool) error {
+func (a *app) converse(ctx context.Context, render bool, what launch.Purpose) error {
 	// Who interrupts a kernel may send the signal to all that it started. We are stopped by a line, from who knows
 	// the cell.
 	dropped := make(chan os.Signal, 1)
 	signal.Notify(dropped, os.Interrupt)
 	defer signal.Stop(dropped)
-	return a.launcher().Converse(ctx, render, planOnly)
+	return a.launcher().Converse(ctx, render, what)
 }
 
 // interrupts are what Ctrl-C delivers to a command from its beginning, so that none is lost between two steps of it.

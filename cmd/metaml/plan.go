@@ -21,7 +21,7 @@ func planCommand(a *app) *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.session != "" {
-				return a.converse(cmd.Context(), o.render, true)
+				return a.converse(cmd.Context(), o.render, launch.ToPlan)
 			}
 			source, err := o.source(cmd, args)
 			if err != nil {

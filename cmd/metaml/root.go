@@ -44,7 +44,8 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
-		runCommand(a), planCommand(a), exportCommand(a), runsCommand(a), showCommand(a), logsCommand(a),
+		runCommand(a), planCommand(a), buildCommand(a), exportCommand(a), runsCommand(a), showCommand(a),
+		logsCommand(a),
 		attachCommand(a), stopCommand(a),
 		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a),
 		uninstallCommand(a),

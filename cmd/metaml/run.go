@@ -18,7 +18,7 @@ func runCommand(a *app) *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.session != "" {
-				return a.converse(cmd.Context(), o.render, false)
+				return a.converse(cmd.Context(), o.render, launch.ToRun)
 			}
 			source, err := o.source(cmd, args)
 			if err != nil {

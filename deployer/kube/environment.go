@@ -9,12 +9,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/metaml/metaml/deployer/image"
 	"github.com/metaml/metaml/deployer/image/builder"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
 	"github.com/metaml/metaml/deployer/image/registry"
+	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
@@ -35,13 +37,33 @@ func (e *environment) tag(ctx context.Context, name string) error {
 }
 
 // image makes the image of what the session has installed with the program on it, unless it is there.
-func (p *Place) image(ctx context.Context, load *shipment, s run.Submission, built func(run.BuildStep)) error {
+func (p *Place) image(
+	ctx context.Context,
+	arch string,
+	s run.Submission,
+	built func(run.BuildStep),
+) (*environment, error) {
+	maker, request, err := p.request(arch, s, built)
+	if err != nil {
+		return nil, err
+	}
+	made, err := maker.Make(ctx, *request)
+	if err != nil {
+		return nil, err
+	}
+	return &environment{maker: maker, made: made, to: request.To}, nil
+}
+
+// request says what an image is made of, and by whom.
+func (p *Place) request(
+	arch string, s run.Submission, built func(run.BuildStep),
+) (*image.Maker, *image.Request, error) {
 	if s.Environment == nil {
-		return errors.New("an image is to be made, and nobody said of what")
+		return nil, nil, errors.New("an image is to be made, and nobody said of what")
 	}
 	caches, err := os.UserCacheDir()
 	if err != nil {
-		return fmt.Errorf("find a folder for what images are made of: %w", err)
+		return nil, nil, fmt.Errorf("find a folder for what images are made of: %w", err)
 	}
 	folder := filepath.Join(caches, "metaml", "images")
 	registries := &registry.Client{Folder: filepath.Join(folder, "registries")}
@@ -51,27 +73,50 @@ func (p *Place) image(ctx context.Context, load *shipment, s run.Submission, bui
 	}
 	to, err := publish.NewRegistry(registries, p.settings.Repository())
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	files, err := programLayer(s.Program)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	builds, err := p.builder()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	made, err := maker.Make(ctx, image.Request{
-		Requirements: s.Environment.Requirements, Constraints: s.Environment.Constraints, Arch: load.run.Agent.Arch,
+	return maker, &image.Request{
+		Requirements: s.Environment.Requirements, Constraints: s.Environment.Constraints, Arch: arch,
 		Base: p.settings.Text("base"), Builder: builds, System: p.settings.System(),
 		After: p.settings.Commands(), To: to, Program: files,
+	}, nil
+}
+
+// MakeImage makes the image that a submission would get, and starts nothing. It needs a cluster only to know its nodes:
+// where none answers the image is for linux/amd64.
+func (t *Target) MakeImage(
+	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
+) (run.Image, error) {
+	place := &Place{target: t, settings: s, environ: environ}
+	arch := usualArch
+	if c, err := cluster.Connect(s.Text("context"), s.Text("namespace")); err == nil {
+		place.cluster = c
+		is := place.nodes(ctx)
+		arch = is.arch
+		if !is.known {
+			progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: "the nodes of cluster " + c.Context +
+				" cannot be read: the image is for linux/" + arch})
+		}
+	} else {
+		progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: "no cluster is known: the image is for linux/" +
+			arch})
+	}
+	made, err := place.image(ctx, arch, what, func(step run.BuildStep) {
+		progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
 	})
 	if err != nil {
-		return err
+		return run.Image{}, err
 	}
-	load.image = &environment{maker: maker, made: made, to: to}
-	load.run.Options.Image = made.Reference
-	return nil
+	return run.Image{Reference: made.made.Reference, Known: made.made.Known},
+		made.tag(ctx, "program-"+made.made.Digest.Hex[:12])
 }
 
 // programLayer gives the files of a program folder as they are in an image.

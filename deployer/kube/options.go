@@ -116,8 +116,11 @@ type nodes struct {
 }
 
 // nodes looks at the nodes. Users of a namespace may not read them: then they are taken for what most are.
+// usualArch is the architecture of nodes of which nothing is known.
+const usualArch = "amd64"
+
 func (p *Place) nodes(ctx context.Context) nodes {
-	usual := nodes{arch: "amd64", storage: true}
+	usual := nodes{arch: usualArch, storage: true}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	list, err := p.cluster.Core.Nodes().List(ctx, metav1.ListOptions{Limit: 500})

@@ -71,12 +71,14 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	}
 	var build run.Build
 	if load.run.InImage {
-		if err := p.image(ctx, load, s, func(step run.BuildStep) {
+		made, err := p.image(ctx, load.run.Agent.Arch, s, func(step run.BuildStep) {
 			build.Apply(step)
 			progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
-		}); err != nil {
+		})
+		if err != nil {
 			return run.Submitted{}, err
 		}
+		load.image, load.run.Options.Image = made, made.made.Reference
 	}
 	owner, attached, err := p.take(ctx, load, s.Again)
 	if err != nil {

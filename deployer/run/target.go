@@ -43,6 +43,12 @@ type Environment struct {
 	Constraints  string // another, with the versions of all that these need
 }
 
+// Image is an image that was made for a program.
+type Image struct {
+	Reference string // by digest
+	Known     bool   // it was there, so nothing was made
+}
+
 // Submitted is what became of a submission.
 type Submitted struct {
 	Spec     Spec

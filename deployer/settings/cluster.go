@@ -314,6 +314,15 @@ func NeedsImage(r *Resolved) error {
 		With("Name one that the cluster can pull: --image REGISTRY/NAME:TAG, or image = \"…\" in %s.", FileName)
 }
 
+// MakesNoImage refuses settings that name an image, where one is to be made.
+func MakesNoImage(r *Resolved) error {
+	if !r.Has("image") {
+		return nil
+	}
+	return usererror.New(usererror.CodeImage, "no image is made, since image names one (%s)", r.Values["image"].Origin).
+		With("Leave it out.")
+}
+
 // NeedsPlaceForImage refuses settings that neither name an image nor say where one could go that is made.
 func NeedsPlaceForImage(r *Resolved) error {
 	if r.Has("image") || r.Has("repository") {

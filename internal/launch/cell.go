@@ -20,10 +20,10 @@ import (
 )
 
 // Converse serves one cell or one decorated call: `metaml run --session -` (docs/internals/protocols.md §1). What goes
-// wrong is sent to the other side; the error says that even that failed. planOnly says what would run and ends.
-func (l *Launcher) Converse(ctx context.Context, render, planOnly bool) error {
+// wrong is sent to the other side; the error says that even that failed. what says how far it goes.
+func (l *Launcher) Converse(ctx context.Context, render bool, what Purpose) error {
 	p := newPeer(l.In, view.Raw(l.Out))
-	c := &converse{Launcher: l, peer: p, render: render, planOnly: planOnly}
+	c := &converse{Launcher: l, peer: p, render: render, what: what}
 	err := c.serve(ctx)
 	switch {
 	case err == nil, errors.Is(err, talk.ErrClosed), errors.Is(err, ErrInterrupted):
@@ -36,14 +36,14 @@ func (l *Launcher) Converse(ctx context.Context, render, planOnly bool) error {
 // converse is the state of one conversation.
 type converse struct {
 	*Launcher
-	peer     *peer
-	render   bool
-	planOnly bool              // `metaml plan`: say what would run and end
-	lines    bool              // the front end does not replace displays
-	detach   bool              // the cell does not wait for the run
-	slice    map[string]string // with lines: what runs, to be displayed with the table
-	place    string            // "%%train: " before a refusal
-	kind     run.Kind
+	peer   *peer
+	render bool
+	what   Purpose
+	lines  bool              // the front end does not replace displays
+	detach bool              // the cell does not wait for the run
+	slice  map[string]string // with lines: what runs, to be displayed with the table
+	place  string            // "%%train: " before a refusal
+	kind   run.Kind
 }
 
 func (c *converse) serve(ctx context.Context) error {
@@ -70,6 +70,9 @@ func (c *converse) serve(ctx context.Context) error {
 		c.place = "@" + strings.ToUpper(begin.Kind[:1]) + begin.Kind[1:] + ": "
 	}
 	resolved, err := c.resolve(begin)
+	if err == nil && c.what == ToBuild {
+		err = settings.MakesNoImage(resolved)
+	}
 	if errors.Is(err, settings.ErrHelp) {
 		return c.showText("help", settings.Help(c.kind))
 	}
@@ -115,6 +118,9 @@ func (c *converse) resolve(begin talk.FromModule) (*settings.Resolved, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.what == ToBuild {
+		given = onCluster(given)
+	}
 	return c.Launcher.resolve(c.kind, settings.Sources{
 		Line: given, Typed: settings.FromCell, Decorator: decorator, Environ: c.settingsOf(begin),
 		File: settings.FindFile(from), Dir: begin.Cwd,
@@ -151,11 +157,14 @@ func (c *converse) submit(ctx context.Context, s *Submission) error {
 	if err := s.cut(ctx); err != nil {
 		return err
 	}
+	if c.what == ToBuild {
+		return c.build(ctx, s)
+	}
 	plan, err := s.Plan(ctx)
 	if err != nil {
 		return err
 	}
-	if c.planOnly {
+	if c.what == ToPlan {
 		outline, err := plan.Outline(ctx)
 		if err != nil {
 			return err
@@ -257,6 +266,29 @@ func (c *converse) progress() Progress {
 		}
 	}
 	return to
+}
+
+// build makes the image of a cell, and shows what it is called. It ends when the cell is interrupted.
+func (c *converse) build(ctx context.Context, s *Submission) error {
+	if err := s.Prepare(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	requests, done := make(chan watch.Request), make(chan struct{})
+	defer close(done)
+	go c.requests(requests, done) // ends with the conversation, or when the other side closes it
+	go func() {                   // ends with requests
+		for range requests {
+			cancel(ErrInterrupted)
+		}
+		cancel(ErrInterrupted)
+	}()
+	is, err := s.Build(ctx, c.progress())
+	if err != nil {
+		return orCause(ctx, err)
+	}
+	return c.showText("image", is.Reference)
 }
 
 // say prints a line of progress.

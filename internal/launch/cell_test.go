@@ -22,7 +22,7 @@ func converseWith(t *testing.T, l *Launcher, begin, request string) said {
 	l.In, l.Out = in, out
 	served := make(chan error, 1)
 	go func() {
-		served <- l.Converse(t.Context(), true, false)
+		served <- l.Converse(t.Context(), true, ToRun)
 		_ = out.Close()
 	}()
 	send := func(line string) {

@@ -34,6 +34,7 @@ type Source struct {
 	Table  string           // of a program folder: a file of hyperparameters
 	Given  []settings.Given // options of the command line
 	Export bool             // what runs is exported, not submitted
+	Build  bool             // an image is made of it, and nothing runs
 }
 
 // value gives an option of the command line, or "".
@@ -76,8 +77,16 @@ func (s *Submission) read(ctx context.Context, src Source) error {
 	if kind, err = read(src, full, &from); err != nil {
 		return err
 	}
+	if src.Build {
+		from.Line = onCluster(from.Line)
+	}
 	if s.Settings, err = s.launcher.resolve(kind, from); err != nil {
 		return err
+	}
+	if src.Build {
+		if err := settings.MakesNoImage(s.Settings); err != nil {
+			return err
+		}
 	}
 	if s.export {
 		client, err := s.launcher.Client()

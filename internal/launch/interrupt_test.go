@@ -53,7 +53,7 @@ func TestAStopBeforeSubmittedCancels(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() {
-		served <- l.Converse(t.Context(), true, false)
+		served <- l.Converse(t.Context(), true, ToRun)
 		_ = out.Close()
 	}()
 	send := func(line string) {

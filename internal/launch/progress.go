@@ -11,13 +11,13 @@ import (
 const (
 	// quiet is how long a submission goes on before it says what it does: most are over by then.
 	quiet = time.Second
-	// oftenDrawn is how often a picture of an image that is made is drawn, and rarelySaid how often it is said how far a
-	// step of it is, where there are no pictures.
+	// oftenDrawn is how often an image that is made is drawn; rarelySaid is how often it is said how far a step of it
+	// is, where there are no pictures.
 	oftenDrawn = 200 * time.Millisecond
 	rarelySaid = 5 * time.Second
 )
 
-// Progress is told what a submission does that takes long. Each function is called by one goroutine at a time.
+// Progress shows what a submission does that takes long. Each function is called by one goroutine at a time.
 type Progress struct {
 	Say  func(text string)   // a line
 	Draw func(is view.Build) // a picture of the image that is made, in the place of the one before; nil: lines

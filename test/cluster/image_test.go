@@ -34,7 +34,7 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 		sources := digits(t, 5)
 		sweep := &sources[len(sources)-1]
 		*sweep = strings.Replace(*sweep, "--completions 16", "--completions 2 --again", 1)
-		cells, failed := p.executes(at{}, sources...)
+		cells, failed := p.executes(at{}, append(sources, "%metaml build")...)
 		if failed {
 			t.Fatalf("the cell shows %s", cells[len(cells)-1].shows())
 		}
@@ -48,6 +48,9 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 		image := job.Spec.Template.Spec.Containers[0].Image
 		if !strings.HasPrefix(image, registry+"/"+space+"/environments@sha256:") {
 			t.Errorf("its image is %s", image)
+		}
+		if built := cells[len(cells)-1].shows(); !strings.Contains(built, image) {
+			t.Errorf("it runs in %s, and %%metaml build shows %s", image, built)
 		}
 		images = append(images, image)
 	}

@@ -176,7 +176,7 @@ def connect(*, render: bool = False, own_child: bool = False, command: str = "ru
     Args:
         render: let `metaml` make display bundles; else it draws on this process's standard error by itself.
         own_child: start `metaml` even where our kernel has a socket.
-        command: "run", or "plan" for a conversation that starts nothing.
+        command: "run", or "plan" or "build" for a conversation that starts nothing.
 
     Raises:
         MetaMLError: no `metaml` was found, or the kernel's socket is gone.

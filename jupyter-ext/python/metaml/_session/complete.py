@@ -147,7 +147,7 @@ def _command(
     from metaml._held.held import Held
     from metaml._session.line_magic import COMMANDS
 
-    if given and given[0] == "plan":
+    if given and given[0] in ("plan", "build"):
         yield from _options(settings("train"), given[1:], word, namespace, body)
         return
     # The command completes itself: verbs, flags, the names of runs.

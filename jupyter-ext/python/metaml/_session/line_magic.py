@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "attach",
+    "build",
     "delete",
     "doctor",
     "logs",
@@ -35,22 +36,32 @@ COMMANDS = (
 )
 
 
+#: What is about the last cell with `%%train` or `%%serve`, unless a file is named.
+_OF_A_CELL = ("plan", "build")
+
 #: Before what the command says last, when it cannot do its work. Only this tells it from the lines of progress on the
 #: same stream: the exit code, which comes later, says that there is one.
 _COMPLAINT = "metaml: "
 
 
+#: What %metaml alone prints.
+_HELP = """\
+%metaml COMMAND [ARGUMENTS]: the metaml command from a cell
+
+%metaml runs                what ran and what runs
+%metaml attach [RUN]        the live table of a run or a server, and its Run or Server
+%metaml show|logs|stop RUN  as on the command line
+%metaml plan [OPTIONS]      what the last cell with %%train or %%serve would run; starts no trial
+%metaml build [OPTIONS]     makes the image that it would get on a cluster, and shows its name
+%metaml settings            every setting, its value here and where that came from
+
+RUN is a name, a series (its newest run), a unique beginning, or last; the name of a variable that holds a Run or a
+Server will do.
+"""
+
+
 class LineMagic:
-    """%metaml COMMAND [ARGUMENTS]: the `metaml` command from a cell.
-
-    %metaml runs                 what ran and what runs %metaml attach [RUN]         the live table of a run or a
-    server, and its Run or Server %metaml show|logs|stop RUN   as on the command line %metaml plan [OPTIONS]       what
-    the last cell with %%train or %%serve would run with these options; starts no trial %metaml settings
-    every setting, its value here and where that came from
-
-    RUN is a name, a series (its newest run), a unique beginning, or `last`; the name of a variable that holds a Run or
-    a Server will do.
-    """
+    """%metaml COMMAND [ARGUMENTS]: the `metaml` command from a cell."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -62,13 +73,13 @@ class LineMagic:
         except ValueError as error:
             raise Refused(f"%metaml: {error}", code="option") from None
         if not words:
-            print(self.__doc__)
+            print(_HELP, end="")
             return None
         command, *rest = words
         if command == "attach":
             return self._talk("attach", " ".join(self._named(rest)))
-        if command == "plan" and not any(os.path.exists(word) for word in rest):
-            self._talk("", " ".join(shlex.quote(word) for word in rest), command="plan")
+        if command in _OF_A_CELL and not any(os.path.exists(word) for word in rest):
+            self._talk("", " ".join(shlex.quote(word) for word in rest), command=command)
             return None
         self._run([command, *self._named(rest)])
         return None
@@ -104,7 +115,7 @@ class LineMagic:
         answers = Answers(live.shell.user_ns)
         try:
             about = live.about(cell, alone)
-            if command == "plan":
+            if command in _OF_A_CELL:
                 kind, about["seq"] = live.recorder.last_entry()
             first = begin(conversation, kind, line, answers, cell=about, source=live.source())
             return submit(

@@ -1,0 +1,57 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
+)
+
+// Purpose is how far a launch goes.
+type Purpose int
+
+// The purposes.
+const (
+	ToRun   Purpose = iota
+	ToPlan          // says what would run
+	ToBuild         // makes the image that the run would get
+)
+
+// onCluster are the settings of an image that is made for no run: only a cluster's runs have images.
+func onCluster(given []settings.Given) []settings.Given {
+	target, _ := settings.Lookup("target")
+	return append(given, settings.Given{Def: target, Value: run.Kubernetes})
+}
+
+// Prepare asks the session what an image is made of, and writes the program.
+func (s *Submission) Prepare(ctx context.Context) error {
+	if err := s.ask(ctx); err != nil {
+		return err
+	}
+	return s.stage()
+}
+
+// Build makes the image that the run would get, and starts nothing.
+func (s *Submission) Build(ctx context.Context, to Progress) (run.Image, error) {
+	environ, err := s.environ(ctx)
+	if err != nil {
+		return run.Image{}, err
+	}
+	p := &progress{Progress: to}
+	p.begin()
+	defer p.end()
+	return s.client.MakeImage(ctx, s.Settings, environ, run.Submission{
+		Spec: run.Spec{Python: s.doc.Interpreter.Path}, Program: filepath.Join(s.staging.Path, "program"),
+		PythonVersion: s.program.Python, Environment: s.environment,
+	}, p.note)
+}
+
+// orCause gives what ended ctx in place of an error that came of it.
+func orCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, ErrInterrupted) {
+		return cause
+	}
+	return err
+}
