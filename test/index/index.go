@@ -4,11 +4,14 @@
 package index
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -55,6 +58,31 @@ func Wheel(tb testing.TB, name, version, tag string, files map[string]string, re
 		tb.Fatal(err)
 	}
 	return File{Name: name + "-" + version + "-" + tag + ".whl", Data: b.Bytes(), Uploaded: "2026-01-01T00:00:00Z"}
+}
+
+// Source makes a source distribution of files by their paths, which build it (PEP 517).
+func Source(tb testing.TB, name, version string, files map[string]string) File {
+	tb.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	all := map[string]string{
+		"PKG-INFO": "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n",
+	}
+	maps.Copy(all, files)
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		header := &tar.Header{Name: name + "-" + version + "/" + path, Mode: 0o644, Size: int64(len(all[path]))}
+		if err := w.WriteHeader(header); err != nil {
+			tb.Fatal(err)
+		}
+		if _, err := w.Write([]byte(all[path])); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	return File{Name: name + "-" + version + ".tar.gz", Data: b.Bytes(), Uploaded: "2026-01-01T00:00:00Z"}
 }
 
 // Serve serves packages as PEP 691 has it, until the test ends, and gives the address of the index.
