@@ -179,7 +179,7 @@ func (m *Maker) environment(ctx context.Context, r Request, on *ground, key stri
 		size += l.Size
 	}
 	if err := m.step("send", fmt.Sprintf("sending what %s does not have, of %s", r.To, prose.Bytes(size)),
-		func(far func(int64, int64)) error { return r.To.Publish(ctx, picture, "env-"+key[:12], far) }); err != nil {
+		func(far func(int64, int64)) error { return r.To.Publish(ctx, picture, tagOf(key), far) }); err != nil {
 		return nil, err
 	}
 	if err := m.keepMade(r.To, made); err != nil {
@@ -188,6 +188,9 @@ func (m *Maker) environment(ctx context.Context, r Request, on *ground, key stri
 	m.prune()
 	return made, nil
 }
+
+// tagOf is the name of an environment.
+func tagOf(key string) string { return "env-" + key[:12] }
 
 // describe notes what describes the image.
 func (made *Made) describe(picture v1.Image) (err error) {

@@ -45,22 +45,29 @@ func (m *Maker) layers(ctx context.Context, on *ground, wheels []resolve.Wheel) 
 	return all, err
 }
 
+// groups are the wheels that share a layer: the small ones, and each large one alone.
+func groups(wheels []resolve.Wheel) [][]int {
+	groups := [][]int{nil}
+	for i := range wheels {
+		if wheels[i].Size > alone {
+			groups = append(groups, []int{i})
+		} else {
+			groups[0] = append(groups[0], i)
+		}
+	}
+	return groups
+}
+
 // pack makes the layers of wheels that are here.
 func (m *Maker) pack(ctx context.Context, on *ground, wheels []resolve.Wheel, files []string) ([]kept, error) {
-	var small []int
-	groups := [][]int{nil} // of wheels that share a layer; the first is that of the small ones
 	for i, w := range wheels {
 		info, err := os.Stat(files[i])
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", w.File, err)
 		}
-		if info.Size() > alone {
-			groups = append(groups, []int{i})
-			continue
-		}
-		small = append(small, i)
+		wheels[i].Size = info.Size() // not every index says it
 	}
-	groups[0] = small
+	groups := groups(wheels)
 	all, errs := make([]kept, len(groups)+1), make([]error, len(groups)+1)
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -74,14 +81,19 @@ func (m *Maker) pack(ctx context.Context, on *ground, wheels []resolve.Wheel, fi
 	return all, errors.Join(errs...)
 }
 
-// together makes the layer of some wheels.
-func (m *Maker) together(ctx context.Context, wheels []resolve.Wheel, paths []string, members []int) (kept, error) {
-	at := wheel.Scheme{Prefix: prefix, Python: m.python()}
+// layerKey is the digest of what decides what is in a layer of some wheels.
+func (m *Maker) layerKey(wheels []resolve.Wheel, members []int) string {
 	sum := sha256.New()
-	fmt.Fprintln(sum, version, layer.Version, m.PythonVersion, at)
+	fmt.Fprintln(sum, version, layer.Version, m.PythonVersion, wheel.Scheme{Prefix: prefix, Python: m.python()})
 	for _, i := range members {
 		fmt.Fprintln(sum, wheels[i].SHA256)
 	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// together makes the layer of some wheels.
+func (m *Maker) together(ctx context.Context, wheels []resolve.Wheel, paths []string, members []int) (kept, error) {
+	at := wheel.Scheme{Prefix: prefix, Python: m.python()}
 	var closers []io.Closer
 	defer func() {
 		for _, c := range closers {
@@ -91,7 +103,7 @@ func (m *Maker) together(ctx context.Context, wheels []resolve.Wheel, paths []st
 	compiler := &bytecode.Compiler{
 		Python: m.Python, Version: m.PythonVersion, Folder: filepath.Join(m.Cache, "bytecode"),
 	}
-	return m.keep(ctx, hex.EncodeToString(sum.Sum(nil)), func() ([]layer.File, error) {
+	return m.keep(ctx, m.layerKey(wheels, members), func() ([]layer.File, error) {
 		var all []layer.File
 		known := map[string]int{} // where the file of a path is among all
 		for _, i := range members {

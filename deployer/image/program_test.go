@@ -87,3 +87,35 @@ func TestAProgramIsPutOnItsEnvironment(t *testing.T) {
 		}
 	})
 }
+
+func TestAnOutlineSaysWhatWouldBeMade(t *testing.T) {
+	s := newStore(t)
+	m, said := maker(t, packages(t))
+	request := Request{
+		Requirements: "top\nbelow==1.0\n", Arch: "amd64", Base: s.has(t, debian), To: registryAt(t, s.host+"/env"),
+	}
+	before, err := m.Outline(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.There != "" || before.Load == 0 || len(before.Layers) != 1 || before.Layers[0].There ||
+		len(before.Layers[0].Wheels) != 2 {
+		t.Errorf("before it is %+v", before)
+	}
+	made, err := m.Make(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*said = nil
+	after, err := m.Outline(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.There != made.Reference || !after.Layers[0].There || after.Layers[0].Size == 0 || len(*said) > 0 {
+		t.Errorf("afterwards it is %+v, and said %q", after, *said)
+	}
+	request.Base = s.has(t, map[string]string{"usr/bin/python3.11": "another"})
+	if shares, err := m.Outline(t.Context(), request); err != nil || shares.There != "" || !shares.Layers[0].There {
+		t.Errorf("on another base it is %+v: %v", shares, err)
+	}
+}

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,17 +33,23 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 	if o.GPU > 0 {
 		trial += fmt.Sprintf(", %d %s", o.GPU, o.GPUResource)
 	}
+	what, image := "the program", []string{o.Image}
+	if r.InImage {
+		what = "how its variables looked"
+		if image, err = p.outlineImage(ctx, r.Agent.Arch, s); err != nil {
+			return nil, err
+		}
+	}
 	objects := []string{
 		fmt.Sprintf("Job %s: %s, %d at a time, each with %s, on linux/%s", r.Spec.Name,
 			prose.Count(r.Spec.Completions, "pod"), r.Spec.Parallelism, trial, r.Agent.Arch),
-		p.imageLine(o.Image),
 		fmt.Sprintf("ConfigMap %s: what all others belong to", r.Spec.Name),
 		fmt.Sprintf(
 			"ConfigMap %s: the hyperparameters, %d KiB",
 			manifest.TableName(r.Spec.Name),
 			(len(load.table)+1023)>>10,
 		),
-		fmt.Sprintf("ConfigMap %s…: the program, %d KiB", manifest.ProgramName(r.Spec.Name, 0), (size+1023)>>10),
+		fmt.Sprintf("ConfigMap %s…: %s, %d KiB", manifest.ProgramName(r.Spec.Name, 0), what, (size+1023)>>10),
 		"Secret " + manifest.KeyName(r.Spec.Name),
 		fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.OwnerName()),
 	}
@@ -57,19 +64,59 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 			Lines: objects,
 		},
 	}
+	sections = append(sections, run.Section{Title: "image", Lines: image})
 	if quotas := p.quotas(ctx, load); len(quotas) > 0 {
 		sections = append(sections, run.Section{Title: "quota", Lines: quotas})
 	}
 	return sections, nil
 }
 
-// imageLine says which image the trials run in.
-func (p *Place) imageLine(named string) string {
-	if named != "" {
-		return "image " + named
+// outlineImage says what the image of a submission has, what of it is there and what is to be made.
+func (p *Place) outlineImage(ctx context.Context, arch string, s run.Submission) ([]string, error) {
+	maker, request, err := p.request(arch, s, func(run.BuildStep) {})
+	if err != nil {
+		return nil, err
 	}
-	return "image of the packages that this session has, sent to " + p.settings.Repository() +
-		" unless it is there"
+	o, err := maker.Outline(ctx, *request)
+	if err != nil {
+		return nil, err
+	}
+	lines := []string{"environment " + o.There}
+	if o.There == "" {
+		lines[0] = fmt.Sprintf(
+			"environment %s for linux/%s, made and sent to %s when a run needs it",
+			o.Name,
+			arch,
+			request.To,
+		)
+		if o.Load > 0 {
+			lines[0] += fmt.Sprintf("; %s of packages are to be loaded", prose.Bytes(o.Load))
+		}
+	}
+	lines = append(lines, "base "+o.Base)
+	if o.Wheels == nil {
+		lines = append(lines, fmt.Sprintf("packages as the builder at %s resolves them", request.Builder.Address))
+	}
+	for _, l := range o.Layers {
+		if len(l.Wheels) == 0 {
+			continue
+		}
+		there := "to be sent"
+		if l.There {
+			there = "there"
+		}
+		names := make([]string, len(l.Wheels))
+		for i := range l.Wheels {
+			names[i] = l.Wheels[i].Name + " " + l.Wheels[i].Version
+		}
+		lines = append(lines, fmt.Sprintf("layer of %s, %s: %s", prose.Bytes(l.Size), there, strings.Join(names, ", ")))
+	}
+	var size int64
+	for i := range request.Program {
+		size += request.Program[i].Content.Size()
+	}
+	return append(lines, fmt.Sprintf("layer of the program: %s, %s", prose.Count(len(request.Program), "file"),
+		prose.Bytes(size))), nil
 }
 
 // quotas says what the namespace's quotas have left, beside what the run takes when all its trials run that may.

@@ -62,6 +62,18 @@ func (r *Registry) Has(ctx context.Context, digest v1.Hash) bool {
 	}) == nil // what is wrong is said when it is sent
 }
 
+// HasLayer reports whether a layer is there, by the digest of its bytes.
+func (r *Registry) HasLayer(ctx context.Context, digest v1.Hash) bool {
+	return r.client.Do(ctx, r.repository, transport.PullScope, nil, func(options ...remote.Option) error {
+		is, err := remote.Layer(r.repository.Digest(digest.String()), options...)
+		if err != nil {
+			return err
+		}
+		_, err = is.Size() // asks for it
+		return err
+	}) == nil
+}
+
 // Publish implements [Publisher].
 func (r *Registry) Publish(ctx context.Context, image v1.Image, tag string, progress func(sent, all int64)) error {
 	digest, err := image.Digest()
