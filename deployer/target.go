@@ -101,6 +101,11 @@ type ImageMaker interface {
 	MakeImage(
 		ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
 	) (run.Image, error)
+	// WriteDockerfile writes a folder that docker makes the same image of. It makes none.
+	WriteDockerfile(
+		ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, to string,
+		progress func(run.Event),
+	) error
 }
 
 // localTarget is the target local, which is one place.
@@ -217,16 +222,36 @@ func (c *Client) Export(ctx context.Context, p *Plan) ([]byte, error) {
 func (c *Client) MakeImage(
 	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
 ) (run.Image, error) {
-	name := s.Text("target")
-	t, err := c.target(name)
+	m, err := c.imageMaker(s)
 	if err != nil {
 		return run.Image{}, err
 	}
+	return m.MakeImage(ctx, s, environ, what, progress)
+}
+
+// WriteDockerfile writes a folder that docker makes the image of a submission of.
+func (c *Client) WriteDockerfile(
+	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, to string,
+	progress func(run.Event),
+) error {
+	m, err := c.imageMaker(s)
+	if err != nil {
+		return err
+	}
+	return m.WriteDockerfile(ctx, s, environ, what, to, progress)
+}
+
+func (c *Client) imageMaker(s *settings.Resolved) (ImageMaker, error) {
+	name := s.Text("target")
+	t, err := c.target(name)
+	if err != nil {
+		return nil, err
+	}
 	m, ok := t.(ImageMaker)
 	if !ok {
-		return run.Image{}, fmt.Errorf("target %s makes no images", name)
+		return nil, fmt.Errorf("target %s makes no images", name)
 	}
-	return m.MakeImage(ctx, s, environ, what, progress)
+	return m, nil
 }
 
 func (c *Client) exporter(s *settings.Resolved) (Exporter, error) {

@@ -38,6 +38,19 @@ func buildCommand(a *app) *cobra.Command {
 
 // buildFile makes the image of what is in a file.
 func (a *app) buildFile(ctx context.Context, source launch.Source) error {
+	return a.ofImage(ctx, source, func(ctx context.Context, s *launch.Submission, to launch.Progress) error {
+		is, err := s.Build(ctx, to)
+		if err == nil {
+			_, err = fmt.Fprintln(a.out, is.Reference)
+		}
+		return err
+	})
+}
+
+// ofImage opens what is in a file for the image that a run of it would get.
+func (a *app) ofImage(
+	ctx context.Context, source launch.Source, does func(context.Context, *launch.Submission, launch.Progress) error,
+) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	source.Build = true
@@ -49,10 +62,5 @@ func (a *app) buildFile(ctx context.Context, source launch.Source) error {
 	if err := s.Prepare(ctx); err != nil {
 		return orInterrupted(ctx, err)
 	}
-	is, err := s.Build(ctx, launch.Progress{Say: func(text string) { fmt.Fprintln(a.err, text) }})
-	if err != nil {
-		return orInterrupted(ctx, err)
-	}
-	_, err = fmt.Fprintln(a.out, is.Reference)
-	return err
+	return orInterrupted(ctx, does(ctx, s, launch.Progress{Say: func(text string) { fmt.Fprintln(a.err, text) }}))
 }

@@ -13,6 +13,7 @@ import (
 
 func exportCommand(a *app) *cobra.Command {
 	var o fileOptions
+	var dockerfile string
 	c := &cobra.Command{
 		Use:   "export NOTEBOOK.ipynb|SCRIPT.py|PROGRAM-FOLDER",
 		Short: "Print what would run on a cluster as YAML that kubectl apply takes, and start nothing",
@@ -22,18 +23,32 @@ func exportCommand(a *app) *cobra.Command {
 			"would get. Once it is applied, metaml runs\n--target kubernetes lists it, and every command takes it " +
 			"like any other run. Apply it once: another run is exported anew.\n\n" +
 			"The value of a secret is not exported; --secret takes only one that the namespace has: " +
-			"--secret NAME=SECRET/KEY.",
+			"--secret NAME=SECRET/KEY.\n\n" +
+			"With --dockerfile FOLDER the image of the run is exported in place of the run: Dockerfile, " +
+			"requirements.txt, the program as a script\nwith a command line, and a module that stands in for " +
+			"metaml. docker build FOLDER makes the same environment.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			source, err := o.source(cmd, args)
 			if err != nil {
 				return err
 			}
+			if dockerfile != "" {
+				return a.exportDockerfile(cmd.Context(), source, dockerfile)
+			}
 			return a.exportFile(cmd.Context(), source)
 		},
 	}
 	fileFlags(c, &o)
+	c.Flags().StringVar(&dockerfile, "dockerfile", "", "write a `FOLDER` that docker build makes the image of")
 	return c
+}
+
+// exportDockerfile writes what docker makes the image of what is in a file of.
+func (a *app) exportDockerfile(ctx context.Context, source launch.Source, folder string) error {
+	return a.ofImage(ctx, source, func(ctx context.Context, s *launch.Submission, to launch.Progress) error {
+		return s.WriteDockerfile(ctx, folder, to)
+	})
 }
 
 // exportFile prints what would run and starts nothing.

@@ -95,28 +95,39 @@ func (p *Place) request(
 func (t *Target) MakeImage(
 	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
 ) (run.Image, error) {
-	place := &Place{target: t, settings: s, environ: environ}
-	arch := usualArch
-	if c, err := cluster.Connect(s.Text("context"), s.Text("namespace")); err == nil {
-		place.cluster = c
-		is := place.nodes(ctx)
-		arch = is.arch
-		if !is.known {
-			progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: "the nodes of cluster " + c.Context +
-				" cannot be read: the image is for linux/" + arch})
-		}
-	} else {
-		progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: "no cluster is known: the image is for linux/" +
-			arch})
-	}
-	made, err := place.image(ctx, arch, what, func(step run.BuildStep) {
-		progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
-	})
+	place, arch := t.anywhere(ctx, s, environ, progress)
+	made, err := place.image(ctx, arch, what, reported(progress))
 	if err != nil {
 		return run.Image{}, err
 	}
 	return run.Image{Reference: made.made.Reference, Known: made.made.Known},
 		made.tag(ctx, "program-"+made.made.Digest.Hex[:12])
+}
+
+// anywhere is a place for an image that is made for no run, and the architecture of its nodes.
+func (t *Target) anywhere(
+	ctx context.Context, s *settings.Resolved, environ []string, progress func(run.Event),
+) (place *Place, arch string) {
+	place = &Place{target: t, settings: s, environ: environ}
+	unknown := "no cluster is known"
+	if c, err := cluster.Connect(s.Text("context"), s.Text("namespace")); err == nil {
+		place.cluster = c
+		if is := place.nodes(ctx); is.known {
+			return place, is.arch
+		}
+		unknown = "the nodes of cluster " + c.Context + " cannot be read"
+	}
+	progress(run.Event{
+		Type: run.EventNote, Time: time.Now(), Text: fmt.Sprintf("%s: the image is for linux/%s", unknown, usualArch),
+	})
+	return place, usualArch
+}
+
+// reported makes events of steps.
+func reported(progress func(run.Event)) func(run.BuildStep) {
+	return func(step run.BuildStep) {
+		progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
+	}
 }
 
 // programLayer gives the files of a program folder as they are in an image.

@@ -34,15 +34,32 @@ func (s *Submission) Prepare(ctx context.Context) error {
 }
 
 // Build makes the image that the run would get, and starts nothing.
-func (s *Submission) Build(ctx context.Context, to Progress) (run.Image, error) {
+func (s *Submission) Build(ctx context.Context, to Progress) (made run.Image, err error) {
+	err = s.ofImage(ctx, to, func(environ []string, what run.Submission, note func(run.Event)) error {
+		made, err = s.client.MakeImage(ctx, s.Settings, environ, what, note)
+		return err
+	})
+	return made, err
+}
+
+// WriteDockerfile writes a folder that docker makes the image of.
+func (s *Submission) WriteDockerfile(ctx context.Context, folder string, to Progress) error {
+	return s.ofImage(ctx, to, func(environ []string, what run.Submission, note func(run.Event)) error {
+		return s.client.WriteDockerfile(ctx, s.Settings, environ, what, folder, note)
+	})
+}
+
+func (s *Submission) ofImage(
+	ctx context.Context, to Progress, does func(environ []string, what run.Submission, note func(run.Event)) error,
+) error {
 	environ, err := s.environ(ctx)
 	if err != nil {
-		return run.Image{}, err
+		return err
 	}
 	p := &progress{Progress: to}
 	p.begin()
 	defer p.end()
-	return s.client.MakeImage(ctx, s.Settings, environ, run.Submission{
+	return does(environ, run.Submission{
 		Spec: run.Spec{Python: s.doc.Interpreter.Path}, Program: filepath.Join(s.staging.Path, "program"),
 		PythonVersion: s.program.Python, Environment: s.environment,
 	}, p.note)

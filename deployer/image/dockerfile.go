@@ -1,0 +1,79 @@
+package image
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Dockerfile gives what `docker build` makes the same environment of, for the program in the folder "program" beside
+// it: the texts of Dockerfile and of the requirements.txt that it names. Where all is made of wheels each is pinned by
+// its digest.
+func (m *Maker) Dockerfile(ctx context.Context, r Request) (dockerfile, requirements string, err error) {
+	if err := r.check(); err != nil {
+		return "", "", err
+	}
+	r.Base = cmp.Or(r.Base, "python:"+m.python()+"-slim")
+	on, err := m.base(ctx, r)
+	if err != nil {
+		return "", "", err
+	}
+	install := []string{
+		"/" + prefix + "/bin/python",
+		"-m",
+		"pip",
+		"install",
+		"--no-cache-dir",
+		"--requirement",
+		"/tmp/requirements.txt",
+	}
+	wheels, err := m.resolve(ctx, r)
+	switch {
+	case err == nil:
+		var b strings.Builder
+		for _, w := range wheels {
+			fmt.Fprintf(&b, "%s==%s --hash=sha256:%s\n", w.Name, w.Version, w.SHA256)
+		}
+		requirements = b.String()
+		install = append(install, "--no-deps", "--require-hashes", "--only-binary", ":all:")
+	case r.Builder == nil:
+		return "", "", err
+	default: // something is built from source
+		requirements = r.Requirements + r.Constraints
+	}
+	// What a virtual environment brings along, and the lock has not.
+	brings := slices.DeleteFunc([]string{"setuptools", "pip"}, func(name string) bool {
+		return strings.Contains("\n"+requirements, "\n"+name+"==")
+	})
+	var b strings.Builder
+	fmt.Fprintf(&b, "# docker build --platform linux/%s .\n", r.Arch)
+	b.WriteString("# Where packages come from an index of your own: --secret id=pip.conf,src=PATH-OF-PIP.CONF\n")
+	fmt.Fprintf(&b, "FROM %s@%s\n", on.name.Context().Name(), on.digest)
+	with := func(options string, args ...string) {
+		text, _ := json.Marshal(args) // of strings
+		fmt.Fprintf(&b, "RUN %s%s\n", options, text)
+	}
+	execute := func(args ...string) { with("", args...) }
+	b.WriteString("USER root\n")
+	if len(r.System) > 0 {
+		execute("apt-get", "update")
+		execute(slices.Concat([]string{"apt-get", "install", "--yes", "--no-install-recommends"}, r.System)...)
+	}
+	b.WriteString("COPY requirements.txt /tmp/requirements.txt\n")
+	execute("python"+m.python(), "-m", "venv", "/"+prefix)
+	with("--mount=type=secret,id=pip.conf,target=/etc/pip.conf ", install...)
+	if len(brings) > 0 {
+		execute(append([]string{"/" + prefix + "/bin/python", "-m", "pip", "uninstall", "--yes"}, brings...)...)
+	}
+	for _, command := range r.After {
+		execute(command...)
+	}
+	fmt.Fprintf(&b, "ENV PATH=/%s/bin:$PATH VIRTUAL_ENV=/%[1]s HOME=/home/metaml\n", prefix)
+	b.WriteString("COPY program /opt/metaml/program\n")
+	fmt.Fprintf(&b, "WORKDIR /home/metaml\nRUN [\"chown\", \"%d:%[1]d\", \"/home/metaml\"]\nUSER %[1]d:%[1]d\n", user)
+	fmt.Fprintf(&b, "ENTRYPOINT [\"/%s/bin/python\", \"/opt/metaml/program/code/main.py\"]\n", prefix)
+	return b.String(), requirements, nil
+}
