@@ -125,7 +125,7 @@ func (m *Maker) onKnown(ctx context.Context, made *Made, r Request) (*Made, erro
 	if !r.To.Has(ctx, made.Digest) {
 		return nil, errGone // or nobody can say: it is made again, which says what is wrong
 	}
-	made.Known = true
+	made.Known, made.Reference = true, r.To.Reference(made.Digest)
 	return made, nil
 }
 

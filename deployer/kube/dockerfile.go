@@ -30,7 +30,10 @@ func (t *Target) WriteDockerfile(
 		return usererror.New(usererror.CodeFile, "%s is there already, and it is not overwritten", to).
 			With("Name a folder that is not there, or remove it.")
 	}
-	place, arch := t.anywhere(ctx, s, environ, progress)
+	place, arch, err := t.anywhere(ctx, s, environ, progress)
+	if err != nil {
+		return err
+	}
 	maker, request, err := place.request(arch, what, reported(progress))
 	if err != nil {
 		return err

@@ -15,7 +15,6 @@ import (
 	"github.com/metaml/metaml/deployer/image/builder"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
-	"github.com/metaml/metaml/deployer/image/registry"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
@@ -61,23 +60,17 @@ func (p *Place) request(
 	if s.Environment == nil {
 		return nil, nil, errors.New("an image is to be made, and nobody said of what")
 	}
-	caches, err := os.UserCacheDir()
-	if err != nil {
-		return nil, nil, fmt.Errorf("find a folder for what images are made of: %w", err)
-	}
-	folder := filepath.Join(caches, "metaml", "images")
-	registries := &registry.Client{Folder: filepath.Join(folder, "registries")}
+	to := p.images.to
 	maker := &image.Maker{
-		Cache: folder, Registries: registries, Environ: p.environ, Python: s.Spec.Python,
+		Cache: p.images.folder, Registries: p.images.client, Environ: p.environ, Python: s.Spec.Python,
 		PythonVersion: s.Environment.Python, Step: func(is image.Step) { built(buildStep(is)) },
 	}
-	to, err := publish.NewRegistry(registries, p.settings.Repository())
-	if err != nil {
-		return nil, nil, err
-	}
-	files, err := programLayer(s.Program)
-	if err != nil {
-		return nil, nil, err
+	var files []layer.File
+	if !p.images.loaded {
+		var err error
+		if files, err = programLayer(s.Program); err != nil {
+			return nil, nil, err
+		}
 	}
 	builds, err := p.builder()
 	if err != nil {
@@ -95,32 +88,46 @@ func (p *Place) request(
 func (t *Target) MakeImage(
 	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
 ) (run.Image, error) {
-	place, arch := t.anywhere(ctx, s, environ, progress)
+	place, arch, err := t.anywhere(ctx, s, environ, progress)
+	if err == nil && (s.Bool("publish") || s.Has("load")) {
+		place.images, err = place.destination(ctx)
+	}
+	if err != nil {
+		return run.Image{}, err
+	}
 	made, err := place.image(ctx, arch, what, reported(progress))
 	if err != nil {
 		return run.Image{}, err
 	}
-	return run.Image{Reference: made.made.Reference, Known: made.made.Known},
-		made.tag(ctx, "program-"+made.made.Digest.Hex[:12])
+	is := run.Image{Reference: made.made.Reference, Known: made.made.Known}
+	if place.images.loaded {
+		return is, nil
+	}
+	return is, made.tag(ctx, "program-"+made.made.Digest.Hex[:12])
 }
 
-// anywhere is a place for an image that is made for no run, and the architecture of its nodes.
+// anywhere is a place for an image that is made for no run, and the architecture of its nodes. The image goes into a
+// folder.
 func (t *Target) anywhere(
 	ctx context.Context, s *settings.Resolved, environ []string, progress func(run.Event),
-) (place *Place, arch string) {
+) (place *Place, arch string, err error) {
 	place = &Place{target: t, settings: s, environ: environ}
+	if place.images, err = newDestination(); err != nil {
+		return nil, "", err
+	}
+	place.images.to = &publish.Layout{Folder: filepath.Join(filepath.Dir(t.Dir), "images")}
 	unknown := "no cluster is known"
 	if c, err := cluster.Connect(s.Text("context"), s.Text("namespace")); err == nil {
 		place.cluster = c
 		if is := place.nodes(ctx); is.known {
-			return place, is.arch
+			return place, is.arch, nil
 		}
 		unknown = "the nodes of cluster " + c.Context + " cannot be read"
 	}
 	progress(run.Event{
 		Type: run.EventNote, Time: time.Now(), Text: fmt.Sprintf("%s: the image is for linux/%s", unknown, usualArch),
 	})
-	return place, usualArch
+	return place, usualArch, nil
 }
 
 // reported makes events of steps.

@@ -58,7 +58,13 @@ func (t *Target) Check(s *settings.Resolved) error {
 	if _, err := builder.Find(s.Text("builder"), nil); err != nil {
 		return err
 	}
-	return settings.NeedsPlaceForImage(s)
+	if err := settings.NeedsPlaceForImage(s); err != nil {
+		// The cluster may have a registry, or be one whose nodes can be loaded.
+		if _, missing := cluster.Connect(s.Text("context"), s.Text("namespace")); missing != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // At gives the namespace that the settings name.
@@ -67,7 +73,11 @@ func (t *Target) At(ctx context.Context, s *settings.Resolved, environ []string)
 	if err != nil {
 		return nil, err
 	}
-	return t.place(ctx, c, s, environ)
+	p, err := t.place(ctx, c, s, environ)
+	if err == nil && s.MakesImage() {
+		p.images, err = p.destination(ctx)
+	}
+	return p, err
 }
 
 // pinFile says, beside the mirrors of a place, which namespace of which cluster it is.
@@ -232,11 +242,10 @@ func (t *Target) named(place string) (*cluster.Cluster, error) {
 
 // Examine checks the way to the cluster that the settings name, and what may be done there. It makes nothing.
 func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check {
+	c, unknown := cluster.Connect(s.Text("context"), s.Text("namespace"))
 	image := run.Check{Name: "image", OK: true, Text: s.Text("image")}
-	if err := settings.NeedsPlaceForImage(s); err != nil {
-		image = failed("image", err)
-	} else if !s.Has("image") {
-		image.Text = "made of the packages that the session has, for " + s.Repository()
+	if image.Text == "" {
+		image = examineImage(ctx, c, s)
 	}
 	all := []run.Check{image}
 	if b, err := t.builder(s, os.Environ()); err != nil {
@@ -244,9 +253,8 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 	} else if b != nil && !s.Has("image") {
 		all = append(all, examineBuilder(ctx, b))
 	}
-	c, err := cluster.Connect(s.Text("context"), s.Text("namespace"))
-	if err != nil {
-		return append(all, failed("kubeconfig", err))
+	if unknown != nil {
+		return append(all, failed("kubeconfig", unknown))
 	}
 	from := "context " + c.Context
 	if c.Context == cluster.InCluster {

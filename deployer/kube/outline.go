@@ -36,6 +36,8 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 	what, image := "the program", []string{o.Image}
 	if r.InImage {
 		what = "how its variables looked"
+	}
+	if p.images != nil {
 		if image, err = p.outlineImage(ctx, r.Agent.Arch, s); err != nil {
 			return nil, err
 		}
@@ -114,6 +116,9 @@ func (p *Place) outlineImage(ctx context.Context, arch string, s run.Submission)
 	var size int64
 	for i := range request.Program {
 		size += request.Program[i].Content.Size()
+	}
+	if request.Program == nil {
+		return lines, nil
 	}
 	return append(lines, fmt.Sprintf("layer of the program: %s, %s", prose.Count(len(request.Program), "file"),
 		prose.Bytes(size))), nil

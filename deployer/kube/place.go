@@ -26,7 +26,8 @@ type Place struct {
 	mirrors  folder.Mirrors
 	user     string // as the API server calls us
 	settings *settings.Resolved
-	environ  []string // of the session
+	environ  []string     // of the session
+	images   *destination // nil where none is made
 }
 
 // place makes the place of a cluster's namespace: it asks the cluster who we are.

@@ -70,7 +70,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 		return run.Submitted{}, err
 	}
 	var build run.Build
-	if load.run.InImage {
+	if p.images != nil {
 		made, err := p.image(ctx, load.run.Agent.Arch, s, func(step run.BuildStep) {
 			build.Apply(step)
 			progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
@@ -78,7 +78,12 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 		if err != nil {
 			return run.Submitted{}, err
 		}
-		load.image, load.run.Options.Image = made, made.made.Reference
+		load.run.Options.Image = made.made.Reference
+		if p.images.loaded { // no registry has it, and nothing cleans nodes by names
+			load.run.Options.PullPolicy = corev1.PullNever
+		} else {
+			load.image = made
+		}
 	}
 	owner, attached, err := p.take(ctx, load, s.Again)
 	if err != nil {
@@ -146,7 +151,7 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 			Hint: "Hand large values over with --with, or read them from a volume: --mount pvc:NAME:PATH.",
 		}
 	}
-	inImage := !exported && p.settings.MakesImage()
+	inImage := !exported && p.images != nil && !p.images.loaded
 	pack := ship.Program
 	if inImage {
 		pack = ship.Expected

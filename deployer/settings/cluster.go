@@ -325,13 +325,14 @@ func MakesNoImage(r *Resolved) error {
 
 // NeedsPlaceForImage refuses settings that neither name an image nor say where one could go that is made.
 func NeedsPlaceForImage(r *Resolved) error {
-	if r.Has("image") || r.Has("repository") {
+	if r.Has("image") || r.Has("repository") || r.Has("load") || !r.Bool("publish") {
 		return nil
 	}
 	target := r.Values["target"]
 	return usererror.New(usererror.CodeImage, "target %s needs an image that trials run in, and --image names none",
 		target.Text).
-		With("Name a repository, which gets one with the packages of this session: --repository REGISTRY/NAME; or an "+
-			"image that has them: --image REGISTRY/NAME:TAG. Whoever runs the cluster knows which it can pull. Both "+
-			"may stand in %s.", FileName)
+		With("Name a repository, which gets one with the packages of this session: metaml login REGISTRY, and then "+
+			"--repository REGISTRY/NAME. Or take a cluster on this machine, whose nodes are loaded: kind create "+
+			"cluster. Or name an image that has the packages, which are compared: --image REGISTRY/NAME:TAG. Whoever "+
+			"runs the cluster knows which it can pull. All of it may stand in %s.", FileName)
 }

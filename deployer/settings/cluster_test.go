@@ -110,8 +110,10 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--apt=--force":     `--apt takes the name of a package, such as libyaml-dev, not "--force"`,
 		"--post-install 'python -c \"print(1)\"' --post-install ldconfig": "",
 		"--post-install 'a \"b'": `--post-install takes a command, and in "a \"b" a quote (") is not closed`,
-		"--no-publish": "--publish means nothing on target kubernetes\nLeave it out: its name is kept for a " +
-			"later version.",
+		"--no-publish":           "",
+		"--load podman":          `--load takes kind or k3d or minikube or docker or nerdctl or ctr, not "podman"`,
+		"--distributed-settings x": "--distributed-settings means nothing on target kubernetes\nLeave it out: its " +
+			"name is kept for a later version.",
 	} {
 		t.Run(line, func(t *testing.T) {
 			got := ""
@@ -393,7 +395,9 @@ func TestWithoutAnImageOrAPlaceForOneNothingStarts(t *testing.T) {
 		makes         bool
 		repository    string
 	}{
-		{"", true, true, false, ""},
+		{"", true, true, true, ""},
+		{"METAML_LOAD=ctr", true, false, true, ""},
+		{"METAML_PUBLISH=0", true, false, true, ""},
 		{"METAML_IMAGE=a", false, false, false, ""},
 		{"METAML_REPOSITORY=a/b", true, false, true, "a/b"},
 		{"METAML_REPOSITORY=a/b METAML_IMAGE_NAME=c", true, false, true, "a/b/c"},

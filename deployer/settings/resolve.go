@@ -245,11 +245,8 @@ func (r *Resolved) Honours(name string) bool {
 	return ok && slices.Contains(d.Kinds, r.Kind) && slices.Contains(d.Targets, r.Text("target"))
 }
 
-// MakesImage reports whether an image is made, for a repository, of what the session has installed.
-func (r *Resolved) MakesImage() bool {
-	d, _ := Lookup("repository")
-	return r.uses(d) && !r.Has("image")
-}
+// MakesImage reports whether an image is made of what the session has installed: where none is named.
+func (r *Resolved) MakesImage() bool { return r.Honours("image") && !r.Has("image") }
 
 // Repository is what gets the image that is made, "" where none is named.
 func (r *Resolved) Repository() string {

@@ -262,6 +262,16 @@ var All = []Def{
 		Help: "The image's name below repository: REPOSITORY/NAME gets it. Without it, REPOSITORY itself.",
 	},
 	{
+		Name: "pull_repository", Type: Repository, Value: "REPOSITORY", Kinds: train, Targets: cluster,
+		Help: "What the nodes call the repository, where they reach it by another name than this machine.",
+	},
+	{
+		Name: "load", Type: Choice, Value: "TOOL", Kinds: train, Targets: cluster,
+		Choices: []string{"kind", "k3d", "minikube", "docker", "nerdctl", "ctr"},
+		Help: "The tool that loads images onto the nodes of a cluster on this machine, in place of a repository; " +
+			"without it, that of a cluster which is recognised.",
+	},
+	{
 		Name: "base", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster, Key: true,
 		Help: "The image that the session's packages are put on, which has a Python of the same minor version; " +
 			"without it python:X.Y-slim.",
@@ -367,8 +377,8 @@ var All = []Def{
 		Help: "A PodTemplateSpec, as YAML, with what no other setting names.",
 	},
 	{
-		Name: "publish", Type: Bool, Default: "true", Kinds: both, Targets: later,
-		Help: "Push the image to its repository.",
+		Name: "publish", Type: Bool, Default: "true", Kinds: both, Targets: cluster,
+		Help: "Push the image to its repository; --no-publish loads it onto the nodes, where a tool can.",
 	},
 	{
 		Name: "distributed_settings", Type: Text, Kinds: train, Targets: later,

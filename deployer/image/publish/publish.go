@@ -36,6 +36,7 @@ type Publisher interface {
 // Registry is a repository of a registry.
 type Registry struct {
 	repository name.Repository
+	pulled     name.Repository // what nodes call it
 	client     *registry.Client
 
 	turn   sync.Mutex
@@ -51,7 +52,17 @@ func NewRegistry(client *registry.Client, repository string) (*Registry, error) 
 		return nil, usererror.Wrap(err, usererror.CodeOption, fmt.Sprintf("--repository %s: %v", repository, err),
 			"It is like registry.example/team/environments.")
 	}
-	return &Registry{repository: named, client: client}, nil
+	return &Registry{repository: named, pulled: named, client: client}, nil
+}
+
+// PulledAs gives the same repository for nodes that call it otherwise. Option is the setting that names it.
+func (r *Registry) PulledAs(option, pulled string) (*Registry, error) {
+	named, err := name.NewRepository(pulled)
+	if err != nil {
+		return nil, usererror.Wrap(err, usererror.CodeOption, fmt.Sprintf("%s %s: %v", option, pulled, err),
+			"It is like registry.example/team/environments.")
+	}
+	return &Registry{repository: r.repository, pulled: named, client: r.client}, nil
 }
 
 // Has implements [Publisher].
@@ -167,7 +178,7 @@ func sources(image v1.Image) ([]name.Repository, error) {
 
 // Reference implements [Publisher].
 func (r *Registry) Reference(digest v1.Hash) string {
-	return r.repository.Digest(digest.String()).String()
+	return r.pulled.Digest(digest.String()).String()
 }
 
 // Repository is where the images are.

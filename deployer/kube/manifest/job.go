@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -24,6 +25,7 @@ import (
 type Options struct {
 	Image            string
 	PullSecrets      []string
+	PullPolicy       corev1.PullPolicy // of Image; "" is IfNotPresent
 	CPU              resource.Quantity // request, and limit where LimitCPU
 	LimitCPU         bool              // a quota of the namespace counts limits
 	Memory           resource.Quantity // request and limit
@@ -178,7 +180,7 @@ func mergeTemplate(theirs []byte, ours *corev1.PodTemplateSpec) (*corev1.PodTemp
 func (r *Run) container() corev1.Container {
 	o := &r.Options
 	return corev1.Container{
-		Name: TrialContainer, Image: o.Image, ImagePullPolicy: corev1.PullIfNotPresent,
+		Name: TrialContainer, Image: o.Image, ImagePullPolicy: cmp.Or(o.PullPolicy, corev1.PullIfNotPresent),
 		Command:    r.command(),
 		WorkingDir: workDir, Env: r.env(), Resources: r.resources(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,

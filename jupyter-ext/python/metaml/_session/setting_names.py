@@ -28,6 +28,8 @@ TRAIN = (
     "image",
     "repository",
     "image_name",
+    "pull_repository",
+    "load",
     "base",
     "builder",
     "apt",

@@ -1,0 +1,100 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/match"
+
+	"github.com/metaml/metaml/deployer/image/registry"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// Layout is a folder of this machine that has images (OCI image layout 1.1), for those who bring them elsewhere
+// themselves.
+type Layout struct{ Folder string }
+
+var _ Publisher = (*Layout)(nil)
+
+// Has implements [Publisher].
+func (l *Layout) Has(_ context.Context, digest v1.Hash) bool {
+	at, err := layout.FromPath(l.Folder)
+	if err != nil {
+		return false
+	}
+	image, err := at.Image(digest)
+	if err != nil {
+		return false
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return false
+	}
+	for _, is := range layers {
+		digest, err := is.Digest()
+		if err != nil {
+			return false
+		}
+		if _, err := os.Stat(filepath.Join(l.Folder, "blobs", digest.Algorithm, digest.Hex)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Publish implements [Publisher].
+func (l *Layout) Publish(ctx context.Context, image v1.Image, tag string, _ func(sent, all int64)) error {
+	return l.put(ctx, image, tag)
+}
+
+// Tag implements [Publisher].
+func (l *Layout) Tag(ctx context.Context, image v1.Image, tag string) error {
+	return l.put(ctx, image, tag)
+}
+
+// put writes an image, and lists it when all of it is there.
+func (l *Layout) put(ctx context.Context, image v1.Image, tag string) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	at, err := layout.FromPath(l.Folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		at, err = layout.Write(l.Folder, empty.Index)
+	}
+	if err != nil {
+		return l.cannot(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		return l.cannot(err)
+	}
+	var named []layout.Option
+	if tag != "" {
+		named = append(named, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": tag}))
+	}
+	if err := at.ReplaceImage(image, match.Digests(digest), named...); err != nil {
+		return l.cannot(err)
+	}
+	return nil
+}
+
+func (l *Layout) cannot(err error) error {
+	if failed, is := errors.AsType[*fs.PathError](err); is {
+		return usererror.Wrap(err, usererror.CodeUnwritable,
+			fmt.Sprintf("cannot write the image into %s: %v", l.Folder, failed.Err),
+			"See that the disk has room for it.")
+	}
+	return registry.Explain(err, "write the image into "+l.Folder, "of its base")
+}
+
+// Reference implements [Publisher]. No pod can pull it.
+func (l *Layout) Reference(digest v1.Hash) string { return l.Folder + "@" + digest.String() }
+
+func (l *Layout) String() string { return "folder " + l.Folder }

@@ -1,0 +1,111 @@
+//go:build linux
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/test/cluster/internal/inside"
+)
+
+const imports = `
+import metaml
+import numpy
+
+@metaml.Train(settings={"completions": 2, "parallelism": 2})
+def fit():
+    return {"loss": float(numpy.zeros(1)[0])}
+`
+
+// plain is a person who names no image, on a base that the cluster has.
+func plain(t *testing.T, space string, env ...string) *person {
+	t.Helper()
+	p := newPerson(t, inside.Researcher, space)
+	p.mayRun(space, inside.Researcher)
+	p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "METAML_IMAGE=") })
+	p.env = append(p.env, "METAML_BASE="+inside.BarePython)
+	p.env = append(p.env, env...)
+	return p
+}
+
+// ran gives the container in which the trials of a run were.
+func ran(t *testing.T, space, name string) corev1.Container {
+	t.Helper()
+	name, _, _ = strings.Cut(name, "@")
+	job, err := client(t, inside.Admin).BatchV1().Jobs(space).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job.Spec.Template.Spec.Containers[0]
+}
+
+// Where no registry is, the image is loaded onto the nodes, and no pod asks a registry for it.
+func TestTheNodesAreLoaded(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	p := plain(t, space, "METAML_LOAD=ctr")
+	name := p.submits(imports)
+	p.must("attach", name)
+	if s := p.show(name); s.State != "succeeded" || s.counts("succeeded") != 2 {
+		t.Errorf("it is %+v", s)
+	}
+	c := ran(t, space, name)
+	if !strings.HasPrefix(c.Image, "metaml.local/environments:") || c.ImagePullPolicy != corev1.PullNever {
+		t.Errorf("its image is %s, pulled %s", c.Image, c.ImagePullPolicy)
+	}
+}
+
+// reads lets everybody read a ConfigMap, as a namespace for the public is meant.
+func reads(t *testing.T, namespace, name string) {
+	t.Helper()
+	rights := client(t, inside.Admin).RbacV1()
+	role := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{name},
+			Verbs: []string{"get"},
+		}},
+	}
+	if _, err := rights.Roles(namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:authenticated"}},
+	}
+	if _, err := rights.RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A cluster that names a registry for whoever develops on it gets the image there.
+func TestTheRegistryOfTheClusterIsFound(t *testing.T) {
+	const hosting = "local-registry-hosting" // KEP-1755
+	admin := client(t, inside.Admin).CoreV1().ConfigMaps("kube-public")
+	object := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: hosting},
+		Data:       map[string]string{"localRegistryHosting.v1": "host: \"" + registry + "\"\n"},
+	}
+	if _, err := admin.Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	reads(t, "kube-public", hosting)
+	t.Cleanup(func() { _ = admin.Delete(t.Context(), hosting, metav1.DeleteOptions{}) })
+	space := namespace(t)
+	p := plain(t, space)
+	name := p.submits(imports)
+	p.must("attach", name)
+	if s := p.show(name); s.State != "succeeded" {
+		t.Errorf("it is %+v", s)
+	}
+	if c := ran(t, space, name); !strings.HasPrefix(c.Image, registry+"/metaml/environments@sha256:") {
+		t.Errorf("its image is %s", c.Image)
+	}
+}
