@@ -175,6 +175,9 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if r.key, err = r.Settings.Key(r.Environ); err != nil {
 		return nil, err
 	}
+	if r.Environment != nil && r.Environment.File != "" {
+		r.key = append(r.key, "requirements="+r.Environment.Key)
+	}
 	if r.Settings.Kind == run.Serve {
 		return planServer(ctx, at, r)
 	}

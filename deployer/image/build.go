@@ -20,7 +20,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/image/builder"
 	"github.com/metaml/metaml/deployer/image/bytecode"
-	"github.com/metaml/metaml/deployer/image/fetch"
+	"github.com/metaml/metaml/deployer/image/indexes"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
 	"github.com/metaml/metaml/deployer/image/registry"
@@ -56,18 +56,16 @@ func (r Request) check() error {
 
 // build has a builder make the image, and gives it as it is in the repository then, or in a folder.
 func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_ v1.Image, err error) {
-	in := resolve.Input{
-		Requirements: r.Requirements, Constraints: r.Constraints, Python: m.python(), Arch: r.Arch, Newest: r.Newest,
-	}
-	if err := in.Check(); err != nil {
+	in, err := m.forBuilder(ctx, r.Packages)
+	if err != nil {
 		return nil, err
 	}
-	uv, err := m.uvFor(ctx, r.Arch)
+	uv, err := m.uvFor(ctx, in.Arch)
 	if err != nil {
 		return nil, err
 	}
 	b := builder.Build{
-		Arch: r.Arch, Base: hub(made.Base), Python: on.about.Python, Prefix: "/" + prefix,
+		Arch: in.Arch, Base: hub(made.Base), Python: on.about.Python, Prefix: "/" + prefix,
 		Packages: "/" + prefix + "/lib/python" + m.python() + "/site-packages",
 		System:   r.System, After: r.After, UV: uv, Resolve: in.Arguments(true), Files: in.Files(),
 		Lock: resolve.LockName, Compile: bytecode.Program,
@@ -85,7 +83,7 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 	for _, f := range on.frame(m.python()) {
 		b.Frame = append(b.Frame, sent(f))
 	}
-	b.Variables, b.Secrets = hidden(m.Environ)
+	b.Variables, b.Secrets = m.hidden(r.Packages)
 	to, isRepository := r.To.(repository)
 	if isRepository {
 		b.Target, b.Plain = hub(to.Repository().Name()), to.Repository().Scheme() == "http"
@@ -105,7 +103,7 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 	if err != nil {
 		return nil, err
 	}
-	locked, err := resolve.Parse(built.Lock, m.python())
+	locked, err := resolve.Parse(built.Lock, in)
 	if err != nil {
 		return nil, err
 	}
@@ -186,9 +184,10 @@ var passed = regexp.MustCompile(`^(UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX
 	`(?i:https?_proxy|all_proxy|no_proxy))$`)
 
 // hidden is what a builder gets and keeps in no layer: variables of the session, and files that variables name.
-func hidden(of []string) (variables map[string]string, files map[string][]byte) {
+func (m *Maker) hidden(in resolve.Input) (variables map[string]string, files map[string][]byte) {
 	variables, files = map[string]string{}, map[string][]byte{}
-	env := resolve.Environment(of)
+	asked := m.indexes(in)
+	env, logins := asked.Environ, asked.Logins
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
 		if name == "UV_FIND_LINKS" { // folders of this machine are not there
@@ -201,8 +200,7 @@ func hidden(of []string) (variables map[string]string, files map[string][]byte) 
 		}
 	}
 	var netrc strings.Builder
-	netrc.WriteString(fetch.Netrc(of))
-	logins := fetch.FindLogins(of, "")
+	netrc.WriteString(indexes.Netrc(m.Environ))
 	for _, host := range slices.Sorted(maps.Keys(logins)) {
 		password, _ := logins[host].Password()
 		fmt.Fprintf(&netrc, "\nmachine %s login %s password %s\n", host, logins[host].Username(), password)

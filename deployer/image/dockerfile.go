@@ -1,12 +1,13 @@
 package image
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/metaml/metaml/deployer/image/indexes"
 )
 
 // Dockerfile gives what `docker build` makes the same environment of, for the program in the folder "program" beside
@@ -16,7 +17,7 @@ func (m *Maker) Dockerfile(ctx context.Context, r Request) (dockerfile, requirem
 	if err := r.check(); err != nil {
 		return "", "", err
 	}
-	r.Base = cmp.Or(r.Base, "python:"+m.python()+"-slim")
+	r = m.completed(r)
 	on, err := m.base(ctx, r)
 	if err != nil {
 		return "", "", err
@@ -30,7 +31,7 @@ func (m *Maker) Dockerfile(ctx context.Context, r Request) (dockerfile, requirem
 		"--requirement",
 		"/tmp/requirements.txt",
 	}
-	wheels, err := m.resolve(ctx, r)
+	wheels, _, err := m.listed(ctx, r)
 	switch {
 	case err == nil:
 		var b strings.Builder
@@ -42,14 +43,14 @@ func (m *Maker) Dockerfile(ctx context.Context, r Request) (dockerfile, requirem
 	case r.Builder == nil:
 		return "", "", err
 	default: // something is built from source
-		requirements = r.Requirements + r.Constraints
+		requirements = indexes.WithoutLogins(r.Packages.Requirements + r.Packages.Constraints)
 	}
 	// What a virtual environment brings along, and the lock has not.
 	brings := slices.DeleteFunc([]string{"setuptools", "pip"}, func(name string) bool {
 		return strings.Contains("\n"+requirements, "\n"+name+"==")
 	})
 	var b strings.Builder
-	fmt.Fprintf(&b, "# docker build --platform linux/%s .\n", r.Arch)
+	fmt.Fprintf(&b, "# docker build --platform linux/%s .\n", r.Packages.Arch)
 	b.WriteString("# Where packages come from an index of your own: --secret id=pip.conf,src=PATH-OF-PIP.CONF\n")
 	fmt.Fprintf(&b, "FROM %s@%s\n", on.name.Context().Name(), on.digest)
 	with := func(options string, args ...string) {

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/deployer/image/resolve"
 )
 
 // docker build gets the same wheels, by their digests, on the same base.
@@ -12,7 +14,8 @@ func TestADockerfileMakesTheSameEnvironment(t *testing.T) {
 	m, _ := maker(t, packages(t))
 	base := s.has(t, debian)
 	request := Request{
-		Requirements: "top\nbelow==1.0\n", Arch: "amd64", Base: base, To: registryAt(t, s.host+"/env"),
+		Packages: resolve.Input{Requirements: "top\nbelow==1.0\n", Arch: "amd64"}, Base: base,
+		To: registryAt(t, s.host+"/env"),
 	}
 	dockerfile, requirements, err := m.Dockerfile(t.Context(), request)
 	if err != nil {

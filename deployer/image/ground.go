@@ -70,7 +70,7 @@ func (m *Maker) ask(ctx context.Context, on *ground, task func(...remote.Option)
 func (m *Maker) inspect(ctx context.Context, on *ground, r Request) error {
 	err := m.ask(ctx, on, func(options ...remote.Option) error {
 		found, err := remote.Image(on.name.Context().Digest(on.digest),
-			append(options, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: r.Arch}))...)
+			append(options, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: r.Packages.Arch}))...)
 		if err != nil {
 			return err
 		}

@@ -14,9 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -40,17 +39,20 @@ type Maker struct {
 	PythonVersion string   // its full version, "3.11.7"
 	UV            string   // path of uv that --uv names; "" is the one that there is
 	Registries    *registry.Client
-	Step          func(Step) // what goes on; one call at a time. nil: nobody wants to know
+	Step          func(Step)        // what goes on; one call at a time. nil: nobody wants to know
+	Note          func(text string) // what people should know, a sentence without a full stop; nil: nobody wants to
 }
 
 // Request is what an image is made of.
 type Request struct {
-	Requirements string    // requirements.txt: what must be there
-	Constraints  string    // another: which versions, where something is there
-	Newest       time.Time // see [resolve.Input]
-	Arch         string    // of Linux, as Go calls it
-	Base         string    // image that it is put on; "" is python:X.Y-slim
-	To           publish.Publisher
+	// Packages are what must be there, for which platform; [Maker] knows the Python.
+	Packages resolve.Input
+	// Needs are modules that the program imports, each with the package that brings it: these must be there.
+	Needs map[string]string
+	Base  string // image that it is put on; "" is python:X.Y-slim
+	// Mirror is HOST/PATH, below which python:X.Y-slim is; "" is the public registry.
+	Mirror string
+	To     publish.Publisher
 	// Builder makes all of the environment; nil: it is made here, of wheels alone.
 	Builder *builder.Builder
 	System  []string   // packages of the system
@@ -98,13 +100,16 @@ func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	r.Base = cmp.Or(r.Base, "python:"+m.python()+"-slim")
+	r = m.completed(r)
 	on, err := m.base(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	key := m.key(r, on.digest)
 	if made := m.known(r.To, key); made != nil {
+		if err := lacking(r.Needs, made.Wheels); err != nil {
+			return nil, err
+		}
 		found, err := m.onKnown(ctx, made, r)
 		if err == nil || !errors.Is(err, errGone) {
 			return found, err
@@ -204,13 +209,16 @@ func (made *Made) describe(picture v1.Image) (err error) {
 	return err
 }
 
+// completed is a request with what this maker has for what it leaves open.
+func (m *Maker) completed(r Request) Request {
+	r.Base = cmp.Or(r.Base, path.Join(r.Mirror, "python:"+m.python()+"-slim"))
+	r.Packages.Python, r.Packages.Interpreter = m.python(), m.Python
+	return r
+}
+
 // compose makes the image here, of wheels.
 func (m *Maker) compose(ctx context.Context, on *ground, r Request, made *Made) (v1.Image, error) {
-	wheels, err := m.resolve(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	layers, err := m.layers(ctx, on, wheels)
+	wheels, layers, err := m.found(ctx, r, on)
 	if err != nil {
 		return nil, err
 	}
@@ -225,29 +233,9 @@ func (m *Maker) compose(ctx context.Context, on *ground, r Request, made *Made) 
 	return picture, nil
 }
 
-// resolve finds the wheels.
-func (m *Maker) resolve(ctx context.Context, r Request) ([]resolve.Wheel, error) {
-	uv, err := m.uv(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var locked *resolve.Locked
-	err = m.step("resolve", "resolving packages for linux/"+r.Arch, func(func(int64, int64)) (err error) {
-		locked, err = (&resolve.Resolver{UV: uv, Environ: m.Environ}).Resolve(ctx, resolve.Input{
-			Requirements: r.Requirements, Constraints: r.Constraints, Python: m.python(), Arch: r.Arch,
-			Newest: r.Newest,
-		})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return locked.Wheels, nil
-}
-
 // prune removes what no image has used for long, and what was left half-made then. What cannot be removed stays.
 func (m *Maker) prune() {
-	for _, folder := range []string{"wheels", "bytecode", "layers", "made", "bases", "registries"} {
+	for _, folder := range []string{"wheels", "bytecode", "layers", "made", "bases", "registries", "resolved"} {
 		entries, err := os.ReadDir(filepath.Join(m.Cache, folder))
 		if err != nil {
 			continue
@@ -262,23 +250,12 @@ func (m *Maker) prune() {
 
 // key is the digest of all that decides what the image is. Where two give the same, nothing needs to be resolved again.
 func (m *Maker) key(r Request, baseDigest string) string {
-	var indexes []string // by which packages are found
-	for _, v := range m.Environ {
-		if strings.HasPrefix(v, "UV_") || strings.HasPrefix(v, "PIP_") {
-			indexes = append(indexes, v)
-		}
-	}
-	slices.Sort(indexes)
 	of := []any{
 		version,
 		layer.Version,
-		r.Requirements,
-		r.Constraints,
-		r.Newest.UTC(),
-		r.Arch,
+		m.resolution(r.Packages),
 		baseDigest,
 		m.PythonVersion,
-		indexes,
 	}
 	if r.Builder != nil { // whichever it is
 		of = append(of, "built", r.System, r.After)

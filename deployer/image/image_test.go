@@ -27,6 +27,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/image/publish"
 	"github.com/metaml/metaml/deployer/image/registry"
+	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/usererror"
 	"github.com/metaml/metaml/test/index"
 	"github.com/metaml/metaml/test/venv"
@@ -108,7 +109,8 @@ func maker(t *testing.T, index string) (m *Maker, said *[]string) {
 	return &Maker{
 		Cache: t.TempDir(), Registries: registries, Python: python, PythonVersion: "3.11.7",
 		Environ: []string{
-			"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "PIP_INDEX_URL=" + index, "UV_CACHE_DIR=" + t.TempDir(),
+			"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "PIP_INDEX_URL=" + index,
+			"PIP_CONFIG_FILE=/dev/null", "UV_CACHE_DIR=" + t.TempDir(),
 		},
 		Step: func(s Step) {
 			if !s.Ended && s.Done == 0 {
@@ -181,8 +183,9 @@ func tree(t *testing.T, reference string) (files map[string]string, config *v1.C
 func TestAnEnvironmentIsPutOnItsBase(t *testing.T) {
 	s := newStore(t)
 	request := Request{
-		Requirements: "top\n", Constraints: "below==1.0\n", Arch: "amd64", Base: s.has(t, debian),
-		To: registryAt(t, s.host+"/team/env"),
+		Packages: resolve.Input{Requirements: "top\n", Constraints: "below==1.0\n", Arch: "amd64"},
+		Base:     s.has(t, debian),
+		To:       registryAt(t, s.host+"/team/env"),
 	}
 	m, said := maker(t, packages(t))
 	made, err := m.Make(t.Context(), request)
@@ -245,7 +248,7 @@ func TestAnEnvironmentIsPutOnItsBase(t *testing.T) {
 		}
 	})
 	t.Run("another version is another image", func(t *testing.T) {
-		request.Constraints = "below==2.0\n"
+		request.Packages.Constraints = "below==2.0\n"
 		other, err := m.Make(t.Context(), request)
 		if err != nil || other.Reference == made.Reference {
 			t.Errorf("it is %+v: %v", other, err)
@@ -257,10 +260,9 @@ func TestWhatARegistrySaysIsSaid(t *testing.T) {
 	s := newStore(t)
 	address := packages(t)
 	request := Request{
-		Requirements: "below\n",
-		Arch:         "amd64",
-		Base:         s.has(t, debian),
-		To:           registryAt(t, s.host+"/team/env"),
+		Packages: resolve.Input{Requirements: "below\n", Arch: "amd64"},
+		Base:     s.has(t, debian),
+		To:       registryAt(t, s.host+"/team/env"),
 	}
 	for _, c := range []struct {
 		name, want string
@@ -307,7 +309,8 @@ func TestABaseWithoutWhatIsNeededIsRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m, said := maker(t, "http://127.0.0.1:1")
 			_, err := m.Make(t.Context(), Request{
-				Requirements: "below", Arch: "amd64", Base: s.has(t, c.files), To: registryAt(t, s.host+"/env"),
+				Packages: resolve.Input{Requirements: "below", Arch: "amd64"},
+				Base:     s.has(t, c.files), To: registryAt(t, s.host+"/env"),
 			})
 			is, ok := errors.AsType[*usererror.Error](err)
 			if !ok || !strings.Contains(is.Text, c.want) || len(*said) != 1 { // that it looks into it
@@ -321,7 +324,10 @@ func TestABaseWithoutWhatIsNeededIsRefused(t *testing.T) {
 func TestWhatIsKeptGoesWhenItIsOld(t *testing.T) {
 	s := newStore(t)
 	m, _ := maker(t, packages(t))
-	request := Request{Requirements: "below\n", Arch: "amd64", Base: s.has(t, debian), To: registryAt(t, s.host+"/env")}
+	request := Request{
+		Packages: resolve.Input{Requirements: "below\n", Arch: "amd64"},
+		Base:     s.has(t, debian), To: registryAt(t, s.host+"/env"),
+	}
 	if _, err := m.Make(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +349,7 @@ func TestWhatIsKeptGoesWhenItIsOld(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	request.Constraints = "below==1.0\n"
+	request.Packages.Constraints = "below==1.0\n"
 	if _, err := m.Make(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,17 @@ import (
 )
 
 // layers makes the layers of an environment: its frame, the small wheels together, and each large one alone.
-func (m *Maker) layers(ctx context.Context, on *ground, wheels []resolve.Wheel) (all []kept, err error) {
+func (m *Maker) layers(
+	ctx context.Context, r Request, on *ground, wheels []resolve.Wheel,
+) (all []kept, err error) {
+	asked := m.indexes(r.Packages)
+	client, err := asked.Client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
 	loader := &fetch.Fetcher{
-		Folder: filepath.Join(m.Cache, "wheels"), Logins: fetch.FindLogins(m.Environ, fetch.Netrc(m.Environ)),
+		Folder: filepath.Join(m.Cache, "wheels"), Logins: asked.Logins, Client: client,
 	}
 	var files []string
 	fetched := func(far func(int64, int64)) (err error) {

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"os"
@@ -43,7 +42,7 @@ func (m *Maker) Outline(ctx context.Context, r Request) (*Outline, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	r.Base = cmp.Or(r.Base, "python:"+m.python()+"-slim")
+	r = m.completed(r)
 	on, err := m.base(ctx, r)
 	if err != nil {
 		return nil, err
@@ -53,7 +52,7 @@ func (m *Maker) Outline(ctx context.Context, r Request) (*Outline, error) {
 	if made := m.known(r.To, key); made != nil && r.To.Has(ctx, made.Digest) {
 		o.There, o.Wheels = made.Reference, made.Wheels
 	} else if r.Builder == nil {
-		if o.Wheels, err = m.resolve(ctx, r); err != nil {
+		if o.Wheels, _, err = m.listed(ctx, r); err != nil {
 			return nil, err
 		}
 		o.Load = (&fetch.Fetcher{Folder: filepath.Join(m.Cache, "wheels")}).Missing(o.Wheels)

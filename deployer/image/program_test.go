@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/metaml/metaml/deployer/image/layer"
+	"github.com/metaml/metaml/deployer/image/resolve"
 )
 
 func script(text string) []layer.File {
@@ -21,11 +22,10 @@ func TestAProgramIsPutOnItsEnvironment(t *testing.T) {
 	m, said := maker(t, packages(t))
 	repository := s.host + "/team/env"
 	request := Request{
-		Requirements: "below==1.0\n",
-		Arch:         "amd64",
-		Base:         s.has(t, debian),
-		To:           registryAt(t, repository),
-		Program:      script("1"),
+		Packages: resolve.Input{Requirements: "below==1.0\n", Arch: "amd64"},
+		Base:     s.has(t, debian),
+		To:       registryAt(t, repository),
+		Program:  script("1"),
 	}
 	make := func(text string) *Made {
 		t.Helper()
@@ -92,7 +92,8 @@ func TestAnOutlineSaysWhatWouldBeMade(t *testing.T) {
 	s := newStore(t)
 	m, said := maker(t, packages(t))
 	request := Request{
-		Requirements: "top\nbelow==1.0\n", Arch: "amd64", Base: s.has(t, debian), To: registryAt(t, s.host+"/env"),
+		Packages: resolve.Input{Requirements: "top\nbelow==1.0\n", Arch: "amd64"}, Base: s.has(t, debian),
+		To: registryAt(t, s.host+"/env"),
 	}
 	before, err := m.Outline(t.Context(), request)
 	if err != nil {

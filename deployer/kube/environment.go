@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -13,8 +14,10 @@ import (
 
 	"github.com/metaml/metaml/deployer/image"
 	"github.com/metaml/metaml/deployer/image/builder"
+	"github.com/metaml/metaml/deployer/image/indexes"
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
+	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
@@ -37,15 +40,13 @@ func (e *environment) tag(ctx context.Context, name string) error {
 
 // image makes the image of what the session has installed with the program on it, unless it is there.
 func (p *Place) image(
-	ctx context.Context,
-	arch string,
-	s run.Submission,
-	built func(run.BuildStep),
+	ctx context.Context, arch string, s run.Submission, built func(run.BuildStep), note func(text string),
 ) (*environment, error) {
 	maker, request, err := p.request(arch, s, built)
 	if err != nil {
 		return nil, err
 	}
+	maker.Note = note
 	made, err := maker.Make(ctx, *request)
 	if err != nil {
 		return nil, err
@@ -62,7 +63,8 @@ func (p *Place) request(
 	}
 	to := p.images.to
 	maker := &image.Maker{
-		Cache: p.images.folder, Registries: p.images.client, Environ: p.environ, Python: s.Spec.Python,
+		Cache: p.images.folder, Registries: p.images.client, Python: s.Spec.Python,
+		Environ: indexes.Add(p.environ, p.settings.List("index")), UV: p.settings.Text("uv"),
 		PythonVersion: s.Environment.Python, Step: func(is image.Step) { built(buildStep(is)) },
 	}
 	var files []layer.File
@@ -77,8 +79,8 @@ func (p *Place) request(
 		return nil, nil, err
 	}
 	return maker, &image.Request{
-		Requirements: s.Environment.Requirements, Constraints: s.Environment.Constraints, Arch: arch,
-		Base: p.settings.Text("base"), Builder: builds, System: p.settings.System(),
+		Packages: wanted(s.Environment, arch), Needs: needs(s), Base: p.settings.Text("base"),
+		Mirror: p.settings.Text("base_mirror"), Builder: builds, System: p.settings.System(),
 		After: p.settings.Commands(), To: to, Program: files,
 	}, nil
 }
@@ -88,6 +90,7 @@ func (p *Place) request(
 func (t *Target) MakeImage(
 	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
 ) (run.Image, error) {
+	note := func(text string) { progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: text}) }
 	place, arch, err := t.anywhere(ctx, s, environ, progress)
 	if err == nil && (s.Bool("publish") || s.Has("load")) {
 		place.images, err = place.destination(ctx)
@@ -95,7 +98,7 @@ func (t *Target) MakeImage(
 	if err != nil {
 		return run.Image{}, err
 	}
-	made, err := place.image(ctx, arch, what, reported(progress))
+	made, err := place.image(ctx, arch, what, reported(progress), note)
 	if err != nil {
 		return run.Image{}, err
 	}
@@ -119,13 +122,17 @@ func (t *Target) anywhere(
 	unknown := "no cluster is known"
 	if c, err := cluster.Connect(s.Text("context"), s.Text("namespace")); err == nil {
 		place.cluster = c
-		if is := place.nodes(ctx); is.known {
+		if is := place.nodes(ctx); is.known && s.Arch() == "" {
 			return place, is.arch, nil
 		}
 		unknown = "the nodes of cluster " + c.Context + " cannot be read"
 	}
+	if s.Arch() != "" {
+		return place, s.Arch(), nil
+	}
 	progress(run.Event{
-		Type: run.EventNote, Time: time.Now(), Text: fmt.Sprintf("%s: the image is for linux/%s", unknown, usualArch),
+		Type: run.EventNote, Time: time.Now(),
+		Text: fmt.Sprintf("%s: the image is for linux/%s, and --platform names another", unknown, usualArch),
 	})
 	return place, usualArch, nil
 }
@@ -135,6 +142,25 @@ func reported(progress func(run.Event)) func(run.BuildStep) {
 	return func(step run.BuildStep) {
 		progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
 	}
+}
+
+// wanted is what is resolved for an environment.
+func wanted(e *run.Environment, arch string) resolve.Input {
+	return resolve.Input{
+		Requirements: e.Requirements, Constraints: e.Constraints, Pylock: e.Pylock, UVLock: e.UVLock,
+		Project: e.Project, Hashes: e.Hashes, Newest: e.Time, Arch: arch,
+	}
+}
+
+// needs are the modules that a program imports, where a file says which packages there are: the session's own are those
+// that its modules come from.
+func needs(s run.Submission) map[string]string {
+	if s.Environment.File == "" {
+		return nil
+	}
+	all := maps.Clone(s.Modules)
+	maps.DeleteFunc(all, func(_, name string) bool { return name == "metaml" })
+	return all
 }
 
 // programLayer gives the files of a program folder as they are in an image.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -106,6 +107,20 @@ func (p *Place) fit(ctx context.Context, o *manifest.Options) error {
 		}
 	}
 	return nil
+}
+
+// arch is the architecture that a run is for. Where something is made for it, its pods go to no other nodes.
+func (p *Place) arch(o *manifest.Options, at nodes) (string, error) {
+	named, selected := p.settings.Arch(), o.NodeSelector[corev1.LabelArchStable]
+	if named != "" && selected != "" && named != selected {
+		return "", usererror.New(usererror.CodeOption, "--platform linux/%s and node_selector %s=%s exclude each other",
+			named, corev1.LabelArchStable, selected).With("Leave one of them out.")
+	}
+	arch := cmp.Or(named, selected, at.arch)
+	if named != "" || p.settings.MakesImage() {
+		o.NodeSelector[corev1.LabelArchStable] = arch
+	}
+	return arch, nil
 }
 
 // nodes is what the nodes have in common, where they may be read.

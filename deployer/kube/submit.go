@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,7 +39,8 @@ type shipment struct {
 	program [][]byte
 	agent   [][]byte
 
-	image *environment // that is made for the run; nil where one is named
+	assumed bool         // nobody says what the nodes are: they are taken for what most are
+	image   *environment // that is made for the run; nil where one is named
 }
 
 // size is how much is sent, in bytes, at most: what starts the trials may be there already.
@@ -71,10 +71,14 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	}
 	var build run.Build
 	if p.images != nil {
+		if load.assumed {
+			does("the nodes may not be read: the image is made for linux/%s, and --platform names another",
+				load.run.Agent.Arch)
+		}
 		made, err := p.image(ctx, load.run.Agent.Arch, s, func(step run.BuildStep) {
 			build.Apply(step)
 			progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
-		})
+		}, func(text string) { does("%s", text) })
 		if err != nil {
 			return run.Submitted{}, err
 		}
@@ -162,7 +166,11 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 	}
 	load.program = ship.Parts(program)
 	at := p.nodes(ctx)
-	arch := cmp.Or(options.NodeSelector[corev1.LabelArchStable], at.arch)
+	load.assumed = !at.known && p.settings.Arch() == "" && options.NodeSelector[corev1.LabelArchStable] == ""
+	arch, err := p.arch(options, at)
+	if err != nil {
+		return nil, err
+	}
 	if at.storage {
 		options.EphemeralStorage = resource.MustParse(ephemeralStorage)
 		if at.known { // a node that does not share its disk out takes no pod that requests some

@@ -1,6 +1,10 @@
 package run
 
-import "github.com/metaml/metaml/internal/usererror"
+import (
+	"time"
+
+	"github.com/metaml/metaml/internal/usererror"
+)
 
 // The targets that settings may name.
 const (
@@ -36,11 +40,20 @@ type Submission struct {
 	Environment *Environment
 }
 
-// Environment is what a session has installed of all that a program needs.
+// Environment is what a session has installed of all that a program needs, or what a file of requirements says.
 type Environment struct {
-	Python       string // full version of the session's Python, "3.11.7"
-	Requirements string // requirements.txt of what the program imports
-	Constraints  string // another, with the versions of all that these need
+	Python       string    // full version of the session's Python, "3.11.7"
+	Requirements string    // requirements.txt of what the program imports
+	Constraints  string    // another, with the versions of all that these need
+	Time         time.Time // when the session was asked: it has nothing that is newer; zero is unknown
+
+	// Of a file of requirements.
+	File    string              // its path; "" is the session
+	Key     string              // digest of what decides which files are found
+	Pylock  string              // pylock.toml, in place of the requirements
+	UVLock  string              // uv.lock, in place of the requirements
+	Project string              // pyproject.toml that belongs to it
+	Hashes  map[string][]string // the only files that may be taken, "sha256:…" by package; nil allows all
 }
 
 // Image is an image that was made for a program.

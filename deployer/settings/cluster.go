@@ -3,10 +3,12 @@ package settings
 import (
 	"fmt"
 	"io/fs"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -97,6 +99,12 @@ func (d Def) checkCluster(text string) error {
 				text,
 			)
 		}
+	case Mirror:
+		if !imageName.MatchString(text+"/python") || strings.Contains(text, "@") {
+			return fmt.Errorf("takes HOST/PATH, such as registry.example/docker-hub, not %q", text)
+		}
+	case Addresses:
+		return d.each(text, func(item string) (string, error) { return item, checkAddress(item) })
 	case Namespace:
 		if len(text) > maxLabel || !namespace.MatchString(text) {
 			return fmt.Errorf("takes the name of a namespace, in small letters, digits and dashes, not %q", text)
@@ -151,6 +159,22 @@ func checkObject(text string, most int) error {
 	return nil
 }
 
+// checkAddress checks the address of a package index, and never shows the login that may be in it.
+func checkAddress(text string) error {
+	at, err := url.Parse(text)
+	if err != nil || strings.ContainsFunc(text, unicode.IsSpace) ||
+		at.Scheme != "file" && (at.Host == "" || at.Scheme != "https" && at.Scheme != "http") {
+		return fmt.Errorf("takes addresses such as https://HOST/simple, not %q", WithoutLogins(text))
+	}
+	return nil
+}
+
+// login is what stands before the host of an address. A password may hold any sign but a blank.
+var login = regexp.MustCompile(`://\S*@`)
+
+// WithoutLogins takes names and passwords out of the addresses in a text.
+func WithoutLogins(text string) string { return login.ReplaceAllString(text, "://") }
+
 // named reads an item and gives what only one item of the list may have.
 func named[T any](parse func(string) (T, error), name func(T) string) func(string) (string, error) {
 	return func(item string) (string, error) {
@@ -164,14 +188,14 @@ func (d Def) each(text string, read func(item string) (string, error)) error {
 	var names []string
 	for _, item := range d.items(text) {
 		if strings.ContainsFunc(item, isControl) {
-			return fmt.Errorf("takes no control characters, as in %q", item)
+			return fmt.Errorf("takes no control characters, as in %q", WithoutLogins(item))
 		}
 		name, err := read(item)
 		if err != nil {
 			return err
 		}
 		if slices.Contains(names, name) {
-			return fmt.Errorf("has %s twice", name)
+			return fmt.Errorf("has %s twice", WithoutLogins(name))
 		}
 		names = append(names, name)
 	}

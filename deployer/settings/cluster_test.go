@@ -373,7 +373,11 @@ func TestOnThisMachineNoneOfThemIsInTheKey(t *testing.T) {
 
 // TestWhatIsNotInTheKeyIsNamedWhenAttaching looks at each setting of a cluster alone.
 func TestWhatIsNotInTheKeyIsNamedWhenAttaching(t *testing.T) {
-	place := []string{"context", "namespace"} // a part of where the run is
+	apart := []string{
+		"context", "namespace", // a part of where the run is
+		"requirements", // whose content is in the key beside the settings
+		"uv",           // which makes no difference to the run
+	}
 	for _, d := range settings.All {
 		if !slices.Equal(d.Targets, []string{run.Kubernetes}) {
 			continue
@@ -381,7 +385,7 @@ func TestWhatIsNotInTheKeyIsNamedWhenAttaching(t *testing.T) {
 		t.Run(d.Name, func(t *testing.T) {
 			spec := run.Spec{Settings: []run.Setting{{Name: d.Name, Value: "other"}}}
 			named := len(run.Differs(run.Spec{}, spec)) == 1
-			if named == (d.Key || slices.Contains(place, d.Name)) {
+			if named == (d.Key || slices.Contains(apart, d.Name)) {
 				t.Errorf("in the key: %t, named: %t", d.Key, named)
 			}
 		})

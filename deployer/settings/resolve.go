@@ -253,6 +253,9 @@ func (r *Resolved) Repository() string {
 	return strings.TrimPrefix(strings.TrimSuffix(r.Text("repository")+"/"+r.Text("image_name"), "/"), "/")
 }
 
+// Arch is the architecture that platform names, "arm64"; "" is none.
+func (r *Resolved) Arch() string { return strings.TrimPrefix(r.Text("platform"), "linux/") }
+
 // Bool gives a boolean setting's value.
 func (r *Resolved) Bool(name string) bool {
 	v, err := parseBool(r.Text(name))
@@ -431,6 +434,8 @@ func (r *Resolved) Key(environ []string) ([]string, error) {
 					fmt.Sprintf("%s (%s) cannot be read: %s", d.Name, r.Values[d.Name].Origin, reason(err)), "")
 			}
 			text = digest
+		case Addresses:
+			text = WithoutLogins(text)
 		}
 		key = append(key, d.Name+"="+text)
 	}
@@ -454,11 +459,15 @@ func digestOf(path string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
-// All gives every setting that has a value, in the order of [All]; those that mean nothing on the target are left out.
+// All gives every setting that has a value, in the order of [All]; those that mean nothing on the target are left out,
+// and so are the logins of addresses.
 func (r *Resolved) All() []run.Setting {
 	var all []run.Setting
 	for _, d := range Of(r.Kind) {
 		if v := r.Values[d.Name]; r.uses(d) {
+			if d.Type == Addresses {
+				v.Text = WithoutLogins(v.Text)
+			}
 			all = append(all, run.Setting{Name: d.Name, Value: v.Text, Origin: v.Origin})
 		}
 	}

@@ -37,6 +37,8 @@ const (
 	Memory       Type = "memory"        // 4Gi, 500M
 	Image        Type = "image"         // [REGISTRY/]NAME[:TAG][@DIGEST]
 	Repository   Type = "repository"    // [REGISTRY/]NAME
+	Mirror       Type = "mirror"        // HOST[:PORT][/PATH], below which images of a registry are
+	Addresses    Type = "addresses"     // a list of URLs, whose logins nobody gets to see
 	Namespace    Type = "namespace"     // a label of DNS
 	Object       Type = "object name"   // of Kubernetes, at most Max characters
 	Objects      Type = "object names"  // separated by commas; a flag may be repeated
@@ -57,7 +59,7 @@ func (t Type) Separator() string {
 	switch t {
 	case Names, Hosts, Origins, Objects, System:
 		return ","
-	case Variables, SecretValues, Labels, Tolerations, Mounts, Paths, Commands:
+	case Variables, SecretValues, Labels, Tolerations, Mounts, Paths, Commands, Addresses:
 		return "\n"
 	default:
 		return ""
@@ -288,6 +290,30 @@ var All = []Def{
 	{
 		Name: "post_install", Type: Commands, Value: "COMMAND", Kinds: train, Targets: cluster, Key: true,
 		Help: "A command that the builder executes in the image when all packages are installed; no shell reads it.",
+	},
+	{
+		Name: "base_mirror", Type: Mirror, Value: "HOST/PATH", Kinds: train, Targets: cluster,
+		Help: "Where python:X.Y-slim is taken from in place of the public registry: HOST/PATH/python:X.Y-slim.",
+	},
+	{
+		Name: "requirements", Type: LocalFile, Value: "FILE", Kinds: train, Targets: cluster,
+		Help: "A requirements.txt, pylock.toml or uv.lock that says which packages the image gets; without it those " +
+			"that the session has.",
+	},
+	{
+		Name: "index", Type: Addresses, Value: "URL", Kinds: train, Targets: cluster, Key: true,
+		Help: "A package index that is asked before those that pip and uv use here. A login in it is never shown or " +
+			"recorded.",
+	},
+	{
+		Name: "platform", Type: Choice, Value: "PLATFORM", Choices: []string{"linux/amd64", "linux/arm64"},
+		Kinds: train, Targets: cluster, Key: true,
+		Help: "What the image is made for and nodes must be; without it what the nodes are, else linux/amd64.",
+	},
+	{
+		Name: "uv", Type: LocalFile, Value: "PATH", Kinds: train, Targets: cluster, NoFile: true,
+		Help: "The program uv, which finds the packages of an image; without it the one on the PATH, in the " +
+			"session's environment, or from its package index. Never taken from metaml.toml.",
 	},
 	{
 		Name: "cpu", Type: Cores, Default: "1", Value: "CORES", Kinds: train, Targets: cluster,

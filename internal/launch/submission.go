@@ -273,7 +273,8 @@ func (s *Submission) ask(ctx context.Context) error {
 		return err
 	}
 	if s.Settings.MakesImage() {
-		if s.environment, err = environment(ctx, s.python, s.program.Imports, s.launcher.Environ); err != nil {
+		s.environment, err = environment(ctx, s.python, s.program.Imports, s.Settings, s.launcher.Environ)
+		if err != nil {
 			return err
 		}
 	}

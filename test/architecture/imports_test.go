@@ -71,10 +71,13 @@ var layers = []layer{
 	{"deployer/image/resolve", nil, "which packages are needed has nothing to do with where they go"},
 	{
 		"deployer/image/fetch",
-		[]string{"deployer/image/cache", "deployer/image/resolve", "deployer/folder", "deployer/run"},
+		[]string{
+			"deployer/image/cache", "deployer/image/indexes", "deployer/image/resolve", "deployer/folder", "deployer/run",
+		},
 		"a download needs to know what to load, and why a file cannot be written",
 	},
 	{"deployer/image/base", []string{"deployer/image/cache"}, "an image is looked into as it is"},
+	{"deployer/image/indexes", nil, "how an index is reached does not depend on what is asked of it"},
 	{"deployer/image/lock", nil, "what a session has is plain data"},
 	{"deployer/image/registry", nil, "what a registry says does not depend on what is asked of it"},
 	{"deployer/image/login", []string{"deployer/image/registry"}, "a login is tried at a registry, and kept"},

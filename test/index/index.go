@@ -106,8 +106,11 @@ func Serve(tb testing.TB, files ...File) string {
 			}
 			sum := sha256.Sum256(f.Data)
 			one := map[string]any{
-				"filename": f.Name, "url": "/files/" + f.Name, "upload-time": f.Uploaded, "size": len(f.Data),
+				"filename": f.Name, "url": "/files/" + f.Name, "size": len(f.Data),
 				"hashes": map[string]string{"sha256": hex.EncodeToString(sum[:])},
+			}
+			if f.Uploaded != "" {
+				one["upload-time"] = f.Uploaded
 			}
 			if f.Yanked != "" {
 				one["yanked"] = f.Yanked

@@ -1,7 +1,7 @@
 // Package fetch brings wheels from package indexes into a folder of this machine, each once: under its digest, which is
 // checked.
 //
-// [Fetcher] is the door. It may import deployer/image/cache, deployer/image/resolve and
+// [Fetcher] is the door. It may import deployer/image/cache, deployer/image/indexes, deployer/image/resolve and
 // deployer/folder.
 package fetch
 
@@ -22,6 +22,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/image/cache"
+	"github.com/metaml/metaml/deployer/image/indexes"
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -30,7 +31,7 @@ import (
 type Fetcher struct {
 	Folder string       // where they are kept
 	Client *http.Client // nil is one that goes by HTTPS_PROXY and the like
-	Logins Logins
+	Logins indexes.Logins
 	// Progress is called from time to time, with the bytes that were loaded and those of all files that are not here.
 	Progress func(loaded, all int64)
 }
@@ -219,7 +220,7 @@ func (f *Fetcher) open(ctx context.Context, w resolve.Wheel) (io.ReadCloser, err
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", w.File, err)
 	}
-	f.Logins.to(request)
+	f.Logins.To(request)
 	client := f.Client
 	if client == nil {
 		client = http.DefaultClient

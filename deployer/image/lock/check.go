@@ -14,7 +14,7 @@ import (
 const (
 	nameImage = "name an image that has %s: --image IMAGE."
 	byFiles   = "Put the Python of %s into the notebook's folder, whose modules go along; or " + nameImage
-	byIndex   = "Name the package index that has %s in the variable UV_INDEX, or " + nameImage
+	byIndex   = "Name the package index that has %s: --index URL; or " + nameImage
 	byWork    = "Work in an environment where pip or uv has installed %s, or " + nameImage
 	bySource  = "Install %s from a package index, with pip or uv, and run the cell again; or " + nameImage
 )
@@ -22,9 +22,8 @@ const (
 // Check refuses what cannot be installed again, by its name. environ is the environment of the session, which may name
 // package indexes.
 func (l *Lock) Check(environ []string) error {
-	if l.Implementation != "cpython" {
-		return refusal("the session runs on %s, and images are made for CPython alone", l.Implementation).
-			With("Name one that has it: --image IMAGE.")
+	if err := l.CheckPython(); err != nil {
+		return err
 	}
 	if len(l.Unowned) > 0 {
 		return refusal("no installed package brings %s, which the program imports", several(l.Unowned)).
@@ -51,6 +50,15 @@ func (l *Lock) Check(environ []string) error {
 		}
 		return refusal("%s %s %s", subject, verb, withoutLogin(c.text(first, len(names)))).
 			With(c.hint, them(names), them(names))
+	}
+	return nil
+}
+
+// CheckPython refuses a session on which no image can be modelled.
+func (l *Lock) CheckPython() error {
+	if l.Implementation != "cpython" {
+		return refusal("the session runs on %s, and images are made for CPython alone", l.Implementation).
+			With("Name one that has it: --image IMAGE.")
 	}
 	return nil
 }
@@ -88,7 +96,7 @@ var causes = []cause{
 		text: func(p Package, n int) string {
 			return "compiled here, from " + origin(p, n)
 		},
-		hint: byIndex,
+		hint: bySource,
 	},
 	{
 		is: func(p Package) bool { return p.DirectURL != nil && p.DirectURL.VCS != nil },

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,7 +38,8 @@ type File struct {
 	// resolves does not look at them: see [File.Allows].
 	Hashes map[string][]string
 
-	Text []byte // of the other kinds: the file as it is
+	Text    []byte // of the other kinds: the file as it is
+	Project []byte // of [KindUV]: the pyproject.toml beside it
 }
 
 // maxFile bounds a file, in bytes.
@@ -57,7 +59,15 @@ func Read(path string) (*File, error) {
 	switch {
 	case name == "uv.lock":
 		f.Kind, f.Text = KindUV, text
-		return f, checkUV(path, text)
+		if err := checkUV(path, text); err != nil {
+			return nil, err
+		}
+		f.Project, err = readFile(filepath.Join(filepath.Dir(path), "pyproject.toml"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, unusable("%s has no pyproject.toml beside it, which says what it is the lock of", path).
+				With("Name the one in the project's folder.")
+		}
+		return f, err
 	case pylockName.MatchString(name):
 		f.Kind, f.Text = KindPylock, text
 		return f, checkPylock(path, text)
@@ -84,7 +94,8 @@ func (f *File) Key() string {
 		hashes = append(hashes, name+" "+strings.Join(allowed, " "))
 	}
 	slices.Sort(hashes)
-	return digest(string(f.Kind), f.Requirements, f.Constraints, strings.Join(hashes, "\n"), string(f.Text))
+	return digest(string(f.Kind), f.Requirements, f.Constraints, strings.Join(hashes, "\n"), string(f.Text),
+		string(f.Project))
 }
 
 // Allows reports whether a file with a digest may be taken for a package. As pip does it, one digest in the file means

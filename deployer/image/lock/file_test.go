@@ -219,12 +219,21 @@ func TestLockFilesAreKnownByNameAndContent(t *testing.T) {
 			"poetry.lock is no file that an image can be made of\n`poetry export --output requirements.txt` " +
 				"writes one.",
 		},
+		{
+			"uv.lock", "version = 1\n[[package]]\nname = \"x\"\n", "",
+			"uv.lock has no pyproject.toml beside it, which says what it is the lock of\nName the one in the " +
+				"project's folder.",
+		},
 		{"Cargo.lock", "", "", "Cargo.lock is neither pylock.toml nor uv.lock\nName a requirements.txt, a " +
 			"pylock.toml or a uv.lock."},
 		{"requirements.in", "numpy\n", KindRequirements, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			folder(t, map[string]string{c.name: c.text})
+			files := map[string]string{c.name: c.text}
+			if c.kind == KindUV {
+				files["pyproject.toml"] = "[project]\n"
+			}
+			folder(t, files)
 			f, err := Read(c.name)
 			if diff := cmp.Diff(c.want, said(err)); diff != "" {
 				t.Error(diff)

@@ -173,8 +173,8 @@ func TestWhatCannotBeInstalledAgainIsRefused(t *testing.T) {
 					"archive_info": {}}`)
 			},
 			want: "pandas was compiled here, from /tmp/pandas-3.1.1-cp311-cp311-linux_x86_64.whl, which is on this " +
-				"machine alone\nName the package index that has it in the variable UV_INDEX, or name an image that " +
-				"has it: --image IMAGE.",
+				"machine alone\nInstall it from a package index, with pip or uv, and run the cell again; or name an " +
+				"image that has it: --image IMAGE.",
 		},
 		"a repository of source": {
 			change: func(_ *Lock, _, pandas *Package) {
@@ -206,7 +206,7 @@ func TestWhatCannotBeInstalledAgainIsRefused(t *testing.T) {
 		"a local version": {
 			change: func(_ *Lock, numpy, _ *Package) { numpy.Version = "2.8.0+cu121" },
 			want: "numpy, which pandas needs, was installed as 2.8.0+cu121, a build that the public package index " +
-				"does not have\nName the package index that has it in the variable UV_INDEX, or name an image that " +
+				"does not have\nName the package index that has it: --index URL; or name an image that " +
 				"has it: --image IMAGE.",
 		},
 		"a local version and an index": {

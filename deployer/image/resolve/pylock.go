@@ -13,13 +13,15 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Locked is a list of wheels.
 type Locked struct {
-	Text    []byte // the lock file
 	Wheels  []Wheel
-	Sources []Wheel // packages without one, by the archive that they are built from
+	Sources []Wheel  // packages without one, by the archive that they are built from
+	Notes   []string // what people should know of how it came about, in sentences without a full stop
 }
 
 // Wheel is a file that an index has.
@@ -27,14 +29,17 @@ type Wheel struct {
 	Name    string // of the distribution, normalized
 	Version string
 	File    string // "numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl"
-	URL     string // https, http or file
+	URL     string // https, http or file; without a login
 	SHA256  string // in hex
 	Size    int64  // in bytes; 0 is unknown
 }
 
-// Parse reads a lock file of PEP 751 as a resolver writes it for one platform: of each package it has the wheels that
-// can be installed there. Of these it takes the one that was made most exactly for the Python, "3.11".
-func Parse(text []byte, python string) (*Locked, error) {
+// Parse reads a lock file as a resolver writes it for the platform of the input.
+func Parse(text []byte, in Input) (*Locked, error) { return parse(text, in, nil) }
+
+// parse reads a lock file of PEP 751, and takes of each package the wheel that was made most exactly for the platform
+// and the Python, of those that the hashes allow. Wanted says which packages an environment has; nil is all.
+func parse(text []byte, in Input, wanted func(name, version string) bool) (*Locked, error) {
 	type file struct {
 		Name   string
 		URL    string
@@ -59,13 +64,38 @@ func Parse(text []byte, python string) (*Locked, error) {
 	if major, _, _ := strings.Cut(lock.Version, "."); major != "1" {
 		return nil, fmt.Errorf("read a lock file: it has version %q, and version 1 is known", lock.Version)
 	}
-	locked := &Locked{Text: text}
+	locked := &Locked{}
 	for _, p := range lock.Packages {
+		if wanted != nil && !wanted(p.Name, p.Version) {
+			continue
+		}
 		files := p.Wheels
 		if p.Archive != nil {
 			files = append(slices.Clone(files), *p.Archive)
 		}
-		if len(files) == 0 {
+		var wheels []Wheel
+		refused := "" // a file that could be taken if its hash were allowed
+		for _, f := range files {
+			w, err := wheelOf(f.Name, f.URL, f.Path, f.Hashes["sha256"])
+			if err != nil {
+				return nil, fmt.Errorf("read a lock file: %s: %w", p.Name, err)
+			}
+			w.Name, w.Version, w.Size = p.Name, p.Version, f.Size
+			switch {
+			case !fits(w.File, in.Python, in.Arch):
+			case in.Hashes != nil && !slices.Contains(in.Hashes[Normalize(p.Name)], "sha256:"+w.SHA256):
+				refused = w.File
+			default:
+				wheels = append(wheels, w)
+			}
+		}
+		if len(wheels) == 0 && refused != "" {
+			return nil, usererror.New(usererror.CodeResolve,
+				"the file of requirements has no hash of %s, which is what the package index has of %s %s", refused,
+				p.Name, p.Version).
+				With("Add it, if that file is what you want: --hash=sha256:DIGEST.")
+		}
+		if len(wheels) == 0 {
 			source := Wheel{Name: p.Name, Version: p.Version}
 			if p.Sdist != nil {
 				source.File, source.URL, source.SHA256 = p.Sdist.Name, p.Sdist.URL, p.Sdist.Hashes["sha256"]
@@ -74,18 +104,9 @@ func Parse(text []byte, python string) (*Locked, error) {
 			locked.Sources = append(locked.Sources, source)
 			continue
 		}
-		var wheels []Wheel
-		for _, f := range files {
-			w, err := wheelOf(f.Name, f.URL, f.Path, f.Hashes["sha256"])
-			if err != nil {
-				return nil, fmt.Errorf("read a lock file: %s: %w", p.Name, err)
-			}
-			w.Name, w.Version, w.Size = p.Name, p.Version, f.Size
-			wheels = append(wheels, w)
-		}
 		locked.Wheels = append(locked.Wheels, slices.MinFunc(wheels, func(a, b Wheel) int {
 			return cmp.Or(
-				slices.Compare(distance(a.File, python), distance(b.File, python)),
+				slices.Compare(distance(a.File, in.Python), distance(b.File, in.Python)),
 				cmp.Compare(a.File, b.File),
 			)
 		}))
@@ -102,7 +123,7 @@ func wheelOf(name, address, local, sum string) (Wheel, error) {
 	}
 	at, err := url.Parse(address)
 	if err != nil || !slices.Contains([]string{"https", "http", "file"}, at.Scheme) {
-		return Wheel{}, fmt.Errorf("%q is no address", address)
+		return Wheel{}, fmt.Errorf("%s is no address", redacted(at, address))
 	}
 	if name == "" {
 		name = path.Base(at.Path)
@@ -113,7 +134,59 @@ func wheelOf(name, address, local, sum string) (Wheel, error) {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
 		return Wheel{}, fmt.Errorf("%s has no digest by sha256", name)
 	}
-	return Wheel{File: name, URL: address, SHA256: strings.ToLower(sum)}, nil
+	at.User = nil // who loads it has the logins
+	return Wheel{File: name, URL: at.String(), SHA256: strings.ToLower(sum)}, nil
+}
+
+// redacted is an address without the login in it.
+func redacted(at *url.URL, address string) string {
+	if at == nil {
+		return "what stands there" // it may have a password in it
+	}
+	return fmt.Sprintf("%q", cmp.Or(at.Redacted(), address))
+}
+
+// machines are architectures as tags of wheels have them, by Go's names.
+var machines = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+
+// newestGlibc is the minor version of glibc that the platforms have at least.
+const newestGlibc = 28
+
+// fits reports whether a wheel can be installed on the platform
+// (https://packaging.python.org/en/latest/specifications/platform-compatibility-tags).
+func fits(file, python, arch string) bool {
+	parts := strings.Split(strings.TrimSuffix(file, ".whl"), "-")
+	n := len(parts)
+	_, minor, _ := strings.Cut(python, ".")
+	wanted, err := strconv.Atoi(minor)
+	if err != nil {
+		return false
+	}
+	system := slices.ContainsFunc(strings.Split(parts[n-1], "."), func(tag string) bool {
+		rest, is := strings.CutSuffix(tag, "_"+machines[arch])
+		return tag == "any" || is && (rest == "linux" || strings.HasPrefix(rest, "manylinux") &&
+			glibc(tag) <= newestGlibc)
+	})
+	abis := strings.Split(parts[n-2], ".")
+	own := fmt.Sprintf("cp3%d", wanted)
+	return system && slices.ContainsFunc(strings.Split(parts[n-3], "."), func(tag string) bool {
+		generic, isPy := strings.CutPrefix(tag, "py3")
+		stable, isCP := strings.CutPrefix(tag, "cp3")
+		digits := stable
+		if isPy {
+			digits = generic
+		}
+		is, err := strconv.Atoi(digits)
+		switch {
+		case isPy:
+			return slices.Contains(abis, "none") && (generic == "" || err == nil && is <= wanted)
+		case tag == own:
+			return slices.Contains(abis, own) || slices.Contains(abis, "abi3") || slices.Contains(abis, "none")
+		case isCP:
+			return slices.Contains(abis, "abi3") && err == nil && is <= wanted
+		}
+		return false
+	})
 }
 
 // distance says how far a wheel that can be installed is from what was made for this Python alone; the smallest is the

@@ -17,6 +17,8 @@ func lockFile(tags ...string) string {
 	return b.String() + "]\n"
 }
 
+var target = Input{Python: "3.11", Arch: "amd64"}
+
 func TestTheNearestWheelIsTaken(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -39,7 +41,7 @@ func TestTheNearestWheelIsTaken(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for i := range c.tags { // in whichever order they are
 				turned := append(c.tags[i:len(c.tags):len(c.tags)], c.tags[:i]...)
-				locked, err := Parse([]byte(lockFile(turned...)), "3.11")
+				locked, err := parse([]byte(lockFile(turned...)), target, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -65,7 +67,7 @@ func TestWhatIsNoLockFileIsRefused(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := Parse([]byte(c.text), "3.11"); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := parse([]byte(c.text), target, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -73,7 +75,7 @@ func TestWhatIsNoLockFileIsRefused(t *testing.T) {
 }
 
 func TestWhatHasNoWheelIsListedApart(t *testing.T) {
-	locked, err := Parse([]byte(lockFile()), "3.11")
+	locked, err := parse([]byte(lockFile()), target, nil)
 	if err != nil || len(locked.Wheels) > 0 || len(locked.Sources) != 1 || locked.Sources[0].Name != "x" {
 		t.Errorf("got %+v, %v", locked, err)
 	}
@@ -83,7 +85,7 @@ func TestWhatHasNoWheelIsListedApart(t *testing.T) {
 func FuzzLockFile(f *testing.F) {
 	f.Add(lockFile("py3-none-any", "1-cp311-abi3-manylinux_2_28_x86_64"))
 	f.Fuzz(func(t *testing.T, text string) {
-		locked, err := Parse([]byte(text), "3.11")
+		locked, err := parse([]byte(text), target, nil)
 		if err != nil {
 			return
 		}
@@ -93,4 +95,31 @@ func FuzzLockFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAWheelOfAnotherPlatformIsNotTaken(t *testing.T) {
+	for tag, want := range map[string]bool{
+		"py3-none-any": true, "py2.py3-none-any": true, "cp311-cp311-manylinux_2_28_x86_64": true,
+		"cp39-abi3-manylinux2014_x86_64": true, "cp311-cp311-linux_x86_64": true, "py311-none-any": true,
+		"cp311-none-manylinux1_x86_64": true,
+		"py2-none-any":                 false, "py312-none-any": false, "cp312-abi3-manylinux2014_x86_64": false,
+		"cp312-cp312-manylinux_2_28_x86_64": false, "cp39-cp39-manylinux_2_28_x86_64": false,
+		"cp311-cp311-manylinux_2_34_x86_64": false, "cp311-cp311-manylinux_2_28_aarch64": false,
+		"cp311-cp311-musllinux_1_2_x86_64": false, "cp311-cp311-macosx_11_0_x86_64": false,
+		"cp311-cp311t-manylinux_2_28_x86_64": false, "cp311-cp311-win_amd64": false,
+	} {
+		t.Run(tag, func(t *testing.T) {
+			if got := fits("x-1-"+tag+".whl", "3.11", "amd64"); got != want {
+				t.Errorf("it fits: %t", got)
+			}
+		})
+	}
+}
+
+func TestNoLoginIsKept(t *testing.T) {
+	text := strings.Replace(lockFile("py3-none-any"), "https://", "https://me:hunter2@", 1)
+	locked, err := parse([]byte(text), target, nil)
+	if err != nil || locked.Wheels[0].URL != "https://index.example/x-1-py3-none-any.whl" {
+		t.Errorf("got %+v, %v", locked, err)
+	}
 }
