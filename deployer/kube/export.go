@@ -25,6 +25,10 @@ func (t *Target) CheckExport(s *settings.Resolved) error {
 			}
 		}
 	}
+	if slices.Contains(s.List("image_pull_secret"), ownLogin) {
+		return usererror.New(usererror.CodeOption, "--image-pull-secret %s would put a login into what is exported",
+			ownLogin).With("Name a Secret of the namespace that has it: --image-pull-secret NAME.")
+	}
 	return settings.NeedsImage(s)
 }
 

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,6 +55,9 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 		fmt.Sprintf("ConfigMap %s…: %s, %d KiB", manifest.ProgramName(r.Spec.Name, 0), what, (size+1023)>>10),
 		"Secret " + manifest.KeyName(r.Spec.Name),
 		fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.OwnerName()),
+	}
+	if slices.Contains(o.PullSecrets, ownLogin) {
+		objects = append(objects, "Secret "+manifest.PullName(r.Spec.Name)+": the login for the registry of the image")
 	}
 	sections := []run.Section{
 		{

@@ -69,6 +69,9 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	}); err != nil {
 		return run.Submitted{}, err
 	}
+	if err := p.pullLogin(ctx, load, does); err != nil {
+		return run.Submitted{}, err
+	}
 	var build run.Build
 	if p.images != nil {
 		if load.assumed {
@@ -294,6 +297,12 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 		_, err := c.Core.Secrets(c.Namespace).Create(ctx, r.Key(owner, load.key), created)
 		return err
 	})
+	if r.Options.PullLogin != nil {
+		tasks = append(tasks, func() error {
+			_, err := c.Core.Secrets(c.Namespace).Create(ctx, r.Pull(owner), created)
+			return err
+		})
+	}
 	if load.image != nil {
 		tasks = append(tasks, func() error { return load.image.tag(ctx, owner.Name+"-"+spec.ID[:8]) })
 	}

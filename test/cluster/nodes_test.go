@@ -3,12 +3,16 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/test/cluster/internal/inside"
@@ -100,12 +104,41 @@ func TestTheRegistryOfTheClusterIsFound(t *testing.T) {
 	t.Cleanup(func() { _ = admin.Delete(t.Context(), hosting, metav1.DeleteOptions{}) })
 	space := namespace(t)
 	p := plain(t, space)
-	name := p.submits(imports)
+	p.hasLogin(registry)
+	name := p.submits(imports, "--image-pull-secret", "login")
 	p.must("attach", name)
 	if s := p.show(name); s.State != "succeeded" {
 		t.Errorf("it is %+v", s)
 	}
+	secrets := client(t, inside.Admin).CoreV1().Secrets(space)
+	secret, err := secrets.Get(t.Context(), "fit-1-pull", metav1.GetOptions{})
+	if err != nil || !strings.Contains(string(secret.Data[corev1.DockerConfigJsonKey]), `"username":"ann"`) ||
+		strings.Contains(string(secret.Data[corev1.DockerConfigJsonKey]), "other.example") {
+		t.Errorf("its pull secret is %+v: %v", secret, err)
+	}
 	if c := ran(t, space, name); !strings.HasPrefix(c.Image, registry+"/metaml/environments@sha256:") {
 		t.Errorf("its image is %s", c.Image)
+	}
+	p.must("delete", name)
+	for end := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
+		if _, err := secrets.Get(t.Context(), "fit-1-pull", metav1.GetOptions{}); apierrors.IsNotFound(err) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("its pull secret stays")
+		}
+	}
+}
+
+// hasLogin lets a person be logged in at a registry, and at another.
+func (p *person) hasLogin(registry string) {
+	p.t.Helper()
+	config := filepath.Join(p.home, ".docker", "config.json")
+	if err := os.MkdirAll(filepath.Dir(config), 0o700); err != nil {
+		p.t.Fatal(err)
+	}
+	text := `{"auths":{"` + registry + `":{"auth":"YW5uOnA="},"other.example":{"auth":"YTpi"}}}`
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
 	}
 }

@@ -181,6 +181,9 @@ func (r *Registry) Reference(digest v1.Hash) string {
 	return r.pulled.Digest(digest.String()).String()
 }
 
+// Pulled is what nodes call it.
+func (r *Registry) Pulled() name.Repository { return r.pulled }
+
 // Repository is where the images are.
 func (r *Registry) Repository() name.Repository { return r.repository }
 

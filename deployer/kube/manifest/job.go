@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Image            string
 	PullSecrets      []string
+	PullLogin        []byte            // what the run's own pull secret has: a config.json of Docker; nil: there is none
 	PullPolicy       corev1.PullPolicy // of Image; "" is IfNotPresent
 	CPU              resource.Quantity // request, and limit where LimitCPU
 	LimitCPU         bool              // a quota of the namespace counts limits
@@ -152,6 +153,10 @@ func (r *Run) template() (*corev1.PodTemplateSpec, error) {
 	t.Labels["sidecar.istio.io/inject"] = "false"
 	for _, name := range o.PullSecrets {
 		t.Spec.ImagePullSecrets = append(t.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: name})
+	}
+	if o.PullLogin != nil {
+		t.Spec.ImagePullSecrets = append(t.Spec.ImagePullSecrets,
+			corev1.LocalObjectReference{Name: PullName(r.Spec.Name)})
 	}
 	if len(o.PodTemplate) == 0 {
 		return t, nil

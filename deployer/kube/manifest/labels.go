@@ -33,6 +33,7 @@ const (
 	ComponentTable   = "table"   // ConfigMap with the hyperparameters
 	ComponentProgram = "program" // ConfigMap with a part of the program
 	ComponentKey     = "key"     // Secret with the key of expected.json
+	ComponentPull    = "pull"    // Secret with the login for the image's registry
 	ComponentRows    = "rows"    // ConfigMap that maps the indexes of a resumed run's Job
 	ComponentAgent   = "agent"   // ConfigMap with a part of metaml-pod, shared by runs
 	ComponentTrial   = "trial"   // Job and pods

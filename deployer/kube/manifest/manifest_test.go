@@ -302,3 +302,20 @@ func TestAResumedJobHasNothingOfItsQueue(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLoginOfTheRunIsASecretOfItsOwn(t *testing.T) {
+	r := sweep()
+	r.Options.PullSecrets, r.Options.PullLogin = []string{"team"}, []byte("planted")
+	job, secret := jobOf(t, r), r.Pull(owner())
+	want := []corev1.LocalObjectReference{{Name: "team"}, {Name: secret.Name}}
+	if got := job.Spec.Template.Spec.ImagePullSecrets; !slices.Equal(got, want) {
+		t.Errorf("it pulls with %v", got)
+	}
+	if secret.Type != corev1.SecretTypeDockerConfigJson || string(secret.Data[corev1.DockerConfigJsonKey]) != "planted" ||
+		len(secret.OwnerReferences) != 1 {
+		t.Errorf("it is %+v", secret)
+	}
+	if data, err := json.Marshal(job); err != nil || strings.Contains(string(data), "planted") {
+		t.Errorf("the Job has the login: %v", err)
+	}
+}

@@ -52,6 +52,9 @@ func ProgramName(run string, i int) string { return fmt.Sprintf("%s-program-%d",
 // KeyName is the name of the Secret with the key of expected.json.
 func KeyName(run string) string { return run + "-key" }
 
+// PullName is the name of the Secret with the login for the registry of the image.
+func PullName(run string) string { return run + "-pull" }
+
 // JobName is the name of the Job of a run that was resumed so often.
 func JobName(run string, resumed int) string {
 	if resumed == 0 {
@@ -190,6 +193,17 @@ func (r *Run) Key(owner *corev1.ConfigMap, key string) *corev1.Secret {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: r.meta(KeyName(r.Spec.Name), ComponentKey, owner), Immutable: &yes,
 		Data: data,
+	}
+}
+
+// Pull holds the login by which nodes pull the image.
+func (r *Run) Pull(owner *corev1.ConfigMap) *corev1.Secret {
+	yes := true
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: r.meta(PullName(r.Spec.Name), ComponentPull, owner), Immutable: &yes,
+		Type: corev1.SecretTypeDockerConfigJson,
+		Data: map[string][]byte{corev1.DockerConfigJsonKey: r.Options.PullLogin},
 	}
 }
 
