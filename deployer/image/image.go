@@ -81,14 +81,16 @@ type Made struct {
 
 const (
 	prefix = "opt/venv" // of the environment in the image
-	// alone is from how many bytes on a wheel has a layer of its own, so that images share it.
-	alone = 20 << 20
+	// alone is from how many bytes on a wheel has a layer of its own, so that images share it, and another version of
+	// a small one costs little. mostAlone bounds how many have: an image has 127 layers at most in some runtimes.
+	alone     = 4 << 20
+	mostAlone = 40
 	// user is who executes: nobody that a node knows.
 	user = 65532
 	// unused is how long what is kept between images may lie there without being used.
 	unused = 30 * 24 * time.Hour
 	// version changes when the same input gives another image.
-	version = "1"
+	version = "2"
 )
 
 // python is the minor version, "3.11".

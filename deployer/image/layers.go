@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/metaml/metaml/deployer/image/bytecode"
@@ -55,9 +57,18 @@ func (m *Maker) layers(
 
 // groups are the wheels that share a layer: the small ones, and each large one alone.
 func groups(wheels []resolve.Wheel) [][]int {
+	sizes := make([]int64, len(wheels))
+	for i := range wheels {
+		sizes[i] = wheels[i].Size
+	}
+	slices.SortFunc(sizes, func(a, b int64) int { return cmp.Compare(b, a) })
+	least := int64(alone)
+	if len(sizes) > mostAlone {
+		least = max(least, sizes[mostAlone])
+	}
 	groups := [][]int{nil}
 	for i := range wheels {
-		if wheels[i].Size > alone {
+		if wheels[i].Size > least {
 			groups = append(groups, []int{i})
 		} else {
 			groups[0] = append(groups[0], i)

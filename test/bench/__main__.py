@@ -1,8 +1,9 @@
 """`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
 
-    python test/bench [first-line|sweep|many|serving|cluster|kernel …]
+    python test/bench [first-line|sweep|many|serving|cluster|image|kernel …]
 
-Each measurement says what it compares and the goal; none of them fails. `kernel` is a Go program of its own.
+Each measurement says what it compares and the goal; none of them fails. `image` and `kernel` are Go
+programs of their own.
 """
 
 from __future__ import annotations
@@ -31,12 +32,23 @@ def kernel() -> None:
     )
 
 
+def image() -> None:
+    """An edit of the code, and an environment, to a pushed digest: beside crane append, and uv in a BuildKit."""
+    subprocess.run(
+        ["go", "run", "./test/bench/image"],
+        cwd=ROOT,
+        env={**os.environ, "METAML_TEST_PYTHON": sys.executable},
+        check=True,
+    )
+
+
 MEASUREMENTS = {
     "first-line": first_line.main,
     "sweep": sweep.main,
     "many": many.main,
     "serving": serving.main,
     "cluster": cluster.main,
+    "image": image,
     "kernel": kernel,
 }
 
