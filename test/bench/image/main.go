@@ -16,7 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -89,7 +89,7 @@ func run(ctx context.Context, out io.Writer, host, base string) (err error) {
 // serve starts a registry with a base image.
 func (b *bench) serve() (end func(), err error) {
 	b.asked = &atomic.Int32{}
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	inner := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.asked.Add(1)
 		inner.ServeHTTP(w, r)
