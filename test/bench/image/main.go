@@ -40,6 +40,7 @@ import (
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/publish"
 	registries "github.com/metaml/metaml/deployer/image/registry"
+	"github.com/metaml/metaml/deployer/image/resolve"
 )
 
 func main() {
@@ -68,7 +69,8 @@ func run(ctx context.Context, out io.Writer, host, base string) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.folder) }()
-	version, err := exec.CommandContext(ctx, b.python, "-c", "import platform; print(platform.python_version())").Output()
+	const asks = "import platform; print(platform.python_version())"
+	version, err := exec.CommandContext(ctx, b.python, "-c", asks).Output()
 	if err != nil {
 		return fmt.Errorf("METAML_TEST_PYTHON names no Python: %w", err)
 	}
@@ -148,7 +150,7 @@ func (b *bench) maker(wheels bool) (*image.Maker, error) {
 func (b *bench) request(m *image.Maker, repository, requirements string, program []layer.File) (image.Request, error) {
 	to, err := publish.NewRegistry(m.Registries, b.host+"/"+repository)
 	return image.Request{
-		Requirements: requirements, Arch: "amd64", Base: b.base, To: to, Program: program,
+		Packages: resolve.Input{Requirements: requirements, Arch: "amd64"}, Base: b.base, To: to, Program: program,
 	}, err
 }
 
@@ -308,8 +310,8 @@ func (b *bench) environments(ctx context.Context) error {
 		}
 		one, again = one[:len(one)-1], append(again, one[len(one)-1])
 	}
-	b.table("an environment of numpy, scipy and scikit-learn, from nothing", nothing, "uv in a BuildKit, by hand", builder,
-		"<= 0.8 ×")
+	b.table("an environment of numpy, scipy and scikit-learn, from nothing", nothing, "uv in a BuildKit, by hand",
+		builder, "<= 0.8 ×")
 	b.table("the same, with the wheels on this machine", warm, "", nil, "<= 1,000 ms")
 	b.table("one wheel has changed", one, "", nil, "<= 300 ms")
 	b.table("nothing has changed", again, "", nil, fmt.Sprintf("at most 2 requests; %d", asked))
@@ -322,7 +324,7 @@ func (b *bench) byHand(ctx context.Context, n int, into *[]float64) error {
 		return nil
 	}
 	if _, err := exec.LookPath("buildctl"); err != nil {
-		return nil
+		return nil //nolint:nilerr // it is no peer here
 	}
 	dir, err := os.MkdirTemp(b.folder, "context-")
 	if err != nil {
@@ -337,21 +339,23 @@ func (b *bench) byHand(ctx context.Context, n int, into *[]float64) error {
 		return err
 	}
 	dockerfile := fmt.Sprintf("FROM %s\nCOPY uv /uv\nRUN --mount=type=secret,id=ca,target=/ca.pem --mount=type=tmpfs,"+
-		"target=/cache UV_CACHE_DIR=/cache SSL_CERT_FILE=/ca.pem /uv venv /opt/venv && UV_CACHE_DIR=/cache SSL_CERT_FILE="+
-		"/ca.pem /uv pip install --python /opt/venv/bin/python --compile-bytecode %s && echo %d\n",
+		"target=/cache UV_CACHE_DIR=/cache SSL_CERT_FILE=/ca.pem /uv venv /opt/venv && UV_CACHE_DIR=/cache "+
+		"SSL_CERT_FILE=/ca.pem /uv pip install --python /opt/venv/bin/python --compile-bytecode %s && echo %d\n",
 		b.base, strings.Join(strings.Fields(sklearn), " "), n)
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, "uv"), program, 0o700),
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "uv"), program, 0o700), //nolint:gosec // it is executed
 		os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o600)); err != nil {
 		return err
 	}
 	args := []string{
-		"build", "--frontend", "dockerfile.v0", "--no-cache", "--local", "context=" + dir, "--local", "dockerfile=" + dir,
+		"build", "--frontend", "dockerfile.v0", "--no-cache", "--local", "context=" + dir,
+		"--local", "dockerfile=" + dir,
 		"--output", fmt.Sprintf("type=image,name=%s/by-hand-%d:1,push=true,registry.insecure=true", b.host, n),
 	}
 	if ca := os.Getenv("SSL_CERT_FILE"); ca != "" {
 		args = append(args, "--secret", "id=ca,src="+ca)
 	}
 	took, _, err := b.measure(func() error {
+		//nolint:gosec // the arguments are ours
 		if out, err := exec.CommandContext(ctx, "buildctl", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("buildctl: %w\n%s", err, out)
 		}
