@@ -237,7 +237,7 @@ func (m *Maker) compose(ctx context.Context, on *ground, r Request, made *Made) 
 
 // prune removes what no image has used for long, and what was left half-made then. What cannot be removed stays.
 func (m *Maker) prune() {
-	for _, folder := range []string{"wheels", "bytecode", "layers", "made", "bases", "registries", "resolved"} {
+	for _, folder := range []string{"wheels", "bytecode", "layers", "made", "bases", "registries", "resolved", "uv"} {
 		entries, err := os.ReadDir(filepath.Join(m.Cache, folder))
 		if err != nil {
 			continue

@@ -62,6 +62,7 @@ func (m *Maker) ownUV(ctx context.Context, digest string, platform ...string) (s
 	home := filepath.Join(m.Cache, "uv", uvVersion+"-"+digest[:12])
 	program := filepath.Join(home, "uv")
 	if _, err := os.Stat(program); err == nil {
+		cache.Used(home)
 		return program, nil
 	}
 	return program, m.step("uv", "loading uv "+uvVersion, func(func(int64, int64)) error {

@@ -88,7 +88,14 @@ func Source(tb testing.TB, name, version string, files map[string]string) File {
 // Serve serves packages as PEP 691 has it, until the test ends, and gives the address of the index.
 func Serve(tb testing.TB, files ...File) string {
 	tb.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(Handler(files...))
+	tb.Cleanup(server.Close)
+	return server.URL + "/simple"
+}
+
+// Handler answers as an index of packages does, for servers of the tests' own.
+func Handler(files ...File) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name, is := strings.CutPrefix(r.URL.Path, "/files/"); is {
 			for _, f := range files {
 				if f.Name == name {
@@ -124,7 +131,5 @@ func Serve(tb testing.TB, files ...File) string {
 		page["files"] = list
 		w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
 		_ = json.NewEncoder(w).Encode(page)
-	}))
-	tb.Cleanup(server.Close)
-	return server.URL + "/simple"
+	})
 }
