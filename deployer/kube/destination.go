@@ -3,6 +3,8 @@ package kube
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -75,6 +77,27 @@ func (p *Place) destination(ctx context.Context) (*destination, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// warning says, before the first image goes into a repository, that everybody may read it there; else it is "".
+func (d *destination) warning() string {
+	to, is := d.to.(*publish.Registry)
+	if !is || !registry.Public(to.Repository().Registry) {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(to.String()))
+	said := filepath.Join(d.folder, "made", "public-"+hex.EncodeToString(sum[:8]))
+	if os.MkdirAll(filepath.Dir(said), 0o700) != nil {
+		return ""
+	}
+	f, err := os.OpenFile(said, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil { // it was said
+		return ""
+	}
+	_ = f.Close() // that it is there is all
+	host := registry.Called(to.Repository().Registry)
+	return fmt.Sprintf("%s makes new repositories public, and the image has the notebook's code: make %s private "+
+		"there first, unless everybody may read it", host, to)
 }
 
 // load finds the tool that loads images onto the nodes.

@@ -47,6 +47,9 @@ func (p *Place) image(
 		return nil, err
 	}
 	maker.Note = note
+	if warning := p.images.warning(); warning != "" {
+		note(warning)
+	}
 	made, err := maker.Make(ctx, *request)
 	if err != nil {
 		return nil, err

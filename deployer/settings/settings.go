@@ -366,8 +366,8 @@ var All = []Def{
 	},
 	{
 		Name: "image_pull_secret", Type: Objects, Value: "NAME", Kinds: train, Targets: cluster,
-		Help: "A Secret of the namespace that holds the login for the image's registry; `login` is one of the run's own, " +
-			"with the login that this machine has.",
+		Help: "A Secret of the namespace that holds the login for the image's registry; `login` is one of the run's " +
+			"own, with the login that this machine has.",
 	},
 	{
 		Name: "node_selector", Type: Labels, Value: "KEY=VALUE", Kinds: train, Targets: cluster,

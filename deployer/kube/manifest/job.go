@@ -25,7 +25,7 @@ import (
 type Options struct {
 	Image            string
 	PullSecrets      []string
-	PullLogin        []byte            // what the run's own pull secret has: a config.json of Docker; nil: there is none
+	PullLogin        []byte            // what the run's own pull secret has, a config.json of Docker; nil: none
 	PullPolicy       corev1.PullPolicy // of Image; "" is IfNotPresent
 	CPU              resource.Quantity // request, and limit where LimitCPU
 	LimitCPU         bool              // a quota of the namespace counts limits

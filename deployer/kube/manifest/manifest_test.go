@@ -311,11 +311,12 @@ func TestTheLoginOfTheRunIsASecretOfItsOwn(t *testing.T) {
 	if got := job.Spec.Template.Spec.ImagePullSecrets; !slices.Equal(got, want) {
 		t.Errorf("it pulls with %v", got)
 	}
-	if secret.Type != corev1.SecretTypeDockerConfigJson || string(secret.Data[corev1.DockerConfigJsonKey]) != "planted" ||
+	data := string(secret.Data[corev1.DockerConfigJsonKey])
+	if secret.Type != corev1.SecretTypeDockerConfigJson || data != "planted" ||
 		len(secret.OwnerReferences) != 1 {
 		t.Errorf("it is %+v", secret)
 	}
-	if data, err := json.Marshal(job); err != nil || strings.Contains(string(data), "planted") {
+	if object, err := json.Marshal(job); err != nil || strings.Contains(string(object), "planted") {
 		t.Errorf("the Job has the login: %v", err)
 	}
 }

@@ -133,7 +133,8 @@ func imageTrouble(image, option string, w *corev1.ContainerStateWaiting, failed 
 		strings.Contains(lower, "authentication required") || strings.Contains(lower, "401") ||
 		strings.Contains(lower, "403"):
 		return fmt.Sprintf("the registry does not let the nodes pull %s", image),
-			"Name a Secret that has the login with --image-pull-secret, or have one made of yours: --image-pull-secret login."
+			"Name a Secret that has the login with --image-pull-secret, or have one made of yours: " +
+				"--image-pull-secret login."
 	case strings.Contains(lower, "no match for platform"):
 		return fmt.Sprintf("the image %s is not made for the nodes' architecture", image),
 			"Choose nodes with --node-selector kubernetes.io/arch=ARCH, or another image."
