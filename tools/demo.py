@@ -1,6 +1,6 @@
 """Executes a notebook without a front end and prints what its cells print, as they do.
 
-    python tools/demo.py [--target TARGET] [--image IMAGE] [--namespace NAMESPACE] NOTEBOOK FOLDER
+    python tools/demo.py [--target TARGET] [--image IMAGE | --repository REPOSITORY [--base IMAGE]] [--namespace NAMESPACE] NOTEBOOK FOLDER
 
 Leaves FOLDER/NAME.ipynb with the outputs, also when a cell failed, and FOLDER/NAME.html, one page that needs no
 network. Ends with 0, with 1 if a cell failed, with 130 if it was interrupted. nbclient does the work, as for `jupyter
@@ -160,14 +160,20 @@ def delete_runs() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description="execute a notebook and print what its cells print")
     parser.add_argument("--target", default="local", help="where sweeps run: local or kubernetes")
-    for name, what in (("image", "the image of its pods"), ("namespace", "the namespace in the cluster")):
+    options = {
+        "image": "the image of its pods",
+        "repository": "where an image of this environment goes",
+        "base": "the image that one is put on",
+        "namespace": "the namespace in the cluster",
+    }
+    for name, what in options.items():
         parser.add_argument(f"--{name}", default="", help=what)
     parser.add_argument("notebook", type=Path)
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     notebook = nbformat.read(arguments.notebook, as_version=4)
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    for name in ("target", "image", "namespace"):
+    for name in ("target", *options):
         if getattr(arguments, name):
             os.environ[f"METAML_{name.upper()}"] = getattr(arguments, name)
     if arguments.target == "local":
