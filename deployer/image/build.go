@@ -65,7 +65,7 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 		return nil, err
 	}
 	b := builder.Build{
-		Arch: in.Arch, Base: hub(made.Base), Python: on.about.Python, Prefix: "/" + prefix,
+		Arch: in.Arch, Zstd: m.Zstd, Base: hub(made.Base), Python: on.about.Python, Prefix: "/" + prefix,
 		Packages: "/" + prefix + "/lib/python" + m.python() + "/site-packages",
 		System:   r.System, After: r.After, UV: uv, Resolve: in.Arguments(true), Files: in.Files(),
 		Lock: resolve.LockName, Compile: bytecode.Program,

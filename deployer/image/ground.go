@@ -81,6 +81,14 @@ func (m *Maker) inspect(ctx context.Context, on *ground, r Request) error {
 	if err != nil {
 		return err
 	}
+	config, err := on.image.ConfigFile()
+	if err != nil {
+		return registry.Explain(err, "read the base image "+on.called, registry.Called(on.name.Context().Registry))
+	}
+	if is := config.Architecture; is != "" && is != r.Packages.Arch { // it has one platform, which nobody chose
+		return usererror.New(usererror.CodeImage, "image %s is for linux/%s, and the image is made for linux/%s",
+			on.called, is, r.Packages.Arch).With("Name one for it: --base IMAGE; or another platform: --platform.")
+	}
 	return on.about.Check(on.called, m.python())
 }
 

@@ -38,6 +38,7 @@ type Maker struct {
 	Python        string   // path of the session's interpreter, which compiles
 	PythonVersion string   // its full version, "3.11.7"
 	UV            string   // path of uv that --uv names; "" is the one that there is
+	Zstd          bool     // layers are compressed by zstd in place of gzip
 	Registries    *registry.Client
 	Step          func(Step)        // what goes on; one call at a time. nil: nobody wants to know
 	Note          func(text string) // what people should know, a sentence without a full stop; nil: nobody wants to
@@ -261,6 +262,9 @@ func (m *Maker) key(r Request, baseDigest string) string {
 	}
 	if r.Builder != nil { // whichever it is
 		of = append(of, "built", r.System, r.After)
+	}
+	if m.Zstd {
+		of = append(of, "zstd")
 	}
 	data, _ := json.Marshal(of) // of plain values
 	sum := sha256.Sum256(data)

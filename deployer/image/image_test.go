@@ -61,6 +61,12 @@ func newStore(t *testing.T) *store {
 // has puts a base image into the registry, with the files, and gives its name.
 func (s *store) has(t *testing.T, files map[string]string) string {
 	t.Helper()
+	return s.hasFor(t, "amd64", files)
+}
+
+// hasFor does so with a base image for an architecture.
+func (s *store) hasFor(t *testing.T, arch string, files map[string]string) string {
+	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for at, text := range files {
@@ -82,12 +88,12 @@ func (s *store) has(t *testing.T, files map[string]string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.OS, config.Architecture = "linux", "amd64"
+	config.OS, config.Architecture = "linux", arch
 	config.Config.Env = []string{"PATH=/usr/local/bin:/usr/bin", "LANG=C.UTF-8"}
 	if picture, err = mutate.ConfigFile(picture, config); err != nil {
 		t.Fatal(err)
 	}
-	at, err := name.ParseReference(s.host + "/python:test")
+	at, err := name.ParseReference(s.host + "/python:" + arch)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/image/cache"
@@ -23,6 +24,7 @@ import (
 type kept struct {
 	layer.Written
 	file string
+	zstd bool
 }
 
 var _ v1.Layer = kept{}
@@ -36,7 +38,12 @@ func (k kept) DiffID() (v1.Hash, error) {
 }
 func (k kept) Size() (int64, error) { return k.Written.Size, nil }
 
-func (k kept) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
+func (k kept) MediaType() (types.MediaType, error) {
+	if k.zstd {
+		return types.OCILayerZStd, nil
+	}
+	return types.OCILayer, nil
+}
 
 func (k kept) Compressed() (io.ReadCloser, error) { return os.Open(k.file) }
 
@@ -44,6 +51,13 @@ func (k kept) Uncompressed() (io.ReadCloser, error) {
 	f, err := os.Open(k.file)
 	if err != nil {
 		return nil, err
+	}
+	if k.zstd {
+		z, err := zstd.NewReader(f)
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return both{z.IOReadCloser(), f}, nil
 	}
 	z, err := gzip.NewReader(f)
 	if err != nil {
@@ -63,7 +77,11 @@ func (b both) Close() error { return errors.Join(b.ReadCloser.Close(), b.below.C
 // keep gives the layer of a key. Where it is not here yet, files say what is in it.
 func (m *Maker) keep(ctx context.Context, key string, files func() ([]layer.File, error)) (kept, error) {
 	dir := filepath.Join(m.Cache, "layers")
-	k := kept{file: filepath.Join(dir, key+".tar.gz")}
+	k := kept{file: filepath.Join(dir, key+".tar.gz"), zstd: m.Zstd}
+	pack := layer.Write
+	if m.Zstd {
+		pack = layer.WriteZstd
+	}
 	about := filepath.Join(dir, key+".json")
 	if data, err := os.ReadFile(about); err == nil && json.Unmarshal(data, &k.Written) == nil {
 		if info, err := os.Stat(k.file); err == nil && info.Size() == k.Written.Size {
@@ -76,7 +94,7 @@ func (m *Maker) keep(ctx context.Context, key string, files func() ([]layer.File
 		return k, err
 	}
 	if err := cache.Write(k.file, func(half *os.File) (err error) {
-		k.Written, err = layer.Write(ctx, half, all)
+		k.Written, err = pack(ctx, half, all)
 		return err
 	}); err != nil {
 		return k, folder.Explain(err, "keep layers in", dir)

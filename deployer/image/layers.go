@@ -91,7 +91,11 @@ func (m *Maker) pack(ctx context.Context, on *ground, wheels []resolve.Wheel, fi
 	var group sync.WaitGroup
 	group.Go(func() {
 		frame := on.frame(m.python())
-		all[0], errs[0] = m.keep(ctx, "frame-"+digestOf(frame), func() ([]layer.File, error) { return frame, nil })
+		key := "frame-" + digestOf(frame)
+		if m.Zstd {
+			key = "zstd-" + key
+		}
+		all[0], errs[0] = m.keep(ctx, key, func() ([]layer.File, error) { return frame, nil })
 	})
 	for n, members := range groups {
 		group.Go(func() { all[n+1], errs[n+1] = m.together(ctx, wheels, files, members) })
@@ -106,6 +110,9 @@ func (m *Maker) layerKey(wheels []resolve.Wheel, members []int) string {
 	fmt.Fprintln(sum, version, layer.Version, m.PythonVersion, wheel.Scheme{Prefix: prefix, Python: m.python()})
 	for _, i := range members {
 		fmt.Fprintln(sum, wheels[i].SHA256)
+	}
+	if m.Zstd {
+		fmt.Fprintln(sum, "zstd")
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

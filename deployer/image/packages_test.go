@@ -9,6 +9,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"debug/elf"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"io/fs"
@@ -27,6 +29,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/usererror"
@@ -111,6 +114,50 @@ func TestAFileWithoutWhatTheProgramImportsIsRefused(t *testing.T) {
 	is, ok := errors.AsType[*usererror.Error](err)
 	if !ok || is.Code != usererror.CodeRequirements || !strings.Contains(is.Text, "no package that brings top") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestABaseForAnotherPlatformIsRefused(t *testing.T) {
+	s := newStore(t)
+	m, _ := maker(t, "http://127.0.0.1:1")
+	_, err := m.Make(t.Context(), Request{
+		Packages: resolve.Input{Requirements: "below", Arch: "arm64"}, Base: s.has(t, debian),
+		To: registryAt(t, s.host+"/env"),
+	})
+	is, ok := errors.AsType[*usererror.Error](err)
+	if !ok || !strings.Contains(is.Text, "is for linux/amd64, and the image is made for linux/arm64") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLayersAreCompressedByZstdWhereItIsAskedFor(t *testing.T) {
+	s := newStore(t)
+	m, _ := maker(t, packages(t))
+	request := Request{
+		Packages: resolve.Input{Requirements: "top\n", Arch: "amd64"}, Base: s.has(t, debian),
+		To: registryAt(t, s.host+"/env"),
+	}
+	gzipped, err := m.Make(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Zstd = true
+	made, err := m.Make(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(made.Manifest), string(types.OCILayerZStd)); n != len(made.Layers) {
+		t.Errorf("of %d layers %d are compressed by zstd: %s", len(made.Layers), n, made.Manifest)
+	}
+	for i := range made.Layers {
+		if made.Layers[i].DiffID != gzipped.Layers[i].DiffID || made.Layers[i].Digest == gzipped.Layers[i].Digest {
+			t.Errorf("layer %d is %+v, and by gzip %+v", i, made.Layers[i], gzipped.Layers[i])
+		}
+	}
+	was, _ := tree(t, gzipped.Reference)
+	is, _ := tree(t, made.Reference)
+	if d := cmp.Diff(was, is); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -367,6 +414,56 @@ func TestWhatAnIndexDoesWrongIsSaidAndOverWhenItIs(t *testing.T) {
 			over.Store(true)
 			if _, err := m.Make(t.Context(), request); err != nil {
 				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+}
+
+// What an image for another machine has is for that machine, though nothing of it was executed.
+func TestPackagesAreThoseOfThePlatform(t *testing.T) {
+	code := func(machine elf.Machine) string { // a shared library: the head of one
+		var b bytes.Buffer
+		header := elf.Header64{
+			Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+			Type:  uint16(elf.ET_DYN), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT), Ehsize: 64,
+		}
+		if err := binary.Write(&b, binary.LittleEndian, header); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	wheel := func(tag string, machine elf.Machine) index.File {
+		return index.Wheel(t, "fast", "1.0", tag, map[string]string{
+			"fast/core.so": code(machine), "fast/__init__.py": "",
+		})
+	}
+	address := index.Serve(t, wheel("cp311-cp311-manylinux_2_17_x86_64", elf.EM_X86_64),
+		wheel("cp311-cp311-manylinux_2_17_aarch64", elf.EM_AARCH64))
+	s := newStore(t)
+	m, _ := maker(t, address)
+	for arch, want := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		t.Run(arch, func(t *testing.T) {
+			made, err := m.Make(t.Context(), Request{
+				Packages: resolve.Input{Requirements: "fast==1.0\n", Arch: arch}, Base: s.hasFor(t, arch, debian),
+				To: registryAt(t, s.host+"/"+arch),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, _ := tree(t, made.Reference)
+			found := 0
+			for at, text := range files {
+				if !strings.HasSuffix(at, ".so") {
+					continue
+				}
+				found++
+				is, err := elf.NewFile(strings.NewReader(text))
+				if err != nil || is.Machine != want {
+					t.Errorf("%s is for %v, %v", at, is, err)
+				}
+			}
+			if found != 1 {
+				t.Errorf("it has %d libraries", found)
 			}
 		})
 	}

@@ -68,6 +68,7 @@ func (p *Place) request(
 	maker := &image.Maker{
 		Cache: p.images.folder, Registries: p.images.client, Python: s.Spec.Python,
 		Environ: indexes.Add(p.environ, p.settings.List("index")), UV: p.settings.Text("uv"),
+		Zstd:          p.settings.Text("compression") == "zstd",
 		PythonVersion: s.Environment.Python, Step: func(is image.Step) { built(buildStep(is)) },
 	}
 	var files []layer.File

@@ -311,6 +311,12 @@ var All = []Def{
 		Help: "What the image is made for and nodes must be; without it what the nodes are, else linux/amd64.",
 	},
 	{
+		Name: "compression", Type: Choice, Value: "METHOD", Choices: []string{"gzip", "zstd"},
+		Kinds: train, Targets: cluster,
+		Help: "How the image's layers are compressed, without it gzip; nodes unpack `zstd` faster, with containerd " +
+			"1.5 or later.",
+	},
+	{
 		Name: "uv", Type: LocalFile, Value: "PATH", Kinds: train, Targets: cluster, NoFile: true,
 		Help: "The program uv, which finds the packages of an image; without it the one on the PATH, in the " +
 			"session's environment, or from its package index. Never taken from metaml.toml.",

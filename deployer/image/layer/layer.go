@@ -3,7 +3,7 @@
 // of many members (RFC 1952, section 2.2), and one of them may be a stream that somebody else has deflated. So an
 // environment of hundreds of megabytes is a layer in the time that it takes to read it.
 //
-// [Write] is the door. It may import nothing of ours.
+// [Write] is the door, and [WriteZstd] another for who wants zstd. It may import nothing of ours.
 package layer
 
 import (
@@ -210,7 +210,8 @@ func (w *writer) note(p []byte) {
 	}
 }
 
-func (w *writer) file(f *File) error {
+// header is what a tar file has of a file beside its content.
+func (f *File) header() *tar.Header {
 	header := &tar.Header{
 		Name: f.Path, Mode: f.Mode & 0o7777, Uid: f.Owner, Gid: f.Owner, Typeflag: tar.TypeReg,
 		ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
@@ -223,6 +224,11 @@ func (w *writer) file(f *File) error {
 	case f.Content != nil:
 		header.Size = f.Content.Size()
 	}
+	return header
+}
+
+func (w *writer) file(f *File) error {
+	header := f.header()
 	// A writer of its own for each entry: the padding before the next one is ours to write.
 	if err := tar.NewWriter(&w.plain).WriteHeader(header); err != nil {
 		return err

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // deflated is content as it lies in a zip file.
@@ -199,4 +201,40 @@ func FuzzTakenOver(f *testing.F) {
 			t.Errorf("it says that its diff ID is %s, and it is %s", w.DiffID, diffID)
 		}
 	})
+}
+
+// The tar file is the same, whatever it is compressed by, and so are the compressed bytes each time.
+func TestALayerOfZstdHasTheSameFiles(t *testing.T) {
+	files := []File{
+		{Path: "a/text", Mode: 0o644, Content: Bytes(strings.Repeat("text ", 1<<16))},
+		{Path: "a/taken", Mode: 0o755, Content: deflate(t, noise(3<<20))},
+		{Path: "a/link", Link: "text"},
+		{Path: "home", Folder: true, Mode: 0o700, Owner: 7},
+	}
+	_, gzipped := write(t, files)
+	var once, twice bytes.Buffer
+	first, err := WriteZstd(t.Context(), &once, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := WriteZstd(t.Context(), &twice, files)
+	if err != nil || first != second || !bytes.Equal(once.Bytes(), twice.Bytes()) {
+		t.Errorf("it is %+v and %+v, %v", first, second, err)
+	}
+	if first.DiffID != gzipped.DiffID {
+		t.Errorf("the tar file is %s, and by gzip %s", first.DiffID, gzipped.DiffID)
+	}
+	sum := sha256.Sum256(once.Bytes())
+	if first.Digest != hex.EncodeToString(sum[:]) || first.Size != int64(once.Len()) {
+		t.Errorf("it is %+v", first)
+	}
+	z, err := zstd.NewReader(&once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	plain := sha256.New()
+	if _, err := io.Copy(plain, z); err != nil || hex.EncodeToString(plain.Sum(nil)) != first.DiffID {
+		t.Errorf("it is read as %x, %v", plain.Sum(nil), err)
+	}
 }

@@ -38,6 +38,7 @@ TRAIN = (
     "requirements",
     "index",
     "platform",
+    "compression",
     "uv",
     "cpu",
     "memory",
