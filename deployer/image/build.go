@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -70,6 +71,9 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 		System:   r.System, After: r.After, UV: uv, Resolve: in.Arguments(true), Files: in.Files(),
 		Lock: resolve.LockName, Compile: bytecode.Program,
 	}
+	if !in.Newest.IsZero() {
+		b.Bound = []string{"--exclude-newer", in.Newest.UTC().Format(time.RFC3339)}
+	}
 	if b.BaseConfig, err = on.image.RawConfigFile(); err != nil {
 		return nil, registry.Explain(err, "read the base image "+r.Base, on.name.Context().RegistryStr())
 	}
@@ -100,6 +104,9 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 	steps := &buildSteps{to: m.Step, open: map[string]Step{}}
 	built, err := r.Builder.Build(ctx, b, steps.show)
 	steps.end(err)
+	if f, is := errors.AsType[*builder.Failure](err); is && f.Step == builder.StepResolve && unknown(err) {
+		return nil, resolve.Explain(err, f.Log)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +131,12 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 	}
 	made.Layers, err = added(on.image, picture)
 	return picture, err
+}
+
+// unknown reports whether nobody knows more of an error than that the builder failed.
+func unknown(err error) bool {
+	is, ok := errors.AsType[*usererror.Error](err)
+	return ok && is.Code == usererror.CodeBuilder
 }
 
 // laidOut is the image in a folder.

@@ -103,6 +103,11 @@ func TestWhyABuilderGaveNothing(t *testing.T) {
 			usererror.CodeResolve, "x86_64-linux-gnu-gcc is missing",
 		},
 		{
+			"a program that Python does not find",
+			Failure{Log: "FileNotFoundError: [Errno 2] No such file or directory: 'gcc'\n"},
+			usererror.CodeResolve, "and gcc is missing there",
+		},
+		{
 			"no header",
 			Failure{Step: StepInstall, Log: "x.c:1:10: fatal error: yaml.h: No such file or directory"},
 			usererror.CodeResolve, "the file yaml.h is missing",

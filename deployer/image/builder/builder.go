@@ -51,7 +51,10 @@ type Build struct {
 	// UV is a file of this machine, the program uv for the architecture.
 	UV string `json:"uv"`
 	// Resolve are uv's arguments that turn Files into Lock, both in the folder in which it is executed.
-	Resolve []string          `json:"resolve"`
+	Resolve []string `json:"resolve"`
+	// Bound are arguments more, which leave out what is too new. Where uv fails with them it is asked without: some
+	// indexes do not tell since when they have a file.
+	Bound   []string          `json:"bound,omitempty"`
 	Files   map[string]string `json:"files"`
 	Lock    string            `json:"lock"`
 	Compile string            `json:"compile"` // the program that compiles sources

@@ -1,7 +1,6 @@
 package builder
 
 import (
-	"errors"
 	"regexp"
 	"strings"
 
@@ -10,9 +9,8 @@ import (
 
 // explain puts into words why a builder gave nothing.
 func (b *Builder) explain(f *Failure) error {
-	cause := errors.New(f.Message)
 	say := func(code usererror.Code, text, hint string) error {
-		return usererror.Wrap(cause, code, text, hint)
+		return usererror.Wrap(f, code, text, hint)
 	}
 	if f.Unreachable {
 		return say(usererror.CodeBuilder, "builder "+b.Address.URL+" does not answer: "+reason(f.Message),
@@ -76,6 +74,12 @@ var causes = []struct {
 		"Add --apt build-essential, and what else its compilation needs.",
 	},
 	{
+		regexp.MustCompile(`No such file or directory: ` +
+			`'((?:[\w/.-]*-)?(?:gcc|g\+\+|cc|c\+\+|clang|cmake|gfortran|make))'`),
+		usererror.CodeResolve, "a package is compiled for the image, and NAME is missing there",
+		"Add --apt build-essential, and what else its compilation needs.",
+	},
+	{
 		regexp.MustCompile(`fatal error: ([\w/.+-]+\.h): No such file or directory`), usererror.CodeResolve,
 		"a package is compiled for the image, and the file NAME is missing there",
 		"Add the package of the system that brings it: --apt PACKAGE, mostly one whose name ends in -dev.",
@@ -120,3 +124,6 @@ func lastWords(log string) string {
 	}
 	return strings.TrimSuffix(last, ".")
 }
+
+// Error is what the builder said.
+func (f *Failure) Error() string { return f.Message }

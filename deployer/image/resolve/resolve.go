@@ -300,11 +300,16 @@ func withoutWheel(cause error, which string) error {
 		"Name a BuildKit that builds it, --builder ADDRESS, or an image that has it, --image IMAGE.")
 }
 
-// explain puts into words why uv gave nothing. It writes "error: …" and below it lines of "cause: …".
+// explain puts into words why uv gave nothing.
 func (r *Resolver) explain(err error, stderr string) error {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
 		return usererror.Wrap(err, usererror.CodeUV, fmt.Sprintf("uv is not at %s", r.UV), "")
 	}
+	return Explain(err, stderr)
+}
+
+// Explain puts into words what uv has written: "error: …" and below it lines of "cause: …".
+func Explain(err error, stderr string) error {
 	var says []string
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
@@ -315,7 +320,7 @@ func (r *Resolver) explain(err error, stderr string) error {
 		}
 	}
 	if len(says) == 0 {
-		return fmt.Errorf("resolve packages with %s: %w: %s", r.UV, err, strings.TrimSpace(stderr))
+		return fmt.Errorf("resolve packages with uv: %w: %s", err, strings.TrimSpace(stderr))
 	}
 	last := says[len(says)-1]
 	// "Because A, we can conclude that B": A is what people can change.

@@ -96,8 +96,8 @@ var epoch = llb.WithCreatedTime(time.Unix(0, 0))
 
 func scratch(at string) llb.RunOption { return llb.AddMount(at, llb.Scratch(), llb.Tmpfs()) }
 
-// resolved is a folder with the lock file.
-func (g *graph) resolved() llb.State {
+// resolved is a folder with the lock file, for arguments of uv beside those that are always there.
+func (g *graph) resolved(more []string) llb.State {
 	var action *llb.FileAction
 	for _, name := range slices.Sorted(maps.Keys(g.b.Files)) {
 		text := []byte(g.b.Files[name])
@@ -108,7 +108,7 @@ func (g *graph) resolved() llb.State {
 		action = action.Mkfile("/"+name, 0o644, text, epoch)
 	}
 	files := llb.Scratch().File(action, llb.WithCustomName(quiet))
-	args := append([]string{g.uv()}, g.b.Resolve...)
+	args := slices.Concat([]string{g.uv()}, g.b.Resolve, more)
 	return g.run(g.framed(), builder.StepResolve, args, g.packaging(), llb.Dir(work)).AddMount(work, files)
 }
 

@@ -66,7 +66,7 @@ func TestArgumentsStayArguments(t *testing.T) {
 		!has("python", "-c", "print('$HOME')") {
 		t.Errorf("it executes %q", executed)
 	}
-	operations(t, g.resolved())
+	operations(t, g.resolved(nil))
 }
 
 // The same request is the same graph: the builder finds what it has done before.

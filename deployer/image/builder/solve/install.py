@@ -47,6 +47,8 @@ def compiled(names):
 code = subprocess.run(command, check=False).returncode
 if code:
     sys.exit(code)
+for lock in folder.parents[2].glob(".lock"):  # uv's own
+    lock.unlink()
 parts = []
 for record in sorted(folder.glob("*.dist-info/RECORD")):
     with record.open(newline="", encoding="utf-8") as f:

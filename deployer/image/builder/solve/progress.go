@@ -33,7 +33,7 @@ type watcher struct {
 	say      func(builder.Step)
 	vertices map[digest.Digest]*vertex
 	steps    []*step
-	failed   *vertex // the first
+	failed   *vertex // the last: what fails before may be tried in another way
 }
 
 // vertex is one operation of the graph, or the export.
@@ -92,7 +92,7 @@ func (w *watcher) vertex(is *client.Vertex) {
 		v = &vertex{of: w.step(shown(is.Name))}
 		w.vertices[is.Digest] = v
 	}
-	if is.Error != "" && w.failed == nil && !strings.Contains(is.Error, "context canceled") {
+	if is.Error != "" && !strings.Contains(is.Error, "context canceled") {
 		w.failed = v
 	}
 	if is.Started == nil || is.Cached {

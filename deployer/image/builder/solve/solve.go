@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -87,12 +88,12 @@ func build(
 		hidden[key] = []byte(value)
 	}
 	maps.Copy(hidden, b.Secrets)
-	logins := authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
+	registries := authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
 		AuthConfigProvider: authprovider.LoadAuthConfig(config.LoadDefaultConfigFile(io.Discard)),
 	})
 	options := client.SolveOpt{
 		LocalMounts:   map[string]fsutil.FS{localUV: folder},
-		Session:       []session.Attachable{logins, secretsprovider.FromMap(hidden)},
+		Session:       []session.Attachable{registries, secretsprovider.FromMap(hidden)},
 		FrontendAttrs: map[string]string{},
 		Exports:       []client.ExportEntry{exported(b)},
 	}
@@ -105,13 +106,17 @@ func build(
 		watch.follow(updates)
 	}()
 	steps := func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
-		resolved, err := solved(ctx, c, g.resolved())
+		resolved, err := solved(ctx, c, g.resolved(b.Bound))
+		if err != nil && len(b.Bound) > 0 && ctx.Err() == nil {
+			resolved, err = solved(ctx, c, g.resolved(nil))
+		}
 		if err != nil {
 			return nil, err
 		}
 		if lock, err = resolved.ReadFile(ctx, gateway.ReadRequest{Filename: "/" + b.Lock}); err != nil {
 			return nil, fmt.Errorf("read the lock file: %w", err)
 		}
+		lock = logins.ReplaceAll(lock, []byte("://")) // uv has them as secrets
 		environment, err := solved(ctx, c, g.environment(lock))
 		if err != nil {
 			return nil, err
@@ -129,6 +134,9 @@ func build(
 	}
 	return &builder.Built{Digest: response.ExporterResponse[exptypes.ExporterImageDigestKey], Lock: lock}, nil
 }
+
+// logins are those in addresses.
+var logins = regexp.MustCompile(`://[^/@\s"']+@`)
 
 // solved is a state that the builder has made.
 func solved(ctx context.Context, c gateway.Client, state llb.State) (gateway.Reference, error) {
