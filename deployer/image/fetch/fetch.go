@@ -6,6 +6,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,6 +33,8 @@ type Fetcher struct {
 	Folder string       // where they are kept
 	Client *http.Client // nil is one that goes by HTTPS_PROXY and the like
 	Logins indexes.Logins
+	// Silence is how long a connection may bring nothing until it is given up; 0 is 30 seconds.
+	Silence time.Duration
 	// Progress is called from time to time, with the bytes that were loaded and those of all files that are not here.
 	Progress func(loaded, all int64)
 }
@@ -40,8 +43,9 @@ const (
 	atOnce   = 8 // files that are loaded at once
 	attempts = 4 // for each file
 	pause    = 500 * time.Millisecond
-	silence  = 30 * time.Second // after which a connection that brings nothing is given up
-	maxWheel = 8 << 30          // bytes
+	maxWheel = 8 << 30 // bytes
+
+	usualSilence = 30 * time.Second
 )
 
 // path is where a wheel is kept.
@@ -163,6 +167,7 @@ func (f *Fetcher) once(ctx context.Context, w resolve.Wheel, to *os.File, note f
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	silence := cmp.Or(f.Silence, usualSilence)
 	watch := time.AfterFunc(silence, func() { stop(fmt.Errorf("nothing came for %s", silence)) })
 	defer watch.Stop()
 	body, err := f.open(ctx, w)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -128,4 +129,30 @@ func TestALoginIsSentToItsHostAlone(t *testing.T) {
 	if d := cmp.Diff([]string{"one:secret"}, got); d != "" {
 		t.Error(d)
 	}
+}
+
+// A connection that stays open and brings nothing is given up, and asked for again.
+func TestAConnectionThatStallsIsGivenUp(t *testing.T) {
+	stalls := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "22")
+		_, _ = w.Write([]byte("the con"))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	f := &Fetcher{Folder: t.TempDir(), Silence: 50 * time.Millisecond}
+	for range 2 {
+		address, asked := index(t, stalls)
+		if _, err := f.Fetch(t.Context(), []resolve.Wheel{wheelAt(address, content)}); err != nil || asked.Load() > 2 {
+			t.Errorf("asked %d times: %v", asked.Load(), err)
+		}
+	}
+	t.Run("at last for good", func(t *testing.T) {
+		address, asked := index(t, stalls, stalls, stalls, stalls)
+		_, err := (&Fetcher{Folder: t.TempDir(), Silence: 50 * time.Millisecond}).Fetch(t.Context(),
+			[]resolve.Wheel{wheelAt(address, content)})
+		is, ok := errors.AsType[*usererror.Error](err)
+		if !ok || is.Code != usererror.CodeIndex || !strings.Contains(is.Text, "nothing came for 50ms") || is.Hint == "" {
+			t.Errorf("asked %d times: %v", asked.Load(), err)
+		}
+	})
 }
