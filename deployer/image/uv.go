@@ -43,6 +43,20 @@ func (m *Maker) uv(ctx context.Context) (string, error) {
 	return m.ownUV(ctx, digest)
 }
 
+// DescribeUV says which uv finds packages where nobody has asked for an image yet: the one that is named, or on the
+// PATH of the variables. One in the environment of a session is found when there is one.
+func DescribeUV(ctx context.Context, named string, variables []string) (string, error) {
+	found, missing := resolve.Find(named, "", variables)
+	switch {
+	case missing == nil:
+		is, err := resolve.Version(ctx, found)
+		return is + ", " + found, err
+	case named != "":
+		return "", missing
+	}
+	return "the one of the session's environment, else pip loads uv " + uvVersion + " once", nil
+}
+
 // uvFor gives the path of uv for Linux on an architecture, which a builder executes.
 func (m *Maker) uvFor(ctx context.Context, arch string) (string, error) {
 	if runtime.GOOS == "linux" && runtime.GOARCH == arch {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -83,5 +84,31 @@ func TestAUVThatIsNamedIsTheOne(t *testing.T) {
 	m.UV = "/nowhere/uv"
 	if _, err := m.uv(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no uv at /nowhere/uv") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestDoctorSaysWhichUV(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{"uv": "echo 'uv 9.9.9 (abc 2026-01-01)'", "other": "echo hello"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ name, named, path, want string }{
+		{"on the PATH", "", folder, "uv 9.9.9, " + folder + "/uv"},
+		{"named", folder + "/uv", "", "uv 9.9.9, " + folder + "/uv"},
+		{"none", "", t.TempDir(), "the one of the session's environment, else pip loads uv " + uvVersion + " once"},
+		{"no uv", folder + "/other", "", "does not say which uv it is"},
+		{"nothing there", folder + "/nowhere", "", "there is no uv at"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := DescribeUV(t.Context(), c.named, []string{"PATH=" + c.path})
+			if err != nil {
+				got = err.Error()
+			}
+			if !strings.Contains(got, c.want) {
+				t.Errorf("got %q", got)
+			}
+		})
 	}
 }

@@ -230,6 +230,15 @@ func (t *Target) builder(s *settings.Resolved, environ []string) (*builder.Build
 	}, nil
 }
 
+// examineUV says which uv finds the packages of images.
+func examineUV(ctx context.Context, s *settings.Resolved) run.Check {
+	text, err := image.DescribeUV(ctx, s.Text("uv"), os.Environ())
+	if err != nil {
+		return failed("uv", err)
+	}
+	return run.Check{Name: "uv", OK: true, Text: text}
+}
+
 // examineBuilder says which builder there is, and whether it answers.
 func examineBuilder(ctx context.Context, b *builder.Builder) run.Check {
 	is, err := b.Probe(ctx)

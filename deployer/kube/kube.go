@@ -253,6 +253,9 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 	} else if b != nil && !s.Has("image") {
 		all = append(all, examineBuilder(ctx, b))
 	}
+	if !s.Has("image") {
+		all = append(all, examineUV(ctx, s))
+	}
 	if unknown != nil {
 		return append(all, failed("kubeconfig", unknown))
 	}

@@ -30,12 +30,17 @@ func TestPodsGoWhereTheirImageCanBeExecuted(t *testing.T) {
 			mixed, "arm64", "arm64", "",
 		},
 		{
-			"for two", []string{"METAML_PLATFORM=linux/arm64", "METAML_NODE_SELECTOR=kubernetes.io/arch=amd64"}, mixed, "", "",
+			"for two",
+			[]string{"METAML_PLATFORM=linux/arm64", "METAML_NODE_SELECTOR=kubernetes.io/arch=amd64"},
+			mixed, "", "",
 			"--platform linux/arm64 and node_selector kubernetes.io/arch=amd64 exclude each other\nLeave one of them out.",
 		},
 		{"an image that is named goes anywhere", []string{"METAML_IMAGE=a"}, arm, "arm64", "", ""},
 		{
-			"unless a platform is, too", []string{"METAML_IMAGE=a", "METAML_PLATFORM=linux/amd64"}, arm, "amd64", "amd64", "",
+			"unless a platform is, too",
+			[]string{"METAML_IMAGE=a", "METAML_PLATFORM=linux/amd64"},
+			arm,
+			"amd64", "amd64", "",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package settings_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -110,8 +111,17 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--apt=--force":     `--apt takes the name of a package, such as libyaml-dev, not "--force"`,
 		"--post-install 'python -c \"print(1)\"' --post-install ldconfig": "",
 		"--post-install 'a \"b'": `--post-install takes a command, and in "a \"b" a quote (") is not closed`,
-		"--no-publish":           "",
-		"--load podman":          `--load takes kind or k3d or minikube or docker or nerdctl or ctr, not "podman"`,
+		"--platform linux/arm64 --base-mirror registry.example:5000/hub --compression zstd": "",
+		"--platform linux/s390x": `--platform takes linux/amd64 or linux/arm64, not "linux/s390x"`,
+		"--base-mirror https://hub": "--base-mirror takes HOST/PATH, such as registry.example/docker-hub, not " +
+			`"https://hub"`,
+		"--index https://me:hunter2@a.example/simple --index file:///wheels": "",
+		"--index ftp://me:hunter2@a.example": "--index takes addresses such as https://HOST/simple, not " +
+			`"ftp://a.example"`,
+		"--index https://me:hunter2@a.example --index https://me:hunter2@a.example": "--index has " +
+			"https://a.example twice",
+		"--no-publish":  "",
+		"--load podman": `--load takes kind or k3d or minikube or docker or nerdctl or ctr, not "podman"`,
 		"--distributed-settings x": "--distributed-settings means nothing on target kubernetes\nLeave it out: its " +
 			"name is kept for a later version.",
 	} {
@@ -456,4 +466,27 @@ func FuzzItems(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A login in the address of an index is used, and gets into no record, key or message.
+func TestLoginsOfIndexesAreNotRecorded(t *testing.T) {
+	r, err := onCluster(t, "--index https://me:hunter2@a.example/simple --index https://b.example/simple",
+		settings.Sources{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"https://me:hunter2@a.example/simple", "https://b.example/simple"}
+	if d := cmp.Diff(want, r.List("index")); d != "" {
+		t.Error(d)
+	}
+	key, err := r.Key(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{fmt.Sprint(r.All()), fmt.Sprint(key)} {
+		if strings.Contains(text, "hunter2") || strings.Contains(text, "me:") ||
+			!strings.Contains(text, "://a.example/simple") {
+			t.Error(text)
+		}
+	}
 }

@@ -151,7 +151,8 @@ func TestAConnectionThatStallsIsGivenUp(t *testing.T) {
 		_, err := (&Fetcher{Folder: t.TempDir(), Silence: 50 * time.Millisecond}).Fetch(t.Context(),
 			[]resolve.Wheel{wheelAt(address, content)})
 		is, ok := errors.AsType[*usererror.Error](err)
-		if !ok || is.Code != usererror.CodeIndex || !strings.Contains(is.Text, "nothing came for 50ms") || is.Hint == "" {
+		if !ok || is.Code != usererror.CodeIndex || !strings.Contains(is.Text, "nothing came for 50ms") ||
+			is.Hint == "" {
 			t.Errorf("asked %d times: %v", asked.Load(), err)
 		}
 	})

@@ -1,8 +1,11 @@
 package resolve
 
 import (
+	"context"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/metaml/metaml/internal/environ"
 	"github.com/metaml/metaml/internal/usererror"
@@ -32,3 +35,19 @@ func Find(named, python string, variables []string) (string, error) {
 	return "", usererror.New(usererror.CodeUV, "an image of this environment is made with uv, and there is none").
 		With("Install it: pip install uv. Or name an image that has the packages: --image IMAGE.")
 }
+
+// Version asks a uv which one it is: "uv 0.13.9".
+func Version(ctx context.Context, path string) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	words := strings.Fields(string(out))
+	if err != nil || len(words) < 2 || words[0] != "uv" {
+		return "", usererror.Wrap(err, usererror.CodeUV, path+" does not say which uv it is",
+			"Name another: --uv PATH.")
+	}
+	return strings.Join(words[:2], " "), nil
+}
+
+// patience is how long a program may take to say its version.
+const patience = 10 * time.Second
