@@ -55,10 +55,13 @@ func settingFlags(flags *pflag.FlagSet, names ...string) {
 			continue
 		}
 		// pflag would take a word between backquotes for the name of the value.
-		f := flags.VarPF(&settingFlag{def: d}, d.Flag(), "", strings.ReplaceAll(d.Help, "`", ""))
+		of := &settingFlag{def: d}
+		f := flags.VarPF(of, d.Flag(), "", strings.ReplaceAll(d.Help, "`", ""))
 		f.DefValue = d.Default
 		if d.Type == settings.Bool {
 			f.NoOptDefVal = "true"
+			no := flags.VarPF(&negatedFlag{of}, "no-"+d.Flag(), "", "")
+			no.NoOptDefVal, no.Hidden = "true", true
 		}
 	}
 }
@@ -77,6 +80,19 @@ func (f *settingFlag) Set(text string) error {
 	return nil
 }
 
+// negatedFlag is --no-NAME of a boolean setting, as in a cell.
+type negatedFlag struct{ *settingFlag }
+
+// Set implements [pflag.Value].
+func (f *negatedFlag) Set(text string) error {
+	yes, err := strconv.ParseBool(text)
+	if err != nil {
+		return usage("--no-%s takes no value", f.def.Flag())
+	}
+	f.value = strconv.FormatBool(!yes)
+	return nil
+}
+
 // typedSettings gives the settings among the flags that were typed.
 func typedSettings(flags *pflag.FlagSet) ([]settings.Given, error) {
 	var (
@@ -85,6 +101,9 @@ func typedSettings(flags *pflag.FlagSet) ([]settings.Given, error) {
 	)
 	flags.Visit(func(f *pflag.Flag) {
 		s, ok := f.Value.(*settingFlag)
+		if negated, is := f.Value.(*negatedFlag); is && !flags.Changed(negated.def.Flag()) {
+			s, ok = negated.settingFlag, true
+		}
 		if !ok || first != nil {
 			return
 		}
@@ -100,7 +119,11 @@ func typedSettings(flags *pflag.FlagSet) ([]settings.Given, error) {
 
 func flagNames(c *cobra.Command) []string {
 	var names []string
-	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
 	return names
 }
 

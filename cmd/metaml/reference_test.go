@@ -73,7 +73,7 @@ func flagRows(c *cobra.Command) (rows []string, hasSettings bool) {
 			hasSettings = true
 			return
 		}
-		if f.Name == "help" {
+		if f.Name == "help" || strings.HasPrefix(f.Name, "no-") {
 			return
 		}
 		name := "`--" + f.Name

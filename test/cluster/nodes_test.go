@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,7 +102,7 @@ func TestTheRegistryOfTheClusterIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	reads(t, "kube-public", hosting)
-	t.Cleanup(func() { _ = admin.Delete(t.Context(), hosting, metav1.DeleteOptions{}) })
+	t.Cleanup(func() { _ = admin.Delete(context.Background(), hosting, metav1.DeleteOptions{}) })
 	space := namespace(t)
 	p := plain(t, space)
 	p.hasLogin(registry)
@@ -140,5 +141,60 @@ func (p *person) hasLogin(registry string) {
 	text := `{"auths":{"` + registry + `":{"auth":"YW5uOnA="},"other.example":{"auth":"YTpi"}}}`
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+// Where an image can go nowhere, nothing is started, and it is said what can be done.
+func TestAnImageNeedsAPlace(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	p := plain(t, space)
+	if err := os.WriteFile(filepath.Join(p.home, "sweep.py"), []byte(imports), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		options []string
+		want    string
+	}{
+		{nil, "metaml login REGISTRY, and then --repository REGISTRY/NAME. Or take a cluster on this machine"},
+		{
+			[]string{"--no-publish", "--repository", registry + "/env"},
+			"can have an image from a registry alone, and --no-publish sends it to none",
+		},
+		{[]string{"--load", "k3d"}, "k3d, which loads images onto the nodes of k3d cluster"},
+		{
+			[]string{"--repository", registry + "/env", "--image-pull-secret", "login"},
+			"this machine has no login for registry " + registry,
+		},
+	} {
+		t.Run(strings.Join(c.options, " "), func(t *testing.T) {
+			out, code := p.metaml(append([]string{"run", "sweep.py", "--python", python(t)}, c.options...)...)
+			if code != 2 || !strings.Contains(out, c.want) {
+				t.Errorf("exit code %d: %s", code, out)
+			}
+		})
+	}
+	if jobs, err := client(t, inside.Admin).BatchV1().Jobs(space).List(t.Context(), metav1.ListOptions{}); err != nil ||
+		len(jobs.Items) > 0 {
+		t.Errorf("there are %d Jobs: %v", len(jobs.Items), err)
+	}
+}
+
+// Nodes may call the repository otherwise than this machine.
+func TestNodesPullByAnotherName(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	here, there := registry+"/"+space, strings.Replace(registry, "localhost", "127.0.0.1", 1)+"/"+space
+	if here == there {
+		t.Fatalf("the registry has one name, %s", registry)
+	}
+	p := plain(t, space, "METAML_REPOSITORY="+here, "METAML_PULL_REPOSITORY="+there)
+	name := p.submits(imports)
+	p.must("attach", name)
+	if s := p.show(name); s.State != "succeeded" {
+		t.Errorf("it is %+v", s)
+	}
+	if c := ran(t, space, name); !strings.HasPrefix(c.Image, there+"@sha256:") {
+		t.Errorf("its image is %s", c.Image)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/metaml/metaml/deployer/image/registry"
@@ -263,5 +264,42 @@ func TestAnInterruptEndsAPushAtOnce(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("it goes on")
+	}
+}
+
+// Docker Hub lets nobody read often: it is named, and not the registry that an image is sent to.
+func TestTheRegistryThatRefusesIsNamed(t *testing.T) {
+	image, err := random.Image(1000, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &registry.Client{Waits: soon}
+	from, to := newStore(t), newStore(t)
+	if err := newRegistry(t, client, from.host+"/base").Publish(t.Context(), image, "tag", nobody); err != nil {
+		t.Fatal(err)
+	}
+	var base v1.Image
+	at := newRegistry(t, client, from.host+"/base").Repository()
+	if err := client.Do(t.Context(), at, transport.PullScope, nil, func(options ...remote.Option) (err error) {
+		if base, err = remote.Image(at.Tag("tag"), options...); err == nil {
+			_, err = base.ConfigFile()
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for says, how := range map[string]http.HandlerFunc{
+		" is busy: ": answers(http.StatusTooManyRequests),
+		", or a proxy before it, closed the conn": closes,
+	} {
+		t.Run(says, func(t *testing.T) {
+			from.fail(1, 1<<30, how)
+			err := newRegistry(t, client, to.host+"/env").Publish(t.Context(), base, "tag", nobody)
+			from.heal()
+			want := "cannot read " + from.host + "/base: registry " + from.host + says
+			if is, ok := errors.AsType[*usererror.Error](err); !ok || !strings.HasPrefix(is.Text, want) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

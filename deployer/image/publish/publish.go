@@ -119,6 +119,11 @@ func (r *Registry) do(
 	ctx context.Context, doing string, others []name.Repository, task func(...remote.Option) error,
 ) error {
 	err := r.client.Do(ctx, r.repository, transport.PushScope, others, task)
+	for _, other := range others { // an image is read while it is sent
+		if other.Registry != r.repository.Registry && registry.Asked(err) == other.RegistryStr() {
+			return registry.Explain(err, "read "+other.String(), registry.Called(other.Registry))
+		}
+	}
 	return registry.Explain(err, doing+" "+r.String(), registry.Called(r.repository.Registry))
 }
 

@@ -48,6 +48,19 @@ func Explain(err error, doing, registry string) error {
 	return usererror.Wrap(err, usererror.CodeRegistry, "cannot "+doing+": "+text, hint)
 }
 
+// Asked is the host of whom a request of an error asked, or "".
+func Asked(err error) string {
+	if answer, is := errors.AsType[*transport.Error](err); is && answer.Request != nil {
+		return answer.Request.URL.Host
+	}
+	if request, is := errors.AsType[*url.Error](err); is {
+		if at, err := url.Parse(request.URL); err == nil {
+			return at.Host
+		}
+	}
+	return ""
+}
+
 const later = "Try again in a moment."
 
 // refused says why a registry refuses, by the codes of the OCI distribution specification 1.1, "Error Codes".
