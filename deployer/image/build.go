@@ -115,6 +115,9 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 		return nil, err
 	}
 	made.Wheels = slices.Concat(locked.Wheels, locked.Sources)
+	if err := lacking(r.Needs, made.Wheels); err != nil {
+		return nil, err
+	}
 	var picture v1.Image
 	if isRepository {
 		at := to.Repository().Digest(built.Digest)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -83,7 +82,7 @@ func (p *Place) request(
 		return nil, nil, err
 	}
 	return maker, &image.Request{
-		Packages: wanted(s.Environment, arch), Needs: needs(s), Base: p.settings.Text("base"),
+		Packages: wanted(s.Environment, arch), Needs: s.Environment.Needs, Base: p.settings.Text("base"),
 		Mirror: p.settings.Text("base_mirror"), Builder: builds, System: p.settings.System(),
 		After: p.settings.Commands(), To: to, Program: files,
 	}, nil
@@ -154,17 +153,6 @@ func wanted(e *run.Environment, arch string) resolve.Input {
 		Requirements: e.Requirements, Constraints: e.Constraints, Pylock: e.Pylock, UVLock: e.UVLock,
 		Project: e.Project, Hashes: e.Hashes, Newest: e.Time, Arch: arch,
 	}
-}
-
-// needs are the modules that a program imports, where a file says which packages there are: the session's own are those
-// that its modules come from.
-func needs(s run.Submission) map[string]string {
-	if s.Environment.File == "" {
-		return nil
-	}
-	all := maps.Clone(s.Modules)
-	maps.DeleteFunc(all, func(_, name string) bool { return name == "metaml" })
-	return all
 }
 
 // programLayer gives the files of a program folder as they are in an image.

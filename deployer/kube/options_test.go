@@ -33,7 +33,8 @@ func TestPodsGoWhereTheirImageCanBeExecuted(t *testing.T) {
 			"for two",
 			[]string{"METAML_PLATFORM=linux/arm64", "METAML_NODE_SELECTOR=kubernetes.io/arch=amd64"},
 			mixed, "", "",
-			"--platform linux/arm64 and node_selector kubernetes.io/arch=amd64 exclude each other\nLeave one of them out.",
+			"--platform linux/arm64 and node_selector kubernetes.io/arch=amd64 exclude each other\n" +
+				"Leave one of them out.",
 		},
 		{"an image that is named goes anywhere", []string{"METAML_IMAGE=a"}, arm, "arm64", "", ""},
 		{

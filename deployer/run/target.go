@@ -54,6 +54,7 @@ type Environment struct {
 	UVLock  string              // uv.lock, in place of the requirements
 	Project string              // pyproject.toml that belongs to it
 	Hashes  map[string][]string // the only files that may be taken, "sha256:…" by package; nil allows all
+	Needs   map[string]string   // modules that the program imports, each with the package that brings it here
 }
 
 // Image is an image that was made for a program.

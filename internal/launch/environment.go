@@ -64,3 +64,14 @@ func written(path string, l *lock.Lock) (*run.Environment, error) {
 	}
 	return made, nil
 }
+
+// needs are the modules that a program imports, each with the package that brings it here.
+func needs(packages map[string]talk.Distribution) map[string]string {
+	all := map[string]string{}
+	for module, d := range packages {
+		if d.Name != "" && d.Name != "metaml" { // which the pods of a run have
+			all[module] = d.Name
+		}
+	}
+	return all
+}

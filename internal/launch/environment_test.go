@@ -106,3 +106,12 @@ func TestAnIndexThatIsNamedHasBuilds(t *testing.T) {
 		})
 	}
 }
+
+func TestAFileNeedsWhatTheProgramImports(t *testing.T) {
+	got := needs(map[string]talk.Distribution{
+		"sklearn": {Name: "scikit-learn", Version: "1.9"}, "metaml": {Name: "metaml"}, "json": {},
+	})
+	if d := cmp.Diff(map[string]string{"sklearn": "scikit-learn"}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -277,6 +277,9 @@ func (s *Submission) ask(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if s.environment.File != "" {
+			s.environment.Needs = needs(s.packages)
+		}
 	}
 	if s.doc.Kind == session.Live && s.slice != nil {
 		if s.expected, err = describeValues(ctx, s.python, s.slice.Statements); err != nil {
