@@ -58,3 +58,33 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 		t.Errorf("two machines made %q", images)
 	}
 }
+
+// What the kernel has loaded of the packages that a program uses can be imported in its pod, module by module.
+func TestAPodImportsAllThatTheKernelImported(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	p := newPerson(t, inside.Researcher, space)
+	p.mayRun(space, inside.Researcher)
+	p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "METAML_IMAGE=") })
+	p.env = append(p.env, "METAML_REPOSITORY="+registry+"/"+space+"/environments", "METAML_BASE="+inside.BarePython,
+		"METAML_MEMORY=512Mi")
+	cells, failed := p.executes(at{}, "import joblib, numpy, scipy.sparse, sklearn.neural_network, sys",
+		"ours = {'joblib', 'narwhals', 'numpy', 'scipy', 'sklearn', 'threadpoolctl'}\n"+
+			"loaded = sorted(m for m in sys.modules if m.split('.')[0] in ours and sys.modules[m].__spec__)\n"+
+			"len(loaded) > 300",
+		`%%train --with loaded
+def load():
+    import importlib, sklearn, numpy, scipy, joblib
+    for name in loaded:
+        importlib.import_module(name)
+    return {"modules": float(len(loaded))}`)
+	if failed {
+		t.Fatalf("the cell shows %s", cells[len(cells)-1].shows())
+	}
+	if enough := cells[1].shows(); !strings.Contains(enough, "True") {
+		t.Errorf("more than 300 modules are loaded: %s", enough)
+	}
+	if s := p.show("load-1"); s.State != "succeeded" {
+		t.Errorf("it is %+v", s)
+	}
+}
