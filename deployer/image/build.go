@@ -95,11 +95,7 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 		if b.Folder, err = os.MkdirTemp("", "metaml-image-"); err != nil {
 			return nil, fmt.Errorf("make room for the image: %w", err)
 		}
-		defer func() {
-			if err != nil {
-				_ = os.RemoveAll(b.Folder)
-			}
-		}()
+		made.folder = b.Folder
 	}
 	steps := &buildSteps{to: m.Step, open: map[string]Step{}}
 	built, err := r.Builder.Build(ctx, b, steps.show)

@@ -77,7 +77,8 @@ type Made struct {
 	Manifest json.RawMessage `json:"manifest"`
 	Config   json.RawMessage `json:"config"`
 
-	image v1.Image // with the program
+	image  v1.Image // with the program
+	folder string   // of this machine, where the builder has laid the image
 }
 
 const (
@@ -170,6 +171,7 @@ func (m *Maker) environment(ctx context.Context, r Request, on *ground, key stri
 		return nil, err
 	}
 	made := &Made{Key: key, Base: on.name.Context().Digest(on.digest).String()}
+	defer func() { _ = os.RemoveAll(made.folder) }() // "" is none; by then all of it is where it belongs
 	makes := m.compose
 	if r.Builder != nil {
 		makes = m.build

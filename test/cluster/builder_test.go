@@ -441,3 +441,19 @@ func TestABuildIsGivenUp(t *testing.T) {
 	})
 	t.Logf("after %s", time.Since(began))
 }
+
+// Where there is no registry to send it to, the builder hands the image over, and nothing is left in between.
+func TestABuilderHandsAnImageOver(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	w := newWorkshop(t, "handed-over/environment", "idna\n").builtBy(buildkit)
+	sent := w.makes()
+	w.maker.Cache = t.TempDir() // which knows nothing of it
+	w.request.To = &publish.Layout{Folder: filepath.Join(t.TempDir(), "image")}
+	made := w.makes()
+	if made.Digest != sent.Digest || !w.request.To.Has(t.Context(), made.Digest) {
+		t.Errorf("it is %s in a folder, and %s in a registry", made.Digest, sent.Digest)
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
