@@ -57,7 +57,7 @@ func (r Request) check() error {
 
 // build has a builder make the image, and gives it as it is in the repository then, or in a folder.
 func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_ v1.Image, err error) {
-	in, err := m.forBuilder(ctx, r.Packages)
+	in, err := m.forBuilder(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -134,23 +134,39 @@ func (m *Maker) resolve(ctx context.Context, r Request) ([]resolve.Wheel, error)
 			m.Note(text)
 		}
 	}
-	return locked.Wheels, nil
+	return slices.Concat(locked.Wheels, locked.Sources), nil
 }
 
 // forBuilder is what a builder resolves. A list that was resolved before is kept to: it gets the files by their
-// addresses.
-func (m *Maker) forBuilder(ctx context.Context, in resolve.Input) (resolve.Input, error) {
-	if in.Pylock == "" && in.UVLock == "" {
-		return in, in.Check()
-	}
-	wheels, err := m.resolve(ctx, Request{Packages: in})
-	if err != nil {
+// addresses. Else, where all has wheels, it gets the versions that are found here, of which none is newer than the
+// session's: what is found is kept here, and not by the builder.
+func (m *Maker) forBuilder(ctx context.Context, r Request) (resolve.Input, error) {
+	in := r.Packages
+	if err := in.Check(); err != nil {
 		return in, err
 	}
-	var pins strings.Builder
-	for _, w := range wheels {
-		fmt.Fprintf(&pins, "%s @ %s#sha256=%s\n", w.Name, w.URL, w.SHA256)
+	before := in.Pylock != "" || in.UVLock != ""
+	if !before && in.Newest.IsZero() {
+		return in, nil
 	}
-	in.Requirements, in.Constraints, in.Pylock, in.UVLock, in.Project = pins.String(), "", "", "", ""
+	r.Packages.Sources = before
+	wheels, _, err := m.listed(ctx, r)
+	said, is := errors.AsType[*usererror.Error](err)
+	switch {
+	case is && said.Code == usererror.CodeResolve && !before:
+		return in, nil // something has to be built, or the builder says what is wrong
+	case err != nil:
+		return in, err
+	}
+	var files, versions strings.Builder
+	for _, w := range wheels {
+		fmt.Fprintf(&files, "%s @ %s#sha256=%s\n", w.Name, w.URL, w.SHA256)
+		fmt.Fprintf(&versions, "%s==%s\n", w.Name, w.Version)
+	}
+	if before {
+		in.Requirements, in.Constraints, in.Pylock, in.UVLock, in.Project = files.String(), "", "", "", ""
+	} else {
+		in.Constraints = versions.String()
+	}
 	return in, nil
 }

@@ -468,3 +468,54 @@ func TestPackagesAreThoseOfThePlatform(t *testing.T) {
 		})
 	}
 }
+
+// A builder finds the versions that would be found here, where it can be said here.
+func TestABuilderFindsNothingNewer(t *testing.T) {
+	newer := index.Wheel(t, "rest", "2.0", "py3-none-any", nil)
+	newer.Uploaded = "2026-06-01T00:00:00Z"
+	address := index.Serve(t, index.Wheel(t, "top", "1.0", "py3-none-any", nil, "rest"), newer,
+		index.Wheel(t, "rest", "1.0", "py3-none-any", nil), index.Source(t, "source", "1.0", nil))
+	for _, c := range []struct {
+		name, requirements, constraints string
+	}{
+		{"wheels", "top\n", "rest==1.0\ntop==1.0\n"},
+		{"a source distribution", "source\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, _ := maker(t, address)
+			in, err := m.forBuilder(t.Context(), m.completed(Request{Packages: resolve.Input{
+				Requirements: c.requirements, Arch: "amd64", Newest: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+			}}))
+			if err != nil || in.Requirements != c.requirements || in.Constraints != c.constraints {
+				t.Errorf("it is %+v, %v", in, err)
+			}
+		})
+	}
+}
+
+// A list with a source distribution is kept to where somebody builds it.
+func TestABuilderGetsTheFilesOfAList(t *testing.T) {
+	sum := strings.Repeat("ab", 32)
+	list := strings.ReplaceAll(`lock-version = "1.0"
+created-by = "hand"
+[[packages]]
+name = "a"
+version = "1"
+sdist = {url = "https://index.example/a-1.tar.gz", hashes = {sha256 = "SUM"}}
+[[packages]]
+name = "b"
+version = "1"
+wheels = [{url = "https://index.example/b-1-py3-none-any.whl", hashes = {sha256 = "SUM"}}]
+`, "SUM", sum)
+	m, _ := maker(t, "http://127.0.0.1:1")
+	r := m.completed(Request{Packages: resolve.Input{Pylock: list, Arch: "amd64"}})
+	in, err := m.forBuilder(t.Context(), r)
+	want := "b @ https://index.example/b-1-py3-none-any.whl#sha256=" + sum +
+		"\na @ https://index.example/a-1.tar.gz#sha256=" + sum + "\n"
+	if err != nil || in.Requirements != want || in.Pylock != "" {
+		t.Errorf("it is %+v, %v", in, err)
+	}
+	if _, err := m.resolve(t.Context(), r); err == nil || !strings.Contains(err.Error(), "has no wheel for the image") {
+		t.Errorf("without one it is %v", err)
+	}
+}

@@ -33,6 +33,9 @@ type Input struct {
 	// Hashes are the only files that may be taken, "sha256:…" by the name of the package; nil allows all.
 	Hashes map[string][]string
 
+	// Sources says that packages of a list that was resolved before may be source distributions: somebody builds them.
+	Sources bool
+
 	Python      string // "3.11"
 	Interpreter string // path of one of this version, for Pylock and UVLock; it is asked for its version alone
 	Arch        string // of Linux, as Go calls it: "amd64"
@@ -223,9 +226,13 @@ func (r *Resolver) choose(ctx context.Context, folder string, in Input) (*Locked
 	} else if err := os.WriteFile(list, text, 0o600); err != nil {
 		return nil, fmt.Errorf("resolve packages: %w", err)
 	}
-	said, err := r.ask(ctx, folder, "pip", "sync", LockName, "--dry-run", "--offline", "--no-build",
+	args := []string{"pip", "sync", LockName, "--dry-run", "--offline"}
+	if !in.Sources {
+		args = append(args, "--no-build")
+	}
+	said, err := r.ask(ctx, folder, append(args,
 		"--target", filepath.Join(folder, "nothing"), "--python", in.Interpreter, "--python-version", in.Python,
-		"--python-platform", platforms[in.Arch], "--no-progress", "--color", "never")
+		"--python-platform", platforms[in.Arch], "--no-progress", "--color", "never")...)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +258,7 @@ func (r *Resolver) choose(ctx context.Context, folder string, in Input) (*Locked
 
 // whole refuses a list in which a package has no wheel.
 func (l *Locked) whole(in Input) error {
-	if len(l.Sources) == 0 {
+	if len(l.Sources) == 0 || in.Sources {
 		return nil
 	}
 	return withoutWheel(nil, fmt.Sprintf("%s %s, for Python %s on linux/%s", l.Sources[0].Name, l.Sources[0].Version,
