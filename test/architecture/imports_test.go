@@ -72,7 +72,8 @@ var layers = []layer{
 	{
 		"deployer/image/fetch",
 		[]string{
-			"deployer/image/cache", "deployer/image/indexes", "deployer/image/resolve", "deployer/folder", "deployer/run",
+			"deployer/image/cache", "deployer/image/indexes", "deployer/image/resolve", "deployer/folder",
+			"deployer/run",
 		},
 		"a download needs to know what to load, and why a file cannot be written",
 	},

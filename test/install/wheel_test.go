@@ -102,8 +102,10 @@ func TestTheWheelIsAllThatAUserNeeds(t *testing.T) {
 			programs = append(programs, name)
 		}
 	}
-	want := []string{"jupyter-metaml-nbconvert", "metaml", "metaml-agent", "metaml-build", "metaml-kernel",
-		"metaml-nbconvert"}
+	want := []string{
+		"jupyter-metaml-nbconvert", "metaml", "metaml-agent", "metaml-build", "metaml-kernel",
+		"metaml-nbconvert",
+	}
 	if diff := cmp.Diff(want, programs); diff != "" {
 		t.Errorf("programs (-want +got):\n%s", diff)
 	}
