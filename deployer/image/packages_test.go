@@ -343,6 +343,21 @@ func TestAPrivateIndexIsReachedAndItsPasswordIsNowhere(t *testing.T) {
 	}
 }
 
+func TestAnIndexUnderAnUnknownAuthorityIsNotReached(t *testing.T) {
+	server, _ := locked(t)
+	s := newStore(t)
+	m, _ := maker(t, strings.Replace(server.URL, "://", "://me:"+secret+"@", 1)+"/simple")
+	_, err := m.Make(t.Context(), Request{
+		Packages: resolve.Input{Requirements: "x\n", Arch: "amd64"}, Base: s.has(t, debian),
+		To: registryAt(t, s.host+"/env"),
+	})
+	is, ok := errors.AsType[*usererror.Error](err)
+	if !ok || is.Code != usererror.CodeIndex || !strings.Contains(is.Hint, "SSL_CERT_FILE") ||
+		strings.Contains(err.Error(), secret) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Whatever an index does wrong is said in a sentence, and the same again succeeds when it no longer does.
 func TestWhatAnIndexDoesWrongIsSaidAndOverWhenItIs(t *testing.T) {
 	wheel := index.Wheel(t, "x", "1.0", "py3-none-any", map[string]string{"x.py": strings.Repeat("x = 1\n", 1<<12)})

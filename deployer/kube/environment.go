@@ -93,7 +93,7 @@ func (p *Place) request(
 func (t *Target) MakeImage(
 	ctx context.Context, s *settings.Resolved, environ []string, what run.Submission, progress func(run.Event),
 ) (run.Image, error) {
-	note := func(text string) { progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: text}) }
+	note := notices(progress)
 	place, arch, err := t.anywhere(ctx, s, environ, progress)
 	if err == nil && (s.Bool("publish") || s.Has("load")) {
 		place.images, err = place.destination(ctx)
@@ -133,11 +133,15 @@ func (t *Target) anywhere(
 	if s.Arch() != "" {
 		return place, s.Arch(), nil
 	}
-	progress(run.Event{
-		Type: run.EventNote, Time: time.Now(),
-		Text: fmt.Sprintf("%s: the image is for linux/%s, and --platform names another", unknown, usualArch),
-	})
+	notices(progress)(fmt.Sprintf("%s: the image is for linux/%s, and --platform names another", unknown, usualArch))
 	return place, usualArch, nil
+}
+
+// notices makes events of what people should know of an image.
+func notices(progress func(run.Event)) func(text string) {
+	return func(text string) {
+		progress(run.Event{Type: run.EventNote, Code: run.NoteImage, Time: time.Now(), Text: text})
+	}
 }
 
 // reported makes events of steps.

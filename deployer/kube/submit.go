@@ -75,13 +75,13 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	var build run.Build
 	if p.images != nil {
 		if load.assumed {
-			does("the nodes may not be read: the image is made for linux/%s, and --platform names another",
-				load.run.Agent.Arch)
+			notices(progress)(fmt.Sprintf("the nodes may not be read: the image is made for linux/%s, and --platform "+
+				"names another", load.run.Agent.Arch))
 		}
 		made, err := p.image(ctx, load.run.Agent.Arch, s, func(step run.BuildStep) {
 			build.Apply(step)
 			progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
-		}, func(text string) { does("%s", text) })
+		}, notices(progress))
 		if err != nil {
 			return run.Submitted{}, err
 		}

@@ -2,6 +2,7 @@ package run
 
 // The codes of notes that the agent, the engines and what is wrapped around them give.
 const (
+	NoteImage              = "image"               // how the packages of an image were found, or what it is for
 	NoteOutputs            = "outputs"             // what trials write into metaml.output() is not kept
 	NoteCluster            = "cluster"             // the cluster of a run does not answer, or does so again
 	NoteLog                = "log"                 // what a trial printed is not all kept

@@ -6,6 +6,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 const (
@@ -59,6 +60,12 @@ func (p *progress) note(e run.Event) {
 	if e.Type == run.EventBuildStep && e.Build != nil {
 		p.build.Apply(*e.Build)
 		p.step(*e.Build)
+		return
+	}
+	if e.Code != "" { // people should know it
+		if p.Say != nil && !p.over {
+			p.Say(usererror.Sentences(e.Text, e.Hint))
+		}
 		return
 	}
 	p.last = e.Text

@@ -65,3 +65,20 @@ func TestAnImageThatIsMadeIsDrawn(t *testing.T) {
 		}
 	})
 }
+
+// What people should know is said, once and in any case, though the submission is quick and goes on.
+func TestWhatPeopleShouldKnowIsSaidAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		p := &progress{Progress: Progress{Say: func(text string) { said = append(said, text) }}}
+		p.begin()
+		p.note(run.Event{Type: run.EventNote, Text: "what goes on"})
+		p.note(run.Event{Type: run.EventNote, Code: run.NoteImage, Text: "x 1.0 is yanked", Hint: "Take another."})
+		p.note(run.Event{Type: run.EventNote, Text: "what goes on then"})
+		p.end()
+		synctest.Wait()
+		if !slices.Equal(said, []string{"x 1.0 is yanked. Take another."}) {
+			t.Errorf("said %q", said)
+		}
+	})
+}

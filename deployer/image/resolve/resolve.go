@@ -359,11 +359,15 @@ func Explain(err error, stderr string) error {
 				at = strings.Trim(address, "`")
 			}
 		}
+		hint := "Check the network, or name an image that has the packages: --image IMAGE."
+		if strings.Contains(last, "peer certificate") {
+			hint = "Name the certificate authority of the index: cert in pip.conf, or the variable SSL_CERT_FILE."
+		}
 		return usererror.Wrap(
 			err,
 			usererror.CodeIndex,
 			fmt.Sprintf("the package index does not answer: %s: %s", at, last),
-			"Check the network, or name an image that has the packages: --image IMAGE.",
+			hint,
 		)
 	}
 	return usererror.Wrap(err, usererror.CodeResolve, "uv cannot resolve the packages: "+strings.Join(says, ": "), "")
