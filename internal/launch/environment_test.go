@@ -6,15 +6,18 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/talk"
 	"github.com/metaml/metaml/internal/usererror"
+	"github.com/metaml/metaml/test/venv"
 )
 
 // locked is a session with this lock.
@@ -113,5 +116,29 @@ func TestAFileNeedsWhatTheProgramImports(t *testing.T) {
 	})
 	if d := cmp.Diff(map[string]string{"sklearn": "scikit-learn"}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// A program folder has no session: the interpreter that it is launched with says what is installed.
+func TestAProgramFolderHasAnImage(t *testing.T) {
+	dir := files(t, map[string]string{
+		"p/code/program.json": `{"v":1,"kind":"train","entry":"fit","parameters":[],"python":"3.11","imports":["numpy"],` +
+			`"with":["value"]}`,
+		"p/code/main.py": "import numpy\n\n\ndef fit():\n    return 1\n", "p/code/with/value.pickle": "",
+	})
+	l := launcherIn(t, dir, append(os.Environ(), "METAML_REPOSITORY=registry.example/team")...)
+	l.Client = func() (*deployer.Client, error) {
+		return deployer.NewClient(dir, map[string]deployer.Target{run.Local: idle{}, run.Kubernetes: idle{}}), nil
+	}
+	s, err := l.Open(t.Context(), Source{File: filepath.Join(dir, "p"), Python: venv.Python(t), Build: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.environment == nil || !strings.Contains(s.environment.Requirements, "numpy==") {
+		t.Errorf("it is made of %+v", s.environment)
 	}
 }

@@ -100,13 +100,19 @@ func (s *Submission) read(ctx context.Context, src Source) error {
 	if err := s.findInterpreter(ctx, src.Python); err != nil {
 		return err
 	}
-	if err := s.open(ctx, nil); err != nil || folder {
+	if err := s.open(ctx, nil); err != nil {
 		return err
+	}
+	if folder {
+		if !s.Settings.MakesImage() {
+			return nil
+		}
+		return s.answer(ctx, "", nil) // what its image is made of
 	}
 	if err := s.cut(ctx); err != nil {
 		return err
 	}
-	return s.answerFor(ctx, s.doc.Interpreter.Path)
+	return s.answerFor(ctx)
 }
 
 // locate finds the file, and whether it is a program folder.
@@ -274,7 +280,7 @@ func chooseCell(doc *session.Document, only run.Kind, number int) (kind run.Kind
 
 // answerFor starts the Python that answers for a file: it has executed the top level of the program that makes the
 // hyperparameters, a slice of its own.
-func (s *Submission) answerFor(ctx context.Context, python string) error {
+func (s *Submission) answerFor(ctx context.Context) error {
 	dir := ""
 	var temporary *staging.Folder
 	if name := s.Settings.Text("hyper_parameters"); name != "" {
@@ -295,7 +301,12 @@ func (s *Submission) answerFor(ctx context.Context, python string) error {
 			return staging.Failed(err)
 		}
 	}
-	p, err := s.launcher.startPython(ctx, python, dir, s.doc.Cwd)
+	return s.answer(ctx, dir, temporary)
+}
+
+// answer starts the Python of the submission, which executes the top level of the program in dir, if there is one.
+func (s *Submission) answer(ctx context.Context, dir string, temporary *staging.Folder) error {
+	p, err := s.launcher.startPython(ctx, s.doc.Interpreter.Path, dir, s.doc.Cwd)
 	if err != nil {
 		return err
 	}

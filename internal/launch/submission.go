@@ -286,7 +286,7 @@ func (s *Submission) ask(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(s.program.With) == 0 {
+	if len(s.program.With) == 0 || s.slice == nil { // a program folder has its values
 		return nil
 	}
 	have, err := s.python.ask(ctx, talk.Need{With: s.program.With})
