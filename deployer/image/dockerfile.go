@@ -14,11 +14,7 @@ import (
 // it: the texts of Dockerfile and of the requirements.txt that it names. Where all is made of wheels each is pinned by
 // its digest.
 func (m *Maker) Dockerfile(ctx context.Context, r Request) (dockerfile, requirements string, err error) {
-	if err := r.check(); err != nil {
-		return "", "", err
-	}
-	r = m.completed(r)
-	on, err := m.base(ctx, r)
+	r, on, err := m.ready(ctx, r)
 	if err != nil {
 		return "", "", err
 	}

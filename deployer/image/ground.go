@@ -31,6 +31,16 @@ type ground struct {
 	about  base.About
 }
 
+// ready refuses what cannot be made, and finds what it is put on. The request that it gives has everything.
+func (m *Maker) ready(ctx context.Context, r Request) (Request, *ground, error) {
+	if err := r.check(); err != nil {
+		return r, nil, err
+	}
+	r = m.completed(r)
+	on, err := m.base(ctx, r)
+	return r, on, err
+}
+
 // base finds out which base image there is. It asks for the digest alone, and not even for that where the name has it.
 func (m *Maker) base(ctx context.Context, r Request) (*ground, error) {
 	at, err := name.ParseReference(r.Base)

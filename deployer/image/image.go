@@ -101,11 +101,7 @@ func (m *Maker) python() string { return lock.Minor(m.PythonVersion) }
 // Make makes an image and puts it into its place. What is there already is not made again: then neither a package
 // index nor a builder is asked. With a program the image gets no name yet: see [Maker.Tag].
 func (m *Maker) Make(ctx context.Context, r Request) (*Made, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	r = m.completed(r)
-	on, err := m.base(ctx, r)
+	r, on, err := m.ready(ctx, r)
 	if err != nil {
 		return nil, err
 	}

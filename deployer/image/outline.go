@@ -39,11 +39,7 @@ type layered interface {
 // Outline says what Make would do. It asks the package index, unless the environment was made before, and makes
 // nothing. With a builder the packages are known only after the environment was made once.
 func (m *Maker) Outline(ctx context.Context, r Request) (*Outline, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	r = m.completed(r)
-	on, err := m.base(ctx, r)
+	r, on, err := m.ready(ctx, r)
 	if err != nil {
 		return nil, err
 	}
