@@ -16,17 +16,23 @@ import (
 var registry, _, _ = strings.Cut(inside.BarePython, "/")
 
 // The digits notebook runs on the packages that its kernel has, on a plain Python: nobody names an image. A second
-// machine with nothing in its home makes the same one of the same packages.
+// machine with nothing in its home makes the same one of the same packages; on a third a builder makes it.
 func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)
 	var images []string
-	for _, name := range []string{"train-model-1", "train-model-2"} {
+	for i, name := range []string{"train-model-1", "train-model-2", "train-model-3"} {
 		p := newPerson(t, inside.Researcher, space)
 		p.mayRun(space, inside.Researcher)
 		p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "METAML_IMAGE=") })
 		p.env = append(p.env, "METAML_REPOSITORY="+registry+"/"+space+"/environments",
 			"METAML_BASE="+inside.BarePython, "METAML_MEMORY=512Mi")
+		if i == 2 {
+			p.env = append(p.env, "METAML_BUILDER="+buildkit)
+			if out, _ := p.metaml("doctor", "--target", "kubernetes"); !strings.Contains(out, buildkit+", BuildKit") {
+				t.Errorf("doctor says %s", out)
+			}
+		}
 		out, _ := p.metaml("doctor", "--target", "kubernetes", "--repository", registry+"/env")
 		if !strings.Contains(out, "made of the packages that the session has, for "+registry+"/env") {
 			t.Errorf("doctor says %s", out)
@@ -54,8 +60,8 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 		}
 		images = append(images, image)
 	}
-	if images[0] != images[1] {
-		t.Errorf("two machines made %q", images)
+	if images[0] != images[1] || images[1] == images[2] {
+		t.Errorf("two machines, and one with a builder, made %q", images)
 	}
 }
 
