@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,16 +39,60 @@ func (l *Layout) Has(_ context.Context, digest v1.Hash) bool {
 		return false
 	}
 	for _, is := range layers {
-		digest, err := is.Digest()
-		if err != nil {
-			return false
-		}
-		if _, err := os.Stat(filepath.Join(l.Folder, "blobs", digest.Algorithm, digest.Hex)); err != nil {
+		if l.blob(is) == "" {
 			return false
 		}
 	}
 	return true
 }
+
+// blob is the file of a layer, or "" where it is not there.
+func (l *Layout) blob(of v1.Layer) string {
+	digest, err := of.Digest()
+	if err != nil {
+		return ""
+	}
+	size, err := of.Size()
+	if err != nil {
+		return ""
+	}
+	file := filepath.Join(l.Folder, "blobs", digest.Algorithm, digest.Hex)
+	if is, err := os.Stat(file); err != nil || is.Size() != size {
+		return ""
+	}
+	return file
+}
+
+// partly is an image of which a folder has layers already: they are not read from where the image is.
+type partly struct {
+	v1.Image
+	in *Layout
+}
+
+// Layers implements [v1.Image].
+func (p partly) Layers() ([]v1.Layer, error) {
+	layers, err := p.Image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]v1.Layer, len(layers))
+	for i, is := range layers {
+		all[i] = is
+		if file := p.in.blob(is); file != "" {
+			all[i] = filed{is, file}
+		}
+	}
+	return all, nil
+}
+
+// filed is a layer in a file.
+type filed struct {
+	v1.Layer
+	file string
+}
+
+// Compressed implements [v1.Layer].
+func (f filed) Compressed() (io.ReadCloser, error) { return os.Open(f.file) }
 
 // Publish implements [Publisher].
 func (l *Layout) Publish(ctx context.Context, image v1.Image, tag string, _ func(sent, all int64)) error {
@@ -79,7 +124,7 @@ func (l *Layout) put(ctx context.Context, image v1.Image, tag string) error {
 	if tag != "" {
 		named = append(named, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": tag}))
 	}
-	if err := at.ReplaceImage(image, match.Digests(digest), named...); err != nil {
+	if err := at.ReplaceImage(partly{image, l}, match.Digests(digest), named...); err != nil {
 		return l.cannot(err)
 	}
 	return nil

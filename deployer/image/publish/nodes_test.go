@@ -3,15 +3,19 @@ package publish
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/metaml/metaml/internal/usererror"
@@ -213,5 +217,49 @@ func TestAnImageIsKeptInAFolder(t *testing.T) {
 	}
 	if to.Reference(digest) != to.Folder+"@"+digest.String() {
 		t.Errorf("it is called %s", to.Reference(digest))
+	}
+}
+
+// gone is an image of which nobody has the layers here but the uppermost.
+type gone struct{ v1.Image }
+
+func (g gone) Layers() ([]v1.Layer, error) {
+	all, err := g.Image.Layers()
+	for i := range len(all) - 1 {
+		all[i] = unreadable{all[i]}
+	}
+	return all, err
+}
+
+type unreadable struct{ v1.Layer }
+
+func (unreadable) Compressed() (io.ReadCloser, error) { return nil, errors.New("nobody has it") }
+
+// A program is put on an environment that the folder has, and this machine has not.
+func TestWhatAFolderHasIsNotReadAgain(t *testing.T) {
+	image, err := random.Image(10_000, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := &Layout{Folder: filepath.Join(t.TempDir(), "images")}
+	if err := to.Publish(t.Context(), gone{image}, "", nil); err == nil {
+		t.Error("it is there without its layers")
+	}
+	if err := to.Publish(t.Context(), image, "env", nil); err != nil {
+		t.Fatal(err)
+	}
+	top, err := random.Layer(1000, types.OCILayer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := mutate.AppendLayers(image, top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Publish(t.Context(), gone{with}, "program", nil); err != nil {
+		t.Error(err)
+	}
+	if digest, err := with.Digest(); err != nil || !to.Has(t.Context(), digest) {
+		t.Errorf("it is not there: %v", err)
 	}
 }
