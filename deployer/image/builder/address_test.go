@@ -108,6 +108,10 @@ func TestWhyABuilderGaveNothing(t *testing.T) {
 			usererror.CodeResolve, "and gcc is missing there",
 		},
 		{
+			"Docker's without containerd", Failure{Message: `rpc error: exporter "image" could not be found`},
+			usererror.CodeBuilder, "cannot send images",
+		},
+		{
 			"no header",
 			Failure{Step: StepInstall, Log: "x.c:1:10: fatal error: yaml.h: No such file or directory"},
 			usererror.CodeResolve, "the file yaml.h is missing",

@@ -58,6 +58,12 @@ var causes = []struct {
 		"Name one of Debian's or Ubuntu's with --base IMAGE.",
 	},
 	{
+		// Docker Engine's own, unless it keeps images in containerd.
+		regexp.MustCompile(`exporter "\w+" could not be found`), usererror.CodeBuilder,
+		"this builder cannot send images",
+		"Switch on the containerd image store of Docker Engine, or name another BuildKit: --builder ADDRESS.",
+	},
+	{
 		regexp.MustCompile(`(?i)No space left on device`), usererror.CodeDiskFull,
 		"the builder's disk is full", "Make room there, as with buildctl prune.",
 	},
