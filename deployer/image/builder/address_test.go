@@ -108,7 +108,8 @@ func TestWhyABuilderGaveNothing(t *testing.T) {
 			usererror.CodeResolve, "and gcc is missing there",
 		},
 		{
-			"Docker's without containerd", Failure{Message: `rpc error: exporter "image" could not be found`},
+			"Docker's without containerd",
+			Failure{Message: `rpc error: exporter "image" could not be found`},
 			usererror.CodeBuilder, "cannot send images",
 		},
 		{
