@@ -122,8 +122,8 @@ func TestAFileNeedsWhatTheProgramImports(t *testing.T) {
 // A program folder has no session: the interpreter that it is launched with says what is installed.
 func TestAProgramFolderHasAnImage(t *testing.T) {
 	dir := files(t, map[string]string{
-		"p/code/program.json": `{"v":1,"kind":"train","entry":"fit","parameters":[],"python":"3.11","imports":["numpy"],` +
-			`"with":["value"]}`,
+		"p/code/program.json": `{"v":1,"kind":"train","entry":"fit","parameters":[],"python":"3.11",` +
+			`"imports":["numpy"],"with":["value"]}`,
 		"p/code/main.py": "import numpy\n\n\ndef fit():\n    return 1\n", "p/code/with/value.pickle": "",
 	})
 	l := launcherIn(t, dir, append(os.Environ(), "METAML_REPOSITORY=registry.example/team")...)

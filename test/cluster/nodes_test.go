@@ -83,7 +83,9 @@ func reads(t *testing.T, namespace, name string) {
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:authenticated"}},
+		Subjects: []rbacv1.Subject{
+			{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:authenticated"},
+		},
 	}
 	if _, err := rights.RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -146,7 +148,6 @@ func (p *person) hasLogin(registry string) {
 
 // Where an image can go nowhere, nothing is started, and it is said what can be done.
 func TestAnImageNeedsAPlace(t *testing.T) {
-	t.Parallel()
 	space := namespace(t)
 	p := plain(t, space)
 	if err := os.WriteFile(filepath.Join(p.home, "sweep.py"), []byte(imports), 0o600); err != nil {
