@@ -1,6 +1,7 @@
 """Executes a notebook without a front end and prints what its cells print, as they do.
 
-    python tools/demo.py [--target TARGET] [--image IMAGE | --repository REPOSITORY [--base IMAGE]] [--namespace NAMESPACE] NOTEBOOK FOLDER
+    python tools/demo.py [--target TARGET] [--namespace NAMESPACE]
+                         [--image IMAGE | --repository REPOSITORY [--base IMAGE]] NOTEBOOK FOLDER
 
 Leaves FOLDER/NAME.ipynb with the outputs, also when a cell failed, and FOLDER/NAME.html, one page that needs no
 network. Ends with 0, with 1 if a cell failed, with 130 if it was interrupted. nbclient does the work, as for `jupyter

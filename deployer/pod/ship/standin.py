@@ -29,13 +29,11 @@ def seed():
 
 
 def trial():
-    """No trial."""
-    return None
+    """None: this is no trial."""
 
 
 def attempt():
-    """No trial."""
-    return None
+    """None: this is no trial."""
 
 
 def _decorates(*args, **options):
