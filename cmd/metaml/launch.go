@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -21,8 +22,13 @@ func (a *app) launcher() *launch.Launcher {
 	if err != nil {
 		binary = "" // the module searches for one itself
 	}
+	cache, err := os.UserCacheDir()
+	if err == nil {
+		cache = filepath.Join(cache, "metaml")
+	}
 	return &launch.Launcher{
-		In: a.in, Out: a.out, Err: a.err, Environ: a.environ, Dir: a.cwd, Binary: binary,
+		Cache: cache,
+		In:    a.in, Out: a.out, Err: a.err, Environ: a.environ, Dir: a.cwd, Binary: binary,
 		Client: a.client,
 	}
 }

@@ -77,6 +77,7 @@ type Made struct {
 	Manifest json.RawMessage `json:"manifest"`
 	Config   json.RawMessage `json:"config"`
 
+	fresh  bool     // it was sent by this process just now
 	image  v1.Image // with the program
 	folder string   // of this machine, where the builder has laid the image
 }
@@ -150,7 +151,11 @@ func (m *Maker) onTop(ctx context.Context, made *Made, r Request) (*Made, error)
 		with.Known = true
 		return &with, nil
 	}
-	return &with, r.To.Publish(ctx, picture, "", nil)
+	if !made.fresh && !r.To.Has(ctx, made.Digest) {
+		return nil, errGone // or nobody can say: it is made again, which says what is wrong
+	}
+	// What has the environment has its layers: to ask for each may take a registry long.
+	return &with, r.To.Publish(ctx, topmost{picture}, "", nil)
 }
 
 // Tag calls an image with a program by a name, when everything that a run needs is there: a registry's cleaner keeps
@@ -188,6 +193,7 @@ func (m *Maker) environment(ctx context.Context, r Request, on *ground, key stri
 		func(far func(int64, int64)) error { return r.To.Publish(ctx, picture, tagOf(key), far) }); err != nil {
 		return nil, err
 	}
+	made.fresh = true
 	if err := m.keepMade(r.To, made); err != nil {
 		return nil, err
 	}

@@ -146,3 +146,15 @@ func (d distant) DiffID() (v1.Hash, error)            { return d.diffID, nil }
 func (d distant) Size() (int64, error)                { return d.is.Size, nil }
 func (d distant) MediaType() (types.MediaType, error) { return d.is.MediaType, nil }
 func (d distant) Compressed() (io.ReadCloser, error)  { return nil, errGone }
+
+// topmost is an image of which the last layer alone is to be sent.
+type topmost struct{ v1.Image }
+
+// Layers implements [v1.Image].
+func (t topmost) Layers() ([]v1.Layer, error) {
+	layers, err := t.Image.Layers()
+	if err != nil || len(layers) == 0 {
+		return nil, err
+	}
+	return layers[len(layers)-1:], nil
+}

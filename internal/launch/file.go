@@ -49,7 +49,7 @@ func (src *Source) value(name string) string {
 
 // Open makes a submission of a file and starts the Python that answers for it. Close the submission.
 func (l *Launcher) Open(ctx context.Context, src Source) (*Submission, error) {
-	s := &Submission{launcher: l, export: src.Export}
+	s := &Submission{launcher: l, export: src.Export, build: src.Build}
 	if err := s.read(ctx, src); err != nil {
 		s.Close()
 		return nil, err
@@ -107,7 +107,7 @@ func (s *Submission) read(ctx context.Context, src Source) error {
 		if !s.Settings.MakesImage() {
 			return nil
 		}
-		return s.answer(ctx, "", nil) // what its image is made of
+		return s.answer(ctx, "", "", nil) // what its image is made of
 	}
 	if err := s.cut(ctx); err != nil {
 		return err
@@ -215,8 +215,12 @@ func (s *Submission) findInterpreter(ctx context.Context, named string) error {
 	if err != nil {
 		return err
 	}
-	if s.doc.Interpreter, err = Interpreter(ctx, python); err != nil {
-		return err
+	memory := s.launcher.memoryOf(python)
+	if !memory.recall("interpreter", &s.doc.Interpreter) {
+		if s.doc.Interpreter, err = Interpreter(ctx, python); err != nil {
+			return err
+		}
+		memory.keep("interpreter", s.doc.Interpreter, nil)
 	}
 	s.doc.Interpreter.Path = python // as it was named: a venv's Python is a link
 	return nil
@@ -281,7 +285,7 @@ func chooseCell(doc *session.Document, only run.Kind, number int) (kind run.Kind
 // answerFor starts the Python that answers for a file: it has executed the top level of the program that makes the
 // hyperparameters, a slice of its own.
 func (s *Submission) answerFor(ctx context.Context) error {
-	dir := ""
+	dir, digest := "", ""
 	var temporary *staging.Folder
 	if name := s.Settings.Text("hyper_parameters"); name != "" {
 		cut, err := slicer.Of(ctx, s.doc, slicer.Options{Function: name, Cell: s.cell, Value: true})
@@ -296,19 +300,30 @@ func (s *Submission) answerFor(ctx context.Context) error {
 			return err
 		}
 		s.end = temporary.Remove
-		dir = filepath.Join(temporary.Path, "program")
+		dir, digest = filepath.Join(temporary.Path, "program"), p.Digest
 		if err := p.Write(dir); err != nil {
 			return staging.Failed(err)
 		}
 	}
-	return s.answer(ctx, dir, temporary)
+	return s.answer(ctx, dir, digest, temporary)
 }
 
-// answer starts the Python of the submission, which executes the top level of the program in dir, if there is one.
-func (s *Submission) answer(ctx context.Context, dir string, temporary *staging.Folder) error {
-	p, err := s.launcher.startPython(ctx, s.doc.Interpreter.Path, dir, s.doc.Cwd)
-	if err != nil {
-		return err
+// answer starts the Python of the submission, which executes the top level of the program in dir, if there is one: what
+// that has loaded counts, too. digest is the program's.
+func (s *Submission) answer(ctx context.Context, dir, digest string, temporary *staging.Folder) error {
+	start := func(ctx context.Context) (*answering, error) {
+		return s.launcher.startPython(ctx, s.doc.Interpreter.Path, dir, s.doc.Cwd)
+	}
+	p := &remembering{start: start}
+	if dir == "" || s.build { // else it is needed for the hyperparameters anyway
+		p.memory = s.launcher.memoryOf(s.doc.Interpreter.Path)
+		p.memory.who += digest
+	}
+	if p.memory.folder == "" { // it starts beside what else is to be done
+		var err error
+		if p.python, err = start(ctx); err != nil {
+			return err
+		}
 	}
 	s.python = p
 	s.end = func() {

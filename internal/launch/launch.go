@@ -28,6 +28,7 @@ type Launcher struct {
 	Environ  []string // NAME=VALUE
 	Dir      string   // the current folder, absolute
 	Binary   string   // path of metaml, with which the Python module reads runs later; "": it searches for one
+	Cache    string   // folder for what interpreters answered; "": nothing is kept
 	// Client opens the targets.
 	Client func() (*deployer.Client, error)
 }

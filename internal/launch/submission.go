@@ -37,6 +37,7 @@ type Submission struct {
 	python   answers
 	living   bool // python is the session itself, with its variables, not a process that answers for a file
 	export   bool // what is planned is exported
+	build    bool // an image is made of it, and nothing runs
 
 	slice    *slicer.Slice
 	program  *program.Program

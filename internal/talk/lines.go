@@ -56,6 +56,7 @@ type FromModule struct {
 	Describe      map[string]json.RawMessage `json:"describe"` // name → session.Name
 	Distributions map[string]Distribution    `json:"distributions"`
 	Lock          json.RawMessage            `json:"lock"`
+	Stamps        map[string]int64           `json:"stamps,omitempty"` // folder → its time, of Distributions and Lock
 	With          map[string]Shipped         `json:"with"`
 	Draw          *Drawn                     `json:"draw"`
 	Runs          map[string]string          `json:"runs"` // variable → name of the Run that it holds

@@ -14,6 +14,7 @@ from typing import Any
 from metaml._errors import Refused
 from metaml._package import below_our_frames
 from metaml._session import draw
+from metaml._session.installed import stamps
 from metaml._session.lock import lock
 from metaml._session.names import describe, distributions, private_folder, ship
 
@@ -25,16 +26,25 @@ class Answers:
         namespace: the session's top level.
         function: name of the entry function, for its annotations; "" if unknown.
         sources: objects that a decorator captured, by the name under which they are requested.
+        path: where packages are installed, of a process whose answers may be kept as long as nothing is installed.
     """
 
     def __init__(
-        self, namespace: Mapping[str, Any], function: str = "", sources: Mapping[str, draw.Source] | None = None
+        self,
+        namespace: Mapping[str, Any],
+        function: str = "",
+        sources: Mapping[str, draw.Source] | None = None,
+        path: Iterable[str] = (),
     ) -> None:
         self._namespace = namespace
         self.function = function  # may become known later
         self._sources = dict(sources or {})
+        self._path = list(path)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.raised: BaseException | None = None  # what the user's code raised last, to be raised again natively
+
+    def _stamps(self) -> dict[str, Any]:
+        return {"stamps": stamps(self._path)} if self._path else {}
 
     def answer(self, need: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a `have` line."""
@@ -46,8 +56,10 @@ class Answers:
                 answer["describe"] = {name: value for name, value in about.items() if value is not None}
             elif "distributions" in need:
                 answer["distributions"] = distributions(need["distributions"] or ())
+                answer |= self._stamps()
             elif "lock" in need:
                 answer["lock"] = lock(need["lock"] or ())
+                answer |= self._stamps()
             elif "with" in need:
                 if self._folder is None:
                     self._folder = private_folder()

@@ -202,16 +202,24 @@ class Installed:
 _kept: dict[tuple[tuple[str, int], ...], Installed] = {}
 
 
+def stamps(path: Iterable[str]) -> dict[str, int]:
+    """The folders of a search path and when each was changed last, in nanoseconds: as long as they stay, so does what
+    is installed. What conda installs is in a folder of its own.
+    """
+    times: dict[str, int] = {}
+    for folder in (*path, os.path.join(sys.prefix, "conda-meta")):
+        with contextlib.suppress(OSError):
+            times.setdefault(os.path.abspath(folder), os.stat(folder or ".").st_mtime_ns)
+    return times
+
+
 def installed() -> Installed:
     """What is installed now."""
-    stamps: dict[str, int] = {}
-    for folder in sys.path:
-        with contextlib.suppress(OSError):
-            stamps.setdefault(os.path.abspath(folder), os.stat(folder or ".").st_mtime_ns)
-    key = tuple(stamps.items())
+    times = stamps(sys.path)
+    key = tuple(times.items())
     if key not in _kept:
         _kept.clear()  # of what was, nothing is asked again
-        _kept[key] = Installed(stamps)
+        _kept[key] = Installed(times)
     return _kept[key]
 
 

@@ -53,6 +53,7 @@ def main(program: str) -> int:
     threading.Thread(target=_end_with_the_input, args=(needs.fileno(),), daemon=True).start()
     failed: dict[str, Any] | None = None
     namespace: dict[str, Any] = {}
+    path = list(sys.path)  # a program adds folders of its own
     try:
         if program:
             namespace = load(program)
@@ -68,7 +69,7 @@ def main(program: str) -> int:
             "hint": "Correct it and run it again.",
             "traceback": "".join(traceback.format_exception(error)),
         }
-    answers = Answers(namespace, _entry(program))
+    answers = Answers(namespace, _entry(program), path=path)
     try:
         for line in needs:
             need = json.loads(line)
