@@ -79,9 +79,9 @@ func newWorkshop(t *testing.T, repository, requirements string, variables ...str
 }
 
 // builtBy has a builder make the images.
-func (w *workshop) builtBy(address string) *workshop {
+func (w *workshop) builtBy(address string, variables ...string) *workshop {
 	w.t.Helper()
-	at, err := builder.Find(address, nil)
+	at, err := builder.Find(address, variables)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -297,8 +297,13 @@ func TestASourceDistributionIsBuilt(t *testing.T) {
 			t.Errorf("it says %s", out)
 		}
 	})
-	t.Run("another builder makes the same", func(t *testing.T) {
-		other := with(needed...).builtBy(anotherBuilder(t))
+	t.Run("another builder, on another machine, makes the same", func(t *testing.T) {
+		address, keys := anotherBuilder(t)
+		if _, err := with(needed...).builtBy(address).request.Builder.Probe(t.Context()); err == nil ||
+			!strings.Contains(err.Error(), address) {
+			t.Errorf("without keys it says %v", err)
+		}
+		other := with(needed...).builtBy(address, "BUILDKIT_TLS_DIR="+keys)
 		other.request.After = first.request.After
 		if again := other.makes(); again.Reference != made.Reference {
 			t.Errorf("it is %s, and was %s", again.Reference, made.Reference)
@@ -344,19 +349,32 @@ func guarded(t *testing.T, address, login, password string) string {
 	return server.URL + "/simple"
 }
 
-// anotherBuilder is one that has built nothing yet.
-func anotherBuilder(t *testing.T) string {
+// anotherBuilder is one that has built nothing yet, and listens as one on another machine does. keys is the folder of
+// those who may ask it.
+func anotherBuilder(t *testing.T) (address, keys string) {
 	t.Helper()
+	keys = t.TempDir()
+	pki := filepath.Join(here(t).Folder, "pki")
+	for from, to := range map[string]string{"ca.crt": "ca.pem", "kueue.crt": "cert.pem", "kueue.key": "key.pem"} {
+		data, err := os.ReadFile(filepath.Join(pki, from))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(keys, to), data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	// Where overlays can be.
 	folder, err := os.MkdirTemp("/var/lib/buildkit", "another-") //nolint:usetesting // which t.TempDir may not be
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket := filepath.Join(folder, "sock")
+	const port = "127.0.0.1:12440"
 	log := &bytes.Buffer{}
 	args := []string{
-		"--root=" + filepath.Join(folder, "root"), "--addr=unix://" + socket, "--oci-worker=true",
-		"--containerd-worker=false", "--oci-worker-net=host",
+		"--root=" + filepath.Join(folder, "root"), "--addr=tcp://" + port, "--oci-worker=true",
+		"--containerd-worker=false", "--oci-worker-net=host", "--tlscacert=" + filepath.Join(keys, "ca.pem"),
+		"--tlscert=" + filepath.Join(keys, "cert.pem"), "--tlskey=" + filepath.Join(keys, "key.pem"),
 	}
 	server := exec.Command("buildkitd", args...)
 	server.Stdout, server.Stderr = log, log
@@ -369,13 +387,13 @@ func anotherBuilder(t *testing.T) string {
 		_ = os.RemoveAll(folder)
 	})
 	eventually(t, "another builder listens", func(ctx context.Context) (bool, error) {
-		connection, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", port)
 		if err != nil {
 			return false, err
 		}
 		return true, connection.Close()
 	})
-	return "unix://" + socket
+	return "tcp://" + port, keys
 }
 
 // A builder that is killed while it executes something is said to be gone; nothing of the image has a name, and the

@@ -3,13 +3,16 @@
 package main
 
 import (
-	"slices"
+	"bytes"
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/test/cluster/internal/inside"
+	"github.com/metaml/metaml/test/index"
 )
 
 // registry is that of the cluster, as this machine and the nodes see it.
@@ -22,11 +25,7 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 	space := namespace(t)
 	var images []string
 	for i, name := range []string{"train-model-1", "train-model-2", "train-model-3"} {
-		p := newPerson(t, inside.Researcher, space)
-		p.mayRun(space, inside.Researcher)
-		p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "METAML_IMAGE=") })
-		p.env = append(p.env, "METAML_REPOSITORY="+registry+"/"+space+"/environments",
-			"METAML_BASE="+inside.BarePython, "METAML_MEMORY=512Mi")
+		p := plain(t, space, "METAML_REPOSITORY="+registry+"/"+space+"/environments", "METAML_MEMORY=512Mi")
 		if i == 2 {
 			p.env = append(p.env, "METAML_BUILDER="+buildkit)
 			if out, _ := p.metaml("doctor", "--target", "kubernetes"); !strings.Contains(out, buildkit+", BuildKit") {
@@ -69,11 +68,7 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 func TestAPodImportsAllThatTheKernelImported(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)
-	p := newPerson(t, inside.Researcher, space)
-	p.mayRun(space, inside.Researcher)
-	p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "METAML_IMAGE=") })
-	p.env = append(p.env, "METAML_REPOSITORY="+registry+"/"+space+"/environments", "METAML_BASE="+inside.BarePython,
-		"METAML_MEMORY=512Mi")
+	p := plain(t, space, "METAML_REPOSITORY="+registry+"/"+space+"/environments", "METAML_MEMORY=512Mi")
 	cells, failed := p.executes(at{}, "import joblib, numpy, scipy.sparse, sklearn.neural_network, sys",
 		"ours = {'joblib', 'narwhals', 'numpy', 'scipy', 'sklearn', 'threadpoolctl'}\n"+
 			"loaded = sorted(m for m in sys.modules if m.split('.')[0] in ours and sys.modules[m].__spec__)\n"+
@@ -93,4 +88,57 @@ def load():
 	if s := p.show("load-1"); s.State != "succeeded" {
 		t.Errorf("it is %+v", s)
 	}
+}
+
+// Of the session nothing is in an image but what the program needs, and no login of an index: not in a layer, a
+// configuration or a manifest, and not in an object of the run.
+func TestNothingIsInAnImageThatNobodyNamed(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	address := guarded(t, index.Serve(t), "reader", planted+"an-index")
+	p := plain(t, space, "METAML_REPOSITORY="+registry+"/"+space+"/environments",
+		"UV_INDEX="+strings.Replace(address, "://", "://reader:"+planted+"an-index@", 1))
+	p.plants()
+	run := p.submits("import threadpoolctl\n\n" + strings.Join(secretive, "\n\n"))
+	p.must("attach", run)
+	all := gone(t, space)
+	for _, tag := range tags(t, registry+"/"+space+"/environments") {
+		for at, is := range entries(t, registry+"/"+space+"/environments:"+tag) {
+			all[tag+" "+at] = []byte(is.text)
+		}
+		image := picture(t, registry+"/"+space+"/environments:"+tag)
+		for what, read := range map[string]func() ([]byte, error){
+			"manifest": image.RawManifest, "configuration": image.RawConfigFile,
+		} {
+			data, err := read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all["the "+what+" of "+tag] = data
+		}
+	}
+	program := false
+	for where, data := range all {
+		if i := bytes.Index(data, []byte(planted)); i >= 0 {
+			t.Errorf("in %s there is %q", where, data[max(0, i-40):min(len(data), i+80)])
+		}
+		program = program || strings.HasSuffix(where, "/code/main.py") && bytes.Contains(data, []byte("its token has"))
+	}
+	if !program {
+		t.Error("this test does not see the program")
+	}
+}
+
+// tags are the names in a repository.
+func tags(t *testing.T, repository string) []string {
+	t.Helper()
+	at, err := name.NewRepository(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := remote.List(at)
+	if err != nil || len(all) < 2 { // the environment, and the program on it
+		t.Fatalf("it has %q: %v", all, err)
+	}
+	return all
 }
