@@ -99,6 +99,15 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 	}
 	steps := &buildSteps{to: m.Step, open: map[string]Step{}}
 	built, err := r.Builder.Build(ctx, b, steps.show)
+	if builder.SendsNone(err) {
+		var end func()
+		if b.Tree, end, err = treeFile(); err != nil {
+			return nil, err
+		}
+		defer end()
+		b.Target, b.Folder, isRepository = "", "", false
+		built, err = r.Builder.Build(ctx, b, steps.show)
+	}
 	steps.end(err)
 	if f, is := errors.AsType[*builder.Failure](err); is && f.Step == builder.StepResolve && unknown(err) {
 		return nil, resolve.Explain(err, f.Log)
@@ -113,6 +122,9 @@ func (m *Maker) build(ctx context.Context, on *ground, r Request, made *Made) (_
 	made.Wheels = slices.Concat(locked.Wheels, locked.Sources)
 	if err := lacking(r.Needs, made.Wheels); err != nil {
 		return nil, err
+	}
+	if b.Tree != "" {
+		return m.fromTree(ctx, on, made, b.Tree)
 	}
 	var picture v1.Image
 	if isRepository {

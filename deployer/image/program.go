@@ -66,7 +66,11 @@ func digestOfContent(files []layer.File) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintln(sum, layer.Version)
 	for _, f := range files {
-		fmt.Fprintf(sum, "%q %o %d\n", f.Path, f.Mode, f.Content.Size())
+		fmt.Fprintf(sum, "%q %o %q %v %d %d\n", f.Path, f.Mode, f.Link, f.Folder, f.Owner, f.Group)
+		if f.Content == nil {
+			continue
+		}
+		fmt.Fprintln(sum, f.Content.Size())
 		content, err := f.Content.Open()
 		if err != nil {
 			return "", err

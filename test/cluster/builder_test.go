@@ -217,6 +217,51 @@ func TestBothWaysGiveTheSameFiles(t *testing.T) {
 	}
 }
 
+// A builder that can send no images, as Docker Engine's without containerd, gives its files, and what differs from the
+// base becomes a layer here. The builder is the cluster's, with that answer in its place.
+func TestABuilderThatSendsNoImages(t *testing.T) {
+	t.Parallel()
+	const wanted = "requests\n"
+	with := func(repository string) *workshop {
+		w := newWorkshop(t, repository, wanted).builtBy(buildkit)
+		w.request.System, w.request.After = []string{"zlib1g-dev"}, [][]string{{"rm", "/etc/debian_version"}}
+		return w
+	}
+	sent := with("tree/sent").makes()
+	other := with("tree/read")
+	program := filepath.Join(t.TempDir(), "metaml-build")
+	script := `#!/bin/sh
+IFS= read -r line
+case $line in
+*'"tree":'*) ;;
+*) printf '%s\n' '{"failed":{"message":"exporter \"image\" could not be found"}}'; exit;;
+esac
+exec 4<&0
+{ printf '%s\n' "$line"; cat <&4; } | ` + other.request.Builder.Program + ` &
+exec >&- 4<&-
+wait
+`
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil { //nolint:gosec // it is executed
+		t.Fatal(err)
+	}
+	other.request.Builder.Program = program
+	read := other.makes()
+	a, b := entries(t, sent.Reference), entries(t, read.Reference)
+	if removed := b["etc/.wh.debian_version"]; removed.mode == 0 || len(b) < 100 {
+		t.Errorf("a file that was removed is there, or there are only %d", len(b))
+	}
+	for at, is := range a {
+		if is.text+is.link != "" && b[at] != is { // folders that did not change are in one of them
+			t.Errorf("%s is %d bytes, and was %d", at, len(b[at].text), len(is.text))
+		}
+	}
+	for at, is := range b {
+		if is.text+is.link != "" && a[at] != is {
+			t.Errorf("%s is in one of them alone", at)
+		}
+	}
+}
+
 // allowed says of a file that both ways may differ there: uv names itself, notes what was asked for, and starts
 // programs in another way; RECORD has the digests of these.
 func allowed(at string) bool {

@@ -108,11 +108,6 @@ func TestWhyABuilderGaveNothing(t *testing.T) {
 			usererror.CodeResolve, "and gcc is missing there",
 		},
 		{
-			"Docker's without containerd",
-			Failure{Message: `rpc error: exporter "image" could not be found`},
-			usererror.CodeBuilder, "cannot send images",
-		},
-		{
 			"no header",
 			Failure{Step: StepInstall, Log: "x.c:1:10: fatal error: yaml.h: No such file or directory"},
 			usererror.CodeResolve, "the file yaml.h is missing",
@@ -161,4 +156,17 @@ func FuzzAnswers(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, text string) {
 		_, _ = answers(strings.NewReader(text), func(Step) {}) // it must not panic
 	})
+}
+
+func TestABuilderThatSendsNoImagesIsKnown(t *testing.T) {
+	for message, want := range map[string]bool{
+		`exporter "image" could not be found`: true, "no space left on device": false,
+	} {
+		t.Run(message, func(t *testing.T) {
+			b := &Builder{Address: Address{URL: "docker:///var/run/docker.sock"}}
+			if got := SendsNone(b.explain(&Failure{Message: message})); got != want {
+				t.Errorf("it is %t", got)
+			}
+		})
+	}
 }

@@ -64,6 +64,7 @@ type Build struct {
 	Secrets map[string][]byte `json:"secrets,omitempty"`
 	Target  string            `json:"target,omitempty"`   // repository that gets the image
 	Folder  string            `json:"folder,omitempty"`   // of this machine that gets it in its place, as an OCI layout
+	Tree    string            `json:"tree,omitempty"`     // file that gets all files of the image in its place (tar)
 	Plain   bool              `json:"plain,omitempty"`    // the repository is reached by http
 	Zstd    bool              `json:"zstd,omitempty"`     // layers are compressed so, else by gzip
 	NoCache bool              `json:"no_cache,omitempty"` // what was executed before is executed again

@@ -1,6 +1,8 @@
 package builder
 
 import (
+	"cmp"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -29,11 +31,8 @@ func (b *Builder) explain(f *Failure) error {
 		return say(usererror.CodeBuilder, "builder "+b.Address.URL+" cannot make the image: "+reason(f.Message),
 			"")
 	}
-	text := "the builder cannot " + f.Step
-	if last := lastWords(f.Log); last != "" {
-		text += ": " + last
-	}
-	return say(usererror.CodeBuilder, text, "")
+	said := cmp.Or(lastWords(f.Log), reason(f.Message))
+	return say(usererror.CodeBuilder, "the builder cannot "+f.Step+": "+said, "")
 }
 
 // causes are reasons that people can do something about, by what a log has then. NAME is the first group.
@@ -56,12 +55,6 @@ var causes = []struct {
 		regexp.MustCompile(`No such file or directory: '?(apt-get)'?`), usererror.CodeOption,
 		"--apt needs a base image with NAME, and this one has none",
 		"Name one of Debian's or Ubuntu's with --base IMAGE.",
-	},
-	{
-		// Docker Engine's own, unless it keeps images in containerd.
-		regexp.MustCompile(`exporter "\w+" could not be found`), usererror.CodeBuilder,
-		"this builder cannot send images",
-		"Switch on the containerd image store of Docker Engine, or name another BuildKit: --builder ADDRESS.",
 	},
 	{
 		regexp.MustCompile(`(?i)No space left on device`), usererror.CodeDiskFull,
@@ -100,7 +93,7 @@ var causes = []struct {
 		regexp.MustCompile(`not found: manifest unknown|insufficient_scope|401 Unauthorized|403 Forbidden`),
 		usererror.CodeRegistry,
 		"the builder may not read the base image, or not write to the repository",
-		"Log in with docker login, whose logins it gets.",
+		"Log in with metaml login, whose logins it gets.",
 	},
 }
 
@@ -133,3 +126,12 @@ func lastWords(log string) string {
 
 // Error is what the builder said.
 func (f *Failure) Error() string { return f.Message }
+
+// noExporter is what a builder says that can send no images: Docker Engine's own, unless it keeps images in containerd.
+var noExporter = regexp.MustCompile(`exporter "\w+" could not be found`)
+
+// SendsNone reports whether a build failed since the builder can send no images. It can give the files of one.
+func SendsNone(err error) bool {
+	f, is := errors.AsType[*Failure](err)
+	return is && noExporter.MatchString(f.Message)
+}

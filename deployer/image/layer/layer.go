@@ -36,7 +36,8 @@ type File struct {
 	Link string // what a symbolic link leads to; then it has no content
 	// Folder says that the entry is a folder of its own mode, or owner.
 	Folder  bool
-	Owner   int // user and group id
+	Owner   int // user id, and group id
+	Group   int // group id, where that is another; 0 is the owner's
 	Content Content
 }
 
@@ -213,7 +214,7 @@ func (w *writer) note(p []byte) {
 // header is what a tar file has of a file beside its content.
 func (f *File) header() *tar.Header {
 	header := &tar.Header{
-		Name: f.Path, Mode: f.Mode & 0o7777, Uid: f.Owner, Gid: f.Owner, Typeflag: tar.TypeReg,
+		Name: f.Path, Mode: f.Mode & 0o7777, Uid: f.Owner, Gid: cmp.Or(f.Group, f.Owner), Typeflag: tar.TypeReg,
 		ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
 	}
 	switch {

@@ -83,8 +83,7 @@ func (g *graph) framed() llb.State {
 		}
 		action = action.Mkdir(path.Dir(f.Path), 0o755, llb.WithParents(true), epoch)
 		if f.Link != "" {
-			action = action.Symlink(f.Link, f.Path, epoch)
-			continue
+			continue // install.py makes it
 		}
 		action = action.Mkfile(f.Path, fs.FileMode(f.Mode), f.Text, epoch, llb.WithUIDGID(f.Owner, f.Owner))
 	}
@@ -109,14 +108,22 @@ func (g *graph) resolved(more []string) llb.State {
 	}
 	files := llb.Scratch().File(action, llb.WithCustomName(quiet))
 	args := slices.Concat([]string{g.uv()}, g.b.Resolve, more)
-	return g.run(g.framed(), builder.StepResolve, args, g.packaging(), llb.Dir(work)).AddMount(work, files)
+	return g.run(g.framed(), builder.StepResolve, args, g.packaging(), llb.Dir(work),
+		llb.AddEnv("VIRTUAL_ENV", "")).AddMount(work, files) // there is none yet
 }
 
 // environment is the new image, of what a lock file says.
 func (g *graph) environment(lock []byte) llb.State {
 	files := llb.Scratch().File(llb.Mkfile("/"+g.b.Lock, 0o644, lock, epoch), llb.WithCustomName(quiet))
+	links := [][2]string{}
+	for _, f := range g.b.Frame {
+		if f.Link != "" {
+			links = append(links, [2]string{f.Path, f.Link})
+		}
+	}
+	text, _ := json.Marshal(links) // of strings
 	args := []string{
-		g.b.Python, "-I", tools + "/install.py", g.b.Packages, g.uv(), "pip", "sync", "--python",
+		g.b.Python, "-I", tools + "/install.py", string(text), g.b.Packages, g.uv(), "pip", "sync", "--python",
 		g.b.Prefix + "/bin/python", "--no-progress", "--color", "never", "--preview-features", "pylock",
 		work + "/" + g.b.Lock,
 	}

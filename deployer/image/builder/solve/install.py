@@ -1,10 +1,12 @@
 """Install packages, and compile their sources as layers made without a builder have them.
 
-argv: the folder of the packages, and the command that fills it. The sources of each package are compiled 200 in a
+argv: symbolic links of the environment [[path, where it leads] …] as JSON, since builders made before 2025 make none by
+themselves; the folder of the packages, and the command that fills it. The sources of each package are compiled 200 in a
 process, in the order of their names: what a process has compiled before may show in the bytes of what it compiles next.
 """
 
 import csv
+import json
 import os
 import pathlib
 import subprocess
@@ -15,8 +17,8 @@ from importlib.util import cache_from_source
 AT_ONCE = 200
 COMPILER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "compile.py")
 
-folder = pathlib.Path(sys.argv[1])
-command = sys.argv[2:]
+folder = pathlib.Path(sys.argv[2])
+command = sys.argv[3:]
 
 
 def is_source(name):
@@ -44,6 +46,8 @@ def compiled(names):
         out = out[int(size) :]
 
 
+for path, to in json.loads(sys.argv[1]):
+    os.symlink(to, path)
 code = subprocess.run(command, check=False).returncode
 if code:
     sys.exit(code)

@@ -160,6 +160,11 @@ func exported(b *builder.Build) client.ExportEntry {
 	if b.Zstd {
 		attrs[string(exptypes.OptKeyLayerCompression)] = "zstd"
 	}
+	if b.Tree != "" {
+		return client.ExportEntry{Type: client.ExporterTar, Output: func(map[string]string) (io.WriteCloser, error) {
+			return os.Create(b.Tree)
+		}}
+	}
 	if b.Target == "" {
 		attrs["tar"] = "false"
 		return client.ExportEntry{Type: client.ExporterOCI, Attrs: attrs, OutputDir: b.Folder}
