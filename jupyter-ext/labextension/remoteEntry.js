@@ -71,17 +71,20 @@
     seen.add(kernel);
     const info = await kernel.info;
     const shown = (info.implementation === 'metaml' && info.metaml?.shown) || [];
+    console.debug(`MetaML: this ${info.implementation} shows ${shown.length} runs in cells`);
     if (shown.length === 0) {
       return;
     }
     await panel.context.ready;
     if (panel.isDisposed || panel.sessionContext.session?.kernel !== kernel) {
+      console.debug('MetaML: the page has another connection to the kernel by now');
       return;
     }
     for (const one of shown) {
       const cell = panel.content.widgets.find(({ model }) => model.type === 'code' && model.id === one.cell_id);
       // Where people edit together, outputs are shared, and one page shows them to all.
       const elsewhere = panel.context.model.collaborative && one.watched;
+      console.debug(`MetaML: ${one.run} is shown in ${cell ? 'a cell of this page' : 'no cell of this page'}`);
       // A cell with a future is shown by this very page.
       if (cell && !cell.outputArea.future && !elsewhere) {
         showAgain(kernel, cell, one);

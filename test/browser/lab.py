@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 # Longest wait for anything on the page, in milliseconds; the machine may be busy.
 PATIENCE = 120_000
@@ -39,6 +39,10 @@ def wait_until_served(port: int, server: subprocess.Popen[bytes], log: Path) -> 
     raise AssertionError(f"JupyterLab does not answer:\n{log.read_text()}")
 
 
+def ours(said: ConsoleMessage) -> bool:
+    return said.type == "error" or "MetaML" in said.text
+
+
 class Lab:
     """JupyterLab on a folder of notebooks.
 
@@ -57,6 +61,8 @@ class Lab:
         self.prefix = prefix
         self.environment = environment
         page.set_default_timeout(PATIENCE)
+        # What the page complains of, and what our extension sees, stands beside a failure.
+        page.on("console", lambda said: print(said.type, said.text) if ours(said) else None)
         expect.set_options(timeout=PATIENCE)
 
     def write(self, name: str, *cells: str, kernel: str = "metaml") -> None:
