@@ -275,6 +275,9 @@ func releases(t *testing.T, space string) {
 				continue // the server is killed in some tests
 			}
 			for i := range pods.Items {
+				if pods.Items[i].DeletionTimestamp != nil {
+					continue // it is to be ended, not to end by itself before that
+				}
 				processes, _ := inside.InPod(string(pods.Items[i].UID), "metaml._loader") // it may be gone
 				for _, pid := range processes {
 					_ = os.WriteFile(fmt.Sprintf("/proc/%d/root%s", pid, released), nil, 0o600)
