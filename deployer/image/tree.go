@@ -75,7 +75,7 @@ func facts(ctx context.Context, from io.Reader, at func() (int64, error)) (map[s
 		switch header.Typeflag {
 		case tar.TypeReg:
 			sum := sha256.New()
-			if _, err := io.Copy(sum, in); err != nil {
+			if _, err := io.CopyN(sum, in, header.Size); err != nil {
 				return nil, err
 			}
 			sum.Sum(f.content[:0])

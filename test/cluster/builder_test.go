@@ -241,7 +241,7 @@ exec 4<&0
 exec >&- 4<&-
 wait
 `
-	if err := os.WriteFile(program, []byte(script), 0o700); err != nil { //nolint:gosec // it is executed
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	other.request.Builder.Program = program
