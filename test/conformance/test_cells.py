@@ -200,8 +200,11 @@ def test_a_failed_run_aborts_what_waits_as_ipykernel_does(k: Kernel, script: Scr
 
 
 def test_an_error_in_the_body_aborts_what_waits(k: Kernel, script: Script) -> None:
-    parent = k.client.execute("%%train\n1/0")
+    sent = script.folder / "sent"
+    parent = k.client.execute("%%train\n" + WAIT.format(str(sent)) + "1/0")
     behind = k.client.execute("2")
+    k.control("kernel_info_request")  # sent after them and answered, so they have arrived
+    sent.touch()
     assert k.reply(parent)["content"]["ename"] == "ZeroDivisionError"
     assert k.reply(behind)["content"] == {"status": "aborted"}
     script.wait("EOF")  # nothing was submitted
