@@ -56,11 +56,14 @@ func (a *app) ofImage(
 	source.Build = true
 	s, err := a.launcher().Open(ctx, source)
 	if err != nil {
-		return orInterrupted(ctx, err)
+		return launch.OrInterrupted(ctx, err)
 	}
 	defer s.Close()
 	if err := s.Prepare(ctx); err != nil {
-		return orInterrupted(ctx, err)
+		return launch.OrInterrupted(ctx, err)
 	}
-	return orInterrupted(ctx, does(ctx, s, launch.Progress{Say: func(text string) { fmt.Fprintln(a.err, text) }}))
+	return launch.OrInterrupted(
+		ctx,
+		does(ctx, s, launch.Progress{Say: func(text string) { fmt.Fprintln(a.err, text) }}),
+	)
 }

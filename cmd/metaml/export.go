@@ -63,7 +63,7 @@ func (a *app) exportFile(ctx context.Context, source launch.Source) error {
 	defer s.Close()
 	text, err := s.Export(ctx, plan)
 	if err != nil {
-		return orInterrupted(ctx, err)
+		return launch.OrInterrupted(ctx, err)
 	}
 	for _, remark := range slices.Concat(plan.Before, plan.Notes) {
 		fmt.Fprintln(a.err, remark)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -98,14 +97,6 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 	return ctx, func() { stop(); caught.release() }
 }
 
-// orInterrupted gives the interrupt that ended ctx in place of an error that came of it.
-func orInterrupted(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, launch.ErrInterrupted) {
-		return cause
-	}
-	return err
-}
-
 // requests delivers each further one, until the returned function is called.
 func (i *interrupts) requests(ctx context.Context) (<-chan watch.Request, func()) {
 	requests := make(chan watch.Request)
@@ -139,7 +130,7 @@ func (a *app) planned(ctx context.Context, source launch.Source) (*launch.Submis
 			s.Close()
 		}
 	}
-	return s, plan, orInterrupted(ctx, err)
+	return s, plan, launch.OrInterrupted(ctx, err)
 }
 
 // show watches a run to its end, or a server until it is ready, on the standard error stream; the error is that of the

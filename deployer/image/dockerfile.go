@@ -12,21 +12,19 @@ import (
 
 // Dockerfile gives what `docker build` makes the same environment of, for the program in the folder "program" beside
 // it: the texts of Dockerfile and of the requirements.txt that it names. Where all is made of wheels each is pinned by
-// its digest.
-func (m *Maker) Dockerfile(ctx context.Context, r Request) (dockerfile, requirements string, err error) {
+// its digest. In the image the program is at the path program.
+func (m *Maker) Dockerfile(
+	ctx context.Context,
+	r Request,
+	program string,
+) (dockerfile, requirements string, err error) {
 	r, on, err := m.ready(ctx, r)
 	if err != nil {
 		return "", "", err
 	}
-	install := []string{
-		"/" + prefix + "/bin/python",
-		"-m",
-		"pip",
-		"install",
-		"--no-cache-dir",
-		"--requirement",
-		"/tmp/requirements.txt",
-	}
+	install := strings.Fields(
+		"/" + prefix + "/bin/python -m pip install --no-cache-dir --requirement /tmp/requirements.txt",
+	)
 	wheels, _, err := m.listed(ctx, r)
 	switch {
 	case err == nil:
@@ -69,8 +67,8 @@ func (m *Maker) Dockerfile(ctx context.Context, r Request) (dockerfile, requirem
 		execute(command...)
 	}
 	fmt.Fprintf(&b, "ENV PATH=/%s/bin:$PATH VIRTUAL_ENV=/%[1]s HOME=/home/metaml\n", prefix)
-	b.WriteString("COPY program /opt/metaml/program\n")
+	fmt.Fprintf(&b, "COPY program %s\n", program)
 	fmt.Fprintf(&b, "WORKDIR /home/metaml\nRUN [\"chown\", \"%d:%[1]d\", \"/home/metaml\"]\nUSER %[1]d:%[1]d\n", user)
-	fmt.Fprintf(&b, "ENTRYPOINT [\"/%s/bin/python\", \"/opt/metaml/program/code/main.py\"]\n", prefix)
+	fmt.Fprintf(&b, "ENTRYPOINT [\"/%s/bin/python\", \"%s/code/main.py\"]\n", prefix, program)
 	return b.String(), requirements, nil
 }

@@ -17,7 +17,7 @@ func TestADockerfileMakesTheSameEnvironment(t *testing.T) {
 		Packages: resolve.Input{Requirements: "top\nbelow==1.0\n", Arch: "amd64"}, Base: base,
 		To: registryAt(t, s.host+"/env"),
 	}
-	dockerfile, requirements, err := m.Dockerfile(t.Context(), request)
+	dockerfile, requirements, err := m.Dockerfile(t.Context(), request, "/opt/program")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package image
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -100,15 +98,6 @@ func (m *Maker) inspect(ctx context.Context, on *ground, r Request) error {
 			on.called, is, r.Packages.Arch).With("Name one for it: --base IMAGE; or another platform: --platform.")
 	}
 	return on.about.Check(on.called, m.python())
-}
-
-// digestOf is that of files in memory.
-func digestOf(files []layer.File) string {
-	sum := sha256.New()
-	for _, f := range files {
-		fmt.Fprintf(sum, "%q %o %q %v %d %q\n", f.Path, f.Mode, f.Link, f.Folder, f.Owner, f.Content)
-	}
-	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // frame are the files of an environment beside its packages: those by which Python knows it (PEP 405), and the user

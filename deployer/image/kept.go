@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/image/cache"
@@ -48,22 +47,11 @@ func (k kept) MediaType() (types.MediaType, error) {
 func (k kept) Compressed() (io.ReadCloser, error) { return os.Open(k.file) }
 
 func (k kept) Uncompressed() (io.ReadCloser, error) {
-	f, err := os.Open(k.file)
+	l, err := partial.CompressedToLayer(k)
 	if err != nil {
 		return nil, err
 	}
-	if k.zstd {
-		z, err := zstd.NewReader(f)
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		return both{z.IOReadCloser(), f}, nil
-	}
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return both{z, f}, nil
+	return l.Uncompressed()
 }
 
 // both reads one and closes the other, too.

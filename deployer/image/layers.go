@@ -91,7 +91,12 @@ func (m *Maker) pack(ctx context.Context, on *ground, wheels []resolve.Wheel, fi
 	var group sync.WaitGroup
 	group.Go(func() {
 		frame := on.frame(m.python())
-		key := "frame-" + digestOf(frame)
+		digest, err := digestOfContent(frame)
+		if err != nil { // never: it is in memory
+			errs[0] = err
+			return
+		}
+		key := "frame-" + digest
 		if m.Zstd {
 			key = "zstd-" + key
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
@@ -38,7 +39,7 @@ func (t *Target) WriteDockerfile(
 	if err != nil {
 		return err
 	}
-	dockerfile, requirements, err := maker.Dockerfile(ctx, *request)
+	dockerfile, requirements, err := maker.Dockerfile(ctx, *request, "/"+pod.InImage)
 	if err != nil {
 		return err
 	}

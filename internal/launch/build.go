@@ -65,9 +65,9 @@ func (s *Submission) ofImage(
 	}, p.note)
 }
 
-// orCause gives what ended ctx in place of an error that came of it.
-func orCause(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); errors.Is(cause, ErrInterrupted) {
+// OrInterrupted gives the interrupt that ended ctx in place of an error that came of it.
+func OrInterrupted(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrInterrupted) {
 		return cause
 	}
 	return err

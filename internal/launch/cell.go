@@ -286,7 +286,7 @@ func (c *converse) build(ctx context.Context, s *Submission) error {
 	}()
 	is, err := s.Build(ctx, c.progress())
 	if err != nil {
-		return orCause(ctx, err)
+		return OrInterrupted(ctx, err)
 	}
 	return c.showText("image", is.Reference)
 }
