@@ -128,7 +128,8 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 	status, lost := proc.wait()
 	token := a.sup.tokens.attempt(a.Trial, a.Number)
 	a.sup.procs.clear(proc.pid, proc.start, token, time.Since(begin) < time.Second)
-	// Everything that could still write is gone. Only a process that hides from us could keep the channel open.
+	// Everything that could still write is gone. Only a process that hides from us could keep the channel open. What is
+	// in it is read in any case.
 	_ = t.events.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	<-listened
 	for _, l := range t.logs {

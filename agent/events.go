@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -21,7 +22,7 @@ type trialMessage struct {
 	Metrics run.Metrics `json:"metrics"`
 	Error   *run.Error  `json:"error"`
 	Program bool        `json:"program"` // error: it came from the program's top level
-	Seconds float64     `json:"seconds"` // loaded
+	Seconds float64     `json:"seconds"` // loaded, error
 	Code    string      `json:"code"`
 	Text    string      `json:"text"`
 	Hint    string      `json:"hint"`
@@ -74,10 +75,56 @@ func readLines(r io.Reader, fn func(line []byte)) {
 	}
 }
 
+// sent reads the channel of a trial. Once its deadline is over it reads what is there already, and waits for no more:
+// the trial's end is among the last that it sent, and a busy machine may not have come to it in time.
+type sent struct {
+	channel *os.File
+	late    bool
+	rest    int // bytes that were read since
+}
+
+// maxRest is more than the channel holds. A process that goes on to write is not read for ever.
+const maxRest = 8 * maxLine
+
+// Read implements [io.Reader].
+func (s *sent) Read(p []byte) (int, error) {
+	if !s.late {
+		n, err := s.channel.Read(p)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		s.late = true
+	}
+	if s.rest >= maxRest {
+		return 0, io.EOF
+	}
+	// A descriptor whose deadline is over is not read at all.
+	if err := s.channel.SetReadDeadline(time.Time{}); err != nil {
+		return 0, err
+	}
+	raw, err := s.channel.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var n int
+	var failed error
+	err = raw.Read(func(fd uintptr) (done bool) {
+		for n, failed = syscall.Read(int(fd), p); errors.Is(failed, syscall.EINTR); {
+			n, failed = syscall.Read(int(fd), p)
+		}
+		return true
+	})
+	if err = errors.Join(err, failed); err != nil || n <= 0 {
+		return 0, io.EOF // there is nothing more, or nobody who could send it
+	}
+	s.rest += n
+	return n, nil
+}
+
 // listen takes in what the trial sends until nobody can send anything any more.
 func (a *attempt) listen(events *os.File, outcome *trialOutcome) {
 	thin := thinner{send: func(r *run.Report) { a.sup.send(run.Update{ID: a.AttemptID, Report: r}) }}
-	readLines(events, func(line []byte) {
+	readLines(&sent{channel: events}, func(line []byte) {
 		var m trialMessage
 		if json.Unmarshal(line, &m) != nil {
 			return // something else found the descriptor
@@ -90,7 +137,9 @@ func (a *attempt) listen(events *os.File, outcome *trialOutcome) {
 				outcome.result = run.Metrics{}
 			}
 		case "error":
-			if m.Error != nil {
+			if len(m.Differs) > 0 {
+				outcome.err, outcome.program = differError(m.Differs), true
+			} else if m.Error != nil {
 				a.sup.sources.mapError(m.Error)
 				outcome.err, outcome.program = m.Error, m.Program
 			}

@@ -32,7 +32,8 @@ type loadMessage struct {
 	Expected   string            `json:"expected,omitempty"` // the file that says how kept names look in the session
 	// the key with which that file was made, where it has no values
 	ExpectedKey string        `json:"expected_key,omitempty"`
-	Serve       *serveMessage `json:"serve,omitempty"` // of a server's program
+	Strict      bool          `json:"strict,omitempty"` // what differs is no note, but refuses the program
+	Serve       *serveMessage `json:"serve,omitempty"`  // of a server's program
 }
 
 // serveMessage says how the entry function is served.
@@ -122,7 +123,7 @@ func (s *Supervisor) loadMessage() loadMessage {
 		Argv0: filepath.Join(code, "main.py"), Entry: spec.Entry,
 		Path: spec.Path, Env: spec.Env, Cwd: spec.Cwd, Seed: loadSeed(spec), SelfSeeded: spec.SelfSeeded,
 		Reseed:   spec.Reseed,
-		Expected: expected, ExpectedKey: s.opts.ExpectedKey,
+		Expected: expected, ExpectedKey: s.opts.ExpectedKey, Strict: spec.Strict,
 	}
 }
 
@@ -240,13 +241,18 @@ func (l *loader) listen() {
 				l.loaded.Causes = append(l.loaded.Causes, l.sup.sources.explain(c))
 			}
 			decided = true
-			l.sup.loaded(l.loaded, m.Differs)
+			l.sup.loaded(l.loaded, nil)
 			close(l.ready)
+		case "differs":
+			l.sup.differs(m.Differs)
 		case "modules":
 			if !l.sup.opts.NoLock {
 				l.sup.lock(m.Modules)
 			}
 		case "load_failed":
+			if len(m.Differs) > 0 {
+				m.Error = differError(m.Differs)
+			}
 			if m.Error == nil {
 				m.Error = &run.Error{Type: "Error", Origin: run.FromProcess, Text: "the program's top level failed"}
 			}
@@ -344,7 +350,7 @@ func (l *loader) diedLoading() {
 	s.send(run.Update{LoadFailed: l.failed})
 }
 
-// loaded reports once how the program was loaded, and what came out otherwise than in the session.
+// loaded reports once how the program was loaded, and what came out otherwise than in the session, if that is known.
 func (s *Supervisor) loaded(v run.Loaded, differs []difference) {
 	s.mu.Lock()
 	first := s.verdict == nil
@@ -352,14 +358,20 @@ func (s *Supervisor) loaded(v run.Loaded, differs []difference) {
 	if first {
 		s.verdict = &v
 	}
-	// of fresh processes only one compares, and others may have loaded before it
-	report := len(differs) > 0 && !s.compared
-	s.compared = s.compared || report
 	s.mu.Unlock()
 	if first {
 		s.send(run.Update{Loaded: &v})
 	}
+	s.differs(differs)
+}
+
+// differs reports once what is otherwise than in the session: each loader compares, and of fresh processes only one.
+func (s *Supervisor) differs(all []difference) {
+	s.mu.Lock()
+	report := len(all) > 0 && !s.compared
+	s.compared = s.compared || report
+	s.mu.Unlock()
 	if report {
-		s.note(run.AttemptID{}, differNote(differs))
+		s.note(run.AttemptID{}, differNote(all))
 	}
 }

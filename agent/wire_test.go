@@ -78,6 +78,35 @@ func TestALongLineOfATrialComesWhole(t *testing.T) {
 	}
 }
 
+// Where the machine is busy, what a trial sent last is still in the channel when the time for it is over. A process
+// that hides from us may keep the channel open.
+func TestWhatATrialSentIsReadAlsoWhenItsTimeIsOver(t *testing.T) {
+	t.Parallel()
+	ours, theirs, err := eventsPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	defer theirs.Close()
+	var want []string
+	for i := range 100 {
+		want = append(want, fmt.Sprint("line ", i))
+		if _, err := fmt.Fprintln(theirs, want[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	readLines(&sent{channel: ours}, func(line []byte) {
+		got = append(got, string(line))
+		if err := ours.SetReadDeadline(time.Unix(1, 0)); err != nil && len(got) == 1 {
+			t.Error(err)
+		}
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("of %d lines %d came", len(want), len(got))
+	}
+}
+
 func TestReportsInATightLoopAreThinnedButNotTheLast(t *testing.T) {
 	t.Parallel()
 	var got []run.Report

@@ -291,7 +291,7 @@ func (p *Plan) submission() run.Submission {
 	return run.Submission{
 		Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again"),
 		PythonVersion: p.request.PythonVersion, Packages: p.request.Packages, Modules: p.request.Modules,
-		Environment: p.request.Environment,
+		Environment: p.request.Environment, Environ: p.request.Environ,
 	}
 }
 
@@ -306,13 +306,30 @@ func (p *Plan) Outline(ctx context.Context) ([]run.Section, error) {
 func newSpec(at Place, r Request, source Drawn) run.Spec {
 	s := r.Settings
 	spec := run.Spec{
-		V: 1, Owner: at.Owner(), Source: r.Source, Kind: s.Kind, Created: r.Now.UTC(),
-		Series: slug(cmp.Or(s.Text("name"), r.Entry)),
-		Digest: r.Digest, Entry: r.Entry, Python: r.Python, Cwd: r.Cwd, Path: r.Path,
-		Parallelism: int(s.Int("parallelism")), Retries: int(s.Int("retries")), Timeout: s.Duration("timeout"),
-		TrialCwd: s.Text("cwd") == "trial", Fresh: s.Bool("fresh_process"), TensorBoard: s.Bool("tensorboard"),
-		Notify: s.Text("notify"),
-		Reseed: r.Reseed, SelfSeeded: r.SelfSeeded, Settings: s.All(),
+		V:           1,
+		Owner:       at.Owner(),
+		Source:      r.Source,
+		Kind:        s.Kind,
+		Created:     r.Now.UTC(),
+		Series:      slug(cmp.Or(s.Text("name"), r.Entry)),
+		Digest:      r.Digest,
+		Entry:       r.Entry,
+		Python:      r.Python,
+		Cwd:         r.Cwd,
+		Path:        r.Path,
+		Parallelism: int(s.Int("parallelism")),
+		Retries:     int(s.Int("retries")),
+		Timeout:     s.Duration("timeout"),
+		TrialCwd: s.Text(
+			"cwd",
+		) == "trial",
+		Fresh:       s.Bool("fresh_process"),
+		Strict:      s.Bool("strict"),
+		TensorBoard: s.Bool("tensorboard"),
+		Notify:      s.Text("notify"),
+		Reseed:      r.Reseed,
+		SelfSeeded:  r.SelfSeeded,
+		Settings:    s.All(),
 	}
 	if text := s.Text("objective"); text != "" {
 		spec.Objective, _ = run.ParseObjective(text) // checked when it was resolved

@@ -46,7 +46,8 @@ Makes plain Python of a notebook (.ipynb), a script (.py) or a session document 
   --stdout        write the script or application to standard output
   --explain       say for each statement why it is in, and write nothing
 
-exit codes: 0; 1 the notebook cannot be converted; 2 a wrong command line
+exit codes: 0; 1 the notebook cannot be converted, or what was written lacks what a command of the shell made;
+2 a wrong command line
 `
 
 type options struct {
@@ -64,6 +65,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if err == nil {
 		err = convert(ctx, o, stdin, stdout, stderr)
+	}
+	if errors.Is(err, errIncomplete) {
+		return 1 // the notes have said why
 	}
 	var wrong usageError
 	switch {
@@ -119,7 +123,10 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) error {
+// errIncomplete says that what was written lacks something that it needs, which a note says.
+var errIncomplete = errors.New("something that the program needs was left out")
+
+func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	doc, err := read(o.input, stdin)
 	if err != nil {
 		return err
@@ -131,9 +138,16 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 		}
 		return err
 	}
+	incomplete := false
 	for _, n := range s.Notes {
 		_, _ = fmt.Fprintf(stderr, "%s: %s\n", o.input, usererror.Sentences(n.Text, n.Hint))
+		incomplete = incomplete || n.Code == slicer.NoteLeftOut
 	}
+	defer func() {
+		if err == nil && incomplete && !o.explain {
+			err = errIncomplete
+		}
+	}()
 	if o.explain {
 		if !o.asJSON {
 			stdout = view.Stream{To: stdout}
@@ -165,6 +179,9 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 		return fmt.Errorf("%s: the script would replace its own source; name another file with -o", o.input)
 	}
 	for _, m := range s.Modules {
+		if m.Source != nil {
+			continue // the script writes it
+		}
 		remark := ""
 		if o.to == "script" {
 			remark = " (--to train brings it along)"
@@ -233,7 +250,7 @@ func read(input string, stdin io.Reader) (*session.Document, error) {
 	}
 	switch filepath.Ext(input) {
 	case ".py":
-		return session.FromScript(data, name)
+		return session.FromSource(data, name)
 	case ".json":
 		return session.Read(strings.NewReader(string(data)))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -222,5 +223,64 @@ func TestMistakes(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(name), "*"))
 	if err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// What a saved notebook writes, its script writes, so that it runs in an empty folder.
+func TestAScriptWritesTheFilesOfItsNotebook(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, want string
+		cells      []string
+	}{
+		{"a module", `{"v": 7}`, []string{
+			"%%writefile helpers_w.py\ndef seven():\n    return 7", "from helpers_w import seven",
+			"%%train\ndef fit():\n    return {'v': seven()}",
+		}},
+		{"a module and what is appended", `{"v": 8}`, []string{
+			"%%file helpers_w.py\nimport inner_w\n", "%%writefile -a helpers_w.py\ndef eight(): return inner_w.N\n",
+			"%%writefile inner_w.py\nN = 8", "import helpers_w as h", "%%train\ndef fit():\n" +
+				"    return {'v': h.eight()}",
+		}},
+		{"a folder", `{"v": 1}`, []string{
+			"from pathlib import Path\nCKPT = Path('ckpt')\nCKPT.mkdir(exist_ok=True)",
+			"%%train\ndef fit():\n    (CKPT / 'a.txt').write_text('x')\n    return {'v': 1}",
+		}},
+		{"a file", `{"v": 2}`, []string{
+			"import shutil, pathlib\npathlib.Path('raw').mkdir()\npathlib.Path('raw/a.txt').write_text('ab')",
+			"shutil.copytree('raw', 'data')", "%%train\ndef fit():\n    return {'v': len(open('data/a.txt').read())}",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			name := notebook(t, c.cells...)
+			script := strings.TrimSuffix(name, ".ipynb") + "_script.py"
+			if code, _, errs := command(t, "", name, "-o", script); code != 0 || errs != "" {
+				t.Fatal(code, errs)
+			}
+			process := exec.CommandContext(t.Context(), python, script)
+			process.Dir = filepath.Dir(name)
+			out, err := process.CombinedOutput()
+			if err != nil || strings.TrimSpace(string(out)) != c.want {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+func TestWhatACommandMakesIsSaidToBeMissing(t *testing.T) {
+	name := notebook(t, "!git clone https://example.org/repo", "%cd repo", "%%train\ndef f(): return 1")
+	code, _, errs := command(t, "", name)
+	if code != 1 || !strings.Contains(errs, "!git clone https://example.org/repo was left out (cell 1, line 1)") ||
+		!strings.Contains(errs, "cell 2, line 1 names repo") {
+		t.Errorf("%d %s", code, errs)
+	}
+	if _, err := os.Stat(strings.TrimSuffix(name, ".ipynb") + ".py"); err != nil {
+		t.Error(err)
+	}
+	if code, _, errs := command(t, "", name, "--explain"); code != 0 {
+		t.Error(code, errs)
 	}
 }

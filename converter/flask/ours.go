@@ -1,9 +1,9 @@
 package flask
 
 import (
-	"os"
 	"slices"
 
+	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -46,7 +46,7 @@ func (w *writer) findOurs() error {
 	}
 	modules, names := w.importsOfOurs()
 	for _, m := range w.s.Modules {
-		if err := w.noneOfOurs(m.Name, m.File); err != nil {
+		if err := w.noneOfOurs(m); err != nil {
 			return err
 		}
 	}
@@ -182,8 +182,8 @@ func (r *references) mention(i int, name string) {
 }
 
 // noneOfOurs refuses a local module that imports metaml.
-func (w *writer) noneOfOurs(name, file string) error {
-	src, err := os.ReadFile(file)
+func (w *writer) noneOfOurs(m session.Module) error {
+	src, err := m.Code()
 	if err != nil {
 		return nil //nolint:nilerr // it is only read; whoever runs the application needs it
 	}
@@ -193,14 +193,14 @@ func (w *writer) noneOfOurs(name, file string) error {
 	}
 	found := false
 	tree.Root.Walk(func(n *syntax.Node) bool {
-		for _, m := range readImport(n) {
-			found = found || m.module == "metaml"
+		for _, imp := range readImport(n) {
+			found = found || imp.module == "metaml"
 		}
 		return !found
 	})
 	if found {
 		return usererror.At(usererror.CodeExport, 0, 0,
-			"the local module %s imports metaml, and a plain application cannot", name).
+			"the local module %s imports metaml, and a plain application cannot", m.Name).
 			With("Take what it needs of metaml as an argument.")
 	}
 	return nil

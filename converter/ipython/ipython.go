@@ -53,14 +53,16 @@ type Result struct {
 
 // Options say what is known of the session.
 type Options struct {
-	// Moved says that the session's working directory is the one after all its %cd, so that they must not be repeated.
+	// Moved says that the session's working directory is the one after all its %cd, and has what %%writefile wrote, so
+	// that neither must be repeated.
 	Moved bool
 }
 
 // Transform translates a cell. It never fails: what is not IPython's comes out as it is.
 func Transform(src string, o Options) Result {
 	if !strings.ContainsAny(src, "%!?>,;/") && !strings.HasPrefix(strings.TrimLeft(src, "\n"), " ") &&
-		!strings.HasPrefix(src, "\t") && !strings.Contains(src, "In [") && !automagic.MatchString(src) {
+		!strings.HasPrefix(src, "\t") && !strings.Contains(src, "In [") && !strings.Contains(src, "get_ipython") &&
+		!automagic.MatchString(src) {
 		return Result{Code: src}
 	}
 	t := transformer{o: o, lines: strings.SplitAfter(src, "\n")}
@@ -71,6 +73,12 @@ func Transform(src string, o Options) Result {
 	}
 	t.r.Code = strings.Join(t.lines, "")
 	return t.r
+}
+
+// bindsNothing are cell magics that define no names.
+var bindsNothing = map[string]bool{
+	"timeit": true, "memit": true, "writefile": true, "file": true, "html": true, "markdown": true, "latex": true,
+	"javascript": true, "js": true, "svg": true,
 }
 
 type transformer struct {
@@ -171,6 +179,11 @@ func (t *transformer) cell(from int) {
 			}
 		}
 	default:
+		if code := written(name, args); code != "" && !t.o.Moved {
+			t.r.Magics = append(t.r.Magics, mg)
+			t.script(i, code)
+			return
+		}
 		if code := script(name, args); code != "" {
 			mg.Target = strings.TrimSpace(code[:strings.Index(code, " = ")])
 			t.r.Magics = append(t.r.Magics, mg)
@@ -181,8 +194,7 @@ func (t *transformer) cell(from int) {
 		if name == "" {
 			t.r.Opaque = "%%"
 		}
-		mg.Binds = name != "timeit" && name != "memit" && name != "writefile" && name != "html" && name != "markdown" &&
-			name != "latex" && name != "javascript" && name != "js" && name != "svg"
+		mg.Binds = !bindsNothing[name]
 		t.r.Magics = append(t.r.Magics, mg)
 		for j := i + 1; j < len(t.lines); j++ {
 			t.blank(j)
@@ -229,6 +241,16 @@ func (t *transformer) statements() {
 		if i == only && indent == "" && isAutomagic(body) {
 			body = "%" + body
 		}
+		if target, cmd := asOutput(body); cmd != "" {
+			t.r.Magics = append(t.r.Magics, Magic{Kind: Shell, Args: cmd, Target: target, Line: i + 1})
+			out, _ := assignedValue(Magic{Kind: Shell, Args: cmd})
+			changed[i] = indent + target + " = " + out
+			i++
+			continue
+		}
+		if escape := asEscape(body); escape != "" {
+			body = escape // it is one line
+		}
 		if strings.IndexByte("%!?,;/", body[0]) >= 0 {
 			n := i + 1
 			text := body
@@ -252,6 +274,81 @@ func (t *transformer) statements() {
 	for i, text := range changed {
 		t.set(i, text)
 	}
+}
+
+var calledMagic = regexp.MustCompile(
+	`^get_ipython\(\)\.(run_line_magic|magic|system)\((.*)\)[ \t]*;?[ \t]*(#.*)?$`)
+
+// asEscape is the magic or command that a line calls by its object, which is what nbconvert writes for one:
+// get_ipython().run_line_magic('matplotlib', 'inline'). It is "" where that is none, or is not known.
+func asEscape(body string) string {
+	m := calledMagic.FindStringSubmatch(body)
+	if m == nil {
+		return ""
+	}
+	var args []string
+	for rest := strings.TrimSpace(m[2]); rest != ""; {
+		value, after, ok := cutString(rest)
+		if !ok {
+			return ""
+		}
+		args = append(args, value)
+		if rest = strings.TrimSpace(after); rest != "" {
+			if rest[0] != ',' {
+				return ""
+			}
+			rest = strings.TrimSpace(rest[1:])
+		}
+	}
+	switch {
+	case m[1] == "system" && len(args) == 1 && args[0] != "":
+		return "!" + args[0]
+	case m[1] == "magic" && len(args) == 1 && args[0] != "":
+		return "%" + strings.TrimPrefix(args[0], "%")
+	case m[1] == "run_line_magic" && (len(args) == 1 || len(args) == 2) && args[0] != "":
+		return strings.TrimRight("%"+args[0]+" "+strings.Join(args[1:], ""), " ")
+	}
+	return ""
+}
+
+var calledOutput = regexp.MustCompile(`^([A-Za-z_][\w.]*) *= *get_ipython\(\)\.getoutput\((.*)\)[ \t]*(#.*)?$`)
+
+// asOutput is the command whose output a line assigns by IPython's object, and to what: files = !ls.
+func asOutput(body string) (target, cmd string) {
+	m := calledOutput.FindStringSubmatch(body)
+	if m == nil {
+		return "", ""
+	}
+	cmd, after, ok := cutString(strings.TrimSpace(m[2]))
+	if !ok || strings.TrimSpace(after) != "" {
+		return "", ""
+	}
+	return m[1], cmd
+}
+
+// cutString reads a string literal of one line, and gives what stands behind it.
+func cutString(text string) (value, after string, ok bool) {
+	if text == "" || text[0] != '\'' && text[0] != '"' || strings.HasPrefix(text[1:], text[:1]+text[:1]) {
+		return "", "", false
+	}
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == text[0]:
+			return b.String(), text[i+1:], !strings.Contains(b.String(), "\n")
+		case c == '\\' && i+1 < len(text):
+			i++
+			switch text[i] {
+			case '\'', '"', '\\':
+				b.WriteByte(text[i])
+			default:
+				return "", "", false
+			}
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "", false
 }
 
 // logical scans one logical line that begins at line i and gives the line after it.
@@ -348,14 +445,14 @@ func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int,
 	out, ok := assignedValue(mg)
 	mg.Kernel = !ok
 	t.r.Magics = append(t.r.Magics, mg)
-	if i == at {
-		changed[i] = target + " " + out
-	} else {
-		// The sign stands on an earlier line, continued by a backslash: all on the first line.
-		changed[i] = strings.NewReplacer("\\\r\n", " ", "\\\n", " ").Replace(target) + " " + out
-	}
 	for j := i + 1; j < n; j++ {
 		changed[j] = ""
+	}
+	// The sign may stand on an earlier line, continued by a backslash: all on one line, but for those of a target that
+	// is in brackets.
+	parts := strings.Split(strings.NewReplacer("\\\r\n", " ", "\\\n", " ").Replace(target)+" "+out, "\n")
+	for j, part := range parts {
+		changed[i+j] = strings.TrimSuffix(part, "\r")
 	}
 	return n
 }

@@ -52,12 +52,39 @@ func TestTransform(t *testing.T) {
 		{"%env A=$x", "__import__('os').environ['A'] = _metaml_text('$x', lambda: '{}'.format(x))"},
 		{"%cd data", "__import__('os').chdir('data')"},
 		{"%cd -", ""},
+		{"!mkdir -p data/raw", "__import__('os').makedirs('data/raw', exist_ok=True)"},
+		{"%mkdir a b", "__import__('os').makedirs('a', exist_ok=True); __import__('os').makedirs('b', exist_ok=True)"},
+		{"!mkdir -p $HOME/a", ""},
+		{"!mkdir -p a && cd a", ""},
+		{"!mkdir -m 700 a", ""},
+		{"get_ipython().run_line_magic('matplotlib', 'inline')", ""},
+		{"get_ipython().run_line_magic('env', 'A=b \\'c\\'')  # set it", "__import__('os').environ['A'] = \"b 'c'\""},
+		{"get_ipython().magic(\"cd data\")", "__import__('os').chdir('data')"},
+		{"get_ipython().system('pip install numpy')", ""},
+		{"if x:\n    get_ipython().system('ls')", "if x:\n    _metaml_run('ls')"},
+		{"get_ipython().run_line_magic(name, 'x')", "get_ipython().run_line_magic(name, 'x')"},
+		{"get_ipython().system(f'ls {x}')", "get_ipython().system(f'ls {x}')"},
+		{"x = get_ipython().getoutput('ls')", "x = _metaml_lines('ls')"},
+		{"x = get_ipython().getoutput(cmd)", "x = get_ipython().getoutput(cmd)"},
+		{"x = get_ipython().user_ns", "x = get_ipython().user_ns"},
 		{"%%time\nx = 1", "\nx = 1"},
 		{"%%capture out\n%%time\nx = 1", "\n\nx = 1"},
 		{"\n\n%%time\nx = 1", "\n\n\nx = 1"},
 		{"%%bash\nls\n", "\n\n"},
 		{"%%timeit\nx = 1", "\n"},
-		{"%%writefile a.py\nx = 1", "\n"},
+		{
+			"%%writefile a.py\nx = 'a\\n'\n",
+			"__import__('pathlib').Path('a.py').write_text(\"x = 'a\\\\n'\\n\", encoding='utf-8')\n\n",
+		},
+		{"%%file \"a b.py\"\nx = 1", "__import__('pathlib').Path('a b.py').write_text('x = 1\\n', encoding='utf-8')\n"},
+		{
+			"%%writefile -a {n}.txt\nx",
+			"__import__('pathlib').Path(_metaml_text('{n}.txt', lambda: '{}.txt'.format(n)))" +
+				".open('a', encoding='utf-8').write('x\\n')\n",
+		},
+		{"%%writefile ~/a.py\nx", "__import__('pathlib').Path('~/a.py').expanduser().write_text('x\\n', " +
+			"encoding='utf-8')\n"},
+		{"%%writefile\nx = 1", "\n"},
 		{"%%train --parallelism 4\ndef f(): pass", "\ndef f(): pass"},
 		{"%%train\n%matplotlib inline\nx = 1", "\n\nx = 1"},
 		{">>> x = 1\n>>> for i in y:\n...     pass\n", "x = 1\nfor i in y:\n    pass\n"},
@@ -104,6 +131,12 @@ func TestTransform(t *testing.T) {
 }
 
 func TestFoldersThatTheSessionIsInAreNotEnteredAgain(t *testing.T) {
+	if got := Transform("%%writefile a.py\nx = 1", Options{Moved: true}).Code; got != "\n" {
+		t.Errorf("%%writefile of a live session: %q", got)
+	}
+	if got := Transform("!mkdir data", Options{Moved: true}).Code; got != "" {
+		t.Errorf("!mkdir of a live session: %q", got)
+	}
 	if got := Transform("%cd data", Options{Moved: true}).Code; got != "" {
 		t.Errorf("got %q", got)
 	}
@@ -277,6 +310,7 @@ func FuzzTransform(f *testing.F) {
 		f.Add(generate(rand.New(rand.NewPCG(uint64(seed), 3))))
 	}
 	f.Add("x = '{' f'{'{'{\n'\\\n%%\n??\\\n!")
+	f.Add("0 0(0!0 0!\n0!!0)000=!00000000000000") // a target in brackets over two lines
 	f.Fuzz(func(t *testing.T, src string) {
 		r := Transform(src, Options{})
 		if a, b := strings.Count(r.Code, "\n"), strings.Count(src, "\n"); a != b {

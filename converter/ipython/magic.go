@@ -48,7 +48,9 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 	case '!':
 		cmd := strings.TrimSpace(strings.TrimLeft(text, "!"))
 		add(Magic{Kind: Shell, Args: cmd})
-		switch {
+		switch made := folders(cmd); {
+		case indent == "" && made != "" && !t.o.Moved:
+			return made
 		case indent == "":
 			return "" // nobody can see what it does
 		case installRE.MatchString(cmd):
@@ -109,6 +111,9 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 	case (name == "sx" || name == "system") && indent != "" && args != "" && !installRE.MatchString(args):
 		add(m)
 		return command(Lines, args, "")
+	case name == "mkdir" && indent == "" && !t.o.Moved:
+		add(m)
+		return folders("mkdir " + args)
 	case dropped[name] || name == "":
 		add(m)
 		return nothing
@@ -119,6 +124,22 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 		return ""
 	}
 	return call(name, args)
+}
+
+var mkdirRE = regexp.MustCompile(`^mkdir((?: +(?:-p|--parents|-v|-pv|-vp))*)((?: +[\w./][\w./-]*)+)$`)
+
+// folders translates a command that makes folders and does nothing else; "" is another one. What is there already is no
+// error, as it may have been made by the notebook.
+func folders(command string) string {
+	m := mkdirRE.FindStringSubmatch(strings.TrimSpace(command))
+	if m == nil {
+		return ""
+	}
+	var calls []string
+	for dir := range strings.FieldsSeq(m[2]) {
+		calls = append(calls, "__import__('os').makedirs("+quote(dir)+", exist_ok=True)")
+	}
+	return strings.Join(calls, "; ")
 }
 
 // assignedValue is the expression for what a magic or command gives: x = %magic, x = !command. It is false where only

@@ -53,6 +53,9 @@ var installRE = regexp.MustCompile(`^(sudo\s+)?((\S*python[\d.]*|\{\s*sys\.execu
 	`\$sys\.executable)\s+-m\s+)?(pip[\d.]*|uv|conda|mamba|micromamba|apt|apt-get|` +
 	`brew)\s+(-\S+\s+)*(pip\s+)?(install|uninstall|remove|update|upgrade|sync|add)\b`)
 
+// Installs says that a command installs packages.
+func Installs(command string) bool { return installRE.MatchString(command) }
+
 // command writes the call of one of our functions with a command. first is what stands before the expansion, such as ",
 // 'the script'".
 func command(function, cmd, first string) string {
@@ -84,6 +87,33 @@ func expandedText(arg string) string {
 // scripts are the cell magics that run their body by a program.
 var scripts = map[string]bool{
 	"bash": true, "sh": true, "script": true, "perl": true, "ruby": true, "python": true, "python3": true, "pypy": true,
+}
+
+// written translates %%writefile: it writes the body, for which \x00 stands, to a file.
+func written(name, args string) string {
+	if name != "writefile" && name != "file" {
+		return ""
+	}
+	appends := false
+	words := strings.Fields(args)
+	for len(words) > 1 && (words[0] == "-a" || words[0] == "--append") {
+		appends, words = true, words[1:]
+	}
+	file := strings.Join(words, " ")
+	if len(file) > 1 && (file[0] == '"' || file[0] == '\'') && file[len(file)-1] == file[0] {
+		file = file[1 : len(file)-1]
+	}
+	if file == "" || strings.HasPrefix(file, "-") {
+		return ""
+	}
+	path := "__import__('pathlib').Path(" + expandedText(file) + ")"
+	if strings.HasPrefix(file, "~") {
+		path += ".expanduser()"
+	}
+	if appends {
+		return path + ".open('a', encoding='utf-8').write(\x00)"
+	}
+	return path + ".write_text(\x00, encoding='utf-8')"
 }
 
 // script translates a cell magic that runs a script and stores its output: %%bash --out x. It gives "" where nothing is

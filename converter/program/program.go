@@ -134,7 +134,7 @@ func Make(s *slicer.Slice, kind string) (*Program, error) {
 				fmt.Errorf("the local module %q cannot come along: the program itself is called main.py; rename %s",
 					m.Name, m.File)
 		}
-		data, err := os.ReadFile(m.File)
+		data, err := m.Code()
 		if err != nil {
 			return nil, fmt.Errorf("read the local module %q: %w", m.Name, err)
 		}

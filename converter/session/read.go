@@ -98,7 +98,20 @@ func FromFile(path, name string) (*Document, error) {
 	if strings.EqualFold(filepath.Ext(path), ".ipynb") {
 		return FromNotebook(data, path)
 	}
-	return FromScript(data, path)
+	return FromSource(data, path)
+}
+
+// FromSource makes the document of a Python file: of a notebook, where jupytext has written it as a script and a cell
+// of ours is in it, else of a script.
+func FromSource(src []byte, path string) (*Document, error) {
+	d, err := FromScript(src, path)
+	if err != nil {
+		return nil, err
+	}
+	if notebook, ok := fromJupytext(d.Cells[0].Source, path); ok {
+		return notebook, nil
+	}
+	return d, nil
 }
 
 // FromNotebook makes the document of a saved notebook: its code cells, once, in document order. They are called by the

@@ -1,10 +1,12 @@
 // Package session reads the session document: what was executed in a notebook, a console or a script, and what is alive
 // there. It is the input of everything that MetaML does with a cell (docs/reference/rules.md §2). The document is made
 // inside Python (by hooks in the kernel or by the decorators) or here, from a saved notebook or a script
-// ([FromNotebook], [FromScript]).
+// ([FromNotebook], [FromScript], [FromSource]).
 //
-// It may import internal/usererror and converter/nbformat.
+// It may import internal/usererror, converter/nbformat and converter/token.
 package session
+
+import "os"
 
 // Version is the version of the document that this package writes; it reads every document of the same major version.
 const Version = 1
@@ -85,4 +87,14 @@ type Module struct {
 	File     string  `json:"file"`
 	Modified float64 `json:"modified"` // time of the file when it was imported, seconds since 1970; 0 is unknown
 	Package  bool    `json:"package,omitempty"`
+	// Source is the code, where it stands in the notebook (%%writefile) and File may not be there; nil: it is in File
+	Source []byte `json:"-"`
+}
+
+// Code is the module's source.
+func (m Module) Code() ([]byte, error) {
+	if m.Source != nil {
+		return m.Source, nil
+	}
+	return os.ReadFile(m.File)
 }

@@ -34,19 +34,31 @@ type stmt struct {
 	text     string
 	line     int // from 1
 	endLine  int
-	time     int  // index in work.stmts
-	last     bool // the last statement of its cell, whose value the notebook shows
-	skip     bool // never part of a program: a guard, a call of an entry function
-	distinct bool // it repeats another statement, but must not be left out
-	changes  bool // it changes objects, so that executing it twice is not executing it once
-	sets     bool // it changes settings of modules
-	ours     bool // it has a decorator of ours
+	time     int             // index in work.stmts
+	last     bool            // the last statement of its cell, whose value the notebook shows
+	skip     bool            // never part of a program: a guard, a call of an entry function
+	distinct bool            // it repeats another statement, but must not be left out
+	changes  bool            // it changes objects, so that executing it twice is not executing it once
+	modules  []string        // whose settings it changes
+	seeds    map[string]bool // libraries whose random numbers it seeds
+	draws    map[string]bool // … and draws from
+	saves    bool            // it saves a figure
+	ours     bool            // it has a decorator of ours
 
 	decorator string // Train or Serve, if that is one of them
 	e         *effects
 	loopNames map[string]bool     // the variables of a loop, which it binds before it reads them
 	uses      map[string][]*value // what its immediate names meant
 	binds     []*value
+	code      *function // what it does, some of it later
+}
+
+// asFunction is the statement as a function: the lambdas in it do later what it is said to do.
+func (s *stmt) asFunction() *function {
+	if s.code == nil {
+		s.code = &function{name: s.name(), e: *s.e}
+	}
+	return s.code
 }
 
 func (w *work) note(code usererror.Code, cell, line int, hint, format string, args ...any) {

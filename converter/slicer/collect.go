@@ -42,7 +42,8 @@ func (w *work) collect() error {
 // statement makes a kept statement of the program.
 func (w *work) statement(s *stmt) Statement {
 	st := Statement{
-		Cell: s.cell.Seq, Line: s.line, EndLine: s.endLine, Text: w.stripped(s), Why: slices.Clone(w.kept[s]),
+		Cell: s.cell.Seq, Line: s.line, EndLine: s.endLine,
+		Text: w.stripped(s), Why: slices.Clone(w.kept[s]),
 		Await: s.e.await,
 		Lead:  lead(s.cell.tree.Src, s.line), File: s.cell.runAt.file,
 	}
@@ -56,10 +57,11 @@ func (w *work) statement(s *stmt) Statement {
 
 // stripped is the text of a statement without our decorators, with as many lines.
 func (w *work) stripped(s *stmt) string {
+	text := w.edited(s)
 	if !s.ours || s.node == nil {
-		return s.text
+		return text
 	}
-	lines := strings.Split(s.text, "\n")
+	lines := strings.Split(text, "\n")
 	for _, c := range s.node.Children {
 		if c.Kind != "decorator" || !s.cell.aliases.isDecorator(c) {
 			continue
@@ -94,12 +96,6 @@ func (w *work) cellNotes() {
 		}
 	}
 	for _, c := range w.cells {
-		if c.Seconds > 10 && c.Seq != w.target.Seq {
-			if name := w.costly(c); name != "" {
-				w.note(NoteSlowCell, c.Seq, 0, "", "cell %d took %s and runs once again; `--with %s` ships its value",
-					c.label(), duration(c.Seconds), name)
-			}
-		}
 		if c.broken > 0 && (c.OK == nil || !*c.OK) && !slices.ContainsFunc(c.stmts, func(s *stmt) bool {
 			_, ok := w.kept[s]
 			return ok
@@ -108,23 +104,6 @@ func (w *work) cellNotes() {
 				"%s is not Python and was left out", w.position(c, c.broken))
 		}
 	}
-}
-
-// costly gives the last name that a slow cell computes for the program, if it does.
-func (w *work) costly(c *cell) string {
-	name := ""
-	for _, s := range c.stmts {
-		if _, ok := w.kept[s]; !ok || s.node == nil || len(s.e.calls) == 0 || len(s.e.binds) == 0 {
-			continue
-		}
-		switch s.node.Kind {
-		case "function_definition", "class_definition", "decorated_definition", "import_statement",
-			"import_from_statement":
-		default:
-			name = s.e.binds[0].name
-		}
-	}
-	return name
 }
 
 // duration writes seconds for people.
@@ -191,6 +170,9 @@ func (w *work) dottedIn(n *syntax.Node, time int, imports map[string]*bind) stri
 		imp = own.imp
 	}
 	if imp == nil {
+		if base := w.assignedName(n.Text(), time); base != "" {
+			return strings.Join(append([]string{base}, path...), ".")
+		}
 		return ""
 	}
 	base := imp.module
@@ -201,4 +183,17 @@ func (w *work) dottedIn(n *syntax.Node, time int, imports map[string]*bind) stri
 		base, _, _ = strings.Cut(base, ".")
 	}
 	return strings.Join(append([]string{base}, path...), ".")
+}
+
+// assignedName gives the full name of what a plain assignment has given another name: rng = np.random.
+func (w *work) assignedName(name string, time int) string {
+	vs, _ := w.at(name, time)
+	if len(vs) != 1 || vs[0].stmt == nil || vs[0].stmt.time >= time {
+		return ""
+	}
+	a := vs[0].stmt.assigned()
+	if a == nil || a.Kind != "identifier" && a.Kind != "attribute" {
+		return ""
+	}
+	return w.dottedIn(a, vs[0].stmt.time, nil) // of an earlier time, so this ends
 }

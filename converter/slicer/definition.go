@@ -1,6 +1,7 @@
 package slicer
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/syntax"
@@ -11,7 +12,8 @@ import (
 func (s *scanner) enter(kind scopeKind) {
 	s.sc = &scope{
 		kind: kind, up: s.sc, local: map[string]bool{}, global: map[string]bool{}, params: map[string]bool{},
-		alias: map[string][]ref{},
+		alias: map[string][]ref{}, values: map[string][]*syntax.Node{}, annotations: map[string]*syntax.Node{},
+		imports: map[string]*imported{}, busy: map[string]bool{},
 	}
 }
 
@@ -24,12 +26,13 @@ func (s *scanner) function(n *syntax.Node, decorators []ref) {
 		return
 	}
 	name := nameNode.Text()
-	outerFn, outerBy, outerE := s.fn, s.by, s.e
+	outerFn, outerBy, outerE, outerBody := s.fn, s.by, s.e, s.body
 	fn := &function{name: name}
 	b := bind{name: name, line: n.Row + 1, parts: decorators, def: n}
 	top := s.sc.kind == moduleScope || s.sc.kind == classScope && s.sc.up.kind == moduleScope
 	if top && s.sc.kind == moduleScope {
 		b.fn = fn
+		fn.global = true
 		s.by = name
 	}
 	params := n.Child("parameters")
@@ -57,25 +60,15 @@ func (s *scanner) function(n *syntax.Node, decorators []ref) {
 		defer s.leave()
 	}
 	s.enter(functionScope)
-	if top {
-		s.fn = fn
-		s.e = &fn.e
+	inner := effects{}
+	switch {
+	case top:
+		s.fn, s.e, s.body = fn, &fn.e, s.sc
+	case s.fn != nil:
+		s.e = &inner
 	}
 	if params != nil {
-		for _, p := range parameters(params) {
-			s.sc.local[p.Name] = true
-			if top {
-				s.sc.params[p.Name] = true
-				switch p.Kind {
-				case VarPosition:
-					fn.vararg = p.Name
-				case VarKeyword:
-					fn.kwarg = p.Name
-				default:
-					fn.params = append(fn.params, p.Name)
-				}
-			}
-		}
+		s.takeParameters(params, fn, top)
 	}
 	if body := n.Child("body"); body != nil {
 		for l := range locals(body, s.sc.global) {
@@ -84,7 +77,51 @@ func (s *scanner) function(n *syntax.Node, decorators []ref) {
 		s.block(body)
 	}
 	s.leave()
-	s.fn, s.by, s.e = outerFn, outerBy, outerE
+	s.fn, s.by, s.e, s.body = outerFn, outerBy, outerE, outerBody
+	if !top && s.fn != nil {
+		s.e.add(&inner)
+		if s.e == &s.fn.e {
+			s.fn.inner.add(&inner)
+		}
+	}
+}
+
+// takeParameters makes the parameters names of the function that is entered.
+func (s *scanner) takeParameters(params *syntax.Node, fn *function, described bool) {
+	for _, p := range params.Children {
+		name := p.Child("name")
+		if name == nil && len(p.Children) > 0 {
+			name = p.Children[0]
+		}
+		if v := p.Child("value"); v != nil && name != nil {
+			switch v.Kind {
+			case "list", "dictionary", "set", "call", "identifier", "attribute", "subscript":
+				outer := s.sc
+				s.sc = outer.up
+				aliases, parts := s.refs(v)
+				s.sc = outer
+				fn.kept = append(fn.kept, standing{name.Text(), append(slices.Clone(aliases), parts...)})
+			}
+		}
+		if t := p.Child("type"); t != nil && name != nil && name.Kind == "identifier" {
+			s.sc.annotations[name.Text()] = t
+		}
+	}
+	for _, p := range parameters(params) {
+		s.sc.local[p.Name] = true
+		if !described {
+			continue
+		}
+		s.sc.params[p.Name] = true
+		switch p.Kind {
+		case VarPosition:
+			fn.vararg = p.Name
+		case VarKeyword:
+			fn.kwarg = p.Name
+		default:
+			fn.params = append(fn.params, p.Name)
+		}
+	}
 }
 
 // parameters scans defaults and annotations, and gives what the defaults may hold.
@@ -180,7 +217,12 @@ func (s *scanner) class(n *syntax.Node, decorators []ref) {
 		return
 	}
 	name := nameNode.Text()
-	cl := &class{name: name, methods: map[string]*function{}}
+	cl := &class{
+		name:       name,
+		methods:    map[string]*function{},
+		attributes: map[string][]returned{},
+		mutates:    map[string]bool{},
+	}
 	b := bind{name: name, line: n.Row + 1, parts: decorators, def: n}
 	outerBy, outerClass := s.by, s.current
 	if s.sc.kind == moduleScope {
@@ -198,19 +240,45 @@ func (s *scanner) class(n *syntax.Node, decorators []ref) {
 	if sup := n.Child("superclasses"); sup != nil {
 		for _, c := range sup.Children {
 			s.expr(c, false)
-			if c.Kind == "identifier" {
+			switch c.Kind {
+			case "identifier":
 				cl.bases = append(cl.bases, c.Text())
+				cl.baseNodes = append(cl.baseNodes, c)
+			case "attribute":
+				cl.baseNodes = append(cl.baseNodes, c)
+			case "keyword_argument":
+				if k, v := c.Child("name"), c.Child("value"); k != nil && v != nil && k.Text() == "metaclass" {
+					cl.metaclass = v.Text()
+				}
 			}
 			aliases, _ := s.refs(c)
 			b.parts = append(b.parts, aliases...)
 		}
 	}
+	for _, base := range cl.baseNodes {
+		s.load(n, subclassed, base)
+	}
+	if cl.metaclass != "" {
+		s.e.calls = append(s.e.calls, call{
+			callee: cl.metaclass, plain: s.find(cl.metaclass) == nil, path: []string{subclassed}, load: true, node: n,
+			sc: s.sc, line: n.Row + 1,
+		})
+	}
 	s.enter(classScope)
 	if body := n.Child("body"); body != nil {
+		cl.shares = sharedState(body) ||
+			find(body, "function_definition") != nil && strings.Contains(body.Text(), "__new__")
 		for l := range locals(body, s.sc.global) {
 			s.sc.local[l] = false // it is the class's own once it is bound, and the top level's before
 		}
 		s.classBody(body)
+		own := map[string]bool{}
+		for _, c := range body.Children {
+			targets(c, own)
+		}
+		for _, a := range cl.filled {
+			cl.sharesChanged = cl.sharesChanged || own[a] && len(cl.attributes[a]) == 0
+		}
 	}
 	s.leave()
 	if typeParams != nil {
@@ -218,6 +286,23 @@ func (s *scanner) class(n *syntax.Node, decorators []ref) {
 	}
 	s.bind(b)
 	s.by, s.current = outerBy, outerClass
+}
+
+// sharedState says that the objects of a class have something in common that may change: a list in its body.
+func sharedState(body *syntax.Node) bool {
+	for _, c := range body.Children {
+		if a := c.Of("assignment"); c.Kind == "expression_statement" && a != nil && a.Child("right") != nil {
+			switch right := a.Child("right"); right.Kind {
+			case "list", "dictionary", "set", "list_comprehension", "dictionary_comprehension":
+				return true
+			case "call":
+				if name := lastName(right.Child("function")); containers[name] || isClassName(name) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // classBody scans the statements in order: a name is the class's own from the statement that binds it.

@@ -82,7 +82,7 @@ func (w *work) openDefinitions() (*work, error) {
 		_ = json.Unmarshal(data, &manifest) // without a name the entry is a function like others
 	}
 	in.out.Entry.Name = manifest.Entry
-	for _, step := range []func() error{in.readCells, in.chooseCell, in.flow} {
+	for _, step := range []func() error{in.readCells, in.chooseCell, in.exports, in.flow} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -95,7 +95,7 @@ func (w *work) openDefinitions() (*work, error) {
 			in.note(NoteDefinitions, 0, 0, "",
 				"the classes from line %d of the training program on do not come along: its Python is too new to be "+
 					"read", s.line)
-		case s.sets && len(s.e.binds) == 0:
+		case len(s.modules) > 0 && len(s.e.binds) == 0:
 			s.skip = true // seeds and the like are the training's own
 		}
 	}

@@ -19,13 +19,51 @@ func (s *scanner) expr(n *syntax.Node, discarded bool) {
 		}
 		if a := n.Child("attribute"); a != nil {
 			s.top.names["."+a.Text()] = true
+			if o := n.Child("object"); o != nil {
+				s.load(n, a.Text(), o)
+			}
+		}
+	case "subscript":
+		if m := loadedModule(n); m != "" {
+			s.top.loaded = append(s.top.loaded, m)
+		}
+		for _, c := range n.Children {
+			s.expr(c, false)
+		}
+		if v := n.Child("value"); v != nil {
+			s.load(n, "__getitem__", v)
 		}
 	case "keyword_argument":
 		if v := n.Child("value"); v != nil {
 			s.expr(v, false)
 		}
+	case "list_splat":
+		for _, c := range n.Children {
+			s.expr(c, false)
+			s.goOver(c)
+		}
+	case "binary_operator", "unary_operator", "not_operator", "boolean_operator":
+		for _, c := range n.Children {
+			s.expr(c, false)
+			s.load(n, operated, c)
+		}
+	case "interpolation":
+		for _, c := range n.Children {
+			s.expr(c, false)
+			s.load(n, shownAs, c)
+		}
+	case "comparison_operator":
+		for i, c := range n.Children {
+			s.expr(c, false)
+			s.load(n, operated, c)
+			if i > 0 && strings.Contains(n.Between(i), "in") {
+				s.goOver(c) // x in it
+			}
+		}
 	case "call":
-		s.call(n, discarded)
+		if !slices.Contains(s.top.guards, n) {
+			s.call(n, discarded)
+		}
 	case "await":
 		if !s.inFunction() {
 			s.top.await = true
@@ -35,8 +73,12 @@ func (s *scanner) expr(n *syntax.Node, discarded bool) {
 		}
 	case "yield":
 		s.top.yields = true
+		if s.fn != nil {
+			s.fn.e.yields = true
+		}
 		for _, c := range n.Children {
 			s.expr(c, false)
+			s.returns(c)
 		}
 	case "assignment":
 		s.assignment(n)
@@ -50,7 +92,7 @@ func (s *scanner) expr(n *syntax.Node, discarded bool) {
 		s.expr(v, false)
 		aliases, parts := s.refs(v)
 		if t := n.Child("name"); t != nil {
-			s.bind(bind{name: t.Text(), aliases: aliases, parts: parts, line: t.Row + 1})
+			s.bind(bind{name: t.Text(), aliases: aliases, parts: parts, line: t.Row + 1, value: v})
 		}
 	case "as_pattern":
 		s.asPattern(n)
@@ -84,6 +126,13 @@ func (s *scanner) assignment(n *syntax.Node) {
 		if left != nil && left.Kind != "identifier" {
 			s.expr(left, false)
 		}
+		if t := n.Child("type"); t != nil && left != nil && left.Kind == "identifier" && s.sc.kind == functionScope {
+			s.sc.annotations[left.Text()] = t
+		}
+		return
+	}
+	if right.Kind == "lambda" && left != nil && left.Kind == "identifier" && s.sc.kind == moduleScope {
+		s.namedLambda(left, right)
 		return
 	}
 	s.expr(right, false)
@@ -96,15 +145,55 @@ func (s *scanner) assignment(n *syntax.Node) {
 		len(left.Children) == len(value.Children) && !has(left, "list_splat_pattern") && !has(value, "list_splat") {
 		for i, c := range left.Children {
 			aliases, parts := s.refs(value.Children[i])
-			s.bindPattern(c, aliases, parts)
+			s.bindPattern(c, aliases, parts, value.Children[i])
 		}
 		return
 	}
 	aliases, parts := s.refs(value)
-	s.bindPattern(left, aliases, parts)
-	if left != nil && left.Kind == "identifier" && s.sc.kind == moduleScope && value.Kind == "lambda" {
-		s.top.binds[len(s.top.binds)-1].lambda = true
+	// a = b = []: one object, which a store into another of the targets makes a part of that
+	for inner := right; inner.Kind == "assignment" && inner.Child("left") != nil; inner = inner.Child("right") {
+		x, y := s.refs(inner.Child("left"))
+		switch inner.Child("left").Kind {
+		case "identifier", "attribute", "subscript":
+			aliases = append(slices.Clone(aliases), x...)
+		case "pattern_list", "tuple_pattern", "list_pattern": // p = q, r = [], {}
+			parts = append(append(slices.Clone(parts), x...), y...)
+		}
+		if inner.Child("right") == nil {
+			break
+		}
 	}
+	s.bindPattern(left, aliases, parts, value)
+	if t := n.Child("type"); t != nil && left != nil && left.Kind == "identifier" {
+		if s.sc.kind == moduleScope && len(s.top.binds) > 0 {
+			s.top.binds[len(s.top.binds)-1].annotation = t
+		} else if s.sc.kind == functionScope {
+			s.sc.annotations[left.Text()] = t
+		}
+	}
+}
+
+// namedLambda scans `name = lambda …: …`, which is a function.
+func (s *scanner) namedLambda(name, n *syntax.Node) {
+	fn := &function{name: name.Text()}
+	params := n.Child("parameters")
+	var defaults []ref
+	if params != nil {
+		defaults = s.parameters(params)
+	}
+	outerFn, outerBy, outerE, outerBody := s.fn, s.by, s.e, s.body
+	s.enter(functionScope)
+	s.fn, s.by, s.e, s.body = fn, fn.name, &fn.e, s.sc
+	if params != nil {
+		s.takeParameters(params, fn, true)
+	}
+	if b := n.Child("body"); b != nil {
+		s.expr(b, true)
+		s.returns(b)
+	}
+	s.leave()
+	s.fn, s.by, s.e, s.body = outerFn, outerBy, outerE, outerBody
+	s.bind(bind{name: fn.name, line: name.Row + 1, parts: defaults, fn: fn})
 }
 
 func has(n *syntax.Node, kind string) bool {
@@ -120,26 +209,37 @@ func (s *scanner) augmented(n *syntax.Node) {
 	s.expr(right, false)
 	aliases, parts := s.refs(right)
 	added := append(aliases, parts...)
+	if op := strings.TrimSpace(strings.TrimPrefix(n.Text(), left.Text())); !strings.HasPrefix(op, "+") &&
+		!strings.HasPrefix(op, "|") {
+		added = nil // only += and |= put something into a container
+	}
 	if left.Kind != "identifier" {
 		s.change(left, added, false)
 		return
 	}
 	old := s.resolve(left.Text())
 	s.e.changes = append(s.e.changes, old...)
-	s.bind(bind{name: left.Text(), aliases: old, parts: added, line: left.Row + 1})
+	s.bind(bind{name: left.Text(), aliases: old, parts: added, line: left.Row + 1, added: true})
 }
 
 // asPattern scans `value as target` of with and except.
 func (s *scanner) asPattern(n *syntax.Node) {
 	var aliases, parts []ref
+	var value *syntax.Node
 	for _, c := range n.Children {
 		if c.Kind != "as_pattern_target" {
 			s.expr(c, false)
 			aliases, parts = s.refs(c)
+			if c.Kind == "call" { // it may give what it was made with
+				for _, a := range s.arguments(c.Child("arguments")) {
+					parts = append(parts, a.refs...)
+				}
+			}
+			value = c
 			continue
 		}
 		for _, t := range c.Children {
-			s.bindPattern(t, append(slices.Clone(aliases), parts...), nil)
+			s.bindPattern(t, append(slices.Clone(aliases), parts...), nil, value)
 		}
 	}
 }
@@ -149,6 +249,7 @@ func (s *scanner) lambda(n *syntax.Node) {
 	if params != nil {
 		s.parameters(params)
 	}
+	inside := s.inFunction()
 	s.enter(functionScope)
 	defer s.leave()
 	if params != nil {
@@ -156,6 +257,9 @@ func (s *scanner) lambda(n *syntax.Node) {
 			s.sc.local[p.Name] = true
 		}
 	}
+	outer := s.given
+	s.given = outer || s.immediate && inside // (lambda f: lambda x: …)(g)
+	defer func() { s.given = outer }()
 	if b := n.Child("body"); b != nil {
 		s.expr(b, false)
 	}
@@ -169,6 +273,7 @@ func (s *scanner) comprehension(n *syntax.Node) {
 			for _, r := range c.Children {
 				if r.Field == "right" {
 					s.expr(r, false)
+					s.goOver(r)
 				}
 			}
 		}
@@ -176,6 +281,7 @@ func (s *scanner) comprehension(n *syntax.Node) {
 	outer := s.sc
 	s.enter(comprehensionScope)
 	defer s.leave()
+	s.scopes[n] = s.sc
 	first = true
 	for _, c := range n.Children {
 		if c.Kind != "for_in_clause" {
@@ -193,6 +299,7 @@ func (s *scanner) comprehension(n *syntax.Node) {
 			}
 			if !first {
 				s.expr(r, false)
+				s.goOver(r)
 			}
 			inner := s.sc
 			if first {
@@ -200,7 +307,7 @@ func (s *scanner) comprehension(n *syntax.Node) {
 			}
 			aliases, parts := s.refs(r)
 			s.sc = inner
-			refs = append(append(refs, aliases...), parts...)
+			refs = append(refs, partly(append(slices.Clone(aliases), parts...))...)
 		}
 		for name := range names {
 			s.sc.local[name] = true
@@ -215,115 +322,6 @@ func (s *scanner) comprehension(n *syntax.Node) {
 	}
 }
 
-// refs gives the names whose object an expression may be or be a part of, and those that its value may hold inside.
-func (s *scanner) refs(n *syntax.Node) (aliases, parts []ref) {
-	if n == nil {
-		return nil, nil
-	}
-	switch n.Kind {
-	case "identifier":
-		return s.resolve(n.Text()), nil
-	case "attribute":
-		return s.refs(n.Child("object"))
-	case "subscript":
-		return s.refs(n.Child("value"))
-	case "parenthesized_expression", "await", "list_splat", "conditional_expression", "boolean_operator", "as_pattern",
-		"list_splat_pattern":
-		for _, c := range n.Children {
-			x, y := s.refs(c)
-			aliases, parts = append(aliases, x...), append(parts, y...)
-		}
-		return aliases, parts
-	case "named_expression":
-		return s.refs(n.Child("value"))
-	case "assignment":
-		return s.refs(n.Child("right"))
-	case "tuple", "list", "set", "dictionary", "pair", "expression_list", "pattern_list", "dictionary_splat":
-		for _, c := range n.Children {
-			x, y := s.refs(c)
-			parts = append(append(parts, x...), y...)
-		}
-		return nil, parts
-	case "list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression":
-		for _, c := range n.Children {
-			if c.Kind == "for_in_clause" {
-				x, y := s.refs(c.Child("right"))
-				parts = append(append(parts, x...), y...)
-			}
-		}
-		return nil, parts
-	case "call":
-		return s.callRefs(n)
-	}
-	return nil, nil
-}
-
-// callRefs says what the result of a call may be or hold.
-func (s *scanner) callRefs(n *syntax.Node) (aliases, parts []ref) {
-	f, args := n.Child("function"), n.Child("arguments")
-	if f == nil {
-		return nil, nil
-	}
-	inside := func() (out []ref) {
-		if args == nil {
-			return nil
-		}
-		for _, a := range args.Children {
-			if a.Kind == "keyword_argument" {
-				a = a.Child("value")
-			}
-			x, y := s.refs(a)
-			out = append(append(out, x...), y...)
-		}
-		return out
-	}
-	name := f.Text()
-	method := false
-	if f.Kind == "attribute" {
-		method = true
-		if a := f.Child("attribute"); a != nil {
-			name = a.Text()
-		}
-	}
-	switch {
-	case method && fresh[name], !method && (name == "deepcopy" || name == "clone"):
-		return nil, nil
-	case views[name]:
-		aliases = inside()
-		if method {
-			x, _ := s.refs(f.Child("object"))
-			aliases = append(aliases, x...)
-		}
-		return aliases, nil
-	case containers[name]:
-		return nil, inside()
-	case isClassName(name):
-		return nil, loosely(inside())
-	case method:
-		aliases, _ = s.refs(f.Child("object"))
-		aliases = slices.Clone(aliases)
-		for i := range aliases {
-			aliases[i].derived = true
-		}
-		return aliases, nil
-	case f.Kind == "identifier" && !builtins[name]:
-		// An object that is called, or a function: what it gives may hold what it was given.
-		return nil, loosely(inside())
-	}
-	return nil, nil
-}
-
-func loosely(refs []ref) []ref {
-	for i := range refs {
-		refs[i].loose = true
-	}
-	return refs
-}
-
-func isClassName(name string) bool {
-	return name != "" && name[0] >= 'A' && name[0] <= 'Z'
-}
-
 // call notes a call.
 func (s *scanner) call(n *syntax.Node, discarded bool) {
 	f, args := n.Child("function"), n.Child("arguments")
@@ -335,9 +333,12 @@ func (s *scanner) call(n *syntax.Node, discarded bool) {
 		return
 	}
 	if !looksAtProcess(f) {
+		outer := s.immediate
+		s.immediate = outer || f.Kind == "parenthesized_expression"
 		s.expr(f, false)
+		s.immediate = outer
 	}
-	c := call{discarded: discarded, line: n.Row + 1}
+	c := call{discarded: discarded, line: n.Row + 1, node: n, sc: s.sc}
 	x := f
 	for x != nil && x.Kind == "attribute" {
 		if a := x.Child("attribute"); a != nil {
@@ -351,53 +352,103 @@ func (s *scanner) call(n *syntax.Node, discarded bool) {
 		if r := s.resolve(x.Text()); len(r) > 0 {
 			c.root = r
 		}
-		c.plain = s.find(x.Text()) == nil
+		sc := s.find(x.Text())
+		c.plain = sc == nil
+		if sc != nil {
+			c.imp = sc.imports[x.Text()]
+		}
+	case x != nil && importedBy(x) != "" && len(c.path) > 0:
+		c.imp = &imported{module: importedBy(x)}
 	case len(c.path) > 0:
 		c.path = c.path[len(c.path)-1:]
+	case x != nil:
+		aliases, parts := s.refs(x) // handlers["a"](3)
+		c.root = append(slices.Clone(aliases), parts...)
+	}
+	if c.module = importedBy(n); c.module != "" && (f.Text() != "__import__" || !IsStandard(c.module)) {
+		s.top.imports = append(s.top.imports, imported{module: c.module})
 	}
 	if f.Kind == "attribute" {
-		c.obj, _ = s.refs(f.Child("object"))
-	}
-	if args != nil {
-		if args.Kind == "generator_expression" {
-			s.expr(args, false)
-		} else {
-			for _, a := range args.Children {
-				s.expr(a, false)
-				g := arg{}
-				switch a.Kind {
-				case "keyword_argument":
-					if k := a.Child("name"); k != nil {
-						g.key = k.Text()
-					}
-					a = a.Child("value")
-				case "list_splat":
-					g.key = "*"
-				case "dictionary_splat":
-					g.key = "**"
-				}
-				if a == nil {
-					continue
-				}
-				aliases, parts := s.refs(a)
-				g.refs = append(aliases, parts...)
-				g.none = a.Kind == "none"
-				if g.key == "inplace" && a.Kind == "true" {
-					c.inplace = true
-				}
-				c.args = append(c.args, g)
-			}
+		c.recv = f.Child("object")
+		if g := c.recv.Child("function"); c.recv.Kind == "call" && g != nil && g.Text() == "super" {
+			c.above = s.current
+		}
+		aliases, parts := s.refs(c.recv)
+		c.obj = aliases
+		if rootOf(c.recv).Kind != "identifier" {
+			c.obj = append(slices.Clone(aliases), parts...) // csv.writer(buffer).writerow(row)
 		}
 	}
-	s.e.calls = append(s.e.calls, c)
-	if s.fn == nil && s.e == s.top {
-		return
+	if args != nil {
+		for _, a := range args.Children {
+			if args.Kind != "generator_expression" {
+				s.expr(a, false)
+			}
+		}
+		if args.Kind == "generator_expression" {
+			s.expr(args, false)
+		}
 	}
+	c.args = s.arguments(args)
+	for _, a := range c.args {
+		c.inplace = c.inplace || a.key == "inplace" && a.node.Kind == "true"
+	}
+	if f.Kind == "attribute" && !fresh[c.path[len(c.path)-1]] {
+		s.touchOuter(rootOf(f))
+		if first := firstAttribute(f); first != nil && first != f {
+			s.mutatesAttribute(first)
+		}
+		s.mutatesOwn(rootOf(f), c.obj)
+	}
+	s.e.calls = append(s.e.calls, c)
+}
+
+// arguments are those of a call.
+func (s *scanner) arguments(args *syntax.Node) []arg {
+	if args == nil || args.Kind == "generator_expression" {
+		return nil
+	}
+	var out []arg
+	for _, a := range args.Children {
+		g := arg{}
+		switch a.Kind {
+		case "comment":
+			continue
+		case "keyword_argument":
+			if k := a.Child("name"); k != nil {
+				g.key = k.Text()
+			}
+			a = a.Child("value")
+		case "list_splat", "dictionary_splat":
+			g.key = "*"
+			if a.Kind == "dictionary_splat" {
+				g.key = "**"
+			}
+			if len(a.Children) == 1 {
+				a = a.Children[0]
+			}
+		}
+		if a == nil {
+			continue
+		}
+		aliases, parts := s.refs(a)
+		g.refs = append(slices.Clone(aliases), parts...)
+		g.none = a.Kind == "none"
+		g.node = a
+		out = append(out, g)
+	}
+	return out
 }
 
 // decorate notes the call of a decorator; of one with arguments the call that makes it is noted as any other.
-func (s *scanner) decorate(f *syntax.Node, definition []ref) {
-	c := call{line: f.Row + 1, args: []arg{{refs: definition}}}
+func (s *scanner) decorate(f, name *syntax.Node) {
+	c := call{
+		line: f.Row + 1,
+		args: []arg{{refs: s.resolve(name.Text()), node: name}},
+		node: f,
+		recv: f.Child("object"),
+		sc:   s.sc,
+	}
 	switch f.Kind {
 	case "identifier":
 		c.callee, c.root, c.plain = f.Text(), s.resolve(f.Text()), s.find(f.Text()) == nil
@@ -424,7 +475,9 @@ func (s *scanner) decorate(f *syntax.Node, definition []ref) {
 // in other lambdas.
 func (s *scanner) shell(f, args *syntax.Node, discarded bool) {
 	s.use(f, false)
-	s.e.calls = append(s.e.calls, call{callee: f.Text(), plain: true, discarded: discarded, line: f.Row + 1})
+	s.e.calls = append(s.e.calls, call{
+		callee: f.Text(), plain: true, discarded: discarded, line: f.Row + 1, node: f, sc: s.sc,
+	})
 	if args == nil {
 		return
 	}
@@ -448,6 +501,35 @@ func looksAtProcess(f *syntax.Node) bool {
 	o, a := f.Child("object"), f.Child("attribute")
 	return o != nil && a != nil && o.Kind == "call" && strings.HasPrefix(o.Text(), "__import__(") &&
 		(a.Text() == "getcwd" || a.Text() == "getenv")
+}
+
+// importedBy is the module that import_module("module") or __import__("module") gives, or "".
+func importedBy(n *syntax.Node) string {
+	f, args := n.Child("function"), n.Child("arguments")
+	if n.Kind != "call" || f == nil || args == nil || len(args.Children) != 1 || args.Children[0].Kind != "string" {
+		return ""
+	}
+	if name := lastName(f); name != "import_module" && f.Text() != "__import__" {
+		return ""
+	}
+	module, ok := literal(args.Children[0].Text())
+	if !ok || !isIdentifier(strings.ReplaceAll(module, ".", "_")) || strings.HasPrefix(module, ".") {
+		return ""
+	}
+	if f.Text() == "__import__" {
+		module = topOf(module)
+	}
+	return module
+}
+
+// loadedModule is the module that sys.modules["module"] names, or "".
+func loadedModule(n *syntax.Node) string {
+	v, key := n.Child("value"), n.Child("subscript")
+	if n.Kind != "subscript" || v == nil || key == nil || v.Text() != "sys.modules" || key.Kind != "string" {
+		return ""
+	}
+	module, _ := literal(key.Text())
+	return module
 }
 
 // parameters reads the parameters of a def or lambda.

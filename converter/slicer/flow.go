@@ -1,61 +1,14 @@
 package slicer
 
 import (
+	"maps"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/metaml/metaml/converter/ipython"
+	"github.com/metaml/metaml/converter/syntax"
 )
-
-// value is what a name means from a statement on.
-type value struct {
-	name     string
-	stmt     *stmt // nil for a module itself
-	bind     *bind
-	aliases  []*value // it may be this object, or a part of it
-	parts    []*value // it holds this object inside
-	shared   bool     // other values refer to it
-	mayHold  []*value // it was given this object, and may hold it
-	observes []*value // it may look at this object later, but does not change it
-	makers   []*value // functions and classes that were used to make it
-	// What may have changed it: mutations of this very object, and mutations of something which holds it.
-	mutations      []*mutation
-	outerMutations []*mutation
-}
-
-// mutation is a statement that may change values.
-type mutation struct {
-	stmt *stmt
-	name string // by which name, for people
-}
-
-// binding is what a name means from a time on.
-type binding struct {
-	time   int
-	values []*value // several where a statement may or may not bind it; none after del
-}
-
-// at gives what a name means before the statement with the time.
-func (w *work) at(name string, time int) ([]*value, bool) {
-	h := w.history[name]
-	i := sort.Search(len(h), func(i int) bool { return h[i].time >= time })
-	if i == 0 {
-		return nil, false
-	}
-	return h[i-1].values, len(h[i-1].values) > 0
-}
-
-func (w *work) set(name string, time int, values []*value) {
-	h := w.history[name]
-	if n := len(h); n > 0 && h[n-1].time == time {
-		h[n-1].values = values
-	} else {
-		h = append(h, binding{time, values})
-	}
-	w.history[name] = h
-}
 
 // flow walks over the statements in the order of their execution. A repetition was left out in the hope that the object
 // which it would have made anew is not shared with another name and changed afterwards; where that was wrong, it walks
@@ -85,11 +38,6 @@ type repetition struct {
 	time     int
 }
 
-func (v *value) changedAfter(time int) bool {
-	after := func(e *mutation) bool { return e.stmt.time >= time }
-	return slices.ContainsFunc(v.mutations, after) || slices.ContainsFunc(v.outerMutations, after)
-}
-
 func (w *work) walk() error {
 	w.stmts, w.stars, w.repetitions = nil, nil, nil
 	for _, c := range w.cells {
@@ -97,6 +45,8 @@ func (w *work) walk() error {
 			s.binds, s.changes = nil, false
 		}
 	}
+	w.findBinders()
+	w.findReaders()
 	w.history = map[string][]binding{}
 	w.modules = map[string]*value{}
 	for _, c := range w.cells {
@@ -168,7 +118,8 @@ func (w *work) repeated(s *stmt) bool {
 		return false
 	}
 	old := values[0].stmt
-	if old.changes || old.text != s.text || old.cell == s.cell || len(old.binds) != len(s.e.binds) {
+	if old.changes || w.drawsSeeded(old) || old.text != s.text || old.cell == s.cell ||
+		len(old.binds) != len(s.e.binds) {
 		return false
 	}
 	for _, v := range old.binds {
@@ -194,12 +145,39 @@ func (w *work) repeated(s *stmt) bool {
 	return true
 }
 
-// share notes that other values refer to these.
-func share(values []*value) []*value {
-	for _, v := range values {
-		v.shared = true
+// parted marks repetitions that cannot be left out, and says whether there are any: what they make anew has got another
+// name before, or a place in something, by a statement that is kept and was not repeated as well. There it stays the
+// object that was made first. A constant and a function of one line are as good as another that is made as they are.
+func (w *work) parted() (found bool) {
+	repeated := map[*stmt]int{} // by a statement that was left out, the last time
+	for _, r := range w.repetitions {
+		repeated[r.of] = r.time
 	}
-	return values
+	for _, r := range w.repetitions {
+		if w.kept[r.of] == nil || r.stmt.node.Kind != "expression_statement" {
+			continue
+		}
+		for _, v := range r.of.binds {
+			if v.bind.fn == nil && w.kindOf(v) != constant && slices.ContainsFunc(v.holders, func(h *stmt) bool {
+				again, ok := repeated[h]
+				return h != r.of && h.time < r.time && w.kept[h] != nil && (!ok || again < r.time)
+			}) {
+				r.stmt.distinct, found = true, true
+			}
+		}
+	}
+	return found
+}
+
+// drawsSeeded says that a statement draws random numbers that a statement before it has seeded: doing it once is not
+// doing it twice.
+func (w *work) drawsSeeded(s *stmt) bool {
+	for lib := range s.draws {
+		if lib != drawn && slices.ContainsFunc(w.stmts[:s.time], func(b *stmt) bool { return b.seeds[lib] }) {
+			return true
+		}
+	}
+	return false
 }
 
 // interpreter interprets one statement: what it uses, binds and mutates.
@@ -214,20 +192,30 @@ type interpreter struct {
 
 // step interprets a statement.
 func (w *work) step(s *stmt) {
+	w.now = s
 	in := &interpreter{work: w, s: s, changed: map[*value]string{}, flat: map[*value]bool{}}
 	in.use()
 	w.summaries = map[*function]*summary{}
 	in.sum = w.summarize(&s.e.changes, s.e, s.time, nil)
+	in.consume()
 	mutated := sorted(in.sum.changes)
 	in.mutate(mutated, s.time)
+	in.bindStars()
 	in.define()
 	in.remove()
 	in.mutate(mutated, s.time+1) // what the names are bound to now
 	in.contain()
+	if !isDefinition(s.node) && len(s.e.imports) > 0 {
+		for _, m := range w.setByImport(s.e.imports) {
+			in.sum.modules[m] = true
+		}
+	}
 	for m := range in.sum.modules {
 		in.changed[w.module(m)] = m
 	}
-	s.changes, s.sets = len(in.changed) > 0, len(in.sum.modules) > 0
+	in.move()
+	s.seeds, s.draws, s.saves = in.sum.seeds, in.sum.draws, in.sum.saves
+	s.changes, s.modules = len(in.changed) > 0 || len(in.sum.moved) > 0, sorted(in.sum.modules)
 	w.record(s, in.changed, in.flat)
 	if len(s.e.stars) > 0 {
 		w.stars = append(w.stars, s)
@@ -259,7 +247,7 @@ func (in *interpreter) mutate(names []string, time int) {
 	for _, name := range names {
 		vs, _ := in.at(name, time)
 		for _, v := range vs {
-			if in.s.loopNames[name] && v.stmt != in.s {
+			if in.s.loopNames[name] && v.stmt != in.s || in.kindOf(v) == constant {
 				continue
 			}
 			if _, ok := in.changed[v]; !ok {
@@ -271,17 +259,55 @@ func (in *interpreter) mutate(names []string, time int) {
 	}
 }
 
+// consume adds what iterators do that the statement reads on: what the function does that made them, map(c.append, xs).
+func (in *interpreter) consume() {
+	done := map[*stmt]bool{in.s: true}
+	for _, name := range sorted(in.sum.moved) {
+		for _, v := range in.valuesAt(name, in.s.time) {
+			for u := range reach(v, itself) {
+				if u.stmt == nil || done[u.stmt] || in.kindOf(u) != iterator || u.bind == nil || u.bind.value == nil {
+					continue
+				}
+				done[u.stmt] = true
+				made := in.summarize(&u.stmt.e.changes, u.stmt.e, in.s.time, nil)
+				in.sum.merge(made)
+			}
+		}
+	}
+}
+
+// move notes which streams and iterators the statement reads on: the named ones, and those that they are made of.
+func (in *interpreter) move() {
+	for _, name := range sorted(in.sum.moved) {
+		values := in.valuesAt(name, in.s.time)
+		if in.s.loopNames[name] {
+			values = in.after(in.s, name)
+		}
+		for _, v := range values {
+			parts := v.bind != nil && v.bind.each != nil // of what the loop goes over
+			for u := range reach(v, held) {
+				if parts || in.kindOf(u).moving() {
+					u.mutations = append(u.mutations, &mutation{stmt: in.s, name: name})
+				}
+			}
+		}
+	}
+}
+
 // define binds the names that the statement defines, itself or by the functions that it calls.
 func (in *interpreter) define() {
 	s := in.s
 	for i := range s.e.binds {
 		b := &s.e.binds[i]
-		v := &value{name: b.name, stmt: s, bind: b, makers: in.makers}
+		v := &value{name: b.name, stmt: s, bind: b, makers: in.makers, order: s.time}
 		s.binds = append(s.binds, v)
 		if b.imp != nil {
 			in.importValue(v, b.imp)
 		}
 		in.alias(v, b)
+		in.holdStreams(v, b)
+		in.holdViews(v, b)
+		in.holdInClass(b)
 		in.bindValue(s, v, b.must)
 	}
 	for _, name := range sorted(in.sum.binds) {
@@ -289,25 +315,168 @@ func (in *interpreter) define() {
 		s.binds = append(s.binds, v)
 		in.bindValue(s, v, false)
 	}
+	if len(in.sum.binds) > 0 {
+		in.holdArguments()
+	}
 }
 
 // alias notes which objects a new value may be and hold.
 func (in *interpreter) alias(v *value, b *bind) {
-	for _, r := range b.aliases {
+	for _, r := range in.expand(b.aliases, in.s.time, 0) {
 		vs := in.after(in.s, r.name)
+		if r.loose {
+			in.give(v, r, vs)
+			continue
+		}
 		for _, u := range vs {
-			if !r.derived || !isImport(u) {
-				u.shared = true
-				v.aliases = append(v.aliases, u)
+			switch {
+			case r.derived && isImport(u):
+			case r.sliced && isSlice(b.value) && in.kindOf(u) == sequence:
+				v.parts = append(v.parts, in.share([]*value{u})...)
+			default:
+				v.aliases = append(v.aliases, in.share([]*value{u})...)
+				if r.part || b.givesPart() { // x = found[0], x, y = found, x = found.pop()
+					v.aliases = append(v.aliases, in.share(in.holds(u))...)
+				}
 			}
 		}
 	}
-	for _, r := range b.parts {
-		vs := in.after(in.s, r.name)
-		if r.loose || b.def != nil {
-			v.mayHold = append(v.mayHold, share(vs)...)
+	for _, r := range in.expand(b.parts, in.s.time, 0) {
+		vs := in.objects(r)
+		if r.copied {
+			vs = slices.DeleteFunc(slices.Clone(vs), func(u *value) bool { return !in.sharesWithCopies(u) })
+		}
+		switch {
+		case b.added && !in.takesIn(v.name):
+		case r.loose:
+			in.give(v, r, vs)
+		case b.def != nil || b.fn != nil:
+			v.mayHold = append(v.mayHold, in.share(vs)...)
+		default:
+			v.parts = append(v.parts, in.share(vs)...)
+		}
+	}
+}
+
+// givesPart says that the name may get one of the things that an object holds.
+func (b *bind) givesPart() bool {
+	return b.def == nil && b.fn == nil && b.imp == nil && (b.value == nil || b.value.Kind == "call")
+}
+
+// holds gives what an object holds, in the order in which the program made it.
+func (in *interpreter) holds(v *value) []*value {
+	own, all := reach(v, itself), reach(v, inside)
+	for u := range own {
+		delete(all, u)
+	}
+	return slices.SortedFunc(maps.Keys(all), func(a, b *value) int { return a.order - b.order })
+}
+
+// holdStreams notes that what a call gives may hold the streams that it was given.
+func (in *interpreter) holdStreams(v *value, b *bind) {
+	if b.value == nil || b.value.Kind != "call" {
+		return
+	}
+	for i := range in.s.e.calls {
+		c := &in.s.e.calls[i]
+		if c.node != b.value || c.load {
+			continue
+		}
+		for _, a := range c.args {
+			for _, r := range a.refs {
+				for _, u := range in.after(in.s, r.name) {
+					if in.kindOf(u) == stream && u != v {
+						v.mayHold = append(v.mayHold, in.share([]*value{u})...)
+					}
+				}
+			}
+		}
+	}
+}
+
+// splitting are functions that give a list of parts of an array, which share its memory.
+var splitting = words(`
+	numpy.split numpy.array_split numpy.hsplit numpy.vsplit numpy.dsplit torch.split torch.chunk torch.unbind
+	torch.tensor_split
+`)
+
+// holdViews notes that a value has the parts of an array that was split.
+func (in *interpreter) holdViews(v *value, b *bind) {
+	n := b.value
+	if n == nil {
+		n = b.each
+	}
+	if n == nil || n.Kind != "call" || !splitting[in.importedAt(n.Child("function"), where{time: in.s.time})] {
+		return
+	}
+	for i := range in.s.e.calls {
+		if c := &in.s.e.calls[i]; c.node == n && !c.load && len(c.args) > 0 {
+			for _, r := range c.args[0].refs {
+				v.parts = append(v.parts, in.share(in.after(in.s, r.name))...)
+			}
+		}
+	}
+}
+
+// give notes that a value was made of others by a call, which it may hold; and may change, if what was called is known
+// to, or nothing is known of them.
+func (in *interpreter) give(v *value, r ref, vs []*value) {
+	for _, u := range vs {
+		changes := in.mayChange(r.maker, u, in.s.time)
+		if changes {
+			v.mayHold = append(v.mayHold, u)
 		} else {
-			v.parts = append(v.parts, share(vs)...)
+			v.given = append(v.given, u)
+		}
+		u.shared = true
+		if changes || in.keeps(r.maker) {
+			in.share([]*value{u})
+		}
+	}
+}
+
+// keeps says that what a class or a function of the session makes may have what it was given, and not change it: an
+// object in an attribute, a function inside of another one.
+func (in *interpreter) keeps(maker string) bool {
+	return slices.ContainsFunc(in.valuesAt(maker, in.s.time), func(m *value) bool {
+		b := m.bind
+		return b != nil && (b.class != nil || b.fn != nil && b.def != nil && returnsFunction(b))
+	})
+}
+
+// returnsFunction says that a function returns one that it makes.
+func returnsFunction(b *bind) bool {
+	made := map[string]bool{}
+	b.def.Walk(func(n *syntax.Node) bool {
+		if n != b.def && n.Kind == "function_definition" && n.Child("name") != nil {
+			made[n.Child("name").Text()] = true
+		}
+		return true
+	})
+	return slices.ContainsFunc(b.fn.returned, func(r returned) bool {
+		return r.node.Kind == "lambda" || r.node.Kind == "identifier" && made[r.node.Text()]
+	})
+}
+
+// holdArguments notes that a name may be what a function was given that the statement calls, and that binds the name.
+func (in *interpreter) holdArguments() {
+	for i := range in.s.e.calls {
+		for _, a := range in.s.e.calls[i].args {
+			for _, r := range a.refs {
+				in.share(in.after(in.s, r.name))
+			}
+		}
+	}
+}
+
+// holdInClass notes that a class has what its body gives another name.
+func (in *interpreter) holdInClass(b *bind) {
+	if b.class == nil || b.def.Child("body") == nil {
+		return
+	}
+	for _, c := range b.def.Child("body").Children {
+		if a := c.Of("assignment"); a != nil && a.Child("right") != nil && a.Child("right").Kind == "identifier" {
+			in.share(in.after(in.s, a.Child("right").Text()))
 		}
 	}
 }
@@ -326,7 +495,12 @@ func (in *interpreter) remove() {
 // contain notes what objects hold and observe from now on.
 func (in *interpreter) contain() {
 	for _, c := range append(in.sum.contained, in.s.e.contained...) {
-		in.eachPair(c, func(target *value, vs []*value) { target.parts = append(target.parts, share(vs)...) })
+		in.eachPair(c, func(target *value, vs []*value) {
+			if k := in.kindOf(target); k == randomness || k.ofValues() {
+				return // it copies what it is given
+			}
+			target.parts = append(target.parts, in.share(vs)...)
+		})
 	}
 	for _, c := range in.sum.observed {
 		in.eachPair(c, func(target *value, vs []*value) { target.observes = append(target.observes, vs...) })
@@ -336,30 +510,13 @@ func (in *interpreter) contain() {
 // eachPair gives each target of a containment together with what each of its references is bound to.
 func (in *interpreter) eachPair(c containment, pair func(target *value, vs []*value)) {
 	targets := in.after(in.s, c.target.name)
-	for _, r := range c.refs {
-		vs := in.after(in.s, r.name)
+	for _, r := range in.expand(c.refs, in.s.time, 0) {
+		vs := in.objects(r)
 		for _, v := range targets {
 			pair(v, vs)
 		}
 	}
 }
-
-// after gives what a name means when the statement has been executed.
-func (w *work) after(s *stmt, name string) []*value {
-	vs, _ := w.at(name, s.time+1)
-	if !s.loopNames[name] {
-		return vs
-	}
-	var own []*value
-	for _, v := range vs {
-		if v.stmt == s {
-			own = append(own, v)
-		}
-	}
-	return own
-}
-
-func isImport(v *value) bool { return v.bind != nil && v.bind.imp != nil }
 
 // plain says that the statement is no compound one, so that what it does is done.
 func (w *work) plain(s *stmt) bool {
@@ -383,17 +540,6 @@ func (w *work) bindValue(s *stmt, v *value, must bool) {
 	w.set(v.name, s.time, values)
 }
 
-// module gives the value that stands for a module itself.
-func (w *work) module(name string) *value {
-	top, _, _ := strings.Cut(name, ".")
-	v := w.modules[top]
-	if v == nil {
-		v = &value{name: top}
-		w.modules[top] = v
-	}
-	return v
-}
-
 func (w *work) importValue(v *value, imp *imported) {
 	if strings.HasPrefix(imp.module, ".") {
 		return
@@ -404,91 +550,4 @@ func (w *work) importValue(v *value, imp *imported) {
 	} else {
 		v.mayHold = append(v.mayHold, m)
 	}
-}
-
-// record notes a mutation at everything that it may have changed.
-func (w *work) record(s *stmt, changed map[*value]string, flat map[*value]bool) {
-	for v, name := range changed {
-		e := &mutation{stmt: s, name: name}
-		if flat[v] {
-			for u := range reach(v, itself) {
-				u.mutations = append(u.mutations, e)
-			}
-			continue
-		}
-		own := reach(v, inside)
-		for u := range own {
-			u.mutations = append(u.mutations, e)
-		}
-		for u := range reach(v, held) {
-			if !own[u] {
-				u.outerMutations = append(u.outerMutations, e)
-			}
-		}
-	}
-}
-
-// nearness is how far reach goes.
-type nearness uint8
-
-const (
-	itself   nearness = iota // the objects that a value may be
-	inside                   // also those that it holds
-	held                     // also those that it was given when it was made
-	observed                 // also those that it may look at
-)
-
-// reach gives the objects that belong to a value.
-func reach(v *value, how nearness) map[*value]bool {
-	out := map[*value]bool{}
-	var visit func(*value)
-	visit = func(v *value) {
-		if out[v] || len(out) > 10000 {
-			return
-		}
-		out[v] = true
-		for _, u := range v.aliases {
-			visit(u)
-		}
-		if how >= inside {
-			for _, u := range v.parts {
-				visit(u)
-			}
-		}
-		if how >= held {
-			for _, u := range v.mayHold {
-				visit(u)
-			}
-		}
-		if how >= observed {
-			for _, u := range v.observes {
-				visit(u)
-			}
-		}
-	}
-	visit(v)
-	return out
-}
-
-// codeOf gives the functions and classes whose bodies may run when the value is used.
-func codeOf(v *value) []*value {
-	var out []*value
-	seen := map[*value]bool{}
-	var visit func(*value)
-	visit = func(v *value) {
-		if seen[v] || len(seen) > 10000 {
-			return
-		}
-		seen[v] = true
-		if v.stmt != nil && len(v.stmt.e.late) > 0 || v.bind != nil && (v.bind.fn != nil || v.bind.class != nil) {
-			out = append(out, v)
-		}
-		for _, list := range [][]*value{v.aliases, v.parts, v.mayHold, v.makers} {
-			for _, u := range list {
-				visit(u)
-			}
-		}
-	}
-	visit(v)
-	return out
 }

@@ -206,7 +206,7 @@ func (w *work) whyNot(h *unresolvedName) string {
 		return ", which calls a function that MetaML runs"
 	}
 	switch h.name {
-	case "get_ipython":
+	case "get_ipython", "__IPYTHON__":
 		return ", which exists only in a notebook"
 	case "_", "__", "___", "In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii":
 		return ", which is the notebook's own history"
@@ -283,7 +283,7 @@ func (w *work) remedy(h *unresolvedName) (hint string) {
 	switch {
 	case h.stmt.skip:
 		return "Read what you need of it before, or call metaml.run(NAME) inside of the function."
-	case h.name == "get_ipython":
+	case onlyInNotebooks[h.name]:
 		return "Leave it out of the function."
 	case alive && n.Kind == "metaml" && n.Type == "metaml.Server":
 		return "Put what you need of it into a variable, such as its URL."
@@ -349,15 +349,8 @@ func (w *work) unbuildable() error {
 					With("Leave it out of the function.")
 			}
 		}
-		for i := range s.e.calls {
-			c := &s.e.calls[i]
-			if len(s.e.binds) > 0 && (c.callee == "input" && len(c.path) == 0 && c.plain && len(s.uses["input"]) == 0 ||
-				len(c.path) <= 1 && (c.callee == "getpass" || len(c.path) == 1 && c.path[0] == "getpass")) {
-				return usererror.At(usererror.CodeInteractive, s.cell.Seq, c.line,
-					"%s uses `%s`, which was made by %s() in %s", user, name, strings.Join(append([]string{c.callee},
-						c.path...), "."), w.position(s.cell, c.line)).
-					With("Define it in a cell, or ship its value with --with %s.", name)
-			}
+		if err := w.refuseToAsk(s); err != nil {
+			return err
 		}
 	}
 	return nil

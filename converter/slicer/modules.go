@@ -1,6 +1,8 @@
 package slicer
 
 import (
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,14 +25,10 @@ func (w *work) packages() error {
 		if _, ok := w.kept[s]; !ok {
 			continue
 		}
-		for _, imp := range s.e.imports {
-			p.add(imp, "")
-		}
+		p.addAll(s.e.imports)
 	}
 	for _, g := range w.generated {
-		for _, imp := range g.imp {
-			p.add(imp, "")
-		}
+		p.addAll(g.imp)
 	}
 	for name := range p.imports {
 		w.out.Imports = append(w.out.Imports, name)
@@ -84,23 +82,47 @@ func (w *work) roots() []string {
 	return out
 }
 
+// finder finds local modules, and remembers what it found.
+type finder struct {
+	w     *work
+	known map[string]session.Module // by the session
+	roots []string
+	tops  map[string]bool            // of top-level modules: whether they are local
+	found map[string]*session.Module // nil: there is none
+	codes map[string]*moduleCode     // nil: it cannot be read
+}
+
+func (w *work) finder() *finder {
+	if w.find == nil {
+		w.find = &finder{
+			w: w, known: map[string]session.Module{}, roots: w.roots(), tops: map[string]bool{},
+			found: map[string]*session.Module{}, codes: map[string]*moduleCode{},
+		}
+		for _, m := range w.doc.Modules {
+			if filepath.IsAbs(m.File) { // a module that was made by code may say anything
+				w.find.known[m.Name] = m
+			}
+		}
+		maps.Copy(w.find.known, w.writtenModules())
+	}
+	return w.find
+}
+
+// packer collects what the program imports.
 type packer struct {
-	w       *work
-	known   map[string]session.Module // by the session
+	*finder
 	files   map[string]session.Module // that come along
-	imports map[string]bool
-	roots   []string
+	imports map[string]bool           // top-level modules that are not local
 }
 
 func newPacker(w *work) *packer {
-	p := &packer{
-		w: w, files: map[string]session.Module{}, known: map[string]session.Module{}, imports: map[string]bool{},
-		roots: w.roots(),
+	return &packer{finder: w.finder(), files: map[string]session.Module{}, imports: map[string]bool{}}
+}
+
+func (p *packer) addAll(imports []imported) {
+	for _, imp := range imports {
+		p.add(imp, "")
 	}
-	for _, m := range w.doc.Modules {
-		p.known[m.Name] = m
-	}
-	return p
 }
 
 // add follows an import that is written in the module `from` ("" is the program itself).
@@ -138,10 +160,10 @@ func topOf(module string) string {
 }
 
 // absolute resolves the dots in front of a module's name.
-func (p *packer) absolute(module, from string) string {
+func (p *finder) absolute(module, from string) string {
 	dots := len(module) - len(strings.TrimLeft(module, "."))
 	parts := strings.Split(from, ".")
-	if m, ok := p.files[from]; ok && m.Package {
+	if m := p.module(from); m != nil && m.Package {
 		dots--
 	}
 	if from == "" || dots >= len(parts) && dots > 0 {
@@ -155,12 +177,25 @@ func (p *packer) absolute(module, from string) string {
 }
 
 // local says that a top-level module is the user's own code.
-func (p *packer) local(top string) bool {
+func (p *finder) local(top string) bool {
+	is, ok := p.tops[top]
+	if !ok {
+		is = p.isLocal(top)
+		p.tops[top] = is
+	}
+	return is
+}
+
+func (p *finder) isLocal(top string) bool {
+	if standard[top] || builtinModules[top] {
+		_, ok := p.known[top]
+		return ok
+	}
+	if m := p.module(top); m != nil && m.Package && isCompiled(filepath.Dir(m.File)) {
+		return false
+	}
 	if _, ok := p.known[top]; ok {
 		return true
-	}
-	if standard[top] || builtinModules[top] {
-		return false
 	}
 	for name := range p.known {
 		if strings.HasPrefix(name, top+".") {
@@ -180,6 +215,28 @@ func (p *packer) local(top string) bool {
 	return false
 }
 
+// maxEntries bounds how much of a package's folder is looked at.
+const maxEntries = 5000
+
+// isCompiled says that a package has extension modules, as one that was installed from a clone (pip install -e). Its
+// sources alone could not be imported.
+func isCompiled(folder string) bool {
+	compiled, entries := false, 0
+	_ = filepath.WalkDir(folder, func(_ string, d fs.DirEntry, err error) error {
+		if entries++; err != nil || entries > maxEntries {
+			return fs.SkipAll
+		}
+		name := d.Name()
+		if !d.IsDir() && (strings.HasSuffix(name, ".pyd") || strings.HasSuffix(name, ".so") &&
+			(strings.Contains(name, ".cpython-") || strings.Contains(name, ".abi3."))) {
+			compiled = true
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return compiled
+}
+
 var builtinModules = map[string]bool{"builtins": true, "sys": true}
 
 func isIdentifier(s string) bool {
@@ -195,7 +252,7 @@ func isIdentifier(s string) bool {
 }
 
 // search finds the file of a module in the folders.
-func (p *packer) search(name string) (session.Module, bool) {
+func (p *finder) search(name string) (session.Module, bool) {
 	parts := strings.Split(name, ".")
 	for _, part := range parts {
 		if !isIdentifier(part) {
@@ -228,37 +285,74 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
+// module finds a local module; nil if there is none.
+func (p *finder) module(name string) *session.Module {
+	if m, ok := p.found[name]; ok {
+		return m
+	}
+	p.found[name] = nil
+	m, ok := p.known[name]
+	if !ok {
+		if m, ok = p.search(name); !ok {
+			m, ok = p.beside(name)
+		}
+	}
+	if ok {
+		p.found[name] = &m
+	}
+	return p.found[name]
+}
+
+// code reads a local module, once; nil if it is none, or cannot be read.
+func (p *finder) code(name string) *moduleCode {
+	if c, ok := p.codes[name]; ok {
+		return c
+	}
+	p.codes[name] = nil
+	m := p.module(name)
+	if m == nil || !strings.HasSuffix(m.File, ".py") {
+		return nil
+	}
+	if m.Source == nil {
+		if info, err := os.Stat(m.File); err != nil || info.Size() > maxModuleBytes {
+			return nil
+		}
+	}
+	src, err := m.Code()
+	if err != nil {
+		return nil
+	}
+	tree, err := syntax.Parse(string(src))
+	if err != nil {
+		return nil
+	}
+	p.codes[name] = codeOfModule(name, tree)
+	return p.codes[name]
+}
+
+// localCode is the code of a module if it is local.
+func (w *work) localCode(name string) *moduleCode {
+	if name == "" || !w.finder().local(topOf(name)) {
+		return nil
+	}
+	return w.finder().code(name)
+}
+
 // take brings a module along, and follows what it imports.
 func (p *packer) take(name string) {
 	if _, ok := p.files[name]; ok || len(p.files) >= maxModules {
 		return
 	}
-	m, ok := p.known[name]
-	if !ok {
-		if m, ok = p.search(name); !ok {
-			if m, ok = p.beside(name); !ok {
-				return
-			}
-		}
-	}
-	if strings.HasSuffix(m.File, ".py") {
-		p.files[name] = m
-	} else {
+	m := p.module(name)
+	if m == nil || !strings.HasSuffix(m.File, ".py") {
 		return
 	}
-	info, err := os.Stat(m.File)
-	if err != nil || info.Size() > maxModuleBytes {
+	p.files[name] = *m
+	code := p.code(name)
+	if code == nil {
 		return
 	}
-	src, err := os.ReadFile(m.File)
-	if err != nil {
-		return
-	}
-	tree, err := syntax.Parse(string(src))
-	if err != nil {
-		return
-	}
-	tree.Root.Walk(func(n *syntax.Node) bool {
+	code.root.Walk(func(n *syntax.Node) bool {
 		switch n.Kind {
 		case "import_statement", "import_from_statement":
 			for _, b := range importBinds(n) {
@@ -278,13 +372,13 @@ func (p *packer) take(name string) {
 }
 
 // beside finds a submodule next to its package's file.
-func (p *packer) beside(name string) (session.Module, bool) {
+func (p *finder) beside(name string) (session.Module, bool) {
 	i := strings.LastIndexByte(name, '.')
 	if i < 0 {
 		return session.Module{}, false
 	}
-	parent, ok := p.files[name[:i]]
-	if !ok || !parent.Package {
+	parent := p.module(name[:i])
+	if parent == nil || !parent.Package {
 		return session.Module{}, false
 	}
 	dir := filepath.Join(filepath.Dir(parent.File), name[i+1:])

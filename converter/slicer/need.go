@@ -24,34 +24,24 @@ type unresolvedName struct {
 	word bool // it is a word of a shell command, and the shell's own where nothing else is known
 }
 
-// needs goes backwards from the entry.
+// needs goes backwards from the entry. Where that shows that a repetition was left out which is none, it starts again
+// with a walk that does not leave it out.
 func (w *work) needs() error {
-	w.begin()
-	w.entryNeeds(len(w.stmts))
-	// Settings of the process reach everything. A statement that they bring may import more.
-	for n := -1; n != len(w.kept); {
-		n = len(w.kept)
-		for _, m := range []string{
-			"os", "sys", "warnings", "logging", "locale", "multiprocessing", "signal",
-			"decimal",
-		} {
-			w.needModule(m, "the process")
+	notes := len(w.out.Notes)
+	for {
+		w.begin()
+		w.entryNeeds(len(w.stmts))
+		w.settings()
+		if !w.parted() {
+			return nil
 		}
-		third := false
-		tops := w.keptModules()
-		for _, m := range tops {
-			third = third || !standard[m]
-			for _, r := range related[m] {
-				w.needModule(r, m)
+		for _, step := range []func() error{w.flow, w.chooseEntry} {
+			if err := step(); err != nil {
+				return err
 			}
 		}
-		if third {
-			w.needModule("numpy", "the libraries")
-			w.needModule("random", "the libraries")
-		}
-		w.future()
+		w.out.Notes = w.out.Notes[:notes] // they are said again, or have been
 	}
-	return nil
 }
 
 // begin makes ready to go backwards.
@@ -68,51 +58,11 @@ func (w *work) begin() {
 // theEntry is why the entry is kept, and who needs what it needs when nobody else does.
 const theEntry = "the entry"
 
-// related are modules whose settings another one uses.
-var related = map[string][]string{
-	"keras": {"tensorflow", "torch", "jax"}, "tf_keras": {"tensorflow"}, "tensorflow": {"keras"},
-	"lightning": {"torch"}, "pytorch_lightning": {"torch"},
-	"torchvision": {"torch"}, "torchaudio": {"torch"}, "transformers": {"torch", "tensorflow"},
-	"sentence_transformers": {"torch"},
-	"fastai":                {"torch"}, "timm": {"torch"}, "accelerate": {"torch"}, "diffusers": {"torch"},
-	"torchmetrics":           {"torch"},
-	"skorch":                 {"torch"},
-	"tensorflow_probability": {"tensorflow"}, "tensorflow_datasets": {"tensorflow"}, "flax": {"jax"}, "optax": {"jax"},
-}
-
 func (w *work) entryNeeds(end int) {
 	vs, _ := w.at(w.out.Entry.Name, end)
 	for _, v := range vs {
 		w.need(v, end, theEntry)
 	}
-}
-
-func (w *work) needModule(name, user string) {
-	m := w.modules[name]
-	if m == nil {
-		return
-	}
-	for _, e := range m.mutations {
-		if !e.stmt.skip {
-			w.include(e.stmt, "sets up "+name+" for "+user)
-		}
-	}
-}
-
-// keptModules gives the top-level modules that the kept statements import.
-func (w *work) keptModules() []string {
-	seen := map[string]bool{}
-	var out []string
-	for s := range w.kept {
-		for _, imp := range s.e.imports {
-			if top, _, _ := strings.Cut(imp.module, "."); top != "" && !seen[top] {
-				seen[top] = true
-				out = append(out, top)
-			}
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // future keeps `from __future__ import`, which holds for all later cells.
@@ -251,6 +201,9 @@ func (w *work) changedBy(e *mutation, v *value, time int, user string) {
 	if e.stmt.time >= time || e.stmt.skip || v.stmt == e.stmt {
 		return
 	}
+	if v.bind != nil && v.bind.imp != nil && w.answered(e.stmt) {
+		return
+	}
 	if v.stmt == nil || e.stmt.time > v.stmt.time {
 		w.include(e.stmt, "changes "+e.name+", which "+user+" uses")
 	}
@@ -356,9 +309,20 @@ func (w *work) include(s *stmt, why string) {
 	if s.node == nil || !strings.Contains(s.node.Kind, "definition") {
 		for _, u := range s.e.late {
 			if s.bindsItself(u.name) {
+				if w.plain(s) && len(s.e.calls) > 0 { // a = (lambda: a)() reads what a was
+					vs, _ := w.at(u.name, s.time)
+					for _, v := range vs {
+						w.need(v, s.time, s.name())
+					}
+				}
 				continue
 			}
 			w.needLate(u, s, s.time)
+		}
+	}
+	for _, m := range s.e.loaded {
+		if before := w.importedBefore(m, s.time); before != nil && !before.skip {
+			w.include(before, "needed by "+s.name())
 		}
 	}
 	for i := range s.e.calls {

@@ -23,25 +23,44 @@ type scope struct {
 	global map[string]bool
 	params map[string]bool
 	alias  map[string][]ref // local variable → what it may be
+
+	values      map[string][]*syntax.Node // local variable → the expressions that it gets; nil is something else
+	annotations map[string]*syntax.Node
+	busy        map[string]bool      // variables whose kind is being found
+	imports     map[string]*imported // what an import inside of the function binds it to
 }
+
+// callRefs is what the result of a call may be, and what it may hold.
+type callRefs struct{ aliases, parts []ref }
 
 // scanner notes the effects of one statement.
 type scanner struct {
-	e       *effects // of what is executed now
-	top     *effects // of the statement
-	sc      *scope
-	fn      *function // whose body is scanned; nil at the top level
-	by      string
-	ours    *aliases
-	current *class // whose body is scanned, at the top level
-	command bool   // what is scanned are the words of a shell command
+	e         *effects // of what is executed now
+	top       *effects // of the statement
+	sc        *scope
+	fn        *function // whose body is scanned; nil at the top level
+	by        string
+	ours      *aliases
+	current   *class                    // whose body is scanned, at the top level
+	body      *scope                    // of fn
+	immediate bool                      // lambdas that are scanned are called at once
+	given     bool                      // … and what is scanned may be called again, since one of them gives it
+	subject   []ref                     // what a match statement looks at
+	calls     map[*syntax.Node]callRefs // what the results of calls may be and hold
+	scopes    map[*syntax.Node]*scope   // of comprehensions
+	command   bool                      // what is scanned are the words of a shell command
 
+	nameless int // how many of the blocks around what is scanned go on where a name is not defined
 	quotedAt int // the line of an annotation that is written as a string, while its content is scanned
 }
 
 func scan(n *syntax.Node, a *aliases) *effects {
 	e := &effects{names: map[string]bool{}}
-	s := &scanner{e: e, top: e, sc: &scope{kind: moduleScope}, ours: a}
+	e.guards = notebookGuards(n)
+	s := &scanner{
+		e: e, top: e, sc: &scope{kind: moduleScope}, ours: a,
+		calls: map[*syntax.Node]callRefs{}, scopes: map[*syntax.Node]*scope{},
+	}
 	s.statement(n)
 	s.must(n, e)
 	return e
@@ -72,7 +91,7 @@ func sureBinds(n *syntax.Node) map[string]bool {
 		if c := n.Of("with_clause"); c != nil {
 			targets(c, out)
 		}
-		if b := n.Child("body"); b != nil {
+		if b := n.Child("body"); b != nil && !suppresses(n, "") {
 			add(sureBlock(b))
 		}
 	default:

@@ -3,11 +3,9 @@ package slicer
 import (
 	"cmp"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/syntax"
 )
 
@@ -82,7 +80,8 @@ func (w *work) seeds(s Seeding) {
 }
 
 func isDefinition(n *syntax.Node) bool {
-	return slices.Contains([]string{"function_definition", "class_definition", "decorated_definition"}, n.Kind)
+	return n != nil &&
+		slices.Contains([]string{"function_definition", "class_definition", "decorated_definition"}, n.Kind)
 }
 
 // seedingCalls lists what the calls in a node seed, those of the program's own functions with what these seed. in is
@@ -149,46 +148,28 @@ func (w *work) callee(n *syntax.Node, m *moduleCode, imports map[string]*bind) (
 		}
 	}
 	name := w.dottedIn(n, len(w.stmts), imports)
-	dot := strings.LastIndexByte(name, '.')
-	if dot < 0 {
+	if !strings.Contains(name, ".") {
 		return nil, nil
 	}
-	if of := w.moduleCode(name[:dot]); of != nil {
-		return of.functions[name[dot+1:]], of
-	}
-	return nil, nil
+	return w.localFunction(name, 0)
 }
 
 // moduleCode is what a local module imports, assigns and defines at its top level.
 type moduleCode struct {
+	name      string
+	root      *syntax.Node
 	imports   map[string]*bind
 	assigned  map[string][]*syntax.Node
 	functions map[string]*syntax.Node
+	classes   map[string]*syntax.Node
+	stars     []string // modules of import *
 }
 
-// moduleCode reads a local module that comes along, once; nil if it is none, or cannot be read.
-func (w *work) moduleCode(name string) *moduleCode {
-	if m, ok := w.sources[name]; ok {
-		return m
-	}
-	if w.sources == nil {
-		w.sources = map[string]*moduleCode{}
-	}
-	w.sources[name] = nil
-	i := slices.IndexFunc(w.out.Modules, func(m session.Module) bool { return m.Name == name })
-	if i < 0 {
-		return nil
-	}
-	src, err := os.ReadFile(w.out.Modules[i].File)
-	if err != nil || len(src) > maxModuleBytes {
-		return nil
-	}
-	tree, err := syntax.Parse(string(src))
-	if err != nil {
-		return nil
-	}
+func codeOfModule(name string, tree *syntax.Tree) *moduleCode {
 	m := &moduleCode{
+		name: name, root: tree.Root,
 		imports: map[string]*bind{}, assigned: map[string][]*syntax.Node{}, functions: map[string]*syntax.Node{},
+		classes: map[string]*syntax.Node{},
 	}
 	for _, c := range tree.Root.Children {
 		if c.Kind == "decorated_definition" {
@@ -198,13 +179,17 @@ func (w *work) moduleCode(name string) *moduleCode {
 		case c == nil:
 		case c.Kind == "function_definition" && c.Child("name") != nil:
 			m.functions[c.Child("name").Text()] = c
-		case c.Kind != "class_definition":
+		case c.Kind == "class_definition" && c.Child("name") != nil:
+			m.classes[c.Child("name").Text()] = c
+		default:
+			if of := c.Child("module_name"); of != nil && c.Of("wildcard_import") != nil {
+				m.stars = append(m.stars, strings.Join(strings.Fields(of.Text()), ""))
+			}
 			imports, assigned := localsOf(c)
 			maps.Copy(m.imports, imports)
 			maps.Copy(m.assigned, assigned)
 		}
 	}
-	w.sources[name] = m
 	return m
 }
 

@@ -112,12 +112,6 @@ func TestCellsAfterTheMagicDoNotCount(t *testing.T) {
 	wantText(t, texts(of(t, doc, Options{Cell: 2})), "x = 1\ndef f(): return x")
 }
 
-func TestSlowCellIsNamed(t *testing.T) {
-	doc := live("import pandas as pd\n---\ndf = pd.read_csv('big')\n---\nz = 1\n---\ndef f(): return df")
-	doc.Cells[1].Seconds, doc.Cells[2].Seconds = 1080, 1080
-	wantText(t, notes(of(t, doc, Options{})), "cell 2 took 18 min and runs once again; `--with df` ships its value")
-}
-
 func TestLivingNamesAreImported(t *testing.T) {
 	doc := live("%pylab inline\n---\ndef f(): return sin(arange(3)), plt, OrderedDict, Inner")
 	doc.Names = map[string]session.Name{

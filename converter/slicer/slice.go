@@ -3,7 +3,8 @@
 //
 // The session is interpreted abstractly: [Of] parses every executed cell, notes for each statement what it uses,
 // defines and mutates (scan.go), walks over them in the order of their execution (flow.go) so that it is known which
-// object each name is bound to, and then goes backwards from the entry function (need.go). The body of a function uses
+// object each name is bound to, judges what calls change by what is called and of which kind the objects are (calls.go,
+// kinds.go), and then goes backwards from the entry function (need.go). The body of a function uses
 // its names late, so they are resolved at the time of the call. When in doubt, a statement that may mutate what the
 // function uses is kept. docs/internals/slicing.md has the rules in words.
 //
@@ -37,8 +38,19 @@ type Options struct {
 	// server's own statements. What the slice defines itself stays as it is.
 	Definitions string
 
+	Check bool // also find out what can be compared with the session ([Slice.Checks])
+
 	// Describe has the live session describe names; nil where there is none.
 	Describe func(ctx context.Context, names []string) (map[string]session.Name, error)
+
+	// Exports has the live session say which names an import * of each module has bound; nil where there is none.
+	Exports func(ctx context.Context, modules []string) (map[string][]string, error)
+
+	// Variables says which variables of the environment are set where the program will run. With it, statements that
+	// ask a person for one are left out, since nobody answers there; nil leaves them as they are.
+	Variables func(ctx context.Context, names []string) (map[string]bool, error)
+
+	trying bool // it is tried what shipping a value would do, so nothing is said of it
 }
 
 // Slice is what the entry function needs.
@@ -61,9 +73,12 @@ type Slice struct {
 	Environment []string
 	Model       string        // the run that the program itself names, metaml.model("train-model:best"); "" is none
 	Files       []FileMention // string literals that name existing local files
-	Notes       []usererror.Error
-	Python      string // version of the session's Python: "3.11.7"; "" is unknown
-	Source      string // the notebook or file, where it is known
+	Checks      []Check       // what the entry may read while it runs, where [Options.Check] asked for it
+	// library → the first statement that seeds its global random numbers, with Checks
+	SeededAt map[string]Place
+	Notes    []usererror.Error
+	Python   string // version of the session's Python: "3.11.7"; "" is unknown
+	Source   string // the notebook or file, where it is known
 
 	counts map[int]int // seq → execution count
 }
@@ -197,15 +212,20 @@ func Of(ctx context.Context, doc *session.Document, o Options) (*Slice, error) {
 	for _, step := range []func() error{
 		w.readCells,  // cells.go: which cells count, parsed into statements
 		w.chooseCell, // entry.go: which cell, which function
+		w.exports,    // stars.go: what import * binds
 		w.flow,       // flow.go: forwards, every name to its value
 		w.chooseEntry,
-		w.needs,    // need.go: backwards from the entry
-		w.missing,  // missing.go: names without source
-		w.collect,  // collect.go: statements, notes
-		w.packages, // modules.go: imports and local modules
-		w.random,   // random.go
+		w.needs,           // need.go: backwards from the entry
+		w.missing,         // missing.go: names without source
+		w.collect,         // collect.go: statements, notes
+		w.commandsLeftOut, // written.go: commands of the shell
+		w.slowNotes,       // slow.go: cells that took long
+		w.answers,         // asking.go: variables that a person is asked for
+		w.packages,        // modules.go: imports and local modules
+		w.random,          // random.go
 		w.definitions,
-		w.files, // files.go
+		w.files,  // files.go
+		w.checks, // check.go: what can be compared with the session
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
@@ -230,11 +250,20 @@ type work struct {
 	aliases *aliases        // names of ours, as they are learned
 	lost    map[string]loss // name → why no cell that counts defines it
 
-	history     map[string][]binding   // name → its values over time
-	modules     map[string]*value      // top-level module → the module itself, whatever it is bound to
-	summaries   map[*function]*summary // of the statement that is interpreted
-	stars       []*stmt                // import *
-	repetitions []repetition           // statements that were left out
+	history   map[string][]binding   // name → its values over time
+	binders   map[string]*stmt       // name → the statement that binds it last; nil is a function, at any time
+	modules   map[string]*value      // top-level module → the module itself, whatever it is bound to
+	summaries map[*function]*summary // of the statement that is interpreted
+	stars     []*stmt                // import *
+	stared    map[string][]string    // module → what an import * of it binds, as far as that is known
+
+	effectImports     []*stmt         // imports of which no name is read
+	expansions        int             // how many more calls are followed, see expand
+	now               *stmt           // that is interpreted
+	redirects         bool            // some code replaces sys.stdout or sys.stderr
+	logs              map[string]bool // what handlers of package logging are given
+	asksForSubclasses bool            // some code does: Base.__subclasses__()
+	repetitions       []repetition    // statements that were left out
 
 	entry      *value
 	kept       map[*stmt][]string // why
@@ -246,8 +275,9 @@ type work struct {
 	live       map[string]session.Name
 	generated  []generated
 
+	asked      []*stmt // that set variables of the environment by asking a person
 	generators []generator
-	sources    map[string]*moduleCode // of local modules, as far as they were read
+	find       *finder // of local modules
 }
 
 // Explain says for each statement where it stands and why it is in, one line each.

@@ -94,6 +94,19 @@ var keeps = []struct{ name, cells, want string }{
 	},
 	{"a cell run twice", "x = 1\n---\nx = 1\n---\ndef f(): return x", "x = 1"},
 	{
+		"run twice, and another name got it that is not needed",
+		"d = {'a': 1}\n---\nn = len(d)\nk = d\n---\nd = {'a': 1}\n---\ndef f(): return d, n",
+		"d = {'a': 1}\nn = len(d)",
+	},
+	{
+		"run twice with the other name",
+		"d = [1]\ne = d\n---\nd = [1]\ne = d\n---\ndef f(): return d, e", "d = [1]\ne = d",
+	},
+	{
+		"run twice without the other name",
+		"d = [1]\n---\ne = d\n---\nd = [1]\n---\ndef f(): return d, e", "d = [1]\ne = d\nd = [1]",
+	},
+	{
 		"run twice, and shared before",
 		"d = [1]\n---\nc = d\n---\nd = [1]\n---\nc.append(2)\nd.pop()\n---\ndef f(): return d", "d = [1]\nd.pop()",
 	},
@@ -578,6 +591,29 @@ func TestRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if got := complain(t, live(c.cells), Options{}).Error(); got != c.want {
 				t.Errorf("got:\n%s\nwant:\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+// What is not an ordinary call is judged like one: decorators, commands, classes.
+func TestEveryCallHasItsExpression(t *testing.T) {
+	t.Parallel()
+	for _, cells := range []string{
+		"class A:\n    def __call__(self, f): return f\na = A()\n@a\ndef g(): pass\n---\ndef f(): return a, g",
+		"a = make()\n@a\ndef g(): pass\n@a.get\ndef h(): pass\n@next\ndef i(): pass\n---\ndef f(): return a, g, h, i",
+		"def make():\n    return lambda f: f\na = make()\n@a\nclass G: pass\n---\ndef f(): return a, G",
+		"def make(): pass\nwith make() as (a, b): pass\nfor a[0] in b: pass\n---\ndef f(): return a, b",
+	} {
+		t.Run(cells, func(t *testing.T) {
+			t.Parallel()
+			if s, err := Of(
+				t.Context(),
+				live(cells),
+				Options{Ignore: []string{"make"}},
+			); err != nil ||
+				len(s.Statements) == 0 {
+				t.Errorf("%v, %v", s, err)
 			}
 		})
 	}

@@ -37,3 +37,34 @@ func TestLongSessions(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsNestedIsBounded has code of which everything is made of itself, many times over.
+func TestWhatIsNestedIsBounded(t *testing.T) {
+	t.Parallel()
+	each := func(n int, line func(int) string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(line(i))
+		}
+		return b.String()
+	}
+	for name, cells := range map[string]string{
+		"calls": "def g(x): return x\ny = " + strings.Repeat("g(", 300) + "1" + strings.Repeat(")", 300),
+		"functions": "def g0(x): return x\n" + each(60, func(i int) string {
+			return fmt.Sprintf("def g%d(x): return g%d(g%d(x))\n", i+1, i, i)
+		}) + "y = g60([1])\ny.append(1)",
+		"containers": "x0 = []\n" + each(200, func(i int) string {
+			return fmt.Sprintf("x%d = [x%d, x%d]\n", i+1, i, i)
+		}) + "x200[0].append(1)\ny = x200",
+		"locals": "def g(x):\n" + strings.Repeat("    x = x + x\n    x.foo()\n", 300) + "    return x\ny = g([])",
+		"estimators": "from sklearn.ensemble import BaggingClassifier\nx0 = BaggingClassifier()\n" +
+			each(60, func(i int) string {
+				return fmt.Sprintf("x%d = BaggingClassifier(x%d, x%d)\n", i+1, i, i)
+			}) + "y = x60.fit(1)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			of(t, live(cells+"\n---\ndef f(): return y"), Options{})
+		})
+	}
+}

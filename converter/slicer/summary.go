@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -13,71 +12,65 @@ func itoa(n int) string { return strconv.Itoa(n) }
 type summary struct {
 	changes   map[string]bool // names whose objects it may change
 	inside    map[string]bool // those of them that may hold something which it changes
-	params    map[string]bool // parameters of the function whose arguments it may change
+	seeds     map[string]bool // libraries whose random numbers it seeds
+	draws     map[string]bool // … and draws from
+	moved     map[string]bool // names of streams and iterators that it reads on
+	params    map[string]*paramChange
 	binds     map[string]bool // names that it may bind by `global`
 	modules   map[string]bool // modules whose settings it changes
 	reads     map[string]bool // names that the functions it calls read
 	contained []containment   // what the changed objects may hold from now on
 	observed  []containment   // what they may look at later, but do not change
+	saves     bool            // it saves a figure
 	stores    bool            // it puts one object into another
 }
 
-// settings are functions of modules that change the module or the process, whatever they are called with.
-func isSetting(name string) bool {
-	switch name {
-	case "seed", "use", "filterwarnings", "simplefilter", "basicConfig", "insert", "append", "extend", "remove",
-		"update", "setdefault", "config",
-		"configure", "init", "chdir", "makedirs", "mkdir", "setlocale", "putenv", "unsetenv", "umask", "download",
-		"login", "setLevel", "addHandler",
-		"disable", "enable", "captureWarnings", "manual_seed", "manual_seed_all", "seed_everything", "load_dotenv",
-		"run_functions_eagerly", "rc", "clear",
-		"resetwarnings", "install", "patch", "patch_sklearn", "syspath", "addsitedir",
-		"experimental_run_functions_eagerly", "clear_session", "style":
-		return true
-	}
-	return strings.HasPrefix(name, "set") || strings.HasPrefix(name, "enable_") ||
-		strings.HasPrefix(name, "disable_") ||
-		strings.HasPrefix(name, "register") || strings.HasPrefix(name, "add_") || strings.HasPrefix(name, "seed") ||
-		strings.HasSuffix(name, "_seed")
-}
-
-// processWide says that a function of a module changes settings. Of os and sys only some do: os.remove is no setting.
-func processWide(top string, c *call, imp *imported, name string) bool {
-	path := c.path
-	if imp.name != "" {
-		path = append([]string{imp.name}, path...)
-	}
-	switch top {
-	case "os":
-		switch name {
-		case "putenv", "unsetenv", "chdir", "umask", "makedirs", "mkdir":
-			return true
-		}
-		return len(path) > 1 && path[0] == "environ" && isSetting(name)
-	case "sys":
-		return strings.HasPrefix(name, "set") ||
-			len(path) > 1 && (path[0] == "path" || path[0] == "meta_path" || path[0] == "modules") && isSetting(name)
-	}
-	return isSetting(name)
+// paramChange is how a function changes the argument of a parameter.
+type paramChange struct {
+	surely bool
+	inside bool     // … or something that it holds
+	calls  []*call  // methods that are called on it, which change it or not, by its kind
+	makers []string // what is made of it and changed, which may change it or not
+	copied bool     // a copy of it is changed, which may share what is inside
+	passed bool     // it is given to code that cannot be seen, which moves a stream
+	target bool     // it is given to what writes to it, where it is no name of a file
+	called bool     // something that it holds is called
+	busy   bool
 }
 
 func newSummary() *summary {
 	return &summary{
-		changes: map[string]bool{}, inside: map[string]bool{}, params: map[string]bool{}, binds: map[string]bool{},
-		modules: map[string]bool{}, reads: map[string]bool{},
+		changes: map[string]bool{},
+		inside:  map[string]bool{},
+		params:  map[string]*paramChange{},
+		binds:   map[string]bool{},
+		modules: map[string]bool{},
+		reads:   map[string]bool{},
+		moved:   map[string]bool{},
+		seeds:   map[string]bool{},
+		draws:   map[string]bool{},
 	}
+}
+
+// empty says that nothing is changed.
+func (s *summary) empty() bool {
+	return len(s.changes)+len(s.moved)+len(s.seeds)+len(s.draws)+len(s.params)+len(s.binds)+len(s.modules)+
+		len(s.reads)+len(s.contained)+
+		len(s.observed) == 0 && !s.stores && !s.saves
 }
 
 // sorted gives the names of a set in order: what is kept must not depend on chance.
 func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
-// merge adds what a part of the code does.
-func (s *summary) merge(o *summary) {
-	s.stores = s.stores || o.stores
+// mergeNames adds what a part of the code does to names of the top level.
+func (s *summary) mergeNames(o *summary) {
+	s.stores, s.saves = s.stores || o.stores, s.saves || o.saves
 	for _, p := range []struct{ to, from map[string]bool }{
 		{s.changes, o.changes},
 		{s.inside, o.inside},
-		{s.params, o.params},
+		{s.moved, o.moved},
+		{s.seeds, o.seeds},
+		{s.draws, o.draws},
 		{s.binds, o.binds},
 		{s.modules, o.modules},
 		{s.reads, o.reads},
@@ -88,25 +81,87 @@ func (s *summary) merge(o *summary) {
 	}
 }
 
+// merge adds what a part of the code does.
+func (s *summary) merge(o *summary) {
+	s.mergeNames(o)
+	for n, c := range o.params {
+		to := s.param(n)
+		to.surely, to.inside = to.surely || c.surely, to.inside || c.inside
+		to.copied = to.copied || c.copied
+		to.passed, to.target = to.passed || c.passed, to.target || c.target
+		to.called = to.called || c.called
+		to.calls, to.makers = append(to.calls, c.calls...), append(to.makers, c.makers...)
+	}
+}
+
+// param is what is known of a parameter.
+func (s *summary) param(name string) *paramChange {
+	c := s.params[name]
+	if c == nil {
+		c = &paramChange{}
+		s.params[name] = c
+	}
+	return c
+}
+
+// adding is where a call's changes go.
+type adding struct {
+	w    *work
+	to   *summary
+	time int
+	fn   *function // that is described; nil at the top level
+}
+
+// refs notes that what the references mean is changed.
+func (a *adding) refs(refs []ref) {
+	for _, r := range a.w.expand(refs, a.time, 0) {
+		switch {
+		case r.param && a.fn != nil && r.loose && r.maker != "":
+			p := a.to.param(r.name)
+			p.makers = append(p.makers, r.maker)
+		case r.param && a.fn != nil && r.copied:
+			a.to.param(r.name).copied = true
+		case r.param && a.fn != nil:
+			p := a.to.param(r.name)
+			p.surely, p.inside = true, p.inside || !r.flat
+		case !r.param && (!r.derived || a.w.importOf(r.name, a.time) == nil):
+			if r.loose && r.maker != "" && !a.changedByMaker(r) || r.copied && !a.sharedWithCopies(r) {
+				continue
+			}
+			if r.moved {
+				a.to.moved[r.name] = true
+				continue
+			}
+			a.to.changes[r.name] = true
+			if !r.flat {
+				a.to.inside[r.name] = true
+			}
+		}
+	}
+}
+
+// changedByMaker says that changing what was made of a name may change the name's object.
+func (a *adding) changedByMaker(r ref) bool {
+	values := a.w.valuesAt(r.name, a.time)
+	if len(values) == 0 { // of a loop, which binds it itself
+		return holds(r.maker) || !isClassName(r.maker)
+	}
+	return slices.ContainsFunc(values, func(v *value) bool {
+		return a.w.mayChange(r.maker, v, a.time)
+	})
+}
+
+// sharedWithCopies says that a copy of what a name means holds the same objects.
+func (a *adding) sharedWithCopies(r ref) bool {
+	return slices.ContainsFunc(a.w.valuesAt(r.name, a.time), a.w.sharesWithCopies)
+}
+
 // summarize says what effects do at a time.
 func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *summary {
 	s := newSummary()
 	s.stores = len(e.contained) > 0
-	part := s
-	add := func(refs []ref) {
-		for _, r := range refs {
-			switch {
-			case r.param && fn != nil:
-				part.params[r.name] = true
-			case !r.param && (!r.derived || w.importOf(r.name, time) == nil):
-				part.changes[r.name] = true
-				if !r.flat {
-					part.inside[r.name] = true
-				}
-			}
-		}
-	}
-	add(*changes)
+	add := &adding{w, s, time, fn}
+	add.refs(*changes)
 	for _, r := range *changes {
 		if !r.param && !r.derived {
 			if m := w.moduleOf(r.name, time); m != "" {
@@ -117,20 +172,43 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 	for _, g := range e.globals {
 		s.binds[g] = true
 	}
+	var part *summary
 	for i := range e.calls {
 		c := &e.calls[i]
-		part = newSummary()
+		if part == nil || !part.empty() {
+			part = newSummary()
+		}
+		add.to = part
 		w.effect(c, time, part, add)
+		if c.discarded { // setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+			for n := range part.changes {
+				if imp := w.importOf(n, time); imp != nil && imp.name != "" {
+					part.modules[w.moduleOf(n, time)] = true
+				}
+			}
+		}
 		// What a call changes may hold what it was given, and what the functions that it runs read.
 		if fn == nil && len(part.changes) > 0 {
 			var contents []ref
 			for _, a := range c.args {
-				contents = append(contents, a.refs...)
+				if a.key != "**" || !w.constantsOnly(a, time) {
+					contents = append(contents, a.refs...)
+				}
 			}
+			var seen []ref // values that the code reads, of which it puts no part anywhere
 			for _, n := range sorted(part.reads) {
-				contents = append(contents, ref{name: n})
+				switch {
+				case w.importOf(n, time) != nil:
+				case w.allOfValues(n, time):
+					seen = append(seen, ref{name: n})
+				default:
+					contents = append(contents, ref{name: n})
+				}
 			}
 			for _, n := range sorted(part.changes) {
+				if len(seen) > 0 && w.importOf(n, time) == nil {
+					s.observed = append(s.observed, containment{ref{name: n}, seen})
+				}
 				switch {
 				case len(contents) == 0 || w.importOf(n, time) != nil:
 				case part.stores:
@@ -145,316 +223,142 @@ func (w *work) summarize(changes *[]ref, e *effects, time int, fn *function) *su
 	return s
 }
 
-// moduleOf gives the module that a name is bound to, or taken from.
-func (w *work) moduleOf(name string, time int) string {
-	imp := w.importOf(name, time)
-	if imp == nil || strings.HasPrefix(imp.module, ".") {
-		return ""
-	}
-	top, _, _ := strings.Cut(imp.module, ".")
-	return top
+// allOfValues says that all that a name means are numbers, texts, arrays or tables.
+func (w *work) allOfValues(name string, time int) bool {
+	values := w.valuesAt(name, time)
+	return len(values) > 0 && !slices.ContainsFunc(values, func(v *value) bool { return !w.kindOf(v).ofValues() })
 }
 
-func (w *work) importOf(name string, time int) *imported {
-	vs, _ := w.at(name, time)
-	for _, v := range vs {
-		if v.bind != nil && v.bind.imp != nil {
-			return v.bind.imp
-		}
-	}
-	return nil
+// constantsOnly says that an argument is a dict of numbers and texts.
+func (w *work) constantsOnly(a arg, time int) bool {
+	return len(a.refs) > 0 && !slices.ContainsFunc(a.refs, func(r ref) bool {
+		values := w.valuesAt(r.name, time)
+		return r.param || len(values) == 0 ||
+			slices.ContainsFunc(values, func(v *value) bool { return !w.ofConstants(v) })
+	})
 }
 
-// effect adds what a call does.
-func (w *work) effect(c *call, time int, s *summary, add func([]ref)) {
-	method := ""
-	if len(c.path) > 0 {
-		method = c.path[len(c.path)-1]
+// applyInner adds what calling a function does that a function made.
+func (w *work) applyInner(f *function, args []arg, at where, s *summary, add *adding) {
+	if f.innerFn == nil {
+		f.innerFn = &function{name: f.name, params: f.params, vararg: f.vararg, kwarg: f.kwarg, e: f.inner}
+		f.innerFn.e.uses, f.innerFn.e.globals = f.e.uses, f.e.globals
 	}
-	if c.callee == "__import__" {
-		s.modules["os"] = true
-		return
-	}
-	var imp *imported
-	var values []*value
-	if c.plain {
-		imp = w.importOf(c.callee, time)
-		values, _ = w.at(c.callee, time)
-		if len(values) == 0 && time < len(w.stmts) {
-			values = w.ahead(c.callee)
-		}
-	}
-	for _, a := range c.args {
-		if a.key == "out" {
-			add(a.refs)
-		}
-	}
-	if imp != nil {
-		w.moduleCall(c, imp, method, s, add)
-		return
-	}
-	if method == "" {
-		w.plainCall(c, values, time, s, add)
-		return
-	}
-	if c.inplace {
-		add(c.obj)
-		return
-	}
-	s.stores = s.stores || storing[method] && len(c.args) > 0 && len(c.obj) > 0
-	// A method of a class of the session: its code says what it does.
-	if fns := w.methods(c, values, method); len(fns) > 0 {
-		for _, f := range fns {
-			w.apply(f, append([]arg{{refs: c.obj}}, c.args...), time, s, add)
-		}
-		return
-	}
-	if fresh[method] && !c.inplace {
-		return
-	}
-	switch method {
-	case "items", "values", "get", "parameters", "named_parameters", "children", "modules", "layers", "get_layer",
-		"keys", "iterrows", "itertuples",
-		"ravel", "reshape", "squeeze", "unsqueeze", "transpose", "swapaxes", "flatten", "permute", "expand", "repeat":
-		return
-	case "append", "appendleft", "extend", "extendleft", "insert", "add", "setdefault":
-		if len(c.path) == 1 && c.callee != "" {
-			add(flatly(c.obj))
-			return
-		}
-	}
-	add(c.obj)
-	if changing[method] && len(c.args) > 0 {
-		add(c.args[0].refs)
-	}
-	lower := strings.ToLower(c.callee)
-	if strings.Contains(lower, "trainer") || strings.Contains(lower, "runner") || strings.Contains(lower, "engine") ||
-		strings.Contains(lower, "accelerator") {
-		for _, a := range c.args {
-			add(a.refs)
-		}
-	}
-	// What is put into a container is changed when the container's content is, see flow.
-}
-
-// ahead gives the last values of a name that is not bound yet: the body of a function may run later.
-func (w *work) ahead(name string) []*value {
-	if h := w.history[name]; len(h) > 0 {
-		return h[len(h)-1].values
-	}
-	return nil
-}
-
-// moduleCall is a call of something that was imported.
-func (w *work) moduleCall(c *call, imp *imported, method string, s *summary, add func([]ref)) {
-	name := method
-	if name == "" {
-		name = imp.name
-	}
-	top, _, _ := strings.Cut(imp.module, ".")
-	if changing[name] && len(c.args) > 0 {
-		add(c.args[0].refs)
-	}
-	if !c.discarded || strings.HasPrefix(imp.module, ".") {
-		if imp.name != "" && method != "" && !fresh[method] && !isClassName(imp.name) && c.discarded {
-			add(c.obj)
-		}
-		if isSetting(name) && name != "update" && name != "append" && name != "init" && name != "use" {
-			s.modules[top] = true
-		}
-		return
-	}
-	if processWide(top, c, imp, name) {
-		s.modules[top] = true
-		if imp.name != "" {
-			add(c.obj)
-		}
-		return
-	}
-	if showing[name] || looking[top] || fresh[name] || looksOnly(imp.module, c.path) {
-		return
-	}
-	if c.shown && !changing[name] {
-		return
-	}
-	for _, a := range c.args {
-		add(a.refs)
-	}
-	if !standard[top] {
-		s.modules[top] = true
-	}
-	if imp.name != "" && method != "" {
-		add(c.obj)
-	}
-}
-
-// looksOnly says that the functions of a module give something new and leave their arguments alone, except those named
-// in the tables. What draws random numbers moves on the module's generator.
-func looksOnly(module string, path []string) bool {
-	top, rest, _ := strings.Cut(module, ".")
-	switch top {
-	case "numpy", "pandas", "scipy", "sklearn":
-		return !strings.HasPrefix(rest, "random") && (len(path) == 0 || path[0] != "random")
-	}
-	return false
-}
-
-// plainCall is a call of a name.
-func (w *work) plainCall(c *call, values []*value, time int, s *summary, add func([]ref)) {
-	known := false
-	for _, v := range values {
-		if v.bind == nil {
-			continue
-		}
-		switch {
-		case v.bind.fn != nil:
-			known = true
-			w.apply(v.bind.fn, c.args, time, s, add)
-		case v.bind.class != nil:
-			known = true
-			if f := w.method(v.bind.class, "__init__", time, 0); f != nil {
-				stores := s.stores
-				w.apply(f, append([]arg{{}}, c.args...), time, s, add)
-				s.stores = stores // into the new object
-			}
-		}
-	}
-	if known {
-		return
-	}
-	if changing[c.callee] {
-		s.stores = s.stores || len(c.args) > 1
-		if len(c.args) > 0 {
-			add(c.args[0].refs)
-		}
-		return
-	}
-	if len(values) == 0 && c.plain && builtins[c.callee] || showing[c.callee] {
-		return
-	}
-	if !c.discarded || c.shown {
-		return
-	}
-	// Something whose code is not known is called for what it does.
-	add(c.root)
-	for _, a := range c.args {
-		add(a.refs)
-	}
-}
-
-// methods finds the code of a method by the class of the object, where that is a class of the session.
-func (w *work) methods(c *call, values []*value, method string) []*function {
-	var out []*function
-	if len(c.path) != 1 {
-		return nil
-	}
-	for _, v := range values {
-		cl := w.classOf(v)
-		if cl == nil {
-			return nil
-		}
-		f := w.method(cl, method, len(w.stmts), 0)
-		if f == nil {
-			return nil
-		}
-		out = append(out, f)
-	}
-	return out
-}
-
-// classOf gives the class of the session that a value was made of: x = Class(…).
-func (w *work) classOf(v *value) *class {
-	if v.stmt == nil || v.stmt.node == nil || v.bind == nil || len(v.stmt.binds) > 1 {
-		return nil
-	}
-	if len(v.stmt.e.calls) == 0 {
-		return nil
-	}
-	assign := v.stmt.node.Of("assignment")
-	if assign == nil {
-		return nil
-	}
-	right := assign.Child("right")
-	if right == nil || right.Kind != "call" {
-		return nil
-	}
-	f := right.Child("function")
-	if f == nil || f.Kind != "identifier" {
-		return nil
-	}
-	vs, _ := w.at(f.Text(), v.stmt.time)
-	if len(vs) == 1 && vs[0].bind != nil {
-		return vs[0].bind.class
-	}
-	return nil
-}
-
-func (w *work) method(c *class, name string, time, depth int) *function {
-	if f := c.methods[name]; f != nil || depth > 20 {
-		return f
-	}
-	for _, b := range c.bases {
-		vs, _ := w.at(b, time)
-		for _, v := range vs {
-			if v.bind != nil && v.bind.class != nil && v.bind.class != c {
-				if f := w.method(v.bind.class, name, time, depth+1); f != nil {
-					return f
-				}
-			}
-		}
-	}
-	return nil
+	w.apply(f.innerFn, args, at, s, add)
 }
 
 // apply adds what calling a function of the session does, with the arguments in the place of its parameters.
-func (w *work) apply(f *function, args []arg, time int, s *summary, add func([]ref)) {
+func (w *work) apply(f *function, args []arg, at where, s *summary, add *adding) {
 	sum := w.summaries[f]
 	if sum == nil {
 		if f.busy {
 			return
 		}
 		f.busy = true
-		sum = w.summarize(&f.e.changes, &f.e, time, f)
+		sum = w.summarize(&f.e.changes, &f.e, at.time, f)
 		f.busy = false
 		w.summaries[f] = sum
 	}
-	for n := range sum.changes {
-		s.changes[n] = true
-	}
-	for n := range sum.inside {
-		s.inside[n] = true
-	}
-	for n := range sum.binds {
-		s.binds[n] = true
-	}
-	for n := range sum.modules {
-		s.modules[n] = true
-	}
-	for n := range sum.reads {
-		s.reads[n] = true
-	}
-	s.stores = s.stores || sum.stores
+	s.mergeNames(sum)
 	for _, u := range f.e.uses {
 		s.reads[u.name] = true
 	}
 	if len(sum.params) == 0 {
 		return
 	}
+	w.keptDefaults(f, args, sum, s)
 	for i, a := range args {
-		name := a.key
-		switch {
-		case a.key == "*" || a.key == "**":
-			add(a.refs)
+		if a.key == "*" || a.key == "**" {
+			add.refs(a.refs)
 			continue
-		case name == "" && i < len(f.params):
-			name = f.params[i]
-		case name == "":
-			name = f.vararg
-		case !slices.Contains(f.params, name):
-			name = f.kwarg
 		}
-		if sum.params[name] {
-			add(a.refs)
+		if p := sum.params[f.parameterOf(i, a)]; p != nil {
+			w.applyTo(a, p, at, s, add)
 		}
+	}
+}
+
+// keptDefaults notes that a function changes its own default argument, where the call gives it none: to=[].
+func (w *work) keptDefaults(f *function, args []arg, sum, s *summary) {
+	for _, k := range f.kept {
+		p := sum.params[k.name]
+		given := false
+		for i, a := range args {
+			given = given || f.parameterOf(i, a) == k.name
+		}
+		if given || p == nil || !p.surely && len(p.calls) == 0 {
+			continue
+		}
+		if f.global {
+			s.changes[f.name] = true
+		}
+		for _, r := range k.refs {
+			if !r.param {
+				s.changes[r.name], s.inside[r.name] = true, true
+			}
+		}
+	}
+}
+
+// applyTo adds what a function does to one of its arguments.
+func (w *work) applyTo(a arg, p *paramChange, at where, s *summary, add *adding) {
+	if p.busy {
+		return // a method that calls itself
+	}
+	p.busy = true
+	defer func() { p.busy = false }()
+	touched, inner := p.surely, p.inside
+	k := w.kindAt(a.node, at, 0)
+	for _, c := range p.calls {
+		method := c.path[len(c.path)-1]
+		cl := a.of
+		if cl == nil {
+			cl = w.classAt(a.node, at, 0)
+		}
+		if cl != nil {
+			if f := w.methodOf(cl, method, at.time); f != nil {
+				w.apply(f, append([]arg{{refs: a.refs, node: a.node}}, make([]arg, len(c.args))...), at, s, add)
+				continue
+			}
+		}
+		if c.load {
+			if method == "__iter__" && k.moving() {
+				add.refs(moved(a.refs))
+			}
+			touched = touched || method == "__getitem__" && k == filling
+			continue
+		}
+		switch judge(k, c, method) {
+		case changed:
+			touched, inner = true, true
+			if !k.data() && !storing[method] {
+				w.callHeld(a.refs, at, s, add)
+			}
+		case ownParts:
+			touched = true
+		case untouched:
+		}
+	}
+	if touched {
+		if inner {
+			add.refs(a.refs)
+		} else {
+			add.refs(own(a.refs))
+		}
+	}
+	if p.called {
+		w.callHeld(a.refs, at, s, add)
+	}
+	switch {
+	case p.copied && k.sharesWithCopies():
+		add.refs(a.refs)
+	case p.passed && k.moving():
+		add.refs(moved(a.refs))
+	case p.target && (k == unknown || k == object):
+		add.refs(a.refs)
+	}
+	for _, maker := range p.makers {
+		refs := slices.Clone(a.refs)
+		add.refs(loosely(refs, maker))
 	}
 }

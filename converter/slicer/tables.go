@@ -212,10 +212,13 @@ var views = map[string]bool{
 	"reversed":   true,
 	"setdefault": true, "squeeze": true, "swapaxes": true, "to": true, "train": true, "transpose": true, "values": true,
 	"view": true, "vmap": true, "wraps": true, "zip": true,
+	"reduce": true, "choice": true, "getitem": true, "cast": true, "proxy": true, "tqdm": true, "closing": true,
+	"nullcontext": true, "SubElement": true,
 }
 
 // containers are functions whose result is new and holds what it was given.
 var containers = map[string]bool{
+	"fromkeys": true,
 	"ChainMap": true, "Counter": true, "MappingProxyType": true, "OrderedDict": true, "SimpleNamespace": true,
 	"chain":  true,
 	"concat": true, "cycle": true, "defaultdict": true, "deque": true, "dict": true, "frozenset": true, "islice": true,
@@ -244,6 +247,9 @@ var showing = map[string]bool{
 
 // looking are modules whose functions show or look.
 var looking = map[string]bool{
+	"re": true, "base64": true, "hashlib": true, "unicodedata": true, "difflib": true, "html": true, "urllib": true,
+	"copy": true, "fractions": true, "datetime": true, "calendar": true, "zlib": true, "itertools": true,
+	"collections": true, "csv": true,
 	"IPython": true, "altair": true, "ast": true, "bokeh": true, "cProfile": true, "cufflinks": true, "dis": true,
 	"fnmatch": true,
 	"getpass": true, "glob": true, "graphviz": true, "holoviews": true, "hvplot": true, "inspect": true,
@@ -266,11 +272,13 @@ var changing = map[string]bool{
 	"heappushpop": true,
 	"heapreplace": true, "insort": true, "insort_left": true, "insort_right": true, "kaiming_normal_": true,
 	"kaiming_uniform_": true, "load_model_weights": true, "load_state_dict": true, "next": true, "normal_": true,
-	"ones_":       true,
+	"ones_": true, "SubElement": true, "indent": true,
 	"orthogonal_": true, "place": true, "put": true, "putmask": true, "register_hook": true, "setattr": true,
 	"shuffle": true,
 	"sparse_": true, "trunc_normal_": true, "uniform_": true, "update_wrapper": true, "vector_to_parameters": true,
 	"xavier_normal_": true, "xavier_uniform_": true, "zeros_": true,
+	"setitem": true, "delitem": true, "iadd": true, "iconcat": true, "ior": true,
+	"put_along_axis": true,
 }
 
 // storing are methods that put their argument into their object.

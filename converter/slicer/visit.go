@@ -17,171 +17,6 @@ func (s *scanner) inFunction() bool {
 	return false
 }
 
-// find gives the scope that a name belongs to when it is read: nil is the top level.
-func (s *scanner) find(name string) *scope {
-	for sc := s.sc; sc != nil; sc = sc.up {
-		if sc.global[name] {
-			return nil
-		}
-		if sc.kind == classScope && sc != s.sc {
-			continue
-		}
-		if sc.kind != moduleScope && sc.local[name] {
-			return sc
-		}
-	}
-	return nil
-}
-
-func (s *scanner) use(n *syntax.Node, soft bool) {
-	name := n.Text()
-	s.top.names[name] = true
-	if s.find(name) != nil {
-		return
-	}
-	u := use{name: name, line: n.Row + 1, by: s.by, soft: soft || s.command, word: s.command}
-	if s.quotedAt > 0 {
-		u.line = s.quotedAt
-	}
-	if s.inFunction() || s.quotedAt > 0 {
-		s.top.late = append(s.top.late, u)
-	} else {
-		s.top.uses = append(s.top.uses, u)
-	}
-	if s.fn != nil {
-		s.fn.e.uses = append(s.fn.e.uses, u)
-	}
-}
-
-// resolve gives what a name may be: a name of the top level, a parameter, or what a local variable stands for.
-func (s *scanner) resolve(name string) []ref {
-	sc := s.find(name)
-	if sc == nil {
-		return []ref{{name: name}}
-	}
-	out := slices.Clone(sc.alias[name])
-	if sc.params[name] {
-		out = append(out, ref{name: name, param: true})
-	}
-	return out
-}
-
-// bind notes that a name is bound in the scope of the code that is scanned.
-func (s *scanner) bind(b bind) {
-	s.top.names[b.name] = true
-	sc := s.sc
-	for sc.kind == comprehensionScope && !sc.local[b.name] {
-		sc = sc.up // := binds outside
-	}
-	switch {
-	case sc.kind == moduleScope:
-		s.top.binds = append(s.top.binds, b)
-	case sc.global[b.name]:
-		if s.fn != nil {
-			s.fn.e.globals = append(s.fn.e.globals, b.name)
-		} else {
-			s.top.binds = append(s.top.binds, b)
-		}
-	default:
-		sc.alias[b.name] = append(sc.alias[b.name], b.aliases...)
-		sc.alias[b.name] = append(sc.alias[b.name], b.parts...)
-	}
-}
-
-// bindPattern binds every name in a target, and notes stores into attributes and items.
-func (s *scanner) bindPattern(n *syntax.Node, aliases, parts []ref) {
-	if n == nil {
-		return
-	}
-	switch n.Kind {
-	case "identifier":
-		s.bind(bind{name: n.Text(), aliases: aliases, parts: parts, line: n.Row + 1})
-	case "attribute", "subscript":
-		s.expr(n, false)
-		s.change(n, append(slices.Clone(aliases), parts...), true)
-	default:
-		aliases = append(slices.Clone(aliases), parts...)
-		for _, c := range n.Children {
-			s.bindPattern(c, aliases, nil)
-		}
-	}
-}
-
-// bindEach binds a target to the parts of what a loop goes over. Of zip and enumerate each name is a part of its own
-// object, so that `for ax, x in zip(axes, xs): ax.plot(x)` changes axes and not xs.
-func (s *scanner) bindEach(target, over *syntax.Node) {
-	if target == nil {
-		return
-	}
-	var args []*syntax.Node
-	name := ""
-	if over.Kind == "call" {
-		if f, a := over.Child("function"), over.Child("arguments"); f != nil && a != nil && a.Kind == "argument_list" &&
-			!has(a, "list_splat") && !has(a, "dictionary_splat") {
-			name = f.Text()
-			for _, c := range a.Children {
-				if c.Kind != "keyword_argument" {
-					args = append(args, c)
-				}
-			}
-			if f.Kind == "attribute" {
-				name = ""
-				if m := f.Child("attribute"); m != nil && m.Text() == "items" && len(args) == 0 {
-					name = ".items"
-				}
-			}
-		}
-	}
-	names := target.Children
-	several := (target.Kind == "pattern_list" || target.Kind == "tuple_pattern" || target.Kind == "list_pattern") &&
-		!has(target, "list_splat_pattern")
-	switch {
-	case name == "zip" && several && len(names) == len(args):
-		for i, p := range names {
-			s.bindEach(p, args[i])
-		}
-		return
-	case name == "enumerate" && several && len(names) == 2 && len(args) > 0:
-		s.bindPattern(names[0], nil, nil)
-		s.bindEach(names[1], args[0])
-		return
-	case name == ".items" && several && len(names) == 2:
-		s.bindPattern(names[0], nil, nil) // a key does not change
-		aliases, parts := s.refs(over)
-		s.bindPattern(names[1], append(aliases, parts...), nil)
-		return
-	case (name == "tqdm" || name == "list" || name == "tuple" || name == "reversed" || name == "sorted" ||
-		name == "iter") && len(args) > 0:
-		s.bindEach(target, args[0])
-		return
-	}
-	aliases, parts := s.refs(over)
-	s.bindPattern(target, append(aliases, parts...), nil)
-}
-
-// change notes that the object at the root of a target is changed, and what it holds from now on. It is put there, if
-// what was there before is not changed itself.
-func (s *scanner) change(n *syntax.Node, contents []ref, put bool) {
-	aliases, _ := s.refs(n)
-	if o := n.Children; put && len(o) > 0 && o[0].Kind == "identifier" {
-		aliases = flatly(aliases)
-	}
-	s.e.changes = append(s.e.changes, aliases...)
-	if len(contents) > 0 {
-		for _, r := range aliases {
-			s.e.contained = append(s.e.contained, containment{r, contents})
-		}
-	}
-}
-
-func flatly(refs []ref) []ref {
-	refs = slices.Clone(refs)
-	for i := range refs {
-		refs[i].flat = true
-	}
-	return refs
-}
-
 func (s *scanner) block(n *syntax.Node) {
 	for _, c := range n.Children {
 		s.statement(c)
@@ -202,7 +37,10 @@ func (s *scanner) statement(n *syntax.Node) {
 		var refs []ref
 		for _, c := range n.Children {
 			if c.Kind == "decorator" && !s.ours.isDecorator(c) {
+				outer := s.immediate
+				s.immediate = true // a lambda that is a decorator is called at once
 				s.expr(c, false)
+				s.immediate = outer
 				for _, d := range c.Children {
 					aliases, parts := s.refs(d)
 					refs = append(append(refs, aliases...), parts...)
@@ -217,17 +55,28 @@ func (s *scanner) statement(n *syntax.Node) {
 			s.class(d, refs)
 		default:
 			s.function(d, refs)
+			s.markProperty(n, d)
+			s.markDecorated(n)
 		}
 		// A decorator is called with the definition, which it may put somewhere: @register.
 		for _, c := range n.Children {
 			if name := d.Child("name"); c.Kind == "decorator" && len(c.Children) == 1 && name != nil &&
 				!s.ours.isDecorator(c) {
-				s.decorate(c.Children[0], s.resolve(name.Text()))
+				s.decorate(c.Children[0], name)
 			}
 		}
 	case "import_statement", "import_from_statement", "future_import_statement":
 		s.imports(n)
-	case "global_statement", "nonlocal_statement":
+	case "return_statement":
+		for _, c := range n.Children {
+			s.expr(c, false)
+			s.returns(c)
+		}
+	case "nonlocal_statement":
+		if s.fn != nil {
+			s.fn.stateful = true
+		}
+	case "global_statement":
 	case "delete_statement":
 		s.del(n)
 	case "for_statement":
@@ -235,6 +84,7 @@ func (s *scanner) statement(n *syntax.Node) {
 		right := n.Child("right")
 		if right != nil {
 			s.expr(right, false)
+			s.goOver(right)
 			s.bindEach(n.Child("left"), right)
 		}
 		for _, c := range n.Children {
@@ -242,24 +92,103 @@ func (s *scanner) statement(n *syntax.Node) {
 				s.statement(c)
 			}
 		}
+	case "with_item":
+		for _, c := range n.Children {
+			s.expr(c, false)
+			if c.Kind == "as_pattern" && len(c.Children) > 0 {
+				c = c.Children[0]
+			}
+			s.load(n, entered, c)
+		}
 	case "with_statement":
 		s.async(n)
-		for _, c := range n.Children {
-			s.statement(c)
-		}
+		s.parts(n, suppressesNames(n))
 	case "type_alias_statement":
 		s.typeAlias(n)
 	case "case_clause":
 		s.caseClause(n)
+	case "match_statement":
+		outer := s.subject
+		for _, c := range n.Children {
+			s.statement(c)
+			if c.Field == "subject" {
+				aliases, parts := s.refs(c)
+				s.subject = append(slices.Clone(aliases), parts...)
+			}
+		}
+		s.subject = outer
 	case "block", "else_clause", "finally_clause", "elif_clause", "except_clause", "except_group_clause",
-		"if_statement", "while_statement",
-		"try_statement", "with_clause", "match_statement":
+		"if_statement", "while_statement", "with_clause":
 		for _, c := range n.Children {
 			s.statement(c)
 		}
+	case "try_statement":
+		s.parts(n, withoutName(n))
 	default:
 		s.expr(n, false)
 	}
+}
+
+// parts scans the parts of a statement, of which the body may go on where a name is not defined.
+func (s *scanner) parts(n *syntax.Node, nameless bool) {
+	for _, c := range n.Children {
+		if nameless && c.Field == "body" {
+			s.nameless++
+			s.statement(c)
+			s.nameless--
+			continue
+		}
+		s.statement(c)
+	}
+}
+
+// markProperty notes that a method is called when it is read: @property, @cached_property.
+func (s *scanner) markProperty(n, def *syntax.Node) {
+	name := def.Child("name")
+	if s.current == nil || s.sc.kind != classScope || name == nil || s.current.methods[name.Text()] == nil {
+		return
+	}
+	for _, c := range n.Children {
+		if c.Kind == "decorator" && strings.HasSuffix(strings.TrimSpace(c.Text()), "property") {
+			s.current.methods[name.Text()].property = true
+		}
+	}
+}
+
+// markDecorated notes by which functions a function of the top level is wrapped.
+func (s *scanner) markDecorated(n *syntax.Node) {
+	if s.sc.kind != moduleScope || len(s.top.binds) == 0 {
+		return
+	}
+	b := &s.top.binds[len(s.top.binds)-1]
+	for _, c := range n.Children {
+		if c.Kind != "decorator" || len(c.Children) == 0 || s.ours.isDecorator(c) {
+			continue
+		}
+		f := c.Children[0]
+		if f.Kind == "call" {
+			f = f.Child("function")
+		}
+		if name := lastName(f); name != "" {
+			b.wrappers = append(b.wrappers, name)
+		}
+	}
+}
+
+// returns notes what the function that is scanned returns; what functions inside of it return is theirs.
+func (s *scanner) returns(n *syntax.Node) {
+	if s.fn == nil {
+		return
+	}
+	sc := s.sc
+	for sc.kind != functionScope {
+		sc = sc.up
+	}
+	if sc != s.body {
+		return
+	}
+	aliases, parts := s.refs(n)
+	s.fn.returned = append(s.fn.returned, returned{n, s.sc, append(slices.Clone(aliases), parts...)})
 }
 
 // async notes `async for` and `async with` outside of a function.
@@ -281,6 +210,10 @@ func (s *scanner) imports(n *syntax.Node) {
 	}
 	for _, b := range importBinds(n) {
 		s.top.imports = append(s.top.imports, *b.imp)
+		if s.sc.kind == functionScope && !strings.HasPrefix(b.imp.module, ".") {
+			b.aliases = []ref{{name: moduleRef + b.imp.module}}
+			s.sc.imports[b.name] = b.imp
+		}
 		s.bind(b)
 	}
 }
@@ -362,7 +295,7 @@ func (s *scanner) caseClause(n *syntax.Node) {
 		names := map[string]bool{}
 		casePattern(c, names)
 		for _, name := range sorted(names) {
-			s.bind(bind{name: name, line: c.Row + 1})
+			s.bind(bind{name: name, aliases: partly(slices.Clone(s.subject)), line: c.Row + 1})
 		}
 		c.Walk(func(d *syntax.Node) bool {
 			if d.Kind == "dotted_name" && len(d.Children) > 0 {

@@ -37,6 +37,9 @@ type Tree struct {
 // Text is the source text of the node.
 func (n *Node) Text() string { return n.tree.Src[n.Start:n.End] }
 
+// Between is the source text between the child with the index and the one before it: an operator, a comma.
+func (n *Node) Between(i int) string { return n.tree.Src[n.Children[i-1].End:n.Children[i].Start] }
+
 // Child gives the first child with the field, or nil.
 func (n *Node) Child(field string) *Node {
 	for _, c := range n.Children {
@@ -149,6 +152,11 @@ func Parse(src string) (*Tree, error) {
 		}
 	}
 	t.Root = &slab[0]
+	for i := range slab {
+		if slab[i].Kind == "type_alias_statement" {
+			slab[i].callOfType()
+		}
+	}
 	return t, nil
 }
 

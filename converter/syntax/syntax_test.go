@@ -36,6 +36,31 @@ func TestErrorsHaveTheirLine(t *testing.T) {
 	}
 }
 
+func TestCallsOfTypeAreNoTypeAliases(t *testing.T) {
+	for src, want := range map[string]string{
+		"type(x).a = 1": "type(x).a", "type(x)['a'] = 1": "type(x)['a']", "type(f(y)).a.b = 1": "type(f(y)).a.b",
+	} {
+		t.Run(src, func(t *testing.T) {
+			tree, err := Parse(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			assign := tree.Root.Children[0].Of("assignment")
+			if assign == nil || assign.Child("left").Text() != want || assign.Child("right").Text() != "1" {
+				t.Errorf("got %+v", tree.Root.Children[0])
+			}
+		})
+	}
+	for _, src := range []string{"type X = int", "type Y[T] = list[T]"} {
+		t.Run(src, func(t *testing.T) {
+			tree, err := Parse(src)
+			if err != nil || tree.Root.Children[0].Kind != "type_alias_statement" {
+				t.Errorf("got %+v, %v", tree.Root, err)
+			}
+		})
+	}
+}
+
 func TestDeepNestingIsRefused(t *testing.T) {
 	var blocks strings.Builder
 	for i := range 3000 {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -122,20 +123,37 @@ func (r Run) NewestRevision() int {
 	return all[len(all)-1]
 }
 
-// Explain turns what a full disk or a wrong permission says into a sentence.
+// Explain turns what a full disk or a wrong permission says of the folder of the runs into a sentence.
 func Explain(err error, doing, path string) error {
+	return explain(err, doing, path, "set XDG_DATA_HOME to a folder")
+}
+
+// ExplainCache does it for the folder of what can be made again.
+func ExplainCache(err error, doing, path string) error {
+	if runtime.GOOS == "darwin" { // where os.UserCacheDir asks no variable
+		return explain(err, doing, path, "set HOME to a folder")
+	}
+	return explain(err, doing, path, "set XDG_CACHE_HOME to a folder")
+}
+
+// ExplainNamed does it for a folder that somebody has named.
+func ExplainNamed(err error, doing, path string) error {
+	return explain(err, doing, path, "name a folder")
+}
+
+func explain(err error, doing, path, or string) error {
 	switch {
 	case NoSpace(err):
 		return usererror.Wrap(err, usererror.CodeDiskFull,
 			fmt.Sprintf("no space left on the disk to %s %s", doing, path),
-			"Free some space, or set XDG_DATA_HOME to a folder on another disk.")
+			fmt.Sprintf("Free some space, or %s on another disk.", or))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return usererror.Wrap(err, usererror.CodeUnwritable, fmt.Sprintf("no permission to %s %s", doing, path),
-			"Make the folder writable, or set XDG_DATA_HOME to a folder of your own.")
+			fmt.Sprintf("Make the folder writable, or %s of your own.", or))
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return usererror.Wrap(err, usererror.CodeFolder, fmt.Sprintf("cannot %s %s: %s", doing, path, errno),
-			"See what is there, or set XDG_DATA_HOME to a folder of your own.")
+			fmt.Sprintf("See what is there, or %s of your own.", or))
 	}
 	return fmt.Errorf("%s %s: %w", doing, path, err)
 }

@@ -85,7 +85,7 @@ func (m *Maker) keep(ctx context.Context, key string, files func() ([]layer.File
 		k.Written, err = pack(ctx, half, all)
 		return err
 	}); err != nil {
-		return k, folder.Explain(err, "keep layers in", dir)
+		return k, folder.ExplainCache(err, "keep layers in", dir)
 	}
 	data, err := json.Marshal(k.Written)
 	if err != nil {

@@ -50,7 +50,7 @@ func (m *Maker) found(ctx context.Context, r Request, on *ground) ([]resolve.Whe
 		return wheels, layers, err
 	}
 	if err := os.Remove(m.list(r)); err != nil {
-		return nil, nil, folder.Explain(err, "keep what was resolved in", m.Cache)
+		return nil, nil, folder.ExplainCache(err, "keep what was resolved in", m.Cache)
 	}
 	if wheels, _, err = m.listed(ctx, r); err != nil {
 		return nil, nil, err
@@ -83,7 +83,7 @@ func (m *Maker) listed(ctx context.Context, r Request) (wheels []resolve.Wheel, 
 		err = atomicfile.Write(at, data, 0o600)
 	}
 	if err != nil {
-		return nil, false, folder.Explain(err, "keep what was resolved in", m.Cache)
+		return nil, false, folder.ExplainCache(err, "keep what was resolved in", m.Cache)
 	}
 	return wheels, false, nil
 }

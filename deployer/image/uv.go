@@ -87,17 +87,17 @@ func (m *Maker) ownUV(ctx context.Context, digest string, platform ...string) (s
 // loadUV has the session's pip load uv.
 func (m *Maker) loadUV(ctx context.Context, home, program, digest string, platform []string) error {
 	if err := os.MkdirAll(home, 0o700); err != nil {
-		return folder.Explain(err, "keep uv in", m.Cache)
+		return folder.ExplainCache(err, "keep uv in", m.Cache)
 	}
 	to, err := os.MkdirTemp(home, ".half-")
 	if err != nil {
-		return folder.Explain(err, "keep uv in", m.Cache)
+		return folder.ExplainCache(err, "keep uv in", m.Cache)
 	}
 	defer func() { _ = os.RemoveAll(to) }()
 	wanted := filepath.Join(to, "requirements.txt")
 	line := fmt.Sprintf("uv==%s --hash=sha256:%s\n", uvVersion, digest)
 	if err := os.WriteFile(wanted, []byte(line), 0o600); err != nil {
-		return folder.Explain(err, "keep uv in", m.Cache)
+		return folder.ExplainCache(err, "keep uv in", m.Cache)
 	}
 	args := []string{
 		"-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--disable-pip-version-check",
@@ -123,7 +123,7 @@ func (m *Maker) loadUV(ctx context.Context, home, program, digest string, platfo
 		return fmt.Errorf("load uv: pip gave %q, %w", wheels, err)
 	}
 	if err := extract(wheels[0], program); err != nil {
-		return folder.Explain(err, "keep uv in", m.Cache)
+		return folder.ExplainCache(err, "keep uv in", m.Cache)
 	}
 	return nil
 }

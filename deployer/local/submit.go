@@ -212,7 +212,11 @@ func fill(f folder.Run, s run.Submission) error {
 		}
 	}
 	// A monitor that is started later, from another shell, gives its trials the same surroundings.
-	if err := folder.ReplaceJSON(f.EnvironmentFile(), environment(os.Environ())); err != nil {
+	environ := s.Environ
+	if environ == nil {
+		environ = os.Environ()
+	}
+	if err := folder.ReplaceJSON(f.EnvironmentFile(), environment(environ)); err != nil {
 		return err
 	}
 	if s.Program != "" {

@@ -73,7 +73,7 @@ func (e *AttemptEnd) Why(what string) (Reason, string) {
 	case e.Error.DiskFull():
 		return ReasonDisk, ""
 	case e.Program:
-		return ReasonProgram, ""
+		return e.Error.LoadReason(), ""
 	case e.Error != nil && e.Error.Origin == FromExit:
 		return ReasonExit, ""
 	case e.Error != nil:

@@ -89,6 +89,7 @@ type Reason string
 const (
 	ReasonException Reason = "exception"         // the user's code raised
 	ReasonProgram   Reason = "program"           // the program's top level failed
+	ReasonDiffers   Reason = "differs"           // --strict: a value is another one than in the session
 	ReasonSignal    Reason = "signal"            // ended by a signal nobody here sent
 	ReasonExit      Reason = "exit"              // ended by sys.exit or os._exit
 	ReasonTimeout   Reason = "timeout"           // --timeout
@@ -144,6 +145,20 @@ type Frame struct {
 // DiskFull reports whether the disk was full, or the quota used up: not the doing of the code that happened to write.
 func (e *Error) DiskFull() bool {
 	return e != nil && (syscall.Errno(e.Errno) == syscall.ENOSPC || syscall.Errno(e.Errno) == syscall.EDQUOT)
+}
+
+// TypeDiffers is the type of the error with which --strict refuses a program.
+const TypeDiffers = "Differs"
+
+// LoadReason is why a program cannot be run whose top level ended with the error.
+func (e *Error) LoadReason() Reason {
+	switch {
+	case e.DiskFull():
+		return ReasonDisk
+	case e != nil && e.Type == TypeDiffers && e.Origin == FromMetaML:
+		return ReasonDiffers
+	}
+	return ReasonProgram
 }
 
 // ErrorOrigin says whose words an error is.

@@ -49,6 +49,7 @@ type Spec struct {
 	Objective   Objective     `json:"objective,omitzero"`  // as set; the zero value means "choose"
 	Seed        *int64        `json:"seed,omitempty"`      // base seed set by --seed
 	TrialCwd    bool          `json:"trial_cwd,omitempty"` // --cwd trial: each trial in a folder of its own
+	Strict      bool          `json:"strict,omitempty"`    // --strict: a value that differs refuses it
 	Fresh       bool          `json:"fresh,omitempty"`     // --fresh-process: never fork
 	TensorBoard bool          `json:"tensorboard,omitempty"`
 	Notify      string        `json:"notify,omitempty"` // a command that is started when the run is done

@@ -38,6 +38,7 @@ type Submission struct {
 	Modules       map[string]string // module that is imported directly → its distribution
 	// Environment is what an image for the program is made of; nil where one was named.
 	Environment *Environment
+	Environ     []string // of the session, for a place that has its processes here; nil is that of this process
 }
 
 // Environment is what a session has installed of all that a program needs, or what a file of requirements says.

@@ -30,7 +30,7 @@ func Failure(t *run.Trial) (summary, body string) {
 			fmt.Fprintf(&b, "    %s\n", strings.TrimSpace(f.Text))
 		}
 	}
-	if mine == 0 && t.Error.Traceback != "" {
+	if mine == 0 && t.Error.Traceback != "" && t.Error.Traceback != t.Error.Text {
 		b.WriteString(t.Error.Traceback)
 	}
 	return summary, strings.TrimRight(Visible(b.String()), "\n")

@@ -63,6 +63,8 @@ func (t *Table) why() string {
 	switch t.Reason {
 	case "", run.ReasonException, run.ReasonStopped:
 		return ""
+	case run.ReasonDiffers:
+		return " (its values are others than the notebook's)"
 	case run.ReasonProgram:
 		return " (the program could not be loaded)"
 	default:
@@ -124,7 +126,20 @@ func (t *Table) constants() string {
 	return "the same in all: " + line
 }
 
-// Remarks are the notes that people should read, one line each, without repetitions.
+// Differs says which values are others than the notebook's. It stands before all else: that is about these values.
+func (t *Table) Differs() []string { return differs(t.Notes) }
+
+func differs(notes []run.Note) []string {
+	var lines []string
+	for _, n := range notes {
+		if n.Code == run.NoteDiffers {
+			lines = append(lines, OneLine(usererror.Sentences(n.Text, n.Hint)))
+		}
+	}
+	return lines
+}
+
+// Remarks are the other notes that people should read, one line each, without repetitions.
 func (t *Table) Remarks() []string {
 	said := slices.Concat([]string{t.Undecided}, t.hintLines(), t.Facts.Remarks, []string{t.unforked()})
 	return remarks(t.Name, said, t.Notes)
@@ -136,8 +151,8 @@ func remarks(name string, first []string, notes []run.Note) []string {
 	seen := map[string]bool{}
 	said := append([]string{}, first...)
 	for _, n := range notes {
-		if n.Code == run.NoteTensorBoard {
-			continue // an address, which has a place of its own
+		if n.Code == run.NoteTensorBoard || n.Code == run.NoteDiffers {
+			continue // they have a place of their own
 		}
 		said = append(said, usererror.Sentences(n.Text, n.Hint))
 	}

@@ -54,6 +54,7 @@ const maxHTML = 64 << 10
 
 // htmlTable is what the template "table" shows.
 type htmlTable struct {
+	Differs              []string
 	Name, Progress, Pace string
 	Best                 string
 	BestTrial            int
@@ -94,7 +95,8 @@ type htmlPart struct{ Before, Code, Link, Label, After string }
 func (t *Table) HTML() string {
 	page := htmlTable{
 		Name: t.Name, Progress: t.progress(), Pace: strings.Join(t.pace(), " · "), Best: t.Best, BestTrial: t.BestTrial,
-		Bar: t.htmlBar(), Waits: t.WaitLines(), Constants: t.constants(), Remarks: t.Remarks(), Footer: t.htmlFooter(),
+		Bar: t.htmlBar(), Waits: t.WaitLines(), Constants: t.constants(), Remarks: t.Remarks(),
+		Differs: t.Differs(), Footer: t.htmlFooter(),
 	}
 	if len(t.Rows) > 0 {
 		page.Grid = t.htmlGrid()

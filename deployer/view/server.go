@@ -93,7 +93,8 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 	if p.Failed {
 		facts.Remarks = nil // they are about what did not come to be
 	}
-	p.Lines = append(p.Lines, remarks(p.Name, facts.Remarks, notesOf(state.Notes, revision))...)
+	notes := notesOf(state.Notes, revision)
+	p.Lines = slices.Concat(differs(notes), p.Lines, remarks(p.Name, facts.Remarks, notes))
 	return p
 }
 

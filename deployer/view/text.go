@@ -12,7 +12,7 @@ import (
 
 // Text draws the table as plain text: the headline and the rows.
 func (t *Table) Text() string {
-	lines := slices.Concat([]string{t.Headline()}, t.WaitLines(), t.Above(), t.textRows())
+	lines := slices.Concat(t.Differs(), []string{t.Headline()}, t.WaitLines(), t.Above(), t.textRows())
 	lines = append(lines, t.Remarks()...)
 	if f := t.footer(false); len(f) > 0 {
 		lines = append(lines, strings.Join(f, " · "))
@@ -145,7 +145,7 @@ func (t *Table) Terminal(width, height int, colour bool) []string {
 	}
 	rows := t.textRows()
 	var footer []string
-	for _, remark := range t.Remarks() {
+	for _, remark := range slices.Concat(t.Differs(), t.Remarks()) {
 		footer = append(footer, wrapped(remark, width)...)
 	}
 	footer = append(footer, t.footer(false)...)

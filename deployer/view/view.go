@@ -219,6 +219,9 @@ func Cause(t *run.Trial) string {
 		if text == "" {
 			return t.Error.Type
 		}
+		if t.Error.Origin == run.FromMetaML {
+			return text
+		}
 		return t.Error.Type + ": " + text
 	}
 	switch t.Reason {
@@ -238,6 +241,8 @@ func Cause(t *run.Trial) string {
 		return "its process was lost"
 	case run.ReasonProgram:
 		return "the program could not be loaded"
+	case run.ReasonDiffers:
+		return "its values are others than the notebook's"
 	case run.ReasonMemory:
 		return cmp.Or(t.Text, "killed for using more memory than it may")
 	case run.ReasonEvicted:

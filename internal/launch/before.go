@@ -72,24 +72,33 @@ func (s *Submission) variablesThatStay(ctx context.Context) ([]string, error) {
 	if s.slice == nil || len(s.slice.Environment) == 0 || !s.Settings.Honours("env") {
 		return nil, nil
 	}
+	set, err := s.variablesThatAreSet(ctx, s.slice.Environment)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(s.slice.Environment), func(name string) bool {
+		return !set[name] || s.Settings.Gives(name)
+	}), nil
+}
+
+// variablesThatAreSet says which variables are set in the session, or where the command was started.
+func (s *Submission) variablesThatAreSet(ctx context.Context, names []string) (map[string]bool, error) {
 	set := map[string]bool{}
 	if python := s.session(); python != nil {
-		have, err := python.ask(ctx, talk.Need{Environment: s.slice.Environment})
+		have, err := python.ask(ctx, talk.Need{Environment: names})
 		if err != nil {
 			return nil, err
 		}
 		for name := range have.Environ {
 			set[name] = true
 		}
-	} else {
-		for _, v := range s.launcher.Environ {
-			name, _, _ := strings.Cut(v, "=")
-			set[name] = true
-		}
+		return set, nil
 	}
-	return slices.DeleteFunc(slices.Clone(s.slice.Environment), func(name string) bool {
-		return !set[name] || s.Settings.Gives(name)
-	}), nil
+	for _, v := range s.launcher.Environ {
+		name, _, _ := strings.Cut(v, "=")
+		set[name] = true
+	}
+	return set, nil
 }
 
 // memoryStep is what an amount of memory that follows from the session's is rounded up to, in bytes.

@@ -16,6 +16,9 @@ import (
 type living map[string]string
 
 func (s living) ask(_ context.Context, question talk.Need) (talk.FromModule, error) {
+	if slices.Contains(question.Environment, talk.EveryVariable) {
+		return talk.FromModule{Environ: s}, nil
+	}
 	set := map[string]string{}
 	for _, name := range question.Environment {
 		if value, ok := s[name]; ok {
@@ -49,5 +52,27 @@ func TestVariablesAreThoseOfTheSession(t *testing.T) {
 	s.living = false
 	if got, err := s.environ(t.Context()); err != nil || !slices.Equal(got, started) {
 		t.Errorf("of a file: %q, %v", got, err)
+	}
+}
+
+// On this machine a program gets what the session has when the cell is run, but for what ipykernel sets for people to
+// see; a value that is no text cannot be sent, and stays.
+func TestOnThisMachineAProgramHasTheEnvironmentOfTheSession(t *testing.T) {
+	resolved, err := settings.Resolve(run.Train, settings.Sources{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Submission{
+		Settings: resolved, living: true,
+		launcher: &Launcher{Environ: []string{"HOME=/h", "GONE=1", "RAW=\xff", "TERM=dumb"}},
+		python:   living{"HOME": "/h", "TOKEN": "abc", "TERM": "xterm-color", "FORCE_COLOR": "1"},
+	}
+	got, err := s.environ(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	if d := cmp.Diff([]string{"HOME=/h", "RAW=\xff", "TERM=dumb", "TOKEN=abc"}, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
 	}
 }

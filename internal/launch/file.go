@@ -288,7 +288,9 @@ func (s *Submission) answerFor(ctx context.Context) error {
 	dir, digest := "", ""
 	var temporary *staging.Folder
 	if name := s.Settings.Text("hyper_parameters"); name != "" {
-		cut, err := slicer.Of(ctx, s.doc, slicer.Options{Function: name, Cell: s.cell, Value: true})
+		cut, err := slicer.Of(ctx, s.doc, slicer.Options{
+			Function: name, Cell: s.cell, Value: true, Variables: s.variablesThatAreSet,
+		})
 		if err != nil {
 			return err
 		}

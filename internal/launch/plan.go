@@ -51,6 +51,12 @@ func (s *Submission) PlanText(plan *deployer.Plan, outline []run.Section) string
 			fmt.Fprintf(&out, "  %s  %s, line %d\n", f.Path, cmp.Or(s.cellLabel(f.Cell), "script"), f.Line)
 		}
 	}
+	if without := s.expected.Without(); len(without) > 0 && s.Settings.Bool("explain") {
+		fmt.Fprintln(&out, "\nvalues that are not compared with the notebook's")
+		for _, name := range without {
+			fmt.Fprintln(&out, "  "+name)
+		}
+	}
 	fmt.Fprintln(&out, "\nsettings")
 	for _, v := range spec.Settings {
 		fmt.Fprintf(&out, "  %s = %s (%s)\n", v.Name, v.Words(), v.Origin)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
@@ -45,7 +46,7 @@ type Submission struct {
 	// environment is what an image is made of; nil where none is.
 	environment *run.Environment
 	shipped     map[string]talk.Shipped
-	expected    map[string]look   // how the names that the program keeps look in the session
+	expected    *expected         // the session's values of the names that the program keeps
 	table       []run.Row         // hyperparameters that were given as a file
 	model       deployer.Model    // of a server
 	included    map[string]string // path that goes with the program → digest
@@ -62,10 +63,18 @@ func (s *Submission) cut(ctx context.Context) error {
 	}
 	options := slicer.Options{
 		Function: function, Cell: s.cell, With: s.Settings.List("with"), Definitions: s.model.Code,
+		Variables: s.variablesThatAreSet,
+		Check:     s.doc.Kind == session.Live,
 	}
 	if s.python != nil {
 		options.Describe = func(ctx context.Context, names []string) (map[string]session.Name, error) {
 			return describe(ctx, s.python, talk.Need{Describe: names})
+		}
+	}
+	if python := s.session(); python != nil {
+		options.Exports = func(ctx context.Context, modules []string) (map[string][]string, error) {
+			have, err := python.ask(ctx, talk.Need{Stars: modules})
+			return have.Stars, err
 		}
 	}
 	var err error
@@ -243,10 +252,18 @@ func (s *Submission) session() answers {
 	return s.python
 }
 
-// environ is the environment of the session: of a living one with what its cells have set since its start, as far as
-// settings name it.
+// ofFrontEnd are variables that ipykernel sets for what is shown in a notebook. Where the kernel was started, they are
+// what they are elsewhere, and so a program gets them.
+var ofFrontEnd = []string{"CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "GIT_PAGER", "PAGER", "TERM"}
+
+// environ is the environment of the session: of a living one with what its cells have set since its start. On this
+// machine that is all of it, elsewhere as far as settings name it.
 func (s *Submission) environ(ctx context.Context) ([]string, error) {
 	names, python := s.Settings.FromSession(), s.session()
+	local := s.Settings.Text("target") == run.Local
+	if local {
+		names = []string{talk.EveryVariable}
+	}
 	if len(names) == 0 || python == nil {
 		return s.launcher.Environ, nil
 	}
@@ -256,10 +273,15 @@ func (s *Submission) environ(ctx context.Context) ([]string, error) {
 	}
 	environ := slices.DeleteFunc(slices.Clone(s.launcher.Environ), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
+		if local { // what is no text cannot be sent, and stays what it was
+			return utf8.ValidString(v) && !slices.Contains(ofFrontEnd, name)
+		}
 		return slices.Contains(names, name)
 	})
 	for name, value := range have.Environ {
-		environ = append(environ, name+"="+value)
+		if !local || !slices.Contains(ofFrontEnd, name) {
+			environ = append(environ, name+"="+value)
+		}
 	}
 	return environ, nil
 }
@@ -283,7 +305,7 @@ func (s *Submission) ask(ctx context.Context) error {
 		}
 	}
 	if s.doc.Kind == session.Live && s.slice != nil {
-		if s.expected, err = describeValues(ctx, s.python, s.slice.Statements); err != nil {
+		if s.expected, err = describeValues(ctx, s.python, s.slice, s.program.Map); err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,9 @@ const (
 	KindShow   = "show"   // display a run as it is now
 )
 
+// EveryVariable stands for all variables of the session where names of variables are requested.
+const EveryVariable = "*"
+
 // Line is a line that this package can write.
 type Line interface{ kind() Type }
 
@@ -54,12 +57,14 @@ type FromModule struct {
 
 	ID            int                        `json:"id"`
 	Describe      map[string]json.RawMessage `json:"describe"` // name → session.Name
+	Values        *Described                 `json:"values"`
 	Distributions map[string]Distribution    `json:"distributions"`
 	Lock          json.RawMessage            `json:"lock"`
 	Stamps        map[string]int64           `json:"stamps,omitempty"` // folder → its time, of Distributions and Lock
 	With          map[string]Shipped         `json:"with"`
 	Draw          *Drawn                     `json:"draw"`
-	Runs          map[string]string          `json:"runs"` // variable → name of the Run that it holds
+	Stars         map[string][]string        `json:"stars"` // module → the names that an import * of it has bound
+	Runs          map[string]string          `json:"runs"`  // variable → name of the Run that it holds
 	JSON          string                     `json:"json"`
 	Error         *PythonError               `json:"error"`
 }
@@ -72,6 +77,12 @@ type Cell struct {
 	Parent string `json:"parent"` // message id of its execute_request
 	Alone  bool   `json:"alone"`  // the magic is the whole cell
 	Lines  bool   `json:"lines"`  // the front end does not replace displays
+}
+
+// Described are values of the session, as far as they can be compared with those of another process.
+type Described struct {
+	Values      map[string]json.RawMessage `json:"values"` // name → docs/internals/protocols.md §2
+	Environment json.RawMessage            `json:"environment"`
 }
 
 // Distribution is what provides a module.
@@ -125,7 +136,8 @@ type Relayed struct {
 type Need struct {
 	ID            int      `json:"id"`
 	Describe      []string `json:"describe,omitempty"`
-	Sizes         *bool    `json:"sizes,omitempty"` // false: Describe leaves out sizes, which take pickling
+	Values        []string `json:"values,omitempty"` // names whose content is to be described
+	Sizes         *bool    `json:"sizes,omitempty"`  // false: Describe leaves out sizes, which take pickling
 	Distributions []string `json:"distributions,omitempty"`
 	Lock          []string `json:"lock,omitzero"` // modules that the program imports, maybe none; nil is no question
 	With          []string `json:"with,omitempty"`
@@ -133,6 +145,7 @@ type Need struct {
 	Runs          []string `json:"runs,omitempty"`
 	JSON          string   `json:"json,omitempty"`
 	Environment   []string `json:"environment,omitempty"` // variables; only those that are set are answered
+	Stars         []string `json:"stars,omitempty"`       // modules of which everything was imported
 }
 
 // Draw requests hyperparameters.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -284,8 +285,12 @@ const (
 	trimAfter    = 2 * time.Second
 )
 
-// freed gets what peers that never signed give back.
+// freed gets what peers that never signed give back. The collector would wait until there is as much garbage as memory
+// in use, and strangers could make that twice what they may hold.
 func (b *Bridge) freed(bytes int) {
+	if bytes >= largeMessage {
+		runtime.GC()
+	}
 	if bytes >= largeUnsigned {
 		b.trim.Reset(trimAfter)
 	}

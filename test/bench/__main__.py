@@ -1,6 +1,6 @@
 """`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
 
-    python test/bench [first-line|sweep|many|serving|cluster|image|kernel …]
+    python test/bench [first-line|compare|sweep|many|serving|cluster|image|kernel …]
 
 Each measurement says what it compares and the goal; none of them fails. `image` and `kernel` are Go
 programs of their own.
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import cluster
+import compare
 import first_line
 import many
 import serving
@@ -44,6 +45,7 @@ def image() -> None:
 
 MEASUREMENTS = {
     "first-line": first_line.main,
+    "compare": compare.main,
     "sweep": sweep.main,
     "many": many.main,
     "serving": serving.main,

@@ -149,7 +149,7 @@ def test_strangers_keep_nobody_out_and_take_little_memory(
     fresh: Kernel, stranger: Strangers, attack: Callable[[Strangers], None]
 ) -> None:
     assert fresh.text("print('before')") == "before\n"
-    before = psutil.Process(fresh.pid).memory_info().rss
+    before = peak(fresh)
     attack(stranger)
     assert fresh.text("print('the front end that was there')") == "the front end that was there\n"
     other = fresh.manager.client()

@@ -274,3 +274,28 @@ def test_the_same_seed_draws_and_trains_the_same(notebook: Notebook) -> None:
     notebook.run(cell)
     assert notebook.run(rows).results == first
     assert notebook.run("random.random() == (random.seed(0), random.random())[1]").results == ["True"]
+
+
+def test_a_part_of_a_package_that_was_made_by_code_does_not_make_it_the_users(notebook: Notebook) -> None:
+    """What torch.ops and torch.classes look like: their __file__ is "_ops.py"."""
+    notebook.run(
+        "import sys, types, numpy\nodd = types.ModuleType('numpy.ops'); odd.__file__ = '_ops.py'\n"
+        "sys.modules['numpy.ops'] = odd"
+    )
+    shown = notebook.run("%%train --name whose\ndef f():\n    return float(numpy.ones(1).sum())")
+    assert shown.status == "ok", shown.plain
+    folder = Path(notebook.run("print(run.trials[0].output)").text.strip()).parents[2]
+    assert "numpy" in json.loads((folder / "program" / "code" / "program.json").read_text())["imports"]
+    assert [p.name for p in (folder / "program" / "code").iterdir() if p.name.startswith("numpy")] == []
+
+
+def test_what_looks_for_a_notebook_runs_as_in_a_script(notebook: Notebook) -> None:
+    notebook.run(
+        "def in_notebook():\n    try:\n        return get_ipython().__class__.__name__ == 'ZMQInteractiveShell'\n"
+        "    except NameError:\n        return False\n"
+        "IN_NOTEBOOK, IN_COLAB = in_notebook(), 'google.colab' in str(get_ipython())"
+    )
+    assert notebook.run("IN_NOTEBOOK, IN_COLAB").results == ["(True, False)"]
+    shown = notebook.run("%%train --name where\ndef f():\n    return 2 * IN_NOTEBOOK + IN_COLAB")
+    assert shown.status == "ok", shown.plain
+    assert notebook.run("run.trials[0].metrics").results == ["{'value': 0.0}"]

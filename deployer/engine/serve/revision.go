@@ -186,7 +186,7 @@ func (e *Engine) loaded(r *revision, l run.Loaded) {
 // loadFailed takes in that the top level raises. The supervisor's attempts wait to be ended.
 func (e *Engine) loadFailed(r *revision, err *run.Error) {
 	if !r.state.tested() {
-		e.fail(r, run.ReasonProgram, err, "", "")
+		e.fail(r, err.LoadReason(), err, "", "")
 		return
 	}
 	r.broken = err

@@ -112,7 +112,7 @@ func (f *Fetcher) bring(ctx context.Context, w resolve.Wheel, to string, note fu
 	if _, said := errors.AsType[*usererror.Error](err); said || err == nil {
 		return err
 	}
-	return folder.Explain(err, "keep a package in", f.Folder)
+	return folder.ExplainCache(err, "keep a package in", f.Folder)
 }
 
 // load loads a wheel into a file, again where the connection breaks off.
@@ -182,7 +182,7 @@ func (f *Fetcher) once(ctx context.Context, w resolve.Wheel, to *os.File, note f
 		n, err := body.Read(buffer)
 		watch.Reset(silence)
 		if _, err := into.Write(buffer[:n]); err != nil {
-			return noted, folder.Explain(err, "keep a package in", f.Folder)
+			return noted, folder.ExplainCache(err, "keep a package in", f.Folder)
 		}
 		noted += n
 		note(n)

@@ -85,6 +85,31 @@ func TestWheelsOfThePlatformAreFound(t *testing.T) {
 	}
 }
 
+// An interpreter of the PATH may be a program that starts another, which takes long.
+func TestNoInterpreterIsLookedForWhereOneIsNamed(t *testing.T) {
+	folder := t.TempDir()
+	asked := filepath.Join(folder, "asked")
+	script := fmt.Sprintf("#!/bin/sh\necho >> %s\nexec %s \"$@\"\n", asked, venv.Python(t))
+	for _, name := range []string{"python", "python3", "python3.11"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := resolver(t, index.Serve(t, index.Wheel(t, "top", "1.0", "py3-none-any", nil)))
+	r.Environ = append(r.Environ, "PATH="+folder)
+	in := Input{Requirements: "top\n", Python: "3.11", Arch: "amd64", Interpreter: venv.Python(t)}
+	locked, err := r.Resolve(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"top 1.0 top-1.0-py3-none-any.whl"}, packages(locked)); d != "" {
+		t.Error(d)
+	}
+	if _, err := os.Stat(asked); err == nil {
+		t.Error("an interpreter of the PATH was started")
+	}
+}
+
 func TestWhatCannotBeResolvedIsSaid(t *testing.T) {
 	yanked := index.Wheel(t, "yanked", "1.0", "py3-none-any", nil)
 	yanked.Yanked = "broken"

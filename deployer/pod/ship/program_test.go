@@ -68,7 +68,8 @@ var program = map[string]string{
 	"code/main.py": "x = 1\n", "code/with/x.pickle": "value", "code/program.json": "{}",
 	"include/data/x.csv": "1,2\n",
 	"map.json":           `{"lines":[],"source":"/home/planted/notes/digits.ipynb"}`,
-	"expected.json":      `{"x": {"repr": "'ghp_plantedToken'"}}`, "session.json": "planted", "other": "planted",
+	"expected.json":      `{"v": 2, "values": {"x": {"type": "str", "digest": "00", "repr": "'ghp_plantedToken'"}}}`,
+	"session.json":       "planted", "other": "planted",
 }
 
 func TestOfAProgramOnlyWhatIsExecutedLeaves(t *testing.T) {

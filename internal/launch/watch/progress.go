@@ -60,11 +60,11 @@ func (p *progress) show(d Drawing) error {
 			subject += "\n" + d.Waits[i].Text
 		}
 		for i := range d.Notes {
-			if d.Notes[i].Code == run.NoteCluster {
+			if d.Notes[i].Code == run.NoteCluster || d.Notes[i].Code == run.NoteDiffers {
 				subject += "\n" + d.Notes[i].Text
 			}
 		}
-		remarks = slices.Concat(d.WaitLines(), d.Remarks())
+		remarks = slices.Concat(d.Differs(), d.WaitLines(), d.Remarks())
 	case *view.Panel:
 		over = d.State != "starting"
 		subject, headline, remarks = d.State, d.Headline(), d.Lines

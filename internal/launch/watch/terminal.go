@@ -138,6 +138,7 @@ func sayOnce(b *strings.Builder, said map[string]bool, notes []string) {
 }
 
 func (l *lines) table(b *strings.Builder, t *view.Table) {
+	sayOnce(b, l.notes, t.Differs())
 	sayOnce(b, l.notes, t.Above())
 	for i := range t.Waits { // how many it are changes all the time
 		if w := &t.Waits[i]; !l.notes[w.Text+"\n"+w.Hint] {

@@ -90,7 +90,7 @@ func (t *training) end(detached bool) End {
 	case t.state.Phase == run.Failed:
 		text, trial := verdict(t.state, name)
 		end.Ending, end.Text = TrialsFailed, text
-		if trial != nil {
+		if trial != nil && trial.Reason != run.ReasonDiffers { // the sentence is all that there is to it
 			_, body := view.Failure(trial)
 			end.Traceback = strings.Split(body, "\n")
 		}

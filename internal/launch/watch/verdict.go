@@ -18,6 +18,8 @@ func verdict(s *run.State, name string) (text string, named *run.Trial) {
 	}
 	summary, _ := view.Failure(named)
 	switch n := len(s.Trials); {
+	case named.Reason == run.ReasonDiffers:
+		return fmt.Sprintf("--strict: nothing of %s was started: %s", name, view.Cause(named)), named
 	case named.Reason == run.ReasonProgram:
 		return fmt.Sprintf("the program of %s could not be loaded: %s", name, view.Cause(named)), named
 	case n == 1:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fo
 class Loader:
     """A loader of one program."""
 
-    def __init__(self, folder: Path, source: str) -> None:
+    def __init__(self, folder: Path, source: str, **load: Any) -> None:
         self.folder = folder
         (folder / "main.py").write_text(source)
         self.sock, theirs = socket.socketpair()
@@ -41,6 +41,7 @@ class Loader:
         main = str(folder / "main.py")
         self.send(
             {"type": "load", "dir": str(folder), "main": main, "argv0": main, "entry": "train", "cwd": "", "seed": 1}
+            | load
         )
 
     def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
@@ -72,14 +73,19 @@ class Loader:
         return message
 
 
-@pytest.fixture
-def loader(tmp_path: Path) -> Iterator[Loader]:
-    loader = Loader(tmp_path, "def train(x):\n    print('trial', x)\n    return x\n")
+@contextlib.contextmanager
+def running(loader: Loader) -> Iterator[Loader]:
     yield loader
     loader.sock.close()
     with contextlib.suppress(ProcessLookupError):
         os.kill(loader.pid, signal.SIGCONT)
     assert os.waitpid(loader.pid, 0)[1] == 0
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> Iterator[Loader]:
+    with running(Loader(tmp_path, "def train(x):\n    print('trial', x)\n    return x\n")) as loader:
+        yield loader
 
 
 def test_start_messages_that_arrive_at_once_keep_their_descriptors(loader: Loader) -> None:
@@ -96,6 +102,27 @@ def test_start_messages_that_arrive_at_once_keep_their_descriptors(loader: Loade
         assert (loader.folder / str(trial) / "stdout").read_text() == f"trial {trial}\n"
         [result] = (loader.folder / str(trial) / "events").read_text().splitlines()
         assert json.loads(result)["metrics"] == {"value": trial}
+
+
+def test_what_differs_is_told_before_a_trial_ends_and_leaves_nothing_in_those_that_follow(tmp_path: Path) -> None:
+    from metaml._values import described
+
+    expected = tmp_path / "expected.json"
+    expected.write_text(json.dumps({"v": 2, **described.session(["a", "b"], {"a": 1, "b": 2})}))
+    loaded = "'metaml._values.differences' in sys.modules"
+    source = f"import sys\na, b = 1, 3\ndef train(x):\n    print({loaded})\n    return x\n"
+    with running(Loader(tmp_path, source, expected=str(expected))) as loader:
+        loader.until("ready")
+        for trial in range(2):
+            loader.start(trial)
+            kinds: list[str] = []
+            while not kinds or kinds[-1] != "exited":
+                message = loader.receive()
+                kinds.append(message["type"])
+                if message["type"] == "differs":
+                    assert [d["text"] for d in message["differs"]] == ["`b` is 3 here and 2 in the notebook"]
+            assert ("differs" in kinds) == (trial == 0)
+            assert (tmp_path / str(trial) / "stdout").read_text() == "False\n"
 
 
 def test_what_is_loaded_is_told_once_and_after_the_first_fork(loader: Loader) -> None:

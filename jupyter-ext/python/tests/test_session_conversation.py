@@ -18,6 +18,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import metaml
 from metaml import _errors
 from metaml._binary import talk as talks
+from metaml._held import show
 from metaml._held.trial import Trial
 from metaml._session import submit
 from metaml._session.answers import Answers
@@ -274,6 +275,11 @@ def test_variables_are_those_that_cells_have_set(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("GONE", raising=False)
     answer = Answers({}).answer({"id": 1, "environment": ["MODE", "GONE"]})
     assert answer == {"id": 1, "environment": {"MODE": "fast"}}
+    monkeypatch.setenv("RAW", "\udcff")  # bytes that are no text
+    everything = Answers({}).answer({"id": 2, "environment": ["*"]})["environment"]
+    assert everything["MODE"] == "fast"
+    assert "RAW" not in everything
+    assert set(os.environ) - set(everything) == {"RAW"}
 
 
 def test_a_name_of_the_users_keeps_its_value(
@@ -503,6 +509,45 @@ def test_attach_is_a_conversation_without_a_session(loaded: InteractiveShell, pe
     loaded.user_ns["server"] = metaml.Server("serve-1")
     run_cell(loaded, "%metaml attach server")
     assert talk.heard[4]["line"] == "serve-1"
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "says"),
+    [
+        ("%metaml attach f-1", "attach", "KeyboardInterrupt: what runs goes on, and %metaml attach f-1 shows it"),
+        ("%metaml attach", "attach", "KeyboardInterrupt: what runs goes on, and %metaml attach shows it"),
+        ("run._ipython_display_()", "show", "KeyboardInterrupt"),
+        ("%metaml plan", "train", "KeyboardInterrupt: nothing was started"),
+        ("%metaml build", "train", "KeyboardInterrupt: nothing was started"),
+        ("%%train\ndef g(): pass", "train", "KeyboardInterrupt: nothing was started"),
+    ],
+)
+def test_an_interrupt_at_the_beginning_says_what_stands(
+    loaded: InteractiveShell,
+    peer: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cell: str,
+    kind: str,
+    says: str,
+) -> None:
+    talk = peer(well())
+    run_cell(loaded, "%%train\ndef f(): pass")
+    capsys.readouterr()
+
+    def interrupt(line: Line) -> list[Line] | None:
+        if line["type"] == "begin":
+            os.kill(os.getpid(), signal.SIGINT)
+        return None
+
+    monkeypatch.setattr(talk, "_turn", interrupt)
+    for module in (talks, show):
+        monkeypatch.setattr(module, "connect", lambda **_: talks._socket(talks.kernel_socket))
+    result = run_cell(loaded, cell)
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert capsys.readouterr().out.strip() == says
+    assert talk.said("begin")[-1]["kind"] == kind
+    assert not talk.said("bound")[1:]
 
 
 def test_a_plan_is_of_the_last_cell_of_ours(

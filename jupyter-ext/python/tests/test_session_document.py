@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +158,55 @@ def test_the_users_modules_are_listed_with_their_time(
     assert mine == [{"name": "own_module", "file": str(tmp_path / "own_module.py"), "modified": imported}]
 
 
-def test_interpreter_and_place(loaded: InteractiveShell, tmp_path: Path) -> None:
-    import sys
+def named(name: str, **attributes: Any) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.__dict__.update(attributes)
+    return module
 
+
+@pytest.mark.parametrize(
+    ("name", "above", "file"),
+    [
+        ("IPython.odd", "IPython", "_odd.py"),  # as torch.ops
+        ("IPython.own", "IPython", "{folder}/IPython/own.py"),  # part of a package that is installed
+        ("made_up", None, "_made_up.py"),
+        ("made_up", None, None),
+        ("made_up", None, "{folder}/gone.py"),
+        ("zipped", None, "{folder}/z.zip/zipped.py"),
+        ("compiled", None, "{folder}/compiled.so"),
+    ],
+)
+def test_a_module_that_is_no_source_file_of_the_users_is_not_theirs(
+    loaded: InteractiveShell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    above: str | None,
+    file: str | None,
+) -> None:
+    (tmp_path / "IPython").mkdir()
+    for there in ("IPython/own.py", "compiled.so", "_odd.py", "_made_up.py"):
+        (tmp_path / there).write_text("")
+    if above is not None:
+        assert above in sys.modules
+    monkeypatch.setitem(sys.modules, name, named(name, __file__=file and file.format(folder=tmp_path), __name__=name))
+    assert name not in [module["name"] for module in document()["modules"]]
+
+
+def test_parts_of_a_namespace_are_the_users(
+    loaded: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "space").mkdir()
+    (tmp_path / "space" / "part.py").write_text("a = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "space", raising=False)
+    monkeypatch.delitem(sys.modules, "space.part", raising=False)
+    run_cell(loaded, "import space.part")
+    mine = [module["file"] for module in document()["modules"] if module["name"] == "space.part"]
+    assert mine == [str(tmp_path / "space" / "part.py")]
+
+
+def test_interpreter_and_place(loaded: InteractiveShell, tmp_path: Path) -> None:
     got = document()
     assert (got["v"], got["kind"], got["cwd"]) == (1, "live", str(tmp_path))
     assert got["interpreter"]["path"] == sys.executable

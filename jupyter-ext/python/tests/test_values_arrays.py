@@ -45,7 +45,6 @@ NUMPY = "import numpy as np\nimport numpy.typing as npt\n"
         ("npt.NDArray[np.floating]", [1], "array([1.])"),
         ("np.ndarray[tuple[int, int], np.dtype[np.float64]]", [[1]], "array([[1.]])"),
         ("list[npt.NDArray[np.int64]]", [[1], [2]], "[array([1]), array([2])]"),
-        ("np.int8", 7, "np.int8(7)"),
         ("np.ndarray", [10**30], "array([1.e+30])"),
         ("np.ndarray", [1, None], "array([ 1., nan])"),
         ("np.ndarray", [[None, 2], [3, None]], "array([[nan,  2.],\n       [ 3., nan]])"),
@@ -57,6 +56,14 @@ def test_lists_of_numbers_become_arrays(program: Any, annotation: str, body: Any
     pytest.importorskip("numpy")
     signature = program(f"def serve(input: {annotation}): pass", before=NUMPY)
     assert repr(post(signature, body)) == expected
+    check_inputs(signature, 50)
+
+
+def test_a_number_becomes_one_of_numpy(program: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+    signature = program("def serve(input: np.int8): pass", before=NUMPY)
+    got = post(signature, 7)
+    assert (type(got), got) == (numpy.int8, 7)
     check_inputs(signature, 50)
 
 

@@ -31,6 +31,7 @@ def begin(
 
     Raises:
         Refused: the line is wrong.
+        KeyboardInterrupt: with what stands now.
     """
     try:
         # The session's, since a cell may have set it: the kernel's own is that of its start.
@@ -46,7 +47,14 @@ def begin(
             else:
                 raise_refused(message, answers)
     except KeyboardInterrupt:
-        raise Interrupted("nothing was started") from None
+        raise Interrupted(_stands(kind, line)) from None
+
+
+def _stands(kind: str, line: str) -> str:
+    """What stands where a cell is interrupted before anything was done for it."""
+    if kind == "attach":
+        return f"what runs goes on, and {f'%metaml attach {line}'.strip()} shows it"
+    return "" if kind == "show" else "nothing was started"  # what is shown may go on or be over
 
 
 def raise_refused(message: dict[str, Any], answers: Answering | None = None) -> None:

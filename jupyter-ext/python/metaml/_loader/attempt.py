@@ -90,6 +90,9 @@ def main() -> int:
         say(described["traceback"])
         return PROGRAM
     seconds = time.monotonic() - begin
+    if load.get("strict") and (differs := program.differs()):
+        report.send({"type": "error", "program": True, "differs": differs})
+        return PROGRAM
     first = start["trial"] == 0 and start["attempt"] == 1
     report.send({"type": "loaded", "seconds": seconds, "differs": program.differs() if first else []})
     if first:

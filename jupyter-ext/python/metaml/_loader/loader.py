@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from metaml._loader.attempt import import_role, service, work
 from metaml._loader.channel import Channel
+from metaml._loader.comparison import Comparison
 from metaml._loader.watcher import Watcher
 from metaml._trial import identity, output_order, report
 from metaml._trial.process import Process, cannot, finish, keep_exit_handlers, say, settle, start_time
@@ -69,25 +70,50 @@ class Loader:
         self.limits = Limits()
         self.poll = select.poll()
         self.poll.register(channel.sock, select.POLLIN)
+        self.comparison: Comparison | None = None  # while it goes on
 
     def serve(self) -> None:
         """Until the supervisor is gone."""
         modules_sent = False
+        load = self.program.load
+        compared = not self.program.compares() or load.get("strict") or load.get("serve") is not None
         while True:
             while (message := self.channel.take()) is not None:
                 if message["type"] == "start":
                     if message.get("become") and not modules_sent:
+                        if not compared:
+                            self.say_differs(self.program.differs())
                         self.tell_modules()
                     self.start(message, self.channel.descriptors(3))
             if self.trials and not modules_sent:  # after the first forks, so that these need not wait for it
+                if not compared:
+                    self.compare()
+                    compared = True
                 self.tell_modules()
                 modules_sent = True
-            blind = any(fd < 0 for _, fd in self.trials.values())
-            ready = self.poll.poll(20 if blind else None)
-            if any(fd == self.channel.sock.fileno() for fd, _ in ready) and not self.channel.fill():
+            if not self.wait():
                 return
-            if blind or len(ready) > 0:
-                self.reap()
+
+    def wait(self) -> bool:
+        """Wait for a message, for the end of a trial, or for that of the comparison, before which no trial is said to
+        have ended. False when the supervisor is gone.
+        """
+        if self.comparison is not None:
+            poll = select.poll()
+            for fd in (self.comparison.fd, self.channel.sock.fileno()):
+                poll.register(fd, select.POLLIN)
+            ready = [fd for fd, _ in poll.poll()]
+            if self.comparison.fd in ready and self.comparison.read():
+                self.say_differs(self.comparison.end())
+                self.comparison = None
+            return self.channel.sock.fileno() not in ready or self.channel.fill()
+        blind = any(fd < 0 for _, fd in self.trials.values())
+        ready = [fd for fd, _ in self.poll.poll(20 if blind else None)]
+        if self.channel.sock.fileno() in ready and not self.channel.fill():
+            return False
+        if blind or ready:
+            self.reap()
+        return True
 
     def start(self, message: dict[str, Any], fds: list[int]) -> None:
         """Fork one trial, or become it."""
@@ -128,10 +154,7 @@ class Loader:
         ready = False
         try:
             parent = self.process.pid
-            self.channel.close()
-            for _, pidfd in self.trials.values():
-                if pidfd >= 0:
-                    os.close(pidfd)
+            self.close()
             self.limits.restore()
             self.process.adopt(message, fds, parent)
             random.setstate(self.random_state)
@@ -146,12 +169,32 @@ class Loader:
         finally:
             os._exit(code)
 
+    def close(self) -> None:
+        """Close, in a fork, what the loader alone uses."""
+        self.channel.close()
+        for _, pidfd in self.trials.values():
+            if pidfd >= 0:
+                os.close(pidfd)
+        if self.comparison is not None:
+            os.close(self.comparison.fd)
+
     def become(self, message: dict[str, Any], fds: list[int]) -> NoReturn:
         """This process, which cannot be forked but is loaded, is the trial itself."""
         self.channel.close()
         self.limits.restore()
         self.process.adopt(message, fds, None)
         sys.exit(work(self.program, message))
+
+    def compare(self) -> None:
+        """Begin to find out what is otherwise than in the session that the program was cut from."""
+        try:
+            self.comparison = Comparison(self.program, self.close)
+        except OSError:  # too many processes
+            self.say_differs(self.program.differs())
+
+    def say_differs(self, differs: list[dict[str, Any]]) -> None:
+        if differs:
+            self.channel.send(type="differs", differs=differs)
 
     def tell_modules(self) -> None:
         """Say what is loaded, for the run's lock."""
@@ -207,9 +250,14 @@ def main() -> None:
         leftovers.end()
         causes = watcher.causes()
     seconds = time.monotonic() - begin
-    differs = program.differs()
+    early = load.get("strict") or load.get("serve") is not None  # a cell ends as soon as its server is ready
+    if early and (differs := program.differs()):
+        channel.send(type="load_failed" if load.get("strict") else "differs", differs=differs)
+        if load.get("strict"):
+            channel.receive()
+            os._exit(44)
     settle()
     # What was loaded stays, so the collector need not touch (and copy) its pages in every trial.
     gc.freeze()
-    channel.send(type="ready", fork=not causes, causes=causes, seconds=seconds, differs=differs)
+    channel.send(type="ready", fork=not causes, causes=causes, seconds=seconds)
     Loader(channel, program, process).serve()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from metaml._session import draw
 from metaml._session.installed import stamps
 from metaml._session.lock import lock
 from metaml._session.names import describe, distributions, private_folder, ship
+from metaml._values import described
 
 
 class Answers:
@@ -54,6 +56,8 @@ class Answers:
                 sizes = need.get("sizes", True)
                 about = {name: describe(name, self._namespace, size=sizes) for name in need["describe"] or ()}
                 answer["describe"] = {name: value for name, value in about.items() if value is not None}
+            elif "values" in need:
+                answer["values"] = described.session(need["values"] or (), self._namespace)
             elif "distributions" in need:
                 answer["distributions"] = distributions(need["distributions"] or ())
                 answer |= self._stamps()
@@ -68,8 +72,10 @@ class Answers:
                 answer["draw"] = self._draw(need["draw"] or {})
             elif "runs" in need:
                 answer["runs"] = self._runs(need["runs"] or ())
+            elif "stars" in need:
+                answer["stars"] = stars(need["stars"] or (), self._namespace)
             elif "environment" in need:
-                answer["environment"] = {name: os.environ[name] for name in need["environment"] if name in os.environ}
+                answer["environment"] = environment(need["environment"] or ())
             elif "json" in need:
                 answer["json"] = self._json(str(need["json"]))
             else:
@@ -196,3 +202,32 @@ def trim(error: BaseException) -> None:
     trace = below_our_frames(error.__traceback__)
     if trace is not None:
         error.__traceback__ = trace
+
+
+def environment(names: Iterable[str]) -> dict[str, str]:
+    """The variables of the session with these names, of those that are set and are text; "*" is all that there are."""
+    names = list(names)
+    wanted = os.environ if "*" in names else names
+    return {name: os.environ[name] for name in wanted if name in os.environ and _is_text(name + os.environ[name])}
+
+
+def stars(modules: Iterable[str], namespace: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The names that `from module import *` binds, of those that are there, for each module that is loaded."""
+    found: dict[str, list[str]] = {}
+    for name in modules:
+        known = getattr(sys.modules.get(name), "__dict__", None)
+        if not isinstance(known, dict):
+            continue
+        public = known.get("__all__")
+        if not isinstance(public, (list, tuple)):
+            public = [key for key in list(known) if isinstance(key, str) and not key.startswith("_")]
+        found[name] = sorted({key for key in public if isinstance(key, str) and key in namespace})
+    return found
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, as os.environ shows them
+        return False
+    return True

@@ -490,24 +490,36 @@ def _foreign() -> tuple[str, ...]:
 
 def _own_modules() -> list[tuple[str, str]]:
     """Loaded modules of the user's: name and source file."""
-    foreign = _foreign()
+    tops: dict[str, bool] = {}  # whether a top-level module is the user's
     modules = []
     for name, module in list(sys.modules.items()):
+        if name in ("__main__", "__mp_main__", "ipykernel_launcher"):
+            continue
         file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or name in ("__main__", "__mp_main__"):
+        if not isinstance(file, str) or not _is_own(file):
             continue
-        file = os.path.abspath(file)
-        if (
-            file.startswith(foreign)
-            or "/site-packages/" in file
-            or "/dist-packages/" in file
-            or not file.endswith(".py")
-        ):
-            continue
-        if name == "ipykernel_launcher":
-            continue
-        modules.append((name, file))
+        top = name.partition(".")[0]
+        if top not in tops:
+            above = getattr(sys.modules.get(top), "__file__", None)
+            tops[top] = not isinstance(above, str) or _is_own(above)  # a namespace has none
+        if tops[top]:
+            modules.append((name, file))
     return modules
+
+
+def _is_own(file: str) -> bool:
+    """Whether a module's `__file__` is a source file that lies outside of the interpreter's folders.
+
+    A module that was made by code may say anything: that of torch.ops is "_ops.py".
+    """
+    return (
+        os.path.isabs(file)
+        and file.endswith(".py")
+        and not file.startswith(_foreign())
+        and "/site-packages/" not in file
+        and "/dist-packages/" not in file
+        and os.path.isfile(file)
+    )
 
 
 def _reloaded(shell: Any) -> dict[str, float]:

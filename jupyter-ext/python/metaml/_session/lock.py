@@ -143,7 +143,7 @@ class _Loaded:
                 continue
             known = _known(value)
             path = known.get("__file__")
-            if not isinstance(path, str):
+            if not isinstance(path, str) or not os.path.isabs(path):  # that of torch.ops is "_ops.py"
                 continue
             owners = of_top.get(top)
             if owners is None:
@@ -203,7 +203,7 @@ def _known(module: Any) -> dict[str, Any]:
 def _path(module: Any) -> str | None:
     """The file of a module; None if it has none, as a namespace."""
     path = _known(module).get("__file__")
-    return path if isinstance(path, str) else None
+    return path if isinstance(path, str) and os.path.isabs(path) else None
 
 
 def _libc() -> str:

@@ -72,7 +72,7 @@ def describe(name: str, namespace: Mapping[str, Any], *, size: bool = True) -> d
     module, qualname = about.get("module"), about.get("qualname")
     if module is None:  # an object of a library, such as numpy's ufuncs, that is known by name there
         module, qualname = (
-            getattr(value, "__module__", None),
+            getattr(value, "__module__", None) or type(value).__module__,  # before numpy 2 they have none of their own
             getattr(value, "__qualname__", None) or getattr(value, "__name__", None),
         )
     named = isinstance(module, str) and isinstance(qualname, str) and module != "__main__"

@@ -86,6 +86,7 @@ SERVE = (
     "explain",
     "repository",
     "image_name",
+    "strict",
     "publish",
 )
 

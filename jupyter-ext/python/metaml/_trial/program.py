@@ -13,6 +13,7 @@ from typing import Any
 
 from metaml._errors import Refused
 from metaml._trial import failure
+from metaml._trial.draws import Draws
 from metaml._trial.main_guard import is_guard
 
 __all__ = ["Program"]
@@ -27,6 +28,7 @@ class Program:
         self.entry: str = load["entry"]
         self.load = load
         self.module = types.ModuleType("__main__")
+        self._draws: Draws | None = None
         self.service: Any = None  # of a server: what ready() was given makes it
 
     def prepare(self) -> None:
@@ -65,22 +67,35 @@ class Program:
             self.module.__doc__ = doc
         # From Python 3.14 on, the annotations of one compilation replace those of the one before.
         whole = sys.version_info >= (3, 14) and any(isinstance(node, ast.AnnAssign) for node in body)
+        if self.compares():  # what random numbers made is another value each time
+            self._draws = Draws(self.load["seed"])
         for part in [body] if whole else [[node] for node in body]:
             code = compile(ast.Module(part, []), self.main, "exec", flags, dont_inherit=True)
             exec(code, self.module.__dict__)  # noqa: S102 (the user's program is what this is for)
+            if self._draws is not None:
+                self._draws.after(part[0].lineno if part and not whole else 0)
             if after is not None:
                 after(part[0].lineno if part else 0)
 
+    def compares(self) -> bool:
+        """Whether there is something to compare with."""
+        return bool(self.load.get("expected"))
+
     def differs(self) -> list[dict[str, str]]:
-        """Top-level names that look otherwise here than in the session which the program was cut from."""
+        """Top-level names whose value is another one here than in the session which the program was cut from."""
         if not (path := self.load.get("expected")):
             return []
-        from metaml._values import fingerprint
+        from metaml._values import differences
 
         try:
             with open(path, encoding="utf-8") as f:
-                return fingerprint.differing(json.load(f), self.module.__dict__, self.load.get("expected_key") or "")
-        except (OSError, ValueError, AttributeError):
+                return differences.differing(
+                    json.load(f),
+                    self.module.__dict__,
+                    self.load.get("expected_key") or "",
+                    self._draws.lines() if self._draws else {},
+                )
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
             return []  # a damaged file of ours is no reason to run nothing
 
     def function(self) -> Any:

@@ -90,7 +90,8 @@ def _other(value: Any, name: str, array: bool, depth: int) -> Any:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and callable(getattr(value, "item", None)) and not isinstance(value, type):
         return _array(value, tuple(shape), name, array, depth, numpy)
-    if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type)) or hasattr(value, "__qualname__"):
+    named = isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type)) or hasattr(value, "__qualname__")
+    if named or (numpy is not None and isinstance(value, numpy.ufunc)):
         return {"$": "ref", "v": reference(value, name)}
     if isinstance(value, types.MethodType):
         raise _refused(name, "is a method of an object", "Pass a name, and look the method up in the function.")
@@ -136,7 +137,8 @@ def reference(value: Any, name: str) -> str:
     Raises:
         Refused: it cannot be imported by that name.
     """
-    module = getattr(value, "__module__", None)
+    # Before numpy 2 its functions on arrays have no module of their own.
+    module = getattr(value, "__module__", None) or type(value).__module__
     qualname = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     named = isinstance(module, str) and isinstance(qualname, str) and module != "__main__"
     if named and resolve(str(module), str(qualname)) is value:

@@ -1,0 +1,207 @@
+package session
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/metaml/metaml/converter/token"
+)
+
+// This file reads the scripts that jupytext writes for notebooks (its formats percent, hydrogen and light), in which
+// magics and commands are comments.
+
+var (
+	// marker begins a cell of the formats percent and hydrogen.
+	marker = regexp.MustCompile(`^# ?%%(%*)([ \t].*)?$`)
+	// lightMarker begins or ends a cell of the format light.
+	lightMarker = regexp.MustCompile(`^# ?([+-])([ \t].*)?$`)
+	// formatName is in the header.
+	formatName = regexp.MustCompile(`\bformat_name: *(\w+)`)
+	// language is in the marker of a cell that is all comment.
+	language = regexp.MustCompile(`\blanguage="([^"]+)"`)
+	// magicArgs is what stood behind that cell's magic.
+	magicArgs = regexp.MustCompile(`\bmagic_args="((?:[^"\\]|\\.)*)"`)
+	// magic is a comment that is IPython's, as jupytext recognises it; "# # %cd" is the comment "# %cd".
+	magic = regexp.MustCompile(`^# (# )*(%{1,3}[A-Za-z]|[!?] *[A-Za-z.~$\\/{}]|` +
+		`[\w.]+[ \t]*=[ \t]*[%!][ \t]*[A-Za-z.~$\\/{}])`)
+	// own is a cell magic of ours.
+	own = regexp.MustCompile(`^%%(train|serve)([ \t]|$)`)
+)
+
+// fromJupytext makes the document of a script that stands for a notebook with a cell of ours: the notebook's. ok is
+// false for any other script, of which comments are comments.
+func fromJupytext(src, path string) (d *Document, ok bool) {
+	if !strings.Contains(src, "%%train") && !strings.Contains(src, "%%serve") {
+		return nil, false
+	}
+	lines := strings.Split(src, "\n")
+	quoted := inStrings(src, len(lines))
+	body, format := header(lines)
+	var cells []scriptCell
+	switch format {
+	case "light":
+		cells = lightCells(lines, body, quoted)
+	case "", "percent", "hydrogen":
+		cells = percentCells(lines, body, quoted)
+	default:
+		return nil, false
+	}
+	d = &Document{V: Version, Kind: Saved, Source: path, Cwd: folder(path)}
+	for _, c := range cells {
+		source, is := c.source(format != "hydrogen")
+		if source == "" || !c.marked && onlyComments(source) {
+			continue // markdown, or the file's own remarks
+		}
+		ok = ok || is
+		d.Cells = append(d.Cells, Cell{Seq: len(d.Cells) + 1, Source: source})
+	}
+	return d, ok
+}
+
+// header finds the line behind jupytext's header, and the format that it names.
+func header(lines []string) (body int, format string) {
+	i := 0
+	for i < len(lines) && (strings.HasPrefix(lines[i], "#!") || strings.HasPrefix(lines[i], "# -*-")) {
+		i++
+	}
+	if i >= len(lines) || strings.TrimSpace(lines[i]) != "# ---" {
+		return 0, ""
+	}
+	for j := i + 1; j < len(lines) && strings.HasPrefix(lines[j], "#"); j++ {
+		if strings.TrimSpace(lines[j]) == "# ---" {
+			if m := formatName.FindStringSubmatch(strings.Join(lines[i:j], "\n")); m != nil {
+				return j + 1, m[1]
+			}
+			return j + 1, ""
+		}
+	}
+	return 0, ""
+}
+
+// scriptCell is a cell of a script.
+type scriptCell struct {
+	lines  []string
+	quoted []bool // which lines begin inside of a string
+	about  string // what stands in its marker
+	marked bool   // it has one
+}
+
+func onlyComments(source string) bool {
+	for l := range strings.SplitSeq(source, "\n") {
+		if l = strings.TrimSpace(l); l != "" && l[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// percentCells divides at "# %%". Without a marker there is none.
+func percentCells(lines []string, from int, quoted []bool) []scriptCell {
+	var cells []scriptCell
+	for i := from; i < len(lines); i++ {
+		m := marker.FindStringSubmatch(lines[i])
+		switch {
+		case m != nil && !quoted[i]:
+			cells = append(cells, scriptCell{about: m[2], marked: true})
+		case len(cells) == 0 && strings.TrimSpace(lines[i]) == "":
+		case len(cells) == 0: // before the first marker
+			cells = append(cells, scriptCell{})
+			fallthrough
+		default:
+			c := &cells[len(cells)-1]
+			c.lines, c.quoted = append(c.lines, lines[i]), append(c.quoted, quoted[i])
+		}
+	}
+	return cells
+}
+
+// lightCells divides at "# +" and "# -", and elsewhere at blank lines before what is not indented.
+func lightCells(lines []string, from int, quoted []bool) []scriptCell {
+	var cells []scriptCell
+	explicit, blank := false, true
+	for i := from; i < len(lines); i++ {
+		m := lightMarker.FindStringSubmatch(lines[i])
+		empty := strings.TrimSpace(lines[i]) == ""
+		switch {
+		case m != nil && !quoted[i]:
+			explicit, blank = m[1] == "+", true
+			if explicit {
+				cells, blank = append(cells, scriptCell{about: m[2], marked: true}), false
+			}
+			continue
+		case empty && blank:
+			continue
+		case blank || !explicit && !quoted[i] && !empty && i > from && strings.TrimSpace(lines[i-1]) == "" &&
+			lines[i][0] != ' ' && lines[i][0] != '\t':
+			cells, blank = append(cells, scriptCell{}), false
+		}
+		c := &cells[len(cells)-1]
+		c.lines, c.quoted = append(c.lines, lines[i]), append(c.quoted, quoted[i])
+	}
+	return cells
+}
+
+// source is the text of a code cell as it is in the notebook, "" of another cell; own says that it is one of ours.
+func (c *scriptCell) source(commented bool) (text string, isOwn bool) {
+	about := c.about
+	if strings.Contains(about, "[markdown]") || strings.Contains(about, "[md]") || strings.Contains(about, "[raw]") ||
+		strings.Contains(about, `active=""`) {
+		return "", false
+	}
+	lines := make([]string, len(c.lines))
+	continued := false // a magic's line goes on in this one
+	m := language.FindStringSubmatch(about)
+	for i, l := range c.lines {
+		indent := l[:len(l)-len(strings.TrimLeft(l, " \t"))]
+		switch rest := l[len(indent):]; {
+		case m != nil: // the body of %%bash
+			lines[i] = strings.TrimPrefix(strings.TrimPrefix(l, "#"), " ")
+		case continued && strings.HasPrefix(rest, "# "), commented && !c.quoted[i] && magic.MatchString(rest):
+			lines[i] = indent + rest[len("# "):]
+			continued = !strings.HasPrefix(lines[i][len(indent):], "#") && strings.HasSuffix(l, "\\")
+			continue
+		default:
+			lines[i] = l
+		}
+		continued = false
+	}
+	if m != nil {
+		first := "%%" + m[1]
+		if args := magicArgs.FindStringSubmatch(about); args != nil {
+			first += " " + strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(args[1])
+		}
+		lines = append([]string{first}, lines...)
+	}
+	for _, l := range lines {
+		if strings.TrimSpace(l) == "" {
+			continue
+		}
+		isOwn = own.MatchString(l)
+		if isOwn || !strings.HasPrefix(l, "%%") {
+			break
+		}
+	}
+	return strings.TrimRight(strings.Join(lines, "\n"), " \t\n"), isOwn
+}
+
+// inStrings says of each line whether it begins inside of a string.
+func inStrings(src string, lines int) []bool {
+	out := make([]bool, lines)
+	s := token.NewScanner(src, 0)
+	line, last := 0, 0
+	for {
+		tok, ok := s.Next()
+		if !ok {
+			return out
+		}
+		line += strings.Count(src[last:tok.Start], "\n")
+		last = tok.Start
+		if tok.Kind == token.String {
+			for i := range strings.Count(src[tok.Start:tok.End], "\n") {
+				if line+i+1 < lines {
+					out[line+i+1] = true
+				}
+			}
+		}
+	}
+}
