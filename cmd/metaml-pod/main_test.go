@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -39,7 +40,8 @@ type container struct {
 	environ     []string
 	out         bytes.Buffer
 	errs        bytes.Buffer
-	flags       []string // further ones
+	log         io.Writer // also gets what comes onto standard error, while it comes; nil is none
+	flags       []string  // further ones
 }
 
 // newContainer makes the container of a run of trials whose program is source.
@@ -101,6 +103,9 @@ func (c *container) start() *exec.Cmd {
 		"METAML_TEST_POD=1", "HOME=" + c.dir, "PATH=" + filepath.Dir(venv.Python(c.t)) + ":/usr/bin:/bin",
 	}, c.environ...)
 	cmd.Stdout, cmd.Stderr = &c.out, &c.errs
+	if c.log != nil {
+		cmd.Stderr = io.MultiWriter(&c.errs, c.log)
+	}
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -266,10 +271,16 @@ func TestAPodNotesOtherVersionsOfPackages(t *testing.T) {
 	}
 }
 
+// digestOfOne is what the session says of the number 1 (jupyter-ext/python/metaml/_values/described.py).
+const digestOfOne = "15d9d95be958dfcf278f926f"
+
 // A value that came out otherwise than in the session is noted, and neither of the two is in the log.
 func TestValuesAreComparedWithoutBeingSaid(t *testing.T) {
 	t.Parallel()
-	masked, err := ship.Masked([]byte(`{"token": {"repr": "'of the session'"}, "same": {"repr": "1"}}`), "key")
+	masked, err := ship.Masked([]byte(`{"v": 2, "values": {
+		"token": {"type": "str", "digest": "0", "repr": "'of the session'", "visits": 32,
+			"left_out": {"place": "cell 3, line 2", "statement": "token = 'of the session'"}},
+		"same": {"type": "int", "digest": "`+digestOfOne+`", "repr": "1", "visits": 32}}}`), "key")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,13 +293,46 @@ func TestValuesAreComparedWithoutBeingSaid(t *testing.T) {
 	c.environ = append(c.environ, pod.ExpectedKeyVariable+"=key")
 	code, _ := c.wait(c.start())
 	events, _ := lines(bytes.NewBuffer(c.errs.Bytes()))
-	const want = "`token` is one str here and another in the notebook: something beside the cells (files, " +
-		"variables, time, random numbers) changed it"
+	const want = "`token` is another text here than in the notebook: cell 3, line 2 was left out"
 	if code != 0 || len(events) != 1 || events[0].Text != want {
 		t.Errorf("exit code %d, %+v", code, events)
 	}
 	if log := c.errs.String() + c.out.String(); strings.Contains(log, "of the") || c.out.String() != "None\n" {
 		t.Errorf("the log is %q", log)
+	}
+}
+
+// With --strict the same value ends the pod before the function is called, so that no other pod starts.
+func TestStrictEndsAPodWhereAValueDiffers(t *testing.T) {
+	t.Parallel()
+	masked, err := ship.Masked([]byte(`{"v": 2, "values": {"x": {"type": "int", "digest": "0", "visits": 32}}}`), "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newContainer(t, "", 1)
+	path := filepath.Join(c.dir, "in", pod.SpecName)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spec run.Spec
+	if err := json.Unmarshal(text, &spec); err != nil {
+		t.Fatal(err)
+	}
+	spec.Strict = true
+	if text, err = json.Marshal(spec); err != nil {
+		t.Fatal(err)
+	}
+	c.write(filepath.Join("in", pod.SpecName), text)
+	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{
+		"code/main.py": "x = 1\ndef fit(x):\n    print('called')\n", "expected.json": string(masked),
+	}))
+	c.environ = append(c.environ, pod.ExpectedKeyVariable+"=key")
+	code, m := c.wait(c.start())
+	const want = "`x` is another number here than in the notebook: something beside the cells"
+	if code != pod.ExitProgram || m.Reason != run.ReasonDiffers || m.Error == nil ||
+		!strings.HasPrefix(m.Error.Text, want) || strings.Contains(c.out.String(), "called") {
+		t.Errorf("exit code %d, %+v, %q", code, m, c.out.String())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -20,7 +21,7 @@ const (
 
 // output is what the pod's own streams get: what the trial prints, on the stream on which it printed it, and on
 // standard error lines about what it reports (pod.EncodeLine), each where both streams are at the beginning of a line,
-// since a cluster makes one log of both. It belongs to one goroutine at a time.
+// since a cluster makes one log of both. It belongs to one goroutine at a time; note alone may be called by others.
 type output struct {
 	folder   folder.Run
 	attempt  run.AttemptID
@@ -32,6 +33,9 @@ type output struct {
 	merged   int         // reports that it is made of
 	reported time.Time   // when one was written
 	waits    time.Time   // since when something waits for the beginning of a line; zero: nothing does
+
+	mu    sync.Mutex
+	noted []run.Event // that others gave
 }
 
 // stream is one of the pod's own.
@@ -57,18 +61,35 @@ func newOutput(f folder.Run, attempt run.AttemptID, stdout, stderr io.Writer) *o
 	}}
 }
 
-// keep writes until ctx ends, and then the rest.
-func (o *output) keep(ctx context.Context, notes []run.Note) {
-	defer func() { _ = o.file.Close() }()
-	for _, n := range notes {
-		o.take(run.Event{Type: run.EventNote, Time: time.Now().UTC(), Code: n.Code, Text: n.Text, Hint: n.Hint})
+// note keeps a note until its line is written.
+func (o *output) note(n run.Note) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.noted = append(o.noted, run.Event{
+		Type: run.EventNote, Time: time.Now().UTC(), Code: n.Code, Text: n.Text, Hint: n.Hint,
+	})
+}
+
+// takeNotes takes the notes that others gave.
+func (o *output) takeNotes() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.noted {
+		o.take(e)
 	}
+	o.noted = nil
+}
+
+// keep writes until ctx ends, and then the rest.
+func (o *output) keep(ctx context.Context) {
+	defer func() { _ = o.file.Close() }()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for last := false; ; {
 		for i := range o.streams {
 			_ = o.streams[i].from.CopyTo(&o.streams[i]) // it is in the file
 		}
+		o.takeNotes()
 		o.look()
 		o.write(time.Now(), last)
 		if last {
@@ -124,6 +145,13 @@ func (o *output) writeEnd(metrics run.Metrics) {
 	now := time.Now()
 	o.take(run.Event{Type: run.EventTrialReport, Time: now.UTC(), Metrics: metrics})
 	o.write(now, true)
+}
+
+// writeNotes writes the notes that came after keep had returned. Of metrics there is what found place.
+func (o *output) writeNotes() {
+	o.report = run.Event{}
+	o.takeNotes()
+	o.write(time.Now(), true)
 }
 
 // write writes the lines that are due; at the end all that are left.

@@ -37,8 +37,9 @@ type trial struct {
 
 	spec    run.Spec
 	attempt run.AttemptID
-	round   int         // of the Job, from 1
-	notes   []run.Note  // of what was found out before the trial began
+	round   int        // of the Job, from 1
+	notes   []run.Note // of what was found out before the trial began
+	monitor monitor
 	output  *output     // nil until then
 	key     string      // of the codes in expected.json
 	stopped atomic.Bool // a stop was requested
@@ -58,10 +59,24 @@ func (t *trial) run() int {
 	var beside sync.WaitGroup
 	beside.Go(func() { t.await(ctx, terminated) })
 	t.output = newOutput(t.folder, t.attempt, os.Stdout, os.Stderr)
-	beside.Go(func() { t.output.keep(ctx, t.notes) })
+	for _, n := range t.notes {
+		t.output.note(n)
+	}
+	beside.Go(func() { t.output.keep(ctx) })
+	live := t.startLive(context.WithoutCancel(ctx)) // it has something to do after the trial
 	err := train.Run(ctx, train.Options{Folder: t.folder, Only: &t.attempt, Supervise: t.supervise})
 	cancel(nil)
 	beside.Wait()
+	code := t.ended(err)
+	if live != nil { // what became of the trial is written already
+		live.finish(context.WithoutCancel(ctx))
+		t.output.writeNotes()
+	}
+	return code
+}
+
+// ended says what became of the trial.
+func (t *trial) ended(err error) int {
 	state := run.NewState(t.spec)
 	if err == nil {
 		err = t.folder.EachEvent(func(e run.Event) error { state.Apply(e); return nil })
@@ -126,9 +141,14 @@ func (t *trial) prepare() error {
 	if err := t.identify(); err != nil {
 		return err
 	}
-	t.key = os.Getenv(pod.ExpectedKeyVariable)
-	if err := os.Unsetenv(pod.ExpectedKeyVariable); err != nil { // it is not the program's
-		return err
+	for name, to := range map[string]*string{
+		pod.ExpectedKeyVariable: &t.key, pod.MonitorVariable: &t.monitor.address,
+		pod.MonitorTokenVariable: &t.monitor.token, pod.UIDVariable: &t.monitor.uid,
+	} {
+		*to = os.Getenv(name)
+		if err := os.Unsetenv(name); err != nil { // it is not the program's
+			return err
+		}
 	}
 	if asked, _, err := t.stopRequested(); err != nil {
 		return err

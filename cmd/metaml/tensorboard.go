@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/metaml/metaml/deployer/kube/mirror"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/launch/watch"
 	"github.com/metaml/metaml/internal/report"
@@ -40,7 +41,10 @@ func tensorboardCommand(a *app) *cobra.Command {
 				return err
 			}
 			python := listed.Spec.Python
-			if listed.NotOwn != "" { // it names a program of somebody else's
+			if run.ParseName(listed.Spec.Name).Place != "" {
+				python = mirror.Python(client.Runs.Folder(listed.Spec.Name), &listed.Spec)
+			}
+			if python == "" || listed.NotOwn != "" { // it is not known, or names a program of somebody else's
 				if python, err = a.launcher().FindPython(""); err != nil {
 					return err
 				}

@@ -195,9 +195,7 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 func jobsOf(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, do string) ([]batchv1.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
-	jobs, err := c.Batch.Jobs(c.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: manifest.LabelRun + "=" + owner.Name,
-	})
+	jobs, err := c.Batch.Jobs(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: manifest.TrialsOf(owner.Name)})
 	if err != nil {
 		return nil, c.Explain(err, do+" run "+owner.Name)
 	}
@@ -281,6 +279,8 @@ func goOn(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, rows
 	if _, err := c.Batch.Jobs(c.Namespace).Create(ctx, job, created); err != nil {
 		return c.Explain(err, doing)
 	}
+	// It was ended with the run. Without one there are no live curves, which whoever follows the run says.
+	_ = mirror.SuspendMonitor(ctx, c, owner.Name, false)
 	return nil
 }
 

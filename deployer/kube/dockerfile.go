@@ -53,7 +53,7 @@ func (t *Target) WriteDockerfile(
 	files = append(files, text("Dockerfile", []byte(dockerfile)), text("requirements.txt", []byte(requirements)),
 		text("program/code/metaml.py", ship.StandIn))
 	if err := writeFolder(to, files); err != nil {
-		return folder.Explain(err, "write the Dockerfile into", to)
+		return folder.ExplainNamed(err, "write the Dockerfile into", to)
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func export(load shipment) ([]byte, error) {
 		objects = append(objects, r.Program(nil, i, part))
 	}
 	for i, part := range agent {
-		objects = append(objects, r.AgentPart(nil, i, part))
+		objects = append(objects, r.AgentPart(nil, r.Agent, i, part))
 	}
 	job, err := r.Job(nil)
 	if err != nil {

@@ -35,7 +35,10 @@ func load() shipment {
 			Options: manifest.Options{
 				Image: "registry.example/python:3.11", CPU: resource.MustParse("1"), Memory: resource.MustParse("1Gi"),
 			},
-			Agent: manifest.Agent{Arch: "amd64", Digest: strings.Repeat("d", 64), Parts: 2}, Programs: 1,
+			Agent: manifest.Agent{
+				Program: pod.Trial, Arch: "amd64", Digest: strings.Repeat("d", 64), Parts: 2,
+			},
+			Programs: 1,
 		},
 	}
 }
@@ -106,7 +109,8 @@ func TestAnExportHasAllThatItsPodsNeed(t *testing.T) {
 	}
 	want := load()
 	if !bytes.Equal(join(pod.ProgramPart), slices.Concat(want.program...)) ||
-		!bytes.Equal(join(func(i int) string { return pod.BinaryPart("amd64", i) }), slices.Concat(want.agent...)) ||
+		!bytes.Equal(join(func(i int) string { return pod.BinaryPart(pod.Trial, "amd64", i) }),
+			slices.Concat(want.agent...)) ||
 		!bytes.Equal(got[pod.TableName], want.table) {
 		t.Error("what the pods get is not what was exported")
 	}

@@ -278,10 +278,15 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 	if err := c.CheckNamespace(ctx); err != nil {
 		return append(all, failed("namespace", err))
 	}
-	if err := c.CheckRights(ctx); err != nil {
+	lacks, err := c.CheckRights(ctx)
+	if err != nil {
 		return append(all, failed("rights", err))
 	}
-	all = append(all, run.Check{Name: "rights", OK: true, Text: "all that runs need"})
+	rights := run.Check{Name: "rights", OK: true, Text: "all that runs need"}
+	if len(lacks) > 0 {
+		rights.Text += "; not what live curves need: " + words(lacks)
+	}
+	all = append(all, rights)
 	queue := s.Text("queue")
 	if queue == "" {
 		return all

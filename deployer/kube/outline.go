@@ -18,11 +18,8 @@ import (
 // Outline says which objects a submission would make, and what the namespace has left for it.
 func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, error) {
 	s.Spec.Name = run.ParseName(s.Spec.Name).Run
-	load, err := p.pack(ctx, s, false)
+	load, err := p.checked(ctx, s)
 	if err != nil {
-		return nil, err
-	}
-	if err := p.check(ctx); err != nil {
 		return nil, err
 	}
 	r, o := &load.run, &load.run.Options
@@ -54,7 +51,22 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 		),
 		fmt.Sprintf("ConfigMap %s…: %s, %d KiB", manifest.ProgramName(r.Spec.Name, 0), what, (size+1023)>>10),
 		"Secret " + manifest.KeyName(r.Spec.Name),
-		fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.OwnerName()),
+	}
+	if r.Agent.Parts > 0 {
+		objects = append(objects,
+			fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.OwnerName()))
+	}
+	if r.Monitor != nil {
+		objects = append(objects,
+			fmt.Sprintf("Job %s and Service %s: the process that collects curves while they grow, 50m CPU, 64Mi memory",
+				manifest.MonitorName(r.Spec.Name), manifest.MonitorServiceName(r.Spec.Name)))
+		if r.Monitor.Agent.Parts > 0 {
+			objects = append(objects, fmt.Sprintf("ConfigMap %s…: metaml-monitor, shared by all runs of the namespace",
+				r.Monitor.Agent.OwnerName()))
+		}
+	}
+	if load.note != nil {
+		objects = append(objects, load.note.Text)
 	}
 	if slices.Contains(o.PullSecrets, ownLogin) {
 		objects = append(objects, "Secret "+manifest.PullName(r.Spec.Name)+": the login for the registry of the image")

@@ -85,7 +85,7 @@ func (p *Place) owners(ctx context.Context, label, value string) ([]corev1.Confi
 // do that hears of all rights that are missing, and how an administrator gives them.
 func (p *Place) cannotList(ctx context.Context, err error) error {
 	if apierrors.IsForbidden(err) {
-		if missing := p.cluster.CheckRights(ctx); missing != nil {
+		if _, missing := p.cluster.CheckRights(ctx); missing != nil {
 			return missing
 		}
 	}
@@ -169,7 +169,7 @@ func (p *Place) active(ctx context.Context, owner *corev1.ConfigMap) (bool, erro
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
 	jobs, err := p.cluster.Batch.Jobs(p.cluster.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: manifest.LabelRun + "=" + owner.Name,
+		LabelSelector: manifest.TrialsOf(owner.Name),
 	})
 	if err != nil {
 		return false, p.cannotList(ctx, err)

@@ -38,6 +38,8 @@ type shipment struct {
 	table   []byte
 	program [][]byte
 	agent   [][]byte
+	monitor [][]byte
+	note    *run.Note // why the run has no monitor
 
 	assumed bool         // nobody says what the nodes are: they are taken for what most are
 	image   *environment // that is made for the run; nil where one is named
@@ -46,7 +48,7 @@ type shipment struct {
 // size is how much is sent, in bytes, at most: what starts the trials may be there already.
 func (load *shipment) size() int64 {
 	n := len(load.table)
-	for _, part := range slices.Concat(load.program, load.agent) {
+	for _, part := range slices.Concat(load.program, load.agent, load.monitor) {
 		n += len(part)
 	}
 	return int64(n)
@@ -62,11 +64,8 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 		progress(run.Event{Type: run.EventNote, Time: time.Now(), Text: fmt.Sprintf(format, args...)})
 	}
 	does("asking cluster %s what it has and what you may do there", p.cluster.Context)
-	var load *shipment
-	if err := together([]func() error{
-		func() (err error) { load, err = p.pack(ctx, s, false); return err },
-		func() error { return p.check(ctx) },
-	}); err != nil {
+	load, err := p.checked(ctx, s)
+	if err != nil {
 		return run.Submitted{}, err
 	}
 	if err := p.pullLogin(ctx, load, does); err != nil {
@@ -108,19 +107,29 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	if err := p.mirror(load.run.Spec, s.Table); err != nil {
 		return done, err
 	}
-	if err := mirror.Begin(folder.In(p.mirrors.Dir, owner.Name), build); err != nil {
+	if err := load.begin(folder.In(p.mirrors.Dir, owner.Name), build); err != nil {
 		return done, err
 	}
 	return done, p.target.Keep(ctx, done.Spec.Name)
 }
 
-// check refuses a cluster in which a submission could not run.
-func (p *Place) check(ctx context.Context) error {
-	return together([]func() error{
-		func() error { return p.cluster.CheckRights(ctx) },
+// checked packs a submission, and refuses a cluster in which it could not run.
+func (p *Place) checked(ctx context.Context, s run.Submission) (*shipment, error) {
+	var (
+		load  *shipment
+		lacks []cluster.Rule
+	)
+	if err := together([]func() error{
+		func() (err error) { load, err = p.pack(ctx, s, false); return err },
+		func() (err error) { lacks, err = p.cluster.CheckRights(ctx); return err },
 		func() error { return p.cluster.CheckVersion(ctx) },
 		func() error { return p.cluster.CheckQueue(ctx, p.settings.Text("queue")) },
-	})
+	}); err != nil {
+		return nil, err
+	}
+	var err error
+	load.note, err = p.addMonitor(ctx, load, lacks)
+	return load, err
 }
 
 // What a trial gets of the disk of its node: at least, and at most.
@@ -180,9 +189,9 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 			options.EphemeralRequest = resource.MustParse(ephemeralRequest)
 		}
 	}
-	agent := manifest.Agent{Arch: arch}
+	agent := manifest.Agent{Program: pod.Trial, Arch: arch}
 	if options.AgentImage == "" {
-		binary, err := ship.Find(arch)
+		binary, err := ship.Find(pod.Trial, arch)
 		if err != nil {
 			return nil, err
 		}
@@ -293,10 +302,19 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 	for i, part := range load.program {
 		add(r.Program(owner, i, part))
 	}
+	key := r.Key(owner, load.key) // with the token of a monitor, whatever becomes of that
 	tasks = append(tasks, func() error {
-		_, err := c.Core.Secrets(c.Namespace).Create(ctx, r.Key(owner, load.key), created)
+		_, err := c.Core.Secrets(c.Namespace).Create(ctx, key, created)
 		return err
 	})
+	if r.Monitor != nil {
+		tasks = append(tasks, func() error {
+			if note := p.startMonitor(ctx, load, owner); note != nil {
+				load.note = note
+			}
+			return nil
+		})
+	}
 	if r.Options.PullLogin != nil {
 		tasks = append(tasks, func() error {
 			_, err := c.Core.Secrets(c.Namespace).Create(ctx, r.Pull(owner), created)
@@ -307,14 +325,14 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 		tasks = append(tasks, func() error { return load.image.tag(ctx, owner.Name+"-"+spec.ID[:8]) })
 	}
 	if len(load.agent) > 0 {
-		tasks = append(tasks, func() error { return p.shareAgent(ctx, load, owner) })
+		tasks = append(tasks, func() error { return p.shareAgent(ctx, r, r.Agent, load.agent, owner) })
+	}
+	if err := together(tasks); err != nil {
+		return c.Explain(err, "make the objects of run "+owner.Name)
 	}
 	job, err := r.Job(owner)
 	if err != nil {
 		return err
-	}
-	if err := together(tasks); err != nil {
-		return c.Explain(err, "make the objects of run "+owner.Name)
 	}
 	if _, err := c.Batch.Jobs(c.Namespace).Create(ctx, job, created); err != nil {
 		return c.Explain(err, "make the Job of run "+owner.Name)
@@ -322,18 +340,19 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 	return nil
 }
 
-// shareAgent makes what starts the trials of all runs with this build, or adds the run to those that it belongs to.
-func (p *Place) shareAgent(ctx context.Context, load *shipment, owner *corev1.ConfigMap) error {
-	r := &load.run
-	all, err := p.share(ctx, r.AgentOwner(owner), owner)
-	if err != nil || all.Annotations[manifest.AnnotationComplete] != "" && p.haveAgent(ctx, r.Agent) {
+// shareAgent makes the parts of a program for all runs with this build, or adds the run to those that they belong to.
+func (p *Place) shareAgent(
+	ctx context.Context, r *manifest.Run, a manifest.Agent, parts [][]byte, owner *corev1.ConfigMap,
+) error {
+	all, err := p.share(ctx, r.AgentOwner(owner, a), owner)
+	if err != nil || all.Annotations[manifest.AnnotationComplete] != "" && p.haveAgent(ctx, a) {
 		return err
 	}
 	maps := p.cluster.Core.ConfigMaps(p.cluster.Namespace)
-	tasks := make([]func() error, len(load.agent))
-	for i, data := range load.agent {
+	tasks := make([]func() error, len(parts))
+	for i, data := range parts {
 		tasks[i] = func() error {
-			part := r.AgentPart(all, i, data)
+			part := r.AgentPart(all, a, i, data)
 			_, err := maps.Create(ctx, part, created)
 			if apierrors.IsAlreadyExists(err) { // somebody makes it as well, or what it belonged to was deleted
 				_, err = p.share(ctx, part, all)
@@ -364,6 +383,19 @@ func (p *Place) haveAgent(ctx context.Context, a manifest.Agent) bool {
 		}
 	}
 	return together(tasks) == nil
+}
+
+// begin writes the beginning of a run's record.
+func (load *shipment) begin(f folder.Run, build run.Build) error {
+	var notes []run.Note
+	if load.note != nil {
+		notes = append(notes, *load.note)
+	}
+	token := ""
+	if load.run.Monitor != nil {
+		token = load.run.Monitor.Token
+	}
+	return mirror.Begin(f, mirror.Beginning{Build: build, Notes: notes, Token: token})
 }
 
 // share makes an object that belongs to several others, or adds one of them.

@@ -1,5 +1,5 @@
-// Package pod is what the target kubernetes and the process in its pods, cmd/metaml-pod, agree on: where a pod finds
-// what it runs, which trial it is, how it says what became of it.
+// Package pod is what the target kubernetes and the processes in its pods, cmd/metaml-pod and cmd/metaml-monitor, agree
+// on: where a pod finds what it runs, which trial it is, how it says what became of it.
 //
 // Read [Message] and [ExitCode] first. It imports deployer/run alone.
 package pod
@@ -31,6 +31,12 @@ const (
 
 	// ExpectedKeyVariable has the key of the codes in expected.json (deployer/pod/ship), out of a Secret.
 	ExpectedKeyVariable = "METAML_EXPECTED_KEY"
+
+	// Of the monitor to which a pod sends its files while it runs (deployer/collect/send). It sends nothing where there
+	// is no address, or where they cannot be used.
+	MonitorVariable      = "METAML_MONITOR"       // IP:PORT: a pod looks up no names
+	MonitorTokenVariable = "METAML_MONITOR_TOKEN" //nolint:gosec // G101: the name of a variable; it is out of a Secret
+	UIDVariable          = "METAML_POD_UID"       // metadata.uid
 )
 
 // The files that a pod finds in its input folder.
@@ -138,7 +144,7 @@ func ExitCode(t *run.Trial, stopped, evicted bool) int {
 		return ExitStopped
 	case evicted:
 		return ExitEvicted
-	case t.Reason == run.ReasonProgram, t.Reason == run.ReasonImage:
+	case t.Reason == run.ReasonProgram, t.Reason == run.ReasonDiffers, t.Reason == run.ReasonImage:
 		return ExitProgram
 	case t.Reason == run.ReasonSignal && t.Exit != nil && *t.Exit > 128:
 		return *t.Exit

@@ -1,4 +1,4 @@
-"""Puts metaml-pod together, checks it and becomes it: the first thing that a container executes (start.go).
+"""Puts a program of ours together, checks it and becomes it: the first thing that a container executes (start.go).
 
 It is executed by whatever Python an image has, so that Python 2 must be able to read it.
 """
@@ -11,16 +11,16 @@ if not getattr(sys.flags, "safe_path", False):
 import os
 
 
-def fail(message, code, text):
-    """Says in the log and in the termination message why nothing starts, and ends."""
-    text = "metaml-pod: " + text + "\n"
+def fail(message, name, code, text):
+    """Says in the log and in the termination message why the program of that name does not start, and ends."""
+    text = name + ": " + text + "\n"
     sys.stderr.write(text)
     sys.stderr.flush()
     try:
         with open(message, "w") as f:
             f.write(text)
     except Exception as e:
-        sys.stderr.write("metaml-pod: the termination message cannot be written: " + str(e) + "\n")
+        sys.stderr.write(name + ": the termination message cannot be written: " + str(e) + "\n")
     sys.exit(code)
 
 
@@ -70,38 +70,41 @@ def unpack(packed):
         yield data[0]
 
 
-def start(message, folder, to, digests, *arguments):
-    """Starts metaml-pod. digests is ARCHITECTURE=SHA256 of what the folder has, with commas between them."""
+def start(message, name, python_flag, folder, to, digests, *arguments):
+    """Starts the program of that name, with the interpreter behind python_flag where that is not empty.
+
+    digests is ARCHITECTURE=SHA256 of what the folder has, with commas between them.
+    """
     version = ".".join(map(str, sys.version_info[:2]))
     if sys.version_info < (3, 10):
-        fail(message, 44, "the image has Python " + version + ", and MetaML needs 3.10 or newer")
+        fail(message, name, 44, "the image has Python " + version + ", and MetaML needs 3.10 or newer")
     try:
         import hashlib
         import zlib  # noqa: F401
     except ImportError as e:
-        fail(message, 44, "the image's Python is incomplete: " + str(e))
+        fail(message, name, 44, "the image's Python is incomplete: " + str(e))
     machine = os.uname()[4]
     architecture = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(machine, machine)
     known = dict(pair.split("=") for pair in digests.split(","))
     if architecture not in known:
-        fail(message, 44, "the node is " + architecture + ", and the pod is for " + " and ".join(sorted(known)))
-    program = os.path.join(to, "metaml-pod")
+        fail(message, name, 44, "the node is " + architecture + ", and the pod is for " + " and ".join(sorted(known)))
+    program = os.path.join(to, name)
     try:
-        packed = read(folder, "metaml-pod-linux-" + architecture + ".gz")
+        packed = read(folder, name + "-linux-" + architecture + ".gz")
         if hashlib.sha256(packed).hexdigest() != known[architecture]:
-            fail(message, 43, "metaml-pod did not come whole: " + str(len(packed)) + " bytes of it are in " + folder)
+            fail(message, name, 43, name + " did not come whole: " + str(len(packed)) + " bytes of it are in " + folder)
         with open(program, "wb") as f:
             for data in unpack(packed):
                 f.write(data)
         os.chmod(program, 0o700)
     except OSError as e:
-        fail(message, 43, "metaml-pod cannot be unpacked: " + str(e))
+        fail(message, name, 43, name + " cannot be unpacked: " + str(e))
     # It need not search again for the Python that was found.
-    python = ["--python", sys.executable] if sys.executable else []
+    python = [python_flag, sys.executable] if python_flag and sys.executable else []
     try:
         os.execv(program, [program] + python + list(arguments))
     except OSError as e:
-        fail(message, 44, "metaml-pod cannot be executed: " + str(e))
+        fail(message, name, 44, name + " cannot be executed: " + str(e))
 
 
 start(*sys.argv[1:])

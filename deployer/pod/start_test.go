@@ -25,15 +25,15 @@ type container struct {
 	path  string // PATH
 }
 
-// newContainer makes a container for a program in two parts, laid out as Kubernetes lays out a volume: what is visible
-// are links into a folder of the current version.
-func newContainer(t *testing.T, program string) *container {
+// newContainer makes a container for a program that is called p, in two parts, laid out as Kubernetes lays out a
+// volume: what is visible are links into a folder of the current version.
+func newContainer(t *testing.T, p pod.Program, program string) *container {
 	t.Helper()
 	c := &container{t: t, dir: t.TempDir(), path: filepath.Dir(venv.Python(t)) + ":/usr/bin:/bin"}
 	packed := compress(t, program)
 	digest := sha256.Sum256(packed)
 	c.start = pod.Start{
-		Parts: filepath.Join(c.dir, "parts"), To: filepath.Join(c.dir, "to"),
+		Program: p, Parts: filepath.Join(c.dir, "parts"), To: filepath.Join(c.dir, "to"),
 		Digests: map[string]string{runtime.GOARCH: hex.EncodeToString(digest[:])},
 		Message: filepath.Join(c.dir, "message"), Args: []string{"--in", "a folder"},
 	}
@@ -45,7 +45,7 @@ func newContainer(t *testing.T, program string) *container {
 	}
 	c.link(filepath.Base(version), "..data")
 	for i, part := range [][]byte{packed[:20], packed[20:]} {
-		name := pod.BinaryPart(runtime.GOARCH, i)
+		name := c.part(i)
 		c.write(filepath.Join("parts", "..data", name), part)
 		c.link(filepath.Join("..data", name), name)
 	}
@@ -64,6 +64,9 @@ func compress(t *testing.T, program string) []byte {
 	}
 	return b.Bytes()
 }
+
+// part is the name of part i of the program.
+func (c *container) part(i int) string { return pod.BinaryPart(c.start.Program, runtime.GOARCH, i) }
 
 func (c *container) link(to, name string) {
 	c.t.Helper()
@@ -96,7 +99,7 @@ func (c *container) run() (code int, out, message string) {
 	return cmd.ProcessState.ExitCode(), string(text), string(said)
 }
 
-// printsArguments stands for metaml-pod.
+// printsArguments stands for a program of ours.
 const printsArguments = "#!/bin/sh\necho $# \"$@\"\nexit 7\n"
 
 func TestAContainerBecomesItsProgram(t *testing.T) {
@@ -120,13 +123,23 @@ func TestAContainerBecomesItsProgram(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := newContainer(t, printsArguments)
+			p := newContainer(t, pod.Trial, printsArguments)
 			c.change(p)
 			code, out, message := p.run()
 			if want := "4 --python " + c.python + " --in a folder\n"; code != 7 || out != want || message != "" {
 				t.Errorf("exit code %d, %q, want %q; message %q", code, out, want, message)
 			}
 		})
+	}
+}
+
+// Of the programs, the one that runs a trial executes Python; the others have no such flag.
+func TestATrialAloneGetsTheInterpreter(t *testing.T) {
+	t.Parallel()
+	p := newContainer(t, pod.Monitor, printsArguments)
+	code, out, message := p.run()
+	if code != 7 || out != "2 --in a folder\n" || message != "" {
+		t.Errorf("exit code %d, %q; message %q", code, out, message)
 	}
 }
 
@@ -147,7 +160,7 @@ func TestAContainerThatCannotStartSaysWhy(t *testing.T) {
 		name   string
 		change func(c *container)
 		code   int
-		text   string
+		text   string // PROGRAM is its name
 	}{
 		{"no Python", func(c *container) { c.path = "/nowhere" }, 44, pod.NoPython},
 		{
@@ -165,42 +178,45 @@ func TestAContainerThatCannotStartSaysWhy(t *testing.T) {
 		},
 		{
 			"a part is missing", func(c *container) {
-				if err := os.Remove(filepath.Join(c.start.Parts, pod.BinaryPart(runtime.GOARCH, 1))); err != nil {
+				if err := os.Remove(filepath.Join(c.start.Parts, c.part(1))); err != nil {
 					t.Fatal(err)
 				}
 			},
-			43, "metaml-pod did not come whole: 20 bytes of it are in ",
+			43, "PROGRAM did not come whole: 20 bytes of it are in ",
 		},
 		{
 			"nothing can be unpacked", func(c *container) { c.start.To = filepath.Join(c.dir, "nowhere") },
-			43, "metaml-pod cannot be unpacked: [Errno 2] No such file or directory: ",
+			43, "PROGRAM cannot be unpacked: [Errno 2] No such file or directory: ",
 		},
 		{
 			"it is no program", func(c *container) {
 				packed := compress(t, "no program")
 				digest := sha256.Sum256(packed)
 				c.start.Digests[runtime.GOARCH] = hex.EncodeToString(digest[:])
-				c.write(filepath.Join("parts", pod.BinaryPart(runtime.GOARCH, 0)), packed[:4])
-				c.write(filepath.Join("parts", pod.BinaryPart(runtime.GOARCH, 1)), packed[4:])
+				c.write(filepath.Join("parts", c.part(0)), packed[:4])
+				c.write(filepath.Join("parts", c.part(1)), packed[4:])
 			},
-			44, "metaml-pod cannot be executed: [Errno 8] Exec format error",
+			44, "PROGRAM cannot be executed: [Errno 8] Exec format error",
 		},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			p := newContainer(t, printsArguments)
-			c.change(p)
-			code, out, message := p.run()
-			if code != c.code || !strings.HasPrefix(message, "metaml-pod: "+c.text) || out != message {
-				t.Errorf("exit code %d, message %q, output %q", code, message, out)
-			}
-		})
+		for _, program := range []pod.Program{pod.Trial, pod.Monitor} {
+			t.Run(string(program)+" "+c.name, func(t *testing.T) {
+				t.Parallel()
+				p := newContainer(t, program, printsArguments)
+				c.change(p)
+				code, out, message := p.run()
+				want := strings.ReplaceAll("PROGRAM: "+c.text, "PROGRAM", string(program))
+				if code != c.code || !strings.HasPrefix(message, want) || out != message {
+					t.Errorf("exit code %d, message %q, output %q", code, message, out)
+				}
+			})
+		}
 	}
 }
 
 // Kubernetes replaces $(NAME) and $$ in a command (documentation, "Define Dependent Environment Variables").
 func TestKubernetesLeavesTheCommandAsItIs(t *testing.T) {
-	for _, word := range (pod.Start{Digests: map[string]string{"amd64": "00"}}).Command() {
+	for _, word := range (pod.Start{Program: pod.Trial, Digests: map[string]string{"amd64": "00"}}).Command() {
 		if strings.Contains(word, "$(") || strings.Contains(word, "$$") {
 			t.Errorf("Kubernetes would change %q", word)
 		}

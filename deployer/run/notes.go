@@ -5,6 +5,7 @@ const (
 	NoteImage              = "image"               // how the packages of an image were found, or what it is for
 	NoteOutputs            = "outputs"             // what trials write into metaml.output() is not kept
 	NoteCluster            = "cluster"             // the cluster of a run does not answer, or does so again
+	NoteMonitor            = "monitor"             // live curves of a trial are missing, or there again
 	NoteLog                = "log"                 // what a trial printed is not all kept
 	NoteCrashAtExit        = "crash-at-exit"       // a trial was ended by a signal after it had returned
 	NoteExample            = "example"             // the made example was answered with an error; the server is ready
@@ -17,7 +18,7 @@ const (
 	NoteWorkerDies         = "worker-dies"         // a worker of a server keeps ending
 	NoteTensorBoard        = "tensorboard"         // Text is the address of the run's TensorBoard
 	NoteSharedFile         = "shared-file"         // several trials wrote the same file
-	NoteDiffers            = "differs"             // a name of the program looks otherwise than in the session
+	NoteDiffers            = "differs"             // a value of the program is another one than in the session
 	NoteScarce             = "scarce"              // the machine cannot start more processes at the moment
 	NoteDescriptors        = "descriptors"         // the limit of open files bounds how many trials run at once
 	NoteMayHang            = "may-hang"            // a trial that was forked may hang

@@ -67,7 +67,7 @@ type Trial struct {
 	Metrics   Metrics           // last value of each metric; what was returned wins over what was reported
 	Series    map[string]Series // the course of each metric, thinned
 	Returned  []string          // names of the returned metrics, sorted
-	LastOnly  bool              // Series lacks values: of its reports only the last ones are known
+	LastOnly  bool              // Series lacks values: of its latest reports only the last ones are known
 	Error     *Error
 	Text      string // what happened, where Error is not it
 	Hint      string // what to do about it, in full sentences
@@ -77,6 +77,8 @@ type Trial struct {
 	Past      []PastAttempt // its earlier attempts, of which at least the end is known
 
 	reported Metrics  // last reported value of each metric, whatever was returned
+	complete complete // its reports without a gap, where Series has others, too
+	tail     []later  // reports with gaps between them that are later than those
 	ended    origin   // the event that Phase comes from, once it is final
 	why      *Waiting // the latest reason to wait, whether or not it still is one
 	said     origin   // the event that it comes from
@@ -103,6 +105,11 @@ func (t *Trial) Elapsed(now time.Time) time.Duration {
 
 // Reports is how often the metric was reported.
 func (s Series) Reports() int { return max(s.count, len(s.Values)) }
+
+func (s Series) clone() Series {
+	s.Values = slices.Clone(s.Values)
+	return s
+}
 
 func (s Series) add(v float64) Series {
 	if s.Stride == 0 {
@@ -201,7 +208,7 @@ func (s *State) Apply(e Event) bool {
 			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Text, b.Text),
 				cmp.Compare(a.Hint, b.Hint), cmp.Compare(number(a.Trial), number(b.Trial)))
 		})
-		s.Notes = lastOfCluster(s.Notes)
+		s.Notes = lastOfEach(s.Notes)
 	case EventEnded:
 		if s.Server != nil {
 			s.Server.Workers, s.Server.Starting = nil, 0
@@ -222,14 +229,18 @@ func (s *State) Apply(e Event) bool {
 	return true
 }
 
-// lastOfCluster leaves of the notes about the way to the cluster the last one: what is so now.
-func lastOfCluster(notes []Note) []Note {
-	later := false
+// lastOfEach leaves of the notes about the way to the cluster, and of those about live curves, the last one: what is so
+// now.
+func lastOfEach(notes []Note) []Note {
+	later := map[string]bool{}
 	for i, n := range slices.Backward(notes) {
-		if n.Code == NoteCluster && later {
+		if n.Code != NoteCluster && n.Code != NoteMonitor {
+			continue
+		}
+		if later[n.Code] {
 			notes = slices.Delete(notes, i, i+1)
 		}
-		later = later || n.Code == NoteCluster
+		later[n.Code] = true
 	}
 	return notes
 }
@@ -282,8 +293,7 @@ func (s *State) applyTrial(e Event) {
 		t.raise(Running)
 	case EventTrialReport:
 		t.raise(Running)
-		t.report(e.Metrics)
-		t.LastOnly = t.LastOnly || e.Last
+		t.report(e)
 	case EventTrialEnded:
 		t.end(e)
 	}
@@ -339,19 +349,6 @@ var order = map[Phase]int{Pending: 0, Running: 1, Stopped: 2, Failed: 3, Succeed
 func (t *Trial) raise(p Phase) {
 	if order[p] > order[t.Phase] {
 		t.Phase = p
-	}
-}
-
-func (t *Trial) report(m Metrics) {
-	if t.reported == nil {
-		t.reported, t.Series = Metrics{}, map[string]Series{}
-	}
-	for name, v := range m {
-		t.reported[name] = v
-		if _, returned := slices.BinarySearch(t.Returned, name); !returned {
-			t.set(name, v)
-		}
-		t.Series[name] = t.Series[name].add(v)
 	}
 }
 

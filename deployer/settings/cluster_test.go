@@ -97,9 +97,7 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--strict": "",
 		"--env A --secret A=s/k": "A is both in env (cell) and in secret (cell)\n" +
 			"Leave it out of one of them.",
-		"--tensorboard": "--tensorboard means nothing on target kubernetes\nLeave it out, or name a target that " +
-			"honours it: local.",
-		"--no-tensorboard": "",
+		"--tensorboard": "",
 		"--cwd trial": "--cwd means nothing on target kubernetes\nLeave it out, or name a target that honours it: " +
 			"local.",
 		"--repository example/team": "",
@@ -139,8 +137,8 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 
 func TestWhatOneTargetHonoursIsListedOnTheOther(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "metaml.toml")
-	write(t, file, "image = \"a\"\nmemory = \"4Gi\"\ntensorboard = true\nhost = \"0.0.0.0\"\n")
-	for target, unused := range map[string][]string{"local": {"image", "memory"}, "kubernetes": {"tensorboard"}} {
+	write(t, file, "image = \"a\"\nmemory = \"4Gi\"\ncwd = \"trial\"\nhost = \"0.0.0.0\"\n")
+	for target, unused := range map[string][]string{"local": {"image", "memory"}, "kubernetes": {"cwd"}} {
 		t.Run(target, func(t *testing.T) {
 			r, err := settings.Resolve(run.Train, settings.Sources{
 				File: settings.File{Path: file}, Decorator: map[string]any{"target": target},

@@ -178,8 +178,8 @@ var All = []Def{
 		Help: "The function to run, where the cell defines several; without it the last.",
 	},
 	{
-		Name: "tensorboard", Type: Bool, Default: "false", Kinds: train, Targets: here,
-		Help: "Show a TensorBoard of the run while it lasts.",
+		Name: "tensorboard", Type: Bool, Default: "false", Kinds: train, Targets: everywhere,
+		Help: "Show a TensorBoard of the run, on this machine, while it lasts.",
 	},
 	{
 		Name: "notify", Type: Text, Value: "COMMAND", Kinds: train, Targets: here, NoFile: true,
@@ -397,13 +397,14 @@ var All = []Def{
 		Help: "The Python of the image; without it python3, else python, of its PATH.",
 	},
 	{
-		Name: "strict", Type: Bool, Default: "false", Kinds: train, Targets: cluster,
-		Help: "Refuse an image whose packages have other versions than the session's, which else is one line above " +
-			"the table.",
+		Name: "strict", Type: Bool, Default: "false", Kinds: both, Targets: everywhere,
+		Help: "Start nothing where a value of the program is another one than in the notebook, or an image has other " +
+			"versions of packages than the session; else either is one line above the table.",
 	},
 	{
 		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster,
-		Help: "An image that holds the program metaml-pod, which the pods start; without it that comes with the run.",
+		Help: "An image that holds the programs metaml-pod and metaml-monitor, which the pods start; without it they " +
+			"come with the run.",
 	},
 	{
 		Name: "pod_template", Type: LocalFile, Value: "FILE", Kinds: train, Targets: cluster, Key: true,

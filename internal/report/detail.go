@@ -189,23 +189,40 @@ func DetailOf(
 	if !history {
 		return j, nil
 	}
+	var reports []run.Event
+	complete := map[run.AttemptID]time.Time{} // the latest report of those that are all there
 	err := client.Runs.Events(ctx, l.Spec.Name, func(e run.Event) error {
 		if e.Type != run.EventTrialReport || e.Trial == nil {
 			return nil
 		}
+		reports = append(reports, e)
+		if id := (run.AttemptID{Trial: *e.Trial, Number: e.Attempt}); !e.Last && e.Time.After(complete[id]) {
+			complete[id] = e.Time
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range reports {
+		e := &reports[i]
+		// What a pod's log says counts from there on, as in [run.State].
+		to := complete[run.AttemptID{Trial: *e.Trial, Number: e.Attempt}]
+		if e.Last && !to.IsZero() && !e.Time.After(to) {
+			continue
+		}
 		j.LastOnly = j.LastOnly || e.Last
 		metrics, err := json.Marshal(e.Metrics)
 		if err != nil {
-			return fmt.Errorf("encode a report: %w", err)
+			return nil, fmt.Errorf("encode a report: %w", err)
 		}
 		var plain map[string]any
 		if err := json.Unmarshal(metrics, &plain); err != nil {
-			return fmt.Errorf("encode a report: %w", err)
+			return nil, fmt.Errorf("encode a report: %w", err)
 		}
 		for name, v := range plain {
 			j.History = append(j.History, [5]any{e.Step, float64(e.Time.UnixMicro()) / 1e6, *e.Trial, name, v})
 		}
-		return nil
-	})
-	return j, err
+	}
+	return j, nil
 }

@@ -122,14 +122,16 @@ var layers = []layer{
 		[]string{
 			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder",
 			"deployer/kube/cluster", "deployer/kube/manifest", "deployer/kube/halt",
+			"deployer/collect", "deployer/collect/follow", "deployer/tensorboard",
 		},
-		"the record is written from what the cluster says",
+		"the record is written from what the cluster and the run's monitor say",
 	},
 	{
 		"deployer/kube",
 		[]string{
 			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder", "deployer/record",
 			"deployer/pod/ship", "deployer/kube/...", "deployer/image/...",
+			"deployer/collect", "deployer/collect/follow", "deployer/tensorboard",
 		},
 		"a target knows no other target",
 	},
@@ -138,6 +140,22 @@ var layers = []layer{
 		[]string{"deployer/run"},
 		"the process in a pod and the target that reads it agree here, and on this",
 	},
+	{
+		"deployer/collect/send",
+		[]string{"deployer/collect"},
+		"every pod unpacks it, and what a pod is to send is known to its caller",
+	},
+	{
+		"deployer/collect/serve",
+		[]string{"deployer/collect"},
+		"the monitor copies files, and knows nothing of what is in them",
+	},
+	{
+		"deployer/collect/follow",
+		[]string{"deployer/collect"},
+		"how the monitor is reached, and where files are kept, is the caller's",
+	},
+	{"deployer/collect", nil, "the pods, the monitor and its readers agree here, and on this"},
 	{"deployer/run", nil, "the types that all packages share depend on none of them"},
 	{
 		"deployer/folder",
@@ -145,8 +163,15 @@ var layers = []layer{
 		"the agent and the engines share it, and nothing else of the deployer",
 	},
 	{
+		"deployer/tensorboard",
+		[]string{"deployer/run", "deployer/folder"},
+		"whoever looks after a run may show one, wherever the run is",
+	},
+	{
 		"deployer/engine/train",
-		[]string{"deployer/engine/train/...", "deployer/engine", "deployer/run", "deployer/folder"},
+		[]string{
+			"deployer/engine/train/...", "deployer/engine", "deployer/run", "deployer/folder", "deployer/tensorboard",
+		},
 		"the monitor runs in pods and beside local trials, without the rest",
 	},
 	{
@@ -213,6 +238,12 @@ var denied = []struct {
 		nil,
 		[]string{"net", "net/http", "github.com/go-zeromq/..."},
 		"the converter knows neither sockets nor runs",
+	},
+	{
+		"deployer/collect/send",
+		nil,
+		[]string{"net", "net/http"},
+		"the program that each pod unpacks is to stay small: net would add 110 kB, net/http 1.4 MB",
 	},
 	{".", []string{"io/ioutil"}, nil, "it is deprecated"},
 	{".", []string{"log"}, nil, "messages go where the caller sent them; log/slog for the rest"},

@@ -13,6 +13,8 @@ import (
 
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/kube"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/pod/ship"
 	runs "github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/test/alike"
@@ -63,10 +65,12 @@ func bringAgent(t *testing.T, from string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const name = "metaml-pod-linux-amd64.gz"
-	err = os.Symlink(filepath.Join(from, name), filepath.Join(filepath.Dir(self), name))
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		t.Fatal(err)
+	for _, p := range ship.Programs {
+		name := pod.BinaryName(p, "amd64")
+		err = os.Symlink(filepath.Join(from, name), filepath.Join(filepath.Dir(self), name))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			t.Fatal(err)
+		}
 	}
 }
 

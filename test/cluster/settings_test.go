@@ -18,6 +18,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
@@ -110,11 +112,10 @@ func TestAPartOfTheAgentThatSomebodyDeletedIsMadeAgain(t *testing.T) {
 	leavesNothing(t, space)
 }
 
-// pushAgent gives the registry an image that has metaml-pod and nothing else, as docs/reference/kubernetes.md shows
-// one.
-func pushAgent(t *testing.T) (image string) {
+// unpackedProgram is a program that pods execute, as `make build` made it.
+func unpackedProgram(t *testing.T, p pod.Program) []byte {
 	t.Helper()
-	packed, err := os.Open("../../bin/metaml-pod-linux-amd64.gz")
+	packed, err := os.Open(filepath.Join("..", "..", "bin", pod.BinaryName(p, "amd64")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,13 +128,25 @@ func pushAgent(t *testing.T) (image string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return program
+}
+
+// pushAgent gives the registry an image that has the programs of pods and nothing else, as
+// docs/reference/kubernetes.md shows one.
+func pushAgent(t *testing.T) (image string) {
+	t.Helper()
 	var layer bytes.Buffer
 	files := tar.NewWriter(&layer)
-	if err := files.WriteHeader(&tar.Header{Name: "metaml-pod", Mode: 0o755, Size: int64(len(program))}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := files.Write(program); err != nil {
-		t.Fatal(err)
+	for _, p := range ship.Programs {
+		program := unpackedProgram(t, p)
+		if err := files.WriteHeader(&tar.Header{
+			Name: strings.TrimPrefix(pod.InAgentImage(p), "/"), Mode: 0o755, Size: int64(len(program)),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := files.Write(program); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := files.Close(); err != nil {
 		t.Fatal(err)

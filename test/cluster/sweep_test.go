@@ -98,7 +98,13 @@ func TestASweepNeedsTheMinimalRoleAlone(t *testing.T) {
 // mayRun gives a user the rights in a namespace that `metaml setup rbac` prints, and waits until they count.
 func (p *person) mayRun(space, user string) {
 	p.t.Helper()
-	administer(p.t, p.must("setup", "rbac", "--namespace", space, "--user", user), "apply", "-f", "-")
+	p.may(space, user, p.must("setup", "rbac", "--namespace", space, "--user", user))
+}
+
+// may gives a user the rights of a Role, and waits until they count.
+func (p *person) may(space, user, role string) {
+	p.t.Helper()
+	administer(p.t, role, "apply", "-f", "-")
 	eventually(p.t, "the role counts", func(ctx context.Context) (bool, error) {
 		err := exec.CommandContext(ctx, "kubectl", "auth", "can-i", "list", "jobs", "-n", space, "--as", user).Run()
 		return err == nil, err

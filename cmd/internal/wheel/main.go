@@ -1,6 +1,7 @@
 // Command wheel packs MetaML's Python wheel: the metaml module, the binaries, the kernelspec and JupyterLab's extension
 // in one zip file that pip installs by itself, laid out as Ruff's and uv's are (the binaries in NAME.data/scripts). The
-// program of pods comes for every architecture of Linux, in a wheel for a Mac too. The same inputs give the same bytes.
+// programs that pods execute come for every architecture of Linux, in a wheel for a Mac too. The same inputs give the
+// same bytes.
 //
 // Read wheel.go first, it says what goes where. The command is used by the Makefile, by tools/release and by the build
 // backend in tools/backend, and may import the version and the packages of the kernelspec, the extension and the pods.

@@ -85,13 +85,15 @@ func (w *wheel) collect(in inputs) error {
 		w.add(data+"scripts/"+name, 0o755, content)
 		programs = append(programs, content)
 	}
-	for _, arch := range ship.Architectures {
-		packed, program, err := podBinary(in.bin, arch)
-		if err != nil {
-			return err
+	for _, p := range ship.Programs {
+		for _, arch := range ship.Architectures {
+			packed, program, err := podBinary(in.bin, p, arch)
+			if err != nil {
+				return err
+			}
+			w.add(data+"data/"+ship.Installed+"/"+pod.BinaryName(p, arch), 0o644, packed)
+			programs = append(programs, program)
 		}
-		w.add(data+"data/"+ship.Installed+"/"+pod.BinaryName(arch), 0o644, packed)
-		programs = append(programs, program)
 	}
 	w.add(data+"scripts/jupyter-metaml-nbconvert", 0o755, []byte(subcommand))
 	for _, file := range kernelspecFiles() {
@@ -117,9 +119,9 @@ func (w *wheel) collect(in inputs) error {
 	return nil
 }
 
-// podBinary reads the program of pods, which is Linux's in every wheel: as it is shipped, and unpacked.
-func podBinary(bin, arch string) (packed, program []byte, err error) {
-	name := pod.BinaryName(arch)
+// podBinary reads a program that pods execute, which is Linux's in every wheel: as it is shipped, and unpacked.
+func podBinary(bin string, p pod.Program, arch string) (packed, program []byte, err error) {
+	name := pod.BinaryName(p, arch)
 	if packed, err = os.ReadFile(filepath.Join(bin, name)); err != nil {
 		return nil, nil, fmt.Errorf("read the binary %q (run make build first): %w", name, err)
 	}

@@ -58,7 +58,9 @@ func small(t *testing.T) inputs {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(bin, pod.BinaryName(arch)), packed.String())
+		for _, p := range ship.Programs {
+			write(t, filepath.Join(bin, pod.BinaryName(p, arch)), packed.String())
+		}
 	}
 	write(t, filepath.Join(module, "metaml", "__init__.py"), "__all__ = []\n")
 	write(t, filepath.Join(module, "metaml", "py.typed"), "")
@@ -125,6 +127,8 @@ func TestTheWheelHoldsModuleBinariesKernelspecAndExtension(t *testing.T) {
 		}
 	}
 	want := []string{
+		v + ".data/data/lib/metaml/metaml-monitor-linux-amd64.gz",
+		v + ".data/data/lib/metaml/metaml-monitor-linux-arm64.gz",
 		v + ".data/data/lib/metaml/metaml-pod-linux-amd64.gz",
 		v + ".data/data/lib/metaml/metaml-pod-linux-arm64.gz",
 		v + ".data/data/share/jupyter/kernels/metaml/kernel.json",
@@ -242,7 +246,7 @@ func TestAnOlderVersionsWheelMakesRoom(t *testing.T) {
 }
 
 func TestAMissingBinaryIsNamed(t *testing.T) {
-	for _, name := range []string{"metaml-agent", "metaml-pod-linux-arm64.gz"} {
+	for _, name := range []string{"metaml-agent", "metaml-pod-linux-arm64.gz", "metaml-monitor-linux-amd64.gz"} {
 		t.Run(name, func(t *testing.T) {
 			in := small(t)
 			if err := os.Remove(filepath.Join(in.bin, name)); err != nil {

@@ -200,7 +200,7 @@ func (e *Engine) attemptEnded(a *attempt, end *run.AttemptEnd) {
 	e.slots[a.Slot] = false
 	if end.Program && !e.loads && a.stopFor == "" {
 		// The first process to execute the top level failed: so would all others.
-		a.stopFor = loadReason(end.Error)
+		a.stopFor = end.Error.LoadReason()
 		e.programFailed(end.Error, a.Trial)
 	}
 	if !end.Program && end.Internal == "" && !end.Lost {
@@ -208,7 +208,8 @@ func (e *Engine) attemptEnded(a *attempt, end *run.AttemptEnd) {
 	}
 	ev := outcome(a.stopFor, end)
 	// read by programFailed
-	if ev.Reason == a.stopFor && (a.stopFor == run.ReasonProgram || a.stopFor == run.ReasonDisk) {
+	ofLoad := a.stopFor == run.ReasonProgram || a.stopFor == run.ReasonDiffers || a.stopFor == run.ReasonDisk
+	if ev.Reason == a.stopFor && ofLoad {
 		ev.Error, e.broken = e.broken, nil
 	}
 	ev.Seconds, ev.Output = end.Seconds, end.Output
@@ -255,14 +256,6 @@ func outcome(stopFor run.Reason, end *run.AttemptEnd) run.Event {
 	}
 }
 
-// loadReason is why no trial can run, of a top level that failed.
-func loadReason(err *run.Error) run.Reason {
-	if err.DiskFull() {
-		return run.ReasonDisk
-	}
-	return run.ReasonProgram
-}
-
 // programFailed ends every trial: the top level that they all need does not run. The traceback stands once, in the
 // first of the attempts that were started. The trial except is about to be ended by the caller.
 func (e *Engine) programFailed(err *run.Error, except int) {
@@ -272,11 +265,11 @@ func (e *Engine) programFailed(err *run.Error, except int) {
 	e.unloadable, e.broken = true, err
 	for i := range e.state.Trials {
 		if a := e.running[i]; a != nil {
-			a.stopFor = loadReason(err)
+			a.stopFor = err.LoadReason()
 			e.kill(a)
 		} else if t := &e.state.Trials[i]; !t.Phase.Final() && i != except && e.owns(i) {
 			e.endTrial(i, t.Attempt, run.Event{
-				State: run.Failed, Reason: loadReason(err), Text: "the program's top level failed",
+				State: run.Failed, Reason: err.LoadReason(), Text: "the program's top level failed",
 			})
 		}
 	}

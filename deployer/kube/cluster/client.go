@@ -102,6 +102,11 @@ func (c *Core) Log(namespace, pod string, options *corev1.PodLogOptions) *rest.R
 		VersionedParams(options, codecs().parameters)
 }
 
+// Services are those of a namespace.
+func (c *Core) Services(namespace string) *Objects[corev1.Service, corev1.ServiceList] {
+	return &Objects[corev1.Service, corev1.ServiceList]{c.client, "services", namespace}
+}
+
 // Batch has the objects of the group batch.
 type Batch struct{ client rest.Interface }
 

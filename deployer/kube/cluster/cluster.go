@@ -1,7 +1,8 @@
 // Package cluster is a namespace of a Kubernetes cluster as MetaML uses it: how a kubeconfig leads to it, who we are
-// there, which rights we have, and what its answers mean in words.
+// there, which rights we have, what its answers mean in words, and connections to ports of its pods.
 //
-// Read [Connect] and [Pin] first. It imports client-go, deployer/run and internal/usererror.
+// Read [Connect] and [Pin] first. It imports client-go with the protocols of its port-forward, deployer/run and
+// internal/usererror.
 package cluster
 
 import (
@@ -67,6 +68,7 @@ type Cluster struct {
 	authentication, authorization rest.Interface
 	login                         login
 	gate                          *gate
+	upgrader                      *upgrader
 	anonymous                     func() (http.RoundTripper, error) // sends requests without a login
 }
 
@@ -194,11 +196,15 @@ func open(to *rest.Config, context, namespace string) (*Cluster, error) {
 	}
 	if plugin := to.ExecProvider; plugin != nil {
 		c.login.plugin, c.login.hint = plugin.Command, plugin.InstallHint
+		c.login.files = append(c.login.files, keptBy(plugin.Command)...)
 		plugin.StdinUnavailable = true
 		plugin.StdinUnavailableMessage = "nobody can answer it here"
 	}
 	var err error
 	if c.gate, err = newGate(to); err != nil {
+		return nil, unusable(context, err)
+	}
+	if c.upgrader, err = newUpgrader(to, c.gate); err != nil {
 		return nil, unusable(context, err)
 	}
 	c.anonymous = sync.OnceValues(func() (http.RoundTripper, error) {

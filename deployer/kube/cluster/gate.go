@@ -94,7 +94,10 @@ type (
 )
 
 // RoundTrip sends a request once there is a login for it.
-func (g *gate) RoundTrip(q *http.Request) (*http.Response, error) {
+func (g *gate) RoundTrip(q *http.Request) (*http.Response, error) { return g.send(q, g.next) }
+
+// send sends a request once there is a login for it, by what logs in and sends as that of the gate does.
+func (g *gate) send(q *http.Request, next http.RoundTripper) (*http.Response, error) {
 	tries := q.Context().Value(trying{}) != nil
 	if r := g.refused(); r != nil && !tries {
 		return r.answer(q)
@@ -105,7 +108,7 @@ func (g *gate) RoundTrip(q *http.Request) (*http.Response, error) {
 	g.mu.Lock()
 	renewed := g.renewed
 	g.mu.Unlock()
-	answer, err := g.next.RoundTrip(q)
+	answer, err := next.RoundTrip(q)
 	switch {
 	case errors.Is(err, errNotAccepted):
 		g.notAccepted(renewed)

@@ -27,7 +27,12 @@ func loginBy(t *testing.T, server *httptest.Server, script string) (*cluster.Clu
 	dir := t.TempDir()
 	p := program{does: filepath.Join(dir, "does"), calls: filepath.Join(dir, "calls")}
 	p.do(t, script)
-	path := filepath.Join(dir, "login")
+	return loginOf(t, server, filepath.Join(dir, "login"), p), p
+}
+
+// loginOf has a person log in by the program at a path.
+func loginOf(t *testing.T, server *httptest.Server, path string, p program) *cluster.Cluster {
+	t.Helper()
 	executed := fmt.Appendf(nil, "#!/bin/sh\necho >> %s\n. %s\n", p.calls, p.does)
 	if err := os.WriteFile(path, executed, 0o700); err != nil {
 		t.Fatal(err)
@@ -44,7 +49,7 @@ contexts: [{name: a, context: {cluster: c, user: u}}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, p
+	return c
 }
 
 func (p program) do(t *testing.T, script string) {
@@ -202,6 +207,53 @@ func TestALoginMayWorkWhereItsFilesChange(t *testing.T) {
 	}
 	if c.LoginFiles() == before || c.LoginDisturbs() {
 		t.Error("it goes by the same, or would execute what is not there")
+	}
+}
+
+// Who logs in changes what programs keep of a login, and no kubeconfig.
+func TestALoginMayWorkWhereSomebodyHasLoggedIn(t *testing.T) {
+	for _, c := range []struct{ program, variable, changes string }{
+		{"aws", "", ".aws/sso/cache/0f3a.json"},
+		{"aws", "AWS_SHARED_CREDENTIALS_FILE", "credentials"},
+		{"aws-iam-authenticator", "", ".aws/credentials"},
+		{"gke-gcloud-auth-plugin", "", ".config/gcloud/credentials.db"},
+		{"gke-gcloud-auth-plugin", "CLOUDSDK_CONFIG", "credentials.db"},
+		{"kubelogin", "", ".azure/msal_token_cache.json"},
+		{"kubectl-oidc_login", "", ".kube/cache/oidc-login/a"},
+	} {
+		t.Run(c.program+" "+c.changes, func(t *testing.T) {
+			elsewhere, programs := t.TempDir(), t.TempDir()
+			switch c.variable {
+			case "":
+			case "CLOUDSDK_CONFIG":
+				t.Setenv(c.variable, elsewhere)
+			default:
+				t.Setenv(c.variable, filepath.Join(elsewhere, c.changes))
+			}
+			p := program{does: filepath.Join(programs, "does"), calls: filepath.Join(programs, "calls")}
+			p.do(t, failing)
+			is := loginOf(t, accepting(t, "good"), filepath.Join(programs, c.program), p)
+			at := filepath.Join(os.Getenv("HOME"), c.changes) // a test's
+			if c.variable != "" {
+				at = filepath.Join(elsewhere, c.changes)
+			}
+			write := func(text string) {
+				t.Helper()
+				if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			nothing := is.LoginFiles()
+			write("{}")
+			first := is.LoginFiles()
+			write("{other}")
+			if second := is.LoginFiles(); nothing == first || first == second || is.LoginFiles() != second {
+				t.Errorf("it goes by %q, %q, %q", nothing, first, second)
+			}
+		})
 	}
 }
 

@@ -21,6 +21,11 @@ type Rule struct {
 	Why       string // what it is for, after "to"
 }
 
+// String says what may be done with what, and what for.
+func (r Rule) String() string {
+	return fmt.Sprintf("%s %s (to %s)", strings.Join(r.Verbs, ", "), strings.Join(r.Resources, ", "), r.Why)
+}
+
 // Needed are the rights that runs need in their namespace, and nothing more.
 var Needed = []Rule{
 	{
@@ -45,8 +50,18 @@ var Needed = []Rule{
 	{Resources: []string{"events"}, Verbs: []string{"list"}, Why: "say why a trial waits"},
 }
 
-// Missing gives the rights of [Needed] that we lack in the namespace; where the cluster cannot list rights, none.
-func (c *Cluster) Missing(ctx context.Context) ([]Rule, error) {
+// Live are the rights without which runs work, and have no live curves.
+var Live = []Rule{
+	{Resources: []string{"services"}, Verbs: []string{"create"}, Why: "give trials an address to report to"},
+	{
+		Resources: []string{"pods/portforward"}, Verbs: []string{"create", "get"},
+		Why: "read what trials report while they run",
+	},
+}
+
+// Missing gives the rights of [Needed] and of [Live] that we lack in the namespace; where the cluster cannot list
+// rights, none.
+func (c *Cluster) Missing(ctx context.Context) (needed, live []Rule, err error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	review, err := into[authorizationv1.SelfSubjectRulesReview](ctx,
@@ -54,18 +69,23 @@ func (c *Cluster) Missing(ctx context.Context) ([]Rule, error) {
 			Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: c.Namespace},
 		}))
 	if err != nil {
-		return nil, c.Explain(err, "ask what you may do")
+		return nil, nil, c.Explain(err, "ask what you may do")
 	}
 	if review.Status.Incomplete {
-		return nil, nil // a webhook decides; each request will say it
+		return nil, nil, nil // a webhook decides; each request will say it
 	}
-	var missing []Rule
-	for _, need := range Needed {
+	given := review.Status.ResourceRules
+	return lacking(Needed, given), lacking(Live, given), nil
+}
+
+// lacking is what of some rights is not given.
+func lacking(rules []Rule, given []authorizationv1.ResourceRule) (missing []Rule) {
+	for _, need := range rules {
 		lacks := need
 		lacks.Resources, lacks.Verbs = nil, nil
 		for _, resource := range need.Resources {
 			for _, verb := range need.Verbs {
-				if !allowed(review.Status.ResourceRules, need.Group, resource, verb) {
+				if !allowed(given, need.Group, resource, verb) {
 					if !slices.Contains(lacks.Resources, resource) {
 						lacks.Resources = append(lacks.Resources, resource)
 					}
@@ -79,7 +99,7 @@ func (c *Cluster) Missing(ctx context.Context) ([]Rule, error) {
 			missing = append(missing, lacks)
 		}
 	}
-	return missing, nil
+	return missing
 }
 
 func allowed(rules []authorizationv1.ResourceRule, group, resource, verb string) bool {
@@ -104,18 +124,18 @@ func (c *Cluster) CheckNamespace(ctx context.Context) error {
 	return nil
 }
 
-// CheckRights refuses where a right is missing, before anything is made.
-func (c *Cluster) CheckRights(ctx context.Context) error {
-	missing, err := c.Missing(ctx)
+// CheckRights refuses where a right of [Needed] is missing, before anything is made. It gives those of [Live] that are
+// missing.
+func (c *Cluster) CheckRights(ctx context.Context) (live []Rule, err error) {
+	missing, live, err := c.Missing(ctx)
 	if err != nil || len(missing) == 0 {
-		return err
+		return live, err
 	}
 	var lacks []string
 	for _, r := range missing {
-		lacks = append(lacks, fmt.Sprintf("%s %s (to %s)", strings.Join(r.Verbs, ", "), strings.Join(r.Resources, ", "),
-			r.Why))
+		lacks = append(lacks, r.String())
 	}
-	return &usererror.Error{
+	return live, &usererror.Error{
 		Code: usererror.CodeRights,
 		Text: fmt.Sprintf(
 			"you may not do all that runs need in namespace %s of cluster %s: %s are missing",
@@ -123,8 +143,13 @@ func (c *Cluster) CheckRights(ctx context.Context) error {
 			c.Context,
 			strings.Join(lacks, "; "),
 		),
-		Hint: "An administrator can give it: " + strings.Join(c.grant(ctx, missing), "; ") + ".",
+		Hint: c.HowToGrant(ctx, missing),
 	}
+}
+
+// HowToGrant says how an administrator gives us rights.
+func (c *Cluster) HowToGrant(ctx context.Context, rules []Rule) string {
+	return "An administrator can give it: " + strings.Join(c.grant(ctx, rules), "; ") + "."
 }
 
 // many is from how many rules on a Role that has them all is shorter than a Role for each, as kubectl makes them.

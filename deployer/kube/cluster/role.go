@@ -2,20 +2,22 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
 
-// Role is a Role with the rights of [Needed], and a RoleBinding that gives it to a user, as YAML for kubectl apply.
+// Role is a Role with the rights of [Needed] and [Live], and a RoleBinding that gives it to a user, as YAML for kubectl
+// apply.
 func Role(namespace, user string) ([]byte, error) {
 	const name = "metaml"
 	meta := metav1.ObjectMeta{Name: name, Namespace: namespace}
 	role := rbacv1.Role{
 		TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"}, ObjectMeta: meta,
 	}
-	for _, r := range Needed {
+	for _, r := range slices.Concat(Needed, Live) {
 		role.Rules = append(role.Rules, rbacv1.PolicyRule{
 			APIGroups: []string{r.Group}, Resources: r.Resources, Verbs: r.Verbs,
 		})

@@ -43,7 +43,7 @@ type Options struct {
 	Mounts           []settings.Mount
 	Queue            string // of Kueue
 	ImagePython      string
-	AgentImage       string // has metaml-pod; "": it comes in ConfigMaps
+	AgentImage       string // has metaml-pod and metaml-monitor; "": they come in ConfigMaps
 	PodTemplate      []byte // JSON of a PodTemplateSpec: what we do not set
 	NumericUser      bool   // set a user: the cluster does not assign one of its own
 }
@@ -120,48 +120,72 @@ func failureRules() []batchv1.PodFailurePolicyRule {
 	}
 }
 
+// istio is the annotation, and by now the label, by which Istio leaves a pod alone.
+const istio = "sidecar.istio.io/inject"
+
+// undisturbed are the annotations by which autoscalers and meshes leave a pod alone.
+func undisturbed() map[string]string {
+	return map[string]string{
+		"karpenter.sh/do-not-disrupt":                    "true",
+		"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+		istio:               "false",
+		"linkerd.io/inject": "disabled",
+	}
+}
+
 // template is the pod of a trial.
 func (r *Run) template() (*corev1.PodTemplateSpec, error) {
 	o := &r.Options
-	no, yes, grace, id := false, true, int64(60), int64(user)
-	security := &corev1.PodSecurityContext{
-		RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-	}
-	if o.NumericUser {
-		security.RunAsUser, security.RunAsGroup, security.FSGroup = &id, &id, &id
-	}
+	no, grace := false, int64(60)
 	t := &corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{
-			Labels: labels(&r.Spec, r.User, ComponentTrial),
-			Annotations: map[string]string{
-				"karpenter.sh/do-not-disrupt":                    "true",
-				"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-				"sidecar.istio.io/inject":                        "false",
-				"linkerd.io/inject":                              "disabled",
-			},
+			Labels:      labels(&r.Spec, r.User, ComponentTrial),
+			Annotations: undisturbed(),
 		},
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: &no, EnableServiceLinks: &no,
-			TerminationGracePeriodSeconds: &grace, SecurityContext: security, ServiceAccountName: o.ServiceAccount,
-			NodeSelector: merged(map[string]string{
-				corev1.LabelOSStable: "linux", corev1.LabelArchStable: r.Agent.Arch,
-			}, o.NodeSelector),
+			TerminationGracePeriodSeconds: &grace, SecurityContext: r.security(), ServiceAccountName: o.ServiceAccount,
+			ImagePullSecrets: r.pullSecrets(), NodeSelector: r.nodes(),
 			Tolerations: r.tolerations(), Volumes: r.volumes(), InitContainers: r.bringers(),
 			Containers: []corev1.Container{r.container()},
 		},
 	}
-	t.Labels["sidecar.istio.io/inject"] = "false"
-	for _, name := range o.PullSecrets {
-		t.Spec.ImagePullSecrets = append(t.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: name})
-	}
-	if o.PullLogin != nil {
-		t.Spec.ImagePullSecrets = append(t.Spec.ImagePullSecrets,
-			corev1.LocalObjectReference{Name: PullName(r.Spec.Name)})
-	}
+	t.Labels[istio] = "false"
 	if len(o.PodTemplate) == 0 {
 		return t, nil
 	}
 	return mergeTemplate(o.PodTemplate, t)
+}
+
+// security is what the restricted standard demands of a pod (Kubernetes, "Pod Security Standards").
+func (r *Run) security() *corev1.PodSecurityContext {
+	yes, id := true, int64(user)
+	s := &corev1.PodSecurityContext{
+		RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	if r.Options.NumericUser {
+		s.RunAsUser, s.RunAsGroup, s.FSGroup = &id, &id, &id
+	}
+	return s
+}
+
+// nodes are the labels of the nodes that pods may run on.
+func (r *Run) nodes() map[string]string {
+	return merged(map[string]string{
+		corev1.LabelOSStable: "linux", corev1.LabelArchStable: r.Agent.Arch,
+	}, r.Options.NodeSelector)
+}
+
+// pullSecrets are those for the registries of images.
+func (r *Run) pullSecrets() []corev1.LocalObjectReference {
+	var all []corev1.LocalObjectReference
+	for _, name := range r.Options.PullSecrets {
+		all = append(all, corev1.LocalObjectReference{Name: name})
+	}
+	if r.Options.PullLogin != nil {
+		all = append(all, corev1.LocalObjectReference{Name: PullName(r.Spec.Name)})
+	}
+	return all
 }
 
 // mergeTemplate adds to ours what the user's template has and ours does not set.
@@ -214,14 +238,14 @@ func (r *Run) command() []string {
 	}
 	if r.Options.AgentImage == "" {
 		return pod.Start{
-			Python: r.Options.ImagePython, Parts: agentDir, To: workDir, Message: message, Args: args,
-			Digests: map[string]string{r.Agent.Arch: r.Agent.Digest},
+			Program: pod.Trial, Python: r.Options.ImagePython, Parts: agentDir, To: workDir,
+			Digests: map[string]string{r.Agent.Arch: r.Agent.Digest}, Message: message, Args: args,
 		}.Command()
 	}
 	if r.Options.ImagePython != "" {
 		args = append(args, "--python", r.Options.ImagePython)
 	}
-	return append([]string{path.Join(workDir, "metaml-pod")}, args...)
+	return append([]string{path.Join(workDir, string(pod.Trial))}, args...)
 }
 
 // bringers is the container that brings metaml-pod out of an image of its own. What it requests is what the trial does,
@@ -232,7 +256,9 @@ func (r *Run) bringers() []corev1.Container {
 	}
 	return []corev1.Container{{
 		Name: AgentContainer, Image: r.Options.AgentImage, ImagePullPolicy: corev1.PullIfNotPresent,
-		Command:                  []string{pod.InAgentImage, "install", path.Join(workDir, "metaml-pod")},
+		Command: []string{
+			pod.InAgentImage(pod.Trial), "install", path.Join(workDir, string(pod.Trial)),
+		},
 		Resources:                r.resources(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		SecurityContext:          confined(), VolumeMounts: []corev1.VolumeMount{{Name: "work", MountPath: workDir}},
@@ -254,12 +280,20 @@ func (r *Run) env() []corev1.EnvVar {
 		annotation(pod.FailuresVariable, "batch.kubernetes.io/job-index-failure-count"),
 		annotation(pod.IgnoredVariable, "batch.kubernetes.io/job-index-ignored-failure-count"),
 	}
+	own := func(name, key string) corev1.EnvVar {
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.Spec.Name)}, Key: key,
+		}}}
+	}
 	if !r.Exported {
-		env = append(env, corev1.EnvVar{Name: pod.ExpectedKeyVariable, ValueFrom: &corev1.EnvVarSource{
-			SecretKeyRef: &corev1.SecretKeySelector{
-				LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.Spec.Name)}, Key: keyName,
-			},
-		}})
+		env = append(env, own(pod.ExpectedKeyVariable, keyName))
+	}
+	if m := r.Monitor; m != nil {
+		env = append(env, corev1.EnvVar{Name: pod.MonitorVariable, Value: m.Address},
+			own(pod.MonitorTokenVariable, TokenName),
+			corev1.EnvVar{Name: pod.UIDVariable, ValueFrom: &corev1.EnvVarSource{
+				FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.uid"},
+			}})
 	}
 	threads := strconv.FormatInt(max(1, r.Options.CPU.Value()), 10)
 	for _, name := range run.ThreadVariables {
@@ -277,14 +311,7 @@ func (r *Run) env() []corev1.EnvVar {
 		}})
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Options.SessionSecrets)) {
-		env = replaced(env, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
-			SecretKeyRef: &corev1.SecretKeySelector{
-				LocalObjectReference: corev1.LocalObjectReference{
-					Name: KeyName(r.Spec.Name),
-				},
-				Key: sessionPrefix + name,
-			},
-		}})
+		env = replaced(env, own(name, sessionPrefix+name))
 	}
 	return env
 }
@@ -353,10 +380,7 @@ func (r *Run) volumes() []corev1.Volume {
 	}
 	var agent []corev1.VolumeProjection
 	for i := range r.Agent.Parts {
-		agent = append(agent, configMapProjection(r.AgentName(i)))
-	}
-	projected := func(sources []corev1.VolumeProjection) corev1.VolumeSource {
-		return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}}
+		agent = append(agent, configMapProjection(r.AgentName(r.Agent, i)))
 	}
 	empty := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
 	// What is in it counts as memory of the pod.
@@ -384,6 +408,10 @@ func (r *Run) volumes() []corev1.Volume {
 		}})
 	}
 	return volumes
+}
+
+func projected(sources []corev1.VolumeProjection) corev1.VolumeSource {
+	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}}
 }
 
 func mountName(i int) string { return fmt.Sprintf("mount-%d", i) }

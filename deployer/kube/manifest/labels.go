@@ -1,5 +1,6 @@
 // Package manifest makes the objects of a run on Kubernetes: the owner that everything belongs to, the table, the
-// program, the agent and the Indexed Job. It is pure: the same input gives the same objects, and nothing is sent.
+// program, the agent, the Indexed Job and the monitor. It is pure: the same input gives the same objects, and nothing
+// is sent.
 //
 // Read [Run] and [Job] first. It imports deployer/run, deployer/pod, deployer/settings and the Kubernetes API types.
 package manifest
@@ -35,8 +36,9 @@ const (
 	ComponentKey     = "key"     // Secret with the key of expected.json
 	ComponentPull    = "pull"    // Secret with the login for the image's registry
 	ComponentRows    = "rows"    // ConfigMap that maps the indexes of a resumed run's Job
-	ComponentAgent   = "agent"   // ConfigMap with a part of metaml-pod, shared by runs
+	ComponentAgent   = "agent"   // ConfigMap with a part of metaml-pod or metaml-monitor, shared by runs
 	ComponentTrial   = "trial"   // Job and pods
+	ComponentMonitor = "monitor" // Service, Job and pod of what collects the trials' files while they run
 )
 
 // The annotations of the owner.
@@ -51,6 +53,11 @@ const AnnotationComplete = "metaml/complete"
 // AnnotationPlacement is on a Job that a queue is to start: where the run itself asks its pods to be placed, as JSON of
 // [placement].
 const AnnotationPlacement = "metaml/placement"
+
+// TrialsOf selects the Jobs and pods of a run's trials.
+func TrialsOf(run string) string {
+	return LabelRun + "=" + run + "," + LabelComponent + "=" + ComponentTrial
+}
 
 // UserLabel is the value of [LabelUser]: a label cannot hold every user name.
 func UserLabel(user string) string { return digest40(user) }

@@ -49,8 +49,21 @@ func sweep() *manifest.Run {
 			EphemeralStorage: resource.MustParse("20Gi"), EphemeralRequest: resource.MustParse("256Mi"),
 			NumericUser: true,
 		},
-		Agent: manifest.Agent{Arch: "amd64", Digest: strings.Repeat("d", 64), Parts: 2}, Programs: 1,
+		Agent: manifest.Agent{
+			Program: pod.Trial, Arch: "amd64", Digest: strings.Repeat("d", 64), Parts: 2,
+		},
+		Programs: 1,
 	}
+}
+
+// monitored is a run with a monitor.
+func monitored() *manifest.Run {
+	r := sweep()
+	r.Monitor = &manifest.Monitor{
+		Agent: manifest.Agent{Program: pod.Monitor, Arch: "amd64", Digest: strings.Repeat("e", 64), Parts: 3},
+		Token: "the-token", Address: "10.96.0.7:7070",
+	}
+	return r
 }
 
 func owner() *corev1.ConfigMap {
@@ -96,6 +109,20 @@ func TestNothingOfThisMachineIsInAnObject(t *testing.T) {
 	if err != nil || spec.Name != "train-model-7" || spec.Source != "digits.ipynb" ||
 		spec.Settings[0].Value != "pod.yaml" || spec.Settings[1].Origin != "metaml.toml:4" {
 		t.Errorf("the owner is read as %+v, %v", spec, err)
+	}
+}
+
+// Whoever may write the owner does not choose what is executed on the machine of who reads it.
+func TestAnOwnerNamesNoProgramOfThisMachine(t *testing.T) {
+	made, err := sweep().Owner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := strings.Replace(made.Data[pod.SpecName], "{", `{"python": "/bin/evil", "notify": "evil", "cwd": "/", `, 1)
+	made.Data[pod.SpecName] = forged
+	spec, err := manifest.ReadOwner(made)
+	if err != nil || spec.Python != "" || spec.Notify != "" || spec.Cwd != "" {
+		t.Errorf("it is read as %+v, %v", spec, err)
 	}
 }
 

@@ -24,9 +24,10 @@ type Run struct {
 	User      string // as the API server calls them
 	Requires  pod.Requires
 	Options   Options
-	Agent     Agent
-	Programs  int  // parts of the program
-	InImage   bool // the image has the program; the parts have what else there is
+	Agent     Agent    // metaml-pod
+	Monitor   *Monitor // nil: nothing is collected
+	Programs  int      // parts of the program
+	InImage   bool     // the image has the program; the parts have what else there is
 
 	// Exported is a run that somebody else makes, by kubectl apply. It shares no object with other runs, and has no
 	// Secret. What only the cluster can say of it is left to the cluster: its identity, when it was made, and what
@@ -34,11 +35,12 @@ type Run struct {
 	Exported bool
 }
 
-// Agent says which build of metaml-pod a run's pods are started with.
+// Agent says which build of a program of ours pods are started with.
 type Agent struct {
-	Arch   string // GOARCH of the nodes
-	Digest string // hex sha256 of the program, compressed
-	Parts  int    // ConfigMaps that hold it
+	Program pod.Program
+	Arch    string // GOARCH of the nodes
+	Digest  string // hex sha256 of the program, compressed
+	Parts   int    // ConfigMaps that hold it
 }
 
 // The names of a run's objects follow from the run's.
@@ -68,17 +70,17 @@ func RowsName(job string) string { return job + "-rows" }
 
 // OwnerName is the name of the ConfigMap that the parts of the agent belong to: the same for all runs of a namespace
 // with this build.
-func (a Agent) OwnerName() string { return fmt.Sprintf("metaml-pod-%s-%s", a.Arch, a.Digest[:16]) }
+func (a Agent) OwnerName() string { return fmt.Sprintf("%s-%s-%s", a.Program, a.Arch, a.Digest[:16]) }
 
 // Name is the name of the ConfigMap with part i of the agent.
 func (a Agent) Name(i int) string { return fmt.Sprintf("%s-%d", a.OwnerName(), i) }
 
-// AgentName is the name of the ConfigMap with part i of the agent that the run's pods use.
-func (r *Run) AgentName(i int) string {
+// AgentName is the name of the ConfigMap with part i of a program that the run's pods use.
+func (r *Run) AgentName(a Agent, i int) string {
 	if r.Exported {
 		return fmt.Sprintf("%s-agent-%d", r.Spec.Name, i)
 	}
-	return r.Agent.Name(i)
+	return a.Name(i)
 }
 
 func labels(spec *run.Spec, user, component string) map[string]string {
@@ -145,7 +147,8 @@ func ReadOwner(owner *corev1.ConfigMap) (run.Spec, error) {
 	if spec.Name != owner.Name || spec.Completions < 0 || spec.Completions > MaxCompletions {
 		return spec, fmt.Errorf("the description of run %s is damaged", owner.Name)
 	}
-	if spec.ID == "" { // it was exported, and may be made and deleted again and again
+	spec = Public(spec) // whoever may write there is not to name what is executed here
+	if spec.ID == "" {  // it was exported, and may be made and deleted again and again
 		spec.ID, spec.Created = string(owner.UID), owner.CreationTimestamp.UTC()
 	}
 	return spec, nil
@@ -181,11 +184,14 @@ func (r *Run) Program(owner *corev1.ConfigMap, i int, part []byte) *corev1.Confi
 	return r.file(ProgramName(r.Spec.Name, i), ComponentProgram, owner, pod.ProgramPart(i), part)
 }
 
-// Key holds the key under which the values of expected.json are compared, and the variables of the session that are
-// secret.
+// Key holds the key under which the values of expected.json are compared, the token of the run's monitor, and the
+// variables of the session that are secret.
 func (r *Run) Key(owner *corev1.ConfigMap, key string) *corev1.Secret {
 	yes := true
 	data := map[string][]byte{keyName: []byte(key)}
+	if r.Monitor != nil {
+		data[TokenName] = []byte(r.Monitor.Token)
+	}
 	for name, value := range r.Options.SessionSecrets {
 		data[sessionPrefix+name] = []byte(value)
 	}
@@ -210,26 +216,27 @@ func (r *Run) Pull(owner *corev1.ConfigMap) *corev1.Secret {
 // The keys of the run's Secret.
 const (
 	keyName       = "key"
+	TokenName     = "monitor-token"
 	sessionPrefix = "env." // of a variable's name
 )
 
-// AgentOwner is what the parts of the agent belong to. It belongs to every run that uses them: a run is added to what
+// AgentOwner is what the parts of a program belong to. It belongs to every run that uses them: a run is added to what
 // is small, since the API server reads and writes all of an object whose owners change.
-func (r *Run) AgentOwner(owner *corev1.ConfigMap) *corev1.ConfigMap {
+func (r *Run) AgentOwner(owner *corev1.ConfigMap, a Agent) *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: r.Agent.OwnerName(), Namespace: r.Namespace,
+			Name: a.OwnerName(), Namespace: r.Namespace,
 			Labels:          map[string]string{LabelManagedBy: ManagedBy, LabelComponent: ComponentAgent},
 			OwnerReferences: []metav1.OwnerReference{OwnedBy(owner)},
 		},
 	}
 }
 
-// AgentPart holds a part of the agent. It is made once for each namespace and build, and belongs to [Run.AgentOwner];
+// AgentPart holds a part of a program. It is made once for each namespace and build, and belongs to [Run.AgentOwner];
 // an exported run has its own.
-func (r *Run) AgentPart(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
-	c := r.file(r.AgentName(i), ComponentAgent, owner, pod.BinaryPart(r.Agent.Arch, i), part)
+func (r *Run) AgentPart(owner *corev1.ConfigMap, a Agent, i int, part []byte) *corev1.ConfigMap {
+	c := r.file(r.AgentName(a, i), ComponentAgent, owner, pod.BinaryPart(a.Program, a.Arch, i), part)
 	if !r.Exported {
 		c.Labels = map[string]string{LabelManagedBy: ManagedBy, LabelComponent: ComponentAgent}
 	}

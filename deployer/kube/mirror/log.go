@@ -177,7 +177,12 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err == nil && ended, apierrors.IsNotFound(err) && k.gone(ctx, p):
+		case err == nil && ended:
+			return
+		case apierrors.IsNotFound(err) && k.gone(ctx, p):
+			if err := k.fromMonitor(p, file); err != nil {
+				k.note(id, fmt.Sprintf("what trial %d printed cannot be kept here: %v", id.Trial, err))
+			}
 			return
 		case err == nil, k.isHeld():
 			failing = time.Time{}
@@ -205,6 +210,27 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 func (k *logKeeper) gone(ctx context.Context, p *corev1.Pod) bool {
 	now, err := k.cluster.Core.Pods(p.Namespace).Get(ctx, p.Name, metav1.GetOptions{})
 	return apierrors.IsNotFound(err) || err == nil && now.UID != p.UID
+}
+
+// fromMonitor takes what a pod printed that is gone, of which nothing was copied, from what came from the monitor: the
+// beginning of each stream.
+func (k *logKeeper) fromMonitor(p *corev1.Pod, to *logCopy) error {
+	if to.at.Size > 0 {
+		return nil
+	}
+	for _, name := range []string{folder.Stdout, folder.Stderr} {
+		data, err := os.ReadFile(filepath.Join(collectedDir(k.folder, string(p.UID)), name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := to.write(bytes.NewBuffer(data)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // disorder bounds by how much a line of a log may be earlier than one before it. Microseconds are usual.

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/metaml/metaml/deployer/collect"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/halt"
@@ -78,19 +79,37 @@ func Once(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 	return m.once(ctx)
 }
 
-// Begin writes the beginning of the record of a run that was just submitted, with how its image was made: so it is
-// there before anything is heard of the cluster.
-func Begin(f folder.Run, build run.Build) error {
+// Beginning is what is known of a run when it was submitted.
+type Beginning struct {
+	Build run.Build  // how its image was made
+	Notes []run.Note // what people should know
+	Token string     // of its monitor; "": it has none
+}
+
+// Begin writes the beginning of the record of a run that was just submitted: so it is there before anything is heard of
+// the cluster.
+func Begin(f folder.Run, b Beginning) error {
+	if b.Token != "" {
+		if err := folder.ReplaceJSON(tokenFile(f), ownToken{b.Token}); err != nil {
+			return folder.Explain(err, "write", tokenFile(f))
+		}
+	}
 	m, err := open(nil, f)
 	if err != nil {
 		return err
 	}
 	defer m.close()
+	if err := m.keepPython(); err != nil {
+		return err
+	}
 	p := &m.planner
 	p.announce()
 	now := time.Now()
-	for i := range build {
-		p.add(run.Event{Type: run.EventBuildStep, Time: now, Build: &build[i]})
+	for i := range b.Build {
+		p.add(run.Event{Type: run.EventBuildStep, Time: now, Build: &b.Build[i]})
+	}
+	for _, n := range b.Notes {
+		p.add(run.Event{Type: run.EventNote, Time: now, Code: n.Code, Text: n.Text, Hint: n.Hint})
 	}
 	for i := range min(m.spec.Parallelism, m.spec.Completions) {
 		p.waits(i, 1, beingMade(now))
@@ -125,12 +144,20 @@ type mirror struct {
 	planner  planner
 	claims   claims
 	logs     *logKeeper
+	gone     *remembered
+	live     *live // nil while nobody follows the run
+	curves   *curves
+	board    tensorBoard
 	dirty    chan struct{} // something may be new
+	arrived  chan struct{} // the same, from the monitor: that says nothing of the way to the API server
 	rows     map[string]rowsOf
 	link     link
-	said     string    // last about the way to the cluster
-	lookAt   time.Time // when events are listed again
-	happened []happening
+	said     string // last about the way to the cluster
+
+	curvesSaid string    // last about live curves that are missing
+	podSaid    string    // last by a pod about the monitor
+	lookAt     time.Time // when events are listed again
+	happened   []happening
 }
 
 func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
@@ -144,10 +171,13 @@ func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
 	}
 	m := &mirror{
 		cluster: c, folder: f, name: spec.Name, spec: spec, file: file, dirty: make(chan struct{}, 1),
-		rows: map[string]rowsOf{},
+		arrived: make(chan struct{}, 1), rows: map[string]rowsOf{},
+	}
+	if m.curves, err = newCurves(f); err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
 	state := run.NewState(spec)
-	if m.log, err = folder.OpenLog(file, func(e run.Event) { state.Apply(e) }); err != nil {
+	if m.log, err = folder.OpenLog(file, func(e run.Event) { state.Apply(e); m.curves.count(e) }); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	m.planner = planner{spec: &m.spec, state: state, said: map[int]said{}}
@@ -157,18 +187,25 @@ func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
 		}
 	}
 	m.patience = settings.Recorded(spec.Kind, spec.Settings).Duration("start_timeout")
+	m.gone = newRemembered(f)
 	m.claims = claims{folder: f, pods: map[run.AttemptID]types.UID{}}
 	m.logs = newLogKeeper(c, f, m.wake)
 	m.link.changed, m.link.pulse = m.wake, time.Now()
 	return m, nil
 }
 
-func (m *mirror) close() { _ = m.file.Close() }
+func (m *mirror) close() {
+	m.curves.close()
+	_ = m.file.Close()
+}
 
 // wake has the record brought up to date.
-func (m *mirror) wake() {
+func (m *mirror) wake() { signal(m.dirty) }
+
+// signal leaves a value, if there is none.
+func signal(to chan<- struct{}) {
 	select {
-	case m.dirty <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }
@@ -183,6 +220,7 @@ const lookAgain = 5 * time.Second
 // what was listed may be old, and what is watched and read may be connections that nothing comes through any more.
 func (m *mirror) follow(ctx context.Context) error {
 	m.use(m.cluster)
+	defer m.keepTensorBoard(ctx)()
 	for gone := (pods{}); ; {
 		renewed, err := m.followOnce(ctx, gone)
 		if !renewed {
@@ -196,10 +234,12 @@ func (m *mirror) follow(ctx context.Context) error {
 func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := m.watch(ctx, gone)
+	m.live = newLive(m.cluster, m.folder, m.name, func() { signal(m.arrived) })
 	defer func() {
 		cancel(nil)
 		w.wait()
 		m.logs.wait()
+		m.live.wait()
 	}()
 	for {
 		s, synced, trouble := m.current(ctx, w)
@@ -212,18 +252,27 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 				return false, err
 			}
 			if m.planner.state.Phase.Final() {
+				m.dismiss(ctx, &s)
 				return false, nil
+			}
+			if err := m.tellTensorBoard(); err != nil {
+				return false, err
 			}
 			if err := m.act(ctx, s, trouble != nil); err != nil {
 				return false, err
 			}
+		}
+		again := lookAgain
+		if m.curves.waits(time.Now()) {
+			again = holdReports / 4
 		}
 		select {
 		case <-ctx.Done():
 			return false, context.Cause(ctx)
 		case <-m.dirty:
 			m.link.pulse = time.Now()
-		case <-time.After(lookAgain):
+		case <-m.arrived:
+		case <-time.After(again):
 		}
 		select {
 		case <-ctx.Done():
@@ -267,6 +316,10 @@ func (m *mirror) act(ctx context.Context, s seen, old bool) error {
 		if err := m.giveUp(ctx, s); err != nil {
 			return err
 		}
+		if err := m.giveWay(ctx, &s); err != nil {
+			return err
+		}
+		m.letIn(ctx, &s)
 	}
 	halt.Continue(ctx, m.cluster, m.haltable(s))
 	return nil
@@ -315,10 +368,12 @@ func (m *mirror) once(ctx context.Context) error {
 // step writes what the record lacks.
 func (m *mirror) step(ctx context.Context, s seen) error {
 	// Before others are read: the start of whatever said something is in the record.
-	var events []run.Event
-	for _, e := range m.logs.take() {
-		m.planner.state.Apply(e)
-		events = append(events, e)
+	if s.owner != nil {
+		m.gone.add(&s, m.curves.left, &m.spec)
+	}
+	events, err := m.reported(ctx, &s)
+	if err != nil {
+		return err
 	}
 	for i := range s.jobs {
 		m.claims.number(&s.jobs[i], m.spec.Completions)
@@ -336,7 +391,59 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 		}
 	}
 	s.events = m.listEvents(ctx, &s)
-	return m.write(append(events, m.planner.catchUp(s, m.logs)...))
+	events = append(events, m.tellCurves(&s)...)
+	return m.write(append(events, m.planner.catchUp(s, m)...))
+}
+
+// reported takes what pods have said, in their logs and to the monitor, and applies it.
+func (m *mirror) reported(ctx context.Context, s *seen) ([]run.Event, error) {
+	now, said := time.Now(), m.logs.take()
+	var (
+		grown  map[string]collect.Source
+		boards []board
+	)
+	if m.live != nil {
+		pod := ""
+		if p := s.monitor.running(); p != nil && !s.monitor.off() {
+			pod = p.Name
+		}
+		m.live.read(ctx, pod)
+		grown, boards = m.live.take()
+	}
+	attempt := m.attemptOf(s)
+	if err := m.curves.showBoards(boards, attempt); err != nil {
+		return nil, err
+	}
+	events, err := m.curves.take(grown, m.planner.state, attempt)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) >= mostAtOnce {
+		m.wake() // there may be more
+	}
+	for _, e := range said {
+		switch {
+		case e.Type == run.EventTrialReport:
+			m.curves.hold(e, now)
+		case e.Code == run.NoteMonitor:
+			if e.Text != m.podSaid { // each pod says it for itself, and it is about the run
+				m.podSaid, e.Trial, e.Attempt = e.Text, nil, 0
+				events = append(events, e)
+			}
+		default:
+			events = append(events, e)
+		}
+	}
+	events = append(events, m.curves.release(now, m.live.connected())...)
+	for _, e := range events {
+		m.planner.state.Apply(e)
+	}
+	return events, nil
+}
+
+// whole reports whether everything that an attempt printed and reported is in the record.
+func (m *mirror) whole(id run.AttemptID) bool {
+	return m.logs.whole(id) && m.curves.settled(id, time.Now(), m.live.connected())
 }
 
 // write appends events that were applied already.
@@ -439,8 +546,7 @@ func (m *mirror) look(ctx context.Context) (seen, error) {
 	for i := range pods.Items {
 		podList[i] = &pods.Items[i]
 	}
-	var err error
-	s.jobs, err = m.together(ctx, jobList, podList)
+	err := m.together(ctx, &s, jobList, podList)
 	return s, err
 }
 
@@ -455,13 +561,19 @@ func ours(owner *corev1.ConfigMap, spec *run.Spec) *corev1.ConfigMap {
 	return owner
 }
 
-// together sorts Jobs and gives each its pods and rows.
-func (m *mirror) together(ctx context.Context, jobs []*batchv1.Job, pods []*corev1.Pod) ([]jobSeen, error) {
+// together sorts Jobs and gives each its pods and rows; the monitor's is none of them.
+func (m *mirror) together(
+	ctx context.Context, s *seen, jobs []*batchv1.Job, pods []*corev1.Pod,
+) error {
 	all := make([]jobSeen, 0, len(jobs))
 	for _, j := range jobs {
+		if j.Labels[manifest.LabelComponent] == manifest.ComponentMonitor {
+			s.monitor.job = j
+			continue
+		}
 		rows, err := m.rowsOf(ctx, j.Name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		all = append(all, jobSeen{Job: j, rows: rows})
 	}
@@ -476,11 +588,15 @@ func (m *mirror) together(ctx context.Context, jobs []*batchv1.Job, pods []*core
 		byJob[all[i].Name] = &all[i]
 	}
 	for _, p := range pods {
-		if j := byJob[p.Labels[batchv1.JobNameLabel]]; j != nil {
+		job := p.Labels[batchv1.JobNameLabel]
+		if j := byJob[job]; j != nil {
 			j.pods = append(j.pods, p)
+		} else if s.monitor.job != nil && job == s.monitor.job.Name {
+			s.monitor.pods = append(s.monitor.pods, p)
 		}
 	}
-	return all, nil
+	s.jobs = all
+	return nil
 }
 
 // rowsOf reads which trials the indexes of a Job stand for. They never change.

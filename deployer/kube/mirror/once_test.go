@@ -20,14 +20,24 @@ import (
 // over is what an API server says of a run whose trials have all succeeded.
 func over(t *testing.T, spec run.Spec) http.HandlerFunc {
 	t.Helper()
+	return overWith(t, spec, true)
+}
+
+// overWith is what an API server says of such a run, with its pods or without.
+func overWith(t *testing.T, spec run.Spec, withPods bool) http.HandlerFunc {
+	t.Helper()
 	data, err := json.Marshal(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newScene(t, spec.Completions)
 	s.finish(batchv1.JobComplete, "")
+	s.seen.jobs[0].Status.CompletedIndexes = fmt.Sprintf("0-%d", spec.Completions-1)
 	var pods []corev1.Pod
 	for i := range spec.Completions {
+		if !withPods {
+			break
+		}
 		p := s.pod(i, 0, corev1.PodSucceeded, terminated(0, "Completed", ""))
 		p.Namespace = "team"
 		p.Labels = map[string]string{batchv1.JobNameLabel: spec.Name}

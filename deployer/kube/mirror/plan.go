@@ -18,10 +18,11 @@ import (
 
 // seen is what the cluster has of a run at one moment.
 type seen struct {
-	owner  *corev1.ConfigMap // nil: the run was deleted
-	jobs   []jobSeen         // the first and those of each time that it was resumed, in their order
-	events []happening       // to its Jobs, and to pods that wait
-	now    time.Time
+	owner   *corev1.ConfigMap // nil: the run was deleted
+	jobs    []jobSeen         // the first and those of each time that it was resumed, in their order
+	events  []happening       // to its Jobs, and to pods that wait
+	monitor monitorSeen
+	now     time.Time
 }
 
 // jobSeen is a Job and its pods.
@@ -40,7 +41,7 @@ func (j *jobSeen) id(p *corev1.Pod, trials int) (id run.AttemptID, ok bool) {
 	return j.rows.id(p, trials)
 }
 
-// logs says of which attempts everything that they printed is in the mirror.
+// logs says of which attempts everything that they printed and reported is in the record.
 type logs interface{ whole(id run.AttemptID) bool }
 
 // planner works out the events by which a record catches up with what the cluster has. It does no I/O.
@@ -331,8 +332,11 @@ func (p *planner) left(j *jobSeen, attempts []attempt, s seen, logs logs) {
 // sameForAll says why no trial can run, as the one says that found it out.
 func (p *planner) sameForAll() (run.Reason, string) {
 	for i := range p.state.Trials {
-		if t := &p.state.Trials[i]; t.Reason == run.ReasonImage {
+		switch t := &p.state.Trials[i]; t.Reason { //nolint:exhaustive // the others are about one trial
+		case run.ReasonImage:
 			return t.Reason, t.Text
+		case run.ReasonDiffers:
+			return t.Reason, "its values are others than the notebook's"
 		}
 	}
 	return run.ReasonProgram, "the program's top level failed"

@@ -221,7 +221,6 @@ func (w *watching) seen(ctx context.Context, m *mirror) (seen, error) {
 		all = append(all, p)
 	}
 	w.mu.Unlock()
-	var err error
-	s.jobs, err = m.together(ctx, jobs, all)
+	err := m.together(ctx, &s, jobs, all)
 	return s, err
 }

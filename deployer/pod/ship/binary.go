@@ -14,22 +14,25 @@ import (
 	"github.com/metaml/metaml/internal/usererror"
 )
 
-// Architectures are those that metaml-pod is there for, as Go and Kubernetes call them.
+// Programs are those that containers execute.
+var Programs = []pod.Program{pod.Trial, pod.Monitor}
+
+// Architectures are those that each of them is there for, as Go and Kubernetes call them.
 var Architectures = []string{"amd64", "arm64"}
 
-// Installed is the folder below an environment's prefix in which a wheel has metaml-pod, for every architecture.
+// Installed is the folder below an environment's prefix in which a wheel has them, for every architecture.
 const Installed = "lib/metaml"
 
-// Binary is metaml-pod for one architecture of Linux.
+// Binary is a program for one architecture of Linux.
 type Binary struct {
 	Arch   string
 	Digest string // sha256 of Data, in hex
 	Data   []byte // compressed by gzip
 }
 
-// Find reads metaml-pod for an architecture. It lies beside the program that runs here, or where a wheel puts it
+// Find reads a program for an architecture. It lies beside the program that runs here, or where a wheel puts it
 // ([Installed]).
-func Find(arch string) (Binary, error) {
+func Find(p pod.Program, arch string) (Binary, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return Binary{}, fmt.Errorf("find where MetaML is installed: %w", err)
@@ -38,25 +41,25 @@ func Find(arch string) (Binary, error) {
 	if real, err := filepath.EvalSymlinks(self); err == nil && filepath.Dir(real) != folders[0] {
 		folders = append(folders, filepath.Dir(real))
 	}
-	return find(folders, arch)
+	return find(folders, p, arch)
 }
 
-func find(folders []string, arch string) (Binary, error) {
+func find(folders []string, p pod.Program, arch string) (Binary, error) {
 	var tried []string
 	for _, folder := range folders {
 		for _, f := range []string{folder, filepath.Join(filepath.Dir(folder), filepath.FromSlash(Installed))} {
-			data, err := os.ReadFile(filepath.Join(f, pod.BinaryName(arch)))
+			data, err := os.ReadFile(filepath.Join(f, pod.BinaryName(p, arch)))
 			if errors.Is(err, fs.ErrNotExist) {
 				tried = append(tried, f)
 				continue
 			}
 			if err != nil {
-				return Binary{}, fmt.Errorf("read the program for pods: %w", err)
+				return Binary{}, fmt.Errorf("read the program %s for pods: %w", p, err)
 			}
 			digest := sha256.Sum256(data)
 			return Binary{Arch: arch, Digest: hex.EncodeToString(digest[:]), Data: data}, nil
 		}
 	}
-	return Binary{}, usererror.New(usererror.CodeAgent, "%s is not installed: looked in %s", pod.BinaryName(arch),
-		strings.Join(tried, " and ")).With("Install MetaML again; it brings the program that pods execute.")
+	return Binary{}, usererror.New(usererror.CodeAgent, "%s is not installed: looked in %s", pod.BinaryName(p, arch),
+		strings.Join(tried, " and ")).With("Install MetaML again; it brings %s, which pods execute.", p)
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package board
+package tensorboard
 
 import "syscall"
 

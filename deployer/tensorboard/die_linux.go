@@ -1,8 +1,8 @@
-package board
+package tensorboard
 
 import "syscall"
 
-// dieWithUs makes a child in a session of its own that ends when its monitor does, however that ends.
+// dieWithUs makes a child in a session of its own that ends when we do, however that is.
 func dieWithUs() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package collect
+
+// raced: under the race detector a simulation takes ten times as long.
+const raced = true

@@ -1,0 +1,78 @@
+package cluster_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// having is a connection of somebody who has some rights, and how often the cluster was asked for them.
+func having(t *testing.T, given []cluster.Rule) (c *cluster.Cluster, asked *int) {
+	t.Helper()
+	review := authorizationv1.SelfSubjectRulesReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectRulesReview"},
+	}
+	for _, r := range given {
+		review.Status.ResourceRules = append(review.Status.ResourceRules, authorizationv1.ResourceRule{
+			APIGroups: []string{r.Group}, Resources: r.Resources, Verbs: r.Verbs,
+		})
+	}
+	asked = new(int)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/selfsubjectrulesreviews") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		*asked++
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(review)
+	}))
+	t.Cleanup(server.Close)
+	kubeconfig(t, strings.ReplaceAll(twoContexts, "SERVER", server.URL))
+	c, err := cluster.Connect("research", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, asked
+}
+
+func TestWhatRunsWorkWithoutIsNotRefused(t *testing.T) {
+	c, asked := having(t, cluster.Needed)
+	live, err := c.CheckRights(t.Context())
+	if err != nil || len(live) != len(cluster.Live) || *asked != 1 {
+		t.Fatalf("got %v, %v; asked %d times", live, err, *asked)
+	}
+	if got := live[1].String(); got != "create, get pods/portforward (to read what trials report while they run)" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestARightThatRunsNeedIsRefused(t *testing.T) {
+	c, _ := having(t, slices.Concat(cluster.Live, cluster.Needed[1:]))
+	live, err := c.CheckRights(t.Context())
+	mistake(t, err, usererror.CodeRights, "configmaps (to keep what is run", "kubectl -n team create role metaml ")
+	if len(live) != 0 {
+		t.Errorf("%v is missing", live)
+	}
+}
+
+func TestTheRoleHasAllRights(t *testing.T) {
+	role, err := cluster.Role("team", "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"- configmaps", "- services", "- pods/portforward"} {
+		if !strings.Contains(string(role), want) {
+			t.Errorf("the role lacks %s:\n%s", want, role)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package manifest_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/pod"
+)
+
+func TestTrialsAreToldWhereTheMonitorIs(t *testing.T) {
+	find := func(r *manifest.Run, name string) *corev1.EnvVar {
+		env := container(t, jobOf(t, r)).Env
+		if i := slices.IndexFunc(env, func(v corev1.EnvVar) bool { return v.Name == name }); i >= 0 {
+			return &env[i]
+		}
+		return nil
+	}
+	r := monitored()
+	if v := find(r, pod.MonitorVariable); v == nil || v.Value != "10.96.0.7:7070" {
+		t.Errorf("its address is %+v", v)
+	}
+	if v := find(r, pod.UIDVariable); v == nil || v.ValueFrom.FieldRef.FieldPath != "metadata.uid" {
+		t.Errorf("the identity of the pod is %+v", v)
+	}
+	v := find(r, pod.MonitorTokenVariable)
+	if v == nil || v.Value != "" {
+		t.Fatalf("its token is %+v", v)
+	}
+	secret := r.Key(owner(), "key")
+	if from := v.ValueFrom.SecretKeyRef; from.Name != secret.Name || string(secret.Data[from.Key]) != "the-token" {
+		t.Errorf("its token comes from %+v", from)
+	}
+	for _, name := range []string{pod.MonitorVariable, pod.MonitorTokenVariable, pod.UIDVariable} {
+		if v := find(sweep(), name); v != nil {
+			t.Errorf("without a monitor there is %+v", v)
+		}
+	}
+}
+
+func TestTheMonitorIsConfinedSmallAndHasNoRights(t *testing.T) {
+	r := monitored()
+	job := r.MonitorJob(owner())
+	spec := &job.Spec.Template.Spec
+	if *spec.AutomountServiceAccountToken || !*spec.SecurityContext.RunAsNonRoot ||
+		spec.RestartPolicy != corev1.RestartPolicyOnFailure {
+		t.Errorf("its pod is %+v", spec)
+	}
+	c := &spec.Containers[0]
+	if !*c.SecurityContext.ReadOnlyRootFilesystem || *c.SecurityContext.AllowPrivilegeEscalation {
+		t.Errorf("its container is %+v", c.SecurityContext)
+	}
+	requests := c.Resources.Requests
+	if cpu, memory := requests.Cpu().String(), requests.Memory().String(); cpu != "50m" || memory != "64Mi" {
+		t.Errorf("it takes %s CPU and %s memory", cpu, memory)
+	}
+	text, err := json.Marshal(job)
+	if err != nil || strings.Contains(string(text), "the-token") {
+		t.Errorf("the token is in its Job, or %v", err)
+	}
+}
+
+// The Job controller and we find the pods of trials by their labels: the monitor's is none of them, and the Service
+// finds it alone.
+func TestTheMonitorIsNoTrial(t *testing.T) {
+	r := monitored()
+	trials, err := labels.Parse(manifest.TrialsOf(r.Spec.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	monitor, trial := r.MonitorJob(owner()), jobOf(t, r)
+	service := labels.SelectorFromSet(r.MonitorService(owner()).Spec.Selector)
+	for _, c := range []struct {
+		name          string
+		set           map[string]string
+		trial, served bool
+	}{
+		{"the monitor's Job", monitor.Labels, false, true},
+		{"the monitor's pod", monitor.Spec.Template.Labels, false, true},
+		{"the trials' Job", trial.Labels, true, false},
+		{"a trial's pod", trial.Spec.Template.Labels, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if set := labels.Set(c.set); trials.Matches(set) != c.trial || service.Matches(set) != c.served {
+				t.Errorf("it has the labels %v", c.set)
+			}
+		})
+	}
+}
+
+func TestTheMonitorComesFromTheImageOfTheAgent(t *testing.T) {
+	r := monitored()
+	r.Options.AgentImage, r.Monitor.Agent.Parts = "registry.example/metaml-pod:1", 0
+	job := r.MonitorJob(owner())
+	c := &job.Spec.Template.Spec.Containers[0]
+	if c.Image != r.Options.AgentImage || c.Command[0] != pod.InAgentImage(pod.Monitor) {
+		t.Errorf("it executes %q of %s", c.Command, c.Image)
+	}
+	volumes := map[string]bool{}
+	for _, v := range job.Spec.Template.Spec.Volumes {
+		volumes[v.Name] = true
+	}
+	for _, m := range c.VolumeMounts {
+		if !volumes[m.Name] {
+			t.Errorf("there is no volume %s", m.Name)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// monitorSeen is what the cluster has of the run's monitor.
+type monitorSeen struct {
+	job  *batchv1.Job  // nil: the run has none
+	pods []*corev1.Pod // usually one
+}
+
+// off reports whether there is no monitor that could send anything.
+func (m *monitorSeen) off() bool {
+	return m.job == nil || manifest.Suspended(m.job) || manifest.Finished(m.job)
+}
+
+// running is the pod that runs, or nil.
+func (m *monitorSeen) running() *corev1.Pod {
+	for _, p := range m.pods {
+		if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
+			return p
+		}
+	}
+	return nil
+}
+
+const (
+	// monitorStarts is how long a monitor may take to start before that is said: its image may have to be pulled.
+	monitorStarts = time.Minute
+	// monitorAway is how long it may not be reached.
+	monitorAway = 15 * time.Second
+)
+
+// noCurves says why what trials report does not arrive as they do so, "" if it does, or nobody waits for it.
+func (m *mirror) noCurves(s *seen) (text, hint string) {
+	if s.monitor.job == nil || m.live == nil || m.planner.state.Count().Running == 0 {
+		return "", ""
+	}
+	const rest = "Curves have the last value of each second until it is."
+	if manifest.Suspended(s.monitor.job) && !m.noted(run.NoteMonitor) { // by a queue that takes all Jobs, say
+		return "no live curves: the Job of the process that collects them is suspended", rest
+	}
+	if s.monitor.off() {
+		return "", ""
+	}
+	age := s.now.Sub(s.monitor.job.CreationTimestamp.Time)
+	if s.monitor.running() == nil {
+		if age < monitorStarts {
+			return "", ""
+		}
+		for _, p := range s.monitor.pods {
+			if why := whyPodWaits(p, *s); why != nil {
+				return "no live curves: the process that collects them does not run yet: " + why.Text, rest
+			}
+		}
+		if why := whyJobWaits(s.monitor.job, *s); why != nil {
+			return "no live curves: the process that collects them does not run yet: " + why.Text, rest
+		}
+		return "no live curves: the process that collects them does not run yet", rest
+	}
+	if err := m.live.trouble(monitorAway); err != nil {
+		return fmt.Sprintf("no live curves: the process that collects them cannot be reached: %v", err), rest
+	}
+	return "", ""
+}
+
+// tellCurves notes once that live curves are missing, and once that they are there again.
+func (m *mirror) tellCurves(s *seen) []run.Event {
+	text, hint := m.noCurves(s)
+	// Why may change from one try to the next: that is no news.
+	if (text == "") == (m.curvesSaid == "") || text == "" && !m.live.connected() {
+		return nil
+	}
+	m.curvesSaid = text
+	note := run.Event{Type: run.EventNote, Time: s.now, Code: run.NoteMonitor, Text: text, Hint: hint}
+	if text == "" {
+		note.Text = "curves are live again"
+	}
+	m.planner.state.Apply(note)
+	return []run.Event{note}
+}
+
+// noted reports whether the record has a note of a kind.
+func (m *mirror) noted(code string) bool {
+	return slices.ContainsFunc(m.planner.state.Notes, func(n run.Note) bool { return n.Code == code })
+}
+
+// giveWay ends the monitor where it may be what keeps the run from beginning: nothing of it runs, and a trial has no
+// room.
+func (m *mirror) giveWay(ctx context.Context, s *seen) error {
+	if s.monitor.off() || m.planner.state.Count().Running > 0 {
+		return nil
+	}
+	for i := range m.planner.state.Trials {
+		w := m.planner.state.Trials[i].Waiting
+		if w == nil || w.Reason != run.WaitingQuota && w.Reason != run.WaitingUnschedulable ||
+			s.now.Sub(w.Since) < monitorAway {
+			continue
+		}
+		if !m.suspendMonitor(ctx, true) {
+			return nil // it is tried again
+		}
+		note := run.Event{
+			Type: run.EventNote, Time: s.now, Code: run.NoteMonitor,
+			Text: "no live curves: the process that collects them gave its place to a trial",
+			Hint: "Curves have the last value of each second.",
+		}
+		m.planner.state.Apply(note)
+		m.curvesSaid = note.Text
+		return m.write([]run.Event{note})
+	}
+	return nil
+}
+
+// letIn starts the monitor of a run that a queue has let in.
+func (m *mirror) letIn(ctx context.Context, s *seen) {
+	if s.monitor.job == nil || !manifest.Suspended(s.monitor.job) || m.curvesSaid != "" || len(s.jobs) == 0 {
+		return
+	}
+	last := s.jobs[len(s.jobs)-1].Job
+	if last.Labels[manifest.LabelQueue] != "" && !manifest.Suspended(last) && !manifest.Finished(last) {
+		m.suspendMonitor(ctx, false) // else it is tried again
+	}
+}
+
+// suspendMonitor ends the run's monitor, or lets it go on. It reports whether the cluster took that.
+func (m *mirror) suspendMonitor(ctx context.Context, suspend bool) bool {
+	return SuspendMonitor(ctx, m.cluster, m.name, suspend) == nil
+}
+
+// SuspendMonitor ends the monitor of a run, or starts it again, with nothing that it had.
+func SuspendMonitor(ctx context.Context, c *cluster.Cluster, name string, suspend bool) error {
+	patch := fmt.Appendf(nil, `{"spec":{"suspend":%t}}`, suspend)
+	_, err := c.Batch.Jobs(c.Namespace).Patch(ctx, manifest.MonitorName(name), types.MergePatchType, patch,
+		metav1.PatchOptions{FieldManager: "metaml"})
+	return err
+}
+
+const (
+	lastFiles     = 300 * time.Millisecond // of silence: everything has come
+	lastFilesMost = 5 * time.Second
+)
+
+// dismiss ends the monitor of a run that has ended, once everything has come from it. What cannot be done then is left:
+// it ends by itself.
+func (m *mirror) dismiss(ctx context.Context, s *seen) {
+	if s.monitor.off() {
+		return
+	}
+	end := time.Now().Add(lastFilesMost)
+	for m.live.connected() && m.live.quiet() < lastFiles && time.Now().Before(end) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lastFiles / 3):
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	m.suspendMonitor(ctx, true)
+}

@@ -1,0 +1,128 @@
+package mirror
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/run"
+)
+
+// A monitor takes the room that the only trial may need: it goes when nothing of the run can begin.
+func TestTheMonitorGivesWayToTrials(t *testing.T) {
+	waits := func(reason run.Reason, since time.Time) run.Event {
+		zero := 0
+		return run.Event{
+			Type: run.EventTrialWaiting, Trial: &zero, Attempt: 1, Time: since, Reason: reason, Text: "why",
+		}
+	}
+	zero, now := 0, start.Add(time.Minute)
+	runs := run.Event{Type: run.EventTrialStarted, Trial: new(int), Attempt: 1, Time: start}
+	*runs.Trial = 1
+	for _, c := range []struct {
+		name   string
+		events []run.Event
+		want   bool
+	}{
+		{"no room on the nodes", []run.Event{waits(run.WaitingUnschedulable, start)}, true},
+		{"no room in the quota", []run.Event{waits(run.WaitingQuota, start)}, true},
+		{"not for long", []run.Event{waits(run.WaitingQuota, now.Add(-time.Second))}, false},
+		{"for something else", []run.Event{waits(run.WaitingPulling, start)}, false},
+		{"another one runs", []run.Event{waits(run.WaitingQuota, start), runs}, false},
+		{"it has begun", []run.Event{
+			waits(run.WaitingQuota, start),
+			{Type: run.EventTrialStarted, Trial: &zero, Attempt: 1, Time: now},
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var patched string
+			to, _, _ := far(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/jobs/train-1-monitor") {
+					body, _ := io.ReadAll(r.Body) // what is missing is seen below
+					patched = string(body)
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"apiVersion":"batch/v1","kind":"Job"}`) // the client says if it fails
+			})
+			f := folder.Run(t.TempDir())
+			spec := run.Spec{
+				V: 1, ID: "1", Name: "train-1", Kind: run.Train, Completions: 2, Parallelism: 2, Created: start,
+			}
+			if err := folder.ReplaceJSON(f.Spec(), spec); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.MkdirAll(f.Trials(), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			m, err := open(to, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.close()
+			for _, e := range c.events {
+				m.planner.state.Apply(e)
+			}
+			s := seen{now: now, monitor: monitorSeen{job: &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+				CreationTimestamp: metav1.NewTime(start),
+			}}}}
+			if err := m.giveWay(t.Context(), &s); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(patched, `"suspend":true`); got != c.want {
+				t.Errorf("it gave way: %v, want %v (%s)", got, c.want, patched)
+			}
+			if said := len(m.planner.state.Notes) > 0; said != c.want {
+				t.Errorf("the notes are %+v", m.planner.state.Notes)
+			}
+		})
+	}
+}
+
+// The monitor of a run in a queue waits with it.
+func TestTheMonitorStartsOnceAQueueLetTheRunIn(t *testing.T) {
+	job := func(name, queue string, suspended bool) *batchv1.Job {
+		j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(start)}}
+		j.Spec.Suspend = &suspended
+		if queue != "" {
+			j.Labels = map[string]string{manifest.LabelQueue: queue}
+		}
+		return j
+	}
+	for _, c := range []struct {
+		name  string
+		trial *batchv1.Job
+		said  string
+		want  bool
+	}{
+		{"the queue holds it", job("train-1", "team", true), "", false},
+		{"it is in", job("train-1", "team", false), "", true},
+		{"there is no queue", job("train-1", "", false), "", false},
+		{"it gave way", job("train-1", "team", false), "no live curves: it gave way", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			started := false
+			to, _, _ := far(t, func(w http.ResponseWriter, r *http.Request) {
+				if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), `"suspend":false`) { // seen below
+					started = true
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"apiVersion":"batch/v1","kind":"Job"}`) // the client says if it fails
+			})
+			m := &mirror{cluster: to, name: "train-1", curvesSaid: c.said}
+			m.letIn(t.Context(), &seen{
+				jobs: []jobSeen{{Job: c.trial}}, monitor: monitorSeen{job: job("train-1-monitor", "", true)},
+			})
+			if started != c.want {
+				t.Errorf("it was started: %v, want %v", started, c.want)
+			}
+		})
+	}
+}
