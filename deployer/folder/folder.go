@@ -167,6 +167,15 @@ func (r Run) Stream(i, attempt int, stream string) string {
 // Output is what metaml.output() gives trial i.
 func (r Run) Output(i int) string { return filepath.Join(r.Trial(i), "output") }
 
+// Checkpoints is the folder with what metaml.checkpoint() kept of trial i.
+func (r Run) Checkpoints(i int) string { return filepath.Join(r.Trial(i), "checkpoints") }
+
+// LeftOutput is what attempt left in metaml.output() of trial i, once another attempt has begun.
+func (r Run) LeftOutput(i, attempt int) string { return filepath.Join(r.Attempt(i, attempt), "output") }
+
+// Restoring is the folder in which the output of the next attempt of trial i is made.
+func (r Run) Restoring(i int) string { return filepath.Join(r.Trial(i), "restoring") }
+
 // Cwd is the working directory of trial i when trials do not share one.
 func (r Run) Cwd(i int) string { return filepath.Join(r.Trial(i), "cwd") }
 

@@ -36,7 +36,12 @@ type Update struct {
 }
 
 // Started says that an attempt's process runs.
-type Started struct{ PID int }
+type Started struct {
+	PID int
+	// Restored are the files that were in its output folder before it ran, since an attempt before it had kept them:
+	// how many bytes each had, by its path.
+	Restored map[string]int64
+}
 
 // Ready says that a worker of a server waits for its front at a socket.
 type Ready struct{ Socket string }

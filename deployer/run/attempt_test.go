@@ -66,7 +66,8 @@ func TestWhatAReasonMeansForTheRun(t *testing.T) {
 		{run.ReasonMemory, false, false, true}, // the next attempt would get as little
 		{run.ReasonEvicted, true, true, true},
 		{run.ReasonDeleted, true, true, true},
-		{run.ReasonImage, true, false, true}, // the next attempt would get the same
+		{run.ReasonOutput, true, false, true}, // the next attempt would find the same
+		{run.ReasonImage, true, false, true},  // the next attempt would get the same
 	} {
 		t.Run(string(c.reason), func(t *testing.T) {
 			t.Parallel()

@@ -99,6 +99,7 @@ const (
 	ReasonFolder    Reason = "folder"            // the run's folder was deleted, or cannot be written
 	ReasonRestarted Reason = "machine restarted" // the machine was started again meanwhile
 	ReasonCopied    Reason = "copied"            // its folder was not made here
+	ReasonOutput    Reason = "output"            // what an attempt before kept of its output could not be given to it
 	ReasonInternal  Reason = "internal"          // ours
 
 	// Of a cluster. An end that is given with CodeDisruption is no retry.
@@ -117,8 +118,8 @@ const (
 // trial that failed so counts for nothing, and a resumed run goes on with it.
 func (r Reason) Ours() bool {
 	switch r {
-	case ReasonLost, ReasonRestarted, ReasonCopied, ReasonDisk, ReasonFolder, ReasonInternal, ReasonEvicted,
-		ReasonImage, ReasonDeleted:
+	case ReasonLost, ReasonRestarted, ReasonCopied, ReasonDisk, ReasonFolder, ReasonOutput, ReasonInternal,
+		ReasonEvicted, ReasonImage, ReasonDeleted:
 		return true
 	default:
 		return false

@@ -163,6 +163,11 @@ var layers = []layer{
 		"the agent and the engines share it, and nothing else of the deployer",
 	},
 	{
+		"deployer/kept",
+		[]string{"deployer/run", "deployer/folder"},
+		"the agent keeps what trials wrote by it, and it knows nothing of processes",
+	},
+	{
 		"deployer/tensorboard",
 		[]string{"deployer/run", "deployer/folder"},
 		"whoever looks after a run may show one, wherever the run is",
@@ -198,7 +203,7 @@ var layers = []layer{
 	},
 	{
 		"agent",
-		[]string{"agent/...", "deployer/run", "deployer/folder"},
+		[]string{"agent/...", "deployer/run", "deployer/folder", "deployer/kept"},
 		"the agent is the first process of every trial, and must stay small",
 	},
 	{
