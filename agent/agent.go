@@ -12,5 +12,5 @@
 // _METAML_MODEL, and for trials _METAML_TRIAL, _METAML_ATTEMPT, _METAML_SEED, _METAML_OUTPUT and CUDA_VISIBLE_DEVICES.
 // It is the one place of a process that may start children: it reaps them all ([Processes]).
 //
-// It imports agent/frame, deployer/run and deployer/folder alone.
+// It imports agent/frame, deployer/run, deployer/folder and deployer/kept alone.
 package agent

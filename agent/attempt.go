@@ -23,6 +23,10 @@ type attempt struct {
 	cancel chan struct{}     // closed when it is to end before it has a process
 	main   chan *mainProcess // its process, once: taken and put back by whoever reads it
 
+	// The following belong to run.
+	begun    bool             // its output folder is what it is to find
+	restored map[string]int64 // see run.Started
+
 	mu      sync.Mutex
 	stopped bool // it was signalled to end
 	killed  bool
@@ -86,6 +90,14 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 		return run.AttemptEnd{Signal: int(syscall.SIGTERM)}, nil
 	}
 	defer func() { a.sup.descriptors.give(descriptors) }()
+	switch err := a.begin(); {
+	case errors.Is(err, errCancelled):
+		return run.AttemptEnd{Signal: int(syscall.SIGTERM)}, nil
+	case scarce(err):
+		return end, err
+	case err != nil:
+		return unbegun(err), nil
+	}
 	t, err := a.prepare()
 	if scarce(err) {
 		return end, err
@@ -118,16 +130,18 @@ func (a *attempt) once() (end run.AttemptEnd, lacking error) {
 	a.proc = proc
 	a.deliver()
 	a.mu.Unlock()
-	a.sup.send(run.Update{ID: a.AttemptID, Started: &run.Started{PID: proc.pid}})
+	a.sup.send(run.Update{ID: a.AttemptID, Started: &run.Started{PID: proc.pid, Restored: a.restored}})
 	var outcome trialOutcome
+	keeps := newKeeping(a.keep, t.events)
 	listened := make(chan struct{})
 	go func() {
 		defer close(listened)
-		a.listen(t.events, &outcome)
+		a.listen(t.events, keeps, &outcome)
 	}()
 	status, lost := proc.wait()
 	token := a.sup.tokens.attempt(a.Trial, a.Number)
 	a.sup.procs.clear(proc.pid, proc.start, token, time.Since(begin) < time.Second)
+	keeps.close() // nobody is left who would wait for it
 	// Everything that could still write is gone. Only a process that hides from us could keep the channel open. What is
 	// in it is read in any case.
 	_ = t.events.SetReadDeadline(time.Now().Add(200 * time.Millisecond))

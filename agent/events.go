@@ -28,6 +28,7 @@ type trialMessage struct {
 	Hint    string      `json:"hint"`
 	Socket  string      `json:"socket"` // ready
 	Errno   int         `json:"errno"`  // refused: of the system's error, if it was one
+	ID      string      `json:"id"`     // checkpoint
 
 	Differs []difference      `json:"differs"` // loaded
 	Modules map[string]string `json:"modules"` // modules
@@ -122,7 +123,7 @@ func (s *sent) Read(p []byte) (int, error) {
 }
 
 // listen takes in what the trial sends until nobody can send anything any more.
-func (a *attempt) listen(events *os.File, outcome *trialOutcome) {
+func (a *attempt) listen(events *os.File, keeps *keeping, outcome *trialOutcome) {
 	thin := thinner{send: func(r *run.Report) { a.sup.send(run.Update{ID: a.AttemptID, Report: r}) }}
 	readLines(&sent{channel: events}, func(line []byte) {
 		var m trialMessage
@@ -142,6 +143,10 @@ func (a *attempt) listen(events *os.File, outcome *trialOutcome) {
 			} else if m.Error != nil {
 				a.sup.sources.mapError(m.Error)
 				outcome.err, outcome.program = m.Error, m.Program
+			}
+		case "checkpoint":
+			if a.sup.opts.Spec.Server == nil {
+				keeps.request(m.ID)
 			}
 		case "note":
 			a.sup.note(a.AttemptID, run.Note{Code: m.Code, Text: m.Text, Hint: m.Hint})

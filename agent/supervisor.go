@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/kept"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -27,6 +28,8 @@ type Options struct {
 	NoLock    bool       // no lock.txt is written, which the end of the run would wait for
 	Processes *Processes // of this process, when others start children beside us; nil: we are alone
 	Environ   []string   // what the run's processes get; nil: what we have
+	// Keeper keeps what trials have in their output folders when they call checkpoint(); nil: it is kept in Folder.
+	Keeper Keeper
 	// ExpectedKey is the key of the codes in expected.json, where it has no values.
 	ExpectedKey string
 
@@ -52,7 +55,9 @@ type Supervisor struct {
 
 	footprints  *footprints
 	descriptors *descriptors
-	crowd       sync.Once // it was noted that attempts wait for descriptors
+	keeper      Keeper
+	keeps       chan struct{} // has an element for each attempt whose output is being kept
+	crowd       sync.Once     // it was noted that attempts wait for descriptors
 
 	mu       sync.Mutex
 	closed   bool
@@ -91,6 +96,10 @@ func New(o Options) (*Supervisor, error) {
 		updates: make(chan run.Update, 1024), closing: make(chan struct{}),
 		descriptors: newDescriptors(), footprints: newFootprints(o.Spec, newTokens(o.Spec, o.Folder)),
 		attempts: map[run.AttemptID]*attempt{}, notes: map[string]int{},
+		keeper: o.Keeper, keeps: make(chan struct{}, keptAtOnce),
+	}
+	if s.keeper == nil {
+		s.keeper = kept.Keeper{Folder: o.Folder}
 	}
 	if o.Environ == nil {
 		o.Environ = os.Environ()

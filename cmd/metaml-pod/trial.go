@@ -332,6 +332,15 @@ func (t *trial) stop(now bool) {
 	}
 }
 
+// nowhere keeps nothing: the folder goes with the pod, and a note says so.
+type nowhere struct{}
+
+// Keep implements [agent.Keeper].
+func (nowhere) Keep(context.Context, run.AttemptID, string) error { return nil }
+
+// Restore implements [agent.Keeper].
+func (nowhere) Restore(context.Context, run.AttemptID, string) error { return nil }
+
 // supervise makes what runs the trial.
 func (t *trial) supervise(job engine.Job) (train.Supervisor, error) {
 	module, err := pymodule.Dir()
@@ -342,6 +351,7 @@ func (t *trial) supervise(job engine.Job) (train.Supervisor, error) {
 		Spec: job.Spec, Folder: job.Folder, Table: job.Table, Module: module, KeepGPUs: true,
 		NoLock:      true, // the folder goes with the pod
 		ExpectedKey: t.key,
+		Keeper:      nowhere{},
 	})
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ def attempt() -> int | None:
     It is the number that the record has, but for one case: a queue on a cluster (``--queue``) may take a trial back for
     others and start it again later. The cluster does not count that, and nobody tells the pod, so this number stays the
     same; the record counts it as another attempt. That something of the trial was done before is better read from what
-    it kept, such as a file on a volume.
+    it kept: a file of its :func:`checkpoint`, or on a volume.
     """
     return _number("_METAML_ATTEMPT")
 

@@ -91,7 +91,8 @@ class Process:
         environ["_METAML_TOKEN"] = start["token"]
         if start.get("cwd"):
             os.chdir(start["cwd"])
-        if "socket" not in start:  # a worker has its own way to end
+        if "socket" not in start:  # a worker has its own way to end, and no checkpoints
+            report._folder = start["folder"]
             _interrupt_on_term()
 
     def _mark(self, token: str) -> None:

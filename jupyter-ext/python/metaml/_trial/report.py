@@ -20,7 +20,10 @@ __all__ = ["checkpoint", "output", "report"]
 
 #: The descriptor on which a trial sends its events; -1 outside a trial. Forked children of a trial share it.
 _events = -1
-_told = False
+#: The folder of the attempt; None outside a trial, and in a server's worker.
+_folder: str | None = None
+#: The functions that said why they do nothing here.
+_explained: set[str] = set()
 
 #: The temporary folder that :func:`output` gave.
 _made: Path | None = None
@@ -109,19 +112,17 @@ def report(step: float | None = None, **metrics: Any) -> None:
     if sum(len(name) + 40 for name in values) > _MAX_LINE:
         raise ValueError(f"report() was given {len(values)} metrics at once, more than fit into 64 KiB")
     if _events < 0:
-        _say_why_not()
+        _say_why_not("report", "is kept", "hand the values to the trial and report them there")
     send(message)
 
 
-def _say_why_not() -> None:
+def _say_why_not(name: str, does: str, instead: str) -> None:
     """In a process that a trial has started anew: nothing was inherited that leads to the trial's supervisor."""
-    global _told
-    if "_METAML_TRIAL" in os.environ and not _told:
-        _told = True
+    if "_METAML_TRIAL" in os.environ and name not in _explained:
+        _explained.add(name)
         print(
-            "metaml: report() is kept only from a trial's own process and its forks, not from processes that it "
-            "starts anew "
-            "(spawn, forkserver, subprocess); hand the values to the trial and report them there",
+            f"metaml: {name}() {does} only from a trial's own process and its forks, not from processes that it "
+            f"starts anew (spawn, forkserver, subprocess); {instead}",
             file=sys.stderr,
             flush=True,
         )
@@ -129,6 +130,8 @@ def _say_why_not() -> None:
 
 def output() -> Path:
     """The folder for what the trial is to leave behind; it exists.
+
+    A further attempt of a trial finds there what :func:`checkpoint` kept last, and nothing else.
 
     Outside a trial it is ``output`` in the working directory or, where that cannot be written, a temporary folder.
     """
@@ -157,6 +160,61 @@ def _temporary() -> Path:
 
 
 def checkpoint() -> None:
-    """Keep what is in :func:`output` so far, also if the trial fails later. On this machine everything there is kept
-    anyway.
+    """Keep what is in :func:`output` now, so that a further attempt of the trial goes on from there::
+
+        model = Net()
+        saved = metaml.output() / "model.pt"
+        first = 0
+        if saved.exists():  # a further attempt
+            state = torch.load(saved)
+            model.load_state_dict(state["model"])
+            first = state["epoch"] + 1
+        for epoch in range(first, epochs):
+            train_one_epoch(model)
+            torch.save({"model": model.state_dict(), "epoch": epoch}, saved)
+            metaml.checkpoint()
+
+    It returns when the files are kept, as they are then: close or flush them before. There is a further attempt when
+    the trial's process was killed (``--retries``) and after ``metaml resume``. It finds in :func:`output` what was kept
+    last and nothing else; what the attempt before it left there is in that attempt's folder. Threads and forked
+    children of a trial may call it, too. Outside a trial nothing happens.
+
+    Raises:
+        OSError: the files could not be kept, and why. What was kept before still is.
     """
+    if _folder is None:
+        if "_METAML_SEED" in os.environ:  # of a trial
+            _say_why_not("checkpoint", "keeps files", "call it in the trial when they have written theirs")
+        return
+    import fcntl
+
+    ident = os.urandom(8).hex()
+    turn = os.open(_folder, os.O_RDONLY)  # a lock on the folder needs no file, for which the disk may have no room
+    try:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # who has it reads the answers
+            send({"type": "checkpoint", "id": ident})
+            answer = _answer(ident)
+        finally:
+            fcntl.flock(turn, fcntl.LOCK_UN)  # children that were forked meanwhile have the descriptor, too
+    finally:
+        os.close(turn)
+    if text := answer.get("error"):
+        error = OSError(text)
+        error.errno = answer.get("errno") or None
+        raise error
+
+
+def _answer(ident: str) -> dict[str, Any]:
+    """The answer to a request. Others were left by those who were interrupted before they had read theirs."""
+    rest = b""
+    while data := os.read(_events, 65536):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                continue  # its beginning was read by somebody who was interrupted
+            if isinstance(answer, dict) and answer.get("id") == ident:
+                return answer
+    raise OSError("checkpoint() could not keep what is in output(): the process that supervises the trial has ended")
