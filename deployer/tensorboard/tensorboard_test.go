@@ -51,11 +51,16 @@ func runs(t *testing.T, address string) (names []string) {
 
 func TestATensorBoardShowsTheTrialsUntilItIsEnded(t *testing.T) {
 	f := folder.Run(t.TempDir())
-	for i := range 2 {
-		if err := os.MkdirAll(f.Scalars(i), 0o700); err != nil {
+	for _, dir := range []string{
+		f.Scalars(0), filepath.Join(f.Output(1), "checkpoints"), filepath.Join(f.Output(1), "attempt-1"),
+		// What an attempt before left, and what is kept, is in the output, too.
+		f.LeftOutput(1, 1), f.LeftOutput(1, 1) + "-2", filepath.Join(f.LeftOutput(1, 12), "logs"),
+		filepath.Join(f.Checkpoints(1), "000001", "files", "logs"), f.Restoring(1),
+	} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(f.Scalars(i), "events.out.tfevents.1"), nil, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "events.out.tfevents.1"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +69,7 @@ func TestATensorBoardShowsTheTrialsUntilItIsEnded(t *testing.T) {
 	if n.Code != run.NoteTensorBoard || !strings.HasPrefix(n.Text, "http://127.0.0.1:") {
 		t.Fatalf("it said %+v", n)
 	}
-	want, shown := []string{"00000/tensorboard", "00001/tensorboard"}, []string(nil)
+	want, shown := []string{"00000/tensorboard", "00001/output/attempt-1", "00001/output/checkpoints"}, []string(nil)
 	for late := time.Now().Add(30 * time.Second); !slices.Equal(shown, want); <-time.After(50 * time.Millisecond) {
 		if shown = runs(t, n.Text); time.Now().After(late) {
 			t.Fatalf("after 30 s it shows %q", shown)

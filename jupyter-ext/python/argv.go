@@ -17,11 +17,26 @@ func RunModule(name string, args ...string) []string {
 	return append([]string{"-c", runModule, name}, args...)
 }
 
-// RunTensorBoard gives the arguments for a Python that shows the event files under logs on a port of this machine; 0 is
-// any. TensorBoard's data server would open a second port, without a password as the first, so it is left out.
+// runTensorBoard leaves out of the trials' folders what earlier attempts left and what is kept for later ones: as far
+// as the trial went on from it, it is in the trial's output, too. A TensorBoard that is made in another way shows all.
+const runTensorBoard = withoutCurrentFolder + `import os, re, runpy
+try:
+    from tensorboard.backend.event_processing import io_wrapper
+    every = io_wrapper.GetLogdirSubdirectories
+    earlier = re.compile(r'\d+/(attempt-\d+|checkpoints|restoring)(/|$)')
+    io_wrapper.GetLogdirSubdirectories = lambda top: (
+        found for found in every(top) if not earlier.match(os.path.relpath(found, top)))
+except (ImportError, AttributeError):
+    pass
+runpy.run_module('tensorboard.main', run_name='__main__', alter_sys=True)
+`
+
+// RunTensorBoard gives the arguments for a Python that shows the event files under logs, the folder of a run's trials,
+// on a port of this machine; 0 is any. TensorBoard's data server would open a second port, without a password as the
+// first, so it is left out.
 func RunTensorBoard(logs string, port int, more ...string) []string {
 	args := []string{"--logdir", logs, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--load_fast=false"}
-	return RunModule("tensorboard.main", append(args, more...)...)
+	return append([]string{"-c", runTensorBoard}, append(args, more...)...)
 }
 
 // RunCode gives the arguments for a Python that runs code as -c does, but searches for no module in the current folder.

@@ -29,7 +29,7 @@ const (
 
 // Wrap gives a Supervisor that adds TensorBoard's scalars to the reports of sup. A metric that the trial reports itself
 // is left alone. Event files are found under the trial's output folder and, by the process id in their names, in its
-// working directory.
+// working directory. What an attempt before had written of a file that was restored is not reported again.
 func Wrap(sup train.Supervisor, job engine.Job) train.Supervisor {
 	s := &supervisor{Relay: train.NewRelay(sup), job: job, watched: map[run.AttemptID]*attempt{}}
 	go s.Run(train.Watch{Update: s.note, Every: interval, Look: s.look})
@@ -49,6 +49,7 @@ type supervisor struct {
 type attempt struct {
 	pid      int
 	started  time.Time
+	restored map[string]int64 // see run.Started
 	files    map[string]*tfevents.Reader
 	reported map[string]bool
 	scalars  int
@@ -59,7 +60,8 @@ func (s *supervisor) note(u run.Update) {
 	switch {
 	case u.Started != nil:
 		s.watched[u.ID] = &attempt{
-			pid: u.Started.PID, started: time.Now(), files: map[string]*tfevents.Reader{}, reported: map[string]bool{},
+			pid: u.Started.PID, started: time.Now(), restored: u.Started.Restored,
+			files: map[string]*tfevents.Reader{}, reported: map[string]bool{},
 		}
 	case u.Report != nil:
 		if a := s.watched[u.ID]; a != nil {
@@ -138,7 +140,7 @@ func (a *attempt) add(path string) bool {
 	if a.files[path] != nil {
 		return false
 	}
-	a.files[path] = &tfevents.Reader{Path: path}
+	a.files[path] = &tfevents.Reader{Path: path, Old: a.restored[path]}
 	return true
 }
 

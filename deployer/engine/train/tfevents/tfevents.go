@@ -35,7 +35,9 @@ const maxRecord = 1 << 20
 
 // Reader reads one event file from where it stopped the last time. Its zero value with a Path reads from the start.
 type Reader struct {
-	Path   string
+	Path string
+	// Old is how many bytes of the file somebody has read before: scalars of records that were whole then are left out.
+	Old    int64
 	offset int64
 	broken bool
 }
@@ -105,7 +107,9 @@ func (r *Reader) record(f io.ReaderAt, fn func(Scalar)) (int64, error) {
 	if masked(data[:length]) != binary.LittleEndian.Uint32(data[length:]) {
 		return 0, fmt.Errorf("read scalars of %s at byte %d: %w", r.Path, r.offset, errDamaged)
 	}
-	event(data[:length], fn)
+	if r.offset+size > r.Old {
+		event(data[:length], fn)
+	}
 	return size, nil
 }
 

@@ -100,6 +100,26 @@ func TestAGrowingFile(t *testing.T) {
 	}
 }
 
+// Of a file that somebody has read before, what was whole then is left out, wherever it was cut.
+func TestWhatIsOldIsLeftOut(t *testing.T) {
+	path := eventFile(t)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for old := 0; old <= len(data); old += max(1, len(data)/97) {
+		cut := filepath.Join(t.TempDir(), "events.out.tfevents.1")
+		if err := os.WriteFile(cut, data[:old], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := read(t, &tfevents.Reader{Path: cut})
+		after := read(t, &tfevents.Reader{Path: path, Old: int64(old)})
+		if got := append(before, after...); len(got) != 5 {
+			t.Errorf("cut at %d: %v, then %v", old, before, after)
+		}
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("\x18\x00\x00\x00\x00\x00\x00\x00\xa3\x7f\x4b\x22\x09\x00\x00\xc0"))
