@@ -95,6 +95,7 @@ func TestAFullDisk(t *testing.T) {
 	t.Run("a server", testAServerOnAFullDisk)
 	t.Run("a server, no room for files", testAServerOnADiskWithoutFiles)
 	t.Run("in a trial", testATrialOnAFullDisk)
+	t.Run("in a checkpoint", testACheckpointOnAFullDisk)
 	t.Run("in the top level", testATopLevelOnAFullDisk)
 	t.Run("while it runs", func(t *testing.T) {
 		b := newDiskBench(t)
