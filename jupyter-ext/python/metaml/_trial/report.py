@@ -165,7 +165,7 @@ def checkpoint() -> None:
         model = Net()
         saved = metaml.output() / "model.pt"
         first = 0
-        if saved.exists():  # a further attempt
+        if metaml.attempt() and saved.exists():  # a further attempt of a trial
             state = torch.load(saved)
             model.load_state_dict(state["model"])
             first = state["epoch"] + 1
@@ -177,7 +177,7 @@ def checkpoint() -> None:
     It returns when the files are kept, as they are then: close or flush them before. There is a further attempt when
     the trial's process was killed (``--retries``) and after ``metaml resume``. It finds in :func:`output` what was kept
     last and nothing else; what the attempt before it left there is in that attempt's folder. Threads and forked
-    children of a trial may call it, too. Outside a trial nothing happens.
+    children of a trial may call it, too. Outside a trial nothing happens, and on a cluster nothing yet.
 
     Raises:
         OSError: the files could not be kept, and why. What was kept before still is.
