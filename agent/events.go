@@ -28,7 +28,7 @@ type trialMessage struct {
 	Hint    string      `json:"hint"`
 	Socket  string      `json:"socket"` // ready
 	Errno   int         `json:"errno"`  // refused: of the system's error, if it was one
-	ID      string      `json:"id"`     // checkpoint
+	ID      string      `json:"id"`     // checkpoint, abandon
 
 	Differs []difference      `json:"differs"` // loaded
 	Modules map[string]string `json:"modules"` // modules
@@ -148,6 +148,8 @@ func (a *attempt) listen(events *os.File, keeps *keeping, outcome *trialOutcome)
 			if a.sup.opts.Spec.Server == nil {
 				keeps.request(m.ID)
 			}
+		case "abandon":
+			keeps.abandon(m.ID)
 		case "note":
 			a.sup.note(a.AttemptID, run.Note{Code: m.Code, Text: m.Text, Hint: m.Hint})
 		case "loaded":

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -25,7 +26,10 @@ type Keeper interface {
 	Restore(ctx context.Context, id run.AttemptID, dir string) error
 }
 
-var errAttemptOver = errors.New("the attempt has ended")
+var (
+	errAttemptOver = errors.New("the attempt has ended")
+	errAbandoned   = errors.New("the call was interrupted")
+)
 
 const (
 	// keptAtOnce bounds how many attempts of a run are kept at the same time: each has a few files open, and the disk
@@ -51,8 +55,17 @@ type keeping struct {
 	group sync.WaitGroup
 
 	mu      sync.Mutex
-	waiting []string // ids of requests
+	waiting []*keepRequest
+	current []*keepRequest          // carried out at the moment
+	giveUp  context.CancelCauseFunc // of what is carried out
 	busy    bool
+}
+
+// keepRequest is one of a trial. It is abandoned when an exception ended the call of checkpoint(): then the files may
+// change at once, and what would be kept was never whole.
+type keepRequest struct {
+	id        string
+	abandoned bool
 }
 
 // newKeeping makes the keeping of an attempt. Its owner closes it.
@@ -66,10 +79,33 @@ func newKeeping(keep func(context.Context) error, answer *os.File) *keeping {
 func (k *keeping) request(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.add(&keepRequest{id: id})
+}
+
+// abandon takes a request back. It does not wait, and it is answered, too: when nothing is done for it any more.
+func (k *keeping) abandon(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range slices.Concat(k.current, k.waiting) {
+		if r.id == id && !r.abandoned {
+			r.abandoned = true
+			if len(k.current) > 0 && !slices.ContainsFunc(k.current, wanted) {
+				k.giveUp(errAbandoned)
+			}
+			return
+		}
+	}
+	k.add(&keepRequest{id: id, abandoned: true}) // it was answered already, or never came
+}
+
+func wanted(r *keepRequest) bool { return !r.abandoned }
+
+// add lets a request wait for its turn. k.mu is held.
+func (k *keeping) add(r *keepRequest) {
 	if k.ctx.Err() != nil || len(k.waiting) >= maxKeeps {
 		return
 	}
-	k.waiting = append(k.waiting, id)
+	k.waiting = append(k.waiting, r)
 	if !k.busy {
 		k.busy = true
 		k.group.Go(k.work)
@@ -79,17 +115,29 @@ func (k *keeping) request(id string) {
 func (k *keeping) work() {
 	for {
 		k.mu.Lock()
-		ids := k.waiting
+		requests := k.waiting
 		k.waiting = nil
-		if len(ids) == 0 || k.ctx.Err() != nil {
+		if len(requests) == 0 || k.ctx.Err() != nil {
 			k.busy = false
 			k.mu.Unlock()
 			return
 		}
+		ctx, giveUp := context.WithCancelCause(k.ctx)
+		k.current, k.giveUp = requests, giveUp
+		if !slices.ContainsFunc(requests, wanted) {
+			giveUp(errAbandoned)
+		}
 		k.mu.Unlock()
-		err := k.keep(k.ctx)
-		for _, id := range ids {
-			k.say(id, err)
+		err := context.Cause(ctx)
+		if err == nil {
+			err = k.keep(ctx)
+		}
+		k.mu.Lock()
+		k.current = nil
+		k.mu.Unlock()
+		giveUp(nil)
+		for _, r := range requests {
+			k.say(r.id, err)
 		}
 	}
 }
@@ -157,10 +205,13 @@ func (a *attempt) keep(ctx context.Context) error {
 // begin makes the output folder what the attempt is to find there: what an attempt before it kept, and nothing else.
 // What that one left is moved into its own folder. Nothing of it is left running.
 func (a *attempt) begin() error {
+	if a.begun || a.sup.opts.Spec.Server != nil {
+		return nil
+	}
 	f := a.sup.opts.Folder
 	before := f.LatestAttempt(a.Trial) // it may be this one, if its monitor was killed before it had written so
-	if a.begun || a.sup.opts.Spec.Server != nil || before == 0 && a.sup.opts.Keeper == nil {
-		return nil
+	if before == 0 && a.sup.opts.Keeper == nil {
+		return nil // there is nothing in the run's folder
 	}
 	if before == 0 {
 		before = a.Number

@@ -391,3 +391,102 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 }
+
+// What is kept after the call was interrupted would be a mixture of what was there then and what came later.
+func TestARequestThatIsAbandoned(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ask  func(k *keeping, begun <-chan struct{})
+		want []string // in this order
+	}{
+		"while it is carried out": {func(k *keeping, begun <-chan struct{}) {
+			k.request("1")
+			<-begun
+			k.abandon("1")
+		}, []string{"1"}},
+		"while it waits": {func(k *keeping, begun <-chan struct{}) {
+			k.request("1")
+			<-begun
+			k.request("2")
+			k.abandon("2")
+			k.abandon("1")
+		}, []string{"1", "2"}},
+		"before it came": {func(k *keeping, _ <-chan struct{}) { k.abandon("1") }, []string{"1"}},
+		"one of two": {func(k *keeping, begun <-chan struct{}) {
+			k.request("1")
+			<-begun
+			k.request("2")
+			k.request("3")
+			k.abandon("1")
+			<-begun
+			k.abandon("2")
+			k.abandon("3")
+		}, []string{"1", "2", "3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ours, theirs, err := eventsPair()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ours.Close()
+			defer theirs.Close()
+			begun := make(chan struct{}, 8)
+			k := newKeeping(func(ctx context.Context) error {
+				begun <- struct{}{}
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}, ours)
+			defer k.close()
+			c.ask(k, begun)
+			for lines := bufio.NewScanner(theirs); len(c.want) > 0; c.want = c.want[1:] {
+				var m keptMessage
+				if !lines.Scan() || json.Unmarshal(lines.Bytes(), &m) != nil || m.ID != c.want[0] ||
+					!strings.Contains(m.Error, errAbandoned.Error()) {
+					t.Errorf("%q, want %s", lines.Text(), c.want[0])
+				}
+			}
+			if len(begun) != 0 {
+				t.Error("what nobody waits for was carried out")
+			}
+		})
+	}
+}
+
+// A trial that is interrupted in checkpoint() and then writes something else leaves the checkpoint before as the last.
+func TestAnInterruptedCheckpointIsNotKept(t *testing.T) {
+	t.Parallel()
+	//nolint:thelper // it is the test, not a helper
+	eachWay(t, func(t *testing.T, change func(*Options)) {
+		var mu sync.Mutex
+		var log []string
+		b := newBench(t, `
+import metaml, os, signal
+def train():
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 1)
+    try:
+        metaml.checkpoint()
+    except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return {"interrupted": 1}
+`, func(o *Options) {
+			change(o)
+			o.Keeper = keeper{keep: func(ctx context.Context, _ run.AttemptID, _ string) error {
+				<-ctx.Done()
+				mu.Lock()
+				defer mu.Unlock()
+				log = append(log, context.Cause(ctx).Error())
+				return context.Cause(ctx)
+			}}
+		})
+		if end := b.end(); end.Metrics["interrupted"] != 1 {
+			t.Errorf("%+v %+v", end, end.Error)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if !slices.Equal(log, []string{errAbandoned.Error()}) {
+			t.Errorf("%q", log)
+		}
+	})
+}

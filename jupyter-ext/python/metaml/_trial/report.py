@@ -177,7 +177,8 @@ def checkpoint() -> None:
     It returns when the files are kept, as they are then: close or flush them before. There is a further attempt when
     the trial's process was killed (``--retries``) and after ``metaml resume``. It finds in :func:`output` what was kept
     last and nothing else; what the attempt before it left there is in that attempt's folder. Threads and forked
-    children of a trial may call it, too. Outside a trial nothing happens, and on a cluster nothing yet.
+    children of a trial may call it, too. An exception in the middle, such as a KeyboardInterrupt, gives it up. Outside
+    a trial nothing happens, and on a cluster nothing yet.
 
     Raises:
         OSError: the files could not be kept, and why. What was kept before still is.
@@ -193,20 +194,36 @@ def checkpoint() -> None:
     try:
         try:
             fcntl.flock(turn, fcntl.LOCK_EX)  # who has it reads the answers
-            send({"type": "checkpoint", "id": ident})
-            answer = _answer(ident)
+            answer = _ask(ident)
         finally:
             fcntl.flock(turn, fcntl.LOCK_UN)  # children that were forked meanwhile have the descriptor, too
     finally:
         os.close(turn)
+    if answer is None:
+        raise OSError(
+            "checkpoint() could not keep what is in output(): the process that supervises the trial has ended"
+        )
     if text := answer.get("error"):
         error = OSError(text)
         error.errno = answer.get("errno") or None
         raise error
 
 
-def _answer(ident: str) -> dict[str, Any]:
-    """The answer to a request. Others were left by those who were interrupted before they had read theirs."""
+def _ask(ident: str) -> dict[str, Any] | None:
+    try:
+        send({"type": "checkpoint", "id": ident})
+        return _answer(ident)
+    except BaseException:
+        # The caller may change files as soon as this is left, and what is kept would be a mixture.
+        send({"type": "abandon", "id": ident})
+        _answer(ident)
+        raise
+
+
+def _answer(ident: str) -> dict[str, Any] | None:
+    """The answer to a request; None if nobody is there any more. Other answers were left by those who were interrupted
+    before they had read theirs.
+    """
     rest = b""
     while data := os.read(_events, 65536):
         *lines, rest = (rest + data).split(b"\n")
@@ -217,4 +234,4 @@ def _answer(ident: str) -> dict[str, Any]:
                 continue  # its beginning was read by somebody who was interrupted
             if isinstance(answer, dict) and answer.get("id") == ident:
                 return answer
-    raise OSError("checkpoint() could not keep what is in output(): the process that supervises the trial has ended")
+    return None
