@@ -199,7 +199,7 @@ func (t *attemptFiles) handedOver() {
 
 // output is the trial's output folder if there is something in it. An empty one is removed.
 func (t *attemptFiles) output() string {
-	if os.Remove(t.start.Output) == nil {
+	if syscall.Rmdir(t.start.Output) == nil { // a link that the trial put there stays
 		return ""
 	}
 	if _, err := os.Lstat(t.start.Output); err != nil {

@@ -271,13 +271,11 @@ func unbegun(err error) run.AttemptEnd {
 	return end
 }
 
-// putAside renames a folder to a name that is free: to, or to-2 and so on. A folder that is empty is removed.
+// putAside renames a folder, or what the trial put in its place, to a name that is free: to, or to-2 and so on. An
+// empty folder is removed.
 func putAside(dir, to string) error {
-	if err := os.Remove(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if err := syscall.Rmdir(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
 		return nil
-	}
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) == 0 {
-		return nil // something is mounted there
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err

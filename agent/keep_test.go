@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,6 +87,31 @@ def train():
 				t.Error("it is lost")
 			}
 		})
+	}
+}
+
+func TestALinkInPlaceOfTheOutputFolder(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, `
+import metaml, os
+def train(there):
+    output = metaml.output()
+    if metaml.attempt() == 2:
+        return {"link": os.path.islink(output), "found": len(list(output.iterdir()))}
+    output.rmdir()
+    output.symlink_to(there)
+    (output / "model").write_text("x")
+    metaml.checkpoint()
+    os._exit(3)
+`, nil)
+	there := t.TempDir()
+	b.opts.Table = []run.Row{{{Name: "there", Value: json.RawMessage(strconv.Quote(there))}}}
+	b.attempt(1)
+	if end := b.attempt(2); end.Metrics["link"] != 0 || end.Metrics["found"] != 1 {
+		t.Errorf("%+v", end)
+	}
+	if readFile(t, filepath.Join(b.opts.Folder.LeftOutput(0, 1), "model")) != "x" {
+		t.Error("the link is lost")
 	}
 }
 
