@@ -6,6 +6,7 @@ const (
 	NoteOutputs            = "outputs"             // what trials write into metaml.output() is not kept
 	NoteCluster            = "cluster"             // the cluster of a run does not answer, or does so again
 	NoteMonitor            = "monitor"             // live curves of a trial are missing, or there again
+	NoteRecord             = "record"              // where the record of a run is kept, or that it is not all there
 	NoteLog                = "log"                 // what a trial printed is not all kept
 	NoteCrashAtExit        = "crash-at-exit"       // a trial was ended by a signal after it had returned
 	NoteExample            = "example"             // the made example was answered with an error; the server is ready

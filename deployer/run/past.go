@@ -35,3 +35,12 @@ func (t *Trial) remember(p PastAttempt) {
 		t.Past[at] = p
 	}
 }
+
+// KnowsEnd reports whether it is known how an attempt before the highest ended. Of those for which there is no place any
+// more it is taken to be known.
+func (t *Trial) KnowsEnd(attempt int) bool {
+	at, known := slices.BinarySearchFunc(t.Past, attempt, func(q PastAttempt, n int) int {
+		return cmp.Compare(q.Attempt, n)
+	})
+	return known || at == 0 && len(t.Past) == maxPast
+}

@@ -38,6 +38,7 @@ const (
 	ComponentRows    = "rows"    // ConfigMap that maps the indexes of a resumed run's Job
 	ComponentAgent   = "agent"   // ConfigMap with a part of metaml-pod or metaml-monitor, shared by runs
 	ComponentTrial   = "trial"   // Job and pods
+	ComponentRecord  = "record"  // ConfigMap with the record of the run, as far as somebody followed it
 	ComponentMonitor = "monitor" // Service, Job and pod of what collects the trials' files while they run
 )
 

@@ -65,6 +65,9 @@ func JobName(run string, resumed int) string {
 	return fmt.Sprintf("%s-r%d", run, resumed)
 }
 
+// RecordName is the name of the ConfigMap with the record of a run.
+func RecordName(run string) string { return run + "-record" }
+
 // RowsName is the name of the ConfigMap with the rows of a resumed run's Job.
 func RowsName(job string) string { return job + "-rows" }
 
@@ -182,6 +185,22 @@ func (r *Run) TableObject(owner *corev1.ConfigMap, table []byte) *corev1.ConfigM
 // Program holds a part of the program.
 func (r *Run) Program(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
 	return r.file(ProgramName(r.Spec.Name, i), ComponentProgram, owner, pod.ProgramPart(i), part)
+}
+
+// RecordKey is the file of the record in its ConfigMap.
+const RecordKey = "record.tar.gz"
+
+// Record holds what is known of the run's trials, for when their pods, and whoever followed them, are gone.
+func Record(owner *corev1.ConfigMap, data []byte) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: RecordName(owner.Name), Namespace: owner.Namespace,
+			Labels:          merged(owner.Labels, map[string]string{LabelComponent: ComponentRecord}),
+			OwnerReferences: []metav1.OwnerReference{OwnedBy(owner)},
+		},
+		BinaryData: map[string][]byte{RecordKey: data},
+	}
 }
 
 // Key holds the key under which the values of expected.json are compared, the token of the run's monitor, and the

@@ -131,6 +131,13 @@ func (l *live) quiet() time.Duration {
 	return time.Since(l.heard)
 }
 
+// caughtUp reports whether there is a connection, and everything that was to come through it has come.
+func (l *live) caughtUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.linked && time.Since(l.since) >= caughtUp && time.Since(l.heard) >= caughtUp
+}
+
 // take gives the sources whose events have grown, and the event files of TensorBoard that are new.
 func (l *live) take() (map[string]collect.Source, []board) {
 	l.mu.Lock()

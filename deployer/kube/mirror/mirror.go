@@ -148,12 +148,15 @@ type mirror struct {
 	live     *live // nil while nobody follows the run
 	curves   *curves
 	board    tensorBoard
+	saved    savings
 	dirty    chan struct{} // something may be new
 	arrived  chan struct{} // the same, from the monitor: that says nothing of the way to the API server
 	rows     map[string]rowsOf
 	link     link
 	said     string // last about the way to the cluster
 
+	began      time.Time // when it was begun to follow the run, or the cluster answered again
+	heardAll   bool      // what the monitor had of pods that are gone has come
 	curvesSaid string    // last about live curves that are missing
 	podSaid    string    // last by a pod about the monitor
 	lookAt     time.Time // when events are listed again
@@ -188,6 +191,8 @@ func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
 	}
 	m.patience = settings.Recorded(spec.Kind, spec.Settings).Duration("start_timeout")
 	m.gone = newRemembered(f)
+	forgetSaved(f)
+	m.saved = newSavings(f, &m.spec)
 	m.claims = claims{folder: f, pods: map[run.AttemptID]types.UID{}}
 	m.logs = newLogKeeper(c, f, m.wake)
 	m.link.changed, m.link.pulse = m.wake, time.Now()
@@ -235,9 +240,12 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := m.watch(ctx, gone)
 	m.live = newLive(m.cluster, m.folder, m.name, func() { signal(m.arrived) })
+	m.began, m.heardAll = time.Now(), false
+	m.saved.read = false // others may have gone on while the cluster did not answer
 	defer func() {
 		cancel(nil)
 		w.wait()
+		m.saved.all.Wait()
 		m.logs.wait()
 		m.live.wait()
 	}()
@@ -247,14 +255,17 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 		if err := m.tellWay(trouble); err != nil {
 			return false, err
 		}
-		if synced {
+		if synced && m.taken(ctx) {
 			if err := m.step(ctx, s); err != nil {
 				return false, err
 			}
 			if m.planner.state.Phase.Final() {
-				m.dismiss(ctx, &s)
+				if m.saveLast(ctx, s.owner) { // else the monitor stays, which has some of it
+					m.dismiss(ctx, &s)
+				}
 				return false, nil
 			}
+			m.save(ctx, s.owner, s.now)
 			if err := m.tellTensorBoard(); err != nil {
 				return false, err
 			}
@@ -350,6 +361,16 @@ func (m *mirror) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if m.log.Last() == 0 && s.owner != nil {
+		if err := m.takeSaved(ctx); err != nil {
+			return err
+		}
+	}
+	if m.gone.over(&s) && !s.monitor.off() && s.monitor.running() != nil {
+		if done, err := m.collect(ctx); done || err != nil {
+			return err
+		}
+	}
 	for {
 		if err := m.step(ctx, s); err != nil {
 			return err
@@ -365,11 +386,28 @@ func (m *mirror) once(ctx context.Context) error {
 	}
 }
 
+// collectFor is how long a look may take to collect what the monitor has of a run that has ended.
+const collectFor = 10 * time.Second
+
+// collect follows a run that has ended while nobody did to the end of its record.
+func (m *mirror) collect(ctx context.Context) (done bool, err error) {
+	within, cancel := context.WithTimeout(ctx, collectFor)
+	defer cancel()
+	m.use(m.cluster)
+	_, err = m.followOnce(within, pods{})
+	m.live = nil
+	m.logs = m.logs.again(m.cluster)
+	if within.Err() != nil && ctx.Err() == nil {
+		err = nil // what the cluster says is left
+	}
+	return m.planner.state.Phase.Final(), err
+}
+
 // step writes what the record lacks.
 func (m *mirror) step(ctx context.Context, s seen) error {
 	// Before others are read: the start of whatever said something is in the record.
 	if s.owner != nil {
-		m.gone.add(&s, m.curves.left, &m.spec)
+		m.gone.add(&s, m.curves.left, &m.spec, m.live != nil && m.live.caughtUp())
 	}
 	events, err := m.reported(ctx, &s)
 	if err != nil {
@@ -390,7 +428,7 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 			return err
 		}
 	}
-	s.events = m.listEvents(ctx, &s)
+	s.events, s.coming = m.listEvents(ctx, &s), m.coming(&s)
 	events = append(events, m.tellCurves(&s)...)
 	return m.write(append(events, m.planner.catchUp(s, m)...))
 }
@@ -464,6 +502,7 @@ func (m *mirror) write(events []run.Event) error {
 		return err
 	}
 	m.planner.state.N = m.log.Last()
+	m.saved.note(events)
 	for i := range events {
 		if e := &events[i]; e.Type == run.EventTrialEnded && e.State == run.Succeeded {
 			if err := m.noResult(*e.Trial, e.Attempt); err != nil {

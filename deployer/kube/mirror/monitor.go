@@ -44,6 +44,26 @@ const (
 	monitorAway = 15 * time.Second
 )
 
+const (
+	// caughtUp is after what silence everything has come that a monitor had.
+	caughtUp = time.Second
+	// backlog is how long a monitor is waited for that may have something of pods that are gone.
+	backlog = 30 * time.Second
+	// unseen is how old a Job must be for pods of it to have come and gone while nobody here looked.
+	unseen = 10 * time.Second
+)
+
+// coming reports whether the monitor may still send something of pods that ended while nobody here looked, and are
+// gone.
+func (m *mirror) coming(s *seen) bool {
+	if m.live == nil || s.monitor.off() || len(s.jobs) == 0 || m.heardAll {
+		return false
+	}
+	first := s.jobs[0].CreationTimestamp.Time
+	m.heardAll = m.live.caughtUp() || time.Since(m.began) >= backlog || m.began.Sub(first) < unseen
+	return !m.heardAll
+}
+
 // noCurves says why what trials report does not arrive as they do so, "" if it does, or nobody waits for it.
 func (m *mirror) noCurves(s *seen) (text, hint string) {
 	if s.monitor.job == nil || m.live == nil || m.planner.state.Count().Running == 0 {

@@ -22,6 +22,7 @@ type seen struct {
 	jobs    []jobSeen         // the first and those of each time that it was resumed, in their order
 	events  []happening       // to its Jobs, and to pods that wait
 	monitor monitorSeen
+	coming  bool // the monitor may still send something of pods that are gone
 	now     time.Time
 }
 
@@ -160,10 +161,13 @@ func (p *planner) job(j *jobSeen, s seen, logs logs, last bool) {
 	}
 }
 
-// recorded reports whether the record has the end of an attempt, or a later one.
+// recorded reports whether the record has the end of an attempt, or so many later ones that it has no place.
 func (p *planner) recorded(id run.AttemptID) bool {
 	t := &p.state.Trials[id.Trial]
-	return id.Number < t.Attempt || id.Number == t.Attempt && t.Phase.Final()
+	if id.Number >= t.Attempt {
+		return id.Number == t.Attempt && t.Phase.Final()
+	}
+	return t.KnowsEnd(id.Number)
 }
 
 // attempt catches up with one attempt of a trial.
@@ -172,6 +176,10 @@ func (p *planner) attempt(a *attempt, s seen, logs logs) {
 		return // by another pod of the same attempt
 	}
 	t := &p.state.Trials[a.Trial]
+	if a.Number < t.Attempt {
+		p.past(a, logs)
+		return
+	}
 	at := run.Event{Attempt: a.Number}
 	if a.Number > max(t.Attempt, 1) {
 		at.Type, at.Time = run.EventTrialQueued, a.pod.CreationTimestamp.Time
@@ -215,6 +223,23 @@ func (p *planner) attempt(a *attempt, s seen, logs logs) {
 	case a.started.IsZero():
 		p.waits(a.Trial, a.Number, whyPodWaits(a.pod, s))
 	}
+}
+
+// past adds how an attempt ended that another one has followed in the record already: its pod was gone, say, and only
+// the monitor knew of it.
+func (p *planner) past(a *attempt, logs logs) {
+	if a.end.Type == "" || !logs.whole(a.AttemptID) {
+		return
+	}
+	if !a.started.IsZero() {
+		p.trial(a.Trial, run.Event{Type: run.EventTrialStarted, Time: a.started, Attempt: a.Number})
+	}
+	end := a.end
+	end.Time, end.Attempt = a.ended, a.Number
+	if !a.started.IsZero() {
+		end.Seconds = a.ended.Sub(a.started).Seconds()
+	}
+	p.trial(a.Trial, end)
 }
 
 // waits notes why a trial waits, where that is something new.
@@ -309,7 +334,7 @@ func (p *planner) left(j *jobSeen, attempts []attempt, s seen, logs logs) {
 	done, failed := indexes(j.Status.CompletedIndexes), indexes(deref(j.Status.FailedIndexes))
 	for index, i := range j.trials(len(p.state.Trials)) {
 		t := &p.state.Trials[i]
-		if t.Phase.Final() || held[i] {
+		if t.Phase.Final() || held[i] || s.coming {
 			continue // its pod will say it, or has
 		}
 		e := run.Event{Type: run.EventTrialEnded, Time: overSince(j.Job, s.now), Attempt: t.Attempt, State: run.Failed}
@@ -380,7 +405,7 @@ func (p *planner) end(s seen) {
 	outcome := p.state.Outcome()
 	last := s.jobs[len(s.jobs)-1]
 	over := manifest.Finished(last.Job) || p.state.StopAsked && idle(&last)
-	if outcome == run.Running || !over {
+	if outcome == run.Running || !over || s.coming {
 		return
 	}
 	e := run.Event{Type: run.EventEnded, Time: s.now, State: outcome}

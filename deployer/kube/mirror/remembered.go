@@ -41,8 +41,9 @@ func newRemembered(f folder.Run) *remembered {
 	return &remembered{folder: f, pods: map[types.UID]rememberedPod{}, since: map[string]time.Time{}}
 }
 
-// add adds the pods that are gone to those that are seen. left are the sources whose attempts are not known.
-func (r *remembered) add(s *seen, left map[string]collect.Source, spec *run.Spec) {
+// add adds the pods that are gone to those that are seen. left are the sources whose attempts are not known. all says
+// that nothing more comes of them: whose trial has not ended in what was sent went in the middle of it.
+func (r *remembered) add(s *seen, left map[string]collect.Source, spec *run.Spec, all bool) {
 	there := map[types.UID]bool{}
 	for i := range s.jobs {
 		for _, p := range s.jobs[i].pods {
@@ -61,7 +62,7 @@ func (r *remembered) add(s *seen, left map[string]collect.Source, spec *run.Spec
 		if s.now.Sub(since) < missing && !r.over(s) {
 			continue
 		}
-		if p, err := r.remember(s, source, spec); err == nil && p != nil {
+		if p, err := r.remember(s, source, spec, all); err == nil && p != nil {
 			r.pods[types.UID(uid)] = rememberedPod{p, max(source.Round, 1)}
 		}
 	}
@@ -83,8 +84,8 @@ func (r *remembered) over(s *seen) bool {
 	return len(s.jobs) > 0
 }
 
-// remember makes a pod anew from what it wrote; nil, if its trial had not ended.
-func (r *remembered) remember(s *seen, source collect.Source, spec *run.Spec) (*corev1.Pod, error) {
+// remember makes a pod anew from what it wrote; nil, if its trial had not ended and all of it may not be here.
+func (r *remembered) remember(s *seen, source collect.Source, spec *run.Spec, all bool) (*corev1.Pod, error) {
 	round := max(source.Round, 1)
 	if round > len(s.jobs) || source.Trial >= spec.Completions {
 		return nil, errors.New("its Job is not there")
@@ -94,8 +95,8 @@ func (r *remembered) remember(s *seen, source collect.Source, spec *run.Spec) (*
 	if !ok {
 		return nil, errors.New("its Job did not have the trial")
 	}
-	begun, trial, err := r.read(source, spec)
-	if err != nil || !trial.Phase.Final() {
+	begun, last, trial, err := r.read(source, spec)
+	if err != nil || !trial.Phase.Final() && (!all || begun.IsZero()) {
 		return nil, err
 	}
 	stop := stopOf(s.owner)
@@ -122,22 +123,33 @@ func (r *remembered) remember(s *seen, source collect.Source, spec *run.Spec) (*
 			}},
 		},
 	}
-	if code == pod.ExitSucceeded {
+	switch {
+	case !trial.Phase.Final():
+		p.Status.ContainerStatuses[0].State = corev1.ContainerState{
+			Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(begun)},
+		}
+		p.Status.Conditions = []corev1.PodCondition{{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(last),
+			Message: "its pod was gone before the trial had ended: with its node, or deleted",
+		}}
+	case code == pod.ExitSucceeded:
 		p.Status.Phase = corev1.PodSucceeded
 	}
 	return p, nil
 }
 
-// read folds what a pod wrote of its trial. begun is when it began.
-func (r *remembered) read(source collect.Source, spec *run.Spec) (begun time.Time, trial *run.Trial, err error) {
+// read folds what a pod wrote of its trial. begun is when it began, last when it wrote something last.
+func (r *remembered) read(source collect.Source, spec *run.Spec) (
+	begun, last time.Time, trial *run.Trial, err error,
+) {
 	file, err := os.Open(filepath.Join(collectedDir(r.folder, source.ID), eventsName))
 	if err != nil {
-		return begun, nil, err
+		return begun, last, nil, err
 	}
 	defer file.Close()
 	events, err := folder.NewReader(file, "")
 	if err != nil {
-		return begun, nil, err
+		return begun, last, nil, err
 	}
 	state := run.NewState(*spec)
 	err = events.Each(func(e run.Event) error {
@@ -147,13 +159,14 @@ func (r *remembered) read(source collect.Source, spec *run.Spec) (begun time.Tim
 		if begun.IsZero() {
 			begun = e.Time
 		}
+		last = e.Time
 		return nil
 	})
 	trial = &state.Trials[source.Trial]
 	if !trial.Started.IsZero() {
 		begun = trial.Started
 	}
-	return begun, trial, err
+	return begun, last, trial, err
 }
 
 // index is the opposite of [rowsOf.id]: the index of a trial in its Job, and how many attempts of it there failed
