@@ -402,3 +402,34 @@ func TestSinceWhenARunWaits(t *testing.T) {
 		})
 	}
 }
+
+// Of an attempt whose pod is gone it may be known late how it ended: the monitor of the run had it.
+func TestAnEarlierAttemptIsAddedAfterTheLaterOne(t *testing.T) {
+	s := newScene(t, 1)
+	s.pod(0, 1, corev1.PodRunning, running())
+	s.plans()
+	gone := s.pod(0, 0, corev1.PodFailed, running())
+	gone.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Message: "its node went",
+		LastTransitionTime: metav1.NewTime(start.Add(time.Second)),
+	}}
+	s.expect("trial.started 0/1", "trial.ended 0/1 failed evicted")
+	trial := &s.planner.state.Trials[0]
+	if trial.Attempt != 2 || trial.Phase != run.Running || len(trial.Past) != 1 ||
+		trial.Past[0].Reason != run.ReasonEvicted {
+		t.Errorf("the trial is %+v", trial)
+	}
+}
+
+// What became of trials whose pods are gone is not said before the monitor has said what it knows.
+func TestTheEndWaitsForWhatTheMonitorHas(t *testing.T) {
+	s := newScene(t, 1)
+	s.finish(batchv1.JobComplete, "")
+	s.seen.jobs[0].Status.CompletedIndexes = "0"
+	s.seen.coming = true
+	if got := s.plans(); slices.ContainsFunc(got, func(l string) bool { return strings.Contains(l, "ended") }) {
+		t.Errorf("while something may come it plans %q", got)
+	}
+	s.seen.coming = false
+	s.expect("trial.ended 0/0 succeeded", "run.ended succeeded")
+}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/metaml/metaml/deployer/collect"
 	"github.com/metaml/metaml/deployer/folder"
@@ -63,5 +64,40 @@ func TestPodsThatAreGoneAreReadFromWhatTheySent(t *testing.T) {
 		if one := &s.Trials[2]; one.Phase != run.Succeeded || one.Text == "" {
 			t.Errorf("trial 2 is %+v", one)
 		}
+	}
+}
+
+// A pod that went in the middle of its trial, with its node, is known by what it sent until then: once nothing more can
+// come of it.
+func TestAPodThatWentInTheMiddleOfItsTrialIsKnown(t *testing.T) {
+	spec := savedSpec()
+	f := folder.Run(t.TempDir())
+	l := newLive(nil, f, spec.Name, func() {})
+	source := collect.Source{ID: "pod-0", Trial: 0, Attempt: 1, Round: 1}
+	p := newPodEvents(t, l, source)
+	p.add(run.Event{Type: run.EventTrialStarted, Time: moment(0)})
+	p.reports(1, 2, 3)
+	p.arrives(1 << 20)
+	for _, c := range []struct {
+		name  string
+		after time.Duration
+		all   bool
+		want  bool
+	}{
+		{"it may be seen soon", missing - time.Second, true, false},
+		{"more may come", missing + time.Second, false, false},
+		{"it is gone", missing + time.Second, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, s := newRemembered(f), newScene(t, 3)
+			left := map[string]collect.Source{source.ID: source}
+			r.add(&s.seen, left, &spec, c.all)
+			s.seen.now = s.seen.now.Add(c.after)
+			r.add(&s.seen, left, &spec, c.all)
+			got := s.plans()
+			if known := slices.Contains(got, "trial.ended 0/1 failed evicted"); known != c.want {
+				t.Errorf("it plans %q", got)
+			}
+		})
 	}
 }
