@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/deployer/kube/cluster"
@@ -16,6 +17,8 @@ import (
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/prose"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // noMonitor is the one line about a run whose trials nothing collects while they run. Nothing else depends on it.
@@ -46,6 +49,37 @@ func (p *Place) addMonitor(ctx context.Context, load *shipment, lacks []cluster.
 	load.monitor = ship.Parts(binary.Data)
 	r.Monitor.Agent.Digest, r.Monitor.Agent.Parts = binary.Digest, len(load.monitor)
 	return nil, nil
+}
+
+// checkClaim refuses a volume for the record that the namespace does not have. Who may not look finds out by the monitor,
+// which waits then.
+func (p *Place) checkClaim(ctx context.Context) error {
+	m := p.settings.Record()
+	if m == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	err := p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace).Resource("persistentvolumeclaims").
+		Name(m.Claim).SetHeader("Accept", metadataAlone).Do(ctx).Error()
+	if !apierrors.IsNotFound(err) {
+		return nil
+	}
+	return usererror.New(usererror.CodeOption, "--record names the volume %s, and namespace %s has no such "+
+		"PersistentVolumeClaim", m.Claim, p.cluster.Namespace).With("See which it has: kubectl get pvc.")
+}
+
+// kept says where what trials report is kept while nobody follows the run.
+func (r *shipment) kept() string {
+	o := &r.run.Options
+	switch {
+	case r.run.Monitor == nil:
+		return "what trials report is kept while somebody follows the run: it has no monitor"
+	case o.Record != nil:
+		return fmt.Sprintf("what trials report is kept on the volume %s, and here", o.Record.Claim)
+	}
+	return fmt.Sprintf("what trials report is kept on the disk of the monitor's node, for %s while nobody follows the "+
+		"run, and here; --record pvc:NAME keeps it on a volume", prose.Duration(o.Keep))
 }
 
 // words names rights.

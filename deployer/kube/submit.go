@@ -98,6 +98,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	if attached != nil {
 		return run.Submitted{Spec: *attached, Attached: true, Differs: run.Differs(*attached, s.Spec)}, nil
 	}
+	does("%s", load.kept())
 	does("sending %.1f MiB to %s", float64(load.size())/(1<<20), p.mirrors.Place)
 	if err := p.make(ctx, owner, load); err != nil {
 		return run.Submitted{}, errors.Join(err, p.remove(context.WithoutCancel(ctx), owner))
@@ -124,6 +125,7 @@ func (p *Place) checked(ctx context.Context, s run.Submission) (*shipment, error
 		func() (err error) { lacks, err = p.cluster.CheckRights(ctx); return err },
 		func() error { return p.cluster.CheckVersion(ctx) },
 		func() error { return p.cluster.CheckQueue(ctx, p.settings.Text("queue")) },
+		func() error { return p.checkClaim(ctx) },
 	}); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ var aboutTheRun = []string{
 	"parallelism", "retries", "timeout", "objective", "seed", "cwd", "fresh_process", "tensorboard", "notify",
 	"cpu", "memory", "gpu", "gpu_type", "include", "service_account", "image_pull_secret", "node_selector",
 	"toleration", "queue", "start_timeout", "strict", "agent_image", "repository", "image_name", "builder",
-	"pull_repository", "load", "publish", "base_mirror", "compression",
+	"pull_repository", "load", "publish", "base_mirror", "compression", "record", "keep",
 }
 
 // Differs names every setting that an active run has otherwise than a submission that attaches to it, a sentence

@@ -134,6 +134,9 @@ func (d Def) checkCluster(text string) error {
 		})
 	case Mounts:
 		return d.each(text, named(ParseMount, func(m Mount) string { return m.Path }))
+	case Claim:
+		_, err := ParseClaim(text)
+		return err
 	case System:
 		return d.each(text, func(item string) (string, error) {
 			if !systemPackage.MatchString(item) {
@@ -284,6 +287,19 @@ func ParseToleration(item string) (Toleration, error) {
 		return Toleration{}, fmt.Errorf("takes the effect %s, not %q", strings.Join(effects, " or "), effect)
 	}
 	return Toleration{Key: key, Value: value, Any: !given, Effect: effect}, nil
+}
+
+// ParseClaim reads pvc:NAME[/SUB].
+func ParseClaim(text string) (Mount, error) {
+	source, isClaim := strings.CutPrefix(text, "pvc:")
+	claim, sub, hasSub := strings.Cut(source, "/")
+	switch {
+	case !isClaim || !isObject(claim):
+		return Mount{}, fmt.Errorf("takes pvc:NAME[/SUB], such as pvc:runs, not %q", text)
+	case hasSub && (!fs.ValidPath(sub) || sub == "."):
+		return Mount{}, fmt.Errorf("takes a folder of the volume without . and .., such as pvc:runs/mine, not %q", text)
+	}
+	return Mount{Claim: claim, Sub: sub}, nil
 }
 
 // ParseMount reads pvc:NAME[/SUB]:PATH.

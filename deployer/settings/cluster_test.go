@@ -78,6 +78,12 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--toleration :NoSchedule": `--toleration takes KEY[=VALUE][:EFFECT], such as gpu=yes:NoSchedule, not ` +
 			`":NoSchedule"`,
 		"--mount pvc:data:/data --mount pvc:data/a/b:/more/": "",
+		"--record pvc:runs":       "",
+		"--record pvc:runs/mine":  "",
+		"--record runs":           `--record takes pvc:NAME[/SUB], such as pvc:runs, not "runs"`,
+		"--record pvc:runs:/data": `--record takes pvc:NAME[/SUB], such as pvc:runs, not "pvc:runs:/data"`,
+		"--record pvc:runs/../others": `--record takes a folder of the volume without . and .., such as pvc:runs/mine, ` +
+			`not "pvc:runs/../others"`,
 		"--mount data:/data":         `--mount takes pvc:NAME[/SUB]:PATH, such as pvc:data:/data, not "data:/data"`,
 		"--mount pvc:data":           `--mount takes pvc:NAME[/SUB]:PATH, such as pvc:data:/data, not "pvc:data"`,
 		"--mount pvc:data:data":      `--mount takes an absolute folder for the volume, such as /data, not "data"`,

@@ -318,6 +318,15 @@ func (r *Resolved) Tolerations() []Toleration { return parsed(r, "toleration", P
 // Mounts gives the volumes.
 func (r *Resolved) Mounts() []Mount { return parsed(r, "mount", ParseMount) }
 
+// Record gives the volume of record; nil: none is named.
+func (r *Resolved) Record() *Mount {
+	m, err := ParseClaim(r.Text("record"))
+	if err != nil { // it was checked when it was resolved
+		return nil
+	}
+	return &m
+}
+
 // Include gives the paths of include, with slashes.
 func (r *Resolved) Include() []string { return parsed(r, "include", ParsePath) }
 

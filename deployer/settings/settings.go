@@ -49,6 +49,7 @@ const (
 	Labels       Type = "labels"        // a list of KEY=VALUE
 	Tolerations  Type = "tolerations"   // a list of KEY[=VALUE][:EFFECT]
 	Mounts       Type = "mounts"        // a list of pvc:NAME[/SUB]:PATH
+	Claim        Type = "claim"         // pvc:NAME[/SUB]
 	Paths        Type = "paths"         // a list of files and folders below the working directory
 	System       Type = "packages"      // of Debian or Ubuntu, separated by commas; a flag may be repeated
 	Commands     Type = "commands"      // a list of commands, in words as a shell cuts them
@@ -352,6 +353,15 @@ var All = []Def{
 	{
 		Name: "mount", Type: Mounts, Value: "pvc:NAME[/SUB]:PATH", Kinds: train, Targets: cluster, Key: true,
 		Help: "A PersistentVolumeClaim, or a folder in it, as folder PATH of the trials.",
+	},
+	{
+		Name: "record", Type: Claim, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster,
+		Help: "A PersistentVolumeClaim, or a folder in it, where the run's monitor keeps what trials report and print; " +
+			"without it that is on the disk of the monitor's node, and goes with it.",
+	},
+	{
+		Name: "keep", Type: Duration, Value: "DURATION", Default: "72h", Kinds: train, Targets: cluster,
+		Help: "How long the run's monitor waits for somebody to fetch what trials reported and printed.",
 	},
 	{
 		Name: "include", Type: Paths, Value: "PATH", Kinds: train, Targets: cluster,

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -41,7 +42,9 @@ type Options struct {
 	NodeSelector     map[string]string
 	Tolerations      []settings.Toleration
 	Mounts           []settings.Mount
-	Queue            string // of Kueue
+	Record           *settings.Mount // where the monitor keeps what it has; nil: on the disk of its node
+	Keep             time.Duration   // how long the monitor waits for somebody who fetches that
+	Queue            string          // of Kueue
 	ImagePython      string
 	AgentImage       string // has metaml-pod and metaml-monitor; "": they come in ConfigMaps
 	PodTemplate      []byte // JSON of a PodTemplateSpec: what we do not set

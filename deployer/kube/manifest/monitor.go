@@ -39,9 +39,6 @@ const (
 	tokenDir = "/metaml/token" //nolint:gosec // G101: where a token is
 )
 
-// monitorKeep is how long a monitor that nobody asks goes on: a weekend.
-const monitorKeep = "72h"
-
 // What a monitor takes of a node. It holds at most 256 MiB of files (deployer/collect).
 var (
 	monitorCPU      = resource.MustParse("50m")
@@ -65,13 +62,19 @@ func (r *Run) MonitorService(owner *corev1.ConfigMap) *corev1.Service {
 	}
 }
 
-// MonitorJob runs the run's monitor. It ends by itself when nobody has asked it for [monitorKeep]; whoever follows the
+// MonitorJob runs the run's monitor. It ends by itself when nobody has asked it for [Options.Keep]; whoever follows the
 // run suspends it at the run's end, and starts it where the run waits in a queue: until that lets it in, none of its
 // pods is to take room.
 func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 	o := &r.Options
 	one, often, no, grace, waits := int32(1), int32(1000), false, int64(10), o.Queue != ""
 	disk := monitorDisk.DeepCopy()
+	store := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &disk}}
+	if o.Record != nil {
+		store = corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: o.Record.Claim},
+		}
+	}
 	container := corev1.Container{
 		Name: MonitorContainer, Image: cmp.Or(o.AgentImage, o.Image),
 		ImagePullPolicy: cmp.Or(o.PullPolicy, corev1.PullIfNotPresent),
@@ -87,7 +90,7 @@ func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 	}
 	volumes := []corev1.Volume{
 		{Name: "work", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-		{Name: "store", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &disk}}},
+		{Name: "store", VolumeSource: store},
 		{Name: "token", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 			SecretName: KeyName(r.Spec.Name), Items: []corev1.KeyToPath{{Key: TokenName, Path: TokenName}},
 		}}},
@@ -124,8 +127,8 @@ func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 // monitorCommand starts metaml-monitor: it is put together by the image's Python, or is in the image of --agent-image.
 func (r *Run) monitorCommand() []string {
 	args := []string{
-		"--dir", path.Join(storeDir, "files"), "--listen", ":" + strconv.Itoa(MonitorPort),
-		"--token-file", path.Join(tokenDir, TokenName), "--keep", monitorKeep,
+		"--dir", r.store(), "--listen", ":" + strconv.Itoa(MonitorPort),
+		"--token-file", path.Join(tokenDir, TokenName), "--keep", r.Options.Keep.String(),
 	}
 	if r.Options.AgentImage != "" {
 		return append([]string{pod.InAgentImage(pod.Monitor)}, args...)
@@ -134,6 +137,16 @@ func (r *Run) monitorCommand() []string {
 		Program: pod.Monitor, Python: r.Options.ImagePython, Parts: agentDir, To: workDir, Message: message, Args: args,
 		Digests: map[string]string{r.Monitor.Agent.Arch: r.Monitor.Agent.Digest},
 	}.Command()
+}
+
+// store is the folder of what the pods sent. On a volume each run has its own, named so that a run which is made again
+// under the same name has another.
+func (r *Run) store() string {
+	m := r.Options.Record
+	if m == nil {
+		return path.Join(storeDir, "files")
+	}
+	return path.Join(storeDir, m.Sub, "metaml", r.Namespace, r.Spec.Name+"-"+r.Spec.ID[:min(len(r.Spec.ID), 8)])
 }
 
 func (r *Run) monitorResources() corev1.ResourceRequirements {

@@ -5,12 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/settings"
 )
 
 func TestTrialsAreToldWhereTheMonitorIs(t *testing.T) {
@@ -109,5 +111,32 @@ func TestTheMonitorComesFromTheImageOfTheAgent(t *testing.T) {
 		if !volumes[m.Name] {
 			t.Errorf("there is no volume %s", m.Name)
 		}
+	}
+}
+
+// What trials sent is on a volume, where one is named: each run has a folder of its own there.
+func TestTheMonitorKeepsTheRecordWhereOneIsNamed(t *testing.T) {
+	r := monitored()
+	r.Namespace, r.Options.Keep = "team", time.Hour
+	command := func() string {
+		return strings.Join(r.MonitorJob(owner()).Spec.Template.Spec.Containers[0].Command, " ")
+	}
+	if got := command(); !strings.Contains(got, "--dir /metaml/store/files ") || !strings.Contains(got, "--keep 1h0m0s") {
+		t.Errorf("without a volume it executes %s", got)
+	}
+	r.Options.Record = &settings.Mount{Claim: "runs", Sub: "mine"}
+	want := "--dir /metaml/store/mine/metaml/team/" + r.Spec.Name + "-"
+	if got := command(); !strings.Contains(got, want) {
+		t.Errorf("with a volume it executes %s, want %s", got, want)
+	}
+	for _, v := range r.MonitorJob(owner()).Spec.Template.Spec.Volumes {
+		if v.Name == "store" && (v.PersistentVolumeClaim == nil || v.PersistentVolumeClaim.ClaimName != "runs") {
+			t.Errorf("its files are at %+v", v.VolumeSource)
+		}
+	}
+	first := r.Spec.ID
+	before := command()
+	if r.Spec.ID = "another" + first; command() == before {
+		t.Error("another run of the name has the same folder")
 	}
 }

@@ -47,6 +47,8 @@ TRAIN = (
     "env",
     "secret",
     "mount",
+    "record",
+    "keep",
     "include",
     "context",
     "namespace",
