@@ -18,6 +18,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -101,7 +102,12 @@ func serveRun(ctx context.Context, o options, out io.Writer) (failed error) {
 	if err != nil {
 		return err
 	}
-	server, err := serve.New(store, strings.TrimSpace(string(token)))
+	outputs, err := serve.OpenOutputs(filepath.Join(o.dir, "outputs"), collect.MaxOutputs)
+	if err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, outputs.Close()) }()
+	server, err := serve.New(store, outputs, strings.TrimSpace(string(token)))
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,11 @@ func (m *testMonitor) start() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	server, err := serve.New(store, monitorToken)
+	outputs, err := serve.OpenOutputs(filepath.Join(m.dir, "outputs"), collect.MaxOutputs)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	server, err := serve.New(store, outputs, monitorToken)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -71,7 +75,7 @@ func (m *testMonitor) start() {
 	go func() { done <- server.Serve(ctx, listener) }()
 	m.end = sync.OnceFunc(func() {
 		cancel(nil)
-		if err := errors.Join(<-done, disk.Close()); err != nil {
+		if err := errors.Join(<-done, disk.Close(), outputs.Close()); err != nil {
 			m.t.Error(err)
 		}
 	})

@@ -37,6 +37,7 @@ const (
 // Server answers pods and readers.
 type Server struct {
 	store   *collect.Store
+	outputs *Outputs
 	token   [sha256.Size]byte
 	batches chan []byte // buffers; their number bounds what is read at the same time
 	readers chan struct{}
@@ -47,13 +48,13 @@ type Server struct {
 // errEnds is why streams end with their server.
 var errEnds = errors.New("the monitor ends")
 
-// New makes a server of what is in a store. Who comes needs the token.
-func New(store *collect.Store, token string) (*Server, error) {
+// New makes a server of what is in a store, and of the files that trials leave behind. Who comes needs the token.
+func New(store *collect.Store, outputs *Outputs, token string) (*Server, error) {
 	if token == "" {
 		return nil, errors.New("serve a run: the token is empty")
 	}
 	s := &Server{
-		store: store, token: sha256.Sum256([]byte(token)),
+		store: store, outputs: outputs, token: sha256.Sum256([]byte(token)),
 		batches: make(chan []byte, maxBatches), readers: make(chan struct{}, maxReaders),
 	}
 	for range maxBatches {
@@ -107,6 +108,9 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("POST /v1/batch", s.guarded(s.batch))
 	mux.HandleFunc("GET /v1/stream", s.guarded(s.stream))
+	mux.HandleFunc("GET /v1/outputs", s.guarded(s.listOutputs))
+	mux.HandleFunc("PUT /v1/outputs/{trial}/{kind}", s.guarded(s.putOutput))
+	mux.HandleFunc("GET /v1/outputs/{trial}/{kind}", s.guarded(s.getOutput))
 	return mux
 }
 

@@ -28,7 +28,10 @@ import (
 	"github.com/metaml/metaml/deployer/collect/serve"
 )
 
-const token = "the-token-of-the-run"
+const (
+	token      = "the-token-of-the-run"
+	maxOutputs = 10_000 // bytes
+)
 
 // monitor is a server on a folder, which can be ended and started again at the same address.
 type monitor struct {
@@ -57,7 +60,11 @@ func (m *monitor) start() {
 	if m.store, err = collect.OpenStore(disk, rand.Text(), m.limits); err != nil {
 		m.t.Fatal(err)
 	}
-	server, err := serve.New(m.store, token)
+	outputs, err := serve.OpenOutputs(filepath.Join(m.dir, "outputs"), maxOutputs)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	server, err := serve.New(m.store, outputs, token)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -74,7 +81,7 @@ func (m *monitor) start() {
 		if err := <-done; err != nil {
 			m.t.Error(err)
 		}
-		if err := disk.Close(); err != nil {
+		if err := errors.Join(disk.Close(), outputs.Close()); err != nil {
 			m.t.Error(err)
 		}
 	})
@@ -461,7 +468,7 @@ func TestRequestsAreAnswered(t *testing.T) {
 }
 
 func TestAMonitorWithoutATokenIsNone(t *testing.T) {
-	if _, err := serve.New(nil, ""); err == nil {
+	if _, err := serve.New(nil, nil, ""); err == nil {
 		t.Error("it serves everybody")
 	}
 }
