@@ -74,7 +74,7 @@ func newContainer(t *testing.T, source string, trials int) *container {
 	}
 	c.write(filepath.Join("in", pod.RequiresName), []byte("{}"))
 	c.write(filepath.Join("in", pod.TableName), []byte(table.String()))
-	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{"code/main.py": source}))
+	c.write(filepath.Join("in", pod.ProgramName), tarred(t, map[string]string{"code/main.py": source}))
 	return c
 }
 
@@ -189,10 +189,10 @@ def fit(x):
 	}
 	for name, in := range map[string]func(c *container){
 		"an object of the cluster": func(c *container) {
-			c.write(filepath.Join("in", pod.ProgramName), archive(t, files))
+			c.write(filepath.Join("in", pod.ProgramName), tarred(t, files))
 		},
 		"the image": func(c *container) {
-			c.write(filepath.Join("in", pod.ProgramName), archive(t, nil))
+			c.write(filepath.Join("in", pod.ProgramName), tarred(t, nil))
 			for name, text := range files {
 				c.write(filepath.Join("image", name), []byte(text))
 			}
@@ -285,7 +285,7 @@ func TestValuesAreComparedWithoutBeingSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newContainer(t, "", 1)
-	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{
+	c.write(filepath.Join("in", pod.ProgramName), tarred(t, map[string]string{
 		"code/main.py": "import os\ntoken = 'of the pod'\nsame = 1\n" +
 			"def fit(x):\n    print(os.environ.get('" + pod.ExpectedKeyVariable + "'))\n",
 		"expected.json": string(masked),
@@ -324,7 +324,7 @@ func TestStrictEndsAPodWhereAValueDiffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.write(filepath.Join("in", pod.SpecName), text)
-	c.write(filepath.Join("in", pod.ProgramName), archive(t, map[string]string{
+	c.write(filepath.Join("in", pod.ProgramName), tarred(t, map[string]string{
 		"code/main.py": "x = 1\ndef fit(x):\n    print('called')\n", "expected.json": string(masked),
 	}))
 	c.environ = append(c.environ, pod.ExpectedKeyVariable+"=key")
@@ -514,7 +514,7 @@ func TestAPodThatCannotRunSaysWhy(t *testing.T) {
 		{
 			"a program that is cut off",
 			func(c *container) {
-				whole := archive(c.t, map[string]string{"code/main.py": strings.Repeat("x = 1\n", 9000)})
+				whole := tarred(c.t, map[string]string{"code/main.py": strings.Repeat("x = 1\n", 9000)})
 				c.write(filepath.Join("in", pod.ProgramName), whole[:len(whole)/2])
 			}, 44, "of the program: unexpected EOF",
 		},

@@ -40,6 +40,7 @@ type trial struct {
 	round   int        // of the Job, from 1
 	notes   []run.Note // of what was found out before the trial began
 	monitor monitor
+	keeper  *keeper     // nil: there is nowhere to keep files
 	output  *output     // nil until then
 	key     string      // of the codes in expected.json
 	stopped atomic.Bool // a stop was requested
@@ -64,10 +65,16 @@ func (t *trial) run() int {
 	}
 	beside.Go(func() { t.output.keep(ctx) })
 	live := t.startLive(context.WithoutCancel(ctx)) // it has something to do after the trial
+	if t.keeper = t.newKeeper(); t.keeper != nil {
+		t.keeper.start(context.WithoutCancel(ctx))
+	}
 	err := train.Run(ctx, train.Options{Folder: t.folder, Only: &t.attempt, Supervise: t.supervise})
 	cancel(nil)
 	beside.Wait()
 	code := t.ended(err)
+	if t.keeper != nil {
+		t.leave(context.WithoutCancel(ctx))
+	}
 	if live != nil { // what became of the trial is written already
 		live.finish(context.WithoutCancel(ctx))
 		t.output.writeNotes()
@@ -332,6 +339,28 @@ func (t *trial) stop(now bool) {
 	}
 }
 
+// leaveEvicted is how long an evicted pod may take to send what its trial left: it is killed soon.
+const leaveEvicted = 10 * time.Second
+
+// leave keeps the files that the trial leaves behind.
+func (t *trial) leave(ctx context.Context) {
+	patience := leaveFor
+	if t.evicted.Load() {
+		patience = leaveEvicted
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	if err := t.keeper.finish(ctx, patience); err != nil {
+		t.output.note(run.Note{
+			Code: run.NoteOutputs,
+			Text: fmt.Sprintf("what trial %d left in metaml.output() is not kept: %v", t.attempt.Trial, err),
+			Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
+		})
+		t.output.writeNotes()
+	}
+}
+
 // nowhere keeps nothing: the folder goes with the pod, and a note says so.
 type nowhere struct{}
 
@@ -347,11 +376,15 @@ func (t *trial) supervise(job engine.Job) (train.Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
+	var keeps agent.Keeper = nowhere{}
+	if t.keeper != nil {
+		keeps = t.keeper
+	}
 	sup, err := agent.New(agent.Options{
 		Spec: job.Spec, Folder: job.Folder, Table: job.Table, Module: module, KeepGPUs: true,
 		NoLock:      true, // the folder goes with the pod
 		ExpectedKey: t.key,
-		Keeper:      nowhere{},
+		Keeper:      keeps,
 	})
 	if err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// archive packs files by their names.
-func archive(tb testing.TB, files map[string]string) []byte {
+// tarred packs files by their names.
+func tarred(tb testing.TB, files map[string]string) []byte {
 	tb.Helper()
 	var headers []*tar.Header
 	for name := range files {
@@ -73,7 +73,7 @@ func TestNothingIsUnpackedOutsideTheProgram(t *testing.T) {
 }
 
 func FuzzUnpack(f *testing.F) {
-	f.Add(archive(f, map[string]string{"code/main.py": "x = 1"}))
+	f.Add(tarred(f, map[string]string{"code/main.py": "x = 1"}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
 		_ = unpack(bytes.NewReader(data), filepath.Join(dir, "program"))

@@ -45,7 +45,7 @@ func newRoot(a *app) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		runCommand(a), planCommand(a), buildCommand(a), exportCommand(a), runsCommand(a), showCommand(a),
-		logsCommand(a),
+		logsCommand(a), pullCommand(a),
 		attachCommand(a), stopCommand(a),
 		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a),
 		uninstallCommand(a),

@@ -155,8 +155,7 @@ func (t *Target) FollowRun(ctx context.Context, name string) error {
 
 // Keep starts a process that follows a run. One that does, and has lost the way to the cluster, tries it again.
 func (t *Target) Keep(_ context.Context, name string) error {
-	n := run.ParseName(name)
-	f := folder.In(folder.MirrorOf(t.Dir, run.Kubernetes, n.Place).Dir, n.Run)
+	f := t.mirrorOf(name)
 	if f.Monitored() {
 		f.Ask()
 		return nil
@@ -184,21 +183,30 @@ func (t *Target) Keep(_ context.Context, name string) error {
 	return nil
 }
 
-// Fetch says that outputs are not kept: they go with the pod.
-func (t *Target) Fetch(_ context.Context, name string, _ int) error {
-	return noOutputs(name)
+// Fetch brings what a trial wrote into metaml.output() into the mirror of its run, where it is kept.
+func (t *Target) Fetch(ctx context.Context, name string, trial int) error {
+	if err := t.Kept(name); err != nil {
+		return err
+	}
+	return mirror.WaitForOutputs(ctx, t.mirrorOf(name), name, trial, func() error { return t.Keep(ctx, name) })
 }
 
-// Kept says the same.
-func (t *Target) Kept(name string) error { return noOutputs(name) }
-
-// noOutputs is what is said wherever files of a trial are needed.
-func noOutputs(name string) error {
+// Kept says why what trials wrote is not kept: the run has no monitor.
+func (t *Target) Kept(name string) error {
+	if mirror.HasMonitor(t.mirrorOf(name)) {
+		return nil
+	}
 	return &usererror.Error{
 		Code: usererror.CodeOutputs,
-		Text: fmt.Sprintf("what the trials of %s wrote and returned went with their pods", name),
+		Text: fmt.Sprintf("what the trials of %s wrote went with their pods: the run has no monitor, which would "+
+			"have kept it", name),
 		Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
 	}
+}
+
+func (t *Target) mirrorOf(name string) folder.Run {
+	n := run.ParseName(name)
+	return folder.In(folder.MirrorOf(t.Dir, run.Kubernetes, n.Place).Dir, n.Run)
 }
 
 // Discover makes the mirrors of our runs in a namespace, and brings those up to date that nobody follows. It gives the

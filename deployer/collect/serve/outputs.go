@@ -258,7 +258,7 @@ func (s *Server) putOutput(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errFull):
 		refuse(w, http.StatusInsufficientStorage, fmt.Errorf("the monitor keeps at most %d MiB of the files of a run",
 			s.outputs.limit>>20))
-	case errors.Is(err, errLater), errors.Is(err, errBusy):
+	case errors.Is(err, errLater):
 		refuse(w, http.StatusConflict, err)
 	case err != nil:
 		refuse(w, http.StatusServiceUnavailable, fmt.Errorf("keep the files of trial %d: %w", of.Trial, err))

@@ -33,7 +33,9 @@ type live struct {
 	// Of the step that calls them.
 	pod    string // that is read from; "": none
 	cancel context.CancelCauseFunc
-	token  string
+
+	reading sync.Mutex // guards token
+	token   string
 
 	mu     sync.Mutex
 	grown  map[string]collect.Source // whose events have grown since they were taken
@@ -157,6 +159,8 @@ type ownToken struct {
 
 // readToken finds the token of the monitor: whoever submitted the run has it, others may be allowed to read its Secret.
 func (l *live) readToken(ctx context.Context) (string, error) {
+	l.reading.Lock()
+	defer l.reading.Unlock()
 	if l.token != "" {
 		return l.token, nil
 	}

@@ -149,6 +149,8 @@ type mirror struct {
 	curves   *curves
 	board    tensorBoard
 	saved    savings
+	outputs  *outputs      // nil while nobody follows the run
+	left     bool          // trials may have left files that were not asked for
 	dirty    chan struct{} // something may be new
 	arrived  chan struct{} // the same, from the monitor: that says nothing of the way to the API server
 	rows     map[string]rowsOf
@@ -240,6 +242,7 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := m.watch(ctx, gone)
 	m.live = newLive(m.cluster, m.folder, m.name, func() { signal(m.arrived) })
+	m.outputs, m.left = startOutputs(ctx, m.live), true
 	m.began, m.heardAll = time.Now(), false
 	m.saved.read = false // others may have gone on while the cluster did not answer
 	defer func() {
@@ -247,6 +250,7 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 		w.wait()
 		m.saved.all.Wait()
 		m.logs.wait()
+		m.outputs.wait()
 		m.live.wait()
 	}()
 	for {
@@ -266,6 +270,7 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 				return false, nil
 			}
 			m.save(ctx, s.owner, s.now)
+			m.askOutputs(&s)
 			if err := m.tellTensorBoard(); err != nil {
 				return false, err
 			}
@@ -428,6 +433,9 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 			return err
 		}
 	}
+	if err := noteMonitor(m.folder, &s); err != nil {
+		return err
+	}
 	s.events, s.coming = m.listEvents(ctx, &s), m.coming(&s)
 	events = append(events, m.tellCurves(&s)...)
 	return m.write(append(events, m.planner.catchUp(s, m)...))
@@ -504,6 +512,7 @@ func (m *mirror) write(events []run.Event) error {
 	m.planner.state.N = m.log.Last()
 	m.saved.note(events)
 	for i := range events {
+		m.left = m.left || events[i].Type == run.EventTrialEnded
 		if e := &events[i]; e.Type == run.EventTrialEnded && e.State == run.Succeeded {
 			if err := m.noResult(*e.Trial, e.Attempt); err != nil {
 				return err

@@ -188,7 +188,43 @@ func (m *mirror) dismiss(ctx context.Context, s *seen) {
 		case <-time.After(lastFiles / 3):
 		}
 	}
+	if !m.haveOutputs(ctx, s) {
+		return // the monitor keeps them for a while
+	}
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
 	m.suspendMonitor(ctx, true)
+}
+
+// askOutputs has the files fetched that trials have left since it was asked last.
+func (m *mirror) askOutputs(s *seen) {
+	if p := s.monitor.running(); m.left && p != nil && m.live.connected() {
+		m.left = false
+		m.outputs.ask(asked{p.Name, m.log.Last()})
+	}
+}
+
+// outputsFail is how long it may fail to fetch what trials left behind before their monitor is left alone with it.
+const outputsFail = 20 * time.Second
+
+// haveOutputs waits until the files that trials have left are here, however long that takes, or fails for a time.
+func (m *mirror) haveOutputs(ctx context.Context, s *seen) bool {
+	for began := time.Now(); ; {
+		m.askOutputs(s)
+		all, failing := m.outputs.here()
+		if all && !m.left {
+			return true
+		}
+		if failing.IsZero() && m.left {
+			failing = began // there is no connection
+		}
+		if !failing.IsZero() && time.Since(failing) > outputsFail {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

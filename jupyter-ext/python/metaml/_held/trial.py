@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from metaml._binary import find
 from metaml._errors import MetaMLError
 from metaml._held.held import Held
 from metaml._values.typed import decode
@@ -68,14 +69,17 @@ class Trial:
 
     @property
     def output(self) -> Path:
-        """Folder of what it wrote into `metaml.output()`.
+        """Folder of what it wrote into `metaml.output()`. Of a run on a cluster it is fetched when it is read first.
 
         Raises:
-            MetaMLError: it is not kept, as that of a run on a cluster; and why.
+            MetaMLError: it is not kept, or cannot be fetched; and why.
         """
         if self._of is not None and (why := self._of._read().get("not_kept")):
             raise MetaMLError(str(why.get("text") or ""), str(why.get("hint") or ""))
-        return Path(self._output)
+        folder = Path(self._output)
+        if "@" in self.run and not folder.exists():  # on a cluster
+            find.call("pull", self.run, "--trial", str(self.index))
+        return folder
 
     @property
     def result(self) -> Any:
