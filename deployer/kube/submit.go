@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/metaml/metaml/deployer/collect"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
@@ -225,8 +226,10 @@ func (p *Place) Remarks(program string) []run.Note {
 		return nil
 	}
 	return []run.Note{{
-		Code: run.NoteOutputs, Text: "files in metaml.output() go with the pods of the trials",
-		Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
+		Code: run.NoteOutputs,
+		Text: fmt.Sprintf("of files in metaml.output() the run's monitor keeps %d MiB, of all trials together",
+			collect.MaxOutputs>>20),
+		Hint: "Write what is larger to a volume: --mount pvc:NAME:PATH.",
 	}}
 }
 

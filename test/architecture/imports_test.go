@@ -118,11 +118,16 @@ var layers = []layer{
 		"how a run is ended",
 	},
 	{
+		"deployer/kube/saved",
+		[]string{"deployer/run", "deployer/folder"},
+		"the record as one file, which whoever has it reads without a cluster",
+	},
+	{
 		"deployer/kube/mirror",
 		[]string{
 			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder",
-			"deployer/kube/cluster", "deployer/kube/manifest", "deployer/kube/halt",
-			"deployer/collect", "deployer/collect/follow", "deployer/tensorboard",
+			"deployer/kube/cluster", "deployer/kube/manifest", "deployer/kube/halt", "deployer/kube/saved",
+			"deployer/collect", "deployer/collect/archive", "deployer/collect/follow", "deployer/tensorboard",
 		},
 		"the record is written from what the cluster and the run's monitor say",
 	},
@@ -131,7 +136,7 @@ var layers = []layer{
 		[]string{
 			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder", "deployer/record",
 			"deployer/pod/ship", "deployer/kube/...", "deployer/image/...",
-			"deployer/collect", "deployer/collect/follow", "deployer/tensorboard",
+			"deployer/collect", "deployer/collect/archive", "deployer/collect/follow", "deployer/tensorboard",
 		},
 		"a target knows no other target",
 	},
@@ -155,6 +160,7 @@ var layers = []layer{
 		[]string{"deployer/collect"},
 		"how the monitor is reached, and where files are kept, is the caller's",
 	},
+	{"deployer/collect/archive", nil, "files are packed whatever they are"},
 	{"deployer/collect", nil, "the pods, the monitor and its readers agree here, and on this"},
 	{"deployer/run", nil, "the types that all packages share depend on none of them"},
 	{

@@ -12,9 +12,11 @@ import (
 
 // inOrder are the loops over a table that are no subtests, by file and function, with the reason.
 var inOrder = map[string]string{
-	"deployer/folder/cap_test.go TestTheMiddleOfALongLogIsGivenBack":            "one log grows from row to row",
-	"deployer/run/fold_test.go TestAResumedRunIsRunningUntilItEndsAgain":        "the rows are the events of one run",
-	"kernel/cell/beside_test.go TestAnInterruptOfARunThatNobodyWatchesLetsItGo": "synctest has no subtests",
+	"deployer/folder/cap_test.go TestTheMiddleOfALongLogIsGivenBack":             "one log grows from row to row",
+	"deployer/kube/mirror/saved_test.go TestTheRecordIsSavedFromTimeToTime":      "time goes on from row to row",
+	"deployer/kube/mirror/saved_test.go TestWhoWasOvertakenTakesWhatTheOtherSaw": "one writes after the other",
+	"deployer/run/fold_test.go TestAResumedRunIsRunningUntilItEndsAgain":         "the rows are the events of one run",
+	"kernel/cell/beside_test.go TestAnInterruptOfARunThatNobodyWatchesLetsItGo":  "synctest has no subtests",
 }
 
 // TestTablesAreSubtests: a case that fails has a name, can be run alone, and does not end the others.

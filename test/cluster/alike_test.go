@@ -50,7 +50,7 @@ func inNamespace(t *testing.T) alike.Bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return alike.Bench{Client: client, Place: place, Spec: func(trials int) runs.Spec {
+	return alike.Bench{Client: client, Place: place, Keeps: true, Spec: func(trials int) runs.Spec {
 		return runs.Spec{
 			V: 1, Series: "train", Key: t.Name(), Kind: runs.Train, Entry: "train", Completions: trials, Parallelism: 2,
 			Retries: 1, Settings: chosen.All(),

@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/test/cluster/internal/inside"
+)
+
+// resumes is a training of 60 epochs that keeps each, and goes on from what was kept.
+const resumes = `
+import json, time
+import metaml
+
+rows = [{"x": 3}]
+
+@metaml.Train(settings={"hyper_parameters": "rows"})
+def fit(x):
+    state = metaml.output() / "state.json"
+    epoch, weight = json.loads(state.read_text()) if state.exists() else (0, 0.0)
+    print("begins with epoch", epoch, flush=True)
+    while epoch < 60:
+        time.sleep(0.15)
+        epoch, weight = epoch + 1, 0.9 * weight + x
+        state.write_text(json.dumps([epoch, weight]))
+        metaml.checkpoint()
+        metaml.report(step=epoch, weight=weight)
+    (metaml.output() / "model.txt").write_text(str(weight))
+    return {"weight": weight}
+`
+
+// A pod is evicted in the middle of its training: the next one goes on from the checkpoint, and the run ends with what
+// an undisturbed one ends with. Its files are here.
+func TestTrainingGoesOnAfterAnEviction(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	name := p.submits(resumes)
+	p.sees(name, "it trains", func(s shown) bool { return s.Trials[0].Metrics["weight"] > 20 })
+	pod := trialPod(t, space, "0")
+	if err := client(t, inside.Admin).CoreV1().Pods(space).EvictV1(t.Context(), &policyv1.Eviction{
+		ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: space},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p.must("attach", name)
+	weight := 0.0
+	for range 60 {
+		weight = 0.9*weight + 3
+	}
+	s := p.show(name)
+	if one := s.Trials[0]; s.State != "succeeded" || one.Attempt != 2 || one.Metrics["weight"] != weight {
+		t.Errorf("the run is %+v, want the weight %v", s, weight)
+	}
+	log := p.must("logs", name)
+	if !strings.Contains(log, "begins with epoch ") || strings.Contains(log, "begins with epoch 0\n") {
+		t.Errorf("the second attempt printed %q", log)
+	}
+	folder := strings.TrimSpace(p.must("pull", name))
+	if model, err := os.ReadFile(filepath.Join(folder, "model.txt")); err != nil || !strings.HasPrefix(string(model), "29.") {
+		t.Errorf("in %s there is %q, %v", folder, model, err)
+	}
+	copied := filepath.Join(p.home, "copied")
+	if out := p.must("pull", name+":0", "--to", copied); out != copied+"\n" {
+		t.Errorf("it says %q", out)
+	}
+	if _, err := os.Stat(filepath.Join(copied, "state.json")); err != nil {
+		t.Error(err)
+	}
+	if out, code := p.metaml("pull", name, "--trial", "7"); code != 2 || !strings.Contains(out, "has no trial 7") {
+		t.Errorf("of a trial that is not there it says %d, %s", code, out)
+	}
+}
