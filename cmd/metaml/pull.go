@@ -21,8 +21,8 @@ func pullCommand(a *app) *cobra.Command {
 	var which, to string
 	c := &cobra.Command{
 		Use: "pull [RUN[:TRIAL]]", Short: "Fetch what a trial wrote into metaml.output(), and print the folder",
-		Long: "Fetch what a trial wrote into metaml.output(), and print the folder with it. Of a run on this machine it " +
-			"is there already. Without a trial, that of the best one; of a run with one trial, that one.",
+		Long: "Fetch what a trial wrote into metaml.output(), and print the folder with it. Of a run on this machine " +
+			"it is there already. Without a trial, that of the best one; of a run with one trial, that one.",
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

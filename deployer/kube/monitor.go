@@ -51,8 +51,8 @@ func (p *Place) addMonitor(ctx context.Context, load *shipment, lacks []cluster.
 	return nil, nil
 }
 
-// checkClaim refuses a volume for the record that the namespace does not have. Who may not look finds out by the monitor,
-// which waits then.
+// checkClaim refuses a volume for the record that the namespace does not have. Who may not look finds out by the
+// monitor, which waits then.
 func (p *Place) checkClaim(ctx context.Context) error {
 	m := p.settings.Record()
 	if m == nil {

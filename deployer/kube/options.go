@@ -26,7 +26,8 @@ func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 		Image: s.Text("image"), PullSecrets: s.List("image_pull_secret"), GPU: s.Int("gpu"),
 		GPUResource: corev1.ResourceName(s.Text("gpu_type")), ServiceAccount: s.Text("service_account"),
 		Queue: s.Text("queue"), ImagePython: s.Text("image_python"),
-		AgentImage: s.Text("agent_image"), Record: s.Record(), Keep: s.Duration("keep"), NodeSelector: map[string]string{},
+		AgentImage: s.Text("agent_image"), Record: s.Record(), Keep: s.Duration("keep"),
+		NodeSelector: map[string]string{},
 	}
 	o.CPU, o.Memory = quantity(s, "cpu"), quantity(s, "memory")
 	for _, l := range s.Selector() {

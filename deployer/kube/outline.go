@@ -85,8 +85,8 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 	sections = append(sections, run.Section{Title: "image", Lines: image},
 		run.Section{Title: "record", Lines: []string{
 			load.kept(),
-			fmt.Sprintf("the record, up to 1 MiB, is in ConfigMap %s as well, from the first minute on in which somebody "+
-				"follows the run", manifest.RecordName(r.Spec.Name)),
+			fmt.Sprintf("the record, up to 1 MiB, is in ConfigMap %s as well, from the first minute on in which "+
+				"somebody follows the run", manifest.RecordName(r.Spec.Name)),
 		}})
 	if quotas := p.quotas(ctx, load); len(quotas) > 0 {
 		sections = append(sections, run.Section{Title: "quota", Lines: quotas})

@@ -36,8 +36,8 @@ func (t *Trial) remember(p PastAttempt) {
 	}
 }
 
-// KnowsEnd reports whether it is known how an attempt before the highest ended. Of those for which there is no place any
-// more it is taken to be known.
+// KnowsEnd reports whether it is known how an attempt before the highest ended. Of those for which there is no place
+// any more it is taken to be known.
 func (t *Trial) KnowsEnd(attempt int) bool {
 	at, known := slices.BinarySearchFunc(t.Past, attempt, func(q PastAttempt, n int) int {
 		return cmp.Compare(q.Attempt, n)

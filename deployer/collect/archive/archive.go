@@ -153,7 +153,7 @@ func extract(root *os.Root, entry *tar.Header, from io.Reader) error {
 	if err := root.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return err
 	}
-	mode := fs.FileMode(entry.Mode) & fs.ModePerm //nolint:gosec // G115: of the permissions alone
+	mode := fs.FileMode(entry.Mode) & fs.ModePerm
 	switch entry.Typeflag {
 	case tar.TypeDir:
 		if err := root.MkdirAll(name, 0o700); err != nil {
@@ -161,7 +161,7 @@ func extract(root *os.Root, entry *tar.Header, from io.Reader) error {
 		}
 		return root.Chmod(name, mode|0o700)
 	case tar.TypeSymlink:
-		target := path.Join(path.Dir(name), entry.Linkname)
+		target := path.Join(path.Dir(name), entry.Linkname) //nolint:gosec // G305: it is checked in the next line
 		if path.IsAbs(entry.Linkname) || target == ".." || strings.HasPrefix(target, "../") {
 			return fmt.Errorf("the link %q leads to %q, out of the folder", name, entry.Linkname)
 		}

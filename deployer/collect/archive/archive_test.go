@@ -20,8 +20,8 @@ import (
 )
 
 // tree is what is in a folder: the content of files, "/" for folders, "> TARGET" for links.
-func tree(t testing.TB, dir string) map[string]string {
-	t.Helper()
+func tree(tb testing.TB, dir string) map[string]string {
+	tb.Helper()
 	all := map[string]string{}
 	if err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || path == dir {
@@ -43,7 +43,7 @@ func tree(t testing.TB, dir string) map[string]string {
 		}
 		return err
 	}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return all
 }
@@ -141,7 +141,12 @@ func TestNothingIsMadeOutside(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := t.TempDir()
-			if err := archive.Read(t.Context(), &stream, dir); err == nil || !strings.Contains(err.Error(), "unpack into") {
+			if err := archive.Read(
+				t.Context(),
+				&stream,
+				dir,
+			); err == nil ||
+				!strings.Contains(err.Error(), "unpack into") {
 				t.Errorf("got %v", err)
 			}
 		})

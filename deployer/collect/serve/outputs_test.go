@@ -99,7 +99,12 @@ func TestHalfAnArchiveIsNone(t *testing.T) {
 	if all := m.outputs(); len(all) != 1 || all[0].Size != 50 {
 		t.Errorf("there is %+v", all)
 	}
-	if status, text := m.do(http.MethodPut, "/v1/outputs/2/output?round=1&attempt=1", bearer, make([]byte, 9900)); status != 200 {
+	if status, text := m.do(
+		http.MethodPut,
+		"/v1/outputs/2/output?round=1&attempt=1",
+		bearer,
+		make([]byte, 9900),
+	); status != 200 {
 		t.Errorf("there is no room: %d %s", status, text)
 	}
 	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
@@ -158,7 +163,10 @@ func TestTheNextAttemptHasWhatTheOneBeforeSent(t *testing.T) {
 		t.Errorf("half of an archive: %v", err)
 	}
 	var refused *send.RefusedError
-	if err := put(strings.Repeat("x", 500_000)); !errors.As(err, &refused) || refused.Status != http.StatusInsufficientStorage {
+	if err := put(
+		strings.Repeat("x", 500_000),
+	); !errors.As(err, &refused) ||
+		refused.Status != http.StatusInsufficientStorage {
 		t.Errorf("too much: %v", err)
 	}
 	if text, found, err := get(); text != content || !found || err != nil {

@@ -121,7 +121,8 @@ func TestTheMonitorKeepsTheRecordWhereOneIsNamed(t *testing.T) {
 	command := func() string {
 		return strings.Join(r.MonitorJob(owner()).Spec.Template.Spec.Containers[0].Command, " ")
 	}
-	if got := command(); !strings.Contains(got, "--dir /metaml/store/files ") || !strings.Contains(got, "--keep 1h0m0s") {
+	if got := command(); !strings.Contains(got, "--dir /metaml/store/files ") ||
+		!strings.Contains(got, "--keep 1h0m0s") {
 		t.Errorf("without a volume it executes %s", got)
 	}
 	r.Options.Record = &settings.Mount{Claim: "runs", Sub: "mine"}

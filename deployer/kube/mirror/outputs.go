@@ -214,7 +214,8 @@ func (c monitorClient) get(ctx context.Context, path string) (io.ReadCloser, err
 	}
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 200)) // what is there of it
-		return nil, errors.Join(fmt.Errorf("the monitor says: %s", strings.TrimSpace(string(text))), answer.Body.Close())
+		said := fmt.Errorf("the monitor says: %s", strings.TrimSpace(string(text)))
+		return nil, errors.Join(said, answer.Body.Close())
 	}
 	return answer.Body, nil
 }

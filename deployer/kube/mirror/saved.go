@@ -68,8 +68,8 @@ func (s *savings) note(events []run.Event) {
 	}
 }
 
-// taken reports whether what is saved was taken. Where it cannot be read, the record goes on without it after some tries:
-// no state depends on it.
+// taken reports whether what is saved was taken. Where it cannot be read, the record goes on without it after some
+// tries: no state depends on it.
 func (m *mirror) taken(ctx context.Context) bool {
 	const most = 3
 	if !m.saved.read && m.takeSaved(ctx) != nil {

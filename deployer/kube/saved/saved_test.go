@@ -21,26 +21,26 @@ import (
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // aRun makes the folder of a run: each of its trials reports, prints and succeeds.
-func aRun(t testing.TB, trials, reports, printed int) (folder.Run, run.Spec) {
-	t.Helper()
+func aRun(tb testing.TB, trials, reports, printed int) (folder.Run, run.Spec) {
+	tb.Helper()
 	spec := run.Spec{
 		V: 1, ID: "one", Name: "train-1", Kind: run.Train, Completions: trials, Parallelism: trials, Created: start,
 	}
-	f := folder.Run(t.TempDir())
+	f := folder.Run(tb.TempDir())
 	file, err := f.OpenEvents()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer file.Close()
 	log, err := folder.OpenLog(file, func(run.Event) {})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	chance := rand.New(rand.NewPCG(1, 2))
 	add := func(e run.Event) {
 		e.V, e.Source, e.Run, e.Time = 1, "cluster", spec.Name, start.Add(time.Duration(log.Last())*time.Millisecond)
 		if err := log.Append(&e); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	add(run.Event{Type: run.EventPlanned, Completions: trials, Parallelism: trials})
@@ -55,14 +55,14 @@ func aRun(t testing.TB, trials, reports, printed int) (folder.Run, run.Spec) {
 		add(run.Event{Type: run.EventTrialEnded, Trial: &i, Attempt: 1, State: run.Succeeded, Output: "/here"})
 		path := f.Stream(i, 1, folder.Stdout)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		var text bytes.Buffer
 		for line := 0; text.Len() < printed; line++ {
 			fmt.Fprintf(&text, "line %d %x\n", line, chance.Uint64())
 		}
 		if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return f, spec
@@ -74,11 +74,11 @@ func packer(f folder.Run, spec run.Spec) *saved.Packer {
 	}}
 }
 
-func stateOf(t testing.TB, f folder.Run, spec run.Spec) *run.State {
-	t.Helper()
+func stateOf(tb testing.TB, f folder.Run, spec run.Spec) *run.State {
+	tb.Helper()
 	s := run.NewState(spec)
 	if err := f.EachEvent(func(e run.Event) error { s.Apply(e); return nil }); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
