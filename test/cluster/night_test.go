@@ -19,7 +19,8 @@ import (
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
-// nightly is a sweep of 4 trials, 2 at a time, each of which reports for 15 seconds.
+// nightly is a sweep of 4 trials, 2 at a time, each of which reports for 10 seconds; but the first attempts of the later
+// two, which go on until their node goes.
 const nightly = `
 import time
 import metaml
@@ -29,13 +30,13 @@ rows = [{"x": i} for i in range(4)]
 @metaml.Train(settings={"hyper_parameters": "rows", "parallelism": 2})
 def fit(x):
     print("began", x, flush=True)
-    for i in range(150):
+    for i in range(100 if x < 2 or metaml.attempt() > 1 else 10_000):
         metaml.report(step=i, loss=i + x / 10)
         time.sleep(0.1)
     return {"score": x}
 `
 
-const nightlyReports = 150
+const nightlyReports = 100
 
 // claim makes a PersistentVolumeClaim on the disk of this machine.
 func claim(t *testing.T, space, name string) (folder string) {
@@ -110,6 +111,9 @@ func withoutNode(t *testing.T, space, name string) {
 	if err != nil || len(nodes.Items) != 1 {
 		t.Fatalf("there are %d nodes, %v", len(nodes.Items), err)
 	}
+	if err := here(t).Kill(t.Context(), "kube-proxy"); err != nil { // without its node it would end by itself
+		t.Fatal(err)
+	}
 	if err := core.Nodes().Delete(t.Context(), nodes.Items[0].Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +145,9 @@ func withoutNode(t *testing.T, space, name string) {
 		}
 		return false, fmt.Errorf("it is not ready: %+v", node.Status.Conditions)
 	})
+	if err := here(t).Start(t.Context(), "kube-proxy"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // In the evening a sweep is submitted and nobody follows it. Its node goes while trials run, with them, with those that
@@ -166,7 +173,7 @@ func TestTheRecordIsWholeInTheMorning(t *testing.T) {
 	all := func(phase corev1.PodPhase, n int) func(context.Context) (bool, error) {
 		return func(ctx context.Context) (bool, error) {
 			is, err := phases(ctx, t, space, name)
-			return is[phase] >= n, fmt.Errorf("the pods are %v, %w", is, err)
+			return is[phase] >= n, fmt.Errorf("the pods are %v, %v", is, err)
 		}
 	}
 	eventually(t, "two trials have ended", all(corev1.PodSucceeded, 2))

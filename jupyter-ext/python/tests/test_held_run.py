@@ -245,3 +245,17 @@ def test_what_a_run_has_not_kept_is_refused(commands: list[tuple[str, ...]], mon
     for read in ("output", "result"):
         with pytest.raises(MetaMLError, match=r"went with their pods\nUse --mount\."):
             getattr(only, read)
+
+
+def test_the_files_of_a_trial_on_a_cluster_are_fetched_when_they_are_read(
+    commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(SHOWN, "name", "fit-1@there/team")
+    monkeypatch.setitem(SHOWN, "trials", [{"index": 3, "state": "succeeded", "output": str(tmp_path / "output")}])
+    only = Run("fit-1@there/team")[0]
+    before = list(commands)
+    assert only.output == tmp_path / "output"
+    assert [c for c in commands if c not in before] == [("pull", "fit-1@there/team", "--trial", "3")]
+    (tmp_path / "output").mkdir()
+    assert only.output == tmp_path / "output"
+    assert sum(c[0] == "pull" for c in commands) == 1
