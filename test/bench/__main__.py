@@ -1,9 +1,9 @@
 """`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
 
-    python test/bench [first-line|compare|sweep|many|serving|cluster|image|kernel …]
+    python test/bench [first-line|compare|sweep|many|serving|cluster|record|image|kernel …]
 
 Each measurement says what it compares and the goal; none of them fails. `image` and `kernel` are Go
-programs of their own.
+programs of their own, `record` is benchmarks of Go packages.
 """
 
 from __future__ import annotations
@@ -33,6 +33,15 @@ def kernel() -> None:
     )
 
 
+def record() -> None:
+    """What 1,000 reports cost the monitor of a run, and what the record of 1,000 trials costs to write and read."""
+    subprocess.run(
+        ["go", "test", "-run", "^$", "-bench", "Reports|Pack", "./cmd/metaml-monitor", "./deployer/kube/saved"],
+        cwd=ROOT,
+        check=True,
+    )
+
+
 def image() -> None:
     """An edit of the code, and an environment, to a pushed digest: beside crane append, and uv in a BuildKit."""
     subprocess.run(
@@ -50,6 +59,7 @@ MEASUREMENTS = {
     "many": many.main,
     "serving": serving.main,
     "cluster": cluster.main,
+    "record": record,
     "image": image,
     "kernel": kernel,
 }

@@ -7,11 +7,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,6 +42,36 @@ def fit(x):
                 file.write(b"%07d\n" % i)
         time.sleep(0.02)
     print("done", flush=True)
+`
+
+// scalars is a trial that writes an event file as TensorBoard has them (TFRecord: a length, its checksum, an Event of
+// protocol buffers and its checksum), until it is stopped.
+const scalars = `
+import metaml, pathlib, struct, time
+
+rows = [{"x": 1}]
+
+def masked(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+def field(number, data):
+    return bytes([number << 3 | 2, len(data)]) + data
+
+@metaml.Train(settings={"hyper_parameters": "rows"})
+def fit(x):
+    with open(metaml.output() / "events.out.tfevents.1.pod.1.0", "wb", buffering=0) as file:
+        for step in range(1000):
+            value = field(1, b"loss") + b"\x15" + struct.pack("<f", 1 / (step + 1))
+            event = b"\x09" + struct.pack("<d", time.time()) + b"\x10" + bytes([step % 128]) + field(5, field(1, value))
+            length = struct.pack("<Q", len(event))
+            file.write(length + masked(length) + event + masked(event))
+            time.sleep(1)
 `
 
 const (
@@ -261,6 +295,52 @@ func TestARunNeedsNoMonitor(t *testing.T) {
 	if left := monitors(t.Context(), t, space, "fit-1"); len(left) > 0 {
 		t.Errorf("there is %q", left)
 	}
+}
+
+// board waits for the n-th TensorBoard of a run, which answers with the event files of a trial.
+func (p *person) board(name string, n int) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("TensorBoard %d shows a trial", n), func(ctx context.Context) (bool, error) {
+		var addresses []string
+		d := p.detail(name)
+		for _, note := range d.Notes {
+			if note.Code == "tensorboard" {
+				addresses = append(addresses, note.Text)
+			}
+		}
+		if len(addresses) < n {
+			return false, fmt.Errorf("the notes are %+v", d.Notes)
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+			strings.TrimSuffix(addresses[len(addresses)-1], "/")+"/data/runs", nil)
+		if err != nil {
+			return false, err
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false, err
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		return answer.StatusCode == http.StatusOK && bytes.Contains(text, []byte("0")), errors.Join(err,
+			fmt.Errorf("%s says %s %s", addresses[len(addresses)-1], answer.Status, text))
+	})
+}
+
+// TensorBoard runs beside whoever follows the run, and once more when somebody else does.
+func TestATensorBoardShowsWhatTrialsWrite(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	name := p.submits(scalars, "--tensorboard")
+	p.board(name, 1)
+	if err := syscall.Kill(followerOf(t, name), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	table := p.begins("attach", name)
+	p.board(name, 2)
+	p.must("stop", name)
+	table.ends(1)
 }
 
 // A monitor that the pods cannot reach costs the curves, and no trial or end.
