@@ -436,7 +436,8 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 	if err := noteMonitor(m.folder, &s); err != nil {
 		return err
 	}
-	s.events, s.coming = m.listEvents(ctx, &s), m.coming(&s)
+	s.events = m.listEvents(ctx, &s)
+	s.coming, s.more = m.coming(&s)
 	events = append(events, m.tellCurves(&s)...)
 	return m.write(append(events, m.planner.catchUp(s, m)...))
 }

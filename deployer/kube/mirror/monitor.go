@@ -47,21 +47,27 @@ const (
 const (
 	// caughtUp is after what silence everything has come that a monitor had.
 	caughtUp = time.Second
-	// backlog is how long a monitor is waited for that may have something of pods that are gone.
-	backlog = 30 * time.Second
+	// backlog is how long a monitor is waited for that may have something of pods that are gone: its own may have gone
+	// with them, and the Job controller waits before it makes another.
+	backlog = 90 * time.Second
+	// atMost is how long the end of a run is held back for that where all its trials are known to have ended.
+	atMost = 5 * time.Second
 	// unseen is how old a Job must be for pods of it to have come and gone while nobody here looked.
 	unseen = 10 * time.Second
 )
 
 // coming reports whether the monitor may still send something of pods that ended while nobody here looked, and are
-// gone.
-func (m *mirror) coming(s *seen) bool {
-	if m.live == nil || s.monitor.off() || len(s.jobs) == 0 || m.heardAll {
-		return false
+// gone. More says that this is expected at any moment.
+func (m *mirror) coming(s *seen) (coming, more bool) {
+	switch {
+	case s.monitor.off() || len(s.jobs) == 0 || m.heardAll:
+		return false, false
+	case m.live == nil:
+		return true, false // for whoever follows the run next
 	}
-	first := s.jobs[0].CreationTimestamp.Time
-	m.heardAll = m.live.caughtUp() || time.Since(m.began) >= backlog || m.began.Sub(first) < unseen
-	return !m.heardAll
+	first, waited := s.jobs[0].CreationTimestamp.Time, time.Since(m.began)
+	m.heardAll = m.live.caughtUp() || waited >= backlog || m.began.Sub(first) < unseen
+	return !m.heardAll, !m.heardAll && waited < atMost
 }
 
 // noCurves says why what trials report does not arrive as they do so, "" if it does, or nobody waits for it.

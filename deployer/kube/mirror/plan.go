@@ -23,6 +23,7 @@ type seen struct {
 	events  []happening       // to its Jobs, and to pods that wait
 	monitor monitorSeen
 	coming  bool // the monitor may still send something of pods that are gone
+	more    bool // and that is expected at any moment
 	now     time.Time
 }
 
@@ -405,7 +406,7 @@ func (p *planner) end(s seen) {
 	outcome := p.state.Outcome()
 	last := s.jobs[len(s.jobs)-1]
 	over := manifest.Finished(last.Job) || p.state.StopAsked && idle(&last)
-	if outcome == run.Running || !over || s.coming {
+	if outcome == run.Running || !over || s.more {
 		return
 	}
 	e := run.Event{Type: run.EventEnded, Time: s.now, State: outcome}

@@ -426,7 +426,7 @@ func TestTheEndWaitsForWhatTheMonitorHas(t *testing.T) {
 	s := newScene(t, 1)
 	s.finish(batchv1.JobComplete, "")
 	s.seen.jobs[0].Status.CompletedIndexes = "0"
-	s.seen.coming = true
+	s.seen.coming = true // and so the trial has not ended for all that is known
 	if got := s.plans(); slices.ContainsFunc(got, func(l string) bool { return strings.Contains(l, "ended") }) {
 		t.Errorf("while something may come it plans %q", got)
 	}
