@@ -82,8 +82,8 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--record pvc:runs/mine":  "",
 		"--record runs":           `--record takes pvc:NAME[/SUB], such as pvc:runs, not "runs"`,
 		"--record pvc:runs:/data": `--record takes pvc:NAME[/SUB], such as pvc:runs, not "pvc:runs:/data"`,
-		"--record pvc:runs/../others": `--record takes a folder of the volume without . and .., such as pvc:runs/mine, ` +
-			`not "pvc:runs/../others"`,
+		"--record pvc:runs/../others": `--record takes a folder of the volume without . and .., such as ` +
+			`pvc:runs/mine, not "pvc:runs/../others"`,
 		"--mount data:/data":         `--mount takes pvc:NAME[/SUB]:PATH, such as pvc:data:/data, not "data:/data"`,
 		"--mount pvc:data":           `--mount takes pvc:NAME[/SUB]:PATH, such as pvc:data:/data, not "pvc:data"`,
 		"--mount pvc:data:data":      `--mount takes an absolute folder for the volume, such as /data, not "data"`,

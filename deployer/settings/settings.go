@@ -356,8 +356,8 @@ var All = []Def{
 	},
 	{
 		Name: "record", Type: Claim, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster,
-		Help: "A PersistentVolumeClaim, or a folder in it, where the run's monitor keeps what trials report and print; " +
-			"without it that is on the disk of the monitor's node, and goes with it.",
+		Help: "A PersistentVolumeClaim, or a folder in it, where the run's monitor keeps what trials report and " +
+			"print; without it that is on the disk of the monitor's node, and goes with it.",
 	},
 	{
 		Name: "keep", Type: Duration, Value: "DURATION", Default: "72h", Kinds: train, Targets: cluster,

@@ -300,19 +300,21 @@ func TestARunNeedsNoMonitor(t *testing.T) {
 // board waits for the n-th TensorBoard of a run, which answers with the event files of a trial.
 func (p *person) board(name string, n int) {
 	p.t.Helper()
-	eventually(p.t, fmt.Sprintf("TensorBoard %d shows a trial", n), func(ctx context.Context) (bool, error) {
-		var addresses []string
-		d := p.detail(name)
-		for _, note := range d.Notes {
+	addresses := func() (all []string) {
+		for _, note := range p.detail(name).Notes {
 			if note.Code == "tensorboard" {
-				addresses = append(addresses, note.Text)
+				all = append(all, note.Text)
 			}
 		}
-		if len(addresses) < n {
-			return false, fmt.Errorf("the notes are %+v", d.Notes)
+		return all
+	}
+	eventually(p.t, fmt.Sprintf("TensorBoard %d shows a trial", n), func(ctx context.Context) (bool, error) {
+		all := addresses()
+		if len(all) < n {
+			return false, fmt.Errorf("they are at %q", all)
 		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet,
-			strings.TrimSuffix(addresses[len(addresses)-1], "/")+"/data/runs", nil)
+		address := strings.TrimSuffix(all[len(all)-1], "/")
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/data/runs", nil)
 		if err != nil {
 			return false, err
 		}
@@ -323,7 +325,7 @@ func (p *person) board(name string, n int) {
 		defer answer.Body.Close()
 		text, err := io.ReadAll(answer.Body)
 		return answer.StatusCode == http.StatusOK && bytes.Contains(text, []byte("0")), errors.Join(err,
-			fmt.Errorf("%s says %s %s", addresses[len(addresses)-1], answer.Status, text))
+			fmt.Errorf("%s says %s %s", address, answer.Status, text))
 	})
 }
 

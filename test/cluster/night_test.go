@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,8 +20,8 @@ import (
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
-// nightly is a sweep of 4 trials, 2 at a time, each of which reports for 10 seconds; but the first attempts of the later
-// two, which go on until their node goes.
+// nightly is a sweep of 4 trials, 2 at a time, each of which reports for 10 seconds; but the first attempts of the
+// later two, which go on until their node goes.
 const nightly = `
 import time
 import metaml
@@ -42,7 +43,7 @@ const nightlyReports = 100
 func claim(t *testing.T, space, name string) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	if err := os.Chmod(folder, 0o777); err != nil { //nolint:gosec // G302: pods are another user
+	if err := os.Chmod(folder, 0o777); err != nil { // pods are another user
 		t.Fatal(err)
 	}
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
@@ -164,7 +165,8 @@ func TestTheRecordIsWholeInTheMorning(t *testing.T) {
 		})
 		return err == nil && len(list.Items) == 1, err
 	})
-	if err := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", "metaml follow .*/"+space+"$").Run(); err != nil {
+	follower := "metaml follow .*/" + space + "$"
+	if err := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", follower).Run(); err != nil {
 		t.Fatalf("nobody followed the run: %v", err)
 	}
 	if err := os.RemoveAll(filepath.Join(evening.home, "data")); err != nil {
@@ -173,7 +175,7 @@ func TestTheRecordIsWholeInTheMorning(t *testing.T) {
 	all := func(phase corev1.PodPhase, n int) func(context.Context) (bool, error) {
 		return func(ctx context.Context) (bool, error) {
 			is, err := phases(ctx, t, space, name)
-			return is[phase] >= n, fmt.Errorf("the pods are %v, %v", is, err)
+			return is[phase] >= n, errors.Join(fmt.Errorf("the pods are %v", is), err)
 		}
 	}
 	eventually(t, "two trials have ended", all(corev1.PodSucceeded, 2))

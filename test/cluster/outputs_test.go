@@ -64,7 +64,8 @@ func TestTrainingGoesOnAfterAnEviction(t *testing.T) {
 		t.Errorf("the second attempt printed %q", log)
 	}
 	folder := strings.TrimSpace(p.must("pull", name))
-	if model, err := os.ReadFile(filepath.Join(folder, "model.txt")); err != nil || !strings.HasPrefix(string(model), "29.") {
+	model, err := os.ReadFile(filepath.Join(folder, "model.txt"))
+	if err != nil || !strings.HasPrefix(string(model), "29.") {
 		t.Errorf("in %s there is %q, %v", folder, model, err)
 	}
 	copied := filepath.Join(p.home, "copied")
