@@ -320,9 +320,7 @@ func newSpec(at Place, r Request, source Drawn) run.Spec {
 		Parallelism: int(s.Int("parallelism")),
 		Retries:     int(s.Int("retries")),
 		Timeout:     s.Duration("timeout"),
-		TrialCwd: s.Text(
-			"cwd",
-		) == "trial",
+		TrialCwd:    s.Text("cwd") == "trial",
 		Fresh:       s.Bool("fresh_process"),
 		Strict:      s.Bool("strict"),
 		TensorBoard: s.Bool("tensorboard"),

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"github.com/metaml/metaml/deployer/collect"
 	"github.com/metaml/metaml/deployer/collect/archive"
 	"github.com/metaml/metaml/deployer/collect/send"
+	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -51,18 +51,9 @@ func (t *trial) newKeeper() *keeper {
 		return nil // a note says so
 	}
 	return &keeper{
-		to: to, dir: t.folder.Output(t.attempt.Trial), uses: t.usesOutput(),
+		to: to, dir: t.folder.Output(t.attempt.Trial), uses: pod.UsesOutput(t.folder.Code()),
 		of: collect.Output{Trial: t.attempt.Trial, Attempt: t.attempt.Number, Round: t.round},
 	}
-}
-
-// usesOutput reports whether the program mentions output() or checkpoint().
-func (t *trial) usesOutput() bool {
-	data, err := os.ReadFile(filepath.Join(t.folder.Code(), "program.json"))
-	var is struct {
-		UsesOutput bool `json:"uses_output"`
-	}
-	return err == nil && json.Unmarshal(data, &is) == nil && is.UsesOutput
 }
 
 // try does something again and again until it is done, is refused for good, or has failed for a time.

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -222,7 +221,7 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 
 // Remarks gives what people should know of a program here before anything starts.
 func (p *Place) Remarks(program string) []run.Note {
-	if !usesOutput(program) {
+	if !pod.UsesOutput(filepath.Join(program, "code")) {
 		return nil
 	}
 	return []run.Note{{
@@ -231,15 +230,6 @@ func (p *Place) Remarks(program string) []run.Note {
 			collect.MaxOutputs>>20),
 		Hint: "Write what is larger to a volume: --mount pvc:NAME:PATH.",
 	}}
-}
-
-// usesOutput reports whether a program writes files into metaml.output().
-func usesOutput(dir string) bool {
-	data, err := os.ReadFile(filepath.Join(dir, "code", "program.json"))
-	var is struct {
-		UsesOutput bool `json:"uses_output"`
-	}
-	return err == nil && json.Unmarshal(data, &is) == nil && is.UsesOutput
 }
 
 // take makes the run's owner under the first name of its series that is free, or finds the active run of its key.

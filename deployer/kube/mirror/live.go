@@ -140,6 +140,13 @@ func (l *live) caughtUp() bool {
 	return l.linked && time.Since(l.since) >= caughtUp && time.Since(l.heard) >= caughtUp
 }
 
+// never reports whether nothing has come yet.
+func (l *live) never() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.heard.IsZero()
+}
+
 // take gives the sources whose events have grown, and the event files of TensorBoard that are new.
 func (l *live) take() (map[string]collect.Source, []board) {
 	l.mu.Lock()

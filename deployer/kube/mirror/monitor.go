@@ -215,6 +215,9 @@ const outputsFail = 20 * time.Second
 
 // haveOutputs waits until the files that trials have left are here, however long that takes, or fails for a time.
 func (m *mirror) haveOutputs(ctx context.Context, s *seen) bool {
+	if s.monitor.running() == nil && m.live.never() {
+		return true // it has not begun, and has nothing
+	}
 	for began := time.Now(); ; {
 		m.askOutputs(s)
 		all, failing := m.outputs.here()
