@@ -22,7 +22,6 @@ func attachCommand(a *app) *cobra.Command {
 			return err
 		}
 		caught := catchInterrupts()
-		defer caught.release()
 		return a.show(cmd.Context(), client, watch.Revision(client, &listed), nil, caught, *interrupt)
 	}
 	return c

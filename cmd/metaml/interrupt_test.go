@@ -13,6 +13,9 @@ import (
 // submission.
 const pressing = "METAML_TEST_PRESS"
 
+// pressingLate has Ctrl-C pressed when a test's metaml has said its last word.
+const pressingLate = "METAML_TEST_PRESS_LATE"
+
 // pressed is a target during whose submissions Ctrl-C is pressed when the run is there already.
 type pressed struct {
 	deployer.Target

@@ -20,7 +20,6 @@ func resumeCommand(a *app) *cobra.Command {
 				return err
 			}
 			caught := catchInterrupts()
-			defer caught.release()
 			if err := client.Resume(cmd.Context(), listed.Spec.Name); err != nil {
 				return err
 			}

@@ -35,7 +35,6 @@ func runCommand(a *app) *cobra.Command {
 // runFile plans, submits and shows what is in a file.
 func (a *app) runFile(ctx context.Context, source launch.Source) error {
 	caught := catchInterrupts()
-	defer caught.release()
 	before, submitting := caught.end(ctx)
 	defer submitting()
 	s, plan, err := a.planned(before, source)

@@ -37,7 +37,12 @@ func TestMain(m *testing.M) {
 				return pressed{elsewhere.New(here, there, agent), times}, err
 			}}
 		}
-		os.Exit(mainCode(a))
+		code := mainCode(a)
+		if a.getenv(pressingLate) != "" {
+			_ = syscall.Kill(syscall.Getpid(), syscall.SIGINT) // the exit code shows it
+			<-time.After(50 * time.Millisecond)
+		}
+		os.Exit(code)
 	}})
 }
 
