@@ -151,9 +151,21 @@ func withoutNode(t *testing.T, space, name string) {
 	}
 }
 
+// withoutPods removes what a run has of pods, with all that their nodes keep of them, as the garbage collector of pods
+// does with those of a node that is gone, but at once.
+func withoutPods(t *testing.T, space, name string) {
+	t.Helper()
+	now := int64(0)
+	if err := client(t, inside.Admin).CoreV1().Pods(space).DeleteCollection(t.Context(),
+		metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{LabelSelector: "metaml/run=" + bare(name)},
+	); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // In the evening a sweep is submitted and nobody follows it. Its node goes while trials run, with them, with those that
-// have ended and with the monitor, and once more when all is over; the laptop is lost. In the morning another machine
-// has the whole story.
+// have ended and with the monitor; all pods go once more when it is over; the laptop is lost. In the morning another
+// machine has the whole story.
 func TestTheRecordIsWholeInTheMorning(t *testing.T) {
 	space := namespace(t)
 	claim(t, space, "runs")
@@ -183,7 +195,7 @@ func TestTheRecordIsWholeInTheMorning(t *testing.T) {
 	<-time.After(5 * time.Second)
 	withoutNode(t, space, name)
 	eventually(t, "the other two have ended", all(corev1.PodSucceeded, 2))
-	withoutNode(t, space, name)
+	withoutPods(t, space, name)
 
 	morning := newPerson(t, inside.Admin, space)
 	morning.must("runs", "--target", "kubernetes", "--namespace", space)
