@@ -48,8 +48,8 @@ type interrupts struct {
 	early   []watch.Request // what came while it was submitted
 }
 
-// catchInterrupts catches them until release is called, or the process ends: a command that shows a run does not release
-// them, since one that comes after its last word would make 130 of the exit code that goes with it.
+// catchInterrupts catches them until release is called, or the process ends: a command that shows a run does not
+// release them, since one that comes after its last word would make 130 of the exit code that goes with it.
 func catchInterrupts() *interrupts {
 	i := &interrupts{signals: make(chan os.Signal, 4)} // a few impatient presses
 	signal.Notify(i.signals, os.Interrupt)
