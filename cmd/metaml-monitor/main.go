@@ -31,6 +31,7 @@ import (
 )
 
 const usage = `usage: metaml-monitor --dir DIR --token-file FILE [--listen ADDR] [--keep DURATION]
+                      [--output DIR]
        metaml-monitor version`
 
 // defaultKeep is long enough for a weekend.
@@ -59,6 +60,7 @@ const exitTerminated = 143
 // options are what the flags say.
 type options struct {
 	dir, listen, tokenFile string
+	output                 string // output folder of trial 0 on a volume, "": there is none
 	keep                   time.Duration
 }
 
@@ -74,6 +76,8 @@ func mainCode(ctx context.Context, args []string, out, complaints io.Writer) int
 	flags.StringVar(&o.dir, "dir", "", "the folder for the files of the run, which is made")
 	flags.StringVar(&o.listen, "listen", ":7070", "the address to listen at")
 	flags.StringVar(&o.tokenFile, "token-file", "", "the file with the token that pods and readers have")
+	flags.StringVar(&o.output, "output", "",
+		"the output folder of trial 0 on a volume; those of the others lie beside it, under their numbers")
 	flags.DurationVar(&o.keep, "keep", defaultKeep, "end when nobody came for so long")
 	if flags.Parse(args) != nil || o.dir == "" || o.tokenFile == "" || o.keep <= 0 || flags.NArg() > 0 {
 		fmt.Fprintln(complaints, usage)
@@ -107,7 +111,7 @@ func serveRun(ctx context.Context, o options, out io.Writer) (failed error) {
 		return err
 	}
 	defer func() { failed = errors.Join(failed, outputs.Close()) }()
-	server, err := serve.New(store, outputs, strings.TrimSpace(string(token)))
+	server, err := serve.New(store, outputs, serve.Folders(o.output), strings.TrimSpace(string(token)))
 	if err != nil {
 		return err
 	}

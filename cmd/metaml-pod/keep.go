@@ -44,8 +44,11 @@ type keeper struct {
 
 var _ agent.Keeper = (*keeper)(nil)
 
-// newKeeper makes the keeper of a trial; nil, where there is no monitor.
+// newKeeper makes the keeper of a trial; nil, where another keeps its files, or nobody does.
 func (t *trial) newKeeper() *keeper {
+	if t.trials != "" || t.noOutputs {
+		return nil
+	}
 	to, err := t.monitor.parse()
 	if err != nil {
 		return nil // a note says so

@@ -133,3 +133,38 @@ def fit(x):
 		t.Errorf("its log is %s", log)
 	}
 }
+
+// On a volume it is as on one machine: the files lie there as they are, those of the attempt before beside them.
+func TestTheFilesOfATrialAreOnItsVolume(t *testing.T) {
+	t.Parallel()
+	volume := filepath.Join(t.TempDir(), "mine", "trials")
+	first := newContainer(t, saver, 1)
+	first.flags = append(first.flags, "--trials", volume)
+	cmd := first.start()
+	first.waitForFile("half")
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	second := newContainer(t, saver, 1)
+	second.flags = append(second.flags, "--trials", volume)
+	second.environ = append(second.environ, "METAML_POD_FAILURES=1")
+	code, message := second.wait(second.start())
+	if code != 0 || message.Metrics["total"] != 45 {
+		t.Errorf("exit code %d, %+v; standard error: %s", code, message, second.errs.String())
+	}
+	got := map[string]string{}
+	for _, name := range []string{"output/model.txt", "output/state.json", "attempt-1/output/junk"} {
+		data, err := os.ReadFile(filepath.Join(volume, "00000", filepath.FromSlash(name)))
+		if err != nil {
+			t.Error(err)
+		}
+		got[name] = string(data)
+	}
+	want := map[string]string{
+		"output/model.txt": "45", "output/state.json": "[10, 45]", "attempt-1/output/junk": "half",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("on the volume there is (-want +got):\n%s", diff)
+	}
+}

@@ -61,7 +61,7 @@ func (m *testMonitor) start() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	server, err := serve.New(store, outputs, monitorToken)
+	server, err := serve.New(store, outputs, "", monitorToken)
 	if err != nil {
 		m.t.Fatal(err)
 	}

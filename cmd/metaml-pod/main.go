@@ -21,7 +21,7 @@ import (
 )
 
 const usage = `usage: metaml-pod --in DIR --dir RUNDIR [--message FILE] [--annotations FILE] [--python PATH]
-                  [--program DIR]
+                  [--program DIR] [--trials DIR | --no-outputs]
        metaml-pod install PATH
        metaml-pod version`
 
@@ -56,6 +56,9 @@ func mainCode(args []string) int {
 		"",
 		"the folder of the program in the image, of which program.tar.gz has the rest",
 	)
+	flags.StringVar(&t.trials, "trials", "",
+		"the folder of the run's trials on a volume, for their files; without it the monitor keeps those")
+	flags.BoolVar(&t.noOutputs, "no-outputs", false, "keep no files of the trial")
 	flags.StringVar(&t.python, "python", "", "the Python that runs it; without it python3 or python of PATH")
 	if flags.Parse(args) != nil || *in == "" || *dir == "" || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, usage)

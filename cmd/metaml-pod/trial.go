@@ -34,6 +34,8 @@ type trial struct {
 	annotations string // file of the pod's annotations; "" is none
 	python      string
 	program     string // folder of the program in the image; "" where all of it comes in program.tar.gz
+	trials      string // folder of the run's trials on a volume; "": there is none
+	noOutputs   bool   // no files of the trial are kept
 
 	spec    run.Spec
 	attempt run.AttemptID
@@ -184,6 +186,9 @@ func (t *trial) lay(python string) error {
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		return fmt.Errorf("make the working directory: %w", err)
 	}
+	if err := t.onVolume(); err != nil {
+		return err
+	}
 	// What belongs to where the run was submitted is left behind, and who retries is the Job.
 	t.spec.Python, t.spec.Cwd, t.spec.Path, t.spec.Env = python, work, nil, nil
 	t.spec.Retries, t.spec.Parallelism, t.spec.BootID, t.spec.Notify = 0, 1, "", ""
@@ -199,6 +204,18 @@ func (t *trial) lay(python string) error {
 		return fmt.Errorf("read the hyperparameters: %w", err)
 	}
 	return folder.ReplaceJSON(t.folder.Spec(), t.spec)
+}
+
+// onVolume has the trials' folders be on the volume, where there is one: then an attempt finds there what the one
+// before it left and kept, as on one machine.
+func (t *trial) onVolume() error {
+	if t.trials == "" {
+		return nil
+	}
+	if err := os.MkdirAll(t.trials, 0o700); err != nil {
+		return fmt.Errorf("make the folder of the trials on the volume: %w", err)
+	}
+	return os.Symlink(t.trials, t.folder.Trials())
 }
 
 // input reads a file of what is run.
@@ -377,7 +394,10 @@ func (t *trial) supervise(job engine.Job) (train.Supervisor, error) {
 		return nil, err
 	}
 	var keeps agent.Keeper = nowhere{}
-	if t.keeper != nil {
+	switch {
+	case t.trials != "":
+		keeps = nil // in the folder, as on one machine
+	case t.keeper != nil:
 		keeps = t.keeper
 	}
 	sup, err := agent.New(agent.Options{

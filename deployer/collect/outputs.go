@@ -42,6 +42,9 @@ type Output struct {
 	Number  int       `json:"number"`  // of the archives of the trial and kind, from 1
 	Size    int64     `json:"size"`    // in bytes
 	Time    time.Time `json:"time"`    // when it was kept
+	// Volume says that the files lie on a volume, to which pods write by themselves. They may be of any size, and are
+	// fetched when somebody wants them.
+	Volume bool `json:"volume,omitempty"`
 }
 
 // CheckOutput says what is wrong with the trial, kind or attempt of an archive.

@@ -188,12 +188,33 @@ func (t *Target) Fetch(ctx context.Context, name string, trial int) error {
 	if err := t.Kept(name); err != nil {
 		return err
 	}
-	return mirror.WaitForOutputs(ctx, t.mirrorOf(name), name, trial, func() error { return t.Keep(ctx, name) })
+	f := t.mirrorOf(name)
+	spec, err := f.ReadSpec()
+	if err != nil {
+		return err
+	}
+	if volume, _ := settings.Recorded(spec.Kind, spec.Settings).Output(); volume != nil {
+		c, _, err := t.of(name)
+		if err != nil {
+			return err
+		}
+		return mirror.Pull(ctx, c, f, trial)
+	}
+	return mirror.WaitForOutputs(ctx, f, name, trial, func() error { return t.Keep(ctx, name) })
 }
 
-// Kept says why what trials wrote is not kept: the run has no monitor.
+// Kept says why what trials wrote is not kept: nobody wanted it, or the run has no monitor.
 func (t *Target) Kept(name string) error {
-	if mirror.HasMonitor(t.mirrorOf(name)) {
+	f := t.mirrorOf(name)
+	spec, err := f.ReadSpec()
+	if err != nil {
+		return err
+	}
+	if _, kept := settings.Recorded(spec.Kind, spec.Settings).Output(); !kept {
+		return usererror.New(usererror.CodeOutputs, "what the trials of %s wrote went with their pods: --output is none",
+			name)
+	}
+	if mirror.HasMonitor(f) {
 		return nil
 	}
 	return &usererror.Error{

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -51,10 +53,14 @@ func (p *Place) addMonitor(ctx context.Context, load *shipment, lacks []cluster.
 	return nil, nil
 }
 
-// checkClaim refuses a volume for the record that the namespace does not have. Who may not look finds out by the
-// monitor, which waits then.
-func (p *Place) checkClaim(ctx context.Context) error {
-	m := p.settings.Record()
+// checkClaims refuses volumes for outputs and record that the namespace does not have. Who may not look finds out by
+// the pods, which wait then.
+func (p *Place) checkClaims(ctx context.Context) error {
+	output, _ := p.settings.Output()
+	return errors.Join(p.checkClaim(ctx, "output", output), p.checkClaim(ctx, "record", p.settings.Record()))
+}
+
+func (p *Place) checkClaim(ctx context.Context, setting string, m *settings.Mount) error {
 	if m == nil {
 		return nil
 	}
@@ -65,8 +71,8 @@ func (p *Place) checkClaim(ctx context.Context) error {
 	if !apierrors.IsNotFound(err) {
 		return nil
 	}
-	return usererror.New(usererror.CodeOption, "--record names the volume %s, and namespace %s has no such "+
-		"PersistentVolumeClaim", m.Claim, p.cluster.Namespace).With("See which it has: kubectl get pvc.")
+	return usererror.New(usererror.CodeOption, "--%s names the volume %s, and namespace %s has no such "+
+		"PersistentVolumeClaim", setting, m.Claim, p.cluster.Namespace).With("See which it has: kubectl get pvc.")
 }
 
 // kept says where what trials report is kept while nobody follows the run.

@@ -34,6 +34,8 @@ func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 		o.NodeSelector[l.Key] = l.Value
 	}
 	o.Tolerations, o.Mounts = s.Tolerations(), s.Mounts()
+	volume, kept := s.Output()
+	o.Output, o.NoOutput = volume, !kept
 	var err error
 	if o.Env, err = s.Variables(p.environ); err != nil {
 		return nil, err

@@ -125,7 +125,7 @@ func (p *Place) checked(ctx context.Context, s run.Submission) (*shipment, error
 		func() (err error) { lacks, err = p.cluster.CheckRights(ctx); return err },
 		func() error { return p.cluster.CheckVersion(ctx) },
 		func() error { return p.cluster.CheckQueue(ctx, p.settings.Text("queue")) },
-		func() error { return p.checkClaim(ctx) },
+		func() error { return p.checkClaims(ctx) },
 	}); err != nil {
 		return nil, err
 	}
@@ -221,14 +221,18 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 
 // Remarks gives what people should know of a program here before anything starts.
 func (p *Place) Remarks(program string) []run.Note {
-	if !pod.UsesOutput(filepath.Join(program, "code")) {
+	volume, kept := p.settings.Output()
+	if !pod.UsesOutput(filepath.Join(program, "code")) || volume != nil {
 		return nil
+	}
+	if !kept {
+		return []run.Note{{Code: run.NoteOutputs, Text: "files in metaml.output() go with the pods of the trials"}}
 	}
 	return []run.Note{{
 		Code: run.NoteOutputs,
 		Text: fmt.Sprintf("of files in metaml.output() the run's monitor keeps %d MiB, of all trials together",
 			collect.MaxOutputs>>20),
-		Hint: "Write what is larger to a volume: --mount pvc:NAME:PATH.",
+		Hint: "--output pvc:NAME keeps more, on a volume; --output none keeps nothing.",
 	}}
 }
 

@@ -134,6 +134,13 @@ func (d Def) checkCluster(text string) error {
 		})
 	case Mounts:
 		return d.each(text, named(ParseMount, func(m Mount) string { return m.Path }))
+	case Outputs:
+		if text == none {
+			return nil
+		}
+		if _, err := ParseClaim(text); err != nil {
+			return fmt.Errorf("%w; or none", err)
+		}
 	case Claim:
 		_, err := ParseClaim(text)
 		return err
@@ -288,6 +295,9 @@ func ParseToleration(item string) (Toleration, error) {
 	}
 	return Toleration{Key: key, Value: value, Any: !given, Effect: effect}, nil
 }
+
+// none is the value of output with which nothing is kept.
+const none = "none"
 
 // ParseClaim reads pvc:NAME[/SUB].
 func ParseClaim(text string) (Mount, error) {

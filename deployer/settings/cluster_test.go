@@ -78,10 +78,15 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--toleration :NoSchedule": `--toleration takes KEY[=VALUE][:EFFECT], such as gpu=yes:NoSchedule, not ` +
 			`":NoSchedule"`,
 		"--mount pvc:data:/data --mount pvc:data/a/b:/more/": "",
-		"--record pvc:runs":       "",
-		"--record pvc:runs/mine":  "",
-		"--record runs":           `--record takes pvc:NAME[/SUB], such as pvc:runs, not "runs"`,
-		"--record pvc:runs:/data": `--record takes pvc:NAME[/SUB], such as pvc:runs, not "pvc:runs:/data"`,
+		"--output pvc:runs/mine":                             "",
+		"--output none":                                      "",
+		"--output registry": `--output takes pvc:NAME[/SUB], such as pvc:runs, not "registry"; ` +
+			`or none`,
+		"--record pvc:runs":      "",
+		"--record pvc:runs/mine": "",
+		"--record runs":          `--record takes pvc:NAME[/SUB], such as pvc:runs, not "runs"`,
+		"--record pvc:runs:/data": `--record takes pvc:NAME[/SUB], such as pvc:runs, ` +
+			`not "pvc:runs:/data"`,
 		"--record pvc:runs/../others": `--record takes a folder of the volume without . and .., such as ` +
 			`pvc:runs/mine, not "pvc:runs/../others"`,
 		"--mount data:/data":         `--mount takes pvc:NAME[/SUB]:PATH, such as pvc:data:/data, not "data:/data"`,

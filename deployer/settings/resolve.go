@@ -318,6 +318,16 @@ func (r *Resolved) Tolerations() []Toleration { return parsed(r, "toleration", P
 // Mounts gives the volumes.
 func (r *Resolved) Mounts() []Mount { return parsed(r, "mount", ParseMount) }
 
+// Output gives the volume of output; nil: none is named. kept is false where nothing is to be kept.
+func (r *Resolved) Output() (volume *Mount, kept bool) {
+	text := r.Text("output")
+	m, err := ParseClaim(text)
+	if err != nil { // it was checked when it was resolved
+		return nil, text != none
+	}
+	return &m, true
+}
+
 // Record gives the volume of record; nil: none is named.
 func (r *Resolved) Record() *Mount {
 	m, err := ParseClaim(r.Text("record"))

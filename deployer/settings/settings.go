@@ -50,6 +50,7 @@ const (
 	Tolerations  Type = "tolerations"   // a list of KEY[=VALUE][:EFFECT]
 	Mounts       Type = "mounts"        // a list of pvc:NAME[/SUB]:PATH
 	Claim        Type = "claim"         // pvc:NAME[/SUB]
+	Outputs      Type = "outputs"       // pvc:NAME[/SUB], or none
 	Paths        Type = "paths"         // a list of files and folders below the working directory
 	System       Type = "packages"      // of Debian or Ubuntu, separated by commas; a flag may be repeated
 	Commands     Type = "commands"      // a list of commands, in words as a shell cuts them
@@ -353,6 +354,11 @@ var All = []Def{
 	{
 		Name: "mount", Type: Mounts, Value: "pvc:NAME[/SUB]:PATH", Kinds: train, Targets: cluster, Key: true,
 		Help: "A PersistentVolumeClaim, or a folder in it, as folder PATH of the trials.",
+	},
+	{
+		Name: "output", Type: Outputs, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster, Key: true,
+		Help: "Where metaml.output() is: a PersistentVolumeClaim, or a folder in it, which all nodes of the trials can " +
+			"mount; or none: files there go with the pods. Without it the run's monitor keeps 256 MiB of them.",
 	},
 	{
 		Name: "record", Type: Claim, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster,

@@ -111,7 +111,8 @@ var articles = map[Type]string{ //nolint:gosec // they are words for types, and 
 	Objects: "names of objects, with commas", ImagePath: "a path in the image",
 	Variables: "a list of variables", SecretValues: "a list of variables and secrets", Labels: "a list of labels",
 	Mirror: "the name of a registry", Addresses: "a list of addresses",
-	Tolerations: "a list of taints", Mounts: "a list of volumes", Claim: "a volume", Paths: "a list of paths",
+	Tolerations: "a list of taints", Mounts: "a list of volumes", Paths: "a list of paths",
+	Claim: "a volume", Outputs: "none, or a volume",
 	System: "names of packages, with commas", Commands: "a list of commands",
 }
 

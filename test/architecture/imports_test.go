@@ -152,7 +152,7 @@ var layers = []layer{
 	},
 	{
 		"deployer/collect/serve",
-		[]string{"deployer/collect"},
+		[]string{"deployer/collect", "deployer/collect/archive"},
 		"the monitor copies files, and knows nothing of what is in them",
 	},
 	{

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,5 +79,36 @@ func TestTrainingGoesOnAfterAnEviction(t *testing.T) {
 	}
 	if out, code := p.metaml("pull", name, "--trial", "7"); code != 2 || !strings.Contains(out, "has no trial 7") {
 		t.Errorf("of a trial that is not there it says %d, %s", code, out)
+	}
+}
+
+// With --output pvc:NAME the files lie on the volume, and are fetched from there when they are wanted.
+func TestFilesOnAVolumeAreFetchedWhenTheyAreWanted(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	volume := claim(t, space, "runs")
+	p := newPerson(t, inside.Admin, space)
+	name := p.submits(strings.Replace(resumes, "sleep(0.15)", "sleep(0.02)", 1), "--output", "pvc:runs/mine")
+	p.must("attach", name)
+	found, err := filepath.Glob(filepath.Join(volume, "mine/metaml", space, bare(name)+"-*/trials/00000/output/model.txt"))
+	if err != nil || len(found) != 1 {
+		t.Errorf("on the volume there is %q, %v", found, err)
+	}
+	eventually(t, "the monitor ends with the run", func(ctx context.Context) (bool, error) {
+		left := monitors(ctx, t, space, name)
+		return len(left) == 0, fmt.Errorf("%q are left", left)
+	})
+	folder := strings.TrimSpace(p.must("pull", name))
+	model, err := os.ReadFile(filepath.Join(folder, "model.txt"))
+	if err != nil || !strings.HasPrefix(string(model), "29.") {
+		t.Errorf("in %s there is %q, %v", folder, model, err)
+	}
+	eventually(t, "the monitor has ended again", func(ctx context.Context) (bool, error) {
+		left := monitors(ctx, t, space, name)
+		return len(left) == 0, fmt.Errorf("%q are left", left)
+	})
+	out, code := p.metaml("run", "sweep.py", "--again", "--python", python(t), "--output", "pvc:nowhere")
+	if code != 2 || !strings.Contains(out, "no such PersistentVolumeClaim") {
+		t.Errorf("of a volume that is not there it says %d, %s", code, out)
 	}
 }

@@ -268,7 +268,12 @@ func (s *Server) putOutput(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) listOutputs(w http.ResponseWriter, _ *http.Request) {
-	s.replyJSON(w, s.outputs.List())
+	lie, err := s.folders.list()
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	s.replyJSON(w, append(s.outputs.List(), lie...))
 }
 
 func (s *Server) replyJSON(w http.ResponseWriter, what any) {
@@ -284,6 +289,10 @@ func (s *Server) getOutput(w http.ResponseWriter, r *http.Request) {
 	at, err := slotOf(r)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	if s.folders != "" && at.kind == collect.Latest {
+		s.folders.send(w, r, at.trial)
 		return
 	}
 	file, of, err := s.outputs.open(at)

@@ -38,6 +38,7 @@ const (
 type Server struct {
 	store   *collect.Store
 	outputs *Outputs
+	folders Folders
 	token   [sha256.Size]byte
 	batches chan []byte // buffers; their number bounds what is read at the same time
 	readers chan struct{}
@@ -48,13 +49,14 @@ type Server struct {
 // errEnds is why streams end with their server.
 var errEnds = errors.New("the monitor ends")
 
-// New makes a server of what is in a store, and of the files that trials leave behind. Who comes needs the token.
-func New(store *collect.Store, outputs *Outputs, token string) (*Server, error) {
+// New makes a server of what is in a store, and of the files that trials leave behind: those that they send, and those
+// that lie in folders. Who comes needs the token.
+func New(store *collect.Store, outputs *Outputs, folders Folders, token string) (*Server, error) {
 	if token == "" {
 		return nil, errors.New("serve a run: the token is empty")
 	}
 	s := &Server{
-		store: store, outputs: outputs, token: sha256.Sum256([]byte(token)),
+		store: store, outputs: outputs, folders: folders, token: sha256.Sum256([]byte(token)),
 		batches: make(chan []byte, maxBatches), readers: make(chan struct{}, maxReaders),
 	}
 	for range maxBatches {
@@ -98,6 +100,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer cancel()
 	if server.Shutdown(last) != nil {
 		server.Close()
+	}
+	if failed == nil {
+		<-ended // also where it had hardly begun: then the listener is still open
 	}
 	s.streams.Wait() // each ends with its context, within the time that its last message may need
 	return failed

@@ -39,6 +39,7 @@ type monitor struct {
 	dir     string
 	limits  collect.Limits
 	address string
+	folders serve.Folders
 	store   *collect.Store
 	end     func()
 }
@@ -64,7 +65,7 @@ func (m *monitor) start() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	server, err := serve.New(m.store, outputs, token)
+	server, err := serve.New(m.store, outputs, m.folders, token)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -91,6 +92,7 @@ func (m *monitor) start() {
 func (m *monitor) restart(emptied bool) {
 	m.t.Helper()
 	m.end()
+	http.DefaultClient.CloseIdleConnections() // to the one that has ended
 	if emptied {
 		m.dir = m.t.TempDir()
 	}
@@ -468,7 +470,7 @@ func TestRequestsAreAnswered(t *testing.T) {
 }
 
 func TestAMonitorWithoutATokenIsNone(t *testing.T) {
-	if _, err := serve.New(nil, nil, ""); err == nil {
+	if _, err := serve.New(nil, nil, "", ""); err == nil {
 		t.Error("it serves everybody")
 	}
 }

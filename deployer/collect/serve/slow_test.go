@@ -63,7 +63,7 @@ func withSlow(t *testing.T, test func(t *testing.T, dial func() (*websocket.Conn
 				t.Fatal(err)
 			}
 		}
-		server, err := serve.New(store, nil, token)
+		server, err := serve.New(store, nil, "", token)
 		if err != nil {
 			t.Fatal(err)
 		}

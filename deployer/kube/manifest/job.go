@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
@@ -42,6 +43,8 @@ type Options struct {
 	NodeSelector     map[string]string
 	Tolerations      []settings.Toleration
 	Mounts           []settings.Mount
+	Output           *settings.Mount // where the trials' output folders are; nil: the monitor keeps them
+	NoOutput         bool            // nobody does
 	Record           *settings.Mount // where the monitor keeps what it has; nil: on the disk of its node
 	Keep             time.Duration   // how long the monitor waits for somebody who fetches that
 	Queue            string          // of Kueue
@@ -239,6 +242,12 @@ func (r *Run) command() []string {
 	if r.InImage {
 		args = append(args, "--program", "/"+pod.InImage)
 	}
+	switch {
+	case r.Options.Output != nil:
+		args = append(args, "--trials", r.onOutput().Trials())
+	case r.Options.NoOutput:
+		args = append(args, "--no-outputs")
+	}
 	if r.Options.AgentImage == "" {
 		return pod.Start{
 			Program: pod.Trial, Python: r.Options.ImagePython, Parts: agentDir, To: workDir,
@@ -405,6 +414,9 @@ func (r *Run) volumes() []corev1.Volume {
 	if len(agent) > 0 {
 		volumes = append(volumes, corev1.Volume{Name: agentVolume, VolumeSource: projected(agent)})
 	}
+	if m := r.Options.Output; m != nil {
+		volumes = append(volumes, outputVolume(m))
+	}
 	for i, m := range r.Options.Mounts {
 		volumes = append(volumes, corev1.Volume{Name: mountName(i), VolumeSource: corev1.VolumeSource{
 			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: m.Claim},
@@ -415,6 +427,26 @@ func (r *Run) volumes() []corev1.Volume {
 
 func projected(sources []corev1.VolumeProjection) corev1.VolumeSource {
 	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: sources}}
+}
+
+const (
+	outputName = "output"
+	outputDir  = "/metaml/output" // where the volume of output is
+)
+
+func outputVolume(m *settings.Mount) corev1.Volume {
+	return corev1.Volume{Name: outputName, VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: m.Claim},
+	}}
+}
+
+// onOutput is the folder on the volume of output that has the trials, as the folder of a run has them.
+func (r *Run) onOutput() folder.Run { return folder.Run(r.folderOn(r.Options.Output, outputDir)) }
+
+// folderOn is the run's own folder on a volume that is at dir. Its name has the run's identity: a run that is made
+// again under the same name has another.
+func (r *Run) folderOn(m *settings.Mount, dir string) string {
+	return path.Join(dir, m.Sub, "metaml", r.Namespace, r.Spec.Name+"-"+r.Spec.ID[:min(len(r.Spec.ID), 8)])
 }
 
 func mountName(i int) string { return fmt.Sprintf("mount-%d", i) }
@@ -429,6 +461,9 @@ func (r *Run) mounts() []corev1.VolumeMount {
 	}
 	if r.Agent.Parts > 0 {
 		mounts = append(mounts, corev1.VolumeMount{Name: agentVolume, MountPath: agentDir, ReadOnly: true})
+	}
+	if r.Options.Output != nil {
+		mounts = append(mounts, corev1.VolumeMount{Name: outputName, MountPath: outputDir})
 	}
 	for i, m := range r.Options.Mounts {
 		mounts = append(mounts, corev1.VolumeMount{Name: mountName(i), MountPath: m.Path, SubPath: m.Sub})

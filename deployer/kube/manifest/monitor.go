@@ -104,6 +104,11 @@ func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 		container.VolumeMounts = append(container.VolumeMounts,
 			corev1.VolumeMount{Name: agentVolume, MountPath: agentDir, ReadOnly: true})
 	}
+	if o.Output != nil {
+		volumes = append(volumes, outputVolume(o.Output))
+		container.VolumeMounts = append(container.VolumeMounts,
+			corev1.VolumeMount{Name: outputName, MountPath: outputDir, ReadOnly: true})
+	}
 	all := labels(&r.Spec, r.User, ComponentMonitor)
 	all[istio] = "false"
 	return &batchv1.Job{
@@ -130,6 +135,9 @@ func (r *Run) monitorCommand() []string {
 		"--dir", r.store(), "--listen", ":" + strconv.Itoa(MonitorPort),
 		"--token-file", path.Join(tokenDir, TokenName), "--keep", r.Options.Keep.String(),
 	}
+	if r.Options.Output != nil {
+		args = append(args, "--output", r.onOutput().Output(0))
+	}
 	if r.Options.AgentImage != "" {
 		return append([]string{pod.InAgentImage(pod.Monitor)}, args...)
 	}
@@ -139,14 +147,13 @@ func (r *Run) monitorCommand() []string {
 	}.Command()
 }
 
-// store is the folder of what the pods sent. On a volume each run has its own, named so that a run which is made again
-// under the same name has another.
+// store is the folder of what the pods sent.
 func (r *Run) store() string {
 	m := r.Options.Record
 	if m == nil {
 		return path.Join(storeDir, "files")
 	}
-	return path.Join(storeDir, m.Sub, "metaml", r.Namespace, r.Spec.Name+"-"+r.Spec.ID[:min(len(r.Spec.ID), 8)])
+	return r.folderOn(m, storeDir)
 }
 
 func (r *Run) monitorResources() corev1.ResourceRequirements {

@@ -141,3 +141,43 @@ func TestTheMonitorKeepsTheRecordWhereOneIsNamed(t *testing.T) {
 		t.Error("another run of the name has the same folder")
 	}
 }
+
+// Files of trials are on a volume, where one is named: the pods write there, and the monitor reads.
+func TestFilesOfTrialsAreOnAVolumeWhereOneIsNamed(t *testing.T) {
+	r := monitored()
+	r.Namespace, r.Options.Output = "team", &settings.Mount{Claim: "runs", Sub: "mine"}
+	want := "/metaml/output/mine/metaml/team/" + r.Spec.Name + "-" + r.Spec.ID[:min(len(r.Spec.ID), 8)] + "/trials"
+	trial, monitor := jobOf(t, r).Spec.Template.Spec, r.MonitorJob(owner()).Spec.Template.Spec
+	for _, c := range []struct {
+		name     string
+		spec     corev1.PodSpec
+		want     string
+		readOnly bool
+	}{
+		{"a trial", trial, "--trials " + want, false},
+		{"the monitor", monitor, "--output " + want + "/00000/output", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			container := c.spec.Containers[0]
+			if got := strings.Join(container.Command, " "); !strings.Contains(got, c.want) {
+				t.Errorf("it executes %s, want %s", got, c.want)
+			}
+			mount := slices.IndexFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool {
+				return m.MountPath == "/metaml/output"
+			})
+			if mount < 0 || container.VolumeMounts[mount].ReadOnly != c.readOnly {
+				t.Fatalf("it has %+v", container.VolumeMounts)
+			}
+			if !slices.ContainsFunc(c.spec.Volumes, func(v corev1.Volume) bool {
+				return v.Name == container.VolumeMounts[mount].Name && v.PersistentVolumeClaim != nil &&
+					v.PersistentVolumeClaim.ClaimName == "runs"
+			}) {
+				t.Errorf("it has the volumes %+v", c.spec.Volumes)
+			}
+		})
+	}
+	r.Options.Output, r.Options.NoOutput = nil, true
+	if got := strings.Join(container(t, jobOf(t, r)).Command, " "); !strings.Contains(got, "--no-outputs") {
+		t.Errorf("where nothing is kept it executes %s", got)
+	}
+}

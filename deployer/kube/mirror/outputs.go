@@ -160,7 +160,7 @@ func (o *outputs) fetchAll(ctx context.Context, what asked) error {
 	}
 	for _, of := range all {
 		before, known := o.state.Trials[of.Trial]
-		if of.Kind != collect.Latest || known && before.Compare(of) >= 0 {
+		if of.Kind != collect.Latest || of.Volume || known && before.Compare(of) >= 0 {
 			continue
 		}
 		if err := o.fetch(ctx, client, of); err != nil {
@@ -187,7 +187,11 @@ func (o *outputs) fetch(ctx context.Context, from monitorClient, of collect.Outp
 		return err
 	}
 	defer body.Close()
-	if err := archive.Read(ctx, io.LimitReader(body, collect.MaxOutputs), fresh); err != nil {
+	var files io.Reader = body
+	if !of.Volume {
+		files = io.LimitReader(body, collect.MaxOutputs)
+	}
+	if err := archive.Read(ctx, files, fresh); err != nil {
 		return errors.Join(err, os.RemoveAll(fresh))
 	}
 	if err := os.Rename(to, before); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -215,10 +219,16 @@ func (c monitorClient) get(ctx context.Context, path string) (io.ReadCloser, err
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 200)) // what is there of it
 		said := fmt.Errorf("the monitor says: %s", strings.TrimSpace(string(text)))
+		if answer.StatusCode == http.StatusNotFound {
+			said = &missingError{said}
+		}
 		return nil, errors.Join(said, answer.Body.Close())
 	}
 	return answer.Body, nil
 }
+
+// missingError says that the monitor has no such archive.
+type missingError struct{ error }
 
 // maxList bounds what a monitor says of archives, in bytes: one has about 150.
 const maxList = 1 << 20

@@ -47,6 +47,7 @@ TRAIN = (
     "env",
     "secret",
     "mount",
+    "output",
     "record",
     "keep",
     "include",

@@ -1,0 +1,137 @@
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/collect"
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+)
+
+// pulled says, beside the files of a trial, what is there.
+type pulled struct {
+	N int64 `json:"n"` // the event of the record with which the trial had ended; 0: it had not
+}
+
+func pulledFile(f folder.Run, trial int) string { return f.Output(trial) + ".json" }
+
+// monitorUp is how long the monitor may take to answer that was started to be read.
+const monitorUp = 2 * time.Minute
+
+// Pull fetches the files of a trial that lie on a volume, as the run's monitor sees them. One that has been suspended,
+// as that of a run which has ended, is started for that. It does nothing if they are here since the trial's end.
+func Pull(ctx context.Context, c *cluster.Cluster, f folder.Run, trial int) error {
+	n, err := endOf(f, trial)
+	if err != nil {
+		return err
+	}
+	var is pulled
+	data, err := os.ReadFile(pulledFile(f, trial))
+	if err == nil && json.Unmarshal(data, &is) == nil && is.N == n && n > 0 {
+		return nil
+	}
+	spec, err := f.ReadSpec()
+	if err != nil {
+		return err
+	}
+	started, err := wakeMonitor(ctx, c, spec.Name)
+	if err != nil {
+		return err
+	}
+	if started {
+		defer func() { // also where it was interrupted
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cluster.Patience)
+			defer cancel()
+			_ = SuspendMonitor(ctx, c, spec.Name, true) // else it ends by itself
+		}()
+	}
+	o := &outputs{live: newLive(c, f, spec.Name, func() {}), folder: f}
+	token, err := o.live.readToken(ctx)
+	if err != nil {
+		return err
+	}
+	way := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		pod, err := monitorPod(ctx, c, spec.Name)
+		if err != nil {
+			return nil, err
+		}
+		return c.Forward(ctx, pod, manifest.MonitorPort)
+	}}
+	defer way.CloseIdleConnections()
+	client := monitorClient{&http.Client{Transport: way}, token}
+	for end := time.Now().Add(monitorUp); ; {
+		if _, err = client.list(ctx); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			return noOutput("what trial %d of %s wrote cannot be fetched: the run's monitor, which reads the volume, does "+
+				"not answer: %v", trial, spec.Name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(waitLook * 4):
+		}
+	}
+	err = o.fetch(ctx, client, collect.Output{Trial: trial, Kind: collect.Latest, Volume: true})
+	if missing := (*missingError)(nil); errors.As(err, &missing) {
+		return noOutput("trial %d of %s has left nothing in metaml.output()", trial, spec.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("fetch the files of trial %d: %w", trial, err)
+	}
+	return folder.ReplaceJSON(pulledFile(f, trial), pulled{n})
+}
+
+// wakeMonitor starts a monitor that is suspended, and reports whether it was.
+func wakeMonitor(ctx context.Context, c *cluster.Cluster, name string) (started bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	job, err := c.Batch.Jobs(c.Namespace).Get(ctx, manifest.MonitorName(name), metav1.GetOptions{})
+	if err != nil {
+		return false, c.Explain(err, "read the monitor of run "+name)
+	}
+	if manifest.Finished(job) {
+		return false, noOutput("the monitor of %s, which reads the volume with the files, has ended: nobody asked it for "+
+			"longer than --keep. The files are on the volume, in the folder metaml", name)
+	}
+	if !manifest.Suspended(job) {
+		return false, nil
+	}
+	if err := SuspendMonitor(ctx, c, name, false); err != nil {
+		return false, c.Explain(err, "start the monitor of run "+name)
+	}
+	return true, nil
+}
+
+// monitorPod finds the pod of a run's monitor that runs.
+func monitorPod(ctx context.Context, c *cluster.Cluster, name string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	list, err := c.Core.Pods(c.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: manifest.LabelRun + "=" + name + "," + manifest.LabelComponent + "=" + manifest.ComponentMonitor,
+	})
+	if err != nil {
+		return "", c.Explain(err, "look for the monitor of run "+name)
+	}
+	pods := make([]*corev1.Pod, len(list.Items))
+	for i := range list.Items {
+		pods[i] = &list.Items[i]
+	}
+	seen := monitorSeen{pods: pods}
+	if p := seen.running(); p != nil {
+		return p.Name, nil
+	}
+	return "", errors.New("its pod does not run yet")
+}
