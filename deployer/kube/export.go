@@ -38,8 +38,8 @@ func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, error) {
 		return nil, err
 	}
 	if volume, _ := p.settings.Output(); volume != nil {
-		return nil, usererror.New(usererror.CodeOption, "--output %s needs a run that we submit: what is exported may be "+
-			"made again and again, and would find the files of the time before", p.settings.Text("output")).
+		return nil, usererror.New(usererror.CodeOption, "--output %s needs a run that we submit: what is exported may "+
+			"be made again and again, and would find the files of the time before", p.settings.Text("output")).
 			With("Write files to a volume: --mount pvc:NAME:PATH.")
 	}
 	s.Spec.Name = run.ParseName(s.Spec.Name).Run

@@ -211,8 +211,8 @@ func (t *Target) Kept(name string) error {
 		return err
 	}
 	if _, kept := settings.Recorded(spec.Kind, spec.Settings).Output(); !kept {
-		return usererror.New(usererror.CodeOutputs, "what the trials of %s wrote went with their pods: --output is none",
-			name)
+		return usererror.New(usererror.CodeOutputs,
+			"what the trials of %s wrote went with their pods: --output is none", name)
 	}
 	if mirror.HasMonitor(f) {
 		return nil

@@ -357,8 +357,8 @@ var All = []Def{
 	},
 	{
 		Name: "output", Type: Outputs, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster, Key: true,
-		Help: "Where metaml.output() is: a PersistentVolumeClaim, or a folder in it, which all nodes of the trials can " +
-			"mount; or none: files there go with the pods. Without it the run's monitor keeps 256 MiB of them.",
+		Help: "Where metaml.output() is: a PersistentVolumeClaim, or a folder in it, which all nodes of the trials " +
+			"can mount; or none: files there go with the pods. Without it the run's monitor keeps 256 MiB of them.",
 	},
 	{
 		Name: "record", Type: Claim, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster,

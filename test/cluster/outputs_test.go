@@ -90,7 +90,8 @@ func TestFilesOnAVolumeAreFetchedWhenTheyAreWanted(t *testing.T) {
 	p := newPerson(t, inside.Admin, space)
 	name := p.submits(strings.Replace(resumes, "sleep(0.15)", "sleep(0.02)", 1), "--output", "pvc:runs/mine")
 	p.must("attach", name)
-	found, err := filepath.Glob(filepath.Join(volume, "mine/metaml", space, bare(name)+"-*/trials/00000/output/model.txt"))
+	there := filepath.Join(volume, "mine/metaml", space, bare(name)+"-*/trials/00000/output/model.txt")
+	found, err := filepath.Glob(there)
 	if err != nil || len(found) != 1 {
 		t.Errorf("on the volume there is %q, %v", found, err)
 	}

@@ -195,7 +195,8 @@ func TestFilesOnAVolumeAreReadWhereTheyLie(t *testing.T) {
 	}
 	for _, name := range []string{"00002/output/models/best.txt", "00003/attempt-1/stdout", "lost+found/x"} {
 		path := filepath.Join(trials, filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("best"), 0o600)); err != nil {
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("best"), 0o600))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

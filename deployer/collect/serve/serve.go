@@ -99,10 +99,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
 	if server.Shutdown(last) != nil {
-		server.Close()
+		_ = server.Close() // the listener, which may be closed already
 	}
-	if failed == nil {
-		<-ended // also where it had hardly begun: then the listener is still open
+	if failed == nil { // also where it had hardly begun: then the listener is still open
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			failed = fmt.Errorf("serve a run: %w", err)
+		}
 	}
 	s.streams.Wait() // each ends with its context, within the time that its last message may need
 	return failed

@@ -75,8 +75,8 @@ func Pull(ctx context.Context, c *cluster.Cluster, f folder.Run, trial int) erro
 			break
 		}
 		if time.Now().After(end) {
-			return noOutput("what trial %d of %s wrote cannot be fetched: the run's monitor, which reads the volume, does "+
-				"not answer: %v", trial, spec.Name, err)
+			return noOutput("what trial %d of %s wrote cannot be fetched: the run's monitor, which reads the volume, "+
+				"does not answer: %v", trial, spec.Name, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -103,8 +103,8 @@ func wakeMonitor(ctx context.Context, c *cluster.Cluster, name string) (started 
 		return false, c.Explain(err, "read the monitor of run "+name)
 	}
 	if manifest.Finished(job) {
-		return false, noOutput("the monitor of %s, which reads the volume with the files, has ended: nobody asked it for "+
-			"longer than --keep. The files are on the volume, in the folder metaml", name)
+		return false, noOutput("the monitor of %s, which reads the volume with the files, has ended: nobody asked it "+
+			"for longer than --keep. The files are on the volume, in the folder metaml", name)
 	}
 	if !manifest.Suspended(job) {
 		return false, nil
