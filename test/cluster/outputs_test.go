@@ -4,11 +4,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -111,5 +116,55 @@ func TestFilesOnAVolumeAreFetchedWhenTheyAreWanted(t *testing.T) {
 	out, code := p.metaml("run", "sweep.py", "--again", "--python", python(t), "--output", "pvc:nowhere")
 	if code != 2 || !strings.Contains(out, "no such PersistentVolumeClaim") {
 		t.Errorf("of a volume that is not there it says %d, %s", code, out)
+	}
+}
+
+// large leaves 2 GiB behind, of which the disk has little.
+const large = `
+import metaml
+
+rows = [{"x": 3}]
+
+@metaml.Train(settings={"hyper_parameters": "rows"})
+def fit(x):
+    with open(metaml.output() / "large", "wb") as file:
+        file.truncate(2 << 30)
+        file.seek(-3, 2)
+        file.write(b"end")
+`
+
+// Files of any size go through the monitor, which has 64 MiB, and through us.
+func TestLargeFilesAreFetchedInBoundedMemory(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	claim(t, space, "runs")
+	p := newPerson(t, inside.Admin, space)
+	name := p.submits(large, "--output", "pvc:runs")
+	p.must("attach", name)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	pull := exec.CommandContext(ctx, binary(t), "pull", name)
+	pull.Env, pull.Dir = p.env, p.home
+	began := time.Now()
+	var said strings.Builder
+	pull.Stderr = &said
+	out, err := pull.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said.String())
+	}
+	usage, ok := pull.ProcessState.SysUsage().(*syscall.Rusage)
+	if peak := usage.Maxrss >> 10; !ok || peak > 100 {
+		t.Errorf("it had %d MiB", peak)
+	} else {
+		t.Logf("2 GiB came within %s, with %d MiB", time.Since(began).Round(100*time.Millisecond), peak)
+	}
+	file, err := os.Open(filepath.Join(strings.TrimSpace(string(out)), "large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	end := make([]byte, 4)
+	if n, err := file.ReadAt(end, 2<<30-3); n != 3 || !errors.Is(err, io.EOF) || string(end[:3]) != "end" {
+		t.Errorf("it ends with %q, %v", end[:n], err)
 	}
 }

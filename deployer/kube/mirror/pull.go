@@ -17,6 +17,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // pulled says, beside the files of a trial, what is there.
@@ -26,8 +27,11 @@ type pulled struct {
 
 func pulledFile(f folder.Run, trial int) string { return f.Output(trial) + ".json" }
 
-// monitorUp is how long the monitor may take to answer that was started to be read.
-const monitorUp = 2 * time.Minute
+// How long the monitor may take to answer that was started to be read, and how often it is asked.
+const (
+	monitorUp   = 2 * time.Minute
+	monitorLook = 200 * time.Millisecond
+)
 
 // Pull fetches the files of a trial that lie on a volume, as the run's monitor sees them. One that has been suspended,
 // as that of a run which has ended, is started for that. It does nothing if they are here since the trial's end.
@@ -45,53 +49,109 @@ func Pull(ctx context.Context, c *cluster.Cluster, f folder.Run, trial int) erro
 	if err != nil {
 		return err
 	}
-	started, err := wakeMonitor(ctx, c, spec.Name)
-	if err != nil {
-		return err
+	if n > 0 {
+		if err := dismissed(ctx, f); err != nil {
+			return err
+		}
 	}
-	if started {
-		defer func() { // also where it was interrupted
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cluster.Patience)
-			defer cancel()
-			_ = SuspendMonitor(ctx, c, spec.Name, true) // else it ends by itself
-		}()
+	p := puller{cluster: c, folder: f, name: spec.Name, trial: trial}
+	defer p.end(context.WithoutCancel(ctx)) // also where it was interrupted
+	for tries := 1; ; tries++ {
+		err := p.fetch(ctx)
+		if missing := (*missingError)(nil); errors.As(err, &missing) {
+			return noOutput("trial %d of %s has left nothing in metaml.output()", trial, spec.Name)
+		}
+		if err == nil {
+			return folder.ReplaceJSON(pulledFile(f, trial), pulled{n})
+		}
+		if tries == pullTries || ctx.Err() != nil {
+			return err
+		}
 	}
-	o := &outputs{live: newLive(c, f, spec.Name, func() {}), folder: f}
+}
+
+// pullTries is how often it is tried: whoever follows the run elsewhere may suspend the monitor meanwhile.
+const pullTries = 3
+
+// dismissed waits for whoever follows a run on this machine and is about to suspend its monitor, since the run has
+// ended.
+func dismissed(ctx context.Context, f folder.Run) error {
+	for end := time.Now().Add(2 * outputsFail); f.Monitored() && time.Now().Before(end); {
+		state, _ := f.ReadSummary(run.Spec{})
+		if state == nil || !state.Phase.Final() {
+			return nil // it goes on
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(waitLook):
+		}
+	}
+	return nil
+}
+
+// puller fetches the files of one trial from a volume.
+type puller struct {
+	cluster *cluster.Cluster
+	folder  folder.Run
+	name    string // of the run
+	trial   int
+	started bool // the monitor was suspended, and started for this
+}
+
+// end suspends the monitor again that was started.
+func (p *puller) end(ctx context.Context) {
+	if !p.started {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	_ = SuspendMonitor(ctx, p.cluster, p.name, true) // else it ends by itself
+}
+
+// wake starts the monitor, if it is suspended.
+func (p *puller) wake(ctx context.Context) error {
+	started, err := wakeMonitor(ctx, p.cluster, p.name)
+	p.started = p.started || started
+	return err
+}
+
+func (p *puller) fetch(ctx context.Context) error {
+	o := &outputs{live: newLive(p.cluster, p.folder, p.name, func() {}), folder: p.folder}
 	token, err := o.live.readToken(ctx)
 	if err != nil {
 		return err
 	}
 	way := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		pod, err := monitorPod(ctx, c, spec.Name)
+		pod, err := monitorPod(ctx, p.cluster, p.name)
 		if err != nil {
 			return nil, err
 		}
-		return c.Forward(ctx, pod, manifest.MonitorPort)
+		return p.cluster.Forward(ctx, pod, manifest.MonitorPort)
 	}}
 	defer way.CloseIdleConnections()
 	client := monitorClient{&http.Client{Transport: way}, token}
 	for end := time.Now().Add(monitorUp); ; {
+		if err := p.wake(ctx); err != nil {
+			return err
+		}
 		if _, err = client.list(ctx); err == nil {
 			break
 		}
 		if time.Now().After(end) {
 			return noOutput("what trial %d of %s wrote cannot be fetched: the run's monitor, which reads the volume, "+
-				"does not answer: %v", trial, spec.Name, err)
+				"does not answer: %v", p.trial, p.name, err)
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(waitLook * 4):
+		case <-time.After(monitorLook):
 		}
 	}
-	err = o.fetch(ctx, client, collect.Output{Trial: trial, Kind: collect.Latest, Volume: true})
-	if missing := (*missingError)(nil); errors.As(err, &missing) {
-		return noOutput("trial %d of %s has left nothing in metaml.output()", trial, spec.Name)
+	if err := o.fetch(ctx, client, collect.Output{Trial: p.trial, Kind: collect.Latest, Volume: true}); err != nil {
+		return fmt.Errorf("fetch the files of trial %d: %w", p.trial, err)
 	}
-	if err != nil {
-		return fmt.Errorf("fetch the files of trial %d: %w", trial, err)
-	}
-	return folder.ReplaceJSON(pulledFile(f, trial), pulled{n})
+	return nil
 }
 
 // wakeMonitor starts a monitor that is suspended, and reports whether it was.
