@@ -32,7 +32,8 @@ def fit(x, rate):
 `
 
 // A run of a thousand trials is submitted with as many writes as a small one, and followed without any but those of its
-// record, once a minute, and the end of its monitor, within a bound of memory; who looks at it is shown at most ten pictures a second.
+// record, once a minute, and the end of its monitor, within a bound of memory; who looks at it is shown at most ten
+// pictures a second.
 func TestAThousandTrialsAreSubmittedAndFollowed(t *testing.T) {
 	const (
 		trials     = 1000
