@@ -40,23 +40,35 @@ const source = "cluster"
 // Follow keeps the mirror of a run until the run has ended or ctx ends. Only one process does so at a time: if another
 // does already, there is nothing left to do.
 func Follow(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
+	for {
+		over, err := followRun(ctx, c, f)
+		// Who resumed the run while its end was seen to found that it is followed, and left it at that.
+		if err != nil || over.IsZero() || !f.Asked().After(over) {
+			return err
+		}
+	}
+}
+
+// followRun does what Follow does, once. over is when the run was seen to have ended.
+func followRun(ctx context.Context, c *cluster.Cluster, f folder.Run) (over time.Time, err error) {
 	lock, err := f.LockMonitorWithin(ctx, 0)
 	if errors.Is(err, folder.ErrLocked) {
-		return nil
+		return over, nil
 	}
 	if err != nil {
-		return err
+		return over, err
 	}
 	defer lock.Close()
 	if err := f.WriteMonitor(); err != nil {
-		return err
+		return over, err
 	}
 	m, err := open(c, f)
 	if err != nil {
-		return err
+		return over, err
 	}
 	defer m.close()
-	return m.follow(ctx)
+	err = m.follow(ctx)
+	return m.over, err
 }
 
 // Once brings the mirror of a run up to date with what the cluster has now, and reads the logs of the trials that have
@@ -158,6 +170,7 @@ type mirror struct {
 	said     string // last about the way to the cluster
 
 	began      time.Time // when it was begun to follow the run, or the cluster answered again
+	over       time.Time // when the run was seen to have ended
 	heardAll   bool      // what the monitor had of pods that are gone has come
 	curvesSaid string    // last about live curves that are missing
 	podSaid    string    // last by a pod about the monitor
@@ -264,6 +277,7 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 				return false, err
 			}
 			if m.planner.state.Phase.Final() {
+				m.over = s.now
 				if m.saveLast(ctx, s.owner) { // else the monitor stays, which has some of it
 					m.dismiss(ctx, &s)
 				}

@@ -151,13 +151,14 @@ func (m *mirror) giveWay(ctx context.Context, s *seen) error {
 	return nil
 }
 
-// letIn starts the monitor of a run that a queue has let in.
+// letIn starts the monitor of a run that a queue has let in, or that was resumed while its end was seen to.
 func (m *mirror) letIn(ctx context.Context, s *seen) {
 	if s.monitor.job == nil || !manifest.Suspended(s.monitor.job) || m.curvesSaid != "" || len(s.jobs) == 0 {
 		return
 	}
 	last := s.jobs[len(s.jobs)-1].Job
-	if last.Labels[manifest.LabelQueue] != "" && !manifest.Suspended(last) && !manifest.Finished(last) {
+	late := last.Labels[manifest.LabelQueue] != "" || len(s.jobs) > 1
+	if late && !manifest.Suspended(last) && !manifest.Finished(last) {
 		m.suspendMonitor(ctx, false) // else it is tried again
 	}
 }
@@ -187,20 +188,24 @@ func (m *mirror) dismiss(ctx context.Context, s *seen) {
 		return
 	}
 	end := time.Now().Add(lastFilesMost)
-	for m.live.connected() && m.live.quiet() < lastFiles && time.Now().Before(end) {
+	for m.live.connected() && m.live.quiet() < lastFiles && time.Now().Before(end) && !m.askedSince() {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(lastFiles / 3):
 		}
 	}
-	if !m.haveOutputs(ctx, s) {
-		return // the monitor keeps them for a while
+	if !m.haveOutputs(ctx, s) || m.askedSince() {
+		return // the monitor keeps them for a while, or the run may go on
 	}
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
 	m.suspendMonitor(ctx, true)
 }
+
+// askedSince reports whether somebody has wanted something of the run since it was seen to have ended: it may have been
+// resumed.
+func (m *mirror) askedSince() bool { return m.folder.Asked().After(m.over) }
 
 // askOutputs has the files fetched that trials have left since it was asked last.
 func (m *mirror) askOutputs(s *seen) {
@@ -221,7 +226,7 @@ func (m *mirror) haveOutputs(ctx context.Context, s *seen) bool {
 	for began := time.Now(); ; {
 		m.askOutputs(s)
 		all, failing := m.outputs.here()
-		if all && !m.left {
+		if all && !m.left || m.askedSince() {
 			return true
 		}
 		if failing.IsZero() && m.left {
