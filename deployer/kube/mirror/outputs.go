@@ -149,11 +149,10 @@ func (o *outputs) fetchAll(ctx context.Context, what asked) error {
 	if err != nil {
 		return err
 	}
-	way := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+	client := newMonitorClient(token, func() (net.Conn, error) {
 		return o.live.cluster.Forward(ctx, what.pod, manifest.MonitorPort) // it lasts as long as it is used
-	}}
-	defer way.CloseIdleConnections()
-	client := monitorClient{&http.Client{Transport: way}, token}
+	})
+	defer client.http.CloseIdleConnections()
 	all, err := client.list(ctx)
 	if err != nil {
 		return err
@@ -163,7 +162,7 @@ func (o *outputs) fetchAll(ctx context.Context, what asked) error {
 		if of.Kind != collect.Latest || of.Volume || known && before.Compare(of) >= 0 {
 			continue
 		}
-		if err := o.fetch(ctx, client, of); err != nil {
+		if err := fetchFiles(ctx, o.folder, client, of); err != nil {
 			return fmt.Errorf("fetch the files of trial %d: %w", of.Trial, err)
 		}
 		o.state.Trials[of.Trial] = of
@@ -175,9 +174,9 @@ func (o *outputs) fetchAll(ctx context.Context, what asked) error {
 	return folder.ReplaceJSON(fetchedFile(o.folder), o.state)
 }
 
-// fetch puts the files of a trial in place of those that are there.
-func (o *outputs) fetch(ctx context.Context, from monitorClient, of collect.Output) error {
-	to := o.folder.Output(of.Trial)
+// fetchFiles puts the files of a trial in place of those that are there.
+func fetchFiles(ctx context.Context, f folder.Run, from monitorClient, of collect.Output) error {
+	to := f.Output(of.Trial)
 	fresh, before := to+".new", to+".before"
 	if err := errors.Join(os.RemoveAll(fresh), os.RemoveAll(before), os.MkdirAll(fresh, 0o700)); err != nil {
 		return err
@@ -204,6 +203,12 @@ func (o *outputs) fetch(ctx context.Context, from monitorClient, of collect.Outp
 type monitorClient struct {
 	http  *http.Client
 	token string
+}
+
+func newMonitorClient(token string, dial func() (net.Conn, error)) monitorClient {
+	return monitorClient{&http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() },
+	}}, token}
 }
 
 func (c monitorClient) get(ctx context.Context, path string) (io.ReadCloser, error) {

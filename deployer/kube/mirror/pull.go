@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"time"
 
@@ -117,20 +116,18 @@ func (p *puller) wake(ctx context.Context) error {
 }
 
 func (p *puller) fetch(ctx context.Context) error {
-	o := &outputs{live: newLive(p.cluster, p.folder, p.name, func() {}), folder: p.folder}
-	token, err := o.live.readToken(ctx)
+	token, err := newLive(p.cluster, p.folder, p.name, func() {}).readToken(ctx)
 	if err != nil {
 		return err
 	}
-	way := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+	client := newMonitorClient(token, func() (net.Conn, error) {
 		pod, err := monitorPod(ctx, p.cluster, p.name)
 		if err != nil {
 			return nil, err
 		}
 		return p.cluster.Forward(ctx, pod, manifest.MonitorPort)
-	}}
-	defer way.CloseIdleConnections()
-	client := monitorClient{&http.Client{Transport: way}, token}
+	})
+	defer client.http.CloseIdleConnections()
 	for end := time.Now().Add(monitorUp); ; {
 		if err := p.wake(ctx); err != nil {
 			return err
@@ -148,7 +145,8 @@ func (p *puller) fetch(ctx context.Context) error {
 		case <-time.After(monitorLook):
 		}
 	}
-	if err := o.fetch(ctx, client, collect.Output{Trial: p.trial, Kind: collect.Latest, Volume: true}); err != nil {
+	of := collect.Output{Trial: p.trial, Kind: collect.Latest, Volume: true}
+	if err := fetchFiles(ctx, p.folder, client, of); err != nil {
 		return fmt.Errorf("fetch the files of trial %d: %w", p.trial, err)
 	}
 	return nil
