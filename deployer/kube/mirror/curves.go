@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -236,6 +237,57 @@ func (c *curves) waits(now time.Time) bool {
 		}
 	}
 	return false
+}
+
+// reported takes what pods have said, in their logs and to the monitor, and applies it.
+func (m *mirror) reported(ctx context.Context, s *seen) ([]run.Event, error) {
+	now, said := time.Now(), m.logs.take()
+	var (
+		grown  map[string]collect.Source
+		boards []board
+	)
+	if m.live != nil {
+		pod := ""
+		if p := s.monitor.running(); p != nil && !s.monitor.off() {
+			pod = p.Name
+		}
+		m.live.read(ctx, pod)
+		grown, boards = m.live.take()
+	}
+	attempt := m.attemptOf(s)
+	if err := m.curves.showBoards(boards, attempt); err != nil {
+		return nil, err
+	}
+	events, err := m.curves.take(grown, m.planner.state, attempt)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) >= mostAtOnce {
+		m.wake() // there may be more
+	}
+	for _, e := range said {
+		switch {
+		case e.Type == run.EventTrialReport:
+			m.curves.hold(e, now)
+		case e.Code == run.NoteMonitor:
+			if e.Text != m.podSaid { // each pod says it for itself, and it is about the run
+				m.podSaid, e.Trial, e.Attempt = e.Text, nil, 0
+				events = append(events, e)
+			}
+		default:
+			events = append(events, e)
+		}
+	}
+	events = append(events, m.curves.release(now, m.live.connected())...)
+	for _, e := range events {
+		m.planner.state.Apply(e)
+	}
+	return events, nil
+}
+
+// whole reports whether everything that an attempt printed and reported is in the record.
+func (m *mirror) whole(id run.AttemptID) bool {
+	return m.logs.whole(id) && m.curves.settled(id, time.Now(), m.live.connected())
 }
 
 // attemptOf finds which attempt a pod ran: as it is seen, else as it was noted.
