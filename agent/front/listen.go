@@ -9,10 +9,36 @@ import (
 	"time"
 )
 
-// listener is an address where connections are taken, and the descriptor, which is kept for another monitor.
+// listener is a socket that is kept for another monitor.
 type listener struct {
-	net.Listener
-	file *os.File
+	file    *os.File
+	serving net.Listener // nil until connections are to be taken
+}
+
+// hangUp takes no more connections.
+func (l *listener) hangUp() {
+	if l.serving != nil {
+		_ = l.serving.Close()
+	}
+}
+
+func (l *listener) close() {
+	l.hangUp()
+	_ = l.file.Close()
+}
+
+// keep keeps a socket for another monitor, until an order to listen there brings it once more.
+func (f *front) keep(file *os.File) {
+	l, err := net.FileListener(file)
+	if err != nil {
+		_ = file.Close()
+		f.log(logLine{Error: fmt.Sprintf("keep a listening socket: %v", err)})
+		return
+	}
+	defer l.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.listeners[l.Addr().String()] = &listener{file: file}
 }
 
 func (f *front) listen(address string, file *os.File) {
@@ -28,7 +54,7 @@ func (f *front) listen(address string, file *os.File) {
 		return
 	}
 	f.mu.Lock()
-	f.listeners[address] = &listener{l, file}
+	f.listeners[address] = &listener{file, l}
 	f.mu.Unlock()
 	f.tasks.Go(func() { _ = f.server.Serve(retryingListener{l, f}) })
 }
@@ -89,8 +115,7 @@ func (f *front) unlisten(address string) {
 	delete(f.listeners, address)
 	f.mu.Unlock()
 	if l != nil {
-		_ = l.Close()
-		_ = l.file.Close()
+		l.close()
 	}
 }
 
@@ -99,8 +124,7 @@ func (f *front) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for address, l := range f.listeners {
-		_ = l.Close()
-		_ = l.file.Close()
+		l.close()
 		delete(f.listeners, address)
 	}
 }

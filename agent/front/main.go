@@ -22,7 +22,9 @@ import (
 type MainOptions struct {
 	Folder  string   // the run's
 	Control *os.File // the socket to the monitor: descriptor 3
-	Log     *os.File // one JSON line for each request that ended with a status of 500 or more
+	// Listeners are kept for the monitor after this one, and become the front's.
+	Listeners []*os.File
+	Log       *os.File // one JSON line for each request that ended with a status of 500 or more
 }
 
 // memoryLimit is where the garbage collector works harder: twice the bytes of requests that are allowed, and what is
@@ -95,6 +97,9 @@ func Main(ctx context.Context, o MainOptions) error {
 	l.conns = connsWithin(l.conns)
 	f := newFront(control, o.Log, l)
 	f.watching.on = cores > 1
+	for _, file := range o.Listeners {
+		f.keep(file)
+	}
 	orphaned := f.serveOrders(ctx)
 	if !orphaned {
 		return nil
@@ -171,7 +176,7 @@ func (f *front) orphan(ctx context.Context) {
 	// monitor.
 	f.mu.Lock()
 	for _, l := range f.listeners {
-		_ = l.Close()
+		l.hangUp()
 	}
 	f.mu.Unlock()
 	for _, r := range f.all() {

@@ -18,6 +18,9 @@ type Options struct {
 	Folder string   // the run's, where a front whose monitor died starts a new one
 	Binary string   // metaml-agent
 	Log    *os.File // its standard output and error
+	// Listeners are kept by the front from its first moment on, for the monitor after this one. Connections are taken
+	// there when Listen says so. They stay the caller's.
+	Listeners []*os.File
 	// Spawn starts a process with the files as its descriptors 0, 1, 2 …, and does not make it die with its parent: a
 	// front outlives its monitor, to start another. The files are the caller's.
 	Spawn func(argv []string, files []*os.File) (Child, error)
@@ -59,7 +62,9 @@ func Start(o Options) (*Process, error) {
 		return nil, fmt.Errorf("start the front: %w", err)
 	}
 	defer null.Close()
-	child, err := o.Spawn([]string{o.Binary, "front", "--dir", o.Folder}, []*os.File{null, o.Log, o.Log, theirs})
+	argv, files := withListeners([]string{o.Binary, "front", "--dir", o.Folder},
+		[]*os.File{null, o.Log, o.Log, theirs}, o.Listeners)
+	child, err := o.Spawn(argv, files)
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("start the front: %w", err)

@@ -12,8 +12,18 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 )
 
-// firstListener is the descriptor of a new monitor's first listener.
-const firstListener = 4
+// withListeners adds listening sockets to what a process is given: --listener lists their descriptors.
+func withListeners(argv []string, files, listeners []*os.File) ([]string, []*os.File) {
+	if len(listeners) == 0 {
+		return argv, files
+	}
+	var numbers []string
+	for _, l := range listeners {
+		numbers = append(numbers, fmt.Sprint(len(files)))
+		files = append(files, l)
+	}
+	return append(argv, "--listener", strings.Join(numbers, ",")), files
+}
 
 // takeover is the descriptor on which a new monitor says that it has a front of its own.
 const takeover = 3
@@ -71,18 +81,14 @@ func (f *front) handOver(ctx context.Context, o MainOptions) (done bool, err err
 		return false, fmt.Errorf("start a monitor: %w", err)
 	}
 	defer ready.Close()
-	args := []string{binary, "monitor", "--dir", o.Folder, "--takeover", fmt.Sprint(takeover)}
-	files := []*os.File{null, log, log, readyWriter}
-	var numbers []string
+	var listeners []*os.File
 	f.mu.Lock()
 	for _, l := range f.listeners {
-		numbers = append(numbers, fmt.Sprint(firstListener+len(numbers)))
-		files = append(files, l.file)
+		listeners = append(listeners, l.file)
 	}
 	f.mu.Unlock()
-	if len(numbers) > 0 {
-		args = append(args, "--listener", strings.Join(numbers, ","))
-	}
+	args, files := withListeners([]string{binary, "monitor", "--dir", o.Folder, "--takeover", fmt.Sprint(takeover)},
+		[]*os.File{null, log, log, readyWriter}, listeners)
 	p, err := os.StartProcess(binary, args, &os.ProcAttr{
 		Dir: o.Folder, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
 	})

@@ -40,14 +40,14 @@ func serverMain(ctx context.Context, f folder.Run, name string, resume bool, lis
 				Spec: job.Spec, Folder: job.Folder, Module: module, Processes: procs, Environ: job.Environ,
 			})
 		},
-		StartFront: func(update func(run.FrontUpdate)) (serve.Front, error) {
+		StartFront: func(listeners []*os.File, update func(run.FrontUpdate)) (serve.Front, error) {
 			log, err := folder.OpenOwn(f.FrontLog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 			if err != nil {
 				return nil, fmt.Errorf("make the front's log: %w", err)
 			}
 			defer log.Close()
 			process, err := front.Start(front.Options{
-				Folder: string(f), Binary: binary, Log: log,
+				Folder: string(f), Binary: binary, Log: log, Listeners: listeners,
 				Spawn: func(argv []string, files []*os.File) (front.Child, error) { return procs.Spawn(argv, files) },
 			})
 			if err != nil {

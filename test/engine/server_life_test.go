@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metaml/metaml/agent/frame"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -281,5 +283,57 @@ func TestAWorkerThatKeepsDyingIsNotedAndStartedAgain(t *testing.T) {
 	}
 	if !noted || l.State.Server.Restarts < 5 {
 		t.Error(s.describe())
+	}
+}
+
+// A monitor may be killed in the moment after it has started a front, with no order given: that front may be the last
+// that can keep the port. It holds the socket from its first moment on, and the next monitor gets it: nobody who
+// connects is refused.
+func TestAFrontWithoutOrdersKeepsThePort(t *testing.T) {
+	s := newServer(t)
+	s.deploy(s.revisionSpec(1), double)
+	address := strings.TrimSuffix(strings.TrimPrefix(s.url(), "http://"), "/predict")
+	s.killBoth()
+	s.waitFor("the server to be dead", func() bool {
+		return s.load().Liveness == run.Dead && len(s.processes("")) == 0
+	})
+	var socket *net.TCPListener
+	s.waitFor("the port", func() bool {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			socket = l.(*net.TCPListener)
+		}
+		return err == nil
+	})
+	kept, err := socket.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	monitor, control, err := frame.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := agentBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := exec.Command(binary, "front", "--dir", string(s.Folder(s.name)), "--listener", "4")
+	front.ExtraFiles = []*os.File{control, kept}
+	if err := front.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(monitor.Close(), control.Close(), kept.Close(), socket.Close()); err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	s.waitFor("an answer", func() bool {
+		status, got, err := s.post(s.url(), "3")
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			refused++
+		}
+		return err == nil && status == 200 && got == `{"twice":6}`
+	})
+	if err := front.Wait(); refused > 0 || err != nil {
+		t.Errorf("%d refused, and the front ended with %v\n%s", refused, err, s.describe())
 	}
 }

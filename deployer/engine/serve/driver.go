@@ -259,9 +259,13 @@ func (d *driver) CloseRevision(n int) {
 }
 
 // StartFront starts a front and hands over what it says.
-func (d *driver) StartFront(attempt int) (Front, error) {
+func (d *driver) StartFront(attempt int, listeners []*listener) (Front, error) {
+	files := make([]*os.File, len(listeners))
+	for i, l := range listeners {
+		files[i] = l.file
+	}
 	gone := make(chan struct{})
-	f, err := d.opts.StartFront(func(u run.FrontUpdate) {
+	f, err := d.opts.StartFront(files, func(u run.FrontUpdate) {
 		if u.Ended != nil {
 			close(gone)
 		}

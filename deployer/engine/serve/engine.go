@@ -50,8 +50,9 @@ type processes interface {
 	Supervise(n int, v *version) (engine.Supervisor, error)
 	// CloseRevision closes the supervisor of revision n, whose workers have ended; Engine.closed is called after that.
 	CloseRevision(n int)
-	// StartFront starts a front. What it says is handed to Engine.frontUpdate, with the attempt.
-	StartFront(attempt int) (Front, error)
+	// StartFront starts a front that holds the listeners from its first moment on. What it says is handed to
+	// Engine.frontUpdate, with the attempt.
+	StartFront(attempt int, listeners []*listener) (Front, error)
 	// TakenOver is called when a front has all its orders.
 	TakenOver()
 }

@@ -33,7 +33,13 @@ func (e *Engine) startFront() {
 	}
 	e.fronts++
 	f := &front{attempt: e.fronts, begun: e.now()}
-	process, err := e.processes.StartFront(f.attempt)
+	var listeners []*listener
+	for _, l := range e.listeners() {
+		if l == e.listener || e.starting != nil && e.starting.state == switching {
+			listeners = append(listeners, l)
+		}
+	}
+	process, err := e.processes.StartFront(f.attempt, listeners)
 	if err != nil {
 		e.files.Log(err)
 		e.frontAgain(f, err.Error())
@@ -58,10 +64,8 @@ func (e *Engine) startFront() {
 		e.order(func(f Front) error { return f.Switch(e.answering.n) })
 	}
 	// Last, so that the first request finds a revision.
-	for _, l := range e.listeners() {
-		if l == e.listener || e.starting != nil && e.starting.state == switching {
-			e.order(func(f Front) error { return f.Listen(l.address, l.file) })
-		}
+	for _, l := range listeners {
+		e.order(func(f Front) error { return f.Listen(l.address, l.file) })
 	}
 	e.processes.TakenOver()
 	e.when(e.settle(), func() {

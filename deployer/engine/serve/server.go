@@ -30,8 +30,10 @@ type Options struct {
 	Sweep func(context.Context, run.Spec) error
 	// Supervise makes what runs the workers of a revision. It starts nothing before the first Start.
 	Supervise func(engine.Job) (engine.Supervisor, error)
-	// StartFront starts a front. Its updates go to update, until [run.FrontUpdate] Ended.
-	StartFront func(update func(run.FrontUpdate)) (Front, error)
+	// StartFront starts a front that holds the listeners, which stay the caller's, from its first moment on: were we
+	// killed before we can order anything, it would be the last that has them. Its updates go to update, until
+	// [run.FrontUpdate] Ended.
+	StartFront func(listeners []*os.File, update func(run.FrontUpdate)) (Front, error)
 	// TakenOver is called once, when the first front has all its orders.
 	TakenOver func()
 }

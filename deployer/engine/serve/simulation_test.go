@@ -116,9 +116,12 @@ func (w *world) live(resume, rebooted, last bool) (over bool, err error) {
 	w.engine, w.good, w.fault = e, 0, false
 	var inherited []*listener
 	if w.orphan != nil {
-		for _, address := range slices.Sorted(maps.Keys(w.orphan.listening)) {
-			l := w.orphan.listening[address]
+		for _, address := range slices.Sorted(maps.Keys(w.orphan.kept)) {
+			l := w.orphan.kept[address]
 			w.open, inherited = append(w.open, l), append(inherited, l)
+		}
+		if len(inherited) == 0 {
+			return false, errors.New("the front that is left has no socket: who connects is refused")
 		}
 	}
 	e.open(resume && (ended || rebooted), inherited)

@@ -158,7 +158,7 @@ func (w *world) Listen(v *version, before int) (*listener, error) {
 		}
 		all := slices.Clone(w.open)
 		if w.orphan != nil {
-			all = slices.AppendSeq(all, maps.Values(w.orphan.listening))
+			all = slices.AppendSeq(all, maps.Values(w.orphan.kept))
 		}
 		return !slices.ContainsFunc(all, func(l *listener) bool {
 			return l.port() == port && (l.host() == v.host || l.host() == "0.0.0.0" || v.host == "0.0.0.0")
@@ -219,7 +219,7 @@ func (w *world) CloseRevision(n int) {
 	})
 }
 
-func (w *world) StartFront(attempt int) (Front, error) {
+func (w *world) StartFront(attempt int, listeners []*listener) (Front, error) {
 	w.disk.Cut()
 	if w.front != nil {
 		w.fail("a second front was started")
@@ -231,7 +231,11 @@ func (w *world) StartFront(attempt int) (Front, error) {
 	w.front = &simFront{
 		w: w, attempt: attempt, pid: w.fronts, known: map[int]map[int]run.FrontWorker{},
 		connected: map[run.WorkerID]bool{},
-		listening: map[string]*listener{}, ordered: intent{addresses: map[string]bool{}},
+		kept:      map[string]*listener{}, listening: map[string]*listener{},
+		ordered: intent{addresses: map[string]bool{}},
+	}
+	for _, l := range listeners {
+		w.front.kept[l.address] = l
 	}
 	return w.front, nil
 }
@@ -351,7 +355,8 @@ type simFront struct {
 	ordered   intent
 	known     map[int]map[int]run.FrontWorker // revision → worker
 	connected map[run.WorkerID]bool
-	listening map[string]*listener
+	kept      map[string]*listener // for another monitor
+	listening map[string]*listener // of them, where connections are taken
 	current   int
 	draining  []int
 	probes    []int
@@ -383,12 +388,15 @@ func (f *simFront) Listen(address string, _ *os.File) error {
 		return nil
 	}
 	l := f.w.open[i]
-	return f.order(func() { f.listening[address] = l })
+	return f.order(func() { f.kept[address], f.listening[address] = l, l })
 }
 
 func (f *simFront) Unlisten(address string) error {
 	delete(f.ordered.addresses, address)
-	return f.order(func() { delete(f.listening, address) })
+	return f.order(func() {
+		delete(f.kept, address)
+		delete(f.listening, address)
+	})
 }
 
 func (f *simFront) Revision(r run.FrontRevision) error {
