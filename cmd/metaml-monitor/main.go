@@ -27,11 +27,12 @@ import (
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/deployer/collect"
+	"github.com/metaml/metaml/deployer/collect/oci"
 	"github.com/metaml/metaml/deployer/collect/serve"
 )
 
 const usage = `usage: metaml-monitor --dir DIR --token-file FILE [--listen ADDR] [--keep DURATION]
-                      [--output DIR]
+                      [--output DIR | --registry REGISTRY/NAME:TAG]
        metaml-monitor version`
 
 // defaultKeep is long enough for a weekend.
@@ -61,6 +62,7 @@ const exitTerminated = 143
 type options struct {
 	dir, listen, tokenFile string
 	output                 string // output folder of trial 0 on a volume, "": there is none
+	registry               string // REGISTRY/NAME:TAG of the archives; "": they are on the disk
 	keep                   time.Duration
 }
 
@@ -78,6 +80,8 @@ func mainCode(ctx context.Context, args []string, out, complaints io.Writer) int
 	flags.StringVar(&o.tokenFile, "token-file", "", "the file with the token that pods and readers have")
 	flags.StringVar(&o.output, "output", "",
 		"the output folder of trial 0 on a volume; those of the others lie beside it, under their numbers")
+	flags.StringVar(&o.registry, "registry", "",
+		"the artifact in a registry that gets what trials leave behind, REGISTRY/NAME:TAG; without it the disk does")
 	flags.DurationVar(&o.keep, "keep", defaultKeep, "end when nobody came for so long")
 	if flags.Parse(args) != nil || o.dir == "" || o.tokenFile == "" || o.keep <= 0 || flags.NArg() > 0 {
 		fmt.Fprintln(complaints, usage)
@@ -106,12 +110,12 @@ func serveRun(ctx context.Context, o options, out io.Writer) (failed error) {
 	if err != nil {
 		return err
 	}
-	outputs, err := serve.OpenOutputs(filepath.Join(o.dir, "outputs"), collect.MaxOutputs)
+	archives, done, err := o.archives()
 	if err != nil {
 		return err
 	}
-	defer func() { failed = errors.Join(failed, outputs.Close()) }()
-	server, err := serve.New(store, outputs, serve.Folders(o.output), strings.TrimSpace(string(token)))
+	defer func() { failed = errors.Join(failed, done()) }()
+	server, err := serve.New(store, archives, serve.Folders(o.output), strings.TrimSpace(string(token)))
 	if err != nil {
 		return err
 	}
@@ -126,6 +130,19 @@ func serveRun(ctx context.Context, o options, out io.Writer) (failed error) {
 	defer watching.Wait()
 	defer cancel(nil)
 	return server.Serve(ctx, listener)
+}
+
+// archives is where what trials leave behind is kept. Done lets go of it.
+func (o *options) archives() (is serve.Archives, done func() error, err error) {
+	if o.registry != "" {
+		is, err := oci.Open(o.registry)
+		return is, func() error { return nil }, err
+	}
+	disk, err := serve.OpenOutputs(filepath.Join(o.dir, "outputs"), collect.MaxOutputs)
+	if err != nil {
+		return nil, nil, err
+	}
+	return disk, disk.Close, nil
 }
 
 // errQuiet is why a monitor ends by itself.

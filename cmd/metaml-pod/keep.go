@@ -79,7 +79,7 @@ func try(ctx context.Context, patience time.Duration, do func(context.Context) e
 func (k *keeper) Keep(ctx context.Context, _ run.AttemptID, dir string) error {
 	err := try(ctx, keepFor, func(ctx context.Context) error { return k.put(ctx, collect.Checkpoint, dir) })
 	if r, ok := errors.AsType[*send.RefusedError](err); ok && r.Status == 507 {
-		return fmt.Errorf("%w; write it to a volume, --mount pvc:NAME:PATH", err)
+		return fmt.Errorf("%w; --output pvc:NAME has it on a volume", err)
 	}
 	return err
 }

@@ -372,7 +372,7 @@ func (t *trial) leave(ctx context.Context) {
 		t.output.note(run.Note{
 			Code: run.NoteOutputs,
 			Text: fmt.Sprintf("what trial %d left in metaml.output() is not kept: %v", t.attempt.Trial, err),
-			Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
+			Hint: "Have it on a volume: --output pvc:NAME.",
 		})
 		t.output.writeNotes()
 	}

@@ -2,9 +2,13 @@ package collect
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -15,6 +19,8 @@ import (
 //
 //	PUT /v1/outputs/TRIAL/KIND?round=R&attempt=A   a pod: the archive, whose length need not be known. 200 once it is
 //	                                               kept; 409 if one of a later attempt is there, 507 over a limit.
+//	GET /v1/check                                  whoever submits the run: 200 if archives can be kept; 507 if not,
+//	                                               503 if not now, with the reason
 //	GET /v1/outputs                                a reader: a list of [Output]
 //	GET /v1/outputs/TRIAL/KIND                     a reader, or the next attempt: the archive, also a range of it;
 //	                                               404 if there is none
@@ -42,9 +48,98 @@ type Output struct {
 	Number  int       `json:"number"`  // of the archives of the trial and kind, from 1
 	Size    int64     `json:"size"`    // in bytes
 	Time    time.Time `json:"time"`    // when it was kept
-	// Volume says that the files lie on a volume, to which pods write by themselves. They may be of any size, and are
-	// fetched when somebody wants them.
-	Volume bool `json:"volume,omitempty"`
+	// Elsewhere says that the files are not on the monitor's disk but on a volume, to which pods write by themselves,
+	// or in a registry. They may be of any size, and are fetched when somebody wants them.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Digest is that of the archive in a registry, such as sha256:….
+	Digest string `json:"digest,omitempty"`
+}
+
+// Slot is what an archive is of. Of each there is one archive, but while the next takes its place.
+type Slot struct {
+	Trial int
+	Kind  Kind
+}
+
+// Slot is what the archive is of.
+func (o Output) Slot() Slot { return Slot{o.Trial, o.Kind} }
+
+var (
+	// ErrLater is why an archive is not taken: it does not change.
+	ErrLater = errors.New("a later attempt of the trial has sent its files already")
+	// ErrNoRoom is what there is in an error that says why an archive cannot be kept, which sending it again does not
+	// change.
+	ErrNoRoom = errors.New("it cannot be kept")
+
+	errBusy = errors.New("the trial is sending its files already")
+)
+
+// Outputs are the archives that there are. It is safe for concurrent use.
+type Outputs struct {
+	mu    sync.Mutex
+	there map[Slot]Output
+	busy  map[Slot]bool // one is on its way
+}
+
+// Add adds an archive that is there, unless a later one is. It gives the one that does not count, if there are two.
+func (a *Outputs) Add(o Output) (older *Output) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, known := a.there[o.Slot()]
+	if known && before.Compare(o) >= 0 {
+		return &o
+	}
+	if a.there == nil {
+		a.there = map[Slot]Output{}
+	}
+	a.there[o.Slot()] = o
+	if known {
+		return &before
+	}
+	return nil
+}
+
+// Begin gives an archive its number, before it is taken. Who got no error calls End.
+func (a *Outputs) Begin(o Output) (numbered Output, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, known := a.there[o.Slot()]
+	o.Number = before.Number + 1
+	switch {
+	case a.busy[o.Slot()]:
+		return o, errBusy
+	case known && before.Compare(o) > 0:
+		return o, ErrLater
+	}
+	if a.busy == nil {
+		a.busy = map[Slot]bool{}
+	}
+	a.busy[o.Slot()] = true
+	return o, nil
+}
+
+// End is called when an archive has come, or has not.
+func (a *Outputs) End(o Output) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.busy, o.Slot())
+}
+
+// Get gives the archive of a slot.
+func (a *Outputs) Get(at Slot) (o Output, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	o, ok = a.there[at]
+	return o, ok
+}
+
+// List gives all, by trial and kind.
+func (a *Outputs) List() []Output {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.SortedFunc(maps.Values(a.there), func(o, p Output) int {
+		return cmp.Or(cmp.Compare(o.Trial, p.Trial), cmp.Compare(o.Kind, p.Kind))
+	})
 }
 
 // CheckOutput says what is wrong with the trial, kind or attempt of an archive.

@@ -37,7 +37,7 @@ func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, error) {
 	if err := p.cluster.CheckQueue(ctx, p.settings.Text("queue")); err != nil {
 		return nil, err
 	}
-	if volume, _ := p.settings.Output(); volume != nil {
+	if kept := p.settings.Output(); kept.Volume != nil || kept.Registry {
 		return nil, usererror.New(usererror.CodeOption, "--output %s needs a run that we submit: what is exported may "+
 			"be made again and again, and would find the files of the time before", p.settings.Text("output")).
 			With("Write files to a volume: --mount pvc:NAME:PATH.")

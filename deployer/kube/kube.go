@@ -193,7 +193,7 @@ func (t *Target) Fetch(ctx context.Context, name string, trial int) error {
 	if err != nil {
 		return err
 	}
-	if volume, _ := settings.Recorded(spec.Kind, spec.Settings).Output(); volume != nil {
+	if kept := settings.Recorded(spec.Kind, spec.Settings).Output(); kept.Volume != nil || kept.Registry {
 		c, _, err := t.of(name)
 		if err != nil {
 			return err
@@ -210,7 +210,7 @@ func (t *Target) Kept(name string) error {
 	if err != nil {
 		return err
 	}
-	if _, kept := settings.Recorded(spec.Kind, spec.Settings).Output(); !kept {
+	if settings.Recorded(spec.Kind, spec.Settings).Output().Nowhere {
 		return usererror.New(usererror.CodeOutputs,
 			"what the trials of %s wrote went with their pods: --output is none", name)
 	}
@@ -221,7 +221,7 @@ func (t *Target) Kept(name string) error {
 		Code: usererror.CodeOutputs,
 		Text: fmt.Sprintf("what the trials of %s wrote went with their pods: the run has no monitor, which would "+
 			"have kept it", name),
-		Hint: "Write what is to stay to a volume: --mount pvc:NAME:PATH.",
+		Hint: "Have it on a volume: --output pvc:NAME.",
 	}
 }
 

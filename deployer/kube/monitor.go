@@ -56,8 +56,8 @@ func (p *Place) addMonitor(ctx context.Context, load *shipment, lacks []cluster.
 // checkClaims refuses volumes for outputs and record that the namespace does not have. Who may not look finds out by
 // the pods, which wait then.
 func (p *Place) checkClaims(ctx context.Context) error {
-	output, _ := p.settings.Output()
-	return errors.Join(p.checkClaim(ctx, "output", output), p.checkClaim(ctx, "record", p.settings.Record()))
+	return errors.Join(p.checkClaim(ctx, "output", p.settings.Output().Volume),
+		p.checkClaim(ctx, "record", p.settings.Record()), p.checkRegistrySecret(ctx))
 }
 
 func (p *Place) checkClaim(ctx context.Context, setting string, m *settings.Mount) error {

@@ -34,8 +34,15 @@ func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 		o.NodeSelector[l.Key] = l.Value
 	}
 	o.Tolerations, o.Mounts = s.Tolerations(), s.Mounts()
-	volume, kept := s.Output()
-	o.Output, o.NoOutput = volume, !kept
+	kept := s.Output()
+	o.Output, o.NoOutput = kept.Volume, kept.Nowhere
+	if kept.Registry {
+		repository, err := p.outputRepository()
+		if err != nil {
+			return nil, err
+		}
+		o.OutputRepository, o.RegistrySecret = repository, s.Text("registry_secret")
+	}
 	var err error
 	if o.Env, err = s.Variables(p.environ); err != nil {
 		return nil, err

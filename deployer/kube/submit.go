@@ -130,8 +130,10 @@ func (p *Place) checked(ctx context.Context, s run.Submission) (*shipment, error
 		return nil, err
 	}
 	var err error
-	load.note, err = p.addMonitor(ctx, load, lacks)
-	return load, err
+	if load.note, err = p.addMonitor(ctx, load, lacks); err != nil {
+		return nil, err
+	}
+	return load, monitorMust(&load.run, load.note)
 }
 
 // What a trial gets of the disk of its node: at least, and at most.
@@ -221,18 +223,25 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 
 // Remarks gives what people should know of a program here before anything starts.
 func (p *Place) Remarks(program string) []run.Note {
-	volume, kept := p.settings.Output()
-	if !pod.UsesOutput(filepath.Join(program, "code")) || volume != nil {
+	kept := p.settings.Output()
+	switch {
+	case !pod.UsesOutput(filepath.Join(program, "code")) || kept.Volume != nil:
 		return nil
-	}
-	if !kept {
+	case kept.Registry:
+		repository, err := p.outputRepository()
+		if err == nil && public(repository) != "" {
+			return []run.Note{{Code: run.NoteOutputs, Text: public(repository)}}
+		}
+		return nil
+	case kept.Nowhere:
 		return []run.Note{{Code: run.NoteOutputs, Text: "files in metaml.output() go with the pods of the trials"}}
 	}
 	return []run.Note{{
 		Code: run.NoteOutputs,
 		Text: fmt.Sprintf("of files in metaml.output() the run's monitor keeps %d MiB, of all trials together",
 			collect.MaxOutputs>>20),
-		Hint: "--output pvc:NAME keeps more, on a volume; --output none keeps nothing.",
+		Hint: "--output pvc:NAME keeps more, on a volume, --output registry in a repository; --output none keeps " +
+			"nothing.",
 	}}
 }
 
@@ -310,6 +319,7 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 		tasks = append(tasks, func() error {
 			if note := p.startMonitor(ctx, load, owner); note != nil {
 				load.note = note
+				return monitorMust(r, note)
 			}
 			return nil
 		})
@@ -328,6 +338,9 @@ func (p *Place) make(ctx context.Context, owner *corev1.ConfigMap, load *shipmen
 	}
 	if err := together(tasks); err != nil {
 		return c.Explain(err, "make the objects of run "+owner.Name)
+	}
+	if err := p.checkRepository(ctx, r, owner); err != nil {
+		return err
 	}
 	job, err := r.Job(owner)
 	if err != nil {

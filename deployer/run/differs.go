@@ -12,6 +12,7 @@ var aboutTheRun = []string{
 	"cpu", "memory", "gpu", "gpu_type", "include", "service_account", "image_pull_secret", "node_selector",
 	"toleration", "queue", "start_timeout", "strict", "agent_image", "repository", "image_name", "builder",
 	"pull_repository", "load", "publish", "base_mirror", "compression", "record", "keep",
+	"output_repository", "registry_secret",
 }
 
 // Differs names every setting that an active run has otherwise than a submission that attaches to it, a sentence

@@ -135,12 +135,8 @@ func (d Def) checkCluster(text string) error {
 	case Mounts:
 		return d.each(text, named(ParseMount, func(m Mount) string { return m.Path }))
 	case Outputs:
-		if text == none {
-			return nil
-		}
-		if _, err := ParseClaim(text); err != nil {
-			return fmt.Errorf("%w; or none", err)
-		}
+		_, err := ParseOutputs(text)
+		return err
 	case Claim:
 		_, err := ParseClaim(text)
 		return err
@@ -296,8 +292,27 @@ func ParseToleration(item string) (Toleration, error) {
 	return Toleration{Key: key, Value: value, Any: !given, Effect: effect}, nil
 }
 
-// none is the value of output with which nothing is kept.
-const none = "none"
+// Kept is where output says that the files of trials are kept; the zero value: on the disk of the run's monitor.
+type Kept struct {
+	Volume   *Mount // on a volume
+	Registry bool   // in a repository
+	Nowhere  bool
+}
+
+// ParseOutputs reads pvc:NAME[/SUB], registry or none.
+func ParseOutputs(text string) (Kept, error) {
+	switch text {
+	case "registry":
+		return Kept{Registry: true}, nil
+	case "none":
+		return Kept{Nowhere: true}, nil
+	}
+	m, err := ParseClaim(text)
+	if err != nil {
+		return Kept{}, fmt.Errorf("%w; or registry, or none", err)
+	}
+	return Kept{Volume: &m}, nil
+}
 
 // ParseClaim reads pvc:NAME[/SUB].
 func ParseClaim(text string) (Mount, error) {

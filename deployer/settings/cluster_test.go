@@ -80,8 +80,9 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 		"--mount pvc:data:/data --mount pvc:data/a/b:/more/": "",
 		"--output pvc:runs/mine":                             "",
 		"--output none":                                      "",
-		"--output registry": `--output takes pvc:NAME[/SUB], such as pvc:runs, not "registry"; ` +
-			`or none`,
+		"--output registry":                                  "",
+		"--output disk": `--output takes pvc:NAME[/SUB], such as pvc:runs, not "disk"; ` +
+			`or registry, or none`,
 		"--record pvc:runs":      "",
 		"--record pvc:runs/mine": "",
 		"--record runs":          `--record takes pvc:NAME[/SUB], such as pvc:runs, not "runs"`,

@@ -318,14 +318,10 @@ func (r *Resolved) Tolerations() []Toleration { return parsed(r, "toleration", P
 // Mounts gives the volumes.
 func (r *Resolved) Mounts() []Mount { return parsed(r, "mount", ParseMount) }
 
-// Output gives the volume of output; nil: none is named. kept is false where nothing is to be kept.
-func (r *Resolved) Output() (volume *Mount, kept bool) {
-	text := r.Text("output")
-	m, err := ParseClaim(text)
-	if err != nil { // it was checked when it was resolved
-		return nil, text != none
-	}
-	return &m, true
+// Output says where the files of trials are kept.
+func (r *Resolved) Output() Kept {
+	k, _ := ParseOutputs(r.Text("output")) // it was checked when it was resolved
+	return k
 }
 
 // Record gives the volume of record; nil: none is named.

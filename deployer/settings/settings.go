@@ -50,7 +50,7 @@ const (
 	Tolerations  Type = "tolerations"   // a list of KEY[=VALUE][:EFFECT]
 	Mounts       Type = "mounts"        // a list of pvc:NAME[/SUB]:PATH
 	Claim        Type = "claim"         // pvc:NAME[/SUB]
-	Outputs      Type = "outputs"       // pvc:NAME[/SUB], or none
+	Outputs      Type = "outputs"       // pvc:NAME[/SUB], registry, or none
 	Paths        Type = "paths"         // a list of files and folders below the working directory
 	System       Type = "packages"      // of Debian or Ubuntu, separated by commas; a flag may be repeated
 	Commands     Type = "commands"      // a list of commands, in words as a shell cuts them
@@ -357,8 +357,18 @@ var All = []Def{
 	},
 	{
 		Name: "output", Type: Outputs, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster, Key: true,
-		Help: "Where metaml.output() is: a PersistentVolumeClaim, or a folder in it, which all nodes of the trials " +
-			"can mount; or none: files there go with the pods. Without it the run's monitor keeps 256 MiB of them.",
+		Help: "Where files in metaml.output() are kept: a PersistentVolumeClaim, or a folder in it, which all nodes " +
+			"of the trials can mount; registry, the repository of output_repository; or none: they go with the pods. " +
+			"Without it the run's monitor keeps 256 MiB of them.",
+	},
+	{
+		Name: "output_repository", Type: Repository, Value: "REPOSITORY", Kinds: train, Targets: cluster,
+		Help: "The repository of output registry, as pods call it; without it that of the images.",
+	},
+	{
+		Name: "registry_secret", Type: Object, Value: "NAME", Kinds: train, Targets: cluster,
+		Help: "A Secret of the namespace (kubernetes.io/dockerconfigjson) with a login that may push to " +
+			"output_repository. The run's monitor has it, and no trial.",
 	},
 	{
 		Name: "record", Type: Claim, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster,

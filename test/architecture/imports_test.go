@@ -160,6 +160,11 @@ var layers = []layer{
 		[]string{"deployer/collect"},
 		"how the monitor is reached, and where files are kept, is the caller's",
 	},
+	{
+		"deployer/collect/oci",
+		[]string{"deployer/collect", "deployer/image/registry"},
+		"it is linked into the monitor's program alone",
+	},
 	{"deployer/collect/archive", nil, "files are packed whatever they are"},
 	{"deployer/collect", nil, "the pods, the monitor and its readers agree here, and on this"},
 	{"deployer/run", nil, "the types that all packages share depend on none of them"},

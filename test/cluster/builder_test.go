@@ -381,17 +381,26 @@ func guarded(t *testing.T, address, login, password string) string {
 		t.Fatal(err)
 	}
 	to.Path = ""
+	server := httptest.NewServer(behindLogin(to.String(), login, password))
+	t.Cleanup(server.Close)
+	return server.URL + "/simple"
+}
+
+// behindLogin is what is at an address, for those who have a login.
+func behindLogin(address, login, password string) http.Handler {
+	to, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
 	behind := httputil.NewSingleHostReverseProxy(to)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, given, _ := r.BasicAuth(); user != login || given != password {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		behind.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL + "/simple"
+	})
 }
 
 // anotherBuilder is one that has built nothing yet, and listens as one on another machine does. keys is the folder of

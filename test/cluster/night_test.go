@@ -163,6 +163,15 @@ func withoutPods(t *testing.T, space, name string) {
 	}
 }
 
+// losesFollower kills the process that follows the only run of a namespace.
+func losesFollower(t *testing.T, space string) {
+	t.Helper()
+	follower := "metaml follow .*/" + space + "$"
+	if err := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", follower).Run(); err != nil {
+		t.Fatalf("nobody followed the run: %v", err)
+	}
+}
+
 // In the evening a sweep is submitted and nobody follows it. Its node goes while trials run, with them, with those that
 // have ended and with the monitor; all pods go once more when it is over; the laptop is lost. In the morning another
 // machine has the whole story.
@@ -177,10 +186,7 @@ func TestTheRecordIsWholeInTheMorning(t *testing.T) {
 		})
 		return err == nil && len(list.Items) == 1, err
 	})
-	follower := "metaml follow .*/" + space + "$"
-	if err := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", follower).Run(); err != nil {
-		t.Fatalf("nobody followed the run: %v", err)
-	}
+	losesFollower(t, space)
 	if err := os.RemoveAll(filepath.Join(evening.home, "data")); err != nil {
 		t.Fatal(err)
 	}

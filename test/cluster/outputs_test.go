@@ -7,13 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -103,11 +107,7 @@ func TestFilesOnAVolumeAreFetchedWhenTheyAreWanted(t *testing.T) {
 		left := monitors(ctx, t, space, name)
 		return len(left) == 0, fmt.Errorf("%q are left", left)
 	})
-	folder := strings.TrimSpace(p.must("pull", name))
-	model, err := os.ReadFile(filepath.Join(folder, "model.txt"))
-	if err != nil || !strings.HasPrefix(string(model), "29.") {
-		t.Errorf("in %s there is %q, %v", folder, model, err)
-	}
+	p.pullsModel(name)
 	eventually(t, "the monitor has ended again", func(ctx context.Context) (bool, error) {
 		left := monitors(ctx, t, space, name)
 		return len(left) == 0, fmt.Errorf("%q are left", left)
@@ -118,16 +118,166 @@ func TestFilesOnAVolumeAreFetchedWhenTheyAreWanted(t *testing.T) {
 	}
 }
 
-// large leaves 2 GiB behind, of which the disk has little.
+// A monitor that nobody asked for longer than --keep has ended, and is made again when its files are wanted.
+func TestFilesAreFetchedAfterTheMonitorHasEnded(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	claim(t, space, "runs")
+	p := newPerson(t, inside.Admin, space)
+	short := strings.Replace(resumes, "sleep(0.15)", "sleep(0.02)", 1)
+	name := p.submits(short, "--output", "pvc:runs", "--keep", "3s")
+	losesFollower(t, space)
+	eventually(t, "the monitor ends by itself", func(ctx context.Context) (bool, error) {
+		job, err := client(t, inside.Admin).BatchV1().Jobs(space).Get(ctx, bare(name)+"-monitor", metav1.GetOptions{})
+		return err == nil && job.Status.Succeeded > 0, fmt.Errorf("it is %+v, %w", job, err)
+	})
+	p.pullsModel(name)
+	eventually(t, "the monitor has ended again", func(ctx context.Context) (bool, error) {
+		left := monitors(ctx, t, space, name)
+		return len(left) == 0, fmt.Errorf("%q are left", left)
+	})
+}
+
+// pushable is the cluster's registry with a login, at an address that pods reach as well, and the name of a Secret of
+// the namespace with that login.
+func pushable(t *testing.T, space string) (repository, secret string) {
+	t.Helper()
+	nodes, err := client(t, inside.Admin).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(nodes.Items, func(n corev1.Node) bool { return n.Status.NodeInfo.KubeletVersion != "" })
+	addresses := nodes.Items[i].Status.Addresses
+	at := addresses[slices.IndexFunc(addresses, func(a corev1.NodeAddress) bool {
+		return a.Type == corev1.NodeInternalIP
+	})].Address
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(at, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(behindLogin("http://"+registry, "ann", "p"))
+	_ = server.Listener.Close()
+	server.Listener = l
+	server.Start()
+	t.Cleanup(server.Close)
+	login := fmt.Sprintf(`{"auths":{%q:{"auth":"YW5uOnA="}}}`, l.Addr()) // ann:p
+	_, err = client(t, inside.Admin).CoreV1().Secrets(space).Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "pushes"}, Type: corev1.SecretTypeDockerConfigJson,
+		StringData: map[string]string{corev1.DockerConfigJsonKey: login},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String() + "/" + space + "/outputs", "pushes"
+}
+
+// With --output registry the files are in a repository: training goes on from there although its pod and the monitor
+// that had sent them are gone, and any machine fetches them.
+func TestFilesInARegistryOutliveTheMonitor(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	repository, secret := pushable(t, space)
+	p := newPerson(t, inside.Admin, space)
+	name := p.submits(resumes, "--output", "registry", "--output-repository", repository, "--registry-secret", secret)
+	p.sees(name, "it trains", func(s shown) bool { return s.Trials[0].Metrics["weight"] > 20 })
+	pods := client(t, inside.Admin).CoreV1().Pods(space)
+	trial := trialPod(t, space, "0")
+	if text := fmt.Sprintf("%+v", trial.Spec); strings.Contains(text, secret) || strings.Contains(text, repository) {
+		t.Errorf("the pod of the trial has the login: %s", text)
+	}
+	for _, pod := range append(monitors(t.Context(), t, space, name), trial.Name) {
+		now := int64(0)
+		if err := pods.Delete(t.Context(), pod, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.must("attach", name)
+	weight := 0.0
+	for range 60 {
+		weight = 0.9*weight + 3
+	}
+	s := p.show(name)
+	if one := s.Trials[0]; s.State != "succeeded" || one.Attempt != 2 || one.Metrics["weight"] != weight {
+		t.Errorf("the run is %+v, want the weight %v", s, weight)
+	}
+	if log := p.must("logs", name); !strings.Contains(log, "begins with epoch ") ||
+		strings.Contains(log, "begins with epoch 0\n") {
+		t.Errorf("the second attempt printed %q", log)
+	}
+	eventually(t, "the monitor ends with the run", func(ctx context.Context) (bool, error) {
+		left := monitors(ctx, t, space, name)
+		return len(left) == 0, fmt.Errorf("%q are left", left)
+	})
+	p.pullsModel(name)
+	newPerson(t, inside.Admin, space).pullsModel(name) // on another machine
+}
+
+func (p *person) pullsModel(name string) {
+	p.t.Helper()
+	folder := strings.TrimSpace(p.must("pull", name))
+	model, err := os.ReadFile(filepath.Join(folder, "model.txt"))
+	if err != nil || !strings.HasPrefix(string(model), "29.") {
+		p.t.Errorf("in %s there is %q, %v", folder, model, err)
+	}
+}
+
+// What cannot go to a registry is refused before a trial starts, and leaves nothing behind.
+func TestARegistryThatTakesNothingIsRefused(t *testing.T) {
+	space := namespace(t)
+	repository, _ := pushable(t, space)
+	p := newPerson(t, inside.Admin, space)
+	if err := os.WriteFile(filepath.Join(p.home, "sweep.py"), []byte(resumes), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		options []string
+		want    string
+	}{
+		{"no repository", []string{}, "--output registry needs a repository, and none is named"},
+		{
+			"this machine's own",
+			[]string{"--output-repository", registry + "/outputs"},
+			"would send files to " + registry + ", which is another place for each pod",
+		},
+		{
+			"no such Secret",
+			[]string{"--output-repository", repository, "--registry-secret", "nobody"},
+			"--registry-secret names nobody, and namespace " + space + " has no such Secret",
+		},
+		{
+			"no login",
+			[]string{"--output-repository", repository},
+			"a pod cannot keep files in " + repository + ": ",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, code := p.metaml(append([]string{
+				"run", "sweep.py", "--again", "--python", python(t), "--output", "registry",
+			}, c.options...)...)
+			if code == 0 || !strings.Contains(out, c.want) {
+				t.Errorf("it says %d, %s", code, out)
+			}
+			owners, err := client(t, inside.Admin).CoreV1().ConfigMaps(space).List(t.Context(), metav1.ListOptions{
+				LabelSelector: "app.kubernetes.io/component=run",
+			})
+			if err != nil || len(owners.Items) > 0 {
+				t.Errorf("there are %d runs: %v", len(owners.Items), err)
+			}
+		})
+	}
+}
+
+// large leaves as many MiB behind as there is in x, of which the disk has little.
 const large = `
 import metaml
 
-rows = [{"x": 3}]
+rows = [{"x": MIB}]
 
 @metaml.Train(settings={"hyper_parameters": "rows"})
 def fit(x):
     with open(metaml.output() / "large", "wb") as file:
-        file.truncate(2 << 30)
+        file.truncate(x << 20)
         file.seek(-3, 2)
         file.write(b"end")
 `
@@ -138,7 +288,16 @@ func TestLargeFilesAreFetchedInBoundedMemory(t *testing.T) {
 	space := namespace(t)
 	claim(t, space, "runs")
 	p := newPerson(t, inside.Admin, space)
-	name := p.submits(large, "--output", "pvc:runs")
+	p.pullsLarge(2048, "--output", "pvc:runs")
+	repository, secret := pushable(t, space)
+	p.pullsLarge(512, "--output", "registry", "--output-repository", repository, "--registry-secret", secret)
+}
+
+// pullsLarge runs a trial that leaves so many MiB behind, and fetches them.
+func (p *person) pullsLarge(mib int64, options ...string) {
+	t := p.t
+	t.Helper()
+	name := p.submits(strings.Replace(large, "MIB", fmt.Sprint(mib), 1), options...)
 	p.must("attach", name)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -169,14 +328,14 @@ func TestLargeFilesAreFetchedInBoundedMemory(t *testing.T) {
 	if most.peak == 0 || most.peak > 100_000_000 {
 		t.Errorf("it held %d bytes", most.peak)
 	}
-	t.Logf("2 GiB came within %s, with %d MB", time.Since(began).Round(100*time.Millisecond), most.peak/1e6)
+	t.Logf("%d MiB came within %s, with %d MB", mib, time.Since(began).Round(100*time.Millisecond), most.peak/1e6)
 	file, err := os.Open(filepath.Join(strings.TrimSpace(out.String()), "large"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
 	end := make([]byte, 4)
-	if n, err := file.ReadAt(end, 2<<30-3); n != 3 || !errors.Is(err, io.EOF) || string(end[:3]) != "end" {
+	if n, err := file.ReadAt(end, mib<<20-3); n != 3 || !errors.Is(err, io.EOF) || string(end[:3]) != "end" {
 		t.Errorf("it ends with %q, %v", end[:n], err)
 	}
 }

@@ -46,7 +46,7 @@ func (f Folders) list() ([]collect.Output, error) {
 		}
 		if info, err := os.Stat(f.output(trial)); err == nil && info.IsDir() {
 			all = append(all, collect.Output{
-				Trial: trial, Kind: collect.Latest, Round: 1, Attempt: 1, Number: 1, Volume: true,
+				Trial: trial, Kind: collect.Latest, Round: 1, Attempt: 1, Number: 1, Elsewhere: true,
 				Time: info.ModTime().UTC(),
 			})
 		}

@@ -1,7 +1,7 @@
 package serve
 
 import (
-	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,24 +18,32 @@ import (
 	"github.com/metaml/metaml/deployer/collect"
 )
 
-// Outputs are the archives of a run's trials, in a folder: outputs/TRIAL/KIND/ROUND-ATTEMPT-NUMBER.tar. Of each trial
-// and kind there is one, but while the next takes its place.
+// Archives keep what the trials of a run leave behind, as archives.
+type Archives interface {
+	// Check says why nothing can be kept.
+	Check(ctx context.Context) error
+	// List gives the archives that are there.
+	List(ctx context.Context) ([]collect.Output, error)
+	// Keep takes an archive in place of the one before, and returns when it is kept. [collect.ErrLater] and
+	// [collect.ErrNoRoom] are for good; after any other error it may be sent again.
+	Keep(ctx context.Context, of collect.Output, from io.Reader) (collect.Output, error)
+	// Open gives an archive, to read. The error is [fs.ErrNotExist] if there is none.
+	Open(ctx context.Context, at collect.Slot) (io.ReadCloser, collect.Output, error)
+}
+
+// Outputs are [Archives] in a folder: outputs/TRIAL/KIND/ROUND-ATTEMPT-NUMBER.tar.
 type Outputs struct {
 	root  *os.Root
 	limit int64
+	there collect.Outputs
 
 	mu    sync.Mutex
 	bytes int64 // of all archives, those on their way included
-	there map[slot]collect.Output
-	busy  map[slot]bool // one is on its way
 }
 
-type slot struct {
-	trial int
-	kind  collect.Kind
-}
+func folderOf(at collect.Slot) string { return path.Join(strconv.Itoa(at.Trial), string(at.Kind)) }
 
-func (s slot) folder() string { return path.Join(strconv.Itoa(s.trial), string(s.kind)) }
+func fileOf(o collect.Output) string { return path.Join(folderOf(o.Slot()), o.FileName()) }
 
 const coming = "coming" // the name of an archive that is on its way
 
@@ -49,7 +56,7 @@ func OpenOutputs(dir string, limit int64) (*Outputs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the folder of outputs: %w", err)
 	}
-	o := &Outputs{root: root, limit: limit, there: map[slot]collect.Output{}, busy: map[slot]bool{}}
+	o := &Outputs{root: root, limit: limit}
 	var older []string
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
@@ -59,24 +66,17 @@ func OpenOutputs(dir string, limit int64) (*Outputs, error) {
 		if err != nil {
 			return err
 		}
-		found, at, ok := parse(name)
+		found, ok := parse(name)
 		if !ok { // a process that was killed left it
 			older = append(older, name)
 			return nil
 		}
 		found.Size, found.Time = info.Size(), info.ModTime().UTC()
-		if before, known := o.there[at]; known {
-			if before.Compare(found) > 0 {
-				before, found = found, before
-			}
-			older = append(older, path.Join(at.folder(), before.FileName()))
-			o.bytes -= before.Size
-			if found.Size == before.Size && found.FileName() == before.FileName() {
-				return nil
-			}
-		}
-		o.there[at] = found
 		o.bytes += found.Size
+		if before := o.there.Add(found); before != nil {
+			o.bytes -= before.Size
+			older = append(older, fileOf(*before))
+		}
 		return nil
 	})
 	for _, name := range older {
@@ -89,82 +89,55 @@ func OpenOutputs(dir string, limit int64) (*Outputs, error) {
 }
 
 // parse reads the name of an archive.
-func parse(name string) (o collect.Output, at slot, ok bool) {
+func parse(name string) (o collect.Output, ok bool) {
 	parts := strings.Split(name, "/")
 	if len(parts) != 3 {
-		return o, at, false
+		return o, false
 	}
 	o, ok = collect.ParseFileName(parts[2])
 	trial, err := strconv.Atoi(parts[0])
 	o.Trial, o.Kind = trial, collect.Kind(parts[1])
-	at = slot{trial, o.Kind}
-	return o, at, ok && err == nil && collect.CheckOutput(o) == nil && path.Join(at.folder(), o.FileName()) == name
+	return o, ok && err == nil && collect.CheckOutput(o) == nil && fileOf(o) == name
 }
 
 // Close closes the folder.
 func (o *Outputs) Close() error { return o.root.Close() }
 
-// List are the archives that are there.
-func (o *Outputs) List() []collect.Output {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	all := make([]collect.Output, 0, len(o.there))
-	for _, one := range o.there {
-		all = append(all, one)
-	}
-	slices.SortFunc(all, func(a, b collect.Output) int {
-		return cmp.Or(cmp.Compare(a.Trial, b.Trial), cmp.Compare(a.Kind, b.Kind))
-	})
-	return all
-}
+// Check says that something can be kept.
+func (o *Outputs) Check(context.Context) error { return nil }
 
-var (
-	errLater = errors.New("a later attempt of the trial has sent its files already")
-	errBusy  = errors.New("the trial is sending its files already")
-	errFull  = errors.New("the monitor has no room for them")
-)
+// List gives the archives that are there.
+func (o *Outputs) List(context.Context) ([]collect.Output, error) { return o.there.List(), nil }
 
-// keep takes an archive in place of the one before, once all of it is on the disk.
-func (o *Outputs) keep(of collect.Output, from io.Reader) (kept collect.Output, err error) {
-	at := slot{of.Trial, of.Kind}
-	o.mu.Lock()
-	before, replaces := o.there[at]
-	of.Number = before.Number + 1
-	switch {
-	case o.busy[at]:
-		err = errBusy
-	case replaces && before.Compare(of) > 0:
-		err = errLater
-	default:
-		o.busy[at] = true
-	}
-	o.mu.Unlock()
+// Keep takes an archive in place of the one before, once all of it is on the disk.
+func (o *Outputs) Keep(_ context.Context, of collect.Output, from io.Reader) (collect.Output, error) {
+	of, err := o.there.Begin(of)
 	if err != nil {
 		return of, err
 	}
-	name := path.Join(at.folder(), coming)
+	defer o.there.End(of)
+	name := path.Join(folderOf(of.Slot()), coming)
 	size, err := o.receive(name, from)
 	of.Size, of.Time = size, time.Now().UTC()
 	if err == nil {
-		err = o.root.Rename(name, path.Join(at.folder(), of.FileName()))
+		err = o.root.Rename(name, fileOf(of))
 	}
 	if err != nil {
 		_ = o.root.Remove(name) // or when the folder is opened again
-	} else if replaces {
-		_ = o.root.Remove(path.Join(at.folder(), before.FileName())) // the same
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.busy, at)
-	if err != nil {
-		o.bytes -= size
+		o.free(size)
 		return of, err
 	}
-	if replaces {
-		o.bytes -= before.Size
+	if before := o.there.Add(of); before != nil {
+		_ = o.root.Remove(fileOf(*before)) // the same
+		o.free(before.Size)
 	}
-	o.there[at] = of
 	return of, nil
+}
+
+func (o *Outputs) free(size int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bytes -= size
 }
 
 // receive writes an archive to the disk. Its bytes are counted as they come.
@@ -185,7 +158,8 @@ func (o *Outputs) receive(name string, from io.Reader) (size int64, err error) {
 		}
 		o.mu.Unlock()
 		if full {
-			return 0, errFull
+			return 0, fmt.Errorf("%w: the monitor keeps at most %d MiB of the files of a run", collect.ErrNoRoom,
+				o.limit>>20)
 		}
 		return file.Write(p)
 	}), from)
@@ -199,16 +173,22 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
 
-// open gives the archive of a trial.
-func (o *Outputs) open(at slot) (*os.File, collect.Output, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	of, ok := o.there[at]
-	if !ok {
-		return nil, of, fs.ErrNotExist
+// Open gives the archive of a trial, a file.
+func (o *Outputs) Open(_ context.Context, at collect.Slot) (io.ReadCloser, collect.Output, error) {
+	for {
+		of, ok := o.there.Get(at)
+		if !ok {
+			return nil, of, fs.ErrNotExist
+		}
+		file, err := o.root.Open(fileOf(of))
+		if now, _ := o.there.Get(at); errors.Is(err, fs.ErrNotExist) && now.Compare(of) > 0 {
+			continue // another has taken its place
+		}
+		if err != nil {
+			return nil, of, err
+		}
+		return file, of, nil
 	}
-	file, err := o.root.Open(path.Join(at.folder(), of.FileName()))
-	return file, of, err
 }
 
 // patient is a body that may take long, as long as something comes.
@@ -230,10 +210,10 @@ func (p patient) Read(b []byte) (int, error) {
 const stall = 30 * time.Second
 
 // slotOf reads which archive a request is about.
-func slotOf(r *http.Request) (slot, error) {
+func slotOf(r *http.Request) (collect.Slot, error) {
 	trial, err := strconv.Atoi(r.PathValue("trial"))
-	at := slot{trial, collect.Kind(r.PathValue("kind"))}
-	if err != nil || collect.CheckOutput(collect.Output{Trial: trial, Kind: at.kind, Round: 1, Attempt: 1}) != nil {
+	at := collect.Slot{Trial: trial, Kind: collect.Kind(r.PathValue("kind"))}
+	if err != nil || collect.CheckOutput(collect.Output{Trial: trial, Kind: at.Kind, Round: 1, Attempt: 1}) != nil {
 		return at, fmt.Errorf("no trial has the archive %q of kind %q", r.PathValue("trial"), r.PathValue("kind"))
 	}
 	return at, nil
@@ -241,7 +221,7 @@ func slotOf(r *http.Request) (slot, error) {
 
 func (s *Server) putOutput(w http.ResponseWriter, r *http.Request) {
 	at, err := slotOf(r)
-	of := collect.Output{Trial: at.trial, Kind: at.kind}
+	of := collect.Output{Trial: at.Trial, Kind: at.Kind}
 	for name, to := range map[string]*int{"round": &of.Round, "attempt": &of.Attempt} {
 		n, invalid := strconv.Atoi(r.URL.Query().Get(name))
 		*to, err = n, errors.Join(err, invalid)
@@ -253,12 +233,11 @@ func (s *Server) putOutput(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	kept, err := s.outputs.keep(of, patient{r.Body, http.NewResponseController(w)})
+	kept, err := s.outputs.Keep(r.Context(), of, patient{r.Body, http.NewResponseController(w)})
 	switch {
-	case errors.Is(err, errFull):
-		refuse(w, http.StatusInsufficientStorage, fmt.Errorf("the monitor keeps at most %d MiB of the files of a run",
-			s.outputs.limit>>20))
-	case errors.Is(err, errLater):
+	case errors.Is(err, collect.ErrNoRoom):
+		refuse(w, http.StatusInsufficientStorage, err)
+	case errors.Is(err, collect.ErrLater):
 		refuse(w, http.StatusConflict, err)
 	case err != nil:
 		refuse(w, http.StatusServiceUnavailable, fmt.Errorf("keep the files of trial %d: %w", of.Trial, err))
@@ -267,13 +246,25 @@ func (s *Server) putOutput(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) listOutputs(w http.ResponseWriter, _ *http.Request) {
-	lie, err := s.folders.list()
-	if err != nil {
+func (s *Server) checkOutputs(w http.ResponseWriter, r *http.Request) {
+	switch err := s.outputs.Check(r.Context()); {
+	case errors.Is(err, collect.ErrNoRoom):
+		refuse(w, http.StatusInsufficientStorage, err)
+	case err != nil:
+		refuse(w, http.StatusServiceUnavailable, err)
+	default:
+		reply(w, http.StatusOK, "text/plain", nil)
+	}
+}
+
+func (s *Server) listOutputs(w http.ResponseWriter, r *http.Request) {
+	sent, err := s.outputs.List(r.Context())
+	lie, unread := s.folders.list()
+	if err = errors.Join(err, unread); err != nil {
 		refuse(w, http.StatusServiceUnavailable, err)
 		return
 	}
-	s.replyJSON(w, append(s.outputs.List(), lie...))
+	s.replyJSON(w, append(sent, lie...))
 }
 
 func (s *Server) replyJSON(w http.ResponseWriter, what any) {
@@ -291,23 +282,34 @@ func (s *Server) getOutput(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	if s.folders != "" && at.kind == collect.Latest {
-		s.folders.send(w, r, at.trial)
+	if s.folders != "" && at.Kind == collect.Latest {
+		s.folders.send(w, r, at.Trial)
 		return
 	}
-	file, of, err := s.outputs.open(at)
+	archive, of, err := s.outputs.Open(r.Context(), at)
 	if errors.Is(err, fs.ErrNotExist) {
-		refuse(w, http.StatusNotFound, fmt.Errorf("trial %d has left no %s", at.trial, at.kind))
+		refuse(w, http.StatusNotFound, fmt.Errorf("trial %d has left no %s", at.Trial, at.Kind))
 		return
 	}
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, err)
 		return
 	}
-	defer file.Close()
+	defer archive.Close()
 	w.Header().Set("Content-Type", "application/x-tar")
 	w.Header().Set("ETag", strconv.Quote(of.FileName()))
-	http.ServeContent(&unhurried{w, http.NewResponseController(w)}, r, "", of.Time, file)
+	to := &unhurried{w, http.NewResponseController(w)}
+	if file, seeks := archive.(io.ReadSeeker); seeks {
+		http.ServeContent(to, r, "", of.Time, file)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.FormatInt(of.Size, 10))
+	if r.Method == http.MethodHead {
+		return
+	}
+	if _, err := io.Copy(to, archive); err != nil {
+		panic(http.ErrAbortHandler) // so that who reads it knows that it is not whole
+	}
 }
 
 // unhurried is an answer that may take long, as long as something of it is taken.

@@ -200,7 +200,7 @@ func TestFilesOnAVolumeAreReadWhereTheyLie(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if all := m.outputs(); len(all) != 1 || all[0].Trial != 2 || !all[0].Volume {
+	if all := m.outputs(); len(all) != 1 || all[0].Trial != 2 || !all[0].Elsewhere {
 		t.Errorf("there is %+v", all)
 	}
 	status, text := m.do(http.MethodGet, "/v1/outputs/2/output", bearer, nil)

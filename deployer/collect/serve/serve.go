@@ -37,7 +37,7 @@ const (
 // Server answers pods and readers.
 type Server struct {
 	store   *collect.Store
-	outputs *Outputs
+	outputs Archives
 	folders Folders
 	token   [sha256.Size]byte
 	batches chan []byte // buffers; their number bounds what is read at the same time
@@ -51,7 +51,7 @@ var errEnds = errors.New("the monitor ends")
 
 // New makes a server of what is in a store, and of the files that trials leave behind: those that they send, and those
 // that lie in folders. Who comes needs the token.
-func New(store *collect.Store, outputs *Outputs, folders Folders, token string) (*Server, error) {
+func New(store *collect.Store, outputs Archives, folders Folders, token string) (*Server, error) {
 	if token == "" {
 		return nil, errors.New("serve a run: the token is empty")
 	}
@@ -115,6 +115,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("POST /v1/batch", s.guarded(s.batch))
 	mux.HandleFunc("GET /v1/stream", s.guarded(s.stream))
+	mux.HandleFunc("GET /v1/check", s.guarded(s.checkOutputs))
 	mux.HandleFunc("GET /v1/outputs", s.guarded(s.listOutputs))
 	mux.HandleFunc("PUT /v1/outputs/{trial}/{kind}", s.guarded(s.putOutput))
 	mux.HandleFunc("GET /v1/outputs/{trial}/{kind}", s.guarded(s.getOutput))

@@ -45,6 +45,8 @@ type Options struct {
 	Mounts           []settings.Mount
 	Output           *settings.Mount // where the trials' output folders are; nil: the monitor keeps them
 	NoOutput         bool            // nobody does
+	OutputRepository string          // in a registry, where the monitor keeps them; "": on its disk
+	RegistrySecret   string          // with the login for that
 	Record           *settings.Mount // where the monitor keeps what it has; nil: on the disk of its node
 	Keep             time.Duration   // how long the monitor waits for somebody who fetches that
 	Queue            string          // of Kueue
@@ -446,8 +448,11 @@ func (r *Run) onOutput() folder.Run { return folder.Run(r.folderOn(r.Options.Out
 // folderOn is the run's own folder on a volume that is at dir. Its name has the run's identity: a run that is made
 // again under the same name has another.
 func (r *Run) folderOn(m *settings.Mount, dir string) string {
-	return path.Join(dir, m.Sub, "metaml", r.Namespace, r.Spec.Name+"-"+r.Spec.ID[:min(len(r.Spec.ID), 8)])
+	return path.Join(dir, m.Sub, "metaml", r.Namespace, r.Spec.Name+"-"+r.identity())
 }
+
+// identity tells the run from others that had its name.
+func (r *Run) identity() string { return r.Spec.ID[:min(len(r.Spec.ID), 8)] }
 
 func mountName(i int) string { return fmt.Sprintf("mount-%d", i) }
 

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"strconv"
 
@@ -37,6 +38,7 @@ func MonitorServiceName(run string) string { return "metaml-" + MonitorName(run)
 const (
 	storeDir = "/metaml/store" // what the pods sent
 	tokenDir = "/metaml/token" //nolint:gosec // G101: where a token is
+	loginDir = "/metaml/login" // for a registry
 )
 
 // What a monitor takes of a node. It holds at most 256 MiB of files (deployer/collect).
@@ -109,6 +111,17 @@ func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 		container.VolumeMounts = append(container.VolumeMounts,
 			corev1.VolumeMount{Name: outputName, MountPath: outputDir, ReadOnly: true})
 	}
+	if o.RegistrySecret != "" {
+		volumes = append(volumes, corev1.Volume{
+			Name: "login", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+				SecretName: o.RegistrySecret,
+				Items:      []corev1.KeyToPath{{Key: corev1.DockerConfigJsonKey, Path: "config.json"}},
+			}},
+		})
+		container.VolumeMounts = append(container.VolumeMounts,
+			corev1.VolumeMount{Name: "login", MountPath: loginDir, ReadOnly: true})
+		container.Env = append(container.Env, corev1.EnvVar{Name: "DOCKER_CONFIG", Value: loginDir})
+	}
 	all := labels(&r.Spec, r.User, ComponentMonitor)
 	all[istio] = "false"
 	return &batchv1.Job{
@@ -135,8 +148,11 @@ func (r *Run) monitorCommand() []string {
 		"--dir", r.store(), "--listen", ":" + strconv.Itoa(MonitorPort),
 		"--token-file", path.Join(tokenDir, TokenName), "--keep", r.Options.Keep.String(),
 	}
-	if r.Options.Output != nil {
+	switch {
+	case r.Options.Output != nil:
 		args = append(args, "--output", r.onOutput().Output(0))
+	case r.Options.OutputRepository != "":
+		args = append(args, "--registry", r.OutputArtifact())
 	}
 	if r.Options.AgentImage != "" {
 		return append([]string{pod.InAgentImage(pod.Monitor)}, args...)
@@ -145,6 +161,12 @@ func (r *Run) monitorCommand() []string {
 		Program: pod.Monitor, Python: r.Options.ImagePython, Parts: agentDir, To: workDir, Message: message, Args: args,
 		Digests: map[string]string{r.Monitor.Agent.Arch: r.Monitor.Agent.Digest},
 	}.Command()
+}
+
+// OutputArtifact is the name of the artifact in a registry that gets what the trials leave behind. A run that is made
+// again under the same name has another.
+func (r *Run) OutputArtifact() string {
+	return fmt.Sprintf("%s:%s-%s-outputs", r.Options.OutputRepository, r.Spec.Name, r.identity())
 }
 
 // store is the folder of what the pods sent.

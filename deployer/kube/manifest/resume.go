@@ -78,11 +78,7 @@ func Resumed(owner *corev1.ConfigMap, last *batchv1.Job, resumed, indexes int) *
 		},
 	}
 	restorePlacement(job, last)
-	for label := range job.Spec.Template.Labels { // the Job controller gives each Job its own
-		if strings.HasPrefix(label, "batch.kubernetes.io/") || label == "controller-uid" || label == "job-name" {
-			delete(job.Spec.Template.Labels, label)
-		}
-	}
+	forgetJob(job.Spec.Template.Labels)
 	for i := range job.Spec.Template.Spec.Containers {
 		if c := &job.Spec.Template.Spec.Containers[i]; c.Name == TrialContainer {
 			c.Env = replaced(c.Env, corev1.EnvVar{Name: pod.RoundVariable, Value: strconv.Itoa(resumed + 1)})
@@ -98,6 +94,30 @@ func Resumed(owner *corev1.ConfigMap, last *batchv1.Job, resumed, indexes int) *
 		}), configMapProjection(RowsName(name)))
 	}
 	return job
+}
+
+// Again makes a Job like one that has ended, in its place.
+func Again(ended *batchv1.Job) *batchv1.Job {
+	goes := false
+	job := &batchv1.Job{
+		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: ended.Name, Namespace: ended.Namespace, Labels: ended.Labels, OwnerReferences: ended.OwnerReferences,
+		},
+		Spec: *ended.Spec.DeepCopy(),
+	}
+	job.Spec.Selector, job.Spec.Suspend = nil, &goes
+	forgetJob(job.Spec.Template.Labels)
+	return job
+}
+
+// forgetJob removes the labels of pods that the Job controller gives those of each Job.
+func forgetJob(labels map[string]string) {
+	for label := range labels {
+		if strings.HasPrefix(label, "batch.kubernetes.io/") || label == "controller-uid" || label == "job-name" {
+			delete(labels, label)
+		}
+	}
 }
 
 // Round is which of a run's Jobs one is: 1 the first, 2 the one that resumed it.

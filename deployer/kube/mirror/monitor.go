@@ -168,11 +168,13 @@ func (m *mirror) suspendMonitor(ctx context.Context, suspend bool) bool {
 	return SuspendMonitor(ctx, m.cluster, m.name, suspend) == nil
 }
 
+const fieldManager = "metaml"
+
 // SuspendMonitor ends the monitor of a run, or starts it again, with nothing that it had.
 func SuspendMonitor(ctx context.Context, c *cluster.Cluster, name string, suspend bool) error {
 	patch := fmt.Appendf(nil, `{"spec":{"suspend":%t}}`, suspend)
 	_, err := c.Batch.Jobs(c.Namespace).Patch(ctx, manifest.MonitorName(name), types.MergePatchType, patch,
-		metav1.PatchOptions{FieldManager: "metaml"})
+		metav1.PatchOptions{FieldManager: fieldManager})
 	return err
 }
 

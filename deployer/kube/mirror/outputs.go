@@ -159,7 +159,7 @@ func (o *outputs) fetchAll(ctx context.Context, what asked) error {
 	}
 	for _, of := range all {
 		before, known := o.state.Trials[of.Trial]
-		if of.Kind != collect.Latest || of.Volume || known && before.Compare(of) >= 0 {
+		if of.Kind != collect.Latest || of.Elsewhere || known && before.Compare(of) >= 0 {
 			continue
 		}
 		if err := fetchFiles(ctx, o.folder, client, of); err != nil {
@@ -187,7 +187,7 @@ func fetchFiles(ctx context.Context, f folder.Run, from monitorClient, of collec
 	}
 	defer body.Close()
 	var files io.Reader = body
-	if !of.Volume {
+	if !of.Elsewhere {
 		files = io.LimitReader(body, collect.MaxOutputs)
 	}
 	if err := archive.Read(ctx, files, fresh); err != nil {
@@ -222,18 +222,19 @@ func (c monitorClient) get(ctx context.Context, path string) (io.ReadCloser, err
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(answer.Body, 200)) // what is there of it
-		said := fmt.Errorf("the monitor says: %s", strings.TrimSpace(string(text)))
-		if answer.StatusCode == http.StatusNotFound {
-			said = &missingError{said}
-		}
-		return nil, errors.Join(said, answer.Body.Close())
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 500)) // what is there of it
+		return nil, errors.Join(&saidError{answer.StatusCode, strings.TrimSpace(string(text))}, answer.Body.Close())
 	}
 	return answer.Body, nil
 }
 
-// missingError says that the monitor has no such archive.
-type missingError struct{ error }
+// saidError is what a monitor answers that does not do what it is asked.
+type saidError struct {
+	status int
+	text   string
+}
+
+func (e *saidError) Error() string { return "the monitor says: " + e.text }
 
 // maxList bounds what a monitor says of archives, in bytes: one has about 150.
 const maxList = 1 << 20

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/deployer/collect"
@@ -32,8 +35,9 @@ const (
 	monitorLook = 200 * time.Millisecond
 )
 
-// Pull fetches the files of a trial that lie on a volume, as the run's monitor sees them. One that has been suspended,
-// as that of a run which has ended, is started for that. It does nothing if they are here since the trial's end.
+// Pull fetches the files of a trial that lie on a volume or in a registry, through the run's monitor. One that has been
+// suspended, as that of a run which has ended, is started for that. It does nothing if they are here since the trial's
+// end.
 func Pull(ctx context.Context, c *cluster.Cluster, f folder.Run, trial int) error {
 	n, err := endOf(f, trial)
 	if err != nil {
@@ -57,7 +61,7 @@ func Pull(ctx context.Context, c *cluster.Cluster, f folder.Run, trial int) erro
 	defer p.end(context.WithoutCancel(ctx)) // also where it was interrupted
 	for tries := 1; ; tries++ {
 		err := p.fetch(ctx)
-		if missing := (*missingError)(nil); errors.As(err, &missing) {
+		if said, is := errors.AsType[*saidError](err); is && said.status == http.StatusNotFound {
 			return noOutput("trial %d of %s has left nothing in metaml.output()", trial, spec.Name)
 		}
 		if err == nil {
@@ -89,7 +93,7 @@ func dismissed(ctx context.Context, f folder.Run) error {
 	return nil
 }
 
-// puller fetches the files of one trial from a volume.
+// puller fetches the files of one trial from where they lie.
 type puller struct {
 	cluster *cluster.Cluster
 	folder  folder.Run
@@ -136,7 +140,7 @@ func (p *puller) fetch(ctx context.Context) error {
 			break
 		}
 		if time.Now().After(end) {
-			return noOutput("what trial %d of %s wrote cannot be fetched: the run's monitor, which reads the volume, "+
+			return noOutput("what trial %d of %s wrote cannot be fetched: the run's monitor, which has the way to it, "+
 				"does not answer: %v", p.trial, p.name, err)
 		}
 		select {
@@ -145,7 +149,7 @@ func (p *puller) fetch(ctx context.Context) error {
 		case <-time.After(monitorLook):
 		}
 	}
-	of := collect.Output{Trial: p.trial, Kind: collect.Latest, Volume: true}
+	of := collect.Output{Trial: p.trial, Kind: collect.Latest, Elsewhere: true}
 	if err := fetchFiles(ctx, p.folder, client, of); err != nil {
 		return fmt.Errorf("fetch the files of trial %d: %w", p.trial, err)
 	}
@@ -160,9 +164,11 @@ func wakeMonitor(ctx context.Context, c *cluster.Cluster, name string) (started 
 	if err != nil {
 		return false, c.Explain(err, "read the monitor of run "+name)
 	}
-	if manifest.Finished(job) {
-		return false, noOutput("the monitor of %s, which reads the volume with the files, has ended: nobody asked it "+
-			"for longer than --keep. The files are on the volume, in the folder metaml", name)
+	if manifest.Finished(job) { // nobody asked it for longer than --keep
+		if err := remakeMonitor(ctx, c, job); err != nil {
+			return false, c.Explain(err, "start the monitor of run "+name)
+		}
+		return true, nil
 	}
 	if !manifest.Suspended(job) {
 		return false, nil
@@ -171,6 +177,66 @@ func wakeMonitor(ctx context.Context, c *cluster.Cluster, name string) (started 
 		return false, c.Explain(err, "start the monitor of run "+name)
 	}
 	return true, nil
+}
+
+// remakeMonitor makes a monitor again whose Job has ended: that starts no further pod.
+func remakeMonitor(ctx context.Context, c *cluster.Cluster, ended *batchv1.Job) error {
+	jobs := c.Batch.Jobs(c.Namespace)
+	background := metav1.DeletePropagationBackground
+	err := jobs.Delete(ctx, ended.Name, metav1.DeleteOptions{
+		PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &ended.UID},
+	})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // somebody else does the same
+		return err
+	}
+	fresh := manifest.Again(ended)
+	for {
+		_, err := jobs.Create(ctx, fresh, metav1.CreateOptions{FieldManager: fieldManager})
+		if !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+		now, err := jobs.Get(ctx, ended.Name, metav1.GetOptions{})
+		if err == nil && now.UID != ended.UID {
+			return nil // somebody else has made it
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(waitLook):
+		}
+	}
+}
+
+// CheckOutputs has the monitor of a run, whose pods and readers have a token, say whether it can keep what trials leave
+// behind. Refused is its no. While it does not run or is not reached it is asked again; it is no error if that stays so
+// until ctx is over.
+func CheckOutputs(ctx context.Context, c *cluster.Cluster, name, token string) (refused string, err error) {
+	client := newMonitorClient(token, func() (net.Conn, error) {
+		pod, err := monitorPod(ctx, c, name)
+		if err != nil {
+			return nil, err
+		}
+		return c.Forward(ctx, pod, manifest.MonitorPort)
+	})
+	defer client.http.CloseIdleConnections()
+	for {
+		body, err := client.get(ctx, "/v1/check")
+		if err == nil {
+			return "", body.Close()
+		}
+		if said, is := errors.AsType[*saidError](err); is && (said.status == http.StatusInsufficientStorage ||
+			said.status == http.StatusServiceUnavailable) {
+			return said.text, nil
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				return "", nil
+			}
+			return "", context.Cause(ctx)
+		case <-time.After(monitorLook):
+		}
+	}
 }
 
 // monitorPod finds the pod of a run's monitor that runs.

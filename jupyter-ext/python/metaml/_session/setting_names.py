@@ -48,6 +48,8 @@ TRAIN = (
     "secret",
     "mount",
     "output",
+    "output_repository",
+    "registry_secret",
     "record",
     "keep",
     "include",
