@@ -32,7 +32,8 @@ import (
 )
 
 const usage = `usage: metaml-monitor --dir DIR --token-file FILE [--listen ADDR] [--keep DURATION]
-                      [--output DIR | --registry REGISTRY/NAME:TAG]
+                      [--output DIR | --output-artifact REGISTRY/NAME:TAG]
+                      [--record-artifact REGISTRY/NAME:TAG]
        metaml-monitor version`
 
 // defaultKeep is long enough for a weekend.
@@ -62,7 +63,8 @@ const exitTerminated = 143
 type options struct {
 	dir, listen, tokenFile string
 	output                 string // output folder of trial 0 on a volume, "": there is none
-	registry               string // REGISTRY/NAME:TAG of the archives; "": they are on the disk
+	outputArtifact         string // REGISTRY/NAME:TAG of the archives; "": they are on the disk
+	recordArtifact         string // of what the disk has of trials' reports; "": that is nowhere else
 	keep                   time.Duration
 }
 
@@ -80,8 +82,10 @@ func mainCode(ctx context.Context, args []string, out, complaints io.Writer) int
 	flags.StringVar(&o.tokenFile, "token-file", "", "the file with the token that pods and readers have")
 	flags.StringVar(&o.output, "output", "",
 		"the output folder of trial 0 on a volume; those of the others lie beside it, under their numbers")
-	flags.StringVar(&o.registry, "registry", "",
+	flags.StringVar(&o.outputArtifact, "output-artifact", "",
 		"the artifact in a registry that gets what trials leave behind, REGISTRY/NAME:TAG; without it the disk does")
+	flags.StringVar(&o.recordArtifact, "record-artifact", "",
+		"the artifact in a registry that gets what trials report once a minute, and that is read at the start")
 	flags.DurationVar(&o.keep, "keep", defaultKeep, "end when nobody came for so long")
 	if flags.Parse(args) != nil || o.dir == "" || o.tokenFile == "" || o.keep <= 0 || flags.NArg() > 0 {
 		fmt.Fprintln(complaints, usage)
@@ -101,6 +105,10 @@ func serveRun(ctx context.Context, o options, out io.Writer) (failed error) {
 	if err != nil {
 		return fmt.Errorf("read the token: %w", err)
 	}
+	record, err := o.record(ctx)
+	if err != nil {
+		return err
+	}
 	disk, err := serve.OpenDisk(o.dir)
 	if err != nil {
 		return err
@@ -115,6 +123,9 @@ func serveRun(ctx context.Context, o options, out io.Writer) (failed error) {
 		return err
 	}
 	defer func() { failed = errors.Join(failed, done()) }()
+	if record != nil {
+		archives = checked{archives, record}
+	}
 	server, err := serve.New(store, archives, serve.Folders(o.output), strings.TrimSpace(string(token)))
 	if err != nil {
 		return err
@@ -127,6 +138,9 @@ func serveRun(ctx context.Context, o options, out io.Writer) (failed error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { endWhenQuiet(ctx, cancel, server, o.keep) })
+	if record != nil {
+		watching.Go(func() { record.keep(ctx, store) })
+	}
 	defer watching.Wait()
 	defer cancel(nil)
 	return server.Serve(ctx, listener)
@@ -134,8 +148,8 @@ func serveRun(ctx context.Context, o options, out io.Writer) (failed error) {
 
 // archives is where what trials leave behind is kept. Done lets go of it.
 func (o *options) archives() (is serve.Archives, done func() error, err error) {
-	if o.registry != "" {
-		is, err := oci.Open(o.registry)
+	if o.outputArtifact != "" {
+		is, err := oci.Open(o.outputArtifact)
 		return is, func() error { return nil }, err
 	}
 	disk, err := serve.OpenOutputs(filepath.Join(o.dir, "outputs"), collect.MaxOutputs)

@@ -124,6 +124,13 @@ func newSource(of Source) *source {
 	return &source{Source: of, files: map[string]*file{}, folders: map[string]bool{}}
 }
 
+// Size is how much has come, in bytes.
+func (s *Store) Size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
 // add makes a file known.
 func (s *Store) add(to *source, name string) *file {
 	f := &file{source: to, name: name, path: pathOf(to.ID, name)}

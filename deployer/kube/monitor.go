@@ -57,7 +57,7 @@ func (p *Place) addMonitor(ctx context.Context, load *shipment, lacks []cluster.
 // the pods, which wait then.
 func (p *Place) checkClaims(ctx context.Context) error {
 	return errors.Join(p.checkClaim(ctx, "output", p.settings.Output().Volume),
-		p.checkClaim(ctx, "record", p.settings.Record()), p.checkRegistrySecret(ctx))
+		p.checkClaim(ctx, "record", p.settings.Record().Volume), p.checkRegistrySecret(ctx))
 }
 
 func (p *Place) checkClaim(ctx context.Context, setting string, m *settings.Mount) error {
@@ -81,6 +81,8 @@ func (r *shipment) kept() string {
 	switch {
 	case r.run.Monitor == nil:
 		return "what trials report is kept while somebody follows the run: it has no monitor"
+	case o.RecordRepository != "":
+		return fmt.Sprintf("what trials report is kept in %s, once a minute, and here", o.RecordRepository)
 	case o.Record != nil:
 		return fmt.Sprintf("what trials report is kept on the volume %s, and here", o.Record.Claim)
 	}

@@ -26,7 +26,7 @@ func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 		Image: s.Text("image"), PullSecrets: s.List("image_pull_secret"), GPU: s.Int("gpu"),
 		GPUResource: corev1.ResourceName(s.Text("gpu_type")), ServiceAccount: s.Text("service_account"),
 		Queue: s.Text("queue"), ImagePython: s.Text("image_python"),
-		AgentImage: s.Text("agent_image"), Record: s.Record(), Keep: s.Duration("keep"),
+		AgentImage: s.Text("agent_image"), Record: s.Record().Volume, Keep: s.Duration("keep"),
 		NodeSelector: map[string]string{},
 	}
 	o.CPU, o.Memory = quantity(s, "cpu"), quantity(s, "memory")
@@ -36,12 +36,18 @@ func (p *Place) options(ctx context.Context) (*manifest.Options, error) {
 	o.Tolerations, o.Mounts = s.Tolerations(), s.Mounts()
 	kept := s.Output()
 	o.Output, o.NoOutput = kept.Volume, kept.Nowhere
-	if kept.Registry {
+	if record := s.Record().Registry; kept.Registry || record {
 		repository, err := p.outputRepository()
 		if err != nil {
 			return nil, err
 		}
-		o.OutputRepository, o.RegistrySecret = repository, s.Text("registry_secret")
+		o.RegistrySecret = s.Text("registry_secret")
+		if kept.Registry {
+			o.OutputRepository = repository
+		}
+		if record {
+			o.RecordRepository = repository
+		}
 	}
 	var err error
 	if o.Env, err = s.Variables(p.environ); err != nil {

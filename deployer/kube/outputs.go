@@ -34,7 +34,7 @@ func (p *Place) outputRepository() (string, error) {
 	}
 	const hint = "Name one that pods reach: --output-repository REGISTRY/NAME."
 	if text == "" {
-		return "", usererror.New(usererror.CodeOption, "--output registry needs a repository, and none is named").
+		return "", usererror.New(usererror.CodeOption, "%s needs a repository, and none is named", p.toRegistry()).
 			With(hint)
 	}
 	at, err := name.NewRepository(text)
@@ -46,17 +46,25 @@ func (p *Place) outputRepository() (string, error) {
 		host = at.RegistryStr()
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return "", usererror.New(usererror.CodeOption, "--output registry would send files to %s, which is another "+
-			"place for each pod: its own", at.RegistryStr()).With(hint)
+		return "", usererror.New(usererror.CodeOption, "%s would send files to %s, which is another place for each "+
+			"pod: its own", p.toRegistry(), at.RegistryStr()).With(hint)
 	}
 	return at.Name(), nil
+}
+
+// toRegistry is the option because of which something goes to a registry.
+func (p *Place) toRegistry() string {
+	if p.settings.Output().Registry {
+		return "--output registry"
+	}
+	return "--record registry"
 }
 
 // checkRegistrySecret refuses a login for outputs that the namespace does not have. Who may not look finds out by the
 // monitor, which does not start then.
 func (p *Place) checkRegistrySecret(ctx context.Context) error {
 	secret := p.settings.Text("registry_secret")
-	if secret == "" || !p.settings.Output().Registry {
+	if secret == "" || !p.settings.Output().Registry && !p.settings.Record().Registry {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
@@ -71,14 +79,15 @@ func (p *Place) checkRegistrySecret(ctx context.Context) error {
 		With("Make it: kubectl create secret docker-registry %s --docker-server=… --docker-username=….", secret)
 }
 
-// monitorMust refuses a run whose files only its monitor keeps, where it has none.
+// monitorMust refuses a run of which something is to be in a registry, where it has no monitor.
 func monitorMust(r *manifest.Run, note *run.Note) error {
-	if note == nil || r.Options.OutputRepository == "" {
+	if o := &r.Options; note == nil || o.OutputRepository == "" && o.RecordRepository == "" {
 		return nil
 	}
 	return &usererror.Error{
 		Code: usererror.CodeOption,
-		Text: "--output registry needs the monitor of the run, which sends files there: " + note.Text,
+		Text: "--output registry and --record registry need the monitor of the run, which sends files there: " +
+			note.Text,
 		Hint: note.Hint,
 	}
 }
@@ -90,7 +99,8 @@ const checkOutputs = 2 * time.Minute
 // checkRepository has the monitor say whether it can send files to the repository, before any trial is started. Where
 // it does not get to run meanwhile, that is no reason not to start the trials: notes say what they wait for.
 func (p *Place) checkRepository(ctx context.Context, r *manifest.Run, owner *corev1.ConfigMap) error {
-	if r.Options.OutputRepository == "" || r.Options.Queue != "" {
+	o := &r.Options
+	if o.OutputRepository == "" && o.RecordRepository == "" || o.Queue != "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkOutputs)
@@ -99,9 +109,9 @@ func (p *Place) checkRepository(ctx context.Context, r *manifest.Run, owner *cor
 	if err != nil || refused == "" {
 		return err
 	}
-	no := usererror.New(usererror.CodeRegistry, "--output registry: a pod %s", refused)
-	if r.Options.RegistrySecret != "" {
-		return no.With("See whether the login in Secret %s may push there.", r.Options.RegistrySecret)
+	no := usererror.New(usererror.CodeRegistry, "%s: a pod %s", p.toRegistry(), refused)
+	if o.RegistrySecret != "" {
+		return no.With("See whether the login in Secret %s may push there.", o.RegistrySecret)
 	}
 	return no.With("Name a Secret whose login may push there: --registry-secret NAME. kubectl create secret " +
 		"docker-registry makes one.")

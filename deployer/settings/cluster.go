@@ -137,8 +137,8 @@ func (d Def) checkCluster(text string) error {
 	case Outputs:
 		_, err := ParseOutputs(text)
 		return err
-	case Claim:
-		_, err := ParseClaim(text)
+	case Records:
+		_, err := ParseRecord(text)
 		return err
 	case System:
 		return d.each(text, func(item string) (string, error) {
@@ -292,11 +292,24 @@ func ParseToleration(item string) (Toleration, error) {
 	return Toleration{Key: key, Value: value, Any: !given, Effect: effect}, nil
 }
 
-// Kept is where output says that the files of trials are kept; the zero value: on the disk of the run's monitor.
+// Kept is where output says that the files of trials are kept, or record what they report; the zero value: on the disk
+// of the run's monitor.
 type Kept struct {
 	Volume   *Mount // on a volume
 	Registry bool   // in a repository
 	Nowhere  bool
+}
+
+// ParseRecord reads pvc:NAME[/SUB] or registry.
+func ParseRecord(text string) (Kept, error) {
+	k, err := ParseOutputs(text)
+	if err == nil && !k.Nowhere {
+		return k, nil
+	}
+	if _, err = ParseClaim(text); err != nil {
+		return Kept{}, fmt.Errorf("%w; or registry", err)
+	}
+	return k, nil
 }
 
 // ParseOutputs reads pvc:NAME[/SUB], registry or none.

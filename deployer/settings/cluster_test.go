@@ -85,11 +85,13 @@ func TestClusterSettingsAreChecked(t *testing.T) {
 			`or registry, or none`,
 		"--record pvc:runs":      "",
 		"--record pvc:runs/mine": "",
-		"--record runs":          `--record takes pvc:NAME[/SUB], such as pvc:runs, not "runs"`,
+		"--record runs":          `--record takes pvc:NAME[/SUB], such as pvc:runs, not "runs"; or registry`,
 		"--record pvc:runs:/data": `--record takes pvc:NAME[/SUB], such as pvc:runs, ` +
-			`not "pvc:runs:/data"`,
+			`not "pvc:runs:/data"; or registry`,
 		"--record pvc:runs/../others": `--record takes a folder of the volume without . and .., such as ` +
-			`pvc:runs/mine, not "pvc:runs/../others"`,
+			`pvc:runs/mine, not "pvc:runs/../others"; or registry`,
+		"--record registry":          "",
+		"--record none":              `--record takes pvc:NAME[/SUB], such as pvc:runs, not "none"; or registry`,
 		"--mount data:/data":         `--mount takes pvc:NAME[/SUB]:PATH, such as pvc:data:/data, not "data:/data"`,
 		"--mount pvc:data":           `--mount takes pvc:NAME[/SUB]:PATH, such as pvc:data:/data, not "pvc:data"`,
 		"--mount pvc:data:data":      `--mount takes an absolute folder for the volume, such as /data, not "data"`,

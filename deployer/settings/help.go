@@ -109,7 +109,7 @@ func section(b *strings.Builder, title string, defs []Def) {
 			takes = "`" + strings.Join(d.Choices, "` or `") + "`"
 		case d.Type == Int && d.Max > 0:
 			takes = fmt.Sprintf("%s from %s to %s", takes, people(d.Min), people(d.Max))
-		case d.Type.Separator() == "\n" || d.Type == Claim || d.Type == Outputs:
+		case d.Type.Separator() == "\n" || d.Type == Records || d.Type == Outputs:
 			takes += ": `" + d.Value + "`"
 		}
 		value := d.Default

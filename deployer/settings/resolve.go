@@ -324,13 +324,13 @@ func (r *Resolved) Output() Kept {
 	return k
 }
 
-// Record gives the volume of record; nil: none is named.
-func (r *Resolved) Record() *Mount {
-	m, err := ParseClaim(r.Text("record"))
-	if err != nil { // it was checked when it was resolved
-		return nil
+// Record says where what trials report is kept: in a registry as well where their files are, unless a volume is named.
+func (r *Resolved) Record() Kept {
+	k, err := ParseRecord(r.Text("record")) // it was checked when it was resolved
+	if err != nil {
+		return Kept{Registry: r.Output().Registry}
 	}
-	return &m
+	return k
 }
 
 // Include gives the paths of include, with slashes.

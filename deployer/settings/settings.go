@@ -49,7 +49,7 @@ const (
 	Labels       Type = "labels"        // a list of KEY=VALUE
 	Tolerations  Type = "tolerations"   // a list of KEY[=VALUE][:EFFECT]
 	Mounts       Type = "mounts"        // a list of pvc:NAME[/SUB]:PATH
-	Claim        Type = "claim"         // pvc:NAME[/SUB]
+	Records      Type = "records"       // pvc:NAME[/SUB], or registry
 	Outputs      Type = "outputs"       // pvc:NAME[/SUB], registry, or none
 	Paths        Type = "paths"         // a list of files and folders below the working directory
 	System       Type = "packages"      // of Debian or Ubuntu, separated by commas; a flag may be repeated
@@ -371,9 +371,10 @@ var All = []Def{
 			"output_repository. The run's monitor has it, and no trial.",
 	},
 	{
-		Name: "record", Type: Claim, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster,
-		Help: "A PersistentVolumeClaim, or a folder in it, where the run's monitor keeps what trials report and " +
-			"print; without it that is on the disk of the monitor's node, and goes with it.",
+		Name: "record", Type: Records, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster,
+		Help: "Where the run's monitor keeps what trials report and print: a PersistentVolumeClaim, or a folder in " +
+			"it; or registry, the repository of output_repository, once a minute. Without it in a registry as well " +
+			"where output is, else on the disk of the monitor's node, and goes with it.",
 	},
 	{
 		Name: "keep", Type: Duration, Value: "DURATION", Default: "72h", Kinds: train, Targets: cluster,

@@ -112,7 +112,7 @@ var articles = map[Type]string{ //nolint:gosec // they are words for types, and 
 	Variables: "a list of variables", SecretValues: "a list of variables and secrets", Labels: "a list of labels",
 	Mirror: "the name of a registry", Addresses: "a list of addresses",
 	Tolerations: "a list of taints", Mounts: "a list of volumes", Paths: "a list of paths",
-	Claim: "a volume", Outputs: "none, registry, or a volume",
+	Records: "registry, or a volume", Outputs: "none, registry, or a volume",
 	System: "names of packages, with commas", Commands: "a list of commands",
 }
 

@@ -162,7 +162,7 @@ var layers = []layer{
 	},
 	{
 		"deployer/collect/oci",
-		[]string{"deployer/collect", "deployer/image/registry"},
+		[]string{"deployer/collect", "deployer/collect/archive", "deployer/image/registry"},
 		"it is linked into the monitor's program alone",
 	},
 	{"deployer/collect/archive", nil, "files are packed whatever they are"},

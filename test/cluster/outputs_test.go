@@ -19,6 +19,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/test/cluster/internal/inside"
@@ -218,6 +219,71 @@ func (p *person) pullsModel(name string) {
 	model, err := os.ReadFile(filepath.Join(folder, "model.txt"))
 	if err != nil || !strings.HasPrefix(string(model), "29.") {
 		p.t.Errorf("in %s there is %q, %v", folder, model, err)
+	}
+}
+
+// reports is a sweep of two trials that report, print and end.
+const reports = `
+import time
+import metaml
+
+rows = [{"x": 1}, {"x": 2}]
+
+@metaml.Train(settings={"hyper_parameters": "rows"})
+def fit(x):
+    for step in range(20):
+        metaml.report(step=step, loss=x / (step + 1))
+        time.sleep(0.5)
+    print("printed by", x)
+    return {"score": float(x)}
+`
+
+// With --record registry nothing of the cluster's disks is needed: nobody follows a run, its monitor has to leave its
+// node, all pods of trials go, and another machine has the whole story.
+func TestARecordInARegistryOutlivesAllPods(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	repository, secret := pushable(t, space)
+	evening := newPerson(t, inside.Admin, space)
+	name := evening.submits(reports, "--record", "registry", "--output-repository", repository, "--registry-secret",
+		secret, "--output", "none")
+	losesFollower(t, space)
+	eventually(t, "both have ended", func(ctx context.Context) (bool, error) {
+		is, err := phases(ctx, t, space, name)
+		return is[corev1.PodSucceeded] == 2, errors.Join(fmt.Errorf("the pods are %v", is), err)
+	})
+	pods := client(t, inside.Admin).CoreV1().Pods(space)
+	for _, monitor := range monitors(t.Context(), t, space, name) {
+		if err := pods.Delete(t.Context(), monitor, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the monitor has ended", func(ctx context.Context) (bool, error) {
+			_, err := pods.Get(ctx, monitor, metav1.GetOptions{})
+			return apierrors.IsNotFound(err), err
+		})
+	}
+	now := int64(0)
+	if err := pods.DeleteCollection(t.Context(), metav1.DeleteOptions{GracePeriodSeconds: &now},
+		metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=trial"}); err != nil {
+		t.Fatal(err)
+	}
+
+	morning := newPerson(t, inside.Admin, space)
+	out := morning.must("attach", name)
+	s := morning.show(name)
+	if s.State != "succeeded" || s.counts("succeeded") != 2 {
+		t.Errorf("attach said %s\nand it is %+v", out, s)
+	}
+	for i, one := range s.Trials {
+		if one.Metrics["score"] != float64(i+1) {
+			t.Errorf("trial %d is %+v", i, one)
+		}
+		if log := morning.must("logs", fmt.Sprintf("%s:%d", name, i)); log != fmt.Sprintf("printed by %d\n", i+1) {
+			t.Errorf("trial %d printed %q", i, log)
+		}
+	}
+	if d := morning.detail(name); len(d.History) != 40 || d.LastOnly {
+		t.Errorf("it has %d reports, last only: %v", len(d.History), d.LastOnly)
 	}
 }
 

@@ -12,9 +12,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// mediaType is that of an archive: a tar file, as it came. Models hardly shrink, and who sends waits.
-const mediaType = types.OCIUncompressedLayer
-
 // passing is a layer that is read once, while it comes. Its digest is known then.
 type passing struct {
 	from io.Reader
@@ -72,7 +69,7 @@ func (p *passing) Size() (int64, error) {
 	return p.size, nil
 }
 
-// MediaType implements [v1.Layer].
-func (p *passing) MediaType() (types.MediaType, error) { return mediaType, nil }
+// MediaType implements [v1.Layer]. Archives of trials go as they come: models hardly shrink, and who sends waits.
+func (p *passing) MediaType() (types.MediaType, error) { return types.OCIUncompressedLayer, nil }
 
 var _ v1.Layer = (*passing)(nil)

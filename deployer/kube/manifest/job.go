@@ -46,7 +46,8 @@ type Options struct {
 	Output           *settings.Mount // where the trials' output folders are; nil: the monitor keeps them
 	NoOutput         bool            // nobody does
 	OutputRepository string          // in a registry, where the monitor keeps them; "": on its disk
-	RegistrySecret   string          // with the login for that
+	RecordRepository string          // in a registry, where it keeps what it has as well; "": nowhere else
+	RegistrySecret   string          // with the login for either
 	Record           *settings.Mount // where the monitor keeps what it has; nil: on the disk of its node
 	Keep             time.Duration   // how long the monitor waits for somebody who fetches that
 	Queue            string          // of Kueue

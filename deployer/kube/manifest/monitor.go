@@ -70,6 +70,9 @@ func (r *Run) MonitorService(owner *corev1.ConfigMap) *corev1.Service {
 func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 	o := &r.Options
 	one, often, no, grace, waits := int32(1), int32(1000), false, int64(10), o.Queue != ""
+	if o.RecordRepository != "" {
+		grace = 30 // the record is sent once more
+	}
 	disk := monitorDisk.DeepCopy()
 	store := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &disk}}
 	if o.Record != nil {
@@ -152,7 +155,10 @@ func (r *Run) monitorCommand() []string {
 	case r.Options.Output != nil:
 		args = append(args, "--output", r.onOutput().Output(0))
 	case r.Options.OutputRepository != "":
-		args = append(args, "--registry", r.OutputArtifact())
+		args = append(args, "--output-artifact", r.artifact(r.Options.OutputRepository, "outputs"))
+	}
+	if r.Options.RecordRepository != "" {
+		args = append(args, "--record-artifact", r.artifact(r.Options.RecordRepository, "record"))
 	}
 	if r.Options.AgentImage != "" {
 		return append([]string{pod.InAgentImage(pod.Monitor)}, args...)
@@ -163,10 +169,9 @@ func (r *Run) monitorCommand() []string {
 	}.Command()
 }
 
-// OutputArtifact is the name of the artifact in a registry that gets what the trials leave behind. A run that is made
-// again under the same name has another.
-func (r *Run) OutputArtifact() string {
-	return fmt.Sprintf("%s:%s-%s-outputs", r.Options.OutputRepository, r.Spec.Name, r.identity())
+// artifact is the name of one of the run's in a repository. A run that is made again under the same name has others.
+func (r *Run) artifact(repository, what string) string {
+	return fmt.Sprintf("%s:%s-%s-%s", repository, r.Spec.Name, r.identity(), what)
 }
 
 // store is the folder of what the pods sent.
