@@ -167,6 +167,38 @@ func (r Run) Stream(i, attempt int, stream string) string {
 // Output is what metaml.output() gives trial i.
 func (r Run) Output(i int) string { return filepath.Join(r.Trial(i), "output") }
 
+// ComingOutput is the folder with what has come so far of what trial i wrote elsewhere; it takes the place of
+// [Run.Output] when it is whole.
+func (r Run) ComingOutput(i int) string { return r.Output(i) + ".new" }
+
+// comingSize is the file that says how large it will be.
+func (r Run) comingSize(i int) string { return r.ComingOutput(i) + ".json" }
+
+// NoteComing notes how many bytes of trial i's output are to come; less than 1 is not known.
+func (r Run) NoteComing(i int, size int64) error { return ReplaceJSON(r.comingSize(i), size) }
+
+// Came removes that note.
+func (r Run) Came(i int) error { return os.Remove(r.comingSize(i)) }
+
+// Coming reports how many bytes of trial i's output have come, and of how many; all is 0 where that is not known, ok
+// false where nothing comes.
+func (r Run) Coming(i int) (came, all int64, ok bool) {
+	data, err := os.ReadFile(r.comingSize(i))
+	if err != nil {
+		return 0, 0, false
+	}
+	_ = json.Unmarshal(data, &all) // else it is not known
+	_ = filepath.WalkDir(r.ComingOutput(i), func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			if info, err := entry.Info(); err == nil {
+				came += info.Size()
+			}
+		}
+		return nil // it may take its place at this moment
+	})
+	return came, max(all, 0), true
+}
+
 // Checkpoints is the folder with what metaml.checkpoint() kept of trial i.
 func (r Run) Checkpoints(i int) string { return filepath.Join(r.Trial(i), "checkpoints") }
 

@@ -430,6 +430,12 @@ func (r *Reader) Outputs(ctx context.Context, name string, trial int) (string, e
 	return e.folder.Output(trial), nil
 }
 
+// Coming reports how many bytes of what [Reader.Outputs] fetches have come, and of how many; all is 0 where that is not
+// known, ok false where nothing comes.
+func (r *Reader) Coming(name string, trial int) (came, all int64, ok bool) {
+	return r.Folder(name).Coming(trial)
+}
+
 // Kept says why what the trials of a run wrote and returned is not kept; nil where it is.
 func (r *Reader) Kept(name string) error {
 	k, err := r.keeper(r.exactly(name))

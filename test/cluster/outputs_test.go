@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -367,7 +368,7 @@ func (p *person) pullsLarge(mib int64, options ...string) {
 	p.must("attach", name)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	pull := exec.CommandContext(ctx, binary(t), "pull", name)
+	pull := exec.CommandContext(ctx, binary(t), "pull", name, "--json")
 	pull.Env, pull.Dir = p.env, p.home
 	began := time.Now()
 	var out, said strings.Builder
@@ -395,7 +396,25 @@ func (p *person) pullsLarge(mib int64, options ...string) {
 		t.Errorf("it held %d bytes", most.peak)
 	}
 	t.Logf("%d MiB came within %s, with %d MB", mib, time.Since(began).Round(100*time.Millisecond), most.peak/1e6)
-	file, err := os.Open(filepath.Join(strings.TrimSpace(out.String()), "large"))
+	var folder string
+	moved := 0
+	for line := range strings.Lines(out.String()) {
+		var is struct {
+			Came, All int64
+			Folder    string
+		}
+		if err := json.Unmarshal([]byte(line), &is); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		folder = is.Folder
+		if is.Came > 0 && (is.All == 0 || is.Came <= is.All) {
+			moved++
+		}
+	}
+	if moved == 0 {
+		t.Errorf("it does not say how much has come: %s", out.String())
+	}
+	file, err := os.Open(filepath.Join(folder, "large"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,15 +177,19 @@ func (o *outputs) fetchAll(ctx context.Context, what asked) error {
 // fetchFiles puts the files of a trial in place of those that are there.
 func fetchFiles(ctx context.Context, f folder.Run, from monitorClient, of collect.Output) error {
 	to := f.Output(of.Trial)
-	fresh, before := to+".new", to+".before"
+	fresh, before := f.ComingOutput(of.Trial), to+".before"
 	if err := errors.Join(os.RemoveAll(fresh), os.RemoveAll(before), os.MkdirAll(fresh, 0o700)); err != nil {
 		return err
 	}
-	body, err := from.get(ctx, fmt.Sprintf("/v1/outputs/%d/%s", of.Trial, of.Kind))
+	body, size, err := from.open(ctx, fmt.Sprintf("/v1/outputs/%d/%s", of.Trial, of.Kind))
 	if err != nil {
 		return err
 	}
 	defer body.Close()
+	if err := f.NoteComing(of.Trial, size); err != nil {
+		return err
+	}
+	defer func() { _ = f.Came(of.Trial) }()
 	var files io.Reader = body
 	if !of.Elsewhere {
 		files = io.LimitReader(body, collect.MaxOutputs)
@@ -212,20 +216,26 @@ func newMonitorClient(token string, dial func() (net.Conn, error)) monitorClient
 }
 
 func (c monitorClient) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	body, _, err := c.open(ctx, path)
+	return body, err
+}
+
+// open gives an answer, and its size; -1 is not known.
+func (c monitorClient) open(ctx context.Context, path string) (body io.ReadCloser, size int64, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://monitor"+path, nil)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	request.Header.Set("Authorization", "Bearer "+c.token)
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 500)) // what is there of it
-		return nil, errors.Join(&saidError{answer.StatusCode, strings.TrimSpace(string(text))}, answer.Body.Close())
+		return nil, 0, errors.Join(&saidError{answer.StatusCode, strings.TrimSpace(string(text))}, answer.Body.Close())
 	}
-	return answer.Body, nil
+	return answer.Body, answer.ContentLength, nil
 }
 
 // saidError is what a monitor answers that does not do what it is asked.

@@ -104,3 +104,33 @@ def test_an_error_of_the_binary_is_its_own_sentence(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("METAML_BIN", str(path))
     with pytest.raises(metaml.MetaMLError, match=r"^there is no run x$"):
         metaml.run("x")
+
+
+def test_objects_come_as_they_are_printed_and_an_error_is_raised_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = binary(tmp_path / "given")
+    path.write_text("""#!/bin/sh
+echo '{"came": 1}'
+echo '{"came": 2}'
+[ "$1" = whole ] || { echo "metaml: it broke" >&2; exit 1; }
+""")
+    monkeypatch.setenv("METAML_BIN", str(path))
+    assert list(find.objects("whole")) == [{"came": 1}, {"came": 2}]
+    objects = find.objects("torn")
+    assert [next(objects), next(objects)] == [{"came": 1}, {"came": 2}]
+    with pytest.raises(metaml.MetaMLError, match=r"^it broke$"):
+        next(objects)
+
+
+def test_who_stops_reading_objects_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = binary(tmp_path / "given")
+    path.write_text("""#!/bin/sh
+trap 'echo interrupted > "$1"; exit 130' INT
+while :; do echo '{}'; sleep 0.01; done
+""")
+    monkeypatch.setenv("METAML_BIN", str(path))
+    objects = find.objects(str(tmp_path / "said"))
+    assert next(objects) == {}
+    objects.close()
+    assert (tmp_path / "said").read_text() == "interrupted\n"

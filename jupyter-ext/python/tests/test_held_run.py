@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -248,14 +249,24 @@ def test_what_a_run_has_not_kept_is_refused(commands: list[tuple[str, ...]], mon
 
 
 def test_the_files_of_a_trial_on_a_cluster_are_fetched_when_they_are_read(
-    commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    commands: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    def objects(*args: str) -> Iterator[dict[str, Any]]:
+        commands.append(args)
+        yield {"came": 1_000_000, "all": 2_000_000, "text": "trial 3  ██░░  1.0 MB of 2.0 MB"}
+        yield {"folder": str(tmp_path / "output")}
+
+    monkeypatch.setattr(find, "objects", objects)
     monkeypatch.setitem(SHOWN, "name", "fit-1@there/team")
     monkeypatch.setitem(SHOWN, "trials", [{"index": 3, "state": "succeeded", "output": str(tmp_path / "output")}])
     only = Run("fit-1@there/team")[0]
     before = list(commands)
     assert only.output == tmp_path / "output"
-    assert [c for c in commands if c not in before] == [("pull", "fit-1@there/team", "--trial", "3")]
+    assert [c for c in commands if c not in before] == [("pull", "fit-1@there/team", "--trial", "3", "--json")]
+    assert capsys.readouterr().err == "\rtrial 3  ██░░  1.0 MB of 2.0 MB\r                               \r"
     (tmp_path / "output").mkdir()
     assert only.output == tmp_path / "output"
     assert sum(c[0] == "pull" for c in commands) == 1

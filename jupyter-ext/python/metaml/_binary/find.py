@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
+from typing import Any
 
 from metaml._errors import MetaMLError
 from metaml._package import SITE
@@ -85,6 +89,32 @@ def call(*args: str) -> str:
         check=False,
     )
     if done.returncode != 0:
-        text = done.stderr.decode("utf-8", "replace").strip().removeprefix("metaml: ")
-        raise MetaMLError(text or f"`metaml {' '.join(args)}` ended with code {done.returncode}")
+        raise _failed(args, done.returncode, done.stderr)
     return done.stdout.decode("utf-8", "replace")
+
+
+def objects(*args: str) -> Generator[dict[str, Any], None, None]:
+    """Run ``metaml ARGS``, which prints one JSON object a line, and return them as they come.
+
+    Raises:
+        MetaMLError: it ended with an error; the sentence is its own.
+    """
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen([metaml(), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
+        with child:
+            try:
+                for line in child.stdout or ():
+                    yield json.loads(line)
+                child.wait()
+            finally:
+                if child.poll() is None:  # whoever reads them has stopped, as by an interrupt
+                    child.send_signal(signal.SIGINT)
+        if child.returncode != 0:
+            said.seek(0)
+            raise _failed(args, child.returncode, said.read())
+
+
+def _failed(args: tuple[str, ...], code: int, said: bytes) -> MetaMLError:
+    """Return the error for a call that has failed, and has said why."""
+    text = said.decode("utf-8", "replace").strip().removeprefix("metaml: ")
+    return MetaMLError(text or f"`metaml {' '.join(args)}` ended with code {code}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,7 +79,14 @@ class Trial:
             raise MetaMLError(str(why.get("text") or ""), str(why.get("hint") or ""))
         folder = Path(self._output)
         if "@" in self.run and not folder.exists():  # on a cluster
-            find.call("pull", self.run, "--trial", str(self.index))
+            width = 0
+            for one in find.objects("pull", self.run, "--trial", str(self.index), "--json"):
+                if text := one.get("text"):  # how much has come, with a bar
+                    sys.stderr.write(f"\r{text:<{width}}")
+                    sys.stderr.flush()
+                    width = max(width, len(text))
+            if width:
+                sys.stderr.write(f"\r{'':<{width}}\r")
         return folder
 
     @property
