@@ -53,6 +53,9 @@ func (r Run) join(elem ...string) string {
 // Spec is run.json.
 func (r Run) Spec() string { return r.join("run.json") }
 
+// Lock is packages.txt: those of the image that was made for the run, with hashes, as a requirements file of pip.
+func (r Run) Lock() string { return r.join("packages.txt") }
+
 // Program is the program folder.
 func (r Run) Program() string { return r.join("program") }
 

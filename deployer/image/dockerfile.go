@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/metaml/metaml/deployer/image/indexes"
+	"github.com/metaml/metaml/deployer/image/resolve"
 )
 
 // Dockerfile gives what `docker build` makes the same environment of, for the program in the folder "program" beside
@@ -28,11 +29,7 @@ func (m *Maker) Dockerfile(
 	wheels, _, err := m.listed(ctx, r)
 	switch {
 	case err == nil:
-		var b strings.Builder
-		for _, w := range wheels {
-			fmt.Fprintf(&b, "%s==%s --hash=sha256:%s\n", w.Name, w.Version, w.SHA256)
-		}
-		requirements = b.String()
+		requirements = resolve.Requirements(wheels)
 		install = append(install, "--no-deps", "--require-hashes", "--only-binary", ":all:")
 	case r.Builder == nil:
 		return "", "", err

@@ -57,7 +57,7 @@ func (p *Place) adopt(ctx context.Context, owner *corev1.ConfigMap) error {
 			return fmt.Errorf("read the hyperparameters of run %s: %w", owner.Name, err)
 		}
 	}
-	return p.mirror(spec, table)
+	return p.mirror(spec, table, owner.Data[pod.LockName])
 }
 
 // setAside gives a mirror another name, under which it is read as before.

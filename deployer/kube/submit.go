@@ -18,6 +18,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/collect"
 	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/kube/mirror"
@@ -84,7 +85,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 		if err != nil {
 			return run.Submitted{}, err
 		}
-		load.run.Options.Image = made.made.Reference
+		load.run.Options.Image, load.run.Lock = made.made.Reference, resolve.Requirements(made.made.Wheels)
 		if p.images.loaded { // no registry has it, and nothing cleans nodes by names
 			load.run.Options.PullPolicy = corev1.PullNever
 		} else {
@@ -105,7 +106,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	}
 	done := run.Submitted{Spec: load.run.Spec}
 	done.Spec.Name = p.whole(owner.Name)
-	if err := p.mirror(load.run.Spec, s.Table); err != nil {
+	if err := p.mirror(load.run.Spec, s.Table, load.run.Lock); err != nil {
 		return done, err
 	}
 	if err := load.begin(folder.In(p.mirrors.Dir, owner.Name), build); err != nil {
@@ -473,16 +474,16 @@ func removeOwner(ctx context.Context, c *cluster.Cluster, name string, uid types
 }
 
 // mirror makes the folder in which the run is read on this machine.
-func (p *Place) mirror(spec run.Spec, table []run.Row) error {
+func (p *Place) mirror(spec run.Spec, table []run.Row, lock string) error {
 	f := folder.In(p.mirrors.Dir, spec.Name)
-	if err := makeMirror(f, spec, table); err != nil {
+	if err := makeMirror(f, spec, table, lock); err != nil {
 		return folder.Explain(err, "write the folder of the run in", string(f))
 	}
 	return nil
 }
 
 // makeMirror makes a run folder whole, or not at all.
-func makeMirror(f folder.Run, spec run.Spec, table []run.Row) (err error) {
+func makeMirror(f folder.Run, spec run.Spec, table []run.Row, lock string) (err error) {
 	dir, err := os.MkdirTemp(f.Parent(), ".new-")
 	if err != nil {
 		return err
@@ -498,6 +499,11 @@ func makeMirror(f folder.Run, spec run.Spec, table []run.Row) (err error) {
 	}
 	if table != nil {
 		if err := in.WriteTable(table); err != nil {
+			return err
+		}
+	}
+	if lock != "" {
+		if err := os.WriteFile(in.Lock(), []byte(lock), 0o600); err != nil {
 			return err
 		}
 	}

@@ -41,6 +41,7 @@ const (
 
 // The files that a pod finds in its input folder.
 const (
+	LockName    = "requirements.txt" // the packages of the image, where one was made for the run
 	SpecName    = "run.json"
 	TableName   = "table.jsonl"
 	InImage     = "opt/metaml/program" // folder of an image that has the program: code/, include/ and map.json

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/metaml/metaml/deployer"
@@ -37,6 +38,7 @@ type Detail struct {
 	TensorBoard string            `json:"tensorboard,omitempty"`
 	Folder      string            `json:"folder"`
 	Record      Record            `json:"record"`
+	Lock        string            `json:"lock,omitempty"`    // the file with the packages of its image
 	NotOwn      string            `json:"not_own,omitempty"` // why nothing in the folder may be executed here
 	Settings    []run.Setting     `json:"settings"`
 	Loaded      *Loaded           `json:"loaded"`
@@ -129,6 +131,10 @@ func DetailOf(
 		TensorBoard: watch.LiveTensorBoard(l),
 		Folder:      folderOf(client, l), Record: recordOf(client, l), NotOwn: l.NotOwn, Settings: l.Spec.Settings,
 		Trials: []Trial{},
+	}
+	lock := client.Runs.Folder(l.Spec.Name).Lock()
+	if _, err := os.Stat(lock); err == nil {
+		j.Lock = lock
 	}
 	if l := s.Loaded; l != nil {
 		j.Loaded = &Loaded{Seconds: l.Seconds, Fork: l.Fork, Causes: l.Causes}

@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -54,14 +56,40 @@ func TestTheDigitsNotebookNeedsNoImage(t *testing.T) {
 		if !strings.HasPrefix(image, registry+"/"+space+"/environments@sha256:") {
 			t.Errorf("its image is %s", image)
 		}
+		if lock := p.lock(name); i != 2 && !strings.Contains(lock, "\nscikit-learn==") {
+			t.Errorf("its packages are %q", lock)
+		}
 		if built := cells[len(cells)-1].shows(); !strings.Contains(built, image) {
 			t.Errorf("it runs in %s, and %%metaml build shows %s", image, built)
 		}
 		images = append(images, image)
 	}
+	another := plain(t, space)
+	another.must("runs", "--target", "kubernetes", "--namespace", space)
+	if lock := another.lock("train-model-1"); !strings.Contains(lock, " --hash=sha256:") {
+		t.Errorf("another machine reads the packages %q", lock)
+	}
 	if images[0] != images[1] || images[1] == images[2] {
 		t.Errorf("two machines, and one with a builder, made %q", images)
 	}
+}
+
+// lock is the list of packages in a run's record.
+func (p *person) lock(name string) string {
+	p.t.Helper()
+	var is struct{ Lock string }
+	out := p.must("show", "--json", name)
+	if err := json.Unmarshal([]byte(out), &is); err != nil {
+		p.t.Fatalf("%v in %.500s", err, out)
+	}
+	if is.Lock == "" {
+		return ""
+	}
+	data, err := os.ReadFile(is.Lock)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(data)
 }
 
 // What the kernel has loaded of the packages that a program uses can be imported in its pod, module by module.

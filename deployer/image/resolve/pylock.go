@@ -34,6 +34,15 @@ type Wheel struct {
 	Size    int64  // in bytes; 0 is unknown
 }
 
+// Requirements gives wheels as a requirements file of pip, with hashes.
+func Requirements(wheels []Wheel) string {
+	var b strings.Builder
+	for i := range wheels {
+		fmt.Fprintf(&b, "%s==%s --hash=sha256:%s\n", wheels[i].Name, wheels[i].Version, wheels[i].SHA256)
+	}
+	return b.String()
+}
+
 // Parse reads a lock file as a resolver writes it for the platform of the input.
 func Parse(text []byte, in Input) (*Locked, error) { return parse(text, in, nil) }
 

@@ -27,6 +27,7 @@ type Run struct {
 	Agent     Agent    // metaml-pod
 	Monitor   *Monitor // nil: nothing is collected
 	Programs  int      // parts of the program
+	Lock      string   // the packages of the image, as a requirements file; "": none was made
 	InImage   bool     // the image has the program; the parts have what else there is
 
 	// Exported is a run that somebody else makes, by kubectl apply. It shares no object with other runs, and has no
@@ -135,11 +136,17 @@ func (r *Run) Owner() (*corev1.ConfigMap, error) {
 	}
 	m := r.meta(r.Spec.Name, ComponentRun, nil)
 	m.Annotations = map[string]string{AnnotationUser: r.User}
+	data := map[string]string{pod.SpecName: string(spec), pod.RequiresName: string(requires)}
+	if r.Lock != "" && len(r.Lock) <= maxLock {
+		data[pod.LockName] = r.Lock
+	}
 	return &corev1.ConfigMap{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: m,
-		Data: map[string]string{pod.SpecName: string(spec), pod.RequiresName: string(requires)},
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: m, Data: data,
 	}, nil
 }
+
+// maxLock bounds the list of packages, in bytes: what stops and resumes a run has to be in the same object.
+const maxLock = 256 << 10
 
 // ReadOwner reads the spec of a run from its owner.
 func ReadOwner(owner *corev1.ConfigMap) (run.Spec, error) {
