@@ -209,6 +209,7 @@ func TestCurvesGrowWhileTrialsRun(t *testing.T) {
 type event struct {
 	Type  string    `json:"type"`
 	Time  time.Time `json:"time"`
+	Trial *int      `json:"trial"`
 	Step  float64   `json:"step"`
 	Last  bool      `json:"last"`
 	State string    `json:"state"`

@@ -132,9 +132,9 @@ func followerOf(t *testing.T, name string) int {
 	return pid
 }
 
-// memory is what a process holds, in bytes: the most so far, and the pages of its program's file, of which the kernel
-// decides how many.
-type memory struct{ peak, file int }
+// memory is what a process holds, in bytes: the most so far; the pages of its program's file, of which the kernel
+// decides how many; and now those of no file.
+type memory struct{ peak, file, own int }
 
 func memoryOf(pid int) (memory, bool) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -147,7 +147,7 @@ func memoryOf(pid int) (memory, bool) {
 		n, _ := strconv.Atoi(string(kib)) // nothing of a process that has ended
 		return n << 10
 	}
-	m := memory{read("VmHWM"), read("RssFile")}
+	m := memory{read("VmHWM"), read("RssFile"), read("RssAnon")}
 	return m, m.peak > 0
 }
 
