@@ -1,6 +1,6 @@
 """`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
 
-    python test/bench [first-line|compare|sweep|many|serving|cluster|record|image|kernel …]
+    python test/bench [first-line|compare|sweep|many|serving|cluster|live|record|image|kernel …]
 
 Each measurement says what it compares and the goal; none of them fails. `image` and `kernel` are Go
 programs of their own, `record` is benchmarks of Go packages.
@@ -59,6 +59,7 @@ MEASUREMENTS = {
     "many": many.main,
     "serving": serving.main,
     "cluster": cluster.main,
+    "live": cluster.live,
     "record": record,
     "image": image,
     "kernel": kernel,

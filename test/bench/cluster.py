@@ -1,4 +1,4 @@
-"""On a cluster: Shift-Enter to the pod's first line, a look at a run, and the submission of 1,000 trials.
+"""On a cluster: Shift-Enter to the pod's first line, a look at a run, 1,000 trials submitted, a report to the table.
 
 The measurement is this file, executed by test/cluster's `cluster run` inside a cluster.
 """
@@ -6,9 +6,12 @@ The measurement is this file, executed by test/cluster's `cluster run` inside a 
 from __future__ import annotations
 
 import json
+import re
+import statistics
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,13 @@ COMMON = f"--target kubernetes --namespace {NAMESPACE} --cpu 100m --memory 256Mi
 SETTINGS = f"{COMMON} --image {IMAGE}"
 MADE = f"{COMMON} --repository localhost:5000/bench/environments --base {IMAGE}"
 TRAIN = "def train():\n    import time\n    print(time.time(), flush=True)\n    return 1.0\n"
+REPORTS = 1000
+REPORTING = f"""def train():
+    import time, metaml
+    for i in range({REPORTS}):
+        metaml.report(step=i, reported=i)
+        time.sleep(0.02)
+"""
 SWEEP = """import metaml
 
 rows = [{"x": i, "rate": i / 1000} for i in range(1000)]
@@ -43,12 +53,21 @@ def fit(x, rate):
 
 def main() -> None:
     """On a cluster, beside the same Job made with kubectl: the pod's first line, `metaml show`, 1,000 trials"""
+    measured_inside("runs")
+
+
+def live() -> None:
+    """On a cluster: from `metaml.report()` in a pod to the table under the cell"""
+    measured_inside("live")
+
+
+def measured_inside(what: str) -> None:
     problem = missing()
     if problem:
         print(f"  not run: {problem}", flush=True)
         return
     # It has a network and mounts of its own, so what measures runs inside.
-    subprocess.run([CLUSTER, "run", sys.executable, __file__], cwd=ROOT, check=True)
+    subprocess.run([CLUSTER, "run", sys.executable, __file__, what], cwd=ROOT, check=True)
 
 
 def missing() -> str | None:
@@ -64,11 +83,14 @@ def missing() -> str | None:
     return built.stderr.strip().splitlines()[-1].removeprefix("cluster: ")
 
 
-def inside() -> None:
+def inside(what: str) -> None:
     """Measure, in a cluster."""
     kubectl("create", "namespace", NAMESPACE)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     with folder() as home:
+        if what == "live":
+            shown(home)
+            return
         first_line(home)
         look(home, "first-1", "metaml show, one trial")
         submission(home)
@@ -132,6 +154,36 @@ def submission(home: Path) -> None:
     table("ms", times[1:], {}, "at most 1,000 ms")
 
 
+def shown(home: Path) -> None:
+    """From each report to the first table under the cell that has it, or a later one."""
+    tables: list[tuple[float, float]] = []  # when it came, and which report it has
+
+    def see(message: dict[str, Any]) -> None:
+        table = message["content"].get("data", {}).get("text/plain", "")
+        row = re.search(r"^trial +reported .*\n *0 ● +([0-9.]+)", table, re.MULTILINE)
+        if row:
+            tables.append((time.time(), float(row[1])))
+
+    with kernel(home) as (_manager, client):
+        execute(client, f"%%train --name live {SETTINGS}\n{REPORTING}", see=see)
+    lines = (mirror(home, "live-1").parents[2] / "events.jsonl").read_text().splitlines()
+    # The record has when each report was made. In the first half the run's monitor may not be there yet, and in the row
+    # of a trial that has ended is no ●.
+    reports = {
+        event["step"]: datetime.fromisoformat(event["time"]).timestamp()
+        for event in map(json.loads, lines)
+        if event["type"] == "trial.report" and REPORTS / 2 < event["step"] <= tables[-1][1]
+    }
+    times = sorted(
+        1000 * (next(at for at, newest in tables if newest >= step) - made) for step, made in reports.items()
+    )
+    print(
+        f"  {'metaml.report() to the table':34} {statistics.median(times):8.1f} ms   "
+        f"({times[len(times) * 99 // 100]:.1f} in 99 % of {len(times)} reports)"
+    )
+    print("  goal: at most 300 ms", flush=True)
+
+
 def timed(home: Path, *line: str) -> float:
     begin = time.monotonic()
     subprocess.run([BIN / "metaml", *line], env=environment(home), cwd=home, check=True, capture_output=True)
@@ -193,4 +245,4 @@ def job(name: str, *, volumes: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    inside()
+    inside(sys.argv[1])

@@ -8,8 +8,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
@@ -65,9 +66,17 @@ def kernel(home: Path) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
         manager.shutdown_kernel()
 
 
-def execute(client: BlockingKernelClient, code: str, timeout: float = 300) -> None:
-    """Execute a cell to its idle; what it shows is dropped."""
-    reply = client.execute_interactive(code, output_hook=lambda _message: None, timeout=timeout)
+def execute(
+    client: BlockingKernelClient,
+    code: str,
+    timeout: float = 300,
+    see: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Execute a cell to its idle. What it shows is dropped, or seen as a notebook sees it, whose displays are
+    replaced: for the kernel that is who is not there to answer a question (nbclient), else a console."""
+    reply = client.execute_interactive(
+        code, output_hook=see or (lambda _message: None), allow_stdin=see is None, timeout=timeout
+    )
     if reply["content"]["status"] != "ok":
         raise RuntimeError(f"{reply['content'].get('ename')}: {reply['content'].get('evalue')}")
 
