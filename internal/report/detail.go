@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/metaml/metaml/deployer"
@@ -210,6 +211,8 @@ func DetailOf(
 	if err != nil {
 		return nil, err
 	}
+	// In a cluster what an attempt reported may be in the record behind reports of the next one: it came later.
+	slices.SortStableFunc(reports, func(a, b run.Event) int { return a.Time.Compare(b.Time) })
 	for i := range reports {
 		e := &reports[i]
 		// What a pod's log says counts from there on, as in [run.State].

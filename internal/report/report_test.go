@@ -2,11 +2,15 @@ package report_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/metaml/metaml/deployer"
+	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/report"
 )
@@ -210,5 +214,43 @@ func TestProgramsReadWhyATrialWaitsAndWasTriedAgain(t *testing.T) {
 	}
 	if p := d.Trials[1].Past; len(p) != 1 || p[0].Attempt != 1 || p[0].Reason != run.ReasonEvicted {
 		t.Errorf("trial 1 has the earlier attempts %+v", p)
+	}
+}
+
+// In a cluster the last reports of an attempt may be in the record behind those of the next one.
+func TestAHistoryIsInTheOrderOfReports(t *testing.T) {
+	root := t.TempDir()
+	record := folder.Run(filepath.Join(root, "fit-1"))
+	if err := os.MkdirAll(string(record), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file, err := record.OpenEvents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	log, err := folder.OpenLog(file, func(run.Event) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []struct{ second, attempt int }{{1, 1}, {5, 2}, {2, 1}, {3, 1}, {6, 2}} {
+		if err := log.Append(&run.Event{
+			Type: run.EventTrialReport, Trial: new(0), Attempt: r.attempt, Metrics: run.Metrics{"loss": float64(r.second)},
+			Time: start.Add(time.Duration(r.second) * time.Second),
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := listed("fit-1", run.Ended)
+	d, err := report.DetailOf(t.Context(), deployer.NewClient(root, nil), &l, nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []any
+	for _, row := range d.History {
+		got = append(got, row[4])
+	}
+	if want := []any{1.0, 2.0, 3.0, 5.0, 6.0}; !slices.Equal(got, want) {
+		t.Errorf("the history is %v, want %v", got, want)
 	}
 }

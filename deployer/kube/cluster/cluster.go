@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -84,8 +83,7 @@ const Patience = 5 * time.Second
 
 // quiet keeps client-go's own log out of the user's terminal; what it would say there is in our errors.
 var quiet = sync.OnceFunc(func() {
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+	klog.SetLogger(klog.Logger{}) // without it errors go to standard error, whatever its other settings are
 })
 
 // Connect finds the namespace that a context ("": the current one) and a namespace ("": the context's) name. Nothing is

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/klog/v2"
+
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -219,5 +221,25 @@ func TestAnAccountThatIsNotThereIsSaid(t *testing.T) {
 			_, err := cluster.Connect(c.context, "")
 			mistake(t, err, usererror.CodeKubeconfig, c.text, c.hint)
 		})
+	}
+}
+
+// What client-go has to say of a connection that broke would come between what we print.
+func TestTheLibraryOfTheClusterPrintsNothing(t *testing.T) {
+	kubeconfig(t, "")
+	_, _ = cluster.Connect("", "") // there is none
+	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	stderr := os.Stderr
+	os.Stderr = said
+	klog.ErrorS(errors.New("unexpected EOF"), "Unexpected error when reading response body")
+	klog.Warning("unexpected")
+	klog.Flush()
+	os.Stderr = stderr
+	if text, err := os.ReadFile(said.Name()); err != nil || len(text) > 0 {
+		t.Errorf("it printed %q, %v", text, err)
 	}
 }
