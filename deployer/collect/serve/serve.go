@@ -28,7 +28,7 @@ import (
 const (
 	maxConns   = 2000             // a connection costs about 10 KiB while nothing comes
 	maxBatches = 16               // that are read at the same time, each with at most collect.MaxBatchSize
-	maxReaders = 8                // each has a buffer for one frame
+	maxReaders = 16               // each has buffers for a message, 0.6 MB at most
 	readTime   = 5 * time.Second  // for one request
 	idleTime   = 60 * time.Second // of a connection; pods send every collect.AskEvery at least
 	closeTime  = 3 * time.Second  // for what is under way when the server ends

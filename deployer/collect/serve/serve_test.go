@@ -543,11 +543,11 @@ func TestAMonitorThatEndsSaysSoToItsReaders(t *testing.T) {
 
 func TestThereIsAnEndToTheNumberOfReaders(t *testing.T) {
 	m := startMonitor(t, collect.DefaultLimits)
-	for range 8 {
+	for range 16 {
 		m.stream(t, collect.Hello(nil)...)
 	}
 	status, text := m.do("GET", "/v1/stream", "Bearer "+token, nil)
-	if status != http.StatusServiceUnavailable || !strings.Contains(text, "8 readers") {
+	if status != http.StatusServiceUnavailable || !strings.Contains(text, "16 readers") {
 		t.Errorf("got %d %q", status, text)
 	}
 }
