@@ -78,10 +78,15 @@ func newCurves(f folder.Run) (*curves, error) {
 	return c, err
 }
 
-// count notes an event of the record, while it is opened.
+// count notes an event of the record that did not come by the curves themselves.
 func (c *curves) count(e run.Event) {
-	if e.Type == run.EventTrialReport && !e.Last && e.Trial != nil {
-		c.known[run.AttemptID{Trial: *e.Trial, Number: e.Attempt}]++
+	if e.Type != run.EventTrialReport || e.Last || e.Trial == nil {
+		return
+	}
+	id := run.AttemptID{Trial: *e.Trial, Number: e.Attempt}
+	c.known[id]++
+	if one := c.ids[id]; one != nil {
+		one.skip++
 	}
 }
 
@@ -224,6 +229,12 @@ func (c *curves) settled(id run.AttemptID, now time.Time, live bool) bool {
 		c.due[id] = due
 	}
 	return !now.Before(due)
+}
+
+// whole reports whether everything that an attempt reported is in the record.
+func (c *curves) whole(id run.AttemptID) bool {
+	one := c.ids[id]
+	return one != nil && one.ended
 }
 
 // waits reports whether something is waited for, so that another step is due soon.

@@ -71,7 +71,7 @@ func (l *live) read(ctx context.Context, pod string) {
 	}
 	ctx, l.cancel = context.WithCancelCause(ctx)
 	l.all.Go(func() {
-		token, err := l.readToken(ctx)
+		token, err := l.waitForToken(ctx)
 		if err == nil {
 			err = follow.Run(ctx, follow.Monitor{
 				Token: token,
@@ -85,6 +85,13 @@ func (l *live) read(ctx context.Context, pod string) {
 			l.is(err)
 		}
 	})
+}
+
+// anew has the monitor read over another connection.
+func (l *live) anew(ctx context.Context) {
+	pod := l.pod
+	l.read(ctx, "")
+	l.read(ctx, pod)
 }
 
 // wait waits for the end of reading, after ctx has ended.
@@ -164,6 +171,28 @@ type ownToken struct {
 	Token string `json:"token"`
 }
 
+// tokenAgain is after what time it is tried again to read the token.
+const tokenAgain = time.Second
+
+// waitForToken finds the token of the monitor, however long the cluster does not answer.
+func (l *live) waitForToken(ctx context.Context) (string, error) {
+	for {
+		token, err := l.readToken(ctx)
+		if err == nil || errors.Is(err, errSecret) {
+			return token, err
+		}
+		l.is(err)
+		select {
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		case <-time.After(tokenAgain):
+		}
+	}
+}
+
+// errSecret is why there is no token: the rights of whoever follows the run do not change by themselves.
+var errSecret = errors.New("the run was submitted from another machine")
+
 // readToken finds the token of the monitor: whoever submitted the run has it, others may be allowed to read its Secret.
 func (l *live) readToken(ctx context.Context) (string, error) {
 	l.reading.Lock()
@@ -182,7 +211,7 @@ func (l *live) readToken(ctx context.Context) (string, error) {
 	name := manifest.KeyName(l.name)
 	secret, err := l.cluster.Core.Secrets(l.cluster.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsForbidden(err) {
-		return "", fmt.Errorf("the run was submitted from another machine, and you may not read its Secret %s", name)
+		return "", fmt.Errorf("%w, and you may not read its Secret %s", errSecret, name)
 	}
 	if err != nil {
 		return "", l.cluster.Explain(err, "read Secret "+name)

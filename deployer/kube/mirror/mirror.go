@@ -170,6 +170,8 @@ type mirror struct {
 
 	began      time.Time // when it was begun to follow the run, or the cluster answered again
 	over       time.Time // when the run was seen to have ended
+	lastOver   time.Time // when reports of a run that is over were waited for first
+	reports    bool      // they are
 	heardAll   bool      // what the monitor had of pods that are gone has come
 	curvesSaid string    // last about live curves that are missing
 	podSaid    string    // last by a pod about the monitor
@@ -255,8 +257,8 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 	w := m.watch(ctx, gone)
 	m.live = newLive(m.cluster, m.folder, m.name, func() { signal(m.arrived) })
 	m.outputs, m.left = startOutputs(ctx, m.live), true
-	m.began, m.heardAll = time.Now(), false
-	m.saved.read = false // others may have gone on while the cluster did not answer
+	m.began, m.heardAll, m.lastOver = time.Now(), false, time.Time{}
+	m.saved.read, m.saved.last = false, false // others may have gone on while the cluster did not answer
 	defer func() {
 		cancel(nil)
 		w.wait()
@@ -271,13 +273,13 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 		if err := m.tellWay(trouble); err != nil {
 			return false, err
 		}
-		if synced && m.taken(ctx) {
+		if synced && m.taken(ctx, &s) {
 			if err := m.step(ctx, s); err != nil {
 				return false, err
 			}
 			if m.planner.state.Phase.Final() {
 				m.over = s.now
-				if m.saveLast(ctx, s.owner) { // else the monitor stays, which has some of it
+				if m.saveLast(ctx, &s) { // else the monitor stays, which has some of it
 					m.dismiss(ctx, &s)
 				}
 				return false, nil
@@ -292,7 +294,7 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 			}
 		}
 		again := lookAgain
-		if m.curves.waits(time.Now()) {
+		if m.reports || m.curves.waits(time.Now()) {
 			again = holdReports / 4
 		}
 		select {
@@ -380,7 +382,7 @@ func (m *mirror) once(ctx context.Context) error {
 		return err
 	}
 	if m.log.Last() == 0 && s.owner != nil {
-		if err := m.takeSaved(ctx); err != nil {
+		if err := m.takeSaved(ctx, &s); err != nil {
 			return err
 		}
 	}
@@ -451,6 +453,8 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 	}
 	s.events = m.listEvents(ctx, &s)
 	s.coming, s.more = m.coming(&s)
+	m.reports = m.reportsDue(ctx, &s)
+	s.more = s.more || m.reports
 	events = append(events, m.tellCurves(&s)...)
 	return m.write(append(events, m.planner.catchUp(s, m)...))
 }

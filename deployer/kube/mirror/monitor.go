@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/metaml/metaml/deployer/collect"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/run"
@@ -68,6 +69,36 @@ func (m *mirror) coming(s *seen) (coming, more bool) {
 	first, waited := s.jobs[0].CreationTimestamp.Time, time.Since(m.began)
 	m.heardAll = m.live.caughtUp() || waited >= backlog || m.began.Sub(first) < unseen
 	return !m.heardAll, !m.heardAll && waited < atMost
+}
+
+// lateReports is how long the end of a run is held back for reports of its trials that the monitor may have: so long it
+// takes until both notice that nothing comes through their connection any more, and there is another.
+const lateReports = collect.Patience + monitorAway
+
+// reportsDue reports whether the monitor may still send what trials of a run that is over have reported. A connection
+// that was made before may be one that nothing comes through: there is another then, and what comes over that is all.
+func (m *mirror) reportsDue(ctx context.Context, s *seen) bool {
+	if m.live == nil || s.monitor.off() || s.monitor.running() == nil || m.planner.state.Phase.Final() ||
+		m.planner.state.Outcome() == run.Running || !m.gone.over(s) || !m.reportsMissing(s) {
+		return false
+	}
+	if m.lastOver.IsZero() {
+		m.lastOver = time.Now()
+		m.live.anew(ctx)
+	}
+	return !m.live.caughtUp() && time.Since(m.lastOver) < lateReports
+}
+
+// reportsMissing reports whether the record may lack reports of a pod of the last Job.
+func (m *mirror) reportsMissing(s *seen) bool {
+	if len(s.jobs) == 0 {
+		return false
+	}
+	last := &s.jobs[len(s.jobs)-1]
+	return slices.ContainsFunc(last.pods, func(p *corev1.Pod) bool {
+		id, ok := last.id(p, m.spec.Completions)
+		return ok && began(p) && !m.curves.whole(id)
+	})
 }
 
 // noCurves says why what trials report does not arrive as they do so, "" if it does, or nobody waits for it.

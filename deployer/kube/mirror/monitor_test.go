@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -125,4 +126,30 @@ func TestTheMonitorStartsOnceAQueueLetTheRunIn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One answer that is lost costs no live curves: the token is read again.
+func TestTheTokenIsReadUntilTheClusterAnswers(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	to, _, _ := far(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/secrets/") {
+			asked <- struct{}{}
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	l := newLive(to, folder.Run(t.TempDir()), "train-1", func() {})
+	l.read(ctx, "monitor")
+	for range 2 {
+		select {
+		case <-asked:
+		case <-time.After(time.Minute):
+			t.Fatal("it is not asked for again")
+		}
+	}
+	if l.connected() || l.trouble(0) == nil {
+		t.Error("it is not said that there is no connection")
+	}
+	cancel(nil)
+	l.wait()
 }

@@ -28,6 +28,7 @@ type savings struct {
 	packer  saved.Packer
 	version string // of the ConfigMap as it was last read or written; "": there is none
 	read    bool   // what is there was taken
+	last    bool   // it was taken once more, since the run is over and reports are missing
 	states  bool   // something else than reports is new since it was written
 	reports bool
 	at      time.Time // when it was last tried
@@ -70,9 +71,13 @@ func (s *savings) note(events []run.Event) {
 
 // taken reports whether what is saved was taken. Where it cannot be read, the record goes on without it after some
 // tries: no state depends on it.
-func (m *mirror) taken(ctx context.Context) bool {
+func (m *mirror) taken(ctx context.Context, s *seen) bool {
 	const most = 3
-	if !m.saved.read && m.takeSaved(ctx) != nil {
+	if !m.saved.last && m.gone.over(s) && s.monitor.off() && m.reportsMissing(s) {
+		// Somebody else has ended the monitor: who does so has saved what came from it.
+		m.saved.last, m.saved.read = true, false
+	}
+	if !m.saved.read && m.takeSaved(ctx, s) != nil {
 		m.saved.tries++
 		return m.saved.tries >= most
 	}
@@ -82,7 +87,13 @@ func (m *mirror) taken(ctx context.Context) bool {
 
 // takeSaved takes what somebody else has saved of the run: everything, where there is no record yet, else the attempts
 // of which the record lacks the end.
-func (m *mirror) takeSaved(ctx context.Context) error {
+func (m *mirror) takeSaved(ctx context.Context, s *seen) error {
+	there := map[types.UID]bool{}
+	for i := range s.jobs {
+		for _, p := range s.jobs[i].pods {
+			there[p.UID] = true
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
 	object, err := m.cluster.Core.ConfigMaps(m.cluster.Namespace).Get(ctx, manifest.RecordName(m.name),
@@ -95,7 +106,7 @@ func (m *mirror) takeSaved(ctx context.Context) error {
 		return m.cluster.Explain(err, "read the record of run "+m.name)
 	}
 	if object.ResourceVersion != m.saved.version {
-		if err := m.merge(object.BinaryData[manifest.RecordKey]); err != nil {
+		if err := m.merge(object.BinaryData[manifest.RecordKey], there); err != nil {
 			return err
 		}
 	}
@@ -103,8 +114,9 @@ func (m *mirror) takeSaved(ctx context.Context) error {
 	return nil
 }
 
-// merge adds to the record what another one has of attempts that this one has no end of.
-func (m *mirror) merge(data []byte) error {
+// merge adds to the record what another one has of attempts that this one has no end of, and reports that this one
+// lacks. there are the pods that the cluster has.
+func (m *mirror) merge(data []byte, there map[types.UID]bool) error {
 	dir, err := os.MkdirTemp(string(m.folder), ".saved-")
 	if err != nil {
 		return err
@@ -119,13 +131,15 @@ func (m *mirror) merge(data []byte) error {
 		}})
 	}
 	fresh := m.log.Last() == 0
-	ended, begun, err := attemptsOf(m.folder)
+	had, err := attemptsOf(m.folder)
 	if err != nil {
 		return err
 	}
-	lacks := func(id run.AttemptID) bool { return fresh || !begun[id] || !ended[id] }
+	lacks := func(id run.AttemptID) bool { return fresh || !had.begun[id] || !had.ended[id] }
+	here := map[run.AttemptID]bool{} // its pod is there: that says how it ended once its log is here, all of it
 	for _, a := range head.Attempts {
 		id := run.AttemptID{Trial: a.Trial, Number: a.Number}
+		here[id] = !fresh && there[types.UID(a.Pod)]
 		if lacks(id) {
 			if err := m.mergeLog(other, id, types.UID(a.Pod)); err != nil {
 				return err
@@ -139,10 +153,16 @@ func (m *mirror) merge(data []byte) error {
 				return nil
 			}
 			id := run.AttemptID{Trial: *e.Trial, Number: e.Attempt}
-			if !lacks(id) {
+			switch whole := e.Type == run.EventTrialReport && !e.Last && had.begun[id]; {
+			case whole && head.Reports == 0 && had.reports[id] > 0:
+				had.reports[id]-- // both have them from the first one on
 				return nil
+			case whole && head.Reports == 0:
+			case !lacks(id), here[id] && e.Type == run.EventTrialEnded:
+				return nil
+			case whole:
+				e.Last = true // some of them are there already
 			}
-			e.Last = e.Last || e.Type == run.EventTrialReport && begun[id] // some of them are there already
 		}
 		if events = append(events, e); len(events) < mergeAtOnce {
 			return nil
@@ -173,22 +193,30 @@ func (m *mirror) apply(events []run.Event) error {
 	return m.write(events)
 }
 
-// attemptsOf finds the attempts that have begun in a record, and those that have ended.
-func attemptsOf(f folder.Run) (ended, begun map[run.AttemptID]bool, err error) {
-	ended, begun = map[run.AttemptID]bool{}, map[run.AttemptID]bool{}
-	err = f.EachEvent(func(e run.Event) error {
+// recorded is what a record has of attempts.
+type recorded struct {
+	begun, ended map[run.AttemptID]bool
+	reports      map[run.AttemptID]int // from the first one on, without a gap
+}
+
+// attemptsOf finds the attempts in a record.
+func attemptsOf(f folder.Run) (recorded, error) {
+	r := recorded{map[run.AttemptID]bool{}, map[run.AttemptID]bool{}, map[run.AttemptID]int{}}
+	err := f.EachEvent(func(e run.Event) error {
 		if e.Trial == nil {
 			return nil
 		}
-		switch id := (run.AttemptID{Trial: *e.Trial, Number: e.Attempt}); e.Type {
-		case run.EventTrialStarted:
-			begun[id] = true
-		case run.EventTrialEnded:
-			ended[id] = true
+		switch id := (run.AttemptID{Trial: *e.Trial, Number: e.Attempt}); {
+		case e.Type == run.EventTrialStarted:
+			r.begun[id] = true
+		case e.Type == run.EventTrialEnded:
+			r.ended[id] = true
+		case e.Type == run.EventTrialReport && !e.Last:
+			r.reports[id]++
 		}
 		return nil
 	})
-	return ended, begun, err
+	return r, err
 }
 
 // mergeLog takes what is kept of what an attempt printed, where nothing was copied, and notes which pod it was: as long
@@ -228,8 +256,8 @@ func (m *mirror) save(ctx context.Context, owner *corev1.ConfigMap, now time.Tim
 }
 
 // saveLast keeps the record of a run that has ended, and reports whether it is kept.
-func (m *mirror) saveLast(ctx context.Context, owner *corev1.ConfigMap) bool {
-	s := &m.saved
+func (m *mirror) saveLast(ctx context.Context, now *seen) bool {
+	s, owner := &m.saved, now.owner
 	s.all.Wait()
 	select {
 	case done := <-s.done:
@@ -241,7 +269,7 @@ func (m *mirror) saveLast(ctx context.Context, owner *corev1.ConfigMap) bool {
 			return s.trouble == nil
 		}
 		if !s.read {
-			if s.trouble = m.takeSaved(ctx); s.trouble != nil {
+			if s.trouble = m.takeSaved(ctx, now); s.trouble != nil {
 				return false
 			}
 		}

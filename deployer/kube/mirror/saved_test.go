@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -184,6 +185,9 @@ var owner = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
 	},
 }}
 
+// nothing is a look at a cluster that has the owner alone.
+var nothing = &seen{owner: owner}
+
 // Pods, their nodes and the machine that followed them may be gone: what that machine saw is in the cluster.
 func TestAnotherMachineHasTheWholeRecord(t *testing.T) {
 	spec := savedSpec()
@@ -193,7 +197,7 @@ func TestAnotherMachineHasTheWholeRecord(t *testing.T) {
 	for i := range spec.Completions {
 		one.sees(i, float64(i))
 	}
-	if !one.taken(t.Context()) || !one.saveLast(t.Context(), owner) {
+	if !one.taken(t.Context(), nothing) || !one.saveLast(t.Context(), nothing) {
 		t.Fatal(one.saved.trouble)
 	}
 	if labels := s.object.Labels; labels[manifest.LabelRun] != "train-1" ||
@@ -219,7 +223,7 @@ func TestWhoWasOvertakenTakesWhatTheOtherSaw(t *testing.T) {
 	to, _, _ := far(t, s.answer)
 	one, two := newFollower(t, to, spec), newFollower(t, to, spec)
 	for _, f := range []follower{one, two} {
-		if !f.taken(t.Context()) { // nothing is there yet
+		if !f.taken(t.Context(), nothing) { // nothing is there yet
 			t.Fatal(f.saved.trouble)
 		}
 	}
@@ -228,12 +232,12 @@ func TestWhoWasOvertakenTakesWhatTheOtherSaw(t *testing.T) {
 	two.sees(1, 1)
 	two.sees(2, 2)
 	for _, f := range []follower{one, two, one} {
-		if f.saved.states = true; !f.saveLast(t.Context(), owner) {
+		if f.saved.states = true; !f.saveLast(t.Context(), nothing) {
 			t.Fatal(f.saved.trouble)
 		}
 	}
 	third := newFollower(t, to, spec)
-	if !third.taken(t.Context()) {
+	if !third.taken(t.Context(), nothing) {
 		t.Fatal(third.saved.trouble)
 	}
 	for name, f := range map[string]follower{"the first": one, "the second": two, "a third": third} {
@@ -249,7 +253,7 @@ func TestTheRecordIsSavedFromTimeToTime(t *testing.T) {
 	to, _, _ := far(t, s.answer)
 	f := newFollower(t, to, savedSpec())
 	now := time.Now()
-	if !f.taken(t.Context()) {
+	if !f.taken(t.Context(), nothing) {
 		t.Fatal(f.saved.trouble)
 	}
 	for _, c := range []struct {
@@ -279,5 +283,75 @@ func TestTheRecordIsSavedFromTimeToTime(t *testing.T) {
 		if s.writes != c.writes {
 			t.Errorf("%s: it was written %d times, want %d", c.name, s.writes, c.writes)
 		}
+	}
+}
+
+// Who was cut off while others followed a run takes the reports that are missing here, and none of the others.
+func TestReportsThatAreMissingAreTaken(t *testing.T) {
+	spec := savedSpec()
+	s := &shelf{t: t, rest: http.NotFound}
+	to, _, _ := far(t, s.answer)
+	report := func(i int) run.Event {
+		return run.Event{
+			Type: run.EventTrialReport, Trial: new(0), Attempt: 1, Time: start.Add(time.Duration(i) * time.Second),
+			Metrics: run.Metrics{"loss": float64(i)},
+		}
+	}
+	ended := run.Event{Type: run.EventTrialEnded, Trial: new(0), Attempt: 1, Time: start.Add(time.Minute), State: run.Succeeded}
+	machine := func(end bool, reports int) follower {
+		f := newFollower(t, to, spec)
+		events := []run.Event{{Type: run.EventTrialStarted, Trial: new(0), Attempt: 1, Time: start}}
+		for i := range reports {
+			events = append(events, report(i))
+		}
+		if end {
+			events = append(events, ended)
+		}
+		if err := f.apply(events); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	one := machine(true, 5)
+	if !one.taken(t.Context(), nothing) || !one.saveLast(t.Context(), nothing) {
+		t.Fatal(one.saved.trouble)
+	}
+	for name, f := range map[string]follower{"its end is here": machine(true, 3), "it is not": machine(false, 3)} {
+		if !f.taken(t.Context(), nothing) {
+			t.Fatal(f.saved.trouble)
+		}
+		at := &f.planner.state.Trials[0]
+		if got := at.Series["loss"].Values; !slices.Equal(got, []float64{0, 1, 2, 3, 4}) || at.LastOnly {
+			t.Errorf("%s: it has %v, values missing: %v", name, got, at.LastOnly)
+		}
+		if at.Phase != run.Succeeded {
+			t.Errorf("%s: it %s", name, at.Phase)
+		}
+	}
+}
+
+// What a pod printed is read from itself, as long as it is there: the cluster keeps only the ends of logs.
+func TestWhatAPodThatIsThereSaysIsNotTakenFromOthers(t *testing.T) {
+	spec := savedSpec()
+	s := &shelf{t: t, rest: http.NotFound}
+	to, _, _ := far(t, s.answer)
+	one, two := newFollower(t, to, spec), newFollower(t, to, spec)
+	one.sees(0, 0)
+	two.sees(1, 1)
+	if !one.taken(t.Context(), nothing) || !one.saveLast(t.Context(), nothing) {
+		t.Fatal(one.saved.trouble)
+	}
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: readPlace(one.folder, run.AttemptID{Number: 1}).Pod}}
+	if p.UID == "" {
+		t.Fatal("trial 0 has no pod")
+	}
+	if !two.taken(t.Context(), &seen{owner: owner, jobs: []jobSeen{{Job: &batchv1.Job{}, pods: []*corev1.Pod{p}}}}) {
+		t.Fatal(two.saved.trouble)
+	}
+	if phase := two.planner.state.Trials[0].Phase; phase.Final() {
+		t.Errorf("trial 0 %s before its log is here", phase)
+	}
+	if !slices.Equal(two.planner.state.Trials[0].Series["loss"].Values, []float64{0}) {
+		t.Errorf("it is %+v", two.planner.state.Trials[0])
 	}
 }
