@@ -96,6 +96,13 @@ in-cluster:
 test-cluster: build test-venvs ## run the tests that need a cluster (Linux, root), in one of their own
 	@test/cluster/run
 
+# Ten follow a run at the same time, so 500 seeds are 50 runs, of half a minute each. SIMULATION_SEED=n repeats one.
+SEEDS ?= 500
+
+.PHONY: soak
+soak: build test-venvs ## follow runs over connections on which everything goes wrong, by SEEDS=500 seeds (Linux, root)
+	@METAML_SEEDS=$(SEEDS) test/cluster/run -timeout 6h -v -run WhateverConnectionsDo
+
 .PHONY: bench
 bench: build test-venvs ## measure, beside the peers in the same run
 	@$(TEST)/bin/python test/bench

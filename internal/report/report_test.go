@@ -235,8 +235,8 @@ func TestAHistoryIsInTheOrderOfReports(t *testing.T) {
 	}
 	for _, r := range []struct{ second, attempt int }{{1, 1}, {5, 2}, {2, 1}, {3, 1}, {6, 2}} {
 		if err := log.Append(&run.Event{
-			Type: run.EventTrialReport, Trial: new(0), Attempt: r.attempt, Metrics: run.Metrics{"loss": float64(r.second)},
-			Time: start.Add(time.Duration(r.second) * time.Second),
+			Type: run.EventTrialReport, Trial: new(0), Attempt: r.attempt,
+			Time: start.Add(time.Duration(r.second) * time.Second), Metrics: run.Metrics{"loss": float64(r.second)},
 		}); err != nil {
 			t.Fatal(err)
 		}

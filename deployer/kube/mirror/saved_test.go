@@ -297,7 +297,9 @@ func TestReportsThatAreMissingAreTaken(t *testing.T) {
 			Metrics: run.Metrics{"loss": float64(i)},
 		}
 	}
-	ended := run.Event{Type: run.EventTrialEnded, Trial: new(0), Attempt: 1, Time: start.Add(time.Minute), State: run.Succeeded}
+	ended := run.Event{
+		Type: run.EventTrialEnded, Trial: new(0), Attempt: 1, Time: start.Add(time.Minute), State: run.Succeeded,
+	}
 	machine := func(end bool, reports int) follower {
 		f := newFollower(t, to, spec)
 		events := []run.Event{{Type: run.EventTrialStarted, Trial: new(0), Attempt: 1, Time: start}}
