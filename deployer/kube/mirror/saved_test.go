@@ -319,16 +319,18 @@ func TestReportsThatAreMissingAreTaken(t *testing.T) {
 		t.Fatal(one.saved.trouble)
 	}
 	for name, f := range map[string]follower{"its end is here": machine(true, 3), "it is not": machine(false, 3)} {
-		if !f.taken(t.Context(), nothing) {
-			t.Fatal(f.saved.trouble)
-		}
-		at := &f.planner.state.Trials[0]
-		if got := at.Series["loss"].Values; !slices.Equal(got, []float64{0, 1, 2, 3, 4}) || at.LastOnly {
-			t.Errorf("%s: it has %v, values missing: %v", name, got, at.LastOnly)
-		}
-		if at.Phase != run.Succeeded {
-			t.Errorf("%s: it %s", name, at.Phase)
-		}
+		t.Run(name, func(t *testing.T) {
+			if !f.taken(t.Context(), nothing) {
+				t.Fatal(f.saved.trouble)
+			}
+			at := &f.planner.state.Trials[0]
+			if got := at.Series["loss"].Values; !slices.Equal(got, []float64{0, 1, 2, 3, 4}) || at.LastOnly {
+				t.Errorf("it has %v, values missing: %v", got, at.LastOnly)
+			}
+			if at.Phase != run.Succeeded {
+				t.Errorf("it %s", at.Phase)
+			}
+		})
 	}
 }
 
