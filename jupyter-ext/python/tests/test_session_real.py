@@ -54,6 +54,25 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, s
             "XDG_RUNTIME_DIR": short,
             **there,
         }
+        # What a run has of processes may outlive the command that ended it by a moment, and writes there.
+        wait_for(lambda: not processes_with(short))
+
+
+def processes_with(folder: str) -> list[int]:
+    """The processes whose XDG_RUNTIME_DIR is a folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("XDG_RUNTIME_DIR") == folder and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
+
+
+def wait_for(ok: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until something is so, or for some time."""
+    until = time.monotonic() + seconds
+    while not ok() and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 @pytest.fixture(params=["ours", "plain"])
