@@ -113,7 +113,7 @@ func (p *Place) checkRepository(ctx context.Context, r *manifest.Run, owner *cor
 	if o.RegistrySecret != "" {
 		return no.With("See whether the login in Secret %s may push there.", o.RegistrySecret)
 	}
-	return no.With("Name a Secret whose login may push there: --registry-secret NAME. kubectl create secret " +
+	return no.With("Name a Secret whose login may push there: --registry-secret NAME; kubectl create secret " +
 		"docker-registry makes one.")
 }
 
