@@ -87,7 +87,8 @@ func (r *shipment) kept() string {
 		return fmt.Sprintf("what trials report is kept on the volume %s, and here", o.Record.Claim)
 	}
 	return fmt.Sprintf("what trials report is kept on the disk of the monitor's node, for %s while nobody follows the "+
-		"run, and here; --record pvc:NAME keeps it on a volume", prose.Duration(o.Keep))
+		"run, and here; --record pvc:NAME keeps it on a volume, --record registry in a repository",
+		prose.Duration(o.Keep))
 }
 
 // words names rights.

@@ -101,6 +101,13 @@ func (k *logKeeper) keep(ctx context.Context, id run.AttemptID, p *corev1.Pod, e
 	}
 }
 
+// copies reports whether the log of an attempt is being copied, or was.
+func (k *logKeeper) copies(id run.AttemptID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.copying[id] != nil
+}
+
 // whole reports whether everything that an attempt printed is in the record.
 func (k *logKeeper) whole(id run.AttemptID) bool {
 	k.mu.Lock()

@@ -140,7 +140,7 @@ func (m *mirror) merge(data []byte, there map[types.UID]bool) error {
 	for _, a := range head.Attempts {
 		id := run.AttemptID{Trial: a.Trial, Number: a.Number}
 		here[id] = !fresh && there[types.UID(a.Pod)]
-		if lacks(id) {
+		if lacks(id) && !m.logs.copies(id) {
 			if err := m.mergeLog(other, id, types.UID(a.Pod)); err != nil {
 				return err
 			}

@@ -359,3 +359,27 @@ func TestWhatAPodThatIsThereSaysIsNotTakenFromOthers(t *testing.T) {
 		t.Errorf("it is %+v", two.planner.state.Trials[0])
 	}
 }
+
+// A log that is being copied is left alone, also by whoever takes over what another follower saw: its file would be
+// another one than that which is written to.
+func TestALogThatIsBeingCopiedIsNotReplaced(t *testing.T) {
+	spec := savedSpec()
+	s := &shelf{t: t, rest: http.NotFound}
+	to, _, _ := far(t, s.answer)
+	one, two := newFollower(t, to, spec), newFollower(t, to, spec)
+	one.sees(0, 0)
+	if !one.taken(t.Context(), nothing) || !one.saveLast(t.Context(), nothing) {
+		t.Fatal(one.saved.trouble)
+	}
+	id := run.AttemptID{Number: 1}
+	two.logs.copying[id] = &copied{over: make(chan struct{})} // it has not come to open its file
+	if !two.taken(t.Context(), nothing) {
+		t.Fatal(two.saved.trouble)
+	}
+	if at := readPlace(two.folder, id); at.Pod != "" {
+		t.Errorf("the attempt is noted as one of %s", at.Pod)
+	}
+	if _, err := os.Stat(two.folder.Stream(0, 1, folder.Stdout)); !os.IsNotExist(err) {
+		t.Errorf("there is a log already: %v", err)
+	}
+}
