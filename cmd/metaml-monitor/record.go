@@ -17,7 +17,8 @@ import (
 const (
 	recordEvery = time.Minute      // how often what has come is sent
 	recordPart  = 20               // nor may that take more than this part of the time
-	recordLast  = 20 * time.Second // for what is sent at the end
+	recordSend  = 10 * time.Minute // the longest that it may take: a connection may be dead, and nobody notices
+	recordLast  = 20 * time.Second // the same at the end
 	recordRead  = time.Minute      // how long a registry that does not answer is asked for the record, at the start
 )
 
@@ -51,7 +52,7 @@ func (o *options) record(ctx context.Context) (*record, error) {
 		return nil, fmt.Errorf("make the folder of the monitor: %w", err)
 	}
 	for end := time.Now().Add(recordRead); ; {
-		err := r.Restore(ctx, r.dir)
+		err := within(ctx, recordRead, func(ctx context.Context) error { return r.Restore(ctx, r.dir) })
 		if errors.Is(err, collect.ErrNoRoom) { // it does not let us, or has something else there: Check says it
 			r.unread = err
 			fmt.Fprintln(r.complaints, "metaml-monitor:", err)
@@ -74,12 +75,13 @@ func (r *record) keep(ctx context.Context, store *collect.Store) {
 		return
 	}
 	sent := int64(0) // what was there at the start may not have been sent
-	send := func(ctx context.Context) {
+	send := func(ctx context.Context, most time.Duration) {
 		size := store.Size()
 		if size == sent {
 			return
 		}
-		if err := r.Save(ctx, r.dir); err != nil {
+		err := within(ctx, most, func(ctx context.Context) error { return r.Save(ctx, r.dir) })
+		if err != nil {
 			fmt.Fprintln(r.complaints, "metaml-monitor:", err)
 			return // it is tried again
 		}
@@ -88,16 +90,21 @@ func (r *record) keep(ctx context.Context, store *collect.Store) {
 	for pause := r.every; ; {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLast)
-			defer cancel()
-			send(last)
+			send(context.WithoutCancel(ctx), recordLast)
 			return
 		case <-time.After(pause):
 		}
 		began := time.Now()
-		send(ctx)
+		send(ctx, recordSend)
 		pause = max(r.every, recordPart*time.Since(began))
 	}
+}
+
+// within does something for at most a time.
+func within(ctx context.Context, most time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return do(ctx)
 }
 
 // checked are archives of a monitor whose record is to be in a registry, too.

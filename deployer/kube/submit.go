@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,6 +101,9 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 		return run.Submitted{Spec: *attached, Attached: true, Differs: run.Differs(*attached, s.Spec)}, nil
 	}
 	does("%s", load.kept())
+	if o := &load.run.Options; o.OutputRepository != "" || o.RecordRepository != "" {
+		does("the run's monitor tries whether it may push to %s", cmp.Or(o.OutputRepository, o.RecordRepository))
+	}
 	does("sending %.1f MiB to %s", float64(load.size())/(1<<20), p.mirrors.Place)
 	if err := p.make(ctx, owner, load); err != nil {
 		return run.Submitted{}, errors.Join(err, p.remove(context.WithoutCancel(ctx), owner))

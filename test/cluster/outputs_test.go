@@ -48,6 +48,23 @@ def fit(x):
     return {"weight": weight}
 `
 
+// sawItGoOn checks that the second attempt went on from a checkpoint, and ended with what an undisturbed one ends with.
+func (p *person) sawItGoOn(name string) {
+	p.t.Helper()
+	weight := 0.0
+	for range 60 {
+		weight = 0.9*weight + 3
+	}
+	s := p.show(name)
+	if one := s.Trials[0]; s.State != "succeeded" || one.Attempt != 2 || one.Metrics["weight"] != weight {
+		p.t.Errorf("the run is %+v, want the weight %v", s, weight)
+	}
+	log := p.must("logs", name)
+	if !strings.Contains(log, "begins with epoch ") || strings.Contains(log, "begins with epoch 0\n") {
+		p.t.Errorf("the second attempt printed %q", log)
+	}
+}
+
 // A pod is evicted in the middle of its training: the next one goes on from the checkpoint, and the run ends with what
 // an undisturbed one ends with. Its files are here.
 func TestTrainingGoesOnAfterAnEviction(t *testing.T) {
@@ -63,18 +80,7 @@ func TestTrainingGoesOnAfterAnEviction(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.must("attach", name)
-	weight := 0.0
-	for range 60 {
-		weight = 0.9*weight + 3
-	}
-	s := p.show(name)
-	if one := s.Trials[0]; s.State != "succeeded" || one.Attempt != 2 || one.Metrics["weight"] != weight {
-		t.Errorf("the run is %+v, want the weight %v", s, weight)
-	}
-	log := p.must("logs", name)
-	if !strings.Contains(log, "begins with epoch ") || strings.Contains(log, "begins with epoch 0\n") {
-		t.Errorf("the second attempt printed %q", log)
-	}
+	p.sawItGoOn(name)
 	folder := strings.TrimSpace(p.must("pull", name))
 	model, err := os.ReadFile(filepath.Join(folder, "model.txt"))
 	if err != nil || !strings.HasPrefix(string(model), "29.") {
@@ -194,18 +200,7 @@ func TestFilesInARegistryOutliveTheMonitor(t *testing.T) {
 		}
 	}
 	p.must("attach", name)
-	weight := 0.0
-	for range 60 {
-		weight = 0.9*weight + 3
-	}
-	s := p.show(name)
-	if one := s.Trials[0]; s.State != "succeeded" || one.Attempt != 2 || one.Metrics["weight"] != weight {
-		t.Errorf("the run is %+v, want the weight %v", s, weight)
-	}
-	if log := p.must("logs", name); !strings.Contains(log, "begins with epoch ") ||
-		strings.Contains(log, "begins with epoch 0\n") {
-		t.Errorf("the second attempt printed %q", log)
-	}
+	p.sawItGoOn(name)
 	eventually(t, "the monitor ends with the run", func(ctx context.Context) (bool, error) {
 		left := monitors(ctx, t, space, name)
 		return len(left) == 0, fmt.Errorf("%q are left", left)

@@ -154,6 +154,9 @@ func (l *live) never() bool {
 	return l.heard.IsZero()
 }
 
+// cutOff reports whether the monitor could not be reached for a time, and never was: there is no way to it.
+func (l *live) cutOff() bool { return l.never() && l.trouble(monitorAway) != nil }
+
 // take gives the sources whose events have grown, and the event files of TensorBoard that are new.
 func (l *live) take() (map[string]collect.Source, []board) {
 	l.mu.Lock()

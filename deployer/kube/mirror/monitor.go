@@ -76,10 +76,11 @@ func (m *mirror) coming(s *seen) (coming, more bool) {
 const lateReports = collect.Patience + monitorAway
 
 // reportsDue reports whether the monitor may still send what trials of a run that is over have reported. A connection
-// that was made before may be one that nothing comes through: there is another then, and what comes over that is all.
+// that was made before may be one that nothing comes through: there is another then, and what comes over that is all. A
+// monitor to which there is no way at all holds up no end.
 func (m *mirror) reportsDue(ctx context.Context, s *seen) bool {
 	if m.live == nil || s.monitor.off() || s.monitor.running() == nil || m.planner.state.Phase.Final() ||
-		m.planner.state.Outcome() == run.Running || !m.gone.over(s) || !m.reportsMissing(s) {
+		m.planner.state.Outcome() == run.Running || !m.gone.over(s) || m.live.cutOff() || !m.reportsMissing(s) {
 		return false
 	}
 	if m.lastOver.IsZero() {

@@ -153,3 +153,24 @@ func TestTheTokenIsReadUntilTheClusterAnswers(t *testing.T) {
 	cancel(nil)
 	l.wait()
 }
+
+// The end of a run waits for reports of a monitor whose connection broke, and for none to which there never was a way.
+func TestAMonitorToWhichThereIsNoWayIsNotWaitedFor(t *testing.T) {
+	away := time.Now().Add(-2 * monitorAway)
+	for _, c := range []struct {
+		name string
+		live *live
+		want bool
+	}{
+		{"it was never reached", &live{since: away, failed: io.EOF}, true},
+		{"not for long", &live{since: time.Now(), failed: io.EOF}, false},
+		{"it was reached before", &live{since: away, failed: io.EOF, heard: away}, false},
+		{"there is a connection", &live{since: away, linked: true}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.live.cutOff(); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}

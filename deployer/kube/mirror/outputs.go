@@ -181,6 +181,8 @@ func fetchFiles(ctx context.Context, f folder.Run, from monitorClient, of collec
 	if err := errors.Join(os.RemoveAll(fresh), os.RemoveAll(before), os.MkdirAll(fresh, 0o700)); err != nil {
 		return err
 	}
+	ctx, moved, done := whileMoving(ctx, fetchStall)
+	defer done()
 	body, size, err := from.open(ctx, fmt.Sprintf("/v1/outputs/%d/%s", of.Trial, of.Kind))
 	if err != nil {
 		return err
@@ -190,9 +192,9 @@ func fetchFiles(ctx context.Context, f folder.Run, from monitorClient, of collec
 		return err
 	}
 	defer func() { _ = f.Came(of.Trial) }()
-	var files io.Reader = body
+	files := moved(body)
 	if !of.Elsewhere {
-		files = io.LimitReader(body, collect.MaxOutputs)
+		files = io.LimitReader(files, collect.MaxOutputs)
 	}
 	if err := archive.Read(ctx, files, fresh); err != nil {
 		return errors.Join(err, os.RemoveAll(fresh))
@@ -202,6 +204,41 @@ func fetchFiles(ctx context.Context, f folder.Run, from monitorClient, of collec
 	}
 	return errors.Join(os.Rename(fresh, to), os.RemoveAll(before))
 }
+
+// fetchStall is how long nothing of a trial's files may come: a connection may be dead without anybody noticing.
+const fetchStall = time.Minute
+
+// errStalled is why it is given up.
+var errStalled = errors.New("nothing came any more")
+
+// whileMoving gives a context that ends when nothing was read for a time of what moved wraps. Done is called in the
+// end.
+func whileMoving(ctx context.Context, stall time.Duration) (
+	moving context.Context, moved func(io.Reader) io.Reader, done func(),
+) {
+	moving, cancel := context.WithCancelCause(ctx)
+	watch := time.AfterFunc(stall, func() { cancel(errStalled) })
+	moved = func(from io.Reader) io.Reader {
+		return readerFunc(func(p []byte) (int, error) {
+			n, err := from.Read(p)
+			if n > 0 {
+				watch.Reset(stall)
+			}
+			if err != nil && moving.Err() != nil {
+				err = context.Cause(moving)
+			}
+			return n, err
+		})
+	}
+	return moving, moved, func() {
+		watch.Stop()
+		cancel(nil)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (r readerFunc) Read(p []byte) (int, error) { return r(p) }
 
 // monitorClient asks a monitor.
 type monitorClient struct {
