@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,12 +32,12 @@ func TestTheBarGoesWhenEverythingHasCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		bar := &comingBar{to: &out, trial: 3}
-		came := int64(0)
-		stop := whileComing(func() (int64, int64, bool) { came += 1000; return came, 0, true }, bar.draw, bar.remove)
+		var came atomic.Int64
+		stop := whileComing(func() (int64, int64, bool) { return came.Add(1000), 0, true }, bar.draw, bar.remove)
 		<-time.After(comingAfter - time.Millisecond)
 		synctest.Wait()
-		if out.Len() > 0 {
-			t.Errorf("too soon there is %q", out.String())
+		if n := came.Load(); n > 0 {
+			t.Errorf("too soon it has looked %d times", n/1000)
 		}
 		<-time.After(comingEvery + 2*time.Millisecond)
 		synctest.Wait()
