@@ -13,7 +13,7 @@
 //
 //	POST /v1/batch    a pod: a Batch. Answered by an Answer, with 200, or 507 when files were refused.
 //	GET  /v1/stream   a reader: a WebSocket. The reader sends what it has (Hello), then how much it took (Took);
-//	                  it gets messages of Frames.
+//	                  it gets messages of Frames, and one without any once it was sent all that there was.
 //	GET  /healthz     200, without a token
 //
 // The first two need the header Authorization: Bearer TOKEN. Each error has one sentence as its body, as text.

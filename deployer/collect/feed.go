@@ -118,6 +118,13 @@ func (f *Feed) next(now time.Time, buffer []byte) (frame Frame, ok bool, err err
 	return Frame{file.source.Source, file.name, offset, buffer[:n]}, true, nil
 }
 
+// Empty reports whether the reader was sent everything that there is.
+func (f *Feed) Empty() bool {
+	f.store.mu.Lock()
+	defer f.store.mu.Unlock()
+	return len(f.waiting) == 0
+}
+
 // Took notes how many bytes the reader has taken since it came.
 func (f *Feed) Took(now time.Time, total int64) error {
 	f.store.mu.Lock()

@@ -32,6 +32,9 @@ type Monitor struct {
 	Token string
 	// Dial makes a connection to the monitor.
 	Dial func(ctx context.Context) (net.Conn, error)
+	// CaughtUp, unless it is nil, is called once for a connection: everything is kept that the monitor had when it was
+	// made.
+	CaughtUp func()
 }
 
 // The times of a reader.
@@ -129,6 +132,12 @@ func (m Monitor) read(
 		_, message, err := conn.ReadMessage()
 		if err != nil {
 			return came, fmt.Errorf("read from the monitor: %w", err)
+		}
+		if len(message) == 0 {
+			if m.CaughtUp != nil {
+				m.CaughtUp()
+			}
+			continue
 		}
 		total, err := keep(reader, kept, message)
 		if err != nil {

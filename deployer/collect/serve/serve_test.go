@@ -552,6 +552,48 @@ func TestThereIsAnEndToTheNumberOfReaders(t *testing.T) {
 	}
 }
 
+// A reader knows when it has all that there was, however long that took, and also where there is nothing.
+func TestAReaderIsAskedToWaitForAllThatThereIs(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int
+	}{{"nothing", 0}, {"several messages", 3*collect.MaxBatch + 1}, {"more than is sent ahead", 2 * collect.Window}} {
+		t.Run(c.name, func(t *testing.T) {
+			m := startMonitor(t, collect.DefaultLimits)
+			for at := 0; at < c.size; at += collect.MaxBatch {
+				piece := collect.Piece{File: "a", Offset: int64(at)}
+				piece.Data = make([]byte, min(collect.MaxBatch, c.size-at))
+				b := collect.Batch{Source: collect.Source{ID: "pod"}, Pieces: []collect.Piece{piece}}
+				status, text := m.do("POST", "/v1/batch", "Bearer "+token, collect.AppendBatch(nil, b))
+				if status != http.StatusOK {
+					t.Fatalf("%d %s", status, text)
+				}
+			}
+			k := newKept()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			sizes := make(chan int, 10)
+			var reading sync.WaitGroup
+			reading.Go(func() {
+				_ = follow.Run(ctx, follow.Monitor{
+					Token: token,
+					Dial: func(ctx context.Context) (net.Conn, error) {
+						return (&net.Dialer{}).DialContext(ctx, "tcp", m.address)
+					},
+					CaughtUp: func() { sizes <- k.size("pod/a") },
+				}, k, func(error) {})
+			})
+			if got := <-sizes; got != c.size {
+				t.Errorf("it is said that all is there with %d of %d bytes", got, c.size)
+			}
+			cancel(io.EOF)
+			reading.Wait()
+			if len(sizes) > 0 {
+				t.Error("it is said again")
+			}
+		})
+	}
+}
+
 func TestAReaderThatCannotKeepWhatComesEnds(t *testing.T) {
 	m := startMonitor(t, collect.DefaultLimits)
 	p := startPod(t, m.address, 0)

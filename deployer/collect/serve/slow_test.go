@@ -180,6 +180,9 @@ func TestAReaderMayWait(t *testing.T) {
 		for range 8 {
 			<-frames
 		}
+		if n := <-frames; n > 0 {
+			t.Errorf("it is not said that this is all: there are %d more frames", n)
+		}
 		select {
 		case _, ok := <-frames:
 			t.Errorf("there is another frame, or it was closed: %v", ok)

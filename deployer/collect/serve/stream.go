@@ -126,6 +126,7 @@ func write(ctx context.Context, conn *websocket.Conn, feed *collect.Feed) (code 
 	defer ping.Stop()
 	data := make([]byte, collect.MaxBatch)
 	var message []byte
+	caughtUp := false                 // the reader was sent all that there was
 	wake := feed.Wake()               // nil in the pause after a message
 	pause := time.NewTimer(time.Hour) // its first end is of no message, and does no harm
 	defer pause.Stop()
@@ -148,6 +149,15 @@ func write(ctx context.Context, conn *websocket.Conn, feed *collect.Feed) (code 
 			if !full {
 				wake = nil
 				pause.Reset(collect.FramesEvery)
+			}
+		}
+		if wake != nil && !caughtUp && feed.Empty() {
+			caughtUp = true
+			if err := conn.SetWriteDeadline(time.Now().Add(collect.Patience)); err != nil {
+				return websocket.CloseAbnormalClosure, err
+			}
+			if err := conn.WriteMessage(websocket.BinaryMessage, nil); err != nil {
+				return websocket.CloseTryAgainLater, err
 			}
 		}
 		select {

@@ -41,6 +41,7 @@ type live struct {
 	grown  map[string]collect.Source // whose events have grown since they were taken
 	boards []board                   // event files that are new since then
 	linked bool                      // there is a connection
+	whole  bool                      // what the monitor had when it was made has come
 	since  time.Time                 // that this is so
 	failed error                     // why there is none
 	heard  time.Time                 // when something came last
@@ -79,6 +80,7 @@ func (l *live) read(ctx context.Context, pod string) {
 				Dial: func(context.Context) (net.Conn, error) {
 					return l.cluster.Forward(ctx, pod, manifest.MonitorPort)
 				},
+				CaughtUp: l.hasAll,
 			}, l, l.is)
 		}
 		if ctx.Err() == nil {
@@ -106,11 +108,20 @@ func (l *live) wait() {
 func (l *live) is(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.whole = false
 	if linked := err == nil; linked != l.linked {
 		l.linked, l.since = linked, time.Now()
 		l.wake()
 	}
 	l.failed = err
+}
+
+// hasAll notes that everything has come that the monitor had when the connection was made.
+func (l *live) hasAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.whole = true
+	l.wake()
 }
 
 // connected reports whether what trials report arrives as they do so. A nil live is never.
@@ -140,11 +151,12 @@ func (l *live) quiet() time.Duration {
 	return time.Since(l.heard)
 }
 
-// caughtUp reports whether there is a connection, and everything that was to come through it has come.
+// caughtUp reports whether there is a connection, and everything that was to come through it has come and was taken.
 func (l *live) caughtUp() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.linked && time.Since(l.since) >= caughtUp && time.Since(l.heard) >= caughtUp
+	return l.linked && l.whole && len(l.grown) == 0 && time.Since(l.since) >= caughtUp &&
+		time.Since(l.heard) >= caughtUp
 }
 
 // never reports whether nothing has come yet.
