@@ -73,6 +73,11 @@ func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 	if o.RecordRepository != "" {
 		grace = 30 // the record is sent once more
 	}
+	// What it has outlives its pod there: the next one begins when it has ended, as with trials, and finds all of it.
+	var replaced *batchv1.PodReplacementPolicy
+	if o.RecordRepository != "" || o.Record != nil {
+		replaced = new(batchv1.Failed)
+	}
 	disk := monitorDisk.DeepCopy()
 	store := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &disk}}
 	if o.Record != nil {
@@ -131,7 +136,7 @@ func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: r.meta(MonitorName(r.Spec.Name), ComponentMonitor, owner),
 		Spec: batchv1.JobSpec{
-			Completions: &one, Parallelism: &one, BackoffLimit: &often, Suspend: &waits,
+			Completions: &one, Parallelism: &one, BackoffLimit: &often, Suspend: &waits, PodReplacementPolicy: replaced,
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: all, Annotations: undisturbed()},
 				Spec: corev1.PodSpec{

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -179,5 +180,37 @@ func TestFilesOfTrialsAreOnAVolumeWhereOneIsNamed(t *testing.T) {
 	r.Options.Output, r.Options.NoOutput = nil, true
 	if got := strings.Join(container(t, jobOf(t, r)).Command, " "); !strings.Contains(got, "--no-outputs") {
 		t.Errorf("where nothing is kept it executes %s", got)
+	}
+}
+
+// The monitor has the login for a registry, and no trial. What is there outlives it, so there are never two of it.
+func TestTheMonitorAloneMayPushToARegistry(t *testing.T) {
+	r := monitored()
+	if r.MonitorJob(owner()).Spec.PodReplacementPolicy != nil {
+		t.Error("a monitor without a record elsewhere is not replaced at once")
+	}
+	r.Options.OutputRepository, r.Options.RecordRepository = "registry.example/outputs", "registry.example/records"
+	r.Options.RegistrySecret = "pushes"
+	trial, job := jobOf(t, r).Spec.Template.Spec, r.MonitorJob(owner())
+	monitor := job.Spec.Template.Spec
+	of := r.Spec.Name + "-" + r.Spec.ID[:min(len(r.Spec.ID), 8)]
+	for _, want := range []string{
+		"--output-artifact registry.example/outputs:" + of + "-outputs",
+		"--record-artifact registry.example/records:" + of + "-record",
+	} {
+		if got := strings.Join(monitor.Containers[0].Command, " "); !strings.Contains(got, want) {
+			t.Errorf("it executes %s, want %s", got, want)
+		}
+	}
+	has := func(spec corev1.PodSpec) bool {
+		return slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool {
+			return v.Secret != nil && v.Secret.SecretName == "pushes"
+		})
+	}
+	if !has(monitor) || has(trial) {
+		t.Errorf("the monitor has the login: %v, a trial: %v", has(monitor), has(trial))
+	}
+	if p := job.Spec.PodReplacementPolicy; p == nil || *p != batchv1.Failed {
+		t.Errorf("its pod is replaced by %v", p)
 	}
 }
