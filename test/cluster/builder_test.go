@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -393,6 +394,7 @@ func behindLogin(address, login, password string) http.Handler {
 		panic(err)
 	}
 	behind := httputil.NewSingleHostReverseProxy(to)
+	behind.ErrorLog = log.New(io.Discard, "", 0) // who hangs up in the middle is no news
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, given, _ := r.BasicAuth(); user != login || given != password {
 			w.Header().Set("WWW-Authenticate", "Basic")
