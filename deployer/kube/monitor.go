@@ -64,15 +64,19 @@ func (p *Place) checkClaim(ctx context.Context, setting string, m *settings.Moun
 	if m == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
-	defer cancel()
-	err := p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace).Resource("persistentvolumeclaims").
-		Name(m.Claim).SetHeader("Accept", metadataAlone).Do(ctx).Error()
-	if !apierrors.IsNotFound(err) {
+	if !p.lacks(ctx, "persistentvolumeclaims", m.Claim) {
 		return nil
 	}
 	return usererror.New(usererror.CodeOption, "--%s names the volume %s, and namespace %s has no such "+
 		"PersistentVolumeClaim", setting, m.Claim, p.cluster.Namespace).With("See which it has: kubectl get pvc.")
+}
+
+// lacks reports whether it is known that the namespace does not have an object. Nothing of its content is read.
+func (p *Place) lacks(ctx context.Context, resource, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	return apierrors.IsNotFound(p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace).Resource(resource).
+		Name(name).SetHeader("Accept", metadataAlone).Do(ctx).Error())
 }
 
 // kept says where what trials report is kept while nobody follows the run.

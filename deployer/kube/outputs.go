@@ -9,11 +9,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/metaml/metaml/deployer/image/publish"
 	"github.com/metaml/metaml/deployer/image/registry"
-	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/kube/mirror"
 	"github.com/metaml/metaml/deployer/run"
@@ -67,11 +65,7 @@ func (p *Place) checkRegistrySecret(ctx context.Context) error {
 	if secret == "" || !p.settings.Output().Registry && !p.settings.Record().Registry {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
-	defer cancel()
-	err := p.cluster.Core.RESTClient().Get().Namespace(p.cluster.Namespace).Resource("secrets").
-		Name(secret).SetHeader("Accept", metadataAlone).Do(ctx).Error()
-	if !apierrors.IsNotFound(err) {
+	if !p.lacks(ctx, "secrets", secret) {
 		return nil
 	}
 	return usererror.New(usererror.CodeOption, "--registry-secret names %s, and namespace %s has no such Secret",

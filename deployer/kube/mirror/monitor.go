@@ -46,7 +46,7 @@ const (
 )
 
 const (
-	// caughtUp is after what silence everything has come that a monitor had.
+	// caughtUp is how long it is silent once it has said that everything has come that it had.
 	caughtUp = time.Second
 	// backlog is how long a monitor is waited for that may have something of pods that are gone: its own may have gone
 	// with them, and the Job controller waits before it makes another.

@@ -124,13 +124,7 @@ func (p *puller) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client := newMonitorClient(token, func() (net.Conn, error) {
-		pod, err := monitorPod(ctx, p.cluster, p.name)
-		if err != nil {
-			return nil, err
-		}
-		return p.cluster.Forward(ctx, pod, manifest.MonitorPort)
-	})
+	client := clientOf(ctx, p.cluster, p.name, token)
 	defer client.http.CloseIdleConnections()
 	for end := time.Now().Add(monitorUp); ; {
 		if err := p.wake(ctx); err != nil {
@@ -211,13 +205,7 @@ func remakeMonitor(ctx context.Context, c *cluster.Cluster, ended *batchv1.Job) 
 // behind. Refused is its no. While it does not run or is not reached it is asked again; it is no error if that stays so
 // until ctx is over.
 func CheckOutputs(ctx context.Context, c *cluster.Cluster, name, token string) (refused string, err error) {
-	client := newMonitorClient(token, func() (net.Conn, error) {
-		pod, err := monitorPod(ctx, c, name)
-		if err != nil {
-			return nil, err
-		}
-		return c.Forward(ctx, pod, manifest.MonitorPort)
-	})
+	client := clientOf(ctx, c, name, token)
 	defer client.http.CloseIdleConnections()
 	for {
 		body, err := client.get(ctx, "/v1/check")
@@ -237,6 +225,17 @@ func CheckOutputs(ctx context.Context, c *cluster.Cluster, name, token string) (
 		case <-time.After(monitorLook):
 		}
 	}
+}
+
+// clientOf asks the monitor of a run in the pod that runs when it is dialled. Connections last as long as ctx.
+func clientOf(ctx context.Context, c *cluster.Cluster, name, token string) monitorClient {
+	return newMonitorClient(token, func() (net.Conn, error) {
+		pod, err := monitorPod(ctx, c, name)
+		if err != nil {
+			return nil, err
+		}
+		return c.Forward(ctx, pod, manifest.MonitorPort)
+	})
 }
 
 // monitorPod finds the pod of a run's monitor that runs.
