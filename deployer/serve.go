@@ -72,6 +72,7 @@ func current(l *run.Listed) bool {
 // serverSpec is the serving part of a Spec.
 func serverSpec(s *settings.Resolved, r Request) *run.ServerSpec {
 	return &run.ServerSpec{
+		Replicas: int(s.Int("replicas")), Workers: int(s.Int("workers")),
 		Path: s.Text("url"), Host: s.Text("host"), Port: int(s.Int("port")), Batch: int(s.Int("batch")),
 		Model: r.Model.Name, ModelFolder: r.Model.Folder, Example: r.Example,
 		Hosts: hosts(s, r.Environ), Origins: s.List("cors"),

@@ -66,13 +66,15 @@ type Spec struct {
 }
 
 // ServerSpec is what one revision of a server is. A server is a run that stays; running its cell again gives it another
-// revision behind the same address. Spec.Completions is the number of its workers, Spec.Timeout the longest that a
-// request may take.
+// revision behind the same address. Spec.Completions is the number of its workers in all when it was submitted,
+// Spec.Timeout the longest that a request may take.
 type ServerSpec struct {
-	Revision int    `json:"revision"`       // from 1, given by the target
-	Path     string `json:"path"`           // of the URL: "/predict"
-	Host     string `json:"host"`           // address to listen on: "127.0.0.1"
-	Port     int    `json:"port,omitempty"` // 0: a stable free port, chosen by the target
+	Revision int    `json:"revision"`           // from 1, given by the target
+	Replicas int    `json:"replicas,omitempty"` // copies of the server when it was submitted
+	Workers  int    `json:"workers,omitempty"`  // processes of each copy that call the function
+	Path     string `json:"path"`               // of the URL: "/predict"
+	Host     string `json:"host"`               // address to listen on: "127.0.0.1"
+	Port     int    `json:"port,omitempty"`     // 0: a stable free port, chosen by the target
 	// names that it is known by beside those of this machine; "*" is any
 	Hosts   []string `json:"hosts,omitempty"`
 	Origins []string `json:"origins,omitempty"` // of pages of other sites that may ask it; "*" is any
