@@ -58,6 +58,8 @@ func (f *front) serveOrders(ctx context.Context) (orphaned bool) {
 			f.unlisten(o.Address)
 		case run.OrderRevision:
 			f.addRevision(ctx, o)
+		case run.OrderScale:
+			f.scale(o)
 		case run.OrderWorker:
 			f.addWorker(o) //nolint:contextcheck // its life is the revision's
 		case run.OrderProbe:
@@ -95,11 +97,8 @@ func (f *front) revision(number int) *served {
 	return f.revisions[number]
 }
 
-// maxWorkers bounds what an order can make us allocate.
-const maxWorkers = 1 << 12
-
 func (f *front) addRevision(ctx context.Context, o run.FrontOrder) {
-	if f.revision(o.Revision) != nil || o.Workers < 1 || o.Workers > maxWorkers || !strings.HasPrefix(o.Path, "/") {
+	if f.revision(o.Revision) != nil || o.Workers < 1 || o.Workers > run.MaxWorkers || !strings.HasPrefix(o.Path, "/") {
 		return
 	}
 	r := newRevision(f, o.FrontRevision())
@@ -124,18 +123,58 @@ func (f *front) addWorker(o run.FrontOrder) {
 	if o.Attempt <= before {
 		return
 	}
-	if before > 0 {
+	if replaced := s.slots[o.Worker]; replaced != nil {
 		f.metrics.restarts.Inc()
-		s.slots[o.Worker](errReplaced)
+		replaced(errReplaced)
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	s.slots[o.Worker] = cancel
 	f.tasks.Go(func() {
+		defer cancel(nil)
 		s.attach(ctx, o.FrontWorker())
 	})
 }
 
 var errReplaced = errors.New("another attempt has taken its place")
+
+// scale gives a revision more places for workers, or fewer. Those that have none any more get no more calls, and leave
+// when they have answered what they had; an attempt that leaves does not come back.
+func (f *front) scale(o run.FrontOrder) {
+	s := f.revision(o.Revision)
+	if s == nil || o.Workers < 1 || o.Workers > run.MaxWorkers {
+		return
+	}
+	var idle []*worker
+	var absent []run.WorkerID
+	s.mu.Lock()
+	for len(s.workers) < o.Workers {
+		s.workers = append(s.workers, nil)
+	}
+	for i := o.Workers; i < s.Workers; i++ {
+		switch w := s.workers[i]; {
+		case w != nil:
+			w.leaving = true
+			delete(s.slots, i) // its end is its own
+			if len(w.flights) == 0 {
+				idle = append(idle, w)
+			}
+		case s.slots[i] != nil: // it has not greeted, or has hung up
+			absent = append(absent, run.WorkerID{Revision: s.Number, Index: i, Attempt: s.attempts[i]})
+		}
+	}
+	s.Workers = o.Workers
+	s.mu.Unlock()
+	for _, w := range idle {
+		w.leave()
+	}
+	for _, id := range absent {
+		s.slots[id.Index](errLeft)
+		delete(s.slots, id.Index)
+		f.notify(id.Notice(run.NoticeLeft))
+	}
+}
+
+var errLeft = errors.New("there were more workers than wanted")
 
 // switchTo has new requests go to a revision.
 func (f *front) switchTo(number int) {

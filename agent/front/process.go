@@ -93,6 +93,11 @@ func (p *Process) Unlisten(address string) error {
 // Revision makes a revision known. It gets no requests before Switch.
 func (p *Process) Revision(r run.FrontRevision) error { return p.send(r.Order()) }
 
+// Scale has a revision so many workers from now on. Those that are too many answer what they have, which Left says.
+func (p *Process) Scale(revision, workers int) error {
+	return p.send(run.FrontOrder{Type: run.OrderScale, Revision: revision, Workers: workers})
+}
+
 // Worker has the front dial a worker, in place of an earlier attempt of it.
 func (p *Process) Worker(w run.FrontWorker) error { return p.send(w.Order()) }
 

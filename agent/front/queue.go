@@ -169,7 +169,7 @@ func (r *revision) push(c *call) (toWatch *worker, err error) {
 }
 
 // free reports whether a worker can be handed calls. revision.mu is held.
-func (w *worker) free() bool { return w.busy < w.hello.Concurrent }
+func (w *worker) free() bool { return w.busy < w.hello.Concurrent && !w.leaving }
 
 // room says how many of those that wait a worker can be handed now. r.mu is held.
 func (r *revision) room(w *worker) int {
@@ -179,7 +179,7 @@ func (r *revision) room(w *worker) int {
 	if w.hello.Batch > 0 { // all that wait, but for the share of others that have nothing to do
 		idle := 0
 		for _, o := range r.workers {
-			if o != nil && o.busy == 0 {
+			if o != nil && o.busy == 0 && !o.leaving {
 				idle++
 			}
 		}

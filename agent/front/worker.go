@@ -27,6 +27,7 @@ type worker struct {
 	busy    int               // calls of the function that it has not answered; parts of streams requested from it
 	pace    time.Duration     // moving average of the function's time, in which a longer one counts more
 	gone    bool
+	leaving bool // it gets no more calls, and leaves when it has none
 
 	backoff backoff // of watching it
 
@@ -162,6 +163,9 @@ func (w *worker) serve(ctx context.Context) error {
 			if errors.Is(err, errGarbage) {
 				return err
 			}
+			if w.hasLeft() {
+				return errLeft
+			}
 			return errEnded
 		}
 		if f.kind != frameReply {
@@ -177,7 +181,7 @@ func (w *worker) serve(ctx context.Context) error {
 // join puts a worker into its place and gives it work. false: it is not wanted any more.
 func (r *revision) join(w *worker) bool {
 	r.mu.Lock()
-	if r.closed != nil || r.attempts[w.Index] != w.Attempt {
+	if r.closed != nil || w.Index >= r.Workers || r.attempts[w.Index] != w.Attempt {
 		r.mu.Unlock()
 		return false
 	}
@@ -259,13 +263,33 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 		answered = append(answered, c)
 	}
 	next := r.assign(w)
+	done := w.done()
 	r.mu.Unlock()
 	w.dispatch(next)
 	w.deliver(answered, f.owned)
 	for _, id := range quit {
 		w.writeFrame(frameQuit, id)
 	}
+	if done {
+		w.leave()
+		return answered, errLeft
+	}
 	return answered, nil
+}
+
+// done reports whether a worker that is one too many has answered all that it had. revision.mu is held.
+func (w *worker) done() bool { return w.leaving && !w.gone && len(w.flights) == 0 }
+
+// leave hangs up on a worker that is done, and says so.
+func (w *worker) leave() {
+	w.drop(errLeft)
+	w.revision.front.notify(w.Notice(run.NoticeLeft))
+}
+
+func (w *worker) hasLeft() bool {
+	w.revision.mu.Lock()
+	defer w.revision.mu.Unlock()
+	return w.leaving && w.gone
 }
 
 // deliver wakes those who wait. What they get is theirs.
@@ -342,9 +366,13 @@ func (w *worker) quit(c *call) (due bool) {
 	}
 	r.left()
 	next := r.assign(w)
+	done := w.done()
 	r.mu.Unlock()
 	w.dispatch(next)
 	w.writeFrame(frameQuit, c.id)
+	if done {
+		w.leave()
+	}
 	return due
 }
 

@@ -28,11 +28,13 @@ const (
 	EventServerReady = "server.ready"
 	// Revision never got ready: Reason, Error or Text; an older one goes on answering
 	EventServerFailed  = "server.failed"
+	EventServerScaled  = "server.scaled"  // Replicas, whatever the revisions say; 0: as they say
 	EventWorkerStarted = "worker.started" // Revision, Worker, Attempt, PID
 	EventWorkerReady   = "worker.ready"   // Revision, Worker, Attempt: it answers
-	EventWorkerEnded   = "worker.ended"   // Revision, Worker, Attempt, Reason, Exit, Error, Text
-	EventFrontStarted  = "front.started"  // PID, Attempt
-	EventFrontEnded    = "front.ended"    // Attempt, Reason, Exit, Text
+	// Revision, Worker, Attempt, Reason, Exit, Error, Text; with [ReasonScaled] none takes its place
+	EventWorkerEnded  = "worker.ended"
+	EventFrontStarted = "front.started" // PID, Attempt
+	EventFrontEnded   = "front.ended"   // Attempt, Reason, Exit, Text
 )
 
 // CodeDisruption marks the end of an attempt that was cut short by what happened to its supervisor. It does not count
@@ -70,6 +72,7 @@ type Event struct {
 	Error       *Error   `json:"error,omitempty"`       // trial.ended: the user's exception
 	Output      string   `json:"output,omitempty"`      // trial.ended: where output() was kept
 	Revision    int      `json:"revision,omitempty"`    // server.*, worker.*, run.loaded of a server: from 1
+	Replicas    int      `json:"replicas,omitempty"`    // server.scaled
 	Worker      *int     `json:"worker,omitempty"`      // worker.*: from 0
 	Address     string   `json:"address,omitempty"`     // server.ready: "http://127.0.0.1:21873/predict"
 	// server.ready: seconds that the tested answer took; 0 when none was
@@ -112,6 +115,7 @@ const (
 	ReasonTest       Reason = "test"       // the answer to the example was an error
 	ReasonHung       Reason = "hung"       // a worker did not answer in time and was killed
 	ReasonSuperseded Reason = "superseded" // a newer revision was submitted before it was ready
+	ReasonScaled     Reason = "scaled"     // of a worker: there were more than wanted
 )
 
 // Ours reports whether the reason lies in what runs the trial, or in the machine, and not in the trial's own code. A

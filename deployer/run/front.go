@@ -38,6 +38,7 @@ type FrontWorker struct {
 type FrontUpdate struct {
 	Connected *WorkerID // it can be called from now on
 	Hung      *WorkerID // it did not answer in time: kill it
+	Left      *WorkerID // it was one too many, has nothing left to answer and gets nothing more: end it
 	Probed    *Probed
 	Switched  int       // new requests go to this revision
 	Drained   int       // nothing of this revision is queued or being answered
@@ -76,6 +77,7 @@ const (
 	OrderListen   = "listen"
 	OrderUnlisten = "unlisten"
 	OrderRevision = "revision"
+	OrderScale    = "scale"
 	OrderWorker   = "worker"
 	OrderProbe    = "probe"
 	OrderSwitch   = "switch"
@@ -91,7 +93,7 @@ type FrontOrder struct {
 	Path      string   `json:"path,omitempty"`       // revision
 	Batch     int      `json:"batch,omitempty"`      // revision
 	TimeoutMS int64    `json:"timeout_ms,omitempty"` // revision
-	Workers   int      `json:"workers,omitempty"`    // revision
+	Workers   int      `json:"workers,omitempty"`    // revision, scale
 	Hosts     []string `json:"hosts,omitempty"`      // revision
 	Addresses bool     `json:"addresses,omitempty"`  // revision
 	Origins   []string `json:"origins,omitempty"`    // revision
@@ -136,6 +138,7 @@ func (o *FrontOrder) FrontWorker() FrontWorker {
 const (
 	NoticeConnected = "connected"
 	NoticeHung      = "hung"
+	NoticeLeft      = "left"
 	NoticeProbed    = "probed"
 	NoticeSwitched  = "switched"
 	NoticeDrained   = "drained"
@@ -158,7 +161,7 @@ type FrontNotice struct {
 	Failure *CallFailure `json:"failure,omitempty"`
 }
 
-// Notice is a notice about a worker, connected or hung.
+// Notice is a notice about a worker: connected, hung or left.
 func (id WorkerID) Notice(kind string) FrontNotice {
 	return FrontNotice{Type: kind, Revision: id.Revision, Worker: id.Index, Attempt: id.Attempt}
 }
@@ -179,6 +182,8 @@ func (n *FrontNotice) Update() (u FrontUpdate, known bool) {
 		u.Connected = id
 	case NoticeHung:
 		u.Hung = id
+	case NoticeLeft:
+		u.Left = id
 	case NoticeSwitched:
 		u.Switched = n.Revision
 	case NoticeDrained:

@@ -70,7 +70,8 @@ type Spec struct {
 // Spec.Timeout the longest that a request may take.
 type ServerSpec struct {
 	Revision int    `json:"revision"`           // from 1, given by the target
-	Replicas int    `json:"replicas,omitempty"` // copies of the server when it was submitted
+	Of       int    `json:"of,omitempty"`       // the revision that this one is again; 0: it is new
+	Replicas int    `json:"replicas,omitempty"` // copies of the server, as its cell said last
 	Workers  int    `json:"workers,omitempty"`  // processes of each copy that call the function
 	Path     string `json:"path"`               // of the URL: "/predict"
 	Host     string `json:"host"`               // address to listen on: "127.0.0.1"

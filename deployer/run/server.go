@@ -10,6 +10,8 @@ import (
 // Server is what a serving run looks like now; part of [State].
 type Server struct {
 	Revision int    // the one that answers, or did when it is being started again; 0: none yet
+	Answered []int  // the revisions that did at some time, in their order
+	Replicas int    // copies of the server that were requested since it was submitted; 0: as its revision says
 	Address  string // of the endpoint: "http://127.0.0.1:21873/predict"
 	Ready    time.Time
 	Seconds  float64 // from its start until it was ready
@@ -95,8 +97,8 @@ func (s *Server) CountWorkers(revision int) (ready, known int) {
 	return ready, len(workers)
 }
 
-// maxWorkers bounds what a damaged event can make a reader allocate.
-const maxWorkers = 1 << 12
+// MaxWorkers bounds the workers of a server.
+const MaxWorkers = 1 << 12
 
 func (s *State) applyServer(e Event) {
 	if s.Server == nil {
@@ -114,6 +116,9 @@ func (s *State) applyServer(e Event) {
 		s.Phase = Running
 		v.Revision, v.Address, v.Ready, v.Seconds = e.Revision, e.Address, e.Time, e.Seconds
 		v.Answer, v.Example = e.Answer, e.Example
+		if len(v.Answered) == 0 || v.Answered[len(v.Answered)-1] < e.Revision {
+			v.Answered = append(v.Answered, e.Revision)
+		}
 		if v.Starting <= e.Revision {
 			v.Starting = 0
 		}
@@ -130,6 +135,8 @@ func (s *State) applyServer(e Event) {
 			v.Revision = 0
 		}
 		v.keep(v.Revision, v.Starting)
+	case EventServerScaled:
+		v.Replicas = max(e.Replicas, 0)
 	case EventWorkerStarted, EventWorkerReady, EventWorkerEnded:
 		v.applyWorker(e)
 	case EventFrontStarted:
@@ -154,8 +161,14 @@ func (s *Server) applyWorker(e Event) {
 			w = &s.Workers[i]
 		}
 	}
+	if e.Type == EventWorkerEnded && e.Reason == ReasonScaled {
+		s.Workers = slices.DeleteFunc(s.Workers, func(w Worker) bool {
+			return w.Revision == e.Revision && w.Index == *e.Worker && w.Attempt <= e.Attempt
+		})
+		return
+	}
 	if w == nil {
-		if len(s.Workers) >= maxWorkers {
+		if len(s.Workers) >= MaxWorkers {
 			return
 		}
 		s.Workers = append(s.Workers, Worker{Revision: e.Revision, Index: *e.Worker})

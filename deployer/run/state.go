@@ -192,8 +192,8 @@ func (s *State) Apply(e Event) bool {
 		s.awaitAll()
 	case EventTrialQueued, EventTrialWaiting, EventTrialStarted, EventTrialReport, EventTrialEnded:
 		s.applyTrial(e)
-	case EventServerStarting, EventServerReady, EventServerFailed, EventWorkerStarted, EventWorkerReady,
-		EventWorkerEnded,
+	case EventServerStarting, EventServerReady, EventServerFailed, EventServerScaled,
+		EventWorkerStarted, EventWorkerReady, EventWorkerEnded,
 		EventFrontStarted, EventFrontEnded:
 		s.applyServer(e)
 	case EventBuildStep:

@@ -67,9 +67,11 @@ type Image struct {
 // Submitted is what became of a submission.
 type Submitted struct {
 	Spec     Spec
-	Attached bool     // an active run with the same key was there already: this is it
-	Differs  []string // when attached: settings that it has otherwise than submitted, as sentences; none was applied
-	Replaces int      // of a server: the revision that answers until this one is ready; 0 is none
+	Attached bool // an active run with the same key was there already: this is it
+	// when attached: settings that it has otherwise than submitted, as sentences; none was applied but a server's
+	// replicas, where the sentence says so
+	Differs  []string
+	Replaces int // of a server: the revision that answers until this one is ready; 0 is none
 }
 
 // Liveness says whether somebody looks after a run.

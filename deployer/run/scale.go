@@ -1,0 +1,78 @@
+package run
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// WorkersOf is how many workers a server of this spec has with so many replicas; 0 is as many as the spec says.
+func (s *Spec) WorkersOf(replicas int) int {
+	if s.Server == nil || s.Server.Workers == 0 { // a record that does not say how many each replica has
+		return max(s.Completions, 1) * max(replicas, 1)
+	}
+	return s.Server.Workers * max(cmp.Or(replicas, s.Server.Replicas), 1)
+}
+
+// ReplicasOf is how many replicas a server has whose revision that answers, or is about to, has this spec. scaled: it
+// was somebody's wish since it was submitted that they are not as many as its cell said.
+func (s *Server) ReplicasOf(spec *ServerSpec) (n int, scaled bool) {
+	asked := max(spec.Replicas, 1)
+	if s.Replicas == 0 || s.Replicas == asked {
+		return asked, false
+	}
+	return s.Replicas, true
+}
+
+// Scaling is what becomes of the number of a server's replicas when a cell is submitted to it.
+type Scaling struct {
+	Replicas int    // from now on
+	Change   bool   // they are as many as the cell says, and were not
+	Note     string // what people should know of it, a sentence; "" is nothing
+}
+
+// ScaledTo decides whether a server with this name gets as many replicas as a cell says that is submitted to it. What
+// somebody scaled it to stays. spec is that of the revision which answers, or is about to.
+func (s *Server) ScaledTo(name string, spec *ServerSpec, says int) Scaling {
+	says = max(says, 1)
+	n, scaled := s.ReplicasOf(spec)
+	switch {
+	case n == says:
+		return Scaling{Replicas: n}
+	case scaled:
+		stay := "stay"
+		if n == 1 {
+			stay = "stays"
+		}
+		return Scaling{Replicas: n, Note: fmt.Sprintf("%s was scaled to %s, which %s: metaml scale %s %d changes that",
+			name, replicas(n), stay, name, says)}
+	default:
+		return Scaling{Replicas: says, Change: true, Note: fmt.Sprintf("%s is scaled from %d to %s; its revision stays",
+			name, n, replicas(says))}
+	}
+}
+
+func replicas(n int) string {
+	if n == 1 {
+		return "1 replica"
+	}
+	return fmt.Sprintf("%d replicas", n)
+}
+
+// Before is the revision that answered before the one that answers now; 0 is none.
+func (s *Server) Before() int {
+	for _, n := range slices.Backward(s.Answered) {
+		if s.Revision == 0 || n < s.Revision {
+			return n
+		}
+	}
+	return 0
+}
+
+// Number is a revision in words: "revision 6 (revision 3 again)".
+func (s *ServerSpec) Number() string {
+	if s.Of > 0 {
+		return fmt.Sprintf("revision %d (revision %d again)", s.Revision, s.Of)
+	}
+	return fmt.Sprintf("revision %d", s.Revision)
+}
