@@ -99,6 +99,10 @@ func (r Run) ReadEnvironment() ([]string, error) {
 // Model is what metaml.model() gives the workers of a revision.
 func (r Run) Model() string { return r.join("model") }
 
+// ReplicasFile says how many replicas of a server were requested last. It is beside the revisions, so that who watches
+// for them sees it change.
+func (r Run) ReplicasFile() string { return r.join("revisions", "replicas.json") }
+
 // SocketsFile names the folder of a server's sockets where that could not have the name that follows from the server's.
 func (r Run) SocketsFile() string { return r.join("sockets") }
 

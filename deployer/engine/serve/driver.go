@@ -302,11 +302,14 @@ func (d *driver) Version(n int) (*version, error) {
 	}
 	v := newVersion(spec)
 	v.loaderLog = f.Loader()
-	for i := range max(spec.Completions, 1) {
-		v.attempts = append(v.attempts, f.LatestAttempt(i))
-	}
 	return v, nil
 }
+
+// LatestAttempt is the latest attempt of a worker.
+func (d *driver) LatestAttempt(n, index int) int { return d.folder.Revision(n).LatestAttempt(index) }
+
+// Replicas is how many replicas were requested last.
+func (d *driver) Replicas() (n int, ok bool) { return d.folder.ReadReplicas() }
 
 // stderr is the log of a worker, as one attempt of it writes it.
 func (d *driver) stderr(w run.WorkerID) string {

@@ -25,6 +25,11 @@ type files interface {
 	Revisions() []int
 	// Version reads what revision n is.
 	Version(n int) (*version, error)
+	// LatestAttempt is the latest attempt of a worker of revision n; 0 is none.
+	LatestAttempt(n, index int) int
+	// Replicas is how many replicas were requested last, 0 being as many as the revisions say; ok is false where
+	// nobody has.
+	Replicas() (n int, ok bool)
 	// Tail gives the last lines of a worker's log; "" is none.
 	Tail(w run.WorkerID, lines int, size int64) string
 	// AppendLog adds a line to a worker's log.
@@ -170,6 +175,7 @@ func (e *Engine) open(resumed bool, inherited []*listener) {
 	if resumed {
 		e.emit(run.Event{Type: run.EventResumed})
 	}
+	e.takeReplicas()
 	all := e.files.Revisions()
 	if !slices.Contains(all, again) {
 		again = 0
@@ -255,11 +261,13 @@ func failedRevision(s *run.Server) int {
 	return s.Failed.Revision
 }
 
-// scan takes in revisions that were submitted.
+// scan takes in revisions that were submitted, and before that how many replicas were requested: a submission may have
+// requested both.
 func (e *Engine) scan() {
 	if e.ending != nil {
 		return
 	}
+	e.rescale()
 	s := e.state.Server
 	n := e.latest(e.files.Revisions(), max(e.seen, s.Revision, failedRevision(s)))
 	if n == 0 {

@@ -40,7 +40,7 @@ func openBench(t *testing.T, workers int, fates ...fate) *bench {
 func (b *bench) add(f fate, workers int, host string, port int) {
 	b.submit(f)
 	r := b.world.revisions[len(b.world.revisions)-1]
-	r.spec.Completions, r.latest, r.breaks, r.host = workers, make([]int, workers), false, host
+	r.spec.Completions, r.spec.Server.Replicas, r.breaks, r.host = workers, workers, false, host
 	r.spec.Server.Port, r.spec.Server.Example = port, "1"
 }
 

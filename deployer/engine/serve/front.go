@@ -94,6 +94,10 @@ func (e *Engine) frontUpdate(attempt int, u run.FrontUpdate) {
 			w.killedFor = run.ReasonHung
 			r.sup.Signal(w.id(), true)
 		}
+	case u.Left != nil:
+		if r, w := e.worker(*u.Left); w != nil && w.alive() && w.leaving {
+			e.dismiss(r, w)
+		}
 	case u.Probed != nil:
 		if r := e.starting; r != nil && r.n == u.Probed.Revision {
 			e.probed(r, *u.Probed)
@@ -135,6 +139,9 @@ func (e *Engine) frontEnded(f *front, end run.FrontEnd) {
 		for _, w := range r.workers {
 			if w.state == workerConnected {
 				w.state = workerListening
+			}
+			if w.alive() && w.leaving {
+				e.dismiss(r, w)
 			}
 		}
 	}

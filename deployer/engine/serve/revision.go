@@ -43,7 +43,6 @@ type version struct {
 	host      string   // the address that its spec has to listen on
 	names     []string // by which the server may be called
 	addresses bool     // it may also be called by any address
-	attempts  []int    // the latest attempt of each worker; 0 is none
 	loaderLog string   // where to find what its top level prints
 }
 
@@ -54,7 +53,9 @@ type revision struct {
 	sup     engine.Supervisor
 	state   state
 	begun   time.Time
-	workers []*worker
+	workers []*worker // all that there were; those from size on are too many
+	size    int       // workers that are wanted
+	places  int       // workers that fronts may call: more than size while none of the wanted ones answers
 
 	broken    *run.Error // why the top level fails now, of one that had answered
 	disrupted int        // workers that were killed from outside before it was ready
@@ -131,10 +132,14 @@ func (e *Engine) load(n int) (*revision, error) {
 		return nil, fmt.Errorf("revision %d: %w", n, err)
 	}
 	r := &revision{version: v, n: n, sup: sup, begun: e.now()}
-	for i, latest := range v.attempts {
-		r.workers = append(r.workers, &worker{index: i, attempt: latest, pace: pace{most: maxWorkerDelay}})
-	}
+	e.resize(r)
+	r.places = r.size
 	e.revisions[n] = r
+	for _, known := range e.state.Server.WorkersOf(n) {
+		if known.Index >= r.size { // of a monitor that was killed before it had said that it is one too many
+			e.gone(r, known.Index)
+		}
+	}
 	e.seen = max(e.seen, n)
 	return r, nil
 }
@@ -143,7 +148,7 @@ func (e *Engine) load(n int) (*revision, error) {
 func (e *Engine) introduce(r *revision) {
 	known := run.FrontRevision{
 		Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: r.spec.RequestTimeout(),
-		Workers: len(r.workers), Hosts: r.names, Addresses: r.addresses, Origins: r.spec.Server.Origins,
+		Workers: r.places, Hosts: r.names, Addresses: r.addresses, Origins: r.spec.Server.Origins,
 	}
 	e.order(func(f Front) error { return f.Revision(known) })
 }
@@ -203,11 +208,17 @@ func (e *Engine) connected(r *revision, w *worker) {
 		e.emit(w.event(run.EventWorkerReady, r))
 	}
 	w.state, w.ready = workerConnected, true
+	e.release(r)
+	e.proceed(r)
+}
+
+// proceed goes on with a revision of which all workers can be called.
+func (e *Engine) proceed(r *revision) {
 	if e.ending != nil {
 		return
 	}
-	for _, w := range r.workers {
-		if w.state != workerConnected {
+	for _, w := range r.wanted() {
+		if w.state != workerConnected || w.leaving {
 			return
 		}
 	}

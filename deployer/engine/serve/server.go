@@ -44,8 +44,9 @@ type Front interface {
 	PID() int
 	Listen(address string, listener *os.File) error // the listener stays the caller's
 	Unlisten(address string) error
-	Revision(run.FrontRevision) error // makes it known; it gets no requests before Switch
-	Worker(run.FrontWorker) error     // dials it, in place of an earlier attempt
+	Revision(run.FrontRevision) error  // makes it known; it gets no requests before Switch
+	Scale(revision, workers int) error // those that are too many answer what they have and are not called any more
+	Worker(run.FrontWorker) error      // dials it, in place of an earlier attempt
 	Probe(revision int, body string) error
 	Switch(revision int) error // new requests go there
 	Retire(revision int) error // forgets it

@@ -193,7 +193,7 @@ func (w *world) answers() int {
 		return 0
 	}
 	for _, p := range append(s.dead, s.workers...) {
-		if p != nil && p.ready && !p.signaled {
+		if p != nil && p.ready && !p.signaled && !p.leaving {
 			return s.n
 		}
 	}
@@ -234,6 +234,8 @@ func (w *world) step(e *Engine) {
 		w.disk.Full = !w.disk.Full && w.rng.IntN(3) == 0
 	case n < 97 && w.rng.IntN(4) == 0:
 		w.ask(e, folder.Stop{Now: w.rng.IntN(3) == 0})
+	case n < 98:
+		w.scale(e)
 	case n < 99:
 		n := 1 + w.rng.IntN(len(w.revisions))
 		w.revisions[n-1].revoked = true
@@ -247,6 +249,13 @@ func (w *world) ask(e *Engine, s folder.Stop) {
 		w.stopped = true
 	}
 	e.stopRequest(s)
+}
+
+// scale requests another number of replicas.
+func (w *world) scale(e *Engine) {
+	w.replicas = 1 + w.rng.IntN(mostWorkers)
+	w.disk.Cut() // the request is written, and the monitor may be killed before it reads it
+	e.rescale()
 }
 
 // advance lets one process get on, if one can.
@@ -327,7 +336,9 @@ func (w *world) kill() {
 func (w *world) rest(e *Engine) (over bool, err error) {
 	w.calm, w.disk.Full, w.taken = true, false, false
 	for range w.rng.IntN(4) {
-		w.submit(good)
+		if w.submit(good); w.rng.IntN(2) == 0 {
+			w.scale(e)
+		}
 		e.scan()
 		for range w.rng.IntN(80) {
 			if over, err := w.commit(e); over || err != nil {
@@ -409,10 +420,15 @@ func (w *world) compare(e *Engine) error {
 			return fmt.Errorf("revision %d is left", n)
 		}
 		for i, p := range sup.workers {
-			if p == nil {
-				return fmt.Errorf("worker %d of revision %d is not started again", i, n)
+			if wanted := i < w.workers(n); wanted != (p != nil) {
+				return fmt.Errorf("worker %d of revision %d runs: %v, of %d that are wanted", i, n, !wanted, w.workers(n))
 			}
 		}
+	}
+	if ready, known := s.CountWorkers(s.Revision); s.Revision > 0 &&
+		(ready != w.workers(s.Revision) || known != ready || f.places[s.Revision] != ready) {
+		return fmt.Errorf("%d of %d workers of revision %d are ready, the front has places for %d, and %d are wanted",
+			ready, known, s.Revision, f.places[s.Revision], w.workers(s.Revision))
 	}
 	wanted := 1
 	if e.starting != nil && e.starting.listener != nil {
@@ -476,7 +492,10 @@ func (w *world) check() error {
 				return fmt.Errorf("event %d: %+v is ready before its start or after its end", n, id)
 			}
 		case run.EventWorkerEnded:
-			if ended[id]++; started[id] == 0 {
+			if e.Reason != run.ReasonScaled { // else it may have ended before
+				ended[id]++
+			}
+			if started[id] == 0 {
 				return fmt.Errorf("event %d: %+v ended before its start", n, id)
 			}
 		}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -30,6 +31,8 @@ type worker struct {
 	socket    string     // where it listens
 	ready     bool       // this attempt could be called at some time
 	announced bool       // the event that it started is written
+	leaving   bool       // it is one too many and gets no more requests; this attempt does not come back
+	dismissed bool       // it was signalled to end, since it is one too many
 	killedFor run.Reason // why we killed it, if we did
 	pace      pace
 }
@@ -64,7 +67,7 @@ func (e *Engine) worker(id run.WorkerID) (*revision, *worker) {
 
 // dial has the front connect to a worker that listens.
 func (e *Engine) dial(r *revision, w *worker) {
-	if w.state >= workerListening {
+	if w.state >= workerListening && w.index < r.places && !w.leaving {
 		e.order(func(f Front) error {
 			return f.Worker(run.FrontWorker{WorkerID: w.of(r), PID: w.pid, Socket: w.socket})
 		})
@@ -72,13 +75,13 @@ func (e *Engine) dial(r *revision, w *worker) {
 }
 
 func (e *Engine) startWorkers(r *revision) {
-	for _, w := range r.workers {
+	for _, w := range r.wanted() {
 		e.startWorker(r, w)
 	}
 }
 
 func (e *Engine) startWorker(r *revision, w *worker) {
-	if r.state.over() || w.alive() {
+	if r.state.over() || w.alive() || w.index >= r.size {
 		return
 	}
 	*w = worker{index: w.index, attempt: w.attempt + 1, pace: w.pace, state: workerStarting, begun: e.now()}
@@ -95,7 +98,7 @@ func (e *Engine) workerUpdate(r *revision, w *worker, u run.Update) {
 		w.state, w.pid, r.broken = max(w.state, workerRunning), u.Started.PID, nil
 		attempt := w.attempt
 		e.when(e.settle(), func() {
-			if w.attempt != attempt || !w.alive() {
+			if w.attempt != attempt || !w.alive() || w.leaving {
 				return
 			}
 			w.announced = true
@@ -119,6 +122,10 @@ func (e *Engine) workerUpdate(r *revision, w *worker, u run.Update) {
 func (e *Engine) workerEnded(r *revision, w *worker, end *run.AttemptEnd) {
 	if r.state == ending {
 		e.closeIfEmpty(r)
+		return
+	}
+	if w.leaving || w.index >= r.size {
+		e.workerLeft(r, w)
 		return
 	}
 	reason, text := end.Why("worker")
@@ -200,10 +207,5 @@ func (e *Engine) failLost(r *revision, w *worker, end *run.AttemptEnd, reason ru
 }
 
 func (r *revision) anyConnected() bool {
-	for _, w := range r.workers {
-		if w.state == workerConnected {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.workers, func(w *worker) bool { return w.state == workerConnected })
 }

@@ -31,13 +31,16 @@ const (
 
 var fates = []fate{good, good, good, good, raises, exits, hangs, wrong, crashes}
 
+// mostWorkers is how many a revision has at most.
+const mostWorkers = 4
+
 // submitted is a revision as it lies in the server's folder.
 type submitted struct {
 	version
 	fate    fate
 	breaks  bool // its top level raises when it is started again after it has answered
 	harmed  int  // deaths that were not its own doing, since it was started last
-	latest  []int
+	latest  [mostWorkers]int
 	tested  bool // a front has called it, with whatever result
 	passed  bool // and it answered
 	damaged bool // its folder cannot be read
@@ -54,6 +57,7 @@ type world struct {
 
 	revisions []*submitted // revision n is at n-1
 	stops     []folder.Stop
+	replicas  int // that were requested last; 0 is none
 	sups      map[int]*simSupervisor
 	front     *simFront   // the process that takes requests
 	fronts    int         // how often one was started
@@ -105,8 +109,9 @@ func (w *world) submit(f fate) {
 	r := &submitted{fate: f, breaks: !w.calm && w.rng.IntN(8) == 0}
 	r.spec = run.Spec{
 		Name: "serve-1", Kind: run.Serve, Completions: 1 + w.rng.IntN(3),
-		Server: &run.ServerSpec{Revision: n, Path: "/p"},
+		Server: &run.ServerSpec{Revision: n, Path: "/p", Workers: 1},
 	}
+	r.spec.Server.Replicas = r.spec.Completions
 	if w.rng.IntN(2) == 0 {
 		r.spec.Server.Example = "1"
 	}
@@ -117,7 +122,6 @@ func (w *world) submit(f fate) {
 	case 1:
 		r.host, r.spec.Server.Port = "0.0.0.0", 7000
 	}
-	r.latest = make([]int, r.spec.Completions)
 	for _, old := range w.revisions {
 		old.revoked = true
 	}
@@ -137,9 +141,14 @@ func (w *world) Version(n int) (*version, error) {
 		return nil, os.ErrNotExist
 	}
 	v := w.revisions[n-1].version
-	v.attempts = slices.Clone(w.revisions[n-1].latest)
 	return &v, nil
 }
+
+func (w *world) LatestAttempt(n, index int) int { return w.revisions[n-1].latest[index] }
+func (w *world) Replicas() (int, bool)          { return w.replicas, w.replicas > 0 }
+
+// workers is how many are wanted of revision n.
+func (w *world) workers(n int) int { return w.revisions[n-1].spec.WorkersOf(w.replicas) }
 
 func (w *world) Tail(run.WorkerID, int, int64) string { return "" }
 func (w *world) AppendLog(run.WorkerID, string)       {}
@@ -189,12 +198,12 @@ func (w *world) CloseListener(l *listener) {
 	}
 }
 
-func (w *world) Supervise(n int, v *version) (engine.Supervisor, error) {
+func (w *world) Supervise(n int, _ *version) (engine.Supervisor, error) {
 	w.disk.Cut()
 	if w.sups[n] != nil {
 		w.fail("revision %d has two supervisors", n)
 	}
-	s := &simSupervisor{w: w, n: n, r: w.revisions[n-1], workers: make([]*simWorker, len(v.attempts))}
+	s := &simSupervisor{w: w, n: n, r: w.revisions[n-1], workers: make([]*simWorker, mostWorkers)}
 	s.r.harmed = 0
 	w.sups[n] = s
 	return s, nil
@@ -230,8 +239,8 @@ func (w *world) StartFront(attempt int, listeners []*listener) (Front, error) {
 	w.fronts++
 	w.front = &simFront{
 		w: w, attempt: attempt, pid: w.fronts, known: map[int]map[int]run.FrontWorker{},
-		connected: map[run.WorkerID]bool{},
-		kept:      map[string]*listener{}, listening: map[string]*listener{},
+		connected: map[run.WorkerID]bool{}, places: map[int]int{},
+		kept: map[string]*listener{}, listening: map[string]*listener{},
 		ordered: intent{addresses: map[string]bool{}},
 	}
 	for _, l := range listeners {
@@ -258,6 +267,7 @@ type simWorker struct {
 	started  bool
 	ready    bool
 	signaled bool // the engine ends it
+	leaving  bool // it gets no more requests
 	deaf     bool // it goes on when it is signalled to end
 	hung     bool // a front reported that it does not answer
 }
@@ -354,12 +364,14 @@ type simFront struct {
 	orders    []func() // that it has not read yet
 	ordered   intent
 	known     map[int]map[int]run.FrontWorker // revision → worker
+	places    map[int]int                     // revision → how many workers may be known
 	connected map[run.WorkerID]bool
 	kept      map[string]*listener // for another monitor
 	listening map[string]*listener // of them, where connections are taken
 	current   int
 	draining  []int
 	probes    []int
+	leaving   []run.WorkerID // that answer what they have
 	stopping  bool
 	ended     bool
 }
@@ -400,12 +412,36 @@ func (f *simFront) Unlisten(address string) error {
 }
 
 func (f *simFront) Revision(r run.FrontRevision) error {
-	return f.order(func() { f.known[r.Number] = map[int]run.FrontWorker{} })
+	return f.order(func() {
+		f.known[r.Number] = map[int]run.FrontWorker{}
+		f.places[r.Number] = r.Workers
+	})
+}
+
+func (f *simFront) Scale(n, workers int) error {
+	for i := workers; i < mostWorkers; i++ {
+		if p := f.w.process(n, i); p != nil {
+			p.leaving = true
+		}
+	}
+	return f.order(func() {
+		known := f.known[n]
+		if known == nil {
+			return
+		}
+		f.places[n] = workers
+		for i := workers; i < mostWorkers; i++ {
+			if w, there := known[i]; there {
+				delete(known, i)
+				f.leaving = append(f.leaving, w.WorkerID)
+			}
+		}
+	})
 }
 
 func (f *simFront) Worker(worker run.FrontWorker) error {
 	return f.order(func() {
-		if workers := f.known[worker.Revision]; workers != nil {
+		if workers := f.known[worker.Revision]; workers != nil && worker.Index < f.places[worker.Revision] {
 			workers[worker.Index] = worker
 		}
 	})
@@ -490,7 +526,7 @@ func (f *simFront) advance() bool {
 		return true
 	}
 	for _, n := range slices.Sorted(maps.Keys(f.known)) {
-		for i := range f.w.revisions[n-1].latest {
+		for i := range f.places[n] {
 			known, there := f.known[n][i]
 			p := f.w.process(n, i)
 			if !there || f.connected[known.WorkerID] || p == nil || p.id.Number != known.Attempt {
@@ -508,6 +544,12 @@ func (f *simFront) advance() bool {
 		f.probe(n)
 		return true
 	}
+	if len(f.leaving) > 0 {
+		id := f.leaving[0]
+		f.leaving = f.leaving[1:]
+		f.say(run.FrontUpdate{Left: &id})
+		return true
+	}
 	if len(f.draining) > 0 {
 		n := f.draining[0]
 		f.draining = f.draining[1:]
@@ -523,7 +565,7 @@ func (f *simFront) probe(n int) {
 	r, s := f.w.revisions[n-1], f.w.sups[n]
 	p := run.Probed{Revision: n, Example: "1", Seconds: 0.1}
 	var at *simWorker
-	for i := range r.latest {
+	for i := range f.places[n] {
 		p := f.w.process(n, i)
 		if p != nil && f.connected[run.WorkerID{Revision: n, Index: i, Attempt: p.id.Number}] {
 			at = p
