@@ -104,7 +104,7 @@ type Plan struct {
 	Spec    run.Spec
 	Table   []run.Row
 	Attach  *run.Spec // an active run with the same key: nothing new starts
-	Differs []string  // settings that differ from Attach's, in words
+	Differs []string  // settings that differ from Attach's, in words; what becomes of a server's replicas
 	Reuse   *run.Spec // a succeeded run with the same key that --reuse shows again
 	Before  []string  // what people should know before anything starts, a line each
 	Notes   []string  // hints and warnings, a sentence each
@@ -112,6 +112,7 @@ type Plan struct {
 	Replaces int
 	place    Place
 	request  Request
+	asked    *run.Spec // what was submitted, where a server is attached to and its target must know that
 }
 
 // Client plans, submits and controls runs on their targets, and reads them.
@@ -136,6 +137,29 @@ func (c *Client) StopRevision(ctx context.Context, name string, revision int) er
 		return err
 	}
 	return t.StopRevision(ctx, full, revision)
+}
+
+// Scale has a server have n replicas from now on, whatever its cell says.
+func (c *Client) Scale(ctx context.Context, name string, n int) error {
+	if setting, _ := settings.Lookup("replicas"); int64(n) < setting.Min || int64(n) > setting.Max {
+		return usererror.New(usererror.CodeOption, "a server can be scaled to %d to %d replicas, not %d", setting.Min,
+			setting.Max, n)
+	}
+	full, t, err := c.of(ctx, name)
+	if err != nil {
+		return err
+	}
+	return t.Scale(ctx, full, n)
+}
+
+// Rollback gives a server another revision, which is a copy of one that answered; 0 is the one before the one that
+// answers now.
+func (c *Client) Rollback(ctx context.Context, name string, revision int) (run.Submitted, error) {
+	full, t, err := c.of(ctx, name)
+	if err != nil {
+		return run.Submitted{}, err
+	}
+	return t.Rollback(ctx, full, revision)
 }
 
 // Resume goes on with what a run left unfinished; a server answers again.
@@ -179,7 +203,7 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 		r.key = append(r.key, "requirements="+r.Environment.Key)
 	}
 	if r.Settings.Kind == run.Serve {
-		return planServer(ctx, at, r)
+		return c.planServer(ctx, at, r)
 	}
 	name := r.Settings.Text("hyper_parameters")
 	if r.Table != nil {
@@ -280,6 +304,11 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 // Submit starts what was planned; for a plan that attaches or reuses it starts nothing. What goes on until then is sent
 // to progress. It is done before ctx ends, or nothing was started.
 func (c *Client) Submit(ctx context.Context, p *Plan, progress func(run.Event)) (run.Submitted, error) {
+	if p.Attach != nil && p.asked != nil {
+		what := p.submission()
+		what.Spec = *p.asked
+		return p.place.Submit(ctx, what, progress)
+	}
 	if p.Attach != nil || p.Reuse != nil {
 		return run.Submitted{Spec: p.Spec, Attached: true, Differs: p.Differs}, nil
 	}

@@ -23,12 +23,16 @@ type Model struct {
 
 // planServer works out the next revision of a server. A server is its series, and the key its revision: where one with
 // this key answers already, or is about to, nothing is left to do.
-func planServer(ctx context.Context, at Place, r Request) (*Plan, error) {
+func (c *Client) planServer(ctx context.Context, at Place, r Request) (*Plan, error) {
 	p := &Plan{Spec: newSpec(at, r, Drawn{}), place: at, request: r}
 	spec := &p.Spec
 	answers, err := at.Server(ctx, *spec)
 	if err != nil {
 		return nil, err
+	}
+	var scaling run.Scaling
+	if answers != nil && answers.State != nil && answers.State.Server != nil {
+		scaling = answers.State.Server.ScaledTo(answers.Spec.Name, c.comesToAnswer(answers), spec.Server.Replicas)
 	}
 	switch {
 	case answers == nil:
@@ -36,10 +40,20 @@ func planServer(ctx context.Context, at Place, r Request) (*Plan, error) {
 			return nil, err
 		}
 	case answers.Spec.Key == spec.Key && !r.Settings.Bool("again") && current(answers):
+		if scaling.Note != "" {
+			p.Differs = []string{scaling.Note}
+		}
+		if answers.Spec.Server.Replicas != spec.Server.Replicas {
+			p.asked = new(*spec)
+			p.asked.Name = answers.Spec.Name
+		}
 		p.Attach, p.Spec = &answers.Spec, answers.Spec
 		return p, nil
 	default:
 		spec.Name, p.Replaces = answers.Spec.Name, answers.State.Server.Revision
+		if scaling.Note != "" && !scaling.Change {
+			p.Notes = append(p.Notes, scaling.Note)
+		}
 	}
 	if host := spec.Server.Host; host != "127.0.0.1" && host != "::1" && host != "localhost" {
 		p.Notes = append(p.Notes,
@@ -67,6 +81,17 @@ func current(l *run.Listed) bool {
 	}
 	newest, s := l.Spec.Server.Revision, l.State.Server
 	return s.Failed == nil || s.Failed.Revision < newest
+}
+
+// comesToAnswer is what the revision says that a server comes to if nobody does anything: the newest one, or where that
+// has failed, the one that answers.
+func (c *Client) comesToAnswer(l *run.Listed) *run.ServerSpec {
+	if !current(l) && l.State.Server.Revision > 0 {
+		if spec, err := c.Runs.RevisionSpec(l.Spec.Name, l.State.Server.Revision); err == nil && spec.Server != nil {
+			return spec.Server
+		}
+	}
+	return l.Spec.Server
 }
 
 // serverSpec is the serving part of a Spec.
@@ -103,7 +128,7 @@ func servingKey(spec run.Spec) []string {
 	}
 	s := spec.Server
 	key := []string{
-		s.Path, s.Host, strconv.Itoa(s.Port), strconv.Itoa(s.Batch), s.Model, s.Example, strconv.Itoa(spec.Completions),
+		s.Path, s.Host, strconv.Itoa(s.Port), strconv.Itoa(s.Batch), s.Model, s.Example, strconv.Itoa(s.Workers),
 		spec.Timeout.String(), strconv.FormatBool(spec.Fresh),
 	}
 	if len(s.Hosts)+len(s.Origins) > 0 {

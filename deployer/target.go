@@ -42,7 +42,8 @@ type Submitter interface {
 	Server(ctx context.Context, spec run.Spec) (*run.Listed, error)
 	// Submit takes the program folder over and starts the run. Two submissions of one key at once make one run. What
 	// goes on until then is sent to progress, as notes. It is done before ctx ends, or nothing was started. Once it
-	// is done the record has the run's spec and table, and those of a server's revision.
+	// is done the record has the run's spec and table, and those of a server's revision. A server that there is
+	// already gets as many replicas as the spec says, unless it was scaled ([run.Server.ScaledTo]).
 	Submit(ctx context.Context, s run.Submission, progress func(run.Event)) (run.Submitted, error)
 }
 
@@ -52,6 +53,12 @@ type Controller interface {
 	Stop(ctx context.Context, name string, trial *int, now bool) error
 	// StopRevision gives up a revision of a server that does not answer yet.
 	StopRevision(ctx context.Context, name string, revision int) error
+	// Scale has a server have n replicas from now on, whatever its cell says. It returns when that is settled; the
+	// processes follow.
+	Scale(ctx context.Context, name string, n int) error
+	// Rollback gives a server another revision which is a copy of one that answered; 0 is the one that answered before
+	// the one that answers now. Its spec, and the revision that it replaces, are given.
+	Rollback(ctx context.Context, name string, revision int) (run.Submitted, error)
 	// Resume goes on with what a run left unfinished; a server answers again.
 	Resume(ctx context.Context, name string) error
 	// Delete removes a run that is not active, with all that it kept.

@@ -209,6 +209,20 @@ func (t *Target) StopRevision(context.Context, string, int) error {
 	}
 }
 
+// Scale refuses: there are no servers.
+func (t *Target) Scale(context.Context, string, int) error {
+	return &usererror.Error{
+		Code: usererror.CodeTarget, Text: "servers on kubernetes are not in this version of MetaML",
+	}
+}
+
+// Rollback refuses: there are no servers.
+func (t *Target) Rollback(context.Context, string, int) (run.Submitted, error) {
+	return run.Submitted{}, &usererror.Error{
+		Code: usererror.CodeTarget, Text: "servers on kubernetes are not in this version of MetaML",
+	}
+}
+
 // Resume goes on with what a run left unfinished, as another Job.
 func (t *Target) Resume(ctx context.Context, name string) error {
 	c, f, owner, err := t.found(ctx, name)

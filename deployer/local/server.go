@@ -39,6 +39,9 @@ func (t *Target) Server(ctx context.Context, spec run.Spec) (*run.Listed, error)
 			newest = &l
 		}
 	}
+	if newest != nil {
+		t.foresee(newest)
+	}
 	return newest, nil
 }
 
@@ -74,13 +77,11 @@ func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.Fi
 	}
 	if server != nil && !s.Again {
 		if current := t.currentRevision(server); current != nil && spec.Key != "" && current.Key == spec.Key {
-			if server.Liveness == run.Dead {
-				if err := t.start(t.Folder(server.Spec.Name), false); err != nil {
-					return run.Submitted{}, err
-				}
-			}
-			return run.Submitted{Spec: *current, Attached: true, Replaces: server.State.Server.Revision}, nil
+			return t.attach(ctx, server, *current, &spec)
 		}
+	}
+	if err := enough(&spec, 0); err != nil {
+		return run.Submitted{}, err
 	}
 	if err := t.portIsFree(ctx, spec, server); err != nil {
 		return run.Submitted{}, err
@@ -88,10 +89,21 @@ func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.Fi
 	if server == nil {
 		return t.newServer(spec, s, lock)
 	}
+	return t.nextRevision(server, spec, spec.Server.ModelFolder, func(f folder.Run) error { return fill(f, s) })
+}
+
+// nextRevision gives a server that goes on another revision. fill writes what it is made of.
+func (t *Target) nextRevision(
+	server *run.Listed, spec run.Spec, model string, fill func(folder.Run) error,
+) (run.Submitted, error) {
 	spec.ID, spec.Name, spec.Server = server.Spec.ID, server.Spec.Name, new(*spec.Server)
 	f := t.Folder(spec.Name)
 	spec.Server.Revision = f.NewestRevision() + 1
-	if err := t.revise(f, spec, s); err != nil {
+	err := t.forgetReplicas(server)
+	if err == nil {
+		err = t.revise(f, spec, model, fill)
+	}
+	if err != nil {
 		return run.Submitted{}, folder.Explain(err, "write the next revision of the server in", string(f))
 	}
 	// A server that has ended in this very moment goes on, with what it is given here.
@@ -146,7 +158,8 @@ func (t *Target) newServer(spec run.Spec, s run.Submission, lock *os.File) (run.
 	if err != nil {
 		return run.Submitted{}, folder.Explain(err, "write the folder of the server in", t.Dir)
 	}
-	if err := t.revise(folder.Run(dir), spec, s); err != nil {
+	write := func(f folder.Run) error { return fill(f, s) }
+	if err := t.revise(folder.Run(dir), spec, spec.Server.ModelFolder, write); err != nil {
 		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir),
 			os.RemoveAll(dir))
 	}
@@ -160,8 +173,9 @@ func (t *Target) newServer(spec run.Spec, s run.Submission, lock *os.File) (run.
 	return run.Submitted{Spec: spec}, nil
 }
 
-// revise adds a revision to a server's folder, whole or not at all.
-func (t *Target) revise(f folder.Run, spec run.Spec, s run.Submission) (err error) {
+// revise adds a revision to a server's folder, whole or not at all. model is the folder with the files of its model, or
+// "".
+func (t *Target) revise(f folder.Run, spec run.Spec, model string, fill func(folder.Run) error) (err error) {
 	all := filepath.Dir(string(f.Revision(1)))
 	if err := os.MkdirAll(all, 0o700); err != nil {
 		return err
@@ -175,15 +189,15 @@ func (t *Target) revise(f folder.Run, spec run.Spec, s run.Submission) (err erro
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	if from := spec.Server.ModelFolder; from != "" {
-		if err := takeModel(from, folder.Run(dir).Model(), 0); err != nil {
+	if model != "" {
+		if err := takeModel(model, folder.Run(dir).Model(), 0); err != nil {
 			return fmt.Errorf("keep the model %s: %w", spec.Server.Model, err)
 		}
 	}
 	if err := folder.ReplaceJSON(folder.Run(dir).Spec(), spec); err != nil {
 		return err
 	}
-	if err := fill(folder.Run(dir), s); err != nil {
+	if err := fill(folder.Run(dir)); err != nil {
 		return err
 	}
 	if err := os.Rename(dir, string(f.Revision(spec.Server.Revision))); err != nil {

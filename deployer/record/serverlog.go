@@ -55,10 +55,11 @@ func (r *Reader) serverLog(
 	}
 	l := &workerLog{server: f, worker: worker}
 	revision := loggedRevision(f, w.state)
-	if spec, err := f.Revision(revision).ReadSpec(); err == nil && (worker < 0 || worker >= spec.Completions) {
+	spec, err := f.Revision(revision).ReadSpec()
+	if n := spec.WorkersOf(w.state.Server.Replicas); err == nil && (worker < 0 || worker >= n) {
 		return &usererror.Error{
 			Code: usererror.CodeTrial, Text: fmt.Sprintf("server %s has no worker %d", w.spec.Name, worker),
-			Hint: fmt.Sprintf("Its workers are 0 to %d.", spec.Completions-1),
+			Hint: fmt.Sprintf("Its workers are 0 to %d.", n-1),
 		}
 	}
 	l.open(revision, attempt, streams)

@@ -107,7 +107,7 @@ func notesOf(notes []run.Note, revision int) []run.Note {
 
 func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 	ready, known := s.CountWorkers(s.Revision)
-	total := max(facts.Spec.Completions, known)
+	total := max(facts.Spec.WorkersOf(s.Replicas), known)
 	count := prose.Count(total, "worker")
 	if ready < total && known > 0 {
 		count = fmt.Sprintf("%d of %s", ready, count)

@@ -214,15 +214,24 @@ func PlanNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 		notes = append(notes,
 			fmt.Sprintf("%s runs this code with these settings already (--again starts another revision)",
 				submitted.Spec.Name))
+		notes = append(notes, submitted.Differs...)
 	case plan.Spec.Kind == run.Serve && plan.Replaces > 0:
-		notes = append(notes, fmt.Sprintf("revision %d in place of revision %d", submitted.Spec.Server.Revision,
-			plan.Replaces))
+		submitted.Replaces = plan.Replaces
+		notes = append(notes, InPlaceOf(submitted))
 	case submitted.Attached:
 		notes = append(notes, fmt.Sprintf("attached to %s, which runs the same code already (--again starts another)",
 			submitted.Spec.Name))
 		notes = append(notes, submitted.Differs...)
 	}
 	return append(notes, plan.Notes...)
+}
+
+// InPlaceOf says which revision of a server takes the place of which.
+func InPlaceOf(s run.Submitted) string {
+	if s.Replaces == 0 {
+		return s.Spec.Server.Number()
+	}
+	return fmt.Sprintf("%s in place of revision %d", s.Spec.Server.Number(), s.Replaces)
 }
 
 // submitted submits a plan. A stop that comes meanwhile cancels it, and nothing was started; if it comes too late for

@@ -33,6 +33,7 @@ func ServerLogs(
 	ctx context.Context, to io.Writer, client *deployer.Client, l *run.Listed, stream string, follow bool,
 ) error {
 	spec := watch.Revision(client, l)
+	workers := spec.WorkersOf(l.State.Server.Replicas)
 	loader := client.Runs.LoaderLog(spec.Name, spec.Server.Revision)
 	for _, name := range []string{folder.Stdout, folder.Stderr} {
 		if stream != "both" && stream != name {
@@ -44,8 +45,8 @@ func ServerLogs(
 	}
 	front := client.Runs.FrontLog(spec.Name)
 	if !follow {
-		for i := range spec.Completions {
-			if spec.Completions > 1 {
+		for i := range workers {
+			if workers > 1 {
 				fmt.Fprintf(to, "── worker %d\n", i)
 			}
 			if err := client.Runs.Log(ctx, spec.Name, i, 0, stream, false, to); err != nil {
@@ -56,7 +57,7 @@ func ServerLogs(
 			return nil
 		}
 		heading := ""
-		if spec.Completions > 1 {
+		if workers > 1 {
 			heading = "── front\n"
 		}
 		return front.CopyTo(refusedRequests(to, heading, ""))
@@ -64,7 +65,7 @@ func ServerLogs(
 	var (
 		group sync.WaitGroup
 		out   = &lockedWriter{to: to}
-		errs  = make([]error, spec.Completions)
+		errs  = make([]error, workers)
 	)
 	for i := range errs {
 		group.Go(func() {

@@ -1,7 +1,7 @@
 package report
 
 import (
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/metaml/metaml/deployer"
@@ -26,8 +26,9 @@ type ServerDetail struct {
 	Revision   int             `json:"revision"` // that answers; 0 is none
 	Starting   int             `json:"starting"` // that is being started; 0 is none
 	Failed     *FailedRevision `json:"failed"`
+	Revisions  []Revision      `json:"revisions"`
 	Workers    []Worker        `json:"workers"`
-	Replicas   int             `json:"replicas"`
+	Replicas   int             `json:"replicas"` // that it has, be it since metaml scale
 	PerReplica int             `json:"workers_per_replica"`
 	Batch      int             `json:"batch"`
 	Timeout    float64         `json:"timeout"` // seconds
@@ -57,6 +58,30 @@ type FailedRevision struct {
 	Error    *run.Error `json:"error"`
 }
 
+// Revision is one of those that were submitted.
+type Revision struct {
+	Revision  int       `json:"revision"`
+	Submitted time.Time `json:"submitted"`
+	Ready     bool      `json:"ready"` // it answers, or has done so
+	Of        int       `json:"of"`    // the one that it is again; 0: it was new
+}
+
+// revisionsOf are the revisions of a server, in their order.
+func revisionsOf(client *deployer.Client, l *run.Listed) []Revision {
+	all := []Revision{}
+	for _, n := range client.Runs.Folder(l.Spec.Name).Revisions() {
+		spec, err := client.Runs.RevisionSpec(l.Spec.Name, n)
+		if err != nil || spec.Server == nil {
+			continue
+		}
+		all = append(all, Revision{
+			Revision: n, Submitted: spec.Created, Ready: slices.Contains(l.State.Server.Answered, n),
+			Of: spec.Server.Of,
+		})
+	}
+	return all
+}
+
 // Worker is one of the processes that answer.
 type Worker struct {
 	Worker   int               `json:"worker"`
@@ -76,8 +101,8 @@ func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
 		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source,
 		State: state.Phase, Reason: state.Reason, Text: state.Text,
 		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: Address(l), Revision: s.Answering(),
-		Starting: s.Starting, Workers: []Worker{}, Replicas: numberOf(spec, "replicas"),
-		PerReplica: numberOf(spec, "workers"), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(),
+		Starting: s.Starting, Workers: []Worker{}, Revisions: revisionsOf(client, l),
+		PerReplica: spec.WorkersOf(1), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(),
 		Host: spec.Server.Host, Port: spec.Server.Port,
 		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example,
 		Made: s.Example != "" && spec.Server.Example == "", Restarts: s.Restarts, Answer: s.Answer,
@@ -85,6 +110,7 @@ func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
 		Folder:    folderOf(client, l), Record: recordOf(client, l), Settings: spec.Settings,
 		Notes: notesJSON(state.Notes),
 	}
+	j.Replicas, _ = s.ReplicasOf(spec.Server)
 	if f := s.Failed; f != nil {
 		j.Failed = &FailedRevision{Revision: f.Revision, Reason: f.Reason, Text: f.Text, Hint: f.Hint, Error: f.Error}
 	}
@@ -105,15 +131,4 @@ func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
 		})
 	}
 	return j
-}
-
-// numberOf is the value of a setting that is a number.
-func numberOf(spec run.Spec, name string) int {
-	for _, s := range spec.Settings {
-		if s.Name == name {
-			n, _ := strconv.Atoi(s.Value) // checked when it was resolved
-			return n
-		}
-	}
-	return 0
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -81,7 +83,42 @@ func (o Output) Server(client *deployer.Client, l *run.Listed) error {
 			return err
 		}
 	}
+	if line := revisionsLine(revisionsOf(client, l), s.Starting); line != "" {
+		fmt.Fprintf(o.To, "\n%s\n", line)
+	}
 	return o.origin(client, l)
+}
+
+// shownRevisions are how many revisions of a server are named, the newest first.
+const shownRevisions = 8
+
+// revisionsLine names the revisions of a server, of which one is perhaps being started; "" where there is one alone.
+func revisionsLine(all []Revision, starting int) string {
+	if len(all) < 2 {
+		return ""
+	}
+	var words []string
+	for _, r := range slices.Backward(all) {
+		if len(words) == shownRevisions {
+			words = append(words, fmt.Sprintf("%d older", len(all)-shownRevisions))
+			break
+		}
+		var about []string
+		if r.Of > 0 {
+			about = append(about, fmt.Sprintf("%d again", r.Of))
+		}
+		if r.Revision == starting && !r.Ready {
+			about = append(about, "starting")
+		} else if !r.Ready {
+			about = append(about, "never answered")
+		}
+		word := strconv.Itoa(r.Revision)
+		if len(about) > 0 {
+			word += " (" + strings.Join(about, ", ") + ")"
+		}
+		words = append(words, word)
+	}
+	return "revisions: " + strings.Join(words, ", ")
 }
 
 func workerWord(w *run.Worker) string {

@@ -159,6 +159,30 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 	return t.act(name, func(name string) error { return t.there.StopRevision(ctx, name, revision) })
 }
 
+// Scale has a server have n replicas from now on.
+func (t *Target) Scale(ctx context.Context, name string, n int) error {
+	if err := t.act(name, func(name string) error { return t.there.Scale(ctx, name, n) }); err != nil {
+		return err
+	}
+	return t.Keep(ctx, name)
+}
+
+// Rollback gives a server another revision which is a copy of one that answered.
+func (t *Target) Rollback(ctx context.Context, name string, revision int) (done run.Submitted, err error) {
+	if err = t.act(name, func(name string) error {
+		done, err = t.there.Rollback(ctx, name, revision)
+		return err
+	}); err != nil {
+		return done, err
+	}
+	from, to := t.there.Folder(done.Spec.Name), t.mirror(name)
+	done.Spec.Name = whole(done.Spec.Name)
+	if err := t.Keep(ctx, name); err != nil {
+		return done, err
+	}
+	return done, await("the newest revision", func() bool { return to.NewestRevision() == from.NewestRevision() })
+}
+
 // Resume goes on with what a run left unfinished.
 func (t *Target) Resume(ctx context.Context, name string) error {
 	if err := t.act(name, func(name string) error { return t.there.Resume(ctx, name) }); err != nil {

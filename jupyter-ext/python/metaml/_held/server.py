@@ -241,6 +241,35 @@ class Server(Held):
             if last:  # else somebody else may have been faster
                 raise
 
+    def scale(self, replicas: int) -> None:
+        """Give it more processes, or fewer, without a failed request: those that are too many answer what they have, and
+        end. Its cell leaves the number as it is from now on.
+
+        It does not wait for new processes: :attr:`workers` has them when they answer.
+
+        Args:
+            replicas: how many, from 1; each has the workers that `--workers` says.
+
+        Raises:
+            MetaMLError: it is not going, or that number cannot be had.
+        """
+        find.call("scale", self.name, str(int(replicas)))
+
+    def rollback(self, revision: int | None = None) -> Server:
+        """Have it answer with an older revision again, and return it. That becomes a new revision, which is tested as any
+        other before it gets requests.
+
+        It does not wait: :meth:`wait` does.
+
+        Args:
+            revision: the number of one that answered; without it the one before the revision that answers now.
+
+        Raises:
+            MetaMLError: there is no such revision, it never answered, it answers already, or the server is not going.
+        """
+        find.call("rollback", self.name, *([] if revision is None else [str(int(revision))]), "--detach")
+        return self
+
     def stop(self) -> None:
         """Stop it: it takes no more requests, answers those that it has, and ends. Stopping one that has ended does
         nothing.
