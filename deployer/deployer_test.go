@@ -372,6 +372,7 @@ func TestRevisions(t *testing.T) {
 			"--replicas 2 --workers 3", 3, "", false, // this very code failed: perhaps it does not now
 		},
 		{"again", "--replicas 2 --workers 3 --again", 0, "", false},
+		{"other replicas", "--replicas 5 --workers 3", 0, "", true},
 		{"fewer workers", "--replicas 2 --workers 2", 0, "", false},
 		{"another batch", "--replicas 2 --workers 3 --batch 8", 0, "", false},
 		{"another origin", "--replicas 2 --workers 3 --cors https://app.example", 0, "", false},
@@ -394,6 +395,44 @@ func TestRevisions(t *testing.T) {
 			}
 			if (p.Attach != nil) != c.attach || p.Spec.Name != "serve-1" || p.Replaces != replaces {
 				t.Errorf("attach %v, name %s, replaces %d", p.Attach != nil, p.Spec.Name, p.Replaces)
+			}
+		})
+	}
+}
+
+// What somebody scaled a server to stays, whoever runs its cell again.
+func TestReplicasOfAServerThatIsThere(t *testing.T) {
+	first, err := clientOf(t, server{}).Plan(t.Context(), servingRequest(t, "--replicas 2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const stays = "serve-1 was scaled to 4 replicas, which stay: metaml scale serve-1 2 changes that"
+	for _, c := range []struct {
+		name, line     string
+		scaled         int
+		differs, notes string
+	}{
+		{"as the cell says", "--replicas 2", 0, "", ""},
+		{"the cell was edited", "--replicas 3", 0, "serve-1 is scaled from 2 to 3 replicas; its revision stays", ""},
+		{"somebody scaled it", "--replicas 2", 4, stays, ""},
+		{"another revision", "--replicas 3 --batch 8", 0, "", ""},
+		{"another revision of what somebody scaled", "--replicas 2 --batch 8", 4, "", stays},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec := first.Spec
+			spec.Server.Revision = 1
+			state := run.NewState(spec)
+			state.Phase, state.Server.Revision, state.Server.Replicas = run.Running, 1, c.scaled
+			client := clientOf(t, server{answers: &run.Listed{Spec: spec, State: state, Liveness: run.Alive}})
+			p, err := client.Plan(t.Context(), servingRequest(t, c.line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(p.Differs, "; "); got != c.differs {
+				t.Errorf("below the cell: %q, want %q", got, c.differs)
+			}
+			if got := strings.Join(p.Notes, "; "); got != c.notes {
+				t.Errorf("notes %q, want %q", got, c.notes)
 			}
 		})
 	}

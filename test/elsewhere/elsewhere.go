@@ -127,6 +127,9 @@ func (t *Target) Submit(ctx context.Context, s run.Submission, progress func(run
 	}
 	name := done.Spec.Name
 	done.Spec.Name = whole(name)
+	for i, sentence := range done.Differs {
+		done.Differs[i] = strings.ReplaceAll(sentence, name, whole(name))
+	}
 	to := t.mirror(name)
 	if err := os.MkdirAll(string(to), 0o700); err != nil {
 		return done, err

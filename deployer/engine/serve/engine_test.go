@@ -618,3 +618,146 @@ func TestWhatKeepsEndingIsStartedEverMoreSlowly(t *testing.T) {
 		t.Errorf("after a good while %v", got)
 	}
 }
+
+// scaleTo requests so many replicas.
+func (b *bench) scaleTo(n int) {
+	b.world.replicas = n
+	b.rescale()
+}
+
+// expectWorkers fails the test if the revision that answers has others than so many workers, or readers see others.
+func (b *bench) expectWorkers(n int) {
+	b.t.Helper()
+	running := 0
+	for _, p := range b.sups[b.answering.n].workers {
+		if p != nil {
+			running++
+		}
+	}
+	ready, known := b.state.Server.CountWorkers(b.answering.n)
+	if running != n || ready != n || known != n {
+		b.t.Errorf("%d workers run, and %d of %d are ready, want %d", running, ready, known, n)
+	}
+}
+
+func TestAServerIsScaled(t *testing.T) {
+	t.Parallel()
+	b := openBench(t, 2, good)
+	b.run()
+	for _, n := range []int{4, 1, 3} {
+		b.scaleTo(n)
+		b.run()
+		b.wait(workerGrace) // some go on when they are signalled to end
+		b.run()
+		b.expectWorkers(n)
+	}
+	b.expect(b.events(append(servers, run.EventServerScaled)...),
+		"server.starting 1, server.ready 1, server.scaled 0, server.scaled 0, server.scaled 0")
+	if b.state.Server.Restarts != 0 || b.state.Server.Replicas != 3 {
+		t.Errorf("%+v", b.state.Server)
+	}
+	// Another monitor, and another revision, have as many.
+	clear(b.sups)
+	b.coming, b.world.front = nil, nil
+	b.take(false, true)
+	b.run()
+	b.expectWorkers(3)
+	b.add(good, 1, "127.0.0.1", 0)
+	b.scan()
+	b.run()
+	if b.answers() != 2 {
+		t.Errorf("revision %d answers", b.answers())
+	}
+	b.expectWorkers(3)
+}
+
+func TestAWorkerThatLeavesIsEndedWhenItHasAnswered(t *testing.T) {
+	t.Parallel()
+	b := openBench(t, 2, good)
+	b.run()
+	for i := range 2 {
+		b.process(1, i).deaf = false
+	}
+	b.scaleTo(1)
+	for len(b.world.front.orders) > 0 {
+		b.advance()
+	}
+	b.world.front.leaving = nil // it answers something
+	b.wait(drainGrace - time.Second)
+	b.run()
+	b.process(1, 1)
+	// It is wanted again, and as another attempt: a front does not call one again that has left.
+	b.scaleTo(2)
+	b.frontUpdate(b.engine.front.attempt, run.FrontUpdate{Left: &run.WorkerID{Revision: 1, Index: 1, Attempt: 1}})
+	b.run()
+	b.expectWorkers(2)
+	if p := b.process(1, 1); p.id.Number != 2 {
+		t.Errorf("attempt %d", p.id.Number)
+	}
+	// Where the front does not say that it has answered, it has as long as a revision that was replaced.
+	b.scaleTo(1)
+	for len(b.world.front.orders) > 0 {
+		b.advance()
+	}
+	b.world.front.leaving = nil
+	b.process(1, 1).deaf = false
+	b.wait(drainGrace)
+	b.run()
+	b.expectWorkers(1)
+}
+
+func TestTheLastWorkerThatAnswersStaysUntilAnotherDoes(t *testing.T) {
+	t.Parallel()
+	b := openBench(t, 2, good)
+	b.run()
+	b.kill(1, 0)
+	b.deliver(b.engine)
+	b.scaleTo(1)
+	if b.process(1, 1).leaving || b.answers() != 1 {
+		t.Error("the only worker that answers has to leave")
+	}
+	b.run()
+	b.wait(workerGrace)
+	b.run()
+	b.expectWorkers(1)
+	b.process(1, 0)
+}
+
+func TestARevisionThatIsScaledWhileItIsStarted(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name             string
+		workers, scaleTo int
+	}{{"up", 1, 3}, {"down", 3, 1}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := openBench(t, test.workers, good)
+			for b.starting.state != probing {
+				if !b.deliver(b.engine) && !b.advance() {
+					t.Fatal("it is not tested")
+				}
+			}
+			b.scaleTo(test.scaleTo)
+			b.run()
+			b.wait(workerGrace)
+			b.run()
+			b.expect(b.events(servers...), "server.starting 1, server.ready 1")
+			b.expectWorkers(test.scaleTo)
+		})
+	}
+}
+
+func TestAWorkerThatWasDownIsForgottenWhenItIsOneTooMany(t *testing.T) {
+	t.Parallel()
+	b := openBench(t, 2, good)
+	b.run()
+	b.kill(1, 1)
+	b.deliver(b.engine)
+	b.run()
+	b.kill(1, 1) // the second time it waits before it is started again
+	b.deliver(b.engine)
+	b.scaleTo(1)
+	b.wait(maxWorkerDelay)
+	b.run()
+	b.expectWorkers(1)
+}

@@ -141,6 +141,22 @@ def test_a_server_that_stopped_elsewhere_is_not_asked_where_it_was(shell: Shell)
     assert one.resume().wait(30).predict(1) == 2
 
 
+def test_a_server_is_scaled_and_rolled_back(shell: Shell) -> None:
+    for n in (1, 2):
+        (shell.folder / "add.py").write_text(f"def serve(x: int):\n    return x + {n}\n")
+        shell.metaml("run", "add.py", "--kind", "serve", "--function", "serve", "--name", "add")
+    server = metaml.run("add")
+    assert isinstance(server, metaml.Server)
+    assert (server.revision, server.predict(1)) == (2, 3)
+    server.scale(2)
+    until(lambda: [w.ready for w in server.workers] == [True, True])
+    assert server.rollback().wait(30).predict(1) == 2
+    assert (server.revision, len(server.workers)) == (3, 2)
+    with pytest.raises(MetaMLError, match="server add-1.* has no revision 7"):
+        server.rollback(7)
+    server.stop()
+
+
 RETURNS = """
 import sys
 

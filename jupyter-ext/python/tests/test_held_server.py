@@ -466,6 +466,18 @@ def test_waiting_for_what_is_dead_starts_it(
         server.wait()
 
 
+def test_scale_and_rollback(commands: Commands) -> None:
+    server = Server("serve-1")
+    server.scale(3)
+    assert server.rollback() is server
+    assert server.rollback(2) is server
+    assert commands == [
+        ("scale", "serve-1", "3"),
+        ("rollback", "serve-1", "--detach"),
+        ("rollback", "serve-1", "2", "--detach"),
+    ]
+
+
 def test_logs_stop_and_delete(commands: Commands) -> None:
     server = Server("serve-1")
     assert server.logs() == "one\ntwo\nthree\n"
