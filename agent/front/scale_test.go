@@ -63,9 +63,8 @@ func TestScalingLosesNoRequest(t *testing.T) {
 			}
 			attempts := []int{1, 0, 0, 0}
 			for _, n := range []int{3, 1, 4, 2, 1, 2} {
-				before := count.Load()
-				waitFor(t, "requests between two numbers", func() bool { return count.Load() > before+20 || t.Failed() })
-				now := len(all)
+				now, enough := len(all), count.Load()+20
+				waitFor(t, "requests between two numbers", func() bool { return count.Load() > enough || t.Failed() })
 				check(t, r.Scale(1, n))
 				for i := now; i < n; i++ {
 					p := startWorker(t, test.function, test.batch)

@@ -157,7 +157,8 @@ var All = []Def{
 	},
 	{
 		Name: "replicas", Type: Int, Default: "1", Value: "N", Min: 1, Max: 1000, Kinds: serve, Targets: everywhere,
-		Help: "Copies of the server; on local all are behind one front, with replicas × workers processes.",
+		Help: "Copies of the server, until somebody scales it; on local all are behind one front, with " +
+			"replicas × workers processes.",
 	},
 	{
 		Name: "workers", Type: Int, Default: "1", Value: "N", Min: 1, Max: 256, Kinds: serve, Targets: everywhere,

@@ -268,8 +268,10 @@ func TestRollback(t *testing.T) {
 		{"there is none", 9, "server serve-1 has no revision 9", usererror.CodeRevision},
 		{"it never answered", 3, "revision 3 of serve-1 never answered", usererror.CodeRevision},
 		{"it answers", 6, "revision 6 is what serve-1 answers with already", usererror.CodeReady},
-		{"another copy of it answers", 4, "revision 4 is what serve-1 answers with already, as revision 6",
-			usererror.CodeReady},
+		{
+			"another copy of it answers", 4, "revision 4 is what serve-1 answers with already, as revision 6",
+			usererror.CodeReady,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var refused *usererror.Error

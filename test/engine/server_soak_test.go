@@ -17,8 +17,8 @@ import (
 )
 
 // For twenty seconds the processes of a server are killed at random moments, also while others of them are being
-// started again, and now and then the server is replaced. No answer may be wrong and no connection refused, and after
-// each kill the server answers again without help.
+// started again, and now and then the server is replaced, or scaled. No answer may be wrong and no connection refused,
+// and after each kill the server answers again without help.
 func TestServerSoak(t *testing.T) {
 	const kills, people = 40, 4
 	s := newServer(t)
@@ -28,7 +28,7 @@ func TestServerSoak(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 3))
-	s.deploy(s.revisionSpec(2), source(1))
+	s.deploy(s.scalable(2), source(1))
 	url := s.url()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -59,17 +59,25 @@ func TestServerSoak(t *testing.T) {
 			}
 		})
 	}
-	revisions := 1
+	revisions, replicas := 1, 2
 	count := map[string]int{}
 	for n := 0; n < kills && ctx.Err() == nil; n++ {
-		kind := []string{"worker", "loader", "front", "monitor", "revision"}[rng.IntN(5)]
+		kind := []string{"worker", "loader", "front", "monitor", "revision", "scale"}[rng.IntN(6)]
 		count[kind]++
-		if kind == "revision" {
+		switch kind {
+		case "revision":
 			revisions++
-			s.submit(s.revisionSpec(1+rng.IntN(2)), source(revisions))
+			s.submit(s.scalable(1+rng.IntN(2)), source(revisions))
+		case "scale":
+			replicas = 3 + rng.IntN(3) // never what a revision says, so that the next has as many
+			if err := s.Scale(t.Context(), s.name, replicas); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if kind == "revision" || kind == "scale" {
 			kind = []string{"worker", "loader", "front", "monitor"}[rng.IntN(4)]
 			count[kind]++
-			// In the middle of its start.
+			// In the middle of what it starts.
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Duration(rng.IntN(150)) * time.Millisecond):
@@ -100,6 +108,9 @@ func TestServerSoak(t *testing.T) {
 		l, err := s.Load(s.t.Context(), s.name)
 		return err == nil && l.State.Server.Revision == revisions
 	})
+	if count["scale"] > 0 {
+		s.waitForWorkers(replicas)
+	}
 	close(quit)
 	asking.Wait()
 	t.Logf("%v, %d right answers, %d requests without one", count, right.Load(), unlucky.Load())

@@ -621,7 +621,7 @@ func TestWhatKeepsEndingIsStartedEverMoreSlowly(t *testing.T) {
 
 // scaleTo requests so many replicas.
 func (b *bench) scaleTo(n int) {
-	b.world.replicas = n
+	b.replicas = n
 	b.rescale()
 }
 

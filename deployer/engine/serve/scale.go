@@ -54,8 +54,8 @@ func (r *revision) wanted() []*worker { return r.workers[:r.size] }
 func (e *Engine) release(r *revision) {
 	extra := r.workers[r.size:]
 	may := func(w *worker) bool { return w.alive() && !w.leaving }
-	answers := func(w *worker) bool { return w.state == workerConnected && !w.leaving }
-	if r.state.over() || r.state.tested() && slices.ContainsFunc(extra, may) && !slices.ContainsFunc(r.wanted(), answers) {
+	does := func(w *worker) bool { return w.state == workerConnected && !w.leaving }
+	if r.state.over() || r.state.tested() && slices.ContainsFunc(extra, may) && !slices.ContainsFunc(r.wanted(), does) {
 		return
 	}
 	if r.places > r.size {

@@ -420,8 +420,8 @@ func (w *world) compare(e *Engine) error {
 			return fmt.Errorf("revision %d is left", n)
 		}
 		for i, p := range sup.workers {
-			if wanted := i < w.workers(n); wanted != (p != nil) {
-				return fmt.Errorf("worker %d of revision %d runs: %v, of %d that are wanted", i, n, !wanted, w.workers(n))
+			if runs, wanted := p != nil, w.workers(n); runs != (i < wanted) {
+				return fmt.Errorf("worker %d of revision %d runs: %v, and %d are wanted", i, n, runs, wanted)
 			}
 		}
 	}

@@ -245,7 +245,7 @@ class Server(Held):
         """Give it more processes, or fewer, without a failed request: those that are too many answer what they have, and
         end. Its cell leaves the number as it is from now on.
 
-        It does not wait for new processes: :attr:`workers` has them when they answer.
+        It does not wait for new processes: `server.workers` has them when they answer.
 
         Args:
             replicas: how many, from 1; each has the workers that `--workers` says.

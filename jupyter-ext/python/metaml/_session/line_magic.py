@@ -53,6 +53,7 @@ _HELP = """\
 %metaml runs                what ran and what runs
 %metaml attach [RUN]        the live table of a run or a server, and its Run or Server
 %metaml show|logs|stop RUN  as on the command line
+%metaml scale SERVER N      more or fewer processes for a server; rollback SERVER has its last revision again
 %metaml plan [OPTIONS]      what the last cell with %%train or %%serve would run; starts no trial
 %metaml build [OPTIONS]     makes the image that it would get on a cluster, and shows its name
 %metaml settings            every setting, its value here and where that came from
