@@ -92,6 +92,7 @@ func FuzzOrders(f *testing.F) {
 	add(run.FrontOrder{Type: "revision", Revision: 1, Path: "/p", TimeoutMS: 1, Workers: 2}, run.FrontOrder{
 		Type: "worker", Revision: 1, Attempt: 1, Socket: "nothing",
 	},
+		run.FrontOrder{Type: "scale", Revision: 1, Workers: 3}, run.FrontOrder{Type: "scale", Revision: 1, Workers: 1},
 		run.FrontOrder{Type: "probe", Revision: 1, Body: &body}, run.FrontOrder{
 			Type:     "switch",
 			Revision: 1,

@@ -215,6 +215,31 @@ def test_a_new_version_takes_over_without_a_failed_request(notebook: Notebook) -
     assert notebook.run("server.name, server.revision").results == ["('versions-1', 3)"]
 
 
+def test_what_a_server_was_scaled_to_stays(notebook: Notebook) -> None:
+    cell = "%%serve --name grown{}\ndef serve(x: int): return x + 1"
+    assert notebook.run(cell.format("")).status == "ok"
+    assert "grown-1 is scaled to 2 replicas" in notebook.run("%metaml scale server 2").plain
+    again = notebook.run(cell.format(""))
+    assert again.status == "ok"
+    assert "grown-1 was scaled to 2 replicas, which stay: metaml scale grown-1 1 changes that" in again.plain
+    assert notebook.run("server.scale(1); server.revision").results == ["1"]
+    edited = notebook.run(cell.format(" --replicas 2"))
+    assert "grown-1 is scaled from 1 to 2 replicas; its revision stays" in edited.plain
+    until(lambda: len(show(notebook, "grown-1")["workers"]) == 2, "two workers are there")
+    assert notebook.run("server.revision, server.predict(1)").results == ["(1, 2)"]
+
+
+def test_an_older_version_takes_over_again(notebook: Notebook) -> None:
+    cell = "%%serve --name back\ndef serve(x: int): return x + {}"
+    for n in (1, 2):
+        assert notebook.run(cell.format(n)).status == "ok"
+    shown = notebook.run("%metaml rollback server").plain
+    assert "revision 3 (revision 1 again) in place of revision 2" in shown
+    assert notebook.run("server.predict(1), server.revision").results == ["(2, 3)"]
+    assert "back-1 runs this code with these settings already" in notebook.run(cell.format(1)).plain
+    assert notebook.run("server.rollback(2).wait().predict(1)").results == ["3"]
+
+
 def test_a_broken_version_leaves_the_old_one(notebook: Notebook) -> None:
     url = url_of(notebook.run("%%serve --name careful\ndef serve(x: int): return x + 1"))
     with Load(url) as load:

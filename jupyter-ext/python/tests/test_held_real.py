@@ -152,7 +152,7 @@ def test_a_server_is_scaled_and_rolled_back(shell: Shell) -> None:
     until(lambda: [w.ready for w in server.workers] == [True, True])
     assert server.rollback().wait(30).predict(1) == 2
     assert (server.revision, len(server.workers)) == (3, 2)
-    with pytest.raises(MetaMLError, match="server add-1.* has no revision 7"):
+    with pytest.raises(MetaMLError, match=r"server add-1.* has no revision 7"):
         server.rollback(7)
     server.stop()
 

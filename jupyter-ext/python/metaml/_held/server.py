@@ -242,8 +242,9 @@ class Server(Held):
                 raise
 
     def scale(self, replicas: int) -> None:
-        """Give it more processes, or fewer, without a failed request: those that are too many answer what they have, and
-        end. Its cell leaves the number as it is from now on.
+        """Give it more processes, or fewer, without a failed request.
+
+        Those that are too many answer what they have, and end. Its cell leaves the number as it is from now on.
 
         It does not wait for new processes: `server.workers` has them when they answer.
 
@@ -256,10 +257,10 @@ class Server(Held):
         find.call("scale", self.name, str(int(replicas)))
 
     def rollback(self, revision: int | None = None) -> Server:
-        """Have it answer with an older revision again, and return it. That becomes a new revision, which is tested as any
-        other before it gets requests.
+        """Have it answer with an older revision again, and return it.
 
-        It does not wait: :meth:`wait` does.
+        That becomes a new revision, which is tested as any other before it gets requests. It does not wait:
+        :meth:`wait` does.
 
         Args:
             revision: the number of one that answered; without it the one before the revision that answers now.
