@@ -38,6 +38,9 @@ func (t *Target) Rollback(ctx context.Context, name string, revision int) (run.S
 	if err != nil {
 		return run.Submitted{}, folder.Explain(err, "read the revision in", string(from))
 	}
+	if err := enough(&spec, t.kept(&l)); err != nil {
+		return run.Submitted{}, err
+	}
 	if err := t.portIsFree(ctx, spec, &l); err != nil {
 		return run.Submitted{}, err
 	}

@@ -120,13 +120,22 @@ func (t *Target) wake(l *run.Listed) error {
 	return nil
 }
 
+// kept is how many replicas the next revision of a server has because somebody scaled that; 0: as many as it says.
+func (t *Target) kept(server *run.Listed) int {
+	if server == nil || server.State.Server.Replicas == 0 {
+		return 0
+	}
+	if current := t.currentRevision(server); current != nil {
+		if _, scaled := server.State.Server.ReplicasOf(current.Server); !scaled {
+			return 0
+		}
+	}
+	return server.State.Server.Replicas
+}
+
 // forgetReplicas has the next revision of a server have as many replicas as it says, unless the server was scaled.
 func (t *Target) forgetReplicas(server *run.Listed) error {
-	s, current := server.State.Server, t.currentRevision(server)
-	if s.Replicas == 0 || current == nil {
-		return nil
-	}
-	if _, scaled := s.ReplicasOf(current.Server); scaled {
+	if t.kept(server) == server.State.Server.Replicas {
 		return nil
 	}
 	return t.Folder(server.Spec.Name).WriteReplicas(0)

@@ -80,7 +80,7 @@ func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.Fi
 			return t.attach(ctx, server, *current, &spec)
 		}
 	}
-	if err := enough(&spec, 0); err != nil {
+	if err := enough(&spec, t.kept(server)); err != nil {
 		return run.Submitted{}, err
 	}
 	if err := t.portIsFree(ctx, spec, server); err != nil {
