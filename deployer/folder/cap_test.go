@@ -1,8 +1,10 @@
 package folder
 
 import (
+	"bytes"
 	"io"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -59,5 +61,77 @@ func TestTheMiddleOfALongLogIsGivenBack(t *testing.T) {
 		if _, err := f.ReadAt(end, c.size-3); err != nil || string(end) != "end" {
 			t.Errorf("%s: it ends with %q (%v)", c.name, end, err)
 		}
+	}
+}
+
+// A log that was begun anew is read to the end of what was kept of it, and then from its start.
+func TestALogThatIsBegunAnewIsReadWhole(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		kept bool
+		want string
+	}{
+		{"it was kept", true, "first\nsecond\nthird\nlast\n"},
+		{"it was not kept", false, "first\nlast\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := Run(t.TempDir())
+			l := r.NewFrontLogReader()
+			write := func(path, text string) {
+				t.Helper()
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var text strings.Builder
+			read := func() {
+				t.Helper()
+				if err := l.CopyTo(&text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(r.FrontLog(), "first\n")
+			read()
+			if c.kept {
+				write(BeforeLog(r.FrontLog()), "first\nsecond\nthird\n")
+			}
+			write(r.FrontLog(), "")
+			read()
+			write(r.FrontLog(), "last\n")
+			read()
+			read()
+			if text.String() != c.want {
+				t.Errorf("it read %q, want %q", text.String(), c.want)
+			}
+		})
+	}
+}
+
+func TestWhatWasReadIsGivenBack(t *testing.T) {
+	t.Parallel()
+	r := Run(t.TempDir())
+	path := r.Stream(0, 1, Stdout)
+	if err := os.MkdirAll(r.Attempt(0, 1), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const size = 8 << 20
+	if err := os.WriteFile(path, bytes.Repeat([]byte("x"), size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := r.NewLogReader(0, 1, Stdout)
+	l.Free() // nothing was read
+	if err := l.CopyTo(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	l.Free()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := bytes.Count(data, []byte("x"))
+	if len(data) != size || kept < keptBehind || kept > keptBehind+freeAtOnce || data[size-1] != 'x' {
+		t.Errorf("of %d bytes %d are there", len(data), kept)
 	}
 }
