@@ -19,9 +19,9 @@ import (
 // calls handle.
 func (f *front) newServer() *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:            f.handle,
+		Handler:            f.answered,
 		ErrorHandler:       f.malformed,
-		ExpectHandler:      f.expected,
+		ExpectHandler:      f.expectedNow,
 		ReadBufferSize:     headerSize,
 		WriteBufferSize:    4 << 10,
 		ReadTimeout:        f.limits.header,
@@ -74,6 +74,19 @@ const (
 	typeBytes = "application/octet-stream"
 	typeLines = "application/x-ndjson"
 )
+
+// answered answers one request, the connection's last where clients are to go elsewhere.
+func (f *front) answered(ctx *fasthttp.RequestCtx) {
+	f.handle(ctx)
+	f.farewell(ctx)
+}
+
+// farewell ends a connection with the answer, where clients are to go elsewhere.
+func (f *front) farewell(ctx *fasthttp.RequestCtx) {
+	if f.leaving.Load() {
+		ctx.SetConnectionClose()
+	}
+}
 
 // handle answers one request.
 func (f *front) handle(ctx *fasthttp.RequestCtx) {
@@ -223,6 +236,15 @@ func (f *front) malformed(ctx *fasthttp.RequestCtx, err error) {
 	f.refuse(ctx, time.Now(), p)
 }
 
+// expectedNow is expected for fasthttp, which sends what is refused here without another call of ours.
+func (f *front) expectedNow(ctx *fasthttp.RequestCtx) int {
+	status := f.expected(ctx)
+	if status != fasthttp.StatusContinue {
+		f.farewell(ctx)
+	}
+	return status
+}
+
 // expected decides whether a client that waits for leave (Expect: 100-continue) is to send its body.
 func (f *front) expected(ctx *fasthttp.RequestCtx) int {
 	r := f.current.Load()
@@ -290,6 +312,12 @@ func newID() string {
 // endpoint calls the function.
 func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 	since := ctx.Time()
+	if f.refusing.Load() { // what came before is answered, also where its body still comes
+		p := f.problemOf(r, errStopped)
+		f.metrics.answered(p.status)
+		f.refuse(ctx, since, p)
+		return
+	}
 	var q request
 	switch {
 	case ctx.IsGet(), ctx.IsHead():

@@ -24,6 +24,7 @@ type MainOptions struct {
 	Control *os.File // the socket to the monitor: descriptor 3
 	// Listeners are kept for the monitor after this one, and become the front's.
 	Listeners []*os.File
+	Alone     bool     // it ends with its monitor, and starts no other
 	Log       *os.File // one JSON line for each request that ended with a status of 500 or more
 }
 
@@ -39,6 +40,8 @@ type front struct {
 	server   *fasthttp.Server
 	current  atomic.Pointer[revision] // nil: nothing was switched to yet
 	stopping atomic.Bool
+	refusing atomic.Bool  // requests that come from now on are not answered by the function
+	leaving  atomic.Bool  // each answer ends its connection
 	awaiting atomic.Int64 // requests that wait for a revision's first worker
 	ended    chan struct{}
 	watching watching
@@ -74,7 +77,7 @@ func newFront(control *net.UnixConn, log io.Writer, l limits) *front {
 }
 
 // Main is the process of a front. It returns when it was ordered to stop and has, or when its monitor died and a new
-// one was started.
+// one was started, unless it is alone.
 func Main(ctx context.Context, o MainOptions) error {
 	c, err := net.FileConn(o.Control)
 	if err != nil {
@@ -101,7 +104,7 @@ func Main(ctx context.Context, o MainOptions) error {
 		f.keep(file)
 	}
 	orphaned := f.serveOrders(ctx)
-	if !orphaned {
+	if !orphaned || o.Alone {
 		return nil
 	}
 	// A monitor that dies as soon as it is started must not make this a race.
@@ -152,11 +155,10 @@ func (f *front) writeNotices() {
 // end refuses what is new, gives what is there some time, and ends.
 func (f *front) end(ctx context.Context, grace time.Duration) {
 	f.stopping.Store(true)
-	for _, r := range f.all() {
-		if grace == 0 {
+	f.refusing.Store(true)
+	if grace == 0 {
+		for _, r := range f.all() {
 			r.close(errStopped)
-		} else {
-			r.refuse(errStopped)
 		}
 	}
 	f.release() // a descriptor that is left open would let connections wait that nobody takes

@@ -73,6 +73,8 @@ func (f *front) serveOrders(ctx context.Context) (orphaned bool) {
 			f.switchTo(o.Revision)
 		case run.OrderRetire:
 			f.retire(o.Revision)
+		case run.OrderLeave:
+			f.leaving.Store(true)
 		case run.OrderStop:
 			f.end(ctx, time.Duration(o.GraceMS)*time.Millisecond)
 			return false

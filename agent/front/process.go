@@ -120,6 +120,9 @@ func (p *Process) Retire(revision int) error {
 	return p.send(run.FrontOrder{Type: run.OrderRetire, Revision: revision})
 }
 
+// Leave has each answer end its connection from now on, so that clients go elsewhere before the front is stopped.
+func (p *Process) Leave() error { return p.send(run.FrontOrder{Type: run.OrderLeave}) }
+
 // Stop has the front refuse what is new, answer what is there for at most grace, and end.
 func (p *Process) Stop(grace time.Duration) error {
 	return p.send(run.FrontOrder{Type: run.OrderStop, GraceMS: grace.Milliseconds()})

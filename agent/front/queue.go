@@ -335,13 +335,6 @@ func (r *revision) why() error {
 	return r.closed
 }
 
-// refuse has the revision take no more requests, for the cause; it answers those it has.
-func (r *revision) refuse(cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = cause
-}
-
 // closeWaiting ends what no worker has yet.
 func (r *revision) closeWaiting(cause error) {
 	r.mu.Lock()

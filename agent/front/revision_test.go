@@ -3,11 +3,13 @@ package front
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,6 +172,48 @@ func TestStopAnswersWhatIsThere(t *testing.T) {
 	if _, err := net.Dial("tcp", r.addr); err == nil {
 		t.Error("it listens still")
 	}
+}
+
+// A request that came before the stop is answered, also where the rest of its body comes later; one that comes
+// later is not.
+func TestStopAnswersWhatIsStillComing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, defaultLimits)
+	r.serve(1, "act", run.FrontRevision{Timeout: 20 * time.Second})
+	slow, kept := r.dial(), r.dial()
+	const head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+	ask := func(c net.Conn, text string) {
+		_, err := c.Write([]byte(text))
+		check(t, err)
+	}
+	answer := func(c net.Conn) (status int, last bool) {
+		a, err := http.ReadResponse(bufio.NewReader(c), nil)
+		check(t, err)
+		_, err = io.Copy(io.Discard, a.Body)
+		check(t, errors.Join(err, a.Body.Close()))
+		return a.StatusCode, a.Close
+	}
+	ask(kept, head+"2\r\n\r\n{}")
+	if status, last := answer(kept); status != 200 || last {
+		t.Errorf("before: %d, close %t", status, last)
+	}
+	check(t, r.Leave())
+	waitFor(t, "the order", r.front.leaving.Load)
+	ask(kept, head+"2\r\n\r\n{}")
+	if status, last := answer(kept); status != 200 || !last {
+		t.Errorf("clients are to go elsewhere: %d, close %t", status, last)
+	}
+	// Larger than what is read before the request is handled.
+	body := strings.Repeat(" ", 1<<20) + "{}"
+	ask(slow, head+strconv.Itoa(len(body))+"\r\n\r\n"+body[:1<<19])
+	waitFor(t, "the beginning of a request", func() bool { return r.front.budget.used.Load() > 1<<17 })
+	check(t, r.Stop(20*time.Second))
+	waitFor(t, "the stop", r.front.refusing.Load)
+	ask(slow, body[1<<19:])
+	if status, _ := answer(slow); status != 200 {
+		t.Errorf("a request that came before the stop: %d", status)
+	}
+	r.find("the end", func(u run.FrontUpdate) bool { return u.Ended != nil })
 }
 
 func TestStopWaitsForItsGraceOnly(t *testing.T) {

@@ -82,6 +82,7 @@ const (
 	OrderProbe    = "probe"
 	OrderSwitch   = "switch"
 	OrderRetire   = "retire"
+	OrderLeave    = "leave"
 	OrderStop     = "stop"
 )
 

@@ -86,6 +86,7 @@ func (d *driver) drive(resumed bool) error {
 	defer timer.Stop()
 	d.engine.open(resumed, d.inherited())
 	d.readStops()
+	leave := d.opts.Leave
 	logged := false // that events wait for room on the disk, since the last check
 	for {
 		if err := d.engine.commit(); err != nil && !logged {
@@ -106,6 +107,9 @@ func (d *driver) drive(resumed bool) error {
 		case in := <-d.inbox:
 			d.handle(in)
 			d.drain()
+		case <-leave:
+			leave = nil
+			d.engine.leave()
 		case <-timer.C:
 			d.engine.tick()
 		case <-watch.C:
@@ -211,7 +215,7 @@ func (d *driver) capFrontLog() {
 	}
 	data, err := os.ReadFile(path)
 	if err == nil {
-		_ = os.WriteFile(path+".1", data, 0o600)
+		_ = os.WriteFile(folder.BeforeLog(path), data, 0o600)
 		_ = os.Truncate(path, 0) // its writer appends
 	}
 }

@@ -82,6 +82,7 @@ type Engine struct {
 	frontLog  string          // where to find what fronts print
 	noted     map[string]bool // notes that were given, which are not given again
 
+	leaving bool       // clients are to go elsewhere
 	stopNow bool       // the stop is not to wait for anything
 	ending  *run.Event // how the server ends, once that is decided
 }
@@ -309,6 +310,12 @@ func (e *Engine) giveUp(n int) {
 		r.next = 0
 		e.emit(run.Event{Type: run.EventServerFailed, Revision: n, Reason: run.ReasonStopped, Text: text})
 	}
+}
+
+// leave has clients go elsewhere: each answer ends its connection from now on.
+func (e *Engine) leave() {
+	e.leaving = true
+	e.order(Front.Leave)
 }
 
 // stop ends the server: nothing new is taken, what is there is answered.

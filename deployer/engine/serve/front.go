@@ -63,6 +63,9 @@ func (e *Engine) startFront() {
 	case e.answering != nil:
 		e.order(func(f Front) error { return f.Switch(e.answering.n) })
 	}
+	if e.leaving {
+		e.order(Front.Leave)
+	}
 	// Last, so that the first request finds a revision.
 	for _, l := range listeners {
 		e.order(func(f Front) error { return f.Listen(l.address, l.file) })

@@ -34,6 +34,9 @@ type Options struct {
 	// killed before we can order anything, it would be the last that has them. Its updates go to update, until
 	// [run.FrontUpdate] Ended.
 	StartFront func(listeners []*os.File, update func(run.FrontUpdate)) (Front, error)
+	// Leave is closed when clients are to go elsewhere, some time before the server is stopped: each answer ends its
+	// connection from then on. It may be nil.
+	Leave <-chan struct{}
 	// TakenOver is called once, when the first front has all its orders.
 	TakenOver func()
 }
@@ -50,6 +53,7 @@ type Front interface {
 	Probe(revision int, body string) error
 	Switch(revision int) error // new requests go there
 	Retire(revision int) error // forgets it
+	Leave() error              // each answer ends its connection from now on
 	Stop(grace time.Duration) error
 	Kill()
 }

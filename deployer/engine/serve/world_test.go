@@ -487,6 +487,9 @@ func (f *simFront) Retire(n int) error {
 	})
 }
 
+// Leave changes nothing here: it is about the connections of clients, of which there are none.
+func (f *simFront) Leave() error { return f.order(func() {}) }
+
 func (f *simFront) Stop(time.Duration) error {
 	f.ordered.over = true
 	return f.order(func() { f.stopping = true })
