@@ -167,7 +167,11 @@ func processLives(c *child) bool {
 // startLoader is called with the Supervisor's mutex held.
 func (s *Supervisor) startLoader() (_ *loader, err error) {
 	dir := s.opts.Folder.Loader()
-	out, errs, err := openLogs(dir, os.O_TRUNC)
+	flag := os.O_TRUNC
+	if s.opts.KeepLoads {
+		flag = 0
+	}
+	out, errs, err := openLogs(dir, flag)
 	if err != nil {
 		return nil, fmt.Errorf("make the loader's folder: %w", err)
 	}

@@ -25,6 +25,7 @@ type Options struct {
 	Module string    // the folder that holds the Python module, for PYTHONPATH
 
 	KeepGPUs  bool       // CUDA_VISIBLE_DEVICES stays as it is: what is visible here is all this run's
+	KeepLoads bool       // what a loader prints goes on behind what those before it printed
 	NoLock    bool       // no lock.txt is written, which the end of the run would wait for
 	Processes *Processes // of this process, when others start children beside us; nil: we are alone
 	Environ   []string   // what the run's processes get; nil: what we have

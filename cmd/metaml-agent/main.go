@@ -2,8 +2,8 @@
 // this machine until it has ended (docs/internals/engine.md), and `metaml-agent front --dir RUNDIR` is the HTTP side of
 // a server (docs/reference/serving.md).
 //
-// It joins what decides, deployer/engine/train or deployer/engine/serve, with agent, which runs trials and workers, and
-// agent/front; start with [monitorMain]. Exit status: 0 the run has ended, or another monitor looks after it; 1 it
+// It joins deployer/engine/train, which decides, with agent, which runs trials; agent/server does so for servers. Start
+// with [monitorMain]. Exit status: 0 the run has ended, or another monitor looks after it; 1 it
 // cannot go on, said on standard error; 2 wrong usage.
 package main
 
@@ -15,12 +15,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/agent"
+	"github.com/metaml/metaml/agent/server"
 	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/engine/train"
 	"github.com/metaml/metaml/deployer/engine/train/board"
@@ -90,7 +89,8 @@ func monitorMain(args []string) int {
 		<-terminated
 		cancel(engine.ErrTerminated)
 	}()
-	switch err := monitorRun(ctx, folder.Run(path), *resume, inherited(*descriptors), inherited(*takeover)); {
+	listeners := server.Inherited(*descriptors)
+	switch err := monitorRun(ctx, folder.Run(path), *resume, listeners, server.Inherited(*takeover)); {
 	case err == nil, errors.Is(err, folder.ErrLocked):
 		return 0
 	default:
@@ -99,22 +99,26 @@ func monitorMain(args []string) int {
 	}
 }
 
-// inherited gives the files behind a list of descriptors.
-func inherited(list string) []*os.File {
-	var files []*os.File
-	for number := range strings.SplitSeq(list, ",") {
-		if n, err := strconv.Atoi(number); err == nil && n > 2 {
-			syscall.CloseOnExec(n)
-			files = append(files, os.NewFile(uintptr(n), "descriptor "+number))
-		}
+// frontMain is the HTTP side of a server.
+func frontMain(args []string) int {
+	err := server.Front(context.Background(), args, false)
+	if errors.Is(err, server.ErrUsage) {
+		fmt.Fprintln(os.Stderr, usage)
+		return 2
 	}
-	return files
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "metaml-agent:", err)
+		return 1
+	}
+	return 0
 }
 
 // monitorRun looks after a run, of whichever kind it is.
 func monitorRun(ctx context.Context, f folder.Run, resume bool, listeners, takeover []*os.File) error {
 	if spec, err := f.ReadSpec(); err == nil && spec.Kind == run.Serve {
-		return serverMain(ctx, f, spec.Name, resume, listeners, takeover)
+		return server.Run(ctx, server.Options{
+			Folder: f, Name: spec.Name, Resume: resume, Listeners: listeners, Takeover: takeover,
+		})
 	}
 	return train.Run(ctx, train.Options{
 		Folder: f, Resume: resume, Supervise: supervise,

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/metaml/metaml"
+	"github.com/metaml/metaml/agent/setup"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/pod"
 )
@@ -33,7 +34,7 @@ func mainCode(args []string) int {
 		return 0
 	}
 	if len(args) == 2 && args[0] == "install" {
-		if err := install(args[1]); err != nil {
+		if err := setup.Install(args[1]); err != nil {
 			fmt.Fprintln(os.Stderr, "metaml-pod:", err)
 			return pod.ExitOurs
 		}
@@ -51,7 +52,7 @@ func mainCode(args []string) int {
 		"the file with the pod's annotations, as the downward API has them",
 	)
 	flags.StringVar(
-		&t.program,
+		&t.in.Program,
 		"program",
 		"",
 		"the folder of the program in the image, of which program.tar.gz has the rest",
@@ -69,24 +70,7 @@ func mainCode(args []string) int {
 		fmt.Fprintln(os.Stderr, "metaml-pod:", err)
 		return pod.ExitOurs
 	}
-	t.in, t.folder = *in, folder.Run(path)
+	t.in.Dir, t.folder = *in, folder.Run(path)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	return t.run()
-}
-
-// install copies this program to a path.
-func install(to string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	data, err := os.ReadFile(self)
-	if err != nil {
-		return fmt.Errorf("read this program: %w", err)
-	}
-	//nolint:gosec // it is executed by the user of another container
-	if err := os.WriteFile(to, data, 0o755); err != nil {
-		return fmt.Errorf("install this program: %w", err)
-	}
-	return nil
 }

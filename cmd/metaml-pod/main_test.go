@@ -20,6 +20,7 @@ import (
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/pod/ship"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/packed"
 	"github.com/metaml/metaml/test/venv"
 )
 
@@ -74,7 +75,7 @@ func newContainer(t *testing.T, source string, trials int) *container {
 	}
 	c.write(filepath.Join("in", pod.RequiresName), []byte("{}"))
 	c.write(filepath.Join("in", pod.TableName), []byte(table.String()))
-	c.write(filepath.Join("in", pod.ProgramName), tarred(t, map[string]string{"code/main.py": source}))
+	c.write(filepath.Join("in", pod.ProgramName), packed.Files(t, map[string]string{"code/main.py": source}))
 	return c
 }
 
@@ -189,10 +190,10 @@ def fit(x):
 	}
 	for name, in := range map[string]func(c *container){
 		"an object of the cluster": func(c *container) {
-			c.write(filepath.Join("in", pod.ProgramName), tarred(t, files))
+			c.write(filepath.Join("in", pod.ProgramName), packed.Files(t, files))
 		},
 		"the image": func(c *container) {
-			c.write(filepath.Join("in", pod.ProgramName), tarred(t, nil))
+			c.write(filepath.Join("in", pod.ProgramName), packed.Files(t, nil))
 			for name, text := range files {
 				c.write(filepath.Join("image", name), []byte(text))
 			}
@@ -285,7 +286,7 @@ func TestValuesAreComparedWithoutBeingSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newContainer(t, "", 1)
-	c.write(filepath.Join("in", pod.ProgramName), tarred(t, map[string]string{
+	c.write(filepath.Join("in", pod.ProgramName), packed.Files(t, map[string]string{
 		"code/main.py": "import os\ntoken = 'of the pod'\nsame = 1\n" +
 			"def fit(x):\n    print(os.environ.get('" + pod.ExpectedKeyVariable + "'))\n",
 		"expected.json": string(masked),
@@ -324,7 +325,7 @@ func TestStrictEndsAPodWhereAValueDiffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.write(filepath.Join("in", pod.SpecName), text)
-	c.write(filepath.Join("in", pod.ProgramName), tarred(t, map[string]string{
+	c.write(filepath.Join("in", pod.ProgramName), packed.Files(t, map[string]string{
 		"code/main.py": "x = 1\ndef fit(x):\n    print('called')\n", "expected.json": string(masked),
 	}))
 	c.environ = append(c.environ, pod.ExpectedKeyVariable+"=key")
@@ -514,7 +515,7 @@ func TestAPodThatCannotRunSaysWhy(t *testing.T) {
 		{
 			"a program that is cut off",
 			func(c *container) {
-				whole := tarred(c.t, map[string]string{"code/main.py": strings.Repeat("x = 1\n", 9000)})
+				whole := packed.Files(c.t, map[string]string{"code/main.py": strings.Repeat("x = 1\n", 9000)})
 				c.write(filepath.Join("in", pod.ProgramName), whole[:len(whole)/2])
 			}, 44, "of the program: unexpected EOF",
 		},

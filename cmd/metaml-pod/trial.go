@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"sync"
@@ -17,6 +13,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/agent"
+	"github.com/metaml/metaml/agent/setup"
 	"github.com/metaml/metaml/deployer/engine"
 	"github.com/metaml/metaml/deployer/engine/train"
 	"github.com/metaml/metaml/deployer/engine/train/scalars"
@@ -28,12 +25,11 @@ import (
 
 // trial is the trial of this pod.
 type trial struct {
-	in          string // folder of what is run
+	in          setup.Input
 	folder      folder.Run
 	message     string // file of the termination message
 	annotations string // file of the pod's annotations; "" is none
 	python      string
-	program     string // folder of the program in the image; "" where all of it comes in program.tar.gz
 	trials      string // folder of the run's trials on a volume; "": there is none
 	noOutputs   bool   // no files of the trial are kept
 
@@ -105,8 +101,7 @@ func (t *trial) ended(err error) int {
 func (t *trial) unable(err error) int {
 	fmt.Fprintln(os.Stderr, "metaml-pod:", err)
 	code, reason := pod.ExitProgram, run.ReasonImage
-	_, isPath := errors.AsType[*os.PathError](err)
-	if isPath || errors.Is(err, context.DeadlineExceeded) {
+	if setup.Ours(err) {
 		code, reason = pod.ExitOurs, run.ReasonFolder
 	}
 	return t.say(code, &run.Trial{
@@ -140,12 +135,9 @@ func (t *trial) say(code int, ended *run.Trial) int {
 
 // prepare makes the run folder of this pod. The error is errStopped if its trial is not to begin.
 func (t *trial) prepare() error {
-	data, err := t.input(pod.SpecName)
-	if err != nil {
+	var err error
+	if t.spec, err = t.in.Spec(); err != nil {
 		return err
-	}
-	if err := json.Unmarshal(data, &t.spec); err != nil {
-		return fmt.Errorf("read %s: %w", pod.SpecName, err)
 	}
 	if err := t.identify(); err != nil {
 		return err
@@ -154,8 +146,7 @@ func (t *trial) prepare() error {
 		pod.ExpectedKeyVariable: &t.key, pod.MonitorVariable: &t.monitor.address,
 		pod.MonitorTokenVariable: &t.monitor.token, pod.UIDVariable: &t.monitor.uid,
 	} {
-		*to = os.Getenv(name)
-		if err := os.Unsetenv(name); err != nil { // it is not the program's
+		if *to, err = setup.Take(name); err != nil {
 			return err
 		}
 	}
@@ -164,39 +155,30 @@ func (t *trial) prepare() error {
 	} else if asked {
 		return errStopped
 	}
-	python, err := findPython(t.python)
+	python, err := setup.FindPython(t.python)
 	if err != nil {
 		return err
 	}
-	// A processor is free while the image's Python starts.
-	var image error
-	var beside sync.WaitGroup
-	beside.Go(func() { image = t.checkImage(python) })
-	err = t.lay(python)
-	beside.Wait()
-	if image != nil {
-		return image
+	note, err := t.in.Lay(context.Background(), python, func() error { return t.lay(python) })
+	if note != nil {
+		t.notes = append(t.notes, *note)
 	}
 	return err
 }
 
 // lay puts what is to run into the run folder.
 func (t *trial) lay(python string) error {
-	work := filepath.Join(string(t.folder), "work")
-	if err := os.MkdirAll(work, 0o700); err != nil {
-		return fmt.Errorf("make the working directory: %w", err)
+	if err := setup.Adapt(&t.spec, python, filepath.Join(string(t.folder), "work")); err != nil {
+		return err
 	}
 	if err := t.onVolume(); err != nil {
 		return err
 	}
-	// What belongs to where the run was submitted is left behind, and who retries is the Job.
-	t.spec.Python, t.spec.Cwd, t.spec.Path, t.spec.Env = python, work, nil, nil
-	t.spec.Retries, t.spec.Parallelism, t.spec.BootID, t.spec.Notify = 0, 1, "", ""
-	if err := t.unpackProgram(); err != nil {
+	t.spec.Retries, t.spec.Parallelism = 0, 1 // who retries is the Job
+	if err := t.in.UnpackProgram(t.folder, t.spec.Cwd); err != nil {
 		return err
 	}
-	_, _ = pymodule.Dir() // supervise says why it cannot be put on disk
-	table, err := t.input(pod.TableName)
+	table, err := t.in.Read(pod.TableName)
 	if err == nil {
 		err = os.WriteFile(t.folder.TableFile(), table, 0o600)
 	}
@@ -218,19 +200,10 @@ func (t *trial) onVolume() error {
 	return os.Symlink(t.trials, t.folder.Trials())
 }
 
-// input reads a file of what is run.
-func (t *trial) input(name string) ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(t.in, name))
-	if err != nil {
-		return nil, fmt.Errorf("read what is to run: %w", err)
-	}
-	return data, nil
-}
-
 // identify finds out which attempt of which trial this is, and of which Job.
 func (t *trial) identify() error {
 	var rows []pod.Row
-	data, err := t.input(pod.RowsName)
+	data, err := t.in.Read(pod.RowsName)
 	if err == nil {
 		rows, err = pod.ParseRows(data, t.spec.Completions)
 	}
@@ -254,7 +227,7 @@ func (t *trial) stopRequested() (asked, now bool, err error) {
 		}
 		asked, now = pod.StopRequested(text)
 	}
-	data, err := t.input(pod.StopName)
+	data, err := t.in.Read(pod.StopName)
 	if errors.Is(err, os.ErrNotExist) {
 		return asked, now, nil
 	}
@@ -266,60 +239,6 @@ func (t *trial) stopRequested() (asked, now bool, err error) {
 		asked, now = true, now || s.Now
 	}
 	return asked, now, err
-}
-
-// unpackProgram unpacks the program folder, which comes whole or in parts.
-func (t *trial) unpackProgram() error {
-	names := []string{pod.ProgramName}
-	if _, err := os.Stat(filepath.Join(t.in, pod.ProgramPart(0))); err == nil {
-		names = nil
-		for i := 0; err == nil; i++ {
-			names = append(names, pod.ProgramPart(i))
-			_, err = os.Stat(filepath.Join(t.in, pod.ProgramPart(i+1)))
-		}
-	}
-	parts := make([]io.Reader, 0, len(names))
-	for _, name := range names {
-		data, err := t.input(name)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, bytes.NewReader(data))
-	}
-	if t.program != "" {
-		if err := os.CopyFS(t.folder.Program(), os.DirFS(t.program)); err != nil {
-			return fmt.Errorf("copy the program out of the image: %w", err)
-		}
-	}
-	if err := unpack(io.MultiReader(parts...), t.folder.Program()); err != nil {
-		return err
-	}
-	// What goes with the program is where it was: below the working directory.
-	goes := filepath.Join(t.folder.Program(), folder.IncludeName)
-	if _, err := os.Lstat(goes); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err := errors.Join(os.Remove(t.spec.Cwd), os.Rename(goes, t.spec.Cwd)); err != nil {
-		return fmt.Errorf("put what goes with the program into the working directory: %w", err)
-	}
-	return nil
-}
-
-// findPython finds the image's Python.
-func findPython(named string) (string, error) {
-	if named != "" {
-		path, err := exec.LookPath(named)
-		if err != nil {
-			return "", fmt.Errorf("the image has no Python %q, which --image-python names", named)
-		}
-		return filepath.Abs(path)
-	}
-	for _, name := range []string{"python3", "python"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return filepath.Abs(path)
-		}
-	}
-	return "", errors.New(pod.NoPython)
 }
 
 // lookEvery is how often the annotations are read, and what goes into the pod's log.

@@ -213,6 +213,19 @@ var layers = []layer{
 		"deployer and converter meet in the program folder alone",
 	},
 	{
+		"agent/setup",
+		[]string{"deployer/pod", "deployer/folder", "deployer/run"},
+		"what a pod does before it starts anything is the same for a trial and a server",
+	},
+	{
+		"agent/server",
+		[]string{
+			"agent", "agent/frame", "agent/front", "agent/front/jsonarray", "deployer/engine", "deployer/engine/serve",
+			"deployer/run", "deployer/folder", "deployer/kept",
+		},
+		"it joins the engine of servers with what executes its orders, on a machine and in a pod",
+	},
+	{
 		"agent",
 		[]string{"agent/...", "deployer/run", "deployer/folder", "deployer/kept"},
 		"the agent is the first process of every trial, and must stay small",

@@ -1,49 +1,15 @@
-package main
+package setup
 
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/metaml/metaml/test/packed"
 )
-
-// tarred packs files by their names.
-func tarred(tb testing.TB, files map[string]string) []byte {
-	tb.Helper()
-	var headers []*tar.Header
-	for name := range files {
-		headers = append(
-			headers,
-			&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Typeflag: tar.TypeReg},
-		)
-	}
-	return pack(tb, headers, files)
-}
-
-func pack(tb testing.TB, headers []*tar.Header, files map[string]string) []byte {
-	tb.Helper()
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	w := tar.NewWriter(z)
-	for _, h := range headers {
-		if err := w.WriteHeader(h); err != nil {
-			tb.Fatal(err)
-		}
-		if _, err := w.Write([]byte(files[h.Name])); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	return b.Bytes()
-}
 
 func TestNothingIsUnpackedOutsideTheProgram(t *testing.T) {
 	for name, header := range map[string]*tar.Header{
@@ -61,7 +27,7 @@ func TestNothingIsUnpackedOutsideTheProgram(t *testing.T) {
 				headers = append(headers, header)
 			}
 			files := map[string]string{"../escaped": "x", "/escaped": "x", "twice": "x"}
-			archive := bytes.NewReader(pack(t, headers, files))
+			archive := bytes.NewReader(packed.Entries(t, headers, files))
 			if err := unpack(archive, filepath.Join(dir, "in", "program")); err == nil {
 				t.Error("it was unpacked")
 			}
@@ -73,7 +39,7 @@ func TestNothingIsUnpackedOutsideTheProgram(t *testing.T) {
 }
 
 func FuzzUnpack(f *testing.F) {
-	f.Add(tarred(f, map[string]string{"code/main.py": "x = 1"}))
+	f.Add(packed.Files(f, map[string]string{"code/main.py": "x = 1"}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
 		_ = unpack(bytes.NewReader(data), filepath.Join(dir, "program"))

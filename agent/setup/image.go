@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"bytes"
@@ -24,43 +24,41 @@ var imageCode string
 // patience is how long an interpreter may take to say what is installed: its disk may be cold.
 const patience = time.Minute
 
-// checkImage refuses an image that lacks what the program requires. What it has otherwise becomes a note.
-func (t *trial) checkImage(python string) error {
-	data, err := t.input(pod.RequiresName)
+// checkImage refuses an image that lacks what the program requires. What it has otherwise is a note; nil: nothing.
+func (in Input) checkImage(ctx context.Context, python string) (*run.Note, error) {
+	data, err := in.Read(pod.RequiresName)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return nil, nil //nolint:nilnil // nothing is required, and nothing is to be said
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	required, err := pod.ParseRequires(data)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	have, err := installed(python, required)
+	have, err := installed(ctx, python, required)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	refused, differs := required.Compare(have)
 	if refused != "" {
-		return errors.New(refused)
+		return nil, errors.New(refused)
 	}
-	if differs != "" {
-		t.notes = append(t.notes, run.Note{
-			Code: run.NotePackages, Text: differs, Hint: "--strict refuses such an image.",
-		})
+	if differs == "" {
+		return nil, nil //nolint:nilnil // as above
 	}
-	return nil
+	return &run.Note{Code: run.NotePackages, Text: differs, Hint: "--strict refuses such an image."}, nil
 }
 
 // installed asks an interpreter what it has of what is required.
-func installed(python string, required pod.Requires) (pod.Installed, error) {
+func installed(ctx context.Context, python string, required pod.Requires) (pod.Installed, error) {
 	var have pod.Installed
 	question, err := json.Marshal(required)
 	if err != nil {
 		return have, fmt.Errorf("ask the image's Python: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, python, pymodule.RunCode(imageCode, string(question))...)
