@@ -14,24 +14,35 @@ import (
 // runtimes cut (16 KiB).
 const MaxLine = 4096
 
-// lineStart is how a line of the pod's own begins, on its standard error. Everything else there is the trial's.
+// lineStart is how a line of the pod's own begins, on its standard error. Everything else there is the program's.
 const lineStart = "[metaml] "
 
-// EncodeLine is an event as a line of the pod's log: a report or a note, with nothing but what [ParseLine] gives. What
-// is too much is left out: metrics that find no place in the order of their names, the ends of texts. It is nil for
-// what is no such event.
+// EncodeLine is an event as a line of the pod's log, with nothing but what [ParseLine] gives: of a trial a report, of a
+// server that it was loaded, is ready or failed, and the end of a worker; of both a note. What is too much is left out:
+// metrics that find no place in the order of their names; of an error the traceback and outer frames; the ends of
+// texts. It is nil for what is no such event.
 func EncodeLine(e run.Event) []byte {
 	e, ok := ofLine(e)
 	if !ok {
 		return nil
 	}
 	all := e.Metrics
-	if data, ok := encodeLine(e); ok {
-		return data
+	line, ok := encodeLine(e)
+	if ok {
+		return line
 	}
-	e.Text, e.Hint = prose.Shorten(e.Text, maxLineText), prose.Shorten(e.Hint, maxLineText)
-	e.Code, e.Metrics = prose.Shorten(e.Code, maxLineText), nil
-	line, _ := encodeLine(e)
+	e.Metrics = nil
+	e.Error = shorterError(e.Error, func(shorter *run.Error) bool {
+		e.Error = shorter
+		line, ok = encodeLine(e)
+		return ok
+	})
+	for limit := maxLineText; limit > 0; limit /= 2 {
+		if line, ok = encodeLine(e); ok {
+			break
+		}
+		shortenTexts(&e, limit)
+	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if len(line) > almostFull {
 			break
@@ -49,6 +60,25 @@ func EncodeLine(e run.Event) []byte {
 // maxLineText is how long each text of a line may be that is too long as a whole, in characters: JSON may take six
 // bytes for one.
 const maxLineText = 200
+
+// shortenTexts bounds the texts of an event, in characters. An example that is too long is left out, since its
+// beginning is no JSON.
+func shortenTexts(e *run.Event, limit int) {
+	e.Text, e.Hint, e.Code = prose.Shorten(e.Text, limit), prose.Shorten(e.Hint, limit), prose.Shorten(e.Code, limit)
+	e.Reason = run.Reason(prose.Shorten(string(e.Reason), limit))
+	e.Error = shortenError(e.Error, limit)
+	if len(e.Example) > limit {
+		e.Example = ""
+	}
+	causes := make([]string, 0, mostCauses)
+	for _, cause := range e.Causes[:min(len(e.Causes), mostCauses)] {
+		causes = append(causes, prose.Shorten(cause, limit))
+	}
+	e.Causes = causes
+}
+
+// mostCauses is how many reasons not to fork a line has that is too long as a whole.
+const mostCauses = 3
 
 // almostFull is how long a line is to which no metric is added any more, in bytes.
 const almostFull = MaxLine - 64
@@ -72,7 +102,7 @@ func encodeLine(e run.Event) (line []byte, ok bool) {
 }
 
 // ParseLine reads a line of a pod's log, with its end or without. ok is false for all that is not the pod's own: a line
-// of the trial. A trial may print such lines, too: whoever reads them knows better which trial and attempt a pod runs.
+// of the program. That may print such lines, too: whoever reads them knows better what a pod runs.
 func ParseLine(line []byte) (e run.Event, ok bool) {
 	line = bytes.TrimSuffix(line, []byte("\n"))
 	data, ok := bytes.CutPrefix(line, []byte(lineStart))
@@ -89,7 +119,16 @@ func ofLine(e run.Event) (run.Event, bool) {
 	case run.EventTrialReport:
 		kept.Step, kept.Metrics, kept.Last = e.Step, e.Metrics, e.Last
 	case run.EventNote:
-		kept.Code, kept.Text, kept.Hint = e.Code, e.Text, e.Hint
+		kept.Revision, kept.Code, kept.Text, kept.Hint = e.Revision, e.Code, e.Text, e.Hint
+	case run.EventLoaded:
+		kept.Revision, kept.Seconds, kept.Fork, kept.Causes = e.Revision, e.Seconds, e.Fork, e.Causes
+	case run.EventServerReady:
+		kept.Revision, kept.Seconds, kept.Answer, kept.Example = e.Revision, e.Seconds, e.Answer, e.Example
+	case run.EventServerFailed:
+		kept.Revision, kept.Reason, kept.Error, kept.Text, kept.Hint = e.Revision, e.Reason, e.Error, e.Text, e.Hint
+	case run.EventWorkerEnded:
+		kept.Revision, kept.Worker, kept.Reason, kept.Exit = e.Revision, e.Worker, e.Reason, e.Exit
+		kept.Error, kept.Text = e.Error, e.Text
 	default:
 		return run.Event{}, false
 	}

@@ -26,6 +26,21 @@ func TestALineOfALogSaysWhatATrialReports(t *testing.T) {
 			Metrics: run.Metrics{"loss": 0.5, "worst": math.NaN()},
 		}},
 		{"a note", run.Event{Type: run.EventNote, Code: "differs", Text: "`x` is\n1", Hint: "Use <it>."}},
+		{"a note of a server", run.Event{Type: run.EventNote, Revision: 2, Code: "service", Text: "reached"}},
+		{"a revision that was loaded", run.Event{
+			Type: run.EventLoaded, Revision: 2, Seconds: 1.5, Causes: []string{"it started a thread"},
+		}},
+		{"a revision that is ready", run.Event{
+			Type: run.EventServerReady, Revision: 2, Seconds: 2.5, Answer: 0.25, Example: `{"x": 1}`,
+		}},
+		{"a revision that failed", run.Event{
+			Type: run.EventServerFailed, Revision: 2, Reason: run.ReasonTest, Text: "no", Hint: "Use <it>.",
+			Error: &run.Error{Type: "ValueError", Text: "no", Traceback: "here"},
+		}},
+		{"the end of a worker", run.Event{
+			Type: run.EventWorkerEnded, Revision: 2, Worker: new(0), Attempt: 4, Reason: run.ReasonSignal,
+			Exit: new(137), Text: "killed", Error: &run.Error{Type: "ValueError", Text: "no"},
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.event.V, c.event.Time = 1, at
@@ -63,6 +78,10 @@ func TestALineFits(t *testing.T) {
 		many[fmt.Sprintf("metric %03d", i)] = float64(i)
 	}
 	long := strings.Repeat("\x01é", 9000)
+	frames := make([]run.Frame, 100)
+	for i := range frames {
+		frames[i] = run.Frame{File: fmt.Sprintf("file%d.py", i), Line: i}
+	}
 	for _, c := range []struct {
 		name  string
 		event run.Event
@@ -78,6 +97,36 @@ func TestALineFits(t *testing.T) {
 			run.Event{Type: run.EventNote, Code: long, Text: long, Hint: long},
 			func(e run.Event) bool { return strings.HasSuffix(e.Text, "…") && strings.HasSuffix(e.Hint, "…") },
 		},
+		{
+			"with an error without its traceback",
+			run.Event{Type: run.EventServerFailed, Error: &run.Error{Type: "E", Text: "no", Traceback: long}},
+			func(e run.Event) bool { return e.Error.Type == "E" && e.Error.Text == "no" && e.Error.Traceback == "" },
+		},
+		{
+			"with the inner frames of an error",
+			run.Event{Type: run.EventWorkerEnded, Worker: new(1), Error: &run.Error{Text: "no", Frames: frames}},
+			func(e run.Event) bool {
+				n := len(e.Error.Frames)
+				return n > 5 && e.Error.Frames[n-1].Line == 99 && *e.Worker == 1
+			},
+		},
+		{
+			"with the beginnings of all texts of a failure",
+			run.Event{Type: run.EventServerFailed, Text: long, Hint: long, Error: &run.Error{Type: long, Text: long}},
+			func(e run.Event) bool {
+				return strings.HasSuffix(e.Error.Text, "…") && strings.HasSuffix(e.Text, "…")
+			},
+		},
+		{
+			"without an example that is too long",
+			run.Event{Type: run.EventServerReady, Revision: 3, Example: long},
+			func(e run.Event) bool { return e.Revision == 3 && e.Example == "" },
+		},
+		{
+			"with the beginnings of causes",
+			run.Event{Type: run.EventLoaded, Causes: []string{long, long, long, long}},
+			func(e run.Event) bool { return len(e.Causes) == 3 && strings.HasSuffix(e.Causes[2], "…") },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			line := pod.EncodeLine(c.event)
@@ -92,6 +141,12 @@ func TestALineFits(t *testing.T) {
 func FuzzParseLine(f *testing.F) {
 	f.Add([]byte(`[metaml] {"v":1,"type":"trial.report","step":1,"metrics":{"loss":"nan"}}`))
 	f.Add(pod.EncodeLine(run.Event{Type: run.EventNote, Text: "text"}))
+	f.Add(pod.EncodeLine(run.Event{
+		Type: run.EventServerFailed, Revision: 1, Reason: run.ReasonTest, Text: "no", Error: &run.Error{Type: "E"},
+	}))
+	f.Add(pod.EncodeLine(run.Event{Type: run.EventWorkerEnded, Worker: new(1), Exit: new(9)}))
+	f.Add(pod.EncodeLine(run.Event{Type: run.EventServerReady, Example: "1", Answer: 0.5}))
+	f.Add([]byte(`[metaml] {"type":"run.loaded","causes":["\u0001"],"fork":true}`))
 	f.Add([]byte("[metaml] {\"type\":\"note\",\"text\":\"\\u0001\"}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, ok := pod.ParseLine(data)

@@ -1,7 +1,8 @@
-// Package pod is what the target kubernetes and the processes in its pods, cmd/metaml-pod and cmd/metaml-monitor, agree
-// on: where a pod finds what it runs, which trial it is, how it says what became of it.
+// Package pod is what the target kubernetes and the processes in its pods, cmd/metaml-pod, cmd/metaml-server and
+// cmd/metaml-monitor, agree on: where a pod finds what it runs, which trial or revision it is, how it says what became
+// of it.
 //
-// Read [Message] and [ExitCode] first. It imports deployer/run alone.
+// Read [Message] and [ExitCode] first, of a server [ServerMessage]. It imports deployer/run alone.
 package pod
 
 import (
@@ -15,7 +16,7 @@ import (
 // The exit codes of a pod, by which the Job decides what to do (podFailurePolicy).
 const (
 	ExitSucceeded = 0
-	ExitFailed    = 42 // the trial's own code failed: it is not run again
+	ExitFailed    = 42 // the trial's own code failed: it is not run again; a server had answered, and cannot go on
 	ExitOurs      = 43 // MetaML or the pod's disk failed: it is run again
 	ExitProgram   = 44 // the program cannot run in this image, or its top level failed: no trial can
 	ExitStopped   = 45 // a stop was requested: it is not run again
@@ -89,27 +90,17 @@ func (m Message) Encode() []byte {
 		return data
 	}
 	m.Cut = true
-	if m.Error != nil {
-		e := *m.Error
-		m.Error, e.Traceback = &e, ""
-		for data = m.encode(); len(data) > MaxMessage && len(e.Frames) > 1; data = m.encode() {
-			e.Frames = e.Frames[1:] // the innermost says most
-		}
-	}
+	m.Error = shorterError(m.Error, func(e *run.Error) bool {
+		m.Error = e
+		data = m.encode()
+		return len(data) <= MaxMessage
+	})
 	if len(data) > MaxMessage {
 		m.Metrics, m.Returned = nil, nil
 		data = m.encode()
 	}
 	for limit := 1024; len(data) > MaxMessage && limit > 0; limit /= 2 {
-		m.Text = shorten(m.Text, limit)
-		if m.Error != nil {
-			e := *m.Error
-			e.Text, e.Type = shorten(e.Text, limit), shorten(e.Type, limit)
-			if limit < 512 {
-				e.Frames = nil
-			}
-			m.Error = &e
-		}
+		m.Text, m.Error = shorten(m.Text, limit), shortenError(m.Error, limit)
 		data = m.encode()
 	}
 	return data

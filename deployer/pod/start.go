@@ -15,6 +15,7 @@ type Program string
 // The programs that containers execute.
 const (
 	Trial   Program = "metaml-pod"     // the first process of a trial's pod
+	Server  Program = "metaml-server"  // the first process of a server's pod
 	Monitor Program = "metaml-monitor" // the monitor of a run
 )
 
@@ -31,7 +32,7 @@ func BinaryPart(p Program, arch string, i int) string {
 
 // pythonFlag is the flag by which a program gets the interpreter that started it; "": it executes no Python.
 func (p Program) pythonFlag() string {
-	if p == Trial {
+	if p == Trial || p == Server {
 		return "--python"
 	}
 	return ""
@@ -50,7 +51,7 @@ type Start struct {
 	To      string            // a folder that can be written to, and in which programs may be executed
 	Digests map[string]string // architecture → hex sha256 of the compressed binary, at least one
 	Message string            // file of the termination message
-	Args    []string          // of the program; before them [Trial] gets the interpreter, by --python
+	Args    []string          // of the program; before them [Trial] and [Server] get the interpreter, by --python
 }
 
 //go:embed start.py

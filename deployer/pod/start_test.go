@@ -133,8 +133,8 @@ func TestAContainerBecomesItsProgram(t *testing.T) {
 	}
 }
 
-// Of the programs, the one that runs a trial executes Python; the others have no such flag.
-func TestATrialAloneGetsTheInterpreter(t *testing.T) {
+// The monitor executes no Python, and has no such flag.
+func TestTheMonitorGetsNoInterpreter(t *testing.T) {
 	t.Parallel()
 	p := newContainer(t, pod.Monitor, printsArguments)
 	code, out, message := p.run()
@@ -199,7 +199,7 @@ func TestAContainerThatCannotStartSaysWhy(t *testing.T) {
 			44, "PROGRAM cannot be executed: [Errno 8] Exec format error",
 		},
 	} {
-		for _, program := range []pod.Program{pod.Trial, pod.Monitor} {
+		for _, program := range []pod.Program{pod.Trial, pod.Server, pod.Monitor} {
 			t.Run(string(program)+" "+c.name, func(t *testing.T) {
 				t.Parallel()
 				p := newContainer(t, program, printsArguments)

@@ -449,7 +449,8 @@ func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) (o
 	} else {
 		c.at.Lines++
 	}
-	if e, ok := pod.ParseLine(bytes.TrimRight(text, "\n")); ok {
+	e, ok := pod.ParseLine(bytes.TrimRight(text, "\n"))
+	if ok && (e.Type == run.EventTrialReport || e.Type == run.EventNote) { // the others are of a server's pod
 		if e.Time.IsZero() {
 			e.Time = at
 		}
