@@ -48,10 +48,10 @@ func TestOneProgramAloneSpeaksToBuilders(t *testing.T) {
 	}
 }
 
-// TestDependenciesOfSmallBinariesAreListed keeps what kernel, agent, monitor and pod link, in
-// a file, so that a new dependency is seen in the diff of a review.
+// TestDependenciesOfSmallBinariesAreListed keeps what kernel, agent and the programs of pods link in a file, so that
+// a new dependency is seen in the diff of a review.
 func TestDependenciesOfSmallBinariesAreListed(t *testing.T) {
-	for _, name := range []string{"metaml-agent", "metaml-kernel", "metaml-monitor", "metaml-pod"} {
+	for _, name := range []string{"metaml-agent", "metaml-kernel", "metaml-monitor", "metaml-pod", "metaml-server"} {
 		t.Run(name, func(t *testing.T) {
 			command := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
 				"{{if not .Standard}}{{.ImportPath}}{{end}}", "./cmd/"+name)

@@ -110,7 +110,7 @@ func TestTheWheelIsAllThatAUserNeeds(t *testing.T) {
 		t.Errorf("programs (-want +got):\n%s", diff)
 	}
 
-	most := map[pod.Program]int{pod.Trial: 2, pod.Monitor: 4} // parts
+	most := map[pod.Program]int{pod.Trial: 2, pod.Server: 4, pod.Monitor: 4} // parts
 	for _, program := range ship.Programs {
 		for _, arch := range ship.Architectures {
 			name := pod.BinaryName(program, arch)

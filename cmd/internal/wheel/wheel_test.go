@@ -131,6 +131,8 @@ func TestTheWheelHoldsModuleBinariesKernelspecAndExtension(t *testing.T) {
 		v + ".data/data/lib/metaml/metaml-monitor-linux-arm64.gz",
 		v + ".data/data/lib/metaml/metaml-pod-linux-amd64.gz",
 		v + ".data/data/lib/metaml/metaml-pod-linux-arm64.gz",
+		v + ".data/data/lib/metaml/metaml-server-linux-amd64.gz",
+		v + ".data/data/lib/metaml/metaml-server-linux-arm64.gz",
 		v + ".data/data/share/jupyter/kernels/metaml/kernel.json",
 		v + ".data/data/share/jupyter/kernels/metaml/logo-svg.svg",
 		v + ".data/data/share/jupyter/labextensions/metaml/install.json",
@@ -246,7 +248,9 @@ func TestAnOlderVersionsWheelMakesRoom(t *testing.T) {
 }
 
 func TestAMissingBinaryIsNamed(t *testing.T) {
-	for _, name := range []string{"metaml-agent", "metaml-pod-linux-arm64.gz", "metaml-monitor-linux-amd64.gz"} {
+	for _, name := range []string{
+		"metaml-agent", "metaml-pod-linux-arm64.gz", "metaml-monitor-linux-amd64.gz", "metaml-server-linux-amd64.gz",
+	} {
 		t.Run(name, func(t *testing.T) {
 			in := small(t)
 			if err := os.Remove(filepath.Join(in.bin, name)); err != nil {

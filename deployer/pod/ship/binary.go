@@ -15,7 +15,7 @@ import (
 )
 
 // Programs are those that containers execute.
-var Programs = []pod.Program{pod.Trial, pod.Monitor}
+var Programs = []pod.Program{pod.Trial, pod.Server, pod.Monitor}
 
 // Architectures are those that each of them is there for, as Go and Kubernetes call them.
 var Architectures = []string{"amd64", "arm64"}
