@@ -130,17 +130,24 @@ func (c *container) start() {
 	args := append([]string{
 		"--in", c.path("in"), "--dir", c.path("run"), "--message", c.path("message"), "--port", fmt.Sprint(c.port),
 	}, c.flags...)
-	c.cmd = exec.CommandContext(context.WithoutCancel(c.t.Context()), os.Args[0], args...)
-	c.cmd.Env = append([]string{
+	cmd := exec.CommandContext(context.WithoutCancel(c.t.Context()), os.Args[0], args...)
+	cmd.Env = append([]string{
 		"METAML_TEST_SERVER=1", "SCRATCH=" + c.dir, "TMPDIR=" + c.dir,
 		"PATH=" + filepath.Dir(venv.Python(c.t)) + ":/usr/bin:/bin",
 	}, c.environ...)
+	c.begin(cmd)
+}
+
+// begin starts a command that is the program.
+func (c *container) begin(cmd *exec.Cmd) {
+	c.t.Helper()
+	c.cmd = cmd
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.errs
 	c.cmd.WaitDelay = patience // who holds its streams open
 	if err := c.cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	cmd, ended := c.cmd, make(chan struct{})
+	ended := make(chan struct{})
 	c.ended = ended
 	go func() {
 		defer close(ended)
@@ -208,7 +215,18 @@ func (c *container) lines(kind string) []run.Event {
 // awaitReady waits until it has said that it is ready.
 func (c *container) awaitReady() {
 	c.t.Helper()
-	c.await("ready", func() bool { return len(c.lines(run.EventServerReady)) > 0 })
+	ended := false
+	c.await("ready", func() bool {
+		select {
+		case <-c.ended:
+			ended = true
+		default:
+		}
+		return ended || len(c.lines(run.EventServerReady)) > 0
+	})
+	if ended {
+		c.t.Fatalf("it has ended; %s", c.printed())
+	}
 }
 
 // state is what the server's folder says.
@@ -272,13 +290,15 @@ func (c *container) exists(name string) bool {
 
 // process is a line of the process table.
 type process struct {
-	path, state string // state is "" for what has ended and was reaped
-	parent      int
+	pid    int
+	state  string // "" for what has ended and was reaped
+	parent int
 }
 
 // readStat reads /proc/PID/stat.
 func readStat(path string) process {
-	p := process{path: path}
+	var p process
+	_, _ = fmt.Sscanf(path, "/proc/%d/stat", &p.pid)
 	text, err := os.ReadFile(path)
 	if err == nil {
 		_, _ = fmt.Sscan(string(text[bytes.LastIndexByte(text, ')')+1:]), &p.state, &p.parent)

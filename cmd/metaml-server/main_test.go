@@ -29,6 +29,7 @@ def serve(x: int):
 func TestAPodServesARevision(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t, waits, func(s *run.Spec) { s.Server.Example = "1" })
+	c.flags = []string{"--linger", "100ms"}
 	c.environ = []string{pod.ExpectedKeyVariable + "=secret"}
 	c.start()
 	c.await("the listening socket", func() bool { status, _ := c.get("/healthz"); return status == 200 })
@@ -191,6 +192,7 @@ def serve(x: int):
 func TestWhatDiesIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t, stubborn, func(s *run.Spec) { s.Server.Workers = 2 })
+	c.flags = []string{"--linger", "0"}
 	c.start()
 	c.awaitReady()
 	server := c.state().Server

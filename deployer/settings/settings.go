@@ -431,8 +431,8 @@ var All = []Def{
 	},
 	{
 		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster,
-		Help: "An image that holds the programs metaml-pod and metaml-monitor, which the pods start; without it they " +
-			"come with the run.",
+		Help: "An image that holds the programs metaml-pod, metaml-server and metaml-monitor, which the pods start; " +
+			"without it they come with the run.",
 	},
 	{
 		Name: "pod_template", Type: LocalFile, Value: "FILE", Kinds: train, Targets: cluster, Key: true,
