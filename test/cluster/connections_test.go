@@ -319,6 +319,81 @@ func (k story) same(other story) error {
 	return errors.Join(wrong...)
 }
 
+// tells is what the record of a run on somebody's machine is made of, for whoever looks for what went wrong: its events
+// with their times, reports that follow each other in one line; how far logs were copied; what came from the monitor;
+// and what the process that followed the run said.
+func (p *person) tells(name string) string {
+	r, is := p.record(name)
+	if !is {
+		return "there is no record"
+	}
+	var text strings.Builder
+	const clock = "15:04:05.000"
+	type kind struct {
+		runs.AttemptID
+		last bool
+	}
+	var (
+		of    kind
+		count int
+		until runs.Event
+	)
+	reports := func() {
+		if count > 0 {
+			fmt.Fprintf(&text, "  %d reports of %d/%d, last ones: %t, to event %d, %s, step %v\n", count, of.Trial,
+				of.Number, of.last, until.N, until.Time.Format(clock), deref(until.Step))
+		}
+		count = 0
+	}
+	err := r.EachEvent(func(e runs.Event) error {
+		if e.Type == runs.EventTrialReport && e.Trial != nil {
+			is := kind{runs.AttemptID{Trial: *e.Trial, Number: e.Attempt}, e.Last}
+			if is != of {
+				reports()
+			}
+			of, until = is, e
+			count++
+			return nil
+		}
+		reports()
+		fmt.Fprintf(&text, "  %d %s %s", e.N, e.Time.Format(clock), e.Type)
+		if e.Trial != nil {
+			fmt.Fprintf(&text, " %d/%d", *e.Trial, e.Attempt)
+		}
+		fmt.Fprintln(&text, "", e.State, e.Reason, e.Code, e.Text)
+		return nil
+	})
+	reports()
+	if err != nil {
+		fmt.Fprintln(&text, err)
+	}
+	for _, pattern := range []string{
+		"trials/*/attempts/*/log.json", "collected/*/source.json", "collected/*/*", "monitor.log", "outputs.json",
+	} {
+		files, _ := filepath.Glob(filepath.Join(string(r), pattern)) // the pattern is right
+		for _, file := range files {
+			info, err := os.Stat(file)
+			if err != nil {
+				continue
+			}
+			path, _ := filepath.Rel(string(r), file)
+			fmt.Fprintf(&text, "  %s %s: %d bytes", info.ModTime().Format(clock), path, info.Size())
+			if data, err := os.ReadFile(file); err == nil && len(data) < 1000 {
+				fmt.Fprintf(&text, " %s", strings.TrimSpace(string(data)))
+			}
+			fmt.Fprintln(&text)
+		}
+	}
+	return text.String()
+}
+
+func deref(step *float64) any {
+	if step == nil {
+		return nil
+	}
+	return *step
+}
+
 // looks checks what a person sees of the run.
 func (p *person) looks(name string) error {
 	s, d := p.show(name), p.detail(name)
@@ -432,7 +507,7 @@ func followed(t *testing.T, seeds []uint64) map[faultproxy.Kind]int {
 		err = errors.Join(undisturbed.right(true), calm.looks(name))
 	}
 	if err != nil {
-		t.Errorf("who followed it undisturbed: %v", err)
+		t.Errorf("who followed it undisturbed: %v\n%s", err, calm.tells(name))
 	}
 	sum := map[faultproxy.Kind]int{}
 	for _, f := range all {
@@ -444,7 +519,7 @@ func followed(t *testing.T, seeds []uint64) map[faultproxy.Kind]int {
 			err = errors.Join(has.right(true), has.same(undisturbed), f.looks(name))
 		}
 		if err != nil {
-			t.Errorf("%s: %v", f, err)
+			t.Errorf("%s: %v\nits record:\n%s", f, err, f.tells(name))
 		}
 	}
 	// What is kept in the cluster is all that somebody has who comes later.
