@@ -60,6 +60,9 @@ func TestASweepIsStoppedResumedAndDeletedFromAnotherMachine(t *testing.T) {
 	}
 	second.briefly("attach", name)
 	second.sees(name, "two trials run", func(s shown) bool { return s.counts("running") == 2 })
+	for _, trial := range []string{":0", ":1"} { // a pod runs for a while before its trial does
+		first.reads(name+trial, "began")
+	}
 	second.must("stop", name)
 	if out, code := first.metaml("attach", name); code != 1 || !strings.Contains(out, "was stopped") {
 		t.Errorf("attach ended with %d: %s", code, out)
