@@ -267,6 +267,22 @@ func (c *container) ends(cmd *exec.Cmd) (int, pod.Message, time.Duration) {
 	return code, message, time.Since(start)
 }
 
+// reportedLast is when the trial reported last, as its pod has written it down.
+func (c *container) reportedLast() (at time.Time) {
+	c.t.Helper()
+	var parser run.EventParser
+	for line := range strings.Lines(c.events()) {
+		e, err := parser.Parse([]byte(line))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if e.Type == run.EventTrialReport {
+			at = e.Time
+		}
+	}
+	return at
+}
+
 func TestATrialEndsAsWithoutAMonitorThatDoesNotTakeItsFiles(t *testing.T) {
 	t.Parallel()
 	m := startMonitor(t)
@@ -309,6 +325,8 @@ func TestATrialEndsAsWithoutAMonitorThatDoesNotTakeItsFiles(t *testing.T) {
 			}
 			code, message, took := pods[i].ends(cmds[i])
 			t.Logf("%v, without a monitor %v", took, usual)
+			want := want
+			want.Reported = pods[i].reportedLast()
 			if code != wantCode || !cmp.Equal(message, want) || took > usual+2500*time.Millisecond {
 				t.Errorf("after %v: exit code %d, %+v, want %+v", took, code, message, want)
 			}

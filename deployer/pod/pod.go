@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/metaml/metaml/deployer/run"
 )
@@ -70,6 +71,7 @@ type Message struct {
 	Metrics run.Metrics `json:"metrics,omitempty"`
 	// Returned are the metrics that the function returned; the others are the last that were reported.
 	Returned []string   `json:"returned,omitempty"`
+	Reported time.Time  `json:"reported,omitzero"` // when it reported last
 	Error    *run.Error `json:"error,omitempty"`
 	Cut      bool       `json:"cut,omitempty"` // something was left out, for the length
 }
@@ -78,7 +80,8 @@ type Message struct {
 func Of(t *run.Trial) Message {
 	return Message{
 		V: 1, Trial: t.Index, Attempt: t.Attempt, State: t.Phase, Reason: t.Reason, Text: t.Text, Seed: t.Seed,
-		Exit: t.Exit, Metrics: t.Metrics, Returned: t.Returned, Error: t.Error,
+		Exit: t.Exit, Metrics: t.Metrics, Returned: t.Returned, Reported: t.LastReport(),
+		Error: t.Error,
 	}
 }
 

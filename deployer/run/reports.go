@@ -54,6 +54,14 @@ func (t *Trial) report(e Event) {
 	}
 }
 
+// LastReport is when the attempt reported last, as far as that is known.
+func (t *Trial) LastReport() time.Time {
+	if n := len(t.tail); n > 0 {
+		return t.tail[n-1].time
+	}
+	return t.complete.to
+}
+
 // reportLater takes in a report before which others may be missing.
 func (t *Trial) reportLater(l later) {
 	if len(t.tail) == 0 { // what is complete stays as it is

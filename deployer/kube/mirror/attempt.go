@@ -31,6 +31,7 @@ type attempt struct {
 	ended   time.Time   // the zero value: it has not ended
 	end     run.Event   // how, where it has: State, Reason and what goes with them
 	report  run.Metrics // the last values of what it reported, as it said at the end
+	at      time.Time   // when it reported last
 	again   bool        // the Job will start another
 }
 
@@ -89,6 +90,12 @@ func read(p *corev1.Pod, id run.AttemptID, spec *run.Spec) attempt {
 		a.ended = ending(p)
 	}
 	a.end, a.report = howEnded(p, status)
+	// The time is that of the report itself: once the monitor has brought that, this one says nothing new.
+	if a.at = a.ended; len(a.report) > 0 {
+		if m, ok := messageOf(p); ok && !m.Reported.IsZero() {
+			a.at = m.Reported
+		}
+	}
 	a.again = a.end.State == run.Failed && followed(p, status, spec.Retries)
 	return a
 }

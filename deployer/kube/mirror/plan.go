@@ -203,7 +203,7 @@ func (p *planner) attempt(a *attempt, s seen, logs logs) {
 		}
 		if len(a.report) > 0 && len(p.state.Trials[a.Trial].Series) == 0 { // its log is gone
 			p.trial(a.Trial, run.Event{
-				Type: run.EventTrialReport, Time: a.ended, Attempt: a.Number, Metrics: a.report, Last: true,
+				Type: run.EventTrialReport, Time: a.at, Attempt: a.Number, Metrics: a.report, Last: true,
 			})
 		}
 		stopped := p.state.StopAsked || p.state.Trials[a.Trial].StopAsked

@@ -433,3 +433,32 @@ func TestTheEndWaitsForWhatTheMonitorHas(t *testing.T) {
 	s.seen.coming = false
 	s.expect("trial.ended 0/0 succeeded", "run.ended succeeded")
 }
+
+// What a pod says at its end of what it reported stands for reports that are not here; once the monitor has brought
+// them, it is none more.
+func TestTheLastValuesOfAPodAreNoReportMore(t *testing.T) {
+	s := newScene(t, 1)
+	report := func(v float64) run.Event {
+		return run.Event{
+			Type: run.EventTrialReport, Trial: new(0), Attempt: 1, Time: moment(v), Metrics: run.Metrics{"loss": v},
+		}
+	}
+	inPod := run.NewState(*s.planner.spec)
+	inPod.Apply(run.Event{Type: run.EventTrialStarted, Trial: new(0), Attempt: 1, Time: moment(0)})
+	inPod.Apply(report(1))
+	inPod.Apply(report(2))
+	inPod.Apply(run.Event{
+		Type: run.EventTrialEnded, Trial: new(0), Attempt: 1, Time: moment(3), State: run.Succeeded,
+	})
+	s.pod(0, 0, corev1.PodSucceeded, terminated(0, "Completed", ended(&inPod.Trials[0])))
+	s.expect("run.planned", "run.submitted", "trial.started 0/1", "trial.report 0/1", "trial.ended 0/1 succeeded")
+	one := &s.planner.state.Trials[0]
+	if one.Metrics["loss"] != 2 || !one.LastOnly {
+		t.Errorf("before the monitor's: %+v", one)
+	}
+	s.planner.state.Apply(report(1))
+	s.planner.state.Apply(report(2))
+	if got := one.Series["loss"].Values; one.LastOnly || !slices.Equal(got, []float64{1, 2}) {
+		t.Errorf("with the monitor's it is %v, values missing: %t", got, one.LastOnly)
+	}
+}
