@@ -93,6 +93,9 @@ func (l *live) read(ctx context.Context, pod string) {
 func (l *live) anew(ctx context.Context) {
 	pod := l.pod
 	l.read(ctx, "")
+	l.mu.Lock()
+	l.since = time.Now() // what was wrong before says nothing of this one
+	l.mu.Unlock()
 	l.read(ctx, pod)
 }
 
@@ -166,8 +169,13 @@ func (l *live) never() bool {
 	return l.heard.IsZero()
 }
 
-// cutOff reports whether the monitor could not be reached for a time, and never was: there is no way to it.
-func (l *live) cutOff() bool { return l.never() && l.trouble(monitorAway) != nil }
+// cutOff reports whether the monitor could not be reached for a time, and never was: there is no way to it. Who may not
+// reach it need not try for long.
+func (l *live) cutOff() bool {
+	err := l.trouble(0)
+	refused := errors.Is(err, errSecret) || apierrors.IsForbidden(err)
+	return l.never() && (refused || l.trouble(monitorAway) != nil)
+}
 
 // take gives the sources whose events have grown, and the event files of TensorBoard that are new.
 func (l *live) take() (map[string]collect.Source, []board) {

@@ -220,10 +220,10 @@ func (k *logKeeper) gone(ctx context.Context, p *corev1.Pod) bool {
 }
 
 // fromMonitor takes what a pod printed that is gone, of which nothing was copied, from what came from the monitor: the
-// beginning of each stream.
+// beginning of each stream. What another machine kept of it has more.
 func (k *logKeeper) fromMonitor(p *corev1.Pod, to *logCopy) error {
-	if to.at.Size > 0 {
-		return nil
+	if info, err := to.file.Stat(); err != nil || info.Size() > 0 {
+		return err
 	}
 	for _, name := range []string{folder.Stdout, folder.Stderr} {
 		data, err := os.ReadFile(filepath.Join(collectedDir(k.folder, string(p.UID)), name))
@@ -365,8 +365,10 @@ func openCopy(f folder.Run, id run.AttemptID, pod types.UID) (*logCopy, error) {
 			return nil, errors.Join(err, file.Close())
 		}
 	}
-	if err := file.Truncate(c.at.Size); err != nil {
-		return nil, errors.Join(err, file.Close())
+	if c.at.Size > 0 { // else what another machine kept of it stays until something is copied
+		if err := file.Truncate(c.at.Size); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
 	}
 	if _, err := file.Seek(c.at.Size, io.SeekStart); err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -485,6 +487,11 @@ const saveEvery = time.Second
 
 // write appends what was copied.
 func (c *logCopy) write(batch *bytes.Buffer) error {
+	if c.at.Size == 0 && batch.Len() > 0 {
+		if err := c.file.Truncate(0); err != nil {
+			return err
+		}
+	}
 	n, err := c.file.Write(batch.Bytes())
 	c.at.Size += int64(n)
 	batch.Reset()

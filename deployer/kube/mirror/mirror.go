@@ -87,6 +87,11 @@ func Once(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 		return err
 	}
 	defer m.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer func() { // whoever follows the run next writes the same files
+		cancel(nil)
+		m.logs.wait()
+	}()
 	return m.once(ctx)
 }
 
@@ -160,6 +165,7 @@ type mirror struct {
 	curves   *curves
 	board    tensorBoard
 	saved    savings
+	asked    asking
 	outputs  *outputs      // nil while nobody follows the run
 	left     bool          // trials may have left files that were not asked for
 	dirty    chan struct{} // something may be new
@@ -270,6 +276,9 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 	for {
 		s, synced, trouble := m.current(ctx, w)
 		m.logs.hold(trouble != nil)
+		if synced {
+			m.addUnseen(ctx, &s)
+		}
 		if err := m.tellWay(trouble); err != nil {
 			return false, err
 		}
@@ -279,7 +288,7 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 			}
 			if m.planner.state.Phase.Final() {
 				m.over = s.now
-				if m.saveLast(ctx, &s) { // else the monitor stays, which has some of it
+				if m.saveLast(ctx, &s) && !m.lacksReports(&s) { // else the monitor stays, which has some of it
 					m.dismiss(ctx, &s)
 				}
 				return false, nil
@@ -391,6 +400,7 @@ func (m *mirror) once(ctx context.Context) error {
 			return err
 		}
 	}
+	m.addUnseen(ctx, &s)
 	for {
 		if err := m.step(ctx, s); err != nil {
 			return err
@@ -437,10 +447,13 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 		m.claims.number(&s.jobs[i], m.spec.Completions)
 		for _, p := range s.jobs[i].pods {
 			id, ok := s.jobs[i].id(p, m.spec.Completions)
-			if !ok || m.planner.recorded(id) || !began(p) {
+			// Who only looks does not follow logs: what pods say in them would be read and lost, and whoever follows
+			// the run then goes on behind it.
+			over := manifest.Ended(p)
+			if !ok || m.planner.recorded(id) || !began(p) || m.live == nil && !over {
 				continue
 			}
-			m.logs.keep(ctx, id, p, manifest.Ended(p))
+			m.logs.keep(ctx, id, p, over)
 		}
 	}
 	if s.owner == nil {
@@ -454,7 +467,7 @@ func (m *mirror) step(ctx context.Context, s seen) error {
 	s.events = m.listEvents(ctx, &s)
 	s.coming, s.more = m.coming(&s)
 	m.reports = m.reportsDue(ctx, &s)
-	s.more = s.more || m.reports
+	s.coming, s.more = s.coming || s.unsure, s.more || m.reports || s.unsure
 	events = append(events, m.tellCurves(&s)...)
 	return m.write(append(events, m.planner.catchUp(s, m)...))
 }

@@ -80,14 +80,14 @@ const lateReports = collect.Patience + monitorAway
 // monitor to which there is no way at all holds up no end.
 func (m *mirror) reportsDue(ctx context.Context, s *seen) bool {
 	if m.live == nil || s.monitor.off() || s.monitor.running() == nil || m.planner.state.Phase.Final() ||
-		m.planner.state.Outcome() == run.Running || !m.gone.over(s) || m.live.cutOff() || !m.reportsMissing(s) {
+		!m.gone.over(s) || !m.reportsMissing(s) {
 		return false
 	}
 	if m.lastOver.IsZero() {
 		m.lastOver = time.Now()
 		m.live.anew(ctx)
 	}
-	return !m.live.caughtUp() && time.Since(m.lastOver) < lateReports
+	return !m.live.caughtUp() && !m.live.cutOff() && time.Since(m.lastOver) < lateReports
 }
 
 // reportsMissing reports whether the record may lack reports of a pod of the last Job.
@@ -100,6 +100,11 @@ func (m *mirror) reportsMissing(s *seen) bool {
 		id, ok := last.id(p, m.spec.Completions)
 		return ok && began(p) && !m.curves.whole(id)
 	})
+}
+
+// lacksReports reports whether a monitor runs that may have reports of the trials which never came here.
+func (m *mirror) lacksReports(s *seen) bool {
+	return s.monitor.running() != nil && m.reportsMissing(s) && !m.live.caughtUp()
 }
 
 // noCurves says why what trials report does not arrive as they do so, "" if it does, or nobody waits for it.

@@ -2,6 +2,8 @@ package mirror
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/deployer/folder"
@@ -157,6 +161,8 @@ func TestTheTokenIsReadUntilTheClusterAnswers(t *testing.T) {
 // The end of a run waits for reports of a monitor whose connection broke, and for none to which there never was a way.
 func TestAMonitorToWhichThereIsNoWayIsNotWaitedFor(t *testing.T) {
 	away := time.Now().Add(-2 * monitorAway)
+	forbidden := fmt.Errorf("reach the monitor: %w", apierrors.NewForbidden(
+		corev1.Resource("pods/portforward"), "monitor", errors.New("no")))
 	for _, c := range []struct {
 		name string
 		live *live
@@ -164,6 +170,8 @@ func TestAMonitorToWhichThereIsNoWayIsNotWaitedFor(t *testing.T) {
 	}{
 		{"it was never reached", &live{since: away, failed: io.EOF}, true},
 		{"not for long", &live{since: time.Now(), failed: io.EOF}, false},
+		{"it must not be reached", &live{since: time.Now(), failed: forbidden}, true},
+		{"there is no token", &live{since: time.Now(), failed: fmt.Errorf("%w: ask them", errSecret)}, true},
 		{"it was reached before", &live{since: away, failed: io.EOF, heard: away}, false},
 		{"there is a connection", &live{since: away, linked: true}, false},
 	} {
@@ -173,4 +181,21 @@ func TestAMonitorToWhichThereIsNoWayIsNotWaitedFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// That there was no way to the monitor while a run went on says nothing of its end: it is tried then.
+func TestAMonitorThatCouldNotBeReachedIsTriedOnceMore(t *testing.T) {
+	to, _, _ := far(t, with(http.StatusInternalServerError))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	l := newLive(to, folder.Run(t.TempDir()), "train-1", func() {})
+	l.pod, l.since, l.failed = "monitor", time.Now().Add(-2*monitorAway), io.EOF
+	if !l.cutOff() {
+		t.Error("before: there seems to be a way")
+	}
+	l.anew(ctx)
+	if l.cutOff() {
+		t.Error("it is given up at once")
+	}
+	cancel(nil)
+	l.wait()
 }

@@ -24,6 +24,7 @@ type seen struct {
 	monitor monitorSeen
 	coming  bool // the monitor may still send something of pods that are gone
 	more    bool // and that is expected at any moment
+	unsure  bool // pods that are not seen may be there
 	now     time.Time
 }
 

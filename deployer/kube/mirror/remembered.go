@@ -27,6 +27,7 @@ type remembered struct {
 	folder folder.Run
 	pods   map[types.UID]rememberedPod
 	since  map[string]time.Time // when what a pod sent was seen first, and the pod was not
+	asked  time.Time            // when the cluster was asked last for its pods, and answered
 }
 
 type rememberedPod struct {
@@ -41,15 +42,31 @@ func newRemembered(f folder.Run) *remembered {
 	return &remembered{folder: f, pods: map[types.UID]rememberedPod{}, since: map[string]time.Time{}}
 }
 
+// due gives the moment since when it matters whether pods are there of which something came, and which are not seen;
+// the zero value: it does not yet.
+func (r *remembered) due(s *seen, left map[string]collect.Source) (since time.Time) {
+	if len(left) == 0 {
+		return since
+	}
+	there := s.there()
+	for uid := range left {
+		if there[types.UID(uid)] || r.pods[types.UID(uid)].Pod != nil {
+			continue
+		}
+		if _, before := r.since[uid]; !before {
+			r.since[uid] = s.now
+		}
+		if at := r.since[uid]; (s.now.Sub(at) >= missing || r.over(s)) && at.After(since) {
+			since = at
+		}
+	}
+	return since
+}
+
 // add adds the pods that are gone to those that are seen. left are the sources whose attempts are not known. all says
 // that nothing more comes of them: whose trial has not ended in what was sent went in the middle of it.
 func (r *remembered) add(s *seen, left map[string]collect.Source, spec *run.Spec, all bool) {
-	there := map[types.UID]bool{}
-	for i := range s.jobs {
-		for _, p := range s.jobs[i].pods {
-			there[p.UID] = true
-		}
-	}
+	there := s.there()
 	for uid, source := range left {
 		if there[types.UID(uid)] || r.pods[types.UID(uid)].Pod != nil {
 			continue
@@ -59,7 +76,7 @@ func (r *remembered) add(s *seen, left map[string]collect.Source, spec *run.Spec
 			since = s.now
 			r.since[uid] = since
 		}
-		if s.now.Sub(since) < missing && !r.over(s) {
+		if s.now.Sub(since) < missing && !r.over(s) || r.asked.Before(since) {
 			continue
 		}
 		if p, err := r.remember(s, source, spec, all); err == nil && p != nil {

@@ -82,17 +82,22 @@ func TestAPodThatWentInTheMiddleOfItsTrialIsKnown(t *testing.T) {
 		name  string
 		after time.Duration
 		all   bool
+		asked bool
 		want  bool
 	}{
-		{"it may be seen soon", missing - time.Second, true, false},
-		{"more may come", missing + time.Second, false, false},
-		{"it is gone", missing + time.Second, true, true},
+		{"it may be seen soon", missing - time.Second, true, true, false},
+		{"more may come", missing + time.Second, false, true, false},
+		{"the cluster was not asked for it", missing + time.Second, true, false, false},
+		{"it is gone", missing + time.Second, true, true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, s := newRemembered(f), newScene(t, 3)
 			left := map[string]collect.Source{source.ID: source}
 			r.add(&s.seen, left, &spec, c.all)
 			s.seen.now = s.seen.now.Add(c.after)
+			if c.asked {
+				r.asked = s.seen.now
+			}
 			r.add(&s.seen, left, &spec, c.all)
 			got := s.plans()
 			if known := slices.Contains(got, "trial.ended 0/1 failed evicted"); known != c.want {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,15 +89,9 @@ func (m *mirror) taken(ctx context.Context, s *seen) bool {
 // takeSaved takes what somebody else has saved of the run: everything, where there is no record yet, else the attempts
 // of which the record lacks the end.
 func (m *mirror) takeSaved(ctx context.Context, s *seen) error {
-	there := map[types.UID]bool{}
-	for i := range s.jobs {
-		for _, p := range s.jobs[i].pods {
-			there[p.UID] = true
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	within, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
-	object, err := m.cluster.Core.ConfigMaps(m.cluster.Namespace).Get(ctx, manifest.RecordName(m.name),
+	object, err := m.cluster.Core.ConfigMaps(m.cluster.Namespace).Get(within, manifest.RecordName(m.name),
 		metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -106,7 +101,7 @@ func (m *mirror) takeSaved(ctx context.Context, s *seen) error {
 		return m.cluster.Explain(err, "read the record of run "+m.name)
 	}
 	if object.ResourceVersion != m.saved.version {
-		if err := m.merge(object.BinaryData[manifest.RecordKey], there); err != nil {
+		if err := m.merge(ctx, object.BinaryData[manifest.RecordKey], s.there()); err != nil {
 			return err
 		}
 	}
@@ -115,8 +110,8 @@ func (m *mirror) takeSaved(ctx context.Context, s *seen) error {
 }
 
 // merge adds to the record what another one has of attempts that this one has no end of, and reports that this one
-// lacks. there are the pods that the cluster has.
-func (m *mirror) merge(data []byte, there map[types.UID]bool) error {
+// lacks. there are the pods that are seen; whether others are there is asked.
+func (m *mirror) merge(ctx context.Context, data []byte, there map[types.UID]bool) error {
 	dir, err := os.MkdirTemp(string(m.folder), ".saved-")
 	if err != nil {
 		return err
@@ -136,19 +131,53 @@ func (m *mirror) merge(data []byte, there map[types.UID]bool) error {
 		return err
 	}
 	lacks := func(id run.AttemptID) bool { return fresh || !had.begun[id] || !had.ended[id] }
+	if slices.ContainsFunc(head.Attempts, func(a saved.Attempt) bool {
+		return lacks(run.AttemptID{Trial: a.Trial, Number: a.Number}) && !there[types.UID(a.Pod)]
+	}) {
+		pods, err := m.listPods(ctx) // after the record was read, which so has no pod that is still to come
+		if err != nil {
+			return err
+		}
+		for _, p := range pods {
+			there[p.UID] = true
+		}
+	}
+	resumed := false // then what was before is in the record alone
+	if fresh {
+		if err := other.EachEvent(func(e run.Event) error {
+			resumed = resumed || e.Type == run.EventResumed
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
 	here := map[run.AttemptID]bool{} // its pod is there: that says how it ended once its log is here, all of it
 	for _, a := range head.Attempts {
 		id := run.AttemptID{Trial: a.Trial, Number: a.Number}
-		here[id] = !fresh && there[types.UID(a.Pod)]
+		here[id] = there[types.UID(a.Pod)] &&
+			(!fresh || !resumed && saved.Shortened(other.Stream(a.Trial, a.Number, folder.Stdout)))
 		if lacks(id) && !m.logs.copies(id) {
 			if err := m.mergeLog(other, id, types.UID(a.Pod)); err != nil {
 				return err
 			}
 		}
 	}
-	var events []run.Event
+	var (
+		events []run.Event
+		ended  []run.Event // the end of the run, which its trials come before
+		open   bool        // trials of which their pods will say how they ended
+	)
 	if err := other.EachEvent(func(e run.Event) error {
-		if !fresh {
+		switch {
+		case e.Trial != nil && e.Type == run.EventTrialEnded && here[run.AttemptID{Trial: *e.Trial, Number: e.Attempt}]:
+			open = true
+			return nil
+		case fresh && e.Type == run.EventEnded:
+			ended = append(ended, e)
+			return nil
+		case fresh:
+			events, ended = append(events, ended...), nil
+		default:
 			if e.Trial == nil || e.Attempt < 1 {
 				return nil
 			}
@@ -158,7 +187,7 @@ func (m *mirror) merge(data []byte, there map[types.UID]bool) error {
 				had.reports[id]-- // both have them from the first one on
 				return nil
 			case whole && head.Reports == 0:
-			case !lacks(id), here[id] && e.Type == run.EventTrialEnded:
+			case !lacks(id):
 				return nil
 			case whole:
 				e.Last = true // some of them are there already
@@ -171,6 +200,9 @@ func (m *mirror) merge(data []byte, there map[types.UID]bool) error {
 		return m.apply(events)
 	}); err != nil {
 		return err
+	}
+	if !open {
+		events = append(events, ended...)
 	}
 	if fresh && head.Reports > 0 {
 		events = append(events, run.Event{

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/metaml/metaml/deployer/collect"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
@@ -219,7 +220,7 @@ func TestAnotherMachineHasTheWholeRecord(t *testing.T) {
 // Of two machines that follow a run each has what the other saw, and neither overwrites it.
 func TestWhoWasOvertakenTakesWhatTheOtherSaw(t *testing.T) {
 	spec := savedSpec()
-	s := &shelf{t: t, rest: http.NotFound}
+	s := &shelf{t: t, rest: having(t)}
 	to, _, _ := far(t, s.answer)
 	one, two := newFollower(t, to, spec), newFollower(t, to, spec)
 	for _, f := range []follower{one, two} {
@@ -249,7 +250,7 @@ func TestWhoWasOvertakenTakesWhatTheOtherSaw(t *testing.T) {
 
 // It is written once a minute at most, and not at all where nothing is new.
 func TestTheRecordIsSavedFromTimeToTime(t *testing.T) {
-	s := &shelf{t: t, rest: http.NotFound}
+	s := &shelf{t: t, rest: having(t)}
 	to, _, _ := far(t, s.answer)
 	f := newFollower(t, to, savedSpec())
 	now := time.Now()
@@ -289,7 +290,7 @@ func TestTheRecordIsSavedFromTimeToTime(t *testing.T) {
 // Who was cut off while others followed a run takes the reports that are missing here, and none of the others.
 func TestReportsThatAreMissingAreTaken(t *testing.T) {
 	spec := savedSpec()
-	s := &shelf{t: t, rest: http.NotFound}
+	s := &shelf{t: t, rest: having(t)}
 	to, _, _ := far(t, s.answer)
 	report := func(i int) run.Event {
 		return run.Event{
@@ -337,7 +338,7 @@ func TestReportsThatAreMissingAreTaken(t *testing.T) {
 // What a pod printed is read from itself, as long as it is there: the cluster keeps only the ends of logs.
 func TestWhatAPodThatIsThereSaysIsNotTakenFromOthers(t *testing.T) {
 	spec := savedSpec()
-	s := &shelf{t: t, rest: http.NotFound}
+	s := &shelf{t: t, rest: having(t)}
 	to, _, _ := far(t, s.answer)
 	one, two := newFollower(t, to, spec), newFollower(t, to, spec)
 	one.sees(0, 0)
@@ -364,7 +365,7 @@ func TestWhatAPodThatIsThereSaysIsNotTakenFromOthers(t *testing.T) {
 // another one than that which is written to.
 func TestALogThatIsBeingCopiedIsNotReplaced(t *testing.T) {
 	spec := savedSpec()
-	s := &shelf{t: t, rest: http.NotFound}
+	s := &shelf{t: t, rest: having(t)}
 	to, _, _ := far(t, s.answer)
 	one, two := newFollower(t, to, spec), newFollower(t, to, spec)
 	one.sees(0, 0)
@@ -381,5 +382,36 @@ func TestALogThatIsBeingCopiedIsNotReplaced(t *testing.T) {
 	}
 	if _, err := os.Stat(two.folder.Stream(0, 1, folder.Stdout)); !os.IsNotExist(err) {
 		t.Errorf("there is a log already: %v", err)
+	}
+}
+
+// What another machine kept of a log stays until something of that is read: its node may be gone before its pod is.
+func TestWhatIsKeptOfALogStaysUntilItIsRead(t *testing.T) {
+	const kept = "kept by another machine\n"
+	f := folder.Run(t.TempDir())
+	if err := os.MkdirAll(f.Attempt(0, 1), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.Stream(0, 1, folder.Stdout), []byte(kept), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone := podOf(0)
+	gone.UID = "uid"
+	l := newLive(nil, f, "train-1", func() {})
+	if err := l.Append(collect.Source{ID: "uid", Attempt: 1}, folder.Stdout, []byte("its beginning\n")); err != nil {
+		t.Fatal(err)
+	}
+	c := copyOf(t, f)
+	k := newLogKeeper(nil, f, func() {})
+	if err := errors.Join(k.fromMonitor(gone, c), c.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, f); got != kept {
+		t.Errorf("of a pod that is gone it is %q", got)
+	}
+	c = copyOf(t, f)
+	take(t, c, threeLines)
+	if got := content(t, f); got != "a\nb\nb\n" {
+		t.Errorf("then it is %q", got)
 	}
 }

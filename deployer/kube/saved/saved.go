@@ -244,5 +244,20 @@ func lastOf(path string, most int64) ([]byte, error) {
 	if at := bytes.IndexByte(end, '\n'); at >= 0 && at+1 < len(end) {
 		end, from = end[at+1:], from+int64(at)+1
 	}
-	return append(fmt.Appendf(nil, "[… %s left out …]\n", prose.Bytes(from)), end...), nil
+	return append(fmt.Appendf(nil, leftOut+"%s left out …]\n", prose.Bytes(from)), end...), nil
+}
+
+// leftOut is how a log begins whose beginning is not kept.
+const leftOut = "[… "
+
+// Shortened reports whether a log that was unpacked is only the end of what was printed.
+func Shortened(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	begin := make([]byte, len(leftOut))
+	_, err = io.ReadFull(file, begin)
+	return err == nil && string(begin) == leftOut
 }
