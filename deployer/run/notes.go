@@ -4,10 +4,11 @@ package run
 const (
 	NoteImage              = "image"               // how the packages of an image were found, or what it is for
 	NoteOutputs            = "outputs"             // what trials write into metaml.output() is not kept
+	NoteService            = "service"             // whether a server's pod is reached through its Service
+	NoteWaiting            = "waiting"             // what the pods of a server wait for
 	NoteCluster            = "cluster"             // the cluster of a run does not answer, or does so again
 	NoteMonitor            = "monitor"             // live curves of a trial are missing, or there again
 	NoteRecord             = "record"              // where the record of a run is kept, or that it is not all there
-	NoteService            = "service"             // whether a server's pod is reached through its Service
 	NoteLog                = "log"                 // what a trial printed is not all kept
 	NoteCrashAtExit        = "crash-at-exit"       // a trial was ended by a signal after it had returned
 	NoteExample            = "example"             // the made example was answered with an error; the server is ready

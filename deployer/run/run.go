@@ -71,6 +71,7 @@ type Spec struct {
 type ServerSpec struct {
 	Revision int    `json:"revision"`           // from 1, given by the target
 	Of       int    `json:"of,omitempty"`       // the revision that this one is again; 0: it is new
+	Replaces int    `json:"replaces,omitempty"` // in a cluster: the revision that answered when it was submitted
 	Replicas int    `json:"replicas,omitempty"` // copies of the server, as its cell said last
 	Workers  int    `json:"workers,omitempty"`  // processes of each copy that call the function
 	Path     string `json:"path"`               // of the URL: "/predict"

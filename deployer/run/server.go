@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,33 @@ type Worker struct {
 	Text     string
 }
 
+// Unit is what the processes of a server are called that the record follows: on this machine each worker is one, in a
+// cluster each pod with its workers.
+func (s *Spec) Unit() string {
+	if s.Setting("target") == Kubernetes {
+		return "replica"
+	}
+	return "worker"
+}
+
+// UnitsOf is how many of them there are with so many replicas; 0 is as many as the spec says.
+func (s *Spec) UnitsOf(replicas int) int {
+	if s.Server != nil && s.Setting("target") == Kubernetes {
+		return max(cmp.Or(replicas, s.Server.Replicas), 1)
+	}
+	return s.WorkersOf(replicas)
+}
+
+// Setting is the value of a setting as it was resolved.
+func (s *Spec) Setting(name string) string {
+	for i := range s.Settings {
+		if s.Settings[i].Name == name {
+			return s.Settings[i].Value
+		}
+	}
+	return ""
+}
+
 // Port is the port of its address; 0 if it has none.
 func (s *Server) Port() int {
 	rest, _ := strings.CutPrefix(s.Address, "http://")
@@ -111,6 +139,9 @@ func (s *State) applyServer(e Event) {
 			s.Phase = Running
 		}
 		v.Starting, v.Since = e.Revision, e.Time
+		if v.Failed != nil && v.Failed.Revision == e.Revision { // it is tried once more
+			v.Failed = nil
+		}
 		v.keep(v.Revision, e.Revision)
 	case EventServerReady:
 		s.Phase = Running
@@ -188,4 +219,27 @@ func (s *Server) applyWorker(e Event) {
 	case EventWorkerEnded:
 		w.Ended, w.Ready, w.Reason, w.Exit, w.Error, w.Text = true, false, e.Reason, e.Exit, e.Error, e.Text
 	}
+}
+
+// ServicePort is the port of a server's Service in a cluster where no --port names another.
+const ServicePort = 80
+
+// ServiceURL is the address of a server's endpoint within its cluster.
+func ServiceURL(service, namespace string, port int, path string) string {
+	host := service + "." + namespace
+	if port != 0 && port != ServicePort {
+		host += ":" + strconv.Itoa(port)
+	}
+	return "http://" + host + path
+}
+
+// ServiceURL is the address at which the programs of its cluster ask a server; "" is one on this machine. The place of
+// a run in a cluster is CONTEXT/NAMESPACE.
+func (s *Spec) ServiceURL() string {
+	name := ParseName(s.Name)
+	slash := strings.LastIndex(name.Place, "/")
+	if s.Server == nil || slash < 0 {
+		return ""
+	}
+	return ServiceURL(name.Run, name.Place[slash+1:], s.Server.Port, s.Server.Path)
 }

@@ -70,3 +70,27 @@ func TestTheFoldOfAServer(t *testing.T) {
 		t.Errorf("with another beside it: %+v", v)
 	}
 }
+
+func TestWhereAClusterAsksAServer(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		port int
+		want string
+	}{
+		{"predict-1", 0, ""},
+		{"predict-1@prod/team", 0, "http://predict-1.team/predict"},
+		{"predict-1@prod/team", 80, "http://predict-1.team/predict"},
+		{"predict-1@prod/team", 8000, "http://predict-1.team:8000/predict"},
+		{"predict-1@arn:aws:eks:eu:1:cluster/prod/team", 0, "http://predict-1.team/predict"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec := Spec{Name: c.name, Server: &ServerSpec{Path: "/predict", Port: c.port}}
+			if got := spec.ServiceURL(); got != c.want {
+				t.Errorf("it is %q, want %q", got, c.want)
+			}
+		})
+	}
+	if got := (&Spec{Name: "fit-1@prod/team"}).ServiceURL(); got != "" {
+		t.Errorf("of a sweep it is %q", got)
+	}
+}

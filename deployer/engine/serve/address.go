@@ -2,8 +2,6 @@ package serve
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -13,20 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/metaml/metaml/deployer/port"
 	"github.com/metaml/metaml/deployer/run"
 )
-
-// The ports that servers get which ask for none: below those that systems give to clients.
-const (
-	firstPort = 20_000
-	ports     = 12_000
-)
-
-// stablePort is where the search for a free port begins: the same for each server of a series.
-func stablePort(spec run.Spec) int {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", spec.Owner, spec.Source, spec.Series))
-	return firstPort + int(binary.BigEndian.Uint32(sum[:])%ports)
-}
 
 // listener is a socket that takes connections, whether a front is there or not.
 type listener struct {
@@ -137,9 +124,9 @@ const portWait = 10 * time.Second
 // listen makes the socket of a revision. before is the port where the server answered last, or 0: it comes first, and
 // may still be held by what is about to end.
 func listen(ctx context.Context, v *version, before int) (*listener, error) {
-	host, port := v.host, v.spec.Server.Port
-	first, wait := port, time.Duration(0)
-	if port == 0 {
+	host, set := v.host, v.spec.Server.Port
+	first, wait := set, time.Duration(0)
+	if set == 0 {
 		first = before
 	}
 	if first != 0 && first == before {
@@ -147,18 +134,16 @@ func listen(ctx context.Context, v *version, before int) (*listener, error) {
 	}
 	if first != 0 {
 		l, err := bindWithin(ctx, host, first, wait)
-		if err == nil || port != 0 || ctx.Err() != nil {
+		if err == nil || set != 0 || ctx.Err() != nil {
 			return l, err
 		}
 	}
-	start := stablePort(v.spec) - firstPort
-	for i := range ports {
-		l, err := bind(ctx, host, firstPort+(start+i)%ports)
-		if !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, os.ErrPermission) {
+	for p := range port.Of(&v.spec) {
+		if l, err := bind(ctx, host, p); !port.Taken(err) {
 			return l, err
 		}
 	}
-	return nil, fmt.Errorf("none of the ports %d to %d is free", firstPort, firstPort+ports-1)
+	return nil, port.None()
 }
 
 // bindWithin tries again while the port is in use.

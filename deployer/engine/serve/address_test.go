@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metaml/metaml/deployer/port"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -31,7 +32,7 @@ func TestAServerThatAsksForNoPortGetsAlwaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.close()
-	if p := first.port(); p < firstPort || p >= firstPort+ports {
+	if p := first.port(); p < port.First || p > port.Last {
 		t.Errorf("port %d", p)
 	}
 	second, err := listen(t.Context(), newVersion(spec), 0)

@@ -60,7 +60,7 @@ func (e *Engine) judge(r *revision, p run.Probed) {
 		input += ","
 	}
 	text := fmt.Sprintf("%s was answered with %d: %s", input, p.Status, what)
-	if r.made() && e.answering == nil && !fatal {
+	if r.made() && e.answering == nil && r.spec.Server.Replaces == 0 && !fatal {
 		// It may be our example that is wrong, and nobody is served worse by this revision than by none.
 		e.emit(run.Event{Type: run.EventNote, Revision: r.n, Code: run.NoteExample, Text: text, Hint: hint})
 		r.example = p.Example
