@@ -6,7 +6,11 @@ import (
 	"sync/atomic"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/metaml/metaml/agent/front/librarylog"
 )
+
+func init() { librarylog.Go() }
 
 // meters are what /metrics shows, in Prometheus' text format.
 type meters struct {

@@ -133,7 +133,8 @@ func (f *front) visit(ctx *fasthttp.RequestCtx, r *revision) bool {
 		return true // as most requests are
 	}
 	authority, p := authorityOf(h)
-	if p == nil && string(ctx.Path()) == "/healthz" {
+	// Before there is a revision it is not known which names are its own, and only whether it is ready is said.
+	if path := string(ctx.Path()); p == nil && (path == "/healthz" || r == nil && path == "/readyz") {
 		return true
 	}
 	if p == nil {

@@ -79,31 +79,55 @@ func Adapt(spec *run.Spec, python, cwd string) error {
 	return nil
 }
 
-// UnpackProgram unpacks the program folder, which comes whole or in parts, into that of a run. What goes with the
-// program is put into the working directory, which is empty.
-func (in Input) UnpackProgram(f folder.Run, cwd string) error {
-	names := []string{pod.ProgramName}
-	if _, err := os.Stat(filepath.Join(in.Dir, pod.ProgramPart(0))); err == nil {
+// archive reads an archive, which comes whole or in parts.
+func (in Input) archive(whole string, part func(i int) string) (io.Reader, error) {
+	names := []string{whole}
+	if _, err := os.Stat(filepath.Join(in.Dir, part(0))); err == nil {
 		names = nil
 		for i := 0; err == nil; i++ {
-			names = append(names, pod.ProgramPart(i))
-			_, err = os.Stat(filepath.Join(in.Dir, pod.ProgramPart(i+1)))
+			names = append(names, part(i))
+			_, err = os.Stat(filepath.Join(in.Dir, part(i+1)))
 		}
 	}
 	parts := make([]io.Reader, 0, len(names))
 	for _, name := range names {
 		data, err := in.Read(name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		parts = append(parts, bytes.NewReader(data))
+	}
+	return io.MultiReader(parts...), nil
+}
+
+// UnpackModel unpacks the model of a server into a folder, where one comes with it.
+func (in Input) UnpackModel(to string) error {
+	packed, err := in.archive(pod.ModelName, pod.ModelPart)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := unpack(packed, to); err != nil {
+		return fmt.Errorf("the server's model: %w", err)
+	}
+	return nil
+}
+
+// UnpackProgram unpacks the program folder, which comes whole or in parts, into that of a run. What goes with the
+// program is put into the working directory, which is empty.
+func (in Input) UnpackProgram(f folder.Run, cwd string) error {
+	packed, err := in.archive(pod.ProgramName, pod.ProgramPart)
+	if err != nil {
+		return err
 	}
 	if in.Program != "" {
 		if err := os.CopyFS(f.Program(), os.DirFS(in.Program)); err != nil {
 			return fmt.Errorf("copy the program out of the image: %w", err)
 		}
 	}
-	if err := unpack(io.MultiReader(parts...), f.Program()); err != nil {
+	if err := unpack(packed, f.Program()); err != nil {
 		return err
 	}
 	// What goes with the program is where it was: below the working directory.

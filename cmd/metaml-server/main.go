@@ -18,7 +18,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/metaml/metaml"
 	agentserver "github.com/metaml/metaml/agent/server"
@@ -31,9 +30,6 @@ const usage = `usage: metaml-server --in DIR --dir RUNDIR [--message FILE] [--py
                      [--model DIR] [--service IP:PORT] [--linger DURATION]
        metaml-server install PATH
        metaml-server version`
-
-// defaultLinger is about as long as all nodes of a cluster need to leave a pod that ends out of its Service.
-const defaultLinger = 5 * time.Second
 
 func main() { os.Exit(mainCode(os.Args[1:])) }
 
@@ -83,7 +79,7 @@ func parse(args []string) (*server, error) {
 	flags.StringVar(&s.python, "python", "", "the Python that runs it; without it python3 or python of PATH")
 	flags.StringVar(&s.model, "model", "", "the folder that metaml.model() is, which is only read")
 	service := flags.String("service", "", "the address of its Service, at which it tries to reach itself")
-	flags.DurationVar(&s.linger, "linger", defaultLinger, "how long it goes on serving when it is to end")
+	flags.DurationVar(&s.linger, "linger", pod.Linger, "how long it goes on serving when it is to end")
 	flags.IntVar(&s.port, "port", pod.ServerPort, "the port, for tests, which run beside each other")
 	if err := flags.Parse(args); err != nil {
 		return nil, err

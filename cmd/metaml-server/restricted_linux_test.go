@@ -19,6 +19,7 @@ const restricted = `
 set -e
 mount --make-rprivate /
 mount --bind "$SCRATCH" "$SCRATCH"
+mount --bind "$SCRATCH" /mnt
 mount -o remount,bind,ro /
 for path in /tmp /root /home /var; do
 	if mountpoint -q $path; then mount -o remount,bind,ro $path; fi
@@ -78,7 +79,7 @@ def serve(x: int):
 	}
 	cmd := c.restrict(uid, program, "--in", c.path("in"), "--dir", c.path("run"), "--message", c.path("message"),
 		"--port", fmt.Sprint(c.port), "--linger", "0", "--python", python)
-	cmd.Env = append(cmd.Env, "METAML_TEST_SERVER=1", "TMPDIR="+c.dir)
+	cmd.Env = append(cmd.Env, "METAML_TEST_SERVER=1", "TMPDIR=/mnt") // short enough for sockets
 	c.begin(cmd)
 	c.awaitReady()
 	want := fmt.Sprintf(`[%d,null,"Read-only file system"]`, uid)

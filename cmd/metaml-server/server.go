@@ -153,13 +153,16 @@ func (s *server) lay(python string) error {
 		return err
 	}
 	own := *s.spec.Server
-	own.Host, own.Port = anyAddress(), s.port
+	own.Host, own.Port, own.Replicas = anyAddress(), s.port, 1 // this pod is one of them
 	s.spec.Server, s.spec.Completions = &own, max(own.Workers, 1)
 	if err := folder.ReplaceJSON(s.folder.Spec(), s.spec); err != nil {
 		return err
 	}
 	revision := s.folder.Revision(own.Revision)
 	if err := s.in.UnpackProgram(revision, s.spec.Cwd); err != nil {
+		return err
+	}
+	if err := s.in.UnpackModel(revision.Model()); err != nil {
 		return err
 	}
 	if s.model != "" {

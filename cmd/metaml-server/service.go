@@ -11,6 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/run"
 )
 
@@ -50,7 +51,7 @@ func (s *server) tryService(ctx context.Context) {
 	for began := time.Now(); time.Since(began) < s.times.givenUp; {
 		err := visit(client)
 		if err == nil {
-			say("reached through the Service", "")
+			say(pod.ReachedByService, "")
 			return
 		}
 		pause := s.times.every

@@ -43,17 +43,22 @@ const (
 
 // The files that a pod finds in its input folder.
 const (
-	LockName    = "requirements.txt" // the packages of the image, where one was made for the run
-	SpecName    = "run.json"
-	TableName   = "table.jsonl"
-	InImage     = "opt/metaml/program" // folder of an image that has the program: code/, include/ and map.json
-	ProgramName = "program.tar.gz"     // the program folder without what must stay where it was made; or its parts
-	RowsName    = "rows.json"          // of a resumed run: which trials there are ([ParseRows])
-	StopName    = "stop.json"          // once a stop was asked ([ParseStop])
+	LockName     = "requirements.txt" // the packages of the image, where one was made for the run
+	SpecName     = "run.json"
+	TableName    = "table.jsonl"
+	InImage      = "opt/metaml/program" // folder of an image that has the program: code/, include/ and map.json
+	ModelInImage = "opt/metaml/model"   // folder of an image that has a server's model
+	ModelName    = "model.tar.gz"       // the model of a server, in parts as a program's ([ModelPart])
+	ProgramName  = "program.tar.gz"     // the program folder without what must stay where it was made; or its parts
+	RowsName     = "rows.json"          // of a resumed run: which trials there are ([ParseRows])
+	StopName     = "stop.json"          // once a stop was asked ([ParseStop])
 )
 
 // ProgramPart is the name of part i, from 0, of a program that one object does not hold.
 func ProgramPart(i int) string { return ProgramName + "." + strconv.Itoa(i) }
+
+// ModelPart is part i, from 0, of a model that comes with the run.
+func ModelPart(i int) string { return ModelName + "." + strconv.Itoa(i) }
 
 // MaxMessage is how long a termination message may be, in bytes (Kubernetes, "Determine the Reason for Pod Failure").
 const MaxMessage = 4096

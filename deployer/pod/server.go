@@ -3,12 +3,20 @@ package pod
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/metaml/metaml/deployer/run"
 )
 
 // ServerPort is the port of its pod at which a server answers.
 const ServerPort = 8080
+
+// Linger is how long the pod of a server goes on taking requests when it is asked to end: about as long as all nodes of
+// a cluster need to leave it out of its Service.
+const Linger = 5 * time.Second
+
+// ReachedByService is the text of a note with the code [run.NoteService] where all is well.
+const ReachedByService = "reached through the Service"
 
 // ServerMessage is what the pod of a server says at the end, where that is a failure, as JSON in the file of its
 // termination message.

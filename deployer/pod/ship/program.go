@@ -79,6 +79,81 @@ func Program(dir, key string) ([]byte, error) {
 // image.
 func Expected(dir, key string) ([]byte, error) { return packed(nil, dir, key) }
 
+// MaxModel is how long a packed model may be that a cluster itself keeps, in bytes.
+const MaxModel = 8 << 20
+
+// ErrModelTooLong says that a model is longer than [MaxModel].
+var ErrModelTooLong = errors.New("the model is too long")
+
+// maxModelDepth bounds folders in folders, which links can make endless.
+const maxModelDepth = 32
+
+// ModelFiles are the files of a model, in the order of names. Links are followed, as where a server runs on the machine
+// that has the model.
+func ModelFiles(dir string) ([]File, error) {
+	files, err := followed(dir, "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("pack the model: %w", err)
+	}
+	return files, nil
+}
+
+func followed(dir, prefix string, depth int) (files []File, err error) {
+	if depth > maxModelDepth {
+		return nil, fmt.Errorf("its folders are nested more than %d deep, in %q", maxModelDepth, prefix)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		at, name := filepath.Join(dir, e.Name()), path.Join(prefix, e.Name())
+		info, err := os.Stat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // a link to nothing
+		case err != nil:
+			return nil, err
+		case info.IsDir():
+			below, err := followed(at, name, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, below...)
+		case info.Mode().IsRegular():
+			files = append(files, fileAt(name, at, info))
+		}
+	}
+	return files, nil
+}
+
+func fileAt(name, at string, info fs.FileInfo) File {
+	mode := int64(0o644)
+	if info.Mode()&0o100 != 0 {
+		mode = 0o755
+	}
+	return File{Name: name, Mode: mode, Size: info.Size(), Path: at}
+}
+
+// Model packs a model for model.tar.gz. The same files give the same bytes.
+func Model(dir string) ([]byte, error) {
+	files, err := ModelFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPacker()
+	if err != nil {
+		return nil, err
+	}
+	err = p.packAll(files)
+	if errors.Is(err, errTooLong) {
+		return nil, ErrModelTooLong
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pack the model: %w", err)
+	}
+	return p.packed.Bytes(), nil
+}
+
 func packed(files []File, dir, key string) ([]byte, error) {
 	if key != "" {
 		expected, err := expectedOf(dir, key)
@@ -176,11 +251,7 @@ func below(dir, name string) (files []File, err error) {
 		if err != nil {
 			return err
 		}
-		mode := int64(0o644)
-		if info.Mode()&0o100 != 0 {
-			mode = 0o755
-		}
-		files = append(files, File{Name: filepath.ToSlash(relative), Mode: mode, Size: info.Size(), Path: at})
+		files = append(files, fileAt(filepath.ToSlash(relative), at, info))
 		return nil
 	})
 	return files, err

@@ -165,3 +165,59 @@ func TestPartsAreThePieces(t *testing.T) {
 		})
 	}
 }
+
+// A model is packed with all that its links lead to, as a server on the machine that has it reads it.
+func TestLinksOfAModelAreFollowed(t *testing.T) {
+	dir := folderOf(t, map[string]string{"epochs/5/weights": "five", "run.sh": "x"})
+	for link, to := range map[string]string{
+		"latest": "epochs/5", "weights": "epochs/5/weights", "nowhere": "missing",
+	} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var packed [2][]byte
+	for i := range packed {
+		at := time.Unix(int64(1e9+i), 0)
+		if err := os.Chtimes(filepath.Join(dir, "run.sh"), at, at); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if packed[i], err = ship.Model(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(packed[0], packed[1]) {
+		t.Error("the same files are packed differently")
+	}
+	if diff := cmp.Diff(map[string]string{
+		"epochs/5/weights": "five", "latest/weights": "five", "weights": "five", "run.sh": "x",
+	}, unpacked(t, packed[0])); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+func TestAModelThatCannotBePackedIsRefused(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	long := make([]byte, ship.MaxModel+1)
+	for i := range long {
+		long[i] = byte(random.Uint32())
+	}
+	endless := folderOf(t, map[string]string{"weights": "x"})
+	if err := os.Symlink(".", filepath.Join(endless, "again")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, dir, want string
+	}{
+		{"too long", folderOf(t, map[string]string{"a": "x", "weights": string(long)}), ship.ErrModelTooLong.Error()},
+		{"folders without end", endless, "nested more than 32 deep"},
+		{"no folder", filepath.Join(t.TempDir(), "gone"), "no such file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := ship.Model(c.dir); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
