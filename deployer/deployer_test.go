@@ -60,6 +60,8 @@ func (t target) Environment(processes int) map[string]string {
 
 func (t target) Fetch(context.Context, string, int) error { return nil }
 
+func (t target) FetchCode(context.Context, string) error { return nil }
+
 func (t target) Provisional(_ context.Context, series string) (string, error) {
 	return series + "-1", nil
 }

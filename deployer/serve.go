@@ -204,7 +204,7 @@ func (c *Client) Model(ctx context.Context, name string) (Model, error) {
 	if err != nil {
 		return Model{}, err
 	}
-	m := Model{Name: fmt.Sprintf("%s:%d", full, index), Folder: outputs, Code: c.Runs.Code(full)}
+	m := Model{Name: fmt.Sprintf("%s:%d", full, index), Folder: outputs}
 	if entries, err := os.ReadDir(m.Folder); err != nil || len(entries) == 0 {
 		return Model{}, &usererror.Error{
 			Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s kept no files, so it has no model to serve",
@@ -212,5 +212,6 @@ func (c *Client) Model(ctx context.Context, name string) (Model, error) {
 			Hint: "What the training function writes into metaml.output() is kept.",
 		}
 	}
-	return m, nil
+	m.Code, err = c.Runs.Code(ctx, full)
+	return m, err
 }

@@ -61,6 +61,10 @@ func (w *work) definitions() error {
 // openDefinitions interprets the training program. Names of the server's own statements are not searched for in it.
 func (w *work) openDefinitions() (*work, error) {
 	main := filepath.Join(w.o.Definitions, "main.py")
+	if _, err := os.Lstat(w.o.Definitions); errors.Is(err, fs.ErrNotExist) {
+		return nil, usererror.New(usererror.CodeModel, "its code is not on this machine").
+			With("A model whose pickle names classes of the training needs them: define them in the server's own code.")
+	}
 	src, err := readBounded(main, maxDefinitions)
 	if err != nil {
 		return nil, fmt.Errorf("read the training program: %w", err)

@@ -142,6 +142,18 @@ func TestDefinitions(t *testing.T) {
 	}
 }
 
+// Where nobody has the code of the training any more, the server may well do without.
+func TestATrainingWhoseCodeIsGoneBringsNothing(t *testing.T) {
+	s, err := Of(t.Context(), live("def f(x): return x"), Options{Definitions: filepath.Join(t.TempDir(), "gone")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "the classes of the training program do not come along: its code is not on this machine"
+	if len(s.Notes) != 1 || s.Notes[0].Text != want || !strings.Contains(s.Notes[0].Hint, "define them") {
+		t.Errorf("the notes are %+v", s.Notes)
+	}
+}
+
 // TestDefinitionsBringTheirFiles: local modules of the training program, and values that --with shipped to it.
 func TestDefinitionsBringTheirFiles(t *testing.T) {
 	with := "with open(__import__(\"os\").path.join(__import__(\"os\").path.dirname(__import__(\"os\").path." +

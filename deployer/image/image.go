@@ -61,6 +61,8 @@ type Request struct {
 	// Program is put on top of the environment, in a layer that changes with each edit; without one the image is the
 	// environment alone.
 	Program []layer.File
+	// Model is put below the program, in a layer of its own, which stays the same while the program is edited.
+	Model []layer.File
 }
 
 // Made is an image in a repository.
@@ -137,7 +139,7 @@ func (m *Maker) onKnown(ctx context.Context, made *Made, r Request) (*Made, erro
 
 // onTop puts the program on an environment.
 func (m *Maker) onTop(ctx context.Context, made *Made, r Request) (*Made, error) {
-	picture, err := m.put(ctx, r.Program, made)
+	picture, layers, err := m.put(ctx, r.Program, r.Model, made)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +157,7 @@ func (m *Maker) onTop(ctx context.Context, made *Made, r Request) (*Made, error)
 		return nil, errGone // or nobody can say: it is made again, which says what is wrong
 	}
 	// What has the environment has its layers: to ask for each may take a registry long.
-	return &with, r.To.Publish(ctx, topmost{picture}, "", nil)
+	return &with, r.To.Publish(ctx, topmost{picture, layers}, "", nil)
 }
 
 // Tag calls an image with a program by a name, when everything that a run needs is there: a registry's cleaner keeps

@@ -20,22 +20,29 @@ import (
 // inMemory is up to how many bytes of content a program's layer is made in memory.
 const inMemory = 8 << 20
 
-// put gives the image of an environment with a program on it. Of the environment nothing but its manifest and its
-// configuration is needed.
-func (m *Maker) put(ctx context.Context, program []layer.File, on *Made) (v1.Image, error) {
-	top, err := m.programLayer(ctx, program)
-	if err != nil {
-		return nil, err
+// put gives the image of an environment with a program on it, and a model below that, and how many layers these are. Of
+// the environment nothing but its manifest and its configuration is needed.
+func (m *Maker) put(ctx context.Context, program, model []layer.File, on *Made) (_ v1.Image, layers int, err error) {
+	var all []mutate.Addendum
+	for _, files := range [][]layer.File{model, program} {
+		if len(files) == 0 {
+			continue
+		}
+		top, err := m.programLayer(ctx, files)
+		if err != nil {
+			return nil, 0, err
+		}
+		all = append(all, mutate.Addendum{Layer: top, History: history})
 	}
 	below, err := remember(on)
 	if err != nil {
-		return nil, fmt.Errorf("put the program on its environment: %w", err)
+		return nil, 0, fmt.Errorf("put the program on its environment: %w", err)
 	}
-	picture, err := mutate.Append(below, mutate.Addendum{Layer: top, History: history})
+	picture, err := mutate.Append(below, all...)
 	if err != nil {
-		return nil, fmt.Errorf("put the program on its environment: %w", err)
+		return nil, 0, fmt.Errorf("put the program on its environment: %w", err)
 	}
-	return picture, nil
+	return picture, len(all), nil
 }
 
 // programLayer makes the layer of a program: in memory, unless much goes with it.
@@ -151,14 +158,17 @@ func (d distant) Size() (int64, error)                { return d.is.Size, nil }
 func (d distant) MediaType() (types.MediaType, error) { return d.is.MediaType, nil }
 func (d distant) Compressed() (io.ReadCloser, error)  { return nil, errGone }
 
-// topmost is an image of which the last layer alone is to be sent.
-type topmost struct{ v1.Image }
+// topmost is an image of which the last layers alone are to be sent, so many.
+type topmost struct {
+	v1.Image
+	layers int
+}
 
 // Layers implements [v1.Image].
 func (t topmost) Layers() ([]v1.Layer, error) {
 	layers, err := t.Image.Layers()
-	if err != nil || len(layers) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	return layers[len(layers)-1:], nil
+	return layers[max(0, len(layers)-t.layers):], nil
 }

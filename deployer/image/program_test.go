@@ -2,10 +2,12 @@ package image
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/metaml/metaml/deployer/image/layer"
@@ -118,5 +120,78 @@ func TestAnOutlineSaysWhatWouldBeMade(t *testing.T) {
 	request.Base = s.has(t, map[string]string{"usr/bin/python3.11": "another"})
 	if shares, err := m.Outline(t.Context(), request); err != nil || shares.There != "" || !shares.Layers[0].There {
 		t.Errorf("on another base it is %+v: %v", shares, err)
+	}
+}
+
+// A model is a layer of its own below the program: the same while the program is edited, and sent once.
+func TestAModelIsALayerBelowTheProgram(t *testing.T) {
+	s := newStore(t)
+	m, _ := maker(t, packages(t))
+	repository := s.host + "/team/env"
+	request := Request{
+		Packages: resolve.Input{Requirements: "below==1.0\n", Arch: "amd64"}, Base: s.has(t, debian),
+		To: registryAt(t, repository),
+		Model: []layer.File{{
+			Path: "opt/metaml/model/weights", Mode: 0o644, Content: layer.Bytes(strings.Repeat("w", 1000)),
+		}},
+	}
+	var tops [3][]string // the two uppermost layers of each image
+	for i, text := range []string{"1", "2", "2"} {
+		if i == 2 {
+			request.Model = nil
+		}
+		request.Program = script(text)
+		var sent []string
+		counts := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if digest := r.URL.Query().Get("digest"); r.Method == http.MethodPut && digest != "" {
+				sent = append(sent, digest)
+			}
+			s.inner.ServeHTTP(w, r)
+		})
+		s.answer.Store(&counts)
+		made, err := m.Make(t.Context(), request)
+		s.answer.Store(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, _ := tree(t, made.Reference)
+		if files["opt/metaml/program/code/main.py"] != text || (files["opt/metaml/model/weights"] != "") != (i < 2) {
+			t.Errorf("image %d has other files", i)
+		}
+		layers, err := made.image.Layers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range layers[len(layers)-2:] {
+			digest, err := l.Digest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			tops[i] = append(tops[i], digest.String())
+		}
+		if slices.Contains(sent, tops[i][0]) != (i == 0) {
+			t.Errorf("image %d: of its layers %q were sent %q", i, tops[i], sent)
+		}
+	}
+	if tops[0][0] != tops[1][0] || tops[0][1] == tops[1][1] || tops[1][1] != tops[2][1] {
+		t.Errorf("the model and the program are in %q", tops)
+	}
+}
+
+// Of an image the last layers alone are to be sent, and never more than there are.
+func TestTopmost(t *testing.T) {
+	picture, err := random.Image(10, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := picture.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []int{0, 1, 2, 3, 3} {
+		layers, err := topmost{picture, n}.Layers()
+		if err != nil || !slices.Equal(layers, all[3-want:]) {
+			t.Errorf("of %d it has %d: %v", n, len(layers), err)
+		}
 	}
 }

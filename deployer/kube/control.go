@@ -45,6 +45,9 @@ func (p *Place) adopt(ctx context.Context, owner *corev1.ConfigMap) error {
 			return folder.Explain(err, "move aside", string(f))
 		}
 	}
+	if spec.Kind == run.Serve {
+		return p.mirror(spec, nil, owner.Data[pod.LockName], "")
+	}
 	var table []run.Row
 	object, err := p.cluster.Core.ConfigMaps(p.cluster.Namespace).Get(ctx, manifest.TableName(owner.Name),
 		metav1.GetOptions{})
@@ -57,7 +60,7 @@ func (p *Place) adopt(ctx context.Context, owner *corev1.ConfigMap) error {
 			return fmt.Errorf("read the hyperparameters of run %s: %w", owner.Name, err)
 		}
 	}
-	return p.mirror(spec, table, owner.Data[pod.LockName])
+	return p.mirror(spec, table, owner.Data[pod.LockName], "")
 }
 
 // setAside gives a mirror another name, under which it is read as before.
@@ -168,6 +171,12 @@ func (t *Target) Stop(ctx context.Context, name string, trial *int, now bool) er
 	if err != nil {
 		return err
 	}
+	if l.Spec.Kind == run.Serve {
+		if trial != nil {
+			return l.CheckTrial(*trial)
+		}
+		return t.stopServer(ctx, c, &l, now)
+	}
 	stop := pod.Stop{All: trial == nil, Now: now, Round: 1}
 	if trial != nil {
 		if err := l.CheckTrial(*trial); err != nil {
@@ -202,27 +211,6 @@ func jobsOf(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap, do
 	return jobs.Items, nil
 }
 
-// StopRevision refuses: there are no servers.
-func (t *Target) StopRevision(context.Context, string, int) error {
-	return &usererror.Error{
-		Code: usererror.CodeTarget, Text: "servers on kubernetes are not in this version of MetaML",
-	}
-}
-
-// Scale refuses: there are no servers.
-func (t *Target) Scale(context.Context, string, int) error {
-	return &usererror.Error{
-		Code: usererror.CodeTarget, Text: "servers on kubernetes are not in this version of MetaML",
-	}
-}
-
-// Rollback refuses: there are no servers.
-func (t *Target) Rollback(context.Context, string, int) (run.Submitted, error) {
-	return run.Submitted{}, &usererror.Error{
-		Code: usererror.CodeTarget, Text: "servers on kubernetes are not in this version of MetaML",
-	}
-}
-
 // Resume goes on with what a run left unfinished, as another Job.
 func (t *Target) Resume(ctx context.Context, name string) error {
 	c, f, owner, err := t.found(ctx, name)
@@ -236,11 +224,17 @@ func (t *Target) Resume(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if !l.State.Phase.Final() && l.Spec.Kind == run.Serve && !f.Monitored() {
+		return t.Keep(ctx, name) // it is going, and nobody here follows it
+	}
 	if !l.State.Phase.Final() {
 		return &usererror.Error{
 			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is going already", name),
 			Hint: "metaml attach " + name + " shows it.",
 		}
+	}
+	if l.Spec.Kind == run.Serve {
+		return t.resumeServer(ctx, c, f, owner, &l)
 	}
 	var rows []pod.Row
 	for i := range l.State.Trials {
@@ -311,7 +305,13 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if manifest.Going(owner, jobs) {
+	going := manifest.Going(owner, jobs)
+	if owner.Labels[manifest.LabelKind] == string(run.Serve) {
+		if going, err = serverGoes(ctx, c, owner.Name); err != nil {
+			return err
+		}
+	}
+	if going {
 		return &usererror.Error{
 			Code: usererror.CodeActive, Text: fmt.Sprintf("run %s is still going", name),
 			Hint: "metaml stop " + name + " ends it first.",

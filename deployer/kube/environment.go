@@ -77,6 +77,14 @@ func (p *Place) request(
 			return nil, nil, err
 		}
 	}
+	var model []layer.File
+	if p.modelInImage(&s.Spec) {
+		shipped, err := ship.ModelFiles(s.Spec.Server.ModelFolder)
+		if err != nil {
+			return nil, nil, err
+		}
+		model = layered(pod.ModelInImage, shipped)
+	}
 	builds, err := p.builder()
 	if err != nil {
 		return nil, nil, err
@@ -84,7 +92,7 @@ func (p *Place) request(
 	return maker, &image.Request{
 		Packages: wanted(s.Environment, arch), Needs: s.Environment.Needs, Base: p.settings.Text("base"),
 		Mirror: p.settings.Text("base_mirror"), Builder: builds, System: p.settings.System(),
-		After: p.settings.Commands(), To: to, Program: files,
+		After: p.settings.Commands(), To: to, Program: files, Model: model,
 	}, nil
 }
 
@@ -165,13 +173,16 @@ func programLayer(dir string) ([]layer.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return layered(pod.InImage, files), nil
+}
+
+// layered gives files as they are below a folder of an image.
+func layered(folder string, files []ship.File) []layer.File {
 	all := make([]layer.File, len(files))
 	for i := range files {
-		all[i] = layer.File{
-			Path: path.Join(pod.InImage, files[i].Name), Mode: files[i].Mode, Content: shipped{&files[i]},
-		}
+		all[i] = layer.File{Path: path.Join(folder, files[i].Name), Mode: files[i].Mode, Content: shipped{&files[i]}}
 	}
-	return all, nil
+	return all
 }
 
 // shipped is a file of a program as the content of one in a layer.

@@ -15,6 +15,10 @@ import (
 // CheckExport refuses what has no image yet, since nothing is made, and what would put a secret of the session into a
 // text that people keep in files.
 func (t *Target) CheckExport(s *settings.Resolved) error {
+	if s.Kind == run.Serve {
+		return usererror.New(usererror.CodeTarget, "servers cannot be exported in this version of MetaML").
+			With("metaml run makes the server; kubectl get deployment,service -o yaml shows its objects.")
+	}
 	for _, item := range s.List("secret") {
 		// The settings were checked when they were resolved.
 		if v, err := settings.ParseSecretValue(item); err == nil && v.Secret == "" {

@@ -41,14 +41,8 @@ func New(dir string, follow ...string) *Target {
 	return &Target{Dir: dir, Follow: follow, connected: map[string]*cluster.Cluster{}}
 }
 
-// Check refuses servers, which run on this machine alone, and a sweep without an image.
+// Check refuses what has no image.
 func (t *Target) Check(s *settings.Resolved) error {
-	if s.Kind == run.Serve {
-		return &usererror.Error{
-			Code: usererror.CodeTarget, Text: "servers on kubernetes are not in this version of MetaML",
-			Hint: fmt.Sprintf("Leave the target out (%s): the server runs on this machine.", s.Values["target"].Origin),
-		}
-	}
 	for _, name := range []string{"apt", "post_install"} {
 		if d, _ := settings.Lookup(name); s.Has("image") && s.Has(name) {
 			return usererror.New(usererror.CodeOption, "--%s is for an image that is made, and --image names one (%s)",
@@ -307,7 +301,7 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 	if err := c.CheckNamespace(ctx); err != nil {
 		return append(all, failed("namespace", err))
 	}
-	lacks, err := c.CheckRights(ctx)
+	lacks, err := c.CheckRights(ctx, s.Kind)
 	if err != nil {
 		return append(all, failed("rights", err))
 	}

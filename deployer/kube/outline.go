@@ -23,38 +23,24 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 		return nil, err
 	}
 	r, o := &load.run, &load.run.Options
-	size := 0
-	for _, part := range load.program {
-		size += len(part)
-	}
-	trial := fmt.Sprintf("%s CPU, %s memory", &o.CPU, &o.Memory)
-	if o.GPU > 0 {
-		trial += fmt.Sprintf(", %d %s", o.GPU, o.GPUResource)
-	}
-	what, image := "the program", []string{o.Image}
-	if r.InImage {
-		what = "how its variables looked"
-	}
+	image := []string{o.Image}
 	if p.images != nil {
 		if image, err = p.outlineImage(ctx, r.Agent.Arch, s); err != nil {
 			return nil, err
 		}
 	}
-	objects := []string{
-		fmt.Sprintf("Job %s: %s, %d at a time, each with %s, on linux/%s", r.Spec.Name,
-			prose.Count(r.Spec.Completions, "pod"), r.Spec.Parallelism, trial, r.Agent.Arch),
-		fmt.Sprintf("ConfigMap %s: what all others belong to", r.Spec.Name),
-		fmt.Sprintf(
-			"ConfigMap %s: the hyperparameters, %d KiB",
-			manifest.TableName(r.Spec.Name),
-			(len(load.table)+1023)>>10,
-		),
-		fmt.Sprintf("ConfigMap %s…: %s, %d KiB", manifest.ProgramName(r.Spec.Name, 0), what, (size+1023)>>10),
-		"Secret " + manifest.KeyName(r.Spec.Name),
+	var objects []string
+	if r.Spec.Kind == run.Serve {
+		if objects, err = p.outlineServer(ctx, load); err != nil {
+			return nil, err
+		}
+	} else {
+		objects = load.outlineSweep()
 	}
 	if r.Agent.Parts > 0 {
 		objects = append(objects,
-			fmt.Sprintf("ConfigMap %s…: metaml-pod, shared by all runs of the namespace", r.Agent.OwnerName()))
+			fmt.Sprintf("ConfigMap %s…: %s, shared by all runs of the namespace", r.Agent.OwnerName(),
+				r.Agent.Program))
 	}
 	if r.Monitor != nil {
 		objects = append(objects,
@@ -68,9 +54,6 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 	if load.note != nil {
 		objects = append(objects, load.note.Text)
 	}
-	if slices.Contains(o.PullSecrets, ownLogin) {
-		objects = append(objects, "Secret "+manifest.PullName(r.Spec.Name)+": the login for the registry of the image")
-	}
 	sections := []run.Section{
 		{
 			Title: fmt.Sprintf(
@@ -82,16 +65,58 @@ func (p *Place) Outline(ctx context.Context, s run.Submission) ([]run.Section, e
 			Lines: objects,
 		},
 	}
-	sections = append(sections, run.Section{Title: "image", Lines: image},
-		run.Section{Title: "record", Lines: []string{
+	sections = append(sections, run.Section{Title: "image", Lines: image})
+	if r.Spec.Kind == run.Train {
+		sections = append(sections, run.Section{Title: "record", Lines: []string{
 			load.kept(),
 			fmt.Sprintf("the record, up to 1 MiB, is in ConfigMap %s as well, from the first minute on in which "+
 				"somebody follows the run", manifest.RecordName(r.Spec.Name)),
 		}})
+	}
 	if quotas := p.quotas(ctx, load); len(quotas) > 0 {
 		sections = append(sections, run.Section{Title: "quota", Lines: quotas})
 	}
 	return sections, nil
+}
+
+// needs is what a pod of a run requests.
+func (load *shipment) needs() string {
+	o := &load.run.Options
+	needs := fmt.Sprintf("%s CPU, %s memory", &o.CPU, &o.Memory)
+	if o.GPU > 0 {
+		needs += fmt.Sprintf(", %d %s", o.GPU, o.GPUResource)
+	}
+	return needs + ", on linux/" + load.run.Agent.Arch
+}
+
+// outlineSweep says which objects a sweep has of its own.
+func (load *shipment) outlineSweep() []string {
+	r := &load.run
+	objects := []string{
+		fmt.Sprintf("Job %s: %s, %d at a time, each with %s", r.Spec.Name, prose.Count(r.Spec.Completions, "pod"),
+			r.Spec.Parallelism, load.needs()),
+		fmt.Sprintf("ConfigMap %s: what all others belong to", r.Spec.Name),
+		fmt.Sprintf("ConfigMap %s: the hyperparameters, %d KiB", manifest.TableName(r.Spec.Name),
+			(len(load.table)+1023)>>10),
+		load.outlineProgram(r.Spec.Name), "Secret " + manifest.KeyName(r.Spec.Name),
+	}
+	if slices.Contains(r.Options.PullSecrets, ownLogin) {
+		objects = append(objects, "Secret "+manifest.PullName(r.Spec.Name)+": the login for the registry of the image")
+	}
+	return objects
+}
+
+// outlineProgram says which objects have the program of a run, or of a server's revision.
+func (load *shipment) outlineProgram(holder string) string {
+	size := 0
+	for _, part := range load.program {
+		size += len(part)
+	}
+	what := "the program"
+	if load.run.InImage {
+		what = "how its variables looked"
+	}
+	return fmt.Sprintf("ConfigMap %s…: %s, %d KiB", manifest.ProgramName(holder, 0), what, (size+1023)>>10)
 }
 
 // outlineImage says what the image of a submission has, what of it is there and what is to be made.
@@ -141,6 +166,14 @@ func (p *Place) outlineImage(ctx context.Context, arch string, s run.Submission)
 	if request.Program == nil {
 		return lines, nil
 	}
+	if request.Model != nil {
+		var size int64
+		for i := range request.Model {
+			size += request.Model[i].Content.Size()
+		}
+		lines = append(lines, fmt.Sprintf("layer of the model: %s, %s", prose.Count(len(request.Model), "file"),
+			prose.Bytes(size)))
+	}
 	return append(lines, fmt.Sprintf("layer of the program: %s, %s", prose.Count(len(request.Program), "file"),
 		prose.Bytes(size))), nil
 }
@@ -154,6 +187,9 @@ func (p *Place) quotas(ctx context.Context, load *shipment) []string {
 		return nil // it may not be read
 	}
 	atOnce := int64(load.run.Spec.Parallelism)
+	if load.run.Spec.Kind == run.Serve {
+		atOnce = int64(max(1, load.run.Spec.Server.Replicas))
+	}
 	takes := load.run.Takes(atOnce)
 	var lines []string
 	for i := range list.Items {

@@ -85,7 +85,7 @@ func (p *Place) owners(ctx context.Context, label, value string) ([]corev1.Confi
 // do that hears of all rights that are missing, and how an administrator gives them.
 func (p *Place) cannotList(ctx context.Context, err error) error {
 	if apierrors.IsForbidden(err) {
-		if _, missing := p.cluster.CheckRights(ctx); missing != nil {
+		if _, missing := p.cluster.CheckRights(ctx, run.Train); missing != nil {
 			return missing
 		}
 	}
@@ -179,6 +179,3 @@ func (p *Place) active(ctx context.Context, owner *corev1.ConfigMap) (bool, erro
 	}
 	return manifest.Going(owner, jobs.Items), nil
 }
-
-// Server gives nothing: servers are refused before.
-func (p *Place) Server(context.Context, run.Spec) (*run.Listed, error) { return nil, nil }

@@ -39,6 +39,7 @@ type shipment struct {
 	key     string
 	table   []byte
 	program [][]byte
+	model   [][]byte
 	agent   [][]byte
 	monitor [][]byte
 	note    *run.Note // why the run has no monitor
@@ -50,7 +51,7 @@ type shipment struct {
 // size is how much is sent, in bytes, at most: what starts the trials may be there already.
 func (load *shipment) size() int64 {
 	n := len(load.table)
-	for _, part := range slices.Concat(load.program, load.agent, load.monitor) {
+	for _, part := range slices.Concat(load.program, load.model, load.agent, load.monitor) {
 		n += len(part)
 	}
 	return int64(n)
@@ -93,6 +94,9 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 			load.image = made
 		}
 	}
+	if s.Spec.Kind == run.Serve {
+		return p.submitServer(ctx, s, load, build, progress)
+	}
 	owner, attached, err := p.take(ctx, load, s.Again)
 	if err != nil {
 		return run.Submitted{}, err
@@ -110,7 +114,7 @@ func (p *Place) Submit(ctx context.Context, s run.Submission, progress func(run.
 	}
 	done := run.Submitted{Spec: load.run.Spec}
 	done.Spec.Name = p.whole(owner.Name)
-	if err := p.mirror(load.run.Spec, s.Table, load.run.Lock); err != nil {
+	if err := p.mirror(load.run.Spec, s.Table, load.run.Lock, s.Program); err != nil {
 		return done, err
 	}
 	if err := load.begin(folder.In(p.mirrors.Dir, owner.Name), build); err != nil {
@@ -127,12 +131,15 @@ func (p *Place) checked(ctx context.Context, s run.Submission) (*shipment, error
 	)
 	if err := together([]func() error{
 		func() (err error) { load, err = p.pack(ctx, s, false); return err },
-		func() (err error) { lacks, err = p.cluster.CheckRights(ctx); return err },
+		func() (err error) { lacks, err = p.cluster.CheckRights(ctx, s.Spec.Kind); return err },
 		func() error { return p.cluster.CheckVersion(ctx) },
 		func() error { return p.cluster.CheckQueue(ctx, p.settings.Text("queue")) },
 		func() error { return p.checkClaims(ctx) },
 	}); err != nil {
 		return nil, err
+	}
+	if s.Spec.Kind == run.Serve {
+		return load, p.addServer(load)
 	}
 	var err error
 	if load.note, err = p.addMonitor(ctx, load, lacks); err != nil {
@@ -149,7 +156,7 @@ const (
 
 // pack makes what is to be brought into the cluster, by us or after an export, and refuses what cannot be.
 func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shipment, error) {
-	if s.Spec.Completions > manifest.MaxCompletions {
+	if s.Spec.Kind == run.Train && s.Spec.Completions > manifest.MaxCompletions {
 		return nil, &usererror.Error{
 			Code: usererror.CodeCompletions,
 			Text: fmt.Sprintf("%s are more than the %d that one run on kubernetes can have",
@@ -199,8 +206,11 @@ func (p *Place) pack(ctx context.Context, s run.Submission, exported bool) (*shi
 		}
 	}
 	agent := manifest.Agent{Program: pod.Trial, Arch: arch}
+	if s.Spec.Kind == run.Serve {
+		agent.Program = pod.Server
+	}
 	if options.AgentImage == "" {
-		binary, err := ship.Find(pod.Trial, arch)
+		binary, err := ship.Find(agent.Program, arch)
 		if err != nil {
 			return nil, err
 		}
@@ -477,17 +487,18 @@ func removeOwner(ctx context.Context, c *cluster.Cluster, name string, uid types
 	return c.Explain(err, "delete run "+name)
 }
 
-// mirror makes the folder in which the run is read on this machine.
-func (p *Place) mirror(spec run.Spec, table []run.Row, lock string) error {
+// mirror makes the folder in which the run is read on this machine. It has the code of the program folder, by which a
+// server of the run's model knows what the model is made of; "" where nobody has that.
+func (p *Place) mirror(spec run.Spec, table []run.Row, lock, program string) error {
 	f := folder.In(p.mirrors.Dir, spec.Name)
-	if err := makeMirror(f, spec, table, lock); err != nil {
+	if err := makeMirror(f, spec, table, lock, program); err != nil {
 		return folder.Explain(err, "write the folder of the run in", string(f))
 	}
 	return nil
 }
 
 // makeMirror makes a run folder whole, or not at all.
-func makeMirror(f folder.Run, spec run.Spec, table []run.Row, lock string) (err error) {
+func makeMirror(f folder.Run, spec run.Spec, table []run.Row, lock, program string) (err error) {
 	dir, err := os.MkdirTemp(f.Parent(), ".new-")
 	if err != nil {
 		return err
@@ -508,6 +519,11 @@ func makeMirror(f folder.Run, spec run.Spec, table []run.Row, lock string) (err 
 	}
 	if lock != "" {
 		if err := os.WriteFile(in.Lock(), []byte(lock), 0o600); err != nil {
+			return err
+		}
+	}
+	if program != "" {
+		if err := os.CopyFS(in.Code(), os.DirFS(filepath.Join(program, filepath.Base(in.Code())))); err != nil {
 			return err
 		}
 	}

@@ -47,3 +47,6 @@ func (t *Target) Kept(string) error { return nil }
 
 // Fetch brings nothing: outputs are where their trials wrote them.
 func (t *Target) Fetch(context.Context, string, int) error { return nil }
+
+// FetchCode has nothing to do: code is where the record has it.
+func (t *Target) FetchCode(context.Context, string) error { return nil }

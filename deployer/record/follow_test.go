@@ -19,6 +19,7 @@ var errKept = errors.New("the keeper was called")
 
 func (c called) Keep(context.Context, string) error       { c.end(errKept); return nil }
 func (c called) Fetch(context.Context, string, int) error { return nil }
+func (c called) FetchCode(context.Context, string) error  { return nil }
 func (c called) Kept(string) error                        { return nil }
 
 // writer names, in the environment of a process, the folder of a run whose record it writes.

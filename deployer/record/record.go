@@ -44,6 +44,8 @@ type Keeper interface {
 	Keep(ctx context.Context, name string) error
 	// Fetch brings the outputs of a trial to where the record has them, unless they are there.
 	Fetch(ctx context.Context, name string, trial int) error
+	// FetchCode brings the code of a run to where the record has it, unless it is there or nobody has it.
+	FetchCode(ctx context.Context, name string) error
 	// Kept says why what the trials of a run wrote and returned is not kept; nil where it is. It requests nothing.
 	Kept(name string) error
 }
@@ -487,5 +489,13 @@ func (r *Reader) FrontLog(name string) *folder.LogReader { return r.Folder(name)
 // Scalars is the folder that TensorBoard shows of a run.
 func (r *Reader) Scalars(name string) string { return r.Folder(name).Trials() }
 
-// Code is the folder of the code that a run executes.
-func (r *Reader) Code(name string) string { return r.Folder(name).Code() }
+// Code is the folder of the code that a run executes. What is elsewhere is fetched first; it is missing where nobody
+// has it any more.
+func (r *Reader) Code(ctx context.Context, name string) (string, error) {
+	e := r.exactly(name)
+	k, err := r.keeper(e)
+	if err == nil && k != nil {
+		err = k.FetchCode(ctx, e.name.String())
+	}
+	return e.folder.Code(), err
+}

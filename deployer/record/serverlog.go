@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 
@@ -55,11 +54,14 @@ func (r *Reader) serverLog(
 	}
 	l := &workerLog{server: f, worker: worker}
 	revision := loggedRevision(f, w.state)
-	spec, err := f.Revision(revision).ReadSpec()
-	if n := spec.WorkersOf(w.state.Server.Replicas); err == nil && (worker < 0 || worker >= n) {
-		return &usererror.Error{
-			Code: usererror.CodeTrial, Text: fmt.Sprintf("server %s has no worker %d", w.spec.Name, worker),
-			Hint: fmt.Sprintf("Its workers are 0 to %d.", n-1),
+	if spec, err := f.Revision(revision).ReadSpec(); err == nil {
+		units := spec.UnitsOf(w.state.Server.Replicas)
+		for _, known := range w.state.Server.WorkersOf(revision) {
+			units = max(units, known.Index+1)
+		}
+		if worker < 0 || worker >= units {
+			return usererror.New(usererror.CodeTrial, "server %s has no %s %d", w.spec.Name, spec.Unit(), worker).
+				With("They are 0 to %d.", units-1)
 		}
 	}
 	l.open(revision, attempt, streams)

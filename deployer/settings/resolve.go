@@ -420,10 +420,14 @@ const maxTemplate = 1 << 20
 func (r *Resolved) Key(environ []string) ([]string, error) {
 	var key []string
 	for _, d := range Of(r.Kind) {
-		if !d.Key || !r.uses(d) {
+		pods := r.Kind == run.Serve && slices.Contains(ofPods, d.Name)
+		if !d.Key && !pods || !r.uses(d) {
 			continue
 		}
 		text := r.Text(d.Name)
+		if pods && (text == "" || r.Values[d.Name].Origin == FromSession) {
+			continue // what a session has in use is another number each time
+		}
 		switch d.Type {
 		case Variables:
 			all, err := r.Variables(environ)
@@ -455,6 +459,13 @@ func (r *Resolved) Key(environ []string) ([]string, error) {
 		key = append(key, d.Name+"="+text)
 	}
 	return key, nil
+}
+
+// ofPods are settings that say what pods are like. To change one of a sweep that goes on is not to start it again; a
+// server gets other pods, which are another revision.
+var ofPods = []string{
+	"cpu", "memory", "gpu", "gpu_type", "node_selector", "toleration", "service_account", "image_pull_secret",
+	"agent_image",
 }
 
 // sorted joins items whose order means nothing.

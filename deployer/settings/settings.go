@@ -205,7 +205,7 @@ var All = []Def{
 	{
 		Name: "target", Type: Choice, Default: run.Local, Value: "TARGET", Choices: []string{run.Local, run.Kubernetes},
 		Kinds: both, Targets: everywhere,
-		Help: "Where it runs: `local` is processes on this machine, `kubernetes` a cluster (sweeps).",
+		Help: "Where it runs: `local` is processes on this machine, `kubernetes` a cluster.",
 	},
 	{
 		Name: "detach", Type: Bool, Default: "false", Kinds: train, Targets: everywhere,
@@ -253,8 +253,8 @@ var All = []Def{
 		Help: "Say for each statement of the program why it is in.",
 	},
 	{
-		Name: "image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster, Key: true,
-		Help: "The image that trials run in, which the cluster can pull: a Python with what the program imports. " +
+		Name: "image", Type: Image, Value: "IMAGE", Kinds: both, Targets: cluster, Key: true,
+		Help: "The image of the pods, which the cluster can pull: a Python with what the program imports. " +
 			"Without it one is made of the packages that the session has, for a repository.",
 	},
 	{
@@ -267,94 +267,94 @@ var All = []Def{
 		Help: "The image's name below repository: REPOSITORY/NAME gets it. Without it, REPOSITORY itself.",
 	},
 	{
-		Name: "pull_repository", Type: Repository, Value: "REPOSITORY", Kinds: train, Targets: cluster,
+		Name: "pull_repository", Type: Repository, Value: "REPOSITORY", Kinds: both, Targets: cluster,
 		Help: "What the nodes call the repository, where they reach it by another name than this machine.",
 	},
 	{
-		Name: "load", Type: Choice, Value: "TOOL", Kinds: train, Targets: cluster,
+		Name: "load", Type: Choice, Value: "TOOL", Kinds: both, Targets: cluster,
 		Choices: []string{"kind", "k3d", "minikube", "docker", "nerdctl", "ctr"},
 		Help: "The tool that loads images onto the nodes of a cluster on this machine, in place of a repository; " +
 			"without it, that of a cluster which is recognised.",
 	},
 	{
-		Name: "base", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster, Key: true,
+		Name: "base", Type: Image, Value: "IMAGE", Kinds: both, Targets: cluster, Key: true,
 		Help: "The image that the session's packages are put on, which has a Python of the same minor version; " +
 			"without it python:X.Y-slim.",
 	},
 	{
-		Name: "builder", Type: Text, Value: "ADDRESS", Kinds: train, Targets: cluster,
+		Name: "builder", Type: Text, Value: "ADDRESS", Kinds: both, Targets: cluster,
 		Help: "A BuildKit that makes the image, such as docker:// or unix:///run/buildkit/buildkitd.sock; without it " +
 			"BUILDKIT_HOST's, else none: then all packages need wheels.",
 	},
 	{
-		Name: "apt", Type: System, Value: "PACKAGE", Kinds: train, Targets: cluster, Key: true,
+		Name: "apt", Type: System, Value: "PACKAGE", Kinds: both, Targets: cluster, Key: true,
 		Help: "A package of Debian or Ubuntu that the image gets, by the builder.",
 	},
 	{
-		Name: "post_install", Type: Commands, Value: "COMMAND", Kinds: train, Targets: cluster, Key: true,
+		Name: "post_install", Type: Commands, Value: "COMMAND", Kinds: both, Targets: cluster, Key: true,
 		Help: "A command that the builder executes in the image when all packages are installed; no shell reads it.",
 	},
 	{
-		Name: "base_mirror", Type: Mirror, Value: "HOST/PATH", Kinds: train, Targets: cluster,
+		Name: "base_mirror", Type: Mirror, Value: "HOST/PATH", Kinds: both, Targets: cluster,
 		Help: "Where python:X.Y-slim is taken from in place of the public registry: HOST/PATH/python:X.Y-slim.",
 	},
 	{
-		Name: "requirements", Type: LocalFile, Value: "FILE", Kinds: train, Targets: cluster,
+		Name: "requirements", Type: LocalFile, Value: "FILE", Kinds: both, Targets: cluster,
 		Help: "A requirements.txt, pylock.toml or uv.lock that says which packages the image gets; without it those " +
 			"that the session has.",
 	},
 	{
-		Name: "index", Type: Addresses, Value: "URL", Kinds: train, Targets: cluster, Key: true,
+		Name: "index", Type: Addresses, Value: "URL", Kinds: both, Targets: cluster, Key: true,
 		Help: "A package index that is asked before those that pip and uv use here. A login in it is never shown or " +
 			"recorded.",
 	},
 	{
 		Name: "platform", Type: Choice, Value: "PLATFORM", Choices: []string{"linux/amd64", "linux/arm64"},
-		Kinds: train, Targets: cluster, Key: true,
+		Kinds: both, Targets: cluster, Key: true,
 		Help: "What the image is made for and nodes must be; without it what the nodes are, else linux/amd64.",
 	},
 	{
 		Name: "compression", Type: Choice, Value: "METHOD", Choices: []string{"gzip", "zstd"},
-		Kinds: train, Targets: cluster,
+		Kinds: both, Targets: cluster,
 		Help: "How the image's layers are compressed, without it gzip; nodes unpack `zstd` faster, with containerd " +
 			"1.5 or later.",
 	},
 	{
-		Name: "uv", Type: LocalFile, Value: "PATH", Kinds: train, Targets: cluster, NoFile: true,
+		Name: "uv", Type: LocalFile, Value: "PATH", Kinds: both, Targets: cluster, NoFile: true,
 		Help: "The program uv, which finds the packages of an image; without it the one on the PATH, in the " +
 			"session's environment, or from its package index. Never taken from metaml.toml.",
 	},
 	{
-		Name: "cpu", Type: Cores, Default: "1", Value: "CORES", Kinds: train, Targets: cluster,
-		Help: "Cores that a trial gets at least, and threads of its numerical libraries.",
+		Name: "cpu", Type: Cores, Default: "1", Value: "CORES", Kinds: both, Targets: cluster,
+		Help: "Cores that a trial, or a replica of a server, gets at least, and threads of its numerical libraries.",
 	},
 	{
-		Name: "memory", Type: Memory, Default: "2Gi", Value: "SIZE", Kinds: train, Targets: cluster,
-		Help: "Memory that a trial gets, and the most that it may use; without it 1.5 times what the session has in " +
+		Name: "memory", Type: Memory, Default: "2Gi", Value: "SIZE", Kinds: both, Targets: cluster,
+		Help: "Memory that a pod gets, and the most that it may use; without it 1.5 times what the session has in " +
 			"use, where that is more.",
 	},
 	{
-		Name: "gpu", Type: Int, Value: "N", Min: 0, Max: 1024, Kinds: train, Targets: cluster,
-		Help: "GPUs that a trial gets.",
+		Name: "gpu", Type: Int, Value: "N", Min: 0, Max: 1024, Kinds: both, Targets: cluster,
+		Help: "GPUs that a pod gets.",
 	},
 	{
-		Name: "gpu_type", Type: Resource, Default: "nvidia.com/gpu", Value: "RESOURCE", Kinds: train, Targets: cluster,
+		Name: "gpu_type", Type: Resource, Default: "nvidia.com/gpu", Value: "RESOURCE", Kinds: both, Targets: cluster,
 		Help: "The resource that counts the cluster's GPUs, such as amd.com/gpu or nvidia.com/mig-1g.5gb; a model " +
 			"is chosen by node_selector.",
 	},
 	{
-		Name: "env", Type: Variables, Value: "NAME[=VALUE]", Kinds: train, Targets: cluster, Key: true,
-		Help: "A variable in the environment of the trials; without a value it has the session's. No other variable " +
+		Name: "env", Type: Variables, Value: "NAME[=VALUE]", Kinds: both, Targets: cluster, Key: true,
+		Help: "A variable in the environment of the pods; without a value it has the session's. No other variable " +
 			"of the session travels.",
 	},
 	{
-		Name: "secret", Type: SecretValues, Value: "NAME[=SECRET/KEY]", Kinds: train, Targets: cluster, Key: true,
+		Name: "secret", Type: SecretValues, Value: "NAME[=SECRET/KEY]", Kinds: both, Targets: cluster, Key: true,
 		Help: "A variable whose value is a key of a Secret that is in the namespace; without one, the session's " +
 			"value in a Secret of the run.",
 	},
 	{
-		Name: "mount", Type: Mounts, Value: "pvc:NAME[/SUB]:PATH", Kinds: train, Targets: cluster, Key: true,
-		Help: "A PersistentVolumeClaim, or a folder in it, as folder PATH of the trials.",
+		Name: "mount", Type: Mounts, Value: "pvc:NAME[/SUB]:PATH", Kinds: both, Targets: cluster, Key: true,
+		Help: "A PersistentVolumeClaim, or a folder in it, as folder PATH of the pods.",
 	},
 	{
 		Name: "output", Type: Outputs, Value: "pvc:NAME[/SUB]", Kinds: train, Targets: cluster, Key: true,
@@ -382,33 +382,33 @@ var All = []Def{
 		Help: "How long the run's monitor waits for somebody to fetch what trials reported and printed.",
 	},
 	{
-		Name: "include", Type: Paths, Value: "PATH", Kinds: train, Targets: cluster,
+		Name: "include", Type: Paths, Value: "PATH", Kinds: both, Targets: cluster,
 		Help: "A file or folder below the working directory that goes with the program, to the same place in the " +
-			"trial's; 8 MiB compressed, in all.",
+			"pod's; 8 MiB compressed, in all.",
 	},
 	{
-		Name: "context", Type: Text, Value: "NAME", Kinds: train, Targets: cluster,
+		Name: "context", Type: Text, Value: "NAME", Kinds: both, Targets: cluster,
 		Help: "The context of the kubeconfig that names cluster and user; without it the current one.",
 	},
 	{
-		Name: "namespace", Type: Namespace, Value: "NAME", Kinds: train, Targets: cluster,
+		Name: "namespace", Type: Namespace, Value: "NAME", Kinds: both, Targets: cluster,
 		Help: "The namespace; without it the context's.",
 	},
 	{
-		Name: "service_account", Type: Object, Value: "NAME", Kinds: train, Targets: cluster,
+		Name: "service_account", Type: Object, Value: "NAME", Kinds: both, Targets: cluster,
 		Help: "The service account of the pods; without it the namespace's default. Its token is not mounted.",
 	},
 	{
-		Name: "image_pull_secret", Type: Objects, Value: "NAME", Kinds: train, Targets: cluster,
+		Name: "image_pull_secret", Type: Objects, Value: "NAME", Kinds: both, Targets: cluster,
 		Help: "A Secret of the namespace that holds the login for the image's registry; `login` is one of the run's " +
 			"own, with the login that this machine has.",
 	},
 	{
-		Name: "node_selector", Type: Labels, Value: "KEY=VALUE", Kinds: train, Targets: cluster,
+		Name: "node_selector", Type: Labels, Value: "KEY=VALUE", Kinds: both, Targets: cluster,
 		Help: "A label that a node must have.",
 	},
 	{
-		Name: "toleration", Type: Tolerations, Value: "KEY[=VALUE][:EFFECT]", Kinds: train, Targets: cluster,
+		Name: "toleration", Type: Tolerations, Value: "KEY[=VALUE][:EFFECT]", Kinds: both, Targets: cluster,
 		Help: "A taint that a node may have.",
 	},
 	{
@@ -421,7 +421,7 @@ var All = []Def{
 			"long as it takes.",
 	},
 	{
-		Name: "image_python", Type: ImagePath, Value: "PATH", Kinds: train, Targets: cluster, Key: true,
+		Name: "image_python", Type: ImagePath, Value: "PATH", Kinds: both, Targets: cluster, Key: true,
 		Help: "The Python of the image; without it python3, else python, of its PATH.",
 	},
 	{
@@ -430,12 +430,12 @@ var All = []Def{
 			"versions of packages than the session; else either is one line above the table.",
 	},
 	{
-		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: train, Targets: cluster,
+		Name: "agent_image", Type: Image, Value: "IMAGE", Kinds: both, Targets: cluster,
 		Help: "An image that holds the programs metaml-pod, metaml-server and metaml-monitor, which the pods start; " +
 			"without it they come with the run.",
 	},
 	{
-		Name: "pod_template", Type: LocalFile, Value: "FILE", Kinds: train, Targets: cluster, Key: true,
+		Name: "pod_template", Type: LocalFile, Value: "FILE", Kinds: both, Targets: cluster, Key: true,
 		Help: "A PodTemplateSpec, as YAML, with what no other setting names.",
 	},
 	{

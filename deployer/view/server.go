@@ -56,6 +56,10 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 		if !state.Ended.IsZero() && !state.Submitted.IsZero() {
 			p.Parts = append(p.Parts, "after "+prose.Duration(state.Ended.Sub(state.Submitted)))
 		}
+	case facts.Liveness == run.Dead && facts.Spec.Setting("target") == run.Kubernetes:
+		p.State, p.Failed, p.Address = "not followed", true, ""
+		p.Lines = append(p.Lines,
+			"it goes on in the cluster, and has no address here until it is followed: metaml attach "+p.Name)
 	case facts.Liveness == run.Dead:
 		p.State, p.Failed, p.Address = "dead", true, ""
 		p.Lines = append(p.Lines, "all its processes have ended: metaml attach "+p.Name+" starts it again")
@@ -88,27 +92,34 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 		}
 	default:
 		p.State = "starting"
-		p.starting(s, revision, state, now)
+		p.starting(facts, s, revision, state, now)
 	}
 	if p.Failed {
 		facts.Remarks = nil // they are about what did not come to be
 	}
-	notes := notesOf(state.Notes, revision)
+	notes := notesOf(state.Notes, revision, p.State)
 	p.Lines = slices.Concat(differs(notes), p.Lines, remarks(p.Name, facts.Remarks, notes))
 	return p
 }
 
-// notesOf leaves out what is about other revisions.
-func notesOf(notes []run.Note, revision int) []run.Note {
-	return slices.DeleteFunc(slices.Clone(notes), func(n run.Note) bool {
-		return n.Revision != 0 && n.Revision != revision
-	})
+// notesOf leaves out what is about other revisions, and what this one waited for before: while it starts, the last is
+// what it waits for, and of one that is ready nobody needs to know.
+func notesOf(notes []run.Note, revision int, state string) []run.Note {
+	var kept []run.Note
+	for i, n := range notes {
+		waitsAgain := func(m run.Note) bool { return m.Code == run.NoteWaiting && m.Revision == n.Revision }
+		old := n.Code == run.NoteWaiting && (state == "ready" || slices.ContainsFunc(notes[i+1:], waitsAgain))
+		if !old && (n.Revision == 0 || n.Revision == revision) {
+			kept = append(kept, n)
+		}
+	}
+	return kept
 }
 
 func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 	ready, known := s.CountWorkers(s.Revision)
-	total := max(facts.Spec.WorkersOf(s.Replicas), known)
-	count := prose.Count(total, "worker")
+	total := max(facts.Spec.UnitsOf(s.Replicas), known)
+	count := prose.Count(total, facts.Spec.Unit())
 	if ready < total && known > 0 {
 		count = fmt.Sprintf("%d of %s", ready, count)
 	}
@@ -130,9 +141,12 @@ func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 		p.Parts = append(p.Parts, prose.Count(s.Restarts, "restart"))
 	}
 	p.Curl = Curl(s.Address, s.Example)
+	if at := facts.Spec.ServiceURL(); at != "" && at != s.Address {
+		p.Lines = append(p.Lines, "programs in the cluster ask it on "+at)
+	}
 }
 
-func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time.Time) {
+func (p *Panel) starting(facts ServerFacts, s *run.Server, revision int, state *run.State, now time.Time) {
 	since := state.Submitted
 	if s.Starting == revision && !s.Since.IsZero() {
 		since = s.Since
@@ -143,7 +157,7 @@ func (p *Panel) starting(s *run.Server, revision int, state *run.State, now time
 	case known > 0 && ready == known:
 		what = "asking it for a first answer"
 	case known > 0:
-		what = fmt.Sprintf("%d of %s ready", ready, prose.Count(known, "worker"))
+		what = fmt.Sprintf("%d of %s ready", ready, prose.Count(known, facts.Spec.Unit()))
 	}
 	p.Parts = append(p.Parts, what)
 	if !since.IsZero() {

@@ -212,3 +212,39 @@ func TestAServerWhoseFunctionIsRefused(t *testing.T) {
 		t.Errorf("the rest is %q, want %q", body, want)
 	}
 }
+
+// What a revision waits for is shown while it does, and never beside what it has become.
+func TestWhatARevisionWaitsForIsShownWhileItStarts(t *testing.T) {
+	waits := func(text string) run.Event {
+		return run.Event{Type: run.EventNote, Revision: 1, Code: run.NoteWaiting, Text: "revision 1 waits: " + text}
+	}
+	spec := run.Spec{
+		Name: "serve-1@prod/team", Kind: run.Serve, Completions: 1, Created: start,
+		Server: &run.ServerSpec{Revision: 1, Path: "/predict"},
+	}
+	state := run.NewState(spec)
+	n := int64(0)
+	shows := func(e run.Event) string {
+		t.Helper()
+		n++
+		e.Source, e.Seq, e.Time = "monitor", n, start.Add(time.Duration(n)*time.Second)
+		state.Apply(e)
+		return view.NewPanel(view.ServerFacts{Spec: spec}, state, start).Text()
+	}
+	shows(run.Event{Type: run.EventSubmitted})
+	shows(run.Event{Type: run.EventServerStarting, Revision: 1})
+	shows(waits("no node has room"))
+	if text := shows(waits("a node is pulling the image")); strings.Contains(text, "no node") ||
+		!strings.Contains(text, "pulling") {
+		t.Errorf("while it starts it shows\n%s", text)
+	}
+	text := shows(run.Event{Type: run.EventServerReady, Revision: 1, Address: "http://127.0.0.1:21873/predict"})
+	if strings.Contains(text, "waits") ||
+		!strings.Contains(text, "\nprograms in the cluster ask it on http://serve-1.team/predict") {
+		t.Errorf("when it is ready it shows\n%s", text)
+	}
+	text = shows(run.Event{Type: run.EventServerReady, Revision: 1, Address: spec.ServiceURL()})
+	if strings.Count(text, "ask it on") > 0 {
+		t.Errorf("in the cluster its address is shown twice\n%s", text)
+	}
+}

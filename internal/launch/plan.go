@@ -23,8 +23,12 @@ func (s *Submission) PlanText(plan *deployer.Plan, outline []run.Section) string
 	spec := plan.Spec
 	var out strings.Builder
 	if spec.Kind == run.Serve {
+		host := spec.Server.Host
+		if s.Settings.Text("target") == run.Kubernetes {
+			host = run.ParseName(spec.Name).Run
+		}
 		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name,
-			prose.Count(spec.Completions, "worker"), spec.Server.Host, cmp.Or(s.Settings.Text("port"), "PORT"),
+			prose.Count(spec.UnitsOf(0), spec.Unit()), host, cmp.Or(s.Settings.Text("port"), "PORT"),
 			spec.Server.Path, s.Settings.Text("target"), spec.Python)
 	} else {
 		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "trial"),

@@ -33,7 +33,6 @@ func ServerLogs(
 	ctx context.Context, to io.Writer, client *deployer.Client, l *run.Listed, stream string, follow bool,
 ) error {
 	spec := watch.Revision(client, l)
-	workers := spec.WorkersOf(l.State.Server.Replicas)
 	loader := client.Runs.LoaderLog(spec.Name, spec.Server.Revision)
 	for _, name := range []string{folder.Stdout, folder.Stderr} {
 		if stream != "both" && stream != name {
@@ -43,11 +42,11 @@ func ServerLogs(
 			fmt.Fprintf(to, "%s", text)
 		}
 	}
-	front := client.Runs.FrontLog(spec.Name)
+	front, units := client.Runs.FrontLog(spec.Name), units(l, &spec)
 	if !follow {
-		for i := range workers {
-			if workers > 1 {
-				fmt.Fprintf(to, "── worker %d\n", i)
+		for _, i := range units {
+			if len(units) > 1 {
+				fmt.Fprintf(to, "── %s %d\n", spec.Unit(), i)
 			}
 			if err := client.Runs.Log(ctx, spec.Name, i, 0, stream, false, to); err != nil {
 				return err
@@ -57,7 +56,7 @@ func ServerLogs(
 			return nil
 		}
 		heading := ""
-		if workers > 1 {
+		if len(units) > 1 {
 			heading = "── front\n"
 		}
 		return front.CopyTo(refusedRequests(to, heading, ""))
@@ -65,12 +64,12 @@ func ServerLogs(
 	var (
 		group sync.WaitGroup
 		out   = &lockedWriter{to: to}
-		errs  = make([]error, workers)
+		errs  = make([]error, len(units))
 	)
-	for i := range errs {
+	for at, i := range units {
 		group.Go(func() {
-			w := prefixed(out, fmt.Sprintf("worker %d  ", i))
-			errs[i] = client.Runs.Log(ctx, l.Spec.Name, i, 0, stream, true, w)
+			w := prefixed(out, fmt.Sprintf("%s %d  ", spec.Unit(), i))
+			errs[at] = client.Runs.Log(ctx, l.Spec.Name, i, 0, stream, true, w)
 		})
 	}
 	over := make(chan struct{})
@@ -82,6 +81,20 @@ func ServerLogs(
 		return errors.Join(context.Cause(ctx), <-watched) // once, not of each worker
 	}
 	return errors.Join(append(errs, <-watched)...)
+}
+
+// units are the numbers of the processes whose logs there are: in a cluster those that are known, of which there may be
+// more or fewer than were submitted.
+func units(l *run.Listed, spec *run.Spec) []int {
+	n := spec.UnitsOf(l.State.Server.Replicas)
+	for _, w := range l.State.Server.WorkersOf(spec.Server.Revision) {
+		n = max(n, w.Index+1)
+	}
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // frontEvery is how often the log of a front is read while it is followed.

@@ -63,9 +63,9 @@ func workersOf(l *run.Listed) string {
 	}
 	ready, known := s.CountWorkers(s.Revision)
 	if ready < known {
-		return fmt.Sprintf("%d of %s", ready, prose.Count(known, "worker"))
+		return fmt.Sprintf("%d of %s", ready, prose.Count(known, l.Spec.Unit()))
 	}
-	return prose.Count(known, "worker")
+	return prose.Count(known, l.Spec.Unit())
 }
 
 // Address is where a server answers, or "".
@@ -88,6 +88,8 @@ func StateWord(l *run.Listed) string {
 	if server := l.State.Server; server != nil {
 		s = "starting"
 		switch {
+		case l.Liveness == run.Dead && l.Target == run.Kubernetes:
+			return "not followed (metaml attach " + l.Spec.Name + " gives it an address here)"
 		case l.Liveness == run.Dead:
 			return "dead (metaml attach " + l.Spec.Name + " starts it again)"
 		case server.Answering() == 0:

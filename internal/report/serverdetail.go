@@ -23,8 +23,9 @@ type ServerDetail struct {
 	Liveness   run.Liveness    `json:"liveness"`
 	Ready      bool            `json:"ready"` // it answered the request
 	URL        string          `json:"url"`
-	Revision   int             `json:"revision"` // that answers; 0 is none
-	Starting   int             `json:"starting"` // that is being started; 0 is none
+	ClusterURL string          `json:"cluster_url"` // for programs in its cluster; "": it is on this machine
+	Revision   int             `json:"revision"`    // that answers; 0 is none
+	Starting   int             `json:"starting"`    // that is being started; 0 is none
 	Failed     *FailedRevision `json:"failed"`
 	Revisions  []Revision      `json:"revisions"`
 	Workers    []Worker        `json:"workers"`
@@ -100,7 +101,8 @@ func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
 	j := &ServerDetail{
 		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source,
 		State: state.Phase, Reason: state.Reason, Text: state.Text,
-		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: Address(l), Revision: s.Answering(),
+		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: Address(l), ClusterURL: spec.ServiceURL(),
+		Revision: s.Answering(),
 		Starting: s.Starting, Workers: []Worker{}, Revisions: revisionsOf(client, l),
 		PerReplica: spec.WorkersOf(1), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(),
 		Host: spec.Server.Host, Port: spec.Server.Port,

@@ -74,10 +74,19 @@ func (o Output) Server(client *deployer.Client, l *run.Listed) error {
 	if len(s.Workers) > 0 && l.Liveness != run.Dead {
 		fmt.Fprintln(o.To)
 		table := tabwriter.NewWriter(o.To, 0, 0, 3, ' ', 0)
-		fmt.Fprintln(table, "WORKER\tREVISION\tSTATE\tATTEMPT\tPROCESS")
+		processes := l.Target == run.Local // those in a cluster have no number here
+		fmt.Fprintf(table, "%s\tREVISION\tSTATE\tATTEMPT", strings.ToUpper(l.Spec.Unit()))
+		if processes {
+			fmt.Fprint(table, "\tPROCESS")
+		}
+		fmt.Fprintln(table)
 		for i := range s.Workers {
 			w := &s.Workers[i]
-			fmt.Fprintf(table, "%d\t%d\t%s\t%d\t%d\n", w.Index, w.Revision, workerWord(w), w.Attempt, w.PID)
+			fmt.Fprintf(table, "%d\t%d\t%s\t%d", w.Index, w.Revision, workerWord(w), w.Attempt)
+			if processes {
+				fmt.Fprintf(table, "\t%d", w.PID)
+			}
+			fmt.Fprintln(table)
 		}
 		if err := table.Flush(); err != nil {
 			return err

@@ -178,12 +178,15 @@ func (t *Target) Rollback(ctx context.Context, name string, revision int) (done 
 	}); err != nil {
 		return done, err
 	}
-	from, to := t.there.Folder(done.Spec.Name), t.mirror(name)
+	to := t.mirror(name)
 	done.Spec.Name = whole(done.Spec.Name)
 	if err := t.Keep(ctx, name); err != nil {
 		return done, err
 	}
-	return done, await("the newest revision", func() bool { return to.NewestRevision() == from.NewestRevision() })
+	return done, await("the newest revision", func() bool {
+		spec, err := to.ReadSpec()
+		return err == nil && spec.Server.Revision >= done.Spec.Server.Revision
+	})
 }
 
 // Resume goes on with what a run left unfinished.
@@ -221,6 +224,15 @@ func (t *Target) Delete(ctx context.Context, name string) error {
 // Fetch copies the outputs of a trial.
 func (t *Target) Fetch(_ context.Context, name string, trial int) error {
 	from, to := t.there.Folder(run.ParseName(name).Run).Output(trial), t.mirror(name).Output(trial)
+	if exists(to) || !exists(from) {
+		return nil
+	}
+	return os.CopyFS(to, os.DirFS(from))
+}
+
+// FetchCode copies the code of a run.
+func (t *Target) FetchCode(_ context.Context, name string) error {
+	from, to := t.there.Folder(run.ParseName(name).Run).Code(), t.mirror(name).Code()
 	if exists(to) || !exists(from) {
 		return nil
 	}

@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"sync"
 
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -32,7 +34,8 @@ type codec struct {
 var codecs = sync.OnceValue(func() codec {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, batchv1.AddToScheme, authenticationv1.AddToScheme, authorizationv1.AddToScheme,
+		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, policyv1.AddToScheme,
+		authenticationv1.AddToScheme, authorizationv1.AddToScheme,
 	} {
 		utilruntime.Must(add(s))
 	}
@@ -113,6 +116,31 @@ type Batch struct{ client rest.Interface }
 // Jobs are those of a namespace.
 func (b *Batch) Jobs(namespace string) *Objects[batchv1.Job, batchv1.JobList] {
 	return &Objects[batchv1.Job, batchv1.JobList]{b.client, "jobs", namespace}
+}
+
+// Apps has the objects of the group apps.
+type Apps struct{ client rest.Interface }
+
+// Deployments are those of a namespace.
+func (a *Apps) Deployments(namespace string) *Objects[appsv1.Deployment, appsv1.DeploymentList] {
+	return &Objects[appsv1.Deployment, appsv1.DeploymentList]{a.client, "deployments", namespace}
+}
+
+// ReplicaSets are those of a namespace.
+func (a *Apps) ReplicaSets(namespace string) *Objects[appsv1.ReplicaSet, appsv1.ReplicaSetList] {
+	return &Objects[appsv1.ReplicaSet, appsv1.ReplicaSetList]{a.client, "replicasets", namespace}
+}
+
+// Policy has the objects of the group policy.
+type Policy struct{ client rest.Interface }
+
+// PodDisruptionBudgets are those of a namespace.
+func (p *Policy) PodDisruptionBudgets(
+	namespace string,
+) *Objects[policyv1.PodDisruptionBudget, policyv1.PodDisruptionBudgetList] {
+	return &Objects[policyv1.PodDisruptionBudget, policyv1.PodDisruptionBudgetList]{
+		p.client, "poddisruptionbudgets", namespace,
+	}
 }
 
 // Objects are all of one kind, in a namespace or, where that is "", in the cluster. T is the type of one, L of a list.

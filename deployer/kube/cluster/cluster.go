@@ -20,9 +20,11 @@ import (
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -61,8 +63,10 @@ func (p Pin) Same(q Pin) bool { return p.ID() == q.ID() }
 // Cluster is a connection to a namespace.
 type Cluster struct {
 	Pin
-	Core  *Core
-	Batch *Batch
+	Core   *Core
+	Batch  *Batch
+	Apps   *Apps
+	Policy *Policy
 	// of reviews of who we are, and of what we may do
 	authentication, authorization rest.Interface
 	login                         login
@@ -223,6 +227,16 @@ func (c *Cluster) clients(to *rest.Config, client *http.Client) (err error) {
 		return err
 	}
 	c.Batch = &Batch{batch}
+	apps, err := group(to, client, "/apis", appsv1.SchemeGroupVersion)
+	if err != nil {
+		return err
+	}
+	c.Apps = &Apps{apps}
+	policy, err := group(to, client, "/apis", policyv1.SchemeGroupVersion)
+	if err != nil {
+		return err
+	}
+	c.Policy = &Policy{policy}
 	if c.authentication, err = group(to, client, "/apis", authenticationv1.SchemeGroupVersion); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -50,6 +51,20 @@ var Needed = []Rule{
 	{Resources: []string{"events"}, Verbs: []string{"list"}, Why: "say why a trial waits"},
 }
 
+// Serving are the rights that servers need besides [Needed].
+var Serving = []Rule{
+	{
+		Group: "apps", Resources: []string{"deployments"}, Verbs: []string{"create", "get", "list", "watch", "patch"},
+		Why: "run servers",
+	},
+	{Group: "apps", Resources: []string{"replicasets"}, Verbs: []string{"list"}, Why: "take a revision back"},
+	{Resources: []string{"services"}, Verbs: []string{"create", "get", "patch"}, Why: "give servers an address"},
+	{
+		Group: "policy", Resources: []string{"poddisruptionbudgets"}, Verbs: []string{"create", "delete"},
+		Why: "keep a server going while nodes are drained",
+	},
+}
+
 // Live are the rights without which runs work, and have no live curves.
 var Live = []Rule{
 	{Resources: []string{"services"}, Verbs: []string{"create"}, Why: "give trials an address to report to"},
@@ -59,9 +74,17 @@ var Live = []Rule{
 	},
 }
 
-// Missing gives the rights of [Needed] and of [Live] that we lack in the namespace; where the cluster cannot list
+// NeededBy are the rights that runs of a kind need.
+func NeededBy(kind run.Kind) []Rule {
+	if kind == run.Serve {
+		return slices.Concat(Needed, Serving)
+	}
+	return Needed
+}
+
+// Missing gives the rights of [NeededBy] and of [Live] that we lack in the namespace; where the cluster cannot list
 // rights, none.
-func (c *Cluster) Missing(ctx context.Context) (needed, live []Rule, err error) {
+func (c *Cluster) Missing(ctx context.Context, kind run.Kind) (needed, live []Rule, err error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	review, err := into[authorizationv1.SelfSubjectRulesReview](ctx,
@@ -75,7 +98,7 @@ func (c *Cluster) Missing(ctx context.Context) (needed, live []Rule, err error) 
 		return nil, nil, nil // a webhook decides; each request will say it
 	}
 	given := review.Status.ResourceRules
-	return lacking(Needed, given), lacking(Live, given), nil
+	return lacking(NeededBy(kind), given), lacking(Live, given), nil
 }
 
 // lacking is what of some rights is not given.
@@ -124,10 +147,10 @@ func (c *Cluster) CheckNamespace(ctx context.Context) error {
 	return nil
 }
 
-// CheckRights refuses where a right of [Needed] is missing, before anything is made. It gives those of [Live] that are
-// missing.
-func (c *Cluster) CheckRights(ctx context.Context) (live []Rule, err error) {
-	missing, live, err := c.Missing(ctx)
+// CheckRights refuses where a right is missing that runs of a kind need, before anything is made. It gives those of
+// [Live] that are missing.
+func (c *Cluster) CheckRights(ctx context.Context, kind run.Kind) (live []Rule, err error) {
+	missing, live, err := c.Missing(ctx, kind)
 	if err != nil || len(missing) == 0 {
 		return live, err
 	}

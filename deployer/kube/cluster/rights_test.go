@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -47,7 +48,7 @@ func having(t *testing.T, given []cluster.Rule) (c *cluster.Cluster, asked *int)
 
 func TestWhatRunsWorkWithoutIsNotRefused(t *testing.T) {
 	c, asked := having(t, cluster.Needed)
-	live, err := c.CheckRights(t.Context())
+	live, err := c.CheckRights(t.Context(), run.Train)
 	if err != nil || len(live) != len(cluster.Live) || *asked != 1 {
 		t.Fatalf("got %v, %v; asked %d times", live, err, *asked)
 	}
@@ -58,11 +59,20 @@ func TestWhatRunsWorkWithoutIsNotRefused(t *testing.T) {
 
 func TestARightThatRunsNeedIsRefused(t *testing.T) {
 	c, _ := having(t, slices.Concat(cluster.Live, cluster.Needed[1:]))
-	live, err := c.CheckRights(t.Context())
+	live, err := c.CheckRights(t.Context(), run.Train)
 	mistake(t, err, usererror.CodeRights, "configmaps (to keep what is run", "kubectl -n team create role metaml ")
 	if len(live) != 0 {
 		t.Errorf("%v is missing", live)
 	}
+}
+
+func TestAServerNeedsMoreRights(t *testing.T) {
+	c, _ := having(t, slices.Concat(cluster.Live, cluster.Needed))
+	if _, err := c.CheckRights(t.Context(), run.Train); err != nil {
+		t.Error(err)
+	}
+	_, err := c.CheckRights(t.Context(), run.Serve)
+	mistake(t, err, usererror.CodeRights, "deployments (to run servers)", "metaml setup rbac")
 }
 
 func TestTheRoleHasAllRights(t *testing.T) {
@@ -70,7 +80,7 @@ func TestTheRoleHasAllRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"- configmaps", "- services", "- pods/portforward"} {
+	for _, want := range []string{"- configmaps", "- services", "- pods/portforward", "- deployments"} {
 		if !strings.Contains(string(role), want) {
 			t.Errorf("the role lacks %s:\n%s", want, role)
 		}

@@ -71,8 +71,9 @@ const user = 65532
 
 // The names of a pod's containers.
 const (
-	TrialContainer = "trial"
-	AgentContainer = "agent" // brings metaml-pod out of the image of --agent-image, before the trial's
+	TrialContainer  = "trial"
+	ServerContainer = "server"
+	AgentContainer  = "agent" // brings the pod's program out of the image of --agent-image, before the other
 )
 
 // Job runs the trials of a run, one index each.
@@ -144,26 +145,37 @@ func undisturbed() map[string]string {
 
 // template is the pod of a trial.
 func (r *Run) template() (*corev1.PodTemplateSpec, error) {
-	o := &r.Options
-	no, grace := false, int64(60)
-	t := &corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{
-			Labels:      labels(&r.Spec, r.User, ComponentTrial),
-			Annotations: undisturbed(),
-		},
+	t := r.pod(ComponentTrial, corev1.RestartPolicyNever)
+	t.Annotations = undisturbed()
+	t.Labels[istio] = "false"
+	return r.withTheirs(t)
+}
+
+// graceSeconds is how long a pod may take to end: a trial has 30 seconds to keep what it has, a server as many for what
+// it is answering, after some in which nothing new comes to it any more.
+const graceSeconds = 60
+
+// pod is the pod of a trial or of a server.
+func (r *Run) pod(component string, restart corev1.RestartPolicy) *corev1.PodTemplateSpec {
+	no, grace := false, int64(graceSeconds)
+	return &corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: labels(&r.Spec, r.User, component)},
 		Spec: corev1.PodSpec{
-			RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: &no, EnableServiceLinks: &no,
-			TerminationGracePeriodSeconds: &grace, SecurityContext: r.security(), ServiceAccountName: o.ServiceAccount,
-			ImagePullSecrets: r.pullSecrets(), NodeSelector: r.nodes(),
+			RestartPolicy: restart, AutomountServiceAccountToken: &no, EnableServiceLinks: &no,
+			TerminationGracePeriodSeconds: &grace, SecurityContext: r.security(),
+			ServiceAccountName: r.Options.ServiceAccount, ImagePullSecrets: r.pullSecrets(), NodeSelector: r.nodes(),
 			Tolerations: r.tolerations(), Volumes: r.volumes(), InitContainers: r.bringers(),
 			Containers: []corev1.Container{r.container()},
 		},
 	}
-	t.Labels[istio] = "false"
-	if len(o.PodTemplate) == 0 {
-		return t, nil
+}
+
+// withTheirs adds to our pod what the user's template has besides.
+func (r *Run) withTheirs(ours *corev1.PodTemplateSpec) (*corev1.PodTemplateSpec, error) {
+	if len(r.Options.PodTemplate) == 0 {
+		return ours, nil
 	}
-	return mergeTemplate(o.PodTemplate, t)
+	return mergeTemplate(r.Options.PodTemplate, ours)
 }
 
 // security is what the restricted standard demands of a pod (Kubernetes, "Pod Security Standards").
@@ -192,7 +204,7 @@ func (r *Run) pullSecrets() []corev1.LocalObjectReference {
 		all = append(all, corev1.LocalObjectReference{Name: name})
 	}
 	if r.Options.PullLogin != nil {
-		all = append(all, corev1.LocalObjectReference{Name: PullName(r.Spec.Name)})
+		all = append(all, corev1.LocalObjectReference{Name: PullName(r.holder())})
 	}
 	return all
 }
@@ -214,17 +226,23 @@ func mergeTemplate(theirs []byte, ours *corev1.PodTemplateSpec) (*corev1.PodTemp
 	return &both, nil
 }
 
-// container runs the trial.
+// container runs the trial, or the server.
 func (r *Run) container() corev1.Container {
 	o := &r.Options
-	return corev1.Container{
+	c := corev1.Container{
 		Name: TrialContainer, Image: o.Image, ImagePullPolicy: cmp.Or(o.PullPolicy, corev1.PullIfNotPresent),
-		Command:    r.command(),
 		WorkingDir: workDir, Env: r.env(), Resources: r.resources(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		SecurityContext:          confined(),
 		VolumeMounts:             r.mounts(),
 	}
+	if r.Spec.Kind == run.Serve {
+		c.Name, c.Command = ServerContainer, r.start(r.serverArgs())
+		r.addProbes(&c)
+	} else {
+		c.Command = r.start(r.trialArgs())
+	}
+	return c
 }
 
 // confined is what the restricted standard demands of a container (Kubernetes, "Pod Security Standards").
@@ -236,31 +254,39 @@ func confined() *corev1.SecurityContext {
 	}
 }
 
-// command starts metaml-pod: it is put together by the image's Python, or was brought by the container before.
-func (r *Run) command() []string {
-	args := []string{
-		"--in", inDir, "--dir", path.Join(workDir, "run"), "--message", message, "--annotations",
-		path.Join(infoDir, "annotations"),
-	}
-	if r.InImage {
-		args = append(args, "--program", "/"+pod.InImage)
-	}
+// trialArgs are the arguments of metaml-pod.
+func (r *Run) trialArgs() []string {
+	args := append(r.args(), "--annotations", path.Join(infoDir, "annotations"))
 	switch {
 	case r.Options.Output != nil:
 		args = append(args, "--trials", r.onOutput().Trials())
 	case r.Options.NoOutput:
 		args = append(args, "--no-outputs")
 	}
+	return args
+}
+
+// args are those that trials and servers have alike.
+func (r *Run) args() []string {
+	args := []string{"--in", inDir, "--dir", path.Join(workDir, "run"), "--message", message}
+	if r.InImage {
+		args = append(args, "--program", "/"+pod.InImage)
+	}
+	return args
+}
+
+// start starts the pod's program: it is put together by the image's Python, or was brought by the container before.
+func (r *Run) start(args []string) []string {
 	if r.Options.AgentImage == "" {
 		return pod.Start{
-			Program: pod.Trial, Python: r.Options.ImagePython, Parts: agentDir, To: workDir,
+			Program: r.Agent.Program, Python: r.Options.ImagePython, Parts: agentDir, To: workDir,
 			Digests: map[string]string{r.Agent.Arch: r.Agent.Digest}, Message: message, Args: args,
 		}.Command()
 	}
 	if r.Options.ImagePython != "" {
 		args = append(args, "--python", r.Options.ImagePython)
 	}
-	return append([]string{path.Join(workDir, string(pod.Trial))}, args...)
+	return append([]string{path.Join(workDir, string(r.Agent.Program))}, args...)
 }
 
 // bringers is the container that brings metaml-pod out of an image of its own. What it requests is what the trial does,
@@ -272,7 +298,7 @@ func (r *Run) bringers() []corev1.Container {
 	return []corev1.Container{{
 		Name: AgentContainer, Image: r.Options.AgentImage, ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: []string{
-			pod.InAgentImage(pod.Trial), "install", path.Join(workDir, string(pod.Trial)),
+			pod.InAgentImage(r.Agent.Program), "install", path.Join(workDir, string(r.Agent.Program)),
 		},
 		Resources:                r.resources(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
@@ -292,12 +318,14 @@ func (r *Run) env() []corev1.EnvVar {
 		{Name: "USER", Value: "metaml"},
 		{Name: "LOGNAME", Value: "metaml"},
 		{Name: "PYTHONDONTWRITEBYTECODE", Value: "1"},
-		annotation(pod.FailuresVariable, "batch.kubernetes.io/job-index-failure-count"),
-		annotation(pod.IgnoredVariable, "batch.kubernetes.io/job-index-ignored-failure-count"),
+	}
+	if r.Spec.Kind == run.Train {
+		env = append(env, annotation(pod.FailuresVariable, "batch.kubernetes.io/job-index-failure-count"),
+			annotation(pod.IgnoredVariable, "batch.kubernetes.io/job-index-ignored-failure-count"))
 	}
 	own := func(name, key string) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
-			LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.Spec.Name)}, Key: key,
+			LocalObjectReference: corev1.LocalObjectReference{Name: KeyName(r.holder())}, Key: key,
 		}}}
 	}
 	if !r.Exported {
@@ -310,7 +338,7 @@ func (r *Run) env() []corev1.EnvVar {
 				FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.uid"},
 			}})
 	}
-	threads := strconv.FormatInt(max(1, r.Options.CPU.Value()), 10)
+	threads := strconv.FormatInt(max(1, r.Options.CPU.Value()/r.processes()), 10)
 	for _, name := range run.ThreadVariables {
 		env = append(env, corev1.EnvVar{Name: name, Value: threads})
 	}
@@ -329,6 +357,14 @@ func (r *Run) env() []corev1.EnvVar {
 		env = replaced(env, own(name, sessionPrefix+name))
 	}
 	return env
+}
+
+// processes is how many share the cores of a pod.
+func (r *Run) processes() int64 {
+	if r.Spec.Kind == run.Serve {
+		return int64(max(1, r.Spec.Server.Workers))
+	}
+	return 1
 }
 
 func replaced(env []corev1.EnvVar, v corev1.EnvVar) []corev1.EnvVar {
@@ -389,9 +425,15 @@ func configMapProjection(name string) corev1.VolumeProjection {
 }
 
 func (r *Run) volumes() []corev1.Volume {
-	in := []corev1.VolumeProjection{configMapProjection(r.Spec.Name), configMapProjection(TableName(r.Spec.Name))}
+	in := []corev1.VolumeProjection{configMapProjection(r.holder())}
+	if r.Spec.Kind == run.Train {
+		in = append(in, configMapProjection(TableName(r.Spec.Name)))
+	}
 	for i := range r.Programs {
-		in = append(in, configMapProjection(ProgramName(r.Spec.Name, i)))
+		in = append(in, configMapProjection(ProgramName(r.holder(), i)))
+	}
+	for i := range r.Models {
+		in = append(in, configMapProjection(ModelName(r.holder(), i)))
 	}
 	var agent []corev1.VolumeProjection
 	for i := range r.Agent.Parts {
@@ -408,17 +450,24 @@ func (r *Run) volumes() []corev1.Volume {
 		{Name: "shm", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 			Medium: corev1.StorageMediumMemory, SizeLimit: &shm,
 		}}},
-		{Name: "info", VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{
-			Items: []corev1.DownwardAPIVolumeFile{{
+	}
+	if r.Spec.Kind == run.Train {
+		volumes = append(volumes, corev1.Volume{Name: "info", VolumeSource: corev1.VolumeSource{
+			DownwardAPI: &corev1.DownwardAPIVolumeSource{Items: []corev1.DownwardAPIVolumeFile{{
 				Path: "annotations", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations"},
-			}},
-		}}},
+			}}},
+		}})
 	}
 	if len(agent) > 0 {
 		volumes = append(volumes, corev1.Volume{Name: agentVolume, VolumeSource: projected(agent)})
 	}
 	if m := r.Options.Output; m != nil {
 		volumes = append(volumes, outputVolume(m))
+	}
+	if m := r.ModelOn; m != nil {
+		volumes = append(volumes, corev1.Volume{Name: modelVolume, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: m.Claim, ReadOnly: true},
+		}})
 	}
 	for i, m := range r.Options.Mounts {
 		volumes = append(volumes, corev1.Volume{Name: mountName(i), VolumeSource: corev1.VolumeSource{
@@ -463,13 +512,20 @@ func (r *Run) mounts() []corev1.VolumeMount {
 		{Name: "work", MountPath: workDir},
 		{Name: "tmp", MountPath: "/tmp"},
 		{Name: "shm", MountPath: "/dev/shm"},
-		{Name: "info", MountPath: infoDir, ReadOnly: true},
+	}
+	if r.Spec.Kind == run.Train {
+		mounts = append(mounts, corev1.VolumeMount{Name: "info", MountPath: infoDir, ReadOnly: true})
 	}
 	if r.Agent.Parts > 0 {
 		mounts = append(mounts, corev1.VolumeMount{Name: agentVolume, MountPath: agentDir, ReadOnly: true})
 	}
 	if r.Options.Output != nil {
 		mounts = append(mounts, corev1.VolumeMount{Name: outputName, MountPath: outputDir})
+	}
+	if m := r.ModelOn; m != nil {
+		mounts = append(mounts, corev1.VolumeMount{
+			Name: modelVolume, MountPath: modelDir, SubPath: m.Path, ReadOnly: true,
+		})
 	}
 	for i, m := range r.Options.Mounts {
 		mounts = append(mounts, corev1.VolumeMount{Name: mountName(i), MountPath: m.Path, SubPath: m.Sub})

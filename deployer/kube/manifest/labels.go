@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // The labels of our objects.
@@ -22,6 +24,8 @@ const (
 	LabelKind      = "metaml/kind"                  // train or serve
 	LabelKey       = "metaml/key"                   // the first 40 digits of the run key
 	LabelUser      = "metaml/user"                  // the first 40 hex digits of the user's sha256
+	LabelServer    = "metaml/server"                // of a server's owner: whose, of which notebook and function
+	LabelRevision  = "metaml/revision"              // of a server, from 1
 	LabelQueue     = "kueue.x-k8s.io/queue-name"    // of a Job that Kueue is to start
 )
 
@@ -33,13 +37,17 @@ const (
 	ComponentRun     = "run"     // the owner: ConfigMap with run.json
 	ComponentTable   = "table"   // ConfigMap with the hyperparameters
 	ComponentProgram = "program" // ConfigMap with a part of the program
+	ComponentModel   = "model"   // ConfigMap with a part of a server's model
 	ComponentKey     = "key"     // Secret with the key of expected.json
 	ComponentPull    = "pull"    // Secret with the login for the image's registry
 	ComponentRows    = "rows"    // ConfigMap that maps the indexes of a resumed run's Job
 	ComponentAgent   = "agent"   // ConfigMap with a part of metaml-pod or metaml-monitor, shared by runs
 	ComponentTrial   = "trial"   // Job and pods
 	ComponentRecord  = "record"  // ConfigMap with the record of the run, as far as somebody followed it
-	ComponentMonitor = "monitor" // Service, Job and pod of what collects the trials' files while they run
+	ComponentServer  = "server"  // Deployment, Service, PodDisruptionBudget and pods of a server
+	// ConfigMap with run.json of a revision of a server, to which what else it needs belongs
+	ComponentRevision = "revision"
+	ComponentMonitor  = "monitor" // Service, Job and pod of what collects the trials' files while they run
 )
 
 // The annotations of the owner.
@@ -47,6 +55,9 @@ const (
 	AnnotationUser    = "metaml/user-name" // who submitted the run, as the API server calls them
 	AnnotationResumed = "metaml/resumed"   // the run was resumed, at least once
 )
+
+// AnnotationAnswered is on a revision of a server that has answered.
+const AnnotationAnswered = "metaml/answered"
 
 // AnnotationComplete is on what the parts of the agent belong to, once all of them are there.
 const AnnotationComplete = "metaml/complete"
@@ -58,6 +69,27 @@ const AnnotationPlacement = "metaml/placement"
 // TrialsOf selects the Jobs and pods of a run's trials.
 func TrialsOf(run string) string {
 	return LabelRun + "=" + run + "," + LabelComponent + "=" + ComponentTrial
+}
+
+// ServerOf selects the pods of a server.
+func ServerOf(run string) string {
+	return LabelRun + "=" + run + "," + LabelComponent + "=" + ComponentServer
+}
+
+// ProgramOf selects the parts of the program of a run.
+func ProgramOf(run string) string {
+	return LabelRun + "=" + run + "," + LabelComponent + "=" + ComponentProgram
+}
+
+// RevisionsOf selects the revisions of a server.
+func RevisionsOf(run string) string {
+	return LabelRun + "=" + run + "," + LabelComponent + "=" + ComponentRevision
+}
+
+// ServerLabel is the value of [LabelServer]: the same for all revisions of a server (docs/reference/rules.md §5). What
+// leaves this machine of a notebook is its name alone, and the digest of where it is.
+func ServerLabel(spec *run.Spec) string {
+	return digest40(spec.Owner + "\x00" + spec.Source + "\x00" + spec.Series)
 }
 
 // UserLabel is the value of [LabelUser]: a label cannot hold every user name.

@@ -102,7 +102,7 @@ func (r *Run) MonitorJob(owner *corev1.ConfigMap) *batchv1.Job {
 		{Name: "work", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 		{Name: "store", VolumeSource: store},
 		{Name: "token", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-			SecretName: KeyName(r.Spec.Name), Items: []corev1.KeyToPath{{Key: TokenName, Path: TokenName}},
+			SecretName: KeyName(r.holder()), Items: []corev1.KeyToPath{{Key: TokenName, Path: TokenName}},
 		}}},
 	}
 	if a := r.Monitor.Agent; a.Parts > 0 {

@@ -24,16 +24,26 @@ type Run struct {
 	User      string // as the API server calls them
 	Requires  pod.Requires
 	Options   Options
-	Agent     Agent    // metaml-pod
+	Agent     Agent    // metaml-pod, or metaml-server
+	Address   string   // "IP:PORT" of a server's Service; known once that is made
 	Monitor   *Monitor // nil: nothing is collected
 	Programs  int      // parts of the program
 	Lock      string   // the packages of the image, as a requirements file; "": none was made
+	Models    int      // parts of a server's model that come with it
+	ModelAt   string   // folder in which its image has the model; ""
+	ModelOn   *Volume  // where it is on a volume; nil
 	InImage   bool     // the image has the program; the parts have what else there is
 
 	// Exported is a run that somebody else makes, by kubectl apply. It shares no object with other runs, and has no
 	// Secret. What only the cluster can say of it is left to the cluster: its identity, when it was made, and what
 	// belongs to its owner, which its labels say instead.
 	Exported bool
+}
+
+// Volume is a folder of a PersistentVolumeClaim, which is read.
+type Volume struct {
+	Claim string
+	Path  string // of the folder on the volume
 }
 
 // Agent says which build of a program of ours pods are started with.
@@ -52,6 +62,9 @@ func TableName(run string) string { return run + "-table" }
 // ProgramName is the name of the ConfigMap with part i of the program.
 func ProgramName(run string, i int) string { return fmt.Sprintf("%s-program-%d", run, i) }
 
+// ModelName is the name of the ConfigMap with part i of the model of a revision.
+func ModelName(revision string, i int) string { return fmt.Sprintf("%s-model-%d", revision, i) }
+
 // KeyName is the name of the Secret with the key of expected.json.
 func KeyName(run string) string { return run + "-key" }
 
@@ -64,6 +77,18 @@ func JobName(run string, resumed int) string {
 		return run
 	}
 	return fmt.Sprintf("%s-r%d", run, resumed)
+}
+
+// RevisionName is the name of the ConfigMap with a revision of a server.
+func RevisionName(run string, revision int) string { return fmt.Sprintf("%s-v%d", run, revision) }
+
+// holder is the name of the ConfigMap with run.json, from which the names of what else pods need follow: the owner, or
+// a server's revision.
+func (r *Run) holder() string {
+	if r.Spec.Kind == run.Serve {
+		return RevisionName(r.Spec.Name, r.Spec.Server.Revision)
+	}
+	return r.Spec.Name
 }
 
 // RecordName is the name of the ConfigMap with the record of a run.
@@ -106,6 +131,10 @@ func (r *Run) meta(name, component string, owner *corev1.ConfigMap) metav1.Objec
 func Public(spec run.Spec) run.Spec {
 	spec.Python, spec.Cwd, spec.Path, spec.BootID, spec.Notify, spec.Env = "", "", nil, "", "", nil
 	spec.Source = path.Base(spec.Source)
+	if spec.Server != nil {
+		spec.Server = new(*spec.Server)
+		spec.Server.ModelFolder = ""
+	}
 	public := make([]run.Setting, len(spec.Settings))
 	for i, s := range spec.Settings {
 		if d, ok := settings.Lookup(s.Name); ok && d.Type == settings.LocalFile {
@@ -120,8 +149,18 @@ func Public(spec run.Spec) run.Spec {
 	return spec
 }
 
-// Owner is the object that all others of the run belong to. Who makes it has the run's name.
+// Owner is the object that all others of the run belong to. Who makes it has the run's name. Of a server its run.json
+// is that of the revision that was submitted last.
 func (r *Run) Owner() (*corev1.ConfigMap, error) {
+	m := r.meta(r.Spec.Name, ComponentRun, nil)
+	if r.Spec.Kind == run.Serve {
+		m.Labels[LabelServer] = ServerLabel(&r.Spec)
+	}
+	return r.described(m)
+}
+
+// described is an object with what is run.
+func (r *Run) described(m metav1.ObjectMeta) (*corev1.ConfigMap, error) {
 	public := Public(r.Spec)
 	if r.Exported {
 		public.ID, public.Created = "", time.Time{}
@@ -134,7 +173,6 @@ func (r *Run) Owner() (*corev1.ConfigMap, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write what the run requires: %w", err)
 	}
-	m := r.meta(r.Spec.Name, ComponentRun, nil)
 	m.Annotations = map[string]string{AnnotationUser: r.User}
 	data := map[string]string{pod.SpecName: string(spec), pod.RequiresName: string(requires)}
 	if r.Lock != "" && len(r.Lock) <= maxLock {
@@ -149,13 +187,17 @@ func (r *Run) Owner() (*corev1.ConfigMap, error) {
 const maxLock = 256 << 10
 
 // ReadOwner reads the spec of a run from its owner.
-func ReadOwner(owner *corev1.ConfigMap) (run.Spec, error) {
+func ReadOwner(owner *corev1.ConfigMap) (run.Spec, error) { return ReadOwnerOf(owner, owner.Name) }
+
+// ReadOwnerOf reads the spec of a run, or of a revision of a server, from an object that belongs to it.
+func ReadOwnerOf(owner *corev1.ConfigMap, name string) (run.Spec, error) {
 	var spec run.Spec
 	if err := json.Unmarshal([]byte(owner.Data[pod.SpecName]), &spec); err != nil {
 		return spec, fmt.Errorf("read the description of run %s: %w", owner.Name, err)
 	}
-	if spec.Name != owner.Name || spec.Completions < 0 || spec.Completions > MaxCompletions {
-		return spec, fmt.Errorf("the description of run %s is damaged", owner.Name)
+	if spec.Name != name || spec.Completions < 0 || spec.Kind != run.Serve && spec.Completions > MaxCompletions ||
+		spec.Kind == run.Serve && spec.Server == nil {
+		return spec, fmt.Errorf("the description of run %s is damaged", name)
 	}
 	spec = Public(spec) // whoever may write there is not to name what is executed here
 	if spec.ID == "" {  // it was exported, and may be made and deleted again and again
@@ -191,7 +233,18 @@ func (r *Run) TableObject(owner *corev1.ConfigMap, table []byte) *corev1.ConfigM
 
 // Program holds a part of the program.
 func (r *Run) Program(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
-	return r.file(ProgramName(r.Spec.Name, i), ComponentProgram, owner, pod.ProgramPart(i), part)
+	return r.file(ProgramName(r.holder(), i), ComponentProgram, owner, pod.ProgramPart(i), part)
+}
+
+// Model holds a part of a server's model.
+func (r *Run) Model(owner *corev1.ConfigMap, i int, part []byte) *corev1.ConfigMap {
+	return r.file(ModelName(r.holder(), i), ComponentModel, owner, pod.ModelPart(i), part)
+}
+
+// OutputOn is the folder in which a trial's files are kept on a volume, of the run of a spec.
+func OutputOn(m *settings.Mount, namespace string, spec run.Spec, trial int) *Volume {
+	r := &Run{Spec: spec, Namespace: namespace}
+	return &Volume{Claim: m.Claim, Path: folder.Run(r.folderOn(m, "/")).Output(trial)[1:]}
 }
 
 // RecordKey is the file of the record in its ConfigMap.
@@ -223,7 +276,7 @@ func (r *Run) Key(owner *corev1.ConfigMap, key string) *corev1.Secret {
 	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: r.meta(KeyName(r.Spec.Name), ComponentKey, owner), Immutable: &yes,
+		ObjectMeta: r.meta(KeyName(r.holder()), ComponentKey, owner), Immutable: &yes,
 		Data: data,
 	}
 }
@@ -233,7 +286,7 @@ func (r *Run) Pull(owner *corev1.ConfigMap) *corev1.Secret {
 	yes := true
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: r.meta(PullName(r.Spec.Name), ComponentPull, owner), Immutable: &yes,
+		ObjectMeta: r.meta(PullName(r.holder()), ComponentPull, owner), Immutable: &yes,
 		Type: corev1.SecretTypeDockerConfigJson,
 		Data: map[string][]byte{corev1.DockerConfigJsonKey: r.Options.PullLogin},
 	}

@@ -116,6 +116,9 @@ func (a attempt) takenBack(j *batchv1.Job) attempt {
 
 // containerStatus is that of the trial's container, or nil.
 func containerStatus(p *corev1.Pod) *corev1.ContainerStatus {
+	if c := statusOf(p.Status.ContainerStatuses, manifest.ServerContainer); c != nil {
+		return c
+	}
 	return statusOf(p.Status.ContainerStatuses, manifest.TrialContainer)
 }
 

@@ -32,10 +32,6 @@ func (m *mirror) listEvents(ctx context.Context, s *seen) []happening {
 		m.happened = nil
 		return nil
 	}
-	begin := time.Now()
-	if begin.Before(m.lookAt) {
-		return m.happened
-	}
 	wanted := map[string]bool{}
 	for i := range s.jobs {
 		wanted[s.jobs[i].Name] = true
@@ -44,6 +40,15 @@ func (m *mirror) listEvents(ctx context.Context, s *seen) []happening {
 				wanted[p.Name] = true
 			}
 		}
+	}
+	return m.eventsOf(ctx, wanted)
+}
+
+// eventsOf reads what the cluster notes about some objects, by their names.
+func (m *mirror) eventsOf(ctx context.Context, wanted map[string]bool) []happening {
+	begin := time.Now()
+	if begin.Before(m.lookAt) {
+		return m.happened
 	}
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()

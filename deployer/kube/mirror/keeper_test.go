@@ -32,7 +32,7 @@ func keeperOfEndless(t *testing.T, followed chan<- string) (*logKeeper, context.
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	k := newLogKeeper(&cluster.Cluster{Core: core}, folder.Run(t.TempDir()), func() {})
+	k := newLogKeeper(&cluster.Cluster{Core: core}, folder.Run(t.TempDir()), run.Train, func() {})
 	t.Cleanup(func() {
 		cancel(nil)
 		k.wait()

@@ -34,6 +34,7 @@ const maxStreams = 64
 type logKeeper struct {
 	cluster *cluster.Cluster
 	folder  folder.Run
+	kind    run.Kind      // of what prints: a trial, or a worker of a server
 	wake    func()        // something is new
 	follow  chan struct{} // has one for each log that is followed
 	rest    chan struct{} // has one for each that is read to its end
@@ -62,16 +63,32 @@ func (c *copied) ended() bool {
 	}
 }
 
-func newLogKeeper(c *cluster.Cluster, f folder.Run, wake func()) *logKeeper {
+// newLogKeeper gives a keeper of the logs of a run of a kind, in a folder: of a server that of a revision.
+func newLogKeeper(c *cluster.Cluster, f folder.Run, kind run.Kind, wake func()) *logKeeper {
 	return &logKeeper{
-		cluster: c, folder: f, wake: wake, follow: make(chan struct{}, maxStreams),
+		cluster: c, folder: f, kind: kind, wake: wake, follow: make(chan struct{}, maxStreams),
 		rest: make(chan struct{}, maxStreams), grace: logGrace, copying: map[run.AttemptID]*copied{},
 	}
 }
 
+// who names what prints.
+func (k *logKeeper) who(id run.AttemptID) string {
+	if k.kind == run.Serve {
+		return fmt.Sprintf("replica %d", id.Trial)
+	}
+	return fmt.Sprintf("trial %d", id.Trial)
+}
+
+func (k *logKeeper) container() string {
+	if k.kind == run.Serve {
+		return manifest.ServerContainer
+	}
+	return manifest.TrialContainer
+}
+
 // again is a keeper that goes on with the same logs, after this one has ended.
 func (k *logKeeper) again(c *cluster.Cluster) *logKeeper {
-	next := newLogKeeper(c, k.folder, k.wake)
+	next := newLogKeeper(c, k.folder, k.kind, k.wake)
 	next.said = k.take()
 	return next
 }
@@ -166,14 +183,15 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 	}()
 	file, err := openCopy(k.folder, id, p.UID)
 	if err != nil {
-		k.note(id, fmt.Sprintf("what trial %d prints cannot be kept here: %v", id.Trial, err))
+		k.note(id, fmt.Sprintf("what %s prints cannot be kept here: %v", k.who(id), err))
 		return
 	}
 	defer func() { _ = file.Close() }()
+	file.kind = k.kind
 	file.full = func() {
 		k.say(id, run.Event{
 			Type: run.EventNote, Time: time.Now(), Code: run.NoteLogCapped,
-			Text: folder.Capped(fmt.Sprintf("the log of trial %d", id.Trial)),
+			Text: folder.Capped("the log of " + k.who(id)),
 			Hint: "Print less, or write to a volume: --mount pvc:NAME:PATH.",
 		})
 	}
@@ -188,7 +206,7 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 			return
 		case apierrors.IsNotFound(err) && k.gone(ctx, p):
 			if err := k.fromMonitor(p, file); err != nil {
-				k.note(id, fmt.Sprintf("what trial %d printed cannot be kept here: %v", id.Trial, err))
+				k.note(id, fmt.Sprintf("what %s printed cannot be kept here: %v", k.who(id), err))
 			}
 			return
 		case err == nil, k.isHeld():
@@ -196,7 +214,7 @@ func (k *logKeeper) copy(ctx context.Context, id run.AttemptID, p *corev1.Pod, c
 		case ended && failing.IsZero():
 			failing = time.Now()
 		case ended && time.Since(failing) > logGivenUp:
-			k.note(id, fmt.Sprintf("the end of what trial %d printed is missing: %v", id.Trial, err))
+			k.note(id, fmt.Sprintf("the end of what %s printed is missing: %v", k.who(id), err))
 			return
 		}
 		over := c.over
@@ -278,7 +296,7 @@ func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, t
 			}
 		})
 	}
-	options := &corev1.PodLogOptions{Container: manifest.TrialContainer, Follow: follow, Timestamps: true}
+	options := &corev1.PodLogOptions{Container: k.container(), Follow: follow, Timestamps: true}
 	if !to.at.Time.IsZero() {
 		// The line of that time, and later ones in the log that are a little earlier.
 		since := metav1.NewTime(to.at.Time.Add(-disorder))
@@ -294,7 +312,9 @@ func (k *logKeeper) read(ctx context.Context, id run.AttemptID, p *corev1.Pod, t
 
 // say takes in what a pod said of its trial.
 func (k *logKeeper) say(id run.AttemptID, e run.Event) {
-	e.Trial, e.Attempt, e.Last = &id.Trial, id.Number, e.Type == run.EventTrialReport
+	if k.kind == run.Train {
+		e.Trial, e.Attempt, e.Last = &id.Trial, id.Number, e.Type == run.EventTrialReport
+	}
 	k.mu.Lock()
 	k.said = append(k.said, e)
 	k.mu.Unlock()
@@ -308,6 +328,7 @@ func (k *logKeeper) note(id run.AttemptID, text string) {
 // logCopy is a file with the log of a pod, and the place in the pod's log up to which it goes.
 type logCopy struct {
 	file  *os.File
+	kind  run.Kind // of what prints
 	at    place
 	path  string // of the file with the place
 	saved time.Time
@@ -451,8 +472,7 @@ func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) (o
 	} else {
 		c.at.Lines++
 	}
-	e, ok := pod.ParseLine(bytes.TrimRight(text, "\n"))
-	if ok && (e.Type == run.EventTrialReport || e.Type == run.EventNote) { // the others are of a server's pod
+	if e, ok := pod.ParseLine(bytes.TrimRight(text, "\n")); ok && says(c.kind, e.Type) {
 		if e.Time.IsZero() {
 			e.Time = at
 		}
@@ -461,6 +481,14 @@ func (c *logCopy) line(line []byte, batch *bytes.Buffer, say func(run.Event)) (o
 	}
 	batch.Write(text)
 	return true
+}
+
+// says reports whether the pods of runs of a kind say such events: a program may print what looks like another.
+func says(kind run.Kind, event string) bool {
+	if kind == run.Serve {
+		return event != run.EventTrialReport
+	}
+	return event == run.EventTrialReport || event == run.EventNote
 }
 
 // before reports whether the next line of the log, which has this time, was copied before. All lines ahead of the first

@@ -66,6 +66,9 @@ func followRun(ctx context.Context, c *cluster.Cluster, f folder.Run) (over time
 		return over, err
 	}
 	defer m.close()
+	if m.spec.Kind == run.Serve {
+		return m.over, newServer(m).follow(ctx)
+	}
 	err = m.follow(ctx)
 	return m.over, err
 }
@@ -87,6 +90,9 @@ func Once(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 		return err
 	}
 	defer m.close()
+	if m.spec.Kind == run.Serve {
+		return newServer(m).once(ctx)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() { // whoever follows the run next writes the same files
 		cancel(nil)
@@ -119,7 +125,11 @@ func Begin(f folder.Run, b Beginning) error {
 		return err
 	}
 	p := &m.planner
-	p.announce()
+	if m.spec.Kind == run.Serve {
+		p.add(run.Event{Type: run.EventSubmitted, Time: m.spec.Created})
+	} else {
+		p.announce()
+	}
 	now := time.Now()
 	for i := range b.Build {
 		p.add(run.Event{Type: run.EventBuildStep, Time: now, Build: &b.Build[i]})
@@ -127,7 +137,7 @@ func Begin(f folder.Run, b Beginning) error {
 	for _, n := range b.Notes {
 		p.add(run.Event{Type: run.EventNote, Time: now, Code: n.Code, Text: n.Text, Hint: n.Hint})
 	}
-	for i := range min(m.spec.Parallelism, m.spec.Completions) {
+	for i := range min(m.spec.Parallelism, len(m.planner.state.Trials)) {
 		p.waits(i, 1, beingMade(now))
 	}
 	return m.write(p.plan)
@@ -151,6 +161,7 @@ func Halt(ctx context.Context, c *cluster.Cluster, f folder.Run) error {
 // mirror is the record of one run while it is written.
 type mirror struct {
 	cluster  *cluster.Cluster
+	inUse    sync.Mutex // of cluster, where other goroutines read it
 	folder   folder.Run
 	name     string // of the run, in its namespace
 	spec     run.Spec
@@ -216,7 +227,7 @@ func open(c *cluster.Cluster, f folder.Run) (*mirror, error) {
 	forgetSaved(f)
 	m.saved = newSavings(f, &m.spec)
 	m.claims = claims{folder: f, pods: map[run.AttemptID]types.UID{}}
-	m.logs = newLogKeeper(c, f, m.wake)
+	m.logs = newLogKeeper(c, f, spec.Kind, m.wake)
 	m.link.changed, m.link.pulse = m.wake, time.Now()
 	return m, nil
 }

@@ -402,7 +402,7 @@ func TestWhatIsKeptOfALogStaysUntilItIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := copyOf(t, f)
-	k := newLogKeeper(nil, f, func() {})
+	k := newLogKeeper(nil, f, run.Train, func() {})
 	if err := errors.Join(k.fromMonitor(gone, c), c.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func unschedulable(message string) string {
 func unschedulableHint(message string, p *corev1.Pod) string {
 	var c *corev1.Container
 	for i := range p.Spec.Containers {
-		if p.Spec.Containers[i].Name == manifest.TrialContainer {
+		if name := p.Spec.Containers[i].Name; name == manifest.TrialContainer || name == manifest.ServerContainer {
 			c = &p.Spec.Containers[i]
 		}
 	}
@@ -182,26 +182,31 @@ func whyJobWaits(j *batchv1.Job, s seen) *run.Waiting {
 	if made := s.newest(j.Name, "SuccessfulCreate"); made != nil && !made.at.Before(e.at) {
 		return nil
 	}
-	_, why, found := strings.Cut(e.message, " is forbidden: ")
+	return refusedPod(e.message, since)
+}
+
+// refusedPod says why the cluster did not take a pod.
+func refusedPod(message string, now time.Time) *run.Waiting {
+	_, why, found := strings.Cut(message, " is forbidden: ")
 	if !found {
-		why = e.message
+		why = message
 	}
 	if rest, quota := strings.CutPrefix(why, "exceeded quota: "); quota {
 		return &run.Waiting{
 			Reason: run.WaitingQuota, Text: "the namespace's quota is used up: " + sentence(rest),
-			Hint: "It goes on when something else ends, or with a higher quota.", Since: since,
+			Hint: "It goes on when something else ends, or with a higher quota.", Since: now,
 		}
 	}
 	if rest, account := strings.CutPrefix(why, "error looking up service account "); account {
 		name, _, _ := strings.Cut(rest, ": ")
 		return &run.Waiting{
 			Reason: run.WaitingConfiguration, Text: "there is no service account " + name,
-			Hint: "Correct --service-account, or ask an administrator of the namespace to make it.", Since: since,
+			Hint: "Correct --service-account, or ask an administrator of the namespace to make it.", Since: now,
 		}
 	}
 	return &run.Waiting{
 		Reason: run.WaitingAdmission, Text: "the cluster refuses its pod: " + sentence(why),
-		Hint: "An administrator of the namespace knows the rule.", Since: since,
+		Hint: "An administrator of the namespace knows the rule.", Since: now,
 	}
 }
 

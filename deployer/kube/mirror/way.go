@@ -177,7 +177,10 @@ func (m *mirror) connect() error {
 // use has the cluster asked in a connection from now on.
 func (m *mirror) use(c *cluster.Cluster) {
 	c.Guard(m.wake)
-	m.cluster, m.link.files = c, c.LoginFiles()
+	m.inUse.Lock()
+	m.cluster = c
+	m.inUse.Unlock()
+	m.link.files = c.LoginFiles()
 }
 
 // note notes how it fares without a request.

@@ -217,7 +217,7 @@ current-context: far
 
 // The log of a trial is given up where its node does not give it, and never while nobody can be asked.
 func TestALogIsNotGivenUpWhileTheClusterDoesNotAnswer(t *testing.T) {
-	k := newLogKeeper(nil, folder.Run(t.TempDir()), func() {})
+	k := newLogKeeper(nil, folder.Run(t.TempDir()), run.Train, func() {})
 	k.said = []run.Event{{Type: run.EventNote}}
 	k.hold(true)
 	if !k.isHeld() {

@@ -25,13 +25,13 @@ _JSON_LINES = ("application/x-ndjson", "application/jsonl")
 
 @dataclass(frozen=True)
 class Worker:
-    """One process of a server that calls the function.
+    """One process of a server that calls the function; of a server on a cluster a pod, with all its processes.
 
     Attributes:
         index: its number, from 0.
         revision: the revision of the server that it runs.
         attempt: how often it was started.
-        pid: its process.
+        pid: its process; on a cluster 0.
         ready: whether it answers.
         reason: why it ended, if it did and none has taken its place yet, or "".
         error: {"type", "text", "frames", "traceback"} of the exception that ended it, or None.
@@ -66,7 +66,11 @@ class Server(Held):
 
     @property
     def url(self) -> str:
-        """The address to POST to, such as "http://127.0.0.1:21873/predict"; "" until it was ready once."""
+        """The address to POST to, such as "http://127.0.0.1:21873/predict"; "" until it was ready once.
+
+        Of a server on a cluster it is forwarded by a process on this machine, which `metaml attach NAME` starts again;
+        in a pod of that cluster it is the Service's.
+        """
         self._url = str(self._read().get("url") or "")
         return self._url
 

@@ -1,0 +1,247 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/kube/mirror"
+	"github.com/metaml/metaml/deployer/kube/rollout"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/record"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// going is a server that goes on, as it is in the cluster and here.
+type going struct {
+	name       string // whole
+	cluster    *cluster.Cluster
+	folder     folder.Run
+	owner      *corev1.ConfigMap
+	deployment *appsv1.Deployment
+	listed     run.Listed
+}
+
+// going finds a server that goes on. has is what a run that is no server does not have.
+func (t *Target) going(ctx context.Context, name, has string) (*going, error) {
+	c, f, owner, err := t.found(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if owner.Labels[manifest.LabelKind] != string(run.Serve) {
+		return nil, usererror.New(usererror.CodeRevision, "run %s is no server and has no %s", name, has)
+	}
+	if err := mirror.Once(ctx, c, f); err != nil {
+		return nil, err
+	}
+	g := &going{name: name, cluster: c, folder: f, owner: owner}
+	if g.listed, err = (&record.Reader{Dir: t.Dir}).Exactly(name); err != nil {
+		return nil, err
+	}
+	if g.deployment, err = rollout.Get(ctx, c, owner.Name); err != nil {
+		return nil, err
+	}
+	d := g.deployment
+	if stopping(owner) || d == nil || d.Spec.Replicas != nil && *d.Spec.Replicas == 0 {
+		return nil, usererror.New(usererror.CodeEnded, "server %s is not going", name).
+			With("metaml resume %s starts it again.", name)
+	}
+	return g, nil
+}
+
+// Scale has a server have n replicas from now on. Whoever follows it notes that.
+func (t *Target) Scale(ctx context.Context, name string, n int) error {
+	g, err := t.going(ctx, name, "replicas")
+	if err != nil {
+		return err
+	}
+	if err := setReplicas(ctx, g.cluster, g.owner.Name, n); err != nil {
+		return err
+	}
+	if err := mirror.Once(ctx, g.cluster, g.folder); err != nil {
+		return err
+	}
+	return t.Keep(ctx, name)
+}
+
+// Rollback gives a server another revision which is a copy of one that answered: it has the same pods, under another
+// number.
+func (t *Target) Rollback(ctx context.Context, name string, revision int) (run.Submitted, error) {
+	g, err := t.going(ctx, name, "revisions")
+	if err != nil {
+		return run.Submitted{}, err
+	}
+	kept, err := g.kept(ctx)
+	if err != nil {
+		return run.Submitted{}, err
+	}
+	if revision, err = g.rollable(kept, revision); err != nil {
+		return run.Submitted{}, err
+	}
+	for range 50 { // others who submit the same server at this moment
+		template, err := rollout.Template(ctx, g.cluster, g.deployment, revision)
+		if err != nil {
+			return run.Submitted{}, err
+		}
+		again, spec, err := g.again(ctx, kept, revision)
+		if err != nil {
+			return run.Submitted{}, err
+		}
+		before := manifest.RevisionOf(g.deployment.Spec.Template.Labels)
+		done := again != nil
+		if done {
+			template.Labels[manifest.LabelRevision] = strconv.Itoa(spec.Server.Revision)
+			if done, err = rollout.Replace(ctx, g.cluster, g.deployment, template, 0); err != nil || !done {
+				_ = removeOwner(context.WithoutCancel(ctx), g.cluster, again.Name, again.UID)
+			}
+			if err != nil {
+				return run.Submitted{}, g.cluster.Explain(err, "roll server "+name+" back")
+			}
+		}
+		if done {
+			return t.rolledBack(ctx, g, spec, before)
+		}
+		if g, err = t.going(ctx, name, "revisions"); err != nil {
+			return run.Submitted{}, err
+		}
+		if kept, err = g.kept(ctx); err != nil {
+			return run.Submitted{}, err
+		}
+	}
+	return run.Submitted{}, fmt.Errorf("roll server %s back: it was changed 50 times meanwhile", name)
+}
+
+// rolledBack notes the revision that a server was given.
+func (t *Target) rolledBack(ctx context.Context, g *going, spec run.Spec, before int) (run.Submitted, error) {
+	data, err := json.Marshal(manifest.Public(spec))
+	if err != nil {
+		return run.Submitted{}, err
+	}
+	owner := g.owner.DeepCopy()
+	owner.Labels[manifest.LabelKey] = manifest.KeyLabel(spec.Key)
+	owner.Data = map[string]string{pod.SpecName: string(data)}
+	if err := renewOwner(ctx, g.cluster, owner, spec.Server.Revision); err != nil {
+		return run.Submitted{}, err
+	}
+	forgetOld(ctx, g.cluster, owner.Name)
+	if err := mirror.AddRevision(g.folder, spec); err != nil {
+		return run.Submitted{}, folder.Explain(err, "write the revision of the server in", string(g.folder))
+	}
+	done := run.Submitted{Spec: spec, Replaces: before}
+	done.Spec.Name = g.name
+	return done, t.Keep(ctx, g.name)
+}
+
+// kept are the revisions of a server that are in the cluster, by their numbers.
+func (g *going) kept(ctx context.Context) (map[int]*corev1.ConfigMap, error) {
+	list, err := g.cluster.Core.ConfigMaps(g.cluster.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: manifest.RevisionsOf(g.owner.Name),
+	})
+	if err != nil {
+		return nil, g.cluster.Explain(err, "read the revisions of server "+g.owner.Name)
+	}
+	all := map[int]*corev1.ConfigMap{}
+	for i := range list.Items {
+		if n := manifest.RevisionOf(list.Items[i].Labels); n > 0 {
+			all[n] = &list.Items[i]
+		}
+	}
+	return all, nil
+}
+
+// answered reports whether a revision did at some time.
+func (g *going) answered(kept map[int]*corev1.ConfigMap, n int) bool {
+	return slices.Contains(g.listed.State.Server.Answered, n) ||
+		kept[n] != nil && kept[n].Annotations[manifest.AnnotationAnswered] != ""
+}
+
+// rollable finds the revision that is meant, and refuses one that the server cannot go back to. 0 is the one that
+// answered before the one that answers now.
+func (g *going) rollable(kept map[int]*corev1.ConfigMap, revision int) (int, error) {
+	now := g.listed.State.Server.Revision
+	if revision == 0 {
+		for n := range kept {
+			if n < cmp.Or(now, manifest.RevisionOf(g.deployment.Spec.Template.Labels)) && g.answered(kept, n) {
+				revision = max(revision, n)
+			}
+		}
+		if revision == 0 {
+			return 0, usererror.New(usererror.CodeRevision,
+				"server %s has no revision that answered before the one that answers now", g.name)
+		}
+	}
+	switch {
+	case kept[revision] == nil:
+		return 0, usererror.New(usererror.CodeRevision, "server %s has no revision %d", g.name, revision)
+	case !g.answered(kept, revision):
+		return 0, usererror.New(usererror.CodeRevision, "revision %d of %s never answered", revision, g.name)
+	case now > 0 && g.original(kept, now) == g.original(kept, revision):
+		as := ""
+		if revision != now {
+			as = fmt.Sprintf(", as revision %d", now)
+		}
+		return 0, usererror.New(usererror.CodeReady, "revision %d is what %s answers with already%s", revision, g.name,
+			as)
+	}
+	return revision, nil
+}
+
+// original is the revision that a revision is a copy of, or itself.
+func (g *going) original(kept map[int]*corev1.ConfigMap, n int) int {
+	if kept[n] != nil {
+		if spec, err := manifest.ReadOwnerOf(kept[n], g.owner.Name); err == nil && spec.Server.Of > 0 {
+			return spec.Server.Of
+		}
+	}
+	return n
+}
+
+// again makes another revision that is a copy of one. It is nil if somebody else has taken the number.
+func (g *going) again(
+	ctx context.Context, kept map[int]*corev1.ConfigMap, revision int,
+) (*corev1.ConfigMap, run.Spec, error) {
+	spec, err := manifest.ReadOwnerOf(kept[revision], g.owner.Name)
+	if err != nil {
+		return nil, spec, err
+	}
+	newest := 0
+	for n := range kept {
+		newest = max(newest, n)
+	}
+	spec.ID = g.listed.Spec.ID
+	spec.Created = time.Now().UTC()
+	spec.Server.Of, spec.Server.Revision = cmp.Or(spec.Server.Of, revision), newest+1
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return nil, spec, err
+	}
+	object := kept[revision].DeepCopy()
+	object.ObjectMeta = metav1.ObjectMeta{
+		Name: manifest.RevisionName(g.owner.Name, newest+1), Namespace: object.Namespace, Labels: object.Labels,
+		OwnerReferences: []metav1.OwnerReference{manifest.OwnedBy(g.owner)},
+		Annotations:     map[string]string{manifest.AnnotationUser: object.Annotations[manifest.AnnotationUser]},
+	}
+	object.Labels[manifest.LabelRevision] = strconv.Itoa(newest + 1)
+	object.Data[pod.SpecName] = string(data)
+	made, err := g.cluster.Core.ConfigMaps(g.cluster.Namespace).Create(ctx, object, created)
+	if apierrors.IsAlreadyExists(err) {
+		return nil, spec, nil
+	}
+	if err != nil {
+		return nil, spec, g.cluster.Explain(err, "roll server "+g.name+" back")
+	}
+	return made, spec, nil
+}

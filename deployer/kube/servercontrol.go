@@ -1,0 +1,159 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/metaml/metaml/deployer/folder"
+	"github.com/metaml/metaml/deployer/kube/cluster"
+	"github.com/metaml/metaml/deployer/kube/halt"
+	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/kube/mirror"
+	"github.com/metaml/metaml/deployer/kube/rollout"
+	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/record"
+	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// stopServer requests the end of a server: its pods answer what they have, and with now they are killed.
+func (t *Target) stopServer(ctx context.Context, c *cluster.Cluster, l *run.Listed, now bool) error {
+	name := run.ParseName(l.Spec.Name).Run
+	if err := halt.Request(ctx, c, name, pod.Stop{All: true, Now: now}); err != nil {
+		return err
+	}
+	if err := setReplicas(ctx, c, name, 0); err != nil {
+		return err
+	}
+	if now {
+		if err := killPods(ctx, c, name); err != nil {
+			return err
+		}
+	}
+	return t.Keep(ctx, l.Spec.Name)
+}
+
+// setReplicas gives the Deployment of a server another number of pods, if there is one.
+func setReplicas(ctx context.Context, c *cluster.Cluster, server string, n int) error {
+	for range 50 { // others who change it at this moment
+		d, err := rollout.Get(ctx, c, server)
+		if err != nil || d == nil || d.Spec.Replicas != nil && int(*d.Spec.Replicas) == n {
+			return err
+		}
+		done, err := rollout.Scale(ctx, c, d, n)
+		if err != nil {
+			return c.Explain(err, fmt.Sprintf("have server %s have %d pods", server, n))
+		}
+		if done {
+			return nil
+		}
+	}
+	return fmt.Errorf("the Deployment of server %s was changed 50 times meanwhile", server)
+}
+
+// killPods ends the pods of a server at once.
+func killPods(ctx context.Context, c *cluster.Cluster, server string) error {
+	pods, err := c.Core.Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: manifest.ServerOf(server)})
+	if err != nil {
+		return c.Explain(err, "kill the pods of server "+server)
+	}
+	var tasks []func() error
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		tasks = append(tasks, func() error {
+			err := c.Core.Pods(c.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{
+				GracePeriodSeconds: new(int64), Preconditions: &metav1.Preconditions{UID: &p.UID},
+			})
+			if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+				return nil
+			}
+			return err
+		})
+	}
+	return c.Explain(together(tasks), "kill the pods of server "+server)
+}
+
+// resumeServer has a server that was stopped, or failed, have pods again.
+func (t *Target) resumeServer(
+	ctx context.Context, c *cluster.Cluster, f folder.Run, owner *corev1.ConfigMap, l *run.Listed,
+) error {
+	d, err := rollout.Get(ctx, c, owner.Name)
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		return usererror.New(usererror.CodeDeleted, "the Deployment of server %s is gone, so it cannot be resumed",
+			owner.Name).With("Run its cell again.")
+	}
+	if err := halt.Forget(ctx, c, owner); err != nil {
+		return err
+	}
+	replicas := 1
+	if l.Spec.Server != nil {
+		replicas, _ = l.State.Server.ReplicasOf(l.Spec.Server)
+	}
+	if err := setReplicas(ctx, c, owner.Name, replicas); err != nil {
+		return err
+	}
+	_ = os.Remove(f.SeenFile()) // nobody has seen how it will end now
+	if err := mirror.Once(ctx, c, f); err != nil {
+		return err
+	}
+	return t.Keep(ctx, l.Spec.Name)
+}
+
+// serverGoes reports whether a server has pods, or is to have some.
+func serverGoes(ctx context.Context, c *cluster.Cluster, server string) (bool, error) {
+	d, err := rollout.Get(ctx, c, server)
+	if err != nil {
+		return false, err
+	}
+	return d != nil && (d.Spec.Replicas == nil || *d.Spec.Replicas > 0), nil
+}
+
+// StopRevision gives up a revision of a server that does not answer yet: the one before it has the pods again.
+func (t *Target) StopRevision(ctx context.Context, name string, revision int) error {
+	reader := record.Reader{Dir: t.Dir}
+	l, err := reader.Exactly(name)
+	if err != nil {
+		return err
+	}
+	c, f, owner, err := t.found(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch s := l.State.Server; {
+	case s == nil:
+		return usererror.New(usererror.CodeRevision, "run %s is no server and has no revisions", name)
+	case !slices.Contains(f.Revisions(), revision):
+		return usererror.New(usererror.CodeRevision, "server %s has no revision %d", name, revision)
+	case s.Revision >= revision:
+		return usererror.New(usererror.CodeReady, "revision %d of %s is not being started: it answers, or has done so",
+			revision, name).With("metaml stop %s stops the server.", name)
+	case s.Revision == 0:
+		return t.stopServer(ctx, c, &l, false)
+	}
+	for range 50 {
+		d, err := rollout.Get(ctx, c, owner.Name)
+		if err != nil {
+			return err
+		}
+		if d == nil || manifest.RevisionOf(d.Spec.Template.Labels) != revision {
+			return nil // it was replaced, or taken back
+		}
+		done, err := rollout.Back(ctx, c, d, l.State.Server.Revision)
+		if err != nil {
+			return c.Explain(err, fmt.Sprintf("take revision %d of server %s back", revision, name))
+		}
+		if done {
+			return nil // who follows the server sees that it runs an earlier revision
+		}
+	}
+	return fmt.Errorf("the Deployment of server %s was changed 50 times meanwhile", name)
+}
