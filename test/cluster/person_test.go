@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,11 +40,35 @@ func newPerson(t *testing.T, user, namespace string) *person {
 		"HOME="+home, "XDG_DATA_HOME="+filepath.Join(home, "data"), "KUBECONFIG="+here(t).Kubeconfig(user),
 		"METAML_TARGET=kubernetes", "METAML_NAMESPACE="+namespace, "METAML_IMAGE="+inside.BarePython,
 		"METAML_CPU=50m", "METAML_MEMORY=128Mi")}
-	t.Cleanup(func() { // nobody follows what the test leaves behind, and its context has ended
-		ctx := context.Background()
-		_ = exec.CommandContext(ctx, "pkill", "-f", "metaml follow .*/"+namespace+"$").Run()
-	})
+	t.Cleanup(func() { endFollowers(t, namespace) })
 	return p
+}
+
+// endFollowers ends the processes that follow what a test leaves behind in its namespace, and waits for their end: they
+// write into the home folder, which is removed then.
+func endFollowers(t *testing.T, namespace string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // the test's has ended
+	defer cancel()
+	for {
+		out, err := exec.CommandContext(ctx, "pgrep", "-f", "metaml follow .*/"+namespace+"$").Output()
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
+			return // there is none
+		}
+		if err != nil {
+			t.Errorf("find who follows the runs in %s: %v", namespace, err)
+			return
+		}
+		for id := range strings.FieldsSeq(string(out)) {
+			if pid, err := strconv.Atoi(id); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // metaml runs a command line, and gives what it printed and its exit code.

@@ -155,10 +155,17 @@ func TestFaults(t *testing.T) {
 			got := ""
 			if err == nil { // else it was reset already
 				defer client.Close()
-				says(client, "abcdef")
-				got, err = hears(t, client, c.within)
+				_, err = client.Write([]byte("abcdef"))
+				if err == nil { // else that has the reset, and reading would find the end alone
+					got, err = hears(t, client, c.within)
+				}
 			}
-			if !errors.Is(c.ends, syscall.ECONNRESET) && got != c.hears || !errors.Is(err, c.ends) {
+			if errors.Is(err, syscall.EPIPE) {
+				err = syscall.ECONNRESET
+			}
+			// The answer to the part of a request that arrived may come before the end.
+			early := c.hears == "" && got != "" && got == c.heard
+			if !errors.Is(c.ends, syscall.ECONNRESET) && got != c.hears && !early || !errors.Is(err, c.ends) {
 				t.Errorf("heard %q and %v, want %q and %v", got, err, c.hears, c.ends)
 			}
 			for end := time.Now().Add(long); c.heard != "" && e.heard() != c.heard; <-time.After(time.Millisecond) {
