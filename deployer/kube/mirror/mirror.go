@@ -317,18 +317,8 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 		if m.reports || m.curves.waits(time.Now()) {
 			again = holdReports / 4
 		}
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case <-m.dirty:
-			m.link.pulse = time.Now()
-		case <-m.arrived:
-		case <-time.After(again):
-		}
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case <-time.After(apart):
+		if err := m.news(ctx, again); err != nil {
+			return false, err
 		}
 		if m.folder.Gone() {
 			return false, nil
@@ -341,10 +331,7 @@ func (m *mirror) followOnce(ctx context.Context, gone pods) (renewed bool, err e
 
 // current is what the informers hold, if they have listed all, and what has been wrong for some time.
 func (m *mirror) current(ctx context.Context, w *watching) (s seen, synced bool, trouble error) {
-	synced, trouble = w.state()
-	if asked := m.link.trouble(false); trouble == nil || asked != nil && m.cluster.Shut() != nil {
-		trouble = asked // nothing else is sent by then
-	}
+	synced, trouble = m.listed(&w.informers)
 	if !synced {
 		return s, false, trouble
 	}
@@ -353,6 +340,33 @@ func (m *mirror) current(ctx context.Context, w *watching) (s seen, synced bool,
 		return s, false, err
 	}
 	return s, true, trouble
+}
+
+// listed says whether informers have listed all, and what has been wrong for some time.
+func (m *mirror) listed(w *informers) (synced bool, trouble error) {
+	synced, trouble = w.state()
+	if asked := m.link.trouble(false); trouble == nil || asked != nil && m.cluster.Shut() != nil {
+		trouble = asked // nothing else is sent by then
+	}
+	return synced, trouble
+}
+
+// news waits until there may be something new, for so long at most, and then until the record may be written again.
+func (m *mirror) news(ctx context.Context, atMost time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-m.dirty:
+		m.link.pulse = time.Now()
+	case <-m.arrived:
+	case <-time.After(atMost):
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(apart):
+		return nil
+	}
 }
 
 // act does in the cluster what the run needs: it gives up what does not start, unless what is seen may be old, and goes

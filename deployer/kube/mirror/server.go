@@ -122,10 +122,7 @@ func (v *server) followOnce(ctx context.Context) (renewed bool, err error) {
 		}
 	}()
 	for {
-		synced, trouble := w.state()
-		if asked := v.link.trouble(false); trouble == nil || asked != nil && v.cluster.Shut() != nil {
-			trouble = asked
-		}
+		synced, trouble := v.listed(&w.informers)
 		for _, k := range v.printed {
 			k.hold(trouble != nil)
 		}
@@ -149,17 +146,8 @@ func (v *server) followOnce(ctx context.Context) (renewed bool, err error) {
 		if v.plans.state.Server.Starting > 0 {
 			again = time.Second
 		}
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case <-v.dirty:
-			v.link.pulse = time.Now()
-		case <-time.After(again):
-		}
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case <-time.After(apart):
+		if err := v.news(ctx, again); err != nil {
+			return false, err
 		}
 		if v.folder.Gone() {
 			return false, nil
@@ -192,7 +180,8 @@ func (v *server) step(ctx context.Context, s *serverSeen, follows bool) error {
 			return err
 		}
 	}
-	if err := v.addRevisions(ctx, s); err != nil && !follows {
+	spec, err := v.revisionSpec(ctx, s)
+	if err != nil && !follows {
 		return err // else it is tried again: the cluster may not answer at the moment
 	}
 	if v.plans.seats.give(s.pods, v.latest) {
@@ -200,7 +189,9 @@ func (v *server) step(ctx context.Context, s *serverSeen, follows bool) error {
 			return err
 		}
 	}
-	s.address, s.spec = v.address(s.wanted())
+	if spec != nil {
+		s.address, s.spec = v.address(spec), spec
+	}
 	if follows {
 		v.keepLogs(ctx, s)
 		v.hear()
@@ -242,44 +233,41 @@ func (v *server) latest(revision, worker int) int {
 	return n
 }
 
-// addRevisions brings what a revision is into the record which was submitted elsewhere.
-func (v *server) addRevisions(ctx context.Context, s *serverSeen) error {
+// revisionSpec is what the revision is that is wanted. One that was submitted elsewhere is brought into the record. It
+// is nil where there is none.
+func (v *server) revisionSpec(ctx context.Context, s *serverSeen) (*run.ServerSpec, error) {
 	n := s.wanted()
 	if n == 0 || s.owner == nil {
-		return nil
+		return nil, nil //nolint:nilnil // there is none
 	}
-	if _, err := v.folder.Revision(n).ReadSpec(); err == nil {
-		return nil
+	if spec, err := v.folder.Revision(n).ReadSpec(); err == nil && spec.Server != nil {
+		return spec.Server, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
 	object, err := v.cluster.Core.ConfigMaps(v.cluster.Namespace).Get(ctx, manifest.RevisionName(v.name, n),
 		metav1.GetOptions{})
 	if err != nil {
-		return v.cluster.Explain(err, fmt.Sprintf("read revision %d of server %s", n, v.name))
+		return nil, v.cluster.Explain(err, fmt.Sprintf("read revision %d of server %s", n, v.name))
 	}
 	spec, err := manifest.ReadOwnerOf(object, v.name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	spec.ID = v.spec.ID
-	return AddRevision(v.folder, spec)
+	return spec.Server, AddRevision(v.folder, spec)
 }
 
 // address is that of the endpoint of a revision: on this machine while somebody follows the server, else in the
 // cluster, unless there was one here.
-func (v *server) address(revision int) (string, *run.ServerSpec) {
-	spec, err := v.folder.Revision(max(revision, 1)).ReadSpec()
-	if err != nil || spec.Server == nil {
-		return "", nil
-	}
+func (v *server) address(spec *run.ServerSpec) string {
 	switch {
 	case v.listener != nil:
-		return "http://" + v.listener.Addr().String() + spec.Server.Path, spec.Server
+		return "http://" + v.listener.Addr().String() + spec.Path
 	case v.cluster.Context != cluster.InCluster && v.plans.state.Server.Address != "":
-		return v.plans.state.Server.Address, spec.Server
+		return v.plans.state.Server.Address
 	}
-	return run.ServiceURL(v.name, v.cluster.Namespace, spec.Server.Port, spec.Server.Path), spec.Server
+	return run.ServiceURL(v.name, v.cluster.Namespace, spec.Port, spec.Path)
 }
 
 // keepLogs sees to it that what pods print is copied.

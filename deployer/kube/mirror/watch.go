@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,16 +16,22 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/pod"
 )
 
-// watching is what informers hold of a run's objects: they list, watch, and list anew where a watch broke off or is too
-// old to go on.
+// informers hold the objects of a run: they list, watch, and list anew where a watch broke off or is too old to go on.
+type informers struct {
+	all  []cache.SharedIndexInformer
+	ways []*way // of each of them
+	runs sync.WaitGroup
+}
+
+// watching is what informers hold of a run's objects.
 type watching struct {
+	informers
 	owners, jobs, pod cache.SharedIndexInformer
-	ways              [3]way // of each of them
-	all               sync.WaitGroup
 
 	mu   sync.Mutex
 	gone pods // that are no longer there, as they were last
@@ -37,36 +44,90 @@ type pods map[types.UID]*corev1.Pod
 func (m *mirror) watch(ctx context.Context, gone pods) *watching {
 	ns, c := m.cluster.Namespace, m.cluster
 	w := &watching{gone: gone}
-	for i := range w.ways {
-		w.ways[i].changed = m.wake
-	}
-	pick := m.selector()
-	owners := pick + "," + manifest.LabelComponent + "=" + manifest.ComponentRun
-	w.owners = w.inform(m, &corev1.ConfigMap{}, w.ways[0].lists(owners,
-		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return c.Core.ConfigMaps(ns).List(ctx, o)
-		},
-		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return c.Core.ConfigMaps(ns).Watch(ctx, o)
-		}))
-	w.jobs = w.inform(m, &batchv1.Job{}, w.ways[1].lists(pick,
-		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return c.Batch.Jobs(ns).List(ctx, o)
-		},
-		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return c.Batch.Jobs(ns).Watch(ctx, o)
-		}))
-	w.pod = w.inform(m, &corev1.Pod{}, w.ways[2].lists(pick,
-		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return c.Core.Pods(ns).List(ctx, o)
-		},
-		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return c.Core.Pods(ns).Watch(ctx, o)
-		}))
-	for _, i := range []cache.SharedIndexInformer{w.owners, w.jobs, w.pod} {
-		w.all.Go(func() { i.RunWithContext(ctx) })
-	}
+	w.owners = m.informOwners(&w.informers)
+	w.jobs = inform(&w.informers, m.wake, c.Batch.Jobs(ns), m.selector(), unmanaged, nil)
+	w.pod = inform(&w.informers, m.wake, c.Core.Pods(ns), m.selector(), new(slimmer).slim, w.remember)
+	w.start(ctx)
 	return w
+}
+
+// informOwners has informers hold the owner of a run, or of a server.
+func (m *mirror) informOwners(w *informers) cache.SharedIndexInformer {
+	pick := m.selector() + "," + manifest.LabelComponent + "=" + manifest.ComponentRun
+	return inform(w, m.wake, m.cluster.Core.ConfigMaps(m.cluster.Namespace), pick, unmanaged, nil)
+}
+
+// inform adds an informer of the objects of one kind that a label picks. Of each it holds what slim leaves; wake is
+// called whenever something has changed, and gone, unless it is nil, for each that was deleted.
+func inform[T, L any](
+	w *informers, wake func(), objects *cluster.Objects[T, L], pick string, slim cache.TransformFunc, gone func(*T),
+) cache.SharedIndexInformer {
+	way := &way{changed: wake}
+	i := cache.NewSharedIndexInformer(way.lists(pick,
+		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			list, err := objects.List(ctx, o)
+			return any(list).(runtime.Object), err
+		}, objects.Watch), any(new(T)).(runtime.Object), 0, cache.Indexers{})
+	// Both fail only when the informer runs already.
+	_ = i.SetTransform(slim)
+	_ = i.SetWatchErrorHandler(func(*cache.Reflector, error) {}) // the way has it
+	_, _ = i.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { wake() },
+		UpdateFunc: func(any, any) { wake() },
+		DeleteFunc: func(o any) {
+			if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {
+				o = unknown.Obj
+			}
+			if one, ok := o.(*T); ok && gone != nil {
+				gone(one)
+			}
+			wake()
+		},
+	})
+	w.all, w.ways = append(w.all, i), append(w.ways, way)
+	return i
+}
+
+// start starts the informers, until ctx ends.
+func (w *informers) start(ctx context.Context) {
+	for _, i := range w.all {
+		w.runs.Go(func() { i.RunWithContext(ctx) })
+	}
+}
+
+// wait waits for the end of the informers, after their context has ended.
+func (w *informers) wait() { w.runs.Wait() }
+
+// state says whether all was listed once, and what has been wrong for some time.
+func (w *informers) state() (synced bool, err error) {
+	synced = !slices.ContainsFunc(w.all, func(i cache.SharedIndexInformer) bool { return !i.HasSynced() })
+	for _, way := range w.ways {
+		if err := way.trouble(!synced); err != nil {
+			return synced, err
+		}
+	}
+	return synced, nil
+}
+
+// stored are the objects that an informer holds.
+func stored[T any](i cache.SharedIndexInformer) []*T {
+	var all []*T
+	for _, o := range i.GetStore().List() {
+		if one, ok := o.(*T); ok {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// ownerIn is the owner of this very run among those that an informer holds.
+func (m *mirror) ownerIn(owners cache.SharedIndexInformer) *corev1.ConfigMap {
+	for _, c := range stored[corev1.ConfigMap](owners) {
+		if c.Name == m.name {
+			return ours(c, &m.spec)
+		}
+	}
+	return nil
 }
 
 // lists picks the objects with a label.
@@ -85,25 +146,12 @@ func (w *way) lists(pick string, list cache.ListWithContextFunc, watches cache.W
 	}
 }
 
-func (w *watching) inform(m *mirror, of runtime.Object, from *cache.ListWatch) cache.SharedIndexInformer {
-	i := cache.NewSharedIndexInformer(from, of, 0, cache.Indexers{})
-	// Both fail only when the informer runs already.
-	_ = i.SetTransform(new(slimmer).slim)
-	_ = i.SetWatchErrorHandler(func(*cache.Reflector, error) {}) // the way has it
-	_, _ = i.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { m.wake() },
-		UpdateFunc: func(any, any) { m.wake() },
-		DeleteFunc: func(o any) {
-			if unknown, ok := o.(cache.DeletedFinalStateUnknown); ok {
-				o = unknown.Obj
-			}
-			if p, ok := o.(*corev1.Pod); ok {
-				w.remember(p)
-			}
-			m.wake()
-		},
-	})
-	return i
+// unmanaged leaves an object without what the API server notes about its writers.
+func unmanaged(o any) (any, error) {
+	if m, ok := o.(metav1.Object); ok {
+		m.SetManagedFields(nil)
+	}
+	return o, nil
 }
 
 // slimmer drops what nobody reads here, which is most of an object: a run may have a thousand pods.
@@ -116,12 +164,9 @@ func (s *slimmer) slim(o any) (any, error) {
 	switch o := o.(type) {
 	case *corev1.Pod:
 		return s.pod(o), nil
-	case *batchv1.Job:
-		o.ManagedFields = nil
-	case *corev1.ConfigMap:
-		o.ManagedFields = nil
+	default:
+		return unmanaged(o)
 	}
-	return o, nil
 }
 
 func (s *slimmer) pod(p *corev1.Pod) *corev1.Pod {
@@ -182,45 +227,15 @@ func (w *watching) remember(p *corev1.Pod) {
 	w.mu.Unlock()
 }
 
-// wait waits for the end of the informers, after their context has ended.
-func (w *watching) wait() { w.all.Wait() }
-
-// state says whether all was listed once, and what has been wrong for some time.
-func (w *watching) state() (synced bool, err error) {
-	synced = w.owners.HasSynced() && w.jobs.HasSynced() && w.pod.HasSynced()
-	for i := range w.ways {
-		if err := w.ways[i].trouble(!synced); err != nil {
-			return synced, err
-		}
-	}
-	return synced, nil
-}
-
 // seen is what the informers hold now.
 func (w *watching) seen(ctx context.Context, m *mirror) (seen, error) {
-	s := seen{now: time.Now()}
-	for _, o := range w.owners.GetStore().List() {
-		if c, ok := o.(*corev1.ConfigMap); ok && c.Name == m.name {
-			s.owner = ours(c, &m.spec)
-		}
-	}
-	var jobs []*batchv1.Job
-	for _, o := range w.jobs.GetStore().List() {
-		if j, ok := o.(*batchv1.Job); ok {
-			jobs = append(jobs, j)
-		}
-	}
-	var all []*corev1.Pod
-	for _, o := range w.pod.GetStore().List() {
-		if p, ok := o.(*corev1.Pod); ok {
-			all = append(all, p)
-		}
-	}
+	s := seen{now: time.Now(), owner: m.ownerIn(w.owners)}
+	all := stored[corev1.Pod](w.pod)
 	w.mu.Lock()
 	for _, p := range w.gone {
 		all = append(all, p)
 	}
 	w.mu.Unlock()
-	err := m.together(ctx, &s, jobs, all)
+	err := m.together(ctx, &s, stored[batchv1.Job](w.jobs), all)
 	return s, err
 }
