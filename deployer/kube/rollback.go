@@ -147,19 +147,7 @@ func (t *Target) rolledBack(ctx context.Context, g *going, spec run.Spec, before
 
 // kept are the revisions of a server that are in the cluster, by their numbers.
 func (g *going) kept(ctx context.Context) (map[int]*corev1.ConfigMap, error) {
-	list, err := g.cluster.Core.ConfigMaps(g.cluster.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: manifest.RevisionsOf(g.owner.Name),
-	})
-	if err != nil {
-		return nil, g.cluster.Explain(err, "read the revisions of server "+g.owner.Name)
-	}
-	all := map[int]*corev1.ConfigMap{}
-	for i := range list.Items {
-		if n := manifest.RevisionOf(list.Items[i].Labels); n > 0 {
-			all[n] = &list.Items[i]
-		}
-	}
-	return all, nil
+	return revisionsOf(ctx, g.cluster, g.owner.Name)
 }
 
 // answered reports whether a revision did at some time.
@@ -179,30 +167,20 @@ func (g *going) rollable(kept map[int]*corev1.ConfigMap, revision int) (int, err
 			}
 		}
 		if revision == 0 {
-			return 0, usererror.New(usererror.CodeRevision,
-				"server %s has no revision that answered before the one that answers now", g.name)
+			return 0, run.NoneBefore(g.name)
 		}
 	}
-	switch {
-	case kept[revision] == nil:
-		return 0, usererror.New(usererror.CodeRevision, "server %s has no revision %d", g.name, revision)
-	case !g.answered(kept, revision):
-		return 0, usererror.New(usererror.CodeRevision, "revision %d of %s never answered", revision, g.name)
-	case now > 0 && g.original(kept, now) == g.original(kept, revision):
-		as := ""
-		if revision != now {
-			as = fmt.Sprintf(", as revision %d", now)
-		}
-		return 0, usererror.New(usererror.CodeReady, "revision %d is what %s answers with already%s", revision, g.name,
-			as)
-	}
-	return revision, nil
+	return revision, g.listed.State.Server.CheckBack(g.name, revision, run.Past{
+		Known:    kept[revision] != nil,
+		Answered: g.answered(kept, revision),
+		Original: func(n int) int { return original(kept, g.owner.Name, n) },
+	})
 }
 
 // original is the revision that a revision is a copy of, or itself.
-func (g *going) original(kept map[int]*corev1.ConfigMap, n int) int {
-	if kept[n] != nil {
-		if spec, err := manifest.ReadOwnerOf(kept[n], g.owner.Name); err == nil && spec.Server.Of > 0 {
+func original(revisions map[int]*corev1.ConfigMap, server string, n int) int {
+	if revisions[n] != nil {
+		if spec, err := manifest.ReadOwnerOf(revisions[n], server); err == nil && spec.Server.Of > 0 {
 			return spec.Server.Of
 		}
 	}
@@ -217,24 +195,21 @@ func (g *going) again(
 	if err != nil {
 		return nil, spec, err
 	}
-	newest := 0
-	for n := range kept {
-		newest = max(newest, n)
-	}
+	number := newest(kept) + 1
 	spec.ID = g.listed.Spec.ID
 	spec.Created = time.Now().UTC()
-	spec.Server.Of, spec.Server.Revision = cmp.Or(spec.Server.Of, revision), newest+1
+	spec.Server.Of, spec.Server.Revision = cmp.Or(spec.Server.Of, revision), number
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return nil, spec, err
 	}
 	object := kept[revision].DeepCopy()
 	object.ObjectMeta = metav1.ObjectMeta{
-		Name: manifest.RevisionName(g.owner.Name, newest+1), Namespace: object.Namespace, Labels: object.Labels,
+		Name: manifest.RevisionName(g.owner.Name, number), Namespace: object.Namespace, Labels: object.Labels,
 		OwnerReferences: []metav1.OwnerReference{manifest.OwnedBy(g.owner)},
 		Annotations:     map[string]string{manifest.AnnotationUser: object.Annotations[manifest.AnnotationUser]},
 	}
-	object.Labels[manifest.LabelRevision] = strconv.Itoa(newest + 1)
+	object.Labels[manifest.LabelRevision] = strconv.Itoa(number)
 	object.Data[pod.SpecName] = string(data)
 	made, err := g.cluster.Core.ConfigMaps(g.cluster.Namespace).Create(ctx, object, created)
 	if apierrors.IsAlreadyExists(err) {

@@ -205,6 +205,7 @@ type taken struct {
 func (p *Place) takeRevision(ctx context.Context, load *shipment, again bool) (*taken, error) {
 	r := &load.run
 	spec := &r.Spec
+	hosts := spec.Server.Hosts
 	for range 50 { // others who submit the same server at this moment
 		t := &taken{}
 		var err error
@@ -240,7 +241,7 @@ func (p *Place) takeRevision(ctx context.Context, load *shipment, again bool) (*
 		}
 		spec.Server = new(*spec.Server)
 		spec.Server.Revision, spec.Server.Replaces = number, t.answered
-		spec.Server.Hosts = withNames(spec.Server.Hosts, manifest.Names(spec.Name, p.cluster.Namespace))
+		spec.Server.Hosts = withNames(hosts, manifest.Names(spec.Name, p.cluster.Namespace))
 		if t.first {
 			if t.owner, err = p.makeOwner(ctx, load); err != nil {
 				return nil, err
@@ -288,6 +289,31 @@ func (p *Place) makeOwner(ctx context.Context, load *shipment) (*corev1.ConfigMa
 	return owner, nil
 }
 
+// revisionsOf reads the revisions of a server that are in the cluster, by their numbers.
+func revisionsOf(ctx context.Context, c *cluster.Cluster, server string) (map[int]*corev1.ConfigMap, error) {
+	list, err := c.Core.ConfigMaps(c.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: manifest.RevisionsOf(server),
+	})
+	if err != nil {
+		return nil, c.Explain(err, "read the revisions of server "+server)
+	}
+	all := map[int]*corev1.ConfigMap{}
+	for i := range list.Items {
+		if n := manifest.RevisionOf(list.Items[i].Labels); n > 0 {
+			all[n] = &list.Items[i]
+		}
+	}
+	return all, nil
+}
+
+// newest is the highest number that was taken.
+func newest(revisions map[int]*corev1.ConfigMap) (n int) {
+	for number := range revisions {
+		n = max(n, number)
+	}
+	return n
+}
+
 // revisionsNow are the revisions of a server.
 type revisionsNow struct {
 	newest  int       // the highest number that was taken
@@ -296,11 +322,9 @@ type revisionsNow struct {
 
 // revisions reads the revisions of a server.
 func (p *Place) revisions(ctx context.Context, t *taken) (now revisionsNow, err error) {
-	list, err := p.cluster.Core.ConfigMaps(p.cluster.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: manifest.RevisionsOf(t.owner.Name),
-	})
+	all, err := revisionsOf(ctx, p.cluster, t.owner.Name)
 	if err != nil {
-		return now, p.cluster.Explain(err, "read the revisions of server "+t.owner.Name)
+		return now, err
 	}
 	deployment, err := rollout.Get(ctx, p.cluster, t.owner.Name)
 	if err != nil {
@@ -312,17 +336,16 @@ func (p *Place) revisions(ctx context.Context, t *taken) (now revisionsNow, err 
 			t.replicas = int(*n)
 		}
 	}
-	for i := range list.Items {
-		n := manifest.RevisionOf(list.Items[i].Labels)
-		now.newest = max(now.newest, n)
-		if list.Items[i].Annotations[manifest.AnnotationAnswered] != "" {
+	now.newest = newest(all)
+	for n, revision := range all {
+		if revision.Annotations[manifest.AnnotationAnswered] != "" {
 			t.answered = max(t.answered, n)
 		}
-		if n == t.before && n > 0 {
-			t.pending = notYet(&list.Items[i], n)
-			if spec, err := manifest.ReadOwnerOf(&list.Items[i], t.owner.Name); err == nil {
-				now.current = &spec
-			}
+	}
+	if revision := all[t.before]; revision != nil {
+		t.pending = notYet(revision, t.before)
+		if spec, err := manifest.ReadOwnerOf(revision, t.owner.Name); err == nil {
+			now.current = &spec
 		}
 	}
 	return now, nil
@@ -405,28 +428,19 @@ func forgetOld(ctx context.Context, c *cluster.Cluster, server string) {
 	if err != nil {
 		return
 	}
-	list, err := c.Core.ConfigMaps(c.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: manifest.RevisionsOf(server),
-	})
+	all, err := revisionsOf(ctx, c, server)
 	if err != nil {
 		return
 	}
-	needed, newest, of := map[int]bool{}, 0, map[int]int{}
-	for i := range list.Items {
-		n := manifest.RevisionOf(list.Items[i].Labels)
-		newest = max(newest, n)
-		if spec, err := manifest.ReadOwnerOf(&list.Items[i], server); err == nil {
-			of[n] = spec.Server.Of
-		}
-	}
+	needed := map[int]bool{}
 	for i := range sets.Items {
 		n := manifest.RevisionOf(sets.Items[i].Spec.Template.Labels)
-		needed[n], needed[of[n]] = true, true // a copy has the objects of the other one
+		needed[n], needed[original(all, server, n)] = true, true // a copy has the objects of the other one
 	}
-	for i := range list.Items {
-		// The newest may be on their way to the Deployment.
-		if n := manifest.RevisionOf(list.Items[i].Labels); !needed[n] && n < newest-manifest.History {
-			_ = removeOwner(ctx, c, list.Items[i].Name, list.Items[i].UID)
+	last := newest(all)
+	for n, revision := range all {
+		if !needed[n] && n < last-manifest.History { // the newest may be on their way to the Deployment
+			_ = removeOwner(ctx, c, revision.Name, revision.UID)
 		}
 	}
 }
@@ -469,37 +483,28 @@ func (p *Place) makeService(ctx context.Context, r *manifest.Run, owner *corev1.
 
 // replace has the Deployment run a revision, unless it runs a later one by now.
 func (p *Place) replace(ctx context.Context, t *taken, to *appsv1.Deployment, revision int) error {
-	for range 50 {
-		now, err := rollout.Get(ctx, p.cluster, t.owner.Name)
-		if err != nil {
-			return err
-		}
+	c, server := p.cluster, t.owner.Name
+	return rollout.Until(ctx, c, server, func(now *appsv1.Deployment) (done bool, err error) {
 		if now == nil {
-			_, err := p.cluster.Apps.Deployments(p.cluster.Namespace).Create(ctx, to, created)
+			_, err := c.Apps.Deployments(c.Namespace).Create(ctx, to, created)
 			if apierrors.IsAlreadyExists(err) {
-				is, getErr := rollout.Get(ctx, p.cluster, t.owner.Name)
+				is, getErr := rollout.Get(ctx, c, server)
 				if getErr == nil && is == nil {
-					return foreignObject("Deployment", to.Name, p.cluster.Namespace)
+					return false, foreignObject("Deployment", to.Name, c.Namespace)
 				}
-				continue // somebody else was faster with another revision
+				return false, nil // somebody else was faster with another revision
 			}
-			return p.cluster.Explain(err, "make the Deployment of server "+t.owner.Name)
+			return true, c.Explain(err, "make the Deployment of server "+server)
 		}
 		at := manifest.RevisionOf(now.Spec.Template.Labels)
 		if at > revision {
-			return usererror.New(usererror.CodeRevision, "revision %d of %s was submitted while this one, revision "+
-				"%d, was being made, and takes its place", at, t.owner.Name, revision)
+			return false, usererror.New(usererror.CodeRevision, "revision %d of %s was submitted while this one, "+
+				"revision %d, was being made, and takes its place", at, server, revision)
 		}
 		t.before = at
-		done, err := rollout.Replace(ctx, p.cluster, now, &to.Spec.Template, t.replicas)
-		if err != nil {
-			return p.cluster.Explain(err, "replace the revision of server "+t.owner.Name)
-		}
-		if done {
-			return nil
-		}
-	}
-	return fmt.Errorf("replace the revision of server %s: its Deployment was changed 50 times meanwhile", t.owner.Name)
+		done, err = rollout.Replace(ctx, c, now, &to.Spec.Template, t.replicas)
+		return done, c.Explain(err, "replace the revision of server "+server)
+	})
 }
 
 // renewOwner writes what was submitted last into the owner, unless that is something later by now.

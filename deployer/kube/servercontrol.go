@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,20 +41,13 @@ func (t *Target) stopServer(ctx context.Context, c *cluster.Cluster, l *run.List
 
 // setReplicas gives the Deployment of a server another number of pods, if there is one.
 func setReplicas(ctx context.Context, c *cluster.Cluster, server string, n int) error {
-	for range 50 { // others who change it at this moment
-		d, err := rollout.Get(ctx, c, server)
-		if err != nil || d == nil || d.Spec.Replicas != nil && int(*d.Spec.Replicas) == n {
-			return err
+	return rollout.Until(ctx, c, server, func(now *appsv1.Deployment) (done bool, err error) {
+		if now == nil || now.Spec.Replicas != nil && int(*now.Spec.Replicas) == n {
+			return true, nil
 		}
-		done, err := rollout.Scale(ctx, c, d, n)
-		if err != nil {
-			return c.Explain(err, fmt.Sprintf("have server %s have %d pods", server, n))
-		}
-		if done {
-			return nil
-		}
-	}
-	return fmt.Errorf("the Deployment of server %s was changed 50 times meanwhile", server)
+		done, err = rollout.Scale(ctx, c, now, n)
+		return done, c.Explain(err, fmt.Sprintf("have server %s have %d pods", server, n))
+	})
 }
 
 // killPods ends the pods of a server at once.
@@ -128,32 +121,19 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 	if err != nil {
 		return err
 	}
-	switch s := l.State.Server; {
-	case s == nil:
-		return usererror.New(usererror.CodeRevision, "run %s is no server and has no revisions", name)
-	case !slices.Contains(f.Revisions(), revision):
-		return usererror.New(usererror.CodeRevision, "server %s has no revision %d", name, revision)
-	case s.Revision >= revision:
-		return usererror.New(usererror.CodeReady, "revision %d of %s is not being started: it answers, or has done so",
-			revision, name).With("metaml stop %s stops the server.", name)
-	case s.Revision == 0:
+	if err := l.CheckGiveUp(revision, f.Revisions()); err != nil {
+		return err
+	}
+	answers := l.State.Server.Revision
+	if answers == 0 {
 		return t.stopServer(ctx, c, &l, false)
 	}
-	for range 50 {
-		d, err := rollout.Get(ctx, c, owner.Name)
-		if err != nil {
-			return err
+	return rollout.Until(ctx, c, owner.Name, func(now *appsv1.Deployment) (done bool, err error) {
+		if now == nil || manifest.RevisionOf(now.Spec.Template.Labels) != revision {
+			return true, nil // it was replaced, or taken back
 		}
-		if d == nil || manifest.RevisionOf(d.Spec.Template.Labels) != revision {
-			return nil // it was replaced, or taken back
-		}
-		done, err := rollout.Back(ctx, c, d, l.State.Server.Revision)
-		if err != nil {
-			return c.Explain(err, fmt.Sprintf("take revision %d of server %s back", revision, name))
-		}
-		if done {
-			return nil // who follows the server sees that it runs an earlier revision
-		}
-	}
-	return fmt.Errorf("the Deployment of server %s was changed 50 times meanwhile", name)
+		// Who follows the server sees that it runs an earlier revision.
+		done, err = rollout.Back(ctx, c, now, answers)
+		return done, c.Explain(err, fmt.Sprintf("take revision %d of server %s back", revision, name))
+	})
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
-	"github.com/metaml/metaml/internal/usererror"
 )
 
 // Rollback gives a server another revision which is a copy of one that answered; 0 is the one that answered before the
@@ -26,8 +25,7 @@ func (t *Target) Rollback(ctx context.Context, name string, revision int) (run.S
 	f, s := t.Folder(l.Spec.Name), l.State.Server
 	if revision == 0 {
 		if revision = s.Before(); revision == 0 {
-			return run.Submitted{}, usererror.New(usererror.CodeRevision,
-				"server %s has no revision that answered before the one that answers now", l.Spec.Name)
+			return run.Submitted{}, run.NoneBefore(l.Spec.Name)
 		}
 	}
 	if err := rollable(f, &l, revision); err != nil {
@@ -68,23 +66,11 @@ func (t *Target) Rollback(ctx context.Context, name string, revision int) (run.S
 
 // rollable refuses a revision that a server cannot go back to.
 func rollable(f folder.Run, l *run.Listed, revision int) error {
-	name, s := l.Spec.Name, l.State.Server
-	switch {
-	case !slices.Contains(f.Revisions(), revision):
-		return usererror.New(usererror.CodeRevision, "server %s has no revision %d", name, revision)
-	case !slices.Contains(s.Answered, revision):
-		return usererror.New(usererror.CodeRevision, "revision %d of %s never answered", revision, name)
-	case s.Revision == 0:
-		return nil
-	}
-	if n := original(f, s.Revision); n == original(f, revision) {
-		as := ""
-		if revision != s.Revision {
-			as = fmt.Sprintf(", as revision %d", s.Revision)
-		}
-		return usererror.New(usererror.CodeReady, "revision %d is what %s answers with already%s", revision, name, as)
-	}
-	return nil
+	return l.State.Server.CheckBack(l.Spec.Name, revision, run.Past{
+		Known:    slices.Contains(f.Revisions(), revision),
+		Answered: slices.Contains(l.State.Server.Answered, revision),
+		Original: func(n int) int { return original(f, n) },
+	})
 }
 
 // original is the revision that a revision is a copy of, or itself.

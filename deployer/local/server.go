@@ -305,24 +305,8 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 	if err != nil {
 		return err
 	}
-	var text string
-	switch s := l.State.Server; {
-	case s == nil:
-		text = fmt.Sprintf("run %s is no server and has no revisions", l.Spec.Name)
-	case !l.Active():
-		text = fmt.Sprintf("server %s is not going: it is %s already", l.Spec.Name, l.State.Phase)
-	case !slices.Contains(t.Folder(l.Spec.Name).Revisions(), revision):
-		text = fmt.Sprintf("server %s has no revision %d", l.Spec.Name, revision)
-	case s.Revision >= revision:
-		return &usererror.Error{
-			Code: usererror.CodeReady,
-			Text: fmt.Sprintf("revision %d of %s is not being started: it answers, or has done so", revision,
-				l.Spec.Name),
-			Hint: "metaml stop " + l.Spec.Name + " stops the server.",
-		}
-	}
-	if text != "" {
-		return &usererror.Error{Code: usererror.CodeRevision, Text: text}
+	if err := l.CheckGiveUp(revision, t.Folder(l.Spec.Name).Revisions()); err != nil {
+		return err
 	}
 	return t.ask(l, folder.Stop{Revision: revision})
 }

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"fmt"
 	"syscall"
 	"time"
 )
@@ -164,6 +165,14 @@ func (e *Error) LoadReason() Reason {
 		return ReasonDiffers
 	}
 	return ReasonProgram
+}
+
+// LoadText says in one line what a program's top level ended with.
+func (e *Error) LoadText() string {
+	if e.Origin != FromProgram {
+		return e.Text
+	}
+	return fmt.Sprintf("the program's top level raised %s: %s", e.Type, e.Text)
 }
 
 // ErrorOrigin says whose words an error is.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // WorkersOf is how many workers a server of this spec has with so many replicas; 0 is as many as the spec says.
@@ -75,4 +77,34 @@ func (s *ServerSpec) Number() string {
 		return fmt.Sprintf("revision %d (revision %d again)", s.Revision, s.Of)
 	}
 	return fmt.Sprintf("revision %d", s.Revision)
+}
+
+// Past is what is known of a revision that a server is to go back to.
+type Past struct {
+	Known    bool            // there is one
+	Answered bool            // at some time
+	Original func(n int) int // the revision that revision n is a copy of, or n
+}
+
+// CheckBack refuses a revision that a server with this name cannot go back to.
+func (s *Server) CheckBack(name string, revision int, past Past) error {
+	switch {
+	case !past.Known:
+		return usererror.New(usererror.CodeRevision, "server %s has no revision %d", name, revision)
+	case !past.Answered:
+		return usererror.New(usererror.CodeRevision, "revision %d of %s never answered", revision, name)
+	case s.Revision == 0 || past.Original(s.Revision) != past.Original(revision):
+		return nil
+	}
+	as := ""
+	if revision != s.Revision {
+		as = fmt.Sprintf(", as revision %d", s.Revision)
+	}
+	return usererror.New(usererror.CodeReady, "revision %d is what %s answers with already%s", revision, name, as)
+}
+
+// NoneBefore says that a server has no revision to go back to.
+func NoneBefore(name string) error {
+	return usererror.New(usererror.CodeRevision,
+		"server %s has no revision that answered before the one that answers now", name)
 }

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"slices"
 	"time"
 
 	"github.com/metaml/metaml/internal/usererror"
@@ -115,6 +116,23 @@ func (l *Listed) CheckTrial(trial int) error {
 			With("metaml stop %s does it.", name)
 	case trial < 0 || trial >= trials:
 		return usererror.New(usererror.CodeTrial, "%s has no trial %d, only 0 to %d", name, trial, trials-1)
+	}
+	return nil
+}
+
+// CheckGiveUp refuses to give up a revision, of those that were submitted, that is not being started.
+func (l *Listed) CheckGiveUp(revision int, submitted []int) error {
+	name := l.Spec.Name
+	switch s := l.State.Server; {
+	case s == nil:
+		return usererror.New(usererror.CodeRevision, "run %s is no server and has no revisions", name)
+	case !l.Active():
+		return usererror.New(usererror.CodeRevision, "server %s is not going: it is %s already", name, l.State.Phase)
+	case !slices.Contains(submitted, revision):
+		return usererror.New(usererror.CodeRevision, "server %s has no revision %d", name, revision)
+	case s.Revision >= revision:
+		return usererror.New(usererror.CodeReady, "revision %d of %s is not being started: it answers, or has done so",
+			revision, name).With("metaml stop %s stops the server.", name)
 	}
 	return nil
 }

@@ -315,12 +315,8 @@ func (e *Engine) fail(r *revision, reason run.Reason, err *run.Error, text, hint
 	if reason == run.ReasonStopped {
 		state = run.Stopped
 	}
-	switch {
-	case text != "" || err == nil:
-	case err.Origin != run.FromProgram:
-		text = err.Text
-	default:
-		text = fmt.Sprintf("the program's top level raised %s: %s", err.Type, err.Text)
+	if text == "" && err != nil {
+		text = err.LoadText()
 	}
 	e.orEnd(state, reason, text)
 }

@@ -521,7 +521,7 @@ func failureText(f *run.RevisionFailure) string {
 		text, _, _ := strings.Cut(f.Text, "\n")
 		return text
 	}
-	return fmt.Sprintf("the program's top level raised %s: %s", f.Error.Type, f.Error.Text)
+	return f.Error.LoadText()
 }
 
 // ready reports whether a pod may be sent requests.

@@ -37,6 +37,26 @@ func Get(ctx context.Context, c *cluster.Cluster, server string) (*appsv1.Deploy
 	return d, nil
 }
 
+// attempts bounds how often a change is tried that somebody else is faster than.
+const attempts = 50
+
+// Until has change try to change the Deployment of a server, once more whenever somebody else has changed it meanwhile.
+// It gets the Deployment as it is, nil if there is none, and reports whether it is done.
+func Until(
+	ctx context.Context, c *cluster.Cluster, server string, change func(now *appsv1.Deployment) (done bool, err error),
+) error {
+	for range attempts {
+		now, err := Get(ctx, c, server)
+		if err != nil {
+			return err
+		}
+		if done, err := change(now); err != nil || done {
+			return err
+		}
+	}
+	return fmt.Errorf("the Deployment of server %s was changed %d times meanwhile", server, attempts)
+}
+
 // step is one of a JSON patch (RFC 6902).
 type step struct {
 	Op    string `json:"op"`
