@@ -114,10 +114,13 @@ func (m Message) Encode() []byte {
 	return data
 }
 
-func (m Message) encode() []byte {
+func (m Message) encode() []byte { return encode(m) }
+
+// encode writes plain data, which always marshals.
+func encode(m any) []byte {
 	data, err := json.Marshal(m)
 	if err != nil {
-		panic(err) // plain data always marshals
+		panic(err)
 	}
 	return data
 }

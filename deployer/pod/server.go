@@ -58,13 +58,7 @@ func (m ServerMessage) Encode() []byte {
 	return data
 }
 
-func (m ServerMessage) encode() []byte {
-	data, err := json.Marshal(m)
-	if err != nil {
-		panic(err) // plain data always marshals
-	}
-	return data
-}
+func (m ServerMessage) encode() []byte { return encode(m) }
 
 // DecodeServer reads the message of a server's pod; ok is false where it left none, or something else.
 func DecodeServer(text string) (m ServerMessage, ok bool) {

@@ -31,8 +31,7 @@ const (
 
 // Forwarder deals connections over pods.
 type Forwarder struct {
-	// Dial connects to a pod.
-	Dial func(ctx context.Context, pod string) (net.Conn, error)
+	dial func(ctx context.Context, pod string) (net.Conn, error) // connects to a pod
 
 	mu      sync.Mutex
 	ready   []string
@@ -42,7 +41,7 @@ type Forwarder struct {
 
 // New gives a forwarder that has no pods yet.
 func New(dial func(ctx context.Context, pod string) (net.Conn, error)) *Forwarder {
-	return &Forwarder{Dial: dial, changed: make(chan struct{})}
+	return &Forwarder{dial: dial, changed: make(chan struct{})}
 }
 
 // Use has new connections dealt over these pods.
@@ -162,24 +161,22 @@ func (f *Forwarder) reach(ctx context.Context, end time.Time) net.Conn {
 	for {
 		pods, changed := f.next()
 		for _, pod := range pods {
-			if conn, err := f.Dial(ctx, pod); err == nil {
+			if conn, err := f.dial(ctx, pod); err == nil {
 				return conn
 			}
 			if dialling.Err() != nil {
 				return nil
 			}
 		}
-		wait := time.NewTimer(again)
-		if len(pods) == 0 {
-			wait.Stop()
+		var retry <-chan time.Time // nil: there is none to try again
+		if len(pods) > 0 {
+			retry = time.After(again)
 		}
 		select {
 		case <-dialling.Done():
-			wait.Stop()
 			return nil
 		case <-changed:
-		case <-wait.C:
+		case <-retry:
 		}
-		wait.Stop()
 	}
 }
