@@ -16,6 +16,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // Processes starts and reaps this process's children, and finds what they leave behind. There is one in a process: it
@@ -197,7 +198,7 @@ func kill(pid int, start int64, sig syscall.Signal) {
 	if start != 0 && folder.StartTime(pid) != start {
 		return
 	}
-	_ = syscall.Kill(pid, sig)
+	_ = process.Signal(pid, sig)
 }
 
 // pause waits a little, more each time it is called with its result.

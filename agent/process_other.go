@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/metaml/metaml/agent/frame"
+	"github.com/metaml/metaml/internal/process"
 )
 
 func becomeSubreaper() error { return nil }
@@ -40,7 +41,7 @@ func readProc(int) (proc, bool) { return proc{}, false }
 
 // clear kills the process group of an attempt, which is all that can be found here.
 func (p *Processes) clear(session int, _ int64, _ string, _ bool) {
-	for wait := time.Millisecond; syscall.Kill(-session, syscall.SIGKILL) == nil && wait < 50*time.Millisecond; {
+	for wait := time.Millisecond; process.SignalGroup(session, syscall.SIGKILL) == nil && wait < 50*time.Millisecond; {
 		wait = pause(wait)
 	}
 }

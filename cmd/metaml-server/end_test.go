@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // client sends one request after the other, as a process behind a Service would.
@@ -198,7 +199,7 @@ func TestAFrontIsKilledWhileAServerEnds(t *testing.T) {
 	}
 	c.signal(syscall.SIGTERM)
 	c.await("an answer that ends its connection", closes)
-	if err := syscall.Kill(front, syscall.SIGKILL); err != nil {
+	if err := process.Signal(front, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	c.awaitFront(front)

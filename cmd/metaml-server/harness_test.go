@@ -288,16 +288,16 @@ func (c *container) exists(name string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
-// process is a line of the process table.
-type process struct {
+// stat is a line of the process table.
+type stat struct {
 	pid    int
 	state  string // "" for what has ended and was reaped
 	parent int
 }
 
 // readStat reads /proc/PID/stat.
-func readStat(path string) process {
-	var p process
+func readStat(path string) stat {
+	var p stat
 	_, _ = fmt.Sscanf(path, "/proc/%d/stat", &p.pid)
 	text, err := os.ReadFile(path)
 	if err == nil {
@@ -307,13 +307,13 @@ func readStat(path string) process {
 }
 
 // children are the processes whose parent is pid, zombies among them.
-func children(t *testing.T, pid int) []process {
+func children(t *testing.T, pid int) []stat {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []process
+	var all []stat
 	for _, path := range stats {
 		if p := readStat(path); p.parent == pid {
 			all = append(all, p)

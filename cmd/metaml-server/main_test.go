@@ -11,6 +11,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // waits has a top level that waits for a file.
@@ -200,13 +201,13 @@ func TestWhatDiesIsStartedAgain(t *testing.T) {
 		t.Fatalf("%+v", server.Workers)
 	}
 	for _, w := range server.Workers {
-		if err := syscall.Kill(w.PID, syscall.SIGKILL); err != nil {
+		if err := process.Signal(w.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 	}
 	answers := func() bool { status, _ := c.post("1"); return status == 200 }
 	c.await("an answer after the workers were killed", answers)
-	if err := syscall.Kill(server.Front, syscall.SIGKILL); err != nil {
+	if err := process.Signal(server.Front, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	c.awaitFront(server.Front)
@@ -248,7 +249,7 @@ func TestAServerThatCannotGoOn(t *testing.T) {
 	c.awaitReady()
 	c.write("broken", nil)
 	stat := readStat(fmt.Sprintf("/proc/%d/stat", c.state().Server.Workers[0].PID))
-	if err := syscall.Kill(stat.parent, syscall.SIGKILL); err != nil { // the loader
+	if err := process.Signal(stat.parent, syscall.SIGKILL); err != nil { // the loader
 		t.Fatal(err)
 	}
 	code := c.wait()

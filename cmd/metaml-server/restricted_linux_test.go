@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/test/venv"
 )
 
@@ -99,7 +100,7 @@ def serve(x: int):
 		}
 		return len(all) == 2 // the loader and the front
 	})
-	if err := syscall.Kill(outer[0].pid, syscall.SIGTERM); err != nil {
+	if err := process.Signal(outer[0].pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if code := c.wait(); code != 0 {

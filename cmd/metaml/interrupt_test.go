@@ -7,6 +7,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // pressing names, in the environment of a test's metaml, how often Ctrl-C is pressed at the last moment of a
@@ -40,7 +41,7 @@ func (p pressedPlace) Submit(
 	done, err := p.Place.Submit(ctx, s, progress)
 	for range p.times {
 		if err == nil {
-			err = syscall.Kill(syscall.Getpid(), syscall.SIGINT)
+			err = process.Signal(syscall.Getpid(), syscall.SIGINT)
 		}
 		<-ctx.Done()
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/test/elsewhere"
 	"github.com/metaml/metaml/test/venv"
 )
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 		}
 		code := mainCode(a)
 		if a.getenv(pressingLate) != "" {
-			_ = syscall.Kill(syscall.Getpid(), syscall.SIGINT) // the exit code shows it
+			_ = process.Signal(syscall.Getpid(), syscall.SIGINT) // the exit code shows it
 			<-time.After(50 * time.Millisecond)
 		}
 		os.Exit(code)
@@ -201,11 +202,11 @@ func signalIt(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if name == "KILL" { // so that none starts another
 		for _, pid := range found {
-			ts.Check(syscall.Kill(pid, syscall.SIGSTOP))
+			ts.Check(process.Signal(pid, syscall.SIGSTOP))
 		}
 	}
 	for _, pid := range found {
-		ts.Check(syscall.Kill(pid, number))
+		ts.Check(process.Signal(pid, number))
 	}
 	// A signal takes effect when a thread is next scheduled, and a process keeps its locks until its last thread ends.
 	for _, pid := range found {

@@ -5,7 +5,7 @@
 // ([Log], [Reader]) has one writer, by lock, which first cuts a torn last line; every other file is replaced whole
 // ([Replace]) or only ever appended to, a line at a time.
 //
-// It imports deployer/run and golang.org/x/sys alone, and knows neither processes of trials nor the engine.
+// It imports deployer/run, golang.org/x/sys and leaves alone, and knows neither processes of trials nor the engine.
 package folder
 
 import (

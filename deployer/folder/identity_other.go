@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/metaml/metaml/internal/process"
 )
 
 // BootID names this start of the machine.
@@ -20,11 +22,11 @@ var BootID = sync.OnceValue(func() string {
 
 // StartTime is when the process pid was started; 0 if there is none. Here only whether it lives is known.
 func StartTime(pid int) int64 {
-	if unix.Kill(pid, 0) != nil {
+	if process.Signal(pid, 0) != nil {
 		return 0
 	}
 	return 1
 }
 
 // IsProcess reports whether a process was started for the run. Here only whether it lives is known.
-func (r Run) IsProcess(pid int) bool { return pid != 0 && unix.Kill(pid, 0) == nil }
+func (r Run) IsProcess(pid int) bool { return process.Signal(pid, 0) == nil }

@@ -19,6 +19,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/view"
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/internal/prose"
 )
 
@@ -73,7 +74,7 @@ func Run(ctx context.Context, spec *run.Spec, in folder.Run, state *run.State, p
 		cmd.Dir = string(in)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // with all that it started
+	cmd.Cancel = func() error { return process.SignalGroup(cmd.Process.Pid, syscall.SIGKILL) } // with all that it started
 	// for what it leaves in the background
 	cmd.WaitDelay = time.Second
 	err = cmd.Run()

@@ -17,7 +17,7 @@ const product = "github.com/metaml/metaml"
 // need the standard library alone.
 var everywhere = []string{
 	".", "jupyter-ext/python", "internal/atomicfile", "internal/environ",
-	"internal/jsonscan", "internal/prose", "internal/usererror",
+	"internal/jsonscan", "internal/process", "internal/prose", "internal/usererror",
 }
 
 // layer is what the packages in a folder and below it may reach within the product, directly or through others.
@@ -33,6 +33,7 @@ var layers = []layer{
 	{"internal/atomicfile", nil, "it serves every package that does I/O and needs none"},
 	{"internal/environ", nil, "it serves every package that reads a session's variables and needs none"},
 	{"internal/jsonscan", nil, "it serves every package that reads many lines and needs none"},
+	{"internal/process", nil, "it serves every package that ends processes and needs none"},
 	{"internal/prose", nil, "it serves every package and needs none"},
 	{"internal/usererror", nil, "it serves every package and needs none"},
 	{"internal/interpreter", nil, "the kernel finds its Python by it too, and stays small"},

@@ -40,7 +40,9 @@ class Client(NotebookClient):
 
     async def kill(self) -> None:
         assert self.km is not None
-        os.killpg(os.getpgid(getattr(self.km.provisioner, "pid", 0)), signal.SIGKILL)
+        pid = getattr(self.km.provisioner, "pid", 0)
+        assert pid, "there is no kernel to kill"  # the group of 0 is our own
+        os.killpg(os.getpgid(pid), signal.SIGKILL)
 
 
 def main(path: str, act: str = "", at: str = "") -> int:

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // trains saves at each epoch, writes junk beside, and meets its end in the third epoch of the first attempt, if there
@@ -54,13 +55,13 @@ func TestAnAttemptGoesOnFromTheCheckpoint(t *testing.T) {
 			b.waitForFile("up")
 			for _, pid := range b.processes("metaml._loader") {
 				if strconv.Itoa(pid) != b.waitForFile("up") {
-					_ = syscall.Kill(pid, syscall.SIGKILL)
+					_ = process.Signal(pid, syscall.SIGKILL)
 				}
 			}
 		}},
 		{"its monitor is killed", "waits", func(b *bench, name string) {
 			b.waitForFile("up")
-			if err := syscall.Kill(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
+			if err := process.Signal(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
 				b.t.Fatal(err)
 			}
 			b.waitFor("the monitor to end", func() bool { return !b.Folder(name).Monitored() })

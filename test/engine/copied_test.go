@@ -11,6 +11,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // abandoned is a run whose only trial was cut off with its monitor.
@@ -21,7 +22,7 @@ func (b *bench) abandoned() string {
 			"first: time.sleep(600)\n    return 1\n", nil)
 	b.waitForFile("up")
 	f := b.Folder(name)
-	if err := syscall.Kill(f.ReadMonitor().PID, syscall.SIGKILL); err != nil {
+	if err := process.Signal(f.ReadMonitor().PID, syscall.SIGKILL); err != nil {
 		b.t.Fatal(err)
 	}
 	b.waitFor("the monitor to be gone", func() bool { return !f.Monitored() })

@@ -16,6 +16,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -109,7 +110,7 @@ def train(i):
 			t.Fatal(err)
 		}
 		b.waitForEvent(name, "the request", func(e run.Event) bool { return e.Type == run.EventStopAsked })
-		if syscall.Kill(pid, 0) != nil {
+		if process.Signal(pid, 0) != nil {
 			t.Error("a trial that does not listen was killed at once")
 		}
 		if err := b.Stop(t.Context(), name, nil, true); err != nil {
@@ -279,7 +280,7 @@ func TestKillsAtAnyMoment(t *testing.T) {
 			}
 			if len(victims) > 0 {
 				total++
-				_ = syscall.Kill(victims[rng.IntN(len(victims))], syscall.SIGKILL)
+				_ = process.Signal(victims[rng.IntN(len(victims))], syscall.SIGKILL)
 				kills[what]++
 			}
 		}
@@ -337,7 +338,7 @@ func TestAKilledMonitorTakesItsTrialsWithIt(t *testing.T) {
 			"len(open('up').readlines()) == 1: time.sleep(600)\n", nil)
 	pid, _ := strconv.Atoi(strings.TrimSpace(b.waitForFile("up")))
 	b.waitForEvent(name, "the news of the start", func(e run.Event) bool { return e.Type == run.EventTrialStarted })
-	if err := syscall.Kill(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
+	if err := process.Signal(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	b.waitFor("the trial to die", func() bool { return folder.StartTime(pid) == 0 || zombie(pid) })
@@ -365,7 +366,7 @@ func TestAKilledLoaderIsReplaced(t *testing.T) {
 			"len(open(f'up-{i}').readlines()) == 1: time.sleep(600)\n", rows("i", 0, 1))
 	loader, _ := strconv.Atoi(strings.TrimSpace(b.waitForFile("up-0")))
 	b.waitForFile("up-1")
-	if err := syscall.Kill(loader, syscall.SIGKILL); err != nil {
+	if err := process.Signal(loader, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	l := b.await(name)
@@ -385,7 +386,7 @@ func TestAfterTheMachineWasRestarted(t *testing.T) {
 	b.waitForEvent(name, "the other trial's end", func(e run.Event) bool { return e.Type == run.EventTrialEnded })
 	f := b.Folder(name)
 	m := f.ReadMonitor()
-	if err := syscall.Kill(m.PID, syscall.SIGKILL); err != nil {
+	if err := process.Signal(m.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	b.waitFor("the monitor to be gone", func() bool { return !f.Monitored() })

@@ -17,12 +17,13 @@ import (
 
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // server is a server in a bench, with a client that sends it requests. revisionSpec describes a revision; submit and
 // deploy submit one, and deploy waits until it answers; load reads what the run folder says. post sends a request,
-// expectAnswer wants its answer to be right at once, waitForAnswer wants it to become right. liveProcess, kill and
-// killBoth find and kill processes by their role.
+// expectAnswer wants its answer to be right at once, waitForAnswer wants it to become right. liveProcess,
+// waitForProcess, kill and killBoth find and kill processes by their role.
 type server struct {
 	*bench
 	client *http.Client
@@ -240,12 +241,18 @@ func parent(pid int) int {
 	return n
 }
 
+// waitForProcess returns a process of the server as soon as there is one of that kind.
+func (s *server) waitForProcess(kind string) (pid int) {
+	s.t.Helper()
+	s.waitFor("a "+kind, func() bool { pid = s.liveProcess(kind); return pid != 0 })
+	return pid
+}
+
 // kill kills a process of the server as soon as there is one of that kind.
 func (s *server) kill(kind string) int {
 	s.t.Helper()
-	pid := 0
-	s.waitFor("a "+kind, func() bool { pid = s.liveProcess(kind); return pid != 0 })
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	pid := s.waitForProcess(kind)
+	if err := process.Signal(pid, syscall.SIGKILL); err != nil {
 		s.t.Fatal(err)
 	}
 	s.waitFor("the "+kind+" to die", func() bool { return !anyAlive([]int{pid}) })
@@ -260,10 +267,10 @@ func (s *server) killBoth() {
 		front, monitor = s.liveProcess("front"), s.liveProcess("monitor")
 		return front != 0 && monitor != 0
 	})
-	err := syscall.Kill(monitor, syscall.SIGSTOP)
+	err := process.Signal(monitor, syscall.SIGSTOP)
 	s.waitFor("the monitor to stand still", func() bool { return inState(monitor, 'T') })
-	if err = errors.Join(err, syscall.Kill(front, syscall.SIGKILL),
-		syscall.Kill(monitor, syscall.SIGKILL)); err != nil {
+	if err = errors.Join(err, process.Signal(front, syscall.SIGKILL),
+		process.Signal(monitor, syscall.SIGKILL)); err != nil {
 		s.t.Fatal(err)
 	}
 }

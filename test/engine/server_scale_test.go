@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -141,7 +142,7 @@ func TestAScaledServerStaysSo(t *testing.T) {
 		})
 	}
 	t.Run("scaled while a monitor is started", func(t *testing.T) {
-		if err := syscall.Kill(s.liveProcess("monitor"), syscall.SIGKILL); err != nil {
+		if err := process.Signal(s.waitForProcess("monitor"), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		s.scale(2)

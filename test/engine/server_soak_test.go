@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/metaml/metaml/internal/process"
 )
 
 // For twenty seconds the processes of a server are killed at random moments, also while others of them are being
@@ -90,7 +92,7 @@ func TestServerSoak(t *testing.T) {
 		}
 		for _, v := range victims {
 			if pid := s.liveProcess(v); pid != 0 {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
+				_ = process.Signal(pid, syscall.SIGKILL)
 				s.waitFor("the "+v+" to die", func() bool { return !anyAlive([]int{pid}) })
 			}
 		}

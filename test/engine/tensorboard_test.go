@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // Scalars count as metrics wherever the trial writes them; what it reports itself wins, and a damaged file is named
@@ -113,7 +114,7 @@ func TestABoardEndsWithItsRunAndItsMonitor(t *testing.T) {
 		}
 	}
 	announced()
-	if err := syscall.Kill(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
+	if err := process.Signal(b.Folder(name).ReadMonitor().PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	b.waitFor("the board to die with its monitor", func() bool { return len(b.boards()) == 0 })

@@ -108,6 +108,7 @@ class Notebook:
 
     def close_kernel(self) -> None:
         """Kill the kernel, and nothing that it started for a run; what it had started for itself ends by itself."""
+        assert self.pid, "there is no kernel to kill"  # the group of 0 is our own
         own = psutil.Process(self.pid).children(recursive=True)
         os.killpg(os.getpgid(self.pid), signal.SIGKILL)
         self.client.stop_channels()

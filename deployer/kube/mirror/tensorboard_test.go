@@ -22,6 +22,7 @@ import (
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/process"
 )
 
 // runWithBoard is a run that is to have a TensorBoard, in a cluster where a trial of it runs until the run is over.
@@ -198,14 +199,14 @@ func TestATensorBoardLastsWhileTheRunIsFollowed(t *testing.T) {
 				last.Text != fmt.Sprintf("http://127.0.0.1:1/%d", started[i]) {
 				t.Fatalf("processes %v were started, and the last note is %+v", started, last)
 			}
-			if err := syscall.Kill(started[i], 0); err != nil {
+			if err := process.Signal(started[i], 0); err != nil {
 				t.Errorf("it does not run: %v", err)
 			}
 			end.by(leave)
 			if err := <-ended; !errors.Is(err, end.with) {
 				t.Errorf("it is not followed any more because of %v", err)
 			}
-			if err := syscall.Kill(started[i], 0); !errors.Is(err, syscall.ESRCH) {
+			if err := process.Signal(started[i], 0); !errors.Is(err, syscall.ESRCH) {
 				t.Errorf("it still runs: %v", err)
 			}
 			if _, err := os.Lstat(r.folder.TensorBoard()); !os.IsNotExist(err) {
