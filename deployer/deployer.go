@@ -110,6 +110,7 @@ type Plan struct {
 	Notes   []string  // hints and warnings, a sentence each
 	// Replaces is the revision of a server that answers until this one is ready; 0 is none.
 	Replaces int
+	client   *Client
 	place    Place
 	request  Request
 	asked    *run.Spec // what was submitted, where a server is attached to and its target must know that
@@ -230,7 +231,7 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return nil, err
 		}
 	}
-	p := &Plan{Spec: newSpec(at, r, source), place: at, request: r}
+	p := &Plan{Spec: newSpec(at, r, source), client: c, place: at, request: r}
 	if !r.Settings.Bool("again") && !r.Export {
 		active, err := at.Active(ctx, p.Spec.Key)
 		if err != nil {
@@ -305,22 +306,26 @@ func (c *Client) Plan(ctx context.Context, r Request) (*Plan, error) {
 // to progress. It is done before ctx ends, or nothing was started.
 func (c *Client) Submit(ctx context.Context, p *Plan, progress func(run.Event)) (run.Submitted, error) {
 	if p.Attach != nil && p.asked != nil {
-		what := p.submission()
+		what := p.submission(progress)
 		what.Spec = *p.asked
 		return p.place.Submit(ctx, what, progress)
 	}
 	if p.Attach != nil || p.Reuse != nil {
 		return run.Submitted{Spec: p.Spec, Attached: true, Differs: p.Differs}, nil
 	}
-	return p.place.Submit(ctx, p.submission(), progress)
+	return p.place.Submit(ctx, p.submission(progress), progress)
 }
 
 // submission is what the place gets of a plan.
-func (p *Plan) submission() run.Submission {
+// quietly is for what says nothing of how far it is.
+func quietly(run.Event) {}
+
+func (p *Plan) submission(progress func(run.Event)) run.Submission {
 	return run.Submission{
 		Spec: p.Spec, Program: p.request.Program, Table: p.Table, Again: p.request.Settings.Bool("again"),
 		PythonVersion: p.request.PythonVersion, Packages: p.request.Packages, Modules: p.request.Modules,
 		Environment: p.request.Environment, Environ: p.request.Environ,
+		FetchModel: p.client.fetch(&p.request.Model, progress),
 	}
 }
 
@@ -329,7 +334,7 @@ func (p *Plan) Outline(ctx context.Context) ([]run.Section, error) {
 	if p.Attach != nil || p.Reuse != nil {
 		return nil, nil
 	}
-	return p.place.Outline(ctx, p.submission())
+	return p.place.Outline(ctx, p.submission(quietly))
 }
 
 func newSpec(at Place, r Request, source Drawn) run.Spec {

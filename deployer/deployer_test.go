@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/metaml/metaml/deployer"
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/local"
+	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
@@ -143,6 +145,9 @@ func clientOf(t *testing.T, at deployer.Target, runs ...run.Listed) *deployer.Cl
 		l.Spec.V, l.Spec.Completions = 1, len(l.State.Trials)
 		l.Spec.ID, l.Spec.Created = folder.NewID(), time.Unix(int64(1000-i), 0)
 		f := folder.In(dir, l.Spec.Name)
+		if name := run.ParseName(l.Spec.Name); name.Place != "" {
+			l.Spec.Name, f = name.Run, folder.In(folder.MirrorOf(dir, run.Kubernetes, name.Place).Dir, name.Run)
+		}
 		if err := os.MkdirAll(string(f), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -528,6 +533,95 @@ func TestModels(t *testing.T) {
 			_, index, _ := strings.Cut(want, ":")
 			if n, _ := strconv.Atoi(index); err == nil && m.Folder != client.Runs.Attempt("some", n, 1).Output {
 				t.Errorf("it is in %s", m.Folder)
+			}
+		})
+	}
+}
+
+// afar is a target whose runs have their files elsewhere. Who submits to it reads the model, or does not.
+type afar struct {
+	server
+	runs    *record.Reader
+	files   []string // that are fetched
+	reads   bool
+	fetched *int
+}
+
+func (a afar) Kept(string) error { return nil }
+
+func (a afar) Fetch(_ context.Context, name string, trial int) error {
+	*a.fetched++
+	output := a.runs.Folder(name).Output(trial)
+	if err := os.MkdirAll(output, 0o700); err != nil {
+		return err
+	}
+	for _, file := range a.files {
+		if err := os.WriteFile(filepath.Join(output, file), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a afar) At(context.Context, *settings.Resolved, []string) (deployer.Place, error) {
+	return a, nil
+}
+
+func (a afar) Submit(ctx context.Context, s run.Submission, _ func(run.Event)) (run.Submitted, error) {
+	if a.reads {
+		return run.Submitted{}, s.BringModel(ctx)
+	}
+	return run.Submitted{}, nil
+}
+
+// The files of a model that are elsewhere are fetched by who reads them, be that only to find that there are none.
+func TestAModelIsFetchedWhenItIsRead(t *testing.T) {
+	const name = "fit-1@there/team"
+	for _, c := range []struct {
+		name    string
+		reads   bool
+		files   []string
+		fetched int
+		steps   []run.Phase
+		says    string
+	}{
+		{"nobody reads it", false, []string{"net.bin"}, 0, nil, ""},
+		{"the target reads it", true, []string{"net.bin"}, 1, []run.Phase{run.Succeeded}, ""},
+		{
+			"there are none", true, nil, 1, []run.Phase{run.Failed},
+			"trial 0 of " + name + " kept no files, so it has no model to serve",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fetched := 0
+			at := &afar{files: c.files, reads: c.reads, fetched: &fetched}
+			client := clientOf(t, at, run.Listed{
+				Spec:  run.Spec{Name: name, Kind: run.Train},
+				State: &run.State{Phase: run.Succeeded, Trials: []run.Trial{{Phase: run.Succeeded}}},
+			})
+			client.Use(run.Kubernetes, at)
+			at.runs = client.Runs
+			r := servingRequest(t, "")
+			var err error
+			if r.Model, err = client.Model(t.Context(), name); err != nil || fetched > 0 {
+				t.Fatalf("%v, fetched %d times", err, fetched)
+			}
+			plan, err := client.Plan(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var steps []run.Phase
+			_, err = client.Submit(t.Context(), plan, func(e run.Event) {
+				if e.Build.State.Final() {
+					steps = append(steps, e.Build.State)
+				}
+			})
+			says := ""
+			if user, ok := errors.AsType[*usererror.Error](err); ok {
+				says, err = user.Text, nil
+			}
+			if err != nil || fetched != c.fetched || !slices.Equal(steps, c.steps) || says != c.says {
+				t.Errorf("fetched %d times, steps %v, %q, %v", fetched, steps, says, err)
 			}
 		})
 	}

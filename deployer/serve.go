@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/deployer/settings"
@@ -19,12 +20,15 @@ type Model struct {
 	Name   string // "train-model-7:5"; "" is none
 	Folder string
 	Code   string // folder code/ of the program that made it: what its pickles name is defined there
+
+	run   string // that it is of
+	trial int
 }
 
 // planServer works out the next revision of a server. A server is its series, and the key its revision: where one with
 // this key answers already, or is about to, nothing is left to do.
 func (c *Client) planServer(ctx context.Context, at Place, r Request) (*Plan, error) {
-	p := &Plan{Spec: newSpec(at, r, Drawn{}), place: at, request: r}
+	p := &Plan{Spec: newSpec(at, r, Drawn{}), client: c, place: at, request: r}
 	spec := &p.Spec
 	answers, err := at.Server(ctx, *spec)
 	if err != nil {
@@ -151,7 +155,8 @@ func (c *Client) training(ctx context.Context, name string) (run.Listed, error) 
 	return c.Runs.Load(ctx, name)
 }
 
-// Model finds the outputs that RUN[:TRIAL|:best] names. Without a trial it is the run's only one, or the best.
+// Model finds the outputs that RUN[:TRIAL|:best] names. Without a trial it is the run's only one, or the best. Those of
+// a run in a cluster may still be there: whoever reads them first has them fetched.
 func (c *Client) Model(ctx context.Context, name string) (Model, error) {
 	runName, which, _ := run.CutTrial(name)
 	listed, err := c.training(ctx, runName)
@@ -200,18 +205,83 @@ func (c *Client) Model(ctx context.Context, name string) (Model, error) {
 				index, full),
 		}
 	}
-	outputs, err := c.Runs.Outputs(ctx, full, index)
+	m := Model{
+		Name: fmt.Sprintf("%s:%d", full, index), Folder: c.Runs.Folder(full).Output(index), run: full, trial: index,
+	}
+	if m.here() {
+		err = m.check()
+	} else {
+		err = c.Runs.Kept(full)
+	}
 	if err != nil {
 		return Model{}, err
 	}
-	m := Model{Name: fmt.Sprintf("%s:%d", full, index), Folder: outputs}
+	m.Code, err = c.Runs.Code(ctx, full)
+	return m, err
+}
+
+// here reports whether the files of a model are on this machine, as those of a run on it are.
+func (m *Model) here() bool {
+	if run.ParseName(m.run).Place == "" {
+		return true
+	}
+	_, err := os.Stat(m.Folder)
+	return err == nil
+}
+
+// check refuses a model without files.
+func (m *Model) check() error {
 	if entries, err := os.ReadDir(m.Folder); err != nil || len(entries) == 0 {
-		return Model{}, &usererror.Error{
+		return &usererror.Error{
 			Code: usererror.CodeModel, Text: fmt.Sprintf("trial %d of %s kept no files, so it has no model to serve",
-				index, full),
+				m.trial, m.run),
 			Hint: "What the training function writes into metaml.output() is kept.",
 		}
 	}
-	m.Code, err = c.Runs.Code(ctx, full)
-	return m, err
+	return nil
+}
+
+// fetchEvery is how often it is said how much of a model has come.
+const fetchEvery = 200 * time.Millisecond
+
+// fetch gives what brings the files of a model here and says how much has come; nil where they are here.
+func (c *Client) fetch(m *Model, progress func(run.Event)) func(context.Context) error {
+	if m.Name == "" || m.here() {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		began := time.Now()
+		says := func(state run.Phase) {
+			step := run.BuildStep{
+				Name: run.ModelStep, Text: "fetching the model " + m.Name, Seconds: time.Since(began).Seconds(),
+				State: state,
+			}
+			step.Done, step.Total, _ = c.Runs.Coming(m.run, m.trial)
+			progress(run.Event{Type: run.EventBuildStep, Time: time.Now(), Build: &step})
+		}
+		fetched := make(chan error, 1)
+		go func() {
+			_, err := c.Runs.Outputs(ctx, m.run, m.trial)
+			fetched <- err
+		}()
+		often := time.NewTicker(fetchEvery)
+		defer often.Stop()
+		for {
+			select {
+			case <-often.C:
+				says(run.Running)
+				continue
+			case err := <-fetched:
+				if err == nil {
+					err = m.check()
+				}
+				if err != nil {
+					says(run.Failed)
+					return err
+				}
+			}
+			says(run.Succeeded)
+			return nil
+		}
+	}
 }

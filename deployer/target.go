@@ -222,7 +222,7 @@ func (c *Client) Export(ctx context.Context, p *Plan) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.Export(ctx, r.Settings, r.Environ, p.submission())
+	return e.Export(ctx, r.Settings, r.Environ, p.submission(quietly))
 }
 
 // MakeImage makes the image that a submission would get, and starts nothing.

@@ -35,7 +35,7 @@ func (t *Target) WriteDockerfile(
 	if err != nil {
 		return err
 	}
-	maker, request, err := place.request(arch, what, reported(progress))
+	maker, request, err := place.request(ctx, arch, what, reported(progress))
 	if err != nil {
 		return err
 	}

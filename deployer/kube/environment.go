@@ -41,7 +41,7 @@ func (e *environment) tag(ctx context.Context, name string) error {
 func (p *Place) image(
 	ctx context.Context, arch string, s run.Submission, built func(run.BuildStep), note func(text string),
 ) (*environment, error) {
-	maker, request, err := p.request(arch, s, built)
+	maker, request, err := p.request(ctx, arch, s, built)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (p *Place) image(
 
 // request says what an image is made of, and by whom.
 func (p *Place) request(
-	arch string, s run.Submission, built func(run.BuildStep),
+	ctx context.Context, arch string, s run.Submission, built func(run.BuildStep),
 ) (*image.Maker, *image.Request, error) {
 	if s.Environment == nil {
 		return nil, nil, errors.New("an image is to be made, and nobody said of what")
@@ -79,6 +79,9 @@ func (p *Place) request(
 	}
 	var model []layer.File
 	if p.modelInImage(&s.Spec) {
+		if err := s.BringModel(ctx); err != nil {
+			return nil, nil, err
+		}
 		shipped, err := ship.ModelFiles(s.Spec.Server.ModelFolder)
 		if err != nil {
 			return nil, nil, err

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"strconv"
 
@@ -41,7 +42,7 @@ func (p *Place) modelVolume(spec *run.Spec) *manifest.Volume {
 
 // addModel adds the model of a server to what is brought into the cluster: it is on a volume that pods can mount, in
 // the image that is made, or small enough to come with the program.
-func (p *Place) addModel(load *shipment) error {
+func (p *Place) addModel(ctx context.Context, load *shipment, s *run.Submission) error {
 	r := &load.run
 	spec := &r.Spec
 	if spec.Server.Model == "" {
@@ -53,6 +54,9 @@ func (p *Place) addModel(load *shipment) error {
 	if p.modelInImage(spec) {
 		r.ModelAt = "/" + pod.ModelInImage
 		return nil
+	}
+	if err := s.BringModel(ctx); err != nil {
+		return err
 	}
 	packed, err := ship.Model(spec.Server.ModelFolder)
 	if errors.Is(err, ship.ErrModelTooLong) {

@@ -121,7 +121,7 @@ func (load *shipment) outlineProgram(holder string) string {
 
 // outlineImage says what the image of a submission has, what of it is there and what is to be made.
 func (p *Place) outlineImage(ctx context.Context, arch string, s run.Submission) ([]string, error) {
-	maker, request, err := p.request(arch, s, func(run.BuildStep) {})
+	maker, request, err := p.request(ctx, arch, s, func(run.BuildStep) {})
 	if err != nil {
 		return nil, err
 	}

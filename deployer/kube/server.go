@@ -92,11 +92,11 @@ func checkServerName(series string) error {
 }
 
 // addServer is what checked does of a server.
-func (p *Place) addServer(load *shipment) error {
+func (p *Place) addServer(ctx context.Context, load *shipment, s *run.Submission) error {
 	if err := checkServerName(load.run.Spec.Series); err != nil {
 		return err
 	}
-	return p.addModel(load)
+	return p.addModel(ctx, load, s)
 }
 
 // submitServer makes another revision of the server that is there, or a server.

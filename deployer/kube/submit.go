@@ -139,7 +139,7 @@ func (p *Place) checked(ctx context.Context, s run.Submission) (*shipment, error
 		return nil, err
 	}
 	if s.Spec.Kind == run.Serve {
-		return load, p.addServer(load)
+		return load, p.addServer(ctx, load, &s)
 	}
 	var err error
 	if load.note, err = p.addMonitor(ctx, load, lacks); err != nil {

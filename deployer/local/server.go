@@ -57,7 +57,7 @@ func (t *Target) stopping(l *run.Listed) bool {
 // submitServer makes another revision of the server that is there, or a server. The series is locked.
 func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.File) (run.Submitted, error) {
 	spec := s.Spec
-	if folderOf := spec.Server.ModelFolder; folderOf != "" {
+	if folderOf := spec.Server.ModelFolder; folderOf != "" && s.FetchModel == nil {
 		if info, err := os.Stat(folderOf); err != nil || !info.IsDir() {
 			return run.Submitted{}, &usererror.Error{
 				Code: usererror.CodeModel,
@@ -84,6 +84,9 @@ func (t *Target) submitServer(ctx context.Context, s run.Submission, lock *os.Fi
 		return run.Submitted{}, err
 	}
 	if err := t.portIsFree(ctx, spec, server); err != nil {
+		return run.Submitted{}, err
+	}
+	if err := s.BringModel(ctx); err != nil {
 		return run.Submitted{}, err
 	}
 	if server == nil {

@@ -12,6 +12,9 @@ type BuildStep struct {
 	State   Phase   `json:"state"`           // running, succeeded or failed
 }
 
+// ModelStep is the name of the step that fetches the model of a server, which is no part of an image.
+const ModelStep = "model"
+
 // Build are the steps of making an image, in the order in which they began.
 type Build []BuildStep
 

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -40,6 +41,17 @@ type Submission struct {
 	// Environment is what an image for the program is made of; nil where one was named.
 	Environment *Environment
 	Environ     []string // of the session, for a place that has its processes here; nil is that of this process
+	// FetchModel brings the files of a server's model to where Spec.Server.ModelFolder says, unless they are there; nil
+	// where they are. A place that reads them calls it before it does.
+	FetchModel func(ctx context.Context) error
+}
+
+// BringModel sees to it that the files of a server's model are in Spec.Server.ModelFolder.
+func (s *Submission) BringModel(ctx context.Context) error {
+	if s.FetchModel == nil {
+		return nil
+	}
+	return s.FetchModel(ctx)
 }
 
 // Environment is what a session has installed of all that a program needs, or what a file of requirements says.

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,14 +21,17 @@ func (b Build) Headline() string {
 	if len(b.Steps) == 0 {
 		return "image"
 	}
-	last := b.Steps[len(b.Steps)-1]
+	last, what, done := b.Steps[len(b.Steps)-1], "image", "made"
+	if !slices.ContainsFunc(b.Steps, func(s run.BuildStep) bool { return s.Name != run.ModelStep }) {
+		what, done = "model", "fetched"
+	}
 	switch {
 	case last.State == run.Failed:
-		return "image not made: " + last.Text
+		return fmt.Sprintf("%s not %s: %s", what, done, last.Text)
 	case b.Over:
-		return "image made in " + prose.Duration(seconds(b.Steps.Seconds()))
+		return fmt.Sprintf("%s %s in %s", what, done, prose.Duration(seconds(b.Steps.Seconds())))
 	}
-	return "image: " + StepText(&last)
+	return what + ": " + StepText(&last)
 }
 
 // Text draws the steps, a line each.

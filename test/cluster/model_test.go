@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -251,6 +252,23 @@ func TestAModelOnAVolumeIsMounted(t *testing.T) {
 	if _, answer := post(t, other.showServer("elsewhere-1").URL, "2"); !strings.Contains(answer, `"product":8`) {
 		t.Errorf("what was submitted on another machine answers %s", answer)
 	}
+	if path := fetched(t, other.home); path != "" {
+		t.Errorf("pods read the model from the volume, and yet it was fetched to %s", path)
+	}
+}
+
+// fetched finds a model on somebody's machine; "" is none.
+func fetched(t *testing.T, home string) (path string) {
+	t.Helper()
+	if err := filepath.WalkDir(home, func(at string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == "weight.pickle" {
+			path = at
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // counting is the cluster's registry at an address where what it gets is counted, in bytes of content.

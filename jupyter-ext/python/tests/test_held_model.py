@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from metaml._held import model
 
 @pytest.fixture(autouse=True)
 def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "_folder", None)
+    monkeypatch.setattr(model, "_named", ("", ""))
     monkeypatch.setattr(model, "_serving", False)
 
 
@@ -97,13 +98,30 @@ def test_a_worker_has_its_own_copy(outputs: list[Path], tmp_path: Path, monkeypa
 
 
 def test_the_option_of_a_cell_is_for_its_whole_body(outputs: list[Path], tmp_path: Path) -> None:
-    model.use(str(tmp_path))
+    model.use("other-1:0", str(tmp_path))
     assert metaml.model() == metaml.model("fit-1") == tmp_path
     model.ended()
     assert (metaml.model(), metaml.model("fit-1")) == (tmp_path, outputs[1])
-    model.use("")
+    model.use("", "")
     with pytest.raises(MetaMLError):
         metaml.model()
+
+
+def test_the_files_of_a_run_on_a_cluster_are_fetched_when_they_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, pulled = tmp_path / "output", []
+
+    def objects(*args: str) -> Iterator[dict[str, Any]]:
+        pulled.append(args)
+        folder.mkdir()
+        yield {"folder": str(folder)}
+
+    monkeypatch.setattr(find, "objects", objects)
+    model.use("fit-1@there/team:3", str(folder))
+    assert not pulled
+    assert metaml.model() == metaml.model() == folder
+    assert pulled == [("pull", "fit-1@there/team", "--trial", "3", "--json")]
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaml._errors import MetaMLError
+from metaml._held.fetch import fetched
 
 if TYPE_CHECKING:
     from metaml._held.run import Run
     from metaml._held.trial import Trial
 
-_folder: Path | None = None  # what `--model` of the latest serving cell named
+_named = ("", "")  # what `--model` of the latest serving cell named: RUN:TRIAL, and the folder of its files
 _serving = False  # that cell is running: what it names is for its whole body
 
 
-def use(folder: str) -> None:
-    """A serving cell begins: its `--model` decides from now on; "" is none."""
-    global _folder, _serving
-    _folder = Path(folder) if folder else None
+def use(name: str, folder: str) -> None:
+    """A serving cell begins: its `--model`, as RUN:TRIAL, decides from now on; "" is none."""
+    global _named, _serving
+    _named = (name, folder)
     _serving = True
 
 
@@ -36,8 +37,9 @@ def model(run: Run | Trial | str | None = None) -> Path:
 
         net = joblib.load(metaml.model() / "net.joblib")
 
-    In a `%%serve` cell it is what `--model` names, resolved before the body runs. A server keeps its own copy of those
-    files, and its workers get that one, whatever the argument says.
+    In a `%%serve` cell it is what `--model` names, resolved before the body runs. Files of a run on a cluster are
+    fetched when this is called first. A server keeps its own copy of them, and its workers get that one, whatever the
+    argument says.
 
     Args:
         run: without `--model`, and in scripts, the training run: its name, its series, the unique beginning of it or
@@ -45,13 +47,16 @@ def model(run: Run | Trial | str | None = None) -> Path:
             one.
 
     Raises:
-        MetaMLError: nothing says which run, or it has no such trial, or the trial left no files.
+        MetaMLError: nothing says which run, or it has no such trial, or the trial left no files, or they cannot be
+            fetched.
     """
     given = os.environ.get("_METAML_MODEL", "")
     if given:
         return Path(given)
-    if _folder is not None and (run is None or _serving):
-        return _folder
+    name, folder = _named
+    if folder and (run is None or _serving):
+        of, which = cut_trial(name)
+        return fetched(folder, of, int(which))
     if run is None:
         raise MetaMLError(
             "metaml.model() does not know which run: no --model names one",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime
 import math
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metaml._binary import find
 from metaml._errors import MetaMLError
+from metaml._held.fetch import fetched
 from metaml._held.held import Held
 from metaml._values.typed import decode
 from metaml._visible import visible
@@ -77,17 +76,7 @@ class Trial:
         """
         if self._of is not None and (why := self._of._read().get("not_kept")):
             raise MetaMLError(str(why.get("text") or ""), str(why.get("hint") or ""))
-        folder = Path(self._output)
-        if "@" in self.run and not folder.exists():  # on a cluster
-            width = 0
-            for one in find.objects("pull", self.run, "--trial", str(self.index), "--json"):
-                if text := one.get("text"):  # how much has come, with a bar
-                    sys.stderr.write(f"\r{text:<{width}}")
-                    sys.stderr.flush()
-                    width = max(width, len(text))
-            if width:
-                sys.stderr.write(f"\r{'':<{width}}\r")
-        return folder
+        return fetched(self._output, self.run, self.index)
 
     @property
     def result(self) -> Any:

@@ -211,7 +211,8 @@ class _Extension:
         if kind == "serve" and options.get("type") == "options":
             from metaml._held import model
 
-            model.use(str((options.get("model") or {}).get("folder") or ""))
+            named = options.get("model") or {}
+            model.use(str(named.get("name") or ""), str(named.get("folder") or ""))
 
     def _submit(self, _line: str) -> Run | Server | None:
         cell = self.live.recorder.current()
