@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -166,5 +169,43 @@ func TestTheQueueIsBounded(t *testing.T) {
 	}
 	if got := r.post(`"` + strings.Repeat("x", 2<<20) + `"`); got.status != 503 {
 		t.Errorf("more than there is room for: %v", got)
+	}
+}
+
+// A worker that is killed before it has read a request has not begun it, so another worker answers. Elsewhere than on
+// Linux the front cannot know that.
+func TestWhatAKilledWorkerHasNotReadIsAnswered(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux says whether all was read")
+	}
+	for _, batch := range []int{0, 8} {
+		t.Run(fmt.Sprintf("batches of %d", batch), func(t *testing.T) {
+			t.Parallel()
+			function := map[int]string{0: "echo", 8: "batched"}[batch]
+			r := newRig(t, defaultLimits)
+			p := r.serve(1, function, run.FrontRevision{Timeout: 20 * time.Second, Batch: batch})
+			check(t, p[0].Process.Signal(syscall.SIGSTOP))
+			answered := make(chan reply, 3)
+			for range 3 { // one is sent to the worker, the others wait
+				go func() { answered <- r.post("[1, 0.001]") }()
+			}
+			revision := r.front.revision(1)
+			waitFor(t, "the requests", func() bool {
+				revision.mu.Lock()
+				defer revision.mu.Unlock()
+				return revision.outstanding == 3
+			})
+			check(t, p[0].Process.Kill())
+			r.worker(1, 0, 2, startWorker(t, function, batch))
+			for range 3 {
+				if got := <-answered; got.status != http.StatusOK {
+					t.Errorf("got %v", got)
+				}
+			}
+			if used := r.front.budget.used.Load(); used != 0 {
+				t.Errorf("%d bytes of requests are kept", used)
+			}
+		})
 	}
 }

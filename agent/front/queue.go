@@ -152,6 +152,14 @@ func (r *revision) push(c *call) (toWatch *worker, err error) {
 		r.mu.Lock()
 		r.gathering = false
 	}
+	toWatch = r.deal()
+	r.mu.Unlock()
+	return toWatch, nil
+}
+
+// deal hands what waits to workers that are free. r.mu is held, and not held while workers are written to. toWatch is
+// the worker that has the only call there is, if its answer is worth watching for.
+func (r *revision) deal() (toWatch *worker) {
 	for _, w := range r.workers {
 		if w == nil || r.waiting.len() == 0 || !w.free() {
 			continue
@@ -164,8 +172,7 @@ func (r *revision) push(c *call) (toWatch *worker, err error) {
 		w.dispatch(next)
 		r.mu.Lock()
 	}
-	r.mu.Unlock()
-	return toWatch, nil
+	return toWatch
 }
 
 // free reports whether a worker can be handed calls. revision.mu is held.
@@ -200,8 +207,9 @@ func (r *revision) room(w *worker) int {
 
 // assignment is what a worker is to be sent: calls whose numbers begin with id. Its zero value is none.
 type assignment struct {
-	id   uint64
-	jobs *[]job
+	id       uint64
+	jobs     *[]job
+	shipment *shipment
 }
 
 // assign gives a worker what waits, as far as it has room. r.mu is held; once it is not, the caller hands what it got
@@ -231,7 +239,7 @@ func (r *revision) assign(w *worker) assignment {
 			continue
 		}
 		bytes += len(c.item.b)
-		*jobs = append(*jobs, job{c.item, c.prefix, c.kind})
+		*jobs = append(*jobs, job{c, c.item, c.prefix, c.kind})
 		c.item, c.sent = nil, now
 		id := w.next + uint64(n)
 		n++
@@ -251,7 +259,7 @@ func (r *revision) assign(w *worker) assignment {
 		w.flights[id+i] = fl
 	}
 	w.busy += w.weight(n)
-	return assignment{id, jobs}
+	return assignment{id, jobs, s}
 }
 
 // dispatch sends a worker what it was assigned. revision.mu is not held.
@@ -260,8 +268,36 @@ func (w *worker) dispatch(next assignment) {
 		return
 	}
 	w.revision.front.metrics.batch.Update(float64(len(*next.jobs)))
-	w.send(next.id, *next.jobs)
+	if !w.send(next.id, *next.jobs, next.shipment) {
+		w.again(next.id, *next.jobs)
+	}
 	w.put(next.jobs)
+}
+
+// again has other workers do what this one, which has gone, was not sent.
+func (w *worker) again(id uint64, jobs []job) {
+	r := w.revision
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := len(jobs) - 1; i >= 0; i-- { // so that they are answered in the order in which they came
+		w.putBack(id+uint64(i), jobs[i].item)
+	}
+	r.deal()
+}
+
+// putBack has another worker do a call that this one has not begun. r.mu is held.
+func (w *worker) putBack(id uint64, item *buffer) {
+	r, c := w.revision, w.flights[id].call
+	delete(w.flights, id)
+	if c == nil { // nobody waits for it any more
+		item.release()
+		return
+	}
+	if c.item = item; r.closed != nil {
+		r.finish(c, r.closed)
+		return
+	}
+	r.waiting.putBack(c)
 }
 
 // finish ends a call without an answer. r.mu is held, and the call is in nobody's hands.
@@ -431,15 +467,28 @@ func (q *fifo) len() int     { return q.size }
 func (q *fifo) front() *call { return q.ring[q.head] }
 
 func (q *fifo) push(c *call) {
-	if q.size == len(q.ring) {
-		grown := make([]*call, max(16, 2*len(q.ring)))
-		for i := range q.size {
-			grown[i] = q.ring[(q.head+i)%len(q.ring)]
-		}
-		q.ring, q.head = grown, 0
-	}
+	q.makeRoom()
 	q.ring[(q.head+q.size)%len(q.ring)] = c
 	q.size++
+}
+
+// putBack makes c the first again.
+func (q *fifo) putBack(c *call) {
+	q.makeRoom()
+	q.head = (q.head + len(q.ring) - 1) % len(q.ring)
+	q.ring[q.head] = c
+	q.size++
+}
+
+func (q *fifo) makeRoom() {
+	if q.size < len(q.ring) {
+		return
+	}
+	grown := make([]*call, max(16, 2*len(q.ring)))
+	for i := range q.size {
+		grown[i] = q.ring[(q.head+i)%len(q.ring)]
+	}
+	q.ring, q.head = grown, 0
 }
 
 func (q *fifo) pop() *call {

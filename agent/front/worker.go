@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
@@ -35,6 +36,25 @@ type worker struct {
 	scratch  []byte
 	pending  []chunk // what the socket had no room for, and what came after
 	flushing bool    // somebody writes pending
+	latest   latest
+	over     bool // nothing is sent any more
+}
+
+// latest is the frame that a worker was sent last, if that was a small one of calls. A worker that is killed before it
+// has read all of it has begun none of them: others get them.
+type latest struct {
+	id     uint64    // of the first call
+	items  []*buffer // ours until a call is answered, or another frame is sent
+	unsent bool      // the worker had hung up before
+}
+
+// letGo releases the items.
+func (l *latest) letGo() {
+	for i, item := range l.items {
+		item.release()
+		l.items[i] = nil
+	}
+	l.items = l.items[:0]
 }
 
 // flight is a call that a worker has.
@@ -48,10 +68,12 @@ type flight struct {
 type shipment struct {
 	count, left int
 	sent        time.Time
+	written     bool // as far as we can; under worker.writing
 }
 
 // job is a call's item on its way into a frame.
 type job struct {
+	call   *call
 	item   *buffer
 	prefix int
 	kind   byte
@@ -163,6 +185,7 @@ func (w *worker) serve(ctx context.Context) error {
 			if errors.Is(err, errGarbage) {
 				return err
 			}
+			w.takeBack(err)
 			if w.hasLeft() {
 				return errLeft
 			}
@@ -176,6 +199,31 @@ func (w *worker) serve(ctx context.Context) error {
 		}
 		clear(answered)
 	}
+}
+
+// takeBack has other workers do what this one has hung up on before it could begin it. The reader's error says whether
+// it has read all that it was sent: Linux resets a Unix socket whose other side is closed with bytes in it that nobody
+// has read (unix_release_sock in net/unix/af_unix.c); elsewhere it does not say.
+func (w *worker) takeBack(err error) {
+	w.writing.Lock()
+	l := w.latest
+	w.latest, w.over = latest{}, true
+	w.writing.Unlock()
+	r := w.revision
+	r.mu.Lock()
+	if w.gone || !l.unsent && !errors.Is(err, syscall.ECONNRESET) {
+		r.mu.Unlock()
+		l.letGo()
+		return
+	}
+	for i := len(l.items) - 1; i >= 0; i-- { // so that they are answered in the order in which they came
+		w.putBack(l.id+uint64(i), l.items[i])
+	}
+	r.mu.Unlock()
+	w.drop(errLost)
+	r.mu.Lock()
+	r.deal()
+	r.mu.Unlock()
 }
 
 // join puts a worker into its place and gives it work. false: it is not wanted any more.
@@ -265,6 +313,7 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 	next := r.assign(w)
 	done := w.done()
 	r.mu.Unlock()
+	w.answered(f.id)
 	w.dispatch(next)
 	w.deliver(answered, f.owned)
 	for _, id := range quit {
@@ -275,6 +324,15 @@ func (w *worker) take(f wireFrame, answered []*call) ([]*call, error) {
 		return answered, errLeft
 	}
 	return answered, nil
+}
+
+// answered notes that the worker has read a call, and so all that it was sent before.
+func (w *worker) answered(id uint64) {
+	w.writing.Lock()
+	if id >= w.latest.id {
+		w.latest.letGo()
+	}
+	w.writing.Unlock()
 }
 
 // done reports whether a worker that is one too many has answered all that it had. revision.mu is held.
@@ -378,6 +436,10 @@ func (w *worker) quit(c *call) (due bool) {
 
 // drop hangs up. What the worker had is lost, for the cause.
 func (w *worker) drop(cause error) {
+	w.writing.Lock()
+	w.over = true
+	w.latest.letGo()
+	w.writing.Unlock()
 	r := w.revision
 	r.mu.Lock()
 	if !w.gone {
@@ -387,6 +449,9 @@ func (w *worker) drop(cause error) {
 			r.connected--
 		}
 		for id, fl := range w.flights {
+			if fl.shipment != nil && !fl.shipment.written {
+				continue // it goes to another worker: see again
+			}
 			delete(w.flights, id)
 			if fl.call == nil {
 				continue
@@ -417,8 +482,8 @@ type chunk struct {
 // smallFrame is the size up to which a frame is put together in one piece.
 const smallFrame = 64 << 10
 
-// send writes a frame of calls. It never waits for the worker to read.
-func (w *worker) send(id uint64, jobs []job) {
+// send writes a frame of calls. It never waits for the worker to read. false: the worker has gone, and got nothing.
+func (w *worker) send(id uint64, jobs []job, s *shipment) bool {
 	size := 0
 	for _, j := range jobs {
 		size += len(j.item.b)
@@ -432,6 +497,11 @@ func (w *worker) send(id uint64, jobs []job) {
 	}
 	w.writing.Lock()
 	defer w.writing.Unlock()
+	if w.over {
+		return false
+	}
+	s.written = true
+	w.latest.letGo()
 	w.scratch = appendHeader(w.scratch[:0], size, frameCall, flags, len(jobs), id)
 	if size <= smallFrame {
 		b := w.scratch
@@ -447,12 +517,13 @@ func (w *worker) send(id uint64, jobs []job) {
 				b = append(b, j.item.b...)
 			}
 		}
+		w.latest.id = id
 		for _, j := range jobs {
-			j.item.release()
+			w.latest.items = append(w.latest.items, j.item)
 		}
 		w.scratch = b
 		w.write(b)
-		return
+		return true
 	}
 	// Large ones are not copied, and written by a goroutine that may wait.
 	w.pending = append(w.pending, chunk{b: bytes.Clone(w.scratch)})
@@ -469,6 +540,7 @@ func (w *worker) send(id uint64, jobs []job) {
 		}
 	}
 	w.flush()
+	return true
 }
 
 func uint32At(b []byte, at int) uint32 {
@@ -491,6 +563,7 @@ func stackable(jobs []job) bool {
 func (w *worker) writeFrame(kind byte, id uint64) {
 	w.writing.Lock()
 	defer w.writing.Unlock()
+	w.latest.letGo()
 	w.scratch = appendHeader(w.scratch[:0], 0, kind, 0, 0, id)
 	w.write(w.scratch)
 }
@@ -499,6 +572,9 @@ func (w *worker) writeFrame(kind byte, id uint64) {
 func (w *worker) write(b []byte) {
 	if len(w.pending) == 0 && !w.flushing {
 		n, err := w.socket.writeNow(b)
+		if err != nil {
+			w.latest.unsent = true
+		}
 		if err != nil || n == len(b) {
 			return // of an error the reader hears as well
 		}
@@ -531,6 +607,9 @@ func (w *worker) flush() {
 					c.buf.release()
 				}
 				if err != nil {
+					w.writing.Lock()
+					w.latest.unsent = true
+					w.writing.Unlock()
 					_ = w.conn.Close()
 				}
 			}
