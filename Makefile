@@ -98,10 +98,12 @@ test-cluster: build test-venvs ## run the tests that need a cluster (Linux, root
 
 # Ten follow a run at the same time, so 500 seeds are 50 runs, of half a minute each. SIMULATION_SEED=n repeats one.
 SEEDS ?= 500
+UPDATES ?= 100
 
 .PHONY: soak
-soak: build test-venvs ## follow runs over connections on which everything goes wrong, by SEEDS=500 seeds (Linux, root)
-	@METAML_SEEDS=$(SEEDS) test/cluster/run -timeout 6h -v -run WhateverConnectionsDo
+soak: build test-venvs ## bad connections by SEEDS=500 seeds, and UPDATES=100 updates of a server (Linux, root)
+	@METAML_SEEDS=$(SEEDS) METAML_UPDATES=$(UPDATES) test/cluster/run -timeout 6h -v \
+		-run 'WhateverConnectionsDo|AnUpdateFailsNoRequest'
 
 .PHONY: bench
 bench: build test-venvs ## measure, beside the peers in the same run

@@ -62,19 +62,8 @@ const groupSize = 10
 // SIMULATION_SEED=n plays the group of seed n.
 func faultSeeds(t *testing.T) (groups [][]uint64) {
 	t.Helper()
-	number := func(name string, otherwise uint64) uint64 {
-		text := os.Getenv(name)
-		if text == "" {
-			return otherwise
-		}
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return n
-	}
-	first, count := uint64(0), number("METAML_SEEDS", groupSize)
-	if seed := number("SIMULATION_SEED", 0); os.Getenv("SIMULATION_SEED") != "" {
+	first, count := uint64(0), number(t, "METAML_SEEDS", groupSize)
+	if seed := number(t, "SIMULATION_SEED", 0); os.Getenv("SIMULATION_SEED") != "" {
 		first, count = seed/groupSize*groupSize, groupSize
 	}
 	var seeds []uint64
@@ -82,6 +71,20 @@ func faultSeeds(t *testing.T) (groups [][]uint64) {
 		seeds = append(seeds, first+n)
 	}
 	return slices.Collect(slices.Chunk(seeds, groupSize))
+}
+
+// number is what a variable says, or otherwise where it says nothing.
+func number(t *testing.T, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
 }
 
 // follower is somebody who follows a run over connections on which things go wrong.

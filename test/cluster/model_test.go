@@ -302,16 +302,19 @@ func (c *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// In an image the model is a layer of its own below the program: an edit of the code does not send it again.
+// In an image, which a decorator's package asks for, the model is a layer of its own below the program: an edit of the
+// code does not send it again.
 func TestAModelInAnImageIsSentOnce(t *testing.T) {
 	t.Parallel()
 	const size = 12 << 20
 	space := namespace(t)
 	host, got := counting(t)
-	p := plain(t, space, "METAML_REPOSITORY="+host+"/"+space+"/environments")
-	p.trains(size)
+	p := plain(t, space)
+	repository := host + "/" + space + "/environments"
+	p.trains(size, "--repository", repository)
 	trained := got.Load()
-	said, code := p.serves(times)
+	packaged := strings.Replace(times, `"example": "1"}`, `"example": "1"}, package={"repository": "`+repository+`"}`, 1)
+	said, code := p.serves(packaged)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, said)
 	}
@@ -323,7 +326,7 @@ func TestAModelInAnImageIsSentOnce(t *testing.T) {
 	if sent := served - trained; sent < size || sent > size+1<<20 {
 		t.Errorf("of a model of %d bytes %d were sent", size, sent)
 	}
-	if said, code = p.serves(strings.Replace(times, "weight.times(number)", "-weight.times(number)", 1)); code != 0 {
+	if said, code = p.serves(strings.Replace(packaged, "weight.times(number)", "-weight.times(number)", 1)); code != 0 {
 		t.Fatalf("exit code %d: %s", code, said)
 	}
 	if s := p.showServer("times-1"); s.Revision != 2 {

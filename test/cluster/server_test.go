@@ -17,10 +17,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/metaml/metaml/test/cluster/internal/inside"
@@ -242,15 +245,19 @@ func TestAServerSurvivesWhatIsKilled(t *testing.T) {
 		}
 	}
 	answers("its start")
-	pods := func() []corev1.Pod {
-		t.Helper()
-		list, err := client(t, inside.Admin).CoreV1().Pods(space).List(t.Context(), metav1.ListOptions{
-			LabelSelector: "app.kubernetes.io/component=server",
-		})
-		if err != nil {
-			t.Fatal(err)
+	pods := func() []corev1.Pod { t.Helper(); all, _ := servers(t.Context(), t, space); return all }
+	for name, text := range map[string]string{"front": "metaml-server front", "worker": "metaml._loader"} {
+		for _, pod := range pods() {
+			found, err := inside.InPod(string(pod.UID), text)
+			if err != nil || len(found) == 0 {
+				t.Fatalf("pod %s has no %s: %v", pod.Name, name, err)
+			}
+			// The latest: a worker is a fork of the process that has loaded the program.
+			if err := syscall.Kill(slices.Max(found), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			answers("a " + name + " was killed")
 		}
-		return list.Items
 	}
 	if _, err := inside.KillPod(string(pods()[0].UID)); err != nil {
 		t.Fatal(err)
@@ -263,25 +270,15 @@ func TestAServerSurvivesWhatIsKilled(t *testing.T) {
 	answers("all processes of a pod were killed")
 	p.readyAgain("double-1")
 
-	// A pod that is deleted, as a drained node has it, answers what it has, and another one takes its place.
-	stop := keepsAsking(t, url)
-	if err := client(t, inside.Admin).CoreV1().Pods(space).Delete(t.Context(), pods()[0].Name,
+	// A pod that is deleted answers what it has, and another one takes its place.
+	asking := keepsAsking(t, url)
+	deleted := pods()[:1]
+	if err := client(t, inside.Admin).CoreV1().Pods(space).Delete(t.Context(), deleted[0].Name,
 		metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "there are two other pods", func(context.Context) (bool, error) {
-		ready := 0
-		is := func(c corev1.PodCondition) bool {
-			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-		}
-		for _, one := range pods() {
-			if one.DeletionTimestamp == nil && slices.ContainsFunc(one.Status.Conditions, is) {
-				ready++
-			}
-		}
-		return ready == 2 && len(pods()) == 2, nil
-	})
-	stop().check(t)
+	replaced(t, space, deleted)
+	asking.stop().check(t)
 
 	// Who follows it is killed, and followed again it has the address that it had.
 	kill := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", "metaml follow .*/"+space+"$")
@@ -298,12 +295,138 @@ func TestAServerSurvivesWhatIsKilled(t *testing.T) {
 	leavesNothing(t, space)
 }
 
+// replaced waits until a namespace's server has two pods that are ready, and none of these.
+func replaced(t *testing.T, space string, before []corev1.Pod) {
+	t.Helper()
+	eventually(t, "other pods are ready", func(ctx context.Context) (bool, error) {
+		now, _ := servers(ctx, t, space)
+		return len(now) == 2 && !slices.ContainsFunc(now, func(p corev1.Pod) bool {
+			is := func(b corev1.Pod) bool { return b.UID == p.UID }
+			return !isReady(&p) || slices.ContainsFunc(before, is)
+		}), nil
+	})
+}
+
+// Who drains a node evicts all of its pods, and tries again where a budget says not yet (kubectl-drain(1)).
+func TestADrainedNodeFailsNoRequest(t *testing.T) {
+	t.Parallel()
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	if said, code := p.serves(doubles); code != 0 {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
+	before, _ := servers(t.Context(), t, space)
+	asking := keepsAsking(t, p.showServer("double-1").URL)
+	waited := false
+	for _, pod := range before {
+		eventually(t, "pod "+pod.Name+" may go", func(ctx context.Context) (bool, error) {
+			err := client(t, inside.Admin).CoreV1().Pods(space).EvictV1(ctx, &policyv1.Eviction{
+				ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: space},
+			})
+			if apierrors.IsTooManyRequests(err) {
+				waited = true
+				return false, nil
+			}
+			return err == nil, err
+		})
+	}
+	replaced(t, space, before)
+	asking.stop().check(t)
+	if !waited {
+		t.Error("both pods could be evicted at once")
+	}
+}
+
+// asksOn is a pod that sends a Service requests until it finds a file, and then says which failed.
+const asksOn = `
+import pathlib, urllib.request
+here, faults, n = pathlib.Path("/dev/shm"), [], 0
+while not (here / "stop").exists():
+    request = urllib.request.Request("http://ADDRESS/double", b"1", {"Content-Type": "application/json"})
+    try:
+        answer = urllib.request.urlopen(request, timeout=30).read()
+        if answer != b"2":
+            faults.append(answer)
+    except OSError as error:
+        faults.append(error)
+    n += 1
+    (here / "asked").write_text(str(n))
+print(n, "requests,", len(faults), "failed", faults[:3])
+`
+
+// While a node's kubelet is dead, what asks the Service is answered. Through the address on this machine, which needs
+// that kubelet, what is asked meanwhile is answered when it is back.
+func TestAServerOutlivesTheKubelet(t *testing.T) {
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	if said, code := p.serves(doubles); code != 0 {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
+	service, err := client(t, inside.Admin).CoreV1().Services(space).Get(t.Context(), "double-1", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, space, indexedJob("asks", inside.BarePython, strings.Replace(asksOn, "ADDRESS", service.Spec.ClusterIP, 1),
+		1))
+	asks := running(t, space, "asks")
+	folder := ""
+	eventually(t, "a program asks", func(context.Context) (bool, error) {
+		found, err := inside.InPod(string(asks.UID), "urllib.request")
+		if err == nil && len(found) == 1 {
+			folder = fmt.Sprintf("/proc/%d/root/dev/shm/", found[0])
+		}
+		return folder != "", err
+	})
+	asked := func() (n int) {
+		data, err := os.ReadFile(folder + "asked")
+		if err == nil {
+			n, _ = strconv.Atoi(string(data))
+		}
+		return n
+	}
+	eventually(t, "requests are sent", func(context.Context) (bool, error) { return asked() > 20, nil })
+	if err := here(t).Kill(t.Context(), "kubelet"); err != nil {
+		t.Fatal(err)
+	}
+	again := sync.OnceValue(func() error { return here(t).Start(context.WithoutCancel(t.Context()), "kubelet") })
+	t.Cleanup(func() { _ = again() })
+	type answer struct {
+		text string
+		err  error
+	}
+	meanwhile := make(chan answer, 1)
+	go func() {
+		text, err := one(t.Context(), &http.Client{Timeout: patience}, p.showServer("double-1").URL)
+		meanwhile <- answer{text, err}
+	}()
+	n := asked()
+	eventually(t, "more are answered", func(context.Context) (bool, error) { return asked() > n+200, nil })
+	if err := again(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-meanwhile; got.err != nil || got.text != "2" {
+		t.Errorf("what was asked meanwhile is answered %q, %v", got.text, got.err)
+	}
+	if err := os.WriteFile(folder+"stop", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, space, "asks")
+	if said := logs(t, space, asks.Name); !strings.Contains(said, "requests, 0 failed") {
+		t.Errorf("it said %s", said)
+	}
+}
+
 // asked is what became of requests that were sent all the time.
 type asked struct {
+	end func() // no more are sent, and all have come back
+
 	sync.Mutex
 	answers map[string]int // how often each came
 	faults  []string
 }
+
+// stop ends the requests.
+func (a *asked) stop() *asked { a.end(); return a }
 
 // check says which requests failed.
 func (a *asked) check(t *testing.T) {
@@ -314,7 +437,7 @@ func (a *asked) check(t *testing.T) {
 }
 
 // keepsAsking sends requests to a server until the test says stop: over connections that are kept, and over new ones.
-func keepsAsking(t *testing.T, url string) (stop func() *asked) {
+func keepsAsking(t *testing.T, url string) *asked {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(t.Context()))
 	a := &asked{answers: map[string]int{}}
@@ -335,13 +458,9 @@ func keepsAsking(t *testing.T, url string) (stop func() *asked) {
 			}
 		})
 	}
-	var once sync.Once
-	stop = func() *asked {
-		once.Do(func() { cancel(nil); all.Wait() })
-		return a
-	}
-	t.Cleanup(func() { stop() })
-	return stop
+	a.end = sync.OnceFunc(func() { cancel(nil); all.Wait() })
+	t.Cleanup(a.end)
+	return a
 }
 
 // one sends a request, and gives what is answered.
@@ -371,9 +490,13 @@ func TestAnUpdateFailsNoRequest(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, said)
 	}
 	url := p.showServer("double-1").URL
-	stop := keepsAsking(t, url)
-	for revision := 2; revision <= 4; revision++ {
-		said, code := p.serves(strings.Replace(doubles, "factor = 2", fmt.Sprintf("factor = %d", revision+1), 1))
+	asking := keepsAsking(t, url)
+	last := 1 + int(number(t, "METAML_UPDATES", 5))
+	multiplies := func(revision int) string {
+		return strings.Replace(doubles, "factor = 2", fmt.Sprintf("factor = %d", revision+1), 1)
+	}
+	for revision := 2; revision <= last; revision++ {
+		said, code := p.serves(multiplies(revision))
 		if code != 0 {
 			t.Fatalf("revision %d: exit code %d: %s", revision, code, said)
 		}
@@ -390,40 +513,43 @@ func TestAnUpdateFailsNoRequest(t *testing.T) {
 	p.seesServer("double-1", "there are three replicas", func(s shownServer) bool {
 		return s.Replicas == 3 && s.ready() == 3
 	})
-	said, code := p.serves(strings.Replace(doubles, "factor = 2", "factor = 5", 1))
+	said, code := p.serves(multiplies(last))
 	if code != 0 || !strings.Contains(said, "was scaled to 3 replicas, which stay") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
 	p.must("scale", "double-1", "2")
 
+	goesOn := fmt.Sprintf("revision %d goes on answering", last)
 	// One whose top level fails, and one whose first answer is an error, leave what answers alone.
 	for _, broken := range []struct{ script, why string }{
 		{strings.Replace(doubles, "factor = 2", "factor = int('no such table')", 1), "no such table"},
 		{strings.Replace(doubles, "return number * factor", "return number / 0", 1), "ZeroDivisionError"},
 	} {
 		said, code := p.serves(broken.script)
-		if code == 0 || !strings.Contains(said, broken.why) || !strings.Contains(said, "revision 4 goes on answering") {
+		if code == 0 || !strings.Contains(said, broken.why) || !strings.Contains(said, goesOn) {
 			t.Errorf("exit code %d, without %q: %s", code, broken.why, said)
 		}
 	}
-	// Back to the second revision, which has another number then.
-	if said := p.must("rollback", "double-1", "2"); !strings.Contains(said, "revision 7 (revision 2 again)") {
+	// Back to the one before the last, which has another number then.
+	if said := p.must("rollback", "double-1", strconv.Itoa(last-1)); !strings.Contains(said,
+		fmt.Sprintf("revision %d (revision %d again)", last+3, last-1)) {
 		t.Errorf("it is said: %s", said)
 	}
-	if s := p.showServer("double-1"); s.Revision != 7 || s.ready() != 2 {
+	if s := p.showServer("double-1"); s.Revision != last+3 || s.ready() != 2 {
 		t.Errorf("it is %+v", s)
 	}
-	if _, answer := post(t, url, "1"); answer != "3" {
-		t.Errorf("revision 2 again answers %s", answer)
+	if _, answer := post(t, url, "1"); answer != strconv.Itoa(last) {
+		t.Errorf("revision %d again answers %s", last-1, answer)
 	}
-	if said, code := p.metaml("rollback", "double-1", "6"); code != 2 || !strings.Contains(said, "never answered") {
+	said, code = p.metaml("rollback", "double-1", strconv.Itoa(last+2))
+	if code != 2 || !strings.Contains(said, "never answered") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
-	a := stop()
+	a := asking.stop()
 	a.check(t)
-	for _, want := range []string{"2", "3", "4", "5"} {
-		if a.answers[want] == 0 {
-			t.Errorf("nobody was answered %s: %v", want, a.answers)
+	for want := 2; want <= last+1; want++ {
+		if a.answers[strconv.Itoa(want)] == 0 {
+			t.Errorf("nobody was answered %d: %v", want, a.answers)
 		}
 	}
 }
