@@ -35,14 +35,13 @@ demo-venv: build
 	@go run ./cmd/internal/wheel -bin bin -out build/wheel >/dev/null
 	@$(PYTHON) tools/venv.py $(VENV) requirements/demo.txt --wheel build/wheel/metaml-*.whl
 
-# On a cluster: make demo TARGET=kubernetes REPOSITORY=… [BASE=…], or IMAGE=…, runs examples/digits-on-a-cluster.ipynb
-# where the kubeconfig leads, in NAMESPACE, else in that of its context, and deletes the run afterwards.
+# On a cluster: make demo TARGET=kubernetes REPOSITORY=… [BASE=…], or IMAGE=…, runs the same notebook where the
+# kubeconfig leads, in NAMESPACE, else in that of its context, and deletes its sweep and its server afterwards.
 TARGET ?= local
-NOTEBOOK = examples/digits$(if $(filter kubernetes,$(TARGET)),-on-a-cluster).ipynb
 
 .PHONY: demo
-demo: demo-venv ## run examples/digits.ipynb through our kernel, or with TARGET=kubernetes REPOSITORY=… its sweep on a cluster; leaves a notebook and a page in out/
-	@tools/in-venv $(VENV) python tools/demo.py --target "$(TARGET)" --image "$(IMAGE)" --repository "$(REPOSITORY)" --base "$(BASE)" --namespace "$(NAMESPACE)" $(NOTEBOOK) out
+demo: demo-venv ## run examples/digits.ipynb through our kernel, or with TARGET=kubernetes REPOSITORY=… on a cluster; leaves a notebook and a page in out/
+	@tools/in-venv $(VENV) python tools/demo.py --target "$(TARGET)" --image "$(IMAGE)" --repository "$(REPOSITORY)" --base "$(BASE)" --namespace "$(NAMESPACE)" examples/digits.ipynb out
 
 .PHONY: lab
 lab: demo-venv ## open JupyterLab on examples/

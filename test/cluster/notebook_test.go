@@ -148,47 +148,7 @@ func (p *person) jupyter() []string {
 		"XDG_RUNTIME_DIR="+sockets)
 }
 
-// `make demo TARGET=kubernetes` does this with the whole notebook.
-func TestTheDemoRunsOnTheClusterAndLeavesNothing(t *testing.T) {
-	t.Parallel()
-	space := namespace(t)
-	p := newPerson(t, inside.Researcher, space)
-	p.mayRun(space, inside.Researcher)
-	data, err := os.ReadFile("../../examples/digits-on-a-cluster.ipynb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	short := strings.NewReplacer("EPOCHS = 100", "EPOCHS = 5", "--completions 16", "--completions 4")
-	notebook, out := filepath.Join(p.home, "digits.ipynb"), filepath.Join(p.home, "out")
-	if err := os.WriteFile(notebook, []byte(short.Replace(string(data))), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	demo := exec.CommandContext(t.Context(), python(t), filepath.Join(root, "tools", "demo.py"), "--target",
-		"kubernetes", "--image", inside.Python, "--namespace", space, notebook, out)
-	demo.Dir = p.home
-	demo.Env = append(p.jupyter(), "METAML_MEMORY=512Mi", "MPLCONFIGDIR="+filepath.Join(p.home, "matplotlib"),
-		"PATH="+filepath.Join(root, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
-	said, err := demo.CombinedOutput()
-	if err != nil {
-		t.Fatalf("the demo: %v\n%s", err, said)
-	}
-	name := "train-model-1@" + inside.Researcher + "/" + space
-	for _, want := range []string{name + "   4 trials   succeeded", "wins with", "deleted " + name + "\n"} {
-		if !bytes.Contains(said, []byte(want)) {
-			t.Errorf("it does not say %q:\n%s", want, said)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(out, "digits.html")); err != nil {
-		t.Error(err)
-	}
-	leavesNothing(t, space)
-}
-
-// The sweep of the notebook that the demo runs, with an image that has its packages.
+// A sweep of a notebook, with an image that has its packages.
 func TestTheDigitsNotebookSweepsOnTheCluster(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)

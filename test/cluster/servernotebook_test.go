@@ -3,9 +3,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,74 +19,80 @@ import (
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
-// wholeDigits are the code cells of examples/digits.ipynb, with a smaller sweep, for a cluster.
-func wholeDigits(t *testing.T) (cells []string) {
+// wholeDigits is examples/digits.ipynb with a smaller sweep, whose server prints what its log is to have.
+func wholeDigits(t *testing.T) []byte {
 	t.Helper()
 	data, err := os.ReadFile("../../examples/digits.ipynb")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var notebook struct{ Cells []cell }
-	if err := json.Unmarshal(data, &notebook); err != nil {
-		t.Fatal(err)
-	}
-	short := strings.NewReplacer("EPOCHS = 100\n", "EPOCHS = 20\n", "--completions 16", "--completions 2",
-		" --tensorboard", "", "%%serve ", "%%serve --target kubernetes ")
-	for _, one := range notebook.Cells {
-		if one.Type == "code" {
-			cells = append(cells, short.Replace(string(one.Source)))
+	for _, edit := range [][2]string{
+		{`EPOCHS = 100\n`, `EPOCHS = 20\n`},
+		{`--completions 16`, `--completions 2`},
+		{` --tensorboard`, ``},
+		{`"    odds = network.predict(image`, `"    print('reading a digit')\n", "    odds = network.predict(image`},
+		{
+			`"server.stop()\n"`, `"import time\n", "while 'reading a digit' not in server.logs():\n", ` +
+				`"    time.sleep(0.1)\n", "print(server.logs().splitlines()[0])\n", "server.stop()\n"`,
+		},
+	} {
+		if bytes.Count(data, []byte(edit[0])) != 1 {
+			t.Fatalf("%s is not once in the notebook", edit[0])
 		}
+		data = bytes.Replace(data, []byte(edit[0]), []byte(edit[1]), 1)
 	}
-	return cells
+	return data
 }
 
-// The whole notebook that people begin with has its sweep and its server in the cluster, and nobody names an image.
-func TestTheWholeDigitsNotebookRunsOnTheCluster(t *testing.T) {
+// `make demo TARGET=kubernetes REPOSITORY=…` runs the notebook that people begin with, of which no cell says where it
+// runs: its sweep and its server are in the cluster, and nothing is left.
+func TestTheDemoRunsOnTheClusterAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)
-	p := plain(t, space, "METAML_REPOSITORY="+registry+"/"+space+"/environments", "METAML_MEMORY=512Mi")
-	cells := wholeDigits(t)
-	last := len(cells) - 1 // it stops the server
-	cell := &cells[last-3]
-	if !strings.HasPrefix(*cell, "%%serve --target kubernetes --model run ") {
-		t.Fatalf("the cell of the server is %s", *cell)
+	p := plain(t, space)
+	notebook, out := filepath.Join(p.home, "digits.ipynb"), filepath.Join(p.home, "out")
+	if err := os.WriteFile(notebook, wholeDigits(t), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	*cell = strings.Replace(*cell, "    odds = ", "    print('reading a digit')\n    odds = ", 1)
-	const printed = "import time\nwhile 'reading a digit' not in server.logs():\n    time.sleep(0.1)\n" +
-		"print(server.name, server.logs().splitlines()[0])"
-	cells = append(cells[:last:last], printed, cells[last])
-	done, failed := p.executes(at{}, cells...)
-	if failed {
-		for i := range done {
-			t.Logf("cell %d shows\n%s", i, done[i].shows())
-		}
-		t.Fatal("a cell failed")
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
 	}
-	name := "read-digit-1@researcher/" + space
-	ready := regexp.MustCompile(`(?m)^` + name + ` +ready on http://127\.0\.0\.1:\d+/predict +1 replica +model ` +
-		`train-model-1@researcher/` + space + `:\d +first answer [\d.]+ \S*s$`)
-	shown := done[last-3].shows()
-	if !ready.MatchString(shown) || strings.Contains(shown, "waits") ||
-		!strings.Contains(shown, "\nprograms in the cluster ask it on http://read-digit-1."+space+"/predict\n") {
-		t.Errorf("under the cell of the server there is no %s:\n%s", ready, shown)
+	demo := exec.CommandContext(t.Context(), python(t), filepath.Join(root, "tools", "demo.py"), "--target",
+		"kubernetes", "--repository", registry+"/"+space+"/environments", "--base", inside.BarePython, "--namespace",
+		space, notebook, out)
+	demo.Dir = p.home
+	demo.Env = append(p.jupyter(), "METAML_MEMORY=512Mi", "MPLCONFIGDIR="+filepath.Join(p.home, "matplotlib"),
+		"PATH="+filepath.Join(root, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	said, err := demo.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the demo: %v\n%s", err, said)
 	}
-	for _, c := range []struct {
-		name string
-		cell int
-		want string
-	}{
-		{"any program asks it", last - 2, "it is a "},
-		{"server.predict", last - 1, "the server reads 9"},
-		{"server.logs", last, name + " reading a digit\n"},
-		{"server.stop", last + 1, name + " is stopped\n"},
+	sweep, server := "train-model-1@"+inside.Researcher+"/"+space, "read-digit-1@"+inside.Researcher+"/"+space
+	for _, want := range []string{
+		`      ` + sweep + `   2 trials   succeeded in .*`,
+		`      trial \d wins with .*`,
+		`      ` + server + ` +ready on http://127\.0\.0\.1:\d+/predict +1 replica +model ` + sweep + `:\d +first ` +
+			`answer [\d.]+ \S*s`,
+		`      programs in the cluster ask it on http://read-digit-1\.` + space + `/predict`,
+		`      a \d, with odds of .*; it is a \d`,
+		`      the server reads 9.*`,
+		`      .*reading a digit`,
+		`      ` + server + ` is stopped`,
+		`deleted ` + server,
+		`deleted ` + sweep,
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			if is := done[c.cell].shows(); !strings.Contains(is, c.want) {
-				t.Errorf("the cell shows %q, without %q", is, c.want)
-			}
-		})
+		if !regexp.MustCompile(`(?m)^` + want + `$`).Match(said) {
+			t.Errorf("it does not say %s", want)
+		}
 	}
+	if t.Failed() {
+		t.Errorf("it said\n%s", said)
+	}
+	if _, err := os.Stat(filepath.Join(out, "digits.html")); err != nil {
+		t.Error(err)
+	}
+	leavesNothing(t, space)
 }
 
 // asks is what a pod without our programs sends a server, at the address of its Service under one of its names.
