@@ -1,6 +1,6 @@
 """`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
 
-    python test/bench [first-line|compare|sweep|many|serving|cluster|live|record|image|kernel …]
+    python test/bench [first-line|compare|sweep|many|serving|cluster|live|pods|record|image|kernel …]
 
 Each measurement says what it compares and the goal; none of them fails. `image` and `kernel` are Go
 programs of their own, `record` is benchmarks of Go packages.
@@ -17,6 +17,7 @@ import cluster
 import compare
 import first_line
 import many
+import pods
 import serving
 import sweep
 
@@ -60,6 +61,7 @@ MEASUREMENTS = {
     "serving": serving.main,
     "cluster": cluster.main,
     "live": cluster.live,
+    "pods": pods.main,
     "record": record,
     "image": image,
     "kernel": kernel,

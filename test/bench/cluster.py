@@ -53,21 +53,22 @@ def fit(x, rate):
 
 def main() -> None:
     """On a cluster, beside the same Job made with kubectl: the pod's first line, `metaml show`, 1,000 trials"""
-    measured_inside("runs")
+    measured_inside(__file__, "runs")
 
 
 def live() -> None:
     """On a cluster: from `metaml.report()` in a pod to the table under the cell"""
-    measured_inside("live")
+    measured_inside(__file__, "live")
 
 
-def measured_inside(what: str) -> None:
+def measured_inside(program: str, *what: str) -> None:
+    """Execute a program inside a cluster, where one can run."""
     problem = missing()
     if problem:
         print(f"  not run: {problem}", flush=True)
         return
     # It has a network and mounts of its own, so what measures runs inside.
-    subprocess.run([CLUSTER, "run", sys.executable, __file__, what], cwd=ROOT, check=True)
+    subprocess.run([CLUSTER, "run", sys.executable, program, *what], cwd=ROOT, check=True)
 
 
 def missing() -> str | None:

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from measure import BIN, environment, execute, folder, kernel
 
@@ -132,18 +133,19 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def ask(url: str) -> list[float]:
-    request = urllib.request.Request(url, IMAGE.encode(), {"Content-Type": "application/json"})
+def ask(url: str, body: str = IMAGE) -> Any:
+    request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
-        return list(json.load(answer))
+        return json.load(answer)
 
 
-def answers(url: str, process: subprocess.Popen[bytes]) -> list[float]:
+def answers(url: str, process: subprocess.Popen[bytes]) -> None:
     """Ask until there is an answer."""
     end = time.monotonic() + 60
     while True:
         try:
-            return ask(url)
+            ask(url)
+            return
         except OSError:
             if process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{process.args!r} does not answer") from None
@@ -192,12 +194,12 @@ def ours(home: Path, env: dict[str, str], name: str, *options: str) -> Iterator[
         subprocess.run([BIN / "metaml", "stop", f"{name}-1"], env=env, check=False, capture_output=True)
 
 
-def load(home: Path, url: str, connections: int) -> tuple[float, float]:
-    """Requests per second and the 99th percentile of the latency in milliseconds."""
+def load(home: Path, url: str, connections: int, by: Sequence[str] = ()) -> tuple[float, float]:
+    """Requests per second and the 99th percentile of the latency in milliseconds. `by` is a command that runs wrk."""
     script = home / "post.lua"
     script.write_text(f"wrk.method = 'POST'\nwrk.body = '{IMAGE}'\nwrk.headers['Content-Type'] = 'application/json'\n")
     said = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", script, url],
+        [*by, "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", script, url],
         check=True,
         capture_output=True,
         text=True,
