@@ -40,6 +40,7 @@ type loadMessage struct {
 type serveMessage struct {
 	Batch int    `json:"batch"`
 	Path  string `json:"path"`
+	Auth  string `json:"auth,omitempty"` // what callers must have, which is published
 }
 
 // startMessage starts a trial. With it come three descriptors: stdout, stderr, events.
@@ -116,7 +117,7 @@ func (s *Supervisor) loadMessage() loadMessage {
 	}
 	var serve *serveMessage
 	if s := spec.Server; s != nil {
-		serve = &serveMessage{Batch: s.Batch, Path: s.Path}
+		serve = &serveMessage{Batch: s.Batch, Path: s.Path, Auth: s.Auth}
 	}
 	return loadMessage{
 		Type: "load", Serve: serve, Dir: code, Main: filepath.Join(code, "main.py"),

@@ -106,6 +106,9 @@ func (f *front) handle(ctx *fasthttp.RequestCtx) {
 	if !f.visit(ctx, r) {
 		return
 	}
+	if !f.admit(ctx, r) {
+		return
+	}
 	path := ctx.Path()
 	if r != nil && r.route.leads(ctx) {
 		f.endpoint(ctx, r)
@@ -121,7 +124,9 @@ func (f *front) handle(ctx *fasthttp.RequestCtx) {
 			f.ready(ctx)
 		}
 	case "/metrics":
-		if f.only(ctx) {
+		if r == nil { // whether callers must have a token is not known yet
+			f.unknown(ctx)
+		} else if f.only(ctx) {
 			ctx.SetContentType("text/plain; version=0.0.4; charset=utf-8")
 			f.metrics.write(ctx.Response.BodyWriter(), f)
 		}
@@ -251,6 +256,9 @@ func (f *front) expected(ctx *fasthttp.RequestCtx) int {
 	if !f.visit(ctx, r) {
 		return ctx.Response.StatusCode()
 	}
+	if !f.admit(ctx, r) {
+		return ctx.Response.StatusCode()
+	}
 	if ctx.Request.Header.ContentLength() > f.limits.body {
 		f.refuse(ctx, time.Now(), f.tooLarge())
 		return 413
@@ -352,13 +360,16 @@ func (f *front) endpoint(ctx *fasthttp.RequestCtx, r *revision) {
 			break
 		}
 		if errors.Is(err, errMoved) {
-			if moved := f.current.Load(); moved != nil && moved.route.leads(ctx) {
+			moved := f.current.Load()
+			if moved != nil && moved.lock.opens(&ctx.Request.Header) && moved.route.leads(ctx) {
 				r = moved
 				continue
 			}
 			q.release()
 			c.release()
-			f.unknown(ctx)
+			if f.admit(ctx, moved) {
+				f.unknown(ctx)
+			}
 			return
 		}
 		q.release()

@@ -91,6 +91,7 @@ type revision struct {
 	run.FrontRevision
 	route route
 	sites sites
+	lock  lock
 	front *front
 	hello atomic.Pointer[hello] // nil: no worker has connected yet
 	known chan struct{}         // closed when hello is set
@@ -112,8 +113,8 @@ type revision struct {
 
 func newRevision(f *front, r run.FrontRevision) *revision {
 	return &revision{
-		FrontRevision: r, route: newRoute(r.Path), sites: newSites(r), front: f, known: make(chan struct{}),
-		gone:    make(chan struct{}),
+		FrontRevision: r, route: newRoute(r.Path), sites: newSites(r), lock: newLock(r.Token), front: f,
+		known: make(chan struct{}), gone: make(chan struct{}),
 		workers: make([]*worker, r.Workers), attempts: map[int]int{},
 	}
 }

@@ -18,6 +18,7 @@ type FrontRevision struct {
 	Hosts     []string // other names that it is known by; "*" is all
 	Addresses bool     // and any IP address
 	Origins   []string // of pages of other sites; "*" is all
+	Token     string   // sum of the token that callers must have, see [TokenSum]; "": nobody is asked
 }
 
 // WorkerID names an attempt of a worker.
@@ -98,6 +99,7 @@ type FrontOrder struct {
 	Hosts     []string `json:"hosts,omitempty"`      // revision
 	Addresses bool     `json:"addresses,omitempty"`  // revision
 	Origins   []string `json:"origins,omitempty"`    // revision
+	Token     string   `json:"token,omitempty"`      // revision
 	Worker    int      `json:"worker"`               // worker
 	Attempt   int      `json:"attempt,omitempty"`    // worker
 	PID       int      `json:"pid,omitempty"`        // worker
@@ -111,6 +113,7 @@ func (r *FrontRevision) Order() FrontOrder {
 	return FrontOrder{
 		Type: OrderRevision, Revision: r.Number, Path: r.Path, Batch: r.Batch, TimeoutMS: r.Timeout.Milliseconds(),
 		Workers: r.Workers, Hosts: r.Hosts, Addresses: r.Addresses, Origins: r.Origins,
+		Token: r.Token,
 	}
 }
 
@@ -119,6 +122,7 @@ func (o *FrontOrder) FrontRevision() FrontRevision {
 	return FrontRevision{
 		Number: o.Revision, Path: o.Path, Batch: o.Batch, Timeout: time.Duration(o.TimeoutMS) * time.Millisecond,
 		Workers: o.Workers, Hosts: o.Hosts, Addresses: o.Addresses, Origins: o.Origins,
+		Token: o.Token,
 	}
 }
 

@@ -80,6 +80,7 @@ type ServerSpec struct {
 	// names that it is known by beside those of this machine; "*" is any
 	Hosts   []string `json:"hosts,omitempty"`
 	Origins []string `json:"origins,omitempty"` // of pages of other sites that may ask it; "*" is any
+	Auth    string   `json:"auth,omitempty"`    // [AuthToken]: requests must have the server's token; "": nothing
 	// most inputs that one call gets; 0: the function gets one input, not a list
 	Batch int    `json:"batch,omitempty"`
 	Model string `json:"model,omitempty"` // what metaml.model() is: "train-model-7:5" (run and trial)
@@ -87,6 +88,12 @@ type ServerSpec struct {
 	ModelFolder string `json:"model_folder,omitempty"`
 	Example     string `json:"example,omitempty"` // an input for the test before it is ready, JSON
 }
+
+// AuthToken is the value of [ServerSpec.Auth] with which callers must send the server's token.
+const AuthToken = "token"
+
+// Locked reports whether callers must have the server's token. Any value that is not known counts as that.
+func (s *ServerSpec) Locked() bool { return s.Auth != "" }
 
 // ThreadVariables bound the threads of the numerical libraries, in the environment of a trial or worker.
 var ThreadVariables = []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"}

@@ -72,6 +72,7 @@ const (
 	CodeTarget          Code = "target"           // there is no such target
 	CodeTemporaryFolder Code = "temporary-folder" // the temporary folder cannot be used
 	CodeTensorboard     Code = "tensorboard"      // TensorBoard is not there or has nothing to show
+	CodeToken           Code = "token"            // the server has no token
 	CodeTooLarge        Code = "too-large"        // the document, or what a run takes along, exceeds a limit
 	CodeTooManyCells    Code = "too-many-cells"   // too many cells are in progress at the same time
 	CodeTrial           Code = "trial"            // the run has no such trial

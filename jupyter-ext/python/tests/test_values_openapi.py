@@ -122,6 +122,20 @@ def test_the_document_is_valid_openapi(program: Any, source: str) -> None:
     pytest.importorskip("openapi_spec_validator").validate(publish(program(source), "/p")["openapi"])
 
 
+@pytest.mark.parametrize(
+    "source", ["def serve(x: int): pass", "def serve(item: Item): pass", "def serve(x: bytes): pass"]
+)
+def test_the_document_of_a_locked_server(program: Any, source: str) -> None:
+    document = publish(program(source), "/p", locked=True)["openapi"]
+    assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    assert document["security"] == [{"token": []}]
+    assert all("401" in operation["responses"] for operation in document["paths"]["/p"].values())
+    pytest.importorskip("openapi_spec_validator").validate(document)
+    open_to_all = publish(program(source), "/p")["openapi"]
+    assert "security" not in open_to_all
+    assert "securitySchemes" not in open_to_all.get("components", {})
+
+
 def test_an_example_has_what_is_in_the_path_too(program: Any) -> None:
     signature = program("def serve(id: int, row: dict = {}, *, k: Color = Color.RED): pass", path="/items/{id}")
     assert signature.from_named(bytearray(b'{"id": 7, "row": {"a": 1}}')) == (

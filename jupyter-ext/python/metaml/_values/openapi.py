@@ -21,9 +21,14 @@ __all__ = ["publish"]
 _STREAMS = (abc.Iterator, abc.Generator, abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable)
 
 
-def publish(signature: Signature, path: str) -> dict[str, Any]:
+def publish(signature: Signature, path: str, *, locked: bool = False) -> dict[str, Any]:
     """The fields of a hello that tell about the input: ``openapi`` and, where the signature says enough,
     ``example``.
+
+    Args:
+        signature: the function's.
+        path: where it answers.
+        locked: callers must have the server's token.
     """
     definitions = Definitions()
     body = _body(signature, definitions)
@@ -61,6 +66,12 @@ def publish(signature: Signature, path: str) -> dict[str, Any]:
         document["info"]["description"] = signature.document
     if definitions.schemas:
         document["components"] = {"schemas": definitions.schemas}
+    if locked:
+        document.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+        for method in ("post", "get"):
+            if method in item:
+                item[method]["responses"]["401"] = _problem("The server's token was not sent with it.", _ERROR)
     published: dict[str, Any] = {"openapi": document}
     if "application/json" in content and body:
         with contextlib.suppress(Unknown):
@@ -203,6 +214,17 @@ _STATUSES = {
 }
 _OF_A_BODY = ("413", "415", "501")
 
+#: An answer of the server's own.
+_ERROR: Schema = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}, "id": {"type": "string"}},
+    "required": ["error"],
+}
+
+
+def _problem(description: str, schema: Schema) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
 
 def _answers(result: dict[str, Any], of_a_body: tuple[str, ...]) -> dict[str, Any]:
     problem = {
@@ -216,17 +238,11 @@ def _answers(result: dict[str, Any], of_a_body: tuple[str, ...]) -> dict[str, An
         },
         "required": ["error"],
     }
-    error = {
-        "type": "object",
-        "properties": {"error": {"type": "string"}, "id": {"type": "string"}},
-        "required": ["error"],
-    }
     answers: dict[str, Any] = {"200": {"description": "What the function returned.", "content": result}}
     for status, description in _STATUSES.items():
         if status in _OF_A_BODY and status not in of_a_body:
             continue
-        schema = problem if status == "422" else error
-        answers[status] = {"description": description, "content": {"application/json": {"schema": schema}}}
+        answers[status] = _problem(description, problem if status == "422" else _ERROR)
     answers["default"] = {
         "description": "What the function says with metaml.HTTPError or metaml.Response.",
         "content": {"*/*": {}},

@@ -36,7 +36,7 @@ class Service:
             "input": self.signature.input,
             "batch": self.batch,
             "concurrent": 64 if self.signature.concurrent else 1,
-            **publish(self.signature, path),
+            **publish(self.signature, path, locked=bool(serve.get("auth"))),
         }
         # A schema of pydantic may have a NaN as a default, which is not JSON.
         hello = json.loads(json.dumps(hello), parse_constant=lambda _: None)
