@@ -163,6 +163,15 @@ func (c *Client) Rollback(ctx context.Context, name string, revision int) (run.S
 	return t.Rollback(ctx, full, revision)
 }
 
+// Token gives the token that callers of a server must have.
+func (c *Client) Token(ctx context.Context, name string) (string, error) {
+	full, t, err := c.of(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return t.Token(ctx, full)
+}
+
 // Resume goes on with what a run left unfinished; a server answers again.
 func (c *Client) Resume(ctx context.Context, name string) error {
 	full, t, err := c.of(ctx, name)

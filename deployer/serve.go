@@ -59,23 +59,34 @@ func (c *Client) planServer(ctx context.Context, at Place, r Request) (*Plan, er
 			p.Notes = append(p.Notes, scaling.Note)
 		}
 	}
-	if host := spec.Server.Host; host != "127.0.0.1" && host != "::1" && host != "localhost" {
-		p.Notes = append(p.Notes,
-			fmt.Sprintf("--host %s: whoever reaches this machine reaches the server, and it asks for no password",
-				host))
-	}
-	if slices.Contains(spec.Server.Origins, "*") {
-		p.Notes = append(p.Notes,
-			"--cors *: every page that anybody opens in a browser here can call the server and read its answers")
-	}
-	if slices.Contains(spec.Server.Hosts, "*") {
-		p.Notes = append(p.Notes,
-			"--allow-host *: a page can give the server a name of its own and read its answers as if they came from "+
-				"there")
-	}
+	p.Notes = append(p.Notes, reachNotes(spec.Server)...)
 	p.Notes = append(p.Notes, r.Settings.Notes...)
 	spec.Env = at.Environment(spec.Completions)
 	return p, nil
+}
+
+// reachNotes say whom a server lets in beside those who use this machine.
+func reachNotes(s *run.ServerSpec) (notes []string) {
+	if host := s.Host; host != "127.0.0.1" && host != "::1" && host != "localhost" {
+		note := "whoever reaches this machine reaches the server, and it asks for no password"
+		if s.Locked() {
+			note = "callers elsewhere send the token unencrypted, unless a proxy with TLS is in between"
+		}
+		notes = append(notes, fmt.Sprintf("--host %s: %s", host, note))
+	}
+	if s.Locked() {
+		return notes // no page has the token, unless somebody gives it one
+	}
+	if slices.Contains(s.Origins, "*") {
+		notes = append(notes,
+			"--cors *: every page that anybody opens in a browser here can call the server and read its answers")
+	}
+	if slices.Contains(s.Hosts, "*") {
+		notes = append(notes,
+			"--allow-host *: a page can give the server a name of its own and read its answers as if they came from "+
+				"there")
+	}
+	return notes
 }
 
 // current reports whether the newest revision of a server answers or is being started.
@@ -104,8 +115,16 @@ func serverSpec(s *settings.Resolved, r Request) *run.ServerSpec {
 		Replicas: int(s.Int("replicas")), Workers: int(s.Int("workers")),
 		Path: s.Text("url"), Host: s.Text("host"), Port: int(s.Int("port")), Batch: int(s.Int("batch")),
 		Model: r.Model.Name, ModelFolder: r.Model.Folder, Example: r.Example,
-		Hosts: hosts(s, r.Environ), Origins: s.List("cors"),
+		Hosts: hosts(s, r.Environ), Origins: s.List("cors"), Auth: auth(s),
 	}
+}
+
+// auth is what callers must have, "" being nothing.
+func auth(s *settings.Resolved) string {
+	if s.Text("auth") == run.AuthToken {
+		return run.AuthToken
+	}
+	return ""
 }
 
 // hosts are the names by which a server may be called: those of --allow-host, and under a JupyterHub the Hub's, whose
@@ -137,6 +156,9 @@ func servingKey(spec run.Spec) []string {
 	}
 	if len(s.Hosts)+len(s.Origins) > 0 {
 		key = append(key, strings.Join(s.Hosts, ","), strings.Join(s.Origins, ","))
+	}
+	if s.Locked() {
+		key = append(key, "auth="+s.Auth)
 	}
 	return key
 }

@@ -59,6 +59,8 @@ type Controller interface {
 	// Rollback gives a server another revision which is a copy of one that answered; 0 is the one that answered before
 	// the one that answers now. Its spec, and the revision that it replaces, are given.
 	Rollback(ctx context.Context, name string, revision int) (run.Submitted, error)
+	// Token gives the token that callers of a server must have.
+	Token(ctx context.Context, name string) (string, error)
 	// Resume goes on with what a run left unfinished; a server answers again.
 	Resume(ctx context.Context, name string) error
 	// Delete removes a run that is not active, with all that it kept.

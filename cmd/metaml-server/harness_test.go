@@ -259,16 +259,20 @@ func (c *container) get(path string) (int, string) {
 	return send(c.t, http.DefaultClient, http.MethodGet, c.url(path), "")
 }
 
-func (c *container) post(body string) (int, string) {
+func (c *container) post(body string, header ...string) (int, string) {
 	c.t.Helper()
-	return send(c.t, http.DefaultClient, http.MethodPost, c.url("/predict"), body)
+	return send(c.t, http.DefaultClient, http.MethodPost, c.url("/predict"), body, header...)
 }
 
-func send(t *testing.T, client *http.Client, method, url, body string) (int, string) {
+// send sends a request with the names and values of a header.
+func send(t *testing.T, client *http.Client, method, url, body string, header ...string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
 	}
 	answer, err := client.Do(request)
 	if err != nil {

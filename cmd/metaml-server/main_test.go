@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,6 +132,16 @@ func TestHowAServerFails(t *testing.T) {
 			run.ReasonFolder, "find the server's model: ", "",
 		},
 		{
+			"a token that is missing", fine, func(c *container) { c.locked() }, 43, run.ReasonFolder,
+			"requests must have the server's token, which is not there: ", "",
+		},
+		{
+			"a token that is none", fine, func(c *container) {
+				c.locked()
+				c.write(filepath.Join("in", pod.TokenName), []byte("secret\n"))
+			}, 43, run.ReasonFolder, "in/token: it has less than 32 characters", "",
+		},
+		{
 			"a folder that is somebody else's", fine, func(c *container) { c.write("run/notes.txt", nil) }, 43,
 			run.ReasonFolder, "give the server one of its own", "",
 		},
@@ -162,6 +174,18 @@ func TestHowAServerFails(t *testing.T) {
 // example sets what the first answer is asked for with.
 func (c *container) example(text string) {
 	c.t.Helper()
+	c.server(func(s *run.ServerSpec) { s.Example = text })
+}
+
+// locked has requests need the server's token.
+func (c *container) locked() {
+	c.t.Helper()
+	c.server(func(s *run.ServerSpec) { s.Auth = run.AuthToken })
+}
+
+// server changes what the server is.
+func (c *container) server(change func(*run.ServerSpec)) {
+	c.t.Helper()
 	path := c.path(filepath.Join("in", pod.SpecName))
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -171,7 +195,7 @@ func (c *container) example(text string) {
 	if err := json.Unmarshal(data, &spec); err != nil {
 		c.t.Fatal(err)
 	}
-	spec.Server.Example = text
+	change(spec.Server)
 	if data, err = json.Marshal(spec); err != nil {
 		c.t.Fatal(err)
 	}
@@ -273,6 +297,53 @@ def serve(x: int):
 	c.awaitReady()
 	if status, body := c.post("1"); status != 200 || body != "weights" {
 		t.Errorf("%d, %s", status, body)
+	}
+}
+
+// A locked server answers who has the token, tries its first answer and its Service without, and does not print it.
+func TestALockedServer(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, stubborn, func(s *run.Spec) { s.Server.Auth, s.Server.Example = run.AuthToken, "1" })
+	token := run.NewToken()
+	c.write(filepath.Join("in", pod.TokenName), []byte(token))
+	c.flags = []string{"--service", fmt.Sprintf("127.0.0.1:%d", c.port)}
+	c.start()
+	c.awaitReady()
+	c.await("the note on its Service", func() bool { return len(c.lines(run.EventNote)) > 0 })
+	if note := c.lines(run.EventNote)[0]; note.Text != pod.ReachedByService {
+		t.Errorf("%+v", note)
+	}
+	asks := func() {
+		t.Helper()
+		if status, body := c.post("1"); status != http.StatusUnauthorized {
+			t.Errorf("without the token: %d, %s", status, body)
+		}
+		if status, body := c.post("1", "Authorization", "Bearer "+token); status != http.StatusOK {
+			t.Errorf("with it: %d, %s", status, body)
+		}
+	}
+	asks()
+	front := c.state().Server.Front
+	if err := process.Signal(front, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitFront(front)
+	asks()
+	c.signal(syscall.SIGTERM)
+	c.wait()
+	for _, name := range []string{"run", "message"} {
+		_ = filepath.WalkDir(c.path(name), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() || path == c.folder().TokenFile() {
+				return err
+			}
+			if data, err := os.ReadFile(path); err != nil || strings.Contains(string(data), token) {
+				t.Errorf("%s has it: %v", path, err)
+			}
+			return nil
+		})
+	}
+	if strings.Contains(c.printed(), token) {
+		t.Errorf("it is printed: %s", c.printed())
 	}
 }
 

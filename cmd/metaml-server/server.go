@@ -158,6 +158,11 @@ func (s *server) lay(python string) error {
 	if err := folder.ReplaceJSON(s.folder.Spec(), s.spec); err != nil {
 		return err
 	}
+	if own.Locked() {
+		if err := s.layToken(); err != nil {
+			return err
+		}
+	}
 	revision := s.folder.Revision(own.Revision)
 	if err := s.in.UnpackProgram(revision, s.spec.Cwd); err != nil {
 		return err
@@ -171,6 +176,19 @@ func (s *server) lay(python string) error {
 		}
 	}
 	return folder.ReplaceJSON(revision.Spec(), s.spec)
+}
+
+// layToken puts what callers must have where the front's monitor reads it.
+func (s *server) layToken() error {
+	data, err := s.in.Read(pod.TokenName)
+	if err != nil {
+		return fmt.Errorf("requests must have the server's token, which is not there: %w", err)
+	}
+	token, err := run.ReadToken(data)
+	if err != nil {
+		return &os.PathError{Op: "read the server's token in", Path: filepath.Join(s.in.Dir, pod.TokenName), Err: err}
+	}
+	return s.folder.WriteToken(token)
 }
 
 // link makes a link to a folder, which must be there.

@@ -112,7 +112,7 @@ func (t *Target) Rollback(ctx context.Context, name string, revision int) (run.S
 			}
 		}
 		if done {
-			return t.rolledBack(ctx, g, spec, before)
+			return t.rolledBack(ctx, g, spec, before, opens(kept, g.owner.Name, before, spec))
 		}
 		if g, err = t.going(ctx, name, "revisions"); err != nil {
 			return run.Submitted{}, err
@@ -124,8 +124,19 @@ func (t *Target) Rollback(ctx context.Context, name string, revision int) (run.S
 	return run.Submitted{}, fmt.Errorf("roll server %s back: it was changed 50 times meanwhile", name)
 }
 
+// opens reports whether a revision asks for a token, and the one that is to take its place does not.
+func opens(revisions map[int]*corev1.ConfigMap, server string, before int, spec run.Spec) bool {
+	if revisions[before] == nil || spec.Server.Locked() {
+		return false
+	}
+	of, err := manifest.ReadOwnerOf(revisions[before], server)
+	return err == nil && of.Server.Locked()
+}
+
 // rolledBack notes the revision that a server was given.
-func (t *Target) rolledBack(ctx context.Context, g *going, spec run.Spec, before int) (run.Submitted, error) {
+func (t *Target) rolledBack(
+	ctx context.Context, g *going, spec run.Spec, before int, opens bool,
+) (run.Submitted, error) {
 	data, err := json.Marshal(manifest.Public(spec))
 	if err != nil {
 		return run.Submitted{}, err
@@ -140,7 +151,7 @@ func (t *Target) rolledBack(ctx context.Context, g *going, spec run.Spec, before
 	if err := mirror.AddRevision(g.folder, spec); err != nil {
 		return run.Submitted{}, folder.Explain(err, "write the revision of the server in", string(g.folder))
 	}
-	done := run.Submitted{Spec: spec, Replaces: before}
+	done := run.Submitted{Spec: spec, Replaces: before, Opens: opens}
 	done.Spec.Name = g.name
 	return done, t.Keep(ctx, g.name)
 }

@@ -120,7 +120,8 @@ func (p *Place) submitServer(
 	if err := p.makeRevision(ctx, t, load); err != nil {
 		return run.Submitted{}, errors.Join(err, p.takeBack(context.WithoutCancel(ctx), t))
 	}
-	done := run.Submitted{Spec: load.run.Spec, Replaces: t.before}
+	done := run.Submitted{Spec: load.run.Spec, Replaces: t.before, Token: t.token}
+	done.Opens = t.locked && !load.run.Spec.Server.Locked()
 	done.Spec.Name = p.whole(t.owner.Name)
 	f := folder.In(p.mirrors.Dir, t.owner.Name)
 	if t.first {
@@ -198,6 +199,8 @@ type taken struct {
 	before   int       // the revision that the server is to run now; 0: none
 	replicas int       // that the Deployment has
 	answered int       // the latest revision that did; 0: none
+	locked   bool      // before asks for a token
+	token    string    // of the server, where this submission made it
 	pending  string    // what is said of a revision that has not answered yet, and is given up for this one
 }
 
@@ -345,7 +348,7 @@ func (p *Place) revisions(ctx context.Context, t *taken) (now revisionsNow, err 
 	if revision := all[t.before]; revision != nil {
 		t.pending = notYet(revision, t.before)
 		if spec, err := manifest.ReadOwnerOf(revision, t.owner.Name); err == nil {
-			now.current = &spec
+			now.current, t.locked = &spec, spec.Server.Locked()
 		}
 	}
 	return now, nil
@@ -386,6 +389,12 @@ func (p *Place) makeRevision(ctx context.Context, t *taken, load *shipment) erro
 			return err
 		})
 	}
+	if spec.Server.Locked() {
+		tasks = append(tasks, func() (err error) {
+			t.token, err = p.makeToken(ctx, r, t.owner)
+			return err
+		})
+	}
 	if load.image != nil {
 		tasks = append(tasks, func() error {
 			return load.image.tag(ctx, fmt.Sprintf("%s-%s", t.revision.Name, spec.ID[:8]))
@@ -420,6 +429,29 @@ func (p *Place) makeRevision(ctx context.Context, t *taken, load *shipment) erro
 		return err
 	}
 	return renewOwner(ctx, p.cluster, object, spec.Server.Revision)
+}
+
+// makeToken makes the token of a server, which all its revisions have. It is "" where it is there already: of several
+// who submit the server at this moment one makes it.
+func (p *Place) makeToken(ctx context.Context, r *manifest.Run, owner *corev1.ConfigMap) (string, error) {
+	secrets, token := p.cluster.Core.Secrets(p.cluster.Namespace), run.NewToken()
+	object := r.ServerToken(owner, token)
+	_, err := secrets.Create(ctx, object, created)
+	if err == nil || !apierrors.IsAlreadyExists(err) {
+		return token, err
+	}
+	is, err := secrets.Get(ctx, object.Name, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(is.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == owner.UID }) {
+		return "", foreignObject("Secret", object.Name, p.cluster.Namespace)
+	}
+	_, err = run.ReadToken(is.Data[pod.TokenName])
+	if err != nil {
+		err = fmt.Errorf("read the token in Secret %s: %w", object.Name, err)
+	}
+	return "", err
 }
 
 // forgetOld removes revisions that the Deployment cannot go back to any more. What fails is done the next time.
@@ -591,6 +623,10 @@ func (p *Place) outlineServer(ctx context.Context, load *shipment) ([]string, er
 			spec.Server.Model, (size+1023)>>10))
 	}
 	objects = append(objects, "Secret "+manifest.KeyName(holder))
+	if spec.Server.Locked() {
+		objects = append(objects, fmt.Sprintf("Secret %s: the token that requests must have, unless it is there",
+			manifest.ServerTokenName(spec.Name)))
+	}
 	if t.before > 0 {
 		objects[0] += fmt.Sprintf("; revision %d answers until those of revision %d do", t.before, spec.Server.Revision)
 	}

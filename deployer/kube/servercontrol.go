@@ -19,8 +19,47 @@ import (
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
 )
+
+// locking are the rights that a server with these settings needs beside those of others.
+func locking(s *settings.Resolved) []cluster.Rule {
+	if s.Kind == run.Serve && s.Text("auth") == run.AuthToken {
+		return cluster.Locking
+	}
+	return nil
+}
+
+// Token gives the token that callers of a server must have.
+func (t *Target) Token(ctx context.Context, name string) (string, error) {
+	l, err := (&record.Reader{Dir: t.Dir}).Exactly(name)
+	if err != nil {
+		return "", err
+	}
+	if err := l.CheckToken(); err != nil {
+		return "", err
+	}
+	c, _, owner, err := t.found(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	from := manifest.ServerTokenName(owner.Name)
+	secret, err := c.Core.Secrets(c.Namespace).Get(ctx, from, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", run.NoToken(name)
+	}
+	if err != nil {
+		return "", c.Explain(err, "read Secret "+from)
+	}
+	token, err := run.ReadToken(secret.Data[pod.TokenName])
+	if err != nil {
+		return "", fmt.Errorf("read the token in Secret %s: %w", from, err)
+	}
+	return token, nil
+}
 
 // stopServer requests the end of a server: its pods answer what they have, and with now they are killed.
 func (t *Target) stopServer(ctx context.Context, c *cluster.Cluster, l *run.Listed, now bool) error {

@@ -102,11 +102,19 @@ func (t *Target) nextRevision(
 	spec.ID, spec.Name, spec.Server = server.Spec.ID, server.Spec.Name, new(*spec.Server)
 	f := t.Folder(spec.Name)
 	spec.Server.Revision = f.NewestRevision() + 1
-	err := t.forgetReplicas(server)
+	done := run.Submitted{Spec: spec, Replaces: server.State.Server.Revision}
+	before, err := f.Revision(done.Replaces).ReadSpec()
+	done.Opens = err == nil && before.Server != nil && before.Server.Locked() && !spec.Server.Locked()
+	if err = t.forgetReplicas(server); err == nil {
+		done.Token, err = tokenOf(f, spec)
+	}
 	if err == nil {
 		err = t.revise(f, spec, model, fill)
 	}
 	if err != nil {
+		if done.Token != "" { // nobody has seen it, and nobody would
+			err = errors.Join(err, os.Remove(f.TokenFile()))
+		}
 		return run.Submitted{}, folder.Explain(err, "write the next revision of the server in", string(f))
 	}
 	// A server that has ended in this very moment goes on, with what it is given here.
@@ -116,10 +124,42 @@ func (t *Target) nextRevision(
 	}
 	if now.Liveness != run.Alive {
 		if err := t.start(f, now.Liveness == run.Ended); err != nil {
+			if done.Token != "" {
+				err = errors.Join(err, os.Remove(f.TokenFile()))
+			}
 			return run.Submitted{}, errors.Join(err, os.RemoveAll(string(f.Revision(spec.Server.Revision))))
 		}
 	}
-	return run.Submitted{Spec: spec, Replaces: server.State.Server.Revision}, nil
+	return done, nil
+}
+
+// tokenOf makes the token of a server in a folder, if the spec needs one and there is none. It is "" where none was
+// made.
+func tokenOf(f folder.Run, spec run.Spec) (string, error) {
+	if !spec.Server.Locked() {
+		return "", nil
+	}
+	token, made, err := f.MakeToken()
+	if !made {
+		token = ""
+	}
+	return token, err
+}
+
+// Token gives the token that callers of a server must have.
+func (t *Target) Token(ctx context.Context, name string) (string, error) {
+	l, err := t.Load(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	if err := l.CheckToken(); err != nil {
+		return "", err
+	}
+	token, err := t.Folder(l.Spec.Name).ReadToken()
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", run.NoToken(l.Spec.Name)
+	}
+	return token, err
 }
 
 // currentRevision is the one that the server comes to if nobody does anything: the newest, unless it has failed, else
@@ -162,7 +202,11 @@ func (t *Target) newServer(spec run.Spec, s run.Submission, lock *os.File) (run.
 		return run.Submitted{}, folder.Explain(err, "write the folder of the server in", t.Dir)
 	}
 	write := func(f folder.Run) error { return fill(f, s) }
-	if err := t.revise(folder.Run(dir), spec, spec.Server.ModelFolder, write); err != nil {
+	token, err := tokenOf(folder.Run(dir), spec)
+	if err == nil {
+		err = t.revise(folder.Run(dir), spec, spec.Server.ModelFolder, write)
+	}
+	if err != nil {
 		return run.Submitted{}, errors.Join(folder.Explain(err, "write the folder of the server in", t.Dir),
 			os.RemoveAll(dir))
 	}
@@ -173,7 +217,7 @@ func (t *Target) newServer(spec run.Spec, s run.Submission, lock *os.File) (run.
 	if err := t.start(t.Folder(name), false); err != nil {
 		return run.Submitted{}, errors.Join(err, os.RemoveAll(string(t.Folder(name))))
 	}
-	return run.Submitted{Spec: spec}, nil
+	return run.Submitted{Spec: spec, Token: token}, nil
 }
 
 // revise adds a revision to a server's folder, whole or not at all. model is the folder with the files of its model, or

@@ -52,6 +52,7 @@ const (
 	ProgramName  = "program.tar.gz"     // the program folder without what must stay where it was made; or its parts
 	RowsName     = "rows.json"          // of a resumed run: which trials there are ([ParseRows])
 	StopName     = "stop.json"          // once a stop was asked ([ParseStop])
+	TokenName    = "token"              // what callers of a server must have, where it asks for that
 )
 
 // ProgramPart is the name of part i, from 0, of a program that one object does not hold.

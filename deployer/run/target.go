@@ -85,6 +85,9 @@ type Submitted struct {
 	// replicas, where the sentence says so
 	Differs  []string
 	Replaces int // of a server: the revision that answers until this one is ready; 0 is none
+	// of a server: its token, where this submission made it. It is for people who read it now; no record keeps it
+	Token string `json:"-"`
+	Opens bool   // of a server: the revision that it replaces asks for a token, and this one does not
 }
 
 // Liveness says whether somebody looks after a run.

@@ -156,6 +156,12 @@ var All = []Def{
 			"any.",
 	},
 	{
+		Name: "auth", Type: Choice, Default: "none", Value: "WHAT", Choices: []string{"none", run.AuthToken},
+		Kinds: serve, Targets: everywhere,
+		Help: "What requests must have: `token` is the server's token, as Authorization: Bearer TOKEN; `none` lets " +
+			"in whoever can reach it.",
+	},
+	{
 		Name: "replicas", Type: Int, Default: "1", Value: "N", Min: 1, Max: 1000, Kinds: serve, Targets: everywhere,
 		Help: "Copies of the server, until somebody scales it; on local all are behind one front, with " +
 			"replicas × workers processes.",

@@ -170,6 +170,12 @@ func (t *Target) Scale(ctx context.Context, name string, n int) error {
 	return t.Keep(ctx, name)
 }
 
+// Token gives the token that callers of a server must have.
+func (t *Target) Token(ctx context.Context, name string) (token string, err error) {
+	err = t.act(name, func(name string) error { token, err = t.there.Token(ctx, name); return err })
+	return token, err
+}
+
 // Rollback gives a server another revision which is a copy of one that answered.
 func (t *Target) Rollback(ctx context.Context, name string, revision int) (done run.Submitted, err error) {
 	if err = t.act(name, func(name string) error {

@@ -306,6 +306,13 @@ func (d *driver) Version(n int) (*version, error) {
 	}
 	v := newVersion(spec)
 	v.loaderLog = f.Loader()
+	if spec.Server.Locked() {
+		token, err := d.folder.ReadToken()
+		if err != nil { // a front that has no token would answer everybody
+			return nil, err
+		}
+		v.token = run.TokenSum(token)
+	}
 	return v, nil
 }
 

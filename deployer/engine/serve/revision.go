@@ -44,6 +44,7 @@ type version struct {
 	names     []string // by which the server may be called
 	addresses bool     // it may also be called by any address
 	loaderLog string   // where to find what its top level prints
+	token     string   // sum of the token that callers must have; "": nobody is asked
 }
 
 // revision is one version of the function, with the processes that it has.
@@ -149,6 +150,7 @@ func (e *Engine) introduce(r *revision) {
 	known := run.FrontRevision{
 		Number: r.n, Path: r.spec.Server.Path, Batch: r.spec.Server.Batch, Timeout: r.spec.RequestTimeout(),
 		Workers: r.places, Hosts: r.names, Addresses: r.addresses, Origins: r.spec.Server.Origins,
+		Token: r.token,
 	}
 	e.order(func(f Front) error { return f.Revision(known) })
 }

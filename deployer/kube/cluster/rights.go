@@ -65,6 +65,12 @@ var Serving = []Rule{
 	},
 }
 
+// Locking are the rights that servers with --auth token need besides. Who may make pods can read each Secret of the
+// namespace anyway, by having a pod read it (Kubernetes, "Good practices for Kubernetes Secrets").
+var Locking = []Rule{
+	{Resources: []string{"secrets"}, Verbs: []string{"get"}, Why: "read the token of a server"},
+}
+
 // Live are the rights without which runs work, and have no live curves.
 var Live = []Rule{
 	{Resources: []string{"services"}, Verbs: []string{"create"}, Why: "give trials an address to report to"},
@@ -82,9 +88,9 @@ func NeededBy(kind run.Kind) []Rule {
 	return Needed
 }
 
-// Missing gives the rights of [NeededBy] and of [Live] that we lack in the namespace; where the cluster cannot list
-// rights, none.
-func (c *Cluster) Missing(ctx context.Context, kind run.Kind) (needed, live []Rule, err error) {
+// Missing gives the rights of [NeededBy], of besides and of [Live] that we lack in the namespace; where the cluster
+// cannot list rights, none.
+func (c *Cluster) Missing(ctx context.Context, kind run.Kind, besides ...Rule) (needed, live []Rule, err error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	review, err := into[authorizationv1.SelfSubjectRulesReview](ctx,
@@ -98,7 +104,7 @@ func (c *Cluster) Missing(ctx context.Context, kind run.Kind) (needed, live []Ru
 		return nil, nil, nil // a webhook decides; each request will say it
 	}
 	given := review.Status.ResourceRules
-	return lacking(NeededBy(kind), given), lacking(Live, given), nil
+	return lacking(slices.Concat(NeededBy(kind), besides), given), lacking(Live, given), nil
 }
 
 // lacking is what of some rights is not given.
@@ -147,10 +153,10 @@ func (c *Cluster) CheckNamespace(ctx context.Context) error {
 	return nil
 }
 
-// CheckRights refuses where a right is missing that runs of a kind need, before anything is made. It gives those of
-// [Live] that are missing.
-func (c *Cluster) CheckRights(ctx context.Context, kind run.Kind) (live []Rule, err error) {
-	missing, live, err := c.Missing(ctx, kind)
+// CheckRights refuses where a right is missing that runs of a kind need, or one of besides, before anything is made. It
+// gives those of [Live] that are missing.
+func (c *Cluster) CheckRights(ctx context.Context, kind run.Kind, besides ...Rule) (live []Rule, err error) {
+	missing, live, err := c.Missing(ctx, kind, besides...)
 	if err != nil || len(missing) == 0 {
 		return live, err
 	}

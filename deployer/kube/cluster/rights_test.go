@@ -75,6 +75,21 @@ func TestAServerNeedsMoreRights(t *testing.T) {
 	mistake(t, err, usererror.CodeRights, "deployments (to run servers)", "metaml setup rbac")
 }
 
+func TestALockedServerNeedsToReadItsToken(t *testing.T) {
+	rules := slices.Concat(cluster.Live, cluster.NeededBy(run.Serve))
+	c, _ := having(t, rules)
+	if _, err := c.CheckRights(t.Context(), run.Serve); err != nil {
+		t.Errorf("one that is open: %v", err)
+	}
+	_, err := c.CheckRights(t.Context(), run.Serve, cluster.Locking...)
+	mistake(t, err, usererror.CodeRights, "get secrets (to read the token of a server)",
+		"kubectl -n team create role metaml --verb=get --resource=secrets")
+	c, _ = having(t, slices.Concat(rules, cluster.Locking))
+	if _, err := c.CheckRights(t.Context(), run.Serve, cluster.Locking...); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheRoleHasAllRights(t *testing.T) {
 	role, err := cluster.Role("team", "ada")
 	if err != nil {

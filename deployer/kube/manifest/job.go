@@ -435,6 +435,12 @@ func (r *Run) volumes() []corev1.Volume {
 	for i := range r.Models {
 		in = append(in, configMapProjection(ModelName(r.holder(), i)))
 	}
+	if r.Spec.Kind == run.Serve && r.Spec.Server.Locked() {
+		in = append(in, corev1.VolumeProjection{Secret: &corev1.SecretProjection{
+			LocalObjectReference: corev1.LocalObjectReference{Name: ServerTokenName(r.Spec.Name)},
+			Items:                []corev1.KeyToPath{{Key: pod.TokenName, Path: pod.TokenName}},
+		}})
+	}
 	var agent []corev1.VolumeProjection
 	for i := range r.Agent.Parts {
 		agent = append(agent, configMapProjection(r.AgentName(r.Agent, i)))

@@ -40,6 +40,7 @@ const (
 	ComponentModel   = "model"   // ConfigMap with a part of a server's model
 	ComponentKey     = "key"     // Secret with the key of expected.json
 	ComponentPull    = "pull"    // Secret with the login for the image's registry
+	ComponentToken   = "token"   // Secret with what callers of a server must have
 	ComponentRows    = "rows"    // ConfigMap that maps the indexes of a resumed run's Job
 	ComponentAgent   = "agent"   // ConfigMap with a part of metaml-pod or metaml-monitor, shared by runs
 	ComponentTrial   = "trial"   // Job and pods

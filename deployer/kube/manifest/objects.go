@@ -71,6 +71,10 @@ func KeyName(run string) string { return run + "-key" }
 // PullName is the name of the Secret with the login for the registry of the image.
 func PullName(run string) string { return run + "-pull" }
 
+// ServerTokenName is the name of the Secret with what callers of a server must have. It is the server's, not a
+// revision's.
+func ServerTokenName(server string) string { return server + "-token" }
+
 // JobName is the name of the Job of a run that was resumed so often.
 func JobName(run string, resumed int) string {
 	if resumed == 0 {
@@ -289,6 +293,16 @@ func (r *Run) Pull(owner *corev1.ConfigMap) *corev1.Secret {
 		ObjectMeta: r.meta(PullName(r.holder()), ComponentPull, owner), Immutable: &yes,
 		Type: corev1.SecretTypeDockerConfigJson,
 		Data: map[string][]byte{corev1.DockerConfigJsonKey: r.Options.PullLogin},
+	}
+}
+
+// ServerToken holds what callers of a server must have. All its revisions have the same one.
+func (r *Run) ServerToken(owner *corev1.ConfigMap, token string) *corev1.Secret {
+	yes := true
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: r.meta(ServerTokenName(r.Spec.Name), ComponentToken, owner), Immutable: &yes,
+		Data: map[string][]byte{pod.TokenName: []byte(token)},
 	}
 }
 

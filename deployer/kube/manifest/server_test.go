@@ -44,7 +44,11 @@ func inputs(t *testing.T, spec *corev1.PodSpec) (names []string) {
 	for i := range spec.Volumes {
 		if p := spec.Volumes[i].Projected; p != nil && spec.Volumes[i].Name == "in" {
 			for _, source := range p.Sources {
-				names = append(names, source.ConfigMap.Name)
+				if source.Secret != nil {
+					names = append(names, "Secret "+source.Secret.Name)
+				} else {
+					names = append(names, source.ConfigMap.Name)
+				}
 			}
 		}
 	}
@@ -118,6 +122,32 @@ func TestWhereAServerHasItsModel(t *testing.T) {
 				t.Errorf("of the volume (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The token of a locked server comes as a file out of a Secret that is the server's, and is nowhere else.
+func TestALockedServerHasItsTokenAsAFile(t *testing.T) {
+	r := served()
+	r.Spec.Server.Auth = run.AuthToken
+	spec, container := podOf(t, r)
+	want := []string{"predict-2-v3", "predict-2-v3-program-0", "Secret predict-2-token"}
+	if diff := cmp.Diff(want, inputs(t, spec)); diff != "" {
+		t.Errorf("its inputs (-want +got):\n%s", diff)
+	}
+	for _, v := range container.Env {
+		if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil && v.ValueFrom.SecretKeyRef.Name == "predict-2-token" {
+			t.Errorf("the variable %s has it", v.Name)
+		}
+	}
+	secret := r.ServerToken(owner(), "secret")
+	if secret.Name != "predict-2-token" || string(secret.Data[pod.TokenName]) != "secret" ||
+		secret.Immutable == nil || !*secret.Immutable ||
+		secret.Labels[manifest.LabelComponent] != manifest.ComponentToken ||
+		secret.Labels[manifest.LabelRun] != "predict-2" {
+		t.Errorf("the Secret is %+v", secret)
+	}
+	if len(secret.OwnerReferences) != 1 || secret.OwnerReferences[0].UID != owner().UID {
+		t.Errorf("it belongs to %+v", secret.OwnerReferences)
 	}
 }
 

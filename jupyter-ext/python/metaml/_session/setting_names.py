@@ -75,6 +75,7 @@ SERVE = (
     "host",
     "allow_host",
     "cors",
+    "auth",
     "replicas",
     "workers",
     "batch",
