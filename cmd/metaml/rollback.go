@@ -38,9 +38,12 @@ func rollbackCommand(a *app) *cobra.Command {
 			}
 			if detach {
 				fmt.Fprintln(a.out, submitted.Spec.Name)
+				for _, note := range launch.AuthNotes(submitted) {
+					fmt.Fprintln(a.err, note)
+				}
 				return nil
 			}
-			remarks := []string{launch.InPlaceOf(submitted)}
+			remarks := append([]string{launch.InPlaceOf(submitted)}, launch.AuthNotes(submitted)...)
 			return a.show(cmd.Context(), client, submitted.Spec, remarks, caught,
 				launch.InterruptAgain(submitted.Spec))
 		},

@@ -46,7 +46,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		runCommand(a), planCommand(a), buildCommand(a), exportCommand(a), runsCommand(a), showCommand(a),
 		logsCommand(a), pullCommand(a),
-		attachCommand(a), stopCommand(a), scaleCommand(a), rollbackCommand(a),
+		attachCommand(a), stopCommand(a), scaleCommand(a), rollbackCommand(a), tokenCommand(a),
 		resumeCommand(a), deleteCommand(a), tensorboardCommand(a), settingsCommand(a), installCommand(a),
 		uninstallCommand(a),
 		doctorCommand(a), loginCommand(a), logoutCommand(a), versionCommand(a), setupCommand(a), followCommand(),

@@ -244,12 +244,17 @@ func catchUp(ts *testscript.TestScript, name string) {
 	}
 }
 
-// askIt runs the command line that sends a server a request, as `metaml show` gives it.
+// askIt runs the command line that sends a server a request, as `metaml show` gives it; with the word token, in a shell
+// that has the server's token.
 func askIt(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("metaml", "show", args[0]))
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
 		if strings.HasPrefix(line, "curl ") {
-			ts.Check(ts.Exec("sh", "-c", strings.TrimSpace(line)+" --silent --show-error --max-time 60"))
+			first := ""
+			if len(args) > 1 && args[1] == "token" {
+				first = "TOKEN=$(metaml token " + args[0] + "); "
+			}
+			ts.Check(ts.Exec("sh", "-c", first+strings.TrimSpace(line)+" --silent --show-error --max-time 60"))
 			catchUp(ts, args[0])
 			return
 		}

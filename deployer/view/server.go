@@ -141,6 +141,9 @@ func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 		p.Parts = append(p.Parts, prose.Count(s.Restarts, "restart"))
 	}
 	p.Curl = Curl(s.Address, s.Example)
+	if rest, ok := strings.CutPrefix(p.Curl, "curl "); ok && facts.Spec.Server.Locked() {
+		p.Curl = `curl -H "Authorization: Bearer $TOKEN" ` + rest
+	}
 	if at := facts.Spec.ServiceURL(); at != "" && at != s.Address {
 		p.Lines = append(p.Lines, "programs in the cluster ask it on "+at)
 	}

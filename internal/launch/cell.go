@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -223,7 +224,20 @@ func PlanNotes(plan *deployer.Plan, submitted run.Submitted) []string {
 			submitted.Spec.Name))
 		notes = append(notes, submitted.Differs...)
 	}
-	return append(notes, plan.Notes...)
+	return slices.Concat(notes, AuthNotes(submitted), plan.Notes)
+}
+
+// AuthNotes say what a submission changed about who may call a server. The token is for the person who reads it now.
+func AuthNotes(s run.Submitted) (notes []string) {
+	if s.Token != "" {
+		notes = append(notes, fmt.Sprintf("token: %s (shown only now; server.token and metaml token %s have it again)",
+			s.Token, s.Spec.Name))
+	}
+	if s.Opens {
+		notes = append(notes, fmt.Sprintf("%s asks for no token, as revision %d did: whoever can reach the server may "+
+			"call it", s.Spec.Server.Number(), s.Replaces))
+	}
+	return notes
 }
 
 // InPlaceOf says which revision of a server takes the place of which.

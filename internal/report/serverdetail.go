@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ type ServerDetail struct {
 	Timeout    float64         `json:"timeout"` // seconds
 	Host       string          `json:"host"`
 	Port       int             `json:"port"` // as set; 0: chosen
+	Auth       string          `json:"auth"` // what callers must have: none, token
 	Path       string          `json:"path"`
 	Model      string          `json:"model"`
 	Example    string          `json:"example"`      // JSON
@@ -106,6 +108,7 @@ func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
 		Starting: s.Starting, Workers: []Worker{}, Revisions: revisionsOf(client, l),
 		PerReplica: spec.WorkersOf(1), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(),
 		Host: spec.Server.Host, Port: spec.Server.Port,
+		Auth: cmp.Or(spec.Server.Auth, "none"),
 		Path: spec.Server.Path, Model: spec.Server.Model, Example: s.Example,
 		Made: s.Example != "" && spec.Server.Example == "", Restarts: s.Restarts, Answer: s.Answer,
 		Submitted: spec.Created,
