@@ -6,10 +6,13 @@ for runs of this machine, and for those of a target whose runs are elsewhere and
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +157,30 @@ def test_a_server_is_scaled_and_rolled_back(shell: Shell) -> None:
     assert (server.revision, len(server.workers)) == (3, 2)
     with pytest.raises(MetaMLError, match=r"server add-1.* has no revision 7"):
         server.rollback(7)
+    server.stop()
+
+
+def test_a_locked_server_is_called_with_its_token(shell: Shell) -> None:
+    (shell.folder / "add.py").write_text("def serve(x: int):\n    return x + 1\n")
+    submit = ("run", "add.py", "--kind", "serve", "--function", "serve", "--name", "add")
+    shell.metaml(*submit)
+    server = metaml.run("add")
+    assert isinstance(server, metaml.Server)
+    assert server.predict(1) == 2
+    with pytest.raises(MetaMLError, match=r"server add-1.* has no token: none of its revisions asked for one"):
+        _ = server.token
+    shell.metaml(*submit, "--auth", "token")
+    assert (server.predict(2), server.revision) == (3, 2)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(server.url + "?x=1", timeout=30)
+    assert (refused.value.code, refused.value.headers["WWW-Authenticate"]) == (401, "Bearer")
+    refused.value.close()
+    request = urllib.request.Request(
+        server.url.replace("/predict", "/openapi.json"), headers={"Authorization": f"Bearer {server.token}"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        document = json.loads(response.read())
+    assert document["security"] == [{"token": []}]
     server.stop()
 
 

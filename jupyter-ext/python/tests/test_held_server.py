@@ -35,6 +35,8 @@ class Front(ThreadingHTTPServer):
         self.connections = 0
         self.answer: tuple[int, str, bytes] | None = None  # status, content type, body; None: what was sent
         self.paths: list[str] = []
+        self.token = ""  # that requests must have
+        self.refused = 0  # that had not
         super().__init__(("127.0.0.1", 0), _Answering)
 
     @property
@@ -58,7 +60,13 @@ class _Answering(BaseHTTPRequestHandler):
         self.server.paths.append(self.path)
         if self.path != "/predict" and not self.path.startswith("/items/"):
             status, kind, body = 404, "application/json", b'{"error": "there is nothing here"}'
+        locked = self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}"
+        if locked:
+            self.server.refused += 1
+            status, kind, body = 401, "application/json", b'{"error": "this server asks for its token"}'
         self.send_response(status)
+        if locked:
+            self.send_header("WWW-Authenticate", "Bearer")
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -278,6 +286,53 @@ def test_parameters_of_the_path_go_there(server: Server, front: Front, shown: di
         server.predict(1, id=7, when=1, text="abc")
     with pytest.raises(MetaMLError, match="stands in the path"):
         server.predict(id="..", when=1)
+
+
+def test_the_token_is_sent_where_it_is_asked_for(
+    server: Server, front: Front, shown: dict[str, Any], commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {"token": "first"}
+
+    def call(*args: str, otherwise: Any = find.call) -> str:
+        if args[0] != "token":
+            return str(otherwise(*args))
+        commands.append(args)
+        if not kept["token"]:
+            raise MetaMLError("server serve-1 has no token")
+        return kept["token"] + "\n"
+
+    monkeypatch.setattr(find, "call", call)
+    asked = ("token", "serve-1")
+    assert server.predict(1) == 1
+    assert asked not in commands, "nobody asks for it"
+    # A server that is known to ask for it is sent it at once, and it is read once.
+    front.token, shown["auth"] = "first", "token"
+    known = Server("serve-1")
+    assert [known.predict(i) for i in range(3)] == [0, 1, 2]
+    assert (front.refused, commands.count(asked), known.token) == (0, 1, "first")
+    # One that was not known to says so, and so does one whose token was made again.
+    del shown["auth"]
+    assert (server.predict(2), front.refused) == (2, 1)
+    shown["auth"] = "token"
+    front.token = kept["token"] = "second"
+    assert (known.predict(3), front.refused) == (3, 2)
+    assert (known.predict(4), front.refused) == (4, 2)
+    # Where the token that there is does not open it, it is asked no further.
+    front.token = "third"
+    with pytest.raises(RequestFailed, match=r"serve-1 answered 401: this server asks for its token$") as refused:
+        known.predict(5)
+    assert (refused.value.status, front.refused) == (401, 3)
+    kept["token"] = ""
+    with pytest.raises(RequestFailed, match=r"serve-1 answered 401"):
+        known.predict(5)
+    with pytest.raises(MetaMLError, match=r"server serve-1 has no token"):
+        _ = server.token
+    # The function may answer 401 itself.
+    front.token, front.answer = "", (401, "application/json", b'{"error": "who are you"}')
+    before = commands.count(asked)
+    with pytest.raises(RequestFailed, match=r"serve-1 answered 401: who are you"):
+        server.predict(6)
+    assert commands.count(asked) == before
 
 
 def test_an_error_is_the_servers_sentence(server: Server, front: Front) -> None:

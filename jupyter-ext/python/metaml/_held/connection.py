@@ -32,7 +32,7 @@ class Link:
         """Whether it leads there, and was not made before a fork: two processes would read each other's answers."""
         return self._netloc == urlsplit(url).netloc and self._pid == os.getpid()
 
-    def post(self, url: str, body: bytes, content_type: str, timeout: float | None) -> Response:
+    def post(self, url: str, body: bytes, content_type: str, timeout: float | None, token: str = "") -> Response:
         """Send one request and wait for the answer.
 
         It is sent once more, over a new connection, if the old one was idle so long that the other side closed it, and
@@ -43,6 +43,7 @@ class Link:
             body: what is sent.
             content_type: its type.
             timeout: seconds that connecting, or any wait for more bytes, may take; None waits without end.
+            token: that of a server which asks for one, or "".
 
         Raises:
             TimeoutError: that took longer.
@@ -50,13 +51,16 @@ class Link:
             OSError, http.client.HTTPException: the connection broke.
         """
         path = urlsplit(url).path or "/"
+        headers = {"Content-Type": content_type}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         try:
             reused = self._connection.sock is not None
-            if not self._send(path, body, content_type, timeout):
+            if not self._send(path, body, headers, timeout):
                 if not reused:
                     raise ConnectionResetError("it was closed before there was an answer")
                 self._connection.close()
-                if not self._send(path, body, content_type, timeout):
+                if not self._send(path, body, headers, timeout):
                     raise ConnectionResetError("it was closed before there was an answer")
             response = self._connection.getresponse()
             return Response(response.status, response.headers, response.read())
@@ -64,7 +68,7 @@ class Link:
             self._connection.close()  # an answer that comes now would be taken for the next request's
             raise
 
-    def _send(self, path: str, body: bytes, content_type: str, timeout: float | None) -> bool:
+    def _send(self, path: str, body: bytes, headers: dict[str, str], timeout: float | None) -> bool:
         """Send the request and wait for the first byte of the answer; False: none will come."""
         connection = self._connection
         connection.timeout = timeout
@@ -74,7 +78,7 @@ class Link:
         sock.settimeout(timeout)
         # It may have answered, with 413 for example, before it hung up: then the answer is there to be read.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.request("POST", path, body, {"Content-Type": content_type})
+            connection.request("POST", path, body, headers)
         try:
             return bool(sock.recv(1, socket.MSG_PEEK))
         except ConnectionError:

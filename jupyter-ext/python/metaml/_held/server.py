@@ -63,6 +63,8 @@ class Server(Held):
         self._url = ""  # where it was last
         self._at: Kept[str] | None = None  # where it is, as long as nothing has happened to it
         self._links = threading.local()
+        self._locked = False  # where it was last, it asked for its token
+        self._token = ""  # as it was last; "" is not known
 
     @property
     def url(self) -> str:
@@ -101,6 +103,16 @@ class Server(Held):
         """Its processes, as they are now, also those of a revision that is being started."""
         return _workers(self._read())
 
+    @property
+    def token(self) -> str:
+        """What requests must have where it was started with `--auth token`, as `Authorization: Bearer TOKEN`. It is
+        read when it is asked for, and :meth:`predict` sends it by itself.
+
+        Raises:
+            MetaMLError: it has none, or you may not read it.
+        """
+        return find.call("token", self.name).strip()
+
     def predict(self, *input: Any, timeout: float | None = 30.0, **arguments: Any) -> Any:
         """Call the function over HTTP, as any client does::
 
@@ -126,6 +138,8 @@ class Server(Held):
         url = self._at.value if self._at is not None and self._at.holds() else self._address()
         try:
             response = self._post(*_request(self.name, url, input, arguments), timeout)
+            if response.status == http.HTTPStatus.UNAUTHORIZED and self._asks_anew(response):
+                response = self._post(*_request(self.name, url, input, arguments), timeout)
             moved = response.status == 404
         except ConnectionRefusedError:
             response, moved = None, True
@@ -163,16 +177,32 @@ class Server(Held):
         if not self._url:
             raise MetaMLError(f"{self.name} is not ready yet", "server.wait() waits until it is.")
         self._at = Kept(self._url, data.get("record") or {})
+        self._locked = data.get("auth") == "token"
         return self._url
+
+    def _asks_anew(self, response: Response) -> bool:
+        """Whether it asks for a token that was not sent: another one, or for the first time. The function may answer
+        401 itself, which says nothing of a token.
+        """
+        if response.headers.get("WWW-Authenticate") != "Bearer":
+            return False
+        try:
+            now = self.token
+        except MetaMLError:  # what answered says why
+            return False
+        sent, self._locked, self._token = self._token if self._locked else "", True, now
+        return now != sent
 
     def _post(self, url: str, body: bytes, content_type: str, timeout: float | None) -> Response:
         from metaml._held.connection import Link
 
+        if self._locked and not self._token:
+            self._token = self.token
         link = getattr(self._links, "link", None)
         if link is None or not link.fits(url):
             link = self._links.link = Link(url)
         try:
-            return link.post(url, body, content_type, timeout)
+            return link.post(url, body, content_type, timeout, self._token if self._locked else "")
         except TimeoutError:
             raise TimeoutError(f"{self.name} did not answer within {timeout:g} s") from None
         except ConnectionRefusedError:

@@ -34,6 +34,7 @@ COMMANDS = (
     "show",
     "stop",
     "tensorboard",
+    "token",
     "version",
 )
 
