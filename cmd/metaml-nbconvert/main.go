@@ -164,8 +164,12 @@ func convert(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.
 		return p.Write(target(o, ".program"))
 	case "serve":
 		suffix = "_app.py"
-		if text, err = application(o, doc, s); err != nil {
+		var open string
+		if text, open, err = application(o, doc, s); err != nil {
 			return fmt.Errorf("%s: %w", o.input, err)
+		}
+		if open != "" {
+			_, _ = fmt.Fprintf(stderr, "%s: %s\n", o.input, open)
 		}
 	default:
 		text, suffix = program.Script(s), ".py"

@@ -116,6 +116,19 @@ func TestApplicationFromNotebook(t *testing.T) {
 	}
 }
 
+// An application does not do what --auth token does, which nobody is to find out from its callers.
+func TestApplicationOfALockedServer(t *testing.T) {
+	for _, cell := range []string{
+		"%%serve --auth token\ndef read(x): return x",
+		"from metaml import Serve\n@Serve(settings={'auth': 'token'})\ndef read(x): return x",
+	} {
+		code, _, errs := command(t, "", notebook(t, cell), "--to", "serve", "--stdout")
+		if code != 0 || !strings.Contains(errs, "the application asks for no token, as --auth token has a server do") {
+			t.Errorf("%q: %d %s", cell, code, errs)
+		}
+	}
+}
+
 // TestApplicationOfTheExample: the class that the model's pickle names comes along as it was typed, and what only the
 // training needs does not.
 func TestApplicationOfTheExample(t *testing.T) {

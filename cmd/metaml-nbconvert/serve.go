@@ -93,8 +93,9 @@ func asTyped(s, training *slicer.Slice) {
 	}
 }
 
-// application writes the Flask application, with the settings that the cell's line or the decorator has.
-func application(o options, doc *session.Document, s *slicer.Slice) (string, error) {
+// application writes the Flask application, with the settings that the cell's line or the decorator has. open says that
+// it lets in whom the server does not.
+func application(o options, doc *session.Document, s *slicer.Slice) (text, open string, err error) {
 	var from settings.Sources
 	for i := range doc.Cells {
 		c := &doc.Cells[i]
@@ -105,13 +106,13 @@ func application(o options, doc *session.Document, s *slicer.Slice) (string, err
 		if name == "serve" {
 			given, err := settings.ParseLine(runtypes.Serve, line)
 			if err != nil {
-				return "", inCell(s, err)
+				return "", "", inCell(s, err)
 			}
 			from.Cell = given
 		}
 		entries, err := decorator.Find(c.Source)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		for _, e := range entries {
 			if e.Function == s.Entry.Name && e.Kind == "serve" {
@@ -121,13 +122,17 @@ func application(o options, doc *session.Document, s *slicer.Slice) (string, err
 	}
 	r, err := settings.Resolve(runtypes.Serve, from)
 	if err != nil {
-		return "", inCell(s, err)
+		return "", "", inCell(s, err)
 	}
-	return flask.Application(s, flask.Options{
+	if r.Text("auth") == runtypes.AuthToken {
+		open = "the application asks for no token, as --auth token has a server do: put a proxy before it that does"
+	}
+	text, err = flask.Application(s, flask.Options{
 		Path: r.Text("url"), Host: r.Text("host"), Port: int(r.Int("port")),
 		Workers: int(r.Int("replicas") * r.Int("workers")), Batch: r.Int("batch") > 0,
 		File: filepath.Base(target(o, "_app.py")),
 	})
+	return text, open, err
 }
 
 // inCell adds the place to a mistake on the line of a cell.
