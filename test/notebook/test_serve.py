@@ -114,6 +114,33 @@ def test_into_and_a_name_of_the_users(notebook: Notebook) -> None:
     until(lambda: notebook.run("other.state").results == ["'stopped'"], "a variable stands for the server")
 
 
+def test_a_token_is_shown_once_and_sent(notebook: Notebook) -> None:
+    cell = "%%serve --name locked --auth token --example 1\ndef f(x: int): return x + {}"
+    shown = notebook.run(cell.format(1))
+    url = url_of(shown)
+    said = re.findall(r"^token: (\S+) \(shown only now; server\.token and metaml token locked-1 ", shown.plain, re.M)
+    assert len(said) == 1, shown.plain
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(url, 1)
+    with refused.value as answer:
+        assert (answer.code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert notebook.run("server.predict(1), server.token").results == [f"(2, {said[0]!r})"]
+    [line] = [line for line in shown.plain.splitlines() if line.startswith("curl ")]
+    curl = subprocess.run(
+        ["bash", "-c", line], check=True, capture_output=True, text=True, env={**os.environ, "TOKEN": said[0]}
+    )
+    assert curl.stdout == "2", "the very line calls the function"
+    # Neither the same cell nor another revision shows it again.
+    for again in (1, 10):
+        shown = notebook.run(cell.format(again))
+        assert (url_of(shown), "token: " in shown.plain) == (url, False)
+    assert notebook.run("server.predict(1), server.revision").results == ["(11, 2)"]
+    assert notebook.metaml("token", "locked-1").strip() == said[0]
+    shown = notebook.run(cell.format(10).replace(" --auth token", ""))
+    assert "revision 3 asks for no token, as revision 2 did" in shown.plain
+    assert post(url, 1) == 11
+
+
 def test_what_functions_take_and_give(notebook: Notebook) -> None:
     cell = """%%serve --name several --url /v1/sum --replicas 2 --example '{"a": 1}'
 def add(a: int, b: int = 2):
