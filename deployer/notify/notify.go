@@ -74,7 +74,8 @@ func Run(ctx context.Context, spec *run.Spec, in folder.Run, state *run.State, p
 		cmd.Dir = string(in)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return process.SignalGroup(cmd.Process.Pid, syscall.SIGKILL) } // with all that it started
+	// With all that it started.
+	cmd.Cancel = func() error { return process.SignalGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	// for what it leaves in the background
 	cmd.WaitDelay = time.Second
 	err = cmd.Run()

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
@@ -53,7 +54,7 @@ func TestAFollowerThatSleptCatchesUp(t *testing.T) {
 	p.sees(name, "all run", func(s shown) bool { return s.counts("running") == 3 })
 	table := p.begins("attach", name)
 	pid := followerOf(t, name)
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+	if err := process.Signal(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	<-time.After(12 * time.Second)
@@ -67,7 +68,7 @@ func TestAFollowerThatSleptCatchesUp(t *testing.T) {
 		t.Errorf("it did not sleep: %+v", s)
 	}
 	woken := time.Now()
-	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+	if err := process.Signal(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	p.sees(name, "trial 0 has ended", func(s shown) bool { return s.Trials[0].State == "succeeded" })

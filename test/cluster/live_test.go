@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
@@ -337,7 +338,7 @@ func TestATensorBoardShowsWhatTrialsWrite(t *testing.T) {
 	p := newPerson(t, inside.Admin, space)
 	name := p.submits(scalars, "--tensorboard")
 	p.board(name, 1)
-	if err := syscall.Kill(followerOf(t, name), syscall.SIGKILL); err != nil {
+	if err := process.Signal(followerOf(t, name), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	table := p.begins("attach", name)

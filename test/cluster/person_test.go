@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
@@ -61,7 +62,7 @@ func endFollowers(t *testing.T, namespace string) {
 		}
 		for id := range strings.FieldsSeq(string(out)) {
 			if pid, err := strconv.Atoi(id); err == nil {
-				_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended
+				_ = process.Signal(pid, syscall.SIGTERM) // it may have ended
 			}
 		}
 		select {

@@ -26,6 +26,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
@@ -253,7 +254,7 @@ func TestAServerSurvivesWhatIsKilled(t *testing.T) {
 				t.Fatalf("pod %s has no %s: %v", pod.Name, name, err)
 			}
 			// The latest: a worker is a fork of the process that has loaded the program.
-			if err := syscall.Kill(slices.Max(found), syscall.SIGKILL); err != nil {
+			if err := process.Signal(slices.Max(found), syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
 			answers("a " + name + " was killed")

@@ -22,6 +22,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/test/cluster/internal/inside"
 )
 
@@ -87,7 +88,7 @@ authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 	server.Stdout, server.Stderr = &said, &said
 	// It starts another process, which goes with it.
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	server.Cancel = func() error { return syscall.Kill(-server.Process.Pid, syscall.SIGKILL) }
+	server.Cancel = func() error { return process.SignalGroup(server.Process.Pid, syscall.SIGKILL) }
 	if err := server.Start(); err != nil {
 		stop(err)
 		t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/metaml/metaml/internal/process"
 )
 
 // KillPod ends every process of a pod at once, as kill -9 does, its pause process too, and says how many it were.
@@ -22,7 +24,7 @@ func KillInPod(uid, text string) (killed int, err error) {
 		return 0, err
 	}
 	for _, pid := range found {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := process.Signal(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return killed, fmt.Errorf("kill process %d of pod %s: %w", pid, uid, err)
 		}
 		killed++

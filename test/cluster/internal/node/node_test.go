@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metaml/metaml/internal/process"
 	"github.com/metaml/metaml/test/cluster/internal/node"
 	"github.com/metaml/metaml/test/cluster/internal/parts"
 	"github.com/metaml/metaml/test/cluster/internal/sandbox"
@@ -221,7 +222,7 @@ func TestKilledClusterLeavesNothing(t *testing.T) {
 			if one.group {
 				target = -target
 			}
-			if err := syscall.Kill(target, one.signal); err != nil {
+			if err := process.Signal(target, one.signal); err != nil {
 				t.Fatal(err)
 			}
 			if err := cluster.command.Wait(); err == nil {
