@@ -567,11 +567,19 @@ func renewOwner(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap
 
 // takeBack removes a revision that did not come about, and with it what belongs to it.
 func (p *Place) takeBack(ctx context.Context, t *taken) error {
-	object := t.revision
-	if t.first {
-		object = t.owner
+	if !t.first {
+		return p.remove(ctx, t.revision)
 	}
-	return p.remove(ctx, object)
+	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
+	defer cancel()
+	all, err := revisionsOf(ctx, p.cluster, t.owner.Name)
+	if err != nil {
+		return err
+	}
+	if len(all) > 1 { // the server is somebody else's now
+		return p.remove(ctx, t.revision)
+	}
+	return p.remove(ctx, t.owner)
 }
 
 // outlineServer says which objects a revision of a server has, and those of the server.
