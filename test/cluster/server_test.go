@@ -417,6 +417,46 @@ func TestAServerOutlivesTheKubelet(t *testing.T) {
 	}
 }
 
+// A laptop sleeps: what forwards the address of a server stands still, its connections go, and the pods that it knew
+// are others when it wakes.
+func TestTheAddressOfAServerSurvivesSleep(t *testing.T) {
+	space := namespace(t)
+	p := newPerson(t, inside.Admin, space)
+	if said, code := p.serves(doubles); code != 0 {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
+	url := p.showServer("double-1").URL
+	pid := followerOf(t, "double-1")
+	if err := process.Signal(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := servers(t.Context(), t, space)
+	for _, pod := range before {
+		if err := client(t, inside.Admin).CoreV1().Pods(space).Delete(t.Context(), pod.Name,
+			metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replaced(t, space, before)
+	if err := here(t).Restart(t.Context(), "kube-apiserver"); err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Signal(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		answer, err := one(t.Context(), &http.Client{
+			Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true},
+		}, url)
+		if err != nil || answer != "2" {
+			t.Errorf("after the sleep it answers %q: %v", answer, err)
+		}
+	}
+	if now := followerOf(t, "double-1"); now != pid {
+		t.Errorf("another follower had to begin: %d, not %d", now, pid)
+	}
+}
+
 // asked is what became of requests that were sent all the time.
 type asked struct {
 	end func() // no more are sent, and all have come back
