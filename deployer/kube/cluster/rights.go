@@ -60,7 +60,7 @@ var Serving = []Rule{
 	{Group: "apps", Resources: []string{"replicasets"}, Verbs: []string{"list"}, Why: "take a revision back"},
 	{Resources: []string{"services"}, Verbs: []string{"create", "get", "patch"}, Why: "give servers an address"},
 	{
-		Group: "policy", Resources: []string{"poddisruptionbudgets"}, Verbs: []string{"create", "delete"},
+		Group: "policy", Resources: []string{"poddisruptionbudgets"}, Verbs: []string{"create"},
 		Why: "keep a server going while nodes are drained",
 	},
 }

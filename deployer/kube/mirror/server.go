@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type server struct {
 	*mirror
 	plans    serverPlanner
 	printed  map[int]*logKeeper     // what pods print, by revision
+	answered []int                  // revisions that have, as the cluster does not know yet
 	forward  *portforward.Forwarder // nil while nobody follows the server, and within its cluster
 	listener net.Listener           // where it takes connections
 }
@@ -209,19 +211,22 @@ func (v *server) step(ctx context.Context, s *serverSeen, follows bool) error {
 	events := v.plans.catchUp(s)
 	for i := range events {
 		if e := &events[i]; e.Type == run.EventServerReady {
-			v.noteAnswered(ctx, e.Revision)
+			v.answered = append(v.answered, e.Revision)
 		}
 	}
+	v.answered = slices.DeleteFunc(v.answered, func(n int) bool { return v.noteAnswered(ctx, n) })
 	return v.write(events)
 }
 
-// noteAnswered notes in the cluster that a revision has answered, for who rolls back from another machine.
-func (v *server) noteAnswered(ctx context.Context, revision int) {
+// noteAnswered notes in the cluster that a revision has answered, for who rolls back from another machine. false: it is
+// to be tried again.
+func (v *server) noteAnswered(ctx context.Context, revision int) bool {
 	ctx, cancel := context.WithTimeout(ctx, cluster.Patience)
 	defer cancel()
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"true"}}}`, manifest.AnnotationAnswered)
-	_, _ = v.cluster.Core.ConfigMaps(v.cluster.Namespace).Patch(ctx, manifest.RevisionName(v.name, revision),
+	_, err := v.cluster.Core.ConfigMaps(v.cluster.Namespace).Patch(ctx, manifest.RevisionName(v.name, revision),
 		types.MergePatchType, patch, metav1.PatchOptions{})
+	return err == nil || apierrors.IsNotFound(err)
 }
 
 // latest is the latest attempt of a worker that is known.
