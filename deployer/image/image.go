@@ -187,9 +187,13 @@ func (m *Maker) environment(ctx context.Context, r Request, on *ground, key stri
 		return nil, fmt.Errorf("put the packages on %s: %w", r.Base, err)
 	}
 	made.Reference = r.To.Reference(made.Digest)
-	var size int64
-	for _, l := range made.Layers {
-		size += l.Size
+	manifest, err := picture.Manifest()
+	if err != nil {
+		return nil, fmt.Errorf("put the packages on %s: %w", r.Base, err)
+	}
+	var size int64 // the base's layers count as well
+	for i := range manifest.Layers {
+		size += manifest.Layers[i].Size
 	}
 	if err := m.step("send", fmt.Sprintf("sending what %s does not have, of %s", r.To, prose.Bytes(size)),
 		func(far func(int64, int64)) error { return r.To.Publish(ctx, picture, tagOf(key), far) }); err != nil {
