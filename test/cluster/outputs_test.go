@@ -150,16 +150,7 @@ func TestFilesAreFetchedAfterTheMonitorHasEnded(t *testing.T) {
 // the namespace with that login.
 func pushable(t *testing.T, space string) (repository, secret string) {
 	t.Helper()
-	nodes, err := client(t, inside.Admin).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(nodes.Items, func(n corev1.Node) bool { return n.Status.NodeInfo.KubeletVersion != "" })
-	addresses := nodes.Items[i].Status.Addresses
-	at := addresses[slices.IndexFunc(addresses, func(a corev1.NodeAddress) bool {
-		return a.Type == corev1.NodeInternalIP
-	})].Address
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(at, "0"))
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(nodeAddress(t), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,4 +409,18 @@ func (p *person) pullsLarge(mib int64, options ...string) {
 	if n, err := file.ReadAt(end, mib<<20-3); n != 3 || !errors.Is(err, io.EOF) || string(end[:3]) != "end" {
 		t.Errorf("it ends with %q, %v", end[:n], err)
 	}
+}
+
+// nodeAddress is where pods reach what listens on the cluster's node.
+func nodeAddress(t *testing.T) string {
+	t.Helper()
+	nodes, err := client(t, inside.Admin).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(nodes.Items, func(n corev1.Node) bool { return n.Status.NodeInfo.KubeletVersion != "" })
+	addresses := nodes.Items[i].Status.Addresses
+	return addresses[slices.IndexFunc(addresses, func(a corev1.NodeAddress) bool {
+		return a.Type == corev1.NodeInternalIP
+	})].Address
 }

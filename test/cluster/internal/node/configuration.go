@@ -87,6 +87,7 @@ func writeKeys(pki string) (authority, error) {
 			"kubernetes", "kubernetes.default", "kubernetes.default.svc",
 		}},
 		{"kueue", pkix.Name{CommonName: "kueue"}, []string{"127.0.0.1"}},
+		{"aggregator", pkix.Name{CommonName: "aggregator"}, nil},
 		{"asks-kubelet", pkix.Name{CommonName: "kube-apiserver", Organization: []string{"system:masters"}}, nil},
 		{"kube-controller-manager", pkix.Name{CommonName: "system:kube-controller-manager"}, nil},
 		{"kube-scheduler", pkix.Name{CommonName: "system:kube-scheduler"}, nil},

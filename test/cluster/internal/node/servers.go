@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/metaml/metaml/test/cluster/internal/inside"
@@ -23,7 +24,8 @@ type server struct {
 	ready func(context.Context) error
 }
 
-// servers are all that the cluster has. KWOK is started when nodes are simulated, and Kueue when a test wants queues.
+// servers are all that the cluster has. KWOK is started when nodes are simulated, and Kueue and metrics-server when a
+// test wants queues or an autoscaler with metrics.
 func servers(here inside.Cluster, admin user, from parts.Parts) []server {
 	file := func(name string) string { return filepath.Join(here.Folder, name) }
 	pki := func(name string) string { return filepath.Join(here.Folder, "pki", name) }
@@ -49,6 +51,12 @@ func servers(here inside.Cluster, admin user, from parts.Parts) []server {
 			"--kubelet-client-certificate=" + pki("asks-kubelet.crt"),
 			"--kubelet-client-key=" + pki("asks-kubelet.key"),
 			"--kubelet-preferred-address-types=InternalIP",
+			// How other API servers know who asks (Kubernetes, "Configure the aggregation layer").
+			"--requestheader-client-ca-file=" + pki("ca.crt"), "--requestheader-allowed-names=aggregator",
+			"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+			"--proxy-client-cert-file=" + pki("aggregator.crt"), "--proxy-client-key-file=" + pki("aggregator.key"),
+			"--enable-aggregator-routing=true", // the node does not reach Services from its own address
 			"--audit-policy-file=" + file("audit.yaml"), "--audit-log-path=" + here.AuditLog(),
 		}, answers("/readyz")},
 		{"kube-controller-manager", []string{
@@ -57,6 +65,10 @@ func servers(here inside.Cluster, admin user, from parts.Parts) []server {
 			"--controllers=*,-" + strings.Join(unneeded, "-controller,-") + "-controller",
 			"--use-service-account-credentials=true", "--root-ca-file=" + pki("ca.crt"),
 			"--service-account-private-key-file=" + pki("accounts.key"),
+			// An autoscaler looks at the load often, believes new pods at once, and forgets a load soon.
+			"--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-cpu-initialization-period=1s",
+			"--horizontal-pod-autoscaler-initial-readiness-delay=1s",
+			"--horizontal-pod-autoscaler-downscale-stabilization=1s",
 		}, listens("tcp", "127.0.0.1:10257")},
 		{"kube-scheduler", []string{
 			"kube-scheduler", "--kubeconfig=" + file("kube-scheduler.kubeconfig"),
@@ -90,6 +102,16 @@ func servers(here inside.Cluster, admin user, from parts.Parts) []server {
 		{"kueue", []string{
 			"kueue", "--kubeconfig=" + here.Kubeconfig(inside.Admin), "--certificate=" + pki("kueue.crt"),
 		}, listens("tcp", inside.KueueWebhooks)},
+		{"metrics-server", []string{
+			"metrics-server", "--kubeconfig=" + here.Kubeconfig(inside.Admin),
+			"--authentication-kubeconfig=" + here.Kubeconfig(inside.Admin),
+			"--authorization-kubeconfig=" + here.Kubeconfig(inside.Admin),
+			"--secure-port=" + strconv.Itoa(inside.MetricsPort), "--cert-dir=" + file("metrics-server"),
+			"--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP",
+			"--kubelet-client-certificate=" + pki("asks-kubelet.crt"),
+			"--kubelet-client-key=" + pki("asks-kubelet.key"),
+			"--metric-resolution=10s", "--kubelet-request-timeout=5s",
+		}, listens("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(inside.MetricsPort)))},
 	}
 }
 
@@ -97,7 +119,7 @@ func servers(here inside.Cluster, admin user, from parts.Parts) []server {
 // one after the other, at the rate of requests that it has by default, with which Jobs are measured, too.
 var unneeded = []string{
 	"certificatesigningrequest-approving", "certificatesigningrequest-cleaner", "certificatesigningrequest-signing",
-	"cronjob", "daemonset", "device-taint-eviction", "endpointslice-mirroring", "horizontal-pod-autoscaler",
+	"cronjob", "daemonset", "device-taint-eviction", "endpointslice-mirroring",
 	"kube-apiserver-serving-clustertrustbundle-publisher", "legacy-serviceaccount-token-cleaner", "node-ipam",
 	"persistentvolume-expander", "podcertificaterequest-cleaner", "replicationcontroller", "resourceclaim",
 	"resourcepoolstatusrequest", "service-cidr", "storage-version-migrator", "storageversion-garbage-collector", "ttl",

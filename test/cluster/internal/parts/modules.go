@@ -33,6 +33,7 @@ var modules = []module{
 	},
 	{name: "tools", tools: true, extra: stages},
 	{name: "kueue", own: true, extra: kueueKinds},
+	{name: "metrics", tools: true},
 }
 
 // modulesVersion changes when the code below makes other files from the same modules.
