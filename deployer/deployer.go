@@ -140,11 +140,10 @@ func (c *Client) StopRevision(ctx context.Context, name string, revision int) er
 	return t.StopRevision(ctx, full, revision)
 }
 
-// Scale has a server have n replicas from now on, whatever its cell says.
-func (c *Client) Scale(ctx context.Context, name string, n int) error {
-	if setting, _ := settings.Lookup("replicas"); int64(n) < setting.Min || int64(n) > setting.Max {
-		return usererror.New(usererror.CodeOption, "a server can be scaled to %d to %d replicas, not %d", setting.Min,
-			setting.Max, n)
+// Scale has a server have so many replicas from now on, whatever its cell says.
+func (c *Client) Scale(ctx context.Context, name string, n run.Replicas) error {
+	if err := settings.CheckReplicas(n); err != nil {
+		return usererror.New(usererror.CodeOption, "a number of replicas %s", err)
 	}
 	full, t, err := c.of(ctx, name)
 	if err != nil {
@@ -382,7 +381,7 @@ func newSpec(at Place, r Request, source Drawn) run.Spec {
 		spec.SelfSeeded, spec.Reseed = nil, slices.Concat(r.Reseed, r.Seeded)
 	}
 	if s.Kind == run.Serve {
-		spec.Completions = int(s.Int("replicas") * s.Int("workers"))
+		spec.Completions = s.Replicas().Min * int(s.Int("workers"))
 		spec.Parallelism, spec.Server, spec.Retries = spec.Completions, serverSpec(s, r), 0
 		spec.Timeout = spec.RequestTimeout()
 	}

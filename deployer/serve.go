@@ -36,7 +36,7 @@ func (c *Client) planServer(ctx context.Context, at Place, r Request) (*Plan, er
 	}
 	var scaling run.Scaling
 	if answers != nil && answers.State != nil && answers.State.Server != nil {
-		scaling = answers.State.Server.ScaledTo(answers.Spec.Name, c.comesToAnswer(answers), spec.Server.Replicas)
+		scaling = answers.State.Server.ScaledTo(answers.Spec.Name, c.comesToAnswer(answers), spec.Server.Wanted())
 	}
 	switch {
 	case answers == nil:
@@ -47,7 +47,7 @@ func (c *Client) planServer(ctx context.Context, at Place, r Request) (*Plan, er
 		if scaling.Note != "" {
 			p.Differs = []string{scaling.Note}
 		}
-		if answers.Spec.Server.Replicas != spec.Server.Replicas {
+		if answers.Spec.Server.Wanted() != spec.Server.Wanted() {
 			p.asked = new(*spec)
 			p.asked.Name = answers.Spec.Name
 		}
@@ -111,8 +111,9 @@ func (c *Client) comesToAnswer(l *run.Listed) *run.ServerSpec {
 
 // serverSpec is the serving part of a Spec.
 func serverSpec(s *settings.Resolved, r Request) *run.ServerSpec {
+	replicas := s.Replicas()
 	return &run.ServerSpec{
-		Replicas: int(s.Int("replicas")), Workers: int(s.Int("workers")),
+		Replicas: replicas.Min, MaxReplicas: replicas.Max, Workers: int(s.Int("workers")),
 		Path: s.Text("url"), Host: s.Text("host"), Port: int(s.Int("port")), Batch: int(s.Int("batch")),
 		Model: r.Model.Name, ModelFolder: r.Model.Folder, Example: r.Example,
 		Hosts: hosts(s, r.Environ), Origins: s.List("cors"), Auth: auth(s),

@@ -53,9 +53,9 @@ type Controller interface {
 	Stop(ctx context.Context, name string, trial *int, now bool) error
 	// StopRevision gives up a revision of a server that does not answer yet.
 	StopRevision(ctx context.Context, name string, revision int) error
-	// Scale has a server have n replicas from now on, whatever its cell says. It returns when that is settled; the
-	// processes follow.
-	Scale(ctx context.Context, name string, n int) error
+	// Scale has a server have so many replicas from now on, whatever its cell says. It returns when that is settled;
+	// the processes follow.
+	Scale(ctx context.Context, name string, n run.Replicas) error
 	// Rollback gives a server another revision which is a copy of one that answered; 0 is the one that answered before
 	// the one that answers now. Its spec, and the revision that it replaces, are given.
 	Rollback(ctx context.Context, name string, revision int) (run.Submitted, error)

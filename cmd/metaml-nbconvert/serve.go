@@ -129,7 +129,7 @@ func application(o options, doc *session.Document, s *slicer.Slice) (text, open 
 	}
 	text, err = flask.Application(s, flask.Options{
 		Path: r.Text("url"), Host: r.Text("host"), Port: int(r.Int("port")),
-		Workers: int(r.Int("replicas") * r.Int("workers")), Batch: r.Int("batch") > 0,
+		Workers: r.Replicas().Min * int(r.Int("workers")), Batch: r.Int("batch") > 0,
 		File: filepath.Base(target(o, "_app.py")),
 	})
 	return text, open, err

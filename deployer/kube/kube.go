@@ -301,7 +301,7 @@ func (t *Target) Examine(ctx context.Context, s *settings.Resolved) []run.Check 
 	if err := c.CheckNamespace(ctx); err != nil {
 		return append(all, failed("namespace", err))
 	}
-	lacks, err := c.CheckRights(ctx, s.Kind, locking(s)...)
+	lacks, err := c.CheckRights(ctx, s.Kind, besides(s)...)
 	if err != nil {
 		return append(all, failed("rights", err))
 	}

@@ -62,13 +62,13 @@ func (t *Target) going(ctx context.Context, name, has string) (*going, error) {
 	return g, nil
 }
 
-// Scale has a server have n replicas from now on. Whoever follows it notes that.
-func (t *Target) Scale(ctx context.Context, name string, n int) error {
+// Scale has a server have so many replicas from now on. Whoever follows it notes that.
+func (t *Target) Scale(ctx context.Context, name string, n run.Replicas) error {
 	g, err := t.going(ctx, name, "replicas")
 	if err != nil {
 		return err
 	}
-	if err := setReplicas(ctx, g.cluster, g.owner.Name, n); err != nil {
+	if err := resize(ctx, g.cluster, g.owner, n); err != nil {
 		return err
 	}
 	if err := mirror.Once(ctx, g.cluster, g.folder); err != nil {
@@ -104,7 +104,8 @@ func (t *Target) Rollback(ctx context.Context, name string, revision int) (run.S
 		done := again != nil
 		if done {
 			template.Labels[manifest.LabelRevision] = strconv.Itoa(spec.Server.Revision)
-			if done, err = rollout.Replace(ctx, g.cluster, g.deployment, template, 0); err != nil || !done {
+			done, err = rollout.Replace(ctx, g.cluster, g.deployment, template, run.Replicas{})
+			if err != nil || !done {
 				_ = removeOwner(context.WithoutCancel(ctx), g.cluster, again.Name, again.UID)
 			}
 			if err != nil {

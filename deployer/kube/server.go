@@ -145,20 +145,20 @@ func (p *Place) submitServer(
 func (p *Place) attachServer(ctx context.Context, t *taken, asked run.Spec) (run.Submitted, error) {
 	done := run.Submitted{Spec: *t.attached, Attached: true, Replaces: t.before}
 	done.Spec.Name = p.whole(t.owner.Name)
-	current, says := t.attached.Server, asked.Server.Replicas
-	scaling := (&run.Server{Replicas: t.replicas}).ScaledTo(done.Spec.Name, current, says)
+	current, says := t.attached.Server, asked.Server.Wanted()
+	scaling := scaledFrom(t.replicas, done.Spec.Name, current, says)
 	if scaling.Note != "" {
 		done.Differs = []string{scaling.Note}
 	}
 	if scaling.Change {
-		if err := setReplicas(ctx, p.cluster, t.owner.Name, says); err != nil {
+		if err := resize(ctx, p.cluster, t.owner, says); err != nil {
 			return run.Submitted{}, err
 		}
 	}
-	if says != current.Replicas {
+	if says != current.Wanted() {
 		spec := *t.attached
 		spec.Server = new(*current)
-		spec.Server.Replicas = says
+		spec.Server.Want(says)
 		spec.Completions = spec.WorkersOf(0)
 		spec.Parallelism = spec.Completions
 		if err := p.rewrite(ctx, t.owner.Name, spec); err != nil {
@@ -194,14 +194,14 @@ func (p *Place) rewrite(ctx context.Context, server string, spec run.Spec) error
 type taken struct {
 	owner    *corev1.ConfigMap
 	revision *corev1.ConfigMap
-	attached *run.Spec // this one is there already; then there is no other
-	first    bool      // it is a new server
-	before   int       // the revision that the server is to run now; 0: none
-	replicas int       // that the Deployment has
-	answered int       // the latest revision that did; 0: none
-	locked   bool      // before asks for a token
-	token    string    // of the server, where this submission made it
-	pending  string    // what is said of a revision that has not answered yet, and is given up for this one
+	attached *run.Spec    // this one is there already; then there is no other
+	first    bool         // it is a new server
+	before   int          // the revision that the server is to run now; 0: none
+	replicas run.Replicas // that the server has
+	answered int          // the latest revision that did; 0: none
+	locked   bool         // before asks for a token
+	token    string       // of the server, where this submission made it
+	pending  string       // what is said of a revision that has not answered yet, and is given up for this one
 }
 
 // takeRevision makes the object by which a revision has its number, and the owner of a new server before it.
@@ -238,8 +238,7 @@ func (p *Place) takeRevision(ctx context.Context, load *shipment, again bool) (*
 			}
 			number, spec.Name, spec.ID = now.newest+1, of.Name, of.ID
 			if now.current != nil { // what somebody scaled it to stays
-				t.replicas = (&run.Server{Replicas: t.replicas}).ScaledTo(of.Name, now.current.Server,
-					spec.Server.Replicas).Replicas
+				t.replicas = scaledFrom(t.replicas, of.Name, now.current.Server, spec.Server.Wanted()).Replicas
 			}
 		}
 		spec.Server = new(*spec.Server)
@@ -335,8 +334,8 @@ func (p *Place) revisions(ctx context.Context, t *taken) (now revisionsNow, err 
 	}
 	if deployment != nil {
 		t.before = manifest.RevisionOf(deployment.Spec.Template.Labels)
-		if n := deployment.Spec.Replicas; n != nil {
-			t.replicas = int(*n)
+		if t.replicas, _, err = rollout.Replicas(ctx, p.cluster, deployment); err != nil {
+			return now, err
 		}
 	}
 	now.newest = newest(all)
@@ -416,7 +415,11 @@ func (p *Place) makeRevision(ctx context.Context, t *taken, load *shipment) erro
 	if err := together(tasks); err != nil {
 		return c.Explain(err, "make the objects of server "+spec.Name)
 	}
-	deployment, err := r.Deployment(t.owner, cmp.Or(t.replicas, spec.Server.Replicas, 1))
+	replicas := cmp.Or(t.replicas, spec.Server.Wanted())
+	if err := autoscale(ctx, c, t.owner, replicas); err != nil {
+		return err
+	}
+	deployment, err := r.Deployment(t.owner, replicas)
 	if err != nil {
 		return err
 	}
@@ -599,11 +602,11 @@ func (p *Place) outlineServer(ctx context.Context, load *shipment) ([]string, er
 	}
 	spec.Server = new(*spec.Server)
 	spec.Server.Revision = now.newest + 1
-	replicas := max(1, spec.Server.Replicas)
+	replicas := spec.Server.Wanted()
 	if now.current != nil {
-		replicas = (&run.Server{Replicas: t.replicas}).ScaledTo(spec.Name, now.current.Server, replicas).Replicas
+		replicas = scaledFrom(t.replicas, spec.Name, now.current.Server, replicas).Replicas
 	}
-	pods := fmt.Sprintf("Deployment %s: %s of %s, each pod with %s", spec.Name, prose.Count(replicas, "replica"),
+	pods := fmt.Sprintf("Deployment %s: %s of %s, each pod with %s", spec.Name, replicas.Words(),
 		prose.Count(max(1, spec.Server.Workers), "worker"), load.needs())
 	port := cmp.Or(spec.Server.Port, run.ServicePort)
 	holder := manifest.RevisionName(spec.Name, spec.Server.Revision)
@@ -634,6 +637,10 @@ func (p *Place) outlineServer(ctx context.Context, load *shipment) ([]string, er
 	if spec.Server.Locked() {
 		objects = append(objects, fmt.Sprintf("Secret %s: the token that requests must have, unless it is there",
 			manifest.ServerTokenName(spec.Name)))
+	}
+	if replicas.Ranged() {
+		objects = slices.Insert(objects, 1, fmt.Sprintf("HorizontalPodAutoscaler %s: it chooses from %s by their use "+
+			"of processors, %d %% of --cpu", spec.Name, replicas.Words(), manifest.Utilization))
 	}
 	if t.before > 0 {
 		objects[0] += fmt.Sprintf("; revision %d answers until those of revision %d do", t.before, spec.Server.Revision)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,17 +21,8 @@ import (
 	"github.com/metaml/metaml/deployer/pod"
 	"github.com/metaml/metaml/deployer/record"
 	"github.com/metaml/metaml/deployer/run"
-	"github.com/metaml/metaml/deployer/settings"
 	"github.com/metaml/metaml/internal/usererror"
 )
-
-// locking are the rights that a server with these settings needs beside those of others.
-func locking(s *settings.Resolved) []cluster.Rule {
-	if s.Kind == run.Serve && s.Text("auth") == run.AuthToken {
-		return cluster.Locking
-	}
-	return nil
-}
 
 // Token gives the token that callers of a server must have.
 func (t *Target) Token(ctx context.Context, name string) (string, error) {
@@ -123,12 +116,16 @@ func (t *Target) resumeServer(
 		return usererror.New(usererror.CodeDeleted, "the Deployment of server %s is gone, so it cannot be resumed",
 			owner.Name).With("Run its cell again.")
 	}
+	if err := awaitFollower(ctx, f); err != nil {
+		return err
+	}
 	if err := halt.Forget(ctx, c, owner); err != nil {
 		return err
 	}
 	replicas := 1
 	if l.Spec.Server != nil {
-		replicas, _ = l.State.Server.ReplicasOf(l.Spec.Server)
+		wanted, _ := l.State.Server.ReplicasOf(l.Spec.Server)
+		replicas = wanted.Min
 	}
 	if err := setReplicas(ctx, c, owner.Name, replicas); err != nil {
 		return err
@@ -138,6 +135,28 @@ func (t *Target) resumeServer(
 		return err
 	}
 	return t.Keep(ctx, l.Spec.Name)
+}
+
+// followerEnds is how long a process that follows a server may take to end once the record has.
+const followerEnds = 10 * time.Second
+
+// awaitFollower waits until nobody follows a server whose record has ended: whoever still does writes nothing more, and
+// nobody else could.
+func awaitFollower(ctx context.Context, f folder.Run) error {
+	late := time.After(followerEnds)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for f.Monitored() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-late:
+			return usererror.New(usererror.CodeMonitor, "the process that followed server %s does not end",
+				filepath.Base(string(f))).With("Try again.")
+		case <-again.C:
+		}
+	}
+	return nil
 }
 
 // serverGoes reports whether a server has pods, or is to have some.

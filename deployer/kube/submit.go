@@ -132,7 +132,7 @@ func (p *Place) checked(ctx context.Context, s run.Submission) (*shipment, error
 	if err := together([]func() error{
 		func() (err error) { load, err = p.pack(ctx, s, false); return err },
 		func() (err error) {
-			lacks, err = p.cluster.CheckRights(ctx, s.Spec.Kind, locking(p.settings)...)
+			lacks, err = p.cluster.CheckRights(ctx, s.Spec.Kind, besides(p.settings)...)
 			return err
 		},
 		func() error { return p.cluster.CheckVersion(ctx) },

@@ -14,8 +14,14 @@ import (
 // takenWithin is how long a monitor may take to take in how many replicas are wanted.
 const takenWithin = 20 * time.Second
 
-// Scale has a server have n replicas from now on. It returns when its monitor knows; the processes follow.
-func (t *Target) Scale(ctx context.Context, name string, n int) error {
+// Scale has a server have so many replicas from now on. It returns when its monitor knows; the processes follow.
+func (t *Target) Scale(ctx context.Context, name string, replicas run.Replicas) error {
+	if replicas.Ranged() {
+		return usererror.New(usererror.CodeOption,
+			"server %s is on this machine, where nothing chooses from %s replicas", name, replicas).
+			With("Name a number, such as metaml scale %s %d.", name, replicas.Max)
+	}
+	n := replicas.Min
 	l, unlock, err := t.going(ctx, name, "replicas")
 	if err != nil {
 		return err
@@ -149,7 +155,7 @@ func (t *Target) attach(ctx context.Context, server *run.Listed, current run.Spe
 	done := run.Submitted{Attached: true, Replaces: server.State.Server.Revision}
 	name, says := server.Spec.Name, asked.Server.Replicas
 	if says > 0 {
-		scaling := server.State.Server.ScaledTo(name, current.Server, says)
+		scaling := server.State.Server.ScaledTo(name, current.Server, asked.Server.Wanted())
 		if scaling.Note != "" {
 			done.Differs = []string{scaling.Note}
 		}

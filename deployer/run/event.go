@@ -29,7 +29,7 @@ const (
 	EventServerReady = "server.ready"
 	// Revision never got ready: Reason, Error or Text; an older one goes on answering
 	EventServerFailed  = "server.failed"
-	EventServerScaled  = "server.scaled"  // Replicas, whatever the revisions say; 0: as they say
+	EventServerScaled  = "server.scaled"  // Replicas, MaxReplicas, whatever the revisions say; 0: as they say
 	EventWorkerStarted = "worker.started" // Revision, Worker, Attempt, PID
 	EventWorkerReady   = "worker.ready"   // Revision, Worker, Attempt: it answers
 	// Revision, Worker, Attempt, Reason, Exit, Error, Text; with [ReasonScaled] none takes its place
@@ -57,25 +57,26 @@ type Event struct {
 	Rank    int       `json:"rank,omitempty"`    // distributed trials
 	Type    string    `json:"type"`
 
-	Completions int      `json:"completions,omitempty"` // run.planned
-	Parallelism int      `json:"parallelism,omitempty"` // run.planned
-	Seconds     float64  `json:"seconds,omitempty"`     // run.loaded: time to load; trial.ended: time of the attempt
-	Fork        bool     `json:"fork,omitempty"`        // run.loaded: trials are forks of one loaded process
-	Causes      []string `json:"causes,omitempty"`      // run.loaded: why not
-	PID         int      `json:"pid,omitempty"`         // trial.started
-	Seed        *int64   `json:"seed,omitempty"`        // trial.started
-	Step        *float64 `json:"step,omitempty"`        // trial.report
-	Metrics     Metrics  `json:"metrics,omitempty"`     // trial.report; trial.ended: the returned metrics
-	Last        bool     `json:"last,omitempty"`        // trial.report: the values before it are not all in the stream
-	State       Phase    `json:"state,omitempty"`       // trial.ended, run.ended
-	Reason      Reason   `json:"reason,omitempty"`      // trial.ended, trial.waiting, run.ended
-	Exit        *int     `json:"exit,omitempty"`        // trial.ended: exit code, 128 + signal
-	Error       *Error   `json:"error,omitempty"`       // trial.ended: the user's exception
-	Output      string   `json:"output,omitempty"`      // trial.ended: where output() was kept
-	Revision    int      `json:"revision,omitempty"`    // server.*, worker.*, run.loaded of a server: from 1
-	Replicas    int      `json:"replicas,omitempty"`    // server.scaled
-	Worker      *int     `json:"worker,omitempty"`      // worker.*: from 0
-	Address     string   `json:"address,omitempty"`     // server.ready: "http://127.0.0.1:21873/predict"
+	Completions int      `json:"completions,omitempty"`  // run.planned
+	Parallelism int      `json:"parallelism,omitempty"`  // run.planned
+	Seconds     float64  `json:"seconds,omitempty"`      // run.loaded: time to load; trial.ended: time of the attempt
+	Fork        bool     `json:"fork,omitempty"`         // run.loaded: trials are forks of one loaded process
+	Causes      []string `json:"causes,omitempty"`       // run.loaded: why not
+	PID         int      `json:"pid,omitempty"`          // trial.started
+	Seed        *int64   `json:"seed,omitempty"`         // trial.started
+	Step        *float64 `json:"step,omitempty"`         // trial.report
+	Metrics     Metrics  `json:"metrics,omitempty"`      // trial.report; trial.ended: the returned metrics
+	Last        bool     `json:"last,omitempty"`         // trial.report: the values before it are not all in the stream
+	State       Phase    `json:"state,omitempty"`        // trial.ended, run.ended
+	Reason      Reason   `json:"reason,omitempty"`       // trial.ended, trial.waiting, run.ended
+	Exit        *int     `json:"exit,omitempty"`         // trial.ended: exit code, 128 + signal
+	Error       *Error   `json:"error,omitempty"`        // trial.ended: the user's exception
+	Output      string   `json:"output,omitempty"`       // trial.ended: where output() was kept
+	Revision    int      `json:"revision,omitempty"`     // server.*, worker.*, run.loaded of a server: from 1
+	Replicas    int      `json:"replicas,omitempty"`     // server.scaled
+	MaxReplicas int      `json:"max_replicas,omitempty"` // server.scaled, of a range
+	Worker      *int     `json:"worker,omitempty"`       // worker.*: from 0
+	Address     string   `json:"address,omitempty"`      // server.ready: "http://127.0.0.1:21873/predict"
 	// server.ready: seconds that the tested answer took; 0 when none was
 	Answer  float64 `json:"answer,omitempty"`
 	Example string  `json:"example,omitempty"` // server.ready: the input that was tested, JSON, or one to show

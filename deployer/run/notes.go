@@ -5,6 +5,7 @@ const (
 	NoteImage              = "image"               // how the packages of an image were found, or what it is for
 	NoteOutputs            = "outputs"             // what trials write into metaml.output() is not kept
 	NoteService            = "service"             // whether a server's pod is reached through its Service
+	NoteAutoscaler         = "autoscaler"          // whether the number of a server's replicas follows its load
 	NoteWaiting            = "waiting"             // what the pods of a server wait for
 	NoteCluster            = "cluster"             // the cluster of a run does not answer, or does so again
 	NoteMonitor            = "monitor"             // live curves of a trial are missing, or there again

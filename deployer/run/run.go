@@ -69,14 +69,16 @@ type Spec struct {
 // revision behind the same address. Spec.Completions is the number of its workers in all when it was submitted,
 // Spec.Timeout the longest that a request may take.
 type ServerSpec struct {
-	Revision int    `json:"revision"`           // from 1, given by the target
-	Of       int    `json:"of,omitempty"`       // the revision that this one is again; 0: it is new
-	Replaces int    `json:"replaces,omitempty"` // in a cluster: the revision that answered when it was submitted
-	Replicas int    `json:"replicas,omitempty"` // copies of the server, as its cell said last
-	Workers  int    `json:"workers,omitempty"`  // processes of each copy that call the function
-	Path     string `json:"path"`               // of the URL: "/predict"
-	Host     string `json:"host"`               // address to listen on: "127.0.0.1"
-	Port     int    `json:"port,omitempty"`     // 0: a stable free port, chosen by the target
+	Revision int `json:"revision"`           // from 1, given by the target
+	Of       int `json:"of,omitempty"`       // the revision that this one is again; 0: it is new
+	Replaces int `json:"replaces,omitempty"` // in a cluster: the revision that answered when it was submitted
+	Replicas int `json:"replicas,omitempty"` // copies of the server, as its cell said last
+	// the most of them, where an autoscaler of the cluster chooses from Replicas to these; 0: always Replicas
+	MaxReplicas int    `json:"max_replicas,omitempty"`
+	Workers     int    `json:"workers,omitempty"` // processes of each copy that call the function
+	Path        string `json:"path"`              // of the URL: "/predict"
+	Host        string `json:"host"`              // address to listen on: "127.0.0.1"
+	Port        int    `json:"port,omitempty"`    // 0: a stable free port, chosen by the target
 	// names that it is known by beside those of this machine; "*" is any
 	Hosts   []string `json:"hosts,omitempty"`
 	Origins []string `json:"origins,omitempty"` // of pages of other sites that may ask it; "*" is any

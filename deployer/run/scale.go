@@ -18,47 +18,40 @@ func (s *Spec) WorkersOf(replicas int) int {
 
 // ReplicasOf is how many replicas a server has whose revision that answers, or is about to, has this spec. scaled: it
 // was somebody's wish since it was submitted that they are not as many as its cell said.
-func (s *Server) ReplicasOf(spec *ServerSpec) (n int, scaled bool) {
-	asked := max(spec.Replicas, 1)
-	if s.Replicas == 0 || s.Replicas == asked {
+func (s *Server) ReplicasOf(spec *ServerSpec) (n Replicas, scaled bool) {
+	asked, since := spec.Wanted(), Replicas{Min: s.Replicas, Max: s.MaxReplicas}
+	if since.Min == 0 || since == asked {
 		return asked, false
 	}
-	return s.Replicas, true
+	return since, true
 }
 
 // Scaling is what becomes of the number of a server's replicas when a cell is submitted to it.
 type Scaling struct {
-	Replicas int    // from now on
-	Change   bool   // they are as many as the cell says, and were not
-	Note     string // what people should know of it, a sentence; "" is nothing
+	Replicas Replicas // from now on
+	Change   bool     // they are as many as the cell says, and were not
+	Note     string   // what people should know of it, a sentence; "" is nothing
 }
 
 // ScaledTo decides whether a server with this name gets as many replicas as a cell says that is submitted to it. What
 // somebody scaled it to stays. spec is that of the revision which answers, or is about to.
-func (s *Server) ScaledTo(name string, spec *ServerSpec, says int) Scaling {
-	says = max(says, 1)
+func (s *Server) ScaledTo(name string, spec *ServerSpec, says Replicas) Scaling {
+	says.Min = max(says.Min, 1)
 	n, scaled := s.ReplicasOf(spec)
 	switch {
 	case n == says:
 		return Scaling{Replicas: n}
 	case scaled:
 		stay := "stay"
-		if n == 1 {
+		if n == (Replicas{Min: 1}) {
 			stay = "stays"
 		}
-		return Scaling{Replicas: n, Note: fmt.Sprintf("%s was scaled to %s, which %s: metaml scale %s %d changes that",
-			name, replicas(n), stay, name, says)}
+		return Scaling{Replicas: n, Note: fmt.Sprintf("%s was scaled to %s, which %s: metaml scale %s %s changes that",
+			name, n.Words(), stay, name, says)}
 	default:
-		return Scaling{Replicas: says, Change: true, Note: fmt.Sprintf("%s is scaled from %d to %s; its revision stays",
-			name, n, replicas(says))}
+		return Scaling{Replicas: says, Change: true, Note: fmt.Sprintf("%s is scaled from %s to %s; its revision stays",
+			name, n, says.Words())}
 	}
-}
-
-func replicas(n int) string {
-	if n == 1 {
-		return "1 replica"
-	}
-	return fmt.Sprintf("%d replicas", n)
 }
 
 // Before is the revision that answered before the one that answers now; 0 is none.

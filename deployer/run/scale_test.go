@@ -11,37 +11,65 @@ func TestWhatACellDoesToTheReplicas(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name               string
-		said, scaled, says int
+		said, scaled, says run.Replicas
 		want               run.Scaling
 	}{
-		{"the same cell", 2, 0, 2, run.Scaling{Replicas: 2}},
-		{"an edited cell", 2, 0, 3, run.Scaling{
-			Replicas: 3, Change: true, Note: "serve-1 is scaled from 2 to 3 replicas; its revision stays",
+		{"the same cell", n(2), n(0), n(2), run.Scaling{Replicas: n(2)}},
+		{"an edited cell", n(2), n(0), n(3), run.Scaling{
+			Replicas: n(3), Change: true, Note: "serve-1 is scaled from 2 to 3 replicas; its revision stays",
 		}},
-		{"the same cell, and somebody scaled", 1, 3, 1, run.Scaling{
-			Replicas: 3, Note: "serve-1 was scaled to 3 replicas, which stay: metaml scale serve-1 1 changes that",
+		{"the same cell, and somebody scaled", n(1), n(3), n(1), run.Scaling{
+			Replicas: n(3), Note: "serve-1 was scaled to 3 replicas, which stay: metaml scale serve-1 1 changes that",
 		}},
-		{"an edited cell, and somebody scaled", 1, 3, 2, run.Scaling{
-			Replicas: 3, Note: "serve-1 was scaled to 3 replicas, which stay: metaml scale serve-1 2 changes that",
+		{"an edited cell, and somebody scaled", n(1), n(3), n(2), run.Scaling{
+			Replicas: n(3), Note: "serve-1 was scaled to 3 replicas, which stay: metaml scale serve-1 2 changes that",
 		}},
-		{"down to one", 2, 1, 2, run.Scaling{
-			Replicas: 1, Note: "serve-1 was scaled to 1 replica, which stays: metaml scale serve-1 2 changes that",
+		{"down to one", n(2), n(1), n(2), run.Scaling{
+			Replicas: n(1), Note: "serve-1 was scaled to 1 replica, which stays: metaml scale serve-1 2 changes that",
 		}},
-		{"the cell says what somebody scaled it to", 1, 3, 3, run.Scaling{Replicas: 3}},
-		{"scaled to what the cell said", 2, 2, 4, run.Scaling{
-			Replicas: 4, Change: true, Note: "serve-1 is scaled from 2 to 4 replicas; its revision stays",
+		{"the cell says what somebody scaled it to", n(1), n(3), n(3), run.Scaling{Replicas: n(3)}},
+		{"scaled to what the cell said", n(2), n(2), n(4), run.Scaling{
+			Replicas: n(4), Change: true, Note: "serve-1 is scaled from 2 to 4 replicas; its revision stays",
 		}},
-		{"a record without the number", 0, 0, 1, run.Scaling{Replicas: 1}},
+		{"a record without the number", n(0), n(0), n(1), run.Scaling{Replicas: n(1)}},
+		{"the same range", ranged(2, 10), n(0), ranged(2, 10), run.Scaling{Replicas: ranged(2, 10)}},
+		{"another range", ranged(2, 10), n(0), ranged(2, 4), run.Scaling{
+			Replicas: ranged(2, 4), Change: true,
+			Note: "serve-1 is scaled from 2..10 to 2..4 replicas; its revision stays",
+		}},
+		{"a range in place of a number", n(2), n(0), ranged(2, 4), run.Scaling{
+			Replicas: ranged(2, 4), Change: true, Note: "serve-1 is scaled from 2 to 2..4 replicas; its revision stays",
+		}},
+		{"a number in place of a range", ranged(2, 4), n(0), n(1), run.Scaling{
+			Replicas: n(1), Change: true, Note: "serve-1 is scaled from 2..4 to 1 replica; its revision stays",
+		}},
+		{"a range, and somebody fixed the number", ranged(2, 10), n(3), ranged(2, 10), run.Scaling{
+			Replicas: n(3),
+			Note:     "serve-1 was scaled to 3 replicas, which stay: metaml scale serve-1 2..10 changes that",
+		}},
+		{"a range, and somebody fixed it at its least", ranged(2, 10), n(2), ranged(2, 10), run.Scaling{
+			Replicas: n(2),
+			Note:     "serve-1 was scaled to 2 replicas, which stay: metaml scale serve-1 2..10 changes that",
+		}},
+		{"a number, and somebody gave it a range", n(1), ranged(1, 3), n(1), run.Scaling{
+			Replicas: ranged(1, 3),
+			Note:     "serve-1 was scaled to 1..3 replicas, which stay: metaml scale serve-1 1 changes that",
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := run.Server{Replicas: test.scaled}
-			if got := s.ScaledTo("serve-1", &run.ServerSpec{Replicas: test.said}, test.says); got != test.want {
+			s := run.Server{Replicas: test.scaled.Min, MaxReplicas: test.scaled.Max}
+			spec := &run.ServerSpec{Replicas: test.said.Min, MaxReplicas: test.said.Max}
+			if got := s.ScaledTo("serve-1", spec, test.says); got != test.want {
 				t.Errorf("%+v, want %+v", got, test.want)
 			}
 		})
 	}
 }
+
+// n and ranged are numbers of replicas.
+func n(number int) run.Replicas           { return run.Replicas{Min: number} }
+func ranged(least, most int) run.Replicas { return run.Replicas{Min: least, Max: most} }
 
 func TestTheWorkersOfAServer(t *testing.T) {
 	t.Parallel()

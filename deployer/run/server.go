@@ -10,20 +10,22 @@ import (
 
 // Server is what a serving run looks like now; part of [State].
 type Server struct {
-	Revision int    // the one that answers, or did when it is being started again; 0: none yet
-	Answered []int  // the revisions that did at some time, in their order
-	Replicas int    // copies of the server that were requested since it was submitted; 0: as its revision says
-	Address  string // of the endpoint: "http://127.0.0.1:21873/predict"
-	Ready    time.Time
-	Seconds  float64 // from its start until it was ready
-	Answer   float64 // seconds that its first answer took; 0 when it was not tested
-	Example  string  // an input, JSON; "" is unknown
-	Starting int     // the revision that is being started; 0: none
-	Since    time.Time
-	Failed   *RevisionFailure // the latest revision that never got ready, unless a newer one has
-	Workers  []Worker         // of the answering revision, and of the one that is being started
-	Restarts int              // workers of ready revisions that ended and were started again
-	Front    int              // process of the front that was started last; 0 is none that is known
+	Revision int   // the one that answers, or did when it is being started again; 0: none yet
+	Answered []int // the revisions that did at some time, in their order
+	Replicas int   // copies of the server that were requested since it was submitted; 0: as its revision says
+	// the most of them, where an autoscaler chooses from Replicas to these; 0: always Replicas
+	MaxReplicas int
+	Address     string // of the endpoint: "http://127.0.0.1:21873/predict"
+	Ready       time.Time
+	Seconds     float64 // from its start until it was ready
+	Answer      float64 // seconds that its first answer took; 0 when it was not tested
+	Example     string  // an input, JSON; "" is unknown
+	Starting    int     // the revision that is being started; 0: none
+	Since       time.Time
+	Failed      *RevisionFailure // the latest revision that never got ready, unless a newer one has
+	Workers     []Worker         // of the answering revision, and of the one that is being started
+	Restarts    int              // workers of ready revisions that ended and were started again
+	Front       int              // process of the front that was started last; 0 is none that is known
 }
 
 // Health is what a server answers to the request whether it answers now.
@@ -125,6 +127,17 @@ func (s *Server) CountWorkers(revision int) (ready, known int) {
 	return ready, len(workers)
 }
 
+// Number is how many replicas a server has now that is to have so many: in a range those that there are.
+func (s *Server) Number(r Replicas) int {
+	alive := 0
+	for i := range s.Workers {
+		if w := &s.Workers[i]; w.Revision == cmp.Or(s.Revision, s.Starting) && !w.Ended {
+			alive++
+		}
+	}
+	return r.Within(alive)
+}
+
 // MaxWorkers bounds the workers of a server.
 const MaxWorkers = 1 << 12
 
@@ -167,7 +180,7 @@ func (s *State) applyServer(e Event) {
 		}
 		v.keep(v.Revision, v.Starting)
 	case EventServerScaled:
-		v.Replicas = max(e.Replicas, 0)
+		v.Replicas, v.MaxReplicas = max(e.Replicas, 0), max(e.MaxReplicas, 0)
 	case EventWorkerStarted, EventWorkerReady, EventWorkerEnded:
 		v.applyWorker(e)
 	case EventFrontStarted:

@@ -234,7 +234,7 @@ func (s *State) Apply(e Event) bool {
 func lastOfEach(notes []Note) []Note {
 	later := map[string]bool{}
 	for i, n := range slices.Backward(notes) {
-		if n.Code != NoteCluster && n.Code != NoteMonitor {
+		if n.Code != NoteCluster && n.Code != NoteMonitor && n.Code != NoteAutoscaler {
 			continue
 		}
 		if later[n.Code] {

@@ -239,7 +239,7 @@ func tomlText(def Def, value any) (string, error) {
 			return text, nil
 		}
 	case int64, float64:
-		if slices.Contains([]Type{Int, Duration, Cores, Memory}, def.Type) {
+		if slices.Contains([]Type{Int, Replicas, Duration, Cores, Memory}, def.Type) {
 			return text, nil
 		}
 	case string:

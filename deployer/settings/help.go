@@ -107,7 +107,7 @@ func section(b *strings.Builder, title string, defs []Def) {
 		switch {
 		case d.Type == Choice:
 			takes = "`" + strings.Join(d.Choices, "` or `") + "`"
-		case d.Type == Int && d.Max > 0:
+		case (d.Type == Int || d.Type == Replicas) && d.Max > 0:
 			takes = fmt.Sprintf("%s from %s to %s", takes, people(d.Min), people(d.Max))
 		case d.Type.Separator() == "\n" || d.Type == Records || d.Type == Outputs:
 			takes += ": `" + d.Value + "`"

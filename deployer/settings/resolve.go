@@ -226,6 +226,9 @@ func (r *Resolved) fit() error {
 				d.Name, v.Origin, v.Text)
 		}
 	}
+	if err := r.fitReplicas(); err != nil {
+		return err
+	}
 	secrets := r.secrets()
 	for _, v := range r.variables() {
 		if slices.ContainsFunc(secrets, func(s SecretValue) bool { return s.Name == v.Name }) {

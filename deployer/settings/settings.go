@@ -20,6 +20,7 @@ type Type string
 // The types of settings.
 const (
 	Int       Type = "integer"   // decimal, within Min and Max
+	Replicas  Type = "replicas"  // 2, or 2..10 for an autoscaler, within Min and Max
 	Bool      Type = "boolean"   // true, false, 1, 0, yes, no; as a flag it needs no value
 	Text      Type = "text"      // anything
 	Path      Type = "path"      // of a URL, with a slash in front
@@ -86,8 +87,8 @@ type Def struct {
 	Type    Type       `json:"type"`
 	Default string     `json:"default"`
 	Value   string     `json:"value,omitempty"` // what stands for the value in help: N, NAME, SECONDS
-	Min     int64      `json:"min,omitempty"`   // Int: smallest value
-	Max     int64      `json:"max,omitempty"`   // Int: largest value; Object: most characters; 0 is none
+	Min     int64      `json:"min,omitempty"`   // Int, Replicas: smallest value
+	Max     int64      `json:"max,omitempty"`   // Int, Replicas: largest value; Object: most characters; 0 is none
 	Choices []string   `json:"choices,omitempty"`
 	Kinds   []run.Kind `json:"kinds"`
 	Targets []string   `json:"targets"` // the targets that honour it; none is a name that is kept for later
@@ -162,9 +163,10 @@ var All = []Def{
 			"in whoever can reach it.",
 	},
 	{
-		Name: "replicas", Type: Int, Default: "1", Value: "N", Min: 1, Max: 1000, Kinds: serve, Targets: everywhere,
+		Name: "replicas", Type: Replicas, Default: "1", Value: "N", Min: 1, Max: maxReplicas, Kinds: serve,
+		Targets: everywhere,
 		Help: "Copies of the server, until somebody scales it; on local all are behind one front, with " +
-			"replicas × workers processes.",
+			"replicas × workers processes. In a cluster MIN..MAX, such as 2..10, has their use of processors decide.",
 	},
 	{
 		Name: "workers", Type: Int, Default: "1", Value: "N", Min: 1, Max: 256, Kinds: serve, Targets: everywhere,

@@ -28,6 +28,9 @@ func (d Def) check(text string) error {
 			}
 			return fmt.Errorf("must be from %d to %s, not %d", d.Min, people(d.Max), n)
 		}
+	case Replicas:
+		_, err := ParseReplicas(text)
+		return err
 	case Bool:
 		if _, err := parseBool(text); err != nil {
 			return err
@@ -104,10 +107,11 @@ func isOrigin(text string) bool {
 
 // articles are the types that need other words in a sentence than their names.
 var articles = map[Type]string{ //nolint:gosec // they are words for types, and no credentials
-	Names:   "names, with commas",
-	Hosts:   "names of hosts, with commas",
-	Origins: "origins, with commas",
-	Cores:   "a number of cores", Memory: "an amount of memory", Object: "the name of an object",
+	Replicas: "a number of replicas",
+	Names:    "names, with commas",
+	Hosts:    "names of hosts, with commas",
+	Origins:  "origins, with commas",
+	Cores:    "a number of cores", Memory: "an amount of memory", Object: "the name of an object",
 	Objects: "names of objects, with commas", ImagePath: "a path in the image",
 	Variables: "a list of variables", SecretValues: "a list of variables and secrets", Labels: "a list of labels",
 	Mirror: "the name of a registry", Addresses: "a list of addresses",

@@ -98,6 +98,9 @@ func NewPanel(facts ServerFacts, state *run.State, now time.Time) *Panel {
 		facts.Remarks = nil // they are about what did not come to be
 	}
 	notes := notesOf(state.Notes, revision, p.State)
+	if wanted, _ := s.ReplicasOf(spec); !wanted.Ranged() { // there was an autoscaler
+		notes = slices.DeleteFunc(notes, func(n run.Note) bool { return n.Code == run.NoteAutoscaler })
+	}
 	p.Lines = slices.Concat(differs(notes), p.Lines, remarks(p.Name, facts.Remarks, notes))
 	return p
 }
@@ -118,12 +121,16 @@ func notesOf(notes []run.Note, revision int, state string) []run.Note {
 
 func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 	ready, known := s.CountWorkers(s.Revision)
+	wanted, _ := s.ReplicasOf(facts.Spec.Server)
 	total := max(facts.Spec.UnitsOf(s.Replicas), known)
+	if wanted.Ranged() {
+		total = s.Number(wanted)
+	}
 	count := prose.Count(total, facts.Spec.Unit())
 	if ready < total && known > 0 {
 		count = fmt.Sprintf("%d of %s", ready, count)
 	}
-	p.Parts = append(p.Parts, count)
+	p.Parts = append(p.Parts, count+wanted.Bounds())
 	if n := facts.Spec.Server.Batch; n > 1 {
 		p.Parts = append(p.Parts, fmt.Sprintf("batches of up to %d", n))
 	}

@@ -27,8 +27,12 @@ func (s *Submission) PlanText(plan *deployer.Plan, outline []run.Section) string
 		if s.Settings.Text("target") == run.Kubernetes {
 			host = run.ParseName(spec.Name).Run
 		}
-		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name,
-			prose.Count(spec.UnitsOf(0), spec.Unit()), host, cmp.Or(s.Settings.Text("port"), "PORT"),
+		units := prose.Count(spec.UnitsOf(0), spec.Unit())
+		if wanted := spec.Server.Wanted(); wanted.Ranged() {
+			units = wanted.Words()
+		}
+		fmt.Fprintf(&out, "%s   %s behind %s:%s%s   on %s with %s\n", spec.Name, units, host,
+			cmp.Or(s.Settings.Text("port"), "PORT"),
 			spec.Server.Path, s.Settings.Text("target"), spec.Python)
 	} else {
 		fmt.Fprintf(&out, "%s   %s, %d at a time   on %s with %s\n", spec.Name, prose.Count(spec.Completions, "trial"),

@@ -62,10 +62,15 @@ func workersOf(l *run.Listed) string {
 		return ""
 	}
 	ready, known := s.CountWorkers(s.Revision)
+	words := prose.Count(known, l.Spec.Unit())
 	if ready < known {
-		return fmt.Sprintf("%d of %s", ready, prose.Count(known, l.Spec.Unit()))
+		words = fmt.Sprintf("%d of %s", ready, words)
 	}
-	return prose.Count(known, l.Spec.Unit())
+	if l.Spec.Server != nil {
+		wanted, _ := s.ReplicasOf(l.Spec.Server)
+		words += wanted.Bounds()
+	}
+	return words
 }
 
 // Address is where a server answers, or "".

@@ -30,7 +30,8 @@ type ServerDetail struct {
 	Failed     *FailedRevision `json:"failed"`
 	Revisions  []Revision      `json:"revisions"`
 	Workers    []Worker        `json:"workers"`
-	Replicas   int             `json:"replicas"` // that it has, be it since metaml scale
+	Replicas   int             `json:"replicas"` // that it has, be it since metaml scale or by an autoscaler
+	Range      *run.Replicas   `json:"range"`    // from which the autoscaler chooses; null: there is none
 	PerReplica int             `json:"workers_per_replica"`
 	Batch      int             `json:"batch"`
 	Timeout    float64         `json:"timeout"` // seconds
@@ -115,7 +116,11 @@ func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
 		Folder:    folderOf(client, l), Record: recordOf(client, l), Settings: spec.Settings,
 		Notes: notesJSON(state.Notes),
 	}
-	j.Replicas, _ = s.ReplicasOf(spec.Server)
+	wanted, _ := s.ReplicasOf(spec.Server)
+	j.Replicas = wanted.Min
+	if wanted.Ranged() {
+		j.Range, j.Replicas = &wanted, s.Number(wanted)
+	}
 	if f := s.Failed; f != nil {
 		j.Failed = &FailedRevision{Revision: f.Revision, Reason: f.Reason, Text: f.Text, Hint: f.Hint, Error: f.Error}
 	}

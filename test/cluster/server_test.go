@@ -62,6 +62,10 @@ type shownServer struct {
 		Ready    bool `json:"ready"`
 	} `json:"workers"`
 	Replicas int     `json:"replicas"`
+	Range    *struct {
+		Min int `json:"min"`
+		Max int `json:"max"`
+	} `json:"range"`
 	Answer   float64 `json:"answer"`
 	Example  string  `json:"example"`
 	Notes    []struct {

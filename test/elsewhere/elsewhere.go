@@ -162,8 +162,8 @@ func (t *Target) StopRevision(ctx context.Context, name string, revision int) er
 	return t.act(name, func(name string) error { return t.there.StopRevision(ctx, name, revision) })
 }
 
-// Scale has a server have n replicas from now on.
-func (t *Target) Scale(ctx context.Context, name string, n int) error {
+// Scale has a server have so many replicas from now on.
+func (t *Target) Scale(ctx context.Context, name string, n run.Replicas) error {
 	if err := t.act(name, func(name string) error { return t.there.Scale(ctx, name, n) }); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 // scale scales the server and waits until so many workers answer, and no others are left.
 func (s *server) scale(n int) {
 	s.t.Helper()
-	if err := s.Scale(s.t.Context(), s.name, n); err != nil {
+	if err := s.Scale(s.t.Context(), s.name, run.Replicas{Min: n}); err != nil {
 		s.t.Fatalf("%v\n%s", err, s.describe())
 	}
 	s.waitForWorkers(n)
@@ -88,7 +88,7 @@ func TestScaledUnderLoadWithoutAFailedRequest(t *testing.T) {
 	}
 	// At once, one after the other.
 	for _, n := range []int{5, 2, 4, 1, 3} {
-		if err := s.Scale(t.Context(), s.name, n); err != nil {
+		if err := s.Scale(t.Context(), s.name, run.Replicas{Min: n}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestAWorkerThatIsOneTooManyAnswersWhatItHas(t *testing.T) {
 	s.release(0)
 	s.deploy(spec, slow)
 	first, second := s.begin(1), s.begin(2)
-	if err := s.Scale(t.Context(), s.name, 1); err != nil {
+	if err := s.Scale(t.Context(), s.name, run.Replicas{Min: 1}); err != nil {
 		t.Fatal(err)
 	}
 	third := make(chan string, 1)
@@ -165,7 +165,8 @@ func TestAScaledServerStaysSo(t *testing.T) {
 		}
 		s.await(s.name)
 		var refused *usererror.Error
-		if err := s.Scale(t.Context(), s.name, 2); !errors.As(err, &refused) || refused.Code != usererror.CodeEnded {
+		err := s.Scale(t.Context(), s.name, run.Replicas{Min: 2})
+		if !errors.As(err, &refused) || refused.Code != usererror.CodeEnded {
 			t.Errorf("what has ended was scaled: %v", err)
 		}
 		if err := s.Resume(t.Context(), s.name); err != nil {

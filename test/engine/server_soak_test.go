@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/process"
 )
 
@@ -72,7 +73,7 @@ func TestServerSoak(t *testing.T) {
 			s.submit(s.scalable(1+rng.IntN(2)), source(revisions))
 		case "scale":
 			replicas = 3 + rng.IntN(3) // never what a revision says, so that the next has as many
-			if err := s.Scale(t.Context(), s.name, replicas); err != nil {
+			if err := s.Scale(t.Context(), s.name, run.Replicas{Min: replicas}); err != nil {
 				t.Fatal(err)
 			}
 		}

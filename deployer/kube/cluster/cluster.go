@@ -23,6 +23,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/version"
@@ -63,10 +64,11 @@ func (p Pin) Same(q Pin) bool { return p.ID() == q.ID() }
 // Cluster is a connection to a namespace.
 type Cluster struct {
 	Pin
-	Core   *Core
-	Batch  *Batch
-	Apps   *Apps
-	Policy *Policy
+	Core        *Core
+	Batch       *Batch
+	Apps        *Apps
+	Policy      *Policy
+	Autoscaling *Autoscaling
 	// of reviews of who we are, and of what we may do
 	authentication, authorization rest.Interface
 	login                         login
@@ -237,6 +239,11 @@ func (c *Cluster) clients(to *rest.Config, client *http.Client) (err error) {
 		return err
 	}
 	c.Policy = &Policy{policy}
+	autoscaling, err := group(to, client, "/apis", autoscalingv2.SchemeGroupVersion)
+	if err != nil {
+		return err
+	}
+	c.Autoscaling = &Autoscaling{autoscaling}
 	if c.authentication, err = group(to, client, "/apis", authenticationv1.SchemeGroupVersion); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ func TestTheRightsInTheDocsAreThoseThatAreUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rules := range [][]cluster.Rule{cluster.Needed, cluster.Serving, cluster.Locking, cluster.Live} {
+	for _, rules := range [][]cluster.Rule{cluster.Needed, cluster.Serving, cluster.Locking, cluster.Autoscaled, cluster.Live} {
 		var want strings.Builder
 		want.WriteString("| resource | verbs | to |\n| --- | --- | --- |\n")
 		for _, r := range rules {

@@ -9,15 +9,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Role is a Role with the rights of [Needed], [Serving], [Locking] and [Live], and a RoleBinding that gives it to a
-// user, as YAML for kubectl apply.
+// Role is a Role with the rights of [Needed], [Serving], [Locking], [Autoscaled] and [Live], and a RoleBinding that
+// gives it to a user, as YAML for kubectl apply.
 func Role(namespace, user string) ([]byte, error) {
 	const name = "metaml"
 	meta := metav1.ObjectMeta{Name: name, Namespace: namespace}
 	role := rbacv1.Role{
 		TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"}, ObjectMeta: meta,
 	}
-	for _, r := range slices.Concat(Needed, Serving, Locking, Live) {
+	for _, r := range slices.Concat(Needed, Serving, Locking, Autoscaled, Live) {
 		role.Rules = append(role.Rules, rbacv1.PolicyRule{
 			APIGroups: []string{r.Group}, Resources: r.Resources, Verbs: r.Verbs,
 		})

@@ -71,16 +71,20 @@ func serverPods(name string) map[string]string {
 
 // Deployment runs a revision of a server. A new one takes the place of that before it pod by pod, and none of the pods
 // that answer goes before another is ready.
-func (r *Run) Deployment(owner *corev1.ConfigMap, replicas int) (*appsv1.Deployment, error) {
+func (r *Run) Deployment(owner *corev1.ConfigMap, replicas run.Replicas) (*appsv1.Deployment, error) {
 	template, err := r.serverTemplate()
 	if err != nil {
 		return nil, err
 	}
 	none, some := intstr.FromInt32(0), intstr.FromString("25%")
-	pods, kept, progress := int32(replicas), int32(History), int32(progressSeconds)
+	pods, kept, progress := int32(replicas.Min), int32(History), int32(progressSeconds)
+	m := r.meta(r.Spec.Name, ComponentServer, owner)
+	if replicas.Ranged() {
+		m.Annotations = map[string]string{AnnotationReplicas: replicas.String()}
+	}
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
-		ObjectMeta: r.meta(r.Spec.Name, ComponentServer, owner),
+		ObjectMeta: m,
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &pods, Selector: &metav1.LabelSelector{MatchLabels: serverPods(r.Spec.Name)},
 			RevisionHistoryLimit: &kept, ProgressDeadlineSeconds: &progress, Template: *template,

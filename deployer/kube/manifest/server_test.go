@@ -27,7 +27,7 @@ func served() *manifest.Run {
 // podOf is the pod of a server, and its only container.
 func podOf(t *testing.T, r *manifest.Run) (*corev1.PodSpec, *corev1.Container) {
 	t.Helper()
-	d, err := r.Deployment(owner(), 2)
+	d, err := r.Deployment(owner(), run.Replicas{Min: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

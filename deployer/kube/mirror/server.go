@@ -33,8 +33,9 @@ import (
 type server struct {
 	*mirror
 	plans    serverPlanner
-	printed  map[int]*logKeeper     // what pods print, by revision
-	answered []int                  // revisions that have, as the cluster does not know yet
+	printed  map[int]*logKeeper // what pods print, by revision
+	answered []int              // revisions that have, as the cluster does not know yet
+	scaler   scaler
 	forward  *portforward.Forwarder // nil while nobody follows the server, and within its cluster
 	listener net.Listener           // where it takes connections
 }
@@ -187,6 +188,7 @@ func (v *server) step(ctx context.Context, s *serverSeen, follows bool) error {
 		return err // else it is tried again: the cluster may not answer at the moment
 	}
 	if v.plans.seats.give(s.pods, v.latest) {
+		v.forgetOld(s.pods)
 		if err := folder.ReplaceJSON(v.seatsFile(), v.plans.seats); err != nil {
 			return err
 		}
@@ -194,6 +196,7 @@ func (v *server) step(ctx context.Context, s *serverSeen, follows bool) error {
 	if spec != nil {
 		s.address, s.spec = v.address(spec), spec
 	}
+	v.lookAtScaler(ctx, s)
 	if follows {
 		v.keepLogs(ctx, s)
 		v.hear()
@@ -227,6 +230,26 @@ func (v *server) noteAnswered(ctx context.Context, revision int) bool {
 	_, err := v.cluster.Core.ConfigMaps(v.cluster.Namespace).Patch(ctx, manifest.RevisionName(v.name, revision),
 		types.MergePatchType, patch, metav1.PatchOptions{})
 	return err == nil || apierrors.IsNotFound(err)
+}
+
+// keptAttempts is of how many attempts of a worker what they printed is kept: where an autoscaler has pods come and go,
+// there is always another.
+const keptAttempts = 10
+
+// forgetOld removes what earlier pods printed that had the numbers of these. What fails is done the next time.
+func (v *server) forgetOld(pods []*corev1.Pod) {
+	for _, p := range pods {
+		is, ok := v.plans.seats[p.UID]
+		if !ok {
+			continue
+		}
+		f := v.folder.Revision(is.Revision)
+		for _, n := range f.Attempts(is.Worker) {
+			if n <= is.Attempt-keptAttempts {
+				_ = os.RemoveAll(f.Attempt(is.Worker, n))
+			}
+		}
+	}
 }
 
 // latest is the latest attempt of a worker that is known.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -23,9 +24,13 @@ type serverSeen struct {
 	deployment *appsv1.Deployment // nil: there is none
 	pods       []*corev1.Pod
 	events     []happening
-	address    string          // of the endpoint here; "" is not known
-	spec       *run.ServerSpec // of the revision that is wanted; nil: not known
-	now        time.Time
+	// how many pods there are to be, of which the Deployment has the number of now, and what chooses it in a range. That
+	// is nil where nothing does, or it may not be read.
+	asked   run.Replicas
+	scaler  *autoscalingv2.HorizontalPodAutoscaler
+	address string          // of the endpoint here; "" is not known
+	spec    *run.ServerSpec // of the revision that is wanted; nil: not known
+	now     time.Time
 }
 
 // wanted is the revision that the Deployment is to run; 0 is none.
@@ -276,15 +281,18 @@ func (p *serverPlanner) note(revision int, e run.Event) {
 	}
 }
 
-// scaled notes that the Deployment is to have another number of pods than is known.
+// scaled notes that the server is to have another number of pods than is known. Which number within a range there is
+// now, its pods say.
 func (p *serverPlanner) scaled(s *serverSeen) {
-	n := s.replicas()
-	if s.spec == nil || n == 0 || s.stopped() {
+	if s.spec == nil || s.replicas() == 0 || s.stopped() {
 		return
 	}
-	if known, _ := p.state.Server.ReplicasOf(s.spec); known != n {
-		p.add(run.Event{Type: run.EventServerScaled, Time: s.now, Replicas: n})
+	if known, _ := p.state.Server.ReplicasOf(s.spec); known != s.asked {
+		p.add(run.Event{
+			Type: run.EventServerScaled, Time: s.now, Replicas: s.asked.Min, MaxReplicas: s.asked.Max,
+		})
 	}
+	p.noteScaler(s)
 }
 
 // hasFailed reports whether a revision is known never to get ready.
@@ -330,12 +338,22 @@ func (p *serverPlanner) pods(s *serverSeen) {
 			p.add(p.endOf(event(run.EventWorkerEnded), w.Attempt, c.State.Terminated))
 		}
 	}
+	alive := map[int]int{} // by revision
+	for is := range there {
+		alive[is[0]]++
+	}
 	for _, w := range slices.Clone(v.Workers) {
-		if !w.Ended && !there[[2]int{w.Revision, w.Index}] {
-			p.add(run.Event{
-				Type: run.EventWorkerEnded, Time: s.now, Revision: w.Revision, Worker: new(w.Index), Attempt: w.Attempt,
-				Reason: run.ReasonLost, Text: "its pod is gone",
-			})
+		e := run.Event{
+			Type: run.EventWorkerEnded, Time: s.now, Revision: w.Revision, Worker: new(w.Index), Attempt: w.Attempt,
+		}
+		switch {
+		case there[[2]int{w.Revision, w.Index}]:
+		case w.Revision == s.wanted() && s.replicas() > 0 && alive[w.Revision] >= s.replicas(): // none takes its place
+			e.Reason = run.ReasonScaled
+			p.add(e)
+		case !w.Ended:
+			e.Reason, e.Text = run.ReasonLost, "its pod is gone"
+			p.add(e)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func newServerWorld(t *testing.T) *serverWorld {
 // wants has the Deployment run a revision, with so many pods.
 func (w *serverWorld) wants(revision, replicas int) {
 	w.deployment.Spec.Template.Labels = map[string]string{manifest.LabelRevision: fmt.Sprint(revision)}
-	w.deployment.Spec.Replicas = new(int32(replicas))
+	w.deployment.Spec.Replicas, w.asked = new(int32(replicas)), run.Replicas{Min: replicas}
 	w.deployment.Generation++
 }
 

@@ -1,13 +1,14 @@
 // Package rollout changes what the Deployment of a server runs: another revision, an earlier one, more pods or none. A
 // change is made only to what was read, so that whoever is later finds out.
 //
-// Read [Replace] first. It imports deployer/kube/cluster and deployer/kube/manifest.
+// Read [Replace] first. It imports deployer/kube/cluster, deployer/kube/manifest and deployer/run.
 package rollout
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/deployer/run"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -64,15 +66,51 @@ type step struct {
 	Value any    `json:"value"`
 }
 
-// Replace has a Deployment run other pods, so many (0 is as many as now), if it has not been changed since it was read.
+// Replace has a Deployment run other pods, so many (the zero value is as many as now), if it has not been changed since
+// it was read.
 func Replace(
-	ctx context.Context, c *cluster.Cluster, now *appsv1.Deployment, template *corev1.PodTemplateSpec, replicas int,
+	ctx context.Context, c *cluster.Cluster, now *appsv1.Deployment, template *corev1.PodTemplateSpec,
+	replicas run.Replicas,
 ) (done bool, err error) {
 	steps := []step{{"replace", "/spec/template", template}}
-	if replicas > 0 {
-		steps = append(steps, step{"add", "/spec/replicas", replicas})
+	if replicas.Min > 0 {
+		steps = append(steps, sized(now, replicas)...)
 	}
 	return patch(ctx, c, now, steps...)
+}
+
+// Resize has a Deployment have so many pods, if it has not been changed since it was read.
+func Resize(
+	ctx context.Context, c *cluster.Cluster, now *appsv1.Deployment, replicas run.Replicas,
+) (done bool, err error) {
+	steps := sized(now, replicas)
+	if len(steps) == 0 {
+		return true, nil
+	}
+	return patch(ctx, c, now, steps...)
+}
+
+// sized are the steps by which a Deployment has so many pods. Within a range the number is the autoscaler's.
+func sized(now *appsv1.Deployment, replicas run.Replicas) []step {
+	var steps []step
+	has := 1 // what Kubernetes takes where none is named
+	if n := now.Spec.Replicas; n != nil {
+		has = int(*n)
+	}
+	if n := replicas.Within(has); n != has {
+		steps = append(steps, step{"add", "/spec/replicas", n})
+	}
+	said, is := now.Annotations[manifest.AnnotationReplicas]
+	switch text := replicas.String(); {
+	case said == text || !is && !replicas.Ranged():
+	case now.Annotations == nil:
+		all := map[string]string{manifest.AnnotationReplicas: text}
+		steps = append(steps, step{"add", "/metadata/annotations", all})
+	default:
+		path := "/metadata/annotations/" + strings.ReplaceAll(manifest.AnnotationReplicas, "/", "~1")
+		steps = append(steps, step{"add", path, text})
+	}
+	return steps
 }
 
 // Scale has a Deployment have so many pods, if it has not been changed since it was read.
@@ -107,7 +145,7 @@ func Back(ctx context.Context, c *cluster.Cluster, now *appsv1.Deployment, revis
 	if err != nil {
 		return false, err
 	}
-	return Replace(ctx, c, now, template, 0)
+	return Replace(ctx, c, now, template, run.Replicas{})
 }
 
 // Template gives the pods of a revision that a Deployment has run, as its ReplicaSet has them.

@@ -275,20 +275,21 @@ class Server(Held):
             if last:  # else somebody else may have been faster
                 raise
 
-    def scale(self, replicas: int) -> None:
-        """Give it more processes, or fewer, without a failed request.
+    def scale(self, replicas: int | str) -> None:
+        """Give it more replicas, or fewer, without a failed request.
 
         Those that are too many answer what they have, and end. Its cell leaves the number as it is from now on.
 
         It does not wait for new processes: `server.workers` has them when they answer.
 
         Args:
-            replicas: how many, from 1; each has the workers that `--workers` says.
+            replicas: how many, from 1; each has the workers that `--workers` says. In a cluster ``"2..10"`` has an
+                autoscaler choose the number, by the replicas' use of processors; a number ends that again.
 
         Raises:
             MetaMLError: it is not going, or that number cannot be had.
         """
-        find.call("scale", self.name, str(int(replicas)))
+        find.call("scale", self.name, str(replicas))
 
     def rollback(self, revision: int | None = None) -> Server:
         """Have it answer with an older revision again, and return it.
