@@ -110,10 +110,12 @@ type Plan struct {
 	Notes   []string  // hints and warnings, a sentence each
 	// Replaces is the revision of a server that answers until this one is ready; 0 is none.
 	Replaces int
-	client   *Client
-	place    Place
-	request  Request
-	asked    *run.Spec // what was submitted, where a server is attached to and its target must know that
+	// ServiceMonitor is that of [run.Submission], for [Client.Export].
+	ServiceMonitor bool
+	client         *Client
+	place          Place
+	request        Request
+	asked          *run.Spec // what was submitted, where a server is attached to and its target must know that
 }
 
 // Client plans, submits and controls runs on their targets, and reads them.

@@ -34,6 +34,9 @@ func (c *Client) planServer(ctx context.Context, at Place, r Request) (*Plan, er
 	if err != nil {
 		return nil, err
 	}
+	if r.Export { // it is another server than all that there are
+		answers = nil
+	}
 	var scaling run.Scaling
 	if answers != nil && answers.State != nil && answers.State.Server != nil {
 		scaling = answers.State.Server.ScaledTo(answers.Spec.Name, c.comesToAnswer(answers), spec.Server.Wanted())

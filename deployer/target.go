@@ -224,7 +224,9 @@ func (c *Client) Export(ctx context.Context, p *Plan) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.Export(ctx, r.Settings, r.Environ, p.submission(quietly))
+	what := p.submission(quietly)
+	what.ServiceMonitor = p.ServiceMonitor
+	return e.Export(ctx, r.Settings, r.Environ, what)
 }
 
 // MakeImage makes the image that a submission would get, and starts nothing.

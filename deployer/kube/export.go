@@ -15,10 +15,6 @@ import (
 // CheckExport refuses what has no image yet, since nothing is made, and what would put a secret of the session into a
 // text that people keep in files.
 func (t *Target) CheckExport(s *settings.Resolved) error {
-	if s.Kind == run.Serve {
-		return usererror.New(usererror.CodeTarget, "servers cannot be exported in this version of MetaML").
-			With("metaml run makes the server; kubectl get deployment,service -o yaml shows its objects.")
-	}
 	for _, item := range s.List("secret") {
 		// The settings were checked when they were resolved.
 		if v, err := settings.ParseSecretValue(item); err == nil && v.Secret == "" {
@@ -51,6 +47,12 @@ func (p *Place) Export(ctx context.Context, s run.Submission) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Spec.Kind == run.Serve {
+		if err := p.addServer(ctx, load, &s); err != nil {
+			return nil, err
+		}
+		return exportServer(*load, s.ServiceMonitor)
+	}
 	return export(*load)
 }
 
@@ -68,7 +70,7 @@ func export(load shipment) ([]byte, error) {
 			Hint: "Hand large values over with --with, or read them from a volume: --mount pvc:NAME:PATH.",
 		}
 	}
-	program, agent := split(load.program, maxApplied), split(load.agent, maxApplied)
+	program, agent := split(load.program), split(load.agent)
 	r := load.run
 	r.Programs, r.Agent.Parts = len(program), len(agent)
 	owner, err := r.Owner()
@@ -86,19 +88,24 @@ func export(load shipment) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := fmt.Appendf(nil, "# Run %s on Kubernetes. kubectl apply -f FILE starts it, and kubectl delete -f FILE "+
-		"removes all of it.\n", r.Spec.Name)
-	for _, object := range append(objects, job) {
+	return documents(fmt.Sprintf("# Run %s on Kubernetes. kubectl apply -f FILE starts it, and kubectl delete -f FILE "+
+		"removes all of it.\n", r.Spec.Name), append(objects, job))
+}
+
+// documents writes objects as YAML, below a comment.
+func documents(comment string, objects []any) ([]byte, error) {
+	all := []byte(comment)
+	for _, object := range objects {
 		data, err := yaml.Marshal(object)
 		if err != nil {
-			return nil, fmt.Errorf("write the objects of the run: %w", err)
+			return nil, fmt.Errorf("write the objects that are exported: %w", err)
 		}
 		all = append(append(all, "---\n"...), data...)
 	}
 	return all, nil
 }
 
-// split cuts what the parts are together into smaller ones.
-func split(parts [][]byte, size int) [][]byte {
-	return slices.Collect(slices.Chunk(slices.Concat(parts...), size))
+// split cuts what the parts are together into such as kubectl apply takes.
+func split(parts [][]byte) [][]byte {
+	return slices.Collect(slices.Chunk(slices.Concat(parts...), maxApplied))
 }

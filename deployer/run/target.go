@@ -41,6 +41,8 @@ type Submission struct {
 	// Environment is what an image for the program is made of; nil where one was named.
 	Environment *Environment
 	Environ     []string // of the session, for a place that has its processes here; nil is that of this process
+	// ServiceMonitor has the export of a server say to the Prometheus Operator where its metrics are.
+	ServiceMonitor bool
 	// FetchModel brings the files of a server's model to where Spec.Server.ModelFolder says, unless they are there; nil
 	// where they are. A place that reads them calls it before it does.
 	FetchModel func(ctx context.Context) error

@@ -53,7 +53,7 @@ func TestTheReplicasOfAServerFollowItsLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := p.showServer(name)
-	stop := keepsAsking(t, s.URL)
+	asking := keepsAsking(t, s.URL)
 	s = p.seesServer(name, "there are three replicas", func(s shownServer) bool { return s.ready() == 3 })
 	if s.Revision != 1 || s.Replicas != 3 || s.Range == nil || s.Range.Min != 1 || s.Range.Max != 3 {
 		t.Errorf("under load it is %+v", s)
@@ -66,7 +66,7 @@ func TestTheReplicasOfAServerFollowItsLoad(t *testing.T) {
 		!strings.Contains(said, "replicas (1 to 3)") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
-	stop().check(t)
+	asking.stop().check(t)
 	p.seesServer(name, "there is one replica without load", func(s shownServer) bool {
 		return s.Revision == 2 && s.ready() == 1 && len(s.Workers) == 1
 	})

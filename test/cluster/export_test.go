@@ -80,3 +80,45 @@ func TestAnExportGoesBesideARunThatWasSubmitted(t *testing.T) {
 	kubectl(t, space, text, "delete", "-f", "-")
 	leavesNothing(t, space)
 }
+
+// What is exported of a server answers with kubectl alone, with its model and an autoscaler, and is removed by kubectl.
+func TestAnExportedServerAnswersWithoutUs(t *testing.T) {
+	t.Parallel()
+	const name = "double"
+	space := namespace(t)
+	p := newPerson(t, inside.Researcher, space)
+	p.mayRun(space, inside.Researcher)
+	source := strings.Replace(doubles, `"replicas": 2`, `"replicas": "1..2"`, 1)
+	if err := os.WriteFile(filepath.Join(p.home, "serve.py"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := p.must("export", "serve.py", "--python", python(t))
+	leavesNothing(t, space)
+	if strings.Contains(text, p.home) {
+		t.Error("a path of this machine is exported in clear")
+	}
+	for _, part := range []string{
+		"kind: HorizontalPodAutoscaler", "kind: PodDisruptionBudget", "prometheus.io/scrape",
+	} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s is not exported", part)
+		}
+	}
+	administer(t, text, "apply", "-n", space, "-f", "-")
+	administer(t, "", "rollout", "status", "-n", space, "deployment/"+name, "--timeout="+patience.String())
+	proxied := "/api/v1/namespaces/" + space + "/services/" + name + ":http/proxy/double"
+	if answer := administer(t, "21", "create", "--raw", proxied, "-f", "-"); answer != "42" {
+		t.Errorf("its Service answers %q", answer)
+	}
+	// A server that is submitted goes beside it.
+	if said, code := p.serves(source); code != 0 || !strings.Contains(said, "double-1@") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	administer(t, text, "delete", "-n", space, "-f", "-")
+	if _, answer := post(t, p.showServer("double-1").URL, "4"); answer != "8" {
+		t.Errorf("the other answers %s", answer)
+	}
+	p.must("stop", "double-1")
+	p.must("delete", "double-1")
+	leavesNothing(t, space)
+}

@@ -61,14 +61,14 @@ type shownServer struct {
 		Attempt  int  `json:"attempt"`
 		Ready    bool `json:"ready"`
 	} `json:"workers"`
-	Replicas int     `json:"replicas"`
+	Replicas int `json:"replicas"`
 	Range    *struct {
 		Min int `json:"min"`
 		Max int `json:"max"`
 	} `json:"range"`
-	Answer   float64 `json:"answer"`
-	Example  string  `json:"example"`
-	Notes    []struct {
+	Answer  float64 `json:"answer"`
+	Example string  `json:"example"`
+	Notes   []struct {
 		Code string `json:"code"`
 		Text string `json:"text"`
 	} `json:"notes"`

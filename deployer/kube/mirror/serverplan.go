@@ -24,8 +24,8 @@ type serverSeen struct {
 	deployment *appsv1.Deployment // nil: there is none
 	pods       []*corev1.Pod
 	events     []happening
-	// how many pods there are to be, of which the Deployment has the number of now, and what chooses it in a range. That
-	// is nil where nothing does, or it may not be read.
+	// how many pods there are to be, of which the Deployment has the number of now, and what chooses it in a range: nil
+	// where nothing does or it may not be read
 	asked   run.Replicas
 	scaler  *autoscalingv2.HorizontalPodAutoscaler
 	address string          // of the endpoint here; "" is not known
