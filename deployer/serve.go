@@ -63,6 +63,9 @@ func (c *Client) planServer(ctx context.Context, at Place, r Request) (*Plan, er
 		}
 	}
 	p.Notes = append(p.Notes, reachNotes(spec.Server)...)
+	if note := openNote(spec); note != "" {
+		p.Notes = append(p.Notes, note)
+	}
 	p.Notes = append(p.Notes, r.Settings.Notes...)
 	spec.Env = at.Environment(spec.Completions)
 	return p, nil
@@ -120,6 +123,7 @@ func serverSpec(s *settings.Resolved, r Request) *run.ServerSpec {
 		Path: s.Text("url"), Host: s.Text("host"), Port: int(s.Int("port")), Batch: int(s.Int("batch")),
 		Model: r.Model.Name, ModelFolder: r.Model.Folder, Example: r.Example,
 		Hosts: hosts(s, r.Environ), Origins: s.List("cors"), Auth: auth(s),
+		Ingress: reachedBy(s), Expose: s.Honours("expose") && s.Bool("expose"),
 	}
 }
 

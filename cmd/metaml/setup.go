@@ -17,7 +17,10 @@ func setupCommand(a *app) *cobra.Command {
 }
 
 func setupRBACCommand(a *app) *cobra.Command {
-	var namespace, user string
+	var (
+		namespace, user string
+		ingress         bool
+	)
 	c := &cobra.Command{
 		Use: "rbac", Short: "Print the rights that runs on Kubernetes need in their namespace, and nothing more",
 		Long: "Print a Role with the rights that runs on Kubernetes need in their namespace, and nothing more, and a " +
@@ -25,7 +28,7 @@ func setupRBACCommand(a *app) *cobra.Command {
 			"gives them with:\n\n  metaml setup rbac --namespace TEAM --user NAME | kubectl apply -f -",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			data, err := cluster.Role(namespace, user)
+			data, err := cluster.Role(namespace, user, ingress)
 			if err != nil {
 				return err
 			}
@@ -34,6 +37,8 @@ func setupRBACCommand(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&namespace, "namespace", "default", "the namespace that the runs are in")
+	c.Flags().BoolVar(&ingress, "ingress", false, "with the rights for --ingress of servers: a ClusterRole follows, "+
+		"by which the user sees the cluster's IngressClasses and Gateways")
 	c.Flags().StringVar(&user, "user", "USER", "who gets the rights, as the cluster calls them")
 	return c
 }

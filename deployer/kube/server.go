@@ -96,6 +96,9 @@ func (p *Place) addServer(ctx context.Context, load *shipment, s *run.Submission
 	if err := checkServerName(load.run.Spec.Series); err != nil {
 		return err
 	}
+	if err := p.addReach(ctx, load); err != nil {
+		return err
+	}
 	return p.addModel(ctx, load, s)
 }
 
@@ -243,7 +246,8 @@ func (p *Place) takeRevision(ctx context.Context, load *shipment, again bool) (*
 		}
 		spec.Server = new(*spec.Server)
 		spec.Server.Revision, spec.Server.Replaces = number, t.answered
-		spec.Server.Hosts = withNames(hosts, manifest.Names(spec.Name, p.cluster.Namespace))
+		spec.Server.Hosts = withNames(hosts, manifest.Names(spec.Name, p.cluster.Namespace),
+			manifest.ReachHosts(spec.Server))
 		if t.first {
 			if t.owner, err = p.makeOwner(ctx, load); err != nil {
 				return nil, err
@@ -268,9 +272,9 @@ func (p *Place) takeRevision(ctx context.Context, load *shipment, again bool) (*
 	return nil, fmt.Errorf("find a free number for a revision of %s: others took 50 of them meanwhile", spec.Series)
 }
 
-// withNames adds the names that a server has in its cluster to those that it is set to have.
-func withNames(hosts, more []string) []string {
-	all := slices.Concat(hosts, more)
+// withNames adds the names that a server has in its cluster, and outside of it, to those that it is set to have.
+func withNames(hosts ...[]string) []string {
+	all := slices.Concat(hosts...)
 	slices.Sort(all)
 	return slices.Compact(all)
 }
@@ -414,6 +418,9 @@ func (p *Place) makeRevision(ctx context.Context, t *taken, load *shipment) erro
 	})
 	if err := together(tasks); err != nil {
 		return c.Explain(err, "make the objects of server "+spec.Name)
+	}
+	if err := p.makeReach(ctx, t, spec.Server); err != nil {
+		return err
 	}
 	replicas := cmp.Or(t.replicas, spec.Server.Wanted())
 	if err := autoscale(ctx, c, t.owner, replicas); err != nil {
@@ -633,6 +640,7 @@ func (p *Place) outlineServer(ctx context.Context, load *shipment) ([]string, er
 		objects = append(objects, fmt.Sprintf("ConfigMap %s…: the model %s, %d KiB", manifest.ModelName(holder, 0),
 			spec.Server.Model, (size+1023)>>10))
 	}
+	objects = append(objects, outlineReach(spec)...)
 	objects = append(objects, "Secret "+manifest.KeyName(holder))
 	if spec.Server.Locked() {
 		objects = append(objects, fmt.Sprintf("Secret %s: the token that requests must have, unless it is there",

@@ -29,6 +29,7 @@ const (
 	EventServerReady = "server.ready"
 	// Revision never got ready: Reason, Error or Text; an older one goes on answering
 	EventServerFailed  = "server.failed"
+	EventServerPublic  = "server.public"  // Address outside of its cluster, Text about it; Code NoteWaiting: not yet
 	EventServerScaled  = "server.scaled"  // Replicas, MaxReplicas, whatever the revisions say; 0: as they say
 	EventWorkerStarted = "worker.started" // Revision, Worker, Attempt, PID
 	EventWorkerReady   = "worker.ready"   // Revision, Worker, Attempt: it answers
@@ -76,7 +77,7 @@ type Event struct {
 	Replicas    int      `json:"replicas,omitempty"`     // server.scaled
 	MaxReplicas int      `json:"max_replicas,omitempty"` // server.scaled, of a range
 	Worker      *int     `json:"worker,omitempty"`       // worker.*: from 0
-	Address     string   `json:"address,omitempty"`      // server.ready: "http://127.0.0.1:21873/predict"
+	Address     string   `json:"address,omitempty"`      // server.ready, server.public: "http://127.0.0.1:21873/predict"
 	// server.ready: seconds that the tested answer took; 0 when none was
 	Answer  float64 `json:"answer,omitempty"`
 	Example string  `json:"example,omitempty"` // server.ready: the input that was tested, JSON, or one to show

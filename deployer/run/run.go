@@ -83,6 +83,11 @@ type ServerSpec struct {
 	Hosts   []string `json:"hosts,omitempty"`
 	Origins []string `json:"origins,omitempty"` // of pages of other sites that may ask it; "*" is any
 	Auth    string   `json:"auth,omitempty"`    // [AuthToken]: requests must have the server's token; "": nothing
+	// Ingress and Expose are how callers outside of its cluster reach it: by this host, or by a load balancer of its
+	// own.
+	Ingress string `json:"ingress,omitempty"`
+	Expose  bool   `json:"expose,omitempty"`
+	Route   *Route `json:"route,omitempty"` // what leads there from Ingress, chosen by the target
 	// most inputs that one call gets; 0: the function gets one input, not a list
 	Batch int    `json:"batch,omitempty"`
 	Model string `json:"model,omitempty"` // what metaml.model() is: "train-model-7:5" (run and trial)

@@ -26,6 +26,7 @@ type Server struct {
 	Workers     []Worker         // of the answering revision, and of the one that is being started
 	Restarts    int              // workers of ready revisions that ended and were started again
 	Front       int              // process of the front that was started last; 0 is none that is known
+	Public      Public           // how callers outside of its cluster reach it
 }
 
 // Health is what a server answers to the request whether it answers now.
@@ -179,6 +180,8 @@ func (s *State) applyServer(e Event) {
 			v.Revision = 0
 		}
 		v.keep(v.Revision, v.Starting)
+	case EventServerPublic:
+		v.Public = Public{URL: e.Address, Text: e.Text, Waits: e.Code == NoteWaiting}
 	case EventServerScaled:
 		v.Replicas, v.MaxReplicas = max(e.Replicas, 0), max(e.MaxReplicas, 0)
 	case EventWorkerStarted, EventWorkerReady, EventWorkerEnded:

@@ -192,7 +192,7 @@ func (s *State) Apply(e Event) bool {
 		s.awaitAll()
 	case EventTrialQueued, EventTrialWaiting, EventTrialStarted, EventTrialReport, EventTrialEnded:
 		s.applyTrial(e)
-	case EventServerStarting, EventServerReady, EventServerFailed, EventServerScaled,
+	case EventServerStarting, EventServerReady, EventServerFailed, EventServerScaled, EventServerPublic,
 		EventWorkerStarted, EventWorkerReady, EventWorkerEnded,
 		EventFrontStarted, EventFrontEnded:
 		s.applyServer(e)

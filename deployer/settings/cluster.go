@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"path"
 	"regexp"
@@ -108,6 +109,11 @@ func (d Def) checkCluster(text string) error {
 	case Namespace:
 		if len(text) > maxLabel || !namespace.MatchString(text) {
 			return fmt.Errorf("takes the name of a namespace, in small letters, digits and dashes, not %q", text)
+		}
+	case Host:
+		if !isObject(text) || net.ParseIP(text) != nil {
+			return fmt.Errorf("takes a name of DNS in small letters, without http:// and a path, such as "+
+				"serve.example, not %q", text)
 		}
 	case Object:
 		return checkObject(text, int(d.Max))

@@ -58,6 +58,9 @@ and listed once as unused where it came from elsewhere.
 	section(&b, "%%train on a cluster", slices.DeleteFunc(Of(run.Train), func(d Def) bool {
 		return slices.Contains(d.Targets, run.Local) || len(d.Targets) == 0
 	}))
+	section(&b, "%%serve on a cluster", slices.DeleteFunc(Of(run.Serve), func(d Def) bool {
+		return slices.Contains(d.Targets, run.Local) || slices.Contains(d.Kinds, run.Train)
+	}))
 	b.WriteString(`
 A number of cores and an amount of memory are written as Kubernetes writes them: ` + "`500m`" + ` is half a core, ` +
 		"`4Gi`" + ` is

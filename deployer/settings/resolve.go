@@ -229,6 +229,11 @@ func (r *Resolved) fit() error {
 	if err := r.fitReplicas(); err != nil {
 		return err
 	}
+	if r.Has("ingress") && r.Honours("expose") && r.Bool("expose") {
+		return usererror.New(usererror.CodeOption, "ingress (%s) and expose (%s) exclude each other",
+			r.Values["ingress"].Origin, r.Values["expose"].Origin).
+			With("Leave one of them out: an Ingress needs no load balancer of the server's own.")
+	}
 	secrets := r.secrets()
 	for _, v := range r.variables() {
 		if slices.ContainsFunc(secrets, func(s SecretValue) bool { return s.Name == v.Name }) {
@@ -428,6 +433,9 @@ func (r *Resolved) Key(environ []string) ([]string, error) {
 			continue
 		}
 		text := r.Text(d.Name)
+		if d.Type == Bool && !r.Bool(d.Name) {
+			continue // it is as if it were not there
+		}
 		if pods && (text == "" || r.Values[d.Name].Origin == FromSession) {
 			continue // what a session has in use is another number each time
 		}

@@ -41,6 +41,7 @@ const (
 	Mirror       Type = "mirror"        // HOST[:PORT][/PATH], below which images of a registry are
 	Addresses    Type = "addresses"     // a list of URLs, whose logins nobody gets to see
 	Namespace    Type = "namespace"     // a label of DNS
+	Host         Type = "host name"     // a name of DNS, in small letters; no address
 	Object       Type = "object name"   // of Kubernetes, at most Max characters
 	Objects      Type = "object names"  // separated by commas; a flag may be repeated
 	Resource     Type = "resource"      // such as nvidia.com/gpu
@@ -161,6 +162,15 @@ var All = []Def{
 		Kinds: serve, Targets: everywhere,
 		Help: "What requests must have: `token` is the server's token, as Authorization: Bearer TOKEN; `none` lets " +
 			"in whoever can reach it.",
+	},
+	{
+		Name: "ingress", Type: Host, Value: "HOST", Kinds: serve, Targets: cluster, Key: true,
+		Help: "The name by which callers outside of the cluster reach the server, such as serve.example: by an " +
+			"HTTPRoute where a Gateway takes it, else by an Ingress.",
+	},
+	{
+		Name: "expose", Type: Bool, Default: "false", Kinds: serve, Targets: cluster, Key: true,
+		Help: "Give the server an address of its own outside of the cluster: its Service is a load balancer.",
 	},
 	{
 		Name: "replicas", Type: Replicas, Default: "1", Value: "N", Min: 1, Max: maxReplicas, Kinds: serve,

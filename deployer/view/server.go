@@ -147,12 +147,22 @@ func (p *Panel) ready(facts ServerFacts, s *run.Server) {
 	if s.Restarts > 0 {
 		p.Parts = append(p.Parts, prose.Count(s.Restarts, "restart"))
 	}
-	p.Curl = Curl(s.Address, s.Example)
+	at := facts.Spec.ServiceURL()
+	if public := &s.Public; public.URL != "" && !public.Waits {
+		p.Address = public.URL
+		if s.Address != at {
+			p.Lines = append(p.Lines, "programs on this machine ask it on "+s.Address)
+		}
+	}
+	p.Curl = Curl(p.Address, s.Example)
 	if rest, ok := strings.CutPrefix(p.Curl, "curl "); ok && facts.Spec.Server.Locked() {
 		p.Curl = `curl -H "Authorization: Bearer $TOKEN" ` + rest
 	}
-	if at := facts.Spec.ServiceURL(); at != "" && at != s.Address {
+	if at != "" && at != p.Address {
 		p.Lines = append(p.Lines, "programs in the cluster ask it on "+at)
+	}
+	if s.Public.Text != "" {
+		p.Lines = append(p.Lines, s.Public.Text)
 	}
 }
 

@@ -248,3 +248,51 @@ func TestWhatARevisionWaitsForIsShownWhileItStarts(t *testing.T) {
 		t.Errorf("in the cluster its address is shown twice\n%s", text)
 	}
 }
+
+// A server that callers outside of its cluster reach is ready at that address once something leads there.
+func TestAServerThatIsReachedFromOutside(t *testing.T) {
+	const here = "http://127.0.0.1:21873/predict"
+	for _, c := range []struct {
+		name   string
+		public run.Public
+		want   string
+	}{
+		{"nothing leads there yet", run.Public{
+			URL: "http://serve.example/predict", Text: "it waits for an address", Waits: true,
+		}, `serve-1@lab/team   ready on http://127.0.0.1:21873/predict   0 of 1 replica
+curl -d '…' http://127.0.0.1:21873/predict
+programs in the cluster ask it on http://serve-1.team/predict
+it waits for an address`},
+		{
+			"an Ingress does",
+			run.Public{URL: "http://serve.example/predict", Text: "it answers at 203.0.113.7"},
+			`serve-1@lab/team   ready on http://serve.example/predict   0 of 1 replica
+curl -d '…' http://serve.example/predict
+programs on this machine ask it on http://127.0.0.1:21873/predict
+programs in the cluster ask it on http://serve-1.team/predict
+it answers at 203.0.113.7`,
+		},
+		{"nothing any more", run.Public{}, `serve-1@lab/team   ready on http://127.0.0.1:21873/predict   0 of 1 replica
+curl -d '…' http://127.0.0.1:21873/predict
+programs in the cluster ask it on http://serve-1.team/predict`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec := run.Spec{
+				Name: "serve-1@lab/team", Kind: run.Serve, Server: &run.ServerSpec{Revision: 1, Path: "/predict"},
+				Settings: []run.Setting{{Name: "target", Value: run.Kubernetes}},
+			}
+			state := run.NewState(spec)
+			worker := run.Event{Type: run.EventWorkerStarted, Revision: 1, Worker: new(0), Attempt: 1}
+			before := run.Public{URL: "http://before.example/predict"}
+			for i, e := range []run.Event{
+				{Type: run.EventServerReady, Revision: 1, Address: here}, worker, before.Event(), c.public.Event(),
+			} {
+				e.Source, e.Seq, e.Time = "monitor", int64(i+1), start
+				state.Apply(e)
+			}
+			if got := view.NewPanel(view.ServerFacts{Spec: spec}, state, start).Text(); got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}

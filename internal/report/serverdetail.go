@@ -25,6 +25,7 @@ type ServerDetail struct {
 	Ready      bool            `json:"ready"` // it answered the request
 	URL        string          `json:"url"`
 	ClusterURL string          `json:"cluster_url"` // for programs in its cluster; "": it is on this machine
+	PublicURL  string          `json:"public_url"`  // for callers outside of its cluster; "": there is none yet
 	Revision   int             `json:"revision"`    // that answers; 0 is none
 	Starting   int             `json:"starting"`    // that is being started; 0 is none
 	Failed     *FailedRevision `json:"failed"`
@@ -105,8 +106,9 @@ func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
 		V: 1, Name: spec.Name, Kind: spec.Kind, Series: spec.Series, Key: spec.Key, Source: spec.Source,
 		State: state.Phase, Reason: state.Reason, Text: state.Text,
 		Liveness: l.Liveness, Ready: l.Answers() && s.Answering() > 0, URL: Address(l), ClusterURL: spec.ServiceURL(),
-		Revision: s.Answering(),
-		Starting: s.Starting, Workers: []Worker{}, Revisions: revisionsOf(client, l),
+		PublicURL: publicURL(l),
+		Revision:  s.Answering(),
+		Starting:  s.Starting, Workers: []Worker{}, Revisions: revisionsOf(client, l),
 		PerReplica: spec.WorkersOf(1), Batch: spec.Server.Batch, Timeout: spec.Timeout.Seconds(),
 		Host: spec.Server.Host, Port: spec.Server.Port,
 		Auth: cmp.Or(spec.Server.Auth, "none"),
@@ -141,4 +143,12 @@ func ServerDetailOf(client *deployer.Client, l *run.Listed) *ServerDetail {
 		})
 	}
 	return j
+}
+
+// publicURL is where callers outside of its cluster ask a server, or "".
+func publicURL(l *run.Listed) string {
+	if l.State.Phase.Final() {
+		return ""
+	}
+	return l.State.Server.Public.URL
 }

@@ -134,11 +134,19 @@ var layers = []layer{
 		"how the pods of a server are changed",
 	},
 	{
+		"deployer/kube/reach",
+		[]string{
+			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder",
+			"deployer/kube/cluster", "deployer/kube/manifest",
+		},
+		"how callers outside of a cluster reach a server",
+	},
+	{
 		"deployer/kube/mirror",
 		[]string{
 			"deployer/run", "deployer/pod", "deployer/settings", "deployer/folder", "deployer/port",
 			"deployer/kube/cluster", "deployer/kube/manifest", "deployer/kube/halt", "deployer/kube/saved",
-			"deployer/kube/portforward", "deployer/kube/rollout",
+			"deployer/kube/portforward", "deployer/kube/reach", "deployer/kube/rollout",
 			"deployer/collect", "deployer/collect/archive", "deployer/collect/follow", "deployer/tensorboard",
 		},
 		"the record is written from what the cluster and the run's monitor say",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,11 @@ func TestTheRightsInTheDocsAreThoseThatAreUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rules := range [][]cluster.Rule{cluster.Needed, cluster.Serving, cluster.Locking, cluster.Autoscaled, cluster.Live} {
+	for _, rules := range [][]cluster.Rule{
+		cluster.Needed, cluster.Serving, cluster.Locking, cluster.Autoscaled, cluster.Live,
+		slices.Concat(cluster.IngressRights, cluster.RouteRights),
+		cluster.Finding,
+	} {
 		var want strings.Builder
 		want.WriteString("| resource | verbs | to |\n| --- | --- | --- |\n")
 		for _, r := range rules {

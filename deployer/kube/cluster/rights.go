@@ -91,6 +91,15 @@ func NeededBy(kind run.Kind) []Rule {
 // Missing gives the rights of [NeededBy], of besides and of [Live] that we lack in the namespace; where the cluster
 // cannot list rights, none.
 func (c *Cluster) Missing(ctx context.Context, kind run.Kind, besides ...Rule) (needed, live []Rule, err error) {
+	given, err := c.given(ctx)
+	if err != nil || given == nil {
+		return nil, nil, err
+	}
+	return lacking(slices.Concat(NeededBy(kind), besides), given), lacking(Live, given), nil
+}
+
+// given are our rights in the namespace; where the cluster cannot list them, nil: each request will say it.
+func (c *Cluster) given(ctx context.Context) ([]authorizationv1.ResourceRule, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	review, err := into[authorizationv1.SelfSubjectRulesReview](ctx,
@@ -98,13 +107,12 @@ func (c *Cluster) Missing(ctx context.Context, kind run.Kind, besides ...Rule) (
 			Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: c.Namespace},
 		}))
 	if err != nil {
-		return nil, nil, c.Explain(err, "ask what you may do")
+		return nil, c.Explain(err, "ask what you may do")
 	}
 	if review.Status.Incomplete {
-		return nil, nil, nil // a webhook decides; each request will say it
+		return nil, nil // a webhook decides
 	}
-	given := review.Status.ResourceRules
-	return lacking(slices.Concat(NeededBy(kind), besides), given), lacking(Live, given), nil
+	return append([]authorizationv1.ResourceRule{}, review.Status.ResourceRules...), nil
 }
 
 // lacking is what of some rights is not given.
@@ -160,11 +168,16 @@ func (c *Cluster) CheckRights(ctx context.Context, kind run.Kind, besides ...Rul
 	if err != nil || len(missing) == 0 {
 		return live, err
 	}
+	return live, c.lacks(missing, c.HowToGrant(ctx, missing))
+}
+
+// lacks says which rights are missing, and what to do.
+func (c *Cluster) lacks(missing []Rule, hint string) error {
 	var lacks []string
 	for _, r := range missing {
 		lacks = append(lacks, r.String())
 	}
-	return live, &usererror.Error{
+	return &usererror.Error{
 		Code: usererror.CodeRights,
 		Text: fmt.Sprintf(
 			"you may not do all that runs need in namespace %s of cluster %s: %s are missing",
@@ -172,7 +185,7 @@ func (c *Cluster) CheckRights(ctx context.Context, kind run.Kind, besides ...Rul
 			c.Context,
 			strings.Join(lacks, "; "),
 		),
-		Hint: c.HowToGrant(ctx, missing),
+		Hint: hint,
 	}
 }
 

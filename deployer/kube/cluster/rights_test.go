@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,8 +91,35 @@ func TestALockedServerNeedsToReadItsToken(t *testing.T) {
 	}
 }
 
+func TestARightForIngressesIsRefused(t *testing.T) {
+	c, _ := having(t, slices.Concat(cluster.Needed, cluster.Serving))
+	err := c.CheckIngress(t.Context(), cluster.RouteRights)
+	mistake(t, err, usererror.CodeRights, "httproutes (to lead callers from outside to a server)",
+		"metaml setup rbac --ingress")
+	c, _ = having(t, cluster.RouteRights)
+	if err := c.CheckIngress(t.Context(), cluster.RouteRights); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheRoleHasRightsForIngressesWhereTheyAreAskedFor(t *testing.T) {
+	for _, ingress := range []bool{false, true} {
+		t.Run(strconv.FormatBool(ingress), func(t *testing.T) {
+			role, err := cluster.Role("team", "ada", ingress)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"- ingresses", "- httproutes", "kind: ClusterRole\n", "- ingressclasses"} {
+				if strings.Contains(string(role), want) != ingress {
+					t.Errorf("whether the role has %s:\n%s", want, role)
+				}
+			}
+		})
+	}
+}
+
 func TestTheRoleHasAllRights(t *testing.T) {
-	role, err := cluster.Role("team", "ada")
+	role, err := cluster.Role("team", "ada", false)
 	if err != nil {
 		t.Fatal(err)
 	}

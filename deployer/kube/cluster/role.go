@@ -10,24 +10,48 @@ import (
 )
 
 // Role is a Role with the rights of [Needed], [Serving], [Locking], [Autoscaled] and [Live], and a RoleBinding that
-// gives it to a user, as YAML for kubectl apply.
-func Role(namespace, user string) ([]byte, error) {
+// gives it to a user, as YAML for kubectl apply. With ingress it has those of [IngressRights] and [RouteRights] as well,
+// and a ClusterRole with those of [Finding] follows.
+func Role(namespace, user string, ingress bool) ([]byte, error) {
 	const name = "metaml"
+	rules := slices.Concat(Needed, Serving, Locking, Autoscaled, Live)
+	if ingress {
+		rules = slices.Concat(rules, IngressRights, RouteRights)
+	}
 	meta := metav1.ObjectMeta{Name: name, Namespace: namespace}
 	role := rbacv1.Role{
-		TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"}, ObjectMeta: meta,
-	}
-	for _, r := range slices.Concat(Needed, Serving, Locking, Autoscaled, Live) {
-		role.Rules = append(role.Rules, rbacv1.PolicyRule{
-			APIGroups: []string{r.Group}, Resources: r.Resources, Verbs: r.Verbs,
-		})
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
+		ObjectMeta: meta, Rules: policies(rules),
 	}
 	binding := rbacv1.RoleBinding{
 		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
 		ObjectMeta: meta,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
+		Subjects:   subjects(user),
 	}
+	text, err := documents(role, binding)
+	if err != nil || !ingress {
+		return text, err
+	}
+	more, err := public(user)
+	return slices.Concat(text, []byte("---\n"), more), err
+}
+
+func policies(rules []Rule) (policies []rbacv1.PolicyRule) {
+	for _, r := range rules {
+		policies = append(policies, rbacv1.PolicyRule{
+			APIGroups: []string{r.Group}, Resources: r.Resources, Verbs: r.Verbs,
+		})
+	}
+	return policies
+}
+
+func subjects(user string) []rbacv1.Subject {
+	return []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}}
+}
+
+// documents writes a role and its binding, one after the other.
+func documents(role, binding any) ([]byte, error) {
 	first, err := yaml.Marshal(role)
 	if err != nil {
 		return nil, fmt.Errorf("write the role: %w", err)
@@ -36,5 +60,5 @@ func Role(namespace, user string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the role binding: %w", err)
 	}
-	return append(append(first, "---\n"...), second...), nil
+	return slices.Concat(first, []byte("---\n"), second), nil
 }

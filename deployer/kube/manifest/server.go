@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -54,13 +55,13 @@ func (r *Run) Service(owner *corev1.ConfigMap) *corev1.Service {
 	}
 }
 
+// servicePort is the port of a server's Service.
+func servicePort(s *run.ServerSpec) int32 { return int32(cmp.Or(s.Port, run.ServicePort)) }
+
 func (r *Run) ports() []corev1.ServicePort {
-	port := int32(run.ServicePort)
-	if p := r.Spec.Server.Port; p > 0 {
-		port = int32(p)
-	}
 	return []corev1.ServicePort{{
-		Name: httpPort, Protocol: corev1.ProtocolTCP, Port: port, TargetPort: intstr.FromString(httpPort),
+		Name: httpPort, Protocol: corev1.ProtocolTCP, Port: servicePort(r.Spec.Server),
+		TargetPort: intstr.FromString(httpPort),
 	}}
 }
 

@@ -38,6 +38,7 @@ type server struct {
 	scaler   scaler
 	forward  *portforward.Forwarder // nil while nobody follows the server, and within its cluster
 	listener net.Listener           // where it takes connections
+	lookNext time.Time              // when it is looked next how callers outside of the cluster reach it
 }
 
 func newServer(m *mirror) *server {
@@ -149,6 +150,9 @@ func (v *server) followOnce(ctx context.Context) (renewed bool, err error) {
 		if v.plans.state.Server.Starting > 0 {
 			again = time.Second
 		}
+		if v.plans.state.Server.Public.Waits {
+			again = min(again, lookWaiting)
+		}
 		if err := v.news(ctx, again); err != nil {
 			return false, err
 		}
@@ -218,7 +222,7 @@ func (v *server) step(ctx context.Context, s *serverSeen, follows bool) error {
 		}
 	}
 	v.answered = slices.DeleteFunc(v.answered, func(n int) bool { return v.noteAnswered(ctx, n) })
-	return v.write(events)
+	return v.write(append(events, v.reached(ctx, s)...))
 }
 
 // noteAnswered notes in the cluster that a revision has answered, for who rolls back from another machine. false: it is

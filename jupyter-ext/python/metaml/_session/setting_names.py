@@ -76,6 +76,8 @@ SERVE = (
     "allow_host",
     "cors",
     "auth",
+    "ingress",
+    "expose",
     "replicas",
     "workers",
     "batch",

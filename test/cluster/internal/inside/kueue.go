@@ -19,19 +19,8 @@ const KueueWebhooks = "127.0.0.1:9443"
 
 // Queues installs Kueue, as an administrator does, and starts it.
 func (c Cluster) Queues(ctx context.Context) error {
-	program, err := exec.LookPath("kueue")
-	if err != nil {
+	if err := c.kinds(ctx, "kueue.yaml"); err != nil {
 		return fmt.Errorf("install Kueue: %w", err)
-	}
-	kinds, err := os.ReadFile(filepath.Join(filepath.Dir(program), "kueue.yaml"))
-	if err != nil {
-		return fmt.Errorf("install Kueue: %w", err)
-	}
-	if err := c.kubectl(ctx, bytes.NewReader(kinds), "apply", "--server-side", "-f", "-"); err != nil {
-		return fmt.Errorf("install Kueue's kinds of objects: %w", err)
-	}
-	if err := c.kubectl(ctx, bytes.NewReader(kinds), "wait", "--for=condition=Established", "-f", "-"); err != nil {
-		return fmt.Errorf("install Kueue's kinds of objects: %w", err)
 	}
 	if err := c.Start(ctx, "kueue"); err != nil {
 		return err

@@ -34,6 +34,7 @@ var modules = []module{
 	{name: "tools", tools: true, extra: stages},
 	{name: "kueue", own: true, extra: kueueKinds},
 	{name: "metrics", tools: true},
+	{name: "gateway", extra: gatewayKinds},
 }
 
 // modulesVersion changes when the code below makes other files from the same modules.
@@ -114,11 +115,26 @@ func stages(ctx context.Context, sources, folder string) error {
 
 // kueueKinds writes the kinds of objects that Kueue brings, as its module has them.
 func kueueKinds(ctx context.Context, sources, folder string) error {
-	module, err := goCommand(ctx, sources, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kueue")
+	return kinds(ctx, sources, "sigs.k8s.io/kueue", "config/components/crd/bases/*.yaml",
+		filepath.Join(folder, "kueue.yaml"))
+}
+
+// gatewayKinds writes the kinds of objects of the Gateway API as its module has them.
+func gatewayKinds(ctx context.Context, sources, folder string) error {
+	return kinds(ctx, sources, "sigs.k8s.io/gateway-api",
+		"config/crd/standard/gateway.networking.k8s.io_[gh]*.yaml", filepath.Join(folder, "gateway.yaml"))
+}
+
+// kinds writes the kinds of objects that files of a module have into one file.
+func kinds(ctx context.Context, sources, of, pattern, to string) error {
+	if _, err := goCommand(ctx, sources, "mod", "download", of); err != nil {
+		return err
+	}
+	module, err := goCommand(ctx, sources, "list", "-m", "-f", "{{.Dir}}", of)
 	if err != nil {
 		return err
 	}
-	files, err := filepath.Glob(filepath.Join(module, "config/components/crd/bases/*.yaml"))
+	files, err := filepath.Glob(filepath.Join(module, pattern))
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("no kinds of objects in %s", module)
 	}
@@ -130,7 +146,7 @@ func kueueKinds(ctx context.Context, sources, folder string) error {
 		}
 		all = append(append(all, text...), "\n---\n"...)
 	}
-	return os.WriteFile(filepath.Join(folder, "kueue.yaml"), all, 0o600)
+	return os.WriteFile(to, all, 0o600)
 }
 
 // goCommand runs go in a module's folder and gives its output without the last line end.
