@@ -588,7 +588,9 @@ func TestAModelIsFetchedWhenItIsRead(t *testing.T) {
 		{"nobody reads it", false, []string{"net.bin"}, 0, nil, ""},
 		{"the target reads it", true, []string{"net.bin"}, 1, []run.Phase{run.Succeeded}, ""},
 		{
-			"there are none", true, nil, 1, []run.Phase{run.Failed},
+			"there are none",
+			true, nil, 1,
+			[]run.Phase{run.Failed},
 			"trial 0 of " + name + " kept no files, so it has no model to serve",
 		},
 	} {

@@ -280,8 +280,8 @@ func (w *worker) again(id uint64, jobs []job) {
 	r := w.revision
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := len(jobs) - 1; i >= 0; i-- { // so that they are answered in the order in which they came
-		w.putBack(id+uint64(i), jobs[i].item)
+	for i, j := range slices.Backward(jobs) { // so that they are answered in the order in which they came
+		w.putBack(id+uint64(i), j.item)
 	}
 	r.deal()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -216,8 +217,8 @@ func (w *worker) takeBack(err error) {
 		l.letGo()
 		return
 	}
-	for i := len(l.items) - 1; i >= 0; i-- { // so that they are answered in the order in which they came
-		w.putBack(l.id+uint64(i), l.items[i])
+	for i, item := range slices.Backward(l.items) { // so that they are answered in the order in which they came
+		w.putBack(l.id+uint64(i), item)
 	}
 	r.mu.Unlock()
 	w.drop(errLost)

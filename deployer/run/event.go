@@ -77,7 +77,7 @@ type Event struct {
 	Replicas    int      `json:"replicas,omitempty"`     // server.scaled
 	MaxReplicas int      `json:"max_replicas,omitempty"` // server.scaled, of a range
 	Worker      *int     `json:"worker,omitempty"`       // worker.*: from 0
-	Address     string   `json:"address,omitempty"`      // server.ready, server.public: "http://127.0.0.1:21873/predict"
+	Address     string   `json:"address,omitempty"`      // server.ready, server.public: "http://127.0.0.1:21873/x"
 	// server.ready: seconds that the tested answer took; 0 when none was
 	Answer  float64 `json:"answer,omitempty"`
 	Example string  `json:"example,omitempty"` // server.ready: the input that was tested, JSON, or one to show

@@ -16,7 +16,7 @@ var inOrder = map[string]string{
 	"deployer/kube/mirror/saved_test.go TestTheRecordIsSavedFromTimeToTime":      "time goes on from row to row",
 	"deployer/kube/mirror/saved_test.go TestWhoWasOvertakenTakesWhatTheOtherSaw": "one writes after the other",
 	"deployer/run/fold_test.go TestAResumedRunIsRunningUntilItEndsAgain":         "the rows are the events of one run",
-	"test/cluster/server_test.go TestAServerSurvivesWhatIsKilled":                "one server loses one part after the other",
+	"test/cluster/server_test.go TestAServerSurvivesWhatIsKilled":                "one part is killed after the other",
 	"test/cluster/server_test.go TestAnUpdateFailsNoRequest":                     "one revision follows the other",
 	"kernel/cell/beside_test.go TestAnInterruptOfARunThatNobodyWatchesLetsItGo":  "synctest has no subtests",
 }

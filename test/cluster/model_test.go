@@ -313,7 +313,8 @@ func TestAModelInAnImageIsSentOnce(t *testing.T) {
 	repository := host + "/" + space + "/environments"
 	p.trains(size, "--repository", repository)
 	trained := got.Load()
-	packaged := strings.Replace(times, `"example": "1"}`, `"example": "1"}, package={"repository": "`+repository+`"}`, 1)
+	packaged := strings.Replace(times, `"example": "1"}`,
+		`"example": "1"}, package={"repository": "`+repository+`"}`, 1)
 	said, code := p.serves(packaged)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, said)

@@ -10,7 +10,7 @@ import (
 )
 
 // Role is a Role with the rights of [Needed], [Serving], [Locking], [Autoscaled] and [Live], and a RoleBinding that
-// gives it to a user, as YAML for kubectl apply. With ingress it has those of [IngressRights] and [RouteRights] as well,
+// gives it to a user, as YAML for kubectl apply. With ingress it has those of [IngressRights] and [RouteRights], too,
 // and a ClusterRole with those of [Finding] follows.
 func Role(namespace, user string, ingress bool) ([]byte, error) {
 	const name = "metaml"
