@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/pod"
+	"github.com/metaml/metaml/deployer/run"
 )
 
 // exportedServer stands above the objects of a server. Nobody follows it, so nobody does what a follower does.
@@ -19,6 +20,12 @@ const exportedServer = `# Server %[1]s on Kubernetes.
 # nobody deletes them. Another version of it is applied after this one was deleted, or has another --name.
 `
 
+// lockedServer follows that of a server which asks for a token: what is printed is no place for one.
+const lockedServer = `#
+# Requests must have a token, and its pods start once there is one:
+# kubectl create secret generic %s --namespace %s --from-literal=token="$(openssl rand -hex 32)"
+`
+
 // exportServer writes the objects of a server, which is called as its series: so no server that is submitted has its
 // name. What belongs to the owner of such a server stands by itself here, and there is no owner: whoever applied it
 // deletes it.
@@ -27,7 +34,7 @@ func exportServer(load shipment, monitored bool) ([]byte, error) {
 	r.Spec.Name = r.Spec.Series
 	server := *r.Spec.Server
 	server.Revision = 1
-	server.Hosts = withNames(server.Hosts, manifest.Names(r.Spec.Name, r.Namespace))
+	server.Hosts = withNames(server.Hosts, manifest.Names(r.Spec.Name, r.Namespace), manifest.ReachHosts(&server))
 	r.Spec.Server = &server
 	program, model, agent := split(load.program), split(load.model), split(load.agent)
 	r.Programs, r.Models, r.Agent.Parts = len(program), len(model), len(agent)
@@ -47,15 +54,16 @@ func exportServer(load shipment, monitored bool) ([]byte, error) {
 	}
 	service, replicas := r.Service(nil), server.Wanted()
 	objects = append(objects, service, r.Budget(nil))
+	owner, err := r.Owner() // it is not printed: others have its name and its labels
+	if err != nil {
+		return nil, err
+	}
+	objects = append(objects, outside(owner, &server, service)...)
 	deployment, err := r.Deployment(nil, replicas)
 	if err != nil {
 		return nil, err
 	}
 	if replicas.Ranged() {
-		owner, err := r.Owner()
-		if err != nil {
-			return nil, err
-		}
 		objects = append(objects, manifest.Autoscaler(owner, replicas))
 		deployment.Spec.Replicas = nil // else kubectl apply would take back what the autoscaler has chosen
 	}
@@ -72,7 +80,27 @@ func exportServer(load shipment, monitored bool) ([]byte, error) {
 		objects = append(objects, serviceMonitor(service))
 	}
 	comment := fmt.Sprintf(exportedServer, r.Spec.Name, service.Spec.Ports[0].Port)
+	if server.Locked() {
+		comment += fmt.Sprintf(lockedServer, manifest.ServerTokenName(r.Spec.Name), r.Namespace)
+	}
 	return documents(comment, objects)
+}
+
+// outside gives what leads callers outside of the cluster to the Service of a server.
+func outside(owner *corev1.ConfigMap, s *run.ServerSpec, service *corev1.Service) []any {
+	switch manifest.WayOf(s) {
+	case manifest.ByLoadBalancer:
+		service.Spec.Type = corev1.ServiceTypeLoadBalancer
+	case manifest.ByIngress:
+		object := manifest.Ingress(owner, s)
+		object.OwnerReferences = nil
+		return []any{object}
+	case manifest.ByRoute:
+		object := manifest.Route(owner, s)
+		object.OwnerReferences = nil
+		return []any{object}
+	}
+	return nil
 }
 
 // serviceMonitor says to the Prometheus Operator where the metrics of a server's pods are. Its kind is no part of

@@ -29,19 +29,53 @@ func served(replicas run.Replicas) shipment {
 func TestAnExportedServerHasAllThatItsPodsNeed(t *testing.T) {
 	for name, test := range map[string]struct {
 		replicas  run.Replicas
+		also      run.ServerSpec
 		monitored bool
 		kinds     string // beside ConfigMaps
 	}{
-		"a number": {run.Replicas{Min: 2}, false, "Service PodDisruptionBudget Deployment"},
+		"a number": {replicas: run.Replicas{Min: 2}, kinds: "Service PodDisruptionBudget Deployment"},
 		"a range": {
-			run.Replicas{Min: 2, Max: 4}, false, "Service PodDisruptionBudget HorizontalPodAutoscaler Deployment",
+			replicas: run.Replicas{Min: 2, Max: 4},
+			kinds:    "Service PodDisruptionBudget HorizontalPodAutoscaler Deployment",
 		},
-		"monitored": {run.Replicas{Min: 1}, true, "Service PodDisruptionBudget Deployment ServiceMonitor"},
+		"monitored": {
+			replicas: run.Replicas{Min: 1}, monitored: true,
+			kinds: "Service PodDisruptionBudget Deployment ServiceMonitor",
+		},
+		"locked": {
+			replicas: run.Replicas{Min: 1}, also: run.ServerSpec{Auth: run.AuthToken},
+			kinds: "Service PodDisruptionBudget Deployment",
+		},
+		"behind an Ingress": {
+			replicas: run.Replicas{Min: 1},
+			also:     run.ServerSpec{Ingress: "serve.example", Route: &run.Route{Class: "nginx"}},
+			kinds:    "Service PodDisruptionBudget Ingress Deployment",
+		},
+		"behind a Gateway": {
+			replicas: run.Replicas{Min: 1},
+			also:     run.ServerSpec{Ingress: "serve.example", Route: &run.Route{Gateway: "infra/door"}},
+			kinds:    "Service PodDisruptionBudget HTTPRoute Deployment",
+		},
+		"exposed": {
+			replicas: run.Replicas{Min: 1}, also: run.ServerSpec{Expose: true},
+			kinds: "Service PodDisruptionBudget Deployment",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text, err := exportServer(served(test.replicas), test.monitored)
+			of := served(test.replicas)
+			server := of.run.Spec.Server
+			server.Auth, server.Ingress, server.Route = test.also.Auth, test.also.Ingress, test.also.Route
+			server.Expose = test.also.Expose
+			text, err := exportServer(of, test.monitored)
 			if err != nil {
 				t.Fatal(err)
+			}
+			// The token is made by whoever applies it.
+			if made := strings.Contains(string(text), "create secret generic serve-token"); made != server.Locked() {
+				t.Errorf("it begins with %.700s", text)
+			}
+			if public := strings.Contains(string(text), "type: LoadBalancer"); public != server.Expose {
+				t.Errorf("it is exposed: %t", public)
 			}
 			var (
 				kinds []string

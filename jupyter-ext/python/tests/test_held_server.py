@@ -149,6 +149,12 @@ def server(front: Front, shown: dict[str, Any], commands: Commands) -> Server:
     return Server("serve-1")
 
 
+def test_where_callers_outside_of_its_cluster_reach_it(server: Server, shown: dict[str, Any]) -> None:
+    assert server.public_url == ""
+    shown["public_url"] = "https://serve.example/predict"
+    assert server.public_url == "https://serve.example/predict"
+
+
 def test_what_it_is(commands: Commands, shown: dict[str, Any]) -> None:
     server = metaml.run("serve-1")
     assert isinstance(server, Server)

@@ -77,6 +77,13 @@ class Server(Held):
         return self._url
 
     @property
+    def public_url(self) -> str:
+        """The address for callers outside of the server's cluster, with `--ingress` or `--expose`; "" where there is
+        none, or none yet.
+        """
+        return str(self._read().get("public_url") or "")
+
+    @property
     def state(self) -> str:
         """ "starting" until it answers for the first time, then "running"; "dead" when all its processes were killed,
         and :meth:`wait` starts it again; "stopped" or "failed".
