@@ -18,15 +18,22 @@ import (
 // tryFor is how long one try may take.
 const tryFor = 2 * time.Second
 
+// quickFor is how long one may take at first. A network may drop what is sent to a Service that does not lead to the
+// pod yet, and a connection that was begun then would be tried again by the kernel after a second, and after three.
+const quickFor = 250 * time.Millisecond
+
 // serviceTimes say how long the Service is tried.
 type serviceTimes struct {
-	every   time.Duration // between two tries at first
+	quick   time.Duration // between two tries at first
+	atFirst time.Duration // how long that is
+	every   time.Duration // between two tries after that
 	missed  time.Duration // after which it is said that the Service is not reached
 	slowly  time.Duration // between two tries after that
 	givenUp time.Duration // after which it is not tried any more
 }
 
 var usualTimes = serviceTimes{
+	quick: 50 * time.Millisecond, atFirst: 5 * time.Second,
 	every: 500 * time.Millisecond, missed: 20 * time.Second, slowly: 5 * time.Second, givenUp: 5 * time.Minute,
 }
 
@@ -41,20 +48,17 @@ func (s *server) tryService(ctx context.Context) {
 	say := func(text, hint string) {
 		s.output.note(s.spec.Server.Revision, run.Note{Code: run.NoteService, Text: text, Hint: hint})
 	}
-	client := &fasthttp.HostClient{
-		Addr: s.service.String(), ReadTimeout: tryFor, WriteTimeout: tryFor, MaxIdemponentCallAttempts: 1,
-		Dial: func(address string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: tryFor}).DialContext(ctx, "tcp", address)
-		},
-	}
 	missed := false
 	for began := time.Now(); time.Since(began) < s.times.givenUp; {
-		err := visit(client)
+		may, pause := tryFor, s.times.every
+		if time.Since(began) < s.times.atFirst {
+			may, pause = quickFor, s.times.quick
+		}
+		err := visit(ctx, s.service.String(), may)
 		if err == nil {
 			say(pod.ReachedByService, "")
 			return
 		}
-		pause := s.times.every
 		if time.Since(began) >= s.times.missed {
 			if pause = s.times.slowly; !missed {
 				missed = true
@@ -72,8 +76,15 @@ func (s *server) tryService(ctx context.Context) {
 	}
 }
 
-// visit asks whether the server is ready.
-func visit(client *fasthttp.HostClient) error {
+// visit asks at an address whether the server is ready.
+func visit(ctx context.Context, at string, may time.Duration) error {
+	client := &fasthttp.HostClient{
+		Addr: at, MaxIdemponentCallAttempts: 1,
+		Dial: func(address string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: may}).DialContext(ctx, "tcp", address)
+		},
+	}
+	defer client.CloseIdleConnections()
 	request, answer := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(answer)
@@ -81,7 +92,7 @@ func visit(client *fasthttp.HostClient) error {
 	request.UseHostHeader = true
 	request.Header.SetHost("localhost") // which every server answers to
 	request.SetConnectionClose()
-	if err := client.DoTimeout(request, answer, tryFor); err != nil {
+	if err := client.DoTimeout(request, answer, may); err != nil {
 		return err
 	}
 	if status := answer.StatusCode(); status != fasthttp.StatusOK {
