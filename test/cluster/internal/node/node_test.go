@@ -218,11 +218,11 @@ func TestKilledClusterLeavesNothing(t *testing.T) {
 		t.Run(one.name, func(t *testing.T) {
 			cluster := runCluster(t, "exec sleep 1000")
 			groups := cluster.groups(t)
-			target := cluster.command.Process.Pid
+			send := process.Signal
 			if one.group {
-				target = -target
+				send = process.SignalGroup
 			}
-			if err := process.Signal(target, one.signal); err != nil {
+			if err := send(cluster.command.Process.Pid, one.signal); err != nil {
 				t.Fatal(err)
 			}
 			if err := cluster.command.Wait(); err == nil {
