@@ -545,9 +545,10 @@ type afar struct {
 	files   []string // that are fetched
 	reads   bool
 	fetched *int
+	lost    error // what trials wrote is not kept
 }
 
-func (a afar) Kept(string) error { return nil }
+func (a afar) Kept(string) error { return a.lost }
 
 func (a afar) Fetch(_ context.Context, name string, trial int) error {
 	*a.fetched++
@@ -626,6 +627,18 @@ func TestAModelIsFetchedWhenItIsRead(t *testing.T) {
 				t.Errorf("fetched %d times, steps %v, %q, %v", fetched, steps, says, err)
 			}
 		})
+	}
+}
+
+func TestAModelThatIsNotKeptIsRefusedAtOnce(t *testing.T) {
+	at := &afar{lost: usererror.New(usererror.CodeOutputs, "it went with the pods")}
+	client := clientOf(t, at, run.Listed{
+		Spec:  run.Spec{Name: "fit-1@there/team", Kind: run.Train},
+		State: &run.State{Phase: run.Succeeded, Trials: []run.Trial{{Phase: run.Succeeded}}},
+	})
+	client.Use(run.Kubernetes, at)
+	if m, err := client.Model(t.Context(), "fit-1"); err == nil || err.Error() != "it went with the pods" {
+		t.Errorf("got %+v, %v", m, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -140,6 +141,19 @@ func TestAServerAnswersHereAndInTheCluster(t *testing.T) {
 	if status, answer := post(t, s.URL, "21"); status != http.StatusOK || answer != "42" {
 		t.Errorf("%d: %s", status, answer)
 	}
+	log := p.begins("logs", "double-1", "--follow")
+	for n := range 20 {
+		post(t, s.URL, strconv.Itoa(1000+n))
+	}
+	eventually(t, "what both replicas print is followed", func(context.Context) (bool, error) {
+		text := log.text()
+		for n := range 20 {
+			if !strings.Contains(text, fmt.Sprintf("doubling %d\n", 1000+n)) {
+				return false, errors.New(text)
+			}
+		}
+		return strings.Contains(text, "replica 0  ") && strings.Contains(text, "replica 1  "), nil
+	})
 	p.prints("double-1", "doubling 21\n")
 	if out := p.must("logs", "double-1"); strings.Contains(out, "[metaml]") {
 		t.Errorf("lines of the pod's own are shown: %s", out)
@@ -169,6 +183,7 @@ func TestAServerAnswersHereAndInTheCluster(t *testing.T) {
 	}
 
 	p.must("stop", "double-1")
+	log.ends(0)
 	p.must("resume", "double-1")
 	if _, answer := post(t, p.readyAgain("double-1").URL, "4"); answer != "8" {
 		t.Errorf("after it was resumed it answers %s", answer)
