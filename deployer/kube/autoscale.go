@@ -41,7 +41,7 @@ func autoscale(ctx context.Context, c *cluster.Cluster, owner *corev1.ConfigMap,
 		switch {
 		case getErr != nil:
 			return c.Explain(getErr, "read the autoscaler of server "+owner.Name)
-		case !belongs(now.OwnerReferences, owner):
+		case !manifest.BelongsTo(&now.ObjectMeta, owner):
 			return foreignObject("HorizontalPodAutoscaler", object.Name, c.Namespace)
 		}
 		// Metrics that somebody has added stay.
@@ -67,16 +67,6 @@ func endAutoscaling(ctx context.Context, c *cluster.Cluster, owner *corev1.Confi
 		return nil
 	}
 	return c.Explain(err, "remove the autoscaler of server "+owner.Name)
-}
-
-// belongs reports whether an object belongs to a run.
-func belongs(owners []metav1.OwnerReference, owner *corev1.ConfigMap) bool {
-	for i := range owners {
-		if owners[i].UID == owner.UID {
-			return true
-		}
-	}
-	return false
 }
 
 // resize has a server that goes on have so many pods.

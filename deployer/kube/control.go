@@ -340,8 +340,7 @@ func removeUnowned(ctx context.Context, c *cluster.Cluster, owner *corev1.Config
 	}
 	var tasks []func() error
 	add := func(o *metav1.ObjectMeta, remove func(context.Context, string, metav1.DeleteOptions) error) {
-		ours := func(r metav1.OwnerReference) bool { return r.UID == owner.UID }
-		if slices.ContainsFunc(o.OwnerReferences, ours) || o.UID == owner.UID ||
+		if manifest.BelongsTo(o, owner) || o.UID == owner.UID ||
 			o.Labels[manifest.LabelManagedBy] != manifest.ManagedBy {
 			return
 		}

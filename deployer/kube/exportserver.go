@@ -92,13 +92,9 @@ func outside(owner *corev1.ConfigMap, s *run.ServerSpec, service *corev1.Service
 	case manifest.ByLoadBalancer:
 		service.Spec.Type = corev1.ServiceTypeLoadBalancer
 	case manifest.ByIngress:
-		object := manifest.Ingress(owner, s)
-		object.OwnerReferences = nil
-		return []any{object}
+		return []any{manifest.Ingress(owner, s)}
 	case manifest.ByRoute:
-		object := manifest.Route(owner, s)
-		object.OwnerReferences = nil
-		return []any{object}
+		return []any{manifest.Route(owner, s)}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -218,4 +219,71 @@ func (p *Place) quotas(ctx context.Context, load *shipment) []string {
 		}
 	}
 	return lines
+}
+
+// outlineServer says which objects a revision of a server has, and those of the server.
+func (p *Place) outlineServer(ctx context.Context, load *shipment) ([]string, error) {
+	r, o := &load.run, &load.run.Options
+	spec := &r.Spec
+	t, now := &taken{}, revisionsNow{}
+	var err error
+	if t.owner, err = p.server(ctx, spec); err != nil {
+		return nil, err
+	}
+	if t.owner != nil {
+		spec.Name = t.owner.Name
+		if now, err = p.revisions(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	spec.Server = new(*spec.Server)
+	spec.Server.Revision = now.newest + 1
+	replicas := spec.Server.Wanted()
+	if now.current != nil {
+		replicas = scaledFrom(t.replicas, spec.Name, now.current.Server, replicas).Replicas
+	}
+	pods := fmt.Sprintf("Deployment %s: %s of %s, each pod with %s", spec.Name, replicas.Words(),
+		prose.Count(max(1, spec.Server.Workers), "worker"), load.needs())
+	port := cmp.Or(spec.Server.Port, run.ServicePort)
+	holder := manifest.RevisionName(spec.Name, spec.Server.Revision)
+	objects := []string{
+		pods,
+		fmt.Sprintf("Service %s: port %d, so that programs in the cluster ask it on %s", spec.Name, port,
+			run.ServiceURL(spec.Name, p.cluster.Namespace, port, spec.Server.Path)),
+		fmt.Sprintf("PodDisruptionBudget %s: one pod at a time goes when nodes are drained", spec.Name),
+		fmt.Sprintf("ConfigMap %s: what all others belong to", spec.Name),
+		fmt.Sprintf("ConfigMap %s: revision %d, what it is", holder, spec.Server.Revision),
+		load.outlineProgram(holder),
+	}
+	switch {
+	case r.ModelOn != nil:
+		objects = append(objects, fmt.Sprintf("the model %s is read from PersistentVolumeClaim %s", spec.Server.Model,
+			r.ModelOn.Claim))
+	case r.ModelAt != "":
+		objects = append(objects, fmt.Sprintf("the model %s is a layer of the image", spec.Server.Model))
+	case len(load.model) > 0:
+		size := 0
+		for _, part := range load.model {
+			size += len(part)
+		}
+		objects = append(objects, fmt.Sprintf("ConfigMap %s…: the model %s, %d KiB", manifest.ModelName(holder, 0),
+			spec.Server.Model, (size+1023)>>10))
+	}
+	objects = append(objects, outlineReach(spec)...)
+	objects = append(objects, "Secret "+manifest.KeyName(holder))
+	if spec.Server.Locked() {
+		objects = append(objects, fmt.Sprintf("Secret %s: the token that requests must have, unless it is there",
+			manifest.ServerTokenName(spec.Name)))
+	}
+	if replicas.Ranged() {
+		objects = slices.Insert(objects, 1, fmt.Sprintf("HorizontalPodAutoscaler %s: it chooses from %s by their use "+
+			"of processors, %d %% of --cpu", spec.Name, replicas.Words(), manifest.Utilization))
+	}
+	if t.before > 0 {
+		objects[0] += fmt.Sprintf("; revision %d answers until those of revision %d do", t.before, spec.Server.Revision)
+	}
+	if slices.Contains(o.PullSecrets, ownLogin) {
+		objects = append(objects, "Secret "+manifest.PullName(holder)+": the login for the registry of the image")
+	}
+	return objects, nil
 }

@@ -103,6 +103,12 @@ func (t *Target) nextRevision(
 	f := t.Folder(spec.Name)
 	spec.Server.Revision = f.NewestRevision() + 1
 	done := run.Submitted{Spec: spec, Replaces: server.State.Server.Revision}
+	unseen := func() error { // nobody has seen the token that was made, and nobody would
+		if done.Token == "" {
+			return nil
+		}
+		return os.Remove(f.TokenFile())
+	}
 	before, err := f.Revision(done.Replaces).ReadSpec()
 	done.Opens = err == nil && before.Server != nil && before.Server.Locked() && !spec.Server.Locked()
 	if err = t.forgetReplicas(server); err == nil {
@@ -112,9 +118,7 @@ func (t *Target) nextRevision(
 		err = t.revise(f, spec, model, fill)
 	}
 	if err != nil {
-		if done.Token != "" { // nobody has seen it, and nobody would
-			err = errors.Join(err, os.Remove(f.TokenFile()))
-		}
+		err = errors.Join(err, unseen())
 		return run.Submitted{}, folder.Explain(err, "write the next revision of the server in", string(f))
 	}
 	// A server that has ended in this very moment goes on, with what it is given here.
@@ -124,10 +128,7 @@ func (t *Target) nextRevision(
 	}
 	if now.Liveness != run.Alive {
 		if err := t.start(f, now.Liveness == run.Ended); err != nil {
-			if done.Token != "" {
-				err = errors.Join(err, os.Remove(f.TokenFile()))
-			}
-			return run.Submitted{}, errors.Join(err, os.RemoveAll(string(f.Revision(spec.Server.Revision))))
+			return run.Submitted{}, errors.Join(err, unseen(), os.RemoveAll(string(f.Revision(spec.Server.Revision))))
 		}
 	}
 	return done, nil

@@ -21,19 +21,11 @@ const Utilization = 80
 // labels of owner, too, and belong to it once it was made.
 func Autoscaler(owner *corev1.ConfigMap, replicas run.Replicas) *autoscalingv2.HorizontalPodAutoscaler {
 	least, aim := int32(replicas.Min), int32(Utilization)
-	m := metav1.ObjectMeta{
-		Name: owner.Name, Namespace: owner.Namespace,
-		Labels: merged(owner.Labels, map[string]string{LabelComponent: ComponentServer}),
-	}
-	delete(m.Labels, LabelServer)
-	if owner.UID != "" {
-		m.OwnerReferences = []metav1.OwnerReference{OwnedBy(owner)}
-	}
 	return &autoscalingv2.HorizontalPodAutoscaler{
 		TypeMeta: metav1.TypeMeta{
 			APIVersion: autoscalingv2.SchemeGroupVersion.String(), Kind: "HorizontalPodAutoscaler",
 		},
-		ObjectMeta: m,
+		ObjectMeta: serverMeta(owner),
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{
 				APIVersion: "apps/v1", Kind: "Deployment", Name: owner.Name,

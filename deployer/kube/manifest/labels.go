@@ -8,6 +8,7 @@ package manifest
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -107,4 +108,23 @@ func digest40(text string) string {
 // OwnedBy is the reference by which the owner's deletion deletes an object.
 func OwnedBy(owner *corev1.ConfigMap) metav1.OwnerReference {
 	return metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: owner.Name, UID: owner.UID}
+}
+
+// BelongsTo reports whether an object has that reference.
+func BelongsTo(o *metav1.ObjectMeta, owner *corev1.ConfigMap) bool {
+	return slices.ContainsFunc(o.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == owner.UID })
+}
+
+// serverMeta is that of an object beside the Deployment of a server, which is called as its owner. An owner that was
+// never made owns nothing.
+func serverMeta(owner *corev1.ConfigMap) metav1.ObjectMeta {
+	m := metav1.ObjectMeta{
+		Name: owner.Name, Namespace: owner.Namespace,
+		Labels: merged(owner.Labels, map[string]string{LabelComponent: ComponentServer}),
+	}
+	delete(m.Labels, LabelServer)
+	if owner.UID != "" {
+		m.OwnerReferences = []metav1.OwnerReference{OwnedBy(owner)}
+	}
+	return m
 }

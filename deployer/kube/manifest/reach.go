@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"maps"
 	"reflect"
 	"strings"
 
@@ -52,23 +51,12 @@ func ReachHosts(s *run.ServerSpec) []string {
 	return nil
 }
 
-// reachMeta is that of an object which leads to the server of an owner.
-func reachMeta(owner *corev1.ConfigMap) metav1.ObjectMeta {
-	labels := maps.Clone(owner.Labels)
-	labels[LabelComponent] = ComponentServer
-	delete(labels, LabelServer)
-	return metav1.ObjectMeta{
-		Name: owner.Name, Namespace: owner.Namespace, Labels: labels,
-		OwnerReferences: []metav1.OwnerReference{OwnedBy(owner)},
-	}
-}
-
 // Ingress leads requests for a host to the Service of a server.
 func Ingress(owner *corev1.ConfigMap, s *run.ServerSpec) *networkingv1.Ingress {
 	prefix := networkingv1.PathTypePrefix
 	i := &networkingv1.Ingress{
 		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: string(ByIngress)},
-		ObjectMeta: reachMeta(owner),
+		ObjectMeta: serverMeta(owner),
 		Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{{
 			Host: s.Ingress,
 			IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
@@ -135,7 +123,7 @@ func Route(owner *corev1.ConfigMap, s *run.ServerSpec) *HTTPRoute {
 	namespace, name, _ := strings.Cut(s.Route.Gateway, "/")
 	return &HTTPRoute{
 		TypeMeta:   metav1.TypeMeta{APIVersion: RouteVersion, Kind: string(ByRoute)},
-		ObjectMeta: reachMeta(owner),
+		ObjectMeta: serverMeta(owner),
 		Spec: HTTPRouteSpec{
 			ParentRefs: []RouteParent{{Namespace: namespace, Name: name}}, Hostnames: []string{s.Ingress},
 			Rules: []HTTPRouteRule{{BackendRefs: []RouteBackend{{Name: owner.Name, Port: servicePort(s)}}}},

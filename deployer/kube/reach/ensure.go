@@ -153,7 +153,7 @@ func (s *server) remove(ctx context.Context, way manifest.Way) error {
 // drop removes an object of the server.
 func drop[T any](ctx context.Context, s *server, all cluster.Plain[T], meta func(*T) *metav1.ObjectMeta) error {
 	now, err := all.Get(ctx, s.owner.Name)
-	if apierrors.IsNotFound(err) || err == nil && !s.owns(meta(now)) {
+	if apierrors.IsNotFound(err) || err == nil && !manifest.BelongsTo(meta(now), s.owner) {
 		return nil
 	}
 	if err == nil {
@@ -163,11 +163,6 @@ func drop[T any](ctx context.Context, s *server, all cluster.Plain[T], meta func
 		return nil
 	}
 	return err
-}
-
-// owns reports whether an object belongs to the server.
-func (s *server) owns(o *metav1.ObjectMeta) bool {
-	return slices.ContainsFunc(o.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == s.owner.UID })
 }
 
 // object is what put needs of an object that leads to a server.
@@ -194,7 +189,7 @@ func put[T any](ctx context.Context, s *server, all cluster.Plain[T], o object[T
 	case err != nil:
 		return nil, err
 	}
-	if !s.owns(o.meta(now)) {
+	if !manifest.BelongsTo(o.meta(now), s.owner) {
 		return nil, usererror.New(usererror.CodeName, "an %s %q that is no server of ours is in namespace %s already",
 			o.kind, s.owner.Name, s.owner.Namespace).With("Give the server another name: --name NAME.")
 	}
@@ -331,7 +326,7 @@ func (s *server) typed(ctx context.Context, kind corev1.ServiceType) (*corev1.Se
 	switch {
 	case err != nil:
 		return nil, err
-	case !s.owns(&now.ObjectMeta) || len(now.Spec.Ports) == 0:
+	case !manifest.BelongsTo(&now.ObjectMeta, s.owner) || len(now.Spec.Ports) == 0:
 		return nil, errNoService
 	case now.Spec.Type == kind:
 		return now, nil
