@@ -104,6 +104,14 @@ func (p *person) serves(script string, args ...string) (said string, code int) {
 	return p.metaml(append([]string{"run", "serve.py", "--python", python(p.t)}, args...)...)
 }
 
+// mustServe does so, and wants it to be ready.
+func (p *person) mustServe(script string, args ...string) {
+	p.t.Helper()
+	if said, code := p.serves(script, args...); code != 0 {
+		p.t.Fatalf("exit code %d: %s", code, said)
+	}
+}
+
 // post sends JSON and gives the answer.
 func post(t *testing.T, url, body string) (status int, answer string) {
 	t.Helper()
@@ -251,9 +259,7 @@ func TestAServerSurvivesWhatIsKilled(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
-	if said, code := p.serves(doubles); code != 0 {
-		t.Fatalf("exit code %d: %s", code, said)
-	}
+	p.mustServe(doubles)
 	url := p.showServer("double-1").URL
 	answers := func(what string) {
 		t.Helper()
@@ -332,9 +338,7 @@ func TestADrainedNodeFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
-	if said, code := p.serves(doubles); code != 0 {
-		t.Fatalf("exit code %d: %s", code, said)
-	}
+	p.mustServe(doubles)
 	before, _ := servers(t.Context(), t, space)
 	asking := keepsAsking(t, p.showServer("double-1").URL)
 	waited := false
@@ -379,9 +383,7 @@ print(n, "requests,", len(faults), "failed", faults[:3])
 func TestAServerOutlivesTheKubelet(t *testing.T) {
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
-	if said, code := p.serves(doubles); code != 0 {
-		t.Fatalf("exit code %d: %s", code, said)
-	}
+	p.mustServe(doubles)
 	service, err := client(t, inside.Admin).CoreV1().Services(space).Get(t.Context(), "double-1", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -441,9 +443,7 @@ func TestAServerOutlivesTheKubelet(t *testing.T) {
 func TestTheAddressOfAServerSurvivesSleep(t *testing.T) {
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
-	if said, code := p.serves(doubles); code != 0 {
-		t.Fatalf("exit code %d: %s", code, said)
-	}
+	p.mustServe(doubles)
 	url := p.showServer("double-1").URL
 	pid := followerOf(t, "double-1")
 	if err := process.Signal(pid, syscall.SIGSTOP); err != nil {
@@ -546,9 +546,7 @@ func TestAnUpdateFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
-	if said, code := p.serves(doubles); code != 0 {
-		t.Fatalf("exit code %d: %s", code, said)
-	}
+	p.mustServe(doubles)
 	url := p.showServer("double-1").URL
 	asking := keepsAsking(t, url)
 	last := 1 + int(number(t, "METAML_UPDATES", 5))
@@ -618,9 +616,7 @@ func TestTwoUpdatesAtOnce(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)
 	p := newPerson(t, inside.Admin, space)
-	if said, code := p.serves(doubles); code != 0 {
-		t.Fatalf("exit code %d: %s", code, said)
-	}
+	p.mustServe(doubles)
 	slow := "import time\n" + strings.Replace(doubles, "factor = 2", "time.sleep(600)\nfactor = 3", 1)
 	path := filepath.Join(p.home, "serve.py")
 	if err := os.WriteFile(path, []byte(slow), 0o600); err != nil {

@@ -221,9 +221,7 @@ func TestTwoPeopleLockAServerAtOnce(t *testing.T) {
 	t.Parallel()
 	space := namespace(t)
 	p, said := newPerson(t, inside.Admin, space), [2]string{}
-	if out, code := p.serves(doubles); code != 0 {
-		t.Fatalf("exit code %d: %s", code, out)
-	}
+	p.mustServe(doubles)
 	var both sync.WaitGroup
 	for i := range said {
 		both.Go(func() {
