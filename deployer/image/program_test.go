@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/image/layer"
 	"github.com/metaml/metaml/deployer/image/resolve"
+	"github.com/metaml/metaml/test/noted"
 )
 
 func script(text string) []layer.File {
@@ -68,13 +70,14 @@ func TestAProgramIsPutOnItsEnvironment(t *testing.T) {
 
 	t.Run("an environment that somebody deleted is made again", func(t *testing.T) {
 		gone := first.Layers[len(first.Layers)-1].Digest
-		deleted := true
+		var deleted atomic.Bool
+		deleted.Store(true)
 		lacks := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut && strings.Contains(r.URL.RawQuery, gone) {
-				deleted = false
+				deleted.Store(false)
 			}
 			image := strings.Contains(r.URL.Path, "/team/env/manifests/")
-			if r.Method == http.MethodHead && deleted && (image || strings.Contains(r.URL.Path, gone)) {
+			if r.Method == http.MethodHead && deleted.Load() && (image || strings.Contains(r.URL.Path, gone)) {
 				w.WriteHeader(http.StatusNotFound)
 				return
 			}
@@ -84,7 +87,7 @@ func TestAProgramIsPutOnItsEnvironment(t *testing.T) {
 		defer s.answer.Store(nil)
 		request.To = registryAt(t, repository) // one that has not seen the layer
 		made := make("3")
-		if deleted || made.Reference == first.Reference || len(*said) == 0 {
+		if deleted.Load() || made.Reference == first.Reference || len(*said) == 0 {
 			t.Errorf("it is %s, and said %q", made.Reference, *said)
 		}
 	})
@@ -141,10 +144,10 @@ func TestAModelIsALayerBelowTheProgram(t *testing.T) {
 			request.Model = nil
 		}
 		request.Program = script(text)
-		var sent []string
+		var sent noted.List[string]
 		counts := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if digest := r.URL.Query().Get("digest"); r.Method == http.MethodPut && digest != "" {
-				sent = append(sent, digest)
+				sent.Add(digest)
 			}
 			s.inner.ServeHTTP(w, r)
 		})
@@ -169,8 +172,8 @@ func TestAModelIsALayerBelowTheProgram(t *testing.T) {
 			}
 			tops[i] = append(tops[i], digest.String())
 		}
-		if slices.Contains(sent, tops[i][0]) != (i == 0) {
-			t.Errorf("image %d: of its layers %q were sent %q", i, tops[i], sent)
+		if slices.Contains(sent.All(), tops[i][0]) != (i == 0) {
+			t.Errorf("image %d: of its layers %q were sent %q", i, tops[i], sent.All())
 		}
 	}
 	if tops[0][0] != tops[1][0] || tops[0][1] == tops[1][1] || tops[1][1] != tops[2][1] {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/metaml/metaml/deployer/kube/cluster"
 	"github.com/metaml/metaml/deployer/kube/manifest"
+	"github.com/metaml/metaml/test/noted"
 )
 
 const toServer = `
@@ -45,11 +46,11 @@ func TestAFirstRevisionThatDidNotComeAbout(t *testing.T) {
 			for n := range c.revisions {
 				list.Items = append(list.Items, *object(fmt.Sprintf("serve-1-v%d", n+1), n+1))
 			}
-			var removed []string
+			var removed noted.List[string]
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				if r.Method == http.MethodDelete {
-					removed = append(removed, filepath.Base(r.URL.Path))
+					removed.Add(filepath.Base(r.URL.Path))
 					_ = json.NewEncoder(w).Encode(metav1.Status{
 						TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess,
 					})
@@ -71,7 +72,7 @@ func TestAFirstRevisionThatDidNotComeAbout(t *testing.T) {
 			if err := (&Place{cluster: to}).takeBack(t.Context(), mine); err != nil {
 				t.Fatal(err)
 			}
-			if len(removed) != 1 || removed[0] != c.removed {
+			if removed := removed.All(); len(removed) != 1 || removed[0] != c.removed {
 				t.Errorf("removed %q, want %s", removed, c.removed)
 			}
 		})

@@ -18,6 +18,7 @@ import (
 	"github.com/metaml/metaml/deployer/image/indexes"
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/usererror"
+	"github.com/metaml/metaml/test/noted"
 )
 
 const content = "the content of a wheel"
@@ -111,10 +112,10 @@ func TestWhatIsNotTheWheelIsRefusedAndNotKept(t *testing.T) {
 }
 
 func TestALoginIsSentToItsHostAlone(t *testing.T) {
-	var got []string
+	var got noted.List[string]
 	note := func(_ http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
-		got = append(got, user+":"+password)
+		got.Add(user + ":" + password)
 	}
 	address, _ := index(t, func(w http.ResponseWriter, r *http.Request) {
 		note(w, r)
@@ -126,7 +127,7 @@ func TestALoginIsSentToItsHostAlone(t *testing.T) {
 	if _, err := f.Fetch(t.Context(), []resolve.Wheel{wheelAt(address, content)}); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"one:secret"}, got); d != "" {
+	if d := cmp.Diff([]string{"one:secret"}, got.All()); d != "" {
 		t.Error(d)
 	}
 }

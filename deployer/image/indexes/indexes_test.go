@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/metaml/metaml/internal/environ"
+	"github.com/metaml/metaml/test/noted"
 )
 
 func write(t *testing.T, text string, path ...string) string {
@@ -144,9 +145,9 @@ func TestAClientReachesWhatUVReaches(t *testing.T) {
 	defer server.Close()
 	ca := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})),
 		t.TempDir(), "ca.pem")
-	var through []string
+	var through noted.List[string]
 	proxy := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		through = append(through, r.URL.Host)
+		through.Add(r.URL.Host)
 	}))
 	defer proxy.Close()
 	for _, c := range []struct {
@@ -178,7 +179,7 @@ func TestAClientReachesWhatUVReaches(t *testing.T) {
 			}
 		})
 	}
-	if d := cmp.Diff([]string{"index.example"}, through); d != "" {
+	if d := cmp.Diff([]string{"index.example"}, through.All()); d != "" {
 		t.Error(d)
 	}
 	if _, err := Find([]string{"SSL_CERT_FILE=/nowhere.pem"}, "", "").Client(); err == nil ||

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -18,7 +19,7 @@ import (
 )
 
 // having is a connection of somebody who has some rights, and how often the cluster was asked for them.
-func having(t *testing.T, given []cluster.Rule) (c *cluster.Cluster, asked *int) {
+func having(t *testing.T, given []cluster.Rule) (c *cluster.Cluster, asked *atomic.Int32) {
 	t.Helper()
 	review := authorizationv1.SelfSubjectRulesReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectRulesReview"},
@@ -28,13 +29,13 @@ func having(t *testing.T, given []cluster.Rule) (c *cluster.Cluster, asked *int)
 			APIGroups: []string{r.Group}, Resources: r.Resources, Verbs: r.Verbs,
 		})
 	}
-	asked = new(int)
+	asked = new(atomic.Int32)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, "/selfsubjectrulesreviews") {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		*asked++
+		asked.Add(1)
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(review)
 	}))
@@ -50,8 +51,8 @@ func having(t *testing.T, given []cluster.Rule) (c *cluster.Cluster, asked *int)
 func TestWhatRunsWorkWithoutIsNotRefused(t *testing.T) {
 	c, asked := having(t, cluster.Needed)
 	live, err := c.CheckRights(t.Context(), run.Train)
-	if err != nil || len(live) != len(cluster.Live) || *asked != 1 {
-		t.Fatalf("got %v, %v; asked %d times", live, err, *asked)
+	if err != nil || len(live) != len(cluster.Live) || asked.Load() != 1 {
+		t.Fatalf("got %v, %v; asked %d times", live, err, asked.Load())
 	}
 	if got := live[1].String(); got != "create, get pods/portforward (to read what trials report while they run)" {
 		t.Errorf("got %s", got)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/metaml/metaml/deployer/folder"
 	"github.com/metaml/metaml/deployer/kube/manifest"
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/test/noted"
 )
 
 // A monitor takes the room that the only trial may need: it goes when nothing of the run can begin.
@@ -48,11 +50,11 @@ func TestTheMonitorGivesWayToTrials(t *testing.T) {
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var patched string
+			var patched noted.List[string]
 			to, _, _ := far(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/jobs/train-1-monitor") {
 					body, _ := io.ReadAll(r.Body) // what is missing is seen below
-					patched = string(body)
+					patched.Add(string(body))
 				}
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, `{"apiVersion":"batch/v1","kind":"Job"}`) // the client says if it fails
@@ -81,8 +83,8 @@ func TestTheMonitorGivesWayToTrials(t *testing.T) {
 			if err := m.giveWay(t.Context(), &s); err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.Contains(patched, `"suspend":true`); got != c.want {
-				t.Errorf("it gave way: %v, want %v (%s)", got, c.want, patched)
+			if got := strings.Contains(strings.Join(patched.All(), "\n"), `"suspend":true`); got != c.want {
+				t.Errorf("it gave way: %v, want %v (%s)", got, c.want, patched.All())
 			}
 			if said := len(m.planner.state.Notes) > 0; said != c.want {
 				t.Errorf("the notes are %+v", m.planner.state.Notes)
@@ -113,10 +115,10 @@ func TestTheMonitorStartsOnceAQueueLetTheRunIn(t *testing.T) {
 		{"it gave way", job("train-1", "team", false), "no live curves: it gave way", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			started := false
+			var started atomic.Bool
 			to, _, _ := far(t, func(w http.ResponseWriter, r *http.Request) {
 				if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), `"suspend":false`) { // seen below
-					started = true
+					started.Store(true)
 				}
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, `{"apiVersion":"batch/v1","kind":"Job"}`) // the client says if it fails
@@ -125,8 +127,8 @@ func TestTheMonitorStartsOnceAQueueLetTheRunIn(t *testing.T) {
 			m.letIn(t.Context(), &seen{
 				jobs: []jobSeen{{Job: c.trial}}, monitor: monitorSeen{job: job("train-1-monitor", "", true)},
 			})
-			if started != c.want {
-				t.Errorf("it was started: %v, want %v", started, c.want)
+			if started.Load() != c.want {
+				t.Errorf("it was started: %v, want %v", started.Load(), c.want)
 			}
 		})
 	}
