@@ -2,12 +2,13 @@ package nbformat_test
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/metaml/metaml/converter/nbformat"
 )
 
 func ExampleRead() {
-	notebook, err := nbformat.Read([]byte(`{
+	notebook, err := nbformat.Read(strings.NewReader(`{
 		"nbformat": 4, "nbformat_minor": 5,
 		"metadata": {"language_info": {"name": "python", "version": "3.12.1"}},
 		"cells": [

@@ -117,7 +117,7 @@ func FromSource(src []byte, path string) (*Document, error) {
 // FromNotebook makes the document of a saved notebook: its code cells, once, in document order. They are called by the
 // execution counts that were saved if every cell has one of its own, else by their number among the code cells.
 func FromNotebook(data []byte, path string) (*Document, error) {
-	nb, err := nbformat.Read(data)
+	nb, err := nbformat.ReadBytes(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name(path), err)
 	}

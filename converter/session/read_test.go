@@ -125,7 +125,7 @@ func TestFromNotebookRefuses(t *testing.T) {
 	for in, want := range map[string]string{
 		``:                          "a.ipynb: the notebook is empty",
 		`{"cells": [`:               "a.ipynb: the notebook is cut off after 11 bytes",
-		`hello`:                     "a.ipynb: this is not a notebook: byte 1 is not JSON",
+		`hello`:                     "a.ipynb: this is not a notebook: byte 0 (line 1, column 1) is not JSON",
 		`{"a":1}`:                   "a.ipynb: this is not a notebook: it has no cells",
 		`{"nbformat":9,"cells":[]}`: "a.ipynb: notebooks of version 9 are not known; versions 1 to 4 are",
 		`{"nbformat":4,"cells":{}}`: `a.ipynb: this is not a notebook: "/cells" is a JSON object`,

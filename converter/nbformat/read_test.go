@@ -11,7 +11,7 @@ import (
 )
 
 func TestRead(t *testing.T) {
-	nb, err := Read([]byte("\ufeff" + `{"nbformat":4,"nbformat_minor":5,
+	nb, err := ReadBytes([]byte("\ufeff" + `{"nbformat":4,"nbformat_minor":5,
 		"metadata":{"kernelspec":{"language":"python"},"language_info":{"version":"3.12.1"}},"cells":[
 		{"cell_type":"code","id":"a","execution_count":3,"metadata":{"tags":["one",2,""]},"source":["x = 1\n","y"],
 		"outputs":[{"output_type":"stream","text":["…"]}]},
@@ -35,11 +35,11 @@ func TestRead(t *testing.T) {
 }
 
 func TestHeadingsAndOldTypes(t *testing.T) {
-	nb, err := Read([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":9,"source":"a\n b"},` +
+	nb, err := ReadBytes([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":9,"source":"a\n b"},` +
 		`{"cell_type":"html","source":"<b>"}]},{"cells":[{"cell_type":"code","input":["a","b"]}]}]}`))
 	if err != nil || !reflect.DeepEqual(nb.Cells,
 		[]Cell{
-			{Type: "markdown", Source: "###### a b"},
+			{Type: "markdown", Source: "###### a  b"},
 			{Type: "markdown", Source: "<b>"},
 			{Type: "code", Source: "a\nb"},
 		}) {
@@ -65,7 +65,7 @@ print(json.dumps([nbformat.writes(nbformat.convert(nb, v), version=v) for v in (
 		t.Fatal(err)
 	}
 	for _, text := range texts {
-		nb, err := Read([]byte(text))
+		nb, err := ReadBytes([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ print(json.dumps([nbformat.writes(nbformat.convert(nb, v), version=v) for v in (
 func TestErrorsNameThePlace(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"empty", ` `, "the notebook is empty"},
-		{"not JSON", `{"cells":[{],"x":1}`, "this is not a notebook: byte 12 is not JSON"},
+		{"not JSON", `{"cells":[{],"x":1}`, "this is not a notebook: byte 11 (line 1, column 12) is not JSON: a key in quotes is expected, not ']'"},
 		{"an array", `[]`, `this is not a notebook: "/" is a JSON array`},
 		{
 			"a version that is a text",
@@ -101,7 +101,7 @@ func TestErrorsNameThePlace(t *testing.T) {
 		{"a cell that is a number", `{"nbformat":4,"cells":[3]}`, "cell 1 of the notebook cannot be read (/cells/0)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := Read([]byte(c.in)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			if _, err := ReadBytes([]byte(c.in)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("got %v\nwant %s", err, c.want)
 			}
 		})
@@ -113,7 +113,7 @@ func FuzzCells(f *testing.F) {
 		`"metadata":{"tags":["x"]}}]}`))
 	f.Add([]byte(`{"worksheets":[{"cells":[{"cell_type":"heading","level":1e9,"code":"x","prompt_number":"1"}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		nb, err := Read(data)
+		nb, err := ReadBytes(data)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n") {
 				t.Errorf("the error has several lines: %q", err)
