@@ -23,9 +23,15 @@ var (
 	errEmpty    = errors.New("the notebook is empty: save it again, or restore it from a checkpoint")
 )
 
+// line1 is the number of this line, from 1.
+func (s *scanner) line1() int { return s.line + 1 }
+
+// column is the next byte's place in the line, from 1.
+func (s *scanner) column() int { return int(s.offset()-s.lineStart) + 1 }
+
 // failAt makes an error of a place in this line. The text's %s, if it has one, is the place in words.
 func (s *scanner) failAt(at int64, text string) error {
-	line, column := s.line+1, int(at-s.lineStart)+1
+	line, column := s.line1(), int(at-s.lineStart)+1
 	place := fmt.Sprintf("byte %d (line %d, column %d)", at, line, column)
 	return &Error{Offset: at, Line: line, Column: column, Text: strings.Replace(text, "%s", place, 1)}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 )
 
@@ -74,17 +73,18 @@ type reader struct {
 	wrong  error // the first thing at the root that no notebook has
 	minor  float64
 	info   language
-	cells  []*rawCell
-	sheets []*rawCell
+	cells  []rawCell
+	sheets []rawCell
+	ends   []int  // of the lines of all sources
+	joined []byte // the lines of a source
 }
 
 type language struct{ name, version, kernel string }
 
 // rawCell is a cell before the version is known, which may stand behind the cells.
 type rawCell struct {
-	path          string
+	sheet, number int // the worksheet, -1 for none, and the place in it
 	kind          string
-	typed         bool
 	id            string
 	sources       [len(sourceKeys)]source
 	count, prompt float64
@@ -93,17 +93,28 @@ type rawCell struct {
 	err           error // why it cannot be read
 }
 
-type source struct {
-	set, list bool
-	parts     []string
+// path is where the cell is.
+func (c *rawCell) path() string {
+	if c.sheet < 0 {
+		return fmt.Sprintf("/cells/%d", c.number)
+	}
+	return fmt.Sprintf("/worksheets/%d/cells/%d", c.sheet, c.number)
 }
 
-func (p *reader) root(key string) error {
-	switch key {
+// source is a string or a list of lines: its text without what the lines may have to be joined by, and where in
+// reader.ends their ends are.
+type source struct {
+	set, list bool
+	text      string
+	from, to  int
+}
+
+func (p *reader) root(key []byte) error {
+	switch string(key) {
 	case "nbformat":
 		p.top.format = 1
 		if c := p.blank(); kind(c) != "number" && c != 'n' {
-			return p.notThis(key)
+			return p.notThis(string(key))
 		}
 		f, ok, err := p.float()
 		if ok {
@@ -120,14 +131,14 @@ func (p *reader) root(key string) error {
 	case "cells":
 		p.cells, p.top.cells = nil, false
 		if c := p.blank(); c != '[' {
-			return p.notThis(key)
+			return p.notThis(string(key))
 		}
 		p.top.cells = true
-		return p.array(func(i int) error { return p.cell(&p.cells, "/cells/"+strconv.Itoa(i)) })
+		return p.array(func(i int) error { return p.cell(&p.cells, -1, i) })
 	case "worksheets":
 		p.sheets, p.top.worksheets = nil, false
 		if c := p.blank(); c != '[' {
-			return p.notThis(key)
+			return p.notThis(string(key))
 		}
 		p.top.worksheets = true
 		return p.array(p.sheet)
@@ -145,31 +156,31 @@ func (p *reader) notThis(key string) error {
 
 func (p *reader) sheet(i int) error {
 	start := len(p.sheets)
-	return p.members(func(key string) error {
-		if key != "cells" || p.blank() != '[' {
+	return p.members(func(key []byte) error {
+		if string(key) != "cells" || p.blank() != '[' {
 			return p.skip()
 		}
 		p.sheets = p.sheets[:start]
 		return p.array(func(j int) error {
-			return p.cell(&p.sheets, "/worksheets/"+strconv.Itoa(i)+"/cells/"+strconv.Itoa(j))
+			return p.cell(&p.sheets, i, j)
 		})
 	})
 }
 
 // members reads an object by f; another value is passed over.
-func (p *reader) members(f func(key string) error) error {
+func (p *reader) members(f func(key []byte) error) error {
 	if p.blank() != '{' {
 		return p.skip()
 	}
 	return p.object(f)
 }
 
-func (p *reader) metadata(key string) error {
-	switch key {
+func (p *reader) metadata(key []byte) error {
+	switch string(key) {
 	case "language_info":
 		p.info.name, p.info.version = "", ""
-		return p.members(func(key string) (err error) {
-			switch key {
+		return p.members(func(key []byte) (err error) {
+			switch string(key) {
 			case "name":
 				p.info.name, err = p.string()
 			case "version":
@@ -181,8 +192,8 @@ func (p *reader) metadata(key string) error {
 		})
 	case "kernelspec":
 		p.info.kernel = ""
-		return p.members(func(key string) (err error) {
-			if key == "language" {
+		return p.members(func(key []byte) (err error) {
+			if string(key) == "language" {
 				p.info.kernel, err = p.string()
 				return err
 			}
@@ -206,42 +217,43 @@ func (p *reader) float() (f float64, ok bool, err error) {
 
 // string reads a string; it gives "" for other values. Half of a surrogate pair becomes U+FFFD.
 func (p *reader) string() (string, error) {
-	s, _, err := p.characters()
-	return s, err
-}
-
-// characters reads a string and says whether it has half of a surrogate pair; it gives "" for other values.
-func (p *reader) characters() (text string, lone bool, err error) {
 	if p.blank() != '"' {
-		return "", false, p.skip()
+		return "", p.skip()
 	}
-	if err := p.str(true); err != nil || !p.escaped {
-		return string(p.text), false, err
+	if err := p.str(true); err != nil {
+		return "", err
 	}
-	text, lone = unescape(string(p.text))
+	if !p.escaped {
+		for _, word := range [...]string{"code", "markdown", "raw"} {
+			if string(p.text) == word {
+				return word, nil // without memory of its own
+			}
+		}
+		return string(p.text), nil
+	}
+	text, lone := unescape(string(p.text))
 	if lone {
 		text = strings.ToValidUTF8(text, "\ufffd")
 	}
-	return text, lone, nil
+	return text, nil
 }
 
-func (p *reader) cell(cells *[]*rawCell, path string) error {
-	c := &rawCell{path: path}
-	*cells = append(*cells, c)
+func (p *reader) cell(cells *[]rawCell, sheet, number int) error {
+	*cells = append(*cells, rawCell{sheet: sheet, number: number})
+	c := &(*cells)[len(*cells)-1]
 	if b := p.blank(); b != '{' {
 		c.err = fmt.Errorf("it is a JSON %s, not an object", kind(b))
 		return p.skip()
 	}
-	return p.object(func(key string) (err error) {
+	return p.object(func(key []byte) (err error) {
 		for i, k := range sourceKeys {
-			if key == k {
+			if string(key) == k {
 				c.sources[i], err = p.source(c)
 				return err
 			}
 		}
-		switch key {
+		switch string(key) {
 		case "cell_type":
-			c.typed = p.blank() == '"'
 			c.kind, err = p.string()
 		case "id":
 			c.id, err = p.string()
@@ -253,8 +265,8 @@ func (p *reader) cell(cells *[]*rawCell, path string) error {
 			c.level, _, err = p.float()
 		case "metadata":
 			c.tags = nil
-			err = p.members(func(key string) error {
-				if key != "tags" {
+			err = p.members(func(key []byte) error {
+				if string(key) != "tags" {
 					return p.skip()
 				}
 				c.tags = nil
@@ -278,30 +290,45 @@ func (p *reader) cell(cells *[]*rawCell, path string) error {
 
 // source reads a string or a list of strings.
 func (p *reader) source(c *rawCell) (source, error) {
-	src := source{set: true}
-	add := func() error {
-		if p.blank() != '"' {
-			c.fail(errors.New("its source is neither a string nor a list of strings"))
-			return p.skip()
-		}
-		at, line, column := p.offset(), p.line+1, int(p.offset()-p.lineStart)+1
-		text, lone, err := p.characters()
-		if lone {
-			c.fail(&Error{Offset: at, Line: line, Column: column, Text: fmt.Sprintf("its text at byte %d (line %d) has "+
-				"half of a surrogate pair (\\ud800 to \\udfff), which is no character: take it out", at, line)})
-		}
-		src.parts = append(src.parts, text)
-		return err
-	}
+	src := source{set: true, from: len(p.ends)}
+	p.joined = p.joined[:0]
+	var err error
 	switch p.blank() {
 	case 'n':
 		src.set = false
 		return src, p.skip()
 	case '[':
 		src.list = true
-		return src, p.array(func(int) error { return add() })
+		err = p.array(func(int) error { return p.line(c) })
+	default:
+		err = p.line(c)
 	}
-	return src, add()
+	src.text, src.to = string(p.joined), len(p.ends)
+	return src, err
+}
+
+// line reads a string of a source into joined.
+func (p *reader) line(c *rawCell) error {
+	if p.blank() != '"' {
+		c.fail(errors.New("its source is neither a string nor a list of strings"))
+		return p.skip()
+	}
+	at, line, column := p.offset(), p.line1(), p.column()
+	if err := p.str(true); err != nil {
+		return err
+	}
+	lone := false
+	if p.escaped {
+		p.joined, lone = appendUnescaped(p.joined, p.text)
+	} else {
+		p.joined = append(p.joined, p.text...)
+	}
+	p.ends = append(p.ends, len(p.joined))
+	if lone {
+		c.fail(&Error{Offset: at, Line: line, Column: column, Text: fmt.Sprintf("its text at byte %d (line %d) has "+
+			"half of a surrogate pair (\\ud800 to \\udfff), which is no character: take it out", at, line)})
+	}
+	return nil
 }
 
 func (c *rawCell) fail(err error) {
@@ -320,12 +347,13 @@ func (p *reader) notebook() (*Notebook, error) {
 	if len(raw) > 0 {
 		nb.Cells = make([]Cell, 0, len(raw))
 	}
-	for i, rc := range raw {
+	for i := range raw {
+		rc := &raw[i]
 		if rc.err != nil {
-			return nil, fmt.Errorf("cell %d of the notebook cannot be read (%s): %w", i+1, rc.path, rc.err)
+			return nil, fmt.Errorf("cell %d of the notebook cannot be read (%s): %w", i+1, rc.path(), rc.err)
 		}
 		if rc.kind == "" {
-			return nil, fmt.Errorf("cell %d of the notebook has no type (%s/cell_type)", i+1, rc.path)
+			return nil, fmt.Errorf("cell %d of the notebook has no type (%s/cell_type)", i+1, rc.path())
 		}
 		cell := Cell{Type: rc.kind, ID: rc.id, Count: toInt(rc.count), Tags: rc.tags}
 		if cell.Count == 0 {
@@ -333,7 +361,7 @@ func (p *reader) notebook() (*Notebook, error) {
 		}
 		for _, s := range rc.sources {
 			if s.set {
-				cell.Source = s.join(nb.Format)
+				cell.Source = p.join(s, nb.Format)
 				break
 			}
 		}
@@ -348,9 +376,15 @@ func (p *reader) notebook() (*Notebook, error) {
 	return nb, nil
 }
 
-func (s source) join(version int) string {
-	if !s.list {
-		return s.parts[0]
+func (p *reader) join(s source, version int) string {
+	if !s.list || version == 4 || version == 1 {
+		return s.text
 	}
-	return joinLines(s.parts, version)
+	lines := make([]string, 0, s.to-s.from)
+	start := 0
+	for _, end := range p.ends[s.from:s.to] {
+		lines = append(lines, s.text[start:end])
+		start = end
+	}
+	return joinLines(lines, version)
 }

@@ -1,29 +1,34 @@
 package nbformat
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// decoded is the last string that was read.
-func (s *scanner) decoded() string {
+// decoded is the last string that was read, until the next is.
+func (s *scanner) decoded() []byte {
 	if !s.escaped {
-		return string(s.text)
+		return s.text
 	}
 	text, _ := unescape(string(s.text))
-	return text
+	return []byte(text)
 }
 
 // unescape gives the text of a string's inside as it was written. Half of a surrogate pair, which is no character,
 // becomes the three bytes that UTF-8 would have for it (WTF-8): so nothing is lost, and lone says that it was there.
 func unescape(raw string) (text string, lone bool) {
-	i := strings.IndexByte(raw, '\\')
-	if i < 0 {
+	if strings.IndexByte(raw, '\\') < 0 {
 		return raw, false
 	}
-	b := make([]byte, 0, len(raw))
-	for ; i >= 0; i = strings.IndexByte(raw, '\\') {
+	b, lone := appendUnescaped(make([]byte, 0, len(raw)), []byte(raw))
+	return string(b), lone
+}
+
+// appendUnescaped is [unescape] for what is collected.
+func appendUnescaped(b, raw []byte) (text []byte, lone bool) {
+	for i := bytes.IndexByte(raw, '\\'); i >= 0; i = bytes.IndexByte(raw, '\\') {
 		b = append(b, raw[:i]...)
 		c := raw[i+1]
 		raw = raw[i+2:]
@@ -56,10 +61,10 @@ func unescape(raw string) (text string, lone bool) {
 			b = append(b, c)
 		}
 	}
-	return string(append(b, raw...)), lone
+	return append(b, raw...), lone
 }
 
-func hex4(raw string) rune {
+func hex4[T string | []byte](raw T) rune {
 	return unhex(raw[0])<<12 | unhex(raw[1])<<8 | unhex(raw[2])<<4 | unhex(raw[3])
 }
 
