@@ -55,7 +55,7 @@ func BoolValue(b bool) *Value { return &Value{kind: Bool, text: strconv.FormatBo
 // IntValue makes a number.
 func IntValue(n int) *Value { return &Value{kind: Number, text: strconv.Itoa(n)} }
 
-// StringValue makes a string. What is not UTF-8 in it becomes U+FFFD.
+// StringValue makes a string. What is not UTF-8 in it becomes U+FFFD, apart from halves of surrogate pairs (WTF-8).
 func StringValue(s string) *Value {
 	return &Value{kind: String, text: string(appendQuoted(nil, s, false))}
 }
