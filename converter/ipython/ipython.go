@@ -39,6 +39,14 @@ type Magic struct {
 	Binds bool
 	// Kernel says that only the kernel can do it: the code of the result calls get_ipython().
 	Kernel bool
+
+	// The following are said in a script of the whole notebook.
+
+	Fate     Fate
+	Said     string // of a refused one: what is wrong
+	Instead  string // and what to do instead
+	File     string // of %run: the file; of a notebook, whose cells are to stand behind the line
+	Indented bool   // it stands in a block
 }
 
 // Result is a cell as plain Python.
@@ -56,6 +64,8 @@ type Options struct {
 	// Moved says that the session's working directory is the one after all its %cd, and has what %%writefile wrote, so
 	// that neither must be repeated.
 	Moved bool
+	// Whole says that all of the notebook becomes a script: each magic and command has one of the [Fate]s.
+	Whole bool
 }
 
 // Transform translates a cell. It never fails: what is not IPython's comes out as it is.
@@ -165,6 +175,12 @@ func (t *transformer) cell(from int) {
 	m := cellMagicRE.FindStringSubmatch(line)
 	name, args := m[1], strings.TrimSpace(m[2])
 	mg := Magic{Kind: Cell, Name: name, Args: args, Line: i + 1}
+	if t.o.Whole {
+		if !t.wholeCell(i, mg) {
+			t.cell(i + 1)
+		}
+		return
+	}
 	t.blank(i)
 	switch name {
 	case "train", "serve":
@@ -402,9 +418,12 @@ func (t *transformer) logical(src string, starts []int, i int, indent string, ch
 	}
 	if lastOp >= 0 {
 		text := strings.TrimSpace(src[starts[i]:lastOp])
-		t.r.Magics = append(t.r.Magics, Magic{Kind: Help, Args: strings.TrimRight(text, "?"), Line: i + 1})
+		t.r.Magics = append(t.r.Magics, Magic{Kind: Help, Args: strings.TrimRight(text, "?"), Line: i + 1, Fate: Dropped})
 		changed[i] = ""
-		if indent != "" {
+		switch {
+		case t.o.Whole:
+			changed[i] = indent + left(indent, text+"?")
+		case indent != "":
 			changed[i] = indent + "pass"
 		}
 		for j := i + 1; j < next; j++ {
@@ -434,7 +453,6 @@ func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int,
 	}
 	target := src[starts[i] : assign+1]
 	mg := Magic{Line: at + 1, Target: strings.TrimSpace(src[starts[i]:assign])}
-	var out string
 	mg.Kind = Shell
 	if text[0] == '!' {
 		mg.Args = strings.TrimSpace(strings.TrimLeft(text, "!"))
@@ -442,9 +460,20 @@ func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int,
 		mg.Kind = Line
 		mg.Name, mg.Args = split(text[1:])
 	}
-	out, ok := assignedValue(mg)
-	mg.Kernel = !ok
-	t.r.Magics = append(t.r.Magics, mg)
+	var out string
+	if t.o.Whole {
+		raises := false
+		out, raises = t.wholeValue(mg, strings.TrimSpace(src[starts[i]:starts[n]]))
+		if raises {
+			target = t.lines[i][:len(t.lines[i])-len(strings.TrimLeft(t.lines[i], " \t"))]
+			out = strings.ReplaceAll(out, "\n", " ")
+		}
+	} else {
+		var ok bool
+		out, ok = assignedValue(mg)
+		mg.Kernel = !ok
+		t.r.Magics = append(t.r.Magics, mg)
+	}
 	for j := i + 1; j < n; j++ {
 		changed[j] = ""
 	}

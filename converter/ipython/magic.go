@@ -33,6 +33,9 @@ var environRE = regexp.MustCompile(`^([A-Za-z_]\w*)(?:\s*=\s*|\s+)(.*)$`)
 
 // escaped translates a command that begins with an escape character. Inside a block nothing becomes pass.
 func (t *transformer) escaped(text string, line int, indent string) string {
+	if t.o.Whole {
+		return t.wholeEscape(text, line, indent)
+	}
 	nothing := ""
 	if indent != "" {
 		nothing = "pass"

@@ -22,6 +22,12 @@ const (
 	Script = "_metaml_script"
 	// Text expands the arguments of a magic: %env A=$x.
 	Text = "_metaml_text"
+	// RunScript gives a script to a program, which writes to the output of the program: %%bash.
+	RunScript = "_metaml_run_script"
+	// RunFile runs a script and takes over its names: %run file.
+	RunFile = "_metaml_run_file"
+	// Timeit measures a statement: t = %timeit -o statement.
+	Timeit = "_metaml_timeit"
 )
 
 // The list that IPython gives knows more than a list: files.n, files.s, files.grep("a"). A command with a word that
@@ -35,6 +41,12 @@ var (
 	scriptFile string
 	//go:embed shell/text.py
 	textFile string
+	//go:embed shell/run_script.py
+	runScriptFile string
+	//go:embed shell/run_file.py
+	runFileFile string
+	//go:embed shell/timeit.py
+	timeitFile string
 )
 
 var sources = map[string]string{
@@ -42,6 +54,10 @@ var sources = map[string]string{
 	Run:    strings.TrimSuffix(runFile, "\n"),
 	Script: strings.TrimSuffix(scriptFile, "\n"),
 	Text:   strings.TrimSuffix(textFile, "\n"),
+
+	RunScript: strings.TrimSuffix(runScriptFile, "\n"),
+	RunFile:   strings.TrimSuffix(runFileFile, "\n"),
+	Timeit:    strings.TrimSuffix(timeitFile, "\n"),
 }
 
 // Source is the Python code of a function for commands, "" for other names. It defines nothing but that name, imports

@@ -35,7 +35,7 @@ func fromJupytext(src, path string) (d *Document, ok bool) {
 		return nil, false
 	}
 	lines := strings.Split(src, "\n")
-	quoted := inStrings(src, len(lines))
+	quoted := token.InString(src)
 	body, format := header(lines)
 	var cells []scriptCell
 	switch format {
@@ -182,26 +182,4 @@ func (c *scriptCell) source(commented bool) (text string, isOwn bool) {
 		}
 	}
 	return strings.TrimRight(strings.Join(lines, "\n"), " \t\n"), isOwn
-}
-
-// inStrings says of each line whether it begins inside of a string.
-func inStrings(src string, lines int) []bool {
-	out := make([]bool, lines)
-	s := token.NewScanner(src, 0)
-	line, last := 0, 0
-	for {
-		tok, ok := s.Next()
-		if !ok {
-			return out
-		}
-		line += strings.Count(src[last:tok.Start], "\n")
-		last = tok.Start
-		if tok.Kind == token.String {
-			for i := range strings.Count(src[tok.Start:tok.End], "\n") {
-				if line+i+1 < lines {
-					out[line+i+1] = true
-				}
-			}
-		}
-	}
 }

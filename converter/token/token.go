@@ -277,3 +277,25 @@ func Words(code string) map[string]bool {
 func separates(r rune) bool {
 	return r != '_' && r < 0x80 && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
+
+// InString says of each line of a text whether it begins inside of a string.
+func InString(src string) []bool {
+	out := make([]bool, strings.Count(src, "\n")+1)
+	s := NewScanner(src, 0)
+	for line, last := 0, 0; ; {
+		tok, ok := s.Next()
+		if !ok {
+			return out
+		}
+		line += strings.Count(src[last:tok.Start], "\n")
+		last = tok.Start
+		if tok.Kind != String && tok.Kind != Bad {
+			continue
+		}
+		for i := range strings.Count(src[tok.Start:tok.End], "\n") {
+			if line+i+1 < len(out) {
+				out[line+i+1] = true
+			}
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package script
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/metaml/metaml/converter/ipython"
+	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/converter/syntax"
+)
+
+// analysed is a code cell as plain Python, parsed.
+type analysed struct {
+	ipython.Result
+	tree *syntax.Tree
+	err  error
+}
+
+// analyse translates and parses the code cells, several at a time. What is no code has an empty entry.
+func analyse(ctx context.Context, cells []nbformat.Cell) ([]analysed, error) {
+	all := make([]analysed, len(cells))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), max(1, len(cells)/8)) {
+		workers.Go(func() {
+			for i := range next {
+				a := &all[i]
+				source := strings.ReplaceAll(strings.ReplaceAll(cells[i].Source, "\r\n", "\n"), "\r", "\n")
+				a.Result = ipython.Transform(source, ipython.Options{Whole: true})
+				a.tree, a.err = syntax.Parse(a.Code)
+			}
+		})
+	}
+	for i := range cells {
+		if cells[i].Type == "code" && ctx.Err() == nil {
+			next <- i
+		}
+	}
+	close(next)
+	workers.Wait()
+	return all, ctx.Err()
+}
+
+// visit walks over a node and all below it with each one's parent, as long as it returns true for that.
+func visit(n, parent *syntax.Node, f func(n, parent *syntax.Node) bool) {
+	if !f(n, parent) {
+		return
+	}
+	for _, c := range n.Children {
+		visit(c, n, f)
+	}
+}
+
+// statements are the top-level statements of a cell, without comments.
+func statements(t *syntax.Tree) []*syntax.Node {
+	var all []*syntax.Node
+	for _, n := range t.Root.Children {
+		if n.Kind != "comment" {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// awaits says whether a statement awaits outside of a function, or asks for the loop that runs in a notebook.
+func awaits(statement *syntax.Node) bool {
+	found := false
+	visit(statement, nil, func(n, _ *syntax.Node) bool {
+		switch n.Kind {
+		case "function_definition", "lambda":
+			return false
+		case "await":
+			found = true
+		case "for_statement", "with_statement", "for_in_clause":
+			found = found || strings.HasPrefix(n.Text(), "async ")
+		case "call":
+			switch n.Children[0].Text() {
+			case "asyncio.create_task", "asyncio.ensure_future", "asyncio.get_running_loop", "asyncio.current_task":
+				found = true
+			}
+		}
+		return !found
+	})
+	return found
+}
+
+// bound are the names that a statement binds in its own scope, and those that it may.
+func bound(statement *syntax.Node) []string {
+	var names []string
+	seen := map[string]bool{}
+	add := func(n *syntax.Node) {
+		if n != nil && n.Kind == "identifier" && !seen[n.Text()] {
+			seen[n.Text()] = true
+			names = append(names, n.Text())
+		}
+	}
+	targets := func(n *syntax.Node) { // of an assignment: all names in it that are no attributes or indexes
+		if n == nil {
+			return
+		}
+		visit(n, nil, func(n, _ *syntax.Node) bool {
+			if n.Kind == "attribute" || n.Kind == "subscript" {
+				return false
+			}
+			add(n)
+			return true
+		})
+	}
+	visit(statement, nil, func(n, _ *syntax.Node) bool {
+		switch n.Kind {
+		case "function_definition", "class_definition":
+			add(n.Child("name"))
+			return false
+		case "lambda":
+			return false
+		case "assignment", "augmented_assignment", "for_statement":
+			targets(n.Child("left"))
+		case "named_expression":
+			add(n.Child("name"))
+		case "as_pattern_target", "delete_statement", "case_pattern":
+			targets(n)
+		case "import_statement", "import_from_statement":
+			for _, c := range n.Children {
+				switch {
+				case c.Kind == "aliased_import":
+					add(c.Child("alias"))
+				case c.Field == "name" && len(c.Children) > 0:
+					add(c.Children[0])
+				}
+			}
+		}
+		return true
+	})
+	return names
+}

@@ -1,0 +1,2 @@
+def get_ipython():
+    """The notebook's interpreter, which a script does not have."""

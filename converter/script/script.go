@@ -1,0 +1,266 @@
+// Package script makes one script of a whole notebook: all code cells in their order as plain Python that runs under
+// `python`, the text as comments, and what the notebook would have shown printed. Read [Of] first. docs/guides/nbconvert.md
+// has the table of what becomes of what.
+//
+// A cell is translated by package ipython, line by line, and then edited where it uses what only a kernel gives: the last
+// expression is shown, awaits outside of functions get a loop, imports of IPython's and Colab's modules become small
+// functions at the head of the script (helpers/). What cannot run outside of a notebook is refused by cell and line.
+//
+// It may import the converter's nbformat, ipython, syntax and token.
+package script
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/converter/ipython"
+	"github.com/metaml/metaml/converter/nbformat"
+)
+
+// Options say how the script is written.
+type Options struct {
+	// Name is the script's without ".py": figures are saved as NAME-1.png.
+	Name string
+	// Source is the notebook's file name, for the first line; "" where it has none.
+	Source string
+	// Percent marks cells by "# %%", which VS Code, Spyder and PyCharm know.
+	Percent bool
+	// QuietExpressions leaves out to show what the last expression of a cell gives.
+	QuietExpressions bool
+	// Show shows figures in windows instead of saving them beside the script.
+	Show bool
+	// Parameters makes command-line options of the cell with the tag "parameters", and of Colab's #@param forms.
+	Parameters bool
+	// KeepGoing writes a statement that raises in place of what is refused.
+	KeepGoing bool
+	// Inline is inserted behind the first line, such as PEP 723's metadata; "" is nothing.
+	Inline string
+	// Open reads a notebook that a cell runs by %run; name is as it is written there. nil refuses them.
+	Open func(name string) ([]byte, error)
+}
+
+// Script is a notebook as a script.
+type Script struct {
+	Text  string
+	Lines []Line // in the order of the script: where its lines come from
+	Notes []Note
+	// Refused are the places that cannot run outside of a notebook. Without KeepGoing there is no Text then.
+	Refused []Note
+	// Requirements are what magics and commands install.
+	Requirements []Requirement
+	// Ours are the cells with a magic of ours, "train" or "serve", whose functions the script only defines.
+	Ours []string
+}
+
+// Line says where a line of the script comes from. All numbers are from 1.
+type Line struct {
+	Script int    `json:"script"`
+	Cell   int    `json:"cell"`           // the cell's place among the code cells
+	Label  int    `json:"label"`          // the number that people see at it
+	Line   int    `json:"line"`           // in the cell
+	File   string `json:"file,omitempty"` // of a notebook that %run put in
+}
+
+// Note is something to say about a place.
+type Note struct {
+	File string `json:"file,omitempty"` // of a notebook that %run put in
+	Cell int    `json:"cell"`           // its label
+	Line int    `json:"line"`           // 0 is the whole cell
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+func (n Note) String() string {
+	text := ""
+	if n.File != "" {
+		text = n.File + ": "
+	}
+	text += fmt.Sprintf("cell %d", n.Cell)
+	if n.Line > 0 {
+		text += fmt.Sprintf(", line %d", n.Line)
+	}
+	if text += ": " + n.Text; n.Hint != "" {
+		text += ". " + n.Hint
+	}
+	return text
+}
+
+// Requirement is what a magic or command installs.
+type Requirement struct {
+	Command string // as it is written, without its sign: "pip install numpy==2.1"
+	Cell    int    // its label
+	Line    int
+}
+
+// Of makes the script of a notebook. It fails where the context ends; what the notebook has that no script can do is in
+// Refused.
+func Of(ctx context.Context, nb *nbformat.Notebook, o Options) (*Script, error) {
+	s := &scripting{
+		o: o, out: &Script{}, used: map[string]bool{}, interactivity: "last_expr",
+		drawing: map[string]bool{}, stored: map[string]bool{},
+	}
+	if err := s.notebook(ctx, nb, ""); err != nil {
+		return nil, err
+	}
+	s.unnamed()
+	if len(s.out.Refused) > 0 && !o.KeepGoing {
+		return s.out, nil
+	}
+	s.finish()
+	return s.out, nil
+}
+
+// outLine is a line of the script that is being made.
+type outLine struct {
+	text     string
+	file     string
+	cell     int // 0 is ours
+	label    int
+	line     int
+	inString bool // it begins inside of a string, so it is not indented
+}
+
+// scripting is a script that is being made.
+type scripting struct {
+	o             Options
+	out           *Script
+	body          []outLine
+	future        []string
+	used          map[string]bool // helpers
+	awaits        int
+	drawing       map[string]bool // names that draw, or are drawn into
+	interactivity string
+	inside        []string // the notebooks that are being put in
+	kept          []use    // names of the notebook's memory that are read
+	stored        map[string]bool
+	options       []string // the calls that add them
+}
+
+// labels are the numbers by which people know the code cells: their execution counts, if each has one of its own, else
+// their places.
+func labels(cells []nbformat.Cell) []int {
+	var counts, places []int
+	seen, counted := map[int]bool{}, true
+	for i := range cells {
+		if cells[i].Type != "code" {
+			continue
+		}
+		places = append(places, len(places)+1)
+		counts = append(counts, cells[i].Count)
+		if strings.TrimSpace(cells[i].Source) != "" {
+			counted = counted && cells[i].Count > 0 && !seen[cells[i].Count]
+			seen[cells[i].Count] = true
+		}
+	}
+	if counted {
+		return counts
+	}
+	return places
+}
+
+// skips are tags of cells that are not for scripts: Jupyter Book's, ours, jupytext's.
+var skips = []string{"remove-cell", "remove_cell", "metaml-skip", "active-ipynb"}
+
+func hasTag(c *nbformat.Cell, tags ...string) bool {
+	return slices.ContainsFunc(c.Tags, func(t string) bool { return slices.Contains(tags, t) })
+}
+
+// notebook writes the cells of a notebook; file is its name where %run put it in.
+func (s *scripting) notebook(ctx context.Context, nb *nbformat.Notebook, file string) error {
+	numbers := labels(nb.Cells)
+	cells, err := analyse(ctx, nb.Cells)
+	if err != nil {
+		return err
+	}
+	code := 0
+	for i := range nb.Cells {
+		c := &nb.Cells[i]
+		skipped := hasTag(c, skips...)
+		switch {
+		case c.Type == "code":
+			code++
+			if skipped || strings.TrimSpace(c.Source) == "" {
+				continue
+			}
+			at := place{file: file, cell: code, label: numbers[code-1]}
+			if err := s.code(ctx, c, cells[i], at); err != nil {
+				return err
+			}
+		case skipped:
+		case c.Type == "raw" && hasTag(c, "active-py"):
+			s.mark("# %%", "")
+			s.text(strings.TrimRight(c.Source, "\n"))
+		case c.Type == "markdown":
+			s.mark("# %% [markdown]", "")
+			s.text(ipython.Comment(strings.Trim(c.Source, "\n")))
+		case c.Type == "raw" && strings.TrimSpace(c.Source) != "":
+			s.mark("# %% [raw]", "")
+			s.text(ipython.Comment(strings.Trim(c.Source, "\n")))
+		}
+	}
+	return nil
+}
+
+// place is a cell for messages and for the source map.
+type place struct {
+	file        string
+	cell, label int
+}
+
+func (s *scripting) note(at place, line int, text, hint string) Note {
+	return Note{File: at.file, Cell: at.label, Line: line, Text: text, Hint: hint}
+}
+
+// mark begins a cell: with its mark for editors, or its heading.
+func (s *scripting) mark(percent, heading string) {
+	if len(s.body) > 0 {
+		s.body = append(s.body, outLine{})
+	}
+	switch {
+	case s.o.Percent:
+		s.body = append(s.body, outLine{text: percent})
+	case heading != "":
+		s.body = append(s.body, outLine{text: heading})
+	}
+}
+
+// text writes lines that have no place in the source map.
+func (s *scripting) text(text string) {
+	for l := range strings.SplitSeq(text, "\n") {
+		s.body = append(s.body, outLine{text: strings.TrimRight(l, " \t\r")})
+	}
+}
+
+// run puts the cells of a notebook in whose name a cell runs.
+func (s *scripting) run(ctx context.Context, name string, at place, line int) error {
+	refuse := func(text, hint string) {
+		s.out.Refused = append(s.out.Refused, s.note(at, line, text, hint))
+		s.body = append(s.body, outLine{text: "raise RuntimeError(" + quoted(text) + ")"})
+	}
+	full := path.Clean(name)
+	switch {
+	case slices.Contains(s.inside, full):
+		refuse("%run "+name+" runs a notebook that runs this one",
+			"Move what both need into a module, and import it in both.")
+		return nil
+	case s.o.Open == nil || strings.ContainsAny(name, "${"):
+		refuse("%run "+name+" names a notebook that is not known yet", "Write its name out.")
+		return nil
+	}
+	data, err := s.o.Open(name)
+	if err != nil {
+		refuse(fmt.Sprintf("%%run %s cannot be followed: %v", name, err), "Put the notebook there, or take out the line.")
+		return nil
+	}
+	nb, err := nbformat.Read(data)
+	if err != nil {
+		refuse(fmt.Sprintf("%%run %s cannot be followed: %v", name, err), "Save the notebook again.")
+		return nil
+	}
+	s.inside = append(s.inside, full)
+	defer func() { s.inside = s.inside[:len(s.inside)-1] }()
+	return s.notebook(ctx, nb, name)
+}
