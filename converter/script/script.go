@@ -255,7 +255,7 @@ func (s *scripting) run(ctx context.Context, name string, at place, line int) er
 		refuse(fmt.Sprintf("%%run %s cannot be followed: %v", name, err), "Put the notebook there, or take out the line.")
 		return nil
 	}
-	nb, err := nbformat.Read(data)
+	nb, err := nbformat.ReadBytes(data)
 	if err != nil {
 		refuse(fmt.Sprintf("%%run %s cannot be followed: %v", name, err), "Save the notebook again.")
 		return nil
