@@ -38,14 +38,14 @@ func command(t *testing.T, stdin string, args ...string) (int, string, string) {
 	return code, stdout.String(), stderr.String()
 }
 
-func TestScriptFromNotebook(t *testing.T) {
+func TestScriptOfAFunction(t *testing.T) {
 	name := notebook(t, "# two\nK = 2", "print(K)", "%%train\ndef f(a): return a * K")
-	code, out, errs := command(t, "", name, "--to", "script", "--stdout")
+	code, out, errs := command(t, "", name, "--function", "f", "--stdout")
 	if code != 0 || errs != "" || !strings.Contains(out, "# two\nK = 2\n") ||
 		!strings.Contains(out, "def f(a): return a * K\n") || strings.Contains(out, "print(K)") {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
-	if code, _, errs := command(t, "", name); code != 0 {
+	if code, _, errs := command(t, "", name, "--function=f"); code != 0 {
 		t.Fatal(errs)
 	}
 	data, err := os.ReadFile(strings.TrimSuffix(name, ".ipynb") + ".py")
@@ -56,12 +56,12 @@ func TestScriptFromNotebook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, piped, errs := command(t, string(in), "-"); code != 0 ||
+	if code, piped, errs := command(t, string(in), "-", "--function", "f"); code != 0 ||
 		!strings.Contains(piped, "def f(a): return a * K\n") {
 		t.Errorf("%d %s %s", code, piped, errs)
 	}
 	// A script made of a script would replace it.
-	if code, _, errs := command(t, "", strings.TrimSuffix(name, ".ipynb")+".py"); code != 1 ||
+	if code, _, errs := command(t, "", strings.TrimSuffix(name, ".ipynb")+".py", "--function", "f"); code != 1 ||
 		!strings.Contains(errs, "would replace its own source") {
 		t.Errorf("%d %s", code, errs)
 	}
@@ -109,8 +109,7 @@ func TestApplicationFromNotebook(t *testing.T) {
 		out != "" || !strings.Contains(errs, "other has no parameters") {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
-	// The script and the program are of the training.
-	if code, out, errs := command(t, "", name, "--to", "script", "--stdout"); code != 0 ||
+	if code, out, errs := command(t, "", name, "--function", "other", "--stdout"); code != 0 ||
 		!strings.Contains(out, "def other(): return K") || strings.Contains(out, "def read") {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
@@ -197,7 +196,6 @@ func TestMistakes(t *testing.T) {
 		want string
 	}{
 		{"no notebook", nil, 2, "which notebook?"},
-		{"two notebooks", []string{name, name}, 2, "one notebook at a time"},
 		{"another form", []string{name, "--to", "html"}, 2, `--to is script, train or serve, not "html"`},
 		{
 			"nothing to serve",
@@ -224,7 +222,7 @@ func TestMistakes(t *testing.T) {
 			2, "--stdout goes with --to script or serve",
 		},
 		{"a missing notebook", []string{"missing.ipynb"}, 1, "missing.ipynb"},
-		{"an undefined name", []string{name}, 1, "f uses `b` (cell 1, line 1), which no cell defines"},
+		{"an undefined name", []string{name, "--function", "f"}, 1, "f uses `b` (cell 1, line 1), which no cell defines"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if code, out, errs := command(t, "", c.args...); code != c.code || !strings.Contains(errs, c.want) ||
@@ -270,7 +268,7 @@ func TestAScriptWritesTheFilesOfItsNotebook(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			name := notebook(t, c.cells...)
 			script := strings.TrimSuffix(name, ".ipynb") + "_script.py"
-			if code, _, errs := command(t, "", name, "-o", script); code != 0 || errs != "" {
+			if code, _, errs := command(t, "", name, "-o", script, "--function", "fit"); code != 0 || errs != "" {
 				t.Fatal(code, errs)
 			}
 			process := exec.CommandContext(t.Context(), python, script)
@@ -285,7 +283,7 @@ func TestAScriptWritesTheFilesOfItsNotebook(t *testing.T) {
 
 func TestWhatACommandMakesIsSaidToBeMissing(t *testing.T) {
 	name := notebook(t, "!git clone https://example.org/repo", "%cd repo", "%%train\ndef f(): return 1")
-	code, _, errs := command(t, "", name)
+	code, _, errs := command(t, "", name, "--function", "f")
 	if code != 1 || !strings.Contains(errs, "!git clone https://example.org/repo was left out (cell 1, line 1)") ||
 		!strings.Contains(errs, "cell 2, line 1 names repo") {
 		t.Errorf("%d %s", code, errs)

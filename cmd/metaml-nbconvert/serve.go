@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/metaml/metaml/converter/decorator"
 	"github.com/metaml/metaml/converter/flask"
@@ -40,7 +39,7 @@ func has(doc *session.Document, kind string) bool {
 
 // cutServer slices the function that answers. What a pickle of the notebook's training may name comes along, if the
 // function loads a model.
-func cutServer(ctx context.Context, o options, doc *session.Document) (*slicer.Slice, error) {
+func cutServer(ctx context.Context, o *options, doc *session.Document) (*slicer.Slice, error) {
 	if o.function == "" && doc.Kind != session.Live && !has(doc, "serve") {
 		return nil, usererror.At(usererror.CodeNoFunction, 0, 0,
 			"nothing says which function is to answer: there is no %%%%serve cell and no @Serve").
@@ -95,7 +94,7 @@ func asTyped(s, training *slicer.Slice) {
 
 // application writes the Flask application, with the settings that the cell's line or the decorator has. open says that
 // it lets in whom the server does not.
-func application(o options, doc *session.Document, s *slicer.Slice) (text, open string, err error) {
+func application(o *options, j job, doc *session.Document, s *slicer.Slice) (text, open string, err error) {
 	var from settings.Sources
 	for i := range doc.Cells {
 		c := &doc.Cells[i]
@@ -130,7 +129,7 @@ func application(o options, doc *session.Document, s *slicer.Slice) (text, open 
 	text, err = flask.Application(s, flask.Options{
 		Path: r.Text("url"), Host: r.Text("host"), Port: int(r.Int("port")),
 		Workers: r.Replicas().Min * int(r.Int("workers")), Batch: r.Int("batch") > 0,
-		File: filepath.Base(target(o, "_app.py")),
+		File: applicationFile(j),
 	})
 	return text, open, err
 }
@@ -144,12 +143,14 @@ func inCell(s *slicer.Slice, err error) error {
 	return err
 }
 
-// importable makes a module's name of a file's: gunicorn imports the application.
-func importable(name string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' {
-			return r
-		}
-		return '_'
-	}, name)
+// applicationFile is the name that the application's own instructions use.
+func applicationFile(j job) string {
+	if j.output != "-" {
+		return filepath.Base(j.output)
+	}
+	if j.input == "-" {
+		return "notebook_app.py"
+	}
+	base := filepath.Base(j.input)
+	return importable(strings.TrimSuffix(base, filepath.Ext(base))+"_app") + ".py"
 }

@@ -121,6 +121,11 @@ func FromNotebook(data []byte, path string) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name(path), err)
 	}
+	return FromCells(nb, path)
+}
+
+// FromCells makes the document of a notebook that was read, as [FromNotebook] does.
+func FromCells(nb *nbformat.Notebook, path string) (*Document, error) {
 	if l := strings.ToLower(nb.Language); l != "" && l != "python" && l != "ipython" &&
 		!strings.HasPrefix(l, "python3") {
 		return nil, fmt.Errorf("%s: this is a notebook in %s; programs are made from Python", name(path), nb.Language)

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// usageError is a wrong command line: exit code 2.
+type usageError struct{ error }
+
+func wrong(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+//nolint:lll // the text of --help, as it is printed
+const usage = `usage: metaml-nbconvert NOTEBOOK... [--to script] [-o FILE] [--output-dir DIR] [--stdout]
+       metaml-nbconvert NOTEBOOK --function NAME | --to train | --to serve
+
+Makes plain Python of notebooks: by default NOTEBOOK.py, all code cells as a script that runs under python.
+NOTEBOOK is a file (.ipynb, .py with "# %%" cells, Databricks' .py), a folder (all notebooks below it), a pattern, or "-" for standard input.
+
+what is made
+  --to script           the notebook as a script (the default); "python" is the same
+  --to train            a program folder of one function and all that it needs, as metaml runs it
+  --to serve            the function of a %%serve cell as a Flask application, which needs nothing of MetaML
+  --function NAME       with --to script: one function, all that it needs, and a command line
+  --slice NAME[,NAME]   only what these results need
+
+how the script is written
+  --percent             mark cells by "# %%", for VS Code, Spyder and PyCharm
+  --parameters          make command-line options of the cell tagged "parameters", and of Colab's #@param forms
+  --quiet-expressions   leave out to print the last expression of a cell
+  --show                show figures in windows instead of saving them beside the script
+  --keep-going          write a raise in place of what cannot run outside of a notebook; exit code 1 all the same
+
+where it is written
+  -o, --output FILE     of one notebook
+  --output-dir DIR      of all
+  --stdout              write the script to standard output
+  --source-map FILE     write which cell and line each line of the script comes from, as JSON
+  --check               write nothing: exit code 1 if a script is missing or another one, or does not convert
+  --explain             with a function: say for each statement why it is in, and write nothing
+
+what is said
+  --format text|github  how messages are printed: github makes them annotations
+  --json                print what was done as JSON
+
+exit codes: 0; 1 a notebook cannot be converted, what was written lacks something, or --check found a difference;
+2 a wrong command line
+`
+
+type options struct {
+	to, function, slice, output, outputDir, sourceMap, format string
+
+	percent, parameters, quiet, show, keepGoing, stdout, check, explain, asJSON bool
+
+	inputs []string
+}
+
+// functional says that one function is cut out instead of all being converted.
+func (o *options) functional() bool {
+	return o.function != "" || o.explain || o.to == "train" || o.to == "serve"
+}
+
+// forms are what can be made.
+var forms = []string{"script", "train", "serve"}
+
+// nbconverts are options of Jupyter's command that have no meaning here, with what to do instead.
+var nbconverts = map[string]string{
+	"template":        "scripts have one form; --percent, --quiet-expressions and tags change it",
+	"template-file":   "scripts have one form; --percent, --quiet-expressions and tags change it",
+	"execute":         "run the script, or execute the notebook by jupyter execute",
+	"inplace":         "a script is not a notebook; name the file with -o",
+	"clear-output":    "outputs are not in a script; nbstripout clears those of a notebook",
+	"no-input":        "a script is the input",
+	"allow-errors":    `tag cells that may fail "raises-exception"`,
+	"nbformat":        "notebooks of all versions are read",
+	"post":            "run what is to happen afterwards yourself",
+	"writer":          "scripts are written to files, or by --stdout",
+	"generate-config": "everything is on the command line",
+	"config":          "everything is on the command line",
+}
+
+// ignored are options of Jupyter's command that change nothing here; those with a value take one.
+var ignored = map[string]bool{"y": false, "debug": false, "no-prompt": false, "log-level": true, "embed-images": false}
+
+func parse(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("metaml-nbconvert", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.to, "to", "script", "")
+	fs.StringVar(&o.output, "o", "", "")
+	fs.StringVar(&o.output, "output", "", "")
+	fs.StringVar(&o.outputDir, "output-dir", "", "")
+	fs.StringVar(&o.function, "function", "", "")
+	fs.StringVar(&o.slice, "slice", "", "")
+	fs.StringVar(&o.sourceMap, "source-map", "", "")
+	fs.StringVar(&o.format, "format", "text", "")
+	fs.BoolVar(&o.percent, "percent", false, "")
+	fs.BoolVar(&o.parameters, "parameters", false, "")
+	fs.BoolVar(&o.quiet, "quiet-expressions", false, "")
+	fs.BoolVar(&o.show, "show", false, "")
+	fs.BoolVar(&o.keepGoing, "keep-going", false, "")
+	fs.BoolVar(&o.stdout, "stdout", false, "")
+	fs.BoolVar(&o.check, "check", false, "")
+	fs.BoolVar(&o.explain, "explain", false, "")
+	fs.BoolVar(&o.asJSON, "json", false, "")
+	for name, valued := range ignored {
+		if valued {
+			fs.String(name, "", "")
+		} else {
+			fs.Bool(name, false, "")
+		}
+	}
+	for len(args) > 0 { // options may stand behind the notebook
+		if name, _, _ := strings.Cut(strings.TrimLeft(args[0], "-"), "="); args[0] != name && nbconverts[name] != "" {
+			return o, wrong("--%s is jupyter nbconvert's: %s", name, nbconverts[name])
+		}
+		if args[0] == "-" || !strings.HasPrefix(args[0], "-") {
+			o.inputs, args = append(o.inputs, args[0]), args[1:]
+			continue
+		}
+		rest, err := one(fs, args)
+		if err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return o, err
+			}
+			return o, usageError{err}
+		}
+		args = rest
+	}
+	if o.to == "python" {
+		o.to = "script"
+	}
+	return o, o.verify()
+}
+
+// one parses the option that comes first, and gives what stands behind it.
+func one(fs *flag.FlagSet, args []string) ([]string, error) {
+	if args[0] == "--" {
+		return nil, fs.Parse(args[1:])
+	}
+	n := 1
+	if name := strings.TrimLeft(args[0], "-"); !strings.Contains(name, "=") {
+		if f := fs.Lookup(name); f != nil {
+			if b, ok := f.Value.(interface{ IsBoolFlag() bool }); (!ok || !b.IsBoolFlag()) && len(args) > 1 {
+				n = 2
+			}
+		}
+	}
+	return args[n:], fs.Parse(args[:n])
+}
+
+// verify refuses what does not go together.
+func (o *options) verify() error {
+	switch {
+	case len(o.inputs) == 0:
+		return wrong("which notebook? (metaml-nbconvert --help)")
+	case !slices.Contains(forms, o.to):
+		return wrong("--to is %s or %s, not %q", strings.Join(forms[:len(forms)-1], ", "), forms[len(forms)-1], o.to)
+	case o.format != "text" && o.format != "github":
+		return wrong("--format is text or github, not %q", o.format)
+	case o.stdout && (o.to == "train" || o.output != "" || o.outputDir != "" || o.check || o.asJSON && !o.explain):
+		return wrong("--stdout goes with --to script or serve, without -o, --output-dir, --check and --json")
+	case o.output != "" && o.outputDir != "":
+		return wrong("-o names a file and --output-dir a folder: give one of them")
+	case o.slice != "" && o.functional():
+		return wrong("--slice is about results of the notebook; it does not go with --function, --explain, --to train or --to serve")
+	case o.check && o.to == "train":
+		return wrong("--check goes with --to script and --to serve")
+	}
+	if o.functional() {
+		for name, given := range map[string]bool{
+			"--percent": o.percent, "--parameters": o.parameters, "--quiet-expressions": o.quiet, "--show": o.show,
+			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "",
+		} {
+			if given {
+				return wrong("%s is for the whole notebook; it does not go with --function, --explain, --to train or --to serve", name)
+			}
+		}
+	}
+	return nil
+}

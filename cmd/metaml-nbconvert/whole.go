@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/converter/program"
+	"github.com/metaml/metaml/converter/script"
+	"github.com/metaml/metaml/converter/session"
+	"github.com/metaml/metaml/converter/slicer"
+	"github.com/metaml/metaml/internal/atomicfile"
+)
+
+// result is what became of one notebook, as --json prints it.
+type result struct {
+	Input        string        `json:"input"`
+	Output       string        `json:"output,omitempty"`
+	Status       string        `json:"status"` // "written", "unchanged", "differs" (of --check), "failed"
+	Error        string        `json:"error,omitempty"`
+	Refused      []script.Note `json:"refused,omitempty"`
+	Notes        []string      `json:"notes,omitempty"`
+	Requirements []string      `json:"requirements,omitempty"`
+}
+
+// whole converts a whole notebook.
+func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Writer) result {
+	r := result{Input: j.input, Output: j.output}
+	fail := func(err error) result {
+		r.Status, r.Error = "failed", err.Error()
+		return r
+	}
+	nb, err := open(o, j, stdin)
+	if err != nil {
+		return fail(err)
+	}
+	if o.slice != "" {
+		if nb, err = sliced(ctx, o, j, nb); err != nil {
+			return fail(err)
+		}
+	}
+	name := strings.TrimSuffix(filepath.Base(j.output), filepath.Ext(j.output))
+	source := filepath.Base(j.input)
+	if j.output == "-" {
+		name = strings.TrimSuffix(source, filepath.Ext(source))
+	}
+	if j.input == "-" {
+		source = ""
+		if j.output == "-" {
+			name = "notebook"
+		}
+	}
+	s, err := script.Of(ctx, nb, script.Options{
+		Name: name, Source: source, Percent: o.percent, QuietExpressions: o.quiet, Show: o.show,
+		Parameters: o.parameters, KeepGoing: o.keepGoing,
+		Open: func(other string) ([]byte, error) {
+			if !filepath.IsAbs(other) && j.input != "-" {
+				other = filepath.Join(filepath.Dir(j.input), other)
+			}
+			return os.ReadFile(other)
+		},
+	})
+	if err != nil {
+		return fail(err)
+	}
+	r.Refused = s.Refused
+	for _, q := range s.Requirements {
+		r.Requirements = append(r.Requirements, q.Command)
+	}
+	for _, n := range s.Notes {
+		r.Notes = append(r.Notes, n.String())
+	}
+	for _, kind := range slices.Compact(slices.Sorted(slices.Values(s.Ours))) {
+		r.Notes = append(r.Notes, fmt.Sprintf("the function of its %%%%%s cell is only defined; --to %s makes a %s of it", kind, kind,
+			map[string]string{"train": "program", "serve": "server"}[kind]))
+	}
+	if len(s.Refused) > 0 {
+		r.Status = "failed"
+		if !o.keepGoing {
+			return r
+		}
+	}
+	if o.sourceMap != "" && !o.check {
+		if err := writeMap(o.sourceMap, j, s); err != nil {
+			return fail(err)
+		}
+	}
+	return put(o, j, r, s.Text, stdout)
+}
+
+// put writes a text to where it belongs, or checks what is there.
+func put(o *options, j job, r result, text string, stdout io.Writer) result {
+	status := "written"
+	var err error
+	switch {
+	case j.output == "-" && !o.check:
+		_, err = io.WriteString(stdout, text)
+	case j.output == "-":
+		status = "unchanged"
+	default:
+		var another bool
+		if another, err = differs(j.output, text); err != nil {
+			break
+		}
+		switch {
+		case !another:
+			status = "unchanged"
+		case o.check:
+			status = "differs"
+		default:
+			if o.outputDir != "" {
+				if err = os.MkdirAll(filepath.Dir(j.output), 0o755); err != nil {
+					break
+				}
+			}
+			err = atomicfile.Write(j.output, []byte(text), 0o644)
+		}
+	}
+	switch {
+	case err != nil:
+		r.Status, r.Error = "failed", err.Error()
+	case r.Status == "":
+		r.Status = status
+	}
+	return r
+}
+
+// open reads the notebook of a job.
+func open(o *options, j job, stdin io.Reader) (*nbformat.Notebook, error) {
+	in, called := stdin, "the input"
+	if j.input != "-" {
+		called = j.input
+		f, err := os.Open(j.input)
+		if err != nil {
+			return nil, fmt.Errorf("opening the notebook: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	switch filepath.Ext(j.input) {
+	case ".py":
+		return nil, fmt.Errorf("%s is a script already: cut a function out of it with --function NAME", called)
+	case ".json":
+		return nil, fmt.Errorf("%s is a session: name a function of it with --function NAME", called)
+	}
+	nb, err := nbformat.Read(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", called, err)
+	}
+	if l := strings.ToLower(nb.Language); l != "" && l != "python" && l != "ipython" && !strings.HasPrefix(l, "python3") {
+		return nil, fmt.Errorf("%s: this is a notebook in %s; scripts are made from Python", called, nb.Language)
+	}
+	return nb, nil
+}
+
+// resultOf is the function that stands for the results of a slice.
+const resultOf = "_metaml_results"
+
+// sliced is the notebook of what some results need, and shows them at its end.
+func sliced(ctx context.Context, o *options, j job, nb *nbformat.Notebook) (*nbformat.Notebook, error) {
+	name := j.input
+	if name == "-" {
+		name = ""
+	}
+	names := strings.Split(o.slice, ",")
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+		if importable(names[i]) != names[i] || names[i] == "" {
+			return nil, wrong("--slice names results, separated by commas; %q is no name", names[i])
+		}
+	}
+	doc, err := session.FromCells(nb, name)
+	if err != nil {
+		return nil, err
+	}
+	doc.Cells = append(doc.Cells, session.Cell{
+		Seq:    len(doc.Cells) + 1,
+		Source: "def " + resultOf + "():\n    return " + strings.Join(names, ", "),
+	})
+	s, err := slicer.Of(ctx, doc, slicer.Options{Function: resultOf})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", j.input, err)
+	}
+	out := &nbformat.Notebook{Format: nb.Format, Minor: nb.Minor, Language: nb.Language, Version: nb.Version}
+	last := -1
+	for _, st := range s.Statements {
+		if slices.Contains(st.Defines, resultOf) {
+			continue
+		}
+		text := strings.Join(append(slices.Clone(st.Lead), st.Text), "\n")
+		if st.Cell != last || len(out.Cells) == 0 {
+			out.Cells = append(out.Cells, nbformat.Cell{Type: "code", Source: text, Count: s.Label(st.Cell)})
+			last = st.Cell
+			continue
+		}
+		out.Cells[len(out.Cells)-1].Source += "\n" + text
+	}
+	out.Cells = append(out.Cells, nbformat.Cell{Type: "code", Source: strings.Join(names, ", ")})
+	return out, nil
+}
+
+// writeMap writes the source map.
+func writeMap(file string, j job, s *script.Script) error {
+	data, err := json.MarshalIndent(struct {
+		V      int           `json:"v"`
+		Source string        `json:"source"`
+		Lines  []script.Line `json:"lines"`
+	}{program.Version, j.input, s.Lines}, "", " ")
+	if err != nil {
+		return fmt.Errorf("write the source map: %w", err)
+	}
+	return atomicfile.Write(file, append(data, '\n'), 0o644)
+}

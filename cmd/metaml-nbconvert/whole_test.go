@@ -1,0 +1,277 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// folder has files by name; those that end in .ipynb are notebooks of the one cell.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		data := []byte(text)
+		if strings.HasSuffix(name, ".ipynb") && !strings.HasPrefix(text, "{") {
+			var err error
+			if data, err = os.ReadFile(notebook(t, text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// contents are the names of a folder's files, with their text.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		name, inside := filepath.Rel(dir, path)
+		if inside != nil {
+			return inside
+		}
+		all[name] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestAWholeNotebookRuns(t *testing.T) {
+	name := notebook(t, "%matplotlib inline\nK = 2", "K * 21", "!echo done")
+	if code, out, errs := command(t, "", name); code != 0 || out != "" || errs != "" {
+		t.Fatal(code, out, errs)
+	}
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), python, strings.TrimSuffix(name, ".ipynb")+".py").CombinedOutput()
+	if err != nil || string(out) != "42\ndone\n" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestManyNotebooks(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"a folder", []string{"DIR"}, []string{"a.py", "sub/b.py"}},
+		{"a folder to another", []string{"DIR", "--output-dir", "DIR/out"}, []string{"out/a.py", "out/sub/b.py"}},
+		{"files", []string{"DIR/a.ipynb", "--output-dir=DIR/out", "DIR/sub/b.ipynb"}, []string{"out/a.py", "out/b.py"}},
+		{"a pattern", []string{"DIR/*.ipynb"}, []string{"a.py"}},
+		{"a pattern of folders", []string{"DIR/**/*.ipynb"}, []string{"a.py", "sub/b.py"}},
+		{"one file twice", []string{"DIR/a.ipynb", "DIR/a.ipynb"}, []string{"a.py"}},
+		{"one file, as jupyter nbconvert names it", []string{"DIR/a.ipynb", "--to", "python", "--output", "DIR/x"}, []string{"x.py"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := folder(t, map[string]string{
+				"a.ipynb": "a = 1", "sub/b.ipynb": "b = 1", ".ipynb_checkpoints/a-checkpoint.ipynb": "old = 1",
+			})
+			before := contents(t, dir)
+			var args []string
+			for _, a := range c.args {
+				args = append(args, strings.ReplaceAll(a, "DIR", dir))
+			}
+			if code, out, errs := command(t, "", args...); code != 0 || out != "" || errs != "" {
+				t.Fatal(code, out, errs)
+			}
+			after := contents(t, dir)
+			for _, name := range c.want {
+				if !strings.Contains(after[name], " = 1\n") {
+					t.Errorf("%s is %q", name, after[name])
+				}
+			}
+			if len(after) != len(before)+len(c.want) {
+				t.Errorf("there are %d files", len(after))
+			}
+		})
+	}
+}
+
+func TestWhatIsRefusedWritesNothing(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		args  []string
+		code  int
+		want  string
+	}{
+		{
+			"two that would write one file", map[string]string{"x/a.ipynb": "a", "y/a.ipynb": "a"},
+			[]string{"DIR/x/a.ipynb", "DIR/y/a.ipynb", "--output-dir", "DIR"}, 1,
+			"DIR/x/a.ipynb and DIR/y/a.ipynb would both be written to DIR/a.py",
+		},
+		{
+			"its own source", map[string]string{"a.ipynb": "a = 1"}, []string{"DIR/a.ipynb", "-o", "DIR/a.ipynb"}, 1,
+			"the script would replace its own source",
+		},
+		{"no match", nil, []string{"DIR/*.ipynb"}, 1, "no notebook matches DIR/*.ipynb"},
+		{"an empty folder", nil, []string{"DIR"}, 1, "no notebook is in DIR"},
+		{"no file", nil, []string{"DIR/a.ipynb"}, 1, "DIR/a.ipynb"},
+		{
+			"a script", map[string]string{"a.py": "a = 1"}, []string{"DIR/a.py", "-o", "DIR/b.py"}, 1,
+			"DIR/a.py is a script already: cut a function out of it with --function NAME",
+		},
+		{
+			"what runs in a notebook only", map[string]string{"a.ipynb": "%sql select 1"}, []string{"DIR/a.ipynb"}, 1,
+			"DIR/a.ipynb: cell 1, line 1: %sql runs in a notebook only. Call pandas.read_sql",
+		},
+		{
+			"a cut notebook", map[string]string{"a.ipynb": `{"cells": [`}, []string{"DIR/a.ipynb"}, 1,
+			"DIR/a.ipynb: the notebook is cut off after 11 bytes",
+		},
+		{
+			"another language",
+			map[string]string{"a.ipynb": `{"cells": [], "metadata": {"language_info": {"name": "R"}}, "nbformat": 4}`},
+			[]string{"DIR/a.ipynb"}, 1, "this is a notebook in R",
+		},
+		{
+			"jupyter nbconvert's templates", nil, []string{"a.ipynb", "--template", "x"}, 2,
+			"--template is jupyter nbconvert's: scripts have one form",
+		},
+		{
+			"a folder to one file", map[string]string{"a.ipynb": "a", "b.ipynb": "b"}, []string{"DIR", "-o", "DIR/x.py"}, 2,
+			"-o is for one notebook, and there are 2: use --output-dir",
+		},
+		{
+			"a slice of what nothing makes", map[string]string{"a.ipynb": "a = 1"}, []string{"DIR/a.ipynb", "--slice", "b"}, 1,
+			"`b`",
+		},
+		{"a slice of no name", map[string]string{"a.ipynb": "a = 1"}, []string{"DIR/a.ipynb", "--slice", "a b"}, 1, `"a b" is no name`},
+		{"another format", nil, []string{"a.ipynb", "--format", "x"}, 2, `--format is text or github, not "x"`},
+		{"options of two ways", nil, []string{"a.ipynb", "--function", "f", "--percent"}, 2, "--percent is for the whole notebook"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := folder(t, c.files)
+			before := contents(t, dir)
+			var args []string
+			for _, a := range c.args {
+				args = append(args, strings.ReplaceAll(a, "DIR", dir))
+			}
+			code, out, errs := command(t, "", args...)
+			if want := strings.ReplaceAll(c.want, "DIR", dir); code != c.code || out != "" || !strings.Contains(errs, want) {
+				t.Errorf("%d %q %q", code, out, errs)
+			}
+			if after := contents(t, dir); len(after) != len(before) {
+				t.Errorf("it left %d files of %d", len(after), len(before))
+			}
+		})
+	}
+}
+
+// One that cannot be converted does not keep others from it.
+func TestOneOfManyFails(t *testing.T) {
+	dir := folder(t, map[string]string{"a.ipynb": "%sql select 1", "b.ipynb": "b = 1"})
+	code, _, errs := command(t, "", dir)
+	after := contents(t, dir)
+	if code != 1 || strings.Count(errs, "\n") != 1 || after["b.py"] == "" || after["a.py"] != "" {
+		t.Errorf("%d %s %v", code, errs, after)
+	}
+}
+
+func TestKeepGoingWritesARaise(t *testing.T) {
+	name := notebook(t, "a = 1\n%sql select 1\nb = 2")
+	code, out, errs := command(t, "", name, "--keep-going", "--stdout")
+	if code != 1 || !strings.Contains(out, "a = 1\nraise RuntimeError(") || !strings.Contains(out, "# %sql select 1\nb = 2\n") ||
+		!strings.Contains(errs, "cell 1, line 2: %sql runs in a notebook only") {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+}
+
+func TestCheckWritesNothing(t *testing.T) {
+	dir := folder(t, map[string]string{"a.ipynb": "a = 1", "b.ipynb": "b = 1"})
+	if code, _, errs := command(t, "", dir); code != 0 {
+		t.Fatal(errs)
+	}
+	if code, out, errs := command(t, "", dir, "--check"); code != 0 || out != "" || errs != "" {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.py"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "b.py")); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := command(t, "", dir, "--check", "--format", "github")
+	want := "::error file=" + dir + "/a.ipynb::" + dir + "/a.py is missing or another one"
+	if code != 1 || !strings.HasPrefix(errs, want) || strings.Count(errs, "::error ") != 2 {
+		t.Errorf("%d %s", code, errs)
+	}
+	if after := contents(t, dir); after["a.py"] != "" || len(after) != 3 {
+		t.Errorf("it wrote %v", after)
+	}
+}
+
+func TestTheResultsAsJSON(t *testing.T) {
+	dir := folder(t, map[string]string{"a.ipynb": "!pip install numpy\n%sql select 1", "b.ipynb": "b = 1"})
+	code, out, errs := command(t, "", dir, "--json")
+	var results []result
+	if err := json.Unmarshal([]byte(out), &results); err != nil || code != 1 || errs != "" {
+		t.Fatal(code, err, out, errs)
+	}
+	if a := results[0]; len(results) != 2 || a.Status != "failed" || len(a.Refused) != 1 || a.Refused[0].Cell != 1 ||
+		a.Refused[0].Line != 2 || len(a.Requirements) != 1 || a.Requirements[0] != "pip install numpy" {
+		t.Errorf("%+v", results)
+	}
+	if b := results[1]; b.Status != "written" || b.Output != filepath.Join(dir, "b.py") {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestASliceHasWhatItsResultsNeed(t *testing.T) {
+	name := notebook(t, "a = 2\nb = 3", "print('no')", "# doubled\nc = a * 2\nd = b", "d = d + 1")
+	code, out, errs := command(t, "", name, "--slice", "c, d", "--stdout")
+	if code != 0 || errs != "" || strings.Contains(out, "print('no')") || strings.Contains(out, "_metaml_results") ||
+		!strings.Contains(out, "# doubled\nc = a * 2\nd = b\n") || !strings.Contains(out, "_metaml_show((c, d))\n") {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+	if _, out, _ := command(t, "", name, "--slice", "c", "--stdout"); strings.Contains(out, "b = 3") ||
+		!strings.Contains(out, "a = 2\n") {
+		t.Error(out)
+	}
+}
+
+func TestTheSourceMapLeadsToTheCell(t *testing.T) {
+	name := notebook(t, "a = 1\n\nb = 2", "%%capture out\nprint('x')")
+	dir := filepath.Dir(name)
+	if code, _, errs := command(t, "", name, "--source-map", filepath.Join(dir, "map.json")); code != 0 {
+		t.Fatal(errs)
+	}
+	all := contents(t, dir)
+	var sourceMap struct {
+		Lines []struct{ Script, Cell, Line int }
+	}
+	if err := json.Unmarshal([]byte(all["map.json"]), &sourceMap); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(all["a.py"], "\n")
+	found := map[string][2]int{}
+	for _, l := range sourceMap.Lines {
+		found[strings.TrimSpace(lines[l.Script-1])] = [2]int{l.Cell, l.Line}
+	}
+	for text, want := range map[string][2]int{"a = 1": {1, 1}, "b = 2": {1, 3}, "print('x')": {2, 2}} {
+		if found[text] != want {
+			t.Errorf("%q is at %v, want %v", text, found[text], want)
+		}
+	}
+}
