@@ -148,7 +148,7 @@ func (w *writer) view() *view {
 	v.fields = k.how == asItIs || k.how == pydantic
 	v.other = k.how == asItIs
 	local := p.Name
-	if _, ours := library[local]; ours || w.taken[local] || slices.Contains(localNames, local) {
+	if _, ours := read().library[local]; ours || w.taken[local] || slices.Contains(read().localNames, local) {
 		local = "value"
 	}
 	value := w.ref("read_input") + "()"

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/metaml/metaml/converter/syntax"
 )
@@ -16,28 +17,35 @@ import (
 //go:embed parts/*.py
 var partFiles embed.FS
 
-// library has what the parts and the generated lines may use of other modules, by the name that it is imported as.
-var library = map[string]imported{
-	"sys":         {module: "sys"},
-	"TypeAdapter": {module: "pydantic", name: "TypeAdapter"},
+// template is what applications are made of.
+type template struct {
+	// library has what the parts and the generated lines may use of other modules, by the name that it is imported as.
+	library map[string]imported
+	// definitions has the text of each top-level statement of the parts, by the name that it defines.
+	definitions map[string]string
+	// localNames are the names that the generated function may use: a parameter must not hide them.
+	localNames []string
 }
 
-// definitions has the text of each top-level statement of the parts, by the name that it defines.
-var definitions = map[string]string{}
-
-// localNames are the names that the generated function may use: a parameter must not hide them.
-var localNames = []string{"answer", "app"}
-
-func init() {
+// read parses the parts once, when the first application is made.
+var read = sync.OnceValue(func() *template {
+	t := &template{
+		library: map[string]imported{
+			"sys":         {module: "sys"},
+			"TypeAdapter": {module: "pydantic", name: "TypeAdapter"},
+		},
+		definitions: map[string]string{}, localNames: []string{"answer", "app"},
+	}
 	for _, file := range []string{"stand_ins.py", "request.py", "answer.py", "application.py"} {
-		if err := readParts(file); err != nil {
+		if err := t.readParts(file); err != nil {
 			panic(fmt.Sprintf("%s: %v", file, err)) // the files are embedded, and a test reads them all
 		}
 	}
-}
+	return t
+})
 
 // readParts reads the imports and definitions of one file.
-func readParts(file string) error {
+func (t *template) readParts(file string) error {
 	src, err := partFiles.ReadFile(path.Join("parts", file))
 	if err != nil {
 		return err
@@ -51,15 +59,15 @@ func readParts(file string) error {
 	}
 	for _, n := range tree.Root.Children {
 		for _, imp := range readImport(n) {
-			library[imp.binds()] = imp
+			t.library[imp.binds()] = imp
 		}
 		name := defined(n)
 		if name == "" {
 			continue
 		}
-		definitions[name] = withoutDirectives(n.Text())
+		t.definitions[name] = withoutDirectives(n.Text())
 		if file == "request.py" || file == "answer.py" {
-			localNames = append(localNames, name)
+			t.localNames = append(t.localNames, name)
 		}
 	}
 	return nil
@@ -117,7 +125,7 @@ func selected(text string, hold conditions) string {
 // part gives a definition of the part files as it stands in this application: with the lines whose conditions hold,
 // with the application's names, and with the imports that it needs seen to.
 func (w *writer) part(name string, hold conditions) (string, error) {
-	text := selected(definitions[name], hold)
+	text := selected(read().definitions[name], hold)
 	tree, err := syntax.Parse(text)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", name, err)
@@ -149,13 +157,13 @@ func eachName(n *syntax.Node, visit func(*syntax.Node)) {
 // ref gives what a name of the parts is called in this application, and sees that it is imported if it is of another
 // module. Other names stay as they are.
 func (w *writer) ref(name string) string {
-	if imp, ok := library[name]; ok {
+	if imp, ok := read().library[name]; ok {
 		return w.importing(imp)
 	}
 	if standIn, ok := strings.CutPrefix(name, "metaml_"); ok {
 		return w.ours.called[strings.TrimSuffix(standIn, "_of_run")]
 	}
-	if _, ok := definitions[name]; ok || name == "answer" {
+	if _, ok := read().definitions[name]; ok || name == "answer" {
 		return w.name(name)
 	}
 	return name

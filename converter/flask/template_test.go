@@ -19,11 +19,11 @@ func TestPartsAreKnown(t *testing.T) {
 		want = append(want, "metaml_"+n)
 	}
 	slices.Sort(want)
-	if have := slices.Sorted(maps.Keys(definitions)); !slices.Equal(have, want) {
+	if have := slices.Sorted(maps.Keys(read().definitions)); !slices.Equal(have, want) {
 		t.Fatalf("the files define %q, want %q", have, want)
 	}
 	names := []string{"fields", "other", "response", "json", "text", "bytes", "plain", "arrays", "models", "classes"}
-	for part, text := range definitions {
+	for part, text := range read().definitions {
 		t.Run(part, func(t *testing.T) {
 			for choice := range 1 << len(names) {
 				hold := conditions{}
