@@ -55,7 +55,7 @@ func jobs(o *options) ([]job, error) {
 				j.output)
 		}
 		writers[key] = j.input
-		if same(j.output, j.input) {
+		if !o.inplace && same(j.output, j.input) {
 			return nil, fmt.Errorf("%s: the script would replace its own source; name another file with -o", j.input)
 		}
 	}
@@ -132,7 +132,7 @@ func below(root, pattern string) ([]job, error) {
 
 // target is where a notebook is written to.
 func (o *options) target(j *job) string {
-	suffix := map[string]string{"train": ".program", "serve": "_app.py"}[o.to]
+	suffix := map[string]string{"notebook": ".nbconvert.ipynb", "train": ".program", "serve": "_app.py"}[o.to]
 	if suffix == "" {
 		suffix = ".py"
 	}
@@ -141,6 +141,8 @@ func (o *options) target(j *job) string {
 		return ""
 	case o.stdout || o.output == "-" || j.input == "-" && o.output == "" && o.outputDir == "" && o.to != "train":
 		return "-"
+	case o.inplace:
+		return j.input
 	case o.output != "" && o.to == "script" && filepath.Ext(o.output) == "":
 		return o.output + suffix // as jupyter nbconvert does
 	case o.output != "":

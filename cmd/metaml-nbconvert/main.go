@@ -114,6 +114,9 @@ func report(o *options, results []result, stdout, stderr io.Writer) int {
 		if r.Error != "" {
 			say(o, stderr, "error", r.Input, r.Error)
 		}
+		for _, p := range r.Problems {
+			say(o, stderr, "error", r.Input, p)
+		}
 		for _, n := range r.Refused {
 			say(o, stderr, "error", r.Input, n.String())
 		}

@@ -23,6 +23,7 @@ NOTEBOOK is a file (.ipynb, .py with "# %%" cells, Databricks' .py), a folder (a
 
 what is made
   --to script           the notebook as a script (the default); "python" is the same
+  --to notebook         the notebook in the format's version 4.5 (NOTEBOOK.nbconvert.ipynb, or --inplace)
   --to train            a program folder of one function and all that it needs, as metaml runs it
   --to serve            the function of a %%serve cell as a Flask application, which needs nothing of MetaML
   --function NAME       with --to script: one function, all that it needs, and a command line
@@ -45,6 +46,7 @@ where it is written
 
 what is said
   --format text|github  how messages are printed: github makes them annotations
+  --strict              refuse notebooks that are not as the format's schemas say
   --json                print what was done as JSON
 
 exit codes: 0; 1 a notebook cannot be converted, what was written lacks something, or --check found a difference;
@@ -54,7 +56,7 @@ exit codes: 0; 1 a notebook cannot be converted, what was written lacks somethin
 type options struct {
 	to, function, slice, output, outputDir, sourceMap, format string
 
-	percent, parameters, quiet, show, keepGoing, stdout, check, explain, asJSON bool
+	inplace, strict, percent, parameters, quiet, show, keepGoing, stdout, check, explain, asJSON bool
 
 	inputs []string
 }
@@ -65,14 +67,13 @@ func (o *options) functional() bool {
 }
 
 // forms are what can be made.
-var forms = []string{"script", "train", "serve"}
+var forms = []string{"script", "notebook", "train", "serve"}
 
 // nbconverts are options of Jupyter's command that have no meaning here, with what to do instead.
 var nbconverts = map[string]string{
 	"template":        "scripts have one form; --percent, --quiet-expressions and tags change it",
 	"template-file":   "scripts have one form; --percent, --quiet-expressions and tags change it",
 	"execute":         "run the script, or execute the notebook by jupyter execute",
-	"inplace":         "a script is not a notebook; name the file with -o",
 	"clear-output":    "outputs are not in a script; nbstripout clears those of a notebook",
 	"no-input":        "a script is the input",
 	"allow-errors":    `tag cells that may fail "raises-exception"`,
@@ -98,6 +99,8 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.slice, "slice", "", "")
 	fs.StringVar(&o.sourceMap, "source-map", "", "")
 	fs.StringVar(&o.format, "format", "text", "")
+	fs.BoolVar(&o.inplace, "inplace", false, "")
+	fs.BoolVar(&o.strict, "strict", false, "")
 	fs.BoolVar(&o.percent, "percent", false, "")
 	fs.BoolVar(&o.parameters, "parameters", false, "")
 	fs.BoolVar(&o.quiet, "quiet-expressions", false, "")
@@ -171,10 +174,13 @@ func (o *options) verify() error {
 	case o.check && o.to == "train":
 		return wrong("--check goes with --to script and --to serve")
 	}
+	if o.inplace && (o.to != "notebook" || o.output != "" || o.outputDir != "" || o.stdout) {
+		return wrong("--inplace goes with --to notebook, without -o, --output-dir and --stdout")
+	}
 	if o.functional() {
 		for name, given := range map[string]bool{
 			"--percent": o.percent, "--parameters": o.parameters, "--quiet-expressions": o.quiet, "--show": o.show,
-			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "",
+			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "", "--strict": o.strict,
 		} {
 			if given {
 				return wrong("%s is for the whole notebook; it does not go with --function, --explain, --to train or --to serve", name)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,6 +25,7 @@ type result struct {
 	Output       string        `json:"output,omitempty"`
 	Status       string        `json:"status"` // "written", "unchanged", "differs" (of --check), "failed"
 	Error        string        `json:"error,omitempty"`
+	Problems     []string      `json:"problems,omitempty"` // with --strict: what is against the format's rules
 	Refused      []script.Note `json:"refused,omitempty"`
 	Notes        []string      `json:"notes,omitempty"`
 	Requirements []string      `json:"requirements,omitempty"`
@@ -35,6 +37,20 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 	fail := func(err error) result {
 		r.Status, r.Error = "failed", err.Error()
 		return r
+	}
+	if o.to == "notebook" {
+		return upgraded(o, j, stdin, stdout)
+	}
+	if o.strict {
+		d, err := document(o, j, stdin)
+		if err != nil {
+			return fail(err)
+		}
+		if r.Problems = problems(d); len(r.Problems) > 0 {
+			r.Status = "failed"
+			return r
+		}
+		stdin = bytes.NewReader(d.Bytes())
 	}
 	nb, err := open(o, j, stdin)
 	if err != nil {
@@ -133,9 +149,8 @@ func put(o *options, j job, r result, text string, stdout io.Writer) result {
 
 // open reads the notebook of a job.
 func open(o *options, j job, stdin io.Reader) (*nbformat.Notebook, error) {
-	in, called := stdin, "the input"
-	if j.input != "-" {
-		called = j.input
+	in, called := stdin, j.called()
+	if j.input != "-" && !o.strict {
 		f, err := os.Open(j.input)
 		if err != nil {
 			return nil, fmt.Errorf("opening the notebook: %w", err)

@@ -275,3 +275,35 @@ func TestTheSourceMapLeadsToTheCell(t *testing.T) {
 		}
 	}
 }
+
+func TestANotebookIsUpgraded(t *testing.T) {
+	old := `{"worksheets": [{"cells": [{"cell_type": "code", "input": ["a = 1"], "language": "python", "outputs": [], ` +
+		`"collapsed": false, "prompt_number": 1, "metadata": {}}], "metadata": {}}], "metadata": {"name": ""}, ` +
+		`"nbformat": 3, "nbformat_minor": 0}`
+	dir := folder(t, map[string]string{"a.ipynb": old, "b.ipynb": `{"cells": [1], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}`})
+	a := filepath.Join(dir, "a.ipynb")
+	if code, out, errs := command(t, "", a, "--to", "notebook"); code != 0 || out != "" || errs != "" {
+		t.Fatal(code, out, errs)
+	}
+	made := contents(t, dir)["a.nbconvert.ipynb"]
+	if !strings.Contains(made, `"nbformat_minor": 5`) || !strings.Contains(made, `"execution_count": 1`) {
+		t.Error(made)
+	}
+	if code, _, errs := command(t, "", a, "--to", "notebook", "--inplace"); code != 0 {
+		t.Fatal(errs)
+	}
+	first := contents(t, dir)["a.ipynb"]
+	if !strings.Contains(first, `"nbformat": 4`) {
+		t.Error(first)
+	}
+	if code, _, errs := command(t, "", a, "--to", "notebook", "--inplace", "--check", "--strict"); code != 0 {
+		t.Error("what was upgraded is upgraded again: " + errs)
+	}
+	code, _, errs := command(t, "", filepath.Join(dir, "b.ipynb"), "--to", "notebook", "--strict", "--stdout")
+	if code != 1 || !strings.Contains(errs, "/cells/0") {
+		t.Errorf("%d %s", code, errs)
+	}
+	if code, _, errs := command(t, "", a, "--inplace"); code != 2 || !strings.Contains(errs, "--inplace goes with --to notebook") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
