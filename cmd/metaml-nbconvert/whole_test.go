@@ -270,9 +270,11 @@ func TestTheSourceMapLeadsToTheCell(t *testing.T) {
 		found[strings.TrimSpace(lines[l.Script-1])] = [2]int{l.Cell, l.Line}
 	}
 	for text, want := range map[string][2]int{"a = 1": {1, 1}, "b = 2": {1, 3}, "print('x')": {2, 2}} {
-		if found[text] != want {
-			t.Errorf("%q is at %v, want %v", text, found[text], want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if found[text] != want {
+				t.Errorf("it is at %v, want %v", found[text], want)
+			}
+		})
 	}
 }
 
