@@ -12,6 +12,7 @@ TEST    := $(CURDIR)/build/venv-test
 OLDEST  := $(CURDIR)/build/venv-oldest
 CLIENTS := $(CURDIR)/build/venv-clients
 TOOLS   := $(CURDIR)/build/venv-tools
+BENCH   := $(CURDIR)/build/venv-bench
 
 # Packages with goroutines are tested under the race detector.
 RACED := '^[^/]*/[^/]*/[^/]*/(agent|cmd/metaml[^/]*|deployer|kernel|test/engine)(/|$$)'
@@ -106,6 +107,7 @@ soak: build test-venvs ## bad connections by SEEDS=500 seeds, and UPDATES=100 up
 
 .PHONY: bench
 bench: build test-venvs ## measure, beside the peers in the same run
+	@$(PYTHON) tools/venv.py $(BENCH) requirements/bench.txt
 	@$(TEST)/bin/python test/bench
 
 .PHONY: lint
@@ -131,7 +133,7 @@ wheels: ## build the wheels of all platforms into dist/all/ (macOS is built here
 .PHONY: locks
 locks: ## bring the lock files in requirements/ up to date
 	@$(PYTHON) tools/venv.py $(TOOLS) requirements/tools.txt
-	@for name in demo test oldest clients tools; do \
+	@for name in demo test oldest clients tools bench; do \
 		$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --upgrade \
 			-o requirements/$$name.txt requirements/$$name.in || exit 1; \
 	done

@@ -1,6 +1,6 @@
 """`make bench`: MetaML beside its peers in the same run, interleaved; medians and ratios.
 
-    python test/bench [first-line|compare|sweep|many|serving|cluster|live|pods|record|image|kernel …]
+    python test/bench [convert|first-line|compare|sweep|many|serving|cluster|live|pods|record|image|kernel …]
 
 Each measurement says what it compares and the goal; none of them fails. `image` and `kernel` are Go
 programs of their own, `record` is benchmarks of Go packages.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cluster
 import compare
+import convert
 import first_line
 import many
 import pods
@@ -54,6 +55,7 @@ def image() -> None:
 
 
 MEASUREMENTS = {
+    "convert": convert.main,
     "first-line": first_line.main,
     "compare": compare.main,
     "sweep": sweep.main,
