@@ -263,3 +263,17 @@ def test_the_marker_of_a_requirement(text: str, marker: str) -> None:
     read = parse(text)
     assert read is not None
     assert (read.name, read.marker) == ("a", marker)
+
+
+def test_what_an_interrupted_pip_left_is_no_distribution(tmp_path: Path) -> None:
+    install(tmp_path, "whole", files={"whole.py": ""})
+    # pip moves what it replaces to a folder whose name begins with ~, and an interrupted one leaves it there.
+    install(tmp_path, "~hole", files={"whole.py": ""})
+    lock = locked("", "whole", path=tmp_path)
+    assert roots(lock) == ["whole"]
+
+
+def test_a_version_that_the_metadata_lacks_is_that_of_the_folder(tmp_path: Path) -> None:
+    install(tmp_path, "bare", files={"bare.py": ""})
+    (tmp_path / "bare-1.0.dist-info" / "METADATA").unlink()
+    assert by_name(locked("", "bare", path=tmp_path))["bare"]["version"] == "1.0"

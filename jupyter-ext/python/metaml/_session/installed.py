@@ -108,9 +108,10 @@ class Distribution:
 
             old = PathDistribution(Path(self._about))
             return old.version or "", old.requires or [], old.metadata.get_all("Provides-Extra") or []
-        version, requires, extras = "", [], []
+        # Where the file is missing or broken, the folder's name still says the version.
+        version, requires, extras = os.path.basename(self._about)[: -len(".dist-info")].rpartition("-")[2], [], []
         for key, value in _headers(self._read("METADATA")):
-            if key == "version":
+            if key == "version" and value:
                 version = value
             elif key == "requires-dist":
                 requires.append(value)
@@ -233,5 +234,5 @@ def _in(folder: str) -> Iterator[Distribution]:
         if kind not in (".dist-info", ".egg-info"):
             continue
         name = stem.rpartition("-")[0] if kind == ".dist-info" else stem.partition("-")[0]
-        if name:
+        if name[:1].isalnum():  # pip moves what it replaces to a name with a ~, and an interrupted one leaves it there
             yield Distribution(normalized(name), folder, os.path.join(folder, file))
