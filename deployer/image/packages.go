@@ -19,6 +19,7 @@ import (
 	"github.com/metaml/metaml/deployer/image/indexes"
 	"github.com/metaml/metaml/deployer/image/resolve"
 	"github.com/metaml/metaml/internal/atomicfile"
+	"github.com/metaml/metaml/internal/distribution"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -100,9 +101,9 @@ func (m *Maker) layersOf(ctx context.Context, r Request, on *ground, wheels []re
 func lacking(needs map[string]string, wheels []resolve.Wheel) error {
 	var modules []string
 	for _, module := range slices.Sorted(maps.Keys(needs)) {
-		name := resolve.Normalize(needs[module])
+		name := distribution.Normalize(needs[module])
 		if name != "" && !slices.ContainsFunc(wheels, func(w resolve.Wheel) bool {
-			return resolve.Normalize(w.Name) == name
+			return distribution.Normalize(w.Name) == name
 		}) {
 			modules = append(modules, module)
 		}

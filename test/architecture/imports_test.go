@@ -16,7 +16,7 @@ const product = "github.com/metaml/metaml"
 // everywhere may be imported by every package: the version, the Python module that the binaries carry, and leaves that
 // need the standard library alone.
 var everywhere = []string{
-	".", "jupyter-ext/python", "internal/atomicfile", "internal/environ",
+	".", "jupyter-ext/python", "internal/atomicfile", "internal/distribution", "internal/environ",
 	"internal/jsonscan", "internal/process", "internal/prose", "internal/usererror",
 }
 
@@ -31,6 +31,7 @@ type layer struct {
 // ones come first. "a/..." is a and all below.
 var layers = []layer{
 	{"internal/atomicfile", nil, "it serves every package that does I/O and needs none"},
+	{"internal/distribution", nil, "it serves every package that reads requirements and needs none"},
 	{"internal/environ", nil, "it serves every package that reads a session's variables and needs none"},
 	{"internal/jsonscan", nil, "it serves every package that reads many lines and needs none"},
 	{"internal/process", nil, "it serves every package that ends processes and needs none"},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/metaml/metaml/internal/distribution"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -124,7 +125,7 @@ var causes = []cause{
 		hint: byWork,
 	},
 	{
-		is: func(p Package) bool { return !version.MatchString(p.Version) },
+		is: func(p Package) bool { return !distribution.IsVersion(p.Version) },
 		text: func(p Package, n int) string {
 			if n == 1 {
 				return fmt.Sprintf("installed with the version %q, which no package index has", p.Version)
@@ -145,10 +146,6 @@ var causes = []cause{
 		unlessIndexed: true,
 	},
 }
-
-// version is what can be asked of a package index (PEP 440).
-var version = regexp.MustCompile(`(?i)^v?(\d+!)?\d+(\.\d+)*([-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?\d*)?` +
-	`(-\d+|[-_.]?(post|rev|r)[-_.]?\d*)?([-_.]?dev[-_.]?\d*)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?$`)
 
 var fetched = regexp.MustCompile(`^https?://[^/]`)
 
@@ -182,16 +179,10 @@ func (l *Lock) introduce(p Package) string {
 // requires reports whether a requirement is one of a package.
 func requires(text, name string) bool {
 	m := named.FindStringSubmatch(text)
-	return m != nil && normalize(m[1]) == name
+	return m != nil && distribution.Normalize(m[1]) == name
 }
 
-var (
-	named     = regexp.MustCompile(`^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)`)
-	separator = regexp.MustCompile(`[-_.]+`)
-)
-
-// normalize gives a package's name as an index knows it (PEP 503).
-func normalize(name string) string { return strings.ToLower(separator.ReplaceAllString(name, "-")) }
+var named = regexp.MustCompile(`^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)`)
 
 // namesIndex reports whether an environment names an index besides the public one.
 func namesIndex(environ []string) bool {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/metaml/metaml/internal/distribution"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -101,7 +102,7 @@ func (f *File) Key() string {
 // Allows reports whether a file with a digest may be taken for a package. As pip does it, one digest in the file means
 // that each package needs one.
 func (f *File) Allows(name, sha256 string) bool {
-	return f.Hashes == nil || slices.Contains(f.Hashes[normalize(name)], "sha256:"+strings.ToLower(sha256))
+	return f.Hashes == nil || slices.Contains(f.Hashes[distribution.Normalize(name)], "sha256:"+strings.ToLower(sha256))
 }
 
 const kinds = "Name a requirements.txt, a pylock.toml or a uv.lock."

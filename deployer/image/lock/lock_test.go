@@ -251,20 +251,6 @@ func TestManyNamesAreShortened(t *testing.T) {
 	}
 }
 
-func TestVersionsThatAnIndexHas(t *testing.T) {
-	for text, want := range map[string]bool{
-		"1": true, "2.4.6": true, "1!2.0": true, "3.0.0rc1": true, "1.0.post2": true, "1.0.dev3": true, "v1.0": true,
-		"1.0a1.post2.dev3+cu121.x": true, "2024.7.4": true, "1.0-1": true,
-		"": false, "1.0-custom": false, "unknown": false, "1.0+": false, "1..0": false, "1.0 ": false,
-	} {
-		t.Run(text, func(t *testing.T) {
-			if got := version.MatchString(text); got != want {
-				t.Errorf("got %t", got)
-			}
-		})
-	}
-}
-
 // A lock that is accepted gives files with as many lines as it has packages: nothing in it ends a line or is an option.
 func FuzzLock(f *testing.F) {
 	f.Add([]byte(session))

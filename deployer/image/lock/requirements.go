@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/metaml/metaml/internal/distribution"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -206,7 +207,7 @@ func (r *reader) requirement(line string) error {
 	case m == nil:
 		return r.wrong("%q is no requirement", text).With("It is like NAME, NAME==VERSION or NAME @ URL.")
 	case m[3] != "@" || address.MatchString(strings.TrimSpace(m[4])):
-		r.add(normalize(m[1]), text, hashes)
+		r.add(distribution.Normalize(m[1]), text, hashes)
 		return nil
 	case source.MatchString(strings.TrimSpace(m[4])):
 		return r.wrong("%s is fetched from a repository of source, and images are made of wheels", m[1]).
@@ -276,7 +277,7 @@ func ofFile(at string) string {
 		return ""
 	}
 	name, _, _ := strings.Cut(path.Base(u.Path), "-")
-	return normalize(name)
+	return distribution.Normalize(name)
 }
 
 var login = regexp.MustCompile(`://[^/@\s]*@`)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/metaml/metaml/internal/distribution"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -92,7 +93,7 @@ func parse(text []byte, in Input, wanted func(name, version string) bool) (*Lock
 			w.Name, w.Version, w.Size = p.Name, p.Version, f.Size
 			switch {
 			case !fits(w.File, in.Python, in.Arch):
-			case in.Hashes != nil && !slices.Contains(in.Hashes[Normalize(p.Name)], "sha256:"+w.SHA256):
+			case in.Hashes != nil && !slices.Contains(in.Hashes[distribution.Normalize(p.Name)], "sha256:"+w.SHA256):
 				refused = w.File
 			default:
 				wheels = append(wheels, w)

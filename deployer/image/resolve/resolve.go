@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/metaml/metaml/internal/distribution"
 	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
@@ -155,26 +156,21 @@ var (
 // that the session has, which an index got later that fetches from another.
 func withoutTime(said string, in Input) (names []string) {
 	for _, m := range undatedFile.FindAllStringSubmatch(said, -1) {
-		names = append(names, Normalize(m[1]))
+		names = append(names, distribution.Normalize(m[1]))
 	}
 	for _, m := range tooNew.FindAllStringSubmatch(said, -1) {
-		if name := Normalize(m[1]); pinned(in, name) {
+		if name := distribution.Normalize(m[1]); pinned(in, name) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-var separators = regexp.MustCompile(`[-_.]+`)
-
-// Normalize gives a package's name as an index knows it (PEP 503).
-func Normalize(name string) string { return strings.ToLower(separators.ReplaceAllString(name, "-")) }
-
 // pinned reports whether one version of a package is asked for.
 func pinned(in Input, name string) bool {
 	for line := range strings.Lines(in.Requirements + "\n" + in.Constraints) {
 		is, _, exact := strings.Cut(line, "==")
-		if exact && Normalize(strings.TrimSpace(is)) == name {
+		if exact && distribution.Normalize(strings.TrimSpace(is)) == name {
 			return true
 		}
 	}
@@ -245,13 +241,13 @@ func (r *Resolver) choose(ctx context.Context, folder string, in Input) (*Locked
 		if name, version, is := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "+ "), "=="); is &&
 			strings.HasPrefix(strings.TrimSpace(line), "+ ") {
 			version, _, _ = strings.Cut(version, " ")
-			wanted[Normalize(name)] = version
+			wanted[distribution.Normalize(name)] = version
 		} else if name, _, is := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "+ "), " @ "); is {
-			wanted[Normalize(name)] = ""
+			wanted[distribution.Normalize(name)] = ""
 		}
 	}
 	locked, err := parse(text, in, func(name, version string) bool {
-		is, wants := wanted[Normalize(name)]
+		is, wants := wanted[distribution.Normalize(name)]
 		return wants && (is == "" || version == "" || is == version)
 	})
 	if err != nil {
