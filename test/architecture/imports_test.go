@@ -256,6 +256,11 @@ var layers = []layer{
 		[]string{"kernel/...", "internal/talk"},
 		"the kernel relays messages and knows neither programs nor runs",
 	},
+	{
+		"converter/requirements",
+		[]string{"converter/...", "internal/interpreter"},
+		"what a script needs is read in the interpreter that it is meant for, and without a network",
+	},
 	{"converter", []string{"converter/..."}, "the converter knows neither sockets nor Kubernetes nor runs"},
 	{"jupyter-ext", []string{"jupyter-ext/..."}, "the module is carried by every binary and knows none of them"},
 	{"cmd", []string{"..."}, "commands put the packages together"},
@@ -278,6 +283,7 @@ var denied = []struct {
 	reaches []string // directly or through others
 	reason  string
 }{
+	{"internal/distribution", ofFiles, ofOthers, "the leaves do no I/O"},
 	{"internal/prose", ofFiles, ofOthers, "the leaves do no I/O"},
 	{"internal/usererror", ofFiles, ofOthers, "the leaves do no I/O"},
 	{"internal/talk", ofFiles, ofOthers, "it reads and writes what it is given"},

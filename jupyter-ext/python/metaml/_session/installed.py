@@ -46,6 +46,11 @@ class Distribution:
         return self._metadata[2]
 
     @functools.cached_property
+    def requires_python(self) -> str:
+        """Which versions of Python it says that it runs on, such as ">=3.9"; "" if it does not say."""
+        return self._metadata[3]
+
+    @functools.cached_property
     def installer(self) -> str:
         """Who installed it, such as "pip", "uv" or "conda"; "" if nobody says."""
         said = self._read("INSTALLER").strip()
@@ -100,16 +105,19 @@ class Distribution:
         return _below(path, self.folder)
 
     @functools.cached_property
-    def _metadata(self) -> tuple[str, list[str], list[str]]:
-        """Version, requirements and extras."""
+    def _metadata(self) -> tuple[str, list[str], list[str], str]:
+        """Version, requirements, extras and versions of Python."""
         if not self._about.endswith(".dist-info"):
             from importlib.metadata import PathDistribution
             from pathlib import Path
 
             old = PathDistribution(Path(self._about))
-            return old.version or "", old.requires or [], old.metadata.get_all("Provides-Extra") or []
+            said = old.metadata
+            extras = said.get_all("Provides-Extra") or []
+            return old.version or "", old.requires or [], extras, (said.get_all("Requires-Python") or [""])[0]
         # Where the file is missing or broken, the folder's name still says the version.
-        version, requires, extras = os.path.basename(self._about)[: -len(".dist-info")].rpartition("-")[2], [], []
+        version = os.path.basename(self._about)[: -len(".dist-info")].rpartition("-")[2]
+        requires, extras, python = [], [], ""
         for key, value in _headers(self._read("METADATA")):
             if key == "version" and value:
                 version = value
@@ -117,7 +125,9 @@ class Distribution:
                 requires.append(value)
             elif key == "provides-extra":
                 extras.append(normalized(value))
-        return version, requires, extras
+            elif key == "requires-python":
+                python = value
+        return version, requires, extras, python
 
     def _read(self, name: str) -> str:
         try:
@@ -126,6 +136,8 @@ class Distribution:
         except OSError:  # also where .egg-info is a file
             return ""
 
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
 
 _TOPS = re.compile(r'^"?([^/,"\n]+)([/,])', re.MULTILINE)
 
@@ -168,6 +180,13 @@ class Installed:
         """The distribution of a normalized name."""
         return self._by_name.get(name)
 
+    def from_address(self, address: str) -> Distribution | None:
+        """The distribution that was installed from an address, as it was given to pip."""
+        for dist in self._by_name.values():
+            if dist.direct_url and same_place(str(dist.direct_url.get("url", "")), address):
+                return dist
+        return None
+
     @functools.cached_property
     def _by_module(self) -> dict[str, list[Distribution]]:
         owners: dict[str, list[Distribution]] = {}
@@ -198,6 +217,17 @@ class Installed:
             exact = [d for d in here if os.path.relpath(path, d.folder).replace(os.sep, "/") in d.files]
             here = exact or here
         return here or [dist for dist in self._editable if dist.has(path)]
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses are the same but for a login, the revision, and the system that keeps the source."""
+    return _place(one) == _place(other)
+
+
+def _place(address: str) -> str:
+    split = urlsplit(re.sub(r"^(git|hg|svn|bzr)\+", "", address.strip()))
+    path = split.path.rpartition("@")[0] or split.path
+    return (split.hostname or "") + unquote(path).rstrip("/").removesuffix(".git").lower()
 
 
 _kept: dict[tuple[tuple[str, int], ...], Installed] = {}
@@ -234,5 +264,5 @@ def _in(folder: str) -> Iterator[Distribution]:
         if kind not in (".dist-info", ".egg-info"):
             continue
         name = stem.rpartition("-")[0] if kind == ".dist-info" else stem.partition("-")[0]
-        if name[:1].isalnum():  # pip moves what it replaces to a name with a ~, and an interrupted one leaves it there
+        if _NAME.fullmatch(name):  # pip moves what it replaces to a name with a ~, and an interrupted one leaves it
             yield Distribution(normalized(name), folder, os.path.join(folder, file))

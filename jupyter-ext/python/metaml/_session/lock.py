@@ -16,6 +16,7 @@ import types
 from collections.abc import Iterable
 from typing import Any
 
+from metaml._session.closure import Closure
 from metaml._session.installed import Distribution, Installed, installed
 from metaml._session.markers import holds
 
@@ -54,33 +55,12 @@ def lock(modules: Iterable[str]) -> dict[str, Any]:
     return about
 
 
-class _Closure:
-    """Distributions with all that they require."""
+class _Closure(Closure):
+    """Distributions with all that they require, and what was loaded besides. Whoever runs the program brings metaml."""
 
     def __init__(self, there: Installed, loaded: _Loaded) -> None:
-        self.members: dict[str, Distribution] = {}
-        self._there = there
+        super().__init__(there, without=("metaml",))
         self._loaded = loaded
-        self._extras: dict[str, set[str]] = {}  # that somebody asks of a member
-        self._roots: set[str] = set()
-
-    def add(self, dist: Distribution, *, root: bool = False) -> None:
-        """Add a distribution and what it requires."""
-        if root:
-            self._roots.add(dist.name)
-        waiting: list[tuple[Distribution, frozenset[str]]] = [(dist, frozenset())]
-        while waiting:
-            dist, extras = waiting.pop()
-            known = self._extras.setdefault(dist.name, set())
-            if dist.name == "metaml" or (dist.name in self.members and extras <= known):
-                continue
-            self.members[dist.name] = dist
-            known |= extras
-            for requirement in dist.requires:
-                if holds(requirement.marker, known):
-                    required = self._there.get(requirement.name)
-                    if required is not None:
-                        waiting.append((required, requirement.extras))
 
     def add_loaded(self) -> None:
         """Add the optional distributions that were loaded: those that a member offers as an extra, and those that the
@@ -112,22 +92,7 @@ class _Closure:
         }
 
     def described(self, name: str) -> dict[str, Any]:
-        """A member as in the lock."""
-        dist = self.members[name]
-        about: dict[str, Any] = {
-            "name": name,
-            "version": dist.version,
-            "requires": [r.text for r in dist.requires if holds(r.marker, self._extras[name])],
-            "installer": dist.installer,
-            "editable": dist.editable,
-            "loaded": name in self._loaded.names,
-            "root": name in self._roots,
-        }
-        if dist.direct_url is not None:
-            about["direct_url"] = dist.direct_url
-        if dist.pure is not None:
-            about["pure"] = dist.pure
-        return about
+        return {**super().described(name), "loaded": name in self._loaded.names}
 
 
 class _Loaded:

@@ -23,6 +23,13 @@ class Requirement(NamedTuple):
     marker: str  # "" always holds
     text: str  # as in the metadata
 
+    @property
+    def specifiers(self) -> str:
+        """Which versions it allows, such as ">=1,<2"; "" of all, and where it is an address."""
+        match = _REQUIREMENT.match(self.text)
+        rest = match[3].partition(";")[0].strip() if match else ""
+        return "" if rest.startswith("@") else rest
+
 
 def normalized(name: str) -> str:
     """A distribution's name as an index knows it: PEP 503."""
@@ -46,6 +53,27 @@ def parse(text: str) -> Requirement | None:
         marker[0].strip() if marker else "",
         text.strip(),
     )
+
+
+def satisfies(version: str, specifiers: str) -> bool:
+    """Whether a version is one of those that specifiers such as ">=1,<2" allow. What cannot be read allows all."""
+    for specifier in filter(None, map(str.strip, specifiers.strip("() ").split(","))):
+        match = _SPECIFIER.fullmatch(specifier)
+        if match is None:
+            continue
+        compare, wanted = match[1], match[2].strip()
+        public = version if "+" in wanted or compare == "===" else version.partition("+")[0]
+        same = public.lower() == wanted.lower()
+        one, other = _version(public), _version(wanted.removesuffix(".*"))
+        if compare == "===" or one is None or other is None:
+            if (compare in ("==", "===") and not same and not wanted.endswith(".*")) or (compare == "!=" and same):
+                return False
+        elif not _compare_versions(one, compare, other, wanted.endswith(".*")):
+            return False
+    return True
+
+
+_SPECIFIER = re.compile(r"(===|==|!=|~=|<=|>=|<|>)\s*(\S+)")
 
 
 def holds(marker: str, extras: Iterable[str] = ()) -> bool:
@@ -75,16 +103,7 @@ def _variables() -> dict[str, str]:
         "python_version": "{}.{}".format(*sys.version_info[:2]),
         "sys_platform": sys.platform,
     }
-    return {
-        **values,
-        # As they were called before PEP 508.
-        "os.name": values["os_name"],
-        "sys.platform": values["sys_platform"],
-        "platform.machine": values["platform_machine"],
-        "platform.version": values["platform_version"],
-        "platform.python_implementation": values["platform_python_implementation"],
-        "python_implementation": values["platform_python_implementation"],
-    }
+    return {**values, **{former: values[now] for former, now in _FORMER.items()}}
 
 
 _VERSIONS = frozenset(("implementation_version", "platform_release", "python_full_version", "python_version"))
@@ -96,15 +115,105 @@ _TOKEN = re.compile(
 
 @functools.lru_cache(maxsize=4096)
 def _evaluate(marker: str, extra: str) -> bool:
+    return _value_of(_read(marker), extra)
+
+
+_Token = tuple[str, str]
+_END: _Token = ("end", "")
+
+
+class _Term(NamedTuple):
+    """A comparison."""
+
+    left: _Token
+    compare: str
+    right: _Token
+
+    @property
+    def variable(self) -> str:
+        """Of the interpreter, or "extra"; "" if there is none."""
+        return self.left[1] if self.left[0] == "word" else self.right[1] if self.right[0] == "word" else ""
+
+
+class _Joined(NamedTuple):
+    """Terms with `and` or `or` between them."""
+
+    word: str
+    terms: tuple[_Term | _Joined, ...]
+
+
+def _read(marker: str) -> _Term | _Joined:
+    """What a marker says.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
     tokens = _tokens(marker)
-    value, following = _either(tokens, next(tokens), extra)
+    value, following = _joined("or", tokens, next(tokens))
     if following != _END:
         raise ValueError(marker)
     return value
 
 
-_Token = tuple[str, str]
-_END: _Token = ("end", "")
+def _value_of(read: _Term | _Joined, extra: str) -> bool:
+    if isinstance(read, _Term):
+        return _compare(read.left, read.compare, read.right, extra)
+    values = [_value_of(term, extra) for term in read.terms]  # of all: one that cannot be read makes the marker hold
+    return any(values) if read.word == "or" else all(values)
+
+
+def remaining(marker: str, extras: Iterable[str] = ()) -> str:
+    """What a marker that holds here asks of another platform with the same minor version of Python and the same extras:
+    "" if it is nothing, or if it cannot be read.
+    """
+    try:
+        rest = _remaining(_read(marker), frozenset(extras)) if marker else True
+    except ValueError:
+        return ""
+    return "" if isinstance(rest, bool) else rest
+
+
+_SAME = frozenset(("extra", "python_version"))
+
+
+def _remaining(read: _Term | _Joined, extras: frozenset[str]) -> bool | str:
+    if isinstance(read, _Term):
+        if read.variable in _SAME:
+            return any(_value_of(read, extra) for extra in (extras or ("",)))
+        return " ".join((_text(read.left), read.compare, _text(read.right)))
+    decides = read.word == "or"
+    open_terms: list[str] = []
+    for term in read.terms:
+        rest = _remaining(term, extras)
+        if isinstance(rest, bool):
+            if rest is decides:
+                return decides
+        elif rest not in open_terms:
+            open_terms.append(rest)
+    if read.word == "and" and len(open_terms) > 1:
+        open_terms = [f"({term})" if " or " in term else term for term in open_terms]
+    return f" {read.word} ".join(open_terms) if open_terms else not decides
+
+
+# As they were called before PEP 508.
+_FORMER = {
+    "os.name": "os_name",
+    "sys.platform": "sys_platform",
+    "platform.machine": "platform_machine",
+    "platform.version": "platform_version",
+    "platform.python_implementation": "platform_python_implementation",
+    "python_implementation": "platform_python_implementation",
+}
+
+
+def _text(token: _Token) -> str:
+    kind, text = token
+    if kind == "word" and text in _variables():
+        return _FORMER.get(text, text)
+    if kind != "text":
+        raise ValueError(text)
+    inner = text[1:-1]
+    return text if '"' in inner else f'"{inner}"'
 
 
 def _tokens(marker: str) -> Iterator[_Token]:
@@ -120,33 +229,27 @@ def _tokens(marker: str) -> Iterator[_Token]:
         yield _END
 
 
-def _either(tokens: Iterator[_Token], token: _Token, extra: str) -> tuple[bool, _Token]:
-    """Terms with `or` between them: their value, and the token behind them."""
-    value, token = _both(tokens, token, extra)
-    while token == ("word", "or"):
-        right, token = _both(tokens, next(tokens), extra)
-        value = value or right
-    return value, token
+def _joined(word: str, tokens: Iterator[_Token], token: _Token) -> tuple[_Term | _Joined, _Token]:
+    """Terms with a word between them, of which `and` binds closer: what they say, and the token behind them."""
+    terms = []
+    while True:
+        term, token = _joined("and", tokens, token) if word == "or" else _term(tokens, token)
+        terms.append(term)
+        if token != ("word", word):
+            return (terms[0] if len(terms) == 1 else _Joined(word, tuple(terms))), token
+        token = next(tokens)
 
 
-def _both(tokens: Iterator[_Token], token: _Token, extra: str) -> tuple[bool, _Token]:
-    value, token = _term(tokens, token, extra)
-    while token == ("word", "and"):
-        right, token = _term(tokens, next(tokens), extra)
-        value = value and right
-    return value, token
-
-
-def _term(tokens: Iterator[_Token], token: _Token, extra: str) -> tuple[bool, _Token]:
+def _term(tokens: Iterator[_Token], token: _Token) -> tuple[_Term | _Joined, _Token]:
     if token == ("bracket", "("):
-        value, token = _either(tokens, next(tokens), extra)
+        read, token = _joined("or", tokens, next(tokens))
         if token != ("bracket", ")"):
             raise ValueError(token)
-        return value, next(tokens)
+        return read, next(tokens)
     kind, compare = next(tokens)
     if kind != "operator":
         raise ValueError(compare)
-    return _compare(token, compare, next(tokens), extra), next(tokens)
+    return _Term(token, compare, next(tokens)), next(tokens)
 
 
 def _compare(left: _Token, compare: str, right: _Token, extra: str) -> bool:
