@@ -105,11 +105,11 @@ def _owners(there: Installed, module: str, names: list[str]) -> tuple[list[Distr
         dist.name: dist for dist in found if any(file in dist.files for file in (f"{top}/__init__.py", f"{top}.py"))
     }
     for part in [module, *(f"{module}.{name}" for name in names)]:
-        if part != top:
+        while part != top:  # the rest may be no module
             prefix = part.replace(".", "/")
-            for dist in found:
-                if any(file.startswith((f"{prefix}/", f"{prefix}.")) for file in dist.files):
-                    whole.setdefault(dist.name, dist)
+            exact = [d for d in found if any(file.startswith((f"{prefix}/", f"{prefix}.")) for file in d.files)]
+            whole.update((dist.name, dist) for dist in exact)
+            part = top if exact else part.rpartition(".")[0]
     return (list(whole.values()), []) if whole else ([], found)
 
 
