@@ -190,7 +190,7 @@ func (r *requests) named(word string, a Asked) string {
 	base, fragment, _ := strings.Cut(word, "#")
 	var kept []string
 	name := ""
-	for _, part := range strings.Split(fragment, "&") {
+	for part := range strings.SplitSeq(fragment, "&") {
 		if egg, ok := strings.CutPrefix(part, "egg="); ok {
 			name = egg
 		} else if part != "" {

@@ -46,7 +46,10 @@ func TestWhatANotebookAsksPipFor(t *testing.T) {
 		{"with a comment", "a # for plots", "a", ""},
 		{"a marker", `"a; sys_platform == 'win32'"`, "a ; sys_platform == 'win32'", ""},
 		{"options with values", "--target lib -c c.txt --timeout=5 --progress-bar off a", "a", "pip install -c c.txt"},
-		{"a file", "-r more.txt", "", "pip install -r more.txt (cell 1, line 2): what the file asks for is not in here"},
+		{
+			"a file", "-r more.txt", "",
+			"pip install -r more.txt (cell 1, line 2): what the file asks for is not in here",
+		},
 		{"a file without a blank", "-rmore.txt", "", "pip install -r more.txt"},
 		{"a folder", ".", "", "pip install . (cell 1, line 2): the folder is on one machine alone"},
 		{"an editable folder", "-e ../mine", "", "pip install ../mine"},
@@ -57,10 +60,16 @@ func TestWhatANotebookAsksPipFor(t *testing.T) {
 			"a login", "--extra-index-url=https://me:secret@x.org/simple a",
 			"--extra-index-url https://x.org/simple|a", "https://x.org/simple needs a login, which is left out",
 		},
-		{"a repository", "git+https://github.com/a/My_Tool.git", "my-tool @ git+https://github.com/a/My_Tool.git",
-			"my-tool is taken for the name of what git+https://github.com/a/My_Tool.git has"},
+		{
+			"a repository", "git+https://github.com/a/My_Tool.git", "my-tool @ git+https://github.com/a/My_Tool.git",
+			"my-tool is taken for the name of what git+https://github.com/a/My_Tool.git has",
+		},
 		{"a revision", "git+https://github.com/a/b@v1.0#egg=c", "c @ git+https://github.com/a/b@v1.0", ""},
-		{"a folder in it", "'git+https://x.org/a/b#egg=c&subdirectory=d'", "c @ git+https://x.org/a/b#subdirectory=d", ""},
+		{
+			"a folder in it", "'git+https://x.org/a/b#egg=c&subdirectory=d'",
+			"c @ git+https://x.org/a/b#subdirectory=d",
+			"",
+		},
 		{"by its name", "'c @ git+ssh://git@x.org/a/b.git@main'", "c @ git+ssh://git@x.org/a/b.git@main", ""},
 		{"a repository to edit", "-e git+https://x.org/a/b#egg=c", "c @ git+https://x.org/a/b", ""},
 		{"a value", "{name} a", "a", "pip install {name} (cell 1, line 2): it depends on a value of the notebook"},
@@ -77,7 +86,8 @@ func TestWhatANotebookAsksPipFor(t *testing.T) {
 			if got := strings.Join(lines(set.Requirements()), "|"); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
-			if notes := strings.Join(set.Notes, "\n"); (c.note == "") != (notes == "") || !strings.Contains(notes, c.note) {
+			notes := strings.Join(set.Notes, "\n")
+			if (c.note == "") != (notes == "") || !strings.Contains(notes, c.note) {
 				t.Errorf("notes %q, want %q", notes, c.note)
 			}
 			if strings.Contains(set.Requirements(), "secret") {
@@ -106,7 +116,7 @@ func TestWhatIsNotOfAnIndexStandsInComments(t *testing.T) {
 
 // Whatever a notebook has, each line of requirements.txt is a comment, an option that is known or a requirement.
 func FuzzAsked(f *testing.F) {
-	f.Add("-q 'a[b]>=1; os_name == \"nt\"' git+https://x.org/y@z#egg=w&subdirectory=v --index-url https://u:p@x.org", "a")
+	f.Add("-q 'a[b]>=1; os_name == \"nt\"' 'git+https://x.org/y@z#egg=w&subdirectory=v' -i https://u:p@x.org", "a")
 	f.Add("\"a\n-e .\" a\u2028b 'c @ https://x\u0085y'", "b.c")
 	line := regexp.MustCompile(`^(--pre|--(extra-index-url|find-links) https?://[^\s]+|` +
 		`[a-z0-9]([a-z0-9-]*[a-z0-9])?(\[[a-z0-9,-]+\])?( @ [^\s]+|[<>=!~][^\s]*)?( ; .+)?)$`)
@@ -140,15 +150,26 @@ func FuzzAsked(f *testing.F) {
 func TestNamesWithoutAnInterpreter(t *testing.T) {
 	for _, c := range []struct{ name, source, want, note string }{
 		{"its own", "import numpy", "numpy", ""},
-		{"another", "import sklearn.svm, cv2, yaml, bs4, PIL.Image", "beautifulsoup4|opencv-python|pillow|pyyaml|scikit-learn", ""},
+		{
+			"another", "import sklearn.svm, cv2, yaml, bs4, PIL.Image",
+			"beautifulsoup4|opencv-python|pillow|pyyaml|scikit-learn",
+			"",
+		},
 		{"an underscore", "import pytorch_lightning", "pytorch-lightning", ""},
 		{"of Python", "import os.path, json, sqlite3, zoneinfo", "", ""},
-		{"a namespace", "from google.cloud import storage, bigquery_v2", "google-cloud-bigquery|google-cloud-storage", ""},
+		{
+			"a namespace", "from google.cloud import storage, bigquery_v2",
+			"google-cloud-bigquery|google-cloud-storage",
+			"",
+		},
 		{"a part", "from google import protobuf\nimport azure.storage.blob", "azure-storage-blob|protobuf", ""},
 		{"its classes", "from azure.identity import DefaultAzureCredential", "azure-identity", ""},
 		{"nothing of it", "import google", "", "import google, line 1: nothing says which distribution has it"},
 		{"of a service", "from google.colab import drive\nimport kaggle_secrets", "", "Colab alone has that module"},
-		{"optional", "try:\n  import cupy\nexcept ImportError:\n  pass", "", "import cupy, line 2, optional: cupy is left out"},
+		{
+			"optional", "try:\n  import cupy\nexcept ImportError:\n  pass", "",
+			"import cupy, line 2, optional: cupy is left out",
+		},
 		{"local", "import mine, mine.sub", "", ""},
 		{"no name", "import naïve", "", "nothing says which distribution has it"},
 	} {
@@ -176,7 +197,7 @@ func TestNamesWithoutAnInterpreter(t *testing.T) {
 func TestAnImportIsWhatPipWasAskedFor(t *testing.T) {
 	set := alone(t, requirements.Script{
 		Imports: []requirements.Import{{Module: "cv2", Line: 7}, {Module: "psycopg2", Line: 8, Optional: true}},
-		Asked:   []requirements.Asked{{Kind: requirements.Pip, Text: "opencv-python-headless==4.9.0.80 psycopg2", Cell: 1}},
+		Asked:   []requirements.Asked{pip("opencv-python-headless==4.9.0.80 psycopg2")},
 	})
 	want := `opencv-python-headless==4.9.0.80
     # pip install, cell 1; import cv2, line 7

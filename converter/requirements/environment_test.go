@@ -125,7 +125,8 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 		{
 			name: "what it requires", source: "import a",
 			lay: func(e *environment) {
-				e.install("a", []string{"Requires-Dist: b (>=0.5)", `Requires-Dist: c ; python_version < "3"`}, one("a.py"))
+				requires := []string{"Requires-Dist: b (>=0.5)", `Requires-Dist: c ; python_version < "3"`}
+				e.install("a", requires, one("a.py"))
 				e.install("b", []string{"Requires-Dist: a"}, one("b.py"))
 				e.install("c", nil, one("c.py"))
 			}, want: "a==1.0|b==1.0", note: "    # via a\n",
@@ -152,7 +153,8 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 			note: "# a requires gone, which is not installed\n",
 		},
 		{
-			name: "extras that a cell asked for", source: "import a", asked: []requirements.Asked{pip("'A[Fast]>=0.9'")},
+			name: "extras that a cell asked for", source: "import a",
+			asked: []requirements.Asked{pip("'A[Fast]>=0.9'")},
 			lay: func(e *environment) {
 				e.install("a", []string{
 					"Provides-Extra: fast", `Requires-Dist: b ; extra == "fast"`, `Requires-Dist: c ; extra == "slow"`,
@@ -166,7 +168,8 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 			lay: func(e *environment) { e.install("a", nil, one("a.py")) }, want: "a==1.0",
 		},
 		{
-			name: "another version than a cell asks for", source: "import a", asked: []requirements.Asked{pip("'a>=2,<3'")},
+			name: "another version than a cell asks for", source: "import a",
+			asked: []requirements.Asked{pip("'a>=2,<3'")},
 			lay: func(e *environment) {
 				e.install("a", []string{"Requires-Dist: b"}, one("a.py"))
 				e.install("b", nil, one("b.py"))
@@ -224,12 +227,14 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 		{
 			name: "a repository that a cell names", asked: []requirements.Asked{pip("git+https://x.org/A.git@main")},
 			lay: func(e *environment) {
-				e.install("b", nil, direct(`{"url": "https://x.org/a", "vcs_info": {"vcs": "git", "commit_id": %q}}`, commit))
+				e.install("b", nil, direct(
+					`{"url": "https://x.org/a", "vcs_info": {"vcs": "git", "commit_id": %q}}`, commit))
 			}, want: "b @ git+https://x.org/a@" + commit,
 		},
 		{
-			name: "a release where a cell names a repository", asked: []requirements.Asked{pip("'a @ git+https://x.org/a'")},
-			lay: func(e *environment) { e.install("a", nil, one("a.py")) }, want: "a @ git+https://x.org/a",
+			name:  "a release where a cell names a repository",
+			asked: []requirements.Asked{pip("'a @ git+https://x.org/a'")},
+			lay:   func(e *environment) { e.install("a", nil, one("a.py")) }, want: "a @ git+https://x.org/a",
 			note: "# a 1.0 is installed, and a @ git+https://x.org/a",
 		},
 		{
@@ -242,9 +247,11 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 		{
 			name: "a folder", source: "import a",
 			lay: func(e *environment) {
-				e.install("a", []string{"Requires-Dist: b"}, direct(`{"url": "file:///home/me/my%%20a", "dir_info": {}}`))
+				files := direct(`{"url": "file:///home/me/my%%20a/", "dir_info": {}}`)
+				e.install("a", []string{"Requires-Dist: b"}, files)
 				e.install("b", nil, one("b.py"))
-			}, want: "b==1.0", note: `# a 1.0 is not in here: it was installed from the folder "my%20a", which nobody else has`,
+			}, want: "b==1.0",
+			note: `# a 1.0 is not in here: it was installed from the folder "my a", which nobody else has`,
 		},
 		{
 			name: "a file", source: "import a",
@@ -258,17 +265,19 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 				source := filepath.Join(e.folder, "my source")
 				write(e.t, 0o644, "", source, "inner", "__init__.py")
 				e.install("mine", nil, map[string]string{
-					"_mine.pth":        source,
-					"+direct_url.json": fmt.Sprintf(`{"url": "file://%s/my%%20source", "dir_info": {"editable": true}}`, e.folder),
+					"_mine.pth": source,
+					"+direct_url.json": fmt.Sprintf(
+						`{"url": "file://%s/my%%20source", "dir_info": {"editable": true}}`, e.folder),
 				})
-			}, note: `# mine 1.0 is not in here: it is edited in the folder "my%20source", which nobody else has`,
+			}, note: `# mine 1.0 is not in here: it is edited in the folder "my source", which nobody else has`,
 		},
 		{
 			name: "a folder that setup.py develops", source: "import older",
 			lay: func(e *environment) {
 				source := filepath.Join(e.folder, "src")
 				write(e.t, 0o644, "", source, "older.py")
-				write(e.t, 0o644, "Metadata-Version: 1.0\nName: older\nVersion: 1.0\n", source, "older.egg-info", "PKG-INFO")
+				about := "Metadata-Version: 1.0\nName: older\nVersion: 1.0\n"
+				write(e.t, 0o644, about, source, "older.egg-info", "PKG-INFO")
 				write(e.t, 0o644, source+"\n", e.site, "easy-install.pth")
 			}, note: `# older 1.0 is not in here: it is edited in the folder "src", which nobody else has`,
 		},
@@ -315,7 +324,8 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 			name: "a build of its own", source: "import torch, a",
 			lay: func(e *environment) {
 				for _, name := range []string{"torch", "a"} {
-					write(e.t, 0o644, "Name: "+name+"\nVersion: 2.1.0+cu121\n", e.site, name+"-2.1.0+cu121.dist-info", "METADATA")
+					about := "Name: " + name + "\nVersion: 2.1.0+cu121\n"
+					write(e.t, 0o644, about, e.site, name+"-2.1.0+cu121.dist-info", "METADATA")
 				}
 			},
 			want: "--extra-index-url https://download.pytorch.org/whl/cu121|a==2.1.0+cu121|torch==2.1.0+cu121",
@@ -330,7 +340,8 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 			name: "where something prints at the start", source: "import a",
 			lay: func(e *environment) {
 				e.install("a", nil, one("a.py"))
-				write(e.t, 0o644, "import sys; print('hello', end=''); print('{', file=sys.stderr)", e.site, "noise.pth")
+				noise := "import sys; print('hello', end=''); print('{', file=sys.stderr)"
+				write(e.t, 0o644, noise, e.site, "noise.pth")
 			}, want: "a==1.0",
 		},
 		{
@@ -350,8 +361,10 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 			if !strings.Contains(joined, c.note) {
 				t.Errorf("%q is not in:\n%s", c.note, text)
 			}
-			if strings.Contains(text, e.folder) || strings.Contains(text, "secret") || strings.Contains(text, "/home/") {
-				t.Errorf("a path of this machine or a password is in:\n%s", text)
+			for _, private := range []string{e.folder, "secret", "/home/"} {
+				if strings.Contains(text, private) {
+					t.Errorf("a path of this machine or a password is in:\n%s", text)
+				}
 			}
 		})
 	}
@@ -421,8 +434,8 @@ print(json.dumps({module: sorted({re.sub(r"[-_.]+", "-", name).lower() for name 
 
 // The names that are guessed without an interpreter are those that a real environment has.
 func TestGuessedNamesAreThoseOfARealEnvironment(t *testing.T) {
-	source := "import attr, bs4, dateutil, dotenv, git, grpc, mpl_toolkits, numpy, PIL, pylab, sklearn, websocket, yaml, zmq\n" +
-		"import google.auth\nfrom google import protobuf"
+	source := "import attr, bs4, dateutil, dotenv, git, grpc, mpl_toolkits, numpy, PIL, pylab, sklearn, websocket\n" +
+		"import yaml, zmq, google.auth\nfrom google import protobuf"
 	names := func(set *requirements.Set) []string {
 		var all []string
 		for _, p := range set.Packages {

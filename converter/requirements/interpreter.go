@@ -20,8 +20,8 @@ import (
 )
 
 // Interpreter finds the Python whose environment is meant: the one that the search names, else that of the notebook's
-// kernel if that is installed here and has a Python of its own, else the first that [interpreter.Find] finds. The kernel
-// "python3" says nothing: every environment has one of that name.
+// kernel if that is installed here and has a Python of its own, else the first that [interpreter.Find] finds. The
+// kernel "python3" says nothing: every environment has one of that name.
 func Interpreter(kernel string, search interpreter.Search) (string, error) {
 	if search.Named == "" {
 		if python := ofKernel(kernel, search.Getenv); python != "" {

@@ -31,8 +31,10 @@ func toolIn(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(venv.Python(t)), name), args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "UV_OFFLINE=1", "UV_NO_CONFIG=1", "UV_CACHE_DIR="+filepath.Join(t.TempDir(), "cache"),
-		"UV_PYTHON="+venv.Python(t), "UV_LINK_MODE=copy", "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_CONFIG_FILE="+os.DevNull)
+	cmd.Env = append(os.Environ(), "UV_OFFLINE=1", "UV_NO_CONFIG=1",
+		"UV_CACHE_DIR="+filepath.Join(t.TempDir(), "cache"), "UV_PYTHON="+venv.Python(t), "UV_LINK_MODE=copy",
+		"PIP_DISABLE_PIP_VERSION_CHECK=1",
+		"PIP_CONFIG_FILE="+os.DevNull)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %q: %v:\n%s", name, args, err, out)
@@ -184,17 +186,20 @@ func TestPylockOfSources(t *testing.T) {
 	lay := func(name, direct string) {
 		e.install(name, nil, map[string]string{name + ".py": "", "+direct_url.json": direct})
 	}
-	lay("vcs", `{"url": "https://x.org/vcs", "subdirectory": "py", "vcs_info": {"vcs": "git", "requested_revision": "main",
-		"commit_id": "`+commit+`"}}`)
-	lay("there", `{"url": "https://x.org/there-1.0-py3-none-any.whl", "archive_info": {"hashes": {"sha256": "`+digest+`"}}}`)
-	lay("here", `{"url": "file://`+e.folder+`/w/here-1.0-py3-none-any.whl", "archive_info": {"hash": "sha256=`+digest+`"}}`)
+	lay("vcs", `{"url": "https://x.org/vcs", "subdirectory": "py",
+		"vcs_info": {"vcs": "git", "requested_revision": "main", "commit_id": "`+commit+`"}}`)
+	lay("there", `{"url": "https://x.org/there-1.0-py3-none-any.whl",
+		"archive_info": {"hashes": {"sha256": "`+digest+`"}}}`)
+	lay("here", `{"url": "file://`+e.folder+`/w/here-1.0-py3-none-any.whl",
+		"archive_info": {"hash": "sha256=`+digest+`"}}`)
 	lay("edited", `{"url": "file://`+e.folder+`/src/my%20edited", "dir_info": {"editable": true}}`)
 	e.install("whole", []string{
 		"Requires-Python: >=3.8, <4", "Requires-Dist: vcs", "Requires-Dist: there; sys_platform != 'win32'",
 		"Requires-Dist: edited", "Requires-Dist: here",
 	}, map[string]string{
-		"whole.py":         "",
-		"+direct_url.json": `{"url": "https://x.org/whole.zip", "archive_info": {"hashes": {"sha256": "` + digest + `"}}}`,
+		"whole.py": "",
+		"+direct_url.json": `{"url": "https://x.org/whole.zip",
+			"archive_info": {"hashes": {"sha256": "` + digest + `"}}}`,
 	})
 	set := e.resolve("import whole")
 	text, err := set.Pylock(filepath.Join(e.folder, "notebooks"))
@@ -332,11 +337,13 @@ func TestInlineMetadataIsReadAsThePEPDoes(t *testing.T) {
 		},
 		{
 			"what a script asks for and what no index has", e.resolve("import a, vcs"),
-			`{"dependencies": ["a==1.0", "vcs @ git+https://x.org/vcs@0a", "edited"], "requires-python": "==MINOR.*", ` +
+			`{"dependencies": ["a==1.0", "vcs @ git+https://x.org/vcs@0a", "edited"], ` +
+				`"requires-python": "==MINOR.*", ` +
 				`"tool": {"uv": {"sources": {"edited": {"editable": true, "path": "../src/edited"}}}}}`,
 		},
 		{
-			"an index", e.resolve("import a", pip("b --index-url https://me:secret@x.org/simple"), pip("c -i https://y.org/s")),
+			"an index",
+			e.resolve("import a", pip("b --index-url https://me:secret@x.org/simple"), pip("c -i https://y.org/s")),
 			`{"dependencies": ["a==1.0", "b==1.0", "c", "edited"], "requires-python": "==MINOR.*", "tool": {"uv": {` +
 				`"index": [{"explicit": true, "name": "index-1", "url": "https://x.org/simple"}, ` +
 				`{"explicit": true, "name": "index-2", "url": "https://y.org/s"}], ` +

@@ -77,8 +77,8 @@ func (s *Set) Pylock(folder string) ([]byte, error) {
 		comment(&head, "", note)
 	}
 	if names := s.WithoutFiles(); len(names) > 0 {
-		comment(&head, "", "An environment does not know from which files of an index it was made, so that they are not "+
-			"in here. This adds them, with their hashes: uv pip compile --no-deps requirements.txt -o pylock.toml")
+		comment(&head, "", "An environment does not know from which files of an index it was made, so that they are "+
+			"not in here. This adds them, with their hashes: uv pip compile --no-deps requirements.txt -o pylock.toml")
 	}
 	for i := range s.Packages {
 		p := &s.Packages[i]

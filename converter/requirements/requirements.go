@@ -95,7 +95,8 @@ type Package struct {
 
 // Pinned reports whether exactly one version or source is named.
 func (p *Package) Pinned() bool {
-	return p.Version != "" || p.Source.exact() || strings.HasPrefix(p.Specifier, "==") && !strings.Contains(p.Specifier, "*")
+	asked := strings.HasPrefix(p.Specifier, "==") && !strings.Contains(p.Specifier, "*")
+	return p.Version != "" || p.Source.exact() || asked
 }
 
 // Source is from where a distribution was installed (PEP 610), or is to be.

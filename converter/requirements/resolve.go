@@ -93,7 +93,7 @@ func (w *work) direct(name, because string) *Package {
 func (r request) reason() string { return strings.TrimSuffix("pip install, "+r.from.place(), ", ") }
 
 // request adds what the notebook asks pip for by its own words. Name is that of an address without one.
-func (w *work) request(r request, name string) *Package {
+func (w *work) request(r request, name string) {
 	m := requirement.FindStringSubmatch(r.text)
 	if m == nil {
 		if name == "" {
@@ -102,7 +102,7 @@ func (w *work) request(r request, name string) *Package {
 		}
 		p := w.direct(name, r.reason())
 		p.Source = sourceOf(r.text)
-		return p
+		return
 	}
 	p := w.direct(distribution.Normalize(m[1]), r.reason())
 	w.extras(p, r)
@@ -114,7 +114,6 @@ func (w *work) request(r request, name string) *Package {
 	if marker := strings.TrimSpace(strings.TrimPrefix(m[4], ";")); marker != "" && len(p.Because) == 1 {
 		p.Marker = marker
 	}
-	return p
 }
 
 // extras adds those that pip is asked for.
@@ -123,7 +122,7 @@ func (w *work) extras(p *Package, r request) {
 	if m == nil {
 		return
 	}
-	for _, extra := range strings.Split(strings.Trim(m[2], "[]"), ",") {
+	for extra := range strings.SplitSeq(strings.Trim(m[2], "[]"), ",") {
 		extra = distribution.Normalize(strings.TrimSpace(extra))
 		if extra != "" && !slices.Contains(p.Extras, extra) {
 			p.Extras = append(p.Extras, extra)
@@ -144,7 +143,7 @@ func sourceOf(text string) *Source {
 			s.URL, s.Revision = m[1], m[2]
 		}
 	}
-	for _, part := range strings.Split(fragment, "&") {
+	for part := range strings.SplitSeq(fragment, "&") {
 		key, value, _ := strings.Cut(part, "=")
 		switch key {
 		case "subdirectory":
@@ -215,7 +214,8 @@ func (w *work) ask(ctx context.Context, python string, imports []Import) error {
 	if err != nil {
 		return err
 	}
-	w.set.Python, w.set.Implementation, w.set.Platform, w.set.markers = a.Python, a.Implementation, a.Platform, a.Markers
+	w.set.Python, w.set.Implementation, w.set.Platform = a.Python, a.Implementation, a.Platform
+	w.set.markers = a.Markers
 	there := map[string]*installed{}
 	for i := range a.Packages {
 		there[a.Packages[i].Name] = &a.Packages[i]

@@ -13,8 +13,7 @@ const creator = "metaml-nbconvert"
 // from says from what the versions are, without a path of this machine.
 func (s *Set) from() string {
 	if s.Python == "" {
-		return "from the imports and the cells that install something. No interpreter was asked, so that what has no " +
-			"version is unpinned"
+		return "from the imports and the cells that install something"
 	}
 	return fmt.Sprintf("from what %s %s on %s has installed", s.Implementation, s.Python, s.Platform)
 }
@@ -24,6 +23,9 @@ func (s *Set) from() string {
 func (s *Set) Requirements() string {
 	var b strings.Builder
 	comment(&b, "", "Made by "+creator+" "+s.from()+".")
+	if s.Python == "" {
+		comment(&b, "", "No interpreter was asked: what has no version is unpinned.")
+	}
 	for _, note := range s.Notes {
 		comment(&b, "", note)
 	}
@@ -64,7 +66,7 @@ func (p *Package) titled() string { return strings.TrimSpace(p.Name + " " + p.Ve
 
 // origin says where a package is that nobody else has. The last name of its path is enough to know it by.
 func (s *Source) origin() string {
-	name := path.Base(strings.TrimRight(s.URL, "/"))
+	name := path.Base(s.path(""))
 	switch {
 	case s.Editable:
 		return fmt.Sprintf("it is edited in the folder %q, which nobody else has", name)
@@ -74,11 +76,12 @@ func (s *Source) origin() string {
 	return fmt.Sprintf("it was installed from the file %q, which nobody else has", name)
 }
 
-// comment writes a text as a comment, in lines of up to 120 characters.
+// comment writes a text as a comment, in lines of up to 110 characters.
 func comment(b *strings.Builder, indent, text string) {
-	const width = 120
+	const width = 110
 	line := indent + "#"
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+	blank := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+	for word := range strings.FieldsFuncSeq(text, blank) {
 		if len(line)+1+len(word) > width && len(line) > len(indent)+1 {
 			b.WriteString(line + "\n")
 			line = indent + "#  "
