@@ -15,7 +15,6 @@ import (
 type request struct {
 	text string // PEP 508, or an address without a name
 	from Asked
-	line int // of Script.Asked, from 0
 }
 
 // requests is what the notebook asks pip for.
@@ -29,11 +28,15 @@ type requests struct {
 // readAsked takes apart what the notebook asks installers for. What cannot be had from a package index is noted.
 func readAsked(all []Asked) *requests {
 	var r requests
-	for i, a := range all {
+	for _, a := range all {
 		text := withoutLogin(strings.Join(strings.Fields(a.Text), " "))
 		switch a.Kind {
 		case Pip:
-			r.pip(a, i)
+			r.pip(a)
+		case Inline:
+			if text := r.word(a.Text, a); text != "" {
+				r.all = append(r.all, request{text, a})
+			}
 		case Conda:
 			r.note("conda install %s (%s)", text, a.place())
 		case Apt:
@@ -63,7 +66,7 @@ var valued = []string{
 }
 
 // pip reads the arguments of `pip install`.
-func (r *requests) pip(a Asked, line int) {
+func (r *requests) pip(a Asked) {
 	words := split(a.Text)
 	if len(words) > 0 && words[0] == "install" {
 		words = words[1:]
@@ -74,7 +77,7 @@ func (r *requests) pip(a Asked, line int) {
 		word := words[i]
 		if !strings.HasPrefix(word, "-") {
 			if text := r.word(word, a); text != "" {
-				r.all = append(r.all, request{text, a, line})
+				r.all = append(r.all, request{text, a})
 				named = append(named, nameOf(text))
 			}
 			continue
@@ -87,7 +90,7 @@ func (r *requests) pip(a Asked, line int) {
 			i++
 			value = words[i]
 		}
-		if place := r.option(option, value, a, line); place != "" {
+		if place := r.option(option, value, a); place != "" {
 			places = append(places, place)
 		}
 	}
@@ -97,13 +100,13 @@ func (r *requests) pip(a Asked, line int) {
 }
 
 // option reads an option of pip, and gives the address of an index if it names one.
-func (r *requests) option(option, value string, a Asked, line int) string {
+func (r *requests) option(option, value string, a Asked) string {
 	switch option {
 	case "-r", "--requirement", "-c", "--constraint":
 		r.note("pip install %s %s (%s): what the file asks for is not in here", option, withoutLogin(value), a.place())
 	case "-e", "--editable":
 		if text := r.word(value, a); text != "" {
-			r.all = append(r.all, request{text, a, line})
+			r.all = append(r.all, request{text, a})
 		}
 	case "-i", "--index-url", "--extra-index-url":
 		if !address.MatchString(value) || unprintable.MatchString(value) {

@@ -180,6 +180,16 @@ func TestWhatAnEnvironmentHas(t *testing.T) {
 			lay: func(e *environment) { e.install("a", nil, one("a.py")) },
 		},
 		{
+			name:  "what a cell asks for on some platforms",
+			asked: []requirements.Asked{pip(`"a; sys_platform != 'win32'"`), pip(`"b; sys_platform != 'win32'"`)},
+			lay: func(e *environment) {
+				e.install("a", []string{"Requires-Dist: c"}, one("a.py"))
+				e.install("b", nil, one("b.py"))
+				e.install("c", nil, one("c.py"))
+			},
+			source: "import b", want: "a==1.0 ; sys_platform != 'win32'|b==1.0|c==1.0 ; sys_platform != 'win32'",
+		},
+		{
 			name: "what is not installed", source: "import sklearn", asked: []requirements.Asked{pip("'b>1'")},
 			want: "b>1|scikit-learn", note: "    # import sklearn, line 1, not installed\n    # unpinned\n",
 		},

@@ -188,6 +188,9 @@ func (s *Set) requiresPython() string {
 	if minor := minor(s.Python); minor != "" {
 		return "==" + minor + ".*"
 	}
+	if named := strings.Join(strings.Fields(s.named), ""); named != "" && specifiers.MatchString(named) {
+		return named
+	}
 	if minor := minor(s.named); minor != "" {
 		return ">=" + minor
 	}

@@ -31,12 +31,14 @@ const (
 	Pip   Kind = "pip"
 	Conda Kind = "conda" // or mamba, micromamba
 	Apt   Kind = "apt"   // or apt-get
+	// Inline is one of the dependencies that [Declared] finds.
+	Inline Kind = "inline metadata"
 )
 
 // Asked is what a line such as `%pip install -q "pandas[excel]>=2"` asks an installer for.
 type Asked struct {
 	Kind Kind
-	Text string // what stands behind "install", options and quotes included
+	Text string // what stands behind "install", options and quotes included; of [Inline] one requirement
 	Line int    // of the script or the cell, from 1; 0 is unknown
 	Cell int    // of the notebook, from 1; 0 is unknown
 }
@@ -58,7 +60,9 @@ type Script struct {
 	Imports []Import // as [Imports] gives them
 	Local   []string // top-level modules that come along with it
 	Asked   []Asked
-	Python  string // the version that the notebook names, such as "3.11.7"; it counts where no interpreter is asked
+	// Python is the version that the notebook names, such as "3.11.7", or what its inline metadata requires, such as
+	// ">=3.11". It counts where no interpreter is asked.
+	Python string
 }
 
 // Set is what a script needs. Its zero value is that of a script that needs nothing.
@@ -69,7 +73,7 @@ type Set struct {
 	Packages       []Package
 	Notes          []string // what nobody can install from these files, or what is not known: clauses, one per line
 
-	named   string            // version of Python that the notebook names
+	named   string            // Script.Python
 	markers map[string]string // values of the interpreter
 	options []string          // of pip, as lines of requirements.txt
 	indexes []index

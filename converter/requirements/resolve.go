@@ -90,7 +90,13 @@ func (w *work) direct(name, because string) *Package {
 }
 
 // reason is why pip was asked.
-func (r request) reason() string { return strings.TrimSuffix("pip install, "+r.from.place(), ", ") }
+func (r request) reason() string {
+	by := "pip install"
+	if r.from.Kind == Inline {
+		by = string(Inline)
+	}
+	return strings.TrimSuffix(by+", "+r.from.place(), ", ")
+}
 
 // request adds what the notebook asks pip for by its own words. Name is that of an address without one.
 func (w *work) request(r request, name string) {
@@ -105,22 +111,22 @@ func (w *work) request(r request, name string) {
 		return
 	}
 	p := w.direct(distribution.Normalize(m[1]), r.reason())
-	w.extras(p, r)
+	w.details(p, r)
 	if at, isAddress := strings.CutPrefix(m[3], "@"); isAddress {
 		p.Source = sourceOf(strings.TrimSpace(at))
 	} else if m[3] != "" {
 		p.Specifier = strings.ReplaceAll(strings.TrimRight(m[3], ", "), " ", "")
 	}
-	if marker := strings.TrimSpace(strings.TrimPrefix(m[4], ";")); marker != "" && len(p.Because) == 1 {
-		p.Marker = marker
-	}
 }
 
-// extras adds those that pip is asked for.
-func (w *work) extras(p *Package, r request) {
+// details takes over the extras that pip is asked for, and the marker, if nothing asks for the package without one.
+func (w *work) details(p *Package, r request) {
 	m := requirement.FindStringSubmatch(r.text)
 	if m == nil {
 		return
+	}
+	if marker := strings.TrimSpace(strings.TrimPrefix(m[4], ";")); marker == "" || len(p.Because) == 1 {
+		p.Marker = marker
 	}
 	for extra := range strings.SplitSeq(strings.Trim(m[2], "[]"), ",") {
 		extra = distribution.Normalize(strings.TrimSpace(extra))
@@ -197,7 +203,14 @@ func (w *work) guessOne(i Import, where string) {
 			w.note("%s: %s is left out", because, name)
 			continue
 		}
-		w.direct(name, because)
+		w.imported(name, i, where)
+	}
+}
+
+// imported adds the package of an import, which is needed everywhere if the script does not go on without it.
+func (w *work) imported(name string, i Import, where string) {
+	if p := w.direct(name, i.place()+where); !i.Optional {
+		p.Marker = ""
 	}
 }
 
@@ -232,7 +245,7 @@ func (w *work) ask(ctx context.Context, python string, imports []Import) error {
 			w.request(r, found.Name)
 			w.note("%s is not installed (%s)", r.text, r.reason())
 		default:
-			w.extras(w.direct(found.Name, r.reason()), r)
+			w.details(w.direct(found.Name, r.reason()), r)
 		}
 	}
 	for i, found := range a.Imports {
@@ -248,7 +261,7 @@ func (w *work) ask(ctx context.Context, python string, imports []Import) error {
 				strings.Join(found.Shared, ", "))
 		}
 		for _, name := range found.Owners {
-			w.direct(name, i.place())
+			w.imported(name, i, "")
 		}
 	}
 	for i := range a.Packages {
