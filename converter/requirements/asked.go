@@ -38,17 +38,17 @@ func readAsked(all []Asked) *requests {
 				r.all = append(r.all, request{text, a})
 			}
 		case Conda:
-			r.note("conda install %s (%s)", text, a.place())
+			r.remark("conda install %s (%s)", text, a.place())
 		case Apt:
-			r.note("apt-get install %s (%s)", text, a.place())
+			r.remark("apt-get install %s (%s)", text, a.place())
 		default:
-			r.note("%s %s (%s)", a.Kind, text, a.place())
+			r.remark("%s %s (%s)", a.Kind, text, a.place())
 		}
 	}
 	return &r
 }
 
-func (r *requests) note(format string, args ...any) {
+func (r *requests) remark(format string, args ...any) {
 	note := strings.ReplaceAll(fmt.Sprintf(format, args...), " ()", "")
 	if !slices.Contains(r.notes, note) {
 		r.notes = append(r.notes, note)
@@ -103,14 +103,14 @@ func (r *requests) pip(a Asked) {
 func (r *requests) option(option, value string, a Asked) string {
 	switch option {
 	case "-r", "--requirement", "-c", "--constraint":
-		r.note("pip install %s %s (%s): what the file asks for is not in here", option, withoutLogin(value), a.place())
+		r.remark("pip install %s %s (%s): what the file asks for is not in here", option, withoutLogin(value), a.place())
 	case "-e", "--editable":
 		if text := r.word(value, a); text != "" {
 			r.all = append(r.all, request{text, a})
 		}
 	case "-i", "--index-url", "--extra-index-url":
 		if !address.MatchString(value) || unprintable.MatchString(value) {
-			r.note("pip install %s %s (%s): that is no address of an index", option, withoutLogin(value), a.place())
+			r.remark("pip install %s %s (%s): that is no address of an index", option, withoutLogin(value), a.place())
 			return ""
 		}
 		if option == "-i" {
@@ -122,7 +122,7 @@ func (r *requests) option(option, value string, a Asked) string {
 		if address.MatchString(value) && !unprintable.MatchString(value) {
 			r.keep("--find-links " + r.public(value, a))
 		} else {
-			r.note("pip install --find-links %s (%s): the folder is on one machine alone", value, a.place())
+			r.remark("pip install --find-links %s (%s): the folder is on one machine alone", value, a.place())
 		}
 	case "--pre":
 		r.keep("--pre")
@@ -145,7 +145,7 @@ func (r *requests) keep(option string) {
 func (r *requests) public(value string, a Asked) string {
 	without := withoutLogin(value)
 	if without != value {
-		r.note("%s needs a login, which is left out (%s)", without, a.place())
+		r.remark("%s needs a login, which is left out (%s)", without, a.place())
 	}
 	return without
 }
@@ -164,15 +164,15 @@ var (
 func (r *requests) word(word string, a Asked) string {
 	switch {
 	case unprintable.MatchString(strings.ReplaceAll(word, " ", "")):
-		r.note("pip install %s (%s): that is no requirement", word, a.place())
+		r.remark("pip install %s (%s): that is no requirement", word, a.place())
 	case strings.ContainsAny(word, "${`"):
-		r.note("pip install %s (%s): it depends on a value of the notebook", word, a.place())
+		r.remark("pip install %s (%s): it depends on a value of the notebook", word, a.place())
 	case source.MatchString(word), address.MatchString(word):
 		return r.named(word, a)
 	case requirement.MatchString(word):
 		name, at, isAt := strings.Cut(word, "@")
 		if archive.MatchString(word) && !isAt {
-			r.note("pip install %s (%s): the file is on one machine alone", word, a.place())
+			r.remark("pip install %s (%s): the file is on one machine alone", word, a.place())
 			return ""
 		}
 		if isAt {
@@ -180,9 +180,9 @@ func (r *requests) word(word string, a Asked) string {
 		}
 		return word
 	case strings.ContainsAny(word, `/\`), strings.HasPrefix(word, "."):
-		r.note("pip install %s (%s): the folder is on one machine alone", word, a.place())
+		r.remark("pip install %s (%s): the folder is on one machine alone", word, a.place())
 	default:
-		r.note("pip install %s (%s): that is no requirement", word, a.place())
+		r.remark("pip install %s (%s): that is no requirement", word, a.place())
 	}
 	return ""
 }

@@ -37,7 +37,7 @@ type work struct {
 	asked    *requests
 }
 
-func (w *work) note(format string, args ...any) {
+func (w *work) remark(format string, args ...any) {
 	if note := fmt.Sprintf(format, args...); !slices.Contains(w.set.Notes, note) {
 		w.set.Notes = append(w.set.Notes, note)
 	}
@@ -52,7 +52,7 @@ func (w *work) foreign(s *Script) []Import {
 			continue
 		}
 		if by := service(i); by != "" {
-			w.note("%s: %s alone has that module", i.place(), by)
+			w.remark("%s: %s alone has that module", i.place(), by)
 			continue
 		}
 		all = append(all, i)
@@ -104,7 +104,7 @@ func (w *work) request(r request, name string) {
 	if m == nil {
 		if name == "" {
 			name = ofAddress(r.text)
-			w.note("%s is taken for the name of what %s has (%s)", name, r.text, r.reason())
+			w.remark("%s is taken for the name of what %s has (%s)", name, r.text, r.reason())
 		}
 		p := w.direct(name, r.reason())
 		p.Source = sourceOf(r.text)
@@ -189,7 +189,7 @@ func (w *work) guessOne(i Import, where string) {
 	because := i.place() + where
 	found := guess(i)
 	if found == nil {
-		w.note("%s: nothing says which distribution has it", because)
+		w.remark("%s: nothing says which distribution has it", because)
 	}
 	for _, names := range found {
 		name := names[0]
@@ -200,7 +200,7 @@ func (w *work) guessOne(i Import, where string) {
 			}
 		}
 		if i.Optional && w.packages[name] == nil {
-			w.note("%s: %s is left out", because, name)
+			w.remark("%s: %s is left out", because, name)
 			continue
 		}
 		w.imported(name, i, where)
@@ -239,11 +239,11 @@ func (w *work) ask(ctx context.Context, python string, imports []Import) error {
 		case found.Never:
 		case found.Other != "":
 			w.request(r, found.Name)
-			w.note("%s %s is installed, and %s (%s): the versions of what it requires are not in here",
+			w.remark("%s %s is installed, and %s (%s): the versions of what it requires are not in here",
 				found.Name, found.Other, r.text, r.reason())
 		case there[found.Name] == nil:
 			w.request(r, found.Name)
-			w.note("%s is not installed (%s)", r.text, r.reason())
+			w.remark("%s is not installed (%s)", r.text, r.reason())
 		default:
 			w.details(w.direct(found.Name, r.reason()), r)
 		}
@@ -255,9 +255,9 @@ func (w *work) ask(ctx context.Context, python string, imports []Import) error {
 		case found.Missing:
 			w.guessOne(i, ", not installed")
 		case found.Unowned:
-			w.note("%s: it is found, and no distribution has it", i.place())
+			w.remark("%s: it is found, and no distribution has it", i.place())
 		case len(found.Owners) == 0:
-			w.note("%s: %s have parts of it, and nothing says which are needed", i.place(),
+			w.remark("%s: %s have parts of it, and nothing says which are needed", i.place(),
 				strings.Join(found.Shared, ", "))
 		}
 		for _, name := range found.Owners {
@@ -287,17 +287,17 @@ func (w *work) installed(have *installed) {
 	if distribution.IsVersion(have.Version) {
 		p.Version = have.Version
 	} else {
-		w.note("%s is installed with the version %q, which no index has", have.Name, have.Version)
+		w.remark("%s is installed with the version %q, which no index has", have.Name, have.Version)
 	}
 	if have.DirectURL != nil && !p.Conda { // conda's are of the machine that built them
 		p.Source = have.DirectURL.source()
 		if p.Source == nil {
-			w.note("%s was installed from an address that cannot be read", have.Name)
+			w.remark("%s was installed from an address that cannot be read", have.Name)
 		}
 	}
 	for _, need := range have.Needs {
 		if need.Missing {
-			w.note("%s requires %s, which is not installed", have.Name, need.Name)
+			w.remark("%s requires %s, which is not installed", have.Name, need.Name)
 		} else if !slices.Contains(p.Needs, need.Name) {
 			p.Needs = append(p.Needs, need.Name)
 		}
@@ -445,6 +445,6 @@ func (w *work) finish() {
 			w.set.options = w.asked.options
 			continue
 		}
-		w.note("%s %s is a build that the public index does not have: name the index that has it", p.Name, p.Version)
+		w.remark("%s %s is a build that the public index does not have: name the index that has it", p.Name, p.Version)
 	}
 }
