@@ -103,7 +103,8 @@ func (r *requests) pip(a Asked) {
 func (r *requests) option(option, value string, a Asked) string {
 	switch option {
 	case "-r", "--requirement", "-c", "--constraint":
-		r.remark("pip install %s %s (%s): what the file asks for is not in here", option, withoutLogin(value), a.place())
+		r.remark("pip install %s %s (%s): what the file asks for is not in here", option, withoutLogin(value),
+			a.place())
 	case "-e", "--editable":
 		if text := r.word(value, a); text != "" {
 			r.all = append(r.all, request{text, a})
