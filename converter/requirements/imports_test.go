@@ -1,11 +1,14 @@
 package requirements_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
 	"github.com/metaml/metaml/converter/requirements"
+	"github.com/metaml/metaml/test/venv"
 )
 
 // short writes imports as "module(names):line?", where the mark is for optional ones.
@@ -71,6 +74,66 @@ func TestImports(t *testing.T) {
 				t.Errorf("%q, %v; want %q", got, err, c.want)
 			}
 		})
+	}
+}
+
+// The modules and their first lines in the files of real packages are those that Python's own parser finds.
+func TestImportsAreThoseOfPythonsParser(t *testing.T) {
+	out := runPython(t, venv.Python(t), `
+import ast, glob, importlib.util, json, warnings
+warnings.simplefilter("ignore")
+
+def visit(node, found):
+    if isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
+        for inner in node.orelse:
+            visit(inner, found)
+        return
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            found.append((alias.name, node.lineno))
+    elif isinstance(node, ast.ImportFrom) and not node.level and node.module != "__future__":
+        found.append((node.module, node.lineno))
+    for inner in ast.iter_child_nodes(node):
+        visit(inner, found)
+
+for package in "matplotlib", "optuna", "sklearn", "uvicorn", "json":
+    folder = importlib.util.find_spec(package).submodule_search_locations[0]
+    for file in sorted(glob.glob(folder + "/**/*.py", recursive=True))[:120]:
+        with open(file, encoding="utf-8") as source:
+            text = source.read()
+        if "import_module" in text or "__import__" in text:
+            continue
+        found = []
+        visit(ast.parse(text), found)
+        first = {}
+        for module, line in found:
+            first[module] = min(line, first.get(module, line))
+        print(json.dumps({"file": file, "source": text, "imports": first}))
+`)
+	files := 0
+	for line := range strings.Lines(out) {
+		var want struct {
+			File, Source string
+			Imports      map[string]int
+		}
+		if err := json.Unmarshal([]byte(line), &want); err != nil {
+			t.Fatal(err)
+		}
+		imports, err := requirements.Imports(want.Source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int{}
+		for _, i := range imports {
+			got[i.Module] = i.Line
+		}
+		if !maps.Equal(got, want.Imports) {
+			t.Errorf("%s: %v, want %v", want.File, got, want.Imports)
+		}
+		files++
+	}
+	if files < 200 {
+		t.Errorf("%d files are few", files)
 	}
 }
 

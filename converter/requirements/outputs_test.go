@@ -134,7 +134,11 @@ print(json.dumps(found))`, append([]string{string(text)}, roots...)...)
 // checkPylock prints what packaging makes of pylock.toml: its verdict, and which packages an installer would take. With
 // a second argument, each package without a file gets one, as a resolver adds it.
 const checkPylock = `
-import json, sys, tomllib
+import json, sys
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    import tomli as tomllib
 from packaging.pylock import Pylock, PylockValidationError
 with open(sys.argv[1], "rb") as file:
     lock = tomllib.load(file)
@@ -289,7 +293,11 @@ func TestUvAddsTheFilesToPylock(t *testing.T) {
 
 // readInline is PEP 723's own reference implementation, with what the block says as JSON.
 const readInline = `
-import json, re, sys, tomllib
+import json, re, sys
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    import tomli as tomllib
 REGEX = r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$"
 script = sys.stdin.read() if len(sys.argv) == 1 else open(sys.argv[1]).read()
 matches = [m for m in re.finditer(REGEX, script) if m.group("type") == "script"]
