@@ -32,7 +32,8 @@ func jobs(o *options) ([]job, error) {
 			}
 		}
 	}
-	if len(all) > 1 {
+	o.several = len(all) > 1
+	if o.several {
 		if o.output != "" {
 			return nil, wrong("-o is for one notebook, and there are %d: use --output-dir", len(all))
 		}

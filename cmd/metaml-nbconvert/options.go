@@ -30,6 +30,8 @@ what is made
   --slice NAME[,NAME]   only what these results need
 
 how the script is written
+  --requirements        write requirements.txt and pylock.toml beside it, and PEP 723's metadata at its head (uv run SCRIPT)
+  --python PYTHON       whose packages these are; without it that of the notebook's kernel, or of the active environment
   --percent             mark cells by "# %%", for VS Code, Spyder and PyCharm
   --parameters          make command-line options of the cell tagged "parameters", and of Colab's #@param forms
   --quiet-expressions   leave out to print the last expression of a cell
@@ -54,11 +56,12 @@ exit codes: 0; 1 a notebook cannot be converted, what was written lacks somethin
 `
 
 type options struct {
-	to, function, slice, output, outputDir, sourceMap, format string
+	to, function, slice, python, output, outputDir, sourceMap, format string
 
-	inplace, strict, percent, parameters, quiet, show, keepGoing, stdout, check, explain, asJSON bool
+	requirements, inplace, strict, percent, parameters, quiet, show, keepGoing, stdout, check, explain, asJSON bool
 
-	inputs []string
+	inputs  []string
+	several bool // they are several notebooks
 }
 
 // functional says that one function is cut out instead of all being converted.
@@ -99,6 +102,8 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.slice, "slice", "", "")
 	fs.StringVar(&o.sourceMap, "source-map", "", "")
 	fs.StringVar(&o.format, "format", "text", "")
+	fs.BoolVar(&o.requirements, "requirements", false, "")
+	fs.StringVar(&o.python, "python", "", "")
 	fs.BoolVar(&o.inplace, "inplace", false, "")
 	fs.BoolVar(&o.strict, "strict", false, "")
 	fs.BoolVar(&o.percent, "percent", false, "")
@@ -174,13 +179,16 @@ func (o *options) verify() error {
 	case o.check && o.to == "train":
 		return wrong("--check goes with --to script and --to serve")
 	}
+	if o.requirements && o.to != "script" {
+		return wrong("--requirements goes with --to script")
+	}
 	if o.inplace && (o.to != "notebook" || o.output != "" || o.outputDir != "" || o.stdout) {
 		return wrong("--inplace goes with --to notebook, without -o, --output-dir and --stdout")
 	}
 	if o.functional() {
 		for name, given := range map[string]bool{
 			"--percent": o.percent, "--parameters": o.parameters, "--quiet-expressions": o.quiet, "--show": o.show,
-			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "", "--strict": o.strict,
+			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "", "--strict": o.strict, "--requirements": o.requirements,
 		} {
 			if given {
 				return wrong("%s is for the whole notebook; it does not go with --function, --explain, --to train or --to serve", name)

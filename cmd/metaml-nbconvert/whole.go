@@ -23,7 +23,8 @@ import (
 type result struct {
 	Input        string        `json:"input"`
 	Output       string        `json:"output,omitempty"`
-	Status       string        `json:"status"` // "written", "unchanged", "differs" (of --check), "failed"
+	Outputs      []string      `json:"outputs,omitempty"` // files beside it
+	Status       string        `json:"status"`            // "written", "unchanged", "differs" (of --check), "failed"
 	Error        string        `json:"error,omitempty"`
 	Problems     []string      `json:"problems,omitempty"` // with --strict: what is against the format's rules
 	Refused      []script.Note `json:"refused,omitempty"`
@@ -72,7 +73,7 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 			name = "notebook"
 		}
 	}
-	s, err := script.Of(ctx, nb, script.Options{
+	how := script.Options{
 		Name: name, Source: source, Percent: o.percent, QuietExpressions: o.quiet, Show: o.show,
 		Parameters: o.parameters, KeepGoing: o.keepGoing,
 		Open: func(other string) ([]byte, error) {
@@ -81,11 +82,30 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 			}
 			return os.ReadFile(other)
 		},
-	})
+	}
+	s, err := script.Of(ctx, nb, how)
 	if err != nil {
 		return fail(err)
 	}
-	r.Refused = s.Refused
+	var beside []file
+	var notes []string
+	if o.requirements && (len(s.Refused) == 0 || o.keepGoing) {
+		needs, err := needed(ctx, o, j, nb, s)
+		if err != nil {
+			return fail(err)
+		}
+		if beside, err = needFiles(o, j, needs); err != nil {
+			return fail(err)
+		}
+		if how.Inline, err = needs.Inline(filepath.Dir(j.output)); err != nil {
+			return fail(err)
+		}
+		notes = append(notes, needs.Notes...)
+		if s, err = script.Of(ctx, nb, how); err != nil {
+			return fail(err)
+		}
+	}
+	r.Refused, r.Notes = s.Refused, notes
 	for _, q := range s.Requirements {
 		r.Requirements = append(r.Requirements, q.Command)
 	}
@@ -107,36 +127,35 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 			return fail(err)
 		}
 	}
-	return put(o, j, r, s.Text, stdout)
+	r = put(o, j, r, s.Text, stdout)
+	if r.Error != "" {
+		return r
+	}
+	for _, f := range beside {
+		status, err := putFile(o, f.name, f.text)
+		if err != nil {
+			return fail(err)
+		}
+		if status == "differs" {
+			r.Status = status
+		}
+		r.Outputs = append(r.Outputs, f.name)
+	}
+	return r
 }
 
 // put writes a text to where it belongs, or checks what is there.
 func put(o *options, j job, r result, text string, stdout io.Writer) result {
-	status := "written"
+	var status string
 	var err error
 	switch {
 	case j.output == "-" && !o.check:
+		status = "written"
 		_, err = io.WriteString(stdout, text)
 	case j.output == "-":
 		status = "unchanged"
 	default:
-		var another bool
-		if another, err = differs(j.output, text); err != nil {
-			break
-		}
-		switch {
-		case !another:
-			status = "unchanged"
-		case o.check:
-			status = "differs"
-		default:
-			if o.outputDir != "" {
-				if err = os.MkdirAll(filepath.Dir(j.output), 0o755); err != nil {
-					break
-				}
-			}
-			err = atomicfile.Write(j.output, []byte(text), 0o644)
-		}
+		status, err = putFile(o, j.output, text)
 	}
 	switch {
 	case err != nil:
@@ -145,6 +164,25 @@ func put(o *options, j job, r result, text string, stdout io.Writer) result {
 		r.Status = status
 	}
 	return r
+}
+
+// putFile writes a file, or checks the one that is there.
+func putFile(o *options, name, text string) (status string, err error) {
+	another, err := differs(name, text)
+	switch {
+	case err != nil:
+		return "", err
+	case !another:
+		return "unchanged", nil
+	case o.check:
+		return "differs", nil
+	}
+	if o.outputDir != "" {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return "", fmt.Errorf("make the folder of %s: %w", name, err)
+		}
+	}
+	return "written", atomicfile.Write(name, []byte(text), 0o644)
 }
 
 // open reads the notebook of a job.

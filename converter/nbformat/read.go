@@ -22,6 +22,7 @@ type Notebook struct {
 	Format, Minor int
 	Language      string // of the kernel; "" where it is not said
 	Version       string // of the language: "3.11.7"; "" where it is not said
+	Kernel        string // name of the kernel: "python3"; "" where it is not said
 	Cells         []Cell
 }
 
@@ -79,7 +80,7 @@ type reader struct {
 	joined []byte // the lines of a source
 }
 
-type language struct{ name, version, kernel string }
+type language struct{ name, version, kernel, kernelName string }
 
 // rawCell is a cell before the version is known, which may stand behind the cells.
 type rawCell struct {
@@ -191,13 +192,17 @@ func (p *reader) metadata(key []byte) error {
 			return err
 		})
 	case "kernelspec":
-		p.info.kernel = ""
+		p.info.kernel, p.info.kernelName = "", ""
 		return p.members(func(key []byte) (err error) {
-			if string(key) == "language" {
+			switch string(key) {
+			case "language":
 				p.info.kernel, err = p.string()
-				return err
+			case "name":
+				p.info.kernelName, err = p.string()
+			default:
+				err = p.skip()
 			}
-			return p.skip()
+			return err
 		})
 	}
 	return p.skip()
@@ -339,7 +344,8 @@ func (c *rawCell) fail(err error) {
 
 // notebook makes the notebook of what was read.
 func (p *reader) notebook() (*Notebook, error) {
-	nb := &Notebook{Format: int(p.top.format), Minor: toInt(p.minor), Language: p.info.name, Version: p.info.version}
+	nb := &Notebook{Format: int(p.top.format), Minor: toInt(p.minor), Language: p.info.name, Version: p.info.version,
+		Kernel: p.info.kernelName}
 	if nb.Language == "" {
 		nb.Language = p.info.kernel
 	}

@@ -19,7 +19,8 @@ import (
 type Import struct {
 	Module   string   // as it is written, such as "google.cloud"
 	Names    []string // what is imported from it; it may be a part of a namespace
-	Line     int      // of the script, from 1, where it is first imported
+	Line     int      // of the script, or of the cell, from 1, where it is first imported
+	Cell     int      // of the notebook, from 1; 0 is unknown
 	Optional bool     // the script goes on where it is missing
 }
 

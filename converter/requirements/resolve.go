@@ -66,6 +66,9 @@ func (i Import) place() string {
 	if len(i.Names) > 0 && strings.Contains(i.Module, ".") || len(i.Names) == 1 && namespaces[i.Module] {
 		text = "from " + i.Module + " import " + strings.Join(i.Names, ", ")
 	}
+	if i.Cell > 0 {
+		text += fmt.Sprintf(", cell %d", i.Cell)
+	}
 	if i.Line > 0 {
 		text += fmt.Sprintf(", line %d", i.Line)
 	}

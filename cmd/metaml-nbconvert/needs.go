@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/converter/requirements"
+	"github.com/metaml/metaml/converter/script"
+	"github.com/metaml/metaml/internal/interpreter"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// needed finds the distributions that a script needs.
+func needed(ctx context.Context, o *options, j job, nb *nbformat.Notebook, s *script.Script) (*requirements.Set, error) {
+	imports, err := requirements.Imports(s.Text)
+	if err != nil {
+		return nil, err
+	}
+	from := map[int]script.Line{}
+	for _, l := range s.Lines {
+		from[l.Script] = l
+	}
+	need := requirements.Script{Python: nb.Version, Local: local(j, nb, imports)}
+	for i := range nb.Cells {
+		// A script may have such a block once, so that of a cell becomes a part of ours.
+		c := &nb.Cells[i]
+		d, err := requirements.Declared(c.Source)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", j.called(), err)
+		}
+		if d == nil || c.Type != "code" {
+			continue
+		}
+		c.Source = c.Source[:d.Start] + c.Source[d.End:]
+		if d.Python != "" {
+			need.Python = d.Python
+		}
+		for _, text := range d.Dependencies {
+			need.Asked = append(need.Asked, requirements.Asked{Kind: requirements.Inline, Text: text})
+		}
+	}
+	for _, i := range imports {
+		if l, ok := from[i.Line]; ok { // else it is ours, and of the standard library
+			i.Cell, i.Line = l.Label, l.Line
+			need.Imports = append(need.Imports, i)
+		}
+	}
+	for _, q := range s.Requirements {
+		asked := requirements.Asked{Cell: q.Cell, Line: q.Line}
+		if asked.Kind, asked.Text = installer(q.Command); asked.Text != "" {
+			need.Asked = append(need.Asked, asked)
+		}
+	}
+	python, err := whose(o, nb)
+	if err != nil {
+		return nil, err
+	}
+	return need.Resolve(ctx, python)
+}
+
+// whose is the interpreter that is asked; "" where there is none.
+func whose(o *options, nb *nbformat.Notebook) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		self = "" // it is one place less to look
+	}
+	python, err := requirements.Interpreter(nb.Kernel, interpreter.Search{
+		Named: o.python, Getenv: os.Getenv, Self: self, Binary: "metaml-nbconvert",
+	})
+	if err != nil && o.python == "" {
+		return "", nil // names alone, as the files say
+	}
+	return python, err
+}
+
+// installer parts what a cell installs from the program that does it: pip install x.
+func installer(command string) (requirements.Kind, string) {
+	before, text, ok := strings.Cut(command, "install ")
+	if !ok {
+		return "", ""
+	}
+	switch {
+	case strings.Contains(before, "apt"):
+		return requirements.Apt, text
+	case strings.Contains(before, "conda") || strings.Contains(before, "mamba"):
+		return requirements.Conda, text
+	case strings.Contains(before, "brew"):
+		return "", ""
+	}
+	return requirements.Pip, text
+}
+
+// local are the modules that stand beside the notebook, or that it writes itself.
+func local(j job, nb *nbformat.Notebook, imports []requirements.Import) []string {
+	var names []string
+	dir := filepath.Dir(j.input)
+	for _, i := range imports {
+		top, _, _ := strings.Cut(i.Module, ".")
+		for _, file := range []string{top + ".py", filepath.Join(top, "__init__.py")} {
+			if _, err := os.Stat(filepath.Join(dir, file)); err == nil && j.input != "-" {
+				names = append(names, top)
+			}
+		}
+		for _, c := range nb.Cells {
+			first, _, _ := strings.Cut(strings.TrimLeft(c.Source, "\n"), "\n")
+			if magic, file, ok := strings.Cut(first, " "); ok && (magic == "%%writefile" || magic == "%%file") &&
+				strings.TrimSuffix(filepath.Base(strings.TrimSpace(file)), ".py") == top {
+				names = append(names, top)
+			}
+		}
+	}
+	return names
+}
+
+// madeHere is in the files that we made, which are replaced; those of other people are not.
+const madeHere = "metaml-nbconvert"
+
+// file is one that is to be written beside a script.
+type file struct{ name, text string }
+
+// needFiles are requirements.txt and pylock.toml beside the script: of one notebook under these names, of several under
+// those of the scripts. Without an interpreter there is no lock. Files of other people are refused.
+func needFiles(o *options, j job, needs *requirements.Set) ([]file, error) {
+	dir, names := ".", [2]string{"requirements.txt", "pylock.toml"}
+	if j.output != "-" {
+		dir = filepath.Dir(j.output)
+	}
+	if o.several {
+		base := strings.TrimSuffix(filepath.Base(j.output), filepath.Ext(j.output))
+		// PEP 751 allows one name without a dot between "pylock." and ".toml".
+		names = [2]string{base + ".requirements.txt", "pylock." + strings.ReplaceAll(base, ".", "-") + ".toml"}
+	}
+	files := []file{{filepath.Join(dir, names[0]), needs.Requirements()}}
+	if needs.Python != "" {
+		lock, err := needs.Pylock(dir)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{filepath.Join(dir, names[1]), string(lock)})
+	}
+	for _, f := range files {
+		there, err := os.ReadFile(f.name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("look at %s: %w", f.name, err)
+		}
+		if err == nil && !bytes.Contains(there, []byte(madeHere)) {
+			return nil, usererror.New(usererror.CodeRequirements, "%s is there, and was not made by metaml-nbconvert",
+				f.name).With("Move it away, or write the script to another folder with --output-dir.")
+		}
+	}
+	return files, nil
+}
