@@ -30,23 +30,27 @@ func Parse(data []byte) (*Document, error) {
 		return nil, err
 	}
 	if root.Kind() != Object {
-		return nil, wrongKind("/", root.Kind())
+		return nil, fmt.Errorf("this is not a notebook: %q is a JSON %s", "/", root.Kind())
 	}
 	d := &Document{head: text[:from], rest: text[to:], root: root, layout: layoutOf(text, root)}
-	t := top{cells: root.Get("cells").Kind() == Array, worksheets: root.Get("worksheets").Kind() == Array}
-	for _, key := range []string{"cells", "worksheets"} {
-		if v := root.Get(key); v.Kind() != Array && v.Kind() != Null {
-			return nil, wrongKind("/"+key, v.Kind())
+	t := top{cells: root.Get("cells").Kind() == Array, worksheets: root.Get("worksheets").Kind() == Array, format: 1}
+	for _, key := range rootKeys {
+		want := Array
+		if key == "nbformat" {
+			want = Number
+		}
+		if kind := root.Get(key).Kind(); kind != want && kind != Null {
+			return nil, fmt.Errorf("this is not a notebook: %q is a JSON %s", "/"+key, kind)
 		}
 	}
-	t.format = 1
-	if v := root.Get("nbformat"); v.Kind() == Number {
-		t.format, _ = v.Float()
-	} else if v.Kind() != Null {
-		return nil, wrongKind("/nbformat", v.Kind())
+	if f, ok := root.Get("nbformat").Float(); ok {
+		t.format = f
 	}
 	return d, t.check()
 }
+
+// rootKeys are the keys that make a notebook, in the order in which they are complained about.
+var rootKeys = []string{"cells", "worksheets", "nbformat"}
 
 // top is what makes the root of a document that of a notebook.
 type top struct {
@@ -62,10 +66,6 @@ func (t top) check() error {
 		return fmt.Errorf("notebooks of version %v are not known; versions 1 to 4 are: save it as version 4", t.format)
 	}
 	return nil
-}
-
-func wrongKind(path string, kind Kind) error {
-	return fmt.Errorf("this is not a notebook: %q is a JSON %s", path, kind)
 }
 
 // New makes a document of version 4.5 with these cells, in the layout that Jupyter writes. Cells without ids get them.

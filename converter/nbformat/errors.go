@@ -51,19 +51,15 @@ func (s *scanner) fail(expected string) error {
 	case c == 0:
 		return s.failAt(at, "the notebook has a NUL byte at %s, so it is damaged or not a notebook: "+
 			"restore it from a checkpoint")
-	case c >= utf8.RuneSelf && !s.fullRune():
-		return s.brokenUTF8(at, c)
+	case c >= utf8.RuneSelf:
+		if err := s.char(false); err != nil {
+			return err
+		}
 	case at == s.lineStart && s.conflict(c):
 		return s.failAt(at, fmt.Sprintf("the notebook has the marks of a merge conflict in line %d: "+
 			"choose a side, for example with `git checkout --ours` or `nbdime mergetool`", s.line+1))
 	}
 	return s.notJSON(at, expected, c)
-}
-
-// fullRune says whether a character of UTF-8 starts here.
-func (s *scanner) fullRune() bool {
-	r, n := utf8.DecodeRune(s.buf[s.pos:])
-	return r != utf8.RuneError || n != 1 || !utf8.FullRune(s.buf[s.pos:])
 }
 
 // conflict reads the seven signs that git puts before and between the sides of a conflict.

@@ -37,7 +37,7 @@ func Read(r io.Reader) (*Notebook, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := reader{scanner: s, top: top{format: 1}}
+	p := reader{scanner: s, top: top{format: 1}, wrong: map[string]byte{}}
 	if s.blank() != '{' {
 		// What is no JSON at all is said first.
 		c := s.blank()
@@ -55,8 +55,10 @@ func Read(r io.Reader) (*Notebook, error) {
 	if err := s.end(); err != nil {
 		return nil, err
 	}
-	if p.wrong != nil {
-		return nil, p.wrong
+	for _, key := range rootKeys {
+		if c, ok := p.wrong[key]; ok {
+			return nil, fmt.Errorf("this is not a notebook: %q is a JSON %s", "/"+key, kind(c))
+		}
 	}
 	if err := p.top.check(); err != nil {
 		return nil, err
@@ -71,7 +73,7 @@ func ReadBytes(data []byte) (*Notebook, error) { return Read(bytes.NewReader(dat
 type reader struct {
 	*scanner
 	top    top
-	wrong  error // the first thing at the root that no notebook has
+	wrong  map[string]byte // keys at the root whose values are of a kind that no notebook has, and how they start
 	minor  float64
 	info   language
 	cells  []rawCell
@@ -111,6 +113,7 @@ type source struct {
 }
 
 func (p *reader) root(key []byte) error {
+	delete(p.wrong, string(key))
 	switch string(key) {
 	case "nbformat":
 		p.top.format = 1
@@ -149,8 +152,8 @@ func (p *reader) root(key []byte) error {
 
 // notThis passes over a value at the root that is of the wrong kind; null is as if it were not there.
 func (p *reader) notThis(key string) error {
-	if c := p.blank(); c != 'n' && p.wrong == nil {
-		p.wrong = fmt.Errorf("this is not a notebook: %q is a JSON %s", "/"+key, kind(c))
+	if c := p.blank(); c != 'n' {
+		p.wrong[key] = c
 	}
 	return p.skip()
 }

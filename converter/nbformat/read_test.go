@@ -2,10 +2,15 @@ package nbformat
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os/exec"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/metaml/metaml/test/venv"
 )
@@ -84,46 +89,254 @@ print(json.dumps([nbformat.writes(nbformat.convert(nb, v), version=v) for v in (
 
 func TestErrorsNameThePlace(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
-		{"empty", ` `, "the notebook is empty"},
-		{"not JSON", `{"cells":[{],"x":1}`, "this is not a notebook: byte 11 (line 1, column 12) is not JSON: a key in quotes is expected, not ']'"},
+		{"empty", " \n", "the notebook is empty: save it again, or restore it from a checkpoint"},
+		{"a mark alone", "\ufeff", "the notebook is empty: save it again, or restore it from a checkpoint"},
+		{
+			"not JSON", `{"cells":[{],"x":1}`,
+			"this is not a notebook: byte 11 (line 1, column 12) is not JSON: a key in quotes is expected, not ']'",
+		},
+		{
+			"a page of a web site", "<!DOCTYPE html>",
+			"this is not a notebook: byte 0 (line 1, column 1) is not JSON: a value is expected, not '<'",
+		},
+		{
+			"no comma", "{\"cells\":[],\n \"nbformat\":4 \"a\":1}",
+			"this is not a notebook: byte 27 (line 2, column 15) is not JSON: a comma or } is expected, not '\"'",
+		},
+		{
+			"something behind it", `{"cells":[]}{}`,
+			"this is not a notebook: byte 12 (line 1, column 13) is not JSON: the end of the file is expected, not '{'",
+		},
+		{
+			"a number with a zero before it", `{"cells":[],"a":01}`,
+			"this is not a notebook: byte 16 (line 1, column 17) is not JSON: a value is expected, not '0'",
+		},
+		{
+			"an end of line in a string", "{\"cells\":[\"a\nb\"]}",
+			"this is not a notebook: byte 12 (line 1, column 13) is not JSON: the end of a string is expected, not the " +
+				"control character 0x0a",
+		},
+		{
+			"an escape of Python", `{"cells":["\x41"]}`,
+			"this is not a notebook: byte 12 (line 1, column 13) is not JSON: an escape that JSON knows (\\n, \\\", \\\\, " +
+				"\\u0000) is expected, not 'x'",
+		},
+		{
+			"cut off", "{\"cells\":[\n{\"source\":[\"a",
+			"the notebook is cut off after 24 bytes (line 2): save it again, or restore it from a checkpoint",
+		},
+		{
+			"cut off in an escape", `{"cells":["\u00`,
+			"the notebook is cut off after 15 bytes (line 1): save it again, or restore it from a checkpoint",
+		},
+		{
+			"cut off in a character", "{\"cells\":[\"\xe2\x82",
+			"the notebook is cut off after 13 bytes (line 1): save it again, or restore it from a checkpoint",
+		},
+		{
+			"cut off in a word", `{"cells":[tru`,
+			"the notebook is cut off after 13 bytes (line 1): save it again, or restore it from a checkpoint",
+		},
+		{
+			"a NUL byte in a string", "{\"cells\":[\"a\x00\"]}",
+			"the notebook has a NUL byte at byte 12 (line 1, column 13), so it is damaged or not a notebook: " +
+				"restore it from a checkpoint",
+		},
+		{
+			"NUL bytes alone", "\x00\x00\x00\x00\x00",
+			"the notebook has a NUL byte at byte 0 (line 1, column 1), so it is damaged or not a notebook: " +
+				"restore it from a checkpoint",
+		},
+		{
+			"broken UTF-8 in an output", "{\"cells\":[{\"outputs\":[\"\u00e9\xff\"]}]}",
+			"byte 25 (line 1, column 26) of the notebook is not UTF-8 (0xff): save it again as UTF-8",
+		},
+		{
+			"broken UTF-8 between values", "{\"cells\":\xe9[]}",
+			"byte 9 (line 1, column 10) of the notebook is not UTF-8 (0xe9): save it again as UTF-8",
+		},
+		{
+			"Latin-1", "{\"cells\":[\"caf\xe9\"]}",
+			"byte 14 (line 1, column 15) of the notebook is not UTF-8 (0xe9): save it again as UTF-8",
+		},
+		{
+			"UTF-16, little end first", "\xff\xfe{\x00}\x00",
+			"the notebook is in UTF-16, as its first bytes say: save it as UTF-8",
+		},
+		{
+			"UTF-16, big end first", "\xfe\xff\x00{\x00}",
+			"the notebook is in UTF-16, as its first bytes say: save it as UTF-8",
+		},
+		{
+			"UTF-32", "\xff\xfe\x00\x00{\x00\x00\x00",
+			"the notebook is in UTF-32, as its first bytes say: save it as UTF-8",
+		},
+		{
+			"a merge conflict", "{\n \"cells\": [\n<<<<<<< HEAD\n  1\n=======\n  2\n>>>>>>> other\n ]}",
+			"the notebook has the marks of a merge conflict in line 3: choose a side, for example with " +
+				"`git checkout --ours` or `nbdime mergetool`",
+		},
+		{
+			"what is left of a merge conflict", "{\n \"cells\": []\n=======\n}",
+			"the notebook has the marks of a merge conflict in line 3: choose a side, for example with " +
+				"`git checkout --ours` or `nbdime mergetool`",
+		},
+		{
+			"deep lists", `{"cells":[],"a":` + strings.Repeat("[", 100_000),
+			"the notebook has more than 990 lists and objects in each other at byte 1005 (line 1, column 1006), which " +
+				"Python's json cannot read either",
+		},
+		{
+			"deep objects", strings.Repeat(`{"a":`, 100_000),
+			"the notebook has more than 990 lists and objects in each other at byte 4950 (line 1, column 4951), which " +
+				"Python's json cannot read either",
+		},
+		{
+			"half of a surrogate pair", `{"nbformat":4,"cells":[{"cell_type":"code","source":["a\n","\ud800"]}]}`,
+			"cell 1 of the notebook cannot be read (/cells/0): its text at byte 59 (line 1) has half of a surrogate pair " +
+				"(\\ud800 to \\udfff), which is no character: take it out",
+		},
+		{
+			"a number without an end", `{"cells":[` + strings.Repeat("1", 1<<17),
+			"a number or word is longer than 65,536 characters; this is no notebook of Jupyter",
+		},
+		{"no cells", `{"a":1}`, "this is not a notebook: it has no cells"},
 		{"an array", `[]`, `this is not a notebook: "/" is a JSON array`},
 		{
 			"a version that is a text",
 			`{"nbformat":"4","cells":[]}`,
 			`this is not a notebook: "/nbformat" is a JSON string`,
 		},
-		{"version 0", `{"nbformat":0,"cells":[]}`, "notebooks of version 0 are not known; versions 1 to 4 are"},
+		{"cells that are no list", `{"nbformat":4,"cells":{}}`, `this is not a notebook: "/cells" is a JSON object`},
+		{
+			"version 0", `{"nbformat":0,"cells":[]}`,
+			"notebooks of version 0 are not known; versions 1 to 4 are: save it as version 4",
+		},
+		{
+			"version 5", `{"cells":[{"new":{}}],"nbformat":5}`,
+			"notebooks of version 5 are not known; versions 1 to 4 are: save it as version 4",
+		},
 		{
 			"a source that is an object",
 			`{"nbformat":4,"cells":[{"cell_type":"code","source":"a"},{"cell_type":"code","source":{}}]}`,
 			"cell 2 of the notebook cannot be read (/cells/1): its source is neither a string nor a list of strings",
 		},
-		{"a cell that is a number", `{"nbformat":4,"cells":[3]}`, "cell 1 of the notebook cannot be read (/cells/0)"},
+		{
+			"a cell that is a number", `{"nbformat":3,"worksheets":[{"cells":[3]}]}`,
+			"cell 1 of the notebook cannot be read (/worksheets/0/cells/0): it is a JSON number, not an object",
+		},
+		{
+			"a cell without a type", `{"nbformat":4,"cells":[{"source":"a"}]}`,
+			"cell 1 of the notebook has no type (/cells/0/cell_type)",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := ReadBytes([]byte(c.in)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
-				t.Errorf("got %v\nwant %s", err, c.want)
+			for kind, r := range map[string]io.Reader{
+				"whole": strings.NewReader(c.in), "bytewise": iotest.OneByteReader(strings.NewReader(c.in)),
+			} {
+				if _, err := Read(r); err == nil || err.Error() != c.want {
+					t.Errorf("%s: got  %v\nwant %s", kind, err, c.want)
+				}
 			}
 		})
 	}
 }
 
-func FuzzCells(f *testing.F) {
-	f.Add([]byte(`{"nbformat":4,"cells":[{"cell_type":"code","source":["a\n","b"],"execution_count":1,` +
-		`"metadata":{"tags":["x"]}}]}`))
-	f.Add([]byte(`{"worksheets":[{"cells":[{"cell_type":"heading","level":1e9,"code":"x","prompt_number":"1"}]}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		nb, err := ReadBytes(data)
-		if err != nil {
-			if strings.ContainsAny(err.Error(), "\n") {
-				t.Errorf("the error has several lines: %q", err)
-			}
-			return
+func TestAnErrorOfTheReaderIsKept(t *testing.T) {
+	broken := errors.New("the disk is gone")
+	for _, start := range []string{"", `{"cells":[{"source":"abc`, `{"cells":[]}`} {
+		_, err := Read(io.MultiReader(strings.NewReader(start), iotest.ErrReader(broken)))
+		if !errors.Is(err, broken) {
+			t.Errorf("%q: got %v", start, err)
 		}
-		for _, c := range nb.Cells {
-			if c.Type == "" || c.Count < 0 {
-				t.Errorf("got %+v", c)
+	}
+}
+
+func TestErrorsHaveTheirPlace(t *testing.T) {
+	_, err := ReadBytes([]byte("{\n \"cells\": oops}"))
+	var e *Error
+	if !errors.As(err, &e) || e.Offset != 12 || e.Line != 2 || e.Column != 11 {
+		t.Errorf("got %#v", e)
+	}
+}
+
+// endless is the start of a notebook whose output has no end.
+type endless struct{ start string }
+
+func (e *endless) Read(b []byte) (int, error) {
+	n := copy(b, e.start)
+	e.start = e.start[n:]
+	for i := n; i < len(b); i++ {
+		b[i] = '0'
+	}
+	return len(b), nil
+}
+
+func TestOutputsAreNotHeld(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Read(&endless{`{"cells":[{"outputs":[{"text":["`})
+	runtime.ReadMemStats(&after)
+	if err == nil || err.Error() != "the notebook is larger than 1 GiB: clear the outputs of its cells" {
+		t.Errorf("got %v", err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 8<<20 {
+		t.Errorf("an output of 1 GiB took %d bytes", used)
+	}
+}
+
+func TestLargeNotebooks(t *testing.T) {
+	t.Run("100,000 cells", func(t *testing.T) {
+		var b strings.Builder
+		b.WriteString(`{"cells":[`)
+		for i := range 100_000 {
+			if i > 0 {
+				b.WriteByte(',')
 			}
+			b.WriteString(`{"cell_type":"code","source":["x\n","y"]}`)
+		}
+		b.WriteString(`],"nbformat":4}`)
+		nb, err := Read(strings.NewReader(b.String()))
+		if err != nil || len(nb.Cells) != 100_000 || nb.Cells[99_999].Source != "x\ny" {
+			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("a line of 10 MB", func(t *testing.T) {
+		line := strings.Repeat("é", 5<<20)
+		nb, err := Read(strings.NewReader(`{"cells":[{"cell_type":"code","source":["` + line + `"]}],"nbformat":4}`))
+		if err != nil || nb.Cells[0].Source != line {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestKeysInAnyOrder(t *testing.T) {
+	nb, err := ReadBytes([]byte(`{"worksheets":[{"cells":[{"outputs":[{"text":["a"]}],"input":["a","b"],"prompt_number":2,` +
+		`"cell_type":"code"}]}],"metadata":{},"nbformat":2,"nbformat":3}`))
+	if err != nil || nb.Format != 3 || !reflect.DeepEqual(nb.Cells, []Cell{{Type: "code", Source: "a\nb", Count: 2}}) {
+		t.Errorf("got %+v, %v", nb, err)
+	}
+}
+
+func TestLinesAreJoinedAsTheVersionSays(t *testing.T) {
+	for version, want := range map[int]string{2: "a\n\nb", 3: "a\nb", 4: "a\nb"} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			nb, err := ReadBytes(fmt.Appendf(nil, `{"cells":[{"cell_type":"raw","source":["a\n","b"]}],"nbformat":%d}`, version))
+			if err != nil || nb.Cells[0].Source != want {
+				t.Errorf("got %+v, %v", nb, err)
+			}
+		})
+	}
+	nb, err := ReadBytes([]byte(`{"cells":[{"cell_type":"raw","source":["a","b"]}],"nbformat":4}`))
+	if err != nil || nb.Cells[0].Source != "ab" {
+		t.Errorf("got %+v, %v", nb, err)
+	}
+}
+
+func TestMinorVersionsOfTheFutureAreRead(t *testing.T) {
+	nb, err := ReadBytes([]byte(`{"cells":[{"cell_type":"new","x":{}},{"cell_type":"code","source":"a"}],"nbformat":4,` +
+		`"nbformat_minor":99,"more":[]}`))
+	if err != nil || nb.Minor != 99 || len(nb.Cells) != 2 || nb.Cells[0].Type != "new" || nb.Cells[1].Source != "a" {
+		t.Errorf("got %+v, %v", nb, err)
+	}
 }

@@ -266,34 +266,42 @@ func (s *scanner) escape(hold bool) error {
 // runes reads characters above ASCII.
 func (s *scanner) runes(hold bool) error {
 	for s.pos < len(s.buf) && s.buf[s.pos] >= utf8.RuneSelf {
-		if rest := s.buf[s.pos:]; utf8.FullRune(rest) {
-			r, n := utf8.DecodeRune(rest)
-			if r == utf8.RuneError && n == 1 {
-				return s.brokenUTF8(s.offset(), rest[0])
-			}
-			if hold {
-				s.text = append(s.text, rest[:n]...)
-			}
-			s.pos += n
-			continue
+		if err := s.char(hold); err != nil {
+			return err
 		}
-		// Its bytes are in two chunks.
-		var seq [utf8.UTFMax]byte
-		at, n := s.offset(), 0
-		for n == 0 || !utf8.FullRune(seq[:n]) {
-			if s.pos == len(s.buf) && !s.fill() {
-				return s.fail("")
-			}
-			seq[n] = s.buf[s.pos]
-			n++
-			s.pos++
-		}
-		if _, size := utf8.DecodeRune(seq[:n]); size != n {
-			return s.brokenUTF8(at, seq[0])
+	}
+	return nil
+}
+
+// char reads one character above ASCII.
+func (s *scanner) char(hold bool) error {
+	if rest := s.buf[s.pos:]; utf8.FullRune(rest) {
+		r, n := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && n == 1 {
+			return s.brokenUTF8(s.offset(), rest[0])
 		}
 		if hold {
-			s.text = append(s.text, seq[:n]...)
+			s.text = append(s.text, rest[:n]...)
 		}
+		s.pos += n
+		return nil
+	}
+	// Its bytes are in two chunks.
+	var seq [utf8.UTFMax]byte
+	at, n := s.offset(), 0
+	for n == 0 || !utf8.FullRune(seq[:n]) {
+		if s.pos == len(s.buf) && !s.fill() {
+			return s.fail("")
+		}
+		seq[n] = s.buf[s.pos]
+		n++
+		s.pos++
+	}
+	if _, size := utf8.DecodeRune(seq[:n]); size != n {
+		return s.brokenUTF8(at, seq[0])
+	}
+	if hold {
+		s.text = append(s.text, seq[:n]...)
 	}
 	return nil
 }
