@@ -26,11 +26,12 @@ func notebookOf(size int) []byte {
 		}
 		fmt.Fprintf(&b, "\n  {\n   \"cell_type\": \"code\",\n   \"execution_count\": %d,\n   \"id\": \"%08x\",\n"+
 			"   \"metadata\": {},\n   \"outputs\": [\n", i+1, i)
-		if i%3 == 0 {
+		switch i % 3 {
+		case 0:
 			fmt.Fprintf(&b, "    {\n     \"data\": {\n      \"image/png\": \"%s\\n\",\n      \"text/plain\": [\n"+
 				"       \"<Figure size 640x480 with 1 Axes>\"\n      ]\n     },\n     \"metadata\": {},\n"+
 				"     \"output_type\": \"display_data\"\n    }\n", image)
-		} else if i%3 == 1 {
+		case 1:
 			b.WriteString("    {\n     \"name\": \"stdout\",\n     \"output_type\": \"stream\",\n     \"text\": [\n")
 			for line := range 400 {
 				fmt.Fprintf(&b, "      \"epoch %d: loss %.6f, accuracy %.4f, %d samples/s\\n\",\n", line, rng.Float64(),

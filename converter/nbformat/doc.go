@@ -5,8 +5,8 @@
 // written back byte for byte. [Document.Format] writes as Jupyter does, [Document.Validate] checks by the format's
 // published schemas, [Document.Upgrade] makes version 4.5 of older documents, and [New] makes a document from cells.
 //
-// It is lenient where Jupyter is lenient: a source may be a string or a list of strings, and metadata, ids and execution
-// counts may be missing.
+// It is lenient where Jupyter is lenient: a source may be a string or a list of strings, and metadata, ids and
+// execution counts may be missing.
 //
 // The format: https://nbformat.readthedocs.io/en/latest/format_description.html. It imports the standard library alone.
 package nbformat

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// Document is a whole notebook, outputs too, as a tree that remembers how it was written: what is not changed is written
-// back byte for byte. It is not safe for use by several goroutines at once.
+// Document is a whole notebook, outputs too, as a tree that remembers how it was written: what is not changed is
+// written back byte for byte. It is not safe for use by several goroutines at once.
 type Document struct {
 	// NewID makes the ids of cells that have none. Where it is nil, or gives what is taken again and again, they are
 	// eight random hexadecimal digits, as Jupyter makes them.
@@ -144,8 +144,8 @@ func (d *Document) lists() []*Value {
 	return lists
 }
 
-// Cells are the cells, those of all worksheets too. What is changed in them is changed in the document; the slice is the
-// caller's.
+// Cells are the cells, those of all worksheets too. What is changed in them is changed in the document; the slice is
+// the caller's.
 func (d *Document) Cells() []*DocumentCell {
 	version, _ := d.Version()
 	var cells []*DocumentCell
@@ -158,8 +158,8 @@ func (d *Document) Cells() []*DocumentCell {
 	return cells
 }
 
-// SetCells makes these the cells of the document, which must be of version 4 ([Document.Upgrade]). Cells of the document
-// that are among them stay as they were written; new ones get ids where the version has ids.
+// SetCells makes these the cells of the document, which must be of version 4 ([Document.Upgrade]). Cells of the
+// document that are among them stay as they were written; new ones get ids where the version has ids.
 func (d *Document) SetCells(cells []*DocumentCell) error {
 	if major, minor := d.Version(); major != 4 {
 		return fmt.Errorf("cells cannot be put into a notebook of version %d.%d: upgrade it to version 4 first",

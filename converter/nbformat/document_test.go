@@ -9,7 +9,8 @@ import (
 // asWritten are documents of Jupyter and of other tools, and oddities that JSON allows.
 var asWritten = map[string]string{
 	"Jupyter": "{\n \"cells\": [\n  {\n   \"cell_type\": \"code\",\n   \"execution_count\": null,\n" +
-		"   \"id\": \"a\",\n   \"metadata\": {},\n   \"outputs\": [],\n   \"source\": [\n    \"a = 1\\n\",\n    \"b\"\n" +
+		"   \"id\": \"a\",\n   \"metadata\": {},\n   \"outputs\": [],\n   \"source\": [\n    \"a = 1\\n\",\n    " +
+		"\"b\"\n" +
 		"   ]\n  }\n ],\n \"metadata\": {},\n \"nbformat\": 4,\n \"nbformat_minor\": 5\n}\n",
 	"no newline at the end": `{"cells":[],"nbformat":4,"nbformat_minor":2}`,
 	"tabs and CRLF":         "{\r\n\t\"nbformat\" : 4 ,\r\n\t\"cells\" : [ ]\r\n}\r\n\r\n",

@@ -27,3 +27,88 @@ func ExampleRead() {
 	// python 3.12.1
 	// [7] "a = 1\na"
 }
+
+func ExampleParse() {
+	document, err := nbformat.Parse([]byte(`{"cells": [
+  {"cell_type": "code", "source": ["rate = 0.1\n", "train(rate)"], "outputs": [], "metadata": {}}
+], "metadata": {"kernelspec": {"name": "python3"}}, "nbformat": 4}
+`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(document.Metadata().Get("kernelspec").Get("name").Text())
+	cell := document.Cells()[0]
+	cell.SetSource(strings.Replace(cell.Source(), "0.1", "0.2", 1))
+	fmt.Printf("%s", document.Bytes())
+	// Output:
+	// python3
+	// {"cells": [
+	//   {"cell_type": "code", "source": ["rate = 0.2\n", "train(rate)"], "outputs": [], "metadata": {}}
+	// ], "metadata": {"kernelspec": {"name": "python3"}}, "nbformat": 4}
+}
+
+func ExampleNew() {
+	document := nbformat.New()
+	ids := 0
+	document.NewID = func() string { ids++; return fmt.Sprint("cell-", ids) }
+	if err := document.SetCells([]*nbformat.DocumentCell{nbformat.NewCell("markdown", "# Title\ntext")}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%s", document.Bytes())
+	// Output:
+	// {
+	//  "cells": [
+	//   {
+	//    "cell_type": "markdown",
+	//    "id": "cell-1",
+	//    "metadata": {},
+	//    "source": [
+	//     "# Title\n",
+	//     "text"
+	//    ]
+	//   }
+	//  ],
+	//  "metadata": {},
+	//  "nbformat": 4,
+	//  "nbformat_minor": 5
+	// }
+}
+
+func ExampleDocument_Validate() {
+	document, err := nbformat.Parse([]byte(`{"cells": [{"cell_type": "raw", "id": "a", "metadata": {}, "source": 1}],
+		"metadata": {}, "nbformat": 4, "nbformat_minor": 5}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, problem := range document.Validate() {
+		fmt.Println(problem)
+	}
+	// Output:
+	// cell 1 (/cells/0/source): it is a JSON number, not a string or a list
+}
+
+func ExampleDocument_Upgrade() {
+	document, err := nbformat.Parse([]byte(`{"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""},
+		"worksheets": [{"cells": [
+			{"cell_type": "heading", "level": 2, "source": "Results"}, {"cell_type": "code", "input": "1 + 1"}
+		]}]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, warning := range document.Upgrade() {
+		fmt.Println(warning)
+	}
+	fmt.Println(document.Version())
+	for _, cell := range document.Cells() {
+		fmt.Println(cell.Type(), cell.Source())
+	}
+	// Output:
+	// cell 2 (/worksheets/0/cells/1): it had no "outputs"
+	// 4 5
+	// markdown ## Results
+	// code 1 + 1
+}

@@ -8,8 +8,9 @@ import (
 )
 
 // Format is the document as Python's nbformat.write writes it in the version that it has: sorted keys, lists of lines,
-// without what Jupyter does not save (metadata.signature, orig_nbformat, the cells' metadata.trusted). One thing differs:
-// half of a surrogate pair, on which Python fails, is written as an escape. Ids are not made up; [Document.Upgrade] does.
+// without what Jupyter does not save (metadata.signature, orig_nbformat, the cells' metadata.trusted). One thing
+// differs: half of a surrogate pair, on which Python fails, is written as an escape. Ids are not made up;
+// [Document.Upgrade] does.
 func (d *Document) Format() []byte {
 	version, _ := d.Version()
 	root := d.root.clone()
@@ -81,7 +82,8 @@ func splitCell(cell *Value) {
 // splitBundle splits what is text in a bundle of mime types, and joins what was split and is not.
 func splitBundle(bundle *Value) {
 	for mime, v := range bundle.Members() {
-		json := mime == "application/json" || strings.HasPrefix(mime, "application/") && strings.HasSuffix(mime, "+json")
+		json := mime == "application/json" ||
+			strings.HasPrefix(mime, "application/") && strings.HasSuffix(mime, "+json")
 		text := strings.HasPrefix(mime, "text/") || mime == "application/javascript" || mime == "image/svg+xml"
 		switch {
 		case json && v.Kind() == Array:

@@ -48,7 +48,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// FuzzParse writes back what it parsed, agrees with Read about the cells, and survives all that one can do to a document.
+// FuzzParse writes back what it parsed, agrees with Read about the cells, and survives all that one can do to a
+// document.
 func FuzzParse(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -27,8 +27,8 @@ func (g *generator) slip() bool { return g.broken && g.one(60) }
 func (g *generator) text() string {
 	var b strings.Builder
 	for range g.IntN(5) {
-		b.WriteString(pick(g, "x = 1", "é", "😀", "\u2028", "\v", "\x1c", "\r\n", "\r", "\n", "\n", "\n", "\t", `"\`, "\x00",
-			"\x7f", "\u0085", "\u007f", " ", "print()", "\uffff", "\u00a0"))
+		b.WriteString(pick(g, "x = 1", "é", "😀", "\u2028", "\v", "\x1c", "\r\n", "\r", "\n", "\n", "\n",
+			"\t", `"\`, "\x00", "\x7f", "\u0085", "\u007f", " ", "print()", "\uffff", "\u00a0"))
 	}
 	return b.String()
 }
@@ -50,8 +50,9 @@ func (g *generator) json(depth int) *Value {
 		return IntValue(g.IntN(5) - 1)
 	case 3:
 		v := IntValue(0)
-		v.text = pick(g, "1.0", "-0", "-0.0", "1e5", "1E+16", "1e15", "1.5e-7", "0.0001", "0.00001", "123456789012345678901234567890",
-			"1e400", "NaN", "Infinity", "-Infinity", "0.1", "3.141592653589793", "1e22", "5e-324", "2.50")
+		v.text = pick(g, "1.0", "-0", "-0.0", "1e5", "1E+16", "1e15", "1.5e-7", "0.0001",
+			"0.00001", "123456789012345678901234567890", "1e400", "NaN", "Infinity",
+			"-Infinity", "0.1", "3.141592653589793", "1e22", "5e-324", "2.50")
 		return v
 	case 6:
 		v := ArrayValue()
@@ -238,8 +239,9 @@ func (g *generator) cell() *Value {
 		g.ids++
 		v.Set("id", StringValue(fmt.Sprintf("cell-%d_x", g.ids)))
 		if g.slip() {
-			v.Set("id", pick(g, StringValue("cell-1_x"), StringValue(""), StringValue("a b"), StringValue("é"), IntValue(3),
-				StringValue(strings.Repeat("a", 65)), StringValue(strings.Repeat("a", 64)), StringValue("a\n"), NullValue()))
+			v.Set("id", pick(g, StringValue("cell-1_x"), StringValue(""), StringValue("a b"), StringValue("é"),
+				StringValue(strings.Repeat("a", 65)), StringValue(strings.Repeat("a", 64)), StringValue("a\n"),
+				IntValue(3), NullValue()))
 		}
 	}
 	return g.wrong(v)
@@ -294,7 +296,8 @@ func (g *generator) notebook(major, minor int) *Value {
 			}
 		}
 		set("kernelspec", g.object("name", StringValue("python3"), "display_name", StringValue("Python 3")))
-		set("language_info", g.object("name", StringValue("python"), "codemirror_mode", g.object("version", IntValue(3))))
+		set("language_info", g.object("name", StringValue("python"),
+			"codemirror_mode", g.object("version", IntValue(3))))
 		set("title", StringValue("T"))
 		set("authors", ArrayValue(g.object("name", StringValue("A"))))
 		set("orig_nbformat", IntValue(3))

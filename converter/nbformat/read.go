@@ -27,9 +27,9 @@ type Notebook struct {
 }
 
 // Read reads a notebook for its code and text. Outputs and attachments are passed over and not held: it needs little
-// more memory than the sources have. All of the input is checked as Python's json would, UTF-8 included; whether outputs
-// are those of a notebook [Document.Validate] says. Its errors are one sentence that names the place, and of type
-// [*Error] where they are about the text.
+// more memory than the sources have. All of the input is checked as Python's json would, UTF-8 included; whether
+// outputs are those of a notebook [Document.Validate] says. Its errors are one sentence that names the place, and of
+// type [*Error] where they are about the text.
 //
 // Minor versions above 4.5 are read as 4.5, as Jupyter does.
 func Read(r io.Reader) (*Notebook, error) {

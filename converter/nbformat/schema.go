@@ -40,8 +40,8 @@ type patterned struct {
 	schema *schema
 }
 
-// schema3 and schemas4 read a schema when it is needed first; the last one is for minor versions that come after 4.5: it
-// allows properties, cells and outputs that are not known.
+// schema3 and schemas4 read a schema when it is needed first; the last one is for minor versions that come after 4.5:
+// it allows properties, cells and outputs that are not known.
 var (
 	schema3  = sync.OnceValue(func() *schema { return loadSchema("3", false) })
 	schemas4 = func() (all [7]func() *schema) {
@@ -93,7 +93,7 @@ func (l *loader) load(v *Value) *schema {
 	l.done[v] = s
 	if ref := v.Get("$ref").Text(); ref != "" {
 		at := l.root
-		for _, key := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
+		for key := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
 			at = at.Get(key)
 		}
 		s.ref = l.load(at)
@@ -357,5 +357,9 @@ func (c *checker) checkOneOf(v *Value, s *schema, path string) {
 		c.say(path, "it is neither a string nor a list of strings")
 		return
 	}
-	c.say(path, "it is a JSON %s, which is refused here", v.Kind())
+	var types []string
+	for _, one := range s.oneOf {
+		types = append(types, one.types...)
+	}
+	c.say(path, "it is a JSON %s, not %s", v.Kind(), typeNames(types))
 }

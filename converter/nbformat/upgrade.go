@@ -18,9 +18,9 @@ type Warning struct {
 func (w Warning) String() string { return Problem{Cell: w.Cell, Path: w.Path, Text: w.Text}.String() }
 
 // Upgrade makes the document one of version 4.5 as Jupyter does, and repairs what Jupyter repairs on reading and what a
-// cell cannot be without: ids that are missing, not allowed or there twice, metadata, outputs, execution counts. Ids that
-// are in order stay. What Jupyter never saves is taken out: metadata.signature, orig_nbformat, trusted. The warnings name
-// what was not in order. A minor version above 4.5 stays as it is.
+// cell cannot be without: ids that are missing, not allowed or there twice, metadata, outputs, execution counts. Ids
+// that are in order stay. What Jupyter never saves is taken out: metadata.signature, orig_nbformat, trusted. The
+// warnings name what was not in order. A minor version above 4.5 stays as it is.
 //
 // Documents of the versions 1 to 3 lose the way they were written; [Document.Format] writes them as Jupyter would.
 func (d *Document) Upgrade() []Warning {
@@ -129,7 +129,8 @@ func (u *upgrader) complete(cell *Value, path string) {
 		lone = lone || half
 	}
 	if _, half := source.wtf8(); half || lone {
-		u.warn(path+"/source", "it has half of a surrogate pair, which is no character and which Jupyter cannot save", false)
+		u.warn(path+"/source", "it has half of a surrogate pair, which is no character and which Jupyter cannot "+
+			"save", false)
 	}
 }
 
@@ -220,9 +221,13 @@ func (u *upgrader) fromOld() {
 func (u *upgrader) from1(old *Value, path string) *Value {
 	cell := ObjectValue()
 	source := "text"
+	if !old.Has(source) {
+		source = "code"
+	}
+	target := "source"
 	switch kind := old.Get("cell_type").Text(); kind {
 	case "code":
-		source = "code"
+		source, target = "code", "input"
 		cell.Set("cell_type", StringValue("code"))
 		cell.Set("collapsed", BoolValue(false))
 		cell.Set("outputs", ArrayValue())
@@ -235,11 +240,12 @@ func (u *upgrader) from1(old *Value, path string) *Value {
 	default:
 		cell.Set("cell_type", StringValue("markdown"))
 		if kind != "text" {
-			u.warn(path+"/cell_type", fmt.Sprintf("its type %q is not known in version 1; now it is Markdown", kind), true)
+			u.warn(path+"/cell_type", fmt.Sprintf("its type %q is not known in version 1; now it is "+
+				"Markdown", kind), true)
 		}
 	}
 	if text := old.Get(source); text != nil {
-		cell.Set(map[string]string{"code": "input", "text": "source"}[source], text)
+		cell.Set(target, text)
 	}
 	return cell
 }
@@ -315,8 +321,13 @@ func (u *upgrader) join(v *Value, key string, lines bool) {
 
 // mimes are the names that version 3 has for mime types.
 var mimes = []struct{ alias, mime string }{
-	{"text", "text/plain"}, {"html", "text/html"}, {"svg", "image/svg+xml"}, {"png", "image/png"},
-	{"jpeg", "image/jpeg"}, {"latex", "text/latex"}, {"json", "application/json"},
+	{"text", "text/plain"},
+	{"html", "text/html"},
+	{"svg", "image/svg+xml"},
+	{"png", "image/png"},
+	{"jpeg", "image/jpeg"},
+	{"latex", "text/latex"},
+	{"json", "application/json"},
 	{"javascript", "application/javascript"},
 }
 
@@ -361,7 +372,7 @@ func (u *upgrader) output(output *Value, path string) {
 		if text := bundle.Get("application/json"); text.Kind() == String {
 			value, err := ParseValue([]byte(text.Text()))
 			if err != nil {
-				u.warn(path+"/json", fmt.Sprintf("it is not JSON and stays a string (%v)", err), true)
+				u.warn(path+"/json", "it is not JSON and stays a string", true)
 				value = text
 			}
 			bundle.Set("application/json", value.clone())

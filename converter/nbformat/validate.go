@@ -27,9 +27,9 @@ func (p Problem) String() string {
 	return path + ": " + p.Text
 }
 
-// Validate checks the document by the schemas that Jupyter publishes for the versions 3 and 4.0 to 4.5, and that ids are
-// there once. Later minor versions of 4 are checked as Jupyter does it: by 4.5, with what is not known allowed. Of the
-// versions 1 and 2, which have no schemas, what they become is checked ([Document.Upgrade]).
+// Validate checks the document by the schemas that Jupyter publishes for the versions 3 and 4.0 to 4.5, and that ids
+// are there once. Later minor versions of 4 are checked as Jupyter does it: by 4.5, with what is not known allowed. Of
+// the versions 1 and 2, which have no schemas, what they become is checked ([Document.Upgrade]).
 //
 // There are no problems exactly where Python's nbformat.validator.isvalid says so. Its validate repairs first: it
 // accepts what has only problems that are Repaired.
@@ -76,7 +76,8 @@ func (d *Document) Validate() []Problem {
 		if id := cell.Get("id"); id.Kind() == String {
 			text, _ := id.wtf8()
 			if seen[text] {
-				add(fmt.Sprintf("/cells/%d/id", i), fmt.Sprintf("the id %s is that of another cell too", short(id)), true)
+				add(fmt.Sprintf("/cells/%d/id", i), fmt.Sprintf("the id %s is that of another cell "+
+					"too", short(id)), true)
 			}
 			seen[text] = true
 		}

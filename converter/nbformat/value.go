@@ -220,7 +220,7 @@ func (v *Value) lasts() map[string]int {
 // index is the place of the last element with the key; -1 where there is none.
 func (v *Value) index(key string) int {
 	if v.Kind() == Object {
-		for i := len(v.elements) - 1; i >= 0; i-- {
+		for i := range slices.Backward(v.elements) {
 			if v.elements[i].name == key {
 				return i
 			}
