@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -100,8 +101,13 @@ func (s *scanner) blank() byte {
 				s.lineStart = s.base + int64(i) + 1
 			}
 			i++
-			for i+4 <= len(buf) && binary.LittleEndian.Uint32(buf[i:]) == 0x20202020 {
-				i += 4
+			for i+8 <= len(buf) {
+				rest := binary.LittleEndian.Uint64(buf[i:]) ^ ' '*ones
+				if rest != 0 {
+					i += bits.TrailingZeros64(rest) / 8
+					break
+				}
+				i += 8
 			}
 		}
 		s.pos = i
