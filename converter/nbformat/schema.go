@@ -10,10 +10,16 @@ import (
 	"unicode/utf8"
 )
 
-// schemas are those that Jupyter publishes with its package nbformat, under the license beside them (BSD, 3 clauses).
+// schemas are those that Jupyter publishes with its package nbformat 5.11.1, as they are.
 //
-//go:embed schema/*.json schema/LICENSE
+//go:embed schema/*.json
 var schemas embed.FS
+
+// SchemaLicence is the licence (BSD, 3 clauses) under which Jupyter publishes the schemas in this package: programs
+// that contain it must carry the text.
+//
+//go:embed schema/LICENSE
+var SchemaLicence string
 
 // schema is a JSON schema: the keywords that those of notebooks use, as draft 4 means them.
 type schema struct {

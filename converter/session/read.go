@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,12 +92,17 @@ func FromFile(path, name string) (*Document, error) {
 	if info.Size() > MaxFile {
 		return nil, usererror.New(usererror.CodeTooLarge, "%s is larger than 1 GiB", name)
 	}
+	if strings.EqualFold(filepath.Ext(path), ".ipynb") {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		defer file.Close()
+		return readNotebook(file, path)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if strings.EqualFold(filepath.Ext(path), ".ipynb") {
-		return FromNotebook(data, path)
 	}
 	return FromSource(data, path)
 }
@@ -117,7 +123,12 @@ func FromSource(src []byte, path string) (*Document, error) {
 // FromNotebook makes the document of a saved notebook: its code cells, once, in document order. They are called by the
 // execution counts that were saved if every cell has one of its own, else by their number among the code cells.
 func FromNotebook(data []byte, path string) (*Document, error) {
-	nb, err := nbformat.ReadBytes(data)
+	return readNotebook(bytes.NewReader(data), path)
+}
+
+// readNotebook is FromNotebook for what is not in memory: outputs, which may be large, are passed over.
+func readNotebook(r io.Reader, path string) (*Document, error) {
+	nb, err := nbformat.Read(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name(path), err)
 	}

@@ -16,6 +16,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/metaml/metaml/converter/nbformat"
 )
 
 // Binary copies must carry the licence texts of what is linked into them: MIT, BSD and ISC ask for their notice,
@@ -72,6 +74,7 @@ func thirdParty(contents [][]byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	appendLicence(&text, "Jupyter's notebook schemas", "LICENSE", []byte(nbformat.SchemaLicence))
 	return text.Bytes(), nil
 }
 
@@ -131,8 +134,12 @@ func appendLicences(text *bytes.Buffer, name, folder string, deep bool) error {
 		if err != nil {
 			return fmt.Errorf("read the licence of %s: %w", name, err)
 		}
-		heading := name + " (" + filepath.ToSlash(below) + ")"
-		fmt.Fprintf(text, "\n%s\n%s\n\n%s\n", heading, strings.Repeat("=", len(heading)), bytes.TrimSpace(content))
+		appendLicence(text, name, filepath.ToSlash(below), content)
 	}
 	return nil
+}
+
+func appendLicence(text *bytes.Buffer, name, file string, content []byte) {
+	heading := name + " (" + file + ")"
+	fmt.Fprintf(text, "\n%s\n%s\n\n%s\n", heading, strings.Repeat("=", len(heading)), bytes.TrimSpace(content))
 }

@@ -35,6 +35,11 @@ func TestTheWheelHasTheLicencesOfWhatIsLinked(t *testing.T) {
 	if !strings.Contains(string(text), "standard library, "+goVersion+" (LICENSE)") {
 		t.Error("Go's own licence is missing")
 	}
+	for _, want := range []string{"\nJupyter's notebook schemas (LICENSE)\n", "Jupyter Development Team"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
 	for _, m := range modules {
 		if strings.Count(string(text), "\n"+m.String()+" (") == 0 {
 			t.Errorf("the licence of %s is missing", m)
