@@ -144,8 +144,8 @@ func (d *Document) lists() []*Value {
 	return lists
 }
 
-// Cells are the cells, those of all worksheets too. What is changed in them is changed in the document; the slice is
-// the caller's.
+// Cells are the cells, those of all worksheets too. One that is no object, in a document that breaks the rules, has no
+// type and cannot be changed. What is changed in them is changed in the document; the slice is the caller's.
 func (d *Document) Cells() []*DocumentCell {
 	version, _ := d.Version()
 	var cells []*DocumentCell
