@@ -52,8 +52,8 @@ func jobs(o *options) ([]job, error) {
 			return nil, fmt.Errorf("find the folder of %s: %w", j.output, err)
 		}
 		if other, ok := writers[key]; ok {
-			return nil, fmt.Errorf("%s and %s would both be written to %s: convert them one by one with -o", other, j.input,
-				j.output)
+			return nil, fmt.Errorf("%s and %s would both be written to %s: convert them one by one with -o",
+				other, j.input, j.output)
 		}
 		writers[key] = j.input
 		if !o.inplace && same(j.output, j.input) {
@@ -111,7 +111,7 @@ func below(root, pattern string) ([]job, error) {
 			return fs.SkipDir // a folder that cannot be read has no notebooks of this person
 		}
 		if d.IsDir() {
-			if name := d.Name(); path != root && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "__pycache__") {
+			if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
 				return fs.SkipDir
 			}
 			return nil

@@ -75,7 +75,7 @@ func convert(ctx context.Context, o *options, j job, stdin io.Reader, stdout, st
 		return p.Write(j.output)
 	case "serve":
 		var open string
-		if text, open, err = application(o, j, doc, s); err != nil {
+		if text, open, err = application(j, doc, s); err != nil {
 			return fmt.Errorf("%s: %w", j.input, err)
 		}
 		if open != "" {

@@ -1,6 +1,6 @@
 // Command metaml-nbconvert makes plain Python of notebooks: a script of all cells, a script of one function and all that
-// it needs, a program folder, or a Flask application. Read [run] first. It may import the converter, deployer/settings for
-// what stands on a cell's line, and deployer/view for what it says to people.
+// it needs, a program folder, or a Flask application. Read [run] first. It may import the converter, deployer/settings
+// for what stands on a cell's line, and deployer/view for what it says to people.
 package main
 
 import (

@@ -13,7 +13,8 @@ import (
 func TestRequirementsOfANotebook(t *testing.T) {
 	python := venv.Python(t)
 	dir := folder(t, map[string]string{
-		"a.ipynb":   "import numpy as np\nimport beside, written\n%pip install 'uvicorn[standard]'\nnp.float64(1) + beside.ONE",
+		"a.ipynb":   "import numpy as np\nimport beside, written\n" +
+			"%pip install 'uvicorn[standard]'\nnp.float64(1) + beside.ONE",
 		"beside.py": "ONE = 1", "written.py": "",
 	})
 	code, out, errs := command(t, "", dir+"/a.ipynb", "--requirements", "--python", python)
@@ -21,11 +22,13 @@ func TestRequirementsOfANotebook(t *testing.T) {
 		t.Fatal(code, out, errs)
 	}
 	all := contents(t, dir)
-	if text := all["requirements.txt"]; !strings.Contains(text, "numpy==") || !strings.Contains(text, "# import numpy, cell 1, line 1") ||
-		!strings.Contains(text, "uvicorn[standard]==") || strings.Contains(text, "beside") || strings.Contains(text, dir) {
+	if text := all["requirements.txt"]; !strings.Contains(text, "numpy==") ||
+		!strings.Contains(text, "# import numpy, cell 1, line 1") || !strings.Contains(text, "uvicorn[standard]==") ||
+		strings.Contains(text, "beside") || strings.Contains(text, dir) {
 		t.Error(text)
 	}
-	if text := all["pylock.toml"]; !strings.Contains(text, "lock-version = '1.0'") || !strings.Contains(text, "name = 'numpy'") {
+	if text := all["pylock.toml"]; !strings.Contains(text, "lock-version = '1.0'") ||
+		!strings.Contains(text, "name = 'numpy'") {
 		t.Error(text)
 	}
 	if text := all["a.py"]; !strings.Contains(text, "# /// script\n") || !strings.Contains(text, "#   'numpy==") {
@@ -61,8 +64,8 @@ func TestRequirementsWithoutAnInterpreter(t *testing.T) {
 		t.Fatal(errs)
 	}
 	all := contents(t, dir)
-	if text := all["requirements.txt"]; !strings.Contains(text, "scikit-learn\n") || !strings.Contains(text, "# unpinned") ||
-		!strings.Contains(text, "rich>=13") {
+	if text := all["requirements.txt"]; !strings.Contains(text, "scikit-learn\n") ||
+		!strings.Contains(text, "# unpinned") || !strings.Contains(text, "rich>=13") {
 		t.Error(text)
 	}
 	if text := all["a.py"]; strings.Count(text, "# /// script") != 1 || !strings.Contains(text, "'rich>=13'") {

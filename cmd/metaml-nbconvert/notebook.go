@@ -9,7 +9,7 @@ import (
 )
 
 // document reads the whole notebook of a job. With --strict it has to keep the format's rules.
-func document(o *options, j job, stdin io.Reader) (*nbformat.Document, error) {
+func document(j job, stdin io.Reader) (*nbformat.Document, error) {
 	in := stdin
 	if j.input != "-" {
 		f, err := os.Open(j.input)
@@ -45,7 +45,7 @@ func problems(d *nbformat.Document) []string {
 // upgraded makes version 4.5 of a notebook, and writes it as it was where nothing had to change.
 func upgraded(o *options, j job, stdin io.Reader, stdout io.Writer) result {
 	r := result{Input: j.input, Output: j.output}
-	d, err := document(o, j, stdin)
+	d, err := document(j, stdin)
 	if err != nil {
 		r.Status, r.Error = "failed", err.Error()
 		return r

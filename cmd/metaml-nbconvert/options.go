@@ -161,6 +161,9 @@ func one(fs *flag.FlagSet, args []string) ([]string, error) {
 	return args[n:], fs.Parse(args[:n])
 }
 
+// ofFunctions are the options by which one function is cut out.
+const ofFunctions = "--function, --explain, --to train or --to serve"
+
 // verify refuses what does not go together.
 func (o *options) verify() error {
 	switch {
@@ -175,7 +178,7 @@ func (o *options) verify() error {
 	case o.output != "" && o.outputDir != "":
 		return wrong("-o names a file and --output-dir a folder: give one of them")
 	case o.slice != "" && o.functional():
-		return wrong("--slice is about results of the notebook; it does not go with --function, --explain, --to train or --to serve")
+		return wrong("--slice is about results of the notebook; it does not go with %s", ofFunctions)
 	case o.check && o.to == "train":
 		return wrong("--check goes with --to script and --to serve")
 	}
@@ -188,10 +191,11 @@ func (o *options) verify() error {
 	if o.functional() {
 		for name, given := range map[string]bool{
 			"--percent": o.percent, "--parameters": o.parameters, "--quiet-expressions": o.quiet, "--show": o.show,
-			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "", "--strict": o.strict, "--requirements": o.requirements,
+			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "", "--strict": o.strict,
+			"--requirements": o.requirements,
 		} {
 			if given {
-				return wrong("%s is for the whole notebook; it does not go with --function, --explain, --to train or --to serve", name)
+				return wrong("%s is for the whole notebook; it does not go with %s", name, ofFunctions)
 			}
 		}
 	}

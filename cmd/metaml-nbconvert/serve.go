@@ -94,7 +94,7 @@ func asTyped(s, training *slicer.Slice) {
 
 // application writes the Flask application, with the settings that the cell's line or the decorator has. open says that
 // it lets in whom the server does not.
-func application(o *options, j job, doc *session.Document, s *slicer.Slice) (text, open string, err error) {
+func application(j job, doc *session.Document, s *slicer.Slice) (text, open string, err error) {
 	var from settings.Sources
 	for i := range doc.Cells {
 		c := &doc.Cells[i]

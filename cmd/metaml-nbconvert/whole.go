@@ -43,7 +43,7 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 		return upgraded(o, j, stdin, stdout)
 	}
 	if o.strict {
-		d, err := document(o, j, stdin)
+		d, err := document(j, stdin)
 		if err != nil {
 			return fail(err)
 		}
@@ -113,8 +113,9 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 		r.Notes = append(r.Notes, n.String())
 	}
 	for _, kind := range slices.Compact(slices.Sorted(slices.Values(s.Ours))) {
-		r.Notes = append(r.Notes, fmt.Sprintf("the function of its %%%%%s cell is only defined; --to %s makes a %s of it", kind, kind,
-			map[string]string{"train": "program", "serve": "server"}[kind]))
+		made := map[string]string{"train": "program", "serve": "server"}[kind]
+		r.Notes = append(r.Notes, fmt.Sprintf(
+			"the function of its %%%%%s cell is only defined; --to %s makes a %s of it", kind, kind, made))
 	}
 	if len(s.Refused) > 0 {
 		r.Status = "failed"
@@ -178,6 +179,7 @@ func putFile(o *options, name, text string) (status string, err error) {
 		return "differs", nil
 	}
 	if o.outputDir != "" {
+		//nolint:gosec // G301: these are the person's files, for whom the umask lets
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return "", fmt.Errorf("make the folder of %s: %w", name, err)
 		}

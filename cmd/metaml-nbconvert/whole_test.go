@@ -81,7 +81,9 @@ func TestManyNotebooks(t *testing.T) {
 		{"a pattern", []string{"DIR/*.ipynb"}, []string{"a.py"}},
 		{"a pattern of folders", []string{"DIR/**/*.ipynb"}, []string{"a.py", "sub/b.py"}},
 		{"one file twice", []string{"DIR/a.ipynb", "DIR/a.ipynb"}, []string{"a.py"}},
-		{"one file, as jupyter nbconvert names it", []string{"DIR/a.ipynb", "--to", "python", "--output", "DIR/x"}, []string{"x.py"}},
+		{"one file, as jupyter nbconvert names it", []string{
+			"DIR/a.ipynb", "--to", "python", "--output", "DIR/x",
+		}, []string{"x.py"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := folder(t, map[string]string{
@@ -117,7 +119,8 @@ func TestWhatIsRefusedWritesNothing(t *testing.T) {
 		want  string
 	}{
 		{
-			"two that would write one file", map[string]string{"x/a.ipynb": "a", "y/a.ipynb": "a"},
+			"two that would write one file",
+			map[string]string{"x/a.ipynb": "a", "y/a.ipynb": "a"},
 			[]string{"DIR/x/a.ipynb", "DIR/y/a.ipynb", "--output-dir", "DIR"}, 1,
 			"DIR/x/a.ipynb and DIR/y/a.ipynb would both be written to DIR/a.py",
 		},
@@ -157,9 +160,15 @@ func TestWhatIsRefusedWritesNothing(t *testing.T) {
 			"a slice of what nothing makes", map[string]string{"a.ipynb": "a = 1"}, []string{"DIR/a.ipynb", "--slice", "b"}, 1,
 			"`b`",
 		},
-		{"a slice of no name", map[string]string{"a.ipynb": "a = 1"}, []string{"DIR/a.ipynb", "--slice", "a b"}, 1, `"a b" is no name`},
+		{
+			"a slice of no name", map[string]string{"a.ipynb": "a = 1"},
+			[]string{"DIR/a.ipynb", "--slice", "a b"}, 1, `"a b" is no name`,
+		},
 		{"another format", nil, []string{"a.ipynb", "--format", "x"}, 2, `--format is text or github, not "x"`},
-		{"options of two ways", nil, []string{"a.ipynb", "--function", "f", "--percent"}, 2, "--percent is for the whole notebook"},
+		{
+			"options of two ways", nil, []string{"a.ipynb", "--function", "f", "--percent"}, 2,
+			"--percent is for the whole notebook",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := folder(t, c.files)
@@ -169,7 +178,8 @@ func TestWhatIsRefusedWritesNothing(t *testing.T) {
 				args = append(args, strings.ReplaceAll(a, "DIR", dir))
 			}
 			code, out, errs := command(t, "", args...)
-			if want := strings.ReplaceAll(c.want, "DIR", dir); code != c.code || out != "" || !strings.Contains(errs, want) {
+			want := strings.ReplaceAll(c.want, "DIR", dir)
+			if code != c.code || out != "" || !strings.Contains(errs, want) {
 				t.Errorf("%d %q %q", code, out, errs)
 			}
 			if after := contents(t, dir); len(after) != len(before) {
@@ -192,7 +202,8 @@ func TestOneOfManyFails(t *testing.T) {
 func TestKeepGoingWritesARaise(t *testing.T) {
 	name := notebook(t, "a = 1\n%sql select 1\nb = 2")
 	code, out, errs := command(t, "", name, "--keep-going", "--stdout")
-	if code != 1 || !strings.Contains(out, "a = 1\nraise RuntimeError(") || !strings.Contains(out, "# %sql select 1\nb = 2\n") ||
+	if code != 1 || !strings.Contains(out, "a = 1\nraise RuntimeError(") ||
+		!strings.Contains(out, "# %sql select 1\nb = 2\n") ||
 		!strings.Contains(errs, "cell 1, line 2: %sql runs in a notebook only") {
 		t.Errorf("%d %s %s", code, out, errs)
 	}
@@ -282,7 +293,9 @@ func TestANotebookIsUpgraded(t *testing.T) {
 	old := `{"worksheets": [{"cells": [{"cell_type": "code", "input": ["a = 1"], "language": "python", "outputs": [], ` +
 		`"collapsed": false, "prompt_number": 1, "metadata": {}}], "metadata": {}}], "metadata": {"name": ""}, ` +
 		`"nbformat": 3, "nbformat_minor": 0}`
-	dir := folder(t, map[string]string{"a.ipynb": old, "b.ipynb": `{"cells": [1], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}`})
+	dir := folder(t, map[string]string{
+		"a.ipynb": old, "b.ipynb": `{"cells": [1], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}`,
+	})
 	a := filepath.Join(dir, "a.ipynb")
 	if code, out, errs := command(t, "", a, "--to", "notebook"); code != 0 || out != "" || errs != "" {
 		t.Fatal(code, out, errs)
@@ -305,7 +318,8 @@ func TestANotebookIsUpgraded(t *testing.T) {
 	if code != 1 || !strings.Contains(errs, "/cells/0") {
 		t.Errorf("%d %s", code, errs)
 	}
-	if code, _, errs := command(t, "", a, "--inplace"); code != 2 || !strings.Contains(errs, "--inplace goes with --to notebook") {
+	code, _, errs = command(t, "", a, "--inplace")
+	if code != 2 || !strings.Contains(errs, "--inplace goes with --to notebook") {
 		t.Errorf("%d %s", code, errs)
 	}
 }
