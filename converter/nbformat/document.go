@@ -145,7 +145,7 @@ func (d *Document) lists() []*Value {
 }
 
 // Cells are the cells, those of all worksheets too. One that is no object, in a document that breaks the rules, has no
-// type and cannot be changed. What is changed in them is changed in the document; the slice is the caller's.
+// type and must not be changed. What is changed in them is changed in the document; the slice is the caller's.
 func (d *Document) Cells() []*DocumentCell {
 	version, _ := d.Version()
 	var cells []*DocumentCell

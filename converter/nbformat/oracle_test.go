@@ -15,7 +15,7 @@ type verdict struct {
 	Reads    bool    // Python's json reads it
 	Valid    bool    // validator.isvalid
 	Repaired bool    // validate, which repairs ids first
-	Written  *string // read and written in its version; nil where Python fails
+	Written  *string // read, and written by nbformat.write in its version; nil where Python fails
 	Upgraded *string // as version 4.5, with the ids id-1, id-2, …; nil where Python fails
 }
 
@@ -23,7 +23,7 @@ type verdict struct {
 func askPython(t *testing.T, documents []string) []verdict {
 	t.Helper()
 	const script = `
-import copy, itertools, json, logging, sys, warnings
+import copy, io, itertools, json, logging, sys, warnings
 import nbformat
 from nbformat import reader, v3, v4, validator
 warnings.simplefilter("ignore")
@@ -38,7 +38,9 @@ def attempt(f):
         return None
 
 def written(nb):
-    return nbformat.versions[nb.get("nbformat", 1)].writes_json(nb)
+    file = io.StringIO()
+    nbformat.write(nb, file)
+    return file.getvalue()
 
 def upgraded(text):
     counter = itertools.count(1)
@@ -102,12 +104,15 @@ func TestValidDocumentsAgainstPython(t *testing.T) {
 			continue
 		}
 		major, minor := d.Version()
-		if v.Written == nil || v.Upgraded == nil && minor < 6 && (major != 3 || minor == 0) {
+		if major == 3 && minor == 1 {
+			continue // it does not exist, and Python's write fails on it
+		}
+		if v.Written == nil || v.Upgraded == nil && minor < 6 {
 			t.Errorf("Python fails on %q", documents[i])
 			continue
 		}
 		written++
-		if got := string(d.Format()); got != *v.Written+"\n" {
+		if got := string(d.Format()); got != *v.Written {
 			t.Errorf("%q is written as\n%s\nPython:\n%s", documents[i], got, *v.Written)
 		}
 		if v.Upgraded == nil || minor > 5 {
@@ -119,7 +124,7 @@ func TestValidDocumentsAgainstPython(t *testing.T) {
 		if warnings := d.Upgrade(); len(warnings) > 0 {
 			t.Errorf("%q: %v", documents[i], warnings)
 		}
-		if got := string(d.Format()); got != *v.Upgraded+"\n" {
+		if got := string(d.Format()); got != *v.Upgraded {
 			t.Errorf("%q is upgraded to\n%s\nPython:\n%s", documents[i], got, *v.Upgraded)
 		}
 		if t.Failed() {
