@@ -3,7 +3,6 @@ package nbformat
 import (
 	"errors"
 	"fmt"
-	"regexp"
 )
 
 // Warning is what [Document.Upgrade] had to decide for itself.
@@ -134,7 +133,15 @@ func (u *upgrader) complete(cell *Value, path string) {
 	}
 }
 
-var idPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+// isID says whether a text is what the schemas allow as the id of a cell.
+func isID(text string) bool {
+	for _, c := range []byte(text) {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return 0 < len(text) && len(text) <= 64
+}
 
 // ids gives each cell an id of its own. named says that the version has ids, so that one that is missing is a fault.
 func (u *upgrader) ids(named bool) {
@@ -142,7 +149,7 @@ func (u *upgrader) ids(named bool) {
 	cells := u.d.root.Get("cells")
 	for i, cell := range cells.Items() {
 		id := cell.Get("id").Text()
-		if !idPattern.MatchString(id) {
+		if !isID(id) {
 			continue
 		}
 		repeated[i] = used[id]
@@ -153,7 +160,7 @@ func (u *upgrader) ids(named bool) {
 			continue
 		}
 		old := cell.Get("id")
-		if idPattern.MatchString(old.Text()) && !repeated[i] {
+		if isID(old.Text()) && !repeated[i] {
 			continue
 		}
 		id := u.d.newID(used)

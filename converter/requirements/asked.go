@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/internal/distribution"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // request is what one word of a line asks pip for.
@@ -152,12 +152,12 @@ func (r *requests) public(value string, a Asked) string {
 }
 
 var (
-	address = regexp.MustCompile(`^https?://[^\s/][^\s]*$`)
-	source  = regexp.MustCompile(`^(git|hg|svn|bzr)\+[a-z]+://[^\s]+$`)
+	address = lazyregexp.New(`^https?://[^\s/][^\s]*$`)
+	source  = lazyregexp.New(`^(git|hg|svn|bzr)\+[a-z]+://[^\s]+$`)
 	// requirement is one that has a name: PEP 508.
-	requirement = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._, -]*\])?\s*` +
+	requirement = lazyregexp.New(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._, -]*\])?\s*` +
 		`((?:(?:===|==|!=|~=|<=|>=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*|@\s*[a-z+]+://[^\s]+)\s*(;\s*[^\n]+)?$`)
-	archive = regexp.MustCompile(`\.(whl|zip|tar\.gz|tar\.bz2|tgz)$`)
+	archive = lazyregexp.New(`\.(whl|zip|tar\.gz|tar\.bz2|tgz)$`)
 )
 
 // word reads what is to be installed: a requirement, an address or a path. It gives "" for what nobody else can
@@ -222,8 +222,8 @@ func nameOf(text string) string {
 }
 
 var (
-	loginHTTP = regexp.MustCompile(`(https?://)[^/@\s]*@`)
-	password  = regexp.MustCompile(`(://[^/@:\s]*):[^/@\s]*@`)
+	loginHTTP = lazyregexp.New(`(https?://)[^/@\s]*@`)
+	password  = lazyregexp.New(`(://[^/@:\s]*):[^/@\s]*@`)
 )
 
 // withoutLogin takes names and passwords out of the addresses in a text; the user of ssh://git@HOST stays.
@@ -282,6 +282,6 @@ func split(text string) []string {
 }
 
 var (
-	version = regexp.MustCompile(`^=?\s*\d`)
-	digits  = regexp.MustCompile(`^\d+$`)
+	version = lazyregexp.New(`^=?\s*\d`)
+	digits  = lazyregexp.New(`^\d+$`)
 )

@@ -2,11 +2,11 @@ package requirements
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/metaml/metaml/internal/lazyregexp"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -19,7 +19,7 @@ type Declaration struct {
 }
 
 // declared is PEP 723's expression, for its type "script".
-var declared = regexp.MustCompile(`(?m)^# /// script\r?$\n((?:^#(?:| .*)\r?$\n)+)^# ///\r?$\n?`)
+var declared = lazyregexp.New(`(?m)^# /// script\r?$\n((?:^#(?:| .*)\r?$\n)+)^# ///\r?$\n?`)
 
 // Declared finds the inline metadata of a source; nil if it has none.
 func Declared(source string) (*Declaration, error) {

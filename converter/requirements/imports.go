@@ -2,11 +2,11 @@ package requirements
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // Imports lists what a script imports, in the order in which it stands there: also in functions, and by
@@ -107,14 +107,14 @@ func (c *collector) from(n *syntax.Node, optional bool) {
 }
 
 var (
-	importer = regexp.MustCompile(`^(importlib\.)?import_module$|^__import__$`)
-	plain    = regexp.MustCompile(`^['"]([A-Za-z_][\w.]*)['"]$`)
+	importer = lazyregexp.New(`^(importlib\.)?import_module$|^__import__$`)
+	plain    = lazyregexp.New(`^['"]([A-Za-z_][\w.]*)['"]$`)
 	// suppressed is the head of a `with` that goes on without a module.
-	suppressed = regexp.MustCompile(`\bsuppress\([^)]*\b(ImportError|ModuleNotFoundError)\b`)
-	depends    = regexp.MustCompile(`\b(sys\.(version_info|platform)|os\.name|platform\.\w+)\b`)
-	checking   = regexp.MustCompile(`^\(*\s*(\w+\.)*TYPE_CHECKING\s*\)*$`)
-	missing    = regexp.MustCompile(`\b(ImportError|ModuleNotFoundError)\b`)
-	anything   = regexp.MustCompile(`^except(\s+(Exception|BaseException)(\s+as\s+\w+)?)?\s*:`)
+	suppressed = lazyregexp.New(`\bsuppress\([^)]*\b(ImportError|ModuleNotFoundError)\b`)
+	depends    = lazyregexp.New(`\b(sys\.(version_info|platform)|os\.name|platform\.\w+)\b`)
+	checking   = lazyregexp.New(`^\(*\s*(\w+\.)*TYPE_CHECKING\s*\)*$`)
+	missing    = lazyregexp.New(`\b(ImportError|ModuleNotFoundError)\b`)
+	anything   = lazyregexp.New(`^except(\s+(Exception|BaseException)(\s+as\s+\w+)?)?\s*:`)
 )
 
 // called is the module that a call imports.
@@ -193,7 +193,7 @@ func (c *collector) try(n *syntax.Node, optional bool) {
 	}
 }
 
-var exits = regexp.MustCompile(`^(sys\.exit|exit|quit|os\._exit)\s*\(`)
+var exits = lazyregexp.New(`^(sys\.exit|exit|quit|os\._exit)\s*\(`)
 
 // leaves reports whether a handler ends the script.
 func leaves(handler *syntax.Node) bool {

@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
-var python3 = regexp.MustCompile(`^(3\.\d+)(\.\d+)?`)
+var python3 = lazyregexp.New(`^(3\.\d+)(\.\d+)?`)
 
 // The tables of PEP 723, and those by which uv finds what is not in the public index.
 // https://packaging.python.org/en/latest/specifications/inline-script-metadata

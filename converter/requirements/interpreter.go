@@ -9,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/metaml/metaml/internal/interpreter"
+	"github.com/metaml/metaml/internal/lazyregexp"
 	"github.com/metaml/metaml/internal/usererror"
 	pymodule "github.com/metaml/metaml/jupyter-ext/python"
 )
@@ -32,7 +32,7 @@ func Interpreter(kernel string, search interpreter.Search) (string, error) {
 }
 
 // kernelName is what Jupyter allows as one (jupyter_client.kernelspec).
-var kernelName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+var kernelName = lazyregexp.New(`^[A-Za-z0-9._-]+$`)
 
 // ofKernel is the Python of an installed kernel; "" if there is none.
 func ofKernel(name string, getenv func(string) string) string {

@@ -1,11 +1,11 @@
 package requirements
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/internal/distribution"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // elsewhere are modules that a service brings, and no package index: what they do is not to be had on another machine.
@@ -101,7 +101,7 @@ var namespaces = map[string]bool{
 
 // parts are namespaces whose distributions are called after their parts: google.cloud.storage is google-cloud-storage,
 // azure.storage.blob is azure-storage-blob.
-var parts = regexp.MustCompile(`^(google\.cloud\.[a-z]\w*?|azure(\.[a-z]\w*){1,2})(_v\d+)?($|\.)`)
+var parts = lazyregexp.New(`^(google\.cloud\.[a-z]\w*?|azure(\.[a-z]\w*){1,2})(_v\d+)?($|\.)`)
 
 // guess gives the distributions that an import needs, of each those that may bring it, with the most usual one first;
 // none if nothing says it.

@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/internal/distribution"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // Resolve finds what a script needs in the environment of an interpreter, which is started once. Where python is "",
@@ -140,7 +140,7 @@ func (w *work) details(p *Package, r request) {
 	slices.Sort(p.Extras)
 }
 
-var revision = regexp.MustCompile(`^(.*/.*[^/])@([^/@]+)$`)
+var revision = lazyregexp.New(`^(.*/.*[^/])@([^/@]+)$`)
 
 // sourceOf reads an address as it is given to pip.
 func sourceOf(text string) *Source {
@@ -173,8 +173,8 @@ func ofAddress(text string) string {
 }
 
 var (
-	unnamed  = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-	numbered = regexp.MustCompile(`-v?\d.*$`)
+	unnamed  = lazyregexp.New(`[^A-Za-z0-9._-]+`)
+	numbered = lazyregexp.New(`-v?\d.*$`)
 )
 
 // guess names packages without an interpreter.
@@ -308,9 +308,9 @@ func (w *work) installed(have *installed) {
 	slices.Sort(p.Needs)
 }
 
-var specifiers = regexp.MustCompile(`^((===|==|!=|~=|<=|>=|<|>)v?[0-9][0-9A-Za-z.*+!_-]*(,|$))*$`)
+var specifiers = lazyregexp.New(`^((===|==|!=|~=|<=|>=|<|>)v?[0-9][0-9A-Za-z.*+!_-]*(,|$))*$`)
 
-var unprintable = regexp.MustCompile(`[\s\p{C}]`)
+var unprintable = lazyregexp.New(`[\s\p{C}]`)
 
 // source gives nil for what no line of a file can name.
 func (d *directURL) source() *Source {
@@ -408,7 +408,7 @@ func joined(alternatives [][]string) string {
 
 // torch are the packages of which PyTorch has builds in indexes of its own, one for each kind of processor.
 // https://pytorch.org/get-started/locally
-var torch = regexp.MustCompile(`^(torch|torchvision|torchaudio)==[^+]+\+(cpu|cu\d+|rocm[\d.]+|xpu)$`)
+var torch = lazyregexp.New(`^(torch|torchvision|torchaudio)==[^+]+\+(cpu|cu\d+|rocm[\d.]+|xpu)$`)
 
 // finish sorts the packages, and says where builds are that the public index does not have.
 func (w *work) finish() {

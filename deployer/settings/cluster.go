@@ -6,11 +6,11 @@ import (
 	"net"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/metaml/metaml/internal/lazyregexp"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -54,12 +54,12 @@ const (
 // What names are in Kubernetes (its package apimachinery/pkg/util/validation), and what is the name of an image in the
 // grammar of the package distribution/reference.
 var (
-	objectName   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-	namespace    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-	labelText    = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
-	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
-	secretKey    = regexp.MustCompile(`^[-._A-Za-z0-9]+$`)
-	imageName    = regexp.MustCompile(strings.NewReplacer(
+	objectName   = lazyregexp.New(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	namespace    = lazyregexp.New(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	labelText    = lazyregexp.New(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
+	variableName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+	secretKey    = lazyregexp.New(`^[-._A-Za-z0-9]+$`)
+	imageName    = lazyregexp.New(strings.NewReplacer(
 		"HOST", `[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?`, "PART", `[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*`).Replace(
 		`^(?:(?:localhost|HOST(?:\.HOST)+|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?/|HOST:[0-9]+/)?PART(?:/PART)*` +
 			`(?::[0-9A-Za-z_][0-9A-Za-z_.-]{0,127})?(?:@[A-Za-z][0-9A-Za-z+._-]*:[0-9A-Fa-f]{32,})?$`))
@@ -182,7 +182,7 @@ func checkAddress(text string) error {
 }
 
 // login is what stands before the host of an address. A password may hold any sign but a blank.
-var login = regexp.MustCompile(`://\S*@`)
+var login = lazyregexp.New(`://\S*@`)
 
 // WithoutLogins takes names and passwords out of the addresses in a text.
 func WithoutLogins(text string) string { return login.ReplaceAllString(text, "://") }
@@ -366,7 +366,7 @@ func ParseMount(item string) (Mount, error) {
 
 // systemPackage is the name of a package of Debian, with an architecture and a version where somebody wants one
 // (Debian Policy, 5.6.1, 5.6.12).
-var systemPackage = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[0-9A-Za-z.+:~-]+)?$`)
+var systemPackage = lazyregexp.New(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[0-9A-Za-z.+:~-]+)?$`)
 
 // ParseCommand cuts a command into words as a POSIX shell does, without any expansion.
 func ParseCommand(item string) ([]string, error) {

@@ -3,16 +3,17 @@ package settings
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // served are the paths that every server has.
 var served = []string{"/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 // pathCharacters are those of a segment of a path (RFC 3986, section 3.3), encoded ones included.
-var pathCharacters = regexp.MustCompile(`^(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*$`)
+var pathCharacters = lazyregexp.New(`^(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*$`)
 
 // checkPath reports whether text is a path at which a function can answer: one as RFC 3986 has it, in which a segment
 // may have a parameter of the function in braces: /items/{id}, /v1/models/{model}:predict. The error is the rest of a

@@ -3,12 +3,13 @@ package settings
 import (
 	"fmt"
 	"math/big"
-	"regexp"
 	"strconv"
+
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // quantity is a number with a suffix, as Kubernetes writes amounts (its resource.Quantity).
-var quantity = regexp.MustCompile(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?$`)
+var quantity = lazyregexp.New(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?$`)
 
 // maxQuantity bounds the text of a quantity, in bytes.
 const maxQuantity = 40

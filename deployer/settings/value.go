@@ -3,16 +3,16 @@ package settings
 import (
 	"fmt"
 	"net"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/metaml/metaml/deployer/run"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
-var identifier = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*$`)
+var identifier = lazyregexp.New(`^[\p{L}_][\p{L}\p{N}_]*$`)
 
 // check reports whether text is a value of d; the error is the rest of a sentence that begins with the setting's name.
 func (d Def) check(text string) error {
@@ -82,7 +82,7 @@ func (d Def) check(text string) error {
 }
 
 // hostName is a name as DNS has it, and underscores, which networks of containers have in theirs.
-var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+var hostName = lazyregexp.New(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
 
 func isHost(text string) bool {
 	return text == "*" || hostName.MatchString(text) ||
@@ -90,7 +90,7 @@ func isHost(text string) bool {
 }
 
 // scheme is one of a URL (RFC 3986, section 3.1); extensions of browsers have schemes of their own.
-var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
+var scheme = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]*$`)
 
 func isOrigin(text string) bool {
 	if text == "*" {

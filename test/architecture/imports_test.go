@@ -17,7 +17,7 @@ const product = "github.com/metaml/metaml"
 // need the standard library alone.
 var everywhere = []string{
 	".", "jupyter-ext/python", "internal/atomicfile", "internal/distribution", "internal/environ",
-	"internal/jsonscan", "internal/process", "internal/prose", "internal/usererror",
+	"internal/jsonscan", "internal/lazyregexp", "internal/process", "internal/prose", "internal/usererror",
 }
 
 // layer is what the packages in a folder and below it may reach within the product, directly or through others.
@@ -34,6 +34,7 @@ var layers = []layer{
 	{"internal/distribution", nil, "it serves every package that reads requirements and needs none"},
 	{"internal/environ", nil, "it serves every package that reads a session's variables and needs none"},
 	{"internal/jsonscan", nil, "it serves every package that reads many lines and needs none"},
+	{"internal/lazyregexp", nil, "it serves every package and needs none"},
 	{"internal/process", nil, "it serves every package that ends processes and needs none"},
 	{"internal/prose", nil, "it serves every package and needs none"},
 	{"internal/usererror", nil, "it serves every package and needs none"},
