@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // job is one notebook to convert.
@@ -56,6 +58,9 @@ func jobs(o *options) ([]job, error) {
 				other, j.input, j.output)
 		}
 		writers[key] = j.input
+		if info, err := os.Stat(j.output); err == nil && info.IsDir() && o.to != "train" {
+			return nil, fmt.Errorf("%s is a folder: write into it with --output-dir", j.output)
+		}
 		if !o.inplace && same(j.output, j.input) {
 			return nil, fmt.Errorf("%s: the script would replace its own source; name another file with -o", j.input)
 		}
@@ -75,7 +80,7 @@ func expand(in string) ([]job, error) {
 	case err == nil:
 		return []job{{input: in}}, nil
 	case !strings.ContainsAny(in, "*?["):
-		return nil, fmt.Errorf("opening the notebook: %w", err)
+		return nil, fmt.Errorf("%s cannot be opened: %w", in, usererror.SystemReason(err))
 	}
 	if before, after, ok := strings.Cut(in, "**"); ok {
 		root := strings.TrimSuffix(before, "/")
@@ -195,9 +200,21 @@ func differs(name, text string) (bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
-	if err != nil || info.Size() != int64(len(text)) {
-		return true, err
+	if err != nil {
+		return true, unwritable(name, err)
+	}
+	if info.Size() != int64(len(text)) {
+		return true, nil
 	}
 	data, err := os.ReadFile(name)
-	return string(data) != text, err
+	if err != nil {
+		data = nil // one that may not be read can still be replaced
+	}
+	return string(data) != text, nil
+}
+
+// unwritable says that a file cannot be written.
+func unwritable(name string, err error) error {
+	return fmt.Errorf("%s cannot be written: %w. Name another place with -o or --output-dir", name,
+		usererror.SystemReason(err))
 }

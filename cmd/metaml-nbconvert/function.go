@@ -100,7 +100,7 @@ func convert(ctx context.Context, o *options, j job, stdin io.Reader, stdout, st
 	case "failed":
 		return errors.New(r.Error)
 	case "differs":
-		return fmt.Errorf("%s is missing or another one: run metaml-nbconvert without --check", j.output)
+		return errors.New(j.output + missing)
 	}
 	return nil
 }
@@ -122,7 +122,7 @@ func read(input string, stdin io.Reader) (*session.Document, error) {
 	if input != "-" {
 		f, err := os.Open(input)
 		if err != nil {
-			return nil, fmt.Errorf("opening the notebook: %w", err)
+			return nil, fmt.Errorf("%s cannot be opened: %w", input, usererror.SystemReason(err))
 		}
 		defer f.Close()
 		r = f

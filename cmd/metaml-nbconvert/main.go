@@ -1,6 +1,6 @@
-// Command metaml-nbconvert makes plain Python of notebooks: a script of all cells, a script of one function and all that
-// it needs, a program folder, or a Flask application. Read [run] first. It may import the converter, deployer/settings
-// for what stands on a cell's line, and deployer/view for what it says to people.
+// Command metaml-nbconvert makes plain Python of notebooks: a script of all cells, a script of one function and all
+// that it needs, a program folder, or a Flask application. Read [run] first. It may import the converter,
+// deployer/settings for what stands on a cell's line, and deployer/view for what it says to people.
 package main
 
 import (
@@ -121,7 +121,7 @@ func report(o *options, results []result, stdout, stderr io.Writer) int {
 			say(o, stderr, "error", r.Input, n.String())
 		}
 		if r.Status == "differs" {
-			say(o, stderr, "error", r.Input, r.Output+" is missing or another one: run metaml-nbconvert without --check")
+			say(o, stderr, "error", r.Input, r.Output+missing)
 		}
 		for _, n := range r.Notes {
 			say(o, stderr, "notice", r.Input, n)
@@ -143,6 +143,9 @@ func report(o *options, results []result, stdout, stderr io.Writer) int {
 	return code
 }
 
+// missing is what --check says of a file.
+const missing = " is missing or another one: run metaml-nbconvert without --check"
+
 // say prints a message about a notebook.
 func say(o *options, w io.Writer, level, input, text string) {
 	if o.format == "github" {
@@ -151,6 +154,9 @@ func say(o *options, w io.Writer, level, input, text string) {
 		property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 		_, _ = fmt.Fprintf(w, "::%s file=%s::%s\n", level, property.Replace(input), data.Replace(text))
 		return
+	}
+	if input == "-" {
+		input = "the input"
 	}
 	prefix := input + ": "
 	if strings.HasPrefix(text, prefix) {

@@ -222,7 +222,12 @@ func TestMistakes(t *testing.T) {
 			2, "--stdout goes with --to script or serve",
 		},
 		{"a missing notebook", []string{"missing.ipynb"}, 1, "missing.ipynb"},
-		{"an undefined name", []string{name, "--function", "f"}, 1, "f uses `b` (cell 1, line 1), which no cell defines"},
+		{
+			"an undefined name",
+			[]string{name, "--function", "f"},
+			1,
+			"f uses `b` (cell 1, line 1), which no cell defines",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if code, out, errs := command(t, "", c.args...); code != c.code || !strings.Contains(errs, c.want) ||

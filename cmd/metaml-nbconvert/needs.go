@@ -18,7 +18,9 @@ import (
 )
 
 // needed finds the distributions that a script needs.
-func needed(ctx context.Context, o *options, j job, nb *nbformat.Notebook, s *script.Script) (*requirements.Set, error) {
+func needed(
+	ctx context.Context, o *options, j job, nb *nbformat.Notebook, s *script.Script,
+) (*requirements.Set, error) {
 	imports, err := requirements.Imports(s.Text)
 	if err != nil {
 		return nil, err

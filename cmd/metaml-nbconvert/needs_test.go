@@ -13,7 +13,7 @@ import (
 func TestRequirementsOfANotebook(t *testing.T) {
 	python := venv.Python(t)
 	dir := folder(t, map[string]string{
-		"a.ipynb":   "import numpy as np\nimport beside, written\n" +
+		"a.ipynb": "import numpy as np\nimport beside, written\n" +
 			"%pip install 'uvicorn[standard]'\nnp.float64(1) + beside.ONE",
 		"beside.py": "ONE = 1", "written.py": "",
 	})

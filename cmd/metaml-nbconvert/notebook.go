@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // document reads the whole notebook of a job. With --strict it has to keep the format's rules.
@@ -14,7 +15,7 @@ func document(j job, stdin io.Reader) (*nbformat.Document, error) {
 	if j.input != "-" {
 		f, err := os.Open(j.input)
 		if err != nil {
-			return nil, fmt.Errorf("opening the notebook: %w", err)
+			return nil, fmt.Errorf("%s cannot be opened: %w", j.input, usererror.SystemReason(err))
 		}
 		defer f.Close()
 		in = f

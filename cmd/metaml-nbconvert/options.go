@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/metaml/metaml/internal/prose"
 )
 
 // usageError is a wrong command line: exit code 2.
@@ -126,6 +128,10 @@ func parse(args []string) (options, error) {
 		if name, _, _ := strings.Cut(strings.TrimLeft(args[0], "-"), "="); args[0] != name && nbconverts[name] != "" {
 			return o, wrong("--%s is jupyter nbconvert's: %s", name, nbconverts[name])
 		}
+		if args[0] == "--" { // the rest are files
+			o.inputs = append(o.inputs, args[1:]...)
+			break
+		}
 		if args[0] == "-" || !strings.HasPrefix(args[0], "-") {
 			o.inputs, args = append(o.inputs, args[0]), args[1:]
 			continue
@@ -147,14 +153,21 @@ func parse(args []string) (options, error) {
 
 // one parses the option that comes first, and gives what stands behind it.
 func one(fs *flag.FlagSet, args []string) ([]string, error) {
-	if args[0] == "--" {
-		return nil, fs.Parse(args[1:])
+	given, _, valued := strings.Cut(args[0], "=")
+	f := fs.Lookup(strings.TrimLeft(given, "-"))
+	if f == nil && given != "--help" && given != "-h" && given != "-help" {
+		var names []string
+		fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+		if near := prose.Nearest(strings.TrimLeft(given, "-"), names); near != "" {
+			return nil, fmt.Errorf("there is no option %s; did you mean --%s?", given, near)
+		}
+		return nil, fmt.Errorf("there is no option %s (metaml-nbconvert --help)", given)
 	}
 	n := 1
-	if name := strings.TrimLeft(args[0], "-"); !strings.Contains(name, "=") {
-		if f := fs.Lookup(name); f != nil {
-			if b, ok := f.Value.(interface{ IsBoolFlag() bool }); (!ok || !b.IsBoolFlag()) && len(args) > 1 {
-				n = 2
+	if f != nil && !valued {
+		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); !ok || !b.IsBoolFlag() {
+			if n = 2; len(args) < n {
+				return nil, fmt.Errorf("%s needs a value", given)
 			}
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/internal/atomicfile"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // result is what became of one notebook, as --json prints it.
@@ -181,10 +182,13 @@ func putFile(o *options, name, text string) (status string, err error) {
 	if o.outputDir != "" {
 		//nolint:gosec // G301: these are the person's files, for whom the umask lets
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return "", fmt.Errorf("make the folder of %s: %w", name, err)
+			return "", unwritable(name, err)
 		}
 	}
-	return "written", atomicfile.Write(name, []byte(text), 0o644)
+	if err := atomicfile.Write(name, []byte(text), 0o644); err != nil {
+		return "", unwritable(name, err)
+	}
+	return "written", nil
 }
 
 // open reads the notebook of a job.
@@ -193,7 +197,7 @@ func open(o *options, j job, stdin io.Reader) (*nbformat.Notebook, error) {
 	if j.input != "-" && !o.strict {
 		f, err := os.Open(j.input)
 		if err != nil {
-			return nil, fmt.Errorf("opening the notebook: %w", err)
+			return nil, fmt.Errorf("%s cannot be opened: %w", j.input, usererror.SystemReason(err))
 		}
 		defer f.Close()
 		in = f
@@ -208,7 +212,9 @@ func open(o *options, j job, stdin io.Reader) (*nbformat.Notebook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", called, err)
 	}
-	if l := strings.ToLower(nb.Language); l != "" && l != "python" && l != "ipython" && !strings.HasPrefix(l, "python3") {
+	switch l := strings.ToLower(nb.Language); {
+	case l == "", l == "python", l == "ipython", strings.HasPrefix(l, "python3"):
+	default:
 		return nil, fmt.Errorf("%s: this is a notebook in %s; scripts are made from Python", called, nb.Language)
 	}
 	return nb, nil
