@@ -166,9 +166,9 @@ func TestWhatIsRefusedWritesNothing(t *testing.T) {
 		{"nothing at all", nil, []string{"-", "-o", "DIR/b.py"}, 1, "the input: the notebook is empty"},
 		{
 			"no such option", nil,
-			[]string{"a.ipynb", "--paramters"},
+			[]string{"a.ipynb", "--perc"},
 			2,
-			"there is no option --paramters; did you mean --parameters?",
+			"there is no option --perc; did you mean --percent?",
 		},
 		{"no value", nil, []string{"a.ipynb", "-o"}, 2, "-o needs a value"},
 		{
@@ -352,8 +352,8 @@ func TestTheSourceMapLeadsToTheCell(t *testing.T) {
 }
 
 func TestANotebookIsUpgraded(t *testing.T) {
-	old := `{"worksheets": [{"cells": [{"cell_type": "code", "input": ["a = 1"], "language": "python", "outputs": [], ` +
-		`"collapsed": false, "prompt_number": 1, "metadata": {}}], "metadata": {}}], "metadata": {"name": ""}, ` +
+	old := `{"worksheets": [{"cells": [{"cell_type": "code", "input": ["a = 1"], "language": "python", ` +
+		`"outputs": [], "collapsed": false, "prompt_number": 1, "metadata": {}}], "metadata": {}}], "metadata": {"name": ""}, ` +
 		`"nbformat": 3, "nbformat_minor": 0}`
 	dir := folder(t, map[string]string{
 		"a.ipynb": old, "b.ipynb": `{"cells": [1], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}`,

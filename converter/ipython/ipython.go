@@ -130,6 +130,11 @@ func (t *transformer) cleanup() {
 			t.lines[j] = strings.TrimPrefix(t.lines[j], indent)
 		}
 	}
+	beginning := strings.Join(t.lines[i:min(i+2, len(t.lines))], "")
+	if !strings.Contains(beginning, ">>>") && !strings.Contains(beginning, "...") &&
+		!strings.Contains(beginning, "In [") {
+		return // no prompt is in the lines that decide
+	}
 	strip := func(prompt, initial *regexp.Regexp) {
 		if !initial.MatchString(t.lines[i]) && (i+1 >= len(t.lines) || !prompt.MatchString(t.lines[i+1])) {
 			return
@@ -298,6 +303,9 @@ var calledMagic = regexp.MustCompile(
 // asEscape is the magic or command that a line calls by its object, which is what nbconvert writes for one:
 // get_ipython().run_line_magic('matplotlib', 'inline'). It is "" where that is none, or is not known.
 func asEscape(body string) string {
+	if !strings.HasPrefix(body, "get_ipython") {
+		return ""
+	}
 	m := calledMagic.FindStringSubmatch(body)
 	if m == nil {
 		return ""
@@ -331,6 +339,9 @@ var calledOutput = regexp.MustCompile(`^([A-Za-z_][\w.]*) *= *get_ipython\(\)\.g
 
 // asOutput is the command whose output a line assigns by IPython's object, and to what: files = !ls.
 func asOutput(body string) (target, cmd string) {
+	if !strings.Contains(body, "getoutput") {
+		return "", ""
+	}
 	m := calledOutput.FindStringSubmatch(body)
 	if m == nil {
 		return "", ""
