@@ -353,8 +353,8 @@ func TestTheSourceMapLeadsToTheCell(t *testing.T) {
 
 func TestANotebookIsUpgraded(t *testing.T) {
 	old := `{"worksheets": [{"cells": [{"cell_type": "code", "input": ["a = 1"], "language": "python", ` +
-		`"outputs": [], "collapsed": false, "prompt_number": 1, "metadata": {}}], "metadata": {}}], "metadata": {"name": ""}, ` +
-		`"nbformat": 3, "nbformat_minor": 0}`
+		`"outputs": [], "collapsed": false, "prompt_number": 1, "metadata": {}}], "metadata": {}}], ` +
+		`"metadata": {"name": ""}, "nbformat": 3, "nbformat_minor": 0}`
 	dir := folder(t, map[string]string{
 		"a.ipynb": old, "b.ipynb": `{"cells": [1], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}`,
 	})

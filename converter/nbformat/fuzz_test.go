@@ -96,8 +96,10 @@ func FuzzParse(f *testing.F) {
 func compareCells(t *testing.T, d *Document, nb *Notebook) {
 	t.Helper()
 	major, minor := d.Version()
-	got := &Notebook{Format: major, Minor: minor, Language: d.Language(), Version: d.LanguageVersion(),
-		Kernel: d.Metadata().Get("kernelspec").Get("name").Text()}
+	got := &Notebook{
+		Format: major, Minor: minor, Language: d.Language(), Version: d.LanguageVersion(),
+		Kernel: d.Metadata().Get("kernelspec").Get("name").Text(),
+	}
 	for _, c := range d.Cells() {
 		cell := Cell{Type: c.Type(), Source: c.Source(), ID: c.ID(), Count: c.Count(), Tags: c.Tags()}
 		switch cell.Type {

@@ -347,8 +347,10 @@ func (c *rawCell) fail(err error) {
 
 // notebook makes the notebook of what was read.
 func (p *reader) notebook() (*Notebook, error) {
-	nb := &Notebook{Format: int(p.top.format), Minor: toInt(p.minor), Language: p.info.name, Version: p.info.version,
-		Kernel: p.info.kernelName}
+	nb := &Notebook{
+		Format: int(p.top.format), Minor: toInt(p.minor), Language: p.info.name, Version: p.info.version,
+		Kernel: p.info.kernelName,
+	}
 	if nb.Language == "" {
 		nb.Language = p.info.kernel
 	}
