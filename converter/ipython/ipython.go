@@ -173,6 +173,9 @@ func (t *transformer) cell(from int) {
 	for i < len(t.lines) && strings.TrimSpace(t.lines[i]) == "" {
 		i++
 	}
+	if t.o.Whole && i < len(t.lines) && from == 0 && t.databricks(i) {
+		return
+	}
 	if i >= len(t.lines) || !strings.HasPrefix(t.lines[i], "%%") || cellHelpRE.MatchString(t.lines[i]) {
 		return
 	}
@@ -478,6 +481,11 @@ func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int,
 		if raises {
 			target = t.lines[i][:len(t.lines[i])-len(strings.TrimLeft(t.lines[i], " \t"))]
 			out = strings.ReplaceAll(out, "\n", " ")
+			for j := i; j < n; j++ {
+				changed[j] = ""
+			}
+			changed[i] = target + out
+			return n
 		}
 	} else {
 		var ok bool

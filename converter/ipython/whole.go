@@ -94,6 +94,9 @@ var rules = []Rule{
 	{[]string{"%%manim", "%manim"}, Refused, "Call the render method of the scene."},
 	{[]string{"%%px", "%px", "%%autopx"}, Refused, "Call the apply method of a view of ipyparallel."},
 	{[]string{"%%ai", "%ai"}, Refused, "Call the client of the model's provider."},
+	{[]string{"%md", "%md-sandbox", "%python"}, Dropped, ""},
+	{[]string{"%sh"}, Translated, "the program, with the cell as its input"},
+	{[]string{"%scala", "%r"}, Refused, "Write the cell in Python."},
 	{[]string{"%fs", "%%fs"}, Refused, "Call dbutils.fs, or open the files by their paths."},
 }
 
@@ -355,6 +358,50 @@ func timeit(args string) string {
 	return Timeit + "(" + quote(args) + number + repeat + ")"
 }
 
+// databricks translates a cell of Databricks that is in another language, which the magic on its first line i says. It is
+// false where it is none.
+func (t *transformer) databricks(i int) bool {
+	text := strings.TrimRight(t.lines[i], "\r\n")
+	name, args := split(text)
+	m := Magic{Kind: Cell, Name: name, Args: args, Line: i + 1}
+	code := Comment(text)
+	switch {
+	case !strings.HasPrefix(text, "%"+name):
+		return false
+	case name == "sh":
+		m.Fate = Translated
+		t.r.Magics = append(t.r.Magics, m)
+		if args != "" && i+1 < len(t.lines) { // what stands beside it is the first line
+			t.lines[i+1] = args + "\n" + t.lines[i+1]
+		} else if args != "" {
+			t.lines = append(t.lines, args)
+		}
+		t.script(i, command(RunScript, "sh", ", \x00"))
+		return true
+	case name == "md" || name == "md-sandbox":
+		m.Fate = Dropped
+		t.r.Magics = append(t.r.Magics, m)
+	case name == "scala" || name == "r" || name == "sql" && args == "":
+		code = t.refuse(m, "%"+name+only, fates["%"+name].Becomes, text)
+	default:
+		return false
+	}
+	t.set(i, code)
+	t.comments(i + 1)
+	return true
+}
+
+// comments makes all lines from one on comments: they are no Python.
+func (t *transformer) comments(from int) {
+	for j := from; j < len(t.lines); j++ {
+		t.set(j, Comment(strings.TrimRight(t.lines[j], "\r\n")))
+	}
+	if last := len(t.lines) - 1; last >= from && t.lines[last] == "#" {
+		t.lines[last] = ""
+	}
+	t.done = true
+}
+
 // wholeCell translates a cell magic on line i. It is false where the body goes on as Python.
 func (t *transformer) wholeCell(i int, m Magic) (done bool) {
 	text := strings.TrimRight(t.lines[i], "\r\n")
@@ -369,13 +416,7 @@ func (t *transformer) wholeCell(i int, m Magic) (done bool) {
 		m.Fate = f
 		t.r.Magics = append(t.r.Magics, m)
 		t.set(i, code)
-		for j := i + 1; j < len(t.lines); j++ {
-			t.set(j, Comment(strings.TrimRight(t.lines[j], "\r\n")))
-		}
-		if last := len(t.lines) - 1; last > i && t.lines[last] == "#" {
-			t.lines[last] = ""
-		}
-		t.done = true
+		t.comments(i + 1)
 	}
 	shell := func(code string) bool {
 		m.Fate = Translated

@@ -86,6 +86,32 @@ func awaits(statement *syntax.Node) bool {
 	return found
 }
 
+// group are statements that stand on the same lines, or await one after the other.
+type group struct {
+	from, to   int // rows
+	names      []string
+	awaits     bool
+	statements []*syntax.Node
+}
+
+// grouped are the groups of a cell's statements.
+func grouped(all []*syntax.Node) []group {
+	var groups []group
+	for _, n := range all {
+		names, is := bound(n), awaits(n)
+		last := len(groups) - 1
+		if last >= 0 && (groups[last].to >= n.Row || is && groups[last].awaits) {
+			groups[last].to = n.EndRow
+			groups[last].names = append(groups[last].names, names...)
+			groups[last].awaits = groups[last].awaits || is
+			groups[last].statements = append(groups[last].statements, n)
+			continue
+		}
+		groups = append(groups, group{n.Row, n.EndRow, names, is, []*syntax.Node{n}})
+	}
+	return groups
+}
+
 // bound are the names that a statement binds in its own scope, and those that it may.
 func bound(statement *syntax.Node) []string {
 	var names []string
@@ -121,6 +147,10 @@ func bound(statement *syntax.Node) []string {
 			add(n.Child("name"))
 		case "as_pattern_target", "delete_statement", "case_pattern":
 			targets(n)
+		case "type_alias_statement":
+			if len(n.Children) > 1 {
+				targets(n.Children[0])
+			}
 		case "import_statement", "import_from_statement":
 			for _, c := range n.Children {
 				switch {
@@ -134,4 +164,89 @@ func bound(statement *syntax.Node) []string {
 		return true
 	})
 	return names
+}
+
+// survey notes all names that the cells bind, and all words in them.
+func (s *scripting) survey(cells []nbformat.Cell, all []analysed) {
+	if s.words == nil {
+		s.words = map[string]bool{}
+	}
+	for i := range cells {
+		if cells[i].Type != "code" || hasTag(&cells[i], skips...) {
+			continue
+		}
+		if hasTag(&cells[i], "injected-parameters") {
+			s.injected = map[string]string{}
+		}
+		for _, m := range all[i].Magics {
+			if m.Kind == ipython.Cell && m.Name == "capture" && m.Target != "" {
+				s.stored[m.Target] = true
+			}
+		}
+		if all[i].tree == nil {
+			continue
+		}
+		visit(all[i].tree.Root, nil, func(n, _ *syntax.Node) bool {
+			switch n.Kind {
+			case "identifier":
+				s.words[n.Text()] = true
+			case "import_from_statement", "import_statement":
+				module, names := imports(n)
+				for _, name := range names {
+					as, _, _ := strings.Cut(name.to(), ".")
+					of, _, _ := strings.Cut(name.name, ".")
+					switch {
+					case fromIPython[module], module == "" && of == "IPython":
+						s.imported[as] = true
+					case module != "google.colab":
+						s.stored[as] = true
+					}
+				}
+			case "function_definition", "class_definition":
+				if name := n.Child("name"); name != nil {
+					s.stored[name.Text()] = true
+				}
+			case "assignment", "for_statement", "named_expression", "as_pattern_target", "for_in_clause",
+				"augmented_assignment", "parameters", "lambda_parameters", "case_pattern":
+				for _, name := range names(n) {
+					s.stored[name] = true
+				}
+				if left, right := n.Child("left"), n.Child("right"); s.injected != nil && left != nil && right != nil &&
+					hasTag(&cells[i], "injected-parameters") {
+					s.injected[left.Text()] = right.Text()
+				}
+			}
+			return true
+		})
+	}
+}
+
+// moduleOf is the module of an import: in `from module import name`, else "".
+func moduleOf(n *syntax.Node) string {
+	if m := n.Child("module_name"); m != nil {
+		return m.Text()
+	}
+	return ""
+}
+
+// names are those in the target of a binding, and those of parameters.
+func names(n *syntax.Node) []string {
+	switch n.Kind {
+	case "assignment", "for_statement", "for_in_clause", "augmented_assignment":
+		if n = n.Child("left"); n == nil {
+			return nil
+		}
+	case "named_expression":
+		if n = n.Child("name"); n == nil {
+			return nil
+		}
+	}
+	var all []string
+	visit(n, nil, func(n, _ *syntax.Node) bool {
+		if n.Kind == "identifier" && n.Field != "value" {
+			all = append(all, n.Text())
+		}
+		return n.Kind != "subscript" && n.Kind != "attribute"
+	})
+	return all
 }

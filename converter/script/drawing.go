@@ -2,60 +2,85 @@ package script
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/syntax"
 )
 
 // A notebook shows and closes at the end of a cell what that drew, so a script has to know which cells may draw. A cell
-// that is taken for one costs a line; what another one draws is saved with the next, or at the end.
+// that is taken for one costs a line; what another one draws is saved with the next.
 
 // plotters are packages whose functions draw by matplotlib.
-var plotters = regexp.MustCompile(`^(matplotlib|pylab|seaborn|plotnine|mpl_toolkits|scikitplot|yellowbrick|shap|missingno|mplfinance|arviz|wordcloud|librosa\.display|cartopy|geopandas|statsmodels\.graphics)\b`)
+var plotters = regexp.MustCompile(`^(matplotlib|pylab|seaborn|plotnine|mpl_toolkits|scikitplot|yellowbrick|shap|missingno|` +
+	`mplfinance|arviz|wordcloud|librosa\.display|cartopy|geopandas|statsmodels\.graphics)\b`)
+
+// browsers are packages whose figures are for browsers.
+var browsers = regexp.MustCompile(`^(plotly|altair|bokeh|hvplot|holoviews|pyecharts|graphviz|folium|ipywidgets|IPython|google)\b`)
 
 // plots are names of functions and methods that draw.
-var plots = regexp.MustCompile(`(?i)plot|hist$|draw|imshow|scatter|heatmap|boxplot|chart|visuali[sz]e|(show|display)_|` +
+var plots = regexp.MustCompile(`(?i:plot|hist$|draw|imshow|scatter|heatmap|boxplot|chart|visuali[sz]e|show_)|` +
 	`^(barh?|pie|area|violin|contourf?|pcolormesh|from_predictions|from_estimator)$|Display$`)
 
+// star is what stands for all names of pylab in the names that draw.
+const star = "*"
+
 // drew says whether a cell may draw, and notes which names it gives to what does.
-func (s *scripting) drew(all []*syntax.Node) bool {
+func (s *scripting) drew(all []*syntax.Node, pylab bool) bool {
+	s.drawing[star] = s.drawing[star] || pylab
 	found := false
 	for _, n := range all {
-		switch n.Kind {
-		case "import_statement", "import_from_statement":
+		if n.Kind == "import_statement" || n.Kind == "import_from_statement" {
 			module, names := imports(n)
 			for _, name := range names {
 				from, as := strings.TrimPrefix(module+"."+name.name, "."), name.as
 				if as == "" {
 					as, _, _ = strings.Cut(name.name, ".")
 				}
-				s.drawing[as] = plotters.MatchString(from) || module != "" && plots.MatchString(name.name)
+				s.others[as] = browsers.MatchString(from)
+				s.drawing[as] = !s.others[as] && (plotters.MatchString(from) || module != "" && plots.MatchString(name.name))
 			}
 			continue
 		}
-		draws := false
-		visit(n, nil, func(n, parent *syntax.Node) bool {
-			switch {
-			case draws:
-			case n.Kind == "identifier" && n.Field != "attribute":
-				draws = s.drawing[n.Text()]
-			case n.Kind == "identifier" && parent.Kind == "attribute":
-				draws = plots.MatchString(n.Text())
-			}
-			return !draws
-		})
-		if n.Kind == "function_definition" || n.Kind == "class_definition" || n.Kind == "decorated_definition" {
-			for _, name := range bound(n) {
-				s.drawing[name] = draws
+		draws, other := s.draws(n)
+		names := bound(n)
+		if slices.Contains([]string{"function_definition", "class_definition", "decorated_definition"}, n.Kind) {
+			for _, name := range names {
+				s.drawing[name], s.others[name] = draws, other && !draws
 			}
 			continue
 		}
-		if draws {
-			for _, name := range bound(n) {
-				s.drawing[name] = true
-			}
+		for _, name := range names {
+			s.drawing[name] = s.drawing[name] || draws
+			s.others[name] = other && !draws
 		}
 		found = found || draws
 	}
 	return found
+}
+
+// draws says whether a statement may draw by matplotlib, and whether it uses what draws in browsers.
+func (s *scripting) draws(statement *syntax.Node) (draws, other bool) {
+	visit(statement, nil, func(n, parent *syntax.Node) bool {
+		switch {
+		case draws:
+		case n.Kind == "attribute" && s.others[root(n)]:
+			other = true
+			return false
+		case n.Kind == "identifier" && n.Field != "attribute":
+			draws = s.drawing[n.Text()] || s.drawing[star] && (plots.MatchString(n.Text()) || n.Text() == "show")
+		case n.Kind == "identifier" && parent.Kind == "attribute":
+			draws = plots.MatchString(n.Text())
+		}
+		return !draws
+	})
+	return draws, other
+}
+
+// root is the name that an attribute is of, in the end.
+func root(n *syntax.Node) string {
+	for n.Kind == "attribute" || n.Kind == "call" || n.Kind == "subscript" {
+		n = n.Children[0]
+	}
+	return n.Text()
 }

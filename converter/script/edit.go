@@ -1,6 +1,7 @@
 package script
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -20,7 +21,8 @@ type edit struct {
 }
 
 func apply(code string, edits []edit) string {
-	slices.SortStableFunc(edits, func(a, b edit) int { return a.from - b.from })
+	// What is put in before a part comes before what replaces that.
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Or(a.from-b.from, min(a.to-a.from, 1)-min(b.to-b.from, 1)) })
 	var b strings.Builder
 	at := 0
 	for _, e := range edits {
@@ -40,27 +42,18 @@ func over(n *syntax.Node, text string) edit {
 	return edit{n.Start, n.End, text + strings.Repeat("\n", strings.Count(n.Text(), "\n"))}
 }
 
-// use is a name that is read, with its place.
-type use struct {
-	name string
-	at   place
-	line int
-}
-
 // code writes a code cell.
 func (s *scripting) code(ctx context.Context, c *nbformat.Cell, a analysed, at place) error {
-	heading := fmt.Sprintf("# Cell %d", at.label)
-	if at.file != "" {
-		heading += " of " + at.file
-	}
-	s.mark("# %%", heading)
+	s.mark("# %%", at.heading())
 	if said, line := s.notPython(c, a); said != "" {
 		s.out.Refused = append(s.out.Refused, s.note(at, line, said, ""))
 		s.text("raise RuntimeError(" + quoted(said) + ")\n" + ipython.Comment(strings.TrimRight(c.Source, "\n")))
 		return nil
 	}
 	s.magics(a, at)
+	interactivity := s.interactivityBehind(a)
 	lines := s.edited(c, a, at)
+	s.interactivity = interactivity
 	lines, err := s.notebooks(ctx, a, at, lines)
 	if err != nil {
 		return err
@@ -71,7 +64,6 @@ func (s *scripting) code(ctx context.Context, c *nbformat.Cell, a analysed, at p
 		}
 	}
 	if hasTag(c, "raises-exception") {
-		s.used["raises"] = true
 		lines = indented(outLine{text: "try:"}, lines)
 		lines = append(lines, outLine{text: "except Exception:"},
 			outLine{text: "    __import__('traceback').print_exc()  # the notebook goes on, too"})
@@ -87,7 +79,8 @@ func (s *scripting) notPython(c *nbformat.Cell, a analysed) (said string, line i
 	}
 	old := 0
 	visit(a.tree.Root, nil, func(n, _ *syntax.Node) bool {
-		if (n.Kind == "print_statement" || n.Kind == "exec_statement") && old == 0 {
+		if (n.Kind == "print_statement" || n.Kind == "exec_statement" ||
+			n.Kind == "except_clause" && oldExcept.MatchString(n.Text())) && old == 0 {
 			old = n.Row + 1
 		}
 		return old == 0
@@ -110,6 +103,9 @@ func (s *scripting) notPython(c *nbformat.Cell, a analysed) (said string, line i
 
 var python2 = regexp.MustCompile(`^(print\s+["'\w]|exec\s+["'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|<>|\b0\d+[lL]?\b|\bur["']`)
 
+// oldExcept gives an exception its name as Python 2 did; before Python 3.14 it is no Python at all.
+var oldExcept = regexp.MustCompile(`^except\s+[\w.]+\s*,\s*[a-z_]\w*\s*:`)
+
 func shortened(text string) string {
 	if r := []rune(text); len(r) > 60 {
 		return string(r[:60]) + "…"
@@ -129,10 +125,6 @@ func (s *scripting) magics(a analysed, at place) {
 			})
 		case m.Kind == ipython.Line && m.Name == "cd", m.Name == "writefile" && strings.Contains(m.Args, ".py"):
 			s.used["path"] = true
-		case m.Name == "config":
-			if set := interactivity.FindStringSubmatch(m.Args); set != nil {
-				s.interactivity = set[1]
-			}
 		}
 	}
 	if a.Ours != "" {
@@ -140,40 +132,66 @@ func (s *scripting) magics(a analysed, at place) {
 	}
 }
 
-var interactivity = regexp.MustCompile(`ast_node_interactivity\s*=\s*["'](\w+)["']`)
+var interactivity = regexp.MustCompile(`\bast_node_interactivity\s*=\s*["'](\w+)["']`)
+
+// interactivityBehind says which expressions the cells behind one show: what a cell sets holds from the next on.
+func (s *scripting) interactivityBehind(a analysed) string {
+	now := s.interactivity
+	for _, m := range a.Magics {
+		if set := interactivity.FindStringSubmatch(m.Args); set != nil && m.Name == "config" {
+			now = set[1]
+		}
+	}
+	visit(a.tree.Root, nil, func(n, _ *syntax.Node) bool {
+		if set := interactivity.FindStringSubmatch(n.Text()); set != nil && n.Kind == "assignment" {
+			now = set[1]
+		}
+		return true
+	})
+	return now
+}
 
 // edited gives the lines of a cell, with all that only a kernel gives replaced.
 func (s *scripting) edited(c *nbformat.Cell, a analysed, at place) []outLine {
-	code := a.Code
 	all := statements(a.tree)
-	edits := s.replaced(a, at)
+	edits, raised := s.replaced(a, at)
 	if !s.o.QuietExpressions {
-		edits = append(edits, s.shown(a, all)...)
+		edits = append(edits, s.shown(a, all, raised)...)
 	}
-	for name := range s.calls(code) {
+	for name := range s.calls(a.Code) {
 		s.used[name] = true
 	}
 	for _, n := range all {
 		if n.Kind == "future_import_statement" {
-			s.future = append(s.future, n.Text())
-			edits = append(edits, over(n, ""))
+			if !slices.Contains(s.future, n.Text()) {
+				s.future = append(s.future, n.Text())
+			}
+			instead := "# " + n.Text() + " stands at the head"
+			if s.followed(a.Code, n) {
+				instead = "pass"
+			}
+			edits = append(edits, over(n, instead))
 		}
 	}
-	var after []string
-	if tagged := hasTag(c, "parameters"); s.o.Parameters && (tagged || strings.Contains(code, "@param")) {
-		after = s.parameters(a, tagged)
+	groups := grouped(all)
+	for _, g := range groups {
+		for _, n := range g.statements {
+			if g.awaits {
+				edits = append(edits, unannotated(n)...)
+			}
+		}
 	}
-	code = apply(code, edits)
+	after := s.given(c, a)
+	code := apply(a.Code, edits)
 	inString := token.InString(code)
 	var lines []outLine
 	for i, l := range strings.Split(code, "\n") {
-		next := i+1 < len(inString) && inString[i+1]
-		if !next {
+		if next := i+1 < len(inString) && inString[i+1]; !next {
 			l = strings.TrimRight(l, " \t\f")
 		}
 		lines = append(lines, outLine{text: l, file: at.file, cell: at.cell, label: at.label, line: i + 1, inString: inString[i]})
 	}
-	lines = s.looped(all, lines)
+	lines = s.looped(groups, lines)
 	for len(lines) > 0 && lines[len(lines)-1].text == "" && !lines[len(lines)-1].inString {
 		lines = lines[:len(lines)-1]
 	}
@@ -183,11 +201,41 @@ func (s *scripting) edited(c *nbformat.Cell, a analysed, at place) []outLine {
 	for _, l := range after {
 		lines = append(lines, outLine{text: l})
 	}
-	if s.drew(all) {
+	pylab := slices.ContainsFunc(a.Magics, func(m ipython.Magic) bool { return m.Name == "pylab" })
+	if s.drew(all, pylab) {
 		s.used["figures"] = true
 		lines = append(lines, outLine{text: "_metaml_figures()"})
 	}
 	return lines
+}
+
+// followed says that code stands behind a statement on its line.
+func (s *scripting) followed(code string, n *syntax.Node) bool {
+	line, _, _ := strings.Cut(code[n.End:], "\n")
+	line = strings.TrimSpace(line)
+	return line != "" && line[0] != '#'
+}
+
+// unannotated takes the annotations off names that become global ones of a function, where Python forbids them.
+func unannotated(n *syntax.Node) []edit {
+	var edits []edit
+	visit(n, nil, func(n, _ *syntax.Node) bool {
+		switch n.Kind {
+		case "function_definition", "class_definition", "lambda":
+			return false
+		case "assignment":
+			left, annotation := n.Child("left"), n.Child("type")
+			switch {
+			case left == nil || annotation == nil || left.Kind != "identifier":
+			case n.Child("right") == nil:
+				edits = append(edits, over(n, "pass"))
+			default:
+				edits = append(edits, edit{left.End, annotation.End, strings.Repeat("\n", strings.Count(annotation.Text(), "\n"))})
+			}
+		}
+		return true
+	})
+	return edits
 }
 
 // calls are the helpers of package ipython that a cell calls.
@@ -210,51 +258,120 @@ func (s *scripting) calls(code string) map[string]bool {
 	}
 }
 
-// shown wraps the expressions that a notebook shows.
-func (s *scripting) shown(a analysed, all []*syntax.Node) []edit {
-	if len(all) == 0 || s.interactivity == "none" {
+// shown wraps the expressions that a notebook shows; raised are the statements that are not there any more.
+func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
+	if len(all) == 0 || quiet(a.Code, all[len(all)-1].End) {
 		return nil
 	}
-	candidates := all[len(all)-1:]
-	if s.interactivity == "all" {
-		candidates = all
-	}
+	last := all[len(all)-1]
 	var edits []edit
-	for _, n := range candidates {
-		if n.Kind != "expression_statement" || len(n.Children) == 0 {
-			continue
+	switch s.interactivity {
+	case "none":
+	case "all", "last": // in blocks, too
+		if s.interactivity == "last" {
+			all = all[len(all)-1:]
 		}
-		first := n.Children[0]
-		switch first.Kind {
-		case "assignment":
-			if s.interactivity == "last_expr_or_assign" {
-				if left := first.Child("left"); left != nil && left.Kind == "identifier" && !quiet(a.Code, n.End) {
-					edits = append(edits, edit{n.End, n.End, "; _metaml_show(" + left.Text() + ")"})
-					s.used["show"] = true
+		for _, n := range all {
+			visit(n, nil, func(n, _ *syntax.Node) bool {
+				if slices.Contains(raised, n) {
+					return false
 				}
+				if n.Kind == "expression_statement" {
+					edits = append(edits, s.show(n)...)
+				}
+				return n.Kind != "function_definition" && n.Kind != "class_definition" && n.Kind != "expression_statement"
+			})
+		}
+	default:
+		if last.Kind != "expression_statement" || len(last.Children) == 0 || slices.Contains(raised, last) {
+			return nil
+		}
+		switch first := last.Children[0]; first.Kind {
+		case "assignment", "augmented_assignment":
+			left := first.Child("left")
+			if s.interactivity == "last_expr_or_assign" && left != nil && left.Kind == "identifier" {
+				s.used["show"], s.nested = true, true
+				return []edit{{last.End, last.End, "; _metaml_show(" + left.Text() + ")"}}
 			}
-			continue
-		case "augmented_assignment", "yield", "type_alias_statement":
-			continue
-		case "call":
-			switch first.Children[0].Text() {
-			case "print", "display", "exit", "quit", "help", "plt.show", "plt.close", "plt.tight_layout", "clear_output",
-				ipython.Run, ipython.RunFile, ipython.RunScript:
-				continue
-			}
+		default:
+			return s.show(last)
 		}
-		text := n.Text()
-		if quiet(a.Code, n.End) || strings.HasPrefix(text, "__import__('os').") || strings.HasPrefix(text, "__import__('pathlib').") {
-			continue // the latter are ours
-		}
-		opening, closing := "_metaml_show(", ")"
-		if len(n.Children) > 1 || strings.HasSuffix(text, ",") || first.Kind == "list_splat" {
-			opening, closing = "_metaml_show((", "))"
-		}
-		edits = append(edits, edit{n.Start, n.Start, opening}, edit{n.End, n.End, closing})
-		s.used["show"] = true
 	}
 	return edits
+}
+
+// silent are functions that give None, or end the script.
+var silent = map[string]bool{
+	"print": true, "display": true, "exit": true, "quit": true, "help": true, "clear_output": true, "plt.show": true,
+	"plt.close": true, "plt.tight_layout": true, ipython.Run: true, ipython.RunFile: true, ipython.RunScript: true,
+}
+
+// show wraps the expression of a statement.
+func (s *scripting) show(n *syntax.Node) []edit {
+	if len(n.Children) == 0 {
+		return nil
+	}
+	first, text := n.Children[0], n.Text()
+	switch first.Kind {
+	case "assignment", "augmented_assignment", "yield":
+		return nil
+	case "call":
+		if called := first.Children[0].Text(); silent[called] && !s.stored[called] {
+			return nil
+		}
+	}
+	if strings.HasPrefix(text, "__import__('os').") || strings.HasPrefix(text, "__import__('pathlib').") {
+		return nil // these are ours
+	}
+	s.used["show"] = true
+	s.nested = s.nested || !plain(first)
+	opening, closing := "_metaml_show(", ")"
+	if len(n.Children) > 1 || strings.HasSuffix(text, ",") || first.Kind == "list_splat" {
+		opening, closing = "_metaml_show((", "))"
+		s.nested = true
+	}
+	return []edit{{n.Start, n.Start, opening}, {n.End, n.End, closing}}
+}
+
+// flat are functions and methods whose results are no containers, types or functions, but for tuples of few numbers.
+var flat = map[string]bool{
+	"len": true, "str": true, "repr": true, "int": true, "float": true, "round": true, "bool": true, "isinstance": true,
+	"head": true, "tail": true, "describe": true, "mean": true, "std": true, "var": true, "median": true,
+	"count": true, "nunique": true, "isnull": true, "isna": true, "value_counts": true, "corr": true, "sample": true,
+	"info": true, "shape": true, "size": true, "ndim": true, "dtype": true, "dtypes": true, "columns": true,
+	"fit": true, "score": true, "upper": true, "lower": true, "strip": true, "replace": true, "join": true, "format": true,
+}
+
+// plain says that a value is surely shown by its repr.
+func plain(n *syntax.Node) bool {
+	switch n.Kind {
+	case "string", "concatenated_string", "integer", "float", "true", "false", "not_operator":
+		return true
+	case "comparison_operator":
+		return true
+	case "unary_operator", "parenthesized_expression", "await":
+		return len(n.Children) == 1 && n.Kind != "await" && plain(n.Children[0])
+	case "binary_operator": // [1] + [2] and "a" * 2 are of one kind with what they are made of
+		for _, c := range n.Children {
+			if !plain(c) {
+				return false
+			}
+		}
+		return len(n.Children) > 0
+	case "call":
+		if len(n.Children) == 0 {
+			return false
+		}
+		n = n.Children[0]
+	}
+	switch n.Kind {
+	case "identifier":
+		return flat[n.Text()]
+	case "attribute":
+		name := n.Child("attribute")
+		return name != nil && flat[name.Text()]
+	}
+	return false
 }
 
 // quiet says that a semicolon stands behind a statement, so that a notebook does not show it.
@@ -272,24 +389,7 @@ func quiet(code string, end int) bool {
 }
 
 // looped puts statements that await into functions of their own: a notebook has a running loop, a plain Python has none.
-func (s *scripting) looped(all []*syntax.Node, lines []outLine) []outLine {
-	type group struct {
-		from, to int
-		names    []string
-		awaits   bool
-	}
-	var groups []group
-	for _, n := range all {
-		names, is := bound(n), awaits(n)
-		last := len(groups) - 1
-		if last >= 0 && (groups[last].to >= n.Row || is && groups[last].awaits) { // on one line, or both await
-			groups[last].to = n.EndRow
-			groups[last].names = append(groups[last].names, names...)
-			groups[last].awaits = groups[last].awaits || is
-			continue
-		}
-		groups = append(groups, group{n.Row, n.EndRow, names, is})
-	}
+func (s *scripting) looped(groups []group, lines []outLine) []outLine {
 	shift := 0 // by how much the lines so far have grown
 	for _, g := range groups {
 		if !g.awaits {
@@ -336,7 +436,7 @@ func indented(head outLine, lines []outLine) []outLine {
 func (s *scripting) captured(m ipython.Magic, lines []outLine) []outLine {
 	s.used["capture"] = true
 	var not []string
-	for _, stream := range []string{"stdout", "stderr"} {
+	for _, stream := range []string{"stdout", "stderr", "display"} {
 		if slices.Contains(strings.Fields(m.Args), "--no-"+stream) {
 			not = append(not, stream+"=False")
 		}
@@ -344,7 +444,6 @@ func (s *scripting) captured(m ipython.Magic, lines []outLine) []outLine {
 	head := "with _metaml_capture(" + strings.Join(not, ", ") + ")"
 	if m.Target != "" {
 		head += " as " + m.Target
-		s.stored[m.Target] = true
 	}
 	return indented(outLine{text: head + ":"}, lines)
 }
@@ -367,17 +466,6 @@ func (s *scripting) notebooks(ctx context.Context, a analysed, at place, lines [
 		lines = slices.Insert(lines, where+1, inner...)
 	}
 	return lines, nil
-}
-
-// unnamed refuses reads of what a notebook remembers by itself: Out[3], _, In.
-func (s *scripting) unnamed() {
-	for _, u := range s.kept {
-		if s.stored[u.name] {
-			continue
-		}
-		s.out.Refused = append(s.out.Refused, s.note(u.at, u.line,
-			u.name+" is what the notebook remembers of another cell, which a script does not", "Give the value a name."))
-	}
 }
 
 func quoted(s string) string { return fmt.Sprintf("%q", s) }

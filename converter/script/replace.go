@@ -10,283 +10,216 @@ import (
 )
 
 // memory are the names under which IPython keeps what cells had and gave.
-var memory = regexp.MustCompile(`^(In|Out|_{1,3}|_i{0,3}|_i?\d+|_ih|_oh|_dh)$`)
+var memory = regexp.MustCompile(`^(In|Out|_{1,3}|_i{0,3}|_i?\d+|_ih|_oh|_dh|_exit_code)$`)
 
-// fromIPython are the modules that a script does without.
-var fromIPython = []string{
-	"IPython", "IPython.display", "IPython.core.display", "IPython.core.interactiveshell", "IPython.lib.display",
-	"IPython.core.display_functions", "IPython.core.getipython", "IPython.html.widgets",
+// fromIPython are the modules whose names a script gets in other ways.
+var fromIPython = map[string]bool{
+	"IPython": true, "IPython.display": true, "IPython.core.display": true, "IPython.core.interactiveshell": true,
+	"IPython.lib.display": true, "IPython.core.display_functions": true, "IPython.core.getipython": true,
+	"IPython.utils.capture": true, "IPython.utils.io": true,
 }
 
-// replaced are the edits for what only a kernel, IPython or Colab gives.
-func (s *scripting) replaced(a analysed, at place) []edit {
-	var edits []edit
-	guarded := 0 // how many try statements are open
-	var walk func(n, parent *syntax.Node)
-	walk = func(n, parent *syntax.Node) {
-		switch n.Kind {
-		case "import_from_statement", "import_statement":
-			if e, ok := s.imported(n, guarded > 0, at); ok {
-				edits = append(edits, e...)
-			}
-			for _, name := range bound(n) {
-				s.stored[name] = true
-			}
-			return
-		case "function_definition", "class_definition":
-			if name := n.Child("name"); name != nil {
-				s.stored[name.Text()] = true
-			}
-		case "assignment", "for_statement", "named_expression", "as_pattern_target", "for_in_clause", "augmented_assignment",
-			"parameters", "lambda_parameters":
-			for _, name := range names(n) {
-				s.stored[name] = true
-			}
-			if n.Kind == "assignment" && strings.HasPrefix(n.Text(), "InteractiveShell.") {
-				if set := interactivity.FindStringSubmatch(n.Text()); set != nil {
-					s.interactivity = set[1]
-					edits = append(edits, edit{n.Start, n.Start, "pass  # "})
-					return
-				}
-			}
-		case "attribute":
-			if e, ok := s.attribute(n, parent, at, guarded > 0); ok {
-				edits = append(edits, e)
-				return
-			}
-		case "identifier":
-			s.identifier(n, parent, at)
-		case "try_statement":
-			guarded++
-			defer func() { guarded-- }()
-		}
-		for _, c := range n.Children {
-			walk(c, n)
-		}
+// absent are names that other services give to their notebooks, with what to do instead.
+var absent = map[string]string{
+	"dbutils":     "Read arguments by argparse, secrets from the environment, and files by their paths.",
+	"displayHTML": "Write the text into a file.",
+	"spark":       "Make it by pyspark.sql.SparkSession.builder.getOrCreate().",
+}
+
+// asked is a condition that asks where the code runs.
+var asked = regexp.MustCompile(`(?i)get_ipython|ipython|jupyter|notebook|colab|kaggle|databricks|dbutils|__file__`)
+
+// replacing are the edits for what only a kernel, IPython or Colab gives.
+type replacing struct {
+	*scripting
+	a         analysed
+	at        place
+	edits     []edit
+	raised    []*syntax.Node
+	statement *syntax.Node // the innermost one
+	guarded   int          // how many statements are open that expect not to be in a notebook
+}
+
+// replaced gives these edits, and the statements that are refused as a whole.
+func (s *scripting) replaced(a analysed, at place) ([]edit, []*syntax.Node) {
+	r := &replacing{scripting: s, a: a, at: at}
+	r.walk(a.tree.Root, nil)
+	return r.edits, r.raised
+}
+
+func (r *replacing) walk(n, parent *syntax.Node) {
+	if parent != nil && (parent.Kind == "module" || parent.Kind == "block") && n.Kind != "comment" {
+		before := r.statement
+		r.statement = n
+		defer func() { r.statement = before }()
 	}
-	walk(a.tree.Root, nil)
-	return edits
-}
-
-// names are those in the target of a binding.
-func names(n *syntax.Node) []string {
 	switch n.Kind {
-	case "assignment", "for_statement", "for_in_clause", "augmented_assignment":
-		if n = n.Child("left"); n == nil {
-			return nil
+	case "import_from_statement", "import_statement":
+		r.imports(n)
+		return
+	case "assignment":
+		left, right := n.Child("left"), n.Child("right")
+		if left != nil && right != nil && left.Kind == "identifier" && right.Text() == "get_ipython()" {
+			r.shells[left.Text()] = true
 		}
-	case "named_expression":
-		if n = n.Child("name"); n == nil {
-			return nil
+		if left != nil && left.Kind == "attribute" && interactivity.MatchString(n.Text()) {
+			r.gone(n)
+			return
+		}
+	case "attribute":
+		if r.attribute(n) {
+			return
+		}
+	case "identifier":
+		r.identifier(n, parent)
+	case "string":
+		r.file(n)
+	case "try_statement":
+		r.guarded++
+		defer func() { r.guarded-- }()
+	case "if_statement", "conditional_expression":
+		condition := n.Child("condition")
+		if condition == nil && len(n.Children) > 1 {
+			condition = n.Children[1]
+		}
+		if condition != nil && r.asks(condition) {
+			r.guarded++
+			defer func() { r.guarded-- }()
 		}
 	}
-	var all []string
-	visit(n, nil, func(n, parent *syntax.Node) bool {
-		if n.Kind == "identifier" && (parent == nil || n.Field != "attribute") {
-			all = append(all, n.Text())
-		}
-		return n.Kind != "subscript"
-	})
-	return all
+	for _, c := range n.Children {
+		r.walk(c, n)
+	}
 }
 
-// identifier notes the use of a name that a kernel gives.
-func (s *scripting) identifier(n, parent *syntax.Node, at place) {
+// asks says that a condition asks where the code runs.
+func (r *replacing) asks(condition *syntax.Node) bool {
+	found := asked.MatchString(condition.Text())
+	visit(condition, nil, func(n, _ *syntax.Node) bool {
+		found = found || n.Kind == "identifier" && r.shells[n.Text()]
+		return true
+	})
+	return found
+}
+
+// refuse puts a raise in place of the statement.
+func (r *replacing) refuse(n *syntax.Node, said, instead string) {
+	r.out.Refused = append(r.out.Refused, r.note(r.at, n.Row+1, said, instead))
+	st := r.statement
+	if st == nil {
+		st = n
+	}
+	if slices.Contains(r.raised, st) {
+		return
+	}
+	r.raised = append(r.raised, st)
+	text := "raise RuntimeError(" + quoted(said+": "+strings.TrimSuffix(instead, ".")) + ")"
+	if !r.followed(r.a.Code, st) {
+		first, _, _ := strings.Cut(st.Text(), "\n")
+		text += "  # " + first
+	}
+	r.edits = slices.DeleteFunc(r.edits, func(e edit) bool { return e.from >= st.Start && e.to <= st.End })
+	r.edits = append(r.edits, over(st, text))
+}
+
+// gone leaves a statement as a comment.
+func (r *replacing) gone(n *syntax.Node) {
+	first, more, _ := strings.Cut(n.Text(), "\n")
+	lineStart := strings.LastIndexByte(r.a.Code[:n.Start], '\n') + 1
+	text := "# " + first
+	if lineStart != n.Start {
+		text = "pass  # " + first
+	}
+	if r.followed(r.a.Code, n) {
+		text = "pass"
+	}
+	_ = more
+	r.edits = append(r.edits, over(n, text))
+}
+
+// identifier looks at the use of a name that a kernel gives.
+func (r *replacing) identifier(n, parent *syntax.Node) {
 	if n.Field == "attribute" || parent != nil && parent.Kind == "keyword_argument" && n.Field == "name" {
 		return
 	}
-	switch name := n.Text(); {
-	case name == "get_ipython":
-		s.used["get_ipython"] = true
+	name := n.Text()
+	if r.stored[name] {
+		return
+	}
+	switch instead, is := absent[name]; {
+	case name == "get_ipython" && r.guarded == 0:
+		r.used["get_ipython"] = true
 	case name == "display":
-		s.used["display"] = true
+		if !r.imported[name] {
+			r.used["display"] = true
+			r.heads[name] = "_metaml_display"
+		}
+	case name == "display_id":
+		r.used["handle"] = true
 	case memory.MatchString(name):
-		s.kept = append(s.kept, use{name, at, n.Row + 1})
+		r.refuse(n, name+" is what the notebook remembers of another cell, which a script does not", "Give the value a name.")
+	case is && r.guarded == 0:
+		r.refuse(n, name+" is there in Databricks only", instead)
+	}
+	if name == "display" && r.words["display_id"] {
+		r.used["handle"] = true
 	}
 }
 
-// attribute replaces what is done by IPython's object, and old names of progress bars.
-func (s *scripting) attribute(n, parent *syntax.Node, at place, guarded bool) (edit, bool) {
+// file says where files of other services are expected.
+func (r *replacing) file(n *syntax.Node) {
+	text := strings.Trim(n.Text(), `rRfFbB"'`)
+	for prefix, of := range map[string]string{"../input": "Kaggle", "/kaggle/input": "Kaggle", "/content/drive": "Colab"} {
+		if (text == prefix || strings.HasPrefix(text, prefix+"/")) && !r.said[prefix] {
+			r.said[prefix] = true
+			r.out.Notes = append(r.out.Notes, r.note(r.at, n.Row+1, "files are expected in "+prefix+", as in "+of,
+				"Put them there, or change the path."))
+		}
+	}
+}
+
+// attribute replaces what is done by IPython's object, and old names of progress bars. It is true where nothing below
+// the node is to be looked at.
+func (r *replacing) attribute(n *syntax.Node) bool {
 	object, name := n.Child("object"), n.Child("attribute")
 	if object == nil || name == nil {
-		return edit{}, false
+		return false
 	}
 	switch of := object.Text(); {
-	case of == "get_ipython()":
+	case of == "get_ipython()" || r.shells[of]:
+		with := func(text string) bool {
+			r.edits = append(r.edits, edit{n.Start, n.End, text})
+			return true
+		}
 		switch name.Text() {
 		case "system":
-			s.used[ipython.Run] = true
-			return edit{n.Start, n.End, ipython.Run}, true
+			r.used[ipython.Run] = true
+			return with(ipython.Run)
 		case "getoutput":
-			s.used[ipython.Lines] = true
-			return edit{n.Start, n.End, ipython.Lines}, true
+			r.used[ipython.Lines] = true
+			return with(ipython.Lines)
 		case "user_ns", "user_global_ns":
-			return edit{n.Start, n.End, "globals()"}, true
+			return with("globals()")
 		case "__class__", "__doc__":
-			return edit{}, false
+			return false
 		}
-		if guarded {
-			return edit{}, false // whoever asks there is ready for another answer
+		if r.guarded > 0 {
+			return false // whoever asks there is ready for another answer
 		}
-		s.out.Refused = append(s.out.Refused, s.note(at, n.Row+1,
-			"get_ipython()."+name.Text()+only, "Write it in Python."))
+		r.refuse(n, "get_ipython()."+name.Text()+only, "Write it in Python.")
+		return true
 	case of == "tqdm" && (name.Text() == "notebook" || name.Text() == "tqdm_notebook" || name.Text() == "tnrange"):
 		to := map[string]string{"notebook": "tqdm", "tqdm_notebook": "tqdm.tqdm", "tnrange": "tqdm.trange"}
-		return edit{n.Start, n.End, to[name.Text()]}, true
-	case of == "IPython" && name.Text() == "display":
-		s.used["rich"] = true
-	case of == "InteractiveShell":
-		return edit{}, false
+		r.edits = append(r.edits, edit{n.Start, n.End, to[name.Text()]})
+		return true
+	case of == "google.colab" && r.guarded == 0 && r.words["google"]:
+		if _, ok := colab[name.Text()]; ok {
+			r.used["colab_"+name.Text()] = true
+			r.edits = append(r.edits, edit{n.Start, n.End, "_metaml_" + name.Text()})
+			return true
+		}
 	}
-	return edit{}, false
+	return false
 }
 
 const only = " runs in a notebook only"
-
-// importedName is a name of an import.
-type importedName struct{ name, as string }
-
-func imports(n *syntax.Node) (module string, names []importedName) {
-	if m := n.Child("module_name"); m != nil {
-		module = m.Text()
-	}
-	for _, c := range n.Children {
-		switch {
-		case c.Kind == "wildcard_import":
-			names = append(names, importedName{"*", "*"})
-		case c.Field != "name":
-		case c.Kind == "aliased_import":
-			names = append(names, importedName{c.Child("name").Text(), c.Child("alias").Text()})
-		default:
-			names = append(names, importedName{c.Text(), ""})
-		}
-	}
-	return module, names
-}
-
-// imported replaces an import of what a script does without.
-func (s *scripting) imported(n *syntax.Node, guarded bool, at place) ([]edit, bool) {
-	module, names := imports(n)
-	if n.Kind == "import_statement" {
-		return s.importedModules(n, names)
-	}
-	switch {
-	case slices.Contains(fromIPython, module):
-		return []edit{over(n, s.fromDisplay(module, names))}, true
-	case module == "google.colab" && !guarded:
-		s.used["colab"] = true
-		var code []string
-		for _, name := range names {
-			as := name.as
-			if as == "" {
-				as = name.name
-			}
-			code = append(code, as+" = _metaml_colab."+name.name)
-		}
-		return []edit{over(n, strings.Join(code, "; "))}, true
-	case module == "tqdm.notebook" || module == "tqdm._tqdm_notebook" || module == "tqdm":
-		var to []string
-		changed := module != "tqdm"
-		for _, name := range names {
-			as := name.as
-			switch name.name {
-			case "tqdm_notebook", "tnrange":
-				changed = true
-				if as == "" {
-					as = name.name
-				}
-				name.name = map[string]string{"tqdm_notebook": "tqdm", "tnrange": "trange"}[name.name]
-			}
-			if as != "" {
-				name.name += " as " + as
-			}
-			to = append(to, name.name)
-		}
-		if !changed {
-			return nil, false
-		}
-		return []edit{over(n, "from tqdm import "+strings.Join(to, ", "))}, true
-	}
-	return nil, false
-}
-
-// fromDisplay is the code that gives the names of IPython's modules.
-func (s *scripting) fromDisplay(module string, names []importedName) string {
-	var code []string
-	for _, name := range names {
-		as := name.as
-		if as == "" {
-			as = name.name
-		}
-		switch name.name {
-		case "get_ipython":
-			s.used["get_ipython"] = true
-			if as != name.name {
-				code = append(code, as+" = get_ipython")
-			}
-		case "InteractiveShell":
-			// what is set of it is read when the script is made
-		case "display":
-			switch {
-			case module == "IPython":
-				s.used["rich"] = true
-				code = append(code, as+" = _metaml_display(\"*\")")
-			case as == "display":
-				s.used["display"] = true
-			default:
-				s.used["display"] = true
-				code = append(code, as+" = display")
-			}
-		case "*":
-			s.used["rich"] = true
-			code = append(code, "globals().update(vars(_metaml_display(\"*\")))")
-		default:
-			s.used["rich"] = true
-			code = append(code, as+" = _metaml_display("+quoted(name.name)+")")
-		}
-	}
-	if len(code) == 0 {
-		return "pass"
-	}
-	return strings.Join(code, "; ")
-}
-
-// importedModules replaces `import IPython` and the like.
-func (s *scripting) importedModules(n *syntax.Node, names []importedName) ([]edit, bool) {
-	changed := false
-	var code, rest []string
-	for _, name := range names {
-		switch {
-		case name.name == "IPython" || slices.Contains(fromIPython, name.name):
-			changed = true
-			s.used["rich"], s.used["get_ipython"] = true, true
-			whole := "__import__('types').SimpleNamespace(display=_metaml_display(\"*\"), get_ipython=get_ipython)"
-			switch {
-			case name.as != "" && name.name == "IPython":
-				code = append(code, name.as+" = "+whole)
-			case name.as != "":
-				code = append(code, name.as+" = _metaml_display(\"*\")")
-			default:
-				code = append(code, "IPython = "+whole)
-			}
-		case name.name == "tqdm.notebook":
-			changed = true
-			as := ""
-			if name.as != "" {
-				as = " as " + name.as
-			}
-			rest = append(rest, "tqdm"+as)
-		case name.as != "":
-			rest = append(rest, name.name+" as "+name.as)
-		default:
-			rest = append(rest, name.name)
-		}
-	}
-	if !changed {
-		return nil, false
-	}
-	if len(rest) > 0 {
-		code = append(code, "import "+strings.Join(rest, ", "))
-	}
-	return []edit{over(n, strings.Join(code, "; "))}, true
-}

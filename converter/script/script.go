@@ -98,19 +98,25 @@ type Requirement struct {
 // Of makes the script of a notebook. It fails where the context ends; what the notebook has that no script can do is in
 // Refused.
 func Of(ctx context.Context, nb *nbformat.Notebook, o Options) (*Script, error) {
+	s, err := convert(ctx, nb, o)
+	if err != nil {
+		return nil, err
+	}
+	return s.out, nil
+}
+
+func convert(ctx context.Context, nb *nbformat.Notebook, o Options) (*scripting, error) {
 	s := &scripting{
-		o: o, out: &Script{}, used: map[string]bool{}, interactivity: "last_expr",
-		drawing: map[string]bool{}, stored: map[string]bool{},
+		o: o, out: &Script{}, used: map[string]bool{}, interactivity: "last_expr", drawing: map[string]bool{},
+		stored: map[string]bool{}, imported: map[string]bool{}, shells: map[string]bool{}, heads: map[string]string{}, others: map[string]bool{}, said: map[string]bool{},
 	}
 	if err := s.notebook(ctx, nb, ""); err != nil {
 		return nil, err
 	}
-	s.unnamed()
-	if len(s.out.Refused) > 0 && !o.KeepGoing {
-		return s.out, nil
+	if len(s.out.Refused) == 0 || o.KeepGoing {
+		s.finish()
 	}
-	s.finish()
-	return s.out, nil
+	return s, nil
 }
 
 // outLine is a line of the script that is being made.
@@ -125,18 +131,28 @@ type outLine struct {
 
 // scripting is a script that is being made.
 type scripting struct {
-	o             Options
-	out           *Script
-	body          []outLine
-	future        []string
-	used          map[string]bool // helpers
-	awaits        int
-	drawing       map[string]bool // names that draw, or are drawn into
-	interactivity string
-	inside        []string // the notebooks that are being put in
-	kept          []use    // names of the notebook's memory that are read
-	stored        map[string]bool
-	options       []string // the calls that add them
+	o        Options
+	out      *Script
+	body     []outLine
+	future   []string
+	used     map[string]bool // helpers
+	awaits   int
+	drawing  map[string]bool   // names that draw, or are drawn into
+	others   map[string]bool   // names of libraries that draw in browsers, and of what they made
+	inside   []string          // the notebooks that are being put in
+	stored   map[string]bool   // names that the notebook binds
+	imported map[string]bool   // names that it imports of IPython's
+	heads    map[string]string // names with their values at the head
+	shells   map[string]bool   // names that are get_ipython()
+	said     map[string]bool   // notes that are said once
+
+	interactivity string // which expressions are shown
+	options       []string
+	after         []string          // what gives the parameters their values, behind the cell that injects others
+	injected      map[string]string // the values that papermill injected; nil where it did not
+	words         map[string]bool
+	nested        bool // values that are shown may be containers, types or functions
+	handles       bool // display() gives handles
 }
 
 // labels are the numbers by which people know the code cells: their execution counts, if each has one of its own, else
@@ -175,25 +191,32 @@ func (s *scripting) notebook(ctx context.Context, nb *nbformat.Notebook, file st
 	if err != nil {
 		return err
 	}
+	s.survey(nb.Cells, cells)
 	code := 0
 	for i := range nb.Cells {
 		c := &nb.Cells[i]
-		skipped := hasTag(c, skips...)
+		skipped := slices.IndexFunc(skips, func(tag string) bool { return hasTag(c, tag) })
 		switch {
 		case c.Type == "code":
 			code++
-			if skipped || strings.TrimSpace(c.Source) == "" {
-				continue
-			}
 			at := place{file: file, cell: code, label: numbers[code-1]}
-			if err := s.code(ctx, c, cells[i], at); err != nil {
-				return err
+			switch {
+			case strings.TrimSpace(c.Source) == "":
+			case skipped >= 0:
+				s.mark("# %%", at.heading()+" is left out: it has the tag "+skips[skipped])
+			case hasTag(c, "skip-execution"):
+				s.mark("# %%", at.heading()+" has the tag skip-execution:")
+				s.text(ipython.Comment(strings.TrimRight(c.Source, "\n")))
+			default:
+				if err := s.code(ctx, c, cells[i], at); err != nil {
+					return err
+				}
 			}
-		case skipped:
+		case skipped >= 0:
 		case c.Type == "raw" && hasTag(c, "active-py"):
 			s.mark("# %%", "")
 			s.text(strings.TrimRight(c.Source, "\n"))
-		case c.Type == "markdown":
+		case c.Type == "markdown" && strings.TrimSpace(c.Source) != "":
 			s.mark("# %% [markdown]", "")
 			s.text(ipython.Comment(strings.Trim(c.Source, "\n")))
 		case c.Type == "raw" && strings.TrimSpace(c.Source) != "":
@@ -208,6 +231,15 @@ func (s *scripting) notebook(ctx context.Context, nb *nbformat.Notebook, file st
 type place struct {
 	file        string
 	cell, label int
+}
+
+// heading is the line above a cell.
+func (p place) heading() string {
+	heading := fmt.Sprintf("# Cell %d", p.label)
+	if p.file != "" {
+		heading += " of " + p.file
+	}
+	return heading
 }
 
 func (s *scripting) note(at place, line int, text, hint string) Note {

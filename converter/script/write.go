@@ -2,6 +2,8 @@ package script
 
 import (
 	"embed"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/ipython"
@@ -10,19 +12,31 @@ import (
 //go:embed helpers/*.py
 var helperFiles embed.FS
 
-// helper is what a kernel gives, as code at the head of a script.
-type helper struct {
-	name  string
-	needs []string
+// order are the helpers, which are what a kernel gives as code at the head of a script, as they stand there.
+var order = []string{
+	ipython.Lines, ipython.Run, ipython.RunScript, ipython.RunFile, ipython.Script, ipython.Text, ipython.Timeit,
+	"path", "get_ipython", "show", "display", "handle", "rich", "nothing", "capture", "colab_drive", "colab_files",
+	"colab_userdata", "colab_auth", "colab_output", "colab_data_table", "figures", "loop",
 }
 
-// helpers are in the order in which they stand in a script.
-var helpers = []helper{
-	{name: ipython.Lines}, {name: ipython.Run}, {name: ipython.RunScript}, {name: ipython.RunFile},
-	{name: ipython.Script}, {name: ipython.Text}, {name: ipython.Timeit},
-	{name: "path"}, {name: "get_ipython"},
-	{name: "show"}, {name: "display", needs: []string{"show"}}, {name: "rich", needs: []string{"display"}},
-	{name: "capture"}, {name: "colab"}, {name: "figures"}, {name: "loop"},
+// kernelGives is the line above the helpers.
+const kernelGives = "# What the notebook's kernel gives, in plain Python."
+
+// helper is one with its code.
+type helper struct{ name, code string }
+
+// helpers are those that the script uses.
+func (s *scripting) helpers() []helper {
+	s.used["display"] = s.used["display"] || s.used["handle"]
+	s.used["show"] = s.used["show"] || s.used["display"]
+	s.nested = s.nested || s.used["display"] || s.used["capture"]
+	var all []helper
+	for _, name := range order {
+		if s.used[name] {
+			all = append(all, helper{name, s.source(name)})
+		}
+	}
+	return all
 }
 
 // source is the code of a helper.
@@ -30,20 +44,34 @@ func (s *scripting) source(name string) string {
 	if code := ipython.Source(name); code != "" {
 		return code
 	}
+	file := name
 	switch {
 	case name == "loop":
 		return "import asyncio as _metaml_asyncio\n\n_metaml_loop = _metaml_asyncio.new_event_loop()\n" +
 			"_metaml_asyncio.set_event_loop(_metaml_loop)"
 	case name == "figures" && s.o.Show:
-		name = "windows"
+		file = "windows"
+	case name == "show" && !s.nested:
+		file = "show_plain"
 	}
-	data, err := helperFiles.ReadFile("helpers/" + name + ".py")
+	data, err := helperFiles.ReadFile("helpers/" + file + ".py")
 	if err != nil {
 		panic("script: no helper " + name) // all are named in this file
 	}
 	code := strings.TrimRight(string(data), "\n")
-	if name == "figures" {
+	switch name {
+	case "figures":
 		code = strings.Replace(code, `"NAME-%d.png" %`, quoted(strings.ReplaceAll(s.o.Name, "%", "%%")+"-%d.png")+" %", 1)
+	case "show":
+		if s.used["figures"] {
+			code = strings.Replace(code, "    if value is not None:\n", "    if type(value).__module__ == \"matplotlib.figure\":\n"+
+				"        _metaml_save(value)\n    if value is not None:\n", 1)
+		}
+	case "display":
+		if s.used["handle"] {
+			code = strings.Replace(code, "(*values, ", "(*values, display_id=None, ", 1) +
+				"\n    return _metaml_handle(display_id) if display_id else None"
+		}
 	}
 	return code
 }
@@ -70,28 +98,22 @@ func (s *scripting) finish() {
 			add(f)
 		}
 	}
-	for i := len(helpers) - 1; i >= 0; i-- {
-		if s.used[helpers[i].name] {
-			for _, need := range helpers[i].needs {
-				s.used[need] = true
-			}
-		}
-	}
-	first := true
-	for _, h := range helpers {
-		if !s.used[h.name] {
-			continue
-		}
-		if first {
+	for i, h := range s.helpers() {
+		if i == 0 {
 			add("")
 			if s.o.Percent {
 				add("# %%")
 			}
-			add("# What the notebook's kernel gives, in plain Python.")
+			add(kernelGives)
 		}
-		first = false
 		add("\n")
-		add(s.source(h.name))
+		add(h.code)
+	}
+	if len(s.heads) > 0 {
+		add("\n")
+		for _, name := range slices.Sorted(maps.Keys(s.heads)) {
+			add(name + " = " + s.heads[name])
+		}
 	}
 	add("")
 	if len(s.options) > 0 {
@@ -102,9 +124,6 @@ func (s *scripting) finish() {
 		}
 		add("_metaml_given = vars(_metaml_options.parse_args())")
 		add("")
-	}
-	if s.used["figures"] {
-		s.body = append(s.body, outLine{}, outLine{text: "_metaml_figures()  # what functions drew that do not say so"})
 	}
 	all = append(all, s.body...)
 	for len(all) > 0 && all[len(all)-1].text == "" {

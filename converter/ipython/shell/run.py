@@ -5,4 +5,10 @@ def _metaml_run(command, expand=None):
     except Exception:
         pass
     sys.stdout.flush()
-    subprocess.run(command, shell=True, executable=os.environ.get("SHELL"), stdin=subprocess.DEVNULL)
+    try:
+        out = sys.stdout.fileno()
+    except Exception:
+        out = subprocess.PIPE
+    done = subprocess.run(command, shell=True, executable=os.environ.get("SHELL"), stdin=subprocess.DEVNULL, stdout=out)
+    if done.stdout:
+        print(done.stdout.decode(errors="replace"), end="")

@@ -5,4 +5,10 @@ def _metaml_run_script(command, script, check=True, expand=None):
     except Exception:
         pass
     sys.stdout.flush()
-    subprocess.run(shlex.split(command), input=script.encode(), check=check)
+    try:
+        out = sys.stdout.fileno()
+    except Exception:
+        out = subprocess.PIPE
+    done = subprocess.run(shlex.split(command), input=script.encode(), stdout=out, check=check)
+    if done.stdout:
+        print(done.stdout.decode(errors="replace"), end="")

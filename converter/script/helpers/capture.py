@@ -1,32 +1,38 @@
 class _metaml_capture:
     """What a part of the script prints: `with _metaml_capture() as out:`, then out.stdout, out.stderr and out.show()."""
 
-    def __enter__(self):
-        import contextlib
+    def __init__(self, stdout=True, stderr=True, display=True):
         import io
 
-        self._out, self._err = io.StringIO(), io.StringIO()
-        self._both = contextlib.ExitStack()
-        if self.capture_out:
-            self._both.enter_context(contextlib.redirect_stdout(self._out))
-        if self.capture_err:
-            self._both.enter_context(contextlib.redirect_stderr(self._err))
+        self._into = io.StringIO() if stdout else None, io.StringIO() if stderr else None
+        self.outputs, self._display = [], display
+
+    def __enter__(self):
+        import sys
+
+        self._before = sys.stdout, sys.stderr, globals().get("_metaml_show")
+        sys.stdout, sys.stderr = self._into[0] or sys.stdout, self._into[1] or sys.stderr
+        if self._display:
+            globals()["_metaml_show"] = lambda value: None if value is None else self.outputs.append(value)
         return self
 
-    def __init__(self, stdout=True, stderr=True):
-        self.capture_out, self.capture_err, self.outputs = stdout, stderr, []
-
     def __exit__(self, *error):
-        self._both.close()
+        import sys
 
-    stdout = property(lambda self: self._out.getvalue())
-    stderr = property(lambda self: self._err.getvalue())
-    __str__ = property(lambda self: lambda: self.stdout)
+        sys.stdout, sys.stderr, globals()["_metaml_show"] = self._before
+
+    stdout = property(lambda self: self._into[0].getvalue() if self._into[0] else "")
+    stderr = property(lambda self: self._into[1].getvalue() if self._into[1] else "")
+
+    def __str__(self):
+        return self.stdout
 
     def show(self):
         import sys
 
         sys.stdout.write(self.stdout)
         sys.stderr.write(self.stderr)
+        for value in self.outputs:
+            _metaml_show(value)
 
     __call__ = show
