@@ -75,129 +75,40 @@ func Of(src string) (*Outline, bool) {
 	return o, true
 }
 
-// Names calls f with each name in a statement; attribute says that a dot stands before it. It ends where f gives false.
-func (o *Outline) Names(s *Statement, f func(name string, attribute bool) bool) {
+// Word is a name in a statement.
+type Word struct {
+	Name      string
+	Attribute bool // a dot stands before it
+	Called    bool // a bracket stands behind it, and it is not what is defined
+}
+
+// Names calls f with each name in a statement. It ends where f gives false.
+func (o *Outline) Names(s *Statement, f func(Word) bool) {
 	for i := s.from; i < s.to; i++ {
 		t := o.tokens[i]
 		if t.kind != name {
 			continue
 		}
-		dot := i > 0 && o.tokens[i-1].kind == op && o.Src[o.tokens[i-1].start:o.tokens[i-1].end] == "."
-		if !f(o.Src[t.start:t.end], dot) {
+		w := Word{Name: o.Src[t.start:t.end]}
+		if i > 0 {
+			before := o.Src[o.tokens[i-1].start:o.tokens[i-1].end]
+			w.Attribute = before == "."
+			w.Called = before != "def" && before != "class" && o.tokens[i+1].kind == op && o.Src[o.tokens[i+1].start] == '('
+		} else {
+			w.Called = o.tokens[i+1].kind == op && o.Src[o.tokens[i+1].start] == '('
+		}
+		if !f(w) {
 			return
 		}
 	}
 }
 
-// Imported calls f with what an Import or From binds: the module, the name that is taken from it ("" for the module
-// itself), and the name that it gets.
-func (o *Outline) Imported(s *Statement, f func(module, name, as string)) {
-	word := func(i int) string { return o.Src[o.tokens[i].start:o.tokens[i].end] }
-	i := s.from + 1
-	dotted := func() string {
-		begin := i
-		for i < s.to && (o.tokens[i].kind == name || word(i) == "." || word(i) == "...") {
-			i++
-		}
-		if begin == i {
-			return ""
-		}
-		return o.Src[o.tokens[begin].start:o.tokens[i-1].end]
-	}
-	module := ""
-	if s.Kind == From {
-		module = dotted()
-		i++ // import
-	}
-	for i < s.to {
-		what := word(i)
-		if what == "(" || what == ")" || what == "," {
-			i++
-			continue
-		}
-		what = dotted()
-		if what == "" { // *
-			i++
-			continue
-		}
-		as := what
-		if i+1 < s.to && word(i) == "as" {
-			as = word(i + 1)
-			i += 2
-		} else if s.Kind == Import {
-			for j := range len(what) {
-				if what[j] == '.' {
-					as = what[:j]
-					break
-				}
-			}
-		}
-		if s.Kind == From {
-			f(module, what, as)
-		} else {
-			f(what, "", as)
+// Imports says whether anything is imported, in functions too.
+func (o *Outline) Imports() bool {
+	for _, t := range o.tokens {
+		if t.kind == keyword && o.Src[t.start:t.end] == "import" {
+			return true
 		}
 	}
-}
-
-// Defines is the name of a Definition.
-func (o *Outline) Defines(s *Statement) string {
-	depth := 0
-	for i := s.from; i+1 < s.to; i++ {
-		switch t := o.tokens[i]; {
-		case t.kind == op && (o.Src[t.start] == '(' || o.Src[t.start] == '[' || o.Src[t.start] == '{'):
-			depth++
-		case t.kind == op && (o.Src[t.start] == ')' || o.Src[t.start] == ']' || o.Src[t.start] == '}'):
-			depth--
-		case t.kind == keyword && depth == 0:
-			if w := o.Src[t.start:t.end]; w == "def" || w == "class" {
-				return o.Src[o.tokens[i+1].start:o.tokens[i+1].end]
-			}
-		}
-	}
-	return ""
-}
-
-// Targets calls f with each name that an Assignment binds.
-func (o *Outline) Targets(s *Statement, f func(name string)) {
-	depth, last := 0, s.from
-	for i := s.from; i < s.to; i++ { // up to the last sign at the outside
-		t := o.tokens[i]
-		if t.kind == keyword && o.Src[t.start:t.end] == "lambda" {
-			break
-		}
-		if t.kind != op {
-			continue
-		}
-		switch o.Src[t.start:t.end] {
-		case "(", "[", "{":
-			depth++
-		case ")", "]", "}":
-			depth--
-		case "=":
-			if depth == 0 {
-				last = i
-			}
-		}
-	}
-	word := func(i int) string { return o.Src[o.tokens[i].start:o.tokens[i].end] }
-	var elements []bool // of each open bracket: it is an index
-	for i := s.from; i < last; i++ {
-		t := o.tokens[i]
-		next := word(i + 1)
-		switch this := word(i); {
-		case t.kind == op && (this == "(" || this == "["):
-			before := i > s.from && (o.tokens[i-1].kind == name || word(i-1) == "]" || word(i-1) == ")")
-			elements = append(elements, before || len(elements) > 0 && elements[len(elements)-1])
-		case t.kind == op && (this == ")" || this == "]") && len(elements) > 0:
-			elements = elements[:len(elements)-1]
-		case t.kind == op && this == ":":
-			return // an annotation
-		case t.kind != name || len(elements) > 0 && elements[len(elements)-1]:
-		case next == "." || next == "[" || next == "(":
-		case i > s.from && word(i-1) == ".":
-		default:
-			f(this)
-		}
-	}
+	return false
 }

@@ -235,20 +235,12 @@ func TestStatementsAreThoseOfTheParser(t *testing.T) {
 
 func TestNamesOfStatements(t *testing.T) {
 	for _, c := range []struct{ name, src, want string }{
-		{"modules", "import a, b.c, d.e as f", "a:=a b.c:=b d.e:=f"},
-		{"names", "from a.b import (c, d as e,)", "a.b:c=c a.b:d=e"},
-		{"names of a package", "from .a import b", ".a:b=b"},
-		{"names beside", "from .. import b", "..:b=b"},
-		{"all names", "from a import *", ""},
-		{"a function", "@a.b(lambda def_: 1)\n@c\ndef f(x=1): pass", "f"},
-		{"a class", "class A(B): pass", "A"},
-		{"a name", "a = b", "a"},
-		{"several", "a = b, (c, [d, *e]) = f", "a b c d e"},
-		{"elements and attributes", "a.b, c[d], e().f, (g) = h", "g"},
-		{"an annotation", "a: b = c", "a"},
-		{"a default", "a = lambda x=1: x", "a"},
-		{"arguments", "a = f(b=c)", "a"},
-		{"nested elements", "a[b[c]][d], (e.f, g) = h", "g"},
+		{"reads and bindings", "a = b + c(d)", "a b c() d"},
+		{"attributes", "a.b.c(d).e", "a .b .c() d .e"},
+		{"definitions", "def f(a, b=c): return f(a)", "f a b c f() a"},
+		{"classes", "class A(B): pass", "A B"},
+		{"the first word", "f(1)", "f()"},
+		{"no keywords and texts", "x = [None for y in 'z' if not w]", "x y w"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o, ok := Of(c.src)
@@ -256,19 +248,31 @@ func TestNamesOfStatements(t *testing.T) {
 				t.Fatal("it is declined")
 			}
 			var got []string
-			s := &o.Statements[0]
-			switch s.Kind {
-			case Import, From:
-				o.Imported(s, func(module, name, as string) { got = append(got, module+":"+name+"="+as) })
-			case Definition:
-				got = append(got, o.Defines(s))
-			case Assignment:
-				o.Targets(s, func(name string) { got = append(got, name) })
-			default:
-				t.Fatalf("it is %+v", *s)
-			}
+			o.Names(&o.Statements[0], func(w Word) bool {
+				text := w.Name
+				if w.Attribute {
+					text = "." + text
+				}
+				if w.Called {
+					text += "()"
+				}
+				got = append(got, text)
+				return true
+			})
 			if strings.Join(got, " ") != c.want {
 				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestImports(t *testing.T) {
+	for src, want := range map[string]bool{
+		"import a": true, "def f():\n  from a import b": true, "a = 'import b'": false, "imports = a.importer": false,
+	} {
+		t.Run(src, func(t *testing.T) {
+			if o, ok := Of(src); !ok || o.Imports() != want {
+				t.Errorf("it is %v, %v", !want, ok)
 			}
 		})
 	}
@@ -290,15 +294,7 @@ func FuzzOf(f *testing.F) {
 				t.Fatalf("%+v in %q", *s, src)
 			}
 			last = s.End
-			o.Names(s, func(string, bool) bool { return true })
-			switch s.Kind {
-			case Import, From:
-				o.Imported(s, func(string, string, string) {})
-			case Definition:
-				o.Defines(s)
-			case Assignment:
-				o.Targets(s, func(string) {})
-			}
+			o.Names(s, func(Word) bool { return true })
 		}
 	})
 }

@@ -8,18 +8,20 @@ import (
 
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/converter/outline"
 	"github.com/metaml/metaml/converter/syntax"
 )
 
 // analysed is a code cell as plain Python, parsed.
 type analysed struct {
 	ipython.Result
-	tree *syntax.Tree
-	err  error
+	outline *outline.Outline // of an ordinary cell, which has no tree then
+	tree    *syntax.Tree
+	err     error
 }
 
 // analyse translates and parses the code cells, several at a time. What is no code has an empty entry.
-func analyse(ctx context.Context, cells []nbformat.Cell) ([]analysed, error) {
+func analyse(ctx context.Context, cells []nbformat.Cell, parseAll bool) ([]analysed, error) {
 	all := make([]analysed, len(cells))
 	next := make(chan int)
 	var workers sync.WaitGroup
@@ -29,7 +31,11 @@ func analyse(ctx context.Context, cells []nbformat.Cell) ([]analysed, error) {
 				a := &all[i]
 				source := strings.ReplaceAll(strings.ReplaceAll(cells[i].Source, "\r\n", "\n"), "\r", "\n")
 				a.Result = ipython.Transform(source, ipython.Options{Whole: true})
-				a.tree, a.err = syntax.Parse(a.Code)
+				if o, ok := outline.Of(a.Code); ok && !parseAll && len(a.Magics) == 0 && ordinary(o) {
+					a.outline = o
+					continue
+				}
+				a.parse()
 			}
 		})
 	}
@@ -171,54 +177,73 @@ func (s *scripting) survey(cells []nbformat.Cell, all []analysed) {
 	if s.words == nil {
 		s.words = map[string]bool{}
 	}
+	var later []int // ordinary cells
 	for i := range cells {
 		if cells[i].Type != "code" || hasTag(&cells[i], skips...) {
 			continue
 		}
-		if hasTag(&cells[i], "injected-parameters") {
+		injected := hasTag(&cells[i], "injected-parameters")
+		if injected {
 			s.injected = map[string]string{}
+			all[i].parse()
 		}
 		for _, m := range all[i].Magics {
 			if m.Kind == ipython.Cell && m.Name == "capture" && m.Target != "" {
 				s.stored[m.Target] = true
 			}
 		}
-		if all[i].tree == nil {
-			continue
+		switch {
+		case all[i].outline != nil:
+			later = append(later, i)
+		case all[i].tree != nil:
+			s.surveyTree(all[i].tree, injected)
 		}
-		visit(all[i].tree.Root, nil, func(n, _ *syntax.Node) bool {
-			switch n.Kind {
-			case "identifier":
-				s.words[n.Text()] = true
-			case "import_from_statement", "import_statement":
-				module, names := imports(n)
-				for _, name := range names {
-					as, _, _ := strings.Cut(name.to(), ".")
-					of, _, _ := strings.Cut(name.name, ".")
-					switch {
-					case fromIPython[module], module == "" && of == "IPython":
-						s.imported[as] = true
-					case module != "google.colab":
-						s.stored[as] = true
-					}
-				}
-			case "function_definition", "class_definition":
-				if name := n.Child("name"); name != nil {
-					s.stored[name.Text()] = true
-				}
-			case "assignment", "for_statement", "named_expression", "as_pattern_target", "for_in_clause",
-				"augmented_assignment", "parameters", "lambda_parameters", "case_pattern":
-				for _, name := range names(n) {
-					s.stored[name] = true
-				}
-				if left, right := n.Child("left"), n.Child("right"); s.injected != nil && left != nil && right != nil &&
-					hasTag(&cells[i], "injected-parameters") {
-					s.injected[left.Text()] = right.Text()
+	}
+	for _, i := range later {
+		// What it binds counts only if that is a name which was imported of IPython.
+		if all[i].mentions(func(name string, _ bool) bool {
+			s.words[name] = true
+			return s.imported[name]
+		}) {
+			all[i].parse()
+			s.surveyTree(all[i].tree, false)
+		}
+	}
+}
+
+// surveyTree notes the names and words of a cell; injected says that papermill wrote it.
+func (s *scripting) surveyTree(tree *syntax.Tree, injected bool) {
+	visit(tree.Root, nil, func(n, _ *syntax.Node) bool {
+		switch n.Kind {
+		case "identifier":
+			s.words[n.Text()] = true
+		case "import_from_statement", "import_statement":
+			module, names := imports(n)
+			for _, name := range names {
+				as, _, _ := strings.Cut(name.to(), ".")
+				of, _, _ := strings.Cut(name.name, ".")
+				switch {
+				case fromIPython[module], module == "" && of == "IPython":
+					s.imported[as] = true
+				case module != "google.colab":
+					s.stored[as] = true
 				}
 			}
-			return true
-		})
-	}
+		case "function_definition", "class_definition":
+			if name := n.Child("name"); name != nil {
+				s.stored[name.Text()] = true
+			}
+		case "assignment", "for_statement", "named_expression", "as_pattern_target", "for_in_clause",
+			"augmented_assignment", "parameters", "lambda_parameters", "case_pattern":
+			for _, name := range names(n) {
+				s.stored[name] = true
+			}
+			if left, right := n.Child("left"), n.Child("right"); injected && left != nil && right != nil {
+				s.injected[left.Text()] = right.Text()
+			}
+		}
+		return true
+	})
 }
 
 // moduleOf is the module of an import: in `from module import name`, else "".

@@ -45,6 +45,15 @@ func over(n *syntax.Node, text string) edit {
 // code writes a code cell.
 func (s *scripting) code(ctx context.Context, c *nbformat.Cell, a analysed, at place) error {
 	s.mark("# %%", at.heading())
+	if s.plainly(&a, hasTag(c, "parameters", "injected-parameters")) {
+		lines := trimmed(rawLines(apply(a.Code, s.lastShown(a.outline)), at))
+		if hasTag(c, "raises-exception") {
+			lines = tried(lines)
+		}
+		s.body = append(s.body, lines...)
+		return nil
+	}
+	a.parse()
 	if said, line := s.notPython(c, a); said != "" {
 		s.out.Refused = append(s.out.Refused, s.note(at, line, said, ""))
 		s.text("raise RuntimeError(" + quoted(said) + ")\n" + ipython.Comment(strings.TrimRight(c.Source, "\n")))
@@ -64,12 +73,42 @@ func (s *scripting) code(ctx context.Context, c *nbformat.Cell, a analysed, at p
 		}
 	}
 	if hasTag(c, "raises-exception") {
-		lines = indented(outLine{text: "try:"}, lines)
-		lines = append(lines, outLine{text: "except Exception:"},
-			outLine{text: "    __import__('traceback').print_exc()  # the notebook goes on, too"})
+		lines = tried(lines)
 	}
 	s.body = append(s.body, lines...)
 	return nil
+}
+
+// rawLines are those of a cell's code.
+func rawLines(code string, at place) []outLine {
+	inString := token.InString(code)
+	var lines []outLine
+	for i, l := range strings.Split(code, "\n") {
+		if next := i+1 < len(inString) && inString[i+1]; !next {
+			l = strings.TrimRight(l, " \t\f")
+		}
+		lines = append(lines, outLine{
+			text: l, file: at.file, cell: at.cell, label: at.label, line: i + 1, inString: inString[i],
+		})
+	}
+	return lines
+}
+
+// trimmed leaves out blank lines at both ends.
+func trimmed(lines []outLine) []outLine {
+	for len(lines) > 0 && lines[len(lines)-1].text == "" && !lines[len(lines)-1].inString {
+		lines = lines[:len(lines)-1]
+	}
+	for len(lines) > 0 && lines[0].text == "" {
+		lines = lines[1:]
+	}
+	return lines
+}
+
+// tried lets a cell fail.
+func tried(lines []outLine) []outLine {
+	return append(indented(outLine{text: "try:"}, lines), outLine{text: "except Exception:"},
+		outLine{text: "    __import__('traceback').print_exc()  # the notebook goes on, too"})
 }
 
 // notPython says why a cell is no Python, and at which line.
@@ -182,22 +221,7 @@ func (s *scripting) edited(c *nbformat.Cell, a analysed, at place) []outLine {
 		}
 	}
 	after := s.given(c, a)
-	code := apply(a.Code, edits)
-	inString := token.InString(code)
-	var lines []outLine
-	for i, l := range strings.Split(code, "\n") {
-		if next := i+1 < len(inString) && inString[i+1]; !next {
-			l = strings.TrimRight(l, " \t\f")
-		}
-		lines = append(lines, outLine{text: l, file: at.file, cell: at.cell, label: at.label, line: i + 1, inString: inString[i]})
-	}
-	lines = s.looped(groups, lines)
-	for len(lines) > 0 && lines[len(lines)-1].text == "" && !lines[len(lines)-1].inString {
-		lines = lines[:len(lines)-1]
-	}
-	for len(lines) > 0 && lines[0].text == "" {
-		lines = lines[1:]
-	}
+	lines := trimmed(s.looped(groups, rawLines(apply(a.Code, edits), at)))
 	for _, l := range after {
 		lines = append(lines, outLine{text: l})
 	}
@@ -323,14 +347,8 @@ func (s *scripting) show(n *syntax.Node) []edit {
 	if strings.HasPrefix(text, "__import__('os').") || strings.HasPrefix(text, "__import__('pathlib').") {
 		return nil // these are ours
 	}
-	s.used["show"] = true
 	s.nested = s.nested || !plain(first)
-	opening, closing := "_metaml_show(", ")"
-	if len(n.Children) > 1 || strings.HasSuffix(text, ",") || first.Kind == "list_splat" {
-		opening, closing = "_metaml_show((", "))"
-		s.nested = true
-	}
-	return []edit{{n.Start, n.Start, opening}, {n.End, n.End, closing}}
+	return s.wrapped(n.Start, n.End, len(n.Children) > 1 || strings.HasSuffix(text, ",") || first.Kind == "list_splat")
 }
 
 // flat are functions and methods whose results are no containers, types or functions, but for tuples of few numbers.

@@ -166,10 +166,17 @@ func (r *replacing) identifier(n, parent *syntax.Node) {
 	}
 }
 
+// services are folders of other services, in which they have the files of a notebook.
+var (
+	services  = []string{"../input", "/kaggle/input", "/content/drive"}
+	serviceOf = map[string]string{"../input": "Kaggle", "/kaggle/input": "Kaggle", "/content/drive": "Colab"}
+)
+
 // file says where files of other services are expected.
 func (r *replacing) file(n *syntax.Node) {
 	text := strings.Trim(n.Text(), `rRfFbB"'`)
-	for prefix, of := range map[string]string{"../input": "Kaggle", "/kaggle/input": "Kaggle", "/content/drive": "Colab"} {
+	for _, prefix := range services {
+		of := serviceOf[prefix]
 		if (text == prefix || strings.HasPrefix(text, prefix+"/")) && !r.said[prefix] {
 			r.said[prefix] = true
 			r.out.Notes = append(r.out.Notes, r.note(r.at, n.Row+1, "files are expected in "+prefix+", as in "+of,

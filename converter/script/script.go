@@ -40,6 +40,8 @@ type Options struct {
 	Inline string
 	// Open reads a notebook that a cell runs by %run; name is as it is written there. nil refuses them.
 	Open func(name string) ([]byte, error)
+
+	parseAll bool // of tests: no cell is ordinary
 }
 
 // Script is a notebook as a script.
@@ -109,6 +111,7 @@ func convert(ctx context.Context, nb *nbformat.Notebook, o Options) (*scripting,
 	s := &scripting{
 		o: o, out: &Script{}, used: map[string]bool{}, interactivity: "last_expr", drawing: map[string]bool{},
 		stored: map[string]bool{}, imported: map[string]bool{}, shells: map[string]bool{}, heads: map[string]string{}, others: map[string]bool{}, said: map[string]bool{},
+		plots: map[string]bool{},
 	}
 	if err := s.notebook(ctx, nb, ""); err != nil {
 		return nil, err
@@ -151,6 +154,7 @@ type scripting struct {
 	after         []string          // what gives the parameters their values, behind the cell that injects others
 	injected      map[string]string // the values that papermill injected; nil where it did not
 	words         map[string]bool
+	plots         map[string]bool // whether attributes of these names draw
 	nested        bool // values that are shown may be containers, types or functions
 	handles       bool // display() gives handles
 }
@@ -187,7 +191,7 @@ func hasTag(c *nbformat.Cell, tags ...string) bool {
 // notebook writes the cells of a notebook; file is its name where %run put it in.
 func (s *scripting) notebook(ctx context.Context, nb *nbformat.Notebook, file string) error {
 	numbers := labels(nb.Cells)
-	cells, err := analyse(ctx, nb.Cells)
+	cells, err := analyse(ctx, nb.Cells, s.o.parseAll)
 	if err != nil {
 		return err
 	}
