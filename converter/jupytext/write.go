@@ -11,9 +11,9 @@ import (
 type level int
 
 const (
-	usualForm level = iota // as jupytext writes it
-	keptForm               // its metadata is in cellKey
-	quotedForm             // its lines are quoted too
+	usualForm  level = iota // as jupytext writes it
+	keptForm                // its metadata is in cellKey
+	quotedForm              // its lines are quoted too
 )
 
 // hints are metadata that only say how a cell is laid out in text.
@@ -498,22 +498,19 @@ func (w *writer) write(n *notebook) string {
 		put(laid[i].lines)
 	}
 	before := append(slices.Clone(first), header...)
-	if len(header) > 0 {
+	if len(header) > 0 && at < total {
 		behind := 1
 		if in == 1 && n.cells[0].blanks >= 0 && n.cells[0].blanks <= 1 && (w.LikeJupytext || !w.exactCells) {
 			behind = n.cells[0].blanks
 		} else if w.LikeJupytext {
 			behind = blankLines(header, lines[at:], w.extension)
 		}
-		for range behind {
-			before = append(before, "")
-		}
-	}
-	if n.header != nil && !w.LikeJupytext && !w.exactCells && w.sameHeader(*n.header, n) {
-		before = strings.Split((*n.header)[:len(*n.header)-1], "\n")
+		before = append(before, make([]string, behind)...)
 	}
 	text := strings.Join(lines[at:], "\n")
-	if len(before) > 0 {
+	if n.header != nil && !w.LikeJupytext && !w.exactCells && w.sameHeader(*n.header, n) {
+		text = *n.header + text
+	} else if len(before) > 0 {
 		text = strings.Join(before, "\n") + "\n" + text
 	}
 	if text == "" {
