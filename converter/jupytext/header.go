@@ -56,6 +56,15 @@ func bare(f format) *nbformat.Value {
 	return v
 }
 
+// isBare says whether metadata is that of a notebook made of a text without a header.
+func isBare(own *nbformat.Value, f format) bool {
+	want := bare(f)
+	if language := own.Get("main_language"); f.markdown && language.Kind() == nbformat.String {
+		want.Set("main_language", language)
+	}
+	return equal(own, want)
+}
+
 // headerCell gives the lines of a raw cell that is YAML for other programs, which stands in the header.
 func headerCell(c *cell, exact bool) ([]string, bool) {
 	if c.kind != "raw" {
@@ -132,7 +141,7 @@ func (w *writer) headerOf(n *notebook) (first, yaml []string, cells int) {
 		}
 	}
 	without := meta.without("jupytext")
-	if !w.LikeJupytext && !w.jsonHeader && len(yaml) == 0 && len(without) == 0 && equal(own, bare(f)) {
+	if !w.LikeJupytext && !w.jsonHeader && len(yaml) == 0 && len(without) == 0 && isBare(own, f) {
 		return first, nil, 0
 	}
 	if w.LikeJupytext {

@@ -33,6 +33,7 @@ func TestANotebookComesBack(t *testing.T) {
 		read  func([]byte, Options) (*nbformat.Document, error)
 	}{
 		{"percent", Percent, FromPercent},
+		{"markdown", Markdown, FromMarkdown},
 	} {
 		t.Run(format.name, func(t *testing.T) {
 			for seed := range uint64(4000) {

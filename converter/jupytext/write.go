@@ -477,6 +477,9 @@ func plainLine(line string) bool {
 func (w *writer) write(n *notebook) string {
 	first, header, in := w.headerOf(n)
 	cells := n.cells[in:]
+	if w.markdown {
+		return w.join(n, in, first, header, w.writeMarkdown(cells))
+	}
 	laid := make([]layout, len(cells))
 	total := len(first) + len(header) + 8
 	for i := range cells {
@@ -497,17 +500,22 @@ func (w *writer) write(n *notebook) string {
 		at -= blanks
 		put(laid[i].lines)
 	}
+	return w.join(n, in, first, header, lines[at:])
+}
+
+// join puts the lines before the first cell and those of the cells together.
+func (w *writer) join(n *notebook, in int, first, header, lines []string) string {
 	before := append(slices.Clone(first), header...)
-	if len(header) > 0 && at < total {
+	if len(header) > 0 && len(lines) > 0 {
 		behind := 1
 		if in == 1 && n.cells[0].blanks >= 0 && n.cells[0].blanks <= 1 && (w.LikeJupytext || !w.exactCells) {
 			behind = n.cells[0].blanks
 		} else if w.LikeJupytext {
-			behind = blankLines(header, lines[at:], w.extension)
+			behind = blankLines(header, lines, w.extension)
 		}
 		before = append(before, make([]string, behind)...)
 	}
-	text := strings.Join(lines[at:], "\n")
+	text := strings.Join(lines, "\n")
 	if n.header != nil && !w.LikeJupytext && !w.exactCells && w.sameHeader(*n.header, n) {
 		text = *n.header + text
 	} else if len(before) > 0 {
