@@ -138,7 +138,12 @@ func below(root, pattern string) ([]job, error) {
 
 // target is where a notebook is written to.
 func (o *options) target(j *job) string {
-	suffix := map[string]string{"notebook": ".nbconvert.ipynb", "train": ".program", "serve": "_app.py"}[o.to]
+	suffix := map[string]string{
+		"notebook": ".nbconvert.ipynb", "markdown": ".md", "train": ".program", "serve": "_app.py",
+	}[o.to]
+	if o.to == "notebook" && (o.from == "percent" || o.from == "markdown" || filepath.Ext(j.input) != ".ipynb") {
+		suffix = ".ipynb"
+	}
 	if suffix == "" {
 		suffix = ".py"
 	}

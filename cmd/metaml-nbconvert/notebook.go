@@ -3,36 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
+	"path/filepath"
+	"strings"
 
+	"github.com/metaml/metaml/converter/jupytext"
 	"github.com/metaml/metaml/converter/nbformat"
-	"github.com/metaml/metaml/internal/usererror"
 )
-
-// document reads the whole notebook of a job. With --strict it has to keep the format's rules.
-func document(j job, stdin io.Reader) (*nbformat.Document, error) {
-	in := stdin
-	if j.input != "-" {
-		f, err := os.Open(j.input)
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be opened: %w", j.input, usererror.SystemReason(err))
-		}
-		defer f.Close()
-		in = f
-	}
-	data, err := io.ReadAll(io.LimitReader(in, nbformat.MaxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", j.called(), err)
-	}
-	if len(data) > nbformat.MaxSize {
-		return nil, fmt.Errorf("%s is larger than 1 GiB", j.called())
-	}
-	d, err := nbformat.Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", j.called(), err)
-	}
-	return d, nil
-}
 
 // problems are what a document has against the format's rules, as messages.
 func problems(d *nbformat.Document) []string {
@@ -43,30 +19,48 @@ func problems(d *nbformat.Document) []string {
 	return all
 }
 
-// upgraded makes version 4.5 of a notebook, and writes it as it was where nothing had to change.
-func upgraded(o *options, j job, stdin io.Reader, stdout io.Writer) result {
-	r := result{Input: j.input, Output: j.output}
-	d, err := document(j, stdin)
-	if err != nil {
+// document makes a notebook of version 4.5, or text that stands for the notebook: percent, markdown, and the script of
+// one in another language than Python.
+func document(o *options, s *source, stdout io.Writer) result {
+	r := result{Input: s.input, Output: s.output}
+	fail := func(err error) result {
 		r.Status, r.Error = "failed", err.Error()
 		return r
 	}
-	if o.strict {
+	d, err := s.document()
+	if err != nil {
+		return fail(err)
+	}
+	if o.strict && s.from == "notebook" {
 		if r.Problems = problems(d); len(r.Problems) > 0 {
 			r.Status = "failed"
 			return r
 		}
 	}
-	for _, w := range d.Upgrade() {
-		r.Notes = append(r.Notes, w.String())
+	var text []byte
+	extension := ""
+	switch o.to {
+	case "notebook":
+		for _, w := range d.Upgrade() {
+			r.Notes = append(r.Notes, w.String())
+		}
+		text = d.Bytes()
+	case "percent":
+		text, err = jupytext.Percent(d, jupytext.Options{})
+		extension = jupytext.Extension(d)
+	case "markdown":
+		text, err = jupytext.Markdown(d, jupytext.Options{})
+	default:
+		text, extension, err = jupytext.Script(d)
 	}
-	return put(o, j, r, string(d.Bytes()), stdout)
-}
-
-// called is how messages call the notebook.
-func (j job) called() string {
-	if j.input == "-" {
-		return "the input"
+	if err != nil {
+		return fail(fmt.Errorf("%s: %w", s.called(), err))
 	}
-	return j.input
+	if extension != "" && o.output == "" && s.output != "-" {
+		s.output = strings.TrimSuffix(s.output, filepath.Ext(s.output)) + extension
+		if r.Output = s.output; same(s.output, s.input) {
+			return fail(fmt.Errorf("%s: the script would replace its own source; name another file with -o", s.input))
+		}
+	}
+	return put(o, s.job, r, string(text), stdout)
 }

@@ -26,10 +26,14 @@ NOTEBOOK is a file (.ipynb, .py with "# %%" cells, Databricks' .py), a folder (a
 what is made
   --to script           the notebook as a script (the default); "python" is the same
   --to notebook         the notebook in the format's version 4.5 (NOTEBOOK.nbconvert.ipynb, or --inplace)
+  --to percent          text with "# %%" cells, as jupytext keeps notebooks; --to markdown likewise
   --to train            a program folder of one function and all that it needs, as metaml runs it
   --to serve            the function of a %%serve cell as a Flask application, which needs nothing of MetaML
   --function NAME       with --to script: one function, all that it needs, and a command line
   --slice NAME[,NAME]   only what these results need
+
+what it is made of
+  --from percent        a script with "# %%" cells, or markdown; without it the file's name decides
 
 how the script is written
   --requirements        write requirements.txt and pylock.toml beside it, and PEP 723's metadata at its head (uv run SCRIPT)
@@ -58,7 +62,7 @@ exit codes: 0; 1 a notebook cannot be converted, what was written lacks somethin
 `
 
 type options struct {
-	to, function, slice, python, output, outputDir, sourceMap, format string
+	to, from, function, slice, python, output, outputDir, sourceMap, format string
 
 	requirements, inplace, strict, percent, parameters, quiet, show, keepGoing, stdout, check, explain, asJSON bool
 
@@ -72,7 +76,7 @@ func (o *options) functional() bool {
 }
 
 // forms are what can be made.
-var forms = []string{"script", "notebook", "train", "serve"}
+var forms = []string{"script", "notebook", "percent", "markdown", "train", "serve"}
 
 // nbconverts are options of Jupyter's command that have no meaning here, with what to do instead.
 var nbconverts = map[string]string{
@@ -97,6 +101,7 @@ func parse(args []string) (options, error) {
 	fs := flag.NewFlagSet("metaml-nbconvert", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.to, "to", "script", "")
+	fs.StringVar(&o.from, "from", "", "")
 	fs.StringVar(&o.output, "o", "", "")
 	fs.StringVar(&o.output, "output", "", "")
 	fs.StringVar(&o.outputDir, "output-dir", "", "")
@@ -184,6 +189,8 @@ func (o *options) verify() error {
 		return wrong("which notebook? (metaml-nbconvert --help)")
 	case !slices.Contains(forms, o.to):
 		return wrong("--to is %s or %s, not %q", strings.Join(forms[:len(forms)-1], ", "), forms[len(forms)-1], o.to)
+	case !slices.Contains([]string{"", "notebook", "percent", "markdown"}, o.from):
+		return wrong("--from is notebook, percent or markdown, not %q", o.from)
 	case o.format != "text" && o.format != "github":
 		return wrong("--format is text or github, not %q", o.format)
 	case o.stdout && (o.to == "train" || o.output != "" || o.outputDir != "" || o.check || o.asJSON && !o.explain):
@@ -205,7 +212,7 @@ func (o *options) verify() error {
 		for name, given := range map[string]bool{
 			"--percent": o.percent, "--parameters": o.parameters, "--quiet-expressions": o.quiet, "--show": o.show,
 			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "", "--strict": o.strict,
-			"--requirements": o.requirements,
+			"--requirements": o.requirements, "--from": o.from != "",
 		} {
 			if given {
 				return wrong("%s is for the whole notebook; it does not go with %s", name, ofFunctions)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
 	"github.com/metaml/metaml/internal/atomicfile"
-	"github.com/metaml/metaml/internal/usererror"
 )
 
 // result is what became of one notebook, as --json prints it.
@@ -40,11 +38,15 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 		r.Status, r.Error = "failed", err.Error()
 		return r
 	}
-	if o.to == "notebook" {
-		return upgraded(o, j, stdin, stdout)
+	in, err := newSource(o, j, stdin)
+	if err != nil {
+		return fail(err)
 	}
-	if o.strict {
-		d, err := document(j, stdin)
+	if o.to != "script" {
+		return document(o, in, stdout)
+	}
+	if o.strict && in.from == "notebook" {
+		d, err := in.document()
 		if err != nil {
 			return fail(err)
 		}
@@ -52,11 +54,16 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 			r.Status = "failed"
 			return r
 		}
-		stdin = bytes.NewReader(d.Bytes())
 	}
-	nb, err := open(o, j, stdin)
+	nb, err := in.notebook()
 	if err != nil {
 		return fail(err)
+	}
+	if !isPython(nb.Language) {
+		if _, err := in.read(); err != nil {
+			return fail(err)
+		}
+		return document(o, in, stdout)
 	}
 	if o.slice != "" {
 		if nb, err = sliced(ctx, o, j, nb); err != nil {
@@ -189,35 +196,6 @@ func putFile(o *options, name, text string) (status string, err error) {
 		return "", unwritable(name, err)
 	}
 	return "written", nil
-}
-
-// open reads the notebook of a job.
-func open(o *options, j job, stdin io.Reader) (*nbformat.Notebook, error) {
-	in, called := stdin, j.called()
-	if j.input != "-" && !o.strict {
-		f, err := os.Open(j.input)
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be opened: %w", j.input, usererror.SystemReason(err))
-		}
-		defer f.Close()
-		in = f
-	}
-	switch filepath.Ext(j.input) {
-	case ".py":
-		return nil, fmt.Errorf("%s is a script already: cut a function out of it with --function NAME", called)
-	case ".json":
-		return nil, fmt.Errorf("%s is a session: name a function of it with --function NAME", called)
-	}
-	nb, err := nbformat.Read(in)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", called, err)
-	}
-	switch l := strings.ToLower(nb.Language); {
-	case l == "", l == "python", l == "ipython", strings.HasPrefix(l, "python3"):
-	default:
-		return nil, fmt.Errorf("%s: this is a notebook in %s; scripts are made from Python", called, nb.Language)
-	}
-	return nb, nil
 }
 
 // resultOf is the function that stands for the results of a slice.

@@ -193,12 +193,6 @@ func TestWhatIsRefusedWritesNothing(t *testing.T) {
 			"DIR/a.ipynb: the notebook is cut off after 11 bytes",
 		},
 		{
-			"another language",
-			map[string]string{"a.ipynb": `{"cells": [], "metadata": {"language_info": {"name": "R"}}, "nbformat": 4}`},
-			[]string{"DIR/a.ipynb"},
-			1, "this is a notebook in R",
-		},
-		{
 			"jupyter nbconvert's templates", nil,
 			[]string{"a.ipynb", "--template", "x"},
 			2,
@@ -383,5 +377,48 @@ func TestANotebookIsUpgraded(t *testing.T) {
 	code, _, errs = command(t, "", a, "--inplace")
 	if code != 2 || !strings.Contains(errs, "--inplace goes with --to notebook") {
 		t.Errorf("%d %s", code, errs)
+	}
+}
+
+func TestTextsOfANotebook(t *testing.T) {
+	dir := folder(t, map[string]string{"a.ipynb": "%matplotlib inline\na = 1"})
+	a := filepath.Join(dir, "a.ipynb")
+	for _, c := range []struct{ to, file, want string }{
+		{"percent", "a.py", "# %%\n# %matplotlib inline\na = 1\n"},
+		{"markdown", "a.md", "```python\n%matplotlib inline\na = 1\n```\n"},
+	} {
+		t.Run(c.to, func(t *testing.T) {
+			if code, out, errs := command(t, "", a, "--to", c.to); code != 0 || out != "" || errs != "" {
+				t.Fatal(code, out, errs)
+			}
+			if text := contents(t, dir)[c.file]; !strings.Contains(text, c.want) {
+				t.Error(text)
+			}
+			// Back to a notebook, and from there to a script.
+			back := filepath.Join(dir, c.to, "b.ipynb")
+			if code, _, errs := command(t, "", filepath.Join(dir, c.file), "--to", "notebook", "--output-dir",
+				filepath.Dir(back)); code != 0 {
+				t.Fatal(errs)
+			}
+			code, out, errs := command(t, "", filepath.Join(dir, c.file), "--stdout")
+			if code != 0 || !strings.Contains(out, "# Cell 1\n# %matplotlib inline\na = 1\n") {
+				t.Errorf("%d %s %s", code, out, errs)
+			}
+			if text := contents(t, dir)[c.to+"/a.ipynb"]; !strings.Contains(text, `"%matplotlib inline\n"`) {
+				t.Error(text)
+			}
+		})
+	}
+}
+
+func TestANotebookInAnotherLanguage(t *testing.T) {
+	dir := folder(t, map[string]string{"a.ipynb": `{"cells": [{"cell_type": "markdown", "metadata": {}, "source": "text"}, ` +
+		`{"cell_type": "code", "metadata": {}, "outputs": [], "source": "x <- 1"}], "metadata": {"language_info": ` +
+		`{"name": "R", "file_extension": ".r"}, "kernelspec": {"name": "ir", "display_name": "R"}}, "nbformat": 4}`})
+	code, out, errs := command(t, "", filepath.Join(dir, "a.ipynb"))
+	after := contents(t, dir)
+	text := after["a.r"] + after["a.R"]
+	if code != 0 || out != "" || errs != "" || !strings.Contains(text, "# text\n") || !strings.Contains(text, "x <- 1\n") {
+		t.Errorf("%d %s %s %v", code, out, errs, after)
 	}
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/metaml/metaml/converter/jupytext"
+	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/internal/usererror"
+)
+
+// source is the input of a job. A notebook in a file is read in a stream; what else there is, is held.
+type source struct {
+	job
+	from  string // "notebook", "percent" or "markdown"
+	stdin io.Reader
+	held  []byte // the whole input, where it was read
+}
+
+// newSource finds out what a job's input is.
+func newSource(o *options, j job, stdin io.Reader) (*source, error) {
+	s := &source{job: j, from: o.from, stdin: stdin}
+	if s.from != "" {
+		return s, nil
+	}
+	switch s.from = "notebook"; strings.ToLower(filepath.Ext(j.input)) {
+	case ".json":
+		return nil, fmt.Errorf("%s is a session: name a function of it with --function NAME", j.input)
+	case ".md":
+		s.from = "markdown"
+	case ".py":
+		data, err := s.read()
+		if err != nil {
+			return nil, err
+		}
+		if !marked.Match(data) {
+			return nil, fmt.Errorf("%s is a script already: cut a function out of it with --function NAME", j.input)
+		}
+		s.from = "percent"
+	}
+	return s, nil
+}
+
+// marked is a cell's mark in a script.
+var marked = regexp.MustCompile(`(?m)^# ?%%([ \t]|$)`)
+
+// open gives the input as it is.
+func (s *source) open() (io.ReadCloser, error) {
+	if s.input == "-" || s.held != nil {
+		data, err := s.read()
+		return io.NopCloser(bytes.NewReader(data)), err
+	}
+	f, err := os.Open(s.input)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be opened: %w", s.input, usererror.SystemReason(err))
+	}
+	return f, nil
+}
+
+// read gives the whole input.
+func (s *source) read() ([]byte, error) {
+	if s.held != nil {
+		return s.held, nil
+	}
+	in := s.stdin
+	if s.input != "-" {
+		f, err := s.open()
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, nbformat.MaxSize+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s cannot be read: %w", s.called(), usererror.SystemReason(err))
+	case len(data) > nbformat.MaxSize:
+		return nil, fmt.Errorf("%s is larger than 1 GiB", s.called())
+	}
+	s.held = data
+	return data, nil
+}
+
+// document is the whole notebook.
+func (s *source) document() (*nbformat.Document, error) {
+	data, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	var d *nbformat.Document
+	switch s.from {
+	case "percent":
+		d, err = jupytext.FromPercent(data, jupytext.Options{})
+	case "markdown":
+		d, err = jupytext.FromMarkdown(data, jupytext.Options{})
+	default:
+		d, err = nbformat.Parse(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.called(), err)
+	}
+	return d, nil
+}
+
+// notebook is the code and text of the notebook.
+func (s *source) notebook() (*nbformat.Notebook, error) {
+	var in io.ReadCloser
+	var err error
+	if s.from == "notebook" {
+		in, err = s.open()
+	} else {
+		var d *nbformat.Document
+		if d, err = s.document(); err == nil {
+			in = io.NopCloser(bytes.NewReader(d.Bytes()))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	nb, err := nbformat.Read(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.called(), err)
+	}
+	return nb, nil
+}
+
+// called is how messages call the notebook.
+func (j job) called() string {
+	if j.input == "-" {
+		return "the input"
+	}
+	return j.input
+}
+
+// isPython says whether a notebook's language is Python.
+func isPython(language string) bool {
+	l := strings.ToLower(language)
+	return l == "" || l == "python" || l == "ipython" || strings.HasPrefix(l, "python3")
+}
