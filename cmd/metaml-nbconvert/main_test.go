@@ -196,7 +196,10 @@ func TestMistakes(t *testing.T) {
 		want string
 	}{
 		{"no notebook", nil, 2, "which notebook?"},
-		{"another form", []string{name, "--to", "html"}, 2, `--to is script, notebook, percent, markdown, train or serve, not "html"`},
+		{
+			"another form", []string{name, "--to", "html"}, 2,
+			`--to is script, notebook, percent, markdown, train or serve, not "html"`,
+		},
 		{
 			"nothing to serve",
 			[]string{name, "--to", "serve"},

@@ -412,13 +412,14 @@ func TestTextsOfANotebook(t *testing.T) {
 }
 
 func TestANotebookInAnotherLanguage(t *testing.T) {
-	dir := folder(t, map[string]string{"a.ipynb": `{"cells": [{"cell_type": "markdown", "metadata": {}, "source": "text"}, ` +
-		`{"cell_type": "code", "metadata": {}, "outputs": [], "source": "x <- 1"}], "metadata": {"language_info": ` +
+	dir := folder(t, map[string]string{"a.ipynb": `{"cells": [` +
+		`{"cell_type": "markdown", "metadata": {}, "source": "text"}, {"cell_type": "code", "metadata": {}, "outputs": [], "source": "x <- 1"}], "metadata": {"language_info": ` +
 		`{"name": "R", "file_extension": ".r"}, "kernelspec": {"name": "ir", "display_name": "R"}}, "nbformat": 4}`})
 	code, out, errs := command(t, "", filepath.Join(dir, "a.ipynb"))
 	after := contents(t, dir)
 	text := after["a.r"] + after["a.R"]
-	if code != 0 || out != "" || errs != "" || !strings.Contains(text, "# text\n") || !strings.Contains(text, "x <- 1\n") {
+	if code != 0 || out != "" || errs != "" || !strings.Contains(text, "# text\n") ||
+		!strings.Contains(text, "x <- 1\n") {
 		t.Errorf("%d %s %s %v", code, out, errs, after)
 	}
 }

@@ -89,13 +89,13 @@ func (o *Outline) Names(s *Statement, f func(Word) bool) {
 		if t.kind != name {
 			continue
 		}
-		w := Word{Name: o.Src[t.start:t.end]}
+		next, before := o.tokens[i+1], ""
 		if i > 0 {
-			before := o.Src[o.tokens[i-1].start:o.tokens[i-1].end]
-			w.Attribute = before == "."
-			w.Called = before != "def" && before != "class" && o.tokens[i+1].kind == op && o.Src[o.tokens[i+1].start] == '('
-		} else {
-			w.Called = o.tokens[i+1].kind == op && o.Src[o.tokens[i+1].start] == '('
+			before = o.Src[o.tokens[i-1].start:o.tokens[i-1].end]
+		}
+		w := Word{
+			Name: o.Src[t.start:t.end], Attribute: before == ".",
+			Called: before != "def" && before != "class" && next.kind == op && o.Src[next.start] == '(',
 		}
 		if !f(w) {
 			return

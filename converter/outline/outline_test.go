@@ -74,7 +74,7 @@ func TestWhatIsAcceptedCompiles(t *testing.T) {
 	whole := library(t, 2000)
 	sources := whole
 	for _, s := range whole {
-		for range 4 {
+		for range 3 {
 			sources = append(sources, damaged(r, s, whole[r.IntN(len(whole))]))
 		}
 	}

@@ -56,18 +56,20 @@ func (a *analysed) mentions(f func(name string, attribute bool) bool) bool {
 
 // plainly says whether a cell can be written without its tree: nothing in it draws, and expressions are shown as usual.
 func (s *scripting) plainly(a *analysed, parameters bool) bool {
-	return a.outline != nil && s.interactivity == "last_expr" && !(s.o.Parameters && parameters) && !s.drawing[star] &&
-		!a.mentions(func(name string, attribute bool) bool {
-			if attribute {
-				draws, known := s.plots[name]
-				if !known {
-					draws = plots.MatchString(name)
-					s.plots[name] = draws
-				}
-				return draws
+	if a.outline == nil || s.interactivity != "last_expr" || s.o.Parameters && parameters || s.drawing[star] {
+		return false
+	}
+	return !a.mentions(func(name string, attribute bool) bool {
+		if attribute {
+			draws, known := s.plots[name]
+			if !known {
+				draws = plots.MatchString(name)
+				s.plots[name] = draws
 			}
-			return s.drawing[name] || s.others[name] || s.shells[name]
-		})
+			return draws
+		}
+		return s.drawing[name] || s.others[name] || s.shells[name]
+	})
 }
 
 // lastShown is the edit that shows the last expression of an ordinary cell.
