@@ -279,7 +279,7 @@ func (t *transformer) statements() {
 			n := i + 1
 			text := body
 			for n < len(t.lines) && strings.HasSuffix(text, "\\") {
-				text = strings.TrimSuffix(text, "\\") + " " + strings.TrimSpace(t.lines[n])
+				text = strings.TrimSuffix(text, "\\") + " " + strings.TrimRight(t.lines[n], " \t\r\n")
 				n++
 			}
 			out := t.escaped(text, i+1, indent)
@@ -432,7 +432,9 @@ func (t *transformer) logical(src string, starts []int, i int, indent string, ch
 	}
 	if lastOp >= 0 {
 		text := strings.TrimSpace(src[starts[i]:lastOp])
-		t.r.Magics = append(t.r.Magics, Magic{Kind: Help, Args: strings.TrimRight(text, "?"), Line: i + 1, Fate: Dropped})
+		t.r.Magics = append(t.r.Magics, Magic{
+			Kind: Help, Args: strings.TrimRight(text, "?"), Line: i + 1, Fate: Dropped,
+		})
 		changed[i] = ""
 		switch {
 		case t.o.Whole:
@@ -462,7 +464,7 @@ func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int,
 	n := at + 1
 	text := strings.TrimRight(src[pos:starts[at+1]], "\r\n")
 	for n < len(t.lines) && strings.HasSuffix(text, "\\") {
-		text = strings.TrimSuffix(text, "\\") + " " + strings.TrimSpace(t.lines[n])
+		text = strings.TrimSuffix(text, "\\") + " " + strings.TrimRight(t.lines[n], " \t\r\n")
 		n++
 	}
 	target := src[starts[i] : assign+1]

@@ -75,7 +75,9 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 		case ';':
 			return name + "(" + quote(args) + ")"
 		}
-		return name + "(" + args + ")"
+		return name + "(" + strings.Join(strings.FieldsFunc(args, func(r rune) bool {
+			return r == ' ' || r == '\t' || r == ','
+		}), ", ") + ")"
 	}
 	name, args := split(text[1:])
 	m := Magic{Kind: Line, Name: name, Args: args}

@@ -32,7 +32,10 @@ type Rule struct {
 var rules = []Rule{
 	{[]string{"%time", "%prun", "%lprun", "%mprun"}, Translated, "the statement behind it, without the measurement"},
 	{
-		[]string{"%%time", "%%prun", "%%debug", "%%snakeviz", "%%scalene", "%%memray_flamegraph", "%%notify", "%%wandb"},
+		[]string{
+			"%%time", "%%prun", "%%debug", "%%snakeviz", "%%scalene", "%%memray_flamegraph", "%%notify",
+			"%%wandb",
+		},
 		Translated, "the cell, without the measurement",
 	},
 	{[]string{"%%capture"}, Translated, "the cell below a `with`; what it printed is in `.stdout` and `.stderr`"},
@@ -41,18 +44,26 @@ var rules = []Rule{
 	{[]string{"%pylab"}, Translated, "the imports that it makes"},
 	{[]string{"%run"}, Translated, "a script's names by `runpy`; a notebook's cells in its place"},
 	{
-		[]string{"%%writefile", "%%file"}, Translated,
+		[]string{"%%writefile", "%%file"},
+		Translated,
 		"`Path(…).write_text(…)`, so that an import below it finds the module",
 	},
 	{
 		[]string{"%%bash", "%%sh", "%%script", "%%perl", "%%ruby", "%%python", "%%python2", "%%python3", "%%pypy"},
 		Translated, "the program, with the cell as its input",
 	},
-	{[]string{"%sx", "%system", "%%sx", "%%system", "%%!"}, Translated, "the command, and its output as a list of lines"},
+	{
+		[]string{"%sx", "%system", "%%sx", "%%system", "%%!"},
+		Translated,
+		"the command, and its output as a list of lines",
+	},
 	{[]string{"%mkdir", "%rmdir", "%rm", "%cp", "%mv", "%ln"}, Translated, "the command"},
 	{[]string{"%pip", "%conda", "%mamba", "%micromamba", "%uv"}, Requirement, "what it installs is a requirement"},
 	{
-		[]string{"%matplotlib", "%config", "%precision", "%colors", "%xmode", "%gui", "%doctest_mode", "%pprint", "%page"},
+		[]string{
+			"%matplotlib", "%config", "%precision", "%colors", "%xmode", "%gui", "%doctest_mode", "%pprint",
+			"%page",
+		},
 		Dropped, "",
 	},
 	{[]string{
@@ -62,7 +73,8 @@ var rules = []Rule{
 	{[]string{"%timeit", "%%timeit", "%memit", "%%memit", "%watermark", "%tensorboard", "%metaml"}, Dropped, ""},
 	{[]string{
 		"%who", "%whos", "%who_ls", "%pwd", "%ls", "%ll", "%la", "%lf", "%lk", "%lx", "%cat", "%less", "%more", "%man",
-		"%history", "%hist", "%dhist", "%dirs", "%lsmagic", "%magic", "%quickref", "%pinfo", "%pinfo2", "%pdoc", "%pdef",
+		"%history", "%hist", "%dhist", "%dirs", "%lsmagic", "%magic", "%quickref", "%pinfo", "%pinfo2", "%pdoc",
+		"%pdef",
 		"%psource", "%pfile", "%psearch", "%tb", "%debug", "%pdb", "%connect_info", "%qtconsole", "%clear", "%cls",
 	}, Dropped, ""},
 	{[]string{
@@ -71,23 +83,32 @@ var rules = []Rule{
 	}, Dropped, ""},
 	{[]string{"%reset", "%reset_selective", "%xdel"}, Dropped, ""},
 	{
-		[]string{"%%html", "%%HTML", "%%javascript", "%%js", "%%markdown", "%%latex", "%%svg", "%%SVG", "%%css", "%%mermaid"},
+		[]string{
+			"%%html", "%%HTML", "%%javascript", "%%js", "%%markdown", "%%latex", "%%svg", "%%SVG",
+			"%%css", "%%mermaid",
+		},
 		Dropped, "",
 	},
 	{[]string{"%store"}, Refused, "Keep the value in a file of its own, such as one of pickle."},
 	{[]string{"%pushd", "%popd"}, Refused, "Call os.chdir."},
 	{[]string{"%macro", "%recall", "%rep", "%rerun", "%sc"}, Refused, "Write the code that it stands for."},
 	{
-		[]string{"%sql", "%%sql"}, Refused,
+		[]string{"%sql", "%%sql"},
+		Refused,
 		"Call pandas.read_sql(query, connection), or the execute method of a connection of SQLAlchemy.",
 	},
 	{
-		[]string{"%bigquery", "%%bigquery"}, Refused,
+		[]string{"%bigquery", "%%bigquery"},
+		Refused,
 		"Call google.cloud.bigquery.Client().query(query).to_dataframe().",
 	},
 	{[]string{"%R", "%%R", "%Rpush", "%Rpull", "%Rget"}, Refused, "Call rpy2.robjects.r(code)."},
 	{[]string{"%julia", "%%julia"}, Refused, "Call juliacall.Main.seval(code)."},
-	{[]string{"%%cython", "%cython"}, Refused, "Put the cell into a .pyx file, and call pyximport.install() before it is imported."},
+	{
+		[]string{"%%cython", "%cython"},
+		Refused,
+		"Put the cell into a .pyx file, and call pyximport.install() before it is imported.",
+	},
 	{[]string{"%fortran", "%%fortran"}, Refused, "Compile the cell into a module by numpy's f2py."},
 	{[]string{"%%spark", "%spark", "%%configure"}, Refused, "Make the session by pyspark.sql.SparkSession.builder."},
 	{[]string{"%%ipytest", "%ipytest"}, Refused, "Put the cell into a file of tests, and run pytest."},
@@ -113,8 +134,12 @@ var fates = func() map[string]*Rule {
 	return all
 }()
 
+// unprintable are characters that end a line of Python, or that none may have.
+var unprintable = strings.NewReplacer("\r\n", "\n", "\r", " ", "\x00", "\\x00")
+
 // Comment writes text as comments.
 func Comment(text string) string {
+	text = unprintable.Replace(text)
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
 		lines[i] = strings.TrimRight("# "+l, " \t\r")
@@ -261,7 +286,8 @@ func (t *transformer) wholeRun(m Magic, text string) string {
 		return t.refuse(m, "%run without a file does nothing", "Name the file.", text)
 	}
 	file := strings.Trim(parts[1], `"'`)
-	if !module && !strings.HasSuffix(file, ".py") && !strings.HasSuffix(file, ".ipynb") && !strings.ContainsAny(file, "${") {
+	if !module && !strings.HasSuffix(file, ".py") && !strings.HasSuffix(file, ".ipynb") &&
+		!strings.ContainsAny(file, "${") {
 		file += ".py" // as IPython does
 	}
 	m.Fate, m.File = Translated, file
@@ -301,8 +327,8 @@ func profiled(args string) string {
 	return args
 }
 
-// wholeValue translates what a magic or command gives: x = %magic, x = !command. It gives the expression, "" where it is
-// refused.
+// wholeValue translates what a magic or command gives: x = %magic, x = !command. It gives the expression, "" where it
+// is refused.
 func (t *transformer) wholeValue(m Magic, text string) (code string, raises bool) {
 	m.Fate = Translated
 	switch m.Name {
@@ -358,8 +384,8 @@ func timeit(args string) string {
 	return Timeit + "(" + quote(args) + number + repeat + ")"
 }
 
-// databricks translates a cell of Databricks that is in another language, which the magic on its first line i says. It is
-// false where it is none.
+// databricks translates a cell of Databricks that is in another language, which the magic on its first line i says. It
+// is false where it is none.
 func (t *transformer) databricks(i int) bool {
 	text := strings.TrimRight(t.lines[i], "\r\n")
 	name, args := split(text)

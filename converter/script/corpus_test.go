@@ -42,7 +42,7 @@ func ofText(t *testing.T, text string, crlf bool) []byte {
 		}
 		lines = nil
 	}
-	for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+	for l := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		m := mark.FindStringSubmatch(l)
 		if m == nil {
 			lines = append(lines, l)
@@ -66,7 +66,9 @@ func ofText(t *testing.T, text string, crlf bool) []byte {
 		}
 	}
 	end()
-	data, err := json.Marshal(map[string]any{"cells": cells, "metadata": map[string]any{}, "nbformat": 4, "nbformat_minor": 4})
+	data, err := json.Marshal(map[string]any{
+		"cells": cells, "metadata": map[string]any{}, "nbformat": 4, "nbformat_minor": 4,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +83,8 @@ type archive struct {
 	files map[string]string
 }
 
-// corpus reads testdata/corpus: NAME.txtar has what the notebook is there for, a line "options: …" where it has some, the
-// notebook as text, other files, and what becomes of it.
+// corpus reads testdata/corpus: NAME.txtar has what the notebook is there for, a line "options: …" where it has some,
+// the notebook as text, other files, and what becomes of it.
 func corpus(t *testing.T) map[string]archive {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/corpus/*.txtar")
@@ -115,9 +117,10 @@ func (a archive) has(option string) bool { return slices.Contains(a.how, option)
 
 // options are the archive's.
 func (a archive) options(t *testing.T, name string) Options {
+	t.Helper()
 	return Options{
-		Name: name, Source: name + ".ipynb", Percent: a.has("percent"), QuietExpressions: a.has("quiet"), Show: a.has("show"),
-		Parameters: a.has("parameters"),
+		Name: name, Source: name + ".ipynb", Percent: a.has("percent"), QuietExpressions: a.has("quiet"),
+		Show: a.has("show"), Parameters: a.has("parameters"),
 		Open: func(file string) ([]byte, error) {
 			text, ok := a.files[path.Clean(file)]
 			if !ok {
@@ -223,8 +226,8 @@ func (a archive) compare(t *testing.T, got map[string]string) {
 	}
 	for _, part := range []string{"script", "notes", "refused", "keep-going"} {
 		if got[part] != a.files[part] {
-			t.Errorf("%s: the %s is\n%s\nwant\n%s\nif it is right now: go test ./converter/script -update", a.path, part, got[part],
-				a.files[part])
+			t.Errorf("%s: the %s is\n%s\nwant\n%s\nif it is right now: go test ./converter/script -update",
+				a.path, part, got[part], a.files[part])
 		}
 	}
 }

@@ -12,11 +12,12 @@ import (
 // that is taken for one costs a line; what another one draws is saved with the next.
 
 // plotters are packages whose functions draw by matplotlib.
-var plotters = regexp.MustCompile(`^(matplotlib|pylab|seaborn|plotnine|mpl_toolkits|scikitplot|yellowbrick|shap|missingno|` +
-	`mplfinance|arviz|wordcloud|librosa\.display|cartopy|geopandas|statsmodels\.graphics)\b`)
+var plotters = regexp.MustCompile(`^(matplotlib|pylab|seaborn|plotnine|mpl_toolkits|scikitplot|yellowbrick|` +
+	`shap|missingno|mplfinance|arviz|wordcloud|librosa\.display|cartopy|geopandas|statsmodels\.graphics)\b`)
 
 // browsers are packages whose figures are for browsers.
-var browsers = regexp.MustCompile(`^(plotly|altair|bokeh|hvplot|holoviews|pyecharts|graphviz|folium|ipywidgets|IPython|google)\b`)
+var browsers = regexp.MustCompile(`^(plotly|altair|bokeh|hvplot|holoviews|pyecharts|graphviz|folium|ipywidgets|` +
+	`IPython|google)\b`)
 
 // plots are names of functions and methods that draw.
 var plots = regexp.MustCompile(`(?i:plot|hist$|draw|imshow|scatter|heatmap|boxplot|chart|visuali[sz]e|show_)|` +
@@ -38,7 +39,8 @@ func (s *scripting) drew(all []*syntax.Node, pylab bool) bool {
 					as, _, _ = strings.Cut(name.name, ".")
 				}
 				s.others[as] = browsers.MatchString(from)
-				s.drawing[as] = !s.others[as] && (plotters.MatchString(from) || module != "" && plots.MatchString(name.name))
+				s.drawing[as] = !s.others[as] &&
+					(plotters.MatchString(from) || module != "" && plots.MatchString(name.name))
 			}
 			continue
 		}

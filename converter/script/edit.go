@@ -22,7 +22,9 @@ type edit struct {
 
 func apply(code string, edits []edit) string {
 	// What is put in before a part comes before what replaces that.
-	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Or(a.from-b.from, min(a.to-a.from, 1)-min(b.to-b.from, 1)) })
+	slices.SortStableFunc(edits, func(a, b edit) int {
+		return cmp.Or(a.from-b.from, min(a.to-a.from, 1)-min(b.to-b.from, 1))
+	})
 	var b strings.Builder
 	at := 0
 	for _, e := range edits {
@@ -67,8 +69,8 @@ func (s *scripting) code(ctx context.Context, c *nbformat.Cell, a analysed, at p
 	if err != nil {
 		return err
 	}
-	for i := len(a.Magics) - 1; i >= 0; i-- {
-		if m := a.Magics[i]; m.Kind == ipython.Cell && m.Name == "capture" {
+	for _, m := range slices.Backward(a.Magics) {
+		if m.Kind == ipython.Cell && m.Name == "capture" {
 			lines = s.captured(m, lines)
 		}
 	}
@@ -140,7 +142,8 @@ func (s *scripting) notPython(c *nbformat.Cell, a analysed) (said string, line i
 	return "this is not Python: " + shortened(text), line
 }
 
-var python2 = regexp.MustCompile(`^(print\s+["'\w]|exec\s+["'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|<>|\b0\d+[lL]?\b|\bur["']`)
+var python2 = regexp.MustCompile(`^(print\s+["'\w]|exec\s+["'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|` +
+	`<>|\b0\d+[lL]?\b|\bur["']`)
 
 // oldExcept gives an exception its name as Python 2 did; before Python 3.14 it is no Python at all.
 var oldExcept = regexp.MustCompile(`^except\s+[\w.]+\s*,\s*[a-z_]\w*\s*:`)
@@ -254,7 +257,8 @@ func unannotated(n *syntax.Node) []edit {
 			case n.Child("right") == nil:
 				edits = append(edits, over(n, "pass"))
 			default:
-				edits = append(edits, edit{left.End, annotation.End, strings.Repeat("\n", strings.Count(annotation.Text(), "\n"))})
+				ends := strings.Repeat("\n", strings.Count(annotation.Text(), "\n"))
+				edits = append(edits, edit{left.End, annotation.End, ends})
 			}
 		}
 		return true
@@ -284,7 +288,7 @@ func (s *scripting) calls(code string) map[string]bool {
 
 // shown wraps the expressions that a notebook shows; raised are the statements that are not there any more.
 func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
-	if len(all) == 0 || quiet(a.Code, all[len(all)-1].End) {
+	if len(all) == 0 || quiet(a.Code, all[len(all)-1].End) || len(s.inside) > 0 { // %run shows no values
 		return nil
 	}
 	last := all[len(all)-1]
@@ -303,7 +307,8 @@ func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
 				if n.Kind == "expression_statement" {
 					edits = append(edits, s.show(n)...)
 				}
-				return n.Kind != "function_definition" && n.Kind != "class_definition" && n.Kind != "expression_statement"
+				return n.Kind != "function_definition" && n.Kind != "class_definition" &&
+					n.Kind != "expression_statement"
 			})
 		}
 	default:
@@ -326,7 +331,7 @@ func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
 
 // silent are functions that give None, or end the script.
 var silent = map[string]bool{
-	"print": true, "display": true, "exit": true, "quit": true, "help": true, "clear_output": true, "plt.show": true,
+	"print": true, "exit": true, "quit": true, "help": true, "clear_output": true, "plt.show": true,
 	"plt.close": true, "plt.tight_layout": true, ipython.Run: true, ipython.RunFile: true, ipython.RunScript: true,
 }
 
@@ -340,7 +345,8 @@ func (s *scripting) show(n *syntax.Node) []edit {
 	case "assignment", "augmented_assignment", "yield":
 		return nil
 	case "call":
-		if called := first.Children[0].Text(); silent[called] && !s.stored[called] {
+		called := first.Children[0].Text()
+		if (silent[called] || called == "display" && !s.words["display_id"]) && !s.stored[called] {
 			return nil
 		}
 	}
@@ -357,7 +363,8 @@ var flat = map[string]bool{
 	"head": true, "tail": true, "describe": true, "mean": true, "std": true, "var": true, "median": true,
 	"count": true, "nunique": true, "isnull": true, "isna": true, "value_counts": true, "corr": true, "sample": true,
 	"info": true, "shape": true, "size": true, "ndim": true, "dtype": true, "dtypes": true, "columns": true,
-	"fit": true, "score": true, "upper": true, "lower": true, "strip": true, "replace": true, "join": true, "format": true,
+	"fit": true, "score": true, "upper": true, "lower": true, "strip": true, "replace": true, "join": true,
+	"format": true,
 }
 
 // plain says that a value is surely shown by its repr.
@@ -406,7 +413,7 @@ func quiet(code string, end int) bool {
 	}
 }
 
-// looped puts statements that await into functions of their own: a notebook has a running loop, a plain Python has none.
+// looped puts statements that await into functions of their own: a notebook has a running loop, a script none.
 func (s *scripting) looped(groups []group, lines []outLine) []outLine {
 	shift := 0 // by how much the lines so far have grown
 	for _, g := range groups {
@@ -468,8 +475,7 @@ func (s *scripting) captured(m ipython.Magic, lines []outLine) []outLine {
 
 // notebooks puts the cells of notebooks that %run names behind its line.
 func (s *scripting) notebooks(ctx context.Context, a analysed, at place, lines []outLine) ([]outLine, error) {
-	for i := len(a.Magics) - 1; i >= 0; i-- {
-		m := a.Magics[i]
+	for _, m := range slices.Backward(a.Magics) {
 		if m.Name != "run" || m.Fate != ipython.Translated || !strings.HasSuffix(m.File, ".ipynb") {
 			continue
 		}
@@ -480,7 +486,9 @@ func (s *scripting) notebooks(ctx context.Context, a analysed, at place, lines [
 		}
 		inner := s.body
 		s.body = before
-		where := slices.IndexFunc(lines, func(l outLine) bool { return l.cell == at.cell && l.file == at.file && l.line == m.Line })
+		where := slices.IndexFunc(lines, func(l outLine) bool {
+			return l.cell == at.cell && l.file == at.file && l.line == m.Line
+		})
 		lines = slices.Insert(lines, where+1, inner...)
 	}
 	return lines, nil

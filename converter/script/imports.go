@@ -136,7 +136,8 @@ func (r *replacing) tqdm(module string, names []importedName, with func(...strin
 // rich are the names of IPython.display, and what they are in a script.
 var rich = func() map[string]string {
 	all := map[string]string{"DisplayHandle": "_metaml_handle", "capture_output": "_metaml_capture"}
-	for name := range strings.FieldsSeq("HTML SVG Image JSON GeoJSON Javascript Video ProgressBar DisplayObject TextDisplayObject") {
+	for name := range strings.FieldsSeq("HTML SVG Image JSON GeoJSON Javascript Video ProgressBar DisplayObject " +
+		"TextDisplayObject") {
 		all[name] = `_metaml_rich("` + name + `", "<IPython.core.display.` + name + ` object>")`
 	}
 	for name := range strings.FieldsSeq("Audio Code FileLink FileLinks IFrame ScribdDocument VimeoVideo YouTubeVideo") {
@@ -145,13 +146,15 @@ var rich = func() map[string]string {
 	for name := range strings.FieldsSeq("Markdown Latex Math Pretty") {
 		all[name] = `_metaml_rich("` + name + `")`
 	}
-	for name := range strings.FieldsSeq("clear_output set_matplotlib_formats set_matplotlib_close publish_display_data") {
+	for name := range strings.FieldsSeq("clear_output set_matplotlib_formats set_matplotlib_close " +
+		"publish_display_data") {
 		all[name] = "_metaml_nothing"
 	}
-	for name := range strings.FieldsSeq("display update_display display_html display_markdown display_svg display_png " +
-		"display_jpeg display_latex display_json display_javascript display_pretty display_pdf") {
+	for name := range strings.FieldsSeq("display update_display display_html display_markdown display_svg " +
+		"display_png display_jpeg display_latex display_json display_javascript display_pretty display_pdf") {
 		all[name] = "_metaml_display"
 	}
+	all["update_display"] = "_metaml_handle().update"
 	return all
 }()
 
@@ -207,8 +210,8 @@ func (r *replacing) fromIPython(module string, names []importedName) (code []str
 	return code, ""
 }
 
-// head gives a name its value at the head of the script. Where the notebook gives it another one, too, it is code in the
-// place of the import.
+// head gives a name its value at the head of the script. Where the notebook gives it another one, too, it is code in
+// the place of the import.
 func (r *replacing) head(code []string, name, value string) []string {
 	if before, ok := r.heads[name]; r.stored[name] || ok && before != value {
 		return append(code, name+" = "+value)

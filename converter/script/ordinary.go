@@ -74,7 +74,7 @@ func (s *scripting) plainly(a *analysed, parameters bool) bool {
 
 // lastShown is the edit that shows the last expression of an ordinary cell.
 func (s *scripting) lastShown(o *outline.Outline) []edit {
-	if len(o.Statements) == 0 || s.o.QuietExpressions {
+	if len(o.Statements) == 0 || s.o.QuietExpressions || len(s.inside) > 0 { // %run shows no values
 		return nil
 	}
 	last := &o.Statements[len(o.Statements)-1]

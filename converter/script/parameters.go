@@ -55,7 +55,8 @@ func (s *scripting) parameters(a analysed, tagged bool) []string {
 		}
 		assignment := n.Children[0]
 		left, right := assignment.Child("left"), assignment.Child("right")
-		if left == nil || right == nil || left.Kind != "identifier" || right.Kind == "assignment" || strings.HasPrefix(left.Text(), "_") {
+		if left == nil || right == nil || left.Kind != "identifier" || right.Kind == "assignment" ||
+			strings.HasPrefix(left.Text(), "_") {
 			continue
 		}
 		comment := ""
@@ -67,7 +68,8 @@ func (s *scripting) parameters(a analysed, tagged bool) []string {
 		if said == nil && !tagged {
 			continue
 		}
-		p := parameter{name: left.Text(), kind: typeOf(right), value: shortened(strings.Join(strings.Fields(right.Text()), " "))}
+		value := shortened(strings.Join(strings.Fields(right.Text()), " "))
+		p := parameter{name: left.Text(), kind: typeOf(right), value: value}
 		if annotation := assignment.Child("type"); annotation != nil {
 			p.kind = named(annotation.Text(), p.kind)
 		}
@@ -105,7 +107,8 @@ func (s *scripting) option(p parameter) string {
 		about = `, type=__import__("ast").literal_eval`
 	case "of default": // the type is known when the default has been made
 		about = ""
-		use = fmt.Sprintf("%s = type(%s)(_metaml_given[%q]) if %q in _metaml_given else %s", p.name, p.name, p.name, p.name, p.name)
+		use = strings.ReplaceAll(`NAME = type(NAME)(_metaml_given["NAME"]) if "NAME" in _metaml_given else NAME`,
+			"NAME", p.name)
 	}
 	if p.choices != "" {
 		about += ", choices=" + p.choices

@@ -157,7 +157,8 @@ func (r *replacing) identifier(n, parent *syntax.Node) {
 	case name == "display_id":
 		r.used["handle"] = true
 	case memory.MatchString(name):
-		r.refuse(n, name+" is what the notebook remembers of another cell, which a script does not", "Give the value a name.")
+		r.refuse(n, name+" is what the notebook remembers of another cell, which a script does not",
+			"Give the value a name.")
 	case is && r.guarded == 0:
 		r.refuse(n, name+" is there in Databricks only", instead)
 	}

@@ -1,10 +1,10 @@
 // Package script makes one script of a whole notebook: all code cells in their order as plain Python that runs under
-// `python`, the text as comments, and what the notebook would have shown printed. Read [Of] first. docs/guides/nbconvert.md
-// has the table of what becomes of what.
+// `python`, the text as comments, and what the notebook would have shown printed. Read [Of] first.
+// docs/guides/nbconvert.md has the table of what becomes of what.
 //
-// A cell is translated by package ipython, line by line, and then edited where it uses what only a kernel gives: the last
-// expression is shown, awaits outside of functions get a loop, imports of IPython's and Colab's modules become small
-// functions at the head of the script (helpers/). What cannot run outside of a notebook is refused by cell and line.
+// A cell is translated by package ipython, line by line, and then edited where it uses what only a kernel gives: the
+// last expression is shown, awaits outside of functions get a loop, imports of IPython's and Colab's modules become
+// small functions at the head of the script (helpers/). What cannot run outside of a notebook is refused by cell and line.
 //
 // It may import the converter's nbformat, ipython, syntax and token.
 package script
@@ -110,7 +110,8 @@ func Of(ctx context.Context, nb *nbformat.Notebook, o Options) (*Script, error) 
 func convert(ctx context.Context, nb *nbformat.Notebook, o Options) (*scripting, error) {
 	s := &scripting{
 		o: o, out: &Script{}, used: map[string]bool{}, interactivity: "last_expr", drawing: map[string]bool{},
-		stored: map[string]bool{}, imported: map[string]bool{}, shells: map[string]bool{}, heads: map[string]string{}, others: map[string]bool{}, said: map[string]bool{},
+		stored: map[string]bool{}, imported: map[string]bool{}, shells: map[string]bool{}, heads: map[string]string{},
+		others: map[string]bool{}, said: map[string]bool{},
 		plots: map[string]bool{},
 	}
 	if err := s.notebook(ctx, nb, ""); err != nil {
@@ -155,8 +156,7 @@ type scripting struct {
 	injected      map[string]string // the values that papermill injected; nil where it did not
 	words         map[string]bool
 	plots         map[string]bool // whether attributes of these names draw
-	nested        bool // values that are shown may be containers, types or functions
-	handles       bool // display() gives handles
+	nested        bool            // values that are shown may be containers, types or functions
 }
 
 // labels are the numbers by which people know the code cells: their execution counts, if each has one of its own, else
@@ -288,7 +288,8 @@ func (s *scripting) run(ctx context.Context, name string, at place, line int) er
 	}
 	data, err := s.o.Open(name)
 	if err != nil {
-		refuse(fmt.Sprintf("%%run %s cannot be followed: %v", name, err), "Put the notebook there, or take out the line.")
+		refuse(fmt.Sprintf("%%run %s cannot be followed: %v", name, err),
+			"Put the notebook there, or take out the line.")
 		return nil
 	}
 	nb, err := nbformat.ReadBytes(data)

@@ -28,8 +28,8 @@ type helper struct{ name, code string }
 // helpers are those that the script uses.
 func (s *scripting) helpers() []helper {
 	s.used["display"] = s.used["display"] || s.used["handle"]
-	s.used["show"] = s.used["show"] || s.used["display"]
-	s.nested = s.nested || s.used["display"] || s.used["capture"]
+	s.used["show"] = s.used["show"] || s.used["display"] || s.used["capture"]
+	s.nested = s.nested || s.used["display"]
 	var all []helper
 	for _, name := range order {
 		if s.used[name] {
@@ -61,11 +61,12 @@ func (s *scripting) source(name string) string {
 	code := strings.TrimRight(string(data), "\n")
 	switch name {
 	case "figures":
-		code = strings.Replace(code, `"NAME-%d.png" %`, quoted(strings.ReplaceAll(s.o.Name, "%", "%%")+"-%d.png")+" %", 1)
+		name := strings.ReplaceAll(s.o.Name, "%", "%%") + "-%d.png"
+		code = strings.Replace(code, `"NAME-%d.png" %`, quoted(name)+" %", 1)
 	case "show":
 		if s.used["figures"] {
-			code = strings.Replace(code, "    if value is not None:\n", "    if type(value).__module__ == \"matplotlib.figure\":\n"+
-				"        _metaml_save(value)\n    if value is not None:\n", 1)
+			code = strings.Replace(code, "    if value is not None:\n", "    if type(value).__module__ == "+
+				"\"matplotlib.figure\":\n        _metaml_save(value)\n    if value is not None:\n", 1)
 		}
 	case "display":
 		if s.used["handle"] {
@@ -134,7 +135,9 @@ func (s *scripting) finish() {
 		b.WriteString(l.text)
 		b.WriteByte('\n')
 		if l.cell > 0 && strings.TrimSpace(l.text) != "" {
-			s.out.Lines = append(s.out.Lines, Line{Script: i + 1, Cell: l.cell, Label: l.label, Line: l.line, File: l.file})
+			s.out.Lines = append(s.out.Lines, Line{
+				Script: i + 1, Cell: l.cell, Label: l.label, Line: l.line, File: l.file,
+			})
 		}
 	}
 	s.out.Text = b.String()

@@ -1,5 +1,5 @@
 class _metaml_capture:
-    """What a part of the script prints: `with _metaml_capture() as out:`, then out.stdout, out.stderr and out.show()."""
+    """What a part of a script prints: `with _metaml_capture() as out:`, then out.stdout, out.stderr and out.show()."""
 
     def __init__(self, stdout=True, stderr=True, display=True):
         import io
@@ -12,9 +12,17 @@ class _metaml_capture:
 
         self._before = sys.stdout, sys.stderr, globals().get("_metaml_show")
         sys.stdout, sys.stderr = self._into[0] or sys.stdout, self._into[1] or sys.stderr
-        if self._display:
-            globals()["_metaml_show"] = lambda value: None if value is None else self.outputs.append(value)
+        globals()["_metaml_show"] = self._shown
         return self
+
+    def _shown(self, value):
+        import contextlib
+
+        if value is not None and self._display:
+            self.outputs.append(value)
+        elif value is not None:
+            with contextlib.redirect_stdout(self._before[0]):
+                self._before[2](value)
 
     def __exit__(self, *error):
         import sys

@@ -8,3 +8,6 @@ class _metaml_handle:
         _metaml_display(value)
 
     update = display
+
+    def __repr__(self):
+        return f"<DisplayHandle display_id={self.display_id}>"

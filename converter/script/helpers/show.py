@@ -12,11 +12,13 @@ def _metaml_parts(value, above):
 
     kind = type(value)
     for base in (list, tuple, set, frozenset, dict, types.MappingProxyType, collections.deque):
-        if kind is base or isinstance(value, base) and kind.__repr__ is base.__repr__:
+        if kind is base or (isinstance(value, base) and kind.__repr__ is base.__repr__):
             break
     else:
         base = None
-    call = {collections.defaultdict, collections.OrderedDict, collections.Counter, collections.deque} & set(kind.__mro__)
+    call = {collections.defaultdict, collections.OrderedDict, collections.Counter, collections.deque} & set(
+        kind.__mro__
+    )
     if call and kind.__repr__ is call.copy().pop().__repr__:
         if id(value) in above:
             return kind.__name__ + "(...)"
@@ -35,20 +37,28 @@ def _metaml_parts(value, above):
     if base is None:
         if isinstance(value, type) and type(value).__repr__ is type.__repr__:
             return value.__qualname__ if value.__module__ == "builtins" else f"{value.__module__}.{value.__qualname__}"
-        if isinstance(value, types.FunctionType):
+        if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
             import inspect
 
-            return f"<function {value.__module__}.{value.__qualname__}{inspect.signature(value)}>"
+            name = ("" if value.__module__ in (None, "builtins") else value.__module__ + ".") + value.__qualname__
+            try:
+                return f"<function {name}{inspect.signature(value)}>"
+            except ValueError:
+                return f"<function {name}>"
         if isinstance(value, re.Pattern):
-            names = "IGNORECASE LOCALE MULTILINE DOTALL UNICODE VERBOSE DEBUG".split()
+            names = ["IGNORECASE", "LOCALE", "MULTILINE", "DOTALL", "UNICODE", "VERBOSE", "DEBUG"]
             flags = "|".join("re." + name for name in names if value.flags & getattr(re, name))
             return f"re.compile(r{value.pattern!r}" + (f", {flags})" if flags else ")")
         return repr(value)
     if base is not tuple and base is not dict and kind is not base and base is not list:
         return repr(value)
     opening, closing = {
-        list: "[]", tuple: "()", set: "{}", dict: "{}",
-        frozenset: ("frozenset({", "})"), types.MappingProxyType: ("mappingproxy({", "})"),
+        list: "[]",
+        tuple: "()",
+        set: "{}",
+        dict: "{}",
+        frozenset: ("frozenset({", "})"),
+        types.MappingProxyType: ("mappingproxy({", "})"),
     }[base]
     if id(value) in above:
         return opening + "..." + closing
