@@ -21,7 +21,7 @@ var plainLines = []string{
 	"!pip install x \\", "  --quiet", "files = !ls", "?help", "len?", "ls", "cd ..", "cat = 3", "%timeit f()", "%%R -i x",
 	"# %magic", "# !ls", "# # %cd", "if x:", "    %cd x", "    # a", "text with = sign", "é ü 漢字 🎉", "Some *text*.",
 	"# Heading", "- item", "```python", "```", "~~~", "    code", "x?", ")", "for i in range(3): pass",
-	"%load_ext autoreload", "s = 'a\\\\'", `r = "it's"`, "# noescape", "%cd x # noescape", "%cd x # escape", "<b>", "---",
+	"%load_ext autoreload", "s = 'a\\\\'", `r = "it's"`, "# noescape", "%cd x # noescape", "<b>", "---",
 }
 
 var oddLines = []string{
@@ -30,6 +30,7 @@ var oddLines = []string{
 	`!echo """`, `%time x = """`, `x = "\\"""`, `y = """\\"""`, "\x00", "\u2028", "%%%%x", "# ---", "#!", "#", "# ", "#  ",
 	"<!-- #region -->", "<!-- #endregion -->", "<!-- #raw -->", "````", "```bash x=1", "```{r}", "%%markdown",
 	"# %% [markdown]", "#%%time", "-->", "\ufeff", `"""a"""`, "# coding: utf-8", "%%script bash", "# ```", "# >", "%%R",
+	"%cd x # escape",
 }
 
 func (g *generator) source(odd bool) string {
@@ -99,6 +100,9 @@ func (g *generator) document(odd bool) *nbformat.Document {
 		cells[i] = nbformat.NewCell(pick(g, []string{"code", "code", "code", "markdown", "markdown", "raw"}), g.source(odd))
 		if g.IntN(4) == 0 {
 			cells[i].SetMetadata(g.metadata(odd))
+		}
+		if source := cells[i].Source(); !odd && cells[i].Type() == "raw" && strings.HasPrefix(source, "%%") {
+			cells[i].SetSource("x" + source) // jupytext's Markdown loses this line
 		}
 	}
 	if odd && len(cells) > 0 && g.IntN(8) == 0 {

@@ -78,6 +78,7 @@ func (n *notebook) write(
 	for _, relax := range []func(){
 		func() {},
 		func() { w.exactCells = true },
+		func() { w.regions = true },
 		func() { w.plainHeader = true },
 		func() { w.jsonHeader = true },
 	} {

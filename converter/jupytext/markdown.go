@@ -54,6 +54,13 @@ func (w *writer) inMarkdown(c *cell, l level) (lines []string, plain bool) {
 		meta = kept(c, l == quotedForm)
 	}
 	if c.kind == "markdown" {
+		if rest, name, arguments, ok := w.inLanguage(source); ok && l == usualForm {
+			if meta = slices.Clone(meta); arguments != "" {
+				meta.set("magic_args", nbformat.StringValue(arguments))
+			}
+			meta.set("language", nbformat.StringValue(name))
+			source = rest
+		}
 		if len(meta) == 0 && w.standsAlone(source) {
 			return source, true
 		}
@@ -125,8 +132,11 @@ func (w *writer) standsAlone(source []string) bool {
 	if w.LikeJupytext {
 		return true
 	}
+	if w.regions || blank(source[0]) || blank(source[len(source)-1]) {
+		return false
+	}
 	text := strings.Join(source, "\n")
-	for _, behind := range [][]string{{"", "```python", "```"}, {"", "", "a"}, {""}} {
+	for _, behind := range [][]string{{"", "```python", "```"}, {"", "", "a"}, nil} {
 		lines := append(slices.Clone(source), behind...)
 		c, end, _ := r.fromMarkdown(lines, 0)
 		if c.kind != "markdown" || c.source != text || end != len(source) {
@@ -231,6 +241,7 @@ func (r *reader) fromMarkdown(lines []string, from int) (c cell, end, next int) 
 		if end > 0 {
 			text := lines[from+1 : end]
 			title, meta, _ := readOptions(m[2])
+			holds := false
 			if title != "" {
 				meta.set("title", nbformat.StringValue(title))
 			}
@@ -238,7 +249,7 @@ func (r *reader) fromMarkdown(lines []string, from int) (c cell, end, next int) 
 				meta.set("region_name", nbformat.StringValue(m[1]))
 			}
 			if held, quoted, ok := unhold(meta.without("region_name")); ok {
-				meta = held
+				meta, holds = held, true
 				if quoted {
 					text = slices.Clone(text)
 					for i := range text {
@@ -247,6 +258,13 @@ func (r *reader) fromMarkdown(lines []string, from int) (c cell, end, next int) 
 				}
 			}
 			c.meta, c.source = meta, strings.Join(text, "\n")
+			if name := meta.get("language"); c.kind == "markdown" && !holds && name.Kind() == nbformat.String {
+				code := c.source
+				if len(text) > 0 {
+					code = "\n" + code
+				}
+				r.withMagic(&c, name.Text(), code)
+			}
 			return c, end + 1, skip(lines, end+1, true)
 		}
 	} else if ticks, name, options, ok := r.fenceLanguage(first); ok {

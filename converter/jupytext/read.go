@@ -94,7 +94,7 @@ func (r *reader) cell(lines []string, from int) (c cell, next int) {
 		hold = nil
 	}
 	spoken := ""
-	if name := m.get("language"); hold == nil && name.Kind() == nbformat.String && c.kind == "code" {
+	if name := m.get("language"); hold == nil && name.Kind() == nbformat.String {
 		spoken = name.Text()
 	}
 	runs := false
@@ -106,7 +106,7 @@ func (r *reader) cell(lines []string, from int) (c cell, next int) {
 		}
 	}
 	language := spoken
-	if language == "" {
+	if language == "" || c.kind != "code" {
 		language = r.language
 	}
 	next = r.span(lines, from, c.kind, language)
@@ -349,11 +349,11 @@ func (r *reader) note(c *cell, lines []string, from, next int) {
 	}
 	plain := *c
 	plain.mark, plain.body = nil, nil
-	usual := r.lay(&plain, from == 0)
+	usual := r.lay(&plain, from == 0, next == len(lines))
 	if c.quotes != "" {
 		// Other cells of the notebook may stand in quotes too.
 		plain.quotes = ""
-		if other := r.lay(&plain, from == 0); slices.Equal(other.lines, text) {
+		if other := r.lay(&plain, from == 0, next == len(lines)); slices.Equal(other.lines, text) {
 			c.quotes, usual = "", other
 		}
 	}

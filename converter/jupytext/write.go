@@ -35,6 +35,7 @@ type writer struct {
 
 	plainHeader bool // a raw cell of YAML stands as a cell
 	jsonHeader  bool // the metadata is JSON
+	regions     bool // Markdown stands between comments
 	exactCells  bool // cells are written without regard to how they were laid out
 }
 
@@ -374,7 +375,7 @@ type layout struct {
 }
 
 // lay writes a cell as it was laid out, or as it is usual.
-func (w *writer) lay(c *cell, first bool) layout {
+func (w *writer) lay(c *cell, first, last bool) layout {
 	if w.LikeJupytext {
 		mark, body, _ := w.percent(c, usualForm)
 		return layout{append([]string{mark}, body...), c.blanks}
@@ -387,7 +388,7 @@ func (w *writer) lay(c *cell, first bool) layout {
 			continue // its lines are no code of the script's language
 		}
 		mark, body, live = w.percent(c, l)
-		if l == quotedForm || w.holds(c, mark, body) {
+		if l == quotedForm || w.holds(c, mark, body, last) {
 			break
 		}
 	}
@@ -403,7 +404,7 @@ func (w *writer) lay(c *cell, first bool) layout {
 			}
 		}
 		if m != mark || !slices.Equal(b, body) {
-			if w.holds(c, m, b) {
+			if w.holds(c, m, b, last) {
 				mark, body = m, b
 			}
 		}
@@ -424,8 +425,8 @@ func (w *writer) lay(c *cell, first bool) layout {
 	return layout{append([]string{mark}, body...), blanks}
 }
 
-// holds says whether a cell comes back from its text.
-func (w *writer) holds(c *cell, mark string, body []string) bool {
+// holds says whether a cell comes back from its text. The last one may have a string without an end.
+func (w *writer) holds(c *cell, mark string, body []string, last bool) bool {
 	if c.mark == nil && c.body == nil && c.kind == "code" && len(c.meta) == 0 && len(body) == 1 && body[0] == c.source && plainLine(body[0]) {
 		return true
 	}
@@ -457,7 +458,9 @@ func (w *writer) holds(c *cell, mark string, body []string) bool {
 		lines = append(append(lines, b...), "")
 	}
 	end := len(lines)
-	lines = append(lines, w.commentLine("%%"), "")
+	if !last {
+		lines = append(lines, w.commentLine("%%"), "")
+	}
 	r := &reader{writer: w}
 	back, next := r.cell(lines, 0)
 	return next == end && back.same(c)
@@ -483,7 +486,7 @@ func (w *writer) write(n *notebook) string {
 	laid := make([]layout, len(cells))
 	total := len(first) + len(header) + 8
 	for i := range cells {
-		laid[i] = w.lay(&cells[i], i == 0 && in == 0)
+		laid[i] = w.lay(&cells[i], i == 0 && in == 0, i == len(cells)-1)
 		total += len(laid[i].lines) + max(laid[i].blanks, 2)
 	}
 	lines := make([]string, total)
