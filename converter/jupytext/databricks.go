@@ -2,16 +2,17 @@ package jupytext
 
 import (
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 var (
-	databricksHead = regexp.MustCompile(`^(?:#|//|--) Databricks notebook source\s*$`)
-	databricksCell = regexp.MustCompile(`^(?:#|//|--) COMMAND -{10}\s*$`)
+	databricksHead = lazyregexp.New(`^(?:#|//|--) Databricks notebook source\s*$`)
+	databricksCell = lazyregexp.New(`^(?:#|//|--) COMMAND -{10}\s*$`)
 )
 
 // IsDatabricks says whether a text is a notebook that Databricks has exported as source.
@@ -131,7 +132,7 @@ func databricksSource(lines []string, sign, own string) (c cell, ok bool) {
 		c.source = behind("%%python")
 	case known:
 		c.source = behind(head)
-	case name == "pip" || name == "conda" || name == "run" || name == "load_ext" || name == "matplotlib" || name == "time":
+	case slices.Contains([]string{"pip", "conda", "run", "load_ext", "matplotlib", "time"}, name):
 		c.source = strings.Join(text, "\n")
 	default:
 		c.source = strings.Join(lines, "\n") // %fs, and what came later

@@ -4,9 +4,9 @@
 //
 // Unlike jupytext's, a round trip is exact: a notebook comes back with the same cells, sources, types, cell metadata and
 // notebook metadata, and a script that a person wrote comes back byte for byte. What the format cannot hold is kept in
-// the marker of the cell ([cellKey]) or in the header ([metadataKey]); how a script was laid out is kept in the
-// metadata of the notebook ([layoutKey]). Outputs, counts and ids are not in the text: [Keep] takes them from the notebook
-// that was there before.
+// the marker of the cell ("metaml_cell") or in the header ("metaml_metadata"); how a script was laid out is kept in the
+// metadata of the notebook ("metaml_layout"). Outputs, counts, ids and attachments are not in the text: [Keep] takes
+// them from the notebook that was there before.
 //
 // It imports converter/nbformat and a library for YAML.
 package jupytext

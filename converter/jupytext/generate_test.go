@@ -17,19 +17,24 @@ func pick[T any](g *generator, from []T) T { return from[g.IntN(len(from))] }
 
 var plainLines = []string{
 	"x = 1", "import numpy as np", "def f(a):", "    return a", "class A:", "async def g():", "@decorator", "", "",
-	"print('it')", `s = """`, `"""`, "'''", "# a comment", "%matplotlib inline", "%%time", "%%bash", "%%html", "!ls -l",
-	"!pip install x \\", "  --quiet", "files = !ls", "?help", "len?", "ls", "cd ..", "cat = 3", "%timeit f()", "%%R -i x",
+	"print('it')", `s = """`, `"""`, "'''", "# a comment",
+	"%matplotlib inline", "%%time", "%%bash", "%%html", "!ls -l",
+	"!pip install x \\", "  --quiet", "files = !ls", "?help",
+	"len?", "ls", "cd ..", "cat = 3", "%timeit f()", "%%R -i x",
 	"# %magic", "# !ls", "# # %cd", "if x:", "    %cd x", "    # a", "text with = sign", "é ü 漢字 🎉", "Some *text*.",
 	"# Heading", "- item", "```python", "```", "~~~", "    code", "x?", ")", "for i in range(3): pass",
 	"%load_ext autoreload", "s = 'a\\\\'", `r = "it's"`, "# noescape", "%cd x # noescape", "<b>", "---",
 }
 
 var oddLines = []string{
-	"# %%", "# %% title", "#%%", "%%", "%% a", "%%%", "# # %%", "  # %% x", "# In[3]:", "In[1]:", "<codecell>", "> a", ">",
+	"# %%", "# %% title", "#%%", "%%", "%% a", "%%%", "# # %%",
+	"  # %% x", "# In[3]:", "In[1]:", "<codecell>", "> a", ">",
 	"   ", "\t", "a ", "\r", "a\rb", "\f", "# +", "# -", "# # + x", "%%python", "%%bash ", "%%bash  -x", "%%sql\tx",
-	`!echo """`, `%time x = """`, `x = "\\"""`, `y = """\\"""`, "\x00", "\u2028", "%%%%x", "# ---", "#!", "#", "# ", "#  ",
+	`!echo """`, `%time x = """`, `x = "\\"""`, `y = """\\"""`,
+	"\x00", "\u2028", "%%%%x", "# ---", "#!", "#", "# ", "#  ",
 	"<!-- #region -->", "<!-- #endregion -->", "<!-- #raw -->", "````", "```bash x=1", "```{r}", "%%markdown",
-	"# %% [markdown]", "#%%time", "-->", "\ufeff", `"""a"""`, "# coding: utf-8", "%%script bash", "# ```", "# >", "%%R",
+	"# %% [markdown]", "#%%time", "-->", "\ufeff", `"""a"""`,
+	"# coding: utf-8", "%%script bash", "# ```", "# >", "%%R",
 	"%cd x # escape",
 }
 
@@ -48,10 +53,12 @@ func (g *generator) source(odd bool) string {
 	return text
 }
 
-var plainValues = []string{`"a"`, `1`, `true`, `null`, `["a", "b"]`, `{"k": "v w"}`, `"two words"`, `1.5`, `"é"`, `[]`}
+var plainValues = []string{`"a"`, `1`, `true`, `null`, `["a",
+"b"]`, `{"k": "v w"}`, `"two words"`, `1.5`, `"é"`, `[]`}
 
 var oddValues = []string{
-	`"x = 1"`, `""`, `"a\nb"`, `"\""`, `{}`, `1e5`, `-0.0`, `NaN`, `12345678901234567890`, `{"a": [{"b": null}]}`, `"yes"`,
+	`"x = 1"`, `""`, `"a\nb"`, `"\""`, `{}`, `1e5`, `-0.0`,
+	`NaN`, `12345678901234567890`, `{"a": [{"b": null}]}`, `"yes"`,
 	`"12"`, `"- a"`, `" a "`, `"a: b"`, `"#"`, `"\u2028"`, `"🎉"`, `"'"`, `"\u0000"`,
 	`"long words that go on and on and on until the line is much longer than eighty characters, and more, 'quoted' a: b"`,
 	`"long words that go on and on and on until the line is much longer than eighty characters and then some more"`,
@@ -74,9 +81,11 @@ func (g *generator) value(odd bool) *nbformat.Value {
 func (g *generator) metadata(odd bool) *nbformat.Value {
 	m := nbformat.ObjectValue()
 	for range g.IntN(3) {
-		switch key := pick(g, []string{"tags", "slideshow", "name", "title", "collapsed", "editable", "x.y", "active"}); key {
+		switch key := pick(g, []string{"tags", "slideshow", "name",
+			"title", "collapsed", "editable", "x.y", "active"}); key {
 		case "tags":
-			m.Set(key, nbformat.StringsValue(pick(g, []string{"parameters", "remove-cell", "active-ipynb", "active-py"})))
+			m.Set(key, nbformat.StringsValue(pick(g, []string{"parameters",
+				"remove-cell", "active-ipynb", "active-py"})))
 		case "title":
 			m.Set(key, nbformat.StringValue(pick(g, []string{"A title", "Setup"})))
 		case "active":
@@ -97,7 +106,8 @@ func (g *generator) metadata(odd bool) *nbformat.Value {
 func (g *generator) document(odd bool) *nbformat.Document {
 	cells := make([]*nbformat.DocumentCell, g.IntN(5))
 	for i := range cells {
-		cells[i] = nbformat.NewCell(pick(g, []string{"code", "code", "code", "markdown", "markdown", "raw"}), g.source(odd))
+		cells[i] = nbformat.NewCell(pick(g, []string{"code",
+			"code", "code", "markdown", "markdown", "raw"}), g.source(odd))
 		if g.IntN(4) == 0 {
 			cells[i].SetMetadata(g.metadata(odd))
 		}
@@ -106,7 +116,8 @@ func (g *generator) document(odd bool) *nbformat.Document {
 		}
 	}
 	if odd && len(cells) > 0 && g.IntN(8) == 0 {
-		cells[0] = nbformat.NewCell("raw", pick(g, []string{"---\ntitle: x\n---", "---\n---", "---\n\njupyter: x\n---\n"}))
+		cells[0] = nbformat.NewCell("raw", pick(g, []string{"---\ntitle: x\n---",
+			"---\n---", "---\n\njupyter: x\n---\n"}))
 	}
 	d := nbformat.New()
 	n := 0
@@ -132,7 +143,8 @@ func (g *generator) document(odd bool) *nbformat.Document {
 	}
 	if odd {
 		for range g.IntN(3) {
-			meta.Set(pick(g, []string{"a", "toc", "b c", "yes", "é", "widgets", "jupytext", "kernel_info"}), g.value(true))
+			meta.Set(pick(g, []string{"a", "toc", "b c", "yes",
+				"é", "widgets", "jupytext", "kernel_info"}), g.value(true))
 		}
 		if g.IntN(4) == 0 {
 			own := nbformat.ObjectValue()
@@ -168,18 +180,24 @@ func (g *generator) script() string {
 		b.WriteString(pick(g, []string{
 			"# ---\n# jupyter:\n#   jupytext:\n#     text_representation:\n#       extension: .py\n#       format_name: percent\n" +
 				"#       format_version: '1.3'\n#       jupytext_version: 1.16.4\n#   kernelspec:\n#     name: python3\n# ---\n\n",
-			"#!/usr/bin/env python\n", "# -*- coding: utf-8 -*-\n", "# ---\n# title: A\n# ---\n", "\n\n", "\"\"\"Text.\"\"\"\n\n",
-			"# ---\n# jupyter: {kernelspec: {name: x}}\n# ---\n", "# ---\n# jupyter:\n#   a: &x 1\n#   b: *x\n# ---\n\n\n",
-			"# ---\n# jupyter:\n#   jupytext:\n#     comment_magics: false\n#     cell_markers: '\"\"\"'\n# ---\n\n", "\ufeff",
+			"#!/usr/bin/env python\n", "# -*- coding: utf-8 -*-\n",
+			"# ---\n# title: A\n# ---\n", "\n\n", "\"\"\"Text.\"\"\"\n\n",
+			"# ---\n# jupyter: {kernelspec: {name: x}}\n# ---\n",
+			"# ---\n# jupyter:\n#   a: &x 1\n#   b: *x\n# ---\n\n\n",
+			"# ---\n# jupyter:\n#   jupytext:\n#     comment_magics: false\n#     cell_markers: '\"\"\"'\n# ---\n\n",
+			"\ufeff",
 		}))
 	}
 	for range g.IntN(5) {
 		if g.IntN(8) > 0 {
 			b.WriteString(pick(g, []string{
-				"# %%", "#%%", "# %% A title", "# %% [markdown]", "#%% [md]", "# %% [raw]", `# %% tags=["a"]`, "# %%%  sub", "# %% ",
+				"# %%", "#%%", "# %% A title", "# %% [markdown]",
+				"#%% [md]", "# %% [raw]", `# %% tags=["a"]`, "# %%%  sub", "# %% ",
 				`# %% {"a": 1}`, "# In[1]:", "# <codecell>", `# %% language="bash" magic_args="-x"`, `# %% a='b' c`,
-				`# %% [markdown] slideshow={"slide_type": "slide"}`, `# %% active="ipynb"`, `# %% active="py"`, "  # %% a = b",
-				`# %% metaml_cell={"metadata": {"a": 1}}`, `# %% [markdown] metaml_cell={"metadata": {}, "quoted": true}`,
+				`# %% [markdown] slideshow={"slide_type": "slide"}`,
+				`# %% active="ipynb"`, `# %% active="py"`, "  # %% a = b",
+				`# %% metaml_cell={"metadata": {"a": 1}}`,
+				`# %% [markdown] metaml_cell={"metadata": {}, "quoted": true}`,
 				`# %% language="python"`, `# %% run_control={"frozen": true}`, `# %% tags=["active-py"]`, `# %%%% {`,
 			}) + "\n")
 		}
@@ -190,7 +208,8 @@ func (g *generator) script() string {
 			}
 		case 1:
 			quote := pick(g, []string{`"""`, "'''", `r"""`})
-			b.WriteString(quote + pick(g, []string{"\n", ""}) + g.source(g.IntN(3) == 0) + pick(g, []string{"\n", ""}) +
+			b.WriteString(quote + pick(g, []string{"\n",
+				""}) + g.source(g.IntN(3) == 0) + pick(g, []string{"\n", ""}) +
 				strings.TrimLeft(quote, "r") + "\n")
 		default:
 			b.WriteString(g.source(g.IntN(3) == 0) + "\n")

@@ -1,16 +1,16 @@
 package jupytext
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 var (
-	yamlMark    = regexp.MustCompile(`^---\s*$`)
-	jupyterLine = regexp.MustCompile(`^jupyter\s*:\s*$`)
+	yamlMark    = lazyregexp.New(`^---\s*$`)
+	jupyterLine = lazyregexp.New(`^jupyter\s*:\s*$`)
 )
 
 const utf8Line = " -*- coding: utf-8 -*-"
@@ -118,7 +118,7 @@ func (w *writer) headerOf(n *notebook) (first, yaml []string, cells int) {
 	if w.NoHeader {
 		return nil, nil, 0
 	}
-	meta := metadata(slices.Clone(n.meta))
+	meta := n.meta
 	own := nbformat.ObjectValue()
 	for key, v := range meta.get("jupytext").Members() {
 		own.Set(key, v)
@@ -203,7 +203,7 @@ func notebookFilter(m metadata, filter string) metadata {
 	include := []string{"jupytext", "kernelspec", "kernel_info", "orphan", "tocdepth"}
 	var exclude []string
 	all := false
-	for _, word := range strings.Split(strings.ReplaceAll(filter, " ", ""), ",") {
+	for word := range strings.SplitSeq(strings.ReplaceAll(filter, " ", ""), ",") {
 		switch {
 		case word == "all" || word == "+all":
 			all = true
@@ -235,7 +235,7 @@ func ascii(cells []cell) bool {
 	return true
 }
 
-var coding = regexp.MustCompile(`coding[:=][ \t]*([-_.a-zA-Z0-9]+)`)
+var coding = lazyregexp.New(`coding[:=][ \t]*([-_.a-zA-Z0-9]+)`)
 
 // readHeader reads the lines before the first cell: the metadata, a cell of YAML for other programs, and the line behind
 // them. Where there is no header, or one that is not understood, body is the line behind "#!" and the encoding.

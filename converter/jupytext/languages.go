@@ -184,7 +184,8 @@ func scriptLanguage(d *nbformat.Document) language {
 	}
 	// A language that the table does not know: most of those have #.
 	l := language{name: info.Get("name").Text(), extension: ".txt", comment: "#"}
-	if len(extension) > 1 && len(extension) < 12 && extension[0] == '.' && !strings.ContainsAny(extension[1:], "./\\ \x00") {
+	sane := len(extension) > 1 && len(extension) < 12 && extension[0] == '.'
+	if sane && !strings.ContainsAny(extension[1:], "./\\ \x00") {
 		l.extension = extension
 	}
 	return l

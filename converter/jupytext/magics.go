@@ -3,15 +3,17 @@ package jupytext
 import (
 	"regexp"
 	"strings"
+
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // Lines that are IPython's and not Python's are comments in a script. The expressions are those of jupytext's magics.py.
 var (
-	pythonShell  = regexp.MustCompile(`^\s*(?:(?:# |#)+\s*)?[?!]\s*[A-Za-z.~$\\/{}]`)
-	pythonAlias  = regexp.MustCompile(`^(# |#)*(cat|cd|cp|mv|rm|rmdir|mkdir|copy|ddir|echo|ls|ldir|ren)($|\s$|\s[^=,])`)
-	pythonHelp   = regexp.MustCompile(`^\s*(# )*\S*\?\s*$`)
-	pythonAssign = regexp.MustCompile(`^(# |#)*\s*([a-zA-Z_][a-zA-Z_$0-9]*)\s*=\s*(%|%%|%%%|!)[a-zA-Z]`)
-	escape       = regexp.MustCompile(`\s*(no)?escape`)
+	pythonShell  = lazyregexp.New(`^\s*(?:(?:# |#)+\s*)?[?!]\s*[A-Za-z.~$\\/{}]`)
+	pythonAlias  = lazyregexp.New(`^(# |#)*(cat|cd|cp|mv|rm|rmdir|mkdir|copy|ddir|echo|ls|ldir|ren)($|\s$|\s[^=,])`)
+	pythonHelp   = lazyregexp.New(`^\s*(# )*\S*\?\s*$`)
+	pythonAssign = lazyregexp.New(`^(# |#)*\s*([a-zA-Z_][a-zA-Z_$0-9]*)\s*=\s*(%|%%|%%%|!)[a-zA-Z]`)
+	escape       = lazyregexp.New(`\s*(no)?escape`)
 )
 
 // isMagic says whether a line, which may be a comment already, is a comment in a script.

@@ -1,12 +1,12 @@
 package jupytext
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 var markdownFormat = format{
@@ -14,12 +14,12 @@ var markdownFormat = format{
 }
 
 var (
-	regionLine = regexp.MustCompile(`^<!--\s*#(region|markdown|md|raw)(.*)-->\s*$`)
-	regionEnd  = map[string]*regexp.Regexp{
-		"region":   regexp.MustCompile(`^<!--\s*#endregion\s*-->\s*$`),
-		"markdown": regexp.MustCompile(`^<!--\s*#endmarkdown\s*-->\s*$`),
-		"md":       regexp.MustCompile(`^<!--\s*#endmd\s*-->\s*$`),
-		"raw":      regexp.MustCompile(`^<!--\s*#endraw\s*-->\s*$`),
+	regionLine = lazyregexp.New(`^<!--\s*#(region|markdown|md|raw)(.*)-->\s*$`)
+	regionEnd  = map[string]*lazyregexp.Regexp{
+		"region":   lazyregexp.New(`^<!--\s*#endregion\s*-->\s*$`),
+		"markdown": lazyregexp.New(`^<!--\s*#endmarkdown\s*-->\s*$`),
+		"md":       lazyregexp.New(`^<!--\s*#endmd\s*-->\s*$`),
+		"raw":      lazyregexp.New(`^<!--\s*#endraw\s*-->\s*$`),
 	}
 )
 
@@ -146,14 +146,16 @@ func (w *writer) standsAlone(source []string) bool {
 	return true
 }
 
-func (w *writer) layMarkdown(c *cell) (lines []string, plain bool) {
+func (w *writer) layMarkdown(c *cell) []string {
 	if w.LikeJupytext {
-		return w.inMarkdown(c, usualForm)
+		lines, _ := w.inMarkdown(c, usualForm)
+		return lines
 	}
 	r := &reader{w}
+	var lines []string
 	for l := usualForm; ; l++ {
-		lines, plain = w.inMarkdown(c, l)
-		if plain || l == quotedForm {
+		var plain bool
+		if lines, plain = w.inMarkdown(c, l); plain || l == quotedForm {
 			break
 		}
 		if back, end, _ := r.fromMarkdown(append(slices.Clone(lines), "", "a"), 0); back.same(c) && end == len(lines) {
@@ -164,10 +166,10 @@ func (w *writer) layMarkdown(c *cell) (lines []string, plain bool) {
 		body := strings.Split(*c.body, "\n")
 		if back, end, _ := r.fromMarkdown(append(slices.Clone(body), "", "```python", "```"), 0); back.same(c) &&
 			end == len(body) {
-			return body, plain
+			return body
 		}
 	}
-	return lines, plain
+	return lines
 }
 
 // writeMarkdown writes the cells of a notebook.
@@ -177,7 +179,7 @@ func (w *writer) writeMarkdown(cells []cell) []string {
 	usual := true
 	for i := range cells {
 		c := &cells[i]
-		laid, _ := w.layMarkdown(c)
+		laid := w.layMarkdown(c)
 		// jupytext looks at the text alone: a region that a person wrote into a cell is one too.
 		region := strings.HasPrefix(laid[0], "<!-- #")
 		text := c.kind == "markdown" || c.kind == "raw" && !c.meta.has("active")
@@ -240,7 +242,7 @@ func (r *reader) fromMarkdown(lines []string, from int) (c cell, end, next int) 
 		}
 		if end > 0 {
 			text := lines[from+1 : end]
-			title, meta, _ := readOptions(m[2])
+			title, meta := readOptions(m[2])
 			holds := false
 			if title != "" {
 				meta.set("title", nbformat.StringValue(title))
@@ -283,7 +285,7 @@ func (r *reader) fromMarkdown(lines []string, from int) (c cell, end, next int) 
 		c.kind = "code"
 		curly, equals := strings.IndexByte(options, '{'), strings.IndexByte(options, '=')
 		if curly >= 0 && (equals < 0 || curly < equals) {
-			_, c.meta, _ = readOptions(options)
+			_, c.meta = readOptions(options)
 		} else {
 			c.meta = readPairs(options)
 		}
@@ -422,7 +424,7 @@ func readMarkdown(text string, o Options) *notebook {
 		c, end, next := r.fromMarkdown(lines, from)
 		n.cells = append(n.cells, c)
 		last := &n.cells[len(n.cells)-1]
-		laid, _ := r.layMarkdown(&c)
+		laid := r.layMarkdown(&c)
 		if !slices.Equal(laid, lines[from:end]) {
 			body := strings.Join(lines[from:end], "\n")
 			last.body = &body
@@ -434,8 +436,8 @@ func readMarkdown(text string, o Options) *notebook {
 		c := &n.cells[i]
 		usual := 1
 		if i+1 < len(n.cells) && c.kind == "markdown" && n.cells[i+1].kind == "markdown" {
-			a, _ := r.layMarkdown(c)
-			b, _ := r.layMarkdown(&n.cells[i+1])
+			a := r.layMarkdown(c)
+			b := r.layMarkdown(&n.cells[i+1])
 			if !strings.HasPrefix(a[0], "<!-- #") && !strings.HasPrefix(b[0], "<!-- #") {
 				usual = 2
 			}

@@ -1,6 +1,7 @@
 package jupytext
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/nbformat"
@@ -90,17 +91,16 @@ func identifier(key string) bool {
 	return key != ""
 }
 
-// readOptions reads what stands in a marker: a title (or a language) and metadata. asJSON says that the metadata is an
-// object of JSON.
-func readOptions(text string) (title string, m metadata, asJSON bool) {
+// readOptions reads what stands in a marker: a title (or a language) and metadata.
+func readOptions(text string) (title string, m metadata) {
 	text = strings.TrimSpace(text)
 	curly, equals := strings.IndexByte(text, '{'), strings.IndexByte(text, '=')
 	if curly >= 0 && (equals < 0 || curly < equals) {
 		v, ok := literal(text[curly:])
 		if !ok || v.Kind() != nbformat.Object {
-			return strings.TrimSpace(text[:curly]), wrong(text[curly:]), true
+			return strings.TrimSpace(text[:curly]), wrong(text[curly:])
 		}
-		return strings.TrimSpace(text[:curly]), metadataOf(v), true
+		return strings.TrimSpace(text[:curly]), metadataOf(v)
 	}
 	words := strings.Split(text, " ")
 	if equals >= 0 {
@@ -116,7 +116,7 @@ func readOptions(text string) (title string, m metadata, asJSON bool) {
 		words = words[:len(words)-1]
 	}
 	title = strings.Join(words, " ")
-	return title, readPairs(text[len(title):]), false
+	return title, readPairs(text[len(title):])
 }
 
 func wrong(text string) metadata {
@@ -175,23 +175,14 @@ func active(extension string, m metadata, otherwise bool) bool {
 	extension = strings.ReplaceAll(extension, ".", "")
 	for _, tag := range m.get("tags").Items() {
 		if t := tag.Text(); strings.HasPrefix(t, "active-") {
-			return contains(strings.Split(t, "-"), extension)
+			return slices.Contains(strings.Split(t, "-"), extension)
 		}
 	}
 	where := m.get("active")
 	if !m.has("active") || where.Kind() != nbformat.String {
 		return otherwise
 	}
-	return contains(strings.FieldsFunc(where.Text(), func(r rune) bool { return r == '.' || r == ',' }), extension)
-}
-
-func contains(words []string, word string) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.FieldsFunc(where.Text(), func(r rune) bool { return r == '.' || r == ',' }), extension)
 }
 
 func activeTag(m metadata) bool {

@@ -121,7 +121,8 @@ func TestTextIsJupytexts(t *testing.T) {
 					continue
 				}
 				if c.name == "all of markdown" {
-					differ++ // a cell stands between comments also where that would be needed only if another one followed
+					// A cell stands between comments also where only another one behind it would ask for that.
+					differ++
 					continue
 				}
 				if !c.options.LikeJupytext {

@@ -45,15 +45,14 @@ func (r *reader) span(lines []string, from int, kind, spoken string) int {
 
 // options reads a marker.
 func (r *reader) options(line string) (kind string, m metadata) {
-	at := strings.Index(line, "%%")
-	if at < 0 || !r.marks.start.MatchString(line) {
+	_, text, ok := strings.Cut(line, "%%")
+	if !ok || !r.marks.start.MatchString(line) {
 		return "", nil // "In[1]"
 	}
-	text := line[at+2:]
 	if r.suffix != "" {
 		text = strings.TrimSuffix(strings.TrimRight(text, blanks), r.suffix)
 	}
-	title, m, _ := readOptions(text)
+	title, m := readOptions(text)
 	for _, k := range []string{"markdown", "raw", "md"} {
 		if strings.Contains(title, "["+k+"]") {
 			title = strings.TrimSpace(strings.ReplaceAll(title, "["+k+"]", ""))

@@ -58,7 +58,7 @@ func settingsOf(meta metadata) settings {
 		s.quotes = q
 	}
 	for _, key := range []string{"custom_cell_magics", "custom_language_magics"} {
-		for _, name := range strings.Split(own.Get(key).Text(), ",") {
+		for name := range strings.SplitSeq(own.Get(key).Text(), ",") {
 			if name = strings.TrimSpace(name); name != "" {
 				s.languages = append(s.languages, name)
 			}
@@ -87,7 +87,7 @@ func (w *writer) filtered(m metadata) metadata {
 	var include []string
 	exclude := ignored
 	all, none := false, false
-	for _, word := range strings.Split(strings.ReplaceAll(w.settings.filter, " ", ""), ",") {
+	for word := range strings.SplitSeq(strings.ReplaceAll(w.settings.filter, " ", ""), ",") {
 		switch {
 		case word == "all" || word == "+all":
 			all = true
@@ -427,7 +427,8 @@ func (w *writer) lay(c *cell, first, last bool) layout {
 
 // holds says whether a cell comes back from its text. The last one may have a string without an end.
 func (w *writer) holds(c *cell, mark string, body []string, last bool) bool {
-	if c.mark == nil && c.body == nil && c.kind == "code" && len(c.meta) == 0 && len(body) == 1 && body[0] == c.source && plainLine(body[0]) {
+	usual := c.mark == nil && c.body == nil && c.kind == "code" && len(c.meta) == 0
+	if usual && len(body) == 1 && body[0] == c.source && plainLine(body[0]) {
 		return true
 	}
 	for _, line := range body {

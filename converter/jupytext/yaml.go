@@ -2,7 +2,6 @@ package jupytext
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,20 +10,21 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // The header is YAML as PyYAML's safe_dump writes it, so that it is jupytext's byte for byte. The words that a string
 // must not be without quotes are those of PyYAML's resolver (YAML 1.1).
 var (
-	yamlBool  = regexp.MustCompile(`^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$`)
-	yamlFloat = regexp.MustCompile(`^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+][0-9]+)?|` +
+	yamlBool  = lazyregexp.New(`^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$`)
+	yamlFloat = lazyregexp.New(`^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+][0-9]+)?|` +
 		`\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|` +
 		`\.(?:nan|NaN|NAN))$`)
-	yamlInt = regexp.MustCompile(`^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|` +
+	yamlInt = lazyregexp.New(`^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|` +
 		`[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$`)
-	yamlTime = regexp.MustCompile(`^(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt]|[ \t]+)` +
+	yamlTime = lazyregexp.New(`^(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt]|[ \t]+)` +
 		`[0-9][0-9]?:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9][0-9]?(?::[0-9]{2})?))?)$`)
-	plainInt = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)$`)
+	plainInt = lazyregexp.New(`^-?(?:0|[1-9][0-9]*)$`)
 )
 
 func yamlNull(s string) bool { return s == "" || s == "~" || s == "null" || s == "Null" || s == "NULL" }
