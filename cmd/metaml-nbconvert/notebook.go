@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -41,6 +42,9 @@ func document(o *options, s *source, stdout io.Writer) result {
 	extension := ""
 	switch o.to {
 	case "notebook":
+		if s.from != "notebook" {
+			keepOutputs(d, s.output)
+		}
 		for _, w := range d.Upgrade() {
 			r.Notes = append(r.Notes, w.String())
 		}
@@ -63,4 +67,16 @@ func document(o *options, s *source, stdout io.Writer) result {
 		}
 	}
 	return put(o, s.job, r, string(text), stdout)
+}
+
+// keepOutputs gives a notebook that was made of text the outputs, counts and ids of the one that it replaces, where the
+// source of a cell is the same.
+func keepOutputs(d *nbformat.Document, output string) {
+	data, err := os.ReadFile(output)
+	if err != nil {
+		return // there is none, or put says why it cannot be replaced
+	}
+	if before, err := nbformat.Parse(data); err == nil {
+		jupytext.Keep(d, before)
+	}
 }

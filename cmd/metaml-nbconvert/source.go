@@ -17,7 +17,7 @@ import (
 // source is the input of a job. A notebook in a file is read in a stream; what else there is, is held.
 type source struct {
 	job
-	from  string // "notebook", "percent" or "markdown"
+	from  string // "notebook", "percent", "markdown" or "databricks"
 	stdin io.Reader
 	held  []byte // the whole input, where it was read
 }
@@ -38,7 +38,11 @@ func newSource(o *options, j job, stdin io.Reader) (*source, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !marked.Match(data) {
+		switch {
+		case jupytext.IsDatabricks(data):
+			s.from = "databricks"
+			return s, nil
+		case !marked.Match(data):
 			return nil, fmt.Errorf("%s is a script already: cut a function out of it with --function NAME", j.input)
 		}
 		s.from = "percent"
@@ -97,6 +101,8 @@ func (s *source) document() (*nbformat.Document, error) {
 	switch s.from {
 	case "percent":
 		d, err = jupytext.FromPercent(data, jupytext.Options{})
+	case "databricks":
+		d, err = jupytext.FromDatabricks(data, jupytext.Options{})
 	case "markdown":
 		d, err = jupytext.FromMarkdown(data, jupytext.Options{})
 	default:

@@ -411,6 +411,30 @@ func TestTextsOfANotebook(t *testing.T) {
 	}
 }
 
+// A script that Databricks exported is a notebook; one that was edited as text keeps the outputs of the other cells.
+func TestADatabricksExportAndOutputsThatStay(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"a.py": "# Databricks notebook source\n# MAGIC %md\n# MAGIC # Title\n\n# COMMAND ----------\n\na = 1\n" +
+			"\n# COMMAND ----------\n\n# MAGIC %sh ls\n",
+		"b.ipynb": `{"cells": [{"cell_type": "code", "id": "x", "metadata": {}, "execution_count": 7, "source": "1", ` +
+			`"outputs": [{"output_type": "stream", "name": "stdout", "text": "kept"}]}], "metadata": {}, "nbformat": 4, ` +
+			`"nbformat_minor": 5}`,
+		"b.py": "# %%\n1\n\n# %%\n2\n",
+	})
+	code, out, errs := command(t, "", filepath.Join(dir, "a.py"), "--stdout")
+	if code != 0 || !strings.Contains(out, "# # Title\n") || !strings.Contains(out, "a = 1\n") ||
+		!strings.Contains(out, "_metaml_run_script(") {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+	if code, _, errs := command(t, "", filepath.Join(dir, "b.py"), "--to", "notebook"); code != 0 {
+		t.Fatal(errs)
+	}
+	text := contents(t, dir)["b.ipynb"]
+	if !strings.Contains(text, "kept") || !strings.Contains(text, `"execution_count": 7`) || !strings.Contains(text, `"2"`) {
+		t.Error(text)
+	}
+}
+
 func TestANotebookInAnotherLanguage(t *testing.T) {
 	dir := folder(t, map[string]string{"a.ipynb": `{"cells": [` +
 		`{"cell_type": "markdown", "metadata": {}, "source": "text"}, {"cell_type": "code", "metadata": {}, "outputs": [], "source": "x <- 1"}], "metadata": {"language_info": ` +
