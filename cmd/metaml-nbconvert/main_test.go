@@ -197,7 +197,9 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"no notebook", nil, 2, "which notebook?"},
 		{
-			"another form", []string{name, "--to", "html"}, 2,
+			"another form",
+			[]string{name, "--to", "html"},
+			2,
 			`--to is script, notebook, percent, markdown, train or serve, not "html"`,
 		},
 		{

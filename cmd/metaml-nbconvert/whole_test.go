@@ -417,8 +417,8 @@ func TestADatabricksExportAndOutputsThatStay(t *testing.T) {
 		"a.py": "# Databricks notebook source\n# MAGIC %md\n# MAGIC # Title\n\n# COMMAND ----------\n\na = 1\n" +
 			"\n# COMMAND ----------\n\n# MAGIC %sh ls\n",
 		"b.ipynb": `{"cells": [{"cell_type": "code", "id": "x", "metadata": {}, "execution_count": 7, "source": "1", ` +
-			`"outputs": [{"output_type": "stream", "name": "stdout", "text": "kept"}]}], "metadata": {}, "nbformat": 4, ` +
-			`"nbformat_minor": 5}`,
+			`"outputs": [{"output_type": "stream", "name": "stdout", "text": "kept"}]}], "metadata": {}, ` +
+			`"nbformat": 4, "nbformat_minor": 5}`,
 		"b.py": "# %%\n1\n\n# %%\n2\n",
 	})
 	code, out, errs := command(t, "", filepath.Join(dir, "a.py"), "--stdout")
@@ -430,14 +430,16 @@ func TestADatabricksExportAndOutputsThatStay(t *testing.T) {
 		t.Fatal(errs)
 	}
 	text := contents(t, dir)["b.ipynb"]
-	if !strings.Contains(text, "kept") || !strings.Contains(text, `"execution_count": 7`) || !strings.Contains(text, `"2"`) {
+	if !strings.Contains(text, "kept") || !strings.Contains(text, `"execution_count": 7`) ||
+		!strings.Contains(text, `"2"`) {
 		t.Error(text)
 	}
 }
 
 func TestANotebookInAnotherLanguage(t *testing.T) {
 	dir := folder(t, map[string]string{"a.ipynb": `{"cells": [` +
-		`{"cell_type": "markdown", "metadata": {}, "source": "text"}, {"cell_type": "code", "metadata": {}, "outputs": [], "source": "x <- 1"}], "metadata": {"language_info": ` +
+		`{"cell_type": "markdown", "metadata": {}, "source": "text"}, ` +
+		`{"cell_type": "code", "metadata": {}, "outputs": [], "source": "x <- 1"}], "metadata": {"language_info": ` +
 		`{"name": "R", "file_extension": ".r"}, "kernelspec": {"name": "ir", "display_name": "R"}}, "nbformat": 4}`})
 	code, out, errs := command(t, "", filepath.Join(dir, "a.ipynb"))
 	after := contents(t, dir)

@@ -2,11 +2,11 @@
 // languages, as Markdown, and from the scripts that Databricks exports. The text is that of jupytext's formats percent
 // and md, so that each program reads what the other one writes. Read [Percent] and [FromPercent] first.
 //
-// Unlike jupytext's, a round trip is exact: a notebook comes back with the same cells, sources, types, cell metadata and
-// notebook metadata, and a script that a person wrote comes back byte for byte. What the format cannot hold is kept in
-// the marker of the cell ("metaml_cell") or in the header ("metaml_metadata"); how a script was laid out is kept in the
-// metadata of the notebook ("metaml_layout"). Outputs, counts, ids and attachments are not in the text: [Keep] takes
-// them from the notebook that was there before.
+// Unlike jupytext's, a round trip is exact: a notebook comes back with the same cells, sources, types, cell metadata
+// and notebook metadata, and a script that a person wrote comes back byte for byte. What the format cannot hold is
+// kept in the marker of the cell ([cellKey]) or in the header ([metadataKey]); how a script was laid out is kept in
+// the metadata of the notebook ([layoutKey]). Outputs, counts and ids are not in the text: [Keep] takes them from the
+// notebook that was there before.
 //
 // It imports converter/nbformat and a library for YAML.
 package jupytext
@@ -19,7 +19,8 @@ const (
 	cellKey = "metaml_cell"
 	// metadataKey is in the header in place of metadata that YAML does not give back as it was: JSON in a string.
 	metadataKey = "metaml_metadata"
-	// layoutKey is in the metadata of a notebook and its cells that came from text laid out otherwise than jupytext does.
+	// layoutKey is in the metadata of a notebook and its cells that came from text laid out otherwise than jupytext
+	// does.
 	layoutKey = "metaml_layout"
 
 	// version is that of the jupytext whose text is written; its reader asks for one.
@@ -28,7 +29,8 @@ const (
 
 // Options say how text is written and read.
 type Options struct {
-	// LikeJupytext writes what jupytext writes by default, byte for byte. It leaves out what jupytext thinks is not worth
+	// LikeJupytext writes what jupytext writes by default, byte for byte. It leaves out what jupytext thinks is not
+	// worth
 	// a line of text, such as language_info and the cell metadata "collapsed", and keeps no layout: the round trip is
 	// then not exact.
 	LikeJupytext bool

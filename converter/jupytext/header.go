@@ -237,8 +237,8 @@ func ascii(cells []cell) bool {
 
 var coding = lazyregexp.New(`coding[:=][ \t]*([-_.a-zA-Z0-9]+)`)
 
-// readHeader reads the lines before the first cell: the metadata, a cell of YAML for other programs, and the line behind
-// them. Where there is no header, or one that is not understood, body is the line behind "#!" and the encoding.
+// readHeader reads the lines before the first cell: the metadata, a cell of YAML for other programs, and the line
+// behind them. Where there is no header, or one that is not understood, body is the line behind "#!" and the encoding.
 func readHeader(f format, lines []string) (meta metadata, first *cell, body int) {
 	own := nbformat.ObjectValue()
 	start := 0

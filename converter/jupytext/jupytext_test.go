@@ -164,11 +164,15 @@ func TestOutputsAreKept(t *testing.T) {
 
 func TestWhatCannotBeWritten(t *testing.T) {
 	for _, c := range []struct{ name, notebook, want string }{
-		{"version 3", `{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}`,
-			"the notebook is of version 3: upgrade it to version 4 first"},
-		{"half of a pair", `{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "code",
+		{
+			"version 3", `{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}`,
+			"the notebook is of version 3: upgrade it to version 4 first",
+		},
+		{
+			"half of a pair", `{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "code",
 "metadata": {}, "outputs": [], "execution_count": null, "source": "\ud800"}]}`,
-			"cell 1 has half of a surrogate pair, which text cannot hold"},
+			"cell 1 has half of a surrogate pair, which text cannot hold",
+		},
 		{"unknown type", `{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "x",
 "metadata": {}, "source": ""}]}`, `cell 1 is of the unknown type "x"`},
 	} {

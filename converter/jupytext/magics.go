@@ -7,7 +7,8 @@ import (
 	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
-// Lines that are IPython's and not Python's are comments in a script. The expressions are those of jupytext's magics.py.
+// Lines that are IPython's and not Python's are comments in a script. The expressions are those of jupytext's
+// magics.py.
 var (
 	pythonShell  = lazyregexp.New(`^\s*(?:(?:# |#)+\s*)?[?!]\s*[A-Za-z.~$\\/{}]`)
 	pythonAlias  = lazyregexp.New(`^(# |#)*(cat|cd|cp|mv|rm|rmdir|mkdir|copy|ddir|echo|ls|ldir|ren)($|\s$|\s[^=,])`)

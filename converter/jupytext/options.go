@@ -161,8 +161,8 @@ func readPairs(text string) metadata {
 		}
 	}
 	m := first
-	for i := len(pairs) - 1; i >= 0; i-- {
-		m.set(pairs[i].key, pairs[i].value)
+	for _, pair := range slices.Backward(pairs) {
+		m.set(pair.key, pair.value)
 	}
 	return m
 }
@@ -182,7 +182,8 @@ func active(extension string, m metadata, otherwise bool) bool {
 	if !m.has("active") || where.Kind() != nbformat.String {
 		return otherwise
 	}
-	return slices.Contains(strings.FieldsFunc(where.Text(), func(r rune) bool { return r == '.' || r == ',' }), extension)
+	all := strings.FieldsFunc(where.Text(), func(r rune) bool { return r == '.' || r == ',' })
+	return slices.Contains(all, extension)
 }
 
 func activeTag(m metadata) bool {

@@ -1,6 +1,9 @@
 package jupytext
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // blankLines is how many blank lines stand between a cell and what follows, as jupytext counts them by PEP 8.
 func blankLines(previous, next []string, extension string) int {
@@ -64,8 +67,7 @@ func endsWithDefinition(lines []string) bool {
 		}
 		q.read(line)
 	}
-	for i := len(plain) - 1; i >= 0; i-- {
-		line := plain[i]
+	for i, line := range slices.Backward(plain) {
 		switch {
 		case blank(line):
 			if i+1 < len(plain) && blank(plain[i+1]) {

@@ -111,7 +111,8 @@ func (r *reader) cell(lines []string, from int) (c cell, next int) {
 	next = r.span(lines, from, c.kind, language)
 	text := lines[body:next]
 
-	// The blank lines behind it. One or two part it from the next cell; of more behind live code, all but two are its own.
+	// The blank lines behind it. One or two part it from the next cell; of more behind live code, all but two are its
+	// own.
 	n := 0
 	for n < len(text) && text[len(text)-1-n] == "" {
 		n++

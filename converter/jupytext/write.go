@@ -496,13 +496,13 @@ func (w *writer) write(n *notebook) string {
 		at -= len(b)
 		copy(lines[at:], b)
 	}
-	for i := len(laid) - 1; i >= 0; i-- {
-		blanks := laid[i].blanks
+	for _, l := range slices.Backward(laid) {
+		blanks := l.blanks
 		if blanks < 0 {
-			blanks = blankLines(laid[i].lines, lines[at:], w.extension)
+			blanks = blankLines(l.lines, lines[at:], w.extension)
 		}
 		at -= blanks
-		put(laid[i].lines)
+		put(l.lines)
 	}
 	return w.join(n, in, first, header, lines[at:])
 }

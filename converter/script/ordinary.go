@@ -12,9 +12,10 @@ import (
 
 // special are names that mean something to this package, and so are those that begin with "_", and those of [memory].
 var special = map[string]bool{
-	"get_ipython": true, "display": true, "displayHTML": true, "display_id": true, "IPython": true, "InteractiveShell": true,
-	"ast_node_interactivity": true, "google": true, "colab": true, "dbutils": true, "spark": true, "asyncio": true,
-	"tqdm": true, "tqdm_notebook": true, "tnrange": true, "interact": true, "In": true, "Out": true,
+	"get_ipython": true, "display": true, "displayHTML": true, "display_id": true, "IPython": true,
+	"InteractiveShell": true, "ast_node_interactivity": true, "google": true, "colab": true, "dbutils": true,
+	"spark": true, "asyncio": true, "tqdm": true, "tqdm_notebook": true, "tnrange": true, "interact": true, "In": true,
+	"Out": true,
 }
 
 // ordinary says that a cell has nothing that the package replaces or looks for, but for what may draw.

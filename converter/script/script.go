@@ -4,7 +4,8 @@
 //
 // A cell is translated by package ipython, line by line, and then edited where it uses what only a kernel gives: the
 // last expression is shown, awaits outside of functions get a loop, imports of IPython's and Colab's modules become
-// small functions at the head of the script (helpers/). What cannot run outside of a notebook is refused by cell and line.
+// small functions at the head of the script (helpers/). What cannot run outside of a notebook is refused by cell and
+// line.
 //
 // It may import the converter's nbformat, ipython, syntax and token.
 package script
