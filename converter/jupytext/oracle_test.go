@@ -75,6 +75,7 @@ func inLanguage(d *nbformat.Document, name, extension string) {
 
 func TestTextIsJupytexts(t *testing.T) {
 	everything := regexp.MustCompile(`(?m)^(# )?    (cell|notebook)_metadata_filter: all\n`)
+	like := Options{LikeJupytext: true}
 	for _, c := range []struct {
 		name, format string
 		options      Options
@@ -83,25 +84,19 @@ func TestTextIsJupytexts(t *testing.T) {
 		language     [2]string
 		documents    uint64
 	}{
-		{"percent", "py:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{}, 1500},
+		{"percent", "py:percent", like, Percent, FromPercent, [2]string{}, 1500},
 		{"all of percent", "all py:percent", Options{}, Percent, FromPercent, [2]string{}, 800},
 		{"all of markdown", "all md", Options{}, Markdown, FromMarkdown, [2]string{}, 800},
-		{"markdown", "md", Options{LikeJupytext: true}, Markdown, FromMarkdown, [2]string{}, 1500},
-		{"R", "auto:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{"R", ".r"}, 200},
-		{"julia", "auto:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{"julia", ".jl"}, 200},
-		{"scala", "auto:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{"scala", ".scala"}, 200},
-		{"bash", "auto:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{"bash", ".sh"}, 200},
-		{"C++", "auto:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{"C++17", ".cpp"}, 200},
-		{
-			"javascript", "auto:percent",
-			Options{LikeJupytext: true},
-			Percent, FromPercent,
-			[2]string{"javascript", ".js"},
-			200,
-		},
-		{"C#", "auto:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{"C#", ".cs"}, 200},
-		{"ocaml", "auto:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{"OCaml", ".ml"}, 200},
-		{"rust", "auto:percent", Options{LikeJupytext: true}, Percent, FromPercent, [2]string{"rust", ".rs"}, 200},
+		{"markdown", "md", like, Markdown, FromMarkdown, [2]string{}, 1500},
+		{"R", "auto:percent", like, Percent, FromPercent, [2]string{"R", ".r"}, 200},
+		{"julia", "auto:percent", like, Percent, FromPercent, [2]string{"julia", ".jl"}, 200},
+		{"scala", "auto:percent", like, Percent, FromPercent, [2]string{"scala", ".scala"}, 200},
+		{"bash", "auto:percent", like, Percent, FromPercent, [2]string{"bash", ".sh"}, 200},
+		{"C++", "auto:percent", like, Percent, FromPercent, [2]string{"C++17", ".cpp"}, 200},
+		{"javascript", "auto:percent", like, Percent, FromPercent, [2]string{"javascript", ".js"}, 200},
+		{"C#", "auto:percent", like, Percent, FromPercent, [2]string{"C#", ".cs"}, 200},
+		{"ocaml", "auto:percent", like, Percent, FromPercent, [2]string{"OCaml", ".ml"}, 200},
+		{"rust", "auto:percent", like, Percent, FromPercent, [2]string{"rust", ".rs"}, 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var documents []*nbformat.Document

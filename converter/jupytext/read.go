@@ -111,8 +111,8 @@ func (r *reader) cell(lines []string, from int) (c cell, next int) {
 	next = r.span(lines, from, c.kind, language)
 	text := lines[body:next]
 
-	// The blank lines behind it. One or two part it from the next cell; of more behind live code, all but two are its
-	// own.
+	// The blank lines behind it. One or two part it from the next cell; behind live code
+	// all but two of more are its own.
 	n := 0
 	for n < len(text) && text[len(text)-1-n] == "" {
 		n++
@@ -377,4 +377,29 @@ func (r *reader) note(c *cell, lines []string, from, next int) {
 			c.blanks = -1
 		}
 	}
+}
+
+// Source is a cell of a script.
+type Source struct {
+	Kind   string // "code", "markdown" or "raw"
+	Text   string
+	Marked bool // a marker begins it
+}
+
+// Sources reads the cells of a script of Python and nothing else. Where magics is false, comments that are like magics
+// are comments, as in jupytext's format hydrogen.
+func Sources(text string, magics bool) []Source {
+	f := percentFormat(languages[0])
+	lines := strings.Split(text, "\n")
+	meta, _, from := readHeader(f, lines)
+	r := &reader{newWriter(Options{}, f, meta)}
+	r.settings.commentMagics = magics
+	var sources []Source
+	for from < len(lines) {
+		marked := r.marks.begins(lines[from])
+		c, next := r.cell(lines, from)
+		sources = append(sources, Source{c.kind, c.source, marked})
+		from = next
+	}
+	return sources
 }

@@ -2,6 +2,7 @@ package jupytext
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/metaml/metaml/converter/nbformat"
@@ -90,4 +91,54 @@ func FuzzFromPercent(f *testing.F) {
 			t.Errorf("%q becomes %q by\n%s", text, back, d.Bytes())
 		}
 	})
+}
+
+// backFromMarkdown checks that a text of Markdown comes back.
+func backFromMarkdown(t *testing.T, text string) {
+	t.Helper()
+	d, err := FromMarkdown([]byte(text), Options{})
+	if err != nil {
+		return
+	}
+	back, err := Markdown(d, Options{})
+	if err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	if string(back) != text {
+		t.Errorf("%q becomes %q by\n%s", text, back, d.Bytes())
+	}
+}
+
+// markdown makes a text as a person may write it.
+func (g *generator) markdown() string {
+	text := pick(g, []string{"", "", "---\ntitle: x\n---\n\n", "---\njupyter:\n  a: 1\n---\n", "\n"})
+	for range g.IntN(5) {
+		source := g.source(g.IntN(2) == 0)
+		switch g.IntN(4) {
+		case 0:
+			name := pick(g, []string{"", "python", "R", "bash x=1", "{r}", "python .noeval", "json", `python {"a": 1}`})
+			text += "```" + name + "\n" + source + "\n```\n"
+		case 1:
+			name := pick(g, []string{"region", "md", "raw", "markdown"})
+			text += "<!-- #" + name + pick(g, []string{"", " a=1", " Title", ` tags=["x"]`}) + " -->\n" + source +
+				"\n<!-- #end" + name + " -->\n"
+		default:
+			text += source + "\n"
+		}
+		text += strings.Repeat("\n", g.IntN(4))
+	}
+	return text
+}
+
+func TestMarkdownComesBack(t *testing.T) {
+	for seed := range uint64(4000) {
+		backFromMarkdown(t, newGenerator(seed).markdown())
+	}
+}
+
+func FuzzFromMarkdown(f *testing.F) {
+	for seed := range uint64(200) {
+		f.Add(newGenerator(seed).markdown())
+	}
+	f.Fuzz(backFromMarkdown)
 }

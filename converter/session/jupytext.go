@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/metaml/metaml/converter/jupytext"
 	"github.com/metaml/metaml/converter/token"
 )
 
@@ -11,8 +12,6 @@ import (
 // magics and commands are comments.
 
 var (
-	// marker begins a cell of the formats percent and hydrogen.
-	marker = regexp.MustCompile(`^# ?%%(%*)([ \t].*)?$`)
 	// lightMarker begins or ends a cell of the format light.
 	lightMarker = regexp.MustCompile(`^# ?([+-])([ \t].*)?$`)
 	// formatName is in the header.
@@ -35,25 +34,28 @@ func fromJupytext(src, path string) (d *Document, ok bool) {
 		return nil, false
 	}
 	lines := strings.Split(src, "\n")
-	quoted := token.InString(src)
 	body, format := header(lines)
-	var cells []scriptCell
+	d = &Document{V: Version, Kind: Saved, Source: path, Cwd: folder(path)}
+	add := func(source string, marked bool) {
+		if source = strings.TrimRight(source, " \t\n"); source == "" || !marked && onlyComments(source) {
+			return // markdown, or the file's own remarks
+		}
+		ok = ok || isOwn(source)
+		d.Cells = append(d.Cells, Cell{Seq: len(d.Cells) + 1, Source: source})
+	}
 	switch format {
 	case "light":
-		cells = lightCells(lines, body, quoted)
+		for _, c := range lightCells(lines, body, token.InString(src)) {
+			add(c.source(), c.marked)
+		}
 	case "", "percent", "hydrogen":
-		cells = percentCells(lines, body, quoted)
+		for _, c := range jupytext.Sources(src, format != "hydrogen") {
+			if c.Kind == "code" {
+				add(c.Text, c.Marked)
+			}
+		}
 	default:
 		return nil, false
-	}
-	d = &Document{V: Version, Kind: Saved, Source: path, Cwd: folder(path)}
-	for _, c := range cells {
-		source, is := c.source(format != "hydrogen")
-		if source == "" || !c.marked && onlyComments(source) {
-			continue // markdown, or the file's own remarks
-		}
-		ok = ok || is
-		d.Cells = append(d.Cells, Cell{Seq: len(d.Cells) + 1, Source: source})
 	}
 	return d, ok
 }
@@ -95,26 +97,6 @@ func onlyComments(source string) bool {
 	return true
 }
 
-// percentCells divides at "# %%". Without a marker there is none.
-func percentCells(lines []string, from int, quoted []bool) []scriptCell {
-	var cells []scriptCell
-	for i := from; i < len(lines); i++ {
-		m := marker.FindStringSubmatch(lines[i])
-		switch {
-		case m != nil && !quoted[i]:
-			cells = append(cells, scriptCell{about: m[2], marked: true})
-		case len(cells) == 0 && strings.TrimSpace(lines[i]) == "":
-		case len(cells) == 0: // before the first marker
-			cells = append(cells, scriptCell{})
-			fallthrough
-		default:
-			c := &cells[len(cells)-1]
-			c.lines, c.quoted = append(c.lines, lines[i]), append(c.quoted, quoted[i])
-		}
-	}
-	return cells
-}
-
 // lightCells divides at "# +" and "# -", and elsewhere at blank lines before what is not indented.
 func lightCells(lines []string, from int, quoted []bool) []scriptCell {
 	var cells []scriptCell
@@ -141,12 +123,12 @@ func lightCells(lines []string, from int, quoted []bool) []scriptCell {
 	return cells
 }
 
-// source is the text of a code cell as it is in the notebook, "" of another cell; own says that it is one of ours.
-func (c *scriptCell) source(commented bool) (text string, isOwn bool) {
+// source is the text of a code cell as it is in the notebook, "" of another cell.
+func (c *scriptCell) source() string {
 	about := c.about
 	if strings.Contains(about, "[markdown]") || strings.Contains(about, "[md]") || strings.Contains(about, "[raw]") ||
 		strings.Contains(about, `active=""`) {
-		return "", false
+		return ""
 	}
 	lines := make([]string, len(c.lines))
 	continued := false // a magic's line goes on in this one
@@ -156,7 +138,7 @@ func (c *scriptCell) source(commented bool) (text string, isOwn bool) {
 		switch rest := l[len(indent):]; {
 		case m != nil: // the body of %%bash
 			lines[i] = strings.TrimPrefix(strings.TrimPrefix(l, "#"), " ")
-		case continued && strings.HasPrefix(rest, "# "), commented && !c.quoted[i] && magic.MatchString(rest):
+		case continued && strings.HasPrefix(rest, "# "), !c.quoted[i] && magic.MatchString(rest):
 			lines[i] = indent + rest[len("# "):]
 			continued = !strings.HasPrefix(lines[i][len(indent):], "#") && strings.HasSuffix(l, "\\")
 			continue
@@ -172,14 +154,21 @@ func (c *scriptCell) source(commented bool) (text string, isOwn bool) {
 		}
 		lines = append([]string{first}, lines...)
 	}
-	for _, l := range lines {
+	return strings.Join(lines, "\n")
+}
+
+// isOwn says whether a cell is one of ours, maybe behind other cell magics.
+func isOwn(source string) bool {
+	for l := range strings.SplitSeq(source, "\n") {
 		if strings.TrimSpace(l) == "" {
 			continue
 		}
-		isOwn = own.MatchString(l)
-		if isOwn || !strings.HasPrefix(l, "%%") {
-			break
+		if own.MatchString(l) {
+			return true
+		}
+		if !strings.HasPrefix(l, "%%") {
+			return false
 		}
 	}
-	return strings.TrimRight(strings.Join(lines, "\n"), " \t\n"), isOwn
+	return false
 }

@@ -24,7 +24,8 @@ def notebook(path: Path, cells: int, size: int, seed: int = 1) -> None:
     each = max(0, size // cells - code - 250)
     made = []
     for i in range(cells):
-        lines, n = [], 0
+        lines: list[str] = []
+        n = 0
         while n < code:
             line = f"value_{i}_{len(lines)} = compute(data[{n}], alpha=0.{n}, name='item {n}')  # step {n}\n"
             lines.append(line)
@@ -38,7 +39,8 @@ def notebook(path: Path, cells: int, size: int, seed: int = 1) -> None:
                 "metadata": {},
             }
         else:
-            printed, n = [], 0
+            printed: list[str] = []
+            n = 0
             while n < each:
                 printed.append(f"epoch {len(printed)} loss {rng.random():.5f} accuracy {rng.random():.5f}\n")
                 n += len(printed[-1]) + 20
