@@ -16,7 +16,8 @@ func large(tb testing.TB) []byte {
 		text := nbformat.NewCell("markdown",
 			fmt.Sprintf("## Part %d\n\nSome *text* about it, with a list:\n\n- a\n- b", i))
 		code := nbformat.NewCell("code", fmt.Sprintf("import numpy as np\n%%matplotlib inline\n"+
-			"def f%d(a, b='text'):\n    # a comment\n    return np.sum(a) + len(b)\n\nprint(f%d([1, 2]))\n!ls -l", i, i))
+			"def f%d(a, b='text'):\n    # a comment\n    return np.sum(a) + len(b)\n\n"+
+			"print(f%d([1, 2]))\n!ls -l", i, i))
 		out := nbformat.ObjectValue()
 		out.Set("output_type", nbformat.StringValue("stream"))
 		out.Set("name", nbformat.StringValue("stdout"))

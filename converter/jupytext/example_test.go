@@ -25,7 +25,8 @@ func ExamplePercent() {
 }
 
 func ExampleFromPercent() {
-	d, err := jupytext.FromPercent([]byte("# %% [markdown]\n# # Title\n\n# %% tags=[\"a\"]\n# !ls\n"), jupytext.Options{})
+	text := []byte("# %% [markdown]\n# # Title\n\n# %% tags=[\"a\"]\n# !ls\n")
+	d, err := jupytext.FromPercent(text, jupytext.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -60,7 +60,7 @@ var oddValues = []string{
 	`"x = 1"`, `""`, `"a\nb"`, `"\""`, `{}`, `1e5`, `-0.0`,
 	`NaN`, `12345678901234567890`, `{"a": [{"b": null}]}`, `"yes"`,
 	`"12"`, `"- a"`, `" a "`, `"a: b"`, `"#"`, `"\u2028"`, `"🎉"`, `"'"`, `"\u0000"`,
-	`"long words that go on and on and on until the line is much longer than eighty characters, and more, 'quoted' a: b"`,
+	`"long words that go on and on until the line is much longer than eighty characters, and more, 'quoted' a: b"`,
 	`"long words that go on and on and on until the line is much longer than eighty characters and then some more"`,
 	`"é long words that go on and on and on until the line is much longer than eighty characters and then some more"`,
 	`"a\n\n  b\nc"`, `[["a", 1], {"x": [1]}]`, `1e300`, `"2020-01-01"`, `"~"`, `"0x1f"`, `"1:30"`,
@@ -81,11 +81,13 @@ func (g *generator) value(odd bool) *nbformat.Value {
 func (g *generator) metadata(odd bool) *nbformat.Value {
 	m := nbformat.ObjectValue()
 	for range g.IntN(3) {
-		switch key := pick(g, []string{"tags", "slideshow", "name",
-			"title", "collapsed", "editable", "x.y", "active"}); key {
+		keys := []string{"tags", "slideshow", "name", "title", "collapsed", "editable", "x.y", "active"}
+		switch key := pick(g, keys); key {
 		case "tags":
-			m.Set(key, nbformat.StringsValue(pick(g, []string{"parameters",
-				"remove-cell", "active-ipynb", "active-py"})))
+			m.Set(key, nbformat.StringsValue(pick(g, []string{
+				"parameters",
+				"remove-cell", "active-ipynb", "active-py",
+			})))
 		case "title":
 			m.Set(key, nbformat.StringValue(pick(g, []string{"A title", "Setup"})))
 		case "active":
@@ -106,8 +108,10 @@ func (g *generator) metadata(odd bool) *nbformat.Value {
 func (g *generator) document(odd bool) *nbformat.Document {
 	cells := make([]*nbformat.DocumentCell, g.IntN(5))
 	for i := range cells {
-		cells[i] = nbformat.NewCell(pick(g, []string{"code",
-			"code", "code", "markdown", "markdown", "raw"}), g.source(odd))
+		cells[i] = nbformat.NewCell(pick(g, []string{
+			"code",
+			"code", "code", "markdown", "markdown", "raw",
+		}), g.source(odd))
 		if g.IntN(4) == 0 {
 			cells[i].SetMetadata(g.metadata(odd))
 		}
@@ -116,8 +120,10 @@ func (g *generator) document(odd bool) *nbformat.Document {
 		}
 	}
 	if odd && len(cells) > 0 && g.IntN(8) == 0 {
-		cells[0] = nbformat.NewCell("raw", pick(g, []string{"---\ntitle: x\n---",
-			"---\n---", "---\n\njupyter: x\n---\n"}))
+		cells[0] = nbformat.NewCell("raw", pick(g, []string{
+			"---\ntitle: x\n---",
+			"---\n---", "---\n\njupyter: x\n---\n",
+		}))
 	}
 	d := nbformat.New()
 	n := 0
@@ -143,8 +149,10 @@ func (g *generator) document(odd bool) *nbformat.Document {
 	}
 	if odd {
 		for range g.IntN(3) {
-			meta.Set(pick(g, []string{"a", "toc", "b c", "yes",
-				"é", "widgets", "jupytext", "kernel_info"}), g.value(true))
+			meta.Set(pick(g, []string{
+				"a", "toc", "b c", "yes",
+				"é", "widgets", "jupytext", "kernel_info",
+			}), g.value(true))
 		}
 		if g.IntN(4) == 0 {
 			own := nbformat.ObjectValue()
@@ -221,8 +229,10 @@ func (g *generator) script() string {
 			}
 		case 1:
 			quote := pick(g, []string{`"""`, "'''", `r"""`})
-			b.WriteString(quote + pick(g, []string{"\n",
-				""}) + g.source(g.IntN(3) == 0) + pick(g, []string{"\n", ""}) +
+			b.WriteString(quote + pick(g, []string{
+				"\n",
+				"",
+			}) + g.source(g.IntN(3) == 0) + pick(g, []string{"\n", ""}) +
 				strings.TrimLeft(quote, "r") + "\n")
 		default:
 			b.WriteString(g.source(g.IntN(3) == 0) + "\n")
