@@ -1,119 +1,171 @@
 def _metaml_show(value):
     """Prints a value as a notebook shows the last expression of a cell: nothing for None, long containers in lines."""
     if value is not None:
-        print(_metaml_layout(_metaml_parts(value, ()), 0, 0, "")[0])
+        print(_metaml_layout(_metaml_parts(value, ())))
 
 
 def _metaml_parts(value, above):
-    # A string, or a list whose first entry is by how much its lines are indented; None is where it may be broken.
+    # What a value is made of: texts, None where a line may be broken, True where it must be, an integer where a group
+    # of such places begins, by which its lines are indented, and False where that ends.
+    yield from (0, *_metaml_inner(value, above), False)
+
+
+def _metaml_inner(value, above):
     import collections
     import re
     import types
 
-    kind = type(value)
-    for base in (list, tuple, set, frozenset, dict, types.MappingProxyType, collections.deque):
-        if kind is base or (isinstance(value, base) and kind.__repr__ is base.__repr__):
-            break
-    else:
-        base = None
-    call = {collections.defaultdict, collections.OrderedDict, collections.Counter, collections.deque} & set(
-        kind.__mro__
-    )
-    if call and kind.__repr__ is call.copy().pop().__repr__:
-        if id(value) in above:
-            return kind.__name__ + "(...)"
-        given = {
-            collections.defaultdict: lambda: [value.default_factory, dict(value)],
-            collections.OrderedDict: lambda: [list(value.items())] if value else [],
-            collections.Counter: lambda: [dict(value.most_common())] if value else [],
-            collections.deque: lambda: [list(value)],
-        }[call.pop()]()
-        parts = [len(kind.__name__) + 1, kind.__name__ + "("]
-        for i, part in enumerate(given):
-            parts += [",", None] * (i > 0) + [_metaml_parts(part, (*above, id(value)))]
-        if getattr(value, "maxlen", None) is not None:
-            parts += [",", None, f"maxlen={value.maxlen}"]
-        return [*parts, ")"]
-    if base is None:
-        if isinstance(value, type) and type(value).__repr__ is type.__repr__:
-            return value.__qualname__ if value.__module__ == "builtins" else f"{value.__module__}.{value.__qualname__}"
-        if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
-            import inspect
+    def each(items, pairs):
+        for i, item in enumerate(items):
+            yield from (",", None) if i else ()
+            if i == 1000:
+                yield "..."
+                return
+            yield from _metaml_parts(item, inside)
+            yield from (": ", *_metaml_parts(value[item], inside)) if pairs else ()
 
-            name = ("" if value.__module__ in (None, "builtins") else value.__module__ + ".") + value.__qualname__
-            try:
-                return f"<function {name}{inspect.signature(value)}>"
-            except ValueError:
-                return f"<function {name}>"
-        if isinstance(value, re.Pattern):
-            names = ["IGNORECASE", "LOCALE", "MULTILINE", "DOTALL", "UNICODE", "VERBOSE", "DEBUG"]
-            flags = "|".join("re." + name for name in names if value.flags & getattr(re, name))
-            return f"re.compile(r{value.pattern!r}" + (f", {flags})" if flags else ")")
-        return repr(value)
-    if base is not tuple and base is not dict and kind is not base and base is not list:
-        return repr(value)
-    opening, closing = {
-        list: "[]",
-        tuple: "()",
-        set: "{}",
-        dict: "{}",
-        frozenset: ("frozenset({", "})"),
-        types.MappingProxyType: ("mappingproxy({", "})"),
-    }[base]
-    if id(value) in above:
-        return opening + "..." + closing
-    items = list(value)
-    if base in (set, frozenset):
-        if not items:
-            return kind.__name__ + "()"
-        if len(items) < 1000:
-            try:
-                items.sort()
-            except Exception:
-                try:
-                    items.sort(key=str)
-                except Exception:
-                    items = list(value)
-    parts = [len(opening), opening]
-    for i, item in enumerate(items):
-        if i:
-            parts += [",", None]
-        if i == 1000:
-            parts.append("...")
-            break
-        parts.append(_metaml_parts(item, (*above, id(value))))
-        if base in (dict, types.MappingProxyType):
-            parts += [": ", _metaml_parts(value[item], (*above, id(value)))]
-    if base is tuple and len(items) == 1:
-        parts.append(",")
-    return [*parts, closing]
+    def called(name, *arguments, **options):
+        yield from (0, name + "(", len(name) + 1)
+        for i, (key, argument) in enumerate(
+            [*(("", a) for a in arguments), *((k + "=", v) for k, v in options.items())]
+        ):
+            yield from (",", None) if i else ()
+            yield from (
+                (key, len(key), *_metaml_parts(argument, inside), False) if key else _metaml_parts(argument, inside)
+            )
+        yield from (False, ")", False)
 
-
-def _metaml_layout(part, column, indent, behind):
-    # The text of a part, and the column behind it; `behind` is what stands on its last line before the next break.
-    if isinstance(part, str):
-        lines = part.splitlines() or [""]
-        text = ("\n" + " " * indent).join(lines)
-        return text, len(lines[-1]) + (indent if len(lines) > 1 else column)
-
-    def flat(part):
-        return part if isinstance(part, str) else "".join(" " if p is None else flat(p) for p in part[1:])
-
-    inner, text = indent + part[0], ""
-    one = flat(part)
-    if "\n" not in one and column + len(one) + len(behind) <= 79:
-        return one, column + len(one)
-    for i, piece in enumerate(part[1:], 1):
-        if piece is None:
-            text, column = text + "\n" + " " * inner, inner
-            continue
-        rest = ""
-        for later in part[i + 1 :]:
-            if later is None:
-                break
-            rest += flat(later)
+    kind, inside = type(value), (*above, id(value))
+    cycle = id(value) in above
+    own = next((base for base in kind.__mro__ if "__repr__" in vars(base)), object)
+    if own in (list, tuple, set, frozenset, dict, types.MappingProxyType):
+        name = {frozenset: "frozenset({", types.MappingProxyType: "mappingproxy({"}.get(own, "")
+        opening = name or {list: "[", tuple: "("}.get(own, "{")
+        closing = {"[": "]", "(": ")", "{": "}"}.get(opening, "})")
+        if cycle:
+            yield "{...}" if own in (dict, types.MappingProxyType) else opening + "..." + closing
+        elif own in (set, frozenset) and not value:
+            yield kind.__name__ + "()"
         else:
-            rest += behind
-        written, column = _metaml_layout(piece, column, inner, rest)
-        text += written
-    return text, column
+            items = list(value)
+            if own in (set, frozenset) and len(items) < 1000:
+                for key in (None, str):
+                    try:
+                        items = sorted(items, key=key)
+                        break
+                    except Exception:
+                        continue
+            yield from (opening, len(opening), *each(items, own in (dict, types.MappingProxyType)))
+            yield from (",",) if own is tuple and len(items) == 1 else ()
+            yield from (False, closing)
+    elif own in (collections.defaultdict, collections.OrderedDict, collections.Counter, collections.deque):
+        if cycle:
+            yield kind.__name__ + "(...)"
+        elif own is collections.defaultdict:
+            yield from called(kind.__name__, value.default_factory, dict(value))
+        elif own is collections.deque:
+            yield from called(kind.__name__, list(value), **({} if value.maxlen is None else {"maxlen": value.maxlen}))
+        elif own is collections.Counter:
+            yield from called(kind.__name__, *([dict(value.most_common())] if value else []))
+        else:
+            yield from called(kind.__name__, *([list(value.items())] if value else []))
+    elif own is BaseException:
+        module = "" if kind.__module__ == "builtins" else kind.__module__ + "."
+        yield from called(module + kind.__qualname__, *value.args)
+    elif own is types.SimpleNamespace:
+        yield from ("namespace(...)",) if cycle else called("namespace", **vars(value))
+    elif own is type:
+        yield value.__qualname__ if value.__module__ == "builtins" else f"{value.__module__}.{value.__qualname__}"
+    elif own in (types.FunctionType, types.BuiltinFunctionType):
+        import inspect
+
+        module = "" if value.__module__ in (None, "builtins") else value.__module__ + "."
+        try:
+            yield f"<function {module}{value.__qualname__}{inspect.signature(value)}>"
+        except ValueError:
+            yield f"<function {module}{value.__qualname__}>"
+    elif own is re.Pattern:
+        names = ["IGNORECASE", "LOCALE", "MULTILINE", "DOTALL", "UNICODE", "VERBOSE", "DEBUG"]
+        flags = "|".join("re." + name for name in names if value.flags & getattr(re, name))
+        yield from (0, "re.compile(", 11, 0, f"r{value.pattern!r}", False)
+        yield from (",", None, 0, flags, False) if flags else ()
+        yield from (False, ")", False)
+    elif own is object:
+        yield from ("<", 1, *_metaml_parts(kind, inside), f" at 0x{id(value):x}", False, ">")
+    else:
+        yield 0
+        for i, line in enumerate(repr(value).splitlines()):
+            yield from (True, line) if i else (line,)
+        yield False
+
+
+def _metaml_layout(parts, width=79):
+    # The text of parts, by IPython's rule: where a line is too long, the outermost group is broken at all its places.
+    class Group:
+        def __init__(self, depth):
+            self.depth, self.places, self.broken = depth, 0, False
+            queue.extend([] for _ in range(depth + 1 - len(queue)))
+            queue[depth].append(self)
+
+        def done(self):
+            if not self.places and self in queue[self.depth]:
+                queue[self.depth].remove(self)
+
+    def write():  # what has waited longest
+        nonlocal column, waits
+        text, group, indent = waiting.pop(0)
+        waits -= len(text)
+        if group:
+            group.places -= 1
+            if group.broken:
+                out.append("\n" + " " * indent)
+                column = indent
+                return
+            group.done()
+        out.append(text)
+        column += len(text)
+
+    def outermost():
+        for groups in queue:
+            for i, group in enumerate(reversed(groups)):
+                if group.places:
+                    del groups[i]
+                    group.broken = True
+                    while group.places:
+                        write()
+                    while waiting and not waiting[0][1]:
+                        write()
+                    return True
+            for group in groups:
+                group.broken = True
+            groups.clear()
+        return False
+
+    queue, out, waiting, column, waits = [], [], [], 0, 0
+    stack, indents = [Group(0)], [0]
+    for part in parts:
+        if part is False:
+            indents.pop()
+            stack.pop().done()
+        elif part is True or (part is None and stack[-1].broken):
+            if part:
+                outermost()
+            while waiting:
+                write()
+            out.append("\n" + " " * indents[-1])
+            column = indents[-1]
+        elif isinstance(part, int):
+            stack.append(Group(stack[-1].depth + 1))
+            indents.append(indents[-1] + part)
+        elif part is None or waiting:
+            stack[-1].places += part is None
+            waiting.append((" ", stack[-1], indents[-1]) if part is None else (part, None, 0))
+            waits += len(waiting[-1][0])
+            while column + waits > width and outermost():
+                pass
+        else:
+            out.append(part)
+            column += len(part)
+    while waiting:
+        write()
+    return "".join(out)
