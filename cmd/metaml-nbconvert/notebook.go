@@ -38,15 +38,17 @@ func document(o *options, s *source, stdout io.Writer) result {
 			return r
 		}
 	}
+	if major, _ := d.Version(); o.to == "notebook" || major < 4 {
+		for _, w := range d.Upgrade() {
+			r.Notes = append(r.Notes, w.String())
+		}
+	}
 	var text []byte
 	extension := ""
 	switch o.to {
 	case "notebook":
 		if s.from != "notebook" {
 			keepOutputs(d, s.output)
-		}
-		for _, w := range d.Upgrade() {
-			r.Notes = append(r.Notes, w.String())
 		}
 		text = d.Bytes()
 	case "percent":

@@ -54,7 +54,7 @@ def test_plan_and_run(notebook: Notebook) -> None:
 
 def test_convert(notebook: Notebook) -> None:
     (notebook.folder / "script.py").write_text(PERCENT)
-    convert = [str(BIN / "metaml-nbconvert"), "script.py", "--to", "script", "-o", "out.py"]
+    convert = [str(BIN / "metaml-nbconvert"), "script.py", "--function", "fit", "-o", "out.py"]
     done = subprocess.run(convert, cwd=notebook.folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     ran = subprocess.run(
