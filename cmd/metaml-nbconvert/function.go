@@ -1,14 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/metaml/metaml/converter/program"
 	"github.com/metaml/metaml/converter/session"
@@ -38,7 +37,7 @@ func functions(ctx context.Context, o *options, all []job, stdin io.Reader, stdo
 var errIncomplete = errors.New("something that the program needs was left out")
 
 func convert(ctx context.Context, o *options, j job, stdin io.Reader, stdout, stderr io.Writer) (err error) {
-	doc, err := read(j.input, stdin)
+	doc, err := read(j, stdin)
 	if err != nil {
 		return err
 	}
@@ -117,34 +116,29 @@ func cut(ctx context.Context, o *options, doc *session.Document) (*slicer.Slice,
 	return slicer.Of(ctx, doc, chosen)
 }
 
-func read(input string, stdin io.Reader) (*session.Document, error) {
-	r := stdin
-	if input != "-" {
-		f, err := os.Open(input)
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be opened: %w", input, usererror.SystemReason(err))
-		}
-		defer f.Close()
-		r = f
-	}
-	data, err := io.ReadAll(io.LimitReader(r, session.MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", input, err)
-	}
-	if len(data) > session.MaxFile {
-		return nil, fmt.Errorf("%s is larger than 1 GiB", input)
-	}
-	name := input
-	if input == "-" {
+// read gives the session that a function is cut out of.
+func read(j job, stdin io.Reader) (*session.Document, error) {
+	in := &source{job: j, from: "notebook", stdin: stdin}
+	name := j.input
+	if name == "-" {
 		name = ""
 	}
-	switch filepath.Ext(input) {
-	case ".py":
-		return session.FromSource(data, name)
-	case ".json":
-		return session.Read(strings.NewReader(string(data)))
+	extension := filepath.Ext(j.input)
+	if extension != ".py" && extension != ".json" {
+		nb, err := in.notebook()
+		if err != nil {
+			return nil, err
+		}
+		return session.FromCells(nb, name)
 	}
-	return session.FromNotebook(data, name)
+	data, err := in.read()
+	if err != nil {
+		return nil, err
+	}
+	if extension == ".py" {
+		return session.FromSource(data, name)
+	}
+	return session.Read(bytes.NewReader(data))
 }
 
 // explain says why each statement is in.

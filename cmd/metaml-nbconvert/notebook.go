@@ -32,12 +32,6 @@ func document(o *options, s *source, stdout io.Writer) result {
 	if err != nil {
 		return fail(err)
 	}
-	if o.strict && s.from == "notebook" {
-		if r.Problems = problems(d); len(r.Problems) > 0 {
-			r.Status = "failed"
-			return r
-		}
-	}
 	if major, _ := d.Version(); o.to == "notebook" || major < 4 {
 		for _, w := range d.Upgrade() {
 			r.Notes = append(r.Notes, w.String())

@@ -6,11 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/metaml/metaml/converter/jupytext"
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/internal/lazyregexp"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -20,6 +20,7 @@ type source struct {
 	from  string // "notebook", "percent", "markdown" or "databricks"
 	stdin io.Reader
 	held  []byte // the whole input, where it was read
+	whole *nbformat.Document
 }
 
 // newSource finds out what a job's input is.
@@ -42,7 +43,7 @@ func newSource(o *options, j job, stdin io.Reader) (*source, error) {
 		case jupytext.IsDatabricks(data):
 			s.from = "databricks"
 			return s, nil
-		case !marked.Match(data):
+		case !marked.MatchString(string(data)):
 			return nil, fmt.Errorf("%s is a script already: cut a function out of it with --function NAME", j.input)
 		}
 		s.from = "percent"
@@ -51,7 +52,7 @@ func newSource(o *options, j job, stdin io.Reader) (*source, error) {
 }
 
 // marked is a cell's mark in a script.
-var marked = regexp.MustCompile(`(?m)^# ?%%([ \t]|$)`)
+var marked = lazyregexp.New(`(?m)^# ?%%([ \t]|$)`)
 
 // open gives the input as it is.
 func (s *source) open() (io.ReadCloser, error) {
@@ -93,6 +94,9 @@ func (s *source) read() ([]byte, error) {
 
 // document is the whole notebook.
 func (s *source) document() (*nbformat.Document, error) {
+	if s.whole != nil {
+		return s.whole, nil
+	}
 	data, err := s.read()
 	if err != nil {
 		return nil, err
@@ -111,6 +115,7 @@ func (s *source) document() (*nbformat.Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.called(), err)
 	}
+	s.whole = d
 	return d, nil
 }
 
@@ -143,10 +148,4 @@ func (j job) called() string {
 		return "the input"
 	}
 	return j.input
-}
-
-// isPython says whether a notebook's language is Python.
-func isPython(language string) bool {
-	l := strings.ToLower(language)
-	return l == "" || l == "python" || l == "ipython" || strings.HasPrefix(l, "python3")
 }

@@ -42,9 +42,6 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 	if err != nil {
 		return fail(err)
 	}
-	if o.to != "script" {
-		return document(o, in, stdout)
-	}
 	if o.strict && in.from == "notebook" {
 		d, err := in.document()
 		if err != nil {
@@ -55,14 +52,14 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 			return r
 		}
 	}
+	if o.to != "script" {
+		return document(o, in, stdout)
+	}
 	nb, err := in.notebook()
 	if err != nil {
 		return fail(err)
 	}
-	if !isPython(nb.Language) {
-		if _, err := in.read(); err != nil {
-			return fail(err)
-		}
+	if !nb.IsPython() {
 		return document(o, in, stdout)
 	}
 	if o.slice != "" {

@@ -66,6 +66,30 @@ func Read(r io.Reader) (*Notebook, error) {
 	return p.notebook()
 }
 
+// IsPython says whether the notebook's language is Python, which it is where none is said.
+func (nb *Notebook) IsPython() bool {
+	l := strings.ToLower(nb.Language)
+	return l == "" || l == "python" || l == "ipython" || strings.HasPrefix(l, "python3")
+}
+
+// Counted says whether each code cell with text has an execution count of its own, by which people know it then. Where
+// one lacks it, all are known by their places among the code cells: else some would be called by what Jupyter shows at
+// them and others by their place.
+func (nb *Notebook) Counted() bool {
+	seen := map[int]bool{}
+	for i := range nb.Cells {
+		c := &nb.Cells[i]
+		if c.Type != "code" || strings.TrimSpace(c.Source) == "" {
+			continue
+		}
+		if c.Count <= 0 || seen[c.Count] {
+			return false
+		}
+		seen[c.Count] = true
+	}
+	return true
+}
+
 // ReadBytes reads a notebook that is in memory, as [Read] does.
 func ReadBytes(data []byte) (*Notebook, error) { return Read(bytes.NewReader(data)) }
 

@@ -160,26 +160,20 @@ type scripting struct {
 	nested        bool            // values that are shown may be containers, types or functions
 }
 
-// labels are the numbers by which people know the code cells: their execution counts, if each has one of its own, else
-// their places.
-func labels(cells []nbformat.Cell) []int {
-	var counts, places []int
-	seen, counted := map[int]bool{}, true
-	for i := range cells {
-		if cells[i].Type != "code" {
-			continue
-		}
-		places = append(places, len(places)+1)
-		counts = append(counts, cells[i].Count)
-		if strings.TrimSpace(cells[i].Source) != "" {
-			counted = counted && cells[i].Count > 0 && !seen[cells[i].Count]
-			seen[cells[i].Count] = true
+// labels are the numbers by which people know the code cells.
+func labels(nb *nbformat.Notebook) []int {
+	var all []int
+	counted := nb.Counted()
+	for i := range nb.Cells {
+		switch c := &nb.Cells[i]; {
+		case c.Type != "code":
+		case counted:
+			all = append(all, c.Count)
+		default:
+			all = append(all, len(all)+1)
 		}
 	}
-	if counted {
-		return counts
-	}
-	return places
+	return all
 }
 
 // skips are tags of cells that are not for scripts: Jupyter Book's, ours, jupytext's.
@@ -191,7 +185,7 @@ func hasTag(c *nbformat.Cell, tags ...string) bool {
 
 // notebook writes the cells of a notebook; file is its name where %run put it in.
 func (s *scripting) notebook(ctx context.Context, nb *nbformat.Notebook, file string) error {
-	numbers := labels(nb.Cells)
+	numbers := labels(nb)
 	cells, err := analyse(ctx, nb.Cells, s.o.parseAll)
 	if err != nil {
 		return err

@@ -137,32 +137,23 @@ func readNotebook(r io.Reader, path string) (*Document, error) {
 
 // FromCells makes the document of a notebook that was read, as [FromNotebook] does.
 func FromCells(nb *nbformat.Notebook, path string) (*Document, error) {
-	if l := strings.ToLower(nb.Language); l != "" && l != "python" && l != "ipython" &&
-		!strings.HasPrefix(l, "python3") {
+	if !nb.IsPython() {
 		return nil, fmt.Errorf("%s: this is a notebook in %s; programs are made from Python", name(path), nb.Language)
 	}
 	d := &Document{
 		V: Version, Kind: Saved, Source: path, Cwd: folder(path), Interpreter: Interpreter{Version: nb.Version},
 	}
-	counts := map[int]bool{}
-	counted := true
+	counted := nb.Counted()
 	for _, c := range nb.Cells {
 		if c.Type != "code" {
 			continue
 		}
 		// The number is the cell's place among the code cells, empty ones too, so that people can count to it.
-		cell := Cell{Seq: len(d.Cells) + 1, Count: c.Count, ID: c.ID, Source: newlines(c.Source)}
+		cell := Cell{Seq: len(d.Cells) + 1, ID: c.ID, Source: newlines(c.Source)}
+		if counted {
+			cell.Count = c.Count
+		}
 		d.Cells = append(d.Cells, cell)
-		if strings.TrimSpace(c.Source) != "" {
-			counted = counted && c.Count > 0 && !counts[c.Count]
-			counts[c.Count] = true
-		}
-	}
-	if !counted {
-		// Some would be called by what Jupyter shows at them and others by their place: by their place, all of them.
-		for i := range d.Cells {
-			d.Cells[i].Count = 0
-		}
 	}
 	return d, nil
 }
