@@ -154,23 +154,17 @@ type codeLine struct {
 func codeLines(code string, people bool) []codeLine {
 	type span struct{ from, to int }
 	var comments []span
-	inString := map[int]bool{} // line offsets that begin inside of a string
-	lineAt := func(off int) int { return strings.Count(code[:off], "\n") }
+	inString := append(token.InString(code), false) // behind the last line no string goes on
 	sc := token.NewScanner(code, 0)
 	for {
 		tok, ok := sc.Next()
 		if !ok {
 			break
 		}
-		switch tok.Kind {
-		case token.Comment:
+		if tok.Kind == token.Comment {
 			// A type comment is read by torch.jit.script.
 			if c := strings.TrimSpace(code[tok.Start+1 : tok.End]); !strings.HasPrefix(c, "type:") {
 				comments = append(comments, span{tok.Start, tok.End})
-			}
-		case token.String, token.Bad:
-			for l, end := lineAt(tok.Start)+1, lineAt(tok.End); l <= end; l++ {
-				inString[l] = true
 			}
 		}
 	}
