@@ -95,7 +95,6 @@ func awaits(statement *syntax.Node) bool {
 // group are statements that stand on the same lines, or await one after the other.
 type group struct {
 	from, to   int // rows
-	names      []string
 	awaits     bool
 	statements []*syntax.Node
 }
@@ -104,16 +103,15 @@ type group struct {
 func grouped(all []*syntax.Node) []group {
 	var groups []group
 	for _, n := range all {
-		names, is := bound(n), awaits(n)
+		is := awaits(n)
 		last := len(groups) - 1
 		if last >= 0 && (groups[last].to >= n.Row || is && groups[last].awaits) {
 			groups[last].to = n.EndRow
-			groups[last].names = append(groups[last].names, names...)
 			groups[last].awaits = groups[last].awaits || is
 			groups[last].statements = append(groups[last].statements, n)
 			continue
 		}
-		groups = append(groups, group{n.Row, n.EndRow, names, is, []*syntax.Node{n}})
+		groups = append(groups, group{n.Row, n.EndRow, is, []*syntax.Node{n}})
 	}
 	return groups
 }

@@ -1,26 +1,26 @@
 package script
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // A notebook shows and closes at the end of a cell what that drew, so a script has to know which cells may draw. A cell
 // that is taken for one costs a line; what another one draws is saved with the next.
 
 // plotters are packages whose functions draw by matplotlib.
-var plotters = regexp.MustCompile(`^(matplotlib|pylab|seaborn|plotnine|mpl_toolkits|scikitplot|yellowbrick|` +
+var plotters = lazyregexp.New(`^(matplotlib|pylab|seaborn|plotnine|mpl_toolkits|scikitplot|yellowbrick|` +
 	`shap|missingno|mplfinance|arviz|wordcloud|librosa\.display|cartopy|geopandas|statsmodels\.graphics)\b`)
 
 // browsers are packages whose figures are for browsers.
-var browsers = regexp.MustCompile(`^(plotly|altair|bokeh|hvplot|holoviews|pyecharts|graphviz|folium|ipywidgets|` +
+var browsers = lazyregexp.New(`^(plotly|altair|bokeh|hvplot|holoviews|pyecharts|graphviz|folium|ipywidgets|` +
 	`IPython|google)\b`)
 
 // plots are names of functions and methods that draw.
-var plots = regexp.MustCompile(`(?i:plot|hist$|draw|imshow|scatter|heatmap|boxplot|chart|visuali[sz]e|show_)|` +
+var plots = lazyregexp.New(`(?i:plot|hist$|draw|imshow|scatter|heatmap|boxplot|chart|visuali[sz]e|show_)|` +
 	`^(barh?|pie|area|violin|contourf?|pcolormesh|from_predictions|from_estimator)$|Display$`)
 
 // star is what stands for all names of pylab in the names that draw.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/metaml/metaml/converter/nbformat"
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/converter/token"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // edit replaces a part of a cell's code by text with as many line ends.
@@ -142,11 +142,11 @@ func (s *scripting) notPython(c *nbformat.Cell, a analysed) (said string, line i
 	return "this is not Python: " + shortened(text), line
 }
 
-var python2 = regexp.MustCompile(`^(print\s+["'\w]|exec\s+["'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|` +
+var python2 = lazyregexp.New(`^(print\s+["'\w]|exec\s+["'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|` +
 	`<>|\b0\d+[lL]?\b|\bur["']`)
 
 // oldExcept gives an exception its name as Python 2 did; before Python 3.14 it is no Python at all.
-var oldExcept = regexp.MustCompile(`^except\s+[\w.]+\s*,\s*[a-z_]\w*\s*:`)
+var oldExcept = lazyregexp.New(`^except\s+[\w.]+\s*,\s*[a-z_]\w*\s*:`)
 
 func shortened(text string) string {
 	if r := []rune(text); len(r) > 60 {
@@ -174,7 +174,7 @@ func (s *scripting) magics(a analysed, at place) {
 	}
 }
 
-var interactivity = regexp.MustCompile(`\bast_node_interactivity\s*=\s*["'](\w+)["']`)
+var interactivity = lazyregexp.New(`\bast_node_interactivity\s*=\s*["'](\w+)["']`)
 
 // interactivityBehind says which expressions the cells behind one show: what a cell sets holds from the next on.
 func (s *scripting) interactivityBehind(a analysed) string {
@@ -184,9 +184,14 @@ func (s *scripting) interactivityBehind(a analysed) string {
 			now = set[1]
 		}
 	}
+	if !strings.Contains(a.Code, "ast_node_interactivity") {
+		return now
+	}
 	visit(a.tree.Root, nil, func(n, _ *syntax.Node) bool {
-		if set := interactivity.FindStringSubmatch(n.Text()); set != nil && n.Kind == "assignment" {
-			now = set[1]
+		if n.Kind == "assignment" {
+			if set := interactivity.FindStringSubmatch(n.Text()); set != nil {
+				now = set[1]
+			}
 		}
 		return true
 	})
@@ -427,9 +432,13 @@ func (s *scripting) looped(groups []group, lines []outLine) []outLine {
 		head := lines[from]
 		head.text, head.inString = "async def "+name+"():", false
 		body := slices.Clone(lines[from:to])
-		if len(g.names) > 0 {
-			slices.Sort(g.names)
-			body = slices.Insert(body, 0, outLine{text: "global " + strings.Join(slices.Compact(g.names), ", ")})
+		var names []string
+		for _, n := range g.statements {
+			names = append(names, bound(n)...)
+		}
+		if len(names) > 0 {
+			slices.Sort(names)
+			body = slices.Insert(body, 0, outLine{text: "global " + strings.Join(slices.Compact(names), ", ")})
 		}
 		call := head
 		call.text = "_metaml_loop.run_until_complete(" + name + "())"

@@ -16,7 +16,7 @@ func TestOrdinaryCellsNeedNoTree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			nb, err := nbformat.ReadBytes(ofText(t, a.files["notebook"], a.has("crlf")))
 			if err != nil {
-				t.Skip(err)
+				t.Fatal(err)
 			}
 			o := a.options(t, name)
 			o.KeepGoing = true

@@ -2,19 +2,19 @@ package script
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/metaml/metaml/converter/nbformat"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // form is Colab's comment behind a parameter: #@param {type:"integer"}, #@param ["a", "b"].
 var (
-	form       = regexp.MustCompile(`#\s*@param\b\s*(.*)$`)
-	formType   = regexp.MustCompile(`\btype\s*:\s*"(\w+)"`)
-	formChoice = regexp.MustCompile(`^\[(.*)\]`)
-	hintType   = regexp.MustCompile(`^type:\s*([\w.\[\], |]+?)(?:\s*#\s*(.*))?$`)
+	form       = lazyregexp.New(`#\s*@param\b\s*(.*)$`)
+	formType   = lazyregexp.New(`\btype\s*:\s*"(\w+)"`)
+	formChoice = lazyregexp.New(`^\[(.*)\]`)
+	hintType   = lazyregexp.New(`^type:\s*([\w.\[\], |]+?)(?:\s*#\s*(.*))?$`)
 )
 
 // parameter is a name whose value an option gives.
@@ -167,7 +167,7 @@ func ofNumbers(value *syntax.Node) string {
 	return kind
 }
 
-var optional = regexp.MustCompile(`^(?:typing\.)?Optional\[(.*)\]$|^(.*?) *\| *None$|^None *\| *(.*)$`)
+var optional = lazyregexp.New(`^(?:typing\.)?Optional\[(.*)\]$|^(.*?) *\| *None$|^None *\| *(.*)$`)
 
 // named is the type of an option by an annotation or a form.
 func named(kind, otherwise string) string {

@@ -1,16 +1,16 @@
 package script
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // memory are the names under which IPython keeps what cells had and gave.
-var memory = regexp.MustCompile(`^(In|Out|_{1,3}|_i{0,3}|_i?\d+|_ih|_oh|_dh|_exit_code)$`)
+var memory = lazyregexp.New(`^(In|Out|_{1,3}|_i{0,3}|_i?\d+|_ih|_oh|_dh|_exit_code)$`)
 
 // fromIPython are the modules whose names a script gets in other ways.
 var fromIPython = map[string]bool{
@@ -27,7 +27,7 @@ var absent = map[string]string{
 }
 
 // asked is a condition that asks where the code runs.
-var asked = regexp.MustCompile(`(?i)get_ipython|ipython|jupyter|notebook|colab|kaggle|databricks|dbutils|__file__`)
+var asked = lazyregexp.New(`(?i)get_ipython|ipython|jupyter|notebook|colab|kaggle|databricks|dbutils|__file__`)
 
 // replacing are the edits for what only a kernel, IPython or Colab gives.
 type replacing struct {
