@@ -1,11 +1,8 @@
 package ipython
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -244,27 +241,14 @@ func TestAgreesWithIPython(t *testing.T) {
 		cases = append(cases, input{src, r.Code})
 		results = append(results, r)
 	}
-	in, err := json.Marshal(cases)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, py := range []string{venv.Python(t), venv.Oldest(t)} {
-		cmd := exec.CommandContext(t.Context(), py, "testdata/oracle.py")
-		cmd.Stdin = bytes.NewReader(in)
-		var out, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &stderr
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("%s oracle.py: %v\n%s", py, err, stderr.String())
-		}
 		var answers []struct {
 			Code     string     `json:"code"`
 			Magics   [][]string `json:"magics"`
 			Compiles bool       `json:"compiles"`
 			Ours     bool       `json:"ours_compiles"`
 		}
-		if err := json.Unmarshal(out.Bytes(), &answers); err != nil {
-			t.Fatal(err)
-		}
+		venv.Ask(t, py, []string{"testdata/oracle.py"}, cases, &answers)
 		bad, compiled := 0, 0
 		for i, a := range answers {
 			var theirs, ours []string

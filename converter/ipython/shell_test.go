@@ -1,8 +1,6 @@
 package ipython
 
 import (
-	"bytes"
-	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -82,23 +80,9 @@ func TestCommandsAreExpandedAsIPythonDoes(t *testing.T) {
 		code := expandedText(cmd)
 		given.Cases = append(given.Cases, testCase{cmd, code})
 	}
-	in, err := json.Marshal(given)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, py := range []string{venv.Python(t), venv.Oldest(t)} {
-		cmd := exec.CommandContext(t.Context(), py, "testdata/expand.py")
-		cmd.Stdin = bytes.NewReader(in)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%s expand.py: %v\n%s", py, err, stderr.String())
-		}
 		var wrong []string
-		if err := json.Unmarshal(out, &wrong); err != nil {
-			t.Fatal(err)
-		}
+		venv.Ask(t, py, []string{"testdata/expand.py"}, given, &wrong)
 		for i, w := range wrong {
 			if i == 12 {
 				t.Fatalf("… and %d more", len(wrong)-i)

@@ -1,11 +1,8 @@
 package jupytext
 
 import (
-	"bytes"
-	"encoding/json"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -42,22 +39,8 @@ for asked in json.load(sys.stdin):
         answers.append("")
 json.dump(answers, sys.stdout)
 `
-	in, err := json.Marshal(documents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), venv.Python(t), "-c", script)
-	cmd.Stdin = bytes.NewReader(in)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("ask jupytext: %v\n%s", err, stderr.Bytes())
-	}
 	var texts []string
-	if err := json.Unmarshal(out, &texts); err != nil {
-		t.Fatal(err)
-	}
+	venv.Ask(t, venv.Python(t), []string{"-c", script}, documents, &texts)
 	return texts
 }
 

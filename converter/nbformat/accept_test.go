@@ -1,9 +1,6 @@
 package nbformat
 
 import (
-	"bytes"
-	"encoding/json"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -52,10 +49,6 @@ func TestJSONIsReadWherePythonReadsIt(t *testing.T) {
 		g := newGenerator(uint64(seed))
 		texts = append(texts, g.mutated(g.write(g.notebook(4, 5))))
 	}
-	in, err := json.Marshal(texts)
-	if err != nil {
-		t.Fatal(err)
-	}
 	const script = `
 import json, sys
 def reads(text):
@@ -65,16 +58,8 @@ def reads(text):
         return False
     return True
 json.dump([reads(text) for text in json.load(sys.stdin)], sys.stdout)`
-	cmd := exec.CommandContext(t.Context(), venv.Python(t), "-c", script)
-	cmd.Stdin = bytes.NewReader(in)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var reads []bool
-	if err := json.Unmarshal(out, &reads); err != nil {
-		t.Fatal(err)
-	}
+	venv.Ask(t, venv.Python(t), []string{"-c", script}, texts, &reads)
 	read := 0
 	for i, text := range texts {
 		if strings.HasPrefix(text, "\ufeff") {

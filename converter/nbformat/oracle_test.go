@@ -1,10 +1,7 @@
 package nbformat
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"os/exec"
 	"testing"
 
 	"github.com/metaml/metaml/test/venv"
@@ -60,22 +57,8 @@ for text in json.load(sys.stdin):
     })
 json.dump(answers, sys.stdout)
 `
-	in, err := json.Marshal(documents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), venv.Python(t), "-c", script)
-	cmd.Stdin = bytes.NewReader(in)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("ask Python: %v\n%s", err, stderr.Bytes())
-	}
 	var verdicts []verdict
-	if err := json.Unmarshal(out, &verdicts); err != nil {
-		t.Fatal(err)
-	}
+	venv.Ask(t, venv.Python(t), []string{"-c", script}, documents, &verdicts)
 	return verdicts
 }
 

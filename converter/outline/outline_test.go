@@ -1,8 +1,6 @@
 package outline
 
 import (
-	"bytes"
-	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -18,19 +16,10 @@ import (
 // compiles asks Python about sources.
 func compiles(t *testing.T, sources []string) []bool {
 	t.Helper()
-	in, err := json.Marshal(sources)
-	if err != nil {
-		t.Fatal(err)
-	}
-	python := exec.CommandContext(t.Context(), venv.Python(t), "testdata/compiles.py")
-	python.Stdin, python.Stderr = bytes.NewReader(in), os.Stderr
-	out, err := python.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var answers []bool
-	if err := json.Unmarshal(out, &answers); err != nil || len(answers) != len(sources) {
-		t.Fatal(err, len(answers))
+	venv.Ask(t, venv.Python(t), []string{"testdata/compiles.py"}, sources, &answers)
+	if len(answers) != len(sources) {
+		t.Fatalf("it answers %d of %d", len(answers), len(sources))
 	}
 	return answers
 }

@@ -5,8 +5,11 @@
 package venv
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -21,6 +24,26 @@ func Python(tb testing.TB) string {
 func Oldest(tb testing.TB) string {
 	tb.Helper()
 	return must(tb, "METAML_TEST_PYTHON_OLDEST", "venv-oldest")
+}
+
+// Ask runs Python with arguments, gives it questions as JSON on its standard input, and reads its answers, also JSON,
+// from its standard output. One process answers for all: starting one takes longer than most questions.
+func Ask(tb testing.TB, python string, args []string, questions, answers any) {
+	tb.Helper()
+	in, err := json.Marshal(questions)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.CommandContext(tb.Context(), python, args...)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		tb.Fatalf("ask Python: %v\n%s", err, stderr.Bytes())
+	}
+	if err := json.Unmarshal(out, answers); err != nil {
+		tb.Fatalf("ask Python: %v", err)
+	}
 }
 
 func must(tb testing.TB, variable, folder string) string {
