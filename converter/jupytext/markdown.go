@@ -124,7 +124,7 @@ func between(name string, meta metadata, source []string, asJSON bool) []string 
 
 // standsAlone says whether Markdown comes back when nothing stands around it.
 func (w *writer) standsAlone(source []string) bool {
-	r := &reader{w}
+	r := &reader{writer: w}
 	c, _, next := r.fromMarkdown(source, 0)
 	if next < len(source) || c.kind != "markdown" {
 		return false
@@ -151,7 +151,7 @@ func (w *writer) layMarkdown(c *cell) []string {
 		lines, _ := w.inMarkdown(c, usualForm)
 		return lines
 	}
-	r := &reader{w}
+	r := &reader{writer: w}
 	var lines []string
 	for l := usualForm; ; l++ {
 		var plain bool
@@ -181,9 +181,9 @@ func (w *writer) writeMarkdown(cells []cell) []string {
 		c := &cells[i]
 		laid := w.layMarkdown(c)
 		// jupytext looks at the text alone: a region that a person wrote into a cell is one too.
-		region := strings.HasPrefix(laid[0], "<!-- #")
+		isRegion := strings.HasPrefix(laid[0], "<!-- #")
 		text := c.kind == "markdown" || c.kind == "raw" && !c.meta.has("active")
-		if i > 0 && wasPlain && text && !wasRegion && !region && (usual || w.LikeJupytext) {
+		if i > 0 && wasPlain && text && !wasRegion && !isRegion && (usual || w.LikeJupytext) {
 			lines = append(lines, "")
 		}
 		lines = append(lines, laid...)
@@ -193,7 +193,7 @@ func (w *writer) writeMarkdown(cells []cell) []string {
 			blanks, usual = c.blanks, false
 		}
 		lines = append(lines, make([]string, blanks)...)
-		wasPlain, wasRegion = text, region
+		wasPlain, wasRegion = text, isRegion
 	}
 	return lines
 }
@@ -229,18 +229,24 @@ func (r *reader) fenceLanguage(line string) (ticks, name, options string, ok boo
 func (r *reader) fromMarkdown(lines []string, from int) (c cell, end, next int) {
 	c.blanks = -1
 	first := lines[from]
-	if m := regionLine.FindStringSubmatch(first); m != nil {
+	if m := region(first); m != nil {
 		c.kind = "markdown"
 		if m[1] == "raw" {
 			c.kind = "raw"
 		}
-		for i := from + 1; i < len(lines); i++ {
-			if regionEnd[m[1]].MatchString(lines[i]) {
+		here := openRegion{&lines[0], len(lines), m[1]}
+		for i := from + 1; i < len(lines) && !r.open[here]; i++ {
+			if strings.HasPrefix(lines[i], "<!--") && regionEnd[m[1]].MatchString(lines[i]) {
 				end = i
 				break
 			}
 		}
-		if end > 0 {
+		if end == 0 {
+			if r.open == nil {
+				r.open = map[openRegion]bool{}
+			}
+			r.open[here] = true
+		} else {
 			text := lines[from+1 : end]
 			title, meta := readOptions(m[2])
 			holds := false
@@ -313,6 +319,14 @@ func (r *reader) fromMarkdown(lines []string, from int) (c cell, end, next int) 
 	return c, end, skip(lines, next, explicit)
 }
 
+// region reads a line that begins a region.
+func region(line string) []string {
+	if !strings.HasPrefix(line, "<!--") {
+		return nil
+	}
+	return regionLine.FindStringSubmatch(line)
+}
+
 // unhold takes the metadata of a cell out of [cellKey].
 func unhold(m metadata) (held metadata, quoted, ok bool) {
 	hold := m.get(cellKey)
@@ -330,8 +344,13 @@ func skip(lines []string, next int, explicit bool) int {
 		return next + 1
 	case explicit && next+2 < len(lines) && isBlank(next) && isBlank(next+1) && !isBlank(next+2):
 		return next + 2
-	case next < len(lines) && blank(strings.Join(lines[next:], "")):
-		return len(lines)
+	}
+	end := next
+	for end < len(lines) && isBlank(end) {
+		end++
+	}
+	if end == len(lines) {
+		return end
 	}
 	return next
 }
@@ -361,7 +380,7 @@ func (r *reader) markdownEnd(lines []string, from int) (end, next int, explicit 
 		}
 		if i > from {
 			_, _, _, code := r.fenceLanguage(line)
-			if code || regionLine.MatchString(line) {
+			if code || region(line) != nil {
 				if i-from > 1 && count > 0 {
 					return i - 1, i, false
 				}
@@ -409,7 +428,7 @@ func readMarkdown(text string, o Options) *notebook {
 		n.cells = append(n.cells, *first)
 	}
 	w := newWriter(o, f, meta)
-	r := &reader{w}
+	r := &reader{writer: w}
 	if !headed {
 		r.vote(n, lines)
 	}

@@ -8,7 +8,17 @@ import (
 )
 
 // reader reads cells as the writer would write them.
-type reader struct{ *writer }
+type reader struct {
+	*writer
+	open map[openRegion]bool
+}
+
+// openRegion is a region of a text that has no end in it: those of the same name behind it have none either.
+type openRegion struct {
+	first *string
+	lines int
+	name  string
+}
 
 // span finds the end of the cell that begins at a line: the line of the next marker, and the markers that are none.
 func (r *reader) span(lines []string, from int, kind, spoken string) int {
@@ -20,8 +30,12 @@ func (r *reader) span(lines []string, from int, kind, spoken string) int {
 	begin := i
 	if kind != "code" {
 		end := i
-		for end < len(lines) && strings.HasPrefix(lines[end], r.comment) {
-			end++
+		for some := false; end < len(lines) && strings.HasPrefix(lines[end], r.comment); end++ {
+			// Before a fence begins, a marker ends the cell, and nothing behind it matters.
+			if some = some || strings.Contains(lines[end], "```") || strings.Contains(lines[end], "~~~"); !some &&
+				r.marks.begins(lines[end]) {
+				break
+			}
 		}
 		text := make([]string, end-i)
 		for j := range text {
@@ -316,7 +330,7 @@ func read(text string, o Options, f format) *notebook {
 	for from < len(lines)-1 && lines[from] == "" {
 		from++
 	}
-	r := &reader{newWriter(o, f, meta)}
+	r := &reader{writer: newWriter(o, f, meta)}
 	if from == len(lines)-1 && lines[from] == "" {
 		from++
 	}
@@ -392,7 +406,7 @@ func Sources(text string, magics bool) []Source {
 	f := percentFormat(languages[0])
 	lines := strings.Split(text, "\n")
 	meta, _, from := readHeader(f, lines)
-	r := &reader{newWriter(Options{}, f, meta)}
+	r := &reader{writer: newWriter(Options{}, f, meta)}
 	r.settings.commentMagics = magics
 	var sources []Source
 	for from < len(lines) {
