@@ -27,13 +27,14 @@ func tool(t *testing.T, name string, args ...string) string {
 	return toolIn(t, t.TempDir(), name, args...)
 }
 
+// toolIn runs a program of the environment of the tests. It has folders of its own for what it keeps: uv leaves a lock
+// for each environment in the folder of temporary files.
 func toolIn(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(venv.Python(t)), name), args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "UV_OFFLINE=1", "UV_NO_CONFIG=1",
-		"UV_CACHE_DIR="+filepath.Join(t.TempDir(), "cache"), "UV_PYTHON="+venv.Python(t), "UV_LINK_MODE=copy",
-		"PIP_DISABLE_PIP_VERSION_CHECK=1",
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "UV_CACHE_DIR="+t.TempDir(), "UV_OFFLINE=1", "UV_NO_CONFIG=1",
+		"UV_PYTHON="+venv.Python(t), "UV_LINK_MODE=copy", "PIP_DISABLE_PIP_VERSION_CHECK=1",
 		"PIP_CONFIG_FILE="+os.DevNull)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
