@@ -10,10 +10,10 @@
 package ipython
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/metaml/metaml/converter/token"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // Kind is the kind of a magic.
@@ -72,7 +72,7 @@ type Options struct {
 func Transform(src string, o Options) Result {
 	if !strings.ContainsAny(src, "%!?>,;/") && !strings.HasPrefix(strings.TrimLeft(src, "\n"), " ") &&
 		!strings.HasPrefix(src, "\t") && !strings.Contains(src, "In [") && !strings.Contains(src, "get_ipython") &&
-		!automagic.MatchString(src) {
+		!isAutomagic(strings.TrimSpace(src)) {
 		return Result{Code: src}
 	}
 	t := transformer{o: o, lines: strings.SplitAfter(src, "\n")}
@@ -83,6 +83,17 @@ func Transform(src string, o Options) Result {
 	}
 	t.r.Code = strings.Join(t.lines, "")
 	return t.r
+}
+
+// Plain says of a text that is Python that Transform leaves it alone: it has no prompts, nor names by which IPython's
+// object or a magic without its sign is called.
+func Plain(src string) bool {
+	if strings.Contains(src, "get_ipython") || strings.Contains(src, "In [") ||
+		strings.Contains(src, "\n>>>") || strings.Contains(src, "\n...") || strings.HasPrefix(src, "...") {
+		return false
+	}
+	line := strings.TrimSpace(src)
+	return strings.Contains(line, "\n") || !isAutomagic(line)
 }
 
 // bindsNothing are cell magics that define no names.
@@ -99,15 +110,12 @@ type transformer struct {
 }
 
 var (
-	classicPrompt  = regexp.MustCompile(`^(>>>|\.\.\.)( |\r?\n?$)`)
-	classicInitial = regexp.MustCompile(`^>>>( |\r?\n?$)`)
-	ipythonPrompt  = regexp.MustCompile(`^(\[nav\] |\[ins\] )?In \[\d+\]: |^\s*\.{3,}: ?`)
-	indentRE       = regexp.MustCompile(`^[ \t]+`)
-	cellMagicRE    = regexp.MustCompile(`^%%(\w[\w.]*|[^\w\s]\S*)?(?:[ \t]+(.*))?`)
-	cellHelpRE     = regexp.MustCompile(`^%%\w+\?\??\s*$`)
-	automagic      = regexp.MustCompile(`^\s*(cd|ls|ll|la|lf|pwd|pip|conda|mamba|who|whos|cat|mkdir|rmdir|rm|cp|mv|` +
-		`man|less|more|matplotlib|pylab|time|timeit|run|load|load_ext|reload_ext|autoreload|reset|env|set_env|` +
-		`history|config|store|colors|debug|pdb|prun|psearch|magic|lsmagic|precision|xmode|uv)(?:[ \t]+(.*))?$`)
+	classicPrompt  = lazyregexp.New(`^(>>>|\.\.\.)( |\r?\n?$)`)
+	classicInitial = lazyregexp.New(`^>>>( |\r?\n?$)`)
+	ipythonPrompt  = lazyregexp.New(`^(\[nav\] |\[ins\] )?In \[\d+\]: |^\s*\.{3,}: ?`)
+	indentRE       = lazyregexp.New(`^[ \t]+`)
+	cellMagicRE    = lazyregexp.New(`^%%(\w[\w.]*|[^\w\s]\S*)?(?:[ \t]+(.*))?`)
+	cellHelpRE     = lazyregexp.New(`^%%\w+\?\??\s*$`)
 )
 
 func (t *transformer) first() int {
@@ -135,7 +143,7 @@ func (t *transformer) cleanup() {
 		!strings.Contains(beginning, "In [") {
 		return // no prompt is in the lines that decide
 	}
-	strip := func(prompt, initial *regexp.Regexp) {
+	strip := func(prompt, initial *lazyregexp.Regexp) {
 		if !initial.MatchString(t.lines[i]) && (i+1 >= len(t.lines) || !prompt.MatchString(t.lines[i+1])) {
 			return
 		}
@@ -300,7 +308,7 @@ func (t *transformer) statements() {
 	}
 }
 
-var calledMagic = regexp.MustCompile(
+var calledMagic = lazyregexp.New(
 	`^get_ipython\(\)\.(run_line_magic|magic|system)\((.*)\)[ \t]*;?[ \t]*(#.*)?$`)
 
 // asEscape is the magic or command that a line calls by its object, which is what nbconvert writes for one:
@@ -338,7 +346,7 @@ func asEscape(body string) string {
 	return ""
 }
 
-var calledOutput = regexp.MustCompile(`^([A-Za-z_][\w.]*) *= *get_ipython\(\)\.getoutput\((.*)\)[ \t]*(#.*)?$`)
+var calledOutput = lazyregexp.New(`^([A-Za-z_][\w.]*) *= *get_ipython\(\)\.getoutput\((.*)\)[ \t]*(#.*)?$`)
 
 // asOutput is the command whose output a line assigns by IPython's object, and to what: files = !ls.
 func asOutput(body string) (target, cmd string) {
@@ -517,15 +525,30 @@ func split(s string) (name, args string) {
 	return s[:i], strings.TrimSpace(s[i:])
 }
 
+// automagics are magics that people call without their sign.
+var automagics = func() map[string]bool {
+	all := map[string]bool{}
+	for name := range strings.FieldsSeq("cd ls ll la lf pwd pip conda mamba who whos cat mkdir rmdir rm cp mv man less " +
+		"more matplotlib pylab time timeit run load load_ext reload_ext autoreload reset env set_env history config " +
+		"store colors debug pdb prun psearch magic lsmagic precision xmode uv") {
+		all[name] = true
+	}
+	return all
+}()
+
+// isAutomagic says whether a line without blanks around it calls a magic without its sign.
 func isAutomagic(line string) bool {
-	m := automagic.FindStringSubmatch(line)
-	if m == nil {
+	end := strings.IndexAny(line, " \t")
+	if end < 0 {
+		end = len(line)
+	}
+	name, rest := line[:end], strings.TrimSpace(line[end:])
+	if !automagics[name] || strings.Contains(rest, "\n") {
 		return false
 	}
-	rest := strings.TrimSpace(m[2])
 	if rest == "" {
 		// A bare word may as well be a variable that is shown; dropping either changes nothing.
-		return m[1] != "time" && m[1] != "env" && m[1] != "history" && m[1] != "config" && m[1] != "store"
+		return name != "time" && name != "env" && name != "history" && name != "config" && name != "store"
 	}
 	return strings.IndexByte("=([,+*%&|^<>", rest[0]) < 0 && !strings.HasPrefix(rest, "in ") &&
 		!strings.HasPrefix(rest, "is ") &&

@@ -1,8 +1,9 @@
 package ipython
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // dropped are line magics that change the notebook or show something, and define nothing.
@@ -29,7 +30,7 @@ var dropped = map[string]bool{
 	"system": true, "sc": true,
 }
 
-var environRE = regexp.MustCompile(`^([A-Za-z_]\w*)(?:\s*=\s*|\s+)(.*)$`)
+var environRE = lazyregexp.New(`^([A-Za-z_]\w*)(?:\s*=\s*|\s+)(.*)$`)
 
 // escaped translates a command that begins with an escape character. Inside a block nothing becomes pass.
 func (t *transformer) escaped(text string, line int, indent string) string {
@@ -131,7 +132,7 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 	return call(name, args)
 }
 
-var mkdirRE = regexp.MustCompile(`^mkdir((?: +(?:-p|--parents|-v|-pv|-vp))*)((?: +[\w./][\w./-]*)+)$`)
+var mkdirRE = lazyregexp.New(`^mkdir((?: +(?:-p|--parents|-v|-pv|-vp))*)((?: +[\w./][\w./-]*)+)$`)
 
 // folders translates a command that makes folders and does nothing else; "" is another one. What is there already is no
 // error, as it may have been made by the notebook.
@@ -168,7 +169,7 @@ func assignedValue(m Magic) (code string, ok bool) {
 	return call(m.Name, m.Args), false
 }
 
-var nameRE = regexp.MustCompile(`^\w+$`)
+var nameRE = lazyregexp.New(`^\w+$`)
 
 func call(name, args string) string {
 	return "get_ipython().run_line_magic(" + quote(name) + ", " + quote(args) + ")"

@@ -2,13 +2,13 @@ package ipython
 
 import (
 	_ "embed" // the functions are files
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/metaml/metaml/converter/syntax"
 	"github.com/metaml/metaml/converter/token"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // The functions by which a program runs commands as a notebook does. Package slice puts [Source] before the first
@@ -65,7 +65,7 @@ var sources = map[string]string{
 func Source(function string) string { return sources[function] }
 
 // installRE recognises commands that install packages: they are for the environment and not for the program.
-var installRE = regexp.MustCompile(`^(sudo\s+)?((\S*python[\d.]*|\{\s*sys\.executable\s*\}|` +
+var installRE = lazyregexp.New(`^(sudo\s+)?((\S*python[\d.]*|\{\s*sys\.executable\s*\}|` +
 	`\$sys\.executable)\s+-m\s+)?(pip[\d.]*|uv|conda|mamba|micromamba|apt|apt-get|` +
 	`brew)\s+(-\S+\s+)*(pip\s+)?(install|uninstall|remove|update|upgrade|sync|add)\b`)
 
@@ -325,7 +325,7 @@ func dollars(s string, literal func(string), field func(string) bool) bool {
 	return true
 }
 
-var dottedRE = regexp.MustCompile(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$`)
+var dottedRE = lazyregexp.New(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$`)
 
 func isDotted(s string) bool { return dottedRE.MatchString(s) }
 

@@ -1,9 +1,10 @@
 package ipython
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // This file has what becomes of magics and commands in a script of the whole notebook ([Options].Whole): nothing may be
@@ -261,7 +262,7 @@ func (t *transformer) wholeCommand(m Magic, text, indent string) string {
 	return code
 }
 
-var runRE = regexp.MustCompile(`^("[^"]*"|'[^']*'|\S+)(?:\s+(.*))?$`)
+var runRE = lazyregexp.New(`^("[^"]*"|'[^']*'|\S+)(?:\s+(.*))?$`)
 
 // wholeRun translates %run. That of a notebook, which stands alone on its line, is left to the caller: [Magic].File.
 func (t *transformer) wholeRun(m Magic, text string) string {

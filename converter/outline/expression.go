@@ -2,572 +2,421 @@ package outline
 
 import "slices"
 
-// target says what a parsed expression is as the target of an assignment.
-type target uint8
+// about says what an expression is.
+type about uint8
 
 const (
-	other    target = iota // none
-	simple                 // a name
-	place                  // an attribute or an element
-	several                // a tuple or list of targets
-	star                   // *x, of a target
-	starless               // *x, of something else
+	target    about = 1 << iota // it may stand left of =
+	deletable                   // it may stand behind del
+	isName                      // it is a name, without brackets
+	single                      // a name, an attribute or an item, without brackets: it may have an annotation
+	isCall
+	isStarred
+	tuple // without brackets
 )
 
-const maxDepth = 60 // of brackets and expressions in each other
-
-// parser recognises. It never backtracks: what it does not recognise it fails at.
-type parser struct {
-	src    string
-	tokens []tok
-	at     int
-	depth  int
-	failed bool
-
-	function bool // in one
-	loop     bool // in one, of the same function
-	block    int  // how deep in blocks
-}
-
-func (p *parser) peek() tok { return p.tokens[p.at] }
-
-func (p *parser) word() string {
-	t := p.tokens[p.at]
-	return p.src[t.start:t.end]
-}
-
-// is says whether an operator or keyword stands here.
-func (p *parser) is(what string) bool {
-	t := p.tokens[p.at]
-	return (t.kind == op || t.kind == keyword) && p.src[t.start:t.end] == what
-}
-
-// then says whether an operator stands behind this token, which is not the last.
-func (p *parser) then(what string) bool {
-	t := p.tokens[p.at+1]
-	return t.kind == op && p.src[t.start:t.end] == what
-}
-
-// take passes over an operator or keyword if it stands here.
-func (p *parser) take(what string) bool {
-	if !p.is(what) {
-		return false
-	}
-	p.next()
-	return true
-}
-
-func (p *parser) expect(what string) {
-	if !p.take(what) {
-		p.fail()
-	}
-}
-
-// fail ends everything: the last token is at hand, at which nothing goes on.
-func (p *parser) fail() {
-	p.failed = true
-	p.at = len(p.tokens) - 1
-}
-
-// tests parses expressions with commas between them: a tuple without brackets. stars says that *x may stand there.
-func (p *parser) tests(stars bool) target {
-	first := p.starred(stars)
-	if !p.is(",") {
-		if first == star || first == starless {
-			p.fail() // alone it is none
-		}
-		return first
-	}
-	all, count := several, 0
-	note := func(t target) {
-		switch t {
-		case other, starless:
-			all = other
-		case star:
-			count++
-		}
-	}
-	note(first)
-	for p.take(",") {
-		if !p.begins() {
-			break
-		}
-		note(p.starred(stars))
-	}
-	if count > 1 {
-		all = other
-	}
-	return all
-}
-
-// begins says whether an expression can begin here.
-func (p *parser) begins() bool {
-	t := p.peek()
-	switch t.kind {
-	case name, number, text:
-		return true
-	case keyword:
-		switch p.word() {
-		case "None", "True", "False", "not", "lambda":
-			return true
-		}
-	case op:
-		switch p.word() {
-		case "(", "[", "{", "-", "+", "~", "...", "*":
-			return true
-		}
-	}
-	return false
-}
-
-// starred parses an expression, or *x.
-func (p *parser) starred(allowed bool) target {
-	if p.is("*") {
-		p.next()
-		if !allowed {
-			p.fail()
-		}
-		if t := p.operands(); t == other {
-			return starless
-		}
-		return star
-	}
-	return p.test()
-}
-
-// test parses an expression without commas.
-func (p *parser) test() target {
+// enter notes that an expression stands in another one; leave must follow.
+func (p *parser) enter() {
 	if p.depth++; p.depth > maxDepth {
 		p.fail()
 	}
-	defer func() { p.depth-- }()
-	if p.is("lambda") {
-		p.next()
-		p.parameters(":", false)
-		p.expect(":")
-		p.test()
-		return other
-	}
-	t := p.or()
-	if p.take("if") {
-		p.or()
-		p.expect("else")
-		p.test()
-		return other
-	}
-	return t
 }
 
-// or parses what stands between `if` and `else`: no lambda and no condition.
-func (p *parser) or() target {
-	t := p.not()
-	for p.is("or") || p.is("and") {
-		p.next()
-		p.not()
-		t = other
+func (p *parser) leave() { p.depth-- }
+
+// expect passes a token that must be there.
+func (p *parser) expect(tok kind) {
+	if p.tok != tok {
+		p.fail()
+		return
 	}
-	return t
+	p.next()
 }
 
-func (p *parser) not() target {
-	negated := false
-	for p.take("not") {
-		negated = true
-	}
-	t := p.operands()
-	for {
-		switch {
-		case p.is("is"):
-			p.next()
-			p.take("not")
-		case p.is("in"):
-			p.next()
-		case p.is("not"):
-			p.next()
-			p.expect("in")
-		case p.peek().kind == op && compares(p.word()):
-			p.next()
-		default:
-			if negated {
-				return other
-			}
-			return t
-		}
-		p.operands()
-		t = other
-	}
-}
-
-func compares(s string) bool {
-	switch s {
-	case "==", "!=", "<", ">", "<=", ">=":
+// begins says whether an expression, or a starred one, can begin with the token.
+func (p *parser) begins() bool {
+	switch p.tok {
+	case identifier, number, str, open, square, brace, ellipsis, plus, minus, tilde, star, await, constant, lambda,
+		not, yield:
 		return true
 	}
 	return false
 }
 
-// operands parses operands with arithmetic between them, whose precedence does not matter here.
-func (p *parser) operands() target {
-	t := p.operand()
-	for p.peek().kind == op {
-		switch p.word() {
-		case "+", "-", "*", "/", "//", "%", "@", "&", "|", "^", "<<", ">>", "**":
-			p.next()
-			p.operand()
-			t = other
-		default:
-			return t
-		}
-	}
-	return t
-}
-
-func (p *parser) operand() target {
-	signed := false
-	for p.is("-") || p.is("+") || p.is("~") {
-		p.next()
-		signed = true
-	}
-	t := p.atom()
-	for p.peek().kind == op {
-		switch p.word() {
-		case ".":
-			p.next()
-			if p.peek().kind != name {
-				p.fail()
-			}
-			p.next()
-			t = place
-		case "(":
-			p.next()
-			p.arguments()
-			t = other
-		case "[":
-			p.next()
-			p.subscript()
-			t = place
-		default:
-			if signed {
-				return other
-			}
-			return t
-		}
-		if p.failed {
-			p.at = len(p.tokens) - 1
-			return other
-		}
-	}
-	if signed {
-		return other
-	}
-	return t
-}
-
-func (p *parser) atom() target {
-	t := p.peek()
-	switch t.kind {
-	case name:
-		p.next()
-		return simple
-	case number:
-		p.next()
-		return other
-	case text:
-		for p.peek().kind == text {
-			if p.peek().bytes != t.bytes {
-				p.fail()
-			}
-			p.next()
-		}
-		return other
-	case keyword:
-		switch p.word() {
-		case "None", "True", "False":
-			p.next()
-			return other
-		}
-	case op:
-		switch p.word() {
-		case "(":
-			p.next()
-			return p.group(")")
-		case "[":
-			p.next()
-			return p.group("]")
-		case "{":
-			p.next()
-			p.braces()
-			return other
-		case "...":
-			p.next()
-			return other
-		}
-	}
-	p.fail()
-	return other
-}
-
-// group parses what stands in round or square brackets.
-func (p *parser) group(closing string) target {
-	if p.take(closing) {
-		return several
-	}
-	if closing == ")" && p.peek().kind == name && p.then(":=") {
-		p.at += 2
-		p.test()
-		p.expect(")")
-		return other
-	}
-	first := p.starred(true)
-	if p.is("for") {
-		if first == star || first == starless {
-			p.fail()
-		}
-		p.comprehension()
-		p.expect(closing)
-		return other
-	}
-	if closing == ")" && !p.is(",") {
-		p.expect(")")
-		if first == star || first == starless {
-			p.fail()
-		}
+// exprs reads expressions with commas between them, stars allowed.
+func (p *parser) exprs() about {
+	first := p.starredOr((*parser).expr)
+	if p.tok != comma {
 		return first
 	}
-	all, stars := several, 0
-	for t := first; ; t = p.starred(true) {
-		switch t {
-		case other, starless:
-			all = other
-		case star:
-			stars++
-		}
-		if !p.take(",") || p.is(closing) {
-			break
-		}
-	}
-	p.expect(closing)
-	if stars > 1 {
-		return other
-	}
-	return all
+	return p.more(first, (*parser).expr)
 }
 
-// braces parses a dictionary or a set.
-func (p *parser) braces() {
-	if p.take("}") {
+// more reads the rest of a tuple.
+func (p *parser) more(first about, read func(*parser) about) about {
+	all := first & (target | deletable)
+	stars, n := 0, 1
+	if first&isStarred != 0 {
+		stars++
+	}
+	for p.tok == comma {
+		p.next()
+		if !p.begins() {
+			break
+		}
+		e := p.starredOr(read)
+		all &= e
+		if e&isStarred != 0 {
+			stars++
+		}
+		if n++; n > maxTargets {
+			all &^= target
+		}
+	}
+	if stars > 1 {
+		all &^= target
+	}
+	return all&(target|deletable) | tuple
+}
+
+// starredOr reads an expression that may have a star.
+func (p *parser) starredOr(read func(*parser) about) about {
+	if p.tok != star {
+		return read(p)
+	}
+	p.next()
+	return p.binary(1)&target | isStarred
+}
+
+// named reads an expression, or name := expression.
+func (p *parser) named() about {
+	i := len(p.names)
+	e := p.expr()
+	if p.tok != walrus {
+		return e
+	}
+	if e&isName == 0 || p.noWalrus {
+		p.fail()
+		return 0
+	}
+	p.names[i].Use = p.binding()
+	p.rare++
+	p.next()
+	p.expr()
+	return 0
+}
+
+// expr reads an expression.
+func (p *parser) expr() about {
+	if p.tok == lambda {
+		return p.lambda()
+	}
+	e := p.disjunction()
+	if p.tok != ifs {
+		return e
+	}
+	p.next()
+	p.disjunction()
+	p.expect(els)
+	p.enter()
+	p.expr()
+	p.leave()
+	return 0
+}
+
+func (p *parser) lambda() about {
+	if p.format && p.brackets == 1 {
+		p.fail() // its colon would end the field
+		return 0
+	}
+	p.enter()
+	p.next()
+	outer, yields, walruses := p.scope, p.noYield, p.noWalrus
+	p.scope = scope{kind: function, from: len(p.names)}
+	p.noYield, p.noWalrus = true, true
+	p.parameters(colon, false)
+	p.expect(colon)
+	p.inner++
+	p.expr()
+	p.inner--
+	p.scope, p.noYield, p.noWalrus = outer, yields, walruses
+	p.leave()
+	return 0
+}
+
+func (p *parser) disjunction() about {
+	e := p.inversion()
+	for p.tok == or || p.tok == and { // which of them binds closer does not matter here
+		p.next()
+		p.inversion()
+		e = 0
+	}
+	return e
+}
+
+func (p *parser) inversion() about {
+	if p.tok == not {
+		p.enter()
+		p.next()
+		p.inversion()
+		p.leave()
+		return 0
+	}
+	e := p.binary(1)
+	for {
+		switch p.tok {
+		case compare, in:
+			p.next()
+		case not:
+			p.next()
+			p.expect(in)
+		case is:
+			if p.next(); p.tok == not {
+				p.next()
+			}
+		default:
+			return e
+		}
+		p.binary(1)
+		e = 0
+	}
+}
+
+// binary reads operands with operators of at least a precedence between them.
+func (p *parser) binary(least uint8) about {
+	e := p.factor()
+	for n := 0; precedence[p.tok] >= least && precedence[p.tok] > 0; n++ {
+		p.chained(n)
+		with := precedence[p.tok]
+		p.next()
+		p.enter()
+		p.binary(with + 1)
+		p.leave()
+		e = 0
+	}
+	return e
+}
+
+func (p *parser) factor() about {
+	switch p.tok {
+	case plus, minus, tilde:
+		p.enter()
+		p.next()
+		p.factor()
+		p.leave()
+		return 0
+	case await:
+		if p.scope.kind != asyncFunction || p.noYield {
+			p.fail()
+			return 0
+		}
+		p.rare++
+		p.next()
+		p.primary()
+		return p.power(0)
+	}
+	return p.power(p.primary())
+}
+
+func (p *parser) power(e about) about {
+	if p.tok != doubleStar {
+		return e
+	}
+	p.enter()
+	p.next()
+	p.factor()
+	p.leave()
+	return 0
+}
+
+// chained bounds how many operators, calls and the like stand one behind the other: the parts before them are nested.
+func (p *parser) chained(n int) {
+	if n == shortChain {
+		p.chains++
+	}
+	if n > maxChain || p.chains > maxChains {
+		p.fail()
+	}
+}
+
+// primary reads an atom and the calls, attributes and items behind it.
+func (p *parser) primary() about {
+	start, first := p.start, len(p.names)
+	e := p.atom()
+	for n := 0; ; n++ {
+		switch p.tok {
+		case dot:
+			p.read(first)
+			p.next()
+			if p.tok != identifier {
+				p.fail()
+				return 0
+			}
+			p.name(Attribute)
+			p.next()
+			e = target | deletable | single
+		case open:
+			to := p.lastEnd
+			p.arguments(true)
+			p.read(first)
+			p.callee = p.src[start:to]
+			e = isCall
+		case square:
+			p.enter()
+			p.next()
+			p.slices()
+			p.expect(squared)
+			p.leave()
+			p.read(first)
+			e = target | deletable | single
+		default:
+			return e
+		}
+		first = len(p.names)
+		p.chained(n)
+	}
+}
+
+// read notes that the names from an index are no targets, since something stands behind them.
+func (p *parser) read(first int) {
+	for i := first; i < len(p.names); i++ {
+		p.names[i].Use &^= bare
+	}
+}
+
+// slices reads what stands in square brackets behind an expression.
+func (p *parser) slices() {
+	if p.tok == squared {
+		p.fail()
 		return
 	}
-	pairs := false
-	for i := 0; ; i++ {
-		var pair bool
-		switch {
-		case p.take("**"):
-			p.operands()
-			pair = true
-		case p.is("*"):
-			p.starred(true)
-			if i == 0 && p.is("for") {
-				p.fail()
+	for p.tok != squared {
+		if p.tok != colon {
+			p.expr()
+		}
+		if p.tok == colon {
+			if p.next(); p.tok != colon && p.tok != comma && p.tok != squared {
+				p.expr()
 			}
-		default:
-			p.test()
-			if p.take(":") {
-				pair = true
-				p.test()
-			}
-			if i == 0 && p.is("for") {
-				p.comprehension()
-				p.expect("}")
-				return
-			}
-		}
-		if i > 0 && pair != pairs {
-			p.fail()
-		}
-		if pairs = pair; !p.take(",") || p.is("}") {
-			break
-		}
-		if p.failed {
-			return
-		}
-	}
-	p.expect("}")
-}
-
-func (p *parser) comprehension() {
-	for p.take("for") {
-		p.targets()
-		p.expect("in")
-		p.or()
-		for p.take("if") {
-			p.or()
-		}
-	}
-}
-
-// targets parses what a loop assigns to, up to `in`.
-func (p *parser) targets() {
-	one := func() target {
-		if p.take("*") {
-			if t := p.operand(); t == other || t == several {
-				p.fail()
-			}
-			return star
-		}
-		t := p.operand()
-		if t == other {
-			p.fail()
-		}
-		return t
-	}
-	stars, n := 0, 0
-	for {
-		if one() == star {
-			stars++
-		}
-		n++
-		if !p.take(",") {
-			break
-		}
-		n++
-		if p.is("in") || p.failed {
-			break
-		}
-	}
-	if stars > 1 || stars == 1 && n == 1 {
-		p.fail()
-	}
-}
-
-// arguments parses those of a call, behind its bracket.
-func (p *parser) arguments() {
-	var names []string
-	keywords, doubles := false, false
-	for n := 0; !p.take(")"); n++ {
-		switch {
-		case p.failed:
-			return
-		case p.take("**"):
-			p.test()
-			doubles = true
-		case p.take("*"):
-			if doubles {
-				p.fail()
-			}
-			p.test()
-		case p.peek().kind == name && p.then("="):
-			given := p.word()
-			if slices.Contains(names, given) {
-				p.fail()
-				return
-			}
-			names = append(names, given)
-			p.at += 2
-			p.test()
-			keywords = true
-		default:
-			if keywords || doubles {
-				p.fail()
-			}
-			p.test()
-			if p.is("for") {
-				if n > 0 {
-					p.fail()
+			if p.tok == colon {
+				if p.next(); p.tok != comma && p.tok != squared {
+					p.expr()
 				}
-				p.comprehension()
-				p.expect(")")
+			}
+		}
+		if p.tok != comma {
+			return
+		}
+		p.next()
+	}
+}
+
+// arguments reads those of a call, or of a class, which has no generator.
+func (p *parser) arguments(generators bool) {
+	p.enter()
+	defer p.leave()
+	p.next()
+	var keywords []string
+	var array [8]string
+	keywords = array[:0]
+	doubled := false
+	for n := 0; p.tok != closed; n++ {
+		switch p.tok {
+		case star:
+			if doubled {
+				p.fail()
 				return
 			}
-		}
-		if !p.take(",") {
-			p.expect(")")
-			return
-		}
-	}
-}
-
-// subscript parses an index or slices, behind the bracket.
-func (p *parser) subscript() {
-	for {
-		if !p.is(":") {
-			p.test()
-		}
-		for i := 0; i < 2 && p.take(":"); i++ {
-			if !p.is(":") && !p.is("]") && !p.is(",") {
-				p.test()
-			}
-		}
-		if !p.take(",") || p.is("]") || p.failed {
-			break
-		}
-	}
-	p.expect("]")
-}
-
-// parameters parses those of a function up to what closes them. typed says that they may have annotations.
-func (p *parser) parameters(closing string, typed bool) {
-	var names []string
-	defaults, stars, slash, bare := false, false, false, false
-	named := func() {
-		if p.peek().kind != name {
-			p.fail()
-			return
-		}
-		given := p.word()
-		if slices.Contains(names, given) {
-			p.fail()
-			return
-		}
-		names = append(names, given)
-		p.next()
-		if typed && p.take(":") {
-			p.test()
-		}
-	}
-	for !p.is(closing) {
-		switch {
-		case p.failed:
-			return
-		case p.take("**"):
-			if bare {
-				p.fail()
-			}
-			named()
-			p.take(",")
-			if !p.is(closing) {
-				p.fail()
-			}
-			return
-		case p.take("*"):
-			if stars {
-				p.fail()
-			}
-			if stars = true; p.is(",") {
-				bare = true
-			} else {
-				named()
-			}
-		case p.take("/"):
-			if slash || stars || len(names) == 0 {
-				p.fail()
-			}
-			slash = true
+			p.next()
+			p.expr()
+		case doubleStar:
+			doubled = true
+			p.next()
+			p.expr()
 		default:
-			named()
-			bare = false
-			if p.take("=") {
-				p.test()
-				defaults = true
-			} else if defaults && !stars {
+			i, rare := len(p.names), p.rare
+			e := p.named()
+			switch {
+			case p.tok == assign:
+				if e&isName == 0 {
+					p.fail()
+					return
+				}
+				p.names[i].Use = Keyword
+				if slices.Contains(keywords, p.names[i].Text) {
+					p.fail()
+					return
+				}
+				keywords = append(keywords, p.names[i].Text)
+				p.next()
+				p.expr()
+			case len(keywords) > 0 || doubled:
 				p.fail()
+				return
+			case p.tok == fors || p.tok == async:
+				p.comprehension(rare)
+				if n > 0 || p.tok != closed || !generators {
+					p.fail()
+					return
+				}
 			}
 		}
-		if !p.take(",") {
+		if p.tok != comma {
 			break
 		}
+		p.next()
 	}
-	if bare || !p.is(closing) {
+	p.expect(closed)
+}
+
+// comprehension reads the clauses behind the first expression of one; rare is how much of what may not be in one there
+// was before that.
+func (p *parser) comprehension(rare int) {
+	if p.rare != rare {
 		p.fail()
+		return
+	}
+	yields, walruses := p.noYield, p.noWalrus
+	p.noYield, p.noWalrus = true, true
+	for p.tok == fors {
+		p.next()
+		p.inner++
+		p.targets()
+		p.inner--
+		p.expect(in)
+		p.disjunction()
+		for p.tok == ifs {
+			p.next()
+			p.disjunction()
+		}
+	}
+	if p.tok == async {
+		p.fail()
+	}
+	p.noYield, p.noWalrus = yields, walruses
+}
+
+// targets reads what a loop binds.
+func (p *parser) targets() {
+	i := len(p.names)
+	e := p.starredOr(operand)
+	if p.tok == comma {
+		e = p.more(e, operand)
+	}
+	p.bound(i, e)
+}
+
+func operand(p *parser) about { return p.binary(1) }
+
+// bound marks the names from an index as bound: they are in a target.
+func (p *parser) bound(from int, e about) {
+	if e&target == 0 || e&isStarred != 0 {
+		p.fail()
+		return
+	}
+	for i := from; i < len(p.names); i++ {
+		if p.names[i].Use == bare {
+			p.names[i].Use = p.binding()
+		}
 	}
 }

@@ -1,468 +1,314 @@
 package outline
 
-// statement parses one, or several on a line, and gives those of the top level.
-func (p *parser) statement(found func(Statement)) {
-	from := p.at
-	t := p.peek()
-	compound := true
-	k := Other
-	if t.kind == keyword || t.kind == op {
-		switch p.word() {
-		case "if":
-			p.next()
-			p.condition()
-			p.suite()
-			for p.take("elif") {
-				p.condition()
-				p.suite()
-			}
-			p.orElse()
-		case "for":
-			p.next()
-			p.targets()
-			p.expect("in")
-			p.tests(false)
-			p.looping()
-		case "while":
-			p.next()
-			p.condition()
-			p.looping()
-		case "try":
-			p.try()
-		case "with":
-			p.next()
-			p.with()
-		case "def":
-			p.def()
-			k = Definition
-		case "class":
-			p.class()
-			k = Definition
-		case "@":
-			for p.take("@") {
-				p.test()
-				p.line()
-			}
-			switch {
-			case p.is("def"):
-				p.def()
-			case p.is("class"):
-				p.class()
-			default:
-				p.fail()
-			}
-			k = Definition
-		default:
-			compound = false
-		}
-	} else {
-		compound = false
-	}
-	if compound {
-		found(Statement{Kind: k, from: from, to: p.code(from)})
-		return
-	}
-	for {
-		from = p.at
-		s := p.small()
-		s.from, s.to = from, p.at
-		if p.failed {
-			return
-		}
-		found(s)
-		if !p.take(";") || p.peek().kind == newline {
-			break
-		}
-	}
-	p.line()
-}
-
-// code gives the index behind the last token of code before here.
-func (p *parser) code(from int) int {
-	to := p.at
-	for to > from+1 && p.tokens[to-1].kind >= newline {
-		to--
-	}
-	return to
-}
-
-func (p *parser) line() {
-	if p.peek().kind != newline {
-		p.fail()
-		return
-	}
-	p.next()
-}
-
-// condition parses that of `if` and `while`, which may assign.
-func (p *parser) condition() {
-	if p.peek().kind == name && p.then(":=") {
-		p.at += 2
-	}
-	p.test()
-}
-
-// suite parses a block, or statements on the same line.
-func (p *parser) suite() {
-	p.expect(":")
-	if p.failed {
-		return
-	}
-	if p.block++; p.block > maxIndent {
-		p.fail()
-	}
-	defer func() { p.block-- }()
-	if p.peek().kind != newline {
-		for {
-			p.small()
-			if p.failed || !p.take(";") || p.peek().kind == newline {
-				break
-			}
-		}
-		p.line()
-		return
-	}
-	p.next()
-	if p.peek().kind != indent {
-		p.fail()
-		return
-	}
-	p.next()
-	for p.peek().kind != dedent {
-		if p.failed || p.peek().kind == end || p.peek().kind == indent {
+// file reads the statements of a text.
+func (p *parser) file() {
+	for p.tok != end {
+		if p.tok == newline { // of a line that has only a backslash
 			p.fail()
 			return
 		}
-		p.statement(func(Statement) {})
+		p.statement(true)
+	}
+	if p.scope.global && p.scope.annotated {
+		p.fail()
+	}
+}
+
+// statement reads a statement, or a line of simple ones. Those of the top level are noted.
+func (p *parser) statement(top bool) {
+	p.chains = 0
+	s := Statement{Start: p.start, Row: p.startRow}
+	first := len(p.names)
+	switch p.tok {
+	case ifs:
+		p.conditional()
+	case fors:
+		p.loop()
+	case while:
+		p.whileLoop()
+	case try:
+		p.try()
+	case with:
+		p.with()
+	case def, classes, at, async:
+		s.Kind, s.Target = Definition, p.definition()
+	default:
+		p.line(top)
+		return
+	}
+	p.scope.futureEnded = true
+	if top {
+		s.End, s.EndRow = p.codeEnd, p.codeRow
+		s.Names = p.names[first:]
+		p.statements = append(p.statements, s)
+	}
+}
+
+// line reads simple statements up to the end of their line.
+func (p *parser) line(top bool) {
+	for {
+		s := Statement{Start: p.start, Row: p.startRow}
+		first := len(p.names)
+		p.simple(&s)
+		s.End, s.EndRow = p.lastEnd, p.lastRow
+		p.codeEnd, p.codeRow = p.lastEnd, p.lastRow
+		if p.failed {
+			return
+		}
+		s.Quiet = p.tok == semicolon
+		if top {
+			s.Names = p.names[first:]
+			p.statements = append(p.statements, s)
+		}
+		if p.tok == semicolon {
+			p.next()
+			if p.tok != newline {
+				continue
+			}
+		}
+		p.expect(newline)
+		return
+	}
+}
+
+// block reads what stands behind a colon.
+func (p *parser) block() {
+	p.expect(colon)
+	if p.tok != newline {
+		switch p.tok {
+		case ifs, fors, while, try, with, def, classes, at, async:
+			p.fail()
+			return
+		}
+		p.line(false)
+		return
 	}
 	p.next()
+	p.expect(indent)
+	for p.tok != dedent && !p.failed {
+		p.statement(false)
+	}
+	p.expect(dedent)
 }
 
-func (p *parser) orElse() {
-	if p.take("else") {
-		p.suite()
+// inside reads a block that counts as some of those of which Python allows twenty in each other.
+func (p *parser) inside(n int) {
+	p.scope.blocks += n
+	if p.scope.blocks > maxBlocks {
+		p.fail()
+		return
+	}
+	p.block()
+	p.scope.blocks -= n
+}
+
+func (p *parser) conditional() {
+	for n := 0; ; n++ {
+		p.next()
+		p.named()
+		p.block()
+		if p.tok != elif {
+			break
+		}
+		if n > maxChain {
+			p.fail()
+			return
+		}
+	}
+	if p.tok == els {
+		p.next()
+		p.block()
 	}
 }
 
-func (p *parser) looping() {
-	before := p.loop
-	p.loop = true
-	p.suite()
-	p.loop = before
-	p.orElse()
+// body reads the block of a loop, and what stands behind it.
+func (p *parser) body() {
+	loop := p.scope.loop
+	p.scope.loop = true
+	p.inside(1)
+	p.scope.loop = loop
+	if p.tok == els {
+		p.next()
+		p.block()
+	}
+}
+
+func (p *parser) loop() {
+	p.next()
+	p.targets()
+	p.expect(in)
+	p.values()
+	p.body()
+}
+
+func (p *parser) whileLoop() {
+	p.next()
+	p.named()
+	p.body()
 }
 
 func (p *parser) try() {
 	p.next()
-	p.suite()
-	handlers, bare := 0, false
-	for p.take("except") {
-		if bare {
+	p.inside(3)
+	handlers, all := 0, false
+	for ; p.tok == except; handlers++ {
+		if all {
 			p.fail()
+			return
 		}
-		handlers++
-		if bare = p.is(":"); !bare {
-			if p.is("*") {
-				p.fail()
-			}
-			p.test()
-			if p.take("as") {
-				if p.peek().kind != name {
-					p.fail()
-				}
+		p.next()
+		if p.tok == colon {
+			all = true
+		} else {
+			p.expr()
+			if p.tok == as {
 				p.next()
+				p.bindWord()
 			}
 		}
-		p.suite()
+		p.inside(3)
 	}
-	if handlers > 0 {
-		p.orElse()
+	if p.tok == els {
+		if handlers == 0 {
+			p.fail()
+			return
+		}
+		p.next()
+		p.inside(3)
 	}
-	if p.take("finally") {
-		p.suite()
+	if p.tok == finally {
+		p.next()
+		p.inside(3)
 	} else if handlers == 0 {
 		p.fail()
 	}
 }
 
-// next passes over a token, unless all is over.
-func (p *parser) next() {
-	if !p.failed {
-		p.at++
+// bindWord reads a name that is bound.
+func (p *parser) bindWord() {
+	if p.tok != identifier {
+		p.fail()
+		return
 	}
+	p.name(p.binding())
+	p.next()
 }
 
 func (p *parser) with() {
-	for {
-		p.test()
-		if p.take("as") {
-			if t := p.operand(); t == other {
-				p.fail()
+	p.next()
+	n := 0
+	if p.tok == open {
+		// The bracket may be one around all items, or begin an expression. Which one it is shows behind its end.
+		before, names, rare, chains := p.lexer, len(p.names), p.rare, p.chains
+		scope := p.scope
+		depth := p.depth
+		p.next()
+		for {
+			p.item()
+			if n++; p.tok != comma {
+				break
 			}
-		}
-		if !p.take(",") || p.failed {
-			break
-		}
-	}
-	p.suite()
-}
-
-func (p *parser) def() {
-	p.next()
-	if p.peek().kind != name {
-		p.fail()
-	}
-	p.next()
-	p.expect("(")
-	p.parameters(")", true)
-	p.expect(")")
-	if p.take("->") {
-		p.test()
-	}
-	function, loop := p.function, p.loop
-	p.function, p.loop = true, false
-	p.suite()
-	p.function, p.loop = function, loop
-}
-
-func (p *parser) class() {
-	p.next()
-	if p.peek().kind != name {
-		p.fail()
-	}
-	p.next()
-	if p.take("(") {
-		begin := p.at
-		p.arguments()
-		for i := begin; i < p.at; i++ { // a generator is no base
-			if t := p.tokens[i]; t.kind == keyword && p.src[t.start:t.end] == "for" {
-				p.fail()
+			if p.next(); p.tok == closed {
 				break
 			}
 		}
-	}
-	function, loop := p.function, p.loop
-	p.function, p.loop = false, false
-	p.suite()
-	p.function, p.loop = function, loop
-}
-
-// small parses a statement that is no block.
-func (p *parser) small() Statement {
-	if p.peek().kind == keyword {
-		switch p.word() {
-		case "pass":
+		if p.tok == closed {
 			p.next()
-			return Statement{}
-		case "break", "continue":
-			if !p.loop {
-				p.fail()
-			}
-			p.next()
-			return Statement{}
-		case "return":
-			if !p.function {
-				p.fail()
-			}
-			if p.next(); p.begins() {
-				p.tests(true)
-			}
-			return Statement{}
-		case "yield":
-			p.yield()
-			return Statement{}
-		case "raise":
-			if p.next(); p.begins() {
-				p.test()
-				if p.take("from") {
-					p.test()
-				}
-			}
-			return Statement{}
-		case "assert":
-			p.next()
-			p.test()
-			if p.take(",") {
-				p.test()
-			}
-			return Statement{}
-		case "del":
-			p.next()
-			for {
-				if t := p.operand(); t != simple && t != place {
-					p.fail() // tuples may be deleted, but rarely are
-				}
-				if !p.take(",") || p.failed {
-					break
-				}
-			}
-			return Statement{}
-		case "import":
-			p.next()
-			for {
-				p.dotted()
-				p.as()
-				if !p.take(",") || p.failed {
-					break
-				}
-			}
-			return Statement{Kind: Import}
-		case "from":
-			p.from()
-			return Statement{Kind: From}
+		} else {
+			p.tok = end
+		}
+		if p.tok != colon || p.failed {
+			p.lexer, p.names, p.rare, p.chains, p.scope, p.depth = before, p.names[:names], rare, chains, scope, depth
+			n = 0
 		}
 	}
-	return p.expressions()
-}
-
-func (p *parser) yield() {
-	if !p.function {
-		p.fail()
-	}
-	p.next()
-	if p.take("from") {
-		p.test()
-	} else if p.begins() {
-		p.tests(true)
-	}
-}
-
-func (p *parser) dotted() {
-	for {
-		if p.peek().kind != name {
-			p.fail()
-		}
-		p.next()
-		if !p.take(".") {
-			return
+	if n == 0 {
+		for {
+			p.item()
+			n++
+			if p.tok != comma {
+				break
+			}
+			p.next()
 		}
 	}
+	p.inside(n)
 }
 
-func (p *parser) as() {
-	if p.take("as") {
-		if p.peek().kind != name {
-			p.fail()
-		}
-		p.next()
-	}
-}
-
-func (p *parser) from() {
-	p.next()
-	relative := false
-	for p.is(".") || p.is("...") {
-		p.next()
-		relative = true
-	}
-	if p.peek().kind == name && p.word() == "__future__" {
-		p.fail()
-	}
-	if !relative || !p.is("import") {
-		p.dotted()
-	}
-	p.expect("import")
-	if p.take("*") {
-		if p.block > 0 {
-			p.fail()
-		}
+// item reads one of a with statement.
+func (p *parser) item() {
+	p.expr()
+	if p.tok != as {
 		return
 	}
-	brackets := p.take("(")
-	for {
-		if p.peek().kind != name {
-			p.fail()
-		}
-		p.next()
-		p.as()
-		if !p.take(",") || p.failed || brackets && p.is(")") {
-			break
-		}
-	}
-	if brackets {
-		p.expect(")")
-	}
+	p.next()
+	i := len(p.names)
+	p.bound(i, p.primary())
 }
 
-// expressions parses an expression, or an assignment of any kind.
-func (p *parser) expressions() Statement {
-	from := p.at
-	t := p.tests(true)
-	if p.failed {
-		return Statement{}
+// definition reads a function or a class with its decorators, and gives its name.
+func (p *parser) definition() string {
+	walruses := p.noWalrus
+	p.noWalrus = true
+	defer func() { p.noWalrus = walruses }()
+	for p.tok == at {
+		p.next()
+		p.expr()
+		p.expect(newline)
 	}
-	to := p.at
-	switch {
-	case p.is("="):
-		for p.take("=") {
-			if t == other {
-				p.fail()
-			}
-			if p.is("yield") {
-				p.yield()
-				break
-			}
-			t = p.tests(true)
-		}
-		return Statement{Kind: Assignment}
-	case p.is(":"):
-		if t != simple && t != place {
+	kind := function
+	switch p.tok {
+	case async:
+		p.next()
+		kind = asyncFunction
+		if p.tok != def {
 			p.fail()
+			return ""
+		}
+	case classes:
+		kind = class
+	case def:
+	default:
+		p.fail()
+		return ""
+	}
+	p.next()
+	if p.tok != identifier {
+		p.fail()
+		return ""
+	}
+	name := p.src[p.start:p.end]
+	p.bindWord()
+	from := len(p.names)
+	switch {
+	case kind != class:
+		if p.tok != open {
+			p.fail()
+			return ""
 		}
 		p.next()
-		p.test()
-		if p.take("=") {
-			if p.is("yield") {
-				p.yield()
-			} else {
-				p.tests(true)
-			}
-		}
-		return Statement{Kind: Assignment}
-	}
-	if p.peek().kind == op {
-		switch p.word() {
-		case "+=", "-=", "*=", "/=", "//=", "%=", "@=", "&=", "|=", "^=", "<<=", ">>=", "**=":
-			if t != simple && t != place {
-				p.fail()
-			}
+		p.parameters(closed, true)
+		p.expect(closed)
+		if p.tok == arrow {
 			p.next()
-			if p.is("yield") {
-				p.yield()
-			} else {
-				p.tests(false)
-			}
-			return Statement{}
+			p.annotation()
 		}
+	case p.tok == open:
+		p.arguments(false)
 	}
-	s := Statement{Kind: Expression}
-	depth := 0
-	opened := -1 // where the last bracket at the outside was opened
-	plain := true
-	for i := from; i < to; i++ {
-		if p.tokens[i].kind != op {
-			plain = plain && (p.tokens[i].kind == name || depth > 0)
-			continue
-		}
-		switch p.src[p.tokens[i].start:p.tokens[i].end] {
-		case "(", "[", "{":
-			if depth == 0 {
-				opened = i
-			}
-			depth++
-		case ")", "]", "}":
-			depth--
-		case ",":
-			s.Tuple = s.Tuple || depth == 0
-		case ".":
-		default:
-			plain = plain && depth > 0
-		}
+	if kind == class {
+		from = len(p.names)
 	}
-	last := p.tokens[to-1]
-	if plain && !s.Tuple && opened > from && last.kind == op && p.src[last.start] == ')' &&
-		p.src[p.tokens[opened].start] == '(' {
-		s.Callee = p.src[p.tokens[from].start:p.tokens[opened-1].end]
+	outer, yields := p.scope, p.noYield
+	p.scope = scope{kind: kind, from: from, futureEnded: true}
+	p.noYield, p.noWalrus = false, false
+	p.inner++
+	p.block()
+	p.inner--
+	s := p.scope
+	if s.global && s.annotated || kind == asyncFunction && s.yields && s.returns {
+		p.fail()
 	}
-	return s
+	p.scope, p.noYield = outer, yields
+	return name
 }

@@ -1,12 +1,12 @@
 package program
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/metaml/metaml/converter/slicer"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // request is the beginning of a server's command line. A $ marks the names that it binds.
@@ -82,13 +82,13 @@ func serveGuard(e slicer.Function, name func(string) string) string {
 		line("$show(" + call + ")")
 	}
 	names := map[string]string{}
-	code := regexp.MustCompile(`\$[a-z]+`).ReplaceAllStringFunc(b.String(), func(mark string) string {
+	code := lazyregexp.New(`\$[a-z]+`).ReplaceAllStringFunc(b.String(), func(mark string) string {
 		if names[mark] == "" {
 			names[mark] = name(mark[1:])
 		}
 		return names[mark]
 	})
-	return regexp.MustCompile(`import (\w+) as (\w+)\n`).ReplaceAllStringFunc(strings.TrimSuffix(code, "\n"),
+	return lazyregexp.New(`import (\w+) as (\w+)\n`).ReplaceAllStringFunc(strings.TrimSuffix(code, "\n"),
 		func(text string) string {
 			if f := strings.Fields(text); f[1] == f[3] {
 				return "import " + f[1] + "\n"

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/nbformat"
@@ -23,30 +24,33 @@ type analysed struct {
 // analyse translates and parses the code cells, several at a time. What is no code has an empty entry.
 func analyse(ctx context.Context, cells []nbformat.Cell, parseAll bool) ([]analysed, error) {
 	all := make([]analysed, len(cells))
-	next := make(chan int)
+	var next atomic.Int64 // the cell that nobody has taken yet
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), max(1, len(cells)/8)) {
 		workers.Go(func() {
-			for i := range next {
-				a := &all[i]
-				source := strings.ReplaceAll(strings.ReplaceAll(cells[i].Source, "\r\n", "\n"), "\r", "\n")
-				a.Result = ipython.Transform(source, ipython.Options{Whole: true})
-				if o, ok := outline.Of(a.Code); ok && !parseAll && len(a.Magics) == 0 && ordinary(o) {
-					a.outline = o
-					continue
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(cells) {
+					return
 				}
-				a.parse()
+				if cells[i].Type == "code" {
+					all[i].read(cells[i].Source, parseAll)
+				}
 			}
 		})
 	}
-	for i := range cells {
-		if cells[i].Type == "code" && ctx.Err() == nil {
-			next <- i
-		}
-	}
-	close(next)
 	workers.Wait()
 	return all, ctx.Err()
+}
+
+// read translates and parses a cell.
+func (a *analysed) read(source string, parseAll bool) {
+	source = strings.ReplaceAll(strings.ReplaceAll(source, "\r\n", "\n"), "\r", "\n")
+	if !parseAll && a.outlined(source) {
+		return
+	}
+	a.Result = ipython.Transform(source, ipython.Options{Whole: true})
+	a.parse()
 }
 
 // visit walks over a node and all below it with each one's parent, as long as it returns true for that.
@@ -172,10 +176,6 @@ func bound(statement *syntax.Node) []string {
 
 // survey notes all names that the cells bind, and all words in them.
 func (s *scripting) survey(cells []nbformat.Cell, all []analysed) {
-	if s.words == nil {
-		s.words = map[string]bool{}
-	}
-	var later []int // ordinary cells
 	for i := range cells {
 		if cells[i].Type != "code" || hasTag(&cells[i], skips...) {
 			continue
@@ -192,19 +192,9 @@ func (s *scripting) survey(cells []nbformat.Cell, all []analysed) {
 		}
 		switch {
 		case all[i].outline != nil:
-			later = append(later, i)
+			s.surveyOutline(all[i].outline)
 		case all[i].tree != nil:
 			s.surveyTree(all[i].tree, injected)
-		}
-	}
-	for _, i := range later {
-		// What it binds counts only if that is a name which was imported of IPython.
-		if all[i].mentions(func(name string, _ bool) bool {
-			s.words[name] = true
-			return s.imported[name]
-		}) {
-			all[i].parse()
-			s.surveyTree(all[i].tree, false)
 		}
 	}
 }

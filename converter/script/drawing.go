@@ -34,13 +34,7 @@ func (s *scripting) drew(all []*syntax.Node, pylab bool) bool {
 		if n.Kind == "import_statement" || n.Kind == "import_from_statement" {
 			module, names := imports(n)
 			for _, name := range names {
-				from, as := strings.TrimPrefix(module+"."+name.name, "."), name.as
-				if as == "" {
-					as, _, _ = strings.Cut(name.name, ".")
-				}
-				s.others[as] = browsers.MatchString(from)
-				s.drawing[as] = !s.others[as] &&
-					(plotters.MatchString(from) || module != "" && plots.MatchString(name.name))
+				s.drawnBy(module, name)
 			}
 			continue
 		}
@@ -59,6 +53,19 @@ func (s *scripting) drew(all []*syntax.Node, pylab bool) bool {
 		found = found || draws
 	}
 	return found
+}
+
+// whole is the name of what is imported with its module's.
+func whole(module, name string) string { return strings.TrimPrefix(module+"."+name, ".") }
+
+// drawnBy notes whether what is imported draws.
+func (s *scripting) drawnBy(module string, name importedName) {
+	from, as := whole(module, name.name), name.as
+	if as == "" {
+		as, _, _ = strings.Cut(name.name, ".")
+	}
+	s.others[as] = browsers.MatchString(from)
+	s.drawing[as] = !s.others[as] && (plotters.MatchString(from) || module != "" && plots.MatchString(name.name))
 }
 
 // draws says whether a statement may draw by matplotlib, and whether it uses what draws in browsers.

@@ -47,8 +47,8 @@ func over(n *syntax.Node, text string) edit {
 // code writes a code cell.
 func (s *scripting) code(ctx context.Context, c *nbformat.Cell, a analysed, at place) error {
 	s.mark("# %%", at.heading())
-	if s.plainly(&a, hasTag(c, "parameters", "injected-parameters")) {
-		lines := trimmed(rawLines(apply(a.Code, s.lastShown(a.outline)), at))
+	if a.outline != nil && s.ordinary(c, a.outline) {
+		lines := s.plainly(a.Code, a.outline, at)
 		if hasTag(c, "raises-exception") {
 			lines = tried(lines)
 		}
@@ -81,16 +81,17 @@ func (s *scripting) code(ctx context.Context, c *nbformat.Cell, a analysed, at p
 	return nil
 }
 
-// rawLines are those of a cell's code.
-func rawLines(code string, at place) []outLine {
-	inString := token.InString(code)
-	var lines []outLine
-	for i, l := range strings.Split(code, "\n") {
+// rawLines are those of a cell's code; inString says which begin inside of a string, nil that none does.
+func rawLines(code string, inString []bool, at place) []outLine {
+	lines := make([]outLine, 0, strings.Count(code, "\n")+1)
+	for l := range strings.SplitSeq(code, "\n") {
+		i := len(lines)
 		if next := i+1 < len(inString) && inString[i+1]; !next {
 			l = strings.TrimRight(l, " \t\f")
 		}
 		lines = append(lines, outLine{
-			text: l, file: at.file, cell: at.cell, label: at.label, line: i + 1, inString: inString[i],
+			text: l, file: at.file, cell: at.cell, label: at.label, line: i + 1,
+			inString: i < len(inString) && inString[i],
 		})
 	}
 	return lines
@@ -229,7 +230,8 @@ func (s *scripting) edited(c *nbformat.Cell, a analysed, at place) []outLine {
 		}
 	}
 	after := s.given(c, a)
-	lines := trimmed(s.looped(groups, rawLines(apply(a.Code, edits), at)))
+	code := apply(a.Code, edits)
+	lines := trimmed(s.looped(groups, rawLines(code, token.InString(code), at)))
 	for _, l := range after {
 		lines = append(lines, outLine{text: l})
 	}
@@ -351,7 +353,7 @@ func (s *scripting) show(n *syntax.Node) []edit {
 		return nil
 	case "call":
 		called := first.Children[0].Text()
-		if (silent[called] || called == "display" && !s.words["display_id"]) && !s.stored[called] {
+		if (silent[called] || called == "display" && !s.mentioned("display_id")) && !s.stored[called] {
 			return nil
 		}
 	}

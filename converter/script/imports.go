@@ -173,7 +173,7 @@ func (r *replacing) rich(name string) string {
 func (r *replacing) richNames() string {
 	var fields []string
 	for _, name := range slices.Sorted(maps.Keys(rich)) {
-		if r.words[name] && name != "capture_output" {
+		if r.mentioned(name) && name != "capture_output" {
 			fields = append(fields, name+"="+r.rich(name))
 		}
 	}
@@ -195,7 +195,7 @@ func (r *replacing) fromIPython(module string, names []importedName) (code []str
 			code = r.head(code, name.to(), r.richNames())
 		case name.name == "*":
 			for _, each := range slices.Sorted(maps.Keys(rich)) {
-				if r.words[each] && !r.stored[each] && each != "capture_output" {
+				if r.mentioned(each) && !r.stored[each] && each != "capture_output" {
 					code = r.head(code, each, r.rich(each))
 				}
 			}
@@ -232,11 +232,11 @@ func (r *replacing) modules(n *syntax.Node, names []importedName, with func(...s
 			is := r.richNames()
 			if name.as == "" || name.name == "IPython" {
 				fields := []string{"display=" + is}
-				if r.words["get_ipython"] {
+				if r.mentioned("get_ipython") {
 					r.used["get_ipython"] = true
 					fields = append(fields, "get_ipython=get_ipython")
 				}
-				if r.words["__version__"] {
+				if r.mentioned("__version__") {
 					fields = append(fields, `__version__="none"`)
 				}
 				is = `__import__("types").SimpleNamespace(` + strings.Join(fields, ", ") + ")"

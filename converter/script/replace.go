@@ -162,7 +162,7 @@ func (r *replacing) identifier(n, parent *syntax.Node) {
 	case is && r.guarded == 0:
 		r.refuse(n, name+" is there in Databricks only", instead)
 	}
-	if name == "display" && r.words["display_id"] {
+	if name == "display" && r.mentioned("display_id") {
 		r.used["handle"] = true
 	}
 }
@@ -220,7 +220,7 @@ func (r *replacing) attribute(n *syntax.Node) bool {
 		to := map[string]string{"notebook": "tqdm", "tqdm_notebook": "tqdm.tqdm", "tnrange": "tqdm.trange"}
 		r.edits = append(r.edits, edit{n.Start, n.End, to[name.Text()]})
 		return true
-	case of == "google.colab" && r.guarded == 0 && r.words["google"]:
+	case of == "google.colab" && r.guarded == 0 && r.mentioned("google"):
 		if _, ok := colab[name.Text()]; ok {
 			r.used["colab_"+name.Text()] = true
 			r.edits = append(r.edits, edit{n.Start, n.End, "_metaml_" + name.Text()})

@@ -7,7 +7,7 @@
 // small functions at the head of the script (helpers/). What cannot run outside of a notebook is refused by cell and
 // line.
 //
-// It may import the converter's nbformat, ipython, syntax and token.
+// It may import the converter's nbformat, ipython, outline, syntax and token.
 package script
 
 import (
@@ -19,6 +19,7 @@ import (
 
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/nbformat"
+	"github.com/metaml/metaml/converter/outline"
 )
 
 // Options say how the script is written.
@@ -113,7 +114,7 @@ func convert(ctx context.Context, nb *nbformat.Notebook, o Options) (*scripting,
 		o: o, out: &Script{}, used: map[string]bool{}, interactivity: "last_expr", drawing: map[string]bool{},
 		stored: map[string]bool{}, imported: map[string]bool{}, shells: map[string]bool{}, heads: map[string]string{},
 		others: map[string]bool{}, said: map[string]bool{},
-		plots: map[string]bool{},
+		plots: map[string]bool{}, words: map[string]bool{},
 	}
 	if err := s.notebook(ctx, nb, ""); err != nil {
 		return nil, err
@@ -153,11 +154,12 @@ type scripting struct {
 
 	interactivity string // which expressions are shown
 	options       []string
-	after         []string          // what gives the parameters their values, behind the cell that injects others
-	injected      map[string]string // the values that papermill injected; nil where it did not
-	words         map[string]bool
-	plots         map[string]bool // whether attributes of these names draw
-	nested        bool            // values that are shown may be containers, types or functions
+	after         []string           // what gives the parameters their values, behind the cell that injects others
+	injected      map[string]string  // the values that papermill injected; nil where it did not
+	words         map[string]bool    // read by mentioned
+	outlines      []*outline.Outline // whose words are not in words yet
+	plots         map[string]bool    // whether attributes of these names draw
+	nested        bool               // values that are shown may be containers, types or functions
 }
 
 // labels are the numbers by which people know the code cells.

@@ -126,19 +126,42 @@ func (s *scripting) finish() {
 		add("_metaml_given = vars(_metaml_options.parse_args())")
 		add("")
 	}
-	all = append(all, s.body...)
-	for len(all) > 0 && all[len(all)-1].text == "" {
-		all = all[:len(all)-1]
+	body := untrailed(s.body)
+	if len(body) == 0 {
+		all = untrailed(all)
+	}
+	size, mapped := 0, 0
+	for _, lines := range [][]outLine{all, body} {
+		for i := range lines {
+			size += len(lines[i].text) + 1
+			if lines[i].cell > 0 {
+				mapped++
+			}
+		}
 	}
 	var b strings.Builder
-	for i, l := range all {
-		b.WriteString(l.text)
-		b.WriteByte('\n')
-		if l.cell > 0 && strings.TrimSpace(l.text) != "" {
-			s.out.Lines = append(s.out.Lines, Line{
-				Script: i + 1, Cell: l.cell, Label: l.label, Line: l.line, File: l.file,
-			})
+	b.Grow(size)
+	s.out.Lines = make([]Line, 0, mapped)
+	n := 0
+	for _, lines := range [][]outLine{all, body} {
+		for i := range lines {
+			l := &lines[i]
+			b.WriteString(l.text)
+			b.WriteByte('\n')
+			if n++; l.cell > 0 && strings.TrimSpace(l.text) != "" {
+				s.out.Lines = append(s.out.Lines, Line{
+					Script: n, Cell: l.cell, Label: l.label, Line: l.line, File: l.file,
+				})
+			}
 		}
 	}
 	s.out.Text = b.String()
+}
+
+// untrailed leaves out blank lines at the end.
+func untrailed(lines []outLine) []outLine {
+	for len(lines) > 0 && lines[len(lines)-1].text == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines
 }

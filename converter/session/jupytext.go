@@ -1,11 +1,11 @@
 package session
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/metaml/metaml/converter/jupytext"
 	"github.com/metaml/metaml/converter/token"
+	"github.com/metaml/metaml/internal/lazyregexp"
 )
 
 // This file reads the scripts that jupytext writes for notebooks (its formats percent, hydrogen and light), in which
@@ -13,18 +13,18 @@ import (
 
 var (
 	// lightMarker begins or ends a cell of the format light.
-	lightMarker = regexp.MustCompile(`^# ?([+-])([ \t].*)?$`)
+	lightMarker = lazyregexp.New(`^# ?([+-])([ \t].*)?$`)
 	// formatName is in the header.
-	formatName = regexp.MustCompile(`\bformat_name: *(\w+)`)
+	formatName = lazyregexp.New(`\bformat_name: *(\w+)`)
 	// language is in the marker of a cell that is all comment.
-	language = regexp.MustCompile(`\blanguage="([^"]+)"`)
+	language = lazyregexp.New(`\blanguage="([^"]+)"`)
 	// magicArgs is what stood behind that cell's magic.
-	magicArgs = regexp.MustCompile(`\bmagic_args="((?:[^"\\]|\\.)*)"`)
+	magicArgs = lazyregexp.New(`\bmagic_args="((?:[^"\\]|\\.)*)"`)
 	// magic is a comment that is IPython's, as jupytext recognises it; "# # %cd" is the comment "# %cd".
-	magic = regexp.MustCompile(`^# (# )*(%{1,3}[A-Za-z]|[!?] *[A-Za-z.~$\\/{}]|` +
+	magic = lazyregexp.New(`^# (# )*(%{1,3}[A-Za-z]|[!?] *[A-Za-z.~$\\/{}]|` +
 		`[\w.]+[ \t]*=[ \t]*[%!][ \t]*[A-Za-z.~$\\/{}])`)
 	// own is a cell magic of ours.
-	own = regexp.MustCompile(`^%%(train|serve)([ \t]|$)`)
+	own = lazyregexp.New(`^%%(train|serve)([ \t]|$)`)
 )
 
 // fromJupytext makes the document of a script that stands for a notebook with a cell of ours: the notebook's. ok is

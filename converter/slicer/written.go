@@ -4,13 +4,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/ipython"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/syntax"
+	"github.com/metaml/metaml/internal/lazyregexp"
 	"github.com/metaml/metaml/internal/prose"
 )
 
@@ -364,9 +364,9 @@ func (c *cell) commands() []commandLine {
 }
 
 var (
-	commandWords = regexp.MustCompile(`"[^"]*"|'[^']*'|[^\s;&|<>()]+`)
+	commandWords = lazyregexp.New(`"[^"]*"|'[^']*'|[^\s;&|<>()]+`)
 	// extractors are commands whose files have names that the command does not show.
-	extractors = regexp.MustCompile(`\b(unzip|tar|gunzip|7z|unrar|kaggle|gsutil|aws|gdown|git|rsync|scp|make|dvc)\b`)
+	extractors = lazyregexp.New(`\b(unzip|tar|gunzip|7z|unrar|kaggle|gsutil|aws|gdown|git|rsync|scp|make|dvc)\b`)
 )
 
 // makes gives the names of files and folders that a command may make.
