@@ -37,6 +37,9 @@ func Read(r io.Reader) (*Notebook, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.ahead = readAhead(r); s.ahead != nil {
+		defer s.ahead.close()
+	}
 	p := reader{scanner: s, top: top{format: 1}, wrong: map[string]byte{}}
 	if s.blank() != '{' {
 		// What is no JSON at all is said first.

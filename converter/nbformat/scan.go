@@ -22,12 +22,13 @@ const (
 // scanner goes over JSON as Python's json module reads it, NaN and Infinity included, and checks all of it: also what
 // is passed over must be JSON in UTF-8. It holds one chunk of the input, and the string or number that it is asked for.
 type scanner struct {
-	r    io.Reader // nil when all is in buf
-	room []byte    // where chunks are read into
-	buf  []byte    // the chunk; buf[pos:] is not read yet
-	pos  int
-	base int64 // the offset of buf[0] in the input
-	err  error // of the reader
+	r     io.Reader // nil when all is in buf
+	ahead *ahead    // reads r in place of the scanner; nil where nothing does
+	room  []byte    // where chunks are read into
+	buf   []byte    // the chunk; buf[pos:] is not read yet
+	pos   int
+	base  int64 // the offset of buf[0] in the input
+	err   error // of the reader
 
 	line      int   // newlines before; strings have none
 	lineStart int64 // the offset of the line's first byte
@@ -57,20 +58,21 @@ func (s *scanner) fill() bool {
 		return false
 	}
 	s.base += int64(len(s.buf))
+	last := s.buf
 	s.buf, s.pos = nil, 0
 	if s.base > MaxSize {
 		s.err = errTooLarge
 		return false
 	}
 	for range 100 {
-		n, err := s.r.Read(s.room)
+		data, err := s.read(last)
 		if errors.Is(err, io.EOF) {
 			s.r = nil
 		} else if err != nil {
 			s.err = err
 		}
-		if n > 0 {
-			s.buf = s.room[:n]
+		if last = data; len(data) > 0 {
+			s.buf = data
 			return true
 		}
 		if err != nil {
@@ -79,6 +81,15 @@ func (s *scanner) fill() bool {
 	}
 	s.err = io.ErrNoProgress
 	return false
+}
+
+// read gives the next chunk, in place of the last one.
+func (s *scanner) read(last []byte) ([]byte, error) {
+	if s.ahead != nil {
+		return s.ahead.next(last)
+	}
+	n, err := s.r.Read(s.room)
+	return s.room[:n], err
 }
 
 func (s *scanner) offset() int64 { return s.base + int64(s.pos) }
