@@ -189,7 +189,7 @@ func putFile(o *options, name, text string) (status string, err error) {
 			return "", unwritable(name, err)
 		}
 	}
-	if err := atomicfile.Write(name, []byte(text), 0o644); err != nil {
+	if err := atomicfile.WriteUnsynced(name, []byte(text), 0o644); err != nil {
 		return "", unwritable(name, err)
 	}
 	return "written", nil
@@ -251,5 +251,5 @@ func writeMap(file string, j job, s *script.Script) error {
 	if err != nil {
 		return fmt.Errorf("write the source map: %w", err)
 	}
-	return atomicfile.Write(file, append(data, '\n'), 0o644)
+	return atomicfile.WriteUnsynced(file, append(data, '\n'), 0o644)
 }

@@ -22,8 +22,18 @@ import (
 //   - After an error the old file is as it was, and the temporary one is gone. A process that is killed may leave it,
 //     under a name that begins with ".new-".
 func Write(path string, data []byte, perm fs.FileMode) error {
+	return replace(path, data, perm, true)
+}
+
+// WriteUnsynced is Write without waiting for the disk, which takes several times as long as the rest: after a crash of
+// the machine the file may be empty. It is for what can be made again.
+func WriteUnsynced(path string, data []byte, perm fs.FileMode) error {
+	return replace(path, data, perm, false)
+}
+
+func replace(path string, data []byte, perm fs.FileMode, sync bool) error {
 	temporary := filepath.Join(filepath.Dir(path), ".new-"+rand.Text())
-	err := write(temporary, data, perm)
+	err := write(temporary, data, perm, sync)
 	if err == nil {
 		err = os.Rename(temporary, path)
 	}
@@ -36,13 +46,13 @@ func Write(path string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
-func write(path string, data []byte, perm fs.FileMode) error {
+func write(path string, data []byte, perm fs.FileMode, sync bool) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if err == nil {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())

@@ -15,12 +15,16 @@ func TestAFileIsReplacedWhole(t *testing.T) {
 		name string
 		old  fs.FileMode // 0: there is none
 		perm fs.FileMode
+
+		write func(string, []byte, fs.FileMode) error
 	}{
-		{"a new file", 0, 0o600},
-		{"a new file for everyone", 0, 0o644},
-		{"in place of one for its owner", 0o600, 0o644},
-		{"in place of one for everyone", 0o644, 0o600},
-		{"in place of one that cannot be written to", 0o400, 0o600},
+		{"a new file", 0, 0o600, Write},
+		{"a new file for everyone", 0, 0o644, Write},
+		{"in place of one for its owner", 0o600, 0o644, Write},
+		{"in place of one for everyone", 0o644, 0o600, Write},
+		{"in place of one that cannot be written to", 0o400, 0o600, Write},
+		{"a new file, unsynced", 0, 0o600, WriteUnsynced},
+		{"in place of one, unsynced", 0o644, 0o600, WriteUnsynced},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "file")
@@ -29,7 +33,7 @@ func TestAFileIsReplacedWhole(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := Write(path, []byte("new"), c.perm); err != nil {
+			if err := c.write(path, []byte("new"), c.perm); err != nil {
 				t.Fatal(err)
 			}
 			expect(t, path, "new")
