@@ -83,7 +83,7 @@ func (w *work) argumentEffects(
 	if f := c.node.Child("function"); f != nil && f.Kind == "parenthesized_expression" && f.Of("lambda") != nil {
 		w.lambdaCall(f.Of("lambda"), c.args, at, add)
 	}
-	if !inspecting[name] {
+	if !inspecting.has(name) {
 		for i := range c.args {
 			w.callback(c.args[i], c.obj, c.args, at, s, add)
 		}
@@ -91,7 +91,7 @@ func (w *work) argumentEffects(
 	if known {
 		return
 	}
-	if imp != nil || method != "" || !builtins[name] {
+	if imp != nil || method != "" || !builtins.has(name) {
 		for _, a := range c.args {
 			if cl := w.givenClass(a.node, at); cl != nil {
 				w.fromOutside(cl, at, s, add, 0)
@@ -102,7 +102,7 @@ func (w *work) argumentEffects(
 		if len(a.refs) == 0 {
 			continue
 		}
-		if imp == nil && method == "" && c.plain && builtins[c.callee] {
+		if imp == nil && method == "" && c.plain && builtins.has(c.callee) {
 			w.builtinOf(a, at, s, add)
 		}
 		into := strings.HasSuffix(name, "into") ||
@@ -111,7 +111,7 @@ func (w *work) argumentEffects(
 		k := w.kindAt(a.node, at, 0)
 		if k == unknown && add.fn != nil && isParameter(a.refs) && a.node.Kind == "identifier" {
 			p := s.param(a.refs[0].name)
-			p.passed = p.passed || !glancing[name] || a.key == "*"
+			p.passed = p.passed || !glancing.has(name) || a.key == "*"
 			p.target = p.target || destination
 			p.surely = p.surely || into
 			continue
@@ -120,7 +120,7 @@ func (w *work) argumentEffects(
 		case k == filling && name == "map":
 			w.addOutside(flatly(a.refs), at.time, add)
 		case k == randomness && isClassName(name): // a model that is made with it draws when it is fitted
-		case k.moving() && (!glancing[name] || a.key == "*"):
+		case k.moving() && (!glancing.has(name) || a.key == "*"):
 			w.addOutside(moved(a.refs), at.time, add)
 		case into && k != constant, destination && (k == unknown || k == object):
 			w.addOutside(a.refs, at.time, add)
@@ -232,7 +232,7 @@ func (w *work) callback(a arg, obj []ref, others []arg, at where, s *summary, ad
 		}
 		switch k := w.kindAt(of, at, 0); k {
 		case unknown, mapping, filling, sequence, stream, queue, randomness:
-			if !looks[k][name.Text()] && (storing[name.Text()] || k == stream || k == queue || k == randomness ||
+			if !looks[k].has(name.Text()) && (storing.has(name.Text()) || k == stream || k == queue || k == randomness ||
 				name.Text() == "pop" || name.Text() == "remove" || name.Text() == "discard") {
 				add.refs(flatly(a.refs))
 			}
@@ -292,7 +292,7 @@ func changesParameter(n *syntax.Node) bool {
 			root := rootOf(f)
 			name := lastName(f)
 			found = found || root.Kind == "identifier" && own[root.Text()] &&
-				(storing[name] || !fresh[name] && !parting[name])
+				(storing.has(name) || !fresh.has(name) && !parting.has(name))
 		}
 		return !found
 	})

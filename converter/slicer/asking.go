@@ -12,13 +12,11 @@ import (
 )
 
 // asking are functions that ask a person, or the page that shows the notebook; where nobody answers, they fail.
-var asking = map[string]bool{
-	"getpass.getpass": true, "click.prompt": true, "click.confirm": true, "typer.prompt": true, "typer.confirm": true,
-	"prompt_toolkit.prompt": true, "rich.prompt.Prompt.ask": true, "rich.prompt.IntPrompt.ask": true,
-	"rich.prompt.Confirm.ask": true, "inquirer.prompt": true, "pwinput.pwinput": true, "maskpass.askpass": true,
-	"maskpass.advpass": true, "stdiomask.getpass": true, "google.colab.userdata.get": true,
-	"google.colab.files.upload": true,
-}
+var asking = words(`
+	getpass.getpass click.prompt click.confirm typer.prompt typer.confirm prompt_toolkit.prompt rich.prompt.Prompt.ask
+	rich.prompt.IntPrompt.ask rich.prompt.Confirm.ask inquirer.prompt pwinput.pwinput maskpass.askpass maskpass.advpass
+	stdiomask.getpass google.colab.userdata.get google.colab.files.upload
+`)
 
 // logins are functions that keep on the machine what a person has typed, so that it is there the next time.
 var logins = map[string]bool{
@@ -93,7 +91,7 @@ func (w *work) isQuestion(c *call, time int) bool {
 		}
 	}
 	if imp != nil {
-		return asking[imp.fullName(c.path)]
+		return asking.has(imp.fullName(c.path))
 	}
 	vs, _ := w.at(c.callee, time)
 	return c.plain && c.callee == "input" && len(c.path) == 0 && len(vs) == 0

@@ -158,7 +158,7 @@ func (w *work) effect(c *call, time int, s *summary, add *adding) {
 		add.refs(c.obj)
 		return
 	}
-	s.stores = s.stores || storing[method] && len(c.args) > 0 && len(c.obj) > 0
+	s.stores = s.stores || storing.has(method) && len(c.args) > 0 && len(c.obj) > 0
 	// A method of a class of the session: its code says what it does.
 	if known {
 		for _, f := range code {
@@ -174,13 +174,13 @@ func (w *work) effect(c *call, time int, s *summary, add *adding) {
 		w.fromOutside(cl, at, s, add, 0)
 	}
 	// list.append(l, 1), object.__setattr__(x, k, v): a method of a class is given its object
-	if len(c.path) == 1 && len(values) == 0 && c.plain && builtins[c.callee] && len(c.args) > 0 &&
+	if len(c.path) == 1 && len(values) == 0 && c.plain && builtins.has(c.callee) && len(c.args) > 0 &&
 		(strings.HasPrefix(method, "__set") || strings.HasPrefix(method, "__del")) {
 		add.refs(c.args[0].refs)
 		return
 	}
 	if len(c.path) == 1 && len(values) == 0 && c.plain && builtinKinds[c.callee] != unknown {
-		if len(c.args) > 0 && !fresh[method] && !looks[builtinKinds[c.callee]][method] {
+		if len(c.args) > 0 && !fresh.has(method) && !looks[builtinKinds[c.callee]].has(method) {
 			add.refs(c.args[0].refs)
 		}
 		return
@@ -194,7 +194,7 @@ func (w *work) effect(c *call, time int, s *summary, add *adding) {
 		p.calls = append(p.calls, c)
 		return
 	}
-	if k == table && len(c.path) > 1 && accessors[c.path[len(c.path)-2]] {
+	if k == table && len(c.path) > 1 && accessors.has(c.path[len(c.path)-2]) {
 		return
 	}
 	switch judge(k, c, method) {
@@ -206,10 +206,10 @@ func (w *work) effect(c *call, time int, s *summary, add *adding) {
 	case changed:
 	}
 	add.refs(c.obj)
-	if (k == unknown || k == object || k == foreign) && !storing[method] && w.classAt(c.recv, at, 0) == nil {
+	if (k == unknown || k == object || k == foreign) && !storing.has(method) && w.classAt(c.recv, at, 0) == nil {
 		w.callHeld(c.obj, at, s, add)
 	}
-	if changing[method] && len(c.args) > 0 {
+	if changing.has(method) && len(c.args) > 0 {
 		add.refs(c.args[0].refs)
 	}
 	lower := strings.ToLower(c.callee)
@@ -248,14 +248,14 @@ func (w *work) moduleCall(c *call, imp *imported, method string, s *summary, add
 		s.modules[m] = true
 	}
 	w.elsewhere(c, full, s)
-	if (changing[name] || isUfunc(top, c.path)) && len(c.args) > 0 {
+	if (changing.has(name) || isUfunc(top, c.path)) && len(c.args) > 0 {
 		add.refs(c.args[0].refs)
 	}
 	if n := outAt[name]; top == "numpy" && n > 0 && len(c.args) > n && c.args[n].key == "" {
 		add.refs(c.args[n].refs)
 	}
 	if !c.discarded || strings.HasPrefix(imp.module, ".") {
-		if imp.name != "" && method != "" && !fresh[method] && !isClassName(imp.name) && c.discarded {
+		if imp.name != "" && method != "" && !fresh.has(method) && !isClassName(imp.name) && c.discarded {
 			add.refs(c.obj)
 		}
 		if isSetting(name) && name != "update" && name != "append" && name != "init" && name != "use" {
@@ -273,16 +273,16 @@ func (w *work) moduleCall(c *call, imp *imported, method string, s *summary, add
 	if drawsFrom(full) != "" || writes(name) {
 		return // see draw, and argumentEffects
 	}
-	if showing[name] || looking[top] || fresh[name] || looksOnly(imp.module, c.path) {
+	if showing.has(name) || looking.has(top) || fresh.has(name) || looksOnly(imp.module, c.path) {
 		return
 	}
-	if c.shown && !changing[name] || strings.HasPrefix(name, "plot_") {
+	if c.shown && !changing.has(name) || strings.HasPrefix(name, "plot_") {
 		return
 	}
 	for _, a := range c.args {
 		add.refs(a.refs)
 	}
-	if !standard[top] {
+	if !standard.has(top) {
 		s.modules[top] = true
 	}
 	if imp.name != "" && method != "" {
@@ -339,7 +339,7 @@ func (w *work) plainCall(c *call, values []*value, time int, s *summary, add *ad
 		add.refs(moved(c.args[0].refs)) // next(iter(loader))
 		return
 	}
-	if changing[c.callee] {
+	if changing.has(c.callee) {
 		s.stores = s.stores || len(c.args) > 1
 		if c.callee == "exec" && len(c.args) > 1 {
 			add.refs(c.args[len(c.args)-1].refs) // the names that it makes
@@ -366,7 +366,7 @@ func (w *work) plainCall(c *call, values []*value, time int, s *summary, add *ad
 			s.param(r.name).called = true // for hook in self.hooks: hook(x)
 		}
 	}
-	if len(values) == 0 && c.plain && builtins[c.callee] || showing[c.callee] {
+	if len(values) == 0 && c.plain && builtins.has(c.callee) || showing.has(c.callee) {
 		return
 	}
 	if len(values) == 0 && (!c.discarded || c.shown) {
@@ -487,7 +487,7 @@ func (w *work) objectCall(c *call, v *value, at where, s *summary, add *adding, 
 		for _, a := range made.args {
 			w.callback(a, nil, slices.Concat(made.args, c.args), at, s, add) // partial(learn, vocabulary)
 		}
-		if name := lastName(made.node.Child("function")); callables[name] || isClassName(c.callee) {
+		if name := lastName(made.node.Child("function")); callables.has(name) || isClassName(c.callee) {
 			return true
 		}
 	}

@@ -199,21 +199,15 @@ func (w *work) seededAt() {
 func isCode(v *value) bool { return v.bind != nil && (v.bind.fn != nil || v.bind.class != nil) }
 
 // anew are functions that give something else each time, whatever was seeded.
-var anew = map[string]bool{
-	"time.time": true, "time.time_ns": true, "time.perf_counter": true, "time.perf_counter_ns": true,
-	"time.monotonic": true, "time.monotonic_ns": true, "time.process_time": true, "time.process_time_ns": true,
-	"time.ctime": true, "time.localtime": true, "time.gmtime": true, "time.strftime": true,
-	"timeit.default_timer":  true,
-	"datetime.datetime.now": true, "datetime.datetime.today": true, "datetime.datetime.utcnow": true,
-	"datetime.date.today": true, "pandas.Timestamp.now": true, "pandas.Timestamp.today": true,
-	"pandas.Timestamp.utcnow": true, "os.urandom": true, "os.getpid": true,
-	"os.getppid": true, "os.getcwd": true, "os.times": true, "os.getloadavg": true, "pathlib.Path.cwd": true,
-	"uuid.uuid1": true, "uuid.uuid4": true, "uuid.uuid7": true, "random.SystemRandom": true,
-	"threading.get_ident":      true,
-	"threading.current_thread": true, "psutil.virtual_memory": true, "psutil.cpu_percent": true,
-	"torch.seed": true, "torch.initial_seed": true, "socket.socket": true,
-	"getpass.getpass": true, "timeit.timeit": true, "timeit.repeat": true,
-}
+var anew = words(`
+	time.time time.time_ns time.perf_counter time.perf_counter_ns time.monotonic time.monotonic_ns time.process_time
+	time.process_time_ns time.ctime time.localtime time.gmtime time.strftime timeit.default_timer datetime.datetime.now
+	datetime.datetime.today datetime.datetime.utcnow datetime.date.today pandas.Timestamp.now pandas.Timestamp.today
+	pandas.Timestamp.utcnow os.urandom os.getpid os.getppid os.getcwd os.times os.getloadavg pathlib.Path.cwd
+	uuid.uuid1 uuid.uuid4 uuid.uuid7 random.SystemRandom threading.get_ident threading.current_thread
+	psutil.virtual_memory psutil.cpu_percent torch.seed torch.initial_seed socket.socket getpass.getpass timeit.timeit
+	timeit.repeat
+`)
 
 // ofProcess are values that are others in a kernel than in a program.
 var ofProcess = map[string]bool{"sys.argv": true, "sys.orig_argv": true, "sys.path": true}
@@ -251,7 +245,7 @@ func (w *work) byChance(s *stmt) bool {
 		switch {
 		case name != "":
 			fresh := w.unseeded(n, len(w.stmts)) || name == "numpy.random.SeedSequence" && withoutArguments(n)
-			found = anew[name] || anewModules[topOf(name)] || fresh && !later && !seeded[n]
+			found = anew.has(name) || anewModules[topOf(name)] || fresh && !later && !seeded[n]
 		case f != nil && (f.Text() == "id" || f.Text() == "hash" || f.Text() == "input"):
 			vs, _ := w.at(f.Text(), len(w.stmts))
 			found = len(vs) == 0

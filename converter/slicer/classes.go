@@ -253,7 +253,7 @@ func (w *work) outside(c *class, time, depth int) bool {
 		return false
 	}
 	for _, n := range c.baseNodes {
-		if silent[lastName(n)] {
+		if silent.has(lastName(n)) {
 			continue
 		}
 		if n.Kind != "identifier" {

@@ -296,7 +296,7 @@ func sharedState(body *syntax.Node) bool {
 			case "list", "dictionary", "set", "list_comprehension", "dictionary_comprehension":
 				return true
 			case "call":
-				if name := lastName(right.Child("function")); containers[name] || isClassName(name) {
+				if name := lastName(right.Child("function")); containers.has(name) || isClassName(name) {
 					return true
 				}
 			}

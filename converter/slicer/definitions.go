@@ -235,13 +235,10 @@ func (w *work) light(s *stmt) bool {
 }
 
 // lightModules have functions and classes that compute nothing to speak of.
-var lightModules = map[string]bool{
-	"abc": true, "argparse": true, "collections": true, "contextvars": true, "dataclasses": true, "datetime": true,
-	"decimal": true, "enum": true,
-	"fractions": true, "functools": true, "logging": true, "math": true, "operator": true, "pathlib": true, "re": true,
-	"string":    true,
-	"threading": true, "types": true, "typing": true, "typing_extensions": true,
-}
+var lightModules = words(`
+	abc argparse collections contextvars dataclasses datetime decimal enum fractions functools logging math operator
+	pathlib re string threading types typing typing_extensions
+`)
 
 func (w *work) lightCall(n *syntax.Node, time int) bool {
 	f := n.Child("function")
@@ -255,7 +252,7 @@ func (w *work) lightCall(n *syntax.Node, time int) bool {
 			return true
 		}
 	}
-	return lightModules[topOf(w.dotted(f, time))]
+	return lightModules.has(topOf(w.dotted(f, time)))
 }
 
 // warnOfChanges names what the server defines in another way than the training program.

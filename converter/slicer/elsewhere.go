@@ -80,16 +80,16 @@ func (w *work) elsewhere(c *call, full string, s *summary) {
 		s.modules[to] = true
 		return
 	}
-	if seedingNames[name] && seeding[full] == nil && len(c.args) > 0 {
+	if seedingNames.has(name) && seeding[full] == nil && len(c.args) > 0 {
 		for _, lib := range []string{"random", "numpy", "torch", "tensorflow"} {
 			s.modules[lib], s.seeds[lib] = true, true
 		}
 		return
 	}
-	if !c.discarded || selfContained[top] || w.finder().local(top) {
+	if !c.discarded || selfContained.has(top) || w.finder().local(top) {
 		return
 	}
-	if isSetting(name) && !ownSettings[name] {
+	if isSetting(name) && !ownSettings.has(name) {
 		s.modules[process] = true
 	}
 }
@@ -151,7 +151,7 @@ func (w *work) mayRegister(imp *imported) bool {
 		return true
 	}
 	top := topOf(imp.module)
-	if top == "" || standard[top] || known[top] {
+	if top == "" || standard.has(top) || known.has(top) {
 		return false
 	}
 	return !w.finder().local(top) || w.localCode(imp.module) == nil // what a local module sets up is read in its code

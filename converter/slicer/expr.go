@@ -393,7 +393,7 @@ func (s *scanner) call(n *syntax.Node, discarded bool) {
 	for _, a := range c.args {
 		c.inplace = c.inplace || a.key == "inplace" && a.node.Kind == "true"
 	}
-	if f.Kind == "attribute" && !fresh[c.path[len(c.path)-1]] {
+	if f.Kind == "attribute" && !fresh.has(c.path[len(c.path)-1]) {
 		s.touchOuter(rootOf(f))
 		if first := firstAttribute(f); first != nil && first != f {
 			s.mutatesAttribute(first)

@@ -406,7 +406,7 @@ func (in *interpreter) holdViews(v *value, b *bind) {
 	if n == nil {
 		n = b.each
 	}
-	if n == nil || n.Kind != "call" || !splitting[in.importedAt(n.Child("function"), where{time: in.s.time})] {
+	if n == nil || n.Kind != "call" || !splitting.has(in.importedAt(n.Child("function"), where{time: in.s.time})) {
 		return
 	}
 	for i := range in.s.e.calls {

@@ -280,11 +280,9 @@ func (w *work) valuesAt(name string, time int) []*value {
 }
 
 // plainAttributes are attributes that are numbers, texts or tuples of them wherever they are.
-var plainAttributes = map[string]bool{
-	"shape": true, "ndim": true, "size": true, "dtype": true, "name": true, "stem": true, "suffix": true,
-	"parent": true, "parts": true, "__name__": true, "itemsize": true, "nbytes": true, "pi": true, "e": true,
-	"inf": true, "nan": true,
-}
+var plainAttributes = words(`
+	shape ndim size dtype name stem suffix parent parts __name__ itemsize nbytes pi e inf nan
+`)
 
 func (w *work) kindOfAttribute(n *syntax.Node, at where, depth int) kind {
 	name := ""
@@ -304,7 +302,7 @@ func (w *work) kindOfAttribute(n *syntax.Node, at where, depth int) kind {
 	switch k := w.kindAt(n.Child("object"), at, depth+1); {
 	case k == table && (name == "values" || name == "array"):
 		return array
-	case plainAttributes[name]:
+	case plainAttributes.has(name):
 		return constant
 	case k == table || k == array || k == constant:
 		return k
@@ -351,7 +349,7 @@ func (w *work) kindOfCall(n *syntax.Node, at where, depth int) kind {
 			return iterator
 		}
 		return constant
-	case k == randomness && drawnArrays[method]:
+	case k == randomness && drawnArrays.has(method):
 		return array
 	case method == "copy" || method == "deepcopy":
 		return k
@@ -598,7 +596,7 @@ var typeKinds = map[string]kind{
 
 func kindOfType(name string) kind {
 	k, ok := longest(typeKinds, name)
-	if top := topOf(name); !ok && top != "builtins" && top != "__main__" && !standard[top] &&
+	if top := topOf(name); !ok && top != "builtins" && top != "__main__" && !standard.has(top) &&
 		!inTable(functionKinds, name) {
 		return foreign
 	}

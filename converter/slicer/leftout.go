@@ -89,7 +89,7 @@ func (w *work) touches(s *stmt, names map[string]bool) int {
 	called := map[string]bool{}
 	for i := range s.e.calls {
 		c := &s.e.calls[i]
-		harmless := len(c.path) == 0 && onlyReads[c.callee] || len(c.path) > 0 && onlyReadMethods[c.path[len(c.path)-1]]
+		harmless := len(c.path) == 0 && onlyReads.has(c.callee) || len(c.path) > 0 && onlyReadMethods.has(c.path[len(c.path)-1])
 		for _, r := range c.obj {
 			called[r.name] = called[r.name] || harmless
 			if names[r.name] && !harmless {
@@ -121,16 +121,13 @@ func (w *work) touches(s *stmt, names map[string]bool) int {
 
 // onlyReads are functions that look at their arguments, onlyReadMethods methods that look at their object.
 var (
-	onlyReads = map[string]bool{
-		"len": true, "print": true, "type": true, "repr": true, "str": true, "sum": true, "min": true, "max": true,
-		"isinstance": true, "display": true, "hasattr": true, "id": true, "dir": true, "help": true, "bool": true,
-		"int": true, "float": true, "abs": true, "round": true, "any": true, "all": true, "range": true,
-	}
-	onlyReadMethods = map[string]bool{
-		"head": true, "tail": true, "describe": true, "info": true, "value_counts": true, "plot": true, "hist": true,
-		"mean": true, "keys": true, "values": true, "items": true, "getvalue": true, "summary": true, "shape": true,
-		"sum": true, "score": true, "predict": true, "show": true, "nunique": true, "isna": true, "corr": true,
-	}
+	onlyReads = words(`
+	len print type repr str sum min max isinstance display hasattr id dir help bool int float abs round any all range
+`)
+	onlyReadMethods = words(`
+	head tail describe info value_counts plot hist mean keys values items getvalue summary shape sum score predict show
+	nunique isna corr
+`)
 )
 
 // shortened is a statement as people know it again: what it stores into, or what it calls.

@@ -3,6 +3,7 @@ package slicer
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // This file judges what a call whose code cannot be seen changes: its object, by the kind of that and the name of the
@@ -18,7 +19,7 @@ const (
 )
 
 // looks are the methods of a kind of object that leave it alone; all others of these kinds change it.
-var looks = map[kind]map[string]bool{
+var looks = map[kind]*wordSet{
 	mapping: words(`
 	get items keys values copy most_common elements total new_child fromkeys has_key
 `),
@@ -88,28 +89,28 @@ func judge(k kind, c *call, method string) verdict {
 		return changed
 	case table, array:
 		switch {
-		case alters[method]:
+		case alters.has(method):
 			return changed
-		case fresh[method] || parting[method] || method == "get" || method == "to":
+		case fresh.has(method) || parting.has(method) || method == "get" || method == "to":
 			return untouched
 		}
 		return changed
 	case mapping, filling, sequence:
 		switch {
-		case looks[k][method]:
+		case looks[k].has(method):
 			return untouched
-		case storing[method] || method == "pop" || method == "remove" || method == "clear" || method == "sort" ||
+		case storing.has(method) || method == "pop" || method == "remove" || method == "clear" || method == "sort" ||
 			method == "reverse" || method == "popleft" || method == "popitem" || method == "discard":
 			return ownParts
 		}
 		return changed
 	case stream, queue, randomness, estimator:
-		if looks[k][method] {
+		if looks[k].has(method) {
 			return untouched
 		}
 		return changed
 	case foreign:
-		if ambiguous[method] && judgeByName(c, method) == untouched && method != "copy" && method != "get" {
+		if ambiguous.has(method) && judgeByName(c, method) == untouched && method != "copy" && method != "get" {
 			return changed
 		}
 	}
@@ -140,12 +141,12 @@ func judgeByName(c *call, method string) verdict {
 			return changed // of a space or a distribution, and not of a table
 		}
 		return untouched
-	case sides[method]:
+	case sides.has(method):
 		return changed
-	case parting[method]:
+	case parting.has(method):
 		return untouched
-	case fresh[method]:
-		if thrown && ambiguous[method] {
+	case fresh.has(method):
+		if thrown && ambiguous.has(method) {
 			return changed
 		}
 		return untouched
@@ -179,7 +180,7 @@ var destinations = words(`
 func written(c *call) []arg {
 	var out []arg
 	for _, a := range c.args {
-		if destinations[a.key] {
+		if destinations.has(a.key) {
 			out = append(out, a)
 		}
 	}
@@ -215,7 +216,7 @@ func holds(maker string) bool {
 			return true
 		}
 	}
-	return holding[maker]
+	return holding.has(maker)
 }
 
 var holding = words(`
@@ -310,8 +311,8 @@ func (w *work) mayChange(maker string, u *value, time int) bool {
 	}
 	for _, m := range w.valuesAt(maker, time) {
 		if m.bind != nil && m.bind.value != nil && m.bind.value.Kind == "call" &&
-			(makingClasses[lastName(m.bind.value.Child("function"))] ||
-				makingGetters[lastName(m.bind.value.Child("function"))]) {
+			(makingClasses.has(lastName(m.bind.value.Child("function"))) ||
+				makingGetters.has(lastName(m.bind.value.Child("function")))) {
 			return true
 		}
 	}
@@ -423,11 +424,26 @@ func (w *work) ofConstants(v *value) bool {
 	return false
 }
 
-// words makes a set of the words of a text.
-func words(text string) map[string]bool {
-	out := map[string]bool{}
-	for word := range strings.FieldsSeq(text) {
-		out[word] = true
+// wordSet is a set of words. It is made when it is first asked: a command that cuts nothing out starts without them.
+type wordSet struct {
+	text string
+	once sync.Once
+	set  map[string]bool
+}
+
+// words is the set of the words of a text.
+func words(text string) *wordSet { return &wordSet{text: text} }
+
+// has says whether a word is in a set; none is in nil.
+func (w *wordSet) has(word string) bool {
+	if w == nil {
+		return false
 	}
-	return out
+	w.once.Do(func() {
+		w.set = map[string]bool{}
+		for word := range strings.FieldsSeq(w.text) {
+			w.set[word] = true
+		}
+	})
+	return w.set[word]
 }

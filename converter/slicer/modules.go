@@ -152,7 +152,9 @@ func (p *packer) add(imp imported, from string) {
 }
 
 // IsStandard says that a module comes with Python.
-func IsStandard(module string) bool { return standard[topOf(module)] || builtinModules[topOf(module)] }
+func IsStandard(module string) bool {
+	return standard.has(topOf(module)) || builtinModules[topOf(module)]
+}
 
 func topOf(module string) string {
 	top, _, _ := strings.Cut(module, ".")
@@ -187,7 +189,7 @@ func (p *finder) local(top string) bool {
 }
 
 func (p *finder) isLocal(top string) bool {
-	if standard[top] || builtinModules[top] {
+	if standard.has(top) || builtinModules[top] {
 		_, ok := p.known[top]
 		return ok
 	}

@@ -377,7 +377,7 @@ func rootOf(n *syntax.Node) *syntax.Node {
 // goOver notes that something is gone over, which an iterator does not survive.
 func (s *scanner) goOver(n *syntax.Node) {
 	if f, args := n.Child("function"), n.Child("arguments"); n.Kind == "call" && f != nil && args != nil &&
-		glancing[lastName(f)] {
+		glancing.has(lastName(f)) {
 		for _, a := range args.Children {
 			if a.Kind != "keyword_argument" {
 				s.goOver(a)

@@ -355,7 +355,7 @@ func (w *work) given(name string, time int) bool {
 }
 
 func (w *work) addUnresolved(name string, u use, s *stmt, soft bool) {
-	if builtins[name] && !s.skip {
+	if builtins.has(name) && !s.skip {
 		return
 	}
 	if h := w.unresolved[name]; h != nil {

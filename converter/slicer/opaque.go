@@ -31,7 +31,7 @@ func opaque(c *cell, n *syntax.Node) *stmt {
 			} else if !e.names[word] {
 				e.names[word] = true
 				e.uses = append(e.uses, use{name: word, line: line, soft: true})
-				if !builtins[word] {
+				if !builtins.has(word) {
 					e.binds = append(e.binds, bind{name: word, line: line})
 					e.changes = append(e.changes, ref{name: word})
 				}

@@ -133,7 +133,7 @@ func (s *scanner) changedBy(n *syntax.Node) (out []ref) {
 			return true
 		}
 		root, name := rootOf(f), lastName(f)
-		if root.Kind == "identifier" && !own[root.Text()] && (storing[name] || !fresh[name] && !parting[name]) {
+		if root.Kind == "identifier" && !own[root.Text()] && (storing.has(name) || !fresh.has(name) && !parting.has(name)) {
 			x, _ := s.refs(f.Child("object"))
 			out = append(out, loosely(slices.Clone(x), "partial")...)
 		}
@@ -204,7 +204,7 @@ func (s *scanner) callRefs(n *syntax.Node) (aliases, parts []ref) {
 		return nil, append(loosely(slices.Clone(aliases), ""), loosely(inside(), "")...)
 	case !method && name == "type" && args != nil && len(args.Children) == 1 && s.isSelf(args.Children[0]):
 		return append(inside(), ref{name: s.current.name}), nil
-	case !method && plainViews[name]:
+	case !method && plainViews.has(name):
 		aliases = inside()
 		if name == "type" {
 			aliases = append(aliases, classes(aliases)...)
@@ -212,7 +212,7 @@ func (s *scanner) callRefs(n *syntax.Node) (aliases, parts []ref) {
 		return aliases, nil
 	case (name == "sample" || name == "choices") && len(arguments()) > 0 && arguments()[0].key == "":
 		return nil, slices.Clone(arguments()[0].refs) // random.sample(objects, 2)
-	case name == "replace" && method && len(arguments()) > 0 && givesCopies[f.Child("object").Text()]:
+	case name == "replace" && method && len(arguments()) > 0 && givesCopies.has(f.Child("object").Text()):
 		parts = slices.Clone(arguments()[0].refs)
 		for i := range parts {
 			parts[i].copied = true
@@ -220,19 +220,19 @@ func (s *scanner) callRefs(n *syntax.Node) (aliases, parts []ref) {
 		return nil, parts
 	case !method && name == "super" && s.fn != nil && len(s.fn.params) > 0:
 		return s.resolve(s.fn.params[0]), nil
-	case method && f.Child("object").Kind == "attribute" && plotting[lastName(f.Child("object"))]:
+	case method && f.Child("object").Kind == "attribute" && plotting.has(lastName(f.Child("object"))):
 		return nil, nil // scores.plot.kde() gives axes
-	case method && views[name]:
+	case method && views.has(name):
 		x, y := s.refs(f.Child("object"))
 		aliases = slices.Clone(x)
-		if givesItems[name] {
+		if givesItems.has(name) {
 			aliases = partly(aliases)
 		}
 		if !looksLikeValue(name) {
 			aliases = append(aliases, inside()...)
 		}
 		return aliases, y
-	case method && fresh[name] && !sharing[name]:
+	case method && fresh.has(name) && !sharing.has(name):
 		for _, r := range first(s.refs(f.Child("object"))) {
 			if !r.param && r.result == nil && !r.loose {
 				r.called, r.part, r.derived = name, true, true
@@ -240,16 +240,16 @@ func (s *scanner) callRefs(n *syntax.Node) (aliases, parts []ref) {
 			}
 		}
 		return aliases, nil
-	case views[name] && !looksLikeValue(name):
+	case views.has(name) && !looksLikeValue(name):
 		aliases = inside()
 		for _, r := range s.resolve(name) { // it may be a function of the session by that name
-			if !r.param && !builtins[name] {
+			if !r.param && !builtins.has(name) {
 				r.result = &result{args: arguments()}
 				aliases = append(aliases, r)
 			}
 		}
 		return aliases, nil
-	case containers[name]:
+	case containers.has(name):
 		parts = inside()
 		if name == "concat" { // of tables it is a new one
 			parts = slices.Clone(parts)
@@ -280,7 +280,7 @@ func (s *scanner) callRefs(n *syntax.Node) (aliases, parts []ref) {
 			parts = loosely(inside(), name) // learn = Learner(model).add_cb(recorder)
 		}
 		return aliases, append(slices.Clone(y), parts...)
-	case f.Kind == "identifier" && !builtins[name]:
+	case f.Kind == "identifier" && !builtins.has(name):
 		// An object that is called, or a function: what it gives may hold what it was given.
 		parts = loosely(inside(), name)
 		for _, r := range s.resolve(name) {
@@ -321,7 +321,7 @@ func takesIn(method string) bool {
 			return true
 		}
 	}
-	return storing[method]
+	return storing.has(method)
 }
 
 // classes gives references to the classes of objects of the top level.
@@ -436,7 +436,7 @@ func (w *work) expand(refs []ref, time, depth int) []ref {
 			}
 			if fn := v.bind.fn; fn != nil {
 				known = true
-				if slices.ContainsFunc(v.bind.wrappers, func(w string) bool { return caches[w] }) {
+				if slices.ContainsFunc(v.bind.wrappers, func(w string) bool { return caches.has(w) }) {
 					out = append(out, ref{name: r.name, part: true}) // it gives the same object again
 				}
 				for _, ret := range fn.returned {

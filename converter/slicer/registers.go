@@ -141,7 +141,7 @@ var logging = words("debug info warning warn error exception critical fatal log"
 
 // logged adds what a message changes: what the handlers write to, where that is something of the session.
 func (w *work) logged(method string, s *summary, at where, add *adding) {
-	if !logging[method] {
+	if !logging.has(method) {
 		return
 	}
 	for _, name := range sorted(w.logs) {

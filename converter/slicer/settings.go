@@ -50,7 +50,7 @@ func (w *work) settings() {
 		third := false
 		imported := w.imported()
 		for _, m := range imported {
-			third = third || !standard[m]
+			third = third || !standard.has(m)
 			w.needModule(m, "the program")
 			for _, r := range related[m] {
 				w.needModule(r, m)

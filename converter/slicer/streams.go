@@ -20,7 +20,7 @@ func (w *work) draw(c *call, imp *imported, method string, at where, s *summary)
 		if lib := drawsFrom(full); lib != "" && !given(c, "random_state", "generator", "rng", "seed") {
 			s.draws[lib] = true
 		}
-		if drawing[lastPart(full)] && strings.HasPrefix(full, "sklearn.") && isFunctionName(lastPart(full)) &&
+		if drawing.has(lastPart(full)) && strings.HasPrefix(full, "sklearn.") && isFunctionName(lastPart(full)) &&
 			!given(c, "random_state") {
 			s.draws["numpy"] = true
 		}
@@ -77,7 +77,7 @@ func drawsFrom(full string) string {
 		}
 		return "numpy"
 	case strings.HasPrefix(full, "torch.nn.init."), strings.HasPrefix(full, "torch.nn.") && isClassName(name) &&
-		!stateless[name]:
+		!stateless.has(name):
 		return "torch"
 	case strings.HasPrefix(full, "torch."):
 		switch name {
@@ -136,7 +136,7 @@ func (w *work) unseededEstimator(n *syntax.Node, at where, depth int) bool {
 		switch c.Kind {
 		case "call":
 			name := lastName(c.Child("function"))
-			if drawing[name] && isClassName(name) && !hasKeyword(c, "random_state") &&
+			if drawing.has(name) && isClassName(name) && !hasKeyword(c, "random_state") &&
 				(!strings.HasSuffix(name, "Fold") || hasKeyword(c, "shuffle")) {
 				found = true
 			}

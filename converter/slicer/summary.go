@@ -331,7 +331,7 @@ func (w *work) applyTo(a arg, p *paramChange, at where, s *summary, add *adding)
 		switch judge(k, c, method) {
 		case changed:
 			touched, inner = true, true
-			if !k.data() && !storing[method] {
+			if !k.data() && !storing.has(method) {
 				w.callHeld(a.refs, at, s, add)
 			}
 		case ownParts:

@@ -59,16 +59,12 @@ func repeatable(s *stmt) []edit {
 }
 
 // writers are functions and methods that write a file or a folder which they are given the path of.
-var writers = map[string]bool{
-	"write_text": true, "write_bytes": true, "touch": true, "mkdir": true, "makedirs": true,
-	"copy": true, "copy2": true, "copyfile": true, "copytree": true, "move": true, "unpack_archive": true,
-	"rename": true, "replace": true, "symlink": true, "link": true, "extractall": true, "extract": true,
-	"urlretrieve": true, "download": true, "cached_download": true, "to_csv": true, "to_parquet": true, "to_json": true,
-	"to_pickle": true, "to_excel": true, "to_feather": true, "to_hdf": true, "to_sql": true, "to_netcdf": true,
-	"write_csv": true, "write_parquet": true, "write_json": true, "savetxt": true, "save": true, "savez": true,
-	"savez_compressed": true, "dump": true, "save_model": true, "save_pretrained": true, "save_weights": true,
-	"imwrite": true, "imsave": true, "savefig": true, "sink_parquet": true, "sink_csv": true, "write_image": true,
-}
+var writers = words(`
+	write_text write_bytes touch mkdir makedirs copy copy2 copyfile copytree move unpack_archive rename replace symlink
+	link extractall extract urlretrieve download cached_download to_csv to_parquet to_json to_pickle to_excel
+	to_feather to_hdf to_sql to_netcdf write_csv write_parquet write_json savetxt save savez savez_compressed dump
+	save_model save_pretrained save_weights imwrite imsave savefig sink_parquet sink_csv write_image
+`)
 
 // writes gives the literal paths that a statement writes when it is executed, without those of functions that it calls.
 func (w *work) writes(s *stmt) []string {
@@ -132,7 +128,7 @@ func (w *work) written(s *stmt, visit func(*syntax.Node)) {
 			add(n)
 		case name == "write_text" || name == "write_bytes":
 			add(f)
-		case writers[name] && args != nil:
+		case writers.has(name) && args != nil:
 			from := 0
 			switch { // what comes first is read
 			case strings.HasPrefix(name, "copy") || name == "move" || name == "unpack_archive" || name == "urlretrieve":
