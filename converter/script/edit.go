@@ -90,8 +90,7 @@ func rawLines(code string, inString []bool, at place) []outLine {
 			l = strings.TrimRight(l, " \t\f")
 		}
 		lines = append(lines, outLine{
-			text: l, file: at.file, cell: at.cell, label: at.label, line: i + 1,
-			inString: i < len(inString) && inString[i],
+			text: l, cell: &at, line: i + 1, inString: i < len(inString) && inString[i],
 		})
 	}
 	return lines
@@ -498,7 +497,7 @@ func (s *scripting) notebooks(ctx context.Context, a analysed, at place, lines [
 		inner := s.body
 		s.body = before
 		where := slices.IndexFunc(lines, func(l outLine) bool {
-			return l.cell == at.cell && l.file == at.file && l.line == m.Line
+			return l.cell != nil && *l.cell == at && l.line == m.Line
 		})
 		lines = slices.Insert(lines, where+1, inner...)
 	}

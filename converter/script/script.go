@@ -128,11 +128,9 @@ func convert(ctx context.Context, nb *nbformat.Notebook, o Options) (*scripting,
 // outLine is a line of the script that is being made.
 type outLine struct {
 	text     string
-	file     string
-	cell     int // 0 is ours
-	label    int
-	line     int
-	inString bool // it begins inside of a string, so it is not indented
+	cell     *place // nil where it is ours
+	line     int    // in the cell, from 1
+	inString bool   // it begins inside of a string, so it is not indented
 }
 
 // scripting is a script that is being made.
@@ -193,6 +191,11 @@ func (s *scripting) notebook(ctx context.Context, nb *nbformat.Notebook, file st
 		return err
 	}
 	s.survey(nb.Cells, cells)
+	lines := 0
+	for i := range nb.Cells {
+		lines += strings.Count(nb.Cells[i].Source, "\n") + 3 // its heading, and blank lines
+	}
+	s.body = slices.Grow(s.body, lines)
 	code := 0
 	for i := range nb.Cells {
 		c := &nb.Cells[i]

@@ -134,7 +134,7 @@ func (s *scripting) finish() {
 	for _, lines := range [][]outLine{all, body} {
 		for i := range lines {
 			size += len(lines[i].text) + 1
-			if lines[i].cell > 0 {
+			if lines[i].cell != nil {
 				mapped++
 			}
 		}
@@ -148,9 +148,9 @@ func (s *scripting) finish() {
 			l := &lines[i]
 			b.WriteString(l.text)
 			b.WriteByte('\n')
-			if n++; l.cell > 0 && strings.TrimSpace(l.text) != "" {
+			if n++; l.cell != nil && strings.TrimSpace(l.text) != "" {
 				s.out.Lines = append(s.out.Lines, Line{
-					Script: n, Cell: l.cell, Label: l.label, Line: l.line, File: l.file,
+					Script: n, Cell: l.cell.cell, Label: l.cell.label, Line: l.line, File: l.cell.file,
 				})
 			}
 		}

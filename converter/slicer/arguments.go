@@ -232,8 +232,9 @@ func (w *work) callback(a arg, obj []ref, others []arg, at where, s *summary, ad
 		}
 		switch k := w.kindAt(of, at, 0); k {
 		case unknown, mapping, filling, sequence, stream, queue, randomness:
-			if !looks[k].has(name.Text()) && (storing.has(name.Text()) || k == stream || k == queue || k == randomness ||
-				name.Text() == "pop" || name.Text() == "remove" || name.Text() == "discard") {
+			method := name.Text()
+			if !looks[k].has(method) && (storing.has(method) || k == stream || k == queue || k == randomness ||
+				method == "pop" || method == "remove" || method == "discard") {
 				add.refs(flatly(a.refs))
 			}
 		}

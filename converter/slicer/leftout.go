@@ -89,7 +89,8 @@ func (w *work) touches(s *stmt, names map[string]bool) int {
 	called := map[string]bool{}
 	for i := range s.e.calls {
 		c := &s.e.calls[i]
-		harmless := len(c.path) == 0 && onlyReads.has(c.callee) || len(c.path) > 0 && onlyReadMethods.has(c.path[len(c.path)-1])
+		harmless := len(c.path) == 0 && onlyReads.has(c.callee) ||
+			len(c.path) > 0 && onlyReadMethods.has(c.path[len(c.path)-1])
 		for _, r := range c.obj {
 			called[r.name] = called[r.name] || harmless
 			if names[r.name] && !harmless {

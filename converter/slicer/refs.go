@@ -133,7 +133,8 @@ func (s *scanner) changedBy(n *syntax.Node) (out []ref) {
 			return true
 		}
 		root, name := rootOf(f), lastName(f)
-		if root.Kind == "identifier" && !own[root.Text()] && (storing.has(name) || !fresh.has(name) && !parting.has(name)) {
+		if root.Kind == "identifier" && !own[root.Text()] &&
+			(storing.has(name) || !fresh.has(name) && !parting.has(name)) {
 			x, _ := s.refs(f.Child("object"))
 			out = append(out, loosely(slices.Clone(x), "partial")...)
 		}
