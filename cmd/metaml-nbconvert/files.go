@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
+	"github.com/metaml/metaml/internal/atomicfile"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -23,17 +25,20 @@ type job struct {
 // refused before anything starts.
 func jobs(o *options) ([]job, error) {
 	var all []job
+	named := map[string]bool{}
 	for _, in := range o.inputs {
 		found, err := expand(in)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range found {
-			if !slices.ContainsFunc(all, func(j job) bool { return j.input == f.input }) {
+			if name := filepath.Clean(f.input); !named[name] {
+				named[name] = true
 				all = append(all, f)
 			}
 		}
 	}
+	all = o.sources(all)
 	o.several = len(all) > 1
 	if o.several {
 		if o.output != "" {
@@ -43,29 +48,74 @@ func jobs(o *options) ([]job, error) {
 			return nil, wrong("--stdout, --source-map and --explain are for one notebook, and there are %d", len(all))
 		}
 	}
-	writers := map[string]string{}
-	for i := range all {
-		j := &all[i]
-		if j.output = o.target(j); j.output == "-" || j.output == "" {
+	readers := map[string]string{} // the notebooks by their places
+	for _, j := range all {
+		readers[place(j.input)] = j.input
+	}
+	writers, kept := map[string]job{}, all[:0]
+	for _, j := range all {
+		if j.output = o.target(&j); j.output == "-" || j.output == "" || special(j.output) {
+			kept = append(kept, j)
 			continue
 		}
-		key, err := filepath.Abs(j.output)
-		if err != nil {
-			return nil, fmt.Errorf("find the folder of %s: %w", j.output, err)
-		}
+		key := place(j.output)
 		if other, ok := writers[key]; ok {
+			if place(other.input) == place(j.input) {
+				continue // it is one notebook under two names
+			}
 			return nil, fmt.Errorf("%s and %s would both be written to %s: convert them one by one with -o",
-				other, j.input, j.output)
+				other.input, j.input, j.output)
 		}
-		writers[key] = j.input
+		writers[key] = j
 		if info, err := os.Stat(j.output); err == nil && info.IsDir() && o.to != "train" {
 			return nil, fmt.Errorf("%s is a folder: write into it with --output-dir", j.output)
 		}
 		if !o.inplace && same(j.output, j.input) {
 			return nil, fmt.Errorf("%s: the script would replace its own source; name another file with -o", j.input)
 		}
+		if other, ok := readers[key]; ok && place(j.input) != key {
+			return nil, fmt.Errorf("%s would be written to %s, which is to be converted too: convert them one by one",
+				j.input, other)
+		}
+		kept = append(kept, j)
 	}
-	return all, nil
+	return kept, nil
+}
+
+// sources leaves out what --to notebook has made before of another of these notebooks.
+func (o *options) sources(all []job) []job {
+	if o.to != "notebook" || o.inplace {
+		return all
+	}
+	made := map[string]bool{}
+	for i := range all {
+		made[place(o.target(&all[i]))] = true
+	}
+	return slices.DeleteFunc(all, func(j job) bool {
+		return strings.HasSuffix(j.input, ".nbconvert.ipynb") && made[place(j.input)]
+	})
+}
+
+// place is where a path leads to: absolute, and links followed as far as there are files.
+func place(path string) string {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return path // the folder of this process is gone; what is opened there fails
+	}
+	if led, err := filepath.EvalSymlinks(full); err == nil {
+		return led
+	}
+	if dir := filepath.Dir(full); dir != full {
+		return filepath.Join(place(dir), filepath.Base(full))
+	}
+	return full
+}
+
+// special says that a path leads to a device, a pipe or what this process has open, which are written to and not
+// replaced.
+func special(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() && (!info.Mode().IsRegular() || strings.HasPrefix(path, "/dev/"))
 }
 
 // expand gives the notebooks that one argument names. output is, for those of a folder, their path in it.
@@ -82,58 +132,92 @@ func expand(in string) ([]job, error) {
 	case !strings.ContainsAny(in, "*?["):
 		return nil, fmt.Errorf("%s cannot be opened: %w", in, usererror.SystemReason(err))
 	}
-	if before, after, ok := strings.Cut(in, "**"); ok {
-		root := strings.TrimSuffix(before, "/")
-		if root == "" {
-			root = "."
-		}
-		return below(root, strings.TrimPrefix(after, "/"))
+	before, after, deep := strings.Cut(in, "**")
+	if deep {
+		after = strings.TrimPrefix(after, "/")
+	} else {
+		before = in
 	}
-	names, err := filepath.Glob(in)
+	if before == "" {
+		before = "."
+	}
+	names, err := filepath.Glob(filepath.Clean(before))
 	if err != nil {
 		return nil, wrong("%s is no pattern: %w", in, err)
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("no notebook matches %s", in)
-	}
 	var all []job
 	for _, n := range names {
-		if info, err := os.Stat(n); err == nil && info.Mode().IsRegular() {
+		info, err := os.Stat(n)
+		switch {
+		case err == nil && info.IsDir():
+			pattern := "*.ipynb"
+			if deep && after != "" {
+				pattern = after
+			}
+			found, err := find(n, pattern)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		case !deep && (err != nil || info.Mode().IsRegular()):
 			all = append(all, job{input: n})
 		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no notebook matches %s", in)
 	}
 	return all, nil
 }
 
-// below gives the notebooks in a folder and all below it, but for what Jupyter and others keep in hidden folders.
+// below gives the notebooks of a folder, which must have one.
 func below(root, pattern string) ([]job, error) {
-	var all []job
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			if path == root {
-				return err
-			}
-			return fs.SkipDir // a folder that cannot be read has no notebooks of this person
-		}
-		if d.IsDir() {
-			if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		match, err := filepath.Match(pattern, d.Name())
-		if err != nil {
-			return wrong("%s is no pattern: %w", pattern, err)
-		}
-		if rel, inside := filepath.Rel(root, path); match && inside == nil {
-			all = append(all, job{input: path, output: rel})
-		}
-		return nil
-	})
+	all, err := find(root, pattern)
 	if err == nil && len(all) == 0 {
 		err = fmt.Errorf("no notebook is in %s", root)
 	}
 	return all, err
+}
+
+// find gives the files in a folder and all below it whose last names match a pattern, but for what Jupyter and others
+// keep in hidden folders.
+func find(root, pattern string) ([]job, error) {
+	if _, err := filepath.Match(pattern, ""); err != nil {
+		return nil, wrong("%s is no pattern: %w", pattern, err)
+	}
+	top := strings.TrimSuffix(root, "/") + "/" // a link is followed
+	var all []job
+	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if path == top {
+				return fmt.Errorf("%s cannot be read: %w", root, usererror.SystemReason(err))
+			}
+			return fs.SkipDir // a folder that cannot be read has no notebooks of this person
+		}
+		if d.IsDir() {
+			if path != top && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		inside, err := filepath.Rel(root, path)
+		if err != nil || !matches(pattern, inside) || special(path) {
+			return nil //nolint:nilerr // all paths of a walk are below its root
+		}
+		all = append(all, job{input: path, output: inside})
+		return nil
+	})
+	return all, err
+}
+
+// matches says whether the last names of a path match a pattern of as many.
+func matches(pattern, path string) bool {
+	names := strings.Split(path, "/")
+	n := strings.Count(pattern, "/") + 1
+	if len(names) < n {
+		return false
+	}
+	ok, err := filepath.Match(pattern, strings.Join(names[len(names)-n:], "/"))
+	return ok && err == nil
 }
 
 // target is where a notebook is written to.
@@ -154,7 +238,7 @@ func (o *options) target(j *job) string {
 		return "-"
 	case o.inplace:
 		return j.input
-	case o.output != "" && o.to == "script" && filepath.Ext(o.output) == "":
+	case o.output != "" && o.to == "script" && filepath.Ext(o.output) == "" && !special(o.output):
 		return o.output + suffix // as jupyter nbconvert does
 	case o.output != "":
 		return o.output
@@ -208,6 +292,9 @@ func differs(name, text string) (bool, error) {
 	if err != nil {
 		return true, unwritable(name, err)
 	}
+	if special(name) {
+		return true, nil
+	}
 	if info.Size() != int64(len(text)) {
 		return true, nil
 	}
@@ -216,6 +303,33 @@ func differs(name, text string) (bool, error) {
 		data = nil // one that may not be read can still be replaced
 	}
 	return string(data) != text, nil
+}
+
+// writing is held by whoever writes a file. main takes it for good when it is interrupted, so that nothing is left
+// half-written.
+var writing sync.RWMutex
+
+// write puts a text into a file, whole or not at all, with the mode that the old one had. A link stays, and a device or
+// a pipe is written to.
+func write(name string, data []byte) error {
+	writing.RLock()
+	defer writing.RUnlock()
+	if special(name) {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		return errors.Join(err, f.Close())
+	}
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(name); err == nil {
+		mode = info.Mode().Perm()
+	}
+	if led, err := filepath.EvalSymlinks(name); err == nil {
+		name = led
+	}
+	return atomicfile.WriteUnsynced(name, data, mode)
 }
 
 // unwritable says that a file cannot be written.

@@ -21,6 +21,9 @@ func functions(ctx context.Context, o *options, all []job, stdin io.Reader, stdo
 	code := 0
 	for _, j := range all {
 		err := convert(ctx, o, j, stdin, stdout, stderr)
+		if ctx.Err() != nil {
+			return exitInterrupted
+		}
 		if err == nil {
 			continue
 		}
@@ -71,6 +74,8 @@ func convert(ctx context.Context, o *options, j job, stdin io.Reader, stdout, st
 		if err != nil {
 			return err
 		}
+		writing.RLock()
+		defer writing.RUnlock()
 		return p.Write(j.output)
 	case "serve":
 		var open string

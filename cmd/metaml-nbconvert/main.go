@@ -15,25 +15,46 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/term"
 
+	"github.com/metaml/metaml"
 	"github.com/metaml/metaml/deployer/view"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	stderr := view.Stream{To: os.Stderr}
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, stderr)
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, os.Args[1:], os.Stdin, os.Stdout, stderr) }()
+	code := 0
+	select {
+	case code = <-done:
+	case <-ctx.Done():
+		// A read of a terminal or a pipe that nobody writes to has no end; a file that is being written has.
+		writing.Lock()
+	}
+	if ctx.Err() != nil {
+		_, _ = io.WriteString(stderr, "metaml-nbconvert: interrupted\n")
+		code = exitInterrupted
+	}
 	stop()
 	os.Exit(code)
 }
+
+// exitInterrupted is the exit code after a signal, as of the command metaml.
+const exitInterrupted = 130
 
 // run is the command, with its streams handed in.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		_, _ = io.WriteString(stdout, usage)
+		return 0
+	}
+	if o.version {
+		_, _ = fmt.Fprintln(stdout, "metaml-nbconvert", metaml.Version())
 		return 0
 	}
 	var all []job
@@ -51,6 +72,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return functions(ctx, &o, all, stdin, stdout, stderr)
 	}
 	results := scripts(ctx, &o, all, stdin, stdout, stderr)
+	if ctx.Err() != nil {
+		return exitInterrupted
+	}
 	return report(&o, results, stdout, stderr)
 }
 
@@ -66,7 +90,9 @@ func scripts(ctx context.Context, o *options, all []job, stdin io.Reader, stdout
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := range next {
-				results[i] = whole(ctx, o, all[i], stdin, stdout)
+				if ctx.Err() == nil {
+					results[i] = whole(ctx, o, all[i], stdin, stdout)
+				}
 				done <- struct{}{}
 			}
 		})
@@ -77,27 +103,29 @@ func scripts(ctx context.Context, o *options, all []job, stdin io.Reader, stdout
 		}
 		close(next)
 	}()
-	shows := progress(stderr)
+	screen := terminal(stderr)
 	for i := range all {
 		<-done
-		if shows && (i+1)%10 == 0 {
-			_, _ = fmt.Fprintf(stderr, "\r%d of %d", i+1, len(all))
+		if screen != nil && (i+1)%10 == 0 {
+			_, _ = fmt.Fprintf(screen, "\r%d of %d", i+1, len(all))
 		}
 	}
 	workers.Wait()
-	if shows {
-		_, _ = io.WriteString(stderr, "\r\x1b[K")
+	if screen != nil {
+		_, _ = io.WriteString(screen, "\r\x1b[K")
 	}
 	return results
 }
 
-// progress says whether somebody watches.
-func progress(stderr io.Writer) bool {
+// terminal is where somebody watches, below what makes control characters visible; nil where nobody does.
+func terminal(stderr io.Writer) io.Writer {
 	if s, ok := stderr.(view.Stream); ok {
 		stderr = s.To
 	}
-	f, ok := stderr.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
 }
 
 // report says what became of the notebooks, and gives the exit code.
@@ -137,7 +165,7 @@ func report(o *options, results []result, stdout, stderr io.Writer) int {
 		}
 		return code
 	}
-	if progress(stderr) {
+	if terminal(stderr) != nil {
 		summary(results, stderr)
 	}
 	return code

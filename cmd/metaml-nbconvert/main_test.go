@@ -200,7 +200,7 @@ func TestMistakes(t *testing.T) {
 			"another form",
 			[]string{name, "--to", "html"},
 			2,
-			`--to is script, notebook, percent, markdown, train or serve, not "html"`,
+			"--to html is jupyter nbconvert's; here it is script, notebook, percent, markdown, train or serve",
 		},
 		{
 			"nothing to serve",

@@ -56,15 +56,18 @@ what is said
   --format text|github  how messages are printed: github makes them annotations
   --strict              refuse notebooks that are not as the format's schemas say
   --json                print what was done as JSON
+  --version             print the version
 
 exit codes: 0; 1 a notebook cannot be converted, what was written lacks something, or --check found a difference;
-2 a wrong command line
+2 a wrong command line; 130 interrupted
 `
 
 type options struct {
 	to, from, function, slice, python, output, outputDir, sourceMap, format string
 
-	requirements, inplace, strict, percent, parameters, quiet, show, keepGoing, stdout, check, explain, asJSON bool
+	requirements, inplace, strict, percent, parameters, quiet, show, keepGoing, stdout, check, explain bool
+
+	asJSON, version bool
 
 	inputs  []string
 	several bool // they are several notebooks
@@ -77,6 +80,11 @@ func (o *options) functional() bool {
 
 // forms are what can be made.
 var forms = []string{"script", "notebook", "percent", "markdown", "train", "serve"}
+
+// nbconvertsForms are what Jupyter's command makes and this one does not.
+var nbconvertsForms = []string{
+	"asciidoc", "html", "latex", "pdf", "qtpdf", "qtpng", "rst", "slides", "webpdf",
+}
 
 // nbconverts are options of Jupyter's command that have no meaning here, with what to do instead.
 var nbconverts = map[string]string{
@@ -122,6 +130,7 @@ func parse(args []string) (options, error) {
 	fs.BoolVar(&o.check, "check", false, "")
 	fs.BoolVar(&o.explain, "explain", false, "")
 	fs.BoolVar(&o.asJSON, "json", false, "")
+	fs.BoolVar(&o.version, "version", false, "")
 	for name, valued := range ignored {
 		if valued {
 			fs.String(name, "", "")
@@ -152,6 +161,9 @@ func parse(args []string) (options, error) {
 	}
 	if o.to == "python" {
 		o.to = "script"
+	}
+	if o.version {
+		return o, nil
 	}
 	return o, o.verify()
 }
@@ -187,6 +199,9 @@ func (o *options) verify() error {
 	switch {
 	case len(o.inputs) == 0:
 		return wrong("which notebook? (metaml-nbconvert --help)")
+	case slices.Contains(nbconvertsForms, o.to):
+		return wrong("--to %s is jupyter nbconvert's; here it is %s or %s", o.to,
+			strings.Join(forms[:len(forms)-1], ", "), forms[len(forms)-1])
 	case !slices.Contains(forms, o.to):
 		return wrong("--to is %s or %s, not %q", strings.Join(forms[:len(forms)-1], ", "), forms[len(forms)-1], o.to)
 	case !slices.Contains([]string{"", "notebook", "percent", "markdown"}, o.from):
@@ -197,27 +212,46 @@ func (o *options) verify() error {
 		return wrong("--stdout goes with --to script or serve, without -o, --output-dir, --check and --json")
 	case o.output != "" && o.outputDir != "":
 		return wrong("-o names a file and --output-dir a folder: give one of them")
-	case o.slice != "" && o.functional():
-		return wrong("--slice is about results of the notebook; it does not go with %s", ofFunctions)
 	case o.check && o.to == "train":
 		return wrong("--check goes with --to script and --to serve")
-	}
-	if o.requirements && o.to != "script" {
-		return wrong("--requirements goes with --to script")
 	}
 	if o.inplace && (o.to != "notebook" || o.output != "" || o.outputDir != "" || o.stdout) {
 		return wrong("--inplace goes with --to notebook, without -o, --output-dir and --stdout")
 	}
-	if o.functional() {
-		for name, given := range map[string]bool{
-			"--percent": o.percent, "--parameters": o.parameters, "--quiet-expressions": o.quiet, "--show": o.show,
-			"--keep-going": o.keepGoing, "--source-map": o.sourceMap != "", "--strict": o.strict,
-			"--requirements": o.requirements, "--from": o.from != "",
-		} {
-			if given {
-				return wrong("%s is for the whole notebook; it does not go with %s", name, ofFunctions)
-			}
+	for _, option := range o.ofScripts() {
+		switch {
+		case !option.given:
+		case o.functional():
+			return wrong("%s is for the whole notebook; it does not go with %s", option.name, ofFunctions)
+		case o.to != "script" && !option.allForms:
+			return wrong("%s goes with --to script", option.name)
 		}
 	}
+	if o.python != "" && !o.requirements {
+		return wrong("--python goes with --requirements")
+	}
 	return nil
+}
+
+// ofScript is an option about scripts of whole notebooks.
+type ofScript struct {
+	name     string
+	given    bool
+	allForms bool // other forms of the whole notebook have it too
+	python   bool // it means nothing in another language
+}
+
+func (o *options) ofScripts() []ofScript {
+	return []ofScript{
+		{name: "--percent", given: o.percent},
+		{name: "--parameters", given: o.parameters, python: true},
+		{name: "--quiet-expressions", given: o.quiet},
+		{name: "--show", given: o.show},
+		{name: "--keep-going", given: o.keepGoing},
+		{name: "--source-map", given: o.sourceMap != "", python: true},
+		{name: "--slice", given: o.slice != "", python: true},
+		{name: "--requirements", given: o.requirements, python: true},
+		{name: "--strict", given: o.strict, allForms: true},
+		{name: "--from", given: o.from != "", allForms: true},
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,7 +16,7 @@ import (
 	"github.com/metaml/metaml/converter/script"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
-	"github.com/metaml/metaml/internal/atomicfile"
+	"github.com/metaml/metaml/internal/usererror"
 )
 
 // result is what became of one notebook, as --json prints it.
@@ -36,6 +37,9 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 	r := result{Input: j.input, Output: j.output}
 	fail := func(err error) result {
 		r.Status, r.Error = "failed", err.Error()
+		if user, ok := err.(*usererror.Error); ok { //nolint:errorlint // of one that is wrapped, the text is longer
+			r.Error = usererror.Sentences(user.Text, user.Hint)
+		}
 		return r
 	}
 	in, err := newSource(o, j, stdin)
@@ -60,6 +64,12 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 		return fail(err)
 	}
 	if !nb.IsPython() {
+		for _, option := range o.ofScripts() {
+			if option.given && option.python {
+				return fail(fmt.Errorf("%s goes with notebooks in Python, and this is one in %s", option.name,
+					nb.Language))
+			}
+		}
 		return document(o, in, stdout)
 	}
 	if o.slice != "" {
@@ -189,7 +199,7 @@ func putFile(o *options, name, text string) (status string, err error) {
 			return "", unwritable(name, err)
 		}
 	}
-	if err := atomicfile.WriteUnsynced(name, []byte(text), 0o644); err != nil {
+	if err := write(name, []byte(text)); err != nil {
 		return "", unwritable(name, err)
 	}
 	return "written", nil
@@ -221,7 +231,13 @@ func sliced(ctx context.Context, o *options, j job, nb *nbformat.Notebook) (*nbf
 	})
 	s, err := slicer.Of(ctx, doc, slicer.Options{Function: resultOf})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", j.input, err)
+		if user, ok := errors.AsType[*usererror.Error](err); ok {
+			place := fmt.Sprintf(" (cell %d, line 2)", len(doc.Cells))
+			user.Text = strings.ReplaceAll(user.Text, place, "")
+			user.Text = strings.ReplaceAll(user.Text, resultOf+" uses", "--slice names")
+			return nil, user
+		}
+		return nil, err
 	}
 	out := &nbformat.Notebook{Format: nb.Format, Minor: nb.Minor, Language: nb.Language, Version: nb.Version}
 	last := -1
@@ -251,5 +267,8 @@ func writeMap(file string, j job, s *script.Script) error {
 	if err != nil {
 		return fmt.Errorf("write the source map: %w", err)
 	}
-	return atomicfile.WriteUnsynced(file, append(data, '\n'), 0o644)
+	if err := write(file, append(data, '\n')); err != nil {
+		return unwritable(file, err)
+	}
+	return nil
 }

@@ -32,12 +32,12 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// contents are the names of a folder's files, with their text.
+// contents are the names of a folder's regular files, with their text.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		data, err := os.ReadFile(path)
