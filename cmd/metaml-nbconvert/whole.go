@@ -120,6 +120,10 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 			return fail(err)
 		}
 	}
+	if strings.HasPrefix(nb.Version, "2.") {
+		notes = append(notes, "it is of Python "+nb.Version+
+			": what Python 3 reads too may mean another thing, such as 1/2")
+	}
 	r.Refused, r.Notes = s.Refused, notes
 	for _, q := range s.Requirements {
 		r.Requirements = append(r.Requirements, q.Command)

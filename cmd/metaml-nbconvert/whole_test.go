@@ -186,6 +186,44 @@ func TestWhatIsRefusedWritesNothing(t *testing.T) {
 			"DIR/a.ipynb: cell 1, line 1: %sql runs in a notebook only. Call pandas.read_sql",
 		},
 		{
+			"a NUL byte in a cell",
+			map[string]string{"a.ipynb": "a = 1\nb = 'x\x00y'"},
+			[]string{"DIR/a.ipynb"},
+			1,
+			"DIR/a.ipynb: cell 1, line 2: this has a NUL byte. Take it out, and save the notebook.\n",
+		},
+		{
+			"a merge conflict in a cell",
+			map[string]string{"a.ipynb": "a = 1\n<<<<<<< HEAD\nb = 2\n=======\nb = 3\n>>>>>>> other"},
+			[]string{"DIR/a.ipynb"},
+			1,
+			"DIR/a.ipynb: cell 1, line 2: this has the marks of a merge conflict. Choose a side, and save the " +
+				"notebook.\n",
+		},
+		{
+			"a merge conflict in the notebook",
+			map[string]string{"a.ipynb": "{\n \"cells\": [\n<<<<<<< HEAD\n 1"},
+			[]string{"DIR/a.ipynb"},
+			1,
+			"DIR/a.ipynb: the notebook has the marks of a merge conflict in line 3: choose a side, for example with " +
+				"`git checkout --ours` or `nbdime mergetool`\n",
+		},
+		{
+			"Python 2",
+			map[string]string{"a.ipynb": "print 'a'"},
+			[]string{"DIR/a.ipynb"},
+			1,
+			"DIR/a.ipynb: cell 1, line 1: this is Python 2. Convert the notebook to Python 3 first, for example " +
+				"by 2to3.\n",
+		},
+		{
+			"code that is nested too deeply",
+			map[string]string{"a.ipynb": "a = " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000)},
+			[]string{"DIR/a.ipynb"},
+			1,
+			"DIR/a.ipynb: cell 1: it cannot be read: the code is nested too deeply\n",
+		},
+		{
 			"a cut notebook",
 			map[string]string{"a.ipynb": `{"cells": [`},
 			[]string{"DIR/a.ipynb"},
@@ -252,6 +290,17 @@ func TestOneOfManyFails(t *testing.T) {
 	after := contents(t, dir)
 	if code != 1 || strings.Count(errs, "\n") != 1 || after["b.py"] == "" || after["a.py"] != "" {
 		t.Errorf("%d %s %v", code, errs, after)
+	}
+}
+
+// What both versions of Python read may have another value.
+func TestANotebookOfPython2(t *testing.T) {
+	dir := folder(t, map[string]string{"a.ipynb": `{"cells": [{"cell_type": "code", "source": "1 / 2"}], ` +
+		`"metadata": {"language_info": {"name": "python", "version": "2.7.18"}}, "nbformat": 4}`})
+	code, _, errs := command(t, "", dir+"/a.ipynb")
+	want := dir + "/a.ipynb: it is of Python 2.7.18: what Python 3 reads too may mean another thing, such as 1/2\n"
+	if code != 0 || errs != want {
+		t.Errorf("%d %q", code, errs)
 	}
 }
 

@@ -56,9 +56,9 @@ func (s *scripting) code(ctx context.Context, c *nbformat.Cell, a analysed, at p
 		return nil
 	}
 	a.parse()
-	if said, line := s.notPython(c, a); said != "" {
-		s.out.Refused = append(s.out.Refused, s.note(at, line, said, ""))
-		s.text("raise RuntimeError(" + quoted(said) + ")\n" + ipython.Comment(strings.TrimRight(c.Source, "\n")))
+	if said, hint, line := s.notPython(c, a); said != "" {
+		s.out.Refused = append(s.out.Refused, s.note(at, line, said, hint))
+		s.text(raising(said, hint) + "\n" + ipython.Comment(strings.TrimRight(c.Source, "\n")))
 		return nil
 	}
 	s.magics(a, at)
@@ -113,33 +113,50 @@ func tried(lines []outLine) []outLine {
 		outLine{text: "    __import__('traceback').print_exc()  # the notebook goes on, too"})
 }
 
-// notPython says why a cell is no Python, and at which line.
-func (s *scripting) notPython(c *nbformat.Cell, a analysed) (said string, line int) {
-	if a.err != nil {
-		return "it cannot be read: " + a.err.Error(), 0
+// raising is a statement that stands in place of what is refused.
+func raising(said, hint string) string {
+	if hint != "" {
+		said += ". " + hint
 	}
-	old := 0
+	return "raise RuntimeError(" + quoted(said) + ")"
+}
+
+// notPython says why a cell is no Python, what to do, and at which line.
+func (s *scripting) notPython(c *nbformat.Cell, a analysed) (said, hint string, line int) {
+	if a.err != nil {
+		return "it cannot be read: " + a.err.Error(), "", 0
+	}
+	const old, convert = "this is Python 2", "Convert the notebook to Python 3 first, for example by 2to3."
 	visit(a.tree.Root, nil, func(n, _ *syntax.Node) bool {
 		if (n.Kind == "print_statement" || n.Kind == "exec_statement" ||
-			n.Kind == "except_clause" && oldExcept.MatchString(n.Text())) && old == 0 {
-			old = n.Row + 1
+			n.Kind == "except_clause" && oldExcept.MatchString(n.Text())) && line == 0 {
+			line = n.Row + 1
 		}
-		return old == 0
+		return line == 0
 	})
-	if old > 0 {
-		return "this is Python 2: convert the notebook to Python 3 first, for example by 2to3", old
+	if line > 0 {
+		return old, convert, line
 	}
 	if line = a.tree.ErrorAt; line == 0 {
-		return "", 0
+		return "", "", 0
+	}
+	lines := strings.Split(c.Source, "\n")
+	for i, l := range lines {
+		if strings.HasPrefix(l, "<<<<<<< ") {
+			return "this has the marks of a merge conflict", "Choose a side, and save the notebook.", i + 1
+		}
 	}
 	text := ""
-	if lines := strings.Split(c.Source, "\n"); line <= len(lines) {
+	if line <= len(lines) {
 		text = strings.TrimSpace(lines[line-1])
 	}
-	if python2.MatchString(text) {
-		return "this is Python 2: convert the notebook to Python 3 first, for example by 2to3", line
+	switch {
+	case strings.Contains(text, "\x00"):
+		return "this has a NUL byte", "Take it out, and save the notebook.", line
+	case python2.MatchString(text):
+		return old, convert, line
 	}
-	return "this is not Python: " + shortened(text), line
+	return "this is not Python: " + shortened(text), "", line
 }
 
 var python2 = lazyregexp.New(`^(print\s+["'\w]|exec\s+["'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|` +

@@ -113,7 +113,7 @@ func (r *replacing) refuse(n *syntax.Node, said, instead string) {
 		return
 	}
 	r.raised = append(r.raised, st)
-	text := "raise RuntimeError(" + quoted(said+": "+strings.TrimSuffix(instead, ".")) + ")"
+	text := raising(said, instead)
 	if !r.followed(r.a.Code, st) {
 		first, _, _ := strings.Cut(st.Text(), "\n")
 		text += "  # " + first

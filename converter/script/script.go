@@ -274,7 +274,7 @@ func (s *scripting) text(text string) {
 func (s *scripting) run(ctx context.Context, name string, at place, line int) error {
 	refuse := func(text, hint string) {
 		s.out.Refused = append(s.out.Refused, s.note(at, line, text, hint))
-		s.body = append(s.body, outLine{text: "raise RuntimeError(" + quoted(text) + ")"})
+		s.body = append(s.body, outLine{text: raising(text, hint)})
 	}
 	full := path.Clean(name)
 	switch {
