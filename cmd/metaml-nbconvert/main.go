@@ -187,7 +187,7 @@ func say(o *options, w io.Writer, level, input, text string) {
 		input = "the input"
 	}
 	prefix := input + ": "
-	if strings.HasPrefix(text, prefix) {
+	if strings.HasPrefix(text, prefix) || strings.HasPrefix(text, input+" ") {
 		prefix = ""
 	}
 	_, _ = fmt.Fprintln(w, prefix+text)

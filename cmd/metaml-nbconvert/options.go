@@ -21,7 +21,7 @@ const usage = `usage: metaml-nbconvert NOTEBOOK... [--to script] [-o FILE] [--ou
        metaml-nbconvert NOTEBOOK --function NAME | --to train | --to serve
 
 Makes plain Python of notebooks: by default NOTEBOOK.py, all code cells as a script that runs under python.
-NOTEBOOK is a file (.ipynb, .py with "# %%" cells, Databricks' .py), a folder (all notebooks below it), a pattern, or "-" for standard input.
+NOTEBOOK is a file (.ipynb, .py, .R and others with "# %%" cells, Databricks' .py), a folder (all notebooks below it), a pattern, or "-" for standard input.
 
 what is made
   --to script           the notebook as a script (the default); "python" is the same

@@ -10,7 +10,6 @@ import (
 
 	"github.com/metaml/metaml/converter/jupytext"
 	"github.com/metaml/metaml/converter/nbformat"
-	"github.com/metaml/metaml/internal/lazyregexp"
 	"github.com/metaml/metaml/internal/usererror"
 )
 
@@ -29,30 +28,33 @@ func newSource(o *options, j job, stdin io.Reader) (*source, error) {
 	if s.from != "" {
 		return s, nil
 	}
-	switch s.from = "notebook"; strings.ToLower(filepath.Ext(j.input)) {
-	case ".json":
+	extension := strings.ToLower(filepath.Ext(j.input))
+	switch {
+	case extension == ".json":
 		return nil, fmt.Errorf("%s is a session: name a function of it with --function NAME", j.input)
-	case ".md":
+	case extension == ".md":
 		s.from = "markdown"
-	case ".py":
+	case jupytext.LanguageOf(filepath.Ext(j.input)) != "":
 		data, err := s.read()
-		if err != nil {
-			return nil, err
-		}
 		switch {
-		case jupytext.IsDatabricks(data):
+		case err != nil:
+			return nil, err
+		case extension == ".py" && jupytext.IsDatabricks(data):
 			s.from = "databricks"
 			return s, nil
-		case !marked.MatchString(string(data)):
-			return nil, fmt.Errorf("%s is a script already: cut a function out of it with --function NAME", j.input)
+		case !jupytext.HasCells(data, filepath.Ext(j.input)):
+			hint := `mark its cells by "# %%%%"`
+			if extension == ".py" {
+				hint = "cut a function out of it with --function NAME"
+			}
+			return nil, fmt.Errorf("%s is a script already: "+hint, j.input)
 		}
 		s.from = "percent"
+	default:
+		s.from = "notebook"
 	}
 	return s, nil
 }
-
-// marked is a cell's mark in a script.
-var marked = lazyregexp.New(`(?m)^# ?%%([ \t]|$)`)
 
 // open gives the input as it is.
 func (s *source) open() (io.ReadCloser, error) {
@@ -104,7 +106,7 @@ func (s *source) document() (*nbformat.Document, error) {
 	var d *nbformat.Document
 	switch s.from {
 	case "percent":
-		d, err = jupytext.FromPercent(data, jupytext.Options{})
+		d, err = jupytext.FromPercent(data, s.script())
 	case "databricks":
 		d, err = jupytext.FromDatabricks(data, jupytext.Options{})
 	case "markdown":
@@ -117,6 +119,15 @@ func (s *source) document() (*nbformat.Document, error) {
 	}
 	s.whole = d
 	return d, nil
+}
+
+// script says in which language a script is: in that of its extension.
+func (s *source) script() jupytext.Options {
+	extension := filepath.Ext(s.input)
+	if jupytext.LanguageOf(extension) == "" {
+		extension = "" // its header says it, or it is Python
+	}
+	return jupytext.Options{Extension: extension}
 }
 
 // notebook is the code and text of the notebook.

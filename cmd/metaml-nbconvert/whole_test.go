@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/metaml/metaml/converter/nbformat"
 )
 
 // folder has files by name; those that end in .ipynb are notebooks of the one cell.
@@ -482,6 +484,42 @@ func TestADatabricksExportAndOutputsThatStay(t *testing.T) {
 	if !strings.Contains(text, "kept") || !strings.Contains(text, `"execution_count": 7`) ||
 		!strings.Contains(text, `"2"`) {
 		t.Error(text)
+	}
+}
+
+// A script is in the language of its extension, and so is the notebook that is made of it.
+func TestScriptsInOtherLanguages(t *testing.T) {
+	for _, c := range []struct{ name, text, language, cell string }{
+		{"a.R", "# %%\nx <- 1\n", "R", "x <- 1"},
+		{"a.jl", "# %%\nx = 1\n", "julia", "x = 1"},
+		{"a.js", "// %%\nlet x = 1\n\n// %% [markdown]\n// text\n", "javascript", "let x = 1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := folder(t, map[string]string{c.name: c.text})
+			if code, _, errs := command(t, "", dir+"/"+c.name, "--to", "notebook"); code != 0 {
+				t.Fatal(errs)
+			}
+			d, err := nbformat.Parse([]byte(contents(t, dir)["a.ipynb"]))
+			if err != nil || d.Language() != c.language || d.Cells()[0].Source() != c.cell {
+				t.Errorf("%v %+v", err, contents(t, dir))
+			}
+			for _, to := range []string{"percent", "script"} {
+				code, out, errs := command(t, "", dir+"/a.ipynb", "--to", to, "--stdout")
+				if code != 0 || errs != "" || out != c.text {
+					t.Errorf("%s: %d %s %s", to, code, out, errs)
+				}
+			}
+			code, _, errs := command(t, "", dir+"/"+c.name)
+			want := dir + "/" + c.name + ": the script would replace its own source; name another file with -o\n"
+			if code != 1 || errs != want {
+				t.Errorf("%d %s", code, errs)
+			}
+		})
+	}
+	dir := folder(t, map[string]string{"a.R": "x <- 1\n"})
+	code, _, errs := command(t, "", dir+"/a.R", "--to", "notebook")
+	if want := dir + "/a.R is a script already: mark its cells by \"# %%\"\n"; code != 1 || errs != want {
+		t.Errorf("%d %s", code, errs)
 	}
 }
 

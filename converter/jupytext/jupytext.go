@@ -3,6 +3,7 @@ package jupytext
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -32,6 +33,19 @@ func Script(d *nbformat.Document) (text []byte, extension string, err error) {
 
 // Extension is that of the files that [Percent] and [Script] write.
 func Extension(d *nbformat.Document) string { return scriptLanguage(d).extension }
+
+// LanguageOf is the language of scripts with an extension, ".jl"; "" where it is none of a script.
+func LanguageOf(extension string) string {
+	l, _ := byExtension(extension)
+	return l.name
+}
+
+// HasCells says whether a script has a cell's mark, "# %%" with the sign of its language.
+func HasCells(data []byte, extension string) bool {
+	l := Options{Extension: extension}.language(nil)
+	mark := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(l.comment) + ` ?%%([ \t\r]|$)`)
+	return mark.Match(data)
+}
 
 // language is the one that a script is written in.
 func (o Options) language(d *nbformat.Document) language {

@@ -117,12 +117,17 @@ func (d *Document) Metadata() *Value { return d.root.Get("metadata") }
 // SetMetadata sets the notebook's metadata.
 func (d *Document) SetMetadata(metadata *Value) { d.root.Set("metadata", metadata) }
 
-// Language is the language of the notebook's kernel, as it is written; "" where it is not said.
+// Language is the language of the notebook's kernel, as it is written, or what jupytext's metadata says of the script
+// that it was made of; "" where it is not said.
 func (d *Document) Language() string {
-	if s := d.Metadata().Get("language_info").Get("name").Text(); s != "" {
-		return s
+	for _, at := range [][2]string{
+		{"language_info", "name"}, {"kernelspec", "language"}, {"jupytext", "main_language"},
+	} {
+		if s := d.Metadata().Get(at[0]).Get(at[1]).Text(); s != "" {
+			return s
+		}
 	}
-	return d.Metadata().Get("kernelspec").Get("language").Text()
+	return ""
 }
 
 // LanguageVersion is the version of the language, "3.11.7"; "" where it is not said.

@@ -20,7 +20,7 @@ type Cell struct {
 // Notebook is what a program needs of a notebook.
 type Notebook struct {
 	Format, Minor int
-	Language      string // of the kernel; "" where it is not said
+	Language      string // of the kernel, or of the script that it was made of; "" where it is not said
 	Version       string // of the language: "3.11.7"; "" where it is not said
 	Kernel        string // name of the kernel: "python3"; "" where it is not said
 	Cells         []Cell
@@ -109,7 +109,7 @@ type reader struct {
 	joined []byte // the lines of a source
 }
 
-type language struct{ name, version, kernel, kernelName string }
+type language struct{ name, version, kernel, kernelName, main string }
 
 // rawCell is a cell before the version is known, which may stand behind the cells.
 type rawCell struct {
@@ -233,6 +233,15 @@ func (p *reader) metadata(key []byte) error {
 				err = p.skip()
 			}
 			return err
+		})
+	case "jupytext":
+		p.info.main = ""
+		return p.members(func(key []byte) (err error) {
+			if string(key) == "main_language" {
+				p.info.main, err = p.string()
+				return err
+			}
+			return p.skip()
 		})
 	}
 	return p.skip()
@@ -380,6 +389,9 @@ func (p *reader) notebook() (*Notebook, error) {
 	}
 	if nb.Language == "" {
 		nb.Language = p.info.kernel
+	}
+	if nb.Language == "" {
+		nb.Language = p.info.main
 	}
 	raw := append(p.cells, p.sheets...)
 	if len(raw) > 0 {

@@ -39,6 +39,26 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestWhereTheLanguageStands(t *testing.T) {
+	for _, c := range []struct{ name, metadata, want string }{
+		{"nowhere", `{"jupytext": {}}`, ""},
+		{"with the kernel", `{"jupytext": {"main_language": "julia"}, "kernelspec": {"language": "R"}}`, "R"},
+		{"by what ran", `{"kernelspec": {"language": "R"}, "language_info": {"name": "python"}}`, "python"},
+		{"of the script that it was", `{"jupytext": {"main_language": "julia"}}`, "julia"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := []byte(`{"cells": [], "metadata": ` + c.metadata + `, "nbformat": 4}`)
+			nb, err := ReadBytes(text)
+			if err != nil || nb.Language != c.want {
+				t.Errorf("%+v, %v", nb, err)
+			}
+			if d, err := Parse(text); err != nil || d.Language() != c.want {
+				t.Errorf("the document's is %q, %v", d.Language(), err)
+			}
+		})
+	}
+}
+
 func TestHeadingsAndOldTypes(t *testing.T) {
 	nb, err := ReadBytes([]byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"heading","level":9,` +
 		`"source":"a\n b"},` +
