@@ -48,9 +48,9 @@ func jobs(o *options) ([]job, error) {
 			return nil, wrong("--stdout, --source-map and --explain are for one notebook, and there are %d", len(all))
 		}
 	}
-	readers := map[string]string{} // the notebooks by their places
+	readers := map[string]string{} // the notebooks by where they are
 	for _, j := range all {
-		readers[place(j.input)] = j.input
+		readers[leadsTo(j.input)] = j.input
 	}
 	writers, kept := map[string]job{}, all[:0]
 	for _, j := range all {
@@ -58,9 +58,9 @@ func jobs(o *options) ([]job, error) {
 			kept = append(kept, j)
 			continue
 		}
-		key := place(j.output)
+		key := leadsTo(j.output)
 		if other, ok := writers[key]; ok {
-			if place(other.input) == place(j.input) {
+			if leadsTo(other.input) == leadsTo(j.input) {
 				continue // it is one notebook under two names
 			}
 			return nil, fmt.Errorf("%s and %s would both be written to %s: convert them one by one with -o",
@@ -73,7 +73,7 @@ func jobs(o *options) ([]job, error) {
 		if !o.inplace && same(j.output, j.input) {
 			return nil, fmt.Errorf("%s: the script would replace its own source; name another file with -o", j.input)
 		}
-		if other, ok := readers[key]; ok && place(j.input) != key {
+		if other, ok := readers[key]; ok && leadsTo(j.input) != key {
 			return nil, fmt.Errorf("%s would be written to %s, which is to be converted too: convert them one by one",
 				j.input, other)
 		}
@@ -89,15 +89,15 @@ func (o *options) sources(all []job) []job {
 	}
 	made := map[string]bool{}
 	for i := range all {
-		made[place(o.target(&all[i]))] = true
+		made[leadsTo(o.target(&all[i]))] = true
 	}
 	return slices.DeleteFunc(all, func(j job) bool {
-		return strings.HasSuffix(j.input, ".nbconvert.ipynb") && made[place(j.input)]
+		return strings.HasSuffix(j.input, ".nbconvert.ipynb") && made[leadsTo(j.input)]
 	})
 }
 
-// place is where a path leads to: absolute, and links followed as far as there are files.
-func place(path string) string {
+// leadsTo is where a path leads to: absolute, and links followed as far as there are files.
+func leadsTo(path string) string {
 	full, err := filepath.Abs(path)
 	if err != nil {
 		return path // the folder of this process is gone; what is opened there fails
@@ -106,7 +106,7 @@ func place(path string) string {
 		return led
 	}
 	if dir := filepath.Dir(full); dir != full {
-		return filepath.Join(place(dir), filepath.Base(full))
+		return filepath.Join(leadsTo(dir), filepath.Base(full))
 	}
 	return full
 }

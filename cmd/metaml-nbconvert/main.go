@@ -139,20 +139,26 @@ func report(o *options, results []result, stdout, stderr io.Writer) int {
 		if o.asJSON {
 			continue
 		}
+		say := func(level, text string, at place) { say(o, stderr, level, r.Input, text, at) }
 		if r.Error != "" {
-			say(o, stderr, "error", r.Input, r.Error)
+			say("error", r.Error, r.at)
 		}
-		for _, p := range r.Problems {
-			say(o, stderr, "error", r.Input, p)
+		var in annotator
+		for i, p := range r.Problems {
+			say("error", p, in.cell(o, r.Input, r.cells[i]))
 		}
 		for _, n := range r.Refused {
-			say(o, stderr, "error", r.Input, n.String())
+			say("error", n.String(), in.line(o, r.Input, n))
 		}
 		if r.Status == "differs" {
-			say(o, stderr, "error", r.Input, r.Output+missing)
+			say("error", r.Output+missing, place{})
 		}
-		for _, n := range r.Notes {
-			say(o, stderr, "notice", r.Input, n)
+		for i, n := range r.Notes {
+			if i < len(r.noted) {
+				say("notice", n, in.line(o, r.Input, r.noted[i]))
+			} else {
+				say("notice", n, place{})
+			}
 		}
 	}
 	if o.asJSON {
@@ -175,12 +181,9 @@ func report(o *options, results []result, stdout, stderr io.Writer) int {
 const missing = " is missing or another one: run metaml-nbconvert without --check"
 
 // say prints a message about a notebook.
-func say(o *options, w io.Writer, level, input, text string) {
+func say(o *options, w io.Writer, level, input, text string, at place) {
 	if o.format == "github" {
-		// https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-		data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-		property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-		_, _ = fmt.Fprintf(w, "::%s file=%s::%s\n", level, property.Replace(input), data.Replace(text))
+		annotate(w, level, input, text, at)
 		return
 	}
 	if input == "-" {

@@ -11,23 +11,11 @@ import (
 	"github.com/metaml/metaml/converter/nbformat"
 )
 
-// problems are what a document has against the format's rules, as messages.
-func problems(d *nbformat.Document) []string {
-	var all []string
-	for _, p := range d.Validate() {
-		all = append(all, p.String())
-	}
-	return all
-}
-
 // document makes a notebook of version 4.5, or text that stands for the notebook: percent, markdown, and the script of
 // one in another language than Python.
 func document(o *options, s *source, stdout io.Writer) result {
 	r := result{Input: s.input, Output: s.output}
-	fail := func(err error) result {
-		r.Status, r.Error = "failed", err.Error()
-		return r
-	}
+	fail := func(err error) result { return r.fail(err) }
 	d, err := s.document()
 	if err != nil {
 		return fail(err)

@@ -218,6 +218,9 @@ func (o *options) verify() error {
 	if o.inplace && (o.to != "notebook" || o.output != "" || o.outputDir != "" || o.stdout) {
 		return wrong("--inplace goes with --to notebook, without -o, --output-dir and --stdout")
 	}
+	if o.functional() && o.asJSON && !o.explain {
+		return wrong("--json goes with --explain, or with the whole notebook")
+	}
 	for _, option := range o.ofScripts() {
 		switch {
 		case !option.given:
@@ -253,5 +256,6 @@ func (o *options) ofScripts() []ofScript {
 		{name: "--requirements", given: o.requirements, python: true},
 		{name: "--strict", given: o.strict, allForms: true},
 		{name: "--from", given: o.from != "", allForms: true},
+		{name: "--format", given: o.format != "text", allForms: true},
 	}
 }

@@ -30,18 +30,28 @@ type result struct {
 	Refused      []script.Note `json:"refused,omitempty"`
 	Notes        []string      `json:"notes,omitempty"`
 	Requirements []string      `json:"requirements,omitempty"`
+
+	at    place         // of the error
+	cells []int         // of the problems, from 1
+	noted []script.Note // what the first of the notes are about
+}
+
+// fail is a result with an error.
+func (r result) fail(err error) result {
+	r.Status, r.Error = "failed", err.Error()
+	if user, ok := err.(*usererror.Error); ok { //nolint:errorlint // of one that is wrapped, the text is longer
+		r.Error = usererror.Sentences(user.Text, user.Hint)
+	}
+	if e, ok := errors.AsType[*nbformat.Error](err); ok {
+		r.at = place{line: e.Line, column: e.Column}
+	}
+	return r
 }
 
 // whole converts a whole notebook.
 func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Writer) result {
 	r := result{Input: j.input, Output: j.output}
-	fail := func(err error) result {
-		r.Status, r.Error = "failed", err.Error()
-		if user, ok := err.(*usererror.Error); ok { //nolint:errorlint // of one that is wrapped, the text is longer
-			r.Error = usererror.Sentences(user.Text, user.Hint)
-		}
-		return r
-	}
+	fail := func(err error) result { return r.fail(err) }
 	in, err := newSource(o, j, stdin)
 	if err != nil {
 		return fail(err)
@@ -51,7 +61,10 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 		if err != nil {
 			return fail(err)
 		}
-		if r.Problems = problems(d); len(r.Problems) > 0 {
+		for _, p := range d.Validate() {
+			r.Problems, r.cells = append(r.Problems, p.String()), append(r.cells, p.Cell)
+		}
+		if len(r.Problems) > 0 {
 			r.Status = "failed"
 			return r
 		}
@@ -124,13 +137,14 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 		notes = append(notes, "it is of Python "+nb.Version+
 			": what Python 3 reads too may mean another thing, such as 1/2")
 	}
-	r.Refused, r.Notes = s.Refused, notes
+	r.Refused = s.Refused
 	for _, q := range s.Requirements {
 		r.Requirements = append(r.Requirements, q.Command)
 	}
 	for _, n := range s.Notes {
-		r.Notes = append(r.Notes, n.String())
+		r.Notes, r.noted = append(r.Notes, n.String()), append(r.noted, n)
 	}
+	r.Notes = append(r.Notes, notes...)
 	for _, kind := range slices.Compact(slices.Sorted(slices.Values(s.Ours))) {
 		made := map[string]string{"train": "program", "serve": "server"}[kind]
 		r.Notes = append(r.Notes, fmt.Sprintf(

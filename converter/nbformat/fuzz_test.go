@@ -34,15 +34,23 @@ func FuzzRead(f *testing.F) {
 		if fmt.Sprint(err) != fmt.Sprint(otherErr) || !reflect.DeepEqual(nb, other) {
 			t.Errorf("in one piece: %+v, %v\nbyte by byte: %+v, %v", nb, err, other, otherErr)
 		}
+		located, places, locateErr := Locate(bytes.NewReader(data))
+		if fmt.Sprint(err) != fmt.Sprint(locateErr) || !reflect.DeepEqual(nb, located) {
+			t.Errorf("located: %+v, %v", located, locateErr)
+		}
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n") {
 				t.Errorf("the error has several lines: %q", err)
 			}
 			return
 		}
-		for _, c := range nb.Cells {
+		for i, c := range nb.Cells {
 			if c.Type == "" || c.Count < 0 {
 				t.Errorf("got %+v", c)
+			}
+			lines := strings.Count(strings.TrimSuffix(c.Source, "\n"), "\n") + 1
+			if len(places[i].Lines) < lines && c.Source != "" && nb.Format == 4 {
+				t.Errorf("there are %d places of %d lines", len(places[i].Lines), lines)
 			}
 		}
 	})

@@ -32,7 +32,10 @@ type Notebook struct {
 // type [*Error] where they are about the text.
 //
 // Minor versions above 4.5 are read as 4.5, as Jupyter does.
-func Read(r io.Reader) (*Notebook, error) {
+func Read(r io.Reader) (*Notebook, error) { return read(r, nil) }
+
+// read notes where the cells stand, if there is a place for it.
+func read(r io.Reader, places *[]Place) (*Notebook, error) {
 	s, err := newScanner(r)
 	if err != nil {
 		return nil, err
@@ -40,7 +43,7 @@ func Read(r io.Reader) (*Notebook, error) {
 	if s.ahead = readAhead(r); s.ahead != nil {
 		defer s.ahead.close()
 	}
-	p := reader{scanner: s, top: top{format: 1}, wrong: map[string]byte{}}
+	p := reader{scanner: s, top: top{format: 1}, wrong: map[string]byte{}, places: places}
 	if s.blank() != '{' {
 		// What is no JSON at all is said first.
 		c := s.blank()
@@ -107,6 +110,9 @@ type reader struct {
 	sheets []rawCell
 	ends   []int  // of the lines of all sources
 	joined []byte // the lines of a source
+
+	places *[]Place // nil where they are not wanted
+	rows   []int    // then the lines of the file in which the strings of all sources stand
 }
 
 type language struct{ name, version, kernel, kernelName, main string }
@@ -114,6 +120,7 @@ type language struct{ name, version, kernel, kernelName, main string }
 // rawCell is a cell before the version is known, which may stand behind the cells.
 type rawCell struct {
 	sheet, number int // the worksheet, -1 for none, and the place in it
+	row           int // the line of the file in which it begins
 	kind          string
 	id            string
 	sources       [len(sourceKeys)]source
@@ -285,7 +292,8 @@ func (p *reader) string() (string, error) {
 func (p *reader) cell(cells *[]rawCell, sheet, number int) error {
 	*cells = append(*cells, rawCell{sheet: sheet, number: number})
 	c := &(*cells)[len(*cells)-1]
-	if b := p.blank(); b != '{' {
+	b := p.blank()
+	if c.row = p.line1(); b != '{' {
 		c.err = fmt.Errorf("it is a JSON %s, not an object", kind(b))
 		return p.skip()
 	}
@@ -368,6 +376,9 @@ func (p *reader) line(c *rawCell) error {
 		p.joined = append(p.joined, p.text...)
 	}
 	p.ends = append(p.ends, len(p.joined))
+	if p.places != nil {
+		p.rows = append(p.rows, line)
+	}
 	if lone {
 		c.fail(&Error{Offset: at, Line: line, Column: column, Text: fmt.Sprintf("its text at byte %d (line %d) has "+
 			"half of a surrogate pair (\\ud800 to \\udfff), which is no character: take it out", at, line)})
@@ -409,11 +420,10 @@ func (p *reader) notebook() (*Notebook, error) {
 		if cell.Count == 0 {
 			cell.Count = toInt(rc.prompt)
 		}
-		for _, s := range rc.sources {
-			if s.set {
-				cell.Source = p.join(s, nb.Format)
-				break
-			}
+		src := rc.source()
+		cell.Source = p.join(src, nb.Format)
+		if p.places != nil {
+			*p.places = append(*p.places, place(rc.row, p.parts(src), p.rows[src.from:src.to], nb.Format))
 		}
 		switch rc.kind {
 		case "heading":
@@ -426,15 +436,30 @@ func (p *reader) notebook() (*Notebook, error) {
 	return nb, nil
 }
 
+// source is the first that is set.
+func (c *rawCell) source() source {
+	for _, s := range c.sources {
+		if s.set {
+			return s
+		}
+	}
+	return source{}
+}
+
 func (p *reader) join(s source, version int) string {
 	if !s.list || version == 4 || version == 1 {
 		return s.text
 	}
+	return joinLines(p.parts(s), version)
+}
+
+// parts are the strings of a source.
+func (p *reader) parts(s source) []string {
 	lines := make([]string, 0, s.to-s.from)
 	start := 0
 	for _, end := range p.ends[s.from:s.to] {
 		lines = append(lines, s.text[start:end])
 		start = end
 	}
-	return joinLines(lines, version)
+	return lines
 }

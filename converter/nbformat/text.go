@@ -182,11 +182,16 @@ func lineEnd(s string, start int) (at, width int) {
 // joinLines joins what a notebook of a version wrote as a list of lines. Version 2 left the ends of the lines out, and
 // version 3 knows both ways.
 func joinLines(parts []string, version int) string {
-	if version == 2 || version == 3 && (len(parts) == 0 || !strings.HasSuffix(parts[0], "\n") &&
-		!strings.HasSuffix(parts[0], "\r")) {
+	if areApart(parts, version) {
 		return strings.Join(parts, "\n")
 	}
 	return strings.Join(parts, "")
+}
+
+// areApart says whether each of these is a line without its end.
+func areApart(parts []string, version int) bool {
+	return version == 2 || version == 3 && (len(parts) == 0 || !strings.HasSuffix(parts[0], "\n") &&
+		!strings.HasSuffix(parts[0], "\r"))
 }
 
 // heading is a heading cell as Markdown, which knows six levels.

@@ -160,8 +160,8 @@ type scripting struct {
 	nested        bool               // values that are shown may be containers, types or functions
 }
 
-// labels are the numbers by which people know the code cells.
-func labels(nb *nbformat.Notebook) []int {
+// Labels are the numbers by which people know the code cells, as messages and headings have them.
+func Labels(nb *nbformat.Notebook) []int {
 	var all []int
 	counted := nb.Counted()
 	for i := range nb.Cells {
@@ -185,7 +185,7 @@ func hasTag(c *nbformat.Cell, tags ...string) bool {
 
 // notebook writes the cells of a notebook; file is its name where %run put it in.
 func (s *scripting) notebook(ctx context.Context, nb *nbformat.Notebook, file string) error {
-	numbers := labels(nb)
+	numbers := Labels(nb)
 	cells, err := analyse(ctx, nb.Cells, s.o.parseAll)
 	if err != nil {
 		return err
