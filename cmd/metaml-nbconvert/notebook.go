@@ -16,7 +16,11 @@ import (
 func document(o *options, s *source, stdout io.Writer) result {
 	r := result{Input: s.input, Output: s.output}
 	fail := func(err error) result { return r.fail(err) }
-	d, err := s.document()
+	read := s.text
+	if o.to == "notebook" {
+		read = s.document
+	}
+	d, err := read()
 	if err != nil {
 		return fail(err)
 	}

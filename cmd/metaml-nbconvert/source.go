@@ -19,6 +19,7 @@ type source struct {
 	from  string // "notebook", "percent", "markdown" or "databricks"
 	stdin io.Reader
 	held  []byte // the whole input, where it was read
+	lean  []byte // the notebook without its outputs, where that was read
 	whole *nbformat.Document
 }
 
@@ -58,9 +59,11 @@ func newSource(o *options, j job, stdin io.Reader) (*source, error) {
 
 // open gives the input as it is.
 func (s *source) open() (io.ReadCloser, error) {
-	if s.input == "-" || s.held != nil {
-		data, err := s.read()
-		return io.NopCloser(bytes.NewReader(data)), err
+	switch {
+	case s.held != nil:
+		return io.NopCloser(bytes.NewReader(s.held)), nil
+	case s.input == "-":
+		return io.NopCloser(s.stdin), nil
 	}
 	f, err := os.Open(s.input)
 	if err != nil {
@@ -74,15 +77,11 @@ func (s *source) read() ([]byte, error) {
 	if s.held != nil {
 		return s.held, nil
 	}
-	in := s.stdin
-	if s.input != "-" {
-		f, err := s.open()
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	in, err := s.open()
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, nbformat.MaxSize+1))
 	switch {
 	case err != nil:
@@ -130,8 +129,43 @@ func (s *source) script() jupytext.Options {
 	return jupytext.Options{Extension: extension}
 }
 
+// text is the notebook without its outputs, where these were not read before.
+func (s *source) text() (*nbformat.Document, error) {
+	if s.from != "notebook" || s.whole != nil {
+		return s.document()
+	}
+	if s.lean == nil {
+		if _, err := s.leanly(); err != nil {
+			return nil, err
+		}
+	}
+	d, err := nbformat.Parse(s.lean)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.called(), err)
+	}
+	return d, nil
+}
+
+// leanly reads the notebook once for its code and for its text.
+func (s *source) leanly() (*nbformat.Notebook, error) {
+	in, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	nb, text, err := nbformat.ReadLean(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.called(), err)
+	}
+	s.lean = text
+	return nb, nil
+}
+
 // notebook is the code and text of the notebook.
 func (s *source) notebook() (*nbformat.Notebook, error) {
+	if s.from == "notebook" && s.held == nil && (s.input == "-" || special(s.input)) {
+		return s.leanly() // it cannot be read a second time
+	}
 	var in io.ReadCloser
 	var err error
 	if s.from == "notebook" {

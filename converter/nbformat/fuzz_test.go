@@ -38,6 +38,15 @@ func FuzzRead(f *testing.F) {
 		if fmt.Sprint(err) != fmt.Sprint(locateErr) || !reflect.DeepEqual(nb, located) {
 			t.Errorf("located: %+v, %v", located, locateErr)
 		}
+		lean, text, leanErr := ReadLean(iotest.HalfReader(bytes.NewReader(data)))
+		if fmt.Sprint(err) != fmt.Sprint(leanErr) || !reflect.DeepEqual(nb, lean) {
+			t.Errorf("lean: %+v, %v", lean, leanErr)
+		}
+		if err == nil {
+			if again, err := ReadBytes(text); err != nil || !reflect.DeepEqual(nb, again) {
+				t.Errorf("without outputs: %+v, %v", again, err)
+			}
+		}
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n") {
 				t.Errorf("the error has several lines: %q", err)

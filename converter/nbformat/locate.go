@@ -15,7 +15,7 @@ type Place struct {
 // for messages, once something is wrong.
 func Locate(r io.Reader) (*Notebook, []Place, error) {
 	places := []Place{}
-	nb, err := read(r, &places)
+	nb, err := read(r, &places, nil)
 	return nb, places, err
 }
 

@@ -32,10 +32,11 @@ type Notebook struct {
 // type [*Error] where they are about the text.
 //
 // Minor versions above 4.5 are read as 4.5, as Jupyter does.
-func Read(r io.Reader) (*Notebook, error) { return read(r, nil) }
+func Read(r io.Reader) (*Notebook, error) { return read(r, nil, nil) }
 
-// read notes where the cells stand, if there is a place for it.
-func read(r io.Reader, places *[]Place) (*Notebook, error) {
+// read notes where the cells stand, if there is a place for it, and says to a keeper, through which it reads, what to
+// leave out.
+func read(r io.Reader, places *[]Place, k *keeper) (*Notebook, error) {
 	s, err := newScanner(r)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func read(r io.Reader, places *[]Place) (*Notebook, error) {
 	if s.ahead = readAhead(r); s.ahead != nil {
 		defer s.ahead.close()
 	}
-	p := reader{scanner: s, top: top{format: 1}, wrong: map[string]byte{}, places: places}
+	p := reader{scanner: s, top: top{format: 1}, wrong: map[string]byte{}, places: places, keeper: k}
 	if s.blank() != '{' {
 		// What is no JSON at all is said first.
 		c := s.blank()
@@ -111,6 +112,7 @@ type reader struct {
 	ends   []int  // of the lines of all sources
 	joined []byte // the lines of a source
 
+	keeper *keeper  // nil where nothing is kept
 	places *[]Place // nil where they are not wanted
 	rows   []int    // then the lines of the file in which the strings of all sources stand
 }
@@ -333,6 +335,10 @@ func (p *reader) cell(cells *[]rawCell, sheet, number int) error {
 					return err
 				})
 			})
+		case "outputs":
+			err = p.leaveOut("[]")
+		case "attachments":
+			err = p.leaveOut("{}")
 		default:
 			err = p.skip()
 		}
