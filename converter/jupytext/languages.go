@@ -1,13 +1,20 @@
 package jupytext
 
 import (
+	_ "embed" // for the licence
 	"strings"
 
 	"github.com/metaml/metaml/converter/nbformat"
 )
 
-// language is how a language is written in scripts. The table is that of jupytext 1.19 (jupytext/languages.py, MIT
-// licence), with SQL, Kotlin, PHP, Perl, Ruby and Swift, which it does not know.
+// Licence is the licence (MIT) of jupytext, whose table of languages and expressions for magics are in this package:
+// programs that contain it must carry the text.
+//
+//go:embed licence/LICENSE
+var Licence string
+
+// language is how a language is written in scripts. The table is that of jupytext 1.19 (jupytext/languages.py), with
+// SQL, Kotlin, PHP, Perl, Ruby and Swift, which it does not know.
 type language struct {
 	name      string
 	extension string

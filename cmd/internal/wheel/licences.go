@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/metaml/metaml/converter/jupytext"
 	"github.com/metaml/metaml/converter/nbformat"
 )
 
@@ -75,6 +76,7 @@ func thirdParty(contents [][]byte) ([]byte, error) {
 		}
 	}
 	appendLicence(&text, "Jupyter's notebook schemas", "LICENSE", []byte(nbformat.SchemaLicence))
+	appendLicence(&text, "Jupytext's languages and expressions", "LICENSE", []byte(jupytext.Licence))
 	return text.Bytes(), nil
 }
 

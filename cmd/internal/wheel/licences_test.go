@@ -35,7 +35,10 @@ func TestTheWheelHasTheLicencesOfWhatIsLinked(t *testing.T) {
 	if !strings.Contains(string(text), "standard library, "+goVersion+" (LICENSE)") {
 		t.Error("Go's own licence is missing")
 	}
-	for _, want := range []string{"\nJupyter's notebook schemas (LICENSE)\n", "Jupyter Development Team"} {
+	for _, want := range []string{
+		"\nJupyter's notebook schemas (LICENSE)\n", "Jupyter Development Team",
+		"\nJupytext's languages and expressions (LICENSE)\n", "Marc Wouts",
+	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is missing", want)
 		}
