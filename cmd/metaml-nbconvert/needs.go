@@ -14,12 +14,36 @@ import (
 	"github.com/metaml/metaml/converter/requirements"
 	"github.com/metaml/metaml/converter/script"
 	"github.com/metaml/metaml/internal/interpreter"
+	"github.com/metaml/metaml/internal/prose"
 	"github.com/metaml/metaml/internal/usererror"
 )
+
+// declarations takes the inline metadata out of cells: a script may have it once, so it becomes a part of ours. Lines
+// keep their numbers.
+func declarations(nb *nbformat.Notebook) ([]requirements.Declaration, error) {
+	var all []requirements.Declaration
+	for i := range nb.Cells {
+		c := &nb.Cells[i]
+		if c.Type != "code" {
+			continue
+		}
+		d, err := requirements.Declared(c.Source)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil {
+			lines := strings.Count(c.Source[d.Start:d.End], "\n")
+			c.Source = c.Source[:d.Start] + strings.Repeat("\n", lines) + c.Source[d.End:]
+			all = append(all, *d)
+		}
+	}
+	return all, nil
+}
 
 // needed finds the distributions that a script needs.
 func needed(
 	ctx context.Context, o *options, j job, nb *nbformat.Notebook, s *script.Script,
+	declared []requirements.Declaration,
 ) (*requirements.Set, error) {
 	imports, err := requirements.Imports(s.Text)
 	if err != nil {
@@ -30,17 +54,7 @@ func needed(
 		from[l.Script] = l
 	}
 	need := requirements.Script{Python: nb.Version, Local: local(j, nb, imports)}
-	for i := range nb.Cells {
-		// A script may have such a block once, so that of a cell becomes a part of ours.
-		c := &nb.Cells[i]
-		d, err := requirements.Declared(c.Source)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", j.called(), err)
-		}
-		if d == nil || c.Type != "code" {
-			continue
-		}
-		c.Source = c.Source[:d.Start] + c.Source[d.End:]
+	for _, d := range declared {
 		if d.Python != "" {
 			need.Python = d.Python
 		}
@@ -65,6 +79,25 @@ func needed(
 		return nil, err
 	}
 	return need.Resolve(ctx, python)
+}
+
+// unpinned says what the interpreter that was asked does not have: it may be another one than the notebook's.
+func unpinned(s *requirements.Set) []string {
+	var names []string
+	for i := range s.Packages {
+		if p := &s.Packages[i]; p.Direct && p.Version == "" && p.Specifier == "" && p.Source == nil {
+			names = append(names, p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	why := "no Python was found whose packages these are"
+	if s.Python != "" {
+		why = fmt.Sprintf("%s %s does not have them", s.Implementation, s.Python)
+	}
+	return []string{fmt.Sprintf("no version of %s is known: %s. Name the notebook's Python by --python.",
+		prose.List(names), why)}
 }
 
 // whose is the interpreter that is asked; "" where there is none.

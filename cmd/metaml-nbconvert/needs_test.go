@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,8 +61,11 @@ func TestRequirementsWithoutAnInterpreter(t *testing.T) {
 	if err := os.Remove(dir + "/requirements.txt"); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errs := command(t, "", dir+"/a.ipynb", "--requirements"); code != 0 {
-		t.Fatal(errs)
+	code, _, errs = command(t, "", dir+"/a.ipynb", "--requirements")
+	want := dir + "/a.ipynb: no version of scikit-learn is known: no Python was found whose packages these are. " +
+		"Name the notebook's Python by --python.\n"
+	if code != 0 || errs != want {
+		t.Error(code, errs)
 	}
 	all := contents(t, dir)
 	if text := all["requirements.txt"]; !strings.Contains(text, "scikit-learn\n") ||
@@ -74,4 +78,33 @@ func TestRequirementsWithoutAnInterpreter(t *testing.T) {
 	if _, ok := all["pylock.toml"]; ok {
 		t.Error("there is a lock of what is not known")
 	}
+}
+
+// The metadata at the head moves the lines of the script, and that of a cell, which goes, no line of the cell.
+func TestTheSourceMapOfAScriptWithMetadata(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"a.ipynb": "# /// script\n# dependencies = ['rich']\n# ///\nimport sklearn\na = 1\n%R x",
+	})
+	args := []string{
+		dir + "/a.ipynb", "--requirements", "--source-map", dir + "/map.json", "--keep-going", "--python",
+		venv.Python(t),
+	}
+	if code, _, errs := command(t, "", args...); code != 1 || !strings.Contains(errs, "cell 1, line 6: %R") {
+		t.Fatal(code, errs)
+	}
+	all := contents(t, dir)
+	if text := all["requirements.txt"]; !strings.Contains(text, "# import sklearn, cell 1, line 4") {
+		t.Error(text)
+	}
+	var read struct{ Lines []struct{ Script, Line int } }
+	if err := json.Unmarshal([]byte(all["map.json"]), &read); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(all["a.py"], "\n")
+	for _, l := range read.Lines {
+		if lines[l.Script-1] == "a = 1" && l.Line == 5 {
+			return
+		}
+	}
+	t.Errorf("%+v\n%s", read, all["a.py"])
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaml/metaml/converter/nbformat"
 	"github.com/metaml/metaml/converter/program"
+	"github.com/metaml/metaml/converter/requirements"
 	"github.com/metaml/metaml/converter/script"
 	"github.com/metaml/metaml/converter/session"
 	"github.com/metaml/metaml/converter/slicer"
@@ -111,6 +112,12 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 			return os.ReadFile(other)
 		},
 	}
+	var declared []requirements.Declaration
+	if o.requirements {
+		if declared, err = declarations(nb); err != nil {
+			return fail(err)
+		}
+	}
 	s, err := script.Of(ctx, nb, how)
 	if err != nil {
 		return fail(err)
@@ -118,20 +125,19 @@ func whole(ctx context.Context, o *options, j job, stdin io.Reader, stdout io.Wr
 	var beside []file
 	var notes []string
 	if o.requirements && (len(s.Refused) == 0 || o.keepGoing) {
-		needs, err := needed(ctx, o, j, nb, s)
+		needs, err := needed(ctx, o, j, nb, s, declared)
 		if err != nil {
 			return fail(err)
 		}
 		if beside, err = needFiles(o, j, needs); err != nil {
 			return fail(err)
 		}
-		if how.Inline, err = needs.Inline(filepath.Dir(j.output)); err != nil {
+		inline, err := needs.Inline(filepath.Dir(j.output))
+		if err != nil {
 			return fail(err)
 		}
-		notes = append(notes, needs.Notes...)
-		if s, err = script.Of(ctx, nb, how); err != nil {
-			return fail(err)
-		}
+		s.Insert(inline)
+		notes = append(needs.Notes, unpinned(needs)...)
 	}
 	if strings.HasPrefix(nb.Version, "2.") {
 		notes = append(notes, "it is of Python "+nb.Version+

@@ -38,8 +38,6 @@ type Options struct {
 	Parameters bool
 	// KeepGoing writes a statement that raises in place of what is refused.
 	KeepGoing bool
-	// Inline is inserted behind the first line, such as PEP 723's metadata; "" is nothing.
-	Inline string
 	// Open reads a notebook that a cell runs by %run; name is as it is written there. nil refuses them.
 	Open func(name string) ([]byte, error)
 
@@ -57,6 +55,15 @@ type Script struct {
 	Requirements []Requirement
 	// Ours are the cells with a magic of ours, "train" or "serve", whose functions the script only defines.
 	Ours []string
+}
+
+// Insert puts whole lines behind the first one, such as PEP 723's metadata.
+func (s *Script) Insert(text string) {
+	first, rest, _ := strings.Cut(s.Text, "\n")
+	s.Text = first + "\n" + text + rest
+	for i := range s.Lines {
+		s.Lines[i].Script += strings.Count(text, "\n")
+	}
 }
 
 // Line says where a line of the script comes from. All numbers are from 1.

@@ -90,9 +90,6 @@ func (s *scripting) finish() {
 		source = "a notebook"
 	}
 	add("# Made by metaml-nbconvert from " + source + ".")
-	if s.o.Inline != "" {
-		add(strings.TrimRight(s.o.Inline, "\n"))
-	}
 	if len(s.future) > 0 {
 		add("")
 		for _, f := range s.future {
