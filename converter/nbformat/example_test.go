@@ -1,6 +1,7 @@
 package nbformat_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -111,4 +112,49 @@ func ExampleDocument_Upgrade() {
 	// 4 5
 	// markdown ## Results
 	// code 1 + 1
+}
+
+// Messages about a line of a cell can name the line of the file, where editors and pull requests show it.
+func ExampleLocate() {
+	notebook, places, err := nbformat.Locate(strings.NewReader(`{
+ "cells": [
+  {
+   "cell_type": "code",
+   "source": [
+    "a = 1\n",
+    "b ="
+   ]
+  }
+ ],
+ "nbformat": 4
+}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%q begins in line %d\n", notebook.Cells[0].Source, places[0].Cell)
+	fmt.Println("its second line stands in line", places[0].Lines[1])
+	// Output:
+	// "a = 1\nb =" begins in line 3
+	// its second line stands in line 7
+}
+
+func ExampleReadLean() {
+	_, text, err := nbformat.ReadLean(strings.NewReader(
+		`{"cells": [{"cell_type": "code", "source": "a", "outputs": [{"data": "large"}]}], "nbformat": 4}`))
+	fmt.Println(string(text), err)
+	// Output:
+	// {"cells": [{"cell_type": "code", "source": "a", "outputs": []}], "nbformat": 4} <nil>
+}
+
+// An error says where the file is broken.
+func ExampleError() {
+	_, err := nbformat.Read(strings.NewReader("{\"cells\": [\n{\"cell_type\": code}"))
+	if broken, ok := errors.AsType[*nbformat.Error](err); ok {
+		fmt.Println(broken.Offset, broken.Line, broken.Column)
+		fmt.Println(broken)
+	}
+	// Output:
+	// 26 2 15
+	// this is not a notebook: byte 26 (line 2, column 15) is not JSON: a value is expected, not 'c'
 }

@@ -55,3 +55,40 @@ from PIL import Image
 	// # ]
 	// # ///
 }
+
+func ExampleImports() {
+	imports, err := requirements.Imports(`import numpy as np
+try:
+    import cupy
+except ImportError:
+    cupy = None
+if TYPE_CHECKING:
+    import pandas
+`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, i := range imports {
+		fmt.Println(i.Module, i.Line, i.Optional)
+	}
+	// Output:
+	// numpy 1 false
+	// cupy 3 true
+}
+
+func ExampleDeclared() {
+	d, err := requirements.Declared(`# /// script
+# requires-python = ">=3.11"
+# dependencies = ["rich>=13"]
+# ///
+import rich
+`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(d.Python, d.Dependencies)
+	// Output:
+	// >=3.11 [rich>=13]
+}
