@@ -48,38 +48,63 @@ func jobs(o *options) ([]job, error) {
 			return nil, wrong("--stdout, --source-map and --explain are for one notebook, and there are %d", len(all))
 		}
 	}
-	readers := map[string]string{} // the notebooks by where they are
+	return o.distinct(all)
+}
+
+// distinct gives the notebooks their outputs. One that has two names is left with the first; what would be overwritten
+// by another one is refused.
+func (o *options) distinct(all []job) ([]job, error) {
+	readers := map[string]bool{} // where the notebooks are
 	for _, j := range all {
-		readers[leadsTo(j.input)] = j.input
+		readers[leadsTo(j.input)] = true
 	}
 	writers, kept := map[string]job{}, all[:0]
 	for _, j := range all {
-		if j.output = o.target(&j); j.output == "-" || j.output == "" || special(j.output) {
-			kept = append(kept, j)
+		j.output = o.target(&j)
+		if other, ok := writers[leadsTo(j.output)]; ok && leadsTo(other.input) == leadsTo(j.input) {
 			continue
 		}
-		key := leadsTo(j.output)
-		if other, ok := writers[key]; ok {
-			if leadsTo(other.input) == leadsTo(j.input) {
-				continue // it is one notebook under two names
-			}
-			return nil, fmt.Errorf("%s and %s would both be written to %s: convert them one by one with -o",
-				other.input, j.input, j.output)
-		}
-		writers[key] = j
-		if info, err := os.Stat(j.output); err == nil && info.IsDir() && o.to != "train" {
+		info, err := os.Stat(j.output)
+		there := err == nil && j.output != "-"
+		if there && info.IsDir() && o.to != "train" {
 			return nil, fmt.Errorf("%s is a folder: write into it with --output-dir", j.output)
 		}
-		if !o.inplace && same(j.output, j.input) {
+		if there && !o.inplace && same(j.output, j.input) {
 			return nil, fmt.Errorf("%s: the script would replace its own source; name another file with -o", j.input)
 		}
-		if other, ok := readers[key]; ok && leadsTo(j.input) != key {
-			return nil, fmt.Errorf("%s would be written to %s, which is to be converted too: convert them one by one",
-				j.input, other)
+		for _, name := range o.outputs(&j) {
+			key := leadsTo(name)
+			other, taken := writers[key]
+			switch {
+			case taken && other.input == j.input:
+				return nil, wrong("%s would be written twice: once as the script, and once beside it", name)
+			case taken:
+				return nil, fmt.Errorf("%s and %s would both be written to %s: convert them one by one with -o",
+					other.input, j.input, name)
+			case readers[key] && (!o.inplace || name != j.output):
+				return nil, fmt.Errorf("%s is to be converted, and would be replaced by what is made of %s: write "+
+					"that to another place with -o or --output-dir", name, j.input)
+			}
+			writers[key] = j
 		}
 		kept = append(kept, j)
 	}
 	return kept, nil
+}
+
+// outputs are the files that a job writes.
+func (o *options) outputs(j *job) []string {
+	var all []string
+	if j.output != "-" && j.output != "" && !special(j.output) {
+		all = append(all, j.output)
+	}
+	if o.requirements {
+		all = append(all, needNames(o, *j)...)
+	}
+	if o.sourceMap != "" && !special(o.sourceMap) {
+		all = append(all, o.sourceMap)
+	}
+	return all
 }
 
 // sources leaves out what --to notebook has made before of another of these notebooks.

@@ -160,9 +160,9 @@ const madeHere = "metaml-nbconvert"
 // file is one that is to be written beside a script.
 type file struct{ name, text string }
 
-// needFiles are requirements.txt and pylock.toml beside the script: of one notebook under these names, of several under
-// those of the scripts. Without an interpreter there is no lock. Files of other people are refused.
-func needFiles(o *options, j job, needs *requirements.Set) ([]file, error) {
+// needNames are the names of requirements.txt and pylock.toml beside the script: of one notebook these, of several
+// those of the scripts.
+func needNames(o *options, j job) []string {
 	dir, names := ".", [2]string{"requirements.txt", "pylock.toml"}
 	if j.output != "-" {
 		dir = filepath.Dir(j.output)
@@ -172,13 +172,20 @@ func needFiles(o *options, j job, needs *requirements.Set) ([]file, error) {
 		// PEP 751 allows one name without a dot between "pylock." and ".toml".
 		names = [2]string{base + ".requirements.txt", "pylock." + strings.ReplaceAll(base, ".", "-") + ".toml"}
 	}
-	files := []file{{filepath.Join(dir, names[0]), needs.Requirements()}}
+	return []string{filepath.Join(dir, names[0]), filepath.Join(dir, names[1])}
+}
+
+// needFiles are the files beside the script. Without an interpreter there is no lock. Files of other people are
+// refused.
+func needFiles(o *options, j job, needs *requirements.Set) ([]file, error) {
+	names := needNames(o, j)
+	files := []file{{names[0], needs.Requirements()}}
 	if needs.Python != "" {
-		lock, err := needs.Pylock(dir)
+		lock, err := needs.Pylock(filepath.Dir(names[1]))
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, file{filepath.Join(dir, names[1]), string(lock)})
+		files = append(files, file{names[1], string(lock)})
 	}
 	for _, f := range files {
 		there, err := os.ReadFile(f.name)

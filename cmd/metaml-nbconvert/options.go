@@ -197,6 +197,8 @@ const ofFunctions = "--function, --explain, --to train or --to serve"
 // verify refuses what does not go together.
 func (o *options) verify() error {
 	switch {
+	case slices.Contains(o.inputs, ""):
+		return wrong("the name of a notebook is empty")
 	case len(o.inputs) == 0:
 		return wrong("which notebook? (metaml-nbconvert --help)")
 	case slices.Contains(nbconvertsForms, o.to):

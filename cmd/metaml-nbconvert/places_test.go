@@ -254,7 +254,8 @@ func TestLinksBetweenNotebooks(t *testing.T) {
 		{
 			"an output that is the source of another", nil,
 			[]string{"DIR/x/b.py", "DIR/x/b.ipynb", "--to", "notebook"},
-			"DIR/x/b.py would be written to DIR/x/b.ipynb, which is to be converted too: convert them one by one",
+			"DIR/x/b.ipynb is to be converted, and would be replaced by what is made of DIR/x/b.py: write that to " +
+				"another place with -o or --output-dir",
 			nil,
 		},
 		{
@@ -274,6 +275,33 @@ func TestLinksBetweenNotebooks(t *testing.T) {
 			[]string{"DIR/**/y/*.ipynb"},
 			"",
 			[]string{"y/a.py", "y/a.nbconvert.py"},
+		},
+		{
+			"a source map in place of the notebook", nil,
+			[]string{"DIR/x/a.ipynb", "--source-map", "DIR/x/a.ipynb"},
+			"DIR/x/a.ipynb is to be converted, and would be replaced by what is made of DIR/x/a.ipynb: write that to " +
+				"another place with -o or --output-dir",
+			nil,
+		},
+		{
+			"a source map in place of the script", nil,
+			[]string{"DIR/x/a.ipynb", "--source-map", "DIR/x/a.py"},
+			"DIR/x/a.py would be written twice: once as the script, and once beside it",
+			nil,
+		},
+		{
+			"requirements in place of the script", nil,
+			[]string{"DIR/x/a.ipynb", "--requirements", "-o", "DIR/x/requirements.txt"},
+			"DIR/x/requirements.txt would be written twice: once as the script, and once beside it",
+			nil,
+		},
+		{
+			"locks of one name",
+			map[string]string{"x/a.b.ipynb": "a.ipynb", "x/a-b.ipynb": "b.ipynb"},
+			[]string{"DIR/x/a.b.ipynb", "DIR/x/a-b.ipynb", "--requirements"},
+			"DIR/x/a.b.ipynb and DIR/x/a-b.ipynb would both be written to DIR/x/pylock.a-b.toml: convert them " +
+				"one by one with -o",
+			nil,
 		},
 		{"no notebook in folders", nil, []string{"DIR/**/z/*.ipynb"}, "no notebook matches DIR/**/z/*.ipynb", nil},
 	} {

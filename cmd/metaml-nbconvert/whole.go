@@ -287,7 +287,7 @@ func writeMap(file string, j job, s *script.Script) error {
 		V      int           `json:"v"`
 		Source string        `json:"source"`
 		Lines  []script.Line `json:"lines"`
-	}{program.Version, j.input, s.Lines}, "", " ")
+	}{program.Version, j.input, append([]script.Line{}, s.Lines...)}, "", " ")
 	if err != nil {
 		return fmt.Errorf("write the source map: %w", err)
 	}
