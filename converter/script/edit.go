@@ -121,50 +121,6 @@ func raising(said, hint string) string {
 	return "raise RuntimeError(" + quoted(said) + ")"
 }
 
-// notPython says why a cell is no Python, what to do, and at which line.
-func (s *scripting) notPython(c *nbformat.Cell, a analysed) (said, hint string, line int) {
-	if a.err != nil {
-		return "it cannot be read: " + a.err.Error(), "", 0
-	}
-	const old, convert = "this is Python 2", "Convert the notebook to Python 3 first, for example by 2to3."
-	visit(a.tree.Root, nil, func(n, _ *syntax.Node) bool {
-		if (n.Kind == "print_statement" || n.Kind == "exec_statement" ||
-			n.Kind == "except_clause" && oldExcept.MatchString(n.Text())) && line == 0 {
-			line = n.Row + 1
-		}
-		return line == 0
-	})
-	if line > 0 {
-		return old, convert, line
-	}
-	if line = a.tree.ErrorAt; line == 0 {
-		return "", "", 0
-	}
-	lines := strings.Split(c.Source, "\n")
-	for i, l := range lines {
-		if strings.HasPrefix(l, "<<<<<<< ") {
-			return "this has the marks of a merge conflict", "Choose a side, and save the notebook.", i + 1
-		}
-	}
-	text := ""
-	if line <= len(lines) {
-		text = strings.TrimSpace(lines[line-1])
-	}
-	switch {
-	case strings.Contains(text, "\x00"):
-		return "this has a NUL byte", "Take it out, and save the notebook.", line
-	case python2.MatchString(text):
-		return old, convert, line
-	}
-	return "this is not Python: " + shortened(text), "", line
-}
-
-var python2 = lazyregexp.New(`^(print\s+["'\w]|exec\s+["'\w]|except\s+[\w.]+\s*,\s*\w+\s*:|raise\s+\w+\s*,)|` +
-	`<>|\b0\d+[lL]?\b|\bur["']`)
-
-// oldExcept gives an exception its name as Python 2 did; before Python 3.14 it is no Python at all.
-var oldExcept = lazyregexp.New(`^except\s+[\w.]+\s*,\s*[a-z_]\w*\s*:`)
-
 func shortened(text string) string {
 	if r := []rune(text); len(r) > 60 {
 		return string(r[:60]) + "…"
