@@ -151,7 +151,7 @@ json.dump(texts, sys.stdout)
 func differs(o outline.Outline, tree *syntax.Tree) string {
 	s := &scripting{}
 	a := analysed{tree: tree, Result: ipython.Result{Code: tree.Src}}
-	if said, _ := s.notPython(&nbformat.Cell{Source: tree.Src}, a); said != "" {
+	if said, _, _ := s.notPython(&nbformat.Cell{Source: tree.Src}, a); said != "" {
 		return "the tree has an error: " + said
 	}
 	all := statements(tree)
