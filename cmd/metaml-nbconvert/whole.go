@@ -249,6 +249,16 @@ func sliced(ctx context.Context, o *options, j job, nb *nbformat.Notebook) (*nbf
 	if err != nil {
 		return nil, err
 	}
+	tags := map[int][]string{} // by the cell's place among the code cells
+	for i := range nb.Cells {
+		if c := &nb.Cells[i]; c.Type == "code" {
+			place := len(tags)
+			tags[place+1] = c.Tags
+			if script.LeavesOut(c) {
+				doc.Cells[place].Source = ""
+			}
+		}
+	}
 	doc.Cells = append(doc.Cells, session.Cell{
 		Seq:    len(doc.Cells) + 1,
 		Source: "def " + resultOf + "():\n    return " + strings.Join(names, ", "),
@@ -271,7 +281,9 @@ func sliced(ctx context.Context, o *options, j job, nb *nbformat.Notebook) (*nbf
 		}
 		text := strings.Join(append(slices.Clone(st.Lead), st.Text), "\n")
 		if st.Cell != last || len(out.Cells) == 0 {
-			out.Cells = append(out.Cells, nbformat.Cell{Type: "code", Source: text, Count: s.Label(st.Cell)})
+			out.Cells = append(out.Cells, nbformat.Cell{
+				Type: "code", Source: text, Count: s.Label(st.Cell), Tags: tags[st.Cell],
+			})
 			last = st.Cell
 			continue
 		}

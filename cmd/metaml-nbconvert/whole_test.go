@@ -369,6 +369,20 @@ func TestASliceHasWhatItsResultsNeed(t *testing.T) {
 	}
 }
 
+func TestASliceKeepsToTheTagsOfCells(t *testing.T) {
+	dir := folder(t, map[string]string{"a.ipynb": `{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [
+		{"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": null, "source": "x = 1"},
+		{"cell_type": "code", "metadata": {"tags": ["raises-exception"]}, "outputs": [], "execution_count": null,
+		 "source": "import not_there"},
+		{"cell_type": "code", "metadata": {"tags": ["remove-cell"]}, "outputs": [], "execution_count": null,
+		 "source": "x = 2"}]}`})
+	code, out, errs := command(t, "", filepath.Join(dir, "a.ipynb"), "--slice", "x", "--stdout")
+	if code != 0 || errs != "" || !strings.Contains(out, "x = 1\n") || strings.Contains(out, "x = 2") ||
+		!strings.Contains(out, "try:\n    import not_there\nexcept Exception:\n") {
+		t.Errorf("%d %s\n%s", code, errs, out)
+	}
+}
+
 func TestTheSourceMapLeadsToTheCell(t *testing.T) {
 	name := notebook(t, "a = 1\n\nb = 2", "%%capture out\nprint('x')")
 	dir := filepath.Dir(name)

@@ -10,6 +10,7 @@
 package ipython
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/metaml/metaml/converter/token"
@@ -57,6 +58,8 @@ type Result struct {
 	Opaque string
 	// Ours is the cell magic of ours on the first line: "train" or "serve".
 	Ours string
+	// Automagic is the name of the magic that a cell of one line begins with, without its sign.
+	Automagic string
 }
 
 // Options say what is known of the session.
@@ -64,6 +67,9 @@ type Options struct {
 	// Moved says that the session's working directory is the one after all its %cd, and has what %%writefile wrote, so
 	// that neither must be repeated.
 	Moved bool
+	// Bare says that a cell of one line is Python where it begins with the name of a magic without its sign: the name is
+	// bound.
+	Bare bool
 	// Whole says that all of the notebook becomes a script: each magic and command has one of the [Fate]s.
 	Whole bool
 }
@@ -76,7 +82,7 @@ func Transform(src string, o Options) Result {
 		return Result{Code: src}
 	}
 	t := transformer{o: o, lines: strings.SplitAfter(src, "\n")}
-	t.cleanup()
+	t.cleanup(0)
 	t.cell(0)
 	if t.r.Opaque == "" && !t.done {
 		t.statements()
@@ -112,24 +118,25 @@ type transformer struct {
 var (
 	classicPrompt  = lazyregexp.New(`^(>>>|\.\.\.)( |\r?\n?$)`)
 	classicInitial = lazyregexp.New(`^>>>( |\r?\n?$)`)
+	classicSecond  = lazyregexp.New(`^(>>>( |\r?\n?$)|\.\.\. )`) // a line of three dots is Python
 	ipythonPrompt  = lazyregexp.New(`^(\[nav\] |\[ins\] )?In \[\d+\]: |^\s*\.{3,}: ?`)
 	indentRE       = lazyregexp.New(`^[ \t]+`)
 	cellMagicRE    = lazyregexp.New(`^%%(\w[\w.]*|[^\w\s]\S*)?(?:[ \t]+(.*))?`)
 	cellHelpRE     = lazyregexp.New(`^%%\w+\?\??\s*$`)
 )
 
-func (t *transformer) first() int {
-	for i, l := range t.lines {
-		if strings.TrimSpace(l) != "" {
-			return i
-		}
+// first is the first line with text from one on, or -1.
+func (t *transformer) first(from int) int {
+	i := slices.IndexFunc(t.lines[min(from, len(t.lines)):], func(l string) bool { return strings.TrimSpace(l) != "" })
+	if i < 0 {
+		return i
 	}
-	return -1
+	return from + i
 }
 
-// cleanup removes what people paste with code: a common indent, and prompts.
-func (t *transformer) cleanup() {
-	i := t.first()
+// cleanup removes what people paste with code, from a line on: a common indent, and prompts.
+func (t *transformer) cleanup(from int) {
+	i := t.first(from)
 	if i < 0 {
 		return
 	}
@@ -143,8 +150,8 @@ func (t *transformer) cleanup() {
 		!strings.Contains(beginning, "In [") {
 		return // no prompt is in the lines that decide
 	}
-	strip := func(prompt, initial *lazyregexp.Regexp) {
-		if !initial.MatchString(t.lines[i]) && (i+1 >= len(t.lines) || !prompt.MatchString(t.lines[i+1])) {
+	strip := func(prompt, initial, second *lazyregexp.Regexp) {
+		if !initial.MatchString(t.lines[i]) && (i+1 >= len(t.lines) || !second.MatchString(t.lines[i+1])) {
 			return
 		}
 		for j := i; j < len(t.lines); j++ {
@@ -157,8 +164,8 @@ func (t *transformer) cleanup() {
 			}
 		}
 	}
-	strip(classicPrompt, classicInitial)
-	strip(ipythonPrompt, ipythonPrompt)
+	strip(classicPrompt, classicInitial, classicSecond)
+	strip(ipythonPrompt, ipythonPrompt, ipythonPrompt)
 }
 
 // blank empties a line and keeps its end.
@@ -193,7 +200,7 @@ func (t *transformer) cell(from int) {
 	mg := Magic{Kind: Cell, Name: name, Args: args, Line: i + 1}
 	if t.o.Whole {
 		if !t.wholeCell(i, mg) {
-			t.cell(i + 1)
+			t.body(i + 1)
 		}
 		return
 	}
@@ -234,7 +241,13 @@ func (t *transformer) cell(from int) {
 		return
 	}
 	t.r.Magics = append(t.r.Magics, mg)
-	t.cell(i + 1)
+	t.body(i + 1)
+}
+
+// body translates what stands below a cell magic, from line i on, as a cell of its own.
+func (t *transformer) body(i int) {
+	t.cleanup(i)
+	t.cell(i)
 }
 
 // script puts the call that runs a cell's body on the first line; the lines of the body stay blank.
@@ -253,7 +266,7 @@ func (t *transformer) script(i int, code string) {
 // statements finds the logical lines and translates those that are IPython's.
 func (t *transformer) statements() {
 	only := -1 // the single line of a cell of one line
-	if i := t.first(); i >= 0 && strings.TrimSpace(strings.Join(t.lines[i+1:], "")) == "" {
+	if i := t.first(0); i >= 0 && strings.TrimSpace(strings.Join(t.lines[i+1:], "")) == "" {
 		only = i
 	}
 	src := strings.Join(t.lines, "")
@@ -270,7 +283,8 @@ func (t *transformer) statements() {
 			continue
 		}
 		indent := line[:len(line)-len(body)]
-		if i == only && indent == "" && isAutomagic(body) {
+		if i == only && indent == "" && !t.o.Bare && isAutomagic(body) {
+			t.r.Automagic, _ = split(body)
 			body = "%" + body
 		}
 		if target, cmd := asOutput(body); cmd != "" {
@@ -286,7 +300,7 @@ func (t *transformer) statements() {
 		if strings.IndexByte("%!?,;/", body[0]) >= 0 {
 			n := i + 1
 			text := body
-			for n < len(t.lines) && strings.HasSuffix(text, "\\") {
+			for n < len(t.lines) && t.lines[n] != "" && strings.HasSuffix(text, "\\") {
 				text = strings.TrimSuffix(text, "\\") + " " + strings.TrimRight(t.lines[n], " \t\r\n")
 				n++
 			}
@@ -438,10 +452,13 @@ func (t *transformer) logical(src string, starts []int, i int, indent string, ch
 		// An unterminated string ends the analysis of this line; IPython would show the error.
 		return next
 	}
-	if lastOp >= 0 {
+	if of, ok := "", false; lastOp >= 0 {
 		text := strings.TrimSpace(src[starts[i]:lastOp])
+		if of, ok = asked(text + "?"); !ok {
+			return next // it is no Python
+		}
 		t.r.Magics = append(t.r.Magics, Magic{
-			Kind: Help, Args: strings.TrimRight(text, "?"), Line: i + 1, Fate: Dropped,
+			Kind: Help, Args: of, Line: i + 1, Fate: Dropped, Indented: indent != "",
 		})
 		changed[i] = ""
 		switch {
@@ -471,12 +488,12 @@ func isAssign(src string, pos int) bool {
 func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int, changed map[int]string) int {
 	n := at + 1
 	text := strings.TrimRight(src[pos:starts[at+1]], "\r\n")
-	for n < len(t.lines) && strings.HasSuffix(text, "\\") {
+	for n < len(t.lines) && t.lines[n] != "" && strings.HasSuffix(text, "\\") {
 		text = strings.TrimSuffix(text, "\\") + " " + strings.TrimRight(t.lines[n], " \t\r\n")
 		n++
 	}
 	target := src[starts[i] : assign+1]
-	mg := Magic{Line: at + 1, Target: strings.TrimSpace(src[starts[i]:assign])}
+	mg := Magic{Line: at + 1, Target: strings.TrimSpace(continued.Replace(src[starts[i]:assign]))}
 	mg.Kind = Shell
 	if text[0] == '!' {
 		mg.Args = strings.TrimSpace(strings.TrimLeft(text, "!"))
@@ -508,21 +525,20 @@ func (t *transformer) assigned(src string, starts []int, i, at, assign, pos int,
 	}
 	// The sign may stand on an earlier line, continued by a backslash: all on one line, but for those of a target that
 	// is in brackets.
-	parts := strings.Split(strings.NewReplacer("\\\r\n", " ", "\\\n", " ").Replace(target)+" "+out, "\n")
+	parts := strings.Split(continued.Replace(target)+" "+out, "\n")
 	for j, part := range parts {
 		changed[i+j] = strings.TrimSuffix(part, "\r")
 	}
 	return n
 }
 
-// split parts a magic's name from its arguments.
+// continued takes out the ends of lines that a backslash continues.
+var continued = strings.NewReplacer("\\\r\n", " ", "\\\n", " ")
+
+// split parts a magic's name from its arguments. s has no sign.
 func split(s string) (name, args string) {
-	s = strings.TrimLeft(s, "%")
-	i := strings.IndexFunc(s, func(r rune) bool { return r == ' ' || r == '\t' })
-	if i < 0 {
-		return s, ""
-	}
-	return s[:i], strings.TrimSpace(s[i:])
+	name, args, _ = strings.Cut(s, " ")
+	return strings.TrimSpace(name), strings.TrimSpace(args)
 }
 
 // automagics are magics that people call without their sign.

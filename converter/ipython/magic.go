@@ -42,10 +42,8 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 		nothing = "pass"
 	}
 	add := func(m Magic) { m.Line = line; t.r.Magics = append(t.r.Magics, m) }
-	trimmed := strings.TrimRight(text, " \t")
-	if strings.HasSuffix(trimmed, "?") && text[0] != '!' && text[0] != ',' && text[0] != ';' && text[0] != '/' ||
-		text[0] == '?' {
-		add(Magic{Kind: Help, Args: strings.Trim(trimmed, "?% \t")})
+	if of, ok := asked(text); ok {
+		add(Magic{Kind: Help, Args: of})
 		return nothing
 	}
 	switch text[0] {
@@ -69,6 +67,9 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 		switch text[0] {
 		case ',':
 			fields := strings.Fields(args)
+			if len(fields) == 0 {
+				fields = []string{""}
+			}
 			for i, f := range fields {
 				fields[i] = quote(f)
 			}
@@ -130,6 +131,21 @@ func (t *transformer) escaped(text string, line int, indent string) string {
 		return ""
 	}
 	return call(name, args)
+}
+
+var helpRE = lazyregexp.New(`(%{0,2}[\pL_*][\w\pL*]*(?:\.[\pL_*][\w\pL*]*|\[-?[0-9]+\])*)\?\??$`)
+
+// asked is what a line asks help of, which IPython looks for before all else: !ls a? asks for that of a. It is false
+// where a line asks for none.
+func asked(text string) (of string, ok bool) {
+	text = strings.TrimRight(text, " \t")
+	if found := helpRE.FindStringSubmatch(text); found != nil {
+		return found[1], true
+	}
+	if strings.HasPrefix(text, "?") {
+		return strings.Trim(text, "? \t"), true
+	}
+	return "", false
 }
 
 var mkdirRE = lazyregexp.New(`^mkdir((?: +(?:-p|--parents|-v|-pv|-vp))*)((?: +[\w./][\w./-]*)+)$`)

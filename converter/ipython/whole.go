@@ -1,6 +1,7 @@
 package ipython
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -180,16 +181,14 @@ func (t *transformer) wholeEscape(text string, line int, indent string) string {
 		}
 		return code
 	}
-	trimmed := strings.TrimRight(text, " \t")
-	if strings.HasSuffix(trimmed, "?") && text[0] != '!' && text[0] != ',' && text[0] != ';' && text[0] != '/' ||
-		text[0] == '?' {
-		m.Kind, m.Args = Help, strings.Trim(trimmed, "?% \t")
+	if of, ok := asked(text); ok {
+		m.Kind, m.Args = Help, of
 		return as(Dropped, "")
 	}
 	switch text[0] {
 	case '!':
 		m.Kind, m.Args = Shell, strings.TrimSpace(strings.TrimLeft(text, "!"))
-		return t.wholeCommand(m, text, indent)
+		return t.wholeCommand(m, m.Args, text, indent)
 	case ',', ';', '/':
 		t.o.Whole = false // as it is
 		defer func() { t.o.Whole = true }()
@@ -200,6 +199,8 @@ func (t *transformer) wholeEscape(text string, line int, indent string) string {
 	switch {
 	case m.Name == "":
 		return as(Dropped, "")
+	case m.Name[0] == '%':
+		return t.refuse(m, "%"+m.Name+" does not stand at the head of its cell", "Move it there.", text)
 	case rule == nil:
 		return t.refuse(m, "%"+m.Name+only, "", text)
 	case m.Name == "store" && !strings.HasPrefix(m.Args, "-r"):
@@ -223,8 +224,7 @@ func (t *transformer) wholeEscape(text string, line int, indent string) string {
 		}
 		return as(Translated, command(Lines, m.Args, ""))
 	case "mkdir", "rmdir", "rm", "cp", "mv", "ln":
-		m.Args = m.Name + " " + m.Args
-		return t.wholeCommand(m, text, indent)
+		return t.wholeCommand(m, m.Name+" "+m.Args, text, indent)
 	case "lprun", "mprun":
 		if code := profiled(m.Args); code != "" {
 			return as(Translated, code)
@@ -243,20 +243,20 @@ func (t *transformer) wholeEscape(text string, line int, indent string) string {
 }
 
 // wholeCommand translates a command of the shell.
-func (t *transformer) wholeCommand(m Magic, text, indent string) string {
+func (t *transformer) wholeCommand(m Magic, cmd, text, indent string) string {
 	m.Fate = Translated
 	code := ""
-	switch made := folders(m.Args); {
-	case m.Args == "":
+	switch made := folders(cmd); {
+	case cmd == "":
 		m.Fate, code = Dropped, left(indent, text)
-	case Installs(m.Args):
+	case Installs(cmd):
 		m.Fate, code = Requirement, left(indent, text)
 	case made != "":
 		code = made
 	case strings.HasPrefix(text, "!!"):
-		code = command(Lines, m.Args, "")
+		code = command(Lines, cmd, "")
 	default:
-		code = command(Run, m.Args, "")
+		code = command(Run, cmd, "")
 	}
 	t.r.Magics = append(t.r.Magics, m)
 	return code
@@ -266,7 +266,7 @@ var runRE = lazyregexp.New(`^("[^"]*"|'[^']*'|\S+)(?:\s+(.*))?$`)
 
 // wholeRun translates %run. That of a notebook, which stands alone on its line, is left to the caller: [Magic].File.
 func (t *transformer) wholeRun(m Magic, text string) string {
-	module, inside, args := false, false, m.Args
+	module, inside, named, args := false, false, false, m.Args
 	for strings.HasPrefix(args, "-") {
 		option, rest, _ := strings.Cut(args, " ")
 		args = strings.TrimSpace(rest)
@@ -275,7 +275,9 @@ func (t *transformer) wholeRun(m Magic, text string) string {
 			module = true
 		case "-i":
 			inside = true
-		case "-t", "-p", "-e", "-G", "-n":
+		case "-n":
+			named = true
+		case "-t", "-p", "-e", "-G":
 		case "-N":
 			_, args, _ = strings.Cut(args, " ")
 		default:
@@ -310,6 +312,10 @@ func (t *transformer) wholeRun(m Magic, text string) string {
 	}
 	if inside {
 		code += ", inside=True"
+	}
+	if named {
+		name := path.Base(file)
+		code += ", name=" + quote(strings.TrimSuffix(name, path.Ext(name)))
 	}
 	return code + ")"
 }
@@ -389,7 +395,7 @@ func timeit(args string) string {
 // is false where it is none.
 func (t *transformer) databricks(i int) bool {
 	text := strings.TrimRight(t.lines[i], "\r\n")
-	name, args := split(text)
+	name, args := split(strings.TrimLeft(text, "%"))
 	m := Magic{Kind: Cell, Name: name, Args: args, Line: i + 1}
 	code := Comment(text)
 	switch {

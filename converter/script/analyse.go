@@ -3,6 +3,7 @@ package script
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,17 +41,43 @@ func analyse(ctx context.Context, cells []nbformat.Cell, parseAll bool) ([]analy
 		})
 	}
 	workers.Wait()
+	for i := range all {
+		if name := all[i].Automagic; name != "" && binds(all[:i], name) {
+			all[i] = analysed{
+				Result: ipython.Transform(lineEnds.Replace(cells[i].Source), ipython.Options{Whole: true, Bare: true}),
+			}
+			all[i].parse()
+		}
+	}
 	return all, ctx.Err()
 }
 
 // read translates and parses a cell.
 func (a *analysed) read(source string, parseAll bool) {
-	source = strings.ReplaceAll(strings.ReplaceAll(source, "\r\n", "\n"), "\r", "\n")
+	source = lineEnds.Replace(source)
 	if !parseAll && a.outlined(source) {
 		return
 	}
 	a.Result = ipython.Transform(source, ipython.Options{Whole: true})
 	a.parse()
+}
+
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// binds says whether one of the cells binds a name.
+func binds(cells []analysed, name string) bool {
+	return slices.ContainsFunc(cells, func(a analysed) bool {
+		if a.Ours == "train" && name == "run" {
+			return true
+		}
+		if !strings.Contains(a.Code, name) {
+			return false
+		}
+		a.parse()
+		return a.tree != nil && slices.ContainsFunc(statements(a.tree), func(n *syntax.Node) bool {
+			return slices.Contains(bound(n), name)
+		})
+	})
 }
 
 // visit walks over a node and all below it with each one's parent, as long as it returns true for that.

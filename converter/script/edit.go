@@ -271,16 +271,36 @@ func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
 		return nil
 	}
 	last := all[len(all)-1]
+	showing, hidden := s.interactivity, map[int]bool{} // rows
+	for _, m := range a.Magics {
+		switch {
+		case m.Kind == ipython.Cell && executes[m.Name]:
+			return nil
+		case m.Kind == ipython.Cell && m.Name == "time" && showing != "none":
+			showing = "last_expr" // it gives the last value, whatever cells show else
+		case m.Kind == ipython.Cell || m.Indented:
+		case m.Line-1 > last.EndRow && showing != "all":
+			return nil // the magic is the last statement
+		case m.Kind == ipython.Line && executes[m.Name]:
+			hidden[m.Line-1] = true
+		case m.Kind == ipython.Line && m.Name == "time" && m.Target == "" && m.Line-1 == last.Row &&
+			showing == "last_expr_or_assign":
+			showing = "last_expr"
+		}
+	}
+	if hidden[last.Row] && showing != "all" {
+		return nil
+	}
 	var edits []edit
-	switch s.interactivity {
+	switch showing {
 	case "none":
 	case "all", "last": // in blocks, too
-		if s.interactivity == "last" {
+		if showing == "last" {
 			all = all[len(all)-1:]
 		}
 		for _, n := range all {
 			visit(n, nil, func(n, _ *syntax.Node) bool {
-				if slices.Contains(raised, n) {
+				if slices.Contains(raised, n) || hidden[n.Row] {
 					return false
 				}
 				if n.Kind == "expression_statement" {
@@ -296,8 +316,13 @@ func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
 		}
 		switch first := last.Children[0]; first.Kind {
 		case "assignment", "augmented_assignment":
-			left := first.Child("left")
-			if s.interactivity == "last_expr_or_assign" && left != nil && left.Kind == "identifier" {
+			left, right := first.Child("left"), first.Child("right")
+			for left != nil && left.Kind == "tuple_pattern" && len(left.Children) == 1 &&
+				!strings.Contains(left.Text(), ",") { // brackets around a name
+				left = left.Children[0]
+			}
+			chained := right != nil && right.Kind == "assignment"
+			if showing == "last_expr_or_assign" && left != nil && left.Kind == "identifier" && !chained {
 				s.used["show"], s.nested = true, true
 				return []edit{{last.End, last.End, "; _metaml_show(" + left.Text() + ")"}}
 			}
@@ -306,6 +331,12 @@ func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
 		}
 	}
 	return edits
+}
+
+// executes are magics that execute their code, and show nothing that it gives.
+var executes = map[string]bool{
+	"prun": true, "lprun": true, "mprun": true, "debug": true, "snakeviz": true, "scalene": true,
+	"memray_flamegraph": true,
 }
 
 // silent are functions that give None, or end the script.
@@ -320,10 +351,10 @@ func (s *scripting) show(n *syntax.Node) []edit {
 		return nil
 	}
 	first, text := n.Children[0], n.Text()
-	switch first.Kind {
-	case "assignment", "augmented_assignment", "yield":
+	switch {
+	case first.Kind == "assignment", first.Kind == "augmented_assignment", first.Kind == "yield":
 		return nil
-	case "call":
+	case first.Kind == "call" && len(n.Children) == 1 && !strings.HasSuffix(text, ","):
 		called := first.Children[0].Text()
 		if (silent[called] || called == "display" && !s.mentioned("display_id")) && !s.stored[called] {
 			return nil

@@ -186,6 +186,9 @@ func Labels(nb *nbformat.Notebook) []int {
 // skips are tags of cells that are not for scripts: Jupyter Book's, ours, jupytext's.
 var skips = []string{"remove-cell", "remove_cell", "metaml-skip", "active-ipynb"}
 
+// LeavesOut says that the cell's tags keep it out of scripts.
+func LeavesOut(c *nbformat.Cell) bool { return hasTag(c, skips...) || hasTag(c, "skip-execution") }
+
 func hasTag(c *nbformat.Cell, tags ...string) bool {
 	return slices.ContainsFunc(c.Tags, func(t string) bool { return slices.Contains(tags, t) })
 }

@@ -1,4 +1,4 @@
-def _metaml_run_file(path, args="", module=False, inside=False):
+def _metaml_run_file(path, args="", module=False, inside=False, name="__main__"):
     import os, runpy, shlex, sys
     argv, folders = sys.argv, sys.path[:]
     sys.argv = [path, *shlex.split(args)]
@@ -7,7 +7,7 @@ def _metaml_run_file(path, args="", module=False, inside=False):
             names = runpy.run_module(path, run_name="__main__", alter_sys=True)
         else:
             sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-            names = runpy.run_path(path, globals() if inside else None, run_name="__main__")
+            names = runpy.run_path(path, globals() if inside else None, run_name=name)
     except SystemExit as exited:
         if exited.code not in (None, 0):
             raise

@@ -1,4 +1,4 @@
 def _metaml_display(*values, **options):
     """Shows values as text, one below the other."""
     for value in values:
-        print(None) if value is None else _metaml_show(value)
+        _metaml_show(type("None", (), {"__repr__": lambda self: "None"})() if value is None else value)

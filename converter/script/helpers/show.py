@@ -1,12 +1,15 @@
 def _metaml_show(value):
     """Prints a value as a notebook shows the last expression of a cell: nothing for None, long containers in lines."""
-    if value is not None:
+    if type(value).__module__ == "__main__" and callable(getattr(type(value), "_ipython_display_", None)):
+        value._ipython_display_()
+    elif value is not None:
         print(_metaml_layout(_metaml_parts(value, ())))
 
 
 def _metaml_parts(value, above):
     # What a value is made of: texts, None where a line may be broken, True where it must be, an integer where a group
-    # of such places begins, by which its lines are indented, and False where that ends.
+    # of such places begins, by which its lines are indented, and False where that ends. What else a _repr_pretty_ asks
+    # for is a pair: (text, 0) where that may give way to the end of a line, ("", n) where lines are indented by n more.
     yield from (0, *_metaml_inner(value, above), False)
 
 
@@ -37,8 +40,10 @@ def _metaml_inner(value, above):
 
     kind, inside = type(value), (*above, id(value))
     cycle = id(value) in above
-    own = next((base for base in kind.__mro__ if "__repr__" in vars(base)), object)
-    if own in (list, tuple, set, frozenset, dict, types.MappingProxyType):
+    own = next(base for base in kind.__mro__ if "__repr__" in vars(base) or callable(vars(base).get("_repr_pretty_")))
+    if "_repr_pretty_" in vars(own):
+        yield from _metaml_printer(inside).asked(value, cycle)
+    elif own in (list, tuple, set, frozenset, dict, types.MappingProxyType):
         name = {frozenset: "frozenset({", types.MappingProxyType: "mappingproxy({"}.get(own, "")
         opening = name or {list: "[", tuple: "("}.get(own, "{")
         closing = {"[": "]", "(": ")", "{": "}"}.get(opening, "})")
@@ -99,6 +104,63 @@ def _metaml_inner(value, above):
         yield False
 
 
+class _metaml_printer:
+    """What the method _repr_pretty_ of a class gets: it notes what is to be printed."""
+
+    max_width, max_seq_length, verbose, newline = 79, 1000, False, "\n"
+
+    def __init__(self, above):
+        self.parts, self.stack = [], list(above)
+
+    def asked(self, value, cycle):
+        try:
+            value._repr_pretty_(self, cycle)
+        except Exception:
+            __import__("traceback").print_exc()
+            return [repr(value)]
+        return self.parts
+
+    def text(self, text):
+        self.parts.append(text)
+
+    def breakable(self, sep=" "):
+        self.parts.append((sep, 0))
+
+    def break_(self):
+        self.parts.append(True)
+
+    def pretty(self, value):
+        self.parts += _metaml_parts(value, tuple(self.stack))
+
+    def begin_group(self, indent=0, open=""):
+        self.parts += [open, indent] if open else [indent]
+
+    def end_group(self, dedent=0, close=""):
+        self.parts += [False, close] if close else [False]
+
+    def group(self, indent=0, open="", close=""):
+        return self._within((open, indent) if open else (indent,), (False, close) if close else (False,))
+
+    def indent(self, indent):
+        return self._within([("", indent)], [("", -indent)])
+
+    def _within(self, before, behind):
+        import contextlib
+
+        @contextlib.contextmanager
+        def within():
+            self.parts += before
+            try:
+                yield
+            finally:
+                self.parts += behind
+
+        return within()
+
+    def flush(self):
+        pass
+
+
 def _metaml_layout(parts, width=79):
     # The text of parts, by IPython's rule: where a line is too long, the outermost group is broken at all its places.
     class Group:
@@ -144,6 +206,12 @@ def _metaml_layout(parts, width=79):
     queue, out, waiting, column, waits = [], [], [], 0, 0
     stack, indents = [Group(0)], [0]
     for part in parts:
+        sep = None
+        if isinstance(part, tuple):
+            if part[1]:
+                indents[-1] += part[1]
+                continue
+            part, sep = None, part[0]
         if part is False:
             indents.pop()
             stack.pop().done()
@@ -159,7 +227,8 @@ def _metaml_layout(parts, width=79):
             indents.append(indents[-1] + part)
         elif part is None or waiting:
             stack[-1].places += part is None
-            waiting.append((" ", stack[-1], indents[-1]) if part is None else (part, None, 0))
+            sep = " " if sep is None else sep
+            waiting.append((sep, stack[-1], indents[-1]) if part is None else (part, None, 0))
             waits += len(waiting[-1][0])
             while column + waits > width and outermost():
                 pass

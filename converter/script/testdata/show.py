@@ -40,6 +40,37 @@ class Plain:
     pass
 
 
+class Pretty:
+    """Does by chance what a _repr_pretty_ can do."""
+
+    def __init__(self, seed, items):
+        self.seed, self.items = seed, items
+
+    def _repr_pretty_(self, p, cycle):
+        r = random.Random(self.seed)
+        if cycle:
+            p.text("Pretty(...)")
+            return
+        with p.group(r.randint(0, 9), "Pretty(", ")") if r.random() < 0.7 else p.indent(r.randint(1, 5)):
+            for i, item in enumerate(self.items):
+                if i:
+                    p.text(",")
+                    r.choice([p.breakable, p.breakable, p.break_, lambda: p.breakable("")])()
+                if r.random() < 0.3:
+                    p.begin_group(2, "<")
+                    p.text("n" * r.randint(0, 30))
+                    p.breakable(" | ")
+                    p.pretty(item)
+                    p.end_group(2, ">")
+                elif r.random() < 0.3:
+                    with p.indent(3), p.group(1):
+                        p.pretty(item)
+                        p.breakable()
+                        p.text("last")
+                else:
+                    p.pretty(item)
+
+
 Named = collections.namedtuple("Named", "a b")
 ATOMS = [
     lambda r: r.randint(-5, 10 ** r.randint(0, 12)), lambda r: r.random(), lambda r: "x" * r.randint(0, 40),
@@ -62,6 +93,7 @@ def value(r, depth):
         lambda: collections.defaultdict(r.choice([None, int, list]), pairs),
         # Before IPython 9 the most common one did not stand first.
         lambda: (collections.Counter if IPython.version_info >= (9,) else dict)({k: i % 3 for i, k in enumerate(keys)}), lambda: items, lambda: pairs, lambda: items,
+        lambda: Pretty(r.randint(0, 999), items), lambda: Pretty(r.randint(0, 999), items),
     ])()
     if r.random() < 0.05:
         items.append(made)
