@@ -67,8 +67,8 @@ type Options struct {
 	// Moved says that the session's working directory is the one after all its %cd, and has what %%writefile wrote, so
 	// that neither must be repeated.
 	Moved bool
-	// Bare says that a cell of one line is Python where it begins with the name of a magic without its sign: the name is
-	// bound.
+	// Bare says that a cell of one line that begins with the name of a magic without its sign is Python, as that name
+	// is bound.
 	Bare bool
 	// Whole says that all of the notebook becomes a script: each magic and command has one of the [Fate]s.
 	Whole bool
@@ -118,7 +118,7 @@ type transformer struct {
 var (
 	classicPrompt  = lazyregexp.New(`^(>>>|\.\.\.)( |\r?\n?$)`)
 	classicInitial = lazyregexp.New(`^>>>( |\r?\n?$)`)
-	classicSecond  = lazyregexp.New(`^(>>>( |\r?\n?$)|\.\.\. )`) // a line of three dots is Python
+	classicSecond  = lazyregexp.New(`^(>>>( |\r?\n?$)|\.\.\. +[^\s;#])`) // three dots alone are Python
 	ipythonPrompt  = lazyregexp.New(`^(\[nav\] |\[ins\] )?In \[\d+\]: |^\s*\.{3,}: ?`)
 	indentRE       = lazyregexp.New(`^[ \t]+`)
 	cellMagicRE    = lazyregexp.New(`^%%(\w[\w.]*|[^\w\s]\S*)?(?:[ \t]+(.*))?`)

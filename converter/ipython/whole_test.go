@@ -13,7 +13,8 @@ import (
 func wholeCell(r *rand.Rand) string {
 	pick := func(all ...string) string { return all[r.IntN(len(all))] }
 	arg := func() string {
-		return pick("", " a b", " -n 3 x", " it's", ` "q"`, " $x {y}", " a = 1", "  spaced  ", "\ttab", " # no comment", " é",
+		return pick("", " a b", " -n 3 x", " it's", ` "q"`, " $x {y}", " a = 1", "  spaced  ", "\ttab",
+			" # no comment", " é",
 			" x;", " 'a\\nb'", " \\")
 	}
 	magic := func() string {
@@ -30,11 +31,14 @@ func wholeCell(r *rand.Rand) string {
 		case 5:
 			return "!!" + pick("ls", "echo") + arg()
 		case 6:
-			return pick("x", "a.b", "d['k']", "a, b", "(a, b)", "[a, b]", "x = y", "*a, b", "x: int", "lst[0:1]") + " = !ls" + arg()
+			return pick("x", "a.b", "d['k']", "a, b", "(a, b)", "[a, b]", "x = y", "*a, b", "x: int",
+				"lst[0:1]") + " = !ls" + arg()
 		case 7:
-			return pick("x", "a.b", "d['k']", "a, b", "x =", "(x)") + pick(" = %", " =%", "=%", "=  %") + magic() + arg()
+			return pick("x", "a.b", "d['k']", "a, b", "x =", "(x)") + pick(" = %", " =%", "=%", "=  %") +
+				magic() + arg()
 		case 8:
-			return pick("name", "a.b.c", "%time", "%%time", "f(1)", "a[0]", "np.*load*", "x = y", "print;", "'s'") + pick("?", "??")
+			return pick("name", "a.b.c", "%time", "%%time", "f(1)", "a[0]", "np.*load*", "x = y", "print;",
+				"'s'") + pick("?", "??")
 		case 9:
 			return pick("?", "??") + pick("name", "a.b", "%time", "")
 		case 10:
@@ -60,7 +64,8 @@ func wholeCell(r *rand.Rand) string {
 		case 20:
 			return "f'{x!r} {y:>{z}} {{!}} {a % b}'"
 		case 21:
-			return "get_ipython()." + pick("run_line_magic('time', 'x = 1')", "system('ls')", "run_line_magic('who', '')")
+			return "get_ipython()." + pick("run_line_magic('time', 'x = 1')", "system('ls')",
+				"run_line_magic('who', '')")
 		case 22:
 			return "x = get_ipython().getoutput('ls')"
 		case 23:
@@ -68,13 +73,15 @@ func wholeCell(r *rand.Rand) string {
 		case 24:
 			return ""
 		case 25:
-			return pick("x = 3; !ls", "x = 3; %time", "if x: !ls", "lambda: !ls", "x = (!ls)", "x == !ls", "x += !ls", "x != y")
+			return pick("x = 3; !ls", "x = 3; %time", "if x: !ls", "lambda: !ls", "x = (!ls)", "x == !ls",
+				"x += !ls", "x != y")
 		case 26:
 			return pick("await g()", "async def g():\n    return 1", "@d\ndef f():\n    %time\n    return 1")
 		case 27:
 			return pick("%%time", "%%capture out", " %%time", "%% time")
 		case 28:
-			return pick("%", "!", "% time", "! ls", "?x?", "%time?", "!ls?", "%cd ?", "!ls ??", "%%%", "!%ls", "%!ls", "%time !ls")
+			return pick("%", "!", "% time", "! ls", "?x?", "%time?", "!ls?", "%cd ?", "!ls ??", "%%%",
+				"!%ls", "%!ls", "%time !ls")
 		case 29:
 			return "r'\\' + \"'\"" + pick("", "\nx")
 		case 30, 31, 32, 33:
@@ -83,7 +90,8 @@ func wholeCell(r *rand.Rand) string {
 				if inner == "" {
 					inner = "pass"
 				}
-				head := pick("if x:", "for i in y:", "while x:", "def f():", "class A:", "with x as y:", "try:", "else_ = 1\nif x:")
+				head := pick("if x:", "for i in y:", "while x:", "def f():", "class A:", "with x as y:",
+					"try:", "else_ = 1\nif x:")
 				body := strings.ReplaceAll("\n"+inner, "\n", "\n"+pick("    ", "  ", "\t"))
 				text := head + body
 				if head == "try:" {
@@ -100,11 +108,13 @@ func wholeCell(r *rand.Rand) string {
 	var b strings.Builder
 	switch r.IntN(12) {
 	case 0:
-		b.WriteString(pick("%%time\n", "%%capture out\n", "%%time\n%%capture\n", "%%prun\n", "%%time  -x \n", "%%train -n 3\n"))
+		b.WriteString(pick("%%time\n", "%%capture out\n", "%%time\n%%capture\n", "%%prun\n",
+			"%%time  -x \n", "%%train -n 3\n"))
 	case 1:
 		b.WriteString("\n\n")
 	case 2:
-		b.WriteString("%%" + pick("bash", "html", "unknown", "writefile a.py", "sql", "script cat", "timeit", "!", "R -i x") + "\n")
+		b.WriteString("%%" + pick("bash", "html", "unknown", "writefile a.py", "sql", "script cat", "timeit", "!",
+			"R -i x") + "\n")
 	}
 	for range 1 + r.IntN(5) {
 		b.WriteString(line(0) + "\n")

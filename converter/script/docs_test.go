@@ -13,7 +13,10 @@ var others = [][2]string{
 	{"`!command`, `x = !command`", "the command, which writes to the script's output; its output as a list of lines"},
 	{"`!pip install`, conda, mamba, uv, apt, brew", "a comment; what it installs is a requirement"},
 	{"`name?`, `?name`", "a comment"},
-	{"the last expression of a cell", "printed as the notebook shows it; `ast_node_interactivity` is followed"},
+	{
+		"the last expression of a cell",
+		"printed as the notebook shows it, also by `_repr_pretty_`; `ast_node_interactivity` is followed",
+	},
 	{"`display(…)`, IPython.display", "printed as text; HTML and other things for browsers as a line that says so"},
 	{"matplotlib, seaborn, `.plot()` of pandas", "figures are saved beside the script by `plt.show()`, and at the end"},
 	{"`await` outside of a function", "a function that an event loop runs"},

@@ -267,10 +267,13 @@ func (s *scripting) calls(code string) map[string]bool {
 
 // shown wraps the expressions that a notebook shows; raised are the statements that are not there any more.
 func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
-	if len(all) == 0 || quiet(a.Code, all[len(all)-1].End) || len(s.inside) > 0 { // %run shows no values
+	if len(all) == 0 || len(s.inside) > 0 { // %run shows no values
 		return nil
 	}
 	last := all[len(all)-1]
+	if quiet(a.Code, last.End) || strings.HasSuffix(strings.TrimSpace(last.Text()), ";") { // of a block on its line
+		return nil
+	}
 	showing, hidden := s.interactivity, map[int]bool{} // rows
 	for _, m := range a.Magics {
 		switch {

@@ -49,6 +49,17 @@ var colab = map[string]bool{
 // imports replaces an import of what a script does without.
 func (r *replacing) imports(n *syntax.Node) {
 	module, names := imports(n)
+	for _, name := range names {
+		from, _, _ := strings.Cut(name.name, ".")
+		if module != "" {
+			from, _, _ = strings.Cut(module, ".")
+		}
+		if from != "" && from == r.o.Name && !r.said["import "+from] {
+			r.said["import "+from] = true
+			r.out.Notes = append(r.out.Notes, r.note(r.at, n.Row+1, "the script is called "+from+".py, and imports "+
+				from+", by which Python finds the script itself", "Give it another name by --output."))
+		}
+	}
 	with := func(code ...string) {
 		switch {
 		case len(code) == 0:

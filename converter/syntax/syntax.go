@@ -153,8 +153,11 @@ func Parse(src string) (*Tree, error) {
 	}
 	t.Root = &slab[0]
 	for i := range slab {
-		if slab[i].Kind == "type_alias_statement" {
+		switch slab[i].Kind {
+		case "type_alias_statement":
 			slab[i].callOfType()
+		case "module", "block":
+			slab[i].tuplesAbove()
 		}
 	}
 	return t, nil

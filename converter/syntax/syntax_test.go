@@ -3,6 +3,7 @@ package syntax
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,6 +57,39 @@ func TestCallsOfTypeAreNoTypeAliases(t *testing.T) {
 			tree, err := Parse(src)
 			if err != nil || tree.Root.Children[0].Kind != "type_alias_statement" {
 				t.Errorf("got %+v, %v", tree.Root, err)
+			}
+		})
+	}
+}
+
+func TestATupleEndsWithItsLine(t *testing.T) {
+	for src, want := range map[string][]string{
+		"a,\nb = 1":               {"a,", "b = 1"},
+		"a, # why\n\nb['k'] = 1":  {"a,", "b['k'] = 1"},
+		"a, b,\nc,\nd, e = f":     {"a, b,", "c,", "d, e = f"},
+		"a, \\\nb = 1":            {"a, \\\nb = 1"},
+		"(a,\n b) = 1":            {"(a,\n b) = 1"},
+		"[a][\n0], b = 1, 2\nc":   {"[a][\n0], b = 1, 2", "c"},
+		"a,\nb, = [1]":            {"a,", "b, = [1]"},
+		"a,\nb: int = 3":          {"a,", "b: int = 3"},
+		"if a:\n  b,\n  c = 1\nd": {"if a:\n  b,\n  c = 1", "d"},
+	} {
+		t.Run(src, func(t *testing.T) {
+			tree, err := Parse(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, n := range tree.Root.Children {
+				if n.Kind != "comment" {
+					got = append(got, n.Text())
+				}
+				if first := n.Children[0]; first.Kind == "assignment" && first.Child("left") == nil {
+					t.Errorf("%q has no target", n.Text())
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %q", got)
 			}
 		})
 	}

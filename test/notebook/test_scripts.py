@@ -227,11 +227,9 @@ async def both(case: Case, folder: Path, kernels: ForkedKernels, slots: asyncio.
         return await as_notebook(case, folder / "notebook", kernels), await as_script(case, folder / "script")
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ran, Ran]]:
-    """What all notebooks and scripts give, several at once."""
-    folder = tmp_path_factory.mktemp("scripts")
-    for case in cases():
+async def run_all(all_cases: list[Case], folder: Path) -> dict[str, tuple[Ran, Ran]]:
+    """What notebooks and scripts give, several at once."""
+    for case in all_cases:
         for kind in ("notebook", "script"):
             (folder / case.name / kind).mkdir(parents=True)
             case.write(folder / case.name / kind)
@@ -239,14 +237,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ran, Ra
         subprocess.run(
             [BIN / "metaml-nbconvert", f"{case.name}.ipynb", *options], check=True, cwd=folder / case.name / "script"
         )
+    slots = asyncio.Semaphore(AT_ONCE)
+    with ForkedKernels() as kernels:
+        done = await asyncio.gather(*(both(case, folder / case.name, kernels, slots) for case in all_cases))
+    return dict(zip([case.name for case in all_cases], done, strict=True))
 
-    async def run() -> dict[str, tuple[Ran, Ran]]:
-        slots = asyncio.Semaphore(AT_ONCE)
-        with ForkedKernels() as kernels:
-            done = await asyncio.gather(*(both(case, folder / case.name, kernels, slots) for case in cases()))
-        return dict(zip([case.name for case in cases()], done, strict=True))
 
-    return asyncio.run(run())
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ran, Ran]]:
+    """What all notebooks and scripts of the corpus give."""
+    return asyncio.run(run_all(cases(), tmp_path_factory.mktemp("scripts")))
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
@@ -258,6 +258,48 @@ def test_a_script_does_what_its_notebook_does(case: Case, results: dict[str, tup
     if "elsewhere" not in case.options:  # the notebook asks where it is, or the names are a library's
         assert script.values == notebook.values
     assert script.figures == notebook.figures
+
+
+def plain_cells(name: str) -> list[str]:
+    """The code cells of a notebook that people wrote, as far as they run here: without a sweep and a server."""
+    if name == "digits":
+        book = nbformat.read(ROOT / "examples/digits.ipynb", as_version=4)
+        cells = [str(cell.source) for cell in book.cells if cell.cell_type == "code"]
+        # Those behind the training need its run; the training stays, as the function that it defines.
+        first = next(i for i, cell in enumerate(cells) if cell.startswith("%%train"))
+        module = str(ROOT / "jupyter-ext/python")
+        return [
+            f"import sys\nsys.path.insert(0, {module!r})",
+            *cells[:first],
+            cells[first].split("\n", 1)[1],
+            "drawer_x.shape, get_hyperparameters, train_model",
+        ]
+    text = (ROOT / f"converter/program/testdata/notebooks/{name}.txtar").read_text(encoding="utf-8")
+    _, *parts = re.split(r"(?m)^-- (\S+) --\n", text)
+    cells = [part for kind, part in zip(parts[::2], parts[1::2], strict=True) if kind == "cell"]
+    return [*cells, "f()"]
+
+
+#: What a decorator of one of them measures.
+SECONDS = re.compile(r"\b\d[.\d]*e-0\d\b")
+
+WRITTEN = ["digits", *sorted(p.stem for p in (ROOT / "converter/program/testdata/notebooks").glob("*.txtar"))]
+
+
+def test_scripts_of_written_notebooks_do_what_these_do(tmp_path: Path) -> None:
+    written = []
+    for name in WRITTEN:
+        cells = "\n".join(f"# %%\n{cell.rstrip()}" for cell in plain_cells(name))
+        # A script that is called dataclasses.py would import itself.
+        written.append(Case(f"written_{name}", files={"notebook": cells}))
+    results = asyncio.run(run_all(written, tmp_path))
+    for case in written:
+        notebook, script = results[case.name]
+        assert not notebook.failed, f"{case.name}: the notebook fails: {notebook.failed}"
+        assert not script.failed, f"{case.name}: the script fails: {script.failed}"
+        assert SECONDS.sub("…", normal(script.printed)) == SECONDS.sub("…", normal(notebook.printed)), case.name
+        assert script.values == notebook.values, case.name
+        assert script.figures == notebook.figures, case.name
 
 
 def undefined(folder: Path, pattern: str, *options: str) -> dict[str, set[str]]:
