@@ -271,7 +271,7 @@ func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
 		return nil
 	}
 	last := all[len(all)-1]
-	if quiet(a.Code, last.End) || strings.HasSuffix(strings.TrimSpace(last.Text()), ";") { // of a block on its line
+	if !endsIndented(last) && (quiet(a.Code, last.End) || strings.HasSuffix(strings.TrimSpace(last.Text()), ";")) {
 		return nil
 	}
 	showing, hidden := s.interactivity, map[int]bool{} // rows
@@ -281,6 +281,8 @@ func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
 			return nil
 		case m.Kind == ipython.Cell && m.Name == "time" && showing != "none":
 			showing = "last_expr" // it gives the last value, whatever cells show else
+		case m.Kind == ipython.Cell && m.Name != "capture" && showing == "last_expr_or_assign":
+			showing = "last_expr" // the cell is a call to IPython, also that of %%bash --out x
 		case m.Kind == ipython.Cell || m.Indented:
 		case m.Line-1 > last.EndRow && showing != "all":
 			return nil // the magic is the last statement
@@ -334,6 +336,19 @@ func (s *scripting) shown(a analysed, all, raised []*syntax.Node) []edit {
 		}
 	}
 	return edits
+}
+
+// endsIndented says that a statement ends with a block on lines of its own, where IPython sees no semicolon.
+func endsIndented(statement *syntax.Node) bool {
+	found := false
+	visit(statement, nil, func(n, parent *syntax.Node) bool {
+		if n.Kind == "block" && parent != nil && n.EndRow == statement.EndRow {
+			head := parent.Text()[:n.Start-parent.Start]
+			found = found || strings.Contains(head[strings.LastIndexByte(head, ':')+1:], "\n")
+		}
+		return !found
+	})
+	return found
 }
 
 // executes are magics that execute their code, and show nothing that it gives.
