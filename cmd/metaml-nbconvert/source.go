@@ -44,11 +44,10 @@ func newSource(o *options, j job, stdin io.Reader) (*source, error) {
 			s.from = "databricks"
 			return s, nil
 		case !jupytext.HasCells(data, filepath.Ext(j.input)):
-			hint := `mark its cells by "# %%%%"`
 			if extension == ".py" {
-				hint = "cut a function out of it with --function NAME"
+				return nil, fmt.Errorf("%s is a script already: cut a function out of it with --function NAME", j.input)
 			}
-			return nil, fmt.Errorf("%s is a script already: "+hint, j.input)
+			return nil, fmt.Errorf(`%s is a script already: mark its cells by "# %%%%"`, j.input)
 		}
 		s.from = "percent"
 	default:

@@ -545,8 +545,8 @@ func split(s string) (name, args string) {
 var automagics = func() map[string]bool {
 	all := map[string]bool{}
 	for name := range strings.FieldsSeq("cd ls ll la lf pwd pip conda mamba who whos cat mkdir rmdir rm cp mv man " +
-		"less more matplotlib pylab time timeit run load load_ext reload_ext autoreload reset env set_env history config " +
-		"store colors debug pdb prun psearch magic lsmagic precision xmode uv") {
+		"less more matplotlib pylab time timeit run load load_ext reload_ext autoreload reset env set_env history " +
+		"config store colors debug pdb prun psearch magic lsmagic precision xmode uv") {
 		all[name] = true
 	}
 	return all

@@ -99,7 +99,7 @@ func (s *scripting) ordinary(c *nbformat.Cell, o *outline.Outline) bool {
 		if n.Use == outline.Attribute || n.Use == outline.Keyword {
 			continue
 		}
-		if s.others[n.Text] || s.shells[n.Text] {
+		if s.others[n.Text] || s.shells[n.Text] || n.Text == s.o.Name { // an import of it finds the script itself
 			return false
 		}
 		switch n.Text[0] {

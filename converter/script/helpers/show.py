@@ -1,7 +1,8 @@
 def _metaml_show(value):
     """Prints a value as a notebook shows the last expression of a cell: nothing for None, long containers in lines."""
     if type(value).__module__ == "__main__" and callable(getattr(type(value), "_ipython_display_", None)):
-        return value._ipython_display_()
+        value._ipython_display_()
+        return
     if value is not None:
         print(_metaml_layout(_metaml_parts(value, ())))
 
