@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,14 +55,15 @@ func jobs(o *options) ([]job, error) {
 // distinct gives the notebooks their outputs. One that has two names is left with the first; what would be overwritten
 // by another one is refused.
 func (o *options) distinct(all []job) ([]job, error) {
+	where := places{}
 	readers := map[string]bool{} // where the notebooks are
 	for _, j := range all {
-		readers[leadsTo(j.input)] = true
+		readers[where.leadsTo(j.input)] = true
 	}
 	writers, kept := map[string]job{}, all[:0]
 	for _, j := range all {
 		j.output = o.target(&j)
-		if other, ok := writers[leadsTo(j.output)]; ok && leadsTo(other.input) == leadsTo(j.input) {
+		if other, ok := writers[where.leadsTo(j.output)]; ok && where.leadsTo(other.input) == where.leadsTo(j.input) {
 			continue
 		}
 		info, err := os.Stat(j.output)
@@ -73,7 +75,7 @@ func (o *options) distinct(all []job) ([]job, error) {
 			return nil, fmt.Errorf("%s: the script would replace its own source; name another file with -o", j.input)
 		}
 		for _, name := range o.outputs(&j) {
-			key := leadsTo(name)
+			key := where.leadsTo(name)
 			other, taken := writers[key]
 			switch {
 			case taken && other.input == j.input:
@@ -112,28 +114,41 @@ func (o *options) sources(all []job) []job {
 	if o.to != "notebook" || o.inplace {
 		return all
 	}
-	made := map[string]bool{}
+	where, made := places{}, map[string]bool{}
 	for i := range all {
-		made[leadsTo(o.target(&all[i]))] = true
+		made[where.leadsTo(o.target(&all[i]))] = true
 	}
 	return slices.DeleteFunc(all, func(j job) bool {
-		return strings.HasSuffix(j.input, ".nbconvert.ipynb") && made[leadsTo(j.input)]
+		return strings.HasSuffix(j.input, ".nbconvert.ipynb") && made[where.leadsTo(j.input)]
 	})
 }
 
+// places are where folders lead to, each looked up once.
+type places map[string]string
+
 // leadsTo is where a path leads to: absolute, and links followed as far as there are files.
-func leadsTo(path string) string {
-	full, err := filepath.Abs(path)
-	if err != nil {
-		return path // the folder of this process is gone; what is opened there fails
+func (p places) leadsTo(path string) string {
+	dir := filepath.Dir(path)
+	if dir == path || isLink(path) {
+		full, err := filepath.Abs(path)
+		if err != nil {
+			return path // the folder of this process is gone; what is opened there fails
+		}
+		if led, err := filepath.EvalSymlinks(full); err == nil || dir == path {
+			return cmp.Or(led, full)
+		}
 	}
-	if led, err := filepath.EvalSymlinks(full); err == nil {
-		return led
+	led, ok := p[dir]
+	if !ok {
+		led = p.leadsTo(dir)
+		p[dir] = led
 	}
-	if dir := filepath.Dir(full); dir != full {
-		return filepath.Join(leadsTo(dir), filepath.Base(full))
-	}
-	return full
+	return filepath.Join(led, filepath.Base(path))
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }
 
 // special says that a path leads to a device, a pipe or what this process has open, which are written to and not
@@ -351,8 +366,11 @@ func write(name string, data []byte) error {
 	if info, err := os.Stat(name); err == nil {
 		mode = info.Mode().Perm()
 	}
-	if led, err := filepath.EvalSymlinks(name); err == nil {
-		name = led
+	if isLink(name) {
+		led, err := filepath.EvalSymlinks(name)
+		if err == nil {
+			name = led
+		}
 	}
 	return atomicfile.WriteUnsynced(name, data, mode)
 }
