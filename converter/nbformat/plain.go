@@ -1,6 +1,7 @@
 package nbformat
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"strings"
@@ -18,15 +19,16 @@ func special(w uint64) uint64 {
 	return (w - ' '*ones) | ((w ^ '"'*ones) - ones) | ((w ^ '\\'*ones) - ones) | w
 }
 
-// coarse marks also blanks and exclamation marks, which makes it quicker on what is base64.
-func coarse(w uint64) uint64 {
-	return (w - '#'*ones) | ((w ^ '\\'*ones) - ones) | w
-}
+// unprintable marks the bytes of a word that are control characters or above ASCII; its lowest mark is always right.
+func unprintable(w uint64) uint64 { return (w - ' '*ones) | w }
+
+// block is how much of a long string is looked at in one go: the standard library finds a byte many at a time.
+const block = 4096
 
 // plain counts the bytes at the start of b that have no meaning in a string.
 func plain(b []byte) int {
 	i := 0
-	for ; i+32 <= len(b); i += 32 {
+	for i+32 <= len(b) {
 		v := b[i : i+32 : i+32]
 		w0, w1 := binary.LittleEndian.Uint64(v), binary.LittleEndian.Uint64(v[8:])
 		w2, w3 := binary.LittleEndian.Uint64(v[16:]), binary.LittleEndian.Uint64(v[24:])
@@ -42,16 +44,19 @@ func plain(b []byte) int {
 			}
 			return i + 24 + bits.TrailingZeros64(m3)/8
 		}
-		for i >= 256 && i+96 <= len(b) {
-			v := b[i+32 : i+96 : i+96]
-			w0, w1 := binary.LittleEndian.Uint64(v), binary.LittleEndian.Uint64(v[8:])
-			w2, w3 := binary.LittleEndian.Uint64(v[16:]), binary.LittleEndian.Uint64(v[24:])
-			w4, w5 := binary.LittleEndian.Uint64(v[32:]), binary.LittleEndian.Uint64(v[40:])
-			w6, w7 := binary.LittleEndian.Uint64(v[48:]), binary.LittleEndian.Uint64(v[56:])
-			if (coarse(w0)|coarse(w1)|coarse(w2)|coarse(w3)|coarse(w4)|coarse(w5)|coarse(w6)|coarse(w7))&highs != 0 {
-				break
+		i += 32
+		for i >= 256 && i+block <= len(b) { // of a picture
+			n := block
+			if quote := bytes.IndexByte(b[i:i+n], '"'); quote >= 0 {
+				n = quote
 			}
-			i += 64
+			if escape := bytes.IndexByte(b[i:i+n], '\\'); escape >= 0 {
+				n = escape
+			}
+			n = printable(b[i : i+n])
+			if i += n; n < block {
+				return i
+			}
 		}
 	}
 	for ; i+8 <= len(b); i += 8 {
@@ -60,6 +65,26 @@ func plain(b []byte) int {
 		}
 	}
 	for i < len(b) && b[i] >= ' ' && b[i] < utf8.RuneSelf && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
+
+// printable counts the bytes at the start of b that are printable characters of ASCII.
+func printable(b []byte) int {
+	i := 0
+	for ; i+64 <= len(b); i += 64 {
+		v := b[i : i+64 : i+64]
+		w0, w1 := binary.LittleEndian.Uint64(v), binary.LittleEndian.Uint64(v[8:])
+		w2, w3 := binary.LittleEndian.Uint64(v[16:]), binary.LittleEndian.Uint64(v[24:])
+		w4, w5 := binary.LittleEndian.Uint64(v[32:]), binary.LittleEndian.Uint64(v[40:])
+		w6, w7 := binary.LittleEndian.Uint64(v[48:]), binary.LittleEndian.Uint64(v[56:])
+		if (unprintable(w0)|unprintable(w1)|unprintable(w2)|unprintable(w3)|
+			unprintable(w4)|unprintable(w5)|unprintable(w6)|unprintable(w7))&highs != 0 {
+			break
+		}
+	}
+	for i < len(b) && b[i] >= ' ' && b[i] < utf8.RuneSelf {
 		i++
 	}
 	return i

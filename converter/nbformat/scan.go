@@ -1,6 +1,7 @@
 package nbformat
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -147,7 +148,10 @@ func (s *scanner) pass() bool {
 		case '\\':
 			switch buf[i+1] {
 			case 'n', '"', '\\', '/', 'b', 'f', 'r', 't':
-				i += 2
+				if i += 2; i < len(buf) && buf[i] == '"' { // of a line that ends
+					s.pos = i + 1
+					return true
+				}
 				continue
 			}
 		}
@@ -336,10 +340,17 @@ value:
 				return err
 			}
 			// Lists of lines are most of what is passed over.
+			var between gap
 			for len(s.nest) > outer && s.nest[len(s.nest)-1] == '[' && s.pos < len(s.buf) && s.buf[s.pos] == ',' {
-				s.pos++
-				if s.blank() != '"' {
-					continue value
+				if !between.pass(s) {
+					from, base := s.pos, s.base
+					s.pos++
+					if s.blank() != '"' {
+						continue value
+					}
+					if base == s.base {
+						between.set(s.buf[from : s.pos+1])
+					}
 				}
 				if err := s.str(false); err != nil {
 					return err
@@ -363,6 +374,37 @@ value:
 			}
 		}
 	}
+}
+
+// gap is what stands between two lines of a list, mostly the same from line to line: a comma, blanks and a quote.
+type gap struct {
+	text   [32]byte
+	length int
+	lines  int // newlines in it
+	behind int // the last one
+}
+
+func (g *gap) set(text []byte) {
+	if g.length = 0; len(text) > len(g.text) {
+		return
+	}
+	g.length = copy(g.text[:], text)
+	g.lines, g.behind = bytes.Count(text, newline), bytes.LastIndexByte(text, '\n')+1
+}
+
+var newline = []byte{'\n'}
+
+// pass passes the same gap once more up to its quote, if it is there.
+func (g *gap) pass(s *scanner) bool {
+	if g.length == 0 || !bytes.HasPrefix(s.buf[s.pos:], g.text[:g.length]) {
+		return false
+	}
+	if g.lines > 0 {
+		s.line += g.lines
+		s.lineStart = s.base + int64(s.pos+g.behind)
+	}
+	s.pos += g.length - 1
+	return true
 }
 
 // more reads what stands behind an element: a comma and, in an object, the next key, or the bracket that closes.
