@@ -44,7 +44,7 @@ func analyse(ctx context.Context, cells []nbformat.Cell, parseAll bool) ([]analy
 	for i := range all {
 		if name := all[i].Automagic; name != "" && binds(all[:i], name) {
 			all[i] = analysed{
-				Result: ipython.Transform(lineEnds.Replace(cells[i].Source), ipython.Options{Whole: true, Bare: true}),
+				Result: ipython.Transform(unixLines(cells[i].Source), ipython.Options{Whole: true, Bare: true}),
 			}
 			all[i].parse()
 		}
@@ -54,7 +54,7 @@ func analyse(ctx context.Context, cells []nbformat.Cell, parseAll bool) ([]analy
 
 // read translates and parses a cell.
 func (a *analysed) read(source string, parseAll bool) {
-	source = lineEnds.Replace(source)
+	source = unixLines(source)
 	if !parseAll && a.outlined(source) {
 		return
 	}
@@ -62,7 +62,10 @@ func (a *analysed) read(source string, parseAll bool) {
 	a.parse()
 }
 
-var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+// unixLines ends lines by \n alone. What has no other ends is not copied.
+func unixLines(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
+}
 
 // binds says whether one of the cells binds a name.
 func binds(cells []analysed, name string) bool {
