@@ -82,7 +82,7 @@ func TestATokenIsAskedFor(t *testing.T) { //nolint:tparallel // the calls of a s
 	if !strings.Contains(got.body, `metaml_requests_total{code="401"} `) {
 		t.Errorf("what was refused is not counted: %s", got.body)
 	}
-	if log := r.log.String(); strings.Contains(log, token) || strings.Contains(log, "401") {
+	if log := r.log.String(); strings.Contains(log, token) || strings.Contains(log, `"status":401`) {
 		t.Errorf("the log has %s", log)
 	}
 }

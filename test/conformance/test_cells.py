@@ -450,9 +450,9 @@ def test_memory_is_flat_while_a_table_updates(k: Kernel, script: Script) -> None
         k.iopub(parent, last=shows("flooded"))
         return int(psutil.Process(k.pid).memory_info().rss)
 
-    before = flood(1_000)
-    after = flood(10_000)
-    assert after < 30e6 and after - before < 5e6, (before, after)
+    before = flood(2_000)
+    after = flood(20_000)  # 80 MB, of which the collector lets some be
+    assert after - before < 15e6, (before, after)
     script.order("done")
     assert k.reply(parent)["content"]["status"] == "ok"
 
