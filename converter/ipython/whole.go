@@ -80,8 +80,8 @@ var rules = []Rule{
 		"%psource", "%pfile", "%psearch", "%tb", "%debug", "%pdb", "%connect_info", "%qtconsole", "%clear", "%cls",
 	}, Dropped, ""},
 	{[]string{
-		"%load", "%loadpy", "%save", "%notebook", "%logstart", "%logstop", "%logon", "%logoff", "%logstate", "%edit",
-		"%pastebin", "%bookmark",
+		"%load", "%loadpy", "%save", "%store", "%notebook", "%logstart", "%logstop", "%logon", "%logoff", "%logstate",
+		"%edit", "%pastebin", "%bookmark",
 	}, Dropped, ""},
 	{[]string{"%reset", "%reset_selective", "%xdel"}, Dropped, ""},
 	{
@@ -91,7 +91,7 @@ var rules = []Rule{
 		},
 		Dropped, "",
 	},
-	{[]string{"%store"}, Refused, "Keep the value in a file of its own, such as one of pickle."},
+	{[]string{"%store -r"}, Refused, "Keep the value in a file of its own, such as one of pickle."},
 	{[]string{"%pushd", "%popd"}, Refused, "Call os.chdir."},
 	{[]string{"%macro", "%recall", "%rep", "%rerun", "%sc"}, Refused, "Write the code that it stands for."},
 	{
@@ -196,6 +196,9 @@ func (t *transformer) wholeEscape(text string, line int, indent string) string {
 	}
 	m.Name, m.Args = split(text[1:])
 	rule := fates["%"+m.Name]
+	if m.Name == "store" && strings.HasPrefix(m.Args, "-r") {
+		rule = fates["%store -r"]
+	}
 	switch {
 	case m.Name == "":
 		return as(Dropped, "")
@@ -203,8 +206,6 @@ func (t *transformer) wholeEscape(text string, line int, indent string) string {
 		return t.refuse(m, "%"+m.Name+" does not stand at the head of its cell", "Move it there.", text)
 	case rule == nil:
 		return t.refuse(m, "%"+m.Name+only, "", text)
-	case m.Name == "store" && !strings.HasPrefix(m.Args, "-r"):
-		return as(Dropped, "")
 	case rule.Fate == Refused:
 		return t.refuse(m, "%"+m.Name+only, rule.Becomes, text)
 	case rule.Fate == Requirement:
