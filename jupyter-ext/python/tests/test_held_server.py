@@ -532,11 +532,26 @@ def test_scale_and_rollback(commands: Commands) -> None:
     server.scale(3)
     assert server.rollback() is server
     assert server.rollback(2) is server
-    assert commands == [
+    assert [args for args in commands if args[0] != "show"] == [
         ("scale", "serve-1", "3"),
         ("rollback", "serve-1", "--detach"),
         ("rollback", "serve-1", "2", "--detach"),
     ]
+
+
+def test_waiting_behind_a_rollback_is_for_its_revision(commands: Commands, shown: dict[str, Any]) -> None:
+    server = Server("serve-1").rollback()
+    with pytest.raises(TimeoutError):  # what is known of it is still from before
+        server.wait(0)
+    shown.update(starting=3)
+    with pytest.raises(TimeoutError):
+        server.wait(0)
+    shown.update(starting=0, revision=3)
+    assert server.wait(0) is server
+    server.rollback()
+    shown.update(failed={"revision": 4, "text": "it ended", "hint": ""})
+    with pytest.raises(metaml.ServerFailed, match="revision 4 of serve-1 never got ready: it ended"):
+        server.wait(0)
 
 
 def test_logs_stop_and_delete(commands: Commands) -> None:

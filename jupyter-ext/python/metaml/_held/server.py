@@ -65,6 +65,7 @@ class Server(Held):
         self._links = threading.local()
         self._locked = False  # where it was last, it asked for its token
         self._token = ""  # as it was last; "" is not known
+        self._before = -1  # its latest revision when it was last rolled back
 
     @property
     def url(self) -> str:
@@ -256,9 +257,11 @@ class Server(Held):
                     starts += 1
                     self._start(last=starts == _STARTS)
                 failed = data.get("failed")
-                if data.get("state") in ENDED or (failed and not data.get("starting")):
+                # What is known of a server elsewhere may be older than what was done last.
+                settled = not data.get("starting") and _latest(data) > self._before
+                if data.get("state") in ENDED or (failed and settled):
                     break
-                if data.get("revision") and not data.get("starting") and data.get("ready"):
+                if data.get("revision") and settled and data.get("ready"):
                     return self
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError(f"{self.name} is not ready after {timeout:g} s")
@@ -310,7 +313,9 @@ class Server(Held):
         Raises:
             MetaMLError: there is no such revision, it never answered, it answers already, or the server is not going.
         """
+        before = _latest(self._read())
         find.call("rollback", self.name, *([] if revision is None else [str(int(revision))]), "--detach")
+        self._before = before
         return self
 
     def stop(self) -> None:
@@ -350,6 +355,12 @@ class Server(Held):
 
 
 Server.__module__ = Worker.__module__ = "metaml"  # pickles and messages name it as people import it
+
+
+def _latest(data: dict[str, Any]) -> int:
+    """The number of the latest revision that is known: of the one that answers, that starts, or that failed."""
+    failed = data.get("failed") or {}
+    return max(int(n or 0) for n in (data.get("revision"), data.get("starting"), failed.get("revision")))
 
 
 def _state(data: dict[str, Any]) -> str:
