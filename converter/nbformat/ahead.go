@@ -7,8 +7,9 @@ import (
 
 // A large file is read by a goroutine of its own while what was read before is gone over, which takes about as long.
 const (
-	largeFile = 2 << 20
-	aheadOf   = 3 // chunks
+	largeFile  = 2 << 20
+	aheadOf    = 3         // chunks
+	largeChunk = 512 << 10 // fewer are handed over than of the scanner's own
 )
 
 // ahead reads a file ahead of who goes over it.
@@ -32,9 +33,9 @@ func readAhead(r io.Reader) *ahead {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() < largeFile {
 		return nil
 	}
-	a := &ahead{f, make(chan part, aheadOf+1), make(chan []byte, aheadOf+1)} // with the scanner's own one
+	a := &ahead{f, make(chan part, aheadOf), make(chan []byte, aheadOf)}
 	for range aheadOf {
-		a.free <- make([]byte, chunk)
+		a.free <- make([]byte, largeChunk)
 	}
 	go a.run()
 	return a
@@ -53,8 +54,8 @@ func (a *ahead) run() {
 
 // next gives what follows, in place of what it gave before; at the end io.EOF.
 func (a *ahead) next(before []byte) ([]byte, error) {
-	if cap(before) == chunk {
-		a.free <- before[:chunk]
+	if cap(before) == largeChunk {
+		a.free <- before[:largeChunk]
 	}
 	p, ok := <-a.read
 	if !ok {
